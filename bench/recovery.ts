@@ -77,7 +77,7 @@ function addSession(
     const packed = encode({ ...emptyState, goal: text, nextStep: `${text}, then the next one` });
     checkpoints.insert(sql, {
       id: `cp_${String(i).padStart(8, "0")}_${n}`,
-      sessionId: id,
+      session: id,
       at: at + n,
       trigger: "on_demand",
       journalSeq: 0,

@@ -126,7 +126,7 @@ function fill({ paths, project }: Machine, random: () => number, backlog: Backlo
       for (let n = 1; n < backlog.changesOfSession; n++) {
         const packed = encode({ ...emptyState, done: lines(2_000, random) });
         const about = { trigger: "on_demand", journalSeq: 0, redactions: 0, summary: `step ${n}` } as const;
-        checkpoints.insert(sql, { id: `cp_${id}_${n}`, sessionId: id, at, ...about, ...packed });
+        checkpoints.insert(sql, { id: `cp_${id}_${n}`, session: id, at, ...about, ...packed });
       }
     }
   });

@@ -34,6 +34,13 @@ export type Readings = Partial<Record<ReadingName, Reading>>;
 export const riskLevels = ["safe", "warning", "danger", "critical"] as const;
 export type RiskLevel = (typeof riskLevels)[number];
 
+export interface RiskMark {
+  readonly covered: RiskLevel;
+  readonly pending: RiskLevel | null;
+  /** Start of the time below the covered level, epoch ms; null: not below. */
+  readonly belowAt: number | null;
+}
+
 export interface RiskReason {
   readonly name: string;
   readonly value: number;

@@ -1,11 +1,4 @@
-import type { RiskLevel } from "../contract/readings.ts";
-
-export interface RiskMark {
-  readonly covered: RiskLevel;
-  readonly pending: RiskLevel | null;
-  /** Start of the time below the covered level, epoch ms; null: not below. */
-  readonly belowAt: number | null;
-}
+import type { RiskLevel, RiskMark } from "../contract/readings.ts";
 
 const levels: readonly RiskLevel[] = ["safe", "warning", "danger", "critical"];
 

@@ -22,7 +22,7 @@ export function schemaState(sql: Sql): SchemaState {
 
 export function migratedState(sql: Sql): SchemaState {
   const [row] = sql.all<SchemaState>(
-    "SELECT coalesce(max(id), 0) AS version, coalesce(max(min_reader), 0) AS minReader FROM migrations",
+    "SELECT coalesce(max(id), 0) AS version, coalesce(max(minReader), 0) AS minReader FROM migrations",
   );
   return row ?? { version: 0, minReader: 0 };
 }
@@ -36,14 +36,14 @@ export function migrate(sql: Sql, now: number, migrations: readonly Migration[])
   const { version } = schemaState(sql);
   if (version === 0) {
     sql.run(
-      "CREATE TABLE IF NOT EXISTS migrations (id INTEGER PRIMARY KEY, name TEXT NOT NULL, min_reader INTEGER NOT NULL, applied_at INTEGER NOT NULL) STRICT",
+      "CREATE TABLE IF NOT EXISTS migrations (id INTEGER PRIMARY KEY, name TEXT NOT NULL, minReader INTEGER NOT NULL, appliedAt INTEGER NOT NULL) STRICT",
     );
   }
   const missing = migrations.filter((step) => step.id > version);
   for (const step of missing) {
     for (const statement of step.statements) sql.run(statement);
     sql.run(
-      "INSERT INTO migrations (id, name, min_reader, applied_at) VALUES (?, ?, ?, ?)",
+      "INSERT INTO migrations (id, name, minReader, appliedAt) VALUES (?, ?, ?, ?)",
       step.id,
       step.name,
       step.minReader ?? 0,

@@ -1,6 +1,7 @@
 import type { Sql } from "../shared/sql.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { isPaused } from "../store/pause.ts";
+import { snapshots } from "../store/session-tables.ts";
 import { maxAwaitMs, findAwaited, isBeforeTool, type PendingSnapshot } from "./awaited-snapshots.ts";
 import { takeSnapshot, type Snapshot } from "./take-snapshot.ts";
 
@@ -43,8 +44,7 @@ function claim(runtime: Runtime, find: FindPending): PendingSnapshot | null {
   return runtime.store.write((sql) => {
     const found = find(sql, now);
     if (found && isPaused(sql, now, found.project)) return null;
-    if (found)
-      sql.run("UPDATE snapshots SET state = 'running', at = ? WHERE checkpoint_id = ?", now, found.checkpointId);
+    if (found) snapshots.update(sql, found, { state: "running", at: now });
     return found;
   });
 }
@@ -65,8 +65,8 @@ function failOverdue(runtime: Runtime): void {
 
 function findPending(sql: Sql, now: number, sessionIds: readonly string[]): PendingSnapshot | null {
   const [row] = sql.all<PendingSnapshot>(
-    `SELECT s.checkpoint_id AS checkpointId, s.project FROM snapshots s
-     WHERE s.state = 'pending' AND s.session_id IN (SELECT value FROM json_each(?)) AND NOT (${isBeforeTool} AND s.at > ?)
+    `SELECT s.checkpointId, s.project FROM snapshots s
+     WHERE s.state = 'pending' AND s.session IN (SELECT value FROM json_each(?)) AND NOT (${isBeforeTool} AND s.at > ?)
      ORDER BY s.at LIMIT 1`,
     JSON.stringify(sessionIds),
     now - 2 * maxAwaitMs,
@@ -76,36 +76,22 @@ function findPending(sql: Sql, now: number, sessionIds: readonly string[]): Pend
 
 /** An aborted snapshot stays pending for another process. */
 function recordSnapshot(sql: Sql, now: number, pending: PendingSnapshot, snapshot: Snapshot, isAborted: boolean): void {
+  const { checkpointId } = pending;
+  const running = { checkpointId, state: "running" };
   if (snapshot.state !== "done") {
-    sql.run(
-      "UPDATE snapshots SET state = ?, reason = ? WHERE checkpoint_id = ? AND state = 'running'",
-      isAborted ? "pending" : snapshot.state,
-      snapshot.reason,
-      pending.checkpointId,
-    );
+    snapshots.update(sql, running, { state: isAborted ? "pending" : snapshot.state, reason: snapshot.reason });
     return;
   }
-  const { repository, head, branch, commit, ...detail } = snapshot;
-  const updated = sql.run(
-    `UPDATE snapshots SET state = 'done', reason = NULL, repository = ?, head = ?, branch = ?, commit_id = ?, detail = ?
-     WHERE checkpoint_id = ? AND state = 'running'`,
-    repository,
-    head,
-    branch,
-    commit,
-    JSON.stringify(detail),
-    pending.checkpointId,
-  );
+  const { state, repository, head, branch, commit, ...detail } = snapshot;
+  const change = { state, reason: null, repository, head, branch, commit, detail };
   // [GS22] The checkpoint was deleted meanwhile, so the files are dropped, too.
-  if (updated === 0) enqueueDrop(sql, now, pending.checkpointId, repository);
+  if (snapshots.update(sql, running, change) === 0) enqueueDrop(sql, now, checkpointId, repository);
 }
 
-function enqueueDrop(sql: Sql, now: number, checkpointId: string, repository: string): void {
-  sql.run(
-    `INSERT INTO snapshots (checkpoint_id, session_id, at, state, project, repository) VALUES (?, '', ?, 'drop', '', ?)
-     ON CONFLICT (checkpoint_id) DO UPDATE SET state = 'drop', repository = excluded.repository`,
-    checkpointId,
-    now,
-    repository,
+function enqueueDrop(sql: Sql, at: number, checkpointId: string, repository: string): void {
+  snapshots.insert(
+    sql,
+    { checkpointId, session: "", at, state: "drop", project: "", repository },
+    "ON CONFLICT (checkpointId) DO UPDATE SET state = 'drop', repository = excluded.repository",
   );
 }

@@ -1,23 +1,21 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { messageOf } from "../shared/error.ts";
-import { formatIssues } from "../shared/problems.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import type { Sql, SqlValue } from "../shared/sql.ts";
+import type { Sql } from "../shared/sql.ts";
 import { encode } from "./checkpoint-body.ts";
 import { raiseJournalSequence } from "./journal-sequence.ts";
+import { checkpoints, crashes, journal, recoveries, sessions, signals } from "./session-tables.ts";
 import type { Store } from "./store.ts";
 import {
-  Entry,
+  type Entry,
   exportFormat,
   Header,
   maxLineChars,
   exportVersion,
-  type CheckpointEntry,
-  type JournalEntry,
-  type RecoveryEntry,
-  type SessionEntry,
+  parseEntry,
+  type CheckpointLine,
+  type JournalLine,
 } from "./transfer-format.ts";
-import { pick } from "../shared/json-fields.ts";
 
 export interface ImportResult {
   readonly added: number;
@@ -112,10 +110,9 @@ class ImportRun {
     const parsed = parse(text);
     if (!parsed.ok) return this.refuse(parsed.error);
     if (number === 1) return this.#checkHeader(parsed.value);
-    const entry = Entry.safeParse(parsed.value);
-    if (!entry.success) return this.refuse(formatIssues(entry.error));
-    // The hash covers the file's field order, which the schemas do not keep.
-    const done = this.#add({ ...entry.data, ...pick(parsed.value, ["body", "state", "readings", "detail"]) });
+    const entry = parseEntry(parsed.value);
+    if (!entry.ok) return this.refuse(entry.error);
+    const done = this.#add(entry.value);
     if (typeof done === "string") this.refuse(done);
     else if (done > 0) this.added++;
     else this.skipped++;
@@ -130,67 +127,57 @@ class ImportRun {
   #add(entry: Entry): number | string {
     if (entry.type === "session") return this.#addSession(entry);
     const current = this.#current;
-    if (!current || current.id !== entry.session_id) {
-      return `a ${entry.type} of session ${entry.session_id} must follow the line of that session`;
+    if (!current || current.id !== entry.session) {
+      return `a ${entry.type} of session ${entry.session} must follow the line of that session`;
     }
     if (entry.type === "journal") return this.#addJournal(entry, current);
     if (entry.type === "checkpoint") return this.#addCheckpoint(entry, current);
     if (entry.type === "recovery") return this.#addRecovery(entry);
-    const { type, readings, ...row } = entry;
-    const table = type === "signal" ? "signals" : "crashes";
-    return this.#insert(table, { ...row, readings: JSON.stringify(readings) });
+    return this.#write((sql) =>
+      entry.type === "signal" ? signals.insert(sql, entry, skipKnown) : crashes.insert(sql, entry, skipKnown),
+    );
   }
 
-  #addSession(entry: SessionEntry): number | string {
+  #addSession(entry: Extract<Entry, { type: "session" }>): number | string {
     if (this.#seen.has(entry.id)) return `session ${entry.id} appears twice`;
     this.#seen.add(entry.id);
-    const [newest] = this.#all<{ at: number }>(
-      "SELECT at FROM checkpoints WHERE session_id = ? ORDER BY seq DESC LIMIT 1",
-      entry.id,
-    );
-    this.#current = { id: entry.id, newestAt: newest?.at ?? null, journal: [] };
-    const { type: _, readings, ...row } = entry;
-    return this.#insert("sessions", { ...row, readings: JSON.stringify(readings) });
+    const newest = this.#sql && times.select(this.#sql, "WHERE session = ? ORDER BY seq DESC LIMIT 1", entry.id)[0]?.at;
+    this.#current = { id: entry.id, newestAt: newest ?? null, journal: [] };
+    return this.#write((sql) => sessions.insert(sql, entry, skipKnown));
   }
 
-  #addJournal(entry: JournalEntry, current: CurrentSession): number | string {
+  #addJournal(entry: JournalLine, current: CurrentSession): number | string {
     if (entry.seq <= (current.journal.at(-1)?.[0] ?? -1)) return "the journal is out of order";
-    const { session_id, at, key } = entry;
+    const { session, at, key } = entry;
     const { kind, ...body } = entry.body;
-    const added = this.#insert("journal", { session_id, at, kind, key, body: JSON.stringify(body) });
-    const query = "SELECT seq FROM journal WHERE session_id = ? AND key = ?";
-    const [row] = this.#all<{ seq: number }>(query, session_id, key);
-    current.journal.push([entry.seq, row?.seq ?? 0]);
+    const added = this.#write((sql) => journal.insert(sql, { session, at, kind, key, body }, skipKnown));
+    const stored = this.#sql && journal.find(this.#sql, { session, key });
+    current.journal.push([entry.seq, stored?.seq ?? 0]);
     return added;
   }
 
   /** Skips an older one: it was pruned, and added now would count as the newest. */
-  #addCheckpoint(entry: CheckpointEntry, current: CurrentSession): number | string {
-    const { type: _, state, ...row } = entry;
+  #addCheckpoint({ state, ...row }: CheckpointLine, current: CurrentSession): number | string {
     const { body, hash, rawBytes } = encode(state);
     if (hash !== row.hash) return `checkpoint ${row.id} was changed: its state does not match its hash`;
     if (current.newestAt !== null && row.at < current.newestAt) return 0;
-    const foldedTo = current.journal.findLast(([there]) => there <= row.journal_seq)?.[1] ?? 0;
-    return this.#insert("checkpoints", { ...row, journal_seq: foldedTo, raw_bytes: rawBytes, body });
+    const journalSeq = current.journal.findLast(([there]) => there <= row.journalSeq)?.[1] ?? 0;
+    return this.#write((sql) => checkpoints.insert(sql, { ...row, journalSeq, rawBytes, body }, skipKnown));
   }
 
-  #addRecovery(entry: RecoveryEntry): number {
-    const { type: _, detail, ...row } = entry;
-    const query = "SELECT 1 FROM recoveries WHERE session_id = ? AND at = ? AND action = ?";
-    if (this.#all(query, row.session_id, row.at, row.action).length > 0) return 0;
-    return this.#insert("recoveries", { ...row, detail: JSON.stringify(detail) });
+  #addRecovery(entry: Extract<Entry, { type: "recovery" }>): number {
+    const { session, at, action } = entry;
+    return this.#write((sql) => (recoveries.has(sql, { session, at, action }) ? 0 : recoveries.insert(sql, entry)));
   }
 
-  #all<Row>(query: string, ...values: SqlValue[]): Row[] {
-    return this.#sql?.all<Row>(query, ...values) ?? [];
-  }
-
-  #insert(table: string, row: Record<string, SqlValue>): number {
-    const columns = Object.keys(row);
-    const values = `(${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`;
-    return this.#sql?.run(`INSERT INTO ${table} ${values} ON CONFLICT DO NOTHING`, ...Object.values(row)) ?? 0;
+  /** Writes nothing while lines are only checked. */
+  #write(write: (sql: Sql) => number): number {
+    return this.#sql === null ? 0 : write(this.#sql);
   }
 }
+
+const skipKnown = "ON CONFLICT DO NOTHING";
+const times = checkpoints.pick("at");
 
 function parse(text: string): Result<unknown, string> {
   if (text.length > maxLineChars) return err(`the line is longer than ${maxLineChars} characters`);

@@ -6,7 +6,7 @@ export function raiseJournalSequence(sql: Sql): void {
   const [row] = sql.all<{ highest: number }>(
     `SELECT max(
        coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'journal'), 0),
-       coalesce((SELECT max(journal_seq) FROM checkpoints), 0)
+       coalesce((SELECT max(journalSeq) FROM checkpoints), 0)
      ) AS highest`,
   );
   sql.run("DELETE FROM sqlite_sequence WHERE name = 'journal'");

@@ -1,28 +1,30 @@
 import type { Sql } from "../shared/sql.ts";
+import { meta } from "./machine-tables.ts";
+
+const values = meta.pick("value");
 
 export function read(sql: Sql, key: string): string | null {
-  return sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", key)[0]?.value ?? null;
+  return values.find(sql, { key })?.value ?? null;
 }
 
 /** Values whose keys are `<name>:...`, in the order of their keys. */
 export function listOf(sql: Sql, name: string): { readonly key: string; readonly value: string }[] {
-  const query = "SELECT key, value FROM meta WHERE key >= ? AND key < ? ORDER BY key";
   // ";" sorts behind ":".
-  return sql.all(query, `${name}:`, `${name};`);
+  return meta.select(sql, "WHERE key >= ? AND key < ? ORDER BY key", `${name}:`, `${name};`);
 }
 
 /** Writes no page where the value is there already. */
 export function write(sql: Sql, key: string, value: string): void {
-  sql.run(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
-    key,
-    value,
+  meta.insert(
+    sql,
+    { key, value },
+    "ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
   );
 }
 
 /** Returns whether there was a value. */
 export function remove(sql: Sql, key: string): boolean {
-  return sql.run("DELETE FROM meta WHERE key = ?", key) > 0;
+  return meta.delete(sql, { key }) > 0;
 }
 
 /** Counts replacements by an older state, from 1: numbers from before may repeat after one. */

@@ -1,21 +1,12 @@
 import { definitionOf, type MetricName } from "../contract/metrics.ts";
 import type { Sql } from "../shared/sql.ts";
-
-/** Running totals of counters and histograms: they outlive the rows that they count. */
+import type { RowOf } from "../shared/table.ts";
+import { metricTotals } from "./machine-tables.ts";
 
 /** Bucket above the last bound. */
 export const aboveAll = "+Inf";
 
-export interface TotalRow {
-  readonly name: string;
-  /** JSON list of the values of the labels, in the order of their declaration. */
-  readonly labels: string;
-  /** Upper bound of a histogram's bucket; "" for a counter; "+Inf" above the last bound. */
-  readonly bucket: string;
-  readonly value: number;
-  /** Sum of the observed values of a bucket. */
-  readonly sum: number;
-}
+export type TotalRow = RowOf<typeof metricTotals>;
 
 export interface Increase {
   readonly value?: number;
@@ -27,14 +18,10 @@ export interface Increase {
 /** Part of the caller's transaction. */
 export function add(sql: Sql, name: MetricName, { value = 1, labels = [], bucket = "", sum = 0 }: Increase = {}): void {
   if (value === 0) return;
-  sql.run(
-    `INSERT INTO metric_totals (name, labels, bucket, value, sum) VALUES (?, ?, ?, ?, ?)
-     ON CONFLICT (name, labels, bucket) DO UPDATE SET value = value + excluded.value, sum = sum + excluded.sum`,
-    name,
-    JSON.stringify(labels),
-    bucket,
-    value,
-    sum,
+  metricTotals.insert(
+    sql,
+    { name, labels: JSON.stringify(labels), bucket, value, sum },
+    "ON CONFLICT (name, labels, bucket) DO UPDATE SET value = value + excluded.value, sum = sum + excluded.sum",
   );
 }
 
@@ -50,5 +37,5 @@ export function bucketOf(name: MetricName, value: number): string {
 }
 
 export function list(sql: Sql): TotalRow[] {
-  return sql.all<TotalRow>("SELECT name, labels, bucket, value, sum FROM metric_totals ORDER BY name, labels, bucket");
+  return metricTotals.select(sql, "ORDER BY name, labels, bucket");
 }

@@ -48,10 +48,10 @@ function copyTables(source: Connection, target: Connection): Map<string, number>
 
 /** Compares migrations: equal ones put the schema on the same pages. */
 function hasSameMigrations(source: Connection, target: Connection): boolean {
-  const query = "SELECT id, name, applied_at FROM migrations ORDER BY id";
+  const query = "SELECT id, name, appliedAt FROM migrations ORDER BY id";
   const [theirs, ours] = [tryRead(source, query, []), target.all<TableRow>(query)];
   if (theirs === null || theirs.length !== ours.length) return false;
-  const isCopy = theirs.every((row, index) => row["applied_at"] === ours[index]?.["applied_at"]);
+  const isCopy = theirs.every((row, index) => row["appliedAt"] === ours[index]?.["appliedAt"]);
   const isSame = theirs.every(
     (row, index) => row["id"] === ours[index]?.["id"] && row["name"] === ours[index]?.["name"],
   );
@@ -59,17 +59,17 @@ function hasSameMigrations(source: Connection, target: Connection): boolean {
 }
 
 function isSingleRun(steps: readonly TableRow[]): boolean {
-  return new Set(steps.map((step) => step["applied_at"])).size === 1;
+  return new Set(steps.map((step) => step["appliedAt"])).size === 1;
 }
 
 /** Adds missing session rows, without which checkpoints and journals could not be found. */
 function adoptOrphans(target: Connection, found: ReadonlyMap<string, number>): void {
   if (!found.has("checkpoints") || !found.has("journal")) return;
   target.run(
-    `INSERT INTO sessions (id, client, project, origin, started_at, last_seen_at)
-     SELECT session_id, 'unknown', (SELECT max(project) FROM snapshots s WHERE s.session_id = kept.session_id), 'salvaged', min(at), max(at)
-     FROM (SELECT session_id, at FROM checkpoints UNION ALL SELECT session_id, at FROM journal) kept
-     WHERE session_id NOT IN (SELECT id FROM sessions) GROUP BY session_id`,
+    `INSERT INTO sessions (id, client, project, origin, startedAt, lastSeenAt)
+     SELECT session, 'unknown', (SELECT max(project) FROM snapshots s WHERE s.session = kept.session), 'salvaged', min(at), max(at)
+     FROM (SELECT session, at FROM checkpoints UNION ALL SELECT session, at FROM journal) kept
+     WHERE session NOT IN (SELECT id FROM sessions) GROUP BY session`,
   );
 }
 
@@ -88,7 +88,7 @@ function copyTable(source: Connection, target: Connection, table: Table): number
 
 function conflictUpdate({ name, key, columns }: Table): string {
   const changed = columns.filter((column) => !key.includes(column)).map((column) => `${column} = excluded.${column}`);
-  const isNewer = name === "sessions" ? " WHERE excluded.last_seen_at >= sessions.last_seen_at" : "";
+  const isNewer = name === "sessions" ? " WHERE excluded.lastSeenAt >= sessions.lastSeenAt" : "";
   return `${changed.join(", ")}${isNewer}`;
 }
 

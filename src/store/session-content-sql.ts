@@ -1,5 +1,5 @@
 /** SQL: whether a session has anything to recover. `id` is SQL, too. */
 export function hasContentSql(id: string): string {
-  return `(EXISTS (SELECT 1 FROM checkpoints WHERE session_id = ${id}) OR
-    EXISTS (SELECT 1 FROM journal WHERE session_id = ${id} AND kind IN ('prompt', 'assistant', 'tool_start', 'tool_end', 'tool_error')))`;
+  return `(EXISTS (SELECT 1 FROM checkpoints WHERE session = ${id}) OR
+    EXISTS (SELECT 1 FROM journal WHERE session = ${id} AND kind IN ('prompt', 'assistant', 'tool_start', 'tool_end', 'tool_error')))`;
 }

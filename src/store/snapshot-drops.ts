@@ -1,4 +1,5 @@
 import type { Sql, SqlValue } from "../shared/sql.ts";
+import { snapshots } from "./session-tables.ts";
 
 /** Row of a deleted checkpoint's git snapshot; it stays until the snapshot is dropped. */
 export interface SnapshotDrop {
@@ -8,7 +9,7 @@ export interface SnapshotDrop {
 
 export function list(sql: Sql, limit: number, withoutRepositories: readonly string[] = []): SnapshotDrop[] {
   return sql.all<SnapshotDrop>(
-    `SELECT checkpoint_id AS checkpointId, repository FROM snapshots
+    `SELECT checkpointId, repository FROM snapshots
      WHERE state = 'drop' AND repository NOT IN (SELECT value FROM json_each(?)) ORDER BY at LIMIT ?`,
     JSON.stringify(withoutRepositories),
     limit,
@@ -16,13 +17,13 @@ export function list(sql: Sql, limit: number, withoutRepositories: readonly stri
 }
 
 export function remove(sql: Sql, checkpointIds: readonly string[]): void {
-  for (const id of checkpointIds) sql.run("DELETE FROM snapshots WHERE checkpoint_id = ? AND state = 'drop'", id);
+  for (const checkpointId of checkpointIds) snapshots.delete(sql, { checkpointId, state: "drop" });
 }
 
 /** [ST46] Keeps nothing of a deleted checkpoint's snapshots but their repository and id. */
 export function enqueue(sql: Sql, where: string, ...values: SqlValue[]): void {
   sql.run(
-    `UPDATE snapshots SET state = 'drop', session_id = '', project = '', reason = NULL, head = NULL, branch = NULL, detail = '{}'
+    `UPDATE snapshots SET state = 'drop', session = '', project = '', reason = NULL, head = NULL, branch = NULL, detail = '{}'
      WHERE ${where}`,
     ...values,
   );

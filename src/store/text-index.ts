@@ -9,12 +9,11 @@ export function hasPending(sql: Sql): boolean {
   return sql.all("SELECT 1 FROM checkpoints_unindexed LIMIT 1").length > 0;
 }
 
-/** [ST23] Indexes marked rows, but not those indexed by an older program's rebuild. */
+/** [ST23] Indexes marked rows. */
 export function indexPending(sql: Sql): void {
   sql.run(
     `INSERT INTO checkpoints_text (rowid, summary)
-     SELECT seq, summary FROM checkpoints WHERE seq IN (SELECT seq FROM checkpoints_unindexed)
-       AND seq NOT IN (SELECT id FROM checkpoints_text_docsize)`,
+     SELECT seq, summary FROM checkpoints WHERE seq IN (SELECT seq FROM checkpoints_unindexed)`,
   );
   sql.run("DELETE FROM checkpoints_unindexed");
 }

@@ -1,4 +1,10 @@
 import * as z from "zod";
+import type { JournalEntry } from "../contract/journal.ts";
+import type { WorkState } from "../contract/work-state.ts";
+import { formatIssues } from "../shared/problems.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import type { RowOf, Selection } from "../shared/table.ts";
+import { checkpoints, crashes, journal, recoveries, sessions, signals } from "./session-tables.ts";
 import { StoredEntry, StoredState } from "./stored-shapes.ts";
 
 /** Stored in users' files: a change raises `version`. Limits are only against hostile files. */
@@ -6,106 +12,76 @@ export const exportFormat = "shim-export";
 export const exportVersion = 1;
 export const maxLineChars = 16 * 1024 * 1024;
 
-const id = z
-  .string()
-  .min(1)
-  .max(200)
-  .regex(/^[\w.:@][\w.:@-]*$/, "an id has letters, digits and .:@_- only, and no - at its beginning");
-const at = z.int().min(0);
-const count = z.int().min(0);
-const text = z.string().max(1_000_000);
-const nullableText = z.nullable(text);
-const json = z.record(z.string(), z.unknown());
+/** Columns that are valid on other machines, so none of its processes. */
+export const exported = {
+  session: sessions.without("owner", "waiting", "riskMark", "workedAt", "deathAt"),
+  journal: journal.without("kind", "body"),
+  checkpoint: checkpoints.without("seq", "rawBytes", "body"),
+  signal: signals,
+  crash: crashes,
+  recovery: recoveries.without("seq"),
+};
+
+type Exported = typeof exported;
+type Line<Type extends keyof Exported> = { readonly type: Type } & RowOf<Exported[Type]>;
+
+export type JournalLine = Line<"journal"> & { readonly body: JournalEntry };
+export type CheckpointLine = Line<"checkpoint"> & { readonly state: WorkState };
+export type Entry = Line<"session"> | JournalLine | CheckpointLine | Line<"signal"> | Line<"crash"> | Line<"recovery">;
 
 export const Header = z.strictObject({
   type: z.literal("header"),
   format: z.literal(exportFormat),
   version: z.literal(exportVersion),
-  exportedAt: at,
+  exportedAt: z.int().min(0),
 });
 
-const session = z.strictObject({
-  type: z.literal("session"),
+const id = z
+  .string()
+  .min(1)
+  .max(200)
+  .regex(/^[\w.:@][\w.:@-]*$/, "an id has letters, digits and .:@_- only, and no - at its beginning");
+const byName: Readonly<Record<string, z.ZodType>> = {
   id,
-  client: text,
-  client_version: nullableText.default(null),
-  project: nullableText,
-  cwd: nullableText,
-  title: nullableText,
-  name: nullableText.default(null),
-  model: nullableText,
-  transcript_path: nullableText,
-  transcript_offset: count,
-  origin: text,
-  parent_id: z.nullable(id),
-  started_at: at,
-  last_seen_at: at,
-  saved_at: z.nullable(at),
-  ended_at: z.nullable(at),
-  end_reason: nullableText,
-  detached_at: z.nullable(at),
-  detach_reason: nullableText,
-  recovery: nullableText,
-  recovery_at: z.nullable(at),
-  recovery_by: nullableText,
-  tool_calls: count,
-  tool_errors: count,
-  readings: json,
-});
-
-const journal = z.strictObject({
-  type: z.literal("journal"),
-  session_id: id,
-  seq: count,
-  at,
-  key: text,
-  body: StoredEntry,
-});
-
-const checkpoint = z.strictObject({
-  type: z.literal("checkpoint"),
-  session_id: id,
-  id,
-  at,
-  trigger: text,
+  session: id,
+  parentId: z.nullable(id),
   hash: z.string().regex(/^[0-9a-f]{64}$/, "a SHA-256 in hex"),
-  journal_seq: count,
-  redactions: count,
-  summary: text,
-  state: StoredState,
-});
+  readings: z.record(z.string(), z.unknown()),
+};
+const byType: Readonly<Record<string, z.ZodType>> = {
+  TEXT: z.string().max(1_000_000),
+  INTEGER: z.int().min(0),
+  REAL: z.number(),
+};
 
-const signal = z.strictObject({
-  type: z.literal("signal"),
-  session_id: id,
-  at,
-  risk: z.number().min(0).max(1),
-  level: text,
-  readings: json,
-});
+type AnySelection = Pick<Selection<Exported["signal"]["declared"]>, "name"> & {
+  readonly names: readonly string[];
+  readonly declared: Readonly<
+    Record<string, { readonly parts: { readonly type: string; readonly isNullable?: boolean } }>
+  >;
+};
 
-const crash = z.strictObject({
-  type: z.literal("crash"),
-  session_id: id,
-  at,
-  cause: text,
-  detail: text,
-  readings: json,
-});
+function lineOf(type: keyof Exported, added: Readonly<Record<string, z.ZodType>> = {}) {
+  const { names, declared }: AnySelection = exported[type];
+  const fields = names.map((name) => {
+    const { type: stored = "TEXT", isNullable } = declared[name]?.parts ?? {};
+    const schema = byName[name] ?? byType[stored] ?? z.never();
+    return [name, isNullable ? z.nullable(schema) : schema] as const;
+  });
+  return z.strictObject({ type: z.literal(type), ...Object.fromEntries(fields), ...added });
+}
 
-const recovery = z.strictObject({
-  type: z.literal("recovery"),
-  session_id: id,
-  at,
-  action: text,
-  by_session: nullableText,
-  score: z.nullable(z.number()),
-  detail: json,
-});
+const Lines = z.discriminatedUnion("type", [
+  lineOf("session"),
+  lineOf("journal", { body: StoredEntry }),
+  lineOf("checkpoint", { state: StoredState }),
+  lineOf("signal", { score: z.number().min(0).max(1) }),
+  lineOf("crash"),
+  lineOf("recovery", { detail: z.record(z.string(), z.unknown()) }),
+]);
 
-export const Entry = z.discriminatedUnion("type", [session, journal, checkpoint, signal, crash, recovery]);
-export type Entry = z.infer<typeof Entry>;
-export type SessionEntry = z.infer<typeof session>;
-export type JournalEntry = z.infer<typeof journal>;
-export type CheckpointEntry = z.infer<typeof checkpoint>;
-export type RecoveryEntry = z.infer<typeof recovery>;
+/** Gives the same value: a checkpoint's hash covers the order of its fields. */
+export function parseEntry(value: unknown): Result<Entry, string> {
+  const parsed = Lines.safeParse(value);
+  return parsed.success ? ok(value as Entry) : err(formatIssues(parsed.error));
+}

@@ -9,7 +9,7 @@ const clearLine = "\u0015";
 /** The chat works at a task with a budget. */
 function setBudget(rig: ClaudeRig, session: string): void {
   const database = new DatabaseSync(rig.paths.database, { timeout: 5_000 });
-  const row = "(session_id, task, claim, started_at, tokens, cost_micros, limit_tokens)";
+  const row = "(session, task, claim, startedAt, tokens, costMicros, limitTokens)";
   database.prepare(`INSERT INTO task_spending ${row} VALUES (?, 7, 1, 0, 0, 0, 1000000000)`).run(session);
   database.close();
 }

@@ -31,18 +31,14 @@ it("[OB22] [OB25] each request of the real client counts once with its cost, fro
   const { rig, rows } = await aRigWithTelemetry();
   const summary = { usage: { input_tokens: 7, cache_read_input_tokens: 500 } };
   await rig.printed("work", { steps: [bash("sleep 1"), bash("echo two"), { text: "Done.", ...summary }] });
-  const counted = rows(
-    "SELECT input, output, cache_read AS cached, cost_micros AS cost FROM usage_messages ORDER BY at",
-  );
+  const counted = rows("SELECT input, output, cacheRead AS cached, costMicros AS cost FROM usage_messages ORDER BY at");
   const same = { input: 1_000, output: 20, cached: 0, cost: 4_400 };
   expect(counted).toMatchObject([
     same,
     same,
     { input: 7, output: 20, cached: 500, cost: expect.any(Number) as number },
   ]);
-  const [sum] = rows(
-    "SELECT (SELECT sum(cost_micros) FROM usage_messages) - sum(cost_micros) AS rest FROM usage_costs",
-  );
+  const [sum] = rows("SELECT (SELECT sum(costMicros) FROM usage_messages) - sum(costMicros) AS rest FROM usage_costs");
   expect(sum).toEqual({ rest: 0 });
 });
 

@@ -177,7 +177,7 @@ export function limitRowRules(it: RowTest): void {
   it("[SV18] more than 100,000 changes go with the write that makes them too many", async ({ host }) => {
     await host.run(
       `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100350)
-       INSERT INTO changes (revision, grp, key, op, at, total_keys, total_chars) SELECT i, i, 'k', 'delete', ?, 0, 0 FROM n`,
+       INSERT INTO changes (revision, grp, key, op, at, totalKeys, totalChars) SELECT i, i, 'k', 'delete', ?, 0, 0 FROM n`,
       host.now(),
     );
     await set(host, "a", 1);
@@ -211,7 +211,7 @@ export function limitRowRules(it: RowTest): void {
     expect(refused(await join(host, "c0", "m3")).message).toContain("maxConcurrentChats");
     for (const chat of ["b0", "b1", "b2"]) await ask(host, "chats.unregister", { self: { chat, incarnation: 1 } });
     // m1 is alone.
-    await host.run("UPDATE tokens SET revoked_at = 1 WHERE machine <> 'm1'");
+    await host.run("UPDATE tokens SET revokedAt = 1 WHERE machine <> 'm1'");
     for (let at = 0; at < 6; at++) given(await join(host, `a${at}`, "m1"));
     expect(refused(await join(host, "a6", "m1")).message).toContain("maxConcurrentChats");
   });
@@ -257,7 +257,7 @@ function task(type: string, more: object = {}): InputOf<"tasks.submit">["tasks"]
 }
 
 async function token(host: RowHost, machine: string, expiresAt: number | null = null): Promise<void> {
-  const insert = "INSERT INTO tokens (id, machine, scope, hash, at, expires_at) VALUES (?, ?, 'work', 'h', 0, ?)";
+  const insert = "INSERT INTO tokens (id, machine, scope, hash, at, expiresAt) VALUES (?, ?, 'work', 'h', 0, ?)";
   await host.run(insert, `tok-${machine}`, machine, expiresAt);
 }
 

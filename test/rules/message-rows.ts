@@ -102,7 +102,7 @@ export function messageRowRules(it: RowTest): void {
   it("[MS22] a stored unusable schema refuses every body and names the topic", async ({ host, c1: from }) => {
     const stored = { old: { pattern: "(a)\\1" }, wrong: { dependentRequired: { a: 5 } }, loop: { $ref: "#" } };
     for (const [topic, schema] of Object.entries(stored)) {
-      await host.run("INSERT INTO topics (topic, json_schema) VALUES (?, ?)", topic, JSON.stringify(schema));
+      await host.run("INSERT INTO topics (topic, jsonSchema) VALUES (?, ?)", topic, JSON.stringify(schema));
       const result = await from.trySend(toTopic(topic), topic === "old" ? "aa" : { a: 1 });
       expect(result).toMatchObject({
         error: {
@@ -138,7 +138,7 @@ export function messageRowRules(it: RowTest): void {
 async function fillTopic(host: RowHost, topic: string, count: number, priority = 1): Promise<void> {
   await host.run(
     `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-     INSERT INTO messages (id, target, from_chat, body, priority, at, expires_at)
+     INSERT INTO messages (id, target, fromChat, body, priority, at, expiresAt)
      SELECT i + (SELECT coalesce(max(id), 0) FROM messages), ?, 'c1', '0', ?, ?, ? FROM n`,
     count,
     `topic:${topic}`,

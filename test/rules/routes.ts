@@ -169,8 +169,8 @@ export function routeRowRules(it: TaskRowTest): void {
   });
 
   it("[RT22] of a type the newest 2,000 attempts stay, of at most 200 types", async ({ host, a }) => {
-    const insert = `INSERT INTO routes (type, task, claim, tier, model, band, reason, propensity, is_comparable, is_counted, ended, became,
-         at, tokens, cost_micros)
+    const insert = `INSERT INTO routes (type, task, claim, tier, model, band, reason, propensity, isComparable, isCounted, ended, became,
+         at, tokens, costMicros)
        WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)`;
     const rest = "'t', 'm', 'usual', 'sampled', 1, 1, 1, 'done', 'done', 0, 1, 1 FROM n";
     await host.run(`${insert} SELECT 'many', -n, 1, ${rest}`, 2_100);
@@ -186,7 +186,7 @@ export function routeRowRules(it: TaskRowTest): void {
   });
 
   it("[RT23] [RT24] models of attempts are bounded as routes are, and take the room of none", async ({ host, a }) => {
-    const insert = `INSERT INTO attempt_models (type, task, claim, model, source, ended, at, tokens, cost_micros)
+    const insert = `INSERT INTO attempt_models (type, task, claim, model, source, ended, at, tokens, costMicros)
        WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)`;
     await host.run(`${insert} SELECT 'many', -n, 1, 'm', 'default', 'done', 0, 1, 1 FROM n`, 2_100);
     await host.run(`${insert} SELECT 'type' || n, 1, 1, 'm', 'default', 'done', 0, 1, 1 FROM n`, 199);

@@ -116,7 +116,7 @@ export function stateCompactionRowRules(it: RowTest): void {
   it("[SV5] above 100,000 the oldest changes go, in whole groups", async ({ host }) => {
     await host.run(
       `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100010)
-       INSERT INTO changes (revision, grp, key, op, at, total_keys, total_chars)
+       INSERT INTO changes (revision, grp, key, op, at, totalKeys, totalChars)
        SELECT i, 4 * ((i - 1) / 4) + 1, 'k', 'delete', ?, 0, 0 FROM n`,
       host.now(),
     );

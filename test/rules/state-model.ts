@@ -24,7 +24,7 @@ export async function recount(host: RowHost): Promise<void> {
   const rows = await host.rows<{ value: string; chars: number }>("SELECT value, chars FROM state");
   for (const { value, chars } of rows) expect(chars).toBe(value.length);
   const [totals = { keys: 0, chars: 0 }] = await host.rows<{ keys: number; chars: number }>(
-    "SELECT total_keys AS keys, total_chars AS chars FROM changes ORDER BY revision DESC LIMIT 1",
+    "SELECT totalKeys AS keys, totalChars AS chars FROM changes ORDER BY revision DESC LIMIT 1",
   );
   expect(totals).toEqual({ keys: rows.length, chars: rows.reduce((sum, { chars }) => sum + chars, 0) });
 }

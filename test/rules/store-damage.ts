@@ -64,7 +64,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     const newer = join(paths.backups, "000002-2023-11-15T00-00-00.000Z.db");
     copyFileSync(good, newer);
     const connection = driver({ path: newer, readOnly: false, busyMs: 0 });
-    connection.run("INSERT INTO migrations (id, name, min_reader, applied_at) VALUES (99, 'future', 99, 0)");
+    connection.run("INSERT INTO migrations (id, name, minReader, appliedAt) VALUES (99, 'future', 99, 0)");
     connection.close();
     writeFileSync(join(paths.backups, "000003-2023-11-16T00-00-00.000Z.db"), "rubbish ".repeat(2_000));
     writeFileSync(join(paths.backups, "000004-2023-11-17T00-00-00.000Z.db"), "");
@@ -105,7 +105,7 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
     expect(kept.has("cp150")).toBe(false);
     expect(kept.size).toBeLessThan(200);
     expect(found(store, "SELECT count(*) FROM journal")).toEqual([199]);
-    expect(found(store, "SELECT ended_at FROM sessions")).toEqual([T0 + 5]);
+    expect(found(store, "SELECT endedAt FROM sessions")).toEqual([T0 + 5]);
     expect(found(store, "SELECT value FROM meta WHERE key = 'setting'")).toEqual(["kept"]);
     const [notice] = store.read(notices.list, []);
     expect(notice?.text).toMatch(

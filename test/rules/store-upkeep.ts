@@ -137,7 +137,7 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(pruned.isMore).toBe(false);
     const owned = ["journal", "checkpoints", "signals", "recoveries", "clients", "team_news", "team_continuations"];
     for (const table of ["sessions", ...owned]) {
-      const ids = found(store, `SELECT ${table === "sessions" ? "id" : "session_id"} FROM ${table}`);
+      const ids = found(store, `SELECT ${table === "sessions" ? "id" : "session"} FROM ${table}`);
       expect([table, ids]).toEqual([table, ["young"]]);
     }
     expect(found(store, "SELECT count(*) FROM crashes")).toEqual([4]);

@@ -139,7 +139,7 @@ export function storeRules(driver: Driver): void {
   it("[ST17] a search index comes with the driver", ({ store }) => {
     const found = store.write((sql) => {
       sql.run(
-        `INSERT INTO checkpoints (id, session_id, at, trigger, hash, journal_seq, raw_bytes, redactions, summary, body)
+        `INSERT INTO checkpoints (id, session, at, trigger, hash, journalSeq, rawBytes, redactions, summary, body)
          VALUES ('cp', 'ses', ?, 'manual', '', 0, 0, 0, 'the quick brown fox', x'00')`,
         T0,
       );

@@ -82,8 +82,8 @@ export function taskRowRules(it: TaskRowTest): void {
     const [parent] = await submit(host, { type: "x", ref: "p" }, { type: "x" }, { type: "x", delayMs: day });
     await a.take();
     await host.run(
-      `INSERT INTO tasks (task, type, lane, priority, state, parent, depth, tags, on_death, max_attempts, base_ms, cap_ms, has_jitter, close_ms,
-         heartbeat_ms, at, not_before)
+      `INSERT INTO tasks (task, type, lane, priority, state, parent, depth, tags, onDeath, maxAttempts, baseMs, capMs, hasJitter, closeMs,
+         heartbeatMs, at, notBefore)
        WITH RECURSIVE n (n) AS (SELECT 10 UNION ALL SELECT n + 1 FROM n WHERE n < 100009)
        SELECT ? + n, 'x', 'x', 5, 'done', ?, 0, '[]', 'fail', 3, 0, 0, 0, 1000, 1000, 0, 0 FROM n`,
       parent,
@@ -111,8 +111,8 @@ export function taskRowRules(it: TaskRowTest): void {
       [
         "SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane > ? AND lane < ?",
         "SELECT task FROM tasks WHERE state = 'queued' AND lane = ? ORDER BY priority DESC, task LIMIT 1",
-        "SELECT min(due_at) FROM tasks WHERE state IN ('scheduled', 'queued') AND due_at IS NOT NULL",
-        "SELECT task FROM tasks WHERE state IN ('scheduled', 'queued') AND due_at <= ? ORDER BY due_at, task LIMIT 1",
+        "SELECT min(dueAt) FROM tasks WHERE state IN ('scheduled', 'queued') AND dueAt IS NOT NULL",
+        "SELECT task FROM tasks WHERE state IN ('scheduled', 'queued') AND dueAt <= ? ORDER BY dueAt, task LIMIT 1",
         "SELECT * FROM tasks WHERE chat = ? ORDER BY task",
       ].map((query) => host.rows<{ detail: string }>(`EXPLAIN QUERY PLAN ${query.replaceAll("?", "''")}`)),
     );
@@ -125,13 +125,13 @@ export function taskRowRules(it: TaskRowTest): void {
 
   it("[DU1] a task whose turn fails is put off for a minute, and keeps no other from its turn", async ({ host }) => {
     const [bad, good] = await submit(host, { type: "x", delayMs: minute }, { type: "x", delayMs: minute });
-    await host.run("UPDATE tasks SET join_rule = 'collect', depends_on = 'no JSON' WHERE task = ?", bad);
+    await host.run("UPDATE tasks SET joinRule = 'collect', dependsOn = 'no JSON' WHERE task = ?", bad);
     host.wait(minute);
     expect(await host.sweep(100)).toEqual([expect.stringMatching(new RegExp(`^task ${bad}: `))]);
-    const rows = await host.rows("SELECT state, due_at FROM tasks ORDER BY task");
+    const rows = await host.rows("SELECT state, dueAt FROM tasks ORDER BY task");
     expect(rows).toEqual([
-      { state: "scheduled", due_at: host.now() + minute },
-      { state: "queued", due_at: null },
+      { state: "scheduled", dueAt: host.now() + minute },
+      { state: "queued", dueAt: null },
     ]);
     expect(await host.sweep(100)).toEqual([]);
     expect((await taskOf(host, good)).state).toBe("queued");

@@ -126,10 +126,10 @@ async function sleep(world: World): Promise<void> {
   mustBeEmpty(world, "idempotency");
   mustBeEmpty(world, "chats", "status = 'offline'");
   // [CH6] Who held nothing is not watched, and is judged when somebody looks.
-  mustBeEmpty(world, "chats", "due_at IS NOT NULL");
+  mustBeEmpty(world, "chats", "dueAt IS NOT NULL");
   mustBeEmpty(world, "inboxes", "chat NOT IN (SELECT chat FROM chats)");
   mustBeEmpty(world, "subscriptions", "chat NOT IN (SELECT chat FROM chats)");
-  mustBeEmpty(world, "state", "expires_at IS NOT NULL");
+  mustBeEmpty(world, "state", "expiresAt IS NOT NULL");
   for (const table of ["tasks", "task_texts", "attempts", "task_dependents", "task_dedupe", "task_usage", "outbox"])
     mustBeEmpty(world, table);
 }

@@ -118,7 +118,7 @@ export class World {
     if (!this.#backup || raisedEpoch(sim.hostNow) <= epoch) return false;
     host.restore(this.#backup.image);
     this.#backup.putBack();
-    for (const { chat } of host.sql.peek<{ chat: string }>("SELECT chat FROM chats WHERE is_connected = 1"))
+    for (const { chat } of host.sql.peek<{ chat: string }>("SELECT chat FROM chats WHERE isConnected = 1"))
       oracle.life.lost(chat, true);
     this.around.trust.lostUpTo = (epoch + 1) * numbersPerEpoch;
     const { forgetsToRaise, skipsQuiet } = this.operator;

@@ -138,12 +138,12 @@ it("[DO11] nor does a start of the object", async ({ workspace }) => {
 it("[DO11] an idle chat that holds nothing has no look of its own, and wakes nothing", async ({ workspace }) => {
   const { connection, self } = await workspace.join("c1");
   await connection.ask("chats.heartbeat", { self });
-  expect(await workspace.rows("SELECT due_at FROM chats")).toEqual([{ due_at: null }]);
+  expect(await workspace.rows("SELECT dueAt FROM chats")).toEqual([{ dueAt: null }]);
   // Only housekeeping is left: the audit log after a month.
   expect(await workspace.alarmAt()).toBeGreaterThanOrEqual(Date.now() + 29 * 24 * hour);
   wait(10 * 60_000);
   await connection.refusal("chats.heartbeat", { self });
-  expect(await workspace.rows("SELECT due_at FROM chats")).toEqual([{ due_at: null }]);
+  expect(await workspace.rows("SELECT dueAt FROM chats")).toEqual([{ dueAt: null }]);
 });
 
 it("[DO4] after a sweep the alarm is set to what is due next", async ({ workspace }) => {
@@ -229,7 +229,7 @@ it("[DO13] a chat whose sweep fails is put off for a minute and delays no other"
   );
   wait(30_000);
   await workspace.ring();
-  const rows = await workspace.rows("SELECT chat, status, due_at - ? AS due FROM chats ORDER BY chat", Date.now());
+  const rows = await workspace.rows("SELECT chat, status, dueAt - ? AS due FROM chats ORDER BY chat", Date.now());
   expect(rows).toMatchObject([
     { chat: "c1", status: "offline" },
     { chat: "c2", status: "idle", due: 60_000 },

@@ -222,7 +222,7 @@ async function behindOthers(at: Place, count: number): Promise<void> {
   await workspace.inside(({ storage }) => {
     storage.sql.exec(
       `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-       INSERT INTO messages (id, target, from_chat, body, priority, at, expires_at) SELECT i, 'topic:other', 'x', '0', 1, 0, ? FROM n`,
+       INSERT INTO messages (id, target, fromChat, body, priority, at, expiresAt) SELECT i, 'topic:other', 'x', '0', 1, 0, ? FROM n`,
       count,
       Number.MAX_SAFE_INTEGER,
     );

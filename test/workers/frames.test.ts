@@ -147,8 +147,8 @@ it("[DO6] what is no frame is answered, and the connection is closed with 4003",
     expect(await connection.next()).toMatchObject({ jsonrpc: "2.0", id: null, error: { data: { code } } });
     expect((await connection.closed).code).toBe(4003);
     // Its chat has its grace from then on.
-    expect(await workspace.rows("SELECT is_connected, grace_until FROM chats")).toEqual([
-      { is_connected: 0, grace_until: Date.now() + 20_000 },
+    expect(await workspace.rows("SELECT isConnected, graceUntil FROM chats")).toEqual([
+      { isConnected: 0, graceUntil: Date.now() + 20_000 },
     ]);
   }
   expect((await workspace.ask("state.list", {})).entries).toEqual([]);

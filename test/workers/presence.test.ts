@@ -3,7 +3,7 @@ import { expect, vi } from "vitest";
 import { pingText, pongText } from "#src/contract/protocol.ts";
 import { aChat, it, TestWorkspace, wait } from "./support.ts";
 
-const grace = "SELECT is_connected, grace_until FROM chats WHERE chat = ?";
+const grace = "SELECT isConnected, graceUntil FROM chats WHERE chat = ?";
 
 async function statusOf(workspace: TestWorkspace, chat: string): Promise<[string, string | null, boolean]> {
   const { status, reason, isConnected } = await workspace.chat(chat);
@@ -23,7 +23,7 @@ it("[DO2] a ping does not wake the object, and connections survive its sleep", a
   expect(await connection.next()).toMatchObject({ method: "state.changes", params: { watch: "w", revision: version } });
   expect(await statusOf(workspace, "c1")).toEqual(["idle", null, true]);
   expect(await workspace.ask("health", {})).toMatchObject({ sockets: 1, chats: 1 });
-  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 1, grace_until: null }]);
+  expect(await workspace.rows(grace, "c1")).toEqual([{ isConnected: 1, graceUntil: null }]);
   await evictDurableObject(workspace.stub);
   // Woken by a frame: the connection still stands for its chat.
   await connection.ask("chats.heartbeat", { self });
@@ -41,7 +41,7 @@ it("[DO2] a chat lives by its last ping, or by the opening of its connection", a
   expect(await connection.text()).toBe(pongText);
   expect((await workspace.chat("c1")).lastSeenAgeMs).toBeLessThan(20_000);
   // No row was written for it.
-  expect(await workspace.rows("SELECT last_seen_at FROM chats")).toEqual([{ last_seen_at: openedAt }]);
+  expect(await workspace.rows("SELECT lastSeenAt FROM chats")).toEqual([{ lastSeenAt: openedAt }]);
 });
 
 it("[DO8] a connection closed by the coordinator counts as closed at once", async ({ workspace }) => {
@@ -51,13 +51,13 @@ it("[DO8] a connection closed by the coordinator counts as closed at once", asyn
     if (!socket) throw new Error("no socket");
     void instance.webSocketMessage(socket, "no frame");
     expect(state.storage.sql.exec(grace, "c1").toArray()).toEqual([
-      { is_connected: 0, grace_until: Date.now() + 20_000 },
+      { isConnected: 0, graceUntil: Date.now() + 20_000 },
     ]);
     // What comes later of it begins no second grace.
     wait(5_000);
     void instance.webSocketClose(socket, 4003);
     expect(state.storage.sql.exec(grace, "c1").toArray()).toEqual([
-      { is_connected: 0, grace_until: Date.now() + 15_000 },
+      { isConnected: 0, graceUntil: Date.now() + 15_000 },
     ]);
   });
 });
@@ -69,7 +69,7 @@ it("[DO8] a connection without a chat may come and go", async ({ workspace }) =>
     other.close();
     await other.closed;
   }
-  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 1, grace_until: null }]);
+  expect(await workspace.rows(grace, "c1")).toEqual([{ isConnected: 1, graceUntil: null }]);
   await connection.ask("settings.get", {});
 });
 
@@ -78,14 +78,14 @@ it("[DO7] a second connection of a chat replaces the first, whose end means noth
   const second = await workspace.join("c1");
   expect(second.self).toEqual(first.self);
   expect((await first.connection.closed).code).toBe(4004);
-  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 1, grace_until: null }]);
+  expect(await workspace.rows(grace, "c1")).toEqual([{ isConnected: 1, graceUntil: null }]);
   expect(await statusOf(workspace, "c1")).toEqual(["idle", null, true]);
   await second.connection.ask("chats.heartbeat", { self: second.self });
   // Registering again over its own connection closes nothing, nor does it over HTTP.
   await second.connection.ask("chats.register", aChat("c1"));
   await workspace.register("c1");
   await second.connection.ask("chats.heartbeat", { self: second.self });
-  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 1, grace_until: null }]);
+  expect(await workspace.rows(grace, "c1")).toEqual([{ isConnected: 1, graceUntil: null }]);
   expect((await workspace.ask("health", {})).sockets).toBe(1);
 });
 
@@ -106,8 +106,8 @@ it("[DO7] the late end of a connection that was replaced does not hide the last 
     present.close(1000);
     for (const socket of [replaced, present]) void instance.webSocketClose(socket, 1000);
   });
-  const [row] = await workspace.rows<{ last_seen_at: number }>("SELECT last_seen_at FROM chats");
-  expect(row?.last_seen_at).toBeGreaterThan(openedAt + 10_000);
+  const [row] = await workspace.rows<{ lastSeenAt: number }>("SELECT lastSeenAt FROM chats");
+  expect(row?.lastSeenAt).toBeGreaterThan(openedAt + 10_000);
 });
 
 it("[DO7] the connection of an earlier process is closed and says nothing of its successor", async ({ workspace }) => {
@@ -171,7 +171,7 @@ it("[DO9] a crash of the object declares nobody dead", async ({ workspace }) => 
   await abortAllDurableObjects();
   wait(1_000);
   expect(await statusOf(workspace, "c1")).toEqual(["idle", null, false]);
-  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 0, grace_until: Date.now() + 90_000 }]);
+  expect(await workspace.rows(grace, "c1")).toEqual([{ isConnected: 0, graceUntil: Date.now() + 90_000 }]);
   expect((await workspace.ask("leases.list", {})).leases).toHaveLength(1);
 });
 
@@ -180,18 +180,18 @@ it("[DO9] a chat that came back over HTTP while its connection was silent has it
   wait(60_000);
   await workspace.register("c1");
   await evictDurableObject(workspace.stub, { webSockets: "close" });
-  expect(await workspace.rows(grace, "c1")).toEqual([{ is_connected: 0, grace_until: Date.now() + 90_000 }]);
+  expect(await workspace.rows(grace, "c1")).toEqual([{ isConnected: 0, graceUntil: Date.now() + 90_000 }]);
 });
 
 it("[DO9] however many they are, all of them have it", async ({ workspace }) => {
   await workspace.register("c");
   await workspace.rows(
-    `INSERT INTO chats (chat, session, process, incarnation, machine, client, role, is_interactive, status, status_at, last_seen_at,
-       is_connected, capabilities, capacity, metadata)
+    `INSERT INTO chats (chat, session, process, incarnation, machine, client, role, isInteractive, status, statusAt, lastSeenAt,
+       isConnected, capabilities, capacity, metadata)
      WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 500)
-     SELECT chat || i, session || i, process, 1, machine, client, role, 1, 'idle', status_at, last_seen_at, 1, '[]', 1, '{}' FROM chats, n`,
+     SELECT chat || i, session || i, process, 1, machine, client, role, 1, 'idle', statusAt, lastSeenAt, 1, '[]', 1, '{}' FROM chats, n`,
   );
   await evictDurableObject(workspace.stub);
-  const [row] = await workspace.rows("SELECT count(*) AS n FROM chats WHERE grace_until IS NOT NULL");
+  const [row] = await workspace.rows("SELECT count(*) AS n FROM chats WHERE graceUntil IS NOT NULL");
   expect(row).toEqual({ n: 500 });
 });

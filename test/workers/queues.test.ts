@@ -50,7 +50,7 @@ it("[QU3] each workspace of a batch is asked once, and its tokens are acknowledg
 });
 
 it("[QU1] health counts a token that is under way, until its dispatch", async ({ workspace }) => {
-  await workspace.rows("INSERT INTO outbox (due_at, tries) VALUES (?, 0)", Date.now() + 30_000);
+  await workspace.rows("INSERT INTO outbox (dueAt, tries) VALUES (?, 0)", Date.now() + 30_000);
   expect((await workspace.ask("health", {})).outboxDepth).toBe(1);
   await hand("shim-dispatch", [{ workspace: workspace.name }]);
   expect((await workspace.ask("health", {})).outboxDepth).toBe(0);

@@ -67,8 +67,8 @@ it("[DO21] the chat of an expired token goes offline, and its bound lease ends",
   await aGuest(workspace);
   wait(ttlMs);
   await workspace.ring();
-  expect(await workspace.rows("SELECT is_connected, grace_until FROM chats")).toEqual([
-    { is_connected: 0, grace_until: Date.now() + 20_000 },
+  expect(await workspace.rows("SELECT isConnected, graceUntil FROM chats")).toEqual([
+    { isConnected: 0, graceUntil: Date.now() + 20_000 },
   ]);
   wait(20_000);
   await workspace.ring();
@@ -83,7 +83,7 @@ it("[DO21] a connection of a revoked token that stayed open is closed at the nex
   const { connection, id } = await aGuest(workspace);
   // As a crash between the commit and the close leaves it.
   await workspace.inside(({ storage }) => {
-    storage.sql.exec("UPDATE tokens SET revoked_at = 1 WHERE id = ?", id);
+    storage.sql.exec("UPDATE tokens SET revokedAt = 1 WHERE id = ?", id);
   });
   await evictDurableObject(workspace.stub, { webSockets: "hibernate" });
   await workspace.ask("state.set", { key: "secret", value: "s" });

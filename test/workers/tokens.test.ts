@@ -210,8 +210,8 @@ it("[WI5] a revoked token is refused at once, and only its connections closed wi
   expect((await workspace.upgrade("c1", token)).status).toBe(401);
   await stays.ask("settings.get", {});
   // The chat has its grace, as after any close, though its client may never have answered.
-  expect(await workspace.rows("SELECT is_connected, grace_until FROM chats WHERE chat = 'c1'")).toEqual([
-    { is_connected: 0, grace_until: Date.now() + 20_000 },
+  expect(await workspace.rows("SELECT isConnected, graceUntil FROM chats WHERE chat = 'c1'")).toEqual([
+    { isConnected: 0, graceUntil: Date.now() + 20_000 },
   ]);
   expect(await workspace.ask("tokens.revoke", { id })).toEqual({ isRevoked: true });
   expect(await workspace.refusal("tokens.revoke", { id: "tok_x" })).toBe("unknown_token");

@@ -13,7 +13,7 @@ function knowMore(migration: Omit<Migration, "id" | "name">): void {
 }
 
 /** Another program was here. */
-const foreign = "INSERT INTO migrations (id, name, min_reader, applied_at) VALUES (?, 'later', ?, 0)";
+const foreign = "INSERT INTO migrations (id, name, minReader, appliedAt) VALUES (?, 'later', ?, 0)";
 
 /** By name, from what dump() tells. */
 function tables(text: string): Map<string, unknown> {

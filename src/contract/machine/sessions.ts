@@ -90,7 +90,7 @@ export type TimelineEntry = z.infer<typeof TimelineEntry>;
 const Checkpoint = z.object({
   seq: z.int(),
   id: z.string(),
-  sessionId: z.string(),
+  session: z.string(),
   at: moment,
   trigger: z.string(),
   /** SHA-256 (hex) of the state as JSON. */

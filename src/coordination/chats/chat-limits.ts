@@ -52,7 +52,7 @@ function countLive({ sql }: Tx, machine: string): number {
 function checkOfflineLimit({ sql, now, settings }: Tx, machine: string): Refusal | null {
   const limit = settings.maxOfflineChatsPerMachine;
   const [row] = sql.all<{ n: number; next: number | null }>(
-    "SELECT count(*) AS n, min(due_at) AS next FROM chats WHERE machine = ? AND status = 'offline'",
+    "SELECT count(*) AS n, min(dueAt) AS next FROM chats WHERE machine = ? AND status = 'offline'",
     machine,
   );
   if ((row?.n ?? 0) < limit) return null;

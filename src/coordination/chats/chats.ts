@@ -145,36 +145,23 @@ function checkSessionFree(tx: Tx, input: CheckedInputOf<"chats.register">, rows:
 }
 
 function upsert(tx: Tx, input: CheckedInputOf<"chats.register">, incarnation: number, liveRow: ChatRow | null): void {
-  const old = liveRow ?? { status: "idle", reason: null, status_at: tx.now, is_connected: 0 };
-  chatRows.write(
+  const old = liveRow ?? { status: "idle", reason: null, statusAt: tx.now, isConnected: 0 };
+  const { status, reason, statusAt, isConnected } = old;
+  const json = {
+    capabilities: JSON.stringify(input.capabilities),
+    metadata: JSON.stringify(input.metadata),
+    taskTypes: input.taskTypes ? JSON.stringify(input.taskTypes) : null,
+  };
+  const state = { incarnation, isInteractive: input.isInteractive ? 1 : 0, status, reason, statusAt, isConnected };
+  chatRows.upsert(
     tx,
-    `INSERT INTO chats (chat, session, process, incarnation, machine, client, role, is_interactive, status, reason, status_at,
-       last_seen_at, is_connected, capabilities, capacity, metadata, task_types, due_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)
-     ON CONFLICT (chat) DO UPDATE SET session = excluded.session, process = excluded.process, incarnation = excluded.incarnation,
-       machine = excluded.machine, client = excluded.client, role = excluded.role, is_interactive = excluded.is_interactive,
-       status = excluded.status, reason = excluded.reason, status_at = excluded.status_at,
-       last_seen_at = excluded.last_seen_at, is_connected = excluded.is_connected, grace_until = NULL,
-       capabilities = excluded.capabilities, capacity = excluded.capacity, metadata = excluded.metadata, task_types = excluded.task_types,
-       due_at = min(due_at, excluded.last_seen_at + ?)`,
-    input.chat,
-    input.session,
-    input.process,
-    incarnation,
-    input.machine,
-    input.client,
-    input.role,
-    input.isInteractive ? 1 : 0,
-    old.status,
-    old.reason,
-    old.status_at,
-    tx.now,
-    old.is_connected,
-    JSON.stringify(input.capabilities),
-    input.capacity,
-    JSON.stringify(input.metadata),
-    input.taskTypes ? JSON.stringify(input.taskTypes) : null,
-    tx.settings.chatTtlMs,
+    { ...input, ...json, ...state, lastSeenAt: tx.now },
+    `ON CONFLICT (chat) DO UPDATE SET session = excluded.session, process = excluded.process, incarnation = excluded.incarnation,
+       machine = excluded.machine, client = excluded.client, role = excluded.role, isInteractive = excluded.isInteractive,
+       status = excluded.status, reason = excluded.reason, statusAt = excluded.statusAt,
+       lastSeenAt = excluded.lastSeenAt, isConnected = excluded.isConnected, graceUntil = NULL,
+       capabilities = excluded.capabilities, capacity = excluded.capacity, metadata = excluded.metadata, taskTypes = excluded.taskTypes,
+       dueAt = min(dueAt, excluded.lastSeenAt + ${tx.settings.chatTtlMs})`,
   );
 }
 
@@ -182,16 +169,16 @@ function storeReport(tx: Tx, chat: string, { taskCount, progress, health }: Chec
   const row = chatRows.find(tx, chat);
   if (!row) return;
   const next = {
-    taskCount: taskCount ?? row.task_count,
+    taskCount: taskCount ?? row.taskCount,
     progress: progress ?? row.progress,
     health: health ? JSON.stringify(health) : row.health,
   };
   const isChanged =
-    next.taskCount !== row.task_count || next.progress !== row.progress || hasHealthChanged(row.health, next.health);
+    next.taskCount !== row.taskCount || next.progress !== row.progress || hasHealthChanged(row.health, next.health);
   if (!isChanged) return;
   chatRows.write(
     tx,
-    "UPDATE chats SET task_count = ?, progress = ?, health = ?, last_seen_at = ? WHERE chat = ?",
+    "UPDATE chats SET taskCount = ?, progress = ?, health = ?, lastSeenAt = ? WHERE chat = ?",
     next.taskCount,
     next.progress,
     next.health,
@@ -215,7 +202,7 @@ function roundHealth(health: string): string {
 function setStatus(tx: Tx, row: LivenessRow, status: Chat["status"], reason: string): void {
   chatRows.write(
     tx,
-    "UPDATE chats SET status = ?, status_at = ?, reason = ? WHERE chat = ?",
+    "UPDATE chats SET status = ?, statusAt = ?, reason = ? WHERE chat = ?",
     status,
     tx.now,
     reason,
@@ -264,16 +251,16 @@ function toChat(tx: Tx, row: ChatRow): Chat {
     machine: row.machine,
     client: row.client,
     role: row.role,
-    isInteractive: row.is_interactive === 1,
+    isInteractive: row.isInteractive === 1,
     status: offlineReason ? "offline" : row.status,
     reason: offlineReason ?? row.reason,
-    statusAgeMs: Math.max(0, tx.now - (offlineReason ? chatRows.offlineAt(tx, row).at : row.status_at)),
+    statusAgeMs: Math.max(0, tx.now - (offlineReason ? chatRows.offlineAt(tx, row).at : row.statusAt)),
     lastSeenAgeMs: Math.max(0, tx.now - chatRows.lastSeen(tx, row)),
     isConnected: tx.presence.lastSeen(row.chat) !== null,
     capabilities: JSON.parse(row.capabilities) as string[],
     capacity: row.capacity,
-    taskTypes: row.task_types === null ? null : (JSON.parse(row.task_types) as string[]),
-    taskCount: row.task_count,
+    taskTypes: row.taskTypes === null ? null : (JSON.parse(row.taskTypes) as string[]),
+    taskCount: row.taskCount,
     progress: row.progress,
     health: chatRows.healthOf(row),
     metadata: JSON.parse(row.metadata) as Chat["metadata"],

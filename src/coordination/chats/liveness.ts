@@ -36,8 +36,8 @@ export function goOffline(tx: Tx, row: LivenessRow, reason: OfflineReason): numb
   const lease = grants.expireHeldBy(tx, row.chat);
   chatRows.write(
     tx,
-    `UPDATE chats SET status = 'offline', reason = ?, status_at = ?, is_connected = 0, grace_until = NULL, last_seen_at = ?,
-       task_count = 0, due_at = ? WHERE chat = ?`,
+    `UPDATE chats SET status = 'offline', reason = ?, statusAt = ?, isConnected = 0, graceUntil = NULL, lastSeenAt = ?,
+       taskCount = 0, dueAt = ? WHERE chat = ?`,
     reason,
     tx.now,
     seenAt,
@@ -60,7 +60,7 @@ function hintIfUnfinished(tx: Tx, row: ChatRow | null): void {
 export function markConnected(tx: Tx, chat: string): void {
   chatRows.write(
     tx,
-    "UPDATE chats SET is_connected = 1, grace_until = NULL, last_seen_at = ? WHERE chat = ? AND status <> 'offline'",
+    "UPDATE chats SET isConnected = 1, graceUntil = NULL, lastSeenAt = ? WHERE chat = ? AND status <> 'offline'",
     tx.now,
     chat,
   );
@@ -70,14 +70,14 @@ export function markConnected(tx: Tx, chat: string): void {
 export function markDisconnected(tx: Tx, chat: string, seenAt: number): void {
   const row = chatRows.find(tx, chat);
   // Ignores a connection already known to be gone, such as that of an older process.
-  if (!row || row.is_connected === 0 || tx.presence.lastSeen(chat) !== null) return;
+  if (!row || row.isConnected === 0 || tx.presence.lastSeen(chat) !== null) return;
   const { interactiveGraceMs, workerGraceMs } = tx.settings;
-  startGrace(tx, row, seenAt, tx.now + (row.is_interactive === 1 ? interactiveGraceMs : workerGraceMs));
+  startGrace(tx, row, seenAt, tx.now + (row.isInteractive === 1 ? interactiveGraceMs : workerGraceMs));
 }
 
 /** [CH5] Connections lost without a close (deploy, crash of the host) get one long grace period. */
 export function markLostConnections(tx: Tx, limit: number): void {
-  const rows = tx.sql.all<ChatRow>("SELECT * FROM chats WHERE is_connected = 1 AND status <> 'offline'");
+  const rows = tx.sql.all<ChatRow>("SELECT * FROM chats WHERE isConnected = 1 AND status <> 'offline'");
   const lost = rows.filter((row) => tx.presence.lastSeen(row.chat) === null);
   for (const row of lost.slice(0, limit)) {
     startGrace(tx, row, chatRows.lastSeen(tx, row), tx.now + tx.settings.lostSocketGraceMs);
@@ -87,19 +87,19 @@ export function markLostConnections(tx: Tx, limit: number): void {
 function startGrace(tx: Tx, row: LivenessRow, seenAt: number, until: number): void {
   chatRows.write(
     tx,
-    "UPDATE chats SET is_connected = 0, grace_until = ?, last_seen_at = ? WHERE chat = ?",
+    "UPDATE chats SET isConnected = 0, graceUntil = ?, lastSeenAt = ? WHERE chat = ?",
     until,
-    Math.max(row.last_seen_at, seenAt),
+    Math.max(row.lastSeenAt, seenAt),
     row.chat,
   );
   chatRows.scheduleCheck(tx, row, until);
 }
 
-export const dueAt = "SELECT min(due_at) FROM chats WHERE due_at IS NOT NULL";
+export const dueAt = "SELECT min(dueAt) FROM chats WHERE dueAt IS NOT NULL";
 
 export function listDue({ sql, now }: Tx, limit: number): string[] {
   return sql
-    .all<{ chat: string }>("SELECT chat FROM chats WHERE due_at <= ? ORDER BY due_at LIMIT ?", now, limit)
+    .all<{ chat: string }>("SELECT chat FROM chats WHERE dueAt <= ? ORDER BY dueAt LIMIT ?", now, limit)
     .map(({ chat }) => chat);
 }
 
@@ -115,12 +115,12 @@ export function checkChat(tx: Tx, chat: string): void {
   const next = row.status === "offline" ? (lease ?? keptUntil(tx, row)) : nextCheckAt(tx, row, lease, ownWaits.next);
   if (row.status === "offline" && next !== null && next <= tx.now) return deleteChat(tx, row);
   if (lease === null) hintIfUnfinished(tx, found);
-  chatRows.write(tx, "UPDATE chats SET due_at = ? WHERE chat = ?", next, chat);
+  chatRows.write(tx, "UPDATE chats SET dueAt = ? WHERE chat = ?", next, chat);
 }
 
 /** [CH14] [MS13] Checks the inbox after a day, and when its newest message has expired. */
 function keptUntil(tx: Tx, row: ChatRow): number {
-  const dayOver = row.status_at + keepOfflineMs;
+  const dayOver = row.statusAt + keepOfflineMs;
   return dayOver > tx.now ? dayOver : Math.max(dayOver, newestExpiry(tx, row.chat, dayOver));
 }
 

@@ -6,6 +6,7 @@ import { insertRows } from "./insert-rows.ts";
 import * as meta from "./meta.ts";
 import * as totals from "./metric-totals.ts";
 import type { Tx } from "./tx.ts";
+import { audit } from "./kernel-tables.ts";
 
 /** Entry numbers serve as fencing tokens, so a grant costs one row for both. */
 
@@ -17,17 +18,10 @@ export interface NewAuditEntry {
 }
 
 export function append({ sql, now }: Pick<Tx, "sql" | "now">, { kind, subject, actor, detail }: NewAuditEntry): number {
-  const [row] = sql.all<{ seq: number }>(
-    "INSERT INTO audit (at, kind, subject, actor, detail) VALUES (?, ?, ?, ?, ?) RETURNING seq",
-    now,
-    kind,
-    subject,
-    actor ?? null,
-    JSON.stringify(detail ?? {}),
-  );
-  if (!row) throw new Error("no row was added to the audit log");
-  if (row.seq % pruneEvery === 0) compact(sql, now, row.seq);
-  return row.seq;
+  const entry = { at: now, kind, subject, actor, detail: JSON.stringify(detail ?? {}) };
+  const seq = audit.append(sql, entry);
+  if (seq % pruneEvery === 0) compact(sql, now, seq);
+  return seq;
 }
 
 /** Adds one entry per subject, with consecutive numbers. Returns the first number. */
@@ -49,16 +43,9 @@ function newestNumber(sql: Sql): number {
 
 export const handlers = {
   "audit.list"({ sql, now }, { cursor, kind = null, subject = "", actor = "", maxAgeMs = now, limit }) {
-    const rows = sql.all<{
-      seq: number;
-      at: number;
-      kind: string;
-      subject: string;
-      actor: string | null;
-      detail: string;
-    }>(
-      `SELECT * FROM audit
-       WHERE seq < ? AND (? IS NULL OR kind = ?) AND substr(subject, 1, length(?)) = ?
+    const rows = audit.select(
+      sql,
+      `WHERE seq < ? AND (? IS NULL OR kind = ?) AND substr(subject, 1, length(?)) = ?
          AND substr(ifnull(actor, ''), 1, length(?)) = ? AND at >= ?
        ORDER BY seq DESC LIMIT ?`,
       cursor === undefined ? Number.MAX_SAFE_INTEGER : Number(cursor),

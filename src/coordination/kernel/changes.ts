@@ -6,8 +6,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { insertRows } from "./insert-rows.ts";
 import * as meta from "./meta.ts";
 import { numbersPerEpoch, type Tx } from "./tx.ts";
-
-/** Each row is a revision with the running totals that limits are checked against. */
+import { changes } from "./kernel-tables.ts";
 
 export interface NewChange {
   readonly key: string;
@@ -29,7 +28,7 @@ export interface Totals {
 
 export function readTotals(sql: Sql): Totals {
   const [row] = sql.all<Totals>(
-    "SELECT revision, total_keys AS keys, total_chars AS chars, written_chars AS written FROM changes ORDER BY revision DESC LIMIT 1",
+    "SELECT revision, totalKeys AS keys, totalChars AS chars, writtenChars AS written FROM changes ORDER BY revision DESC LIMIT 1",
   );
   return row ?? { revision: 0, keys: 0, chars: 0, written: 0 };
 }
@@ -71,32 +70,20 @@ function insertAll(tx: Tx, rows: readonly (readonly [NewChange, Totals])[]): voi
     key: rows.map(([{ key }]) => key),
     op: rows.map(([{ op }]) => op),
     value: rows.map(([{ value = null }]) => value),
-    by_chat: rows.map(([{ by = null }]) => by),
+    byChat: rows.map(([{ by = null }]) => by),
     at: tx.now,
-    total_keys: rows.map(([, { keys }]) => keys),
-    total_chars: rows.map(([, { chars }]) => chars),
-    written_chars: rows.map(([, { written }]) => written),
+    totalKeys: rows.map(([, { keys }]) => keys),
+    totalChars: rows.map(([, { chars }]) => chars),
+    writtenChars: rows.map(([, { written }]) => written),
   });
 }
 
 export function append(tx: Tx, change: NewChange, before = currentTotals(tx)): Totals {
   const { key, op, value = null, by = null } = change;
   const after = totalsAfter(tx, before, change);
-  const { revision } = after;
-  tx.sql.run(
-    `INSERT INTO changes (revision, grp, key, op, value, by_chat, at, total_keys, total_chars, written_chars)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    revision,
-    change.group ?? revision,
-    key,
-    op,
-    value,
-    by,
-    tx.now,
-    after.keys,
-    after.chars,
-    after.written,
-  );
+  const { revision, keys: totalKeys, chars: totalChars, written: writtenChars } = after;
+  const sums = { totalKeys, totalChars, writtenChars };
+  changes.insert(tx.sql, { revision, grp: change.group ?? revision, key, op, value, byChat: by, at: tx.now, ...sums });
   if (tx.cache) tx.cache.totals = after;
   if (revision % compactEvery === 0) compact(tx, after);
   tx.tell({ kind: "changes" });
@@ -133,7 +120,7 @@ interface ChangeRow {
   readonly grp: number;
   readonly key: string;
   readonly op: Change["op"];
-  readonly by_chat: string | null;
+  readonly byChat: string | null;
   /** Bytes of the value; only values that are sent are read. */
   readonly size: number;
 }
@@ -179,7 +166,7 @@ export class ChangeBatch {
     this.#after = after;
     this.#newest = readTotals(sql).revision;
     const rows = sql.all<ChangeRow>(
-      `SELECT revision, grp, key, op, by_chat, coalesce(octet_length(value), 0) AS size FROM changes
+      `SELECT revision, grp, key, op, byChat, coalesce(octet_length(value), 0) AS size FROM changes
        WHERE revision > ? ORDER BY revision LIMIT ?`,
       after,
       maxScannedRows,
@@ -208,7 +195,7 @@ export class ChangeBatch {
     return { changes: page.rows.map((row) => this.#toChange(row)), revision, isMore: revision < this.#newest };
   }
 
-  #toChange({ revision, grp, key, op, by_chat: by }: ChangeRow): Change {
+  #toChange({ revision, grp, key, op, byChat: by }: ChangeRow): Change {
     const cached = this.#changes.get(revision);
     if (cached) return cached;
     const [row] = this.#sql.all<{ value: string | null }>("SELECT value FROM changes WHERE revision = ?", revision);
@@ -281,7 +268,7 @@ interface AgedRow {
   readonly written: number;
 }
 
-const agedRowsSql = "SELECT at, grp, written_chars AS written FROM changes ORDER BY revision";
+const agedRowsSql = "SELECT at, grp, writtenChars AS written FROM changes ORDER BY revision";
 
 /** Later changes alone reach the limit. */
 function isExcess({ settings }: Tx, { grp, written }: AgedRow, newest: Pick<Totals, "revision" | "written">): boolean {

@@ -6,47 +6,35 @@ import type { SqlValue } from "../../shared/sql.ts";
 import * as changes from "./changes.ts";
 import * as meta from "./meta.ts";
 import type { Actor, Tx } from "./tx.ts";
+import type { NewRowOf, RowOf } from "../../shared/table.ts";
+import { chats } from "./kernel-tables.ts";
 
-export interface LivenessRow {
-  readonly chat: string;
-  readonly incarnation: number;
-  readonly machine: string;
-  readonly status: ChatStatus;
-  readonly last_seen_at: number;
-  readonly is_connected: number;
-  readonly grace_until: number | null;
-  readonly due_at: number | null;
-  readonly capabilities: string;
-  readonly capacity: number;
-}
+const livenessRows = chats.pick(
+  "chat",
+  "incarnation",
+  "machine",
+  "status",
+  "lastSeenAt",
+  "isConnected",
+  "graceUntil",
+  "dueAt",
+  "capabilities",
+  "capacity",
+);
 
-export interface ChatRow extends LivenessRow {
-  readonly session: string;
-  readonly process: string;
-  readonly client: string;
-  readonly role: "supervisor" | "worker";
-  readonly is_interactive: number;
-  readonly reason: string | null;
-  readonly status_at: number;
-  readonly task_types: string | null;
-  readonly task_count: number;
-  readonly progress: string | null;
-  readonly health: string;
-  readonly metadata: string;
-}
+export type LivenessRow = RowOf<typeof livenessRows>;
+export type ChatRow = RowOf<typeof chats>;
 
 export function find({ sql }: Pick<Tx, "sql">, chat: string): ChatRow | null {
-  return sql.all<ChatRow>("SELECT * FROM chats WHERE chat = ?", chat)[0] ?? null;
+  return chats.find(sql, { chat });
 }
 
 export function findLiveness({ sql, cache }: Pick<Tx, "sql" | "cache">, chat: string): LivenessRow | null {
   const cached = cache?.livenessRows.get(chat);
   if (cached) return cached;
-  const query =
-    "SELECT chat, incarnation, machine, status, last_seen_at, is_connected, grace_until, due_at, capabilities, capacity FROM chats WHERE chat = ?";
-  const [row] = sql.all<LivenessRow>(query, chat);
+  const row = livenessRows.find(sql, { chat });
   if (row) cache?.livenessRows.set(chat, row);
-  return row ?? null;
+  return row;
 }
 
 /** Every write to chats goes through here, because it clears the cached rows. */
@@ -55,19 +43,24 @@ export function write({ sql, cache }: Pick<Tx, "sql" | "cache">, query: string, 
   return sql.run(query, ...values);
 }
 
+export function upsert({ sql, cache }: Pick<Tx, "sql" | "cache">, row: NewRowOf<typeof chats>, conflict: string): void {
+  cache?.livenessRows.clear();
+  chats.insert(sql, row, conflict);
+}
+
 export function healthOf(row: ChatRow): Health {
   return JSON.parse(row.health) as Health;
 }
 
 export function lastSeen({ presence, now }: Tx, row: LivenessRow): number {
   const connectionSeenAt = presence.lastSeen(row.chat);
-  if (connectionSeenAt === null && row.is_connected === 1) return now;
-  return Math.max(row.last_seen_at, connectionSeenAt ?? 0);
+  if (connectionSeenAt === null && row.isConnected === 1) return now;
+  return Math.max(row.lastSeenAt, connectionSeenAt ?? 0);
 }
 
 export function offlineAt(tx: Tx, row: LivenessRow): { readonly at: number; readonly reason: "closed" | "timeout" } {
   const isConnected = tx.presence.lastSeen(row.chat) !== null;
-  if (!isConnected && row.grace_until !== null) return { at: row.grace_until, reason: "closed" };
+  if (!isConnected && row.graceUntil !== null) return { at: row.graceUntil, reason: "closed" };
   return { at: lastSeen(tx, row) + tx.settings.chatTtlMs, reason: "timeout" };
 }
 
@@ -120,14 +113,14 @@ export function findCommonCaller(tx: Tx, inputs: readonly { readonly self: Self 
 export function recordActivity(tx: Tx, row: LivenessRow): LivenessRow {
   // An open connection may be silent; then activity over another channel keeps the chat alive.
   const share = tx.presence.lastSeen(row.chat) === null ? 3 : 2;
-  if (row.grace_until === null && tx.now - lastSeen(tx, row) < tx.settings.chatTtlMs / share) return row;
-  write(tx, "UPDATE chats SET last_seen_at = ?, grace_until = NULL WHERE chat = ?", tx.now, row.chat);
-  return { ...row, last_seen_at: tx.now, grace_until: null };
+  if (row.graceUntil === null && tx.now - lastSeen(tx, row) < tx.settings.chatTtlMs / share) return row;
+  write(tx, "UPDATE chats SET lastSeenAt = ?, graceUntil = NULL WHERE chat = ?", tx.now, row.chat);
+  return { ...row, lastSeenAt: tx.now, graceUntil: null };
 }
 
 export function scheduleCheck(tx: Tx, row: LivenessRow, at: number): void {
-  if (row.due_at !== null && row.due_at <= at) return;
-  write(tx, "UPDATE chats SET due_at = ? WHERE chat = ? AND (due_at IS NULL OR due_at > ?)", at, row.chat, at);
+  if (row.dueAt !== null && row.dueAt <= at) return;
+  write(tx, "UPDATE chats SET dueAt = ? WHERE chat = ? AND (dueAt IS NULL OR dueAt > ?)", at, row.chat, at);
 }
 
 /**
@@ -136,7 +129,7 @@ export function scheduleCheck(tx: Tx, row: LivenessRow, at: number): void {
  */
 export function recordAssignment(tx: Tx, row: LivenessRow, firstDue: number): void {
   const at = Math.min(firstDue, lastSeen(tx, row) + tx.settings.chatTtlMs);
-  const query = "UPDATE chats SET last_assigned_at = ?, due_at = min(ifnull(due_at, ?), ?) WHERE chat = ?";
+  const query = "UPDATE chats SET lastAssignedAt = ?, dueAt = min(ifnull(dueAt, ?), ?) WHERE chat = ?";
   write(tx, query, tx.now, at, at, row.chat);
 }
 

@@ -3,6 +3,8 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { insertRows } from "./insert-rows.ts";
 import type { Tx } from "./tx.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { idempotency } from "./kernel-tables.ts";
 
 /** Results by request id, so that a repeat changes nothing. Only successes are stored. */
 
@@ -31,7 +33,7 @@ export function once<T extends object>(
   const machine = machineOf(tx, request);
   const requestDigest = digest(JSON.stringify(request.input));
   const key = keyOf(request, machine, requestId);
-  const stored = findStored(tx, [key, oldKeyOf(request, machine, requestId)]);
+  const stored = findStored(tx, key);
   if (stored) {
     const value = JSON.parse(stored.result) as T;
     return { result: stored.request === requestDigest ? ok(value) : err(keyReused(requestId)), isRepeat: true };
@@ -60,8 +62,7 @@ export function prepareAll<Request extends IdempotentRequest>(
   if (!one) return () => undefined;
   const machine = machineOf(tx, one.request);
   const keys = repeatable.map(({ request, id }) => keyOf(request, machine, id));
-  const oldKeys = repeatable.map(({ request, id }) => oldKeyOf(request, machine, id));
-  if (new Set(keys).size < keys.length || hasStored(tx, [...keys, ...oldKeys])) return null;
+  if (new Set(keys).size < keys.length || hasStored(tx, keys)) return null;
   let { first, last } = endsOf(tx, machine);
   const rows: NewRow[] = [];
   for (const [at, { request, value }] of repeatable.entries()) {
@@ -85,16 +86,16 @@ function storeAll(sql: Sql, machine: string, rows: readonly NewRow[]): void {
     key: rows.map(({ key }) => key),
     request: rows.map(({ request }) => request),
     result: rows.map(({ result }) => result),
-    expires_at: rows.map(({ until }) => until),
+    expiresAt: rows.map(({ until }) => until),
     machine,
     nth: rows.map(({ nth }) => nth),
-    written_chars: rows.map(({ chars }) => chars),
+    writtenChars: rows.map(({ chars }) => chars),
   };
   insertRows(sql, "idempotency", columns, `WHERE true ${replaceSql}`);
 }
 
 function hasStored({ sql, now }: Tx, keys: readonly string[]): boolean {
-  const query = "SELECT 1 FROM idempotency WHERE key IN (SELECT value FROM json_each(?)) AND expires_at > ? LIMIT 1";
+  const query = "SELECT 1 FROM idempotency WHERE key IN (SELECT value FROM json_each(?)) AND expiresAt > ? LIMIT 1";
   return sql.all(query, JSON.stringify(keys), now).length > 0;
 }
 
@@ -110,23 +111,13 @@ interface NewResult {
   readonly value: object;
 }
 
-const replaceSql = `ON CONFLICT (key) DO UPDATE SET request = excluded.request, result = excluded.result, expires_at = excluded.expires_at,
-  machine = excluded.machine, nth = excluded.nth, written_chars = excluded.written_chars`;
+const replaceSql = `ON CONFLICT (key) DO UPDATE SET request = excluded.request, result = excluded.result, expiresAt = excluded.expiresAt,
+  machine = excluded.machine, nth = excluded.nth, writtenChars = excluded.writtenChars`;
 
 function store(tx: Tx, last: StoredEntry | null, { key, machine, requestDigest, value }: NewResult): void {
   const result = JSON.stringify(value);
-  const { nth, chars, until } = after(tx, last, result);
-  tx.sql.run(
-    `INSERT INTO idempotency (key, request, result, expires_at, machine, nth, written_chars) VALUES (?, ?, ?, ?, ?, ?, ?)
-     ${replaceSql}`,
-    key,
-    requestDigest,
-    result,
-    until,
-    machine,
-    nth,
-    chars,
-  );
+  const { nth, chars: writtenChars, until: expiresAt } = after(tx, last, result);
+  idempotency.put(tx.sql, { key, request: requestDigest, result, expiresAt, machine, nth, writtenChars });
 }
 
 function after({ now }: Tx, last: StoredEntry | null, result: string): StoredEntry {
@@ -138,12 +129,6 @@ function keyOf({ operation, by = "" }: IdempotentRequest, machine: string, reque
   return `${operation} ${machine}\n${by} ${requestId}`;
 }
 
-/** Key stored by a program before migration 6; unused a day after the migration. */
-function oldKeyOf({ operation, by }: IdempotentRequest, machine: string, requestId: string): string {
-  const isOfState = operation.startsWith("state.");
-  return `${operation} ${by ?? (isOfState ? "" : machine)} ${requestId}`;
-}
-
 interface StoredEntry {
   readonly nth: number;
   readonly chars: number;
@@ -153,7 +138,7 @@ interface StoredEntry {
 const endsQuery = ["ASC", "DESC"]
   .map(
     (order) =>
-      `SELECT * FROM (SELECT nth, written_chars AS chars, expires_at AS until FROM idempotency WHERE machine = ? ORDER BY nth ${order} LIMIT 1)`,
+      `SELECT * FROM (SELECT nth, writtenChars AS chars, expiresAt AS until FROM idempotency WHERE machine = ? ORDER BY nth ${order} LIMIT 1)`,
   )
   .join(" UNION ALL ");
 
@@ -165,14 +150,12 @@ function endsOf(
   return { first, last };
 }
 
-interface StoredResult {
-  readonly request: string;
-  readonly result: string;
-}
+const results = idempotency.pick("request", "result");
 
-function findStored({ sql, now }: Tx, keys: readonly [string, string]): StoredResult | null {
-  const query = "SELECT request, result FROM idempotency WHERE key IN (?, ?) AND expires_at > ?";
-  return sql.all<StoredResult>(query, ...keys, now)[0] ?? null;
+type StoredResult = RowOf<typeof results>;
+
+function findStored({ sql, now }: Tx, key: string): StoredResult | null {
+  return results.select(sql, "WHERE key = ? AND expiresAt > ?", key, now)[0] ?? null;
 }
 
 /** [RQ7] Entries are deleted in their order, so the first and last row give the count. */
@@ -219,23 +202,23 @@ const machinesSql = `machines (machine) AS (
 
 export const dueAt = `
   WITH RECURSIVE ${machinesSql}
-  SELECT min((SELECT expires_at FROM idempotency WHERE machine = machines.machine ORDER BY nth LIMIT 1)) FROM machines`;
+  SELECT min((SELECT expiresAt FROM idempotency WHERE machine = machines.machine ORDER BY nth LIMIT 1)) FROM machines`;
 
 export function prune(sql: Sql, now: number, limit: number): void {
   const machineRows = sql.all<{ machine: string }>(
     `WITH RECURSIVE ${machinesSql} SELECT machine FROM machines WHERE machine IS NOT NULL`,
   );
   for (const { machine } of machineRows) {
-    const rows = sql.all<{ nth: number; expires_at: number }>(
-      "SELECT nth, expires_at FROM idempotency WHERE machine = ? ORDER BY nth LIMIT ?",
+    const rows = sql.all<{ nth: number; expiresAt: number }>(
+      "SELECT nth, expiresAt FROM idempotency WHERE machine = ? ORDER BY nth LIMIT ?",
       machine,
       limit,
     );
-    const firstKept = rows.findIndex(({ expires_at: at }) => at > now);
+    const firstKept = rows.findIndex(({ expiresAt: at }) => at > now);
     const lastExpired = rows.at(firstKept < 0 ? rows.length - 1 : firstKept - 1);
     if (lastExpired && firstKept !== 0)
       sql.run(
-        "DELETE FROM idempotency WHERE machine = ? AND nth <= ? AND expires_at <= ?",
+        "DELETE FROM idempotency WHERE machine = ? AND nth <= ? AND expiresAt <= ?",
         machine,
         lastExpired.nth,
         now,

@@ -1,21 +1,20 @@
 import { defaultSettings, type Settings } from "../../contract/workspaces.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { numbersPerEpoch, type Tx, type WorkspaceFacts } from "./tx.ts";
+import { meta } from "./kernel-tables.ts";
+
+const values = meta.pick("value");
 
 export function read(sql: Sql, key: string): string | null {
-  return sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", key)[0]?.value ?? null;
+  return values.find(sql, { key })?.value ?? null;
 }
 
 export function write(sql: Sql, key: string, value: string): void {
-  sql.run(
-    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-    key,
-    value,
-  );
+  meta.put(sql, { key, value });
 }
 
 export function remove(sql: Sql, key: string): void {
-  sql.run("DELETE FROM meta WHERE key = ?", key);
+  meta.delete(sql, { key });
 }
 
 const quietKey = "quiet_until";

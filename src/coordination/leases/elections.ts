@@ -59,6 +59,6 @@ function findLeader(tx: Tx, name: string): Leader | null {
 }
 
 function toLeader(tx: Tx, name: string, row: LeaseRow): Leader {
-  const { holder: leader, incarnation, token: term, ttl_ms: ttlMs } = row;
+  const { holder: leader, incarnation, token: term, ttlMs } = row;
   return { name, leader, incarnation, term, ttlMs, remainingMs: Math.max(0, expiresAt(tx, row) - tx.now) };
 }

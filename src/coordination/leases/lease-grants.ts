@@ -52,17 +52,17 @@ function toRow(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest, seq: n
     holder: chat.chat,
     incarnation: chat.incarnation,
     token: tx.epoch * numbersPerEpoch + seq,
-    ttl_ms: ttlMs,
-    is_bound: isBound ? 1 : 0,
-    expires_at: tx.now + ttlMs,
-    lock_delay_ms: lockDelayMs,
-    request_id: requestId,
-    granted_at: tx.now,
+    ttlMs,
+    isBound: isBound ? 1 : 0,
+    expiresAt: tx.now + ttlMs,
+    lockDelayMs,
+    requestId,
+    grantedAt: tx.now,
   };
 }
 
 function scheduleExpiry(tx: Tx, chat: chatRows.LivenessRow, rows: readonly LeaseRow[]): void {
-  const expiries = rows.map((row) => row.expires_at);
+  const expiries = rows.map((row) => row.expiresAt);
   chatRows.scheduleCheck(tx, chat, Math.min(...expiries, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
 }
 
@@ -144,7 +144,7 @@ export function endDelays(tx: Tx, limit: number): void {
 function expire(tx: Tx, expired: readonly LeaseRow[]): void {
   for (const row of expired) {
     audit.append(tx, { kind: "lease.expired", subject: row.resource, actor: row.holder, detail: { token: row.token } });
-    if (row.lock_delay_ms > 0) waiters.setDelay(tx, row.resource, expiresAt(tx, row) + row.lock_delay_ms);
+    if (row.lockDelayMs > 0) waiters.setDelay(tx, row.resource, expiresAt(tx, row) + row.lockDelayMs);
   }
   deleteLeases(tx, expired);
 }

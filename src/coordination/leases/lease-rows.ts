@@ -3,39 +3,17 @@ import * as chatRows from "../kernel/chat-rows.ts";
 import { insertRows } from "../kernel/insert-rows.ts";
 import { namesAbove, overlap, rangeBelow } from "../../contract/resource-paths.ts";
 import type { Tx } from "../kernel/tx.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { leases } from "./lease-tables.ts";
 
-export interface LeaseRow {
-  readonly resource: string;
-  readonly holder: string;
-  readonly incarnation: number;
-  readonly token: number;
-  readonly ttl_ms: number;
-  readonly is_bound: number;
-  readonly expires_at: number;
-  readonly lock_delay_ms: number;
-  readonly request_id: string;
-  readonly granted_at: number;
-}
+export type LeaseRow = RowOf<typeof leases>;
 
 export function findLease(sql: Sql, resource: string): LeaseRow | null {
-  return sql.all<LeaseRow>("SELECT * FROM leases WHERE resource = ?", resource)[0] ?? null;
+  return leases.find(sql, { resource });
 }
 
 export function insert(sql: Sql, row: LeaseRow): void {
-  sql.run(
-    `INSERT INTO leases (resource, holder, incarnation, token, ttl_ms, is_bound, expires_at, lock_delay_ms, request_id, granted_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    row.resource,
-    row.holder,
-    row.incarnation,
-    row.token,
-    row.ttl_ms,
-    row.is_bound,
-    row.expires_at,
-    row.lock_delay_ms,
-    row.request_id,
-    row.granted_at,
-  );
+  leases.insert(sql, row);
 }
 
 /** All have the same holder. */
@@ -47,26 +25,26 @@ export function insertAll(sql: Sql, rows: readonly LeaseRow[]): void {
     holder: first.holder,
     incarnation: first.incarnation,
     token: rows.map((row) => row.token),
-    ttl_ms: rows.map((row) => row.ttl_ms),
-    is_bound: rows.map((row) => row.is_bound),
-    expires_at: rows.map((row) => row.expires_at),
-    lock_delay_ms: rows.map((row) => row.lock_delay_ms),
-    request_id: rows.map((row) => row.request_id),
-    granted_at: first.granted_at,
+    ttlMs: rows.map((row) => row.ttlMs),
+    isBound: rows.map((row) => row.isBound),
+    expiresAt: rows.map((row) => row.expiresAt),
+    lockDelayMs: rows.map((row) => row.lockDelayMs),
+    requestId: rows.map((row) => row.requestId),
+    grantedAt: first.grantedAt,
   });
 }
 
 export function heldBy(sql: Sql, chat: string): LeaseRow[] {
-  return sql.all<LeaseRow>("SELECT * FROM leases WHERE holder = ?", chat);
+  return leases.select(sql, "WHERE holder = ?", chat);
 }
 
-type Term = Pick<LeaseRow, "holder" | "incarnation" | "ttl_ms" | "is_bound" | "expires_at">;
+type Term = Pick<LeaseRow, "holder" | "incarnation" | "ttlMs" | "isBound" | "expiresAt">;
 
 export function expiresAt(tx: Tx, row: Term): number {
-  if (row.is_bound === 0) return row.expires_at;
+  if (row.isBound === 0) return row.expiresAt;
   const holder = chatRows.findLiveness(tx, row.holder);
-  if (!holder || holder.incarnation !== row.incarnation) return row.expires_at;
-  return Math.max(row.expires_at, chatRows.lastSeen(tx, holder) + row.ttl_ms);
+  if (!holder || holder.incarnation !== row.incarnation) return row.expiresAt;
+  return Math.max(row.expiresAt, chatRows.lastSeen(tx, holder) + row.ttlMs);
 }
 
 /** [LE10] A lease has ended at its last instant. */
@@ -77,15 +55,15 @@ export function isLive(tx: Tx, row: Term): boolean {
 /** Bound leases that only their chats keep are read once for each chat. */
 export function countLive(tx: Tx): number {
   const [{ live, kept } = { live: 0, kept: 0 }] = tx.sql.all<{ live: number; kept: number }>(
-    `SELECT count(*) FILTER (WHERE expires_at > ?) AS live,
-       count(*) FILTER (WHERE is_bound = 1 AND expires_at <= ?) AS kept FROM leases`,
+    `SELECT count(*) FILTER (WHERE expiresAt > ?) AS live,
+       count(*) FILTER (WHERE isBound = 1 AND expiresAt <= ?) AS kept FROM leases`,
     tx.now,
     tx.now,
   );
   if (kept === 0) return live;
   const byChat = tx.sql.all<Term & { readonly n: number }>(
-    `SELECT holder, incarnation, ttl_ms, is_bound, expires_at, count(*) AS n FROM leases
-     WHERE is_bound = 1 AND expires_at <= ? GROUP BY holder, incarnation, ttl_ms`,
+    `SELECT holder, incarnation, ttlMs, isBound, expiresAt, count(*) AS n FROM leases
+     WHERE isBound = 1 AND expiresAt <= ? GROUP BY holder, incarnation, ttlMs`,
     tx.now,
   );
   return byChat.reduce((sum, row) => sum + (isLive(tx, row) ? row.n : 0), live);
@@ -176,7 +154,7 @@ export function listHeld<Row extends Pick<LeaseRow, "resource" | "token">>(
 }
 
 export function renewAll(sql: Sql, resources: readonly string[], ttlMs: number, until: number): void {
-  const query = `UPDATE leases SET ttl_ms = ?, expires_at = max(expires_at, ?)
+  const query = `UPDATE leases SET ttlMs = ?, expiresAt = max(expiresAt, ?)
     WHERE resource IN (SELECT value FROM json_each(?))`;
   sql.run(query, ttlMs, until, JSON.stringify(resources));
 }

@@ -29,7 +29,7 @@ export const setHandlers = {
       held.delete(resource);
     }
     chatRows.recordActivity(tx, caller);
-    for (const [ttlMs, rows] of Map.groupBy(renewed, (row) => row.ttl_ms))
+    for (const [ttlMs, rows] of Map.groupBy(renewed, (row) => row.ttlMs))
       renewAll(tx.sql, namesOf(rows), ttlMs, tx.now + ttlMs);
     return renewed.map((row) => leases.toLease(tx, row));
   },

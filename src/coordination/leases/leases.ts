@@ -30,9 +30,9 @@ export const handlers = {
     const renewed = renew(tx, row, input.ttlMs);
     // The due index stays unchanged: the holder is checked at the old time.
     tx.sql.run(
-      "UPDATE leases SET ttl_ms = ?, expires_at = ? WHERE resource = ?",
-      renewed.ttl_ms,
-      renewed.expires_at,
+      "UPDATE leases SET ttlMs = ?, expiresAt = ? WHERE resource = ?",
+      renewed.ttlMs,
+      renewed.expiresAt,
       row.resource,
     );
     return ok(toLease(tx, renewed));
@@ -91,8 +91,8 @@ export const handlers = {
 
 /** [LE14] A bound lease keeps its ttl. */
 export function renew({ now }: Tx, row: LeaseRow, newTtlMs: number | undefined): LeaseRow {
-  const ttlMs = row.is_bound === 1 ? row.ttl_ms : (newTtlMs ?? row.ttl_ms);
-  return { ...row, ttl_ms: ttlMs, expires_at: Math.max(row.expires_at, now + ttlMs) };
+  const ttlMs = row.isBound === 1 ? row.ttlMs : (newTtlMs ?? row.ttlMs);
+  return { ...row, ttlMs, expiresAt: Math.max(row.expiresAt, now + ttlMs) };
 }
 
 export function acquireFor(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Result<Acquired, Refusal> {
@@ -112,7 +112,7 @@ export function acquireFor(tx: Tx, chat: chatRows.LivenessRow, request: LeaseReq
 }
 
 function isGrantOf(tx: Tx, row: LeaseRow, chat: chatRows.LivenessRow, request: LeaseRequest): boolean {
-  const isSame = row.resource === request.resource && row.request_id === request.requestId;
+  const isSame = row.resource === request.resource && row.requestId === request.requestId;
   return isSame && isHeldBy(row, chat) && isLive(tx, row);
 }
 
@@ -213,8 +213,8 @@ export function releaseAllOf(tx: Tx, chat: chatRows.LivenessRow): number {
 export function freezeAllOf(tx: Tx, chat: string): void {
   const waitedFor = waiters.removeOfChat(tx, chat);
   for (const row of heldBy(tx.sql, chat)) {
-    if (row.is_bound === 0) continue;
-    tx.sql.run("UPDATE leases SET is_bound = 0, expires_at = ? WHERE resource = ?", expiresAt(tx, row), row.resource);
+    if (row.isBound === 0) continue;
+    tx.sql.run("UPDATE leases SET isBound = 0, expiresAt = ? WHERE resource = ?", expiresAt(tx, row), row.resource);
   }
   grants.grantWaiting(tx, waitedFor);
 }
@@ -225,9 +225,9 @@ export function toLease(tx: Tx, row: LeaseRow): Lease {
     holder: row.holder,
     incarnation: row.incarnation,
     token: row.token,
-    ttlMs: row.ttl_ms,
+    ttlMs: row.ttlMs,
     remainingMs: Math.max(0, expiresAt(tx, row) - tx.now),
-    isBound: row.is_bound === 1,
-    heldForMs: Math.max(0, tx.now - row.granted_at),
+    isBound: row.isBound === 1,
+    heldForMs: Math.max(0, tx.now - row.grantedAt),
   };
 }

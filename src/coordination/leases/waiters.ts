@@ -5,22 +5,13 @@ import * as chatRows from "../kernel/chat-rows.ts";
 import { findOverlapping as nearIn } from "./lease-rows.ts";
 import { projectOf } from "../../contract/resource-paths.ts";
 import type { Tx } from "../kernel/tx.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { lockDelays, waiters } from "./lease-tables.ts";
 
-export interface WaiterRow {
-  readonly seq: number;
-  readonly resource: string;
-  readonly chat: string;
-  readonly incarnation: number;
-  readonly request_id: string;
-  readonly ttl_ms: number;
-  readonly is_bound: number;
-  readonly lock_delay_ms: number;
-  readonly until: number;
-}
+export type WaiterRow = RowOf<typeof waiters>;
 
 export function find(sql: Sql, resource: string, chat: string, requestId: string): WaiterRow | null {
-  const query = "SELECT * FROM waiters WHERE resource = ? AND chat = ? AND request_id = ?";
-  return sql.all<WaiterRow>(query, resource, chat, requestId)[0] ?? null;
+  return waiters.find(sql, { resource, chat, requestId });
 }
 
 export function findActive(tx: Tx, resource: string, chat: string, requestId: string): WaiterRow | null {
@@ -63,17 +54,15 @@ export function countAhead(tx: Tx, resource: string, before = Number.MAX_SAFE_IN
 }
 
 export function findFirst(sql: Sql, resource: string): WaiterRow | null {
-  const query = "SELECT * FROM waiters WHERE resource = ? ORDER BY seq LIMIT 1";
-  return sql.all<WaiterRow>(query, resource)[0] ?? null;
+  return waiters.select(sql, "WHERE resource = ? ORDER BY seq LIMIT 1", resource)[0] ?? null;
 }
 
 export function listInProject(sql: Sql, project: string): WaiterRow[] {
-  const query = "SELECT * FROM waiters WHERE resource > ? AND resource < ? ORDER BY seq";
-  return sql.all<WaiterRow>(query, project, prefixEnd(project));
+  return waiters.select(sql, "WHERE resource > ? AND resource < ? ORDER BY seq", project, prefixEnd(project));
 }
 
 export function listOfChat(sql: Sql, resource: string, chat: string): WaiterRow[] {
-  return sql.all<WaiterRow>("SELECT * FROM waiters WHERE resource = ? AND chat = ?", resource, chat);
+  return waiters.select(sql, "WHERE resource = ? AND chat = ?", resource, chat);
 }
 
 const maxPerChatAndResource = 20;
@@ -115,34 +104,25 @@ export function enqueue(
   request: Omit<CheckedInputOf<"leases.acquire">, "self">,
 ): void {
   const until = tx.now + request.waitMs;
-  tx.sql.run(
-    `INSERT INTO waiters (resource, chat, incarnation, request_id, ttl_ms, is_bound, lock_delay_ms, until)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-    request.resource,
-    chat.chat,
-    chat.incarnation,
-    request.requestId,
-    request.ttlMs,
-    request.isBound ? 1 : 0,
-    request.lockDelayMs,
-    until,
-  );
+  const { resource, requestId, ttlMs, lockDelayMs } = request;
+  const caller = { chat: chat.chat, incarnation: chat.incarnation, requestId };
+  waiters.insert(tx.sql, { resource, ...caller, ttlMs, isBound: request.isBound ? 1 : 0, lockDelayMs, until });
   chatRows.scheduleCheck(tx, chat, Math.min(until, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
 }
 
 export function toRequest(waiter: WaiterRow): Omit<CheckedInputOf<"leases.acquire">, "self"> {
   return {
     resource: waiter.resource,
-    requestId: waiter.request_id,
-    ttlMs: waiter.ttl_ms,
-    isBound: waiter.is_bound === 1,
-    lockDelayMs: waiter.lock_delay_ms,
+    requestId: waiter.requestId,
+    ttlMs: waiter.ttlMs,
+    isBound: waiter.isBound === 1,
+    lockDelayMs: waiter.lockDelayMs,
     waitMs: 0,
   };
 }
 
 export function remove(sql: Sql, seq: number): void {
-  sql.run("DELETE FROM waiters WHERE seq = ?", seq);
+  waiters.delete(sql, { seq });
 }
 
 export function removeOfChat({ sql }: Tx, chat: string): string[] {
@@ -161,30 +141,23 @@ export function removeAll(tx: Tx): void {
 }
 
 export function expireOfChat({ sql, now }: Tx, chat: string): { expired: string[]; next: number | null } {
-  const rows = sql.all<WaiterRow>("SELECT * FROM waiters WHERE chat = ?", chat);
+  const rows = waiters.select(sql, "WHERE chat = ?", chat);
   const expired = rows.filter(({ until }) => until <= now);
   for (const { seq } of expired) remove(sql, seq);
   const left = rows.filter(({ until }) => until > now).map(({ until }) => until);
   return { expired: expired.map(({ resource }) => resource), next: left.length === 0 ? null : Math.min(...left) };
 }
 
-export interface LockDelay {
-  readonly resource: string;
-  readonly until: number;
-}
+export type LockDelay = RowOf<typeof lockDelays>;
 
 /** [LE11] No other chat gets the resource before the delay ends. */
 export function setDelay({ sql, now }: Tx, resource: string, until: number): void {
   if (until <= now) return;
-  sql.run(
-    "INSERT INTO lock_delays (resource, until) VALUES (?, ?) ON CONFLICT (resource) DO UPDATE SET until = excluded.until",
-    resource,
-    until,
-  );
+  lockDelays.put(sql, { resource, until });
 }
 
 export function endDelay(sql: Sql, resource: string): void {
-  sql.run("DELETE FROM lock_delays WHERE resource = ?", resource);
+  lockDelays.delete(sql, { resource });
 }
 
 export function listExpiredDelays(sql: Sql, now: number, limit: number): string[] {

@@ -1,15 +1,12 @@
 import type { Target } from "../../contract/messages.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { patternsOf } from "./topics.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { inboxes, messages, subscriptions } from "./message-tables.ts";
 
-export interface MessageRow {
-  readonly id: number;
-  readonly target: string;
-  readonly from_chat: string;
-  readonly priority: number;
-  readonly at: number;
-  readonly expires_at: number;
-}
+const messageRows = messages.without("body", "writtenChars");
+
+export type MessageRow = RowOf<typeof messageRows>;
 
 export function formatTarget(target: Target): string {
   switch (target.to) {
@@ -36,9 +33,9 @@ export interface MessageRange {
 
 export function readRange(sql: Sql): MessageRange {
   const [row] = sql.all<MessageRange>(
-    `SELECT newest.id AS newest, newest.written_chars AS written, oldest.id AS oldest, oldest.written_chars AS oldestWritten
-     FROM (SELECT id, written_chars FROM messages ORDER BY id DESC LIMIT 1) AS newest,
-       (SELECT id, written_chars FROM messages ORDER BY id LIMIT 1) AS oldest`,
+    `SELECT newest.id AS newest, newest.writtenChars AS written, oldest.id AS oldest, oldest.writtenChars AS oldestWritten
+     FROM (SELECT id, writtenChars FROM messages ORDER BY id DESC LIMIT 1) AS newest,
+       (SELECT id, writtenChars FROM messages ORDER BY id LIMIT 1) AS oldest`,
   );
   return row ?? { newest: 0, oldest: 0, written: 0, oldestWritten: 0 };
 }
@@ -81,30 +78,23 @@ export function listBehind(
 }
 
 export function exists(sql: Sql, chat: string): boolean {
-  return sql.all("SELECT 1 FROM inboxes WHERE chat = ?", chat).length > 0;
+  return inboxes.has(sql, { chat });
 }
 
 export function open(sql: Sql, chat: string): void {
-  sql.run("INSERT INTO inboxes (chat, cursor, ahead) VALUES (?, ?, '[]') ON CONFLICT DO NOTHING", chat, newestId(sql));
+  inboxes.insert(sql, { chat, cursor: newestId(sql), ahead: "[]" }, "ON CONFLICT DO NOTHING");
 }
 
-export interface Subscription {
-  readonly pattern: string;
-  readonly since: number;
-}
+const ownSubscriptions = subscriptions.without("chat");
+
+export type Subscription = RowOf<typeof ownSubscriptions>;
 
 export function listSubscriptions(sql: Sql, chat: string): Subscription[] {
-  return sql.all<Subscription>("SELECT pattern, since FROM subscriptions WHERE chat = ?", chat);
+  return ownSubscriptions.select(sql, "WHERE chat = ?", chat);
 }
 
 export function move(sql: Sql, chat: string, { cursor, ahead }: InboxCursor): void {
-  sql.run(
-    `INSERT INTO inboxes (chat, cursor, ahead) VALUES (?, ?, ?)
-     ON CONFLICT (chat) DO UPDATE SET cursor = excluded.cursor, ahead = excluded.ahead`,
-    chat,
-    cursor,
-    JSON.stringify(ahead),
-  );
+  inboxes.put(sql, { chat, cursor, ahead: JSON.stringify(ahead) });
 }
 
 export function listReceivers(sql: Sql, topic: string): string[] {

@@ -18,7 +18,7 @@ export const handlers = {
   /** [MS36] Reads what is stored for the receivers, and writes nothing. */
   "messages.list"(tx, { before, limit }) {
     const found = tx.sql.all<ListedRow>(
-      `SELECT id, target, from_chat, priority, at, expires_at, length(body) AS chars FROM messages
+      `SELECT id, target, fromChat, priority, at, expiresAt, length(body) AS chars FROM messages
        WHERE id < ? ORDER BY id DESC LIMIT ?`,
       before ?? Number.MAX_SAFE_INTEGER,
       limit + 1,
@@ -35,11 +35,11 @@ function toListed({ sql, now }: Tx, row: ListedRow, waitingFor: number): ListedM
   const text = body.startsWith('"') ? (JSON.parse(body) as string) : body;
   return {
     id: row.id,
-    from: row.from_chat,
+    from: row.fromChat,
     target: inboxes.parseTarget(row.target),
     priority: priorityNames[row.priority] ?? "normal",
     ageMs: Math.max(0, now - row.at),
-    expiresInMs: Math.max(0, row.expires_at - now),
+    expiresInMs: Math.max(0, row.expiresAt - now),
     text: text.slice(0, maxTextChars).toWellFormed(),
     isClipped: text.length > maxTextChars,
     waitingFor,
@@ -66,13 +66,13 @@ class Receivers {
   }
 
   countWaiting(row: MessageRow): number {
-    if (row.expires_at <= this.#tx.now) return 0;
+    if (row.expiresAt <= this.#tx.now) return 0;
     if (row.target.startsWith("chat:")) return this.#isWaiting(row, row.target.slice(5)) ? 1 : 0;
     this.#behind ??= this.#readBehind();
     const patterns = row.target === "all" ? null : new Set(patternsOf(row.target.slice(6)));
     const isReceiver = ({ subscriptions }: Receiver): boolean =>
       patterns === null || subscriptions.some(({ pattern, since }) => row.id > since && patterns.has(pattern));
-    return this.#behind.filter((one) => one.chat !== row.from_chat && isUnread(row, one) && isReceiver(one)).length;
+    return this.#behind.filter((one) => one.chat !== row.fromChat && isUnread(row, one) && isReceiver(one)).length;
   }
 
   #isWaiting(row: MessageRow, chat: string): boolean {

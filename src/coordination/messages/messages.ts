@@ -11,6 +11,7 @@ import { unfit } from "./topic-schemas.ts";
 import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 import * as unread from "./unread.ts";
+import { messages, subscriptions } from "./message-tables.ts";
 
 /** Delivery at least once, ordered by id, until acknowledged or expired. */
 
@@ -32,17 +33,13 @@ export const handlers = {
     if (!subscribed.includes(pattern) && subscribed.length >= maxPatterns) {
       return err({ code: "quota_exceeded", message: `a chat has at most ${maxPatterns} subscriptions` });
     }
-    tx.sql.run(
-      "INSERT INTO subscriptions (chat, pattern, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-      self.chat,
-      pattern,
-      inboxes.newestId(tx.sql),
-    );
+    const since = inboxes.newestId(tx.sql);
+    subscriptions.insert(tx.sql, { chat: self.chat, pattern, since }, "ON CONFLICT DO NOTHING");
     return ok({ patterns: inboxes.patterns(tx.sql, self.chat) });
   }),
 
   "messages.unsubscribe": byLiveChat((tx, { self, pattern }) => {
-    tx.sql.run("DELETE FROM subscriptions WHERE chat = ? AND pattern = ?", self.chat, pattern);
+    subscriptions.delete(tx.sql, { chat: self.chat, pattern });
     return ok({ patterns: inboxes.patterns(tx.sql, self.chat) });
   }),
 
@@ -70,17 +67,13 @@ function sendOnce(
   const before = inboxes.readRange(tx.sql);
   const id = Math.max(before.newest, meta.numberFloor(tx)) + 1;
   const written = before.written + text.length;
-  tx.sql.run(
-    "INSERT INTO messages (id, target, from_chat, body, priority, at, expires_at, written_chars) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    id,
-    inboxes.formatTarget(target),
-    self.chat,
-    text,
-    priorities[priority],
-    tx.now,
-    tx.now + ttlMs,
-    written,
-  );
+  const sent = {
+    target: inboxes.formatTarget(target),
+    fromChat: self.chat,
+    body: text,
+    priority: priorities[priority],
+  };
+  messages.insert(tx.sql, { id, ...sent, at: tx.now, expiresAt: tx.now + ttlMs, writtenChars: written });
   const { maxMessages, maxMessageChars } = tx.settings;
   const isFull = id - before.oldest >= maxMessages || written - before.oldestWritten >= maxMessageChars;
   if (isFull) prune(tx, maxPrunedRows);
@@ -121,12 +114,12 @@ function checkLoop(tx: Tx, from: string, target: Target): Refusal | null {
 
 function recentTimes(tx: Tx, from: string, to: string): number[] {
   return tx.sql
-    .all<{ at: number; from_chat: string }>(
-      "SELECT at, from_chat FROM messages WHERE target = ? ORDER BY id DESC LIMIT ?",
+    .all<{ at: number; fromChat: string }>(
+      "SELECT at, fromChat FROM messages WHERE target = ? ORDER BY id DESC LIMIT ?",
       `chat:${to}`,
       2 * loopLimit,
     )
-    .filter((row) => row.from_chat === from && row.at > tx.now - loopMs)
+    .filter((row) => row.fromChat === from && row.at > tx.now - loopMs)
     .map(({ at }) => at)
     .slice(0, loopLimit);
 }
@@ -177,7 +170,7 @@ function page(tx: Tx, rows: readonly inboxes.MessageRow[]): Message[] {
 export function toMessage(tx: Tx, row: inboxes.MessageRow, body: string): Message {
   return {
     id: row.id,
-    from: row.from_chat,
+    from: row.fromChat,
     target: inboxes.parseTarget(row.target),
     priority: priorityNames[row.priority] ?? "normal",
     body: JSON.parse(body) as Json,
@@ -199,10 +192,10 @@ export function deleteInbox(tx: Tx, chat: string): void {
  * whose number must not recur.
  */
 export const dueAt = `
-  SELECT min(expires_at, ifnull(
+  SELECT min(expiresAt, ifnull(
     (SELECT at FROM messages
-     WHERE id >= oldest.id + ? AND oldest.id / ${numbersPerEpoch} = newest.id / ${numbersPerEpoch} ORDER BY id LIMIT 1), expires_at))
-  FROM (SELECT id, expires_at FROM messages ORDER BY id LIMIT 1) AS oldest, (SELECT max(id) AS id FROM messages) AS newest
+     WHERE id >= oldest.id + ? AND oldest.id / ${numbersPerEpoch} = newest.id / ${numbersPerEpoch} ORDER BY id LIMIT 1), expiresAt))
+  FROM (SELECT id, expiresAt FROM messages ORDER BY id LIMIT 1) AS oldest, (SELECT max(id) AS id FROM messages) AS newest
   WHERE oldest.id < newest.id`;
 
 const maxPrunedRows = 100;
@@ -215,7 +208,7 @@ export function prune({ sql, now, settings }: Tx, limit: number): void {
   const { newest, written } = inboxes.readRange(sql);
   sql.run(
     `DELETE FROM messages WHERE id IN (SELECT id FROM messages ORDER BY id LIMIT ?) AND id < ?
-       AND (expires_at <= ? OR (id <= ? AND id > ?) OR written_chars <= ?)`,
+       AND (expiresAt <= ? OR (id <= ? AND id > ?) OR writtenChars <= ?)`,
     limit,
     newest,
     now,

@@ -6,6 +6,7 @@ import { findSchemaProblem, findBodyProblem } from "./body-schema.ts";
 import { page } from "../kernel/pages.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
+import { topics } from "./message-tables.ts";
 
 /** About what a step of a check takes, and reading a character of the schema. */
 const microsPerStep = 0.4;
@@ -13,10 +14,10 @@ const microsPerChar = 0.04;
 
 export function unfit({ sql, spend }: Tx, target: Target, body: Json): Refusal | null {
   if (target.to !== "topic") return null;
-  const [row] = sql.all<{ json_schema: string }>("SELECT json_schema FROM topics WHERE topic = ?", target.topic);
+  const [row] = sql.all<{ jsonSchema: string }>("SELECT jsonSchema FROM topics WHERE topic = ?", target.topic);
   if (!row) return null;
-  spend?.(row.json_schema.length * microsPerChar);
-  const why = findBodyProblem(JSON.parse(row.json_schema) as Json, body, (steps) => spend?.(steps * microsPerStep));
+  spend?.(row.jsonSchema.length * microsPerChar);
+  const why = findBodyProblem(JSON.parse(row.jsonSchema) as Json, body, (steps) => spend?.(steps * microsPerStep));
   if (why === null) return null;
   return { code: "schema_mismatch", message: `topic ${target.topic} does not accept the body: ${short(why)}` };
 }
@@ -28,28 +29,24 @@ function short(text: string): string {
 export const handlers = {
   /** [MS18] A topic with a schema may replace it even at the limit. */
   "messages.set-topic-schema"({ sql, settings }, { topic, schema }) {
-    if (schema === null) sql.run("DELETE FROM topics WHERE topic = ?", topic);
+    if (schema === null) topics.delete(sql, { topic });
     else {
       const text = JSON.stringify(schema);
       const problem = text.length > maxMessageBodyChars ? "it is too large" : findSchemaProblem(schema);
       if (problem !== null) return err({ code: "bad_input", message: `the schema cannot be used: ${short(problem)}` });
       const [others] = sql.all<{ n: number }>("SELECT count(*) AS n FROM topics WHERE topic <> ?", topic);
       if ((others?.n ?? 0) >= settings.maxTopicSchemas) return err(tooManySchemas(settings.maxTopicSchemas));
-      sql.run(
-        "INSERT INTO topics (topic, json_schema) VALUES (?, ?) ON CONFLICT (topic) DO UPDATE SET json_schema = excluded.json_schema",
-        topic,
-        text,
-      );
+      topics.put(sql, { topic, jsonSchema: text });
     }
     return ok({ topic, hasSchema: schema !== null });
   },
 
   "messages.list-topic-schemas"({ sql }, { limit, cursor }) {
-    const query = "SELECT topic, json_schema FROM topics WHERE topic > ? ORDER BY topic LIMIT ?";
-    const rows = sql.all<{ topic: string; json_schema: string }>(query, cursor ?? "", limit + 1);
-    const listed = page(rows, limit, ({ json_schema: schema }) => schema.length);
+    const query = "SELECT topic, jsonSchema FROM topics WHERE topic > ? ORDER BY topic LIMIT ?";
+    const rows = sql.all<{ topic: string; jsonSchema: string }>(query, cursor ?? "", limit + 1);
+    const listed = page(rows, limit, ({ jsonSchema: schema }) => schema.length);
     return ok({
-      topics: listed.map((row) => ({ topic: row.topic, schema: JSON.parse(row.json_schema) as Record<string, Json> })),
+      topics: listed.map((row) => ({ topic: row.topic, schema: JSON.parse(row.jsonSchema) as Record<string, Json> })),
       cursor: rows.length > listed.length ? (listed.at(-1)?.topic ?? null) : null,
     });
   },

@@ -24,8 +24,8 @@ function countOf({ sql, now }: Tx, kind: Kind): number {
     `WITH readers AS (SELECT chat, cursor, ahead FROM chats JOIN inboxes USING (chat) WHERE status <> 'offline')
      SELECT count(*) AS n FROM (
        SELECT 1 FROM (${readers[kind]}) AS reader CROSS JOIN messages
-       WHERE messages.target = reader.target AND id > cursor AND expires_at > ?
-         AND (reader.target = 'chat:' || chat OR from_chat <> chat)
+       WHERE messages.target = reader.target AND id > cursor AND expiresAt > ?
+         AND (reader.target = 'chat:' || chat OR fromChat <> chat)
          AND (ahead = '[]' OR id NOT IN (SELECT value FROM json_each(ahead)))
        LIMIT ?)`,
     now,

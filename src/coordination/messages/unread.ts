@@ -4,7 +4,7 @@ import type { InboxCursor, MessageRow, Subscription } from "./inboxes.ts";
 import { matches, isExact } from "./topics.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-const columns = "id, target, from_chat, priority, at, expires_at";
+const columns = "id, target, fromChat, priority, at, expiresAt";
 
 export const maxCounted = 1_000;
 const maxScanned = 2_000;
@@ -44,7 +44,7 @@ export function scan(tx: Tx, chat: string, { cursor, ahead }: InboxCursor, query
 
 function unreadBy({ now }: Tx, chat: string, ahead: readonly number[]): (row: MessageRow) => boolean {
   const acknowledged = new Set(ahead);
-  return ({ id, from_chat: from, target, expires_at: until }) =>
+  return ({ id, fromChat: from, target, expiresAt: until }) =>
     until > now && !acknowledged.has(id) && (from !== chat || target.startsWith("chat:"));
 }
 
@@ -187,8 +187,8 @@ export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
   const last = newestSentBy(tx.sql, sentBy);
   const newest = (target: string, after: number, upTo: number): number =>
     tx.sql.all<{ until: number }>(
-      `SELECT expires_at AS until FROM messages
-       WHERE target = ? AND id > ? AND id <= ? AND expires_at > ? AND (from_chat <> ? OR target LIKE 'chat:%')
+      `SELECT expiresAt AS until FROM messages
+       WHERE target = ? AND id > ? AND id <= ? AND expiresAt > ? AND (fromChat <> ? OR target LIKE 'chat:%')
          AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id DESC LIMIT 1`,
       target,
       after,
@@ -199,14 +199,14 @@ export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
     )[0]?.until ?? 0;
   const subscribed = inboxes.listSubscriptions(tx.sql, chat);
   const exact = subscribed.filter(({ pattern }) => isExact(pattern));
-  const isUnread = ({ id, expires_at: until, from_chat: from }: MessageRow): boolean =>
+  const isUnread = ({ id, expiresAt: until, fromChat: from }: MessageRow): boolean =>
     until > tx.now && from !== chat && !ahead.includes(id);
   const wild = newestOfTopics(tx.sql, subscribed, { after: cursor, upTo: last }, isUnread);
   return Math.max(
     newest(`chat:${chat}`, cursor, Number.MAX_SAFE_INTEGER),
     newest("all", cursor, last),
     ...exact.map(({ pattern, since }) => newest(`topic:${pattern}`, Math.max(cursor, since), last)),
-    wild?.expires_at ?? 0,
+    wild?.expiresAt ?? 0,
   );
 }
 

@@ -2,7 +2,7 @@ import { Cron } from "croner";
 
 export interface CronTimes {
   readonly cron: string;
-  readonly time_zone: string;
+  readonly timeZone: string;
 }
 
 /**
@@ -18,7 +18,7 @@ const options = { mode: "5-part", fixedTimeRule: "no-wildcard" } as const;
  * @returns the first time after it, epoch ms; null: none up to the year 9999
  * @throws {Error} when the expression or the time zone is not valid
  */
-export function nextTime({ cron, time_zone: timezone }: CronTimes, after: number): number | null {
+export function nextTime({ cron, timeZone: timezone }: CronTimes, after: number): number | null {
   const next = new Cron(cron, { ...options, timezone }).nextRun(new Date(after));
   return next === null ? null : next.getTime();
 }

@@ -4,16 +4,16 @@ import type { Tx } from "../kernel/tx.ts";
 import * as taskRows from "../tasks/task-rows.ts";
 import * as rows from "./schedule-rows.ts";
 
-export const dueAt = "SELECT min(due_at) FROM schedules WHERE due_at IS NOT NULL";
+export const dueAt = "SELECT min(dueAt) FROM schedules WHERE dueAt IS NOT NULL";
 
 /** The longest overdue first. */
 export function listDue({ sql, now }: Tx, limit: number): string[] {
-  const query = "SELECT name FROM schedules WHERE due_at <= ? ORDER BY due_at, name LIMIT ?";
+  const query = "SELECT name FROM schedules WHERE dueAt <= ? ORDER BY dueAt, name LIMIT ?";
   return sql.all<{ name: string }>(query, now, limit).map(({ name }) => name);
 }
 
 export function postpone({ sql }: Tx, name: string, until: number): void {
-  sql.run("UPDATE schedules SET due_at = ? WHERE name = ?", until, name);
+  sql.run("UPDATE schedules SET dueAt = ? WHERE name = ?", until, name);
 }
 
 /**
@@ -22,34 +22,34 @@ export function postpone({ sql }: Tx, name: string, until: number): void {
  */
 export function checkSchedule(tx: Tx, name: string): void {
   const row = rows.find(tx, name);
-  if (!row || row.next_at === null || row.due_at === null || row.due_at > tx.now) return;
-  const time = { ...row, next_at: row.next_at };
+  if (!row || row.nextAt === null || row.dueAt === null || row.dueAt > tx.now) return;
+  const time = { ...row, nextAt: row.nextAt };
   const { outcome, detail, task } = runTime(tx, time);
   const isSubmitted = task !== null;
   const updated = {
     ...row,
     runs: row.runs + (isSubmitted ? 1 : 0),
-    last_at: row.next_at,
-    last_outcome: outcome,
-    last_detail: detail,
-    last_task: task ?? row.last_task,
+    lastAt: row.nextAt,
+    lastOutcome: outcome,
+    lastDetail: detail,
+    lastTask: task ?? row.lastTask,
   };
-  const { runs, last_at, last_outcome, last_detail, last_task } = updated;
+  const { runs, lastAt, lastOutcome, lastDetail, lastTask } = updated;
   const progress = rows.progressAfter(updated, tx.now);
-  rows.update(tx, row, { runs, last_at, last_outcome, last_detail, last_task, ...progress });
+  rows.update(tx, row, { runs, lastAt, lastOutcome, lastDetail, lastTask, ...progress });
   totals.add(tx, "shim_schedule_times_total", outcome);
   // Only the first of several refusals, as a full queue would fill the log.
-  if (outcome === "refused" && row.last_outcome !== "refused")
+  if (outcome === "refused" && row.lastOutcome !== "refused")
     audit.append(tx, { kind: "schedule.refused", subject: name, detail: { reason: detail } });
 }
 
 interface Outcome {
-  readonly outcome: NonNullable<rows.ScheduleRow["last_outcome"]>;
+  readonly outcome: NonNullable<rows.ScheduleRow["lastOutcome"]>;
   readonly detail: string | null;
   readonly task: number | null;
 }
 
-function runTime(tx: Tx, row: rows.ScheduleRow & { readonly next_at: number }): Outcome {
+function runTime(tx: Tx, row: rows.ScheduleRow & { readonly nextAt: number }): Outcome {
   const obstacle = findObstacle(tx, row);
   if (obstacle !== null) return { outcome: "skipped", detail: obstacle, task: null };
   if (tx.isFull) return { outcome: "refused", detail: "the storage of the workspace is full", task: null };
@@ -62,16 +62,16 @@ const maxDetailChars = 500;
 /** Delay, in ms, after which a time counts as missed; an alarm and its repeats may be late. */
 const lateMs = 300_000;
 
-function findObstacle(tx: Tx, row: rows.ScheduleRow & { readonly next_at: number }): string | null {
+function findObstacle(tx: Tx, row: rows.ScheduleRow & { readonly nextAt: number }): string | null {
   if (row.missed === "skip" && !isOnTime(tx, row)) return "the time was missed";
-  if (row.overlap === "submit" || row.last_task === null) return null;
-  const last = taskRows.find(tx, row.last_task);
-  return last && !taskRows.isEnded(last) ? `task ${row.last_task} has not ended` : null;
+  if (row.overlap === "submit" || row.lastTask === null) return null;
+  const last = taskRows.find(tx, row.lastTask);
+  return last && !taskRows.isEnded(last) ? `task ${row.lastTask} has not ended` : null;
 }
 
 /** Whether any time up to now is less than five minutes ago. */
-function isOnTime({ now }: Tx, row: rows.ScheduleRow & { readonly next_at: number }): boolean {
-  if (row.next_at >= now - lateMs) return true;
+function isOnTime({ now }: Tx, row: rows.ScheduleRow & { readonly nextAt: number }): boolean {
+  if (row.nextAt >= now - lateMs) return true;
   const recent = rows.timeAfter(row, now - lateMs - 1);
   return recent !== null && recent <= now;
 }

@@ -6,6 +6,7 @@ import * as audit from "../kernel/audit.ts";
 import { repeatable, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as rows from "./schedule-rows.ts";
+import { schedules } from "./schedule-table.ts";
 
 type NewSchedule = CheckedInputOf<"schedules.create">;
 type Named = CheckedInputOf<"schedules.pause">;
@@ -32,7 +33,7 @@ export const handlers = {
     const found = rows.requireSchedule(tx, name);
     if (!found.ok) return found;
     const task = JSON.parse(rows.readTask(tx, found.value)) as OutputOf<"schedules.get">["task"];
-    const nextTimes = rows.listTimes(found.value, found.value.next_at);
+    const nextTimes = rows.listTimes(found.value, found.value.nextAt);
     return ok({ schedule: rows.toSchedule(tx, found.value), task, nextTimes });
   },
 
@@ -41,7 +42,7 @@ export const handlers = {
     const found = rows.requireSchedule(tx, name);
     if (!found.ok) return found;
     if (found.value.state !== "active") return unchanged(tx, found.value);
-    return change(tx, found.value, "schedule.paused", { state: "paused", next_at: null, due_at: null });
+    return change(tx, found.value, "schedule.paused", { state: "paused", nextAt: null, dueAt: null });
   }),
 
   "schedules.resume": repeatable("schedules.resume", (tx: Tx, { name }: Named) => {
@@ -66,7 +67,7 @@ export const handlers = {
     const submitted = rows.submit(tx, found.value);
     if (!submitted.ok) return submitted;
     const { task, state } = submitted.value;
-    const last = { last_at: tx.now, last_outcome: "submitted", last_detail: null, last_task: task } as const;
+    const last = { lastAt: tx.now, lastOutcome: "submitted", lastDetail: null, lastTask: task } as const;
     rows.update(tx, found.value, last);
     append(tx, "schedule.run", name, { task });
     return ok({ task, state });
@@ -102,7 +103,7 @@ function checkName(tx: Tx, name: string): Refusal | null {
 
 /** [SD2] The library's words name the field that is wrong. */
 function findTimes({ now }: Tx, { cron, timeZone, endAt, maxRuns }: NewSchedule): Result<number[], Refusal> {
-  const limits = { cron, time_zone: timeZone, end_at: endAt ?? null, max_runs: maxRuns ?? null, runs: 0 };
+  const limits = { cron, timeZone, endAt: endAt ?? null, maxRuns: maxRuns ?? null, runs: 0 };
   if (!isTimeZone(timeZone))
     return err(badInput(`there is no time zone ${timeZone}; give a name such as Europe/Berlin or UTC`));
   try {
@@ -127,20 +128,7 @@ function badInput(message: string): Refusal {
 }
 
 function insert(tx: Tx, input: NewSchedule, next: number | null): void {
-  tx.sql.run(
-    `INSERT INTO schedules (name, cron, time_zone, overlap, missed, state, end_at, max_runs, at, next_at, due_at, type, task)
-     VALUES (?, ?, ?, ?, ?, 'active', ?, ?, ?, ?, ?, ?, ?)`,
-    input.name,
-    input.cron,
-    input.timeZone,
-    input.overlap,
-    input.missed,
-    input.endAt ?? null,
-    input.maxRuns ?? null,
-    tx.now,
-    next,
-    next,
-    input.task.type,
-    JSON.stringify(input.task),
-  );
+  const { task, ...fields } = input;
+  const times = { at: tx.now, nextAt: next, dueAt: next };
+  schedules.insert(tx.sql, { ...fields, ...times, state: "active", type: task.type, task: JSON.stringify(task) });
 }

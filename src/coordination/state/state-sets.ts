@@ -133,7 +133,7 @@ class WritePlan {
 }
 
 function toRow(tx: Tx, write: Extract<Write, { op: "set" }>, text: string, version: number): NewRow {
-  return { key: write.key, text, chars: text.length, version, at: tx.now, expires_at: state.expiryOf(tx, write) };
+  return { key: write.key, text, chars: text.length, version, at: tx.now, expiresAt: state.expiryOf(tx, write) };
 }
 
 function replaceAll({ sql, now }: Tx, rows: ReadonlyMap<string, NewRow | null>): void {
@@ -147,7 +147,7 @@ function replaceAll({ sql, now }: Tx, rows: ReadonlyMap<string, NewRow | null>):
     chars: written.map(({ chars }) => chars),
     version: written.map(({ version }) => version),
     at: now,
-    expires_at: written.map((row) => row.expires_at),
+    expiresAt: written.map((row) => row.expiresAt),
   };
   insertRows(sql, "state", columns, `WHERE true ${state.replaceSql}`);
 }
@@ -160,7 +160,7 @@ function areGuarded(tx: Tx, requests: readonly StateRequest[]): boolean {
 }
 
 function listByKeys<Row extends state.StateRow>({ sql }: Tx, keys: readonly string[], more = ""): Map<string, Row> {
-  const query = `SELECT state.key, chars, version, at, expires_at ${more}
+  const query = `SELECT state.key, chars, version, at, expiresAt ${more}
     FROM json_each(?) AS name CROSS JOIN state ON state.key = name.value`;
   return new Map(sql.all<Row>(query, JSON.stringify(keys)).map((row) => [row.key, row]));
 }

@@ -9,21 +9,17 @@ import * as leases from "../leases/leases.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { state } from "./state-table.ts";
 
-/** A version is the revision of the last change, so none recurs, even after a deletion. */
+const stateRows = state.without("value");
 
-export interface StateRow {
-  readonly key: string;
-  readonly chars: number;
-  readonly version: number;
-  readonly at: number;
-  readonly expires_at: number | null;
-}
+export type StateRow = RowOf<typeof stateRows>;
 
-const columns = "key, chars, version, at, expires_at";
+const columns = stateRows.columns();
 
 function findStored({ sql }: Tx, key: string): StateRow | null {
-  return sql.all<StateRow>(`SELECT ${columns} FROM state WHERE key = ?`, key)[0] ?? null;
+  return stateRows.find(sql, { key });
 }
 
 /** [SV6] An expired key is absent, whether or not a sweep has run. */
@@ -35,7 +31,7 @@ export function unlessExpired(tx: Tx, row: StateRow | null): StateRow | null {
   return row && !isExpired(tx, row) ? row : null;
 }
 
-function isExpired({ now: totals }: Tx, { expires_at: at }: StateRow): boolean {
+function isExpired({ now: totals }: Tx, { expiresAt: at }: StateRow): boolean {
   return at !== null && at <= totals;
 }
 
@@ -94,7 +90,7 @@ function readEntry(tx: Tx, row: StateRow): Entry {
   return toEntry(tx, row, read?.value ?? "null");
 }
 
-export function toEntry({ now }: Tx, { key, version, at, expires_at: until }: StateRow, text: string): Entry {
+export function toEntry({ now }: Tx, { key, version, at, expiresAt: until }: StateRow, text: string): Entry {
   return {
     key,
     value: JSON.parse(text) as Json,
@@ -244,37 +240,31 @@ function executeWrites(
     const value = op === "set" ? one.text : null;
     totals = changes.append(tx, { key, op, value, by, group, ...growthOf(tx, one) }, totals);
     if (op === "set") upsert(tx, write, one.text, totals.revision);
-    else tx.sql.run("DELETE FROM state WHERE key = ?", key);
+    else state.delete(tx.sql, { key });
     return { key, version: totals.revision };
   });
   return { versions };
 }
 
 function upsert(tx: Tx, write: Extract<Write, { op: "set" }>, text: string, version: number): void {
-  tx.sql.run(
-    `INSERT INTO state (key, value, chars, version, at, expires_at) VALUES (?, ?, ?, ?, ?, ?) ${replaceSql}`,
-    write.key,
-    text,
-    text.length,
-    version,
-    tx.now,
-    expiryOf(tx, write),
-  );
+  const { key } = write;
+  const expiresAt = expiryOf(tx, write);
+  state.put(tx.sql, { key, value: text, chars: text.length, version, at: tx.now, expiresAt });
 }
 
 export const replaceSql = `ON CONFLICT (key) DO UPDATE SET value = excluded.value, chars = excluded.chars,
-  version = excluded.version, at = excluded.at, expires_at = excluded.expires_at`;
+  version = excluded.version, at = excluded.at, expiresAt = excluded.expiresAt`;
 
 export function expiryOf({ now }: Tx, { key, ttlMs }: Extract<Write, { op: "set" }>): number | null {
   const lifeMs = ttlMs ?? (key.startsWith("session/") ? sessionTtlMs : null);
   return lifeMs === null ? null : now + lifeMs;
 }
 
-export const dueAt = "SELECT min(expires_at) FROM state WHERE expires_at IS NOT NULL";
+export const dueAt = "SELECT min(expiresAt) FROM state WHERE expiresAt IS NOT NULL";
 
 export function sweep(tx: Tx, limit: number): void {
   const rows = tx.sql.all<{ key: string; size: number }>(
-    "SELECT key, chars AS size FROM state WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
+    "SELECT key, chars AS size FROM state WHERE expiresAt <= ? ORDER BY expiresAt LIMIT ?",
     tx.now,
     limit,
   );

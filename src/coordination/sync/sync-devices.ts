@@ -5,25 +5,21 @@ import * as chatRows from "../kernel/chat-rows.ts";
 import * as rows from "./sync-rows.ts";
 import { repeatable, type Handlers } from "../kernel/handlers.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { syncDevices } from "./sync-tables.ts";
 
-export interface DeviceRow extends rows.Origin {
-  readonly key_id: string;
-  readonly mark: number;
-  readonly pushed_at: number;
-  readonly hashes: string;
-}
+export type DeviceRow = RowOf<typeof syncDevices>;
 
 /** [SY3] The device in this epoch, for its own machine. */
 export function own(tx: Tx, actor: Actor, device: string, epoch: number): Result<DeviceRow, Refusal> {
-  const [row] = tx.sql.all<DeviceRow>("SELECT * FROM sync_devices WHERE epoch = ?", epoch);
+  const row = syncDevices.find(tx.sql, { epoch });
   if (row?.device !== device) return err(unknownDevice(device));
   const refused = checkOwner(actor, row);
   return refused ? err(refused) : ok(row);
 }
 
 function findNewest({ sql }: Tx, device: string): DeviceRow | null {
-  const query = "SELECT * FROM sync_devices WHERE device = ? ORDER BY epoch DESC LIMIT 1";
-  return sql.all<DeviceRow>(query, device)[0] ?? null;
+  return syncDevices.select(sql, "WHERE device = ? ORDER BY epoch DESC LIMIT 1", device)[0] ?? null;
 }
 
 /** [SY2] Allows only the own machine to store; an admin of another one may only delete. */
@@ -46,18 +42,12 @@ export const handlers = {
     const last = findNewest(tx, device);
     const refused = (last ? checkOwner(actor, last) : checkDeviceLimit(tx)) ?? checkKey(sums, keyId);
     if (refused) return err(refused);
-    sums.key_id = keyId;
+    sums.keyId = keyId;
     sums.epoch = rows.nextNumber(tx, sums.epoch);
     rows.saveTotals(tx.sql, sums);
     const { machine } = actor;
-    tx.sql.run(
-      "INSERT INTO sync_devices (epoch, device, machine, key_id, mark, pushed_at, hashes) VALUES (?, ?, ?, ?, 0, ?, '')",
-      sums.epoch,
-      device,
-      machine,
-      keyId,
-      tx.now,
-    );
+    const row = { epoch: sums.epoch, device, machine, keyId, mark: 0, pushedAt: tx.now, hashes: "" };
+    syncDevices.insert(tx.sql, row);
     tx.sql.run(
       `DELETE FROM sync_devices WHERE epoch IN
          (SELECT epoch FROM sync_devices WHERE device = ? ORDER BY epoch DESC LIMIT -1 OFFSET ?)`,
@@ -71,7 +61,7 @@ export const handlers = {
   /** [SY6] [SY161] Concurrent requests: one succeeds, the others get the present key. */
   "sync.rekey": repeatable("sync.rekey", (tx, { keyId, from }, actor) => {
     const sums = rows.totals(tx.sql);
-    const currentKey = sums.key_id;
+    const currentKey = sums.keyId;
     if (currentKey === keyId) return ok({ keyId });
     if (currentKey !== from) {
       return err({
@@ -80,7 +70,7 @@ export const handlers = {
         details: { keyId: currentKey },
       });
     }
-    rows.saveTotals(tx.sql, { ...sums, key_id: keyId });
+    rows.saveTotals(tx.sql, { ...sums, keyId });
     audit.append(tx, { kind: "sync.rekeyed", subject: keyId, actor: actor.machine, detail: { from } });
     return ok({ keyId });
   }),
@@ -104,7 +94,7 @@ export const handlers = {
 
   "sync.status"(tx, { device: wanted }) {
     const { sql, now } = tx;
-    const { key_id: keyId, chars } = rows.totals(sql);
+    const { keyId, chars } = rows.totals(sql);
     const [counts] = sql.all<{ sessions: number; checkpoints: number }>(
       "SELECT (SELECT count(*) FROM sync_sessions WHERE chars > 0) AS sessions, (SELECT count(*) FROM sync_checkpoints) AS checkpoints",
     );
@@ -114,7 +104,7 @@ export const handlers = {
       wanted ?? null,
       wanted ?? null,
     );
-    const devices = found.map(({ device, machine, epoch, mark, key_id: own, pushed_at: at }) => {
+    const devices = found.map(({ device, machine, epoch, mark, keyId: own, pushedAt: at }) => {
       return { device, machine, epoch, mark, keyId: own, lastPushAgeMs: Math.max(0, now - at) };
     });
     return ok({ keyId, sessions: counts?.sessions ?? 0, checkpoints: counts?.checkpoints ?? 0, chars, devices });
@@ -127,7 +117,7 @@ function checkDeviceLimit({ sql }: Tx): Refusal | null {
   return { code: "quota_exceeded", message: `a workspace has at most ${maxDevices} devices; purge some (sync.purge)` };
 }
 
-function checkKey({ key_id: wanted }: rows.Totals, given: string): Refusal | null {
+function checkKey({ keyId: wanted }: rows.Totals, given: string): Refusal | null {
   if (wanted === null || wanted === given) return null;
   return {
     code: "wrong_key",

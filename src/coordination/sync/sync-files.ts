@@ -5,15 +5,12 @@ import * as devices from "./sync-devices.ts";
 import * as rows from "./sync-rows.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { syncFiles } from "./sync-tables.ts";
 
-interface PartRow {
-  readonly bundle: string;
-  readonly checkpoint: string;
-  readonly part: number;
-  readonly parts: number;
-  readonly epoch: number;
-  readonly at: number;
-}
+const parts = syncFiles.pick("bundle", "checkpoint", "part", "parts", "epoch", "at");
+
+type PartRow = RowOf<typeof parts>;
 
 const ofSession = "session = ? AND device = ?";
 
@@ -97,7 +94,7 @@ type Dated = CheckedInputOf<"sync.put-files"> & { readonly at: number };
 function whyNot(tx: Tx, input: Dated, stored: readonly PartRow[]): Refusal | null {
   const { session, device } = input;
   const row = rows.findSession(tx, device, session);
-  if (!row || row.is_ended === 1)
+  if (!row || row.isEnded === 1)
     return { code: "unknown_key", message: `session ${session} of device ${device} is not stored here, or has ended` };
   if (!isNext(input, stored)) return gap(input, stored);
   const before = complete(tx, input);
@@ -122,21 +119,7 @@ function gap({ bundle }: CheckedInputOf<"sync.put-files">, { length: stored }: r
 }
 
 function insert({ sql }: Tx, input: Dated): void {
-  const { session, device, bundle, part, parts, checkpoint, epoch, at, envelope } = input;
-  sql.run(
-    `INSERT INTO sync_files (session, device, bundle, part, parts, checkpoint, epoch, at, chars, envelope)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    session,
-    device,
-    bundle,
-    part,
-    parts,
-    checkpoint,
-    epoch,
-    at,
-    envelope.length,
-    envelope,
-  );
+  syncFiles.insert(sql, { ...input, chars: input.envelope.length });
 }
 
 /** [SY35] Files use at most half of the quota, so that they never keep out a checkpoint. */

@@ -130,11 +130,11 @@ function touchSessions(
     session: touched.map(([session]) => session),
     device,
     machine,
-    is_ended: 0,
+    isEnded: 0,
     epoch,
     seq: 0,
     at: 0,
-    changed_at: now,
+    changedAt: now,
     chars: 0,
     envelope: "",
   };

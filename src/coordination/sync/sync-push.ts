@@ -21,7 +21,7 @@ export const handlers = {
     const sums = rows.totals(tx.sql);
     const newOps = ops.filter(({ seq }) => seq > row.mark);
     const mark = newOps.length === 0 ? ok(row.mark) : store(tx, sums, row, newOps);
-    return mark.ok ? ok({ mark: mark.value, keyId: sums.key_id ?? row.key_id }) : mark;
+    return mark.ok ? ok({ mark: mark.value, keyId: sums.keyId ?? row.keyId }) : mark;
   },
 } satisfies Partial<Handlers>;
 
@@ -153,7 +153,7 @@ function advanceMark(tx: Tx, row: devices.DeviceRow, newOps: readonly SyncOp[]):
   const mark = row.mark + newOps.length;
   const hashes = row.hashes + newOps.map(({ hash }) => hash.slice(0, hashChars)).join("");
   tx.sql.run(
-    "UPDATE sync_devices SET mark = ?, pushed_at = ?, hashes = ? WHERE epoch = ?",
+    "UPDATE sync_devices SET mark = ?, pushedAt = ?, hashes = ? WHERE epoch = ?",
     mark,
     tx.now,
     hashes.slice(-maxHashes * hashChars),

@@ -1,24 +1,23 @@
 import type { SyncOp } from "../../contract/sync.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { syncCheckpoints, syncForgotten, syncSessions, syncTotals } from "./sync-tables.ts";
 
 /** Rows of mirrored sessions. Callers update the totals in memory and store them once. */
 
-export interface Totals {
-  key_id: string | null;
-  epoch: number;
-  revision: number;
-  chars: number;
-}
+const totalRows = syncTotals.without("one");
+
+export type Totals = { -readonly [Name in keyof RowOf<typeof totalRows>]: RowOf<typeof totalRows>[Name] };
 
 export function totals(sql: Sql): Totals {
-  const [row] = sql.all<Totals>("SELECT key_id, epoch, revision, chars FROM sync_totals");
+  const row = totalRows.select(sql, "")[0];
   if (!row) throw new Error("the counts of the sync are missing");
   return { ...row };
 }
 
-export function saveTotals(sql: Sql, { key_id: keyId, epoch, revision, chars }: Totals): void {
-  sql.run("UPDATE sync_totals SET key_id = ?, epoch = ?, revision = ?, chars = ?", keyId, epoch, revision, chars);
+export function saveTotals(sql: Sql, totals: Totals): void {
+  syncTotals.update(sql, { one: 1 }, totals);
 }
 
 /** [SY4] [SY20] Exceeds every lost number after a restore, by the raised epoch. */
@@ -31,29 +30,13 @@ export function nextRevision(tx: Tx, sums: Totals): number {
   return sums.revision;
 }
 
-export interface SessionRow {
-  readonly revision: number;
-  readonly session: string;
-  readonly device: string;
-  readonly machine: string;
-  readonly project: string | null;
-  readonly is_ended: number;
-  readonly epoch: number;
-  readonly seq: number;
-  readonly at: number;
-  readonly taken_chat: string | null;
-  readonly taken_machine: string | null;
-  readonly taken_at: number | null;
-  /** 0: not listed yet. */
-  readonly chars: number;
-}
+const sessionRows = syncSessions.without("changedAt", "envelope");
 
-export const sessionColumns =
-  "revision, session, device, machine, project, is_ended, epoch, seq, at, taken_chat, taken_machine, taken_at, chars";
+export type SessionRow = RowOf<typeof sessionRows>;
+export const sessionColumns = sessionRows.columns();
 
 function findRow({ sql }: Tx, device: string, session: string): SessionRow | null {
-  const query = `SELECT ${sessionColumns} FROM sync_sessions WHERE session = ? AND device = ?`;
-  return sql.all<SessionRow>(query, session, device)[0] ?? null;
+  return sessionRows.find(sql, { session, device });
 }
 
 export function findSession(tx: Tx, device: string, session: string): SessionRow | null {
@@ -63,10 +46,10 @@ export function findSession(tx: Tx, device: string, session: string): SessionRow
 
 /** Whether a machine has stored the session, has not ended it, and no chat has taken it. */
 export function isUnfinished(sql: Sql, session: string): boolean {
-  const query = "SELECT is_ended, taken_chat, chars FROM sync_sessions WHERE session = ?";
-  const found = sql.all<Pick<SessionRow, "is_ended" | "taken_chat" | "chars">>(query, session);
+  const query = "SELECT isEnded, takenChat, chars FROM sync_sessions WHERE session = ?";
+  const found = sql.all<Pick<SessionRow, "isEnded" | "takenChat" | "chars">>(query, session);
   const stored = found.filter(({ chars }) => chars > 0);
-  return stored.length > 0 && stored.every((row) => row.is_ended === 0 && row.taken_chat === null);
+  return stored.length > 0 && stored.every((row) => row.isEnded === 0 && row.takenChat === null);
 }
 
 export interface Origin {
@@ -94,13 +77,13 @@ export function createdAt({ now }: Tx, { ageMs }: SyncOp): number {
 }
 
 export const contentColumns =
-  "revision, session, device, machine, project, is_ended, epoch, seq, at, changed_at, chars, envelope";
+  "revision, session, device, machine, project, isEnded, epoch, seq, at, changedAt, chars, envelope";
 export const replaceSession = `ON CONFLICT (session, device) DO UPDATE SET
-  revision = excluded.revision, machine = excluded.machine, project = excluded.project, is_ended = excluded.is_ended,
-  epoch = excluded.epoch, seq = excluded.seq, at = excluded.at, changed_at = excluded.changed_at,
+  revision = excluded.revision, machine = excluded.machine, project = excluded.project, isEnded = excluded.isEnded,
+  epoch = excluded.epoch, seq = excluded.seq, at = excluded.at, changedAt = excluded.changedAt,
   chars = excluded.chars, envelope = excluded.envelope`;
 export const touchSession =
-  "ON CONFLICT (session, device) DO UPDATE SET revision = excluded.revision, changed_at = excluded.changed_at";
+  "ON CONFLICT (session, device) DO UPDATE SET revision = excluded.revision, changedAt = excluded.changedAt";
 export const replaceCheckpoint = `ON CONFLICT (checkpoint, device) DO UPDATE SET session = excluded.session, epoch = excluded.epoch,
   seq = excluded.seq, at = excluded.at, chars = excluded.chars, envelope = excluded.envelope`;
 
@@ -111,37 +94,18 @@ export function upsertSession(tx: Tx, sums: Totals, origin: Origin, op: SyncOp):
   const row = findRow(tx, device, session);
   if (row && row.chars > 0 && isOlder({ epoch, at }, row)) return false;
   sums.chars += envelope.length - (row?.chars ?? 0);
-  tx.sql.run(
-    `INSERT INTO sync_sessions (${contentColumns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ${replaceSession}`,
-    nextRevision(tx, sums),
-    session,
-    device,
-    machine,
-    op.project,
-    op.isEnded ? 1 : 0,
-    epoch,
-    seq,
-    at,
-    tx.now,
-    envelope.length,
-    envelope,
-  );
+  const key = { revision: nextRevision(tx, sums), session, device, machine, project: op.project };
+  const version = { isEnded: op.isEnded ? 1 : 0, epoch, seq, at, changedAt: tx.now };
+  syncSessions.insert(tx.sql, { ...key, ...version, chars: envelope.length, envelope }, replaceSession);
   if (op.isEnded) removeFiles(tx, sums, ofSessionSql, session, device);
   return true;
 }
 
 /** [SY21] Lists a session again after a change, even one without an envelope yet. */
 export function touch(tx: Tx, sums: Totals, { device, machine, epoch }: Origin, session: string): void {
-  tx.sql.run(
-    `INSERT INTO sync_sessions (revision, session, device, machine, is_ended, epoch, seq, at, changed_at, chars, envelope)
-     VALUES (?, ?, ?, ?, 0, ?, 0, 0, ?, 0, '') ${touchSession}`,
-    nextRevision(tx, sums),
-    session,
-    device,
-    machine,
-    epoch,
-    tx.now,
-  );
+  const key = { revision: nextRevision(tx, sums), session, device, machine };
+  const version = { isEnded: 0, epoch, seq: 0, at: 0, changedAt: tx.now, chars: 0, envelope: "" };
+  syncSessions.insert(tx.sql, { ...key, ...version }, touchSession);
 }
 
 export interface Claimant {
@@ -150,30 +114,15 @@ export interface Claimant {
 }
 
 export function setClaimant(tx: Tx, sums: Totals, { session, device }: SessionRow, by: Claimant | null): void {
-  tx.sql.run(
-    `UPDATE sync_sessions SET revision = ?, changed_at = ?, taken_chat = ?, taken_machine = ?, taken_at = ?
-     WHERE session = ? AND device = ?`,
-    nextRevision(tx, sums),
-    tx.now,
-    by?.chat ?? null,
-    by?.machine ?? null,
-    by && tx.now,
-    session,
-    device,
-  );
+  const taken = { takenChat: by?.chat ?? null, takenMachine: by?.machine ?? null, takenAt: by && tx.now };
+  const change = { revision: nextRevision(tx, sums), changedAt: tx.now, ...taken };
+  syncSessions.update(tx.sql, { session, device }, change);
 }
 
-export interface CheckpointRow {
-  readonly checkpoint: string;
-  readonly device: string;
-  readonly session: string;
-  readonly epoch: number;
-  readonly seq: number;
-  readonly at: number;
-  readonly chars: number;
-}
+const checkpointRows = syncCheckpoints.without("envelope");
 
-export const checkpointColumns = "checkpoint, device, session, epoch, seq, at, chars";
+export type CheckpointRow = RowOf<typeof checkpointRows>;
+export const checkpointColumns = checkpointRows.columns();
 
 /**
  * [SY12] Keyed by id and device, since a copied SHIM folder stores the same ids. No device can
@@ -188,24 +137,11 @@ export function upsertCheckpoint(
 ): "new" | "replaced" | "older" {
   const { session, checkpoint = "", seq, envelope = "" } = op;
   const at = createdAt(tx, op);
-  const [row] = tx.sql.all<CheckpointRow>(
-    `SELECT ${checkpointColumns} FROM sync_checkpoints WHERE checkpoint = ? AND device = ?`,
-    checkpoint,
-    device,
-  );
+  const row = checkpointRows.find(tx.sql, { checkpoint, device });
   if (row && isOlder({ epoch, at }, row)) return "older";
   sums.chars += envelope.length - (row?.chars ?? 0);
-  tx.sql.run(
-    `INSERT INTO sync_checkpoints (${checkpointColumns}, envelope) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ${replaceCheckpoint}`,
-    checkpoint,
-    device,
-    session,
-    epoch,
-    seq,
-    at,
-    envelope.length,
-    envelope,
-  );
+  const stored = { checkpoint, device, session, epoch, seq, at, chars: envelope.length, envelope };
+  syncCheckpoints.insert(tx.sql, stored, replaceCheckpoint);
   return row?.session === session ? "replaced" : "new";
 }
 
@@ -226,16 +162,10 @@ export function pruneCheckpoints(tx: Tx, sums: Totals, device: string, session: 
 }
 
 export function forgetSessions(tx: Tx, sums: Totals, where: string, ...values: SqlValue[]): number {
-  const removed = tx.sql.all<SessionRow>(`SELECT ${sessionColumns} FROM sync_sessions WHERE ${where}`, ...values);
+  const removed = sessionRows.select(tx.sql, `WHERE ${where}`, ...values);
   const visible = removed.filter(({ chars }) => chars > 0);
   for (const { session, device } of visible) {
-    tx.sql.run(
-      "INSERT INTO sync_forgotten (revision, session, device, at) VALUES (?, ?, ?, ?)",
-      nextRevision(tx, sums),
-      session,
-      device,
-      tx.now,
-    );
+    syncForgotten.insert(tx.sql, { revision: nextRevision(tx, sums), session, device, at: tx.now });
   }
   remove(tx, sums, `sync_sessions WHERE ${where}`, values);
   removeFiles(tx, sums, where, ...values);
@@ -256,13 +186,13 @@ function remove({ sql }: Tx, sums: Totals, fromWhere: string, values: readonly S
   return removed.length;
 }
 
-export const dueAt = `SELECT min(at) + ? FROM (SELECT * FROM (SELECT changed_at AS at FROM sync_sessions ORDER BY revision LIMIT 1)
+export const dueAt = `SELECT min(at) + ? FROM (SELECT * FROM (SELECT changedAt AS at FROM sync_sessions ORDER BY revision LIMIT 1)
   UNION ALL SELECT * FROM (SELECT at FROM sync_forgotten ORDER BY revision LIMIT 1))`;
 
 /** [SY14] Deletes without notice: other machines know the age of their copies. */
 export function expire(tx: Tx, sums: Totals, limit: number): void {
   const expired = tx.sql.all<Pick<SessionRow, "session" | "device">>(
-    "SELECT session, device FROM sync_sessions WHERE changed_at <= ? ORDER BY revision LIMIT ?",
+    "SELECT session, device FROM sync_sessions WHERE changedAt <= ? ORDER BY revision LIMIT ?",
     tx.now - tx.settings.keepSyncMs,
     limit,
   );

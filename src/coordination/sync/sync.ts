@@ -74,7 +74,7 @@ export const handlers = {
       });
     }
     // A repeat, also of an earlier process of this chat.
-    if (row.taken_chat === self.chat) return ok({ isTaken: true });
+    if (row.takenChat === self.chat) return ok({ isTaken: true });
     const { machine } = caller;
     updateClaimant(tx, row, { chat: self.chat, machine });
     audit.append(tx, { kind: "session.taken", subject: session, actor: self.chat, detail: { device, machine } });
@@ -85,11 +85,11 @@ export const handlers = {
   "sync.give-back"(tx, { device, session }, { machine, isAdmin }) {
     const row = rows.findSession(tx, device, session);
     if (!row) return err(unknownSession(device, session));
-    if (row.taken_chat === null) return ok({ wasTaken: false });
-    if (!isAdmin && machine !== row.taken_machine && machine !== row.machine) {
+    if (row.takenChat === null) return ok({ wasTaken: false });
+    if (!isAdmin && machine !== row.takenMachine && machine !== row.machine) {
       return err({
         code: "forbidden",
-        message: `session ${session} was taken on machine ${row.taken_machine}; this token is for ${machine}`,
+        message: `session ${session} was taken on machine ${row.takenMachine}; this token is for ${machine}`,
       });
     }
     updateClaimant(tx, row, null);
@@ -147,7 +147,7 @@ function toMirroredSession(tx: Tx, row: rows.SessionRow): MirroredSession {
     machine,
     session,
     project,
-    isEnded: row.is_ended === 1,
+    isEnded: row.isEnded === 1,
     epoch,
     seq,
     ageMs: ageOf(tx, row.at),
@@ -164,7 +164,7 @@ function ageOf({ now }: Tx, at: number): number {
 }
 
 function toTaken(tx: Tx, row: rows.SessionRow): MirroredSession["taken"] {
-  const { taken_chat: chat, taken_machine: machine, taken_at: at } = row;
+  const { takenChat: chat, takenMachine: machine, takenAt: at } = row;
   return chat === null || machine === null || at === null ? null : { chat, machine, ageMs: ageOf(tx, at) };
 }
 

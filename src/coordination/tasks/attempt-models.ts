@@ -4,6 +4,8 @@ import type { Tx } from "../kernel/tx.ts";
 import * as budgets from "./budgets.ts";
 import { hasRoom, prune } from "./rows-by-type.ts";
 import type { TaskRow } from "./task-rows.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { attemptModels } from "./task-tables.ts";
 
 /**
  * [RT23] [RT24] Which model did each ended attempt, routed or not. Apart from the routes, whose
@@ -14,35 +16,23 @@ import type { TaskRow } from "./task-rows.ts";
 export function insert(tx: Tx, row: TaskRow, ran: Ran, { ended }: { readonly ended: AttemptEnd }): void {
   if (!hasRoom(tx.sql, "attempt_models", row.type)) return;
   const { tokens, costMicros } = budgets.usedByClaim(tx, row);
-  tx.sql.run(
-    `INSERT OR REPLACE INTO attempt_models (type, task, claim, model, effort, source, ended, at, tokens, cost_micros)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    row.type,
-    row.task,
-    row.claim,
-    ran.model,
-    ran.effort,
-    ran.source,
-    ended,
-    tx.now,
-    tokens,
-    costMicros,
-  );
+  const { type, task, claim } = row;
+  attemptModels.put(tx.sql, { type, task, claim, ...ran, ended, at: tx.now, tokens, costMicros });
   prune(tx.sql, "attempt_models", row.type);
 }
 
-type AttemptModel = Ran & { readonly tokens: number; readonly costMicros: number };
+const models = attemptModels.pick("model", "effort", "source", "tokens", "costMicros");
+
+type AttemptModel = RowOf<typeof models>;
 
 export function find({ sql }: Tx, type: string, task: number, claim: number): AttemptModel | null {
-  const query = `SELECT model, effort, source, tokens, cost_micros AS costMicros FROM attempt_models
-    WHERE type = ? AND task = ? AND claim = ?`;
-  return sql.all<AttemptModel>(query, type, task, claim)[0] ?? null;
+  return models.find(sql, { type, task, claim });
 }
 
 export function sumByModel(sql: Tx["sql"], type: string): ModelAttempts[] {
   return sql.all<ModelAttempts>(
     `SELECT model, effort, source, count(*) AS attempts, sum(ended = 'done') AS done,
-       avg(iif(cost_micros > 0, cost_micros, NULL)) AS meanCostMicros
+       avg(iif(costMicros > 0, costMicros, NULL)) AS meanCostMicros
      FROM attempt_models WHERE type = ? GROUP BY model, effort, source ORDER BY attempts DESC, model, effort, source`,
     type,
   );

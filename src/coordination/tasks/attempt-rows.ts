@@ -2,25 +2,12 @@ import type { AttemptEnd, TaskState } from "../../contract/tasks.ts";
 import type { TaskRow } from "./task-rows.ts";
 import * as totals from "../kernel/metric-totals.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { attempts } from "./task-tables.ts";
 
-export interface AttemptRow {
-  readonly task: number;
-  readonly claim: number;
-  readonly attempt: number;
-  readonly chat: string;
-  readonly incarnation: number;
-  readonly queued_at: number;
-  readonly assigned_at: number;
-  readonly started_at: number | null;
-  readonly ended_at: number;
-  readonly ended: AttemptEnd;
-  readonly reason: string | null;
-  readonly became: TaskState;
-  readonly late_calls: number;
-  readonly progress: string | null;
-  readonly checkpoint: string | null;
-  readonly result: string | null;
-}
+export type AttemptRow = RowOf<typeof attempts>;
+
+const withoutResult = attempts.without("result").columns();
 
 export interface AttemptOutcome {
   readonly ended: AttemptEnd;
@@ -38,26 +25,16 @@ const maxLateCalls = 100;
 
 /** Not for a chat's successful attempt, which stays in the row of its task. */
 export function insert(tx: Tx, row: TaskRow, { ended, became, reason, result }: AttemptOutcome): void {
-  tx.sql.run(
-    `INSERT INTO attempts (task, claim, attempt, chat, incarnation, queued_at, assigned_at, started_at, ended_at, ended, reason, became,
-       progress, checkpoint, result)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    row.task,
-    row.claim,
-    row.failures + 1,
-    row.chat,
-    row.incarnation,
-    row.queued_at,
-    row.assigned_at,
-    row.started_at,
-    tx.now,
-    ended,
-    reason ?? null,
-    became,
-    row.progress,
-    row.checkpoint,
-    result ?? null,
-  );
+  const { task, claim, chat, incarnation, queuedAt, assignedAt, startedAt, progress, checkpoint } = row;
+  const held = {
+    chat: chat ?? "",
+    incarnation: incarnation ?? 0,
+    queuedAt: queuedAt ?? 0,
+    assignedAt: assignedAt ?? 0,
+  };
+  const times = { startedAt, endedAt: tx.now };
+  const facts = { task, claim, attempt: row.failures + 1, ...held, ...times, progress, checkpoint };
+  attempts.insert(tx.sql, { ...facts, ended, reason, became, result });
   if (ended !== "done") totals.add(tx, "shim_task_attempts_total", ended);
   prune(tx, row, maxAttemptsKept);
 }
@@ -83,17 +60,16 @@ function prune({ sql }: Tx, { task, claim }: Pick<TaskRow, "task" | "claim">, ke
 }
 
 export function find({ sql }: Tx, task: number, claim: number): Omit<AttemptRow, "result"> | null {
-  const query = `SELECT task, claim, attempt, chat, incarnation, queued_at, assigned_at, started_at, ended_at, ended, reason, became,
-      late_calls, progress, checkpoint FROM all_attempts WHERE task = ? AND claim = ?`;
+  const query = `SELECT ${withoutResult} FROM all_attempts WHERE task = ? AND claim = ?`;
   return sql.all<Omit<AttemptRow, "result">>(query, task, claim)[0] ?? null;
 }
 
 /** [TA5] Counts calls by the attempt's chat after its end. */
 export function countLateCall({ sql }: Pick<Tx, "sql">, task: number, claim: number, chat: string): void {
   const values = [task, claim, chat, maxLateCalls] as const;
-  const set = "SET late_calls = late_calls + 1 WHERE task = ? AND claim = ?";
-  sql.run(`UPDATE attempts ${set} AND chat = ? AND late_calls < ?`, ...values);
-  sql.run(`UPDATE tasks ${set} AND done_by = ? AND late_calls < ?`, ...values);
+  const set = "SET lateCalls = lateCalls + 1 WHERE task = ? AND claim = ?";
+  sql.run(`UPDATE attempts ${set} AND chat = ? AND lateCalls < ?`, ...values);
+  sql.run(`UPDATE tasks ${set} AND doneBy = ? AND lateCalls < ?`, ...values);
 }
 
 interface AttemptResult {

@@ -66,9 +66,9 @@ export const handlers = {
     const limitReached = budgets.recordUsage(tx, row, input.usage);
     const reported = withReported(row, input);
     const { progress, checkpoint, route } = reported;
-    if (hasChanged(row, reported) || tx.now - (row.seen_at ?? 0) >= row.heartbeat_ms / 3) {
+    if (hasChanged(row, reported) || tx.now - (row.seenAt ?? 0) >= row.heartbeatMs / 3) {
       tx.sql.run(
-        "UPDATE tasks SET seen_at = ?, progress = ?, checkpoint = ?, route = ? WHERE task = ?",
+        "UPDATE tasks SET seenAt = ?, progress = ?, checkpoint = ?, route = ? WHERE task = ?",
         tx.now,
         progress,
         checkpoint,
@@ -79,9 +79,9 @@ export const handlers = {
     if (limitReached !== null)
       lifecycle.requeue(tx, { ...row, ...reported }, { ended: "budget_exceeded", reason: limitReached, limitReached });
     return ok({
-      isCancelled: row.cancel_reason !== null,
+      isCancelled: row.cancelReason !== null,
       isOverBudget: limitReached !== null,
-      reason: limitReached ?? row.cancel_reason,
+      reason: limitReached ?? row.cancelReason,
       remainingMs: limitReached === null ? remainingMs(tx, row) : 0,
     });
   },
@@ -117,8 +117,8 @@ export const handlers = {
   "tasks.extend"(tx, input) {
     const row = requireRunning(tx, input);
     if (!row.ok) return row;
-    const extended = { ...row.value, seen_at: tx.now, close_at: Math.max(row.value.close_at ?? 0, tx.now + input.ms) };
-    tx.sql.run("UPDATE tasks SET close_at = ?, seen_at = ? WHERE task = ?", extended.close_at, tx.now, extended.task);
+    const extended = { ...row.value, seenAt: tx.now, closeAt: Math.max(row.value.closeAt ?? 0, tx.now + input.ms) };
+    tx.sql.run("UPDATE tasks SET closeAt = ?, seenAt = ? WHERE task = ?", extended.closeAt, tx.now, extended.task);
     return ok({ remainingMs: remainingMs(tx, extended) });
   },
 

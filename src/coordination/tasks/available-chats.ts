@@ -9,11 +9,11 @@ export interface AvailableChat extends balance.Candidate {
 
 export interface AvailableChatRow extends chatRows.LivenessRow {
   readonly held: number;
-  readonly last_assigned_at: number | null;
+  readonly lastAssignedAt: number | null;
 }
 
-export const columns = `chats.chat, chats.incarnation, machine, status, last_seen_at, is_connected, grace_until, due_at, capabilities, capacity,
-  last_assigned_at, (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) AS held`;
+export const columns = `chats.chat, chats.incarnation, machine, status, lastSeenAt, isConnected, graceUntil, dueAt, capabilities, capacity,
+  lastAssignedAt, (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) AS held`;
 
 export interface TypedChat extends AvailableChat {
   readonly types: ReadonlySet<string>;
@@ -21,17 +21,17 @@ export interface TypedChat extends AvailableChat {
 
 /** Whether any chat takes tasks; it may be unavailable. */
 export function exists({ sql }: Tx): boolean {
-  return sql.all("SELECT 1 FROM chats WHERE task_types IS NOT NULL AND status <> 'offline' LIMIT 1").length > 0;
+  return sql.all("SELECT 1 FROM chats WHERE taskTypes IS NOT NULL AND status <> 'offline' LIMIT 1").length > 0;
 }
 
 export function listAll(tx: Tx): TypedChat[] {
-  const rows = tx.sql.all<AvailableChatRow & { readonly task_types: string }>(
-    `SELECT ${columns}, task_types FROM chats
-     WHERE task_types IS NOT NULL AND status <> 'offline' AND status NOT IN ('draining', 'stuck') ORDER BY chat`,
+  const rows = tx.sql.all<AvailableChatRow & { readonly taskTypes: string }>(
+    `SELECT ${columns}, taskTypes FROM chats
+     WHERE taskTypes IS NOT NULL AND status <> 'offline' AND status NOT IN ('draining', 'stuck') ORDER BY chat`,
   );
   return rows.flatMap((row) => {
     const chat = toAvailable(tx, row);
-    return chat ? [{ ...chat, types: new Set(JSON.parse(row.task_types) as string[]) }] : [];
+    return chat ? [{ ...chat, types: new Set(JSON.parse(row.taskTypes) as string[]) }] : [];
   });
 }
 
@@ -45,7 +45,7 @@ export function toAvailable(tx: Tx, row: AvailableChatRow): AvailableChat | null
     capacity: row.capacity,
     capabilities: JSON.parse(row.capabilities) as string[],
     performance: null,
-    lastAssignedAt: row.last_assigned_at,
+    lastAssignedAt: row.lastAssignedAt,
     life: row,
   };
 }

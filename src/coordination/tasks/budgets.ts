@@ -7,6 +7,7 @@ import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { difference, maxUsage, maxCounted, zeroUsage, measures, sum, type Measure } from "../../contract/usage.ts";
 import { ok } from "../../shared/result.ts";
+import { taskUsage, usage } from "./task-tables.ts";
 
 const dayMs = 86_400_000;
 
@@ -17,36 +18,31 @@ interface TaskUsage {
 }
 
 /** [BU3] Returns the reached limit, in words; null: none. */
-export function recordUsage(tx: Tx, row: TaskRow, usage: Usage | undefined): string | null {
-  if (usage === undefined || row.chat === null) return null;
-  addReported(tx, row, row.chat, usage);
+export function recordUsage(tx: Tx, row: TaskRow, used: Usage | undefined): string | null {
+  if (used === undefined || row.chat === null) return null;
+  addReported(tx, row, row.chat, used);
   return describeFirstReached(limitsOf(tx, row.chat, row));
 }
 
 /** [BU3] Reports only the task's own limit, since no other prevents the next attempt. */
-export function recordFinalUsage(tx: Tx, row: TaskRow, usage: Usage | undefined): string | null {
-  if (usage === undefined || row.chat === null) return null;
-  addReported(tx, row, row.chat, usage);
+export function recordFinalUsage(tx: Tx, row: TaskRow, used: Usage | undefined): string | null {
+  if (used === undefined || row.chat === null) return null;
+  addReported(tx, row, row.chat, used);
   return describeFirstReached([limitOf(tx, row)].filter(isLimited));
 }
 
 /** [BU1] Adds the use since the last report. [BU2] Repeated or late reports count nothing twice. */
-function addReported(tx: Tx, row: TaskRow, chat: string, usage: Usage): void {
+function addReported(tx: Tx, row: TaskRow, chat: string, used: Usage): void {
   const recorded = findTaskUsage(tx, row.task);
   const before =
     recorded?.claim === row.claim
       ? recorded
       : { earlier: recorded ? sum(recorded.earlier, recorded.own) : zeroUsage, own: zeroUsage };
-  const own = maxUsage(before.own, usage);
+  const own = maxUsage(before.own, used);
   const more = difference(own, before.own);
   if (measures.some((name) => more[name] > 0)) {
-    tx.sql.run(
-      "INSERT INTO task_usage (task, claim, earlier, own) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET claim = excluded.claim, earlier = excluded.earlier, own = excluded.own",
-      row.task,
-      row.claim,
-      JSON.stringify(before.earlier),
-      JSON.stringify(own),
-    );
+    const { task, claim } = row;
+    taskUsage.put(tx.sql, { task, claim, earlier: JSON.stringify(before.earlier), own: JSON.stringify(own) });
     addUsage(tx, "chat", chat, more);
     addUsage(tx, "day", dayKey(tx), more);
     scheduleDayEnd(tx);
@@ -54,8 +50,7 @@ function addReported(tx: Tx, row: TaskRow, chat: string, usage: Usage): void {
 }
 
 function findTaskUsage({ sql }: Tx, task: number): TaskUsage | null {
-  const query = "SELECT claim, earlier, own FROM task_usage WHERE task = ?";
-  const [row] = sql.all<{ claim: number; earlier: string; own: string }>(query, task);
+  const row = taskUsage.find(sql, { task });
   return row
     ? { claim: row.claim, earlier: JSON.parse(row.earlier) as Usage, own: JSON.parse(row.own) as Usage }
     : null;
@@ -73,31 +68,28 @@ export function usedByClaim(tx: Tx, { task, claim }: Pick<TaskRow, "task" | "cla
 }
 
 export function deleteTaskUsage({ sql }: Tx, task: number): void {
-  sql.run("DELETE FROM task_usage WHERE task = ?", task);
+  taskUsage.delete(sql, { task });
 }
 
 export function deleteChatUsage({ sql }: Tx, chat: string): void {
-  sql.run("DELETE FROM usage WHERE kind = 'chat' AND key = ?", chat);
+  usage.delete(sql, { kind: "chat", key: chat });
 }
 
 type UsageKind = "chat" | "day";
 
-function addUsage({ sql }: Tx, kind: UsageKind, key: string, { wallMs, tokens, costMicros }: Usage): void {
-  sql.run(
-    `INSERT INTO usage (kind, key, wall_ms, tokens, cost_micros) VALUES (?, ?, ?, ?, ?)
-     ON CONFLICT DO UPDATE SET wall_ms = min(${maxCounted}, wall_ms + excluded.wall_ms),
-       tokens = min(${maxCounted}, tokens + excluded.tokens), cost_micros = min(${maxCounted}, cost_micros + excluded.cost_micros)`,
-    kind,
-    key,
-    wallMs,
-    tokens,
-    costMicros,
+function addUsage({ sql }: Tx, kind: UsageKind, key: string, more: Usage): void {
+  usage.insert(
+    sql,
+    { kind, key, ...more },
+    `ON CONFLICT DO UPDATE SET wallMs = min(${maxCounted}, wallMs + excluded.wallMs),
+       tokens = min(${maxCounted}, tokens + excluded.tokens), costMicros = min(${maxCounted}, costMicros + excluded.costMicros)`,
   );
 }
 
+const sums = usage.pick("wallMs", "tokens", "costMicros");
+
 function readTotal({ sql }: Tx, kind: UsageKind, key: string): Usage {
-  const query = "SELECT wall_ms AS wallMs, tokens, cost_micros AS costMicros FROM usage WHERE kind = ? AND key = ?";
-  return sql.all<Usage>(query, kind, key)[0] ?? zeroUsage;
+  return sums.find(sql, { kind, key }) ?? zeroUsage;
 }
 
 /** Fixed length, so that text order is day order. */
@@ -182,8 +174,8 @@ export const handlers = {
   "budgets.get"(tx) {
     const { budgets } = tx.settings;
     const rows = tx.sql.all<Usage & { chat: string; machine: string | null }>(
-      `SELECT key AS chat, machine, wall_ms AS wallMs, tokens, cost_micros AS costMicros FROM usage LEFT JOIN chats ON chats.chat = key
-       WHERE kind = 'chat' ORDER BY cost_micros DESC, tokens DESC, wall_ms DESC, key LIMIT ?`,
+      `SELECT key AS chat, machine, wallMs, tokens, costMicros FROM usage LEFT JOIN chats ON chats.chat = key
+       WHERE kind = 'chat' ORDER BY costMicros DESC, tokens DESC, wallMs DESC, key LIMIT ?`,
       maxListedChats,
     );
     const today = readTotal(tx, "day", dayKey(tx));
@@ -230,7 +222,7 @@ export function endDay(tx: Tx): void {
 
 /** Sums the days before a key. */
 function readDays({ sql }: Tx, before: string): Pick<Usage, "tokens" | "costMicros"> {
-  const query = `SELECT ifnull(sum(tokens), 0) AS tokens, ifnull(sum(cost_micros), 0) AS costMicros FROM usage WHERE kind = 'day' AND key < ?`;
+  const query = `SELECT ifnull(sum(tokens), 0) AS tokens, ifnull(sum(costMicros), 0) AS costMicros FROM usage WHERE kind = 'day' AND key < ?`;
   return sql.all<Usage>(query, before)[0] ?? zeroUsage;
 }
 

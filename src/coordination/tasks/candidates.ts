@@ -9,13 +9,13 @@ import type { Tx } from "../kernel/tx.ts";
 interface Entry {
   readonly chat: string;
   readonly load: number;
-  readonly failure_tenths: number;
-  readonly duration_ms: number;
-  readonly assigned_at: number;
+  readonly failureTenths: number;
+  readonly durationMs: number;
+  readonly assignedAt: number;
 }
 
 interface EntryRow extends availableChats.AvailableChatRow, Entry {
-  readonly success_rate: number | null;
+  readonly successRate: number | null;
   readonly mean_ms: number | null;
 }
 
@@ -99,10 +99,10 @@ export class Candidates {
   /** Ranks the chats by what their rows say now. */
   #raiseStale({ type, performances }: Ranking): void {
     this.#tx.sql.run(
-      `UPDATE candidates SET load = fresh.load, assigned_at = fresh.at
+      `UPDATE candidates SET load = fresh.load, assignedAt = fresh.at
          FROM (SELECT chat, (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) * 1.0 / capacity AS load,
-                 ifnull(last_assigned_at, 0) AS at FROM chats WHERE chat IN (SELECT value FROM json_each(?))) AS fresh
-         WHERE candidates.chat = fresh.chat AND type IN (?, '*') AND (candidates.load <> fresh.load OR assigned_at <> fresh.at)`,
+                 ifnull(lastAssignedAt, 0) AS at FROM chats WHERE chat IN (SELECT value FROM json_each(?))) AS fresh
+         WHERE candidates.chat = fresh.chat AND type IN (?, '*') AND (candidates.load <> fresh.load OR assignedAt <> fresh.at)`,
       JSON.stringify([...performances.keys()]),
       type,
     );
@@ -114,8 +114,8 @@ export class Candidates {
       "SELECT 1 FROM candidates WHERE type = ? AND NOT EXISTS (SELECT 1 FROM candidates WHERE chat = '' AND type = ?) LIMIT 1 OFFSET ?";
     if (this.#tx.sql.all(many, type, type, maxStale).length === 0) return;
     this.#tx.sql.run(
-      `INSERT INTO candidates (chat, type, load, failure_tenths, duration_ms, assigned_at)
-       SELECT chat, ?, load, 0, 0, assigned_at FROM candidates WHERE type = '*' UNION ALL SELECT '', ?, 1, 0, 0, 0
+      `INSERT INTO candidates (chat, type, load, failureTenths, durationMs, assignedAt)
+       SELECT chat, ?, load, 0, 0, assignedAt FROM candidates WHERE type = '*' UNION ALL SELECT '', ?, 1, 0, 0, 0
        ON CONFLICT (chat, type) DO NOTHING`,
       type,
       type,
@@ -149,7 +149,7 @@ export class Candidates {
   #readPage(ranking: Ranking): void {
     const { type, last, pageSize } = ranking;
     const after = last
-      ? [last.load, last.failure_tenths, last.duration_ms, last.assigned_at, last.chat]
+      ? [last.load, last.failureTenths, last.durationMs, last.assignedAt, last.chat]
       : [-1, 0, 0, 0, ""];
     const values = [type, ...after, pageSize, type, ...after, type, pageSize, pageSize, type];
     const rows = this.#tx.sql.all<EntryRow>(pageSql, ...values);
@@ -166,20 +166,20 @@ export class Candidates {
   }
 
   #add(ranking: Ranking, row: EntryRow): void {
-    const performance = row.success_rate === null ? null : { successRate: row.success_rate, durationMs: row.mean_ms };
+    const performance = row.successRate === null ? null : { successRate: row.successRate, durationMs: row.mean_ms };
     ranking.performances.set(row.chat, performance);
-    if (row.held / row.capacity > row.load || (row.last_assigned_at ?? 0) > row.assigned_at) ranking.staleCount += 1;
+    if (row.held / row.capacity > row.load || (row.lastAssignedAt ?? 0) > row.assignedAt) ranking.staleCount += 1;
     if (!this.#chats.has(row.chat)) this.#chats.set(row.chat, availableChats.toAvailable(this.#tx, row));
   }
 }
 
-function asCandidate({ chat, load, failure_tenths, duration_ms, assigned_at }: Entry): balance.Candidate {
-  const performance = { successRate: 1 - failure_tenths / 10, durationMs: duration_ms };
-  return { chat, running: load, capacity: 1, capabilities: [], performance, lastAssignedAt: assigned_at };
+function asCandidate({ chat, load, failureTenths, durationMs, assignedAt }: Entry): balance.Candidate {
+  const performance = { successRate: 1 - failureTenths / 10, durationMs };
+  return { chat, running: load, capacity: 1, capabilities: [], performance, lastAssignedAt: assignedAt };
 }
 
-const rank = "load, failure_tenths, duration_ms, assigned_at, chat";
-const columns = `${availableChats.columns}, load, failure_tenths, entry.duration_ms, assigned_at, success_rate, done.duration_ms AS mean_ms`;
+const rank = "load, failureTenths, durationMs, assignedAt, chat";
+const columns = `${availableChats.columns}, load, failureTenths, entry.durationMs, assignedAt, successRate, done.durationMs AS mean_ms`;
 const joined = "JOIN chats USING (chat) LEFT JOIN chat_performance AS done ON done.chat = chats.chat AND done.type = ?";
 
 /** An entry for all types does not count for a type with an entry of the chat's own. */
@@ -191,7 +191,7 @@ const pageSql = `SELECT ${columns} FROM (
       AND (${rank}) > (?, ?, ?, ?, ?)
       AND NOT EXISTS (SELECT 1 FROM candidates WHERE candidates.chat = every.chat AND candidates.type = ?) ORDER BY ${rank} LIMIT ?)
     ORDER BY ${rank} LIMIT ?) AS entry ${joined}
-  ORDER BY load, failure_tenths, entry.duration_ms, assigned_at, entry.chat`;
+  ORDER BY load, failureTenths, entry.durationMs, assignedAt, entry.chat`;
 
 const chatSql = `SELECT ${columns} FROM (SELECT ${rank} FROM candidates WHERE chat = ? AND type IN (?, '*') LIMIT 1) AS entry ${joined}`;
 

@@ -2,17 +2,14 @@ import * as performance from "../kernel/performance.ts";
 import type { Performance } from "../kernel/performance.ts";
 import type { TaskRow } from "./task-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { chatPerformance } from "./task-tables.ts";
 
-interface PerformanceRow {
-  readonly chat: string;
-  readonly type: string;
-  readonly success_rate: number;
-  readonly duration_ms: number | null;
-}
+type PerformanceRow = RowOf<typeof chatPerformance>;
 
 const minChange = { successRate: 0.02, durationShare: 0.05, durationMs: 50 };
 
-type EndedAttempt = Pick<TaskRow, "chat" | "type" | "started_at">;
+type EndedAttempt = Pick<TaskRow, "chat" | "type" | "startedAt">;
 
 export function record(tx: Tx, attempt: EndedAttempt, isSuccess: boolean): void {
   recordAll(tx, [attempt], isSuccess);
@@ -33,21 +30,14 @@ export function recordAll(tx: Tx, attempts: readonly EndedAttempt[], isSuccess: 
   }
   for (const [key, { chat, type, successRate, durationMs }] of changed) {
     tx.cache?.performances.set(key, { successRate, durationMs });
-    tx.sql.run(
-      `INSERT INTO chat_performance (chat, type, success_rate, duration_ms) VALUES (?, ?, ?, ?)
-       ON CONFLICT DO UPDATE SET success_rate = excluded.success_rate, duration_ms = excluded.duration_ms`,
-      chat,
-      type,
-      successRate,
-      durationMs,
-    );
+    chatPerformance.put(tx.sql, { chat, type, successRate, durationMs });
   }
 }
 
 /** [PL29] Changes only what affects dispatch. Small steps add up where they change the rank. */
 function changeBy(
   tx: Tx,
-  { chat, type, started_at: startedAt }: EndedAttempt,
+  { chat, type, startedAt }: EndedAttempt,
   isSuccess: boolean,
   changed: ReadonlyMap<string, ChangedPerformance>,
 ): ChangedPerformance | null {
@@ -97,7 +87,7 @@ function hasChanged(current: Performance, next: Performance): boolean {
 }
 
 function toPerformance(row: PerformanceRow): Performance {
-  return { successRate: row.success_rate, durationMs: row.duration_ms };
+  return { successRate: row.successRate, durationMs: row.durationMs };
 }
 
 export function deleteChat({ sql, cache }: Tx, chat: string): void {

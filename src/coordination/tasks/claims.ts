@@ -35,7 +35,7 @@ export function next(tx: Tx, chat: chatRows.LivenessRow, requestId: string, opti
   const requests = requestIdsOfHeld(tx, chat.chat);
   const isAnyRelevant = requests.some((one) => one === requestId || one === lifecycle.pushedRequestId);
   const held = isAnyRelevant ? listHeld(tx, chat) : [];
-  const sameRequest = held.filter((row) => row.request_id === requestId);
+  const sameRequest = held.filter((row) => row.requestId === requestId);
   if (sameRequest.length > 0 || budgets.checkExhausted(tx, chat.chat)) return toClaimedTasks(tx, sameRequest);
   const pushedRows = adoptPushed(tx, chat, held, requestId, options);
   if (pushedRows.length > 0 || chat.status === "draining") return toClaimedTasks(tx, pushedRows);
@@ -43,20 +43,20 @@ export function next(tx: Tx, chat: chatRows.LivenessRow, requestId: string, opti
 }
 
 export function repeat(tx: Tx, chat: chatRows.LivenessRow, requestId: string): ClaimedTask[] {
-  const sameRequest = listHeld(tx, chat).filter((row) => row.request_id === requestId);
+  const sameRequest = listHeld(tx, chat).filter((row) => row.requestId === requestId);
   return toClaimedTasks(tx, sameRequest);
 }
 
-type OwnRow = lifecycle.HeldRow & Pick<TaskRow, "incarnation" | "request_id" | "seen_at">;
+type OwnRow = lifecycle.HeldRow & Pick<TaskRow, "incarnation" | "requestId" | "seenAt">;
 
 function requestIdsOfHeld({ sql }: Tx, chat: string): (string | null)[] {
-  const rows = sql.all<Pick<TaskRow, "request_id">>("SELECT request_id FROM tasks WHERE chat = ?", chat);
-  return rows.map(({ request_id }) => request_id);
+  const rows = sql.all<Pick<TaskRow, "requestId">>("SELECT requestId FROM tasks WHERE chat = ?", chat);
+  return rows.map(({ requestId }) => requestId);
 }
 
 function listHeld(tx: Tx, { chat, incarnation }: chatRows.LivenessRow): OwnRow[] {
   const held = tx.sql.all<OwnRow>(
-    `SELECT ${lifecycle.heldColumns}, incarnation, request_id, seen_at FROM tasks WHERE chat = ? ORDER BY task`,
+    `SELECT ${lifecycle.heldColumns}, incarnation, requestId, seenAt FROM tasks WHERE chat = ? ORDER BY task`,
     chat,
   );
   return held.filter((row) => row.incarnation === incarnation && !isExpired(tx, row));
@@ -71,7 +71,7 @@ function adoptPushed(
   { limit, types, isStarted }: ClaimOptions,
 ): OwnRow[] {
   const pushedRows = held.filter(
-    ({ request_id, type }) => request_id === lifecycle.pushedRequestId && (types?.includes(type) ?? true),
+    ({ requestId, type }) => requestId === lifecycle.pushedRequestId && (types?.includes(type) ?? true),
   );
   return pushedRows.slice(0, limit).map((row) => adopt(tx, chat, row, { requestId, isStarted }));
 }
@@ -82,9 +82,9 @@ function adopt(
   row: OwnRow,
   { requestId, isStarted }: Omit<lifecycle.Assignment, "chat">,
 ): OwnRow {
-  const adopted = { ...row, request_id: requestId };
+  const adopted = { ...row, requestId };
   if (isStarted) return lifecycle.start(tx, chat, adopted);
-  tx.sql.run("UPDATE tasks SET request_id = ? WHERE task = ?", requestId, row.task);
+  tx.sql.run("UPDATE tasks SET requestId = ? WHERE task = ?", requestId, row.task);
   return adopted;
 }
 
@@ -143,17 +143,17 @@ function toClaimedTasks(
     task: row.task,
     claim: row.claim,
     attempt: row.failures + 1,
-    maxAttempts: row.max_attempts,
+    maxAttempts: row.maxAttempts,
     type: row.type,
     priority: row.priority,
     payload: JSON.parse(texts.get(row.task)?.payload ?? "null") as Json,
     isStarted: row.state === "running",
     progress: JSON.parse(row.progress ?? "null") as Progress | null,
     checkpoint: JSON.parse(row.checkpoint ?? "null") as Json,
-    inputs: readInputs(tx, JSON.parse(texts.get(row.task)?.depends_on ?? "[]") as number[], budget),
-    startInMs: row.state === "running" ? null : Math.max(0, (row.due_at ?? 0) - tx.now),
+    inputs: readInputs(tx, JSON.parse(texts.get(row.task)?.dependsOn ?? "[]") as number[], budget),
+    startInMs: row.state === "running" ? null : Math.max(0, (row.dueAt ?? 0) - tx.now),
     remainingMs: remainingMs(tx, row),
-    heartbeatMs: row.heartbeat_ms,
+    heartbeatMs: row.heartbeatMs,
     budget: budgets.remaining(tx, row),
   }));
 }

@@ -9,6 +9,7 @@ import { updatePayload } from "./task-texts.ts";
 import { dependencyState, finish, makeRunnable } from "./lifecycle.ts";
 import { repeatable, unchanged, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
+import { tasks } from "./task-tables.ts";
 
 type Replayed = OutputOf<"tasks.replay">;
 type ReplayFilter = NonNullable<CheckedInputOf<"tasks.replay">["filter"]>;
@@ -74,16 +75,14 @@ function twice(value: string | undefined): [string | null, string | null] {
 
 function revive(tx: Tx, row: TaskRow): Replayed["tasks"] {
   if (!isDead(row)) return [];
-  const dependencies = dependencyState(tx, rows.dependenciesOf(tx, row.task), row.on_death);
+  const dependencies = dependencyState(tx, rows.dependenciesOf(tx, row.task), row.onDeath);
   if (dependencies.state === "doomed") return [];
   budgets.deleteTaskUsage(tx, row.task);
   totals.add(tx, "shim_task_replays_total");
-  const resetRow = { ...row, failures: 0, stalls: 0, lost_chats: 0, detail: null };
+  const resetRow = { ...row, failures: 0, stalls: 0, lostChats: 0, detail: null };
   if (dependencies.state === "free") return [{ task: row.task, state: makeRunnable(tx, resetRow, tx.now) }];
-  tx.sql.run(
-    `UPDATE tasks SET state = 'blocked', reason = NULL, detail = NULL, failures = 0, stalls = 0, lost_chats = 0, ended_at = NULL,
-       due_at = NULL WHERE task = ?`,
-    row.task,
-  );
+  const counts = { failures: 0, stalls: 0, lostChats: 0 };
+  const change = { state: "blocked", reason: null, detail: null, ...counts, endedAt: null, dueAt: null } as const;
+  tasks.update(tx.sql, { task: row.task }, change);
   return [{ task: row.task, state: "blocked" }];
 }

@@ -1,26 +1,23 @@
 import type { Tx } from "../kernel/tx.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { outbox } from "./task-tables.ts";
 
 /** [QU1] Committed with the change. Names no task: lost, late or repeated, it costs only time. */
 
 const resendMs = 30_000;
 const maxResendMs = 300_000;
 
-interface OutboxRow {
-  readonly seq: number;
-  readonly tries: number;
-}
-
-function findToken({ sql }: Tx): OutboxRow | null {
-  return sql.all<OutboxRow>("SELECT seq, tries FROM outbox LIMIT 1")[0] ?? null;
+function findToken({ sql }: Tx): RowOf<typeof outbox> | null {
+  return outbox.select(sql, "LIMIT 1")[0] ?? null;
 }
 
 export function depth({ sql }: Pick<Tx, "sql">): number {
-  return sql.all("SELECT 1 FROM outbox").length;
+  return outbox.count(sql);
 }
 
 export function enqueue(tx: Tx, hasWork: () => boolean): void {
   if (findToken(tx) || !hasWork()) return;
-  tx.sql.run("INSERT INTO outbox (due_at, tries) VALUES (?, 0)", tx.now + resendMs);
+  outbox.insert(tx.sql, { dueAt: tx.now + resendMs, tries: 0 });
   tx.tell({ kind: "dispatch" });
 }
 
@@ -34,8 +31,8 @@ export function resend(tx: Tx, hasWork: boolean): void {
   const row = findToken(tx);
   if (!row || !hasWork) return complete(tx, false);
   const dueAt = tx.now + Math.min(maxResendMs, resendMs * 2 ** row.tries);
-  tx.sql.run("UPDATE outbox SET due_at = ?, tries = ? WHERE seq = ?", dueAt, Math.min(row.tries + 1, 10), row.seq);
+  outbox.update(tx.sql, { seq: row.seq }, { dueAt, tries: Math.min(row.tries + 1, 10) });
   tx.tell({ kind: "dispatch" });
 }
 
-export const dueAt = "SELECT min(due_at) FROM outbox";
+export const dueAt = "SELECT min(dueAt) FROM outbox";

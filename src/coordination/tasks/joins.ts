@@ -12,18 +12,18 @@ const maxBytes = 1_000_000;
 
 /** [TA26] Joins in order of dependencies; [PL10] names dead ones with their reason. */
 export function joinResults(tx: Tx, row: TaskRow): JoinOutcome {
-  if (row.join_rule === null) throw new Error(`task ${row.task} has no rule for a join`);
+  if (row.joinRule === null) throw new Error(`task ${row.task} has no rule for a join`);
   const parts = rows.dependenciesOf(tx, row.task).flatMap((task) => rows.find(tx, task) ?? []);
   const results: PartResult[] = [];
   const budget = { bytes: maxBytes };
   const nameOf = partNamer(parts);
   for (const part of parts) {
-    const one = resultOfPart(tx, part, nameOf(part), row.join_rule === "count" ? null : budget);
+    const one = resultOfPart(tx, part, nameOf(part), row.joinRule === "count" ? null : budget);
     if (one === null)
       return { failure: `too_large: the results of its parts have more than ${maxBytes} bytes in total` };
     results.push(one);
   }
-  const answer = aggregate(row.join_rule, results);
+  const answer = aggregate(row.joinRule, results);
   return answer.ok
     ? { result: JSON.stringify(answer.value) }
     : { failure: `${answer.error.code}: ${answer.error.message}` };

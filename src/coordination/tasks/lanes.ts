@@ -137,7 +137,7 @@ function heads({ sql, now }: Tx, lane: string, limit: number): Head[] {
 
 const columns = `task, lane, priority, affinity, ifnull(octet_length(progress), 0) + ifnull(octet_length(checkpoint), 0)
   + coalesce(octet_length(payload), (SELECT octet_length(payload) FROM task_texts WHERE task_texts.task = tasks.task), 0) AS bytes`;
-const isOpenSql = "(due_at IS NULL OR due_at > ?)";
+const isOpenSql = "(dueAt IS NULL OR dueAt > ?)";
 
 export function headsFor(tx: Tx, lane: string, chat: string, limit: number): Head[] {
   const affine = tx.sql.all<Head>(

@@ -14,6 +14,8 @@ import * as routes from "./routes.ts";
 import * as rows from "./task-rows.ts";
 import { textsSql, type TaskTexts } from "./task-texts.ts";
 import { backoffMs, isEnded, nextCheckAt, type TaskRow } from "./task-rows.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { tasks } from "./task-tables.ts";
 
 /**
  * Changes of a stored task's state.
@@ -24,26 +26,26 @@ import { backoffMs, isEnded, nextCheckAt, type TaskRow } from "./task-rows.ts";
  */
 
 /** Facts about a task for its claim. */
-export type HeldRow = Pick<
-  TaskRow,
-  | "task"
-  | "claim"
-  | "chat"
-  | "failures"
-  | "max_attempts"
-  | "type"
-  | "priority"
-  | "state"
-  | "progress"
-  | "checkpoint"
-  | "close_at"
-  | "close_ms"
-  | "due_at"
-  | "heartbeat_ms"
-  | "budget"
->;
-export const heldColumns =
-  "task, claim, chat, failures, max_attempts, type, priority, state, progress, checkpoint, close_at, close_ms, due_at, heartbeat_ms, budget";
+const heldRows = tasks.pick(
+  "task",
+  "claim",
+  "chat",
+  "failures",
+  "maxAttempts",
+  "type",
+  "priority",
+  "state",
+  "progress",
+  "checkpoint",
+  "closeAt",
+  "closeMs",
+  "dueAt",
+  "heartbeatMs",
+  "budget",
+);
+
+export type HeldRow = RowOf<typeof heldRows>;
+export const heldColumns = heldRows.columns();
 
 /** Replaces the request id of a dispatched task until the chat's next claim. */
 export const pushedRequestId = "";
@@ -75,8 +77,8 @@ function assignReturning<Row extends HeldRow>(
 ): Row[] {
   const startedAt = isStarted ? tx.now : null;
   const assigned = tx.sql.all<Row>(
-    `UPDATE tasks SET state = ?, claim = max(claim, ?) + 1, chat = ?, incarnation = ?, request_id = ?, assigned_at = ?, started_at = ?,
-       seen_at = ?, close_at = ? + close_ms, due_at = ? + iif(?, min(close_ms, heartbeat_ms), ?)
+    `UPDATE tasks SET state = ?, claim = max(claim, ?) + 1, chat = ?, incarnation = ?, requestId = ?, assignedAt = ?, startedAt = ?,
+       seenAt = ?, closeAt = ? + closeMs, dueAt = ? + iif(?, min(closeMs, heartbeatMs), ?)
      WHERE task IN (SELECT value FROM json_each(?)) RETURNING ${columns}`,
     isStarted ? "running" : "assigned",
     rows.claimFloor(tx),
@@ -97,33 +99,20 @@ function assignReturning<Row extends HeldRow>(
 }
 
 /** Earliest due time of tasks, epoch ms. */
-export function firstDue(held: readonly Pick<TaskRow, "due_at">[]): number {
-  return Math.min(...held.map(({ due_at: at }) => at ?? Infinity));
+export function firstDue(held: readonly Pick<TaskRow, "dueAt">[]): number {
+  return Math.min(...held.map(({ dueAt: at }) => at ?? Infinity));
 }
 
-type StartedColumns = Pick<TaskRow, "task" | "request_id" | "close_ms" | "heartbeat_ms">;
+type StartedColumns = Pick<TaskRow, "task" | "requestId" | "closeMs" | "heartbeatMs">;
 
 /** @param chat which holds the task */
 export function start<Row extends StartedColumns>(tx: Tx, chat: LivenessRow, row: Row): Row {
-  const running = {
-    ...row,
-    state: "running",
-    started_at: tx.now,
-    seen_at: tx.now,
-    close_at: tx.now + row.close_ms,
-  } as const;
-  const dueAt = nextCheckAt(running);
-  tx.sql.run(
-    "UPDATE tasks SET state = 'running', request_id = ?, started_at = ?, seen_at = ?, close_at = ?, due_at = ? WHERE task = ?",
-    row.request_id,
-    tx.now,
-    tx.now,
-    running.close_at,
-    dueAt,
-    row.task,
-  );
-  scheduleCheck(tx, chat, dueAt);
-  return { ...running, due_at: dueAt };
+  const { task, requestId, closeMs, heartbeatMs } = row;
+  const times = { startedAt: tx.now, seenAt: tx.now, closeAt: tx.now + closeMs };
+  const change = { state: "running", requestId, ...times, dueAt: nextCheckAt({ ...times, heartbeatMs }) } as const;
+  tasks.update(tx.sql, { task }, change);
+  scheduleCheck(tx, chat, change.dueAt);
+  return { ...row, ...change };
 }
 
 interface RequeueInput {
@@ -135,11 +124,11 @@ interface RequeueInput {
 }
 
 /** Counter that each end raises; absent: the end is free. */
-const counters: Partial<Record<AttemptEnd, "failures" | "stalls" | "lost_chats">> = {
+const counters: Partial<Record<AttemptEnd, "failures" | "stalls" | "lostChats">> = {
   failed: "failures",
   timeout: "failures",
   stalled: "stalls",
-  chat_offline: "lost_chats",
+  chat_offline: "lostChats",
 };
 
 /** [TA10] Backoff after a failure, else the given delay or none. [TA19] Keeps the progress. */
@@ -160,7 +149,7 @@ export function requeue(tx: Tx, before: TaskRow, input: RequeueInput): TaskState
 
 function endOrRetry(tx: Tx, row: TaskRow, input: RequeueInput): TaskState {
   const { ended, reason, delayMs, limitReached } = input;
-  if (row.cancel_reason !== null) return finish(tx, row, { state: "cancelled", detail: row.cancel_reason });
+  if (row.cancelReason !== null) return finish(tx, row, { state: "cancelled", detail: row.cancelReason });
   const death = findDeathReason(tx, row, input);
   if (death) return finish(tx, row, { state: "dead", reason: death, detail: limitReached ?? reason ?? ended });
   return makeRunnable(tx, row, tx.now + (delayMs ?? (counters[ended] === "failures" ? backoffMs(row) : 0)));
@@ -169,12 +158,12 @@ function endOrRetry(tx: Tx, row: TaskRow, input: RequeueInput): TaskState {
 /** [TA10] Limits failures; [TA20] stalls and lost chats count separately. */
 function findDeathReason(
   { settings }: Tx,
-  { failures, max_attempts, stalls, lost_chats }: TaskRow,
+  { failures, maxAttempts, stalls, lostChats }: TaskRow,
   { limitReached, isRetryable = true }: RequeueInput,
 ): DeathReason | null {
   if (limitReached) return "budget_exceeded";
-  if (!isRetryable || failures >= max_attempts) return "failed";
-  return stalls >= settings.maxStalls || lost_chats >= settings.maxLostChats ? "poison" : null;
+  if (!isRetryable || failures >= maxAttempts) return "failed";
+  return stalls >= settings.maxStalls || lostChats >= settings.maxLostChats ? "poison" : null;
 }
 
 /** [TA20] A started task counts the chat as lost, unless the chat left by itself. */
@@ -205,15 +194,15 @@ function dispatchIfQueued(tx: Tx, { state, hasQueued }: StateChange): TaskState 
   return state;
 }
 
-export function makeRunnable(tx: Tx, row: TaskRow, notBefore = row.not_before): TaskState {
+export function makeRunnable(tx: Tx, row: TaskRow, notBefore = row.notBefore): TaskState {
   return dispatchIfQueued(tx, unblock(tx, row, notBefore));
 }
 
 /** [TA31] Delay before a task that waits for a partition key tries again. */
 const laneRetryMs = 60_000;
 
-function unblock(tx: Tx, row: TaskRow, notBefore = row.not_before): StateChange {
-  if (row.join_rule !== null) return completeJoin(tx, row);
+function unblock(tx: Tx, row: TaskRow, notBefore = row.notBefore): StateChange {
+  if (row.joinRule !== null) return completeJoin(tx, row);
   return storeRunnable(tx, row, hasLane(tx, row, notBefore) ? notBefore : tx.now + laneRetryMs);
 }
 
@@ -224,22 +213,15 @@ function hasLane(tx: Tx, { lane }: TaskRow, notBefore: number): boolean {
 
 function storeRunnable(tx: Tx, row: TaskRow, notBefore: number): StateChange {
   const isLater = notBefore > tx.now;
-  const expiry = row.queue_ms === null ? null : tx.now + row.queue_ms;
-  tx.sql.run(
-    `UPDATE tasks SET state = ?, reason = NULL, detail = ?, failures = ?, stalls = ?, lost_chats = ?, chat = NULL, incarnation = NULL,
-       request_id = NULL, not_before = ?, queued_at = ?, assigned_at = NULL, started_at = NULL, seen_at = NULL, close_at = NULL,
-       ended_at = NULL, due_at = ? WHERE task = ?`,
-    isLater ? "scheduled" : "queued",
-    row.detail,
-    row.failures,
-    row.stalls,
-    row.lost_chats,
-    notBefore,
-    isLater ? null : tx.now,
-    isLater ? notBefore : expiry,
-    row.task,
-  );
-  return { state: isLater ? "scheduled" : "queued", hasQueued: !isLater };
+  const expiry = row.queueMs === null ? null : tx.now + row.queueMs;
+  const state = isLater ? "scheduled" : "queued";
+  const { detail, failures, stalls, lostChats, task } = row;
+  const counts = { detail, failures, stalls, lostChats };
+  const free = { chat: null, incarnation: null, requestId: null, assignedAt: null, startedAt: null, seenAt: null };
+  const times = { notBefore, queuedAt: isLater ? null : tx.now, dueAt: isLater ? notBefore : expiry };
+  const change = { state, reason: null, ...counts, ...free, closeAt: null, endedAt: null, ...times } as const;
+  tasks.update(tx.sql, { task }, change);
+  return { state, hasQueued: !isLater };
 }
 
 /** [TA26] Done at once, as the coordinator's own attempt. */
@@ -252,11 +234,11 @@ function completeJoin(tx: Tx, row: TaskRow): StateChange {
     claim: rows.nextClaim(tx, row),
     chat: attemptRows.coordinatorChat,
     incarnation: 0,
-    queued_at: tx.now,
-    assigned_at: tx.now,
-    started_at: tx.now,
+    queuedAt: tx.now,
+    assignedAt: tx.now,
+    startedAt: tx.now,
   };
-  tx.sql.run("UPDATE tasks SET claim = ? WHERE task = ?", attempt.claim, row.task);
+  tasks.update(tx.sql, { task: row.task }, { claim: attempt.claim });
   attemptRows.insert(tx, attempt, { ended: "done", became: "done", result: answer.result });
   return endTask(tx, attempt, { state: "done" });
 }
@@ -276,22 +258,15 @@ export function finish(tx: Tx, row: TaskRow, taskEnd: TaskEnd): TaskState {
 function endTask(tx: Tx, row: TaskRow, { state, reason, detail, result }: TaskEnd): StateChange {
   const isByChat = result !== undefined;
   const pruneAt = pruning.pruneTimeOf(tx, state);
-  tx.sql.run(
-    `UPDATE tasks SET state = ?, reason = ?, detail = ?, failures = ?, stalls = ?, lost_chats = ?, chat = NULL, incarnation = NULL,
-       request_id = NULL, done_by = ?, done_incarnation = ?, result = ?, ended_at = ?, due_at = ? WHERE task = ?`,
-    state,
-    reason ?? null,
-    detail ?? null,
-    row.failures,
-    row.stalls,
-    row.lost_chats,
-    isByChat ? row.chat : null,
-    isByChat ? row.incarnation : null,
-    result ?? null,
-    tx.now,
-    pruneAt,
-    row.task,
-  );
+  const { task, failures, stalls, lostChats, chat, incarnation } = row;
+  const done = {
+    doneBy: isByChat ? chat : null,
+    doneIncarnation: isByChat ? incarnation : null,
+    result: result ?? null,
+  };
+  const counts = { reason: reason ?? null, detail: detail ?? null, failures, stalls, lostChats };
+  const free = { chat: null, incarnation: null, requestId: null };
+  tasks.update(tx.sql, { task }, { state, ...counts, ...free, ...done, endedAt: tx.now, dueAt: pruneAt });
   if (isByChat) attemptRows.pruneForLast(tx, row);
   if (state !== "done" && row.state !== "dead") totals.add(tx, "shim_task_ends_total", state);
   pruning.schedule(tx, pruneAt);
@@ -310,7 +285,7 @@ function updateAllBlocked(tx: Tx, tasks: readonly number[]): boolean {
 function updateBlocked(tx: Tx, task: number): StateChange | null {
   const row = rows.find(tx, task);
   if (row?.state !== "blocked") return null;
-  const dependencies = dependencyState(tx, rows.dependenciesOf(tx, task), row.on_death);
+  const dependencies = dependencyState(tx, rows.dependenciesOf(tx, task), row.onDeath);
   if (dependencies.state === "free") return unblock(tx, row);
   return dependencies.state === "doomed" ? endTask(tx, row, dependencyDeath(dependencies.by)) : null;
 }
@@ -326,7 +301,7 @@ type DependencyState =
       readonly by: number;
     };
 
-export function dependencyState({ sql }: Tx, needed: readonly number[], onDeath: TaskRow["on_death"]): DependencyState {
+export function dependencyState({ sql }: Tx, needed: readonly number[], onDeath: TaskRow["onDeath"]): DependencyState {
   if (needed.length === 0) return { state: "free" };
   const found = sql.all<Pick<TaskRow, "task" | "state">>(
     `SELECT task, state FROM tasks WHERE task IN (${needed.map(() => "?").join(", ")}) AND state <> 'done' ORDER BY task`,

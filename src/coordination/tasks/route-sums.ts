@@ -1,24 +1,13 @@
-import type { Band, EpisodeSums, Route, TierCounts, TypeRoutes } from "../../contract/routes.ts";
-import type { AttemptEnd, TaskState } from "../../contract/tasks.ts";
+import type { EpisodeSums, Route, TierCounts, TypeRoutes } from "../../contract/routes.ts";
+import type { AttemptEnd } from "../../contract/tasks.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { routes } from "./task-tables.ts";
 
 /** Pure. Success of the tiers of a type, and sums over its tasks as wholes. */
 
-export interface RouteRow {
-  readonly task: number;
-  readonly tier: string;
-  readonly model: string;
-  readonly effort: string | null;
-  readonly band: Band;
-  readonly reason: Route["reason"];
-  readonly propensity: number;
-  readonly baseline: Route["baseline"];
-  readonly is_comparable: number;
-  readonly is_counted: number;
-  readonly ended: AttemptEnd;
-  readonly became: TaskState;
-  readonly tokens: number;
-  readonly cost_micros: number;
-}
+export const routeRows = routes.without("type", "claim", "settings", "at");
+
+export type RouteRow = RowOf<typeof routeRows>;
 
 /** @param rows in the order of tasks and their claims */
 export function summarize(rows: readonly RouteRow[]): TypeRoutes {
@@ -53,7 +42,7 @@ function countTiers(rows: readonly RouteRow[]): TierCounts[] {
   );
 }
 
-function isTried({ reason, ended, is_counted: isCounted }: RouteRow): boolean {
+function isTried({ reason, ended, isCounted }: RouteRow): boolean {
   return reason === "sampled" && (ended === "done" || (failures.has(ended) && isCounted === 1));
 }
 
@@ -65,7 +54,7 @@ interface CountedTier extends Omit<TierCounts, "meanCostMicros"> {
 
 const noCounts = { tried: 0, succeeded: 0, priced: 0, costMicros: 0 };
 
-function countRow(before: CountedTier, { ended, cost_micros: cost }: RouteRow): CountedTier {
+function countRow(before: CountedTier, { ended, costMicros: cost }: RouteRow): CountedTier {
   return {
     ...before,
     tried: before.tried + 1,
@@ -101,14 +90,14 @@ function toEpisodes(rows: readonly RouteRow[]): Episode[] {
 function toEpisode(attempts: readonly RouteRow[]): Episode | null {
   const [first, last] = [attempts[0], attempts.at(-1)];
   if (!first || !last) return null;
-  const isPriced = attempts.every(({ tokens, cost_micros: cost }) => cost > 0 || tokens === 0);
+  const isPriced = attempts.every(({ tokens, costMicros: cost }) => cost > 0 || tokens === 0);
   return {
     propensity: first.propensity,
     baseline: first.baseline,
-    isComparable: first.reason === "sampled" && first.is_comparable === 1,
+    isComparable: first.reason === "sampled" && first.isComparable === 1,
     isEnded: last.became === "done" || last.became === "dead",
     isAccepted: last.became === "done",
-    dollars: isPriced ? attempts.reduce((sum, { cost_micros: cost }) => sum + cost, 0) / 1e6 : null,
+    dollars: isPriced ? attempts.reduce((sum, { costMicros: cost }) => sum + cost, 0) / 1e6 : null,
   };
 }
 

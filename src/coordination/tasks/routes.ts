@@ -8,15 +8,16 @@ import type { Tx } from "../kernel/tx.ts";
 import * as attemptModels from "./attempt-models.ts";
 import * as budgets from "./budgets.ts";
 import { hasRoom, listTypes, prune } from "./rows-by-type.ts";
-import { summarize, type RouteRow } from "./route-sums.ts";
+import { routeRows, summarize, type RouteRow } from "./route-sums.ts";
 import type { TaskRow } from "./task-rows.ts";
+import { routes } from "./task-tables.ts";
 
 export const handlers = {
   "tasks.routes"({ sql }, { type }) {
     if (type === undefined) return ok({ types: listTypes(sql, "routes"), routes: null });
     const models = attemptModels.sumByModel(sql, type);
-    const routes = { ...summarize(listRoutes(sql, type)), ...(models.length > 0 ? { models } : {}) };
-    return ok({ types: listTypes(sql, "routes"), routes });
+    const summary = { ...summarize(listRoutes(sql, type)), ...(models.length > 0 ? { models } : {}) };
+    return ok({ types: listTypes(sql, "routes"), routes: summary });
   },
 } satisfies Partial<Handlers>;
 
@@ -72,29 +73,10 @@ export function record(tx: Tx, row: TaskRow, end: RouteEnd): void {
 function insertRoute(tx: Tx, row: TaskRow, route: Route, { ended, became }: RouteEnd): void {
   if (!hasRoom(tx.sql, "routes", row.type)) return;
   const { tokens, costMicros } = budgets.usedByClaim(tx, row);
-  tx.sql.run(
-    `INSERT OR REPLACE INTO routes (type, task, claim, tier, model, effort, band, reason, propensity, baseline, is_comparable, settings,
-       is_counted, ended, became, at, tokens, cost_micros)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    row.type,
-    row.task,
-    row.claim,
-    route.tier,
-    route.model,
-    route.effort,
-    route.band,
-    route.reason,
-    route.propensity,
-    route.baseline,
-    route.isComparable ? 1 : 0,
-    route.settings,
-    route.isCounted ? 1 : 0,
-    ended,
-    became,
-    tx.now,
-    tokens,
-    costMicros,
-  );
+  const { type, task, claim } = row;
+  const flags = { isComparable: route.isComparable ? 1 : 0, isCounted: route.isCounted ? 1 : 0 };
+  const end = { ended, became, at: tx.now, tokens, costMicros };
+  routes.put(tx.sql, { type, task, claim, ...route, ...flags, ...end });
   prune(tx.sql, "routes", row.type);
   totals.add(tx, "shim_routed_attempts_total", modelFamily(route.model));
   totals.add(tx, "shim_routed_cost_dollars_total", modelFamily(route.model), costMicros / 1e6);
@@ -102,9 +84,5 @@ function insertRoute(tx: Tx, row: TaskRow, route: Route, { ended, became }: Rout
 
 /** In the order of tasks and their claims. */
 function listRoutes(sql: Tx["sql"], type: string): RouteRow[] {
-  return sql.all<RouteRow>(
-    `SELECT task, tier, model, effort, band, reason, propensity, baseline, is_comparable, is_counted, ended, became, tokens, cost_micros
-     FROM routes WHERE type = ? ORDER BY task, claim`,
-    type,
-  );
+  return routeRows.select(sql, "WHERE type = ? ORDER BY task, claim", type);
 }

@@ -16,6 +16,7 @@ import { insertLongPayloads, isInRow } from "./task-texts.ts";
 import * as rows from "./task-rows.ts";
 import * as retention from "./task-retention.ts";
 import * as lifecycle from "./lifecycle.ts";
+import { taskDependents } from "./task-tables.ts";
 
 type Submitted = OutputOf<"tasks.submit">;
 
@@ -32,14 +33,14 @@ export const handlers = {
     const found = rows.requireTask(tx, task);
     if (!found.ok) return found;
     const row = found.value;
-    if (rows.isEnded(row) || row.cancel_reason !== null) return unchanged({ state: row.state });
+    if (rows.isEnded(row) || row.cancelReason !== null) return unchanged({ state: row.state });
     if (row.chat !== null) tx.tell({ kind: "task", chat: row.chat });
     if (row.state === "running") {
-      tx.sql.run("UPDATE tasks SET cancel_reason = ? WHERE task = ?", reason, task);
+      tx.sql.run("UPDATE tasks SET cancelReason = ? WHERE task = ?", reason, task);
       return ok({ state: "running" });
     }
     if (row.state === "assigned") {
-      const state = lifecycle.requeue(tx, { ...row, cancel_reason: reason }, { ended: "cancelled", reason });
+      const state = lifecycle.requeue(tx, { ...row, cancelReason: reason }, { ended: "cancelled", reason });
       lifecycle.enqueueDispatch(tx);
       return ok({ state });
     }
@@ -206,7 +207,7 @@ function insert(tx: Tx, pending: PendingRows, newTask: TaskInsert): TaskState {
   if (!isNext || !columns.every((value, at) => value === pending.columns[at])) flush(tx, pending);
   if (pending.payloads.length === 0) Object.assign(pending, { first: task, columns });
   pending.payloads.push(payload);
-  for (const needs of dependsOn) tx.sql.run("INSERT INTO task_dependents (needs, task) VALUES (?, ?)", needs, task);
+  for (const needs of dependsOn) taskDependents.insert(tx.sql, { needs, task });
   return initial.state;
 }
 
@@ -242,9 +243,9 @@ function initialStateOf(tx: Tx, { input, dependsOn }: TaskInsert): InitialState 
   return { ...defaults, state: "queued", dueAt: scheduleToStartMs === undefined ? null : tx.now + scheduleToStartMs };
 }
 
-const insertTasksSql = `INSERT INTO tasks (task, type, lane, priority, state, reason, detail, parent, depth, affinity, tags, on_death,
-    max_attempts, base_ms, cap_ms, has_jitter, queue_ms, close_ms, heartbeat_ms, at, not_before, queued_at, ended_at, due_at, ref,
-    join_rule, budget, depends_on, payload)
+const insertTasksSql = `INSERT INTO tasks (task, type, lane, priority, state, reason, detail, parent, depth, affinity, tags, onDeath,
+    maxAttempts, baseMs, capMs, hasJitter, queueMs, closeMs, heartbeatMs, at, notBefore, queuedAt, endedAt, dueAt, ref,
+    joinRule, budget, dependsOn, payload)
   SELECT ? + key, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, iif(?, value, NULL) FROM json_each(?)`;
 
 /** Values in the order of the statement, without the task's number; last, where the payload is. */

@@ -1,6 +1,7 @@
 import type { Refusal } from "../../contract/errors.ts";
 import * as meta from "../kernel/meta.ts";
 import type { Tx } from "../kernel/tx.ts";
+import { taskDedupe } from "./task-tables.ts";
 
 /** [TA14] A second task under a key is the first one, even if that is no longer kept. */
 
@@ -13,13 +14,7 @@ export function find({ sql, now }: Tx, key: string): number | undefined {
 }
 
 export function store({ sql, now, settings }: Tx, key: string, task: number): void {
-  sql.run(
-    `INSERT INTO task_dedupe (key, task, until) VALUES (?, ?, ?)
-     ON CONFLICT (key) DO UPDATE SET task = excluded.task, until = excluded.until`,
-    key,
-    task,
-    now + settings.keepDedupeMs,
-  );
+  taskDedupe.put(sql, { key, task, until: now + settings.keepDedupeMs });
 }
 
 /** [TA30] Answers whether new keys exceed the limit; expired ones make room. */

@@ -2,6 +2,7 @@ import type { TaskState } from "../../contract/tasks.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
+import { taskPrunes } from "./task-tables.ts";
 
 /**
  * Deletes ended tasks when their time has come. Only the hours are stored at which any is due, not
@@ -22,10 +23,7 @@ function ceilToHour(at: number): number {
 
 /** A walk that has begun may have passed the task, so the walk of its hour begins again. */
 export function schedule({ sql }: Pick<Tx, "sql">, at: number): void {
-  sql.run(
-    "INSERT INTO task_prunes (at) VALUES (?) ON CONFLICT (at) DO UPDATE SET after_task = 0 WHERE after_task > 0",
-    at,
-  );
+  taskPrunes.insert(sql, { at }, "ON CONFLICT (at) DO UPDATE SET afterTask = 0 WHERE afterTask > 0");
 }
 
 export const dueAt = "SELECT min(at) FROM task_prunes";
@@ -34,23 +32,23 @@ export const dueAt = "SELECT min(at) FROM task_prunes";
 const readPerDeleted = 10;
 
 export function sweep(tx: Tx, limit: number): void {
-  const [walk] = tx.sql.all<{ at: number; after_task: number }>(
-    "SELECT at, after_task FROM task_prunes WHERE at <= ? ORDER BY at DESC LIMIT 1",
+  const [walk] = tx.sql.all<{ at: number; afterTask: number }>(
+    "SELECT at, afterTask FROM task_prunes WHERE at <= ? ORDER BY at DESC LIMIT 1",
     tx.now,
   );
   if (!walk) return;
   tx.sql.run("DELETE FROM task_prunes WHERE at < ?", walk.at);
   const pageLength = limit * readPerDeleted;
-  const page = tx.sql.all<Pick<TaskRow, "task" | "state" | "due_at">>(
-    "SELECT task, state, due_at FROM tasks WHERE task > ? ORDER BY task LIMIT ?",
-    walk.after_task,
+  const page = tx.sql.all<Pick<TaskRow, "task" | "state" | "dueAt">>(
+    "SELECT task, state, dueAt FROM tasks WHERE task > ? ORDER BY task LIMIT ?",
+    walk.afterTask,
     pageLength,
   );
-  const dueRows = page.filter((row) => rows.isEnded(row) && row.due_at !== null && row.due_at <= tx.now);
+  const dueRows = page.filter((row) => rows.isEnded(row) && row.dueAt !== null && row.dueAt <= tx.now);
   for (const row of dueRows.slice(0, limit)) prune(tx, row);
   const last = dueRows[limit - 1] ?? page.at(-1);
   const isMore = page.length === pageLength || dueRows.length > limit;
-  if (last && isMore) tx.sql.run("UPDATE task_prunes SET after_task = ? WHERE at = ?", last.task, walk.at);
+  if (last && isMore) tx.sql.run("UPDATE task_prunes SET afterTask = ? WHERE at = ?", last.task, walk.at);
   else tx.sql.run("DELETE FROM task_prunes WHERE at = ?", walk.at);
 }
 
@@ -59,6 +57,6 @@ function prune(tx: Tx, { task }: Pick<TaskRow, "task">): void {
   const isNeeded = tx.sql.all(`SELECT 1 FROM tasks WHERE task = ? AND ${rows.isNeededSql}`, task).length > 0;
   if (!isNeeded) return rows.remove(tx, { task });
   const at = ceilToHour(tx.now + dayMs);
-  tx.sql.run("UPDATE tasks SET due_at = ? WHERE task = ?", at, task);
+  tx.sql.run("UPDATE tasks SET dueAt = ? WHERE task = ?", at, task);
   schedule(tx, at);
 }

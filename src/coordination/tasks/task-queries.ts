@@ -39,11 +39,11 @@ function toTaskLine({ now }: Tx, row: ShownRow): TaskLine {
     schedule: row.schedule,
     chat: row.chat,
     failures: row.failures,
-    maxAttempts: row.max_attempts,
-    isCancelAsked: row.cancel_reason !== null,
+    maxAttempts: row.maxAttempts,
+    isCancelAsked: row.cancelReason !== null,
     progress: rows.progressOf(row),
     ageMs: Math.max(0, now - row.at),
-    dueInMs: row.due_at === null ? null : Math.max(0, row.due_at - now),
+    dueInMs: row.dueAt === null ? null : Math.max(0, row.dueAt - now),
   };
 }
 
@@ -60,8 +60,8 @@ export const handlers = {
       affinity: row.affinity,
       dependsOn: rows.dependenciesOf(tx, task),
       stalls: row.stalls,
-      lostChats: row.lost_chats,
-      joinRule: row.join_rule,
+      lostChats: row.lostChats,
+      joinRule: row.joinRule,
       budget: row.budget === null ? null : (JSON.parse(row.budget) as Budget),
       used: budgets.usedBy(tx, task),
       running: row.state === "running" ? toRunning(tx, row) : null,
@@ -153,10 +153,10 @@ function rootsOf(tasks: readonly TreeNode[]): number[] {
 function toRunning(tx: Tx, row: TaskRow): OutputOf<"tasks.get">["running"] {
   const since = (at: number | null): number => Math.max(0, tx.now - (at ?? tx.now));
   return {
-    startedAgeMs: since(row.started_at),
-    heardAgeMs: since(row.seen_at),
+    startedAgeMs: since(row.startedAt),
+    heardAgeMs: since(row.seenAt),
     remainingMs: remainingMs(tx, row),
-    silenceLeftMs: Math.max(0, row.heartbeat_ms - since(row.seen_at)),
+    silenceLeftMs: Math.max(0, row.heartbeatMs - since(row.seenAt)),
   };
 }
 
@@ -193,12 +193,12 @@ function toAttempt({ now }: Tx, row: Omit<attemptRows.AttemptRow, "result">, mod
     end: row.ended,
     reason: row.reason,
     state: row.became,
-    waitedMs: Math.max(0, row.assigned_at - row.queued_at),
-    ranMs: row.started_at === null ? null : Math.max(0, row.ended_at - row.started_at),
-    endedAgeMs: Math.max(0, now - row.ended_at),
+    waitedMs: Math.max(0, row.assignedAt - row.queuedAt),
+    ranMs: row.startedAt === null ? null : Math.max(0, row.endedAt - row.startedAt),
+    endedAgeMs: Math.max(0, now - row.endedAt),
     progress: parseJson(row.progress) as Progress | null,
     checkpoint: parseJson(row.checkpoint),
-    lateCalls: row.late_calls,
+    lateCalls: row.lateCalls,
     ...(model ? { model } : {}),
   };
 }

@@ -1,64 +1,19 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type { AggregateRule, DeathReason, Progress, TaskState } from "../../contract/tasks.ts";
+import type { Progress } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as meta from "../kernel/meta.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
-import { textSql } from "./task-texts.ts";
-
-export interface TaskRow {
-  readonly task: number;
-  readonly type: string;
-  /** Partition key: the type and all capabilities, sorted. */
-  readonly lane: string;
-  readonly priority: number;
-  readonly state: TaskState;
-  readonly reason: DeathReason | null;
-  readonly detail: string | null;
-  readonly parent: number | null;
-  readonly depth: number;
-  readonly affinity: string | null;
-  readonly tags: string;
-  readonly on_death: "fail" | "ignore";
-  readonly max_attempts: number;
-  readonly base_ms: number;
-  readonly cap_ms: number;
-  readonly has_jitter: number;
-  readonly queue_ms: number | null;
-  readonly close_ms: number;
-  readonly heartbeat_ms: number;
-  readonly failures: number;
-  readonly stalls: number;
-  readonly lost_chats: number;
-  /** Number of the present or last claim; 0: none. */
-  readonly claim: number;
-  readonly chat: string | null;
-  readonly incarnation: number | null;
-  readonly request_id: string | null;
-  readonly at: number;
-  readonly not_before: number;
-  readonly queued_at: number | null;
-  readonly assigned_at: number | null;
-  readonly started_at: number | null;
-  readonly seen_at: number | null;
-  readonly close_at: number | null;
-  readonly ended_at: number | null;
-  readonly cancel_reason: string | null;
-  readonly progress: string | null;
-  readonly checkpoint: string | null;
-  readonly due_at: number | null;
-  readonly ref: string | null;
-  readonly join_rule: AggregateRule | null;
-  readonly budget: string | null;
-  /** JSON: what model does the attempt of a claim, and why. */
-  readonly route: string | null;
-}
+import { attempts, taskDependents, tasks, taskTexts, taskUsage } from "./task-tables.ts";
+import type { RowOf } from "../../shared/table.ts";
 
 /** All but the texts, which may be large. */
-export const columns =
-  "task, type, lane, priority, state, reason, detail, parent, depth, affinity, tags, on_death, max_attempts, base_ms, cap_ms, has_jitter, queue_ms, close_ms, heartbeat_ms, failures, stalls, lost_chats, claim, chat, incarnation, request_id, at, not_before, queued_at, assigned_at, started_at, seen_at, close_at, ended_at, cancel_reason, progress, checkpoint, due_at, ref, join_rule, budget, route";
+const taskRows = tasks.without("schedule", "doneBy", "doneIncarnation", "lateCalls", "dependsOn", "payload", "result");
+
+export type TaskRow = RowOf<typeof taskRows>;
+export const columns = taskRows.columns();
 
 export function find({ sql }: Pick<Tx, "sql">, task: number): TaskRow | null {
-  return sql.all<TaskRow>(`SELECT ${columns} FROM tasks WHERE task = ?`, task)[0] ?? null;
+  return taskRows.find(sql, { task });
 }
 
 export function requireTask(tx: Tx, task: number): Result<TaskRow, Refusal> {
@@ -79,12 +34,11 @@ export function isEnded({ state }: Pick<TaskRow, "state">): boolean {
 }
 
 export function heldBy({ sql }: Tx, chat: string): TaskRow[] {
-  return sql.all<TaskRow>(`SELECT ${columns} FROM tasks WHERE chat = ? ORDER BY task`, chat);
+  return taskRows.select(sql, "WHERE chat = ? ORDER BY task", chat);
 }
 
-/** Heartbeats and extensions do not write `due_at`; a check that failed puts it off. */
-export const heldDueSql =
-  "iif(state = 'running', max(tasks.due_at, min(close_at, seen_at + heartbeat_ms)), tasks.due_at)";
+/** Heartbeats and extensions do not write `dueAt`; a check that failed puts it off. */
+export const heldDueSql = "iif(state = 'running', max(tasks.dueAt, min(closeAt, seenAt + heartbeatMs)), tasks.dueAt)";
 
 /** Due time of the first of the tasks that a chat holds, epoch ms; null: it holds none. */
 export function firstDueOf({ sql }: Tx, chat: string): number | null {
@@ -93,7 +47,7 @@ export function firstDueOf({ sql }: Tx, chat: string): number | null {
 }
 
 export function countHeld({ sql }: Tx, chat: string): number {
-  return sql.all<{ n: number }>("SELECT count(*) AS n FROM tasks WHERE chat = ?", chat)[0]?.n ?? 0;
+  return tasks.count(sql, { chat });
 }
 
 const floorKey = "task_floor";
@@ -115,9 +69,11 @@ export function claimFloor({ epoch }: Tx): number {
   return epoch * numbersPerEpoch;
 }
 
+const dependencies = tasks.pick("dependsOn");
+
 export function dependenciesOf({ sql }: Tx, task: number): number[] {
-  const [row] = sql.all<{ depends_on: string }>(`SELECT ${textSql("depends_on")} FROM tasks WHERE task = ?`, task);
-  return JSON.parse(row?.depends_on ?? "[]") as number[];
+  const row = dependencies.find(sql, { task });
+  return JSON.parse(row?.dependsOn ?? "[]") as number[];
 }
 
 export function dependentsOf({ sql }: Tx, task: number): number[] {
@@ -127,8 +83,7 @@ export function dependentsOf({ sql }: Tx, task: number): number[] {
 }
 
 export function countDependents({ sql }: Tx, task: number): number {
-  const query = "SELECT count(*) AS n FROM task_dependents WHERE needs = ?";
-  return sql.all<{ n: number }>(query, task)[0]?.n ?? 0;
+  return taskDependents.count(sql, { needs: task });
 }
 
 export function countAncestors({ sql }: Tx, task: number): number | null {
@@ -159,37 +114,34 @@ export function remove({ sql }: Tx, { task }: Pick<TaskRow, "task">): void {
   // The newest may be deleted first; lower ones then become the newest.
   if (newest?.task === task && task > readFloor(sql)) meta.write(sql, floorKey, String(task));
   meta.remove(sql, refusedCountKey);
-  sql.run("DELETE FROM tasks WHERE task = ?", task);
-  sql.run("DELETE FROM task_texts WHERE task = ?", task);
-  sql.run("DELETE FROM attempts WHERE task = ?", task);
-  sql.run("DELETE FROM task_usage WHERE task = ?", task);
-  sql.run("DELETE FROM task_dependents WHERE needs = ?", task);
+  for (const table of [tasks, taskTexts, attempts, taskUsage]) table.delete(sql, { task });
+  taskDependents.delete(sql, { needs: task });
 }
 
 export function nextCheckAt({
-  close_at,
-  seen_at,
-  heartbeat_ms,
-}: Pick<TaskRow, "close_at" | "seen_at" | "heartbeat_ms">): number {
-  return Math.min(close_at ?? 0, (seen_at ?? 0) + heartbeat_ms);
+  closeAt,
+  seenAt,
+  heartbeatMs,
+}: Pick<TaskRow, "closeAt" | "seenAt" | "heartbeatMs">): number {
+  return Math.min(closeAt ?? 0, (seenAt ?? 0) + heartbeatMs);
 }
 
 /** [TA16] A claim has ended at its last instant, whether or not a sweep has run. */
 export function isExpired(
   { now }: Tx,
-  row: Pick<TaskRow, "state" | "due_at" | "close_at" | "seen_at" | "heartbeat_ms">,
+  row: Pick<TaskRow, "state" | "dueAt" | "closeAt" | "seenAt" | "heartbeatMs">,
 ): boolean {
-  return (row.state === "running" ? nextCheckAt(row) : (row.due_at ?? 0)) <= now;
+  return (row.state === "running" ? nextCheckAt(row) : (row.dueAt ?? 0)) <= now;
 }
 
-export function remainingMs({ now }: Tx, row: Pick<TaskRow, "close_at" | "close_ms">): number {
-  return row.close_at === null ? row.close_ms : Math.max(0, row.close_at - now);
+export function remainingMs({ now }: Tx, row: Pick<TaskRow, "closeAt" | "closeMs">): number {
+  return row.closeAt === null ? row.closeMs : Math.max(0, row.closeAt - now);
 }
 
 /** [TA10] base * 2^(n - 1), at most the cap; jitter by task and attempt: half to all of it. */
-export function backoffMs({ task, failures, base_ms, cap_ms, has_jitter }: TaskRow): number {
-  const maxMs = Math.min(cap_ms, base_ms * 2 ** Math.max(0, failures - 1));
-  return has_jitter === 1 ? Math.ceil((maxMs * (1 + pseudoRandom(task, failures))) / 2) : maxMs;
+export function backoffMs({ task, failures, baseMs, capMs, hasJitter }: TaskRow): number {
+  const maxMs = Math.min(capMs, baseMs * 2 ** Math.max(0, failures - 1));
+  return hasJitter === 1 ? Math.ceil((maxMs * (1 + pseudoRandom(task, failures))) / 2) : maxMs;
 }
 
 /** Pseudo-random number from 0 to 1: the finalizer of MurmurHash3. */

@@ -24,8 +24,8 @@ export const setHandlers = {
     chatPerformance.recordAll(tx, rows, true);
     const pruneAt = pruning.pruneTimeOf(tx, "done");
     tx.sql.run(
-      `UPDATE tasks SET state = 'done', reason = NULL, detail = NULL, done_by = chat, done_incarnation = incarnation, chat = NULL,
-         incarnation = NULL, request_id = NULL, result = given.value ->> 1, ended_at = ?, due_at = ?
+      `UPDATE tasks SET state = 'done', reason = NULL, detail = NULL, doneBy = chat, doneIncarnation = incarnation, chat = NULL,
+         incarnation = NULL, requestId = NULL, result = given.value ->> 1, endedAt = ?, dueAt = ?
        FROM json_each(?) AS given WHERE task = given.value ->> 0`,
       tx.now,
       pruneAt,
@@ -46,13 +46,13 @@ export const setHandlers = {
     chatRows.recordActivity(tx, caller);
     const extended = rows.map((row, at) => ({
       task: row.task,
-      close_ms: row.close_ms,
-      close_at: Math.max(row.close_at ?? 0, tx.now + (inputs[at]?.ms ?? 0)),
+      closeMs: row.closeMs,
+      closeAt: Math.max(row.closeAt ?? 0, tx.now + (inputs[at]?.ms ?? 0)),
     }));
     tx.sql.run(
-      `UPDATE tasks SET close_at = given.value ->> 1, seen_at = ? FROM json_each(?) AS given WHERE task = given.value ->> 0`,
+      `UPDATE tasks SET closeAt = given.value ->> 1, seenAt = ? FROM json_each(?) AS given WHERE task = given.value ->> 0`,
       tx.now,
-      JSON.stringify(extended.map((row) => [row.task, row.close_at])),
+      JSON.stringify(extended.map((row) => [row.task, row.closeAt])),
     );
     return extended.map((row) => ({ remainingMs: remainingMs(tx, row) }));
   },
@@ -66,12 +66,12 @@ type HeldRow = Pick<
   | "claim"
   | "chat"
   | "incarnation"
-  | "started_at"
-  | "seen_at"
-  | "close_at"
-  | "close_ms"
-  | "heartbeat_ms"
-  | "due_at"
+  | "startedAt"
+  | "seenAt"
+  | "closeAt"
+  | "closeMs"
+  | "heartbeatMs"
+  | "dueAt"
   | "route"
 >;
 
@@ -82,7 +82,7 @@ function findHeld(
   claims: readonly ClaimedTaskReference[],
 ): HeldRow[] | null {
   const found = tx.sql.all<HeldRow>(
-    `SELECT task, type, state, claim, chat, incarnation, started_at, seen_at, close_at, close_ms, heartbeat_ms, due_at, route
+    `SELECT task, type, state, claim, chat, incarnation, startedAt, seenAt, closeAt, closeMs, heartbeatMs, dueAt, route
      FROM tasks WHERE task IN (SELECT value FROM json_each(?))`,
     JSON.stringify(claims.map(({ task }) => task)),
   );

@@ -92,18 +92,18 @@ interface StatsRow extends Omit<TypeStats, "wait" | "run"> {
 
 /** Percentiles are left to the caller: window functions take five times as long. */
 const durationColumns = `
-    json_group_array(max(0, assigned_at - queued_at)) FILTER (WHERE assigned_at - queued_at IS NOT NULL) AS waits,
-    json_group_array(max(0, ended_at - started_at)) FILTER (WHERE state = 'done' AND ended_at - started_at IS NOT NULL) AS runs`;
+    json_group_array(max(0, assignedAt - queuedAt)) FILTER (WHERE assignedAt - queuedAt IS NOT NULL) AS waits,
+    json_group_array(max(0, endedAt - startedAt)) FILTER (WHERE state = 'done' AND endedAt - startedAt IS NOT NULL) AS runs`;
 
 const recentSql = `SELECT ${durationColumns}
-  FROM (SELECT state, queued_at, assigned_at, started_at, ended_at FROM tasks ORDER BY task DESC LIMIT ?)`;
+  FROM (SELECT state, queuedAt, assignedAt, startedAt, endedAt FROM tasks ORDER BY task DESC LIMIT ?)`;
 
 const statsSql = `
   SELECT type, count(*) AS tasks, sum(state = 'queued') AS queued, sum(state IN ('assigned', 'running')) AS running,
     sum(state = 'done') AS done, sum(state = 'dead') AS dead,
-    max(iif(state = 'queued', ? - ifnull(queued_at, ?), NULL)) AS oldestQueuedMs,
-    sum(state = 'done' AND ifnull(ended_at, 0) > ?) AS doneLastHour,${durationColumns}
-  FROM (SELECT task, type, state, queued_at, assigned_at, started_at, ended_at FROM tasks ORDER BY task DESC LIMIT ?)
+    max(iif(state = 'queued', ? - ifnull(queuedAt, ?), NULL)) AS oldestQueuedMs,
+    sum(state = 'done' AND ifnull(endedAt, 0) > ?) AS doneLastHour,${durationColumns}
+  FROM (SELECT task, type, state, queuedAt, assignedAt, startedAt, endedAt FROM tasks ORDER BY task DESC LIMIT ?)
   GROUP BY type ORDER BY tasks DESC, max(task) DESC`;
 
 function toTypeStats({ tasks: _tasks, waits, runs, ...counts }: StatsRow): TypeStats {
@@ -151,11 +151,11 @@ interface LoadRow {
 /** The newest attempts; successful ones are read of the newest tasks, since those have no index. */
 const newestAttemptsSql = `
   SELECT * FROM (
-    SELECT * FROM (SELECT task, claim, chat, ended, started_at, ended_at FROM attempts ORDER BY task DESC, claim DESC LIMIT ?)
+    SELECT * FROM (SELECT task, claim, chat, ended, startedAt, endedAt FROM attempts ORDER BY task DESC, claim DESC LIMIT ?)
     UNION ALL
-    SELECT * FROM (SELECT task, claim, done_by, 'done', started_at, ended_at
-      FROM (SELECT task, claim, done_by, started_at, ended_at FROM tasks ORDER BY task DESC LIMIT ?)
-      WHERE done_by IS NOT NULL LIMIT ?))
+    SELECT * FROM (SELECT task, claim, doneBy, 'done', startedAt, endedAt
+      FROM (SELECT task, claim, doneBy, startedAt, endedAt FROM tasks ORDER BY task DESC LIMIT ?)
+      WHERE doneBy IS NOT NULL LIMIT ?))
   ORDER BY task DESC, claim DESC LIMIT ?`;
 
 const sampleSql = `SELECT (SELECT count(*) FROM (${newestAttemptsSql})) AS attempts,
@@ -165,9 +165,9 @@ const loadSql = `
   SELECT chats.chat AS chat, capacity, (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) AS running,
     ifnull(done, 0) AS done, ifnull(ended, 0) AS ended, ifnull(run_ms, 0) AS runMs
   FROM chats LEFT JOIN (
-    SELECT chat, sum(ended = 'done') AS done, count(*) AS ended, sum(max(0, ended_at - started_at)) AS run_ms
+    SELECT chat, sum(ended = 'done') AS done, count(*) AS ended, sum(max(0, endedAt - startedAt)) AS run_ms
     FROM (${newestAttemptsSql})
-    WHERE ended_at > ? AND ended IN ('done', 'failed', 'timeout', 'stalled') GROUP BY chat) AS recent ON recent.chat = chats.chat
+    WHERE endedAt > ? AND ended IN ('done', 'failed', 'timeout', 'stalled') GROUP BY chat) AS recent ON recent.chat = chats.chat
   WHERE status <> 'offline' ORDER BY chats.chat`;
 
 function toLoadMetrics({ chat, running, capacity, done, ended, runMs }: LoadRow) {

@@ -6,7 +6,7 @@ import type { Tx } from "../kernel/tx.ts";
 const isOpenSql = "state IN ('scheduled', 'queued')";
 
 /** Tasks that no chat holds: a held one is due with its chat, whose time is never later. */
-export const dueAt = `SELECT min(due_at) FROM tasks WHERE ${isOpenSql} AND due_at IS NOT NULL`;
+export const dueAt = `SELECT min(dueAt) FROM tasks WHERE ${isOpenSql} AND dueAt IS NOT NULL`;
 
 interface DueTask {
   readonly task: number;
@@ -16,7 +16,7 @@ interface DueTask {
 /** The longest overdue first. */
 export function listDue({ sql, now }: Tx, limit: number): number[] {
   const held = sql.all<DueTask>(
-    `SELECT task, ${rows.heldDueSql} AS due FROM (SELECT chat FROM chats WHERE due_at <= ? ORDER BY due_at LIMIT ?) JOIN tasks USING (chat)
+    `SELECT task, ${rows.heldDueSql} AS due FROM (SELECT chat FROM chats WHERE dueAt <= ? ORDER BY dueAt LIMIT ?) JOIN tasks USING (chat)
      WHERE due <= ? ORDER BY due, task LIMIT ?`,
     now,
     limit,
@@ -24,7 +24,7 @@ export function listDue({ sql, now }: Tx, limit: number): number[] {
     limit,
   );
   const open = sql.all<DueTask>(
-    `SELECT task, due_at AS due FROM tasks WHERE ${isOpenSql} AND due_at <= ? ORDER BY due_at, task LIMIT ?`,
+    `SELECT task, dueAt AS due FROM tasks WHERE ${isOpenSql} AND dueAt <= ? ORDER BY dueAt, task LIMIT ?`,
     now,
     limit,
   );
@@ -33,12 +33,12 @@ export function listDue({ sql, now }: Tx, limit: number): number[] {
 }
 
 export function postpone({ sql }: Tx, task: number, until: number): void {
-  sql.run("UPDATE tasks SET due_at = ? WHERE task = ?", until, task);
+  sql.run("UPDATE tasks SET dueAt = ? WHERE task = ?", until, task);
 }
 
 export function checkTask(tx: Tx, task: number): void {
   const row = rows.find(tx, task);
-  if (!row || row.due_at === null || row.due_at > tx.now) return;
+  if (!row || row.dueAt === null || row.dueAt > tx.now) return;
   byState[row.state]?.(tx, row);
   if (row.chat !== null && rows.find(tx, task)?.chat !== row.chat) enqueueDispatch(tx);
 }
@@ -53,6 +53,6 @@ const byState: Readonly<Partial<Record<TaskRow["state"], (tx: Tx, row: TaskRow) 
 };
 
 function checkRunning(tx: Tx, row: TaskRow): void {
-  if ((row.close_at ?? 0) <= tx.now) requeue(tx, row, { ended: "timeout", reason: "the attempt took too long" });
+  if ((row.closeAt ?? 0) <= tx.now) requeue(tx, row, { ended: "timeout", reason: "the attempt took too long" });
   else if (nextCheckAt(row) <= tx.now) requeue(tx, row, { ended: "stalled", reason: "no heartbeat arrived in time" });
 }

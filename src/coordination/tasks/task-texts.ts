@@ -1,17 +1,13 @@
 import { jsonText, type Json } from "../../contract/json.ts";
 import type { Tx } from "../kernel/tx.ts";
-
-/** Payloads and lists of dependencies are in the rows of tasks, long payloads apart. */
+import { tasks, taskTexts } from "./task-tables.ts";
 
 /** In UTF-16 code units. Each change of a row writes all of it. */
 const maxInRowLength = 1_000;
 
-/** Both are in `task_texts` also for a task that was submitted before migration 9. */
-export function textSql(column: "payload" | "depends_on"): string {
-  return `coalesce(${column}, (SELECT ${column} FROM task_texts WHERE task_texts.task = tasks.task)) AS ${column}`;
-}
+const payloadSql = "coalesce(payload, (SELECT payload FROM task_texts WHERE task_texts.task = tasks.task)) AS payload";
 
-export const textsSql = `${textSql("payload")}, ${textSql("depends_on")}`;
+export const textsSql = `${payloadSql}, dependsOn`;
 
 export function isInRow(payload: string): boolean {
   return payload.length <= maxInRowLength;
@@ -19,14 +15,14 @@ export function isInRow(payload: string): boolean {
 
 /** @param payloads of tasks with consecutive numbers */
 export function insertLongPayloads({ sql }: Pick<Tx, "sql">, firstTask: number, payloads: readonly string[]): void {
-  const query = "INSERT INTO task_texts (task, payload, depends_on) SELECT ? + key, value, '[]' FROM json_each(?)";
+  const query = "INSERT INTO task_texts (task, payload) SELECT ? + key, value FROM json_each(?)";
   sql.run(query, firstTask, JSON.stringify(payloads));
 }
 
 export interface TaskTexts {
   readonly task: number;
   readonly payload: string;
-  readonly depends_on: string;
+  readonly dependsOn: string;
 }
 
 export function readTexts({ sql }: Pick<Tx, "sql">, tasks: readonly number[]): Map<number, TaskTexts> {
@@ -39,18 +35,13 @@ export function readTexts({ sql }: Pick<Tx, "sql">, tasks: readonly number[]): M
 }
 
 export function readPayload({ sql }: Pick<Tx, "sql">, task: number): Json {
-  const [row] = sql.all<{ payload: string | null }>(`SELECT ${textSql("payload")} FROM tasks WHERE task = ?`, task);
+  const [row] = sql.all<{ payload: string | null }>(`SELECT ${payloadSql} FROM tasks WHERE task = ?`, task);
   return JSON.parse(row?.payload ?? "null") as Json;
 }
 
 export function updatePayload({ sql }: Pick<Tx, "sql">, task: number, payload: Json): void {
   const text = jsonText(payload);
   const inRow = isInRow(text) ? text : null;
-  sql.run("UPDATE tasks SET payload = ? WHERE task = ?", inRow, task);
-  if (inRow !== null) return;
-  sql.run(
-    `INSERT INTO task_texts (task, payload, depends_on) VALUES (?, ?, '[]') ON CONFLICT (task) DO UPDATE SET payload = excluded.payload`,
-    task,
-    text,
-  );
+  tasks.update(sql, { task }, { payload: inRow });
+  if (inRow === null) taskTexts.put(sql, { task, payload: text });
 }

@@ -124,7 +124,7 @@ function counts(column: string, values: readonly string[]): string {
 /** Indexes that together have every task that is neither queued nor ended, and the dead ones. */
 const indexed = [
   "tasks INDEXED BY tasks_chat WHERE chat IS NOT NULL",
-  "tasks INDEXED BY tasks_due WHERE state IN ('scheduled', 'queued') AND due_at IS NOT NULL",
+  "tasks INDEXED BY tasks_due WHERE state IN ('scheduled', 'queued') AND dueAt IS NOT NULL",
   "tasks INDEXED BY tasks_dead WHERE state = 'dead'",
   "task_dependents",
 ];

@@ -5,18 +5,21 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
 import { once } from "../kernel/idempotency.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
+import { integer, table, text, type RowOf } from "../../shared/table.ts";
 
 /** Machine tokens: only hashes are stored. The host makes, signs and hashes tokens. */
 
-export interface TokenRow {
-  readonly id: string;
-  readonly machine: string;
-  readonly scope: Scope;
-  readonly hash: string;
-  readonly at: number;
-  readonly expires_at: number | null;
-  readonly revoked_at: number | null;
-}
+export const tokens = table("tokens", {
+  id: text().primary(),
+  machine: text(),
+  scope: text<Scope>(),
+  hash: text(),
+  at: integer(),
+  expiresAt: integer().nullable(),
+  revokedAt: integer().nullable(),
+});
+
+export type TokenRow = RowOf<typeof tokens>;
 
 export interface NewToken extends Bearer {
   readonly hash: string;
@@ -25,19 +28,10 @@ export interface NewToken extends Bearer {
 const maxTokens = 1_000;
 
 export function add(tx: Tx, actor: string, token: NewToken): Result<{ id: string }, Refusal> {
-  const [row] = tx.sql.all<{ n: number }>("SELECT count(*) AS n FROM tokens WHERE revoked_at IS NULL");
-  if ((row?.n ?? 0) >= maxTokens) {
+  if (tokens.count(tx.sql, { revokedAt: null }) >= maxTokens) {
     return err({ code: "quota_exceeded", message: `a workspace has at most ${maxTokens} tokens; revoke some` });
   }
-  tx.sql.run(
-    "INSERT INTO tokens (id, machine, scope, hash, at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
-    token.id,
-    token.machine,
-    token.scope,
-    token.hash,
-    tx.now,
-    token.expiresAt,
-  );
+  tokens.insert(tx.sql, { ...token, at: tx.now });
   audit.append(tx, {
     kind: "token.created",
     subject: token.id,
@@ -78,43 +72,43 @@ export interface Bearer {
 }
 
 export function find({ sql }: Pick<Tx, "sql">, id: string): TokenRow | null {
-  return sql.all<TokenRow>("SELECT * FROM tokens WHERE id = ?", id)[0] ?? null;
+  return tokens.find(sql, { id });
 }
 
 /** [WI5] Bearer of a stored token; null: unknown, revoked or expired. */
 export function toBearer(row: TokenRow | null, hash: string, now: number): Bearer | null {
-  if (!row || row.hash !== hash || row.revoked_at !== null) return null;
-  if (row.expires_at !== null && row.expires_at <= now) return null;
-  return { id: row.id, machine: row.machine, scope: row.scope, expiresAt: row.expires_at };
+  if (!row || row.hash !== hash || row.revokedAt !== null) return null;
+  if (row.expiresAt !== null && row.expiresAt <= now) return null;
+  return { id: row.id, machine: row.machine, scope: row.scope, expiresAt: row.expiresAt };
 }
 
 export function findValid({ sql, now }: Pick<Tx, "sql" | "now">, ids: readonly string[]): Map<string, number | null> {
-  const rows = sql.all<Pick<TokenRow, "id" | "expires_at">>(
-    `SELECT id, expires_at FROM tokens
-     WHERE id IN (SELECT value FROM json_each(?)) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`,
+  const rows = sql.all<Pick<TokenRow, "id" | "expiresAt">>(
+    `SELECT id, expiresAt FROM tokens
+     WHERE id IN (SELECT value FROM json_each(?)) AND revokedAt IS NULL AND (expiresAt IS NULL OR expiresAt > ?)`,
     JSON.stringify(ids),
     now,
   );
-  return new Map(rows.map((row) => [row.id, row.expires_at]));
+  return new Map(rows.map((row) => [row.id, row.expiresAt]));
 }
 
 /** Answers whether another machine has a valid work token; false without tokens. */
 export function hasOtherMachine({ sql, now }: Tx, machine: string): boolean {
   const query =
-    "SELECT 1 FROM tokens WHERE scope = 'work' AND machine <> ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?) LIMIT 1";
+    "SELECT 1 FROM tokens WHERE scope = 'work' AND machine <> ? AND revokedAt IS NULL AND (expiresAt IS NULL OR expiresAt > ?) LIMIT 1";
   return sql.all(query, machine, now).length > 0;
 }
 
 export function list({ sql, now }: Tx): OutputOf<"tokens.list"> {
-  const rows = sql.all<TokenRow>("SELECT * FROM tokens ORDER BY id");
+  const rows = tokens.select(sql, "ORDER BY id");
   return {
     tokens: rows.map((row) => ({
       id: row.id,
       machine: row.machine,
       scope: row.scope,
       ageMs: Math.max(0, now - row.at),
-      expiresInMs: row.expires_at === null ? null : Math.max(0, row.expires_at - now),
-      isRevoked: row.revoked_at !== null,
+      expiresInMs: row.expiresAt === null ? null : Math.max(0, row.expiresAt - now),
+      isRevoked: row.revokedAt !== null,
     })),
   };
 }
@@ -122,8 +116,8 @@ export function list({ sql, now }: Tx): OutputOf<"tokens.list"> {
 export function revoke(tx: Tx, actor: Actor, id: string): Result<OutputOf<"tokens.revoke">, Refusal> {
   const row = find(tx, id);
   if (!row) return err({ code: "unknown_token", message: `there is no token ${id}` });
-  if (row.revoked_at === null) {
-    tx.sql.run("UPDATE tokens SET revoked_at = ? WHERE id = ?", tx.now, id);
+  if (row.revokedAt === null) {
+    tokens.update(tx.sql, { id }, { revokedAt: tx.now });
     audit.append(tx, { kind: "token.revoked", subject: id, actor: actor.machine });
   }
   return ok({ isRevoked: true });

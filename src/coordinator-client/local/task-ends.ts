@@ -23,11 +23,9 @@ export function readTaskEnds(
   if (tasks.length === 0 || !existsSync(path)) return ends;
   const connection = driver({ path, readOnly: true, busyMs });
   try {
-    // A file that no program has opened for writing since the update has the older schema.
-    const isOlder = connection.all("SELECT 1 FROM sqlite_schema WHERE name = 'all_attempts'").length === 0;
     for (const task of tasks) {
       const [row] = connection.all<TaskRow>(
-        `SELECT state, (SELECT chat FROM ${isOlder ? "attempts" : "all_attempts"} WHERE task = tasks.task AND ended = 'done' ORDER BY claim DESC LIMIT 1) AS chat
+        `SELECT state, (SELECT chat FROM all_attempts WHERE task = tasks.task AND ended = 'done' ORDER BY claim DESC LIMIT 1) AS chat
          FROM tasks WHERE task = ?`,
         task,
       );

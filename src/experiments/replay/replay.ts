@@ -3,7 +3,8 @@ import type { Config } from "../../contract/config.ts";
 import type { Reading, Readings, RiskLevel } from "../../contract/readings.ts";
 import type { ReplayEvent, ReplaySample, ReplaySession } from "../../contract/replay.ts";
 import { derive, merge, type ToolOutcome } from "../../policy/readings.ts";
-import { markReading, type RiskMark } from "../../policy/risk-mark.ts";
+import type { RiskMark } from "../../contract/readings.ts";
+import { markReading } from "../../policy/risk-mark.ts";
 import { assess } from "../../policy/risk.ts";
 import { timerTrigger, type SaveLimits } from "../../policy/save-triggers.ts";
 

@@ -41,7 +41,7 @@ export class CallerSession {
     if (named !== null) return named;
     if (this.#isOneOfSeveral(sql)) return null;
     const known = this.#client && clients.current(sql, this.#client);
-    return known?.sessionId ?? this.#findGiven(sql);
+    return known?.session ?? this.#findGiven(sql);
   }
 
   /** This server is that of one session of its client, and no call has said of which. */
@@ -52,7 +52,7 @@ export class CallerSession {
   #findGiven(sql: Sql): string | null {
     const given = this.#envSessionId();
     const found = given === null || this.#hasFoundClient ? null : this.#findWrappedClient(sql, given);
-    return (found && clients.current(sql, found)?.sessionId) ?? given;
+    return (found && clients.current(sql, found)?.session) ?? given;
   }
 
   /** Before there is a store, only the environment names the session. */

@@ -15,6 +15,7 @@ import { firstPrompt, withoutSomePrompts } from "../sessions/prompts.ts";
 import { foldWithinBudget } from "../sessions/fold-rows.ts";
 import { emptyState, withNotes } from "../sessions/work-state.ts";
 import { noteFile } from "../../snapshots/file-state.ts";
+import { snapshots } from "../../store/session-tables.ts";
 import { encode, type EncodedBody } from "../../store/checkpoint-body.ts";
 
 export interface CaptureInput {
@@ -242,7 +243,7 @@ function insertCheckpoint(
 ): checkpoints.Checkpoint {
   const checkpoint = {
     id: `cp_${uuidv7(now, runtime.random(16))}`,
-    sessionId: input.sessionId,
+    session: input.sessionId,
     at: now,
     trigger: input.trigger,
     journalSeq: basis.journalSeq,
@@ -264,20 +265,14 @@ function sessionTitle(state: WorkState): string | null {
 /** The files follow after the answer; only the newest waiting snapshot of a session counts. */
 function enqueueSnapshot(
   sql: Sql,
-  checkpoint: { id: string; sessionId: string; at: number },
+  { id, session, at }: Pick<checkpoints.Checkpoint, "id" | "session" | "at">,
   project: string | null,
 ): void {
   if (!project) return;
   sql.run(
     `UPDATE snapshots SET state = 'skipped', reason = 'a newer checkpoint came first'
-     WHERE state = 'pending' AND session_id = ?`,
-    checkpoint.sessionId,
+     WHERE state = 'pending' AND session = ?`,
+    session,
   );
-  sql.run(
-    "INSERT INTO snapshots (checkpoint_id, session_id, at, state, project) VALUES (?, ?, ?, 'pending', ?)",
-    checkpoint.id,
-    checkpoint.sessionId,
-    checkpoint.at,
-    project,
-  );
+  snapshots.insert(sql, { checkpointId: id, session, at, state: "pending", project });
 }

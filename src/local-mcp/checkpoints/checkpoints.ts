@@ -1,83 +1,46 @@
-import type { Trigger } from "../../contract/checkpoint.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { decode, type EncodedBody } from "../../store/checkpoint-body.ts";
+import type { NewRowOf, RowOf } from "../../shared/table.ts";
+import { decode } from "../../store/checkpoint-body.ts";
 import * as totals from "../../store/metric-totals.ts";
+import { checkpoints } from "../../store/session-tables.ts";
 
-export interface Checkpoint {
-  readonly seq: number;
-  readonly id: string;
-  readonly sessionId: string;
-  readonly at: number;
-  readonly trigger: Trigger;
-  /** SHA-256 (hex) of the state as JSON. */
-  readonly hash: string;
-  /** Last journal row that is folded into the state. */
-  readonly journalSeq: number;
-  readonly rawBytes: number;
-  readonly redactions: number;
-  readonly summary: string;
-}
+/** Without its body, which may be large. */
+const heads = checkpoints.without("body");
+const bodies = checkpoints.pick("id", "hash", "body");
 
-const columns = `c.seq, c.id, c.session_id AS sessionId, c.at, c.trigger, c.hash, c.journal_seq AS journalSeq,
-  c.raw_bytes AS rawBytes, c.redactions, c.summary`;
-
-export type NewCheckpoint = EncodedBody & Omit<Checkpoint, "seq" | "hash" | "rawBytes">;
+export type Checkpoint = RowOf<typeof heads>;
+export type NewCheckpoint = NewRowOf<typeof checkpoints>;
 
 /** Returns its position among all checkpoints. The search index follows later. */
 export function insert(sql: Sql, checkpoint: NewCheckpoint): number {
-  const [row] = sql.all<{ seq: number }>(
-    `INSERT INTO checkpoints (id, session_id, at, trigger, hash, journal_seq, raw_bytes, redactions, summary, body)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq`,
-    checkpoint.id,
-    checkpoint.sessionId,
-    checkpoint.at,
-    checkpoint.trigger,
-    checkpoint.hash,
-    checkpoint.journalSeq,
-    checkpoint.rawBytes,
-    checkpoint.redactions,
-    checkpoint.summary,
-    checkpoint.body,
-  );
-  if (!row) throw new Error(`checkpoint ${checkpoint.id} was not stored`);
+  const seq = checkpoints.append(sql, checkpoint);
   // One row for both: the sum is that of shim_checkpoint_bytes_total.
   totals.add(sql, "shim_checkpoints_total", { labels: [checkpoint.trigger], sum: checkpoint.rawBytes });
   totals.add(sql, "shim_redactions_total", { value: checkpoint.redactions });
-  return row.seq;
+  return seq;
 }
 
 export function setJournalSeq(sql: Sql, seq: number, journalSeq: number): void {
-  sql.run("UPDATE checkpoints SET journal_seq = ? WHERE seq = ? AND journal_seq < ?", journalSeq, seq, journalSeq);
+  sql.run("UPDATE checkpoints SET journalSeq = ? WHERE seq = ? AND journalSeq < ?", journalSeq, seq, journalSeq);
 }
 
 export function latest(sql: Sql, sessionId: string, beforeSeq = Number.MAX_SAFE_INTEGER): Checkpoint | null {
-  const [row] = sql.all<Checkpoint>(
-    `SELECT ${columns} FROM checkpoints c WHERE session_id = ? AND seq < ? ORDER BY seq DESC LIMIT 1`,
-    sessionId,
-    beforeSeq,
-  );
-  return row ?? null;
+  return heads.select(sql, "WHERE session = ? AND seq < ? ORDER BY seq DESC LIMIT 1", sessionId, beforeSeq)[0] ?? null;
 }
 
 export function get(sql: Sql, id: string): Checkpoint | null {
-  const [row] = sql.all<Checkpoint>(`SELECT ${columns} FROM checkpoints c WHERE id = ?`, id);
-  return row ?? null;
+  return heads.find(sql, { id });
 }
 
 /** Default limit of two: enough to detect an ambiguous prefix. */
 export function byPrefix(sql: Sql, prefix: string, limit = 2): Checkpoint[] {
-  return sql.all<Checkpoint>(
-    `SELECT ${columns} FROM checkpoints c WHERE id >= ? AND id < ? ORDER BY id LIMIT ?`,
-    prefix,
-    `${prefix}\u{10FFFF}`,
-    limit,
-  );
+  return heads.select(sql, "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", prefix, `${prefix}\u{10FFFF}`, limit);
 }
 
 /** [CP3] Throws when there is none of this number, or it is damaged. */
 export function requireState(sql: Sql, seq: number): WorkState {
-  const row = readBody(sql, seq);
+  const row = bodies.find(sql, { seq });
   if (!row) throw new Error(`there is no checkpoint number ${seq}`);
   const state = unpackState(row);
   if (!state) throw new Error(`checkpoint ${row.id} is damaged: its content does not match its hash`);
@@ -86,21 +49,11 @@ export function requireState(sql: Sql, seq: number): WorkState {
 
 /** Returns null if damaged or missing. */
 export function findState(sql: Sql, seq: number): WorkState | null {
-  const row = readBody(sql, seq);
+  const row = bodies.find(sql, { seq });
   return row ? unpackState(row) : null;
 }
 
-interface CheckpointBody {
-  readonly id: string;
-  readonly hash: string;
-  readonly body: Uint8Array;
-}
-
-function readBody(sql: Sql, seq: number): CheckpointBody | undefined {
-  return sql.all<CheckpointBody>("SELECT id, hash, body FROM checkpoints WHERE seq = ?", seq)[0];
-}
-
-function unpackState({ body, hash }: CheckpointBody): WorkState | null {
+function unpackState({ body, hash }: RowOf<typeof bodies>): WorkState | null {
   try {
     // The hash proves that these are the bytes that encode() made of a WorkState.
     return decode(body, hash) as WorkState;
@@ -124,15 +77,11 @@ export interface CheckpointFilter {
 /** [CP4] Newest first; by text only what the index has taken in. */
 export function search(sql: Sql, filter: CheckpointFilter): Checkpoint[] {
   const { where, values } = conditions(filter);
-  return sql.all<Checkpoint>(
-    `SELECT ${columns} FROM checkpoints c WHERE ${where} ORDER BY c.seq DESC LIMIT ?`,
-    ...values,
-    filter.limit ?? 20,
-  );
+  return heads.select(sql, `WHERE ${where} ORDER BY seq DESC LIMIT ?`, ...values, filter.limit ?? 20);
 }
 
 export interface SessionHits {
-  readonly sessionId: string;
+  readonly session: string;
   readonly total: number;
 }
 
@@ -140,15 +89,14 @@ export interface SessionHits {
 export function sessionsWith(sql: Sql, filter: CheckpointFilter): SessionHits[] {
   const { where, values } = conditions(filter);
   return sql.all<SessionHits>(
-    `SELECT c.session_id AS sessionId, count(*) AS total FROM checkpoints c WHERE ${where}
-     GROUP BY c.session_id ORDER BY max(c.seq) DESC LIMIT ?`,
+    `SELECT session, count(*) AS total FROM checkpoints WHERE ${where} GROUP BY session ORDER BY max(seq) DESC LIMIT ?`,
     ...values,
     filter.limit ?? 20,
   );
 }
 
 function conditions(filter: CheckpointFilter): { readonly where: string; readonly values: (string | number)[] } {
-  const where = ["c.seq < ?", "c.at >= ?", "c.at <= ?"];
+  const where = ["seq < ?", "at >= ?", "at <= ?"];
   const never = Number.MAX_SAFE_INTEGER;
   const values: (string | number)[] = [filter.beforeSeq ?? never, filter.since ?? 0, filter.until ?? never];
   const add = (condition: string, value: string | undefined): void => {
@@ -156,9 +104,9 @@ function conditions(filter: CheckpointFilter): { readonly where: string; readonl
     where.push(condition);
     values.push(value);
   };
-  add("c.seq IN (SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH ?)", matchAll(filter.text));
-  add("c.session_id = ?", filter.session);
-  add("c.session_id IN (SELECT id FROM sessions WHERE project = ?)", filter.project);
+  add("seq IN (SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH ?)", matchAll(filter.text));
+  add("session = ?", filter.session);
+  add("session IN (SELECT id FROM sessions WHERE project = ?)", filter.project);
   return { where: where.join(" AND "), values };
 }
 

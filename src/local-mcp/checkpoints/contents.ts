@@ -3,6 +3,7 @@ import type { JournalEntry } from "../../contract/journal.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isEdited } from "../sessions/file-notes.ts";
 import { lastRequest } from "../sessions/prompts.ts";
+import { journal } from "../../store/session-tables.ts";
 import { findState, type Checkpoint } from "./checkpoints.ts";
 
 /** Printed as JSON: fields are only added. */
@@ -25,15 +26,14 @@ export function readContents(sql: Sql, checkpoint: Checkpoint): CheckpointConten
   };
 }
 
-function toolBefore(sql: Sql, { sessionId, journalSeq }: Checkpoint): CheckpointContents["lastTool"] {
-  const [row] = sql.all<{ body: string }>(
-    "SELECT body FROM journal WHERE session_id = ? AND seq <= ? AND kind = 'tool_start' ORDER BY seq DESC LIMIT 1",
-    sessionId,
-    journalSeq,
-  );
+const bodies = journal.pick("body");
+
+function toolBefore(sql: Sql, { session, journalSeq }: Checkpoint): CheckpointContents["lastTool"] {
+  const rest = "WHERE session = ? AND seq <= ? AND kind = 'tool_start' ORDER BY seq DESC LIMIT 1";
+  const [row] = bodies.select(sql, rest, session, journalSeq);
   if (!row) return null;
   // Written by the journal only.
-  const { name, input } = JSON.parse(row.body) as Extract<JournalEntry, { kind: "tool_start" }>;
+  const { name, input } = row.body as Extract<JournalEntry, { kind: "tool_start" }>;
   return { name, input };
 }
 

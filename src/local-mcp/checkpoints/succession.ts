@@ -39,7 +39,7 @@ export function markRecovered(
       recoveries.isTaken(sql, dead.id, successor) || (known && continuesWork(known.state, successorState));
     if (!isContinued) continue;
     sessions.setRecovery(sql, at, dead.id, "recovered", successor);
-    recoveries.add(sql, { at, sessionId: dead.id, action: "recovered", by: successor });
+    recoveries.add(sql, { at, session: dead.id, action: "recovered", by: successor });
   }
 }
 

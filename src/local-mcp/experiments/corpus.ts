@@ -1,6 +1,5 @@
 import { clients } from "../../contract/machine-metrics.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
-import type { Readings } from "../../contract/readings.ts";
 import {
   replayFormat,
   replayKinds,
@@ -15,6 +14,7 @@ import {
 import type { WorkState } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { hasContentSql } from "../../store/session-content-sql.ts";
+import { checkpoints as checkpointRows, crashes, signals } from "../../store/session-tables.ts";
 import * as sessionDurations from "../../store/session-durations.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { isEdited } from "../sessions/file-notes.ts";
@@ -51,8 +51,8 @@ export interface RecordedSession {
 export function newestSessions(sql: Sql, { since, limit }: CorpusFilter): RecordedSession[] {
   return sql
     .all<RecordedSession>(
-      `SELECT id, last_seen_at AS at FROM sessions WHERE last_seen_at >= ? AND ${hasContentSql("sessions.id")}
-       ORDER BY last_seen_at DESC, id LIMIT ?`,
+      `SELECT id, lastSeenAt AS at FROM sessions WHERE lastSeenAt >= ? AND ${hasContentSql("sessions.id")}
+       ORDER BY lastSeenAt DESC, id LIMIT ?`,
       since,
       limit,
     )
@@ -155,10 +155,7 @@ function eventOf(entry: JournalEntry, tools: Map<string, number>): Omit<ReplayEv
 }
 
 function readSamples(sql: Sql, id: string, clock: SessionClock): ReplaySample[] {
-  const query = "SELECT at, readings FROM signals WHERE session_id = ? ORDER BY at";
-  return sql.all<{ at: number; readings: string }>(query, id).map(({ at, readings }) => {
-    // history.record() of this or an older program wrote the row.
-    const all = JSON.parse(readings) as Readings;
+  return signals.select(sql, "WHERE session = ? ORDER BY at", id).map(({ at, readings: all }) => {
     const known = replayReadings.flatMap((name) => {
       const reading = all[name];
       return reading ? [[name, { value: reading.value, at: clock.at(reading.at) }] as const] : [];
@@ -170,14 +167,15 @@ function readSamples(sql: Sql, id: string, clock: SessionClock): ReplaySample[] 
 /** Reading a checkpoint takes a fraction of a millisecond. */
 const maxCounted = 10;
 
+const saves = checkpointRows.pick("seq", "at", "trigger", "rawBytes");
+
 function readSaves(sql: Sql, id: string, clock: SessionClock): ReplaySave[] {
-  const query = "SELECT seq, at, trigger, raw_bytes AS bytes FROM checkpoints WHERE session_id = ? ORDER BY seq";
-  const rows = sql.all<{ seq: number; at: number; trigger: string; bytes: number }>(query, id);
+  const rows = saves.select(sql, "WHERE session = ? ORDER BY seq", id);
   const step = Math.max(1, Math.ceil(rows.length / maxCounted));
   const toTime = clock.rising();
-  return rows.map(({ seq, at, trigger, bytes }, index) => {
+  return rows.map(({ seq, at, trigger, rawBytes }, index) => {
     const isCounted = (rows.length - 1 - index) % step === 0;
-    return { at: toTime(at), trigger, bytes, counts: isCounted ? countsOf(sql, seq) : null };
+    return { at: toTime(at), trigger, bytes: rawBytes, counts: isCounted ? countsOf(sql, seq) : null };
   });
 }
 
@@ -189,18 +187,14 @@ function countsOf(sql: Sql, seq: number): StateCounts | null {
 function endOf(sql: Sql, session: sessions.Session, clock: SessionClock, lastEvent: number): ReplaySession["end"] {
   const until = (at: number): number => Math.max(lastEvent, clock.at(at));
   if (session.endedAt !== null) return { at: until(session.endedAt), kind: "ended", cause: null };
-  const [crash] = sql.all<{ cause: string }>(
-    "SELECT cause FROM crashes WHERE session_id = ? AND at = ?",
-    session.id,
-    session.deathAt ?? -1,
-  );
+  const crash = crashes.find(sql, { session: session.id, at: session.deathAt ?? -1 });
   const at = until(session.lastSeenAt);
   return crash ? { at, kind: "died", cause: crash.cause } : { at, kind: "open", cause: null };
 }
 
 function recoveryOf(sql: Sql, id: string): ReplaySession["recovery"] {
   const [row] = sql.all<{ score: number | null }>(
-    "SELECT score FROM recoveries WHERE session_id = ? AND action = 'offered' ORDER BY seq DESC LIMIT 1",
+    "SELECT score FROM recoveries WHERE session = ? AND action = 'offered' ORDER BY seq DESC LIMIT 1",
     id,
   );
   if (!row) return null;
@@ -214,7 +208,7 @@ function recoveryOf(sql: Sql, id: string): ReplaySession["recovery"] {
 
 function costOf(sql: Sql, id: string): number | null {
   const [row] = sql.all<{ cost: number | null }>(
-    "SELECT sum(cost_micros) AS cost FROM usage_costs WHERE session_id = ?",
+    "SELECT sum(costMicros) AS cost FROM usage_costs WHERE session = ?",
     id,
   );
   return row?.cost ?? null;

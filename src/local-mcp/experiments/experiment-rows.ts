@@ -1,5 +1,7 @@
 import { trialOf, type Experiment, type ExperimentState } from "../../experiments/engine/experiment.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { experiments, trialValues } from "../../store/recording-tables.ts";
 import * as meta from "../../store/meta.ts";
 
 /** Each function is part of the caller's transaction. */
@@ -9,21 +11,16 @@ export interface StoredExperiment {
   readonly experiment: Experiment;
 }
 
-interface ExperimentRow {
-  readonly revision: number;
-  readonly body: string;
-}
+const stored = experiments.pick("revision", "body");
 
 export function get(sql: Sql, id: string): StoredExperiment | null {
-  const [row] = sql.all<ExperimentRow>("SELECT revision, body FROM experiments WHERE id = ?", id);
-  return row ? fromRow(row) : null;
+  const row = stored.find(sql, { id });
+  return row && fromRow(row);
 }
 
 /** Newest first. */
 export function list(sql: Sql, limit = 200): StoredExperiment[] {
-  return sql
-    .all<ExperimentRow>("SELECT revision, body FROM experiments ORDER BY at DESC, id LIMIT ?", limit)
-    .map(fromRow);
+  return stored.select(sql, "ORDER BY at DESC, id LIMIT ?", limit).map(fromRow);
 }
 
 export function countByState(sql: Sql): ReadonlyMap<ExperimentState, number> {
@@ -41,41 +38,26 @@ export function countByState(sql: Sql): ReadonlyMap<ExperimentState, number> {
  */
 export function save(sql: Sql, experiment: Experiment, revision: number | null): boolean {
   const { id, key, state, steps } = experiment;
-  const body = JSON.stringify(experiment);
+  const body = experiment;
   const written =
     revision === null
-      ? sql.run(
-          "INSERT INTO experiments (id, key, state, revision, at, body) VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT (id) DO NOTHING",
-          id,
-          key,
-          state,
-          steps[0]?.at ?? 0,
-          body,
+      ? experiments.insert(
+          sql,
+          { id, key, state, revision: 1, at: steps[0]?.at ?? 0, body },
+          "ON CONFLICT (id) DO NOTHING",
         )
-      : sql.run(
-          "UPDATE experiments SET state = ?, revision = revision + 1, body = ? WHERE id = ? AND revision = ?",
-          state,
-          body,
-          id,
-          revision,
-        );
+      : experiments.update(sql, { id, revision }, { state, revision: revision + 1, body });
   if (written > 0) writeTrial(sql, experiment);
   return written > 0;
 }
 
 function writeTrial(sql: Sql, experiment: Experiment): void {
-  sql.run("DELETE FROM trial_values WHERE experiment = ?", experiment.id);
+  const { id, key, salt, plan } = experiment;
+  trialValues.delete(sql, { experiment: id });
   const trial = trialOf(experiment);
   if (trial === null) return;
-  sql.run(
-    "INSERT INTO trial_values (experiment, key, value, scope, share, salt) VALUES (?, ?, ?, ?, ?, ?)",
-    experiment.id,
-    experiment.key,
-    trial.value,
-    trial.scope,
-    experiment.plan?.share ?? 1,
-    experiment.salt,
-  );
+  const { value, scope } = trial;
+  trialValues.insert(sql, { experiment: id, key, value, scope, share: plan?.share ?? 1, salt });
 }
 
 const switchKey = "experiments_off_since";
@@ -90,7 +72,7 @@ export function setOff(sql: Sql, since: number | null): void {
   meta.write(sql, switchKey, since === null ? "" : String(since));
 }
 
-function fromRow({ revision, body }: ExperimentRow): StoredExperiment {
-  // save() of this or an older program wrote the row.
-  return { revision, experiment: JSON.parse(body) as Experiment };
+function fromRow({ revision, body }: RowOf<typeof stored>): StoredExperiment {
+  // save() wrote the row.
+  return { revision, experiment: body as Experiment };
 }

@@ -141,9 +141,9 @@ function shortageOf(sql: Sql, now: number, parameter: Parameter): string | null 
   return `its trial needs ${needed} ${unit} in ${maxDays} days, and this machine had ${had} in the last ${maxDays}`;
 }
 
-const chatsSql = "SELECT count(*) AS n FROM sessions WHERE started_at >= ?";
-const briefsSql = `SELECT count(DISTINCT r.by_session) AS n FROM recoveries r JOIN sessions s ON s.id = r.by_session
-  WHERE s.started_at >= ? AND r.action = 'offered' AND json_extract(r.detail, '$.rediscovery') IS NOT NULL`;
+const chatsSql = "SELECT count(*) AS n FROM sessions WHERE startedAt >= ?";
+const briefsSql = `SELECT count(DISTINCT r.bySession) AS n FROM recoveries r JOIN sessions s ON s.id = r.bySession
+  WHERE s.startedAt >= ? AND r.action = 'offered' AND json_extract(r.detail, '$.rediscovery') IS NOT NULL`;
 
 /** [EX58] Moves each running experiment one step on. @returns those that changed their state */
 export function advanceAll(runtime: Runtime): Experiment[] {

@@ -1,5 +1,8 @@
 import type { CanaryUnit, Measured } from "../../experiments/engine/canary.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { exposures } from "../../store/recording-tables.ts";
+import { crashes } from "../../store/session-tables.ts";
 import * as sessionDurations from "../../store/session-durations.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -10,11 +13,9 @@ const outcomeAfterMs = 86_400_000;
 /** A share of fewer calls says little. */
 const minCalls = 5;
 
-interface Exposed {
-  readonly unit: string;
-  readonly arm: string;
-  readonly at: number;
-}
+const exposed = exposures.pick("unit", "arm", "at");
+
+type Exposed = RowOf<typeof exposed>;
 
 /**
  * Units in the order of assignment, up to the first with an open outcome: an order by outcome would
@@ -23,13 +24,8 @@ interface Exposed {
  * @param counted units that are counted already
  */
 export function nextUnits(sql: Sql, now: number, experiment: string, counted: number, limit = 500): CanaryUnit[] {
-  const exposed = sql.all<Exposed>(
-    "SELECT unit, arm, at FROM exposures WHERE experiment = ? ORDER BY seq LIMIT ? OFFSET ?",
-    experiment,
-    limit,
-    counted,
-  );
-  return measureUntilOpen(sql, now, exposed);
+  const rest = "WHERE experiment = ? ORDER BY seq LIMIT ? OFFSET ?";
+  return measureUntilOpen(sql, now, exposed.select(sql, rest, experiment, limit, counted));
 }
 
 export interface CountedUnit {
@@ -40,13 +36,8 @@ export interface CountedUnit {
 
 /** Units of these numbers, in the order of assignment, without those that are forgotten. */
 export function countedUnits(sql: Sql, experiment: string, from: number, until: number): CountedUnit[] {
-  const exposed = sql.all<Exposed>(
-    "SELECT unit, arm, at FROM exposures WHERE experiment = ? ORDER BY seq LIMIT ? OFFSET ?",
-    experiment,
-    until - from,
-    from,
-  );
-  return exposed.flatMap(({ unit, arm }) => {
+  const rest = "WHERE experiment = ? ORDER BY seq LIMIT ? OFFSET ?";
+  return exposed.select(sql, rest, experiment, until - from, from).flatMap(({ unit, arm }) => {
     const session = sessions.get(sql, unit);
     return session ? [{ session: unit, arm, measured: measure(sql, session) }] : [];
   });
@@ -55,8 +46,8 @@ export function countedUnits(sql: Sql, experiment: string, from: number, until: 
 /** [EX55] Sessions since a deployment, all with the new value. */
 export function sessionsSince(sql: Sql, now: number, since: number, counted: number, limit = 500): CanaryUnit[] {
   const started = sql.all<Exposed>(
-    `SELECT id AS unit, 'treatment' AS arm, started_at AS at FROM sessions WHERE started_at >= ?
-     ORDER BY started_at, id LIMIT ? OFFSET ?`,
+    `SELECT id AS unit, 'treatment' AS arm, startedAt AS at FROM sessions WHERE startedAt >= ?
+     ORDER BY startedAt, id LIMIT ? OFFSET ?`,
     since,
     limit,
     counted,
@@ -70,10 +61,10 @@ export function sessionsSince(sql: Sql, now: number, since: number, counted: num
  */
 export function untreatedBefore(sql: Sql, until: number, experiment: string, limit = 500): Measured[] {
   const started = sql.all<{ id: string }>(
-    `SELECT id FROM sessions WHERE started_at < ?
-       AND (ended_at IS NOT NULL OR death_at IS NOT NULL OR started_at <= ?)
+    `SELECT id FROM sessions WHERE startedAt < ?
+       AND (endedAt IS NOT NULL OR deathAt IS NOT NULL OR startedAt <= ?)
        AND id NOT IN (SELECT unit FROM exposures WHERE experiment = ? AND arm = 'treatment')
-     ORDER BY started_at DESC, id LIMIT ?`,
+     ORDER BY startedAt DESC, id LIMIT ?`,
     until,
     until - outcomeAfterMs,
     experiment,
@@ -85,9 +76,9 @@ export function untreatedBefore(sql: Sql, until: number, experiment: string, lim
   });
 }
 
-function measureUntilOpen(sql: Sql, now: number, exposed: readonly Exposed[]): CanaryUnit[] {
+function measureUntilOpen(sql: Sql, now: number, all: readonly Exposed[]): CanaryUnit[] {
   const units: CanaryUnit[] = [];
-  for (const { unit, arm, at } of exposed) {
+  for (const { unit, arm, at } of all) {
     const session = sessions.get(sql, unit);
     const isOver = !session || session.endedAt !== null || session.deathAt !== null || now - at >= outcomeAfterMs;
     if (!isOver) return units;
@@ -120,14 +111,13 @@ function withoutUnknown(measured: { [Name in keyof Measured]: Measured[Name] | u
 
 function unsavedDeath(sql: Sql, { id, deathAt }: sessions.Session): number {
   if (deathAt === null) return 0;
-  const query = "SELECT unsaved_tool_calls AS calls FROM crashes WHERE session_id = ? AND at = ?";
-  const [crash] = sql.all<{ calls: number | null }>(query, id, deathAt);
-  return (crash?.calls ?? 0) > 0 ? 1 : 0;
+  const crash = crashes.find(sql, { session: id, at: deathAt });
+  return (crash?.unsavedToolCalls ?? 0) > 0 ? 1 : 0;
 }
 
 const restoreScore =
-  "SELECT score / 100.0 AS n FROM recoveries WHERE session_id = ? AND action = 'offered' ORDER BY seq LIMIT 1";
-const dollars = "SELECT sum(cost_micros) / 1e6 AS n FROM usage_costs WHERE session_id = ?";
+  "SELECT score / 100.0 AS n FROM recoveries WHERE session = ? AND action = 'offered' ORDER BY seq LIMIT 1";
+const dollars = "SELECT sum(costMicros) / 1e6 AS n FROM usage_costs WHERE session = ?";
 
 function numberOf(sql: Sql, query: string, session: string): number | undefined {
   return sql.all<{ n: number | null }>(query, session)[0]?.n ?? undefined;
@@ -135,7 +125,7 @@ function numberOf(sql: Sql, query: string, session: string): number | undefined 
 
 /** Counts for the first brief with which the session continued another; undefined without one. */
 function rediscovery(sql: Sql, id: string): number | undefined {
-  for (const { sessionId } of recoveries.listOfferedTo(sql, id, 0).toReversed()) {
+  for (const { session: sessionId } of recoveries.listOfferedTo(sql, id, 0).toReversed()) {
     const progress = progressOf(sql, sessionId);
     const found = progress.continuedBy === id ? rediscoveryOf(sql, progress) : null;
     if (found) return found.reads + found.repeats;

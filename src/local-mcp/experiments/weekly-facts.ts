@@ -11,9 +11,9 @@ import * as rows from "./experiment-rows.ts";
 export function weeklyFacts(sql: Sql, week: Week): WeeklyFacts {
   return {
     week,
-    sessions: count(sql, "SELECT count(*) AS n FROM sessions WHERE last_seen_at >= ? AND started_at < ?", week),
+    sessions: count(sql, "SELECT count(*) AS n FROM sessions WHERE lastSeenAt >= ? AND startedAt < ?", week),
     deaths: sql.all(
-      `SELECT cause, count(*) AS count, coalesce(sum(unsaved_tool_calls), 0) AS unsavedCalls FROM crashes
+      `SELECT cause, count(*) AS count, coalesce(sum(unsavedToolCalls), 0) AS unsavedCalls FROM crashes
        WHERE at >= ? AND at < ? GROUP BY cause ORDER BY 2 DESC, cause`,
       week.from,
       week.until,
@@ -21,7 +21,7 @@ export function weeklyFacts(sql: Sql, week: Week): WeeklyFacts {
     ...recoveriesOf(sql, week),
     checkpoints: one(
       sql,
-      "SELECT count(*) AS count, coalesce(sum(raw_bytes), 0) AS bytes FROM checkpoints WHERE at >= ? AND at < ?",
+      "SELECT count(*) AS count, coalesce(sum(rawBytes), 0) AS bytes FROM checkpoints WHERE at >= ? AND at < ?",
       week,
       { count: 0, bytes: 0 },
     ),
@@ -55,7 +55,7 @@ function recoveriesOf(
     )
     .map(({ score }) => score);
   const died = sql.all<{ session: string }>(
-    "SELECT DISTINCT session_id AS session FROM crashes WHERE at >= ? AND at < ?",
+    "SELECT DISTINCT session FROM crashes WHERE at >= ? AND at < ?",
     from,
     until,
   );
@@ -80,7 +80,7 @@ function recoveriesOf(
 function timesOf(sql: Sql, week: Week, name: string): WeeklyFacts["saves"] {
   const [row] = sql.all<{ count: number; slow: number; sum: number }>(
     `SELECT coalesce(sum(count), 0) AS count, coalesce(sum(slow), 0) AS slow, coalesce(sum(sum), 0) AS sum
-     FROM session_durations d JOIN sessions ON id = session_id WHERE d.name = ? AND last_seen_at >= ? AND started_at < ?`,
+     FROM session_durations d JOIN sessions ON id = session WHERE d.name = ? AND lastSeenAt >= ? AND startedAt < ?`,
     name,
     week.from,
     week.until,
@@ -92,8 +92,8 @@ function timesOf(sql: Sql, week: Week, name: string): WeeklyFacts["saves"] {
 function costsOf(sql: Sql, { from, until }: Week): WeeklyFacts["costs"] {
   const [first, end] = [from, until].map((at) => new Date(at).toISOString().slice(0, 10));
   const costs = sql.all<{ model: string; micros: number }>(
-    `SELECT model, sum(cost_micros) AS micros FROM usage_costs WHERE day >= ? AND day < ?
-     GROUP BY model HAVING sum(cost_micros) > 0 ORDER BY 2 DESC, model`,
+    `SELECT model, sum(costMicros) AS micros FROM usage_costs WHERE day >= ? AND day < ?
+     GROUP BY model HAVING sum(costMicros) > 0 ORDER BY 2 DESC, model`,
     first ?? "",
     end ?? "",
   );

@@ -4,6 +4,7 @@ import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { ClientSession } from "../../store/session-tables.ts";
 import * as clients from "../sessions/clients.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { HookContext } from "./hook-context.ts";
@@ -33,16 +34,16 @@ function switchSession(
   runtime: Runtime,
   { input, clientName }: HookContext,
   client: ProcessIdentity,
-  left: clients.ClientSession | null,
+  left: ClientSession | null,
 ): HookSession {
   const now = runtime.now();
   const givenId = input.session_id;
   const fork = clients.sessionOf(sql, client, givenId);
   const isTaken = fork === null && isHeldByAnother(runtime, sessions.get(sql, givenId), client);
   const id = isTaken ? `ses_${uuidv7(now, runtime.random(16))}` : (fork ?? givenId);
-  clients.moveTo(sql, now, client, { givenId, sessionId: id });
+  clients.moveTo(sql, now, client, { givenId, session: id });
   // [ID19] A client with threads reports the end of each.
-  if (left && !adapterOf(clientName)?.hasThreads) endLeftSession(sql, now, left.sessionId, client);
+  if (left && !adapterOf(clientName)?.hasThreads) endLeftSession(sql, now, left.session, client);
   return { id, parentId: isTaken || fork !== null ? givenId : null };
 }
 

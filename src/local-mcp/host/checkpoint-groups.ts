@@ -16,7 +16,7 @@ export function checkpointGroups(
   filter: checkpoints.CheckpointFilter,
   limits: GroupLimits,
 ): CheckpointGroup[] {
-  return checkpoints.sessionsWith(sql, { ...filter, limit: limits.sessions }).map(({ sessionId, total }) => {
+  return checkpoints.sessionsWith(sql, { ...filter, limit: limits.sessions }).map(({ session: sessionId, total }) => {
     const session = sessions.get(sql, sessionId);
     const newest = checkpoints.search(sql, { ...filter, session: sessionId, limit: limits.perSession });
     return {

@@ -9,6 +9,7 @@ import { openLocalCoordinator } from "../../coordinator-client/open-link.ts";
 import { pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
+import { sessions as sessionRows } from "../../store/session-tables.ts";
 import type { HostContext } from "./handlers.ts";
 import type { HostResult, Workspace } from "./host.ts";
 
@@ -44,14 +45,14 @@ export async function chooseWork(
   choice: "import" | "keep" | undefined,
 ): Promise<HostResult<LocalWork>> {
   const { store } = await context.runtime();
-  const [row] = store.read((sql) => sql.all<{ n: number }>("SELECT count(*) AS n FROM sessions"), []);
+  const stored = store.read((sql) => sessionRows.count(sql), 0);
   return withLocal(context, async (local) => {
     const state = local.call("state.list", { prefix: "", limit: 500 });
     const listed = await Promise.all(openStates.map((one) => fetchPages(local, "tasks.list", { state: one })));
     const open = listed.flatMap((page) => (page.ok ? page.value.tasks : []));
     const waiting = open.filter((task) => task.state !== "running").map(({ task }) => task);
     const keys = state.ok ? state.value.entries.filter(({ key }) => !key.startsWith("$")).length : 0;
-    const [sessions, schedules] = [row?.n ?? 0, listSchedules(local).length];
+    const [sessions, schedules] = [stored, listSchedules(local).length];
     if (choice === undefined && sessions + open.length + schedules + keys > 0) {
       const more = schedules > 0 ? `, and ${pluralize(schedules, "schedule")}` : "";
       const message = `On this machine there are ${sessions} sessions, ${open.length} open tasks and ${keys} keys of state${more}. Choose: --import sends the sessions and submits the tasks that have not started, and the schedules; --keep leaves everything here, and nothing is lost. Nothing was changed.`;

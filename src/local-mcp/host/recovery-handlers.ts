@@ -95,7 +95,7 @@ export const recoveryHandlers: Handlers<
     if (from) take(runtime, from, chat);
     else if (store.read((sql) => findTitle(sql, session), null) === null)
       return err({ code: "not_found", message: `there is no session ${session}.` });
-    else store.write((sql) => recoveries.add(sql, { at: now(), sessionId: session, action: "taken", by: chat }));
+    else store.write((sql) => recoveries.add(sql, { at: now(), session: session, action: "taken", by: chat }));
     return ok({ session });
   },
   "recovery.withdraw": async ({ runtime: load }, { session, chat }) => {
@@ -105,7 +105,7 @@ export const recoveryHandlers: Handlers<
         ? withdrawOffer({ ...runtime, store, now }, session, chat)
         : store.write((sql) => {
             if (sessions.get(sql, chat) !== null || !recoveries.isTaken(sql, session, chat)) return false;
-            recoveries.add(sql, { at: now(), sessionId: session, action: "undone", by: null });
+            recoveries.add(sql, { at: now(), session: session, action: "undone", by: null });
             return true;
           }),
     });

@@ -66,7 +66,7 @@ function sessionLine(runtime: Runtime, session: sessions.Session): string {
   return `${shortSession(runtime, session.id)}  ${seen}  ${oneLine(sessions.displayTitle(session) ?? "untitled", 60)}`;
 }
 
-function checkpointLine(runtime: Runtime, { id, at, trigger, sessionId }: checkpoints.Checkpoint): string {
+function checkpointLine(runtime: Runtime, { id, at, trigger, session: sessionId }: checkpoints.Checkpoint): string {
   const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
   const title = (session && sessions.displayTitle(session)) ?? "untitled";
   const saved = `${age(runtime.now() - at)} ago`;

@@ -73,7 +73,7 @@ function findOwn(runtime: Runtime, id: string): HostResult<SavedRow> {
   if (isSaved(row)) return ok(row);
   const message = session
     ? "no files were saved with this session."
-    : `${missingText(runtime, row)}${otherText(runtime, checkpoint.sessionId)}`;
+    : `${missingText(runtime, row)}${otherText(runtime, checkpoint.session)}`;
   return err({ code: "no_snapshot", message });
 }
 

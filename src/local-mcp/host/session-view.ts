@@ -5,6 +5,7 @@ import { causeOf, hasContent, offerOf } from "../recovery/detect.ts";
 import { asSeen, isAlive, readState } from "../recovery/session-state.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
+import { checkpoints } from "../../store/session-tables.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 import { assess } from "../../policy/risk.ts";
 
@@ -45,7 +46,7 @@ export function toSessionView(sql: Sql, runtime: Runtime, stored: Session, chat?
     toolCalls,
     toolErrors,
     pid: session.owner?.pid ?? null,
-    checkpoints: countCheckpoints(sql, id),
+    checkpoints: checkpoints.count(sql, { session: id }),
     contextFill: session.readings.contextFill?.value ?? null,
     ...(isLiving ? factsAlive(runtime, session) : factsOver(sql, runtime, session)),
     offer: findOffer(sql, runtime, session),
@@ -68,9 +69,4 @@ function factsAlive({ config, now }: Runtime, { readings, waiting }: Session): L
 function factsOver(sql: Sql, { processes }: Runtime, session: Session): LivingFacts {
   const hasDied = session.endedAt === null && hasContent(sql, session.id);
   return { risk: null, waitingSince: null, ...(hasDied ? causeOf(sql, session, processes) : noCause) };
-}
-
-function countCheckpoints(sql: Sql, sessionId: string): number {
-  const [row] = sql.all<{ n: number }>("SELECT count(*) AS n FROM checkpoints WHERE session_id = ?", sessionId);
-  return row?.n ?? 0;
 }

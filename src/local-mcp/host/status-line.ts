@@ -1,4 +1,5 @@
 import * as members from "../team/members.ts";
+import type { ClientSession } from "../../store/session-tables.ts";
 import * as clients from "../sessions/clients.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as notices from "../../store/notices.ts";
@@ -100,8 +101,8 @@ function elapsed(at: number | null, now: number): number | null {
 }
 
 /** SHIM's own id differs where two clients opened the same session. */
-function sessionId(input: StatusLineInput, current: clients.ClientSession | null): string | null {
-  return current?.givenId === input.sessionId ? current.sessionId : input.sessionId;
+function sessionId(input: StatusLineInput, current: ClientSession | null): string | null {
+  return current?.givenId === input.sessionId ? current.session : input.sessionId;
 }
 
 /** Hooks make the session; before the first one there is no row to update. */
@@ -181,7 +182,7 @@ function countOthers(sql: Sql, runtime: Runtime, except: string | null): Pick<Ch
 }
 
 function givenTitles(sql: Sql, chat: string, since: number): Pick<ChatStatus, "offered" | "continued"> {
-  const given = recoveries.listOfferedTo(sql, chat, since).flatMap(({ sessionId }) => {
+  const given = recoveries.listOfferedTo(sql, chat, since).flatMap(({ session: sessionId }) => {
     const note = recoveries.noteOf(sql, sessionId);
     const title = note?.by === chat ? titleOf(sql, sessionId) : null;
     return title === null ? [] : [{ title, isOffered: note?.action === "offered" }];

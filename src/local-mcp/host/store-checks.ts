@@ -112,7 +112,7 @@ function content(runtime: Runtime): Check[] {
       now - failuresSinceMs,
     );
     const [unread] = sql.all<{ n: number; session: string | null }>(
-      "SELECT count(*) AS n, max(session_id) AS session FROM journal WHERE kind = 'unread' AND at >= ?",
+      "SELECT count(*) AS n, max(session) AS session FROM journal WHERE kind = 'unread' AND at >= ?",
       now - failuresSinceMs,
     );
     return [

@@ -37,12 +37,12 @@ function diedAt(at: number, journal: SessionContent["journal"]): number {
   return (nextLife < 0 ? later : later.slice(0, nextLife)).reduce((last, row) => Math.max(last, row.at), at);
 }
 
-function signalText({ risk, level, readings }: SessionContent["signals"][number]): string {
+function signalText({ score, level, readings }: SessionContent["signals"][number]): string {
   const fill = readings.contextFill
     ? `, context ${Math.round(readings.contextFill.value * 100)} % (${readings.contextFill.source})`
     : "";
   const calls = readings.toolCalls ? `, ${readings.toolCalls.value} tool calls` : "";
-  return `risk ${risk} ${level}${fill}${calls}`;
+  return `risk ${score} ${level}${fill}${calls}`;
 }
 
 function snapshotText({ checkpointId, state, reason, branch, commit }: SessionContent["snapshots"][number]): string {
@@ -62,9 +62,7 @@ function continuedText({ session, client }: SessionContent["continued"][number])
   return `continues session ${session} of ${adapterOf(client)?.title ?? client}`;
 }
 
-/** Empty where an older program recorded the death. */
 function unsavedText({ checkpointAgeMs, unsavedEvents, unsavedToolCalls }: SessionContent["crashes"][number]): string {
-  if (unsavedEvents === null) return "";
   const saved = checkpointAgeMs === null ? "no checkpoint" : `last checkpoint ${age(checkpointAgeMs)} before`;
-  return ` At its death: ${saved}, ${pluralize(unsavedEvents, "event")} and ${pluralize(unsavedToolCalls ?? 0, "tool call")} after it.`;
+  return ` At its death: ${saved}, ${pluralize(unsavedEvents, "event")} and ${pluralize(unsavedToolCalls, "tool call")} after it.`;
 }

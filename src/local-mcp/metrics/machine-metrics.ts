@@ -77,7 +77,7 @@ function isMetric(name: string): name is MetricName {
 /** The totals hold those of deleted sessions. */
 function keptToolCalls(sql: Sql): Sample[] {
   const [row] = sql.all<{ calls: number | null; errors: number | null }>(
-    "SELECT sum(tool_calls) AS calls, sum(tool_errors) AS errors FROM sessions",
+    "SELECT sum(toolCalls) AS calls, sum(toolErrors) AS errors FROM sessions",
   );
   return [gauge("shim_tool_calls_total", row?.calls ?? 0), gauge("shim_tool_errors_total", row?.errors ?? 0)];
 }
@@ -105,8 +105,8 @@ function liveSessions(sql: Sql, runtime: Runtime): Sample[] {
 /** Age of the oldest event that no checkpoint has; 0: none. */
 function unsavedAgeMs(sql: Sql, sessionId: string, now: number): number {
   const [row] = sql.all<{ at: number | null }>(
-    `SELECT at FROM journal WHERE session_id = ?
-       AND seq > coalesce((SELECT journal_seq FROM checkpoints WHERE session_id = ? ORDER BY seq DESC LIMIT 1), 0)
+    `SELECT at FROM journal WHERE session = ?
+       AND seq > coalesce((SELECT journalSeq FROM checkpoints WHERE session = ? ORDER BY seq DESC LIMIT 1), 0)
      ORDER BY seq LIMIT 1`,
     sessionId,
     sessionId,
@@ -143,7 +143,7 @@ function experimentSamples(sql: Sql): Sample[] {
 function backlog(sql: Sql, now: number): Sample[] {
   const [row] = sql.all<{ changes: number; since: number; calls: number; notices: number }>(
     `SELECT count(*) AS changes, ifnull(min(at), ?) AS since, (SELECT count(*) FROM team_calls) AS calls,
-       (SELECT count(*) FROM notices WHERE acknowledged_at IS NULL) AS notices
+       (SELECT count(*) FROM notices WHERE acknowledgedAt IS NULL) AS notices
      FROM (SELECT at FROM sync_changes UNION ALL SELECT at FROM sync_log)`,
     now,
   );

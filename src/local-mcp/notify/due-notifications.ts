@@ -54,8 +54,8 @@ interface DeathRow {
 /** Holds those that were offered as well: a chat that starts may be faster than any notifier. */
 function recordedDeaths(sql: Sql, now: number): UserNotification[] {
   const rows = sql.all<DeathRow>(
-    `SELECT c.session_id AS id, c.at AS at, c.cause AS cause, coalesce(s.death_at = c.at, 0) AS "isLast" FROM crashes c JOIN sessions s ON s.id = c.session_id
-     WHERE max(c.at, coalesce(s.detached_at, 0)) >= ? ORDER BY c.at DESC LIMIT ?`,
+    `SELECT c.session AS id, c.at, c.cause, coalesce(s.deathAt = c.at, 0) AS "isLast" FROM crashes c JOIN sessions s ON s.id = c.session
+     WHERE max(c.at, coalesce(s.detachedAt, 0)) >= ? ORDER BY c.at DESC LIMIT ?`,
     now - maxEventAgeMs,
     maxChats,
   );
@@ -107,8 +107,8 @@ interface UnreadRow {
 
 function findUnreadMessages(sql: Sql, { now, processes }: Runtime): UserNotification[] {
   const rows = sql.all<UnreadRow>(
-    `SELECT min(n.seq) AS seq, n.session_id AS session, coalesce(s.name, s.title) AS title FROM team_news n JOIN sessions s ON s.id = n.session_id
-     WHERE n.kind = 'message' AND n.told_at IS NULL AND n.at <= ? AND s.ended_at IS NULL GROUP BY n.session_id LIMIT ?`,
+    `SELECT min(n.seq) AS seq, n.session, coalesce(s.name, s.title) AS title FROM team_news n JOIN sessions s ON s.id = n.session
+     WHERE n.kind = 'message' AND n.deliveredAt IS NULL AND n.at <= ? AND s.endedAt IS NULL GROUP BY n.session LIMIT ?`,
     now() - unreadAfterMs,
     maxChats,
   );
@@ -144,7 +144,7 @@ function findCriticalRisks(sql: Sql, { now, processes, config }: Runtime): UserN
 /** [CL167] Sessions that another client continues, because theirs has reached a usage limit. */
 function findSwitches(sql: Sql, { now, processes }: Runtime): UserNotification[] {
   const taken = recoveries.listTaken(sql, now() - maxEventAgeMs, maxChats);
-  return taken.flatMap(({ sessionId, by }): UserNotification[] => {
+  return taken.flatMap(({ session: sessionId, by }): UserNotification[] => {
     const [session, successor] = [sessions.get(sql, sessionId), sessions.get(sql, by)];
     if (!session || !successor || successor.client === session.client) return [];
     if (causeOf(sql, session, processes).cause !== "usage_limit") return [];

@@ -3,6 +3,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { messageOf } from "../../shared/error.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
+import { sentNotifications } from "../../store/machine-tables.ts";
 import { withoutSecrets } from "../../platform/secret-env.ts";
 import { comingDeaths, dueNotifications, type UserNotification } from "./due-notifications.ts";
 import { digestOf } from "../sessions/transcript-mark.ts";
@@ -83,13 +84,9 @@ export class Notifier {
     const { runtime } = this.#options;
     const { store, now } = runtime;
     const keyOf = ({ key }: UserNotification): string => `${channel}:${key}`;
-    // An earlier version sent deaths under other keys: these begin with the next death.
-    const [startKey, deathsKey] = [`${channel}:begun`, `${channel}:begun:chat_died`];
+    const startKey = `${channel}:begun`;
     const hasUnsent = store.read<boolean | null>(
-      (sql) =>
-        !isSent(sql, startKey) ||
-        !isSent(sql, deathsKey) ||
-        due.some((notification) => !isSent(sql, keyOf(notification))),
+      (sql) => !isSent(sql, startKey) || due.some((notification) => !isSent(sql, keyOf(notification))),
       null,
     );
     if (hasUnsent === null) this.#hasBegunEmpty = true;
@@ -97,12 +94,11 @@ export class Notifier {
     return store.write((sql) => {
       // Never pruned.
       const isFirst = record(sql, Number.MAX_SAFE_INTEGER, startKey);
-      const isFirstOfDeaths = record(sql, Number.MAX_SAFE_INTEGER, deathsKey);
       sql.run("DELETE FROM sent_notifications WHERE at < ?", now() - retentionMs);
       const unsent = due.filter((notification) => record(sql, now(), keyOf(notification)));
       if (this.#hasBegunEmpty) return unsent;
-      if (isFirstOfDeaths) for (const death of comingDeaths(sql, runtime)) record(sql, now(), keyOf(death));
-      return unsent.filter(({ event }) => !isFirst && !(isFirstOfDeaths && event === "chat_died"));
+      if (isFirst) for (const death of comingDeaths(sql, runtime)) record(sql, now(), keyOf(death));
+      return isFirst ? [] : unsent;
     });
   }
 
@@ -131,11 +127,11 @@ export class Notifier {
 
 /** [CL71] Returns whether the key is new: what was sent is not sent again by the next host. */
 function record(sql: Sql, now: number, key: string): boolean {
-  return sql.run("INSERT OR IGNORE INTO sent_notifications (key, at) VALUES (?, ?)", digestOf(key), now) > 0;
+  return sentNotifications.insert(sql, { key: digestOf(key), at: now }, "ON CONFLICT DO NOTHING") > 0;
 }
 
 function isSent(sql: Sql, key: string): boolean {
-  return sql.all("SELECT 1 FROM sent_notifications WHERE key = ?", digestOf(key)).length > 0;
+  return sentNotifications.has(sql, { key: digestOf(key) });
 }
 
 const timeoutMs = 5_000;

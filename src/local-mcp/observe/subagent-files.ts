@@ -9,6 +9,7 @@ import { pauseReadLimits, type PauseReadLimits } from "../sessions/paused-sessio
 import type { Session } from "../sessions/sessions.ts";
 import { readSubagentLine } from "../signals/claude-lines.ts";
 import { readAppended, type TranscriptPart } from "../signals/transcript.ts";
+import { usageFiles } from "../../store/usage-tables.ts";
 import { countResponses, type Prices } from "../usage/ledger.ts";
 
 const maxFiles = 500;
@@ -83,8 +84,7 @@ interface ReadPosition {
 }
 
 function positionIn(sql: Sql, session: Session, { path, name }: SubagentFile): ReadPosition {
-  const query = "SELECT bytes FROM usage_files WHERE session_id = ? AND name = ?";
-  const offset = sql.all<{ bytes: number }>(query, session.id, name)[0]?.bytes ?? 0;
+  const offset = usageFiles.find(sql, { session: session.id, name })?.bytes ?? 0;
   return { offset, limits: pauseReadLimits(sql, path, session) };
 }
 
@@ -103,12 +103,6 @@ function recordFile(
   { prices, isOver }: { readonly prices: Prices; readonly isOver: boolean },
 ): number {
   countResponses(sql, session, { usage: [], subagentUsage: part.usage }, now, prices);
-  sql.run(
-    `INSERT INTO usage_files (session_id, name, bytes) VALUES (?, ?, ?)
-     ON CONFLICT (session_id, name) DO UPDATE SET bytes = excluded.bytes`,
-    session.id,
-    name,
-    part.offset,
-  );
+  usageFiles.put(sql, { session: session.id, name, bytes: part.offset });
   return recordMissedTools(sql, session, now, part, { agentId, isOver });
 }

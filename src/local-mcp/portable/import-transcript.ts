@@ -9,7 +9,7 @@ import { approvedPlan, assistant, idOf, pathOf, type KeyedEntry } from "../sessi
 import { projectRoot } from "../sessions/git-head.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
-import { importOrigin } from "../sessions/session-row.ts";
+import { importOrigin } from "../sessions/sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type {
   TranscriptCompaction,

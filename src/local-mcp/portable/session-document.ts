@@ -33,8 +33,8 @@ function* listAll(sql: Sql, id: string): Generator<journal.JournalRow> {
 /** Empty where no response was counted. */
 function usageOf(sql: Sql, id: string): Omit<FinalMetrics, "total_steps"> {
   const [sums] = sql.all<{ prompt: number | null; completion: number | null; cached: number | null }>(
-    `SELECT sum(input + cache_read + cache_write) AS prompt, sum(output) AS completion, sum(cache_read) AS cached
-     FROM usage_messages WHERE session_id = ?`,
+    `SELECT sum(input + cacheRead + cacheWrite) AS prompt, sum(output) AS completion, sum(cacheRead) AS cached
+     FROM usage_messages WHERE session = ?`,
     id,
   );
   return omitUndefined({

@@ -1,6 +1,7 @@
 import { chooseArm, defineExperiment, type Experiment } from "../../experiments/assignment/experiment.ts";
 import { toUnit } from "../../experiments/assignment/names.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { exposures } from "../../store/recording-tables.ts";
 
 export interface Trial {
   readonly experiment: string;
@@ -29,13 +30,8 @@ export function expose(sql: Sql, now: number, sessionId: string, answered: Servi
   for (const trial of listTrials(sql)) {
     const arm = trial.provider === "local" ? localArm(trial, sessionId) : answeredArm(trial, sessionId, answered);
     if (arm === null) continue;
-    sql.run(
-      "INSERT INTO exposures (experiment, unit, arm, at) VALUES (?, ?, ?, ?) ON CONFLICT (experiment, unit) DO NOTHING",
-      trial.experiment,
-      sessionId,
-      arm,
-      now,
-    );
+    const exposure = { experiment: trial.experiment, unit: sessionId, arm, at: now };
+    exposures.insert(sql, exposure, "ON CONFLICT (experiment, unit) DO NOTHING");
   }
 }
 

@@ -3,17 +3,14 @@ import { defaults, type Config } from "../../contract/config.ts";
 import type { SettingValue } from "../../contract/replay.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { sessionSettings, settingsSeen } from "../../store/recording-tables.ts";
 import { expose, type ServiceArms } from "./exposures.ts";
 import { sessionConfig } from "./session-config.ts";
 
-/** Settings in force in a session from that time on. */
-export interface SessionSettings {
-  readonly at: number;
-  /** Digest of the settings that differ from the defaults. */
-  readonly hash: string;
-  readonly model: string | null;
-  readonly effort: string | null;
-}
+const settings = sessionSettings.pick("at", "hash", "model", "effort");
+
+export type SessionSettings = RowOf<typeof settings>;
 
 /** Choices of fixed names; other texts in the settings may be private. */
 const choices: ReadonlySet<string> = new Set(["recovery", "team.wake", "kaizen"]);
@@ -64,20 +61,9 @@ export function recordSettings(
   const own = sessionConfig(sql, config, sessionId);
   const next = { hash: settingsHash(own), ...chatModel(given, last) };
   if (last !== null && isSame(last, next)) return;
-  sql.run(
-    "INSERT INTO settings_seen (hash, changed, at) VALUES (?, ?, ?) ON CONFLICT (hash) DO NOTHING",
-    next.hash,
-    JSON.stringify(changedSettings(own)),
-    now,
-  );
-  sql.run(
-    "INSERT OR REPLACE INTO session_settings (session_id, at, hash, model, effort) VALUES (?, ?, ?, ?, ?)",
-    sessionId,
-    now,
-    next.hash,
-    next.model,
-    next.effort,
-  );
+  const seen = { hash: next.hash, changed: changedSettings(own), at: now };
+  settingsSeen.insert(sql, seen, "ON CONFLICT (hash) DO NOTHING");
+  sessionSettings.put(sql, { session: sessionId, at: now, ...next });
 }
 
 function chatModel(
@@ -92,15 +78,10 @@ function isSame(one: Omit<SessionSettings, "at">, other: Omit<SessionSettings, "
 }
 
 export function latestSettings(sql: Sql, sessionId: string): SessionSettings | null {
-  const [row] = sql.all<SessionSettings>(
-    "SELECT at, hash, model, effort FROM session_settings WHERE session_id = ? ORDER BY at DESC LIMIT 1",
-    sessionId,
-  );
-  return row ?? null;
+  return settings.select(sql, "WHERE session = ? ORDER BY at DESC LIMIT 1", sessionId)[0] ?? null;
 }
 
 /** Null where the program that ran the session recorded none. */
 export function settingsOfHash(sql: Sql, hash: string): Record<string, SettingValue> | null {
-  const [row] = sql.all<{ changed: string }>("SELECT changed FROM settings_seen WHERE hash = ?", hash);
-  return row ? (JSON.parse(row.changed) as Record<string, SettingValue>) : null;
+  return settingsSeen.find(sql, { hash })?.changed ?? null;
 }

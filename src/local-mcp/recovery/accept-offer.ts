@@ -43,7 +43,7 @@ export function acceptOffer(sql: Sql, runtime: Runtime, chat: string, prompt: st
   const title = dead ? sessions.displayTitle(dead) : (findTitle(sql, session)?.title ?? null);
   // Before the row that ends the count of the chats before this one.
   const needsBrief = dead !== null && isMentioned(sql, runtime, dead, chat);
-  recoveries.add(sql, { at: runtime.now(), sessionId: session, action: "taken", by: chat });
+  recoveries.add(sql, { at: runtime.now(), session: session, action: "taken", by: chat });
   return {
     session,
     needsBrief,
@@ -67,12 +67,12 @@ function acceptedLine(title: string | null, shortId: string): string {
 
 /** The newest offer still open, unless its session is one of this machine that lives again. */
 function findOffered(sql: Sql, chat: string): string | null {
-  const given = recoveries.listOfferedTo(sql, chat, 0).find(({ sessionId }) => {
+  const given = recoveries.listOfferedTo(sql, chat, 0).find(({ session: sessionId }) => {
     const note = recoveries.noteOf(sql, sessionId);
     const dead = sessions.get(sql, sessionId);
     return note?.action === "offered" && note.by === chat && (dead === null || dead.recovery === "offered");
   });
-  return given?.sessionId ?? null;
+  return given?.session ?? null;
 }
 
 /** For the model. */

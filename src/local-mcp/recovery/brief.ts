@@ -3,7 +3,7 @@ import { clientTitle } from "../../clients/client-title.ts";
 import { interpret } from "../../platform/time-budget.ts";
 import { o200kTokens } from "../../routing/tokens.ts";
 import { age } from "../../shared/format.ts";
-import { importOrigin } from "../sessions/session-row.ts";
+import { importOrigin } from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { emptyState } from "../sessions/work-state.ts";
 import { removeMarks } from "../text/neutralize.ts";

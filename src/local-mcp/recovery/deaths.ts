@@ -33,11 +33,11 @@ export function recordDeath(
 }
 
 function recordCrash(sql: Sql, processes: Runtime["processes"], session: sessions.Session): boolean {
-  const { id: sessionId, lastSeenAt: at, savedAt, readings } = session;
+  const { id, lastSeenAt: at, savedAt, readings } = session;
   const { cause, causeDetail: detail } = causeOf(sql, session, processes);
   const checkpointAgeMs = savedAt === null ? null : Math.max(0, at - savedAt);
-  const { events: unsavedEvents, toolCalls: unsavedToolCalls } = unsavedOf(sql, sessionId);
-  const crash = { sessionId, at, cause, detail, readings, checkpointAgeMs, unsavedEvents, unsavedToolCalls };
+  const { events: unsavedEvents, toolCalls: unsavedToolCalls } = unsavedOf(sql, id);
+  const crash = { session: id, at, cause, detail, readings, checkpointAgeMs, unsavedEvents, unsavedToolCalls };
   if (!history.recordCrash(sql, crash)) return false;
   totals.add(sql, "shim_deaths_total", { labels: [cause, session.client] });
   totals.add(sql, "shim_unsaved_tool_calls_total", { value: unsavedToolCalls });

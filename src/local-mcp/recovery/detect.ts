@@ -1,6 +1,6 @@
 import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
-import { importOrigin } from "../sessions/session-row.ts";
+import { importOrigin } from "../sessions/sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { CrashCause } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";

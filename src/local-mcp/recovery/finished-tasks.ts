@@ -1,10 +1,12 @@
 import { join, sep } from "node:path";
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import { isTransient } from "../../contract/errors.ts";
-import type { ClaimedTask } from "../../contract/tasks.ts";
 import { messageOf } from "../../shared/error.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { readTaskEnds, type TaskEnd } from "../../coordinator-client/local/task-ends.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { sessions as sessionRows } from "../../store/session-tables.ts";
+import { teamClaims } from "../../store/team-tables.ts";
 import { NeedsHostError } from "../../store/store-error.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { currentState } from "../checkpoints/capture.ts";
@@ -101,27 +103,26 @@ function tasksAtDeath(sql: Sql, { processes, now, paths }: Runtime, workspace: s
   });
 }
 
-const isOpen = "s.ended_at IS NULL AND (s.recovery IS NULL OR s.recovery = 'offered')";
+const isOpen = "s.endedAt IS NULL AND (s.recovery IS NULL OR s.recovery = 'offered')";
+
+const claims = teamClaims.pick("session", "task", "at", "body");
 
 function heldAtDeath(sql: Sql, workspace: string): TaskAtDeath[] {
-  const rows = sql.all<{ session: string; task: number; at: number; body: string }>(
-    `SELECT c.session_id AS session, c.task, c.at, c.body FROM team_claims c JOIN sessions s ON s.id = c.session_id
+  const rows = sql.all<RowOf<typeof claims>>(
+    `SELECT ${claims.columns("c")} FROM team_claims c JOIN sessions s ON s.id = c.session
      WHERE c.workspace = ? AND ${isOpen} ORDER BY c.at DESC LIMIT ?`,
     workspace,
     maxTasks,
   );
-  return rows.map(({ session, task, at, body }) => {
-    const { type } = JSON.parse(body) as ClaimedTask;
-    return { session, task, type, at };
-  });
+  return claims.decode(rows).map(({ session, task, at, body: { type } }) => ({ session, task, type, at }));
 }
 
 /** Counts losses near the death only: a server may outlive its killed client and see them. */
 function lostAtDeath(sql: Sql, workspace: string): TaskAtDeath[] {
   return sql.all<{ session: string; task: number; type: string; at: number }>(
-    `SELECT n.session_id AS session, json_extract(n.body, '$.task') AS task, json_extract(n.body, '$.title') AS type, n.at
-     FROM sessions s JOIN team_news n ON n.session_id = s.id
-     WHERE n.kind = 'claim_lost' AND json_extract(n.body, '$.workspace') = ? AND n.at >= s.last_seen_at - ? AND ${isOpen}
+    `SELECT n.session, json_extract(n.body, '$.task') AS task, json_extract(n.body, '$.title') AS type, n.at
+     FROM sessions s JOIN team_news n ON n.session = s.id
+     WHERE n.kind = 'claim_lost' AND json_extract(n.body, '$.workspace') = ? AND n.at >= s.lastSeenAt - ? AND ${isOpen}
      ORDER BY n.at DESC LIMIT ?`,
     workspace,
     deathWindowMs,
@@ -132,15 +133,18 @@ function lostAtDeath(sql: Sql, workspace: string): TaskAtDeath[] {
 /** The prompt with which a worker gives a client its task. */
 const workerPrompt = /^Do task (\d{1,16}) \(([\w.:-]{1,64})\):/;
 
+const taskSessions = sessionRows.pick("id", "title", "cwd", "startedAt");
+
 function workerTasks(sql: Sql, work: string): TaskAtDeath[] {
-  const rows = sql.all<{ id: string; title: string; cwd: string; started_at: number }>(
-    `SELECT id, title, cwd, started_at FROM sessions WHERE ended_at IS NULL AND (recovery IS NULL OR recovery = 'offered')
-       AND title >= 'Do task ' AND title < 'Do task!' AND cwd IS NOT NULL ORDER BY last_seen_at DESC LIMIT ?`,
+  const rows = taskSessions.select(
+    sql,
+    `WHERE endedAt IS NULL AND (recovery IS NULL OR recovery = 'offered')
+       AND title >= 'Do task ' AND title < 'Do task!' AND cwd IS NOT NULL ORDER BY lastSeenAt DESC LIMIT ?`,
     maxTasks,
   );
-  return rows.flatMap(({ id: session, title, cwd, started_at: at }) => {
-    const [, task, type] = workerPrompt.exec(title) ?? [];
-    const isOwn = cwd.startsWith(`${work}${sep}`) && task !== undefined && type !== undefined;
+  return rows.flatMap(({ id: session, title, cwd, startedAt: at }) => {
+    const [, task, type] = workerPrompt.exec(title ?? "") ?? [];
+    const isOwn = cwd?.startsWith(`${work}${sep}`) === true && task !== undefined && type !== undefined;
     return isOwn ? [{ session, task: Number(task), type, at }] : [];
   });
 }
@@ -172,7 +176,7 @@ function recordFinishedFor(sql: Sql, now: number, { session: id, finished, at }:
   const session = sessions.get(sql, id);
   if (!session || session.endedAt !== null) return;
   const by = finished.findLast((one) => one.by !== null)?.by ?? null;
-  recoveries.add(sql, { at: now, sessionId: id, action: "finished", by, finished });
+  recoveries.add(sql, { at: now, session: id, action: "finished", by, finished });
   notifySuccessor(sql, now, session, finished);
   // Requests of the user since then are not done by that.
   if (hasLaterRequest(sql, id, at)) return;

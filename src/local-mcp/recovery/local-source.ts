@@ -28,7 +28,7 @@ export function take(runtime: Runtime, from: Restoration, by: string): void {
       news.add(sql, at, offer.chat, `taken:${sessionId}:${by}`, { kind: "notice", text });
     }
     if (known?.recovery !== "offered" || known.recoveryBy !== by) recordOffer(sql, runtime, from, by);
-    if (!recoveries.isTaken(sql, sessionId, by)) recoveries.add(sql, { at, sessionId, action: "taken", by });
+    if (!recoveries.isTaken(sql, sessionId, by)) recoveries.add(sql, { at, session: sessionId, action: "taken", by });
   });
 }
 
@@ -39,7 +39,7 @@ export function undo(runtime: Runtime, sessionId: string): boolean {
     const session = sessions.get(sql, sessionId);
     if (!session?.recovery) return false;
     sessions.setRecovery(sql, now, sessionId, null, null);
-    recoveries.add(sql, { at: now, sessionId, action: "undone" });
+    recoveries.add(sql, { at: now, session: sessionId, action: "undone" });
     return true;
   });
 }
@@ -51,7 +51,7 @@ export function dismiss(runtime: Runtime, sessionId: string): boolean {
     if (!sessions.get(sql, sessionId)) return false;
     recordDeath(sql, runtime, sessionId);
     sessions.setRecovery(sql, now, sessionId, "dismissed", null);
-    recoveries.add(sql, { at: now, sessionId, action: "dismissed" });
+    recoveries.add(sql, { at: now, session: sessionId, action: "dismissed" });
     return true;
   });
 }

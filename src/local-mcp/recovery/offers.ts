@@ -52,12 +52,12 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
     if (isClosedWithNothingOpen(first.session)) {
       for (const { session } of offerableSessions) {
         if (session !== first.session) {
-          recoveries.add(sql, { at: now, sessionId: session.id, action: "offered", by: to });
+          recoveries.add(sql, { at: now, session: session.id, action: "offered", by: to });
         }
       }
     } else if (runtime.config.recovery === "resume") {
       // Under this setting the brief makes the chat continue the session.
-      recoveries.add(sql, { at: now, sessionId: first.session.id, action: "taken", by: to });
+      recoveries.add(sql, { at: now, session: first.session.id, action: "taken", by: to });
     }
     return { from, vainOffers, more: offerableSessions.length - 1 };
   });
@@ -91,7 +91,7 @@ export function recordOffer(sql: Sql, runtime: Runtime, from: Restoration, to: s
 
 export function noteOffered(sql: Sql, at: number, from: Restoration, by: string): void {
   const named = briefFacts(from);
-  recoveries.add(sql, { at, sessionId: from.session.id, action: "offered", by, score: scoreOf(from).total, named });
+  recoveries.add(sql, { at, session: from.session.id, action: "offered", by, score: scoreOf(from).total, named });
 }
 
 const maxFiles = 40;

@@ -3,7 +3,7 @@ import { adapterOf } from "../../clients/adapters.ts";
 import type { ClientAdapter } from "../../clients/client-adapter.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { importOrigin } from "../sessions/session-row.ts";
+import { importOrigin } from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { codeOf } from "../../shared/error.ts";
 import { brief } from "./brief.ts";

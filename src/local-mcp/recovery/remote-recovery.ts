@@ -96,7 +96,7 @@ async function takeOverOrDrop(context: RemoteContext, session: string): Promise<
       ? { kind: "notice", text: takeoverResult.error.message }
       : { kind: "continued_elsewhere", session, by: holder.chat, machine: holder.machine ?? "another machine" };
   runtime.store.write((sql) => {
-    recoveries.add(sql, { at, sessionId: session, action: "undone" });
+    recoveries.add(sql, { at, session: session, action: "undone" });
     news.add(sql, at, chatId, `taken:${session}:${at}`, notice);
   });
   return false;
@@ -105,9 +105,9 @@ async function takeOverOrDrop(context: RemoteContext, session: string): Promise<
 function takenBy(sql: Sql, chat: string): string[] {
   return sql
     .all<{ id: string }>(
-      `SELECT DISTINCT s.session_id AS id FROM remote_sessions s JOIN recoveries r ON r.session_id = s.session_id
-       WHERE r.seq = (SELECT max(seq) FROM recoveries WHERE session_id = s.session_id)
-         AND r.action = 'taken' AND r.by_session = ?`,
+      `SELECT DISTINCT s.session AS id FROM remote_sessions s JOIN recoveries r ON r.session = s.session
+       WHERE r.seq = (SELECT max(seq) FROM recoveries WHERE session = s.session)
+         AND r.action = 'taken' AND r.bySession = ?`,
       chat,
     )
     .map(({ id }) => id);

@@ -120,7 +120,7 @@ function toCheckpoint({ at, content }: RemoteCheckpoint): Checkpoint {
   const { id, session, hash, journalSeq, rawBytes, redactions, summary } = content;
   // Only shown: a newer program may have more triggers.
   const trigger = content.trigger as Trigger;
-  return { seq: 0, id, sessionId: session, at, trigger, hash, journalSeq, rawBytes, redactions, summary };
+  return { seq: 0, id, session: session, at, trigger, hash, journalSeq, rawBytes, redactions, summary };
 }
 
 function causeOf(

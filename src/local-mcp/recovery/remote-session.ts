@@ -1,6 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { JournalRow } from "../sessions/journal.ts";
-import type { Session } from "../sessions/sessions.ts";
+import { sessions, type Session } from "../../store/session-tables.ts";
 import type { CheckpointContent } from "../sync/content-schema.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 
@@ -37,6 +37,7 @@ export function toSession(row: RemoteSession): Session {
     toolErrors: content.toolErrors,
     readings: content.readings,
     riskMark: { covered: "safe", pending: null, belowAt: null },
+    waiting: null,
     workedAt: null,
     deathAt: null,
   };
@@ -55,5 +56,5 @@ export function unsavedSince({ content }: RemoteSession, newest: CheckpointConte
 
 /** A machine that has the session itself knows more than the mirror. */
 export function isLocalSession(sql: Sql, { session }: RemoteSession): boolean {
-  return sql.all("SELECT 1 FROM sessions WHERE id = ?", session).length > 0;
+  return sessions.has(sql, { id: session });
 }

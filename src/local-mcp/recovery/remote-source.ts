@@ -24,7 +24,7 @@ export function remoteSource(context: RemoteContext, here: ProjectHere | null): 
   let dead: Promise<DeadRemoteSession[]> | null = null;
   const findDead = (): Promise<DeadRemoteSession[]> => (dead ??= findElsewhere(context));
   const note = (session: string, action: recoveries.RecoveryAction): void =>
-    store.write((sql) => recoveries.add(sql, { at: now(), sessionId: session, action }));
+    store.write((sql) => recoveries.add(sql, { at: now(), session: session, action }));
   return {
     list: async (limit) => (await findDead()).slice(0, limit).map((one) => toListed(context, one)),
     offer: async () => here && offerNewest(context, await findDead(), here),

@@ -12,6 +12,7 @@ import type { Session } from "../sessions/sessions.ts";
 import { changesIn, type ProjectChanges } from "../../snapshots/changed-files.ts";
 import { compareWithSnapshot } from "../../snapshots/compare-snapshot.ts";
 import { compareFiles, stampOf, type FileComparison } from "../../snapshots/file-state.ts";
+import { snapshots } from "../../store/session-tables.ts";
 import { causeOf } from "./detect.ts";
 import { isDead } from "./liveness.ts";
 import { tasksOf, type TaskOfSession } from "./tasks-at-death.ts";
@@ -173,7 +174,7 @@ function filesOfOthers(sql: Sql, chain: readonly Session[], workSince: number): 
   if (project === null) return new Map();
   const rows = sql.all<{ path: string; at: number }>(
     `SELECT json_extract(body, '$.path') AS path, max(at) AS at FROM journal
-     WHERE session_id IN (SELECT id FROM sessions WHERE project = ? AND last_seen_at >= ?
+     WHERE session IN (SELECT id FROM sessions WHERE project = ? AND lastSeenAt >= ?
          AND id NOT IN (SELECT value FROM json_each(?)))
        AND kind = 'tool_end' AND json_extract(body, '$.action') IN ('edited', 'created') GROUP BY path`,
     project,
@@ -291,11 +292,9 @@ function withChanges(from: Restoration, changes: ProjectChanges | null): Restora
   return { ...from, files };
 }
 
+const snapshotNotes = snapshots.pick("checkpointId", "state", "reason", "commit", "repository");
+
 function newestSnapshot(sql: Sql, sessionId: string): SnapshotNote | null {
-  const [row] = sql.all<SnapshotNote>(
-    `SELECT checkpoint_id AS checkpointId, state, reason, commit_id AS "commit", repository FROM snapshots
-     WHERE session_id = ? ORDER BY state = 'done' DESC, at DESC LIMIT 1`,
-    sessionId,
-  );
-  return row ?? null;
+  const rest = "WHERE session = ? ORDER BY state = 'done' DESC, at DESC LIMIT 1";
+  return snapshotNotes.select(sql, rest, sessionId)[0] ?? null;
 }

@@ -38,5 +38,5 @@ function closing(sql: Sql, { id }: Session): string | null {
 function endsSilently(sql: Sql, { id, client, owner }: Session): boolean {
   const adapter = adapterOf(client);
   if (adapter?.endsSilently) return true;
-  return adapter?.hasThreads === true && owner !== null && clients.current(sql, owner)?.sessionId !== id;
+  return adapter?.hasThreads === true && owner !== null && clients.current(sql, owner)?.session !== id;
 }

@@ -40,7 +40,7 @@ export async function takeOver(context: RemoteContext, row: RemoteSession): Prom
   runtime.store.write((sql) => {
     remoteSessions.setTakeover(sql, row, { chat: successor, machine: context.machine, at });
     if (!recoveries.isTaken(sql, session, successor))
-      recoveries.add(sql, { at, sessionId: session, action: "taken", by: successor });
+      recoveries.add(sql, { at, session: session, action: "taken", by: successor });
     journal.append(sql, successor, at, `continues:${session}`, { kind: "continues", ...inheritedWork });
   });
   return ok(null);
@@ -55,7 +55,7 @@ export async function giveBack(
   if (!given.ok && given.error.code !== "unknown_key") return given;
   runtime.store.write((sql) => {
     remoteSessions.setTakeover(sql, row, null);
-    recoveries.add(sql, { at: runtime.now(), sessionId: session, action: "undone" });
+    recoveries.add(sql, { at: runtime.now(), session: session, action: "undone" });
   });
   return ok(true);
 }

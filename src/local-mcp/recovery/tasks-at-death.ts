@@ -1,5 +1,5 @@
-import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { teamClaims } from "../../store/team-tables.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 
 export interface TaskOfSession {
@@ -12,13 +12,11 @@ export const deathWindowMs = 60_000;
 
 /** [RE121] The tasks that a session had last, without those that have ended since. */
 export function tasksOf(sql: Sql, session: string): TaskOfSession[] {
-  const held = sql
-    .all<{ body: string }>("SELECT body FROM team_claims WHERE session_id = ? ORDER BY at, task", session)
-    .map(({ body }) => JSON.parse(body) as ClaimedTask);
+  const held = teamClaims.select(sql, "WHERE session = ? ORDER BY at, task", session).map(({ body }) => body);
   const lost = sql.all<TaskOfSession>(
     `SELECT json_extract(n.body, '$.task') AS task, json_extract(n.body, '$.title') AS type
-     FROM team_news n JOIN sessions s ON s.id = n.session_id
-     WHERE n.session_id = ? AND n.kind = 'claim_lost' AND n.at >= s.last_seen_at - ? ORDER BY n.seq`,
+     FROM team_news n JOIN sessions s ON s.id = n.session
+     WHERE n.session = ? AND n.kind = 'claim_lost' AND n.at >= s.lastSeenAt - ? ORDER BY n.seq`,
     session,
     deathWindowMs,
   );

@@ -9,6 +9,12 @@ import { decode, encode } from "../../store/checkpoint-body.ts";
 import { removeDatabase } from "../../store/database.ts";
 import type { Connection } from "../../store/driver.ts";
 import { withMaintenanceLock } from "../../store/maintenance-lock.ts";
+import {
+  checkpoints as checkpointRows,
+  clients,
+  recoveries,
+  sessions as sessionRows,
+} from "../../store/session-tables.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
 import { markTranscript } from "../sessions/transcript-mark.ts";
 import * as syncDevice from "../sync/device.ts";
@@ -75,9 +81,9 @@ export function forget(sql: Sql, target: ForgetTarget, keepsCopies = false): For
   sql.all("PRAGMA secure_delete = ON");
   const sessions = sessionsOf(sql, target);
   const isCheckpoint = "checkpoint" in target;
-  const [where, values] = isCheckpoint ? ["id = ?", [target.checkpoint]] : inClause("session_id", sessions);
+  const [where, values] = isCheckpoint ? ["id = ?", [target.checkpoint]] : inClause("session", sessions);
   const checkpoints = selectColumn(sql, `SELECT id FROM checkpoints WHERE ${where}`, ...values);
-  const [theirs, ids] = inClause("checkpoint_id", checkpoints);
+  const [theirs, ids] = inClause("checkpointId", checkpoints);
   snapshotDrops.enqueue(sql, theirs, ...ids);
   const changedCheckpoints = dropInheritedWork(sql, sessions);
   const rows = isCheckpoint
@@ -91,7 +97,7 @@ export function forget(sql: Sql, target: ForgetTarget, keepsCopies = false): For
 }
 
 function isSealed(sql: Sql, sessions: readonly string[], checkpoints: readonly string[]): boolean {
-  const [theirs, ids] = inClause("session_id", sessions);
+  const [theirs, ids] = inClause("session", sessions);
   const [these, names] = inClause("json_extract(op, '$.checkpoint')", checkpoints);
   return sql.all(`SELECT 1 FROM sync_log WHERE ${theirs} OR ${these} LIMIT 1`, ...ids, ...names).length > 0;
 }
@@ -110,35 +116,32 @@ function sessionsOf(sql: Sql, target: ForgetTarget): string[] {
 function deleteSession(sql: Sql, id: string): number {
   let rows = 0;
   skipTranscriptSoFar(sql, id);
-  for (const table of ownedTables) rows += sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
-  rows += sql.run("DELETE FROM clients WHERE given_id = ?", id);
-  sql.run("UPDATE sessions SET parent_id = NULL WHERE parent_id = ?", id);
-  sql.run("UPDATE sessions SET recovery_by = NULL WHERE recovery_by = ?", id);
-  sql.run("UPDATE recoveries SET by_session = NULL WHERE by_session = ?", id);
+  for (const table of ownedTables) rows += sql.run(`DELETE FROM ${table} WHERE session = ?`, id);
+  rows += clients.delete(sql, { givenId: id });
+  sessionRows.update(sql, { parentId: id }, { parentId: null });
+  sessionRows.update(sql, { recoveryBy: id }, { recoveryBy: null });
+  recoveries.update(sql, { bySession: id }, { bySession: null });
   forgetUnit(sql, id);
   countToolCalls(sql, id);
-  return rows + sql.run("DELETE FROM sessions WHERE id = ?", id);
+  return rows + sessionRows.delete(sql, { id });
 }
 
 /** [ST63] Deletes inherited work (`WorkState.continues`); returns the changed checkpoints. */
 function dropInheritedWork(sql: Sql, sessions: readonly string[]): string[] {
   const changedCheckpoints: string[] = [];
-  const [where, values] = inClause("session_id", sessions);
+  const [where, values] = inClause("session", sessions);
   const successors = selectColumn(
     sql,
-    `SELECT DISTINCT by_session FROM recoveries WHERE by_session IS NOT NULL AND ${where}`,
+    `SELECT DISTINCT bySession FROM recoveries WHERE bySession IS NOT NULL AND ${where}`,
     ...values,
   );
-  const [theirs, ids] = inClause("session_id", successors);
-  for (const row of sql.all<{ seq: number; id: string; hash: string; body: Uint8Array }>(
-    `SELECT seq, id, hash, body FROM checkpoints WHERE ${theirs}`,
-    ...ids,
-  )) {
+  const [theirs, ids] = inClause("session", successors);
+  for (const row of checkpointRows.select(sql, `WHERE ${theirs}`, ...ids)) {
     const state = readInheritedWork(row.body, row.hash);
     if (!state || !sessions.includes(state.continues.session)) continue;
     const { continues: _continues, ...rest } = state;
     const { body, hash, rawBytes } = encode(rest);
-    sql.run("UPDATE checkpoints SET body = ?, hash = ?, raw_bytes = ? WHERE seq = ?", body, hash, rawBytes, row.seq);
+    checkpointRows.update(sql, { seq: row.seq }, { body, hash, rawBytes });
     changedCheckpoints.push(row.id);
   }
   return changedCheckpoints;
@@ -155,13 +158,10 @@ function readInheritedWork(body: Uint8Array, hash: string): { continues: { sessi
 
 /** [ST62] Skips the transcript so far of a chat that lives on. */
 function skipTranscriptSoFar(sql: Sql, id: string): void {
-  const [row] = sql.all<{ path: string | null; offset: number }>(
-    "SELECT transcript_path AS path, transcript_offset AS offset FROM sessions WHERE id = ?",
-    id,
-  );
-  if (!row?.path) return;
-  const size = statSync(row.path, { throwIfNoEntry: false })?.size ?? 0;
-  markTranscript(sql, id, Math.max(row.offset, size));
+  const { transcriptPath: path = null, transcriptOffset: offset = 0 } = sessionRows.find(sql, { id }) ?? {};
+  if (path === null) return;
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  markTranscript(sql, id, Math.max(offset, size));
 }
 
 function savePurgeTargets(sql: Sql, { sessions, projects }: PurgeTargets): void {

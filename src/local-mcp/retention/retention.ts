@@ -4,6 +4,7 @@ import { forgetUnit } from "../recording/exposures.ts";
 import { countToolCalls } from "./count-removed.ts";
 import { closedReason } from "../sessions/closed-sessions.ts";
 import { hasContentSql } from "../../store/session-content-sql.ts";
+import { crashes } from "../../store/session-tables.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
 
 export interface PruneResult {
@@ -22,9 +23,9 @@ const crashAgeFactor = 12;
 const usageAgeFactor = 3;
 
 /** An incomplete session can still be recovered. The table must not be aliased. */
-const incompleteSql = `(sessions.ended_at IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed'))
-  AND sessions.detach_reason IS NOT '${closedReason(false)}')`;
-const newestSeqSql = "(SELECT max(seq) FROM checkpoints newest WHERE newest.session_id = checkpoints.session_id)";
+const incompleteSql = `(sessions.endedAt IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed'))
+  AND sessions.detachReason IS NOT '${closedReason(false)}')`;
+const newestSeqSql = "(SELECT max(seq) FROM checkpoints newest WHERE newest.session = checkpoints.session)";
 
 /**
  * [ST40] Keeps unfolded journal rows and the newest checkpoint of a session that is incomplete or
@@ -39,7 +40,7 @@ export function prune(sql: Sql, now: number, retention: Config["retention"], lim
   pruneDeliveredNews(sql, now - retention.maxAgeMs, budget);
   pruneOldCrashes(sql, now - retention.maxAgeMs * crashAgeFactor, budget);
   pruneOldUsage(sql, now - retention.maxAgeMs * usageAgeFactor, budget);
-  sql.run("DELETE FROM notices WHERE acknowledged_at < ?", now - retention.maxAgeMs);
+  sql.run("DELETE FROM notices WHERE acknowledgedAt < ?", now - retention.maxAgeMs);
   pruneToSize(sql, retention.maxBytes, budget);
   return { checkpoints: budget.checkpoints, rows: limit - budget.remaining, isMore: budget.remaining <= 0 };
 }
@@ -62,7 +63,7 @@ class Budget {
 function pruneOldSessions(sql: Sql, before: number, budget: Budget): void {
   const ids = selectColumn(
     sql,
-    `SELECT id FROM sessions WHERE last_seen_at < ? AND (NOT ${incompleteSql} OR NOT ${hasContentSql("sessions.id")}) ORDER BY last_seen_at LIMIT ?`,
+    `SELECT id FROM sessions WHERE lastSeenAt < ? AND (NOT ${incompleteSql} OR NOT ${hasContentSql("sessions.id")}) ORDER BY lastSeenAt LIMIT ?`,
     before,
     budget.limit,
   );
@@ -89,14 +90,14 @@ const otherOwnedTables = [
 ];
 
 function removeSession(sql: Sql, id: string, budget: Budget): void {
-  removeCheckpoints(sql, "session_id = ?", [id], budget);
+  removeCheckpoints(sql, "session = ?", [id], budget);
   budget.remaining -= sql.run(
-    "DELETE FROM journal WHERE seq IN (SELECT seq FROM journal WHERE session_id = ? LIMIT ?)",
+    "DELETE FROM journal WHERE seq IN (SELECT seq FROM journal WHERE session = ? LIMIT ?)",
     id,
     budget.limit,
   );
   if (budget.remaining <= 0) return;
-  for (const table of otherOwnedTables) sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
+  for (const table of otherOwnedTables) sql.run(`DELETE FROM ${table} WHERE session = ?`, id);
   forgetUnit(sql, id);
   countToolCalls(sql, id);
   budget.remaining -= sql.run("DELETE FROM sessions WHERE id = ?", id);
@@ -113,19 +114,18 @@ function pruneOldCheckpoints(sql: Sql, before: number, budget: Budget): void {
 function pruneExcessCheckpoints(sql: Sql, keep: number, budget: Budget): void {
   const sessionsOverLimit = selectColumn(
     sql,
-    "SELECT session_id FROM checkpoints GROUP BY session_id HAVING count(*) > ? LIMIT ?",
+    "SELECT session FROM checkpoints GROUP BY session HAVING count(*) > ? LIMIT ?",
     keep,
     budget.limit,
   );
   for (const id of sessionsOverLimit) {
-    const oldestKept =
-      "(SELECT seq FROM checkpoints kept WHERE kept.session_id = ? ORDER BY seq DESC LIMIT 1 OFFSET ?)";
-    removeCheckpoints(sql, `session_id = ? AND seq < ${oldestKept}`, [id, id, keep - 1], budget);
+    const oldestKept = "(SELECT seq FROM checkpoints kept WHERE kept.session = ? ORDER BY seq DESC LIMIT 1 OFFSET ?)";
+    removeCheckpoints(sql, `session = ? AND seq < ${oldestKept}`, [id, id, keep - 1], budget);
   }
 }
 
 function pruneJournal(sql: Sql, before: number, budget: Budget): void {
-  const folded = newestCheckpointColumn(sql, "journal_seq");
+  const folded = newestCheckpointColumn(sql, "journalSeq");
   for (const { seq, session } of oldestRows(sql, "journal", before)) {
     if (budget.remaining <= 0) return;
     if (seq <= folded(session)) budget.remaining -= sql.run("DELETE FROM journal WHERE seq = ?", seq);
@@ -138,7 +138,7 @@ function* oldestRows(
   table: "checkpoints" | "journal",
   before: number,
 ): Generator<{ seq: number; session: string }> {
-  const query = `SELECT seq, session_id AS session, at FROM ${table} WHERE seq > ? ORDER BY seq LIMIT 200`;
+  const query = `SELECT seq, session, at FROM ${table} WHERE seq > ? ORDER BY seq LIMIT 200`;
   let last = 0;
   for (;;) {
     const rows = sql.all<{ seq: number; session: string; at: number }>(query, last);
@@ -151,13 +151,13 @@ function* oldestRows(
   }
 }
 
-function newestCheckpointColumn(sql: Sql, name: "seq" | "journal_seq"): (session: string) => number {
+function newestCheckpointColumn(sql: Sql, name: "seq" | "journalSeq"): (session: string) => number {
   const cache = new Map<string, number>();
   return (session) => {
     const value =
       cache.get(session) ??
       sql.all<{ n: number }>(
-        `SELECT ${name} AS n FROM checkpoints WHERE session_id = ? ORDER BY seq DESC LIMIT 1`,
+        `SELECT ${name} AS n FROM checkpoints WHERE session = ? ORDER BY seq DESC LIMIT 1`,
         session,
       )[0]?.n ??
       0;
@@ -168,19 +168,15 @@ function newestCheckpointColumn(sql: Sql, name: "seq" | "journal_seq"): (session
 
 /** [ST48] Undelivered news stays as long as its session. */
 function pruneDeliveredNews(sql: Sql, before: number, budget: Budget): void {
-  const deliveredSql = "SELECT seq FROM team_news WHERE told_at < ? LIMIT ?";
+  const deliveredSql = "SELECT seq FROM team_news WHERE deliveredAt < ? LIMIT ?";
   budget.remaining -= sql.run(`DELETE FROM team_news WHERE seq IN (${deliveredSql})`, before, budget.limit);
 }
 
+const deaths = crashes.pick("session", "at");
+
 function pruneOldCrashes(sql: Sql, before: number, budget: Budget): void {
-  const rows = sql.all<{ session_id: string; at: number }>(
-    "SELECT session_id, at FROM crashes WHERE at < ? LIMIT ?",
-    before,
-    budget.limit,
-  );
-  for (const row of rows) {
-    budget.remaining -= sql.run("DELETE FROM crashes WHERE session_id = ? AND at = ?", row.session_id, row.at);
-  }
+  const dead = deaths.select(sql, "WHERE at < ? LIMIT ?", before, budget.limit);
+  for (const key of dead) budget.remaining -= crashes.delete(sql, key);
 }
 
 function pruneOldUsage(sql: Sql, before: number, budget: Budget): void {
@@ -205,7 +201,7 @@ function pruneToSize(sql: Sql, maxBytes: number, budget: Budget): void {
 }
 
 function removeOldestSession(sql: Sql, budget: Budget): void {
-  const [id] = selectColumn(sql, `SELECT id FROM sessions WHERE NOT ${incompleteSql} ORDER BY last_seen_at LIMIT 1`);
+  const [id] = selectColumn(sql, `SELECT id FROM sessions WHERE NOT ${incompleteSql} ORDER BY lastSeenAt LIMIT 1`);
   if (id !== undefined) removeSession(sql, id, budget);
 }
 
@@ -222,7 +218,7 @@ function removeCheckpoints(sql: Sql, where: string, values: SqlValue[], budget: 
     budget.limit,
   );
   for (const { seq, id } of rows) {
-    snapshotDrops.enqueue(sql, "checkpoint_id = ?", id);
+    snapshotDrops.enqueue(sql, "checkpointId = ?", id);
     budget.remaining -= sql.run("DELETE FROM checkpoints WHERE seq = ?", seq);
     budget.checkpoints.push(id);
   }

@@ -102,9 +102,9 @@ const maxOpenTools = 20;
 function openTools(sql: Sql, sessionId: string): ActivityFacts["openTools"] {
   return sql.all<{ name: string; startedAt: number }>(
     `SELECT json_extract(body, '$.name') AS name, at AS startedAt FROM journal began
-     WHERE session_id = ? AND kind = 'tool_start'
-       AND seq > coalesce((SELECT max(seq) FROM journal WHERE session_id = ? AND kind IN ('prompt', 'turn_end', 'interrupted', 'failure')), 0)
-       AND NOT EXISTS (SELECT 1 FROM journal WHERE session_id = began.session_id AND key = 'end:' || substr(began.key, 7))
+     WHERE session = ? AND kind = 'tool_start'
+       AND seq > coalesce((SELECT max(seq) FROM journal WHERE session = ? AND kind IN ('prompt', 'turn_end', 'interrupted', 'failure')), 0)
+       AND NOT EXISTS (SELECT 1 FROM journal WHERE session = began.session AND key = 'end:' || substr(began.key, 7))
      ORDER BY seq DESC LIMIT ${maxOpenTools}`,
     sessionId,
     sessionId,

@@ -1,20 +1,14 @@
 import type { Sql } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
+import { clients, sessions, type ClientSession } from "../../store/session-tables.ts";
+import { identityOf } from "./sessions.ts";
 
-export interface ClientSession {
-  readonly givenId: string;
-  /** SHIM's id: differs only for a second live client that opened the same session. */
-  readonly sessionId: string;
-}
+const clientSessions = clients.pick("givenId", "session");
+const familyOf = sessions.pick("id", "parentId");
 
 export function current(sql: Sql, client: ProcessIdentity): ClientSession | null {
-  const [row] = sql.all<ClientSession>(
-    "SELECT given_id AS givenId, session_id AS sessionId FROM clients WHERE boot = ? AND pid = ? AND start = ?",
-    client.boot,
-    client.pid,
-    client.start,
-  );
-  return row ?? null;
+  return clientSessions.find(sql, identityOf(client));
 }
 
 /**
@@ -23,7 +17,7 @@ export function current(sql: Sql, client: ProcessIdentity): ClientSession | null
  */
 export function sessionOf(sql: Sql, client: ProcessIdentity, givenId: string): string | null {
   const now = current(sql, client);
-  if (now?.givenId === givenId) return now.sessionId;
+  if (now?.givenId === givenId) return now.session;
   return listOpen(sql, client).find(({ parentId }) => parentId === givenId)?.id ?? null;
 }
 
@@ -33,31 +27,17 @@ export function hasSeveral(sql: Sql, client: ProcessIdentity): boolean {
 }
 
 /** Newest first. */
-function listOpen(
-  sql: Sql,
-  { boot, pid, start }: ProcessIdentity,
-): { readonly id: string; readonly parentId: string | null }[] {
-  return sql.all(
-    `SELECT id, parent_id AS parentId FROM sessions WHERE ended_at IS NULL AND death_at IS NULL AND owner_pid IS NOT NULL
-       AND owner_pid = ? AND owner_start = ? AND owner_boot = ? ORDER BY started_at DESC`,
-    pid,
-    start,
-    boot,
+function listOpen(sql: Sql, client: ProcessIdentity): RowOf<typeof familyOf>[] {
+  return familyOf.select(
+    sql,
+    "WHERE endedAt IS NULL AND deathAt IS NULL AND owner IS NOT NULL AND owner = ? ORDER BY startedAt DESC",
+    JSON.stringify(identityOf(client)),
   );
 }
 
 /** [ID2] Replaces the client's row. */
 export function moveTo(sql: Sql, now: number, client: ProcessIdentity, to: ClientSession): void {
-  sql.run(
-    `INSERT INTO clients (boot, pid, start, given_id, session_id, at) VALUES (?, ?, ?, ?, ?, ?)
-     ON CONFLICT (boot, pid, start) DO UPDATE SET given_id = excluded.given_id, session_id = excluded.session_id, at = excluded.at`,
-    client.boot,
-    client.pid,
-    client.start,
-    to.givenId,
-    to.sessionId,
-    now,
-  );
+  clients.put(sql, { ...client, ...to, at: now });
 }
 
 /** [ID11] Spares recent rows: a home that two machines share has two boots at a time. */

@@ -1,4 +1,5 @@
 import type { Sql } from "../../shared/sql.ts";
+import { teamNews } from "../../store/team-tables.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 
 /** Texts of other chats are untrusted. */
@@ -43,19 +44,23 @@ export interface NewsRow {
   readonly news: News;
 }
 
+export interface DeliveredNews extends NewsRow {
+  readonly session: string;
+  readonly deliveredAt: number | null;
+}
+
+const newsRows = teamNews.pick("seq", "key", "at", "body");
+const numbers = teamNews.pick("seq");
+
+/** Written by {@link add}. */
+function toNews<R extends { readonly body: object }>({ body, ...row }: R): Omit<R, "body"> & { readonly news: News } {
+  return { ...row, news: body as News };
+}
+
 /** @returns false if the key is already stored */
 export function add(sql: Sql, at: number, sessionId: string, key: string, news: News): boolean {
-  const body = JSON.stringify(news);
-  return (
-    sql.run(
-      "INSERT OR IGNORE INTO team_news (session_id, key, kind, at, body) VALUES (?, ?, ?, ?, ?)",
-      sessionId,
-      key,
-      news.kind,
-      at,
-      body,
-    ) > 0
-  );
+  const row = { session: sessionId, key, kind: news.kind, at, body: news };
+  return teamNews.insert(sql, row, "ON CONFLICT DO NOTHING") > 0;
 }
 
 /** Adds it in a transaction of its own; one that is stored already needs none. */
@@ -70,44 +75,30 @@ export function notify(
 }
 
 export function has(sql: Sql, sessionId: string, key: string): boolean {
-  return sql.all("SELECT 1 FROM team_news WHERE session_id = ? AND key = ?", sessionId, key).length > 0;
+  return teamNews.has(sql, { session: sessionId, key });
 }
 
 /** In lists; a chat is given what its compaction dropped instead. */
 export const compactionText = "the conversation was compacted";
 
 export function undelivered(sql: Sql, sessionId: string, limit: number): NewsRow[] {
-  const query =
-    "SELECT seq, key, at, body FROM team_news WHERE session_id = ? AND told_at IS NULL AND kind <> 'compaction' ORDER BY seq LIMIT ?";
-  const rows = sql.all<{ seq: number; key: string; at: number; body: string }>(query, sessionId, limit);
-  return rows.map(({ seq, key, at, body }) => ({ seq, key, at, news: JSON.parse(body) as News }));
+  const rest = "WHERE session = ? AND deliveredAt IS NULL AND kind <> 'compaction' ORDER BY seq LIMIT ?";
+  return newsRows.select(sql, rest, sessionId, limit).map(toNews);
 }
 
 export function undeliveredOf(sql: Sql, sessionId: string, kind: News["kind"]): Pick<NewsRow, "seq">[] {
-  const query = "SELECT seq FROM team_news WHERE session_id = ? AND kind = ? AND told_at IS NULL ORDER BY seq";
-  return sql.all<{ seq: number }>(query, sessionId, kind);
-}
-
-export interface DeliveredNews extends NewsRow {
-  readonly session: string;
-  /** When its chat was shown it. */
-  readonly deliveredAt: number | null;
+  return numbers.select(sql, "WHERE session = ? AND kind = ? AND deliveredAt IS NULL ORDER BY seq", sessionId, kind);
 }
 
 /** Lists the news of all sessions, newest first. */
 export function listNewest(sql: Sql, limit: number): DeliveredNews[] {
-  const rows = sql.all<Omit<DeliveredNews, "news"> & { body: string }>(
-    `SELECT seq, key, at, session_id AS session, told_at AS deliveredAt, body FROM team_news ORDER BY seq DESC LIMIT ?`,
-    limit,
-  );
-  return rows.map(({ body, ...row }) => Object.assign(row, { news: JSON.parse(body) as News }));
+  return teamNews.select(sql, "ORDER BY seq DESC LIMIT ?", limit).map(toNews);
 }
 
 export function countUndelivered(sql: Sql, sessionId: string, kind: News["kind"]): number {
-  const query = "SELECT count(*) AS n FROM team_news WHERE session_id = ? AND kind = ? AND told_at IS NULL";
-  return sql.all<{ n: number }>(query, sessionId, kind)[0]?.n ?? 0;
+  return teamNews.count(sql, { session: sessionId, kind, deliveredAt: null });
 }
 
 export function markDelivered(sql: Sql, at: number, rows: readonly Pick<NewsRow, "seq">[]): void {
-  for (const { seq } of rows) sql.run("UPDATE team_news SET told_at = ? WHERE seq = ? AND told_at IS NULL", at, seq);
+  for (const { seq } of rows) teamNews.update(sql, { seq, deliveredAt: null }, { deliveredAt: at });
 }

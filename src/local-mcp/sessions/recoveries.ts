@@ -1,20 +1,25 @@
 import type { Sql } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
+import {
+  recoveries,
+  type BriefFacts,
+  type FinishedTask,
+  type RecoveryAction,
+  type RecoveryDetail,
+} from "../../store/session-tables.ts";
 import * as totals from "../../store/metric-totals.ts";
 
-/** `recovered` comes with the first checkpoint after `taken`. */
-export type RecoveryAction = "offered" | "taken" | "recovered" | "undone" | "dismissed" | "finished";
-
-/** Done or cancelled task of a dead session. Stored. */
-export interface FinishedTask {
-  readonly task: number;
-  readonly type: string;
-  readonly state: "done" | "cancelled";
-  readonly by: string | null;
-}
+export type {
+  BriefFacts,
+  FinishedTask,
+  RecoveryAction,
+  RecoveryDetail,
+  Rediscovery,
+} from "../../store/session-tables.ts";
 
 export interface RecoveryNote {
   readonly at: number;
-  readonly sessionId: string;
+  readonly session: string;
   readonly action: RecoveryAction;
   readonly by?: string | null;
   readonly score?: number | null;
@@ -22,43 +27,15 @@ export interface RecoveryNote {
   readonly finished?: readonly FinishedTask[];
 }
 
-export interface BriefFacts {
-  /** Absolute paths. */
-  readonly files: readonly string[];
-  readonly results: readonly string[];
-}
-
-/** Repeats of facts in the brief before the chat's first edit. */
-export interface Rediscovery {
-  readonly reads: number;
-  readonly repeats: number;
-  /** True after the first edit, or after so much without one that counting stops. */
-  readonly isOver: boolean;
-}
-
-export interface RecoveryDetail {
-  readonly named?: BriefFacts;
-  readonly rediscovery?: Rediscovery;
-  readonly finished?: readonly FinishedTask[];
-}
-
-export function add(sql: Sql, { at, sessionId, action, by, score, ...detail }: RecoveryNote): void {
-  sql.run(
-    "INSERT INTO recoveries (at, session_id, action, by_session, score, detail) VALUES (?, ?, ?, ?, ?, ?)",
-    at,
-    sessionId,
-    action,
-    by ?? null,
-    score ?? null,
-    JSON.stringify(detail),
-  );
+export function add(sql: Sql, { at, session, action, by, score, ...detail }: RecoveryNote): void {
+  recoveries.append(sql, { at, session, action, bySession: by, score, detail });
   totals.add(sql, "shim_recoveries_total", { labels: [action] });
   if (typeof score === "number") totals.observe(sql, "shim_restore_score_ratio", score / 100);
 }
 
 /** Names another chat wherever this one is named. */
 export function moveTo(sql: Sql, from: string, to: string): void {
-  sql.run("UPDATE recoveries SET by_session = ? WHERE by_session = ?", to, from);
+  recoveries.update(sql, { bySession: from }, { bySession: to });
 }
 
 /** A row as `recovery/resolution.ts` counts it. */
@@ -72,8 +49,8 @@ export interface RecoveryEvent {
 }
 
 /** A chat of a client without hooks exists by its calls, which follow a prompt. */
-const promptSql = `EXISTS (SELECT 1 FROM journal WHERE session_id = r.by_session AND kind = 'prompt')
-   OR EXISTS (SELECT 1 FROM sessions WHERE id = r.by_session AND origin = 'handle')`;
+const promptSql = `EXISTS (SELECT 1 FROM journal WHERE session = r.bySession AND kind = 'prompt')
+   OR EXISTS (SELECT 1 FROM sessions WHERE id = r.bySession AND origin = 'handle')`;
 
 /** In the order of storage. Both times are epoch ms; `until` is exclusive. */
 export function listEvents(
@@ -82,8 +59,8 @@ export function listEvents(
 ): RecoveryEvent[] {
   return sql
     .all<Omit<RecoveryEvent, "hasPrompt"> & { hasPrompt: number }>(
-      `SELECT session_id AS session, at, action, by_session AS chat, (${promptSql}) AS hasPrompt FROM recoveries r
-       WHERE (? IS NULL OR session_id = ?) AND at >= ? AND at < ? AND action <> 'finished' ORDER BY seq`,
+      `SELECT session, at, action, bySession AS chat, (${promptSql}) AS hasPrompt FROM recoveries r
+       WHERE (? IS NULL OR session = ?) AND at >= ? AND at < ? AND action <> 'finished' ORDER BY seq`,
       session ?? null,
       session ?? null,
       since,
@@ -99,42 +76,40 @@ interface EventFilter {
 }
 
 /** Lists what a chat was given to continue since `at` (epoch ms), newest first. */
-export function listOfferedTo(sql: Sql, by: string, at: number): { readonly sessionId: string; readonly at: number }[] {
+export function listOfferedTo(sql: Sql, by: string, at: number): { readonly session: string; readonly at: number }[] {
   return sql.all(
-    `SELECT session_id AS sessionId, max(at) AS at FROM recoveries
-     WHERE by_session = ? AND action IN ('offered', 'taken', 'recovered') AND at >= ? GROUP BY session_id ORDER BY max(seq) DESC`,
+    `SELECT session, max(at) AS at FROM recoveries
+     WHERE bySession = ? AND action IN ('offered', 'taken', 'recovered') AND at >= ? GROUP BY session ORDER BY max(seq) DESC`,
     by,
     at,
   );
 }
 
 /** Lists what chats have taken over since `at` (epoch ms), newest first. */
-export function listTaken(sql: Sql, at: number, limit: number): { readonly sessionId: string; readonly by: string }[] {
+export function listTaken(sql: Sql, at: number, limit: number): { readonly session: string; readonly by: string }[] {
   return sql.all(
-    `SELECT session_id AS sessionId, by_session AS "by" FROM recoveries
-     WHERE action = 'taken' AND at >= ? AND by_session IS NOT NULL ORDER BY seq DESC LIMIT ?`,
+    `SELECT session, bySession AS "by" FROM recoveries
+     WHERE action = 'taken' AND at >= ? AND bySession IS NOT NULL ORDER BY seq DESC LIMIT ?`,
     at,
     limit,
   );
 }
 
-export function latestOffer(sql: Sql, sessionId: string, by: string): { seq: number; detail: RecoveryDetail } | null {
-  const [row] = sql.all<{ seq: number; detail: string }>(
-    `SELECT seq, detail FROM recoveries WHERE session_id = ? AND by_session = ? AND action = 'offered' ORDER BY seq DESC LIMIT 1`,
-    sessionId,
-    by,
-  );
-  return row ? { seq: row.seq, detail: JSON.parse(row.detail) as RecoveryDetail } : null;
+const details = recoveries.pick("seq", "detail");
+
+export function latestOffer(sql: Sql, sessionId: string, by: string): RowOf<typeof details> | null {
+  const rest = "WHERE session = ? AND bySession = ? AND action = 'offered' ORDER BY seq DESC LIMIT 1";
+  return details.select(sql, rest, sessionId, by)[0] ?? null;
 }
 
 export function setDetail(sql: Sql, seq: number, detail: RecoveryDetail): void {
-  sql.run("UPDATE recoveries SET detail = ? WHERE seq = ?", JSON.stringify(detail), seq);
+  recoveries.update(sql, { seq }, { detail });
 }
 
 /** Returns null for none, or an undone one. */
 export function noteOf(sql: Sql, sessionId: string): Pick<RecoveryNote, "at" | "action" | "by"> | null {
   const [row] = sql.all<Pick<RecoveryNote, "at" | "action" | "by">>(
-    `SELECT at, action, by_session AS "by" FROM recoveries WHERE session_id = ? AND action <> 'finished'
+    `SELECT at, action, bySession AS "by" FROM recoveries WHERE session = ? AND action <> 'finished'
      ORDER BY seq DESC LIMIT 1`,
     sessionId,
   );
@@ -148,9 +123,8 @@ export function isTaken(sql: Sql, sessionId: string, by: string): boolean {
 
 /** [RE70] Lists the session's tasks that others have done or that were cancelled. */
 export function finishedTasks(sql: Sql, sessionId: string): FinishedTask[] {
-  const query = "SELECT detail FROM recoveries WHERE session_id = ? AND action = 'finished' ORDER BY seq";
-  const rows = sql.all<{ detail: string }>(query, sessionId);
-  return rows.flatMap(({ detail }) => (JSON.parse(detail) as RecoveryDetail).finished ?? []);
+  const rows = details.select(sql, "WHERE session = ? AND action = 'finished' ORDER BY seq", sessionId);
+  return rows.flatMap(({ detail }) => detail.finished ?? []);
 }
 
 export function hasFinished(sql: Sql, sessionId: string, task: number): boolean {

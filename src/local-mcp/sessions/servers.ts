@@ -1,32 +1,19 @@
 import type { Sql } from "../../shared/sql.ts";
 import { isAlive, type Processes, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { identityOf } from "./sessions.ts";
+import { servers } from "../../store/session-tables.ts";
 import * as meta from "../../store/meta.ts";
 
-function isRegistered(
-  runtime: Runtime,
-  { boot, pid, start }: ProcessIdentity,
-  clientPid: number | null = null,
-): boolean {
-  const query =
-    "SELECT 1 FROM servers WHERE boot = ? AND pid = ? AND start = ? AND client_pid = coalesce(?, client_pid)";
-  return runtime.store.read((sql) => sql.all(query, boot, pid, start, clientPid).length > 0, false);
+function isRegistered({ store }: Runtime, server: ProcessIdentity, clientPid?: number): boolean {
+  return store.read((sql) => servers.has(sql, { ...identityOf(server), clientPid }), false);
 }
 
 export function register(runtime: Runtime, server: ProcessIdentity, client: ProcessIdentity): void {
   if (isRegistered(runtime, server, client.pid)) return;
-  const { boot, pid, start } = server;
-  runtime.store.write((sql) =>
-    sql.run(
-      "INSERT INTO servers (boot, pid, start, client_pid, client_start, at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET client_pid = excluded.client_pid, client_start = excluded.client_start",
-      boot,
-      pid,
-      start,
-      client.pid,
-      client.start,
-      runtime.now(),
-    ),
-  );
+  const row = { ...identityOf(server), clientPid: client.pid, clientStart: client.start, at: runtime.now() };
+  const conflict = "ON CONFLICT DO UPDATE SET clientPid = excluded.clientPid, clientStart = excluded.clientStart";
+  runtime.store.write((sql) => servers.insert(sql, row, conflict));
 }
 
 /** Records an orderly stop. A server that never registered writes nothing: it was only probed. */
@@ -36,7 +23,7 @@ export function leave(runtime: Runtime, server: ProcessIdentity): void {
 
 export function unregister(sql: Sql, server: ProcessIdentity): void {
   meta.remove(sql, eventsKey(server));
-  sql.run("DELETE FROM servers WHERE boot = ? AND pid = ? AND start = ?", server.boot, server.pid, server.start);
+  servers.delete(sql, identityOf(server));
 }
 
 /** [HO63] Records that the client delivers its events to this server. */
@@ -84,14 +71,11 @@ function rangeOf(mark: string): [from: string, to: string] {
 }
 
 export function clientOf(sql: Sql, { boot, pid, start }: ProcessIdentity): ProcessIdentity | null {
-  const [row] = sql.all<{ pid: number; start: string }>(
-    "SELECT client_pid AS pid, client_start AS start FROM servers WHERE boot = ? AND pid = ? AND start = ?",
-    boot,
-    pid,
-    start,
-  );
-  return row ? { boot, ...row } : null;
+  const row = servers.find(sql, { boot, pid, start });
+  return row && { boot, pid: row.clientPid, start: row.clientStart };
 }
+
+const identities = servers.pick("boot", "pid", "start");
 
 export interface ServerStatus {
   readonly dead: readonly ProcessIdentity[];
@@ -99,13 +83,8 @@ export interface ServerStatus {
 }
 
 export function check(sql: Sql, processes: Processes, client: ProcessIdentity): ServerStatus {
-  const rows = sql.all<{ pid: number; start: string }>(
-    "SELECT pid, start FROM servers WHERE boot = ? AND client_pid = ? AND client_start = ?",
-    client.boot,
-    client.pid,
-    client.start,
-  );
-  const all = rows.map(({ pid, start }) => ({ boot: client.boot, pid, start }));
+  const { boot, pid, start } = client;
+  const all = identities.select(sql, "WHERE boot = ? AND clientPid = ? AND clientStart = ?", boot, pid, start);
   const dead = all.filter((server) => !isAlive(processes, server));
   return { dead, isServed: dead.length < all.length };
 }

@@ -1,10 +1,12 @@
-import type { Readings } from "../../contract/readings.ts";
-import type { Sql, SqlValue } from "../../shared/sql.ts";
+import type { Readings, RiskMark } from "../../contract/readings.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
-import type { RiskMark } from "../../policy/risk-mark.ts";
-import { fromRow, sessionColumns, type Recovery, type Session, type SessionRow, type Waiting } from "./session-row.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { sessions, type Recovery, type Session, type Waiting } from "../../store/session-tables.ts";
 
-export type { Recovery, Session, Waiting } from "./session-row.ts";
+export type { Recovery, Session, Waiting } from "../../store/session-tables.ts";
+
+/** Origin of a session that was read from a file: its own client may not have it. */
+export const importOrigin = "import";
 
 export interface Sighting {
   readonly id: string;
@@ -27,58 +29,41 @@ export interface Sighting {
 /**
  * Creates or refreshes the session. [ID3] A sighting alive clears its end, detachment and offer.
  */
-export function recordSighting(sql: Sql, now: number, sighting: Sighting): Session {
-  if (sighting.isAlive) {
+export function recordSighting(sql: Sql, now: number, { owner, isAlive, isWork, ...sighting }: Sighting): Session {
+  if (isAlive) {
     sql.run(
-      `UPDATE sessions SET ended_at = NULL, end_reason = NULL, detached_at = NULL, detach_reason = NULL,
-         recovery = NULL, recovery_at = NULL, recovery_by = NULL, death_at = NULL
-       WHERE id = ? AND (ended_at IS NOT NULL OR detached_at IS NOT NULL OR recovery IS NOT NULL OR death_at IS NOT NULL)`,
+      `UPDATE sessions SET endedAt = NULL, endReason = NULL, detachedAt = NULL, detachReason = NULL,
+         recovery = NULL, recoveryAt = NULL, recoveryBy = NULL, deathAt = NULL
+       WHERE id = ? AND (endedAt IS NOT NULL OR detachedAt IS NOT NULL OR recovery IS NOT NULL OR deathAt IS NOT NULL)`,
       sighting.id,
     );
   }
-  const [row] = sql.all<SessionRow>(
-    `INSERT INTO sessions (id, client, client_version, project, cwd, model, transcript_path, origin, parent_id, owner_boot, owner_pid, owner_start,
-       started_at, last_seen_at, worked_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-     ON CONFLICT (id) DO UPDATE SET client_version = coalesce(excluded.client_version, client_version),
+  const times = { startedAt: now, lastSeenAt: now, workedAt: isWork === false ? null : now };
+  const row = sessions.insertReturning(
+    sql,
+    { ...sighting, ...times, owner: owner && identityOf(owner) },
+    `ON CONFLICT (id) DO UPDATE SET clientVersion = coalesce(excluded.clientVersion, clientVersion),
        project = coalesce(project, excluded.project), cwd = coalesce(excluded.cwd, cwd),
-       model = coalesce(excluded.model, model), transcript_path = coalesce(excluded.transcript_path, transcript_path),
-       owner_boot = coalesce(excluded.owner_boot, owner_boot), owner_pid = coalesce(excluded.owner_pid, owner_pid),
-       owner_start = coalesce(excluded.owner_start, owner_start), last_seen_at = max(last_seen_at, excluded.last_seen_at),
-       worked_at = coalesce(excluded.worked_at, worked_at)
-     RETURNING ${sessionColumns}`,
-    ...toValues(sighting),
-    now,
-    now,
-    sighting.isWork === false ? null : now,
+       model = coalesce(excluded.model, model), transcriptPath = coalesce(excluded.transcriptPath, transcriptPath),
+       owner = coalesce(excluded.owner, owner), lastSeenAt = max(lastSeenAt, excluded.lastSeenAt),
+       workedAt = coalesce(excluded.workedAt, workedAt)`,
   );
   if (!row) throw new Error(`session ${sighting.id} was not stored`);
-  return fromRow(row);
+  return row;
 }
 
-function toValues({ owner, ...sighting }: Sighting): SqlValue[] {
-  const details = [sighting.clientVersion, sighting.project, sighting.cwd, sighting.model, sighting.transcriptPath];
-  return [
-    sighting.id,
-    sighting.client,
-    ...details.map((value) => value ?? null),
-    sighting.origin,
-    sighting.parentId ?? null,
-    ...(owner ? [owner.boot, owner.pid, owner.start] : [null, null, null]),
-  ];
+/** Stored as JSON, and compared as text. */
+export function identityOf({ boot, pid, start }: ProcessIdentity): ProcessIdentity {
+  return { boot, pid, start };
 }
-
-const select = `SELECT ${sessionColumns} FROM sessions`;
 
 export function get(sql: Sql, id: string): Session | null {
-  const [row] = sql.all<SessionRow>(`${select} WHERE id = ?`, id);
-  return row ? fromRow(row) : null;
+  return sessions.find(sql, { id });
 }
 
 /** Default limit of two: enough to detect an ambiguous prefix. */
 export function byPrefix(sql: Sql, prefix: string, limit = 2): Session[] {
-  const query = `${select} WHERE id >= ? AND id < ? ORDER BY id LIMIT ?`;
-  return sql.all<SessionRow>(query, prefix, `${prefix}\u{10FFFF}`, limit).map(fromRow);
+  return sessions.select(sql, "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", prefix, `${prefix}\u{10FFFF}`, limit);
 }
 
 export function displayTitle({ name, title }: Pick<Session, "name" | "title">): string | null {
@@ -87,12 +72,12 @@ export function displayTitle({ name, title }: Pick<Session, "name" | "title">): 
 
 /** For a session of which no event comes any more. */
 export function touch(sql: Sql, now: number, id: string): void {
-  sql.run("UPDATE sessions SET last_seen_at = max(last_seen_at, ?) WHERE id = ? AND death_at IS NULL", now, id);
+  sql.run("UPDATE sessions SET lastSeenAt = max(lastSeenAt, ?) WHERE id = ? AND deathAt IS NULL", now, id);
 }
 
 /** [CL80] @param name redacted; null removes the name */
 export function rename(sql: Sql, id: string, name: string | null): void {
-  sql.run("UPDATE sessions SET name = ? WHERE id = ?", name, id);
+  sessions.update(sql, { id }, { name });
 }
 
 export interface SessionFilter {
@@ -102,55 +87,45 @@ export interface SessionFilter {
 }
 
 export function list(sql: Sql, filter: SessionFilter = {}): Session[] {
-  return sql
-    .all<SessionRow>(
-      `${select} WHERE last_seen_at >= ? AND (? IS NULL OR project = ?) ORDER BY last_seen_at DESC, id LIMIT ?`,
-      filter.since ?? 0,
-      filter.project ?? null,
-      filter.project ?? null,
-      filter.limit ?? 100,
-    )
-    .map(fromRow);
+  const { project = null, since = 0, limit = 100 } = filter;
+  return sessions.select(
+    sql,
+    "WHERE lastSeenAt >= ? AND (? IS NULL OR project = ?) ORDER BY lastSeenAt DESC, id LIMIT ?",
+    since,
+    project,
+    project,
+    limit,
+  );
 }
 
 /** [RE72] Newest first. Null in `projects` means sessions without a project; absent: all. */
 export function* listOpen(sql: Sql, projects?: readonly (string | null)[]): Generator<Session, void> {
   const projectFilter =
     projects === undefined ? "" : `AND coalesce(project, '') IN (${projects.map(() => "?").join(", ")})`;
-  const query = `${select} WHERE ended_at IS NULL AND recovery IS NULL ${projectFilter}
-     ORDER BY last_seen_at DESC, id LIMIT ${openPageRows} OFFSET ?`;
+  const rest = `WHERE endedAt IS NULL AND recovery IS NULL ${projectFilter}
+     ORDER BY lastSeenAt DESC, id LIMIT ${openPageRows} OFFSET ?`;
   const values = projects?.map((project) => project ?? "") ?? [];
   for (let offset = 0; ; offset += openPageRows) {
-    const page = sql.all<SessionRow>(query, ...values, offset);
-    yield* page.map(fromRow);
+    const page = sessions.select(sql, rest, ...values, offset);
+    yield* page;
     if (page.length < openPageRows) return;
   }
 }
 
 const openPageRows = 500;
 
-export function listOpenOf(sql: Sql, { boot, pid, start }: ProcessIdentity): Session[] {
-  return sql
-    .all<SessionRow>(
-      `${select} WHERE owner_boot = ? AND owner_pid = ? AND owner_start = ? AND origin = 'handle' AND ended_at IS NULL
-       ORDER BY last_seen_at, id`,
-      boot,
-      pid,
-      start,
-    )
-    .map(fromRow);
+export function listOpenOf(sql: Sql, owner: ProcessIdentity): Session[] {
+  return sessions.select(
+    sql,
+    "WHERE owner = ? AND origin = 'handle' AND endedAt IS NULL ORDER BY lastSeenAt, id",
+    JSON.stringify(identityOf(owner)),
+  );
 }
 
 /** [RE2] Set only by SessionEnd or an explicit finish. [RE63] */
 export function end(sql: Sql, now: number, id: string, reason: string): void {
-  sql.run("DELETE FROM crashes WHERE session_id = ? AND at = (SELECT death_at FROM sessions WHERE id = ?)", id, id);
-  sql.run(
-    "UPDATE sessions SET ended_at = ?, end_reason = ?, last_seen_at = ?, death_at = NULL WHERE id = ?",
-    now,
-    reason,
-    now,
-    id,
-  );
+  sql.run("DELETE FROM crashes WHERE session = ? AND at = (SELECT deathAt FROM sessions WHERE id = ?)", id, id);
+  sessions.update(sql, { id }, { endedAt: now, endReason: reason, lastSeenAt: now, deathAt: null });
 }
 
 /** Written by the SessionEnd hook when the client ends in the middle of a turn. */
@@ -166,8 +141,8 @@ const connectionEnds = ["stdin_end", "client_gone", "parent_death"];
 export function detach(sql: Sql, now: number, id: string, reason: string, isSignal = false): void {
   const weaker = isSignal || reason === interruptedReason ? connectionEnds : [];
   sql.run(
-    `UPDATE sessions SET detached_at = ?, detach_reason = ? WHERE id = ? AND ended_at IS NULL
-       AND (detached_at IS NULL OR detach_reason IN (SELECT value FROM json_each(?)))`,
+    `UPDATE sessions SET detachedAt = ?, detachReason = ? WHERE id = ? AND endedAt IS NULL
+       AND (detachedAt IS NULL OR detachReason IN (SELECT value FROM json_each(?)))`,
     now,
     reason,
     id,
@@ -177,15 +152,15 @@ export function detach(sql: Sql, now: number, id: string, reason: string, isSign
 
 /** [RE105] Overrides what the MCP process saw of the same end. */
 export function close(sql: Sql, now: number, id: string, reason: string): void {
-  sql.run("UPDATE sessions SET detached_at = ?, detach_reason = ? WHERE id = ? AND ended_at IS NULL", now, reason, id);
+  sessions.update(sql, { id, endedAt: null }, { detachedAt: now, detachReason: reason });
 }
 
 export function update(sql: Sql, id: string, change: SessionChange): void {
   sql.run(
-    `UPDATE sessions SET tool_calls = tool_calls + ?, tool_errors = tool_errors + ?, readings = coalesce(?, readings),
+    `UPDATE sessions SET toolCalls = toolCalls + ?, toolErrors = toolErrors + ?, readings = coalesce(?, readings),
        title = coalesce(title, ?), model = coalesce(?, model),
-       client_version = coalesce(?, client_version), transcript_offset = coalesce(?, transcript_offset),
-       worked_at = coalesce(?, worked_at)
+       clientVersion = coalesce(?, clientVersion), transcriptOffset = coalesce(?, transcriptOffset),
+       workedAt = coalesce(?, workedAt)
      WHERE id = ?`,
     change.toolCalls ?? 0,
     change.toolErrors ?? 0,
@@ -199,9 +174,8 @@ export function update(sql: Sql, id: string, change: SessionChange): void {
   );
 }
 
-export function setRiskMark(sql: Sql, id: string, { covered, pending, belowAt }: RiskMark): void {
-  const query = "UPDATE sessions SET risk_covered = ?, risk_pending = ?, risk_below_at = ? WHERE id = ?";
-  sql.run(query, covered, pending, belowAt, id);
+export function setRiskMark(sql: Sql, id: string, riskMark: RiskMark): void {
+  sessions.update(sql, { id }, { riskMark });
 }
 
 export interface SessionChange {
@@ -220,8 +194,8 @@ export interface SessionChange {
 /** [SI28] Returns false when the session is gone. */
 export function markSaved(sql: Sql, now: number, id: string, title: string | null): boolean {
   const changed = sql.run(
-    `UPDATE sessions SET saved_at = ?, last_seen_at = max(last_seen_at, ?), title = coalesce(title, ?),
-       risk_covered = coalesce(risk_pending, risk_covered), risk_pending = NULL
+    `UPDATE sessions SET savedAt = ?, lastSeenAt = max(lastSeenAt, ?), title = coalesce(title, ?),
+       riskMark = json_set(riskMark, '$.covered', coalesce(riskMark ->> 'pending', riskMark ->> 'covered'), '$.pending', NULL)
      WHERE id = ?`,
     now,
     now,
@@ -232,50 +206,48 @@ export function markSaved(sql: Sql, now: number, id: string, title: string | nul
 }
 
 export function setRecovery(sql: Sql, now: number, id: string, recovery: Recovery | null, by: string | null): void {
-  sql.run("UPDATE sessions SET recovery = ?, recovery_at = ?, recovery_by = ? WHERE id = ?", recovery, now, by, id);
+  sessions.update(sql, { id }, { recovery, recoveryAt: now, recoveryBy: by });
 }
 
 export function moveOffers(sql: Sql, from: string, to: string): void {
-  sql.run("UPDATE sessions SET recovery_by = ? WHERE recovery = 'offered' AND recovery_by = ?", to, from);
+  sql.run("UPDATE sessions SET recoveryBy = ? WHERE recovery = 'offered' AND recoveryBy = ?", to, from);
 }
 
 export function setWaiting(sql: Sql, id: string, waiting: Waiting | null): void {
-  sql.run(
-    "UPDATE sessions SET waiting_for = ?, waiting_since = ? WHERE id = ?",
-    waiting?.for ?? null,
-    waiting?.since ?? null,
-    id,
-  );
+  sessions.update(sql, { id }, { waiting });
 }
 
 export function listWaiting(sql: Sql): Session[] {
-  const query = `${select} WHERE waiting_for IS NOT NULL AND ended_at IS NULL ORDER BY waiting_since LIMIT 100`;
-  return sql.all<SessionRow>(query).map(fromRow);
+  return sessions.select(sql, "WHERE waiting IS NOT NULL AND endedAt IS NULL ORDER BY waiting ->> 'since' LIMIT 100");
 }
 
 /** Not ended, not known to be dead, and without a sign of work since then. */
 export function listSilent(sql: Sql, since: number): Session[] {
-  const query = `${select} WHERE ended_at IS NULL AND death_at IS NULL AND owner_pid IS NOT NULL
-     AND coalesce(worked_at, last_seen_at) <= ? ORDER BY last_seen_at DESC LIMIT 100`;
-  return sql.all<SessionRow>(query, since).map(fromRow);
+  return sessions.select(
+    sql,
+    `WHERE endedAt IS NULL AND deathAt IS NULL AND owner IS NOT NULL AND coalesce(workedAt, lastSeenAt) <= ?
+     ORDER BY lastSeenAt DESC LIMIT 100`,
+    since,
+  );
 }
 
 /** @returns false when its death is recorded already, or it has ended */
 export function markDead(sql: Sql, id: string): boolean {
-  const query = "UPDATE sessions SET death_at = last_seen_at WHERE id = ? AND death_at IS NULL AND ended_at IS NULL";
+  const query = "UPDATE sessions SET deathAt = lastSeenAt WHERE id = ? AND deathAt IS NULL AND endedAt IS NULL";
   return sql.run(query, id) > 0;
 }
 
 export function listWithoutDeath(sql: Sql): Session[] {
-  const query = `${select} WHERE ended_at IS NULL AND death_at IS NULL AND owner_pid IS NOT NULL
-     ORDER BY last_seen_at DESC LIMIT 500`;
-  return sql.all<SessionRow>(query).map(fromRow);
+  return sessions.select(
+    sql,
+    "WHERE endedAt IS NULL AND deathAt IS NULL AND owner IS NOT NULL ORDER BY lastSeenAt DESC LIMIT 500",
+  );
 }
 
 export function listOffered(sql: Sql): Session[] {
-  return sql.all<SessionRow>(`${select} WHERE recovery = 'offered'`).map(fromRow);
+  return sessions.select(sql, "WHERE recovery = 'offered'");
 }
 
 export function listOfferedTo(sql: Sql, by: string): Session[] {
-  return sql.all<SessionRow>(`${select} WHERE recovery = 'offered' AND recovery_by = ?`, by).map(fromRow);
+  return sessions.select(sql, "WHERE recovery = 'offered' AND recoveryBy = ?", by);
 }

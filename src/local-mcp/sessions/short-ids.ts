@@ -4,7 +4,7 @@ import { displayTitle, type Session } from "./sessions.ts";
 
 /** [CL78] Unique among all sessions of this machine, and those of others that it mirrors. */
 export function shortSessionId(sql: Sql, id: string): string {
-  const mirrored = neighbours(sql, "remote_sessions", id, "session_id");
+  const mirrored = neighbours(sql, "remote_sessions", id, "session");
   return shortIdAmong(id, [...neighbours(sql, "sessions", id), ...mirrored]);
 }
 

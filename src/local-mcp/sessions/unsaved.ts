@@ -8,7 +8,7 @@ export interface Unsaved {
 export function unsavedOf(sql: Sql, sessionId: string): Unsaved {
   const [row] = sql.all<Unsaved>(
     `SELECT count(*) AS events, coalesce(sum(kind IN ('tool_end', 'tool_error')), 0) AS toolCalls FROM journal
-     WHERE session_id = ? AND seq > coalesce((SELECT journal_seq FROM checkpoints WHERE session_id = ? ORDER BY seq DESC LIMIT 1), 0)`,
+     WHERE session = ? AND seq > coalesce((SELECT journalSeq FROM checkpoints WHERE session = ? ORDER BY seq DESC LIMIT 1), 0)`,
     sessionId,
     sessionId,
   );

@@ -1,28 +1,15 @@
-import type { CrashCause, Readings, Risk, RiskLevel } from "../../contract/readings.ts";
+import type { Readings, Risk } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { NewRowOf, RowOf } from "../../shared/table.ts";
 import * as meta from "../../store/meta.ts";
+import { crashes, signals } from "../../store/session-tables.ts";
 
 /** Tables `signals` and `crashes`. Each function is part of the caller's transaction. */
 
-export interface Sample {
-  readonly at: number;
-  readonly score: number;
-  readonly level: RiskLevel;
-  readonly readings: Readings;
-}
+const samples = signals.pick("at", "score", "level", "readings");
 
-export interface Crash {
-  readonly sessionId: string;
-  readonly at: number;
-  readonly cause: CrashCause;
-  readonly detail: string;
-  readonly readings: Readings;
-  /** Null if it had no checkpoint, or an older program has recorded the death. */
-  readonly checkpointAgeMs: number | null;
-  /** Journal entries, and tool calls among them, that no checkpoint held. */
-  readonly unsavedEvents: number | null;
-  readonly unsavedToolCalls: number | null;
-}
+export type Sample = RowOf<typeof samples>;
+export type Crash = NewRowOf<typeof crashes>;
 
 interface ListOptions {
   /** Epoch ms, inclusive. */
@@ -44,38 +31,28 @@ const minuteMs = 60_000;
 const quarterMs = 900_000;
 const cursorKey = "signals_thinned_to";
 
+const marks = signals.pick("at", "score", "level");
+
 /** [SI20] Returns whether a sample was written. */
-export function record(sql: Sql, now: number, sessionId: string, readings: Readings, risk: Risk): boolean {
+export function record(sql: Sql, now: number, session: string, readings: Readings, { score, level }: Risk): boolean {
   // Samples ahead of `now` predate a clock that jumped back; they must not silence new ones.
-  const [last] = sql.all<{ at: number; risk: number; level: string }>(
-    "SELECT at, risk, level FROM signals WHERE session_id = ? AND at <= ? ORDER BY at DESC LIMIT 1",
-    sessionId,
-    now,
-  );
-  const isChanged = !last || last.level !== risk.level || last.risk !== risk.score || now - last.at >= sampleIntervalMs;
+  const rest = "WHERE session = ? AND at <= ? ORDER BY at DESC LIMIT 1";
+  const [last] = marks.select(sql, rest, session, now);
+  const isChanged = !last || last.level !== level || last.score !== score || now - last.at >= sampleIntervalMs;
   if (!isChanged) return false;
-  const inserted = sql.run(
-    `INSERT INTO signals (session_id, at, risk, level, readings) VALUES (?, ?, ?, ?, ?)
-     ON CONFLICT (session_id, at) DO UPDATE SET risk = excluded.risk, level = excluded.level, readings = excluded.readings
-     WHERE excluded.risk >= signals.risk`,
-    sessionId,
-    now,
-    risk.score,
-    risk.level,
-    JSON.stringify(readings),
+  return (
+    signals.insert(
+      sql,
+      { session, at: now, score, level, readings },
+      `ON CONFLICT (session, at) DO UPDATE SET score = excluded.score, level = excluded.level, readings = excluded.readings
+       WHERE excluded.score >= signals.score`,
+    ) > 0
   );
-  return inserted > 0;
 }
 
 export function list(sql: Sql, sessionId: string, options: ListOptions = {}): Sample[] {
-  return sql
-    .all<{ at: number; score: number; level: RiskLevel; readings: string }>(
-      "SELECT at, risk AS score, level, readings FROM signals WHERE session_id = ? AND at >= ? ORDER BY at DESC LIMIT ?",
-      sessionId,
-      options.since ?? 0,
-      limitOf(options),
-    )
-    .map(({ at, score, level, readings }) => ({ at, score, level, readings: readingsFrom(readings) }));
+  const rest = "WHERE session = ? AND at >= ? ORDER BY at DESC LIMIT ?";
+  return samples.select(sql, rest, sessionId, options.since ?? 0, limitOf(options));
 }
 
 /** [SI21] Thins the samples. [SI22] One call does a bounded part. Returns how many it deleted. */
@@ -98,25 +75,13 @@ export function thin(sql: Sql, now: number, limits: ThinLimits): number {
 
 /** [SI23] A later report has less evidence, so it changes nothing. Returns whether it was new. */
 export function recordCrash(sql: Sql, crash: Crash): boolean {
-  const added = sql.run(
-    `INSERT INTO crashes (session_id, at, cause, detail, readings, checkpoint_age_ms, unsaved_events, unsaved_tool_calls)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, at) DO NOTHING`,
-    crash.sessionId,
-    crash.at,
-    crash.cause,
-    crash.detail,
-    JSON.stringify(crash.readings),
-    crash.checkpointAgeMs,
-    crash.unsavedEvents,
-    crash.unsavedToolCalls,
-  );
-  return added > 0;
+  return crashes.insert(sql, crash, "ON CONFLICT (session, at) DO NOTHING") > 0;
 }
 
 /** [SI47] An end may be reported after its death was recorded. */
 export function correctCause(sql: Sql, sessionId: string, { cause, detail }: Pick<Crash, "cause" | "detail">): void {
   sql.run(
-    "UPDATE crashes SET cause = ?, detail = ? WHERE session_id = ? AND at = (SELECT death_at FROM sessions WHERE id = ?)",
+    "UPDATE crashes SET cause = ?, detail = ? WHERE session = ? AND at = (SELECT deathAt FROM sessions WHERE id = ?)",
     cause,
     detail,
     sessionId,
@@ -126,13 +91,13 @@ export function correctCause(sql: Sql, sessionId: string, { cause, detail }: Pic
 
 /** Cause of the session's present death; null while it lives. */
 export function findCause(sql: Sql, sessionId: string): Pick<Crash, "cause" | "detail"> | null {
-  const query = `SELECT cause, detail FROM crashes WHERE session_id = ? AND at = (SELECT death_at FROM sessions WHERE id = ?)`;
+  const query = `SELECT cause, detail FROM crashes WHERE session = ? AND at = (SELECT deathAt FROM sessions WHERE id = ?)`;
   return sql.all<Pick<Crash, "cause" | "detail">>(query, sessionId, sessionId)[0] ?? null;
 }
 
 function thinSession(sql: Sql, now: number, sessionId: string, maxAgeMs: number, rows: number): number {
   const expired = sql.run(
-    "DELETE FROM signals WHERE session_id = ? AND at IN (SELECT at FROM signals WHERE session_id = ? AND at < ? ORDER BY at LIMIT ?)",
+    "DELETE FROM signals WHERE session = ? AND at IN (SELECT at FROM signals WHERE session = ? AND at < ? ORDER BY at LIMIT ?)",
     sessionId,
     sessionId,
     now - maxAgeMs,
@@ -146,10 +111,10 @@ function thinSession(sql: Sql, now: number, sessionId: string, maxAgeMs: number,
 /** better-sqlite3 binds numbers as floats, whose division does not round: hence the cast. */
 function keepWorst(sql: Sql, sessionId: string, from: number, to: number, bucketMs: number, rows: number): number {
   return sql.run(
-    `DELETE FROM signals WHERE session_id = ? AND at IN (
+    `DELETE FROM signals WHERE session = ? AND at IN (
        SELECT at FROM (
-         SELECT at, row_number() OVER (PARTITION BY at / CAST(? AS INTEGER) ORDER BY risk DESC, at DESC) AS place
-         FROM signals WHERE session_id = ? AND at >= ? AND at < ?
+         SELECT at, row_number() OVER (PARTITION BY at / CAST(? AS INTEGER) ORDER BY score DESC, at DESC) AS place
+         FROM signals WHERE session = ? AND at >= ? AND at < ?
        ) WHERE place > 1 LIMIT ?)`,
     sessionId,
     bucketMs,
@@ -162,7 +127,7 @@ function keepWorst(sql: Sql, sessionId: string, from: number, to: number, bucket
 
 function sessionAfter(sql: Sql, cursor: string): string | null {
   const [row] = sql.all<{ id: string }>(
-    "SELECT session_id AS id FROM signals WHERE session_id > ? ORDER BY session_id LIMIT 1",
+    "SELECT session AS id FROM signals WHERE session > ? ORDER BY session LIMIT 1",
     cursor,
   );
   return row?.id ?? null;
@@ -170,11 +135,6 @@ function sessionAfter(sql: Sql, cursor: string): string | null {
 
 function cursorOf(sql: Sql): string {
   return meta.read(sql, cursorKey) ?? "";
-}
-
-/** Only `record` and `recordCrash` write this column. */
-function readingsFrom(json: string): Readings {
-  return JSON.parse(json) as Readings;
 }
 
 function limitOf({ limit = 100 }: ListOptions): number {

@@ -102,7 +102,7 @@ export function buildCheckpointContent(
     epoch,
     sealedAt: now,
     id,
-    session: checkpoint.sessionId,
+    session: checkpoint.session,
     at,
     trigger,
     hash,

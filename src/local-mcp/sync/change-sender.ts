@@ -3,6 +3,8 @@ import { maxPushOps, type SyncOp } from "../../contract/sync.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { syncLog } from "../../store/sync-tables.ts";
 import type { EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
@@ -280,14 +282,10 @@ function isCurrent(sql: Sql, { device, epoch }: Device): Device | null {
   return current?.device === device && current.epoch === epoch ? current : null;
 }
 
-interface LogRow {
-  readonly seq: number;
-  readonly at: number;
-  readonly op: string;
-}
+const logRows = syncLog.pick("seq", "at", "op");
 
-function nextLogRows(sql: Sql, maxOps: number): LogRow[] {
-  const rows = sql.all<LogRow>("SELECT seq, at, op FROM sync_log ORDER BY seq LIMIT ?", maxOps);
+function nextLogRows(sql: Sql, maxOps: number): RowOf<typeof logRows>[] {
+  const rows = logRows.select(sql, "ORDER BY seq LIMIT ?", maxOps);
   let chars = 0;
   return rows.filter(({ op }, index) => (chars += op.length) <= maxLogChars || index === 0);
 }

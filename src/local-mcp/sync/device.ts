@@ -1,26 +1,13 @@
 import { uuidv7 } from "../../shared/ids.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { syncDevice } from "../../store/sync-tables.ts";
 import { epochOf } from "../../store/meta.ts";
 import * as changes from "./pending-changes.ts";
 import * as remote from "./remote-sessions.ts";
 import * as sentFiles from "./sent-files.ts";
 
-/** Row of this machine in sync_device. Changes are recorded only while it exists. */
-
-export interface Device {
-  readonly workspace: string;
-  readonly device: string;
-  /** Device epoch; 0 before the first. */
-  readonly epoch: number;
-  readonly keyId: string;
-  readonly sealed: number;
-  /** Highest number that the coordinator has stored. */
-  readonly acked: number;
-  /** Home and machine that hold this row; "": a new epoch is required. */
-  readonly fingerprint: string;
-  /** [SY96] Sessions that ended before this stay local, in epoch ms; 0: none do. */
-  readonly joinedAt: number;
-}
+export type Device = RowOf<typeof syncDevice>;
 
 /** Replaces the fingerprint: numbers restart, but the content at the coordinator is good. */
 const restartMark = "";
@@ -30,28 +17,19 @@ export function newId(now: number, random: (bytes: number) => Uint8Array): strin
 }
 
 export function get(sql: Sql): Device | null {
-  const [row] = sql.all<Device>(
-    `SELECT workspace, device, epoch, key_id AS keyId, sealed, acked, fingerprint, joined_at AS joinedAt
-     FROM sync_device LIMIT 1`,
-  );
-  return row ?? null;
+  return syncDevice.select(sql, "LIMIT 1")[0] ?? null;
 }
 
 /** Starts recording changes and forgets other workspaces. `since`: {@link Device.joinedAt}. */
 export function join(sql: Sql, workspace: string, device: string, since: number): void {
   leave(sql);
-  sql.run(
-    "INSERT INTO sync_device (workspace, device, epoch, fingerprint, key_id, sealed, acked, joined_at) VALUES (?, ?, 0, ?, '', 0, 0, ?)",
-    workspace,
-    device,
-    restartMark,
-    since,
-  );
+  const numbers = { epoch: 0, sealed: 0, acked: 0 };
+  syncDevice.insert(sql, { workspace, device, ...numbers, fingerprint: restartMark, keyId: "", joinedAt: since });
   changes.enqueueAll(sql, since);
 }
 
 export function sendAll(sql: Sql): void {
-  sql.run("UPDATE sync_device SET joined_at = 0");
+  sql.run("UPDATE sync_device SET joinedAt = 0");
   changes.enqueueAll(sql, 0);
 }
 
@@ -75,7 +53,7 @@ export function startEpoch(
     sentFiles.removeAll(sql);
   }
   sql.run(
-    "UPDATE sync_device SET epoch = ?, fingerprint = ?, key_id = ?, sealed = 0, acked = 0",
+    "UPDATE sync_device SET epoch = ?, fingerprint = ?, keyId = ?, sealed = 0, acked = 0",
     next.epoch,
     withStoreEpoch(sql, next.fingerprint),
     next.keyId,

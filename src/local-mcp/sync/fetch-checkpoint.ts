@@ -1,6 +1,7 @@
 import type { CallError } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { remoteCheckpoints } from "../../store/sync-tables.ts";
 import { decode, encode } from "../../store/checkpoint-body.ts";
 import { CheckpointContent, decodeContent } from "./content-schema.ts";
 import { countRefused } from "./sync-status.ts";
@@ -76,13 +77,7 @@ function findCached(
   { workspace, device, session }: RemoteSession,
   checkpoint: string,
 ): CachedCheckpoint | null {
-  const [row] = sql.all<{ at: number; body: Uint8Array }>(
-    "SELECT at, body FROM remote_checkpoints WHERE checkpoint_id = ? AND workspace = ? AND device = ? AND session_id = ?",
-    checkpoint,
-    workspace,
-    device,
-    session,
-  );
+  const row = remoteCheckpoints.find(sql, { checkpointId: checkpoint, workspace, device, session });
   if (!row) return null;
   const { hash, body } = splitHash(row.body);
   try {
@@ -94,22 +89,11 @@ function findCached(
 }
 
 function cache(sql: Sql, { workspace, device, session }: RemoteSession, { at, content }: CachedCheckpoint): void {
-  sql.run(
-    "DELETE FROM remote_checkpoints WHERE workspace = ? AND device = ? AND session_id = ?",
-    workspace,
-    device,
-    session,
-  );
+  const of = { workspace, device, session };
+  remoteCheckpoints.delete(sql, of);
   const { body, hash } = encode(content);
-  sql.run(
-    "INSERT OR REPLACE INTO remote_checkpoints (checkpoint_id, workspace, device, session_id, at, body) VALUES (?, ?, ?, ?, ?, ?)",
-    content.id,
-    workspace,
-    device,
-    session,
-    at,
-    Buffer.concat([Buffer.from(hash, "hex"), body]),
-  );
+  const packed = Buffer.concat([Buffer.from(hash, "hex"), body]);
+  remoteCheckpoints.put(sql, { checkpointId: content.id, ...of, at, body: packed });
 }
 
 const hashBytes = 32;

@@ -3,6 +3,7 @@ import { type Git, GitError, userGit, lines, run, text } from "../../snapshots/g
 import { normalizeRemote, projectKey, type ProjectFacts } from "./project-key.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { teamProjects } from "../../store/team-tables.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
 
 const gitTimeoutMs = 10_000;
@@ -102,25 +103,14 @@ export class ProjectNameCache {
 const validForMs = 86_400_000;
 
 function findName(sql: Sql, workspace: string, root: string, now: number): string | null {
-  const [row] = sql.all<{ project: string; at: number }>(
-    "SELECT project, at FROM team_projects WHERE workspace = ? AND root = ?",
-    workspace,
-    root,
-  );
+  const row = teamProjects.find(sql, { workspace, root });
   return row && isWithin(now - row.at, validForMs) ? row.project : null;
 }
 
 export function saveName(sql: Sql, workspace: string, root: string, project: string, now: number): void {
-  sql.run(
-    `INSERT INTO team_projects (workspace, root, project, at) VALUES (?, ?, ?, ?)
-     ON CONFLICT (workspace, root) DO UPDATE SET project = excluded.project, at = excluded.at`,
-    workspace,
-    root,
-    project,
-    now,
-  );
+  teamProjects.put(sql, { workspace, root, project, at: now });
 }
 
 export function removeNames(sql: Sql, workspace: string): void {
-  sql.run("DELETE FROM team_projects WHERE workspace = ?", workspace);
+  teamProjects.delete(sql, { workspace });
 }

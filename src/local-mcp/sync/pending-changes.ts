@@ -1,37 +1,28 @@
 import type { SyncOp } from "../../contract/sync.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { syncChanges, syncLog } from "../../store/sync-tables.ts";
 
-/** Unsealed changes (sync_changes), recorded by triggers in the transaction of the change. */
-
-export interface PendingChange {
-  readonly seq: number;
-  readonly kind: "session" | "checkpoint";
-  readonly session: string;
-  readonly id: string;
-  readonly at: number;
-}
+export type PendingChange = RowOf<typeof syncChanges>;
 
 /** Newest checkpoints sent again per session: as many as a coordinator keeps. */
 const maxCheckpointsPerSession = 20;
 
 export function oldest(sql: Sql, limit: number): PendingChange[] {
-  return sql.all<PendingChange>(
-    "SELECT seq, kind, session_id AS session, id, at FROM sync_changes ORDER BY seq LIMIT ?",
-    limit,
-  );
+  return syncChanges.select(sql, "ORDER BY seq LIMIT ?", limit);
 }
 
 export function deletions(sql: Sql, limit: number): PendingChange[] {
-  return sql.all<PendingChange>(
-    `SELECT seq, kind, session_id AS session, id, at FROM sync_changes
-     WHERE CASE kind WHEN 'session' THEN id NOT IN (SELECT id FROM sessions) ELSE id NOT IN (SELECT id FROM checkpoints) END
+  return syncChanges.select(
+    sql,
+    `WHERE CASE kind WHEN 'session' THEN id NOT IN (SELECT id FROM sessions) ELSE id NOT IN (SELECT id FROM checkpoints) END
      ORDER BY seq LIMIT ?`,
     limit,
   );
 }
 
 export function hasDeletions(sql: Sql): boolean {
-  return deletions(sql, 1).length + sql.all("SELECT 1 FROM sync_log WHERE kind = 'forget' LIMIT 1").length > 0;
+  return deletions(sql, 1).length > 0 || syncLog.has(sql, { kind: "forget" });
 }
 
 export function remove(sql: Sql, seqs: readonly number[]): void {
@@ -44,7 +35,7 @@ export function newest(sql: Sql): number {
 }
 
 export function count(sql: Sql): number {
-  return sql.all<{ n: number }>("SELECT count(*) AS n FROM sync_changes")[0]?.n ?? 0;
+  return syncChanges.count(sql);
 }
 
 export function hasSealed(sql: Sql): boolean {
@@ -52,7 +43,7 @@ export function hasSealed(sql: Sql): boolean {
 }
 
 export function sealedCount(sql: Sql): number {
-  return sql.all<{ n: number }>("SELECT count(*) AS n FROM sync_log")[0]?.n ?? 0;
+  return syncLog.count(sql);
 }
 
 /** Changes that wait to be sent, sealed or not. */
@@ -64,7 +55,7 @@ export function projectRoots(sql: Sql): string[] {
   return sql
     .all<{ project: string }>(
       `SELECT DISTINCT project FROM sessions
-       WHERE project IS NOT NULL AND id IN (SELECT session_id FROM sync_changes ORDER BY seq LIMIT 400)`,
+       WHERE project IS NOT NULL AND id IN (SELECT session FROM sync_changes ORDER BY seq LIMIT 400)`,
     )
     .map(({ project }) => project);
 }
@@ -73,14 +64,14 @@ export function projectRoots(sql: Sql): string[] {
 export function enqueueAll(sql: Sql, since: number): void {
   sql.run("DELETE FROM sync_changes WHERE kind = 'checkpoint' AND id IN (SELECT id FROM checkpoints)");
   sql.run(
-    `INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at)
-     SELECT 'session', id, id, last_seen_at FROM sessions WHERE last_seen_at > ? ORDER BY last_seen_at`,
+    `INSERT OR IGNORE INTO sync_changes (kind, session, id, at)
+     SELECT 'session', id, id, lastSeenAt FROM sessions WHERE lastSeenAt > ? ORDER BY lastSeenAt`,
     since,
   );
   sql.run(
-    `INSERT INTO sync_changes (kind, session_id, id, at)
-     SELECT 'checkpoint', session_id, id, at FROM (
-       SELECT seq, session_id, id, at, row_number() OVER (PARTITION BY session_id ORDER BY seq DESC) AS place FROM checkpoints WHERE at > ?
+    `INSERT INTO sync_changes (kind, session, id, at)
+     SELECT 'checkpoint', session, id, at FROM (
+       SELECT seq, session, id, at, row_number() OVER (PARTITION BY session ORDER BY seq DESC) AS place FROM checkpoints WHERE at > ?
      ) WHERE place <= ? ORDER BY seq`,
     since,
     maxCheckpointsPerSession,
@@ -89,7 +80,7 @@ export function enqueueAll(sql: Sql, since: number): void {
 
 /** [SY62] Requeues sealed, unacknowledged ops before newer changes and empties the log. */
 export function requeueLog(sql: Sql): void {
-  const log = sql.all<{ op: string; at: number }>("SELECT op, at FROM sync_log ORDER BY seq");
+  const log = syncLog.select(sql, "ORDER BY seq");
   if (log.length === 0) return;
   const laterChanges = oldest(sql, Number.MAX_SAFE_INTEGER);
   sql.run("DELETE FROM sync_changes");
@@ -102,14 +93,14 @@ export function requeueLog(sql: Sql): void {
 }
 
 export function enqueue(sql: Sql, { kind, session, id, at }: Omit<PendingChange, "seq">): void {
-  sql.run("INSERT OR IGNORE INTO sync_changes (kind, session_id, id, at) VALUES (?, ?, ?, ?)", kind, session, id, at);
+  syncChanges.insert(sql, { kind, session, id, at }, "ON CONFLICT DO NOTHING");
 }
 
 /** [SY65] Keeps each session's newest checkpoint and all deletions; returns the skipped count. */
 export function skipSuperseded(sql: Sql): number {
   return sql.run(
     `DELETE FROM sync_changes WHERE kind = 'checkpoint' AND EXISTS (
-       SELECT 1 FROM checkpoints mine JOIN checkpoints newer ON newer.session_id = mine.session_id AND newer.seq > mine.seq
+       SELECT 1 FROM checkpoints mine JOIN checkpoints newer ON newer.session = mine.session AND newer.seq > mine.seq
        WHERE mine.id = sync_changes.id)`,
   );
 }

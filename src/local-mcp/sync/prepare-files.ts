@@ -7,6 +7,7 @@ import { makeBundle } from "../../snapshots/make-bundle.ts";
 import { encodeContent, type FilesContent, type SentFiles } from "./content-schema.ts";
 import type { Device } from "./device.ts";
 import { seal } from "./envelope.ts";
+import { checkpoints } from "../../store/session-tables.ts";
 import * as sentFiles from "./sent-files.ts";
 import type { PendingFiles } from "./sent-files.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
@@ -74,7 +75,7 @@ function isSent({ store }: Runtime, { session, head }: PendingFiles, tree: strin
   return store.read((sql) => {
     const sent = sentFiles.get(sql, session)?.sent;
     if (!sent || sent.tree !== tree || sent.head !== head) return false;
-    return sql.all("SELECT 1 FROM checkpoints WHERE id = ?", sent.checkpoint).length > 0;
+    return checkpoints.has(sql, { id: sent.checkpoint });
   }, false);
 }
 

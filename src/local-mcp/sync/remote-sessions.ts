@@ -1,36 +1,17 @@
 import type { Sql } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { remoteCheckpoints, remoteSessions, type Takeover } from "../../store/sync-tables.ts";
 import type { SessionContent } from "./content-schema.ts";
 
-export interface Takeover {
-  readonly chat: string;
-  readonly machine: string;
-  readonly at: number;
-}
+export type { Takeover } from "../../store/sync-tables.ts";
 
-export interface RemoteSession {
-  readonly workspace: string;
-  readonly device: string;
-  readonly session: string;
-  readonly machine: string;
-  readonly project: string | null;
-  /** Number of the op that stored it, in the epoch of `content`. */
-  readonly seq: number;
-  /** Last change there, in epoch ms of this machine. */
-  readonly at: number;
-  readonly isEnded: boolean;
-  readonly taken: Takeover | null;
+interface StoredBody {
   readonly newest: { readonly checkpoint: string; readonly at: number } | null;
   readonly checkpoints: number;
   readonly content: SessionContent;
 }
 
-type StoredBody = Pick<RemoteSession, "newest" | "checkpoints" | "content">;
-
-interface RemoteSessionRow extends Omit<RemoteSession, keyof StoredBody | "isEnded" | "taken"> {
-  readonly isEnded: number;
-  readonly taken: string | null;
-  readonly body: string;
-}
+export type RemoteSession = Omit<RowOf<typeof remoteSessions>, "body"> & StoredBody;
 
 export interface RemoteFilter {
   readonly project?: string;
@@ -40,15 +21,18 @@ export interface RemoteFilter {
 
 /** Lists newest first; this device's own only while another machine has taken them over. */
 export function list(sql: Sql, workspace: string, { project, session, device }: RemoteFilter = {}): RemoteSession[] {
-  return sql
-    .all<RemoteSessionRow>(
-      `SELECT workspace, device, session_id AS session, machine, project, seq, at, is_ended AS isEnded, taken_by AS taken, body
-       FROM remote_sessions WHERE workspace = ? AND (? IS NULL OR project = ?) AND (? IS NULL OR session_id = ?)
-         AND (? IS NULL OR device = ?) ORDER BY at DESC, session_id`,
-      workspace,
-      ...[project, session, device].flatMap((value) => [value ?? null, value ?? null]),
-    )
-    .map(toRemoteSession);
+  return (
+    remoteSessions
+      .select(
+        sql,
+        `WHERE workspace = ? AND (? IS NULL OR project = ?) AND (? IS NULL OR session = ?) AND (? IS NULL OR device = ?)
+       ORDER BY at DESC, session`,
+        workspace,
+        ...[project, session, device].flatMap((value) => [value ?? null, value ?? null]),
+      )
+      // Written by save().
+      .map(({ body, ...row }) => Object.assign(row, body as StoredBody))
+  );
 }
 
 export function get(sql: Sql, workspace: string, device: string, session: string): RemoteSession | null {
@@ -60,67 +44,48 @@ export function findTitle(
   session: string,
 ): (Pick<RemoteSession, "machine"> & { title: string | null }) | null {
   const query = `SELECT machine, json_extract(body, '$.content.title') AS title FROM remote_sessions
-     WHERE session_id = ? ORDER BY at DESC LIMIT 1`;
+     WHERE session = ? ORDER BY at DESC LIMIT 1`;
   return sql.all<{ machine: string; title: string | null }>(query, session)[0] ?? null;
 }
 
-export type RemoteKey = Pick<RemoteSession, "device" | "session">;
+const keys = remoteSessions.pick("device", "session");
+
+export type RemoteKey = RowOf<typeof keys>;
 
 export function listKeys(sql: Sql, workspace: string): RemoteKey[] {
-  return sql.all<RemoteKey>("SELECT device, session_id AS session FROM remote_sessions WHERE workspace = ?", workspace);
+  return keys.select(sql, "WHERE workspace = ?", workspace);
 }
 
 /** Whether {@link remove} would delete anything of it. */
 export function isStored(sql: Sql, workspace: string, device: string, session: string): boolean {
-  const where = "workspace = ? AND device = ? AND session_id = ?";
-  const query = `SELECT 1 FROM remote_sessions WHERE ${where} UNION ALL SELECT 1 FROM remote_checkpoints WHERE ${where} LIMIT 1`;
-  return sql.all(query, workspace, device, session, workspace, device, session).length > 0;
+  const of = { workspace, device, session };
+  return remoteSessions.has(sql, of) || remoteCheckpoints.has(sql, of);
 }
 
 /** Replaces the row. [SY53] Deletes a cached checkpoint that is no longer the newest. */
 export function save(sql: Sql, row: RemoteSession): void {
-  const { newest, checkpoints, content } = row;
+  const { newest, checkpoints, content, ...stored } = row;
   sql.run(
-    "DELETE FROM remote_checkpoints WHERE workspace = ? AND device = ? AND session_id = ? AND checkpoint_id IS NOT ?",
+    "DELETE FROM remote_checkpoints WHERE workspace = ? AND device = ? AND session = ? AND checkpointId IS NOT ?",
     row.workspace,
     row.device,
     row.session,
     newest?.checkpoint ?? null,
   );
-  const body: StoredBody = { newest, checkpoints, content };
-  sql.run(
-    `INSERT OR REPLACE INTO remote_sessions (workspace, device, session_id, machine, project, seq, at, is_ended, taken_by, body)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    row.workspace,
-    row.device,
-    row.session,
-    row.machine,
-    row.project,
-    row.seq,
-    row.at,
-    row.isEnded ? 1 : 0,
-    row.taken === null ? null : JSON.stringify(row.taken),
-    JSON.stringify(body),
-  );
+  remoteSessions.put(sql, { ...stored, body: { newest, checkpoints, content } });
 }
 
 export function setTakeover(
   sql: Sql,
   { workspace, device, session }: Pick<RemoteSession, "workspace" | "device" | "session">,
-  takeover: Takeover | null,
+  taken: Takeover | null,
 ): void {
-  sql.run(
-    "UPDATE remote_sessions SET taken_by = ? WHERE workspace = ? AND device = ? AND session_id = ?",
-    takeover === null ? null : JSON.stringify(takeover),
-    workspace,
-    device,
-    session,
-  );
+  remoteSessions.update(sql, { workspace, device, session }, { taken });
 }
 
 export function remove(sql: Sql, workspace: string, device: string, session: string): void {
-  for (const table of ["remote_sessions", "remote_checkpoints"])
-    sql.run(`DELETE FROM ${table} WHERE workspace = ? AND device = ? AND session_id = ?`, workspace, device, session);
+  const of = { workspace, device, session };
+  for (const table of [remoteSessions, remoteCheckpoints]) table.delete(sql, of);
   removeOrphanedRecoveries(sql);
 }
 
@@ -131,16 +96,7 @@ export function removeAll(sql: Sql): void {
 
 function removeOrphanedRecoveries(sql: Sql): void {
   sql.run(
-    `DELETE FROM recoveries WHERE session_id NOT IN (SELECT id FROM sessions)
-       AND session_id NOT IN (SELECT session_id FROM remote_sessions)`,
+    `DELETE FROM recoveries WHERE session NOT IN (SELECT id FROM sessions)
+       AND session NOT IN (SELECT session FROM remote_sessions)`,
   );
-}
-
-function toRemoteSession({ isEnded, taken, body, ...row }: RemoteSessionRow): RemoteSession {
-  return {
-    ...row,
-    isEnded: isEnded === 1,
-    taken: taken === null ? null : (JSON.parse(taken) as Takeover),
-    ...(JSON.parse(body) as StoredBody),
-  };
 }

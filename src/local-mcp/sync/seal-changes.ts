@@ -3,6 +3,7 @@ import { maxPushOps, type SyncOp } from "../../contract/sync.ts";
 import { Id } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { syncLog } from "../../store/sync-tables.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -180,15 +181,8 @@ function sealContent(
 function appendToLog(sql: Sql, { op, at }: SealedOp): number {
   const hash = opHash(op);
   const text = JSON.stringify({ ...op, hash });
-  sql.run(
-    "INSERT INTO sync_log (seq, kind, session_id, at, hash, op) VALUES (?, ?, ?, ?, ?, ?)",
-    op.seq,
-    op.kind,
-    op.session,
-    at,
-    hash,
-    text,
-  );
+  const { seq, kind, session } = op;
+  syncLog.insert(sql, { seq, kind, session, at, hash, op: text });
   return text.length;
 }
 

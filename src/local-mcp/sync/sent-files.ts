@@ -1,5 +1,7 @@
 import type { SyncStatus } from "../../contract/machine/workspaces.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { snapshots } from "../../store/session-tables.ts";
+import { syncDevice, syncFiles } from "../../store/sync-tables.ts";
 import * as changes from "./pending-changes.ts";
 import type { NotSentFiles, SentFiles, SessionContent } from "./content-schema.ts";
 
@@ -25,14 +27,14 @@ export interface PendingFiles {
 /** [SY80] Finds the newest unhandled files of sessions seen after `since` (epoch ms). */
 export function findPending(sql: Sql, since: number): PendingFiles | null {
   const [row] = sql.all<PendingFiles>(
-    `SELECT sessions.id AS session, files.checkpoint_id AS checkpoint, files.at, files.project, files.repository, files.commit_id AS "commit",
+    `SELECT sessions.id AS session, files.checkpointId AS checkpoint, files.at, files.project, files.repository, files."commit",
        files.head, files.detail
      FROM sessions
-     JOIN snapshots AS files ON files.checkpoint_id =
-       (SELECT id FROM checkpoints JOIN snapshots ON checkpoint_id = id AND state = 'done'
-        WHERE checkpoints.session_id = sessions.id ORDER BY seq DESC LIMIT 1)
-     LEFT JOIN sync_files ON sync_files.session_id = sessions.id
-     WHERE ${openSessionSql} AND sessions.last_seen_at > ? AND NOT (${handledSql})
+     JOIN snapshots AS files ON files.checkpointId =
+       (SELECT id FROM checkpoints JOIN snapshots ON checkpointId = id AND state = 'done'
+        WHERE checkpoints.session = sessions.id ORDER BY seq DESC LIMIT 1)
+     LEFT JOIN sync_files ON sync_files.session = sessions.id
+     WHERE ${openSessionSql} AND sessions.lastSeenAt > ? AND NOT (${handledSql})
      ORDER BY files.at DESC LIMIT 1`,
     since,
   );
@@ -40,19 +42,18 @@ export function findPending(sql: Sql, since: number): PendingFiles | null {
 }
 
 const openSessionSql =
-  "sessions.ended_at IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed'))";
+  "sessions.endedAt IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed'))";
 /** Sent files are deleted at the coordinator with their checkpoint; then they are sent again. */
-const handledSql = `sync_files.body IS NOT NULL AND json_extract(sync_files.body, '$.checkpoint') IS files.checkpoint_id
-  AND (json_extract(sync_files.body, '$.sent') IS NULL OR json_extract(sync_files.body, '$.notSent.checkpoint') IS files.checkpoint_id
+const handledSql = `sync_files.body IS NOT NULL AND json_extract(sync_files.body, '$.checkpoint') IS files.checkpointId
+  AND (json_extract(sync_files.body, '$.sent') IS NULL OR json_extract(sync_files.body, '$.notSent.checkpoint') IS files.checkpointId
     OR json_extract(sync_files.body, '$.sent.checkpoint') IN (SELECT id FROM checkpoints))`;
 
 export function isStillThere(sql: Sql, { checkpoint }: PendingFiles): boolean {
-  return sql.all("SELECT 1 FROM snapshots WHERE checkpoint_id = ? AND state = 'done'", checkpoint).length > 0;
+  return snapshots.has(sql, { checkpointId: checkpoint, state: "done" });
 }
 
 export function get(sql: Sql, session: string): FilesRecord | null {
-  const [row] = sql.all<{ body: string }>("SELECT body FROM sync_files WHERE session_id = ?", session);
-  return row ? (JSON.parse(row.body) as FilesRecord) : null;
+  return (syncFiles.find(sql, { session })?.body as FilesRecord | undefined) ?? null;
 }
 
 export function toContent({ sent, notSent }: FilesRecord): NonNullable<SessionContent["files"]> {
@@ -64,13 +65,12 @@ export function toContent({ sent, notSent }: FilesRecord): NonNullable<SessionCo
 /** Requeues the session, whose content has changed. Skips a session forgotten meanwhile. */
 export function save(sql: Sql, session: string, record: FilesRecord, now: number): void {
   const stored = sql.run(
-    `INSERT INTO sync_files (session_id, body) SELECT id, ? FROM sessions WHERE id = ?
-     ON CONFLICT (session_id) DO UPDATE SET body = excluded.body`,
+    `INSERT INTO sync_files (session, body) SELECT id, ? FROM sessions WHERE id = ?
+     ON CONFLICT (session) DO UPDATE SET body = excluded.body`,
     JSON.stringify(record),
     session,
   );
-  if (stored > 0 && sql.all("SELECT 1 FROM sync_device").length > 0)
-    changes.enqueue(sql, { kind: "session", session, id: session, at: now });
+  if (stored > 0 && syncDevice.count(sql) > 0) changes.enqueue(sql, { kind: "session", session, id: session, at: now });
 }
 
 export function removeAll(sql: Sql): void {
@@ -81,7 +81,7 @@ export function counts(sql: Sql): SyncStatus["files"] {
   const [row] = sql.all<SyncStatus["files"]>(
     `SELECT count(json_extract(body, '$.sent.bundle')) AS sessions, coalesce(sum(json_extract(body, '$.sent.bytes')), 0) AS bytes,
        count(json_extract(body, '$.notSent.reason')) AS notSent, max(json_extract(body, '$.notSent.reason')) AS reason
-     FROM sync_files JOIN sessions ON sessions.id = session_id WHERE ${openSessionSql}`,
+     FROM sync_files JOIN sessions ON sessions.id = session WHERE ${openSessionSql}`,
   );
   return row ?? { sessions: 0, bytes: 0, notSent: 0, reason: null };
 }

@@ -1,5 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { teamNews } from "../../store/team-tables.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as remoteSessions from "./remote-sessions.ts";
@@ -28,9 +29,9 @@ interface TakeoverNotice {
 
 function returnedSessions(sql: Sql, taken: readonly Pick<RemoteSession, "session">[]): TakeoverNotice[] {
   const notices = sql.all<TakeoverNotice>(
-    `SELECT n.seq, n.session_id AS session FROM team_news n JOIN sessions s ON s.id = n.session_id
-     WHERE n.kind = 'continued_elsewhere' AND n.key = 'continued:' || s.id || ':' || s.recovery_by
-       AND s.recovery = 'recovered' AND NOT EXISTS (SELECT 1 FROM sessions heir WHERE heir.id = s.recovery_by)`,
+    `SELECT n.seq, n.session FROM team_news n JOIN sessions s ON s.id = n.session
+     WHERE n.kind = 'continued_elsewhere' AND n.key = 'continued:' || s.id || ':' || s.recoveryBy
+       AND s.recovery = 'recovered' AND NOT EXISTS (SELECT 1 FROM sessions heir WHERE heir.id = s.recoveryBy)`,
   );
   const isTaken = new Set(taken.map(({ session }) => session));
   return notices.filter(({ session }) => !isTaken.has(session));
@@ -39,9 +40,9 @@ function returnedSessions(sql: Sql, taken: readonly Pick<RemoteSession, "session
 /** [RE26] A repeated takeover by the same chat is reported again. */
 function reopen(sql: Sql, at: number, notices: readonly TakeoverNotice[]): void {
   for (const { seq, session } of notices) {
-    sql.run("DELETE FROM team_news WHERE seq = ?", seq);
+    teamNews.delete(sql, { seq });
     sessions.setRecovery(sql, at, session, null, null);
-    recoveries.add(sql, { at, sessionId: session, action: "undone" });
+    recoveries.add(sql, { at, session: session, action: "undone" });
   }
 }
 
@@ -67,5 +68,5 @@ export function recordContinuation(
   if (ownSession.recovery === "offered" && ownSession.recoveryBy !== null)
     news.add(sql, now, ownSession.recoveryBy, key, notice);
   sessions.setRecovery(sql, now, session, "recovered", chat);
-  recoveries.add(sql, { at: now, sessionId: session, action: "recovered", by: chat });
+  recoveries.add(sql, { at: now, session: session, action: "recovered", by: chat });
 }

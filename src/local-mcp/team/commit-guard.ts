@@ -170,7 +170,7 @@ const maxAncestors = 20;
 function enclosingChats(sql: Sql, processes: Processes, env: NodeJS.ProcessEnv, parent: number): string[] {
   const ancestors = listAncestors(processes, parent).flatMap((process) => clients.current(sql, process) ?? []);
   const [nearest] = ancestors;
-  return nearest ? [nearest.sessionId] : environmentChats(sql, env);
+  return nearest ? [nearest.session] : environmentChats(sql, env);
 }
 
 function environmentChats(sql: Sql, env: NodeJS.ProcessEnv): string[] {

@@ -1,12 +1,12 @@
 import type { Sql } from "../../shared/sql.ts";
+import { teamContinuations } from "../../store/team-tables.ts";
 
 const hourMs = 3_600_000;
 
 /** [HO49] Bounds continuations: chats that answer each other would never end. */
 export function consume(sql: Sql, now: number, session: string, maxPerHour: number): boolean {
-  sql.run("DELETE FROM team_continuations WHERE session_id = ? AND at <= ?", session, now - hourMs);
-  const used = sql.all("SELECT 1 FROM team_continuations WHERE session_id = ?", session);
-  if (used.length >= maxPerHour) return false;
-  sql.run("INSERT OR IGNORE INTO team_continuations (session_id, at) VALUES (?, ?)", session, now);
+  sql.run("DELETE FROM team_continuations WHERE session = ? AND at <= ?", session, now - hourMs);
+  if (teamContinuations.count(sql, { session }) >= maxPerHour) return false;
+  teamContinuations.insert(sql, { session, at: now }, "ON CONFLICT DO NOTHING");
   return true;
 }

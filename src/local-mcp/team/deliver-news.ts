@@ -1,5 +1,6 @@
 import * as continuations from "./continuations.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { teamNews } from "../../store/team-tables.ts";
 import { age } from "../../shared/format.ts";
 import type { Acceptance } from "../recovery/accept-offer.ts";
 import { renderBrief, storedLine } from "../recovery/offers.ts";
@@ -88,7 +89,7 @@ function deliver(
   const { texts, delivered, remainder } = fitRows(rowsInFence, now, maxDelivery.chars - frameChars);
   if (texts.length === 0) return null;
   markDelivered(sql, now, delivered);
-  if (remainder) sql.run("UPDATE team_news SET body = ? WHERE seq = ?", JSON.stringify(remainder.news), remainder.seq);
+  if (remainder) teamNews.update(sql, { seq: remainder.seq }, { body: remainder.news });
   const isMore = undelivered(sql, session, 1).length > 0;
   return [opening, `<${fence}>`, ...texts, `</${fence}>`, isMore ? `${closingLine} ${moreLine}` : closingLine].join(
     "\n",

@@ -4,6 +4,7 @@ import type { HookInput } from "../../contract/hook-input.ts";
 import { namesAbove } from "../../contract/resource-paths.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
+import { teamChats, teamNews } from "../../store/team-tables.ts";
 import { mayBeAlive, type Processes } from "../../platform/processes.ts";
 import { clip, age } from "../../shared/format.ts";
 import { realPath } from "../../platform/real-path.ts";
@@ -80,9 +81,7 @@ function foldersAbove(path: string): string[] {
   return parent === path ? [] : [parent, ...foldersAbove(parent)];
 }
 
-interface KnownProject extends reservationTable.NamedProject {
-  readonly root: string;
-}
+type KnownProject = reservationTable.NamedProject & { readonly root: string };
 
 /** A linked work tree without a chat belongs to the project of the main one. */
 export function findProjects(sql: Sql, { roots }: EditedFile): KnownProject[] {
@@ -115,7 +114,7 @@ function isHeld(sql: Sql, processes: Processes, { resource, holder }: reservatio
 
 /** A chat whose process is not known counts as alive. */
 export function isHolderAlive(sql: Sql, processes: Processes, holder: string): boolean {
-  const [chat] = sql.all<{ process: string }>("SELECT process FROM team_chats WHERE session_id = ?", holder);
+  const chat = teamChats.find(sql, { session: holder });
   const owner = chat ? readProcessKey(chat.process) : null;
   return owner === null || mayBeAlive(processes, owner);
 }
@@ -165,21 +164,12 @@ function assessEdit(
 /** [FI4] Warns once an hour per holder and file. */
 function recordWarning(sql: Sql, now: number, session: string, what: string): boolean {
   const key = `file: ${what}`;
-  const [lastWarning] = sql.all<{ at: number }>(
-    "SELECT at FROM team_news WHERE session_id = ? AND key = ?",
-    session,
-    key,
-  );
+  const lastWarning = teamNews.find(sql, { session, key });
   if (lastWarning && isWithin(now - lastWarning.at, warnEveryMs)) return false;
-  const body = JSON.stringify({ kind: "notice", text: what });
-  sql.run(
-    `INSERT INTO team_news (session_id, key, kind, at, body, told_at) VALUES (?, ?, 'notice', ?, ?, ?)
-     ON CONFLICT (session_id, key) DO UPDATE SET at = excluded.at, told_at = excluded.told_at`,
-    session,
-    key,
-    now,
-    body,
-    now,
+  teamNews.insert(
+    sql,
+    { session, key, kind: "notice", at: now, body: { kind: "notice", text: what }, deliveredAt: now },
+    "ON CONFLICT (session, key) DO UPDATE SET at = excluded.at, deliveredAt = excluded.deliveredAt",
   );
   return true;
 }

@@ -1,5 +1,6 @@
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { teamClaims } from "../../store/team-tables.ts";
 import * as spending from "../usage/task-spending.ts";
 
 export interface HeldTask {
@@ -14,17 +15,8 @@ export interface TaskScope {
 }
 
 export function upsert(sql: Sql, { sessionId, workspace }: TaskScope, { task, incarnation, at }: HeldTask): void {
-  sql.run(
-    `INSERT OR REPLACE INTO team_claims (session_id, workspace, task, claim, incarnation, at, body)
-     VALUES (?, ?, ?, ?, ?, ?, ?)`,
-    sessionId,
-    workspace,
-    task.task,
-    task.claim,
-    incarnation,
-    at,
-    JSON.stringify(task),
-  );
+  const { task: number, claim } = task;
+  teamClaims.put(sql, { session: sessionId, workspace, task: number, claim, incarnation, at, body: task });
   spending.begin(sql, sessionId, task, at);
 }
 
@@ -33,17 +25,12 @@ export function remove(
   { sessionId }: TaskScope,
   { task, claim }: Pick<ClaimedTask, "task" | "claim">,
 ): boolean {
-  const query = "DELETE FROM team_claims WHERE session_id = ? AND task = ? AND claim = ?";
   spending.end(sql, sessionId, { task, claim });
-  return sql.run(query, sessionId, task, claim) > 0;
+  return teamClaims.delete(sql, { session: sessionId, task, claim }) > 0;
 }
 
 export function list(sql: Sql, { sessionId, workspace }: TaskScope): HeldTask[] {
-  return sql
-    .all<{ incarnation: number; at: number; body: string }>(
-      "SELECT incarnation, at, body FROM team_claims WHERE session_id = ? AND workspace = ? ORDER BY at, task",
-      sessionId,
-      workspace,
-    )
-    .map(({ incarnation, at, body }) => ({ incarnation, at, task: JSON.parse(body) as ClaimedTask }));
+  return teamClaims
+    .select(sql, "WHERE session = ? AND workspace = ? ORDER BY at, task", sessionId, workspace)
+    .map(({ incarnation, at, body: task }) => ({ incarnation, at, task }));
 }

@@ -69,11 +69,11 @@ export class MemberWatch {
     const registered = store.read((sql) => members.inWorkspace(sql, opened.workspace), []);
     const unserved = registered.filter((member) => !this.#isServed(member));
     const dead = unserved.filter((member) => this.#isGone(member));
-    const living = unserved.filter((member) => !dead.includes(member) && !isOwn(member.sessionId));
+    const living = unserved.filter((member) => !dead.includes(member) && !isOwn(member.session));
     this.#hasUnserved = living.length > 0;
     if (isReport) await this.#keepAlive(opened, living);
     for (const member of dead) await cleanUp(this.#deps, opened, member);
-    const died = dead.map(({ sessionId }) => sessionId);
+    const died = dead.map(({ session: sessionId }) => sessionId);
     if (isReport || died.length > 0) await this.#deps.onCleanedUp(opened, died);
   }
 
@@ -107,7 +107,7 @@ const sendTimeoutMs = 60_000;
 /** [TE15] Sends the kept calls of a dead chat, then releases all that it holds. */
 async function cleanUp(deps: MemberWatchDeps, openedLink: OpenedLink, member: Member): Promise<void> {
   const { runtime } = deps;
-  const { sessionId, process } = member;
+  const { session: sessionId, process } = member;
   const hasKeptCalls = runtime.store.read((sql) => queuedCalls.count(sql, sessionId), 0) > 0;
   const isDone = hasKeptCalls ? await sendKeptCalls(deps, member) : await attestDeath(openedLink, member);
   if (isDone) runtime.store.write((sql) => members.remove(sql, sessionId, process));
@@ -124,7 +124,7 @@ async function attestDeath({ link, machine, edge }: OpenedLink, { chat, process 
 async function sendKeptCalls({ runtime, platform, open }: MemberWatchDeps, member: Member): Promise<boolean> {
   const openedLink = open();
   if (!openedLink) return false;
-  const { sessionId, workspace, chat, process } = member;
+  const { session: sessionId, workspace, chat, process } = member;
   const { link, machine } = openedLink;
   const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
   const client = session?.client.slice(0, 200) || "unknown";

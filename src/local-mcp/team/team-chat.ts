@@ -219,8 +219,8 @@ export class TeamChat {
     const registered = await openedLink.link.register(chat);
     if (!registered.ok) return registered;
     const { incarnation } = registered.value;
-    const { sessionId } = this;
-    const member = { sessionId, workspace: openedLink.workspace, chat: chat.chat, incarnation, process: this.#process };
+    const { workspace } = openedLink;
+    const member = { session: this.sessionId, workspace, chat: chat.chat, incarnation, process: this.#process };
     runtime.store.write((sql) => members.upsert(sql, runtime.now(), member));
     // Not before: others rely on a registered chat to receive messages.
     this.#follow();

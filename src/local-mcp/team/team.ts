@@ -150,7 +150,7 @@ export class Team {
     this.#hasRejoined = true;
     const process = this.#options.processOf(session);
     const registered = this.#options.runtime.store.read((sql) => members.listOf(sql, process), []);
-    for (const { sessionId } of registered) {
+    for (const { session: sessionId } of registered) {
       const other = this.#chats.has(sessionId) ? null : this.#sessionToFollow(sessionId);
       if (other) await this.chatFor(other);
     }

@@ -1,6 +1,7 @@
 import { modelFamily } from "../../contract/metrics.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { usageCosts, usageTelemetry, usageTotals } from "../../store/usage-tables.ts";
 import * as totals from "../../store/metric-totals.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { canonicalModel } from "../../shared/model-name.ts";
@@ -30,18 +31,11 @@ export function countCost(sql: Sql, session: Session, costUsd: number, model: st
 /** @returns the rise of the total, 0 for a late one; null: the client has started over */
 function recordTotal(sql: Sql, session: Session, total: number, now: number): number | null {
   const process = processOf(session);
-  const last = findTotal(sql, session.id);
-  const isLate = last !== undefined && last.process === process && total <= last.total;
+  const last = usageTotals.find(sql, { session: session.id });
+  const isLate = last !== null && last.process === process && total <= last.costMicros;
   if (isLate) return 0;
-  sql.run(
-    `INSERT INTO usage_totals (session_id, cost_micros, process, at) VALUES (?, ?, ?, ?)
-     ON CONFLICT (session_id) DO UPDATE SET cost_micros = excluded.cost_micros, process = excluded.process, at = excluded.at`,
-    session.id,
-    total,
-    process,
-    now,
-  );
-  const base = last?.total ?? (session.origin === "startup" ? 0 : total);
+  usageTotals.put(sql, { session: session.id, costMicros: total, process, at: now });
+  const base = last?.costMicros ?? (session.origin === "startup" ? 0 : total);
   return total < base ? null : total - base;
 }
 
@@ -51,34 +45,28 @@ const telemetryTrustMs = 3_600_000;
 
 /** @returns what of the status line's totals is to be counted now */
 function withoutTelemetry(sql: Sql, sessionId: string, increase: number | null, now: number): number {
-  const telemetry = findTelemetry(sql, sessionId);
+  const telemetry = usageTelemetry.find(sql, { session: sessionId });
   if (!telemetry) return increase ?? 0;
-  const { ahead, at, settledAt } = telemetry;
+  const { aheadMicros: ahead, at, settledAt } = telemetry;
   // No total of a client that started over contains what telemetry was ahead of the earlier ones.
   const left = increase === null ? Math.min(0, ahead) : ahead - increase;
   const isReported = isWithin(now - at, telemetryTrustMs) && isWithin(now - settledAt, settleIntervalMs);
   const micros = isReported ? 0 : Math.max(0, -left);
   if (increase === 0 && micros === 0) return 0;
-  sql.run(
-    "UPDATE usage_telemetry SET ahead_micros = ?, settled_at = ? WHERE session_id = ?",
-    left + micros,
-    isReported ? settledAt : now,
-    sessionId,
-  );
+  const change = { aheadMicros: left + micros, settledAt: isReported ? settledAt : now };
+  usageTelemetry.update(sql, { session: sessionId }, change);
   return micros;
 }
 
 /** [OB23] Totals that were counted contain each earlier request. */
 export function countRequestCost(sql: Sql, session: Session, cost: Cost, now: number): void {
-  const settledAt = findTelemetry(sql, session.id)?.settledAt ?? findTotal(sql, session.id)?.at ?? 0;
+  const key = { session: session.id };
+  const settledAt = usageTelemetry.find(sql, key)?.settledAt ?? usageTotals.find(sql, key)?.at ?? 0;
   const isCounted = cost.at <= settledAt;
-  sql.run(
-    `INSERT INTO usage_telemetry (session_id, ahead_micros, settled_at, at) VALUES (?, ?, ?, ?)
-     ON CONFLICT (session_id) DO UPDATE SET ahead_micros = ahead_micros + excluded.ahead_micros, at = excluded.at`,
-    session.id,
-    isCounted ? 0 : cost.micros,
-    settledAt,
-    now,
+  usageTelemetry.insert(
+    sql,
+    { ...key, aheadMicros: isCounted ? 0 : cost.micros, settledAt, at: now },
+    "ON CONFLICT (session) DO UPDATE SET aheadMicros = aheadMicros + excluded.aheadMicros, at = excluded.at",
   );
   if (!isCounted) addCost(sql, session, cost);
 }
@@ -87,42 +75,14 @@ function processOf({ owner }: Session): string {
   return owner ? `${owner.boot} ${owner.pid} ${owner.start}` : "";
 }
 
-interface Total {
-  readonly total: number;
-  readonly process: string;
-  readonly at: number;
-}
-
-function findTotal(sql: Sql, sessionId: string): Total | undefined {
-  const query = "SELECT cost_micros AS total, process, at FROM usage_totals WHERE session_id = ?";
-  return sql.all<Total>(query, sessionId)[0];
-}
-
-interface TelemetryCost {
-  /** Cost by telemetry less that by totals since they were settled; below 0: not counted yet. */
-  readonly ahead: number;
-  /** When the totals were counted. */
-  readonly settledAt: number;
-  readonly at: number;
-}
-
-function findTelemetry(sql: Sql, sessionId: string): TelemetryCost | undefined {
-  const query = "SELECT ahead_micros AS ahead, settled_at AS settledAt, at FROM usage_telemetry WHERE session_id = ?";
-  return sql.all<TelemetryCost>(query, sessionId)[0];
-}
-
 function addCost(sql: Sql, session: Session, { micros, model, at, task }: Cost): void {
-  sql.run(
-    `INSERT INTO usage_costs (session_id, day, model, task, claim, project, cost_micros, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-     ON CONFLICT (session_id, day, model, task, claim) DO UPDATE SET cost_micros = cost_micros + excluded.cost_micros, at = excluded.at`,
-    session.id,
-    dayOf(at),
-    model,
-    task?.task ?? 0,
-    task?.claim ?? 0,
-    session.project,
-    micros,
-    at,
+  const { id, project } = session;
+  const share = { session: id, day: dayOf(at), model, task: task?.task ?? 0, claim: task?.claim ?? 0 };
+  usageCosts.insert(
+    sql,
+    { ...share, project, costMicros: micros, at },
+    `ON CONFLICT (session, day, model, task, claim) DO UPDATE SET costMicros = costMicros + excluded.costMicros,
+       at = excluded.at`,
   );
   totals.add(sql, "shim_cost_dollars_total", { value: micros / 1e6, labels: [modelFamily(model)] });
   if (task) spending.add(sql, session.id, 0, micros);

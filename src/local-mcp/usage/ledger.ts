@@ -1,6 +1,8 @@
 import type { Config, ModelPrices } from "../../contract/config.ts";
 import { modelFamily } from "../../contract/metrics.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { usageMessages, usageTelemetry, usageTotals } from "../../store/usage-tables.ts";
 import * as totals from "../../store/metric-totals.ts";
 import { idOf } from "../sessions/entries.ts";
 import type { Session } from "../sessions/sessions.ts";
@@ -35,12 +37,9 @@ interface CountContext {
   readonly isSubagent: boolean;
 }
 
-export interface TokenCounts {
-  readonly input: number;
-  readonly output: number;
-  readonly cacheRead: number;
-  readonly cacheWrite: number;
-}
+const tokenCounts = usageMessages.pick("input", "output", "cacheRead", "cacheWrite");
+
+export type TokenCounts = RowOf<typeof tokenCounts>;
 
 const zeroCounts: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
 
@@ -68,8 +67,8 @@ function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, 
 /** [OB22] The transcript has a response whose telemetry came first: its row is continued. */
 function adoptRequest(sql: Sql, requestId: string | null, key: string, isSubagent: boolean): TokenCounts | null {
   if (requestId === null) return null;
-  const update = "UPDATE usage_messages SET key = ?, is_subagent = ? WHERE key = ?";
-  return sql.run(update, key, isSubagent ? 1 : 0, `:${requestId}`) === 0 ? null : readCounts(sql, key);
+  const adopted = usageMessages.update(sql, { key: `:${requestId}` }, { key, isSubagent });
+  return adopted === 0 ? null : readCounts(sql, key);
 }
 
 /** One request of the client, by its telemetry. */
@@ -91,16 +90,15 @@ export function countRequest(sql: Sql, session: Session, request: MeteredRequest
   const at = Math.min(now, request.at);
   const model = modelOf(request.model);
   const task = taskAt(sql, session.id, at);
-  const query = "SELECT cost_micros AS cost FROM usage_messages WHERE request_id = ?";
-  const [counted] = sql.all<{ cost: number | null }>(query, requestId);
+  const counted = usageMessages.find(sql, { requestId });
   if (!counted) {
     const { counts } = request;
     insertResponse(sql, session, { key: `:${requestId}`, requestId, at, model, task, isSubagent: false, counts });
     countTokens(sql, model, counts);
     if (task) spending.add(sql, session.id, sum(counts), 0);
   }
-  if (request.costMicros === null || (counted && counted.cost !== null)) return;
-  sql.run("UPDATE usage_messages SET cost_micros = ? WHERE request_id = ?", request.costMicros, requestId);
+  if (request.costMicros === null || (counted && counted.costMicros !== null)) return;
+  usageMessages.update(sql, { requestId }, { costMicros: request.costMicros });
   countRequestCost(sql, session, { micros: request.costMicros, model, at, task }, now);
 }
 
@@ -111,9 +109,8 @@ function countTokens(sql: Sql, model: string, { input, output, cacheRead, cacheW
 }
 
 function estimateOf(sql: Sql, sessionId: string, price: ModelPrices | undefined, counts: TokenCounts): number {
-  const query =
-    "SELECT 1 FROM usage_totals WHERE session_id = ? UNION ALL SELECT 1 FROM usage_telemetry WHERE session_id = ?";
-  const hasClientCost = sql.all(query, sessionId, sessionId).length > 0;
+  const session = { session: sessionId };
+  const hasClientCost = usageTotals.has(sql, session) || usageTelemetry.has(sql, session);
   return hasClientCost ? 0 : (priceOf(price, counts) ?? 0);
 }
 
@@ -137,31 +134,17 @@ function insertResponse(
   { id, project }: Session,
   { key, requestId, at, model, task, isSubagent, counts }: Response,
 ): void {
-  sql.run(
-    `INSERT INTO usage_messages (key, request_id, session_id, at, day, project, model, task, claim, is_subagent, input, output, cache_read, cache_write)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET input = excluded.input, output = excluded.output,
-       cache_read = excluded.cache_read, cache_write = excluded.cache_write`,
-    key,
-    requestId,
-    id,
-    at,
-    dayOf(at),
-    project,
-    model,
-    task?.task ?? null,
-    task?.claim ?? null,
-    isSubagent ? 1 : 0,
-    counts.input,
-    counts.output,
-    counts.cacheRead,
-    counts.cacheWrite,
+  const { task: number, claim } = task ?? {};
+  usageMessages.insert(
+    sql,
+    { key, requestId, session: id, at, day: dayOf(at), project, model, task: number, claim, isSubagent, ...counts },
+    `ON CONFLICT (key) DO UPDATE SET input = excluded.input, output = excluded.output, cacheRead = excluded.cacheRead,
+       cacheWrite = excluded.cacheWrite`,
   );
 }
 
 function readCounts(sql: Sql, key: string): TokenCounts | null {
-  const query =
-    "SELECT input, output, cache_read AS cacheRead, cache_write AS cacheWrite FROM usage_messages WHERE key = ?";
-  return sql.all<TokenCounts>(query, key)[0] ?? null;
+  return tokenCounts.find(sql, { key });
 }
 
 function larger(counts: TokenCounts, usage: Usage): TokenCounts {

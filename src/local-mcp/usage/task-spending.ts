@@ -2,60 +2,33 @@ import type { Usage } from "../../contract/budgets.ts";
 import { isWayToOwnTool } from "../../contract/own-tools.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { taskSpending } from "../../store/usage-tables.ts";
 
-/** One row for each chat, so that a hook reads one before each tool call. */
-
-export interface TaskSpending {
-  readonly task: number;
-  readonly claim: number;
-  readonly startedAt: number;
-  readonly tokens: number;
-  readonly costMicros: number;
-  readonly limitWallMs: number | null;
-  readonly limitTokens: number | null;
-  readonly limitCostMicros: number | null;
-  readonly exceeded: string | null;
-  readonly warnedAt: number | null;
-}
+export type TaskSpending = RowOf<typeof taskSpending>;
 
 export function begin(sql: Sql, sessionId: string, { task, claim, budget }: ClaimedTask, now: number): void {
-  sql.run(
-    `INSERT OR REPLACE INTO task_spending
-       (session_id, task, claim, started_at, tokens, cost_micros, limit_wall_ms, limit_tokens, limit_cost_micros)
-     VALUES (?, ?, ?, ?, 0, 0, ?, ?, ?)`,
-    sessionId,
-    task,
-    claim,
-    now,
-    budget.wallMs,
-    budget.tokens,
-    budget.costMicros,
-  );
+  const { wallMs: limitWallMs, tokens: limitTokens, costMicros: limitCostMicros } = budget;
+  const limits = { limitWallMs, limitTokens, limitCostMicros };
+  taskSpending.put(sql, { session: sessionId, task, claim, startedAt: now, tokens: 0, costMicros: 0, ...limits });
 }
 
 /** A task stopped at its limit stays stopped until the user speaks. */
 export function end(sql: Sql, sessionId: string, { task, claim }: Pick<ClaimedTask, "task" | "claim">): void {
-  const query = "DELETE FROM task_spending WHERE session_id = ? AND task = ? AND claim = ? AND exceeded IS NULL";
-  sql.run(query, sessionId, task, claim);
+  taskSpending.delete(sql, { session: sessionId, task, claim, exceeded: null });
 }
 
 export function exceed(sql: Sql, sessionId: string, claim: number, reason: string): void {
-  sql.run("UPDATE task_spending SET exceeded = ? WHERE session_id = ? AND claim = ?", reason, sessionId, claim);
+  taskSpending.update(sql, { session: sessionId, claim }, { exceeded: reason });
 }
 
 /** [BU12] The user has said how to continue. */
 export function release(sql: Sql, sessionId: string): void {
-  sql.run("DELETE FROM task_spending WHERE session_id = ? AND exceeded IS NOT NULL", sessionId);
+  sql.run("DELETE FROM task_spending WHERE session = ? AND exceeded IS NOT NULL", sessionId);
 }
 
 export function get(sql: Sql, sessionId: string): TaskSpending | null {
-  const [row] = sql.all<TaskSpending>(
-    `SELECT task, claim, started_at AS startedAt, tokens, cost_micros AS costMicros, limit_wall_ms AS limitWallMs,
-       limit_tokens AS limitTokens, limit_cost_micros AS limitCostMicros, exceeded, warned_at AS warnedAt
-     FROM task_spending WHERE session_id = ?`,
-    sessionId,
-  );
-  return row ?? null;
+  return taskSpending.find(sql, { session: sessionId });
 }
 
 /** [HO63] Whether a limit of the chat's task could deny a tool call. */
@@ -67,7 +40,7 @@ export function isLimited(sql: Sql, sessionId: string): boolean {
 
 export function add(sql: Sql, sessionId: string, tokens: number, costMicros: number): void {
   if (tokens === 0 && costMicros === 0) return;
-  const query = "UPDATE task_spending SET tokens = tokens + ?, cost_micros = cost_micros + ? WHERE session_id = ?";
+  const query = "UPDATE task_spending SET tokens = tokens + ?, costMicros = costMicros + ? WHERE session = ?";
   sql.run(query, tokens, costMicros, sessionId);
 }
 
@@ -78,10 +51,10 @@ export function toUsage({ startedAt, tokens, costMicros }: TaskSpending, now: nu
 /** [BU13] The coordinator let the attempt continue above a limit: the limit was raised. */
 export function confirm(sql: Sql, sessionId: string, claim: number, { wallMs, tokens, costMicros }: Usage): void {
   sql.run(
-    `UPDATE task_spending SET limit_wall_ms = iif(limit_wall_ms <= ?, NULL, limit_wall_ms),
-       limit_tokens = iif(limit_tokens <= ?, NULL, limit_tokens),
-       limit_cost_micros = iif(limit_cost_micros <= ?, NULL, limit_cost_micros)
-     WHERE session_id = ? AND claim = ? AND (limit_wall_ms <= ? OR limit_tokens <= ? OR limit_cost_micros <= ?)`,
+    `UPDATE task_spending SET limitWallMs = iif(limitWallMs <= ?, NULL, limitWallMs),
+       limitTokens = iif(limitTokens <= ?, NULL, limitTokens),
+       limitCostMicros = iif(limitCostMicros <= ?, NULL, limitCostMicros)
+     WHERE session = ? AND claim = ? AND (limitWallMs <= ? OR limitTokens <= ? OR limitCostMicros <= ?)`,
     wallMs,
     tokens,
     costMicros,
@@ -139,7 +112,7 @@ export function warning(sql: Sql, sessionId: string, now: number): string | null
   if (!spending || spending.warnedAt !== null || spending.exceeded !== null) return null;
   const nearLimit = measureAll(spending, now).filter(({ used, limit }) => used >= limit * warnShare);
   if (nearLimit.length === 0) return null;
-  sql.run("UPDATE task_spending SET warned_at = ? WHERE session_id = ?", now, sessionId);
+  taskSpending.update(sql, { session: sessionId }, { warnedAt: now });
   const measures = nearLimit.map(({ text }) => text).join(", ");
   return `SHIM: task ${spending.task} has used ${measures} of its budget. At the limit tool calls are denied: finish, or report what is done.`;
 }

@@ -7,7 +7,7 @@ const dayMs = 86_400_000;
 
 const columns: Readonly<Record<Grouping, string>> = {
   day: "day",
-  session: "session_id",
+  session: "session",
   project: "project",
   model: "model",
   task: "nullif(task, 0)",
@@ -32,17 +32,17 @@ export function usageBy(sql: Sql, { by, since }: UsageQuery, { prices }: Config[
   const from = since === null ? 0 : since - (since % dayMs);
   const column = columns[by];
   const counted = sql.all<CountedRow>(
-    `SELECT ${column} AS key, session_id AS session, model, count(*) AS responses, sum(input) AS input, sum(output) AS output,
-       sum(cache_read) AS cacheRead, sum(cache_write) AS cacheWrite
+    `SELECT ${column} AS key, session, model, count(*) AS responses, sum(input) AS input, sum(output) AS output,
+       sum(cacheRead) AS cacheRead, sum(cacheWrite) AS cacheWrite
      FROM usage_messages WHERE at >= ? GROUP BY 1, 2, 3`,
     from,
   );
   const costs = sql.all<{ key: string | number | null; session: string; micros: number }>(
-    `SELECT ${column} AS key, session_id AS session, sum(cost_micros) AS micros FROM usage_costs WHERE at >= ? GROUP BY 1, 2`,
+    `SELECT ${column} AS key, session, sum(costMicros) AS micros FROM usage_costs WHERE at >= ? GROUP BY 1, 2`,
     from,
   );
   const hasClientCost = new Set(
-    sql.all<{ id: string }>("SELECT DISTINCT session_id AS id FROM usage_costs").map(({ id }) => id),
+    sql.all<{ id: string }>("SELECT DISTINCT session AS id FROM usage_costs").map(({ id }) => id),
   );
   const lines = new Map<string, UsageLine>();
   for (const one of counted) {

@@ -116,7 +116,7 @@ export class ChatRig {
 
   /** Whether its MCP process has registered the chat. */
   isInTeam(id: string): boolean {
-    return this.#store.read((sql) => sql.all("SELECT 1 FROM team_chats WHERE session_id = ?", id).length > 0, false);
+    return this.#store.read((sql) => sql.all("SELECT 1 FROM team_chats WHERE session = ?", id).length > 0, false);
   }
 
   /** The notifications that a chat has not received yet. */

@@ -193,12 +193,12 @@ const audit = (rows: readonly (readonly [seq: number, age: number])[]): readonly
   );
 const change = (rows: readonly (readonly [revision: number, written: number])[]): readonly string[] =>
   rows.map(
-    ([revision, written]) => `INSERT INTO changes (revision, grp, key, op, at, total_keys, total_chars, written_chars)
+    ([revision, written]) => `INSERT INTO changes (revision, grp, key, op, at, totalKeys, totalChars, writtenChars)
       VALUES (${revision}, ${revision}, 'x', 'set', ${T0}, 0, 0, ${written})`,
   );
 const requestRows = (rows: readonly (readonly [nth: number, until: number])[]): readonly string[] =>
   rows.map(
-    ([nth, until]) => `INSERT INTO idempotency (key, request, result, expires_at, machine, nth, written_chars)
+    ([nth, until]) => `INSERT INTO idempotency (key, request, result, expiresAt, machine, nth, writtenChars)
       VALUES ('state.set m1\n r${nth}', 'x', '{}', ${T0 + until}, 'm1', ${nth}, ${nth})`,
   );
 export const seeds: readonly (readonly string[])[] = [

@@ -167,8 +167,8 @@ export class LocalHost implements RowHost {
 }
 
 /** Held tasks are checked with their chats. */
-const lateChatSql = `SELECT task, tasks.due_at, chats.due_at AS chat_due_at FROM tasks LEFT JOIN chats USING (chat)
-  WHERE tasks.chat IS NOT NULL AND ifnull(chats.due_at, 9e15) > ${heldDueSql}`;
+const lateChatSql = `SELECT task, tasks.dueAt, chats.dueAt AS chat_due_at FROM tasks LEFT JOIN chats USING (chat)
+  WHERE tasks.chat IS NOT NULL AND ifnull(chats.dueAt, 9e15) > ${heldDueSql}`;
 
 /** What a transaction answers decides whether it stands. */
 function isRefusal(value: unknown): boolean {

@@ -23,7 +23,7 @@ export function pastBriefs(machine: Machine, count = enoughBriefs): void {
 function insertChats({ store, now }: Machine, count: number, areBriefed: boolean): void {
   const at = now() - 10 * 86_400_000;
   const detail = JSON.stringify({ rediscovery: { reads: 1, repeats: 0 } });
-  const offer = "INSERT INTO recoveries (at, session_id, action, by_session, detail) VALUES (?, ?, 'offered', ?, ?)";
+  const offer = "INSERT INTO recoveries (at, session, action, bySession, detail) VALUES (?, ?, 'offered', ?, ?)";
   store.write((sql) => {
     for (let chat = 0; chat < count; chat++) {
       const id = `chat-${at}-${count}-${chat}`;

@@ -342,7 +342,7 @@ export function seed(home: CliHome): void {
 /** A row of the snapshot of the newest checkpoint of the dead session, which has failed. */
 export function addSnapshot(home: CliHome, { state = "failed", reason = "", repository = "" } = {}): void {
   const row = [checkpointOf(home, ids.dead), ids.dead, home.now, state, reason || null, repository || null];
-  const columns = "checkpoint_id, session_id, at, state, reason, repository, project";
+  const columns = "checkpointId, session, at, state, reason, repository, project";
   home.runtime.store.write((sql) =>
     sql.run(`INSERT INTO snapshots (${columns}) VALUES (?, ?, ?, ?, ?, ?, '/p')`, ...row),
   );

@@ -56,7 +56,7 @@ export class MachineHome {
     const { project } = this;
     const { session } = await answered(server, "shim_force_checkpoint", { goal, project, nextStep: "the next step" });
     const store = storeOf(this.paths);
-    const query = "SELECT 1 FROM snapshots WHERE session_id = ? AND state = 'done'";
+    const query = "SELECT 1 FROM snapshots WHERE session = ? AND state = 'done'";
     const taken = (): unknown[] => store.read((sql) => sql.all(query, String(session)), []);
     await untilFound(() => taken()[0], "the files of the checkpoint");
     server.process.kill("SIGKILL");

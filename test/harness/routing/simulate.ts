@@ -76,7 +76,7 @@ export function simulate(scenario: Scenario, tasks: number, random: () => number
 
 function totalOf(rows: readonly RouteRow[]): number {
   const accepted = rows.filter(({ became }) => became === "done").length;
-  return rows.reduce((sum, { cost_micros: cost }) => sum + cost, 0) / 1e6 / accepted;
+  return rows.reduce((sum, { costMicros: cost }) => sum + cost, 0) / 1e6 / accepted;
 }
 
 interface Played {
@@ -108,12 +108,12 @@ function toRow(task: number, { route, isDone, dollars }: Played, isLast: boolean
     reason,
     propensity,
     baseline,
-    is_comparable: isComparable ? 1 : 0,
-    is_counted: 1,
+    isComparable: isComparable ? 1 : 0,
+    isCounted: 1,
     ended: isDone ? "done" : "failed",
     became: isDone ? "done" : isLast ? "dead" : "queued",
     tokens: 1,
-    cost_micros: Math.max(1, Math.round(dollars * 1e6)),
+    costMicros: Math.max(1, Math.round(dollars * 1e6)),
   };
 }
 

@@ -10,7 +10,7 @@ import { openStoreFor, type ChildTask } from "./child-task.ts";
 const task = JSON.parse(process.argv[2] ?? "") as ChildTask;
 const store = await openStoreFor(task);
 say("ready\n");
-const query = "INSERT INTO journal (session_id, at, kind, key, body) VALUES (?, ?, 'prompt', ?, ?)";
+const query = "INSERT INTO journal (session, at, kind, key, body) VALUES (?, ?, 'prompt', ?, ?)";
 const end = performance.now() + task.forMs;
 for (let n = 0; performance.now() < end && n < (task.rows ?? Infinity); n++) {
   const key = `${task.name}.${n}`;

@@ -27,9 +27,9 @@ interface SessionRow {
 /** A row as the session part writes it; repeatable. */
 export function addSession(sql: Sql, overrides: Partial<SessionRow> = {}): void {
   const { id = "ses", project = "/p", title = "t", lastSeenAt = T0, endedAt = null, recovery = null } = overrides;
-  const times = { started_at: lastSeenAt, last_seen_at: lastSeenAt, ended_at: endedAt };
+  const times = { startedAt: lastSeenAt, lastSeenAt, endedAt };
   const row = { id, client: "claude-code", project, cwd: project, title, origin: "startup", ...times, recovery };
-  const change = "DO UPDATE SET last_seen_at = excluded.last_seen_at, ended_at = excluded.ended_at";
+  const change = "DO UPDATE SET lastSeenAt = excluded.lastSeenAt, endedAt = excluded.endedAt";
   insert(sql, "sessions", row, `ON CONFLICT (id) ${change}`);
 }
 
@@ -43,9 +43,9 @@ interface JournalRow {
 /** @returns its number */
 export function addJournal(sql: Sql, overrides: Partial<JournalRow> = {}): number {
   const { session = "ses", key = "k", at = T0, text = "text" } = overrides;
-  const row = { session_id: session, at, kind: "prompt", key, body: JSON.stringify({ text }) };
+  const row = { session, at, kind: "prompt", key, body: JSON.stringify({ text }) };
   insert(sql, "journal", row, "ON CONFLICT DO NOTHING");
-  return Number(column(sql, "SELECT seq FROM journal WHERE session_id = ? AND key = ?", session, key)[0]);
+  return Number(column(sql, "SELECT seq FROM journal WHERE session = ? AND key = ?", session, key)[0]);
 }
 
 /** Checkpoints that the search index finds, once it has taken in what waits. */
@@ -66,8 +66,8 @@ interface CheckpointRow {
 export function addCheckpoint(sql: Sql, overrides: Partial<CheckpointRow> = {}): void {
   const { id = "cp", session = "ses", at = T0, summary = "sum", state = { goal: "g" }, journalSeq = 0 } = overrides;
   const { body, hash, rawBytes } = encode(state);
-  const sizes = { journal_seq: journalSeq, raw_bytes: rawBytes, redactions: 0 };
-  const row = { id, session_id: session, at, trigger: "on_demand", hash, ...sizes, summary, body };
+  const sizes = { journalSeq, rawBytes, redactions: 0 };
+  const row = { id, session, at, trigger: "on_demand", hash, ...sizes, summary, body };
   insert(sql, "checkpoints", row, "ON CONFLICT DO NOTHING");
 }
 
@@ -81,7 +81,7 @@ interface SnapshotRow {
 
 export function addSnapshot(sql: Sql, overrides: Partial<SnapshotRow> = {}): void {
   const { checkpoint = "cp", session = "ses", project = "/p", repository = null, text = "t" } = overrides;
-  const about = { checkpoint_id: checkpoint, session_id: session, at: T0, state: "done", reason: text };
+  const about = { checkpointId: checkpoint, session, at: T0, state: "done", reason: text };
   insert(sql, "snapshots", { ...about, project, repository, branch: text, detail: JSON.stringify({ text }) });
 }
 
@@ -95,9 +95,16 @@ export function plant(sql: Sql, session: string, project: string, text: string):
 }
 
 export function plantRest(sql: Sql, session: string, text: string): void {
-  const about = { session_id: session, at: T0 };
+  const about = { session, at: T0 };
   sql.run("INSERT INTO signals VALUES (?, ?, 0.5, ?, ?)", session, T0, text, "{}");
-  insert(sql, "crashes", { ...about, cause: "killed", detail: text, readings: "{}" });
+  insert(sql, "crashes", {
+    ...about,
+    cause: "killed",
+    detail: text,
+    readings: "{}",
+    unsavedEvents: 0,
+    unsavedToolCalls: 0,
+  });
   insert(sql, "recoveries", { ...about, action: "offered", detail: JSON.stringify({ text }) });
-  insert(sql, "clients", { ...about, boot: "b", pid: 1, start: session, given_id: session });
+  insert(sql, "clients", { ...about, boot: "b", pid: 1, start: session, givenId: session });
 }

@@ -71,7 +71,7 @@ function read<T>(home: string, query: (sql: Sql) => T): T {
 }
 
 async function compare(edge: LocalEdge, home: string) {
-  const query = "SELECT id FROM checkpoints WHERE session_id = ? ORDER BY seq";
+  const query = "SELECT id FROM checkpoints WHERE session = ? ORDER BY seq";
   const local = read(home, (sql) => {
     const ids = column(sql, "SELECT id FROM sessions").map(String);
     return new Map(ids.map((id) => [id, column(sql, query, id).map(String)]));

@@ -11,7 +11,7 @@ export function joinTeam(runtime: TempRuntime, claude: Claude, project = "parser
   const owner = identify(runtime.processes, claude.pid);
   if (!owner) throw new Error(`there is no process ${claude.pid}`);
   const { session } = claude;
-  const row = { session_id: session, workspace: "w", chat: session, incarnation: 1, process: processKey(owner) };
+  const row = { session, workspace: "w", chat: session, incarnation: 1, process: processKey(owner) };
   runtime.store.write((sql) => insert(sql, "team_chats", { ...row, at: runtime.now() }, "ON CONFLICT DO NOTHING"));
   nameProject(runtime, claude.cwd, project);
 }

@@ -21,8 +21,8 @@ function withReservation(): CliHome {
   const process = processKey(client);
   home.runtime.store.write((sql) => {
     saveName(sql, "local", home.project, "p1", home.now);
-    clients.moveTo(sql, home.now, client, { givenId: holder, sessionId: holder });
-    members.upsert(sql, home.now, { sessionId: holder, workspace: "local", chat: holder, incarnation: 1, process });
+    clients.moveTo(sql, home.now, client, { givenId: holder, session: holder });
+    members.upsert(sql, home.now, { session: holder, workspace: "local", chat: holder, incarnation: 1, process });
     const place = { workspace: "local", machine: "vm", checkout: home.project, since: home.now - 180_000 };
     filesTable.upsert(sql, home.now, { resource, holder, holderName: "the parser", ...place });
   });

@@ -120,7 +120,7 @@ it("[CL15] a store that cannot be opened or is damaged fails, with what to do", 
   expect([none.code, none.lines.get("store")?.text]).toEqual([1, "no SQLite can be loaded"]);
   const bug = await home.shimWith({ makeRuntime: throwing(new Error("oops")) }, "doctor");
   expect(bug).toMatchObject({ code: 1, out: holding("fail  store: could not be checked: oops") });
-  home.runtime.store.write((sql) => sql.run("UPDATE migrations SET min_reader = 99"));
+  home.runtime.store.write((sql) => sql.run("UPDATE migrations SET minReader = 99"));
   home.runtime.store.close();
   expect((await doctor(home)).lines.get("store")).toMatchObject({ state: "fail", text: holding("newer shim") });
 });
@@ -169,7 +169,7 @@ it("[CL15] what SQLite's own check finds is a failure", async () => {
 it("[CL15] schemas of other versions are reported", async () => {
   const home = aSeededHome();
   home.runtime.store.write((sql) =>
-    sql.run("INSERT INTO migrations (id, name, min_reader, applied_at) VALUES (99, 'later', 0, 0)"),
+    sql.run("INSERT INTO migrations (id, name, minReader, appliedAt) VALUES (99, 'later', 0, 0)"),
   );
   expect((await doctor(home)).lines.get("schema")).toMatchObject({ state: "warn" });
   const older = aCliHome();

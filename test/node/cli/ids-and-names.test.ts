@@ -88,7 +88,7 @@ it("[CL273] `sessions show` takes a session or a checkpoint, and refuses a begin
   const home = aCliHome();
   addSession(home, { id: "abcd1111", pid: 300 });
   const rename = (id: string) =>
-    home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET id = ? WHERE session_id = 'abcd1111'", id));
+    home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET id = ? WHERE session = 'abcd1111'", id));
   rename("cp_abcd2222");
   expect(await home.json("sessions show abcd1")).toMatchObject({ session: { id: "abcd1111" }, checkpoints: [{}] });
   expect(await home.json("sessions show abcd2")).toMatchObject({ checkpoint: { id: "cp_abcd2222" } });
@@ -187,9 +187,9 @@ it("[CL83] [CL84] a session is shown with its newest checkpoints, found once, an
     home.now += 1_000;
     home.runtime.store.write((sql) =>
       sql.run(
-        `INSERT INTO checkpoints (id, session_id, at, trigger, hash, journal_seq, raw_bytes, redactions, summary, body)
-         SELECT ?, session_id, ?, 'time', hash, journal_seq, raw_bytes, redactions, summary, body FROM checkpoints
-         WHERE session_id = ? LIMIT 1`,
+        `INSERT INTO checkpoints (id, session, at, trigger, hash, journalSeq, rawBytes, redactions, summary, body)
+         SELECT ?, session, ?, 'time', hash, journalSeq, rawBytes, redactions, summary, body FROM checkpoints
+         WHERE session = ? LIMIT 1`,
         `cp_zz${at}00000000`,
         home.now,
         ids.dead,

@@ -294,7 +294,7 @@ it("[WP7] the fleet names what is paused, and what today costs", async () => {
   home.runtime.store.write((sql) => {
     pause(sql, home.now, null, null);
     sql.run(
-      "INSERT INTO usage_costs (session_id, model, day, task, claim, cost_micros, at) VALUES (?, 'm', ?, 0, 0, 1500000, ?)",
+      "INSERT INTO usage_costs (session, model, day, task, claim, costMicros, at) VALUES (?, 'm', ?, 0, 0, 1500000, ?)",
       ids.alive,
       new Date(home.now).toISOString().slice(0, 10),
       home.now,

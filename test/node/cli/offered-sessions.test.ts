@@ -10,7 +10,7 @@ import { loseSession, sync, twoCliHomes } from "#harness/machine/cli-machines.ts
 function offer(home: CliHome, action: "offered" | "taken" = "offered"): void {
   home.runtime.store.write((sql) => {
     sessions.setRecovery(sql, home.now, ids.dead, "offered", ids.alive);
-    recoveries.add(sql, { at: home.now, sessionId: ids.dead, action, by: ids.alive });
+    recoveries.add(sql, { at: home.now, session: ids.dead, action, by: ids.alive });
   });
   home.now += 120_000;
 }

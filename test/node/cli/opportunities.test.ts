@@ -14,8 +14,8 @@ function dismissOffers(home: CliHome, count: number): void {
   home.runtime.store.write((sql) => {
     for (let index = 0; index < count; index++) {
       const sessionId = `dddd${1_000 + index}-0000-4000-8000-000000000001`;
-      recoveries.add(sql, { at: home.now - 60_000, sessionId, action: "offered" });
-      recoveries.add(sql, { at: home.now, sessionId, action: "dismissed" });
+      recoveries.add(sql, { at: home.now - 60_000, session: sessionId, action: "offered" });
+      recoveries.add(sql, { at: home.now, session: sessionId, action: "dismissed" });
     }
   });
 }

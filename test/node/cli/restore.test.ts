@@ -140,7 +140,7 @@ it("[CL13] a checkpoint without files says why, and names the session's newest t
   const { home, id } = await withSnapshot();
   const set = (state: string, reason: string | null): void =>
     void home.runtime.store.write((sql) =>
-      sql.run("UPDATE snapshots SET state = ?, reason = ? WHERE checkpoint_id = ?", state, reason, id),
+      sql.run("UPDATE snapshots SET state = ?, reason = ? WHERE checkpointId = ?", state, reason, id),
     );
   for (const state of ["pending", "running"]) {
     set(state, null);
@@ -165,7 +165,7 @@ it("[CL13] a checkpoint without files says why, and names the session's newest t
   addSession(home, { id: ids.dead, pid: 200, entries });
   const later = checkpointOf(home, ids.dead);
   expect(later).not.toBe(id);
-  home.runtime.store.write((sql) => sql.run("DELETE FROM snapshots WHERE checkpoint_id = ?", later));
+  home.runtime.store.write((sql) => sql.run("DELETE FROM snapshots WHERE checkpointId = ?", later));
   const short = home.runtime.store.read((sql) => shortCheckpointId(sql, id), "");
   expect(await home.shim("restore", later)).toMatchObject(failed(1, "no files were saved", `shim restore ${short}`));
   expect((await home.shim("sessions show", id)).out).toContain(`files: done, \`shim restore ${short}\``);

@@ -35,7 +35,7 @@ function recoveryOf(home: CliHome): sessions.Session | null {
 function withTranscript(home: CliHome, text = `${JSON.stringify({ type: "user", sessionId: ids.dead })}\n`): void {
   const path = join(home.folder, "transcript.jsonl");
   writeFileSync(path, text);
-  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET transcript_path = ? WHERE id = ?", path, ids.dead));
+  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET transcriptPath = ? WHERE id = ?", path, ids.dead));
 }
 
 it("[CL9] without a session the one that died in this project is meant; outside a terminal its brief is printed", async () => {

@@ -82,7 +82,7 @@ function addTraces(home: CliHome): void {
     sessions.update(sql, ids.dead, { readings });
     record(sql, home.now, ids.dead, readings, { score: 0.3, level: "warning", reasons: [] });
     const client = { boot: "boot-1", pid: 200, start: "s200" };
-    clients.moveTo(sql, home.now, client, { givenId: ids.dead, sessionId: ids.dead });
+    clients.moveTo(sql, home.now, client, { givenId: ids.dead, session: ids.dead });
   });
   home.now += 1_000;
   expect(offer(runtime, ids.alive, { project: home.project })?.from.session.id).toBe(ids.dead);
@@ -95,7 +95,7 @@ it("[CL22] `sessions show --stored` shows every row that is stored of a session,
   const entries = [{ kind: "start", source: "startup" } as const, { kind: "prompt", text: "x" } as const];
   addSession(home, { id: ids.dead, pid: 200, entries });
   const body = JSON.stringify({ text: long });
-  const set = "UPDATE journal SET body = ? WHERE session_id = ? AND key = 'k0'";
+  const set = "UPDATE journal SET body = ? WHERE session = ? AND key = 'k0'";
   home.runtime.store.write((sql) => sql.run(set, body, ids.dead));
   const ran = await home.json("sessions show --stored", ids.dead);
   const counts = { journal: 4, checkpoints: 1, snapshots: 1, signals: 1, crashes: 1, recoveries: 1, clients: 1 };
@@ -187,7 +187,7 @@ it("[CL26] `sessions show` of a checkpoint prints the whole state, and says when
 
 it("[RE89] commands that only read record no death", async () => {
   const home = aSeededHome();
-  const deaths = (): unknown => home.runtime.store.read((sql) => sql.all("SELECT session_id, at FROM crashes"), null);
+  const deaths = (): unknown => home.runtime.store.read((sql) => sql.all("SELECT session, at FROM crashes"), null);
   const before = deaths();
   await home.codes(
     "sessions",

@@ -53,7 +53,7 @@ it("[CL19] a chat in a second client with the same id is found by its process", 
   const home = aSeededHome();
   home.alive.add(900);
   const client = { boot: "boot-1", pid: 900, start: "s900" };
-  const names = { givenId: "same-id", sessionId: ids.alive };
+  const names = { givenId: "same-id", session: ids.alive };
   home.runtime.store.write((sql) => clients.moveTo(sql, home.now, client, names));
   const runtime = { ...home.runtime, env: { ...home.runtime.env, CLAUDE_PID: "900" } };
   expect(statusOf(runtime, input("same-id")).session).toBe(ids.alive);

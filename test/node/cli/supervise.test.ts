@@ -204,7 +204,7 @@ it("[SU10] the coordinator of this machine is notified of a chat that has died, 
     const process = processKey({ boot: "boot-1", pid, start: `s${pid}` });
     const self = { chat, session: sessionId, process, machine, client: "claude-code" };
     expect(coordinator.call("chats.register", self).ok).toBe(true);
-    const member = { sessionId, workspace: "local", chat, incarnation: 1, process };
+    const member = { session: sessionId, workspace: "local", chat, incarnation: 1, process };
     home.runtime.store.write((sql) => members.upsert(sql, 1, member));
   }
   const ran = await supervise(home, (out) => {

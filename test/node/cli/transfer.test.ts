@@ -35,7 +35,7 @@ it("[CL23] a file that is there is not written over, and one that could not be w
   writeFileSync(join(home.project, "mine"), "x");
   expect((await home.shim("sessions export mine")).code).toBe(1);
   expect(readFileSync(join(home.project, "mine"), "utf8")).toBe("x");
-  home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET hash = 'x' WHERE session_id = ?", ids.dead));
+  home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET hash = 'x' WHERE session = ?", ids.dead));
   const broken = ["sessions export broken.jsonl", "sessions import broken.jsonl", "sessions export --session zzz"];
   expect(await home.codes(...broken)).toEqual([1, 3, 3]);
   expect((await aCliHome().shim("sessions export nothing.jsonl")).code).toBe(3);
@@ -56,7 +56,7 @@ it("[CL23] a large file is read in parts, also where a part ends inside a charac
   const home = aSeededHome();
   home.runtime.store.write((sql) =>
     sql.run(
-      "UPDATE journal SET body = ? WHERE session_id = ? AND kind = 'prompt'",
+      "UPDATE journal SET body = ? WHERE session = ? AND kind = 'prompt'",
       JSON.stringify({ text: "ä€😀".repeat(3_000) }),
       ids.dead,
     ),
@@ -66,7 +66,7 @@ it("[CL23] a large file is read in parts, also where a part ends inside a charac
   const fresh = aCliHome();
   expect((await fresh.shim("sessions import", path)).code).toBe(0);
   const [row] = fresh.runtime.store.read(
-    (sql) => sql.all<{ body: string }>("SELECT body FROM journal WHERE session_id = ? AND kind = 'prompt'", ids.dead),
+    (sql) => sql.all<{ body: string }>("SELECT body FROM journal WHERE session = ? AND kind = 'prompt'", ids.dead),
     [],
   );
   expect(row?.body).toContain("ä€😀".repeat(3_000));

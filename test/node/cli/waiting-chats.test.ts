@@ -14,7 +14,7 @@ import { storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/tem
 
 const permission = { message: "Claude needs your permission to use Bash", notification_type: "permission_prompt" };
 
-function waiting(runtime: TempRuntime, { session }: Claude): sessions.Waiting | undefined {
+function waiting(runtime: TempRuntime, { session }: Claude): sessions.Waiting | null {
   return storedSession(runtime, session).waiting;
 }
 
@@ -55,7 +55,7 @@ it.each(["AskUserQuestion", "ExitPlanMode"])(
     expect(waiting(runtime, second)).toEqual({ for: "dialog", since: runtime.now() });
     expect(statusFor(runtime, first)).toContain("| 1 waits for you");
     second.done(call, tool);
-    expect(waiting(runtime, second)).toBeUndefined();
+    expect(waiting(runtime, second)).toBeNull();
   },
 );
 
@@ -79,7 +79,7 @@ it.each<[HookEvent, Record<string, unknown>, boolean]>([
   claude.tell("Notification", permission);
   expect(waiting(runtime, claude)).toEqual({ for: "permission", since });
   claude.tell(event, fields);
-  expect(waiting(runtime, claude) !== undefined).toBe(isLeft);
+  expect(waiting(runtime, claude) !== null).toBe(isLeft);
 });
 
 it("[HO54] a notification that had to wait in the spool marks nothing", () => {
@@ -89,7 +89,7 @@ it("[HO54] a notification that had to wait in the spool marks nothing", () => {
   const input = claude.input("Notification", permission) as HookInput;
   spoolEvent(runtime, { clientName: "claude-code", event: "Notification", input, clientPid: claude.pid });
   drainInto(runtime);
-  expect(waiting(runtime, claude)).toBeUndefined();
+  expect(waiting(runtime, claude)).toBeNull();
 });
 
 it("[CL231] the status line counts other living chats that wait for their user, not itself and not the dead", () => {
@@ -135,7 +135,7 @@ it("[CL67] [CL81] for ten minutes the status line names what the chat was given 
   expect(statusFor(runtime, next)).toContain('can be continued: "the parser"\n');
   dismiss(runtime, dead.session);
   expect(statusFor(runtime, next)).not.toContain("the parser");
-  const taken = { sessionId: dead.session, action: "taken", by: next.session } as const;
+  const taken = { session: dead.session, action: "taken", by: next.session } as const;
   runtime.store.write((sql) => recoveries.add(sql, { at: runtime.now(), ...taken }));
   expect(statusFor(runtime, next)).toContain('continues "the parser"\n');
   runtime.wait(600_001);

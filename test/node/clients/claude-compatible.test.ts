@@ -59,7 +59,7 @@ it("[CA2] Qwen Code's notice of a login is no question, its compaction is kept",
   const chat = new RecordedClient(tempRuntime(), "qwen");
   chat.send("SessionStart", own);
   chat.send("Notification", own);
-  expect(chat.session(session)?.waiting).toBeUndefined();
+  expect(chat.session(session)?.waiting).toBeNull();
   for (const name of ["PreCompact", "PostCompact", "SessionStart-compact"]) chat.send(name, own);
   expect(chat.entries(session).map(({ kind }) => kind)).toEqual(["start", "compacting", "compacted", "start"]);
 });

@@ -130,7 +130,7 @@ class Pair {
       case "take":
         return (host) =>
           host.run(
-            "UPDATE sync_sessions SET taken_chat = 'c', taken_machine = 'm', taken_at = 7 WHERE session = ?",
+            "UPDATE sync_sessions SET takenChat = 'c', takenMachine = 'm', takenAt = 7 WHERE session = ?",
             `s${one.session}`,
           );
       case "wait":

@@ -47,12 +47,12 @@ interface Row {
   readonly state: string;
   readonly reason: string | null;
   readonly repository: string | null;
-  readonly commit_id: string | null;
+  readonly commit: string | null;
 }
 
 function rowOf(rig: Rig, id: string): Row | undefined {
   return rig.runtime.store.read(
-    (sql) => sql.all<Row>("SELECT * FROM snapshots WHERE checkpoint_id = ?", id)[0],
+    (sql) => sql.all<Row>("SELECT * FROM snapshots WHERE checkpointId = ?", id)[0],
     undefined,
   );
 }
@@ -70,7 +70,7 @@ it("[GS20] the files of a checkpoint are taken after its answer and can be put b
     env: GIT_ENV,
     processes: systemProcesses,
     repository: row?.repository ?? "",
-    commit: row?.commit_id ?? "",
+    commit: row?.commit ?? "",
     into,
     now: rig.clock.now,
     timeoutMs: 60_000,
@@ -92,7 +92,7 @@ it("[GS20] of several checkpoints that wait only the newest is taken, and other 
 it("[GS20] what is not taken within a minute is given up with its reason, never taken late", async () => {
   const rig = aRig();
   const [running, pending] = [save(rig, "one"), save(rig, "two")];
-  rig.runtime.store.write((sql) => sql.run("UPDATE snapshots SET state = 'running' WHERE checkpoint_id = ?", running));
+  rig.runtime.store.write((sql) => sql.run("UPDATE snapshots SET state = 'running' WHERE checkpointId = ?", running));
   rig.clock.now += 59_000;
   await takePending(rig.runtime, [], rig.never);
   expect([rowOf(rig, running)?.state, rowOf(rig, pending)?.state]).toEqual(["running", "pending"]);

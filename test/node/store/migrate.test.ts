@@ -22,7 +22,7 @@ it("[ST21] what was applied is not applied again, and is recorded with its time"
   expect(answer).toMatchObject([
     0,
     { version: migrations.length, minReader: 0 },
-    migrations.map(({ id }) => ({ id, applied_at: T0 })),
+    migrations.map(({ id }) => ({ id, appliedAt: T0 })),
   ]);
 });
 

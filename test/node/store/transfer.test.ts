@@ -17,7 +17,7 @@ it("[ST70] an export is one header and one JSON record a line, with nothing of t
   expect(lines[0]).toEqual({ type: "header", format: "shim-export", version: 1, exportedAt: T0 + 5 });
   const one = "session journal journal journal checkpoint checkpoint signal crash recovery";
   expect(lines.slice(1).map(({ type }) => type)).toEqual(`${one} session checkpoint`.split(" "));
-  expect(lines[5]).toMatchObject({ state: aState({ goal: "first" }), session_id: "one" });
+  expect(lines[5]).toMatchObject({ state: aState({ goal: "first" }), session: "one" });
   expect(JSON.stringify(lines)).not.toContain("owner");
 });
 
@@ -25,9 +25,9 @@ it("[ST70] every column of a session but its process is exported", async () => {
   const { store } = filled();
   const columns = store.read((sql) => column(sql, "SELECT name FROM pragma_table_info('sessions')"), []).map(String);
   const session = JSON.parse(exported(store)[1] ?? "") as object;
-  const processes = ["owner_boot", "owner_pid", "owner_start", "waiting_for", "waiting_since"];
+  const processes = ["owner", "waiting"];
   // How the processes of this machine have watched it.
-  const marks = ["risk_covered", "risk_pending", "risk_below_at", "worked_at", "death_at"];
+  const marks = ["riskMark", "workedAt", "deathAt"];
   expect([...Object.keys(session), ...processes, ...marks].sort()).toEqual([...columns, "type"].sort());
 });
 
@@ -72,7 +72,7 @@ it("[ST71] places in the journal are those of the new store", async () => {
   });
   await imported(other, exported(store));
   const folded = other.read(
-    (sql) => column(sql, "SELECT journal_seq FROM checkpoints WHERE session_id = 'one' ORDER BY seq"),
+    (sql) => column(sql, "SELECT journalSeq FROM checkpoints WHERE session = 'one' ORDER BY seq"),
     [],
   );
   expect(folded).toEqual([11, 12]);
@@ -106,7 +106,7 @@ it("[ST72] one bad line, and nothing is added; each is named with its number", a
     [good.map((line) => line.replace('"goal":"first"', '"goal":"other"')), 6, /cp1 was changed/],
     [good.map((line) => line.replace('"done":[]', '"done":[1]')), 6, /state.done/],
     [good.map((line) => line.replace('"kind":"prompt","text":"text"', '"kind":"prompt","text":5')), 3, /body.text/],
-    [good.map((line) => line.replace('"started_at":', '"started_at":-')), 2, /started_at/],
+    [good.map((line) => line.replace('"startedAt":', '"startedAt":-')), 2, /startedAt/],
     [good.map((line) => line.replace('"id":"one"', '"id":"one\\u0000"')), 2, /id: .*letters, digits/],
     [[header, `"${"x".repeat(16 * 1024 * 1024)}"`], 2, /longer than/],
     [[header, `${"[".repeat(200_000)}${"]".repeat(200_000)}`], 2, /not one JSON value/],
@@ -223,5 +223,5 @@ function contents(store: Store): unknown[][] {
 }
 
 function owner(table: string): string {
-  return table === "sessions" ? "id" : "session_id";
+  return table === "sessions" ? "id" : "session";
 }

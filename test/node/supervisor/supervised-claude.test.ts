@@ -153,7 +153,10 @@ it("[SU38] a session that another process runs is waited for", async () => {
   aLiveChat(rig.runtime, { id, pid: 900 });
   // By the user, in a terminal.
   rig.runtime.store.write((sql) =>
-    sql.run("UPDATE sessions SET owner_pid = 900, owner_start = ?", rig.runtime.processes.facts(900)!.start),
+    sql.run(
+      "UPDATE sessions SET owner = json_set(owner, '$.pid', 900, '$.start', ?)",
+      rig.runtime.processes.facts(900)!.start,
+    ),
   );
   await rig.pass(100_000);
   expect([rig.runs.length, rig.told("held")]).toEqual([

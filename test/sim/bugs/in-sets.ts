@@ -12,7 +12,7 @@ const planted: readonly Bug[] = [
   {
     name: "set-renews-nothing",
     about: "renewals of a set are answered and not stored",
-    patch: swallowed(/^UPDATE leases SET ttl_ms = \?, expires_at = max/, 1),
+    patch: swallowed(/^UPDATE leases SET ttlMs = \?, expiresAt = max/, 1),
   },
   {
     name: "set-keeps-released",
@@ -42,7 +42,7 @@ const planted: readonly Bug[] = [
   {
     name: "set-extends-nothing",
     about: "a set leaves the time of its tasks as it was",
-    patch: swallowed(/^UPDATE tasks SET close_at = given/, 1),
+    patch: swallowed(/^UPDATE tasks SET closeAt = given/, 1),
   },
 ];
 

@@ -42,31 +42,31 @@ export const inStatements: readonly Bug[] = [
   {
     name: "due-compared-wrongly",
     about: "what is due at this very instant is not due",
-    patch: reworded("FROM chats WHERE due_at <= ?", "FROM chats WHERE due_at < ?"),
+    patch: reworded("FROM chats WHERE dueAt <= ?", "FROM chats WHERE dueAt < ?"),
   },
   {
     name: "key-expiry-compared-wrongly",
     within: 60_000,
     about: "a key is over an instant after its time",
-    patch: reworded("FROM state WHERE expires_at <= ?", "FROM state WHERE expires_at < ?"),
+    patch: reworded("FROM state WHERE expiresAt <= ?", "FROM state WHERE expiresAt < ?"),
   },
   {
     name: "lease-ends-early",
     about: "a lease is over 1.5 s before its time",
-    patch: misread(/^SELECT \* FROM leases WHERE/, "expires_at", -1_500),
+    patch: misread(/^SELECT \* FROM leases WHERE/, "expiresAt", -1_500),
   },
   {
     name: "lease-outlives-its-time",
     focus: lapses,
     about: "a lease is held for minutes after its time",
-    patch: misread(/^SELECT \* FROM leases WHERE/, "expires_at", 600_000),
+    patch: misread(/^SELECT \* FROM leases WHERE/, "expiresAt", 600_000),
   },
   {
     name: "lease-freed-by-the-grace",
     within: 60_000,
     focus: offs,
     about: "a chat that goes offline loses its bound leases at once",
-    patch: patched(/^UPDATE leases SET is_bound = 0/, () => ({ run: (next, [, resource]) => next(0, resource ?? "") })),
+    patch: patched(/^UPDATE leases SET isBound = 0/, () => ({ run: (next, [, resource]) => next(0, resource ?? "") })),
   },
   { name: "waiter-not-rechecked", about: "a lease is freed, and the line is not looked at", patch: unseenLine },
   {
@@ -131,6 +131,6 @@ export const inStatements: readonly Bug[] = [
     name: "message-ends-early",
     within: 60_000,
     about: "a message is over at half of its time",
-    patch: column(/^INSERT INTO messages/, "expires_at", (until, { at = 0 }) => Math.round((until + Number(at)) / 2)),
+    patch: column(/^INSERT INTO messages/, "expiresAt", (until, { at = 0 }) => Math.round((until + Number(at)) / 2)),
   },
 ];

@@ -52,12 +52,12 @@ const planted: readonly Bug[] = [
   {
     name: "silence-forgiven",
     about: "after a heartbeat nobody looks for the next one",
-    patch: reworded("min(close_at, seen_at + heartbeat_ms)", "min(close_at, seen_at + 86400000)"),
+    patch: reworded("min(closeAt, seenAt + heartbeatMs)", "min(closeAt, seenAt + 86400000)"),
   },
   {
     name: "silence-punished-early",
     about: "a heartbeat counts from 2 s before it",
-    patch: patched(/^UPDATE tasks SET seen_at = \?, progress/, () => ({
+    patch: patched(/^UPDATE tasks SET seenAt = \?, progress/, () => ({
       run: (next, [at = 0, ...rest]) => next(Number(at) - 2_000, ...rest),
     })),
   },
@@ -98,31 +98,31 @@ const planted: readonly Bug[] = [
   {
     name: "checkpoint-dropped",
     about: "one heartbeat in ten keeps no checkpoint",
-    patch: swallowed(/^UPDATE tasks SET seen_at = \?, progress/, 10),
+    patch: swallowed(/^UPDATE tasks SET seenAt = \?, progress/, 10),
   },
   { name: "key-forgotten", within: 60_000, about: "no key is kept", patch: swallowed(/^INSERT INTO task_dedupe/, 1) },
   {
     name: "poison-spreads",
     about: "chats that were lost with a task are not counted",
-    patch: misreadTask((row) => Object.assign(row, { stalls: 0, lost_chats: 0 })),
+    patch: misreadTask((row) => Object.assign(row, { stalls: 0, lostChats: 0 })),
   },
   {
     name: "cancelled-runs-again",
     within: 60_000,
     focus: { ...works, acts: { ...works.acts, cancel: 6 } },
     about: "a cancellation of what runs is not kept",
-    patch: swallowed(/^UPDATE tasks SET cancel_reason/, 1),
+    patch: swallowed(/^UPDATE tasks SET cancelReason/, 1),
   },
   {
     name: "expired-runs",
     within: 60_000,
     about: "what nobody took in time is given to who asks before the alarm",
-    patch: reworded("(due_at IS NULL OR due_at > ?)", "(due_at IS NULL OR ? > 0)"),
+    patch: reworded("(dueAt IS NULL OR dueAt > ?)", "(dueAt IS NULL OR ? > 0)"),
   },
   {
     name: "schedule-ignored",
     about: "a delay is not waited for",
-    patch: column(/^INSERT INTO tasks /, "due_at", (at: number, row: Row): SqlValue =>
+    patch: column(/^INSERT INTO tasks /, "dueAt", (at: number, row: Row): SqlValue =>
       row["state"] === "scheduled" ? Number(row["at"]) : at === 0 ? null : at,
     ),
   },

@@ -53,7 +53,7 @@ const planted: readonly Bug[] = [
     focus: { ...pushes, weather: { queueLoss: 0.9 } },
     about: "a token that was lost is not sent again",
     host: queueAlone,
-    patch: column(/^INSERT INTO outbox/, "due_at", (at) => at + 86_400_000),
+    patch: column(/^INSERT INTO outbox/, "dueAt", (at) => at + 86_400_000),
   },
   {
     name: "room-unseen",

@@ -108,9 +108,9 @@ export class Connections implements Presence {
 interface Row {
   readonly incarnation: number;
   readonly status: string;
-  readonly last_seen_at: number;
-  readonly is_connected: number;
-  readonly grace_until: number | null;
+  readonly lastSeenAt: number;
+  readonly isConnected: number;
+  readonly graceUntil: number | null;
 }
 
 export type IsGone = (chat: string, incarnation: number) => boolean;
@@ -121,9 +121,9 @@ export function goneIn(sim: Sim, sql: RecordingSql, presence: Presence, ttlMs: (
     const [row] = sql.peek<Row>("SELECT * FROM chats WHERE chat = ?", chat);
     if (!row || row.incarnation !== incarnation || row.status === "offline") return true;
     const heardAt = presence.lastSeen(chat);
-    if (heardAt !== null) return Math.max(heardAt, row.last_seen_at) + ttlMs() <= sim.hostNow;
-    if (row.grace_until !== null) return row.grace_until <= sim.hostNow;
-    return row.is_connected === 0 && row.last_seen_at + ttlMs() <= sim.hostNow;
+    if (heardAt !== null) return Math.max(heardAt, row.lastSeenAt) + ttlMs() <= sim.hostNow;
+    if (row.graceUntil !== null) return row.graceUntil <= sim.hostNow;
+    return row.isConnected === 0 && row.lastSeenAt + ttlMs() <= sim.hostNow;
   };
 }
 

@@ -64,11 +64,11 @@ const number = (value: SqlValue | undefined): number => Number(value);
 /** Statements that are understood, each by its beginning. */
 const readers: readonly (readonly [start: string, reader: (row: Row, values: Values, rowid: number) => Fact])[] = [
   [
-    "UPDATE leases SET ttl_ms = ?, expires_at = ? WHERE resource = ?",
+    "UPDATE leases SET ttlMs = ?, expiresAt = ? WHERE resource = ?",
     (_, [, at, resource]) => ({ kind: "renewed", resource: text(resource), expiresAt: number(at) }),
   ],
   [
-    "UPDATE leases SET is_bound = 0, expires_at = ? WHERE resource = ?",
+    "UPDATE leases SET isBound = 0, expiresAt = ? WHERE resource = ?",
     (_, [at, resource]) => ({ kind: "frozen", resource: text(resource), expiresAt: number(at) }),
   ],
   ["DELETE FROM leases WHERE resource = ?", (_, [resource]) => ({ kind: "freed", resource: text(resource) })],

@@ -140,7 +140,7 @@ export class RecordingSql implements Sql {
     }
     const isMeta = /\bmeta\b/.test(query);
     const reader = readerOf(query);
-    const isLook = /^UPDATE (chats|tasks) SET due_at/.test(query);
+    const isLook = /^UPDATE (chats|tasks) SET dueAt/.test(query);
     const wrote = (): void => {
       this.writes += 1;
       if (!isLook) this.progress += 1;
@@ -190,8 +190,8 @@ const columns = [
   "incarnation",
   "failures",
   "stalls",
-  "lost_chats",
-  "not_before",
+  "lostChats",
+  "notBefore",
 ] as const;
 
 /**

@@ -11,17 +11,17 @@ interface LeaseRow {
   readonly resource: string;
   readonly holder: string;
   readonly token: number;
-  readonly expires_at: number;
-  readonly is_bound: number;
-  readonly ttl_ms: number;
-  readonly due_at: number | null;
+  readonly expiresAt: number;
+  readonly isBound: number;
+  readonly ttlMs: number;
+  readonly dueAt: number | null;
 }
 
 interface KeyRow {
   readonly key: string;
   readonly value: string;
   readonly version: number;
-  readonly expires_at: number | null;
+  readonly expiresAt: number | null;
 }
 
 interface TaskRow {
@@ -31,7 +31,7 @@ interface TaskRow {
   readonly chat: string | null;
   readonly progress: string | null;
   readonly checkpoint: string | null;
-  readonly due_at: number | null;
+  readonly dueAt: number | null;
   readonly is_watched: 0 | 1;
 }
 
@@ -61,21 +61,21 @@ export class FullCheck {
 
   #leases(): void {
     const rows = this.#host.sql.peek<LeaseRow>(
-      "SELECT l.*, c.due_at FROM leases l LEFT JOIN chats c ON c.chat = l.holder ORDER BY l.resource",
+      "SELECT l.*, c.dueAt FROM leases l LEFT JOIN chats c ON c.chat = l.holder ORDER BY l.resource",
     );
     const { size } = this.#oracle.leases.leases;
     this.#sim.must(rows.length === size, "mirror", () => `${rows.length} leases are stored, ${size} were granted`);
     for (const row of rows) {
-      const { resource, holder, token, expires_at: expiresAt } = row;
+      const { resource, holder, token, expiresAt } = row;
       const held = this.#oracle.leases.leases.get(resource);
       const isSame = held?.token === token && held.expiresAt === expiresAt;
       this.#sim.must(isSame, "mirror", () => `${resource} is stored otherwise than it was granted`);
-      this.#sim.must(row.due_at !== null, "due", () => `${holder} holds ${resource} and will not be looked at`);
-      this.#lookAtEnd(row, row.due_at);
+      this.#sim.must(row.dueAt !== null, "due", () => `${holder} holds ${resource} and will not be looked at`);
+      this.#lookAtEnd(row, row.dueAt);
     }
   }
 
-  #lookAtEnd({ resource, holder, expires_at: at, is_bound: bound, ttl_ms: ttlMs }: LeaseRow, dueAt: number): void {
+  #lookAtEnd({ resource, holder, expiresAt: at, isBound: bound, ttlMs }: LeaseRow, dueAt: number): void {
     const sim: Sim = this.#sim;
     const { isOnTime } = this.#host.alarm;
     if (bound === 0) {
@@ -93,12 +93,12 @@ export class FullCheck {
       chat: string;
       resource: string;
       until: number;
-      due_at: number | null;
-    }>("SELECT w.*, c.due_at FROM waiters w LEFT JOIN chats c ON c.chat = w.chat");
+      dueAt: number | null;
+    }>("SELECT w.*, c.dueAt FROM waiters w LEFT JOIN chats c ON c.chat = w.chat");
     const sim: Sim = this.#sim;
     if (rows.length !== this.#oracle.leases.places.size)
       sim.fail("mirror", `${rows.length} stand in line, by what was written ${this.#oracle.leases.places.size}`);
-    for (const { chat, resource, until, due_at: dueAt, seq } of rows) {
+    for (const { chat, resource, until, dueAt, seq } of rows) {
       if (this.#oracle.leases.places.get(seq)?.mask !== maskOf(resource))
         sim.fail("mirror", `place ${seq} in line is stored otherwise`);
       if (dueAt === null || dueAt > until)
@@ -126,7 +126,7 @@ export class FullCheck {
     sim.must(sum === 0, "compare-and-set", () => `transfers have made ${sum} of nothing`);
   }
 
-  #lookAtKey({ key, value, version, expires_at: expiresAt }: KeyRow): void {
+  #lookAtKey({ key, value, version, expiresAt }: KeyRow): void {
     const { keys, raised } = this.#oracle.state;
     const model = keys.get(key);
     const isSame = model?.value === value && model.version === version && model.expiresAt === expiresAt;
@@ -139,13 +139,13 @@ export class FullCheck {
   #counts(): void {
     const [row] = this.#host.sql.peek<Record<string, number>>(
       `SELECT (SELECT count(*) FROM state) AS keys, (SELECT coalesce(sum(chars), 0) FROM state) AS chars,
-         coalesce((SELECT total_keys FROM changes ORDER BY revision DESC LIMIT 1), 0) AS total_keys,
-         coalesce((SELECT total_chars FROM changes ORDER BY revision DESC LIMIT 1), 0) AS total_chars,
+         coalesce((SELECT totalKeys FROM changes ORDER BY revision DESC LIMIT 1), 0) AS totalKeys,
+         coalesce((SELECT totalChars FROM changes ORDER BY revision DESC LIMIT 1), 0) AS totalChars,
          (SELECT count(*) FROM chats WHERE status <> 'offline') AS living,
          (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'live_chats') AS live_chats`,
     );
     if (!row) return;
-    if (row["keys"] !== row["total_keys"] || row["chars"] !== row["total_chars"])
+    if (row["keys"] !== row["totalKeys"] || row["chars"] !== row["totalChars"])
       this.#sim.fail("state", `the totals of keys are wrong: ${JSON.stringify(row)}`);
     if (row["living"] !== row["live_chats"])
       this.#sim.fail("life", `${row["living"]} chats live, ${row["live_chats"]} are counted`);
@@ -153,10 +153,10 @@ export class FullCheck {
 
   #tasks(): void {
     const rows = this.#host.sql.peek<TaskRow>(
-      `SELECT tasks.task, state, claim, tasks.chat, progress, checkpoint, ${heldDueSql} AS due_at,
-         iif(state IN ('done', 'dead', 'cancelled'), EXISTS (SELECT 1 FROM task_prunes WHERE at <= max(tasks.due_at, ?)),
-           tasks.chat IS NULL OR ifnull(c.due_at <= ${heldDueSql}, 0)) AS is_watched
-       FROM tasks LEFT JOIN (SELECT chat, due_at FROM chats) AS c ON c.chat = tasks.chat`,
+      `SELECT tasks.task, state, claim, tasks.chat, progress, checkpoint, ${heldDueSql} AS dueAt,
+         iif(state IN ('done', 'dead', 'cancelled'), EXISTS (SELECT 1 FROM task_prunes WHERE at <= max(tasks.dueAt, ?)),
+           tasks.chat IS NULL OR ifnull(c.dueAt <= ${heldDueSql}, 0)) AS is_watched
+       FROM tasks LEFT JOIN (SELECT chat, dueAt FROM chats) AS c ON c.chat = tasks.chat`,
       this.#sim.hostNow,
     );
     const { size } = this.#oracle.tasks.tasks;
@@ -171,7 +171,7 @@ export class FullCheck {
   }
 
   /** [TA16] Somebody looks no later than its claim, its wait or its keep is over. */
-  #lookAtTime({ task, chat, due_at: at, is_watched: isWatched }: TaskRow, known: KnownTask): void {
+  #lookAtTime({ task, chat, dueAt: at, is_watched: isWatched }: TaskRow, known: KnownTask): void {
     const end = endOfTime(known);
     this.#sim.must(end === null || (at !== null && at <= end), "due", () => `task ${task} will not be looked at`);
     const isOver = at !== null && at <= this.#sim.hostNow;

@@ -53,7 +53,7 @@ export async function showCheckpoint(cli: Cli, id: string): Promise<CommandResul
   const text = [
     checkpoint.id,
     `saved: ${localTime(checkpoint.at)} (${cli.ago(checkpoint.at)}), because: ${triggerText(checkpoint.trigger)}`,
-    `session: ${checkpoint.sessionId}`,
+    `session: ${checkpoint.session}`,
     `size: ${checkpoint.rawBytes} bytes, ${checkpoint.redactions} secrets removed, sha256 ${checkpoint.hash}`,
     cli.format(`files: ${filesText(checkpoint.shortId, snapshot)}`),
     "state:",

@@ -39,10 +39,15 @@ const { open: driver, fallbackReason } = await loadDriver(task.driver);
 if (fallbackReason) throw new Error(fallbackReason);
 let clock = 1_700_000_000_000;
 const now = (): number => (clock += 1_000);
+const upgrade = {
+  id: migrations.length + 1,
+  name: "later",
+  statements: ["ALTER TABLE sessions ADD COLUMN later TEXT"],
+};
 const opened = (known = migrations): Store =>
   new Store({ path: paths.database, driver, now, busyMs: 5_000, migrations: known });
 
-let store = opened(migrations.slice(0, -1));
+let store = opened();
 let rows = 0;
 let settings = 0;
 const snapshots: { id: string; commit: string; repository: string }[] = [];
@@ -95,7 +100,7 @@ function repair(): void {
 
 function reopen(): void {
   store.close();
-  store = opened();
+  store = opened([...migrations, upgrade]);
 }
 
 const steps: readonly (readonly [weight: number, run: () => void | Promise<void>])[] = [

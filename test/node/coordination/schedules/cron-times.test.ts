@@ -8,7 +8,7 @@ const day = 86_400_000;
 function timesBetween(cron: string, timeZone: string, start: number, end: number): number[] {
   const times: number[] = [];
   for (let at = start - 1; ;) {
-    const next = nextTime({ cron, time_zone: timeZone }, at);
+    const next = nextTime({ cron, timeZone }, at);
     if (next === null || next >= end) return times;
     times.push(next);
     at = next;
@@ -140,7 +140,7 @@ it("[SD5] [SD6] [SD7] the times are those of a scan of the wall clock, minute by
       const end = start + wall.length * minute;
       expect([cron, zone, shown(timesBetween(cron, zone, start, end))]).toEqual([cron, zone, shown(expected)]);
       const next = expected.find((at) => at > start + ms);
-      if (next !== undefined) expect(nextTime({ cron, time_zone: zone }, start + ms)).toBe(next);
+      if (next !== undefined) expect(nextTime({ cron, timeZone: zone }, start + ms)).toBe(next);
     }),
     { numRuns: 150 },
   );
@@ -175,7 +175,7 @@ it("[SD5] the process's own clock and time zone do not matter", () => {
   process.env["TZ"] = "America/New_York";
   try {
     for (const cron of ["0 3 * * *", "@daily", "0 3 ? * *"])
-      expect(nextTime({ cron, time_zone: "UTC" }, at)).toBe(at + (cron === "@daily" ? day : 3 * 60 * minute));
+      expect(nextTime({ cron, timeZone: "UTC" }, at)).toBe(at + (cron === "@daily" ? day : 3 * 60 * minute));
   } finally {
     vi.useRealTimers();
     if (zone === undefined) delete process.env["TZ"];

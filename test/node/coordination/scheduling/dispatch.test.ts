@@ -55,7 +55,7 @@ it("[QU1] however many tasks one end makes runnable, at any depth, the chats for
   const [held] = given(await host.call("tasks.claim", { self: a.self, requestId: "r" }, a.actor)).claims;
   const all = vi.spyOn(host.sql, "all");
   await ask(host, "tasks.ack", { self: a.self, task: root, claim: held?.claim ?? 0, result: 1 });
-  expect(all.mock.calls.filter(([query]) => query.includes("task_types"))).toHaveLength(1);
+  expect(all.mock.calls.filter(([query]) => query.includes("taskTypes"))).toHaveLength(1);
   expect((await ask(host, "tasks.list", { state: "queued", limit: 200 })).tasks).toHaveLength(60);
 });
 

@@ -109,7 +109,7 @@ it("[PL29] [PL13] a chat that failed once, and never again, returns to the best 
     await (isSuccess ? a.ack(held) : a.nack(held));
   };
   const rate = (): number =>
-    host.sql.all<{ success_rate: number }>("SELECT success_rate FROM chat_performance")[0]?.success_rate ?? 0;
+    host.sql.all<{ successRate: number }>("SELECT successRate FROM chat_performance")[0]?.successRate ?? 0;
   await work(false);
   for (let times = 0; times < 10; times++) await work(true);
   const settled = rate();
@@ -132,11 +132,11 @@ it("[PL29] [PL30] [PL18] the same performance writes nothing, and is deleted wit
   };
   await work(10 * second);
   const first = rows();
-  expect(first).toEqual([{ chat: "a", type: "x", success_rate: 1, duration_ms: 10 * second }]);
+  expect(first).toEqual([{ chat: "a", type: "x", successRate: 1, durationMs: 10 * second }]);
   await work(11 * second);
   expect(rows()).toEqual(first);
   await work(20 * second);
-  expect(rows()).toEqual([{ chat: "a", type: "x", success_rate: 1, duration_ms: 12 * second }]);
+  expect(rows()).toEqual([{ chat: "a", type: "x", successRate: 1, durationMs: 12 * second }]);
   // Gone within its ttl, forgotten a day later.
   for (const wait of [day, 2 * day]) {
     host.wait(wait);

@@ -1,14 +1,11 @@
 import * as fc from "fast-check";
 import { expect, it, vi } from "vitest";
-import { migrations } from "#src/coordination/schema.ts";
-import { migrate } from "#src/shared/migrate.ts";
 import type { TaskRow } from "#src/coordination/tasks/task-rows.ts";
 import { selectChat, type Candidate } from "#src/coordination/tasks/balance.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { look, takersOf } from "#harness/coordinator/dispatch.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { ask, minute } from "#harness/coordinator/state-calls.ts";
-import { T0 } from "#harness/store/temp-store.ts";
 import { calm, submit, type Hand } from "#harness/coordinator/task-calls.ts";
 
 const taker = takersOf(2);
@@ -20,8 +17,8 @@ interface ChatColumns {
   readonly status: string;
   readonly capabilities: string;
   readonly capacity: number;
-  readonly task_types: string;
-  readonly last_assigned_at: number | null;
+  readonly taskTypes: string;
+  readonly lastAssignedAt: number | null;
 }
 
 type TaskColumns = Pick<TaskRow, "task" | "type" | "lane" | "affinity" | "state" | "chat">;
@@ -30,7 +27,7 @@ type TaskColumns = Pick<TaskRow, "task" | "type" | "lane" | "affinity" | "state"
 function expectedAssignments({ sql }: LocalHost, connected: ReadonlySet<string>): Map<number, string> {
   const tasks = sql.all<TaskColumns>("SELECT * FROM tasks ORDER BY priority DESC, task");
   const candidates = new Map<string, Candidate & { readonly types: readonly string[] }>();
-  for (const row of sql.all<ChatColumns>("SELECT * FROM chats WHERE task_types IS NOT NULL")) {
+  for (const row of sql.all<ChatColumns>("SELECT * FROM chats WHERE taskTypes IS NOT NULL")) {
     if (!connected.has(row.chat) || ["offline", "draining", "stuck"].includes(row.status)) continue;
     candidates.set(row.chat, {
       chat: row.chat,
@@ -38,14 +35,14 @@ function expectedAssignments({ sql }: LocalHost, connected: ReadonlySet<string>)
       capacity: row.capacity,
       capabilities: JSON.parse(row.capabilities) as string[],
       performance: null,
-      lastAssignedAt: row.last_assigned_at,
-      types: JSON.parse(row.task_types) as string[],
+      lastAssignedAt: row.lastAssignedAt,
+      types: JSON.parse(row.taskTypes) as string[],
     });
   }
   const performances = new Map(
     sql
       .all<{ key: string; successRate: number; durationMs: number | null }>(
-        "SELECT chat || ' ' || type AS key, success_rate AS successRate, duration_ms AS durationMs FROM chat_performance",
+        "SELECT chat || ' ' || type AS key, successRate, durationMs FROM chat_performance",
       )
       .map(({ key, ...performance }) => [key, performance]),
   );
@@ -66,7 +63,7 @@ function expectedAssignments({ sql }: LocalHost, connected: ReadonlySet<string>)
 
 /** Entries may rank a chat before what its rows say, never behind. */
 const wrongCandidateSql = `WITH taken AS (
-    SELECT chat, value AS type FROM chats, json_each(task_types)
+    SELECT chat, value AS type FROM chats, json_each(taskTypes)
     WHERE capacity > 0 AND status NOT IN ('offline', 'draining', 'stuck')),
   expected AS (
     SELECT chat, type FROM taken UNION SELECT chat, type FROM chat_performance WHERE chat IN (SELECT chat FROM taken WHERE type = '*')
@@ -74,9 +71,9 @@ const wrongCandidateSql = `WITH taken AS (
   SELECT chat, type FROM expected WHERE (chat, type) NOT IN (SELECT chat, type FROM candidates)
   UNION ALL SELECT chat, type FROM candidates WHERE chat <> '' AND (chat, type) NOT IN (SELECT chat, type FROM expected)
   UNION ALL SELECT candidates.chat, candidates.type FROM candidates JOIN chats USING (chat) LEFT JOIN chat_performance AS done USING (chat, type)
-    WHERE load > (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) * 1.0 / capacity OR assigned_at > ifnull(last_assigned_at, 0)
-      OR failure_tenths <> ifnull(10 - CAST(success_rate * 10 + 0.5 AS INTEGER), 0)
-      OR candidates.duration_ms <> ifnull(done.duration_ms, 0)
+    WHERE load > (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) * 1.0 / capacity OR assignedAt > ifnull(lastAssignedAt, 0)
+      OR failureTenths <> ifnull(10 - CAST(successRate * 10 + 0.5 AS INTEGER), 0)
+      OR candidates.durationMs <> ifnull(done.durationMs, 0)
   LIMIT 1`;
 
 const anyChat = fc.nat({ max: chatCount - 1 });
@@ -204,41 +201,6 @@ async function rowsRead(chats: number, busy: number): Promise<number> {
 it("[QU13] a dispatch reads as few rows of 1,000 idle chats, and where all but one are busy @night", async () => {
   expect(await rowsRead(1_000, 0)).toBeLessThan(100);
   expect(await rowsRead(1_000, 950)).toBeLessThan(500);
-});
-
-it("[QU6] [QU5] the chats of an older program get tasks in the same order", async () => {
-  const host = new LocalHost(openBetterSqlite3, (sql) => {
-    migrate(sql, T0, migrations.slice(0, 9));
-    const insert = `INSERT INTO chats (chat, session, process, incarnation, machine, client, role, is_interactive, status, status_at,
-        last_seen_at, is_connected, capabilities, capacity, metadata, task_types, last_assigned_at)
-      VALUES (?, ?, 'p', 1, 'm1', 'test', 'worker', 0, ?, ${T0}, ${T0}, 1, '[]', ?, '{}', ?, ?)`;
-    const chat = (
-      name: string,
-      status: string,
-      capacity: number,
-      types: string | null,
-      assignedAt: number | null,
-    ): void => void sql.run(insert, name, name, status, capacity, types, assignedAt);
-    chat("drains", "draining", 5, '["*"]', null);
-    chat("any", "idle", 5, '["*"]', 7);
-    chat("fast", "idle", 5, '["x","y"]', 9);
-    chat("slow", "idle", 5, '["x"]', null);
-    chat("asks", "idle", 5, null, null);
-    chat("nothing", "idle", 0, '["x"]', null);
-    const performance = "INSERT INTO chat_performance (chat, type, success_rate, duration_ms) VALUES (?, 'x', 1, ?)";
-    for (const [name, ms] of [
-      ["any", 20],
-      ["fast", 10],
-      ["slow", 30],
-    ] as const)
-      sql.run(performance, name, ms);
-  });
-  expect(host.sql.all(wrongCandidateSql)).toEqual([]);
-  for (const chat of ["drains", "any", "fast", "slow", "asks", "nothing"]) await host.connect(chat);
-  const tasks = await submit(host, { type: "x" }, { type: "x" }, { type: "x" }, { type: "y" });
-  look(host);
-  const chats = host.sql.all<{ chat: string }>("SELECT chat FROM tasks ORDER BY task").map(({ chat }) => chat);
-  expect([tasks.length, chats]).toEqual([4, ["fast", "any", "slow", "any"]]);
 });
 
 it("[QU5] [PL12] of 160 chats a dispatch selects as if it read them all, whatever happened to them before @night", async () => {

@@ -12,7 +12,7 @@ let count = 0;
 function add(runtime: TempRuntime, overrides: Partial<checkpoints.NewCheckpoint> = {}): number {
   const packed = { hash: "h", rawBytes: 2, body: Buffer.from("{}") };
   const id = `cp_${(count += 1)}`;
-  const base = { id, sessionId: "s1", at: T0, trigger: "time", journalSeq: 0, redactions: 0, summary: "s" } as const;
+  const base = { id, session: "s1", at: T0, trigger: "time", journalSeq: 0, redactions: 0, summary: "s" } as const;
   return runtime.store.write((sql) => checkpoints.insert(sql, { ...base, ...packed, ...overrides }));
 }
 
@@ -26,7 +26,7 @@ it("[CP4] checkpoints are found by words, session, project and time, newest firs
   for (const [id, project] of Object.entries({ s1: "/p", s2: "/q" }))
     runtime.store.write((sql) => addSession(sql, { id, project }));
   add(runtime, { id: "a", summary: "fix the parser\nparser.ts", at: T0 });
-  add(runtime, { id: "b", summary: "write the lexer", at: T0 + 10, sessionId: "s2" });
+  add(runtime, { id: "b", summary: "write the lexer", at: T0 + 10, session: "s2" });
   const last = add(runtime, { id: "c", summary: "Parser and lexer", at: T0 + 20 });
   for (const [expected, filter] of [
     ["cba", {}],

@@ -36,7 +36,7 @@ it("[EX261] what a chat read again counts only where it continued: an offer alon
       [idle, 4],
     ] as const) {
       sql.run("INSERT INTO exposures (experiment, unit, arm, at) VALUES ('trial', ?, 'control', 0)", unit ?? "");
-      recoveries.add(sql, { at: runtime.now(), sessionId: dead.session, action: "offered", by: unit ?? "", score: 80 });
+      recoveries.add(sql, { at: runtime.now(), session: dead.session, action: "offered", by: unit ?? "", score: 80 });
       const offer = recoveries.latestOffer(sql, dead.session, unit ?? "");
       recoveries.setDetail(sql, offer?.seq ?? 0, { rediscovery: { reads, repeats: 0, isOver: true } });
     }
@@ -47,7 +47,7 @@ it("[EX261] what a chat read again counts only where it continued: an offer alon
     corpus: { score: 0.8, reads: null, repeats: null },
   });
   runtime.store.write((sql) => {
-    recoveries.add(sql, { at: runtime.now(), sessionId: dead.session, action: "taken", by: heir ?? "" });
+    recoveries.add(sql, { at: runtime.now(), session: dead.session, action: "taken", by: heir ?? "" });
   });
   expect(facts()).toMatchObject({
     week: { chats: 1, repeats: 1 },

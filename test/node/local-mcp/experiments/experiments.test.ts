@@ -203,7 +203,7 @@ it("[EX52] a treated session is saved by its own value", () => {
     const isTreated = valueFor(runtime, claude.session) === 7;
     for (let call = 0; call < 8; call++) claude.use("Bash", { command: `step ${call}` });
     const triggers = runtime.store.read(
-      (sql) => sql.all<{ trigger: string }>("SELECT trigger FROM checkpoints WHERE session_id = ?", claude.session),
+      (sql) => sql.all<{ trigger: string }>("SELECT trigger FROM checkpoints WHERE session = ?", claude.session),
       [],
     );
     expect(triggers.some(({ trigger }) => trigger === "tools")).toBe(isTreated && triggers.length > 1);

@@ -33,8 +33,8 @@ function aDeadFront({ entryPoint = "cli", takesEvents = true, reserved = "here",
   if (reserved) reservationReceived(runtime, { resource, checkout: claude.cwd, ...holder });
   if (tokens !== undefined)
     runtime.store.write((sql) => {
-      const row = { session_id: claude.session, task: 7, claim: 1, started_at: 0, limit_tokens: tokens };
-      insert(sql, "task_spending", { ...row, tokens: 0, cost_micros: 0 });
+      const row = { session: claude.session, task: 7, claim: 1, startedAt: 0, limitTokens: tokens };
+      insert(sql, "task_spending", { ...row, tokens: 0, costMicros: 0 });
     });
   runtime.processes.kill(serverPid);
   return { runtime, claude, serve };

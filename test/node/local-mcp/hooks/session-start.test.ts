@@ -216,7 +216,7 @@ it("[RE132] after three chats that did not take it, a dead session is mentioned 
   expect(line).toContain(
     "; to continue it, ask Claude. Never again? Tell Claude, or: `shim resume --dismiss 20487890`",
   );
-  const taken = { at: runtime.now(), sessionId: dead.session, action: "taken", by: "chat-4" } as const;
+  const taken = { at: runtime.now(), session: dead.session, action: "taken", by: "chat-4" } as const;
   runtime.store.write((sql) => recoveries.add(sql, taken));
   expect(start(5).context).toContain("ago: fix the parser");
 });

@@ -36,8 +36,8 @@ it("[HO32] [BU11] a budget at its limit denies tool calls while the store is loc
   const { runtime, claude } = aChat({ busyMs: 10 });
   claude.start();
   runtime.store.write((sql) => {
-    const row = { session_id: claude.session, task: 7, claim: 1, started_at: 0, exceeded: "1,000 tokens" };
-    insert(sql, "task_spending", { ...row, tokens: 0, cost_micros: 0 });
+    const row = { session: claude.session, task: 7, claim: 1, startedAt: 0, exceeded: "1,000 tokens" };
+    insert(sql, "task_spending", { ...row, tokens: 0, costMicros: 0 });
   });
   const decision = (tool_name: string): string | undefined =>
     claude.tell("PreToolUse", { tool_name, tool_input: {}, tool_use_id: `toolu_${tool_name}` }).hookSpecificOutput
@@ -248,8 +248,8 @@ it("[HO74] a refusal is repeated for an event that is sent again", () => {
   const { runtime, claude } = aChat();
   claude.start();
   runtime.store.write((sql) => {
-    const row = { session_id: claude.session, task: 7, claim: 1, started_at: 0, exceeded: "1,000 tokens" };
-    insert(sql, "task_spending", { ...row, tokens: 0, cost_micros: 0 });
+    const row = { session: claude.session, task: 7, claim: 1, startedAt: 0, exceeded: "1,000 tokens" };
+    insert(sql, "task_spending", { ...row, tokens: 0, costMicros: 0 });
   });
   const input = JSON.stringify({ session_id: claude.session, tool_name: "Bash", tool_input: { command: "make" } });
   const answers = [1, 2].map(() => answerHook(runtime, "PreToolUse", () => input, claude.pid, claudeCode, "e"));

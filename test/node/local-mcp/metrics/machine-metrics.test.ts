@@ -103,7 +103,7 @@ it("[OB3] an unchanged state is no save", () => {
   expect(value("shim_checkpoints_total", { trigger: "on_demand" })).toBe(1);
   expect(value("shim_save_duration_seconds")).toBe(1);
   const [stored] = runtime.store.read(
-    (sql) => sql.all<{ n: number }>("SELECT sum(raw_bytes) AS n FROM checkpoints"),
+    (sql) => sql.all<{ n: number }>("SELECT sum(rawBytes) AS n FROM checkpoints"),
     [],
   );
   expect(value("shim_checkpoint_bytes_total")).toBe(stored?.n);

@@ -95,7 +95,7 @@ it("[CL70] a chat whose process cannot be seen from here died when it is silent 
   await look();
   const silent = new Claude(runtime, { cwd: aProject(), session: "silent-chat" });
   silent.turn("fix the parser");
-  runtime.store.write((sql) => sql.run("UPDATE sessions SET owner_pid = NULL, owner_start = NULL, owner_boot = NULL"));
+  runtime.store.write((sql) => sql.run("UPDATE sessions SET owner = NULL"));
   await look();
   expect(receiver.bodies).toEqual([]);
   runtime.wait(601_000);

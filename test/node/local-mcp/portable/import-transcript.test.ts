@@ -68,7 +68,7 @@ it("[PO4] [PO5] a session that died before SHIM was there is read from its trans
   const kinds = home.runtime.store.read(
     (sql) =>
       sql
-        .all<{ kind: string }>("SELECT kind FROM journal WHERE session_id = ? ORDER BY seq", session)
+        .all<{ kind: string }>("SELECT kind FROM journal WHERE session = ? ORDER BY seq", session)
         .map(({ kind }) => kind),
     [],
   );

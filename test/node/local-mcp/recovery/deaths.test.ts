@@ -1,17 +1,12 @@
-import { writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import type { Crash } from "#src/local-mcp/signals/history.ts";
 import { listCrashes } from "#harness/machine/crashes.ts";
-import { migrate } from "#src/shared/migrate.ts";
 import { DeathWatch, recordDeath, recordDeaths } from "#src/local-mcp/recovery/deaths.ts";
 import { dismiss, undo } from "#src/local-mcp/recovery/local-source.ts";
 import { offer } from "#src/local-mcp/recovery/offers.ts";
 import { saveLastCheckpoint } from "#src/local-mcp/host/last-checkpoint.ts";
 import { spoolEvent } from "#src/local-mcp/hooks/spool-event.ts";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
-import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { migrations } from "#src/store/schema.ts";
 import { Upkeep } from "#src/local-mcp/server/upkeep.ts";
 import { scoreOf } from "#src/local-mcp/recovery/brief.ts";
 import { restoration, type Restoration } from "#src/local-mcp/recovery/restoration.ts";
@@ -28,9 +23,7 @@ import {
 import { timeline } from "#src/local-mcp/host/timeline.ts";
 import { readContent } from "#src/local-mcp/sessions/session-content.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
-import { T0, tempHome } from "#harness/store/temp-store.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { column } from "#harness/store/store-rows.ts";
 
 function deaths(runtime: TempRuntime): Crash[] {
   return runtime.store.read((sql) => listCrashes(sql), []);
@@ -53,7 +46,7 @@ it("[RE88] a death is recorded with the age of the last checkpoint and what came
   expect(recordDeaths(runtime, () => true)).toBe(1);
   const unsaved = { checkpointAgeMs: at - (savedAt ?? 0), unsavedToolCalls: 2, unsavedEvents: 5 };
   const readings = { toolCalls: { value: 3 } };
-  expect(deaths(runtime)).toMatchObject([{ sessionId: claude.session, at, cause: "killed", ...unsaved, readings }]);
+  expect(deaths(runtime)).toMatchObject([{ session: claude.session, at, cause: "killed", ...unsaved, readings }]);
 });
 
 it("[RE60] the supervisor, a new chat, the timer and the user see one death, and it is recorded once", async () => {
@@ -67,14 +60,14 @@ it("[RE60] the supervisor, a new chat, the timer and the user see one death, and
   offer(runtime, "next", { project: claude.cwd });
   dismiss(runtime, claude.session);
   // The last checkpoint came after the death, and does not hide what was unsaved then.
-  expect(deaths(runtime)).toMatchObject([{ sessionId: claude.session, unsavedToolCalls: 2 }]);
+  expect(deaths(runtime)).toMatchObject([{ session: claude.session, unsavedToolCalls: 2 }]);
 });
 
 it("[RE60] a death that was dismissed and never offered is recorded", () => {
   const runtime = tempRuntime();
   const { session } = aDeadClaude(runtime);
   dismiss(runtime, session);
-  expect(deaths(runtime)).toMatchObject([{ sessionId: session }]);
+  expect(deaths(runtime)).toMatchObject([{ session }]);
 });
 
 it("[RE60] a session in which nothing happened, one that lives and one that ended leave no death", () => {
@@ -93,7 +86,7 @@ it("[RE187] what was recorded of a life after its last sighting is above its dea
   const { runtime, claude } = aChat();
   claude.prompt("fix the parser");
   claude.begin("Bash", { command: "make" });
-  runtime.store.write((sql) => sql.run("UPDATE sessions SET last_seen_at = last_seen_at - 5"));
+  runtime.store.write((sql) => sql.run("UPDATE sessions SET lastSeenAt = lastSeenAt - 5"));
   claude.kill();
   claude.resume();
   claude.prompt("go on");
@@ -109,21 +102,21 @@ it("[RE61] a session that died, was resumed and died again has two deaths, also 
   claude.turn("go on");
   claude.kill();
   expect([1, 2].map(() => recordDeaths(runtime, () => true))).toEqual([1, 0]);
-  expect(deaths(runtime).map(({ sessionId }) => sessionId)).toEqual([claude.session, claude.session]);
+  expect(deaths(runtime).map(({ session: sessionId }) => sessionId)).toEqual([claude.session, claude.session]);
 });
 
 it("[RE61] a dead session that a tool call continues has its death recorded first", async () => {
   const { runtime, claude } = aChatKilledInMidTurn();
   const { call } = await connect(runtime, { clientPid: 4_000, serverPid: 4_001 });
   await call("shim_auto_checkpoint", { session: claude.session, doing: "going on" });
-  expect(deaths(runtime)).toMatchObject([{ sessionId: claude.session }]);
+  expect(deaths(runtime)).toMatchObject([{ session: claude.session }]);
 });
 
 it("[RE62] a new chat records the deaths of every project, the one that is not offered to it, too", () => {
   const runtime = tempRuntime();
   const elsewhere = aDeadClaude(runtime);
   expect(new Claude(runtime, { pid: 5_000, session: "new-session", cwd: aProject() }).start()).toBe("");
-  expect(deaths(runtime)).toMatchObject([{ sessionId: elsewhere.session }]);
+  expect(deaths(runtime)).toMatchObject([{ session: elsewhere.session }]);
 });
 
 it("[RE62] the timer records a death once it has been seen for ten seconds: an end mark may be on its way", () => {
@@ -133,7 +126,7 @@ it("[RE62] the timer records a death once it has been seen for ten seconds: an e
   const found = [0, 1_000, 15_000].map((ms) => {
     runtime.wait(ms);
     watch.check(runtime);
-    return deaths(runtime).map(({ sessionId }) => sessionId);
+    return deaths(runtime).map(({ session: sessionId }) => sessionId);
   });
   expect(found).toEqual([[], [], [session]]);
 });
@@ -167,35 +160,16 @@ it("[RE63] an end mark that comes late shows that there was no death", () => {
 it("[RE64] retention deletes a session, and leaves its death behind", () => {
   const runtime = tempRuntime();
   const claude = aDeadClaude(runtime);
-  // As an older program dismissed it, without a record.
+  // Dismissed without a record.
   runtime.store.write((sql) => sql.run("UPDATE sessions SET recovery = 'dismissed' WHERE id = ?", claude.session));
   runtime.wait(31 * 86_400_000);
   new Upkeep(runtime).run();
   expect(rowCount(runtime, "sessions")).toBe(0);
-  expect(deaths(runtime)).toMatchObject([{ sessionId: claude.session, cause: "killed" }]);
-});
-
-it("[RE60] a death that an older program has recorded is known after the update", () => {
-  const path = join(dirname(tempHome().home), "old.db");
-  writeFileSync(path, "");
-  const db = openBetterSqlite3({ path, readOnly: false, busyMs: 100 });
-  const at = migrations.findIndex(({ name }) => name === "deaths and usage");
-  migrate(db, T0, migrations.slice(0, at));
-  for (const id of ["recorded", "unrecorded"])
-    db.run(
-      `INSERT INTO sessions (id, client, origin, started_at, last_seen_at) VALUES (?, 'c', 'startup', ${T0}, ${T0})`,
-      id,
-    );
-  db.run(
-    `INSERT INTO crashes (session_id, at, cause, detail, readings) VALUES ('recorded', ${T0}, 'killed', '', '{}')`,
-  );
-  migrate(db, T0, migrations);
-  expect(column(db, "SELECT death_at FROM sessions ORDER BY id")).toEqual([T0, null]);
-  db.close();
+  expect(deaths(runtime)).toMatchObject([{ session: claude.session, cause: "killed" }]);
 });
 
 function actions(runtime: TempRuntime): unknown[] {
-  return runtime.store.read((sql) => sql.all("SELECT action, by_session AS by FROM recoveries ORDER BY seq"), []);
+  return runtime.store.read((sql) => sql.all("SELECT action, bySession AS by FROM recoveries ORDER BY seq"), []);
 }
 
 it("[RE117] an offer is stored with its score, and the death with its cause and last signals", () => {
@@ -208,7 +182,7 @@ it("[RE117] an offer is stored with its score, and the death with its cause and 
   const stored = { recovery: "offered", recoveryBy: "next", recoveryAt: runtime.now() };
   expect(storedSession(runtime, dead.session)).toMatchObject(stored);
   expect(actions(runtime)).toEqual([{ action: "offered", by: "next" }]);
-  const death = { sessionId: dead.session, cause: "killed", readings: { toolCalls: { value: 3 } } };
+  const death = { session: dead.session, cause: "killed", readings: { toolCalls: { value: 3 } } };
   expect(deaths(runtime)).toMatchObject([death]);
 });
 

@@ -78,12 +78,12 @@ it("[RE72] a long history costs nothing: finished sessions are not read", () => 
   runtime.store.write((sql) => {
     sql.run(
       `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
-       INSERT INTO sessions (id, client, project, origin, started_at, last_seen_at, ended_at)
+       INSERT INTO sessions (id, client, project, origin, startedAt, lastSeenAt, endedAt)
        SELECT 'old' || i, 'claude-code', '/p', 'startup', i, i, i FROM n`,
     );
     sql.run(
       `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
-       INSERT INTO checkpoints (id, session_id, at, trigger, hash, journal_seq, raw_bytes, redactions, summary, body)
+       INSERT INTO checkpoints (id, session, at, trigger, hash, journalSeq, rawBytes, redactions, summary, body)
        SELECT 'cp' || i, 'old' || (i % 10000), i, 'time', 'h', 0, 0, 0, 's', x'00' FROM n`,
     );
   });
@@ -113,7 +113,7 @@ it("[RE11] [RE183] an offer to a chat that is still to be started holds for a mi
   const record = (action: "offered" | "taken"): void =>
     runtime.store.write((sql) => {
       sessions.setRecovery(sql, runtime.now(), "dead", "offered", "later");
-      recoveries.add(sql, { at: runtime.now(), sessionId: "dead", action, by: "later" });
+      recoveries.add(sql, { at: runtime.now(), session: "dead", action, by: "later" });
     });
   record("offered");
   expect(found(runtime, { isFree: true })).toEqual([]);

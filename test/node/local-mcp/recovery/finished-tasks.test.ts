@@ -73,7 +73,7 @@ it("[RE70] the same holds when its server outlives the client and learns that th
   one.claude.kill();
   await rig.time.until(other.ask("shim_next", { types: ["tests"], waitMs: 40_000 }));
   await one.team.end("client_gone");
-  const left = rig.base.store.read((sql) => sql.all("SELECT task FROM team_claims WHERE session_id = ?", session), []);
+  const left = rig.base.store.read((sql) => sql.all("SELECT task FROM team_claims WHERE session = ?", session), []);
   expect(left).toEqual([]);
   recordFinishedHere(rig.base);
   expect(incomplete(rig)).toContain(session);

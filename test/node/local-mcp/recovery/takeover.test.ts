@@ -18,7 +18,7 @@ function offered({ reach, chat }: Pick<World, "reach" | "chat">): Promise<string
 
 /** `shim resume` writes down that the chat which it starts is to take the session. */
 function writeDown({ here, dead, chat }: World): void {
-  const note = { at: here.runtime.now(), sessionId: dead.session, action: "taken", by: chat.session } as const;
+  const note = { at: here.runtime.now(), session: dead.session, action: "taken", by: chat.session } as const;
   here.runtime.store.write((sql) => recoveries.add(sql, note));
 }
 
@@ -132,7 +132,7 @@ it("[RE101] none is offered to a task's chat and a script, after a dismissal, an
   const { runtime } = one.here;
   for (const env of [{ SHIM_TASK: "1" }, { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" }])
     expect(await offered({ ...one, reach: { ...one.reach, runtime: { ...runtime, env } } })).toBeNull();
-  const note = { at: runtime.now(), sessionId: one.dead.session };
+  const note = { at: runtime.now(), session: one.dead.session };
   runtime.store.write((sql) => recoveries.add(sql, { ...note, action: "dismissed" }));
   expect(await offered(one)).toBeNull();
   runtime.store.write((sql) => recoveries.add(sql, { ...note, action: "undone" }));

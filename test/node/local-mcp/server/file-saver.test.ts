@@ -25,7 +25,7 @@ it("[GS21] [CP33] what a hook waits for is saved beside a save that takes long, 
     return saved.value.checkpoint.id;
   };
   const state = (id: string): unknown =>
-    runtime.store.read((sql) => sql.all("SELECT state FROM snapshots WHERE checkpoint_id = ?", id)[0], undefined);
+    runtime.store.read((sql) => sql.all("SELECT state FROM snapshots WHERE checkpointId = ?", id)[0], undefined);
   const files = new FileSaver(runtime, { servedSessions: () => ["large"] });
   const slow = save("large", large, "on_demand");
   const saving = files.save();

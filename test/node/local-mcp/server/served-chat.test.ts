@@ -80,7 +80,7 @@ it("[RE187] a client that is killed in the middle of a tool has died then, and n
   vi.advanceTimersByTime(2_000);
   await over();
   const [death] = runtime.store.read((sql) => listCrashes(sql), []);
-  expect(death).toMatchObject({ sessionId: claude.session, at: runtime.now() });
+  expect(death).toMatchObject({ session: claude.session, at: runtime.now() });
 });
 
 it.each(["sigterm", "sigint"])(

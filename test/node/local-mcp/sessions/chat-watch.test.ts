@@ -96,7 +96,7 @@ it("[SU44] an app that was gone with its connection is started again, once for a
   for (let pid = 710; pid < 714; pid++) {
     aLiveChat(rig.runtime, { ...app, id: `cccc${pid}-0000-4000-8000-000000000003`, pid });
     await rig.pass(2_000);
-    rig.runtime.store.write((sql) => sql.run("UPDATE sessions SET detached_at = 1, detach_reason = 'client_gone'"));
+    rig.runtime.store.write((sql) => sql.run("UPDATE sessions SET detachedAt = 1, detachReason = 'client_gone'"));
     await crash(pid);
     await rig.pass(10_000);
   }
@@ -144,7 +144,10 @@ it("[SU41] [OB15] with a command that opens a terminal a killed chat is resumed 
   // It came back, and dies again: the next wait is longer.
   aLiveChat(rig.runtime, { id, pid: 701 });
   rig.runtime.store.write((sql) =>
-    sql.run("UPDATE sessions SET owner_pid = 701, owner_start = ?", rig.runtime.processes.facts(701)!.start),
+    sql.run(
+      "UPDATE sessions SET owner = json_set(owner, '$.pid', 701, '$.start', ?)",
+      rig.runtime.processes.facts(701)!.start,
+    ),
   );
   await rig.pass(2_000);
   await die(rig, 701);

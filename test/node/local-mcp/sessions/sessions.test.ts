@@ -74,7 +74,7 @@ it("[ID9] counts add up, the title is set once, and what is not given stays", ()
 });
 
 it.each([
-  ["ended_at IS NULL AND recovery IS NULL ORDER BY started_at DESC LIMIT 500", "sessions_open"],
+  ["endedAt IS NULL AND recovery IS NULL ORDER BY startedAt DESC LIMIT 500", "sessions_open"],
   ["recovery = 'offered'", "sessions_offered"],
 ])("[RE72] the search for open sessions uses an index that holds only those: %s", (condition, index) => {
   const runtime = tempRuntime();
@@ -86,11 +86,12 @@ it.each([
 it("[ID2] a client process is in one session at a time: its row is replaced; another process of the same number has its own", () => {
   const runtime = tempRuntime();
   const client = runtime.processes.start(7);
-  const current = (): clients.ClientSession | null => runtime.store.read((sql) => clients.current(sql, client), null);
+  const current = (): ReturnType<typeof clients.current> =>
+    runtime.store.read((sql) => clients.current(sql, client), null);
   expect(current()).toBeNull();
-  for (const sessionId of ["a", "b"]) {
-    runtime.store.write((sql) => clients.moveTo(sql, T0, client, { givenId: "given", sessionId }));
-    expect(current()).toEqual({ givenId: "given", sessionId });
+  for (const session of ["a", "b"]) {
+    runtime.store.write((sql) => clients.moveTo(sql, T0, client, { givenId: "given", session }));
+    expect(current()).toEqual({ givenId: "given", session });
   }
   const again = runtime.processes.start(7);
   expect(runtime.store.read((sql) => clients.current(sql, again), null)).toBeNull();
@@ -116,7 +117,7 @@ it("[HO4] an MCP process is known once, until it says goodbye", () => {
 it("[ID11] rows of processes of an earlier boot go when they are old; those of this boot stay", () => {
   const runtime = tempRuntime();
   const [client, server] = [runtime.processes.start(7), runtime.processes.start(8)];
-  runtime.store.write((sql) => clients.moveTo(sql, T0, client, { givenId: "a", sessionId: "a" }));
+  runtime.store.write((sql) => clients.moveTo(sql, T0, client, { givenId: "a", session: "a" }));
   servers.register(runtime, server, client);
   const leftAfter = (before: number): number[] => {
     runtime.store.write((sql) => {

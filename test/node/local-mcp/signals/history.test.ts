@@ -28,7 +28,7 @@ function fill(
   sessionId: string,
   samples: readonly (number | readonly [at: number, score: number])[],
 ): void {
-  const query = "INSERT INTO signals (session_id, at, risk, level, readings) VALUES (?, ?, ?, 'safe', '{}')";
+  const query = "INSERT INTO signals (session, at, score, level, readings) VALUES (?, ?, ?, 'safe', '{}')";
   store.write((sql) => {
     for (const one of samples) {
       const [at, score] = typeof one === "number" ? [one, 0] : one;
@@ -42,7 +42,7 @@ const times = (store: Store, sessionId = "a"): number[] =>
 
 function aCrash(overrides: Partial<Crash> = {}): Crash {
   return {
-    sessionId: "a",
+    session: "a",
     at: T0,
     cause: "killed",
     detail: "Its process vanished.",

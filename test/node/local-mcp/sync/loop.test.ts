@@ -199,7 +199,7 @@ it("[SY68] what is forgotten is deleted at the coordinator, and what was sealed 
   for (const session of ["s1", "s2"]) machine.work(session, "sealed, and not sent");
   await machine.sync.syncNow();
   const log = (): number =>
-    machine.runtime.store.read((sql) => sql.all("SELECT 1 FROM sync_log WHERE session_id = 's1'").length, 0);
+    machine.runtime.store.read((sql) => sql.all("SELECT 1 FROM sync_log WHERE session = 's1'").length, 0);
   expect(log()).toBeGreaterThan(0);
   forgetSession("s1");
   expect(log()).toBe(0);
@@ -287,7 +287,7 @@ it("[SY68] what a forgotten session had handed on is taken out of the checkpoint
     const { body, hash } = encode({ ...state, continues });
     sql.run("UPDATE checkpoints SET body = ?, hash = ?", body, hash);
     sessions.recordSighting(sql, 0, { id: "s0", client: "test", origin: "startup", owner: null, isAlive: true });
-    sql.run("INSERT INTO recoveries (at, session_id, action, by_session) VALUES (0, 's0', 'recovered', 's1')");
+    sql.run("INSERT INTO recoveries (at, session, action, bySession) VALUES (0, 's0', 'recovered', 's1')");
   });
   expect(await machine.sync.syncNow()).toMatchObject({ checkpoints: 1, left: 0 });
   world.weather = () => "unreachable";

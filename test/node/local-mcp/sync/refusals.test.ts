@@ -160,7 +160,7 @@ it("[SY53] what was forgotten elsewhere is forgotten here with the next pull", a
   const [row] = rowsOf(scene);
   if (!row) throw new Error("not there");
   await fetchCheckpoint(aroundOf(scene.two), row);
-  one.runtime.store.write((sql) => sql.run("DELETE FROM checkpoints WHERE session_id = ?", row.session));
+  one.runtime.store.write((sql) => sql.run("DELETE FROM checkpoints WHERE session = ?", row.session));
   one.runtime.store.write((sql) => sql.run("DELETE FROM sessions WHERE id = ?", row.session));
   await one.sync.syncNow();
   await two.sync.syncNow();

@@ -183,7 +183,7 @@ it("[FI5] a holder out of sight counts as alive", () => {
   const { runtime, a, b, reserve, path } = aTeam();
   reserve("one.ts");
   const far = '["boot-1 pid:[2]",77,"100"]';
-  runtime.store.write((sql) => sql.run("UPDATE team_chats SET process = ? WHERE session_id = ?", far, b.session));
+  runtime.store.write((sql) => sql.run("UPDATE team_chats SET process = ? WHERE session = ?", far, b.session));
   expect(isRefused(edit(a, path("one.ts")))).toBe(true);
 });
 

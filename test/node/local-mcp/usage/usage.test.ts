@@ -47,7 +47,7 @@ it("[SI45] a replay of the transcript and a resumed session that repeats it coun
   claude.transcribe(said("m1", 50));
   claude.stop();
   runtime.store.write((sql) => {
-    sql.run("UPDATE sessions SET transcript_offset = 0");
+    sql.run("UPDATE sessions SET transcriptOffset = 0");
     catchUp(sql, runtime.now(), claude.session);
   });
   claude.kill();

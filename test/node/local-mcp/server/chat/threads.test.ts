@@ -55,7 +55,7 @@ it("[ID19] when the process is gone, a thread that the user has left is closed, 
   runtime.processes.kill(400);
   recordDeaths(runtime, () => true);
   const causes = runtime.store.read(
-    (sql) => sql.all<{ id: string; cause: string }>("SELECT session_id AS id, cause FROM crashes"),
+    (sql) => sql.all<{ id: string; cause: string }>("SELECT session AS id, cause FROM crashes"),
     [],
   );
   expect(Object.fromEntries(causes.map(({ id, cause }) => [id, cause]))).toEqual({

@@ -1,0 +1,223 @@
+import type { Trigger } from "../contract/checkpoint.ts";
+import type { JournalKind } from "../contract/journal.ts";
+import type { CrashCause, Readings, RiskLevel, RiskMark } from "../contract/readings.ts";
+import type { ProcessIdentity } from "../platform/processes.ts";
+import { blob, integer, json, real, serial, table, text, type RowOf } from "../shared/table.ts";
+
+export interface Waiting {
+  readonly for: "permission" | "dialog" | "prompt";
+  /** Epoch ms. */
+  readonly since: number;
+}
+
+export type Recovery = "offered" | "recovered" | "dismissed";
+
+/** `recovered` comes with the first checkpoint after `taken`. */
+export type RecoveryAction = "offered" | "taken" | "recovered" | "undone" | "dismissed" | "finished";
+
+/** Done or cancelled task of a dead session. */
+export interface FinishedTask {
+  readonly task: number;
+  readonly type: string;
+  readonly state: "done" | "cancelled";
+  readonly by: string | null;
+}
+
+export interface BriefFacts {
+  /** Absolute paths. */
+  readonly files: readonly string[];
+  readonly results: readonly string[];
+}
+
+/** Repeats of facts in the brief before the chat's first edit. */
+export interface Rediscovery {
+  readonly reads: number;
+  readonly repeats: number;
+  /** True after the first edit, or after so much without one that counting stops. */
+  readonly isOver: boolean;
+}
+
+export interface RecoveryDetail {
+  readonly named?: BriefFacts | undefined;
+  readonly rediscovery?: Rediscovery;
+  readonly finished?: readonly FinishedTask[] | undefined;
+}
+
+export type Session = RowOf<typeof sessions>;
+
+/** Times in epoch ms. */
+export const sessions = table("sessions", {
+  id: text().primary(),
+  client: text(),
+  /** The client's own word; null if it does not say. */
+  clientVersion: text().nullable(),
+  /** Root folder; null if the client names none. */
+  project: text().nullable(),
+  cwd: text().nullable(),
+  title: text().nullable(),
+  name: text().nullable(),
+  model: text().nullable(),
+  transcriptPath: text().nullable(),
+  transcriptOffset: integer().default(0),
+  /** startup, resume, clear, compact, fork (by Claude Code), handle (by a tool call), import. */
+  origin: text(),
+  parentId: text().nullable(),
+  owner: json<ProcessIdentity>().nullable(),
+  startedAt: integer(),
+  lastSeenAt: integer(),
+  /** Time at which its state was last known to be in a checkpoint. */
+  savedAt: integer().nullable(),
+  endedAt: integer().nullable(),
+  endReason: text().nullable(),
+  detachedAt: integer().nullable(),
+  detachReason: text().nullable(),
+  recovery: text<Recovery>().nullable(),
+  recoveryAt: integer().nullable(),
+  recoveryBy: text().nullable(),
+  toolCalls: integer().default(0),
+  toolErrors: integer().default(0),
+  readings: json<Readings>().default({}),
+  waiting: json<Waiting>().nullable(),
+  /** Highest risk level covered by a checkpoint, and a higher one that awaits its checkpoint. */
+  riskMark: json<RiskMark>().default({ covered: "safe", pending: null, belowAt: null }),
+  /** Newest sign of work: a hook event, a tool call, growth of the transcript. */
+  workedAt: integer().nullable(),
+  /** Last sighting before a recorded death; null while the session lives. */
+  deathAt: integer().nullable(),
+});
+
+/** The session in which the process of a client works. */
+export const clients = table("clients", {
+  boot: text().primary(),
+  pid: integer().primary(),
+  start: text().primary(),
+  /** The client's own id of the session. */
+  givenId: text(),
+  /** SHIM's id: differs only for a second live client that opened the same session. */
+  session: text(),
+  at: integer(),
+});
+
+export type ClientSession = Pick<RowOf<typeof clients>, "givenId" | "session">;
+
+export const servers = table("servers", {
+  boot: text().primary(),
+  pid: integer().primary(),
+  start: text().primary(),
+  clientPid: integer(),
+  clientStart: text(),
+  at: integer(),
+});
+
+/** Checkpoints refer to numbers of entries, so none may be reused after pruning. */
+export const journal = table("journal", {
+  seq: serial({ isReused: false }),
+  session: text(),
+  at: integer(),
+  kind: text<JournalKind>(),
+  key: text(),
+  /** The entry without its kind. */
+  body: json<object>(),
+});
+
+export const checkpoints = table("checkpoints", {
+  seq: serial(),
+  id: text(),
+  session: text(),
+  at: integer(),
+  trigger: text<Trigger>(),
+  /** SHA-256 (hex) of the state as JSON. */
+  hash: text(),
+  /** Last journal row that is folded into the state. */
+  journalSeq: integer(),
+  rawBytes: integer(),
+  redactions: integer(),
+  summary: text(),
+  body: blob(),
+});
+
+/** The text index takes these rows in later. */
+const checkpointsUnindexed = table("checkpoints_unindexed", { seq: serial() });
+
+export const snapshots = table("snapshots", {
+  checkpointId: text().primary(),
+  session: text(),
+  at: integer(),
+  state: text(),
+  reason: text().nullable(),
+  project: text(),
+  repository: text().nullable(),
+  head: text().nullable(),
+  branch: text().nullable(),
+  commit: text().nullable(),
+  detail: json<object>().default({}),
+});
+
+export const signals = table("signals", {
+  session: text().primary(),
+  at: integer().primary(),
+  score: real(),
+  level: text<RiskLevel>(),
+  readings: json<Readings>(),
+});
+
+export const crashes = table("crashes", {
+  session: text().primary(),
+  at: integer().primary(),
+  cause: text<CrashCause>(),
+  detail: text(),
+  readings: json<Readings>(),
+  /** Null if it had no checkpoint. */
+  checkpointAgeMs: integer().nullable(),
+  /** Journal entries, and tool calls among them, that no checkpoint held. */
+  unsavedEvents: integer(),
+  unsavedToolCalls: integer(),
+});
+
+export const recoveries = table("recoveries", {
+  seq: serial(),
+  at: integer(),
+  session: text(),
+  action: text<RecoveryAction>(),
+  bySession: text().nullable(),
+  score: real().nullable(),
+  detail: json<RecoveryDetail>().default({}),
+});
+
+export const sessionTables = [
+  sessions,
+  clients,
+  servers,
+  journal,
+  checkpoints,
+  checkpointsUnindexed,
+  snapshots,
+  signals,
+  crashes,
+  recoveries,
+];
+
+export const sessionIndexes: readonly string[] = [
+  "CREATE INDEX sessions_open ON sessions (startedAt) WHERE endedAt IS NULL AND recovery IS NULL",
+  "CREATE INDEX sessions_offered ON sessions (recoveryBy) WHERE recovery = 'offered'",
+  "CREATE INDEX sessions_not_known_dead ON sessions (lastSeenAt) WHERE endedAt IS NULL AND deathAt IS NULL AND owner IS NOT NULL",
+  "CREATE INDEX sessions_waiting ON sessions (lastSeenAt) WHERE waiting IS NOT NULL",
+  "CREATE UNIQUE INDEX journal_keys ON journal (session, key)",
+  "CREATE INDEX journal_by_session ON journal (session, seq)",
+  // A turn may hold thousands of entries.
+  "CREATE INDEX journal_prompts ON journal (session, seq) WHERE kind = 'prompt'",
+  "CREATE UNIQUE INDEX checkpoints_ids ON checkpoints (id)",
+  "CREATE INDEX checkpoints_by_session ON checkpoints (session, seq)",
+  "CREATE VIRTUAL TABLE checkpoints_text USING fts5 (summary, content='checkpoints', content_rowid='seq')",
+  `CREATE TRIGGER checkpoints_text_add AFTER INSERT ON checkpoints BEGIN
+     INSERT INTO checkpoints_unindexed (seq) VALUES (new.seq);
+   END`,
+  // FTS5 damages its index when a row that is not in it is deleted.
+  `CREATE TRIGGER checkpoints_text_drop AFTER DELETE ON checkpoints BEGIN
+     INSERT INTO checkpoints_text (checkpoints_text, rowid, summary)
+       SELECT 'delete', old.seq, old.summary WHERE old.seq NOT IN (SELECT seq FROM checkpoints_unindexed);
+     DELETE FROM checkpoints_unindexed WHERE seq = old.seq;
+   END`,
+  "CREATE INDEX snapshots_pending ON snapshots (at) WHERE state IN ('pending', 'running')",
+  "CREATE INDEX recoveries_by_session ON recoveries (session, seq)",
+];

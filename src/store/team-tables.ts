@@ -1,0 +1,82 @@
+import type { ClaimedTask } from "../contract/tasks.ts";
+import { integer, json, serial, table, text } from "../shared/table.ts";
+
+/** Chats of this machine that are registered; hooks and the supervisor read them. */
+export const teamChats = table("team_chats", {
+  session: text().primary(),
+  workspace: text(),
+  chat: text(),
+  incarnation: integer(),
+  process: text(),
+  at: integer(),
+});
+
+/** Notifications, delivered once: by the chat's next hook, or by a tool. */
+export const teamNews = table("team_news", {
+  seq: serial({ isReused: false }),
+  session: text(),
+  key: text(),
+  kind: text(),
+  at: integer(),
+  body: json<object>(),
+  /** When its chat was shown it. */
+  deliveredAt: integer().nullable(),
+});
+
+/** Times at which a hook made a chat continue by itself. */
+export const teamContinuations = table("team_continuations", { session: text().primary(), at: integer().primary() });
+
+/** Reservations of files, as last reported: hooks have no time to ask the coordinator. */
+export const teamFiles = table("team_files", {
+  /** Examples: `file:<project>/<path>`, `.../dir/*`, `.../dir/**`. */
+  resource: text().primary(),
+  workspace: text(),
+  holder: text(),
+  holderName: text(),
+  machine: text(),
+  /** The root of the work tree if known in clear, else the chat's own description, else empty. */
+  checkout: text(),
+  /** Epoch ms. */
+  since: integer(),
+  at: integer(),
+});
+
+/** Project names in a workspace, cached: a hook has no time to ask git. */
+export const teamProjects = table("team_projects", {
+  workspace: text().primary(),
+  root: text().primary(),
+  project: text(),
+  at: integer(),
+});
+
+export type QueuedCallName = "tasks.heartbeat" | "tasks.ack" | "tasks.nack" | "tasks.submit" | "messages.send";
+
+/** Unanswered calls of a chat (results, messages): they outlive the network and the process. */
+export const teamCalls = table("team_calls", {
+  seq: serial({ isReused: false }),
+  session: text(),
+  workspace: text(),
+  name: text<QueuedCallName>(),
+  input: json<Readonly<Record<string, unknown>>>(),
+  at: integer(),
+  tries: integer().default(0),
+  lastError: text().nullable(),
+});
+
+/** Claimed tasks until their report; a later process of the same client continues them. */
+export const teamClaims = table("team_claims", {
+  session: text().primary(),
+  task: integer().primary(),
+  workspace: text(),
+  claim: integer(),
+  incarnation: integer(),
+  at: integer(),
+  body: json<ClaimedTask>(),
+});
+
+export const teamTables = [teamChats, teamNews, teamContinuations, teamFiles, teamProjects, teamCalls, teamClaims];
+
+export const teamIndexes: readonly string[] = [
+  "CREATE UNIQUE INDEX team_news_keys ON team_news (session, key)",
+  "CREATE INDEX team_news_undelivered ON team_news (session, seq) WHERE deliveredAt IS NULL",
+];
