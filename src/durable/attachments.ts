@@ -29,7 +29,7 @@ export interface Attachment {
   readonly watches: readonly Watch[];
 }
 
-/** With `maxChatsPerSocket` chats and the longest ids an attachment stays below its limit of 16 KB. */
+/** With all chats that it may have, and the longest ids, an attachment stays below 16 KB. */
 export const maxWatches = 16;
 export const maxPrefixBytes = 6_144;
 

@@ -79,7 +79,7 @@ export class Sockets implements Presence {
     return attachmentOf(socket)?.chats.map(([chat]) => chat) ?? [];
   }
 
-  /** [DO7] Takes the chat off another connection; over HTTP, only where an earlier process has it. */
+  /** [DO7] Takes the chat off another connection; over HTTP, only off an earlier process. */
   bind(chat: string, incarnation: number, socket: WebSocket | null): void {
     const other = this.#find(chat);
     const isOver = socket !== null || incarnationOn(other, chat) !== incarnation;
