@@ -3,7 +3,7 @@ import * as servers from "../local-mcp/sessions/servers.ts";
 import type { Session } from "../local-mcp/sessions/sessions.ts";
 import * as restarter from "./auto-restarter.ts";
 import { planRestart, reportDeath, startInTerminal, type WatchOptions } from "./chat-death.ts";
-import { ProcessMonitor } from "./process-monitor.ts";
+import { RecordedDeaths } from "./recorded-deaths.ts";
 import type { WatchedDesktop } from "./supervisor-settings.ts";
 
 export interface AppWatchOptions extends WatchOptions {
@@ -13,17 +13,17 @@ export interface AppWatchOptions extends WatchOptions {
 /** [SU44] Restarts an app without hooks only where configured, after an apparent crash. */
 export class AppWatch {
   readonly #options: AppWatchOptions;
-  readonly #monitor: ProcessMonitor;
+  readonly #deaths: RecordedDeaths;
   #restarts: restarter.Restarts | null = null;
 
   constructor(options: AppWatchOptions) {
     this.#options = options;
     const { runtime, isSupervised } = options;
-    this.#monitor = new ProcessMonitor(runtime, ({ id, origin }) => origin === "handle" && !isSupervised(id));
+    this.#deaths = new RecordedDeaths(runtime, ({ id, origin }) => origin === "handle" && !isSupervised(id));
   }
 
-  async check(): Promise<void> {
-    const dead = this.#monitor.check();
+  async check(hasNews: boolean): Promise<void> {
+    const dead = hasNews ? this.#deaths.take() : [];
     for (const { id } of dead) await reportDeath(this.#options, id);
     if (this.#options.watched.restartWith && dead.some((session) => this.#isCrash(session))) this.#planRestart();
     const now = this.#options.runtime.now();
@@ -45,7 +45,7 @@ export class AppWatch {
   async #restart(restarts: restarter.Restarts): Promise<void> {
     const { runtime, watched } = this.#options;
     this.#restarts = restarter.afterStart(restarts, runtime.now());
-    if (this.#monitor.hasLiving()) return;
+    if (this.#deaths.hasLiving()) return;
     const command = watched.restartWith ?? [];
     await startInTerminal(this.#options, restarts, command, runtime.paths.home, {
       session: null,

@@ -8,30 +8,51 @@ import type { ProgramEnding } from "./program-end.ts";
 import { countRestart } from "./supervisor-metrics.ts";
 import { toEndedEvent, type SupervisorEvent } from "./supervisor-events.ts";
 
-/** Opens a terminal that outlives the call. Rejects where the start fails. */
-export type OpenTerminal = (command: string, args: readonly string[], cwd: string) => Promise<void>;
-
-export interface WatchOptions {
-  readonly name: string;
+export interface DeathDeps {
   readonly runtime: Runtime;
   /** Operations of the machine: the store is only read here. */
   readonly call: Host["call"];
-  readonly rules: restarter.RestartRules;
-  readonly isSupervised: (session: string) => boolean;
-  readonly recordDeath: (session: string) => Promise<string | null>;
-  readonly openTerminal: OpenTerminal;
   readonly emit: (event: SupervisorEvent) => void;
 }
 
+/** Opens a terminal that outlives the call. Rejects where the start fails. */
+export type OpenTerminal = (command: string, args: readonly string[], cwd: string) => Promise<void>;
+
+export interface WatchOptions extends DeathDeps {
+  readonly name: string;
+  readonly rules: restarter.RestartRules;
+  readonly isSupervised: (session: string) => boolean;
+  readonly openTerminal: OpenTerminal;
+  /** Aborted: the supervisor ends, and reports no more deaths. */
+  readonly endSignal: AbortSignal;
+}
+
+/**
+ * [SU6] [SU10] Has the host save the last checkpoint and attest the death.
+ *
+ * @returns the id of the checkpoint; null: none
+ */
+export async function recordDeath({ call, emit }: DeathDeps, session: string): Promise<string | null> {
+  try {
+    const recorded = await call("recovery.record-death", { session });
+    if (!recorded.ok) throw new Error(recorded.error.message);
+    const { checkpoint, trouble } = recorded.value;
+    if (trouble !== null) emit({ type: "problem", name: null, message: trouble });
+    return checkpoint;
+  } catch (error) {
+    emit({ type: "problem", name: null, message: `the last checkpoint of ${session}: ${messageOf(error)}` });
+    return null;
+  }
+}
+
 /** @returns null: the client ended cleanly, which a spooled hook event may report late */
-export async function reportDeath(
-  { name, runtime, recordDeath, emit }: WatchOptions,
-  id: string,
-): Promise<Restoration | null> {
-  const checkpoint = await recordDeath(id);
-  const restoration = restoreById(runtime, id);
-  if (!restoration?.cause || restoration.session.endedAt !== null || isClosed(restoration.session)) return null;
-  emit({ type: "died", name, session: id, cause: restoration.cause, checkpoint });
+export async function reportDeath(options: WatchOptions, session: string): Promise<Restoration | null> {
+  const { name, runtime, emit, endSignal } = options;
+  const checkpoint = await recordDeath(options, session);
+  const restoration = restoreById(runtime, session);
+  const isEnded = !restoration || restoration.session.endedAt !== null || isClosed(restoration.session);
+  if (isEnded || restoration.cause === null || endSignal.aborted) return null;
+  emit({ type: "died", name, session, cause: restoration.cause, checkpoint });
   return restoration;
 }
 

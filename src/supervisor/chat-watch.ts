@@ -8,7 +8,7 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { logFailure, notUpdated } from "../worker-runner/client/continuation.ts";
 import { planRestart, reportDeath, startInTerminal, type WatchOptions } from "./chat-death.ts";
 import type { ProgramEnding } from "./program-end.ts";
-import { ProcessMonitor } from "./process-monitor.ts";
+import { RecordedDeaths } from "./recorded-deaths.ts";
 import type { WatchedSessions } from "./supervisor-settings.ts";
 import { isWithin } from "../shared/elapsed.ts";
 
@@ -29,17 +29,17 @@ const startTimeoutMs = 60_000;
 /** [SU41] Chats that the user has started are restarted only where configured. */
 export class ChatWatch {
   readonly #options: ChatWatchOptions;
-  readonly #monitor: ProcessMonitor;
+  readonly #deaths: RecordedDeaths;
   readonly #planned = new Map<string, PlannedRestart>();
 
   constructor(options: ChatWatchOptions) {
     this.#options = options;
     const { runtime, isSupervised } = options;
-    this.#monitor = new ProcessMonitor(runtime, ({ id, client }) => client === "claude-code" && !isSupervised(id));
+    this.#deaths = new RecordedDeaths(runtime, ({ id, client }) => client === "claude-code" && !isSupervised(id));
   }
 
-  async check(): Promise<void> {
-    for (const session of this.#monitor.check()) await this.#onDied(session);
+  async check(hasNews: boolean): Promise<void> {
+    for (const session of hasNews ? this.#deaths.take() : []) await this.#onDied(session);
     const now = this.#options.runtime.now();
     for (const [id, planned] of this.#planned) {
       if (restarter.dueInMs(planned.restarts, now) === 0) await this.#restart(id, planned.restarts);
@@ -89,7 +89,7 @@ export class ChatWatch {
   }
 
   async #checkStarted(id: string, { restarts, sourceId }: PlannedRestart, now: number): Promise<void> {
-    if (restarts.phase !== "running" || this.#monitor.isAlive(id) || isWithin(now - restarts.since, startTimeoutMs))
+    if (restarts.phase !== "running" || this.#deaths.isAlive(id) || isWithin(now - restarts.since, startTimeoutMs))
       return;
     const { runtime, call } = this.#options;
     const session = runtime.store.read((sql) => sessions.get(sql, id), null);

@@ -5,6 +5,7 @@ import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { redact } from "../redaction/redact.ts";
 import type { StartableClient } from "../worker-runner/other-client/at-limit.ts";
 import { otherCommand } from "../worker-runner/other-client/other-command.ts";
+import { recordDeath } from "./chat-death.ts";
 import { classifyEnd } from "./program-end.ts";
 import type { NotRun, ProgramRun } from "./program-run.ts";
 import type { SupervisedClaudeOptions } from "./supervised-claude.ts";
@@ -12,11 +13,12 @@ import { logFailure, notUpdated } from "../worker-runner/client/continuation.ts"
 
 /** [CA51] One run of another client, which continues a session that has reached a usage limit. */
 export function runInstead(
-  { runtime, call, watched, folder, recordDeath }: SupervisedClaudeOptions,
+  options: SupervisedClaudeOptions,
   last: sessions.Session,
   other: StartableClient,
   resetsAtMs: number | null,
 ): ProgramRun | NotRun {
+  const { runtime, call, watched, folder } = options;
   const restoration = restore(runtime, last);
   if (!restoration || !watched.atLimit) return { kind: "held", reason: `nothing of ${last.id} is known` };
   const id = uuidv7(runtime.now(), runtime.random(16));
@@ -31,7 +33,7 @@ export function runInstead(
     onLine: (text) => redact(text).text,
     onEnd: async (exit, wasAskedToEnd) => {
       const successor = runtime.store.read((sql) => sessions.get(sql, last.id)?.recoveryBy, null) ?? id;
-      await recordDeath(successor);
+      await recordDeath(options, successor);
       await logFailure(runtime, notUpdated, call("recovery.withdraw", taken));
       const ending = classifyEnd({ exit, wasAskedToEnd, isSessionOver: false, limit: null, result: null });
       const chat = { session: successor, before: last.id, isUnresumable: true, instead: null };

@@ -1,12 +1,15 @@
 import { spawn } from "node:child_process";
+import { join } from "node:path";
 import type { HostContext } from "../local-mcp/host/handlers.ts";
 import type { Host } from "../local-mcp/host/host.ts";
 import { LocalHost } from "../local-mcp/host/local-host.ts";
 import { identify } from "../platform/processes.ts";
 import { programPath } from "../platform/program-path.ts";
-import { becomeSupervisor, findLastSupervisor, resign } from "../platform/supervisor-lock.ts";
+import { findLastSupervisor, markSupervisor, supervisorFolder, unmarkSupervisor } from "../platform/supervisor-mark.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import { lockFile } from "../store/file-lock.ts";
+import { loadDriver } from "../store/open-driver.ts";
 import { logFailure } from "../worker-runner/client/continuation.ts";
 import { runProgram } from "../worker-runner/run-program.ts";
 import type { OpenTerminal } from "./chat-death.ts";
@@ -22,41 +25,56 @@ interface Supervision extends Pick<SupervisorOptions, "emit" | "pace" | "wait"> 
   readonly hurrySignal: AbortSignal;
 }
 
-/** Supervises as the home's only supervisor, until it is asked to end. */
+/** [SU8] Supervises as the home's only supervisor, until it is asked to end. */
 export async function supervise(
   context: HostContext,
   settings: SupervisorSettings,
-  { ring, endSignal, hurrySignal, ...more }: Supervision,
+  supervision: Supervision,
 ): Promise<Result<void, Failure>> {
-  const { paths, site } = context;
-  const runtime = await context.runtime();
-  const self = identify(runtime.processes, process.pid);
+  const { home } = context.paths;
+  const { processes } = await context.runtime();
+  const self = identify(processes, process.pid);
   if (!self) return fail("unknown_process", "this system does not report when a process was started.");
-  const { home } = paths;
+  const { open } = await loadDriver();
+  const lock = lockFile(join(supervisorFolder(home), "lock"), open);
+  if (!lock) return err(alreadyRunning(findLastSupervisor(home)));
   const previous = findLastSupervisor(home);
-  const only = await becomeSupervisor(home, self, runtime.processes);
-  if (!only.ok) return err(alreadyRunning(only.error));
   try {
     const state = openState(home);
     if (!state.ok) return state;
-    const { launch, versionOf } = site;
-    const host = new LocalHost(context);
-    const call: Host["call"] = (name, input) => host.call(name, input);
-    await logFailure(runtime, "what hooks have left was not stored", call("recovery.catch-up", {}));
-    const own = { runtime, call, settings, folder: home, state: state.value, launch, versionOf, self, previous };
-    const daemon = new SupervisorDaemon({ ...own, ...more, run: runProgram, openTerminal });
-    const over = new AbortController();
-    const onProblem = (message: string): void => runtime.log("warn", message);
-    const attending = context.machineHost?.attend({ ...(ring ? { ring } : {}), onProblem, until: over.signal });
-    try {
-      const end = await daemon.run(endSignal, hurrySignal);
-      return end === "asked" ? ok(undefined) : tooLarge(settings);
-    } finally {
-      over.abort();
-      await attending;
-    }
+    markSupervisor(home, self);
+    const ended = await superviseAlone(context, settings, { self, previous, state: state.value }, supervision);
+    unmarkSupervisor(home);
+    return ended;
   } finally {
-    resign(home, self);
+    lock.close();
+  }
+}
+
+async function superviseAlone(
+  context: HostContext,
+  settings: SupervisorSettings,
+  own: Pick<SupervisorOptions, "self" | "previous" | "state">,
+  { ring, endSignal, hurrySignal, ...more }: Supervision,
+): Promise<Result<void, Failure>> {
+  const { paths, site, machineHost } = context;
+  const { launch, versionOf } = site;
+  const runtime = await context.runtime();
+  const host = new LocalHost(context);
+  const call: Host["call"] = (name, input) => host.call(name, input);
+  await logFailure(runtime, "what hooks have left was not stored", call("recovery.catch-up", {}));
+  const machine = { runtime, call, folder: paths.home, launch, versionOf, run: runProgram, openTerminal };
+  const daemon = new SupervisorDaemon({ ...machine, ...own, ...more, settings });
+  const over = new AbortController();
+  const onProblem = (message: string): void => runtime.log("warn", message);
+  const onStored = (): void => daemon.noteStored();
+  const attending = machineHost?.attend({ ...(ring ? { ring } : {}), onStored, onProblem, until: over.signal });
+  try {
+    const end = await daemon.run(endSignal, hurrySignal);
+    return end === "asked" ? ok(undefined) : tooLarge(settings);
+  } finally {
+    over.abort();
+    await attending;
   }
 }
 

@@ -8,7 +8,6 @@ import { LimitReader, type UsageLimit } from "../worker-runner/claude/usage-limi
 import { interruptedText } from "../worker-runner/client/prompt.ts";
 import type { ProgramExit } from "../worker-runner/run-program.ts";
 import type { Launch } from "../platform/launch.ts";
-import type { Host } from "../local-mcp/host/host.ts";
 import { mayBeAlive } from "../platform/processes.ts";
 import { brief } from "../local-mcp/recovery/brief.ts";
 import { causeOf, hasContent } from "../local-mcp/recovery/detect.ts";
@@ -18,6 +17,7 @@ import { redact } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { redactAndClip } from "../local-mcp/sessions/entries.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
+import { recordDeath, type DeathDeps } from "./chat-death.ts";
 import { runInstead } from "./other-client.ts";
 import { classifyEnd } from "./program-end.ts";
 import type { WatchedClaude } from "./supervisor-settings.ts";
@@ -25,17 +25,13 @@ import type { ProgramRun, RunEnd, Supervised, NotRun } from "./program-run.ts";
 import type { ProgramChat } from "./supervisor-state.ts";
 import { logFailure, notUpdated } from "../worker-runner/client/continuation.ts";
 
-export interface SupervisedClaudeOptions {
-  readonly runtime: Runtime;
-  /** Operations of the machine: the store is only read here. */
-  readonly call: Host["call"];
+export interface SupervisedClaudeOptions extends DeathDeps {
   readonly launch: Launch;
   /** Output of `<program> --version`; null when it cannot be run. */
   readonly versionOf: (program: string) => string | null;
   readonly watched: WatchedClaude;
   /** Absolute working folder. */
   readonly folder: string;
-  readonly recordDeath: (session: string) => Promise<void>;
 }
 
 interface ClaudeStart {
@@ -147,7 +143,7 @@ export class SupervisedClaude implements Supervised {
   ): Promise<RunEnd> {
     const { runtime, call } = this.#options;
     const { session, before } = chat;
-    await this.#options.recordDeath(session);
+    await recordDeath(this.#options, session);
     if (before !== null)
       await logFailure(runtime, notUpdated, call("recovery.withdraw", { session: before, chat: session }));
     const stored = runtime.store.read((sql) => sessions.get(sql, session), null);
