@@ -12,7 +12,7 @@ import { lockFile } from "../store/file-lock.ts";
 import { loadDriver } from "../store/open-driver.ts";
 import { logFailure } from "../worker-runner/client/continuation.ts";
 import { runProgram } from "../worker-runner/run-program.ts";
-import type { OpenTerminal } from "./chat-death.ts";
+import type { OpenTerminal } from "./chat-watch.ts";
 import { alreadyRunning, openState } from "./control.ts";
 import { SupervisorDaemon, type SupervisorOptions } from "./supervisor-daemon.ts";
 import type { SupervisorSettings } from "./supervisor-settings.ts";

@@ -17,13 +17,13 @@ import { redact } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { redactAndClip } from "../local-mcp/sessions/entries.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
-import { recordDeath, type DeathDeps } from "./chat-death.ts";
+import { recordDeath, type DeathDeps } from "./record-death.ts";
 import { runInstead } from "./other-client.ts";
 import { classifyEnd } from "./program-end.ts";
 import type { WatchedClaude } from "./supervisor-settings.ts";
 import type { ProgramRun, RunEnd, Supervised, NotRun } from "./program-run.ts";
 import type { ProgramChat } from "./supervisor-state.ts";
-import { logFailure, notUpdated } from "../worker-runner/client/continuation.ts";
+import { giveBack, takeFor } from "../worker-runner/client/continuation.ts";
 
 export interface SupervisedClaudeOptions extends DeathDeps {
   readonly launch: Launch;
@@ -105,7 +105,7 @@ export class SupervisedClaude implements Supervised {
   }
 
   #toRun({ chat, isResumed, how, input, taken }: ClaudeStart): ProgramRun {
-    const { runtime, call, launch, versionOf, watched, folder } = this.#options;
+    const { runtime, launch, versionOf, watched, folder } = this.#options;
     const { home } = runtime.paths;
     const files = writeClaudeFiles(runtime, launch, versionOf(watched.program));
     const output = new ClaudeOutput();
@@ -123,11 +123,9 @@ export class SupervisedClaude implements Supervised {
       chat.session,
     ];
     const env = clientEnvironment("claude-code", runtime.env, watched.env, home);
-    const prepare = (session: string): Promise<void> =>
-      logFailure(runtime, notUpdated, call("recovery.take", { session, chat: chat.session }));
     return {
       start: { command: watched.program, args, cwd: folder, env, input, maxLineChars },
-      ...(taken === undefined ? {} : { prepare: () => prepare(taken) }),
+      ...(taken === undefined ? {} : { prepare: () => takeFor(this.#options, taken, chat.session) }),
       how,
       chat,
       onLine: (line) => output.onLine(line),
@@ -141,11 +139,10 @@ export class SupervisedClaude implements Supervised {
     exit: ProgramExit,
     wasAskedToEnd: boolean,
   ): Promise<RunEnd> {
-    const { runtime, call } = this.#options;
+    const { runtime } = this.#options;
     const { session, before } = chat;
     await recordDeath(this.#options, session);
-    if (before !== null)
-      await logFailure(runtime, notUpdated, call("recovery.withdraw", { session: before, chat: session }));
+    if (before !== null) await giveBack(this.#options, before, session);
     const stored = runtime.store.read((sql) => sessions.get(sql, session), null);
     const ending = classifyEnd({
       exit,

@@ -5,15 +5,14 @@ import type { runProgram } from "../worker-runner/run-program.ts";
 import type { Launch } from "../platform/launch.ts";
 import { withoutSecrets } from "../platform/secret-env.ts";
 import type { ProcessIdentity } from "../platform/processes.ts";
-import type { DeathDeps, OpenTerminal } from "./chat-death.ts";
+import type { DeathDeps } from "./record-death.ts";
 import { isProgram, type SupervisorSettings, type WatchedProgram } from "./supervisor-settings.ts";
 import { supervisedCommand, type Supervised } from "./program-run.ts";
 import { SupervisedClaude } from "./supervised-claude.ts";
 import { SupervisedProgram, type StopTimeouts } from "./supervised-program.ts";
 import { countRestart } from "./supervisor-metrics.ts";
 import type { SupervisorState } from "./supervisor-state.ts";
-import { AppWatch } from "./app-watch.ts";
-import { ChatWatch } from "./chat-watch.ts";
+import { ChatWatch, type OpenTerminal } from "./chat-watch.ts";
 
 export interface SupervisorOptions extends DeathDeps {
   readonly settings: SupervisorSettings;
@@ -45,7 +44,7 @@ const bytesPerMb = 1_048_576;
 export class SupervisorDaemon {
   readonly #options: SupervisorOptions;
   readonly #programs: readonly SupervisedProgram[];
-  readonly #chats: readonly (ChatWatch | AppWatch)[];
+  readonly #chats: readonly ChatWatch[];
   readonly #endController = new AbortController();
   #wakeController = new AbortController();
   #hasNews = true;
@@ -62,10 +61,9 @@ export class SupervisorDaemon {
     const rules = options.settings.restarts;
     const endSignal = this.#endController.signal;
     const shared = { runtime, call, emit, openTerminal, rules, isSupervised, endSignal };
-    this.#chats = Object.entries(watch).flatMap(([name, watched]): (ChatWatch | AppWatch)[] => {
-      if (watched.kind === "sessions") return [new ChatWatch({ ...shared, name, watched })];
-      return watched.kind === "desktop" ? [new AppWatch({ ...shared, name, watched })] : [];
-    });
+    this.#chats = Object.entries(watch).flatMap(([name, watched]) =>
+      isProgram(watched) ? [] : [new ChatWatch({ ...shared, name, watched })],
+    );
   }
 
   /** [PR36] Deaths and ends of chats may be among what was stored. */

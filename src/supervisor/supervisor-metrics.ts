@@ -1,7 +1,7 @@
 import type { Sample } from "../contract/metrics.ts";
 import { logFailure } from "../worker-runner/client/continuation.ts";
 import type { Restarts } from "./auto-restarter.ts";
-import type { DeathDeps } from "./chat-death.ts";
+import type { DeathDeps } from "./record-death.ts";
 import { isProgram, type SupervisorSettings } from "./supervisor-settings.ts";
 import type { SupervisorState } from "./supervisor-state.ts";
 

@@ -99,17 +99,24 @@ export function renderBrief(runtime: Runtime, restoration: Restoration): string 
 }
 
 /** Offers the old session to no other chat. @returns the rollback */
-export async function takeOver(
-  { runtime, call }: MachineDeps,
-  continuation: Continuation,
-): Promise<() => Promise<void>> {
+export async function takeOver(deps: MachineDeps, continuation: Continuation): Promise<() => Promise<void>> {
   if (continuation.kind !== "brief") return () => Promise.resolve();
-  const taken = { session: continuation.restoration.session.id, chat: continuation.session };
-  await logFailure(runtime, notUpdated, call("recovery.take", taken));
-  return () => logFailure(runtime, notUpdated, call("recovery.withdraw", taken));
+  const { session, restoration } = continuation;
+  await takeFor(deps, restoration.session.id, session);
+  return () => giveBack(deps, restoration.session.id, session);
 }
 
-export const notUpdated = "the previous session could not be updated";
+const notUpdated = "the previous session could not be updated";
+
+/** Offers the session to no chat but this one. */
+export function takeFor({ runtime, call }: MachineDeps, session: string, chat: string): Promise<void> {
+  return logFailure(runtime, notUpdated, call("recovery.take", { session, chat }));
+}
+
+/** Offers the session to all again, unless that chat has begun. */
+export function giveBack({ runtime, call }: MachineDeps, session: string, chat: string): Promise<void> {
+  return logFailure(runtime, notUpdated, call("recovery.withdraw", { session, chat }));
+}
 
 /** A machine that stores nothing is no reason to fail the work. */
 export async function logFailure({ log }: Runtime, what: string, called: Promise<HostResult<unknown>>): Promise<void> {
