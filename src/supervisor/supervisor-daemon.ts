@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { untilAborted } from "../coordinator-client/edge/platform.ts";
 import { messageOf } from "../shared/error.ts";
 import { endMarked, hasMarks, toMark } from "../worker-runner/marked-processes.ts";
 import type { runProgram } from "../worker-runner/run-program.ts";
@@ -79,7 +80,7 @@ export class SupervisorDaemon {
     emit({ type: "supervising", pid: self.pid, watched: Object.keys(settings.watch) });
     while (!endSignal.aborted && !this.#isTooLarge()) {
       this.#wakeController = new AbortController();
-      await Promise.race([this.#check(), aborted(endSignal)]);
+      await untilAborted(this.#check(), endSignal);
       if (!endSignal.aborted) await this.#options.wait(this.#pauseMs(), this.#wakeController.signal);
     }
     const end = endSignal.aborted ? "asked" : "memory";
@@ -171,10 +172,6 @@ export class SupervisorDaemon {
         return new SupervisedClaude({ ...this.#options, watched, folder });
     }
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
 /** SHIM's own server, started by Claude Code, saves files after TERM. */
