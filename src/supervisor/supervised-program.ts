@@ -127,7 +127,7 @@ export class SupervisedProgram {
     const { restarts } = this.#programState;
     this.#save({ chat, restarts: restarter.afterStart(restarts, now()) });
     this.#options.onStart(restarts);
-    if (prepare) await prepare();
+    const release = await prepare?.();
     emit({ type: "started", name, how, session: chat.session });
     const emitOutput = (text: string | null): void => {
       if (text !== null) emit({ type: "output", name, text });
@@ -141,6 +141,7 @@ export class SupervisedProgram {
       onStderr: (text) => emitOutput(redact(text.trimEnd()).text),
     });
     const runEnd = await onEnd(exit, this.#stopController.signal.aborted);
+    await release?.();
     this.#recordEnd(runEnd.ending, null, runEnd.chat);
   }
 
