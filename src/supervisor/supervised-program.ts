@@ -1,6 +1,7 @@
 import { messageOf } from "../shared/error.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { redact } from "../redaction/redact.ts";
+import type { StopTimeouts } from "../worker-runner/client/stop-timeouts.ts";
 import type { runProgram } from "../worker-runner/run-program.ts";
 import * as restarter from "./auto-restarter.ts";
 import { isProgramRun, type ProgramRun, type Supervised } from "./program-run.ts";
@@ -20,11 +21,6 @@ export interface SupervisedProgramOptions {
   readonly pace?: (() => Promise<unknown> | null) | undefined;
   readonly wake: () => void;
   readonly onStart: (planned: restarter.Restarts) => void;
-}
-
-export interface StopTimeouts {
-  readonly interruptMs: number;
-  readonly graceMs: number;
 }
 
 /** Keeps one program running; never two processes of it at a time. */
