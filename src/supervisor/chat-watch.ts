@@ -63,7 +63,8 @@ export class ChatWatch {
       if (ending && watched.restartWith) this.#planRestart(watched.kind === "sessions" ? id : name, ending);
     }
     const now = runtime.now();
-    for (const [key, planned] of this.#planned) {
+    // What is started now is checked the next time.
+    for (const [key, planned] of new Map(this.#planned)) {
       if (restarter.dueInMs(planned.restarts, now) !== 0) await this.#checkStarted(key, planned, now);
       else if (watched.kind === "sessions") await this.#restartChat(key, planned.restarts);
       else await this.#restartApp(planned.restarts);

@@ -154,6 +154,11 @@ it("[SU41] [OB15] with a command that opens a terminal a killed chat is resumed 
 
 it("[SU41] [SU43] a new chat with the brief; one that never begins is a crash, and in the end a loop", async () => {
   const rig = await aRig(reopening, { transcript: null });
+  const { call } = rig;
+  rig.call = (name, input) => {
+    rig.runtime.clock.now += 1;
+    return call(name, input);
+  };
   await die(rig);
   const begun = rig.opened[0]?.words.slice(5) ?? [];
   expect(begun.slice(0, 2)).toEqual(["claude", "--session-id"]);
