@@ -40,7 +40,7 @@ interface PlannedRestart {
 
 const startTimeoutMs = 60_000;
 
-/** [SU41] [SU44] Chats, or an app, that the user has started are restarted only where configured. */
+/** [SU41] [SU44] Chats, or an app, of the user, which are restarted only where configured. */
 export class ChatWatch {
   readonly #options: ChatWatchOptions;
   readonly #deaths: RecordedDeaths;
@@ -63,7 +63,7 @@ export class ChatWatch {
       if (ending && watched.restartWith) this.#planRestart(watched.kind === "sessions" ? id : name, ending);
     }
     const now = runtime.now();
-    // What is started now is checked the next time.
+    // A chat that is started now is checked the next time.
     for (const [key, planned] of new Map(this.#planned)) {
       if (restarter.dueInMs(planned.restarts, now) !== 0) await this.#checkStarted(key, planned, now);
       else if (watched.kind === "sessions") await this.#restartChat(key, planned.restarts);

@@ -29,52 +29,39 @@ interface Supervision extends Pick<SupervisorOptions, "emit" | "pace" | "wait"> 
 export async function supervise(
   context: HostContext,
   settings: SupervisorSettings,
-  supervision: Supervision,
-): Promise<Result<void, Failure>> {
-  const { home } = context.paths;
-  const { processes } = await context.runtime();
-  const self = identify(processes, process.pid);
-  if (!self) return fail("unknown_process", "this system does not report when a process was started.");
-  const { open } = await loadDriver();
-  const lock = lockFile(join(supervisorFolder(home), "lock"), open);
-  if (!lock) return err(alreadyRunning(findLastSupervisor(home)));
-  const previous = findLastSupervisor(home);
-  try {
-    const state = openState(home);
-    if (!state.ok) return state;
-    markSupervisor(home, self);
-    const ended = await superviseAlone(context, settings, { self, previous, state: state.value }, supervision);
-    unmarkSupervisor(home);
-    return ended;
-  } finally {
-    lock.close();
-  }
-}
-
-async function superviseAlone(
-  context: HostContext,
-  settings: SupervisorSettings,
-  own: Pick<SupervisorOptions, "self" | "previous" | "state">,
   { ring, endSignal, hurrySignal, ...more }: Supervision,
 ): Promise<Result<void, Failure>> {
   const { paths, site, machineHost } = context;
-  const { launch, versionOf } = site;
+  const { home: folder } = paths;
   const runtime = await context.runtime();
-  const host = new LocalHost(context);
-  const call: Host["call"] = (name, input) => host.call(name, input);
-  await logFailure(runtime, "what hooks have left was not stored", call("recovery.catch-up", {}));
-  const machine = { runtime, call, folder: paths.home, launch, versionOf, run: runProgram, openTerminal };
-  const daemon = new SupervisorDaemon({ ...machine, ...own, ...more, settings });
+  const self = identify(runtime.processes, process.pid);
+  if (!self) return fail("unknown_process", "this system does not report when a process was started.");
+  const lock = lockFile(join(supervisorFolder(folder), "lock"), (await loadDriver()).open);
+  const previous = findLastSupervisor(folder);
+  if (!lock) return err(alreadyRunning(previous));
   const over = new AbortController();
-  const onProblem = (message: string): void => runtime.log("warn", message);
-  const onStored = (): void => daemon.noteStored();
-  const attending = machineHost?.attend({ ...(ring ? { ring } : {}), onStored, onProblem, until: over.signal });
   try {
+    const state = openState(folder);
+    if (!state.ok) return state;
+    markSupervisor(folder, self);
+    const host = new LocalHost(context);
+    const call: Host["call"] = (name, input) => host.call(name, input);
+    await logFailure(runtime, "what hooks have left was not stored", call("recovery.catch-up", {}));
+    const { launch, versionOf } = site;
+    const own = { runtime, call, settings, folder, state: state.value, launch, versionOf, self, previous };
+    const daemon = new SupervisorDaemon({ ...own, ...more, run: runProgram, openTerminal });
+    void machineHost?.attend({
+      ...(ring ? { ring } : {}),
+      onStored: () => daemon.noteStored(),
+      onProblem: (message) => runtime.log("warn", message),
+      until: over.signal,
+    });
     const end = await daemon.run(endSignal, hurrySignal);
+    unmarkSupervisor(folder);
     return end === "asked" ? ok(undefined) : tooLarge(settings);
   } finally {
     over.abort();
-    await attending;
+    lock.close();
   }
 }
 
