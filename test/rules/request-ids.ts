@@ -150,13 +150,6 @@ export function requestIdRules(it: RowTest): void {
     expect(one.tasks[0]?.task).not.toBe(two.tasks[0]?.task);
   });
 
-  it("[RQ1] a request that a program before this one has remembered is still known", async ({ host }) => {
-    const first = await set(host, "a", 1, { requestId: "r", by: "c1" });
-    await host.run("UPDATE idempotency SET key = 'state.set c1 r', machine = '', nth = 1");
-    await set(host, "a", 2);
-    expect(await set(host, "a", 1, { requestId: "r", by: "c1" })).toBe(first);
-  });
-
   it("[RQ3] a delete or an update that changes nothing writes no row and is not remembered", async ({ host }) => {
     await set(host, "there", 1);
     const gone = { key: "a", requestId: "r" };

@@ -31,7 +31,7 @@ export function once<T extends object>(
   const machine = machineOf(tx, request);
   const requestDigest = digest(JSON.stringify(request.input));
   const key = keyOf(request, machine, requestId);
-  const stored = findStored(tx, [key, oldKeyOf(request, machine, requestId)]);
+  const stored = findStored(tx, key);
   if (stored) {
     const value = JSON.parse(stored.result) as T;
     return { result: stored.request === requestDigest ? ok(value) : err(keyReused(requestId)), isRepeat: true };
@@ -60,8 +60,7 @@ export function prepareAll<Request extends IdempotentRequest>(
   if (!one) return () => undefined;
   const machine = machineOf(tx, one.request);
   const keys = repeatable.map(({ request, id }) => keyOf(request, machine, id));
-  const oldKeys = repeatable.map(({ request, id }) => oldKeyOf(request, machine, id));
-  if (new Set(keys).size < keys.length || hasStored(tx, [...keys, ...oldKeys])) return null;
+  if (new Set(keys).size < keys.length || hasStored(tx, keys)) return null;
   let { first, last } = endsOf(tx, machine);
   const rows: NewRow[] = [];
   for (const [at, { request, value }] of repeatable.entries()) {
@@ -138,12 +137,6 @@ function keyOf({ operation, by = "" }: IdempotentRequest, machine: string, reque
   return `${operation} ${machine}\n${by} ${requestId}`;
 }
 
-/** Key stored by a program before migration 6; unused a day after the migration. */
-function oldKeyOf({ operation, by }: IdempotentRequest, machine: string, requestId: string): string {
-  const isOfState = operation.startsWith("state.");
-  return `${operation} ${by ?? (isOfState ? "" : machine)} ${requestId}`;
-}
-
 interface StoredEntry {
   readonly nth: number;
   readonly chars: number;
@@ -170,9 +163,9 @@ interface StoredResult {
   readonly result: string;
 }
 
-function findStored({ sql, now }: Tx, keys: readonly [string, string]): StoredResult | null {
-  const query = "SELECT request, result FROM idempotency WHERE key IN (?, ?) AND expires_at > ?";
-  return sql.all<StoredResult>(query, ...keys, now)[0] ?? null;
+function findStored({ sql, now }: Tx, key: string): StoredResult | null {
+  const query = "SELECT request, result FROM idempotency WHERE key = ? AND expires_at > ?";
+  return sql.all<StoredResult>(query, key, now)[0] ?? null;
 }
 
 /** [RQ7] Entries are deleted in their order, so the first and last row give the count. */

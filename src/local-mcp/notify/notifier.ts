@@ -83,13 +83,9 @@ export class Notifier {
     const { runtime } = this.#options;
     const { store, now } = runtime;
     const keyOf = ({ key }: UserNotification): string => `${channel}:${key}`;
-    // An earlier version sent deaths under other keys: these begin with the next death.
-    const [startKey, deathsKey] = [`${channel}:begun`, `${channel}:begun:chat_died`];
+    const startKey = `${channel}:begun`;
     const hasUnsent = store.read<boolean | null>(
-      (sql) =>
-        !isSent(sql, startKey) ||
-        !isSent(sql, deathsKey) ||
-        due.some((notification) => !isSent(sql, keyOf(notification))),
+      (sql) => !isSent(sql, startKey) || due.some((notification) => !isSent(sql, keyOf(notification))),
       null,
     );
     if (hasUnsent === null) this.#hasBegunEmpty = true;
@@ -97,12 +93,11 @@ export class Notifier {
     return store.write((sql) => {
       // Never pruned.
       const isFirst = record(sql, Number.MAX_SAFE_INTEGER, startKey);
-      const isFirstOfDeaths = record(sql, Number.MAX_SAFE_INTEGER, deathsKey);
       sql.run("DELETE FROM sent_notifications WHERE at < ?", now() - retentionMs);
       const unsent = due.filter((notification) => record(sql, now(), keyOf(notification)));
-      if (this.#hasBegunEmpty) return unsent;
-      if (isFirstOfDeaths) for (const death of comingDeaths(sql, runtime)) record(sql, now(), keyOf(death));
-      return unsent.filter(({ event }) => !isFirst && !(isFirstOfDeaths && event === "chat_died"));
+      if (!isFirst || this.#hasBegunEmpty) return unsent;
+      for (const death of comingDeaths(sql, runtime)) record(sql, now(), keyOf(death));
+      return [];
     });
   }
 
