@@ -53,7 +53,7 @@ export class WireClient {
   /** Connects and registers. */
   static async connect(url: string, token: string, chat: string, about: About = {}): Promise<WireClient> {
     const headers = { authorization: `Bearer ${token}` };
-    const socket = new WebSocket(`${url.replace("http", "ws")}/connect?chat=${chat}`, { headers });
+    const socket = new WebSocket(`${url.replace("http", "ws")}/connect`, { headers });
     await new Promise<void>((resolve, reject) => {
       socket.addEventListener("open", () => resolve(), { once: true });
       socket.addEventListener("error", () => reject(new Error("the socket did not open")), { once: true });

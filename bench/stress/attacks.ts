@@ -87,7 +87,7 @@ const schema: Attack = async (target, tally, isOver) => {
   const { socket, self } = await aChat(target.workspace, target.tokens.work, attacker, "matcher");
   const body = `${"a".repeat(40)}!`;
   const send = { method: "messages.send", params: { self, target: { to: "topic", topic: "trap" }, body } };
-  const again = keptOpen(socket, () => StressSocket.open(target.workspace, target.tokens.work, "matcher"));
+  const again = keptOpen(socket, () => StressSocket.open(target.workspace, target.tokens.work));
   await hammer(again, () => [send], tally, isOver);
 };
 
@@ -102,7 +102,7 @@ const waiters: Attack = async (target, tally, isOver) => {
     method: "leases.acquire",
     params: { self, resource: "wanted", requestId: `q${n}`, waitMs: 3_600_000 },
   });
-  const again = keptOpen(socket, () => StressSocket.open(workspace, tokens.work, "waiter"));
+  const again = keptOpen(socket, () => StressSocket.open(workspace, tokens.work));
   await hammer(again, (n) => range(10, (at) => wait(10 * n + at)), tally, isOver);
   holder.socket.close();
 };
@@ -194,7 +194,7 @@ const inbox: Attack = async ({ workspace, tokens }, tally, isOver) => {
     params: { self, target: { to: "topic", topic }, body: "x" },
   });
   await socket.frame([send("stress.unread")]);
-  const again = keptOpen(socket, () => StressSocket.open(workspace, tokens.work, "writer"));
+  const again = keptOpen(socket, () => StressSocket.open(workspace, tokens.work));
   await hammer(again, () => range(50, () => send("elsewhere")), tally, isOver);
 };
 

@@ -34,10 +34,9 @@ export class StressSocket {
   }
 
   /** @param workspace its URL @returns null: it was refused */
-  static async open(workspace: string, token: string, chat?: string): Promise<StressSocket | null> {
-    const query = chat === undefined ? "" : `?chat=${chat}`;
+  static async open(workspace: string, token: string): Promise<StressSocket | null> {
     const headers = { authorization: `Bearer ${token}` };
-    const socket = new WebSocket(`${workspace.replace("http", "ws")}/connect${query}`, { headers });
+    const socket = new WebSocket(`${workspace.replace("http", "ws")}/connect`, { headers });
     return new Promise((resolve) => {
       socket.addEventListener("open", () => resolve(new StressSocket(socket)), { once: true });
       socket.addEventListener("error", () => resolve(null), { once: true });
@@ -78,7 +77,7 @@ export interface StressChat {
 }
 
 export async function aChat(workspace: string, token: string, machine: string, chat: string): Promise<StressChat> {
-  const socket = await StressSocket.open(workspace, token, chat);
+  const socket = await StressSocket.open(workspace, token);
   if (!socket) throw new Error(`chat ${chat} got no socket`);
   const params = { chat, session: chat, process: chat, machine, client: "stress", capacity: 5, isInteractive: false };
   const [answer] = (await socket.frame([{ method: "chats.register", params }])) ?? [];

@@ -84,19 +84,20 @@ export const Notification = z.discriminatedUnion("method", [
     params: z.object({ watch: Id, after: counter, changes: z.array(Change), revision: counter }),
   }),
   z.object({ method: z.literal("resync"), params: z.object({ watch: Id, revision: counter }) }),
-  z.object({ method: z.literal("lease.granted"), params: z.object({ resource: z.string() }) }),
+  z.object({ method: z.literal("lease.granted"), params: z.object({ chat: Id, resource: z.string() }) }),
   /** [MS34] With the message where that is the only unread one; invalid counts as absent. */
   z.object({
     method: z.literal("messages.new"),
-    params: z.object({ message: Message.optional().catch(undefined) }).optional(),
+    params: z.object({ chat: Id, message: Message.optional().catch(undefined) }),
   }),
   /** A new task or a cancelled one; a claim or the next heartbeat reads which. */
-  z.object({ method: z.literal("tasks.new"), params: z.object({}).optional() }),
+  z.object({ method: z.literal("tasks.new"), params: z.object({ chat: Id }) }),
   /** [SY101] Another machine has stored sessions; a pull reads which. */
   z.object({ method: z.literal("sync.changed"), params: z.object({}).optional() }),
   /** [DO56] */
   z.object({ method: z.enum(["tasks.changed", "messages.changed"]), params: z.object({}).optional() }),
-  z.object({ method: z.literal("chat.offline"), params: z.object({}).optional() }),
+  /** [DO7] [DO10] This socket no longer represents the chat. */
+  z.object({ method: z.enum(["chat.offline", "chat.replaced"]), params: z.object({ chat: Id }) }),
 ]);
 export type Notification = z.infer<typeof Notification>;
 

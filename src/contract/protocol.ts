@@ -14,13 +14,16 @@ export const maxBatchSize = 100;
 export const maxAnswerChars = 2_000_000;
 export const defaultMaxBodyBytes = 1_048_576;
 
-/** Close codes of a socket. After one of the first three a client must not simply reconnect. */
+/** Chats that one socket may represent: its attachment holds them all. */
+export const maxChatsPerSocket = 32;
+
+/** Notification {chat} of a client: the chat no longer uses this socket, as if it had closed. */
+export const leaveMethod = "chats.leave";
+
+/** Close codes of a socket. After one of the first two a client must not simply reconnect. */
 export const closeCodes = {
   token: 4001,
-  chat: 4002,
   protocol: 4003,
-  /** Another connection of the chat took over. */
-  replaced: 4004,
   /** Too much unread output. The client may reconnect and continue from its cursors. */
   slow: 4005,
   /** Client kept sending while throttled. It may reconnect after a while. */

@@ -1,7 +1,6 @@
 import type { CallError } from "../contract/errors.ts";
 import type { Message } from "../contract/messages.ts";
 import type { OutputOf } from "../contract/operations.ts";
-import type { Change } from "../contract/state.ts";
 import type { Self } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Call, CoordinatorClient, HintKind } from "./coordinator-client.ts";
@@ -11,6 +10,7 @@ import { LocalConnection } from "./local/local-connection.ts";
 import { parseAddress, isToken } from "./edge/address.ts";
 import { atomicUpdate, type ValueUpdate, type UpdateOptions } from "./edge/atomic-update.ts";
 import { Calls, type PrepareInput } from "./edge/calls.ts";
+import type { ChangeFeeds, OnChanges } from "./edge/change-feeds.ts";
 import type { ClientConnection } from "./edge/client-connection.ts";
 import { Connection } from "./edge/connection.ts";
 import { Emitter, createEdgeEvents, type EdgeEvent, type ConnectionState, type Signal } from "./edge/events.ts";
@@ -19,9 +19,10 @@ import { Inbox, type MessageHandler } from "./edge/inbox.ts";
 import { LeaseAcquirer, type HoldOptions, type LeaseRequest, type LeadershipRequest } from "./edge/lease-acquirer.ts";
 import { Registration, type RegisteredChat, type ChatInput } from "./edge/registration.ts";
 import { EdgeWatch, type Watch, type WatchOptions } from "./edge/state-watch.ts";
+import { SharedLinks } from "./shared-links.ts";
 
-const anyHints: ReadonlySet<string> = new Set(["registered", "changed", "messages.changed"]);
-const taskHints: ReadonlySet<string> = new Set(["tasks.new", "tasks.changed"]);
+/** [DO56] Hints at rows, by the prefix for which they are sent. */
+const rowHints: Readonly<Record<string, string>> = { "$task/": "tasks.changed", "$message/": "messages.changed" };
 
 export interface EdgeOptions {
   readonly edge: string;
@@ -39,6 +40,14 @@ export interface EdgeOptions {
   readonly signal?: AbortSignal;
 }
 
+interface ClientOptions {
+  /** Names the coordinator among those of the process. */
+  readonly workspace: string;
+  readonly feeds: ChangeFeeds;
+  readonly connectsForCalls: boolean;
+  readonly prepareInput: PrepareInput | undefined;
+}
+
 type Connect = (registration: Registration, events: Emitter<EdgeEvent>, signals: Emitter<Signal>) => ClientConnection;
 
 const defaultMaxQueued = 200;
@@ -47,6 +56,8 @@ const registerTimeoutMs = 30_000;
 /** Connects at the first use, reconnects and repeats by itself. */
 export class WorkspaceClient implements CoordinatorClient {
   readonly #platform: LocalPlatform;
+  readonly #workspace: string;
+  readonly #feeds: ChangeFeeds;
   readonly #connectsForCalls: boolean;
   readonly #events: Emitter<EdgeEvent>;
   readonly #signals: Emitter<Signal>;
@@ -55,14 +66,20 @@ export class WorkspaceClient implements CoordinatorClient {
   readonly #calls: Calls;
   readonly #leaseAcquirer: LeaseAcquirer;
 
-  private constructor(platform: LocalPlatform, connect: Connect, connectsForCalls: boolean, prepare?: PrepareInput) {
+  private constructor(
+    platform: LocalPlatform,
+    connect: Connect,
+    { workspace, feeds, connectsForCalls, prepareInput }: ClientOptions,
+  ) {
     this.#platform = platform;
+    this.#workspace = workspace;
+    this.#feeds = feeds;
     this.#connectsForCalls = connectsForCalls;
     this.#events = createEdgeEvents();
     this.#signals = new Emitter((message) => this.#events.emit({ type: "problem", message }));
     this.#registration = new Registration(platform, this.#events, this.#signals);
     this.#connection = connect(this.#registration, this.#events, this.#signals);
-    this.#calls = new Calls(platform, this.#connection, this.#registration, prepare);
+    this.#calls = new Calls(platform, this.#connection, this.#registration, prepareInput);
     const deps = {
       platform,
       events: this.#events,
@@ -76,7 +93,11 @@ export class WorkspaceClient implements CoordinatorClient {
     });
   }
 
-  static open(options: EdgeOptions, platform: Platform): Result<WorkspaceClient, string> {
+  static open(
+    options: EdgeOptions,
+    platform: Platform,
+    { sockets, feeds } = new SharedLinks(),
+  ): Result<WorkspaceClient, string> {
     const { edge, workspace, token, adminToken, transport = "auto", maxQueued = defaultMaxQueued } = options;
     const address = parseAddress(edge, workspace);
     if (!address.ok) return address;
@@ -84,6 +105,7 @@ export class WorkspaceClient implements CoordinatorClient {
     const isHttpOnly = transport === "http";
     const connection = {
       platform,
+      sockets,
       address: address.value,
       token,
       adminToken,
@@ -92,14 +114,22 @@ export class WorkspaceClient implements CoordinatorClient {
       signal: options.signal,
     };
     const connect: Connect = (...deps) => new Connection(connection, ...deps);
-    return ok(new WorkspaceClient(platform, connect, options.connectsFor !== "chat", options.prepareInput));
+    const connectsForCalls = options.connectsFor !== "chat";
+    const { prepareInput } = options;
+    const key = `${address.value.http} ${token}`;
+    return ok(new WorkspaceClient(platform, connect, { workspace: key, feeds, connectsForCalls, prepareInput }));
   }
 
   /** The coordinator of this machine. */
-  static openLocal(coordinator: LocalCalls, platform: LocalPlatform, prepareInput?: PrepareInput): WorkspaceClient {
+  static openLocal(
+    coordinator: LocalCalls,
+    platform: LocalPlatform,
+    prepareInput?: PrepareInput,
+    { feeds } = new SharedLinks(),
+  ): WorkspaceClient {
     const connect: Connect = (registration, _events, signals) =>
       new LocalConnection(coordinator, platform, registration, signals);
-    return new WorkspaceClient(platform, connect, false, prepareInput);
+    return new WorkspaceClient(platform, connect, { workspace: "", feeds, connectsForCalls: false, prepareInput });
   }
 
   get state(): ConnectionState {
@@ -167,15 +197,13 @@ export class WorkspaceClient implements CoordinatorClient {
     return new EdgeWatch(deps, this.#calls.newId(), options);
   }
 
-  onChanges(prefix: string, listener: (changes: readonly Change[] | null) => void): () => void {
-    const watch = this.watch({ prefix });
-    const follow = async (): Promise<void> => {
-      // A snapshot lacks the coordinator's own keys: it only signals that changes were missed.
-      for await (const event of watch)
-        if (event.type !== "failed") listener(event.type === "changes" ? event.changes : null);
-    };
-    void follow();
-    return () => watch.close();
+  onChanges(prefix: string, onChanges: OnChanges): () => void {
+    this.#connection.start();
+    return this.#feeds.follow(this.#workspace, prefix, {
+      onChanges,
+      watch: (start) => this.watch(start),
+      onRows: (listener) => this.#signals.on(({ method }) => void (method === rowHints[prefix] && listener())),
+    });
   }
 
   inbox(onMessage: MessageHandler): () => void {
@@ -188,10 +216,10 @@ export class WorkspaceClient implements CoordinatorClient {
   onHint(listener: (hint: HintKind, message?: Message) => void): () => void {
     return this.#signals.on((signal) => {
       const { method } = signal;
-      if (taskHints.has(method)) listener("task");
-      else if (method === "messages.new") listener("message", signal.params?.message);
+      if (method === "tasks.new") listener("task");
+      else if (method === "messages.new") listener("message", signal.params.message);
       else if (method === "unread") listener("message");
-      else if (anyHints.has(method)) listener("any");
+      else if (method === "registered" || method === "changed") listener("any");
     });
   }
 

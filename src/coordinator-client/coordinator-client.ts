@@ -1,9 +1,9 @@
 import type { CallError } from "../contract/errors.ts";
 import type { Message } from "../contract/messages.ts";
 import type { CallInput, CallName, OutputOf } from "../contract/operations.ts";
-import type { Change } from "../contract/state.ts";
 import type { Self } from "../contract/values.ts";
 import type { Result } from "../shared/result.ts";
+import type { OnChanges } from "./edge/change-feeds.ts";
 import type { HeldLease } from "./edge/held-lease.ts";
 import type { HoldOptions, LeadershipRequest, LeaseRequest } from "./edge/lease-acquirer.ts";
 import type { ChatInput } from "./edge/registration.ts";
@@ -40,8 +40,11 @@ export interface CoordinatorClient {
   onLost(listener: (reason: string) => void): () => void;
   /** Survives interruptions. End it with `close()`, or by leaving the loop over it. */
   watch(options?: WatchOptions): Watch;
-  /** Changes below a prefix, in order; null: read everything again (first, and after a gap). */
-  onChanges(prefix: string, listener: (changes: readonly Change[] | null) => void): () => void;
+  /**
+   * Changes below a prefix, in order; null: read everything again (first, and after a gap); empty:
+   * rows changed which are not state, such as tasks below `$task/`.
+   */
+  onChanges(prefix: string, onChanges: OnChanges): () => void;
   hold(request: LeaseRequest, options?: HoldOptions): Promise<Result<HeldLease, CallError>>;
   lead(request: LeadershipRequest, options?: HoldOptions): Promise<Result<HeldLease, CallError>>;
   /** Frees everything the chat holds; it is not registered again, even if the request fails. */

@@ -11,6 +11,7 @@ import type { Platform } from "./edge/platform.ts";
 import type { LocalCalls } from "../runtime/local-calls.ts";
 import { callsOf, LocalCoordinator, type LocalCoordinatorOptions } from "./local/local-coordinator.ts";
 import { createLocalStore } from "./local/local-store.ts";
+import { sharedLinksOf } from "./shared-links.ts";
 import { openCoordinators, type OpenCoordinator } from "./local/open-coordinators.ts";
 
 export interface LocalCoordinatorSite {
@@ -69,7 +70,7 @@ export function openLink(runtime: Runtime, platform: Platform): Result<OpenedLin
     return ok({ link: client, workspace: localWorkspace, machine, edge: null });
   }
   const { url, workspace, token, machine } = edge.value;
-  const client = WorkspaceClient.open({ edge: url, workspace, token }, platform);
+  const client = WorkspaceClient.open({ edge: url, workspace, token }, platform, sharedLinksOf(runtime.store));
   if (!client.ok) return err(client.error);
   return ok({ link: client.value, workspace, machine, edge: { url, workspace } });
 }
@@ -80,7 +81,8 @@ export function openLocalClient(
   prepareInput?: PrepareInput,
 ): { readonly client: WorkspaceClient; readonly machine: string } {
   const calls = runtime.localCalls?.() ?? callsInProcess(runtime);
-  return { client: WorkspaceClient.openLocal(calls, platform, prepareInput), machine: hostname() };
+  const client = WorkspaceClient.openLocal(calls, platform, prepareInput, sharedLinksOf(runtime.store));
+  return { client, machine: hostname() };
 }
 
 /** For the process that is the host. */

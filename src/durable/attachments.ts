@@ -18,19 +18,20 @@ export interface Credentials {
   readonly hash: string;
 }
 
-/** Stored with the socket. Add fields as optional. */
+/** Stored with the socket. */
 export interface Attachment {
   readonly token: Credentials;
   readonly openedAt: number;
-  /** Chat named in the address; only this one may register here. */
-  readonly chat: string | null;
-  readonly incarnation: number | null;
+  /** A page registers no chat. */
+  readonly isPage: boolean;
+  /** Registered over this connection; a pair takes less than an object. */
+  readonly chats: readonly (readonly [chat: string, incarnation: number])[];
   readonly watches: readonly Watch[];
 }
 
-/** Keep an attachment below its limit of 16 KB, even with the longest ids. */
+/** With all chats that it may have, and the longest ids, an attachment stays below 16 KB. */
 export const maxWatches = 16;
-export const maxPrefixBytes = 8_192;
+export const maxPrefixBytes = 6_144;
 
 export function prefixBytes(watches: readonly Pick<Watch, "prefix">[]): number {
   return watches.reduce((sum, { prefix }) => sum + bytesOf(prefix), 0);

@@ -95,6 +95,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     load: this.#groupCommit.load,
     watches: this.#watches,
     outgoing: this.#outgoing,
+    connections: this.#connections,
   });
   #isCreated = false;
 
@@ -270,7 +271,6 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   #beginEvent(): void {
     this.#transactions.beginEvent();
-    this.#sockets.beginEvent();
     if (this.#isCreated && this.#tokenExpiry.isDue(this.now())) this.#connections.closeExpired();
   }
 

@@ -3,10 +3,10 @@ import { closeCodes, ticketProtocol } from "../contract/protocol.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
 import type { Bearer } from "../coordination/workspace/tokens.ts";
 import { ok } from "../shared/result.ts";
-import { attach, attachmentOf, type Credentials } from "./attachments.ts";
+import { attach, type Credentials } from "./attachments.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { checkCanOpen } from "./socket-limits.ts";
-import { close, unbind, type Sockets } from "./sockets.ts";
+import { close, type Sockets } from "./sockets.ts";
 import type { Throttle } from "./throttle.ts";
 import * as tickets from "./tickets.ts";
 import type { TokenExpiry } from "./token-expiry.ts";
@@ -43,10 +43,9 @@ export class Connections {
     const ticket = fields.get("ticket");
     if (ticket !== null && !this.useTicket(JSON.parse(ticket) as tickets.Ticket))
       return Response.json(tickets.refusal, { status: 401 });
-    const chat = fields.get("chat");
     const { 0: client, 1: server } = new WebSocketPair();
-    ctx.acceptWebSocket(server, [`token:${id}`, ...(chat === null ? [] : [`chat:${chat}`])]);
-    attach(server, { token: credentials, openedAt: now(), chat, incarnation: null, watches: [] });
+    ctx.acceptWebSocket(server, [`token:${id}`]);
+    attach(server, { token: credentials, openedAt: now(), isPage: ticket !== null, chats: [], watches: [] });
     tokenExpiry.track(expiresAt);
     // A browser refuses an answer that chooses none of the protocols that it has offered.
     const headers = ticket === null ? {} : { "sec-websocket-protocol": ticketProtocol };
@@ -67,18 +66,25 @@ export class Connections {
     this.#closed.add(socket);
     close(socket, code, reason);
     this.handleClosed(socket);
-    unbind(socket);
   }
 
   /** [DO8] */
   handleClosed(socket: WebSocket): void {
-    const { outgoing, sockets, transactions } = this.#deps;
+    const { outgoing, sockets } = this.#deps;
     outgoing.forget(socket);
-    sockets.beginEvent();
-    const attachment = attachmentOf(socket);
-    if (!attachment?.chat || attachment.incarnation === null) return;
-    const { chat } = attachment;
-    transactions.run((tx) => ok(liveness.markDisconnected(tx, chat, sockets.seenAt(socket))));
+    this.#disconnect(socket, sockets.chatsOf(socket));
+  }
+
+  /** [DO8] The chat has left the connection, which others may still use. */
+  leave(socket: WebSocket, chat: string): void {
+    if (this.#deps.sockets.chatsOf(socket).includes(chat)) this.#disconnect(socket, [chat]);
+  }
+
+  #disconnect(socket: WebSocket, chats: readonly string[]): void {
+    const { sockets, transactions } = this.#deps;
+    const seenAt = sockets.seenAt(socket);
+    for (const chat of chats) sockets.unbind(socket, chat);
+    for (const chat of chats) transactions.run((tx) => ok(liveness.markDisconnected(tx, chat, seenAt)));
   }
 
   /** [DO21] Closes sockets of expired tokens, also those that only ping. */

@@ -3,7 +3,6 @@ import type { Tx } from "../coordination/kernel/tx.ts";
 import { findCarried } from "../coordination/messages/carried.ts";
 import type { Outgoing } from "./outgoing.ts";
 
-const plainHint = notificationFrame("messages.new", {});
 /** Chats per event whose unread messages are read for a hint. */
 const maxLookups = 100;
 
@@ -19,15 +18,19 @@ export class MessageHints {
   }
 
   send(socket: WebSocket, chat: string): void {
-    this.#outgoing.send(socket, this.#outgoing.isBehind(socket) ? plainHint : this.#textFor(chat));
+    this.#outgoing.send(socket, this.#outgoing.isBehind(socket) ? plainHint(chat) : this.#textFor(chat));
   }
 
   #textFor(chat: string): string {
     const known = this.#texts.get(chat);
-    if (known !== undefined || this.#texts.size === maxLookups) return known ?? plainHint;
+    if (known !== undefined || this.#texts.size === maxLookups) return known ?? plainHint(chat);
     const message = findCarried(this.#tx(), chat);
-    const text = message ? notificationFrame("messages.new", { message }) : plainHint;
+    const text = message ? notificationFrame("messages.new", { chat, message }) : plainHint(chat);
     this.#texts.set(chat, text);
     return text;
   }
+}
+
+function plainHint(chat: string): string {
+  return notificationFrame("messages.new", { chat });
 }

@@ -17,7 +17,7 @@ import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import { sweepRows, type Alarm } from "./alarm.ts";
 import { effectOf } from "./effects.ts";
-import { rejectForeignChat, socketOnly, type Sockets } from "./sockets.ts";
+import { rejectChat, socketOnly, type Sockets } from "./sockets.ts";
 import type { Transactions } from "./transactions.ts";
 import type { Watches } from "./watches.ts";
 
@@ -47,8 +47,7 @@ export class Operations {
     { name, input }: OperationRequest,
     socket: WebSocket | null = null,
   ): Result<unknown, Refusal> {
-    const refused =
-      checkScope(name, bearer.scope) ?? rejectForeignChat(socket, name, input) ?? this.checkStorage(name, input);
+    const refused = checkScope(name, bearer.scope) ?? rejectChat(socket, name, input) ?? this.checkStorage(name, input);
     if (refused) return err(refused);
     const actor = actorOf(bearer);
     // checkInput() has validated the input for this name; TypeScript cannot follow that.

@@ -1,11 +1,12 @@
 import { type RequestFrame, type RpcRequest, toAnswer } from "../contract/frames.ts";
 import type { Refusal } from "../contract/errors.ts";
 import { isOperation } from "../contract/operations.ts";
-import { flowReadMethod, maxAnswerChars } from "../contract/protocol.ts";
+import { flowReadMethod, leaveMethod, maxAnswerChars } from "../contract/protocol.ts";
 import { hasSet } from "../coordination/engine.ts";
 import { checkInput, type OperationRequest } from "../shared/check-input.ts";
 import type { Bearer } from "../coordination/workspace/tokens.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import type { Connections } from "./connections.ts";
 import { keepsWork } from "./effects.ts";
 import { withErrorBoundary } from "./error-boundary.ts";
 import type { LoadShedder } from "./load-shedding.ts";
@@ -25,6 +26,7 @@ interface RequestsOptions {
   readonly load: LoadShedder;
   readonly watches: Watches;
   readonly outgoing: Outgoing;
+  readonly connections: Connections;
 }
 
 /** A request of a frame with its verdict so far: a second run does not judge it again. */
@@ -168,8 +170,9 @@ export class Requests {
   }
 
   #receive(socket: WebSocket, { method, params }: RpcRequest): null {
-    const { watch, revision, mark } = params as { watch?: unknown; revision?: unknown; mark?: unknown };
+    const { watch, revision, mark, chat } = params as Receipt;
     if (method === watchAckMethod) this.#options.watches.taken(socket, watch, revision);
+    else if (method === leaveMethod) this.#options.connections.leave(socket, String(chat));
     else this.#options.outgoing.read(socket, mark);
     return null;
   }
@@ -209,8 +212,16 @@ const tooLong: Refusal = {
 
 const watchAckMethod = "state.watch-ack";
 
+/** Report of a client on its side of a connection; it has no answer. */
+interface Receipt {
+  readonly watch?: unknown;
+  readonly revision?: unknown;
+  readonly mark?: unknown;
+  readonly chat?: unknown;
+}
+
 function isReceipt({ method }: RpcRequest): boolean {
-  return method === watchAckMethod || method === flowReadMethod;
+  return method === watchAckMethod || method === flowReadMethod || method === leaveMethod;
 }
 
 /** Nothing is checked of a request that is refused. */

@@ -1,6 +1,6 @@
 import { notificationFrame, type RpcRequest } from "../contract/frames.ts";
 import type { Refusal } from "../contract/errors.ts";
-import { closeCodes } from "../contract/protocol.ts";
+import { maxChatsPerSocket } from "../contract/protocol.ts";
 import { syncHintEveryMs } from "../contract/sync.ts";
 import * as chatRows from "../coordination/kernel/chat-rows.ts";
 import type { Hint, Presence, Tx } from "../coordination/kernel/tx.ts";
@@ -22,7 +22,8 @@ export class Sockets implements Presence {
   readonly #sql: Sql;
   readonly #outgoing: Outgoing;
   readonly #watches: Watches;
-  readonly #seen = new Map<string, number | null>();
+  /** The connection that represents each chat; null: unknown since the start. */
+  #bound: Map<string, WebSocket> | null = null;
   readonly #syncHintedAt = new WeakMap<WebSocket, number>();
   readonly #tableHints: TableHints;
 
@@ -39,18 +40,10 @@ export class Sockets implements Presence {
     this.#watches = watches;
   }
 
-  /** [DO2] Last auto-answered ping or opening over the chat's open connections. */
+  /** [DO2] Last auto-answered ping, or the opening, of the connection that represents the chat. */
   lastSeen(chat: string): number | null {
-    const cached = this.#seen.get(chat);
-    if (cached !== undefined) return cached;
-    const seen = this.#listBound(chat).map((socket) => this.seenAt(socket));
-    const last = seen.length === 0 ? null : Math.max(...seen);
-    this.#seen.set(chat, last);
-    return last;
-  }
-
-  beginEvent(): void {
-    this.#seen.clear();
+    const socket = this.#find(chat);
+    return socket && this.seenAt(socket);
   }
 
   seenAt(socket: WebSocket): number {
@@ -70,21 +63,44 @@ export class Sockets implements Presence {
     return this.#ctx.getWebSockets(tag).filter(({ readyState }) => readyState === WebSocket.OPEN);
   }
 
-  #listBound(chat: string): WebSocket[] {
-    return this.#open(`chat:${chat}`).filter((socket) => boundChat(socket) !== null);
+  #byChat(): Map<string, WebSocket> {
+    const list = (): [string, WebSocket][] =>
+      this.#open().flatMap((socket) => this.chatsOf(socket).map((chat): [string, WebSocket] => [chat, socket]));
+    return (this.#bound ??= new Map(list()));
   }
 
-  /** [DO7] Closes the chat's other connections; over HTTP, only those of an earlier process. */
+  #find(chat: string): WebSocket | null {
+    const socket = this.#byChat().get(chat);
+    return socket?.readyState === WebSocket.OPEN ? socket : null;
+  }
+
+  /** Chats that the connection represents. */
+  chatsOf(socket: WebSocket): string[] {
+    return attachmentOf(socket)?.chats.map(([chat]) => chat) ?? [];
+  }
+
+  /** [DO7] Takes the chat off another connection; over HTTP, only off an earlier process. */
   bind(chat: string, incarnation: number, socket: WebSocket | null): void {
-    for (const other of this.#listBound(chat)) {
-      const isOver = socket !== null || attachmentOf(other)?.incarnation !== incarnation;
-      if (other === socket || !isOver) continue;
-      unbind(other);
-      close(other, closeCodes.replaced, "another connection of this chat took over");
-    }
+    const other = this.#find(chat);
+    const isOver = socket !== null || incarnationOn(other, chat) !== incarnation;
+    if (other && other !== socket && isOver) this.#end(other, chat, "chat.replaced");
     const attachment = socket && attachmentOf(socket);
-    if (attachment) attach(socket, { ...attachment, incarnation });
-    this.#seen.delete(chat);
+    if (!attachment) return;
+    const chats = [...attachment.chats.filter(([one]) => one !== chat), [chat, incarnation] as const];
+    attach(socket, { ...attachment, chats });
+    this.#byChat().set(chat, socket);
+  }
+
+  /** [DO7] [DO8] The end of the connection has no effect on the chat any more. */
+  unbind(socket: WebSocket, chat: string): void {
+    const attachment = attachmentOf(socket);
+    if (attachment) attach(socket, { ...attachment, chats: attachment.chats.filter(([one]) => one !== chat) });
+    if (this.#byChat().get(chat) === socket) this.#byChat().delete(chat);
+  }
+
+  #end(socket: WebSocket, chat: string, method: "chat.offline" | "chat.replaced"): void {
+    this.unbind(socket, chat);
+    this.#outgoing.send(socket, notificationFrame(method, { chat }));
   }
 
   /** Runs after a commit. A closed connection finds what it missed by asking. */
@@ -92,26 +108,30 @@ export class Sockets implements Presence {
     if (hints.some(({ kind }) => kind === "changes")) this.notifyChanges();
     const messageHints = new MessageHints(this.#outgoing, tx);
     for (const hint of hints) {
-      if (hint.kind === "lease") this.#send(hint.chat, notificationFrame("lease.granted", { resource: hint.resource }));
+      if (hint.kind === "lease") this.#send(hint.chat, "lease.granted", { resource: hint.resource });
       if (hint.kind === "message") this.#notifyMessage(hint, messageHints);
-      if (hint.kind === "task") this.#send(hint.chat, notificationFrame("tasks.new", {}));
+      if (hint.kind === "task") this.#send(hint.chat, "tasks.new");
       if (hint.kind === "sync") this.#notifySync(hint.machine, tx().now);
-      if (hint.kind === "offline") this.#closeAllOf(hint.chat);
+      if (hint.kind === "offline") this.#endIfOffline(hint.chat);
     }
     this.#tableHints.notify();
   }
 
   #notifyMessage({ chat, topic }: Extract<Hint, { kind: "message" }>, messageHints: MessageHints): void {
-    for (const receiver of chat === null ? this.#listReceivers(topic) : [chat])
-      for (const socket of this.#listBound(receiver)) messageHints.send(socket, receiver);
+    for (const receiver of chat === null ? this.#listReceivers(topic) : [chat]) {
+      const socket = this.#find(receiver);
+      if (socket) messageHints.send(socket, receiver);
+    }
   }
 
   /** [SY101] */
   #notifySync(machine: string, now: number): void {
     for (const socket of this.#open()) {
-      const chat = boundChat(socket);
+      // A token is of one machine, and so are the chats of its connections.
+      const [chat] = this.chatsOf(socket);
       const isSoon = isWithin(now - (this.#syncHintedAt.get(socket) ?? 0), syncHintEveryMs);
-      if (chat === null || isSoon || chatRows.findLiveness({ sql: this.#sql }, chat)?.machine === machine) continue;
+      if (chat === undefined || isSoon || chatRows.findLiveness({ sql: this.#sql }, chat)?.machine === machine)
+        continue;
       this.#syncHintedAt.set(socket, now);
       this.#outgoing.send(socket, notificationFrame("sync.changed", {}));
     }
@@ -120,21 +140,19 @@ export class Sockets implements Presence {
   /** @param topic null: all chats */
   #listReceivers(topic: string | null): Iterable<string> {
     if (topic !== null) return inboxes.listReceivers(this.#sql, topic);
-    return new Set(this.#open().flatMap((socket) => boundChat(socket) ?? []));
+    return [...this.#byChat().keys()];
   }
 
-  #send(chat: string, text: string): void {
-    for (const socket of this.#listBound(chat)) this.#outgoing.send(socket, text);
+  #send(chat: string, method: string, params: object = {}): void {
+    const socket = this.#find(chat);
+    if (socket) this.#outgoing.send(socket, notificationFrame(method, { chat, ...params }));
   }
 
   /** [DO10] Skips a chat that came back in the same event. */
-  #closeAllOf(chat: string): void {
+  #endIfOffline(chat: string): void {
     const status = chatRows.findLiveness({ sql: this.#sql }, chat)?.status ?? "offline";
-    if (status !== "offline") return;
-    for (const socket of this.#listBound(chat)) {
-      unbind(socket);
-      close(socket, closeCodes.chat, "this chat is offline; register it again");
-    }
+    const socket = status === "offline" ? this.#find(chat) : null;
+    if (socket) this.#end(socket, chat, "chat.offline");
   }
 
   listOfToken(id: string): WebSocket[] {
@@ -150,12 +168,16 @@ export class Sockets implements Presence {
   }
 }
 
-/** [DO7] The runtime finds connections by the chat in their address. */
-export function rejectForeignChat(socket: WebSocket | null, name: string, input: unknown): Refusal | null {
-  if (!socket || name !== "chats.register") return null;
+/** [DO7] Whether the connection can represent one more chat. */
+export function rejectChat(socket: WebSocket | null, name: string, input: unknown): Refusal | null {
+  const attachment = socket && name === "chats.register" ? attachmentOf(socket) : null;
+  if (!attachment) return null;
+  if (attachment.isPage) return { code: "forbidden", message: "chats are not open to web pages" };
   const { chat } = input as { chat: string };
-  if (attachmentOf(socket)?.chat === chat) return null;
-  return { code: "bad_input", message: `this connection was opened for another chat; open .../connect?chat=${chat}` };
+  const isKnown = attachment.chats.some(([one]) => one === chat);
+  if (isKnown || attachment.chats.length < maxChatsPerSocket) return null;
+  const message = `a connection represents at most ${maxChatsPerSocket} chats; open another one`;
+  return { code: "quota_exceeded", message };
 }
 
 /** Whether a rollback undoes everything: the operation touches no connection. */
@@ -167,15 +189,8 @@ export function socketOnly(name: string): Result<never, Refusal> {
   return err({ code: "bad_input", message: `${name} concerns a connection: use it over a socket` });
 }
 
-function boundChat(socket: WebSocket): string | null {
-  const attachment = attachmentOf(socket);
-  return attachment && attachment.incarnation !== null ? attachment.chat : null;
-}
-
-/** [DO7] [DO8] The close of this socket must have no effect on the chat. */
-export function unbind(socket: WebSocket): void {
-  const attachment = attachmentOf(socket);
-  if (attachment) attach(socket, { ...attachment, incarnation: null });
+function incarnationOn(socket: WebSocket | null, chat: string): number | undefined {
+  return (socket && attachmentOf(socket))?.chats.find(([one]) => one === chat)?.[1];
 }
 
 export function close(socket: WebSocket, code: number, reason: string): void {

@@ -33,13 +33,13 @@ export async function withLock<T>(
 export class LockedError extends Error {}
 
 /** @throws {LockedError} once the signal is aborted */
-export async function waitForLock(path: string, signal: AbortSignal): Promise<void> {
+async function waitForLock(path: string, signal: AbortSignal): Promise<void> {
   if (signal.aborted) throw new LockedError(`another shim process holds ${path}`);
   await wait(pollIntervalMs, undefined, { signal }).catch(() => {});
 }
 
 /** Writes `self` into the lock. Returns false, too, after it broke the lock of a dead process. */
-export function tryLock(path: string, self: ProcessIdentity, processes: Processes, depth = 0): boolean {
+function tryLock(path: string, self: ProcessIdentity, processes: Processes, depth = 0): boolean {
   if (createLock(path, JSON.stringify(self))) return true;
   const text = readText(path);
   if (text === null || depth > maxDepth || isHeld(text, processes)) return false;

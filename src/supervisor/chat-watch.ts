@@ -1,105 +1,170 @@
+import * as servers from "../local-mcp/sessions/servers.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import * as restarter from "./auto-restarter.ts";
 import type { CrashCause } from "../contract/readings.ts";
-import { mayBeAlive } from "../platform/processes.ts";
+import { isClosed } from "../local-mcp/sessions/closed-sessions.ts";
+import { isAlive, mayBeAlive } from "../platform/processes.ts";
 import { restoreById, type Restoration } from "../local-mcp/recovery/restoration.ts";
 import { folderOf, planRelaunch } from "../local-mcp/recovery/relaunch.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import { logFailure, notUpdated } from "../worker-runner/client/continuation.ts";
-import { planRestart, reportDeath, startInTerminal, type WatchOptions } from "./chat-death.ts";
+import { giveBack, takeFor } from "../worker-runner/client/continuation.ts";
+import { messageOf } from "../shared/error.ts";
+import { recordDeath, type DeathDeps } from "./record-death.ts";
 import type { ProgramEnding } from "./program-end.ts";
-import { ProcessMonitor } from "./process-monitor.ts";
-import type { WatchedSessions } from "./supervisor-settings.ts";
+import { RecordedDeaths } from "./recorded-deaths.ts";
+import { toEndedEvent } from "./supervisor-events.ts";
+import { countRestart } from "./supervisor-metrics.ts";
+import type { WatchedDesktop, WatchedSessions } from "./supervisor-settings.ts";
 import { isWithin } from "../shared/elapsed.ts";
 
-export interface ChatWatchOptions extends WatchOptions {
-  readonly watched: WatchedSessions;
+/** Opens a terminal that outlives the call. Rejects where the start fails. */
+export type OpenTerminal = (command: string, args: readonly string[], cwd: string) => Promise<void>;
+
+export interface ChatWatchOptions extends DeathDeps {
+  readonly name: string;
+  readonly watched: WatchedSessions | WatchedDesktop;
+  readonly rules: restarter.RestartRules;
+  readonly isSupervised: (session: string) => boolean;
+  readonly openTerminal: OpenTerminal;
+  /** Aborted: the supervisor ends, and reports no more deaths. */
+  readonly endSignal: AbortSignal;
 }
 
 const crashCauses: ReadonlySet<CrashCause> = new Set(["killed", "out_of_memory", "context_full"]);
 
 interface PlannedRestart {
   readonly restarts: restarter.Restarts;
-  /** Session that this one continues; the same id where it is resumed. */
+  /** Session that this one continues: the same id where it is resumed. */
   readonly sourceId: string;
 }
 
 const startTimeoutMs = 60_000;
 
-/** [SU41] Chats that the user has started are restarted only where configured. */
+/** [SU41] [SU44] Chats, or an app, of the user, which are restarted only where configured. */
 export class ChatWatch {
   readonly #options: ChatWatchOptions;
-  readonly #monitor: ProcessMonitor;
+  readonly #deaths: RecordedDeaths;
+  /** By session; an app has one entry, by the name of its watch. */
   readonly #planned = new Map<string, PlannedRestart>();
 
   constructor(options: ChatWatchOptions) {
     this.#options = options;
-    const { runtime, isSupervised } = options;
-    this.#monitor = new ProcessMonitor(runtime, ({ id, client }) => client === "claude-code" && !isSupervised(id));
+    const { runtime, watched, isSupervised } = options;
+    const isKind = ({ client, origin }: sessions.Session): boolean =>
+      watched.kind === "sessions" ? client === "claude-code" : origin === "handle";
+    this.#deaths = new RecordedDeaths(runtime, (session) => isKind(session) && !isSupervised(session.id));
   }
 
-  async check(): Promise<void> {
-    for (const session of this.#monitor.check()) await this.#onDied(session);
-    const now = this.#options.runtime.now();
-    for (const [id, planned] of this.#planned) {
-      if (restarter.dueInMs(planned.restarts, now) === 0) await this.#restart(id, planned.restarts);
-      else await this.#checkStarted(id, planned, now);
+  /** @param hasNews false: nothing was stored since the last check */
+  async check(hasNews: boolean): Promise<void> {
+    const { name, watched, runtime } = this.#options;
+    for (const { id } of hasNews ? this.#deaths.take() : []) {
+      const ending = await this.#reportDeath(id);
+      if (ending && watched.restartWith) this.#planRestart(watched.kind === "sessions" ? id : name, ending);
+    }
+    const now = runtime.now();
+    // A chat that is started now is checked the next time.
+    for (const [key, planned] of new Map(this.#planned)) {
+      if (restarter.dueInMs(planned.restarts, now) !== 0) await this.#checkStarted(key, planned, now);
+      else if (watched.kind === "sessions") await this.#restartChat(key, planned.restarts);
+      else await this.#restartApp(planned.restarts);
     }
   }
 
-  async #onDied({ id }: sessions.Session): Promise<void> {
-    const restoration = await reportDeath(this.#options, id);
-    const ending = restoration && this.#endingOf(restoration);
-    if (ending) this.#planRestart(id, ending);
-  }
-
-  /** An unknown cause, or a close by the user, plans no restart. */
-  #endingOf({ cause, session, state }: Restoration): ProgramEnding | null {
-    const { watched } = this.#options;
-    if (!watched.restartWith || session.recovery !== null) return null;
-    // The worker continues the task itself.
-    if (state.prompts[0]?.text.startsWith("Do task ")) return null;
-    if (cause === "usage_limit") return { kind: "limited", resetsAtMs: null };
-    return cause !== null && crashCauses.has(cause) ? { kind: "crashed", reason: cause.replaceAll("_", " ") } : null;
-  }
-
-  #planRestart(id: string, ending: ProgramEnding): void {
-    const earlier = this.#planned.get(id)?.restarts ?? null;
-    const restarts = planRestart(this.#options, `${this.#options.name} ${id}`, earlier, ending);
-    this.#planned.set(id, { restarts, sourceId: id });
-  }
-
-  async #restart(id: string, restarts: restarter.Restarts): Promise<void> {
-    const { runtime } = this.#options;
+  /** @returns null where nothing is to be restarted */
+  async #reportDeath(id: string): Promise<ProgramEnding | null> {
+    const { name, runtime, emit, endSignal, watched } = this.#options;
+    const checkpoint = await recordDeath(this.#options, id);
     const restoration = restoreById(runtime, id);
-    if (!restoration || isClaimed(restoration, runtime)) return void this.#planned.delete(id);
+    if (!restoration?.cause || restoration.session.endedAt !== null || isClosed(restoration.session)) return null;
+    if (endSignal.aborted) return null;
+    emit({ type: "died", name, session: id, cause: restoration.cause, checkpoint });
+    return watched.kind === "sessions" ? endingOfChat(restoration) : endingOfApp(restoration.session, runtime);
+  }
+
+  #planRestart(key: string, ending: ProgramEnding): void {
+    const { name, watched, runtime, rules, emit } = this.#options;
+    const { restarts: earlier, sourceId = key } = this.#planned.get(key) ?? {};
+    // Several chats of an app die at once.
+    if (earlier?.phase === "due") return;
+    const now = runtime.now();
+    const previous = earlier ?? restarter.initial(now);
+    const restarts = restarter.afterEnd(previous, ending, now, { when: "on-crash", rules });
+    this.#planned.set(key, { restarts, sourceId });
+    const shownName = watched.kind === "sessions" ? `${name} ${sourceId}` : name;
+    emit(toEndedEvent({ name: shownName, isProgram: false }, previous, restarts, now));
+  }
+
+  async #restartApp(restarts: restarter.Restarts): Promise<void> {
+    const { name, runtime, watched } = this.#options;
+    this.#planned.set(name, { restarts: restarter.afterStart(restarts, runtime.now()), sourceId: name });
+    const command = watched.restartWith ?? [];
+    if (!this.#deaths.hasLiving()) await this.#open(restarts, command, runtime.paths.home, null, command.join(" "));
+  }
+
+  async #restartChat(id: string, restarts: restarter.Restarts): Promise<void> {
+    const { name, runtime, watched, emit } = this.#options;
+    const restoration = restoreById(runtime, id);
+    this.#planned.delete(id);
+    if (!restoration || isClaimed(restoration, runtime)) return;
     const plan = planRelaunch(runtime, restoration);
     const cwd = folderOf(restoration);
-    this.#planned.delete(id);
     if (!plan || !cwd) {
       const message = `session ${id} cannot be restarted: its folder no longer exists`;
-      return this.#options.emit({ type: "problem", name: this.#options.name, message });
+      return emit({ type: "problem", name, message });
     }
-    if (plan.newId !== null)
-      await logFailure(runtime, notUpdated, this.#options.call("recovery.take", { session: id, chat: plan.newId }));
+    if (plan.newId !== null) await takeFor(this.#options, id, plan.newId);
     this.#planned.set(plan.newId ?? id, { restarts: restarter.afterStart(restarts, runtime.now()), sourceId: id });
-    const opener = (this.#options.watched.restartWith ?? []).map((word) => word.replaceAll("{cwd}", cwd));
-    const command = [...opener, plan.command, ...plan.args];
-    await startInTerminal(this.#options, restarts, command, cwd, { session: id, how: plan.reason });
+    const opener = (watched.restartWith ?? []).map((word) => word.replaceAll("{cwd}", cwd));
+    await this.#open(restarts, [...opener, plan.command, ...plan.args], cwd, id, plan.reason);
   }
 
+  async #open(
+    planned: restarter.Restarts,
+    [command = "", ...args]: readonly string[],
+    cwd: string,
+    session: string | null,
+    how: string,
+  ): Promise<void> {
+    const { name, openTerminal, emit } = this.#options;
+    try {
+      await openTerminal(command, args, cwd);
+      countRestart(this.#options, planned);
+      emit({ type: "restarting", name, session, how });
+    } catch (error) {
+      emit({ type: "problem", name, message: `${command} cannot be started: ${messageOf(error)}` });
+    }
+  }
+
+  /** [SU43] */
   async #checkStarted(id: string, { restarts, sourceId }: PlannedRestart, now: number): Promise<void> {
-    if (restarts.phase !== "running" || this.#monitor.isAlive(id) || isWithin(now - restarts.since, startTimeoutMs))
-      return;
-    const { runtime, call } = this.#options;
+    const { runtime, watched } = this.#options;
+    if (watched.kind !== "sessions" || restarts.phase !== "running") return;
+    if (this.#deaths.isAlive(id) || isWithin(now - restarts.since, startTimeoutMs)) return;
     const session = runtime.store.read((sql) => sessions.get(sql, id), null);
     if (session && session.lastSeenAt > restarts.since) return;
-    if (id !== sourceId)
-      await logFailure(runtime, notUpdated, call("recovery.withdraw", { session: sourceId, chat: id }));
+    if (id !== sourceId) await giveBack(this.#options, sourceId, id);
     this.#planned.delete(id);
     this.#planned.set(sourceId, { restarts, sourceId });
     this.#planRestart(sourceId, { kind: "crashed", reason: "no chat started" });
   }
+}
+
+/** An unknown cause, or a close by the user, plans no restart. */
+function endingOfChat({ cause, session, state }: Restoration): ProgramEnding | null {
+  if (session.recovery !== null) return null;
+  // The worker continues the task itself.
+  if (state.prompts[0]?.text.startsWith("Do task ")) return null;
+  if (cause === "usage_limit") return { kind: "limited", resetsAtMs: null };
+  return cause !== null && crashCauses.has(cause) ? { kind: "crashed", reason: cause.replaceAll("_", " ") } : null;
+}
+
+/** [SU45] An app that quits closes its connections, and lives on for a moment. */
+function endingOfApp({ owner, detachedAt, detachReason }: sessions.Session, runtime: Runtime): ProgramEnding | null {
+  const client = owner && runtime.store.read((sql) => servers.clientOf(sql, owner), null);
+  const hasVanished = client !== null && !isAlive(runtime.processes, client);
+  const isCrash = detachedAt === null ? hasVanished : detachReason === "client_gone";
+  return isCrash ? { kind: "crashed", reason: "the app went away without closing its connections" } : null;
 }
 
 function isClaimed({ session }: Restoration, { processes }: Runtime): boolean {

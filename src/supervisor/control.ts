@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { HostContext } from "../local-mcp/host/handlers.ts";
 import { isAlive, type ProcessIdentity } from "../platform/processes.ts";
-import { findSupervisor } from "../platform/supervisor-lock.ts";
+import { findSupervisor } from "../platform/supervisor-mark.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { dueInMs, type Restarts } from "./auto-restarter.ts";
@@ -15,8 +15,10 @@ export async function refuseSecondSupervisor({ paths, runtime }: Context): Promi
   return supervisor && alreadyRunning(supervisor);
 }
 
-export function alreadyRunning({ pid }: ProcessIdentity): Failure {
-  const message = `a supervisor is already running, pid ${pid}. \`shim worker supervise status\` shows what it does, \`shim worker supervise stop\` ends it.`;
+/** @param supervisor null: it has begun in this moment */
+export function alreadyRunning(supervisor: ProcessIdentity | null): Failure {
+  const who = supervisor === null ? "" : `, pid ${supervisor.pid}`;
+  const message = `a supervisor is already running${who}. \`shim worker supervise status\` shows what it does, \`shim worker supervise stop\` ends it.`;
   return { code: "already_running", message };
 }
 

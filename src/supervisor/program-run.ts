@@ -7,8 +7,8 @@ export type ProgramStart = Pick<Program, "command" | "args" | "cwd" | "env" | "i
 
 export interface ProgramRun {
   readonly start: ProgramStart;
-  /** Done before the start; absent: nothing. */
-  readonly prepare?: () => Promise<void>;
+  /** Done before the start; absent: nothing. Gives what is done after the end. */
+  readonly prepare?: () => Promise<() => Promise<void>>;
   readonly how: string;
   readonly chat: ProgramChat;
   readonly onLine: (line: string) => string | null;

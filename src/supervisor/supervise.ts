@@ -1,15 +1,18 @@
 import { spawn } from "node:child_process";
+import { join } from "node:path";
 import type { HostContext } from "../local-mcp/host/handlers.ts";
 import type { Host } from "../local-mcp/host/host.ts";
 import { LocalHost } from "../local-mcp/host/local-host.ts";
 import { identify } from "../platform/processes.ts";
 import { programPath } from "../platform/program-path.ts";
-import { becomeSupervisor, findLastSupervisor, resign } from "../platform/supervisor-lock.ts";
+import { findLastSupervisor, markSupervisor, supervisorFolder, unmarkSupervisor } from "../platform/supervisor-mark.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import { lockFile } from "../store/file-lock.ts";
+import { loadDriver } from "../store/open-driver.ts";
 import { logFailure } from "../worker-runner/client/continuation.ts";
 import { runProgram } from "../worker-runner/run-program.ts";
-import type { OpenTerminal } from "./chat-death.ts";
+import type { OpenTerminal } from "./chat-watch.ts";
 import { alreadyRunning, openState } from "./control.ts";
 import { SupervisorDaemon, type SupervisorOptions } from "./supervisor-daemon.ts";
 import type { SupervisorSettings } from "./supervisor-settings.ts";
@@ -22,41 +25,43 @@ interface Supervision extends Pick<SupervisorOptions, "emit" | "pace" | "wait"> 
   readonly hurrySignal: AbortSignal;
 }
 
-/** Supervises as the home's only supervisor, until it is asked to end. */
+/** [SU8] Supervises as the home's only supervisor, until it is asked to end. */
 export async function supervise(
   context: HostContext,
   settings: SupervisorSettings,
   { ring, endSignal, hurrySignal, ...more }: Supervision,
 ): Promise<Result<void, Failure>> {
-  const { paths, site } = context;
+  const { paths, site, machineHost } = context;
+  const { home: folder } = paths;
   const runtime = await context.runtime();
   const self = identify(runtime.processes, process.pid);
   if (!self) return fail("unknown_process", "this system does not report when a process was started.");
-  const { home } = paths;
-  const previous = findLastSupervisor(home);
-  const only = await becomeSupervisor(home, self, runtime.processes);
-  if (!only.ok) return err(alreadyRunning(only.error));
+  const lock = lockFile(join(supervisorFolder(folder), "lock"), (await loadDriver()).open);
+  const previous = findLastSupervisor(folder);
+  if (!lock) return err(alreadyRunning(previous));
+  const over = new AbortController();
   try {
-    const state = openState(home);
+    const state = openState(folder);
     if (!state.ok) return state;
-    const { launch, versionOf } = site;
+    markSupervisor(folder, self);
     const host = new LocalHost(context);
     const call: Host["call"] = (name, input) => host.call(name, input);
     await logFailure(runtime, "what hooks have left was not stored", call("recovery.catch-up", {}));
-    const own = { runtime, call, settings, folder: home, state: state.value, launch, versionOf, self, previous };
+    const { launch, versionOf } = site;
+    const own = { runtime, call, settings, folder, state: state.value, launch, versionOf, self, previous };
     const daemon = new SupervisorDaemon({ ...own, ...more, run: runProgram, openTerminal });
-    const over = new AbortController();
-    const onProblem = (message: string): void => runtime.log("warn", message);
-    const attending = context.machineHost?.attend({ ...(ring ? { ring } : {}), onProblem, until: over.signal });
-    try {
-      const end = await daemon.run(endSignal, hurrySignal);
-      return end === "asked" ? ok(undefined) : tooLarge(settings);
-    } finally {
-      over.abort();
-      await attending;
-    }
+    void machineHost?.attend({
+      ...(ring ? { ring } : {}),
+      onStored: () => daemon.noteStored(),
+      onProblem: (message) => runtime.log("warn", message),
+      until: over.signal,
+    });
+    const end = await daemon.run(endSignal, hurrySignal);
+    unmarkSupervisor(folder);
+    return end === "asked" ? ok(undefined) : tooLarge(settings);
   } finally {
-    resign(home, self);
+    over.abort();
+    lock.close();
   }
 }
 

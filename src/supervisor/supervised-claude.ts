@@ -1,50 +1,41 @@
-import { uuidv7 } from "../shared/ids.ts";
 import { clientEnvironment } from "../worker-runner/client/environment.ts";
 import { readEvent, type ResultEvent } from "../worker-runner/client/claude-events.ts";
 import { isFull, isUnknownSession } from "../worker-runner/claude/result-outcome.ts";
 import { writeClaudeFiles } from "../worker-runner/claude/claude-files.ts";
-import { clientAtLimit } from "../worker-runner/other-client/at-limit.ts";
+import { clientAtLimit, type AtLimit, type StartableClient } from "../worker-runner/other-client/at-limit.ts";
+import { otherCommand } from "../worker-runner/other-client/other-command.ts";
 import { LimitReader, type UsageLimit } from "../worker-runner/claude/usage-limit.ts";
 import { interruptedText } from "../worker-runner/client/prompt.ts";
 import type { ProgramExit } from "../worker-runner/run-program.ts";
 import type { Launch } from "../platform/launch.ts";
-import type { Host } from "../local-mcp/host/host.ts";
 import { mayBeAlive } from "../platform/processes.ts";
-import { brief } from "../local-mcp/recovery/brief.ts";
 import { causeOf, hasContent } from "../local-mcp/recovery/detect.ts";
-import { restore } from "../local-mcp/recovery/restoration.ts";
-import { checkTranscript } from "../local-mcp/recovery/relaunch.ts";
+import { restore, type Restoration } from "../local-mcp/recovery/restoration.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { redactAndClip } from "../local-mcp/sessions/entries.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
-import { runInstead } from "./other-client.ts";
+import { recordDeath, type DeathDeps } from "./record-death.ts";
 import { classifyEnd } from "./program-end.ts";
 import type { WatchedClaude } from "./supervisor-settings.ts";
 import type { ProgramRun, RunEnd, Supervised, NotRun } from "./program-run.ts";
 import type { ProgramChat } from "./supervisor-state.ts";
-import { logFailure, notUpdated } from "../worker-runner/client/continuation.ts";
+import {
+  briefFor,
+  continueFrom,
+  newSession,
+  renderBrief,
+  takeOver,
+  type Continuation,
+} from "../worker-runner/client/continuation.ts";
 
-export interface SupervisedClaudeOptions {
-  readonly runtime: Runtime;
-  /** Operations of the machine: the store is only read here. */
-  readonly call: Host["call"];
+export interface SupervisedClaudeOptions extends DeathDeps {
   readonly launch: Launch;
   /** Output of `<program> --version`; null when it cannot be run. */
   readonly versionOf: (program: string) => string | null;
   readonly watched: WatchedClaude;
   /** Absolute working folder. */
   readonly folder: string;
-  readonly recordDeath: (session: string) => Promise<void>;
-}
-
-interface ClaudeStart {
-  readonly chat: ProgramChat & { readonly session: string };
-  readonly isResumed: boolean;
-  readonly how: string;
-  readonly input: string;
-  /** The session that this one takes over. */
-  readonly taken?: string;
 }
 
 const maxOutputChars = 2_000;
@@ -60,13 +51,17 @@ export class SupervisedClaude implements Supervised {
   }
 
   next({ chat }: { readonly chat: ProgramChat }): ProgramRun | NotRun {
-    const lastSession = this.#findLastSession(chat);
-    if (!lastSession) return this.#toRun(this.#startNew("a new session"));
-    const notRun = whyNotRun(lastSession, this.#options.runtime);
+    const { runtime, watched } = this.#options;
+    const last = this.#findLastSession(chat);
+    const notRun = last && whyNotRun(last, runtime);
     if (notRun) return notRun;
-    const other = chat.instead ? clientAtLimit(this.#options.watched.atLimit) : null;
-    if (other) return runInstead(this.#options, lastSession, other, chat.resetsAtMs ?? null);
-    return this.#toRun(this.#continueFrom(lastSession, chat.isUnresumable && lastSession.id === chat.session));
+    const restoration = last && restore(runtime, last);
+    if (!restoration) return this.#toRun(newSession(runtime));
+    const { atLimit } = watched;
+    const other = chat.instead ? clientAtLimit(atLimit) : null;
+    if (other && atLimit) return runInstead(this.#options, restoration, other, atLimit, chat.resetsAtMs ?? null);
+    const isUnresumable = chat.isUnresumable && last.id === chat.session;
+    return this.#toRun(continueFrom(runtime, restoration, isUnresumable ? "Claude Code cannot resume it" : null));
   }
 
   #findLastSession({ session, before }: ProgramChat): sessions.Session | null {
@@ -77,40 +72,9 @@ export class SupervisedClaude implements Supervised {
     }, null);
   }
 
-  #newId(): string {
-    const { runtime } = this.#options;
-    return uuidv7(runtime.now(), runtime.random(16));
-  }
-
-  #startNew(how: string): ClaudeStart {
-    const session = this.#newId();
-    const chat = { session, before: null, isUnresumable: false };
-    return { chat, isResumed: false, how: `${how}, ${session}`, input: this.#options.watched.prompt };
-  }
-
-  #continueFrom(lastSession: sessions.Session, isUnresumable: boolean): ClaudeStart {
-    const { runtime, watched } = this.#options;
-    const transcript =
-      isUnresumable || lastSession.client !== "claude-code"
-        ? ({ isWhole: false, reason: "Claude Code cannot resume it" } as const)
-        : checkTranscript(lastSession.transcriptPath, lastSession.id);
-    if (transcript.isWhole) {
-      const chat = { session: lastSession.id, before: null, isUnresumable: false };
-      return { chat, isResumed: true, how: `session ${lastSession.id} is resumed`, input: interruptedText };
-    }
-    const now = runtime.now();
-    const restoration = restore(runtime, lastSession);
-    if (!restoration) return this.#startNew("a new session");
-    const session = this.#newId();
-    const how = `session ${session} with the brief of ${lastSession.id}, because ${transcript.reason}`;
-    const chat = { session, before: lastSession.id, isUnresumable: false };
-    const input = `${watched.prompt}\n\n${brief(restoration, now, "resume")}`;
-    return { chat, isResumed: false, how, input, taken: lastSession.id };
-  }
-
-  #toRun({ chat, isResumed, how, input, taken }: ClaudeStart): ProgramRun {
-    const { runtime, call, launch, versionOf, watched, folder } = this.#options;
-    const { home } = runtime.paths;
+  #toRun(continuation: Continuation): ProgramRun {
+    const { runtime, launch, versionOf, watched, folder } = this.#options;
+    const { kind, session } = continuation;
     const files = writeClaudeFiles(runtime, launch, versionOf(watched.program));
     const output = new ClaudeOutput();
     const args = [
@@ -123,16 +87,17 @@ export class SupervisedClaude implements Supervised {
       "--settings",
       files.settings,
       ...watched.args,
-      isResumed ? "--resume" : "--session-id",
-      chat.session,
+      kind === "resume" ? "--resume" : "--session-id",
+      session,
     ];
-    const env = clientEnvironment("claude-code", runtime.env, watched.env, home);
-    const prepare = (session: string): Promise<void> =>
-      logFailure(runtime, notUpdated, call("recovery.take", { session, chat: chat.session }));
+    const env = clientEnvironment("claude-code", runtime.env, watched.env, runtime.paths.home);
+    const input = kind === "resume" ? interruptedText : promptOf(this.#options, continuation);
+    const before = kind === "brief" ? continuation.restoration.session.id : null;
+    const chat = { session, before, isUnresumable: false };
     return {
       start: { command: watched.program, args, cwd: folder, env, input, maxLineChars },
-      ...(taken === undefined ? {} : { prepare: () => prepare(taken) }),
-      how,
+      prepare: () => takeOver(this.#options, continuation),
+      how: describeStart(continuation),
       chat,
       onLine: (line) => output.onLine(line),
       onEnd: (exit, wasAskedToEnd) => this.#onEnd(chat, output, exit, wasAskedToEnd),
@@ -140,16 +105,14 @@ export class SupervisedClaude implements Supervised {
   }
 
   async #onEnd(
-    chat: ClaudeStart["chat"],
+    chat: ProgramChat & { readonly session: string },
     { limit, result }: ClaudeOutput,
     exit: ProgramExit,
     wasAskedToEnd: boolean,
   ): Promise<RunEnd> {
-    const { runtime, call } = this.#options;
-    const { session, before } = chat;
-    await this.#options.recordDeath(session);
-    if (before !== null)
-      await logFailure(runtime, notUpdated, call("recovery.withdraw", { session: before, chat: session }));
+    const { runtime } = this.#options;
+    const { session } = chat;
+    await recordDeath(this.#options, session);
     const stored = runtime.store.read((sql) => sessions.get(sql, session), null);
     const ending = classifyEnd({
       exit,
@@ -174,6 +137,52 @@ export class SupervisedClaude implements Supervised {
     const { runtime } = this.#options;
     return runtime.store.read((sql) => causeOf(sql, session, runtime.processes).cause, null) === "usage_limit";
   }
+}
+
+/** [CA51] One run of another client, which continues a session that has reached a usage limit. */
+function runInstead(
+  options: SupervisedClaudeOptions,
+  from: Restoration,
+  other: StartableClient,
+  atLimit: AtLimit,
+  resetsAtMs: number | null,
+): ProgramRun {
+  const { runtime, watched, folder } = options;
+  const before = from.session.id;
+  const continuation = briefFor(runtime, from, "Claude Code has reached its usage limit");
+  const { session, reason } = continuation;
+  const request = { prompt: promptOf(options, continuation), successor: session, variables: watched.env };
+  return {
+    start: { ...otherCommand(runtime, other, atLimit, request), cwd: folder },
+    prepare: () => takeOver(options, continuation),
+    how: `${other.title} with the brief of ${before}, because ${reason}`,
+    chat: { session, before, isUnresumable: false, instead: null },
+    onLine: (text) => redact(text).text,
+    onEnd: async (exit, wasAskedToEnd) => {
+      const successor = runtime.store.read((sql) => sessions.get(sql, before)?.recoveryBy, null) ?? session;
+      await recordDeath(options, successor);
+      const ending = classifyEnd({ exit, wasAskedToEnd, isSessionOver: false, limit: null, result: null });
+      const chat = { session: successor, before, isUnresumable: true, instead: null };
+      // Claude Code is tried again as after a limit: this client's failure is no crash of it.
+      return { ending: ending.kind === "crashed" ? { kind: "limited", resetsAtMs } : ending, chat };
+    },
+  };
+}
+
+/** The prompt of a session that is not resumed, with the brief of the one that it continues. */
+function promptOf(
+  { runtime, watched }: SupervisedClaudeOptions,
+  continuation: Exclude<Continuation, { readonly kind: "resume" }>,
+): string {
+  if (continuation.kind === "new") return watched.prompt;
+  return `${watched.prompt}\n\n${renderBrief(runtime, continuation.restoration)}`;
+}
+
+function describeStart(continuation: Continuation): string {
+  const { kind, session } = continuation;
+  if (kind === "new") return `a new session, ${session}`;
+  if (kind === "resume") return `session ${session} is resumed`;
+  return `session ${session} with the brief of ${continuation.restoration.session.id}, because ${continuation.reason}`;
 }
 
 function whyNotRun(last: sessions.Session, { processes }: Runtime): NotRun | null {

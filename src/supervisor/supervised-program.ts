@@ -1,6 +1,7 @@
 import { messageOf } from "../shared/error.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { redact } from "../redaction/redact.ts";
+import type { StopTimeouts } from "../worker-runner/client/stop-timeouts.ts";
 import type { runProgram } from "../worker-runner/run-program.ts";
 import * as restarter from "./auto-restarter.ts";
 import { isProgramRun, type ProgramRun, type Supervised } from "./program-run.ts";
@@ -20,11 +21,6 @@ export interface SupervisedProgramOptions {
   readonly pace?: (() => Promise<unknown> | null) | undefined;
   readonly wake: () => void;
   readonly onStart: (planned: restarter.Restarts) => void;
-}
-
-export interface StopTimeouts {
-  readonly interruptMs: number;
-  readonly graceMs: number;
 }
 
 /** Keeps one program running; never two processes of it at a time. */
@@ -127,7 +123,7 @@ export class SupervisedProgram {
     const { restarts } = this.#programState;
     this.#save({ chat, restarts: restarter.afterStart(restarts, now()) });
     this.#options.onStart(restarts);
-    if (prepare) await prepare();
+    const release = await prepare?.();
     emit({ type: "started", name, how, session: chat.session });
     const emitOutput = (text: string | null): void => {
       if (text !== null) emit({ type: "output", name, text });
@@ -141,6 +137,7 @@ export class SupervisedProgram {
       onStderr: (text) => emitOutput(redact(text.trimEnd()).text),
     });
     const runEnd = await onEnd(exit, this.#stopController.signal.aborted);
+    await release?.();
     this.#recordEnd(runEnd.ending, null, runEnd.chat);
   }
 

@@ -1,22 +1,22 @@
 import { resolve } from "node:path";
+import { untilAborted } from "../coordinator-client/edge/platform.ts";
 import { messageOf } from "../shared/error.ts";
 import { endMarked, hasMarks, toMark } from "../worker-runner/marked-processes.ts";
 import type { runProgram } from "../worker-runner/run-program.ts";
 import type { Launch } from "../platform/launch.ts";
 import { withoutSecrets } from "../platform/secret-env.ts";
 import type { ProcessIdentity } from "../platform/processes.ts";
-import type { OpenTerminal } from "./chat-death.ts";
-import { recordDeathOf, type DeathRecorder } from "./death-record.ts";
+import type { DeathDeps } from "./record-death.ts";
 import { isProgram, type SupervisorSettings, type WatchedProgram } from "./supervisor-settings.ts";
 import { supervisedCommand, type Supervised } from "./program-run.ts";
 import { SupervisedClaude } from "./supervised-claude.ts";
-import { SupervisedProgram, type StopTimeouts } from "./supervised-program.ts";
+import { SupervisedProgram } from "./supervised-program.ts";
+import type { StopTimeouts } from "../worker-runner/client/stop-timeouts.ts";
 import { countRestart } from "./supervisor-metrics.ts";
 import type { SupervisorState } from "./supervisor-state.ts";
-import { AppWatch } from "./app-watch.ts";
-import { ChatWatch } from "./chat-watch.ts";
+import { ChatWatch, type OpenTerminal } from "./chat-watch.ts";
 
-export interface SupervisorOptions extends DeathRecorder {
+export interface SupervisorOptions extends DeathDeps {
   readonly settings: SupervisorSettings;
   /** Folder of the settings; their paths are relative to it. */
   readonly folder: string;
@@ -37,7 +37,8 @@ export interface SupervisorOptions extends DeathRecorder {
 /** asked: by a signal; memory: over its memory limit. */
 export type SupervisorEnd = "asked" | "memory";
 
-const pollEveryMs = 2_000;
+/** Time between two checks of what no one reports: its memory, and what the user asks for. */
+const checkEveryMs = 2_000;
 const leftoverMs = 3_000;
 const bytesPerMb = 1_048_576;
 
@@ -45,9 +46,10 @@ const bytesPerMb = 1_048_576;
 export class SupervisorDaemon {
   readonly #options: SupervisorOptions;
   readonly #programs: readonly SupervisedProgram[];
-  readonly #chats: readonly (ChatWatch | AppWatch)[];
+  readonly #chats: readonly ChatWatch[];
   readonly #endController = new AbortController();
   #wakeController = new AbortController();
+  #hasNews = true;
   #problem: string | null = null;
 
   constructor(options: SupervisorOptions) {
@@ -56,28 +58,19 @@ export class SupervisorDaemon {
     this.#programs = Object.entries(watch).flatMap(([name, target]) =>
       isProgram(target) ? [this.#program(name, target)] : [],
     );
-    this.#chats = Object.entries(watch).flatMap(([name, watched]) => {
-      if (isProgram(watched)) return [];
-      const { runtime, call, settings, openTerminal, emit } = options;
-      const recordDeath = (session: string): Promise<string | null> =>
-        recordDeathOf(options, session, this.#endController.signal);
-      const isSupervised = (session: string): boolean => this.#programs.some((program) => program.session === session);
-      const sharedOptions = {
-        name,
-        runtime,
-        call,
-        rules: settings.restarts,
-        isSupervised,
-        recordDeath,
-        openTerminal,
-        emit,
-      };
-      return [
-        watched.kind === "sessions"
-          ? new ChatWatch({ ...sharedOptions, watched })
-          : new AppWatch({ ...sharedOptions, watched }),
-      ];
-    });
+    const isSupervised = (session: string): boolean => this.#programs.some((program) => program.session === session);
+    const { runtime, call, emit, openTerminal } = options;
+    const rules = options.settings.restarts;
+    const endSignal = this.#endController.signal;
+    const shared = { runtime, call, emit, openTerminal, rules, isSupervised, endSignal };
+    this.#chats = Object.entries(watch).flatMap(([name, watched]) =>
+      isProgram(watched) ? [] : [new ChatWatch({ ...shared, name, watched })],
+    );
+  }
+
+  /** [PR36] Deaths and ends of chats may be among what was stored. */
+  noteStored(): void {
+    this.#hasNews = true;
   }
 
   /** @param hurrySignal aborted: programs that still run get TERM at once */
@@ -88,7 +81,7 @@ export class SupervisorDaemon {
     emit({ type: "supervising", pid: self.pid, watched: Object.keys(settings.watch) });
     while (!endSignal.aborted && !this.#isTooLarge()) {
       this.#wakeController = new AbortController();
-      await this.#check();
+      await untilAborted(this.#check(), endSignal);
       if (!endSignal.aborted) await this.#options.wait(this.#pauseMs(), this.#wakeController.signal);
     }
     const end = endSignal.aborted ? "asked" : "memory";
@@ -115,12 +108,15 @@ export class SupervisorDaemon {
 
   async #check(): Promise<void> {
     for (const program of this.#programs) program.check();
+    const hasNews = this.#hasNews;
+    this.#hasNews = false;
     for (const chats of this.#chats) {
       try {
-        await chats.check();
+        await chats.check(hasNews);
         this.#problem = null;
       } catch (error) {
         // The store is checked again a moment later; one report is enough.
+        this.#hasNews = true;
         const message = messageOf(error);
         if (message !== this.#problem) this.#options.emit({ type: "problem", name: null, message });
         this.#problem = message;
@@ -130,7 +126,7 @@ export class SupervisorDaemon {
 
   #pauseMs(): number {
     const dueTimes = this.#programs.flatMap((program) => program.dueInMs() ?? []);
-    return Math.min(pollEveryMs, ...dueTimes);
+    return Math.min(checkEveryMs, ...dueTimes);
   }
 
   #isTooLarge(): boolean {
@@ -158,7 +154,7 @@ export class SupervisorDaemon {
   }
 
   #supervised(watched: WatchedProgram): Supervised {
-    const { runtime, call, launch, versionOf } = this.#options;
+    const { runtime, launch } = this.#options;
     const { env } = runtime;
     const folder = resolve(this.#options.folder, watched.folder ?? ".");
     switch (watched.kind) {
@@ -173,16 +169,11 @@ export class SupervisorDaemon {
           cwd: folder,
           env: { ...env, SHIM_HOME: runtime.paths.home },
         });
-      case "claude": {
-        const recordDeath = async (session: string): Promise<void> =>
-          void (await recordDeathOf(this.#options, session, neverAborted));
-        return new SupervisedClaude({ runtime, call, launch, versionOf, watched, folder, recordDeath });
-      }
+      case "claude":
+        return new SupervisedClaude({ ...this.#options, watched, folder });
     }
   }
 }
-
-const neverAborted = new AbortController().signal;
 
 /** SHIM's own server, started by Claude Code, saves files after TERM. */
 const graceMs = 6_000;

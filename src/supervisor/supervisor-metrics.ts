@@ -1,12 +1,12 @@
 import type { Sample } from "../contract/metrics.ts";
 import { logFailure } from "../worker-runner/client/continuation.ts";
 import type { Restarts } from "./auto-restarter.ts";
-import type { DeathRecorder } from "./death-record.ts";
+import type { DeathDeps } from "./record-death.ts";
 import { isProgram, type SupervisorSettings } from "./supervisor-settings.ts";
 import type { SupervisorState } from "./supervisor-state.ts";
 
 /** [OB15] Call for each start. The first one is no restart. */
-export function countRestart({ runtime, call }: Pick<DeathRecorder, "runtime" | "call">, { endedBy }: Restarts): void {
+export function countRestart({ runtime, call }: Omit<DeathDeps, "emit">, { endedBy }: Restarts): void {
   if (!endedBy) return;
   const counted = call("metrics.count-restart", { reason: endedBy });
   void logFailure(runtime, "supervisor: a restart was not counted", counted);

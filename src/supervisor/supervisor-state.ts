@@ -6,7 +6,7 @@ import { err, ok, type Result } from "../shared/result.ts";
 import { digest } from "../local-mcp/sessions/entries.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
 import { initial, Restarts } from "./auto-restarter.ts";
-import { supervisorFolder } from "../platform/supervisor-lock.ts";
+import { supervisorFolder } from "../platform/supervisor-mark.ts";
 import type { WatchedProgram } from "./supervisor-settings.ts";
 
 /** Stored. Add fields as optional. */

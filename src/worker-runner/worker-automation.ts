@@ -1,5 +1,4 @@
 import type { ChatInput } from "../coordinator-client/edge/registration.ts";
-import { withModelReports } from "./model-reports.ts";
 import { pauseBeforeRetry } from "../coordinator-client/call-until-answered.ts";
 import { pollEveryMs, type CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
 import { isTransient, type CallError } from "../contract/errors.ts";
@@ -49,7 +48,6 @@ const askTimeoutMs = 5_000;
 export class WorkerAutomation {
   readonly #options: WorkerOptions;
   readonly #deps: WorkerDeps;
-  readonly #attemptLink: Pick<CoordinatorClient, "call">;
   readonly #claimer: Claimer;
   readonly #statusReporter: ChatStatusReporter;
   readonly #running = new Set<Attempt>();
@@ -76,7 +74,6 @@ export class WorkerAutomation {
     const { link, platform, health } = deps;
     this.#options = options;
     this.#deps = deps;
-    this.#attemptLink = withModelReports(link);
     this.#types = new WaitingTypes(options.setups.keys());
     this.#claimer = new Claimer(link, platform, [...options.setups.keys()]);
     this.#statusReporter = new ChatStatusReporter(link, platform.clock, health);
@@ -215,8 +212,7 @@ export class WorkerAutomation {
   #startAttempt(task: ClaimedTask, since: Instant): void {
     const setup = this.#options.setups.get(task.type);
     if (!setup) return this.#releaseUnrequested(task);
-    const { platform, emit, keepOutput } = this.#deps;
-    const link = this.#attemptLink;
+    const { link, platform, emit, keepOutput } = this.#deps;
     const next = (isFailed: boolean): ClaimOptions | undefined => this.#nextClaim(isFailed);
     const deps = { link, platform, emit, keepOutput, saveEveryMs, giveUp: this.#giveUp.signal, next };
     const attempt = new Attempt(deps, setup, task, since);

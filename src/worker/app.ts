@@ -4,7 +4,6 @@ import type { Refusal } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
 import { isOperation, operations, type OperationName, type OutputOf } from "../contract/operations.ts";
 import { defaultMaxBodyBytes, oldestProtocolVersion, protocolVersion } from "../contract/protocol.ts";
-import { Id } from "../contract/values.ts";
 import type { Scope } from "../contract/workspaces.ts";
 import { contentType, toExposition } from "../shared/exposition.ts";
 import { uuidv7 } from "../shared/ids.ts";
@@ -19,7 +18,7 @@ import {
   type AppContext,
 } from "./callers.ts";
 import { openApi } from "./open-api.ts";
-import { check, NewWorkspace, parseQuery, readBody, readQuery } from "./inputs.ts";
+import { check, NewWorkspace, readBody, readQuery } from "./inputs.ts";
 import { writeDataPoints } from "../durable/data-points.ts";
 import { quarantineSamples } from "./deployment-metrics.ts";
 import {
@@ -174,11 +173,8 @@ async function createToken(
 }
 
 async function connect(context: AppContext): Promise<Response> {
-  const query = parseQuery(context.req.url);
-  if (!query.ok) return errorResponse(query.error);
-  const { chat } = query.value;
-  const problem = checkConnect(context, chat);
-  if (problem) return errorResponse(problem);
+  if (context.req.header("upgrade")?.toLowerCase() !== "websocket")
+    return errorResponse({ code: "bad_input", message: "connect is only for WebSockets" });
   const isPage = context.req.header("origin") !== undefined;
   const caller = isPage ? await authenticatePage(context) : await authenticate(context);
   if (!caller.ok) return errorResponse(caller.error);
@@ -186,21 +182,9 @@ async function connect(context: AppContext): Promise<Response> {
   const inner = new URL("https://coordinator/connect");
   inner.searchParams.set("token", credentials.id);
   inner.searchParams.set("hash", credentials.hash);
-  if (chat !== undefined) inner.searchParams.set("chat", chat);
   if ("ticket" in caller.value) inner.searchParams.set("ticket", JSON.stringify(caller.value.ticket));
   const response = await stub.fetch(new Request(inner, { headers: { upgrade: "websocket" } }));
   return response.status === 101 ? response : errorResponse(await response.json<Refusal>());
-}
-
-function checkConnect(context: AppContext, chat: string | undefined): Refusal | null {
-  if (context.req.header("upgrade")?.toLowerCase() !== "websocket") {
-    return { code: "bad_input", message: "connect is only for WebSockets" };
-  }
-  // CORS does not apply to sockets, and a page is no chat.
-  if (context.req.header("origin") !== undefined && chat !== undefined)
-    return { code: "forbidden", message: "chats are not open to web pages" };
-  const isId = chat === undefined || Id.safeParse(chat).success;
-  return isId ? null : { code: "bad_input", message: "chat: not an id" };
 }
 
 function newId(): string {

@@ -277,3 +277,21 @@ it("[SY75] `shim join sync` starts a host where none runs, and reports the round
   const { sessions } = await edge.call("sync.list", { session });
   expect(sessions).toMatchObject([{ session }]);
 });
+
+it("[EC60] the chats of a machine are on one socket; one that dies goes alone, and the other machine learns it", async () => {
+  const { edge, a, b } = await twoMachines();
+  const [one, two, elsewhere] = [await aChat(a, "one"), await aChat(a, "two"), await aChat(b, "three")];
+  const connected = async (): Promise<Record<string, boolean>> => {
+    const { chats } = await edge.call("chats.list", {});
+    return Object.fromEntries(chats.map(({ chat, isConnected }) => [chat, isConnected]));
+  };
+  const all = { [one.session]: true, [two.session]: true, [elsewhere.session]: true };
+  await vi.waitFor(async () => expect(await connected()).toEqual(all), patience);
+  expect((await edge.call("health", {})).sockets).toBe(2);
+  one.server.process.kill("SIGKILL");
+  await one.server.ended;
+  const left = { ...all, [one.session]: false };
+  await vi.waitFor(async () => expect(await connected()).toEqual(left), patience);
+  expect((await edge.call("health", {})).sockets).toBe(2);
+  await answered(two.server, "shim_send", { to: elsewhere.session, text: "still here" });
+});

@@ -14,8 +14,8 @@ export function platformOf(client: Client, clock: Clock): Platform {
     setTimer: (work, ms) => setTimer(client, work, ms),
     random: () => rng.next() / 2 ** 32,
     fetch: fetchOf(client),
-    openSocket: (url, _headers, events) => {
-      const socket = new SimSocket(client, new URL(url).searchParams.get("chat") ?? "", events);
+    openSocket: (_url, _headers, events) => {
+      const socket = new SimSocket(client, events);
       client.socket = socket;
       return socket;
     },
@@ -77,7 +77,7 @@ type Way = "up" | "down";
 
 /** A WebSocket with both of its ends. What goes over it keeps its order, until it is dead: then nothing comes through, and nobody is told. */
 export class SimSocket implements Socket, Connection {
-  readonly chat: string;
+  chat = "";
   incarnation = 0;
   lastSeen = 0;
   isOpen = true;
@@ -88,9 +88,8 @@ export class SimSocket implements Socket, Connection {
   #isDead = false;
   #isClosedHere = false;
 
-  constructor(client: Client, chat: string, events: SocketEvents) {
+  constructor(client: Client, events: SocketEvents) {
     this.#client = client;
-    this.chat = chat;
     this.#events = events;
     this.#pass("up", "socket opens", () => this.#down("socket is open", () => events.onOpen()));
   }

@@ -39,7 +39,7 @@ const lists = Array.from({ length: 100 }, (_, n) => rpc(n, "state.list"));
 it("[DO25] a frame is answered up to a bound; the rest is refused as too_large, not done", async ({ workspace }) => {
   await fill(workspace);
   const { token } = await workspace.tokenOf("submit");
-  const connection = await workspace.connect(null, token);
+  const connection = await workspace.connect(token);
   const frame = [...lists.slice(0, 99), rpc(99, "state.set", { key: "after", value: 1 })];
   const parts = await answers(connection, frame);
   expect(parts.map(({ id }) => id)).toEqual(frame.map((_, n) => n));
@@ -127,19 +127,19 @@ it("[DO43] without acknowledgements a watch is sent two million characters at mo
 it("[DO26] sockets of a token and a workspace are bounded; silent ones make room", async ({ workspace }) => {
   await workspace.ask("settings.set", { settings: { maxSocketsPerToken: 3, maxSockets: 4 } });
   const { token } = await workspace.tokenOf("work");
-  const open = [await workspace.connect("c1", token), await workspace.connect(null, token)];
+  const open = [await workspace.connect(token), await workspace.connect(token)];
   await open[0]?.ask("chats.register", aChat("c1"));
   wait(89_999);
-  await workspace.connect(null, token);
+  await workspace.connect(token);
   const refusal = async (by: string): Promise<unknown> => {
-    const answer = await workspace.upgrade(null, by);
+    const answer = await workspace.upgrade(by);
     return [answer.status, (await answer.json<{ error: { code: string } }>()).error.code];
   };
   expect(await refusal(token)).toEqual([507, "quota_exceeded"]);
   const other = await workspace.connect();
   expect(await refusal(workspace.token)).toEqual([507, "quota_exceeded"]);
   wait(1);
-  await workspace.connect(null, token);
+  await workspace.connect(token);
   expect((await open[0]?.closed)?.code).toBe(4005);
   expect((await open[1]?.closed)?.code).toBe(4005);
   expect((await workspace.ask("health", {})).sockets).toBe(3);

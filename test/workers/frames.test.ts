@@ -1,6 +1,6 @@
 import { expect, vi } from "vitest";
 import { maxFrameChars } from "#src/contract/protocol.ts";
-import { aChat, it, TestWorkspace } from "./support.ts";
+import { aChat, it, TestWorkspace, type Self } from "./support.ts";
 
 function rpc(id: string | number | null | undefined, method: string, params: unknown = {}): object {
   return { jsonrpc: "2.0", ...(id === undefined ? {} : { id }), method, params };
@@ -213,17 +213,40 @@ it("[DO18] an operation that fails is logged, answered as internal, undone, and 
   expect(String(log.mock.calls[0])).toContain("an operation failed");
 });
 
-it("[DO7] a connection stands for the chat that its address names, and for no other", async ({ workspace }) => {
-  const connection = await workspace.connect("c1");
-  expect(await connection.refusal("chats.register", aChat("c2"))).toBe("bad_input");
-  const anonymous = await workspace.connect();
-  expect(await anonymous.refusal("chats.register", aChat("c1"))).toBe("bad_input");
-  expect((await workspace.ask("chats.list", {})).chats).toEqual([]);
+it("[DO7] a connection represents the chats that are registered over it", async ({ workspace }) => {
+  const connection = await workspace.connect();
   await workspace.register("c1");
   expect((await workspace.chat("c1")).isConnected).toBe(false);
+  const selves: Self[] = [];
+  for (const chat of ["c1", "c2", "c3"]) {
+    const { incarnation } = await connection.ask("chats.register", aChat(chat));
+    selves.push({ chat, incarnation });
+    expect((await workspace.chat(chat)).isConnected).toBe(true);
+  }
+  // Each chat's hints name it; those of all chats come for each.
+  await workspace.ask("messages.send", { self: selves[0] as Self, target: { to: "chat", chat: "c2" }, body: "x" });
+  expect(await connection.next()).toMatchObject({ method: "messages.new", params: { chat: "c2" } });
+  await workspace.register("c4");
+  await workspace.ask("messages.send", { self: { chat: "c4", incarnation: 1 }, target: { to: "all" }, body: "y" });
+  const told = await connection.told();
+  expect(told.map(({ params }) => params)).toMatchObject([{ chat: "c1" }, { chat: "c2" }, { chat: "c3" }]);
+});
+
+it("[DO8] a chat that leaves a connection begins its grace; the others on it stay", async ({ workspace }) => {
+  const connection = await workspace.connect();
+  for (const chat of ["c1", "c2"]) await connection.ask("chats.register", aChat(chat));
+  for (const chat of ["c1", "c9", "", null])
+    connection.send({ jsonrpc: "2.0", method: "chats.leave", params: { chat } });
+  await connection.ask("settings.get", {});
+  const grace = "SELECT chat, isConnected, graceUntil FROM chats ORDER BY chat";
+  expect(await workspace.rows(grace)).toEqual([
+    { chat: "c1", isConnected: 0, graceUntil: Date.now() + 20_000 },
+    { chat: "c2", isConnected: 1, graceUntil: null },
+  ]);
   await connection.ask("chats.register", aChat("c1"));
-  expect((await workspace.chat("c1")).isConnected).toBe(true);
-  for (const chat of ["", "a b", "x".repeat(129), "ü"]) expect((await workspace.upgrade(chat)).status).toBe(400);
+  connection.close();
+  await connection.closed;
+  expect((await workspace.rows(grace)).map((row) => row["isConnected"])).toEqual([0, 0]);
 });
 
 it("[DO7] tokens are created over HTTP only", async ({ workspace }) => {

@@ -151,7 +151,7 @@ async function hasRoom(workspace: TestWorkspace): Promise<boolean> {
 it(`[WI4] ${runs / 10} hostile frames: each has a well-formed answer, in the order of its requests`, async () => {
   let used = 0;
   let workspace = await TestWorkspace.create();
-  let connection = await workspace.connect("c1");
+  let connection = await workspace.connect();
   await fc.assert(
     fc.asyncProperty(frames, async (sent) => {
       if ((used += 1) % perWorkspace === 0) workspace = await TestWorkspace.create();
@@ -159,7 +159,7 @@ it(`[WI4] ${runs / 10} hostile frames: each has a well-formed answer, in the ord
       connection.close();
       // Settings that were sent may leave no room for another.
       if (!(await hasRoom(workspace))) workspace = await TestWorkspace.create();
-      connection = await workspace.connect("c1");
+      connection = await workspace.connect();
       connection.send([...sent, { jsonrpc: "2.0", id: "last", method: "health" }]);
       const answers = (await connection.next()) as unknown as Message[];
       expect(answers.at(-1)?.id).toBe("last");

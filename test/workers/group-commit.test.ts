@@ -122,7 +122,7 @@ it("[DO20] simultaneous frames are all answered, each connection's in their orde
 });
 
 it("[DO20] [DO8] frames sent before a close are done, then the chat's grace begins", async ({ workspace }) => {
-  const [a, b] = [await workspace.connect("c1"), await workspace.connect("c2")];
+  const [a, b] = [await workspace.connect(), await workspace.connect()];
   for (const [connection, chat] of [
     [a, "c1"],
     [b, "c2"],

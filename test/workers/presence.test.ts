@@ -3,6 +3,7 @@ import { expect, vi } from "vitest";
 import { pingText, pongText } from "#src/contract/protocol.ts";
 import { aChat, it, TestWorkspace, wait } from "./support.ts";
 
+const replaced = { method: "chat.replaced", params: { chat: "c1" } };
 const grace = "SELECT isConnected, graceUntil FROM chats WHERE chat = ?";
 
 async function statusOf(workspace: TestWorkspace, chat: string): Promise<[string, string | null, boolean]> {
@@ -25,9 +26,10 @@ it("[DO2] a ping does not wake the object, and connections survive its sleep", a
   expect(await workspace.ask("health", {})).toMatchObject({ sockets: 1, chats: 1 });
   expect(await workspace.rows(grace, "c1")).toEqual([{ isConnected: 1, graceUntil: null }]);
   await evictDurableObject(workspace.stub);
-  // Woken by a frame: the connection still stands for its chat.
+  // Woken by a frame: the connection still represents its chat, and is told what concerns it.
   await connection.ask("chats.heartbeat", { self });
-  expect(await connection.refusal("chats.register", aChat("c2"))).toBe("bad_input");
+  await workspace.ask("messages.send", { self, target: { to: "chat", chat: "c1" }, body: "x" });
+  expect(await connection.next()).toMatchObject({ method: "messages.new", params: { chat: "c1" } });
 });
 
 it("[DO2] a chat lives by its last ping, or by the opening of its connection", async () => {
@@ -64,7 +66,7 @@ it("[DO8] a connection closed by the coordinator counts as closed at once", asyn
 
 it("[DO8] a connection without a chat may come and go", async ({ workspace }) => {
   const { connection } = await workspace.join("c1");
-  const others = [await workspace.connect(), await workspace.connect("c1"), await workspace.connect("c9")];
+  const others = [await workspace.connect(), await workspace.connect(), await workspace.connect()];
   for (const other of others) {
     other.close();
     await other.closed;
@@ -77,7 +79,9 @@ it("[DO7] a second connection of a chat replaces the first, whose end means noth
   const first = await workspace.join("c1");
   const second = await workspace.join("c1");
   expect(second.self).toEqual(first.self);
-  expect((await first.connection.closed).code).toBe(4004);
+  expect(await first.connection.next()).toMatchObject(replaced);
+  first.connection.close();
+  await first.connection.closed;
   expect(await workspace.rows(grace, "c1")).toEqual([{ isConnected: 1, graceUntil: null }]);
   expect(await statusOf(workspace, "c1")).toEqual(["idle", null, true]);
   await second.connection.ask("chats.heartbeat", { self: second.self });
@@ -110,12 +114,12 @@ it("[DO7] the late end of a connection that was replaced does not hide the last 
   expect(row?.lastSeenAt).toBeGreaterThan(openedAt + 10_000);
 });
 
-it("[DO7] the connection of an earlier process is closed and says nothing of its successor", async ({ workspace }) => {
+it("[DO7] the connection of an earlier process says nothing of its successor", async ({ workspace }) => {
   const old = await workspace.join("c1");
   wait(30_000);
   const self = await workspace.register("c1", { process: "boot-1/2/200" });
   expect(self.incarnation).toBe(old.self.incarnation + 1);
-  expect((await old.connection.closed).code).toBe(4004);
+  expect(await old.connection.next()).toMatchObject(replaced);
   // It lives by what it says over HTTP.
   for (let times = 0; times < 4; times++) {
     wait(15_000);
@@ -124,24 +128,25 @@ it("[DO7] the connection of an earlier process is closed and says nothing of its
   expect(await statusOf(workspace, "c1")).toEqual(["idle", null, false]);
 });
 
-it("[DO10] the connections of a chat that is offline are closed with 4002", async ({ workspace }) => {
+it("[DO10] the connection of a chat that is offline hears so, and represents it no longer", async ({ workspace }) => {
   const left = await workspace.join("c1");
   await workspace.ask("chats.unregister", { self: left.self });
-  expect((await left.connection.closed).code).toBe(4002);
+  expect(await left.connection.next()).toMatchObject({ method: "chat.offline", params: { chat: "c1" } });
 
   const silent = await workspace.join("c2");
   await workspace.ask("leases.acquire", { self: silent.self, resource: "r", requestId: "q" });
   wait(30_000);
   await workspace.ring();
-  expect((await silent.connection.closed).code).toBe(4002);
+  expect(await silent.connection.next()).toMatchObject({ method: "chat.offline", params: { chat: "c2" } });
   expect(await statusOf(workspace, "c2")).toEqual(["offline", "timeout", false]);
 
   const attested = await workspace.join("c3");
   await workspace.ask("chats.attest-death", { chat: "c3", machine: "m1", process: "boot-1/1/100" });
-  expect((await attested.connection.closed).code).toBe(4002);
+  expect(await attested.connection.next()).toMatchObject({ method: "chat.offline", params: { chat: "c3" } });
+  expect((await workspace.chat("c3")).isConnected).toBe(false);
 });
 
-it("[DO10] the connection over which a chat returns stays open", async ({ workspace }) => {
+it("[DO10] the connection over which a chat returns represents it", async ({ workspace }) => {
   const { connection } = await workspace.join("c1");
   wait(60_000);
   const back = await connection.ask("chats.register", aChat("c1"));
@@ -151,7 +156,7 @@ it("[DO10] the connection over which a chat returns stays open", async ({ worksp
   wait(60_000);
   const other = await workspace.join("c1");
   await other.connection.ask("chats.heartbeat", { self });
-  expect((await connection.closed).code).toBe(4004);
+  expect(await connection.next()).toMatchObject(replaced);
 
   other.connection.send([
     { jsonrpc: "2.0", id: 1, method: "chats.unregister", params: { self } },

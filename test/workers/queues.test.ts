@@ -21,7 +21,7 @@ async function hand(queue: string, bodies: readonly unknown[]): Promise<Handed> 
 }
 
 it("[QU12] [QU9] a submitted task reaches a waiting chat", async ({ workspace }) => {
-  const connection = await workspace.connect("c1");
+  const connection = await workspace.connect();
   const { incarnation } = await connection.ask("chats.register", {
     chat: "c1",
     session: "c1",

@@ -166,7 +166,7 @@ it("[WO5] a client of another protocol is refused; no header means the present o
   for (const version of ["0", "2", "99", "one", "", "1.5", "-1"]) {
     const headers = { ...bearer(workspace.token), "shim-protocol": version };
     expect(await refusalOf(request(path, { headers }))).toEqual({ status: 400, code: "unsupported_protocol" });
-    expect((await workspace.upgrade(null, undefined, { "shim-protocol": version })).status).toBe(400);
+    expect((await workspace.upgrade(undefined, { "shim-protocol": version })).status).toBe(400);
   }
   const served = await request(path, { headers: { ...bearer(workspace.token), "shim-protocol": "1" } });
   expect(served.status).toBe(200);
@@ -189,7 +189,7 @@ it("[WO6] no answer allows other origins, and a socket opened by a page is refus
   const names = answers.flatMap(({ headers }) => Array.from(headers.keys()));
   expect(names.filter((name) => name.startsWith("access-control"))).toEqual([]);
   for (const page of ["https://evil.example", "null"]) {
-    const answer = await workspace.upgrade(null, undefined, { origin: page });
+    const answer = await workspace.upgrade(undefined, { origin: page });
     expect(await refusalOf(answer)).toEqual({ status: 403, code: "forbidden" });
   }
 });

@@ -109,15 +109,14 @@ export class TestWorkspace {
     return (await this.call(name, input, token)).error?.code ?? null;
   }
 
-  upgrade(chat: string | null, token = this.token, headers: Record<string, string> = {}): Promise<Response> {
-    const query = chat === null ? "" : `?chat=${encodeURIComponent(chat)}`;
-    return request(`/v1/workspaces/${this.name}/connect${query}`, {
+  upgrade(token = this.token, headers: Record<string, string> = {}): Promise<Response> {
+    return request(`/v1/workspaces/${this.name}/connect`, {
       headers: { ...bearer(token), upgrade: "websocket", ...headers },
     });
   }
 
-  async connect(chat: string | null = null, token?: string): Promise<Connection> {
-    const { status, webSocket } = await this.upgrade(chat, token);
+  async connect(token?: string): Promise<Connection> {
+    const { status, webSocket } = await this.upgrade(token);
     if (!webSocket) throw new Error(`no connection: ${status}`);
     const connection = new Connection(webSocket);
     onTestFinished(() => connection.close());
@@ -132,7 +131,7 @@ export class TestWorkspace {
 
   /** A chat with a connection of its own. */
   async join(chat: string, more: Partial<InputOf<"chats.register">> = {}): Promise<Joined> {
-    const connection = await this.connect(chat);
+    const connection = await this.connect();
     const { incarnation } = await connection.ask("chats.register", aChat(chat, more));
     return { connection, self: { chat, incarnation } };
   }

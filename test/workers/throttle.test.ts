@@ -21,7 +21,7 @@ const slow = { maxOperationsPerSecond: 10 };
 
 it("[DO23] [DO34] operations of a token are bounded, not those of others or renewals", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("work");
-  const connection = await workspace.connect("c1", token);
+  const connection = await workspace.connect(token);
   const self = { chat: "c1", incarnation: 1 };
   await workspace.join("c2");
   await connection.ask("chats.register", { chat: "c1", session: "s", process: "p", machine: "m1", client: "t" });
@@ -50,7 +50,7 @@ it("[DO23] [DO34] operations of a token are bounded, not those of others or rene
 
 it("[DO33] [DO32] watch messages count; a token over its share gets resync", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("observe");
-  const connection = await workspace.connect(null, token);
+  const connection = await workspace.connect(token);
   for (let n = 0; n < 16; n++) await connection.ask("state.watch", { watch: `w${n}`, prefix: "", after: 0 });
   await workspace.ask("settings.set", { settings: slow });
   for (let n = 0; n < 12; n++) await workspace.ask("state.set", { key: "k", value: n });
@@ -71,7 +71,7 @@ it("[DO93] a request beyond a limit counts as eleven operations, one within its 
 }) => {
   await workspace.ask("settings.set", { settings: { maxLeasesPerChat: 1 } });
   const { token } = await workspace.tokenOf("work");
-  const connection = await workspace.connect("c1", token);
+  const connection = await workspace.connect(token);
   const self = { chat: "c1", incarnation: 1 };
   await connection.ask("chats.register", { chat: "c1", session: "s", process: "p", machine: "m1", client: "t" });
   await connection.ask("leases.acquire", { self, resource: "r", requestId: "q" });
@@ -87,27 +87,27 @@ it("[DO46] a socket that a token opens counts as 20 operations", async ({ worksp
   await workspace.ask("settings.set", { settings: slow });
   const { token } = await workspace.tokenOf("observe");
   // Of 30 at once: the second one leaves 10 fewer than none.
-  for (let n = 0; n < 2; n++) await workspace.connect(null, token);
-  expect((await workspace.upgrade(null, token)).status).toBe(429);
+  for (let n = 0; n < 2; n++) await workspace.connect(token);
+  expect((await workspace.upgrade(token)).status).toBe(429);
   wait(1_000);
-  expect((await workspace.upgrade(null, token)).status).toBe(429);
+  expect((await workspace.upgrade(token)).status).toBe(429);
   wait(200);
-  await workspace.connect(null, token);
+  await workspace.connect(token);
 });
 
 it("[DO24] a throttled client that continues is closed with 4006 and refused for a while", async ({ workspace }) => {
   await workspace.ask("settings.set", { settings: slow });
   const { token } = await workspace.tokenOf("observe");
-  const connection = await workspace.connect(null, token);
+  const connection = await workspace.connect(token);
   for (let times = 0; times < 20; times++) connection.send(frame(100, "settings.get", {}));
   expect((await connection.closed).code).toBe(4006);
-  const refused = await workspace.upgrade(null, token);
+  const refused = await workspace.upgrade(token);
   expect(refused.status).toBe(429);
   const { error } = await refused.json<{ error: { code: string; retryAfterMs: number } }>();
   expect(error.code).toBe("throttled");
   await workspace.connect();
   wait(error.retryAfterMs);
-  await workspace.connect(null, token);
+  await workspace.connect(token);
 });
 
 it("[DO32] what an operation writes and answers counts, not only that it was asked", () => {
@@ -140,7 +140,7 @@ it("[DO91] [DO92] refusals count by what they cost; a frame with costly ones is 
     await holder.ask("leases.acquire", { self: other, resource: `file:p/${n}/**`, requestId: "q", ttlMs: 60_000 });
   const item = { type: "object", properties: { id: { type: "integer" } } };
   await workspace.ask("messages.set-topic-schema", { topic: "items", schema: { type: "array", items: item } });
-  const connection = await workspace.connect("c1", token);
+  const connection = await workspace.connect(token);
   const { incarnation } = await connection.ask("chats.register", aChat("c1"));
   const self = { chat: "c1", incarnation };
   await workspace.ask("settings.set", { settings: { maxOperationsPerSecond: 20, chatTtlMs: 600_000 } });

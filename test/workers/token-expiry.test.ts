@@ -9,7 +9,7 @@ const ttlMs = 60_000;
 /** A chat of a token that expires after a minute: it watches everything, and holds a bound lease. */
 async function aGuest(workspace: TestWorkspace): Promise<{ connection: Connection; id: string; token: string }> {
   const { id, token } = await workspace.tokenOf("work", "m1", ttlMs);
-  const connection = await workspace.connect("c1", token);
+  const connection = await workspace.connect(token);
   const { incarnation } = await connection.ask("chats.register", aChat("c1"));
   const self = { chat: "c1", incarnation };
   await connection.ask("leases.acquire", { self, resource: "r", requestId: "q", isBound: true });
@@ -37,9 +37,9 @@ it("[DO21] the connections of a token are closed when it expires, without a requ
 
 it("[DO21] an alarm is set for the expiry of a token with an open connection", async ({ workspace }) => {
   const { token } = await workspace.tokenOf("observe", "m1", 2 * ttlMs);
-  await workspace.connect(null, token);
+  await workspace.connect(token);
   const sooner = await workspace.tokenOf("observe", "m1", ttlMs);
-  const connection = await workspace.connect(null, sooner.token);
+  const connection = await workspace.connect(sooner.token);
   const expiresAt = Date.now() + ttlMs;
   expect(await workspace.alarmAt()).toBe(expiresAt);
   await evictDurableObject(workspace.stub, { webSockets: "hibernate" });

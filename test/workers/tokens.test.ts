@@ -178,7 +178,7 @@ it("[WO2] a token works whatever the name of its machine is, up to the longest",
 
 it("[WI5] an expired token is refused by worker and object, and its connection closed", async ({ workspace }) => {
   const { id, token } = await workspace.tokenOf("work", "m1", 60_000);
-  const connection = await workspace.connect("c1", token);
+  const connection = await workspace.connect(token);
   await connection.ask("chats.register", aChat("c1"));
   wait(59_999);
   expect(await workspace.refusal("settings.get", {}, token)).toBeNull();
@@ -197,9 +197,9 @@ it("[WI5] a revoked token is refused at once, and only its connections closed wi
   const { id, token } = await workspace.tokenOf("work");
   const other = await workspace.tokenOf("work");
   const [one, two, stays] = await Promise.all([
-    workspace.connect("c1", token),
-    workspace.connect(null, token),
-    workspace.connect("c2", other.token),
+    workspace.connect(token),
+    workspace.connect(token),
+    workspace.connect(other.token),
   ]);
   await one.ask("chats.register", aChat("c1"));
   await stays.ask("chats.register", aChat("c2"));
@@ -207,7 +207,7 @@ it("[WI5] a revoked token is refused at once, and only its connections closed wi
   expect((await one.closed).code).toBe(4001);
   expect((await two.closed).code).toBe(4001);
   expect(await workspace.refusal("settings.get", {}, token)).toBe("unauthenticated");
-  expect((await workspace.upgrade("c1", token)).status).toBe(401);
+  expect((await workspace.upgrade(token)).status).toBe(401);
   await stays.ask("settings.get", {});
   // The chat has its grace, as after any close, though its client may never have answered.
   expect(await workspace.rows("SELECT isConnected, graceUntil FROM chats WHERE chat = 'c1'")).toEqual([
@@ -229,7 +229,7 @@ it("[WI5] what is stored of a token does not open the workspace", async ({ works
 it("[WI2] each operation needs its scope or a higher one, over HTTP and sockets", async ({ workspace }) => {
   for (const scope of scopes) {
     const { token } = await workspace.tokenOf(scope);
-    const connection = await workspace.connect("c1", token);
+    const connection = await workspace.connect(token);
     const isEnough = (name: OperationName): boolean => scopes.indexOf(scope) >= scopes.indexOf(operations[name].scope);
     for (const name of byHttp) {
       const answer = await workspace.call(name, operations[name].example, token);

@@ -145,22 +145,22 @@ export abstract class WorkerHost implements RowHost {
   protected async register(actor: Actor, input: Registration): Promise<Result<unknown, Refusal>> {
     const { token, credentials } = await this.tokenOf(actor);
     const openedAt = this.now();
-    const line = new Line(await this.#open(input.chat, token));
+    const line = new Line(await this.#open(token));
     const result = resultOf(await line.ask("chats.register", input));
     if (result.ok) this.chatLines.set(input.chat, { line, actor, key: keyOf(credentials.id, input.chat, openedAt) });
     else await line.close();
     return result;
   }
 
-  async #open(chat: string | null, token: string): Promise<WebSocket> {
-    const { status, webSocket } = await this.workspace.upgrade(chat, token);
+  async #open(token: string): Promise<WebSocket> {
+    const { status, webSocket } = await this.workspace.upgrade(token);
     if (!webSocket) throw new Error(`no connection: ${status}`);
     return webSocket;
   }
 
   /** A connection that stands for no chat. */
   protected async plainLine(actor: Actor): Promise<Line> {
-    const line = new Line(await this.#open(null, (await this.tokenOf(actor)).token));
+    const line = new Line(await this.#open((await this.tokenOf(actor)).token));
     onTestFinished(() => line.close());
     return line;
   }
@@ -265,7 +265,7 @@ function txOf(storage: DurableObjectStorage): Tx {
 /** When a ping was sent, by the test's clock, by the connection. */
 const pingedAt = new Map<string, number>();
 
-function keyOf(token: string, chat: string | null, openedAt: number): string {
+function keyOf(token: string, chat: string | undefined, openedAt: number): string {
   return `${token} ${chat} ${openedAt}`;
 }
 
@@ -279,7 +279,7 @@ function notePingsByTestTime(state: DurableObjectState): void {
   const noted: TimeOfPing = function noted(socket) {
     const attachment = attachmentOf(socket);
     if (!attachment || original.call(this, socket) === null) return null;
-    return new Date(pingedAt.get(keyOf(attachment.token.id, attachment.chat, attachment.openedAt)) ?? 0);
+    return new Date(pingedAt.get(keyOf(attachment.token.id, attachment.chats[0]?.[0], attachment.openedAt)) ?? 0);
   };
   vi.spyOn(runtime, "getWebSocketAutoResponseTimestamp").mockImplementation(noted);
 }

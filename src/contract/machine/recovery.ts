@@ -155,7 +155,7 @@ export const recoveryOperations = {
   }),
   "recovery.record-death": machineOperation({
     summary: "Store the last that is known of a session whose client has died.",
-    input: z.strictObject({ session: id, files: z.boolean().default(true) }),
+    input: z.strictObject({ session: id }),
     /**
      * `checkpoint`: null: nothing to save, a session that had ended well, or a pause. `trouble`:
      * why the coordinator could not be informed; null: it was, or need not be.

@@ -6,11 +6,6 @@ export interface Address {
   readonly socket: string;
 }
 
-/** The coordinator finds a connection by the chat in its URL. */
-export function socketUrl({ socket }: Address, chat: string | null): string {
-  return chat === null ? socket : `${socket}?chat=${encodeURIComponent(chat)}`;
-}
-
 /** [EC1] @returns else the problem, without the address, which may hold a secret */
 export function parseAddress(edge: string, workspace: string): Result<Address, string> {
   const url = URL.canParse(edge) ? new URL(edge) : null;

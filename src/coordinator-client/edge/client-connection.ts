@@ -23,7 +23,7 @@ export interface ClientConnection {
   readonly sendDirectly: SendRequest | null;
   start(): void;
   close(reason: string): void;
-  notify(method: string, params: unknown): void;
+  notify(method: string, params: object): void;
   registerChat(): void;
   handleRefusal(self: Self | null, error: CallError): void;
   checkClocks(): void;

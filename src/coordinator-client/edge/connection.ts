@@ -15,7 +15,8 @@ import * as http from "./http-transport.ts";
 import { lostOutcome, type SendRequest } from "./request-outcome.ts";
 import type { Platform } from "./platform.ts";
 import type { Ping, Registration } from "./registration.ts";
-import { EdgeSocket, type SocketClose } from "./socket.ts";
+import type { Channel, EdgeSockets } from "./edge-sockets.ts";
+import type { SocketClose } from "./socket.ts";
 import { elapsedMs, jumpedMs, readClock, type Instant } from "./trust.ts";
 
 const probeTimeoutMs = 10_000;
@@ -33,6 +34,7 @@ const httpOnlyOperation: OperationName = "tokens.create";
 
 export interface ConnectionOptions {
   readonly platform: Platform;
+  readonly sockets: EdgeSockets;
   readonly address: Address;
   readonly token: string;
   /** For the operations of an admin. */
@@ -57,7 +59,7 @@ export class Connection implements ClientConnection {
   #lastReading: Instant;
   readonly #closing = new AbortController();
   #state: ConnectionState = "disconnected";
-  #socket: EdgeSocket | null = null;
+  #socket: Channel | null = null;
   #isStarted = false;
   #isRegistering = false;
   #generation = 0;
@@ -143,13 +145,14 @@ export class Connection implements ClientConnection {
     return outcome;
   };
 
-  notify(method: string, params: unknown): void {
+  notify(method: string, params: object): void {
     if (this.#isLive) this.#socket?.notify(method, params);
   }
 
   registerAgain(): void {
     if (!this.callQueue.isOpen || this.#isRegistering) return;
     this.#isRegistering = true;
+    if (this.#isLive) this.#socket?.represent(this.#registration.chat);
     void this.#registration
       .register(this.send, () => this.registerAgain())
       .finally(() => {
@@ -163,14 +166,7 @@ export class Connection implements ClientConnection {
   }
 
   registerChat(): void {
-    const isForOtherChat = this.#socket !== null && this.#socket.chat !== this.#registration.chat;
-    if (this.#state === "fallback") {
-      if (isForOtherChat) this.#socket?.close(1000, "it was opened without this chat");
-      this.registerAgain();
-    } else if (isForOtherChat) {
-      this.#dropConnection();
-      this.#connect();
-    } else if (this.#isLive) this.registerAgain();
+    if (this.#state === "fallback" || this.#isLive) this.registerAgain();
   }
 
   readonly #sendVia: SendRequest = (name, input, timeoutMs) => {
@@ -185,15 +181,11 @@ export class Connection implements ClientConnection {
     this.#cancelRetry();
     if (this.#options.isHttpOnly) return void this.#tryHttp("no answer");
     if (this.#state !== "fallback") this.#setState("connecting", "opening a socket");
-    const socketOptions = { ...this.#options, chat: this.#registration.chat };
-    const socket: EdgeSocket = new EdgeSocket(socketOptions.platform, socketOptions, {
+    const { platform, sockets } = this.#options;
+    const socket: Channel = sockets.open(platform, this.#options, {
       onOpen: () => void this.#onSocketOpen(socket),
       onClosed: (closed) => this.#onSocketClosed(socket, closed),
-      onNotification: (notification) => {
-        // The coordinator would close it; a new connection registers the chat first.
-        if (notification.method === "chat.offline") socket.close(closeCodes.chat, "the chat is offline");
-        else this.#signals.emit(notification);
-      },
+      onNotification: (notification) => this.#signals.emit(notification),
       onPong: (sentAt) => this.#onPong(sentAt),
       onProblem: (message) => this.#events.emit({ type: "problem", message }),
     });
@@ -201,9 +193,9 @@ export class Connection implements ClientConnection {
   }
 
   /** [EC5] Registers the chat before any other request. */
-  async #onSocketOpen(socket: EdgeSocket): Promise<void> {
-    const send: SendRequest = (name, input, timeoutMs) => socket.send(name, input, timeoutMs);
-    const outcome = await this.#registration.register(send, () => this.registerAgain());
+  async #onSocketOpen(socket: Channel): Promise<void> {
+    socket.represent(this.#registration.chat);
+    const outcome = await this.#registration.register(socket.send, () => this.registerAgain());
     if (socket !== this.#socket) return;
     if (outcome && outcome.kind !== "answered") return socket.close(1000, `registering: ${outcome.message}`);
     this.#cancelRetry();
@@ -216,11 +208,11 @@ export class Connection implements ClientConnection {
     this.#setUsable("connected", "over a socket");
   }
 
-  #onSocketClosed(socket: EdgeSocket, { code, message, wasOpen }: SocketClose): void {
+  #onSocketClosed(socket: Channel, { code, message, isReplaced, wasOpen }: SocketClose): void {
     if (socket !== this.#socket) return;
     const wasFallback = this.#state === "fallback";
     this.#socket = null;
-    if (code === closeCodes.replaced) this.#registration.lose({ code: "chat_replaced", message });
+    if (isReplaced) this.#registration.lose({ code: "chat_replaced", message });
     if (code === closeCodes.token) return this.close("the token was revoked, or is not accepted");
     if (wasFallback) return this.#scheduleSocketRetry();
     if (wasOpen) return this.#disconnect(message);

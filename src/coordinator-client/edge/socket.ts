@@ -8,7 +8,7 @@ import {
   pongText,
   protocolVersion,
 } from "../../contract/protocol.ts";
-import { requestHeaders, socketUrl, type Address } from "./address.ts";
+import { requestHeaders, type Address } from "./address.ts";
 import {
   answeredOutcome,
   garbledOutcome,
@@ -26,12 +26,13 @@ const pongTimeoutMs = 5_000;
 export interface EdgeSocketOptions {
   readonly address: Address;
   readonly token: string;
-  readonly chat: string | null;
 }
 
 export interface SocketClose {
   readonly code: number;
   readonly message: string;
+  /** Another connection represents the chat. */
+  readonly isReplaced: boolean;
   readonly wasOpen: boolean;
 }
 
@@ -46,11 +47,11 @@ export interface SocketHandlers {
 interface PendingRequest {
   readonly name: OperationName;
   readonly sentAt: Instant;
+  readonly sender: object;
   readonly finish: (outcome: RequestOutcome<never>) => void;
 }
 
 export class EdgeSocket {
-  readonly chat: string | null;
   readonly #platform: Pick<Platform, "clock" | "setTimer" | "openSocket">;
   readonly #handlers: SocketHandlers;
   readonly #socket: Socket;
@@ -65,24 +66,25 @@ export class EdgeSocket {
 
   constructor(
     platform: Pick<Platform, "clock" | "setTimer" | "openSocket">,
-    { address, token, chat }: EdgeSocketOptions,
+    { address, token }: EdgeSocketOptions,
     handlers: SocketHandlers,
   ) {
-    this.chat = chat;
     this.#platform = platform;
     this.#handlers = handlers;
     this.#cancelTimer = platform.setTimer(() => this.#end(1006, `not open within ${openTimeoutMs} ms`), openTimeoutMs);
-    this.#socket = platform.openSocket(socketUrl(address, chat), requestHeaders(token, protocolVersion), {
+    this.#socket = platform.openSocket(address.socket, requestHeaders(token, protocolVersion), {
       onOpen: () => this.#onOpen(),
       onText: (text) => this.#onText(text),
       onClose: (code, reason) => this.#end(code, reason || `closed with code ${code}`),
     });
   }
 
+  /** @param sender may abandon its requests */
   send<Name extends OperationName>(
     name: Name,
     input: InputOf<Name>,
     timeoutMs: number,
+    sender: object,
   ): Promise<RequestOutcome<OutputOf<Name>>> {
     if (!this.#isUsable()) return Promise.resolve(lostOutcome(false, "not connected"));
     const id = (this.#lastId += 1);
@@ -96,12 +98,17 @@ export class EdgeSocket {
         cancel();
         resolve(outcome);
       };
-      this.#pending.set(id, { name, sentAt, finish });
+      this.#pending.set(id, { name, sentAt, sender, finish });
       this.#socket.send(requestFrame(id, name, input));
     });
   }
 
-  notify(method: string, params: unknown): void {
+  abandon(sender: object, message: string): void {
+    for (const [id, request] of this.#pending)
+      if (request.sender === sender) this.#finish(id, lostOutcome(true, message));
+  }
+
+  notify(method: string, params: object): void {
     if (this.#isUsable()) this.#socket.send(notificationFrame(method, params));
   }
 
@@ -211,6 +218,6 @@ export class EdgeSocket {
     const isProtocolError = code === closeCodes.protocol;
     for (const id of this.#pending.keys())
       this.#finish(id, isProtocolError ? garbledOutcome(message) : lostOutcome(true, message));
-    this.#handlers.onClosed({ code, message, wasOpen: this.#isOpen });
+    this.#handlers.onClosed({ code, message, isReplaced: false, wasOpen: this.#isOpen });
   }
 }

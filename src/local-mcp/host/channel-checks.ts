@@ -2,7 +2,7 @@ import type { NotifySettings } from "../../contract/notify.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { desktopProgram } from "../notify/notifier.ts";
 import { isOnPath } from "../../platform/program-path.ts";
-import { findSupervisor } from "../../platform/supervisor-lock.ts";
+import { findSupervisor } from "../../platform/supervisor-mark.ts";
 import type { HostContext } from "./handlers.ts";
 import { failedCheck, pass, warn } from "./check.ts";
 import type { Check } from "../../contract/machine/checks.ts";

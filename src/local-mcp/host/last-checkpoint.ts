@@ -16,11 +16,7 @@ const filesTimeoutMs = 5_000;
  * @returns its id; null: nothing to save, a session that ended well, or a pause
  * @throws {StoreError} when the store cannot be written now
  */
-export async function saveLastCheckpoint(
-  runtime: Runtime,
-  sessionId: string,
-  withFiles: boolean,
-): Promise<string | null> {
+export async function saveLastCheckpoint(runtime: Runtime, sessionId: string): Promise<string | null> {
   drainInto(runtime);
   const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
   if (!session || session.endedAt !== null) return null;
@@ -33,6 +29,6 @@ export async function saveLastCheckpoint(
   const saved = capture(runtime, { sessionId, trigger: "detached" });
   if (!saved.ok) return null;
   storeDurations(runtime);
-  if (withFiles && saved.value.isNew) await takePending(runtime, [sessionId], AbortSignal.timeout(filesTimeoutMs));
+  if (saved.value.isNew) await takePending(runtime, [sessionId], AbortSignal.timeout(filesTimeoutMs));
   return saved.value.checkpoint.id;
 }

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { shimCommand } from "../../platform/shim-command.ts";
-import { findSupervisor } from "../../platform/supervisor-lock.ts";
+import { findSupervisor } from "../../platform/supervisor-mark.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";

@@ -136,11 +136,11 @@ export const recoveryHandlers: Handlers<
       runtime.store.write((sql) => catchUp(sql, runtime.now(), session));
     return ok({});
   },
-  async "recovery.record-death"({ runtime: load, workspace }, { session, files }) {
+  async "recovery.record-death"({ runtime: load, workspace }, { session }) {
     const runtime = await load();
     const attesting = attestDeath(runtime, workspace, session);
     try {
-      const checkpoint = await saveLastCheckpoint(runtime, session, files);
+      const checkpoint = await saveLastCheckpoint(runtime, session);
       return ok({ checkpoint, trouble: await attesting });
     } finally {
       await attesting;

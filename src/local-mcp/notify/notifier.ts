@@ -96,9 +96,9 @@ export class Notifier {
       const isFirst = record(sql, Number.MAX_SAFE_INTEGER, startKey);
       sql.run("DELETE FROM sent_notifications WHERE at < ?", now() - retentionMs);
       const unsent = due.filter((notification) => record(sql, now(), keyOf(notification)));
-      if (this.#hasBegunEmpty) return unsent;
-      if (isFirst) for (const death of comingDeaths(sql, runtime)) record(sql, now(), keyOf(death));
-      return isFirst ? [] : unsent;
+      if (!isFirst || this.#hasBegunEmpty) return unsent;
+      for (const death of comingDeaths(sql, runtime)) record(sql, now(), keyOf(death));
+      return [];
     });
   }
 

@@ -2,13 +2,11 @@ import { statSync } from "node:fs";
 import type { Config } from "../../contract/config.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { hostLock, hostSocket, prepareSocketFolder } from "../../platform/host-socket.ts";
-import { createPrivateFile } from "../../platform/private-files.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import { builtAt, version } from "../../platform/version.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { systemRuntime } from "../../runtime/system-runtime.ts";
-import type { Connection, Driver } from "../../store/driver.ts";
-import { StoreError, toStoreError } from "../../store/store-error.ts";
+import { lockFile } from "../../store/file-lock.ts";
 import type { LoadedDriver } from "../../store/open-driver.ts";
 import { HostProcess } from "./host-process.ts";
 
@@ -26,8 +24,14 @@ interface HostHereOptions extends Pick<LoadedDriver, "open" | "fallbackReason"> 
 export function hostHere({ home, self, open, fallbackReason, onEnded }: HostHereOptions): HostProcess | null {
   const socket = hostSocket(home, self.boot);
   prepareSocketFolder(home, socket);
-  const lock = takeLock(hostLock(home, self.boot), open);
-  if (lock === null) return null;
+  const lockPath = hostLock(home, self.boot);
+  const lock = lockFile(lockPath, open);
+  if (lock === null) {
+    process.stderr.write(
+      `${lockPath} is locked by another host, or its file system has no locks: SHIM_HOME needs them.\n`,
+    );
+    return null;
+  }
   const runtime = withCurrentConfig(systemRuntime({ driver: open, busyMs }));
   if (fallbackReason) runtime.log("warn", "second choice of SQLite", { reason: fallbackReason });
   return new HostProcess({
@@ -44,27 +48,6 @@ export function hostHere({ home, self, open, fallbackReason, onEnded }: HostHere
       onEnded();
     },
   });
-}
-
-/**
- * [PR31] The lock of a file of SQLite, which the kernel frees with the process.
- *
- * @throws {StoreError} where the file cannot be locked
- */
-function takeLock(path: string, open: Driver): Connection | null {
-  createPrivateFile(path);
-  const lock = open({ path, readOnly: false, busyMs: 0 });
-  try {
-    lock.script("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
-    return lock;
-  } catch (error) {
-    lock.close();
-    const mapped = toStoreError(error, path);
-    if (!(mapped instanceof StoreError) || mapped.code !== "store_locked") throw mapped;
-    // SQLite takes a file system without locks for a lock that is held.
-    process.stderr.write(`${path} is locked by another host, or its file system has no locks: SHIM_HOME needs them.\n`);
-    return null;
-  }
 }
 
 /** Settings change while the host runs; a file that cannot be read changes nothing. */

@@ -28,8 +28,6 @@ export interface SyncTarget {
 const maxChanges = 1_000;
 /** A coordinator that asks for more restarts than this is not trusted. */
 const maxRestarts = 3;
-/** Limit of a push at a coordinator of an older program. */
-const maxOldPushOps = 50;
 /** [SY64] Time between two versions of a working session, in ms. */
 const minIntervalMs = 5_000;
 
@@ -47,7 +45,6 @@ export class ChangeSender {
   readonly #options: SynchronizerOptions;
   readonly #onAcked: (acked: readonly SyncOp["kind"][]) => void;
   readonly #sentAt = new Map<string, number>();
-  #maxOps = maxPushOps;
   #isThrottled = true;
   #requiredKeyId: string | null = null;
   #currentId = "";
@@ -221,7 +218,7 @@ export class ChangeSender {
   async #push(from: SealOrigin, call: Call, { sealed }: SealBatch): Promise<SendStep> {
     const { device } = from;
     const { store, now } = this.#options.runtime;
-    const rows = store.read((sql) => nextLogRows(sql, this.#maxOps), []);
+    const rows = store.read((sql) => nextLogRows(sql, maxPushOps), []);
     const [firstRow] = rows;
     if (!firstRow) return this.#finish();
     const ops = rows.map(({ op, at }) =>
@@ -233,7 +230,8 @@ export class ChangeSender {
     ]);
     this.#hasLostPosition = answer.ok ? answer.value.mark < firstRow.seq : endOf(answer.error) === "device_epoch";
     if (this.#hasLostPosition) return "restart";
-    if (!answer.ok) return this.#canPushOtherwise(answer.error, rows.length) ? "restart" : answer.error;
+    if (!answer.ok)
+      return answer.error.code === "quota_exceeded" && this.#sealDeletionsFirst() ? "restart" : answer.error;
     const { mark, keyId } = answer.value;
     const acked = store.write((sql) => acknowledge(sql, device, mark, now()));
     this.#hasLostPosition = acked === null;
@@ -251,13 +249,6 @@ export class ChangeSender {
     // The push leaves first.
     await nextTurn();
     await this.#seal(from, sentUpTo);
-  }
-
-  #canPushOtherwise({ code }: CallError, count: number): boolean {
-    if (code === "quota_exceeded") return this.#sealDeletionsFirst();
-    const isTooLong = code === "bad_input" && count > maxOldPushOps;
-    if (isTooLong) this.#maxOps = maxOldPushOps;
-    return isTooLong;
   }
 
   #finish(): "done" {

@@ -78,7 +78,7 @@ export class TaskClaims {
     const unsubscribes = [
       link.onHint(() => hint.abort()),
       platform.setTimer(() => late.abort(), waitMs),
-      waitMs === 0 ? () => undefined : this.#watchTasks(),
+      waitMs === 0 ? () => undefined : this.#watchTasks(() => hint.abort()),
     ];
     try {
       for (let pauseMs = firstPauseMs; ; pauseMs = pollEveryMs) {
@@ -95,9 +95,9 @@ export class TaskClaims {
   }
 
   /** [TE51] An edge hints at free tasks only to chats that watch them. */
-  #watchTasks(): () => void {
+  #watchTasks(onChange: () => void): () => void {
     const { isLocal, link } = this.#deps;
-    return isLocal ? () => undefined : link.onChanges("$task/", () => undefined);
+    return isLocal ? () => undefined : link.onChanges("$task/", (changes) => void (changes && onChange()));
   }
 
   async #claimOnce(types: readonly string[]): Promise<Result<HeldTask | null, CallError>> {

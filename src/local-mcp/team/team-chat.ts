@@ -262,8 +262,10 @@ export class TeamChat {
   #check(): void {
     this.#cancelTimer();
     const { platform } = this.#deps;
+    // A coordinator in this process loses no hint.
+    const everyMs = this.openedLink.edge === null ? 2 * pollEveryMs : pollEveryMs;
     // All chats of a process at once: it is woken less often.
-    const nextInMs = pollEveryMs - (Math.floor(platform.clock.monotonic()) % pollEveryMs);
+    const nextInMs = everyMs - (Math.floor(platform.clock.monotonic()) % everyMs);
     this.#cancelTimer = platform.setTimer(() => this.#check(), nextInMs);
     this.#owner = null;
     this.files.check();

@@ -20,9 +20,16 @@ export interface MachineDeps {
   readonly call: Host["call"];
 }
 
+interface BriefContinuation {
+  readonly kind: "brief";
+  readonly session: string;
+  readonly restoration: Restoration;
+  readonly reason: string;
+}
+
 export type Continuation =
   | { readonly kind: "resume"; readonly session: string }
-  | { readonly kind: "brief"; readonly session: string; readonly restoration: Restoration; readonly reason: string }
+  | BriefContinuation
   | { readonly kind: "new"; readonly session: string };
 
 /** Untrusted, and becomes a program's argument. */
@@ -49,16 +56,30 @@ export async function chooseContinuation(
   folder: string,
   obstacle: string | null = null,
 ): Promise<Continuation> {
-  const session = uuidv7(runtime.now(), runtime.random(16));
   const previous = await findPreviousAttempt({ runtime, call }, task);
-  if (!previous) return { kind: "new", session };
+  if (!previous) return newSession(runtime);
   const { restoration, isFull } = previous;
-  const reason = isFull
-    ? "it takes no further request"
-    : (obstacle ?? findResumeObstacle(runtime, restoration.session, folder));
-  return reason === null
-    ? { kind: "resume", session: restoration.session.id }
-    : { kind: "brief", session, restoration, reason };
+  const full = isFull ? "it takes no further request" : null;
+  return continueFrom(runtime, restoration, full ?? obstacle ?? findMove(runtime, restoration.session, folder));
+}
+
+export function newSession({ now, random }: Runtime): Extract<Continuation, { readonly kind: "new" }> {
+  return { kind: "new", session: uuidv7(now(), random(16)) };
+}
+
+/** @param obstacle why it is not resumed; null: none but its client or transcript is known */
+export function continueFrom(runtime: Runtime, from: Restoration, obstacle: string | null): Continuation {
+  const { id, client, transcriptPath } = from.session;
+  const isOwn = client === "claude-code";
+  const transcript = checkTranscript(transcriptPath, id);
+  const reason = obstacle ?? (isOwn ? null : `it was ${adapterOf(client)?.title ?? client}'s`);
+  if (reason === null && transcript.isWhole) return { kind: "resume", session: id };
+  return briefFor(runtime, from, reason ?? transcript.reason);
+}
+
+/** A new session that gets the brief. */
+export function briefFor(runtime: Runtime, restoration: Restoration, reason: string): BriefContinuation {
+  return { kind: "brief", session: newSession(runtime).session, restoration, reason };
 }
 
 /** Untrusted: a checkpoint must not give access to other chats' sessions. */
@@ -77,12 +98,9 @@ async function findRestoration({ runtime, call }: MachineDeps, id: string): Prom
   return restoreById(runtime, id);
 }
 
-function findResumeObstacle(runtime: Runtime, session: sessions.Session, folder: string): string | null {
-  if (session.client !== "claude-code") return `it was ${adapterOf(session.client)?.title ?? session.client}'s`;
-  if (session.owner && mayBeAlive(runtime.processes, session.owner)) return "it is still running";
-  if (session.cwd === null || resolvePath(session.cwd) !== resolvePath(folder)) return "it worked in another folder";
-  const transcript = checkTranscript(session.transcriptPath, session.id);
-  return transcript.isWhole ? null : transcript.reason;
+function findMove(runtime: Runtime, { owner, cwd }: sessions.Session, folder: string): string | null {
+  if (owner && mayBeAlive(runtime.processes, owner)) return "it is still running";
+  return cwd === null || resolvePath(cwd) !== resolvePath(folder) ? "it worked in another folder" : null;
 }
 
 function resolvePath(path: string): string {
@@ -99,17 +117,24 @@ export function renderBrief(runtime: Runtime, restoration: Restoration): string 
 }
 
 /** Offers the old session to no other chat. @returns the rollback */
-export async function takeOver(
-  { runtime, call }: MachineDeps,
-  continuation: Continuation,
-): Promise<() => Promise<void>> {
+export async function takeOver(deps: MachineDeps, continuation: Continuation): Promise<() => Promise<void>> {
   if (continuation.kind !== "brief") return () => Promise.resolve();
-  const taken = { session: continuation.restoration.session.id, chat: continuation.session };
-  await logFailure(runtime, notUpdated, call("recovery.take", taken));
-  return () => logFailure(runtime, notUpdated, call("recovery.withdraw", taken));
+  const { session, restoration } = continuation;
+  await takeFor(deps, restoration.session.id, session);
+  return () => giveBack(deps, restoration.session.id, session);
 }
 
-export const notUpdated = "the previous session could not be updated";
+const notUpdated = "the previous session could not be updated";
+
+/** Offers the session to no chat but this one. */
+export function takeFor({ runtime, call }: MachineDeps, session: string, chat: string): Promise<void> {
+  return logFailure(runtime, notUpdated, call("recovery.take", { session, chat }));
+}
+
+/** Offers the session to all again, unless that chat has begun. */
+export function giveBack({ runtime, call }: MachineDeps, session: string, chat: string): Promise<void> {
+  return logFailure(runtime, notUpdated, call("recovery.withdraw", { session, chat }));
+}
 
 /** A machine that stores nothing is no reason to fail the work. */
 export async function logFailure({ log }: Runtime, what: string, called: Promise<HostResult<unknown>>): Promise<void> {

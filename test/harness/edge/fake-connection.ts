@@ -3,7 +3,7 @@ import { toWire } from "#src/contract/wire-error.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { Socket, SocketEvents } from "#src/coordinator-client/edge/platform.ts";
-import { err, ok, type Result } from "#src/shared/result.ts";
+import { ok, type Result } from "#src/shared/result.ts";
 import type { FakeEdge } from "./fake-edge.ts";
 
 interface Watch {
@@ -19,11 +19,11 @@ interface Watch {
 export class FakeConnection {
   readonly client: Socket;
   readonly #server: FakeEdge;
-  readonly #chat: string | null;
+  /** That it represents. */
+  readonly chats = new Set<string>();
   readonly #events: SocketEvents;
   readonly #watches = new Map<string, Watch>();
   #actor: Actor | null = null;
-  #isBound = false;
   /** Nothing is delivered any more, and neither side notices. */
   #isFrozen = false;
   #isOpen = false;
@@ -31,9 +31,8 @@ export class FakeConnection {
   readonly #lastArrival = { up: 0, down: 0 };
   pings = 0;
 
-  constructor(server: FakeEdge, chat: string | null, events: SocketEvents) {
+  constructor(server: FakeEdge, events: SocketEvents) {
     this.#server = server;
-    this.#chat = chat;
     this.#events = events;
     this.client = {
       send: (text) => this.#travel("up", text, () => void this.#take(text)),
@@ -41,17 +40,13 @@ export class FakeConnection {
     };
   }
 
-  /** That it stands for, once that is registered. */
-  get chat(): string | null {
-    return this.#isBound ? this.#chat : null;
-  }
-
   isWatching(prefix: string): boolean {
     return [...this.#watches.values()].some((watch) => watch.prefix === prefix);
   }
 
-  isBoundTo(chat: string): boolean {
-    return this.#isBound && this.#chat === chat;
+  /** It no longer represents the chat. */
+  end(chat: string, method: "chat.offline" | "chat.replaced"): void {
+    if (this.chats.delete(chat)) this.notify(method, { chat });
   }
 
   accept(actor: Result<Actor, Refusal>): void {
@@ -126,9 +121,8 @@ export class FakeConnection {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#server.lose(this);
-    const chat = this.#isBound ? this.#chat : null;
-    const isLast = !this.#server.connections.some((one) => chat !== null && one.isBoundTo(chat));
-    if (chat !== null && isLast) void this.#server.host.disconnect(chat);
+    for (const chat of this.chats) void this.#server.host.disconnect(chat);
+    this.chats.clear();
     this.#server.tell();
   }
 
@@ -149,12 +143,14 @@ export class FakeConnection {
 
   #pong(): void {
     this.pings += 1;
-    if (this.#isBound && this.#chat !== null) void this.#server.host.ping(this.#chat);
+    for (const chat of this.chats) void this.#server.host.ping(chat);
     this.sendText("pong");
   }
 
   async #answer(method: string, params: unknown): Promise<Result<unknown, Refusal>> {
     switch (method) {
+      case "chats.leave":
+        return this.#leave(params as { chat: string });
       case "state.watch-ack":
         return this.#taken(params as { watch: string; revision: number });
       case "state.watch":
@@ -173,9 +169,6 @@ export class FakeConnection {
   }
 
   async #register(params: { chat: string }): Promise<Result<unknown, Refusal>> {
-    if (params.chat !== this.#chat) {
-      return err({ code: "bad_input", message: "this connection was opened for another chat" });
-    }
     const result = await this.#run("chats.register", params);
     if (result.ok) await this.#bind(params.chat);
     return result;
@@ -183,10 +176,15 @@ export class FakeConnection {
 
   async #bind(chat: string): Promise<void> {
     for (const other of this.#server.connections) {
-      if (other !== this && other.isBoundTo(chat)) other.close(4004, "another connection of this chat took over");
+      if (other !== this) other.end(chat, "chat.replaced");
     }
-    this.#isBound = true;
+    this.chats.add(chat);
     await this.#server.host.connect(chat);
+  }
+
+  async #leave({ chat }: { chat: string }): Promise<Result<unknown, Refusal>> {
+    if (this.chats.delete(chat)) await this.#server.host.disconnect(chat);
+    return ok({});
   }
 
   async #watch(input: { watch: string; prefix: string; after: number }): Promise<Result<unknown, Refusal>> {

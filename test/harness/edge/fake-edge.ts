@@ -111,9 +111,9 @@ export class FakeEdge {
 
   readonly openSocket: OpenSocket = (url, headers, events) => {
     this.upgrades.push({ url, headers });
-    const connection = new FakeConnection(this, url.includes("?chat=") ? chatOf(url) : null, events);
+    const connection = new FakeConnection(this, events);
     this.time.setTimer(() => {
-      const isServed = url.split("?")[0] === `${base.replace("https", "wss")}/connect` && this.actorOf(headers).ok;
+      const isServed = url === `${base.replace("https", "wss")}/connect` && this.actorOf(headers).ok;
       if (this.faults.isUnreachable || this.faults.refusesSockets || !isServed) return connection.refuse();
       this.#connections.push(connection);
       connection.accept(this.actorOf(headers));
@@ -161,16 +161,23 @@ export class FakeEdge {
   #tellOne(connection: FakeConnection, hint: Hint): void {
     if (hint.kind === "changes" || hint.kind === "dispatch") return;
     if (hint.kind === "sync") return connection.notify("sync.changed", {});
-    if (hint.chat !== null && !connection.isBoundTo(hint.chat)) return;
-    if (hint.kind === "lease") connection.notify("lease.granted", { resource: hint.resource });
-    else if (hint.kind === "message") connection.notify("messages.new", this.#carried(connection.chat));
-    else if (hint.kind === "task") connection.notify("tasks.new", {});
-    else connection.close(4002, "this chat is offline");
+    for (const chat of hint.chat === null ? connection.chats : [hint.chat]) {
+      if (!connection.chats.has(chat)) continue;
+      if (hint.kind === "lease") connection.notify("lease.granted", { chat, resource: hint.resource });
+      else if (hint.kind === "message") connection.notify("messages.new", { chat, ...this.#carried(chat) });
+      else if (hint.kind === "task") connection.notify("tasks.new", { chat });
+      else if (this.#isOffline(chat)) connection.end(chat, "chat.offline");
+    }
+  }
+
+  /** [DO10] It may be back by now. */
+  #isOffline(chat: string): boolean {
+    return this.host.sql.all("SELECT 1 FROM chats WHERE chat = ? AND status = 'offline'", chat).length > 0;
   }
 
   /** [MS34] With the message, where it is the next one. */
-  #carried(chat: string | null): { readonly message?: Message } {
-    if (chat === null || !this.carriesMessages) return {};
+  #carried(chat: string): { readonly message?: Message } {
+    if (!this.carriesMessages) return {};
     const message = this.host.commit((tx) => ok(findCarried(tx, chat))).value;
     return message ? { message } : {};
   }
@@ -250,10 +257,6 @@ export const health = {
   protocol: 1,
 };
 const onlyHttp: Refusal = { code: "bad_input", message: "tokens are created over HTTP" };
-
-function chatOf(url: string): string {
-  return decodeURIComponent(url.split("?chat=")[1] ?? "");
-}
 
 function answerOf({ status, body, retryAfter }: Served): FetchResponse {
   const headers = { get: (name: string) => (name === "retry-after" ? retryAfter : null) };

@@ -4,6 +4,8 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { Host } from "#src/local-mcp/host/host.ts";
+import { recordDeaths } from "#src/local-mcp/recovery/deaths.ts";
+import { StoreError } from "#src/store/store-error.ts";
 import type { ProgramExit, Program } from "#src/worker-runner/run-program.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "#src/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "#src/supervisor/supervisor-events.ts";
@@ -39,6 +41,7 @@ export class SupervisorRig {
   #waiting: { readonly until: number; readonly go: () => void } | null = null;
   #over: Promise<SupervisorEnd> | null = null;
   #isOver = false;
+  #noteStored = (): void => undefined;
 
   constructor(settings: object, options: TempRuntimeOptions = {}) {
     this.runtime = tempRuntime(options);
@@ -88,6 +91,8 @@ export class SupervisorRig {
       },
       wait: (ms, signal) => this.#wait(ms, signal),
     });
+    this.#noteStored = () => daemon.noteStored();
+    this.runtime.store.onCommit(this.#noteStored);
     this.#over = daemon.run(this.#asked.signal, new AbortController().signal);
     const over = (): void => {
       this.#isOver = true;
@@ -107,16 +112,32 @@ export class SupervisorRig {
     return this.#over ?? undefined;
   }
 
+  /** Another process has stored something, and the host reports it. */
+  stored(): void {
+    this.#noteStored();
+  }
+
   /** Lets time pass, in steps that a supervisor sees. */
   async pass(ms: number): Promise<void> {
+    await this.#rest();
     const end = this.runtime.now() + ms;
     while (this.runtime.now() < end) {
       const step = Math.min(end, Math.max(this.runtime.now() + 1, this.#waiting?.until ?? end));
       this.runtime.clock.now = step;
       if (this.#waiting && step >= this.#waiting.until) {
+        this.#recordDeaths();
         this.#waiting.go();
         await this.#rest();
       }
+    }
+  }
+
+  /** As the host does; a store that cannot be written has none. */
+  #recordDeaths(): void {
+    try {
+      recordDeaths(this.runtime, () => true);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
     }
   }
 

@@ -8,8 +8,10 @@ import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { becomeSupervisor, resign, findSupervisor } from "#src/platform/supervisor-lock.ts";
+import { findSupervisor } from "#src/platform/supervisor-mark.ts";
+import { lockFile } from "#src/store/file-lock.ts";
 import type { Attendance } from "#src/local-mcp/host/machine-host.ts";
+import { recordDeaths } from "#src/local-mcp/recovery/deaths.ts";
 import * as members from "#src/local-mcp/team/members.ts";
 import { machineHostWith } from "#harness/machine/machine-host.ts";
 import {
@@ -127,43 +129,43 @@ it("[SU14] what is wrong in the settings is said, with its line, and nothing is 
   expect(findSupervisor(damaged.paths.home, damaged.runtime.processes)).toBeNull();
 });
 
-it("[SU8] a second supervisor is refused with the pid of the first; a dead one, and a pid of another process, do not block @night", async () => {
+it("[SU8] a second supervisor is refused with the pid of the first; what a dead one has left blocks none @night", async () => {
   const home = aHome({ watch: { a: command("0") } });
-  const owner = join(home.paths.home, "supervisor", "owner.json");
-  mkdirSync(join(home.paths.home, "supervisor"));
+  const folder = join(home.paths.home, "supervisor");
+  const owner = join(folder, "owner.json");
+  const lock = lockFile(join(folder, "lock"), openBetterSqlite3);
+  expect(await home.shim("worker supervise")).toMatchObject(failed(1, /already running\. .*supervise stop/));
   home.alive.add(4_000);
   writeFileSync(owner, JSON.stringify({ boot: "boot-1", pid: 4_000, start: "s4000" }));
   expect(await home.shim("worker supervise")).toMatchObject(failed(1, /already running, pid 4000.*supervise stop/));
   expect((await home.shim("worker supervise status")).out).toMatch(
     /^Supervisor: pid 4000\.\nNAME.*STATE\na +command +not started yet/,
   );
+  // In another container that shares the home.
+  writeFileSync(owner, JSON.stringify({ boot: "boot-1 pid:[2]", pid: 1, start: "s1" }));
+  expect((await home.shim("worker supervise stop")).err).toMatch(/runs in another container/);
+  lock?.close();
   for (const other of [
-    { boot: "boot-1", pid: 4_000, start: "another start" },
+    { boot: "boot-1", pid: 4_000, start: "s4000" },
     { boot: "boot-0", pid: 4_000, start: "s4000" },
-    { boot: "boot-1", pid: 4_001, start: "s4001" },
+    { boot: "boot-1 pid:[2]", pid: 1, start: "s1" },
     "no owner",
   ]) {
     writeFileSync(owner, JSON.stringify(other));
     expect((await supervise(home, () => true)).code).toBe(0);
   }
-  // In another container that shares the home.
-  writeFileSync(owner, JSON.stringify({ boot: "boot-1 pid:[2]", pid: 1, start: "s1" }));
-  expect((await home.shim("worker supervise")).code).toBe(1);
-  expect((await home.shim("worker supervise stop")).err).toMatch(/runs in another container/);
+  expect(findSupervisor(home.paths.home, home.runtime.processes)).toBeNull();
 });
 
-it("[SU8] of many that begin at once one supervises, and only that one gives it back", async () => {
-  const home = aHome();
-  const { processes } = home.runtime;
-  const all = Array.from({ length: 20 }, (_, at) => ({ boot: "boot-1", pid: 5_000 + at, start: `s${5_000 + at}` }));
-  for (const { pid } of all) home.alive.add(pid);
-  const answers = await Promise.all(all.map((own) => becomeSupervisor(home.paths.home, own, processes)));
-  const winners = all.filter((_, at) => answers[at]?.ok);
-  expect(winners).toHaveLength(1);
-  for (const own of all.filter((one) => one !== winners[0])) resign(home.paths.home, own);
-  expect(findSupervisor(home.paths.home, processes)).toEqual(winners[0]);
-  resign(home.paths.home, winners[0]!);
-  expect(findSupervisor(home.paths.home, processes)).toBeNull();
+it("[SU8] of many that begin at once one supervises", async () => {
+  const home = aHome({ watch: { chats: { kind: "sessions" } } });
+  let refused = 0;
+  const all = Array.from({ length: 5 }, async () => {
+    const { code } = await supervise(home, () => refused === 4);
+    if (code === 1) refused += 1;
+    return code;
+  });
+  expect((await Promise.all(all)).toSorted((a, b) => a - b)).toEqual([0, 1, 1, 1, 1]);
 });
 
 it("[SU14] retry is heard by the supervisor that runs, or by the next one; stop finds none @night", async () => {
@@ -208,7 +210,8 @@ it("[SU10] the coordinator of this machine is notified of a chat that has died, 
     home.runtime.store.write((sql) => members.upsert(sql, 1, member));
   }
   const ran = await supervise(home, (out) => {
-    if (out.includes('"supervising"')) for (const pid of [700, 701]) home.alive.delete(pid);
+    if (out.includes('"supervising"') && home.alive.delete(700) && home.alive.delete(701))
+      recordDeaths(home.runtime, () => true);
     return out.split('"died"').length === 3;
   });
   expect([ran.code, ran.err]).toEqual([0, ""]);

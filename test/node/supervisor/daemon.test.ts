@@ -163,7 +163,10 @@ it("[SU52] a store that cannot be read is reported once, and the chats are check
   await rig.begin();
   // Another program brings a schema that this one cannot read, and takes it back.
   const other = openBetterSqlite3({ path: rig.runtime.paths.database, readOnly: false, busyMs: 0 });
-  const spoil = (): unknown => other.run("INSERT INTO migrations VALUES (999, 'later', 999, 1)");
+  const spoil = (): void => {
+    other.run("INSERT INTO migrations VALUES (999, 'later', 999, 1)");
+    rig.stored();
+  };
   spoil();
   await rig.pass(20_000);
   const problem = { type: "problem", name: null, message: expect.stringMatching(/newer/) };

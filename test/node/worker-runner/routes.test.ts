@@ -72,32 +72,7 @@ it("[RT23] [RT24] the model of an attempt reaches the coordinator with its end o
   });
 });
 
-it("[RT25] a coordinator of an earlier version gets the same requests without the model", async () => {
-  const rig = new WorkerRig();
-  const tasks = [rig.submit({ heartbeatMs: 10_000 }), rig.submit(), rig.submit({ maxAttempts: 1 })];
-  const made = await rig.begun();
-  let refused = 0;
-  made.link.alter = (_name, given) => {
-    if (!("ran" in given)) return given;
-    refused += 1;
-    return { ...given, unknownField: 1 };
-  };
-  made.executor.last.run.onModel?.(ran);
-  made.executor.last.run.onProgress({ percent: 50 });
-  await rig.time.untilTrue(() => rig.call("tasks.get", { task: tasks[0] ?? 0 }).progress?.percent === 50);
-  expect([refused, made.executor.last.run.signal.aborted]).toEqual([1, false]);
-  made.executor.last.end({ kind: "done", result: null });
-  await rig.time.untilTrue(() => made.executor.attempts.length > 1);
-  made.executor.last.run.onModel?.(ran);
-  made.executor.last.end({ kind: "done", result: null });
-  await rig.time.untilTrue(() => made.executor.attempts.length > 2);
-  made.executor.last.run.onModel?.(ran);
-  made.executor.last.end({ kind: "failed", reason: "broken", isRetryable: false });
-  await rig.time.untilTrue(() => rig.state(tasks[2] ?? 0) === "dead");
-  expect([refused, ...tasks.map((task) => rig.state(task))]).toEqual([1, "done", "done", "dead"]);
-});
-
-it("[RT25] a result that is refused is refused with its model, too", async () => {
+it("[RT23] a result that is refused is refused with its model, too", async () => {
   const rig = new WorkerRig();
   const task = rig.submit({ maxAttempts: 1 });
   const made = await rig.begun();

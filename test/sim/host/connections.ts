@@ -1,4 +1,3 @@
-import { closeCodes } from "#src/contract/protocol.ts";
 import type { Presence } from "#src/coordination/kernel/tx.ts";
 import type { Sim } from "../sim.ts";
 import type { HostBugs } from "../bug.ts";
@@ -63,7 +62,7 @@ export class Connections implements Presence {
   bind(chat: string, incarnation: number, connection: Connection | null): void {
     const old = this.#byChat.get(chat);
     if (old && old !== connection && (connection !== null || old.incarnation !== incarnation)) {
-      this.shut(chat, closeCodes.replaced);
+      this.end(chat, "chat.replaced");
     }
     if (!connection) return;
     this.#ever.add(chat);
@@ -79,13 +78,11 @@ export class Connections implements Presence {
     return this.#byChat.get(chat)?.incarnation === incarnation;
   }
 
-  /** The host closes what a chat has. */
-  shut(chat: string, code: number): void {
+  /** The connection stays open, but no longer represents the chat. */
+  end(chat: string, method: "chat.offline" | "chat.replaced"): void {
     const connection = this.#byChat.get(chat);
-    if (!connection) return;
     this.#byChat.delete(chat);
-    connection.isOpen = false;
-    connection.onClosed(code);
+    connection?.notify(method, { chat });
   }
 
   /** Closed from without. @returns whether it was the chat's present one */
@@ -97,7 +94,11 @@ export class Connections implements Presence {
   }
 
   loseAll(): void {
-    for (const chat of this.#byChat.keys()) this.shut(chat, vanished);
+    for (const connection of this.#byChat.values()) {
+      connection.isOpen = false;
+      connection.onClosed(vanished);
+    }
+    this.#byChat.clear();
   }
 
   open(): readonly Connection[] {

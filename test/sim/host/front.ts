@@ -172,7 +172,8 @@ export class Front {
   }
 
   #push(connection: Connection, { method, params }: Pushed): void {
-    connection.notify(method, method === "messages.new" ? this.#host.carried(connection.chat) : params);
+    const { chat } = connection;
+    connection.notify(method, { chat, ...(method === "messages.new" ? this.#host.carried(chat) : params) });
   }
 }
 

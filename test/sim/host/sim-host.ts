@@ -1,7 +1,6 @@
 import type { Refusal } from "#src/contract/errors.ts";
 import type { CheckedInputOf } from "#src/contract/operations.ts";
 import type { Message } from "#src/contract/messages.ts";
-import { closeCodes } from "#src/contract/protocol.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
 import * as audit from "#src/coordination/kernel/audit.ts";
 import * as dispatch from "#src/coordination/scheduling/dispatch.ts";
@@ -320,7 +319,7 @@ export class SimHost {
   }
 
   #tell(hint: Hint): void {
-    if (hint.kind === "offline" && this.#isOffline(hint.chat)) this.connections.shut(hint.chat, closeCodes.chat);
+    if (hint.kind === "offline" && this.#isOffline(hint.chat)) this.connections.end(hint.chat, "chat.offline");
     if (hint.kind === "dispatch") this.queue.send();
     this.onHint(hint);
   }

@@ -3,7 +3,7 @@ import type { Sample } from "../../../contract/metrics.ts";
 import { toExposition } from "../../../shared/exposition.ts";
 import { ok } from "../../../shared/result.ts";
 import { systemProcesses } from "../../../platform/processes.ts";
-import { findSupervisor } from "../../../platform/supervisor-lock.ts";
+import { findSupervisor } from "../../../platform/supervisor-mark.ts";
 import { programSamples } from "../../../supervisor/supervisor-metrics.ts";
 import { SupervisorState } from "../../../supervisor/supervisor-state.ts";
 import { fromHost } from "../../answer.ts";

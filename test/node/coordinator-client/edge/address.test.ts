@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
-import { parseAddress, socketUrl } from "#src/coordinator-client/edge/address.ts";
+import { parseAddress } from "#src/coordinator-client/edge/address.ts";
 import { aClient, aChat, platformOf } from "#harness/edge/edge-clients.ts";
 import { edgeUrl, FakeEdge, token } from "#harness/edge/fake-edge.ts";
 import { Machine } from "#harness/clock/fake-time.ts";
@@ -10,7 +10,7 @@ function problemOf(edge: string, workspace = "w1"): string {
   return address.ok ? "" : address.error;
 }
 
-it("[EC1] the address of a workspace lies below the coordinator's, and a socket is opened in a chat's name", () => {
+it("[EC1] the address of a workspace lies below the coordinator's, and so does its socket", () => {
   const http = "https://a.example/v1/workspaces/w1";
   const socket = "wss://a.example/v1/workspaces/w1/connect";
   expect(parseAddress("https://a.example", "w1")).toEqual({ ok: true, value: { http, socket } });
@@ -18,8 +18,6 @@ it("[EC1] the address of a workspace lies below the coordinator's, and a socket 
   expect(parseAddress("https://a.example/shim//", "w1")).toMatchObject({
     value: { http: "https://a.example/shim/v1/workspaces/w1" },
   });
-  expect(socketUrl({ http, socket }, null)).toBe(socket);
-  expect(socketUrl({ http, socket }, "a:b@c")).toBe(`${socket}?chat=a%3Ab%40c`);
 });
 
 it("[EC1] plain http goes to this machine only", () => {

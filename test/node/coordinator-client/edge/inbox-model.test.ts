@@ -119,7 +119,7 @@ it("[EC48] an older coordinator sends hints alone, and a hint with what cannot b
   await post.act({ kind: "wait", ms: 60 });
   expect(post.read).toEqual([1]);
   post.edge.faults.loses = () => false;
-  post.edge.connections[0]?.notify("messages.new", { message: { id: "two" } });
+  post.edge.connections[0]?.notify("messages.new", { chat: "a", message: { id: "two" } });
   await post.act({ kind: "wait", ms: 60 });
   expect(post.read).toEqual([1, 2]);
 });

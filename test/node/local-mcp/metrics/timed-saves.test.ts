@@ -42,7 +42,7 @@ it("[TE121] the last save of a dead chat is timed by the process that makes it",
   hook(machine, chat, "UserPromptSubmit", { prompt: "Write the parser" });
   chat.kill();
   const supervisor = tempRuntime({ beside: machine });
-  expect(await saveLastCheckpoint(supervisor, chat.session, false)).not.toBeNull();
+  expect(await saveLastCheckpoint(supervisor, chat.session)).not.toBeNull();
   expect(timedSaves(machine)).toBe(1);
 });
 

@@ -52,7 +52,7 @@ it("[RE88] a death is recorded with the age of the last checkpoint and what came
 it("[RE60] the supervisor, a new chat, the timer and the user see one death, and it is recorded once", async () => {
   const { runtime, claude } = aChatKilledInMidTurn();
   expect(deaths(runtime)).toEqual([]);
-  await saveLastCheckpoint(runtime, claude.session, true);
+  await saveLastCheckpoint(runtime, claude.session);
   runtime.wait(5_000);
   anotherClaude(runtime, claude).start();
   new DeathWatch().check(runtime);

@@ -111,7 +111,7 @@ it("[SU45] [SU44] an app that closed the connection first is not started, nor on
   const back = await aRig(appWatch, app);
   detach(back, "client_gone");
   back.runtime.processes.kill(700);
-  await back.pass(4_000);
+  await back.pass(2_000);
   aLiveChat(back.runtime, { ...app, id: "dddd4444-0000-4000-8000-000000000004", pid: 720 });
   await back.pass(60_000);
   for (const rig of [quit, back]) expect([rig.opened, rig.told("died").length]).toEqual([[], 1]);
@@ -157,6 +157,11 @@ it("[SU41] [OB15] with a command that opens a terminal a killed chat is resumed 
 
 it("[SU41] [SU43] a new chat with the brief; one that never begins is a crash, and in the end a loop", async () => {
   const rig = await aRig(reopening, { transcript: null });
+  const { call } = rig;
+  rig.call = (name, input) => {
+    rig.runtime.clock.now += 1;
+    return call(name, input);
+  };
   await die(rig);
   const begun = rig.opened[0]?.words.slice(5) ?? [];
   expect(begun.slice(0, 2)).toEqual(["claude", "--session-id"]);
@@ -178,7 +183,7 @@ it("[SU42] a chat is not started that the user closed, a worker runs, was recove
   await die(worker);
   const offered = await aRig(reopening);
   offered.runtime.processes.kill(700);
-  await offered.pass(4_000);
+  await offered.pass(2_000);
   offered.runtime.store.write((sql) => sessions.setRecovery(sql, offered.runtime.now(), id, "recovered", "x"));
   await offered.pass(60_000);
   const gone = await aRig(reopening);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { InputOf, OutputOf } from "#src/contract/operations.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
 import { fetchCheckpoint } from "#src/local-mcp/sync/fetch-checkpoint.ts";
 import { readNotes } from "#src/local-mcp/sync/sync-status.ts";
 import type { PullDeps } from "#src/local-mcp/sync/pull.ts";
@@ -7,7 +7,6 @@ import * as remote from "#src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "#src/local-mcp/sync/remote-sessions.ts";
 import { forget } from "#src/local-mcp/retention/forget.ts";
 import { storedBytes } from "#harness/machine/temp-runtime.ts";
-import { admin } from "#harness/coordinator/engine-host.ts";
 import type { EmbeddedHost } from "#harness/coordinator/embedded-host.ts";
 import { aKey, SyncMachine, SyncWorld } from "#harness/sync/sync-machine.ts";
 import { rowCount } from "#harness/machine/claude.ts";
@@ -245,20 +244,4 @@ it("[SY72] a hundred marked words of prompts, titles, paths and states are nowhe
   expect(bytes).toContain("s1");
   // The words are there where they belong, so the search finds what is there.
   expect(marks.filter((mark) => storedBytes(one.runtime.paths).includes(mark)).length).toBeGreaterThan(50);
-});
-
-it("[SY60] a coordinator of an older program, which accepts 50 changes in a push, gets all of them", async () => {
-  const world = new SyncWorld();
-  const one = new SyncMachine(world);
-  const sizes: number[] = [];
-  world.refuse = (name, input) => {
-    if (name !== "sync.push") return null;
-    const { ops } = input as InputOf<"sync.push">;
-    sizes.push(ops.length);
-    return ops.length > 50 ? { code: "bad_input", message: "sync.push: ops: at most 50" } : null;
-  };
-  for (let n = 0; n < 60; n++) one.work(`s${n}`, `of s${n}`);
-  await one.sync.syncNow();
-  expect(sizes.filter((size) => size > 50)).toHaveLength(1);
-  expect(given(await world.host.call("sync.list", { limit: 100 }, admin)).sessions).toHaveLength(60);
 });
