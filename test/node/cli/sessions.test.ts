@@ -156,7 +156,7 @@ it("[CL26] checkpoints are searched by words, session, project and time", async 
   const home = aSeededHome();
   const found = async (command: string, ...args: string[]): Promise<string[]> =>
     ((await home.json(command, ...args))["sessions"] as { id: string }[]).map(({ id }) => id).toSorted();
-  expect((await home.json("sessions show bbbb2"))["checkpoints"]).toMatchObject([{ sessionId: ids.dead }]);
+  expect((await home.json("sessions show bbbb2"))["checkpoints"]).toMatchObject([{ session: ids.dead }]);
   expect(await found("sessions search fix parser --session bbbb2")).toEqual([ids.dead]);
   expect(await found("sessions search parser --project", home.other)).toEqual([ids.elsewhere]);
   expect(await found("sessions search parser --since 30s")).toEqual([]);
