@@ -25,12 +25,12 @@ function unseenRoom(): PatchFor {
         },
       };
     }
-    if (!query.startsWith("SELECT seq, tries FROM outbox")) return undefined;
+    if (!query.startsWith("SELECT seq, dueAt, tries FROM outbox")) return undefined;
     return {
       all: (next, values) => {
         const isUnseen = isJustCancelled;
         isJustCancelled = false;
-        return isUnseen ? [{ seq: 0, tries: 0 }] : next(...values);
+        return isUnseen ? [{ seq: 0, dueAt: 0, tries: 0 }] : next(...values);
       },
     };
   };

@@ -113,17 +113,9 @@ export function rowOf(names: readonly string[], values: Values): Row {
   return Object.fromEntries(names.map((name, place) => [name, values[place] ?? null] as const));
 }
 
-const keys = new Map([["grp", "group"]]);
-
-function keyOf(column: string): string {
-  const key = keys.get(column) ?? column.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
-  keys.set(column, key);
-  return key;
-}
-
-/** A row as a fact: names in camel case, flags as booleans. */
+/** A row as a fact: flags as booleans. */
 export function factOf(row: Row): object {
   const fact: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(row)) fact[keyOf(name)] = name.startsWith("is_") ? value === 1 : value;
+  for (const [name, value] of Object.entries(row)) fact[name === "grp" ? "group" : name] = /^is[A-Z]/.test(name) ? value === 1 : value;
   return fact;
 }

@@ -120,8 +120,10 @@ export class RecordingSql implements Sql {
   #prepare(query: string): Prepared {
     const known = this.#prepared.get(query);
     if (known) return known;
-    const patch = this.#patchFor(query);
-    const inner = this.#tapped(patch?.text ?? query);
+    // Generated statements quote their names.
+    const text = query.replaceAll('"', "");
+    const patch = this.#patchFor(text);
+    const inner = this.#tapped(patch?.text ?? text);
     const { run, all } = inner;
     const prepared: Prepared = patch
       ? {
