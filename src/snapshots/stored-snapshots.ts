@@ -1,6 +1,6 @@
 import type { Runtime } from "../runtime/runtime.ts";
 import * as snapshotDrops from "../store/snapshot-drops.ts";
-import { dropSnapshots } from "./drop-snapshots.ts";
+import { runJob } from "./snapshot-process.ts";
 
 const portion = 500;
 
@@ -18,9 +18,10 @@ export interface DropReport {
 
 /** Drops the snapshots that are marked for it, those of an earlier try included. */
 export async function dropMarked(
-  { env, processes, store }: Runtime,
+  runtime: Runtime,
   { maxGarbage, isAll = false }: DropOptions,
 ): Promise<DropReport> {
+  const { store } = runtime;
   const failures: DropReport["failures"][number][] = [];
   const timeoutMs = isAll ? 600_000 : 60_000;
   for (let dropped = 0; ;) {
@@ -28,7 +29,7 @@ export async function dropMarked(
     const marked = store.read((sql) => snapshotDrops.list(sql, portion, failed), []);
     for (const [repository, group = []] of Object.entries(Object.groupBy(marked, (one) => one.repository))) {
       const checkpointIds = group.map((one) => one.checkpointId);
-      const result = await dropSnapshots({ env, processes, repository, checkpointIds, maxGarbage, timeoutMs });
+      const result = await runJob(runtime, "dropSnapshots", { repository, checkpointIds, maxGarbage, timeoutMs });
       if (!result.ok) {
         failures.push({ repository, message: result.error.message });
         continue;

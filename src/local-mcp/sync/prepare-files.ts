@@ -3,7 +3,7 @@ import type { Result } from "../../shared/result.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { repositoryGit, text, failureReason } from "../../snapshots/git.ts";
-import { makeBundle } from "../../snapshots/make-bundle.ts";
+import { runJob } from "../../snapshots/snapshot-process.ts";
 import { encodeContent, type FilesContent, type SentFiles } from "./content-schema.ts";
 import type { Device } from "./device.ts";
 import { seal } from "./envelope.ts";
@@ -43,9 +43,9 @@ export async function prepareFiles(
   if (tree === null) return { state: "not", reason: "git cannot read the snapshot" };
   if (isSent(runtime, pending, tree)) return { state: "unchanged" };
   const maxBytes = config.sync.maxFilesBytes;
-  const limits = { maxBytes, timeoutMs: config.snapshots.timeoutMs, signal };
-  const snapshot = { env, snapshots: paths.snapshots, repository, commit, head, project };
-  const result = await makeBundle({ ...snapshot, ...limits, now: now() });
+  const limits = { maxBytes, timeoutMs: config.snapshots.timeoutMs, now: now() };
+  const snapshot = { snapshots: paths.snapshots, repository, commit, head, project };
+  const result = await runJob(runtime, "makeBundle", { ...snapshot, ...limits }, signal);
   if (signal.aborted) return { state: "stopped" };
   if (result.state === "failed") return { state: "not", reason: result.reason };
   if (result.state === "too_large")
