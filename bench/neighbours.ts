@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { McpConnection } from "../src/platform/mcp-connection.ts";
@@ -163,7 +164,7 @@ function snapshotChat(folder: string, home: string): Neighbour {
     await chat.initialize("bench");
     let saves = 0;
     while (!isOver()) {
-      for (let n = 0; n < 200; n++) writeFileSync(join(project, `f${n}`, `new-${saves}.txt`), `save ${saves}\n`);
+      for (let n = 0; n < 200; n++) await writeFile(join(project, `f${n}`, `new-${saves}.txt`), `save ${saves}\n`);
       await chat.callTool("shim_force_checkpoint", { goal: `save ${saves}`, project });
       saves += 1;
       await pause(500);

@@ -17,10 +17,7 @@ export interface DropReport {
 }
 
 /** Drops the snapshots that are marked for it, those of an earlier try included. */
-export async function dropMarked(
-  runtime: Runtime,
-  { maxGarbage, isAll = false }: DropOptions,
-): Promise<DropReport> {
+export async function dropMarked(runtime: Runtime, { maxGarbage, isAll = false }: DropOptions): Promise<DropReport> {
   const { store } = runtime;
   const failures: DropReport["failures"][number][] = [];
   const timeoutMs = isAll ? 600_000 : 60_000;
