@@ -23,7 +23,7 @@ const wholePrograms = {
   mcp: "src/local-mcp/front/front-entry.ts",
   hook: "src/local-mcp/hooks/hook-entry.ts",
   "hook-service": "src/local-mcp/assignment/service-entry.ts",
-  "mcp-snapshots": "src/snapshots/snapshots-entry.ts",
+  "mcp-jobs": "src/local-mcp/server/jobs-entry.ts",
   statusline: "src/cli/statusline-entry.ts",
 };
 

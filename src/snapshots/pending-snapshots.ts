@@ -1,9 +1,9 @@
 import type { Sql } from "../shared/sql.ts";
+import { runApart } from "../runtime/run-apart.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { isPaused } from "../store/pause.ts";
 import { maxAwaitMs, findAwaited, isBeforeTool, type PendingSnapshot } from "./awaited-snapshots.ts";
-import { runJob } from "./snapshot-process.ts";
-import type { Snapshot } from "./take-snapshot.ts";
+import { takeSnapshot, type Snapshot } from "./take-snapshot.ts";
 
 /** [GS20] Lets one process take each; an overdue one fails, since its files may have changed. */
 export async function takePending(runtime: Runtime, sessionIds: readonly string[], signal: AbortSignal): Promise<void> {
@@ -25,13 +25,14 @@ async function takeAll(runtime: Runtime, find: FindPending, signal: AbortSignal)
     const next = claim(runtime, find);
     if (!next) return;
     const input = {
+      env: { ...runtime.env },
       project: next.project,
       snapshots: runtime.paths.snapshots,
       checkpointId: next.checkpointId,
       now: runtime.now(),
       limits: runtime.config.snapshots,
     };
-    const snapshot = await runJob(runtime, "takeSnapshot", input, signal);
+    const snapshot = await runApart(runtime, "takeSnapshot", takeSnapshot, input, signal);
     runtime.store.write((sql) => recordSnapshot(sql, runtime.now(), next, snapshot, signal.aborted));
   }
 }

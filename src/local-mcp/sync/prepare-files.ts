@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import type { Result } from "../../shared/result.ts";
 import { uuidv7 } from "../../shared/ids.ts";
+import { runApart } from "../../runtime/run-apart.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { repositoryGit, text, failureReason } from "../../snapshots/git.ts";
-import { runJob } from "../../snapshots/snapshot-process.ts";
+import { makeBundle } from "../../snapshots/make-bundle.ts";
 import { encodeContent, type FilesContent, type SentFiles } from "./content-schema.ts";
 import type { Device } from "./device.ts";
 import { seal } from "./envelope.ts";
@@ -44,8 +45,8 @@ export async function prepareFiles(
   if (isSent(runtime, pending, tree)) return { state: "unchanged" };
   const maxBytes = config.sync.maxFilesBytes;
   const limits = { maxBytes, timeoutMs: config.snapshots.timeoutMs, now: now() };
-  const snapshot = { snapshots: paths.snapshots, repository, commit, head, project };
-  const result = await runJob(runtime, "makeBundle", { ...snapshot, ...limits }, signal);
+  const snapshot = { env: { ...env }, snapshots: paths.snapshots, repository, commit, head, project };
+  const result = await runApart(runtime, "makeBundle", makeBundle, { ...snapshot, ...limits }, signal);
   if (signal.aborted) return { state: "stopped" };
   if (result.state === "failed") return { state: "not", reason: result.reason };
   if (result.state === "too_large")
