@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Runtime } from "./runtime.ts";
 
-export type JobName = "takeSnapshot" | "dropSnapshots" | "makeBundle";
+export type JobName = "takeSnapshot" | "dropSnapshots" | "makeBundle" | "writeCleanCopy";
 
 export interface Job {
   readonly name: JobName;

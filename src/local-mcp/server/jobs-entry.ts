@@ -4,11 +4,14 @@ import type { Job, JobContext, JobName } from "../../runtime/run-apart.ts";
 import { dropSnapshots } from "../../snapshots/drop-snapshots.ts";
 import { makeBundle } from "../../snapshots/make-bundle.ts";
 import { takeSnapshot } from "../../snapshots/take-snapshot.ts";
+import { loadDriver } from "../../store/open-driver.ts";
+import { writeCleanCopy } from "../retention/write-clean-copy.ts";
 
 const jobs: Record<JobName, (input: never) => Promise<unknown>> = {
   takeSnapshot,
   dropSnapshots,
   makeBundle,
+  writeCleanCopy: async (input) => writeCleanCopy((await loadDriver()).open, input),
 };
 
 process.once("message", ({ name, input }: Job) => {

@@ -64,7 +64,8 @@ async function forgetSession(): Promise<void> {
   store.write((sql) => forget(sql, { session: secret }));
   say("unsaved", `row-${rows}`);
   say("unsaved", "backups");
-  await purge(store, paths);
+  const launch = { node: "", script: "", hookScript: join(task.home, "none") };
+  await purge({ store, paths, processes: systemProcesses, launch });
   say("forgotten", secret);
 }
 
