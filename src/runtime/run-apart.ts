@@ -10,6 +10,11 @@ export interface Job {
   readonly input: object;
 }
 
+/** A failure has the fields of its error, since a copy of an error has no code. */
+export type JobAnswer =
+  | { readonly value: unknown }
+  | { readonly failure: { readonly message: string; readonly stack: string | undefined } };
+
 /** What a process has of its own. */
 export interface JobContext {
   readonly processes: Runtime["processes"];
@@ -22,7 +27,7 @@ type Work<Input, Answer> = (input: Input & JobContext) => Promise<Answer>;
  * [PR39] Runs long work in a process of its own, so that it holds up no chat. Claude Desktop's
  * bundle has no such program and can start no process.
  * @param input can be cloned
- * @throws {Error} when that process ends without an answer
+ * @throws {Error} what `work` throws, or when that process ends without an answer
  */
 export function runApart<Input extends object, Answer>(
   { launch, processes }: Pick<Runtime, "launch" | "processes">,
@@ -41,7 +46,10 @@ export function runApart<Input extends object, Answer>(
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
   const abort = (): void => void (child.connected && child.send("abort"));
-  child.once("message", (answer) => resolve(answer as Answer));
+  child.once("message", (answer: JobAnswer) => {
+    if ("value" in answer) resolve(answer.value as Answer);
+    else reject(Object.assign(new Error(answer.failure.message), answer.failure));
+  });
   child.once("error", reject);
   child.once("exit", (code, by) => {
     signal?.removeEventListener("abort", abort);

@@ -1,6 +1,6 @@
 /** The process of one long piece of work. It ends early when its parent says so, or is gone. */
 import { systemProcesses } from "../../platform/processes.ts";
-import type { Job, JobContext, JobName } from "../../runtime/run-apart.ts";
+import type { Job, JobAnswer, JobContext, JobName } from "../../runtime/run-apart.ts";
 import { dropSnapshots } from "../../snapshots/drop-snapshots.ts";
 import { makeBundle } from "../../snapshots/make-bundle.ts";
 import { takeSnapshot } from "../../snapshots/take-snapshot.ts";
@@ -14,10 +14,17 @@ const jobs: Record<JobName, (input: never) => Promise<unknown>> = {
   writeCleanCopy: async (input) => writeCleanCopy((await loadDriver()).open, input),
 };
 
+function send(message: JobAnswer): void {
+  if (process.connected) process.send?.(message, () => process.disconnect());
+}
+
 process.once("message", ({ name, input }: Job) => {
   const abort = new AbortController();
   for (const event of ["message", "disconnect"]) process.once(event, () => abort.abort());
   const context: JobContext = { processes: systemProcesses, signal: abort.signal };
   const answer = jobs[name]({ ...input, ...context } as never);
-  void answer.then((value) => process.connected && process.send?.(value, () => process.disconnect()));
+  void answer.then(
+    (value) => send({ value }),
+    ({ message, stack, ...codes }: Error) => send({ failure: { message, stack, ...codes } }),
+  );
 });

@@ -4,6 +4,8 @@ import { pathToFileURL } from "node:url";
 import { expect, it } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { runApart } from "#src/runtime/run-apart.ts";
+import { writeCleanCopy } from "#src/local-mcp/retention/write-clean-copy.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { dropSnapshots } from "#src/snapshots/drop-snapshots.ts";
 import { takeSnapshot } from "#src/snapshots/take-snapshot.ts";
 import { GIT_ENV, LIMITS, makeProject, T0 } from "#harness/machine/git-project.ts";
@@ -63,4 +65,11 @@ it("[PR39] a caller that stops it has the reason, and nothing is left behind", a
   expect(snapshot).toEqual({ state: "failed", reason: "stopped before it was done" });
   expect(readdirSync(from.snapshots)).toEqual([]);
   expect(await take(AbortSignal.abort())).toMatchObject({ state: "failed" });
+});
+
+it("[PR39] an error of the work is the caller's, with its code", async () => {
+  const { from, runtime } = aRig("");
+  const input = { database: join(from.root, "none.db"), next: join(from.root, "next.db"), withoutKey: "" };
+  const write = writeCleanCopy.bind(null, openBetterSqlite3);
+  await expect(runApart(runtime, "writeCleanCopy", write, input)).rejects.toMatchObject({ code: "SQLITE_CANTOPEN" });
 });
