@@ -2,10 +2,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { backUp, listBackups } from "#src/store/backup.ts";
-import type { Paths } from "#src/platform/paths.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import type { Driver } from "#src/store/driver.ts";
-import type { Store } from "#src/store/store.ts";
 import { writeCleanCopy } from "#src/local-mcp/retention/write-clean-copy.ts";
 import { forget, isPurgePending, purge } from "#src/local-mcp/retention/forget.ts";
 import * as pauses from "#src/store/pause.ts";
@@ -91,7 +89,7 @@ export function storeContentRules(driver: Driver): void {
     found(other, "SELECT id FROM sessions");
     expect(filesWith(paths.home, MARK).length).toBeGreaterThan(3);
     store.write((sql) => snapshotDrops.remove(sql, forget(sql, { project: `/${MARK}` }).checkpoints));
-    await purge(aHost(store, paths));
+    await purge({ store, paths, processes: systemProcesses });
     expect(filesWith(paths.home, MARK)).toEqual([]);
     expect(store.read(isPurgePending, true)).toBe(false);
     expect(found(other, "SELECT id FROM sessions")).toEqual(["kept"]);
@@ -114,7 +112,7 @@ export function storeContentRules(driver: Driver): void {
     });
     store.write((sql) => plant(sql, MARK, "/p", MARK));
     store.write((sql) => snapshotDrops.remove(sql, forget(sql, { session: MARK }).checkpoints));
-    await purge(aHost(store, paths));
+    await purge({ store, paths, processes: systemProcesses });
     expect(conflicts).toBeLessThan(0);
     expect(filesWith(paths.home, MARK)).toEqual([]);
   });
@@ -185,7 +183,7 @@ export function storeContentRules(driver: Driver): void {
           }),
         );
         store.write((sql) => forget(sql, { session: "s0" }));
-        await purge(aHost(store, paths));
+        await purge({ store, paths, processes: systemProcesses });
         expect(filesWith(paths.home, MARK)).toEqual([]);
         store.close();
       }),
@@ -200,7 +198,7 @@ export function storeContentRules(driver: Driver): void {
     reader.run("BEGIN");
     reader.all("SELECT count(*) FROM sessions");
     store.write((sql) => snapshotDrops.remove(sql, forget(sql, { session: MARK }).checkpoints));
-    await expect(purge(aHost(store, paths))).rejects.toMatchObject({
+    await expect(purge({ store, paths, processes: systemProcesses })).rejects.toMatchObject({
       code: "store_locked",
       message: expect.stringMatching(
         /deleted, but free pages and the write-ahead log may still hold.*repeat the command/,
@@ -208,20 +206,10 @@ export function storeContentRules(driver: Driver): void {
     });
     expect(store.read(isPurgePending, false)).toBe(true);
     reader.run("COMMIT");
-    await purge(aHost(store, paths));
+    await purge({ store, paths, processes: systemProcesses });
     expect(filesWith(paths.home, MARK)).toEqual([]);
     expect(existsSync(paths.backups)).toBe(false);
   });
-}
-
-/** Without its program of long work. */
-function aHost(store: Store, paths: Paths): Parameters<typeof purge>[0] {
-  return {
-    store,
-    paths,
-    processes: systemProcesses,
-    launch: { node: "", script: "", hookScript: "/opt/shim/dist/hook.cjs" },
-  };
 }
 
 function filesWith(folder: string, text: string): string[] {

@@ -186,7 +186,7 @@ export function isPurgePending(sql: Sql): boolean {
  * @throws {StoreError} when another process holds the file for too long; names the step that is
  * left
  */
-export async function purge(runtime: Pick<Runtime, "store" | "paths" | "launch" | "processes">): Promise<void> {
+export async function purge(runtime: Pick<Runtime, "store" | "paths" | "processes" | "startJob">): Promise<void> {
   const { store, paths } = runtime;
   const targets = store.read(targetsOf, { sessions: [], projects: [] });
   const hadBackups = listBackups(store.context.files.backups).length > 0;

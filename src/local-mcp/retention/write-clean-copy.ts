@@ -9,7 +9,7 @@ export interface CleanCopyInput {
   readonly database: string;
   /** The copy; a file there is replaced. */
   readonly next: string;
-  /** What the copy leaves out of `meta`. */
+  /** Row of `meta` that the copy leaves out. */
   readonly withoutKey: string;
   readonly signal?: AbortSignal;
 }

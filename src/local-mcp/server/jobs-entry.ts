@@ -1,11 +1,12 @@
 /** The process of one long piece of work. It ends early when its parent says so, or is gone. */
 import { systemProcesses } from "../../platform/processes.ts";
-import type { Job, JobAnswer, JobContext, JobName } from "../../runtime/run-apart.ts";
+import type { Job, JobContext, JobName } from "../../runtime/run-apart.ts";
 import { dropSnapshots } from "../../snapshots/drop-snapshots.ts";
 import { makeBundle } from "../../snapshots/make-bundle.ts";
 import { takeSnapshot } from "../../snapshots/take-snapshot.ts";
 import { loadDriver } from "../../store/open-driver.ts";
 import { writeCleanCopy } from "../retention/write-clean-copy.ts";
+import type { JobAnswer } from "./job-process.ts";
 
 const jobs: Record<JobName, (input: never) => Promise<unknown>> = {
   takeSnapshot,

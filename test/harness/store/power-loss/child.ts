@@ -64,8 +64,7 @@ async function forgetSession(): Promise<void> {
   store.write((sql) => forget(sql, { session: secret }));
   say("unsaved", `row-${rows}`);
   say("unsaved", "backups");
-  const launch = { node: "", script: "", hookScript: join(task.home, "none") };
-  await purge({ store, paths, processes: systemProcesses, launch });
+  await purge({ store, paths, processes: systemProcesses });
   say("forgotten", secret);
 }
 

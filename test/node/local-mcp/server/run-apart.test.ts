@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, it } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
+import { jobsOf } from "#src/local-mcp/server/job-process.ts";
 import { runApart } from "#src/runtime/run-apart.ts";
 import { writeCleanCopy } from "#src/local-mcp/retention/write-clean-copy.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
@@ -16,14 +17,14 @@ function aRig(script: string) {
   const bin = join(from.root, "bin");
   mkdirSync(bin);
   const entry = pathToFileURL(resolve("src/local-mcp/server/jobs-entry.ts"));
-  writeFileSync(join(bin, "mcp-jobs.cjs"), `void import(${JSON.stringify(entry)});`);
+  const program = join(bin, "jobs.cjs");
+  writeFileSync(program, `void import(${JSON.stringify(entry)});`);
   const others = GIT_ENV["PATH"] ?? "";
   writeFileSync(join(bin, "git"), `#!/bin/sh\n${script}\nPATH='${others}'\nexec git "$@"\n`, { mode: 0o700 });
   const env = { ...GIT_ENV, PATH: `${bin}:${others}`, ROOT: from.root };
-  const launch = { node: process.execPath, script: "", hookScript: join(bin, "hook.cjs") };
   const { project, snapshots } = from;
   const input = { env, project, snapshots, checkpointId: "cp1", now: T0, limits: LIMITS };
-  const runtime = { launch, processes: systemProcesses };
+  const runtime = { startJob: jobsOf(program), processes: systemProcesses };
   const take = (signal?: AbortSignal) => runApart(runtime, "takeSnapshot", takeSnapshot, input, signal);
   return { from, env, runtime, take };
 }
