@@ -1,14 +1,22 @@
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { promisify } from "node:util";
 import { McpConnection } from "../src/platform/mcp-connection.ts";
+import { pathsIn } from "../src/platform/paths.ts";
+import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
+import { Store } from "../src/store/store.ts";
+import { addJournal, addSession } from "../test/harness/store/store-rows.ts";
 import { hostsOf } from "../test/harness/machine/process-tree.ts";
 import { ms, perSecond, sample, timed, type Row } from "./figures.ts";
 
 const events = Number(process.env["SHIM_BENCH_EVENTS"] ?? 1_000);
 const transcriptBytes = Number(process.env["SHIM_BENCH_TRANSCRIPT"] ?? 100e6);
 const files = Number(process.env["SHIM_BENCH_FILES"] ?? 200_000);
+const storeBytes = Number(process.env["SHIM_BENCH_STORE"] ?? 300e6);
 const wantedPerSecond = 5_000;
 /** A chat that works sends some events a second, not as many as it can. */
 const restMs = 5;
@@ -47,6 +55,7 @@ export async function benchNeighbours(folder: string): Promise<Row[]> {
     ["an idle machine", () => null],
     [`a chat with a transcript of ${transcriptBytes / 1e6} MB that is read`, readingChat],
     ["a chat that sends events as fast as they are answered", floodingChat],
+    [`sessions of a store of ${storeBytes / 1e6} MB that are forgotten`, forgettingChat],
     [`a repository of ${files.toLocaleString("en")} files whose snapshot is taken`, snapshotChat],
   ];
   const rows: Row[] = [];
@@ -145,6 +154,34 @@ function floodingChat(folder: string, home: string): Neighbour {
   };
 }
 
+function idOf(n: number): string {
+  return `${String(n).padStart(8, "0")}-0000-4000-8000-000000000000`;
+}
+
+function forgettingChat(folder: string, home: string): Neighbour {
+  mkdirSync(home, { mode: 0o700 });
+  const store = new Store({ path: pathsIn(home).database, driver: openBetterSqlite3, now: Date.now });
+  const rows = 200;
+  const rowBytes = 4_000;
+  for (let n = 0; n * rows * rowBytes < storeBytes; n++) {
+    store.write((sql) => {
+      addSession(sql, { id: idOf(n), lastSeenAt: Date.now(), endedAt: Date.now() });
+      for (let row = 0; row < rows; row++) {
+        const text = randomBytes(rowBytes / 2).toString("hex");
+        addJournal(sql, { session: idOf(n), key: `k${row}`, at: Date.now(), text });
+      }
+    });
+  }
+  store.close();
+  return async (isOver) => {
+    let forgotten = 0;
+    const env = { PATH: process.env["PATH"], HOME: folder, SHIM_HOME: home };
+    const forget = (): string[] => ["dist/cli.cjs", "sessions", "forget", idOf(forgotten), "--yes"];
+    for (; !isOver(); forgotten++) await promisify(execFile)(process.execPath, forget(), { env });
+    return `${forgotten} sessions`;
+  };
+}
+
 function snapshotChat(folder: string, home: string): Neighbour {
   const project = join(folder, "project");
   const perFolder = 500;
@@ -163,7 +200,7 @@ function snapshotChat(folder: string, home: string): Neighbour {
     await chat.initialize("bench");
     let saves = 0;
     while (!isOver()) {
-      for (let n = 0; n < 200; n++) writeFileSync(join(project, `f${n}`, `new-${saves}.txt`), `save ${saves}\n`);
+      for (let n = 0; n < 200; n++) await writeFile(join(project, `f${n}`, `new-${saves}.txt`), `save ${saves}\n`);
       await chat.callTool("shim_force_checkpoint", { goal: `save ${saves}`, project });
       saves += 1;
       await pause(500);

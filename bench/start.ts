@@ -214,7 +214,7 @@ function loadedAtStart(program: string): number {
     loaded.set(path, text);
     for (const [, part = ""] of text.matchAll(/(?<!>)\brequire\("(\.[^"]+)"\)/g)) load(join(dirname(path), part));
   };
-  load(`dist/${program}-main.cjs`);
+  load(`dist/${program}.cjs`);
   return [...loaded.values()].join("").length;
 }
 

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { basename, dirname, join, relative } from "node:path";
 import { build } from "esbuild";
 import { pageHeaders } from "../src/shared/page-security.ts";
-import { bundlePrograms, loaderOf, programs } from "./programs.ts";
+import { bundlePrograms, loaderOf, loadedPrograms } from "./programs.ts";
 import { shimHookScript } from "./shim-hook.ts";
 import { licensesOf } from "./third-party-licenses.ts";
 
@@ -36,7 +36,7 @@ const plugin = await build({
   minify: true,
   legalComments: "none",
 });
-const loaders = programs.map((name) => [`${name}.cjs`, loaderOf(name)]);
+const loaders = loadedPrograms.map((name) => [`${name}.cjs`, loaderOf(name)]);
 const licenses = licensesOf(".", [...bundled.modules, ...Object.keys(page.metafile.inputs)]);
 const [openCodePlugin] = plugin.outputFiles;
 fill("dist", [

@@ -23,11 +23,12 @@ const wholePrograms = {
   mcp: "src/local-mcp/front/front-entry.ts",
   hook: "src/local-mcp/hooks/hook-entry.ts",
   "hook-service": "src/local-mcp/assignment/service-entry.ts",
+  "mcp-jobs": "src/local-mcp/server/jobs-entry.ts",
   statusline: "src/cli/statusline-entry.ts",
 };
 
-/** Every program that has a loader. */
-export const programs = [...Object.keys(dividedPrograms), ...Object.keys(wholePrograms)];
+/** Programs whose code is another file than the one that is started. */
+export const loadedPrograms = Object.keys(wholePrograms);
 
 /**
  * Loads costly built-in modules at their first call instead of at the start: crypto, zlib, child_process and http take 3 to 5 ms each, and
@@ -137,25 +138,25 @@ export async function bundlePrograms(root: string): Promise<Bundled> {
     format: "cjs",
     minify: true,
     comments: { legal: false },
-    entryFileNames: "[name]-main.cjs",
     // Merged modules are run when they are imported, not when their part is loaded.
     strictExecutionOrder: true,
     chunkFileNames: "parts/[name]-[hash].cjs",
   };
-  const chunksOf = async (
-    input: Record<string, string>,
-    codeSplitting: NonNullable<OutputOptions["codeSplitting"]>,
-  ): Promise<OutputChunk[]> => {
+  const chunksOf = async (input: Record<string, string>, kind: Partial<OutputOptions>): Promise<OutputChunk[]> => {
     await using bundle = await rolldown({ ...options, input });
-    const generated = await bundle.generate({ ...output, codeSplitting });
+    const generated = await bundle.generate({ ...output, ...kind });
     return generated.output.filter((one) => one.type === "chunk");
   };
-  const partOf = partsOf(root, await chunksOf(dividedPrograms, true));
+  const partOf = partsOf(root, await chunksOf(dividedPrograms, { codeSplitting: true }));
   const divided = await chunksOf(dividedPrograms, {
-    groups: [{ debugName: "parts", name: partOf }],
-    includeDependenciesRecursively: false,
+    entryFileNames: "[name].cjs",
+    // Its parts are what takes long to compile.
+    banner: ({ isEntry }) => (isEntry ? `"use strict";\n{\n${useCompiledCode}}` : ""),
+    codeSplitting: { groups: [{ debugName: "parts", name: partOf }], includeDependenciesRecursively: false },
   });
-  const whole = Object.entries(wholePrograms).map(([name, path]) => chunksOf({ [name]: path }, false));
+  const whole = Object.entries(wholePrograms).map(([name, path]) =>
+    chunksOf({ [name]: path }, { entryFileNames: "[name]-main.cjs", codeSplitting: false }),
+  );
   const chunks = [...divided, ...(await Promise.all(whole)).flat()];
   return {
     files: Object.fromEntries(chunks.map(({ fileName, code }) => [fileName, code])),
@@ -167,9 +168,7 @@ export async function bundlePrograms(root: string): Promise<Bundled> {
  * Starts a program with V8's compiled code of the last run: it saves a hook about 5 ms. CommonJS, because Node's ESM loader takes
  * another 5 ms. The cache lies in the user's own folder; in a shared one another user could plant code.
  */
-export function loaderOf(program: string): string {
-  return `"use strict";
-const { homedir } = require("node:os");
+const useCompiledCode = `const { homedir } = require("node:os");
 const { join } = require("node:path");
 const { emitWarning } = process;
 // Node 22 warns of its own SQLite at each start.
@@ -178,6 +177,9 @@ process.emitWarning = (warning, ...rest) =>
 // Node writes the cache when it ends: after \`init --remove\` has deleted it.
 if (!process.argv.includes("--remove"))
   require("node:module").enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "shim"));
-module.exports = require("./${program}-main.cjs");
 `;
+
+/** The file that is started, of a program whose code is another one. */
+export function loaderOf(program: string): string {
+  return `"use strict";\n${useCompiledCode}module.exports = require("./${program}-main.cjs");\n`;
 }

@@ -6,6 +6,7 @@ import type { Processes } from "../platform/processes.ts";
 import type { Store } from "../store/store.ts";
 import type { Durations } from "./durations.ts";
 import type { LocalCalls } from "./local-calls.ts";
+import type { Job } from "./run-apart.ts";
 
 /** All access of the local process to clock, randomness and environment; replaced in tests. */
 export interface Runtime {
@@ -22,4 +23,6 @@ export interface Runtime {
   readonly durations: Durations;
   /** The machine's coordinator in the host; absent in the host itself. */
   readonly localCalls?: () => LocalCalls;
+  /** Does a job in a process of its own; absent where none can be started. */
+  readonly startJob?: (job: Job, signal?: AbortSignal) => Promise<unknown>;
 }

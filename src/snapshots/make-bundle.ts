@@ -15,7 +15,7 @@ export interface BundleInput {
   readonly maxBytes: number;
   readonly now: number;
   readonly timeoutMs: number;
-  readonly signal: AbortSignal;
+  readonly signal?: AbortSignal;
 }
 
 export type BundleResult =

@@ -1,4 +1,5 @@
 import type { Sql } from "../shared/sql.ts";
+import { runApart } from "../runtime/run-apart.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { isPaused } from "../store/pause.ts";
 import { snapshots } from "../store/session-tables.ts";
@@ -24,16 +25,15 @@ async function takeAll(runtime: Runtime, find: FindPending, signal: AbortSignal)
   while (!signal.aborted) {
     const next = claim(runtime, find);
     if (!next) return;
-    const snapshot = await takeSnapshot({
-      env: runtime.env,
-      processes: runtime.processes,
+    const input = {
+      env: { ...runtime.env },
       project: next.project,
       snapshots: runtime.paths.snapshots,
       checkpointId: next.checkpointId,
       now: runtime.now(),
       limits: runtime.config.snapshots,
-      signal,
-    });
+    };
+    const snapshot = await runApart(runtime, "takeSnapshot", takeSnapshot, input, signal);
     runtime.store.write((sql) => recordSnapshot(sql, runtime.now(), next, snapshot, signal.aborted));
   }
 }

@@ -50,9 +50,11 @@ export async function withRepository<T>(
   createPrivateFolder(dirname(repository));
   return withLock(`${repository}.lock`, host.processes, signal, async () => {
     await clearLeftovers(repository);
-    if (tree && !existsSync(join(repository, "HEAD"))) await createRepository(host, repository, tree, signal);
     const scratch = mkdtempSync(`${repository}.work-`);
     try {
+      if (tree && !existsSync(join(repository, "HEAD"))) {
+        await createRepository(host, { repository, fresh: join(scratch, "new") }, tree, signal);
+      }
       prepareScratch(repository, scratch);
       return await body({ host, signal, repository, owned: join(repository, "objects"), scratch });
     } finally {
@@ -63,9 +65,8 @@ export async function withRepository<T>(
 
 async function clearLeftovers(repository: string): Promise<void> {
   const parentFolder = dirname(repository);
-  const stalePrefixes = [".work-", ".new-"].map((suffix) => basename(repository) + suffix);
   const stale = readdirSync(parentFolder)
-    .filter((name) => stalePrefixes.some((prefix) => name.startsWith(prefix)))
+    .filter((name) => name.startsWith(`${basename(repository)}.work-`))
     .map((name) => join(parentFolder, name));
   const inside = ["refs/shim", "objects/pack", "."].flatMap((folder) => {
     const path = join(repository, folder);
@@ -78,12 +79,13 @@ async function clearLeftovers(repository: string): Promise<void> {
 /** Creates it whole or not at all. Parts of a damaged one are kept: git adds what it lacks. */
 async function createRepository(
   host: SnapshotHost,
-  repository: string,
+  { repository, fresh }: { readonly repository: string; readonly fresh: string },
   tree: WorkTree,
   signal: AbortSignal,
 ): Promise<void> {
   const isDamaged = existsSync(repository);
-  const gitDir = isDamaged ? repository : mkdtempSync(`${repository}.new-`);
+  const gitDir = isDamaged ? repository : fresh;
+  mkdirSync(gitDir, { recursive: true, mode: 0o700 });
   const git = repositoryGit(host.env, { gitDir }, signal);
   const format = `--object-format=${tree.format}`;
   await run(git, ["init", "--bare", "--quiet", "--template=", "--initial-branch=none", format]);

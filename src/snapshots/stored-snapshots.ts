@@ -1,3 +1,4 @@
+import { runApart } from "../runtime/run-apart.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import * as snapshotDrops from "../store/snapshot-drops.ts";
 import { dropSnapshots } from "./drop-snapshots.ts";
@@ -17,10 +18,8 @@ export interface DropReport {
 }
 
 /** Drops the snapshots that are marked for it, those of an earlier try included. */
-export async function dropMarked(
-  { env, processes, store }: Runtime,
-  { maxGarbage, isAll = false }: DropOptions,
-): Promise<DropReport> {
+export async function dropMarked(runtime: Runtime, { maxGarbage, isAll = false }: DropOptions): Promise<DropReport> {
+  const { env, store } = runtime;
   const failures: DropReport["failures"][number][] = [];
   const timeoutMs = isAll ? 600_000 : 60_000;
   for (let dropped = 0; ;) {
@@ -28,7 +27,8 @@ export async function dropMarked(
     const marked = store.read((sql) => snapshotDrops.list(sql, portion, failed), []);
     for (const [repository, group = []] of Object.entries(Object.groupBy(marked, (one) => one.repository))) {
       const checkpointIds = group.map((one) => one.checkpointId);
-      const result = await dropSnapshots({ env, processes, repository, checkpointIds, maxGarbage, timeoutMs });
+      const input = { env: { ...env }, repository, checkpointIds, maxGarbage, timeoutMs };
+      const result = await runApart(runtime, "dropSnapshots", dropSnapshots, input);
       if (!result.ok) {
         failures.push({ repository, message: result.error.message });
         continue;

@@ -1,14 +1,16 @@
-import { existsSync, statSync } from "node:fs";
+import { existsSync, rmSync, statSync } from "node:fs";
+import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { migrate, migratedState, type Migration } from "../shared/migrate.ts";
 import type { Sql } from "../shared/sql.ts";
 import { backUpBeforeMigration } from "./backup.ts";
 import { connect } from "./connect.ts";
 import { setAside } from "./repair.ts";
-import { isReady, storeFilesOf, type StoreContext } from "./database.ts";
+import { isReady, removeDatabase, storeFilesOf, type StoreContext } from "./database.ts";
 import type { Connection, Driver, DriverName } from "./driver.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import { openCopy, openDatabase, openReadOnly, refuseDanglingLink } from "./open-database.ts";
-import { createPrivateFile, inodeOf } from "../platform/private-files.ts";
+import { createPrivateFile, inodeOf, renameDurably } from "../platform/private-files.ts";
+import { RecordedWrites } from "./recorded-writes.ts";
 import { migrations as shimMigrations } from "./schema.ts";
 import { isIndexDamage, isKeyConflict, NeedsHostError, olderError, StoreError, toStoreError } from "./store-error.ts";
 import { transaction } from "./transaction.ts";
@@ -25,6 +27,9 @@ export interface StoreOptions {
   readonly isReadOnly?: boolean;
 }
 
+/** Until the next try to take the name of the file, in ms. */
+const replaceRetryMs = 20;
+
 /**
  * `shim.db`: one SQLite file per user, shared by all local processes. Opening does nothing on disk;
  * the first write creates or migrates it. Every write is one durable `BEGIN IMMEDIATE` transaction.
@@ -37,6 +42,7 @@ export class Store {
   #copy: Connection | null = null;
   #inode: bigint | null = null;
   #isMigrated = false;
+  #recorded: RecordedWrites | null = null;
   readonly #commitListeners = new Set<() => void>();
 
   constructor(options: StoreOptions) {
@@ -124,9 +130,14 @@ export class Store {
       for (;;) {
         const connection = this.#currentConnection();
         try {
-          const done = transaction(connection, "BEGIN IMMEDIATE", () =>
-            this.#isReady(connection) ? { value: body(connection) } : null,
-          );
+          let commit: (() => void) | undefined;
+          const done = transaction(connection, "BEGIN IMMEDIATE", () => {
+            if (!this.#isReady(connection)) return null;
+            const recorded = this.#recorded?.record(connection);
+            commit = recorded?.commit;
+            return { value: body(recorded?.sql ?? connection) };
+          });
+          commit?.();
           if (!done) this.#migrate(connection);
           // [ST7] A file that still has its name after the commit can only be moved later, with its
           // rows salvaged. Otherwise the row may be in an abandoned file: write it again.
@@ -159,6 +170,59 @@ export class Store {
     } catch (error) {
       throw toStoreError(error, to);
     }
+  }
+
+  /**
+   * [ST61] Names a copy of the file as the store. Others read and write meanwhile; what this object
+   * writes is in the copy, too. One call at a time.
+   * @param writeCopy writes a copy of a state of the store from after its call
+   * @throws {StoreError} `store_locked` when another process holds an older state, or has written
+   */
+  async replace(writeCopy: (next: string) => Promise<void>): Promise<void> {
+    const { files, driver, busyMs } = this.context;
+    const recorded = this.write((sql) => new RecordedWrites(sql));
+    const version = this.#foreignVersion();
+    this.#recorded = recorded;
+    try {
+      await writeCopy(files.next);
+      for (let waitedMs = 0; ; waitedMs += replaceRetryMs) {
+        const copy = connect(driver, files.next, busyMs);
+        try {
+          while (transaction(copy, "BEGIN IMMEDIATE", () => recorded.repeat(copy))) await nextTurn();
+          recorded.end(copy);
+        } finally {
+          // The last connection moves the log into the file.
+          copy.close();
+        }
+        if (version !== this.#foreignVersion()) throw new StoreError("store_locked", "another process has written");
+        if (this.#takeName()) return;
+        if (waitedMs >= busyMs)
+          throw new StoreError("store_locked", "another process still reads an older state of the store");
+        await pause(replaceRetryMs);
+      }
+    } finally {
+      this.#recorded = null;
+      removeDatabase(files.next);
+    }
+  }
+
+  /** @returns false while not all of the log can be moved into the file */
+  #takeName(): boolean {
+    const { files } = this.context;
+    const connection = this.connection();
+    return withMaintenanceLock(this.context, "exclusive", () => {
+      const [moved] = connection.all<{ log: number; checkpointed: number }>("PRAGMA wal_checkpoint(PASSIVE)");
+      if (!moved || moved.log < 0 || moved.checkpointed < moved.log) return false;
+      this.close();
+      for (const path of files.companions) rmSync(path, { force: true });
+      renameDurably(files.next, files.database);
+      return true;
+    });
+  }
+
+  /** Changes when another connection commits, and with the file. */
+  #foreignVersion(): string {
+    return JSON.stringify([String(this.#inode), this.connection().all("PRAGMA data_version")]);
   }
 
   /** Moves the log into the file as far as readers allow, so that no write has to. */

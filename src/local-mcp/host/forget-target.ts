@@ -72,6 +72,6 @@ async function finish(runtime: Runtime, forgotten: Forgotten, keepsCopies: boole
     const message = `not all saved files could be deleted: ${reasons}. Repeat the command.`;
     return err({ code: "files_left", message });
   }
-  if (!keepsCopies) await purge(runtime.store, runtime.paths);
+  if (!keepsCopies) await purge(runtime);
   return ok({ ...forgotten, snapshots: dropped });
 }

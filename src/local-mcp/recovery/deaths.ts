@@ -77,16 +77,12 @@ export function recordDeaths(runtime: Runtime, isSettled: (session: sessions.Ses
 }
 
 const minGoneMs = 10_000;
-const pollIntervalMs = 15_000;
 
 export class DeathWatch {
   readonly #goneSince = new Map<string, number>();
-  #checkedAt = Number.NEGATIVE_INFINITY;
 
   check(runtime: Runtime): void {
     const now = runtime.now();
-    if (isWithin(now - this.#checkedAt, pollIntervalMs)) return;
-    this.#checkedAt = now;
     const goneIds = new Set<string>();
     recordDeaths(runtime, ({ id }) => {
       goneIds.add(id);

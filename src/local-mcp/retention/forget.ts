@@ -3,11 +3,12 @@ import { setTimeout as pause } from "node:timers/promises";
 import { forgetChats } from "../../coordinator-client/local/forget-chats.ts";
 import { createLocalStore } from "../../coordinator-client/local/local-store.ts";
 import { selectColumn, type Sql, type SqlValue } from "../../shared/sql.ts";
-import type { Paths } from "../../platform/paths.ts";
 import { backUp, listBackups } from "../../store/backup.ts";
 import { decode, encode } from "../../store/checkpoint-body.ts";
 import { removeDatabase } from "../../store/database.ts";
 import type { Connection } from "../../store/driver.ts";
+import { runApart } from "../../runtime/run-apart.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { withMaintenanceLock } from "../../store/maintenance-lock.ts";
 import {
   checkpoints as checkpointRows,
@@ -21,10 +22,10 @@ import * as syncDevice from "../sync/device.ts";
 import * as spool from "../../store/spool.ts";
 import { removeDurably } from "../../platform/private-files.ts";
 import type { Store } from "../../store/store.ts";
-import { rebuild } from "../../store/text-index.ts";
 import { StoreError, toStoreError } from "../../store/store-error.ts";
 import { forgetUnit } from "../recording/exposures.ts";
 import { countToolCalls } from "./count-removed.ts";
+import { writeCleanCopy } from "./write-clean-copy.ts";
 import * as meta from "../../store/meta.ts";
 
 export type ForgetTarget =
@@ -185,19 +186,20 @@ export function isPurgePending(sql: Sql): boolean {
  * @throws {StoreError} when another process holds the file for too long; names the step that is
  * left
  */
-export async function purge(store: Store, paths: Pick<Paths, "home" | "spool">): Promise<void> {
+export async function purge(runtime: Pick<Runtime, "store" | "paths" | "processes" | "startJob">): Promise<void> {
+  const { store, paths } = runtime;
   const targets = store.read(targetsOf, { sessions: [], projects: [] });
   const hadBackups = listBackups(store.context.files.backups).length > 0;
-  store.connection().all("PRAGMA secure_delete = ON");
-  await retryStep("the search index", store, () => store.write(rebuild));
   await retryStep("the spool", store, () => spool.remove(paths.spool, (entry) => matchesTargets(entry, targets)));
   await purgeChats(store, paths.home, targets.sessions);
+  await retryStep("free pages and the write-ahead log", store, () =>
+    store.replace((next) => {
+      const input = { database: store.path, next, withoutKey: targetsKey };
+      const write = writeCleanCopy.bind(null, store.context.driver);
+      return runApart(runtime, "writeCleanCopy", write, input);
+    }),
+  );
   await retryStep("backups and set-aside files", store, () => removeCopies(store));
-  await retryStep("free pages", store, () => store.connection().run("VACUUM"));
-  await retryStep("the write-ahead log", store, async () => {
-    store.write((sql) => meta.remove(sql, targetsKey));
-    await truncateLog(store.connection());
-  });
   if (hadBackups) await backUp(store, store.context.now(), 1);
   store.write((sql) => meta.remove(sql, pendingKey));
 }

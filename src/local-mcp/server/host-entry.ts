@@ -1,7 +1,7 @@
 /** The host of a machine: a front that finds none starts it, and it ends by itself. */
 import { statSync, truncateSync, utimesSync } from "node:fs";
 import { flushCompileCache, registerHooks } from "node:module";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { homeFrom } from "../../platform/paths.ts";
 import { identify, systemProcesses } from "../../platform/processes.ts";
@@ -9,7 +9,9 @@ import { stackOf } from "../../shared/error.ts";
 import { loadDriver } from "../../store/open-driver.ts";
 import { startMark } from "../front/start-host.ts";
 import { hostHere } from "./host-here.ts";
+import { jobsOf } from "./job-process.ts";
 
+const folder = dirname(fileURLToPath(import.meta.url));
 /** The first chat has its answers by then. */
 const cacheAfterMs = 5_000;
 
@@ -18,7 +20,6 @@ const cacheAfterMs = 5_000;
  * loaded are gone: it ends as if it were killed, and the fronts start the other version.
  */
 function endWithoutParts(): void {
-  const folder = dirname(fileURLToPath(import.meta.url));
   registerHooks({
     resolve(specifier, context, next) {
       try {
@@ -38,7 +39,8 @@ async function main(home: string): Promise<void> {
   const self = identify(systemProcesses, process.pid);
   if (!self) throw new Error("this process is not in the process table");
   const driver = await loadDriver();
-  const host = hostHere({ ...driver, home, self, onEnded: () => process.exit(0) });
+  const startJob = jobsOf(join(folder, "mcp-jobs.cjs"));
+  const host = hostHere({ ...driver, home, self, startJob, onEnded: () => process.exit(0) });
   if (host === null) return emptyMark(home);
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => host.stop());
   process.on("SIGHUP", () => undefined);

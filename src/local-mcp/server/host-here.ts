@@ -13,7 +13,7 @@ import { HostProcess } from "./host-process.ts";
 /** Other processes only read, each for milliseconds. */
 const busyMs = 2_000;
 
-interface HostHereOptions extends Pick<LoadedDriver, "open" | "fallbackReason"> {
+interface HostHereOptions extends Pick<LoadedDriver, "open" | "fallbackReason">, Pick<Runtime, "startJob"> {
   readonly home: string;
   readonly self: ProcessIdentity;
   /** The host has ended, and another process can be the host. */
@@ -21,7 +21,7 @@ interface HostHereOptions extends Pick<LoadedDriver, "open" | "fallbackReason"> 
 }
 
 /** Makes this process the host of the home; null: another process is it. */
-export function hostHere({ home, self, open, fallbackReason, onEnded }: HostHereOptions): HostProcess | null {
+export function hostHere({ home, self, open, fallbackReason, onEnded, startJob }: HostHereOptions): HostProcess | null {
   const socket = hostSocket(home, self.boot);
   prepareSocketFolder(home, socket);
   const lockPath = hostLock(home, self.boot);
@@ -32,7 +32,7 @@ export function hostHere({ home, self, open, fallbackReason, onEnded }: HostHere
     );
     return null;
   }
-  const runtime = withCurrentConfig(systemRuntime({ driver: open, busyMs }));
+  const runtime = withCurrentConfig({ ...systemRuntime({ driver: open, busyMs }), ...(startJob && { startJob }) });
   if (fallbackReason) runtime.log("warn", "second choice of SQLite", { reason: fallbackReason });
   return new HostProcess({
     runtime,

@@ -178,7 +178,8 @@ export class ServedChat implements WorkingChat {
   work(): void {
     const { runtime, server } = this.#options;
     const session = this.#chat.current();
-    if (this.#chat.client) servers.register(runtime, server, this.#chat.client);
+    // The client's hooks have deleted the row of a front that is dead [HO4].
+    if (this.#chat.client && !this.#end.hasBegun) servers.register(runtime, server, this.#chat.client);
     if (session) refreshIfDue(this.#chat, session);
     void this.#team?.follow(session);
     if (session) this.#wakeUp.check(session);

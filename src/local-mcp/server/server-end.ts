@@ -48,6 +48,10 @@ export class ServerEnd {
     this.#options = options;
   }
 
+  get hasBegun(): boolean {
+    return this.#reason !== null;
+  }
+
   /** True: the sessions are detached, and only the client's end is waited for. */
   get isWitness(): boolean {
     return this.#isWitness;

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Result } from "../../shared/result.ts";
 import { uuidv7 } from "../../shared/ids.ts";
+import { runApart } from "../../runtime/run-apart.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { repositoryGit, text, failureReason } from "../../snapshots/git.ts";
 import { makeBundle } from "../../snapshots/make-bundle.ts";
@@ -44,9 +45,9 @@ export async function prepareFiles(
   if (tree === null) return { state: "not", reason: "git cannot read the snapshot" };
   if (isSent(runtime, pending, tree)) return { state: "unchanged" };
   const maxBytes = config.sync.maxFilesBytes;
-  const limits = { maxBytes, timeoutMs: config.snapshots.timeoutMs, signal };
-  const snapshot = { env, snapshots: paths.snapshots, repository, commit, head, project };
-  const result = await makeBundle({ ...snapshot, ...limits, now: now() });
+  const limits = { maxBytes, timeoutMs: config.snapshots.timeoutMs, now: now() };
+  const snapshot = { env: { ...env }, snapshots: paths.snapshots, repository, commit, head, project };
+  const result = await runApart(runtime, "makeBundle", makeBundle, { ...snapshot, ...limits }, signal);
   if (signal.aborted) return { state: "stopped" };
   if (result.state === "failed") return { state: "not", reason: result.reason };
   if (result.state === "too_large")

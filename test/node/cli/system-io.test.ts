@@ -14,7 +14,7 @@ function aFolder(): string {
 }
 
 it("names this copy of SHIM by absolute paths beside and above the bundle", () => {
-  const io = systemIo(pathToFileURL("/opt/shim/dist/cli-main.cjs").href);
+  const io = systemIo(pathToFileURL("/opt/shim/dist/cli.cjs").href);
   expect(io.launch).toEqual({
     node: process.execPath,
     script: "/opt/shim/bin/shim.mjs",

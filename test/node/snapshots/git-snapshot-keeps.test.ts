@@ -178,8 +178,7 @@ it("[GS15] two processes and this one take snapshots of one project at the same 
 it("[GS16] continues after a process that was killed in the middle: its scratch and git's locks are cleared @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const { repository } = await taken(from);
-  for (const stale of [`${repository}.work-abc123`, `${repository}.new-abc123`])
-    mkdirSync(join(stale, "objects"), { recursive: true });
+  mkdirSync(join(`${repository}.work-abc123`, "objects"), { recursive: true });
   for (const lock of ["packed-refs.lock", "refs/shim/cp1.lock", "objects/pack/tmp_pack_x"])
     writeFileSync(join(repository, lock), "");
   writeFileSync(`${repository}.lock`, GONE);

@@ -85,8 +85,12 @@ it.each([
   await vi.waitUntil(() => storedSession(host.runtime, session).detachedAt !== null);
   expect(storedSession(host.runtime, session)).toMatchObject({ endedAt: null, detachReason: reason ?? "stdin_end" });
   // [HO4] The hooks of a client whose front was killed find it in the table.
-  const registered = host.runtime.store.read((sql) => column(sql, "SELECT pid FROM servers"), []);
-  expect(registered.includes(101)).toBe(reason === null);
+  const registered = (): unknown[] => host.runtime.store.read((sql) => column(sql, "SELECT pid FROM servers"), []);
+  expect(registered().includes(101)).toBe(reason === null);
+  // Once they have reported it, it does not come back.
+  host.runtime.store.write((sql) => sql.run("DELETE FROM servers WHERE pid = 101"));
+  vi.advanceTimersByTime(20_000);
+  expect(registered()).not.toContain(101);
   await expect(two.call("shim_session_status", {})).resolves.not.toHaveProperty("isError");
 });
 
