@@ -116,6 +116,7 @@ export function rowOf(names: readonly string[], values: Values): Row {
 /** A row as a fact: flags as booleans. */
 export function factOf(row: Row): object {
   const fact: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(row)) fact[name === "grp" ? "group" : name] = /^is[A-Z]/.test(name) ? value === 1 : value;
+  for (const [name, value] of Object.entries(row))
+    fact[name === "grp" ? "group" : name] = /^is[A-Z]/.test(name) ? value === 1 : value;
   return fact;
 }
