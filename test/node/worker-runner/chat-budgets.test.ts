@@ -222,8 +222,8 @@ it("[BU17] each workspace of a machine has its own day: a far one ends no warnin
   const { rig, one } = await withDayLimit({ tokens: 10_000 });
   answered(one, 9_000);
   one.claude.use("Bash");
-  // A minute, until the chats check next.
-  await rig.time.pass(75_000);
+  // A minute and a half, until the chats check next.
+  await rig.time.pass(90_000);
   expect(one.claude.use("Bash").systemMessage).toContain("limit of the day is near");
   const judge = (judged: DayBudget | null): void =>
     one.runtime.store.write((sql) => storeDayBudget(sql, "w1", judged, one.runtime.now()));
