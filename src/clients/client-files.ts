@@ -21,6 +21,12 @@ export interface HookHandler {
 export const jsonExtensions = ["a byte order mark", "comments", "trailing commas"] as const;
 export type JsonExtension = (typeof jsonExtensions)[number];
 
+/** How a file of settings lists MCP servers. */
+export interface ServerForm {
+  readonly key: string;
+  entry(command: string, args: readonly string[]): object;
+}
+
 /** Files are below the user's home folder. */
 export interface ClientFiles {
   /** Command on the PATH. */
@@ -34,7 +40,7 @@ export interface ClientFiles {
         readonly file: string;
         /** `groups`: Claude Code's form; `list`: handlers stand directly below their event. */
         readonly form: "groups" | "list";
-        handler(command: string, event: string): HookHandler;
+        readonly handler: (command: string, event: string) => HookHandler;
       }
     | {
         readonly file: string;
@@ -42,11 +48,7 @@ export interface ClientFiles {
         readonly form: "own";
         text(launch: HookLaunch): string;
       };
-  readonly servers: {
-    readonly file: string;
-    readonly key: string;
-    entry(command: string, args: readonly string[]): object;
-  } | null;
+  readonly servers: ServerForm & { readonly file: string };
   /**
    * Form of the rules in the servers' file by which single tools run without a question: a list in
    * `permissions.allow`, or keys of `permission`. Absent: that file takes none.
@@ -54,11 +56,7 @@ export interface ClientFiles {
   readonly rules?: "list" | "keys";
 }
 
-const plainServers = (file: string): ClientFiles["servers"] => ({
-  file,
-  key: "mcpServers",
-  entry: (command, args) => ({ command, args }),
-});
+export const plainServers: ServerForm = { key: "mcpServers", entry: (command, args) => ({ command, args }) };
 
 /** @param unit of the client's timeouts, in seconds */
 const settings = (program: string, file: string, unit = 1): ClientFiles => ({
@@ -68,7 +66,7 @@ const settings = (program: string, file: string, unit = 1): ClientFiles => ({
     form: "groups",
     handler: (command, event) => ({ type: "command", name: "shim", command, timeout: seconds(event) / unit }),
   },
-  servers: plainServers(file),
+  servers: { file, ...plainServers },
 });
 
 /** A start reads the store and writes the brief. */
@@ -78,8 +76,23 @@ function seconds(event: string): number {
 
 const millisecond = 0.001;
 
-/** Clients that other parts of SHIM install, or that only a project can configure, are not here. */
-export const clientFiles: Partial<Record<HookClient, ClientFiles>> = {
+/** Clients whose files are found in another way, or are a project's, are not here. */
+export const clientFiles = {
+  codex: {
+    program: "codex",
+    base: { variable: "CODEX_HOME", folder: ".codex" },
+    hooks: {
+      file: ".codex/hooks.json",
+      form: "groups",
+      // Codex cuts a longer one for the end of a session, and says so with each run.
+      handler: (command, event) => ({
+        type: "command",
+        command,
+        timeout: event === "SessionEnd" ? 3 : seconds(event),
+      }),
+    },
+    servers: { ...plainServers, file: ".codex/config.toml", key: "mcp_servers" },
+  },
   copilot: {
     program: "copilot",
     reads: jsonExtensions,
@@ -114,10 +127,9 @@ export const clientFiles: Partial<Record<HookClient, ClientFiles>> = {
       form: "list",
       handler: (command, event) => ({ command, timeout: seconds(event) }),
     },
-    servers: plainServers(".cursor/mcp.json"),
+    servers: { file: ".cursor/mcp.json", ...plainServers },
   },
-  codebuddy: { ...settings("codebuddy", ".codebuddy/settings.json"), servers: null },
-};
+} satisfies Partial<Record<HookClient, ClientFiles>>;
 
 function copilotHooks({ commandOf }: HookLaunch): string {
   const hooks = copilot.events.map((event) => {

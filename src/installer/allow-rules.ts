@@ -1,50 +1,37 @@
 import { harmlessTools } from "../contract/own-tools.ts";
-import { isRecord } from "../shared/json-fields.ts";
-import * as json from "./json-text.ts";
-import { removeIfEmptied } from "./settings-edits.ts";
+import { isRecord, type JsonObject } from "../shared/json-fields.ts";
+import { listIn, objectAt, objectIn, valueAt, type Settings } from "./settings.ts";
 
-/** [IN81] By these rules a client runs harmless tools without a question. Texts must be sound. */
+/** [IN81] By these rules a client runs harmless tools without a question. */
 export interface AllowRules {
   /** Settings of another shape stay. @param server SHIM's name in the client's file */
-  add(text: string, server: string): string;
+  add(root: Settings, server: string): void;
   /** Keeps a rule that the user had before. @param original the file before SHIM */
-  remove(text: string, server: string, original: string): string;
+  remove(root: Settings, server: string, original: JsonObject): void;
 }
 
 /** Claude Code's name of the plugin's server. */
 export const pluginServer = "plugin:shim:shim";
 
-const listPath = ["permissions", "allow"];
-
-/** Names in a list, which has no order. */
-export const listedRules: AllowRules = {
-  add(text, server) {
-    const [permissions = {}, rules = []] = [["permissions"], listPath].map((path) => json.valueAt(text, path));
-    if (!isRecord(permissions) || !Array.isArray(rules)) return text;
-    const known = listedIn(text);
-    return listedNames(server)
-      .filter((rule) => !known.includes(rule))
-      .reduce((rest, rule) => json.append(rest, listPath, rule), text);
+/** A list without an order. Claude Code and Qwen Code put the server's name before the tool's. */
+const listedRules: AllowRules = {
+  add(root, server) {
+    const { permissions = {} } = root;
+    if (!isRecord(permissions) || !Array.isArray(permissions["allow"] ?? [])) return;
+    const rules = listIn(objectIn(root, "permissions"), "allow");
+    rules.push(...listedNames(server).filter((rule) => !rules.includes(rule)));
   },
-  remove(text, server, original) {
-    const before = listedIn(original);
-    const ours = new Set(listedNames(server).filter((rule) => !before.includes(rule)));
-    const rest = listedIn(text).reduceRight<string>(
-      (without, rule, at) => (ours.has(String(rule)) ? json.remove(without, [...listPath, at]) : without),
-      text,
-    );
-    return rest === text ? text : removeIfEmptied(removeIfEmptied(rest, listPath, original), ["permissions"], original);
+  remove(root, server, original) {
+    const [rules, before] = [root, original].map((one) => valueAt(one, ["permissions", "allow"]));
+    if (!Array.isArray(rules)) return;
+    const kept: readonly unknown[] = Array.isArray(before) ? before : [];
+    const ours = new Set<unknown>(listedNames(server).filter((rule) => !kept.includes(rule)));
+    rules.splice(0, Infinity, ...(rules as unknown[]).filter((rule) => !ours.has(rule)));
   },
 };
 
-/** Claude Code and Qwen Code put the server's name before that of the tool. */
 function listedNames(server: string): string[] {
-  return harmlessTools.map((tool) => `mcp__${server.replaceAll(/[^\w-]/g, "_")}__${tool}`);
-}
-
-function listedIn(text: string): readonly unknown[] {
-  const rules = json.valueAt(text, listPath);
-  return Array.isArray(rules) ? rules : [];
+  return harmlessTools.map((tool) => `mcp__${keyedWord(server)}__${tool}`);
 }
 
 /**
@@ -52,24 +39,23 @@ function listedIn(text: string): readonly unknown[] {
  * Without any OpenCode asks before no tool of a server, so rules are added only to those of the
  * user, and none where these name SHIM's tools.
  */
-export const keyedRules: AllowRules = {
-  add(text, server) {
-    const answers = keyedIn(text);
+const keyedRules: AllowRules = {
+  add(root, server) {
+    const known = Object.keys(objectAt(root, ["permission"]));
     const names = keyedNames(server);
-    const prefix = `${keyedWord(server)}_`;
-    const isDecided = Object.keys(answers).some((key) => key.startsWith(prefix) && !names.includes(key));
-    if (isDecided || Object.keys(answers).length === 0) return text;
-    return names
-      .filter((name) => answers[name] === undefined)
-      .reduce((rest, name) => json.set(rest, ["permission", name], "allow"), text);
+    const isDecided = known.some((key) => key.startsWith(`${keyedWord(server)}_`) && !names.includes(key));
+    if (isDecided || known.length === 0) return;
+    const answers = objectIn(root, "permission");
+    for (const name of names) answers[name] ??= "allow";
   },
-  remove(text, server, original) {
-    const [answers, before] = [keyedIn(text), keyedIn(original)];
-    return keyedNames(server)
-      .filter((name) => answers[name] === "allow" && before[name] === undefined)
-      .reduce((rest, name) => json.remove(rest, ["permission", name]), text);
+  remove(root, server, original) {
+    const [answers, before] = [root, original].map((one) => objectAt(one, ["permission"]));
+    for (const name of keyedNames(server))
+      if (answers?.[name] === "allow" && before?.[name] === undefined) delete objectIn(root, "permission")[name];
   },
 };
+
+export const allowRules = { list: listedRules, keys: keyedRules };
 
 function keyedNames(server: string): string[] {
   return harmlessTools.map((tool) => `${keyedWord(server)}_${tool}`);
@@ -77,14 +63,4 @@ function keyedNames(server: string): string[] {
 
 function keyedWord(server: string): string {
   return server.replaceAll(/[^\w-]/g, "_");
-}
-
-function keyedIn(text: string): Readonly<Record<string, unknown>> {
-  const answers = json.valueAt(text, ["permission"]);
-  return isRecord(answers) ? answers : {};
-}
-
-/** A line for a person; none where nothing changes. */
-export function allowSummary(before: string, after: string): string[] {
-  return after === before ? [] : ["allows SHIM's tools that only read or save, without a question"];
 }

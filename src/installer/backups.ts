@@ -93,6 +93,13 @@ export function list(backups: string): Backup[] {
     });
 }
 
+/** Lists what the installs since the last uninstall have found and written, oldest first. */
+export function installsOf(path: string, backups: readonly Backup[]): BackupFile[] {
+  const relevantBackups = backups.filter(({ files }) => files.some((file) => file.path === path));
+  const last = relevantBackups.findLastIndex(({ action }) => action === "uninstall");
+  return relevantBackups.slice(last + 1).flatMap(({ files }) => files.filter((file) => file.path === path));
+}
+
 function readFiles(folder: string, manifest: Manifest): BackupFile[] {
   return manifest.files.flatMap(({ path, before, after, folders = [] }): BackupFile[] => {
     if (before === null) return [{ path, before: null, after, folders }];

@@ -1,13 +1,14 @@
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
-import { findNodeAtLocation, parse, parseTree } from "jsonc-parser";
+import { parse } from "jsonc-parser";
 import type { Config } from "../contract/config.ts";
 import { codeOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { settingAt } from "../shared/setting-keys.ts";
 import { parseConfig, readConfig } from "../platform/config-file.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
-import * as json from "./json-text.ts";
+import { formatOf, update } from "./settings-text.ts";
+import { objectIn } from "./settings.ts";
 
 /**
  * [CL18] Changes one setting of config.json; its comments stay. Writes only a file that is valid
@@ -21,28 +22,17 @@ export function editConfig(path: string, key: string, value: unknown): Result<Co
   const before = readConfig(path);
   if (!before.ok) return before;
   // Without a file every setting has its default.
-  if (value === undefined && text === "") return before;
+  if (value === undefined && !isConfigured(path, key)) return before;
   const keys = key.split(".");
-  const editedText = value === undefined ? removed(text, keys) : json.set(text, keys, value);
+  const editedText = update(formatOf(path), text, (root) => {
+    const parents = keys.slice(0, -1);
+    const section = parents.reduce((parent, name) => objectIn(parent, name), root);
+    section[keys.at(-1) ?? ""] = value;
+  });
   const after = parseConfig(withoutBom(editedText), path);
   if (!after.ok) return err(after.error.replace(`${path}: `, ""));
   if (editedText !== text) write(path, editedText.endsWith("\n") ? editedText : `${editedText}\n`);
   return ok(after.value);
-}
-
-/** The text without the key and the sections that this empties; a section with a comment stays. */
-function removed(text: string, keys: readonly string[]): string {
-  const without = json.remove(text, [...keys]);
-  const sections = keys.slice(0, -1);
-  const tree = sections.length > 0 ? parseTree(without) : undefined;
-  const section = tree && findNodeAtLocation(tree, sections);
-  const isEmpty =
-    section &&
-    without
-      .slice(section.offset, section.offset + section.length)
-      .slice(1, -1)
-      .trim() === "";
-  return isEmpty ? removed(without, sections) : without;
 }
 
 /** Returns whether the file itself has the setting; false for a file that is not valid. */

@@ -1,5 +1,10 @@
+import type { JsonObject } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import type { Launch } from "../platform/launch.ts";
+import type { Backup } from "./backups.ts";
 import { refusal, type ClientRefusal, type ReadText } from "./client-files.ts";
+import { formatOf, update } from "./settings-text.ts";
+import type { Settings } from "./settings.ts";
 import type { ClientTarget } from "./targets.ts";
 import type { TelemetryRequest } from "./telemetry-settings.ts";
 
@@ -23,6 +28,8 @@ export interface PlanContext {
   /** SHIM's own config.json; keeps the user's status line while SHIM's replaces it. */
   readonly shimConfig: string;
   readonly read: ReadText;
+  readonly launch: Launch;
+  readonly backups: readonly Backup[];
   readonly claudeVersion: string | null;
   readonly wantsTodoTools?: boolean;
   /** [IN81] Whether the client is to run SHIM's harmless tools without asking. */
@@ -31,27 +38,71 @@ export interface PlanContext {
   readonly telemetry?: TelemetryRequest | undefined;
 }
 
-export interface FileText {
+/** A settings file as it is. */
+export interface SettingsFile {
   readonly path: string;
   /** Null if there is no file. */
   readonly before: string | null;
   readonly text: string;
+  readonly root: JsonObject;
 }
 
-/** @param path null: the client has no such file */
+/** @param problemIn a shape that is not expected, in words; null where there is none */
 export function loadSound(
   read: ReadText,
-  path: string | null,
-  problemIn: (text: string) => string | null,
-): Result<FileText, ClientRefusal> {
-  if (path === null) return ok({ path: "", before: null, text: "" });
+  path: string,
+  problemIn: (root: JsonObject) => string | null,
+): Result<SettingsFile, ClientRefusal> {
   const file = read(path);
   if (!file.ok) return file;
   const text = file.value ?? "";
-  const problem = problemIn(text);
-  return problem === null ? ok({ path, before: file.value, text }) : err(refusal("config_unsound", path, problem));
+  const problem = findProblem(path, text, problemIn);
+  if (problem === null) return ok({ path, before: file.value, text, root: formatOf(path).read(text) });
+  return err(refusal("config_unsound", path, `${problem}. Correct it and try again; nothing was changed.`));
 }
 
-export function toEdit({ path, before }: FileText, after: string | null, summary: readonly string[]): FileEdit | null {
-  return before === after || (before === null && after === "") ? null : { path, before, after, summary };
+export function findProblem(path: string, text: string, problemIn: (root: JsonObject) => string | null): string | null {
+  const format = formatOf(path);
+  return format.findProblem(text) ?? problemIn(format.read(text));
+}
+
+/** A change of the settings in one file. */
+export interface Change {
+  /** For a person, where it changes something. */
+  readonly says: string;
+  /** @param original the file before SHIM */
+  readonly apply: (root: Settings, original: JsonObject) => void;
+}
+
+/** Something that SHIM has in one file: what sets it and what removes it. */
+export interface Entry {
+  readonly file: SettingsFile;
+  /** Absent where an install leaves it as it is: null. */
+  readonly add: Change | null;
+  readonly remove: Change;
+}
+
+/** Entries that belong together, and what a person should know of them. */
+export interface Part {
+  readonly entries: readonly Entry[];
+  readonly notes: readonly string[];
+}
+
+export interface ChangedText {
+  readonly text: string;
+  readonly summary: readonly string[];
+}
+
+export function changeText(path: string, text: string, changes: readonly Change[], original = ""): ChangedText {
+  const format = formatOf(path);
+  const before = format.read(original);
+  const summary: string[] = [];
+  const change = (root: Settings): void => {
+    for (const { says, apply } of changes) {
+      const unchanged = JSON.stringify(root);
+      apply(root, before);
+      if (JSON.stringify(root) !== unchanged) summary.push(says);
+    }
+  };
+  return { text: update(format, text, change, before), summary };
 }

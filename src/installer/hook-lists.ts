@@ -1,110 +1,106 @@
-import type { ClientFiles } from "../clients/client-files.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { HookHandler } from "../clients/client-files.ts";
+import { hookEvents, type HookEvent } from "../contract/hook-input.ts";
+import { hookToolGroups, isEventKnown, isHookToolEvent } from "../contract/hook-tool.ts";
 import { shellHookOf, shellWord, type Launch } from "../platform/launch.ts";
-import { isOurHook, shell } from "./entries.ts";
-import * as json from "./json-text.ts";
-import * as settings from "./settings-edits.ts";
+import { isRecord, type JsonObject } from "../shared/json-fields.ts";
+import { hookEntry, hookTimeout, isHookToolHandler, isOurHook, shell } from "./entries.ts";
+import { correctCommand } from "./server-lists.ts";
+import { listIn, objectIn, valueAt, type Settings } from "./settings.ts";
 
-/** The hooks in a client's file, one process for each event. Texts must be sound. */
-export interface HookList {
-  readonly events: readonly string[];
-  /** In words; null for a sound text. */
-  readonly problem: (text: string) => string | null;
-  /** Whether the file has SHIM's own name, and something else in it. */
-  readonly isTaken: (text: string) => boolean;
-  /** SHIM's handlers of an event. */
-  readonly handlers: (text: string, event: string) => unknown[];
-  /** [IN5] Corrects entries of SHIM in place; the user's own stay unchanged. */
-  add(text: string, launch: Launch, platform: NodeJS.Platform): string;
-  /** @param original the file before SHIM */
-  remove(text: string, original: string): string;
+/** The hooks in a client's file. */
+
+/** A hook of SHIM where it stands: in a group of handlers, or directly below its event. */
+interface OurHook {
+  readonly handler: Settings;
+  /** The list that has the handler. */
+  readonly siblings: unknown[];
+  readonly group: Settings | null;
+  /** Positions as the client counts them. */
+  readonly at: readonly number[];
 }
 
-type MakeHandler = (command: string, event: string) => settings.Handler;
-
-/** Claude Code's form: groups of handlers below each event. */
-export function groupedHooks(client: string, events: readonly string[], handler: MakeHandler): HookList {
-  return {
-    events,
-    problem: (text) => settings.shapeProblem(text, events),
-    isTaken: () => false,
-    handlers: settings.ourHandlers,
-    add: (text, launch, platform) =>
-      events.reduce((rest, event) => {
-        const made = handler(hookCommandLine(launch, platform, event, client), event);
-        return settings.withHandler(rest, event, made);
-      }, text),
-    remove: (text, original) => settings.removeHooks(text, original, events),
-  };
+export function ourHooks(root: JsonObject, event: string): OurHook[] {
+  const groups = valueAt(root, ["hooks", event]);
+  if (!Array.isArray(groups)) return [];
+  return groups.flatMap((group: unknown, at): OurHook[] => {
+    const handlers = isRecord(group) ? group["hooks"] : undefined;
+    if (isRecord(group) && Array.isArray(handlers))
+      return handlers.flatMap((handler: unknown, index) =>
+        isRecord(handler) && isOurHook(handler, event) ? [{ handler, siblings: handlers, group, at: [at, index] }] : [],
+      );
+    return isRecord(group) && isOurHook(group, event)
+      ? [{ handler: group, siblings: groups, group: null, at: [at] }]
+      : [];
+  });
 }
 
-/** Handlers directly below each event, and the number of the format. */
-export function listedHooks(client: string, events: readonly string[], handler: MakeHandler): HookList {
-  return {
-    events,
-    problem: (text) => settings.shapeProblem(text, events),
-    isTaken: () => false,
-    handlers: (text, event) => listed(text, event).map((at) => json.valueAt(text, ["hooks", event, at])),
-    add: (text, launch, platform) =>
-      events.reduce(
-        (rest, event) => withListed(rest, event, handler(hookCommandLine(launch, platform, event, client), event)),
-        json.valueAt(text, ["version"]) === undefined ? json.set(text, ["version"], 1) : text,
-      ),
-    remove(text, original) {
-      const rest = events.reduce((left, event) => withoutListed(left, event, original), text);
-      if (rest === text) return text;
-      const emptied = settings.removeIfEmptied(rest, ["hooks"], original);
-      const isShims =
-        json.valueAt(emptied, ["hooks"]) === undefined && json.valueAt(original, ["version"]) === undefined;
-      return isShims ? json.remove(emptied, ["version"]) : emptied;
-    },
-  };
+export function ourHandlers(root: JsonObject, event: string): Settings[] {
+  return ourHooks(root, event).map(({ handler }) => handler);
 }
 
-function listed(text: string, event: string): number[] {
-  const handlers = json.valueAt(text, ["hooks", event]);
-  if (!Array.isArray(handlers)) return [];
-  return handlers.flatMap((handler: unknown, at) => (isOurHook(handler, event) ? [at] : []));
+export function removeHooks(root: Settings, events: readonly string[]): void {
+  for (const event of events) for (const hook of ourHooks(root, event)) removeHook(root, event, hook);
 }
 
-function withListed(text: string, event: string, handler: settings.Handler): string {
-  const [first, ...others] = listed(text, event);
-  if (first === undefined) return json.append(text, ["hooks", event], handler);
-  const single = others.toReversed().reduce((rest, at) => json.remove(rest, ["hooks", event, at]), text);
-  return settings.updateCommand(single, ["hooks", event, first], { command: handler.command, args: [] });
+/** A group goes with its last handler. */
+function removeHook(root: Settings, event: string, { handler, siblings, group }: OurHook): void {
+  siblings.splice(siblings.indexOf(handler), 1);
+  const groups = listIn(objectIn(root, "hooks"), event);
+  if (group !== null && siblings.length === 0) groups.splice(groups.indexOf(group), 1);
 }
 
-function withoutListed(text: string, event: string, original: string): string {
-  const rest = listed(text, event)
-    .toReversed()
-    .reduce((left, at) => json.remove(left, ["hooks", event, at]), text);
-  return rest === text ? text : settings.removeIfEmptied(rest, ["hooks", event], original);
+/** @param form `groups`: handlers stand in groups; `list`: directly below their event */
+export function setHook(
+  root: Settings,
+  event: string,
+  handler: HookHandler & { readonly args?: readonly string[] },
+  form: "groups" | "list",
+): void {
+  const [first, ...others] = ourHooks(root, event);
+  for (const hook of others) removeHook(root, event, hook);
+  if (first) correctCommand(first.handler, { command: handler.command, args: handler.args ?? [] });
+  // [IN32] Behind all others, whose position stays.
+  else listIn(objectIn(root, "hooks"), event).push(form === "groups" ? { hooks: [handler] } : handler);
 }
 
-type OwnFile = Extract<ClientFiles["hooks"], { form: "own" }>;
-
-/** A file that is SHIM's alone. */
-export function ownHooks(client: string, events: readonly string[], file: OwnFile): HookList {
-  return {
-    events,
-    problem: () => null,
-    isTaken: (text) => text !== "" && !isOwn(text),
-    handlers: (text) => (isOwn(text) ? [{ command: commandIn(text) }] : []),
-    add: (_text, launch, platform) =>
-      file.text({ ...launch, commandOf: (event) => hookCommandLine(launch, platform, event, client) }),
-    remove: () => "",
-  };
+/** How Claude Code's hooks reach SHIM. */
+export interface HookDelivery {
+  /** Name of SHIM's MCP server, which gets tool events; null: each event starts a process. */
+  readonly server: string | null;
+  readonly version: string | null;
+  readonly platform: NodeJS.Platform;
+  /** [IN103] The client blocks a tool call that SHIM could not check. */
+  readonly isBlocking: boolean;
 }
 
-const scriptIn = /(?<![^"'\s])[^"'\s]+(?:(?:dist[\\/]+hook|shim-hook)\.[cm]?js|\/dist\/shim-hook(?=['\s]))/;
-
-function isOwn(text: string): boolean {
-  return scriptIn.test(text);
+export function supportedEvents({ version }: Pick<HookDelivery, "version">): HookEvent[] {
+  return hookEvents.filter((event) => isEventKnown(event, version));
 }
 
-/** The path of the hook program, which both forms of file hold as text. */
-function commandIn(text: string): string {
-  const script = scriptIn.exec(text)?.[0] ?? "";
-  return JSON.parse(`"${script}"`) as string;
+/** [IN5] [IN27] Sets Claude Code's hooks of each event; the user's own stay unchanged. */
+export function setClaudeHooks(root: Settings, launch: Launch, delivery: HookDelivery): void {
+  const { server, version, platform, isBlocking } = delivery;
+  for (const event of hookEvents) {
+    const hooks = ourHooks(root, event);
+    const isKnown = isEventKnown(event, version);
+    if (isKnown && server !== null && isHookToolEvent(event)) {
+      const groups = hookToolGroups(event, server, isBlocking);
+      if (
+        isDeepStrictEqual(
+          hooks.map(({ group }) => group),
+          groups,
+        )
+      )
+        continue;
+      removeHooks(root, [event]);
+      listIn(objectIn(root, "hooks"), event).push(...groups);
+      continue;
+    }
+    for (const hook of hooks) if (!isKnown || isHookToolHandler(hook.handler)) removeHook(root, event, hook);
+    const handler = { type: "command", ...hookEntry(launch, event, platform), timeout: hookTimeout(event) };
+    if (isKnown) setHook(root, event, handler, "groups");
+  }
 }
 
 /** [HO70] */

@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
+import { codex } from "../clients/codex.ts";
 import type { Launch } from "../platform/launch.ts";
 import { programPath } from "../platform/program-path.ts";
 import { messageOf } from "../shared/error.ts";
 import { asObject, listAt, objectAt, parseObject, textAt, type JsonObject } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { formatOf } from "./client-formats.ts";
 import { hookCommandLine } from "./hook-lists.ts";
 import type { ClientTarget } from "./targets.ts";
 
@@ -30,9 +30,8 @@ export interface TrustSource {
 
 /** Null for a client whose hooks need no trust. */
 export function trustSource(target: ClientTarget, launch: Launch, env: TrustSource["env"]): TrustSource | null {
-  const { hooks } = formatOf(target.client);
-  if (target.client !== "codex" || hooks === null) return null;
-  const commands = hooks.events.map((event) => hookCommandLine(launch, target.platform, event, target.client));
+  if (target.client !== "codex") return null;
+  const commands = codex.events.map((event) => hookCommandLine(launch, target.platform, event, target.client));
   return { target, env, commands };
 }
 

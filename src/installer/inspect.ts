@@ -1,15 +1,20 @@
-import { hookEvents } from "../contract/hook-input.ts";
-import { hasHookTool, hasNoTodoTools, hookTool, hookToolSince } from "../contract/hook-tool.ts";
-import type { ReadText } from "./client-files.ts";
-import { formatOf } from "./client-formats.ts";
-import { isHookToolHandler, findScript, runnerOf } from "./entries.ts";
+import { hasHookTool, hasNoTodoTools, hookToolSince, isEventKnown } from "../contract/hook-tool.ts";
 import { shellHookOf, type Launch } from "../platform/launch.ts";
-import { findIgnoredFiles } from "./ignored-files.ts";
-import * as json from "./json-text.ts";
-import { hookDelivery, notBlocking } from "./plan.ts";
+import type { JsonObject } from "../shared/json-fields.ts";
+import { isTodoToolsSet, statusLineIn } from "./claude-settings.ts";
+import { hookDelivery, notBlocking } from "./client-entries.ts";
+import type { ReadText } from "./client-files.ts";
+import { formOf, shapeProblemOf, type ClientForm } from "./client-forms.ts";
+import { isHookToolHandler, findScript, runnerOf } from "./entries.ts";
+import { findProblem } from "./file-edits.ts";
+import { handlerIn, isOwnFile } from "./hook-file.ts";
+import { ourHandlers, supportedEvents, type HookDelivery } from "./hook-lists.ts";
+import { json } from "./json-text.ts";
+import { findIgnoredFiles } from "./plan.ts";
 import { enabledPlugins, installedPlugins, type InstalledPlugin } from "./plugins.ts";
-import { isNameTaken } from "./server-lists.ts";
-import * as settings from "./settings-edits.ts";
+import { isNameTaken, ourServers } from "./server-lists.ts";
+import { formatOf } from "./settings-text.ts";
+import { objectAt } from "./settings.ts";
 import { isSetUpUnasked, pathOf, type ClientTarget } from "./targets.ts";
 
 /** Findings with their severity. */
@@ -64,18 +69,17 @@ interface Reading extends InspectContext {
 }
 
 interface Inspection extends Reading {
-  /** Texts of the client's files. */
-  readonly servers: string;
-  readonly settingsText: string;
-  readonly ourServers: readonly string[];
-  /** All that the client may have hooks for. */
-  readonly events: readonly string[];
+  readonly form: ClientForm;
+  readonly servers: JsonObject;
+  /** Empty for a file that is SHIM's alone. */
+  readonly settings: JsonObject;
+  readonly serverNames: readonly string[];
+  /** Whether a file that should be SHIM's alone was not written by it. */
+  readonly isForeign: boolean;
   readonly hookedEvents: readonly string[];
-  readonly handlersOf: (event: string) => readonly unknown[];
+  readonly handlersOf: (event: string) => readonly JsonObject[];
   readonly plugins: readonly InstalledPlugin[];
 }
-
-const claudeHooks = { events: hookEvents, problem: settings.shapeProblem, handlers: settings.ourHandlers };
 
 /** [IN12] [IN13] Reads only. */
 export function inspect(target: ClientTarget, context: InspectContext): Finding[] {
@@ -89,20 +93,23 @@ export function inspect(target: ClientTarget, context: InspectContext): Finding[
       fix: fix ?? null,
     });
   const reading = { ...context, target, add };
-  const { servers: list, hooks } = formatOf(target.client);
-  const { events, problem: hooksProblem, handlers: handlersIn } = hooks ?? claudeHooks;
-  const servers = readSound(reading, target.serversFile, list.problem);
-  const settingsText = target.settingsFile === null ? "" : readSound(reading, target.settingsFile, hooksProblem);
-  if (servers === null || settingsText === null) return findings;
+  const form = formOf(target.client);
+  const servers = readSound(reading, target.serversFile);
+  const ownText = form.hooks?.form === "own" ? readOwn(reading) : null;
+  const settings = target.settingsFile === null || ownText !== null ? {} : readSound(reading, target.settingsFile);
+  if (servers === null || settings === null) return findings;
+  const handlersOf = (event: string): readonly JsonObject[] =>
+    ownText === null ? ourHandlers(settings, event) : isOwnFile(ownText) ? [handlerIn(ownText)] : [];
   const inspection: Inspection = {
     ...reading,
+    form,
     servers,
-    settingsText,
-    ourServers: list.ours(servers),
-    events,
-    hookedEvents: events.filter((event) => handlersIn(settingsText, event).length > 0),
-    handlersOf: (event) => handlersIn(settingsText, event),
-    plugins: listPlugins(reading, settingsText),
+    settings,
+    serverNames: ourServers(servers, form.servers),
+    isForeign: ownText !== null && ownText !== "" && !isOwnFile(ownText),
+    hookedEvents: form.events.filter((event) => handlersOf(event).length > 0),
+    handlersOf,
+    plugins: listPlugins(reading, settings),
   };
   for (const { message } of findIgnoredFiles(target, context.read)) add("file_ignored", message);
   checkPresence(inspection);
@@ -115,26 +122,29 @@ export function inspect(target: ClientTarget, context: InspectContext): Finding[
 
 const rerunInit = "Run `shim init` again.";
 
-function readSound({ read, add }: Reading, path: string, problemIn: (text: string) => string | null): string | null {
+function readSound({ read, target, add }: Reading, path: string): JsonObject | null {
   const file = read(path);
   const text = file.ok ? (file.value ?? "") : "";
-  const problem = file.ok ? problemIn(text) : "cannot be read as UTF-8 text";
-  if (problem) {
-    add("file_unsound", `${path} ${problem}`, "Correct the file, then run `shim init` again.");
-    return null;
-  }
-  return text;
+  const problem = file.ok ? findProblem(path, text, shapeProblemOf(target.client)) : "cannot be read as UTF-8 text";
+  if (problem === null) return formatOf(path).read(text);
+  add("file_unsound", `${path} ${problem}`, "Correct the file, then run `shim init` again.");
+  return null;
 }
 
-function listPlugins({ target, read }: Reading, settingsText: string): InstalledPlugin[] {
+function readOwn({ read, target: { settingsFile } }: Reading): string {
+  const file = read(settingsFile ?? "");
+  return file.ok ? (file.value ?? "") : "";
+}
+
+function listPlugins({ target, read }: Reading, settings: JsonObject): InstalledPlugin[] {
   const { pluginsFolder, platform } = target;
   if (pluginsFolder === null) return [];
-  const textOf = (name: string): string => {
+  const readList = (name: string): JsonObject => {
     const text = read(pathOf(platform).join(pluginsFolder, name));
-    return text.ok && text.value !== null && json.findProblem(text.value) === null ? text.value : "";
+    return text.ok && text.value !== null && json.findProblem(text.value) === null ? json.read(text.value) : {};
   };
-  const installed = installedPlugins(textOf("installed_plugins.json"), textOf("known_marketplaces.json"), platform);
-  const enabled = enabledPlugins(settingsText);
+  const installed = installedPlugins(readList("installed_plugins.json"), readList("known_marketplaces.json"), platform);
+  const enabled = enabledPlugins(settings);
   const unlisted = enabled.filter((key) => !installed.some((plugin) => plugin.key === key));
   return [
     ...installed.filter(({ key, scope }) => scope !== "user" || enabled.includes(key)),
@@ -143,37 +153,35 @@ function listPlugins({ target, read }: Reading, settingsText: string): Installed
 }
 
 function checkPresence(inspection: Inspection): void {
-  const { target, servers, settingsText, ourServers, hookedEvents, plugins, add } = inspection;
+  const { target, form, servers, serverNames, isForeign, hookedEvents, plugins, add } = inspection;
   const plugin = plugins.find(({ scope }) => scope === "user");
   if (plugin) add("installed", `SHIM is installed as the plugin ${plugin.key}${pluginDelivery(inspection)}`);
-  const { servers: list, hooks } = formatOf(target.client);
-  if (isNameTaken(list, servers))
+  if (isNameTaken(servers, form.servers))
     add("name_taken", 'another MCP server is named "shim"', "Rename or remove it, then run `shim init`.");
-  if (hooks?.isTaken(settingsText))
+  if (isForeign)
     add("name_taken", `${target.settingsFile} was not written by SHIM`, "Rename it, then run `shim init`.");
-  if (ourServers.length + hookedEvents.length > 0) checkComplete(inspection);
+  if (serverNames.length + hookedEvents.length > 0) checkComplete(inspection);
   else if (!plugin && isSetUpUnasked(target.client)) add("not_installed", "SHIM is not installed", "Run `shim init`.");
 }
 
 function checkComplete(inspection: Inspection): void {
-  const { target, ourServers, hookedEvents, add } = inspection;
+  const { form, serverNames, hookedEvents, add } = inspection;
   const delivery = deliveryIn(inspection);
-  const missing = expectedEvents(target, delivery).filter((event) => !hookedEvents.includes(event));
-  const newer = delivery ? missing.filter((event) => !settings.isInEveryVersion(event)) : [];
-  const lost = missing.filter((event) => !newer.includes(event));
-  if (ourServers.length === 0) add("incomplete", "the hooks are installed, but not the MCP server", rerunInit);
+  const expected = delivery ? supportedEvents(delivery) : form.events;
+  const missing = expected.filter((event) => !hookedEvents.includes(event));
+  const newer = delivery
+    ? supportedEvents(delivery).filter((event) => missing.includes(event) && !isEventKnown(event, null))
+    : [];
+  const lost = missing.filter((event) => !newer.some((one) => one === event));
+  if (serverNames.length === 0) add("incomplete", "the hooks are installed, but not the MCP server", rerunInit);
   if (lost.length > 0) add("incomplete", `hooks are missing for ${lost.join(", ")}`, rerunInit);
-  if (ourServers.length === 0 || lost.length > 0) return;
+  if (serverNames.length === 0 || lost.length > 0) return;
   if (delivery) checkDelivery(inspection, delivery, newer);
   else add("installed", "SHIM is installed by `shim init`");
 }
 
-function expectedEvents({ client }: ClientTarget, delivery: settings.HookDelivery | null): readonly string[] {
-  return delivery ? settings.supportedEvents(delivery) : (formatOf(client).hooks?.events ?? []);
-}
-
 /** Null for a client that has one way alone. */
-function deliveryIn({ target, servers, claudeVersion, wantsBlocking }: Inspection): settings.HookDelivery | null {
+function deliveryIn({ target, servers, claudeVersion, wantsBlocking }: Inspection): HookDelivery | null {
   if (target.client !== "claude-code") return null;
   return hookDelivery(servers, claudeVersion, target.platform, wantsBlocking);
 }
@@ -191,15 +199,15 @@ function titleOf(version: string | null): string {
 
 /** @param newer events that only the client's present version has, and no hooks yet */
 function checkDelivery(
-  { settingsText, wantsBlocking, add }: Inspection,
-  { server, version, isBlocking }: settings.HookDelivery,
+  { handlersOf, wantsBlocking, add }: Inspection,
+  { server, version, isBlocking }: HookDelivery,
   newer: readonly string[],
 ): void {
-  const groups = JSON.stringify(json.valueAt(settingsText, ["hooks", "PreToolUse"]) ?? []);
-  const isTool = groups.includes(`"tool":"${hookTool}"`);
+  const handlers: readonly JsonObject[] = handlersOf("PreToolUse");
+  const isTool = handlers.some(isHookToolHandler);
   const client = titleOf(version);
   const deliveryText = isTool ? "tool events go through its MCP process" : "each tool event starts a process";
-  const isBlocked = settings.blocksUnchecked(settingsText);
+  const isBlocked = handlers.some((handler) => handler["onFailure"] === "block");
   const blockText = isBlocked ? "; a tool call that SHIM could not check is blocked" : "";
   add("installed", `SHIM is installed by \`shim init\`; ${deliveryText}${blockText} (${client})`);
   if (isBlocked !== wantsBlocking && version !== null) checkBlocking({ add }, { isBlocked, isBlocking });
@@ -224,12 +232,12 @@ function checkBlocking(
   else add("not_blocking", notBlocking(false), `Update Claude Code, then: ${rerunInit}`);
 }
 
-function checkDoubled({ events, ourServers, hookedEvents, handlersOf, plugins, add }: Inspection): void {
-  const doubledEvents = events.filter((event) => isDoubled(handlersOf(event)));
-  if (ourServers.length > 1)
-    add("doubled", `SHIM is installed as several MCP servers: ${ourServers.join(", ")}`, rerunInit);
+function checkDoubled({ form, serverNames, hookedEvents, handlersOf, plugins, add }: Inspection): void {
+  const doubledEvents = form.events.filter((event) => isDoubled(handlersOf(event)));
+  if (serverNames.length > 1)
+    add("doubled", `SHIM is installed as several MCP servers: ${serverNames.join(", ")}`, rerunInit);
   if (doubledEvents.length > 0) add("doubled", `SHIM has several hooks for ${doubledEvents.join(", ")}`, rerunInit);
-  if (ourServers.length + hookedEvents.length === 0) return;
+  if (serverNames.length + hookedEvents.length === 0) return;
   for (const plugin of plugins) add("doubled", doubledText(plugin), doubledFix(plugin));
 }
 
@@ -251,10 +259,10 @@ function doubledFix({ key, project }: InstalledPlugin): string {
 }
 
 function checkCommands(inspection: Inspection): void {
-  const { target, events, servers, ourServers, handlersOf, launch, exists, add } = inspection;
+  const { form, servers, serverNames, handlersOf, launch, exists, add } = inspection;
   const entries = [
-    ...ourServers.map((name) => formatOf(target.client).servers.entry(servers, name)),
-    ...events.flatMap(handlersOf),
+    ...serverNames.map((name) => objectAt(servers, [form.servers.key, name])),
+    ...form.events.flatMap(handlersOf),
   ];
   const expected = new Set([launch.script, launch.hookScript, shellHookOf(launch)]);
   for (const script of distinct(entries.map(findScript))) {
@@ -281,14 +289,13 @@ function checkNode({ nodeVersion, minNodeVersion: [major, minor], add }: Inspect
   add("node_too_old", tooOldText, `With a newer Node: ${rerunInit}`);
 }
 
-function checkClaudeCode({ settingsText, hookedEvents, claudeVersion, add }: Inspection, settingsFile: string): void {
+function checkClaudeCode({ settings, hookedEvents, claudeVersion, add }: Inspection, settingsFile: string): void {
   const disabledText = '"disableAllHooks" is set, so nothing is saved as it happens';
-  if (json.valueAt(settingsText, ["disableAllHooks"]) === true)
-    add("hooks_disabled", disabledText, `Remove it from ${settingsFile}.`);
+  if (settings["disableAllHooks"] === true) add("hooks_disabled", disabledText, `Remove it from ${settingsFile}.`);
   const noTodosText = "the newest models have no to-do tools here; `shim init --todo-tools` switches them on";
-  if (hasNoTodoTools(claudeVersion) && !settings.isTodoToolsSet(settingsText)) add("todo_tools_off", noTodosText);
+  if (hasNoTodoTools(claudeVersion) && !isTodoToolsSet(settings)) add("todo_tools_off", noTodosText);
   const otherLineText = "the status line is not SHIM's, so the fill of the context is estimated";
-  if (settings.statusLineIn(settingsText).kind !== "ours" && hookedEvents.length > 0)
+  if (statusLineIn(settings).kind !== "ours" && hookedEvents.length > 0)
     add("no_status_line", otherLineText, rerunInit);
 }
 

@@ -1,7 +1,7 @@
 import {
   applyEdits,
   findNodeAtLocation,
-  getNodeValue,
+  parse,
   parseTree,
   type Edit,
   type Node,
@@ -10,22 +10,21 @@ import {
 } from "jsonc-parser";
 import { jsonExtensions, type JsonExtension } from "../clients/client-files.ts";
 import { formatJsonProblem, formatPosition } from "../platform/json-problem.ts";
-import { parseJson } from "../shared/json-fields.ts";
+import type { SettingPath, Settings, TextFormat } from "./settings.ts";
 
 /**
- * Edits JSON(C) texts and leaves every other byte alone. `modify` of jsonc-parser is not used: it
+ * Edits JSON(C) texts and leaves every other byte alone. No library does: `modify` of jsonc-parser
  * drops comments beside what it removes, moves those behind the last item, reformats neighbors
- * and can leave invalid JSON when a comment stands before the removed item. `findProblem` must have
- * returned null for a text before it is edited; a blank text counts as an empty object.
+ * and can leave invalid JSON when a comment stands before the removed item.
  */
-
-export type JsonPath = readonly (string | number)[];
 
 const bom = "\uFEFF";
 const blank = /^[ \t\r\n]*$/;
 
+export const json: TextFormat = { findProblem, read, set, remove, isEmptyAt };
+
 /** Returns the problem for a person, with line and column; null for a sound JSON(C) object. */
-export function findProblem(text: string): string | null {
+function findProblem(text: string): string | null {
   const body = withoutBom(text);
   if (blank.test(body)) return null;
   const errors: ParseError[] = [];
@@ -38,11 +37,6 @@ export function findProblem(text: string): string | null {
     repeated &&
     `has the key ${JSON.stringify(repeated.value)} a second time at ${formatPosition(body, repeated.offset)}`
   );
-}
-
-export function isStrict(text: string): boolean {
-  const body = withoutBom(text);
-  return parseJson(body) !== undefined || blank.test(body);
 }
 
 /**
@@ -65,13 +59,11 @@ export function findUnread(text: string, read: readonly JsonExtension[]): string
   return unread.length === 0 ? null : unread.join(" and ");
 }
 
-export function valueAt(text: string, path: JsonPath): unknown {
-  const node = nodeAt(withoutBom(text), path);
-  return node && (getNodeValue(node) as unknown);
+function read(text: string): Settings {
+  return (parse(withoutBom(text), [], { allowTrailingComma: true }) as Settings | undefined) ?? {};
 }
 
-/** Returns true for `{}` or `[]` without a comment in it or before it. */
-export function isEmptyAt(text: string, path: JsonPath): boolean {
+function isEmptyAt(text: string, path: SettingPath): boolean {
   const body = withoutBom(text);
   const value = nodeAt(body, path);
   if (!value) return false;
@@ -80,21 +72,17 @@ export function isEmptyAt(text: string, path: JsonPath): boolean {
   return /^("([^"\\]|\\.)*"\s*:\s*)?(\{\s*\}|\[\s*\])$/.test(source);
 }
 
-export function set(text: string, path: JsonPath, value: unknown): string {
+function set(text: string, path: SettingPath, value: unknown): string {
   return edit(text, (body) => {
     const node = nodeAt(body, path);
-    return node ? [replacement(body, node, value)] : addAt(body, path, value);
+    if (node) return [replacement(body, node, value)];
+    const container = nodeAt(body, path.slice(0, -1));
+    if (!container) throw new Error(`nothing holds ${path.join(".")}`);
+    return addition(body, container, container.type === "array" ? null : String(path.at(-1)), value);
   });
 }
 
-export function append(text: string, path: JsonPath, value: unknown): string {
-  return edit(text, (body) => {
-    const array = nodeAt(body, path);
-    return array ? addition(body, array, null, value) : addAt(body, path, [value]);
-  });
-}
-
-export function remove(text: string, path: JsonPath): string {
+function remove(text: string, path: SettingPath): string {
   return edit(text, (body) => {
     const value = nodeAt(body, path);
     return value ? removal(body, value) : [];
@@ -113,7 +101,7 @@ function withoutBom(text: string): string {
   return text.startsWith(bom) ? text.slice(1) : text;
 }
 
-function nodeAt(body: string, path: JsonPath): Node | undefined {
+function nodeAt(body: string, path: SettingPath): Node | undefined {
   const root = parseCached(body);
   return root && findNodeAtLocation(root, [...path]);
 }
@@ -124,15 +112,6 @@ let cachedTree: { readonly body: string; readonly root: Node | undefined } = { b
 function parseCached(body: string): Node | undefined {
   if (cachedTree.body !== body) cachedTree = { body, root: parseTree(body, [], { allowTrailingComma: true }) };
   return cachedTree.root;
-}
-
-function addAt(body: string, path: JsonPath, value: unknown): Edit[] {
-  let depth = path.length - 1;
-  while (depth > 0 && !nodeAt(body, path.slice(0, depth))) depth--;
-  const container = nodeAt(body, path.slice(0, depth));
-  if (container?.type !== "object") throw new Error(`no object to hold ${path.join(".")}`);
-  const nested = path.slice(depth + 1).reduceRight<unknown>((inner, key) => ({ [key]: inner }), value);
-  return addition(body, container, String(path[depth]), nested);
 }
 
 function repeatedKey(node: Node): Node | null {

@@ -9,11 +9,10 @@ import { linkRecord, planLink, planLinkRemoval, type LinkPlan } from "./command-
 import { serverCommand } from "./entries.ts";
 import type { Plan, PlanContext } from "./file-edits.ts";
 import { codeCache } from "./leftovers.ts";
-import { planInstall } from "./plan.ts";
+import { planInstall, planUninstall } from "./plan.ts";
 import { hasCopy, lastingLaunch, planCopy, programFolder } from "./program-copy.ts";
 import { detect, isSetUpUnasked, type ClientTarget } from "./targets.ts";
 import { environmentTelemetry, managedTelemetry, type TelemetryRequest } from "./telemetry-settings.ts";
-import { planUninstall } from "./uninstall.ts";
 
 export interface SetupRequest {
   readonly action: Plan["action"];
@@ -89,6 +88,8 @@ function planClients(
   const context: PlanContext = {
     shimConfig: paths.config,
     read: readText,
+    launch: lastingLaunch(site.launch, paths.home),
+    backups: listBackups(backupsFolder(paths.home)),
     claudeVersion: claudeVersion(installation),
     wantsTodoTools,
     allowsTools,
@@ -97,10 +98,7 @@ function planClients(
   const plans: Plan[] = [];
   const problems: ClientProblem[] = [];
   for (const target of targets) {
-    const plan =
-      action === "install"
-        ? planInstall(target, lastingLaunch(site.launch, paths.home), context)
-        : planUninstall(target, { ...context, backups: listBackups(backupsFolder(paths.home)) });
+    const plan = action === "install" ? planInstall(target, context) : planUninstall(target, context);
     if (!plan.ok && (action === "install" || targets.length === 1)) return plan;
     if (!plan.ok) problems.push(toProblem(target, plan.error));
     else if (action === "uninstall") plans.push(plan.value);

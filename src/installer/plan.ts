@@ -1,227 +1,158 @@
-import { blockingSince, canBlock, hasHookTool, hasNoTodoTools } from "../contract/hook-tool.ts";
-import { allowSummary, listedRules, pluginServer } from "./allow-rules.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import type { ClientRefusal } from "./client-files.ts";
-import { formatOf } from "./client-formats.ts";
-import { serverName, statusLineCommand } from "./entries.ts";
-import { loadSound, toEdit, type FileEdit, type FileText, type Plan, type PlanContext } from "./file-edits.ts";
-import type { Launch } from "../platform/launch.ts";
-import { findIgnoredFiles } from "./ignored-files.ts";
-import * as json from "./json-text.ts";
-import { planProcessHooks } from "./plan-process-hooks.ts";
-import { nameTaken, serverEdit } from "./plan-servers.ts";
+import { hashOf, installsOf, type BackupFile } from "./backups.ts";
+import { entriesOf, type ClientSettings } from "./client-entries.ts";
+import { refusal, type ClientRefusal, type ReadText } from "./client-files.ts";
+import { formOf, shapeProblemOf } from "./client-forms.ts";
+import { serverName } from "./entries.ts";
+import {
+  changeText,
+  loadSound,
+  type Change,
+  type Entry,
+  type FileEdit,
+  type Plan,
+  type PlanContext,
+  type SettingsFile,
+} from "./file-edits.ts";
+import { isOwnFile } from "./hook-file.ts";
+import { hookCommandLine } from "./hook-lists.ts";
+import { findUnread } from "./json-text.ts";
 import { enabledPlugins } from "./plugins.ts";
-import { isNameTaken, type ServerList } from "./server-lists.ts";
-import * as settings from "./settings-edits.ts";
+import { isNameTaken } from "./server-lists.ts";
 import type { ClientTarget } from "./targets.ts";
-import { planTelemetry, receiverIn, type TelemetryPlan } from "./telemetry-settings.ts";
-
-/** Longest command that config.json's `statusLine` accepts. */
-const maxStatusLineChars = 2_000;
 
 /**
- * [IN4] [IN5] [IN6] [IN7] Plans the MCP server, hooks and status line, each once. With the plugin
- * enabled, plans only the status line, which a plugin cannot set. Refuses unsound files.
+ * [IN4] [IN5] [IN6] [IN7] [IN32] Plans all of SHIM's entries, each once. With Claude Code's plugin
+ * enabled, leaves server and hooks to it. Refuses unsound files, and the name of another server.
  */
-export function planInstall(target: ClientTarget, launch: Launch, context: PlanContext): Result<Plan, ClientRefusal> {
-  const { hooks } = formatOf(target.client);
-  const plan = hooks ? planProcessHooks(target, hooks, launch, context) : planEntries(target, launch, context);
-  if (!plan.ok) return plan;
-  const ignored = findIgnoredFiles(target, context.read).map(({ message }) => message);
-  return ok({ ...plan.value, notes: [...plan.value.notes, ...ignored] });
-}
-
-function planEntries(target: ClientTarget, launch: Launch, context: PlanContext): Result<Plan, ClientRefusal> {
-  const { servers: list } = formatOf(target.client);
+export function planInstall(target: ClientTarget, context: PlanContext): Result<Plan, ClientRefusal> {
   const loaded = load(target, context);
   if (!loaded.ok) return loaded;
-  const { servers, settings: current, config } = loaded.value;
-  const plugins = enabledPlugins(current.text);
-  const isPlugin = plugins.length > 0;
-  if (!isPlugin && isNameTaken(list, servers.text)) return err(nameTaken(servers.path));
-  const notes = isPlugin
-    ? [`The plugin ${plugins.join(", ")} provides the MCP server and the hooks; only the status line is set.`]
-    : [];
-  const edits = [isPlugin ? withoutServer(servers, list) : serverEdit(servers, target, launch)];
-  if (target.settingsFile !== null) {
-    const line = planStatusLine(target, launch, loaded.value);
-    const isTodoTools = context.wantsTodoTools === true && !settings.isTodoToolsSet(current.text);
-    const wantsBlocking = asksToBlock(config.text);
-    const delivery = hookDelivery(servers.text, context.claudeVersion, target.platform, wantsBlocking);
-    const { path: settingsFile, text } = current;
-    const receiver = receiverIn(config.text);
-    const telemetry = planTelemetry({ settings: text, settingsFile, receiver }, context.telemetry);
-    const allowed = findAllowed(context, isPlugin, servers.text);
-    edits.push(editSettings(current, launch, { isPlugin, isTodoTools, delivery, line, telemetry, allowed }));
-    edits.push(editConfig(config, line, isTodoTools, telemetry));
-    notes.push(...telemetry.notes, ...line.notes, ...versionNotes(context), ...todoNotes(current.text, context));
-    if (wantsBlocking && (isPlugin || !delivery.isBlocking)) notes.push(notBlocking(isPlugin));
+  const { files, own } = loaded.value;
+  const { servers, settings } = files;
+  const isPlugin = settings !== null && enabledPlugins(settings.root).length > 0;
+  if (!isPlugin && isNameTaken(servers.root, formOf(target.client).servers)) {
+    const text = `has another MCP server named "${serverName}". Rename or remove that one and try again; nothing was changed.`;
+    return err(refusal("name_taken", servers.path, text));
   }
-  return ok({ action: "install", target, edits: edits.filter((edit) => edit !== null), notes });
+  if (own?.before && !isOwnFile(own.before)) return err(refusal("name_taken", own.path, notOurs));
+  const { entries, notes } = entriesOf(target, files, context);
+  const edits = byFile(entries, ({ add }) => add).map(([file, changes]) => {
+    const { text, summary } = changeText(file.path, file.text, changes);
+    return toEdit(file, text, summary);
+  });
+  const all = [...edits, own && editOwn(own, target, context)].filter((edit) => edit !== null);
+  const ignored = findIgnoredFiles(target, context.read).map(({ message }) => message);
+  return ok({ action: "install", target, edits: all, notes: [...notes, ...ignored] });
 }
 
-/** Settings and config are empty for a client without settings. */
-export interface ClientTexts {
-  readonly servers: FileText;
-  readonly settings: FileText;
-  readonly config: FileText;
+const notOurs = "was not written by SHIM. Rename it and try again; nothing was changed.";
+
+/**
+ * [IN10] [IN11] Restores a file that is byte for byte as SHIM wrote it, or deletes it if there was
+ * none before; a file changed since loses only SHIM's entries.
+ */
+export function planUninstall(target: ClientTarget, context: PlanContext): Result<Plan, ClientRefusal> {
+  const loaded = load(target, context);
+  if (!loaded.ok) return loaded;
+  const { files, own } = loaded.value;
+  const edits = byFile(entriesOf(target, files, context).entries, ({ remove }) => remove).map(([file, changes]) =>
+    removeFrom(file, changes, installsOf(file.path, context.backups)),
+  );
+  if (own?.before && isOwnFile(own.before)) edits.push({ ...own, after: null, summary: ["removes the hooks"] });
+  const found = edits.flatMap((edit) => {
+    if (edit?.after !== null) return edit ?? [];
+    const folders = installsOf(edit.path, context.backups).flatMap((file) => file.folders);
+    return [Object.assign({}, edit, { folders })];
+  });
+  return ok({ action: "uninstall", target, edits: found, notes: [] });
 }
 
-export function load(target: ClientTarget, { read, shimConfig }: PlanContext): Result<ClientTexts, ClientRefusal> {
-  const hasSettings = target.settingsFile !== null;
-  const servers = loadSound(read, target.serversFile, settings.shapeProblem);
+interface OwnFile {
+  readonly path: string;
+  readonly before: string | null;
+}
+
+interface LoadedFiles {
+  readonly files: ClientSettings;
+  /** The client's file that is SHIM's alone; null: it needs none. */
+  readonly own: OwnFile | null;
+}
+
+function load(target: ClientTarget, { read, shimConfig }: PlanContext): Result<LoadedFiles, ClientRefusal> {
+  const { client, serversFile, settingsFile } = target;
+  const { hooks } = formOf(client);
+  const problemIn = shapeProblemOf(client);
+  const servers = loadSound(read, serversFile, problemIn);
   if (!servers.ok) return servers;
-  const current = loadSound(read, target.settingsFile, settings.shapeProblem);
-  if (!current.ok) return current;
-  const config = loadSound(read, hasSettings ? shimConfig : null, settings.shapeProblem);
+  const alone = { servers: servers.value, settings: null, config: null };
+  if (settingsFile === null) return ok({ files: alone, own: null });
+  if (hooks?.form === "own") {
+    const text = read(settingsFile);
+    return text.ok ? ok({ files: alone, own: { path: settingsFile, before: text.value } }) : text;
+  }
+  const settings = loadSound(read, settingsFile, problemIn);
+  if (!settings.ok) return settings;
+  const config = client === "claude-code" ? loadSound(read, shimConfig, problemIn) : ok(null);
   if (!config.ok) return config;
-  return ok({ servers: servers.value, settings: current.value, config: config.value });
+  return ok({ files: { servers: servers.value, settings: settings.value, config: config.value }, own: null });
 }
 
-/** [IN7] The plugin brings the server. */
-function withoutServer(file: FileText, list: ServerList): FileEdit | null {
-  return toEdit(file, list.remove(file.text, ""), ["removes the MCP server, which the plugin provides"]);
+/** One client has its servers and its hooks in one file. */
+function byFile(entries: readonly Entry[], changeOf: (entry: Entry) => Change | null): [SettingsFile, Change[]][] {
+  const files = new Map(entries.map(({ file }) => [file.path, file]));
+  return [...files.values()].map((file) => [
+    file,
+    entries.flatMap((entry) => (entry.file.path === file.path ? (changeOf(entry) ?? []) : [])),
+  ]);
 }
 
-interface StatusLinePlan {
-  /** Command to write; null leaves the status line unchanged. */
-  readonly command: string | null;
-  readonly chained: string | null;
-  readonly notes: readonly string[];
+function toEdit({ path, before }: SettingsFile, after: string | null, summary: readonly string[]): FileEdit | null {
+  return before === after || (before === null && after === "") ? null : { path, before, after, summary };
 }
 
-function planStatusLine(target: ClientTarget, launch: Launch, texts: ClientTexts): StatusLinePlan {
-  const command = statusLineCommand(launch, target.platform);
-  const currentLine = settings.statusLineIn(texts.settings.text);
-  if (command === null)
-    return withoutStatusLine("a path of SHIM holds quotes that the shells of Windows read differently");
-  if (currentLine.kind === "unknown") return withoutStatusLine('it is not of type "command"');
-  if (currentLine.kind !== "other") return { command, chained: null, notes: [] };
-  if (currentLine.command.length > maxStatusLineChars)
-    return withoutStatusLine(`it is longer than ${maxStatusLineChars} characters`);
-  const kept = json.valueAt(texts.config.text, ["statusLine"]);
-  const isOther = typeof kept === "string" && kept !== currentLine.command;
-  const notes = isOther ? [`SHIM's config.json held another status line, "${kept}"; the newer one replaces it.`] : [];
-  return { command, chained: currentLine.command, notes };
+function editOwn({ path, before }: OwnFile, target: ClientTarget, { launch }: PlanContext): FileEdit | null {
+  const { hooks, events } = formOf(target.client);
+  if (hooks?.form !== "own") return null;
+  const commandOf = (event: string): string => hookCommandLine(launch, target.platform, event, target.client);
+  const after = hooks.text({ ...launch, commandOf });
+  const summary = [before === null ? `adds hooks for ${events.join(", ")}` : "corrects SHIM's hooks"];
+  return before === after ? null : { path, before, after, summary };
 }
 
-function withoutStatusLine(why: string): StatusLinePlan {
-  return { command: null, chained: null, notes: [`The status line is left unchanged: ${why}.`] };
+function removeFrom(file: SettingsFile, changes: readonly Change[], installs: readonly BackupFile[]): FileEdit | null {
+  const { path, before } = file;
+  if (before === null) return null;
+  const [first] = installs;
+  const { text, summary } = changeText(path, before, changes, first?.before ?? "");
+  const exact = originalText(before, installs);
+  const isMade = exact === null || (exact === undefined && first?.before === null && text !== before && isBlank(text));
+  if (isMade) return toEdit(file, null, [...summary, "deletes the file, which SHIM made"]);
+  // Between two installs the file may have been edited by hand.
+  const isClean = typeof exact === "string" && changeText(path, exact, changes).text === exact;
+  return isClean ? toEdit(file, exact, [...summary, "the file is restored exactly"]) : toEdit(file, text, summary);
 }
 
-/** [IN20] Prefers the MCP server, under its name in the client's file. */
-export function hookDelivery(
-  servers: string,
-  version: string | null,
-  platform: NodeJS.Platform,
-  wantsBlocking: boolean,
-): settings.HookDelivery {
-  const isBlocking = wantsBlocking && canBlock(version);
-  return { server: hasHookTool(version) ? serverIn(servers) : null, version, platform, isBlocking };
+/** Rolls back each install whose result matches, newest first; undefined when none matches. */
+function originalText(current: string, installs: readonly BackupFile[]): string | null | undefined {
+  let text: string | null = current;
+  for (const file of installs.toReversed()) if (text !== null && file.after === hashOf(text)) text = file.before;
+  return text === current ? undefined : text;
 }
 
-/** @param config SHIM's config.json */
-export function asksToBlock(config: string): boolean {
-  return json.valueAt(config, ["team", "blockUnchecked"]) === true;
+function isBlank(text: string): boolean {
+  return /^\uFEFF?\s*(\{\s*\})?\s*$/.test(text);
 }
 
-/** Why calls that SHIM could not check are not blocked, although the user asks for it. */
-export function notBlocking(isPlugin: boolean): string {
-  const why = isPlugin ? "the plugin's hooks cannot block" : `Claude Code ${blockingSince} or later is needed`;
-  return `team.blockUnchecked has no effect: ${why}, so a tool call that SHIM could not check continues.`;
-}
-
-export function serverIn(servers: string): string {
-  return formatOf("claude-code").servers.ours(servers)[0] ?? serverName;
-}
-
-interface SettingsPlan {
-  readonly isPlugin: boolean;
-  readonly isTodoTools: boolean;
-  readonly delivery: settings.HookDelivery;
-  readonly line: StatusLinePlan;
-  readonly telemetry: TelemetryPlan;
-  /** The server whose tools are allowed; null: the rules stay as they are. */
-  readonly allowed: string | null;
-}
-
-function editSettings(
-  file: FileText,
-  launch: Launch,
-  { isPlugin, isTodoTools, delivery, line, telemetry, allowed }: SettingsPlan,
-): FileEdit | null {
-  const text = telemetry.settings;
-  const withHooks = isPlugin ? settings.removeHooks(text, "") : settings.addHooks(text, launch, delivery);
-  const withStatusLine = line.command === null ? withHooks : settings.setStatusLine(withHooks, line.command);
-  const withTodoTools = isTodoTools ? settings.enableTodoTools(withStatusLine) : withStatusLine;
-  const after = allowed === null ? withTodoTools : listedRules.add(withTodoTools, allowed);
-  const summary: string[] = [];
-  if (text !== file.text) summary.push(telemetrySummary(telemetry));
-  if (withHooks !== text)
-    summary.push(isPlugin ? "removes the hooks, which the plugin provides" : settings.hooksSummary(text, withHooks));
-  if (withStatusLine !== withHooks) summary.push(statusLineSummary(text, line));
-  return toEdit(file, after, [...summary, ...toolSummaries(withStatusLine, withTodoTools, after)]);
-}
-
-function toolSummaries(before: string, withTodoTools: string, after: string): string[] {
-  return [
-    ...(withTodoTools === before ? [] : ["switches Claude Code's to-do tools on"]),
-    ...allowSummary(withTodoTools, after),
-  ];
-}
-
-function findAllowed({ allowsTools }: PlanContext, isPlugin: boolean, servers: string): string | null {
-  if (allowsTools !== true) return null;
-  return isPlugin ? pluginServer : serverIn(servers);
-}
-
-function telemetrySummary({ receiver }: TelemetryPlan): string {
-  return receiver === null
-    ? "switches Claude Code's telemetry to SHIM off"
-    : `switches Claude Code's telemetry on, to SHIM on port ${receiver.port} of this machine`;
-}
-
-function statusLineSummary(text: string, line: StatusLinePlan): string {
-  if (line.chained !== null) return `sets SHIM's status line, which runs yours first: ${line.chained}`;
-  return settings.statusLineIn(text).kind === "ours" ? "corrects SHIM's status line" : "sets SHIM's status line";
-}
-
-function editConfig(
-  file: FileText,
-  { chained }: StatusLinePlan,
-  isTodoTools: boolean,
-  telemetry: TelemetryPlan,
-): FileEdit | null {
-  const text = withReceiver(file.text, telemetry);
-  const isKept = chained === null || json.valueAt(text, ["statusLine"]) === chained;
-  const kept = isKept ? text : json.set(text, ["statusLine"], chained);
-  const after = isTodoTools ? json.set(kept, ["todoTools"], true) : kept;
-  const summary = [
-    ...(text === file.text ? [] : [telemetry.receiver ? "receives the telemetry" : "receives no telemetry"]),
-    ...(isKept ? [] : ["keeps your own status line"]),
-    ...(isTodoTools ? ["remembers that the to-do tools were switched on"] : []),
-  ];
-  return after === file.text ? null : toEdit(file, after, summary);
-}
-
-function withReceiver(text: string, { receiver }: TelemetryPlan): string {
-  if (JSON.stringify(receiver) === JSON.stringify(receiverIn(text))) return text;
-  return receiver === null ? json.remove(text, ["telemetry"]) : json.set(text, ["telemetry"], receiver);
-}
-
-/** [IN25] */
-function versionNotes({ claudeVersion }: PlanContext): string[] {
-  if (claudeVersion !== null) return [];
-  return [
-    "`claude` is not on the PATH, so the version of Claude Code is not known, and each event starts a process: hooks that every version has, but slower. With `claude` on the PATH `shim init` changes them.",
-  ];
-}
-
-/** [IN22] SHIM does not need the to-do tools, so a person decides. */
-function todoNotes(text: string, { claudeVersion, wantsTodoTools }: PlanContext): string[] {
-  const isMissing = hasNoTodoTools(claudeVersion) && !settings.isTodoToolsSet(text);
-  if (!isMissing || wantsTodoTools) return [];
-  return [
-    "With the newest models this Claude Code has no to-do tools. SHIM does without them; `shim init --todo-tools` switches them on.",
-  ];
+/** [IN24] The client's files that its own parser refuses, so that all of the file is ignored. */
+export function findIgnoredFiles(target: ClientTarget, read: ReadText): ClientRefusal[] {
+  const files = new Set([target.serversFile, target.settingsFile ?? target.serversFile]);
+  return [...files]
+    .filter((path) => path.endsWith(".json"))
+    .flatMap((path) => {
+      const text = read(path);
+      const unread = text.ok ? findUnread(text.value ?? "", formOf(target.client).reads ?? []) : null;
+      const message = `has ${unread}, which ${target.label} does not read: it ignores the whole file until you remove them.`;
+      return unread === null ? [] : [refusal("config_ignored", path, message)];
+    });
 }

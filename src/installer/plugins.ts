@@ -1,12 +1,11 @@
-import { isRecord } from "../shared/json-fields.ts";
-import * as json from "./json-text.ts";
+import { isRecord, textAt, type JsonObject } from "../shared/json-fields.ts";
+import { objectAt, valueAt } from "./settings.ts";
 import { pathOf } from "./targets.ts";
 
 const isOurs = (key: string): boolean => key.startsWith("shim@");
 
-export function enabledPlugins(settings: string): string[] {
-  const switches = json.valueAt(settings, ["enabledPlugins"]);
-  if (!isRecord(switches)) return [];
+export function enabledPlugins(settings: JsonObject): string[] {
+  const switches = objectAt(settings, ["enabledPlugins"]);
   return Object.keys(switches).filter((key) => isOurs(key) && switches[key] === true);
 }
 
@@ -22,34 +21,28 @@ export interface InstalledPlugin {
  * directly; the copy that the list names is then unused (seen with 2.1.328).
  */
 export function installedPlugins(
-  installed: string,
-  marketplaces: string,
+  installed: JsonObject,
+  marketplaces: JsonObject,
   platform: NodeJS.Platform,
 ): InstalledPlugin[] {
-  const plugins = json.valueAt(installed, ["plugins"]);
-  if (!isRecord(plugins)) return [];
-  return Object.keys(plugins)
-    .filter(isOurs)
-    .flatMap((key) => {
+  return Object.entries(objectAt(installed, ["plugins"]))
+    .filter(([key]) => isOurs(key))
+    .flatMap(([key, listed]) => {
       const marketplaceFolder = folderMarketplace(marketplaces, key.slice(key.indexOf("@") + 1));
-      const entries: unknown[] = Array.isArray(plugins[key]) ? plugins[key] : [];
+      const entries: unknown[] = Array.isArray(listed) ? listed : [];
       return entries.filter(isRecord).map((entry) => ({
         key,
-        scope: asText(entry["scope"]) ?? "user",
-        project: asText(entry["projectPath"]),
+        scope: textAt(entry, "scope") ?? "user",
+        project: textAt(entry, "projectPath"),
         folder:
           marketplaceFolder === null
-            ? asText(entry["installPath"])
+            ? textAt(entry, "installPath")
             : pathOf(platform).join(marketplaceFolder, "plugin"),
       }));
     });
 }
 
-function folderMarketplace(marketplaces: string, name: string): string | null {
-  const source = json.valueAt(marketplaces, [name, "source", "source"]);
-  return source === "directory" ? asText(json.valueAt(marketplaces, [name, "installLocation"])) : null;
-}
-
-function asText(value: unknown): string | null {
-  return typeof value === "string" ? value : null;
+function folderMarketplace(marketplaces: JsonObject, name: string): string | null {
+  const isFolder = valueAt(marketplaces, [name, "source", "source"]) === "directory";
+  return isFolder ? textAt(objectAt(marketplaces, [name]), "installLocation") : null;
 }

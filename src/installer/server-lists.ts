@@ -1,93 +1,39 @@
-import { isRecord } from "../shared/json-fields.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { ServerForm } from "../clients/client-files.ts";
 import type { Launch } from "../platform/launch.ts";
-import { isOurServer, parseCommand, serverCommand, serverName } from "./entries.ts";
-import * as json from "./json-text.ts";
-import { removeIfEmptied, shapeProblem, updateCommand } from "./settings-edits.ts";
-import * as toml from "./toml-text.ts";
+import type { JsonObject } from "../shared/json-fields.ts";
+import { isOurServer, parseCommand, serverCommand, serverName, type Command } from "./entries.ts";
+import { objectAt, objectIn, type Settings } from "./settings.ts";
 
-/** The list of MCP servers in a client's file. Texts must be sound. */
-export interface ServerList {
-  /** In words; null for a sound text. */
-  readonly problem: (text: string) => string | null;
-  /** Names of SHIM's entries. */
-  ours(text: string): string[];
-  entry(text: string, name: string): unknown;
-  /** [IN5] An existing entry keeps its name and the user's additions, such as `env`. */
-  add(text: string, launch: Launch): string;
-  /** @param original the file before SHIM */
-  remove(text: string, original: string): string;
+/** The MCP servers in a client's file. */
+
+/** Names of SHIM's entries. */
+export function ourServers(root: JsonObject, { key }: ServerForm): string[] {
+  return Object.entries(objectAt(root, [key])).flatMap(([name, entry]) => (isOurServer(entry) ? [name] : []));
 }
 
 /** Whether another server has the name, and none of SHIM's is there under another one. */
-export function isNameTaken(list: ServerList, text: string): boolean {
-  return list.entry(text, serverName) !== undefined && list.ours(text).length === 0;
+export function isNameTaken(root: JsonObject, form: ServerForm): boolean {
+  return objectAt(root, [form.key])[serverName] !== undefined && ourServers(root, form).length === 0;
 }
 
-function namesOfOurs(servers: unknown): string[] {
-  return isRecord(servers) ? Object.keys(servers).filter((name) => isOurServer(servers[name])) : [];
+/** [IN5] An existing entry keeps its name and the user's additions, such as `env`. */
+export function addServer(root: Settings, form: ServerForm, launch: Launch): void {
+  const expected = serverCommand(launch);
+  const servers = objectIn(root, form.key);
+  const [first, ...others] = ourServers(root, form);
+  for (const name of others) delete servers[name];
+  if (first === undefined) servers[serverName] = form.entry(expected.command, expected.args);
+  else correctCommand(objectIn(servers, first), expected);
 }
 
-interface JsonServers {
-  readonly key?: string;
-  readonly entry?: (command: string, args: readonly string[]) => object;
+export function removeServers(root: Settings, form: ServerForm): void {
+  for (const name of ourServers(root, form)) delete objectIn(root, form.key)[name];
 }
 
-export function jsonServers({
-  key = "mcpServers",
-  entry: entryOf = (command, args) => ({ command, args }),
-}: JsonServers = {}): ServerList {
-  const ours = (text: string): string[] => namesOfOurs(json.valueAt(text, [key]));
-  return {
-    problem: (text) => shapeProblem(text) ?? listProblem(text, key),
-    ours,
-    entry: (text, name) => json.valueAt(text, [key, name]),
-    add(text, launch) {
-      const expected = serverCommand(launch);
-      const [first, ...others] = ours(text);
-      if (first === undefined) return json.set(text, [key, serverName], entryOf(expected.command, expected.args));
-      const single = others.reduce((rest, name) => json.remove(rest, [key, name]), text);
-      // OpenCode has one list for the command and its arguments.
-      if (!Array.isArray(json.valueAt(single, [key, first, "command"])))
-        return updateCommand(single, [key, first], expected);
-      const words = [expected.command, ...expected.args];
-      const isSame = JSON.stringify(json.valueAt(single, [key, first, "command"])) === JSON.stringify(words);
-      return isSame ? single : json.set(single, [key, first, "command"], words);
-    },
-    remove(text, original) {
-      const rest = ours(text).reduce((left, name) => json.remove(left, [key, name]), text);
-      return rest === text ? text : removeIfEmptied(rest, [key], original);
-    },
-  };
+export function correctCommand(entry: Settings, { command, args }: Command): void {
+  if (isDeepStrictEqual(parseCommand(entry), { command, args })) return;
+  // OpenCode has one list for the command and its arguments.
+  if (Array.isArray(entry["command"])) entry["command"] = [command, ...args];
+  else Object.assign(entry, { command }, args.length > 0 || entry["args"] !== undefined ? { args } : {});
 }
-
-function listProblem(text: string, key: string): string | null {
-  const value = json.valueAt(text, [key]);
-  if (value === undefined || isRecord(value)) return null;
-  return `has an unexpected "${key}". Correct it and try again; nothing was changed.`;
-}
-
-export const tomlServers: ServerList = {
-  problem(text) {
-    const syntax = toml.findProblem(text);
-    if (syntax !== null) return `${syntax}. Correct it and try again; nothing was changed.`;
-    const servers = toml.valueAt(text, [tomlKey]);
-    const isSound = servers === undefined || isRecord(servers);
-    return isSound ? null : `has an unexpected "${tomlKey}". Correct it and try again; nothing was changed.`;
-  },
-  ours: (text) => namesOfOurs(toml.valueAt(text, [tomlKey])),
-  entry: (text, name) => toml.valueAt(text, [tomlKey, name]),
-  add(text, launch) {
-    const expected = serverCommand(launch);
-    const [first, ...others] = tomlServers.ours(text);
-    if (first === undefined) return toml.addTable(text, [tomlKey, serverName], expected);
-    const single = others.reduce((rest, name) => toml.remove(rest, [tomlKey, name]), text);
-    const found = parseCommand(toml.valueAt(single, [tomlKey, first]));
-    const isSame = JSON.stringify([found?.command, found?.args]) === JSON.stringify(Object.values(expected));
-    if (isSame) return single;
-    const named = toml.set(single, [tomlKey, first, "command"], expected.command);
-    return toml.set(named, [tomlKey, first, "args"], expected.args);
-  },
-  remove: (text) => tomlServers.ours(text).reduce((rest, name) => toml.remove(rest, [tomlKey, name]), text),
-};
-
-const tomlKey = "mcp_servers";

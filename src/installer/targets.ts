@@ -1,10 +1,9 @@
 import { posix, win32 } from "node:path";
 import { adapterOf } from "../clients/adapters.ts";
 import { clientFiles, type ClientFiles } from "../clients/client-files.ts";
-import { codex } from "../clients/codex.ts";
 
-const fileClients = ["copilot", "opencode", "qwen", "gemini", "tabnine", "cursor"] as const;
-export const clientNames = ["claude-desktop", "claude-code", "codex", ...fileClients] as const;
+const fileClients = ["codex", "copilot", "opencode", "qwen", "gemini", "tabnine", "cursor"] as const;
+export const clientNames = ["claude-desktop", "claude-code", ...fileClients] as const;
 export type ClientName = (typeof clientNames)[number];
 
 /** [IN36] False for a client that is known from its documentation alone: set up only by name. */
@@ -35,7 +34,7 @@ export interface Machine {
 /** [IN1] [IN2] [IN32] A machine can have several Claude Desktops. */
 export function detect(machine: Machine): ClientTarget[] {
   const ofFiles = fileClients.map((client) => fileTarget(machine, client));
-  const others = [claudeCodeTarget(machine), codexTarget(machine), ...ofFiles];
+  const others = [claudeCodeTarget(machine), ...ofFiles];
   return [...desktopTargets(machine), ...others.filter((target) => target !== null)];
 }
 
@@ -120,25 +119,9 @@ function claudeCodeTarget(machine: Machine): ClientTarget | null {
   };
 }
 
-/** `CODEX_HOME` moves its folder. */
-function codexTarget(machine: Machine): ClientTarget | null {
-  const path = pathOf(machine.platform);
-  const folder = machine.env["CODEX_HOME"] || path.join(machine.homedir, ".codex");
-  if (!machine.exists(folder) && !isOnPath(machine, "codex")) return null;
-  return {
-    client: "codex",
-    platform: machine.platform,
-    label: codex.title,
-    serversFile: path.join(folder, "config.toml"),
-    settingsFile: path.join(folder, "hooks.json"),
-    pluginsFolder: null,
-  };
-}
-
-/** [IN36] */
+/** [IN32] [IN36] */
 function fileTarget(machine: Machine, client: (typeof fileClients)[number]): ClientTarget | null {
-  const files = clientFiles[client];
-  if (!files?.servers) return null;
+  const files: ClientFiles = clientFiles[client];
   const settingsFile = fileOf(machine, files, files.hooks.file);
   const serversFile = fileOf(machine, files, files.servers.file);
   const folder = fileOf(machine, files, files.hooks.file.split("/").slice(0, -1).join("/"));

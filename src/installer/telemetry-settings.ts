@@ -1,8 +1,9 @@
 import type { TelemetrySettings } from "../contract/config.ts";
-import { isRecord } from "../shared/json-fields.ts";
+import { isRecord, type JsonObject } from "../shared/json-fields.ts";
 import type { ReadText } from "./client-files.ts";
-import * as json from "./json-text.ts";
-import { removeIfEmptied } from "./settings-edits.ts";
+import type { Part, SettingsFile } from "./file-edits.ts";
+import { json } from "./json-text.ts";
+import { objectAt, objectIn, type Settings } from "./settings.ts";
 import { managedSettings, type Machine } from "./targets.ts";
 
 /** Below the ports that systems give to outgoing connections. */
@@ -21,13 +22,11 @@ function variablesOf({ port, token }: TelemetrySettings): Readonly<Record<string
 }
 
 /** [OB26] Names of the telemetry settings in a settings file that are not SHIM's. */
-export function foreignSettings(text: string, receiver: TelemetrySettings | null): string[] {
-  const env = json.valueAt(text, ["env"]);
-  const expected = receiver !== null && isOurs(text, receiver) ? variablesOf(receiver) : {};
-  const names = telemetryNames(isRecord(env) ? env : {}).filter(
-    (name) => !isRecord(env) || env[name] !== expected[name],
-  );
-  return json.valueAt(text, ["otelHeadersHelper"]) === undefined ? names : [...names, "otelHeadersHelper"];
+export function foreignSettings(root: JsonObject, receiver: TelemetrySettings | null): string[] {
+  const env = objectAt(root, ["env"]);
+  const expected = receiver !== null && isOurs(root, receiver) ? variablesOf(receiver) : {};
+  const names = telemetryNames(env).filter((name) => env[name] !== expected[name]);
+  return root["otelHeadersHelper"] === undefined ? names : [...names, "otelHeadersHelper"];
 }
 
 /** Names of the variables that configure the client's telemetry. */
@@ -40,31 +39,25 @@ function isTelemetryName(name: string): boolean {
 }
 
 /** Others may have the same values; the token is SHIM's alone. */
-function isOurs(text: string, receiver: TelemetrySettings): boolean {
+function isOurs(root: JsonObject, receiver: TelemetrySettings): boolean {
   const name = "OTEL_EXPORTER_OTLP_LOGS_HEADERS";
-  return json.valueAt(text, ["env", name]) === variablesOf(receiver)[name];
+  return objectAt(root, ["env"])[name] === variablesOf(receiver)[name];
 }
 
-export function isEnabled(text: string, receiver: TelemetrySettings): boolean {
-  return Object.entries(variablesOf(receiver)).every(([name, value]) => json.valueAt(text, ["env", name]) === value);
+export function isEnabled(root: JsonObject, receiver: TelemetrySettings): boolean {
+  const env = objectAt(root, ["env"]);
+  return Object.entries(variablesOf(receiver)).every(([name, value]) => env[name] === value);
 }
 
-export function enable(text: string, receiver: TelemetrySettings): string {
-  return Object.entries(variablesOf(receiver)).reduce(
-    (rest, [name, value]) =>
-      json.valueAt(rest, ["env", name]) === value ? rest : json.set(rest, ["env", name], value),
-    text,
-  );
+export function enable(root: Settings, receiver: TelemetrySettings): void {
+  Object.assign(objectIn(root, "env"), variablesOf(receiver));
 }
 
-/** Keeps a variable that was changed since. @param original the file before SHIM */
-export function disable(text: string, receiver: TelemetrySettings, original: string): string {
-  if (!isOurs(text, receiver)) return text;
-  const rest = Object.entries(variablesOf(receiver)).reduce(
-    (rest, [name, value]) => (json.valueAt(rest, ["env", name]) === value ? json.remove(rest, ["env", name]) : rest),
-    text,
-  );
-  return rest === text ? text : removeIfEmptied(rest, ["env"], original);
+/** Keeps a variable that was changed since. */
+function disable(root: Settings, receiver: TelemetrySettings): void {
+  if (!isOurs(root, receiver)) return;
+  const env = objectIn(root, "env");
+  for (const [name, value] of Object.entries(variablesOf(receiver))) if (env[name] === value) delete env[name];
 }
 
 /** [OB26] In words. */
@@ -77,7 +70,8 @@ export function managedTelemetry(machine: Machine, read: ReadText): string[] {
   return managedSettings(machine).flatMap((path) => {
     const file = read(path);
     const text = file.ok ? (file.value ?? "") : "";
-    return json.findProblem(text) === null ? foreignSettings(text, null).map((name) => `${name} in ${path}`) : [];
+    if (json.findProblem(text) !== null) return [];
+    return foreignSettings(json.read(text), null).map((name) => `${name} in ${path}`);
   });
 }
 
@@ -90,37 +84,57 @@ export interface TelemetryRequest {
   readonly elsewhere: readonly string[];
 }
 
-export interface TelemetryPlan {
-  readonly settings: string;
-  /** Off is null. */
-  readonly receiver: TelemetrySettings | null;
+/** [OB26] [OB27] Never changes telemetry settings that are not SHIM's. */
+export function telemetryPart(
+  settings: SettingsFile,
+  config: SettingsFile,
+  request: TelemetryRequest | undefined,
+): Part {
+  const receiver = receiverIn(config.root);
+  const { next, notes } = request?.isWanted ? planOn(settings, receiver, request) : { next: null, notes: [] };
+  const isChanged = request !== undefined && notes.length === 0;
+  const off = "switches Claude Code's telemetry to SHIM off";
+  const removed = (root: Settings): void => {
+    if (receiver) disable(root, receiver);
+  };
+  const unreceived = (root: Settings): void => {
+    if (receiver) delete root["telemetry"];
+  };
+  const inSettings = next
+    ? {
+        says: `switches Claude Code's telemetry on, to SHIM on port ${next.port} of this machine`,
+        apply: (root: Settings) => enable(root, next),
+      }
+    : { says: off, apply: removed };
+  const inConfig = next
+    ? { says: "receives the telemetry", apply: (root: Settings) => void (root["telemetry"] = next) }
+    : { says: "receives no telemetry", apply: unreceived };
+  const entries = [
+    { file: settings, add: isChanged ? inSettings : null, remove: { says: off, apply: removed } },
+    { file: config, add: isChanged ? inConfig : null, remove: { says: "receives no telemetry", apply: unreceived } },
+  ];
+  return { entries, notes };
+}
+
+interface NextReceiver {
+  readonly next: TelemetrySettings | null;
+  /** Why it stays as it is; empty: it does not. */
   readonly notes: readonly string[];
 }
 
-interface CurrentTexts {
-  readonly settings: string;
-  readonly settingsFile: string;
-  readonly receiver: TelemetrySettings | null;
-}
-
-/** [OB26] [OB27] Never changes telemetry settings that are not SHIM's. */
-export function planTelemetry(current: CurrentTexts, request: TelemetryRequest | undefined): TelemetryPlan {
-  const { settings, receiver } = current;
-  if (!request) return { settings, receiver, notes: [] };
-  if (request.isWanted) return planOn(current, request);
-  return { settings: receiver ? disable(settings, receiver, "") : settings, receiver: null, notes: [] };
-}
-
-function planOn({ settings, settingsFile, receiver }: CurrentTexts, request: TelemetryRequest): TelemetryPlan {
+function planOn(
+  { path, root }: SettingsFile,
+  receiver: TelemetrySettings | null,
+  request: TelemetryRequest,
+): NextReceiver {
   const { port, token } = receiver ?? { port: usualPort, token: null };
   const next = { port: request.port ?? port, token: token ?? request.newToken() };
-  const isOn = receiver !== null && isEnabled(settings, receiver);
-  if (isOn && next.port === port) return { settings, receiver, notes: [] };
-  const inSettings = foreignSettings(settings, receiver).map((name) => `${name} in ${settingsFile}`);
+  const isOn = receiver !== null && isEnabled(root, receiver);
+  if (isOn && next.port === port) return { next: receiver, notes: [] };
+  const inSettings = foreignSettings(root, receiver).map((name) => `${name} in ${path}`);
   // Commands of a chat have SHIM's own variables in their environment.
   const foreign = [...inSettings, ...(isOn ? [] : request.elsewhere)];
-  if (foreign.length > 0) return { settings, receiver, notes: [foreignNote(foreign)] };
-  return { settings: enable(settings, next), receiver: next, notes: [] };
+  return { next, notes: foreign.length > 0 ? [foreignNote(foreign)] : [] };
 }
 
 function foreignNote(foreign: readonly string[]): string {
@@ -128,8 +142,7 @@ function foreignNote(foreign: readonly string[]): string {
 }
 
 /** Reads SHIM's config.json. @returns null where the telemetry is off or the entry is not sound */
-export function receiverIn(config: string): TelemetrySettings | null {
-  const value = json.valueAt(config, ["telemetry"]);
+function receiverIn({ telemetry: value }: JsonObject): TelemetrySettings | null {
   if (!isRecord(value)) return null;
   const { port, token } = value;
   const isSound = Number.isInteger(port) && typeof token === "string" && /^[\w-]{32,200}$/.test(token);

@@ -1,45 +1,59 @@
 import { patch, stringify, TomlDocument } from "@decimalturn/toml-patch";
 import { isRecord } from "../shared/json-fields.ts";
 import { messageOf } from "../shared/error.ts";
+import { valueAt, type SettingPath, type Settings, type TextFormat } from "./settings.ts";
 
 /**
  * Edits TOML texts and leaves every other byte alone. The library's `patch` drops the comments in
  * and behind a table that it removes, so tables are appended and removed here by its positions.
  */
 
-export type TomlPath = readonly string[];
+export const toml: TextFormat = { findProblem, read, set, remove, isEmptyAt };
 
 /** Returns the problem for a person, with line and column; null for sound TOML. */
-export function findProblem(text: string): string | null {
+function findProblem(text: string): string | null {
   try {
-    contentOf(text);
+    read(text);
     return null;
   } catch (error) {
     return `is not valid TOML: ${messageOf(error).replaceAll(/(?<!\s)\s*\n\s*/g, " ")}`;
   }
 }
 
-export function valueAt(text: string, path: TomlPath): unknown {
-  return path.reduce<unknown>((value, key) => (isRecord(value) ? value[key] : undefined), contentOf(text));
+function read(text: string): Settings {
+  return new TomlDocument(text).toJsObject as Settings;
 }
 
-/** Appends a table that the text does not have. */
-export function addTable(text: string, path: TomlPath, value: object): string {
+/** Only the tables that removal leaves without a value of their own stay in the text. */
+function isEmptyAt(text: string, path: SettingPath): boolean {
+  const value = valueAt(read(text), path);
+  return isRecord(value) && Object.keys(value).length === 0;
+}
+
+function set(text: string, path: SettingPath, value: unknown): string {
+  const isNew = isRecord(value) && valueAt(read(text), path) === undefined;
+  return isNew ? addTable(text, path, value) : change(text, path, value);
+}
+
+function addTable(text: string, path: SettingPath, value: Settings): string {
+  // A parent has no header of its own.
+  const [key, ...others] = Object.keys(value);
+  const inner = key === undefined ? undefined : value[key];
+  if (others.length === 0 && key !== undefined && isRecord(inner)) return addTable(text, [...path, key], inner);
   const eol = text.includes("\r\n") ? "\r\n" : "\n";
   const gap = text.trim() === "" ? "" : text.endsWith("\n") ? eol : eol + eol;
-  const table = `[${path.map(keyText).join(".")}]\n${stringify(value)}`;
+  const table = `[${path.map(String).map(keyText).join(".")}]\n${stringify(value)}`;
   const appended = text + gap + table.replaceAll("\n", eol);
   // A parent that is an inline table gets no table by a header.
-  return findProblem(appended) === null ? appended : set(text, path, value);
+  return findProblem(appended) === null ? appended : change(text, path, value);
 }
 
-/** Changes a value where it is. */
-export function set(text: string, path: TomlPath, value: unknown): string {
-  return patch(text, changed(contentOf(text), path, value));
+function change(text: string, path: SettingPath, value: unknown): string {
+  return patch(text, changed(read(text), path, value));
 }
 
 /** Removes a table with its values, and no comment of a line of its own. */
-export function remove(text: string, path: TomlPath): string {
+function remove(text: string, path: SettingPath): string {
   const isInPath = (key: readonly string[]): boolean => path.every((part, at) => key[at] === part);
   const ranges = new TomlDocument(text).cst.flatMap((block) => {
     if (!("items" in block) || !isInPath(block.key.item.value)) return [];
@@ -48,7 +62,7 @@ export function remove(text: string, path: TomlPath): string {
   });
   const rest = withoutLines(text, ranges);
   // A table may be written inline, or by keys with dots.
-  return valueAt(rest, path) === undefined ? rest : patch(rest, changed(contentOf(rest), path, undefined));
+  return valueAt(read(rest), path) === undefined ? rest : change(rest, path, undefined);
 }
 
 interface LineRange {
@@ -69,12 +83,8 @@ function withoutLines(text: string, ranges: readonly LineRange[]): string {
   return lines.filter((_, at) => !removed.has(at + 1)).join("");
 }
 
-function contentOf(text: string): Record<string, unknown> {
-  return new TomlDocument(text).toJsObject as Record<string, unknown>;
-}
-
 /** @param value undefined: without it, and without tables that only held it */
-function changed(from: Record<string, unknown>, [key = "", ...rest]: TomlPath, value: unknown): object {
+function changed(from: Settings, [key = "", ...rest]: SettingPath, value: unknown): object {
   const { [key]: old, ...others } = from;
   const next = rest.length === 0 ? value : changed(isRecord(old) ? old : {}, rest, value);
   const isGone = next === undefined || (value === undefined && isRecord(next) && Object.keys(next).length === 0);

@@ -1,38 +1,34 @@
 import { findRealPath } from "../platform/shim-command.ts";
-import { isRecord } from "../shared/json-fields.ts";
-import type { FileText } from "./file-edits.ts";
-import { ourHooks } from "./settings-edits.ts";
-import * as toml from "./toml-text.ts";
-
-/** Codex keeps the trust in a hook in its config.toml, by the position of the hook in its file. */
-const statePath = ["hooks", "state"];
-
-/** [IN34] The keys of SHIM's hooks; Codex may have resolved the links of the path. */
-export function trustKeys({ path, text }: FileText, events: readonly string[]): string[] {
-  const files = [...new Set([path, findRealPath(path) ?? path])];
-  return events.flatMap((event) =>
-    ourHooks(text, event).flatMap(({ group, handler }) =>
-      files.map((file) => `${file}:${snakeCase(event)}:${group}:${handler}`),
-    ),
-  );
-}
+import type { Entry, SettingsFile } from "./file-edits.ts";
+import { ourHooks } from "./hook-lists.ts";
+import { objectAt, objectIn } from "./settings.ts";
 
 /**
- * @param text a sound config.toml
- * @param original the file before SHIM
+ * [IN34] What Codex keeps of the trust in SHIM's hooks in its config.toml, by the position of each
+ * in the file of hooks.
  */
-export function withoutTrust(text: string, keys: readonly string[], original: string): string {
-  const known = statesIn(text);
-  const found = keys.filter((key) => key in known);
-  if (found.length === 0) return text;
-  const rest = found.reduce((left, key) => toml.remove(left, [...statePath, key]), text);
-  const isShims = toml.valueAt(original, statePath) === undefined && Object.keys(statesIn(rest)).length === 0;
-  return isShims ? toml.remove(rest, statePath) : rest;
+export function trustEntry(file: SettingsFile, hooks: SettingsFile, events: readonly string[]): Entry {
+  const keys = trustKeys(hooks, events);
+  const says = "removes the trust in SHIM's hooks";
+  return {
+    file,
+    add: null,
+    remove: {
+      says,
+      apply(root) {
+        const known = objectAt(root, ["hooks", "state"]);
+        for (const key of keys) if (key in known) delete objectIn(objectIn(root, "hooks"), "state")[key];
+      },
+    },
+  };
 }
 
-function statesIn(text: string): Readonly<Record<string, unknown>> {
-  const states = toml.valueAt(text, statePath);
-  return isRecord(states) ? states : {};
+/** The path may have been written without its links. */
+function trustKeys({ path, root }: SettingsFile, events: readonly string[]): string[] {
+  const files = [...new Set([path, findRealPath(path) ?? path])];
+  return events.flatMap((event) =>
+    ourHooks(root, event).flatMap(({ at }) => files.map((file) => [file, snakeCase(event), ...at].join(":"))),
+  );
 }
 
 function snakeCase(name: string): string {

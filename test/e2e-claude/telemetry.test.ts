@@ -20,7 +20,9 @@ async function aRigWithTelemetry(): Promise<{ rig: ClaudeRig; rows: (query: stri
   await once(server, "close");
   mkdirSync(join(rig.home, ".claude"));
   mkdirSync(rig.paths.home);
-  writeFileSync(join(rig.home, ".claude", "settings.json"), enable("{}", { port, token }));
+  const settings = {};
+  enable(settings, { port, token });
+  writeFileSync(join(rig.home, ".claude", "settings.json"), JSON.stringify(settings));
   writeFileSync(rig.paths.config, JSON.stringify({ telemetry: { port, token } }));
   const store = new Store({ path: rig.paths.database, driver: openNodeSqlite, now: Date.now });
   onTestFinished(() => store.close());

@@ -1,6 +1,6 @@
 import type { TelemetrySettings } from "../../contract/config.ts";
 import { readText } from "../../installer/client-files.ts";
-import * as json from "../../installer/json-text.ts";
+import { json } from "../../installer/json-text.ts";
 import { detect, type ClientTarget } from "../../installer/targets.ts";
 import {
   environmentTelemetry,
@@ -15,6 +15,7 @@ import { readConfig } from "../../platform/config-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { codeOf } from "../../shared/error.ts";
 import { age } from "../../shared/format.ts";
+import type { JsonObject } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { HostContext } from "./handlers.ts";
 import { pass, warn } from "./check.ts";
@@ -41,10 +42,10 @@ export async function telemetryChecks(context: HostContext, runtime: Runtime): P
   return [await arrivalCheck(runtime, receiver, foreign)];
 }
 
-function settingsOf({ settingsFile }: ClientTarget): string {
+function settingsOf({ settingsFile }: ClientTarget): JsonObject {
   const file = readText(settingsFile ?? "");
   const text = file.ok ? (file.value ?? "") : "";
-  return json.findProblem(text) === null ? text : "";
+  return json.findProblem(text) === null ? json.read(text) : {};
 }
 
 function offCheck(foreign: readonly string[]): Check {

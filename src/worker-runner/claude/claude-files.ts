@@ -2,7 +2,8 @@ import { join } from "node:path";
 import { canBlock, hasHookTool } from "../../contract/hook-tool.ts";
 import { edgeConfigPath } from "../../coordinator-client/edge-config.ts";
 import { serverCommand, serverName } from "../../installer/entries.ts";
-import { addHooks } from "../../installer/settings-edits.ts";
+import { setClaudeHooks } from "../../installer/hook-lists.ts";
+import type { Settings } from "../../installer/settings.ts";
 import type { Launch } from "../../platform/launch.ts";
 import { digest } from "../../local-mcp/sessions/entries.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -26,14 +27,15 @@ export function writeClaudeFiles(
   const server = hasHookTool(version) ? serverName : null;
   const isBlocking = config.team.blockUnchecked && canBlock(version);
   const delivery = { server, version, platform: process.platform, isBlocking };
-  const { hooks } = JSON.parse(addHooks("{}", launch, delivery)) as { hooks: object };
+  const settings: Settings = { permissions: { deny: denyRules(home) } };
+  setClaudeHooks(settings, launch, delivery);
   const folder = join(home, "worker-claude");
   createPrivateFolder(folder);
   return {
     mcpConfig: writeByDigest(folder, "mcp", {
       mcpServers: { [serverName]: { type: "stdio", ...serverCommand(launch) } },
     }),
-    settings: writeByDigest(folder, "settings", { hooks, permissions: { deny: denyRules(home) } }),
+    settings: writeByDigest(folder, "settings", settings),
   };
 }
 

@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { valueAt } from "#src/installer/toml-text.ts";
+import { valueAt } from "#src/installer/settings.ts";
+import { toml } from "#src/installer/toml-text.ts";
 import { isRecord, listAt, objectAt, parseObject, type JsonObject } from "#src/shared/json-fields.ts";
 
 const folder = process.env["CODEX_HOME"] || join(process.env["HOME"] ?? "", ".codex");
@@ -28,7 +29,7 @@ function hooks(): object[] {
 
 function hookOf(handler: JsonObject, key: string): object {
   const currentHash = `sha256:${createHash("sha256").update(JSON.stringify(handler)).digest("hex")}`;
-  const state = valueAt(textOf(configFile), ["hooks", "state", key]);
+  const state = valueAt(toml.read(textOf(configFile)), ["hooks", "state", key]);
   const trusted = isRecord(state) ? state["trusted_hash"] : undefined;
   const trustStatus = trusted === undefined ? "untrusted" : trusted === currentHash ? "trusted" : "modified";
   return { key, command: handler["command"], currentHash, trustStatus, enabled: true };
@@ -42,7 +43,8 @@ function write(params: JsonObject | null): JsonObject {
   const [edit] = listAt(params, "edits");
   const states = objectAt(isRecord(edit) ? edit : null, "value") ?? {};
   if (behavior === "forgets") return { status: "ok" };
-  if (valueAt(textOf(configFile), ["hooks", "state"]) === undefined) appendFileSync(configFile, "\n[hooks.state]\n");
+  if (valueAt(toml.read(textOf(configFile)), ["hooks", "state"]) === undefined)
+    appendFileSync(configFile, "\n[hooks.state]\n");
   for (const [key, state] of Object.entries(states).filter(([, one]) => isRecord(one)) as [string, JsonObject][])
     appendFileSync(
       configFile,

@@ -5,10 +5,9 @@ import * as backups from "#src/installer/backups.ts";
 import { readText, type ClientRefusal } from "#src/installer/client-files.ts";
 import type { Launch } from "#src/platform/launch.ts";
 import type { PlanContext, Plan } from "#src/installer/file-edits.ts";
-import { planInstall } from "#src/installer/plan.ts";
+import { planInstall, planUninstall } from "#src/installer/plan.ts";
 import type { TelemetryRequest } from "#src/installer/telemetry-settings.ts";
 import type { ClientTarget } from "#src/installer/targets.ts";
-import { planUninstall } from "#src/installer/uninstall.ts";
 import { temporaryFolder, write } from "./git-project.ts";
 import type { Result } from "#src/shared/result.ts";
 
@@ -58,9 +57,10 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     pluginsFolder: null,
   };
   let now = T0;
-  const context = (): PlanContext => {
+  const context = (from: Launch): PlanContext => {
     const { claudeVersion: version, wantsTodoTools, telemetry } = home;
-    return { shimConfig: config, read: readText, claudeVersion: version, wantsTodoTools, telemetry };
+    const known = { launch: from, backups: backups.list(kept), claudeVersion: version };
+    return { shimConfig: config, read: readText, ...known, wantsTodoTools, telemetry };
   };
   const home = {
     folder,
@@ -79,8 +79,8 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     /** Bytes as they are, or null. */
     read: (path: string): string | null => (existsSync(path) ? readFileSync(path, "latin1") : null),
     write: (path: string, text: string): void => write("/", { [path]: text }),
-    planInstall: (target: ClientTarget, from = launch) => planInstall(target, from, context()),
-    planUninstall: (target: ClientTarget) => planUninstall(target, { ...context(), backups: backups.list(kept) }),
+    planInstall: (target: ClientTarget, from = launch) => planInstall(target, context(from)),
+    planUninstall: (target: ClientTarget) => planUninstall(target, context(launch)),
     apply: (plan: Result<Plan, ClientRefusal>): ApplyResult =>
       valueOf(apply(valueOf(plan), { now: now++, backups: kept })),
     install(target = code, from = launch): Plan {

@@ -193,7 +193,7 @@ it("[IN3] shows new, deleted and unchanged files, and notes", () => {
   home.install(home.desktop);
   expect(renderPlan(valueOf(home.planInstall(home.desktop)))).toBe("Set up Claude Desktop\nNothing to change.\n");
   expect(renderPlan(valueOf(home.planUninstall(home.desktop)))).toBe(
-    `Remove from Claude Desktop\n--- ${home.desktop.serversFile}\n+++ (deleted)\n# removes the MCP server, with the file that SHIM made\n`,
+    `Remove from Claude Desktop\n--- ${home.desktop.serversFile}\n+++ (deleted)\n# removes the MCP server\n# deletes the file, which SHIM made\n`,
   );
   expect(renderPlan({ ...plan, edits: [], notes: ["mind"] })).toContain("Note: mind\n");
 });

@@ -6,7 +6,7 @@ import { isTrusted, readTrust, trustHooks } from "#src/installer/hook-trust.ts";
 import { inspect } from "#src/installer/inspect.ts";
 import { readText } from "#src/installer/client-files.ts";
 import { detect } from "#src/installer/targets.ts";
-import * as toml from "#src/installer/toml-text.ts";
+import { toml } from "#src/installer/toml-text.ts";
 import { aClientHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
 import { codexSource, putCodexOnPath } from "#harness/clients/fake-codex.ts";
 
@@ -65,7 +65,7 @@ it("[IN5] an entry of another copy is corrected where it is, and keeps the user'
   home.install(home.codex, { ...launch, hookScript: "/old/dist/hook.cjs" });
   home.install(home.codex);
   const text = home.read(config(home)) ?? "";
-  expect(toml.valueAt(text, ["mcp_servers"])).toEqual({
+  expect(toml.read(text)["mcp_servers"]).toEqual({
     mine: { command: launch.node, args: [launch.script, "mcp"], env_vars: ["A"] },
   });
   for (const kept of ["[mcp_servers.mine] # SHIM\n", 'env_vars = ["A"] # mine\n\n# b\n[b]\nc = 1\n'])
@@ -93,8 +93,8 @@ it.each([
   ["a byte order mark", '\uFEFF[mcp_servers.other]\ncommand = "x"\n'],
   ["a header in a text", 'text = """\n[mcp_servers.shim]\n"""\n[mcp_servers.other]\ncommand = "x"\n'],
 ])("[IN4] a server is added beside others that are written as %s, and removed again", (_, text) => {
-  const added = toml.addTable(text, ["mcp_servers", "shim"], { command: "n", args: ["a"] });
-  expect(toml.valueAt(added, ["mcp_servers"])).toEqual({
+  const added = toml.set(text, ["mcp_servers", "shim"], { command: "n", args: ["a"] });
+  expect(toml.read(added)["mcp_servers"]).toEqual({
     other: { command: "x" },
     shim: { command: "n", args: ["a"] },
   });

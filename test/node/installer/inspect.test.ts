@@ -7,7 +7,7 @@ import { blockingSince } from "#src/contract/hook-tool.ts";
 import { readText } from "#src/installer/client-files.ts";
 import type { Launch } from "#src/platform/launch.ts";
 import { inspect, type Finding, type InspectContext } from "#src/installer/inspect.ts";
-import { remove, set } from "#src/installer/json-text.ts";
+import { remove, set } from "#harness/machine/settings-edits.ts";
 import { aClientHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
 
 /** A machine whose root is a fresh folder; `C:\a\b` stands in `<root>/C/a/b`. */

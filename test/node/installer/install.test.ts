@@ -5,8 +5,8 @@ import { expect, it } from "vitest";
 import { hookEvents } from "#src/contract/hook-input.ts";
 import { blockingSince, hookToolGroups } from "#src/contract/hook-tool.ts";
 import { isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "#src/installer/entries.ts";
-import { valueAt } from "#src/installer/json-text.ts";
 import { readText } from "#src/installer/client-files.ts";
+import { valueAt } from "#harness/machine/settings-edits.ts";
 import { aClientHome, contents, launch, valueOf } from "#harness/machine/client-home.ts";
 
 const handler = (event: string, timeout = 10): object => ({

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { hookEvents } from "#src/contract/hook-input.ts";
-import { remove, set, valueAt } from "#src/installer/json-text.ts";
 import { aClientHome, contents, launch, type ClientHome } from "#harness/machine/client-home.ts";
 import { commentsIn, layOut, layouts } from "#harness/machine/jsonc-texts.ts";
+import { remove, set, valueAt } from "#harness/machine/settings-edits.ts";
 
 const command = fc.constantFrom("say hi", "node /x/hook.js", "shimmer", "C:\\x\\y.exe 'a b'");
 const group = fc.record(
@@ -115,9 +115,10 @@ it("[IN10] files that SHIM made are deleted, also when another program wrote the
   home.write(home.servers, JSON.stringify(JSON.parse(home.read(home.servers) ?? "")));
   const plan = home.uninstall();
   expect(contents(home)).toEqual([null, null, null]);
-  expect(plan.edits.map(({ summary }) => summary[0])).toEqual([
-    "removes the MCP server, with the file that SHIM made",
-    "removes the hooks and SHIM's status line, with the file that SHIM made",
+  const made = "deletes the file, which SHIM made";
+  expect(plan.edits.map(({ summary }) => summary)).toEqual([
+    ["removes the MCP server", made],
+    ["removes the hooks", "removes SHIM's status line", made],
   ]);
 });
 
