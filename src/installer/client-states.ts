@@ -3,8 +3,6 @@ import type { Launch } from "../platform/launch.ts";
 import type { Paths } from "../platform/paths.ts";
 import { readText } from "./client-files.ts";
 import { inspect, type Finding } from "./inspect.ts";
-import { asksToBlock } from "./client-entries.ts";
-import { json } from "./json-text.ts";
 import { lastingLaunch } from "./program-copy.ts";
 import { detect, pathOf, type ClientTarget, type Machine } from "./targets.ts";
 
@@ -35,14 +33,8 @@ export function findingsOf(installation: Installation, target: ClientTarget): Fi
     minNodeVersion,
     launch: lastingLaunch(launch, installation.paths.home),
     claudeVersion: target.client === "claude-code" ? claudeVersion(installation) : null,
-    wantsBlocking: wantsBlocking(installation),
+    shimConfig: installation.paths.config,
   });
-}
-
-function wantsBlocking({ paths }: Installation): boolean {
-  const config = readText(paths.config);
-  const text = config.ok ? (config.value ?? "") : "";
-  return json.findProblem(text) === null && asksToBlock(json.read(text));
 }
 
 /** [IN102] Where Claude Code's own installers put it, the PATH may not lead. */

@@ -56,14 +56,10 @@ export function loadSound(
   const file = read(path);
   if (!file.ok) return file;
   const text = file.value ?? "";
-  const problem = findProblem(path, text, problemIn);
-  if (problem === null) return ok({ path, before: file.value, text, root: formatOf(path).read(text) });
-  return err(refusal("config_unsound", path, `${problem}. Correct it and try again; nothing was changed.`));
-}
-
-export function findProblem(path: string, text: string, problemIn: (root: JsonObject) => string | null): string | null {
   const format = formatOf(path);
-  return format.findProblem(text) ?? problemIn(format.read(text));
+  const problem = format.findProblem(text) ?? problemIn(format.read(text));
+  if (problem === null) return ok({ path, before: file.value, text, root: format.read(text) });
+  return err(refusal("config_unsound", path, `${problem}. Correct it and try again.`));
 }
 
 /** A change of the settings in one file. */

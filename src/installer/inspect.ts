@@ -1,19 +1,19 @@
 import { hasHookTool, hasNoTodoTools, hookToolSince, isEventKnown } from "../contract/hook-tool.ts";
-import { shellHookOf, type Launch } from "../platform/launch.ts";
+import type { HookEvent } from "../contract/hook-input.ts";
+import { shellHookOf } from "../platform/launch.ts";
 import type { JsonObject } from "../shared/json-fields.ts";
-import { isTodoToolsSet, statusLineIn } from "./claude-settings.ts";
-import { hookDelivery, notBlocking } from "./client-entries.ts";
+import { isTodoToolsSet } from "./claude-settings.ts";
+import { asksToBlock, hookDelivery, notBlocking } from "./client-entries.ts";
 import type { ReadText } from "./client-files.ts";
-import { formOf, shapeProblemOf, type ClientForm } from "./client-forms.ts";
+import { formOf, type ClientForm } from "./client-forms.ts";
 import { isHookToolHandler, findScript, runnerOf } from "./entries.ts";
-import { findProblem } from "./file-edits.ts";
+import type { PlanContext } from "./file-edits.ts";
 import { handlerIn, isOwnFile } from "./hook-file.ts";
-import { ourHandlers, supportedEvents, type HookDelivery } from "./hook-lists.ts";
+import { ourHandlers } from "./hook-lists.ts";
 import { json } from "./json-text.ts";
-import { findIgnoredFiles } from "./plan.ts";
+import { findIgnoredFiles, load, planInstall, type LoadedFiles } from "./plan.ts";
 import { enabledPlugins, installedPlugins, type InstalledPlugin } from "./plugins.ts";
-import { isNameTaken, ourServers } from "./server-lists.ts";
-import { formatOf } from "./settings-text.ts";
+import { ourServers } from "./server-lists.ts";
 import { objectAt } from "./settings.ts";
 import { isSetUpUnasked, pathOf, type ClientTarget } from "./targets.ts";
 
@@ -24,7 +24,7 @@ const severities = {
   file_unsound: "error",
   file_ignored: "error",
   incomplete: "error",
-  hooks_outdated: "warning",
+  outdated: "warning",
   doubled: "warning",
   name_taken: "error",
   script_missing: "error",
@@ -32,9 +32,7 @@ const severities = {
   node_missing: "error",
   node_too_old: "error",
   hooks_disabled: "error",
-  hooks_by_process: "warning",
   hooks_too_new: "error",
-  no_status_line: "warning",
   todo_tools_off: "ok",
   plugin_not_built: "error",
   plugin_too_new: "warning",
@@ -51,93 +49,90 @@ export interface Finding {
   readonly fix: string | null;
 }
 
-export interface InspectContext {
-  readonly read: ReadText;
+export interface InspectContext extends Pick<PlanContext, "read" | "shimConfig" | "launch" | "claudeVersion"> {
   readonly exists: (path: string) => boolean;
   readonly nodeVersion: (node: string) => string | null;
   readonly minNodeVersion: readonly [major: number, minor: number];
-  readonly launch: Launch;
-  /** Output of `claude --version`; null when it cannot be run. */
-  readonly claudeVersion: string | null;
-  /** The user's `team.blockUnchecked`. */
-  readonly wantsBlocking: boolean;
 }
 
-interface Reading extends InspectContext {
+interface Inspection extends InspectContext {
   readonly target: ClientTarget;
   readonly add: (code: FindingCode, text: string, fix?: string) => void;
-}
-
-interface Inspection extends Reading {
   readonly form: ClientForm;
   readonly servers: JsonObject;
-  /** Empty for a file that is SHIM's alone. */
   readonly settings: JsonObject;
+  readonly wantsBlocking: boolean;
   readonly serverNames: readonly string[];
-  /** Whether a file that should be SHIM's alone was not written by it. */
-  readonly isForeign: boolean;
   readonly hookedEvents: readonly string[];
   readonly handlersOf: (event: string) => readonly JsonObject[];
   readonly plugins: readonly InstalledPlugin[];
 }
 
-/** [IN12] [IN13] Reads only. */
+const rerunInit = "Run `shim init` again.";
+
+/** [IN12] [IN13] Compares a client's files with what an install would make of them. Reads only. */
 export function inspect(target: ClientTarget, context: InspectContext): Finding[] {
+  const { label, client } = target;
   const findings: Finding[] = [];
-  const add: Reading["add"] = (code, text, fix) =>
-    findings.push({
-      severity: severities[code],
-      client: target.client,
-      code,
-      text: `${target.label}: ${text}`,
-      fix: fix ?? null,
-    });
-  const reading = { ...context, target, add };
-  const form = formOf(target.client);
-  const servers = readSound(reading, target.serversFile);
-  const ownText = form.hooks?.form === "own" ? readOwn(reading) : null;
-  const settings = target.settingsFile === null || ownText !== null ? {} : readSound(reading, target.settingsFile);
-  if (servers === null || settings === null) return findings;
-  const handlersOf = (event: string): readonly JsonObject[] =>
-    ownText === null ? ourHandlers(settings, event) : isOwnFile(ownText) ? [handlerIn(ownText)] : [];
-  const inspection: Inspection = {
-    ...reading,
-    form,
-    servers,
-    settings,
-    serverNames: ourServers(servers, form.servers),
-    isForeign: ownText !== null && ownText !== "" && !isOwnFile(ownText),
-    hookedEvents: form.events.filter((event) => handlersOf(event).length > 0),
-    handlersOf,
-    plugins: listPlugins(reading, settings),
-  };
+  const add: Inspection["add"] = (code, text, fix) =>
+    findings.push({ severity: severities[code], client, code, text: `${label}: ${text}`, fix: fix ?? null });
+  const planContext = { ...context, backups: [] };
+  const loaded = load(target, planContext);
+  if (!loaded.ok) {
+    add("file_unsound", loaded.error.message, "Then run `shim init` again.");
+    return findings;
+  }
+  const inspection = inspectionOf(target, context, loaded.value, add);
   for (const { message } of findIgnoredFiles(target, context.read)) add("file_ignored", message);
+  const plan = planInstall(target, planContext);
+  if (!plan.ok) add("name_taken", plan.error.message, "Then run `shim init` again.");
   checkPresence(inspection);
-  checkDoubled(inspection);
   checkCommands(inspection);
-  if (target.settingsFile !== null && target.client === "claude-code") checkClaudeCode(inspection, target.settingsFile);
+  if (client === "claude-code") checkClaudeCode(inspection);
   for (const plugin of inspection.plugins) checkPlugin(inspection, plugin);
+  // An unknown client gets the hooks that every version has.
+  const isKnown = client !== "claude-code" || context.claudeVersion !== null;
+  const changes = plan.ok && isKnown && isThere(inspection) ? plan.value.edits.flatMap(({ summary }) => summary) : [];
+  if (changes.length > 0 && findings.every(({ severity }) => severity === "ok"))
+    add("outdated", `SHIM is not set up as it would be now: \`shim init\` ${changes.join("; ")}`, rerunInit);
   return findings;
 }
 
-const rerunInit = "Run `shim init` again.";
-
-function readSound({ read, target, add }: Reading, path: string): JsonObject | null {
-  const file = read(path);
-  const text = file.ok ? (file.value ?? "") : "";
-  const problem = file.ok ? findProblem(path, text, shapeProblemOf(target.client)) : "cannot be read as UTF-8 text";
-  if (problem === null) return formatOf(path).read(text);
-  add("file_unsound", `${path} ${problem}`, "Correct the file, then run `shim init` again.");
-  return null;
+function inspectionOf(
+  target: ClientTarget,
+  context: InspectContext,
+  { files, own }: LoadedFiles,
+  add: Inspection["add"],
+): Inspection {
+  const form = formOf(target.client);
+  const servers = files.servers.root;
+  const settings = files.settings?.root ?? {};
+  const ownHandlers = own?.before && isOwnFile(own.before) ? [handlerIn(own.before)] : [];
+  const handlersOf = (event: string): readonly JsonObject[] => (own ? ownHandlers : ourHandlers(settings, event));
+  return {
+    ...context,
+    target,
+    add,
+    form,
+    servers,
+    settings,
+    wantsBlocking: asksToBlock(files.config?.root ?? {}),
+    serverNames: ourServers(servers, form.servers),
+    hookedEvents: form.events.filter((event) => handlersOf(event).length > 0),
+    handlersOf,
+    plugins: listPlugins(target, context.read, settings),
+  };
 }
 
-function readOwn({ read, target: { settingsFile } }: Reading): string {
-  const file = read(settingsFile ?? "");
-  return file.ok ? (file.value ?? "") : "";
+function isThere({ serverNames, hookedEvents }: Inspection): boolean {
+  return serverNames.length + hookedEvents.length > 0;
 }
 
-function listPlugins({ target, read }: Reading, settings: JsonObject): InstalledPlugin[] {
-  const { pluginsFolder, platform } = target;
+function listPlugins(
+  { pluginsFolder, platform }: ClientTarget,
+  read: ReadText,
+  settings: JsonObject,
+): InstalledPlugin[] {
   if (pluginsFolder === null) return [];
   const readList = (name: string): JsonObject => {
     const text = read(pathOf(platform).join(pluginsFolder, name));
@@ -153,98 +148,50 @@ function listPlugins({ target, read }: Reading, settings: JsonObject): Installed
 }
 
 function checkPresence(inspection: Inspection): void {
-  const { target, form, servers, serverNames, isForeign, hookedEvents, plugins, add } = inspection;
+  const { target, form, serverNames, hookedEvents, claudeVersion, plugins, add } = inspection;
   const plugin = plugins.find(({ scope }) => scope === "user");
-  if (plugin) add("installed", `SHIM is installed as the plugin ${plugin.key}${pluginDelivery(inspection)}`);
-  if (isNameTaken(servers, form.servers))
-    add("name_taken", 'another MCP server is named "shim"', "Rename or remove it, then run `shim init`.");
-  if (isForeign)
-    add("name_taken", `${target.settingsFile} was not written by SHIM`, "Rename it, then run `shim init`.");
-  if (serverNames.length + hookedEvents.length > 0) checkComplete(inspection);
-  else if (!plugin && isSetUpUnasked(target.client)) add("not_installed", "SHIM is not installed", "Run `shim init`.");
-}
-
-function checkComplete(inspection: Inspection): void {
-  const { form, serverNames, hookedEvents, add } = inspection;
-  const delivery = deliveryIn(inspection);
-  const expected = delivery ? supportedEvents(delivery) : form.events;
-  const missing = expected.filter((event) => !hookedEvents.includes(event));
-  const newer = delivery
-    ? supportedEvents(delivery).filter((event) => missing.includes(event) && !isEventKnown(event, null))
-    : [];
-  const lost = missing.filter((event) => !newer.some((one) => one === event));
+  if (plugin) add("installed", `SHIM is installed as the plugin ${plugin.key}${pluginDelivery(claudeVersion)}`);
+  if (!isThere(inspection)) {
+    const isExpected = !plugin && isSetUpUnasked(target.client);
+    if (isExpected) add("not_installed", "SHIM is not installed", "Run `shim init`.");
+    return;
+  }
+  const lost = form.events.filter((event) => !hookedEvents.includes(event) && isInEveryVersion(target, event));
   if (serverNames.length === 0) add("incomplete", "the hooks are installed, but not the MCP server", rerunInit);
   if (lost.length > 0) add("incomplete", `hooks are missing for ${lost.join(", ")}`, rerunInit);
-  if (serverNames.length === 0 || lost.length > 0) return;
-  if (delivery) checkDelivery(inspection, delivery, newer);
-  else add("installed", "SHIM is installed by `shim init`");
+  if (serverNames.length > 0 && lost.length === 0)
+    add("installed", `SHIM is installed by \`shim init\`${delivery(inspection)}`);
+  for (const one of plugins) add("doubled", doubledText(one), doubledFix(one));
 }
 
-/** Null for a client that has one way alone. */
-function deliveryIn({ target, servers, claudeVersion, wantsBlocking }: Inspection): HookDelivery | null {
-  if (target.client !== "claude-code") return null;
-  return hookDelivery(servers, claudeVersion, target.platform, wantsBlocking);
+/** [IN102] A hook that the client's present version has, too, waits for the next install. */
+function isInEveryVersion({ client }: ClientTarget, event: string): boolean {
+  return client !== "claude-code" || isEventKnown(event as HookEvent, null);
 }
 
 /** Says nothing of a client whose version is not known. */
-function pluginDelivery({ claudeVersion }: Inspection): string {
-  if (claudeVersion === null) return "";
-  const text = hasHookTool(claudeVersion) ? "go through its MCP process" : "are read from the transcript";
-  return `; tool events ${text} (${titleOf(claudeVersion)})`;
+function pluginDelivery(version: string | null): string {
+  if (version === null) return "";
+  const text = hasHookTool(version) ? "go through its MCP process" : "are read from the transcript";
+  return `; tool events ${text} (${titleOf(version)})`;
+}
+
+/** [IN21] */
+function delivery({ target, handlersOf, claudeVersion }: Inspection): string {
+  if (target.client !== "claude-code") return "";
+  const handlers = handlersOf("PreToolUse");
+  const isTool = handlers.some(isHookToolHandler);
+  const text = isTool ? "tool events go through its MCP process" : "each tool event starts a process";
+  const blockText = isBlocking(handlers) ? "; a tool call that SHIM could not check is blocked" : "";
+  return `; ${text}${blockText} (${titleOf(claudeVersion)})`;
+}
+
+function isBlocking(handlers: readonly JsonObject[]): boolean {
+  return handlers.some((handler) => handler["onFailure"] === "block");
 }
 
 function titleOf(version: string | null): string {
   return `Claude Code ${/(?<!\d)\d+\.\d+\.\d+/.exec(version ?? "")?.[0] ?? "of unknown version"}`;
-}
-
-/** @param newer events that only the client's present version has, and no hooks yet */
-function checkDelivery(
-  { handlersOf, wantsBlocking, add }: Inspection,
-  { server, version, isBlocking }: HookDelivery,
-  newer: readonly string[],
-): void {
-  const handlers: readonly JsonObject[] = handlersOf("PreToolUse");
-  const isTool = handlers.some(isHookToolHandler);
-  const client = titleOf(version);
-  const deliveryText = isTool ? "tool events go through its MCP process" : "each tool event starts a process";
-  const isBlocked = handlers.some((handler) => handler["onFailure"] === "block");
-  const blockText = isBlocked ? "; a tool call that SHIM could not check is blocked" : "";
-  add("installed", `SHIM is installed by \`shim init\`; ${deliveryText}${blockText} (${client})`);
-  if (isBlocked !== wantsBlocking && version !== null) checkBlocking({ add }, { isBlocked, isBlocking });
-  const newerText = `hooks for ${newer.join(", ")}, which ${client} also has, can be added`;
-  if (newer.length > 0) add("hooks_outdated", newerText, rerunInit);
-  if (version === null || isTool === (server !== null)) return;
-  const slowText = "a process for each event makes tool calls slow, and is no longer needed";
-  const unknownText = `${client} does not support hooks of type mcp_tool (${hookToolSince} does) and ignores all hooks of its settings`;
-  if (isTool) add("hooks_too_new", unknownText, `Update Claude Code, or: ${rerunInit}`);
-  else add("hooks_by_process", slowText, rerunInit);
-}
-
-/** The hooks are not what the user's setting says. */
-function checkBlocking(
-  { add }: Pick<Inspection, "add">,
-  { isBlocked, isBlocking }: { readonly isBlocked: boolean; readonly isBlocking: boolean },
-): void {
-  const leftText = "a tool call that SHIM could not check is blocked, although team.blockUnchecked is not set";
-  const missingText = "a tool call that SHIM could not check continues, although team.blockUnchecked is set";
-  if (isBlocked) add("hooks_outdated", leftText, rerunInit);
-  else if (isBlocking) add("not_blocking", missingText, rerunInit);
-  else add("not_blocking", notBlocking(false), `Update Claude Code, then: ${rerunInit}`);
-}
-
-function checkDoubled({ form, serverNames, hookedEvents, handlersOf, plugins, add }: Inspection): void {
-  const doubledEvents = form.events.filter((event) => isDoubled(handlersOf(event)));
-  if (serverNames.length > 1)
-    add("doubled", `SHIM is installed as several MCP servers: ${serverNames.join(", ")}`, rerunInit);
-  if (doubledEvents.length > 0) add("doubled", `SHIM has several hooks for ${doubledEvents.join(", ")}`, rerunInit);
-  if (serverNames.length + hookedEvents.length === 0) return;
-  for (const plugin of plugins) add("doubled", doubledText(plugin), doubledFix(plugin));
-}
-
-/** MCP hooks have one group for each matcher; a process hook beside them is one too many. */
-function isDoubled(handlers: readonly unknown[]): boolean {
-  const processes = handlers.filter((handler) => !isHookToolHandler(handler));
-  return processes.length > 1 || (processes.length === 1 && handlers.length > 1);
 }
 
 function doubledText({ key, project }: InstalledPlugin): string {
@@ -289,14 +236,22 @@ function checkNode({ nodeVersion, minNodeVersion: [major, minor], add }: Inspect
   add("node_too_old", tooOldText, `With a newer Node: ${rerunInit}`);
 }
 
-function checkClaudeCode({ settings, hookedEvents, claudeVersion, add }: Inspection, settingsFile: string): void {
+function checkClaudeCode(inspection: Inspection): void {
+  const { target, servers, settings, hookedEvents, handlersOf, claudeVersion, wantsBlocking, add } = inspection;
+  const handlers = handlersOf("PreToolUse");
   const disabledText = '"disableAllHooks" is set, so nothing is saved as it happens';
-  if (settings["disableAllHooks"] === true) add("hooks_disabled", disabledText, `Remove it from ${settingsFile}.`);
+  if (settings["disableAllHooks"] === true)
+    add("hooks_disabled", disabledText, `Remove it from ${target.settingsFile}.`);
+  const unknownText = `${titleOf(claudeVersion)} does not support hooks of type mcp_tool (${hookToolSince} does) and ignores all hooks of its settings`;
+  if (claudeVersion !== null && !hasHookTool(claudeVersion) && handlers.some(isHookToolHandler))
+    add("hooks_too_new", unknownText, `Update Claude Code, or: ${rerunInit}`);
+  if (wantsBlocking && claudeVersion !== null && hookedEvents.length > 0 && !isBlocking(handlers)) {
+    const canBlock = hookDelivery(servers, claudeVersion, target.platform, true).isBlocking;
+    const text = "a tool call that SHIM could not check continues, although team.blockUnchecked is set";
+    add("not_blocking", text, canBlock ? rerunInit : `Update Claude Code, then: ${rerunInit}`);
+  }
   const noTodosText = "the newest models have no to-do tools here; `shim init --todo-tools` switches them on";
   if (hasNoTodoTools(claudeVersion) && !isTodoToolsSet(settings)) add("todo_tools_off", noTodosText);
-  const otherLineText = "the status line is not SHIM's, so the fill of the context is estimated";
-  if (statusLineIn(settings).kind !== "ours" && hookedEvents.length > 0)
-    add("no_status_line", otherLineText, rerunInit);
 }
 
 function checkPlugin(inspection: Inspection, { key, folder }: InstalledPlugin): void {

@@ -32,7 +32,7 @@ export function planInstall(target: ClientTarget, context: PlanContext): Result<
   const { servers, settings } = files;
   const isPlugin = settings !== null && enabledPlugins(settings.root).length > 0;
   if (!isPlugin && isNameTaken(servers.root, formOf(target.client).servers)) {
-    const text = `has another MCP server named "${serverName}". Rename or remove that one and try again; nothing was changed.`;
+    const text = `has another MCP server named "${serverName}". Rename or remove that one and try again.`;
     return err(refusal("name_taken", servers.path, text));
   }
   if (own?.before && !isOwnFile(own.before)) return err(refusal("name_taken", own.path, notOurs));
@@ -46,7 +46,7 @@ export function planInstall(target: ClientTarget, context: PlanContext): Result<
   return ok({ action: "install", target, edits: all, notes: [...notes, ...ignored] });
 }
 
-const notOurs = "was not written by SHIM. Rename it and try again; nothing was changed.";
+const notOurs = "was not written by SHIM. Rename it and try again.";
 
 /**
  * [IN10] [IN11] Restores a file that is byte for byte as SHIM wrote it, or deletes it if there was
@@ -73,13 +73,16 @@ interface OwnFile {
   readonly before: string | null;
 }
 
-interface LoadedFiles {
+export interface LoadedFiles {
   readonly files: ClientSettings;
   /** The client's file that is SHIM's alone; null: it needs none. */
   readonly own: OwnFile | null;
 }
 
-function load(target: ClientTarget, { read, shimConfig }: PlanContext): Result<LoadedFiles, ClientRefusal> {
+export function load(
+  target: ClientTarget,
+  { read, shimConfig }: Pick<PlanContext, "read" | "shimConfig">,
+): Result<LoadedFiles, ClientRefusal> {
   const { client, serversFile, settingsFile } = target;
   const { hooks } = formOf(client);
   const problemIn = shapeProblemOf(client);

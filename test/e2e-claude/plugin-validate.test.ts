@@ -57,7 +57,14 @@ it("[IN13] inspect knows the plugin as claude plugin install leaves it @night", 
   const seen: string[] = [];
   const exists = (path: string): boolean => seen.push(path) > 0;
   const node = { nodeVersion: () => process.version, minNodeVersion: [22, 16] } as const;
-  const context = { ...node, read: readText, exists, launch, claudeVersion: CLAUDE_VERSION, wantsBlocking: false };
+  const context = {
+    ...node,
+    read: readText,
+    exists,
+    launch,
+    claudeVersion: CLAUDE_VERSION,
+    shimConfig: join(home, "config.json"),
+  };
   expect(inspect({ ...target, serversFile: join(home, ".claude.json") }, context).map(({ text }) => text)).toEqual([
     expect.stringContaining("as the plugin shim@shim; tool events go through its MCP process"),
     expect.stringContaining("shim init --todo-tools"),

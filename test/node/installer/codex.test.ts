@@ -139,7 +139,7 @@ it("[IN12] inspection names what is missing, doubled or elsewhere", () => {
       minNodeVersion: [22, 16],
       launch,
       claudeVersion: null,
-      wantsBlocking: false,
+      shimConfig: home.config,
     }).map(({ code }) => code);
   expect(codes()).toEqual(["not_installed"]);
   home.install(home.codex);

@@ -117,17 +117,17 @@ function aContext(overrides: Partial<InspectContext> = {}): InspectContext {
     minNodeVersion: [22, 16],
     launch,
     claudeVersion: "2.1.117 (Claude Code)",
-    wantsBlocking: false,
+    shimConfig: "/none/config.json",
     ...overrides,
   };
 }
 
 function lookAt(home: ClientHome, overrides?: Partial<InspectContext>): Finding[] {
-  return inspect(home.code, aContext(overrides));
+  return inspect(home.code, aContext({ shimConfig: home.config, ...overrides }));
 }
 
 /** The version of the client cannot be asked. */
-const unasked = { claudeVersion: null, wantsBlocking: false };
+const unasked = { claudeVersion: null };
 
 const codes = (findings: Finding[]): string[] => findings.map(({ severity, code }) => `${severity} ${code}`);
 
@@ -160,18 +160,17 @@ it("[IN21] says how tool events reach SHIM, and what to do where the client and 
     "Claude Code: SHIM is installed by `shim init`; each tool event starts a process (Claude Code 2.1.117)",
   );
   const updated = { claudeVersion: "2.1.328 (Claude Code)" };
-  expect(codes(lookAt(home, updated))).toEqual([
-    "ok installed",
-    "warning hooks_outdated",
-    "warning hooks_by_process",
-    "ok todo_tools_off",
-  ]);
+  expect(codes(lookAt(home, updated))).toEqual(["ok installed", "ok todo_tools_off", "warning outdated"]);
+  expect(lookAt(home, updated).at(-1)).toMatchObject({
+    text: expect.stringMatching(/`shim init` .*adds hooks for PreModelSwitch; corrects SHIM's hooks/) as string,
+    fix: "Run `shim init` again.",
+  });
   home.claudeVersion = updated.claudeVersion;
   home.install();
   expect(lookAt(home, updated)[0]?.text).toContain("tool events go through its MCP process");
   expect(codes(lookAt(home, updated))).toEqual(["ok installed", "ok todo_tools_off"]);
   expect(codes(lookAt(home))).toEqual(["ok installed", "error hooks_too_new"]);
-  expect(codes(lookAt(home, { claudeVersion: null, wantsBlocking: false }))).toEqual(["ok installed"]);
+  expect(codes(lookAt(home, unasked))).toEqual(["ok installed"]);
 });
 
 it("[IN21] says how the plugin's tool events reach SHIM, and warns of a client that delivers none", () => {
@@ -193,30 +192,39 @@ it("[IN103] compares team.blockUnchecked with what the hooks do", () => {
   const claudeVersion = `${blockingSince} (Claude Code)`;
   const home = aClientHome(claudeVersion);
   home.install();
-  const found = (given: Partial<InspectContext>): string[] => codes(lookAt(home, { claudeVersion, ...given }));
+  const found = (version = claudeVersion): string[] => codes(lookAt(home, { claudeVersion: version }));
   const todo = "ok todo_tools_off";
-  expect(found({})).toEqual(["ok installed", todo]);
-  expect(found({ wantsBlocking: true })).toEqual(["ok installed", "error not_blocking", todo]);
-  home.write(home.config, '{"team": {"blockUnchecked": true}}');
+  const wanted = '{"team": {"blockUnchecked": true}}';
+  expect(found()).toEqual(["ok installed", todo]);
+  home.write(home.config, wanted);
+  expect(found()).toEqual(["ok installed", "error not_blocking", todo]);
   home.install();
-  expect(found({ wantsBlocking: true })).toEqual(["ok installed", todo]);
-  expect(lookAt(home, { claudeVersion, wantsBlocking: true })[0]?.text).toContain("could not check is blocked");
-  expect(found({})).toEqual(["ok installed", "warning hooks_outdated", todo]);
-  const old = { wantsBlocking: true, claudeVersion: "2.1.118 (Claude Code)" };
-  home.claudeVersion = old.claudeVersion;
+  expect(found()).toEqual(["ok installed", todo]);
+  expect(lookAt(home, { claudeVersion })[0]?.text).toContain("could not check is blocked");
+  home.write(home.config, "{}");
+  expect(found()).toEqual(["ok installed", todo, "warning outdated"]);
+  home.write(home.config, wanted);
+  home.claudeVersion = "2.1.118 (Claude Code)";
   home.install();
-  expect(lookAt(home, old)[1]?.fix).toBe("Update Claude Code, then: Run `shim init` again.");
+  expect(lookAt(home, { claudeVersion: home.claudeVersion })[1]?.fix).toBe(
+    "Update Claude Code, then: Run `shim init` again.",
+  );
   const withPlugin = aClientHome();
   change(withPlugin, withPlugin.settings, (text) => set(text, ["enabledPlugins", "shim@mine"], true));
-  expect(codes(lookAt(withPlugin, { claudeVersion, wantsBlocking: true }))).toContain("error not_blocking");
+  withPlugin.write(withPlugin.config, wanted);
+  expect(codes(lookAt(withPlugin, { claudeVersion }))).toContain("error not_blocking");
 });
 
 it("[IN12] finds what is missing", () => {
   const home = aClientHome();
   home.install();
-  change(home, home.settings, (text) => remove(remove(text, ["hooks", "Stop"]), ["statusLine"]));
+  change(home, home.settings, (text) => remove(text, ["statusLine"]));
+  expect(lookAt(home).map(({ text }) => text)).toContain(
+    "Claude Code: SHIM is not set up as it would be now: `shim init` sets SHIM's status line",
+  );
+  change(home, home.settings, (text) => remove(text, ["hooks", "Stop"]));
   const found = lookAt(home);
-  expect(codes(found)).toEqual(["error incomplete", "warning no_status_line"]);
+  expect(codes(found)).toEqual(["error incomplete"]);
   expect(found[0]?.text).toBe("Claude Code: hooks are missing for Stop");
   change(home, home.servers, (text) => remove(text, ["mcpServers"]));
   expect(lookAt(home).map(({ text }) => text)).toContain(
@@ -245,7 +253,10 @@ it("[IN12] finds a clone that has moved, another copy, and a Node that is gone o
 it("[IN12] asks no version of a program that is not Node", () => {
   const home = aClientHome();
   home.write(home.desktop.serversFile, '{"mcpServers": {"shim": {"command": "shim", "args": ["mcp"]}}}');
-  expect(codes(inspect(home.desktop, aContext({ nodeVersion: () => null })))).toEqual(["ok installed"]);
+  expect(codes(inspect(home.desktop, aContext({ nodeVersion: () => null })))).toEqual([
+    "ok installed",
+    "warning outdated",
+  ]);
 });
 
 it("[IN12] finds files that cannot be read or that the client ignores", () => {
@@ -256,10 +267,7 @@ it("[IN12] finds files that cannot be read or that the client ignores", () => {
   home.write(home.settings, "{");
   expect(codes(lookAt(home))).toEqual(["error file_unsound"]);
   const unreadable = { path: "", code: "config_unreadable", message: "" } as const;
-  expect(codes(lookAt(home, { read: () => ({ ok: false, error: unreadable }) }))).toEqual([
-    "error file_unsound",
-    "error file_unsound",
-  ]);
+  expect(codes(lookAt(home, { read: () => ({ ok: false, error: unreadable }) }))).toEqual(["error file_unsound"]);
 });
 
 it("[IN12] finds hooks that are switched off", () => {
@@ -286,9 +294,8 @@ it("[IN13] finds SHIM doubled within one file", () => {
     ),
   );
   const found = lookAt(home);
-  expect(codes(found)).toEqual(["ok installed", "warning doubled", "warning doubled"]);
-  expect(found[1]?.text).toContain("shim, again");
-  expect(found[2]?.text).toContain("several hooks for Stop");
+  expect(codes(found)).toEqual(["ok installed", "warning outdated"]);
+  expect(found[1]?.text).toContain('corrects the MCP server "shim"; corrects SHIM\'s hooks');
 });
 
 /** As Claude Code 2.1.328 writes after `claude plugin marketplace add <source>` and `claude plugin install shim@shim`. */

@@ -45,7 +45,7 @@ function findings(home: ClientHome, target: ClientTarget, version: string | null
     ...nodes,
     launch,
     claudeVersion: null,
-    wantsBlocking: false,
+    shimConfig: home.config,
   }).map(({ code }) => code);
 }
 
