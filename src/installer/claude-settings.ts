@@ -2,7 +2,7 @@ import { hasNoTodoTools } from "../contract/hook-tool.ts";
 import { isRecord, type JsonObject } from "../shared/json-fields.ts";
 import { installsOf } from "./backups.ts";
 import { isOurStatusLine, statusLineCommand } from "./entries.ts";
-import type { Change, Part, PlanContext, SettingsFile } from "./file-edits.ts";
+import { keptEntry, type Change, type Part, type PlanContext, type SettingsFile } from "./file-edits.ts";
 import { json } from "./json-text.ts";
 import { objectAt, objectIn, valueAt } from "./settings.ts";
 
@@ -13,7 +13,7 @@ const maxStatusLineChars = 2_000;
 
 type StatusLine = { readonly kind: "none" | "ours" | "unknown" } | { readonly kind: "other"; readonly command: string };
 
-export function statusLineIn({ statusLine }: JsonObject): StatusLine {
+function statusLineIn({ statusLine }: JsonObject): StatusLine {
   if (statusLine === undefined) return { kind: "none" };
   if (isOurStatusLine(statusLine)) return { kind: "ours" };
   if (!isRecord(statusLine) || statusLine["type"] !== "command") return { kind: "unknown" };
@@ -31,57 +31,19 @@ export function statusLinePart(
   const line = statusLineIn(settings.root);
   const command = statusLineCommand(context.launch, platform);
   const problem = command === null ? unsafePath : findLineProblem(line);
-  const own = line.kind === "other" ? line.command : null;
-  const { statusLine: kept } = config.root;
-  const replaced = problem === null && own !== null && typeof kept === "string" && kept !== own ? kept : null;
+  const own = problem === null && line.kind === "other" ? line.command : null;
   const before = lineBefore(settings, config, context);
-  const entries = [
-    {
-      file: settings,
-      add: problem === null ? setLine(line, command) : null,
-      remove: restoreLine(before),
-    },
-    {
-      file: config,
-      add: problem === null && own !== null ? keepLine(own) : null,
-      remove: forgetLine(before),
-    },
-  ];
-  const notes = [
-    ...(problem === null ? [] : [`The status line is left unchanged: ${problem}.`]),
-    ...(replaced === null
-      ? []
-      : [`SHIM's config.json held another status line, "${replaced}"; the newer one replaces it.`]),
-  ];
-  return { entries, notes };
-}
-
-const unsafePath = "a path of SHIM holds quotes that the shells of Windows read differently";
-
-function findLineProblem(line: StatusLine): string | null {
-  if (line.kind === "unknown") return 'it is not of type "command"';
-  const isTooLong = line.kind === "other" && line.command.length > maxStatusLineChars;
-  return isTooLong ? `it is longer than ${maxStatusLineChars} characters` : null;
-}
-
-function setLine(line: StatusLine, command: string | null): Change {
-  const verb = line.kind === "ours" ? "corrects" : "sets";
-  const says = line.kind === "other" ? `sets SHIM's status line, which runs yours first: ${line.command}` : null;
-  return {
-    says: says ?? `${verb} SHIM's status line`,
+  const added: Change = {
+    says:
+      own === null
+        ? `${verbs[line.kind]} SHIM's status line`
+        : `sets SHIM's status line, which runs yours first: ${own}`,
     apply(root) {
       root["statusLine"] ??= { type: "command" };
       objectIn(root, "statusLine")["command"] = command;
     },
   };
-}
-
-function keepLine(own: string): Change {
-  return { says: "keeps your own status line", apply: (root) => void (root["statusLine"] = own) };
-}
-
-function restoreLine(before: string | null): Change {
-  return {
+  const removed: Change = {
     says: before === null ? "removes SHIM's status line" : `restores your status line: ${before}`,
     apply(root) {
       if (statusLineIn(root).kind !== "ours") return;
@@ -89,15 +51,24 @@ function restoreLine(before: string | null): Change {
       else objectIn(root, "statusLine")["command"] = before;
     },
   };
+  const kept = own === null ? null : { value: own, says: "keeps your own status line" };
+  const entries = [
+    { file: settings, add: problem === null ? added : null, remove: removed },
+    keptEntry(config, "statusLine", kept, (value) => before !== null && value === before),
+  ];
+  const { statusLine: old } = config.root;
+  const isReplaced = own !== null && typeof old === "string" && old !== own;
+  const notes = isReplaced ? [`SHIM's config.json held another status line, "${old}"; the newer one replaces it.`] : [];
+  return { entries, notes: problem === null ? notes : [`The status line is left unchanged: ${problem}.`] };
 }
 
-function forgetLine(before: string | null): Change {
-  return {
-    says: "restores your own status line",
-    apply(root) {
-      if (before !== null && root["statusLine"] === before) delete root["statusLine"];
-    },
-  };
+const unsafePath = "a path of SHIM holds quotes that the shells of Windows read differently";
+const verbs = { ours: "corrects", none: "sets", other: "sets", unknown: "sets" } as const;
+
+function findLineProblem(line: StatusLine): string | null {
+  if (line.kind === "unknown") return 'it is not of type "command"';
+  const isTooLong = line.kind === "other" && line.command.length > maxStatusLineChars;
+  return isTooLong ? `it is longer than ${maxStatusLineChars} characters` : null;
 }
 
 /**
@@ -129,39 +100,23 @@ export function todoToolsPart(
   const isSet = isTodoToolsSet(settings.root);
   const isOurs = config.root["todoTools"] === true;
   const isAdded = wantsTodoTools && !isSet;
-  const entries = [
-    {
-      file: settings,
-      add: isAdded ? enableTodoTools : null,
-      remove: {
-        says: "switches Claude Code's to-do tools off",
-        apply(root) {
-          if (isOurs && objectAt(root, ["env"])[todoTools] === "1") delete objectIn(root, "env")[todoTools];
-        },
-      } satisfies Change,
+  const added: Change = {
+    says: "switches Claude Code's to-do tools on",
+    apply: (root) => void (objectIn(root, "env")[todoTools] = "1"),
+  };
+  const removed: Change = {
+    says: "switches Claude Code's to-do tools off",
+    apply(root) {
+      if (isOurs && objectAt(root, ["env"])[todoTools] === "1") delete objectIn(root, "env")[todoTools];
     },
-    { file: config, add: isAdded ? rememberTodoTools : null, remove: forgetTodoTools },
+  };
+  const kept = isAdded ? { value: true, says: "remembers that the to-do tools were switched on" } : null;
+  const entries = [
+    { file: settings, add: isAdded ? added : null, remove: removed },
+    keptEntry(config, "todoTools", kept, (value) => value === true),
   ];
+  const note =
+    "With the newest models this Claude Code has no to-do tools. SHIM does without them; `shim init --todo-tools` switches them on.";
   const isMissing = hasNoTodoTools(claudeVersion) && !isSet && !wantsTodoTools;
-  return { entries, notes: isMissing ? [todoNote] : [] };
+  return { entries, notes: isMissing ? [note] : [] };
 }
-
-const todoNote =
-  "With the newest models this Claude Code has no to-do tools. SHIM does without them; `shim init --todo-tools` switches them on.";
-
-const enableTodoTools: Change = {
-  says: "switches Claude Code's to-do tools on",
-  apply: (root) => void (objectIn(root, "env")[todoTools] = "1"),
-};
-
-const rememberTodoTools: Change = {
-  says: "remembers that the to-do tools were switched on",
-  apply: (root) => void (root["todoTools"] = true),
-};
-
-const forgetTodoTools: Change = {
-  says: "forgets the to-do tools",
-  apply(root) {
-    if (root["todoTools"] === true) delete root["todoTools"];
-  },
-};

@@ -74,78 +74,58 @@ function isTexts(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((text) => typeof text === "string");
 }
 
+/** Quoted parts and plain ones, as a shell joins them to a word. */
+const shellWords = /(?:'[^']*'|"[^"]*"|\\.|[^\s'"\\])+/g;
+
+/** Words by which a client, or a shell for it, starts the entry; empty for something else. */
+function wordsOf(value: unknown): string[] {
+  const found = parseCommand(value);
+  if (!found) return [];
+  if (found.args.length > 0) return [found.command, ...found.args];
+  const words = found.command.match(shellWords) ?? [];
+  return words.map((word) => word.replaceAll(/'([^']*)'|"([^"]*)"|\\(.)/g, "$1$2$3"));
+}
+
 const program = /(^|[\\/])(shim(\.mjs|\.cmd|\.exe)?|shim-mcp(@[^\\/]*)?)$/;
-const hookProgram = /(^|[\\/])(dist[\\/]hook|shim-hook)\.[cm]?js$/;
+const hookProgram = /(^|[\\/])dist[\\/]hook\.cjs$/;
 const shellHook = /(^|\/)dist\/shim-hook$/;
 const node = /(^|[\\/])node[^\\/]*$/;
 
 export function isOurServer(value: unknown): boolean {
-  const found = parseCommand(value);
-  return found !== null && found.args.at(-1) === "mcp" && programIndex(found) >= 0;
+  return endsWith(value, "mcp");
+}
+
+export function isOurStatusLine(value: unknown): boolean {
+  return endsWith(value, "statusline");
+}
+
+function endsWith(value: unknown, command: string): boolean {
+  const words = wordsOf(value);
+  return words.at(-1) === command && program.test(words.at(-2) ?? "");
 }
 
 export function isOurHook(value: unknown, event: string): boolean {
   if (isHookToolHandler(value)) return true;
-  const found = parseCommand(value);
-  if (!found) return false;
-  if (found.args.length === 0) return isShellHook(found.command, event);
-  if (found.args.at(-1) !== event) return false;
-  if (found.args.length === 3 && isShellEntry(found)) return true;
-  if (found.args.length === 2 && hookProgram.test(found.args[0] ?? "")) return node.test(found.command);
-  return found.args.at(-2) === "hook" && programIndex(found) >= 0;
-}
-
-function isShellEntry({ command, args }: Command): boolean {
-  return command === shell && shellHook.test(args[0] ?? "");
-}
-
-/** The program that runs SHIM's code. */
-export function runnerOf(value: unknown): string | null {
-  const found = parseCommand(value);
-  if (!found) return null;
-  if (isShellEntry(found)) return found.args[1] ?? null;
-  if (!shellHookLine.test(found.command)) return found.command;
-  const words = /\/dist\/shim-hook'? (?:'(?<quoted>[^']+)'|(?<plain>[^\s']+)) /.exec(found.command)?.groups;
-  return words?.["quoted"] ?? words?.["plain"] ?? null;
+  const words = wordsOf(value);
+  const start = words.at(-2) === "--client" ? words.slice(0, -2) : words;
+  if (start.pop() !== event) return false;
+  const [first = "", second = "", third] = start;
+  if (shellHook.test(second)) return first === shell && third !== undefined;
+  if (hookProgram.test(second)) return node.test(first);
+  return start.at(-1) === "hook" && program.test(start.at(-2) ?? "");
 }
 
 export function isHookToolHandler(value: unknown): boolean {
   return isRecord(value) && value["type"] === "mcp_tool" && value["tool"] === hookTool;
 }
 
-const shellHookLine = /\/dist\/shim-hook'?\s/;
-
-function isShellHook(command: string, event: string): boolean {
-  const named = /(?:dist[\\/]hook|shim-hook)\.[cm]?js["']?\s+(?<event>\w+)\s+--client\s+[\w-]+\s*$/.exec(
-    command,
-  )?.groups;
-  if (named) return named["event"] === event;
-  const sent = shellHookLine.test(command) ? /\s(?<event>\w+) --client [\w-]+\s*$/.exec(command)?.groups : undefined;
-  if (sent) return sent["event"] === event;
-  const words = /^(?<program>.*?)["']?(?<!\s)\s+hook\s+(?<event>\w+)\s*$/.exec(command)?.groups;
-  return words?.["event"] === event && /(^|[\\/\s"'])shim(\.mjs|-mcp)?$/.test(words["program"] ?? "");
-}
-
-export function isOurStatusLine(value: unknown): boolean {
-  if (!isRecord(value) || typeof value["command"] !== "string") return false;
-  return /(^|[\\/\s"'])shim(\.mjs|-mcp)?["']?\s+statusline\s*$/.test(value["command"]);
-}
-
-function programIndex({ command, args }: Command): number {
-  return [command, ...args].findIndex((word) => program.test(word));
+/** The program that runs SHIM's code. */
+export function runnerOf(value: unknown): string | null {
+  const [first, second = "", third] = wordsOf(value);
+  return (shellHook.test(second) ? third : first) ?? null;
 }
 
 /** Returns the script that an entry starts; null where a bare name is resolved through PATH. */
 export function findScript(value: unknown): string | null {
-  const found = parseCommand(value);
-  if (found?.args.length === 0) return findShellScript(found.command);
-  return found?.args.find((arg) => /[\\/][^\\/]*\.[cm]?js$/.test(arg) || shellHook.test(arg)) ?? null;
-}
-
-function findShellScript(command: string): string | null {
-  const [word] =
-    /'[^']+\.[cm]?js'|"[^"]+\.[cm]?js"|(?<![^\s'"])[^\s'"]+\.[cm]?js/.exec(command) ??
-    /'[^']+\/shim-hook'|(?<![^\s'"])[^\s'"]+\/shim-hook(?=\s|$)/.exec(command) ??
-    [];
-  return word?.replaceAll(/^['"]|['"]$/g, "") ?? null;
+  return wordsOf(value).find((word) => /[\\/][^\\/]*\.[cm]?js$/.test(word) || shellHook.test(word)) ?? null;
 }

@@ -78,6 +78,20 @@ export interface Entry {
   readonly remove: Change;
 }
 
+/** A value in SHIM's config.json, for as long as something in the client's settings needs it. */
+export function keptEntry(
+  file: SettingsFile,
+  key: string,
+  added: { readonly value: unknown; readonly says: string } | null,
+  isOurs: (value: unknown) => boolean,
+): Entry {
+  return {
+    file,
+    add: added && { says: added.says, apply: (root) => void (root[key] = added.value) },
+    remove: { says: `forgets "${key}"`, apply: (root) => void (isOurs(root[key]) && delete root[key]) },
+  };
+}
+
 /** Entries that belong together, and what a person should know of them. */
 export interface Part {
   readonly entries: readonly Entry[];

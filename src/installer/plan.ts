@@ -144,7 +144,7 @@ function originalText(current: string, installs: readonly BackupFile[]): string 
 }
 
 function isBlank(text: string): boolean {
-  return /^\uFEFF?\s*(\{\s*\})?\s*$/.test(text);
+  return /^(?:\{\s*\})?$/.test(text.trim());
 }
 
 /** [IN24] The client's files that its own parser refuses, so that all of the file is ignored. */

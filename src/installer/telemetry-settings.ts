@@ -1,7 +1,7 @@
 import type { TelemetrySettings } from "../contract/config.ts";
 import { isRecord, type JsonObject } from "../shared/json-fields.ts";
 import type { ReadText } from "./client-files.ts";
-import type { Part, SettingsFile } from "./file-edits.ts";
+import { keptEntry, type Change, type Part, type SettingsFile } from "./file-edits.ts";
 import { json } from "./json-text.ts";
 import { objectAt, objectIn, type Settings } from "./settings.ts";
 import { managedSettings, type Machine } from "./targets.ts";
@@ -92,26 +92,21 @@ export function telemetryPart(
 ): Part {
   const receiver = receiverIn(config.root);
   const { next, notes } = request?.isWanted ? planOn(settings, receiver, request) : { next: null, notes: [] };
-  const isChanged = request !== undefined && notes.length === 0;
-  const off = "switches Claude Code's telemetry to SHIM off";
-  const removed = (root: Settings): void => {
-    if (receiver) disable(root, receiver);
+  const removed: Change = {
+    says: "switches Claude Code's telemetry to SHIM off",
+    apply: (root) => receiver && disable(root, receiver),
   };
-  const unreceived = (root: Settings): void => {
-    if (receiver) delete root["telemetry"];
-  };
-  const inSettings = next
+  const added: Change = next
     ? {
         says: `switches Claude Code's telemetry on, to SHIM on port ${next.port} of this machine`,
-        apply: (root: Settings) => enable(root, next),
+        apply: (root) => enable(root, next),
       }
-    : { says: off, apply: removed };
-  const inConfig = next
-    ? { says: "receives the telemetry", apply: (root: Settings) => void (root["telemetry"] = next) }
-    : { says: "receives no telemetry", apply: unreceived };
+    : removed;
+  const isChanged = request !== undefined && notes.length === 0;
+  const kept = { value: next ?? undefined, says: next ? "receives the telemetry" : "receives no telemetry" };
   const entries = [
-    { file: settings, add: isChanged ? inSettings : null, remove: { says: off, apply: removed } },
-    { file: config, add: isChanged ? inConfig : null, remove: { says: "receives no telemetry", apply: unreceived } },
+    { file: settings, add: isChanged ? added : null, remove: removed },
+    keptEntry(config, "telemetry", isChanged ? kept : null, () => receiver !== null),
   ];
   return { entries, notes };
 }
