@@ -7,7 +7,7 @@ import { findingsOf, type Installation } from "./client-states.ts";
 import { applyLink, linkRecord, type LinkPlan } from "./command-link.ts";
 import type { Plan } from "./file-edits.ts";
 import { codeCache, isOriginalAgain, removeHome, removeLeftovers } from "./leftovers.ts";
-import { toProblem, type ClientProblem, type SetupPlan, type SetupRefusal, type SetupRequest } from "./plan-setup.ts";
+import { toProblem, type ClientProblem, type SetupPlan, type SetupRequest } from "./plan-setup.ts";
 import { makeCopy, planCopy } from "./program-copy.ts";
 
 export interface AppliedPlan {
@@ -23,33 +23,20 @@ export interface SetupOutcome {
   readonly link: { readonly plan: LinkPlan; readonly problem: string | null } | null;
 }
 
-/** Stops at the first client whose files cannot be written. */
-export function applyInstall(installation: Installation, setup: SetupPlan): Result<SetupOutcome, SetupRefusal> {
-  const copy = planCopy(installation.site.launch, installation.paths.home);
-  if (copy !== null) makeCopy(copy);
-  const done: AppliedPlan[] = [];
-  for (const plan of setup.plans) {
-    const applied = applyOne(installation, plan);
-    if (!applied.ok) {
-      const changed = changedClients(done).map(({ label }) => label);
-      const rest = changed.length === 0 ? "" : ` Already changed: ${changed.join(", ")}.`;
-      return err({ code: applied.error.code, message: `${applied.error.message}${rest}` });
-    }
-    done.push(applied.value);
-  }
-  const link = changeLink(installation, setup.link);
-  return ok({ done, link, problems: connectionProblems(installation, setup.plans) });
-}
-
 /** [IN101] While a client still has SHIM, the command and what is stored stay. */
-export function applyRemoval(installation: Installation, setup: SetupPlan, request: SetupRequest): SetupOutcome {
+export function applySetup(installation: Installation, setup: SetupPlan, request: SetupRequest): SetupOutcome {
+  const { site, paths } = installation;
+  const isRemoval = request.action === "uninstall";
+  const copy = isRemoval ? null : planCopy(site.launch, paths.home);
+  if (copy !== null) makeCopy(copy);
   const applied = setup.plans.map((plan) => ({ plan, result: applyOne(installation, plan) }));
   const done = applied.flatMap(({ result }) => (result.ok ? [result.value] : []));
   const failures = applied.flatMap(({ plan, result }) => (result.ok ? [] : [toProblem(plan.target, result.error)]));
-  const problems = [...setup.problems, ...failures];
-  const isWhole = problems.length === 0;
-  const link = changeLink(installation, isWhole ? setup.link : null);
-  if (isWhole && request.client === undefined) removeOwn(installation, request.deletesData);
+  const connected = isRemoval ? [] : done.map(({ plan }) => plan);
+  const problems = [...setup.problems, ...failures, ...connectionProblems(installation, connected)];
+  const isPartial = isRemoval && problems.length > 0;
+  const link = changeLink(installation, isPartial ? null : setup.link);
+  if (isRemoval && !isPartial && request.client === undefined) removeOwn(installation, request.deletesData);
   // [IP11] A removal that gave all files their first texts deletes the copies.
   const kept = done.map(({ plan, backup }) => ({
     plan,

@@ -7,7 +7,10 @@ import { programPath } from "../platform/program-path.ts";
 import { messageOf } from "../shared/error.ts";
 import { asObject, listAt, objectAt, parseObject, textAt, type JsonObject } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import type { Installation } from "./client-states.ts";
+import type { Plan } from "./file-edits.ts";
 import { hookCommandLine } from "./hook-lists.ts";
+import { lastingLaunch } from "./program-copy.ts";
 import type { ClientTarget } from "./targets.ts";
 
 /**
@@ -52,15 +55,34 @@ export function readTrust(source: TrustSource): Promise<Result<HookTrust[], stri
   return withAppServer(source, (call) => list(call, source));
 }
 
-/** [IN33] Trusts SHIM's hooks and looks again: only the second look counts. */
-export function trustHooks(source: TrustSource): Promise<Result<HookTrust[], string>> {
-  return withAppServer(source, async (call) => {
+/**
+ * [IN33] Lets Codex store the trust, and asks it a second time: only that answer counts.
+ *
+ * @returns why not; null: the hooks are trusted
+ */
+export async function trustHooks(source: TrustSource): Promise<string | null> {
+  const hooks = await withAppServer(source, async (call) => {
     const found = await list(call, source);
     const value = Object.fromEntries(found.map(({ key, hash }) => [key, { enabled: true, trusted_hash: hash }]));
     const edits = [{ keyPath: "hooks.state", value, mergeStrategy: "upsert" }];
     await call("config/batchWrite", { edits, reloadUserConfig: true });
     return list(call, source);
   });
+  if (!hooks.ok) return hooks.error;
+  return isTrusted(hooks.value, source) ? null : stateText(hooks.value, source);
+}
+
+/** [IN33] Returns null where the hooks are trusted, and their file does not change. */
+export async function findUntrusted(
+  { site, paths }: Installation,
+  plans: readonly Plan[],
+): Promise<TrustSource | null> {
+  const plan = plans.find(({ target, action }) => target.client === "codex" && action === "install");
+  const source = plan && trustSource(plan.target, lastingLaunch(site.launch, paths.home), site.machine.env);
+  if (!source) return null;
+  if (plan.edits.some(({ path }) => path === source.target.settingsFile)) return source;
+  const hooks = await readTrust(source);
+  return hooks.ok && isTrusted(hooks.value, source) ? null : source;
 }
 
 export function isTrusted(hooks: readonly HookTrust[], { commands }: TrustSource): boolean {

@@ -48,7 +48,9 @@ it("[IN33] init asks for the trust in words of its own; uninstall gives the file
   ]);
   expect(await trustState(home)).toBe("ok");
   expect(await home.shim("init --client codex --no-link")).toMatchObject(printed("Nothing to change."));
-  expect(await home.shim("init --remove --client codex --yes")).toMatchObject(printed("the file is restored exactly"));
+  expect(await home.shim("init --remove --client codex --yes")).toMatchObject(
+    printed("removes the trust in SHIM's hooks"),
+  );
   expect(readFileSync(files.config, "utf8")).toBe(before);
   expect(existsSync(files.hooks)).toBe(false);
   expect(await trustState(home)).toBeUndefined();

@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
 import { InvalidArgumentError, Option, type Command } from "commander";
-import { applyInstall, applyRemoval, connectionProblems } from "../../../installer/apply-setup.ts";
+import { applySetup, connectionProblems, type SetupOutcome } from "../../../installer/apply-setup.ts";
 import type { Installation } from "../../../installer/client-states.ts";
+import { findUntrusted, trustHooks, type TrustSource } from "../../../installer/hook-trust.ts";
 import { isShimsAlone } from "../../../installer/leftovers.ts";
 import { hasChanges, planSetup, type SetupPlan, type SetupRequest } from "../../../installer/plan-setup.ts";
 import { clientNames } from "../../../installer/targets.ts";
-import { findUntrusted, trust, type UntrustedClient } from "../../../installer/trust-setup.ts";
 import { pluralize } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import { failed, notFound, wrongUsage, type Answer, type FailedResult } from "../../answer.ts";
@@ -88,21 +88,26 @@ async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {
   const reply = isOnlyTrust ? "yes" : await cli.confirm(question(setup, request), options.yes === true);
   if (reply === "unasked") return wrongUsage(howToConfirm(cli, request));
   if (reply === "no") return ok(unchangedAnswer(setup, "Nothing was changed.\n"));
-  if (request.action === "uninstall")
-    return ok(removalAnswer(cli, applyRemoval(installation, setup, request), request));
-  return install(cli, installation, setup, { untrusted, options });
+  return change(cli, installation, setup, { request, untrusted, options });
 }
 
-async function install(
+interface Confirmed {
+  readonly request: SetupRequest;
+  readonly untrusted: TrustSource | null;
+  readonly options: InitOptions;
+}
+
+async function change(
   cli: Cli,
   installation: Installation,
   setup: SetupPlan,
-  { untrusted, options }: { readonly untrusted: UntrustedClient | null; readonly options: InitOptions },
+  { request, untrusted, options }: Confirmed,
 ): Promise<CommandResult> {
-  const applied = applyInstall(installation, setup);
-  if (!applied.ok) return refuse(applied.error);
-  const answer = installAnswer(cli, applied.value);
-  return ok(untrusted === null ? answer : await withTrust(cli, installation, untrusted, { answer, options }));
+  const outcome = applySetup(installation, setup, request);
+  if (request.action === "uninstall") return ok(removalAnswer(cli, outcome, request));
+  const [problem] = outcome.problems;
+  if (problem && outcome.done.length === 0) return failed("write_failed", problem.message);
+  return ok(await withTrust(cli, untrusted, outcome, options));
 }
 
 function refuse({ code, message }: { readonly code: string; readonly message: string }): FailedResult {
@@ -134,15 +139,17 @@ const byHand =
 /** [IN33] Asks the user first. */
 async function withTrust(
   cli: Cli,
-  installation: Installation,
-  untrusted: UntrustedClient,
-  { answer, options: { yes = false } }: { readonly answer: Answer; readonly options: InitOptions },
+  source: TrustSource | null,
+  outcome: SetupOutcome,
+  { yes = false }: InitOptions,
 ): Promise<Answer> {
-  const { label } = untrusted.target;
-  const hooks = `SHIM's ${untrusted.source.commands.length} hooks`;
+  const answer = installAnswer(cli, outcome);
+  if (source === null || outcome.done.every(({ plan }) => plan.target !== source.target)) return answer;
+  const { label } = source.target;
+  const hooks = `SHIM's ${source.commands.length} hooks`;
   const asked = `${label} runs hooks only when you trust them. Trust ${hooks}?`;
   const isWanted = (await cli.confirm(asked, yes)) === "yes";
-  const problem = isWanted ? await trust(installation, untrusted) : null;
+  const problem = isWanted ? await trustHooks(source) : null;
   const areHooksTrusted = isWanted && problem === null;
   const reason = problem === null ? "" : `${label} does not trust SHIM's hooks: ${problem}. `;
   const text = areHooksTrusted ? `${label} trusts ${hooks}.` : `${reason}${byHand}`;
