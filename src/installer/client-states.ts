@@ -18,8 +18,6 @@ export interface Installation {
   };
 }
 
-const minNodeVersion = [22, 16] as const;
-
 export function clientFindings(installation: Installation): Finding[] {
   return detect(installation.site.machine).flatMap((target) => findingsOf(installation, target));
 }
@@ -30,7 +28,6 @@ export function findingsOf(installation: Installation, target: ClientTarget): Fi
     read: readText,
     exists: machine.exists,
     nodeVersion: versionOf,
-    minNodeVersion,
     launch: lastingLaunch(launch, installation.paths.home),
     claudeVersion: target.client === "claude-code" ? claudeVersion(installation) : null,
     shimConfig: installation.paths.config,
@@ -52,8 +49,7 @@ export function claudeVersion({ site: { machine, versionOf } }: Pick<Installatio
 
 /** Starts no program to learn its version. */
 export function clientStates({ site, paths }: Installation): ClientState[] {
-  const assumedVersion = `v${minNodeVersion.join(".")}.0`;
-  const installation = { paths, site: { ...site, versionOf: () => assumedVersion } };
+  const installation = { paths, site: { ...site, versionOf: () => process.version } };
   return detect(site.machine).map((target) => {
     const codes = new Set(findingsOf(installation, target).map(({ code }) => code));
     const { client, label } = target;

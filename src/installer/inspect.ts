@@ -11,7 +11,7 @@ import type { PlanContext } from "./file-edits.ts";
 import { handlerIn, isOwnFile } from "./hook-file.ts";
 import { ourHandlers } from "./hook-lists.ts";
 import { json } from "./json-text.ts";
-import { findIgnoredFiles, load, planInstall, type LoadedFiles } from "./plan.ts";
+import { findIgnoredFiles, load, planFrom, type LoadedFiles } from "./plan.ts";
 import { enabledPlugins, installedPlugins, type InstalledPlugin } from "./plugins.ts";
 import { ourServers } from "./server-lists.ts";
 import { objectAt } from "./settings.ts";
@@ -52,7 +52,6 @@ export interface Finding {
 export interface InspectContext extends Pick<PlanContext, "read" | "shimConfig" | "launch" | "claudeVersion"> {
   readonly exists: (path: string) => boolean;
   readonly nodeVersion: (node: string) => string | null;
-  readonly minNodeVersion: readonly [major: number, minor: number];
 }
 
 interface Inspection extends InspectContext {
@@ -84,7 +83,7 @@ export function inspect(target: ClientTarget, context: InspectContext): Finding[
   }
   const inspection = inspectionOf(target, context, loaded.value, add);
   for (const { message } of findIgnoredFiles(target, context.read)) add("file_ignored", message);
-  const plan = planInstall(target, planContext);
+  const plan = planFrom(loaded.value, target, planContext);
   if (!plan.ok) add("name_taken", plan.error.message, "Then run `shim init` again.");
   checkPresence(inspection);
   checkCommands(inspection);
@@ -226,13 +225,15 @@ function distinct(values: readonly (string | null)[]): string[] {
   return [...new Set(values.filter((value) => value !== null))];
 }
 
-function checkNode({ nodeVersion, minNodeVersion: [major, minor], add }: Inspection, command: string): void {
+const minNode = { major: 22, minor: 16 };
+
+function checkNode({ nodeVersion, add }: Inspection, command: string): void {
   if (!/(^|[\\/])node[^\\/]*$/.test(command)) return;
   const version = nodeVersion(command);
   if (version === null) return add("node_missing", `${command} does not run`, rerunInit);
   const [foundMajor = 0, foundMinor = 0] = version.replace(/^v/, "").split(".").map(Number);
-  if (foundMajor > major || (foundMajor === major && foundMinor >= minor)) return;
-  const tooOldText = `${command} is ${version}; SHIM needs ${major}.${minor} or newer`;
+  if (foundMajor > minNode.major || (foundMajor === minNode.major && foundMinor >= minNode.minor)) return;
+  const tooOldText = `${command} is ${version}; SHIM needs ${minNode.major}.${minNode.minor} or newer`;
   add("node_too_old", tooOldText, `With a newer Node: ${rerunInit}`);
 }
 

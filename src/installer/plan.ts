@@ -27,8 +27,14 @@ import type { ClientTarget } from "./targets.ts";
  */
 export function planInstall(target: ClientTarget, context: PlanContext): Result<Plan, ClientRefusal> {
   const loaded = load(target, context);
-  if (!loaded.ok) return loaded;
-  const { files, own } = loaded.value;
+  return loaded.ok ? planFrom(loaded.value, target, context) : loaded;
+}
+
+export function planFrom(
+  { files, own }: LoadedFiles,
+  target: ClientTarget,
+  context: PlanContext,
+): Result<Plan, ClientRefusal> {
   const { servers, settings } = files;
   const isPlugin = settings !== null && enabledPlugins(settings.root).length > 0;
   if (!isPlugin && isNameTaken(servers.root, formOf(target.client).servers)) {

@@ -136,7 +136,6 @@ it("[IN12] inspection names what is missing, doubled or elsewhere", () => {
       read: readText,
       exists: () => false,
       nodeVersion: () => "v24.0.0",
-      minNodeVersion: [22, 16],
       launch,
       claudeVersion: null,
       shimConfig: home.config,

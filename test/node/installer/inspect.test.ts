@@ -114,7 +114,6 @@ function aContext(overrides: Partial<InspectContext> = {}): InspectContext {
     read: readText,
     exists: (path) => path.startsWith("/src/shim/"),
     nodeVersion: () => "v24.1.0",
-    minNodeVersion: [22, 16],
     launch,
     claudeVersion: "2.1.117 (Claude Code)",
     shimConfig: "/none/config.json",

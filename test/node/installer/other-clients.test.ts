@@ -38,11 +38,10 @@ function isThere(path: string): boolean {
 
 function findings(home: ClientHome, target: ClientTarget, version: string | null = "v24.0.0"): string[] {
   const nodeVersion = (node: string): string | null => (node === launch.node ? version : null);
-  const nodes = { nodeVersion, minNodeVersion: [22, 16] as const };
   return inspect(target, {
     read: readText,
     exists: isThere,
-    ...nodes,
+    nodeVersion,
     launch,
     claudeVersion: null,
     shimConfig: home.config,
