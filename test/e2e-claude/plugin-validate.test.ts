@@ -56,9 +56,8 @@ it("[IN13] inspect knows the plugin as claude plugin install leaves it @night", 
   if (!target) throw new Error("Claude Code was not found");
   const seen: string[] = [];
   const exists = (path: string): boolean => seen.push(path) > 0;
-  const node = { nodeVersion: () => process.version, minNodeVersion: [22, 16] } as const;
   const context = {
-    ...node,
+    nodeVersion: () => process.version,
     read: readText,
     exists,
     launch,
