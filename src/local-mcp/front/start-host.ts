@@ -8,16 +8,13 @@ import { codeOf } from "../../shared/error.ts";
 /** How long a host may take from its start until it can be reached, in ms. */
 export const maxStartMs = 10_000;
 /** Interval of the attempts to connect to a host that starts, in ms. */
-export const retryMs = 15;
+export const retryMs = 5;
 /**
- * Most objects are short-lived: a small heap for them saves 5 MB. Without work for V8's other
- * threads, which wake up for each collection and compilation, also that of Sparkplug, a host takes
- * 9 MB less and wakes up half as often. No cost in time was seen.
+ * Most objects are short-lived: a small heap for them saves 5 MB. Sparkplug's compilations in the
+ * background wake up a second thread in each tick of an idle host.
  */
 const nodeOptions = [
   "--max-semi-space-size=1",
-  "--single-threaded-gc",
-  "--no-concurrent-recompilation",
   "--no-concurrent-sparkplug",
   "--v8-pool-size=1",
   "--no-memory-reducer-for-small-heaps",
