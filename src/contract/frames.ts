@@ -92,8 +92,8 @@ export const Notification = z.discriminatedUnion("method", [
   }),
   /** A new task or a cancelled one; a claim or the next heartbeat reads which. */
   z.object({ method: z.literal("tasks.new"), params: z.object({ chat: Id }) }),
-  /** [SY101] Another machine has stored sessions; a pull reads which. */
-  z.object({ method: z.literal("sync.changed"), params: z.object({}).optional() }),
+  /** [SY101] Another machine has stored sessions, or one may be taken over; a pull reads which. */
+  z.object({ method: z.literal("sync.changed"), params: z.object({ isDeath: z.boolean() }) }),
   /** [DO56] */
   z.object({ method: z.enum(["tasks.changed", "messages.changed"]), params: z.object({}).optional() }),
   /** [DO7] [DO10] This socket no longer represents the chat. */

@@ -223,9 +223,9 @@ export class WorkspaceClient implements CoordinatorClient {
     });
   }
 
-  onSyncHint(listener: () => void): () => void {
-    return this.#signals.on(({ method }) => {
-      if (method === "sync.changed") listener();
+  onSyncHint(listener: (isDeath: boolean) => void): () => void {
+    return this.#signals.on((signal) => {
+      if (signal.method === "sync.changed") listener(signal.params.isDeath);
     });
   }
 

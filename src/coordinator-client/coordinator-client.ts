@@ -34,8 +34,8 @@ export interface CoordinatorClient {
    * @returns unsubscribes
    */
   onHint(listener: (hint: HintKind, message?: Message) => void): () => void;
-  /** [SY102] Another machine has stored sessions. @returns unsubscribes */
-  onSyncHint(listener: () => void): () => void;
+  /** [SY102] Another machine stored sessions, or one may be taken over. @returns unsubscribes */
+  onSyncHint(listener: (isDeath: boolean) => void): () => void;
   /** Another process owns the chat, or the coordinator refuses for good. @returns unsubscribes */
   onLost(listener: (reason: string) => void): () => void;
   /** Survives interruptions. End it with `close()`, or by leaving the loop over it. */

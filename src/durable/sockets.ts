@@ -111,7 +111,7 @@ export class Sockets implements Presence {
       if (hint.kind === "lease") this.#send(hint.chat, "lease.granted", { resource: hint.resource });
       if (hint.kind === "message") this.#notifyMessage(hint, messageHints);
       if (hint.kind === "task") this.#send(hint.chat, "tasks.new");
-      if (hint.kind === "sync") this.#notifySync(hint.machine, tx().now);
+      if (hint.kind === "sync") this.#notifySync(hint, tx().now);
       if (hint.kind === "offline") this.#endIfOffline(hint.chat);
     }
     this.#tableHints.notify();
@@ -125,15 +125,15 @@ export class Sockets implements Presence {
   }
 
   /** [SY101] */
-  #notifySync(machine: string, now: number): void {
+  #notifySync({ machine, isDeath }: Extract<Hint, { kind: "sync" }>, now: number): void {
     for (const socket of this.#open()) {
       // A token is of one machine, and so are the chats of its connections.
       const [chat] = this.chatsOf(socket);
-      const isSoon = isWithin(now - (this.#syncHintedAt.get(socket) ?? 0), syncHintEveryMs);
+      const isSoon = !isDeath && isWithin(now - (this.#syncHintedAt.get(socket) ?? 0), syncHintEveryMs);
       if (chat === undefined || isSoon || chatRows.findLiveness({ sql: this.#sql }, chat)?.machine === machine)
         continue;
       this.#syncHintedAt.set(socket, now);
-      this.#outgoing.send(socket, notificationFrame("sync.changed", {}));
+      this.#outgoing.send(socket, notificationFrame("sync.changed", { isDeath }));
     }
   }
 

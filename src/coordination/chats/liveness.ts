@@ -54,7 +54,8 @@ export function goOffline(tx: Tx, row: LivenessRow, reason: OfflineReason): numb
 /** [SY163] Its session can be taken over: it is unfinished, and its lease is free. */
 function hintIfUnfinished(tx: Tx, row: ChatRow | null): void {
   const isGone = row?.status === "offline" && row.reason !== "left";
-  if (isGone && syncRows.isUnfinished(tx.sql, row.session)) tx.tell({ kind: "sync", machine: row.machine });
+  if (isGone && syncRows.isUnfinished(tx.sql, row.session))
+    tx.tell({ kind: "sync", machine: row.machine, isDeath: true });
 }
 
 export function markConnected(tx: Tx, chat: string): void {

@@ -16,7 +16,8 @@ export type Hint =
   | { readonly kind: "task"; readonly chat: string }
   | { readonly kind: "changes" }
   /** The machine has stored sessions, which others mirror. */
-  | { readonly kind: "sync"; readonly machine: string }
+  /** isDeath: a session may be taken over. */
+  | { readonly kind: "sync"; readonly machine: string; readonly isDeath: boolean }
   /** A task is queued for an available chat: the host sends a token. */
   | { readonly kind: "dispatch" }
   | { readonly kind: "offline"; readonly chat: string };

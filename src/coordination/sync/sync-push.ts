@@ -159,6 +159,6 @@ function advanceMark(tx: Tx, row: devices.DeviceRow, newOps: readonly SyncOp[]):
     hashes.slice(-maxHashes * hashChars),
     row.epoch,
   );
-  tx.tell({ kind: "sync", machine: row.machine });
+  tx.tell({ kind: "sync", machine: row.machine, isDeath: false });
   return mark;
 }

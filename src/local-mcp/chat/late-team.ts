@@ -9,7 +9,7 @@ export interface ChatTeam extends Pick<Team, "chatFor" | "follow" | "end"> {
 }
 
 /** The part of a team that the host needs for its machine. */
-export type LoadedTeam = Pick<Team, "workspace" | "serves" | "hasUnserved" | "watch">;
+export type LoadedTeam = Pick<Team, "workspace" | "serves" | "hasUnserved" | "watch" | "onPulled">;
 
 export interface LateTeam extends ChatTeam {
   /** The team itself; null until its code is loaded. */
@@ -21,7 +21,7 @@ export function lateTeam(
   runtime: Runtime,
   server: ProcessIdentity,
   client: () => ProcessIdentity | null,
-  onSyncHint: () => void = () => undefined,
+  onSyncHint: (isDeath: boolean) => void = () => undefined,
 ): LateTeam | null {
   if (!mayJoinTeam(runtime)) return null;
   let loading: Promise<Team> | null = null;

@@ -20,7 +20,7 @@ export function openTeam(
   server: ProcessIdentity,
   client: () => ProcessIdentity | null,
   platform: Platform = nodePlatform(),
-  onSyncHint: () => void = () => undefined,
+  onSyncHint: (isDeath: boolean) => void = () => undefined,
 ): Team {
   const open = (): Result<Connection, string> => {
     const opened = openLink(runtime, platform);

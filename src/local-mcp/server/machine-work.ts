@@ -170,7 +170,11 @@ export class MachineWork {
   #startSync(): Promise<ReturnType<typeof startSync>> {
     const load = (): Promise<ReturnType<typeof startSync>> =>
       Promise.all([import("../sync/start-sync.ts"), import("../sync/takeover-notices.ts")]).then(
-        ([sync, { recordTakeovers }]) => sync.startSync(this.#runtime, recordTakeovers),
+        ([sync, { recordTakeovers }]) =>
+          sync.startSync(this.#runtime, (...pulled) => {
+            recordTakeovers(...pulled);
+            for (const { team } of this.#chats) team?.onPulled();
+          }),
       );
     return (this.#sync ??= load());
   }
@@ -190,9 +194,10 @@ export class MachineWork {
     }
   }
 
-  pullSoon(): void {
+  /** @param isDeath another machine's session may be taken over */
+  pullSoon(isDeath: boolean): void {
     void this.#sync
-      ?.then((sync) => sync.pullSoon())
+      ?.then((sync) => sync.pullSoon(isDeath))
       .catch((error: unknown) => this.#runtime.log("error", "sync", { error: stackOf(error) }));
   }
 

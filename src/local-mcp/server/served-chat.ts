@@ -70,7 +70,7 @@ export class ServedChat implements WorkingChat {
       runtime,
       server,
       () => this.#chat.client,
-      () => machine.pullSoon(),
+      (isDeath) => machine.pullSoon(isDeath),
     );
     this.#chat = new Chat({ runtime, server, client, clientInfo: () => this.#clientInfo, team: this.#team, isRestart });
     this.#files = new FileSaver(runtime, this.#chat);

@@ -44,6 +44,7 @@ export class StateSynchronizer {
   /** Start of the last pull, and time before which a pull is followed by another one. */
   #pulledAt = Number.NEGATIVE_INFINITY;
   #pullUntil = Number.NEGATIVE_INFINITY;
+  #deathAt = Number.NEGATIVE_INFINITY;
   #hasCommit = false;
   #unsubscribe: (() => void) | null = null;
 
@@ -57,12 +58,16 @@ export class StateSynchronizer {
     this.#schedule(afterMs);
   }
 
-  /** [SY102] Pulls at once, and once more when the coordinator may send the next hint. */
-  pullSoon(): void {
+  /**
+   * [SY102] Pulls at once, and once more when the coordinator may send the next hint.
+   * @param isDeath else not sooner than two seconds after the last pull
+   */
+  pullSoon(isDeath: boolean): void {
     if (this.#isStopped || !this.#cancel) return;
     const now = this.#options.platform.clock.monotonic();
+    if (isDeath) this.#deathAt = now;
     this.#pullUntil = now + syncHintEveryMs;
-    this.#pullAt = Math.min(this.#pullAt, Math.max(now, this.#pulledAt + syncHintEveryMs));
+    this.#pullAt = Math.min(this.#pullAt, isDeath ? now : Math.max(now, this.#pulledAt + syncHintEveryMs));
     if (!this.#running) this.#schedule(Math.max(0, this.#pullAt - now));
   }
 
@@ -153,6 +158,7 @@ export class StateSynchronizer {
       if (isPulling) {
         this.#pulledAt = startedAt;
         this.#pullAt = startedAt < this.#pullUntil ? startedAt + syncHintEveryMs : now + pullEveryMs;
+        if (startedAt < this.#deathAt) this.#pullAt = now;
       }
     } else if (retryOf(trouble) === "after_user") {
       this.#notBefore = now + idlePollEveryMs;

@@ -64,7 +64,7 @@ export class ChatDirectory {
     if (!session) return null;
     const title = sessions.displayTitle(session);
     const name = title === null ? this.#shortName(chat) : toLabel(title);
-    const { project, waiting = null } = session;
+    const { project, waiting } = session;
     return { name, machine: this.#machine, checkout: project ?? "", waiting };
   }
 

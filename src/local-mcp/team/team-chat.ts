@@ -5,7 +5,6 @@ import * as news from "../sessions/news.ts";
 import type { ChatInput } from "../../coordinator-client/edge/registration.ts";
 import { pollEveryMs, type HintKind } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
-import { syncHintEveryMs } from "../../contract/sync.ts";
 import type { Message } from "../../contract/messages.ts";
 import { Id } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -37,8 +36,6 @@ export interface TeamChatDeps {
 }
 
 const leaseTimeoutMs = 10_000;
-/** After the pull at a hint, and the one that follows it [SY102]. */
-const afterHintMs = [500, syncHintEveryMs + 500] as const;
 const rejoinAfterMs = 10_000;
 /** Limit for a tool that waits for the registration. */
 const joinTimeoutMs = 5_000;
@@ -67,7 +64,6 @@ export class TeamChat {
   #isClosed = false;
   #isWitness = false;
   #cancelTimer: () => void = () => undefined;
-  #cancelHintTimers: () => void = () => undefined;
   #unsubscribes: (() => void)[] = [];
 
   constructor(deps: TeamChatDeps, sessionId: string, process: string) {
@@ -153,6 +149,11 @@ export class TeamChat {
     return this.#deps.checkOtherMachines(this.sessionId);
   }
 
+  /** [RE193] Another machine may have reported a death. */
+  onPulled(): void {
+    this.#runSafely("sessions of other machines", () => this.checkOtherMachines());
+  }
+
   async leave(timeoutMs: number): Promise<void> {
     const { runtime, openedLink } = this.#deps;
     this.#stop();
@@ -189,7 +190,6 @@ export class TeamChat {
   #stop(): void {
     this.#isClosed = true;
     this.#cancelTimer();
-    this.#cancelHintTimers();
     for (const stop of this.#unsubscribes) stop();
     const { outbox, tasks, claims, files, leadership } = this;
     for (const part of [outbox, tasks, claims, files, this.#inbox, this.#leaders, leadership]) part.close();
@@ -249,7 +249,6 @@ export class TeamChat {
     if (this.#unsubscribes.length > 0 || this.#isClosed) return;
     const { link } = this.openedLink;
     this.#unsubscribes = [
-      link.onSyncHint(() => this.#onSyncHint()),
       link.onHint((hint, message) => this.#runSafely("a hint", () => this.#onHint(hint, message))),
       link.onLost((reason) => this.#runSafely("the loss of the chat", () => this.#onLost(reason))),
     ];
@@ -292,7 +291,7 @@ export class TeamChat {
     this.#activity.report(this.tasks.list().length);
     if (this.openedLink.link.self?.incarnation !== this.#owner)
       this.#runSafely("the session's lease", () => this.#acquireLease());
-    this.#runSafely("sessions of other machines", () => this.checkOtherMachines());
+    this.onPulled();
   }
 
   async #acquireLease(): Promise<void> {
@@ -310,18 +309,6 @@ export class TeamChat {
     const { machine } = await this.directory.identify(holder);
     const notice = { kind: "continued_elsewhere", session: this.sessionId, by: holder, machine } as const;
     news.notify(this.#deps.runtime, this.sessionId, `continued:${this.sessionId}:${holder}`, notice);
-  }
-
-  /** [RE193] Another machine may have reported a death; its changes are pulled first. */
-  #onSyncHint(): void {
-    this.#cancelHintTimers();
-    const timers = afterHintMs.map((ms) =>
-      this.#deps.platform.setTimer(
-        () => this.#runSafely("sessions of other machines", () => this.checkOtherMachines()),
-        ms,
-      ),
-    );
-    this.#cancelHintTimers = () => timers.forEach((cancel) => cancel());
   }
 
   /** [TE112] The chat lives on without its server, and the next one takes it over. */

@@ -112,6 +112,11 @@ export class Team {
     return this.#members.hasUnserved;
   }
 
+  /** [RE193] */
+  onPulled(): void {
+    for (const chat of this.#chats.values()) chat.onPulled();
+  }
+
   /** [TE112] [TE113] @param isServed whether this process has the chat of a session */
   async watch(isServed: (sessionId: string) => boolean): Promise<void> {
     const opened = this.#registered();

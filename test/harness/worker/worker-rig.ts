@@ -248,7 +248,7 @@ export class CutLink implements CoordinatorClient {
     return this.#link.onHint(heed);
   }
 
-  onSyncHint(heed: () => void): () => void {
+  onSyncHint(heed: (isDeath: boolean) => void): () => void {
     return this.#link.onSyncHint(heed);
   }
 

@@ -53,16 +53,16 @@ it("[SY102] a client is notified of sessions that another machine has stored, an
   const { edge, client } = await onEdge();
   const heard: string[] = [];
   client.onHint((news) => heard.push(news));
-  const stop = client.onSyncHint(() => heard.push("sync"));
-  edge.host.hints.push({ kind: "sync", machine: "m2" });
+  const stop = client.onSyncHint((isDeath) => heard.push(isDeath ? "death" : "sync"));
+  for (const isDeath of [false, true]) edge.host.hints.push({ kind: "sync", machine: "m2", isDeath });
   edge.tell();
   await edge.time.pass(100);
-  expect(heard).toEqual(["sync"]);
+  expect(heard).toEqual(["sync", "death"]);
   stop();
-  edge.host.hints.push({ kind: "sync", machine: "m2" });
+  edge.host.hints.push({ kind: "sync", machine: "m2", isDeath: false });
   edge.tell();
   await edge.time.pass(100);
-  expect(heard).toEqual(["sync"]);
+  expect(heard).toEqual(["sync", "death"]);
 });
 
 it("[WK2] on the edge a task that is pushed is taken at once; one whose hint was lost at the next request", async () => {

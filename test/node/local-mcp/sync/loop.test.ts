@@ -139,7 +139,7 @@ it("[SY102] at a hint it pulls at once and once more after two seconds, and hint
   const { world, machine } = await begun();
   await world.time.pass(10_000);
   world.asked.length = 0;
-  machine.sync.pullSoon();
+  machine.sync.pullSoon(false);
   await world.time.pass(10);
   expect(world.asked).toEqual([`${machine.name} sync.list`]);
   await world.time.pass(1_900);
@@ -150,12 +150,21 @@ it("[SY102] at a hint it pulls at once and once more after two seconds, and hint
   expect(world.asked).toHaveLength(2);
   world.asked.length = 0;
   for (let n = 0; n < 100; n++) {
-    machine.sync.pullSoon();
+    machine.sync.pullSoon(false);
     await world.time.pass(100);
   }
   await world.time.pass(5_000);
   expect(world.asked.length).toBeGreaterThanOrEqual(6);
   expect(world.asked.length).toBeLessThanOrEqual(7);
+
+  // A death waits for nothing, also where a pull is under way.
+  world.asked.length = 0;
+  machine.sync.pullSoon(false);
+  await world.time.pass(100);
+  machine.sync.pullSoon(true);
+  machine.sync.pullSoon(true);
+  await world.time.pass(400);
+  expect(world.asked).toHaveLength(2);
 });
 
 it("[SY67] without a network it tries less and less, says since when, and continues within a minute of its return", async () => {
