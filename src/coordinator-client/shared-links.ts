@@ -10,7 +10,7 @@ export class SharedLinks {
 
 const ofStore = new WeakMap<Store, SharedLinks>();
 
-/** Those of the process that opened the store. */
+/** Links of the process that opened the store. */
 export function sharedLinksOf(store: Store): SharedLinks {
   const links = ofStore.get(store) ?? new SharedLinks();
   ofStore.set(store, links);

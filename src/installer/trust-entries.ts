@@ -4,7 +4,7 @@ import { ourHooks } from "./hook-lists.ts";
 import { objectAt, objectIn } from "./settings.ts";
 
 /**
- * [IN34] What Codex keeps of the trust in SHIM's hooks in its config.toml, by the position of each
+ * [IN34] Trust in SHIM's hooks that Codex keeps in its config.toml, by the position of each
  * in the file of hooks.
  */
 export function trustEntry(file: SettingsFile, hooks: SettingsFile, events: readonly string[]): Entry {

@@ -110,7 +110,7 @@ export class Selection<C extends Columns, Name extends keyof C & string = keyof 
     return this.decode(sql.all<Pick<Row<C>, Name>>(query, ...values));
   }
 
-  /** Null without such a row. */
+  /** @returns null without such a row */
   find(sql: Sql, where: Where<C>): Pick<Row<C>, Name> | null {
     const values: SqlValue[] = [];
     return this.select(sql, this.where(where, values), ...values)[0] ?? null;

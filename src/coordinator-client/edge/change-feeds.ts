@@ -50,7 +50,8 @@ class ChangeFeed {
   }
 
   remove(follower: Follower): void {
-    this.#followers.delete(follower);
+    // A follower whose client has closed is gone already, and another feed may have this key.
+    if (!this.#followers.delete(follower)) return;
     if (this.#reader === follower) this.#stopReading?.();
     if (this.#followers.size === 0) this.#onEmpty();
   }

@@ -25,17 +25,13 @@ class SharedSocket {
   readonly socket: EdgeSocket;
   readonly #platform: SocketPlatform;
   readonly #channels = new Set<Channel>();
-  #isOpen = false;
   #pingIntervalMs = maxPingIntervalMs;
 
   constructor(key: string, platform: SocketPlatform, options: EdgeSocketOptions, onClosed: () => void) {
     this.key = key;
     this.#platform = platform;
     this.socket = new EdgeSocket(platform, options, {
-      onOpen: () => {
-        this.#isOpen = true;
-        this.#each(({ handlers }) => handlers.onOpen());
-      },
+      onOpen: () => this.#each(({ handlers }) => handlers.onOpen()),
       onClosed: (closed) => {
         onClosed();
         this.#each((channel) => channel.end(closed));
@@ -56,7 +52,7 @@ class SharedSocket {
     const open = (): void => {
       if (this.#channels.has(channel)) handlers.onOpen();
     };
-    if (this.#isOpen) this.#platform.setTimer(open, 0);
+    if (this.socket.isOpen) this.#platform.setTimer(open, 0);
     return channel;
   }
 
@@ -71,10 +67,6 @@ class SharedSocket {
   keepAlive(intervalMs: number): void {
     this.#pingIntervalMs = Math.min(this.#pingIntervalMs, intervalMs);
     this.socket.keepAlive(this.#pingIntervalMs);
-  }
-
-  get isOpen(): boolean {
-    return this.#isOpen;
   }
 
   #each(work: (channel: Channel) => void): void {
@@ -139,7 +131,7 @@ export class Channel {
 
   close(code: number, message: string, isReplaced = false): void {
     if (this.#hasEnded) return;
-    const closed = { code, message, isReplaced, wasOpen: this.#shared.isOpen };
+    const closed = { code, message, isReplaced, wasOpen: this.#shared.socket.isOpen };
     this.end(closed);
     this.#shared.remove(this, closed);
   }

@@ -79,6 +79,10 @@ export class EdgeSocket {
     });
   }
 
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
   /** @param sender may abandon its requests */
   send<Name extends OperationName>(
     name: Name,

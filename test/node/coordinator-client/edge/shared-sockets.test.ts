@@ -138,4 +138,12 @@ it("[EC61] changes are read once for all who follow a prefix, and none is lost w
   stops[2]?.();
   await chats.edge.time.pass(100);
   expect(chats.edge.connections[0]?.isWatching("k/")).toBe(false);
+
+  // The end of a follower whose client has closed concerns no later feed.
+  const before = chats.edge.count("state.watch");
+  clients[1]?.onChanges("k/", () => undefined);
+  stops[0]?.();
+  clients[2]?.onChanges("k/", () => undefined);
+  await chats.edge.time.pass(100);
+  expect(chats.edge.count("state.watch")).toBe(before + 1);
 });
