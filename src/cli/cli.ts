@@ -2,7 +2,7 @@ import { sep } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type * as z from "zod";
 import type { MachineInput, MachineOperationName, MachineOutput } from "../contract/machine/operations.ts";
-import type { Host, Workspace } from "../local-mcp/host/host.ts";
+import type { Host, Workspace, HostContext, LoadedRuntime } from "../local-mcp/host/host.ts";
 import { LocalHost } from "../local-mcp/host/local-host.ts";
 import { messageOf } from "../shared/error.ts";
 import type { Result } from "../shared/result.ts";
@@ -22,7 +22,6 @@ import {
   type CommandError,
   type FailedResult,
 } from "./answer.ts";
-import type { HostContext, LoadedRuntime } from "../local-mcp/host/handlers.ts";
 import type { Io } from "./io.ts";
 import { safeJson, safeJsonLine, createScreen, table, type Paint, type Screen } from "./screen-text.ts";
 

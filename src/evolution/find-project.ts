@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { HostContext } from "../local-mcp/host/handlers.ts";
+import type { HostContext } from "../local-mcp/host/host.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { findTarget } from "../worker-runner/work-target.ts";

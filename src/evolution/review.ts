@@ -1,4 +1,4 @@
-import type { HostContext } from "../local-mcp/host/handlers.ts";
+import type { HostContext } from "../local-mcp/host/host.ts";
 import { withWorkspace, type ClientWorkspace } from "../local-mcp/host/workspace.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";

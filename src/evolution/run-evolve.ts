@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { NewTask } from "../contract/tasks.ts";
 import { newId } from "../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../coordinator-client/edge/node-platform.ts";
-import type { HostContext } from "../local-mcp/host/handlers.ts";
+import type { HostContext } from "../local-mcp/host/host.ts";
 import { withWorkspace, type ClientWorkspace } from "../local-mcp/host/workspace.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { age, pluralize } from "../shared/format.ts";

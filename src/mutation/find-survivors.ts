@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, posix } from "node:path";
-import type { HostContext, HostSite } from "../local-mcp/host/handlers.ts";
+import type { HostContext, HostSite } from "../local-mcp/host/host.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { defaultMemoryMb } from "../tool-runner/analyze.ts";

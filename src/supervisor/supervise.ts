@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
-import type { HostContext } from "../local-mcp/host/handlers.ts";
-import type { Host } from "../local-mcp/host/host.ts";
+import type { HostContext, Host } from "../local-mcp/host/host.ts";
 import { LocalHost } from "../local-mcp/host/local-host.ts";
 import { identify } from "../platform/processes.ts";
 import { programPath } from "../platform/program-path.ts";

@@ -2,7 +2,7 @@ import { fail, type Failure } from "../shared/failure.ts";
 import { join } from "node:path";
 import { overlap } from "../contract/resource-paths.ts";
 import type { Self } from "../contract/values.ts";
-import { toLeasePaths } from "../local-mcp/host/project-reservations.ts";
+import { toLeasePaths } from "../local-mcp/host/reservation-handlers.ts";
 import type { ClientWorkspace } from "../local-mcp/host/workspace.ts";
 import { toResource } from "../local-mcp/team/file-resource.ts";
 import { ok, type Result } from "../shared/result.ts";

@@ -1,15 +1,92 @@
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { err, ok } from "../../shared/result.ts";
+import {
+  allowExperiments,
+  endExperiment,
+  findExperiment,
+  listExperiments,
+  startExperiment,
+  stopAllExperiments,
+  type Deciding,
+  readAllTrials,
+} from "../experiments/all-experiments.ts";
+import type { HandlerContext, Handlers, Host, HostResult } from "./host.ts";
 import { withText } from "../../experiments/opportunities/describe.ts";
-import { ok } from "../../shared/result.ts";
 import { viewOfExperiment } from "../../experiments/kaizen/experiment-view.ts";
-import { markSent } from "../assignment/send-counted.ts";
+import { markSent, sendCounted } from "../assignment/send-counted.ts";
 import { advanceAll } from "../experiments/experiments.ts";
 import { storeRun } from "../experiments/last-opportunities.ts";
-import { tryNext, type NextTrial } from "../experiments/next-trial.ts";
-import { noteReview } from "../experiments/workspace-review.ts";
-import { examine, storeCounts } from "./examine.ts";
-import { readReport, review } from "./review.ts";
-import { decidingOf } from "./experiment-handlers.ts";
-import type { Handlers } from "./handlers.ts";
+import { tryNext, type NextTrial, nextTrial } from "../experiments/next-trial.ts";
+import { noteReview, reviewWorkspace, type WorkspaceReviewOptions } from "../experiments/workspace-review.ts";
+import { ReplaySession, ReplayHeader } from "../../contract/replay.ts";
+import { findOpportunities, type Opportunities } from "../../experiments/opportunities/find-opportunities.ts";
+import type { TeamHistory } from "../../experiments/opportunities/history.ts";
+import { pastChanges } from "../../experiments/opportunities/rejected-changes.ts";
+import { allDecisions } from "../../platform/evolve-decisions.ts";
+import { machineMetrics } from "../metrics/machine-metrics.ts";
+import { pastOffers, pastSessions } from "../experiments/machine-history.ts";
+import { readTeam, readQueueRecord } from "../experiments/workspace-history.ts";
+import type { MachineOutput } from "../../contract/machine/operations.ts";
+import { findWeek, weekOf, type Week } from "../../experiments/kaizen/week.ts";
+import { weeklyReport, withTrials } from "../../experiments/kaizen/weekly-report.ts";
+import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { compareQueue } from "../experiments/compare-queue.ts";
+import { weeklyFacts } from "../experiments/weekly-facts.ts";
+import { Settings } from "../../contract/workspaces.ts";
+import { parameters } from "../../experiments/parameters.ts";
+import { workspaceParameters } from "../../experiments/queue/workspace-parameters.ts";
+import { replayReport } from "../../experiments/replay/report.ts";
+import { parseVariants, usualVariants } from "../../experiments/replay/variants.ts";
+import { readFileLines, writeLines } from "../../platform/line-file.ts";
+import { settingAt } from "../../shared/setting-keys.ts";
+import { corpus } from "../experiments/corpus.ts";
+import { parseJson } from "../../shared/json-fields.ts";
+
+async function decidingOf(context: HandlerContext): Promise<Deciding> {
+  return {
+    runtime: await context.runtime(),
+    by: context.by ?? "command line",
+    inWorkspace: async (body) => {
+      const opened = await context.workspace.open();
+      return opened.ok ? body(opened.value) : opened;
+    },
+  };
+}
+
+type Operation =
+  | "experiments.list"
+  | "experiments.show"
+  | "experiments.start"
+  | "experiments.stop"
+  | "experiments.revert"
+  | "experiments.allow";
+
+export const experimentHandlers: Handlers<Operation> = {
+  async "experiments.list"(context) {
+    return ok(await listExperiments(await decidingOf(context)));
+  },
+  async "experiments.show"(context, { experiment }) {
+    return findExperiment(await decidingOf(context), experiment);
+  },
+  async "experiments.start"(context, given) {
+    return startExperiment(await decidingOf(context), given);
+  },
+  async "experiments.stop"(context, { experiment, all = false }) {
+    if (all === (experiment !== undefined)) return err({ code: "bad_input", message: "name an experiment, or --all." });
+    const deciding = await decidingOf(context);
+    if (experiment === undefined) return ok(await stopAllExperiments(deciding));
+    const ended = await endExperiment(deciding, experiment, false);
+    return ended.ok ? ok({ stopped: [ended.value], workspaceProblem: null }) : ended;
+  },
+  async "experiments.revert"(context, { experiment }) {
+    return endExperiment(await decidingOf(context), experiment, true);
+  },
+  async "experiments.allow"(context) {
+    return ok({ workspaceProblem: await allowExperiments(await decidingOf(context)) });
+  },
+};
 
 export const learningHandlers: Handlers<
   | "opportunities.list"
@@ -61,3 +138,229 @@ export const learningHandlers: Handlers<
     return ok({});
   },
 };
+
+const defaultWindowMs = 30 * 86_400_000;
+const maxSessions = 1_000;
+
+interface Examination extends Opportunities {
+  /** Epoch ms. */
+  readonly since: number;
+  readonly until: number;
+  /** Oldest first. */
+  readonly recorded: readonly ReplaySession[];
+  readonly team: HostResult<TeamHistory>;
+}
+
+/** Examines what this machine and its team have stored. */
+async function examine(deciding: Deciding, given?: number): Promise<Examination> {
+  const { runtime } = deciding;
+  const now = runtime.now();
+  const since = Math.min(given ?? now - defaultWindowMs, now - 1);
+  const windowMs = now - since;
+  const team = await deciding.inWorkspace((link) => readTeam(link, now));
+  const { sessions, offers } = runtime.store.read(
+    (sql) => ({ sessions: pastSessions(sql, { since, limit: maxSessions }), offers: pastOffers(sql, since) }),
+    { sessions: [], offers: [] },
+  );
+  const found = findOpportunities({
+    now,
+    windowMs,
+    config: runtime.config,
+    sessions,
+    offers,
+    machine: machineMetrics(runtime),
+    team: team.ok ? team.value : null,
+    changes: pastChanges(allDecisions(runtime.paths.home)),
+  });
+  return { ...found, since, until: now, recorded: sessions.map(({ session }) => session), team };
+}
+
+/** [EX67] The counts of findings become a metric, until their evidence has left the window. */
+async function storeCounts(call: Host["call"], { since, until, findings }: Examination): Promise<void> {
+  const patterns = findings.map(({ pattern }) => pattern);
+  await call("opportunities.store", { until: until + (until - since), patterns });
+}
+
+/** [EX81] */
+async function review(
+  deciding: Deciding,
+  call: Host["call"],
+  isDryRun: boolean,
+): Promise<HostResult<MachineOutput<"review.run">>> {
+  const { runtime } = deciding;
+  const examined = await examine(deciding);
+  if (!isDryRun) await storeCounts(call, examined);
+  const findings = examined.findings.map(withText);
+  const next = nextOf(runtime, examined);
+  const ofWorkspace = await reviewTeam(deciding, call, examined, isDryRun);
+  if (isDryRun) {
+    const notes = [planText(runtime, next), ...next.waits, ofWorkspace];
+    return ok({ findings, moved: [], started: null, notes, report: null });
+  }
+  const { finding, replay } = next;
+  const advanced = await call("review.advance", { finding, replay: replay && { ...replay } });
+  if (!advanced.ok) return advanced;
+  await sendCounted(runtime, (experiment, sent) => call("review.mark-sent", { experiment, sent }));
+  const report = await writeLastWeek(deciding, ideas(examined, next));
+  const notes = [...next.waits, ofWorkspace];
+  return ok({ findings, ...advanced.value, notes, report });
+}
+
+function nextOf(runtime: Runtime, { findings, recorded }: Examination): NextTrial {
+  const isAllowed = runtime.config.kaizen === "apply";
+  return isAllowed ? nextTrial(runtime, findings, recorded) : { finding: null, replay: null, waits: [] };
+}
+
+function planText({ config }: Runtime, { finding }: NextTrial): string {
+  if (config.kaizen !== "apply") return "Would change nothing: `shim config set kaizen apply` allows trials.";
+  return finding ? `Would try ${finding.parameter} = ${finding.to}.` : "Would try nothing.";
+}
+
+/** [EX90] */
+async function reviewTeam(
+  deciding: Deciding,
+  call: Host["call"],
+  { findings }: Examination,
+  isDryRun: boolean,
+): Promise<string> {
+  const { runtime } = deciding;
+  const note: WorkspaceReviewOptions["note"] = (done) => call("review.note", done);
+  const options = { mode: runtime.config.kaizen, findings, isDryRun, compare: compareQueue(runtime), note };
+  const reviewed = await deciding.inWorkspace((link) => reviewWorkspace(runtime, link, options));
+  return `Workspace: ${reviewed.ok ? reviewed.value : `Not reviewed: ${reviewed.error.message}`}`;
+}
+
+function ideas({ findings }: Examination, { waits }: NextTrial): string[] {
+  return [...findings.map(withText).map(({ title, text, advice }) => `${title}. ${text} ${advice}`), ...waits];
+}
+
+/** [EX83] Each week with chats once, as soon as it has ended. @returns the path if written */
+async function writeLastWeek(deciding: Deciding, texts: readonly string[]): Promise<string | null> {
+  const { runtime } = deciding;
+  const folder = join(runtime.paths.home, "reports");
+  const week = weekOf(weekOf(runtime.now()).from - 1);
+  const path = join(folder, `${week.name}.md`);
+  if (existsSync(path)) return null;
+  const report = await reportOf(deciding, week, texts, 1);
+  if (report === null) return null;
+  createPrivateFolder(folder);
+  writeAtomically(path, report, { mode: 0o600 });
+  return path;
+}
+
+/** @returns null with fewer chats, or where nothing is stored */
+async function reportOf(
+  deciding: Deciding,
+  week: Week,
+  texts: readonly string[] | null,
+  minSessions = 0,
+): Promise<string | null> {
+  const facts = deciding.runtime.store.read((sql) => weeklyFacts(sql, week), null);
+  if (!facts || facts.sessions < minSessions) return null;
+  return weeklyReport(withTrials(facts, await readAllTrials(deciding)), texts);
+}
+
+/** @param name default: this week, whose records are examined for it */
+async function readReport(deciding: Deciding, name?: string): Promise<HostResult<MachineOutput<"report.get">>> {
+  const { runtime } = deciding;
+  const present = weekOf(runtime.now());
+  const week = name === undefined ? present : findWeek(name);
+  if (!week)
+    return err({
+      code: "bad_input",
+      message: `"${(name ?? "").slice(0, 40)}" is no week. Name one such as ${present.name}.`,
+    });
+  const examined = week.until > runtime.now() ? await examine(deciding) : null;
+  const report = await reportOf(deciding, week, examined && ideas(examined, nextOf(runtime, examined)));
+  if (report !== null) return ok({ week: week.name, report });
+  return err({ code: "not_found", message: "nothing is stored yet, so there is nothing to report." });
+}
+
+const maxCorpusBytes = 500_000_000;
+/** The same record has the same answer. */
+const seed = 1;
+
+export const replayHandlers: Handlers<"replay.run" | "replay.workspace" | "replay.export"> = {
+  async "replay.run"(context, { since, corpus: file, set }) {
+    const runtime = await context.runtime();
+    const valueOf = (key: string): number => Number(settingAt(runtime.config, key));
+    const intervals = parameters.filter(({ group }) => group === "interval");
+    const variants =
+      set === undefined
+        ? usualVariants({ parameters: intervals, valueOf }, 2)
+        : parseVariants({ parameters, valueOf }, set, () => true);
+    if (typeof variants === "string") return err({ code: "bad_input", message: variants });
+    const sessions = file === undefined ? ok(readStored(runtime, since).filter(isSession)) : readCorpus(file);
+    return sessions.ok ? ok(replayReport(sessions.value, runtime.config, variants)) : sessions;
+  },
+  /** [EX97] */
+  async "replay.workspace"(context, { set }) {
+    const deciding = await decidingOf(context);
+    return deciding.inWorkspace(async (link) => {
+      const found = await link.call("settings.get", {});
+      if (!found.ok) return found;
+      const { settings } = found.value;
+      const valueOf = (key: string): number => Number(settings[key as keyof Settings]);
+      const variable = { parameters: workspaceParameters, valueOf };
+      const variants = set === undefined ? usualVariants(variable, 1) : parseVariants(variable, set, isSetting);
+      if (typeof variants === "string") return err({ code: "bad_input", message: variants });
+      const record = await readQueueRecord(link, settings.chatTtlMs);
+      if (!record.ok) return record;
+      const compare = compareQueue(deciding.runtime);
+      return ok({
+        tasks: record.value.tasks.length,
+        chats: record.value.chats.length,
+        windowMs: record.value.windowMs,
+        variants: variants.map(({ key, from, value }) => {
+          const comparison = compare(record.value, settings, { ...settings, [key]: value }, seed);
+          return { key, from, value, comparison };
+        }),
+      });
+    });
+  },
+  async "replay.export"({ runtime }, { file, since }) {
+    if (existsSync(file)) return err({ code: "file_exists", message: `${file} already exists. Name a new file.` });
+    const rows = readStored(await runtime(), since);
+    const sessions = rows.length - 1;
+    if (sessions < 1)
+      return err({ code: "not_found", message: "no session is stored, so there is nothing to export." });
+    writeLines(
+      file,
+      rows.map((row) => JSON.stringify(row)),
+    );
+    return ok({ file, sessions });
+  },
+};
+
+function isSetting(key: string, value: number): boolean {
+  return Settings.partial().safeParse({ [key]: value }).success;
+}
+
+type Row = ReplayHeader | ReplaySession;
+
+function isSession(row: Row): row is ReplaySession {
+  return row.type === "session";
+}
+
+/** @param since default: 30 days ago */
+function readStored({ store, now }: Runtime, since = now() - defaultWindowMs): Row[] {
+  return store.read((sql) => [...corpus(sql, { since, limit: maxSessions })], []);
+}
+
+function readCorpus(path: string): HostResult<ReplaySession[]> {
+  const file = statSync(path, { throwIfNoEntry: false });
+  if (!file) return err({ code: "not_found", message: `there is no file ${path}.` });
+  if (file.size > maxCorpusBytes) return err({ code: "too_large", message: `${path} is larger than 500 MB.` });
+  const sessions: ReplaySession[] = [];
+  const lines = [...readFileLines(path)].filter((line) => line.trim() !== "");
+  for (const [index, line] of lines.entries()) {
+    const parsed = (index === 0 ? ReplayHeader : ReplaySession).safeParse(parseJson(line));
+    if (!parsed.success)
+      return err({
+        code: "invalid_corpus",
+        message: `${path}, line ${index + 1}: not what \`shim learn replay export <file>\` writes.`,
+      });
+    if (isSession(parsed.data)) sessions.push(parsed.data);
+  }
+  return ok(sessions);
+}

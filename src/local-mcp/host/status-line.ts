@@ -28,7 +28,7 @@ import { quotedTitle } from "../../shared/quoted-title.ts";
 import { dayBudgetOf } from "../usage/day-budget.ts";
 import { silentSessions } from "../sessions/activity.ts";
 import { waitingSessions } from "../sessions/waiting.ts";
-import type { Handlers } from "./handlers.ts";
+import type { Handlers } from "./host.ts";
 
 const unknownStatus: ChatStatus = {
   session: null,

@@ -6,8 +6,7 @@ import * as devices from "../sync/device.ts";
 import * as joinPreferences from "../sync/join-preferences.ts";
 import { readKeys } from "../sync/key-ring.ts";
 import { forgetNotes, syncStatus } from "../sync/sync-status.ts";
-import type { Handlers, HostContext } from "./handlers.ts";
-import type { HostResult } from "./host.ts";
+import type { Handlers, HostContext, HostResult } from "./host.ts";
 import { environmentConflict, lossText, notJoined, requireEdge, onWorkspace } from "./membership.ts";
 
 type Name = keyof typeof workspaceOperations;
@@ -19,7 +18,7 @@ export const workspaceHandlers: Handlers<Name> = {
   },
 
   async "workspace.create"(context, input) {
-    return (await import("./create-workspace.ts")).createWorkspace(context, input);
+    return (await import("./join-workspace.ts")).createWorkspace(context, input);
   },
 
   async "workspace.current"(context) {
@@ -81,7 +80,7 @@ export const workspaceHandlers: Handlers<Name> = {
 
   async "workspace.sync"(context) {
     const edge = requireEdge(context);
-    return edge.ok ? (await import("./sync-now.ts")).syncNow(context, edge.value) : edge;
+    return edge.ok ? (await import("./membership.ts")).syncNow(context, edge.value) : edge;
   },
 };
 

@@ -1,8 +1,7 @@
 import { join } from "node:path";
 import { newId } from "../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
-import type { HostContext } from "../../local-mcp/host/handlers.ts";
-import type { Host } from "../../local-mcp/host/host.ts";
+import type { HostContext, Host } from "../../local-mcp/host/host.ts";
 import { LocalHost } from "../../local-mcp/host/local-host.ts";
 import { withWorkspace, type ClientWorkspace } from "../../local-mcp/host/workspace.ts";
 import { fail, type Failure } from "../../shared/failure.ts";

@@ -1,8 +1,8 @@
 import type { ToolError } from "../chat.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
-import { forgetTarget } from "../../host/forget-target.ts";
-import { acknowledgeNotices } from "../../host/notices-handlers.ts";
+import { forgetTarget } from "../../host/session-handlers.ts";
+import { acknowledgeNotices } from "../../host/overview-handlers.ts";
 import { dismiss } from "../../recovery/local-source.ts";
 import { findStoredSession } from "../../sessions/session-prefix.ts";
 import type { ToolHandler, ToolInput } from "./tool.ts";

@@ -1,6 +1,6 @@
 import { stateText } from "../../../contract/chat-state.ts";
 import { ok } from "../../../shared/result.ts";
-import { readSessionStatus } from "../../host/session-status.ts";
+import { readSessionStatus } from "../../host/session-view.ts";
 import { neutralize } from "../../text/neutralize.ts";
 import { age } from "../../../shared/format.ts";
 import { captureRefusal } from "../capture-notes.ts";

@@ -4,7 +4,7 @@ import { weeklyFacts } from "#src/local-mcp/experiments/weekly-facts.ts";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import { append } from "#src/store/spool.ts";
-import { saveLastCheckpoint } from "#src/local-mcp/host/last-checkpoint.ts";
+import { saveLastCheckpoint } from "#src/local-mcp/host/recovery-handlers.ts";
 import { storeDurations } from "#src/runtime/store-durations.ts";
 import type { HookEvent } from "#src/contract/hook-input.ts";
 import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
