@@ -1,6 +1,5 @@
 import type { Runtime } from "../../runtime/runtime.ts";
-import { redactAndKeepEnds } from "../sessions/both-ends.ts";
-import { digest, limits, redactAndClip } from "../sessions/entries.ts";
+import { redactAndKeepEnds, digest, limits, redactAndClip } from "../sessions/entries.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 

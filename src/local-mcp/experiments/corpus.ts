@@ -17,10 +17,9 @@ import { hasContentSql } from "../../store/session-content-sql.ts";
 import { checkpoints as checkpointRows, crashes, signals } from "../../store/session-tables.ts";
 import * as sessionDurations from "../../store/session-durations.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
-import { isEdited } from "../sessions/file-notes.ts";
+import { isEdited, emptyState, fold } from "../sessions/work-state.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { emptyState, fold } from "../sessions/work-state.ts";
 import { latestSettings, settingsOfHash } from "../recording/session-settings.ts";
 import { progressOf, rediscoveryOf } from "./continued-briefs.ts";
 

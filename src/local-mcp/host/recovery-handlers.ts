@@ -8,7 +8,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok } from "../../shared/result.ts";
 import { isEmpty } from "../../store/spool.ts";
 import * as audit from "../audit/machine-audit.ts";
-import { drainInto } from "../hooks/spool-hook.ts";
+import { drainInto } from "../hooks/answer-hook.ts";
 import { catchUp } from "../observe/record-transcript.ts";
 import { importTranscript } from "../portable/import-transcript.ts";
 import { scoredBrief } from "../recovery/brief.ts";

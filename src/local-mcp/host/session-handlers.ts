@@ -10,6 +10,7 @@ import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
 import * as textIndex from "../../store/text-index.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
+import { readContents } from "../checkpoints/checkpoints.ts";
 import { findIncomplete } from "../recovery/detect.ts";
 import { settle } from "./overview-handlers.ts";
 import { findSnapshot, readContent } from "../sessions/session-content.ts";
@@ -28,7 +29,6 @@ import {
 import { toSessionView, timeline, describeEntry } from "./session-view.ts";
 import type { CheckpointGroup, ListedCheckpoint, ElsewhereView } from "../../contract/machine/sessions.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { readContents } from "../checkpoints/contents.ts";
 import { shortCheckpointId, shortSessionId } from "../sessions/short-ids.ts";
 import { readFileLines, writeLines } from "../../platform/line-file.ts";
 import { listBackups, backUp } from "../../store/backup.ts";

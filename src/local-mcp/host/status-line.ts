@@ -19,15 +19,14 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { observe } from "../observe/observe.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import { assess } from "../../policy/risk.ts";
-import { parse, type StatusLineInput } from "../signals/statusline-input.ts";
+import { parse, type StatusLineInput } from "../signals/context-readings.ts";
 import { isPaused } from "../../store/pause.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { countCost } from "../usage/costs.ts";
 import { quotedTitle } from "../../shared/quoted-title.ts";
 import { dayBudgetOf } from "../usage/day-budget.ts";
-import { silentSessions } from "../sessions/activity.ts";
-import { waitingSessions } from "../sessions/waiting.ts";
+import { silentSessions, waitingSessions } from "../sessions/activity.ts";
 import type { Handlers } from "./host.ts";
 
 const unknownStatus: ChatStatus = {

@@ -6,7 +6,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { sentNotifications } from "../../store/machine-tables.ts";
 import { withoutSecrets } from "../../platform/secret-env.ts";
 import { comingDeaths, dueNotifications, type UserNotification } from "./due-notifications.ts";
-import { digestOf } from "../sessions/transcript-mark.ts";
+import { digestOf } from "../sessions/paused-session.ts";
 
 type Channel = "desktop" | "webhook" | "bell";
 

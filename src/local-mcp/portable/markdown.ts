@@ -1,7 +1,7 @@
 import { clientTitle } from "../../clients/client-title.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import type { JournalRow } from "../sessions/journal.ts";
-import { lastRequest } from "../sessions/prompts.ts";
+import { lastRequest } from "../sessions/work-state.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { saidBy, type Said } from "./said.ts";
 

@@ -4,8 +4,7 @@ import { asObject } from "../../shared/json-fields.ts";
 import { budgetMs, interpret } from "../../platform/time-budget.ts";
 import type { TranscriptContent } from "../signals/transcript-draft.ts";
 import { transcriptFormat } from "../signals/transcript-formats.ts";
-import { readLines, readRows } from "../signals/transcript-lines.ts";
-import { linesOf, openTranscript } from "../signals/transcript.ts";
+import { readLines, readRows, linesOf, openTranscript } from "../signals/transcript.ts";
 import { identifyTranscript, readDocument, type TranscriptHead } from "./transcript-client.ts";
 
 export interface WholeTranscript {

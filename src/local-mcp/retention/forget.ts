@@ -17,7 +17,7 @@ import {
   sessions as sessionRows,
 } from "../../store/session-tables.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
-import { markTranscript } from "../sessions/transcript-mark.ts";
+import { markTranscript } from "../sessions/paused-session.ts";
 import * as syncDevice from "../sync/device.ts";
 import * as spool from "../../store/spool.ts";
 import { removeDurably } from "../../platform/private-files.ts";

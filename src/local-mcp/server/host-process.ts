@@ -18,7 +18,7 @@ import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
-import { drainInto } from "../hooks/spool-hook.ts";
+import { drainInto } from "../hooks/answer-hook.ts";
 import type { CoordinatorRequests } from "./coordinator-requests.ts";
 import { answerPosted, isPostedEvent } from "./posted-event.ts";
 import { MachineCalls } from "./machine-calls.ts";

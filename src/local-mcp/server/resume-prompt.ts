@@ -5,7 +5,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { brief } from "../recovery/brief.ts";
 import { findIncomplete, searchFor } from "../recovery/detect.ts";
 import { restore, type Restoration } from "../recovery/restoration.ts";
-import { findStoredSession } from "../sessions/session-prefix.ts";
+import { findStoredSession } from "../sessions/short-ids.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Chat } from "../chat/chat.ts";
 import { othersOfApp } from "../chat/other-chats.ts";

@@ -6,9 +6,17 @@ import { redactJson } from "../../redaction/redact.ts";
 import { asObject } from "../../shared/json-fields.ts";
 import { withoutBriefs } from "../text/brief-in-prompt.ts";
 import { userWords } from "./harness-text.ts";
-import { redactAndKeepEnds } from "./both-ends.ts";
-import { summaryIn } from "./compact-summary.ts";
-import { approvedPlan, boundTexts, redactAndClip, digest, idOf, limits, pathOf, type KeyedEntry } from "./entries.ts";
+import {
+  redactAndKeepEnds,
+  approvedPlan,
+  boundTexts,
+  redactAndClip,
+  digest,
+  idOf,
+  limits,
+  pathOf,
+  type KeyedEntry,
+} from "./entries.ts";
 
 /** Pure. Repeated events count once, by the client's own ids. */
 export function entriesOf(event: HookEvent, input: HookInput, turn: string): KeyedEntry[] {
@@ -220,4 +228,49 @@ function keyed(key: string, entry: JournalEntry): KeyedEntry {
 function eventStamp(input: HookInput, turn: string): string {
   const content = `${input.prompt ?? ""}${input.last_assistant_message ?? ""}${input.error ?? ""}${input.trigger ?? ""}`;
   return `${turn}:${digest(content)}`;
+}
+
+/** Pure. The summary of a compaction, and the client's texts around it. */
+
+const introduction = "This session is being continued from a previous conversation";
+const analysisHeading = "Analysis:\n";
+const summaryHeading = "Summary:\n";
+
+/** Lines at the end, to the model. */
+const instructions = [
+  "If you need specific details from before compaction",
+  "Recent messages are preserved",
+  "Please continue the conversation from where we left",
+  "Continue the conversation from where it left off",
+];
+
+/** [TR210] The summary without the reasoning before it and the instructions after it. */
+function summaryIn(text: string): string {
+  const marked = withoutAnalysis(text).replaceAll(/<\/?summary>/g, "");
+  return withoutInstructions(afterHeading(withoutIntroduction(marked.trim())));
+}
+
+/** In tags as the model writes it, which the client turns into headings. */
+function withoutAnalysis(text: string): string {
+  const [from, to] = [text.indexOf("<analysis>"), text.indexOf("</analysis>")];
+  return from < 0 || to < from ? text : text.slice(0, from) + text.slice(to + "</analysis>".length);
+}
+
+function withoutIntroduction(text: string): string {
+  return text.startsWith(introduction) && text.includes("\n") ? text.slice(text.indexOf("\n")).trimStart() : text;
+}
+
+function afterHeading(text: string): string {
+  if (text.startsWith(summaryHeading)) return text.slice(summaryHeading.length);
+  const at = text.startsWith(analysisHeading) ? text.indexOf(`\n\n${summaryHeading}`) : -1;
+  return at < 0 ? text : text.slice(at + 2 + summaryHeading.length);
+}
+
+function withoutInstructions(text: string): string {
+  let rest = text.trim();
+  for (;;) {
+    const line = rest.slice(rest.lastIndexOf("\n") + 1);
+    if (!instructions.some((begin) => line.startsWith(begin))) return rest;
+    rest = rest.slice(0, rest.length - line.length).trimEnd();
+  }
 }

@@ -1,6 +1,6 @@
 import type { GitPosition } from "../../contract/work-state.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
-import type { RunningCommands } from "./codex-polls.ts";
+import type { RunningCommands } from "./codex-calls.ts";
 
 /** Pure. The format is the client's own and changes; what is unknown is skipped. */
 

@@ -3,7 +3,7 @@ import { renderStatus } from "#src/cli/commands/setup/statusline/render-status.t
 import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import type { HookEvent, HookInput } from "#src/contract/hook-input.ts";
 import { spoolEvent } from "#src/local-mcp/hooks/spool-event.ts";
-import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
+import { drainInto } from "#src/local-mcp/hooks/answer-hook.ts";
 import { dismiss } from "#src/local-mcp/recovery/local-source.ts";
 import * as recoveries from "#src/local-mcp/sessions/recoveries.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";

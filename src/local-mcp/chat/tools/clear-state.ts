@@ -4,7 +4,7 @@ import { err, ok, type Result } from "../../../shared/result.ts";
 import { forgetTarget } from "../../host/session-handlers.ts";
 import { acknowledgeNotices } from "../../host/overview-handlers.ts";
 import { dismiss } from "../../recovery/local-source.ts";
-import { findStoredSession } from "../../sessions/session-prefix.ts";
+import { findStoredSession } from "../../sessions/short-ids.ts";
 import type { ToolHandler, ToolInput } from "./tool.ts";
 
 export const clearState: ToolHandler<"shim_clear_state"> = async (chat, input) => {

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { hookEvents, type HookEvent } from "#src/contract/hook-input.ts";
-import { dueTrigger, type TriggerFacts } from "#src/local-mcp/checkpoints/triggers.ts";
-import { countTrigger } from "#src/policy/save-triggers.ts";
+import { countedTrigger, eventTrigger } from "#src/local-mcp/checkpoints/triggers.ts";
+import { countTrigger, type SaveFacts } from "#src/policy/save-triggers.ts";
 import { defaults } from "#src/contract/config.ts";
 import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import { isRiskyCommand } from "#src/local-mcp/checkpoints/risky-commands.ts";
@@ -12,9 +12,9 @@ import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const config = { ...defaults.checkpoint, beforeTools: ["Bash", "mcp__*__delete_*", "a.b"] };
 
-function at(event: HookEvent, facts: Partial<TriggerFacts> = {}): string | null {
-  const calm = { toolName: "Read", toolInput: {}, toolCalls: 1, sinceSavedMs: 1_000, isRiskPending: false };
-  return dueTrigger(event, { ...calm, ...facts }, config);
+function at(event: HookEvent, facts: Partial<SaveFacts> = {}): string | null {
+  const calm = { toolCalls: 1, sinceSavedMs: 1_000, isRiskPending: false };
+  return eventTrigger(event, { tool_name: "Read" }, config) ?? countedTrigger(event, { ...calm, ...facts }, config);
 }
 
 it("[CP39] every end, compaction and switch of the model is a checkpoint; a start and a prompt are not", () => {
@@ -34,11 +34,13 @@ it("[CP9] after a tool: when the risk rose a level, every N calls, every M minut
   expect(countTrigger({ toolCalls: 0, sinceSavedMs: 299_999 }, config)).toBeNull();
 });
 
+function before(tool: string | undefined): string | null {
+  return eventTrigger("PreToolUse", { tool_name: tool, tool_input: {} }, config);
+}
+
 it("[CP40] before a tool that the user marked as risky; * matches any text, all else only itself", () => {
-  for (const toolName of ["Bash", "mcp__files__delete_all", "a.b"])
-    expect(at("PreToolUse", { toolName })).toBe("before_tool");
-  for (const toolName of ["BashOutput", "mcp__files__list", "aXb", null])
-    expect(at("PreToolUse", { toolName })).toBeNull();
+  for (const tool of ["Bash", "mcp__files__delete_all", "a.b"]) expect(before(tool)).toBe("before_tool");
+  for (const tool of ["BashOutput", "mcp__files__list", "aXb", undefined]) expect(before(tool)).toBeNull();
 });
 
 function isRisky(command: string): boolean {

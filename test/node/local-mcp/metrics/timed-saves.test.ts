@@ -1,8 +1,7 @@
 import { expect, it } from "vitest";
 import { weekOf } from "#src/experiments/kaizen/week.ts";
 import { weeklyFacts } from "#src/local-mcp/experiments/weekly-facts.ts";
-import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
-import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
+import { answerHook, drainInto } from "#src/local-mcp/hooks/answer-hook.ts";
 import { append } from "#src/store/spool.ts";
 import { saveLastCheckpoint } from "#src/local-mcp/host/recovery-handlers.ts";
 import { storeDurations } from "#src/runtime/store-durations.ts";

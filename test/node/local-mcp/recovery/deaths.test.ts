@@ -6,7 +6,7 @@ import { dismiss, undo } from "#src/local-mcp/recovery/local-source.ts";
 import { offer } from "#src/local-mcp/recovery/offers.ts";
 import { saveLastCheckpoint } from "#src/local-mcp/host/recovery-handlers.ts";
 import { spoolEvent } from "#src/local-mcp/hooks/spool-event.ts";
-import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
+import { drainInto } from "#src/local-mcp/hooks/answer-hook.ts";
 import { Upkeep } from "#src/local-mcp/server/upkeep.ts";
 import { scoreOf } from "#src/local-mcp/recovery/brief.ts";
 import { restoration, type Restoration } from "#src/local-mcp/recovery/restoration.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { findSession } from "#src/local-mcp/sessions/session-prefix.ts";
+import { findSession } from "#src/local-mcp/sessions/short-ids.ts";
 import { aDeadClaude, anotherClaude, aProject, Claude, storedSession, aChat } from "#harness/machine/claude.ts";
 import { aDeadChat, connect, desktop, type Connected, type Answer } from "#harness/machine/mcp-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
