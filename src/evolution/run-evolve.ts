@@ -3,7 +3,7 @@ import { NewTask } from "../contract/tasks.ts";
 import { newId } from "../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../coordinator-client/edge/node-platform.ts";
 import type { HostContext } from "../local-mcp/host/host.ts";
-import { withWorkspace, type ClientWorkspace } from "../local-mcp/host/workspace.ts";
+import { withWorkspace, type Workspace } from "../local-mcp/host/workspace.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { age, pluralize } from "../shared/format.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
@@ -117,7 +117,7 @@ function toLimits({ budgetCost, budgetTokens, timeLimitMs, maxRejected }: Evolve
 }
 
 interface Planning extends FoundProject {
-  readonly workspace: ClientWorkspace;
+  readonly workspace: Workspace;
   readonly type: EvolveType;
   readonly signal: AbortSignal;
 }
@@ -146,7 +146,7 @@ interface OpenRun {
   readonly context: HostContext;
   readonly input: EvolveInput;
   readonly run: Run;
-  readonly workspace: ClientWorkspace;
+  readonly workspace: Workspace;
   readonly found: FoundProject;
 }
 
@@ -177,7 +177,7 @@ async function workOn(open: OpenRun, type: EvolveType, stored: RunFile): Promise
 
 /** The same request again has the same answer. */
 async function submit(
-  { call }: ClientWorkspace,
+  { call }: Workspace,
   { files }: FoundProject,
   run: RunFile,
 ): Promise<Result<RunFile & { readonly job: number }, Failure>> {
@@ -230,7 +230,7 @@ export function stopNewest(context: HostContext, folder: string): Promise<Result
 async function withNewest<T>(
   context: HostContext,
   folder: string,
-  body: (workspace: ClientWorkspace, run: RunFile & { readonly job: number }) => Promise<Result<T, Failure>>,
+  body: (workspace: Workspace, run: RunFile & { readonly job: number }) => Promise<Result<T, Failure>>,
 ): Promise<Result<T, Failure>> {
   const found = await findProject(context, folder);
   if (!found.ok) return found;

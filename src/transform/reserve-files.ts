@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { overlap } from "../contract/resource-paths.ts";
 import type { Self } from "../contract/values.ts";
 import { toLeasePaths } from "../local-mcp/host/reservation-handlers.ts";
-import type { ClientWorkspace } from "../local-mcp/host/workspace.ts";
+import type { Workspace } from "../local-mcp/host/workspace.ts";
 import { toResource } from "../local-mcp/team/file-resource.ts";
 import { ok, type Result } from "../shared/result.ts";
 import type { Release } from "./request.ts";
@@ -24,7 +24,7 @@ export interface Reservation {
 
 /** [TX10] Reserves all files that change, or none. */
 export async function reserveFiles(
-  workspace: ClientWorkspace,
+  workspace: Workspace,
   { top, paths, self, isOwnAllowed }: Reservation,
   files: readonly string[],
 ): Promise<Result<Release, Failure>> {
@@ -59,7 +59,7 @@ function refused({ message }: { readonly message: string }): Result<never, Failu
 
 /** The worker's chat has the leases; another task of it cannot have them, too. */
 export async function reserveForTask(
-  workspace: ClientWorkspace,
+  workspace: Workspace,
   target: Pick<Reservation, "top" | "paths">,
   files: readonly string[],
 ): Promise<Result<Release, Failure>> {

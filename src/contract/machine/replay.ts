@@ -106,7 +106,6 @@ export const replayOperations = {
     output: ReplayReport,
     errors: ["bad_input", "not_found", "too_large", "invalid_corpus"],
     effect: "read",
-    surfaces: ["command"],
     example: { set: ["checkpoint.everyMs=60000"] },
   }),
   "replay.workspace": machineOperation({
@@ -120,7 +119,6 @@ export const replayOperations = {
     }),
     errors: ["bad_input"],
     effect: "read",
-    surfaces: ["command"],
     example: { set: ["chatTtlMs=60000"] },
   }),
   "replay.export": machineOperation({
@@ -130,7 +128,6 @@ export const replayOperations = {
     errors: ["file_exists", "not_found"],
     effect: "write",
     doneBy: "caller",
-    surfaces: ["command"],
     example: { file: "/tmp/sessions.jsonl" },
   }),
 };

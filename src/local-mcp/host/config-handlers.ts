@@ -8,7 +8,7 @@ import { err, ok } from "../../shared/result.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
 import { unknownKeyText } from "../../shared/unknown-key.ts";
 import type { Handlers, HostContext, HostResult, HostSite } from "./host.ts";
-import type { CommitGuard } from "../../contract/machine/commit-guard.ts";
+import type { CommitGuard, commitGuardOperations } from "../../contract/machine/commit-guard.ts";
 import { guardState, installGuard, removeGuard, type GuardState } from "../team/guard-hook.ts";
 import {
   findRepository,
@@ -24,7 +24,7 @@ import { originOf, updateCommands } from "../../platform/origin.ts";
 import { findRealPath } from "../../platform/shim-command.ts";
 import { version } from "../../platform/version.ts";
 
-export const configHandlers: Handlers<"config.show" | "config.get" | "config.set" | "config.unset"> = {
+export const configHandlers = {
   "config.show"({ paths }) {
     const config = readCurrent(paths.config);
     if (!config.ok) return config;
@@ -38,7 +38,7 @@ export const configHandlers: Handlers<"config.show" | "config.get" | "config.set
   },
   "config.set": ({ paths }, { key, value }) => change(paths, key, value),
   "config.unset": ({ paths }, { key }) => change(paths, key, undefined),
-};
+} satisfies Partial<Handlers>;
 
 function readCurrent(path: string): HostResult<Config> {
   const read = readConfig(path);
@@ -70,7 +70,7 @@ function unknownKey(key: string): HostResult<never> {
   return err({ code: "bad_input", message: unknownKeyText(key, listKeys(defaults)) });
 }
 
-export const commitGuardHandlers: Handlers<"commit-guard.status" | "commit-guard.install" | "commit-guard.remove"> = {
+export const commitGuardHandlers: Pick<Handlers, keyof typeof commitGuardOperations> = {
   "commit-guard.status"({ site }, { folder }) {
     const found = findRepository(site, folder);
     if (!found.ok) return found;
@@ -122,7 +122,7 @@ function view(state: GuardState): CommitGuard {
 }
 
 /** [IP5] The only operation that asks the network for a version; it installs nothing. */
-export const updateHandlers: Handlers<"updates.check"> = {
+export const updateHandlers = {
   "updates.check"({ site, paths }) {
     const latest = askNpm(site);
     if (!latest.ok) return latest;
@@ -131,7 +131,7 @@ export const updateHandlers: Handlers<"updates.check"> = {
     const isNewer = compareVersions(latest.value, version) > 0;
     return ok({ version, latest: latest.value, isNewer, command: updateCommands[origin] });
   },
-};
+} satisfies Partial<Handlers>;
 
 const question = ["view", "shim-mcp", "version", "--json", "--fetch-retries=0", "--fetch-timeout=10000"];
 

@@ -31,7 +31,7 @@ import { findSessionOrCheckpoint, shortCheckpoint, shortSession } from "./resolv
 import { asObject, listAt } from "../../shared/json-fields.ts";
 
 /** [CL263] [CL13] */
-export const fileHandlers: Handlers<"files.diff" | "files.restore"> = {
+export const fileHandlers = {
   "files.diff": (context, input) =>
     compare(context, input, async (saved, { staged, changes, notRestored }) => {
       const { env } = context.site;
@@ -55,7 +55,7 @@ export const fileHandlers: Handlers<"files.diff" | "files.restore"> = {
       ? ok({ ...factsOf(saved), ...written.value, into: into ?? null, differing: null, backup: null })
       : written;
   },
-};
+} satisfies Partial<Handlers>;
 
 function restoreIntoProject(context: HandlerContext, input: Selection) {
   return compare(context, input, async (saved, { staged, changes, notRestored }) => {

@@ -55,15 +55,7 @@ async function decidingOf(context: HandlerContext): Promise<Deciding> {
   };
 }
 
-type Operation =
-  | "experiments.list"
-  | "experiments.show"
-  | "experiments.start"
-  | "experiments.stop"
-  | "experiments.revert"
-  | "experiments.allow";
-
-export const experimentHandlers: Handlers<Operation> = {
+export const experimentHandlers = {
   async "experiments.list"(context) {
     return ok(await listExperiments(await decidingOf(context)));
   },
@@ -86,17 +78,9 @@ export const experimentHandlers: Handlers<Operation> = {
   async "experiments.allow"(context) {
     return ok({ workspaceProblem: await allowExperiments(await decidingOf(context)) });
   },
-};
+} satisfies Partial<Handlers>;
 
-export const learningHandlers: Handlers<
-  | "opportunities.list"
-  | "opportunities.store"
-  | "report.get"
-  | "review.run"
-  | "review.advance"
-  | "review.note"
-  | "review.mark-sent"
-> = {
+export const learningHandlers = {
   /** [EX66] */
   async "opportunities.list"(context, { since: given }) {
     const examined = await examine(await decidingOf(context), given);
@@ -137,7 +121,7 @@ export const learningHandlers: Handlers<
     markSent(await runtime(), experiment, sent);
     return ok({});
   },
-};
+} satisfies Partial<Handlers>;
 
 const defaultWindowMs = 30 * 86_400_000;
 const maxSessions = 1_000;
@@ -280,7 +264,7 @@ const maxCorpusBytes = 500_000_000;
 /** The same record has the same answer. */
 const seed = 1;
 
-export const replayHandlers: Handlers<"replay.run" | "replay.workspace" | "replay.export"> = {
+export const replayHandlers = {
   async "replay.run"(context, { since, corpus: file, set }) {
     const runtime = await context.runtime();
     const valueOf = (key: string): number => Number(settingAt(runtime.config, key));
@@ -330,7 +314,7 @@ export const replayHandlers: Handlers<"replay.run" | "replay.workspace" | "repla
     );
     return ok({ file, sessions });
   },
-};
+} satisfies Partial<Handlers>;
 
 function isSetting(key: string, value: number): boolean {
   return Settings.partial().safeParse({ [key]: value }).success;

@@ -3,13 +3,12 @@ import type {
   HandlerContext,
   Handlers,
   HostContext,
-  Host,
   MetricsServing,
   PageServing,
   ServedMetrics,
   ServedPage,
 } from "./host.ts";
-import type { ClientWorkspace } from "./workspace.ts";
+import type { Workspace } from "./workspace.ts";
 import {
   machineOperations,
   type CheckedMachineInput,
@@ -40,15 +39,15 @@ import { workspaceHandlers } from "./workspace-handlers.ts";
 
 /** A host's own connection: opened at the first use, again after a failure. */
 export class KeptWorkspace {
-  readonly #openNew: () => Promise<HostResult<ClientWorkspace>>;
-  #opened: Promise<HostResult<ClientWorkspace>> | null = null;
+  readonly #openNew: () => Promise<HostResult<Workspace>>;
+  #opened: Promise<HostResult<Workspace>> | null = null;
   #onChange: (() => void) | null = null;
 
-  constructor(openNew: () => Promise<HostResult<ClientWorkspace>>) {
+  constructor(openNew: () => Promise<HostResult<Workspace>>) {
     this.#openNew = openNew;
   }
 
-  async open(): Promise<HostResult<ClientWorkspace>> {
+  async open(): Promise<HostResult<Workspace>> {
     if (this.#opened) return this.#opened;
     this.#opened = this.#openNew();
     const opened = await this.#opened.catch((error: unknown) => {
@@ -72,7 +71,7 @@ export class KeptWorkspace {
   }
 }
 
-const handlers: Handlers<MachineOperationName> = {
+const handlers: Handlers = {
   ...checkHandlers,
   ...commitGuardHandlers,
   ...configHandlers,
@@ -98,13 +97,13 @@ const handlers: Handlers<MachineOperationName> = {
   ...workspaceHandlers,
 };
 
-/** A host in the calling process. */
-export class LocalHost implements Host {
+/** The authority over what SHIM stores on a machine, in the calling process. */
+export class LocalHost {
   readonly #context: HandlerContext;
 
   constructor(context: HostContext) {
     const workspace = new KeptWorkspace(() => this.workspace());
-    const call: Host["call"] = (name, input) => this.call(name, input);
+    const call: LocalHost["call"] = (name, input) => this.call(name, input);
     const others = new OtherMachines(workspace, call);
     const team = new TeamReader({ open: () => workspace.open(), others });
     this.#context = { ...context, workspace, others, team, call };
@@ -134,12 +133,14 @@ export class LocalHost implements Host {
     }
   }
 
-  async workspace(): Promise<HostResult<ClientWorkspace>> {
+  /** The one that the machine has joined, or its own. */
+  async workspace(): Promise<HostResult<Workspace>> {
     // Most commands need none.
     const { openWorkspace } = await import("./workspace.ts");
     return openWorkspace(this.#context);
   }
 
+  /** Serves the live page on loopback until it is closed. */
   async servePage(serving: PageServing): Promise<HostResult<ServedPage>> {
     const { servePage } = await import("./serve.ts");
     const host = new LocalHost({ ...this.#context, by: "live page" });
@@ -152,6 +153,7 @@ export class LocalHost implements Host {
     return ok({ ...served.value, close });
   }
 
+  /** Serves the metrics on loopback until it is closed. */
   async serveMetrics(serving: MetricsServing): Promise<HostResult<ServedMetrics>> {
     const { serveMetrics } = await import("./serve.ts");
     return serveMetrics(this.#context.paths.home, serving, async () => {

@@ -36,13 +36,13 @@ const groups: Readonly<Record<CheckGroup, RunGroup>> = {
   store: (context) => orFailed("store", checkStore(context)),
 };
 
-export const checkHandlers: Handlers<"checks.run"> = {
+export const checkHandlers = {
   async "checks.run"(context, { group, folder }) {
     const checks: Check[] = [];
     for (const run of group ? [groups[group]] : Object.values(groups)) checks.push(...(await run(context, folder)));
     return ok({ isHealthy: !checks.some(({ state }) => state === "fail"), checks });
   },
-};
+} satisfies Partial<Handlers>;
 
 async function hostCheck(context: HostContext): Promise<Check[]> {
   const asked = await runningHost(context, "GET", "/status");

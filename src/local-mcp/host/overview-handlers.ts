@@ -44,7 +44,7 @@ export async function settle(runtime: Runtime, call: Host["call"]): Promise<void
 const recentMs = 86_400_000;
 const maxShown = { finished: 5, incomplete: 20 };
 
-export const overviewHandlers: Handlers<"overview.get" | "team.overview" | "clients.list"> = {
+export const overviewHandlers = {
   async "overview.get"({ runtime: load, call }) {
     const runtime = await load();
     await settle(runtime, call);
@@ -69,7 +69,7 @@ export const overviewHandlers: Handlers<"overview.get" | "team.overview" | "clie
   "team.overview": async ({ runtime, site, team }, { maxAgeMs }) =>
     ok(await team.read(await runtime(), maxAgeMs, shimCommand(site) ?? "shim")),
   "clients.list": (context) => ok({ clients: clientStates(context) }),
-};
+} satisfies Partial<Handlers>;
 
 /** Those that are alive, those that can come back, and the newest that ended within a day. */
 function sessionsToShow(
@@ -166,7 +166,7 @@ function toFleetRow(view: SessionView, now: number, chat?: Chat, costUsdToday: n
 const maxLines = 500;
 const maxEntries = 200;
 
-export const pageHandlers: Handlers<"page.fleet" | "page.session" | "page.messages" | "page.audit"> = {
+export const pageHandlers = {
   "page.fleet": async (context) => ok(await readFleet(context)),
   async "page.session"(context, { session }) {
     const found = findSession(await context.runtime(), session);
@@ -184,7 +184,7 @@ export const pageHandlers: Handlers<"page.fleet" | "page.session" | "page.messag
     const all = [...own, ...(team.ok ? team.value.entries : [])].toSorted((a, b) => a.ageMs - b.ageMs);
     return ok({ entries: all.slice(0, maxEntries), trouble: team.ok ? null : team.error.message });
   },
-};
+} satisfies Partial<Handlers>;
 
 async function readSession(
   { runtime: load, ...context }: HandlerContext,
@@ -241,7 +241,7 @@ function readMessages({ store, now }: Runtime): ReceivedMessage[] {
   );
 }
 
-export const noticeHandlers: Handlers<"notices.list" | "notices.acknowledge"> = {
+export const noticeHandlers = {
   async "notices.list"({ runtime }) {
     const { store } = await runtime();
     return ok({ notices: store.read(notices.list, []) });
@@ -249,7 +249,7 @@ export const noticeHandlers: Handlers<"notices.list" | "notices.acknowledge"> = 
   async "notices.acknowledge"({ runtime }) {
     return ok({ acknowledged: acknowledgeNotices(await runtime()) });
   },
-};
+} satisfies Partial<Handlers>;
 
 /** @returns those that were open */
 export function acknowledgeNotices({ store, now }: Runtime): notices.Notice[] {
@@ -258,7 +258,7 @@ export function acknowledgeNotices({ store, now }: Runtime): notices.Notice[] {
   return open;
 }
 
-export const pauseHandlers: Handlers<"pauses.list" | "pauses.start" | "pauses.end"> = {
+export const pauseHandlers = {
   async "pauses.list"({ runtime }) {
     const { store, now } = await runtime();
     return ok({ pauses: store.read((sql) => pauses.list(sql, now()), []) });
@@ -281,7 +281,7 @@ export const pauseHandlers: Handlers<"pauses.list" | "pauses.start" | "pauses.en
       });
     return ok({ ended, project, pauses: store.read(list, []) });
   },
-};
+} satisfies Partial<Handlers>;
 
 function pausesOf(all: readonly pauses.Pause[], project: string | null): pauses.Pause[] {
   return all.filter((one) => (one.project === null ? null : realPath(one.project)) === project);

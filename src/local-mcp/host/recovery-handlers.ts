@@ -41,19 +41,7 @@ import { capture } from "../checkpoints/capture.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import { recordDeath } from "../recovery/deaths.ts";
 
-export const recoveryHandlers: Handlers<
-  | "recovery.check"
-  | "recovery.brief"
-  | "recovery.plan"
-  | "recovery.take"
-  | "recovery.withdraw"
-  | "recovery.dismiss"
-  | "recovery.undo"
-  | "recovery.settle"
-  | "recovery.catch-up"
-  | "recovery.record-death"
-  | "transcripts.import"
-> = {
+export const recoveryHandlers = {
   /** [CL9] The sessions that died in the project, else those that were closed there. */
   async "recovery.check"(context, { folder }) {
     const runtime = await context.runtime();
@@ -156,7 +144,7 @@ export const recoveryHandlers: Handlers<
     if (imported.ok) return ok({ session: imported.value.session, isNew: imported.value.isNew });
     return err({ code: "transcript_unusable", message: `${file}: ${imported.error}. Nothing was stored.` });
   },
-};
+} satisfies Partial<Handlers>;
 
 /**
  * [SU10] Frees a dead chat's leases at once; attests only a death that is visible from here.

@@ -16,9 +16,9 @@ import { projectKey } from "../sync/project-key.ts";
 import { createNaming } from "../team/chat-naming.ts";
 import { FileReservations, type ReservationError } from "../team/file-reservations.ts";
 import { resolveLinks, toLeasePath } from "../team/lease-paths.ts";
-import type { ClientWorkspace } from "./workspace.ts";
+import type { Workspace } from "./workspace.ts";
 
-export const reservationHandlers: Handlers<"reservations.list" | "reservations.create" | "reservations.release"> = {
+export const reservationHandlers = {
   async "reservations.list"(context, { folder }) {
     const workspace = await context.workspace.open();
     if (!workspace.ok) return workspace;
@@ -47,7 +47,7 @@ export const reservationHandlers: Handlers<"reservations.list" | "reservations.c
       const released = await files.release(project, chosen);
       return released.ok ? ok({ released: chosen }) : err(toHostError(released.error));
     }),
-};
+} satisfies Partial<Handlers>;
 
 async function view(context: HandlerContext, found: readonly Reservation[]): Promise<ReservedFile[]> {
   const now = (await context.runtime()).now();
@@ -95,7 +95,7 @@ export interface ProjectReservations {
  */
 export async function openProjectReservations(
   runtime: Runtime,
-  workspace: ClientWorkspace,
+  workspace: Workspace,
   folder: string,
   asChat: (() => Promise<HostResult<Self>>) | null,
 ): Promise<HostResult<ProjectReservations>> {

@@ -49,15 +49,7 @@ import { projectOf } from "./other-machines.ts";
 const maxFoundPerSession = 2;
 const maxNameChars = 100;
 
-export const sessionHandlers: Handlers<
-  | "sessions.list"
-  | "sessions.find"
-  | "sessions.show"
-  | "sessions.name"
-  | "sessions.search"
-  | "sessions.index"
-  | "checkpoints.get"
-> = {
+export const sessionHandlers = {
   async "sessions.list"(context, { project: folder, incomplete, allMachines, limit }) {
     const runtime = await context.runtime();
     await settle(runtime, context.call);
@@ -127,7 +119,7 @@ export const sessionHandlers: Handlers<
     const found = findCheckpoint(runtime, id);
     return found.ok ? getCheckpoint(runtime, found.value) : found;
   },
-};
+} satisfies Partial<Handlers>;
 
 function show(runtime: Runtime, session: sessions.Session, limit: number): HostResult<MachineOutput<"sessions.show">> {
   const shown = runtime.store.read((sql) => {
@@ -188,9 +180,7 @@ function toListed(sql: Sql, one: checkpoints.Checkpoint): ListedCheckpoint {
   };
 }
 
-export const storedSessionHandlers: Handlers<
-  "sessions.stored" | "sessions.forget" | "sessions.export" | "sessions.import"
-> = {
+export const storedSessionHandlers = {
   async "sessions.stored"({ runtime: load }, { session: id }) {
     const runtime = await load();
     const found = findSession(runtime, id);
@@ -221,7 +211,7 @@ export const storedSessionHandlers: Handlers<
     if (refused.length > 0) return err({ code: "import_refused", message: `nothing was imported:${reasons}` });
     return ok({ file, added, skipped });
   },
-};
+} satisfies Partial<Handlers>;
 
 function stored(runtime: Runtime, session: sessions.Session): HostResult<MachineOutput<"sessions.stored">> {
   const read = runtime.store.read(

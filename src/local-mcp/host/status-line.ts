@@ -44,9 +44,9 @@ const unknownStatus: ChatStatus = {
   trouble: null,
 };
 
-export const statusLineHandlers: Handlers<"statusline.get"> = {
+export const statusLineHandlers = {
   "statusline.get": async ({ runtime }, { text }) => ok(statusOf(await runtime(), text)),
-};
+} satisfies Partial<Handlers>;
 
 /** [CL19] Stores the client's readings and returns what to show; never throws. */
 export function statusOf(runtime: Runtime, text: string): ChatStatus {

@@ -14,10 +14,10 @@ import { createNaming, folderOf } from "../team/chat-naming.ts";
 import type { TeamView } from "../../contract/machine/overview.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { NeedsHostError, StoreError } from "../../store/store-error.ts";
-import type { ClientWorkspace } from "./workspace.ts";
+import type { Workspace } from "./workspace.ts";
 import type { OtherMachines } from "./other-machines.ts";
 
-export const teamHandlers: Handlers<"team.chats" | "team.find-chat"> = {
+export const teamHandlers = {
   async "team.chats"(context, { all, state }) {
     const listed = await allChats(context);
     if (!listed.ok) return listed;
@@ -30,7 +30,7 @@ export const teamHandlers: Handlers<"team.chats" | "team.find-chat"> = {
     const found = listed.ok ? findChat(listed.value.chats, chat) : listed;
     return found.ok ? ok({ chat: found.value }) : found;
   },
-};
+} satisfies Partial<Handlers>;
 
 async function allChats(
   context: HandlerContext,
@@ -111,7 +111,7 @@ const maxItems = 50;
 const nothing = { trouble: null, chats: [], names: {}, tasks: null, underWay: [], files: [], elsewhere: [] };
 
 interface TeamReaderDeps {
-  readonly open: () => Promise<HostResult<ClientWorkspace>>;
+  readonly open: () => Promise<HostResult<Workspace>>;
   readonly others: OtherMachines;
 }
 
@@ -146,7 +146,7 @@ export class TeamReader {
     }
   }
 
-  async #readFrom(runtime: Runtime, workspace: ClientWorkspace, command: string): Promise<ReadTeam> {
+  async #readFrom(runtime: Runtime, workspace: Workspace, command: string): Promise<ReadTeam> {
     const { where, isEdge } = workspace;
     const chats = await workspace.list("chats.list", {});
     const tasks = await workspace.call("tasks.progress", {});

@@ -12,7 +12,7 @@ import { loadFactors } from "../signals/token-factors.ts";
 import * as totals from "../../store/metric-totals.ts";
 import { machineMetrics } from "../metrics/machine-metrics.ts";
 
-export const usageHandlers: Handlers<"usage.list"> = {
+export const usageHandlers = {
   async "usage.list"({ runtime }, { by, since = null }) {
     const { store, config } = await runtime();
     return store.read(
@@ -25,7 +25,7 @@ export const usageHandlers: Handlers<"usage.list"> = {
       ok({ by, since, lines: [], total: emptyLine, pricesAsOf: config.usage.pricesAsOf }),
     );
   },
-};
+} satisfies Partial<Handlers>;
 
 function sessionNames(sql: Sql, id: string | null): { readonly shortId?: string; readonly title?: string } {
   if (id === null) return {};
@@ -34,7 +34,7 @@ function sessionNames(sql: Sql, id: string | null): { readonly shortId?: string;
   return { shortId: shortSessionId(sql, id), ...(title === null ? {} : { title }) };
 }
 
-export const tokenHandlers: Handlers<"tokens.estimate" | "tokens.check"> = {
+export const tokenHandlers = {
   /** [RT3] The price is the user's own, with its date. */
   async "tokens.estimate"({ runtime }, { text, model = null }) {
     const { store, config } = await runtime();
@@ -49,7 +49,7 @@ export const tokenHandlers: Handlers<"tokens.estimate" | "tokens.check"> = {
     const pairs = transcripts.flatMap((text) => readPairs(text.split("\n")));
     return ok({ learned: checkEstimates(pairs), default: checkEstimates(pairs, false) });
   },
-};
+} satisfies Partial<Handlers>;
 
 function priceOf(prices: Config["usage"]["prices"], model: string | null): number | null {
   if (model === null) return null;
@@ -63,7 +63,7 @@ function priceNote(model: string | null, price: number | null, asOf: string | nu
   return `By your price of $${price} for a million input tokens${asOf === null ? ", without a date (usage.pricesAsOf)" : `, as of ${asOf}`}.`;
 }
 
-export const metricHandlers: Handlers<"metrics.read" | "metrics.count-restart"> = {
+export const metricHandlers = {
   /** [OB1] Each request to an edge is billed. */
   async "metrics.read"({ runtime, workspace }) {
     const opened = await workspace.open();
@@ -76,4 +76,4 @@ export const metricHandlers: Handlers<"metrics.read" | "metrics.count-restart"> 
     store.write((sql) => totals.add(sql, "shim_supervisor_restarts_total", { labels: [reason] }));
     return ok({});
   },
-};
+} satisfies Partial<Handlers>;

@@ -1,4 +1,4 @@
-import type { SyncState, workspaceOperations } from "../../contract/machine/workspaces.ts";
+import type { SyncState } from "../../contract/machine/workspaces.ts";
 import { readEdgeConfig, removeEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -9,10 +9,8 @@ import { forgetNotes, syncStatus } from "../sync/sync-status.ts";
 import type { Handlers, HostContext, HostResult } from "./host.ts";
 import { environmentConflict, lossText, notJoined, requireEdge, onWorkspace } from "./membership.ts";
 
-type Name = keyof typeof workspaceOperations;
-
 /** Few commands need keys and joining, so these are loaded by them. */
-export const workspaceHandlers: Handlers<Name> = {
+export const workspaceHandlers = {
   async "workspace.adopt"(context, { key }) {
     return (await import("./workspace-keys.ts")).adoptKey(context, key);
   },
@@ -82,7 +80,7 @@ export const workspaceHandlers: Handlers<Name> = {
     const edge = requireEdge(context);
     return edge.ok ? (await import("./membership.ts")).syncNow(context, edge.value) : edge;
   },
-};
+} satisfies Partial<Handlers>;
 
 async function deviceOf(context: HostContext): Promise<string | null> {
   const { store } = await context.runtime();

@@ -16,15 +16,7 @@ import { redactInput } from "../../redaction/operation-input.ts";
 import { findBadInput } from "../../shared/check-input.ts";
 import type { Failure } from "../../shared/failure.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type {
-  HostContext,
-  FollowedChanges,
-  HeldRight,
-  HostError,
-  HostResult,
-  RightRequest,
-  Workspace,
-} from "./host.ts";
+import type { HostContext, FollowedChanges, HeldRight, HostError, HostResult, RightRequest } from "./host.ts";
 import { openProjectReservations, type ProjectReservations } from "./reservation-handlers.ts";
 import { badInputText } from "../../shared/problems.ts";
 import { newId, pause, untilAborted, within } from "../../coordinator-client/edge/platform.ts";
@@ -36,7 +28,7 @@ const callTimeoutMs = 15_000;
 /** Opens the workspace that the machine has joined for as long as `body` runs. */
 export async function withWorkspace<T, E extends Failure = Failure>(
   context: HostContext,
-  body: (workspace: ClientWorkspace) => Promise<Result<T, E>>,
+  body: (workspace: Workspace) => Promise<Result<T, E>>,
   given?: EdgeConfig,
 ): Promise<Result<T, E | HostError>> {
   const opened = await openWorkspace(context, given);
@@ -49,7 +41,7 @@ export async function withWorkspace<T, E extends Failure = Failure>(
 }
 
 /** @param given instead of the workspace that the machine has joined */
-export async function openWorkspace(context: HostContext, given?: EdgeConfig): Promise<HostResult<ClientWorkspace>> {
+export async function openWorkspace(context: HostContext, given?: EdgeConfig): Promise<HostResult<Workspace>> {
   const edge = given === undefined ? readEdgeConfig(context.paths.home, context.site.env) : ok(given);
   if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
   /** [RD12] All that a surface sends passes here, so none can skip redaction. */
@@ -62,20 +54,20 @@ export async function openWorkspace(context: HostContext, given?: EdgeConfig): P
 }
 
 /** Operations of an admin use the admin token, where the machine has one. */
-function openEdge({ runtime }: HostContext, edge: EdgeConfig, prepareInput: PrepareInput): HostResult<ClientWorkspace> {
+function openEdge({ runtime }: HostContext, edge: EdgeConfig, prepareInput: PrepareInput): HostResult<Workspace> {
   const { url, workspace, machine, token, adminToken } = edge;
   const options = { edge: url, workspace, token, adminToken, connectsFor: "chat", prepareInput } as const;
   const client = WorkspaceClient.open(options, nodePlatform());
   if (!client.ok) return err({ code: "bad_address", message: client.error });
-  return ok(new ClientWorkspace(client.value, edge, { machine, process: processName(machine), runtime }));
+  return ok(new Workspace(client.value, edge, { machine, process: processName(machine), runtime }));
 }
 
-async function openLocal(context: HostContext, prepareInput: PrepareInput): Promise<ClientWorkspace> {
+async function openLocal(context: HostContext, prepareInput: PrepareInput): Promise<Workspace> {
   const runtime = await context.runtime();
   const ownProcess = identify(runtime.processes, process.pid);
   const { client, machine } = openLocalClient(runtime, nodePlatform(), prepareInput);
   const processText = ownProcess ? processKey(ownProcess) : processName(machine);
-  return new ClientWorkspace(client, null, { machine, process: processText, runtime: context.runtime });
+  return new Workspace(client, null, { machine, process: processText, runtime: context.runtime });
 }
 
 function processName(machine: string): string {
@@ -86,12 +78,15 @@ interface Site extends Pick<Workspace, "machine" | "process"> {
   readonly runtime: HostContext["runtime"];
 }
 
-export class ClientWorkspace implements Workspace {
+/** The workspace of a machine: on its edge, or in the machine's own file. */
+export class Workspace {
   /** For programs that hold claims; on an edge not connected before a chat or a watch needs it. */
   readonly client: WorkspaceClient;
+  /** For people. */
   readonly where: string;
   readonly isEdge: boolean;
   readonly machine: string;
+  /** Identity of the calling process, as chats register it. */
   readonly process: string;
   /** Name of the coordinator in an error when it did not answer. */
   readonly #answerer: string;
@@ -125,6 +120,7 @@ export class ClientWorkspace implements Workspace {
     return { code: error.code, message };
   }
 
+  /** Reads a list to its end. */
   list<Name extends PagedOperation>(
     name: Name,
     input: InputOf<NoInfer<Name>>,
@@ -145,6 +141,7 @@ export class ClientWorkspace implements Workspace {
     return toHostError(error, this.#answerer);
   }
 
+  /** Registers the command line of the machine as a chat. */
   async self(): Promise<HostResult<Self>> {
     const { machine } = this;
     const chat = commandLineChat(machine);
@@ -160,12 +157,17 @@ export class ClientWorkspace implements Workspace {
     return registered.ok ? ok({ chat, incarnation: registered.value.incarnation }) : registered;
   }
 
+  /** Asks for a right under a chat of its own, until it has it or `stop` is aborted. */
   hold(right: RightRequest, stop: AbortSignal): Promise<HostResult<HeldRight>> {
     const { client, machine, process: identity } = this;
     return holdRight({ client, machine, process: identity, answerer: this.#answerer }, right, stop);
   }
 
-  /** [CL31] */
+  /**
+   * [CL31] Changes of shared state, over all interruptions; ends with `stop`, or with an error.
+   *
+   * @param onTrouble gets what a person should know of the connection
+   */
   async *watch(
     start: WatchOptions,
     stop: AbortSignal,
@@ -183,6 +185,7 @@ export class ClientWorkspace implements Workspace {
     for await (const event of watch) yield event.type === "failed" ? err(this.toHostError(event.error)) : ok(event);
   }
 
+  /** The listener is called after anything in the workspace may have changed. */
   onChange(listener: () => void): void {
     this.client.onHint(listener);
     // Changes of tasks and messages are hints: their watches themselves have none.
