@@ -38,8 +38,7 @@ type Call = Pick<TranscriptToolCall, "name" | "input" | "isUnhooked">;
 const isUnhooked = true;
 
 function add(draft: TranscriptDraft, payload: JsonObject, call: Call, { at, uuid }: LineOrigin): void {
-  const id = textAt(payload, "call_id", 200);
-  if (id !== null) addCall(draft, { id, at, uuid, ...call });
+  addCall(draft, { id: textAt(payload, "call_id", 200), at, uuid, ...call });
 }
 
 /** Functions in Claude Code's words. */
@@ -215,7 +214,6 @@ function readMcpEnd(draft: TranscriptDraft, payload: JsonObject, origin: LineOri
 /** An item of 0.169 and later: the end of a call under the id that hooks report. */
 export function endItem(draft: TranscriptDraft, item: JsonObject, { at }: LineOrigin): void {
   const toolUseId = textAt(item, "id", 200);
-  if (toolUseId === null) return;
   const code = numberAt(item, "exit_code") ?? 0;
   const failed = item["status"] === "failed" ? (textAt(objectAt(item, "error"), "message") ?? "failed") : null;
   const isCommand = item["type"] === "CommandExecution";
