@@ -109,7 +109,7 @@ export const ListedCheckpoint = Checkpoint.extend({
     /** Newest tool call before the checkpoint; null also when its journal row was pruned. */
     lastTool: z.object({ name: z.string(), input: z.string() }).nullable(),
     /** Absolute paths, newest last. */
-    changedFiles: z.array(z.string()),
+    changedFiles: z.array(z.string()).readonly(),
     isDamaged: z.boolean(),
   }),
 });

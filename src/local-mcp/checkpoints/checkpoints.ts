@@ -1,3 +1,4 @@
+import type { ListedCheckpoint } from "../../contract/machine/sessions.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { NewRowOf, RowOf } from "../../shared/table.ts";
@@ -151,17 +152,9 @@ export function clip(text: string, bytes: number): string {
     .replace(/(?<!\uFFFD)\uFFFD+$/u, "");
 }
 
-/** Printed as JSON: fields are only added. */
-export interface CheckpointContents {
-  readonly lastRequest: string | null;
-  /** Newest tool call before the checkpoint; null also when its journal row was pruned. */
-  readonly lastTool: { readonly name: string; readonly input: string } | null;
-  /** Absolute paths, newest last. */
-  readonly changedFiles: readonly string[];
-  readonly isDamaged: boolean;
-}
+type Contents = ListedCheckpoint["contents"];
 
-export function readContents(sql: Sql, checkpoint: Checkpoint): CheckpointContents {
+export function readContents(sql: Sql, checkpoint: Checkpoint): Contents {
   const state = findState(sql, checkpoint.seq);
   return {
     lastRequest: (state && lastRequest(state)?.text) ?? null,
@@ -173,7 +166,7 @@ export function readContents(sql: Sql, checkpoint: Checkpoint): CheckpointConten
 
 const journalBodies = journal.pick("body");
 
-function toolBefore(sql: Sql, { session, journalSeq }: Checkpoint): CheckpointContents["lastTool"] {
+function toolBefore(sql: Sql, { session, journalSeq }: Checkpoint): Contents["lastTool"] {
   const rest = "WHERE session = ? AND seq <= ? AND kind = 'tool_start' ORDER BY seq DESC LIMIT 1";
   const [row] = journalBodies.select(sql, rest, session, journalSeq);
   if (!row) return null;
@@ -182,7 +175,7 @@ function toolBefore(sql: Sql, { session, journalSeq }: Checkpoint): CheckpointCo
   return { name, input };
 }
 
-function runningTool(state: WorkState | null): CheckpointContents["lastTool"] {
+function runningTool(state: WorkState | null): Contents["lastTool"] {
   const last = state?.runningTools.at(-1);
   return last ? { name: last.name, input: last.input } : null;
 }

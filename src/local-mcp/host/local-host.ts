@@ -105,7 +105,7 @@ export class LocalHost {
     const workspace = new KeptWorkspace(() => this.workspace());
     const call: LocalHost["call"] = (name, input) => this.call(name, input);
     const others = new OtherMachines(workspace, call);
-    const team = new TeamReader({ open: () => workspace.open(), others });
+    const team = new TeamReader(workspace, others);
     this.#context = { ...context, workspace, others, team, call };
   }
 

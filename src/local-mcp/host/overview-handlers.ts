@@ -5,7 +5,7 @@ import { hasFinishedHere } from "../recovery/finished-tasks.ts";
 import type { Host, Handlers, HandlerContext, HostResult, Workspace } from "./host.ts";
 import { shimCommand } from "../../platform/shim-command.ts";
 import { findSupervisor } from "../../platform/supervisor-mark.ts";
-import { ok, err } from "../../shared/result.ts";
+import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
@@ -13,7 +13,6 @@ import { findIncomplete } from "../recovery/detect.ts";
 import { asSeen, isAlive, readChatState } from "../recovery/session-state.ts";
 import { hasDied } from "../sessions/closed-sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
-import type { Session } from "../sessions/sessions.ts";
 import { clientStates } from "../../installer/client-states.ts";
 import { toSessionView, timeline } from "./session-view.ts";
 import { clientTitle } from "../../clients/client-title.ts";
@@ -23,12 +22,13 @@ import { commandLine } from "../../contract/command-line-chat.ts";
 import type { Fleet, FleetRow, SessionPage, ReceivedMessage } from "../../contract/machine/page.ts";
 import type { SessionView } from "../../contract/machine/sessions.ts";
 import { age } from "../../shared/format.ts";
+import { pick } from "../../shared/json-fields.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../usage/usage-report.ts";
 import { isPresent } from "./team-handlers.ts";
 import * as audit from "../audit/machine-audit.ts";
 import { readContent } from "../sessions/session-content.ts";
 import { visible } from "../../shared/visible-text.ts";
-import { findSession } from "./resolve-id.ts";
+import { findSession, readSession } from "./resolve-id.ts";
 import * as news from "../sessions/news.ts";
 import { newsText } from "../team/news-text.ts";
 import { realPath } from "../../platform/real-path.ts";
@@ -136,21 +136,24 @@ function pauseText({ project, until }: pauses.Pause, now: number): string {
   return `Nothing is stored for ${project ?? "any project"}${rest}: paused.`;
 }
 
+const sharedFields = [
+  "id",
+  "shortId",
+  "title",
+  "state",
+  "detail",
+  "project",
+  "model",
+  "contextFill",
+  "risk",
+  "cause",
+  "causeDetail",
+] as const;
+
 function toFleetRow(view: SessionView, now: number, chat?: Chat, costUsdToday: number | null = null): FleetRow {
-  const { id, shortId, title, state, detail, project, model, contextFill, risk, cause, causeDetail } = view;
   const { waitingSince, lastSeenAt, savedAt } = view;
   return {
-    id,
-    shortId,
-    title,
-    state,
-    detail,
-    project,
-    model,
-    contextFill,
-    risk,
-    cause,
-    causeDetail,
+    ...pick(view, sharedFields),
     client: clientTitle(view),
     machine: null,
     waitingMs: waitingSince === null ? null : now - waitingSince,
@@ -168,11 +171,29 @@ const maxEntries = 200;
 
 export const pageHandlers = {
   "page.fleet": async (context) => ok(await readFleet(context)),
-  async "page.session"(context, { session }) {
-    const found = findSession(await context.runtime(), session);
+  async "page.session"(context, { session: id }) {
+    const found = findSession(await context.runtime(), id);
     if (!found.ok) return found;
-    const page = await readSession(context, found.value);
-    return page ? ok(page) : err({ code: "not_found", message: `session ${session} was deleted meanwhile.` });
+    const opened = await context.workspace.open();
+    const asked = opened.ok ? await opened.value.call("chats.get", { chat: found.value.id }) : opened;
+    const chat = asked.ok && asked.value.status !== "offline" ? asked.value : undefined;
+    return readSession(context, found.value.id, (sql, runtime, session): SessionPage => {
+      const now = runtime.now();
+      const view = toSessionView(sql, runtime, session, chat);
+      const lines = timeline(readContent(sql, session.id)).toReversed();
+      return {
+        row: toFleetRow(view, now, chat),
+        timeline: lines
+          .slice(0, maxLines)
+          .map(({ at, source, kind, text }) => ({ source, kind, text: visible(text), ageMs: now - at })),
+        isAll: lines.length <= maxLines,
+        checkpoints: view.checkpoints,
+        resumeCommand: view.isAlive ? null : `${shimCommand(context.site) ?? "shim"} resume ${view.shortId}`,
+        isAlive: view.isAlive,
+        canDismiss: view.cause !== null && session.recovery !== "dismissed" && session.recovery !== "recovered",
+        canOfferAgain: view.endedAt === null && session.recovery !== null,
+      };
+    });
   },
   "page.messages": async ({ runtime }) => ok({ messages: readMessages(await runtime()) }),
   /** Leaves out the workspace's log where it cannot be read, with the reason. */
@@ -185,35 +206,6 @@ export const pageHandlers = {
     return ok({ entries: all.slice(0, maxEntries), trouble: team.ok ? null : team.error.message });
   },
 } satisfies Partial<Handlers>;
-
-async function readSession(
-  { runtime: load, ...context }: HandlerContext,
-  session: Session,
-): Promise<SessionPage | null> {
-  const runtime = await load();
-  const opened = await context.workspace.open();
-  const found = opened.ok ? await opened.value.call("chats.get", { chat: session.id }) : opened;
-  const chat = found.ok && found.value.status !== "offline" ? found.value : undefined;
-  const now = runtime.now();
-  return runtime.store.read((sql) => {
-    const content = readContent(sql, session.id);
-    if (!content) return null;
-    const view = toSessionView(sql, runtime, session, chat);
-    const lines = timeline(content).toReversed();
-    return {
-      row: toFleetRow(view, now, chat),
-      timeline: lines
-        .slice(0, maxLines)
-        .map(({ at, source, kind, text }) => ({ source, kind, text: visible(text), ageMs: now - at })),
-      isAll: lines.length <= maxLines,
-      checkpoints: view.checkpoints,
-      resumeCommand: view.isAlive ? null : `${shimCommand(context.site) ?? "shim"} resume ${view.shortId}`,
-      isAlive: view.isAlive,
-      canDismiss: view.cause !== null && session.recovery !== "dismissed" && session.recovery !== "recovered",
-      canOfferAgain: view.endedAt === null && session.recovery !== null,
-    };
-  }, null);
-}
 
 const maxMessages = 200;
 const maxChars = 2_000;

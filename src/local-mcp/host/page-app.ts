@@ -16,6 +16,7 @@ import {
 import { messageOf } from "../../shared/error.ts";
 import { dataHeaders, isFromPage } from "../../shared/page-security.ts";
 import type { Result } from "../../shared/result.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
 export interface PageError {
@@ -137,11 +138,6 @@ const tokenLifeMs = 60_000;
 const maxSignedIn = 50;
 const secretBytes = 32;
 
-interface SignInDeps {
-  readonly now: () => number;
-  readonly random: (bytes: number) => Uint8Array;
-}
-
 /** One exchanged link. The signal is aborted when its secret is no longer valid. */
 interface SignedIn {
   readonly hash: Buffer;
@@ -150,11 +146,11 @@ interface SignedIn {
 
 /** [WP5] One-time tokens of links, and the secrets that they were exchanged for. In memory only. */
 export class SignIn {
-  readonly #deps: SignInDeps;
+  readonly #deps: Pick<Runtime, "now" | "random">;
   #token: { readonly hash: Buffer; readonly at: number } | null = null;
   #signedIn: readonly SignedIn[] = [];
 
-  constructor(deps: SignInDeps) {
+  constructor(deps: Pick<Runtime, "now" | "random">) {
     this.#deps = deps;
   }
 

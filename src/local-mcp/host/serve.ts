@@ -42,7 +42,7 @@ export async function servePage(
     return err({ code: "no_page", message: "the page is not built in this copy of SHIM: `npm run build`." });
   const feed = new LiveFeed(setTimer);
   workspace.follow(() => feed.changed("team"));
-  const calls = new PageCalls(host, workspace);
+  const answerTo = pageCalls(host, workspace);
   const signIn = new SignIn(runtime);
   const linkTo = (origin: string): string => `${origin}/#t=${signIn.newToken()}`;
   const app = pageApp({
@@ -51,7 +51,7 @@ export async function servePage(
     signIn,
     call: async (call) => {
       const before = process.cpuUsage();
-      const answer = await calls.answer(call);
+      const answer = await answerTo(call);
       const { user, system } = process.cpuUsage(before);
       feed.spent((user + system) / 1_000);
       return answer;
@@ -100,48 +100,39 @@ const maxAnswers = 200;
 type Answer = Result<unknown, PageError>;
 
 /** [WP7] Answers the page's calls; repeats of a request get the answer of the first. */
-class PageCalls {
-  readonly #host: Pick<Host, "call">;
-  readonly #workspace: KeptWorkspace;
-  readonly #answers = new Map<string, Promise<Answer>>();
-
-  constructor(host: Pick<Host, "call">, workspace: KeptWorkspace) {
-    this.#host = host;
-    this.#workspace = workspace;
-  }
-
-  answer(call: PageCall): Promise<Answer> {
-    const { requestId } = call;
-    if (requestId === undefined) return this.#run(call);
-    const key = `${call.name} ${requestId}`;
-    const known = this.#answers.get(key);
+function pageCalls(host: Pick<Host, "call">, workspace: KeptWorkspace): (call: PageCall) => Promise<Answer> {
+  const answers = new Map<string, Promise<Answer>>();
+  return (call) => {
+    const { name, requestId } = call;
+    const key = `${name} ${requestId}`;
+    const known = requestId === undefined ? undefined : answers.get(key);
     if (known) return known;
-    const answer = this.#run(call);
-    this.#answers.set(key, answer);
+    const answer = answerCall(host, workspace, call);
+    if (requestId === undefined) return answer;
+    answers.set(key, answer);
     // A request that has failed may be sent again.
     void answer.then(
-      ({ ok }) => ok || this.#answers.delete(key),
-      () => this.#answers.delete(key),
+      ({ ok }) => ok || answers.delete(key),
+      () => answers.delete(key),
     );
-    const [oldest] = this.#answers.keys();
-    if (this.#answers.size > maxAnswers && oldest !== undefined) this.#answers.delete(oldest);
+    const [oldest] = answers.keys();
+    if (answers.size > maxAnswers && oldest !== undefined) answers.delete(oldest);
     return answer;
-  }
+  };
+}
 
-  async #run({ name, input, requestId }: PageCall): Promise<Answer> {
-    if (isMachineOperation(name) && machineOperations[name].surfaces.includes("page"))
-      return this.#host.call(name, input);
-    const operation = offeredOn("page").find((one) => one === name);
-    if (operation === undefined) return err({ code: "unknown_operation", message: `the page has no ${name}` });
-    return this.#work(operation, input, requestId);
-  }
-
-  async #work(name: PageOperation, input: PageCall["input"], requestId: string | undefined): Promise<Answer> {
-    const workspace = await this.#workspace.open();
-    if (!workspace.ok) return workspace;
-    const takesId = requestId !== undefined && "requestId" in operations[name].input.shape;
-    return workspace.value.call(name, takesId ? { ...input, requestId } : input);
-  }
+async function answerCall(
+  host: Pick<Host, "call">,
+  workspace: KeptWorkspace,
+  { name, input, requestId }: PageCall,
+): Promise<Answer> {
+  if (isMachineOperation(name) && machineOperations[name].surfaces.includes("page")) return host.call(name, input);
+  const operation = offeredOn("page").find((one) => one === name);
+  if (operation === undefined) return err({ code: "unknown_operation", message: `the page has no ${name}` });
+  const opened = await workspace.open();
+  if (!opened.ok) return opened;
+  const takesId = requestId !== undefined && "requestId" in operations[operation].input.shape;
+  return opened.value.call<PageOperation>(operation, takesId ? { ...input, requestId } : input);
 }
 
 /** [OB7] Serves the metrics on loopback. */

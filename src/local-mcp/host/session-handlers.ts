@@ -10,7 +10,6 @@ import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
 import * as textIndex from "../../store/text-index.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
-import { readContents } from "../checkpoints/checkpoints.ts";
 import { findIncomplete } from "../recovery/detect.ts";
 import { settle } from "./overview-handlers.ts";
 import { findSnapshot, readContent } from "../sessions/session-content.ts";
@@ -22,12 +21,13 @@ import {
   findCheckpoint,
   findSession,
   findSessionOrCheckpoint,
+  readSession,
   projectOfFolder,
   shortCheckpoint,
   shortSession,
 } from "./resolve-id.ts";
 import { toSessionView, timeline, describeEntry } from "./session-view.ts";
-import type { CheckpointGroup, ListedCheckpoint, ElsewhereView } from "../../contract/machine/sessions.ts";
+import type { CheckpointGroup, ElsewhereView } from "../../contract/machine/sessions.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { shortCheckpointId, shortSessionId } from "../sessions/short-ids.ts";
 import { readFileLines, writeLines } from "../../platform/line-file.ts";
@@ -78,11 +78,13 @@ export const sessionHandlers = {
       isAlive: isAlive(runtime, session),
     });
   },
-  async "sessions.show"({ runtime: load }, { session: id, limit }) {
-    const runtime = await load();
-    const found = findSession(runtime, id);
-    return found.ok ? show(runtime, found.value, limit) : found;
-  },
+  "sessions.show": (context, { session: id, limit }) =>
+    readSession(context, id, (sql, runtime, session) => {
+      const [group] = checkpointGroups(sql, { session: session.id }, { sessions: 1, perSession: limit });
+      const { checkpoints: newest = [], total = 0 } = group ?? {};
+      const lines = timeline(readContent(sql, session.id));
+      return { session: toSessionView(sql, runtime, session), timeline: lines, checkpoints: newest, total };
+    }),
   async "sessions.name"({ runtime: load }, { session: id, name: given, clear }) {
     if ((given === undefined) === !clear) return err({ code: "bad_input", message: "give either a name or --clear." });
     const name = given === undefined ? null : redact(oneLine(visible(given), Number.MAX_SAFE_INTEGER)).text;
@@ -121,18 +123,6 @@ export const sessionHandlers = {
   },
 } satisfies Partial<Handlers>;
 
-function show(runtime: Runtime, session: sessions.Session, limit: number): HostResult<MachineOutput<"sessions.show">> {
-  const shown = runtime.store.read((sql) => {
-    const [group] = checkpointGroups(sql, { session: session.id }, { sessions: 1, perSession: limit });
-    const content = readContent(sql, session.id);
-    return content && { content, group, view: toSessionView(sql, runtime, session) };
-  }, null);
-  if (!shown) return err({ code: "not_found", message: `session ${session.id} was deleted meanwhile.` });
-  const { group, content, view } = shown;
-  const { checkpoints: newest = [], total = 0 } = group ?? {};
-  return ok({ session: view, timeline: timeline(content), checkpoints: newest, total });
-}
-
 function getCheckpoint(
   runtime: Runtime,
   checkpoint: checkpoints.Checkpoint,
@@ -150,13 +140,12 @@ function getCheckpoint(
   return ok({ checkpoint: { ...checkpoint, shortId }, state: read.value, snapshot: snapshot && { ...snapshot } });
 }
 
-interface GroupLimits {
-  readonly sessions: number;
-  readonly perSession: number;
-}
-
 /** [CL83] Each session once, by its newest checkpoint that fits. */
-function checkpointGroups(sql: Sql, filter: checkpoints.CheckpointFilter, limits: GroupLimits): CheckpointGroup[] {
+function checkpointGroups(
+  sql: Sql,
+  filter: checkpoints.CheckpointFilter,
+  limits: Readonly<Record<"sessions" | "perSession", number>>,
+): CheckpointGroup[] {
   return checkpoints.sessionsWith(sql, { ...filter, limit: limits.sessions }).map(({ session: sessionId, total }) => {
     const session = sessions.get(sql, sessionId);
     const newest = checkpoints.search(sql, { ...filter, session: sessionId, limit: limits.perSession });
@@ -166,26 +155,29 @@ function checkpointGroups(sql: Sql, filter: checkpoints.CheckpointFilter, limits
       title: session && sessions.displayTitle(session),
       project: session?.project ?? null,
       total,
-      checkpoints: newest.map((one) => toListed(sql, one)),
+      checkpoints: newest.map((one) =>
+        Object.assign(one, {
+          shortId: shortCheckpointId(sql, one.id),
+          contents: checkpoints.readContents(sql, one),
+        }),
+      ),
     };
   });
 }
 
-function toListed(sql: Sql, one: checkpoints.Checkpoint): ListedCheckpoint {
-  const contents = readContents(sql, one);
-  return {
-    ...one,
-    shortId: shortCheckpointId(sql, one.id),
-    contents: { ...contents, changedFiles: [...contents.changedFiles] },
-  };
-}
-
 export const storedSessionHandlers = {
-  async "sessions.stored"({ runtime: load }, { session: id }) {
-    const runtime = await load();
-    const found = findSession(runtime, id);
-    return found.ok ? stored(runtime, found.value) : found;
-  },
+  "sessions.stored": (context, { session: id }) =>
+    readSession(context, id, (sql, runtime, session) => {
+      const { journal, ...others } = readContent(sql, session.id);
+      return {
+        session: { ...session, ...readState(sql, runtime, session) },
+        journal: journal.map(({ at, seq, entry }) => {
+          return { at, seq, entry, text: describeEntry(entry, Number.MAX_SAFE_INTEGER) };
+        }),
+        ...(others as unknown as Omit<MachineOutput<"sessions.stored">, "session" | "journal" | "copies">),
+        copies: { backups: listBackups(runtime.paths.backups).length },
+      };
+    }),
   "sessions.forget": async ({ runtime, by = "command line" }, input) => forgetTarget(await runtime(), input, by),
   async "sessions.export"({ runtime: load }, input) {
     const { file, session: id, format } = input;
@@ -213,25 +205,6 @@ export const storedSessionHandlers = {
   },
 } satisfies Partial<Handlers>;
 
-function stored(runtime: Runtime, session: sessions.Session): HostResult<MachineOutput<"sessions.stored">> {
-  const read = runtime.store.read(
-    (sql) => ({ content: readContent(sql, session.id), state: readState(sql, runtime, session) }),
-    null,
-  );
-  if (!read) return err({ code: "not_found", message: `session ${session.id} was deleted meanwhile.` });
-  const { journal, ...others } = read.content;
-  const described = journal.map(({ at, seq, entry }) => {
-    return { at, seq, entry, text: describeEntry(entry, Number.MAX_SAFE_INTEGER) };
-  });
-  return ok({
-    session: { ...session, ...read.state },
-    journal: described,
-    ...(others as unknown as Omit<MachineOutput<"sessions.stored">, "session" | "journal" | "copies">),
-    copies: { backups: listBackups(runtime.paths.backups).length },
-  });
-}
-
-/** [PO3] */
 function exportTo(
   runtime: Runtime,
   { file: given, project: folder, since, format }: CheckedMachineInput<"sessions.export">,

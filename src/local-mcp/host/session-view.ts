@@ -1,5 +1,6 @@
 import type { Chat } from "../../contract/chats.ts";
 import type { SessionView, TimelineEntry } from "../../contract/machine/sessions.ts";
+import { pick } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { causeOf, hasContent, offerOf, findIncomplete } from "../recovery/detect.ts";
 import { asSeen, isAlive, readState } from "../recovery/session-state.ts";
@@ -16,53 +17,40 @@ import type { SessionContent } from "../sessions/session-content.ts";
 import { age, pluralize, oneLine } from "../../shared/format.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 
+const storedFields = [
+  "id",
+  "client",
+  "clientVersion",
+  "project",
+  "name",
+  "model",
+  "startedAt",
+  "lastSeenAt",
+  "savedAt",
+  "endedAt",
+  "toolCalls",
+  "toolErrors",
+] as const;
+
 /** @param chat the same chat in the coordinator's registry */
 export function toSessionView(sql: Sql, runtime: Runtime, stored: Session, chat?: Chat): SessionView {
   const session = asSeen(sql, runtime, stored);
-  const {
-    id,
-    client,
-    clientVersion,
-    project,
-    name,
-    model,
-    startedAt,
-    lastSeenAt,
-    savedAt,
-    endedAt,
-    toolCalls,
-    toolErrors,
-  } = session;
+  const { id } = session;
   const shown = readState(sql, runtime, stored, chat);
   const isLiving = shown.state !== "ended" && isAlive(runtime, stored);
+  const offer = offerOf(sql, runtime.processes, runtime.now(), session);
   return {
-    id,
-    shortId: shortSessionId(sql, id),
+    ...pick(session, storedFields),
     ...shown,
+    shortId: shortSessionId(sql, id),
     isAlive: isLiving,
-    client,
-    clientVersion,
-    project,
     title: displayTitle(session),
-    name,
-    model,
-    startedAt,
-    lastSeenAt,
-    savedAt,
-    endedAt,
-    toolCalls,
-    toolErrors,
     pid: session.owner?.pid ?? null,
     checkpoints: checkpointRows.count(sql, { session: id }),
     contextFill: session.readings.contextFill?.value ?? null,
     ...(isLiving ? factsAlive(runtime, session) : factsOver(sql, runtime, session)),
-    offer: findOffer(sql, runtime, session),
+    offer: offer && { chat: offer.chat, at: offer.at, shortId: shortSessionId(sql, offer.chat) },
   };
-}
-
-function findOffer(sql: Sql, { processes, now }: Runtime, session: Session): SessionView["offer"] {
-  const offer = offerOf(sql, processes, now(), session);
-  return offer && { chat: offer.chat, at: offer.at, shortId: shortSessionId(sql, offer.chat) };
 }
 
 const noCause = { cause: null, causeDetail: null };

@@ -1,6 +1,7 @@
 import type { ListedChat, ShownChat } from "../../contract/machine/team.ts";
 import { ok, err } from "../../shared/result.ts";
 import type { HandlerContext, Handlers, HostResult } from "./host.ts";
+import type { KeptWorkspace } from "./local-host.ts";
 import { stateText, workProgress, type ShownState } from "../../contract/chat-state.ts";
 import type { Chat } from "../../contract/chats.ts";
 import { commandLine } from "../../contract/command-line-chat.ts";
@@ -110,18 +111,15 @@ interface ReadTeam extends Omit<TeamView, "chats"> {
 const maxItems = 50;
 const nothing = { trouble: null, chats: [], names: {}, tasks: null, underWay: [], files: [], elsewhere: [] };
 
-interface TeamReaderDeps {
-  readonly open: () => Promise<HostResult<Workspace>>;
-  readonly others: OtherMachines;
-}
-
 /** Reads the chats of the machine's workspace, and their work. */
 export class TeamReader {
-  readonly #deps: TeamReaderDeps;
+  readonly #workspace: KeptWorkspace;
+  readonly #others: OtherMachines;
   #last: { readonly team: ReadTeam; readonly at: number } | null = null;
 
-  constructor(deps: TeamReaderDeps) {
-    this.#deps = deps;
+  constructor(workspace: KeptWorkspace, others: OtherMachines) {
+    this.#workspace = workspace;
+    this.#others = others;
   }
 
   /** @param maxAgeMs of a team on an edge; the states of its chats are always read */
@@ -136,7 +134,7 @@ export class TeamReader {
 
   async #readNow(runtime: Runtime, command: string): Promise<ReadTeam> {
     try {
-      const opened = await this.#deps.open();
+      const opened = await this.#workspace.open();
       if (!opened.ok) return { ...nothing, where: "edge.json", isEdge: true, trouble: opened.error.message };
       return await this.#readFrom(runtime, opened.value, command);
     } catch (error) {
@@ -166,7 +164,7 @@ export class TeamReader {
         chats: all.filter(({ status, client }) => status !== "offline" && client !== commandLine),
         underWay: [...running.value.tasks, ...assigned.value.tasks],
         files: leases.value.leases,
-        elsewhere: isEdge ? await this.#deps.others.listDead(runtime, all, command) : [],
+        elsewhere: isEdge ? await this.#others.listDead(runtime, all, command) : [],
       };
     }
     const failed = [chats, tasks, assigned, running, leases].find((one) => !one.ok);

@@ -11,13 +11,9 @@ import { environmentConflict, lossText, notJoined, requireEdge, onWorkspace } fr
 
 /** Few commands need keys and joining, so these are loaded by them. */
 export const workspaceHandlers = {
-  async "workspace.adopt"(context, { key }) {
-    return (await import("./workspace-keys.ts")).adoptKey(context, key);
-  },
+  "workspace.adopt": async (context, { key }) => (await import("./workspace-keys.ts")).adoptKey(context, key),
 
-  async "workspace.create"(context, input) {
-    return (await import("./join-workspace.ts")).createWorkspace(context, input);
-  },
+  "workspace.create": async (context, input) => (await import("./join-workspace.ts")).createWorkspace(context, input),
 
   async "workspace.current"(context) {
     const elsewhere = environmentConflict(context);
@@ -30,13 +26,9 @@ export const workspaceHandlers = {
     return ok({ joined: { url, workspace, hasSynced, loss: lossText(edge.value) }, problem: null });
   },
 
-  async "workspace.join"(context, input) {
-    return (await import("./join-workspace.ts")).joinWorkspace(context, input);
-  },
+  "workspace.join": async (context, input) => (await import("./join-workspace.ts")).joinWorkspace(context, input),
 
-  async "workspace.key"(context) {
-    return (await import("./workspace-keys.ts")).showKey(context);
-  },
+  "workspace.key": async (context) => (await import("./workspace-keys.ts")).showKey(context),
 
   /** [SY74] The caller decides about the coordinator's copies; this machine keeps data and keys. */
   async "workspace.leave"(context, { forget }) {
@@ -59,9 +51,7 @@ export const workspaceHandlers = {
     return others.fetch(await runtime(), after);
   },
 
-  async "workspace.rekey"(context) {
-    return (await import("./workspace-keys.ts")).changeKey(context);
-  },
+  "workspace.rekey": async (context) => (await import("./workspace-keys.ts")).changeKey(context),
 
   /** [SY77] Works offline, since the unsent changes are stored here. */
   async "workspace.status"(context) {
