@@ -2,7 +2,6 @@ import * as joinPreferences from "./join-preferences.ts";
 import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
 import type { SyncCounts, SyncNotes } from "../../contract/machine/workspaces.ts";
-import type { SyncOp } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import {
   isSameWorkspace,
@@ -13,7 +12,7 @@ import {
 import { FilesSender, type FilesMode } from "./files-sender.ts";
 import { readKeys } from "./key-ring.ts";
 import { pull } from "./pull.ts";
-import { ChangeSender, type SyncTarget } from "./change-sender.ts";
+import { RecordSender, type SentCounts, type SyncTarget } from "./record-sender.ts";
 import { addWrongKeyNotice, clearWrongKeyNotice, readNotes, writeNotes } from "./sync-status.ts";
 import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
@@ -28,7 +27,6 @@ export interface SyncReport extends SyncCounts {
 
 /** Interval of full pulls in ms: they reveal what was forgotten elsewhere. */
 const fullPullEveryMs = 900_000;
-const countOfKind = { session: "sessions", checkpoint: "checkpoints", forget: "forgotten" } as const;
 const emptyCounts = { sessions: 0, checkpoints: 0, forgotten: 0, files: 0, received: 0, refused: 0 };
 
 export interface RoundOptions {
@@ -40,7 +38,7 @@ export interface RoundOptions {
 
 export class SyncRound {
   readonly #options: SynchronizerOptions;
-  readonly #sender: ChangeSender;
+  readonly #sender: RecordSender;
   readonly #files: FilesSender;
   readonly #abortController = new AbortController();
   #hasTarget = false;
@@ -50,7 +48,7 @@ export class SyncRound {
 
   constructor(options: SynchronizerOptions) {
     this.#options = options;
-    this.#sender = new ChangeSender(options, (acked) => this.#countAcked(acked));
+    this.#sender = new RecordSender(options, (sent) => this.#countSent(sent));
     this.#files = new FilesSender(options, this.#abortController.signal);
   }
 
@@ -103,7 +101,7 @@ export class SyncRound {
   }
 
   report(error: CallError | null): SyncReport {
-    const left = this.#options.runtime.store.read(changes.unsentCount, 0);
+    const left = this.#options.runtime.store.read(changes.count, 0);
     return { ...this.#counts, left, trouble: error };
   }
 
@@ -140,10 +138,14 @@ export class SyncRound {
     });
   }
 
-  #countAcked(acked: readonly SyncOp["kind"][]): void {
-    const counts = { ...this.#counts };
-    for (const kind of acked) counts[countOfKind[kind]] += 1;
-    this.#counts = counts;
+  #countSent({ sessions, checkpoints, forgotten }: SentCounts): void {
+    const before = this.#counts;
+    this.#counts = {
+      ...before,
+      sessions: before.sessions + sessions,
+      checkpoints: before.checkpoints + checkpoints,
+      forgotten: before.forgotten + forgotten,
+    };
   }
 
   async #pull({ edge: { workspace }, keyRing, call }: SyncTarget): Promise<CallError | null> {
