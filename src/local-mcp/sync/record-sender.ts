@@ -105,37 +105,45 @@ export class RecordSender {
     const device = this.#prepareDevice(key.value);
     if (!device) return { code: "no_edge", message: "this machine has left the workspace" };
     const from = { edge, device, key: key.value };
+    // [SY68] Deletions make room: then they come before everything else.
     let isFull = false;
+    let hasMadeRoom = false;
     let batch = await this.#seal(from, isFull);
-    while (batch.seqs.length > 0) {
-      const { records, forgotten } = batch;
-      const isEmpty = records.length + forgotten.length === 0;
-      const { device: id } = device;
-      const [answer, next] = await Promise.all([
-        isEmpty ? null : call("sync.put", { device: id, keyId: from.key.id, records, forgotten }),
-        this.#sealNext(from, isFull),
-      ]);
-      if (answer && !answer.ok) {
-        this.#release(batch, next);
-        return this.#onRefused(device, answer.error);
-      }
-      const { hasRoom, hasLost } = this.#onAnswer(from, batch, answer?.value ?? null);
-      if (hasLost) {
-        this.#release(next);
-        return "restart";
-      }
-      if (hasRoom) batch = next;
-      else if (isFull) {
-        this.#release(next);
-        return fullError;
-      } else {
-        // [SY68] Deletions make room: they come before everything else.
-        isFull = true;
-        this.#release(next);
+    for (;;) {
+      if (batch.seqs.length === 0) {
+        if (!isFull) return "done";
+        if (!hasMadeRoom) return fullError;
+        [isFull, hasMadeRoom] = [false, false];
         batch = await this.#seal(from, isFull);
+        continue;
       }
+      const sent = await this.#put(from, call, batch, isFull);
+      if (sent === "restart" || "code" in sent) return sent;
+      hasMadeRoom ||= isFull && batch.forgotten.length > 0;
+      isFull ||= !sent.hasRoom;
+      batch = sent.next ?? (await this.#seal(from, isFull));
     }
-    return isFull ? fullError : "done";
+  }
+
+  /** @returns `next`: what was sealed meanwhile; null: there is no room for it */
+  async #put(
+    from: Origin,
+    call: Call,
+    batch: Batch,
+    isFull: boolean,
+  ): Promise<{ readonly hasRoom: boolean; readonly next: Batch | null } | "restart" | CallError> {
+    const { records, forgotten } = batch;
+    const input = { device: from.device.device, keyId: from.key.id, records, forgotten };
+    const isEmpty = records.length + forgotten.length === 0;
+    const [answer, next] = await Promise.all([isEmpty ? null : call("sync.put", input), this.#sealNext(from, isFull)]);
+    if (answer && !answer.ok) {
+      this.#release(batch, next);
+      return this.#onRefused(from.device, answer.error);
+    }
+    const { hasRoom, hasLost } = this.#onAnswer(from, batch, answer?.value ?? null);
+    if (hasRoom && !hasLost) return { hasRoom, next };
+    this.#release(next);
+    return hasLost ? "restart" : { hasRoom, next: null };
   }
 
   #selectKey({ current, keys }: KeyRing): Result<WorkspaceKey, CallError> {
