@@ -24,9 +24,9 @@ export interface SyncTarget {
 
 /** Records that the coordinator has taken, by kind. */
 export interface SentCounts {
-  readonly sessions: number;
-  readonly checkpoints: number;
-  readonly forgotten: number;
+  sessions: number;
+  checkpoints: number;
+  forgotten: number;
 }
 
 /** [SY65] Maximum of changes that are sent one by one. */
@@ -49,7 +49,6 @@ type Step = "done" | "restart" | CallError;
 /** Seals what has changed and stores it at the coordinator. */
 export class RecordSender {
   readonly #options: SynchronizerOptions;
-  readonly #onSent: (counts: SentCounts) => void;
   readonly #sentAt = new Map<string, number>();
   #isThrottled = true;
   #requiredKeyId: string | null = null;
@@ -61,9 +60,8 @@ export class RecordSender {
   #skippedAt = 0;
   #projectNames: { readonly scope: string; readonly cache: ProjectNameCache } | null = null;
 
-  constructor(options: SynchronizerOptions, onSent: (counts: SentCounts) => void) {
+  constructor(options: SynchronizerOptions) {
     this.#options = options;
-    this.#onSent = onSent;
     // Hosts of containers may share a home: each has numbers of its own.
     this.#batch = Buffer.from(options.runtime.random(5)).readUIntBE(0, 5) * 256;
   }
@@ -86,20 +84,21 @@ export class RecordSender {
     this.#isThrottled = false;
   }
 
-  async send(target: SyncTarget): Promise<CallError | null> {
+  /** @param counts grow by what is sent */
+  async send(target: SyncTarget, counts: SentCounts): Promise<CallError | null> {
     if (target.keyRing.current.id !== this.#currentId) this.#requiredKeyId = null;
     this.#currentId = target.keyRing.current.id;
     if (!this.#hasReleased) this.#options.runtime.store.write((sql) => changes.release(sql, null));
     this.#hasReleased = true;
     for (let restarts = 0; restarts <= maxRestarts; restarts += 1) {
-      const step = await this.#sendAll(target);
+      const step = await this.#sendAll(target, counts);
       if (step !== "restart") return step === "done" ? null : step;
     }
     const message = "the answers of the coordinator contradict each other; nothing more is sent for now";
     return { code: "lost_place", message };
   }
 
-  async #sendAll({ edge, keyRing, call }: SyncTarget): Promise<Step> {
+  async #sendAll({ edge, keyRing, call }: SyncTarget, counts: SentCounts): Promise<Step> {
     const key = this.#selectKey(keyRing);
     if (!key.ok) return key.error;
     const device = this.#prepareDevice(key.value);
@@ -119,6 +118,7 @@ export class RecordSender {
       }
       const sent = await this.#put(from, call, batch, isFull);
       if (sent === "restart" || "code" in sent) return sent;
+      count(counts, batch, sent.put);
       hasMadeRoom ||= isFull && batch.forgotten.length > 0;
       isFull ||= !sent.hasRoom;
       batch = sent.next ?? (await this.#seal(from, isFull));
@@ -131,7 +131,9 @@ export class RecordSender {
     call: Call,
     batch: Batch,
     isFull: boolean,
-  ): Promise<{ readonly hasRoom: boolean; readonly next: Batch | null } | "restart" | CallError> {
+  ): Promise<
+    { readonly hasRoom: boolean; readonly next: Batch | null; readonly put: Put | null } | "restart" | CallError
+  > {
     const { records, forgotten } = batch;
     const input = { device: from.device.device, keyId: from.key.id, records, forgotten };
     const isEmpty = records.length + forgotten.length === 0;
@@ -140,10 +142,11 @@ export class RecordSender {
       this.#release(batch, next);
       return this.#onRefused(from.device, answer.error);
     }
-    const { hasRoom, hasLost } = this.#onAnswer(from, batch, answer?.value ?? null);
-    if (hasRoom && !hasLost) return { hasRoom, next };
+    const put = answer?.value ?? null;
+    const { hasRoom, hasLost } = this.#onAnswer(from, batch, put);
+    if (hasRoom && !hasLost) return { hasRoom, next, put };
     this.#release(next);
-    return hasLost ? "restart" : { hasRoom, next: null };
+    return hasLost ? "restart" : { hasRoom, next: null, put };
   }
 
   #selectKey({ current, keys }: KeyRing): Result<WorkspaceKey, CallError> {
@@ -264,10 +267,15 @@ export class RecordSender {
       if (hasBeenLost) devices.sendAgain(sql, current, key.id);
       return hasBeenLost;
     });
-    const taken = batch.records.filter((_, at) => isTaken(at)).map(({ kind }) => kind);
-    const sessions = taken.filter((kind) => kind === "session").length;
-    this.#onSent({ sessions, checkpoints: taken.length - sessions, forgotten: batch.forgotten.length });
     return { hasRoom: refused.size === 0, hasLost };
+  }
+}
+
+function count(counts: SentCounts, { records, forgotten }: Batch, put: Put | null): void {
+  counts.forgotten += forgotten.length;
+  for (const [at, { kind }] of records.entries()) {
+    const outcome = put?.results[at]?.outcome;
+    if (outcome === "stored" || outcome === "older") counts[kind === "session" ? "sessions" : "checkpoints"] += 1;
   }
 }
 
