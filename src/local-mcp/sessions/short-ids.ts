@@ -14,17 +14,6 @@ export function shortCheckpointId(sql: Sql, id: string): string {
   return shortIdAmong(id, neighbours(sql, "checkpoints", id));
 }
 
-function candidateLines(sql: Sql, candidates: readonly Session[]): string[] {
-  return candidates.map(
-    (one) => `${shortSessionId(sql, one.id)} ("${sanitizeTitle(displayTitle(one) ?? "untitled")}")`,
-  );
-}
-
-/** Keeps another chat's words from ending the line or the quotation. */
-function sanitizeTitle(title: string): string {
-  return title.replaceAll(/[\s"<>`]+/g, " ").slice(0, 80);
-}
-
 /** Neighbours in id order share the longest common prefix. */
 function neighbours(sql: Sql, table: "sessions" | "checkpoints" | "remote_sessions", id: string, key = "id"): string[] {
   const before = `SELECT ${key} AS id FROM ${table} WHERE ${key} < ? ORDER BY ${key} DESC LIMIT 1`;
@@ -32,24 +21,6 @@ function neighbours(sql: Sql, table: "sessions" | "checkpoints" | "remote_sessio
   return [before, after].flatMap((query) => sql.all<{ id: string }>(query, id)).map((row) => row.id);
 }
 
-type SessionMatch =
-  | { readonly kind: "one"; readonly session: Session }
-  | { readonly kind: "none" }
-  | { readonly kind: "several"; readonly candidates: readonly Session[] };
-
-/** [RE56] Finds a session by id or unique beginning (at least 4 characters); `ses_` is optional. */
-export function findSession(sql: Sql, idOrPrefix: string): SessionMatch {
-  const exact = get(sql, idOrPrefix);
-  if (exact) return { kind: "one", session: exact };
-  if (idOrPrefix.replace(/^ses_/, "").length < minPrefixChars) return { kind: "none" };
-  const direct = byPrefix(sql, idOrPrefix, maxCandidates);
-  const candidates = direct.length > 0 ? direct : byPrefix(sql, `ses_${idOrPrefix}`, maxCandidates);
-  const [first] = candidates;
-  if (!first) return { kind: "none" };
-  return candidates.length === 1 ? { kind: "one", session: first } : { kind: "several", candidates };
-}
-
-/** A typo of a character or two must not name a session. */
 const minPrefixChars = 4;
 const maxCandidates = 5;
 
@@ -58,12 +29,24 @@ interface AmbiguousSession {
   readonly message: string;
 }
 
-/** Null if this machine has no such session. */
+/**
+ * [RE56] Finds a session by id or unique beginning (at least 4 characters: a typo of one or two
+ * must not name another session); `ses_` is optional.
+ *
+ * @returns null if this machine has no such session
+ */
 export function findSessionArgument(sql: Sql, given: string): Result<Session | null, AmbiguousSession> {
-  const found = findSession(sql, given);
-  if (found.kind === "one") return ok(found.session);
-  if (found.kind === "none") return ok(null);
-  const message = `"${given}" matches several sessions: ${candidateLines(sql, found.candidates).join(", ")}. Give more of the id.`;
+  const exact = get(sql, given);
+  if (exact || given.replace(/^ses_/, "").length < minPrefixChars) return ok(exact);
+  const direct = byPrefix(sql, given, maxCandidates);
+  const candidates = direct.length > 0 ? direct : byPrefix(sql, `ses_${given}`, maxCandidates);
+  if (candidates.length < 2) return ok(candidates[0] ?? null);
+  const lines = candidates.map((one) => {
+    // Another chat's words must not end the line or the quotation.
+    const title = (displayTitle(one) ?? "untitled").replaceAll(/[\s"<>`]+/g, " ").slice(0, 80);
+    return `${shortSessionId(sql, one.id)} ("${title}")`;
+  });
+  const message = `"${given}" matches several sessions: ${lines.join(", ")}. Give more of the id.`;
   return err({ code: "ambiguous_session", message });
 }
 
