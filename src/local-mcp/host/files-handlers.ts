@@ -30,7 +30,6 @@ import { isUnanswered } from "./recovery-handlers.ts";
 import { findSessionOrCheckpoint, shortCheckpoint, shortSession } from "./resolve-id.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 
-/** [CL263] [CL13] */
 export const fileHandlers = {
   "files.diff": (context, input) =>
     compare(context, input, async (saved, { staged, changes, notRestored }) => {

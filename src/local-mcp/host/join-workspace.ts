@@ -276,7 +276,6 @@ async function withLocal<T>(context: HostContext, body: (local: LocalCoordinator
   }
 }
 
-/** [SY73] */
 async function chooseWork(context: HostContext, choice: "import" | "keep" | undefined): Promise<HostResult<LocalWork>> {
   const { store } = await context.runtime();
   const stored = store.read((sql) => sessionRows.count(sql), 0);

@@ -56,15 +56,9 @@ async function decidingOf(context: HandlerContext): Promise<Deciding> {
 }
 
 export const experimentHandlers = {
-  async "experiments.list"(context) {
-    return ok(await listExperiments(await decidingOf(context)));
-  },
-  async "experiments.show"(context, { experiment }) {
-    return findExperiment(await decidingOf(context), experiment);
-  },
-  async "experiments.start"(context, given) {
-    return startExperiment(await decidingOf(context), given);
-  },
+  "experiments.list": async (context) => ok(await listExperiments(await decidingOf(context))),
+  "experiments.show": async (context, { experiment }) => findExperiment(await decidingOf(context), experiment),
+  "experiments.start": async (context, given) => startExperiment(await decidingOf(context), given),
   async "experiments.stop"(context, { experiment, all = false }) {
     if (all === (experiment !== undefined)) return err({ code: "bad_input", message: "name an experiment, or --all." });
     const deciding = await decidingOf(context);
@@ -72,16 +66,11 @@ export const experimentHandlers = {
     const ended = await endExperiment(deciding, experiment, false);
     return ended.ok ? ok({ stopped: [ended.value], workspaceProblem: null }) : ended;
   },
-  async "experiments.revert"(context, { experiment }) {
-    return endExperiment(await decidingOf(context), experiment, true);
-  },
-  async "experiments.allow"(context) {
-    return ok({ workspaceProblem: await allowExperiments(await decidingOf(context)) });
-  },
+  "experiments.revert": async (context, { experiment }) => endExperiment(await decidingOf(context), experiment, true),
+  "experiments.allow": async (context) => ok({ workspaceProblem: await allowExperiments(await decidingOf(context)) }),
 } satisfies Partial<Handlers>;
 
 export const learningHandlers = {
-  /** [EX66] */
   async "opportunities.list"(context, { since: given }) {
     const examined = await examine(await decidingOf(context), given);
     await storeCounts(context.call, examined);
@@ -96,12 +85,8 @@ export const learningHandlers = {
       hasDepartures: team.ok && team.value.departures !== null,
     });
   },
-  async "report.get"(context, { week }) {
-    return readReport(await decidingOf(context), week);
-  },
-  async "review.run"(context, { dryRun }) {
-    return review(await decidingOf(context), context.call, dryRun);
-  },
+  "report.get": async (context, { week }) => readReport(await decidingOf(context), week),
+  "review.run": async (context, { dryRun }) => review(await decidingOf(context), context.call, dryRun),
   async "opportunities.store"({ runtime }, { until, patterns }) {
     const { store } = await runtime();
     store.write((sql) => storeRun(sql, until, patterns));
@@ -165,7 +150,6 @@ async function storeCounts(call: Host["call"], { since, until, findings }: Exami
   await call("opportunities.store", { until: until + (until - since), patterns });
 }
 
-/** [EX81] */
 async function review(
   deciding: Deciding,
   call: Host["call"],
@@ -200,7 +184,6 @@ function planText({ config }: Runtime, { finding }: NextTrial): string {
   return finding ? `Would try ${finding.parameter} = ${finding.to}.` : "Would try nothing.";
 }
 
-/** [EX90] */
 async function reviewTeam(
   deciding: Deciding,
   call: Host["call"],
@@ -277,7 +260,6 @@ export const replayHandlers = {
     const sessions = file === undefined ? ok(readStored(runtime, since).filter(isSession)) : readCorpus(file);
     return sessions.ok ? ok(replayReport(sessions.value, runtime.config, variants)) : sessions;
   },
-  /** [EX97] */
   async "replay.workspace"(context, { set }) {
     const deciding = await decidingOf(context);
     return deciding.inWorkspace(async (link) => {

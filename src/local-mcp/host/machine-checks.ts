@@ -226,7 +226,6 @@ function foreignCallers(context: HostContext): Check[] {
   return [warn("other_clients", text, "Switch off Claude Code's hooks in that client's settings.")];
 }
 
-/** [FI31] */
 function commitGuard({ site }: HostContext, repository: string | undefined): Check[] {
   const lost = repository === undefined ? null : lostGuard(site, repository);
   if (lost === null) return [];

@@ -40,7 +40,6 @@ export function environmentConflict({ site }: Site): HostResult<never> | null {
   return err({ code: "environment_decides", message });
 }
 
-/** [CL30] */
 export function lossText({ adminToken }: EdgeConfig): string {
   if (adminToken === undefined) return "";
   return " The admin token is deleted too: to keep one, first run `shim join token create --machine <name> --scope admin`.";

@@ -238,9 +238,7 @@ export const noticeHandlers = {
     const { store } = await runtime();
     return ok({ notices: store.read(notices.list, []) });
   },
-  async "notices.acknowledge"({ runtime }) {
-    return ok({ acknowledged: acknowledgeNotices(await runtime()) });
-  },
+  "notices.acknowledge": async ({ runtime }) => ok({ acknowledged: acknowledgeNotices(await runtime()) }),
 } satisfies Partial<Handlers>;
 
 /** @returns those that were open */

@@ -137,7 +137,6 @@ export const recoveryHandlers = {
       await attesting;
     }
   },
-  /** [PO5] */
   "transcripts.import": async ({ runtime }, { file, folder }) => {
     if (!existsSync(file)) return err({ code: "not_found", message: `there is no file ${file}.` });
     const imported = importTranscript(await runtime(), { path: file, folder });
@@ -263,7 +262,6 @@ function startOf(runtime: Runtime, from: Restoration, into: ReturnType<typeof ad
   };
 }
 
-/** [RE183] */
 function offerOf(runtime: Runtime, session: string): Plan["offer"] {
   const { store, processes, now } = runtime;
   const offer = store.read((sql) => findOpenOffer(sql, processes, now(), session), null);
@@ -278,7 +276,6 @@ function folderRefusal({ session, elsewhere }: Restoration): NonNullable<Plan["r
   return { code: "project_elsewhere", message };
 }
 
-/** [WP20] */
 function record(
   { by = "command line" }: HostContext,
   runtime: Runtime,

@@ -142,7 +142,6 @@ export async function openProjectReservations(
   return ok({ root, project: project.value, files, toHostError });
 }
 
-/** [FI29] */
 function explain({ code, holder }: ReservationError, self: Self | null, now: number): HostError | null {
   if (holder === null) return null;
   const path = formatResource(holder.resource);

@@ -87,16 +87,12 @@ function readStatus(sql: Sql, runtime: Runtime, session: sessions.Session | null
   const status: ChatStatus = {
     ...unknownStatus,
     session: id,
-    savedMsAgo: elapsed(session?.savedAt ?? null, now),
+    savedMsAgo: typeof session?.savedAt === "number" ? Math.max(0, now - session.savedAt) : null,
     died: dead.filter((one) => one.offer?.chat !== id && readState(sql, runtime, one.session).state === "died").length,
     ...chatFacts(sql, runtime, id),
     notices: notices.list(sql).map((one) => withCommand(runtime, one.text)),
   };
   return { status, isPaused: session ? isSessionPaused(sql, now, session) : isPaused(sql, now, null) };
-}
-
-function elapsed(at: number | null, now: number): number | null {
-  return at === null ? null : Math.max(0, now - at);
 }
 
 /** SHIM's own id differs where two clients opened the same session. */
@@ -132,22 +128,11 @@ function withCommand(runtime: Runtime, text: string): string {
 function currentRisk(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): ChatStatus["risk"] {
   if (!session) return null;
   const kept = runtime.store.read((sql) => sessions.get(sql, session.id)?.readings, undefined) ?? session.readings;
-  const { score, level } = assess(
-    { ...kept, ...input.readings, ...checkpointAge(session, runtime.now()) },
-    runtime.config.risk,
-    runtime.now(),
-  );
+  const now = runtime.now();
+  const sinceMs = Math.max(0, now - (session.savedAt ?? session.startedAt));
+  const sinceCheckpointMs = { value: sinceMs, source: "measured", at: now } as const;
+  const { score, level } = assess({ ...kept, ...input.readings, sinceCheckpointMs }, runtime.config.risk, now);
   return { score, level };
-}
-
-function checkpointAge(session: sessions.Session, now: number): sessions.Session["readings"] {
-  return {
-    sinceCheckpointMs: {
-      value: Math.max(0, now - (session.savedAt ?? session.startedAt)),
-      source: "measured",
-      at: now,
-    },
-  };
 }
 
 function formatProblem(runtime: Runtime, error: unknown): string {

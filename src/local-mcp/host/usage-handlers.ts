@@ -44,7 +44,6 @@ export const tokenHandlers = {
     const dollars = price === null ? null : (estimate.tokens * price) / 1e6;
     return ok({ ...estimate, dollars, pricesAsOf, priceNote: priceNote(model, price, pricesAsOf) });
   },
-  /** [RT4] */
   async "tokens.check"(_context, { transcripts }) {
     const pairs = transcripts.flatMap((text) => readPairs(text.split("\n")));
     return ok({ learned: checkEstimates(pairs), default: checkEstimates(pairs, false) });

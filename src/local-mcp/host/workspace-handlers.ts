@@ -47,9 +47,7 @@ export const workspaceHandlers = {
     return ok({ left, purged: purged.value, leavesCopies: device !== null && !forget });
   },
 
-  async "workspace.pull"({ runtime, others }, { after }) {
-    return others.fetch(await runtime(), after);
-  },
+  "workspace.pull": async ({ runtime, others }, { after }) => others.fetch(await runtime(), after),
 
   "workspace.rekey": async (context) => (await import("./workspace-keys.ts")).changeKey(context),
 
