@@ -1,9 +1,9 @@
-import { conceptOf } from "../analysis/equivalences.ts";
-import type { Finding } from "../analysis/finding.ts";
-import { sourceExtension, type AstGrep } from "../mutation/ast-grep.ts";
+import { conceptOf, type Finding } from "../analysis/finding.ts";
 import { isToolSettings, type Candidate, type JudgeRules } from "./candidate.ts";
-import type { Coverage, Measured, TestCounts } from "./measured.ts";
+import type { Measured } from "./measure.ts";
 import { findAssertions, findSilencers, plainCast, suppressions, typeSilencers, type Silencer } from "./silencers.ts";
+import { needsParser, sourceExtension, type AstGrep } from "./syntax.ts";
+import type { Coverage, TestCounts } from "./tests.ts";
 
 export interface FileDelta {
   /** Relative to the project, with `/`; begins with `../` for a file beside it. */
@@ -129,12 +129,13 @@ function judgeApi({ before, after, rules }: JudgeInput): string[] {
 
 function judgeFiles({ before, after, candidate, changes }: JudgeInput): string[] {
   const tests = new Set([...before.testFiles, ...after.testFiles]);
-  const mayChangeTests = candidate.method === "worker" || candidate.subject === "tests";
+  const mayChangeTests = candidate.method === "worker";
   const mayDelete = candidate.subject === "duplicates" || candidate.subject === "dead code";
   const isAllowed = ({ path, kind }: FileDelta): boolean => {
     if (kind === "retyped" || isToolSettings(path)) return false;
     if (kind === "deleted") return mayDelete && !tests.has(path) && candidate.files.includes(path);
-    return candidate.files.includes(path) || (mayChangeTests && tests.has(path));
+    // Tests are added beside the code that they test, which stays as it is.
+    return (candidate.subject !== "tests" && candidate.files.includes(path)) || (mayChangeTests && tests.has(path));
   };
   const stray = changes.filter((one) => !isAllowed(one));
   const reasons = Map.groupBy(stray, ({ path, kind }) => {
@@ -165,9 +166,6 @@ function judgeSilencers({ before, after, candidate, changes, astGrep }: JudgeInp
   ];
 }
 
-export const needsParser =
-  "what silences a checker is found by syntax, which needs a package: npm install --save-dev @ast-grep/napi";
-
 type FoundSilencer = Silencer & Pick<FileDelta, "path">;
 
 function silencedBy(kind: string): string {
@@ -177,7 +175,8 @@ function silencedBy(kind: string): string {
 
 /** [EV102] A plain cast may replace what checks less than it. */
 function addedSilencers(before: readonly FoundSilencer[], after: readonly FoundSilencer[]): FoundSilencer[] {
-  const [old, now] = [Map.groupBy(before, kindOf), Map.groupBy(after, kindOf)];
+  const byKind = (all: readonly FoundSilencer[]) => Map.groupBy(all, ({ kind }) => kind);
+  const [old, now] = [byKind(before), byKind(after)];
   const growth = (kind: string): number => (now.get(kind)?.length ?? 0) - (old.get(kind)?.length ?? 0);
   const replaced = typeSilencers.reduce((sum, kind) => sum + Math.max(0, -growth(kind)), 0);
   const known = new Set(before.map(({ text }) => text));
@@ -185,10 +184,6 @@ function addedSilencers(before: readonly FoundSilencer[], after: readonly FoundS
     if (growth(kind) <= (kind === plainCast ? replaced : 0)) return [];
     return all.find(({ text }) => !known.has(text)) ?? all.at(-1) ?? [];
   });
-}
-
-function kindOf({ kind }: Silencer): string {
-  return kind;
 }
 
 /** [EV103] Assertions stay, word by word where their test has no finding of its own. */

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import { conceptOf } from "../analysis/equivalences.ts";
-import type { Finding, Level } from "../analysis/finding.ts";
+import { conceptOf, type Finding, type Level } from "../analysis/finding.ts";
 import type { Hotspot } from "../analysis/report.ts";
 import { compare } from "../shared/compare.ts";
 import { isToolSettings, type Candidate, type CandidateFinding, type Fixer, type Subject } from "./candidate.ts";
@@ -33,12 +32,12 @@ export interface RankOptions {
   readonly fixable: ReadonlyMap<string, Fix>;
   /** Tools and rules, or subjects; empty: all. */
   readonly only: readonly string[];
-  /** Fingerprints that a person has rejected. */
+  /** Fingerprints of findings that are not proposed again. */
   readonly rejected: ReadonlySet<string>;
   /** Rules that are rejected more often than usual, as `tool rule`. */
   readonly stopped: ReadonlySet<string>;
-  /** [EV213] Fingerprints of findings that were rejected alone: each would spoil other changes. */
-  readonly spoilers: ReadonlySet<string>;
+  /** [EV211] Fingerprints of findings that are tried alone: a change of several was rejected. */
+  readonly alone: ReadonlySet<string>;
 }
 
 /** [EV1] [EV2] Pure. A candidate is all that one change removes; the most valuable first. */
@@ -70,10 +69,10 @@ export function ruleName({ tool, rule }: Pick<Finding, "tool" | "rule">): string
 }
 
 /** A fixer gets all it can remove in a file; a worker one rule in it, or one complex function. */
-function groupKey(finding: Finding, { fixable, spoilers }: Pick<RankOptions, "fixable" | "spoilers">): string {
+function groupKey(finding: Finding, { fixable, alone }: Pick<RankOptions, "fixable" | "alone">): string {
   const { file, fingerprint, tool, rule } = finding;
   const fix = fixable.get(fingerprint);
-  const isSingle = spoilers.has(fingerprint) || (fix === undefined && single.has(subjectOf(finding)));
+  const isSingle = fix ? fix.fixer === "unused" && alone.has(fingerprint) : single.has(subjectOf(finding));
   const part = [isSingle ? fingerprint : "", isUnconfirmed(finding, fix)];
   return JSON.stringify(fix ? [fix.fixer, fix.group, ...part] : [conceptOf(tool, rule), file, ...part]);
 }
@@ -126,11 +125,11 @@ function toCandidate(
   const method = fixer === null ? methodOf(first) : "fix";
   const subject = subjectOf(first);
   const files = [...new Set([...group, ...cascade].flatMap(filesOf))];
-  const severity = sumSeverities(group);
+  const severity = group.reduce((sum, { level }) => sum + severities[level], 0);
   const hotspot = Math.max(...files.map((file) => factors.get(file) ?? 1));
   const effort = efforts[fixer === null ? subject : "fix"];
   return {
-    id: idOf(method, fixer, group),
+    id: candidateId([method, fixer ?? "", ...group.map(({ fingerprint }) => fingerprint).toSorted()]),
     subject,
     method,
     fixer,
@@ -144,32 +143,6 @@ function toCandidate(
   };
 }
 
-/** Some of a candidate's findings, changed in the same way. */
-export function partOf(
-  whole: Candidate,
-  findings: readonly CandidateFinding[],
-  cascade: readonly CandidateFinding[] = [],
-): Candidate {
-  const { method, fixer, hotspot, effort } = whole;
-  const severity = sumSeverities(findings);
-  return {
-    ...whole,
-    id: idOf(method, fixer, findings),
-    findings: findings.map(toStored),
-    cascade: cascade.slice(0, maxCascade).map(toStored),
-    value: round((severity * hotspot) / effort),
-    severity,
-  };
-}
-
-function sumSeverities(findings: readonly Pick<Finding, "level">[]): number {
-  return findings.reduce((sum, { level }) => sum + severities[level], 0);
-}
-
-function idOf(method: Candidate["method"], fixer: Fixer | null, findings: readonly CandidateFinding[]): string {
-  return candidateId([method, fixer ?? "", ...findings.map(({ fingerprint }) => fingerprint).toSorted()]);
-}
-
 /** [EV16] Tests for the hottest files, which stand beside the findings. */
 export function testCandidates(hotspots: readonly Hotspot[]): Candidate[] {
   const factors = hotspotFactors(hotspots);
@@ -180,7 +153,7 @@ export function testCandidates(hotspots: readonly Hotspot[]): Candidate[] {
     return {
       id: candidateId(["tests", file]),
       subject: "tests",
-      method: "fix",
+      method: "worker",
       fixer: null,
       files: [file],
       findings: [],

@@ -5,9 +5,9 @@ import { ok, type Result } from "../shared/result.ts";
 import { lines, run } from "../snapshots/git.ts";
 import { diffTask, mergeTask, type Checkout, type MergedTask } from "../worker-runner/task-branches.ts";
 import { gitInFolder, hasCommit } from "../worker-runner/work-git.ts";
-import { findProject, type FoundProject } from "./find-project.ts";
 import { ruleName } from "./rank.ts";
-import { parseChange, type Change } from "./run-state.ts";
+import { findProject, type FoundProject } from "./run-evolve.ts";
+import { parseChange, type Change } from "./run.ts";
 
 type ChangeResult = NonNullable<Change["result"]>;
 
@@ -132,7 +132,7 @@ async function listOffered(
   for (const { task } of done.value.tasks) {
     const read = await workspace.call("tasks.get", { task });
     if (!read.ok) return read;
-    const change = parseChange(read.value)?.change;
+    const change = parseChange(read.value);
     const isOpen = change && isOffered(change) && !decided.has(`${task} ${change.candidate.id}`);
     if (isOpen && (await hasCommit(git, change.result.commit))) offered.push(change);
   }

@@ -1,7 +1,9 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { NewTask } from "../contract/tasks.ts";
-import { newId } from "../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../coordinator-client/edge/node-platform.ts";
+import { newId } from "../coordinator-client/edge/platform.ts";
 import type { HostContext } from "../local-mcp/host/handlers.ts";
 import { withWorkspace, type ClientWorkspace } from "../local-mcp/host/workspace.ts";
 import { fail, type Failure } from "../shared/failure.ts";
@@ -9,22 +11,47 @@ import { age, pluralize } from "../shared/format.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { trustOf } from "../tool-runner/project-folder.ts";
-import { removeAbandoned } from "../transform/throwaway-worktree.ts";
 import { parseTests } from "../transform/transform-project.ts";
+import { removeAbandoned, type RepositoryProject } from "../transform/worktree.ts";
 import { removeEnded } from "../worker-runner/old-worktrees.ts";
 import { runTasksIn, taskDeps } from "../worker-runner/tasks/run-tasks.ts";
 import { workDeps } from "../worker-runner/work-deps.ts";
+import { findTarget } from "../worker-runner/work-target.ts";
 import type { EmitWorkerEvent } from "../worker-runner/worker-events.ts";
-import { JudgeRules, RunLimits } from "./candidate.ts";
-import { createEvolve, evolveOptions, type EvolveType } from "./create-evolve.ts";
-import type { EvolveInput } from "./evolve-input.ts";
-import { EvolveSettings } from "./evolve-settings.ts";
-import { findProject, type FoundProject } from "./find-project.ts";
-import { makePlan, type Plan } from "./make-plan.ts";
-import { toTasks } from "./plan-tasks.ts";
-import { toReport, type EvolveReport } from "./report.ts";
-import { projectId, type RunFile } from "./run-files.ts";
-import { cancelOpen, isOpen, readRun, type RunState } from "./run-state.ts";
+import { JudgeRules, RunLimits, type EvolveInput } from "./candidate.ts";
+import { createEvolve, evolveOptions, EvolveSettings, type EvolveType } from "./evolve-executor.ts";
+import { makePlan, nothingJudged, type Plan } from "./plan.ts";
+import { projectId, RunFiles, type RunFile } from "./run-files.ts";
+import { cancelOpen, isOpen, readRun, toReport, toTasks, type EvolveReport, type RunState } from "./run.ts";
+
+export interface FoundProject {
+  readonly project: RepositoryProject;
+  readonly folder: string;
+  /** Commit that changes start from. */
+  readonly base: string;
+  readonly uncommitted: number;
+  readonly files: RunFiles;
+}
+
+/** The package in a folder of a repository. */
+export async function findProject(
+  { site, paths }: HostContext,
+  folder: string,
+): Promise<Result<FoundProject, Failure>> {
+  const target = await findTarget(site.env, folder, []);
+  if (!target.ok) return target;
+  const {
+    top,
+    repository,
+    base,
+    paths: [prefix = ""],
+    uncommitted,
+  } = target.value;
+  const project = { top, repository, prefix };
+  const path = join(top, prefix);
+  if (!existsSync(join(path, "package.json"))) return fail("bad_input", `there is no package.json in ${path}.`);
+  return ok({ project, folder: path, base, uncommitted, files: new RunFiles(paths.home, project) });
+}
 
 export interface Planned {
   readonly kind: "planned";
@@ -134,7 +161,7 @@ async function planRun(
     context.progress?.(`Changes that are not committed are left out: ${pluralize(uncommitted, "file")}.`);
   const options = await evolveOptions(deps.value, type, project.top);
   const past = options.decisions();
-  const decisions = retry ? { ...past, judged: { candidates: new Set<string>(), findings: new Set<string>() } } : past;
+  const decisions = retry ? { ...past, judged: nothingJudged } : past;
   const plan = await makePlan({ ...options, decisions }, { commit: base, signal, only, maxTasks });
   if (plan.ok) return plan;
   return signal.aborted

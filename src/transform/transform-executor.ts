@@ -3,20 +3,18 @@ import { join, sep } from "node:path";
 import * as z from "zod";
 import type { Json } from "../contract/json.ts";
 import { codeOf } from "../shared/error.ts";
-import { formatIssues } from "../shared/problems.ts";
 import { fail, type Failure } from "../shared/failure.ts";
+import { formatIssues } from "../shared/problems.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { isTrusted } from "../tool-runner/project-folder.ts";
 import type { Executor, RunOutcome, TaskRun } from "../worker-runner/executor.ts";
 import { CommandWords, type TaskDeps } from "../worker-runner/tasks/task-type.ts";
 import { commonGitFolder, gitInFolder, gitInWorktree, resolveCommit } from "../worker-runner/work-git.ts";
-import { readChange, type Change } from "./change.ts";
-import type { Tests, TransformReport, TransformRequest } from "./request.ts";
-import { reserveForTask } from "./reserve-files.ts";
+import { readChange, TransformTask, type Change } from "./change.ts";
+import { reserveForTask, waitForFiles } from "./reserve-files.ts";
 import { defaultTimeMs, runTransform } from "./run-transform.ts";
-import { resetTo } from "./throwaway-worktree.ts";
-import { TransformTask } from "./transform-task.ts";
-import { waitForFiles } from "./wait-for-files.ts";
+import type { Tests, TransformReport, TransformRequest } from "./tool-process.ts";
+import { resetTo } from "./worktree.ts";
 
 /** A worker's settings for tasks that are transforms. */
 export const TransformSettings = z.strictObject({

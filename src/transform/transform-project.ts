@@ -7,11 +7,10 @@ import { trustOf } from "../tool-runner/project-folder.ts";
 import { isCreated } from "../worker-runner/job-branch.ts";
 import { workDeps } from "../worker-runner/work-deps.ts";
 import { findTarget } from "../worker-runner/work-target.ts";
-import { parseLintFix, readChange } from "./change.ts";
-import type { Tests, TransformReport } from "./request.ts";
+import { parseLintFix, readChange, type TransformInput } from "./change.ts";
 import { reserveFiles } from "./reserve-files.ts";
 import { defaultTimeMs, runTransform } from "./run-transform.ts";
-import type { TransformInput } from "./transform-input.ts";
+import type { Tests, TransformReport } from "./tool-process.ts";
 
 /** Printed as JSON: fields are only added. */
 export interface Transformed extends TransformReport {

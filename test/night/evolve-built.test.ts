@@ -1,11 +1,11 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { OutputOf } from "#src/contract/operations.ts";
-import type { EvolveReport } from "#src/evolution/report.ts";
 import { aMachine, evolved, expectClean, fix, withWorker } from "#harness/evolution/evolve-machine.ts";
 import { branches, complexFiles, grading, gradingTest, seeded } from "#harness/evolution/sample-project.ts";
 import { git } from "#harness/machine/git-project.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import type { EvolveReport } from "#src/evolution/run.ts";
 
 const timeout = 300_000;
 

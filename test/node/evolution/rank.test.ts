@@ -3,16 +3,15 @@ import { expect, it } from "vitest";
 import { aCandidate, aFinding } from "#harness/evolution/measured.ts";
 import type { Finding } from "#src/analysis/finding.ts";
 import { RunLimits } from "#src/evolution/candidate.ts";
-import { toTasks } from "#src/evolution/plan-tasks.ts";
 import { rank, testCandidates, type RankOptions } from "#src/evolution/rank.ts";
-import { rejectedPrefix, stopReason, type Change } from "#src/evolution/run-state.ts";
+import { rejectedPrefix, stopReason, toTasks, type Change } from "#src/evolution/run.ts";
 
 const none: RankOptions = {
   fixable: new Map(),
   only: [],
   rejected: new Set(),
   stopped: new Set(),
-  spoilers: new Set(),
+  alone: new Set(),
 };
 
 function hotspot(file: string, score: number) {
@@ -77,12 +76,16 @@ it("[EV14] what a person rejected, a rule that is rejected too often, and what -
   expect(count({ only: ["types"] })).toBe(0);
 });
 
-it("[EV16] tests are proposed for the hottest files", () => {
+it("[EV16] a worker may write tests for the hottest files", () => {
   expect(
-    testCandidates([hotspot("src/a.ts", 9), hotspot("src/b.ts", 3)]).map(({ files, value }) => [files, value]),
+    testCandidates([hotspot("src/a.ts", 9), hotspot("src/b.ts", 3)]).map(({ files, value, method }) => [
+      files,
+      value,
+      method,
+    ]),
   ).toEqual([
-    [["src/a.ts"], 2.4],
-    [["src/b.ts"], 1.2],
+    [["src/a.ts"], 2.4, "worker"],
+    [["src/b.ts"], 1.2, "worker"],
   ]);
 });
 
@@ -160,11 +163,15 @@ it("[EV106] what several tools report is removed apart from what one tool alone 
   expect(rank(lint, [], { ...none, fixable })).toHaveLength(1);
 });
 
-it("[EV213] a finding that was rejected alone is in no change of several", () => {
+it("[EV211] of a change that was rejected each unused name is tried alone; fixes of a linter cannot be", () => {
   const findings = [at(1), at(2), at(3)];
-  const fix = { fixer: "lint-fix", group: "src/a.ts", cascade: [] } as const;
-  const fixable = new Map(findings.map(({ fingerprint }) => [fingerprint, fix]));
-  const spoilers = new Set([at(2).fingerprint]);
-  const ranked = rank(findings, [], { ...none, fixable, spoilers });
-  expect(ranked.map((one) => one.findings.map(({ range }) => range?.line))).toEqual([[1, 3], [2]]);
+  const alone = new Set([at(1), at(2)].map(({ fingerprint }) => fingerprint));
+  const planned = (fixer: "unused" | "lint-fix"): unknown => {
+    const fix = { fixer, group: "src/a.ts", cascade: [] } as const;
+    const fixable = new Map(findings.map(({ fingerprint }) => [fingerprint, fix]));
+    const ranked = rank(findings, [], { ...none, fixable, alone });
+    return ranked.map((one) => one.findings.map(({ range }) => range?.line));
+  };
+  expect(planned("unused")).toEqual([[1], [2], [3]]);
+  expect(planned("lint-fix")).toEqual([[1, 2, 3]]);
 });

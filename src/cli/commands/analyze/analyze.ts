@@ -1,21 +1,20 @@
-import { existsSync, realpathSync, statSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { basename, dirname, join, relative } from "node:path";
 import type { Command } from "commander";
 import * as z from "zod";
 import { toolNames } from "../../../analysis/adapter.ts";
-import { toMarkdown } from "../../../analysis/formats/markdown.ts";
-import { toSarif } from "../../../analysis/formats/sarif.ts";
-import { toText } from "../../../analysis/formats/text.ts";
+import { Baseline, toBaseline } from "../../../analysis/finding.ts";
+import { toMarkdown, toSarif, toText } from "../../../analysis/formats.ts";
 import type { Report } from "../../../analysis/report.ts";
 import { Duration, File, Folder } from "../../../contract/machine/forms.ts";
 import { writeAtomically } from "../../../platform/private-files.ts";
 import { ok } from "../../../shared/result.ts";
-import { analyze, defaultMemoryMb, defaultTimeMs, type AnalysisOptions } from "../../../tool-runner/analyze.ts";
+import { analyze, type AnalysisOptions } from "../../../tool-runner/analyze.ts";
 import { trustOf } from "../../../tool-runner/project-folder.ts";
+import { defaultTimeMs } from "../../../tool-runner/run-tool.ts";
 import { exitCodes, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import { defineProgram } from "../../operation-command.ts";
-import { fileMode, readBaseline, writeBaseline } from "./baseline-file.ts";
 
 const defaultBaseline = "analysis-baseline.json";
 
@@ -61,7 +60,6 @@ async function runAnalysis(cli: Cli, input: AnalyzeInput, isJson: boolean): Prom
     only: only ?? null,
     isTrusted: trusted.value,
     timeMs: timeLimitMs ?? defaultTimeMs,
-    memoryMb: defaultMemoryMb,
     since: since ?? null,
     baseline,
     env: cli.io.env,
@@ -152,4 +150,20 @@ function exitOf({ findings, tools, notCovered }: Report, isWritten: boolean): nu
   const hasNew = !isWritten && findings.some(({ isNew }) => isNew !== false);
   if (hasFailed || hasNew) return exitCodes.failed;
   return notCovered.length > 0 && !isWritten ? exitCodes.incomplete : exitCodes.ok;
+}
+
+/** Files for the user's repository are readable by all. */
+const fileMode = 0o644;
+
+function readBaseline(path: string): CliResult<{ readonly name: string; readonly baseline: Baseline }> {
+  if (!existsSync(path)) return wrongUsage(`there is no baseline ${path}; --write-baseline makes one.`);
+  try {
+    return ok({ name: basename(path), baseline: Baseline.parse(JSON.parse(readFileSync(path, "utf8"))) });
+  } catch {
+    return wrongUsage(`${path} is no baseline of this version; --write-baseline writes one.`);
+  }
+}
+
+function writeBaseline(path: string, { findings }: Report): void {
+  writeAtomically(path, `${JSON.stringify(toBaseline(findings), null, 2)}\n`, { mode: fileMode });
 }

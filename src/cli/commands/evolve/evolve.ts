@@ -1,15 +1,15 @@
 import type { Command } from "commander";
 import * as z from "zod";
 import { Folder } from "../../../contract/machine/forms.ts";
-import { EvolveInput } from "../../../evolution/evolve-input.ts";
-import type { EvolveReport } from "../../../evolution/report.ts";
+import { EvolveInput } from "../../../evolution/candidate.ts";
 import type { Evolved, Run } from "../../../evolution/run-evolve.ts";
+import type { EvolveReport } from "../../../evolution/run.ts";
 import { ok } from "../../../shared/result.ts";
 import { exitCodes, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import { defineProgram } from "../../operation-command.ts";
 import { formatPlan, formatReport } from "./format-evolve.ts";
-import { reviewRuns, ReviewInput } from "./review.ts";
+import { ReviewInput, reviewRuns } from "./review.ts";
 
 const FolderInput = z.strictObject({ folder: Folder.optional() });
 

@@ -1,8 +1,6 @@
-import type { RunLimits } from "../../../evolution/candidate.ts";
-import { describe, methodText, type Plan } from "../../../evolution/make-plan.ts";
-import type { EvolveReport, Tried } from "../../../evolution/report.ts";
+import { describe, methodText, type RunLimits } from "../../../evolution/candidate.ts";
 import type { Planned } from "../../../evolution/run-evolve.ts";
-import type { RunFacts } from "../../../evolution/run-state.ts";
+import type { EvolveReport, RunFacts, Tried } from "../../../evolution/run.ts";
 import { age, pluralize } from "../../../shared/format.ts";
 
 /** [EV2] Every number of a value is shown. */
@@ -15,7 +13,7 @@ export function formatPlan({ plan: { candidates, facts }, limits, folder }: Plan
   return [head, ...lines, `${limitsText(limits)}\n`, factsText(facts)].join("");
 }
 
-function findingsText({ findings, tools }: Plan["facts"]): string {
+function findingsText({ findings, tools }: RunFacts): string {
   return tools.length === 0 ? "no tool of the project ran" : `${pluralize(findings, "finding")} of ${tools.join(", ")}`;
 }
 

@@ -1,13 +1,13 @@
 import * as z from "zod";
 import { Folder } from "../../../contract/machine/forms.ts";
-import { describe } from "../../../evolution/make-plan.ts";
+import { describe } from "../../../evolution/candidate.ts";
 import type { Accepted, Offered, Review } from "../../../evolution/review.ts";
 import { pluralize } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import { wrongUsage } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import { mergedText } from "../tasks/branches.ts";
 import { tableView } from "../../views.ts";
+import { mergedText } from "../tasks/branches.ts";
 import { verdictText } from "./format-evolve.ts";
 
 const task = z.int().min(1).optional();

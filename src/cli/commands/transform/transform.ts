@@ -1,7 +1,7 @@
 import { Option, type Command } from "commander";
 import { pluralize } from "../../../shared/format.ts";
 import { err, ok } from "../../../shared/result.ts";
-import { TransformInput } from "../../../transform/transform-input.ts";
+import { TransformInput } from "../../../transform/change.ts";
 import type { Transformed } from "../../../transform/transform-project.ts";
 import { exitCodes } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";

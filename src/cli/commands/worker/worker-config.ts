@@ -1,8 +1,7 @@
 import * as z from "zod";
 import { TaskType } from "../../../contract/tasks.ts";
 import { Label } from "../../../contract/values.ts";
-import { createEvolve } from "../../../evolution/create-evolve.ts";
-import { EvolveSettings } from "../../../evolution/evolve-settings.ts";
+import { createEvolve, EvolveSettings } from "../../../evolution/evolve-executor.ts";
 import { ok } from "../../../shared/result.ts";
 import { AnalyzeSettings, createAnalysis } from "../../../tool-runner/analyze-executor.ts";
 import { createTransform, TransformSettings } from "../../../transform/transform-executor.ts";
