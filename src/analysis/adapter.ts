@@ -91,13 +91,17 @@ export function firstFile(project: ProjectView, names: readonly string[]): strin
 
 interface Needed {
   readonly packageName: string;
-  readonly program: string;
+  /** Default: of the same name. */
+  readonly program?: string;
   /** Why it is expected here; null: nothing says that the project uses it. */
   readonly setUp: string | null;
   readonly risk: string | null;
 }
 
-export function detectTool(project: ProjectView, { packageName, program, setUp, risk }: Needed): Detection {
+export function detectTool(
+  project: ProjectView,
+  { packageName, program = packageName, setUp, risk }: Needed,
+): Detection {
   const tool = project.findTool(packageName, program);
   if (typeof tool === "string") return { kind: "missing", why: tool };
   if (tool !== null) return { kind: "ready", tool, risk };

@@ -1,4 +1,5 @@
 import { oneLine } from "../shared/format.ts";
+import { omitUndefined } from "../shared/omit-undefined.ts";
 import { conceptOf, type Finding, type Position } from "./finding.ts";
 import type { Report, ToolRun } from "./report.ts";
 
@@ -120,10 +121,8 @@ const homepages: Readonly<Record<ToolRun["name"], string>> = {
 /** [AN7] A report as SARIF 2.1.0: a run for each tool that ran or failed. */
 export function toSarif({ tools, findings, comparedWith }: Report): object {
   const started = tools.filter(({ status }) => status === "ran" || status === "failed");
-  const runs = started.map((tool) => {
-    const results = findings.filter((finding) => finding.tool === tool.name);
-    return toRun(tool, results, comparedWith !== null);
-  });
+  const own = ({ name }: ToolRun): Finding[] => findings.filter(({ tool }) => tool === name);
+  const runs = started.map((tool) => toRun(tool, own(tool), comparedWith !== null));
   return { $schema: schema, version: "2.1.0", runs };
 }
 
@@ -132,7 +131,7 @@ function toRun(tool: ToolRun, findings: readonly Finding[], isCompared: boolean)
   const driver = {
     name: tool.name,
     informationUri: homepages[tool.name],
-    ...(tool.version === null ? {} : { version: tool.version }),
+    ...omitUndefined({ version: tool.version ?? undefined }),
     rules: rules.map((id) => ({ id, properties: { concept: conceptOf(tool.name, id) } })),
   };
   const failure = { level: "error", message: { text: tool.why ?? "" } };
@@ -164,11 +163,7 @@ function toLocation({ file, range }: Position): object {
   const uri = file.split("/").map(encodeURIComponent).join("/");
   const artifactLocation = { uri, uriBaseId: "%SRCROOT%" };
   if (range === null) return { physicalLocation: { artifactLocation } };
-  const region = {
-    startLine: range.line,
-    ...(range.column === undefined ? {} : { startColumn: range.column }),
-    ...(range.endLine === undefined ? {} : { endLine: range.endLine }),
-    ...(range.endColumn === undefined ? {} : { endColumn: range.endColumn }),
-  };
+  const { line: startLine, column: startColumn, endLine, endColumn } = range;
+  const region = omitUndefined({ startLine, startColumn, endLine, endColumn });
   return { physicalLocation: { artifactLocation, region } };
 }

@@ -12,17 +12,13 @@ export type Subject = z.infer<typeof Subject>;
 export const Fixer = z.enum(["lint-fix", "unused"]);
 export type Fixer = z.infer<typeof Fixer>;
 
-export const CandidateFinding = Finding.pick({
-  tool: true,
-  rule: true,
-  level: true,
-  file: true,
-  range: true,
-  message: true,
-  symbol: true,
-  fingerprint: true,
+export const CandidateFinding = Finding.omit({
+  version: true,
+  content: true,
+  related: true,
+  others: true,
+  isNew: true,
 });
-
 export type CandidateFinding = z.infer<typeof CandidateFinding>;
 
 /** [EV1] One change that is worth trying. Paths are relative to the project, with `/`. */

@@ -68,7 +68,7 @@ interface Work {
 export async function runChange(options: ChangeOptions, run: TaskRun, task: ChangeTask): Promise<RunOutcome> {
   const { deps, project, base, call } = options;
   const git = gitInWorktree(deps.env, project.repository, run.folder);
-  const stopped = await stopRun(call, run.task.task, task.limits, null);
+  const stopped = await stopRun(call, run.task.task, task.limits, false);
   const outcome = stopped === null ? await change({ options, run, task, git }) : failed(`${stoppedPrefix}${stopped}`);
   // The worker deletes a branch that has nothing beyond the start.
   const isFinal = outcome.kind === "failed" && !outcome.isRetryable;
@@ -119,12 +119,11 @@ async function makeAndJudge(work: Work, base: string, before: Measured): Promise
   const judged = await judgeCommit(work, { commit, before, changes, survived: mutants.value?.length ?? null });
   if (!judged.ok) return judged.error;
   const { reasons, after, figures } = judged.value;
+  if (reasons.length === 0) return { kind: "done", result: toVerdict(candidate, before, after, figures) };
   const { diff } = await readDiff(git, base, commit);
-  if (reasons.length === 0)
-    return { kind: "done", result: toVerdict({ before, after, candidate, changes, diff }, figures) };
   run.onOutput(redact(`${reasons.join("\n")}\n${diff}`).text);
   const reason = `${rejectedPrefix}${reasons.join("; ")}`;
-  await stopRun(options.call, run.task.task, task.limits, reason);
+  await stopRun(options.call, run.task.task, task.limits, true);
   return failed(reason);
 }
 
@@ -273,39 +272,21 @@ async function readText(git: Git, mode: string, id: string): Promise<string | nu
 
 /** The result of a change of which nothing is left to do. */
 function unchanged(before: Measured, candidate: Candidate): RunOutcome {
-  const nothing = { before, after: before, candidate, changes: [], diff: "" };
-  return { kind: "done", result: toVerdict(nothing, null) };
+  return { kind: "done", result: toVerdict(candidate, before, before, null) };
 }
 
-const maxTestDiffChars = 20_000;
-
-interface Kept {
-  readonly before: Measured;
-  readonly after: Measured;
-  readonly candidate: Candidate;
-  readonly changes: readonly FileDelta[];
-  readonly diff: string;
-}
-
-function toVerdict({ before, after, candidate, changes, diff }: Kept, mutants: Verdict["mutants"]): Json {
+function toVerdict({ id }: Candidate, before: Measured, after: Measured, mutants: Verdict["mutants"]): Verdict {
   const isCompared = before.api !== null && after.api !== null;
   const isEqual = JSON.stringify(before.api) === JSON.stringify(after.api);
-  const tests = new Set([...before.testFiles, ...after.testFiles]);
-  const changedTests = changes.map(({ path }) => path).filter((path) => tests.has(path));
-  const parts = diff
-    .split(/^(?=diff --git )/m)
-    .filter((part) => changedTests.some((path) => part.includes(`/${path}`)));
-  const verdict: Verdict = {
-    candidate: candidate.id,
+  return {
+    candidate: id,
     removed: before.findings.length - after.findings.length,
     before: toFacts(before),
     after: toFacts(after),
     api: isCompared ? (isEqual ? "unchanged" : "changed") : "not compared",
     mutants,
-    testDiff: parts.join("").slice(0, maxTestDiffChars),
     notes: [...new Set([...before.notes, ...after.notes])],
   };
-  return verdict;
 }
 
 function toFacts({ findings, tests, coverage }: Measured): Verdict["before"] {

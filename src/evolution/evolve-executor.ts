@@ -14,7 +14,7 @@ import { EvolveTask, type PlanRequest } from "./candidate.ts";
 import { runChange, workerRules, type ChangeOptions } from "./change.ts";
 import { makePlan, pastDecisions, type PastDecisions } from "./plan.ts";
 import { RunFiles } from "./run-files.ts";
-import { readRun, toReport, toTasks } from "./run.ts";
+import { readRun, toTasks } from "./run.ts";
 
 /** [EV13] A worker's settings for tasks of runs: what code runs is never chosen by a task. */
 export const EvolveSettings = z.strictObject({
@@ -119,9 +119,7 @@ async function submitPlan(options: EvolveOptions, run: TaskRun, request: PlanReq
 
 async function report({ call }: EvolveOptions, { task: { task } }: TaskRun): Promise<RunOutcome> {
   const state = await readRun(call, task);
-  return state.ok
-    ? { kind: "done", result: toReport(state.value) as unknown as Json }
-    : failed(state.error.message, true);
+  return state.ok ? { kind: "done", result: state.value.report as unknown as Json } : failed(state.error.message, true);
 }
 
 function failed(reason: string, isRetryable = false): RunOutcome {

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { conceptOf, type Finding, type Level } from "../analysis/finding.ts";
 import type { Hotspot } from "../analysis/report.ts";
 import { compare } from "../shared/compare.ts";
-import { isToolSettings, type Candidate, type CandidateFinding, type Fixer, type Subject } from "./candidate.ts";
+import { CandidateFinding, isToolSettings, type Candidate, type Fixer, type Subject } from "./candidate.ts";
 
 const severities: Readonly<Record<Level, number>> = { error: 8, warning: 3, note: 1 };
 
@@ -84,24 +84,19 @@ function groupKey(finding: Finding, { fixable, alone }: Pick<RankOptions, "fixab
  */
 function isUnconfirmed(finding: Finding, fix: Fix | undefined): boolean {
   const { others = [] } = finding;
-  return isUnused(finding) && fix?.fixer !== "lint-fix" && !fix?.cascade.length && others.length === 0;
-}
-
-/** Code that nothing seems to use. */
-function isUnused({ tool, rule }: Finding): boolean {
-  return conceptOf(tool, rule).startsWith("unused-");
+  const { tool, rule } = finding;
+  const isUnused = conceptOf(tool, rule).startsWith("unused-");
+  return isUnused && fix?.fixer !== "lint-fix" && !fix?.cascade.length && others.length === 0;
 }
 
 const single: ReadonlySet<Subject> = new Set(["complexity", "duplicates"]);
-
-const deadCodeTools = new Set(["knip", "fallow"]);
 
 function subjectOf({ tool, rule }: Pick<Finding, "tool" | "rule">): Exclude<Subject, "tests"> {
   const concept = conceptOf(tool, rule);
   if (concept === "complexity" || tool === "complexity") return "complexity";
   if (concept === "duplicate" || tool === "jscpd") return "duplicates";
   if (tool === "tsc") return "types";
-  return deadCodeTools.has(tool) ? "dead code" : "lint";
+  return tool === "knip" || tool === "fallow" ? "dead code" : "lint";
 }
 
 /** Findings about packages and whole files, which a model may not decide. */
@@ -124,7 +119,9 @@ function toCandidate(
   const { fixer = null, cascade = [] } = fixable.get(first.fingerprint) ?? {};
   const method = fixer === null ? methodOf(first) : "fix";
   const subject = subjectOf(first);
-  const files = [...new Set([...group, ...cascade].flatMap(filesOf))];
+  const files = [
+    ...new Set([...group, ...cascade].flatMap((one) => [one, ...(one.related ?? [])].map(({ file }) => file))),
+  ];
   const severity = group.reduce((sum, { level }) => sum + severities[level], 0);
   const hotspot = Math.max(...files.map((file) => factors.get(file) ?? 1));
   const effort = efforts[fixer === null ? subject : "fix"];
@@ -171,22 +168,8 @@ const maxFiles = 100;
 const maxCascade = 200;
 const maxMessageChars = 300;
 
-function filesOf({ file, related = [] }: Finding): string[] {
-  return [file].concat(related.map((one) => one.file));
-}
-
-function toStored({
-  tool,
-  rule,
-  level,
-  file,
-  range,
-  message,
-  symbol,
-  fingerprint,
-}: CandidateFinding): CandidateFinding {
-  const stored = { tool, rule, level, file, range, message: message.slice(0, maxMessageChars), fingerprint };
-  return symbol === undefined ? stored : { ...stored, symbol };
+function toStored({ message, ...finding }: CandidateFinding): CandidateFinding {
+  return CandidateFinding.parse({ ...finding, message: message.slice(0, maxMessageChars) });
 }
 
 function candidateId(parts: readonly string[]): string {

@@ -102,169 +102,28 @@ export const Verdict = z.object({
   api: z.enum(["unchanged", "changed", "not compared"]),
   /** Mutants of the task's file that no test noticed, and how many the new tests notice. */
   mutants: z.object({ survived: z.int(), killed: z.int() }).nullable().default(null),
-  /** Patch of the test files. */
-  testDiff: z.string(),
   notes: z.array(z.string()),
 });
 export type Verdict = z.infer<typeof Verdict>;
-
-const ChangeResult = WorkResult.extend({ output: Verdict });
-
-export interface Change {
-  readonly task: number;
-  readonly state: TaskState;
-  readonly candidate: Candidate;
-  /** Null until it is done. */
-  readonly result: z.infer<typeof ChangeResult> | null;
-  readonly dependsOn: readonly number[];
-  /** Why it is dead or cancelled. */
-  readonly detail: string | null;
-  readonly used: Usage;
-}
-
-export interface RunState {
-  readonly job: number;
-  readonly ageMs: number;
-  readonly state: TaskState;
-  readonly facts: RunFacts | null;
-  readonly limits: RunLimits | null;
-  /** In the order of their tasks. */
-  readonly changes: readonly Change[];
-}
-
-type Failure = { readonly code: string; readonly message: string };
-
-/** The calls of a coordinator that a run needs. */
-export type Caller<E extends Failure = Failure> = <
-  Name extends "tasks.get" | "tasks.list" | "tasks.submit" | "tasks.cancel",
->(
-  name: Name,
-  input: CallInput<Name>,
-) => Promise<Result<OutputOf<Name>, E>>;
-
-const maxTasks = 200;
-
-export async function readRun<E extends Failure>(call: Caller<E>, job: number): Promise<Result<RunState, E>> {
-  const root = await call("tasks.get", { task: job });
-  if (!root.ok) return root;
-  const listed = await call("tasks.list", { parent: job, limit: maxTasks });
-  if (!listed.ok) return listed;
-  const changes: Change[] = [];
-  let limits: RunLimits | null = null;
-  for (const { task } of listed.value.tasks) {
-    const found = await call("tasks.get", { task });
-    if (!found.ok) return found;
-    const payload = changePayload(found.value);
-    if (payload) changes.push(toChange(found.value, payload));
-    limits ??= payload?.limits ?? null;
-  }
-  const { payload, ageMs, state } = root.value;
-  const facts = z.object({ facts: RunFacts }).safeParse(payload).data?.facts ?? null;
-  return ok({ job, ageMs, state, facts, limits, changes });
-}
-
-/** @returns null for a task that is no change */
-export function parseChange(task: OutputOf<"tasks.get">): Change | null {
-  const payload = changePayload(task);
-  return payload && toChange(task, payload);
-}
-
-function changePayload({ payload }: OutputOf<"tasks.get">): ChangeTask | null {
-  const parsed = EvolveTask.safeParse(payload).data;
-  return parsed?.evolve === "change" ? parsed : null;
-}
-
-function toChange(found: OutputOf<"tasks.get">, { candidate }: ChangeTask): Change {
-  const { task, state, result, detail, used, dependsOn } = found;
-  const done = state === "done" ? (ChangeResult.safeParse(result).data ?? null) : null;
-  return { task, state, candidate, result: done, dependsOn, detail, used };
-}
-
-/** Begins the reason of a change that the judge did not keep. */
-export const rejectedPrefix = "rejected: ";
-export const stoppedPrefix = "stopped: ";
-
-const openStates: ReadonlySet<TaskState> = new Set(["blocked", "scheduled", "queued", "assigned", "running"]);
-
-export function isOpen({ state }: Pick<Change, "state">): boolean {
-  return openStates.has(state);
-}
-
-function isRejected({ state, detail }: Pick<Change, "state" | "detail">): boolean {
-  return state === "dead" && detail?.startsWith(rejectedPrefix) === true;
-}
-
-/** [EV8] Pure. Says why a run ends before all of its tasks are done; null: it continues. */
-export function stopReason(
-  changes: readonly Pick<Change, "task" | "state" | "detail" | "used">[],
-  limits: RunLimits,
-  ageMs: number,
-): string | null {
-  if (ageMs >= limits.timeMs) return `its time of ${limits.timeMs / 1_000} s is over`;
-  const { tokens, costMicros } = sumUsage(changes);
-  if (limits.tokens !== null && tokens >= limits.tokens) return `its budget of ${limits.tokens} tokens is used up`;
-  if (limits.costMicros !== null && costMicros >= limits.costMicros)
-    return `its budget of ${(limits.costMicros / 1_000_000).toFixed(2)} dollars is used up`;
-  const judged = changes.filter((one) => one.state === "done" || isRejected(one)).toSorted((a, b) => b.task - a.task);
-  const last = judged.slice(0, limits.maxRejected);
-  const isHopeless = last.length === limits.maxRejected && last.every(isRejected);
-  return isHopeless ? `${limits.maxRejected} changes in a row were rejected` : null;
-}
-
-function sumUsage(changes: readonly Pick<Change, "used">[]): Usage {
-  return changes.reduce((total, { used }) => sum(total, used), zeroUsage);
-}
-
-/**
- * [EV8] Cancels the open tasks of a run that is over.
- *
- * @param task one of them, which is not cancelled
- * @param rejection how it ends, which the coordinator does not know yet
- * @returns why the run is over; null: it continues
- */
-export async function stopRun(
-  call: Caller,
-  task: number,
-  limits: RunLimits,
-  rejection: string | null,
-): Promise<string | null> {
-  const own = await call("tasks.get", { task });
-  if (!own.ok || own.value.parent === null) return null;
-  const state = await readRun(call, own.value.parent);
-  if (!state.ok) return null;
-  const changes = state.value.changes.map((one) =>
-    one.task === task && rejection !== null ? { ...one, state: "dead" as const, detail: rejection } : one,
-  );
-  const reason = stopReason(changes, limits, state.value.ageMs);
-  if (reason !== null) await cancelOpen(call, state.value, reason, task);
-  return reason;
-}
-
-/** Cancels what has not begun. */
-export async function cancelOpen(call: Caller, { changes }: RunState, reason: string, except = 0): Promise<void> {
-  for (const change of changes)
-    if (isOpen(change) && change.state !== "running" && change.task !== except)
-      await call("tasks.cancel", { task: change.task, reason: `${stoppedPrefix}${reason}` });
-}
-
-const ShortVerdict = Verdict.omit({ testDiff: true });
 
 const Tried = z.object({
   task: z.int(),
   candidate: z.string(),
   fingerprints: z.array(z.string()).default([]),
+  /** `tool rule` of its findings. */
+  rules: z.array(z.string()).default([]),
   what: z.string(),
   method: z.string(),
   value: z.number(),
-  /** kept: a branch waits for a review; stopped: it was not tried. */
-  outcome: z.enum(["kept", "unchanged", "rejected", "failed", "stopped", "open"]),
+  /** kept: a branch waits for a review; stopped: it was not tried; open: it has not begun. */
+  outcome: z.enum(["kept", "unchanged", "rejected", "failed", "stopped", "open", "running"]),
   why: z.string().nullable(),
   branch: z.string().nullable(),
   commit: z.string().nullable(),
   base: z.string().nullable(),
   /** Tasks whose work it begins with. */
   dependsOn: z.array(z.int()),
-  verdict: ShortVerdict.nullable(),
+  verdict: Verdict.nullable(),
   used: Usage,
 });
 export type Tried = z.infer<typeof Tried>;
@@ -277,6 +136,7 @@ export const EvolveReport = z.object({
   stopped: z.string().nullable(),
   isEnded: z.boolean(),
   facts: RunFacts.nullable(),
+  /** In the order of their tasks. */
   tried: z.array(Tried),
   findings: z.object({ before: z.int().nullable(), afterAllKept: z.int().nullable() }),
   mutants: z.object({ survivedBefore: z.int(), survivedAfter: z.int() }),
@@ -285,55 +145,173 @@ export const EvolveReport = z.object({
 });
 export type EvolveReport = z.infer<typeof EvolveReport>;
 
-/** Pure. */
-export function toReport({ job, facts, changes, limits, ageMs }: RunState): EvolveReport {
-  const tried = changes.map(toTried);
-  const kept = tried.flatMap(({ outcome, verdict }) => (outcome === "kept" && verdict ? [verdict] : []));
-  const removed = kept.reduce((count, one) => count + one.removed, 0);
-  const survived = kept.reduce((count, { mutants }) => count + (mutants?.survived ?? 0), 0);
-  const killed = kept.reduce((count, { mutants }) => count + (mutants?.killed ?? 0), 0);
-  const before = facts?.findings ?? null;
-  const isEnded = !changes.some(isOpen);
-  const given = changes.find(({ detail }) => detail?.startsWith(stoppedPrefix))?.detail?.slice(stoppedPrefix.length);
-  return {
-    version: 1,
-    job,
-    // The reason that a task was given, or the one that holds now.
-    stopped: given ?? (isEnded || !limits ? null : stopReason(changes, limits, ageMs)),
-    isEnded,
-    facts,
-    tried,
-    findings: { before, afterAllKept: before === null ? null : before - removed },
-    mutants: { survivedBefore: survived, survivedAfter: survived - killed },
-    used: sumUsage(changes),
-    ageMs,
-  };
+type Failure = { readonly code: string; readonly message: string };
+
+/** The calls of a coordinator that a run needs. */
+export type Caller<E extends Failure = Failure> = <
+  Name extends "tasks.get" | "tasks.list" | "tasks.submit" | "tasks.cancel",
+>(
+  name: Name,
+  input: CallInput<Name>,
+) => Promise<Result<OutputOf<Name>, E>>;
+
+export interface RunState {
+  readonly report: EvolveReport;
+  /** Whether the task that reports has ended, too. */
+  readonly isReported: boolean;
 }
 
-function toTried(change: Change): Tried {
-  const { task, candidate, result, detail, used, dependsOn } = change;
-  const { branch = null, commit = null, base = null } = result ?? {};
+const maxTasks = 200;
+
+/** Reads a run as it is now: its tasks are all that there is of it. */
+export async function readRun<E extends Failure>(call: Caller<E>, job: number): Promise<Result<RunState, E>> {
+  const root = await call("tasks.get", { task: job });
+  if (!root.ok) return root;
+  const listed = await call("tasks.list", { parent: job, limit: maxTasks });
+  if (!listed.ok) return listed;
+  const tried: Tried[] = [];
+  let limits: RunLimits | null = null;
+  for (const { task } of listed.value.tasks) {
+    const found = await call("tasks.get", { task });
+    if (!found.ok) return found;
+    const payload = changePayload(found.value);
+    if (payload) tried.push(toTried(found.value, payload.candidate));
+    limits ??= payload?.limits ?? null;
+  }
+  const { payload, ageMs, state } = root.value;
+  const facts = z.object({ facts: RunFacts }).safeParse(payload).data?.facts ?? null;
+  return ok({ report: toReport({ job, ageMs, facts, limits, tried }), isReported: !openStates.has(state) });
+}
+
+/** @returns null for a task that is no change */
+export function parseChange(task: OutputOf<"tasks.get">): Tried | null {
+  const payload = changePayload(task);
+  return payload && toTried(task, payload.candidate);
+}
+
+function changePayload({ payload }: OutputOf<"tasks.get">): ChangeTask | null {
+  const parsed = EvolveTask.safeParse(payload).data;
+  return parsed?.evolve === "change" ? parsed : null;
+}
+
+/** Begins the reason of a change that the judge did not keep. */
+export const rejectedPrefix = "rejected: ";
+export const stoppedPrefix = "stopped: ";
+
+const openStates: ReadonlySet<TaskState> = new Set(["blocked", "scheduled", "queued", "assigned", "running"]);
+const ChangeResult = WorkResult.extend({ output: Verdict });
+
+function toTried(found: OutputOf<"tasks.get">, candidate: Candidate): Tried {
+  const { task, state, detail, used, dependsOn } = found;
+  const result = state === "done" ? (ChangeResult.safeParse(found.result).data ?? null) : null;
+  const { branch = null, commit = null, base = null, output: verdict = null } = result ?? {};
+  const { id, findings, value } = candidate;
   return {
     task,
-    candidate: candidate.id,
-    fingerprints: candidate.findings.map(({ fingerprint }) => fingerprint),
+    candidate: id,
+    fingerprints: findings.map(({ fingerprint }) => fingerprint),
+    rules: [...new Set(findings.map(({ tool, rule }) => `${tool} ${rule}`))],
     what: describe(candidate),
     method: methodText(candidate),
-    value: candidate.value,
-    outcome: outcomeOf(change),
+    value,
+    outcome: result ? (branch === null ? "unchanged" : "kept") : outcomeOf(state, detail),
     why: detail?.replace(rejectedPrefix, "").replace(stoppedPrefix, "") ?? null,
     branch,
     commit,
     base,
     dependsOn: [...dependsOn],
-    verdict: result ? ShortVerdict.parse(result.output) : null,
+    verdict,
     used,
   };
 }
 
-function outcomeOf(change: Change): Tried["outcome"] {
-  if (isOpen(change)) return "open";
-  if (change.result) return change.result.branch === null ? "unchanged" : "kept";
-  if (isRejected(change)) return "rejected";
-  return change.state === "cancelled" || change.detail?.startsWith(stoppedPrefix) ? "stopped" : "failed";
+/** Outcome of a task without a result. */
+function outcomeOf(state: TaskState, detail: string | null): Tried["outcome"] {
+  if (openStates.has(state)) return state === "running" ? "running" : "open";
+  if (state === "dead" && detail?.startsWith(rejectedPrefix)) return "rejected";
+  return state === "cancelled" || detail?.startsWith(stoppedPrefix) ? "stopped" : "failed";
+}
+
+interface RunFound extends Pick<EvolveReport, "job" | "ageMs" | "facts" | "tried"> {
+  readonly limits: RunLimits | null;
+}
+
+function toReport({ job, facts, tried, limits, ageMs }: RunFound): EvolveReport {
+  const kept = tried.flatMap(({ outcome, verdict }) => (outcome === "kept" && verdict ? [verdict] : []));
+  const removed = kept.reduce((count, one) => count + one.removed, 0);
+  const survived = kept.reduce((count, { mutants }) => count + (mutants?.survived ?? 0), 0);
+  const killed = kept.reduce((count, { mutants }) => count + (mutants?.killed ?? 0), 0);
+  const before = facts?.findings ?? null;
+  const isEnded = !tried.some(({ outcome }) => outcome === "open" || outcome === "running");
+  const given = tried.find(({ outcome, why }) => outcome === "stopped" && why !== null)?.why;
+  return {
+    version: 1,
+    job,
+    // The reason that a task was given, or the one that holds now.
+    stopped: given ?? (isEnded || !limits ? null : stopReason(tried, limits, ageMs)),
+    isEnded,
+    facts,
+    tried,
+    findings: { before, afterAllKept: before === null ? null : before - removed },
+    mutants: { survivedBefore: survived, survivedAfter: survived - killed },
+    used: sumUsage(tried),
+    ageMs,
+  };
+}
+
+function sumUsage(tried: readonly Pick<Tried, "used">[]): Usage {
+  return tried.reduce((total, { used }) => sum(total, used), zeroUsage);
+}
+
+/** [EV8] Pure. Says why a run ends before all of its tasks are done; null: it continues. */
+export function stopReason(
+  tried: readonly Pick<Tried, "task" | "outcome" | "used">[],
+  limits: RunLimits,
+  ageMs: number,
+): string | null {
+  if (ageMs >= limits.timeMs) return `its time of ${limits.timeMs / 1_000} s is over`;
+  const { tokens, costMicros } = sumUsage(tried);
+  if (limits.tokens !== null && tokens >= limits.tokens) return `its budget of ${limits.tokens} tokens is used up`;
+  if (limits.costMicros !== null && costMicros >= limits.costMicros)
+    return `its budget of ${(limits.costMicros / 1_000_000).toFixed(2)} dollars is used up`;
+  const judged = tried.filter(({ outcome }) => ["kept", "unchanged", "rejected"].includes(outcome));
+  const last = judged.toSorted((a, b) => b.task - a.task).slice(0, limits.maxRejected);
+  const isHopeless = last.length === limits.maxRejected && last.every(({ outcome }) => outcome === "rejected");
+  return isHopeless ? `${limits.maxRejected} changes in a row were rejected` : null;
+}
+
+/**
+ * [EV8] Cancels the open tasks of a run that is over.
+ *
+ * @param task one of them, which is not cancelled
+ * @param isRejected how it ends, which the coordinator does not know yet
+ * @returns why the run is over; null: it continues
+ */
+export async function stopRun(
+  call: Caller,
+  task: number,
+  limits: RunLimits,
+  isRejected: boolean,
+): Promise<string | null> {
+  const own = await call("tasks.get", { task });
+  if (!own.ok || own.value.parent === null) return null;
+  const state = await readRun(call, own.value.parent);
+  if (!state.ok) return null;
+  const { tried, ageMs } = state.value.report;
+  const outcome = isRejected ? "rejected" : "running";
+  const now = tried.map((one) => (one.task === task ? Object.assign(one, { outcome }) : one));
+  const reason = stopReason(now, limits, ageMs);
+  if (reason !== null) await cancelTasks(call, now, ["open"], reason);
+  return reason;
+}
+
+/** Cancels the tasks of a run that have one of these outcomes. */
+export async function cancelTasks(
+  call: Caller,
+  tried: readonly Tried[],
+  outcomes: readonly Tried["outcome"][],
+  reason: string,
+): Promise<void> {
+  for (const { task, outcome } of tried)
+    if (outcomes.includes(outcome)) await call("tasks.cancel", { task, reason: `${stoppedPrefix}${reason}` });
 }

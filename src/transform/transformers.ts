@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import {
   detectTool,
+  type Adapter,
   type CommandContext,
   type Detection,
   type ProjectView,
@@ -101,12 +102,7 @@ function jscodeshift(codemod: string): Transformer {
     name: "jscodeshift",
     permissions: [],
     detect: (project) =>
-      detectTool(project, {
-        packageName: "jscodeshift",
-        program: "jscodeshift",
-        setUp: "the codemod is for jscodeshift",
-        risk: codemodRisk,
-      }),
+      detectTool(project, { packageName: "jscodeshift", setUp: "the codemod is for jscodeshift", risk: codemodRisk }),
     apply: async ({ listFiles, writeScratch }) => {
       const commands: TransformCommand[] = [];
       for (const [parser, endings] of Object.entries(parsers)) {
@@ -140,33 +136,27 @@ function toLines(files: readonly string[]): string {
 
 const codemodRisk = "a codemod is code";
 
-/** 1: faults are left that have no fix. */
-const codes = [0, 1];
+/** @param args of a run on these paths */
+function linter(
+  { name, detect }: Adapter,
+  permissions: Transformer["permissions"],
+  args: (context: TransformContext) => readonly string[],
+): Transformer {
+  // 1: faults are left that have no fix.
+  const apply = (context: TransformContext): TransformCommand[] => [{ args: args(context), codes: [0, 1] }];
+  return { name, permissions, detect, apply: (context) => Promise.resolve(apply(context)) };
+}
 
 const linters: Readonly<Record<LinterName, Transformer>> = {
-  oxlint: {
-    name: "oxlint",
-    permissions: null,
-    detect: oxlint.detect,
-    apply: ({ paths, isTrusted }) => {
-      // Configurations in folders below could name plugins, which are code.
-      const nested = isTrusted ? [] : ["--disable-nested-config"];
-      return Promise.resolve([{ args: ["--fix", ...nested, ...paths], codes }]);
-    },
-  },
-  biome: {
-    name: "biome",
-    permissions: null,
-    detect: biome.detect,
-    apply: ({ paths }) => Promise.resolve([{ args: ["lint", "--write", ...paths], codes }]),
-  },
-  eslint: {
-    name: "eslint",
-    // Resolvers of plugins are native.
-    permissions: ["--allow-addons"],
-    detect: eslint.detect,
-    apply: ({ paths }) => Promise.resolve([{ args: ["--fix", ...paths], codes }]),
-  },
+  // Configurations in folders below could name plugins, which are code.
+  oxlint: linter(oxlint, null, ({ paths, isTrusted }) => [
+    "--fix",
+    ...(isTrusted ? [] : ["--disable-nested-config"]),
+    ...paths,
+  ]),
+  biome: linter(biome, null, ({ paths }) => ["lint", "--write", ...paths]),
+  // Resolvers of its plugins are native.
+  eslint: linter(eslint, ["--allow-addons"], ({ paths }) => ["--fix", ...paths]),
 };
 
 /**

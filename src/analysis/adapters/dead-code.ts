@@ -20,7 +20,7 @@ function detection(packageName: string, risk: string | null, configs: readonly s
   return (project) => {
     const config = firstFile(project, configs);
     const setUp = config === null ? null : `there is ${config}`;
-    return detectTool(project, { packageName, program: packageName, setUp, risk });
+    return detectTool(project, { packageName, setUp, risk });
   };
 }
 

@@ -40,7 +40,7 @@ export const eslint: Adapter = {
     const config = eslintConfig(project);
     if (config === null) return { kind: "unused", why: "there is no configuration of ESLint" };
     const risk = `${config} and the plugins in it are code of the project`;
-    return detectTool(project, { packageName: "eslint", program: "eslint", setUp: `there is ${config}`, risk });
+    return detectTool(project, { packageName: "eslint", setUp: `there is ${config}`, risk });
   },
   command: () => ({ args: ["--format", "json", "."] }),
   parse: parseEslint,
@@ -57,7 +57,7 @@ export const xo: Adapter = {
     const config = firstFile(project, xoConfigs) ?? (isNamed ? "package.json" : null);
     if (config === null) return { kind: "unused", why: "there is no configuration of XO" };
     const risk = "its configuration and plugins are code of the project";
-    return detectTool(project, { packageName: "xo", program: "xo", setUp: `${config} names it`, risk });
+    return detectTool(project, { packageName: "xo", setUp: `${config} names it`, risk });
   },
   command: () => ({ args: ["--reporter", "json"] }),
   parse: parseEslint,
@@ -104,7 +104,7 @@ export const oxlint: Adapter = {
   detect: (project) => {
     const config = firstFile(project, oxlintConfigs);
     const setUp = config === null ? null : `there is ${config}`;
-    return detectTool(project, { packageName: "oxlint", program: "oxlint", setUp, risk: oxlintRisk(project, config) });
+    return detectTool(project, { packageName: "oxlint", setUp, risk: oxlintRisk(project, config) });
   },
   command: ({ project, isTrusted, writeScratch }) => {
     const args = ["-f", "json", notPackages];
@@ -206,7 +206,7 @@ export const complexity: Adapter = {
   kinds: ["complexity"],
   detect: (project): Detection => {
     const detected = hasOxlint(project)
-      ? detectTool(project, { packageName: "oxlint", program: "oxlint", setUp: null, risk: null })
+      ? detectTool(project, { packageName: "oxlint", setUp: null, risk: null })
       : eslint.detect(project);
     return detected.kind === "ready" ? detected : { kind: "unused", why: "neither oxlint nor ESLint can run here" };
   },

@@ -1,6 +1,5 @@
 import * as z from "zod";
 import { Folder } from "../../../contract/machine/forms.ts";
-import { describe } from "../../../evolution/candidate.ts";
 import type { Accepted, Offered, Review } from "../../../evolution/review.ts";
 import { pluralize } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
@@ -47,7 +46,7 @@ function branchText({ branch, isDeleted }: Accepted): string {
 function rejectChange(review: Review, number: number, reason: string): CommandResult {
   const rejected = review.reject(number, reason.trim());
   if (!rejected.ok) return rejected;
-  const { branch } = rejected.value.result;
+  const { branch } = rejected.value;
   const text = `Task ${number} is rejected, and will not be proposed again. Its branch is left: git branch -D ${branch}\n`;
   return ok({ data: { task: number, decision: "rejected", reason, branch }, text });
 }
@@ -56,9 +55,9 @@ const view = tableView<readonly Offered[], Offered>({
   rows: (offered) => offered,
   columns: () => ({
     TASK: ({ task: number }) => String(number),
-    BRANCH: ({ result }) => result.branch,
-    WHAT: ({ candidate }) => describe(candidate),
-    JUDGE: ({ result }) => verdictText(result.output),
+    BRANCH: ({ branch }) => branch,
+    WHAT: ({ what }) => what,
+    JUDGE: ({ verdict }) => verdictText(verdict),
   }),
   empty: "Nothing waits for a decision.",
   notes: () => [
@@ -67,9 +66,9 @@ const view = tableView<readonly Offered[], Offered>({
 });
 
 function list(cli: Cli, offered: readonly Offered[]): { readonly data: unknown; readonly text: string } {
-  const data = offered.map(({ task: number, candidate, result: { branch, commit, output: verdict } }) => ({
+  const data = offered.map(({ task: number, what, branch, commit, verdict }) => ({
     task: number,
-    what: describe(candidate),
+    what,
     branch,
     commit,
     verdict,
@@ -79,8 +78,8 @@ function list(cli: Cli, offered: readonly Offered[]): { readonly data: unknown; 
 
 async function askForEach(cli: Cli, review: Review): Promise<CommandResult> {
   const decided: { readonly task: number; readonly decision: string }[] = [];
-  for (const { task: number, candidate, result } of review.offered) {
-    const head = `Task ${number}: ${describe(candidate)}\n${verdictText(result.output)}\n\n`;
+  for (const { task: number, what, verdict } of review.offered) {
+    const head = `Task ${number}: ${what}\n${verdictText(verdict)}\n\n`;
     cli.io.stdout(cli.verbatim(`${head}${await review.diff(number)}\n`));
     const decision = await askFor(cli, review, number);
     if (decision === "quit") break;
