@@ -293,6 +293,7 @@ function toFacts({ findings, tests, coverage }: Measured): Verdict["before"] {
   return { findings: findings.length, tests: tests.counts, coverage };
 }
 
-function failed(reason: string, isRetryable = false): RunOutcome {
+/** @param isRetryable whether the same task may succeed later */
+export function failed(reason: string, isRetryable = false): RunOutcome {
   return { kind: "failed", reason, isRetryable };
 }

@@ -11,7 +11,7 @@ import type { Executor, RunOutcome, TaskRun } from "../worker-runner/executor.ts
 import { CommandWords, type TaskDeps, type TypeSettings } from "../worker-runner/tasks/task-type.ts";
 import { commonGitFolder, gitInFolder, resolveCommit } from "../worker-runner/work-git.ts";
 import { EvolveTask, type PlanRequest } from "./candidate.ts";
-import { runChange, workerRules, type ChangeOptions } from "./change.ts";
+import { failed, runChange, workerRules, type ChangeOptions } from "./change.ts";
 import { makePlan, pastDecisions, type PastDecisions } from "./plan.ts";
 import { RunFiles } from "./run-files.ts";
 import { readRun, toTasks } from "./run.ts";
@@ -120,8 +120,4 @@ async function submitPlan(options: EvolveOptions, run: TaskRun, request: PlanReq
 async function report({ call }: EvolveOptions, { task: { task } }: TaskRun): Promise<RunOutcome> {
   const state = await readRun(call, task);
   return state.ok ? { kind: "done", result: state.value.report as unknown as Json } : failed(state.error.message, true);
-}
-
-function failed(reason: string, isRetryable = false): RunOutcome {
-  return { kind: "failed", reason, isRetryable };
 }

@@ -16,6 +16,7 @@ import {
   type JudgeRules,
   type RunLimits,
 } from "./candidate.ts";
+import { ruleName } from "./rank.ts";
 import { Coverage, TestCounts } from "./tests.ts";
 
 /** Facts from the time of the plan; part of the payload of the task that reports. */
@@ -210,7 +211,7 @@ function toTried(found: OutputOf<"tasks.get">, candidate: Candidate): Tried {
     task,
     candidate: id,
     fingerprints: findings.map(({ fingerprint }) => fingerprint),
-    rules: [...new Set(findings.map(({ tool, rule }) => `${tool} ${rule}`))],
+    rules: [...new Set(findings.map(ruleName))],
     what: describe(candidate),
     method: methodText(candidate),
     value,

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Adapter, FileComplexity, InstalledTool, Parsed, ProjectView, ToolName } from "../analysis/adapter.ts";
+import type { Adapter, InstalledTool, Parsed, ProjectView, ToolName } from "../analysis/adapter.ts";
 import { adapters } from "../analysis/adapters/adapters.ts";
 import {
   compareWithBaseline,
@@ -110,8 +110,10 @@ class Analysis {
       tools,
       findings,
       totals: countTotals(findings, before !== undefined),
-      comparedWith: comparison(since, baseline),
-      hotspots: findHotspots(complexitiesOf(results), churn),
+      comparedWith:
+        since === null ? baseline && { kind: "baseline", name: baseline.name } : { kind: "commit", name: since },
+      // The rule of a linter comes first, where it ran.
+      hotspots: findHotspots(results.find(({ parsed }) => parsed?.complexity)?.parsed?.complexity ?? [], churn),
       notCovered: notCovered(tools, only),
       advice: only === null ? adviceFor(tools, (name) => project.findTool(name, name) !== null) : [],
       notes,
@@ -135,7 +137,11 @@ class Analysis {
 
   /** [AN102] Neither installed packages nor what git ignores is the project's code. */
   async #ownFindings(results: readonly AdapterResult[], project: ProjectView): Promise<Finding[]> {
-    const findings = toFindings(results, project).filter(({ file }) => !file.split("/").includes("node_modules"));
+    const ran = results.flatMap(({ run: { name: tool, version }, parsed }) =>
+      parsed === null ? [] : [{ tool, version, findings: parsed.findings }],
+    );
+    const all = withFingerprints(mergeFindings(ran), project.read);
+    const findings = all.filter(({ file }) => !file.split("/").includes("node_modules"));
     const files = [...new Set(findings.map(({ file }) => file))];
     const ignored = this.#repository ? await ignoredFiles(this.#repository, files) : new Set<string>();
     return findings.filter(({ file }) => !ignored.has(file));
@@ -217,21 +223,4 @@ function notRun(
   version: string | null,
 ): AdapterResult {
   return { run: { name, kinds: [...kinds], status, version, why, findings: 0, ms: 0 }, parsed: null };
-}
-
-function toFindings(results: readonly AdapterResult[], project: ProjectView): Finding[] {
-  const ran = results.flatMap(({ run, parsed }) =>
-    parsed === null ? [] : [{ tool: run.name, version: run.version, findings: parsed.findings }],
-  );
-  return withFingerprints(mergeFindings(ran), project.read);
-}
-
-/** The rule of a linter comes first, where it ran. */
-function complexitiesOf(results: readonly AdapterResult[]): readonly FileComplexity[] {
-  return results.find(({ parsed }) => parsed?.complexity !== undefined)?.parsed?.complexity ?? [];
-}
-
-function comparison(since: string | null, baseline: AnalysisOptions["baseline"]): Report["comparedWith"] {
-  if (since !== null) return { kind: "commit", name: since };
-  return baseline === null ? null : { kind: "baseline", name: baseline.name };
 }

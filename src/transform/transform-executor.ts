@@ -104,15 +104,8 @@ function toOutcome(run: TaskRun, { code, message: reason }: Failure): RunOutcome
   return { kind: "failed", reason, isRetryable: code === "tests_failed" };
 }
 
-function toResult({ tool, version, files, insertions, deletions, ...report }: TransformReport): Json {
-  const { rules, isIdempotent, tests } = report;
-  const counts = { files: files.length, insertions, deletions };
-  return {
-    tool,
-    version,
-    ...counts,
-    rules: rules.map(({ rule, matches }) => ({ rule, matches })),
-    isIdempotent,
-    tests,
-  };
+function toResult({ files, rules, ...report }: TransformReport): Json {
+  const { tool, version, insertions, deletions, isIdempotent, tests } = report;
+  const matches = rules.map((one) => ({ rule: one.rule, matches: one.matches }));
+  return { tool, version, files: files.length, insertions, deletions, rules: matches, isIdempotent, tests };
 }
