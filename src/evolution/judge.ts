@@ -1,5 +1,6 @@
 import { conceptOf, type Finding } from "../analysis/finding.ts";
 import { isToolSettings, type Candidate, type JudgeRules } from "./candidate.ts";
+import { isUnusedName, namesOf } from "./fix.ts";
 import type { Measured } from "./measure.ts";
 import { findAssertions, findSilencers, plainCast, suppressions, typeSilencers, type Silencer } from "./silencers.ts";
 import { needsParser, sourceExtension, type AstGrep } from "./syntax.ts";
@@ -117,15 +118,23 @@ function judgeCoverage(before: Coverage | null, after: Coverage | null): string[
   return isShareLower && now > old ? [`the tests miss ${now} lines, ${old} before`] : [];
 }
 
-function judgeApi({ before, after, rules }: JudgeInput): string[] {
+/** [EV6] Unused exports may go, and what no entry passes on as a whole may get more. */
+function judgeApi({ before, after, candidate, rules }: JudgeInput): string[] {
   if (rules.allowsApi || before.api === null) return [];
   if (after.api === null) return ["the declarations of the package cannot be made any more"];
-  const gone = before.api.filter((one) => !after.api?.includes(one));
-  const fresh = after.api.filter((one) => !before.api?.includes(one));
+  const [old, now] = [new Set(before.api), new Set(after.api)];
+  const unused = new Set([...candidate.findings, ...candidate.cascade].filter(isUnusedName).flatMap(namesOf));
+  const isUnused = (text: string): boolean => text.split(/\W+/, maxNameWords).some((word) => unused.has(word));
+  const gone = before.api.filter((one) => !now.has(one) && !isUnused(one));
+  const fresh = after.api.filter((one) => !old.has(one) && one.startsWith("public "));
   const [first] = [...gone, ...fresh];
   if (first === undefined) return [];
-  return [`the public API changes: ${gone.length > 0 ? "-" : "+"} ${first.slice(0, maxOutputChars)}`];
+  const text = first.replace("public ", "").slice(0, maxOutputChars);
+  return [`the public API changes: ${gone.length > 0 ? "-" : "+"} ${text}`];
 }
+
+/** Those before a name and the name: `export declare abstract class Name`. */
+const maxNameWords = 5;
 
 function judgeFiles({ before, after, candidate, changes }: JudgeInput): string[] {
   const tests = new Set([...before.testFiles, ...after.testFiles]);

@@ -128,87 +128,37 @@ function compile(tool: InstalledTool, { env, ...rest }: Emission, args: readonly
   return runTool({ tool, command: { args }, ...rest, env, isolation, timeMs: defaultTimeMs });
 }
 
-interface Declaration {
-  readonly text: string;
-  /** In its file; null: `export *`. */
-  readonly name: string | null;
-  readonly isExported: boolean;
-  /** Module that an import or an export names; null: it is a declaration of the file itself. */
-  readonly from: string | null;
-}
-
 /**
- * [EV6] Pure. Declarations that the entries lead to, sorted: what a module keeps to itself may
- * change. A declaration counts once one that counts mentions its name.
+ * [EV6] Pure. Statements of the declaration files that the entries lead to, sorted. Those of files
+ * whose exports users get as a whole begin with `public`.
  *
  * @param files declaration files by path
  * @param entries paths of declaration files
  */
 export function publicApi(files: ReadonlyMap<string, string>, entries: readonly string[]): string[] {
-  const { found, open } = reach(files, entries);
-  const texts = new Set<string>();
-  for (const [{ text, name, isExported, from }, path] of found) {
-    if (from === null || !from.startsWith(".")) texts.add(text);
-    if (isExported && open.has(path) && name !== null)
-      texts.add(`${entries.includes(path) ? path : "an entry"} exports ${name}`);
-  }
-  return [...texts].toSorted();
-}
-
-interface Reached {
-  /** Those that count, with their files. */
-  readonly found: ReadonlyMap<Declaration, string>;
-  /** Files of which users get all exports. */
-  readonly open: ReadonlySet<string>;
-}
-
-function reach(files: ReadonlyMap<string, string>, entries: readonly string[]): Reached {
-  const modules = new Map([...files].map(([path, text]) => [path, parseDeclarations(text)]));
-  const [reached, open] = [new Set(entries), new Set(entries)];
-  const mentioned = new Set<string>();
-  const found = new Map<Declaration, string>();
-  const add = (one: Declaration, path: string): void => {
-    found.set(one, path);
-    for (const word of one.text.replaceAll(/"[^"]*"/g, "").match(/[\w$]+/g) ?? []) mentioned.add(word);
-    for (const [, specifier = ""] of one.text.matchAll(/"(\.[^"]*)"/g)) {
+  /** Whether users get all exports, by path. */
+  const reached = new Map<string, boolean>();
+  const visit = (path: string, isOpen: boolean): void => {
+    if (reached.get(path) === true || (reached.has(path) && !isOpen)) return;
+    reached.set(path, isOpen);
+    for (const [, star, specifier = ""] of (files.get(path) ?? "").matchAll(/(export \*)?[^"\n]*"(\.[^"]*)"/g)) {
       const target = resolveModule(files, path, specifier);
-      if (target !== null) reached.add(target);
-      if (target !== null && /^\w+ (?:type )?\*/.test(one.text)) open.add(target);
+      if (target !== null) visit(target, isOpen && star !== undefined);
     }
   };
-  // Until a round adds nothing.
-  for (let before = -1; before < found.size;) {
-    before = found.size;
-    for (const path of reached)
-      for (const one of modules.get(path) ?? [])
-        if (!found.has(one) && ((one.isExported && open.has(path)) || mentioned.has(one.name ?? ""))) add(one, path);
-  }
-  return { found, open };
+  for (const path of entries) visit(path, true);
+  const texts = [...reached].flatMap(([path, isOpen]) => {
+    const statements = statementsOf(files.get(path) ?? "").filter((text) => !text.startsWith("import "));
+    return statements.map((text) => (isOpen ? `public ${text}` : text));
+  });
+  return [...new Set(texts)].toSorted();
 }
 
-const declaration =
-  /^(?:export )?(?:default )?(?:declare )?(?:abstract )?(?:function\*?|class|interface|type|enum|const enum|const|let|var|namespace|module) ([\w$]+)/;
-const binding =
-  /^(import|export) (?:type )?(?:([\w$]+)(?:, )?)?(?:\* as ([\w$]+)|\*|\{([^}]*)\})?(?: from "([^"]+)")?;?$/;
-
-/** Declaration files have each statement at the start of a line. Lists become one for each name. */
-function parseDeclarations(text: string): Declaration[] {
+/** Declaration files have each statement at the start of a line. */
+function statementsOf(text: string): string[] {
   const bare = text.replaceAll(/\/\*[\s\S]*?(?:\*\/|$)/g, "").replaceAll(/^\s*\/\/.*$/gm, "");
   const statements = bare.split(/\n(?=[a-z])/).map((one) => one.trim().replaceAll(/\s+/g, " "));
-  return statements
-    .filter((one) => one !== "")
-    .flatMap((one): Declaration[] => {
-      const isExported = one.startsWith("export ");
-      const [whole, keyword = "", main, namespace, list, from = null] = binding.exec(one) ?? [];
-      if (whole === undefined) return [{ text: one, name: declaration.exec(one)?.[1] ?? "default", isExported, from }];
-      if (list === undefined && main === undefined) return [{ text: one, name: namespace ?? null, isExported, from }];
-      const names = (list ?? "").split(",").map((name) => name.trim().replace(/^type /, ""));
-      const all = [...(main === undefined ? [] : [`default as ${main}`]), ...names.filter((name) => name !== "")];
-      return all.map((name) => {
-        const own = `${keyword} { ${name} }${from === null ? "" : ` from "${from}"`}`;
-        return { text: own, name: name.split(" as ").at(-1) ?? name, isExported, from };
-      });
-    });
+  return statements.filter((one) => one !== "" && one !== "export {};");
 }
 
 /** @returns null: a package */

@@ -69,10 +69,26 @@ it("[EV4] the coverage drops when the tests miss more lines, not when covered li
   );
 });
 
+function withApi(old: readonly string[], now: readonly string[], rest: Partial<JudgeInput> = {}): string[] {
+  return judged({
+    before: aMeasurement({ findings: [aFinding(), aFinding({ rule: "other" })], api: [...old] }),
+    after: aMeasurement({ findings: fine, api: [...now] }),
+    ...rest,
+  });
+}
+
 it("[EV6] a change of the public API is kept only where that is allowed", () => {
-  const after = aMeasurement({ findings: fine, api: [] });
-  expect(judged({ after })).toEqual(["the public API changes: - export declare const a: number;"]);
-  expect(judged({ after, rules: { allowsApi: true } })).toEqual([]);
+  const [one, two] = ["export declare const one: number;", "export declare const two: number;"];
+  expect(withApi([one], [])).toEqual([`the public API changes: - ${one}`]);
+  expect(withApi([one], [], { rules: { allowsApi: true } })).toEqual([]);
+  expect(withApi([], [`public ${one}`])).toEqual([`the public API changes: + ${one}`]);
+  expect(withApi([two], [one, two])).toEqual([]);
+  const unused = aFinding({ tool: "knip", rule: "exports", symbol: "one" });
+  const candidate = aCandidate({ fixer: "unused", findings: [unused] });
+  const findings = [unused, aFinding({ rule: "other" })];
+  const before = aMeasurement({ findings, api: [one, two] });
+  expect(withApi([], [two], { before, candidate })).toEqual([]);
+  expect(withApi([], [], { before, candidate })).toEqual([`the public API changes: - ${two}`]);
 });
 
 const worker = aCandidate({ method: "worker", fixer: null });
