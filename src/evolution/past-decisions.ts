@@ -2,7 +2,7 @@ import type { PastDecisions } from "./make-plan.ts";
 import type { RepositoryProject } from "../transform/in-commit.ts";
 import { RunFiles } from "./run-files.ts";
 import { rulesToStop } from "../experiments/opportunities/find-opportunities.ts";
-import { pastChanges } from "../experiments/opportunities/rejected-changes.ts";
+import { pastChanges } from "../experiments/opportunities/find-opportunities.ts";
 import { allDecisions } from "../platform/evolve-decisions.ts";
 
 /** Time for which a decision on a rule counts. */

@@ -1,4 +1,4 @@
-import type { CanaryUnit, Measured } from "../../experiments/engine/canary.ts";
+import type { CanaryPlan, CanaryUnit, Measured } from "../../experiments/guardrails.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { exposures } from "../../store/recording-tables.ts";
@@ -13,46 +13,36 @@ const outcomeAfterMs = 86_400_000;
 /** A share of fewer calls says little. */
 const minCalls = 5;
 
+/** Sessions of a live trial, which ends with those that were given a brief, and of a watch. */
+const maxUnits = { live: 10_000, watch: 640 };
+
 const exposed = exposures.pick("unit", "arm", "at");
 
 type Exposed = RowOf<typeof exposed>;
 
+export interface Unit extends CanaryUnit {
+  /** Absent (null) for one that is forgotten. */
+  readonly session: string | null;
+}
+
 /**
  * Units in the order of assignment, up to the first with an open outcome: an order by outcome would
  * favour one arm.
- *
- * @param counted units that are counted already
  */
-export function nextUnits(sql: Sql, now: number, experiment: string, counted: number, limit = 500): CanaryUnit[] {
-  const rest = "WHERE experiment = ? ORDER BY seq LIMIT ? OFFSET ?";
-  return measureUntilOpen(sql, now, exposed.select(sql, rest, experiment, limit, counted));
-}
-
-export interface CountedUnit {
-  readonly session: string;
-  readonly arm: string;
-  readonly measured: Measured;
-}
-
-/** Units of these numbers, in the order of assignment, without those that are forgotten. */
-export function countedUnits(sql: Sql, experiment: string, from: number, until: number): CountedUnit[] {
-  const rest = "WHERE experiment = ? ORDER BY seq LIMIT ? OFFSET ?";
-  return exposed.select(sql, rest, experiment, until - from, from).flatMap(({ unit, arm }) => {
-    const session = sessions.get(sql, unit);
-    return session ? [{ session: unit, arm, measured: measure(sql, session) }] : [];
-  });
+export function canaryUnits(sql: Sql, now: number, trial: string, { primary, units }: CanaryPlan): Unit[] {
+  const limit = primary === null ? units : maxUnits.live;
+  return measureUntilOpen(sql, now, exposed.select(sql, "WHERE experiment = ? ORDER BY seq LIMIT ?", trial, limit));
 }
 
 /** [EX55] Sessions since a deployment, all with the new value. */
-export function sessionsSince(sql: Sql, now: number, since: number, counted: number, limit = 500): CanaryUnit[] {
+export function sessionsSince(sql: Sql, now: number, since: number): Measured[] {
   const started = sql.all<Exposed>(
     `SELECT id AS unit, 'treatment' AS arm, startedAt AS at FROM sessions WHERE startedAt >= ?
-     ORDER BY startedAt, id LIMIT ? OFFSET ?`,
+     ORDER BY startedAt, id LIMIT ?`,
     since,
-    limit,
-    counted,
+    maxUnits.watch,
   );
-  return measureUntilOpen(sql, now, started);
+  return measureUntilOpen(sql, now, started).map(({ measured }) => measured);
 }
 
 /**
@@ -76,13 +66,14 @@ export function untreatedBefore(sql: Sql, until: number, experiment: string, lim
   });
 }
 
-function measureUntilOpen(sql: Sql, now: number, all: readonly Exposed[]): CanaryUnit[] {
-  const units: CanaryUnit[] = [];
+function measureUntilOpen(sql: Sql, now: number, all: readonly Exposed[]): Unit[] {
+  const units: Unit[] = [];
   for (const { unit, arm, at } of all) {
     const session = sessions.get(sql, unit);
     const isOver = !session || session.endedAt !== null || session.deathAt !== null || now - at >= outcomeAfterMs;
     if (!isOver) return units;
-    units.push({ isTreated: arm === "treatment", measured: session ? measure(sql, session) : {} });
+    const measured = session ? measure(sql, session) : {};
+    units.push({ session: session?.id ?? null, isTreated: arm === "treatment", measured });
   }
   return units;
 }

@@ -3,7 +3,7 @@ import type { Store } from "#src/store/store.ts";
 
 /** As many as the trial of a setting that replay judges needs, and as one of the brief needs. */
 export const enoughChats = 400;
-const enoughBriefs = 972;
+const enoughBriefs = 575;
 
 interface Machine {
   readonly store: Pick<Store, "write">;

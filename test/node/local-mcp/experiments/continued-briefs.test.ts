@@ -1,9 +1,10 @@
 import { expect, it } from "vitest";
 import type { ReplaySession } from "#src/contract/replay.ts";
 import { corpus } from "#src/local-mcp/experiments/corpus.ts";
-import { countedUnits } from "#src/local-mcp/experiments/units.ts";
+import { planOf } from "#src/experiments/guardrails.ts";
+import { canaryUnits } from "#src/local-mcp/experiments/units.ts";
 import { weeklyFacts } from "#src/local-mcp/experiments/weekly-facts.ts";
-import { weekOf } from "#src/experiments/kaizen/week.ts";
+import { weekOf } from "#src/experiments/weekly-report.ts";
 import * as recoveries from "#src/local-mcp/sessions/recoveries.ts";
 import { aDeadClaude, anotherClaude } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -21,7 +22,11 @@ it("[EX261] what a chat read again counts only where it continued: an offer alon
     runtime.store.read(work, null);
   const facts = () => ({
     week: read((sql) => weeklyFacts(sql, weekOf(runtime.now())).rediscovery),
-    units: read((sql) => countedUnits(sql, "trial", 0, 2).map(({ measured }) => measured.rediscovery)),
+    units: read((sql) =>
+      canaryUnits(sql, runtime.now(), "trial", planOf({ method: "replay" })).map(
+        ({ measured }) => measured.rediscovery,
+      ),
+    ),
     corpus: read(
       (sql) =>
         [...corpus(sql, { since: 0, limit: 10 })].find(

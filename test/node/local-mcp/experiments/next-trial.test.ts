@@ -1,8 +1,9 @@
 import { expect, it } from "vitest";
 import type { Finding } from "#src/contract/machine/learning.ts";
-import { nextTrial, tryNext } from "#src/local-mcp/experiments/next-trial.ts";
+import { nextTrial } from "#src/local-mcp/experiments/next-trial.ts";
 import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
-import { stopOne } from "#src/local-mcp/experiments/experiments.ts";
+import { start } from "#src/local-mcp/experiments/machine-trials.ts";
+import { endByHand } from "#harness/experiments/trials.ts";
 import { pastBriefs } from "#harness/experiments/past-chats.ts";
 import { aSession, workingSessions } from "#harness/experiments/sessions.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -20,6 +21,9 @@ function aFinding(overrides: Partial<Finding>): Finding {
     expected: null,
     test: "live",
     confidence: { pValue: 0.001, basis: "measured" },
+    title: "",
+    text: "",
+    advice: "",
     ...overrides,
   };
 }
@@ -33,19 +37,22 @@ it("[EX82] [EX58] the most certain finding with a step that SHIM may take is tri
   const riskier = aFinding({ parameter: "checkpoint.everyMs", from: 300_000, to: 450_000 });
   const unknown = aFinding({ parameter: "team.strictFiles", from: 0, to: 1 });
   const possible = aFinding({});
-  expect(nextTrial(runtime, [byPerson, riskier, unknown], []).finding).toBeNull();
+  expect(nextTrial(runtime, [byPerson, riskier, unknown], []).trial).toBeNull();
   const next = nextTrial(runtime, [byPerson, riskier, possible], []);
-  expect(next.finding).toBe(possible);
-  const tried = tryNext(runtime, next);
-  expect(tried).toMatchObject({ state: "canary", key: "brief.prompts", from: 50, to: 75, replay: null });
+  const prompts = { key: "brief.prompts", to: 75, reason: possible.id, replay: null };
+  expect(next.trial).toEqual(prompts);
+  const tried = start(runtime, prompts, "kaizen");
+  if (!tried.ok) throw new Error(tried.error.code);
+  expect(tried.value).toMatchObject({ state: "canary", key: "brief.prompts", from: 50, to: 75 });
+  const { id } = tried.value;
   expect(listNewest(runtime, 5)).toMatchObject([
-    { kind: "experiment.started", subject: tried?.id, actor: "kaizen", detail: { result: "done" } },
+    { kind: "experiment.started", subject: id, actor: "kaizen", detail: { result: "done" } },
   ]);
-  stopOne(runtime, tried?.id ?? "", "enough");
-  expect(nextTrial(runtime, [possible], []).finding).toBeNull();
+  endByHand(runtime, id);
+  expect(nextTrial(runtime, [possible], []).trial).toBeNull();
   runtime.wait(31 * 86_400_000);
   pastBriefs(runtime);
-  expect(nextTrial(runtime, [possible], []).finding).toBe(possible);
+  expect(nextTrial(runtime, [possible], []).trial).toEqual(prompts);
 });
 
 it("[EX171] a replay with too few sessions decides and blocks nothing: it waits, with its reason, and the next is tried @night", () => {
@@ -53,10 +60,12 @@ it("[EX171] a replay with too few sessions decides and blocks nothing: it waits,
   pastBriefs(runtime);
   const [finding, possible] = [aFinding(replayable), aFinding({})];
   const alone = nextTrial(runtime, [finding], workingSessions(19, 1));
-  expect(alone).toMatchObject({ finding: null, waits: [expect.stringContaining("checkpoint.everyMs")] });
-  expect(tryNext(runtime, alone)).toBeNull();
-  expect(nextTrial(runtime, [finding, possible], []).finding).toBe(possible);
-  expect(nextTrial(runtime, [finding], workingSessions(200, 1))).toMatchObject({ finding, waits: [] });
+  expect(alone).toMatchObject({ trial: null, waits: [expect.stringContaining("checkpoint.everyMs")] });
+  expect(nextTrial(runtime, [finding, possible], []).trial?.key).toBe("brief.prompts");
+  expect(nextTrial(runtime, [finding], workingSessions(200, 1))).toMatchObject({
+    trial: { key: "checkpoint.everyMs" },
+    waits: [],
+  });
 });
 
 it("[EX82] the sessions that a review has read decide: the newest 500, without a second read of the store", () => {
@@ -67,7 +76,9 @@ it("[EX82] the sessions that a review has read decide: the newest 500, without a
     ...Array.from({ length: 480 }, () => aSession({ isComplete: false })),
   ];
   const next = nextTrial(runtime, [aFinding(replayable)], recorded);
-  const sessions = next.replay?.evidence.sessions ?? Number(/and (\d+) are/.exec(next.waits[0] ?? "")?.[1]);
+  const sessions = Number(
+    /(?:and|in) (\d+) (?:are|sessions)/.exec(next.trial?.replay?.note ?? next.waits[0] ?? "")?.[1],
+  );
   expect(sessions).toBe(20);
 });
 
@@ -77,20 +88,19 @@ it("[EX174] a trial that could not have its chats in its days waits, with the fi
   const lessLost = aFinding({ parameter: "checkpoint.everyToolCalls", from: 10, to: 7, test: "replay" });
   pastBriefs(runtime, 399);
   expect(nextTrial(runtime, [live], [])).toMatchObject({
-    finding: null,
+    trial: null,
     waits: [expect.stringMatching(/`brief\.prompts` = 75 .* chats that are given a brief in 28 days, .* had 399 in/)],
   });
   const recorded = workingSessions(200, 1);
   expect(nextTrial(runtime, [lessLost], recorded)).toMatchObject({
-    finding: null,
+    trial: null,
     waits: [expect.stringContaining("400 new chats in 28 days, and this machine had 399")],
   });
   pastBriefs(runtime, 1);
   expect(nextTrial(runtime, [lessLost], recorded)).toMatchObject({
-    finding: lessLost,
-    replay: { evidence: { verdict: "better" } },
+    trial: { key: "checkpoint.everyToolCalls", replay: { verdict: "better" } },
   });
   runtime.wait(29 * 86_400_000);
   pastBriefs(runtime);
-  expect(nextTrial(runtime, [live], []).finding).toBe(live);
+  expect(nextTrial(runtime, [live], []).trial?.key).toBe("brief.prompts");
 });
