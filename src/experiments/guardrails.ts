@@ -1,9 +1,7 @@
 /** Guardrails and plan of a trial: what ends it. Pure. */
-import { mean, median } from "simple-statistics";
+import { median } from "simple-statistics";
 import type { Baseline } from "../contract/trials.ts";
 import { atLeast, moreOften, type Counted } from "./exact-tests.ts";
-import type { Parameter } from "./parameters.ts";
-import { judgePairs } from "./randomization-test.ts";
 
 /**
  * A trial is read at most eight times by up to six guardrails, which together stop a value without
@@ -31,18 +29,20 @@ export const guardrails = {
 type Guardrail = keyof typeof guardrails;
 
 /** Figures of one session. A missing one has no meaning for it, or could not be measured. */
-export type Measured = Partial<Record<Guardrail | "rediscovery", number>>;
+export type Measured = Partial<Record<Guardrail, number>>;
 
 export interface CanaryUnit {
   readonly isTreated: boolean;
   readonly measured: Measured;
 }
 
+type Sampled = Pick<CanaryUnit, "measured">;
+
 /** [EX172] Mood's median test: whether more of them are worse than the median of both together. */
-function findHarm(usual: readonly Measured[], since: readonly Measured[], ratio: number): Guardrail | null {
+function findHarm(usual: readonly Sampled[], since: readonly Sampled[], ratio: number): Guardrail | null {
   const found = Object.entries(guardrails).find(([name, worse]) => {
-    const read = (one: Measured): number[] => {
-      const value = one[name as Guardrail];
+    const read = ({ measured }: Sampled): number[] => {
+      const value = measured[name as Guardrail];
       return value === undefined ? [] : [worse === "higher" ? value : -value];
     };
     const [before, after] = [usual.flatMap(read), since.flatMap(read)];
@@ -58,27 +58,13 @@ function findHarm(usual: readonly Measured[], since: readonly Measured[], ratio:
   return found ? (found[0] as Guardrail) : null;
 }
 
-/** Fixed before the start. */
-export interface CanaryPlan {
-  /** Share of new sessions in the canary; half of them get the new value. */
-  readonly share: number;
-  readonly units: number;
-  readonly maxDays: number;
-  /** Figure that decides; null: replay has decided, and the canary only watches the guardrails. */
-  readonly primary: "rediscovery" | null;
-}
-
-/**
- * Facts that a chat reads again: of at most twenty, with a deviation of 3.5, so many chats show by
- * {@link judgePairs} whether there is one more or less.
- */
-const repeats = { largest: 20, margin: 1, units: 575 };
-
-export function planOf({ method }: Pick<Parameter, "method">): CanaryPlan {
-  return method === "live"
-    ? { share: 1, units: repeats.units, maxDays: 28, primary: "rediscovery" }
-    : { share: 0.5, units: 200, maxDays: 28, primary: null };
-}
+/** Canary of each trial: replay, or the person who starts it, has decided; it shows gross harm. */
+export const canary = {
+  /** Share of the new sessions; half of them get the new value. */
+  share: 0.5,
+  sessions: 200,
+  maxDays: 28,
+} as const;
 
 export const watchDays = 7;
 
@@ -87,47 +73,26 @@ export function nextReading(read: number): number {
   return Math.max(10, 2 * read);
 }
 
-export type CanaryVerdict = "running" | "better" | "equivalent" | "worse" | "undecided" | { readonly violated: string };
+export type CanaryVerdict = "running" | "better" | "undecided" | { readonly violated: string };
 
 /** [EX55] [EX173] @param units in the order of assignment */
-export function judgeCanary(plan: CanaryPlan, units: readonly CanaryUnit[], days: number): CanaryVerdict {
-  const { primary } = plan;
-  const isWhole = countUnits(plan, units) >= plan.units;
-  const isOver = isWhole || days >= plan.maxDays;
-  const [treated, control] = [true, false].map((arm) =>
-    units.filter(({ isTreated }) => isTreated === arm).map(({ measured }) => measured),
-  ) as [Measured[], Measured[]];
+export function judgeCanary(units: readonly CanaryUnit[], days: number): CanaryVerdict {
+  const isWhole = units.length >= canary.sessions;
+  const isOver = isWhole || days >= canary.maxDays;
+  const treated = units.filter(({ isTreated }) => isTreated);
+  const control = units.filter(({ isTreated }) => !isTreated);
   const largest = Math.max(treated.length, control.length);
   if (2 * atLeast(largest, units.length, 0.5) <= (isOver ? alphaOfSharesAtEnd : alpha))
     return { violated: "sampleRatio" };
   const violated = findHarm(control, treated, allowedRatio.arms);
   if (violated !== null) return { violated };
-  if (!isOver) return "running";
   // Too few sessions have shown no harm: that is no proof of none.
-  if (!isWhole) return "undecided";
-  return primary === null ? "better" : judgePairs(effects(units, primary), 2 * repeats.largest, repeats.margin).verdict;
-}
-
-/** Sessions that count towards the planned ones: those that have its figure. */
-export function countUnits({ primary }: CanaryPlan, units: readonly CanaryUnit[]): number {
-  return primary === null ? units.length : units.filter(({ measured }) => measured[primary] !== undefined).length;
-}
-
-/**
- * Since an arm is drawn like a coin, the deviations from the mean of all, those of control with the
- * other sign, are as matched pairs: without an effect both signs are equally likely.
- */
-function effects(units: readonly CanaryUnit[], name: NonNullable<CanaryPlan["primary"]>): number[] {
-  const known = units.flatMap(({ isTreated, measured }) => {
-    const value = measured[name];
-    return value === undefined ? [] : [{ isTreated, value: Math.min(value, repeats.largest) }];
-  });
-  const middle = known.length === 0 ? 0 : mean(known.map(({ value }) => value));
-  return known.map(({ isTreated, value }) => (isTreated ? 2 : -2) * (value - middle));
+  if (isOver) return isWhole ? "better" : "undecided";
+  return "running";
 }
 
 /** [EX57] [EX172] Sessions since a deployment against those before it without the value. */
-export function judgeWatch(before: readonly Measured[], since: readonly Measured[]): Guardrail | null {
+export function judgeWatch(before: readonly Sampled[], since: readonly Sampled[]): Guardrail | null {
   return findHarm(before, since, allowedRatio.weeks);
 }
 

@@ -17,11 +17,8 @@ export interface Parameter {
   readonly isWhole: boolean;
   /** Direction in which more is lost at a death, or one is found later: a person's decision. */
   readonly risky: "up" | "down" | "neither";
-  /**
-   * Evidence that can decide: recorded sessions, the engine run again, only chats that run with the
-   * value, or none, so that a person does.
-   */
-  readonly method: "replay" | "simulation" | "live" | "person";
+  /** Evidence that can decide: recorded sessions, the engine run again, or none: a person does. */
+  readonly method: "replay" | "simulation" | "person";
 }
 
 const machine = { scope: "machine", isWhole: true, maxFactor: 1.5, risky: "up", method: "replay" } as const;
@@ -59,7 +56,7 @@ export const parameters: readonly Parameter[] = [
   { ...weight, key: "risk.weights.latencyTrend" },
   { ...weight, key: "risk.weights.apiErrors" },
   { ...weight, key: "risk.weights.transcriptSize" },
-  { ...machine, key: "brief.prompts", group: "brief", min: 6, max: 150, risky: "down", method: "live" },
+  { ...machine, key: "brief.prompts", group: "brief", min: 6, max: 150, risky: "down", method: "person" },
   {
     ...machine,
     key: "offerMaxAgeMs",

@@ -2,8 +2,9 @@
 import type { ExperimentView } from "../contract/machine/experiments.ts";
 import type { Finding } from "../contract/machine/learning.ts";
 import type { Trial } from "../contract/trials.ts";
-import { guardrails, planOf } from "./guardrails.ts";
-import { findParameter, lowersSafety, type Parameter } from "./parameters.ts";
+import { canary, guardrails } from "./guardrails.ts";
+import type { HostError } from "../shared/host-result.ts";
+import { findParameter, lowersSafety, refusalOfStep, type Parameter } from "./parameters.ts";
 
 /** A value that was tried is not tried again so soon, whatever came of it. */
 const pauseMs = 30 * 86_400_000;
@@ -35,6 +36,39 @@ export function addStep<T extends Trial>(
   note: string,
 ): T {
   return { ...trial, steps: [...trial.steps, { at, state, note: note.slice(0, maxNote) }] };
+}
+
+/** Trials of a machine or a workspace. */
+export interface Trials {
+  /** Epoch ms of the kill switch; null: it is not on. */
+  readonly offSince: number | null;
+  readonly trials: readonly Trial[];
+}
+
+export interface WantedStep {
+  readonly from: number;
+  readonly to: number;
+  /** A person allows that more may be lost. */
+  readonly lessSafe?: boolean | undefined;
+}
+
+/** [EX50] [EX51] [EX56] Why a value may not be tried now; null: it may. */
+export function refusalOf(
+  parameter: Parameter,
+  { from, to, lessSafe }: WantedStep,
+  { offSince, trials }: Trials,
+): HostError | null {
+  const { key, scope, group } = parameter;
+  const refusal = refusalOfStep(parameter, from, to);
+  if (refusal !== null) return { code: "bad_input", message: refusal };
+  const loss = scope === "machine" ? "a death may lose more than now" : "a dead chat may be noticed later than now";
+  if (lessSafe !== true && lowersSafety(parameter, from, to))
+    return { code: "less_safe", message: `with ${key} = ${to} ${loss}: add --less-safe to try it.` };
+  const allow = "`shim learn experiments allow` lets them start again.";
+  if (offSince !== null) return { code: "switched_off", message: `experiments are switched off. ${allow}` };
+  // Two of a group would change each other's outcomes.
+  const busy = trials.find((one) => isRunning(one) && findParameter(one.key)?.group === group);
+  return busy ? { code: "busy", message: `${busy.id} runs on a setting of the same group. Stop it first.` } : null;
 }
 
 /** [EX54] Ends it from any state; what holds for all is taken back. */
@@ -82,7 +116,7 @@ export function viewOf(trial: Trial, sessions: ExperimentView["sessions"]): Expe
     state: state === "decided" && verdict !== null ? `decided: ${verdict}` : wordsOf(state),
     steps: shown,
     isRunning: isRunning(trial),
-    plan: isOfMachine && steps.some((step) => step.state === "canary") ? planView(key) : null,
+    plan: isOfMachine && steps.some((step) => step.state === "canary") ? plan : null,
     sessions,
     ending: canEnd(trial, true) ? { isRevert: isInForce(trial), effect: effectOf(trial, isOfMachine) } : null,
   };
@@ -92,13 +126,7 @@ export function wordsOf(state: string): string {
   return state.replace("_", " ");
 }
 
-function planView(key: string): ExperimentView["plan"] {
-  const parameter = findParameter(key);
-  if (!parameter) return null;
-  const { share, units, maxDays, primary } = planOf(parameter);
-  const decidedBy = primary ?? "replay";
-  return { share, sessions: units, maxDays, decidedBy, guardrails: ["sampleRatio", ...Object.keys(guardrails)] };
-}
+const plan = { ...canary, decidedBy: "replay", guardrails: ["sampleRatio", ...Object.keys(guardrails)] };
 
 function effectOf(trial: Trial, isOfMachine: boolean): string {
   const { key, from } = trial;

@@ -23,13 +23,13 @@ export const Finding = z.object({
   /** Effect of one step, computed from the records, with an approximate 95 % interval. */
   expected: z
     .object({
-      figure: z.enum(["sharePrevented", "toolCallsLost", "savesPerSession"]),
+      figure: z.enum(["sharePrevented", "toolCallsLost"]),
       value: z.number(),
       low: z.number(),
       high: z.number(),
     })
     .nullable(),
-  test: z.enum(["replay", "simulation", "live", "person"]),
+  test: z.enum(["replay", "simulation", "person"]),
   confidence: z.object({
     /** Corrected for all tests of the run. */
     pValue: z.number(),
@@ -88,7 +88,7 @@ export const learningOperations = {
           to: z.number(),
           /** Id of the finding. */
           reason: z.string(),
-          /** Null where live sessions decide. */
+          /** Null where a person tries it. */
           replay: z
             .object({ verdict: z.enum(["better", "equivalent", "worse", "undecided"]), note: z.string() })
             .nullable(),

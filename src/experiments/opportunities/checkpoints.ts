@@ -3,8 +3,8 @@ import type { ReplayEvent, ReplaySave, ReplaySession } from "../../contract/repl
 import { settingAt, withSetting } from "../../shared/setting-keys.ts";
 import { meanInterval, unequalTails } from "../exact-tests.ts";
 import { idleAfterMs, outcomeOf } from "../replay/loss.ts";
-import { replay, tickMs, type ReplayedSave } from "../replay/replay.ts";
-import { examineShare, round, stepOf, time, type Examined, type Found, type Step } from "./finding.ts";
+import { tickMs } from "../replay/replay.ts";
+import { examineShare, round, stepOf, time, type Examined, type Found } from "./finding.ts";
 import { sessionsWith, type History, type PastSession } from "./history.ts";
 
 const keys = { time: "checkpoint.everyMs", tools: "checkpoint.everyToolCalls" } as const;
@@ -16,21 +16,12 @@ const maxReplayed = 200;
 const lateShare = 0.1;
 /** A session that was active for fewer intervals says nothing about overdue checkpoints. */
 const minIntervals = 3;
-/** A session with fewer checkpoints of a timer says nothing about it. */
-const minSaves = 10;
 const fullShare = 0.8;
 
 export function examineCheckpoints(history: History): Examined[] {
   const past = sessionsWith(history, Object.values(keys));
   const newest = past.slice(-maxReplayed);
-  const saves = newest.map(({ session }) => replay(session, history.config).saves);
-  return [
-    oldCheckpoints(history, past),
-    overdueCheckpoints(history, newest),
-    unchangedSaves(history, newest, saves, "time"),
-    unchangedSaves(history, newest, saves, "tools"),
-    largeStore(history),
-  ];
+  return [oldCheckpoints(history, past), overdueCheckpoints(history, newest), largeStore(history)];
 }
 
 /**
@@ -76,33 +67,18 @@ function oldCheckpoints(history: History, past: readonly PastSession[]): Examine
 type Effect = Required<Pick<Found, "step" | "expected">>;
 
 /** The setting of the two whose step saves more tool calls at a death, by replay; null: neither. */
-function shorterInterval(history: History, dead: readonly ReplaySession[]): Effect | null {
-  const { config } = history;
+function shorterInterval({ config }: History, dead: readonly ReplaySession[]): Effect | null {
   const effects = Object.values(keys).flatMap((key): Effect[] => {
     const step = stepOf(settingAt(config, key), key, "down");
-    const effect = differencesOf(
-      history,
-      dead.slice(-maxReplayed),
-      step,
-      (session, policy) => outcomeOf(session, policy).toolCalls,
+    if (step.to === null) return [];
+    const changed = withSetting(config, key, step.to);
+    const { mean, low, high } = meanInterval(
+      dead.slice(-maxReplayed).map((one) => outcomeOf(one, changed).toolCalls - outcomeOf(one, config).toolCalls),
     );
-    return effect ? [{ step, expected: { figure: "toolCallsLost", ...effect } }] : [];
+    return [{ step, expected: { figure: "toolCallsLost", value: mean, low, high } }];
   });
   const best = effects.toSorted((a, b) => a.expected.value - b.expected.value)[0];
   return best && best.expected.high < 0 ? best : null;
-}
-
-/** Mean difference of a figure after a step of the sessions, each replayed under both settings. */
-function differencesOf(
-  { config }: History,
-  sessions: readonly ReplaySession[],
-  { parameter, to }: Step,
-  read: (session: ReplaySession, policy: History["config"]) => number,
-): { value: number; low: number; high: number } | null {
-  if (to === null) return null;
-  const changed = withSetting(config, parameter, to);
-  const { mean, low, high } = meanInterval(sessions.map((one) => read(one, changed) - read(one, config)));
-  return { value: mean, low, high };
 }
 
 /**
@@ -130,41 +106,6 @@ function overdueCheckpoints({ config }: History, past: readonly PastSession[]): 
       advice:
         "A shorter interval would not help. `shim doctor` says whether hooks, the disk or the process are the cause.",
     }),
-  });
-}
-
-/** Sessions in which most checkpoints of a timer held nothing new. */
-function unchangedSaves(
-  history: History,
-  past: readonly PastSession[],
-  saves: readonly (readonly ReplayedSave[])[],
-  timer: keyof typeof keys,
-): Examined {
-  const { config } = history;
-  const sessions = past.map(({ session }) => session);
-  const shares = saves.flatMap((all) => {
-    const timed = all.filter(({ trigger }) => trigger === timer);
-    return timed.length < minSaves ? [] : [timed.filter(({ isNew }) => !isNew).length / timed.length];
-  });
-  return examineShare({
-    pattern: "unchanged_saves",
-    subject: keys[timer],
-    minimum: 10,
-    usual: 0.3,
-    n: shares.length,
-    hits: shares.filter((share) => share > 0.5).length,
-    toFinding: (counted) => {
-      const step = stepOf(settingAt(config, keys[timer]), keys[timer], "up");
-      const effect = differencesOf(history, sessions, step, (session, policy) => replay(session, policy).saves.length);
-      return {
-        title: "Checkpoints are made although nothing changed",
-        text: `In ${counted} sessions more than half of the checkpoints of this timer held nothing new.`,
-        advice:
-          "An unchanged checkpoint costs milliseconds and no room: a longer interval is worth it only where saves are slow.",
-        step,
-        ...(effect ? { expected: { figure: "savesPerSession", ...effect } as const } : {}),
-      };
-    },
   });
 }
 

@@ -136,7 +136,6 @@ function withStep(finding: Finding, step: Step, isFirst: (key: string) => boolea
 const judges: Readonly<Record<Finding["test"], string>> = {
   replay: "replay of your sessions",
   simulation: "simulation",
-  live: "chats that run with it",
   person: "you",
 };
 
@@ -153,7 +152,6 @@ function stepText(
 const expectedFigures: Readonly<Record<NonNullable<Finding["expected"]>["figure"], string>> = {
   sharePrevented: "share of these cases that it would have changed",
   toolCallsLost: "change of the tool calls that a death loses",
-  savesPerSession: "change of the checkpoints of a session",
 };
 
 function expectedText(expected: Finding["expected"]): string {

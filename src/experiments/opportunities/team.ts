@@ -190,7 +190,6 @@ function compareModels(cheap: ModelOutcomes, dear: ModelOutcomes): Examined {
       text: `Of its tasks ${percent(share)} were accepted, of the other's ${percent(dearShare)}; a task costs $${(saved / 1e6).toFixed(4)} less.`,
       advice: "Route this task type to it, and watch the share.",
       figures: { share, ...shareInterval(cheap.accepted, cheap.tasks), dearShare, saved },
-      test: "live",
       basis: "association",
     }),
   };

@@ -1,12 +1,11 @@
 import type { ExperimentView } from "../../contract/machine/experiments.ts";
 import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import type { Trial, WorkspaceTrial } from "../../contract/trials.ts";
-import { findParameter, lowersSafety, refusalOfStep } from "../../experiments/parameters.ts";
-import { canEnd, isRunning, viewOf } from "../../experiments/trials.ts";
+import { findParameter } from "../../experiments/parameters.ts";
+import { canEnd, isRunning, refusalOf, viewOf, type Trials } from "../../experiments/trials.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { HostError, HostResult } from "../../shared/host-result.ts";
 import { err, ok } from "../../shared/result.ts";
-import { settingAt } from "../../shared/setting-keys.ts";
 import { record } from "../audit/machine-audit.ts";
 import { countsOfLastRun } from "./last-opportunities.ts";
 import * as machine from "./machine-trials.ts";
@@ -23,12 +22,6 @@ export interface Deciding {
 
 type StartGiven = CheckedMachineInput<"experiments.start">;
 
-interface Trials {
-  /** Epoch ms of the kill switch; null: it is not on. */
-  readonly offSince: number | null;
-  readonly trials: readonly Trial[];
-}
-
 /** Where trials of the machine, or of the workspace, are stored, and their values take effect. */
 interface Scope {
   read(): Promise<HostResult<Trials>>;
@@ -44,8 +37,8 @@ function machineScope({ runtime, by }: Deciding): Scope {
   const empty: Trials = { offSince: null, trials: [] };
   return {
     read: async () => ok(store.read((sql) => ({ offSince: machine.offSince(sql), trials: machine.list(sql) }), empty)),
-    start: async ({ key, value: to, reason }) =>
-      machine.start(runtime, { key, to, reason: reason.slice(0, 300), replay: null }, by),
+    start: async ({ key, value: to, reason, lessSafe }) =>
+      machine.start(runtime, { key, to, reason: reason.slice(0, 300), lessSafe, replay: null }, by),
     end: async (id, isRevert, note) => machine.endTrial(runtime, id, isRevert, note, by) ?? err(hasEnded(id, "over")),
     setOff: async (since) => ok(machine.setOff(runtime, since, by)),
   };
@@ -97,17 +90,8 @@ async function startInWorkspace(
   const present = await stored.link.call("settings.get", {});
   if (!present.ok) return present;
   const from = Number(present.value.settings[key as keyof typeof present.value.settings]);
-  const refusal = parameter && refusalOfStep(parameter, from, to);
-  if (!parameter || refusal !== null) return err({ code: "bad_input", message: refusal ?? `there is no ${key}.` });
-  if (lessSafe !== true && lowersSafety(parameter, from, to))
-    return err({
-      code: "less_safe",
-      message: `with ${key} = ${to} a dead chat may be noticed later than now: add --less-safe to set it.`,
-    });
-  const running = stored.all.trials.find(isRunning);
-  if (running) return err({ code: "busy", message: `${running.id} runs in the workspace. Stop it first.` });
-  if (stored.all.offSince !== null) return err(machine.switchedOff);
-  return startValue(runtime, stored, { key, from, to, reason: reason.slice(0, 300) });
+  const refusal = parameter && refusalOf(parameter, { from, to, lessSafe }, stored.all);
+  return refusal ? err(refusal) : startValue(runtime, stored, { key, from, to, reason: reason.slice(0, 300) });
 }
 
 function hasEnded(id: string, state: string): HostError {
@@ -220,15 +204,7 @@ export async function allowExperiments(deciding: Deciding): Promise<string | nul
 }
 
 export async function startExperiment(deciding: Deciding, given: StartGiven): Promise<HostResult<ExperimentView>> {
-  const { key, value: to, lessSafe } = given;
-  const parameter = findParameter(key);
-  const isOfWorkspace = parameter?.scope === "workspace";
-  const from = Number(settingAt(deciding.runtime.config, key));
-  if (parameter && !isOfWorkspace && lessSafe !== true && lowersSafety(parameter, from, to))
-    return err({
-      code: "less_safe",
-      message: `with ${key} = ${to} a death may lose more than now: add --less-safe to try it.`,
-    });
+  const isOfWorkspace = findParameter(given.key)?.scope === "workspace";
   const started = await (isOfWorkspace ? workspaceScope(deciding) : machineScope(deciding)).start(given);
   return started.ok ? ok(view(deciding, started.value)) : started;
 }

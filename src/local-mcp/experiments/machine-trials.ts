@@ -1,16 +1,8 @@
 import type { ExperimentView } from "../../contract/machine/experiments.ts";
 import type { MachineTrial, TrialState } from "../../contract/trials.ts";
-import {
-  countUnits,
-  judgeCanary,
-  judgeWatch,
-  nextReading,
-  planOf,
-  watchDays,
-  type CanaryPlan,
-} from "../../experiments/guardrails.ts";
-import { findParameter, parameters, refusalOfStep, type Parameter } from "../../experiments/parameters.ts";
-import { addStep, canEnd, end, isInForce, isRunning, move } from "../../experiments/trials.ts";
+import { canary, judgeCanary, judgeWatch, nextReading, watchDays } from "../../experiments/guardrails.ts";
+import { findParameter, parameters } from "../../experiments/parameters.ts";
+import { addStep, canEnd, end, isInForce, isRunning, move, refusalOf } from "../../experiments/trials.ts";
 import { editConfig, isConfigured } from "../../installer/edit-config.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -89,7 +81,8 @@ export interface NewTrial {
   readonly key: string;
   readonly to: number;
   readonly reason: string;
-  /** Absent (null) where live sessions decide, or a person tries it. */
+  readonly lessSafe?: boolean | undefined;
+  /** Absent (null) where a person tries it. */
   readonly replay: ReplayEvidence | null;
 }
 
@@ -101,14 +94,12 @@ export interface ReplayEvidence {
 
 /** [EX54] [EX291] One transaction: stored with its first value in force, or refused. */
 export function start(runtime: Runtime, given: NewTrial, by: By): HostResult<MachineTrial> {
-  const { key, to } = given;
+  const { key, to, lessSafe } = given;
   const config = readConfig(runtime.paths.config);
   if (!config.ok) return err({ code: "config_invalid", message: `${config.error}\nCorrect the file first.` });
   const parameter = findParameter(key);
   if (!parameter) return err({ code: "bad_input", message: unknownText(key) });
   const from = Number(settingAt(config.value, key));
-  const refusal = refusalOfStep(parameter, from, to);
-  if (refusal !== null) return err({ code: "bad_input", message: refusal });
   if (parameter.method === "person")
     return err({
       code: "by_person",
@@ -117,12 +108,11 @@ export function start(runtime: Runtime, given: NewTrial, by: By): HostResult<Mac
   const { provider } = config.value.experiments;
   const service = provider === "local" ? {} : { provider };
   const started = runtime.store.write<HostResult<MachineTrial>>((sql) => {
-    if (offSince(sql) !== null) return err(switchedOff);
-    const busy = list(sql).find((one) => isBusyWith(one, parameter));
-    if (busy) return err({ code: "busy", message: `${busy.id} runs on a setting of the same group. Stop it first.` });
-    const trial = { ...begin(runtime, parameter, given, from), ...service };
-    const shortage = isRunning(trial) ? shortageOf(sql, runtime.now(), parameter) : null;
-    if (shortage !== null) return err({ code: "cannot_end", message: endlessText(shortage, parameter, to) });
+    const refusal = refusalOf(parameter, { from, to, lessSafe }, { offSince: offSince(sql), trials: list(sql) });
+    if (refusal !== null) return err(refusal);
+    const trial = { ...begin(runtime, given, from), ...service };
+    const shortage = isRunning(trial) ? shortageOf(sql, runtime.now()) : null;
+    if (shortage !== null) return err({ code: "cannot_end", message: endlessText(shortage, key, to) });
     save(sql, trial);
     log(sql, runtime.now(), by, "experiment.started", trial);
     return ok(trial);
@@ -131,61 +121,44 @@ export function start(runtime: Runtime, given: NewTrial, by: By): HostResult<Mac
   return started;
 }
 
-export const switchedOff = {
-  code: "switched_off",
-  message: "experiments are switched off. `shim learn experiments allow` lets them start again.",
-} as const;
-
 function unknownText(key: string): string {
   return `"${key.slice(0, 60)}" is never changed by experiments. These are:\n${parameters.map((one) => `  ${one.key}`).join("\n")}`;
 }
 
 /** [EX291] */
-function endlessText(shortage: string, { key, method }: Parameter, to: number): string {
-  const replayed = `\`shim learn replay --set ${key}=${to}\` compares it on the recorded sessions; `;
-  const instead = method === "replay" ? replayed : "";
-  return `it could not end here, so nothing was started: ${shortage}.\n${instead}\`shim config set ${key} ${to}\` sets it without a trial.`;
-}
-
-/** [EX51] At most one trial of a group: two would change each other's outcomes. */
-function isBusyWith(trial: MachineTrial, { group }: Parameter): boolean {
-  return isRunning(trial) && findParameter(trial.key)?.group === group;
+function endlessText(shortage: string, key: string, to: number): string {
+  return `it could not end here, so nothing was started: ${shortage}.\n\`shim learn replay --set ${key}=${to}\` compares it on the recorded sessions; \`shim config set ${key} ${to}\` sets it without a trial.`;
 }
 
 /** [EX44] Only a value that loses less in replay is tried. */
-function begin(runtime: Runtime, parameter: Parameter, given: NewTrial, from: number): MachineTrial {
+function begin(runtime: Runtime, given: NewTrial, from: number): MachineTrial {
   const at = runtime.now();
   const hex = (bytes: number): string => Buffer.from(runtime.random(bytes)).toString("hex");
   const { key, to, reason, replay } = given;
-  const { share, units, maxDays } = planOf(parameter);
+  const { share, sessions, maxDays } = canary;
   const isSet = isConfigured(runtime.paths.config, key);
   const common = { id: `exp_${hex(4)}`, key, from, to, isSet, reason, salt: hex(8), share, read: 0, verdict: null };
   const proposed = addStep<MachineTrial>({ ...common, state: "proposed", steps: [] }, "proposed", at, reason);
   const replayed = replay ? addStep(proposed, "replayed", at, replay.note) : proposed;
   if (replay && replay.verdict !== "better")
     return move({ ...replayed, verdict: replay.verdict }, "decided", at, replay.verdict);
-  const plan = `${Math.round(share * 100)} % of new sessions, at most ${units} of them and ${maxDays} days`;
+  const plan = `${Math.round(share * 100)} % of new sessions, at most ${sessions} of them and ${maxDays} days`;
   return move(replayed, "canary", at, plan);
 }
 
 /** [EX174] Why its canary could not have its units in its days on this machine; null: it could. */
-export function whyNoEnd({ store, now }: Runtime, parameter: Parameter): string | null {
-  return store.read((sql) => shortageOf(sql, now(), parameter), null);
+export function whyNoEnd({ store, now }: Runtime): string | null {
+  return store.read((sql) => shortageOf(sql, now()), null);
 }
 
-function shortageOf(sql: Sql, now: number, parameter: Parameter): string | null {
-  const { units, share, primary, maxDays } = planOf(parameter);
-  const counted = primary === null ? chatsSql : briefsSql;
-  const had = sql.all<{ n: number }>(counted, now - maxDays * dayMs)[0]?.n ?? 0;
-  const needed = Math.ceil(units / share);
-  const unit = primary === null ? "new chats" : "new chats that are given a brief";
+function shortageOf(sql: Sql, now: number): string | null {
+  const { sessions, share, maxDays } = canary;
+  const query = "SELECT count(*) AS n FROM sessions WHERE startedAt >= ?";
+  const had = sql.all<{ n: number }>(query, now - maxDays * dayMs)[0]?.n ?? 0;
+  const needed = Math.ceil(sessions / share);
   if (had >= needed) return null;
-  return `its trial needs ${needed} ${unit} in ${maxDays} days, and this machine had ${had} in the last ${maxDays}`;
+  return `its trial needs ${needed} new chats in ${maxDays} days, and this machine had ${had} in the last ${maxDays}`;
 }
-
-const chatsSql = "SELECT count(*) AS n FROM sessions WHERE startedAt >= ?";
-const briefsSql = `SELECT count(DISTINCT r.bySession) AS n FROM recoveries r JOIN sessions s ON s.id = r.bySession
-  WHERE s.startedAt >= ? AND r.action = 'offered' AND json_extract(r.detail, '$.rediscovery') IS NOT NULL`;
 
 /** [EX58] Moves each running trial one step on. @returns those that changed their state */
 export function advanceAll(runtime: Runtime): MachineTrial[] {
@@ -282,17 +255,15 @@ function log(sql: Sql, at: number, by: By, kind: audit.MachineAction["kind"], tr
 function advance(sql: Sql, now: number, trial: MachineTrial): MachineTrial {
   const since = trial.steps.findLast(({ state }) => state === trial.state)?.at ?? now;
   const days = Math.max(0, now - since) / dayMs;
-  const parameter = findParameter(trial.key);
-  if (!parameter) return end(trial, now, "its setting is none of experiments any more");
-  if (trial.state === "canary") return advanceCanary(sql, now, trial, planOf(parameter), days);
+  if (trial.state === "canary") return advanceCanary(sql, now, trial, days);
   return trial.state === "deployed" ? advanceWatch(sql, now, trial, since, days) : trial;
 }
 
-function advanceCanary(sql: Sql, now: number, trial: MachineTrial, plan: CanaryPlan, days: number): MachineTrial {
-  const units = canaryUnits(sql, now, trial.id, plan);
-  const isOver = days >= plan.maxDays || countUnits(plan, units) >= plan.units;
+function advanceCanary(sql: Sql, now: number, trial: MachineTrial, days: number): MachineTrial {
+  const units = canaryUnits(sql, now, trial.id);
+  const isOver = days >= canary.maxDays || units.length >= canary.sessions;
   if (!isOver && units.length < nextReading(trial.read)) return trial;
-  const verdict = judgeCanary(plan, units, days);
+  const verdict = judgeCanary(units, days);
   const read = { ...trial, read: units.length };
   const treated = units.filter(({ isTreated }) => isTreated).length;
   const sessions = `${units.length} sessions, ${treated} of them with the new value`;

@@ -15,8 +15,8 @@ export interface NextTrial {
 }
 
 /**
- * [EX82] The most certain finding that SHIM may act on, and that can be decided on this machine:
- * replay first, where replay can decide. [EX171] [EX174] One that has to wait blocks no other.
+ * [EX82] The most certain finding that SHIM may act on, and that can be decided on this machine,
+ * by replay first. [EX171] [EX174] One that has to wait blocks no other.
  *
  * @param recorded sessions as the review has read them, oldest first
  */
@@ -29,8 +29,8 @@ export function nextTrial(
   const trials = runtime.store.read((sql) => list(sql), []);
   for (const candidate of candidates(findings, trials, "machine", runtime.now())) {
     const { parameter, to, reason } = candidate;
-    const replay = parameter.method === "replay" ? replayed(runtime, recorded, candidate) : null;
-    const obstacle = whyNotYet(runtime, candidate, replay);
+    const replay = replayed(runtime, recorded, candidate);
+    const obstacle = whyNotYet(runtime, replay);
     if (obstacle === null) return { trial: { key: parameter.key, to, reason, replay }, waits };
     waits.push(`\`${parameter.key}\` = ${to} is not tried yet: ${obstacle}.`);
   }
@@ -39,11 +39,10 @@ export function nextTrial(
 
 type Replayed = ReplayEvidence & { readonly isWaiting: boolean };
 
-function whyNotYet(runtime: Runtime, { parameter }: Candidate, replay: Replayed | null): string | null {
-  if (replay?.isWaiting === true) return replay.note;
+function whyNotYet(runtime: Runtime, { verdict, note, isWaiting }: Replayed): string | null {
+  if (isWaiting) return note;
   // A value that replay does not find better needs no chats: its trial ends at once.
-  const needsChats = replay === null || replay.verdict === "better";
-  return needsChats ? whyNoEnd(runtime, parameter) : null;
+  return verdict === "better" ? whyNoEnd(runtime) : null;
 }
 
 function replayed({ config }: Runtime, recorded: readonly ReplaySession[], { parameter, to }: Candidate): Replayed {

@@ -1,6 +1,4 @@
 import type { MachineTrial } from "../../contract/trials.ts";
-import { planOf } from "../../experiments/guardrails.ts";
-import { findParameter } from "../../experiments/parameters.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { toUnit } from "../recording/assignment.ts";
@@ -43,10 +41,9 @@ export async function sendCounted(runtime: Runtime, mark: (trial: string, sent: 
 function listDue(sql: Sql, now: number, provider: string): Due[] {
   if (trials.offSince(sql) !== null) return [];
   return trials.list(sql).flatMap((trial) => {
-    const parameter = findParameter(trial.key);
     const isStoppedByHand = trial.state === "stopped" && trial.violated === undefined;
-    if (!parameter || trial.provider !== provider || isStoppedByHand) return [];
-    const counted = canaryUnits(sql, now, trial.id, planOf(parameter));
+    if (trial.provider !== provider || isStoppedByHand) return [];
+    const counted = canaryUnits(sql, now, trial.id);
     const units = counted.slice(trial.sent ?? 0).flatMap(({ session, isTreated, measured }) => {
       const arm = isTreated ? "treatment" : "control";
       return session === null ? [] : [{ unit: toUnit(trial.salt, session), arm, measured }];

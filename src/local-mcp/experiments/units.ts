@@ -1,20 +1,19 @@
-import type { CanaryPlan, CanaryUnit, Measured } from "../../experiments/guardrails.ts";
+import { canary, type CanaryUnit, type Measured } from "../../experiments/guardrails.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { exposures } from "../../store/recording-tables.ts";
 import { crashes } from "../../store/session-tables.ts";
 import * as sessionDurations from "../../store/session-durations.ts";
-import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { progressOf, rediscoveryOf } from "./continued-briefs.ts";
 
 /** A session that has not ended by then counts as it is. */
 const outcomeAfterMs = 86_400_000;
 /** A share of fewer calls says little. */
 const minCalls = 5;
 
-/** Sessions of a live trial, which ends with those that were given a brief, and of a watch. */
-const maxUnits = { live: 10_000, watch: 640 };
+/** Sessions of a watch that are read. */
+const maxWatched = 640;
+const maxBefore = 500;
 
 const exposed = exposures.pick("unit", "arm", "at");
 
@@ -29,27 +28,27 @@ export interface Unit extends CanaryUnit {
  * Units in the order of assignment, up to the first with an open outcome: an order by outcome would
  * favour one arm.
  */
-export function canaryUnits(sql: Sql, now: number, trial: string, { primary, units }: CanaryPlan): Unit[] {
-  const limit = primary === null ? units : maxUnits.live;
-  return measureUntilOpen(sql, now, exposed.select(sql, "WHERE experiment = ? ORDER BY seq LIMIT ?", trial, limit));
+export function canaryUnits(sql: Sql, now: number, trial: string): Unit[] {
+  const rest = "WHERE experiment = ? ORDER BY seq LIMIT ?";
+  return measureUntilOpen(sql, now, exposed.select(sql, rest, trial, canary.sessions));
 }
 
 /** [EX55] Sessions since a deployment, all with the new value. */
-export function sessionsSince(sql: Sql, now: number, since: number): Measured[] {
+export function sessionsSince(sql: Sql, now: number, since: number): Unit[] {
   const started = sql.all<Exposed>(
     `SELECT id AS unit, 'treatment' AS arm, startedAt AS at FROM sessions WHERE startedAt >= ?
      ORDER BY startedAt, id LIMIT ?`,
     since,
-    maxUnits.watch,
+    maxWatched,
   );
-  return measureUntilOpen(sql, now, started).map(({ measured }) => measured);
+  return measureUntilOpen(sql, now, started);
 }
 
 /**
  * [EX172] Outcomes of the newest sessions that began before `until`, are over, and did not have the
  * experiment's new value.
  */
-export function untreatedBefore(sql: Sql, until: number, experiment: string, limit = 500): Measured[] {
+export function untreatedBefore(sql: Sql, until: number, experiment: string): Pick<Unit, "measured">[] {
   const started = sql.all<{ id: string }>(
     `SELECT id FROM sessions WHERE startedAt < ?
        AND (endedAt IS NOT NULL OR deathAt IS NOT NULL OR startedAt <= ?)
@@ -58,11 +57,11 @@ export function untreatedBefore(sql: Sql, until: number, experiment: string, lim
     until,
     until - outcomeAfterMs,
     experiment,
-    limit,
+    maxBefore,
   );
   return started.flatMap(({ id }) => {
     const session = sessions.get(sql, id);
-    return session ? [measure(sql, session)] : [];
+    return session ? [{ measured: measure(sql, session) }] : [];
   });
 }
 
@@ -92,7 +91,6 @@ function measure(sql: Sql, session: sessions.Session): Measured {
     slowRecoveries: slowShare("shim_recovery_duration_seconds"),
     toolErrors: toolCalls >= minCalls ? toolErrors / toolCalls : undefined,
     dollars: numberOf(sql, dollars, id),
-    rediscovery: rediscovery(sql, id),
   });
 }
 
@@ -112,14 +110,4 @@ const dollars = "SELECT sum(costMicros) / 1e6 AS n FROM usage_costs WHERE sessio
 
 function numberOf(sql: Sql, query: string, session: string): number | undefined {
   return sql.all<{ n: number | null }>(query, session)[0]?.n ?? undefined;
-}
-
-/** Counts for the first brief with which the session continued another; undefined without one. */
-function rediscovery(sql: Sql, id: string): number | undefined {
-  for (const { session: sessionId } of recoveries.listOfferedTo(sql, id, 0).toReversed()) {
-    const progress = progressOf(sql, sessionId);
-    const found = progress.continuedBy === id ? rediscoveryOf(sql, progress) : null;
-    if (found) return found.reads + found.repeats;
-  }
-  return undefined;
 }

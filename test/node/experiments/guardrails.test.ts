@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import {
+  canary,
   findViolation,
   judgeCanary,
   judgeWatch,
   nextReading,
-  planOf,
   type CanaryUnit,
   type CanaryVerdict,
   type Measured,
@@ -13,10 +13,8 @@ import {
   type WorkspaceCounts,
 } from "#src/experiments/guardrails.ts";
 
-const plan = planOf({ method: "replay" });
-const live = planOf({ method: "live" });
 /** 1,000 in `npm run stress -- experiments`. */
-const runs = Number(process.env["SHIM_EXPERIMENT_RUNS"] ?? 60);
+const runs = Number(process.env["SHIM_EXPERIMENT_RUNS"] ?? 200);
 const random = seededRandom(Number(process.env["SHIM_EXPERIMENT_SEED"] ?? 3));
 const timeout = 60_000 + runs * 1_000;
 
@@ -41,14 +39,14 @@ interface End {
 }
 
 /** Read as a machine does, until there is a verdict. */
-function runCanary(one: () => Measured, treated: () => Measured, planned = plan): End {
+function runCanary(one: () => Measured, treated: () => Measured): End {
   const units: CanaryUnit[] = [];
   for (let next = nextReading(0); ; next = nextReading(next)) {
-    while (units.length < Math.min(next, planned.units)) {
+    while (units.length < Math.min(next, canary.sessions)) {
       const isTreated = random() < 0.5;
       units.push({ isTreated, measured: isTreated ? treated() : one() });
     }
-    const verdict = judgeCanary(planned, units, 0);
+    const verdict = judgeCanary(units, 0);
     if (verdict !== "running") return { verdict, sessions: units.length };
   }
 }
@@ -87,25 +85,8 @@ it(
 
 it("[EX55] a canary that has not had its sessions within its days proves nothing", () => {
   const units = [true, false].map((isTreated) => ({ isTreated, measured: usual() }));
-  expect(judgeCanary(plan, units, 27)).toBe("running");
-  expect(judgeCanary(plan, units, 28)).toBe("undecided");
-});
-
-/** Facts that a chat of a trial of the brief reads again. */
-function repeats(mean: number): () => Measured {
-  return () => ({ rediscovery: Math.round(mean * 2 * random()) });
-}
-
-/** Share of the live trials with this verdict, where control reads five facts again. */
-function share(mean: number, wanted: string): number {
-  const all = Array.from({ length: Math.min(runs, 60) }, () => runCanary(repeats(5), repeats(mean), live).verdict);
-  return all.filter((one) => one === wanted).length / all.length;
-}
-
-it("[EX9] what live chats decide is found, and no effect is called equivalent", { timeout }, () => {
-  expect(share(3, "better")).toBeGreaterThan(0.9);
-  expect(share(7, "worse")).toBeGreaterThan(0.9);
-  expect(share(5, "equivalent")).toBeGreaterThan(0.8);
+  expect(judgeCanary(units, 27)).toBe("running");
+  expect(judgeCanary(units, 28)).toBe("undecided");
 });
 
 function units(treated: number, all: number): CanaryUnit[] {
@@ -114,10 +95,10 @@ function units(treated: number, all: number): CanaryUnit[] {
 
 it("[EX173] shares of the arms that are far from halves stop it; at its end they are looked at more closely", () => {
   const violated = { violated: "sampleRatio" };
-  for (const treated of [100, 118, 82]) expect(judgeCanary(plan, units(treated, 200), 0)).toBe("better");
-  for (const treated of [119, 81]) expect(judgeCanary(plan, units(treated, 200), 0)).toEqual(violated);
-  expect(judgeCanary(plan, units(52, 80), 0)).toBe("running");
-  for (const one of [plan, live]) expect(judgeCanary(one, units(40, 40), 0)).toEqual(violated);
+  for (const treated of [100, 118, 82]) expect(judgeCanary(units(treated, 200), 0)).toBe("better");
+  for (const treated of [119, 81]) expect(judgeCanary(units(treated, 200), 0)).toEqual(violated);
+  expect(judgeCanary(units(52, 80), 0)).toBe("running");
+  expect(judgeCanary(units(40, 40), 0)).toEqual(violated);
 });
 
 /** Share of slow ones among the saves of a session. */
@@ -158,7 +139,9 @@ const machines: readonly Machine[] = [
 /** Share of the weeks whose readings have found a harm, of a value that is watched. */
 function watchStops({ one }: Machine, since: () => Measured): number {
   const stops = Array.from({ length: runs }, () => {
-    const [before, after] = [repeated(one, 300), repeated(since, 200)];
+    const [before, after] = [repeated(one, 300), repeated(since, 200)].map((all) =>
+      all.map((measured) => ({ measured })),
+    ) as [{ measured: Measured }[], { measured: Measured }[]];
     for (let next = nextReading(0); next <= after.length; next = nextReading(next))
       if (judgeWatch(before, after.slice(0, next)) !== null) return true;
     return judgeWatch(before, after) !== null;

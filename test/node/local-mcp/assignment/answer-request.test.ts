@@ -11,7 +11,7 @@ import type { ServiceAnswer, ServiceWork } from "#src/local-mcp/assignment/servi
 import { statsigRules } from "#harness/experiments/statsig-rules.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
-const name = "brief.prompts";
+const name = "checkpoint.everyMs";
 const units = Array.from({ length: 60 }, (_, n) => toUnit("salt", `session ${n}`));
 const choose: ServiceWork = { kind: "choose", trials: units.map((unit) => ({ name, unit })) };
 const rules = statsigRules(name, ["control", "treatment"]);

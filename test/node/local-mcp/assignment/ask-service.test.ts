@@ -4,17 +4,17 @@ import type { MachineTrial } from "#src/contract/trials.ts";
 import { toUnit } from "#src/local-mcp/recording/assignment.ts";
 import * as pauses from "#src/store/pause.ts";
 import * as notices from "#src/store/notices.ts";
-import { pastBriefs } from "#harness/experiments/past-chats.ts";
+import { pastChats } from "#harness/experiments/past-chats.ts";
 import { startTrial, stopAll } from "#harness/experiments/trials.ts";
 import { aServiceRuntime, type ServiceRuntime } from "#harness/experiments/service-rig.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
-const key = "brief.prompts";
+const key = "checkpoint.everyMs";
 
 function started(runtime: TempRuntime): MachineTrial {
-  pastBriefs(runtime);
-  return startTrial(runtime, key, 60);
+  pastChats(runtime);
+  return startTrial(runtime, key, 250_000);
 }
 
 let count = 0;

@@ -5,12 +5,12 @@ import { markSent, sendCounted } from "#src/local-mcp/experiments/send-counted.t
 import { recordSettings } from "#src/local-mcp/recording/session-settings.ts";
 import { forget } from "#src/local-mcp/retention/forget.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { pastBriefs } from "#harness/experiments/past-chats.ts";
+import { pastChats } from "#harness/experiments/past-chats.ts";
 import { endByHand, reload, startTrial, stopAll } from "#harness/experiments/trials.ts";
 import { aServiceRuntime, type ServiceRuntime } from "#harness/experiments/service-rig.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
-const key = "brief.prompts";
+const key = "checkpoint.everyMs";
 const sentWell = "answer({ arms: [], problems: [] });";
 
 function send(runtime: TempRuntime): void {
@@ -18,8 +18,8 @@ function send(runtime: TempRuntime): void {
 }
 
 function started(runtime: TempRuntime): MachineTrial {
-  pastBriefs(runtime);
-  return startTrial(runtime, key, 60);
+  pastChats(runtime);
+  return startTrial(runtime, key, 250_000);
 }
 
 let count = 0;
