@@ -75,21 +75,6 @@ export function enqueue(sql: Sql, at: number, action: MachineAction): void {
   writeOutbox(sql, { next: next + 1, pending: [...pending, { id: `${at}-${next}`, at, action }] });
 }
 
-/**
- * Part of the caller's transaction: an entry that is still pending gets the state that followed.
- *
- * @returns false: none is pending
- */
-export function complete(sql: Sql, experiment: string, before: string, after: string): boolean {
-  const { next, pending } = readOutbox(sql);
-  const index = pending.findLastIndex(({ action }) => action.experiment === experiment && action.result === before);
-  const last = pending[index];
-  if (!last) return false;
-  const result = last.action.kind === "experiment.moved" ? after : "done";
-  writeOutbox(sql, { next, pending: pending.with(index, { ...last, action: { ...last.action, result } }) });
-  return true;
-}
-
 /** [EX77] Writes what is pending to the file, once. What cannot be written stays pending. */
 export function flush({ paths, store, log }: Pick<Runtime, "paths" | "store" | "log">): void {
   try {

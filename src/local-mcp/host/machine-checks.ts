@@ -2,7 +2,7 @@ import { pluralize } from "../../shared/format.ts";
 import { accessSync, constants, existsSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { defaults } from "../../contract/config.ts";
-import { runService } from "../assignment/service-process.ts";
+import { runService } from "../assignment/service.ts";
 import { shellWord } from "../../platform/launch.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { readForeignCallers } from "../hooks/foreign-callers.ts";

@@ -11,7 +11,7 @@ import { findIncomplete } from "../recovery/detect.ts";
 import { isDead } from "../recovery/liveness.ts";
 import { activityOf, factsOf } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { countByState } from "../experiments/experiment-rows.ts";
+import { countByState } from "../experiments/machine-trials.ts";
 import { assess } from "../../policy/risk.ts";
 import { countsOfLastRun } from "../experiments/last-opportunities.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../usage/usage-report.ts";
@@ -132,7 +132,7 @@ function rowCounts(sql: Sql, runtime: Runtime): Sample[] {
 
 function experimentSamples(sql: Sql): Sample[] {
   const exposures = sql.all<{ arm: string; n: number }>(
-    "SELECT arm, count(*) AS n FROM exposures WHERE experiment IN (SELECT experiment FROM trial_values) GROUP BY arm",
+    "SELECT arm, count(*) AS n FROM exposures WHERE experiment IN (SELECT id FROM experiments WHERE state = 'canary') GROUP BY arm",
   );
   return [
     ...[...countByState(sql)].map(([state, n]) => gauge("shim_experiments", n, { state })),

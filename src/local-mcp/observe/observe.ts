@@ -14,7 +14,7 @@ import { oomKills, share, systemMemory } from "../../platform/memory.ts";
 import type { RiskMark } from "../../contract/readings.ts";
 import { markReading } from "../../policy/risk-mark.ts";
 import { assess } from "../../policy/risk.ts";
-import { sessionConfig } from "../recording/session-config.ts";
+import { sessionConfig } from "../recording/session-settings.ts";
 import { transcriptFormat } from "../signals/transcript-formats.ts";
 import { readAppended, stepBytes, unreadBytes, type TranscriptPart } from "../signals/transcript.ts";
 import { isSessionPaused, pauseReadLimits } from "../sessions/paused-session.ts";

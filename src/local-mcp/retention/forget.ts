@@ -22,7 +22,7 @@ import * as spool from "../../store/spool.ts";
 import { removeDurably } from "../../platform/private-files.ts";
 import type { Store } from "../../store/store.ts";
 import { StoreError, toStoreError } from "../../store/store-error.ts";
-import { forgetUnit } from "../recording/exposures.ts";
+import { forgetUnit } from "../recording/assignment.ts";
 import { countToolCalls } from "./count-removed.ts";
 import { writeCleanCopy } from "./write-clean-copy.ts";
 import * as meta from "../../store/meta.ts";

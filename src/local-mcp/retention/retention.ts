@@ -1,6 +1,6 @@
 import type { Config } from "../../contract/config.ts";
 import { selectColumn, type Sql, type SqlValue } from "../../shared/sql.ts";
-import { forgetUnit } from "../recording/exposures.ts";
+import { forgetUnit } from "../recording/assignment.ts";
 import { countToolCalls } from "./count-removed.ts";
 import { closedReason } from "../sessions/closed-sessions.ts";
 import { hasContentSql } from "../../store/session-content-sql.ts";

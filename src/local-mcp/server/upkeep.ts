@@ -113,7 +113,7 @@ export class Upkeep {
   async #advanceExperiments(): Promise<void> {
     try {
       // Statistics are a large part of the program.
-      const { advanceAll } = await import("../experiments/experiments.ts");
+      const { advanceAll } = await import("../experiments/machine-trials.ts");
       advanceAll(this.#runtime);
     } catch (error) {
       this.#runtime.log("error", "experiments", { error: stackOf(error) });

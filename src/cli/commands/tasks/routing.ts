@@ -8,7 +8,7 @@ import {
   type RoutingReport,
   type Saving,
 } from "../../../routing/routing-report.ts";
-import { lowerBound } from "../../../routing/success-bound.ts";
+import { lowerBound } from "../../../routing/success-rate.ts";
 import { pluralize } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";

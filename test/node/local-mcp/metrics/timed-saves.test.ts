@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { weekOf } from "#src/experiments/kaizen/week.ts";
+import { weekOf } from "#src/experiments/weekly-report.ts";
 import { weeklyFacts } from "#src/local-mcp/experiments/weekly-facts.ts";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
