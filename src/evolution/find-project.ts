@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { HostContext } from "../local-mcp/host/handlers.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
-import { findTarget } from "../worker-runner/work-target.ts";
+import { findTarget } from "../worker-runner/work-git.ts";
 import type { RepositoryProject } from "../transform/in-commit.ts";
 import { RunFiles } from "./run-files.ts";
 

@@ -11,7 +11,7 @@ import { ok, type Result } from "../shared/result.ts";
 import { trustOf } from "../tool-runner/project-folder.ts";
 import { removeAbandoned } from "../transform/throwaway-worktree.ts";
 import { parseTests } from "../transform/transform-project.ts";
-import { removeEnded } from "../worker-runner/old-worktrees.ts";
+import { removeEnded } from "../worker-runner/worktrees.ts";
 import { runTasksIn, taskDeps } from "../worker-runner/tasks/run-tasks.ts";
 import { workDeps } from "../worker-runner/work-deps.ts";
 import type { EmitWorkerEvent } from "../worker-runner/worker-events.ts";

@@ -8,7 +8,7 @@ import { probeIsolation } from "../tool-runner/isolation.ts";
 import { openProject, trustOf } from "../tool-runner/project-folder.ts";
 import { inCommit, type RepositoryProject } from "../transform/in-commit.ts";
 import { workDeps } from "../worker-runner/work-deps.ts";
-import { findTarget, type WorkTarget } from "../worker-runner/work-target.ts";
+import { findTarget, type WorkTarget } from "../worker-runner/work-git.ts";
 import { loadAstGrep, MissingAstGrep, sourceExtension, type AstGrep } from "./ast-grep.ts";
 import { findMutants, parses } from "./find-mutants.ts";
 import { findFramework } from "./framework.ts";

@@ -1,8 +1,7 @@
 import { resolve } from "node:path";
 import { untilAborted } from "../coordinator-client/edge/platform.ts";
 import { messageOf } from "../shared/error.ts";
-import { endMarked, hasMarks, toMark } from "../worker-runner/marked-processes.ts";
-import type { runProgram } from "../worker-runner/run-program.ts";
+import { endMarked, hasMarks, toMark, type runProgram } from "../worker-runner/run-program.ts";
 import type { Launch } from "../platform/launch.ts";
 import { withoutSecrets } from "../platform/secret-env.ts";
 import type { ProcessIdentity } from "../platform/processes.ts";

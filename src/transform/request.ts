@@ -1,6 +1,6 @@
 import type { Failure } from "../shared/failure.ts";
 import type { Result } from "../shared/result.ts";
-import type { ChangedFile } from "../worker-runner/read-diff.ts";
+import type { ChangedFile } from "../worker-runner/work-git.ts";
 import type { Change } from "./change.ts";
 import type { WorktreeSource } from "./throwaway-worktree.ts";
 import type { RuleCount } from "./transformers.ts";

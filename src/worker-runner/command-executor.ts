@@ -4,7 +4,7 @@ import { Progress } from "../contract/tasks.ts";
 import { Json } from "../contract/json.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Executor, RunOutcome, TaskRun } from "./executor.ts";
-import { isWholeJob } from "./job-branch.ts";
+import { isWholeJob } from "./worktrees.ts";
 import { runProgram, type ProgramExit, programEnv } from "./run-program.ts";
 import { jsonOrText, parseJson } from "../shared/json-fields.ts";
 

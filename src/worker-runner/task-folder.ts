@@ -15,8 +15,8 @@ export interface CommittedWork {
 }
 
 export interface MergedInputs {
-  readonly tasks: readonly number[];
-  readonly conflicts: readonly { readonly task: number; readonly files: readonly string[] }[];
+  readonly tasks: number[];
+  readonly conflicts: { readonly task: number; readonly files: string[] }[];
 }
 
 /** Methods throw an Error with a text for people. */

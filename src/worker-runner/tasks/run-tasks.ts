@@ -8,7 +8,7 @@ import { withWorkspace, type ClientWorkspace } from "../../local-mcp/host/worksp
 import { fail, type Failure } from "../../shared/failure.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { MachineHealth } from "../machine-health.ts";
-import { removeOldWorktrees } from "../old-worktrees.ts";
+import { removeOldWorktrees } from "../worktrees.ts";
 import { OutputFiles } from "../output-files.ts";
 import { createSetups, type MakeExecutor, type TaskDeps, type TypeSettings } from "./task-type.ts";
 import { workDeps } from "../work-deps.ts";

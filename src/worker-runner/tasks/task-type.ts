@@ -11,11 +11,10 @@ import { claudeExecutor, type ClaudeDeps } from "../claude/claude-executor.ts";
 import { ClaudeSettings } from "../claude/claude-settings.ts";
 import { commandExecutor, testedExecutor } from "../command-executor.ts";
 import type { Executor } from "../executor.ts";
-import { hasRemote } from "../remote-branches.ts";
+import { hasRemote, findCommit, gitInFolder, worktreeTop } from "../work-git.ts";
 import { fixedFolder, type TaskFolders } from "../task-folder.ts";
-import { TaskWorktrees } from "../task-worktrees.ts";
+import { TaskWorktrees } from "../worktrees.ts";
 import type { WorkDeps } from "../work-deps.ts";
-import { findCommit, gitInFolder, worktreeTop } from "../work-git.ts";
 
 export const CommandWords = z.tuple([z.string().min(1).max(4_096)], z.string().max(4_096));
 

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { removeEnded, removeOldWorktrees } from "#src/worker-runner/old-worktrees.ts";
+import { removeEnded, removeOldWorktrees } from "#src/worker-runner/worktrees.ts";
 import { git, GIT_ENV, write } from "#harness/machine/git-project.ts";
 import { aDependent, aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
 
