@@ -1,5 +1,5 @@
-import type { ClaudeSettings } from "../worker-runner/claude/claude-settings.ts";
-import { claudeExecutor } from "../worker-runner/claude/claude-executor.ts";
+import type { ClaudeSettings } from "../worker-runner/client/settings.ts";
+import { claudeExecutor } from "../worker-runner/client/claude-executor.ts";
 import type { Executor } from "../worker-runner/executor.ts";
 import type { TaskDeps, TypeSettings } from "../worker-runner/tasks/task-type.ts";
 import { commonGitFolder, gitInFolder } from "../worker-runner/work-git.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { ClaudeSettings } from "../worker-runner/claude/claude-settings.ts";
+import { ClaudeSettings } from "../worker-runner/client/settings.ts";
 import { CommandWords } from "../worker-runner/tasks/task-type.ts";
 
 /** [EV13] A worker's settings for tasks of runs: what code runs is never chosen by a task. */

@@ -9,11 +9,7 @@ import { folderOf, planRelaunch } from "../local-mcp/recovery/relaunch.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { giveBack, takeFor } from "../worker-runner/client/continuation.ts";
 import { messageOf } from "../shared/error.ts";
-import { recordDeath, type DeathDeps } from "./record-death.ts";
-import type { ProgramEnding } from "./program-end.ts";
-import { RecordedDeaths } from "./recorded-deaths.ts";
-import { toEndedEvent } from "./supervisor-events.ts";
-import { countRestart } from "./supervisor-metrics.ts";
+import { countRestart, recordDeath, toEndedEvent, type DeathDeps } from "./supervisor-events.ts";
 import type { WatchedDesktop, WatchedSessions } from "./supervisor-settings.ts";
 import { isWithin } from "../shared/elapsed.ts";
 
@@ -72,7 +68,7 @@ export class ChatWatch {
   }
 
   /** @returns null where nothing is to be restarted */
-  async #reportDeath(id: string): Promise<ProgramEnding | null> {
+  async #reportDeath(id: string): Promise<restarter.ProgramEnding | null> {
     const { name, runtime, emit, endSignal, watched } = this.#options;
     const checkpoint = await recordDeath(this.#options, id);
     const restoration = restoreById(runtime, id);
@@ -82,7 +78,7 @@ export class ChatWatch {
     return watched.kind === "sessions" ? endingOfChat(restoration) : endingOfApp(restoration.session, runtime);
   }
 
-  #planRestart(key: string, ending: ProgramEnding): void {
+  #planRestart(key: string, ending: restarter.ProgramEnding): void {
     const { name, watched, runtime, rules, emit } = this.#options;
     const { restarts: earlier, sourceId = key } = this.#planned.get(key) ?? {};
     // Several chats of an app die at once.
@@ -151,7 +147,7 @@ export class ChatWatch {
 }
 
 /** An unknown cause, or a close by the user, plans no restart. */
-function endingOfChat({ cause, session, state }: Restoration): ProgramEnding | null {
+function endingOfChat({ cause, session, state }: Restoration): restarter.ProgramEnding | null {
   if (session.recovery !== null) return null;
   // The worker continues the task itself.
   if (state.prompts[0]?.text.startsWith("Do task ")) return null;
@@ -160,7 +156,10 @@ function endingOfChat({ cause, session, state }: Restoration): ProgramEnding | n
 }
 
 /** [SU45] An app that quits closes its connections, and lives on for a moment. */
-function endingOfApp({ owner, detachedAt, detachReason }: sessions.Session, runtime: Runtime): ProgramEnding | null {
+function endingOfApp(
+  { owner, detachedAt, detachReason }: sessions.Session,
+  runtime: Runtime,
+): restarter.ProgramEnding | null {
   const client = owner && runtime.store.read((sql) => servers.clientOf(sql, owner), null);
   const hasVanished = client !== null && !isAlive(runtime.processes, client);
   const isCrash = detachedAt === null ? hasVanished : detachReason === "client_gone";
@@ -170,4 +169,46 @@ function endingOfApp({ owner, detachedAt, detachReason }: sessions.Session, runt
 function isClaimed({ session }: Restoration, { processes }: Runtime): boolean {
   if (session.endedAt !== null || session.recovery === "recovered" || session.recovery === "dismissed") return true;
   return session.owner !== null && mayBeAlive(processes, session.owner);
+}
+
+/** Sessions silent for longer before the supervisor began are not followed. */
+const maxSilenceMs = 30 * 86_400_000;
+
+/** Deaths that the host records. [SU11] Only a chat that was seen alive can die. */
+class RecordedDeaths {
+  readonly #runtime: Runtime;
+  readonly #isFollowed: (session: sessions.Session) => boolean;
+  readonly #living = new Set<string>();
+
+  constructor(runtime: Runtime, isFollowed: (session: sessions.Session) => boolean) {
+    this.#runtime = runtime;
+    this.#isFollowed = isFollowed;
+  }
+
+  isAlive(id: string): boolean {
+    return this.#living.has(id);
+  }
+
+  hasLiving(): boolean {
+    return this.#living.size > 0;
+  }
+
+  /** @returns each death once; chats that ended well are not among them */
+  take(): sessions.Session[] {
+    const { store, processes, now } = this.#runtime;
+    return store.read((sql) => {
+      for (const session of sessions.listOpen(sql)) {
+        const { id, owner, deathAt, lastSeenAt } = session;
+        if (now() - lastSeenAt > maxSilenceMs) break;
+        if (deathAt !== null || this.#living.has(id) || !this.#isFollowed(session)) continue;
+        if (owner && isAlive(processes, owner)) this.#living.add(id);
+      }
+      return [...this.#living].flatMap((id) => {
+        const session = sessions.get(sql, id);
+        if (session?.deathAt === null && session.endedAt === null) return [];
+        this.#living.delete(id);
+        return session?.endedAt === null ? [session] : [];
+      });
+    }, []);
+  }
 }

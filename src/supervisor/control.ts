@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import type { Sample } from "../contract/metrics.ts";
 import type { HostContext } from "../local-mcp/host/handlers.ts";
 import { isAlive, type ProcessIdentity } from "../platform/processes.ts";
 import { findSupervisor } from "../platform/supervisor-mark.ts";
@@ -111,4 +112,26 @@ export async function retryProgram(
   if (isSupervised && phase === "running") return fail("is_running", `${name} is running; nothing was changed.`);
   state.value.requestRestart(name);
   return ok({ phase, isSupervised });
+}
+
+/** [OB15] Programs of these settings by phase. */
+export function programSamples(
+  { watch }: SupervisorSettings,
+  state: SupervisorState,
+  now: number,
+  isSupervised: boolean,
+): Sample[] {
+  return Object.entries(watch).flatMap(([name, target]) => {
+    if (!isProgram(target)) return [];
+    const { phase } = state.stateFor(name, target, now).restarts;
+    const label = labelOf(phase, isSupervised);
+    return [{ name: "shim_supervisor_programs", labels: { phase: label }, value: 1 }];
+  });
+}
+
+/** A killed supervisor leaves states of `running` that are no longer true. */
+function labelOf(phase: Restarts["phase"], isSupervised: boolean): string {
+  if (phase !== "running" && phase !== "due") return phase;
+  if (!isSupervised) return "unwatched";
+  return phase === "due" ? "waiting" : "running";
 }

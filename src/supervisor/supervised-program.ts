@@ -1,12 +1,50 @@
 import { messageOf } from "../shared/error.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { redact } from "../redaction/redact.ts";
-import type { StopTimeouts } from "../worker-runner/client/stop-timeouts.ts";
-import type { runProgram } from "../worker-runner/run-program.ts";
+import type { StopTimeouts } from "../worker-runner/client/client-run.ts";
+import type { Program, ProgramExit, runProgram } from "../worker-runner/run-program.ts";
 import * as restarter from "./auto-restarter.ts";
-import { isProgramRun, type ProgramRun, type Supervised } from "./program-run.ts";
 import { toEndedEvent, type SupervisorEvent } from "./supervisor-events.ts";
-import { noChat, type ProgramState, type SupervisorState } from "./supervisor-state.ts";
+import { noChat, type ProgramChat, type ProgramState, type SupervisorState } from "./supervisor-state.ts";
+
+export type ProgramStart = Pick<Program, "command" | "args" | "cwd" | "env" | "input" | "maxLineChars">;
+
+export interface ProgramRun {
+  readonly start: ProgramStart;
+  /** Done before the start; absent: nothing. Gives what is done after the end. */
+  readonly prepare?: () => Promise<() => Promise<void>>;
+  readonly how: string;
+  readonly chat: ProgramChat;
+  readonly onLine: (line: string) => string | null;
+  readonly onEnd: (exit: ProgramExit, wasAskedToEnd: boolean) => Promise<RunEnd>;
+}
+
+export interface RunEnd {
+  readonly ending: restarter.ProgramEnding;
+  readonly chat: ProgramChat;
+}
+
+export interface Supervised {
+  next(state: ProgramState): ProgramRun | NotRun;
+}
+
+export type NotRun = { readonly kind: "finished" | "held"; readonly reason: string };
+
+/** Any program. */
+export function supervisedCommand(start: Omit<ProgramStart, "input">): Supervised {
+  return {
+    next: ({ chat }) => ({
+      start: { ...start, input: "" },
+      how: redact([start.command, ...start.args].join(" ")).text,
+      chat,
+      onLine: (line) => redact(line).text,
+      onEnd: async (exit, wasAskedToEnd) => ({
+        ending: restarter.classifyEnd({ exit, wasAskedToEnd, isSessionOver: false, limit: null, result: null }),
+        chat,
+      }),
+    }),
+  };
+}
 
 export interface SupervisedProgramOptions {
   readonly name: string;
@@ -94,7 +132,7 @@ export class SupervisedProgram {
   #nextRun(): ProgramRun | null {
     const { supervised, now, emit } = this.#options;
     const nextRun = supervised.next(this.#programState);
-    if (isProgramRun(nextRun)) return nextRun;
+    if ("start" in nextRun) return nextRun;
     const { kind, reason } = nextRun;
     const { restarts } = this.#programState;
     if (kind === "held" && restarts.reason !== reason) emit({ type: "held", name: this.name, reason });

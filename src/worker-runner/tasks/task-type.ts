@@ -7,8 +7,8 @@ import { fail, type Failure } from "../../shared/failure.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { GitError } from "../../snapshots/git.ts";
 import type { TaskSetup } from "../attempt.ts";
-import { claudeExecutor, type ClaudeDeps } from "../claude/claude-executor.ts";
-import { ClaudeSettings } from "../claude/claude-settings.ts";
+import { claudeExecutor, type ClientDeps } from "../client/claude-executor.ts";
+import { ClaudeSettings } from "../client/settings.ts";
 import { commandExecutor, testedExecutor } from "../command-executor.ts";
 import type { Executor } from "../executor.ts";
 import { hasRemote, findCommit, gitInFolder, worktreeTop } from "../work-git.ts";
@@ -45,7 +45,7 @@ export const TypeSettings = z.strictObject({
 export type TypeSettings = z.infer<typeof TypeSettings>;
 
 /** Parts of the machine and its workspace that doing tasks needs. */
-export interface TaskDeps extends WorkDeps, ClaudeDeps {
+export interface TaskDeps extends WorkDeps, ClientDeps {
   readonly workspace: ClientWorkspace;
 }
 

@@ -1,16 +1,16 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { ResultEvent } from "#src/worker-runner/client/claude-events.ts";
+import type { EndEvent } from "#src/worker-runner/client/run-events.ts";
 import * as restarter from "#src/supervisor/auto-restarter.ts";
-import { classifyEnd, type ProgramEnding, type EndEvidence } from "#src/supervisor/program-end.ts";
+import { classifyEnd, type ProgramEnding, type EndEvidence } from "#src/supervisor/auto-restarter.ts";
 
 const T0 = 1_700_000_000_000;
 const rules = restarter.RestartRules.parse({});
 const policy = (when: restarter.RestartWhen = "on-crash") => ({ when, rules });
 const crash: ProgramEnding = { kind: "crashed", reason: "it was ended by signal 9" };
 
-const result = (change: Partial<ResultEvent>): ResultEvent => ({
-  kind: "result",
+const result = (change: Partial<EndEvent>): EndEvent => ({
+  kind: "ended",
   subtype: "success",
   isError: false,
   terminalReason: null,

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ok } from "../../../shared/result.ts";
 import { retryProgram, stopSupervisor, supervisorStatus } from "../../../supervisor/control.ts";
-import { supervise } from "../../../supervisor/supervise.ts";
+import { supervise } from "../../../supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "../../../supervisor/supervisor-events.ts";
 import { findMissing, SupervisorSettings } from "../../../supervisor/supervisor-settings.ts";
 import { notFound, wrongUsage, type CliResult } from "../../answer.ts";

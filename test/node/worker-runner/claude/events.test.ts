@@ -1,25 +1,23 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { readEvent } from "#src/worker-runner/client/claude-events.ts";
+import { claudeOutput } from "#src/worker-runner/client/run-events.ts";
 import { FakeClaude, init, lines, recordedStream, result, says, session } from "#harness/claude/fake-claude.ts";
 
 it("[CX8] a recorded run is read: the session, what is said, used and refused, and how it ends", () => {
-  const events = recordedStream()
+  const read = recordedStream()
     .split("\n")
-    .map((line) => readEvent(line));
-  expect(events).not.toContain("unreadable");
-  const kinds = events.flatMap((event) => (event === null || event === "unreadable" ? [] : [event.kind]));
-  expect(kinds.slice(0, 7)).toEqual(["begun", "counted", "message", "message", "counted", "toolResults", "counted"]);
-  expect(events).toContainEqual({
-    kind: "begun",
-    session,
-    model: "claude-opus-5-5",
-    permissionMode: "dontAsk",
-  });
-  expect(events).toContainEqual({ kind: "refused", tool: "Bash" });
-  expect(events).toContainEqual(expect.objectContaining({ kind: "message", isOwn: false, texts: ["sub text"] }));
-  expect(events.at(-2)).toEqual({
-    kind: "result",
+    .map((line) => claudeOutput.read(line));
+  expect(read).not.toContain(null);
+  const events = read.flatMap((found) => found ?? []);
+  const kinds = events.map(({ kind }) => kind);
+  expect(kinds.slice(0, 4)).toEqual(["begun", "counted", "response", "text"]);
+  expect(kinds).toEqual(expect.arrayContaining(["tool", "toolResult"]));
+  expect(events).toContainEqual({ kind: "begun", session, model: "claude-opus-5-5", permissions: "dontAsk" });
+  expect(events).toContainEqual({ kind: "note", text: "refused: Bash" });
+  expect(events).toContainEqual(expect.objectContaining({ kind: "response", isOwn: false }));
+  expect(events).not.toContainEqual(expect.objectContaining({ text: "sub text" }));
+  expect(events.at(-1)).toEqual({
+    kind: "ended",
     subtype: "success",
     isError: false,
     terminalReason: "completed",
@@ -35,11 +33,11 @@ it("[CX8] a recorded run is read: the session, what is said, used and refused, a
 it("[CX8] half of a line, no JSON, a kind that is not known and fields of a wrong type break nothing", () => {
   for (const line of recordedStream().trim().split("\n")) {
     for (const cut of [1, Math.floor(line.length / 2), line.length - 1]) {
-      expect(["unreadable", null]).toContainEqual(readEvent(line.slice(0, cut)));
+      expect([null, []]).toContainEqual(claudeOutput.read(line.slice(0, cut)));
     }
   }
   for (const line of ["null", "[]", "7", '"text"', "{", "\u0000", "not json"])
-    expect(readEvent(line)).toBe("unreadable");
+    expect(claudeOutput.read(line)).toBeNull();
   for (const line of [
     "",
     "  ",
@@ -49,12 +47,13 @@ it("[CX8] half of a line, no JSON, a kind that is not known and fields of a wron
     '{"type":"__proto__"}',
     '{"type":"toString"}',
   ]) {
-    expect([line, readEvent(line)]).toEqual([line, null]);
+    expect([line, claudeOutput.read(line)]).toEqual([line, []]);
   }
   const wrong = { subtype: 5, is_error: "yes", num_turns: "many", result: {}, errors: [1], permission_denials: {} };
-  expect(readEvent(JSON.stringify({ type: "result", ...wrong, modelUsage: { a: 1, b: { inputTokens: -5 } } }))).toEqual(
+  const line = JSON.stringify({ type: "result", ...wrong, modelUsage: { a: 1, b: { inputTokens: -5 } } });
+  expect(claudeOutput.read(line)).toEqual([
     {
-      kind: "result",
+      kind: "ended",
       subtype: "unknown",
       isError: false,
       terminalReason: null,
@@ -65,7 +64,7 @@ it("[CX8] half of a line, no JSON, a kind that is not known and fields of a wron
       costUsd: 0,
       isPart: false,
     },
-  );
+  ]);
 });
 
 it("[CX8] any line is read or passed over", () => {
@@ -84,8 +83,7 @@ it("[CX8] any line is read or passed over", () => {
   fc.assert(
     fc.property(fc.oneof(anyEvent, fc.jsonValue(), fc.string()), (value) => {
       const line = typeof value === "string" ? value : JSON.stringify(value);
-      const event = readEvent(line);
-      return event === null || event === "unreadable" || typeof event.kind === "string";
+      return claudeOutput.read(line)?.every(({ kind }) => typeof kind === "string") ?? true;
     }),
   );
 });
