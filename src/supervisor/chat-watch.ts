@@ -1,7 +1,6 @@
+import type { CrashCause } from "../contract/readings.ts";
 import * as servers from "../local-mcp/sessions/servers.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
-import * as restarter from "./auto-restarter.ts";
-import type { CrashCause } from "../contract/readings.ts";
 import { isClosed } from "../local-mcp/sessions/closed-sessions.ts";
 import { isAlive, mayBeAlive } from "../platform/processes.ts";
 import { restoreById, type Restoration } from "../local-mcp/recovery/restoration.ts";
@@ -9,6 +8,7 @@ import { folderOf, planRelaunch } from "../local-mcp/recovery/relaunch.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { giveBack, takeFor } from "../worker-runner/client/continuation.ts";
 import { messageOf } from "../shared/error.ts";
+import * as restarter from "./auto-restarter.ts";
 import { countRestart, recordDeath, toEndedEvent, type DeathDeps } from "./supervisor-events.ts";
 import type { WatchedDesktop, WatchedSessions } from "./supervisor-settings.ts";
 import { isWithin } from "../shared/elapsed.ts";
@@ -35,26 +35,25 @@ interface PlannedRestart {
 }
 
 const startTimeoutMs = 60_000;
+/** Sessions silent for longer before the supervisor began are not followed. */
+const maxSilenceMs = 30 * 86_400_000;
 
 /** [SU41] [SU44] Chats, or an app, of the user, which are restarted only where configured. */
 export class ChatWatch {
   readonly #options: ChatWatchOptions;
-  readonly #deaths: RecordedDeaths;
+  /** [SU11] Only a chat that was seen alive can die. */
+  readonly #living = new Set<string>();
   /** By session; an app has one entry, by the name of its watch. */
   readonly #planned = new Map<string, PlannedRestart>();
 
   constructor(options: ChatWatchOptions) {
     this.#options = options;
-    const { runtime, watched, isSupervised } = options;
-    const isKind = ({ client, origin }: sessions.Session): boolean =>
-      watched.kind === "sessions" ? client === "claude-code" : origin === "handle";
-    this.#deaths = new RecordedDeaths(runtime, (session) => isKind(session) && !isSupervised(session.id));
   }
 
   /** @param hasNews false: nothing was stored since the last check */
   async check(hasNews: boolean): Promise<void> {
     const { name, watched, runtime } = this.#options;
-    for (const { id } of hasNews ? this.#deaths.take() : []) {
+    for (const { id } of hasNews ? this.#takeDeaths() : []) {
       const ending = await this.#reportDeath(id);
       if (ending && watched.restartWith) this.#planRestart(watched.kind === "sessions" ? id : name, ending);
     }
@@ -65,6 +64,30 @@ export class ChatWatch {
       else if (watched.kind === "sessions") await this.#restartChat(key, planned.restarts);
       else await this.#restartApp(planned.restarts);
     }
+  }
+
+  /** @returns each recorded death once; chats that ended well are not among them */
+  #takeDeaths(): sessions.Session[] {
+    const { store, processes, now } = this.#options.runtime;
+    return store.read((sql) => {
+      for (const session of sessions.listOpen(sql)) {
+        const { id, owner, deathAt, lastSeenAt } = session;
+        if (now() - lastSeenAt > maxSilenceMs) break;
+        if (deathAt !== null || this.#living.has(id) || !this.#isFollowed(session)) continue;
+        if (owner && isAlive(processes, owner)) this.#living.add(id);
+      }
+      return [...this.#living].flatMap((id) => {
+        const session = sessions.get(sql, id);
+        if (session?.deathAt === null && session.endedAt === null) return [];
+        this.#living.delete(id);
+        return session?.endedAt === null ? [session] : [];
+      });
+    }, []);
+  }
+
+  #isFollowed({ id, client, origin }: sessions.Session): boolean {
+    const { watched, isSupervised } = this.#options;
+    return (watched.kind === "sessions" ? client === "claude-code" : origin === "handle") && !isSupervised(id);
   }
 
   /** @returns null where nothing is to be restarted */
@@ -95,7 +118,7 @@ export class ChatWatch {
     const { name, runtime, watched } = this.#options;
     this.#planned.set(name, { restarts: restarter.afterStart(restarts, runtime.now()), sourceId: name });
     const command = watched.restartWith ?? [];
-    if (!this.#deaths.hasLiving()) await this.#open(restarts, command, runtime.paths.home, null, command.join(" "));
+    if (this.#living.size === 0) await this.#open(restarts, command, runtime.paths.home, null, command.join(" "));
   }
 
   async #restartChat(id: string, restarts: restarter.Restarts): Promise<void> {
@@ -136,7 +159,7 @@ export class ChatWatch {
   async #checkStarted(id: string, { restarts, sourceId }: PlannedRestart, now: number): Promise<void> {
     const { runtime, watched } = this.#options;
     if (watched.kind !== "sessions" || restarts.phase !== "running") return;
-    if (this.#deaths.isAlive(id) || isWithin(now - restarts.since, startTimeoutMs)) return;
+    if (this.#living.has(id) || isWithin(now - restarts.since, startTimeoutMs)) return;
     const session = runtime.store.read((sql) => sessions.get(sql, id), null);
     if (session && session.lastSeenAt > restarts.since) return;
     if (id !== sourceId) await giveBack(this.#options, sourceId, id);
@@ -169,46 +192,4 @@ function endingOfApp(
 function isClaimed({ session }: Restoration, { processes }: Runtime): boolean {
   if (session.endedAt !== null || session.recovery === "recovered" || session.recovery === "dismissed") return true;
   return session.owner !== null && mayBeAlive(processes, session.owner);
-}
-
-/** Sessions silent for longer before the supervisor began are not followed. */
-const maxSilenceMs = 30 * 86_400_000;
-
-/** Deaths that the host records. [SU11] Only a chat that was seen alive can die. */
-class RecordedDeaths {
-  readonly #runtime: Runtime;
-  readonly #isFollowed: (session: sessions.Session) => boolean;
-  readonly #living = new Set<string>();
-
-  constructor(runtime: Runtime, isFollowed: (session: sessions.Session) => boolean) {
-    this.#runtime = runtime;
-    this.#isFollowed = isFollowed;
-  }
-
-  isAlive(id: string): boolean {
-    return this.#living.has(id);
-  }
-
-  hasLiving(): boolean {
-    return this.#living.size > 0;
-  }
-
-  /** @returns each death once; chats that ended well are not among them */
-  take(): sessions.Session[] {
-    const { store, processes, now } = this.#runtime;
-    return store.read((sql) => {
-      for (const session of sessions.listOpen(sql)) {
-        const { id, owner, deathAt, lastSeenAt } = session;
-        if (now() - lastSeenAt > maxSilenceMs) break;
-        if (deathAt !== null || this.#living.has(id) || !this.#isFollowed(session)) continue;
-        if (owner && isAlive(processes, owner)) this.#living.add(id);
-      }
-      return [...this.#living].flatMap((id) => {
-        const session = sessions.get(sql, id);
-        if (session?.deathAt === null && session.endedAt === null) return [];
-        this.#living.delete(id);
-        return session?.endedAt === null ? [session] : [];
-      });
-    }, []);
-  }
 }

@@ -52,19 +52,26 @@ export async function supervisorStatus(
   if (!state.ok) return state;
   const { processes, now } = await runtime();
   const supervisor = findSupervisor(paths.home, processes);
-  const watched = Object.entries(watch).map(([name, target]): WatchedState => {
-    const { kind } = target;
-    const phase = supervisor === null ? "unwatched" : "watched";
-    if (!isProgram(target)) return { name, kind, phase, reason: null, session: null, againInMs: null };
-    const { restarts, chat } = state.value.stateFor(name, target, now());
-    const { session } = chat;
-    // A killed supervisor leaves programs as running that are no longer.
-    const isStale = supervisor === null && restarts.phase === "running";
-    if (isStale) return { name, kind, phase, reason: null, session, againInMs: null };
-    const { reason } = restarts;
-    return { name, kind, phase: restarts.phase, reason, session, againInMs: dueInMs(restarts, now()) };
-  });
+  const watched = Object.entries(watch).map(([name, target]) =>
+    toWatchedState(name, target, state.value, now(), supervisor !== null),
+  );
   return ok({ pid: supervisor?.pid ?? null, watched });
+}
+
+function toWatchedState(
+  name: string,
+  target: WatchTarget,
+  state: SupervisorState,
+  now: number,
+  isSupervised: boolean,
+): WatchedState {
+  const unknown = { name, kind: target.kind, reason: null, session: null, againInMs: null };
+  if (!isProgram(target)) return { ...unknown, phase: isSupervised ? "watched" : "unwatched" };
+  const { restarts, chat } = state.stateFor(name, target, now);
+  const { phase, reason } = restarts;
+  // A killed supervisor leaves programs as running that are no longer.
+  if (!isSupervised && phase === "running") return { ...unknown, phase: "unwatched" };
+  return { ...unknown, phase, reason, session: chat.session, againInMs: dueInMs(restarts, now) };
 }
 
 const pollIntervalMs = 100;
@@ -88,17 +95,12 @@ export async function stopSupervisor(
   return ok(pid);
 }
 
-interface Retry {
-  readonly phase: Restarts["phase"];
-  readonly isSupervised: boolean;
-}
-
 /** Starts a program again: at once, or with the next supervisor. */
 export async function retryProgram(
   { paths, runtime }: Context,
   { watch }: SupervisorSettings,
   name: string,
-): Promise<Result<Retry, Failure>> {
+): Promise<Result<{ readonly phase: Restarts["phase"]; readonly isSupervised: boolean }, Failure>> {
   const state = openState(paths.home);
   if (!state.ok) return state;
   const watched = Object.hasOwn(watch, name) ? watch[name] : undefined;
@@ -124,14 +126,9 @@ export function programSamples(
   return Object.entries(watch).flatMap(([name, target]) => {
     if (!isProgram(target)) return [];
     const { phase } = state.stateFor(name, target, now).restarts;
-    const label = labelOf(phase, isSupervised);
+    const isOngoing = phase === "running" || phase === "due";
+    // A killed supervisor leaves states of `running` that are no longer true.
+    const label = isOngoing && !isSupervised ? "unwatched" : phase === "due" ? "waiting" : phase;
     return [{ name: "shim_supervisor_programs", labels: { phase: label }, value: 1 }];
   });
-}
-
-/** A killed supervisor leaves states of `running` that are no longer true. */
-function labelOf(phase: Restarts["phase"], isSupervised: boolean): string {
-  if (phase !== "running" && phase !== "due") return phase;
-  if (!isSupervised) return "unwatched";
-  return phase === "due" ? "waiting" : "running";
 }

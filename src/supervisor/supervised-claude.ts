@@ -26,7 +26,7 @@ import { interruptedText } from "../worker-runner/client/prompt.ts";
 import { claudeOutput } from "../worker-runner/client/run-events.ts";
 import type { AtLimit } from "../worker-runner/client/settings.ts";
 import { classifyEnd } from "./auto-restarter.ts";
-import type { NotRun, ProgramRun, RunEnd, Supervised } from "./supervised-program.ts";
+import type { NotRun, ProgramRun, RunEnd } from "./supervised-program.ts";
 import { recordDeath, type DeathDeps } from "./supervisor-events.ts";
 import type { WatchedClaude } from "./supervisor-settings.ts";
 import type { ProgramChat } from "./supervisor-state.ts";
@@ -40,14 +40,14 @@ export interface SupervisedClaudeOptions extends DeathDeps, ClaudeDeps {
 const maxOutputChars = 2_000;
 
 /** [SU7] [SU35] Runs Claude Code without a terminal; each session continues the one before. */
-export class SupervisedClaude implements Supervised {
+export class SupervisedClaude {
   readonly #options: SupervisedClaudeOptions;
 
   constructor(options: SupervisedClaudeOptions) {
     this.#options = options;
   }
 
-  next({ chat }: { readonly chat: ProgramChat }): ProgramRun | NotRun {
+  next(chat: ProgramChat): ProgramRun | NotRun {
     const { runtime, watched } = this.#options;
     const last = this.#findLastSession(chat);
     const notRun = last && whyNotRun(last, runtime);

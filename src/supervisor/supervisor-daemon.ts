@@ -19,10 +19,8 @@ import { endMarked, hasMarks, runProgram, toMark } from "../worker-runner/run-pr
 import { ChatWatch, type OpenTerminal } from "./chat-watch.ts";
 import { alreadyRunning, openState } from "./control.ts";
 import { SupervisedClaude } from "./supervised-claude.ts";
-import { supervisedCommand, SupervisedProgram, type Supervised } from "./supervised-program.ts";
-import { countRestart, type DeathDeps } from "./supervisor-events.ts";
+import { commandRun, SupervisedProgram, type NextRun, type ProgramDeps } from "./supervised-program.ts";
 import { isProgram, type SupervisorSettings, type WatchedProgram } from "./supervisor-settings.ts";
-import type { SupervisorState } from "./supervisor-state.ts";
 
 interface Supervision extends Pick<SupervisorOptions, "emit" | "pace" | "wait"> {
   /** Rings when a chat has died; absent: nothing rings. */
@@ -88,17 +86,13 @@ export const openTerminal: OpenTerminal = (command, args, cwd) =>
     });
   });
 
-export interface SupervisorOptions extends DeathDeps, ClaudeDeps {
+export interface SupervisorOptions extends ProgramDeps, ClaudeDeps {
   readonly settings: SupervisorSettings;
   /** Folder of the settings; their paths are relative to it. */
   readonly folder: string;
-  readonly state: SupervisorState;
   readonly self: ProcessIdentity;
   readonly previous: ProcessIdentity | null;
-  readonly run: typeof runProgram;
   readonly openTerminal: OpenTerminal;
-  /** [SU30] No more output is read until it resolves. Absent: all is read at once. */
-  readonly pace?: () => Promise<unknown> | null;
   /** Resolves after `ms`, or at once when the signal is aborted. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
 }
@@ -110,8 +104,6 @@ export type SupervisorEnd = "asked" | "memory";
 const checkEveryMs = 2_000;
 const leftoverMs = 3_000;
 const bytesPerMb = 1_048_576;
-/** SHIM's own server, started by Claude Code, saves files after TERM. */
-const graceMs = 6_000;
 
 /** [SU51] Checks what is due until it is asked to end; then ends all its programs. */
 export class SupervisorDaemon {
@@ -126,7 +118,10 @@ export class SupervisorDaemon {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     const watch = Object.entries(options.settings.watch);
-    this.#programs = watch.flatMap(([name, target]) => (isProgram(target) ? [this.#program(name, target)] : []));
+    const wake = (): void => this.#wakeController.abort();
+    this.#programs = watch.flatMap(([name, target]) =>
+      isProgram(target) ? [new SupervisedProgram(options, name, target, this.#nextRun(target), wake)] : [],
+    );
     const shared = {
       ...options,
       rules: options.settings.restarts,
@@ -198,41 +193,23 @@ export class SupervisorDaemon {
     return usedBytes > settings.memoryLimitMb * bytesPerMb;
   }
 
-  #program(name: string, watched: WatchedProgram): SupervisedProgram {
-    const { runtime, settings, state, run, emit, pace } = this.#options;
-    const { kind, stopMs, restart } = watched;
-    return new SupervisedProgram({
-      name,
-      state,
-      run,
-      emit,
-      pace,
-      supervised: this.#supervised(watched),
-      initialState: state.stateFor(name, watched, runtime.now()),
-      policy: { when: restart, rules: settings.restarts },
-      // INT makes Claude Code report its progress, and lets a worker finish its tasks.
-      stopTimeouts: kind === "command" ? { interruptMs: 0, graceMs: stopMs } : { interruptMs: stopMs, graceMs },
-      now: runtime.now,
-      wake: () => this.#wakeController.abort(),
-      onStart: (planned) => countRestart(this.#options, planned),
-    });
-  }
-
-  #supervised(watched: WatchedProgram): Supervised {
+  #nextRun(watched: WatchedProgram): NextRun {
     const { runtime, launch } = this.#options;
     const { env } = runtime;
     const cwd = resolve(this.#options.folder, watched.folder ?? ".");
     switch (watched.kind) {
       case "command": {
         const [command, ...args] = watched.command;
-        return supervisedCommand({ command, args, cwd, env: withoutSecrets(env) });
+        return commandRun({ command, args, cwd, env: withoutSecrets(env) });
       }
       case "worker": {
         const args = [launch.script, "worker", ...watched.args];
-        return supervisedCommand({ command: launch.node, args, cwd, env: { ...env, SHIM_HOME: runtime.paths.home } });
+        return commandRun({ command: launch.node, args, cwd, env: { ...env, SHIM_HOME: runtime.paths.home } });
       }
-      case "claude":
-        return new SupervisedClaude({ ...this.#options, watched, folder: cwd });
+      case "claude": {
+        const claude = new SupervisedClaude({ ...this.#options, watched, folder: cwd });
+        return ({ chat }) => claude.next(chat);
+      }
     }
   }
 }

@@ -42,15 +42,8 @@ export function toEndedEvent(
   now: number,
 ): EndedEvent {
   const { phase, reason } = restarts;
-  return {
-    type: "ended",
-    name,
-    phase,
-    reason,
-    againInMs: dueInMs(restarts, now),
-    ranMs: now - previous.since,
-    isProgram,
-  };
+  const againInMs = dueInMs(restarts, now);
+  return { type: "ended", name, phase, reason, againInMs, ranMs: now - previous.since, isProgram };
 }
 
 export interface DeathDeps {

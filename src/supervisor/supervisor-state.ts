@@ -52,15 +52,10 @@ export class SupervisorState {
     return programs ? ok(new SupervisorState(folder, programs)) : err(`${stateFile(folder)} is damaged`);
   }
 
-  get(name: string): ProgramState | null {
-    return this.#programs[name] ?? null;
-  }
-
   stateFor(name: string, watched: WatchedProgram, now: number): ProgramState {
     const settings = digest(JSON.stringify(watched));
-    const stored = this.get(name);
-    if (stored?.settings === settings) return stored;
-    return { settings, restarts: initial(now), chat: noChat };
+    const stored = this.#programs[name];
+    return stored?.settings === settings ? stored : { settings, restarts: initial(now), chat: noChat };
   }
 
   /** Durable when it returns: a program starts only after that. */
