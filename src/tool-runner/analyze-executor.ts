@@ -8,7 +8,7 @@ import type { Report } from "../analysis/report.ts";
 import type { Json } from "../contract/json.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Executor, RunOutcome, TaskRun } from "../worker-runner/executor.ts";
-import { OutputFiles } from "../worker-runner/output-files.ts";
+import { keepOutput } from "../worker-runner/output-files.ts";
 import type { TaskDeps } from "../worker-runner/tasks/task-type.ts";
 import { analyze, defaultMemoryMb, defaultTimeMs, type AnalysisOptions } from "./analyze.ts";
 import { isTrusted } from "./project-folder.ts";
@@ -32,12 +32,12 @@ interface AnalyzeDeps extends Pick<AnalysisOptions, "env" | "now" | "monotonic">
   readonly settings: AnalyzeSettings;
   readonly trusted: readonly string[];
   /** Where whole reports are kept. */
-  readonly reports: OutputFiles;
+  readonly reports: string;
 }
 
 /** [AN15] Does a task by an analysis of its folder; the result is a summary. */
 export function createAnalysis({ env, now, monotonic, runtime, home }: TaskDeps, settings: AnalyzeSettings): Executor {
-  const reports = new OutputFiles(join(home, "analysis"));
+  const reports = join(home, "analysis");
   const { trusted } = runtime.config.analysis;
   return { run: (run) => runAnalysis({ settings, trusted, reports, env, now, monotonic }, run) };
 }
@@ -83,7 +83,7 @@ function finalFailure(reason: string): RunOutcome {
 
 function toOutcome({ reports }: AnalyzeDeps, run: TaskRun, report: Report): RunOutcome {
   run.onOutput(toText(report));
-  const path = reports.save(run.task, `${JSON.stringify(report, null, 2)}\n`);
+  const path = keepOutput(reports, run.task, `${JSON.stringify(report, null, 2)}\n`);
   if (!report.tools.some(({ status }) => status === "ran")) {
     const reasons = report.tools.filter(({ status }) => status !== "unused").map(({ name, why }) => `${name}: ${why}`);
     return finalFailure(["no tool ran", ...reasons, ...report.advice].join("; "));
