@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync, readdirSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
@@ -64,17 +65,17 @@ export async function runProgram(program: Program): Promise<ProgramExit> {
     groupEnd = endGroup(group, program.graceMs, program.interruptMs, interrupt);
   };
   program.signal.addEventListener("abort", stop, { once: true });
-  const closed = new Promise<void>((resolve) => void child.once("close", () => resolve()));
+  const closed = once(child, "close");
   readOutput(child, program);
   const readReport = collectReport(child);
-  const code = await waitForExit(child);
+  const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
   program.onEnd?.();
   program.signal.removeEventListener("abort", stop);
   await (groupEnd ?? endGroup(group, Math.min(program.graceMs, maxLeftoverMs)));
   await endMarked(`${processMark()}-${group.pid}`);
   await Promise.race([closed, pause(outputDrainMs)]);
   for (const stream of [child.stdout, child.stderr]) stream?.destroy();
-  return toExit(readReport(), code);
+  return toExit(readReport(), exitCode(code, signal));
 }
 
 function spawnProgram({ command, args, cwd, env }: Program): ChildProcess {
@@ -101,12 +102,6 @@ function whenNotSpawned(child: ChildProcess, cwd: string): Promise<ProgramExit> 
       const isFolder = codeOf(error) === "ENOENT";
       resolve(notStarted("unknown", isFolder ? `there is no folder ${cwd}` : error.message));
     });
-  });
-}
-
-function waitForExit(child: ChildProcess): Promise<number> {
-  return new Promise((resolve) => {
-    child.once("exit", (code, signal) => resolve(exitCode(code, signal)));
   });
 }
 
@@ -192,7 +187,10 @@ export async function endMarked(mark: string): Promise<void> {
 }
 
 function signalMarked(mark: string, signal: NodeJS.Signals | 0): boolean {
-  const pids = findMarked(mark);
+  const start = `${markName}=${mark}`;
+  const isMarked = (entry: string): boolean => entry === start || entry.startsWith(`${start}-`);
+  const names = hasMarks ? readdirSync("/proc") : [];
+  const pids = names.filter((name) => /^\d+$/.test(name) && readEnvironment(name).some(isMarked)).map(Number);
   for (const pid of pids) {
     try {
       process.kill(pid, signal);
@@ -201,15 +199,6 @@ function signalMarked(mark: string, signal: NodeJS.Signals | 0): boolean {
     }
   }
   return pids.length > 0;
-}
-
-function findMarked(mark: string): number[] {
-  if (!hasMarks) return [];
-  const start = `${markName}=${mark}`;
-  const isMarked = (entry: string): boolean => entry === start || entry.startsWith(`${start}-`);
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && readEnvironment(name).some(isMarked))
-    .map(Number);
 }
 
 function readEnvironment(pid: string): string[] {

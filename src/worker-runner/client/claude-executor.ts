@@ -112,26 +112,27 @@ class ClaudeTask {
       this.#write(`session ${continuation.restoration.session.id} is not resumed: ${continuation.reason}`);
     const prompt = buildPrompt(this.#options.runtime, this.#run, continuation, settings.instruction);
     const { budgetLeft, folder } = this.#run;
+    const { session } = continuation;
     const starts = { resume: "resumed", brief: "new, with the brief of the previous one", new: "new" };
     const end = await this.#runClient(continuation, {
       title: "Claude Code",
       output: claudeOutput,
       command: claudeTaskCommand(this.#options, settings, route, continuation, budgetLeft, prompt),
       start: starts[continuation.kind],
-      session: continuation.session,
       route,
       canEscalate: this.#canEscalate(route),
       usedBefore: zeroUsage,
     });
     const stopped = outcomeOfStop(end);
     if (stopped) return stopped;
-    if (continuation.kind === "resume" && end.end && isUnknownSession(end.end)) return { kind: "unknown_session" };
+    const { state, usage } = end;
+    const last = state.end;
+    if (continuation.kind === "resume" && last && isUnknownSession(last)) return { kind: "unknown_session" };
     // [RT12] The end of this attempt says nothing of the model.
     if (route && isMachineTrouble(end)) this.#setRoute({ ...route, isCounted: false });
-    const limit = limitAtEnd(end);
-    const { session, usage } = end;
-    if (limit) return { kind: "limited", limit, words: toReason(end.end?.text ?? ""), session, usage };
-    if (end.end && isFull(end.end)) this.#run.onCheckpoint(toCheckpoint(session ?? continuation.session, folder, true));
+    const limit = limitAtEnd(state);
+    if (limit) return { kind: "limited", limit, words: toReason(last?.text ?? ""), session: state.session, usage };
+    if (last && isFull(last)) this.#run.onCheckpoint(toCheckpoint(state.session ?? session, folder, true));
     return outcomeOfClaude(end, settings.program);
   }
 
@@ -159,7 +160,7 @@ class ClaudeTask {
     const prompt = buildPrompt(runtime, this.#run, continuation, settings.instruction);
     const request = { prompt, successor: continuation.session, variables: settings.env, ownArgs: output.args };
     const command = otherCommand(runtime, client, atLimit, request);
-    const own = { title, output, command, start: null, session: null, route: null, canEscalate: false };
+    const own = { title, output, command, start: null, route: null, canEscalate: false };
     const end = await this.#runClient(continuation, { ...own, usedBefore });
     const outcome = outcomeOfStop(end) ?? outcomeOfOther(end, title);
     return typeof outcome === "string" ? this.#wait(`${limitText}; ${outcome}`) : outcome;

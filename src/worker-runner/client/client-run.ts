@@ -30,12 +30,16 @@ const maxStderrChars = 4_000;
 /** How far one run of a client has come, by its events. */
 export class RunState {
   readonly #output: ClientOutput;
+  /** The first that has begun. */
+  session: string | null = null;
   /** Null during a turn; a tool in the background may start another turn. */
   end: EndEvent | null = null;
   /** The client's own word for the last error of the API. */
   problem: string | null = null;
   /** A limit that the run got past is none. */
   limit: UsageLimit | null = null;
+  /** The text after the last tool call. */
+  lastText = "";
   unreadableLines = 0;
 
   constructor(output: ClientOutput) {
@@ -50,27 +54,18 @@ export class RunState {
   }
 
   #follow(event: RunEvent): void {
-    switch (event.kind) {
-      case "begun":
-        this.end = null;
-        this.problem = null;
-        break;
-      case "response":
-        if (event.problem !== null) this.problem = event.problem;
-        this.limit = event.problem === "rate_limit" ? (this.limit ?? { resetsAtMs: null }) : null;
-        break;
-      case "limited":
-        this.limit = { resetsAtMs: event.resetsAtMs };
-        break;
-      case "ended":
-        this.end = event;
-        break;
-      case "counted":
-      case "text":
-      case "tool":
-      case "toolResult":
-      case "note":
-    }
+    const { kind } = event;
+    if (kind === "begun") {
+      this.session ??= event.session;
+      this.end = null;
+      this.problem = null;
+    } else if (kind === "response") {
+      if (event.problem !== null) this.problem = event.problem;
+      this.limit = event.problem === "rate_limit" ? (this.limit ?? { resetsAtMs: null }) : null;
+    } else if (kind === "limited") this.limit = { resetsAtMs: event.resetsAtMs };
+    else if (kind === "ended") this.end = event;
+    else if (kind === "tool") this.lastText = "";
+    else if (kind === "text") this.lastText = event.isPart ? this.lastText + event.text : event.text;
   }
 }
 
@@ -80,8 +75,6 @@ export interface ClientRunOptions {
   readonly command: ClientCommand;
   /** Says how the session begins; null: not known. */
   readonly start: string | null;
-  /** Id that SHIM has given to the session; null: the client gives it one. */
-  readonly session: string | null;
   readonly route: Route | null;
   /** Another attempt with a higher tier would follow a stalled run. */
   readonly canEscalate: boolean;
@@ -93,13 +86,11 @@ export interface ClientRunOptions {
 }
 
 /** How a run has come to its end. */
-export interface ClientEnd extends Pick<RunState, "end" | "problem" | "limit"> {
+export interface ClientEnd {
   readonly exit: ProgramExit;
   /** Why SHIM has stopped it; null: it ended by itself. */
   readonly stop: { readonly kind: "stopped" | "over_budget" | "stalled"; readonly reason: string } | null;
-  readonly session: string | null;
-  /** The text after its last tool call. */
-  readonly lastText: string;
+  readonly state: RunState;
   readonly stderr: string;
   readonly usage: Usage;
   readonly isCostMeasured: boolean;
@@ -116,17 +107,14 @@ export class ClientRun {
   readonly #limit = new AbortController();
   readonly #stall = new AbortController();
   readonly #stalls = new StallDetector();
-  #session: string | null;
   #model: string | null = null;
   #hasBegun = false;
-  #lastText = "";
   #stderr = "";
 
   constructor(options: ClientRunOptions, run: TaskRun) {
     this.#options = options;
     this.#run = run;
     this.#state = new RunState(options.output);
-    this.#session = options.session;
     this.#meter = new UsageMeter(options.prices);
     this.#startedAt = options.monotonic();
   }
@@ -143,20 +131,9 @@ export class ClientRun {
     const stop = this.#stopReason();
     const usage = this.#reportUsage();
     this.#run.onUsage(usage);
-    const { unreadableLines, end, problem, limit } = this.#state;
-    if (unreadableLines > 0) this.#write(`${unreadableLines} lines of ${title} could not be read`);
-    return {
-      exit,
-      stop,
-      end,
-      problem,
-      limit,
-      usage,
-      session: this.#session,
-      lastText: this.#lastText,
-      stderr: this.#stderr,
-      isCostMeasured: this.#meter.isMeasured,
-    };
+    const state = this.#state;
+    if (state.unreadableLines > 0) this.#write(`${state.unreadableLines} lines of ${title} could not be read`);
+    return { exit, stop, state, stderr: this.#stderr, usage, isCostMeasured: this.#meter.isMeasured };
   }
 
   #startProgram(): Promise<ProgramExit> {
@@ -206,7 +183,6 @@ export class ClientRun {
       case "text":
         return this.#onText(event);
       case "tool":
-        this.#lastText = "";
         this.#write(redactAndClip(`> ${event.text}`, maxOutputChars));
         return this.#onStall(event.call && this.#stalls.call(event.call));
       case "toolResult":
@@ -225,7 +201,6 @@ export class ClientRun {
     this.#reportModel(model ?? (start === null ? title : null));
     if (this.#hasBegun) return;
     this.#hasBegun = true;
-    this.#session = session;
     this.#run.onCheckpoint(toCheckpoint(session, this.#run.folder));
     const how = start === null ? `of ${title}` : `(${start})`;
     const permissionText = permissions === null ? "" : `, permissions: ${permissions}`;
@@ -240,11 +215,10 @@ export class ClientRun {
     this.#run.onModel?.({ model, effort: route?.effort ?? null, source: route ? "router" : "default" });
   }
 
-  #onText({ text, isPart }: Extract<RunEvent, { kind: "text" }>): void {
-    this.#lastText = isPart ? this.#lastText + text : text;
+  #onText({ text }: Extract<RunEvent, { kind: "text" }>): void {
     if (text.trim() === "") return;
     this.#write(redactAndClip(text, maxOutputChars));
-    this.#run.onProgress({ note: redactAndClip(this.#lastText, maxNoteChars).trim() });
+    this.#run.onProgress({ note: redactAndClip(this.#state.lastText, maxNoteChars).trim() });
   }
 
   /** [RT15] */

@@ -4,7 +4,7 @@ import { isUsageLimit } from "../../local-mcp/signals/crash-cause.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { parseObject, textAt } from "../../shared/json-fields.ts";
 import type { RunOutcome } from "../executor.ts";
-import type { ClientEnd } from "./client-run.ts";
+import type { ClientEnd, RunState } from "./client-run.ts";
 import type { EndEvent } from "./run-events.ts";
 import type { UsageLimit } from "./usage.ts";
 
@@ -33,7 +33,8 @@ export function outcomeOfStop({ stop }: ClientEnd): RunOutcome | null {
 }
 
 /** [CX10] Claude Code reached no usage limit. */
-export function outcomeOfClaude({ exit, end, stderr, problem, ...run }: ClientEnd, program: string): RunOutcome {
+export function outcomeOfClaude({ exit, state, stderr, usage, ...run }: ClientEnd, program: string): RunOutcome {
+  const { end, problem, session } = state;
   if (exit.kind === "not_started") return failure(`${program}: ${exit.message}`);
   if (!end) return failure(`Claude Code ended with ${exit.code} and no result. ${stderr}`);
   if (end.subtype === "error_max_budget_usd") return { kind: "over_budget", reason: toReason(end.text) };
@@ -42,18 +43,15 @@ export function outcomeOfClaude({ exit, end, stderr, problem, ...run }: ClientEn
     const delay = problem !== null && machineProblems.has(problem) ? { delayMs: machineRetryMs } : {};
     return { ...failure(end.text || `Claude Code ended with ${end.subtype}`), isRetryable, ...delay };
   }
-  const { session, usage, isCostMeasured } = run;
   const { text, turns, refused } = end;
-  const cost = isCostMeasured ? "measured" : "estimated";
+  const cost = run.isCostMeasured ? "measured" : "estimated";
   const { tokens, costMicros } = usage;
   return outcomeOfAnswer(text, { session, turns, refused, tokens, costMicros, cost });
 }
 
 /** [CX31] [CX32] A text says why another client failed, which is not the task's fault. */
-export function outcomeOfOther(
-  { exit, end, stderr, session, lastText, usage }: ClientEnd,
-  title: string,
-): RunOutcome | string {
+export function outcomeOfOther({ exit, state, stderr, usage }: ClientEnd, title: string): RunOutcome | string {
+  const { end, session, lastText } = state;
   if (exit.kind === "not_started") return toReason(`${title}: ${exit.message}`);
   if (end?.isError) return toReason(`${title}: ${end.text}`);
   if (!end || exit.code !== 0) return toReason(`${title}: it ended with ${exit.code} and no result. ${stderr}`);
@@ -67,13 +65,13 @@ function failure(text: string): Extract<RunOutcome, { kind: "failed" }> {
 }
 
 /** [CX25] The usage limit that has ended a run; a short throttling of the service is none. */
-export function limitAtEnd({ end, problem, limit }: ClientEnd): UsageLimit | null {
+export function limitAtEnd({ end, problem, limit }: RunState): UsageLimit | null {
   const isLimit = end?.isError === true && !isFull(end) && isUsageLimit(`${problem ?? ""} ${end.text}`);
   return isLimit ? (limit ?? { resetsAtMs: null }) : null;
 }
 
 /** [RT12] The account, the service, the network or the program failed, not the model. */
-export function isMachineTrouble({ exit, end, problem }: ClientEnd): boolean {
+export function isMachineTrouble({ exit, state: { end, problem } }: ClientEnd): boolean {
   if (exit.kind === "not_started" || !end) return true;
   if (!end.isError || isFull(end) || problem === null || problem === "model_not_found") return false;
   return machineProblems.has(problem) || serviceProblems.has(problem);

@@ -53,7 +53,7 @@ export type RunEvent =
       readonly kind: "counted";
       readonly parent: string;
       readonly id: string | null;
-      readonly counts: Partial<TokenCounts>;
+      readonly counts: TokenCounts;
     }
   /** `isPart`: it continues the text before it. */
   | { readonly kind: "text"; readonly text: string; readonly isPart: boolean }
@@ -218,10 +218,10 @@ function readAssistant(event: JsonObject): RunEvent[] {
   if (!message || id === null) return [];
   const named = textAt(message, "model", 200);
   const model = named === syntheticModel ? null : named;
-  const usage = named === syntheticModel ? {} : readCounts(objectAt(message, "usage"));
+  const counts = readCounts(named === syntheticModel ? null : objectAt(message, "usage"));
   const isOwn = isOwnEvent(event);
   const problem = textAt(event, "error", 200);
-  const response: RunEvent = { kind: "response", id, model, counts: { ...zeroCounts, ...usage }, isOwn, problem };
+  const response: RunEvent = { kind: "response", id, model, counts, isOwn, problem };
   if (!isOwn) return [response];
   const blocks = listAt(message, "content").map(asObject);
   const texts = blocks.filter((block) => block?.["type"] === "text");
@@ -256,21 +256,18 @@ function readCounted(event: JsonObject): RunEvent[] {
   return [{ kind: "counted", parent, id: textAt(message, "id", 200), counts: readCounts(usage) }];
 }
 
-export const zeroCounts: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
-const countFields: Readonly<Record<keyof TokenCounts, readonly string[]>> = {
-  input: ["input_tokens", "inputTokens"],
-  output: ["output_tokens", "outputTokens"],
-  cacheRead: ["cache_read_input_tokens", "cacheReadInputTokens"],
-  cacheWrite: ["cache_creation_input_tokens", "cacheCreationInputTokens"],
-};
 const maxTokens = 1_000_000_000;
 
-function readCounts(usage: JsonObject | null): Partial<TokenCounts> {
-  const found = Object.entries(countFields).flatMap(([name, keys]) => {
-    const count = keys.map((key) => numberAt(usage, key, maxTokens)).find((value) => value !== null);
-    return count === undefined ? [] : [[name, Math.floor(count ?? 0)]];
-  });
-  return Object.fromEntries(found) as Partial<TokenCounts>;
+/** Counts of a response, or of a model in the last event, which has names of its own for them. */
+function readCounts(usage: JsonObject | null): TokenCounts {
+  const count = (name: string, otherName: string): number =>
+    Math.floor(numberAt(usage, name, maxTokens) ?? numberAt(usage, otherName, maxTokens) ?? 0);
+  return {
+    input: count("input_tokens", "inputTokens"),
+    output: count("output_tokens", "outputTokens"),
+    cacheRead: count("cache_read_input_tokens", "cacheReadInputTokens"),
+    cacheWrite: count("cache_creation_input_tokens", "cacheCreationInputTokens"),
+  };
 }
 
 export function totalTokens({ input, output, cacheRead, cacheWrite }: TokenCounts): number {
@@ -305,7 +302,7 @@ function readEnd(event: JsonObject): EndEvent {
     text: textAt(event, "result") ?? errors.join("; "),
     turns: numberAt(event, "num_turns") ?? 0,
     refused: listAt(event, "permission_denials").length,
-    tokens: models && models.reduce((sum, model) => sum + totalTokens({ ...zeroCounts, ...readCounts(model) }), 0),
+    tokens: models && models.reduce((sum, model) => sum + totalTokens(readCounts(model)), 0),
     costUsd: models
       ? models.reduce((sum, model) => sum + (numberAt(model, "costUSD") ?? 0), 0)
       : numberAt(event, "total_cost_usd"),

@@ -1,7 +1,9 @@
 import type { RemainingBudget, Usage } from "../../contract/budgets.ts";
 import type { TokenCounts } from "../../local-mcp/usage/ledger.ts";
-import { totalTokens, zeroCounts, type EndEvent, type RunEvent } from "./run-events.ts";
+import { totalTokens, type EndEvent, type RunEvent } from "./run-events.ts";
 import type { ClaudeSettings } from "./settings.ts";
+
+const noTokens: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
 
 interface ApiResponse {
   readonly model: string;
@@ -42,9 +44,9 @@ export class UsageMeter {
     return { wallMs, tokens: this.#tokens, costMicros: this.#costMicros };
   }
 
-  #count(id: string, newCounts: Partial<TokenCounts>, model: string | null): void {
-    const before = this.#responses.get(id) ?? { model: "unknown", counts: zeroCounts };
-    const larger = (name: keyof TokenCounts): number => Math.max(before.counts[name], newCounts[name] ?? 0);
+  #count(id: string, newCounts: TokenCounts, model: string | null): void {
+    const before = this.#responses.get(id) ?? { model: "unknown", counts: noTokens };
+    const larger = (name: keyof TokenCounts): number => Math.max(before.counts[name], newCounts[name]);
     const [input, output] = [larger("input"), larger("output")];
     const counts = { input, output, cacheRead: larger("cacheRead"), cacheWrite: larger("cacheWrite") };
     const after = { model: model ?? before.model, counts };

@@ -132,7 +132,7 @@ export function readWorkerConfig(cli: Cli, file: string): CliResult<WorkerConfig
   return read.ok ? ok(WorkerConfig.parse(read.value)) : read;
 }
 
-export const makeExecutor: MakeExecutor<TypeConfig> = async (deps, type, root) => {
+const makeExecutor: MakeExecutor<TypeConfig> = async (deps, type, root) => {
   if (type.transform) return createTransform(deps, type.transform, root);
   return type.analyze ? ok(createAnalysis(deps, type.analyze)) : createEvolve(deps, type, root);
 };
