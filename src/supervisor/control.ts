@@ -23,12 +23,6 @@ export function alreadyRunning(supervisor: ProcessIdentity | null): Failure {
   return { code: "already_running", message };
 }
 
-export function openState(home: string): Result<SupervisorState, Failure> {
-  const state = SupervisorState.open(home);
-  if (state.ok) return state;
-  return fail("state_damaged", `${state.error}: remove it, and every program starts again, even those that had ended.`);
-}
-
 export interface WatchedState {
   readonly name: string;
   readonly kind: WatchTarget["kind"];
@@ -48,7 +42,7 @@ export async function supervisorStatus(
   { paths, runtime }: Context,
   { watch }: SupervisorSettings,
 ): Promise<Result<SupervisorStatus, Failure>> {
-  const state = openState(paths.home);
+  const state = SupervisorState.open(paths.home);
   if (!state.ok) return state;
   const { processes, now } = await runtime();
   const supervisor = findSupervisor(paths.home, processes);
@@ -101,7 +95,7 @@ export async function retryProgram(
   { watch }: SupervisorSettings,
   name: string,
 ): Promise<Result<{ readonly phase: Restarts["phase"]; readonly isSupervised: boolean }, Failure>> {
-  const state = openState(paths.home);
+  const state = SupervisorState.open(paths.home);
   if (!state.ok) return state;
   const watched = Object.hasOwn(watch, name) ? watch[name] : undefined;
   if (!watched || !isProgram(watched)) {

@@ -17,10 +17,11 @@ import type { ClaudeDeps } from "../worker-runner/client/command.ts";
 import { logFailure } from "../worker-runner/client/continuation.ts";
 import { endMarked, hasMarks, runProgram, toMark } from "../worker-runner/run-program.ts";
 import { ChatWatch, type OpenTerminal } from "./chat-watch.ts";
-import { alreadyRunning, openState } from "./control.ts";
+import { alreadyRunning } from "./control.ts";
 import { SupervisedClaude } from "./supervised-claude.ts";
 import { commandRun, SupervisedProgram, type NextRun, type ProgramDeps } from "./supervised-program.ts";
 import { isProgram, type SupervisorSettings, type WatchedProgram } from "./supervisor-settings.ts";
+import { SupervisorState } from "./supervisor-state.ts";
 
 interface Supervision extends Pick<SupervisorOptions, "emit" | "pace" | "wait"> {
   /** Rings when a chat has died; absent: nothing rings. */
@@ -46,7 +47,7 @@ export async function supervise(
   if (!lock) return err(alreadyRunning(previous));
   const over = new AbortController();
   try {
-    const state = openState(folder);
+    const state = SupervisorState.open(folder);
     if (!state.ok) return state;
     markSupervisor(folder, self);
     const host = new LocalHost(context);

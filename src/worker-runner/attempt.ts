@@ -30,7 +30,6 @@ export interface AttemptDeps {
   /** The task that the answer to the end may bring. */
   readonly next: (isFailed: boolean) => ClaimOptions | undefined;
   readonly emit: EmitWorkerEvent;
-  readonly saveEveryMs: number;
   readonly keepOutput: (task: ClaimedTask, text: string) => void;
 }
 
@@ -64,6 +63,7 @@ type Report =
   /** The claim has ended: nothing is reported. */
   | { readonly call: null; readonly reason: string };
 
+const saveEveryMs = 60_000;
 const askTimeoutMs = 30_000;
 const reportTiming = { timeoutMs: 30_000, maxPauseMs: 10_000 };
 const maxReasonChars = 500;
@@ -135,7 +135,7 @@ export class Attempt {
       const { folder, isContinued } = taskFolder;
       this.#emit({ type: "began", attempt: task.attempt, folder, isContinued });
       for (const note of taskFolder.notes) this.#note(note);
-      this.#heartbeat.setCheckpoint({}, taskFolder.location());
+      this.#heartbeat.setCheckpoint({ work: taskFolder.location() });
       if (taskFolder.isNew) await this.#heartbeat.report();
       return taskFolder;
     } catch (error) {
@@ -166,8 +166,8 @@ export class Attempt {
         onCheckpoint: (checkpoint) => this.#save(taskFolder, checkpoint),
         onOutput: (text) => this.#output.push(text),
         findRouteCounts: () => this.#findRouteCounts(),
-        onRoute: (route) => this.#heartbeat.add({ route }),
-        onModel: (ran) => this.#heartbeat.add({ ran }),
+        onRoute: (route) => this.#heartbeat.setRoute(route),
+        onModel: (ran) => this.#heartbeat.setModel(ran),
       });
       const problem = outcome.kind === "done" ? await taskFolder.problem() : null;
       return problem === null ? outcome : toFailure(problem);
@@ -187,7 +187,7 @@ export class Attempt {
     this.#cancelSave = this.#deps.platform.setTimer(() => {
       this.#save(taskFolder, {});
       this.#scheduleSave(taskFolder);
-    }, this.#deps.saveEveryMs);
+    }, saveEveryMs);
   }
 
   /** [WK46] Files first, so that no checkpoint is ahead of them. */
@@ -202,9 +202,10 @@ export class Attempt {
       this.#unsaved = null;
       await this.#orNote("its work in progress was not kept", async () => {
         await taskFolder.save();
-        this.#heartbeat.setCheckpoint({}, taskFolder.location());
+        this.#heartbeat.setCheckpoint({ work: taskFolder.location() });
       });
-      for (const checkpoint of checkpoints) this.#heartbeat.setCheckpoint(checkpoint);
+      for (const checkpoint of checkpoints)
+        this.#heartbeat.setCheckpoint({ ...checkpoint, work: taskFolder.location() });
     }
   }
 
@@ -212,7 +213,7 @@ export class Attempt {
     await this.#saving;
     try {
       const work = await taskFolder.finish();
-      this.#heartbeat.setCheckpoint({}, taskFolder.location());
+      this.#heartbeat.setCheckpoint({ work: taskFolder.location() });
       if (!work || !isDone) return ok(work);
       const published = await taskFolder.publish(work);
       if (published.note !== null) this.#note(published.note);

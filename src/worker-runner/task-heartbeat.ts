@@ -63,7 +63,6 @@ export class TaskHeartbeat {
   #budgetReason: string | null = null;
   #usage: Usage = zeroUsage;
   #checkpoint: Checkpoint;
-  #work: Json;
   /** The newest of each kind. */
   #news: News = {};
   #unsent: News = {};
@@ -77,9 +76,7 @@ export class TaskHeartbeat {
     this.#sentAt = since;
     this.#usageSentAt = since;
     this.#renewal = new Renewal(deps.platform, { check: (now) => this.#check(now), renew: () => this.#send() });
-    const { work = null, ...checkpoint } = isRecord(task.checkpoint) ? task.checkpoint : {};
-    this.#checkpoint = checkpoint;
-    this.#work = work;
+    this.#checkpoint = isRecord(task.checkpoint) ? task.checkpoint : {};
   }
 
   /** Null while the coordinator has seen no budget used up. */
@@ -131,8 +128,12 @@ export class TaskHeartbeat {
     this.#usage = maxUsage(this.#usage, usage);
   }
 
-  add(news: Pick<News, "route" | "ran">): void {
-    this.#add(news);
+  setRoute(route: Route): void {
+    this.#add({ route });
+  }
+
+  setModel(ran: Ran): void {
+    this.#add({ ran });
   }
 
   setProgress({ percent, note, data }: Progress): void {
@@ -146,17 +147,16 @@ export class TaskHeartbeat {
     this.#add({ progress });
   }
 
-  /** @param work location of the work; default: as before */
-  setCheckpoint(fields: Checkpoint, work: Json = this.#work): void {
+  /** Fields that are not given stay. */
+  setCheckpoint(fields: Checkpoint): void {
     const checkpoint = { ...this.#checkpoint, ...fields };
-    const chars = JSON.stringify({ ...checkpoint, work }).length;
+    const chars = JSON.stringify(checkpoint).length;
     if (chars > maxCheckpointChars)
       return this.#deps.warn(
         `its checkpoint has ${chars} characters, the limit is ${maxCheckpointChars}: the previous one is kept`,
       );
     this.#checkpoint = checkpoint;
-    this.#work = work;
-    this.#add({ checkpoint: { ...checkpoint, work } });
+    this.#add({ checkpoint });
   }
 
   #add(news: News): void {

@@ -36,7 +36,6 @@ export type EndCounts = Partial<Readonly<Record<AttemptEndKind, number>>>;
 /** [WK9] The first failure may be the task's own fault: no pause. */
 const pauseBackoff = { baseMs: 2_000, capMs: 60_000 };
 const suspiciousFailures = 2;
-const saveEveryMs = 60_000;
 const stopTimeoutMs = 20_000;
 const leaveTimeoutMs = 5_000;
 const askTimeoutMs = 5_000;
@@ -217,7 +216,7 @@ export class WorkerAutomation {
       return;
     }
     const next = (isFailed: boolean): ClaimOptions | undefined => this.#nextClaim(isFailed);
-    const deps = { link, platform, emit, keepOutput, saveEveryMs, giveUp: this.#giveUp.signal, next };
+    const deps = { link, platform, emit, keepOutput, giveUp: this.#giveUp.signal, next };
     const attempt = new Attempt(deps, setup, task, since);
     this.#tasksLeft -= 1;
     this.#running.add(attempt);

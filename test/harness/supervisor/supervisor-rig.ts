@@ -60,7 +60,7 @@ export class SupervisorRig {
 
   get state(): SupervisorState {
     const state = SupervisorState.open(this.runtime.paths.home);
-    if (!state.ok) throw new Error(state.error);
+    if (!state.ok) throw new Error(state.error.message);
     return state.value;
   }
 

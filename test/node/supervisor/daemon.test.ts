@@ -107,7 +107,9 @@ it("[SU49] [SU50] the state of a program is reset when its settings change; a da
   const path = join(rig.runtime.paths.home, "supervisor", "state.json");
   for (const text of ["{", '{"programs": 5}', ""]) {
     writeFileSync(path, text);
-    expect(SupervisorState.open(rig.runtime.paths.home)).toEqual({ ok: false, error: `${path} is damaged` });
+    expect(SupervisorState.open(rig.runtime.paths.home)).toMatchObject({
+      error: { code: "state_damaged", message: expect.stringContaining(`${path} is damaged`) },
+    });
   }
 });
 
