@@ -13,7 +13,7 @@ import { err, ok, type Result } from "../shared/result.ts";
 import type { Executor, RunOutcome, Stop } from "./executor.ts";
 import { readInputWork } from "./input-work.ts";
 import { BoundedOutput } from "./output-files.ts";
-import { TaskFolderError, type CommittedWork, type TaskFolder, type TaskFolders } from "./task-folder.ts";
+import { TaskFolderError, type FinishedWork, type TaskFolder, type TaskFolders } from "./task-folder.ts";
 import { TaskHeartbeat, type Checkpoint } from "./task-heartbeat.ts";
 import type { AttemptEndKind, EmitWorkerEvent, WorkerEvent } from "./worker-events.ts";
 
@@ -68,6 +68,7 @@ const askTimeoutMs = 30_000;
 const reportTiming = { timeoutMs: 30_000, maxPauseMs: 10_000 };
 const maxReasonChars = 500;
 
+const noWork: FinishedWork = { work: null, problem: null, note: null };
 const openTaskStates: ReadonlySet<string> = new Set(["queued", "scheduled", "assigned", "running"]);
 
 /** One try at a task: opens its folder, executes it, keeps its work, and reports its end. */
@@ -106,8 +107,8 @@ export class Attempt {
     const opened = await this.#openFolder();
     const taskFolder = "kind" in opened ? null : opened;
     const outcome = "kind" in opened ? opened : await this.#execute(opened);
-    const work = taskFolder ? await this.#finishWork(taskFolder, outcome.kind === "done") : ok(null);
-    const attemptEnd = await this.#finish(toReport(outcome, this.#stop, work));
+    const finished = taskFolder ? await this.#finishWork(taskFolder, outcome.kind === "done") : ok(noWork);
+    const attemptEnd = await this.#finish(toReport(outcome, this.#stop, finished));
     if (taskFolder)
       await this.#orNote(`${taskFolder.folder} was left as it is`, async () => {
         const note = await taskFolder.release(mayContinue(attemptEnd));
@@ -150,7 +151,7 @@ export class Attempt {
     const { folder, merged, base } = taskFolder;
     this.#scheduleSave(taskFolder);
     try {
-      const outcome = await this.#setup.executor.run({
+      return await this.#setup.executor.run({
         task,
         folder,
         merged,
@@ -169,8 +170,6 @@ export class Attempt {
         onRoute: (route) => this.#heartbeat.setRoute(route),
         onModel: (ran) => this.#heartbeat.setModel(ran),
       });
-      const problem = outcome.kind === "done" ? await taskFolder.problem() : null;
-      return problem === null ? outcome : toFailure(problem);
     } catch (error) {
       return toFailure(`the executor threw, which is a bug in it: ${messageOf(error)}`);
     } finally {
@@ -209,15 +208,13 @@ export class Attempt {
     }
   }
 
-  async #finishWork(taskFolder: TaskFolder, isDone: boolean): Promise<Result<CommittedWork | null, string>> {
+  async #finishWork(taskFolder: TaskFolder, isDone: boolean): Promise<Result<FinishedWork, string>> {
     await this.#saving;
     try {
-      const work = await taskFolder.finish();
+      const finished = await taskFolder.finish(isDone);
       this.#heartbeat.setCheckpoint({ work: taskFolder.location() });
-      if (!work || !isDone) return ok(work);
-      const published = await taskFolder.publish(work);
-      if (published.note !== null) this.#note(published.note);
-      return ok(published.work);
+      if (finished.note !== null) this.#note(finished.note);
+      return ok(finished);
     } catch (error) {
       const reason = messageOf(error);
       this.#note(`its work was not committed: ${reason}`);
@@ -336,12 +333,13 @@ function toReason(text: string): string {
 }
 
 /** The coordinator decides whether the result of a stopped attempt still counts. */
-function toReport(outcome: RunOutcome, stop: Stop | null, work: Result<CommittedWork | null, string>): Report {
+function toReport(outcome: RunOutcome, stop: Stop | null, finished: Result<FinishedWork, string>): Report {
   if (outcome.kind === "done") {
     const { result: output, tests } = outcome;
-    if (!work.ok) return failed("failed", `its work could not be saved: ${work.error}`);
-    if (work.value === null) return { call: "tasks.ack", result: output };
-    return { call: "tasks.ack", result: { ...work.value, ...(tests ? { tests } : {}), output } };
+    if (!finished.ok) return failed("failed", `its work could not be saved: ${finished.error}`);
+    const { work, problem } = finished.value;
+    if (problem !== null) return stop ? reportOfStop(stop) : failed("failed", problem);
+    return { call: "tasks.ack", result: work ? { ...work, ...(tests ? { tests } : {}), output } : output };
   }
   if (outcome.kind === "over_budget") return { ...failed("budget_exceeded", outcome.reason), isRetryable: false };
   if (stop) return reportOfStop(stop);

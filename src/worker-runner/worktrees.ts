@@ -14,7 +14,7 @@ import { startWithInputs, unresolved, type InputDeps, type InputWork } from "./i
 import { endMarked, markName, toMark } from "./run-program.ts";
 import {
   noMergedInputs,
-  type CommittedWork,
+  type FinishedWork,
   type MergedInputs,
   type TaskFolder,
   type TaskFolders,
@@ -282,21 +282,15 @@ class Worktree implements TaskFolder {
     return { machine, folder: this.folder, branch, base, commit: this.#commit, ...omitUndefined({ merged }) };
   }
 
-  async problem(): Promise<string | null> {
-    const conflictFiles = this.merged.conflicts.flatMap(({ files }) => files);
-    const unresolvedFiles = await unresolved(this.#git, conflictFiles);
-    return unresolvedFiles.length === 0
-      ? null
-      : `the conflict of its inputs is not resolved in ${unresolvedFiles.join(", ")}`;
-  }
-
   async save(): Promise<void> {
     const index = join(this.#recordFolder, "index");
     this.#commit = await commitToRef(this.#git, index, this.#ref, this.#commitFields("work in progress"));
   }
 
-  async finish(): Promise<CommittedWork> {
-    const { type, attempt } = this.#task;
+  async finish(isDone: boolean): Promise<FinishedWork> {
+    const { type, attempt, payload } = this.#task;
+    const conflictFiles = this.merged.conflicts.flatMap(({ files }) => files);
+    const unresolvedFiles = isDone ? await unresolved(this.#git, conflictFiles) : [];
     const { commit, leftOut } = await commitAll(this.#git, this.#commitFields(`${type}, attempt ${attempt}`));
     this.#commit = commit;
     await run(this.#git, ["update-ref", "-d", this.#ref]);
@@ -305,19 +299,17 @@ class Worktree implements TaskFolder {
     this.#record = { ...this.#record, isOffered: !isUnchanged };
     // Before the result is reported: no worker removes the branch of a result.
     writeRecord(this.#recordFolder, this.#record);
-    const { machine } = this.#options;
+    const { machine, env } = this.#options;
     const leftOutField = leftOut.length > 0 ? { leftOut: firstLeftOut(leftOut, maxLeftOutNamed) } : {};
-    return { branch: isUnchanged ? null : branch, commit, base: this.base, machine, ...leftOutField };
-  }
-
-  async publish(work: CommittedWork): Promise<{ readonly work: CommittedWork; readonly note: string | null }> {
-    if (work.branch === null) return { work, note: null };
-    const git = gitInFolder(this.#options.env, this.#record.repository);
-    const branch = isWholeJob(this.#task.payload)
-      ? await nameJobBranch(git, this.#task.task, work.commit)
-      : work.branch;
-    if (branch !== work.branch) this.#jobBranch = branch;
-    return { work: { ...work, branch }, note: await this.#push(git, branch, work.commit) };
+    const work = { branch: isUnchanged ? null : branch, commit, base: this.base, machine, ...leftOutField };
+    const unresolvedText = `the conflict of its inputs is not resolved in ${unresolvedFiles.join(", ")}`;
+    const problem = unresolvedFiles.length > 0 ? unresolvedText : null;
+    if (!isDone || problem !== null || work.branch === null) return { work, problem, note: null };
+    const git = gitInFolder(env, this.#record.repository);
+    const finalBranch = isWholeJob(payload) ? await nameJobBranch(git, this.#task.task, commit) : work.branch;
+    if (finalBranch !== work.branch) this.#jobBranch = finalBranch;
+    const note = await this.#push(git, finalBranch, commit);
+    return { work: { ...work, branch: finalBranch }, problem, note };
   }
 
   /** [WK33] The result counts even if this fails. @returns the reason */

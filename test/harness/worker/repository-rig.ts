@@ -62,9 +62,8 @@ export class RepositoryRig {
   async done(task: ClaimedTask, files: Record<string, string>, options: OpenOptions = {}): Promise<CommittedWork> {
     const place = await this.open(task, options);
     write(place.folder, files);
-    const finished = await place.finish();
-    if (!finished) throw new Error("a worktree has no work");
-    const { work } = await place.publish(finished);
+    const { work } = await place.finish(true);
+    if (!work) throw new Error("a worktree has no work");
     await place.release(false);
     return work;
   }
