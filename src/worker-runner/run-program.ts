@@ -41,8 +41,7 @@ export interface Program {
 
 export type ProgramExit =
   /** `code` is 128 plus the number of the signal for a program ended by one. */
-  | { readonly kind: "exited"; readonly code: number }
-  | { readonly kind: "not_started"; readonly isMissing: boolean; readonly message: string };
+  { readonly kind: "exited"; readonly code: number } | { readonly kind: "not_started"; readonly message: string };
 
 /** A process outside the group may still write into the pipes. */
 const outputDrainMs = 1_000;
@@ -54,7 +53,7 @@ const maxReportChars = 10_000;
  * left it. [WK15] The program never outlives this process.
  */
 export async function runProgram(program: Program): Promise<ProgramExit> {
-  if (program.signal.aborted) return notStarted("ABORT", "stopped before it was started");
+  if (program.signal.aborted) return { kind: "not_started", message: "stopped before it was started" };
   const child = spawnProgram(program);
   if (child.pid === undefined) return whenNotSpawned(child, program.cwd);
   const group = groupOf(child.pid);
@@ -92,15 +91,11 @@ function processMark(): string {
   return toMark(groupOf(process.pid));
 }
 
-function notStarted(code: string, message: string): ProgramExit {
-  return { kind: "not_started", isMissing: code === "ENOENT", message };
-}
-
 function whenNotSpawned(child: ChildProcess, cwd: string): Promise<ProgramExit> {
   return new Promise((resolve) => {
     child.once("error", (error) => {
-      const isFolder = codeOf(error) === "ENOENT";
-      resolve(notStarted("unknown", isFolder ? `there is no folder ${cwd}` : error.message));
+      const message = codeOf(error) === "ENOENT" ? `there is no folder ${cwd}` : error.message;
+      resolve({ kind: "not_started", message });
     });
   });
 }
@@ -154,7 +149,7 @@ function collectReport(child: ChildProcess): () => WatchdogReport | null {
 
 function toExit(report: WatchdogReport | null, code: number): ProgramExit {
   if (report === null) return { kind: "exited", code };
-  if ("problem" in report) return notStarted(report.problem, report.message);
+  if ("message" in report) return { kind: "not_started", message: report.message };
   return { kind: "exited", code: exitCode(report.code, report.signal) };
 }
 
@@ -261,10 +256,10 @@ function tell(ended) {
 }
 for (const event of ["end", "close", "error"]) worker.once(event, endAll);
 worker.resume();
-program.once("error", ({ code, message }) => tell({ problem: code ?? "unknown", message }));
+program.once("error", ({ message }) => tell({ message }));
 program.once("exit", (code, signal) => tell({ code, signal }));
 `;
 
 type WatchdogReport =
   | { readonly code: number | null; readonly signal: NodeJS.Signals | null }
-  | { readonly problem: string; readonly message: string };
+  | { readonly message: string };

@@ -212,7 +212,7 @@ export class ClientRun {
     if (model === null || model === this.#model) return;
     this.#model = model;
     const { route } = this.#options;
-    this.#run.onModel?.({ model, effort: route?.effort ?? null, source: route ? "router" : "default" });
+    this.#run.onModel({ model, effort: route?.effort ?? null, source: route ? "router" : "default" });
   }
 
   #onText({ text }: Extract<RunEvent, { kind: "text" }>): void {

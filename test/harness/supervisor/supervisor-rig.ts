@@ -170,7 +170,7 @@ export class SupervisorRig {
       const run: Running = {
         program,
         end: (code) => resolve({ kind: "exited", code }),
-        cannotStart: (message) => resolve({ kind: "not_started", isMissing: true, message }),
+        cannotStart: (message) => resolve({ kind: "not_started", message }),
       };
       program.signal.addEventListener("abort", () => this.atStop(run), { once: true });
       this.runs.push(run);

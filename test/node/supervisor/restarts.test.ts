@@ -37,7 +37,7 @@ it("[SU1] [SU31] [SU32] [SU33] [SU34] tells a crash from an end that the user wa
   expect(ending(137)).toEqual({ kind: "crashed", reason: "it was ended by signal 9" });
   expect(ending(139)).toMatchObject({ kind: "crashed" });
   expect(ending(3)).toEqual({ kind: "crashed", reason: "it ended with exit code 3" });
-  const ended = { kind: "not_started", isMissing: true, message: "ENOENT" } as const;
+  const ended = { kind: "not_started", message: "ENOENT" } as const;
   expect(ending(0, { exit: ended })).toEqual({ kind: "crashed", reason: "it cannot be started: ENOENT" });
   const limit = { resetsAtMs: T0 };
   expect(ending(1, { limit })).toEqual({ kind: "limited", resetsAtMs: T0 });
