@@ -1,8 +1,6 @@
 import type { CrashCause } from "../contract/readings.ts";
-import type { Host } from "../local-mcp/host/host.ts";
-import type { Runtime } from "../runtime/runtime.ts";
 import { messageOf } from "../shared/error.ts";
-import { logFailure } from "../worker-runner/client/continuation.ts";
+import { logFailure, type MachineDeps } from "../worker-runner/client/continuation.ts";
 import { dueInMs, type Restarts } from "./auto-restarter.ts";
 
 /** `type` is the field `event` of `shim worker supervise --json`. */
@@ -46,10 +44,7 @@ export function toEndedEvent(
   return { type: "ended", name, phase, reason, againInMs, ranMs: now - previous.since, isProgram };
 }
 
-export interface DeathDeps {
-  readonly runtime: Runtime;
-  /** Operations of the machine: the store is only read here. */
-  readonly call: Host["call"];
+export interface DeathDeps extends MachineDeps {
   readonly emit: (event: SupervisorEvent) => void;
 }
 
