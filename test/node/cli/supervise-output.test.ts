@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { PacedOutput } from "#src/cli/commands/worker/paced-output.ts";
 import { runProgram } from "#src/worker-runner/run-program.ts";
-import { openTerminal } from "#src/supervisor/supervise.ts";
-import { formatEvent, phaseText } from "#src/cli/commands/worker/format-supervisor-event.ts";
+import { openTerminal } from "#src/supervisor/supervisor-daemon.ts";
+import { formatEvent, phaseText } from "#src/cli/commands/worker/run-supervisor.ts";
 import type { SupervisorEvent } from "#src/supervisor/supervisor-events.ts";
 import { lookIn } from "#harness/machine/look-in-folder.ts";
 

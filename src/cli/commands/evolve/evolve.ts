@@ -43,7 +43,7 @@ async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResul
   const written = await readType(cli, input.config);
   if (!written.ok) return written;
   const { evolve } = await import("../../../evolution/run-evolve.ts");
-  const { formatEvent } = await import("../worker/format-worker-event.ts");
+  const { formatEvent } = await import("../worker/run-worker.ts");
   const done = await evolve(cli.context, input, {
     written: written.value,
     cwd: cli.io.cwd,
@@ -57,7 +57,7 @@ async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResul
 /** The type that the file gives to evolve. */
 async function readType(cli: Cli, file: string | undefined): Promise<CliResult<Run["written"]>> {
   if (file === undefined) return ok(null);
-  const { readWorkerConfig } = await import("../worker/worker-config.ts");
+  const { readWorkerConfig } = await import("../worker/run-worker.ts");
   const config = readWorkerConfig(cli, file);
   if (!config.ok) return config;
   const [name, type] = Object.entries(config.value.types).find(([, { evolve }]) => evolve !== undefined) ?? [];

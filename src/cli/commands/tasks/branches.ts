@@ -1,6 +1,7 @@
 import { Option, type Command } from "commander";
 import type { OutputOf } from "../../../contract/operations.ts";
-import type { BranchError, Checkout, MergedTask, TaskCommit } from "../../../worker-runner/task-branches.ts";
+import type { Checkout, MergedTask, TaskCommit } from "../../../worker-runner/task-branches.ts";
+import type { Failure } from "../../../shared/failure.ts";
 import type { Result } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";
 import type { Cli, Columns } from "../../cli.ts";
@@ -56,7 +57,7 @@ type Context = Pick<Work<"tasks.get">, "cli" | "link" | "options">;
 async function withTask<T>(
   { link }: Context,
   task: number,
-  body: (branches: Branches, found: Task) => Promise<Result<T, BranchError>>,
+  body: (branches: Branches, found: Task) => Promise<Result<T, Failure>>,
 ): Promise<CliResult<T>> {
   const found = await link.call("tasks.get", { task });
   if (!found.ok) return found;

@@ -1,15 +1,15 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { age, oneLine } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
-import { retryProgram, stopSupervisor, supervisorStatus } from "../../../supervisor/control.ts";
-import { supervise } from "../../../supervisor/supervise.ts";
+import { retryProgram, stopSupervisor, supervisorStatus, type WatchedState } from "../../../supervisor/control.ts";
+import { supervise } from "../../../supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "../../../supervisor/supervisor-events.ts";
 import { findMissing, SupervisorSettings } from "../../../supervisor/supervisor-settings.ts";
 import { notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../../cli.ts";
 import { eventText, untilAskedToEnd } from "../../long-program.ts";
 import { readInputFile } from "../../plan-file.ts";
-import { formatEvent, phaseText } from "./format-supervisor-event.ts";
 import { PacedOutput } from "./paced-output.ts";
 
 const maxChars = 1_048_576;
@@ -89,4 +89,65 @@ export async function retryOne(cli: Cli, name: string): Promise<CommandResult> {
   const { phase, isSupervised } = retried.value;
   const when = isSupervised ? "in a moment" : "with the next `shim worker supervise`";
   return ok({ data: { name, phase }, text: `${name} starts again ${when}.\n` });
+}
+
+const maxEventChars = 2_000;
+
+export function formatEvent(event: SupervisorEvent): string[] {
+  if (event.type === "output")
+    return event.text.split("\n").map((line) => `${event.name} | ${oneLine(line, maxEventChars)}`);
+  return [oneLine(describeEvent(event), maxEventChars)];
+}
+
+function describeEvent(event: Exclude<SupervisorEvent, { type: "output" }>): string {
+  switch (event.type) {
+    case "supervising":
+      return `supervises ${event.watched.join(", ")} (pid ${event.pid})`;
+    case "started":
+      return `${event.name}: started (${event.how})`;
+    case "ended":
+      return `${event.name}: ${phaseText(event)}; it ran for ${age(event.ranMs)}${retryHint(event)}`;
+    case "died":
+      return `${event.name}: session ${event.session} died (${event.cause.replaceAll("_", " ")}), ${savedText(event.checkpoint)}`;
+    case "restarting":
+      return `${event.name}: ${sessionText(event)} is started again (${event.how})`;
+    case "held":
+      return `${event.name}: not started now: ${event.reason}`;
+    case "ending":
+      return `ends (${event.reason})`;
+    case "problem":
+      return [event.name, "problem", event.message].filter((part) => part !== null).join(": ");
+  }
+}
+
+function retryHint({ phase, name, isProgram }: Extract<SupervisorEvent, { type: "ended" }>): string {
+  return isProgram && phase === "looping" ? `. \`shim worker supervise retry ${name}\` starts it` : "";
+}
+
+function sessionText({ session }: { readonly session: string | null }): string {
+  return session === null ? "the app" : `session ${session}`;
+}
+
+function savedText(checkpoint: string | null): string {
+  return checkpoint === null ? "with nothing to save" : `its last checkpoint is ${checkpoint}`;
+}
+
+interface PhaseFacts {
+  readonly phase: WatchedState["phase"];
+  readonly reason: string | null;
+  readonly againInMs: number | null;
+}
+
+export function phaseText({ phase, reason, againInMs }: PhaseFacts): string {
+  const why = reason === null ? "" : `: ${reason}`;
+  if (phase === "due") return `${reason ?? "not started yet"}; ${startText(againInMs ?? 0)}`;
+  if (phase === "looping") return `stopped, since it crashed again and again${why}`;
+  if (phase === "unwatched") return "not watched now";
+  return phase === "running" ? phase : `${phase}${why}`;
+}
+
+const almostSecondMs = 999;
+
+function startText(ms: number): string {
+  return ms === 0 ? "starts next" : `starts in ${age(ms + almostSecondMs)}`;
 }

@@ -1,14 +1,23 @@
+import * as z from "zod";
 import { dirname } from "node:path";
+import { TaskType } from "../../../contract/tasks.ts";
+import { Label } from "../../../contract/values.ts";
+import { createEvolve } from "../../../evolution/create-evolve.ts";
+import { EvolveSettings } from "../../../evolution/evolve-settings.ts";
+import { age, oneLine } from "../../../shared/format.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { formatIssues } from "../../../shared/problems.ts";
 import { ok } from "../../../shared/result.ts";
+import { AnalyzeSettings, createAnalysis } from "../../../tool-runner/analyze-executor.ts";
+import { createTransform, TransformSettings } from "../../../transform/transform-executor.ts";
 import { runTasks } from "../../../worker-runner/tasks/run-tasks.ts";
+import { TypeSettings, type MakeExecutor } from "../../../worker-runner/tasks/task-type.ts";
 import type { EndCounts } from "../../../worker-runner/worker-automation.ts";
+import type { WorkerEvent } from "../../../worker-runner/worker-events.ts";
 import { wrongUsage, type Answer, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import { eventText, untilAskedToEnd } from "../../long-program.ts";
-import { formatEvent } from "./format-worker-event.ts";
-import { makeExecutor, readWorkerConfig, WorkerConfig } from "./worker-config.ts";
+import { readInputFile } from "../../plan-file.ts";
 import type { WorkerInput } from "./worker.ts";
 
 export async function runWorker(cli: Cli, input: WorkerInput, isJson: boolean): Promise<CommandResult> {
@@ -70,4 +79,109 @@ function toAnswer(ends: EndCounts, isBounded: boolean): Answer {
     isOneLine: true,
     isFailed: isBounded && unexpectedEnds.some((end) => (ends[end] ?? 0) > 0),
   };
+}
+
+const ways = ["command", "claude", "analyze", "transform", "evolve"] as const;
+const worktreeFields = ["transform", "evolve", "repository", "base", "mergeInputs", "onConflict", "remote"] as const;
+
+const TypeConfig = TypeSettings.extend({
+  analyze: AnalyzeSettings.optional(),
+  transform: TransformSettings.optional(),
+  evolve: EvolveSettings.optional(),
+})
+  .refine(
+    (type) => ways.filter((way) => type[way] !== undefined).length === 1,
+    "say how it is done: by a command, or by claude, or by analyze, or by transform, or by evolve",
+  )
+  .refine(({ analyze, folder }) => analyze === undefined || folder !== undefined, {
+    message: "analyze works where the tools are installed: name the folder",
+    path: ["analyze"],
+  })
+  .refine((type) => type.folder === undefined || worktreeFields.every((field) => type[field] === undefined), {
+    message:
+      "a folder is worked in as it is: it takes neither repository nor base, mergeInputs, onConflict, remote, transform or evolve",
+    path: ["folder"],
+  })
+  .refine(({ finalCodes, command }) => finalCodes === undefined || command !== undefined, {
+    message: "finalCodes are only for a command",
+    path: ["finalCodes"],
+  });
+type TypeConfig = z.infer<typeof TypeConfig>;
+
+/** Settings of a worker: what it does with the tasks of each type. */
+export const WorkerConfig = z.strictObject({
+  concurrency: z.int().min(1).max(100).default(1),
+  capabilities: z.array(Label).max(50).default([]),
+  drainMs: z.int().min(0).max(86_400_000).default(60_000),
+  types: z
+    .record(z.string(), TypeConfig)
+    .refine((types) => Object.keys(types).every((type) => TaskType.safeParse(type).success), {
+      message: "a type of tasks has 1 to 64 letters, digits and . : _ -",
+    })
+    .refine((types) => Object.keys(types).length > 0, "name a type of tasks")
+    .refine((types) => Object.keys(types).length <= 50, "at most 50 types of tasks"),
+});
+export type WorkerConfig = z.infer<typeof WorkerConfig>;
+
+const maxChars = 1_048_576;
+
+export function readWorkerConfig(cli: Cli, file: string): CliResult<WorkerConfig> {
+  const form = "settings of a worker";
+  const expected = { schema: WorkerConfig, form, name: "the settings", maxChars };
+  const read = readInputFile(cli, file, `the ${form}`, expected);
+  return read.ok ? ok(WorkerConfig.parse(read.value)) : read;
+}
+
+const makeExecutor: MakeExecutor<TypeConfig> = async (deps, type, root) => {
+  if (type.transform) return createTransform(deps, type.transform, root);
+  return type.analyze ? ok(createAnalysis(deps, type.analyze)) : createEvolve(deps, type, root);
+};
+
+const maxEventChars = 400;
+
+export function formatEvent(event: WorkerEvent): string {
+  return oneLine(describeEvent(event), maxEventChars);
+}
+
+function describeEvent(event: WorkerEvent): string {
+  if ("task" in event) return `task ${event.task} (${event.taskType}) ${describeTask(event)}`;
+  switch (event.type) {
+    case "registered":
+      return `works as ${event.chat} on ${event.taskTypes.join(", ")}`;
+    case "backoff":
+    case "waiting":
+    case "draining":
+      return describePause(event);
+    case "problem":
+      return `problem: ${event.message}`;
+  }
+}
+
+function describePause(event: Extract<WorkerEvent, { readonly type: "backoff" | "waiting" | "draining" }>): string {
+  if (event.type === "draining") return `takes nothing new (${event.reason}); ${event.running} still running`;
+  if (event.type === "waiting")
+    return `${event.reason}; takes no task of the type ${event.taskType} for ${age(event.forMs)}`;
+  return `${event.failures} attempts failed in a row; taking nothing new for ${seconds(event.forMs)}`;
+}
+
+function describeTask(event: Extract<WorkerEvent, { readonly task: number }>): string {
+  switch (event.type) {
+    case "began":
+      return `started${event.isContinued ? " where the previous attempt stopped" : ""}, attempt ${event.attempt}, in ${event.folder}`;
+    case "progress":
+      return [event.percent === null ? "" : `${event.percent} %`, event.note ?? ""].filter(Boolean).join(" ");
+    case "note":
+      return event.message;
+    case "ended":
+      return describeEnd(event);
+  }
+}
+
+function describeEnd({ end, state, reason, wallMs }: Extract<WorkerEvent, { type: "ended" }>): string {
+  const newState = state === null || state === end ? "" : `, now ${state}`;
+  return `${end.replace("_", " ")} after ${seconds(wallMs)}${newState}${reason === null ? "" : `: ${reason}`}`;
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(ms < 10_000 ? 1 : 0)} s`;
 }
