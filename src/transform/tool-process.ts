@@ -19,9 +19,8 @@ import { indexEntries } from "../snapshots/work-tree-changes.ts";
 import { hasTrackedFiles } from "../tool-runner/history.ts";
 import { modulesOf, openCopy, openProject } from "../tool-runner/project-folder.ts";
 import { probeIsolation, runTool, systemPath, type Isolation } from "../tool-runner/run-tool.ts";
-import type { ChangedFile } from "../worker-runner/read-diff.ts";
+import { type ChangedFile, gitInFolder } from "../worker-runner/work-git.ts";
 import type { WorkDeps } from "../worker-runner/work-deps.ts";
-import { gitInFolder } from "../worker-runner/work-git.ts";
 import type { Change } from "./change.ts";
 import {
   transformersFor,
