@@ -2,29 +2,29 @@ import { sep } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type * as z from "zod";
 import type { MachineInput, MachineOperationName, MachineOutput } from "../contract/machine/operations.ts";
+import type { HostContext, LoadedRuntime } from "../local-mcp/host/handlers.ts";
 import type { Host, Workspace } from "../local-mcp/host/host.ts";
 import { LocalHost } from "../local-mcp/host/local-host.ts";
-import { messageOf } from "../shared/error.ts";
-import type { Result } from "../shared/result.ts";
-import { age } from "../shared/format.ts";
-import { homeFrom, pathsIn, type Paths } from "../platform/paths.ts";
+import { type Paths, homeFrom, pathsIn } from "../platform/paths.ts";
 import { shimCommand, withShimCommand } from "../platform/shim-command.ts";
+import { messageOf } from "../shared/error.ts";
+import { age } from "../shared/format.ts";
+import type { Result } from "../shared/result.ts";
 import { GitError } from "../snapshots/git.ts";
 import { StoreError } from "../store/store-error.ts";
 import {
+  type Answer,
+  type CliResult,
+  type CommandError,
+  type FailedResult,
   exitCodes,
   exitOf,
   failed,
   fromHost,
   interrupted,
-  type Answer,
-  type CliResult,
-  type CommandError,
-  type FailedResult,
 } from "./answer.ts";
-import type { HostContext, LoadedRuntime } from "../local-mcp/host/handlers.ts";
 import type { Io } from "./io.ts";
-import { safeJson, safeJsonLine, createScreen, table, type Paint, type Screen } from "./screen-text.ts";
+import { type Paint, type Screen, createScreen, safeJson, safeJsonLine, table } from "./screen-text.ts";
 
 export type CommandResult = Result<Answer, CommandError>;
 
@@ -318,4 +318,16 @@ function isFileError(error: unknown): error is FileError {
   if (!(error instanceof Error) || !("code" in error) || !("syscall" in error)) return false;
   const { code, syscall } = error;
   return typeof code === "string" && typeof syscall === "string" && !/^(spawn|connect|kill)\b/.test(syscall);
+}
+
+/** Asks before a change. @param unasked error without a terminal @returns null after a yes */
+export async function requireYes(
+  cli: Cli,
+  question: string,
+  { yes }: { readonly yes?: boolean },
+  unasked = `${question} Confirm with --yes.`,
+): Promise<FailedResult | null> {
+  const reply = await cli.confirm(question, yes === true);
+  if (reply === "yes") return null;
+  return failed("not_confirmed", reply === "no" ? "nothing was changed." : unasked);
 }

@@ -1,18 +1,17 @@
 import type { Command, Option } from "commander";
 import type * as z from "zod";
-import { operations, type CallName, type InputOf, type OutputOf } from "../contract/operations.ts";
-import { itemFields, type PagedOperation } from "../contract/pages.ts";
+import { type CallName, type InputOf, type OutputOf, operations } from "../contract/operations.ts";
+import { type PagedOperation, itemFields } from "../contract/pages.ts";
+import type { Workspace } from "../local-mcp/host/host.ts";
 import { findBadInput } from "../shared/check-input.ts";
-import { badInputText } from "../shared/problems.ts";
+import { oneLine } from "../shared/format.ts";
 import { isRecord } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
+import { badInputText } from "../shared/problems.ts";
 import { err, ok } from "../shared/result.ts";
 import type { CliResult, FailedResult } from "./answer.ts";
-import { limitOption, type Cli, type CommandResult } from "./cli.ts";
-import { requireYes } from "./require-yes.ts";
-import { chatLabels } from "./chat-names.ts";
-import type { Workspace } from "../local-mcp/host/host.ts";
-import { declareCommand, type Given } from "./operation-command.ts";
+import { type Cli, type CommandResult, limitOption, requireYes } from "./cli.ts";
+import { type Given, declareCommand } from "./operation-command.ts";
 
 type Field<Name extends CallName> = keyof InputOf<Name> & string;
 export interface Work<Name extends CallName> {
@@ -180,4 +179,20 @@ function moreText(data: unknown): string {
 /** A word as a POSIX shell reads it. */
 export function quoteArgument(text: string): string {
   return /^[\w.:@/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** [CL181] @returns short id and title of a chat; the whole id of one that is not known any more */
+export async function chatLabels(cli: Cli): Promise<(chat: string) => string> {
+  const listed = await cli.call("team.chats", { all: true });
+  const known = new Map(listed.ok ? listed.value.chats.map((one) => [one.chat, one]) : []);
+  return (id) => {
+    const chat = known.get(id);
+    return chat ? `${chat.shortId} ${oneLine(chat.title ?? chat.client, 40)}` : id;
+  };
+}
+
+/** @param text beginning of its id or title */
+export async function findChat(cli: Cli, text: string): Promise<CliResult<string>> {
+  const found = await cli.call("team.find-chat", { chat: text });
+  return found.ok ? ok(found.value.chat) : found;
 }

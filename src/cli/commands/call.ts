@@ -1,0 +1,161 @@
+import type { Command } from "commander";
+import type { ZodObject } from "zod";
+import {
+  type MachineOperationName,
+  isMachineOperation,
+  machineOperationNames,
+  machineOperations,
+} from "../../contract/machine/operations.ts";
+import {
+  type CallName,
+  type OperationName,
+  isOperation,
+  operationNames,
+  operations,
+} from "../../contract/operations.ts";
+import type { Scope } from "../../contract/workspaces.ts";
+import type { Workspace } from "../../local-mcp/host/host.ts";
+import { isClose } from "../../shared/close-words.ts";
+import { isRecord } from "../../shared/json-fields.ts";
+import { err, ok } from "../../shared/result.ts";
+import { fromTexts } from "../../shared/text-fields.ts";
+import { type Answer, type CliResult, type FailedResult, exitCodes, notFound, wrongUsage } from "../answer.ts";
+import { type Cli, type CommandResult, type CommonOptions, requireYes } from "../cli.ts";
+import { readJsonFile, readJsonInput } from "../task-input.ts";
+import { quoteArgument } from "../workspace-command.ts";
+
+interface CallOptions extends CommonOptions {
+  readonly input?: string;
+  readonly yes?: boolean;
+}
+
+type Input = Readonly<Record<string, unknown>>;
+
+type Callable = CallName | MachineOperationName;
+
+/** Every operation of the workspace and of this machine by its declaration. */
+export function addCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("call [operation] [fields...]")
+    .description("any operation of the workspace or this machine, with name=value fields; without one, their list")
+    .option("--input <file>", "the input as JSON; - reads the standard input")
+    .option("-y, --yes", "do not ask before an operation that takes something away");
+  cli.define(command, async (options: CallOptions, name?: string, ...rest: string[]) => {
+    if (name === undefined) return ok(list(cli));
+    if (!isCallable(name)) return unknown(name);
+    // `[fields...]` comes as one array.
+    const input = await inputOf(cli, name, rest.flat(), options);
+    if (!input.ok) return input;
+    const refused = await refuseWithoutYes(cli, name, options);
+    if (refused) return refused;
+    if (isMachineOperation(name)) return callMachine(cli, name, input.value);
+    return cli.withWorkspace((link) => callWorkspace(link, name, input.value));
+  });
+}
+
+function isCallable(name: string): name is Callable {
+  if (isMachineOperation(name)) return true;
+  return isOperation(name) && name !== "chats.unregister" && !isSocketOnly(name);
+}
+
+function isSocketOnly(name: OperationName): boolean {
+  return "isSocketOnly" in operations[name];
+}
+
+interface Declaration {
+  readonly input: ZodObject;
+  readonly summary: string;
+  readonly example: unknown;
+  readonly isDestructive: boolean;
+  /** Scope of the token; null: an operation of the machine. */
+  readonly scope: Scope | null;
+}
+
+function declarationOf(name: Callable): Declaration {
+  if (isMachineOperation(name)) {
+    const { effect, ...declared } = machineOperations[name];
+    return { ...declared, isDestructive: effect === "destructive", scope: null };
+  }
+  const declared = operations[name];
+  return { ...declared, isDestructive: "isDestructive" in declared };
+}
+
+const callable = [...operationNames, ...machineOperationNames].filter((name): name is Callable => isCallable(name));
+
+function list(cli: Cli): { readonly data: unknown; readonly text: string } {
+  const data = callable.map((name) => {
+    const { scope, summary, example, isDestructive } = declarationOf(name);
+    return { name, scope, summary, example, isDestructive };
+  });
+  const text = cli.table(data, {
+    OPERATION: ({ name }) => name,
+    SCOPE: ({ scope }) => scope ?? "machine",
+    "WHAT IT DOES": ({ summary }) => summary,
+  });
+  return { data, text: `${text}\nNext: \`shim call tasks.list state=queued\`.\n` };
+}
+
+function unknown(name: string): CommandResult {
+  const close = callable.filter((one) => isClose(name, one));
+  const hint = close.length > 0 ? `Did you mean ${close.join(" or ")}?` : "`shim call` lists them.";
+  return notFound(`there is no operation ${name.slice(0, 60)}. ${hint}`);
+}
+
+async function inputOf(
+  cli: Cli,
+  name: Callable,
+  fields: readonly string[],
+  { input: file }: CallOptions,
+): Promise<CliResult<Input>> {
+  const bare = fields.find((field) => !/^\w+=/.test(field));
+  if (bare !== undefined) return wrongUsage(`"${bare.slice(0, 60)}" is no field name=value. ${exampleOf(name)}`);
+  const names = fields.map((field) => field.slice(0, field.indexOf("=")));
+  const twice = names.find((field, at) => names.indexOf(field) !== at);
+  if (twice !== undefined) return wrongUsage(`${twice} is given twice.`);
+  const { shape } = declarationOf(name).input;
+  const secret = names.find((field) => shape[field]?.meta()?.["isSecret"] === true);
+  if (secret !== undefined)
+    return wrongUsage(`${secret} is a secret, and arguments are visible to others: give it with --input.`);
+  const texts = fields.map((field, at) => [names[at], field.slice(field.indexOf("=") + 1)]);
+  const given = fromTexts(declarationOf(name).input, Object.fromEntries(texts));
+  if (file === undefined) return ok(given);
+  const read = file === "-" ? await readJsonInput(cli) : readJsonFile(cli, file);
+  if (!read.ok) return read;
+  return isRecord(read.value)
+    ? ok({ ...read.value, ...given })
+    : wrongUsage(`The input is no JSON object. ${exampleOf(name)}`);
+}
+
+function exampleOf(name: Callable): string {
+  const { self: _, ...example } = declarationOf(name).example as Input;
+  const fields = Object.entries(example).map(
+    ([field, value]) => `${field}=${quoteArgument(typeof value === "string" ? value : JSON.stringify(value))}`,
+  );
+  return `Such as: \`${["shim call", name, ...fields].join(" ")}\`.`;
+}
+
+async function refuseWithoutYes(cli: Cli, name: Callable, { yes }: CallOptions): Promise<FailedResult | null> {
+  const { isDestructive, summary } = declarationOf(name);
+  return isDestructive ? requireYes(cli, `${name}: ${summary}`, { yes: yes === true }) : null;
+}
+
+async function callMachine(cli: Cli, name: MachineOperationName, input: Input): Promise<CommandResult> {
+  // The operation checks its own input.
+  const answer = await cli.call(name, input);
+  if (answer.ok) return ok(shown(answer.value));
+  const { error } = answer;
+  return error.exit === exitCodes.wrongUsage ? wrongUsage(`${error.message} ${exampleOf(name)}`) : answer;
+}
+
+async function callWorkspace(link: Workspace, name: CallName, input: Input): Promise<CommandResult> {
+  const registered = "self" in declarationOf(name).input.shape ? await link.self() : null;
+  if (registered?.ok === false) return registered;
+  const answer = await link.call(name, { ...(registered ? { self: registered.value } : {}), ...input });
+  if (answer.ok) return ok(shown(answer.value));
+  const { error } = answer;
+  return error.code === "bad_input" ? err({ ...error, message: `${error.message} ${exampleOf(name)}` }) : answer;
+}
+
+function shown(value: unknown): Answer {
+  return { data: value, text: `${JSON.stringify(value, null, 2)}\n`, isVerbatim: true };
+}
