@@ -2,13 +2,12 @@ import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import { parse } from "jsonc-parser";
 import type { Config } from "../contract/config.ts";
-import { codeOf } from "../shared/error.ts";
-import { err, ok, type Result } from "../shared/result.ts";
-import { settingAt } from "../shared/setting-keys.ts";
 import { parseConfig, readConfig } from "../platform/config-file.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
-import { formatOf, update } from "./settings-text.ts";
-import { objectIn } from "./settings.ts";
+import { codeOf } from "../shared/error.ts";
+import { type Result, err, ok } from "../shared/result.ts";
+import { settingAt } from "../shared/setting-keys.ts";
+import { formatOf, objectIn, update } from "./settings.ts";
 
 /**
  * [CL18] Changes one setting of config.json; its comments stay. Writes only a file that is valid

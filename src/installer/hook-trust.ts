@@ -5,12 +5,12 @@ import { codex } from "../clients/codex.ts";
 import type { Launch } from "../platform/launch.ts";
 import { programPath } from "../platform/program-path.ts";
 import { messageOf } from "../shared/error.ts";
-import { asObject, listAt, objectAt, parseObject, textAt, type JsonObject } from "../shared/json-fields.ts";
-import { err, ok, type Result } from "../shared/result.ts";
-import type { Installation } from "./client-states.ts";
+import { type JsonObject, asObject, listAt, objectAt, parseObject, textAt } from "../shared/json-fields.ts";
+import { type Result, err, ok } from "../shared/result.ts";
+import { hookCommandLine } from "./entries.ts";
 import type { Plan } from "./file-edits.ts";
-import { hookCommandLine } from "./hook-lists.ts";
-import { lastingLaunch } from "./program-copy.ts";
+import type { Installation } from "./inspect.ts";
+import { lastingLaunch } from "./own-program.ts";
 import type { ClientTarget } from "./targets.ts";
 
 /**

@@ -1,21 +1,27 @@
-import { hasHookTool, hasNoTodoTools, hookToolSince, isEventKnown } from "../contract/hook-tool.ts";
 import type { HookEvent } from "../contract/hook-input.ts";
-import { shellHookOf } from "../platform/launch.ts";
-import type { JsonObject } from "../shared/json-fields.ts";
-import { isTodoToolsSet } from "./claude-settings.ts";
-import { asksToBlock, hookDelivery, notBlocking } from "./client-entries.ts";
-import type { ReadText } from "./client-files.ts";
-import { formOf, type ClientForm } from "./client-forms.ts";
-import { isHookToolHandler, findScript, runnerOf } from "./entries.ts";
+import { hasHookTool, hasNoTodoTools, hookToolSince, isEventKnown } from "../contract/hook-tool.ts";
+import type { ClientState } from "../contract/machine/overview.ts";
+import { type Launch, shellHookOf } from "../platform/launch.ts";
+import type { Paths } from "../platform/paths.ts";
+import { type JsonObject, isRecord, textAt } from "../shared/json-fields.ts";
+import { type ClientForm, asksToBlock, formOf, hookDelivery, isTodoToolsSet, notBlocking } from "./client-entries.ts";
+import { type ReadText, readText } from "./client-files.ts";
+import {
+  findScript,
+  handlerIn,
+  isHookToolHandler,
+  isOwnFile,
+  ourHandlers,
+  ourServers,
+  runnerOf,
+  enabledPlugins,
+  isOurPlugin,
+} from "./entries.ts";
 import type { PlanContext } from "./file-edits.ts";
-import { handlerIn, isOwnFile } from "./hook-file.ts";
-import { ourHandlers } from "./hook-lists.ts";
-import { json } from "./json-text.ts";
-import { findIgnoredFiles, load, planFrom, type LoadedFiles } from "./plan.ts";
-import { enabledPlugins, installedPlugins, type InstalledPlugin } from "./plugins.ts";
-import { ourServers } from "./server-lists.ts";
-import { objectAt } from "./settings.ts";
-import { isSetUpUnasked, pathOf, type ClientTarget } from "./targets.ts";
+import { lastingLaunch } from "./own-program.ts";
+import { type LoadedFiles, findIgnoredFiles, load, planFrom } from "./plan.ts";
+import { json, objectAt, valueAt } from "./settings.ts";
+import { type ClientTarget, type Machine, detect, isSetUpUnasked, pathOf } from "./targets.ts";
 
 /** Findings with their severity. */
 const severities = {
@@ -159,7 +165,7 @@ function checkPresence(inspection: Inspection): void {
   if (serverNames.length === 0) add("incomplete", "the hooks are installed, but not the MCP server", rerunInit);
   if (lost.length > 0) add("incomplete", `hooks are missing for ${lost.join(", ")}`, rerunInit);
   if (serverNames.length > 0 && lost.length === 0)
-    add("installed", `SHIM is installed by \`shim init\`${delivery(inspection)}`);
+    add("installed", `SHIM is installed by \`shim init\`${deliveryText(inspection)}`);
   for (const one of plugins) add("doubled", doubledText(one), doubledFix(one));
 }
 
@@ -176,7 +182,7 @@ function pluginDelivery(version: string | null): string {
 }
 
 /** [IN21] */
-function delivery({ target, handlersOf, claudeVersion }: Inspection): string {
+function deliveryText({ target, handlersOf, claudeVersion }: Inspection): string {
   if (target.client !== "claude-code") return "";
   const handlers = handlersOf("PreToolUse");
   const isTool = handlers.some(isHookToolHandler);
@@ -270,4 +276,93 @@ function checkPlugin(inspection: Inspection, { key, folder }: InstalledPlugin): 
   const built = ["dist", "../dist"].map((dist) => pathOf(target.platform).join(folder, dist, "hook.cjs"));
   if (built.some(exists)) return;
   add("plugin_not_built", `the plugin in ${folder} is not built`, "Run `npm ci && npm run build` in the clone.");
+}
+
+/** This SHIM, its home, and the machine around it. */
+export interface Installation {
+  readonly paths: Pick<Paths, "home" | "config">;
+  readonly site: {
+    readonly env: NodeJS.ProcessEnv;
+    readonly now: () => number;
+    readonly launch: Launch;
+    readonly machine: Machine;
+    readonly versionOf: (program: string) => string | null;
+  };
+}
+
+export function clientFindings(installation: Installation): Finding[] {
+  return detect(installation.site.machine).flatMap((target) => findingsOf(installation, target));
+}
+
+export function findingsOf(installation: Installation, target: ClientTarget): Finding[] {
+  const { machine, versionOf, launch } = installation.site;
+  return inspect(target, {
+    read: readText,
+    exists: machine.exists,
+    nodeVersion: versionOf,
+    launch: lastingLaunch(launch, installation.paths.home),
+    claudeVersion: target.client === "claude-code" ? claudeVersion(installation) : null,
+    shimConfig: installation.paths.config,
+  });
+}
+
+/** [IN102] Where Claude Code's own installers put it, the PATH may not lead. */
+export function claudeVersion({ site: { machine, versionOf } }: Pick<Installation, "site">): string | null {
+  const { homedir, exists, platform } = machine;
+  const path = pathOf(platform);
+  const name = platform === "win32" ? "claude.exe" : "claude";
+  const installed = [
+    [".local", "bin"],
+    [".claude", "local"],
+  ].map((folder) => path.join(homedir, ...folder, name));
+  const program = installed.find(exists);
+  return versionOf("claude") ?? (program === undefined ? null : versionOf(program));
+}
+
+/** Starts no program to learn its version. */
+export function clientStates({ site, paths }: Installation): ClientState[] {
+  const installation = { paths, site: { ...site, versionOf: () => process.version } };
+  return detect(site.machine).map((target) => {
+    const codes = new Set(findingsOf(installation, target).map(({ code }) => code));
+    const { client, label } = target;
+    return { client, label, isInstalled: codes.has("installed") && !codes.has("file_ignored") };
+  });
+}
+
+interface InstalledPlugin {
+  readonly key: string;
+  readonly scope: string;
+  readonly project: string | null;
+  readonly folder: string | null;
+}
+
+/**
+ * Reads `installed_plugins.json`. A marketplace that is a folder, such as a clone, is read
+ * directly; the copy that the list names is then unused (seen with 2.1.328).
+ */
+function installedPlugins(
+  installed: JsonObject,
+  marketplaces: JsonObject,
+  platform: NodeJS.Platform,
+): InstalledPlugin[] {
+  return Object.entries(objectAt(installed, ["plugins"]))
+    .filter(([key]) => isOurPlugin(key))
+    .flatMap(([key, listed]) => {
+      const marketplaceFolder = folderMarketplace(marketplaces, key.slice(key.indexOf("@") + 1));
+      const entries: unknown[] = Array.isArray(listed) ? listed : [];
+      return entries.filter(isRecord).map((entry) => ({
+        key,
+        scope: textAt(entry, "scope") ?? "user",
+        project: textAt(entry, "projectPath"),
+        folder:
+          marketplaceFolder === null
+            ? textAt(entry, "installPath")
+            : pathOf(platform).join(marketplaceFolder, "plugin"),
+      }));
+    });
+}
+
+function folderMarketplace(marketplaces: JsonObject, name: string): string | null {
+  const isFolder = valueAt(marketplaces, [name, "source", "source"]) === "directory";
+  return isFolder ? textAt(objectAt(marketplaces, [name]), "installLocation") : null;
 }

@@ -1,30 +1,28 @@
 import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { type TrustSource, findUntrusted, trustHooks } from "../../installer/hook-trust.ts";
+import type { Installation } from "../../installer/inspect.ts";
+import { renderPlan } from "../../installer/render-plan.ts";
 import {
   type AppliedPlan,
+  type ClientProblem,
   type SetupOutcome,
+  type SetupPlan,
+  type SetupRequest,
   applySetup,
   changedClients,
   connectionProblems,
-} from "../../installer/apply-setup.ts";
-import type { Installation } from "../../installer/client-states.ts";
-import { type TrustSource, findUntrusted, trustHooks } from "../../installer/hook-trust.ts";
-import { isShimsAlone } from "../../installer/leftovers.ts";
-import {
-  type ClientProblem,
-  type SetupPlan,
-  type SetupRequest,
   hasChanges,
+  isShimsAlone,
   planSetup,
-} from "../../installer/plan-setup.ts";
-import { renderPlan } from "../../installer/render-plan.ts";
+} from "../../installer/setup.ts";
 import { clientNames } from "../../installer/targets.ts";
 import { pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import { type Answer, type FailedResult, failed, notFound, wrongUsage } from "../answer.ts";
-import { addCompletion } from "./completion.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { shortPath, table } from "../screen-text.ts";
+import { addCompletion } from "./completion.ts";
 
 interface InitOptions extends CommonOptions {
   readonly todoTools?: boolean;

@@ -1,7 +1,6 @@
 import type { Command } from "commander";
 import * as z from "zod";
 import { File } from "../../contract/machine/forms.ts";
-import { unitName } from "../../installer/service-file.ts";
 import {
   type ServiceFile,
   findServiceObstacle,
@@ -11,6 +10,7 @@ import {
   removeService,
   serviceFile,
   serviceState,
+  unitName,
 } from "../../installer/service.ts";
 import { messageOf } from "../../shared/error.ts";
 import { ok } from "../../shared/result.ts";

@@ -1,13 +1,12 @@
 import { join } from "node:path";
 import { canBlock, hasHookTool } from "../../contract/hook-tool.ts";
 import { edgeConfigPath } from "../../coordinator-client/edge-config.ts";
-import { serverCommand, serverName } from "../../installer/entries.ts";
-import { setClaudeHooks } from "../../installer/hook-lists.ts";
+import { serverCommand, serverName, setClaudeHooks } from "../../installer/entries.ts";
 import type { Settings } from "../../installer/settings.ts";
-import type { Launch } from "../../platform/launch.ts";
 import { digest } from "../../local-mcp/sessions/entries.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import type { Launch } from "../../platform/launch.ts";
 import { createPrivateFolder, inodeOf, writeAtomically } from "../../platform/private-files.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 
 export interface ClaudeFiles {
   readonly mcpConfig: string;

@@ -1,14 +1,14 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { apply, type ApplyResult } from "#src/installer/apply.ts";
-import * as backups from "#src/installer/backups.ts";
-import { readText, type ClientRefusal } from "#src/installer/client-files.ts";
-import type { Launch } from "#src/platform/launch.ts";
-import type { PlanContext, Plan } from "#src/installer/file-edits.ts";
+import { temporaryFolder, write } from "#harness/machine/git-project.ts";
+import * as backups from "#src/installer/apply.ts";
+import { type ApplyResult, apply } from "#src/installer/apply.ts";
+import type { TelemetryRequest } from "#src/installer/client-entries.ts";
+import { type ClientRefusal, readText } from "#src/installer/client-files.ts";
+import type { Plan, PlanContext } from "#src/installer/file-edits.ts";
 import { planInstall, planUninstall } from "#src/installer/plan.ts";
-import type { TelemetryRequest } from "#src/installer/telemetry-settings.ts";
 import type { ClientTarget } from "#src/installer/targets.ts";
-import { temporaryFolder, write } from "./git-project.ts";
+import type { Launch } from "#src/platform/launch.ts";
 import type { Result } from "#src/shared/result.ts";
 
 export const T0 = 1_700_000_000_000;

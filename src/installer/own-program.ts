@@ -1,13 +1,69 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
-import { messageOf } from "../shared/error.ts";
-import { err, ok, type Result } from "../shared/result.ts";
-import { persistentPathFolders, findRealPath } from "../platform/shim-command.ts";
-import { writeAtomically } from "../platform/private-files.ts";
-import { linkTarget, missingFolders, removeEmptied, statLink } from "./client-files.ts";
-import { isRecord } from "../shared/json-fields.ts";
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { basename, dirname, join, relative, sep } from "node:path";
 import type { Launch } from "../platform/launch.ts";
+import { isTemporary } from "../platform/origin.ts";
+import { createPrivateFolder, removeDurably, writeAtomically } from "../platform/private-files.ts";
+import { findRealPath, persistentPathFolders } from "../platform/shim-command.ts";
+import { messageOf } from "../shared/error.ts";
+import { isRecord } from "../shared/json-fields.ts";
+import { type Result, err, ok } from "../shared/result.ts";
+import { linkTarget, missingFolders, removeEmptied, statLink } from "./client-files.ts";
 import type { Machine } from "./targets.ts";
+
+/** A copy of a SHIM that its own folder will not keep. */
+interface ProgramCopy {
+  readonly from: string;
+  readonly to: string;
+}
+
+export function programFolder(home: string): string {
+  return join(home, "program");
+}
+
+/** [IP10] Plans a copy where this SHIM was started by npx; null: its own folder stays. */
+export function planCopy({ script }: Launch, home: string): ProgramCopy | null {
+  const real = findRealPath(script) ?? script;
+  return isTemporary(real) ? { from: dirname(dirname(real)), to: programFolder(home) } : null;
+}
+
+/** The launcher that clients and the link name. */
+export function lastingLaunch(launch: Launch, home: string): Launch {
+  const copy = planCopy(launch, home);
+  if (copy === null) return launch;
+  const { node } = launch;
+  return { node, script: join(copy.to, "bin", "shim.mjs"), hookScript: join(copy.to, "dist", "hook.cjs") };
+}
+
+/** [IP10] Hooks of open chats start these files: each is whole, the old one or the new one. */
+export function makeCopy({ from, to }: ProgramCopy): void {
+  createPrivateFolder(to);
+  const wanted = filesIn(from);
+  for (const path of wanted) replace(join(from, path), join(to, path));
+  for (const path of filesIn(to)) if (!wanted.includes(path)) rmSync(join(to, path));
+}
+
+export function removeCopy(home: string): void {
+  removeDurably(programFolder(home));
+}
+
+/** The parts of a program come before it. */
+function filesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+    .sort((one, other) => other.split(sep).length - one.split(sep).length);
+}
+
+function replace(from: string, to: string): void {
+  const next = `${to}.${process.pid}.next`;
+  mkdirSync(dirname(to), { recursive: true });
+  copyFileSync(from, next);
+  renameSync(next, to);
+}
+
+export function hasCopy(home: string): boolean {
+  return statSync(programFolder(home), { throwIfNoEntry: false }) !== undefined;
+}
 
 export interface LinkPlan {
   readonly action: "create" | "remove";
@@ -24,7 +80,7 @@ interface LinkRecord {
   readonly folders: readonly string[];
 }
 
-export interface LinkContext {
+interface LinkContext {
   readonly machine: Machine;
   readonly launch: Launch;
   readonly record: string;

@@ -1,18 +1,29 @@
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, rmdirSync } from "node:fs";
+import { dirname, join, sep } from "node:path";
 import { homeFrom } from "../platform/paths.ts";
-import { err, ok, type Result } from "../shared/result.ts";
-import { backupsFolder, list as listBackups } from "./backups.ts";
-import { readText, type ClientRefusal } from "./client-files.ts";
-import { claudeVersion, type Installation } from "./client-states.ts";
-import { linkRecord, planLink, planLinkRemoval, type LinkPlan } from "./command-link.ts";
+import { type Result, err, ok } from "../shared/result.ts";
+import { type Backup, apply, backupsFolder, list as listBackups } from "./apply.ts";
+import { type TelemetryRequest, environmentTelemetry, managedTelemetry } from "./client-entries.ts";
+import { type ClientRefusal, type ReadText, isMissing, readText } from "./client-files.ts";
 import { serverCommand } from "./entries.ts";
 import type { Plan, PlanContext } from "./file-edits.ts";
-import { codeCache } from "./leftovers.ts";
+import { type Installation, claudeVersion, findingsOf } from "./inspect.ts";
+import {
+  type LinkPlan,
+  applyLink,
+  hasCopy,
+  lastingLaunch,
+  linkRecord,
+  makeCopy,
+  planCopy,
+  planLink,
+  planLinkRemoval,
+  programFolder,
+  removeCopy,
+} from "./own-program.ts";
 import { planInstall, planUninstall } from "./plan.ts";
-import { hasCopy, lastingLaunch, planCopy, programFolder } from "./program-copy.ts";
-import { detect, isSetUpUnasked, type ClientTarget } from "./targets.ts";
-import { environmentTelemetry, managedTelemetry, type TelemetryRequest } from "./telemetry-settings.ts";
+import { type ClientTarget, type Machine, detect, isSetUpUnasked } from "./targets.ts";
 
 export interface SetupRequest {
   readonly action: Plan["action"];
@@ -49,7 +60,7 @@ export interface SetupPlan {
   readonly own: readonly OwnFolder[];
 }
 
-export interface SetupRefusal {
+interface SetupRefusal {
   readonly code: ClientRefusal["code"] | "not_built" | "not_found";
   readonly message: string;
 }
@@ -107,7 +118,7 @@ function planClients(
   return ok({ plans, problems });
 }
 
-export function toProblem({ client, label }: ClientTarget, { message }: ClientRefusal): ClientProblem {
+function toProblem({ client, label }: ClientTarget, { message }: ClientRefusal): ClientProblem {
   return { client, label, message };
 }
 
@@ -165,4 +176,128 @@ function noClient({ site }: Installation, wanted: string | undefined): string {
   const what = wanted === undefined ? "no client that SHIM knows was found" : `${wanted} was not found`;
   const { command, args } = serverCommand(site.launch);
   return `${what} on this machine. Any other MCP client can start the server itself: ${JSON.stringify({ mcpServers: { shim: { command, args } } })}`;
+}
+
+export interface AppliedPlan {
+  readonly plan: Plan;
+  /** Folder with the files as they were; null: there is none, or none is needed any more. */
+  readonly backup: string | null;
+}
+
+export interface SetupOutcome {
+  readonly done: readonly AppliedPlan[];
+  readonly problems: readonly ClientProblem[];
+  /** `problem`: why it was not made or removed. Null: it was to stay as it is. */
+  readonly link: { readonly plan: LinkPlan; readonly problem: string | null } | null;
+}
+
+/** [IN101] While a client still has SHIM, the command and what is stored stay. */
+export function applySetup(installation: Installation, setup: SetupPlan, request: SetupRequest): SetupOutcome {
+  const { site, paths } = installation;
+  const isRemoval = request.action === "uninstall";
+  const copy = isRemoval ? null : planCopy(site.launch, paths.home);
+  if (copy !== null) makeCopy(copy);
+  const applied = setup.plans.map((plan) => ({ plan, result: applyOne(installation, plan) }));
+  const done = applied.flatMap(({ result }) => (result.ok ? [result.value] : []));
+  const failures = applied.flatMap(({ plan, result }) => (result.ok ? [] : [toProblem(plan.target, result.error)]));
+  const connected = isRemoval ? [] : done.map(({ plan }) => plan);
+  const problems = [...setup.problems, ...failures, ...connectionProblems(installation, connected)];
+  const isPartial = isRemoval && problems.length > 0;
+  const link = changeLink(installation, isPartial ? null : setup.link);
+  if (isRemoval && !isPartial && request.client === undefined) removeOwn(installation, request.deletesData);
+  // [IP11] A removal that gave all files their first texts deletes the copies.
+  const kept = done.map(({ plan, backup }) => ({
+    plan,
+    backup: backup !== null && existsSync(backup) ? backup : null,
+  }));
+  return { done: kept, problems, link };
+}
+
+export function changedClients(done: readonly AppliedPlan[]): Plan["target"][] {
+  return done.filter(({ plan }) => plan.edits.length > 0).map(({ plan }) => plan.target);
+}
+
+/** [IN24] A client may be set up, and not connected. */
+export function connectionProblems(installation: Installation, plans: readonly Plan[]): ClientProblem[] {
+  return plans.flatMap(({ target }) =>
+    findingsOf(installation, target)
+      .filter(({ severity }) => severity === "error")
+      .map(({ client, text, fix }) => {
+        const { label } = target;
+        return { client, label, message: `${text.slice(`${label}: `.length)}. ${fix ?? ""}` };
+      }),
+  );
+}
+
+function applyOne({ site, paths }: Installation, plan: Plan): Result<AppliedPlan, ClientRefusal> {
+  const backups = backupsFolder(paths.home);
+  const applied = apply(plan, { now: site.now(), backups });
+  if (applied.ok) return ok({ plan, backup: applied.value.backup });
+  const { path, message } = applied.error;
+  const advice = "Make that folder one that your user can write to, or set SHIM_HOME to one.";
+  return err(path === backups ? { ...applied.error, message: `${message} ${advice}` } : applied.error);
+}
+
+function changeLink({ paths: { home } }: Installation, plan: LinkPlan | null): SetupOutcome["link"] {
+  return plan && { plan, problem: applyLink(plan, linkRecord(home)) };
+}
+
+function removeOwn({ site: { machine }, paths: { home } }: Installation, deletesData: boolean): void {
+  const clientBackups = backupsFolder(home);
+  const keepsBackups = !isOriginalAgain(listBackups(clientBackups), readText);
+  if (deletesData) removeHome(home, machine.homedir);
+  removeLeftovers({ home, userHome: machine.homedir, codeCache: codeCache(machine), clientBackups }, keepsBackups);
+}
+
+/** V8's compiled code of SHIM's programs, where scripts/build.mjs puts it. */
+function codeCache({ env, homedir }: Pick<Machine, "env" | "homedir">): string {
+  return join(env["XDG_CACHE_HOME"] || join(homedir, ".cache"), "shim");
+}
+
+/** [IP11] True: each file that SHIM has changed is again as an install has found it. */
+function isOriginalAgain(backups: readonly Backup[], read: ReadText): boolean {
+  const files = backups.flatMap((backup) => backup.files);
+  const found = backups.flatMap((backup) => (backup.action === "install" ? backup.files : []));
+  return files.every(({ path }) => {
+    const text = read(path);
+    return text.ok && found.some((file) => file.path === path && file.before === text.value);
+  });
+}
+
+interface LeftoverFolders {
+  readonly home: string;
+  readonly codeCache: string;
+  readonly clientBackups: string;
+  readonly userHome: string;
+}
+
+/** [IP11] Removes what `init` and the programs have made, and nothing that is stored of chats. */
+function removeLeftovers(folders: LeftoverFolders, keepsBackups: boolean): void {
+  removeCopy(folders.home);
+  if (!keepsBackups) rmSync(folders.clientBackups, { recursive: true, force: true });
+  rmSync(folders.codeCache, { recursive: true, force: true });
+  for (const folder of [folders.home, folders.codeCache]) removeEmpty(folder, folders.userHome);
+}
+
+/** [IP12] Deletes everything in SHIM's folder. */
+function removeHome(home: string, userHome: string): void {
+  rmSync(home, { recursive: true, force: true });
+  removeEmpty(dirname(home), userHome);
+}
+
+/** [IP12] False: the folder holds the user's own files, too. */
+export function isShimsAlone(home: string, userHome: string): boolean {
+  return dirname(home) !== home && !`${userHome}${sep}`.startsWith(`${home}${sep}`);
+}
+
+/** Goes up to the user's folder, which stays. */
+function removeEmpty(folder: string, userHome: string): void {
+  if (!folder.startsWith(`${userHome}${sep}`)) return;
+  try {
+    if (readdirSync(folder).length > 0) return;
+    rmdirSync(folder);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+  removeEmpty(dirname(folder), userHome);
 }
