@@ -9,7 +9,6 @@ import { toSarif } from "../../analysis/formats/sarif.ts";
 import { toText } from "../../analysis/formats/text.ts";
 import type { Report } from "../../analysis/report.ts";
 import { Duration, File, Folder } from "../../contract/machine/forms.ts";
-import type { MutantsReport } from "../../mutation/find-survivors.ts";
 import { MutantsInput } from "../../mutation/mutants-input.ts";
 import type { FileMutants } from "../../mutation/survivor-report.ts";
 import { writeAtomically } from "../../platform/private-files.ts";
@@ -21,8 +20,9 @@ import { TransformInput } from "../../transform/transform-input.ts";
 import type { Transformed } from "../../transform/transform-project.ts";
 import { type CliResult, exitCodes, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
-import { addEvolve } from "./evolve.ts";
 import { defineProgram } from "../operation-command.ts";
+import type { Lines } from "../views.ts";
+import { addEvolve } from "./evolve.ts";
 
 const defaultBaseline = "analysis-baseline.json";
 
@@ -49,16 +49,28 @@ type AnalyzeInput = z.infer<typeof AnalyzeInput>;
 
 export function addCommand(program: Command, cli: Cli): void {
   const code = program.command("code").description("analyze and change a project's code");
-  addAnalyze(code, cli);
-  addTransform(code, cli);
-  addMutants(code, cli);
+  const analysis = {
+    input: AnalyzeInput,
+    summary: "What the project's own tools find: types, lint, complexity, duplicates, dead code.",
+    args: ["folder"],
+  };
+  defineProgram(cli, code.command("analyze"), analysis, (input, { json }) => runAnalysis(cli, input, json === true));
+  const transformation = {
+    input: TransformInput,
+    summary:
+      "Change code by a rule of ast-grep, a codemod or `lint-fix`, in a worktree: shows the diff, or leaves a branch.",
+    args: ["what"],
+    rest: "paths",
+    own: [new Option("--no-tests", "with --branch: run no tests")],
+  };
+  defineProgram(cli, code.command("transform"), transformation, (input) => transform(cli, input));
+  const mutation = {
+    input: MutantsInput,
+    summary: "Small changes of these files that no test notices, tried on your last commit.",
+    rest: "files",
+  };
+  defineProgram(cli, code.command("mutants"), mutation, (input) => findMutants(cli, input));
   addEvolve(code, cli);
-}
-
-function addAnalyze(program: Command, cli: Cli): void {
-  const summary = "What the project's own tools find: types, lint, complexity, duplicates, dead code.";
-  const details = { input: AnalyzeInput, summary, args: ["folder"] };
-  defineProgram(cli, program.command("analyze"), details, (input, { json }) => runAnalysis(cli, input, json === true));
 }
 
 /** [AN14] Ends with 0 when nothing is new, no tool failed and each kind was covered. */
@@ -71,7 +83,7 @@ async function runAnalysis(cli: Cli, input: AnalyzeInput, isJson: boolean): Prom
   if (!trusted.ok) return trusted;
   const signal = endSignal(cli);
   cli.progress(`Analysing ${root} ...`);
-  const report = await analyzeUntil(signal, {
+  const analyzed = analyze({
     folder: root,
     only: only ?? null,
     isTrusted: trusted.value,
@@ -84,7 +96,12 @@ async function runAnalysis(cli: Cli, input: AnalyzeInput, isJson: boolean): Prom
     monotonic: () => performance.now(),
     signal,
   });
-  if (report === null) return ok({ data: { interrupted: true }, text: "", exit: exitCodes.interrupted });
+  const report = await analyzed.catch((error: unknown) => {
+    if (signal.aborted) return null;
+    throw error;
+  });
+  if (report === null || signal.aborted)
+    return ok({ data: { interrupted: true }, text: "", exit: exitCodes.interrupted });
   if (!report.ok) return wrongUsage(`${report.error}.`);
   if (isWritten) {
     writeBaseline(path, report.value);
@@ -96,7 +113,7 @@ async function runAnalysis(cli: Cli, input: AnalyzeInput, isJson: boolean): Prom
 const parentCheckMs = 1_000;
 
 /** Aborted by Ctrl-C, and when the launcher is gone: a killed one forwards no signal. */
-export function endSignal({ io }: Cli): AbortSignal {
+function endSignal({ io }: Cli): AbortSignal {
   const orphaned = new AbortController();
   const parent = io.parentPid();
   const timer = setInterval(() => {
@@ -104,20 +121,6 @@ export function endSignal({ io }: Cli): AbortSignal {
   }, parentCheckMs);
   timer.unref();
   return AbortSignal.any([io.interrupted(), orphaned.signal]);
-}
-
-/** @returns null after Ctrl-C */
-async function analyzeUntil(
-  signal: AbortSignal,
-  options: AnalysisOptions,
-): Promise<Awaited<ReturnType<typeof analyze>> | null> {
-  try {
-    const report = await analyze(options);
-    return signal.aborted ? null : report;
-  } catch (error) {
-    if (signal.aborted) return null;
-    throw error;
-  }
 }
 
 interface CheckedInput {
@@ -170,9 +173,9 @@ function analysisExit({ findings, tools, notCovered }: Report, isWritten: boolea
 }
 
 /** Files for the user's repository are readable by all. */
-export const fileMode = 0o644;
+const fileMode = 0o644;
 
-export function readBaseline(path: string): CliResult<{ readonly name: string; readonly baseline: Baseline }> {
+function readBaseline(path: string): CliResult<{ readonly name: string; readonly baseline: Baseline }> {
   if (!existsSync(path)) return wrongUsage(`there is no baseline ${path}; --write-baseline makes one.`);
   try {
     return ok({ name: basename(path), baseline: Baseline.parse(JSON.parse(readFileSync(path, "utf8"))) });
@@ -181,20 +184,8 @@ export function readBaseline(path: string): CliResult<{ readonly name: string; r
   }
 }
 
-export function writeBaseline(path: string, { findings }: Report): void {
+function writeBaseline(path: string, { findings }: Report): void {
   writeAtomically(path, `${JSON.stringify(toBaseline(findings), null, 2)}\n`, { mode: fileMode });
-}
-
-function addTransform(program: Command, cli: Cli): void {
-  const summary =
-    "Change code by a rule of ast-grep, a codemod or `lint-fix`, in a worktree: shows the diff, or leaves a branch.";
-  const noTests = new Option("--no-tests", "with --branch: run no tests");
-  defineProgram(
-    cli,
-    program.command("transform"),
-    { input: TransformInput, summary, args: ["what"], rest: "paths", own: [noTests] },
-    (input) => transform(cli, input),
-  );
 }
 
 /** [TX3] Exit code 3: nothing changed. */
@@ -205,7 +196,7 @@ async function transform(cli: Cli, input: TransformInput): Promise<CommandResult
   if (!done.ok) return err({ ...done.error, message: `${done.error.message}${advice[done.error.code] ?? ""}` });
   const { files } = done.value;
   const exit = files.length === 0 ? exitCodes.notFound : exitCodes.ok;
-  return ok({ data: done.value, text: textOf(done.value), isVerbatim: true, exit });
+  return ok({ data: done.value, text: changeLines(done.value), isVerbatim: true, exit });
 }
 
 const advice: Readonly<Record<string, string>> = {
@@ -216,16 +207,15 @@ const advice: Readonly<Record<string, string>> = {
   tests_failed: "No branch was left.",
 };
 
-function textOf(report: Transformed): string {
+function changeLines(report: Transformed): Lines {
   const { diff, files, leftOut, uncommitted } = report;
-  const lines = [
+  return [
+    diff !== "" && `${diff}\n`,
     ...(files.length === 0 ? [unchangedText(report)] : [countText(report), resultText(report)]),
     ...leftOut.map(({ path, reason }) => `Left out: ${path} (${reason}).`),
-    ...(uncommitted === 0
-      ? []
-      : [`Not included: ${pluralize(uncommitted, "path")} of your tree with changes that are not committed.`]),
+    uncommitted > 0 &&
+      `Not included: ${pluralize(uncommitted, "path")} of your tree with changes that are not committed.`,
   ];
-  return `${diff}${diff === "" ? "" : "\n"}${lines.join("\n")}\n`;
 }
 
 function unchangedText({ tool, rules }: Transformed): string {
@@ -251,41 +241,33 @@ function resultText({ isIdempotent, tests, base, branch }: Transformed): string 
 }
 
 /** [MU31] Exit code 1 where a mutant survives. */
-function addMutants(program: Command, cli: Cli): void {
-  const summary = "Small changes of these files that no test notices, tried on your last commit.";
-  const details = { input: MutantsInput, summary, rest: "files" };
-  defineProgram(cli, program.command("mutants"), details, async (input) => {
-    const { findSurvivors } = await import("../../mutation/find-survivors.ts");
-    const found = await findSurvivors(cli.context, input, { cwd: cli.io.cwd, signal: endSignal(cli) });
-    if (!found.ok) return found;
-    const { stoppedBy, files } = found.value;
-    const hasSurvivor = files.some(({ survivors }) => survivors.length > 0);
-    const exit = stoppedBy === "signal" ? exitCodes.interrupted : hasSurvivor ? exitCodes.failed : exitCodes.ok;
-    return ok({ data: found.value, text: formatSurvivors(found.value), isVerbatim: true, exit });
-  });
+async function findMutants(cli: Cli, input: MutantsInput): Promise<CommandResult> {
+  const { findSurvivors } = await import("../../mutation/find-survivors.ts");
+  const found = await findSurvivors(cli.context, input, { cwd: cli.io.cwd, signal: endSignal(cli) });
+  if (!found.ok) return found;
+  const { stoppedBy, files, total, tried, seed, uncommitted } = found.value;
+  const hasSurvivor = files.some(({ survivors }) => survivors.length > 0);
+  const exit = stoppedBy === "signal" ? exitCodes.interrupted : hasSurvivor ? exitCodes.failed : exitCodes.ok;
+  const text = [
+    ...files.flatMap(mutantLines),
+    total > tried && `${tried} of ${total} mutants were drawn, by the seed ${seed}: --max tries more.`,
+    stoppedBy === "time" && "The time was over before all were tried.",
+    uncommitted > 0 && `Your ${pluralize(uncommitted, "path")} with changes that are not committed were left out.`,
+  ];
+  return ok({ data: found.value, text, isVerbatim: true, exit });
 }
 
 const maxChars = 60;
 
 /** One line for each survivor, below its file. */
-export function formatSurvivors({ files, total, tried, seed, stoppedBy, uncommitted }: MutantsReport): string {
-  const drawn =
-    total > tried ? [`${tried} of ${total} mutants were drawn, by the seed ${seed}: --max tries more.`] : [];
-  const stopped = stoppedBy === "time" ? ["The time was over before all were tried."] : [];
-  const left =
-    uncommitted > 0
-      ? [`Your ${pluralize(uncommitted, "path")} with changes that are not committed were left out.`]
-      : [];
-  return [...files.map(formatFile), ...[...drawn, ...stopped, ...left].map((line) => `${line}\n`)].join("");
-}
-
-function formatFile({ file, counts, survivors }: FileMutants): string {
+function mutantLines({ file, counts, survivors }: FileMutants): string[] {
   const { killed, timeout, survived, invalid, not_run: notRun } = counts;
-  const noticed = `${killed + timeout} noticed by a test`;
   const others = [...(invalid > 0 ? [`${invalid} invalid`] : []), ...(notRun > 0 ? [`${notRun} not run`] : [])];
-  const lines = survivors.map(({ line, column, operator, before, after }) => {
-    const change = `${oneLine(before, maxChars)} -> ${oneLine(after, maxChars) || "(nothing)"}`;
-    return `  ${line}:${column}  ${operator}: ${change}\n`;
-  });
-  return `${file}: ${[`${survived} survived`, noticed, ...others].join(", ")}.\n${lines.join("")}`;
+  return [
+    `${file}: ${[`${survived} survived`, `${killed + timeout} noticed by a test`, ...others].join(", ")}.`,
+    ...survivors.map(({ line, column, operator, before, after }) => {
+      const change = `${oneLine(before, maxChars)} -> ${oneLine(after, maxChars) || "(nothing)"}`;
+      return `  ${line}:${column}  ${operator}: ${change}`;
+    }),
+  ];
 }

@@ -2,30 +2,30 @@ import type { Command } from "commander";
 import { ok } from "../../shared/result.ts";
 import type { Cli } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
-import { linesView } from "../views.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   const command = defineOperation(cli, program, "config", {
     operation: "config.show",
-    view: linesView(({ config }) => [JSON.stringify(config, null, 2)]),
+    view: ({ config }) => [JSON.stringify(config, null, 2)],
   });
   defineOperation(cli, command, "get", {
     operation: "config.get",
     args: ["key"],
-    view: linesView(({ value }) => [typeof value === "string" ? value : JSON.stringify(value, null, 2)]),
+    view: ({ value }) => [typeof value === "string" ? value : JSON.stringify(value, null, 2)],
   });
-  const changed = linesView(({ key, value }: { key: string; value: unknown }) => [
-    `${key} is ${JSON.stringify(value)}`,
-  ]);
   defineOperation(cli, command, "set", {
     operation: "config.set",
     args: ["key", "value"],
-    view: changed,
+    view: changedLines,
     after: ({ key }) => warnOfChannels(cli, key),
   });
-  defineOperation(cli, command, "unset", { operation: "config.unset", args: ["key"], view: changed });
+  defineOperation(cli, command, "unset", { operation: "config.unset", args: ["key"], view: changedLines });
   const path = command.command("path").description("where the file is");
   cli.define(path, async () => ok({ data: { path: cli.paths.config }, text: `${cli.paths.config}\n` }));
+}
+
+function changedLines({ key, value }: { readonly key: string; readonly value: unknown }): string[] {
+  return [`${key} is ${JSON.stringify(value)}`];
 }
 
 /** [CL182] */

@@ -5,7 +5,6 @@ import { ok } from "../../shared/result.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
 import type { ListenAddress } from "./metrics.ts";
-import { linesView } from "../views.ts";
 
 interface DoctorOptions extends CommonOptions {
   readonly acknowledge?: boolean;
@@ -81,10 +80,9 @@ function parseAddress(text: string): ListenAddress {
 function addUpdate(program: Command, cli: Cli): void {
   defineOperation(cli, program, "update", {
     operation: "updates.check",
-    view: linesView(({ version, latest, isNewer, command }) =>
+    view: ({ version, latest, isNewer, command }) =>
       isNewer
         ? [`SHIM ${latest} is there; this is ${version}. To update:`, `  ${command}`]
         : [`SHIM ${version} is the newest version.`],
-    ),
   });
 }

@@ -3,23 +3,30 @@ import * as z from "zod";
 import { Folder } from "../../contract/machine/forms.ts";
 import type { RunLimits } from "../../evolution/candidate.ts";
 import { EvolveInput } from "../../evolution/evolve-input.ts";
-import { type Plan, describe, methodText } from "../../evolution/make-plan.ts";
+import { describe, methodText, type Plan } from "../../evolution/make-plan.ts";
 import type { EvolveReport, Tried } from "../../evolution/report.ts";
-import type { Accepted, Offered, Review } from "../../evolution/review.ts";
+import type { Review } from "../../evolution/review.ts";
 import type { Evolved, Planned, Run } from "../../evolution/run-evolve.ts";
 import type { RunFacts } from "../../evolution/run-state.ts";
 import { age, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
-import { type CliResult, exitCodes, wrongUsage } from "../answer.ts";
+import { exitCodes, wrongUsage, type CliResult } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
-import { tableView } from "../views.ts";
+import { textOf, type Lines } from "../views.ts";
 import { mergedText } from "./tasks.ts";
 
 const FolderInput = z.strictObject({ folder: Folder.optional() });
+const task = z.int().min(1).optional();
+const ReviewInput = z.strictObject({
+  folder: Folder.optional(),
+  accept: task.describe("merge the work of this task into the branch you are on"),
+  reject: task.describe("never propose this task's change again"),
+  reason: z.string().default("").describe("why it is rejected"),
+});
 
-export function addEvolve(program: Command, cli: Cli): void {
-  const command = program.command("evolve");
+export function addEvolve(code: Command, cli: Cli): void {
+  const command = code.command("evolve");
   const args = ["folder"];
   const summary = "Improve code on branches: finds what is worth a change, tries it, keeps what the tests approve.";
   defineProgram(cli, command, { input: EvolveInput, summary, args }, (input) => evolveProject(cli, input));
@@ -34,7 +41,7 @@ export function addEvolve(program: Command, cli: Cli): void {
     const { stopNewest } = await import("../../evolution/run-evolve.ts");
     const stopped = await stopNewest(cli.context, folder);
     if (!stopped.ok) return stopped;
-    return ok({ data: stopped.value, text: `The open tasks of job ${stopped.value.job} are cancelled.\n` });
+    return ok({ data: stopped.value, text: [`The open tasks of job ${stopped.value.job} are cancelled.`] });
   });
   const review = {
     input: ReviewInput,
@@ -54,7 +61,7 @@ async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResul
     cwd: cli.io.cwd,
     signal: cli.io.interrupted(),
     emit: (event) => cli.progress(formatEvent(event)),
-    onPlan: (planned) => cli.io.stderr(cli.verbatim(formatPlan(planned))),
+    onPlan: (planned) => cli.io.stderr(cli.verbatim(textOf(planLines(planned)))),
   });
   return done.ok ? answer(done.value) : done;
 }
@@ -72,26 +79,18 @@ async function readType(cli: Cli, file: string | undefined): Promise<CliResult<R
 
 function answer(done: Evolved): CommandResult {
   if (done.kind === "reported") return reported(done.report, done.isInterrupted);
-  if (done.kind === "planned") return ok({ data: done.plan, text: formatPlan(done), isVerbatim: true });
+  if (done.kind === "planned") return ok({ data: done.plan, text: planLines(done), isVerbatim: true });
   const { job, type } = done;
   return ok({
     data: { job, type },
-    text: `Job ${job} is submitted, for workers with \`evolve\` and the type ${type}.\n`,
+    text: [`Job ${job} is submitted, for workers with \`evolve\` and the type ${type}.`],
   });
 }
 
 function reported(report: EvolveReport, isInterrupted: boolean): CommandResult {
   const exit = isInterrupted ? exitCodes.interrupted : exitCodes.ok;
-  return ok({ data: report, text: formatReport(report), isVerbatim: true, exit });
+  return ok({ data: report, text: reportLines(report), isVerbatim: true, exit });
 }
-
-const task = z.int().min(1).optional();
-const ReviewInput = z.strictObject({
-  folder: Folder.optional(),
-  accept: task.describe("merge the work of this task into the branch you are on"),
-  reject: task.describe("never propose this task's change again"),
-  reason: z.string().default("").describe("why it is rejected"),
-});
 
 /** [EV15] Accepts, rejects, or lists what waits; in a terminal it asks for each. */
 async function reviewRuns(
@@ -106,50 +105,50 @@ async function reviewRuns(
     if (accept !== undefined) return acceptChange(review, accept);
     if (reject !== undefined) return rejectChange(review, reject, reason);
     const isAsked = cli.io.isInteractive && !isJson && review.offered.length > 0;
-    return isAsked ? askForEach(cli, review) : ok(list(cli, review.offered));
+    return isAsked ? askForEach(cli, review) : listOffered(cli, review);
   });
 }
 
 async function acceptChange(review: Review, number: number): Promise<CommandResult> {
   const merged = await review.accept(number);
-  return merged.ok ? ok({ data: merged.value, text: mergedText(merged.value) + branchText(merged.value) }) : merged;
-}
-
-function branchText({ branch, isDeleted }: Accepted): string {
-  return `Its branch ${branch} is ${isDeleted ? "deleted" : "left"}.\n`;
+  if (!merged.ok) return merged;
+  const { branch, isDeleted } = merged.value;
+  return ok({
+    data: merged.value,
+    text: [mergedText(merged.value), `Its branch ${branch} is ${isDeleted ? "deleted" : "left"}.`],
+  });
 }
 
 function rejectChange(review: Review, number: number, reason: string): CommandResult {
   const rejected = review.reject(number, reason.trim());
   if (!rejected.ok) return rejected;
   const { branch } = rejected.value.result;
-  const text = `Task ${number} is rejected, and will not be proposed again. Its branch is left: git branch -D ${branch}\n`;
-  return ok({ data: { task: number, decision: "rejected", reason, branch }, text });
+  return ok({
+    data: { task: number, decision: "rejected", reason, branch },
+    text: [`Task ${number} is rejected, and will not be proposed again. Its branch is left: git branch -D ${branch}`],
+  });
 }
 
-const view = tableView<readonly Offered[], Offered>({
-  rows: (offered) => offered,
-  columns: () => ({
-    TASK: ({ task: number }) => String(number),
-    BRANCH: ({ result }) => result.branch,
-    WHAT: ({ candidate }) => describe(candidate),
-    JUDGE: ({ result }) => verdictText(result.output),
-  }),
-  empty: "Nothing waits for a decision.",
-  notes: () => [
-    "`shim task diff <task>` shows one; --accept <task> merges it, --reject <task> --reason <text> does not.",
-  ],
-});
-
-function list(cli: Cli, offered: readonly Offered[]): { readonly data: unknown; readonly text: string } {
-  const data = offered.map(({ task: number, candidate, result: { branch, commit, output: verdict } }) => ({
+function listOffered(cli: Cli, { offered }: Review): CommandResult {
+  const rows = offered.map(({ task: number, candidate, result: { branch, commit, output: verdict } }) => ({
     task: number,
     what: describe(candidate),
     branch,
     commit,
     verdict,
   }));
-  return { data: { offered: data }, text: view(offered, cli, null) };
+  const columns = {
+    TASK: "task",
+    BRANCH: ({ branch }: (typeof rows)[number]) => branch,
+    WHAT: ({ what }: (typeof rows)[number]) => what,
+    JUDGE: ({ verdict }: (typeof rows)[number]) => verdictText(verdict),
+  } as const;
+  const text = [
+    cli.table(rows, columns, "Nothing waits for a decision.\n"),
+    rows.length > 0 &&
+      "`shim task diff <task>` shows one; --accept <task> merges it, --reject <task> --reason <text> does not.",
+  ];
+  return ok({ data: { offered: rows }, text });
 }
 
 async function askForEach(cli: Cli, review: Review): Promise<CommandResult> {
@@ -162,7 +161,7 @@ async function askForEach(cli: Cli, review: Review): Promise<CommandResult> {
     if (decision !== "skipped") decided.push({ task: number, decision });
   }
   const left = review.offered.length - decided.length;
-  return ok({ data: { decided, left }, text: `${pluralize(decided.length, "change")} decided, ${left} left.\n` });
+  return ok({ data: { decided, left }, text: [`${pluralize(decided.length, "change")} decided, ${left} left.`] });
 }
 
 async function askFor(cli: Cli, review: Review, number: number): Promise<"accepted" | "rejected" | "skipped" | "quit"> {
@@ -172,19 +171,22 @@ async function askFor(cli: Cli, review: Review, number: number): Promise<"accept
   const reason = reply.startsWith("r") ? (await cli.io.ask("Why? ")).trim() : "";
   if (!isAccepted && reason === "") return "skipped";
   const done = isAccepted ? await acceptChange(review, number) : rejectChange(review, number, reason);
-  cli.io.stdout(cli.verbatim(done.ok ? done.value.text : `${done.error.message}\n`));
+  cli.io.stdout(cli.verbatim(done.ok ? textOf(done.value.text) : `${done.error.message}\n`));
   if (!done.ok) return "skipped";
   return isAccepted ? "accepted" : "rejected";
 }
 
 /** [EV2] Every number of a value is shown. */
-function formatPlan({ plan: { candidates, facts }, limits, folder }: Planned): string {
-  const head = `Plan for ${folder} at ${facts.base.slice(0, 12)}: ${findingsText(facts)}, ${pluralize(candidates.length, "change")} to try.\n`;
-  const lines = candidates.map((one, at) => {
-    const value = `${one.value} = severity ${one.severity} × hotspot ${one.hotspot} ÷ effort ${one.effort}`;
-    return `${String(at + 1).padStart(3)}. ${describe(one)}\n     by ${methodText(one)}; value ${value}\n`;
-  });
-  return [head, ...lines, `${limitsText(limits)}\n`, factsText(facts)].join("");
+function planLines({ plan: { candidates, facts }, limits, folder }: Planned): Lines {
+  return [
+    `Plan for ${folder} at ${facts.base.slice(0, 12)}: ${findingsText(facts)}, ${pluralize(candidates.length, "change")} to try.`,
+    ...candidates.flatMap((one, at) => [
+      `${String(at + 1).padStart(3)}. ${describe(one)}`,
+      `     by ${methodText(one)}; value ${one.value} = severity ${one.severity} × hotspot ${one.hotspot} ÷ effort ${one.effort}`,
+    ]),
+    limitsText(limits),
+    ...factLines(facts),
+  ];
 }
 
 function findingsText({ findings, tools }: Plan["facts"]): string {
@@ -201,42 +203,41 @@ function limitsText({ timeMs, tokens, costMicros, maxRejected }: RunLimits): str
   return `It ends after at most ${limits.join(", ")}. Mechanical changes cost nothing. Nothing is merged.`;
 }
 
-function factsText({ reported, notReported, notes }: RunFacts): string {
-  const others = reported.map(
-    ({ method, what }) => `  - ${what} (${method === "worker" ? "needs a worker" : "for a person"})\n`,
-  );
-  const more = notReported > 0 ? `  and ${notReported} more\n` : "";
-  const list = others.length === 0 ? "" : `Only reported:\n${others.join("")}${more}`;
-  return `${list}${notes.map((note) => `Note: ${note}\n`).join("")}`;
+function factLines({ reported, notReported, notes }: RunFacts): Lines {
+  return [
+    reported.length > 0 && "Only reported:",
+    ...reported.map(({ method, what }) => `  - ${what} (${method === "worker" ? "needs a worker" : "for a person"})`),
+    reported.length > 0 && notReported > 0 && `  and ${notReported} more`,
+    ...notes.map((note) => `Note: ${note}`),
+  ];
 }
 
 /** [EV12] */
-function formatReport(report: EvolveReport): string {
+function reportLines(report: EvolveReport): Lines {
   const { tried, job, stopped, findings, mutants, used, ageMs, facts, isEnded } = report;
   const count = (outcome: Tried["outcome"]): number => tried.filter((one) => one.outcome === outcome).length;
   const kept = count("kept");
   const state = isEnded ? "has ended" : "is not finished; `shim code evolve` continues it";
-  const head = `Run ${job} ${state}${stopped === null ? "" : `, since ${stopped}`}: ${pluralize(tried.length, "change")}, ${kept} kept, ${count("rejected")} rejected.\n`;
-  const numbers = [
-    findings.before === null
-      ? null
-      : `Findings: ${findings.before}, ${findings.afterAllKept} once all that was kept is merged.`,
-    mutants.survivedBefore > 0
-      ? `Mutants that no test notices: ${mutants.survivedBefore}, then ${mutants.survivedAfter}.`
-      : null,
+  return [
+    `Run ${job} ${state}${stopped === null ? "" : `, since ${stopped}`}: ${pluralize(tried.length, "change")}, ${kept} kept, ${count("rejected")} rejected.`,
+    ...tried.flatMap(triedLines),
+    findings.before !== null &&
+      `Findings: ${findings.before}, ${findings.afterAllKept} once all that was kept is merged.`,
+    mutants.survivedBefore > 0 &&
+      `Mutants that no test notices: ${mutants.survivedBefore}, then ${mutants.survivedAfter}.`,
     `Cost: ${dollars(used.costMicros)}, ${used.tokens} tokens. Work: ${age(used.wallMs)}, in ${age(ageMs)}.`,
-    kept > 0 ? "`shim code evolve review` goes through the branches." : null,
+    kept > 0 && "`shim code evolve review` goes through the branches.",
+    ...(facts ? factLines(facts) : []),
   ];
-  const lines = numbers.flatMap((line) => (line === null ? [] : [`${line}\n`]));
-  return [head, ...tried.map(triedText), ...lines, facts ? factsText(facts) : ""].join("");
-}
-
-function triedText({ task, outcome, what, method, branch, why, verdict }: Tried): string {
-  const result = outcome === "kept" ? `${branch}${verdict ? `; ${verdictText(verdict)}` : ""}` : (why ?? "");
-  return `  ${outcome.padEnd(9)} task ${task}: ${what} (${method})${result === "" ? "" : `\n            ${result.replaceAll(/\s+/g, " ").slice(0, maxWhyChars)}`}\n`;
 }
 
 const maxWhyChars = 400;
+
+function triedLines({ task: number, outcome, what, method, branch, why, verdict }: Tried): string[] {
+  const result = outcome === "kept" ? `${branch}${verdict ? `; ${verdictText(verdict)}` : ""}` : (why ?? "");
+  const line = `  ${outcome.padEnd(9)} task ${number}: ${what} (${method})`;
+  return result === "" ? [line] : [line, `            ${result.replaceAll(/\s+/g, " ").slice(0, maxWhyChars)}`];
+}
 
 function verdictText({ removed, before, after, api, mutants }: NonNullable<Tried["verdict"]>): string {
   const tests =

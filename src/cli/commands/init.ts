@@ -22,6 +22,7 @@ import { ok } from "../../shared/result.ts";
 import { type Answer, type FailedResult, failed, notFound, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { shortPath, table } from "../screen-text.ts";
+import { textOf } from "../views.ts";
 import { addCompletion } from "./completion.ts";
 
 interface InitOptions extends CommonOptions {
@@ -167,7 +168,7 @@ async function withTrust(
   const text = areHooksTrusted ? `${label} trusts ${hooks}.` : `${reason}${byHand}`;
   return {
     data: Object.assign({}, answer.data, { areHooksTrusted }),
-    text: `${answer.text}${text}\n`,
+    text: [textOf(answer.text), text],
     isFailed: answer.isFailed === true || (yes && !areHooksTrusted),
   };
 }

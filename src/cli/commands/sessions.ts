@@ -16,11 +16,11 @@ import { readFileLines } from "../../platform/line-file.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import { type CliResult, wrongUsage } from "../answer.ts";
-import { type Cli, type Columns, type CommandResult, type CommonOptions, limitOption } from "../cli.ts";
+import { type Cli, type CommandResult, type CommonOptions, limitOption } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
 import { shortPath, table } from "../screen-text.ts";
 import { localTime } from "../times.ts";
-import { type View, linesView } from "../views.ts";
+import { type View, type Columns } from "../views.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   const sessions = defineOperation(cli, program, "sessions", { operation: "sessions.list", view: listView });
@@ -311,9 +311,9 @@ function addForget(parent: Command, cli: Cli): void {
         ? ok(label.value && `Delete ${label.value}, with all snapshots and backups? This cannot be undone.`)
         : label;
     },
-    view: linesView(({ sessions, checkpoints, snapshots, rows }) => [
+    view: ({ sessions, checkpoints, snapshots, rows }) => [
       `Forgotten: ${pluralize(sessions, "session")}, ${pluralize(checkpoints, "checkpoint")}, ${pluralize(snapshots, "snapshot")}, ${pluralize(rows, "row")} in all. Older backups are deleted too.`,
-    ]),
+    ],
   });
 }
 
@@ -345,11 +345,11 @@ function addName(parent: Command, cli: Cli): void {
   defineOperation(cli, parent, "name", {
     operation: "sessions.name",
     args: ["session", "name"],
-    view: linesView(({ shortId, name, title }) => [
+    view: ({ shortId, name, title }) => [
       name === null
         ? `${shortId} has no name now; its title is "${title ?? "untitled"}".`
         : `${shortId} is called "${name}".`,
-    ]),
+    ],
   });
 }
 
@@ -387,6 +387,6 @@ function addImport(parent: Command, cli: Cli): void {
   defineOperation(cli, parent, "import", {
     operation: "sessions.import",
     args: ["file"],
-    view: linesView(({ added, skipped }) => [`Imported ${pluralize(added, "row")}; already here: ${skipped}.`]),
+    view: ({ added, skipped }) => [`Imported ${pluralize(added, "row")}; already here: ${skipped}.`],
   });
 }

@@ -17,7 +17,7 @@ import { type CliResult, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { type Given, declareCommand } from "../operation-command.ts";
 import { readJsonFile, readJsonInput } from "../task-input.ts";
-import { type View, linesView, tableView } from "../views.ts";
+import { type View, tableView } from "../views.ts";
 import { defineWork } from "../workspace-command.ts";
 import { count, sourceText } from "./cost.ts";
 
@@ -63,8 +63,8 @@ export function addSubmit(task: Command, cli: Cli): void {
         : cli.table(
             tasks.map((one, at) => ({ ...input.tasks[at], ...one })),
             {
-              TASK: (one) => String(one.task),
-              REF: ({ ref }) => ref ?? "-",
+              TASK: "task",
+              REF: "ref",
               TYPE: ({ type }) => type ?? "-",
               STATE: ({ state, isDuplicate }) => `${state ?? "no longer kept"}${isDuplicate ? " (already there)" : ""}`,
             },
@@ -130,7 +130,7 @@ function addJobs(task: Command, cli: Cli): void {
       const options = omitUndefined({ priority, capabilities, tags });
       return read.ok ? ok({ ...read.value, options } as InputOf<"plans.submit">) : read;
     },
-    view: linesView((submitted) => [scoreText(submitted), submittedJobText(submitted)]),
+    view: (submitted) => [scoreText(submitted), submittedJobText(submitted)],
   });
 }
 
@@ -266,25 +266,25 @@ export function addSchedules(task: Command, cli: Cli): void {
       const input = { name: name ?? given["type"], cron: times, timeZone: zone, task: found.value, ...others };
       return ok(input as InputOf<"schedules.create">);
     },
-    view: linesView(({ schedule: { name, type, timeZone }, nextTimes }) => [
+    view: ({ schedule: { name, type, timeZone }, nextTimes }) => [
       `Schedule ${name} submits a task of type ${type}, in the time of ${timeZone}.`,
       `Next: ${nextTimes.map((at) => zoneTime(at, timeZone)).join(", ")}`,
-    ]),
+    ],
   });
   defineWork(cli, schedules, "list", {
     operation: "schedules.list",
     isDefault: true,
     view: tableView({
       rows: (output) => output.schedules,
-      columns: () => ({
+      columns: {
         NAME: ({ name }) => name,
-        CRON: (one) => one.cron,
-        ZONE: ({ timeZone }) => timeZone,
+        CRON: "cron",
+        ZONE: "timeZone",
         TYPE: ({ type }) => type,
         NEXT: ({ nextAt, timeZone, state }) => (nextAt === null ? state : zoneTime(nextAt, timeZone)),
-        RUNS: (one) => (one.maxRuns === null ? String(one.runs) : `${one.runs}/${one.maxRuns}`),
+        RUNS: (one) => (one.maxRuns === null ? one.runs : `${one.runs}/${one.maxRuns}`),
         LAST: (one) => lastText(one, cli.io.now()),
-      }),
+      },
       empty: "No schedules.",
     }),
   });
@@ -292,20 +292,20 @@ export function addSchedules(task: Command, cli: Cli): void {
     defineWork(cli, schedules, verb, {
       operation: `schedules.${verb}`,
       args: ["name"],
-      view: linesView(({ schedule: { name, state, nextAt, timeZone } }) => [
+      view: ({ schedule: { name, state, nextAt, timeZone } }) => [
         `Schedule ${name} is ${state}${nextAt === null ? "" : `; next: ${zoneTime(nextAt, timeZone)} (${timeZone})`}.`,
-      ]),
+      ],
     });
   defineWork(cli, schedules, "run", {
     operation: "schedules.run",
     args: ["name"],
-    view: linesView((submitted) => [`Task ${submitted.task} is ${submitted.state}.`]),
+    view: (submitted) => [`Task ${submitted.task} is ${submitted.state}.`],
   });
   defineWork(cli, schedules, "delete", {
     operation: "schedules.delete",
     args: ["name"],
     isAsked: false,
-    view: linesView((_output, _cli, { input: { name } }) => [`Schedule ${name} is deleted; its tasks stay.`]),
+    view: (_output, _cli, { input: { name } }) => [`Schedule ${name} is deleted; its tasks stay.`],
   });
 }
 

@@ -18,8 +18,8 @@ import { progressText } from "../../shared/progress-text.ts";
 import { type Result, ok } from "../../shared/result.ts";
 import type { BranchError, Checkout, MergedTask, TaskCommit } from "../../worker-runner/task-branches.ts";
 import { type CliResult, failed, wrongUsage } from "../answer.ts";
-import type { Cli, Columns } from "../cli.ts";
-import { linesView, recordView, tableView, treeLines } from "../views.ts";
+import type { Cli } from "../cli.ts";
+import { recordLines, tableView, textOf, treeLines, type Shown, type Columns } from "../views.ts";
 import { type Work, chatLabels, defineWork, findChat } from "../workspace-command.ts";
 import { addEstimate, addSchedules, addSubmit } from "./task-submit.ts";
 import { addWatch } from "./task-watch.ts";
@@ -45,9 +45,9 @@ export function addCommand(program: Command, cli: Cli): void {
       state === "cancelled" || state === "running"
         ? null
         : failed("has_ended", `task ${input.task} is ${state}; a task that has ended cannot be cancelled.`),
-    view: linesView(({ state }, _cli, { input }) => [
+    view: ({ state }, _cli, { input }) => [
       `Task ${input.task} is ${state === "running" ? "running; its chat is asked to stop" : state}.`,
-    ]),
+    ],
   });
   addBranches(task, cli);
   addWatch(task, cli);
@@ -79,28 +79,26 @@ function addList(task: Command, cli: Cli): void {
 
 /** The schedule, where any of the tasks has one. */
 function firstColumns(tasks: readonly TaskLine[]): Columns<TaskLine> {
-  const number: Columns<TaskLine> = { TASK: ({ task }) => String(task) };
-  const isAny = tasks.some(({ schedule }) => schedule !== null);
-  return isAny ? { ...number, SCHEDULE: ({ schedule }) => schedule ?? "-" } : number;
+  return tasks.some(({ schedule }) => schedule !== null) ? { TASK: "task", SCHEDULE: "schedule" } : { TASK: "task" };
 }
 
 function taskColumns(label: (chat: string) => string): Columns<TaskLine> {
   return {
-    STATE: ({ state }) => state,
+    STATE: "state",
     TYPE: ({ type }) => type,
-    PRIORITY: ({ priority }) => String(priority),
-    CHAT: ({ chat }) => (chat === null ? "-" : label(chat)),
+    PRIORITY: "priority",
+    CHAT: ({ chat }) => chat && label(chat),
     FAILED: ({ failures, maxAttempts }) => `${failures}/${maxAttempts}`,
-    SUBMITTED: ({ ageMs }) => `${age(ageMs)} ago`,
+    SUBMITTED: "ageMs",
     PROGRESS: (task) => oneLine(progressNote(task), 60),
   };
 }
 
 const deadColumns: Columns<TaskLine> = {
   TYPE: ({ type }) => type,
-  REASON: ({ reason }) => reason ?? "-",
+  REASON: "reason",
   FAILED: ({ failures, maxAttempts }) => `${failures}/${maxAttempts}`,
-  SUBMITTED: ({ ageMs }) => `${age(ageMs)} ago`,
+  SUBMITTED: "ageMs",
   DETAIL: ({ detail }) => oneLine(detail ?? "-", 80),
 };
 
@@ -136,8 +134,7 @@ function addTree(task: Command, cli: Cli): void {
           return `${one} ${node.type}${node.ref === null ? "" : ` (${oneLine(node.ref, 60)})`}: ${node.state}`;
         },
       });
-      const more = isMore ? [`There are more than ${maxTreeTasks} tasks; the rest is left out.`] : [];
-      return [...lines, ...more].map((line) => `${line}\n`).join("");
+      return [...lines, isMore && `There are more than ${maxTreeTasks} tasks; the rest is left out.`];
     },
   });
 }
@@ -145,17 +142,18 @@ function addTree(task: Command, cli: Cli): void {
 type Explained = OutputOf<"tasks.explain">;
 
 /** [CL275] First why the task is in its state, then its fields, its parts and its attempts. */
-export function showView(task: Explained, cli: Cli, { label }: Pick<Work<"tasks.explain">, "label">): string {
-  const blocks = [
-    whyView(task, cli, null),
-    fieldsView(task, cli, label),
+function showView(task: Explained, cli: Cli, { label }: Pick<Work<"tasks.explain">, "label">): string {
+  const blocks: readonly Shown[] = [
+    [...task.why, ...nextCommand(task)],
+    recordLines(fieldsOf(task, label)),
     task.parts.length === 0 ? "" : cli.table(task.parts, partColumns),
     task.attempts.length === 0 ? "No attempt has ended.\n" : cli.table(task.attempts, attemptColumns(label)),
   ];
-  return blocks.filter((text) => text !== "").join("\n");
+  return blocks
+    .map(textOf)
+    .filter((text) => text !== "")
+    .join("\n");
 }
-
-const whyView = linesView<Explained>((task) => [...task.why, ...nextCommand(task)]);
 
 function nextCommand({ task, state, reason, result, parts }: Explained): string[] {
   if (state === "dead" && reason !== "discarded")
@@ -168,27 +166,29 @@ function nextCommand({ task, state, reason, result, parts }: Explained): string[
     : [];
 }
 
-const fieldsView = recordView<Explained, (chat: string) => string>((task, _cli, label) => ({
-  task: String(task.task),
-  type: task.type,
-  state: `${task.state}${task.reason === null ? "" : ` (${task.reason})`}${task.isCancelAsked ? ", asked to stop" : ""}`,
-  detail: task.detail,
-  progress: progressText(task.progress) || null,
-  chat: task.chat === null ? null : label(task.chat),
-  priority: String(task.priority),
-  submitted: `${age(task.ageMs)} ago`,
-  schedule: task.schedule,
-  due: task.dueInMs === null ? null : `in ${age(task.dueInMs)}`,
-  failed: `${task.failures} of ${task.maxAttempts}; stalls ${task.stalls}, chats lost ${task.lostChats}`,
-  "depends on": listText(task.dependsOn),
-  parent: task.parent === null ? null : String(task.parent),
-  capabilities: listText(task.capabilities),
-  affinity: task.affinity,
-  tags: listText(task.tags),
-  payload: jsonText(task.payload),
-  checkpoint: jsonText(task.checkpoint),
-  result: jsonText(task.result),
-}));
+function fieldsOf(task: Explained, label: (chat: string) => string): Readonly<Record<string, string | null>> {
+  return {
+    task: String(task.task),
+    type: task.type,
+    state: `${task.state}${task.reason === null ? "" : ` (${task.reason})`}${task.isCancelAsked ? ", asked to stop" : ""}`,
+    detail: task.detail,
+    progress: progressText(task.progress) || null,
+    chat: task.chat === null ? null : label(task.chat),
+    priority: String(task.priority),
+    submitted: `${age(task.ageMs)} ago`,
+    schedule: task.schedule,
+    due: task.dueInMs === null ? null : `in ${age(task.dueInMs)}`,
+    failed: `${task.failures} of ${task.maxAttempts}; stalls ${task.stalls}, chats lost ${task.lostChats}`,
+    "depends on": listText(task.dependsOn),
+    parent: task.parent === null ? null : String(task.parent),
+    capabilities: listText(task.capabilities),
+    affinity: task.affinity,
+    tags: listText(task.tags),
+    payload: jsonText(task.payload),
+    checkpoint: jsonText(task.checkpoint),
+    result: jsonText(task.result),
+  };
+}
 
 function listText(values: readonly (string | number)[]): string | null {
   return values.length === 0 ? null : values.join(", ");
@@ -199,20 +199,20 @@ function jsonText(value: Explained["payload"]): string | null {
 }
 
 const partColumns: Columns<Explained["parts"][number]> = {
-  PART: ({ ref }) => ref ?? "-",
-  TASK: ({ task }) => String(task),
+  PART: "ref",
+  TASK: "task",
   TYPE: ({ type }) => type,
-  STATE: ({ state }) => state,
-  BRANCH: ({ branch }) => branch ?? "-",
+  STATE: "state",
+  BRANCH: ({ branch }) => branch,
 };
 
 function attemptColumns(label: (chat: string) => string): Columns<Explained["attempts"][number]> {
   return {
-    ATTEMPT: ({ attempt }) => String(attempt),
+    ATTEMPT: "attempt",
     CHAT: ({ chat }) => (chat === null ? "coordinator" : label(chat)),
-    END: ({ end }) => end,
+    END: "end",
     RAN: ({ ranMs }) => (ranMs === null ? "not started" : age(ranMs)),
-    ENDED: ({ endedAgeMs }) => `${age(endedAgeMs)} ago`,
+    ENDED: "endedAgeMs",
     DETAIL: ({ reason, progress }) => oneLine(reason ?? (progressText(progress) || "-"), 80),
   };
 }
@@ -234,19 +234,19 @@ function addDead(task: Command, cli: Cli): void {
     operation: "tasks.stats",
     view: tableView({
       rows: ({ types }) => types,
-      columns: () => ({
+      columns: {
         TYPE: ({ type }) => type,
-        QUEUED: ({ queued }) => String(queued),
-        OLDEST: ({ oldestQueuedMs }) => (oldestQueuedMs === null ? "-" : age(oldestQueuedMs)),
-        RUNNING: ({ running }) => String(running),
-        DONE: ({ done }) => String(done),
-        DEAD: ({ dead }) => String(dead),
-        "DONE/H": ({ doneLastHour }) => String(doneLastHour),
+        QUEUED: "queued",
+        OLDEST: "oldestQueuedMs",
+        RUNNING: "running",
+        DONE: "done",
+        DEAD: "dead",
+        "DONE/H": "doneLastHour",
         "WAIT P50/P95": ({ wait }) => percentiles(wait),
         "RUN P50/P95": ({ run }) => percentiles(run),
-      }),
+      },
       empty: "No tasks.",
-      notes: ({ isAll }) => (isAll ? [] : ["Of the newest 10000 tasks only."]),
+      notes: ({ isAll }) => [!isAll && "Of the newest 10000 tasks only."],
     }),
   });
   addReplay(task, cli);
@@ -256,7 +256,7 @@ function addDead(task: Command, cli: Cli): void {
     isAsked: false,
     refuse: ({ state }, input) =>
       state === "dead" ? null : failed("not_dead", `task ${input.task} is ${state}, not dead.`),
-    view: linesView((_output, _cli, { input }) => [`Task ${input.task} is discarded.`]),
+    view: (_output, _cli, { input }) => [`Task ${input.task} is discarded.`],
   });
 }
 
@@ -288,7 +288,7 @@ function addReplay(task: Command, cli: Cli): void {
     view: ({ tasks }, _cli, { input }) => {
       if (input.task !== undefined) return `Task ${input.task} was replayed: ${tasks[0]?.state}.\n`;
       if (tasks.length === 0) return "No dead task that can be replayed matches.\n";
-      const rows = cli.table(tasks, { TASK: (one) => String(one.task), STATE: ({ state }) => state });
+      const rows = cli.table(tasks, { TASK: "task", STATE: "state" });
       return `${pluralize(tasks.length, "task")} replayed.\n${rows}`;
     },
   });
@@ -413,10 +413,10 @@ async function readReports({ link, input }: Work<"tasks.routes">): Promise<CliRe
 }
 
 const tierColumns: Columns<TierCounts> = {
-  TIER: ({ tier }) => tier,
+  TIER: "tier",
   MODEL: modelText,
-  BAND: ({ band }) => band,
-  TRIED: ({ tried }) => String(tried),
+  BAND: "band",
+  TRIED: "tried",
   DONE: ({ tried, succeeded }) => `${((100 * succeeded) / tried).toFixed(0)} %`,
   "AT LEAST": ({ tried, succeeded }) => `${(100 * lowerBound(succeeded, tried)).toFixed(0)} %`,
   "MEAN COST": meanCost,
@@ -425,15 +425,15 @@ const tierColumns: Columns<TierCounts> = {
 const modelColumns: Columns<ModelAttempts> = {
   MODEL: modelText,
   "CHOSEN BY": ({ source }) => (source === "router" ? "the route" : "no route"),
-  ATTEMPTS: ({ attempts }) => String(attempts),
-  DONE: ({ done }) => String(done),
+  ATTEMPTS: "attempts",
+  DONE: "done",
   "MEAN COST": meanCost,
 };
 
 const costColumns: Columns<readonly [string, CostPerAccepted]> = {
   POLICY: ([name]) => name,
-  TASKS: ([, { n }]) => String(n),
-  ACCEPTED: ([, { accepted }]) => String(accepted),
+  TASKS: ([, { n }]) => n,
+  ACCEPTED: ([, { accepted }]) => accepted,
   "COST OF AN ACCEPTED TASK": ([, { isEnough, dollars, low, high }]) =>
     isEnough && dollars !== null
       ? `$${dollars.toFixed(4)} (95 %: ${low?.toFixed(4)} to ${high?.toFixed(4)})`
@@ -462,24 +462,24 @@ function reportText(
     ["always default first", report.alwaysDefault],
     ["always best", report.alwaysBest],
   ] as const;
-  return [
-    `Tasks of the type ${type}: first attempts by tier\n`,
+  return textOf([
+    `Tasks of the type ${type}: first attempts by tier`,
     cli.table(tiers, tierColumns, "None whose tier was a choice.\n"),
     `\n${cli.table(policies, costColumns)}`,
-    incomparable > 0 ? `${pluralize(incomparable, "task")} had no other choice and are not compared.\n` : "",
-    unpriced > 0 ? `Of ${pluralize(unpriced, "task")} a cost is not known.\n` : "",
+    incomparable > 0 && `${pluralize(incomparable, "task")} had no other choice and are not compared.`,
+    unpriced > 0 && `Of ${pluralize(unpriced, "task")} a cost is not known.`,
     savingText("always default first", report.savedAgainstDefault),
     savingText("always best", report.savedAgainstBest),
-    byModel === "" ? "" : `\n${byModel}`,
-  ].join("");
+    byModel !== "" && `\n${byModel}`,
+  ]);
 }
 
 function savingText(baseline: string, saving: Saving | null): string {
   if (!saving)
-    return `Against ${baseline}: not enough evidence (at least ${minAccepted} accepted tasks of each, and ${minEffectiveN} tasks by weight).\n`;
+    return `Against ${baseline}: not enough evidence (at least ${minAccepted} accepted tasks of each, and ${minEffectiveN} tasks by weight).`;
   const { dollars, low, high, verdict } = saving;
   const range = `${low.toFixed(4)} to ${high.toFixed(4)}`;
   return verdict === "no difference shown"
-    ? `Against ${baseline}: no difference is shown (saved $${range} for an accepted task).\n`
-    : `Against ${baseline}: routing is ${verdict} by $${Math.abs(dollars).toFixed(4)} for an accepted task (95 %, saved: ${range}).\n`;
+    ? `Against ${baseline}: no difference is shown (saved $${range} for an accepted task).`
+    : `Against ${baseline}: routing is ${verdict} by $${Math.abs(dollars).toFixed(4)} for an accepted task (95 %, saved: ${range}).`;
 }
