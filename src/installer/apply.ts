@@ -1,37 +1,22 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, realpathSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createPrivateFolder, syncFolder, writeAtomically } from "../platform/private-files.ts";
 import { findRealPath } from "../platform/shim-command.ts";
 import { codeOf, messageOf } from "../shared/error.ts";
 import { parseObject } from "../shared/json-fields.ts";
 import { type Result, err, ok } from "../shared/result.ts";
-import {
-  type ClientRefusal,
-  isMissing,
-  linkTarget,
-  missingFolders,
-  readText,
-  refusal,
-  removeEmptied,
-} from "./client-files.ts";
+import { type ClientRefusal, linkTarget, missingFolders, readText, refusal, removeEmptied } from "./client-files.ts";
 import type { FileEdit, Plan } from "./file-edits.ts";
 
-export interface ApplyResult {
-  /** Folder with the original files; null when there was nothing to change. */
-  readonly backup: string | null;
-  readonly changed: readonly string[];
-}
-
-interface ApplyContext {
-  /** Epoch milliseconds; names the backup. */
-  readonly now: number;
-  readonly backups: string;
-}
-
-/** [IN8] [IN9] Carries out all edits of a plan or none; refuses a file changed since the plan. */
-export function apply(plan: Plan, { now, backups }: ApplyContext): Result<ApplyResult, ClientRefusal> {
-  if (plan.edits.length === 0) return ok({ backup: null, changed: [] });
+/**
+ * [IN8] [IN9] Carries out all edits of a plan or none; refuses a file changed since the plan.
+ *
+ * @param now epoch milliseconds; names the backup
+ * @returns the folder with the original files; null when there was nothing to change
+ */
+export function apply(plan: Plan, backups: string, now: number): Result<string | null, ClientRefusal> {
+  if (plan.edits.length === 0) return ok(null);
   for (const edit of plan.edits) {
     const problem = findChangeSince(edit) ?? findDanglingLink(edit);
     if (problem) return err(problem);
@@ -42,13 +27,11 @@ export function apply(plan: Plan, { now, backups }: ApplyContext): Result<ApplyR
   } catch (error) {
     return err(refusal("write_failed", backups, `cannot create the backup: ${messageOf(error)}. Nothing was changed.`));
   }
-  const applied: FileEdit[] = [];
-  for (const edit of plan.edits) {
+  for (const [at, edit] of plan.edits.entries()) {
     const failure = applyEdit(edit);
-    if (failure) return err(rollBack(applied, failure, backup));
-    applied.push(edit);
+    if (failure) return err(rollBack(plan.edits.slice(0, at), failure, backup));
   }
-  return ok({ backup, changed: plan.edits.map(({ path }) => path) });
+  return ok(backup);
 }
 
 function findChangeSince({ path, before }: FileEdit): ClientRefusal | null {
@@ -61,11 +44,8 @@ function findChangeSince({ path, before }: FileEdit): ClientRefusal | null {
 function findDanglingLink({ path }: FileEdit): ClientRefusal | null {
   const target = linkTarget(path);
   if (target === null || findRealPath(path) !== null) return null;
-  return refusal(
-    "config_unreadable",
-    path,
-    `is a link to ${target}, which does not exist. Create or remove it and try again.`,
-  );
+  const problem = `is a link to ${target}, which does not exist. Create or remove it and try again.`;
+  return refusal("config_unreadable", path, problem);
 }
 
 function applyEdit(edit: FileEdit): ClientRefusal | null {
@@ -93,51 +73,45 @@ function applyEdit(edit: FileEdit): ClientRefusal | null {
 
 /** Deletes the backup after a complete rollback: it would mislead a later uninstall. */
 function rollBack(applied: readonly FileEdit[], failure: ClientRefusal, backup: string): ClientRefusal {
-  const rollbackProblems = applied
+  const problems = applied
     .toReversed()
-    .map(({ path, before, after, summary }) => applyEdit({ path, before: after, after: before, summary }))
-    .filter((problem) => problem !== null);
-  if (rollbackProblems.length > 0) {
-    const reasons = rollbackProblems.map(({ message }) => message).join(" ");
-    return {
-      ...failure,
-      message: `${failure.message} Rolling back the rest failed too: ${reasons} The backup is ${backup}.`,
-    };
+    .flatMap(({ path, before, after, summary }) => applyEdit({ path, before: after, after: before, summary }) ?? []);
+  if (problems.length === 0) {
+    rmSync(backup, { recursive: true, force: true });
+    return failure;
   }
-  rmSync(backup, { recursive: true, force: true });
-  return failure;
+  const reasons = problems.map(({ message }) => message).join(" ");
+  const message = `${failure.message} Rolling back the rest failed too: ${reasons} The backup is ${backup}.`;
+  return { ...failure, message };
 }
 
-/** Stored as manifest.json beside the copies. Add fields as optional. */
+interface ChangedFile {
+  readonly path: string;
+  /** SHA-256 of the new text; null when the file was deleted. */
+  readonly after: string | null;
+  /** Made for the file, outermost first. */
+  readonly folders: readonly string[];
+}
+
+/** Stored as manifest.json beside the copies. */
 interface Manifest {
   readonly version: 1;
   readonly action: Plan["action"];
   readonly client: string;
   /** Epoch milliseconds. */
   readonly at: number;
-  readonly files: readonly {
-    readonly path: string;
-    /** Copy in this folder and the SHA-256 of its text; null when there was no file. */
+  /** The copy in this folder and the SHA-256 of its text; null when there was no file. */
+  readonly files: readonly (ChangedFile & {
     readonly before: { readonly copy: string; readonly hash: string } | null;
-    /** SHA-256 of the new text; null when the file was deleted. */
-    readonly after: string | null;
-    /** Made for the file, outermost first. */
-    readonly folders?: readonly string[];
-  }[];
+  })[];
 }
 
-export interface BackupFile {
-  readonly path: string;
-  readonly after: string | null;
+export interface BackupFile extends ChangedFile {
   readonly before: string | null;
-  /** Made for the file, outermost first. */
-  readonly folders: readonly string[];
 }
 
 export interface Backup {
-  readonly folder: string;
   readonly action: Plan["action"];
-  readonly at: number;
   readonly files: readonly BackupFile[];
 }
 
@@ -184,14 +158,20 @@ function newFolder(backups: string, now: number): string {
 }
 
 /** Lists backups, oldest first; skips unsound manifests and missing or damaged copies. */
-export function list(backups: string): Backup[] {
-  return listNames(backups)
-    .toSorted()
-    .map((name) => join(backups, name))
-    .flatMap((folder) => {
-      const manifest = readManifest(folder);
-      return manifest ? [{ folder, action: manifest.action, at: manifest.at, files: readFiles(folder, manifest) }] : [];
+export function listBackups(backups: string): Backup[] {
+  const names = existsSync(backups) ? readdirSync(backups).toSorted() : [];
+  return names.flatMap((name) => {
+    const text = readText(join(backups, name, "manifest.json"));
+    const manifest = parseObject((text.ok && text.value) || "") as Manifest | null;
+    if (manifest?.version !== 1) return [];
+    const files = manifest.files.flatMap(({ before, ...file }): BackupFile[] => {
+      if (before === null) return [{ ...file, before }];
+      const copy = readText(join(backups, name, before.copy));
+      const isSound = copy.ok && copy.value !== null && hashOf(copy.value) === before.hash;
+      return isSound ? [{ ...file, before: copy.value }] : [];
     });
+    return [{ action: manifest.action, files }];
+  });
 }
 
 /** Lists what the installs since the last uninstall have found and written, oldest first. */
@@ -199,30 +179,4 @@ export function installsOf(path: string, backups: readonly Backup[]): BackupFile
   const relevantBackups = backups.filter(({ files }) => files.some((file) => file.path === path));
   const last = relevantBackups.findLastIndex(({ action }) => action === "uninstall");
   return relevantBackups.slice(last + 1).flatMap(({ files }) => files.filter((file) => file.path === path));
-}
-
-function readFiles(folder: string, manifest: Manifest): BackupFile[] {
-  return manifest.files.flatMap(({ path, before, after, folders = [] }): BackupFile[] => {
-    if (before === null) return [{ path, before: null, after, folders }];
-    const text = readText(join(folder, before.copy));
-    return text.ok && text.value !== null && hashOf(text.value) === before.hash
-      ? [{ path, before: text.value, after, folders }]
-      : [];
-  });
-}
-
-function listNames(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
-  }
-}
-
-function readManifest(folder: string): Manifest | null {
-  const text = readText(join(folder, "manifest.json"));
-  if (!text.ok || text.value === null) return null;
-  const value = parseObject(text.value);
-  return value?.["version"] === 1 ? (value as unknown as Manifest) : null;
 }

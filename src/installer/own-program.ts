@@ -1,14 +1,16 @@
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
 import type { Launch } from "../platform/launch.ts";
 import { isTemporary } from "../platform/origin.ts";
-import { createPrivateFolder, removeDurably, writeAtomically } from "../platform/private-files.ts";
+import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
 import { findRealPath, persistentPathFolders } from "../platform/shim-command.ts";
 import { messageOf } from "../shared/error.ts";
-import { isRecord } from "../shared/json-fields.ts";
-import { type Result, err, ok } from "../shared/result.ts";
-import { linkTarget, missingFolders, removeEmptied, statLink } from "./client-files.ts";
+import { parseObject } from "../shared/json-fields.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { linkTarget, missingFolders, readText, removeEmptied, statLink } from "./client-files.ts";
 import type { Machine } from "./targets.ts";
+
+/** The copy of SHIM that clients start, and the command `shim`. */
 
 /** A copy of a SHIM that its own folder will not keep. */
 interface ProgramCopy {
@@ -37,13 +39,14 @@ export function lastingLaunch(launch: Launch, home: string): Launch {
 /** [IP10] Hooks of open chats start these files: each is whole, the old one or the new one. */
 export function makeCopy({ from, to }: ProgramCopy): void {
   createPrivateFolder(to);
-  const wanted = filesIn(from);
-  for (const path of wanted) replace(join(from, path), join(to, path));
-  for (const path of filesIn(to)) if (!wanted.includes(path)) rmSync(join(to, path));
-}
-
-export function removeCopy(home: string): void {
-  removeDurably(programFolder(home));
+  const paths = filesIn(from);
+  for (const path of paths) {
+    const next = join(to, `${path}.${process.pid}.next`);
+    mkdirSync(dirname(next), { recursive: true });
+    copyFileSync(join(from, path), next);
+    renameSync(next, join(to, path));
+  }
+  for (const path of filesIn(to)) if (!paths.includes(path)) rmSync(join(to, path));
 }
 
 /** The parts of a program come before it. */
@@ -52,17 +55,6 @@ function filesIn(folder: string): string[] {
     .filter((entry) => entry.isFile())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
     .sort((one, other) => other.split(sep).length - one.split(sep).length);
-}
-
-function replace(from: string, to: string): void {
-  const next = `${to}.${process.pid}.next`;
-  mkdirSync(dirname(to), { recursive: true });
-  copyFileSync(from, next);
-  renameSync(next, to);
-}
-
-export function hasCopy(home: string): boolean {
-  return statSync(programFolder(home), { throwIfNoEntry: false }) !== undefined;
 }
 
 export interface LinkPlan {
@@ -80,81 +72,67 @@ interface LinkRecord {
   readonly folders: readonly string[];
 }
 
-interface LinkContext {
-  readonly machine: Machine;
-  readonly launch: Launch;
-  readonly record: string;
-}
-
-export function linkRecord(home: string): string {
-  return join(home, "command-link.json");
-}
-
 /** [IN16] [IN17] Returns null for nothing to do; an error names the foreign program. */
-export function planLink({ machine, launch, record }: LinkContext): Result<LinkPlan | null, string> {
-  if (machine.platform === "win32") return ok(null);
-  const path = join(machine.homedir, ".local", "bin", "shim");
-  const folders = persistentPathFolders(machine.env);
-  const isStale = isStaleLink(path, record);
+export function planLink(
+  { platform, homedir, env }: Machine,
+  { script }: Launch,
+  home: string,
+): Result<LinkPlan | null, string> {
+  if (platform === "win32") return ok(null);
+  const path = join(homedir, ".local", "bin", "shim");
+  const folders = persistentPathFolders(env);
+  const isStale = isStaleLink(path, home);
   const named = [path, ...folders.map((folder) => join(folder, "shim"))];
-  const first = named.find((one) => exists(one) && !(one === path && isStale));
-  if (first !== undefined) return findRealPath(first) === findRealPath(launch.script) ? ok(null) : err(first);
-  return ok({ action: "create", path, target: launch.script, isOnPath: folders.includes(dirname(path)) });
+  const first = named.find((one) => statLink(one) !== null && !(one === path && isStale));
+  if (first !== undefined) return findRealPath(first) === findRealPath(script) ? ok(null) : err(first);
+  return ok({ action: "create", path, target: script, isOnPath: folders.includes(dirname(path)) });
+}
+
+function isStaleLink(path: string, home: string): boolean {
+  const target = linkTarget(path);
+  if (target === null || findRealPath(path) !== null) return false;
+  return /[\\/]bin[\\/]shim\.mjs$/.test(target) || readRecord(home)?.target === target;
 }
 
 /** [IN18] Plans the removal of the link that `init` made, if its target is unchanged. */
-export function planLinkRemoval({ record }: LinkContext): LinkPlan | null {
-  const linkRecord = readRecord(record);
-  if (linkRecord === null || linkTarget(linkRecord.path) !== linkRecord.target) return null;
-  return { action: "remove", path: linkRecord.path, target: linkRecord.target, isOnPath: false };
+export function planLinkRemoval(home: string): LinkPlan | null {
+  const record = readRecord(home);
+  if (record === null || linkTarget(record.path) !== record.target) return null;
+  return { action: "remove", path: record.path, target: record.target, isOnPath: false };
 }
 
-export function applyLink(plan: LinkPlan, record: string): string | null {
+/** @returns why it was not made or removed; null: it was */
+export function applyLink({ action, path, target }: LinkPlan, home: string): string | null {
+  const file = recordFile(home);
+  const folders = readRecord(home)?.folders ?? [];
   try {
-    if (plan.action === "create") createLink(plan, record);
-    else removeLink(plan, record);
+    if (action === "remove") {
+      rmSync(path);
+      removeEmptied(folders);
+      rmSync(file);
+      return null;
+    }
+    const record: LinkRecord = { path, target, folders: [...new Set([...folders, ...missingFolders(dirname(path))])] };
+    mkdirSync(dirname(path), { recursive: true });
+    mkdirSync(home, { recursive: true, mode: 0o700 });
+    // Record first: a link without a record would never be removed.
+    writeAtomically(file, `${JSON.stringify(record)}\n`);
+    const temporary = join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`);
+    rmSync(temporary, { force: true });
+    symlinkSync(target, temporary);
+    renameSync(temporary, path);
     return null;
   } catch (error) {
     return messageOf(error);
   }
 }
 
-function createLink({ path, target }: LinkPlan, record: string): void {
-  const folders = missingFolders(dirname(path));
-  mkdirSync(dirname(path), { recursive: true });
-  mkdirSync(dirname(record), { recursive: true, mode: 0o700 });
-  const earlier = readRecord(record)?.folders ?? [];
-  const linkRecord: LinkRecord = { path, target, folders: [...new Set([...earlier, ...folders])] };
-  // Record first: a link without a record would never be removed.
-  writeAtomically(record, `${JSON.stringify(linkRecord)}\n`);
-  const temporary = join(dirname(path), `.${basename(path)}.shim-${process.pid}.tmp`);
-  rmSync(temporary, { force: true });
-  symlinkSync(target, temporary);
-  renameSync(temporary, path);
+function recordFile(home: string): string {
+  return join(home, "command-link.json");
 }
 
-function removeLink({ path }: LinkPlan, record: string): void {
-  const folders = readRecord(record)?.folders ?? [];
-  rmSync(path);
-  removeEmptied(folders);
-  rmSync(record);
-}
-
-function isStaleLink(path: string, record: string): boolean {
-  const target = linkTarget(path);
-  if (target === null || findRealPath(path) !== null) return false;
-  return /[\\/]bin[\\/]shim\.mjs$/.test(target) || readRecord(record)?.target === target;
-}
-
-function exists(path: string): boolean {
-  return statLink(path) !== null;
-}
-
-function readRecord(path: string): LinkRecord | null {
-  try {
-    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
-    return isRecord(value) && typeof value["path"] === "string" ? (value as unknown as LinkRecord) : null;
-  } catch {
-    return null;
-  }
+function readRecord(home: string): LinkRecord | null {
+  const text = existsSync(recordFile(home)) ? readText(recordFile(home)) : null;
+  const value = text?.ok ? parseObject(text.value ?? "") : null;
+  return typeof value?.["path"] === "string" ? (value as unknown as LinkRecord) : null;
 }

@@ -1,29 +1,29 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, readdirSync, rmSync, rmdirSync } from "node:fs";
+import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import { homeFrom } from "../platform/paths.ts";
-import { type Result, err, ok } from "../shared/result.ts";
-import { type Backup, apply, backupsFolder, list as listBackups } from "./apply.ts";
-import { type TelemetryRequest, environmentTelemetry, managedTelemetry } from "./client-entries.ts";
-import { type ClientRefusal, type ReadText, isMissing, readText } from "./client-files.ts";
+import { removeDurably } from "../platform/private-files.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { apply, backupsFolder, listBackups, type Backup } from "./apply.ts";
+import { environmentTelemetry, managedTelemetry, type TelemetryRequest } from "./client-entries.ts";
+import { isMissing, readText, type ClientRefusal } from "./client-files.ts";
 import { serverCommand } from "./entries.ts";
 import type { Plan, PlanContext } from "./file-edits.ts";
-import { type Installation, claudeVersion, findingsOf } from "./inspect.ts";
+import { claudeVersion, findingsOf, type Installation } from "./inspect.ts";
 import {
-  type LinkPlan,
   applyLink,
-  hasCopy,
   lastingLaunch,
-  linkRecord,
   makeCopy,
   planCopy,
   planLink,
   planLinkRemoval,
   programFolder,
-  removeCopy,
+  type LinkPlan,
 } from "./own-program.ts";
 import { planInstall, planUninstall } from "./plan.ts";
-import { type ClientTarget, type Machine, detect, isSetUpUnasked } from "./targets.ts";
+import { detect, isSetUpUnasked, type ClientTarget, type Machine } from "./targets.ts";
+
+/** Connects SHIM to the clients of a machine, or removes it: one plan, one apply, one undo. */
 
 export interface SetupRequest {
   readonly action: Plan["action"];
@@ -44,12 +44,6 @@ export interface ClientProblem {
   readonly message: string;
 }
 
-/** SHIM's own folder that is made or removed. */
-interface OwnFolder {
-  readonly path: string;
-  readonly what: string;
-}
-
 /** All that connecting or removing SHIM would change. */
 export interface SetupPlan {
   readonly plans: readonly Plan[];
@@ -57,7 +51,8 @@ export interface SetupPlan {
   readonly link: LinkPlan | null;
   /** Another program that has the name of the link; null: none. */
   readonly otherShim: string | null;
-  readonly own: readonly OwnFolder[];
+  /** SHIM's own folders that are made or removed. */
+  readonly own: readonly { readonly path: string; readonly what: string }[];
 }
 
 interface SetupRefusal {
@@ -80,9 +75,12 @@ export function planSetup(installation: Installation, request: SetupRequest): Re
   const link = planLinkChange(installation, request);
   const own = ownFolders(installation, request);
   const isOwnLeft = isRemoval && (link.link !== null || own.length > 0);
-  if (targets.length === 0 && !isOwnLeft)
-    return err({ code: "not_found", message: noClient(installation, request.client) });
-  return ok({ ...planned.value, ...link, own });
+  if (targets.length > 0 || isOwnLeft) return ok({ ...planned.value, ...link, own });
+  const what = request.client === undefined ? "no client that SHIM knows was found" : `${request.client} was not found`;
+  const { command, args } = serverCommand(launch);
+  const server = JSON.stringify({ mcpServers: { shim: { command, args } } });
+  const message = `${what} on this machine. Any other MCP client can start the server itself: ${server}`;
+  return err({ code: "not_found", message });
 }
 
 export function hasChanges({ plans, link, own }: SetupPlan): boolean {
@@ -104,7 +102,7 @@ function planClients(
     claudeVersion: claudeVersion(installation),
     wantsTodoTools,
     allowsTools,
-    telemetry: telemetryRequest(installation, telemetry),
+    telemetry: telemetryRequest(site.machine, telemetry),
   };
   const plans: Plan[] = [];
   const problems: ClientProblem[] = [];
@@ -122,10 +120,7 @@ function toProblem({ client, label }: ClientTarget, { message }: ClientRefusal):
   return { client, label, message };
 }
 
-function telemetryRequest(
-  { site: { machine } }: Installation,
-  telemetry: SetupRequest["telemetry"],
-): TelemetryRequest | undefined {
+function telemetryRequest(machine: Machine, telemetry: SetupRequest["telemetry"]): TelemetryRequest | undefined {
   if (telemetry === undefined) return undefined;
   return {
     isWanted: telemetry !== false,
@@ -149,9 +144,8 @@ function planLinkChange(
   { site: { machine, launch }, paths: { home } }: Installation,
   { action, client, makesLink }: SetupRequest,
 ): Pick<SetupPlan, "link" | "otherShim"> {
-  const context = { machine, launch: lastingLaunch(launch, home), record: linkRecord(home) };
-  if (action === "uninstall") return { link: client === undefined ? planLinkRemoval(context) : null, otherShim: null };
-  const planned = makesLink ? planLink(context) : ok(null);
+  if (action === "uninstall") return { link: client === undefined ? planLinkRemoval(home) : null, otherShim: null };
+  const planned = makesLink ? planLink(machine, lastingLaunch(launch, home), home) : ok(null);
   return planned.ok ? { link: planned.value, otherShim: null } : { link: null, otherShim: planned.error };
 }
 
@@ -159,23 +153,22 @@ function planLinkChange(
 function ownFolders(
   { site: { machine, launch }, paths: { home } }: Installation,
   { action, client, deletesData }: SetupRequest,
-): OwnFolder[] {
+): SetupPlan["own"] {
   if (action === "install") {
     const copy = planCopy(launch, home);
     return copy === null ? [] : [{ path: copy.to, what: "gets a copy of SHIM: npx does not keep its own" }];
   }
   if (client !== undefined) return [];
-  const cache = codeCache(machine);
-  const compiled = existsSync(cache) ? [{ path: cache, what: "removes the compiled code" }] : [];
-  if (deletesData && existsSync(home))
-    return [{ path: home, what: "deletes everything that SHIM has stored" }, ...compiled];
-  return hasCopy(home) ? [{ path: programFolder(home), what: "removes the copy of SHIM" }, ...compiled] : compiled;
+  const stored = deletesData
+    ? { path: home, what: "deletes everything that SHIM has stored" }
+    : { path: programFolder(home), what: "removes the copy of SHIM" };
+  const cache = { path: codeCache(machine), what: "removes the compiled code" };
+  return [stored, cache].filter(({ path }) => existsSync(path));
 }
 
-function noClient({ site }: Installation, wanted: string | undefined): string {
-  const what = wanted === undefined ? "no client that SHIM knows was found" : `${wanted} was not found`;
-  const { command, args } = serverCommand(site.launch);
-  return `${what} on this machine. Any other MCP client can start the server itself: ${JSON.stringify({ mcpServers: { shim: { command, args } } })}`;
+/** V8's compiled code of SHIM's programs, where scripts/build.mjs puts it. */
+function codeCache({ env, homedir }: Machine): string {
+  return join(env["XDG_CACHE_HOME"] || join(homedir, ".cache"), "shim");
 }
 
 export interface AppliedPlan {
@@ -197,13 +190,17 @@ export function applySetup(installation: Installation, setup: SetupPlan, request
   const isRemoval = request.action === "uninstall";
   const copy = isRemoval ? null : planCopy(site.launch, paths.home);
   if (copy !== null) makeCopy(copy);
-  const applied = setup.plans.map((plan) => ({ plan, result: applyOne(installation, plan) }));
-  const done = applied.flatMap(({ result }) => (result.ok ? [result.value] : []));
-  const failures = applied.flatMap(({ plan, result }) => (result.ok ? [] : [toProblem(plan.target, result.error)]));
+  const done: AppliedPlan[] = [];
+  const failures: ClientProblem[] = [];
+  for (const plan of setup.plans) {
+    const applied = applyOne(installation, plan);
+    if (applied.ok) done.push({ plan, backup: applied.value });
+    else failures.push(toProblem(plan.target, applied.error));
+  }
   const connected = isRemoval ? [] : done.map(({ plan }) => plan);
   const problems = [...setup.problems, ...failures, ...connectionProblems(installation, connected)];
   const isPartial = isRemoval && problems.length > 0;
-  const link = changeLink(installation, isPartial ? null : setup.link);
+  const link = isPartial ? null : setup.link && { plan: setup.link, problem: applyLink(setup.link, paths.home) };
   if (isRemoval && !isPartial && request.client === undefined) removeOwn(installation, request.deletesData);
   // [IP11] A removal that gave all files their first texts deletes the copies.
   const kept = done.map(({ plan, backup }) => ({
@@ -229,60 +226,33 @@ export function connectionProblems(installation: Installation, plans: readonly P
   );
 }
 
-function applyOne({ site, paths }: Installation, plan: Plan): Result<AppliedPlan, ClientRefusal> {
+function applyOne({ site, paths }: Installation, plan: Plan): ReturnType<typeof apply> {
   const backups = backupsFolder(paths.home);
-  const applied = apply(plan, { now: site.now(), backups });
-  if (applied.ok) return ok({ plan, backup: applied.value.backup });
-  const { path, message } = applied.error;
+  const applied = apply(plan, backups, site.now());
+  if (applied.ok || applied.error.path !== backups) return applied;
   const advice = "Make that folder one that your user can write to, or set SHIM_HOME to one.";
-  return err(path === backups ? { ...applied.error, message: `${message} ${advice}` } : applied.error);
+  return err({ ...applied.error, message: `${applied.error.message} ${advice}` });
 }
 
-function changeLink({ paths: { home } }: Installation, plan: LinkPlan | null): SetupOutcome["link"] {
-  return plan && { plan, problem: applyLink(plan, linkRecord(home)) };
-}
-
+/** [IP11] Removes what `init` and the programs have made; [IP12] what is stored, if asked. */
 function removeOwn({ site: { machine }, paths: { home } }: Installation, deletesData: boolean): void {
-  const clientBackups = backupsFolder(home);
-  const keepsBackups = !isOriginalAgain(listBackups(clientBackups), readText);
-  if (deletesData) removeHome(home, machine.homedir);
-  removeLeftovers({ home, userHome: machine.homedir, codeCache: codeCache(machine), clientBackups }, keepsBackups);
-}
-
-/** V8's compiled code of SHIM's programs, where scripts/build.mjs puts it. */
-function codeCache({ env, homedir }: Pick<Machine, "env" | "homedir">): string {
-  return join(env["XDG_CACHE_HOME"] || join(homedir, ".cache"), "shim");
+  const backups = backupsFolder(home);
+  const keepsBackups = !isOriginalAgain(listBackups(backups));
+  removeDurably(programFolder(home));
+  const others = [...(deletesData ? [home] : []), ...(keepsBackups ? [] : [backups]), codeCache(machine)];
+  for (const folder of others) rmSync(folder, { recursive: true, force: true });
+  for (const folder of [home, codeCache(machine)]) removeEmpty(folder, machine.homedir);
 }
 
 /** [IP11] True: each file that SHIM has changed is again as an install has found it. */
-function isOriginalAgain(backups: readonly Backup[], read: ReadText): boolean {
-  const files = backups.flatMap((backup) => backup.files);
+function isOriginalAgain(backups: readonly Backup[]): boolean {
   const found = backups.flatMap((backup) => (backup.action === "install" ? backup.files : []));
-  return files.every(({ path }) => {
-    const text = read(path);
-    return text.ok && found.some((file) => file.path === path && file.before === text.value);
-  });
-}
-
-interface LeftoverFolders {
-  readonly home: string;
-  readonly codeCache: string;
-  readonly clientBackups: string;
-  readonly userHome: string;
-}
-
-/** [IP11] Removes what `init` and the programs have made, and nothing that is stored of chats. */
-function removeLeftovers(folders: LeftoverFolders, keepsBackups: boolean): void {
-  removeCopy(folders.home);
-  if (!keepsBackups) rmSync(folders.clientBackups, { recursive: true, force: true });
-  rmSync(folders.codeCache, { recursive: true, force: true });
-  for (const folder of [folders.home, folders.codeCache]) removeEmpty(folder, folders.userHome);
-}
-
-/** [IP12] Deletes everything in SHIM's folder. */
-function removeHome(home: string, userHome: string): void {
-  rmSync(home, { recursive: true, force: true });
-  removeEmpty(dirname(home), userHome);
+  return backups
+    .flatMap((backup) => backup.files)
+    .every(({ path }) => {
+      const text = readText(path);
+      return text.ok && found.some((file) => file.path === path && file.before === text.value);
+    });
 }
 
 /** [IP12] False: the folder holds the user's own files, too. */

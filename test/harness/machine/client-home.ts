@@ -1,8 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
-import * as backups from "#src/installer/apply.ts";
-import { type ApplyResult, apply } from "#src/installer/apply.ts";
+import { apply, listBackups } from "#src/installer/apply.ts";
 import type { TelemetryRequest } from "#src/installer/client-entries.ts";
 import { type ClientRefusal, readText } from "#src/installer/client-files.ts";
 import type { Plan, PlanContext } from "#src/installer/file-edits.ts";
@@ -59,7 +58,7 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
   let now = T0;
   const context = (from: Launch): PlanContext => {
     const { claudeVersion: version, wantsTodoTools, telemetry } = home;
-    const known = { launch: from, backups: backups.list(kept), claudeVersion: version };
+    const known = { launch: from, backups: listBackups(kept), claudeVersion: version };
     return { shimConfig: config, read: readText, ...known, wantsTodoTools, telemetry };
   };
   const home = {
@@ -81,8 +80,8 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     write: (path: string, text: string): void => write("/", { [path]: text }),
     planInstall: (target: ClientTarget, from = launch) => planInstall(target, context(from)),
     planUninstall: (target: ClientTarget) => planUninstall(target, context(launch)),
-    apply: (plan: Result<Plan, ClientRefusal>): ApplyResult =>
-      valueOf(apply(valueOf(plan), { now: now++, backups: kept })),
+    /** @returns the folder with the files as they were */
+    apply: (plan: Result<Plan, ClientRefusal>): string | null => valueOf(apply(valueOf(plan), kept, now++)),
     install(target = code, from = launch): Plan {
       const plan = home.planInstall(target, from);
       home.apply(plan);
