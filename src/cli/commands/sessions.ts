@@ -1,7 +1,7 @@
 import { rmSync } from "node:fs";
 import { basename, isAbsolute } from "node:path";
 import type { Command } from "commander";
-import { clientTitle } from "../../clients/client-title.ts";
+import { clientTitle } from "../../clients/adapters.ts";
 import { stateText, stateWords } from "../../contract/chat-state.ts";
 import { triggerText } from "../../contract/checkpoint.ts";
 import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
@@ -20,7 +20,7 @@ import { type Cli, type CommandResult, type CommonOptions, limitOption } from ".
 import { defineOperation } from "../operation-command.ts";
 import { shortPath, table } from "../screen-text.ts";
 import { localTime } from "../times.ts";
-import { type View, type Columns } from "../views.ts";
+import type { Columns, View } from "../views.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   const sessions = defineOperation(cli, program, "sessions", { operation: "sessions.list", view: listView });

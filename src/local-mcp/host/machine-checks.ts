@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync, rmSync, statSync, statfsSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { claudeCode } from "../../clients/claude-code.ts";
+import { claudeCode } from "../../clients/claude-compatible.ts";
 import { defaults } from "../../contract/config.ts";
 import type { Check } from "../../contract/machine/checks.ts";
 import { type Finding, clientFindings } from "../../installer/inspect.ts";
