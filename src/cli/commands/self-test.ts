@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { arch, homedir, hostname, release, tmpdir, userInfo } from "node:os";
@@ -15,12 +15,21 @@ import { version } from "../../platform/version.ts";
 import { messageOf } from "../../shared/error.ts";
 import { ok } from "../../shared/result.ts";
 import type { Cli, CommandResult } from "../cli.ts";
+import type { Lines } from "../views.ts";
 
 /** [IP7] Does what a chat needs of SHIM, with real processes in a temporary folder. */
 export async function selfTest(cli: Cli): Promise<CommandResult> {
   const startedAt = performance.now();
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "shim-self-test-")));
-  const words = personalWords(cli, folder);
+  const { node } = cli.io.launch;
+  const words: PersonalWords = [
+    [folder, "<test>"],
+    [tmpdir(), "<tmp>"],
+    [homedir(), "<home>"],
+    [node, basename(node)],
+    [userInfo().username, "<user>"],
+    [hostname(), "<machine>"],
+  ];
   try {
     cli.progress("Testing in a temporary folder ...");
     const bench = new SelfTestBench(cli, folder);
@@ -31,7 +40,7 @@ export async function selfTest(cli: Cli): Promise<CommandResult> {
     const about = aboutMachine(cli);
     const isPassed = checks.every(({ state }) => state === "ok");
     const report = { isPassed, ms: since(startedAt), about, checks };
-    return ok({ data: report, text: renderReport(report), isFailed: !isPassed, isVerbatim: true });
+    return ok({ data: report, text: reportLines(report), isFailed: !isPassed, isVerbatim: true });
   } finally {
     // Windows frees the files of a killed process late.
     rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
@@ -64,34 +73,11 @@ function aboutMachine({ io }: Cli): Readonly<Record<string, string>> {
   };
 }
 
-function personalWords({ io }: Cli, folder: string): PersonalWords {
-  const node = basename(io.launch.node);
-  return [
-    [folder, "<test>"],
-    [tmpdir(), "<tmp>"],
-    [homedir(), "<home>"],
-    [io.launch.node, node],
-    [userInfo().username, "<user>"],
-    [hostname(), "<machine>"],
-  ];
-}
-
 /** A host saves what it has before it ends. */
 const hostEndMs = 15_000;
 
-interface Started {
-  readonly command: string;
-  readonly args: readonly string[];
-}
-
-interface Ended {
-  readonly code: number | null;
-  readonly printed: string;
-  readonly errors: string;
-}
-
 /** A client for the server and the hooks of this copy, with a store in a temporary folder. */
-export class SelfTestBench {
+class SelfTestBench {
   readonly cli: Cli;
   readonly folder: string;
   readonly project: string;
@@ -119,52 +105,53 @@ export class SelfTestBench {
   }
 
   /** @returns what the hook printed */
-  async hook(event: HookEvent, fields: Message = {}): Promise<string> {
+  hook(event: HookEvent, fields: Message = {}): string {
     const own = { CLAUDECODE: "1", CLAUDE_PID: String(process.pid), CLAUDE_CODE_SESSION_ID: this.session };
     const input = { session_id: this.session, hook_event_name: event, cwd: this.project, ...fields };
-    const { code, printed, errors } = await this.#run(
-      hookCommand(this.cli.io.launch, event),
-      JSON.stringify(input),
-      own,
-    );
-    if (code !== 0 || errors !== "") throw new Error(`the ${event} hook ended with ${code}: ${errors.trim()}`);
+    const { command, args } = hookCommand(this.cli.io.launch, event);
+    const { printed, errors } = this.#run(`the ${event} hook`, [command, ...args], input, own);
+    if (errors !== "") throw new Error(`the ${event} hook printed: ${errors}`);
     return printed;
   }
 
   /** Does an operation on what is stored here, as another process. */
-  async call<Name extends MachineOperationName>(name: Name, input: MachineInput<Name>): Promise<MachineOutput<Name>> {
+  call<Name extends MachineOperationName>(name: Name, input: MachineInput<Name>): MachineOutput<Name> {
     const { node, script } = this.cli.io.launch;
-    const program = { command: node, args: [script, "call", name, "--input", "-", "--json"] };
-    const { code, printed, errors } = await this.#run(program, JSON.stringify(input));
-    if (code !== 0) throw new Error(`${name} ended with ${code}: ${errors.trim()}`);
+    const { printed } = this.#run(name, [node, script, "call", name, "--input", "-", "--json"], input);
     return JSON.parse(printed) as MachineOutput<Name>;
   }
 
-  async #run({ command, args }: Started, input: string, more: NodeJS.ProcessEnv = {}): Promise<Ended> {
-    const child = spawn(command, args, { cwd: this.project, env: { ...this.#env, ...more }, stdio: "pipe" });
-    let printed = "";
-    let errors = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => (printed += text));
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (errors += text));
-    const { promise, resolve, reject } = Promise.withResolvers<number | null>();
-    child.on("error", reject).on("close", resolve);
-    child.stdin.on("error", () => undefined).end(input);
-    return { code: await promise, printed, errors };
+  #run(
+    name: string,
+    [command = "", ...args]: readonly string[],
+    input: object,
+    more: NodeJS.ProcessEnv = {},
+  ): { readonly printed: string; readonly errors: string } {
+    const env = { ...this.#env, ...more };
+    const options = { cwd: this.project, env, input: JSON.stringify(input), encoding: "utf8" } as const;
+    const { status, stdout, stderr, error } = spawnSync(command, args, options);
+    if (error) throw error;
+    if (status !== 0) throw new Error(`${name} ended with ${status}: ${stderr.trim()}`);
+    return { printed: stdout, errors: stderr.trim() };
   }
 
   async end(): Promise<void> {
     for (const server of this.#servers) server.process.kill("SIGKILL");
     await Promise.all(this.#servers.map((server) => server.ended));
     // Where no command starts, none has started a host.
-    const stopped = await this.call("host.stop", {}).catch(() => null);
-    const host = stopped?.host ?? null;
+    let host: MachineOutput<"host.stop">["host"] = null;
+    try {
+      ({ host } = this.call("host.stop", {}));
+    } catch (error) {
+      this.cli.progress(messageOf(error));
+    }
     // Its last files are closed before their folder is removed.
     await pollUntil(() => host === null || systemProcesses.facts(host.pid) === null, hostEndMs);
   }
 }
 
 /** Printed as JSON: names are stable. */
-export interface SelfTestCheck {
+interface SelfTestCheck {
   readonly name: string;
   readonly state: "ok" | "failed";
   readonly ms: number;
@@ -179,7 +166,7 @@ export interface SelfTestReport {
 }
 
 /** [IP8] Words of this machine that name its user, each with what is printed instead. */
-export type PersonalWords = readonly (readonly [word: string, instead: string])[];
+type PersonalWords = readonly (readonly [word: string, instead: string])[];
 
 const minWordChars = 2;
 
@@ -189,28 +176,25 @@ export function withoutPersonal(text: string, words: PersonalWords): string {
   return known.reduce((rest, [word, instead]) => rest.replaceAll(word, instead), text);
 }
 
-export function renderReport({ isPassed, ms, about, checks }: SelfTestReport): string {
-  const facts = Object.entries(about).map(([name, value]) => `${name}: ${value}`);
-  const lines = checks.map((one) => `${one.state.padEnd(6)}  ${one.name}: ${one.text} (${one.ms} ms)`);
+function reportLines({ isPassed, ms, about, checks }: SelfTestReport): Lines {
   const count = checks.filter(({ state }) => state === "failed").length;
-  const sum = `${checks.length - count} ok, ${count} failed, ${ms} ms`;
-  const advice = isPassed ? "" : "Please send it: it shows what SHIM does not do on this system.\n";
   return [
     "SHIM self-test",
-    ...facts,
+    ...Object.entries(about).map(([name, value]) => `${name}: ${value}`),
     "",
-    ...lines,
-    sum,
+    ...checks.map((one) => `${one.state.padEnd(6)}  ${one.name}: ${one.text} (${one.ms} ms)`),
+    `${checks.length - count} ok, ${count} failed, ${ms} ms`,
     "",
-    `The report holds no names, paths or texts of yours, so you can send it as it is.\n${advice}`,
-  ].join("\n");
+    "The report holds no names, paths or texts of yours, so you can send it as it is.",
+    !isPassed && "Please send it: it shows what SHIM does not do on this system.",
+  ];
 }
 
 /** Its result is what was seen; it throws where SHIM would not save a chat. */
-export type Step = readonly [name: string, run: (bench: SelfTestBench) => Promise<string>];
+type Step = readonly [name: string, run: (bench: SelfTestBench) => Promise<string>];
 
 /** [IP7] Hooks last: by them a server would know this process as a client that still runs. */
-export const steps: readonly Step[] = [
+const steps: readonly Step[] = [
   ["checkpoint", saveAndRecover],
   ["hooks", answerHooks],
   ["store", checkStore],
@@ -222,14 +206,14 @@ export const steps: readonly Step[] = [
 const prompt = "The self-test of SHIM asks for nothing.";
 
 async function answerHooks(bench: SelfTestBench): Promise<string> {
-  const started = await bench.hook("SessionStart", { source: "startup" });
+  const started = bench.hook("SessionStart", { source: "startup" });
   if (started !== "") record(JSON.parse(started));
-  await bench.hook("UserPromptSubmit", { prompt });
+  bench.hook("UserPromptSubmit", { prompt });
   const call = { tool_name: "Read", tool_input: { file_path: join(bench.project, "a.txt") }, tool_use_id: "toolu_1" };
-  await bench.hook("PreToolUse", call);
-  await bench.hook("PostToolUse", { ...call, tool_response: { type: "text" }, duration_ms: 1 });
-  await bench.hook("Stop", { last_assistant_message: "Done." });
-  const { journal } = await bench.call("sessions.stored", { session: bench.session });
+  bench.hook("PreToolUse", call);
+  bench.hook("PostToolUse", { ...call, tool_response: { type: "text" }, duration_ms: 1 });
+  bench.hook("Stop", { last_assistant_message: "Done." });
+  const { journal } = bench.call("sessions.stored", { session: bench.session });
   if (!JSON.stringify(journal).includes(prompt)) throw new Error("the prompt is not in the journal");
   return `5 events answered, ${journal.length} entries stored`;
 }
@@ -238,7 +222,8 @@ const work = { goal: "survive the end of this process", nextStep: `continue with
 
 async function saveAndRecover(bench: SelfTestBench): Promise<string> {
   const first = await bench.server();
-  await answer(bench, first, "shim_force_checkpoint", work);
+  const saved = await first.callTool("shim_force_checkpoint", { ...work, project: bench.project });
+  if (saved.isError) throw new Error(`shim_force_checkpoint: ${saved.text}`);
   first.process.kill("SIGKILL");
   await first.ended;
   const second = await bench.server();
@@ -249,19 +234,8 @@ async function saveAndRecover(bench: SelfTestBench): Promise<string> {
   return "saved, its process killed, and offered to the next one";
 }
 
-async function answer(
-  { project }: SelfTestBench,
-  server: Awaited<ReturnType<SelfTestBench["server"]>>,
-  tool: string,
-  given: Message,
-): Promise<Message> {
-  const { isError, text, data } = await server.callTool(tool, { ...given, project });
-  if (isError) throw new Error(`${tool}: ${text}`);
-  return data;
-}
-
 async function checkStore(bench: SelfTestBench): Promise<string> {
-  const { checks } = await bench.call("checks.run", { group: "store" });
+  const { checks } = bench.call("checks.run", { group: "store" });
   const problems = checks.filter(({ state }) => state === "fail").map(({ name, text }) => `${name}: ${text}`);
   if (problems.length > 0) throw new Error(`the store is not sound: ${problems.join("; ")}`);
   const [sqlite] = checks;
@@ -293,10 +267,11 @@ async function listProcesses(bench: SelfTestBench): Promise<string> {
 }
 
 async function writeServiceFile({ cli, folder, paths }: SelfTestBench): Promise<string> {
-  const { system, textOf } = serviceFile(cli.io.machine, cli.paths.home);
+  const file = serviceFile(cli.io.machine, cli.paths.home);
+  const { system } = file;
   const { launch, env } = cli.io;
-  const path = join(folder, serviceFiles[system]);
-  writeFileSync(path, textOf({ launch, home: paths.home, path: env["PATH"] ?? "", stopSeconds: 60 }));
+  const path = join(folder, basename(file.path));
+  writeFileSync(path, file.textOf({ launch, home: paths.home, path: env["PATH"] ?? "", stopSeconds: 60 }));
   const [program, ...args] = checkers[system];
   const ran = cli.io.runQuietly(program, [...args, path]);
   if (ran === null) return `written for ${system}; ${program}, which would check it, was not found`;
@@ -304,16 +279,8 @@ async function writeServiceFile({ cli, folder, paths }: SelfTestBench): Promise<
   return `written for ${system}, and accepted by ${program}`;
 }
 
-type System = ServiceFile["system"];
-
-const serviceFiles: Readonly<Record<System, string>> = {
-  systemd: "shim.service",
-  launchd: "shim.supervisor.plist",
-  "task-scheduler": "supervisor-task.xml",
-};
-
 /** The system's own programs that check such a file; each gets the path as its last word. */
-const checkers: Readonly<Record<System, readonly [program: string, ...args: string[]]>> = {
+const checkers: Readonly<Record<ServiceFile["system"], readonly [program: string, ...args: string[]]>> = {
   systemd: ["systemd-analyze", "--user", "verify"],
   launchd: ["plutil", "-lint"],
   "task-scheduler": [

@@ -13,6 +13,7 @@ import type { Io } from "../io.ts";
 import { defineProgram } from "../operation-command.ts";
 import { safeJsonLine, safeText } from "../screen-text.ts";
 import { localTime } from "../times.ts";
+import { textOf } from "../views.ts";
 
 const WatchFields = z.object({ task: counter.optional() });
 const maxRows = 50;
@@ -113,102 +114,51 @@ function allReader(link: Workspace): Read {
   };
 }
 
-interface WatchScreen {
-  /** A change of this is shown. */
-  key(seen: Seen): unknown;
-  show(seen: Seen): void;
-  /** @param isShown whether the last state is on the screen already */
-  last(text: string, isShown: boolean): string;
-  clear(): void;
-}
-
 async function follow(cli: Cli, link: Workspace, isJson: boolean, read: Read): Promise<CommandResult> {
   const { io } = cli;
-  const canRedraw = io.isTty && io.env["TERM"] !== "dumb";
-  const screen = isJson ? jsonScreen(io) : canRedraw ? new RowScreen(io) : lineScreen(io);
-  try {
-    return await followOn(io, link, screen, read);
-  } finally {
-    screen.clear();
-  }
-}
-
-async function followOn(io: Io, link: Workspace, screen: WatchScreen, read: Read): Promise<CommandResult> {
+  const canRedraw = !isJson && io.isTty && io.env["TERM"] !== "dumb";
   const signal = io.interrupted();
   let hint = new AbortController();
   link.onChange(() => hint.abort());
-  for (let lastShown = ""; ;) {
-    hint = new AbortController();
-    const seen = await read();
-    if (!seen.ok) return seen;
-    const { data, text, end } = seen.value;
-    const now = JSON.stringify(screen.key(seen.value));
-    if (end === "open" && !signal.aborted) {
-      if (now !== lastShown) screen.show(seen.value);
-      lastShown = now;
-      await io.wait(pollEveryMs, AbortSignal.any([signal, hint.signal]));
-      if (!signal.aborted) continue;
+  let height = 0;
+  /** [CL48] [CL140] Writes over the rows of before. */
+  const redraw = (rows: readonly string[]): void => {
+    const up = height === 0 ? "" : `\u001b[${height}A\r\u001b[J`;
+    io.stdout(up + textOf(rows));
+    height = rows.length;
+  };
+  const lineOf = ({ text }: Seen): string => `${localTime(io.now())} ${oneLine(text, 400)}\n`;
+  const show = (seen: Seen): void => {
+    if (canRedraw) redraw(fittingRows(seen.rows, io.size()));
+    else io.stdout(isJson ? `${safeJsonLine(seen.data)}\n` : safeText(lineOf(seen)));
+  };
+  try {
+    for (let lastShown = ""; ;) {
+      hint = new AbortController();
+      const seen = await read();
+      if (!seen.ok) return seen;
+      const { data, text, rows, end } = seen.value;
+      const now = JSON.stringify(isJson ? data : canRedraw ? rows : text);
+      if (end === "open" && !signal.aborted) {
+        if (now !== lastShown) show(seen.value);
+        lastShown = now;
+        await io.wait(pollEveryMs, AbortSignal.any([signal, hint.signal]));
+        if (!signal.aborted) continue;
+      }
+      const last = canRedraw ? `${oneLine(text, 400)}\n` : now === lastShown ? "" : lineOf(seen.value);
+      return ok({ data, text: last, isOneLine: true, isFailed: end !== "well" });
     }
-    return ok({ data, text: screen.last(text, now === lastShown), isOneLine: true, isFailed: end !== "well" });
+  } finally {
+    if (height > 0) redraw([]);
   }
 }
 
-function jsonScreen({ stdout }: Io): WatchScreen {
-  return {
-    key: ({ data }) => data,
-    show: ({ data }) => stdout(`${safeJsonLine(data)}\n`),
-    last: () => "",
-    clear: () => undefined,
-  };
-}
-
-function lineScreen({ stdout, now }: Io): WatchScreen {
-  const line = (text: string): string => `${localTime(now())} ${oneLine(text, 400)}\n`;
-  return {
-    key: ({ text }) => text,
-    show: ({ text }) => stdout(safeText(line(text))),
-    last: (text, isShown) => (isShown ? "" : line(text)),
-    clear: () => undefined,
-  };
-}
-
-/** [CL48] [CL140] Rows that are written over; what does not fit is counted. */
-class RowScreen implements WatchScreen {
-  readonly #io: Io;
-  #height = 0;
-
-  constructor(io: Io) {
-    this.#io = io;
-  }
-
-  key({ rows }: Seen): unknown {
-    return rows;
-  }
-
-  show({ rows: all }: Seen): void {
-    const { columns, rows } = this.#io.size();
-    const max = Math.max(1, rows - 2);
-    const visible = all.length > max ? all.slice(0, max - 1) : all;
-    const hidden = all.length - visible.length;
-    this.#write([
-      ...visible.map((row) => rowText(row, columns - 1)),
-      ...(hidden > 0 ? [`... and ${hidden} more`] : []),
-    ]);
-  }
-
-  last(text: string): string {
-    return `${oneLine(text, 400)}\n`;
-  }
-
-  clear(): void {
-    if (this.#height > 0) this.#write([]);
-  }
-
-  #write(lines: readonly string[]): void {
-    const up = this.#height === 0 ? "" : `\u001b[${this.#height}A\r\u001b[J`;
-    this.#io.stdout(`${up}${lines.map((line) => `${line}\n`).join("")}`);
-    this.#height = lines.length;
-  }
+/** Rows that do not fit are counted. */
+function fittingRows(all: readonly Row[], { columns, rows }: ReturnType<Io["size"]>): string[] {
+  const max = Math.max(1, rows - 2);
+  const visible = all.length > max ? all.slice(0, max - 1) : all;
+  const hidden = all.length - visible.length;
+  return [...visible.map((row) => rowText(row, columns - 1)), ...(hidden > 0 ? [`... and ${hidden} more`] : [])];
 }
 
 const barCells = 20;
