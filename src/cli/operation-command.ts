@@ -159,7 +159,7 @@ export function defineProgram<Input extends z.ZodObject>(
   cli: Cli,
   parent: Command,
   { input, summary, own = [], asks = false, ...words }: ProgramCommand<Input>,
-  run: (input: z.output<Input>, options: AskedOptions) => CommandResult | Promise<CommandResult>,
+  run: (input: z.output<Input>, options: AskedOptions & Given) => CommandResult | Promise<CommandResult>,
 ): Command {
   const { command, read } = declareCommand(cli, parent, { input, summary }, words);
   for (const option of own) command.addOption(option);

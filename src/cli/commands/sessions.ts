@@ -1,139 +1,134 @@
 import { rmSync } from "node:fs";
 import { basename, isAbsolute } from "node:path";
 import type { Command } from "commander";
+import * as z from "zod";
 import { clientTitle } from "../../clients/adapters.ts";
 import { stateText, stateWords } from "../../contract/chat-state.ts";
 import { triggerText } from "../../contract/checkpoint.ts";
 import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
-import type {
-  CheckpointGroup,
-  ElsewhereView,
-  ListedCheckpoint,
-  SessionView,
-  TimelineEntry,
-} from "../../contract/machine/sessions.ts";
+import type { ElsewhereView, ListedCheckpoint, SessionView, TimelineEntry } from "../../contract/machine/sessions.ts";
 import { readFileLines } from "../../platform/line-file.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
-import { type CliResult, wrongUsage } from "../answer.ts";
-import { type Cli, type CommandResult, type CommonOptions, limitOption } from "../cli.ts";
-import { defineOperation } from "../operation-command.ts";
-import { shortPath, table } from "../screen-text.ts";
+import { wrongUsage, type CliResult } from "../answer.ts";
+import { limitOption, type Cli, type CommandResult } from "../cli.ts";
+import { defineOperation, defineProgram } from "../operation-command.ts";
+import { shortPath } from "../screen-text.ts";
 import { localTime } from "../times.ts";
-import type { Columns, View } from "../views.ts";
+import type { Columns, Lines, Shown } from "../views.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   const sessions = defineOperation(cli, program, "sessions", { operation: "sessions.list", view: listView });
   addShow(sessions, cli);
-  addSearch(sessions, cli);
-  addName(sessions, cli);
+  defineOperation(cli, sessions, "search", {
+    operation: "sessions.search",
+    rest: "text",
+    isVerbatim: true,
+    view: foundView,
+  });
+  defineOperation(cli, sessions, "name", {
+    operation: "sessions.name",
+    args: ["session", "name"],
+    view: ({ shortId, name, title }) => [
+      name === null
+        ? `${shortId} has no name now; its title is "${title ?? "untitled"}".`
+        : `${shortId} is called "${name}".`,
+    ],
+  });
   addForget(sessions, cli);
-  addTransfer(sessions, cli);
+  addExport(sessions, cli);
+  defineOperation(cli, sessions, "import", {
+    operation: "sessions.import",
+    args: ["file"],
+    view: ({ added, skipped }) => [`Imported ${pluralize(added, "row")}; already here: ${skipped}.`],
+  });
 }
-
-type Listed = MachineOutput<"sessions.list">;
 
 function listView(
-  { sessions, project, elsewhere }: Listed,
+  { sessions, project, elsewhere }: MachineOutput<"sessions.list">,
   cli: Cli,
   { incomplete = false, allMachines = false }: MachineInput<"sessions.list">,
-): string {
-  const own = cli.table(sessions, columnsOf(cli), noneText(incomplete, project, allMachines));
-  return allMachines ? `${own}\n${othersText(cli, elsewhere)}` : own;
-}
-
-/** [CL88] Names this machine when other machines are in the same answer. */
-function noneText(isIncomplete: boolean, root: string | null, isOfMany: boolean): string {
-  const title = isIncomplete ? "No session died unfinished" : "No sessions";
-  return `${title}${root === null ? "" : ` in ${root}`}${isOfMany ? " on this machine" : ""}.\n`;
-}
-
-function othersText(cli: Cli, elsewhere: Listed["elsewhere"]): string {
-  if (elsewhere === null)
-    return "Other machines: none. This machine has not joined a workspace, or has no key of it (`shim join status`).\n";
-  if (elsewhere.length === 0) return "Other machines: none.\n";
-  return `Other machines:\n${cli.table(elsewhere, elsewhereColumns(cli))}`;
-}
-
-type Times = Pick<SessionView, "lastSeenAt" | "savedAt">;
-
-function timesOf(cli: Cli): Columns<Times> {
-  return {
+): Shown {
+  // [CL88] Names this machine when other machines are in the same answer.
+  const where = `${project === null ? "" : ` in ${project}`}${allMachines ? " on this machine" : ""}`;
+  const shared: Columns<Pick<SessionView, "shortId" | "state" | "detail">> = {
+    ID: "shortId",
+    STATE: ({ state }) => stateWords[state],
+    DETAIL: ({ detail }) => detail,
+  };
+  const times: Columns<Pick<SessionView, "lastSeenAt" | "savedAt" | "checkpoints">> = {
     SEEN: ({ lastSeenAt }) => cli.ago(lastSeenAt),
     SAVED: ({ savedAt }) => (savedAt === null ? "never" : cli.ago(savedAt)),
+    CHECKPOINTS: "checkpoints",
   };
-}
-
-const stateColumns: Columns<Pick<SessionView, "shortId" | "state" | "detail">> = {
-  ID: ({ shortId }) => shortId,
-  STATE: ({ state }) => stateWords[state],
-  DETAIL: ({ detail }) => detail ?? "-",
-};
-
-function columnsOf(cli: Cli): Columns<SessionView> {
-  const home = cli.io.env["HOME"] ?? "";
-  return {
-    ...stateColumns,
+  const own: Columns<SessionView> = {
+    ...shared,
     CLIENT: clientTitle,
-    ...timesOf(cli),
-    CHECKPOINTS: ({ checkpoints }) => String(checkpoints),
-    PROJECT: ({ project }) => shortPath(project ?? "-", home),
-    TITLE: ({ title }) => oneLine(title ?? "-", 60),
+    ...times,
+    PROJECT: (one) => shortPath(one.project ?? "-", cli.io.env["HOME"] ?? ""),
+    TITLE: "title",
   };
-}
-
-function elsewhereColumns(cli: Cli): Columns<ElsewhereView> {
-  return {
-    ...stateColumns,
-    ...timesOf(cli),
-    CHECKPOINTS: ({ checkpoints }) => String(checkpoints),
+  const others: Columns<ElsewhereView> = {
+    ...shared,
+    ...times,
     MACHINE: ({ machine }) => machine,
-    "PROJECT THERE": ({ project }) => oneLine(project ?? "-", 40),
+    "PROJECT THERE": (one) => oneLine(one.project ?? "-", 40),
     TITLE: ({ title }) => oneLine(title ?? "-", 50),
   };
+  const table = cli.table(sessions, own, `${incomplete ? "No session died unfinished" : "No sessions"}${where}.\n`);
+  if (!allMachines) return table;
+  if (elsewhere !== null)
+    return [table, "", cli.table(elsewhere, others, "Other machines: none.\n").replace(/^ID/, "Other machines:\nID")];
+  const why = "This machine has not joined a workspace, or has no key of it (`shim join status`).";
+  return [table, "", `Other machines: none. ${why}`];
 }
 
-interface ShowOptions extends CommonOptions {
-  readonly stored?: boolean;
-  readonly limit?: number;
-}
-
-function addShow(parent: Command, cli: Cli): void {
-  const command = parent
-    .command("show <id>")
-    .description("what happened in a session, then its checkpoints; of a checkpoint the whole state")
-    .option("--stored", "everything that is stored about the session, in full")
-    .addOption(limitOption(20, "at most this many checkpoints"));
-  cli.define(command, (options: ShowOptions, id: string) => show(cli, options, id));
-}
+const ShowInput = z.strictObject({
+  id: z.string(),
+  stored: z.boolean().default(false).describe("everything that is stored about the session, in full"),
+});
 
 /** [CL273] */
-async function show(cli: Cli, { stored, limit }: ShowOptions, given: string): Promise<CommandResult> {
-  const found = await cli.call("sessions.find", { id: given });
-  if (!found.ok) return found;
-  const { kind, id } = found.value;
-  if (kind === "checkpoint") return showCheckpoint(cli, id);
-  if (stored !== true) return showSession(cli, id, limit);
-  const answer = await cli.call("sessions.stored", { session: id });
-  return answer.ok
-    ? ok({ data: answer.value, text: storedView(answer.value, cli, { session: id }), isVerbatim: true })
-    : answer;
+function addShow(sessions: Command, cli: Cli): void {
+  const details = {
+    input: ShowInput,
+    summary: "What happened in a session, then its checkpoints; of a checkpoint the whole state.",
+    args: ["id"],
+    own: [limitOption(20, "at most this many checkpoints")],
+  };
+  defineProgram(
+    cli,
+    sessions.command("show"),
+    details,
+    async ({ id: given, stored }, { limit }): Promise<CommandResult> => {
+      const found = await cli.call("sessions.find", { id: given });
+      if (!found.ok) return found;
+      const { kind, id } = found.value;
+      if (kind === "checkpoint") return showCheckpoint(cli, id);
+      if (!stored) return showSession(cli, id, typeof limit === "number" ? { limit } : {});
+      const answer = await cli.call("sessions.stored", { session: id });
+      return answer.ok ? ok({ data: answer.value, text: storedLines(answer.value, cli), isVerbatim: true }) : answer;
+    },
+  );
 }
 
-async function showSession(cli: Cli, id: string, limit: number | undefined): Promise<CommandResult> {
-  const answer = await cli.call("sessions.show", { session: id, ...(limit === undefined ? {} : { limit }) });
+async function showSession(cli: Cli, id: string, limit: { readonly limit?: number }): Promise<CommandResult> {
+  const answer = await cli.call("sessions.show", { session: id, ...limit });
   if (!answer.ok) return answer;
   const { session, timeline, checkpoints, total } = answer.value;
   const { causeDetail, title } = session;
-  const verdict = `${stateText(session)}${causeDetail === null ? "" : `. ${causeDetail}`}`;
+  const more = total - checkpoints.length;
+  const hint = "`shim sessions show <id>` prints a checkpoint, `shim restore <id>` brings its files back.";
   const text = [
     `${session.id} (${title ?? "untitled"}, ${clientTitle(session)})`,
-    verdict,
+    `${stateText(session)}${causeDetail === null ? "" : `. ${causeDetail}`}`,
     "",
-    ...timeline.map((entry) => formatLine(cli, entry)),
+    ...timeline.map((entry) => timelineLine(cli, entry)),
     "",
-    checkpointsText(cli, checkpoints, total),
-  ].join("\n");
+    ...(total === 0 ? ["No checkpoints."] : checkpointRows(cli, checkpoints)),
+    more > 0 && `  ${more} more: add \`--limit ${total}\``,
+    total > 0 && cli.format(hint),
+  ];
   return ok({ data: answer.value, text, isVerbatim: true });
 }
 
@@ -144,38 +139,31 @@ const sourceColours: Partial<Record<TimelineEntry["source"], "green" | "red" | "
   signal: "yellow",
 };
 
-function formatLine(cli: Cli, entry: TimelineEntry): string {
+function timelineLine(cli: Cli, entry: TimelineEntry): string {
   const source = entry.source.padEnd(10);
   const colour = sourceColours[entry.source];
   return `${localTime(entry.at)}  ${colour ? cli.paint(colour, source) : source}  ${entry.text.replaceAll(/\s+/g, " ")}`;
 }
 
-function addSearch(parent: Command, cli: Cli): void {
-  defineOperation(cli, parent, "search", {
-    operation: "sessions.search",
-    rest: "text",
-    isVerbatim: true,
-    view: foundText,
-  });
-}
-
-/** The newest checkpoints of one session. @param total the text says how to see more */
-export function checkpointsText(cli: Cli, checkpoints: readonly ListedCheckpoint[], total: number): string {
-  if (checkpoints.length === 0) return "No checkpoints.\n";
-  const hint = cli.format(
-    "`shim sessions show <id>` prints a checkpoint, `shim restore <id>` brings its files back.\n",
-  );
-  const { head, rows } = checkpointTable(cli, checkpoints);
-  const more = total - checkpoints.length;
-  const moreText = more === 0 ? [] : [`  ${more} more: add \`--limit ${total}\``];
-  return `${[head, ...rows, ...moreText].join("\n")}\n${hint}`;
-}
-
-function foundText({ text, sessions, missing }: MachineOutput<"sessions.search">, cli: Cli): string {
+function foundView({ text, sessions, missing }: MachineOutput<"sessions.search">, cli: Cli): Lines {
   if (missing !== null) cli.progress(`The newest checkpoints are not searched: ${missing}`);
-  if (sessions.length === 0) return `Nothing found for "${oneLine(text, 80)}".\n`;
+  if (sessions.length === 0) return [`Nothing found for "${oneLine(text, 80)}".`];
   const width = cli.io.size().columns - 6;
-  return groupsText(cli, sessions, (one) => matchingLines(one, text).map((line) => `      ${oneLine(line, width)}`));
+  const all = sessions.flatMap(({ checkpoints }) => checkpoints);
+  const [head = "", ...rows] = checkpointRows(cli, all);
+  const blocks = sessions.flatMap(({ shortId, title, project, total, checkpoints }) => {
+    const folder = project === null ? "" : `  ${shortPath(project, cli.io.env["HOME"] ?? "")}`;
+    const more = total - checkpoints.length;
+    return [
+      cli.paint("bold", `${shortId}  ${oneLine(title ?? "untitled", 60)}${folder}`),
+      ...checkpoints.flatMap((one) => [
+        rows.shift() ?? "",
+        ...matchingLines(one, text).map((line) => `      ${oneLine(line, width)}`),
+      ]),
+      more > 0 && `  ${more} more: add \`--session ${shortId}\``,
+    ];
+  });
+  return [head, ...blocks];
 }
 
 function matchingLines({ summary, contents }: ListedCheckpoint, words: string): string[] {
@@ -186,81 +174,37 @@ function matchingLines({ summary, contents }: ListedCheckpoint, words: string): 
 }
 
 /** The whole state in one checkpoint. */
-export async function showCheckpoint(cli: Cli, id: string): Promise<CommandResult> {
+async function showCheckpoint(cli: Cli, id: string): Promise<CommandResult> {
   const answer = await cli.call("checkpoints.get", { checkpoint: id });
   if (!answer.ok) return answer;
   const { checkpoint, state, snapshot } = answer.value;
+  const why = snapshot?.reason ? ` (${snapshot.reason})` : "";
+  const hint = snapshot?.state === "done" ? `, \`shim restore ${checkpoint.shortId}\` brings them back` : "";
   const text = [
     checkpoint.id,
     `saved: ${localTime(checkpoint.at)} (${cli.ago(checkpoint.at)}), because: ${triggerText(checkpoint.trigger)}`,
     `session: ${checkpoint.session}`,
     `size: ${checkpoint.rawBytes} bytes, ${checkpoint.redactions} secrets removed, sha256 ${checkpoint.hash}`,
-    cli.format(`files: ${filesText(checkpoint.shortId, snapshot)}`),
+    cli.format(`files: ${snapshot?.state ?? "none"}${why}${hint}`),
     "state:",
     JSON.stringify(state, null, 2),
-    "",
-  ].join("\n");
+  ];
   return ok({ data: answer.value, text, isVerbatim: true });
 }
 
-function filesText(id: string, snapshot: MachineOutput<"checkpoints.get">["snapshot"]): string {
-  if (!snapshot) return "none";
-  const why = snapshot.reason ? ` (${snapshot.reason})` : "";
-  const hint = snapshot.state === "done" ? `, \`shim restore ${id}\` brings them back` : "";
-  return `${snapshot.state}${why}${hint}`;
-}
-
-/** A head and rows, in columns of one width. */
-function checkpointTable(
-  cli: Cli,
-  checkpoints: readonly ListedCheckpoint[],
-): { readonly head: string; readonly rows: string[] } {
-  const { columns } = cli.io.size();
-  const cells = checkpoints.map((one) => toRow(cli, one, columns));
-  const heads = [["  CHECKPOINT", "SAVED", "BECAUSE", "LAST REQUEST", "LAST TOOL", "CHANGED FILES"]];
-  const [head = "", ...rows] = table([...heads, ...cells], columns)
-    .trimEnd()
-    .split("\n");
-  return { head, rows };
-}
-
-type ExtraLines = (one: ListedCheckpoint) => readonly string[];
-
-function groupsText(cli: Cli, groups: readonly CheckpointGroup[], extraLines: ExtraLines): string {
-  const { head, rows } = checkpointTable(
-    cli,
-    groups.flatMap((group) => group.checkpoints),
-  );
-  const blocks = groups.map((group) => {
-    const groupRows = group.checkpoints.flatMap((one) => [rows.shift() ?? "", ...extraLines(one)]);
-    return [formatHeading(cli, group), ...groupRows, ...moreLines(group)].join("\n");
+/** A head and a row for each. */
+function checkpointRows(cli: Cli, checkpoints: readonly ListedCheckpoint[]): string[] {
+  const room = Math.max(16, Math.floor((cli.io.size().columns - 50) / 3));
+  const rows = cli.table(checkpoints, {
+    "  CHECKPOINT": ({ shortId }) => `  ${shortId}`,
+    SAVED: ({ at }) => cli.ago(at),
+    BECAUSE: ({ trigger }) => triggerText(trigger),
+    "LAST REQUEST": ({ contents }) => oneLine(contents.isDamaged ? "(damaged)" : (contents.lastRequest ?? "-"), room),
+    "LAST TOOL": ({ contents: { lastTool } }) =>
+      oneLine(lastTool === null ? "-" : `${lastTool.name} ${lastTool.input}`, room),
+    "CHANGED FILES": ({ contents }) => oneLine(fileNames(contents.changedFiles), room),
   });
-  return `${[head, ...blocks].join("\n")}\n`;
-}
-
-function formatHeading(cli: Cli, { shortId, title, project }: CheckpointGroup): string {
-  const folder = project === null ? "" : `  ${shortPath(project, cli.io.env["HOME"] ?? "")}`;
-  return cli.paint("bold", `${shortId}  ${oneLine(title ?? "untitled", 60)}${folder}`);
-}
-
-function moreLines({ shortId, total, checkpoints: shown }: CheckpointGroup): string[] {
-  const more = total - shown.length;
-  return more === 0 ? [] : [`  ${more} more: add \`--session ${shortId}\``];
-}
-
-function toRow(cli: Cli, one: ListedCheckpoint, columns: number): string[] {
-  const room = Math.max(16, Math.floor((columns - 50) / 3));
-  const { lastRequest, lastTool, changedFiles, isDamaged } = one.contents;
-  const tool = lastTool === null ? "-" : `${lastTool.name} ${lastTool.input}`;
-  const request = isDamaged ? "(damaged)" : (lastRequest ?? "-");
-  return [
-    `  ${one.shortId}`,
-    cli.ago(one.at),
-    triggerText(one.trigger),
-    oneLine(request, room),
-    oneLine(tool, room),
-    oneLine(fileNames(changedFiles), room),
-  ];
+  return rows.trimEnd().split("\n");
 }
 
 const maxFileNames = 3;
@@ -276,19 +220,20 @@ function fileNames(paths: readonly string[]): string {
 }
 
 /** [CL22] */
-export const storedView: View<MachineOutput<"sessions.stored">> = ({ session, copies, ...tables }, cli) => {
+function storedLines({ session, copies, ...tables }: MachineOutput<"sessions.stored">, cli: Cli): Lines {
   const fields = Object.entries(session).map(([name, value]) => `${name}: ${fieldText(name, value)}`);
-  const sections = Object.entries(tables).map(([name, rows]) => section(name, rows.map(rowText)));
-  const hints = [
-    "content of a checkpoint: `shim sessions show <id>`",
-    `copies: ${copies.backups} backups may hold the same; \`shim sessions forget ${session.id}\` deletes all of it`,
-  ].map((line) => cli.format(line));
-  return [section("session", fields), ...sections, ...hints, ""].join("\n");
-};
+  return [
+    ...sectionLines("session", fields),
+    ...Object.entries(tables).flatMap(([name, rows]) => sectionLines(name, rows.map(rowText))),
+    cli.format("content of a checkpoint: `shim sessions show <id>`"),
+    cli.format(
+      `copies: ${copies.backups} backups may hold the same; \`shim sessions forget ${session.id}\` deletes all of it`,
+    ),
+  ];
+}
 
-function section(name: string, lines: readonly string[]): string {
-  const head = `${name} (${lines.length})`;
-  return [head, ...lines.map((line) => `  ${line.replaceAll("\n", "\n    ")}`)].join("\n");
+function sectionLines(name: string, lines: readonly string[]): string[] {
+  return [`${name} (${lines.length})`, ...lines.map((line) => `  ${line.replaceAll("\n", "\n    ")}`)];
 }
 
 function rowText({ at, text, ...row }: { readonly at: number; readonly text?: unknown }): string {
@@ -300,19 +245,18 @@ function fieldText(name: string, value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-function addForget(parent: Command, cli: Cli): void {
-  defineOperation(cli, parent, "forget", {
+function addForget(sessions: Command, cli: Cli): void {
+  defineOperation(cli, sessions, "forget", {
     operation: "sessions.forget",
     args: ["target"],
     fixed: { isCheckpoint: false, keepsCopies: false },
     before: async ({ target }) => {
       const label = await labelOf(cli, target);
-      return label.ok
-        ? ok(label.value && `Delete ${label.value}, with all snapshots and backups? This cannot be undone.`)
-        : label;
+      if (!label.ok) return label;
+      return ok(label.value && `Delete ${label.value}, with all snapshots and backups? This cannot be undone.`);
     },
-    view: ({ sessions, checkpoints, snapshots, rows }) => [
-      `Forgotten: ${pluralize(sessions, "session")}, ${pluralize(checkpoints, "checkpoint")}, ${pluralize(snapshots, "snapshot")}, ${pluralize(rows, "row")} in all. Older backups are deleted too.`,
+    view: ({ sessions: count, checkpoints, snapshots, rows }) => [
+      `Forgotten: ${pluralize(count, "session")}, ${pluralize(checkpoints, "checkpoint")}, ${pluralize(snapshots, "snapshot")}, ${pluralize(rows, "row")} in all. Older backups are deleted too.`,
     ],
   });
 }
@@ -323,43 +267,22 @@ async function labelOf(cli: Cli, target: string): Promise<CliResult<string | nul
     const listed = await cli.call("sessions.list", { project: target, limit: 10_000 });
     if (!listed.ok) return listed;
     const { sessions, project } = listed.value;
-    warnOfLiving(
-      cli,
-      sessions.some(({ isAlive }) => isAlive),
-    );
+    if (sessions.some(({ isAlive }) => isAlive)) warnOfLiving(cli);
     return ok(sessions.length === 0 ? null : `${pluralize(sessions.length, "session")} of ${project}`);
   }
   const found = await cli.call("sessions.find", { id: target });
   if (!found.ok) return found.error.code === "not_found" ? ok(null) : found;
   const { kind, id, title, isAlive } = found.value;
-  warnOfLiving(cli, isAlive);
+  if (isAlive) warnOfLiving(cli);
   return ok(kind === "session" ? `session ${id} (${oneLine(title ?? "untitled", 60)})` : null);
 }
 
-function warnOfLiving(cli: Cli, isAlive: boolean): void {
-  if (!isAlive) return;
+function warnOfLiving(cli: Cli): void {
   cli.progress("It is still running, so it is stored again from its next event on. Run `shim pause` first, or end it.");
 }
 
-function addName(parent: Command, cli: Cli): void {
-  defineOperation(cli, parent, "name", {
-    operation: "sessions.name",
-    args: ["session", "name"],
-    view: ({ shortId, name, title }) => [
-      name === null
-        ? `${shortId} has no name now; its title is "${title ?? "untitled"}".`
-        : `${shortId} is called "${name}".`,
-    ],
-  });
-}
-
-function addTransfer(parent: Command, cli: Cli): void {
-  addExport(parent, cli);
-  addImport(parent, cli);
-}
-
-function addExport(parent: Command, cli: Cli): void {
-  defineOperation(cli, parent, "export", {
+function addExport(sessions: Command, cli: Cli): void {
+  defineOperation(cli, sessions, "export", {
     operation: "sessions.export",
     args: ["file"],
     before: async ({ file }, _cli, { json }) =>
@@ -367,26 +290,14 @@ function addExport(parent: Command, cli: Cli): void {
         ? wrongUsage("with --json name a file: without one stdout holds the export itself.")
         : ok(null),
     view: ({ file, isTemporary, lines, session }) => {
-      if (isTemporary) return print(cli, file);
       const what = session === null ? pluralize(lines, "line") : `session ${session}`;
-      return `Exported ${what} to ${file}. Snapshots of files are not in it.\n`;
+      if (!isTemporary) return [`Exported ${what} to ${file}. Snapshots of files are not in it.`];
+      try {
+        for (const line of readFileLines(file)) cli.io.stdout(`${line}\n`);
+        return "";
+      } finally {
+        rmSync(file);
+      }
     },
-  });
-}
-
-function print(cli: Cli, file: string): string {
-  try {
-    for (const line of readFileLines(file)) cli.io.stdout(`${line}\n`);
-    return "";
-  } finally {
-    rmSync(file);
-  }
-}
-
-function addImport(parent: Command, cli: Cli): void {
-  defineOperation(cli, parent, "import", {
-    operation: "sessions.import",
-    args: ["file"],
-    view: ({ added, skipped }) => [`Imported ${pluralize(added, "row")}; already here: ${skipped}.`],
   });
 }
