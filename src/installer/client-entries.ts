@@ -2,7 +2,7 @@ import { adapterOf } from "../clients/adapters.ts";
 import { type ClientFiles, type ServerForm, clientFiles, plainServers } from "../clients/client-files.ts";
 import type { TelemetrySettings } from "../contract/config.ts";
 import { hookEvents } from "../contract/hook-input.ts";
-import { blockingSince, canBlock, hasHookTool, hasNoTodoTools } from "../contract/hook-tool.ts";
+import { blockingSince, canBlock, hasHookTool } from "../contract/hook-tool.ts";
 import { findRealPath } from "../platform/shim-command.ts";
 import { type JsonObject, isRecord } from "../shared/json-fields.ts";
 import { installsOf } from "./apply.ts";
@@ -65,7 +65,6 @@ function claudeCode(
   const delivery = hookDelivery(servers.root, context.claudeVersion, target.platform, wantsBlocking);
   const line = statusLinePart(settings, config, target.platform, context);
   const telemetry = telemetryPart(settings, config, context.telemetry);
-  const todoTools = todoToolsPart(settings, config, context);
   const own = [serverEntry(servers, form, context), claudeHooksEntry(settings, delivery, context)];
   const notes = [
     ...(isPlugin
@@ -74,12 +73,11 @@ function claudeCode(
     ...telemetry.notes,
     ...line.notes,
     ...(context.claudeVersion === null ? [versionNote] : []),
-    ...todoTools.notes,
     ...(wantsBlocking && (isPlugin || !delivery.isBlocking) ? [notBlocking(isPlugin)] : []),
   ];
   const entries = [
     ...(isPlugin ? own.map(byPlugin) : own),
-    ...[telemetry, line, todoTools].flatMap((part) => part.entries),
+    ...[telemetry, line].flatMap((part) => part.entries),
     ...[server, pluginServer].map((name) =>
       rulesEntry(settings, "list", name, context.allowsTools === true && isPlugin === (name === pluginServer)),
     ),
@@ -345,43 +343,6 @@ function lineBefore(settings: SettingsFile, config: SettingsFile, { backups }: P
   if (isChained && typeof kept === "string" && statusLineIn(settings.root).kind === "ours") return kept;
   const line = statusLineIn(json.read(inSettings?.[0]?.before ?? ""));
   return line.kind === "other" ? line.command : null;
-}
-
-/** Restores the to-do tools, which Claude Code 2.1.233 and later omit for the newest models. */
-const todoTools = "CLAUDE_CODE_ENABLE_TODO_TOOLS";
-
-export function isTodoToolsSet(settings: JsonObject): boolean {
-  return valueAt(settings, ["env", todoTools]) !== undefined;
-}
-
-/** [IN22] SHIM does not need the to-do tools, so a person decides. */
-function todoToolsPart(
-  settings: SettingsFile,
-  config: SettingsFile,
-  { claudeVersion, wantsTodoTools = false }: PlanContext,
-): Part {
-  const isSet = isTodoToolsSet(settings.root);
-  const isOurs = config.root["todoTools"] === true;
-  const isAdded = wantsTodoTools && !isSet;
-  const added: Change = {
-    says: "switches Claude Code's to-do tools on",
-    apply: (root) => void (objectIn(root, "env")[todoTools] = "1"),
-  };
-  const removed: Change = {
-    says: "switches Claude Code's to-do tools off",
-    apply(root) {
-      if (isOurs && objectAt(root, ["env"])[todoTools] === "1") delete objectIn(root, "env")[todoTools];
-    },
-  };
-  const kept = isAdded ? { value: true, says: "remembers that the to-do tools were switched on" } : null;
-  const entries = [
-    { file: settings, add: isAdded ? added : null, remove: removed },
-    keptEntry(config, "todoTools", kept, (value) => value === true),
-  ];
-  const note =
-    "With the newest models this Claude Code has no to-do tools. SHIM does without them; `shim init --todo-tools` switches them on.";
-  const isMissing = hasNoTodoTools(claudeVersion) && !isSet && !wantsTodoTools;
-  return { entries, notes: isMissing ? [note] : [] };
 }
 
 /** Below the ports that systems give to outgoing connections. */

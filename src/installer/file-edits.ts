@@ -30,7 +30,6 @@ export interface PlanContext {
   readonly launch: Launch;
   readonly backups: readonly Backup[];
   readonly claudeVersion: string | null;
-  readonly wantsTodoTools?: boolean;
   /** [IN81] Whether the client is to run SHIM's harmless tools without asking. */
   readonly allowsTools?: boolean;
   /** Undefined: the telemetry stays as it is. */

@@ -1,10 +1,10 @@
 import type { HookEvent } from "../contract/hook-input.ts";
-import { hasHookTool, hasNoTodoTools, hookToolSince, isEventKnown } from "../contract/hook-tool.ts";
+import { hasHookTool, hookToolSince, isEventKnown } from "../contract/hook-tool.ts";
 import type { ClientState } from "../contract/machine/overview.ts";
 import { type Launch, shellHookOf } from "../platform/launch.ts";
 import type { Paths } from "../platform/paths.ts";
 import { type JsonObject, isRecord, textAt } from "../shared/json-fields.ts";
-import { type ClientForm, asksToBlock, formOf, hookDelivery, isTodoToolsSet, notBlocking } from "./client-entries.ts";
+import { type ClientForm, asksToBlock, formOf, hookDelivery, notBlocking } from "./client-entries.ts";
 import { type ReadText, readText } from "./client-files.ts";
 import {
   findScript,
@@ -39,7 +39,6 @@ const severities = {
   node_too_old: "error",
   hooks_disabled: "error",
   hooks_too_new: "error",
-  todo_tools_off: "ok",
   plugin_not_built: "error",
   plugin_too_new: "warning",
   not_blocking: "error",
@@ -257,8 +256,6 @@ function checkClaudeCode(inspection: Inspection): void {
     const text = "a tool call that SHIM could not check continues, although team.blockUnchecked is set";
     add("not_blocking", text, canBlock ? rerunInit : `Update Claude Code, then: ${rerunInit}`);
   }
-  const noTodosText = "the newest models have no to-do tools here; `shim init --todo-tools` switches them on";
-  if (hasNoTodoTools(claudeVersion) && !isTodoToolsSet(settings)) add("todo_tools_off", noTodosText);
 }
 
 function checkPlugin(inspection: Inspection, { key, folder }: InstalledPlugin): void {

@@ -31,7 +31,6 @@ export interface SetupRequest {
   readonly client: string | undefined;
   readonly makesLink: boolean;
   readonly allowsTools: boolean;
-  readonly wantsTodoTools: boolean;
   /** True: on the usual port; undefined: as it is. */
   readonly telemetry: boolean | number | undefined;
   readonly deletesData: boolean;
@@ -91,7 +90,7 @@ export function hasChanges({ plans, link, own }: SetupPlan): boolean {
 function planClients(
   installation: Installation,
   targets: readonly ClientTarget[],
-  { action, allowsTools, wantsTodoTools, telemetry }: SetupRequest,
+  { action, allowsTools, telemetry }: SetupRequest,
 ): Result<Pick<SetupPlan, "plans" | "problems">, ClientRefusal> {
   const { site, paths } = installation;
   const context: PlanContext = {
@@ -100,7 +99,6 @@ function planClients(
     launch: lastingLaunch(site.launch, paths.home),
     backups: listBackups(backupsFolder(paths.home)),
     claudeVersion: claudeVersion(installation),
-    wantsTodoTools,
     allowsTools,
     telemetry: telemetryRequest(site.machine, telemetry),
   };

@@ -1,32 +1,30 @@
 import { existsSync } from "node:fs";
-import { type Command, InvalidArgumentError, Option } from "commander";
-import { type TrustSource, findUntrusted, trustHooks } from "../../installer/hook-trust.ts";
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { findUntrusted, trustHooks, type TrustSource } from "../../installer/hook-trust.ts";
 import type { Installation } from "../../installer/inspect.ts";
 import { renderPlan } from "../../installer/render-plan.ts";
 import {
-  type AppliedPlan,
-  type ClientProblem,
-  type SetupOutcome,
-  type SetupPlan,
-  type SetupRequest,
   applySetup,
   changedClients,
   connectionProblems,
   hasChanges,
   isShimsAlone,
   planSetup,
+  type AppliedPlan,
+  type SetupOutcome,
+  type SetupPlan,
+  type SetupRequest,
 } from "../../installer/setup.ts";
 import { clientNames } from "../../installer/targets.ts";
 import { pluralize } from "../../shared/format.ts";
-import { ok } from "../../shared/result.ts";
-import { type Answer, type FailedResult, failed, notFound, wrongUsage } from "../answer.ts";
+import { err, ok } from "../../shared/result.ts";
+import { failed, wrongUsage, type Answer, type FailedResult } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { shortPath, table } from "../screen-text.ts";
-import { textOf } from "../views.ts";
+import { textOf, type Lines } from "../views.ts";
 import { addCompletion } from "./completion.ts";
 
 interface InitOptions extends CommonOptions {
-  readonly todoTools?: boolean;
   readonly allow?: boolean;
   readonly telemetry?: boolean | number;
   readonly client?: string;
@@ -39,24 +37,16 @@ interface InitOptions extends CommonOptions {
 }
 
 export function addCommand(program: Command, cli: Cli): void {
+  const removal = new Option("--remove", "remove SHIM from the clients; stored data stays");
   const init = program
     .command("init")
     .description("connect SHIM to the clients of this machine, and make `shim` a command; --remove takes it out")
     .option("--no-link", "make no link to `shim` in ~/.local/bin")
     .option("--no-trust", "do not have Codex trust SHIM's hooks")
     .option("--no-allow", "let clients ask before SHIM's tools that only read or save")
-    .option("--todo-tools", "switch Claude Code's to-do tools on, which the newest models lack")
     .option("--telemetry [port]", "receive Claude Code's telemetry on this machine", parsePort)
     .option("--no-telemetry", "receive none any more")
-    .addOption(
-      new Option("--remove", "remove SHIM from the clients; stored data stays").conflicts([
-        "link",
-        "trust",
-        "allow",
-        "todoTools",
-        "telemetry",
-      ]),
-    )
+    .addOption(removal.conflicts(["link", "trust", "allow", "telemetry"]))
     .option("--data", "with --remove: also delete everything that SHIM has stored on this machine")
     .addOption(new Option("--client <name>", "only this client").choices(clientNames))
     .option("--dry-run", "show what would change, and change nothing")
@@ -71,51 +61,33 @@ function parsePort(text: string): number {
   throw new InvalidArgumentError("It must be a port from 1024 to 65535.");
 }
 
-function toRequest(options: InitOptions): SetupRequest {
+function requestOf(options: InitOptions): SetupRequest {
   return {
     action: options.remove === true ? "uninstall" : "install",
     client: options.client,
     makesLink: options.link !== false,
     allowsTools: options.allow !== false,
-    wantsTodoTools: options.todoTools === true,
     telemetry: options.telemetry,
     deletesData: options.data === true,
   };
 }
 
 async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {
-  const request = toRequest(options);
+  const request = requestOf(options);
   const obstacle = request.deletesData ? await dataObstacle(cli, request) : null;
   if (obstacle) return obstacle;
-  const installation: Installation = { site: cli.io, paths: cli.paths };
+  const installation = { site: cli.io, paths: cli.paths };
   const planned = planSetup(installation, request);
-  if (!planned.ok) return refuse(planned.error);
+  if (!planned.ok) return err(planned.error);
   const setup = planned.value;
   const untrusted = options.trust === false ? null : await findUntrusted(installation, setup.plans);
-  const preview = formatPreview(setup, cli, options.dryRun === true);
+  const preview = previewOf(setup, cli, options);
   if (!hasChanges(setup) && untrusted === null) return ok(unchanged(installation, setup, request, preview));
-  if (options.dryRun) return ok(unchangedAnswer(setup, `${preview}Dry run: nothing was changed.\n`));
+  if (options.dryRun) return ok(unchangedAnswer(setup, [preview, "Dry run: nothing was changed."]));
   if (options.json !== true) cli.io.stdout(cli.format(`${preview}\n`));
-  // Without changes only the trust is asked for, later.
-  const isOnlyTrust = !hasChanges(setup) && cli.io.isInteractive;
-  const reply = isOnlyTrust ? "yes" : await cli.confirm(question(setup, request), options.yes === true);
+  const reply = await askForChange(cli, setup, options);
   if (reply === "unasked") return wrongUsage(howToConfirm(cli, request));
-  if (reply === "no") return ok(unchangedAnswer(setup, "Nothing was changed.\n"));
-  return change(cli, installation, setup, { request, untrusted, options });
-}
-
-interface Confirmed {
-  readonly request: SetupRequest;
-  readonly untrusted: TrustSource | null;
-  readonly options: InitOptions;
-}
-
-async function change(
-  cli: Cli,
-  installation: Installation,
-  setup: SetupPlan,
-  { request, untrusted, options }: Confirmed,
-): Promise<CommandResult> {
+  if (reply === "no") return ok(unchangedAnswer(setup, ["Nothing was changed."]));
   const outcome = applySetup(installation, setup, request);
   if (request.action === "uninstall") return ok(removalAnswer(cli, outcome, request));
   const [problem] = outcome.problems;
@@ -123,21 +95,19 @@ async function change(
   return ok(await withTrust(cli, untrusted, outcome, options));
 }
 
-function refuse({ code, message }: { readonly code: string; readonly message: string }): FailedResult {
-  return code === "not_found" ? notFound(message) : failed(code, message);
-}
-
 /** [IN24] A client may be set up, and not connected. */
 function unchanged(installation: Installation, setup: SetupPlan, { action }: SetupRequest, preview: string): Answer {
-  if (action === "uninstall") return unchangedAnswer(setup, preview);
+  if (action === "uninstall") return unchangedAnswer(setup, [preview]);
   const problems = connectionProblems(installation, setup.plans);
-  const lines = problemLines("is not connected", problems).map((line) => `${line}\n`);
-  return unchangedAnswer({ ...setup, problems }, [preview, ...lines].join(""));
+  return unchangedAnswer({ ...setup, problems }, [preview, ...problemLines("is not connected", problems)]);
 }
 
-function question({ link }: SetupPlan, { deletesData }: SetupRequest): string {
-  const what = link === null ? "Change these files" : "Change these files and the link";
-  return deletesData ? `${what}, and delete everything that SHIM has stored?` : `${what}?`;
+function askForChange(cli: Cli, setup: SetupPlan, { yes, data }: InitOptions): ReturnType<Cli["confirm"]> {
+  // Without changes only the trust is asked for, later.
+  const isOnlyTrust = !hasChanges(setup) && cli.io.isInteractive;
+  const what = setup.link === null ? "Change these files" : "Change these files and the link";
+  const question = data === true ? `${what}, and delete everything that SHIM has stored?` : `${what}?`;
+  return cli.confirm(question, isOnlyTrust || yes === true);
 }
 
 function howToConfirm({ io }: Cli, { action }: SetupRequest): string {
@@ -165,10 +135,9 @@ async function withTrust(
   const problem = isWanted ? await trustHooks(source) : null;
   const areHooksTrusted = isWanted && problem === null;
   const reason = problem === null ? "" : `${label} does not trust SHIM's hooks: ${problem}. `;
-  const text = areHooksTrusted ? `${label} trusts ${hooks}.` : `${reason}${byHand}`;
   return {
     data: Object.assign({}, answer.data, { areHooksTrusted }),
-    text: [textOf(answer.text), text],
+    text: [textOf(answer.text), areHooksTrusted ? `${label} trusts ${hooks}.` : `${reason}${byHand}`],
     isFailed: answer.isFailed === true || (yes && !areHooksTrusted),
   };
 }
@@ -188,58 +157,57 @@ async function dataObstacle(cli: Cli, { action, client }: SetupRequest): Promise
   // Windows does not delete an open file.
   await cli.close();
   const { supervisor, sessions } = overview.value;
-  if (supervisor !== null)
-    return failed(
-      "supervisor_runs",
-      `the supervisor runs (pid ${supervisor.pid}). First: \`shim worker supervise stop\`.`,
-    );
+  const first = `the supervisor runs (pid ${supervisor?.pid}). First: \`shim worker supervise stop\`.`;
+  if (supervisor !== null) return failed("supervisor_runs", first);
   const alive = sessions.filter(({ isAlive }) => isAlive).length;
   if (alive === 0) return null;
   return failed("chats_run", `${pluralize(alive, "chat")} of SHIM still runs and would write again. Close it first.`);
 }
 
-export function unchangedAnswer({ plans, problems, link }: SetupPlan, text: string): Answer {
+function unchangedAnswer({ plans, problems, link }: SetupPlan, text: Lines): Answer {
   const clients = plans.map((plan) => toData({ plan, backup: null }));
   return { data: { isApplied: false, clients, problems, link }, text, isFailed: problems.length > 0 };
 }
 
-export function installAnswer(cli: Cli, outcome: SetupOutcome): Answer {
+function installAnswer(cli: Cli, outcome: SetupOutcome): Answer {
   const { done, problems } = outcome;
-  const connected = done
-    .map(({ plan }) => plan.target)
-    .filter(({ label }) => !problems.some((one) => one.label === label));
-  const verdict = problems.length === 0 ? ["SHIM is connected."] : clientsAfter("SHIM is connected to", connected);
-  const next = "Then `shim up` shows the chat, and `shim doctor` checks everything.";
-  const lines = [...verdict, ...problemLines("is not connected", problems), ...restartLines(done), next];
-  return toAnswer(cli, outcome, lines);
+  const targets = done.map(({ plan }) => plan.target);
+  const connected = targets.filter(({ label }) => !problems.some((one) => one.label === label));
+  return toAnswer(cli, outcome, [
+    problems.length === 0 ? "SHIM is connected." : clientsAfter("SHIM is connected to", connected),
+    ...problemLines("is not connected", problems),
+    ...restartLines(done),
+    "Then `shim up` shows the chat, and `shim doctor` checks everything.",
+  ]);
 }
 
-export function removalAnswer(cli: Cli, outcome: SetupOutcome, { client, deletesData }: SetupRequest): Answer {
+function removalAnswer(cli: Cli, outcome: SetupOutcome, { client, deletesData }: SetupRequest): Answer {
   const { done, problems } = outcome;
-  if (problems.length > 0) {
-    const verdict = clientsAfter("SHIM is removed from", changedClients(done));
-    const next = "`shim init --remove` removes the rest after that; until then the command and the stored data stay.";
-    const lines = [...verdict, ...restartLines(done), ...problemLines("still has SHIM", problems), next];
-    return toAnswer(cli, outcome, lines);
-  }
-  const stored = client === undefined ? storedLines(cli.paths.home, deletesData) : [];
-  return toAnswer(cli, outcome, ["SHIM is removed.", ...restartLines(done), ...stored]);
+  if (problems.length > 0)
+    return toAnswer(cli, outcome, [
+      clientsAfter("SHIM is removed from", changedClients(done)),
+      ...restartLines(done),
+      ...problemLines("still has SHIM", problems),
+      "`shim init --remove` removes the rest after that; until then the command and the stored data stay.",
+    ]);
+  const { home } = cli.paths;
+  const isLeft = existsSync(home);
+  return toAnswer(cli, outcome, [
+    "SHIM is removed.",
+    ...restartLines(done),
+    client === undefined && !isLeft && deletesData && "Everything that SHIM has stored is deleted.",
+    client === undefined &&
+      isLeft &&
+      `Stored data stays in ${home}; \`shim sessions forget ...\` deletes some of it, \`shim init --remove --data\` all of it.`,
+  ]);
 }
 
-/** Name the data that is left, and the commands that delete it. */
-function storedLines(home: string, deletesData: boolean): string[] {
-  if (!existsSync(home)) return deletesData ? ["Everything that SHIM has stored is deleted."] : [];
-  return [
-    `Stored data stays in ${home}; \`shim sessions forget ...\` deletes some of it, \`shim init --remove --data\` all of it.`,
-  ];
-}
-
-function toAnswer(cli: Cli, { done, problems, link }: SetupOutcome, lines: readonly string[]): Answer {
-  const backups = done.flatMap(({ backup }) => (backup === null ? [] : [`The files as they were: ${backup}`]));
+function toAnswer(cli: Cli, { done, problems, link }: SetupOutcome, lines: Lines): Answer {
+  const backups = done.map(({ backup }) => backup !== null && `The files as they were: ${backup}`);
   const changed = link?.problem === null ? link.plan : null;
   return {
     data: { isApplied: true, clients: done.map(toData), problems, link: changed },
-    text: [...backups, ...linkLines(link, cli.io.env["SHELL"] ?? ""), ...lines, ""].join("\n"),
+    text: [...backups, ...linkLines(link, cli.io.env["SHELL"] ?? ""), ...lines],
     isFailed: problems.length > 0,
   };
 }
@@ -249,12 +217,12 @@ function toData({ plan: { target, edits, notes }, backup }: AppliedPlan): unknow
   return { client: target.client, label: target.label, edits: changes, notes, backup };
 }
 
-export function problemLines(state: string, problems: readonly ClientProblem[]): string[] {
+function problemLines(state: string, problems: SetupPlan["problems"]): string[] {
   return problems.map(({ label, message }) => `${label} ${state}: ${message}`);
 }
 
-function clientsAfter(words: string, clients: readonly { readonly label: string }[]): string[] {
-  return clients.length === 0 ? [] : [`${words} ${clients.map(({ label }) => label).join(", ")}.`];
+function clientsAfter(words: string, clients: readonly { readonly label: string }[]): string | false {
+  return clients.length > 0 && `${words} ${clients.map(({ label }) => label).join(", ")}.`;
 }
 
 function restartLines(done: readonly AppliedPlan[]): string[] {
@@ -272,43 +240,37 @@ function linkLines(link: SetupOutcome["link"], shell: string): string[] {
   if (problem !== null) return [`The link ${plan.path} was not ${isMade ? "made" : "removed"}: ${problem}`];
   if (!isMade) return [`Removed the link ${plan.path}.`];
   if (plan.isOnPath) return ["`shim` is a command now."];
-  const { line, file } = pathLine(shell);
+  const isFish = shell.endsWith("fish");
+  const file = isFish ? "~/.config/fish/config.fish" : shell.endsWith("zsh") ? "~/.zshrc" : "~/.bashrc";
   return [
     `~/.local/bin is not on your PATH yet. For \`shim\` as a command add this line to ${file}, and open a new terminal:`,
-    `  ${line}`,
+    `  ${isFish ? "fish_add_path ~/.local/bin" : 'export PATH="$HOME/.local/bin:$PATH"'}`,
   ];
-}
-
-function pathLine(shell: string): { readonly line: string; readonly file: string } {
-  if (shell.endsWith("fish")) return { line: "fish_add_path ~/.local/bin", file: "~/.config/fish/config.fish" };
-  return { line: 'export PATH="$HOME/.local/bin:$PATH"', file: shell.endsWith("zsh") ? "~/.zshrc" : "~/.bashrc" };
 }
 
 const maxLinesOfFile = 12;
 
 /** [CL76] The diffs, then one line for each file, the link and each folder. */
-export function formatPreview(setup: SetupPlan, cli: Cli, isWhole: boolean): string {
-  const plans = setup.plans.map((plan) => renderPlan(plan, isWhole ? Infinity : maxLinesOfFile));
-  const problems = setup.problems.map(({ label, message }) => `${label}: ${message}\n`);
-  return [...plans, ...problems, linkText(setup, cli), formatSummary(setup, cli)]
-    .filter((part) => part !== "")
-    .join("\n");
+function previewOf(setup: SetupPlan, cli: Cli, { dryRun = false }: InitOptions): string {
+  const { plans, problems, link, otherShim } = setup;
+  const parts = [
+    ...plans.map((plan) => renderPlan(plan, dryRun ? Infinity : maxLinesOfFile)),
+    ...problems.map(({ label, message }) => `${label}: ${message}\n`),
+    otherShim === null ? "" : `Note: ${otherShim} is another program; it stays. SHIM is started by: ${cli.command}\n`,
+    link?.action === "create" ? `Make \`shim\` a command\n+++ ${link.path} -> ${link.target}\n` : "",
+    link?.action === "remove" ? `Remove the command \`shim\`\n--- ${link.path} -> ${link.target}\n` : "",
+    summaryOf(setup, cli),
+  ];
+  return parts.filter((part) => part !== "").join("\n");
 }
 
-function linkText({ link, otherShim }: SetupPlan, { command }: Cli): string {
-  if (otherShim !== null) return `Note: ${otherShim} is another program; it stays. SHIM is started by: ${command}\n`;
-  if (link === null) return "";
-  return link.action === "create"
-    ? `Make \`shim\` a command\n+++ ${link.path} -> ${link.target}\n`
-    : `Remove the command \`shim\`\n--- ${link.path} -> ${link.target}\n`;
-}
-
-function formatSummary({ plans, link, own }: SetupPlan, { io }: Cli): string {
+function summaryOf({ plans, link, own }: SetupPlan, { io }: Cli): string {
   const short = (path: string): string => shortPath(path, io.env["HOME"] ?? "");
   const files = plans.flatMap(({ target, edits }) =>
     edits.map(({ path, summary }) => [` ${target.label}`, short(path), summary.join("; ")]),
   );
-  const links = link === null ? [] : [[" command", short(link.path), linkVerbs[link.action]]];
+  const verb = link?.action === "create" ? "makes the link" : "removes the link";
+  const links = link === null ? [] : [[" command", short(link.path), verb]];
   const folders = own.map(({ path, what }) => [" SHIM", short(path), what]);
   const rows = [...files, ...links, ...folders];
   if (rows.length === 0) return "";
@@ -317,5 +279,3 @@ function formatSummary({ plans, link, own }: SetupPlan, { io }: Cli): string {
     .map(([name, some]) => pluralize(some.length, name));
   return `Summary: ${counts.join(" and ")}\n${table(rows, io.size().columns)}`;
 }
-
-const linkVerbs = { create: "makes the link", remove: "removes the link" } as const;

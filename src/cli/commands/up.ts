@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import * as z from "zod";
 import { type ChatState, type ShownState, causeText, stateText } from "../../contract/chat-state.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import type { ClientState, TeamView } from "../../contract/machine/overview.ts";
@@ -7,17 +8,24 @@ import type { SessionView } from "../../contract/machine/sessions.ts";
 import type { RiskLevel } from "../../contract/readings.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { type CliResult, fromHost, wrongUsage } from "../answer.ts";
-import { type Cli, type CommandResult, type CommonOptions, countUpTo } from "../cli.ts";
+import type { Cli, CommandResult } from "../cli.ts";
+import { defineProgram } from "../operation-command.ts";
 import { type Paint, safeText, shortPath } from "../screen-text.ts";
 import { localTime } from "../times.ts";
 
-interface UpOptions extends CommonOptions {
-  readonly once?: boolean;
-  readonly web?: boolean;
-  readonly port?: number;
-}
+const UpInput = z.strictObject({
+  once: z.boolean().default(false).describe("print once and exit (--json does too)"),
+  web: z.boolean().default(false).describe("serve the live page for a browser on this machine, and print its address"),
+  port: z
+    .int()
+    .min(1)
+    .max(65_535)
+    .optional()
+    .describe("with --web: the port (default: a free one, the same each time)"),
+});
 
 const redrawMs = 2_000;
 /** Connected clients change rarely, and reading their files is slow. */
@@ -26,45 +34,35 @@ const clientsPollMs = 30_000;
 const teamMaxAgeMs = 10_000;
 
 export function addCommand(program: Command, cli: Cli): void {
-  const command = program
-    .command("up")
-    .description(
-      "live view of this machine: sessions, risk, what died unfinished, and the team with its tasks and files",
-    )
-    .option("--once", "print once and exit (--json does too)")
-    .option("--web", "serve the live page for a browser on this machine, and print its address")
-    .option("--port <n>", "with --web: the port (default: a free one, the same each time)", countUpTo(65_535));
-  cli.define(command, (options: UpOptions) => view(cli, options));
-}
-
-async function view(cli: Cli, options: UpOptions): Promise<CommandResult> {
-  const { web, once, port } = options;
-  if (web !== true) return port === undefined ? up(cli, options) : wrongUsage("--port is for --web.");
-  return once === true ? wrongUsage("give --web or --once, not both.") : servePage(cli, options);
+  const summary =
+    "Live view of this machine: sessions, risk, what died unfinished, and the team with its tasks and files.";
+  defineProgram(cli, program.command("up"), { input: UpInput, summary }, ({ web, once, port }, { json }) => {
+    if (!web) return port === undefined ? up(cli, once || json === true) : wrongUsage("--port is for --web.");
+    return once ? wrongUsage("give --web or --once, not both.") : servePage(cli, port, json === true);
+  });
 }
 
 /** [WP1] Serves the live page until Ctrl-C. */
-async function servePage(cli: Cli, { port, json }: UpOptions): Promise<CommandResult> {
+async function servePage(cli: Cli, port: number | undefined, isJson: boolean): Promise<CommandResult> {
   const served = await cli.host.servePage({
-    ...(port === undefined ? {} : { port }),
+    ...omitUndefined({ port }),
     onLinkNeeded: (link) => cli.io.stdout(`A page needs to sign in: ${link}\n`),
     onProblem: (message) => cli.progress(`A request of the page failed: ${message}`),
   });
   if (!served.ok) return fromHost(served);
   const { link } = served.value;
   const text = `SHIM's live page, for the next minute, once: ${link}\nCtrl-C ends it.\n`;
-  cli.io.stdout(json === true ? `${JSON.stringify({ link })}\n` : text);
+  cli.io.stdout(isJson ? `${JSON.stringify({ link })}\n` : text);
   await cli.untilEnd();
   await served.value.close();
   return ok({ data: { isEnded: true }, text: "", isOneLine: true });
 }
 
-async function up(cli: Cli, options: UpOptions): Promise<CommandResult> {
+async function up(cli: Cli, isOnce: boolean): Promise<CommandResult> {
   const first = await read(cli, await readClients(cli));
   if (!first.ok) return first;
   const isFresh = !first.value.store.isThere && !cli.io.isTty;
-  if (options.once || options.json || isFresh)
-    return ok({ data: first.value, text: `${overviewLines(first.value, styleOf(cli)).join("\n")}\n` });
+  if (isOnce || isFresh) return ok({ data: first.value, text: overviewLines(first.value, styleOf(cli)) });
   const stop = cli.io.interrupted();
   if (cli.io.isTty) await redraw(cli, stop);
   else await printChanges(cli, stop);
@@ -182,36 +180,32 @@ interface Row {
   readonly text: string;
 }
 
-interface Section {
-  /** Rows without one stand at the top. */
-  readonly title: string | null;
-  readonly rows: readonly Row[];
-}
+/** Rows with a title; those without one stand at the top. */
+type Section = readonly [title: string | null, rows: readonly Row[]];
 
 /** [CL20] */
-export function overviewLines(overview: Overview, style: OverviewStyle): string[] {
+function overviewLines(overview: Overview, style: OverviewStyle): string[] {
   const { paint, home, command } = style;
-  const sections = sectionsOf(overview, style).filter(({ title, rows }) => title === null || rows.length > 0);
   return [
     paint("bold", `SHIM at ${localTime(overview.at)}, ${shortPath(overview.store.path, home)}`),
-    ...sections.flatMap((section) => sectionLines(section, paint)),
+    ...sectionsOf(overview, style).flatMap((section) => sectionLines(section, paint)),
     ...nextStepLines(overview, command),
-    ...howToJoin(overview.team),
   ];
 }
 
-function sectionLines({ title, rows }: Section, paint: Paint): string[] {
-  const heading = title === null ? [] : [paint("bold", title)];
-  const indent = title === null ? "" : "  ";
-  return heading.concat(
-    rows.map(({ text }) => `${indent}${text}`),
-    "",
-  );
+function sectionLines([title, rows]: Section, paint: Paint): string[] {
+  if (title === null) return rows.map(({ text }) => text).concat("");
+  return rows.length === 0
+    ? []
+    : [paint("bold", title)].concat(
+        rows.map(({ text }) => `  ${text}`),
+        "",
+      );
 }
 
 /** [CL133] For output that is no terminal. */
 export function overviewFacts(overview: Overview, style: OverviewStyle): Map<string, string> {
-  const rows = sectionsOf(overview, { ...style, hasAges: false }).flatMap((section) => section.rows);
+  const rows = sectionsOf(overview, { ...style, hasAges: false }).flatMap(([, rows]) => rows);
   return new Map(rows.map(({ key, text }) => [key, text.trim()]));
 }
 
@@ -229,20 +223,20 @@ function sectionsOf({ at, notices, pauses, sessions, team }: Overview, style: Ov
     }),
   ];
   return [
-    { title: null, rows: warnings.map(({ key, text }) => ({ key, text: style.paint("yellow", text) })) },
-    { title: `Alive (${alive.length})`, rows: rowsOf(aliveText, alive) },
-    {
-      title: `Can come back (${open.length + elsewhere.length})`,
-      rows: [...rowsOf(deadText, open), ...elsewhere.map((one) => ({ key: one.id, text: elsewhereText(one, style) }))],
-    },
+    [null, warnings.map(({ key, text }) => ({ key, text: style.paint("yellow", text) }))],
+    [`Alive (${alive.length})`, rowsOf(aliveText, alive)],
+    [
+      `Can come back (${open.length + elsewhere.length})`,
+      [...rowsOf(deadText, open), ...elsewhere.map((one) => ({ key: one.id, text: elsewhereText(one, style) }))],
+    ],
     ...teamSections(team, style),
-    {
-      title: "Ended in the last day",
-      rows: rowsOf(
+    [
+      "Ended in the last day",
+      rowsOf(
         endedText,
         sessions.filter(({ state }) => state === "ended"),
       ),
-    },
+    ],
   ];
 }
 
@@ -311,9 +305,7 @@ function paintState(one: ShownState, { paint }: OverviewStyle, more = ""): strin
 function teamSections(team: TeamView, { paint, hasAges }: OverviewStyle): Section[] {
   const { where, trouble, names, tasks, chats, underWay, files } = team;
   if (trouble !== null)
-    return [
-      { title: null, rows: [{ key: "team", text: paint("yellow", `Team: ${where} did not answer: ${trouble}`) }] },
-    ];
+    return [[null, [{ key: "team", text: paint("yellow", `Team: ${where} did not answer: ${trouble}`) }]]];
   if (!hasTeam(team)) return [];
   const nameOf = (chat: string): string => names[chat]?.shortId ?? chat;
   const members = chats.map((one) => {
@@ -334,7 +326,7 @@ function teamSections(team: TeamView, { paint, hasAges }: OverviewStyle): Sectio
   const { queuedTasks = 0, inProgressTasks = 0, completedTasks = 0, totalTasks = 0 } = tasks ?? {};
   const sum = `tasks: ${queuedTasks} queued, ${inProgressTasks} under way, ${completedTasks} done, ${totalTasks} in all`;
   const sums = hasAges && totalTasks > 0 ? [{ key: "tasks", text: sum }] : [];
-  return [{ title: `Team (${where})`, rows: [...members, ...sums, ...running, ...reserved] }];
+  return [[`Team (${where})`, [...members, ...sums, ...running, ...reserved]]];
 }
 
 function afterColon(text: string | null): string {
@@ -347,26 +339,19 @@ function hasTeam({ isEdge, chats, tasks, files }: TeamView): boolean {
 }
 
 function nextStepLines({ clients, sessions, store, team }: Overview, command: string): string[] {
-  const nothing =
-    store.isThere || hasTeam(team)
-      ? "No session is running on this machine."
-      : "Nothing is stored on this machine yet.";
-  const state = sessions.some(({ isAlive }) => isAlive) ? [] : [nothing];
+  const isAlive = sessions.some((one) => one.isAlive);
+  const isStored = store.isThere || hasTeam(team);
+  const nothing = isStored ? "No session is running on this machine." : "Nothing is stored on this machine yet.";
+  const state = isAlive ? [] : [nothing];
+  const howToJoin =
+    "A second machine: a coordinator that both can reach, then `shim join ...` on each (`shim join --help`).";
+  const join = team.isEdge || team.chats.length === 0 ? [] : [howToJoin];
   if (clients.some((one) => one.isInstalled))
-    return sessions.length > 0 || state.length === 0 ? state : [...state, "Start a chat; it appears here."];
+    return [...state, ...(sessions.length > 0 ? [] : ["Start a chat; it appears here."]), ...join];
   const clientHint =
     clients.length === 0
       ? "No client was found here; SHIM works with Claude Code, Claude Desktop and any MCP client."
       : `${clients.map((one) => one.label).join(" and ")}: SHIM is not connected.`;
-  return [
-    ...state,
-    clientHint,
-    `  ${command} init  connects it`,
-    `  ${command} demo  shows a session die and come back`,
-  ];
-}
-
-function howToJoin({ isEdge, chats }: TeamView): string[] {
-  if (isEdge || chats.length === 0) return [];
-  return ["A second machine: a coordinator that both can reach, then `shim join ...` on each (`shim join --help`)."];
+  const steps = [`  ${command} init  connects it`, `  ${command} demo  shows a session die and come back`];
+  return [...state, clientHint, ...steps, ...join];
 }

@@ -57,9 +57,9 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
   };
   let now = T0;
   const context = (from: Launch): PlanContext => {
-    const { claudeVersion: version, wantsTodoTools, telemetry } = home;
+    const { claudeVersion: version, telemetry } = home;
     const known = { launch: from, backups: listBackups(kept), claudeVersion: version };
-    return { shimConfig: config, read: readText, ...known, wantsTodoTools, telemetry };
+    return { shimConfig: config, read: readText, ...known, telemetry };
   };
   const home = {
     folder,
@@ -71,8 +71,6 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     config,
     backups: kept,
     claudeVersion,
-    /** Whether `--todo-tools` is given. */
-    wantsTodoTools: false,
     /** What `--telemetry` or `--no-telemetry` asks for. */
     telemetry: undefined as TelemetryRequest | undefined,
     /** Bytes as they are, or null. */
