@@ -6,22 +6,16 @@ import {
   machineOperationNames,
   machineOperations,
 } from "../../contract/machine/operations.ts";
-import {
-  type CallName,
-  type OperationName,
-  isOperation,
-  operationNames,
-  operations,
-} from "../../contract/operations.ts";
+import { type CallName, isOperation, operationNames, operations } from "../../contract/operations.ts";
 import type { Scope } from "../../contract/workspaces.ts";
 import type { Workspace } from "../../local-mcp/host/host.ts";
 import { isClose } from "../../shared/close-words.ts";
 import { isRecord } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
 import { fromTexts } from "../../shared/text-fields.ts";
-import { type Answer, type CliResult, type FailedResult, exitCodes, notFound, wrongUsage } from "../answer.ts";
+import { type Answer, type CliResult, exitCodes, notFound, wrongUsage } from "../answer.ts";
 import { type Cli, type CommandResult, type CommonOptions, requireYes } from "../cli.ts";
-import { readJsonFile, readJsonInput } from "../task-input.ts";
+import { readJson } from "../task-input.ts";
 import { quoteArgument } from "../workspace-command.ts";
 
 interface CallOptions extends CommonOptions {
@@ -46,20 +40,22 @@ export function addCommand(program: Command, cli: Cli): void {
     // `[fields...]` comes as one array.
     const input = await inputOf(cli, name, rest.flat(), options);
     if (!input.ok) return input;
-    const refused = await refuseWithoutYes(cli, name, options);
+    const { isDestructive, summary } = declarationOf(name);
+    const refused = isDestructive ? await requireYes(cli, `${name}: ${summary}`, { yes: options.yes === true }) : null;
     if (refused) return refused;
-    if (isMachineOperation(name)) return callMachine(cli, name, input.value);
-    return cli.withWorkspace((link) => callWorkspace(link, name, input.value));
+    const answer = isMachineOperation(name)
+      ? await cli.call(name, input.value)
+      : await cli.withWorkspace((link) => callWorkspace(link, name, input.value));
+    if (answer.ok) return ok({ data: answer.value, text: [JSON.stringify(answer.value, null, 2)], isVerbatim: true });
+    const { exit, code, message } = answer.error;
+    const isBadInput = exit === exitCodes.wrongUsage || code === "bad_input";
+    return isBadInput ? err({ ...answer.error, message: `${message} ${exampleOf(name)}` }) : answer;
   });
 }
 
 function isCallable(name: string): name is Callable {
   if (isMachineOperation(name)) return true;
-  return isOperation(name) && name !== "chats.unregister" && !isSocketOnly(name);
-}
-
-function isSocketOnly(name: OperationName): boolean {
-  return "isSocketOnly" in operations[name];
+  return isOperation(name) && name !== "chats.unregister" && !("isSocketOnly" in operations[name]);
 }
 
 interface Declaration {
@@ -82,17 +78,17 @@ function declarationOf(name: Callable): Declaration {
 
 const callable = [...operationNames, ...machineOperationNames].filter((name): name is Callable => isCallable(name));
 
-function list(cli: Cli): { readonly data: unknown; readonly text: string } {
+function list(cli: Cli): Answer {
   const data = callable.map((name) => {
     const { scope, summary, example, isDestructive } = declarationOf(name);
     return { name, scope, summary, example, isDestructive };
   });
-  const text = cli.table(data, {
+  const table = cli.table(data, {
     OPERATION: ({ name }) => name,
     SCOPE: ({ scope }) => scope ?? "machine",
     "WHAT IT DOES": ({ summary }) => summary,
   });
-  return { data, text: `${text}\nNext: \`shim call tasks.list state=queued\`.\n` };
+  return { data, text: [table, "", "Next: `shim call tasks.list state=queued`."] };
 }
 
 function unknown(name: string): CommandResult {
@@ -119,7 +115,7 @@ async function inputOf(
   const texts = fields.map((field, at) => [names[at], field.slice(field.indexOf("=") + 1)]);
   const given = fromTexts(declarationOf(name).input, Object.fromEntries(texts));
   if (file === undefined) return ok(given);
-  const read = file === "-" ? await readJsonInput(cli) : readJsonFile(cli, file);
+  const read = await readJson(cli, file);
   if (!read.ok) return read;
   return isRecord(read.value)
     ? ok({ ...read.value, ...given })
@@ -134,28 +130,8 @@ function exampleOf(name: Callable): string {
   return `Such as: \`${["shim call", name, ...fields].join(" ")}\`.`;
 }
 
-async function refuseWithoutYes(cli: Cli, name: Callable, { yes }: CallOptions): Promise<FailedResult | null> {
-  const { isDestructive, summary } = declarationOf(name);
-  return isDestructive ? requireYes(cli, `${name}: ${summary}`, { yes: yes === true }) : null;
-}
-
-async function callMachine(cli: Cli, name: MachineOperationName, input: Input): Promise<CommandResult> {
-  // The operation checks its own input.
-  const answer = await cli.call(name, input);
-  if (answer.ok) return ok(shown(answer.value));
-  const { error } = answer;
-  return error.exit === exitCodes.wrongUsage ? wrongUsage(`${error.message} ${exampleOf(name)}`) : answer;
-}
-
-async function callWorkspace(link: Workspace, name: CallName, input: Input): Promise<CommandResult> {
+async function callWorkspace(link: Workspace, name: CallName, input: Input): Promise<CliResult<unknown>> {
   const registered = "self" in declarationOf(name).input.shape ? await link.self() : null;
   if (registered?.ok === false) return registered;
-  const answer = await link.call(name, { ...(registered ? { self: registered.value } : {}), ...input });
-  if (answer.ok) return ok(shown(answer.value));
-  const { error } = answer;
-  return error.code === "bad_input" ? err({ ...error, message: `${error.message} ${exampleOf(name)}` }) : answer;
-}
-
-function shown(value: unknown): Answer {
-  return { data: value, text: `${JSON.stringify(value, null, 2)}\n`, isVerbatim: true };
+  return link.call(name, { ...(registered ? { self: registered.value } : {}), ...input });
 }

@@ -1,13 +1,14 @@
 import type { Command } from "commander";
+import * as z from "zod";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import type { PricedTokens, TokenCheck } from "../../contract/machine/tokens.ts";
 import type { UsageLine } from "../../contract/machine/usage.ts";
 import { oneLine } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
-import { type CliResult, wrongUsage } from "../answer.ts";
-import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
-import { defineOperation } from "../operation-command.ts";
+import { wrongUsage } from "../answer.ts";
+import type { Cli, CommandResult } from "../cli.ts";
+import { defineOperation, defineProgram } from "../operation-command.ts";
 import { shortPath } from "../screen-text.ts";
 import { readTextFile } from "../task-input.ts";
 import { tableView } from "../views.ts";
@@ -24,14 +25,20 @@ const costView = tableView<Usage, Line>({
   empty: "Nothing was counted in that time.",
   columns: (usage, { io }) => ({
     [usage.by.toUpperCase()]: (line) => (line === usage.total ? "total" : keyText(usage, line, io.env["HOME"] ?? "")),
-    RESPONSES: ({ responses }) => responses.toLocaleString("en-US"),
-    INPUT: ({ input }) => input.toLocaleString("en-US"),
-    OUTPUT: ({ output }) => output.toLocaleString("en-US"),
-    "CACHE READ": ({ cacheRead }) => cacheRead.toLocaleString("en-US"),
-    "CACHE WRITE": ({ cacheWrite }) => cacheWrite.toLocaleString("en-US"),
+    RESPONSES: ({ responses }) => count(responses),
+    INPUT: ({ input }) => count(input),
+    OUTPUT: ({ output }) => count(output),
+    "CACHE READ": ({ cacheRead }) => count(cacheRead),
+    "CACHE WRITE": ({ cacheWrite }) => count(cacheWrite),
     COST: costText,
   }),
-  notes: ({ total, pricesAsOf }) => notes(total, pricesAsOf),
+  notes: ({ total: { estimatedCostUsd, unpricedTokens }, pricesAsOf }) => [
+    "Days are UTC days, as for budgets. Counted are all chats of this machine; `shim team budget` counts the tasks of the workspace, on every machine.",
+    estimatedCostUsd > 0 &&
+      `Of the total $${estimatedCostUsd.toFixed(2)} is estimated by your prices${pricesAsOf === null ? "" : ` of ${pricesAsOf}`} (usage.prices).`,
+    unpricedTokens > 0 &&
+      `The cost of ${count(unpricedTokens)} tokens is not known: the client did not report it (Claude Code does in its status line), and usage.prices has no price for the model.`,
+  ],
 });
 
 function keyText({ by }: Usage, { key, shortId, title }: Line, home: string): string {
@@ -48,56 +55,37 @@ function costText({ clientCostUsd, estimatedCostUsd, unpricedTokens }: UsageLine
   return estimatedCostUsd > 0 ? `about ${cost}` : cost;
 }
 
-function notes({ estimatedCostUsd, unpricedTokens }: UsageLine, asOf: string | null): string[] {
-  const date = asOf === null ? "" : ` of ${asOf}`;
-  return [
-    "Days are UTC days, as for budgets. Counted are all chats of this machine; `shim team budget` counts the tasks of the workspace, on every machine.",
-    ...(estimatedCostUsd > 0
-      ? [`Of the total $${estimatedCostUsd.toFixed(2)} is estimated by your prices${date} (usage.prices).`]
-      : []),
-    ...(unpricedTokens > 0
-      ? [
-          `The cost of ${unpricedTokens.toLocaleString("en-US")} tokens is not known: the client did not report it (Claude Code does in its status line), and usage.prices has no price for the model.`,
-        ]
-      : []),
-  ];
-}
-
-interface TokensOptions extends CommonOptions {
-  readonly model?: string;
-  readonly check?: boolean;
-}
+const TokensInput = z.strictObject({
+  files: z.array(z.string()).min(1),
+  model: z.string().optional().describe("the model that reads them; without one the estimate is on the high side"),
+  check: z
+    .boolean()
+    .default(false)
+    .describe("the files are transcripts: how far estimates are from what the API counted"),
+});
 
 const maxFileBytes = 256_000_000;
 
-function addTokens(program: Command, cli: Cli): void {
-  const command = program
-    .command("tokens <files...>")
-    .description("estimated tokens of texts (-: stdin), and their price as input")
-    .option("--model <id>", "the model that reads them; without one the estimate is on the high side")
-    .option("--check", "the files are transcripts: how far estimates are from what the API counted");
-  // Commander passes the list of files as one argument.
-  cli.define(command, (options: TokensOptions, files: unknown) => showTokens(cli, options, files as readonly string[]));
+function addTokens(cost: Command, cli: Cli): void {
+  const summary = "Estimated tokens of texts (-: stdin), and their price as input.";
+  const details = { input: TokensInput, summary, rest: "files" };
+  defineProgram(cli, cost.command("tokens"), details, (input) => showTokens(cli, input));
 }
 
-async function showTokens(cli: Cli, options: TokensOptions, files: readonly string[]): Promise<CommandResult> {
+async function showTokens(cli: Cli, { files, model, check }: z.infer<typeof TokensInput>): Promise<CommandResult> {
   if (files.filter((file) => file === "-").length > 1) return wrongUsage("stdin (-) can be read once.");
-  const texts: { readonly file: string; readonly text: string }[] = [];
+  const texts: string[] = [];
   for (const file of files) {
-    const text = await readText(cli, file);
+    const text = file === "-" ? ok(await cli.io.readInput()) : readTextFile(cli, file, "text", maxFileBytes);
     if (!text.ok) return text;
-    texts.push({ file, text: text.value });
+    texts.push(text.value);
   }
-  if (options.check === true)
-    return checkTranscripts(
-      cli,
-      texts.map(({ text }) => text),
-    );
+  if (check) return checkTranscripts(cli, texts);
   const estimates: (PricedTokens & { readonly file: string })[] = [];
-  for (const { file, text } of texts) {
-    const estimate = await cli.call("tokens.estimate", { text, ...omitUndefined({ model: options.model }) });
+  for (const [at, text] of texts.entries()) {
+    const estimate = await cli.call("tokens.estimate", { text, ...omitUndefined({ model }) });
     if (!estimate.ok) return estimate;
-    estimates.push({ file, ...estimate.value });
+    estimates.push({ file: files[at] ?? "-", ...estimate.value });
   }
   const [first] = estimates;
   const text = cli.table(estimates, {
@@ -107,11 +95,7 @@ async function showTokens(cli: Cli, options: TokensOptions, files: readonly stri
     SOURCE: sourceText,
     PRICE: ({ dollars }) => (dollars === null ? "-" : `about $${dollars.toFixed(4)}`),
   });
-  return ok({ data: { model: options.model ?? null, files: estimates }, text: `${text}${first?.priceNote ?? ""}\n` });
-}
-
-async function readText(cli: Cli, file: string): Promise<CliResult<string>> {
-  return file === "-" ? ok(await cli.io.readInput()) : readTextFile(cli, file, "text", maxFileBytes);
+  return ok({ data: { model: model ?? null, files: estimates }, text: [text, first?.priceNote ?? ""] });
 }
 
 export function sourceText({ source, samples }: PricedTokens): string {
@@ -125,17 +109,14 @@ export function count(tokens: number): string {
 async function checkTranscripts(cli: Cli, transcripts: string[]): Promise<CommandResult> {
   const checks = await cli.call("tokens.check", { transcripts });
   if (!checks.ok) return checks;
-  const { learned } = checks.value;
-  if (learned.pairs === 0)
-    return ok({ data: checks.value, text: "No response without thinking has enough text and a count by the API.\n" });
-  const lines = Object.entries(checks.value).map(([source, check]) => `${checkText(source, check)}\n`);
-  return ok({ data: checks.value, text: lines.join("") });
+  const none = "No response without thinking has enough text and a count by the API.";
+  const text = checks.value.learned.pairs === 0 ? [none] : Object.entries(checks.value).map(checkLine);
+  return ok({ data: checks.value, text });
 }
 
-function percent(share: number | null): string {
-  return `${(100 * (share ?? 0)).toFixed(1)} %`;
-}
-
-function checkText(source: string, { pairs, medianError, p90Error, insideShare }: TokenCheck): string {
-  return `${source}: n = ${pairs}, median error ${percent(medianError)}, 90 % below ${percent(p90Error)}, ${percent(insideShare)} inside the range`;
+function checkLine([source, check]: readonly [string, TokenCheck]): string {
+  const [median, p90, inside] = [check.medianError, check.p90Error, check.insideShare].map(
+    (share) => `${(100 * (share ?? 0)).toFixed(1)} %`,
+  );
+  return `${source}: n = ${check.pairs}, median error ${median}, 90 % below ${p90}, ${inside} inside the range`;
 }

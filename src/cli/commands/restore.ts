@@ -26,22 +26,21 @@ export function addCommand(program: Command, cli: Cli): void {
     .option("-y, --yes", "do not ask")
     .option("--into <folder>", "into this new or empty folder instead")
     .option("--branch <name>", "as a new branch of the project instead");
-  cli.define(command, (options: RestoreOptions, ...given: unknown[]) => {
-    // `[files...]` comes as one array.
-    const words = given.flat().filter((word) => typeof word === "string");
-    return restore(cli, options, words);
-  });
-}
-
-/** An id has neither a dot nor a separator: `./name` is a file. */
-function isPath(word: string): boolean {
-  return /[./\\]/.test(word);
+  // `[files...]` comes as one array.
+  cli.define(command, (options: RestoreOptions, ...given: unknown[]) =>
+    restore(
+      cli,
+      options,
+      given.flat().filter((word) => typeof word === "string"),
+    ),
+  );
 }
 
 /** [CL263] Shows what changes and asks before it does so, unless the files go elsewhere. */
 async function restore(cli: Cli, options: RestoreOptions, words: readonly string[]): Promise<CommandResult> {
   const [first] = words;
-  const id = first === undefined || isPath(first) ? undefined : first;
+  // An id has neither a dot nor a separator: `./name` is a file.
+  const id = first === undefined || /[./\\]/.test(first) ? undefined : first;
   const files = id === undefined ? words : words.slice(1);
   const selection = { ...omitUndefined({ id }), folder: cli.io.cwd, files: [...files] };
   const { branch, diff = false, yes = false } = options;
@@ -52,16 +51,11 @@ async function restore(cli: Cli, options: RestoreOptions, words: readonly string
   const compared = await cli.call("files.diff", selection);
   if (!compared.ok) return compared;
   const { value: data } = compared;
-  if (data.changes.length === 0) return ok({ data, text: nothingText(data) });
+  if (data.changes.length === 0) return ok({ data, text: nothingLines(data) });
   if (diff) return ok({ data, text: data.diff, isVerbatim: true });
   const refused = await confirm(cli, data);
   // Another checkpoint may be the newest by now.
   return refused ?? restoreFiles(cli, { ...selection, id: data.checkpoint });
-}
-
-async function restoreFiles(cli: Cli, input: MachineInput<"files.restore">): Promise<CommandResult> {
-  const restored = await cli.call("files.restore", input);
-  return restored.ok ? answerOf(cli, restored.value) : restored;
 }
 
 async function confirm(
@@ -79,33 +73,33 @@ async function confirm(
   return failed("not_confirmed", `this would change ${count} in ${project}. Add --yes.`);
 }
 
-function answerOf(cli: Cli, restored: MachineOutput<"files.restore">): CommandResult {
+async function restoreFiles(cli: Cli, input: MachineInput<"files.restore">): Promise<CommandResult> {
+  const answer = await cli.call("files.restore", input);
+  if (!answer.ok) return answer;
+  const restored = answer.value;
   const { project, origin, into, branch, written, differing, backup } = restored;
-  if (differing === 0) return ok({ data: restored, text: nothingText(restored) });
+  if (differing === 0) return ok({ data: restored, text: nothingLines(restored) });
   const isInProject = differing !== null;
   const where = branch === null ? (into ?? project) : `the branch ${branch.name} of ${project}`;
-  const count = pluralize(written.length, "file");
-  const lines = [
-    ...(origin === null
-      ? []
-      : [`The files of ${origin.session} on ${origin.machine}, as they were ${cli.ago(origin.at)}.`]),
-    `Restored ${count} ${isInProject ? "in" : "into"} ${where}.`,
-    ...(branch?.parent === null ? ["The commit it was based on is gone, so the branch has no history."] : []),
-    ...(backup === null ? [] : [`What they replaced is in ${backup}.`]),
+  const text = [
+    origin && `The files of ${origin.session} on ${origin.machine}, as they were ${cli.ago(origin.at)}.`,
+    `Restored ${pluralize(written.length, "file")} ${isInProject ? "in" : "into"} ${where}.`,
+    branch?.parent === null && "The commit it was based on is gone, so the branch has no history.",
+    backup !== null && `What they replaced is in ${backup}.`,
+    ...listsOf(restored),
   ];
-  const text = lines.map((line) => `${line}\n`).join("") + listsOf(restored);
   return ok({ data: restored, text, isFailed: isInProject && written.length === 0 });
 }
 
-function nothingText(saved: Saved): string {
-  return `The files in ${saved.project} are as they were saved: nothing to restore.\n${listsOf(saved)}`;
+function nothingLines(saved: Saved): string[] {
+  return [`The files in ${saved.project} are as they were saved: nothing to restore.`, ...listsOf(saved)];
 }
 
-function listsOf({ notRestored, leftOut }: Saved): string {
-  return listOf("Not restored", notRestored) + listOf("Never saved", leftOut);
+function listsOf({ notRestored, leftOut }: Saved): string[] {
+  return [...listOf("Not restored", notRestored), ...listOf("Never saved", leftOut)];
 }
 
-function listOf(title: string, files: Saved["leftOut"]): string {
-  if (files.length === 0) return "";
-  return [`${title}:`, ...files.map(({ path, reason }) => `  ${path}: ${reason}`), ""].join("\n");
+function listOf(title: string, files: Saved["leftOut"]): string[] {
+  const lines = files.map(({ path, reason }) => `  ${path}: ${reason}`);
+  return lines.length === 0 ? [] : [`${title}:`, ...lines];
 }

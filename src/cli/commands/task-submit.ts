@@ -16,7 +16,7 @@ import { ok } from "../../shared/result.ts";
 import { type CliResult, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { type Given, declareCommand } from "../operation-command.ts";
-import { readJsonFile, readJsonInput } from "../task-input.ts";
+import { readJson } from "../task-input.ts";
 import { type View, tableView } from "../views.ts";
 import { defineWork } from "../workspace-command.ts";
 import { count, sourceText } from "./cost.ts";
@@ -181,7 +181,7 @@ async function readTask(
   const task = given as InputOf<"schedules.create">["task"];
   if (typeof payloadFile !== "string") return ok(task);
   if (task.payload !== undefined) return wrongUsage("give one payload: --payload or --payload-file.");
-  const read = payloadFile === "-" ? await readJsonInput(cli) : readJsonFile(cli, payloadFile);
+  const read = await readJson(cli, payloadFile);
   return read.ok ? ok({ ...task, payload: read.value }) : read;
 }
 

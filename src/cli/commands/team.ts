@@ -17,7 +17,7 @@ import { exitCodes, notFound, wrongUsage, type CliResult } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { defineOperation, defineProgram } from "../operation-command.ts";
 import { shortPath } from "../screen-text.ts";
-import { parseJson, readJsonInput } from "../task-input.ts";
+import { parseJson, readJson } from "../task-input.ts";
 import { durationUpTo } from "../times.ts";
 import { tableView, type Columns } from "../views.ts";
 import { defineWork, findChat, type Work } from "../workspace-command.ts";
@@ -125,7 +125,7 @@ async function readBody(cli: Cli, text: string | undefined, json: unknown): Prom
   }
   if (text !== undefined)
     return wrongUsage("give a text or --json <body>, not both; --json as the last word prints JSON.");
-  return json === "-" ? readJsonInput(cli) : parseJson(json, "--json");
+  return json === "-" ? readJson(cli, json) : parseJson(json, "--json");
 }
 
 async function resolveTarget(cli: Cli, to: string): Promise<CliResult<Target>> {
