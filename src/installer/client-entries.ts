@@ -1,5 +1,4 @@
-import { adapterOf } from "../clients/adapters.ts";
-import { type ClientFiles, type ServerForm, clientFiles, plainServers } from "../clients/client-files.ts";
+import { formOf, type ClientForm, type SharedHooks } from "../clients/client-files.ts";
 import type { TelemetrySettings } from "../contract/config.ts";
 import { hookEvents } from "../contract/hook-input.ts";
 import { blockingSince, canBlock, hasHookTool } from "../contract/hook-tool.ts";
@@ -117,8 +116,6 @@ function rulesEntry(file: SettingsFile, kind: keyof typeof allowRules, server: s
   };
 }
 
-type SharedHooks = Exclude<ClientFiles["hooks"], { form: "own" }>;
-
 function hooksEntry(
   file: SettingsFile,
   { client, platform }: ClientTarget,
@@ -197,30 +194,6 @@ const versionNote =
 
 function serverNameIn(root: JsonObject, { servers }: ClientForm): string {
   return ourServers(root, servers)[0] ?? serverName;
-}
-
-/** How the files of one client hold SHIM's entries. */
-export interface ClientForm extends Pick<ClientFiles, "reads" | "rules"> {
-  readonly servers: ServerForm;
-  /** Absent in Claude Desktop, and of its own in Claude Code: null. */
-  readonly hooks: ClientFiles["hooks"] | null;
-  /** All that the client may have hooks for. */
-  readonly events: readonly string[];
-}
-
-const claudeCodeForm: ClientForm = {
-  servers: { ...plainServers, entry: (command, args) => ({ type: "stdio", command, args }) },
-  hooks: null,
-  events: hookEvents,
-  // Rules of its settings.
-  rules: "list",
-  reads: ["a byte order mark"],
-};
-
-export function formOf(client: ClientName): ClientForm {
-  if (client === "claude-code") return claudeCodeForm;
-  if (client === "claude-desktop") return { servers: plainServers, hooks: null, events: [] };
-  return { ...clientFiles[client], events: adapterOf(client)?.events ?? [] };
 }
 
 /** Finds what SHIM cannot add its entries to, in words. */

@@ -41,11 +41,9 @@ export function trustSource(target: ClientTarget, launch: Launch, env: TrustSour
 export function stateText(hooks: readonly HookTrust[], { commands }: TrustSource): string {
   const missing = commands.length - hooks.length;
   const states = ["untrusted", "modified", "disabled", "unknown"] as const;
-  const counts = states.map((state) => [state, hooks.filter(({ status }) => status === state).length] as const);
-  return [...counts, ["missing", missing] as const]
-    .filter(([, count]) => count > 0)
-    .map(([state, count]) => `${count} ${state}`)
-    .join(", ");
+  const counts = states.map((state) => [hooks.filter(({ status }) => status === state).length, state] as const);
+  const found = [...counts, [missing, "missing"] as const].filter(([count]) => count > 0);
+  return found.map((words) => words.join(" ")).join(", ");
 }
 
 type Call = (method: string, params: object) => Promise<JsonObject>;

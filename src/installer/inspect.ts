@@ -1,10 +1,11 @@
+import { type ClientForm, formOf } from "../clients/client-files.ts";
 import type { HookEvent } from "../contract/hook-input.ts";
 import { hasHookTool, hookToolSince, isEventKnown } from "../contract/hook-tool.ts";
 import type { ClientState } from "../contract/machine/overview.ts";
 import { type Launch, shellHookOf } from "../platform/launch.ts";
 import type { Paths } from "../platform/paths.ts";
 import { type JsonObject, isRecord, textAt } from "../shared/json-fields.ts";
-import { type ClientForm, asksToBlock, formOf, hookDelivery, notBlocking } from "./client-entries.ts";
+import { asksToBlock, hookDelivery, notBlocking } from "./client-entries.ts";
 import { type ReadText, readText } from "./client-files.ts";
 import {
   findScript,

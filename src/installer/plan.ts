@@ -1,6 +1,7 @@
+import { formOf } from "../clients/client-files.ts";
 import { type Result, err, ok } from "../shared/result.ts";
 import { type BackupFile, hashOf, installsOf } from "./apply.ts";
-import { type ClientSettings, entriesOf, formOf, shapeProblemOf } from "./client-entries.ts";
+import { type ClientSettings, entriesOf, shapeProblemOf } from "./client-entries.ts";
 import { type ClientRefusal, type ReadText, refusal } from "./client-files.ts";
 import { hookCommandLine, isNameTaken, isOwnFile, serverName, enabledPlugins } from "./entries.ts";
 import {
