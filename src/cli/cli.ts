@@ -231,7 +231,7 @@ function toFailure(error: unknown, home: string): FailedResult {
   return failed("internal", `${message} (a bug in SHIM; SHIM_DEBUG=1 shows where)`);
 }
 
-export function countUpTo(max: number): (text: string) => number {
+function countUpTo(max: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (!Number.isInteger(value) || value < 1 || value > max) {

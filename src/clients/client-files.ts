@@ -68,7 +68,7 @@ export interface ClientFiles extends Omit<ClientForm, "events"> {
   readonly servers: ServerForm & { readonly file: string };
 }
 
-export const plainServers: ServerForm = { key: "mcpServers", entry: (command, args) => ({ command, args }) };
+const plainServers: ServerForm = { key: "mcpServers", entry: (command, args) => ({ command, args }) };
 
 /** @param unit of the client's timeouts, in seconds */
 const settings = (program: string, file: string, unit = 1): ClientFiles => ({

@@ -1,4 +1,4 @@
-import { type ClientForm, formOf } from "../clients/client-files.ts";
+import { formOf } from "../clients/client-files.ts";
 import type { HookEvent } from "../contract/hook-input.ts";
 import { hasHookTool, hookToolSince, isEventKnown } from "../contract/hook-tool.ts";
 import type { ClientState } from "../contract/machine/overview.ts";
@@ -60,18 +60,9 @@ export interface InspectContext extends Pick<PlanContext, "read" | "shimConfig" 
   readonly nodeVersion: (node: string) => string | null;
 }
 
-interface Inspection extends InspectContext {
-  readonly target: ClientTarget;
-  readonly add: (code: FindingCode, text: string, fix?: string) => void;
-  readonly form: ClientForm;
-  readonly servers: JsonObject;
-  readonly settings: JsonObject;
-  readonly wantsBlocking: boolean;
-  readonly serverNames: readonly string[];
-  readonly hookedEvents: readonly string[];
-  readonly handlersOf: (event: string) => readonly JsonObject[];
-  readonly plugins: readonly InstalledPlugin[];
-}
+type Add = (code: FindingCode, text: string, fix?: string) => void;
+
+type Inspection = ReturnType<typeof inspectionOf>;
 
 const rerunInit = "Run `shim init` again.";
 
@@ -79,7 +70,7 @@ const rerunInit = "Run `shim init` again.";
 export function inspect(target: ClientTarget, context: InspectContext): Finding[] {
   const { label, client } = target;
   const findings: Finding[] = [];
-  const add: Inspection["add"] = (code, text, fix) =>
+  const add: Add = (code, text, fix) =>
     findings.push({ severity: severities[code], client, code, text: `${label}: ${text}`, fix: fix ?? null });
   const planContext = { ...context, backups: [] };
   const loaded = load(target, planContext);
@@ -103,30 +94,18 @@ export function inspect(target: ClientTarget, context: InspectContext): Finding[
   return findings;
 }
 
-function inspectionOf(
-  target: ClientTarget,
-  context: InspectContext,
-  { files, own }: LoadedFiles,
-  add: Inspection["add"],
-): Inspection {
+function inspectionOf(target: ClientTarget, context: InspectContext, { files, own }: LoadedFiles, add: Add) {
   const form = formOf(target.client);
   const servers = files.servers.root;
   const settings = files.settings?.root ?? {};
   const ownHandlers = own?.before && isOwnFile(own.before) ? [handlerIn(own.before)] : [];
   const handlersOf = (event: string): readonly JsonObject[] => (own ? ownHandlers : ourHandlers(settings, event));
-  return {
-    ...context,
-    target,
-    add,
-    form,
-    servers,
-    settings,
-    wantsBlocking: asksToBlock(files.config?.root ?? {}),
-    serverNames: ourServers(servers, form.servers),
-    hookedEvents: form.events.filter((event) => handlersOf(event).length > 0),
-    handlersOf,
-    plugins: listPlugins(target, context.read, settings),
-  };
+  const wantsBlocking = asksToBlock(files.config?.root ?? {});
+  const serverNames = ourServers(servers, form.servers);
+  const hookedEvents = form.events.filter((event) => handlersOf(event).length > 0);
+  const plugins = listPlugins(target, context.read, settings);
+  const found = { form, servers, settings, wantsBlocking, serverNames, hookedEvents, handlersOf, plugins };
+  return { ...context, ...found, target, add };
 }
 
 function isThere({ serverNames, hookedEvents }: Inspection): boolean {
@@ -155,7 +134,10 @@ function listPlugins(
 function checkPresence(inspection: Inspection): void {
   const { target, form, serverNames, hookedEvents, claudeVersion, plugins, add } = inspection;
   const plugin = plugins.find(({ scope }) => scope === "user");
-  if (plugin) add("installed", `SHIM is installed as the plugin ${plugin.key}${pluginDelivery(claudeVersion)}`);
+  // Nothing is said of a client whose version is not known.
+  const events = hasHookTool(claudeVersion) ? "go through its MCP process" : "are read from the transcript";
+  const how = claudeVersion === null ? "" : `; tool events ${events} (${titleOf(claudeVersion)})`;
+  if (plugin) add("installed", `SHIM is installed as the plugin ${plugin.key}${how}`);
   if (!isThere(inspection)) {
     const isExpected = !plugin && isSetUpUnasked(target.client);
     if (isExpected) add("not_installed", "SHIM is not installed", "Run `shim init`.");
@@ -166,19 +148,21 @@ function checkPresence(inspection: Inspection): void {
   if (lost.length > 0) add("incomplete", `hooks are missing for ${lost.join(", ")}`, rerunInit);
   if (serverNames.length > 0 && lost.length === 0)
     add("installed", `SHIM is installed by \`shim init\`${deliveryText(inspection)}`);
-  for (const one of plugins) add("doubled", doubledText(one), doubledFix(one));
+  for (const { key, project } of plugins) {
+    const where = project === null ? "" : ` for ${project}`;
+    const text = `SHIM is installed by \`shim init\` and as the plugin ${key}${where}: its tools are listed twice and each hook starts twice`;
+    const withoutPlugin = `\`claude plugin uninstall ${key}\``;
+    const fix =
+      project === null
+        ? `Keep one. To keep the plugin, run \`shim init\` again, which then leaves the rest to it. To remove it: ${withoutPlugin}.`
+        : `Run ${withoutPlugin} in that project.`;
+    add("doubled", text, fix);
+  }
 }
 
 /** [IN102] A hook that the client's present version has, too, waits for the next install. */
 function isInEveryVersion({ client }: ClientTarget, event: string): boolean {
   return client !== "claude-code" || isEventKnown(event as HookEvent, null);
-}
-
-/** Says nothing of a client whose version is not known. */
-function pluginDelivery(version: string | null): string {
-  if (version === null) return "";
-  const text = hasHookTool(version) ? "go through its MCP process" : "are read from the transcript";
-  return `; tool events ${text} (${titleOf(version)})`;
 }
 
 /** [IN21] */
@@ -197,17 +181,6 @@ function isBlocking(handlers: readonly JsonObject[]): boolean {
 
 function titleOf(version: string | null): string {
   return `Claude Code ${/(?<!\d)\d+\.\d+\.\d+/.exec(version ?? "")?.[0] ?? "of unknown version"}`;
-}
-
-function doubledText({ key, project }: InstalledPlugin): string {
-  const where = project === null ? "" : ` for ${project}`;
-  return `SHIM is installed by \`shim init\` and as the plugin ${key}${where}: its tools are listed twice and each hook starts twice`;
-}
-
-function doubledFix({ key, project }: InstalledPlugin): string {
-  const withoutPlugin = `\`claude plugin uninstall ${key}\``;
-  if (project !== null) return `Run ${withoutPlugin} in that project.`;
-  return `Keep one. To keep the plugin, run \`shim init\` again, which then leaves the rest to it. To remove it: ${withoutPlugin}.`;
 }
 
 function checkCommands(inspection: Inspection): void {
@@ -259,17 +232,15 @@ function checkClaudeCode(inspection: Inspection): void {
   }
 }
 
-function checkPlugin(inspection: Inspection, { key, folder }: InstalledPlugin): void {
-  const { target, exists, claudeVersion, wantsBlocking, add } = inspection;
-  if (wantsBlocking) add("not_blocking", notBlocking(true), `\`claude plugin uninstall ${key}\`, then \`shim init\`.`);
-  if (claudeVersion !== null && !hasHookTool(claudeVersion)) {
-    const tooNewText = `${titleOf(claudeVersion)} does not support hooks of type mcp_tool (${hookToolSince} does): no tool event of the plugin arrives, and reserved files are not guarded`;
-    add(
-      "plugin_too_new",
-      tooNewText,
-      `Update Claude Code, or: \`claude plugin uninstall ${key}\`, then \`shim init\`.`,
-    );
-  }
+function checkPlugin(
+  { target, exists, claudeVersion, wantsBlocking, add }: Inspection,
+  { key, folder }: InstalledPlugin,
+): void {
+  const withoutPlugin = `\`claude plugin uninstall ${key}\`, then \`shim init\`.`;
+  if (wantsBlocking) add("not_blocking", notBlocking(true), withoutPlugin);
+  const tooNewText = `${titleOf(claudeVersion)} does not support hooks of type mcp_tool (${hookToolSince} does): no tool event of the plugin arrives, and reserved files are not guarded`;
+  if (claudeVersion !== null && !hasHookTool(claudeVersion))
+    add("plugin_too_new", tooNewText, `Update Claude Code, or: ${withoutPlugin}`);
   if (folder === null) return;
   const built = ["dist", "../dist"].map((dist) => pathOf(target.platform).join(folder, dist, "hook.cjs"));
   if (built.some(exists)) return;
