@@ -43,7 +43,12 @@ export function isConfigured(path: string, key: string): boolean {
 }
 
 function textOf(path: string): string {
-  return existsSync(path) ? readFileSync(path, "utf8") : "";
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return "";
+    throw error;
+  }
 }
 
 function withoutBom(text: string): string {
