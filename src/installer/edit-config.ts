@@ -4,6 +4,7 @@ import { parse } from "jsonc-parser";
 import type { Config } from "../contract/config.ts";
 import { parseConfig, readConfig } from "../platform/config-file.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
+import { codeOf } from "../shared/error.ts";
 import { type Result, err, ok } from "../shared/result.ts";
 import { settingAt } from "../shared/setting-keys.ts";
 import { formatOf, objectIn, update } from "./settings.ts";
