@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { adapterOf } from "../../clients/adapters.ts";
-import { sessionVariables } from "../../clients/session-variables.ts";
+import { sessionVariables } from "../../clients/hook-variables.ts";
 import { idOf } from "../sessions/entries.ts";
 
 /**

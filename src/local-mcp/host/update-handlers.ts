@@ -1,5 +1,5 @@
 import { dirname, join } from "node:path";
-import { programFolder } from "../../installer/program-copy.ts";
+import { programFolder } from "../../installer/own-program.ts";
 import { originOf, updateCommands } from "../../platform/origin.ts";
 import { findRealPath } from "../../platform/shim-command.ts";
 import { version } from "../../platform/version.ts";

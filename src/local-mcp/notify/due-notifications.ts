@@ -1,15 +1,15 @@
+import { clientTitle } from "../../clients/adapters.ts";
 import type { NotifyEvent } from "../../contract/notify.ts";
-import type { Sql } from "../../shared/sql.ts";
 import { mayBeAlive } from "../../platform/processes.ts";
-import { clientTitle } from "../../clients/client-title.ts";
+import { assess } from "../../policy/risk.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { quotedTitle } from "../../shared/quoted-title.ts";
+import type { Sql } from "../../shared/sql.ts";
 import { isOwnerGone } from "../recovery/deaths.ts";
 import { causeOf, findIncomplete } from "../recovery/detect.ts";
-import { quotedTitle } from "../../shared/quoted-title.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { assess } from "../../policy/risk.ts";
 
 /** Sent once per `key`. Contains no text of a chat but its title. */
 export interface UserNotification {

@@ -1,6 +1,6 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
-import { callsOfPatch } from "../../clients/patch-files.ts";
-import { withClaudeTool } from "../../clients/claude-tools.ts";
+import { callsOfPatch } from "../../clients/define-client.ts";
+import { withClaudeTool } from "../../clients/define-client.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";

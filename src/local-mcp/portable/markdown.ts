@@ -1,9 +1,9 @@
-import { clientTitle } from "../../clients/client-title.ts";
+import { clientTitle } from "../../clients/adapters.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import type { JournalRow } from "../sessions/journal.ts";
 import { lastRequest } from "../sessions/prompts.ts";
-import { displayTitle, type Session } from "../sessions/sessions.ts";
-import { saidBy, type Said } from "./said.ts";
+import { type Session, displayTitle } from "../sessions/sessions.ts";
+import { type Said, saidBy } from "./said.ts";
 
 /** Pure. [PO1] A session for a person to read. */
 export function toMarkdown(session: Session, state: WorkState | null, rows: readonly JournalRow[]): string {
