@@ -3,20 +3,18 @@ import { basename, dirname, join, relative } from "node:path";
 import { type Command, Option } from "commander";
 import * as z from "zod";
 import { toolNames } from "../../analysis/adapter.ts";
-import { Baseline, toBaseline } from "../../analysis/baseline.ts";
-import { toMarkdown } from "../../analysis/formats/markdown.ts";
-import { toSarif } from "../../analysis/formats/sarif.ts";
-import { toText } from "../../analysis/formats/text.ts";
+import { Baseline, toBaseline } from "../../analysis/finding.ts";
+import { toMarkdown, toSarif, toText } from "../../analysis/formats.ts";
 import type { Report } from "../../analysis/report.ts";
 import { Duration, File, Folder } from "../../contract/machine/forms.ts";
-import { MutantsInput } from "../../mutation/mutants-input.ts";
-import type { FileMutants } from "../../mutation/survivor-report.ts";
+import { MutantsInput, type MutantsReport } from "../../mutation/find-survivors.ts";
 import { writeAtomically } from "../../platform/private-files.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
-import { type AnalysisOptions, analyze, defaultMemoryMb, defaultTimeMs } from "../../tool-runner/analyze.ts";
+import { type AnalysisOptions, analyze } from "../../tool-runner/analyze.ts";
+import { defaultTimeMs } from "../../tool-runner/run-tool.ts";
 import { trustOf } from "../../tool-runner/project-folder.ts";
-import { TransformInput } from "../../transform/transform-input.ts";
+import { TransformInput } from "../../transform/change.ts";
 import type { Transformed } from "../../transform/transform-project.ts";
 import { type CliResult, exitCodes, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
@@ -88,7 +86,6 @@ async function runAnalysis(cli: Cli, input: AnalyzeInput, isJson: boolean): Prom
     only: only ?? null,
     isTrusted: trusted.value,
     timeMs: timeLimitMs ?? defaultTimeMs,
-    memoryMb: defaultMemoryMb,
     since: since ?? null,
     baseline,
     env: cli.io.env,
@@ -245,13 +242,11 @@ async function findMutants(cli: Cli, input: MutantsInput): Promise<CommandResult
   const { findSurvivors } = await import("../../mutation/find-survivors.ts");
   const found = await findSurvivors(cli.context, input, { cwd: cli.io.cwd, signal: endSignal(cli) });
   if (!found.ok) return found;
-  const { stoppedBy, files, total, tried, seed, uncommitted } = found.value;
+  const { files, uncommitted } = found.value;
   const hasSurvivor = files.some(({ survivors }) => survivors.length > 0);
-  const exit = stoppedBy === "signal" ? exitCodes.interrupted : hasSurvivor ? exitCodes.failed : exitCodes.ok;
+  const exit = hasSurvivor ? exitCodes.failed : exitCodes.ok;
   const text = [
     ...files.flatMap(mutantLines),
-    total > tried && `${tried} of ${total} mutants were drawn, by the seed ${seed}: --max tries more.`,
-    stoppedBy === "time" && "The time was over before all were tried.",
     uncommitted > 0 && `Your ${pluralize(uncommitted, "path")} with changes that are not committed were left out.`,
   ];
   return ok({ data: found.value, text, isVerbatim: true, exit });
@@ -260,11 +255,10 @@ async function findMutants(cli: Cli, input: MutantsInput): Promise<CommandResult
 const maxChars = 60;
 
 /** One line for each survivor, below its file. */
-function mutantLines({ file, counts, survivors }: FileMutants): string[] {
-  const { killed, timeout, survived, invalid, not_run: notRun } = counts;
-  const others = [...(invalid > 0 ? [`${invalid} invalid`] : []), ...(notRun > 0 ? [`${notRun} not run`] : [])];
+function mutantLines({ file, counts, survivors }: MutantsReport["files"][number]): string[] {
+  const { killed, timeout, survived, invalid } = counts;
   return [
-    `${file}: ${[`${survived} survived`, `${killed + timeout} noticed by a test`, ...others].join(", ")}.`,
+    `${file}: ${survived} survived, ${killed + timeout} noticed by a test${invalid > 0 ? `, ${invalid} invalid` : ""}.`,
     ...survivors.map(({ line, column, operator, before, after }) => {
       const change = `${oneLine(before, maxChars)} -> ${oneLine(after, maxChars) || "(nothing)"}`;
       return `  ${line}:${column}  ${operator}: ${change}`;

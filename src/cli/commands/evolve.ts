@@ -1,13 +1,11 @@
 import type { Command } from "commander";
 import * as z from "zod";
 import { Folder } from "../../contract/machine/forms.ts";
-import type { RunLimits } from "../../evolution/candidate.ts";
-import { EvolveInput } from "../../evolution/evolve-input.ts";
-import { describe, methodText, type Plan } from "../../evolution/make-plan.ts";
-import type { EvolveReport, Tried } from "../../evolution/report.ts";
+import { type RunLimits, EvolveInput, describe, methodText } from "../../evolution/candidate.ts";
+import { type Plan } from "../../evolution/plan.ts";
+import type { EvolveReport, Tried, RunFacts } from "../../evolution/run.ts";
 import type { Review } from "../../evolution/review.ts";
 import type { Evolved, Planned, Run } from "../../evolution/run-evolve.ts";
-import type { RunFacts } from "../../evolution/run-state.ts";
 import { age, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import { exitCodes, wrongUsage, type CliResult } from "../answer.ts";
@@ -122,7 +120,7 @@ async function acceptChange(review: Review, number: number): Promise<CommandResu
 function rejectChange(review: Review, number: number, reason: string): CommandResult {
   const rejected = review.reject(number, reason.trim());
   if (!rejected.ok) return rejected;
-  const { branch } = rejected.value.result;
+  const { branch } = rejected.value;
   return ok({
     data: { task: number, decision: "rejected", reason, branch },
     text: [`Task ${number} is rejected, and will not be proposed again. Its branch is left: git branch -D ${branch}`],
@@ -130,9 +128,9 @@ function rejectChange(review: Review, number: number, reason: string): CommandRe
 }
 
 function listOffered(cli: Cli, { offered }: Review): CommandResult {
-  const rows = offered.map(({ task: number, candidate, result: { branch, commit, output: verdict } }) => ({
+  const rows = offered.map(({ task: number, what, branch, commit, verdict }) => ({
     task: number,
-    what: describe(candidate),
+    what,
     branch,
     commit,
     verdict,
@@ -153,8 +151,8 @@ function listOffered(cli: Cli, { offered }: Review): CommandResult {
 
 async function askForEach(cli: Cli, review: Review): Promise<CommandResult> {
   const decided: { readonly task: number; readonly decision: string }[] = [];
-  for (const { task: number, candidate, result } of review.offered) {
-    const head = `Task ${number}: ${describe(candidate)}\n${verdictText(result.output)}\n\n`;
+  for (const { task: number, what, verdict } of review.offered) {
+    const head = `Task ${number}: ${what}\n${verdictText(verdict)}\n\n`;
     cli.io.stdout(cli.verbatim(`${head}${await review.diff(number)}\n`));
     const decision = await askFor(cli, review, number);
     if (decision === "quit") break;
@@ -189,7 +187,7 @@ function planLines({ plan: { candidates, facts }, limits, folder }: Planned): Li
   ];
 }
 
-function findingsText({ findings, tools }: Plan["facts"]): string {
+function findingsText({ findings, tools }: RunFacts): string {
   return tools.length === 0 ? "no tool of the project ran" : `${pluralize(findings, "finding")} of ${tools.join(", ")}`;
 }
 

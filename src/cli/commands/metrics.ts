@@ -3,7 +3,7 @@ import { systemProcesses } from "../../platform/processes.ts";
 import { findSupervisor } from "../../platform/supervisor-mark.ts";
 import { toExposition } from "../../shared/exposition.ts";
 import { ok } from "../../shared/result.ts";
-import { programSamples } from "../../supervisor/supervisor-metrics.ts";
+import { programSamples } from "../../supervisor/control.ts";
 import { SupervisorState } from "../../supervisor/supervisor-state.ts";
 import { fromHost } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { age, oneLine } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import { type WatchedState, retryProgram, stopSupervisor, supervisorStatus } from "../../supervisor/control.ts";
-import { supervise } from "../../supervisor/supervise.ts";
+import { supervise } from "../../supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "../../supervisor/supervisor-events.ts";
 import { SupervisorSettings, findMissing } from "../../supervisor/supervisor-settings.ts";
 import { type CliResult, notFound, wrongUsage } from "../answer.ts";

@@ -12,11 +12,12 @@ import {
   minEffectiveN,
   toReport,
 } from "../../routing/routing-report.ts";
-import { lowerBound } from "../../routing/success-bound.ts";
+import { lowerBound } from "../../routing/success-rate.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { progressText } from "../../shared/progress-text.ts";
 import { type Result, ok } from "../../shared/result.ts";
-import type { BranchError, Checkout, MergedTask, TaskCommit } from "../../worker-runner/task-branches.ts";
+import type { Failure } from "../../shared/failure.ts";
+import type { Checkout, MergedTask, TaskCommit } from "../../worker-runner/task-branches.ts";
 import { type CliResult, failed, wrongUsage } from "../answer.ts";
 import type { Cli } from "../cli.ts";
 import { recordLines, tableView, textOf, treeLines, type Shown, type Columns } from "../views.ts";
@@ -349,7 +350,7 @@ type Context = Pick<Work<"tasks.get">, "cli" | "link" | "options">;
 async function withTask<T>(
   { link }: Context,
   task: number,
-  body: (branches: Branches, found: Task) => Promise<Result<T, BranchError>>,
+  body: (branches: Branches, found: Task) => Promise<Result<T, Failure>>,
 ): Promise<CliResult<T>> {
   const found = await link.call("tasks.get", { task });
   if (!found.ok) return found;

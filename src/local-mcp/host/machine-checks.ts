@@ -9,7 +9,7 @@ import { shellWord } from "../../platform/launch.ts";
 import { messageOf } from "../../shared/error.ts";
 import { pluralize } from "../../shared/format.ts";
 import { survey } from "../../store/spool.ts";
-import { runService } from "../assignment/service-process.ts";
+import { runService } from "../assignment/service.ts";
 import { readForeignCallers } from "../hooks/foreign-callers.ts";
 import { howLost, lostGuard } from "../team/guard-repository.ts";
 import { fail, pass, runCheck, warn } from "./check.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lookIn } from "#harness/machine/look-in-folder.ts";
 import { PacedOutput, formatEvent, phaseText } from "#src/cli/commands/run-supervisor.ts";
-import { openTerminal } from "#src/supervisor/supervise.ts";
+import { openTerminal } from "#src/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "#src/supervisor/supervisor-events.ts";
 import { runProgram } from "#src/worker-runner/run-program.ts";
 import { expect, it, onTestFinished } from "vitest";
