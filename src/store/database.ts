@@ -12,7 +12,7 @@ export interface StoreFiles {
   readonly database: string;
   readonly companions: readonly string[];
   readonly next: string;
-  /** Marks `next` as complete, to replace a damaged file; see repair.ts. */
+  /** Says that a damaged file is being replaced; see repair.ts. */
   readonly swap: string;
   /** An empty SQLite file, only locked; see maintenance-lock.ts. */
   readonly lock: string;
@@ -67,36 +67,36 @@ export function migrateOlder(connection: Connection, path: string, { migrations,
 
 /**
  * Builds a whole database at `files.next` from a copy or afresh, migrated; invisible until renamed.
+ * @param fill runs in a transaction of its own, when the file has the whole schema
  * @throws {StoreError} `store_corrupt` or `store_newer` when `from` is unusable
  */
-export function buildNext<T>(context: StoreContext, from: string | null, fill: (connection: Connection) => T): T {
+export function buildNext(context: StoreContext, from: string | null, fill: (connection: Connection) => void): void {
   const { next } = context.files;
   removeDatabase(next);
   try {
     if (from === null) createPrivateFile(next);
     else copyFileSync(from, next);
     chmodSync(next, 0o600);
-    const filled = withConnection(connect(context.driver, next, context.busyMs), (connection) => {
+    changeNext(context, (connection) => {
       if (from !== null && !isSound(connection)) throw new StoreError("store_corrupt", `${from} is damaged`);
-      const result = transaction(connection, "BEGIN IMMEDIATE", () => {
-        migrateOlder(connection, from ?? next, context);
-        return fill(connection);
-      });
-      connection.all("PRAGMA wal_checkpoint(TRUNCATE)");
-      return result;
+      transaction(connection, "BEGIN IMMEDIATE", () => migrateOlder(connection, from ?? next, context));
     });
-    if ((statSync(`${next}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0) {
-      throw new StoreError(
-        "store_unavailable",
-        `${next} could not be written completely; try again. Nothing was changed.`,
-      );
-    }
+    changeNext(context, (connection) => transaction(connection, "BEGIN IMMEDIATE", () => fill(connection)));
     syncFile(next);
-    return filled;
   } catch (error) {
     removeDatabase(next);
     throw error;
   }
+}
+
+/** Leaves no log behind. */
+function changeNext({ files: { next }, driver, busyMs }: StoreContext, change: (connection: Connection) => void): void {
+  withConnection(connect(driver, next, busyMs), (connection) => {
+    change(connection);
+    connection.all("PRAGMA wal_checkpoint(TRUNCATE)");
+  });
+  if ((statSync(`${next}-wal`, { throwIfNoEntry: false })?.size ?? 0) === 0) return;
+  throw new StoreError("store_unavailable", `${next} could not be written completely; try again. Nothing was changed.`);
 }
 
 export function removeDatabase(path: string): void {
@@ -113,4 +113,13 @@ export function nextName(folder: string, now: number): string {
   const numbers = readdirSync(folder).map((name) => Number.parseInt(name, 10) || 0);
   const time = new Date(now).toISOString().replaceAll(":", "-");
   return `${String(Math.max(0, ...numbers) + 1).padStart(6, "0")}-${time}`;
+}
+
+/** SQLite's default page size in bytes; SHIM uses no other. */
+export const pageBytes = 4_096;
+
+export function isTruncated(database: string): boolean {
+  const { size } = statSync(database);
+  const hasLog = (statSync(`${database}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
+  return size === 0 || (size % pageBytes !== 0 && !hasLog);
 }

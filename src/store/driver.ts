@@ -4,6 +4,8 @@ export type DriverName = "better-sqlite3" | "node:sqlite";
 
 export interface Connection extends Sql {
   readonly driver: DriverName;
+  /** Rows as they are read; another statement waits for the last one. */
+  iterate<Row>(query: string, ...values: SqlValue[]): IterableIterator<Row>;
   script(statements: string): void;
   backup(to: string): Promise<void>;
   close(): void;
@@ -30,6 +32,7 @@ export function withConnection<T>(connection: Connection, body: (connection: Con
 
 interface SqliteStatement {
   all(...values: SqlValue[]): unknown[];
+  iterate(...values: SqlValue[]): IterableIterator<unknown>;
   run(...values: SqlValue[]): { readonly changes: number | bigint };
 }
 
@@ -55,6 +58,7 @@ export function toConnection(
     driver,
     // The row type is the caller's promise about its own SQL.
     all: <Row>(query: string, ...values: SqlValue[]): Row[] => prepare(query).all(...values) as Row[],
+    iterate: <Row>(query: string, ...values: SqlValue[]) => prepare(query).iterate(...values) as IterableIterator<Row>,
     run: (query, ...values) => Number(prepare(query).run(...values).changes),
     script: (statements) => void db.exec(statements),
     backup: async (to) => void (await backup(to)),

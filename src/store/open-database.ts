@@ -13,14 +13,13 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { listBackups } from "./backup.ts";
 import { connect } from "./connect.ts";
-import { buildNext, migrateOlder, type StoreContext } from "./database.ts";
+import { buildNext, isTruncated, migrateOlder, type StoreContext } from "./database.ts";
 import type { Connection } from "./driver.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import * as notices from "./notices.ts";
 import { inodeOf, renameDurably, syncFolder } from "../platform/private-files.ts";
-import { isTruncated } from "./salvage-source.ts";
 import { NeedsHostError, StoreError } from "./store-error.ts";
-import { finishSwap, newSetAsideFolder } from "./repair.ts";
+import { finishRepair, newSetAsideFolder } from "./repair.ts";
 import * as textIndex from "./text-index.ts";
 import { transaction } from "./transaction.ts";
 
@@ -41,7 +40,7 @@ export function openDatabase(context: StoreContext): OpenedDatabase {
     });
     if (opened) return opened;
     withMaintenanceLock(context, "exclusive", () => {
-      finishSwap(context);
+      finishRepair(context);
       if (inodeOf(files.database) === null) createDatabase(context);
     });
   }
