@@ -23,8 +23,7 @@ import * as spool from "../../store/spool.ts";
 import { removeDurably } from "../../platform/private-files.ts";
 import type { Store } from "../../store/store.ts";
 import { StoreError, toStoreError } from "../../store/store-error.ts";
-import { forgetUnit } from "../recording/exposures.ts";
-import { countToolCalls } from "./count-removed.ts";
+import { removeSession } from "./retention.ts";
 import { writeCleanCopy } from "./write-clean-copy.ts";
 import * as meta from "../../store/meta.ts";
 
@@ -46,27 +45,6 @@ interface PurgeTargets {
 
 const targetsKey = "purge_targets";
 const pendingKey = "purge_pending";
-const ownedTables = [
-  "clients",
-  "journal",
-  "checkpoints",
-  "signals",
-  "crashes",
-  "recoveries",
-  "team_chats",
-  "team_news",
-  "team_continuations",
-  "team_calls",
-  "team_claims",
-  "usage_messages",
-  "usage_costs",
-  "usage_totals",
-  "usage_telemetry",
-  "usage_files",
-  "task_spending",
-  "session_settings",
-  "session_durations",
-];
 const maxAttempts = 3;
 /** Five seconds in all. */
 const checkpointWaitMs = 20;
@@ -115,16 +93,12 @@ function sessionsOf(sql: Sql, target: ForgetTarget): string[] {
 }
 
 function deleteSession(sql: Sql, id: string): number {
-  let rows = 0;
   skipTranscriptSoFar(sql, id);
-  for (const table of ownedTables) rows += sql.run(`DELETE FROM ${table} WHERE session = ?`, id);
-  rows += clients.delete(sql, { givenId: id });
+  const rows = clients.delete(sql, { givenId: id });
   sessionRows.update(sql, { parentId: id }, { parentId: null });
   sessionRows.update(sql, { recoveryBy: id }, { recoveryBy: null });
   recoveries.update(sql, { bySession: id }, { bySession: null });
-  forgetUnit(sql, id);
-  countToolCalls(sql, id);
-  return rows + sessionRows.delete(sql, { id });
+  return rows + removeSession(sql, id, new Set());
 }
 
 /** [ST63] Deletes inherited work (`WorkState.continues`); returns the changed checkpoints. */

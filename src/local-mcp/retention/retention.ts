@@ -1,11 +1,14 @@
 import type { Config } from "../../contract/config.ts";
 import { selectColumn, type Sql, type SqlValue } from "../../shared/sql.ts";
 import { forgetUnit } from "../recording/exposures.ts";
-import { countToolCalls } from "./count-removed.ts";
 import { closedReason } from "../sessions/closed-sessions.ts";
 import { hasContentSql } from "../../store/session-content-sql.ts";
-import { crashes } from "../../store/session-tables.ts";
+import * as totals from "../../store/metric-totals.ts";
+import { recordingTables } from "../../store/recording-tables.ts";
+import { crashes, sessions, sessionTables, snapshots } from "../../store/session-tables.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
+import { teamCalls, teamChats, teamTables } from "../../store/team-tables.ts";
+import { usageCosts, usageMessages, usageTables } from "../../store/usage-tables.ts";
 
 export interface PruneResult {
   readonly checkpoints: readonly string[];
@@ -34,7 +37,7 @@ const newestSeqSql = "(SELECT max(seq) FROM checkpoints newest WHERE newest.sess
 export function prune(sql: Sql, now: number, retention: Config["retention"], limit: number): PruneResult {
   const budget = new Budget(limit);
   pruneOldSessions(sql, now - retention.maxAgeMs, budget);
-  pruneOldCheckpoints(sql, now - retention.maxAgeMs, budget);
+  removeCheckpoints(sql, `${agedSql("checkpoints")} AND seq < ${newestSeqSql}`, [now - retention.maxAgeMs], budget);
   pruneExcessCheckpoints(sql, retention.checkpointsPerSession, budget);
   pruneJournal(sql, now - Math.min(foldedJournalMs, retention.maxAgeMs), budget);
   pruneDeliveredNews(sql, now - retention.maxAgeMs, budget);
@@ -69,27 +72,21 @@ function pruneOldSessions(sql: Sql, before: number, budget: Budget): void {
   );
   for (const id of ids) {
     if (budget.remaining <= 0) return;
-    removeSession(sql, id, budget);
+    pruneSession(sql, id, budget);
   }
 }
 
-/** Tables with few rows per session. Unsent team_calls stay: they are sent without the session. */
-const otherOwnedTables = [
-  "signals",
-  "recoveries",
-  "clients",
-  "team_news",
-  "team_continuations",
-  "team_claims",
-  "usage_totals",
-  "usage_telemetry",
-  "usage_files",
-  "task_spending",
-  "session_settings",
-  "session_durations",
-];
+/** Tables of which each row belongs to one session; snapshots are dropped from their repository first. */
+const ownedTables = [...sessionTables, ...teamTables, ...usageTables, ...recordingTables]
+  .filter((table) => "session" in table.declared && table !== snapshots)
+  .map(({ name }) => name);
 
-function removeSession(sql: Sql, id: string, budget: Budget): void {
+/** Kept longer than their session. Unsent calls are sent without it. */
+const keptTables: ReadonlySet<string> = new Set(
+  [crashes, teamChats, teamCalls, usageMessages, usageCosts].map(({ name }) => name),
+);
+
+function pruneSession(sql: Sql, id: string, budget: Budget): void {
   removeCheckpoints(sql, "session = ?", [id], budget);
   budget.remaining -= sql.run(
     "DELETE FROM journal WHERE seq IN (SELECT seq FROM journal WHERE session = ? LIMIT ?)",
@@ -97,18 +94,25 @@ function removeSession(sql: Sql, id: string, budget: Budget): void {
     budget.limit,
   );
   if (budget.remaining <= 0) return;
-  for (const table of otherOwnedTables) sql.run(`DELETE FROM ${table} WHERE session = ?`, id);
-  forgetUnit(sql, id);
-  countToolCalls(sql, id);
-  budget.remaining -= sql.run("DELETE FROM sessions WHERE id = ?", id);
+  removeSession(sql, id, keptTables);
+  budget.remaining -= 1;
 }
 
-function pruneOldCheckpoints(sql: Sql, before: number, budget: Budget): void {
-  const newest = newestCheckpointColumn(sql, "seq");
-  for (const { seq, session } of oldestRows(sql, "checkpoints", before)) {
-    if (budget.remaining <= 0) return;
-    if (seq < newest(session)) removeCheckpoints(sql, "seq = ?", [seq], budget);
-  }
+/** @returns the number of deleted rows. What its calls were still counts in the metrics. */
+export function removeSession(sql: Sql, id: string, kept: ReadonlySet<string>): number {
+  const tables = ownedTables.filter((name) => !kept.has(name));
+  const rows = tables.reduce((sum, name) => sum + sql.run(`DELETE FROM ${name} WHERE session = ?`, id), 0);
+  forgetUnit(sql, id);
+  const { toolCalls, toolErrors } = sessions.find(sql, { id }) ?? { toolCalls: 0, toolErrors: 0 };
+  totals.add(sql, "shim_tool_calls_total", { value: toolCalls });
+  totals.add(sql, "shim_tool_errors_total", { value: toolErrors });
+  return rows + sessions.delete(sql, { id });
+}
+
+/** Rows before the first younger one: their numbers follow time. Binds the time. */
+function agedSql(table: "checkpoints" | "journal"): string {
+  const youngest = `SELECT seq FROM ${table} young WHERE young.at >= ? ORDER BY young.seq LIMIT 1`;
+  return `seq < coalesce((${youngest}), ${Number.MAX_SAFE_INTEGER})`;
 }
 
 function pruneExcessCheckpoints(sql: Sql, keep: number, budget: Budget): void {
@@ -125,45 +129,14 @@ function pruneExcessCheckpoints(sql: Sql, keep: number, budget: Budget): void {
 }
 
 function pruneJournal(sql: Sql, before: number, budget: Budget): void {
-  const folded = newestCheckpointColumn(sql, "journalSeq");
-  for (const { seq, session } of oldestRows(sql, "journal", before)) {
-    if (budget.remaining <= 0) return;
-    if (seq <= folded(session)) budget.remaining -= sql.run("DELETE FROM journal WHERE seq = ?", seq);
-  }
-}
-
-/** Row numbers follow time, so the scan ends at the first younger row. */
-function* oldestRows(
-  sql: Sql,
-  table: "checkpoints" | "journal",
-  before: number,
-): Generator<{ seq: number; session: string }> {
-  const query = `SELECT seq, session, at FROM ${table} WHERE seq > ? ORDER BY seq LIMIT 200`;
-  let last = 0;
-  for (;;) {
-    const rows = sql.all<{ seq: number; session: string; at: number }>(query, last);
-    for (const row of rows) {
-      if (row.at >= before) return;
-      yield row;
-      last = row.seq;
-    }
-    if (rows.length === 0) return;
-  }
-}
-
-function newestCheckpointColumn(sql: Sql, name: "seq" | "journalSeq"): (session: string) => number {
-  const cache = new Map<string, number>();
-  return (session) => {
-    const value =
-      cache.get(session) ??
-      sql.all<{ n: number }>(
-        `SELECT ${name} AS n FROM checkpoints WHERE session = ? ORDER BY seq DESC LIMIT 1`,
-        session,
-      )[0]?.n ??
-      0;
-    cache.set(session, value);
-    return value;
-  };
+  const foldedSql =
+    "SELECT journalSeq FROM checkpoints WHERE session = journal.session ORDER BY checkpoints.seq DESC LIMIT 1";
+  budget.remaining -= sql.run(
+    `DELETE FROM journal WHERE seq IN
+       (SELECT seq FROM journal WHERE ${agedSql("journal")} AND seq <= (${foldedSql}) ORDER BY seq LIMIT ?)`,
+    before,
+    budget.limit,
+  );
 }
 
 /** [ST48] Undelivered news stays as long as its session. */
@@ -202,7 +175,7 @@ function pruneToSize(sql: Sql, maxBytes: number, budget: Budget): void {
 
 function removeOldestSession(sql: Sql, budget: Budget): void {
   const [id] = selectColumn(sql, `SELECT id FROM sessions WHERE NOT ${incompleteSql} ORDER BY lastSeenAt LIMIT 1`);
-  if (id !== undefined) removeSession(sql, id, budget);
+  if (id !== undefined) pruneSession(sql, id, budget);
 }
 
 function usedBytes(sql: Sql): number {
