@@ -1,9 +1,8 @@
 import { copyFileSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import type { Launch } from "../platform/launch.ts";
-import { isTemporary } from "../platform/origin.ts";
+import { findRealPath, isTemporary } from "../platform/shim-command.ts";
 import { createPrivateFolder, removeDurably } from "../platform/private-files.ts";
-import { findRealPath } from "../platform/shim-command.ts";
 
 /** A copy of a SHIM that its own folder will not keep. */
 export interface ProgramCopy {

@@ -3,14 +3,15 @@ import { join } from "node:path";
 import { err, ok, type Result } from "../shared/result.ts";
 import { removeDurably, syncFolder } from "../platform/private-files.ts";
 import { lines, withTimeLimit, type TimeLimit } from "./git.ts";
-import { filterOwned, pack } from "./object-store.ts";
 import {
+  filterOwned,
   inRepository,
+  pack,
   refOf,
   updateRefs,
   withRepository,
-  type SnapshotHost,
   type OpenRepository,
+  type SnapshotHost,
 } from "./repository.ts";
 import { isRefName } from "./take-snapshot.ts";
 

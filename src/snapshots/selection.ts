@@ -1,7 +1,7 @@
 import { lstatSync, type Stats } from "node:fs";
 import { dirname } from "node:path/posix";
 import { setImmediate as breathe } from "node:timers/promises";
-import { submoduleMode, type FileChange, type WorkTreeChanges } from "./work-tree-changes.ts";
+import { submoduleMode, type FileChange, type WorkTreeChanges } from "./work-tree.ts";
 import { diskPath, displayPath, type RawPath } from "./git.ts";
 import { SecretContent } from "./secret-content.ts";
 import { isSecretName, secretName } from "./secret-names.ts";

@@ -1,10 +1,9 @@
 import { closeSync, existsSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Sql } from "../shared/sql.ts";
-import { isSound, nextName, removeDatabase, type StoreContext } from "./database.ts";
+import { isSound, nextName, removeDatabase, withMaintenanceLock, type StoreContext } from "./database.ts";
 import { withConnection, type Connection } from "./driver.ts";
 import { readForgetCount } from "./meta.ts";
-import { withMaintenanceLock } from "./maintenance-lock.ts";
 import { createPrivateFile, createPrivateFolder, renameDurably, syncFile } from "../platform/private-files.ts";
 import { isRunning } from "../platform/processes.ts";
 import { StoreError, toStoreError } from "./store-error.ts";

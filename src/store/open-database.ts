@@ -12,16 +12,13 @@ import {
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { listBackups } from "./backup.ts";
-import { connect } from "./connect.ts";
-import { buildNext, isTruncated, migrateOlder, type StoreContext } from "./database.ts";
-import type { Connection } from "./driver.ts";
-import { withMaintenanceLock } from "./maintenance-lock.ts";
+import { connect, transaction, type Connection } from "./driver.ts";
+import { buildNext, isTruncated, migrateOlder, withMaintenanceLock, type StoreContext } from "./database.ts";
 import * as notices from "./notices.ts";
 import { inodeOf, renameDurably, syncFolder } from "../platform/private-files.ts";
 import { NeedsHostError, StoreError } from "./store-error.ts";
 import { finishRepair, newSetAsideFolder } from "./repair.ts";
 import * as textIndex from "./text-index.ts";
-import { transaction } from "./transaction.ts";
 
 export interface OpenedDatabase {
   readonly connection: Connection;

@@ -1,10 +1,16 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { listBackups } from "./backup.ts";
-import { connect } from "./connect.ts";
-import { buildNext, isSound, isTruncated, nextName, type StoreContext, type StoreFiles } from "./database.ts";
-import { withConnection } from "./driver.ts";
-import { withMaintenanceLock } from "./maintenance-lock.ts";
+import { connect, withConnection } from "./driver.ts";
+import {
+  buildNext,
+  isSound,
+  isTruncated,
+  nextName,
+  withMaintenanceLock,
+  type StoreContext,
+  type StoreFiles,
+} from "./database.ts";
 import { epochOf, setEpoch } from "./meta.ts";
 import * as notices from "./notices.ts";
 import {

@@ -3,7 +3,7 @@ import type { SqlValue } from "../shared/sql.ts";
 import { decode } from "./checkpoint-body.ts";
 import { pageBytes, removeDatabase, type StoreContext } from "./database.ts";
 import { withConnection, type Connection } from "./driver.ts";
-import { raiseJournalSequence } from "./journal-sequence.ts";
+import { raiseJournalSequence } from "./session-tables.ts";
 import { tables } from "./schema.ts";
 import { isConstraint } from "./store-error.ts";
 import { parseJson } from "../shared/json-fields.ts";
@@ -99,7 +99,7 @@ function openSource(
   return null;
 }
 
-/** As many migrations, applied in one run each, put the schema on the same pages; so does a copy. */
+/** Compares: as many migrations, in one run each, put the schema on the same pages, as a copy does. */
 function isAlike(source: Connection, target: Connection): boolean {
   const [theirs, ours] = [timesOf(source), timesOf(target)];
   const isOneRun = [theirs, ours].every((times) => new Set(times).size === 1);
@@ -141,8 +141,8 @@ function sharedColumns(source: Connection, { name, declared }: (typeof tables)[n
 
 function copyTable(source: Connection, target: Connection, shared: Shared): number {
   const { name, columns } = shared;
-  const places = columns.map(() => "?").join(", ");
-  const insert = `INSERT INTO ${name} (${quoted(columns)}) VALUES (${places}) ON CONFLICT ${onConflict(shared)}`;
+  const marks = columns.map(() => "?").join(", ");
+  const insert = `INSERT INTO ${name} (${quoted(columns)}) VALUES (${marks}) ON CONFLICT ${onConflict(shared)}`;
   let copied = 0;
   for (const row of new DamagedTable(source, shared).rows()) {
     if (!isSoundRow(name, row)) continue;
@@ -262,7 +262,7 @@ class DamagedTable {
       const [row] = this.#source.all<{ seq: number }>(query, this.#shared.name);
       if (row) return Math.max(row.seq, last);
     } catch {
-      // It is on an unreadable page.
+      // On an unreadable page.
     }
     return last + maxBeyond;
   }

@@ -8,8 +8,15 @@ import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql, SqlValue } from "../shared/sql.ts";
 import type { Column, RowOf } from "../shared/table.ts";
 import { decode, encode } from "./checkpoint-body.ts";
-import { raiseJournalSequence } from "./journal-sequence.ts";
-import { checkpoints, crashes, journal, recoveries, sessions, signals } from "./session-tables.ts";
+import {
+  checkpoints,
+  crashes,
+  journal,
+  raiseJournalSequence,
+  recoveries,
+  sessions,
+  signals,
+} from "./session-tables.ts";
 import type { Store } from "./store.ts";
 import { StoredEntry, StoredState } from "./stored-shapes.ts";
 
@@ -238,11 +245,11 @@ function parse(text: string): Result<unknown, string> {
   }
 }
 
-/** What a line must be after those before it. */
+/** Check of a line against those before it. */
 class LineCheck {
   readonly #sessions = new Set<string>();
   #session: string | null = null;
-  /** Of the session. */
+  /** Journal of that session. */
   #journal: { readonly seq: number; readonly key: string }[] = [];
 
   next(value: unknown, line: number): Pick<CheckedLine, "entry" | "reason" | "folded"> {

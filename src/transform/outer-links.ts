@@ -1,7 +1,7 @@
 import { lstatSync, readlinkSync, realpathSync, statSync, symlinkSync, unlinkSync } from "node:fs";
 import { sep } from "node:path";
 import { diskPath, type Git } from "../snapshots/git.ts";
-import { indexEntries } from "../snapshots/work-tree-changes.ts";
+import { indexEntries } from "../snapshots/work-tree.ts";
 
 const linkMode = "120000";
 

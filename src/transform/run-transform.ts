@@ -1,7 +1,7 @@
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { displayPath, GitError, type Git } from "../snapshots/git.ts";
-import { changesSince } from "../snapshots/work-tree-changes.ts";
+import { changesSince } from "../snapshots/work-tree.ts";
 import { readDiff, type ChangedFile } from "../worker-runner/read-diff.ts";
 import type { WorkDeps } from "../worker-runner/work-deps.ts";
 import { commitAll } from "../worker-runner/work-git.ts";

@@ -17,7 +17,7 @@ import {
 import { SecretContent, secretIn } from "../snapshots/secret-content.ts";
 import { isSecretName, secretName } from "../snapshots/secret-names.ts";
 import { type ExcludedFile, ownRepository, readStats } from "../snapshots/selection.ts";
-import { changesSince, type FileChange } from "../snapshots/work-tree-changes.ts";
+import { changesSince, type FileChange } from "../snapshots/work-tree.ts";
 
 const gitTimeoutMs = 600_000;
 

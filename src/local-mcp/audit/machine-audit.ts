@@ -63,7 +63,7 @@ export function complete(sql: Sql, experiment: string, before: string, after: st
   return true;
 }
 
-/** What follows later is an entry of its own. */
+/** Closes all entries: what follows later is an entry of its own. */
 export function flush({ store }: Pick<Runtime, "store">): void {
   if (store.read((sql) => audit.has(sql, { isOpen: true }), false))
     store.write((sql) => audit.update(sql, { isOpen: true }, { isOpen: false }));

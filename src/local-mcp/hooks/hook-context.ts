@@ -4,7 +4,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { identify, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as clients from "../sessions/clients.ts";
-import { isTurnOpen, readTurnEnd } from "../observe/record-turn-end.ts";
+import { isTurnOpen, readTurnEnd } from "../observe/record-transcript.ts";
 import { askService } from "../assignment/ask-service.ts";
 import type { ServiceArms } from "../recording/exposures.ts";
 import { pathOf } from "../sessions/entries.ts";

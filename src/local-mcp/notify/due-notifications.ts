@@ -10,6 +10,8 @@ import { isClosed } from "../sessions/closed-sessions.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { assess } from "../../policy/risk.ts";
+import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 /** Sent once per `key`. Contains no text of a chat but its title. */
 export interface UserNotification {
@@ -153,4 +155,48 @@ function findSwitches(sql: Sql, { now, processes }: Runtime): UserNotification[]
     const text = `${quotedTitle(title)} reached a usage limit; ${clientTitle(successor)} continues`;
     return [{ event: "usage_limit", key: `usage_limit:${id}:${by}`, session: id, title, text }];
   });
+}
+
+/** The coordinator may be remote and charge for requests. */
+const askEveryMs = 60_000;
+const timeoutMs = 5_000;
+const maxPages = 5;
+
+/** Repeats the last known tasks between requests and while the coordinator is unreachable. */
+export function deadTasks(
+  now: () => number,
+  reader: () => OpenedLink | null | Promise<OpenedLink | null>,
+): () => Promise<readonly UserNotification[]> {
+  let lastNotifications: readonly UserNotification[] = [];
+  let askedAt = Number.NEGATIVE_INFINITY;
+  return async () => {
+    if (isWithin(now() - askedAt, askEveryMs)) return lastNotifications;
+    askedAt = now();
+    const openedLink = await reader();
+    return (lastNotifications = (openedLink && (await findDeadTasks(openedLink))) ?? lastNotifications);
+  };
+}
+
+async function findDeadTasks({ link, workspace }: OpenedLink): Promise<UserNotification[] | null> {
+  const notifications: UserNotification[] = [];
+  let cursor: string | undefined;
+  for (let page = 0; page < maxPages; page++) {
+    const query = { state: "dead", limit: 200, ...(cursor === undefined ? {} : { cursor }) } as const;
+    const answer = await link.call("tasks.list", query, timeoutMs);
+    if (!answer.ok) return null;
+    for (const { task, type, reason, failures } of answer.value.tasks) {
+      const reasonText = reason === null ? "" : ` (${reason.replaceAll("_", " ")})`;
+      const key = `task_dead:${workspace}:${task}:${failures}`;
+      notifications.push({
+        event: "task_dead",
+        key,
+        session: null,
+        title: null,
+        text: `task ${task} (${type}) is dead${reasonText}`,
+      });
+    }
+    if (answer.value.cursor === null) return notifications;
+    cursor = answer.value.cursor;
+  }
+  return notifications;
 }

@@ -19,8 +19,7 @@ import type {
   TranscriptToolCall,
   TranscriptToolEnd,
 } from "../signals/transcript-draft.ts";
-import { readTranscript } from "./read-transcript.ts";
-import type { TranscriptHead } from "./transcript-client.ts";
+import { readTranscript, type TranscriptHead } from "./read-transcript.ts";
 
 export interface ImportedTranscript extends TranscriptHead {
   /** False: SHIM has recorded this session before, and nothing was added. */

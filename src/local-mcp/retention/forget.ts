@@ -5,11 +5,10 @@ import { createLocalStore } from "../../coordinator-client/local/local-store.ts"
 import { selectColumn, type Sql, type SqlValue } from "../../shared/sql.ts";
 import { backUp, listBackups } from "../../store/backup.ts";
 import { decode, encode } from "../../store/checkpoint-body.ts";
-import { removeDatabase } from "../../store/database.ts";
+import { removeDatabase, withMaintenanceLock } from "../../store/database.ts";
 import type { Connection } from "../../store/driver.ts";
 import { runApart } from "../../runtime/run-apart.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { withMaintenanceLock } from "../../store/maintenance-lock.ts";
 import {
   checkpoints as checkpointRows,
   clients,

@@ -2,10 +2,9 @@ import type { Config } from "../../contract/config.ts";
 import { selectColumn, type Sql, type SqlValue } from "../../shared/sql.ts";
 import { forgetUnit } from "../recording/exposures.ts";
 import { closedReason } from "../sessions/closed-sessions.ts";
-import { hasContentSql } from "../../store/session-content-sql.ts";
+import { crashes, hasContentSql, sessionTables, sessions, snapshots } from "../../store/session-tables.ts";
 import * as totals from "../../store/metric-totals.ts";
 import { recordingTables } from "../../store/recording-tables.ts";
-import { crashes, sessions, sessionTables, snapshots } from "../../store/session-tables.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
 import { teamCalls, teamChats, teamTables } from "../../store/team-tables.ts";
 import { usageCosts, usageMessages, usageTables } from "../../store/usage-tables.ts";
@@ -76,7 +75,7 @@ function pruneOldSessions(sql: Sql, before: number, budget: Budget): void {
   }
 }
 
-/** Tables of which each row belongs to one session; snapshots are dropped from their repository first. */
+/** Tables whose rows belong to a session; snapshots leave their repository first. */
 const ownedTables = [...sessionTables, ...teamTables, ...usageTables, ...recordingTables]
   .filter((table) => "session" in table.declared && table !== snapshots)
   .map(({ name }) => name);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
 import { clientNames } from "#src/installer/targets.ts";
-import { isTemporary, originOf } from "#src/platform/origin.ts";
+import { isTemporary, originOf } from "#src/platform/shim-command.ts";
 import { parsePs } from "#src/platform/processes.ts";
 import { withoutPersonal } from "#src/cli/commands/care/self-test/report.ts";
 import { aCliHome, failed, printed, seed, type CliHome } from "#harness/machine/cli-home.ts";

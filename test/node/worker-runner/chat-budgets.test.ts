@@ -6,7 +6,7 @@ import { hookClients, type HookClient } from "#src/contract/clients.ts";
 import { ownTools } from "#src/contract/own-tools.ts";
 import { teamTools } from "#src/contract/team-tools.ts";
 import { machineTools } from "#src/contract/tools.ts";
-import { dayOf } from "#src/local-mcp/usage/costs.ts";
+import { dayOf } from "#src/local-mcp/usage/ledger.ts";
 import { storeDayBudget, type DayBudget } from "#src/local-mcp/usage/day-budget.ts";
 import * as spending from "#src/local-mcp/usage/task-spending.ts";
 import { RecordedClient, recording } from "#harness/clients/recorded-client.ts";
