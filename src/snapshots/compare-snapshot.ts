@@ -29,7 +29,11 @@ export function compareWithSnapshot(
   paths: readonly string[],
   until: number,
 ): ReadonlyMap<string, FileComparison> | null {
-  const inside = paths.flatMap((path) => insidePath(project, path)).slice(0, maxFiles);
+  const inside = paths
+    .map((path) => relative(project, path))
+    .filter((path) => path !== "" && !path.startsWith("..") && !isAbsolute(path))
+    .map((path) => path.split(sep).join("/"))
+    .slice(0, maxFiles);
   if (inside.length === 0) return new Map();
   const git = repositoryGit(env, { gitDir: repository }, AbortSignal.timeout(timeoutMs));
   const answer = answerSync(git, ["--literal-pathspecs", "ls-tree", "-z", commit, "--", ...inside], timeoutMs);
@@ -42,11 +46,6 @@ export function compareWithSnapshot(
       return id === "" ? [] : [[path, compare(path, id, until)]];
     }),
   );
-}
-
-function insidePath(project: string, path: string): string[] {
-  const inside = relative(project, path);
-  return inside === "" || inside.startsWith("..") || isAbsolute(inside) ? [] : [inside.split(sep).join("/")];
 }
 
 /** @param id of the blob; a project may convert line ends, so other bytes alone prove no change */

@@ -108,17 +108,26 @@ async function capture(opened: OpenRepository, tree: WorkTree, input: SnapshotIn
   await unhide(writer, tree.top, await indexEntries(writer));
   const { selection, special } = await selectChanges(opened, tree, input, reader);
   await stage(writer, selection, tree.format);
-  const { root, entries, absent } = await writeTree(reader, writer);
-  const commit = await writeCommit(writer, root, tree, input);
+  const written = await text(writer, ["write-tree", "--missing-ok"]);
+  const reason = "its content is not in the project's objects on this machine";
+  const { entries, absent } = await dropAbsent(reader, writer, written, reason);
+  const root = absent.length === 0 ? written : await text(writer, ["write-tree", "--missing-ok"]);
+  const settings = tree.config.filter(isContentSetting);
+  const about = JSON.stringify({ head: tree.head, branch: tree.branch, settings });
+  const message = `Work at checkpoint ${input.checkpointId}\n\n${about}\n`;
+  const commit = await text(withAuthor(writer, input.now), ["commit-tree", root], message);
   const borrowed = await adoptObjects(opened, reader, commit, input.checkpointId, input.limits);
   const files = entries.filter(({ mode }) => mode !== submoduleMode);
+  const leftOut = new Map<string, ExcludedFile>();
+  for (const one of [...selection.leftOut, ...absent, ...special])
+    if (!leftOut.has(one.path)) leftOut.set(one.path, one);
   return {
     state: "done",
     head: tree.head,
     branch: tree.branch,
     commit,
     repository: opened.repository,
-    leftOut: limitNamed([...selection.leftOut, ...absent, ...special]),
+    leftOut: firstLeftOut([...leftOut.values()], maxNamed),
     files: files.length,
     bytes: selection.bytes,
     borrowed: files.filter(({ id }) => borrowed.has(id)).length,
@@ -159,28 +168,6 @@ function ownFolder(top: string, snapshots: string): (path: RawPath) => boolean {
   return (path) => path.startsWith(prefix);
 }
 
-async function writeTree(
-  reader: Git,
-  writer: Git,
-): Promise<{ root: string; entries: IndexEntry[]; absent: ExcludedFile[] }> {
-  const root = await text(writer, ["write-tree", "--missing-ok"]);
-  const reason = "its content is not in the project's objects on this machine";
-  const { entries, absent } = await dropAbsent(reader, writer, root, reason);
-  if (absent.length === 0) return { root, entries, absent };
-  return { root: await text(writer, ["write-tree", "--missing-ok"]), entries, absent };
-}
-
-async function writeCommit(
-  writer: Git,
-  root: string,
-  tree: WorkTree,
-  { checkpointId, now }: SnapshotInput,
-): Promise<string> {
-  const settings = tree.config.filter(isContentSetting);
-  const about = JSON.stringify({ head: tree.head, branch: tree.branch, settings });
-  return text(withAuthor(writer, now), ["commit-tree", root], `Work at checkpoint ${checkpointId}\n\n${about}\n`);
-}
-
 function isRequired({ type, isNew }: StoredObject): boolean {
   return isNew || type !== "blob";
 }
@@ -209,26 +196,16 @@ async function adoptObjects(
   const others = missing.filter((object) => !isRequired(object));
   const borrowed = new Set(others.map(({ id }) => id));
   for (const portion of splitIntoPacks(others, limits.maxTotalBytes)) {
-    if (!(await hasSucceeded(pack(reader, opened.owned, portion)))) break;
+    try {
+      await pack(reader, opened.owned, portion);
+    } catch (error) {
+      // [GS12] The snapshot is whole while the project keeps its objects; the next one continues.
+      if (error instanceof GitError && error.fault === "stopped") break;
+      throw error;
+    }
     for (const id of portion) borrowed.delete(id);
   }
   return borrowed;
-}
-
-/** [GS12] The snapshot is whole while the project keeps its objects; the next one continues. */
-async function hasSucceeded(work: Promise<unknown>): Promise<boolean> {
-  try {
-    await work;
-    return true;
-  } catch (error) {
-    if (error instanceof GitError && error.fault === "stopped") return false;
-    throw error;
-  }
-}
-
-function limitNamed(leftOut: readonly ExcludedFile[]): ExcludedFile[] {
-  const distinct = [...new Map(leftOut.toReversed().map((each) => [each.path, each])).values()].toReversed();
-  return firstLeftOut(distinct, maxNamed);
 }
 
 const maxFoldersSearched = 5_000;
@@ -266,10 +243,6 @@ async function updateIndex(git: Git, flags: readonly string[], files: readonly {
     await run(git, ["update-index", ...flags, "-z", "--stdin"], joinRaw(files.map(({ path }) => path)));
 }
 
-function indexLine({ path, before }: FileChange): string[] {
-  return before ? [`${before.mode} ${before.id}\t${path}`] : [];
-}
-
 /**
  * Git must not see the project's objects here: on writing an object that exists, it sets the time
  * of the file that has it.
@@ -278,7 +251,10 @@ async function stage(git: Git, { taken, deleted, kept }: Selection, format: stri
   const zeroId = "0".repeat(format === "sha256" ? 64 : 40);
   const remove = ({ path }: FileChange) => `0 ${zeroId}\t${path}`;
   const tracked = [...deleted, ...kept].filter(({ path }) => !path.endsWith("/"));
-  const changes = [...tracked.map(remove), ...kept.flatMap(indexLine)];
+  const changes = [
+    ...tracked.map(remove),
+    ...kept.flatMap(({ path, before }) => (before ? [`${before.mode} ${before.id}\t${path}`] : [])),
+  ];
   if (changes.length > 0) await run(git, ["update-index", "--replace", "-z", "--index-info"], joinRaw(changes));
   // --remove: a file deleted meanwhile is not in the snapshot either.
   await updateIndex(git, ["--add", "--remove", "--replace"], taken);
@@ -304,7 +280,8 @@ export async function dropAbsent(
 /** [GS10] Names sockets, pipes and devices, which git omits silently. */
 async function specialFiles(git: Git, top: string, paths: readonly RawPath[]): Promise<ExcludedFile[]> {
   const specialPaths: RawPath[] = [];
-  for (const folder of foldersOf(paths)) specialPaths.push(...(await specialIn(top, folder)));
+  const folders = new Set<RawPath>([".", ...paths.map((path) => posix.dirname(path))]);
+  for (const folder of [...folders].slice(0, maxFoldersSearched)) specialPaths.push(...(await specialIn(top, folder)));
   if (specialPaths.length === 0) return [];
   // ./ keeps a name that begins with a colon from being read as a pattern.
   const asked = specialPaths.map((path) => `./${path}`);
@@ -313,15 +290,6 @@ async function specialFiles(git: Git, top: string, paths: readonly RawPath[]): P
   return specialPaths
     .filter((path) => !ignored.has(`./${path}`))
     .map((path) => ({ path: displayPath(path), reason: "a socket, pipe or device" }));
-}
-
-function foldersOf(paths: readonly RawPath[]): Set<RawPath> {
-  const folders = new Set<RawPath>(["."]);
-  for (const path of paths) {
-    if (folders.size >= maxFoldersSearched) break;
-    folders.add(posix.dirname(path));
-  }
-  return folders;
 }
 
 async function specialIn(top: string, folder: RawPath): Promise<RawPath[]> {

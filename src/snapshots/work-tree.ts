@@ -49,13 +49,10 @@ export async function discover(env: NodeJS.ProcessEnv, folder: string, signal: A
     return { skipped: reason };
   }
   const tree = await describe(git);
-  return isHome(tree.top, env) ? { skipped: `${tree.top} is the home folder, not a project` } : { found: tree };
-}
-
-/** A dotfiles repository would copy the whole home. A setting may name a work tree above it. */
-function isHome(top: string, env: NodeJS.ProcessEnv): boolean {
+  // A dotfiles repository would copy the whole home. A setting may name a work tree above it.
   const home = resolve(env["HOME"] ?? homedir());
-  return home === top || home.startsWith(top.endsWith("/") ? top : `${top}/`);
+  const isHome = home === tree.top || home.startsWith(tree.top.endsWith("/") ? tree.top : `${tree.top}/`);
+  return isHome ? { skipped: `${tree.top} is the home folder, not a project` } : { found: tree };
 }
 
 async function findTooOld(git: Git): Promise<string | null> {
@@ -86,6 +83,12 @@ async function describe(git: Git): Promise<WorkTree> {
     run(git, ["symbolic-ref", "--quiet", "--short", "HEAD"], "", [0, 1]),
     run(git, ["config", "-z", "--get-regexp", contentSettings], "", [0, 1]),
   ]);
+  // `key LF value NUL`, or `key NUL` for a switch; the last of a key counts.
+  const settings = new Map<string, string>();
+  for (const entry of config.stdout.toString("utf8").split("\0").slice(0, -1)) {
+    const [key = "", ...value] = entry.split("\n");
+    settings.set(key, `${key}=${entry.includes("\n") ? value.join("\n") : "true"}`);
+  }
   return {
     top,
     gitDir,
@@ -94,19 +97,8 @@ async function describe(git: Git): Promise<WorkTree> {
     format,
     head: head.stdout.toString("utf8").trim() || null,
     branch: branch.stdout.toString("utf8").trim() || null,
-    config: parseSettings(config.stdout.toString("utf8")),
+    config: [...settings.values()],
   };
-}
-
-/** Parses `key LF value NUL`, or `key NUL` for a switch; the last of a key counts. */
-function parseSettings(answer: string): string[] {
-  const lastByKey = new Map<string, string>();
-  for (const entry of answer.split("\0").slice(0, -1)) {
-    const at = entry.indexOf("\n");
-    if (at === -1) lastByKey.set(entry, "true");
-    else lastByKey.set(entry.slice(0, at), entry.slice(at + 1));
-  }
-  return [...lastByKey].map(([key, value]) => `${key}=${value}`);
 }
 
 interface GitEntry {
@@ -148,7 +140,7 @@ export async function indexEntries(git: Git): Promise<IndexEntry[]> {
 /** Writes only the index copy: enters no submodule, runs no filter. */
 export async function changesSince(git: Git, head: string | null): Promise<WorkTreeChanges> {
   await run(git, ["update-index", "-q", "--really-refresh", "--unmerged", "--ignore-submodules"], "", [0, 1]);
-  const base = head ?? (await emptyTree(git));
+  const base = head ?? (await text(git, ["hash-object", "-t", "tree", "--stdin"]));
   const flags = ["--raw", "-z", "--no-renames", "--no-abbrev", "--ignore-submodules=all"];
   const [tracked, staged, edited, untracked] = await Promise.all([
     indexEntries(git),
@@ -170,11 +162,9 @@ export async function changesSince(git: Git, head: string | null): Promise<WorkT
     // HEAD also has a path that is unmerged or removed from the index only.
     changes.set(path, { path, before: before.get(path) ?? null, isTracked: false });
   }
-  return { changes: [...changes.values()], tracked, closedFolders: parseClosedFolders(untracked.stderr) };
-}
-
-function emptyTree(git: Git): Promise<string> {
-  return run(git, ["hash-object", "-t", "tree", "--stdin"]).then(({ stdout }) => stdout.toString("utf8").trim());
+  const closed = untracked.stderr.matchAll(/could not open directory '((?:(?!could not open).)*)':/g);
+  const closedFolders = [...closed].map(([, folder = ""]) => folder);
+  return { changes: [...changes.values()], tracked, closedFolders };
 }
 
 /** Parses `:oldmode newmode oldid newid status NUL path NUL`; null where the path was not there. */
@@ -188,12 +178,6 @@ function parseRawDiff(stdout: Buffer): { path: RawPath; entry: GitEntry | null }
   return entries;
 }
 
-function parseClosedFolders(stderr: string): string[] {
-  return [...stderr.matchAll(/could not open directory '((?:(?!could not open).)*)':/g)].map(
-    ([, folder = ""]) => folder,
-  );
-}
-
 interface Attributes {
   readonly filter: Map<RawPath, string>;
   readonly autoText: Set<RawPath>;
@@ -204,20 +188,11 @@ export async function readAttributes(git: Git, paths: readonly RawPath[]): Promi
   const autoText = new Set<RawPath>();
   const isConverting = git.before.some((setting) => /^core\.autocrlf=(?!false|no|off|0$)/i.test(setting));
   const automatic = new Set(isConverting ? ["auto", "unspecified"] : ["auto"]);
-  for (const { path, name, value } of await checkAttributes(git, paths)) {
+  const fields = await rawList(git, ["check-attr", "--stdin", "-z", "filter", "text"], joinRaw(paths));
+  for (let at = 0; at + 2 < fields.length; at += 3) {
+    const [path = "", name = "", value = ""] = fields.slice(at, at + 3);
     if (name === "text" && automatic.has(value)) autoText.add(path);
     if (name === "filter" && value !== "unspecified" && value !== "unset") filter.set(path, value);
   }
   return { filter, autoText };
-}
-
-async function checkAttributes(
-  git: Git,
-  paths: readonly RawPath[],
-): Promise<{ path: RawPath; name: string; value: string }[]> {
-  const fields = await rawList(git, ["check-attr", "--stdin", "-z", "filter", "text"], joinRaw(paths));
-  return Array.from({ length: Math.floor(fields.length / 3) }, (_, at) => {
-    const [path = "", name = "", value = ""] = fields.slice(at * 3, at * 3 + 3);
-    return { path, name, value };
-  });
 }

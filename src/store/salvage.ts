@@ -99,7 +99,7 @@ function openSource(
   return null;
 }
 
-/** Compares: as many migrations, in one run each, put the schema on the same pages, as a copy does. */
+/** Compares: as many migrations, in one run each, have the same pages; so has a copy. */
 function isAlike(source: Connection, target: Connection): boolean {
   const [theirs, ours] = [timesOf(source), timesOf(target)];
   const isOneRun = [theirs, ours].every((times) => new Set(times).size === 1);
