@@ -32,19 +32,16 @@ export async function endGroup(
 }
 
 function sendSignal(group: ProcessGroup, signal: NodeJS.Signals | 0): boolean {
-  if (isReusedPid(group)) return false;
+  // The kernel does not reuse a pid while its group exists.
+  const start = systemProcesses.facts(group.pid)?.start;
+  const isKnown = start !== undefined && start !== unknownStart && group.start !== unknownStart;
+  if (isKnown && start !== group.start) return false;
   try {
     process.kill(hasGroups ? -group.pid : group.pid, signal);
     return signal !== 0 || !isDead(group);
   } catch (error) {
     return codeOf(error) === "EPERM";
   }
-}
-
-/** The kernel does not reuse a pid while its group exists. */
-function isReusedPid({ pid, start }: ProcessGroup): boolean {
-  const found = systemProcesses.facts(pid)?.start;
-  return found !== undefined && start !== unknownStart && found !== unknownStart && found !== start;
 }
 
 /** Whether only zombies are left, which signals still reach. Linux only. */

@@ -111,16 +111,12 @@ export function transaction<T>(connection: Connection, begin: "BEGIN" | "BEGIN I
     result = body();
     connection.run("COMMIT");
   } catch (error) {
-    rollBack(connection);
+    try {
+      connection.run("ROLLBACK");
+    } catch {
+      // SQLite has already rolled back (disk full, I/O error); the first error counts.
+    }
     throw error;
   }
   return result;
-}
-
-function rollBack(connection: Connection): void {
-  try {
-    connection.run("ROLLBACK");
-  } catch {
-    // SQLite has already rolled back (disk full, I/O error); the first error counts.
-  }
 }

@@ -32,7 +32,9 @@ export function openDatabase(context: StoreContext): OpenedDatabase {
       const inode = inodeOf(files.database);
       if (inode === null || existsSync(files.swap)) return null;
       checkLength(files.database);
-      makePrivate(files.database);
+      // [ST2] A backup copied back by hand may be open to others; its log gets the same mode.
+      const isOpen = process.platform !== "win32" && (statSync(files.database).mode & 0o077) !== 0;
+      if (isOpen) chmodSync(files.database, 0o600);
       return { connection: connect(driver, files.database, context.busyMs), inode };
     });
     if (opened) return opened;
@@ -66,11 +68,6 @@ export function openReadOnly(context: StoreContext): OpenedDatabase {
 /** [ST4] SQLite would take an empty file for new, and read a missing part of a page as zeros. */
 function checkLength(path: string): void {
   if (isTruncated(path)) throw new StoreError("store_corrupt", `${path} is truncated`);
-}
-
-/** [ST2] Fixes a backup copied back by hand; SQLite gives its log the same mode. */
-function makePrivate(path: string): void {
-  if (process.platform !== "win32" && (statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
 }
 
 /**
@@ -122,7 +119,11 @@ export function openCopy(context: StoreContext): Connection {
     const copy = connect(driver, path, busyMs);
     transaction(copy, "BEGIN IMMEDIATE", () => {
       migrateOlder(copy, files.database, context);
-      if (hasIndex(copy) && textIndex.hasPending(copy)) textIndex.indexPending(copy);
+      if (
+        copy.all("SELECT 1 FROM sqlite_schema WHERE name = 'checkpoints_unindexed'").length > 0 &&
+        textIndex.hasPending(copy)
+      )
+        textIndex.indexPending(copy);
     });
     return {
       ...copy,
@@ -135,8 +136,4 @@ export function openCopy(context: StoreContext): Connection {
     remove();
     throw error;
   }
-}
-
-function hasIndex(copy: Connection): boolean {
-  return copy.all("SELECT 1 FROM sqlite_schema WHERE name = 'checkpoints_unindexed'").length > 0;
 }

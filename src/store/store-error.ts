@@ -69,7 +69,9 @@ const errnos: readonly (readonly [code: AdvisedCode, names: readonly string[]])[
 
 export function toStoreError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof StoreError) return error;
-  const knownCode = codeOfResult(error) ?? (isInFolder(error, dirname(path)) ? codeOfErrno(codeOf(error)) : undefined);
+  // Leaves errors about a caller's own files unexplained.
+  const isOurs = !("path" in error) || (typeof error.path === "string" && error.path.startsWith(dirname(path)));
+  const knownCode = codeOfResult(error) ?? (isOurs ? codeOfErrno(codeOf(error)) : undefined);
   if (!knownCode) return error;
   const code = knownCode === "store_unavailable" ? unavailableCode(dirname(path)) : knownCode;
   return new StoreError(code, `${path}: ${adviceByCode[code]} (${error.message})`, { cause: error });
@@ -107,11 +109,6 @@ function isFull(folder: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** Leaves errors about a caller's own files unexplained. */
-function isInFolder(error: Error, folder: string): boolean {
-  return !("path" in error) || (typeof error.path === "string" && error.path.startsWith(folder));
 }
 
 function isReadOnly(folder: string): boolean {

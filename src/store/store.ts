@@ -314,15 +314,12 @@ export class Store {
     const inode = this.#inode ?? inodeOf(this.path);
     this.close();
     try {
-      setAside(this.context, { inode, isCertain, isIndexOnly: isIndexDamage(error), message: sqliteMessage(error) });
+      const message = error.cause instanceof Error ? error.cause.message : error.message;
+      setAside(this.context, { inode, isCertain, isIndexOnly: isIndexDamage(error), message });
     } catch (failure) {
       throw toStoreError(failure, this.path);
     }
   }
-}
-
-function sqliteMessage(error: StoreError): string {
-  return error.cause instanceof Error ? error.cause.message : error.message;
 }
 
 /** In the store and in its copy: the number of the last write that is in it. */

@@ -30,7 +30,7 @@ const maxChats = 20;
 type Readers = { readonly [Event in NotifyEvent]: (sql: Sql, runtime: Runtime) => UserNotification[] };
 
 const readers: Readers = {
-  chat_died: findDeaths,
+  chat_died: (sql, runtime) => [...recordedDeaths(sql, runtime.now()), ...silentDeaths(sql, runtime)],
   message_waiting: findUnreadMessages,
   risk_critical: findCriticalRisks,
   task_dead: () => [],
@@ -40,10 +40,6 @@ const readers: Readers = {
 /** [CL70] Includes what was already sent. */
 export function dueNotifications(sql: Sql, runtime: Runtime): UserNotification[] {
   return runtime.config.notify.events.flatMap((event) => readers[event](sql, runtime));
-}
-
-function findDeaths(sql: Sql, runtime: Runtime): UserNotification[] {
-  return [...recordedDeaths(sql, runtime.now()), ...silentDeaths(sql, runtime)];
 }
 
 interface DeathRow {

@@ -68,16 +68,20 @@ export function forget(sql: Sql, target: ForgetTarget, keepsCopies = false): For
     ? sql.run(`DELETE FROM checkpoints WHERE ${where}`, ...values)
     : sessions.reduce((sum, id) => sum + deleteSession(sql, id), 0);
   // Sealed, unsent content may include deleted rows, and the key is on this machine.
-  if (isSealed(sql, sessions, [...checkpoints, ...changedCheckpoints])) syncDevice.requestNewEpoch(sql);
-  if (!keepsCopies) savePurgeTargets(sql, { sessions, projects: "project" in target ? [target.project] : [] });
+  const [sealed, sealedIds] = inClause("session", sessions);
+  const [named, names] = inClause("json_extract(op, '$.checkpoint')", [...checkpoints, ...changedCheckpoints]);
+  const isSealed =
+    sql.all(`SELECT 1 FROM sync_log WHERE ${sealed} OR ${named} LIMIT 1`, ...sealedIds, ...names).length > 0;
+  if (isSealed) syncDevice.requestNewEpoch(sql);
+  if (!keepsCopies) {
+    const before = targetsOf(sql);
+    const projects = "project" in target ? [...before.projects, target.project] : before.projects;
+    const all = { sessions: [...new Set([...before.sessions, ...sessions])], projects: [...new Set(projects)] };
+    meta.write(sql, targetsKey, JSON.stringify(all));
+    meta.write(sql, pendingKey, "1");
+  }
   meta.incrementForgetCount(sql);
   return { sessions, checkpoints, rows };
-}
-
-function isSealed(sql: Sql, sessions: readonly string[], checkpoints: readonly string[]): boolean {
-  const [theirs, ids] = inClause("session", sessions);
-  const [these, names] = inClause("json_extract(op, '$.checkpoint')", checkpoints);
-  return sql.all(`SELECT 1 FROM sync_log WHERE ${theirs} OR ${these} LIMIT 1`, ...ids, ...names).length > 0;
 }
 
 function sessionsOf(sql: Sql, target: ForgetTarget): string[] {
@@ -92,7 +96,10 @@ function sessionsOf(sql: Sql, target: ForgetTarget): string[] {
 }
 
 function deleteSession(sql: Sql, id: string): number {
-  skipTranscriptSoFar(sql, id);
+  // [ST62] Skips the transcript so far of a chat that lives on.
+  const { transcriptPath: path = null, transcriptOffset: offset = 0 } = sessionRows.find(sql, { id }) ?? {};
+  const size = path === null ? 0 : (statSync(path, { throwIfNoEntry: false })?.size ?? 0);
+  if (path !== null) markTranscript(sql, id, Math.max(offset, size));
   const rows = clients.delete(sql, { givenId: id });
   sessionRows.update(sql, { parentId: id }, { parentId: null });
   sessionRows.update(sql, { recoveryBy: id }, { recoveryBy: null });
@@ -130,24 +137,6 @@ function readInheritedWork(body: Uint8Array, hash: string): { continues: { sessi
   }
 }
 
-/** [ST62] Skips the transcript so far of a chat that lives on. */
-function skipTranscriptSoFar(sql: Sql, id: string): void {
-  const { transcriptPath: path = null, transcriptOffset: offset = 0 } = sessionRows.find(sql, { id }) ?? {};
-  if (path === null) return;
-  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-  markTranscript(sql, id, Math.max(offset, size));
-}
-
-function savePurgeTargets(sql: Sql, { sessions, projects }: PurgeTargets): void {
-  const before = targetsOf(sql);
-  const all: PurgeTargets = {
-    sessions: [...new Set([...before.sessions, ...sessions])],
-    projects: [...new Set([...before.projects, ...projects])],
-  };
-  meta.write(sql, targetsKey, JSON.stringify(all));
-  meta.write(sql, pendingKey, "1");
-}
-
 /** Returns true from a forget until all its traces are gone. */
 export function isPurgePending(sql: Sql): boolean {
   return meta.read(sql, pendingKey) !== null;
@@ -172,7 +161,14 @@ export async function purge(runtime: Pick<Runtime, "store" | "paths" | "processe
       return runApart(runtime, "writeCleanCopy", write, input);
     }),
   );
-  await retryStep("backups and set-aside files", store, () => removeCopies(store));
+  await retryStep("backups and set-aside files", store, () =>
+    withMaintenanceLock(store.context, "exclusive", () => {
+      const { files } = store.context;
+      removeDatabase(files.next);
+      removeDurably(files.backups);
+      removeDurably(files.setAside);
+    }),
+  );
   if (hadBackups) await backUp(store, store.context.now(), 1);
   store.write((sql) => meta.remove(sql, pendingKey));
 }
@@ -211,15 +207,6 @@ async function retryStep(remainder: string, store: Store, work: () => unknown): 
   }
 }
 
-function removeCopies(store: Store): void {
-  const { files } = store.context;
-  withMaintenanceLock(store.context, "exclusive", () => {
-    removeDatabase(files.next);
-    removeDurably(files.backups);
-    removeDurably(files.setAside);
-  });
-}
-
 /**
  * [ST61] Waits for a checkpoint of another process, such as that of an open chat: SQLite answers
  * then at once (`log` is -1), and waits by itself only for readers and writers.
@@ -237,11 +224,9 @@ async function truncateLog(connection: Connection): Promise<void> {
 
 function matchesTargets(entry: spool.SpoolEntry, { sessions, projects }: PurgeTargets): boolean {
   const texts = textsOf(entry, 0);
-  return texts.some((text) => sessions.includes(text) || projects.some((project) => mentionsProject(text, project)));
-}
-
-function mentionsProject(text: string, project: string): boolean {
-  return text === project || text.startsWith(`${project}/`);
+  return texts.some(
+    (text) => sessions.includes(text) || projects.some((project) => text === project || text.startsWith(`${project}/`)),
+  );
 }
 
 function textsOf(value: unknown, depth: number): string[] {

@@ -38,10 +38,16 @@ export function prune(sql: Sql, now: number, retention: Config["retention"], lim
   pruneOldSessions(sql, now - retention.maxAgeMs, budget);
   removeCheckpoints(sql, `${agedSql("checkpoints")} AND seq < ${newestSeqSql}`, [now - retention.maxAgeMs], budget);
   pruneExcessCheckpoints(sql, retention.checkpointsPerSession, budget);
-  pruneJournal(sql, now - Math.min(foldedJournalMs, retention.maxAgeMs), budget);
-  pruneDeliveredNews(sql, now - retention.maxAgeMs, budget);
-  pruneOldCrashes(sql, now - retention.maxAgeMs * crashAgeFactor, budget);
-  pruneOldUsage(sql, now - retention.maxAgeMs * usageAgeFactor, budget);
+  const foldedSql =
+    "SELECT journalSeq FROM checkpoints WHERE session = journal.session ORDER BY checkpoints.seq DESC LIMIT 1";
+  const folded = `${agedSql("journal")} AND seq <= (${foldedSql})`;
+  pruneRows(sql, budget, "journal", "seq", folded, now - Math.min(foldedJournalMs, retention.maxAgeMs));
+  // [ST48] Undelivered news stays as long as its session.
+  pruneRows(sql, budget, "team_news", "seq", "deliveredAt < ?", now - retention.maxAgeMs);
+  pruneRows(sql, budget, "crashes", "session, at", "at < ?", now - retention.maxAgeMs * crashAgeFactor);
+  const usageBefore = now - retention.maxAgeMs * usageAgeFactor;
+  pruneRows(sql, budget, "usage_messages", "key", "at < ?", usageBefore);
+  pruneRows(sql, budget, "usage_costs", "session, day, model, task, claim", "at < ?", usageBefore);
   sql.run("DELETE FROM notices WHERE acknowledgedAt < ?", now - retention.maxAgeMs);
   pruneToSize(sql, retention.maxBytes, budget);
   return { checkpoints: budget.checkpoints, rows: limit - budget.remaining, isMore: budget.remaining <= 0 };
@@ -127,34 +133,10 @@ function pruneExcessCheckpoints(sql: Sql, keep: number, budget: Budget): void {
   }
 }
 
-function pruneJournal(sql: Sql, before: number, budget: Budget): void {
-  const foldedSql =
-    "SELECT journalSeq FROM checkpoints WHERE session = journal.session ORDER BY checkpoints.seq DESC LIMIT 1";
-  budget.remaining -= sql.run(
-    `DELETE FROM journal WHERE seq IN
-       (SELECT seq FROM journal WHERE ${agedSql("journal")} AND seq <= (${foldedSql}) ORDER BY seq LIMIT ?)`,
-    before,
-    budget.limit,
-  );
-}
-
-/** [ST48] Undelivered news stays as long as its session. */
-function pruneDeliveredNews(sql: Sql, before: number, budget: Budget): void {
-  const deliveredSql = "SELECT seq FROM team_news WHERE deliveredAt < ? LIMIT ?";
-  budget.remaining -= sql.run(`DELETE FROM team_news WHERE seq IN (${deliveredSql})`, before, budget.limit);
-}
-
-const deaths = crashes.pick("session", "at");
-
-function pruneOldCrashes(sql: Sql, before: number, budget: Budget): void {
-  const dead = deaths.select(sql, "WHERE at < ? LIMIT ?", before, budget.limit);
-  for (const key of dead) budget.remaining -= crashes.delete(sql, key);
-}
-
-function pruneOldUsage(sql: Sql, before: number, budget: Budget): void {
-  const messages = "SELECT key FROM usage_messages WHERE at < ? ORDER BY at LIMIT ?";
-  budget.remaining -= sql.run(`DELETE FROM usage_messages WHERE key IN (${messages})`, before, budget.limit);
-  if (budget.remaining > 0) budget.remaining -= sql.run("DELETE FROM usage_costs WHERE at < ?", before);
+/** @param aged condition on the time @param key names of its columns */
+function pruneRows(sql: Sql, budget: Budget, table: string, key: string, aged: string, before: number): void {
+  const found = `SELECT ${key} FROM ${table} WHERE ${aged} LIMIT ?`;
+  budget.remaining -= sql.run(`DELETE FROM ${table} WHERE (${key}) IN (${found})`, before, budget.limit);
 }
 
 /** [ST45] Deletes oldest checkpoints, then ended sessions. Freed pages are reused. */
@@ -164,17 +146,15 @@ function pruneToSize(sql: Sql, maxBytes: number, budget: Budget): void {
     const step = new Budget(Math.min(portion, budget.remaining));
     const allowed = step.remaining;
     removeCheckpoints(sql, `seq < ${newestSeqSql}`, [], step);
-    if (step.remaining === allowed) removeOldestSession(sql, step);
+    if (step.remaining === allowed) {
+      const oldest = `SELECT id FROM sessions WHERE NOT ${incompleteSql} ORDER BY lastSeenAt LIMIT 1`;
+      for (const id of selectColumn(sql, oldest)) pruneSession(sql, id, step);
+    }
     budget.checkpoints.push(...step.checkpoints);
     budget.remaining -= allowed - step.remaining;
     // Only the newest checkpoints of incomplete sessions are left.
     if (step.remaining === allowed) return;
   }
-}
-
-function removeOldestSession(sql: Sql, budget: Budget): void {
-  const [id] = selectColumn(sql, `SELECT id FROM sessions WHERE NOT ${incompleteSql} ORDER BY lastSeenAt LIMIT 1`);
-  if (id !== undefined) pruneSession(sql, id, budget);
 }
 
 function usedBytes(sql: Sql): number {

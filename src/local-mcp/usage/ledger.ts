@@ -44,21 +44,24 @@ export type TokenCounts = RowOf<typeof tokenCounts>;
 
 const zeroCounts: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
 
-/** Some clients name the model elsewhere in their transcript. */
-function modelIn(usage: Usage, session: Session): string {
-  return modelOf(usage.model ?? session.model);
-}
-
 function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, isSubagent }: CountContext): void {
   const requestId = usage.requestId === null ? null : idOf(usage.requestId);
   const key = `${idOf(usage.messageId)}:${requestId ?? ""}`;
-  const counted = readCounts(sql, key) ?? adoptRequest(sql, requestId, key, isSubagent);
+  const counted = tokenCounts.find(sql, { key }) ?? adoptRequest(sql, requestId, key, isSubagent);
   const before = counted ?? zeroCounts;
-  const after = larger(before, usage);
-  const increase = difference(after, before);
+  const { inputTokens, outputTokens, cacheReadTokens, cacheCreationTokens } = usage;
+  const reported = {
+    input: inputTokens,
+    output: outputTokens,
+    cacheRead: cacheReadTokens,
+    cacheWrite: cacheCreationTokens,
+  };
+  const after = combine(before, reported, (counted, now) => Math.max(counted, Math.round(now)));
+  const increase = combine(after, before, (one, other) => one - other);
   if (counted && sum(increase) === 0) return;
   const at = Math.min(now, usage.at ?? now);
-  const model = modelIn(usage, session);
+  // Some clients name the model elsewhere in their transcript.
+  const model = modelOf(usage.model ?? session.model);
   const task = taskAt(sql, session.id, at);
   insertResponse(sql, session, { key, requestId, at, model, task, isSubagent, counts: after });
   countTokens(sql, model, increase);
@@ -69,7 +72,7 @@ function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, 
 function adoptRequest(sql: Sql, requestId: string | null, key: string, isSubagent: boolean): TokenCounts | null {
   if (requestId === null) return null;
   const adopted = usageMessages.update(sql, { key: `:${requestId}` }, { key, isSubagent });
-  return adopted === 0 ? null : readCounts(sql, key);
+  return adopted === 0 ? null : tokenCounts.find(sql, { key });
 }
 
 /** One request of the client, by its telemetry. */
@@ -144,25 +147,13 @@ function insertResponse(
   );
 }
 
-function readCounts(sql: Sql, key: string): TokenCounts | null {
-  return tokenCounts.find(sql, { key });
-}
-
-function larger(counts: TokenCounts, usage: Usage): TokenCounts {
+/** Combines each count of two. */
+function combine(a: TokenCounts, b: TokenCounts, how: (one: number, other: number) => number): TokenCounts {
   return {
-    input: Math.max(counts.input, Math.round(usage.inputTokens)),
-    output: Math.max(counts.output, Math.round(usage.outputTokens)),
-    cacheRead: Math.max(counts.cacheRead, Math.round(usage.cacheReadTokens)),
-    cacheWrite: Math.max(counts.cacheWrite, Math.round(usage.cacheCreationTokens)),
-  };
-}
-
-function difference(a: TokenCounts, b: TokenCounts): TokenCounts {
-  return {
-    input: a.input - b.input,
-    output: a.output - b.output,
-    cacheRead: a.cacheRead - b.cacheRead,
-    cacheWrite: a.cacheWrite - b.cacheWrite,
+    input: how(a.input, b.input),
+    output: how(a.output, b.output),
+    cacheRead: how(a.cacheRead, b.cacheRead),
+    cacheWrite: how(a.cacheWrite, b.cacheWrite),
   };
 }
 
@@ -200,7 +191,8 @@ export function countCost(sql: Sql, session: Session, costUsd: number, model: st
 
 /** @returns the rise of the total, 0 for a late one; null: the client has started over */
 function recordTotal(sql: Sql, session: Session, total: number, now: number): number | null {
-  const process = processOf(session);
+  const { owner } = session;
+  const process = owner ? `${owner.boot} ${owner.pid} ${owner.start}` : "";
   const last = usageTotals.find(sql, { session: session.id });
   const isLate = last !== null && last.process === process && total <= last.costMicros;
   if (isLate) return 0;
@@ -239,10 +231,6 @@ function countRequestCost(sql: Sql, session: Session, cost: Cost, now: number): 
     "ON CONFLICT (session) DO UPDATE SET aheadMicros = aheadMicros + excluded.aheadMicros, at = excluded.at",
   );
   if (!isCounted) addCost(sql, session, cost);
-}
-
-function processOf({ owner }: Session): string {
-  return owner ? `${owner.boot} ${owner.pid} ${owner.start}` : "";
 }
 
 function addCost(sql: Sql, session: Session, { micros, model, at, task }: Cost): void {
