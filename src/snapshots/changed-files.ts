@@ -44,9 +44,14 @@ export function changesIn(
   const dirty = listLines(git, ["diff-index", ...flags, head ?? emptyTree, "--"]);
   const untracked = listLines(git, ["ls-files", "--others", "--exclude-standard", "-z"]);
   if (dirty === null || untracked === null) return null;
-  const openFiles = [...new Set([...dirty, ...untracked])]
-    .slice(0, maxFiles)
-    .map((path) => changedFile(join(project, path)));
+  const openFiles = [...new Set([...dirty, ...untracked])].slice(0, maxFiles).map((name): ChangedFile => {
+    const path = join(project, name);
+    try {
+      return { path, modifiedMs: lstatSync(path).mtimeMs };
+    } catch {
+      return { path, modifiedMs: null };
+    }
+  });
   const isMoved = commit !== null && head !== null && commit !== head;
   const committed = isMoved ? listLines(git, ["diff-tree", "-r", ...flags, commit, head, "--"]) : [];
   const isOpen = new Set(openFiles.map(({ path }) => path));
@@ -74,12 +79,4 @@ function trackedPaths(git: Git, project: string, edited: readonly string[], isOp
 function listLines(git: Git, args: readonly string[]): string[] | null {
   const answer = answerSync(git, args, timeoutMs);
   return answer && splitRaw(answer).map(displayPath);
-}
-
-function changedFile(path: string): ChangedFile {
-  try {
-    return { path, modifiedMs: lstatSync(path).mtimeMs };
-  } catch {
-    return { path, modifiedMs: null };
-  }
 }

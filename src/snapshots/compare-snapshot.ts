@@ -52,13 +52,11 @@ export function compareWithSnapshot(
 function compare(path: string, id: string, until: number): FileComparison {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (!stats?.isFile() || stats.size > maxFileBytes) return "unknown";
-  if (blobId(path, id.length) === id) return "same";
-  return stats.mtimeMs > until + slackMs ? "changed" : "unknown";
-}
-
-/** Git's object id (gitformat-loose: "blob", the size, a zero byte, the content). */
-function blobId(path: string, length: number): string {
   const content = readFileSync(path);
-  const hash = createHash(length === 64 ? "sha256" : "sha1");
-  return hash.update(`blob ${content.length}\0`).update(content).digest("hex");
+  // Git's object id (gitformat-loose: "blob", the size, a zero byte, the content).
+  const hash = createHash(id.length === 64 ? "sha256" : "sha1")
+    .update(`blob ${content.length}\0`)
+    .update(content);
+  if (hash.digest("hex") === id) return "same";
+  return stats.mtimeMs > until + slackMs ? "changed" : "unknown";
 }

@@ -90,14 +90,10 @@ async function createRepository(
   const format = `--object-format=${tree.format}`;
   await run(git, ["init", "--bare", "--quiet", "--template=", "--initial-branch=none", format]);
   await run(git, ["config", "shim.objects", tree.objects]);
-  syncRepository(gitDir);
-  if (!isDamaged) renameDurably(gitDir, repository);
-}
-
-/** Git syncs neither settings nor folders; after a power cut an empty HEAD would be permanent. */
-function syncRepository(gitDir: string): void {
+  // Git syncs neither settings nor folders; after a power cut an empty HEAD would be permanent.
   for (const file of ["HEAD", "config"]) syncFile(join(gitDir, file));
   for (const folder of ["objects/pack", "objects", "refs", "."]) syncFolder(join(gitDir, folder));
+  if (!isDamaged) renameDurably(gitDir, repository);
 }
 
 export function prepareScratch(repository: string, scratch: string): void {

@@ -53,21 +53,17 @@ export function salvage(context: StoreContext, damaged: string | null, target: C
  */
 function readDamaged(context: StoreContext, damaged: string, target: Connection): Map<string, number> | null {
   const copy = `${damaged}.salvage`;
-  const readCopy = (schema: SchemaPages | null): Map<string, number> | null => {
+  const readCopy = (isWithSchema: boolean): Map<string, number> | null => {
     removeDatabase(copy);
     copyFileSync(damaged, copy);
     if (existsSync(`${damaged}-wal`)) copyFileSync(`${damaged}-wal`, `${copy}-wal`);
-    repairHeader(copy, schema);
-    return readFile(context, copy, target, (source) => schema === null || isAlike(source, target));
+    repairHead(copy, readTemplate(context.files.next, target), isWithSchema);
+    return readFile(context, copy, target, (source) => !isWithSchema || isAlike(source, target));
   };
   try {
     // SQLite deletes the log of an empty database, and the log may hold the newest rows.
-    const isEmpty = statSync(damaged).size === 0;
-    return (
-      (isEmpty ? null : readFile(context, damaged, target, () => true)) ??
-      readCopy(null) ??
-      readCopy(schemaPages(context.files.next, target))
-    );
+    const found = statSync(damaged).size === 0 ? null : readFile(context, damaged, target, () => true);
+    return found ?? readCopy(false) ?? readCopy(true);
   } finally {
     removeDatabase(copy);
   }
@@ -168,7 +164,10 @@ function isSoundRow(table: string, row: TableRow): boolean {
   if (Object.values(row).some((value) => typeof value === "string" && value.includes("\0"))) return false;
   const { key, value, body, hash } = row;
   try {
-    if (table === "meta") return key === "epoch" ? /^\d{1,9}$/.test(String(value)) : isSoundValue(String(value));
+    if (table === "meta")
+      return key === "epoch"
+        ? /^\d{1,9}$/.test(String(value))
+        : !/^[[{]/.test(String(value)) || parseJson(String(value)) !== undefined;
     if (table === "checkpoints" && !(body instanceof Uint8Array)) return false;
     if (body instanceof Uint8Array) decode(body, String(hash));
     else if (table === "journal") JSON.parse(String(body));
@@ -176,10 +175,6 @@ function isSoundRow(table: string, row: TableRow): boolean {
   } catch {
     return false;
   }
-}
-
-function isSoundValue(value: string): boolean {
-  return !/^[[{]/.test(value) || parseJson(value) !== undefined;
 }
 
 /** Bound of ranges, and of single numbers, that are read of one table. */
@@ -272,13 +267,14 @@ function quoted(columns: readonly string[]): string {
   return columns.map((column) => `"${column}"`).join(", ");
 }
 
-interface SchemaPages {
-  readonly byNumber: ReadonlyMap<number, Buffer>;
+/** Parts of a new file that a damaged one of the same program has, too. */
+interface Template {
+  readonly schema: ReadonlyMap<number, Buffer>;
   readonly pageCount: number;
 }
 
 /** Reads the file of `target`, of which all is in the file. */
-function schemaPages(path: string, target: Connection): SchemaPages {
+function readTemplate(path: string, target: Connection): Template {
   const numbers = target.all<{ page: number }>("SELECT pageno AS page FROM dbstat WHERE name = 'sqlite_schema'");
   // Only this process knows the file yet, so none loses a lock when it is closed here.
   const file = openSync(path, "r");
@@ -288,53 +284,38 @@ function schemaPages(path: string, target: Connection): SchemaPages {
       readSync(file, bytes, 0, pageBytes, (page - 1) * pageBytes);
       return [page, bytes];
     });
-    return { byNumber: new Map(pages), pageCount: statSync(path).size / pageBytes };
+    return { schema: new Map(pages), pageCount: statSync(path).size / pageBytes };
   } finally {
     closeSync(file);
   }
 }
 
-/** Offsets and values of the file format (sqlite.org/fileformat2.html, section 1.3). */
-const headerLayout = {
-  pages: 28,
-  changeCounter: 24,
-  versionValidFor: 92,
-  constants: [
-    [0, Buffer.from("SQLite format 3\0")],
-    // Page size 4,096; write-ahead log; nothing reserved; payload fractions.
-    [16, Buffer.from([0x10, 0x00, 2, 2, 0, 64, 32, 32])],
-    // Schema format 4, and no automatic vacuum.
-    [44, Buffer.from([0, 0, 0, 4])],
-    [52, Buffer.from([0, 0, 0, 0])],
-    // UTF-8.
-    [56, Buffer.from([0, 0, 0, 1])],
-    [64, Buffer.from([0, 0, 0, 0])],
-  ],
-} as const;
-
+/** Positions in the header (sqlite.org/fileformat2.html, section 1.3). */
+const headerBytes = 100;
+const pageCountAt = 28;
+const freelist = { start: 32, end: 40 };
 /** Bounds a damaged header's page count; the extended file is mostly sparse. */
 const maxPages = 2 ** 20;
 
-/** Extends a truncated file by empty pages: SQLite refuses a table that begins behind the end. */
-function repairHeader(path: string, schema: SchemaPages | null): void {
+/**
+ * Gives the file the header of a new one, and its schema where that is wanted. Extends a truncated
+ * file by empty pages: SQLite refuses a table that begins behind the end.
+ */
+function repairHead(path: string, { schema, pageCount }: Template, isWithSchema: boolean): void {
   const whole = Math.max(1, Math.ceil(statSync(path).size / pageBytes));
   const file = openSync(path, "r+");
   try {
-    const pageCountBytes = Buffer.alloc(4);
-    readSync(file, pageCountBytes, 0, 4, headerLayout.pages);
-    const statedPages = pageCountBytes.readUInt32BE();
-    const pages = Math.max(whole, schema?.pageCount ?? 0, statedPages <= maxPages ? statedPages : 0);
+    const stated = Buffer.alloc(4);
+    readSync(file, stated, 0, 4, pageCountAt);
+    const statedPages = stated.readUInt32BE();
+    const pages = Math.max(whole, isWithSchema ? pageCount : 0, statedPages <= maxPages ? statedPages : 0);
     ftruncateSync(file, pages * pageBytes);
-    for (const [number, page] of schema?.byNumber ?? []) {
+    const header = Buffer.from(schema.get(1)?.subarray(0, headerBytes) ?? []);
+    header.writeUInt32BE(pages, pageCountAt);
+    header.fill(0, freelist.start, freelist.end);
+    for (const [number, page] of isWithSchema ? schema : [])
       writeSync(file, page, 0, pageBytes, (number - 1) * pageBytes);
-    }
-    for (const [offset, bytes] of headerLayout.constants) writeSync(file, bytes, 0, bytes.length, offset);
-    const count = Buffer.alloc(4);
-    count.writeUInt32BE(pages);
-    writeSync(file, count, 0, 4, headerLayout.pages);
-    // The page count is valid only while these two are equal.
-    for (const offset of [headerLayout.changeCounter, headerLayout.versionValidFor])
-      writeSync(file, Buffer.from([0, 0, 0, 1]), 0, 4, offset);
+    writeSync(file, header, 0, headerBytes, 0);
   } finally {
     closeSync(file);
   }

@@ -125,8 +125,9 @@ const maxWordsSincePlan = 50;
 /** [TR211] A plan is mostly read with the end of its turn, and so before it is approved. */
 function recordPlans(sql: Sql, sessionId: string, { plans }: TranscriptPart): void {
   for (const { text, at, uuid } of plans) {
-    const plan = text ?? (at === null ? null : headedWordsBefore(sql, sessionId, at));
-    if (plan === null || at === null) continue;
+    if (at === null) continue;
+    const plan = text ?? headedWordsBefore(sql, sessionId, at);
+    if (plan === null) continue;
     const { key, entry } = approvedPlan(plan, idOf(uuid));
     journal.append(sql, sessionId, at, key, entry);
   }

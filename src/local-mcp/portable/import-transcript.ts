@@ -56,6 +56,7 @@ interface Reading {
 function store(sql: Sql, { now }: Runtime, reading: Reading): ImportedTranscript {
   const { head, path, content, bytes } = reading;
   const { client, session: id, cwd } = head;
+  const { toolEnds } = content;
   if (sessions.get(sql, id)) return { ...head, isNew: false };
   const events = eventsOf(content, cwd);
   const times = events.flatMap(({ at }) => at ?? []);
@@ -77,13 +78,10 @@ function store(sql: Sql, { now }: Runtime, reading: Reading): ImportedTranscript
   record(sql, id, events, first);
   sessions.touch(sql, last, id);
   sessions.detach(sql, last, id, importOrigin);
-  const counts = countsOf(content);
+  const toolErrors = toolEnds.filter(({ error }) => error !== null).length;
+  const counts = { toolCalls: toolEnds.length, toolErrors };
   sessions.update(sql, id, { ...counts, transcriptOffset: bytes, workedAt: last, title: titleOf(content) });
   return { ...head, isNew: true };
-}
-
-function countsOf({ toolEnds }: TranscriptContent): { readonly toolCalls: number; readonly toolErrors: number } {
-  return { toolCalls: toolEnds.length, toolErrors: toolEnds.filter(({ error }) => error !== null).length };
 }
 
 function titleOf({ texts }: TranscriptContent): string | null {

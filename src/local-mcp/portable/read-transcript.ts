@@ -45,17 +45,13 @@ function readBytes(path: string): Result<Buffer, string> {
 const maxDocumentBytes = 256 * 1_048_576;
 
 function contentOf(bytes: Buffer): { readonly head: TranscriptHead | null; readonly content: TranscriptContent } {
-  const head = identifyTranscript(textsOf(bytes));
+  const head = identifyTranscript(linesOf(bytes, 0, bytes.length, 0));
   if (head)
     return { head, content: readLines(linesOf(bytes, 0, bytes.length, 0), undefined, transcriptFormat(head.client)) };
   const document = bytes.length > maxDocumentBytes ? null : readDocument(bytes.toString("utf8"));
   if (!document) return { head: null, content: readLines([]) };
   const rows = document.messages.map((message, position) => ({ row: asObject(message), position }));
   return { head: document.head, content: readRows(rows, undefined, transcriptFormat(document.head.client)) };
-}
-
-function* textsOf(bytes: Buffer): Generator<string> {
-  for (const { text } of linesOf(bytes, 0, bytes.length, 0)) yield text;
 }
 
 export interface TranscriptHead {
@@ -101,9 +97,9 @@ function codexHeadOf(payload: JsonObject | null): Head | null {
 const maxHeadLines = 50;
 
 /** [PO4] Returns null where no line is of a client that SHIM knows. */
-function identifyTranscript(lines: Iterable<string>): TranscriptHead | null {
+function identifyTranscript(lines: Iterable<{ readonly text: string }>): TranscriptHead | null {
   let count = 0;
-  for (const text of lines) {
+  for (const { text } of lines) {
     const line = parseObject(text);
     // One with all messages in it is a document.
     if (line && !("messages" in line)) {

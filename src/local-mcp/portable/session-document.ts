@@ -18,20 +18,12 @@ export function sessionDocument(runtime: Runtime, id: string, format: DocumentFo
   return runtime.store.read((sql) => {
     const session = sessions.get(sql, id);
     if (!session) return null;
-    const rows = [...listAll(sql, id)];
+    const rows: JournalRow[] = [];
+    for (let page = journal.list(sql, id, 0); page.length > 0; page = journal.list(sql, id, rows.at(-1)?.seq ?? 0))
+      rows.push(...page);
     if (format === "markdown") return toMarkdown(session, currentState(sql, id), rows);
     return `${JSON.stringify(toTrajectory(session, rows, usageOf(sql, id)), null, 2)}\n`;
   }, null);
-}
-
-function* listAll(sql: Sql, id: string): Generator<journal.JournalRow> {
-  for (let after = 0; ;) {
-    const page = journal.list(sql, id, after);
-    yield* page;
-    const last = page.at(-1);
-    if (!last) return;
-    after = last.seq;
-  }
 }
 
 /** Empty where no response was counted. */
@@ -57,10 +49,10 @@ function toMarkdown(session: Session, state: WorkState | null, rows: readonly Jo
     `- From ${time(session.startedAt)} to ${time(session.lastSeenAt)}`,
     `- ${endOf(session)}`,
   ];
-  const entries = rows.flatMap((row) => entryLines(row));
+  const entries = rows.flatMap(entryLines);
   const conversation = entries.length > 0 ? entries : ["Nothing of it is kept any more."];
   return `${[
-    `# ${heading(displayTitle(session) ?? "Untitled session")}`,
+    `# ${(displayTitle(session) ?? "Untitled session").replaceAll(/\s+/g, " ")}`,
     facts.join("\n"),
     ...(state ? stateSections(state) : []),
     "## Conversation",
@@ -107,10 +99,6 @@ const speakers = {
   compaction: "Summary of a compaction",
   failure: "Failure",
 } as const satisfies Record<Said["by"], string>;
-
-function heading(text: string): string {
-  return text.replaceAll(/\s+/g, " ");
-}
 
 /** A quotation keeps the text's own headings out of the document's. */
 function quote(text: string): string {
@@ -213,7 +201,12 @@ function stepsOf(rows: readonly JournalRow[]): Step[] {
   const addTool = (at: number, tool: Tool): void => {
     const last = steps.at(-1);
     const step = callSteps.get(tool.id) ?? (last?.source === "agent" ? last : add(at, "agent", ""));
-    if (!callSteps.has(tool.id)) step.tool_calls?.push(callOf(tool));
+    if (!callSteps.has(tool.id))
+      step.tool_calls?.push({
+        tool_call_id: tool.id,
+        function_name: tool.name,
+        arguments: { summary: tool.input },
+      });
     callSteps.set(tool.id, step);
     if (tool.kind !== "tool_start") step.observation?.results.push(resultOf(tool));
   };
@@ -227,10 +220,6 @@ function stepsOf(rows: readonly JournalRow[]): Step[] {
 
 function isTool(entry: JournalEntry): entry is Tool {
   return entry.kind === "tool_start" || entry.kind === "tool_end" || entry.kind === "tool_error";
-}
-
-function callOf({ id, name, input }: Tool): ToolCall {
-  return { tool_call_id: id, function_name: name, arguments: { summary: input } };
 }
 
 function resultOf(entry: Exclude<Tool, { kind: "tool_start" }>): ToolResult {
