@@ -4,7 +4,6 @@ import { decode } from "./checkpoint-body.ts";
 import { pageBytes, removeDatabase, type StoreContext } from "./database.ts";
 import { withConnection, type Connection } from "./driver.ts";
 import { raiseJournalSequence } from "./session-tables.ts";
-import { tables } from "./schema.ts";
 import { isConstraint } from "./store-error.ts";
 import { parseJson } from "../shared/json-fields.ts";
 
@@ -22,12 +21,12 @@ interface Shared {
 const immutableTables: ReadonlySet<string> = new Set(["journal", "checkpoints", "signals", "crashes", "recoveries"]);
 /** Others are of the new file, or are copies of the coordinator's data, which are pulled again. */
 const ownTables: ReadonlySet<string> = new Set([
+  "migrations",
   "notices",
   "checkpoints_unindexed",
   "remote_sessions",
   "remote_checkpoints",
 ]);
-const salvagedTables = tables.filter(({ name }) => !ownTables.has(name)).toSorted((a, b) => (a.name < b.name ? -1 : 1));
 
 /**
  * Copies the rows of a damaged database that SQLite still reads. [ST96] [ST97] A wrong header, a
@@ -106,12 +105,17 @@ function timesOf(file: Connection): number[] {
   return file.all<{ at: number }>("SELECT appliedAt AS at FROM migrations ORDER BY id").map(({ at }) => at);
 }
 
+/** Uses the schemas of both files: other databases of SHIM have other tables. */
 function copyTables(source: Connection, target: Connection): Map<string, number> {
-  const found = new Map(salvagedTables.map(({ name }) => [name, 0]));
-  for (const table of salvagedTables) {
-    const shared = sharedColumns(source, table);
-    if (shared) found.set(table.name, copyTable(source, target, shared));
+  const names = target.all<{ name: string }>(
+    "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY name",
+  );
+  const found = new Map<string, number>();
+  for (const { name } of names) {
+    const shared = ownTables.has(name) ? null : sharedColumns(source, target, name);
+    if (shared) found.set(name, copyTable(source, target, shared));
   }
+  if (!found.has("checkpoints") || !found.has("journal")) return found;
   // Without a session's row its checkpoints and journal could not be found.
   target.run(
     `INSERT INTO sessions (id, client, project, origin, startedAt, lastSeenAt)
@@ -123,16 +127,18 @@ function copyTables(source: Connection, target: Connection): Map<string, number>
 }
 
 /** Null where the damaged file is of a program that had no such table. */
-function sharedColumns(source: Connection, { name, declared }: (typeof tables)[number]): Shared | null {
-  const known = new Set(
-    source.all<{ name: string }>("SELECT name FROM pragma_table_info(?)", name).map((column) => column.name),
-  );
-  const columns = Object.entries(declared);
-  const key = columns.filter(([, { parts }]) => parts.isKey).map(([column]) => column);
-  if (!key.every((column) => known.has(column))) return null;
-  const [only] = key.length === 1 ? columns.filter(([, { parts }]) => parts.isKey) : [];
-  const isNumbered = only?.[1].parts.type === "INTEGER";
-  return { name, key, columns: columns.map(([column]) => column).filter((column) => known.has(column)), isNumbered };
+function sharedColumns(source: Connection, target: Connection, name: string): Shared | null {
+  const columnsOf = "SELECT name, type, pk FROM pragma_table_info(?) ORDER BY pk";
+  const known = new Set(source.all<{ name: string }>(columnsOf, name).map((column) => column.name));
+  const columns = target.all<{ name: string; type: string; pk: number }>(columnsOf, name);
+  const key = columns.filter(({ pk }) => pk > 0);
+  if (key.length === 0 || !key.every((column) => known.has(column.name))) return null;
+  return {
+    name,
+    key: key.map((column) => column.name),
+    columns: columns.map((column) => column.name).filter((column) => known.has(column)),
+    isNumbered: key.length === 1 && key[0]?.type === "INTEGER",
+  };
 }
 
 function copyTable(source: Connection, target: Connection, shared: Shared): number {
@@ -166,7 +172,7 @@ function isSoundRow(table: string, row: TableRow): boolean {
   try {
     if (table === "meta")
       return key === "epoch"
-        ? /^\d{1,9}$/.test(String(value))
+        ? /^\d{1,15}$/.test(String(value))
         : !/^[[{]/.test(String(value)) || parseJson(String(value)) !== undefined;
     if (table === "checkpoints" && !(body instanceof Uint8Array)) return false;
     if (body instanceof Uint8Array) decode(body, String(hash));

@@ -6,14 +6,7 @@ import { syncTables, syncTriggers } from "./sync-tables.ts";
 import { teamIndexes, teamTables } from "./team-tables.ts";
 import { usageIndexes, usageTables } from "./usage-tables.ts";
 
-export const tables = [
-  ...machineTables,
-  ...sessionTables,
-  ...teamTables,
-  ...syncTables,
-  ...usageTables,
-  ...recordingTables,
-];
+const tables = [...machineTables, ...sessionTables, ...teamTables, ...syncTables, ...usageTables, ...recordingTables];
 
 /**
  * Stored. Append only: each step only adds, since an older copy may be migrated. From the first

@@ -17,6 +17,7 @@ import type { Paths } from "#src/platform/paths.ts";
 import { backUp, listBackups } from "#src/store/backup.ts";
 import { setAside } from "#src/store/repair.ts";
 import type { Driver } from "#src/store/driver.ts";
+import { machineTables } from "#src/store/machine-tables.ts";
 import { epochOf } from "#src/store/meta.ts";
 import * as notices from "#src/store/notices.ts";
 import { inodeOf } from "#src/platform/private-files.ts";
@@ -114,6 +115,22 @@ export function storeDamageRules(driver: Driver, runUnsafe: (path: string, state
       /Rows recovered from the damaged file: \d+ of checkpoints, \d+ of journal, 1 of sessions/,
     );
     expect(store.write((sql) => searched(sql, "word199"))).toHaveLength(1);
+  });
+
+  it("[ST5] a database with other tables keeps its rows, too", () => {
+    const things = "CREATE TABLE things (id TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID";
+    const statements = [...machineTables.map(({ ddl }) => ddl), things];
+    const { store, paths } = tempStore(driver, { migrations: [{ id: 1, name: "things", statements }] });
+    store.write((sql) => {
+      for (let n = 0; n < 500; n++)
+        sql.run("INSERT INTO things VALUES (?, ?)", `${String(n).padStart(3, "0")} ${"x".repeat(80)}`, n);
+    });
+    store.close();
+    breakPage(driver, paths, "things", 0.5);
+    const left = found(store, "SELECT n FROM things ORDER BY n");
+    expect(left.length).toBeGreaterThan(400);
+    expect([left[0], left.at(-1)]).toEqual([0, 499]);
+    expect(store.read(notices.list, [])[0]?.text).toContain(`${left.length} of things`);
   });
 
   it("[ST11] after a loss of journal rows, new ones still come after every folded place", ({ store, paths }) => {
