@@ -281,7 +281,11 @@ export async function dropAbsent(
 async function specialFiles(git: Git, top: string, paths: readonly RawPath[]): Promise<ExcludedFile[]> {
   const specialPaths: RawPath[] = [];
   const folders = new Set<RawPath>([".", ...paths.map((path) => posix.dirname(path))]);
-  for (const folder of [...folders].slice(0, maxFoldersSearched)) specialPaths.push(...(await specialIn(top, folder)));
+  for (const folder of [...folders].slice(0, maxFoldersSearched)) {
+    const entries = await readdir(diskPath(top, folder), { withFileTypes: true, encoding: "buffer" }).catch(() => []);
+    const special = entries.filter((entry) => !entry.isFile() && !entry.isDirectory() && !entry.isSymbolicLink());
+    specialPaths.push(...special.map((entry) => posix.join(folder, entry.name.toString("latin1"))));
+  }
   if (specialPaths.length === 0) return [];
   // ./ keeps a name that begins with a colon from being read as a pattern.
   const asked = specialPaths.map((path) => `./${path}`);
@@ -290,11 +294,4 @@ async function specialFiles(git: Git, top: string, paths: readonly RawPath[]): P
   return specialPaths
     .filter((path) => !ignored.has(`./${path}`))
     .map((path) => ({ path: displayPath(path), reason: "a socket, pipe or device" }));
-}
-
-async function specialIn(top: string, folder: RawPath): Promise<RawPath[]> {
-  const entries = await readdir(diskPath(top, folder), { withFileTypes: true, encoding: "buffer" }).catch(() => []);
-  return entries
-    .filter((entry) => !entry.isFile() && !entry.isDirectory() && !entry.isSymbolicLink())
-    .map((entry) => posix.join(folder, entry.name.toString("latin1")));
 }

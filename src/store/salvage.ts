@@ -172,7 +172,7 @@ function isSoundRow(table: string, row: TableRow): boolean {
   try {
     if (table === "meta")
       return key === "epoch"
-        ? /^\d{1,15}$/.test(String(value))
+        ? /^\d{1,9}$/.test(String(value))
         : !/^[[{]/.test(String(value)) || parseJson(String(value)) !== undefined;
     if (table === "checkpoints" && !(body instanceof Uint8Array)) return false;
     if (body instanceof Uint8Array) decode(body, String(hash));

@@ -73,7 +73,10 @@ export function toStoreError(error: unknown, path: string): unknown {
   const isOurs = !("path" in error) || (typeof error.path === "string" && error.path.startsWith(dirname(path)));
   const knownCode = codeOfResult(error) ?? (isOurs ? codeOfErrno(codeOf(error)) : undefined);
   if (!knownCode) return error;
-  const code = knownCode === "store_unavailable" ? unavailableCode(dirname(path)) : knownCode;
+  // SQLite cannot open its companions (-wal, -shm) in a read-only folder, or on a full disk.
+  const folder = dirname(path);
+  const reason = isReadOnly(folder) ? "store_readonly" : isFull(folder) ? "store_full" : "store_unavailable";
+  const code = knownCode === "store_unavailable" ? reason : knownCode;
   return new StoreError(code, `${path}: ${adviceByCode[code]} (${error.message})`, { cause: error });
 }
 
@@ -91,12 +94,6 @@ function isResult(error: Error, number: number, name: string): boolean {
 
 function codeOfErrno(name: string | null): AdvisedCode | undefined {
   return errnos.find(([, names]) => names.includes(name ?? ""))?.[0];
-}
-
-/** SQLite cannot open its companions (-wal, -shm): read-only folder, or full disk. */
-function unavailableCode(folder: string): AdvisedCode {
-  if (isReadOnly(folder)) return "store_readonly";
-  return isFull(folder) ? "store_full" : "store_unavailable";
 }
 
 /** Free bytes below which a disk counts as full; a new -shm takes 32 KB. */

@@ -111,7 +111,10 @@ function findUnreadMessages(sql: Sql, { now, processes }: Runtime): UserNotifica
     maxChats,
   );
   return rows
-    .filter(({ session }) => isAlive(sql, processes, session))
+    .filter(({ session }) => {
+      const owner = sessions.get(sql, session)?.owner ?? null;
+      return owner !== null && mayBeAlive(processes, owner);
+    })
     .map(({ seq, session, title }) => ({
       event: "message_waiting",
       key: `message_waiting:${session}:${seq}`,
@@ -119,11 +122,6 @@ function findUnreadMessages(sql: Sql, { now, processes }: Runtime): UserNotifica
       title,
       text: `a message waits for ${quotedTitle(title)}`,
     }));
-}
-
-function isAlive(sql: Sql, processes: Runtime["processes"], id: string): boolean {
-  const owner = sessions.get(sql, id)?.owner ?? null;
-  return owner !== null && mayBeAlive(processes, owner);
 }
 
 function findCriticalRisks(sql: Sql, { now, processes, config }: Runtime): UserNotification[] {

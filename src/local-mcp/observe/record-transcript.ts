@@ -317,16 +317,14 @@ function recordSubagents(sql: Sql, session: Session, now: number): void {
 /** Whether the session's transcript, or that of a sub-agent, was written to after this time. */
 export function hasWritten(session: Session, since: number): boolean {
   const paths = [session.transcriptPath ?? [], filesOf(session).map(({ path }) => path)].flat();
-  return paths.some((path) => changedAt(path) > since);
-}
-
-function changedAt(path: string): number {
-  try {
-    return statSync(path).mtimeMs;
-  } catch (error) {
-    if (codeOf(error) === null) throw error;
-    return 0;
-  }
+  return paths.some((path) => {
+    try {
+      return statSync(path).mtimeMs > since;
+    } catch (error) {
+      if (codeOf(error) === null) throw error;
+      return false;
+    }
+  });
 }
 
 interface SubagentFile {

@@ -142,8 +142,8 @@ interface Step {
   readonly timestamp: string;
   readonly source: "system" | "user" | "agent";
   readonly message: string;
-  readonly tool_calls?: ToolCall[];
-  readonly observation?: { readonly results: ToolResult[] };
+  tool_calls?: ToolCall[];
+  observation?: { readonly results: ToolResult[] };
 }
 
 interface ToolCall {
@@ -188,34 +188,27 @@ const sources = {
   failure: "system",
 } as const satisfies Record<Said["by"], Step["source"]>;
 
+/** A call is part of the answer before it; its end belongs to the step of its start. */
 function stepsOf(rows: readonly JournalRow[]): Step[] {
   const steps: Step[] = [];
   const add = (at: number, source: Step["source"], message: string): Step => {
-    const own = source === "agent" ? { tool_calls: [], observation: { results: [] } } : {};
-    const step = { step_id: steps.length + 1, timestamp: new Date(at).toISOString(), source, message, ...own };
+    const step = { step_id: steps.length + 1, timestamp: new Date(at).toISOString(), source, message };
     steps.push(step);
     return step;
   };
   const callSteps = new Map<string, Step>();
-  /** A call is part of the answer before it; its end belongs to the step of its start. */
-  const addTool = (at: number, tool: Tool): void => {
-    const last = steps.at(-1);
-    const step = callSteps.get(tool.id) ?? (last?.source === "agent" ? last : add(at, "agent", ""));
-    if (!callSteps.has(tool.id))
-      step.tool_calls?.push({
-        tool_call_id: tool.id,
-        function_name: tool.name,
-        arguments: { summary: tool.input },
-      });
-    callSteps.set(tool.id, step);
-    if (tool.kind !== "tool_start") step.observation?.results.push(resultOf(tool));
-  };
   for (const { at, entry } of rows) {
     const said = saidBy(entry);
     if (said) add(at, sources[said.by], said.text);
-    else if (isTool(entry)) addTool(at, entry);
+    if (said || !isTool(entry)) continue;
+    const last = steps.at(-1);
+    const step = callSteps.get(entry.id) ?? (last?.source === "agent" ? last : add(at, "agent", ""));
+    const call = { tool_call_id: entry.id, function_name: entry.name, arguments: { summary: entry.input } };
+    if (!callSteps.has(entry.id)) (step.tool_calls ??= []).push(call);
+    callSteps.set(entry.id, step);
+    if (entry.kind !== "tool_start") (step.observation ??= { results: [] }).results.push(resultOf(entry));
   }
-  return steps.map(withoutEmpty);
+  return steps;
 }
 
 function isTool(entry: JournalEntry): entry is Tool {
@@ -228,15 +221,6 @@ function resultOf(entry: Exclude<Tool, { kind: "tool_start" }>): ToolResult {
     return { source_call_id: entry.id, content: entry.text, extra: { isError: true, ...duration } };
   const file = entry.path === undefined ? {} : { path: entry.path, action: entry.action };
   return { source_call_id: entry.id, extra: { ...duration, ...file } };
-}
-
-function withoutEmpty({ tool_calls: calls = [], observation, ...step }: Step): Step {
-  const results = observation?.results ?? [];
-  return {
-    ...step,
-    ...(calls.length > 0 ? { tool_calls: calls } : {}),
-    ...(results.length > 0 ? { observation: { results } } : {}),
-  };
 }
 
 interface Said {
