@@ -12,7 +12,7 @@ export interface StoreFiles {
   readonly next: string;
   /** Says that a damaged file is being replaced; see repair.ts. */
   readonly swap: string;
-  /** An empty SQLite file, only locked; see maintenance-lock.ts. */
+  /** An empty SQLite file, only locked; see {@link withMaintenanceLock}. */
   readonly lock: string;
   readonly backups: string;
   readonly setAside: string;

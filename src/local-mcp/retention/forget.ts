@@ -17,7 +17,6 @@ import {
 } from "../../store/session-tables.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
 import { markTranscript } from "../sessions/transcript-mark.ts";
-import * as syncDevice from "../sync/device.ts";
 import * as spool from "../../store/spool.ts";
 import { removeDurably } from "../../platform/private-files.ts";
 import type { Store } from "../../store/store.ts";
@@ -63,16 +62,10 @@ export function forget(sql: Sql, target: ForgetTarget, keepsCopies = false): For
   const checkpoints = selectColumn(sql, `SELECT id FROM checkpoints WHERE ${where}`, ...values);
   const [theirs, ids] = inClause("checkpointId", checkpoints);
   snapshotDrops.enqueue(sql, theirs, ...ids);
-  const changedCheckpoints = dropInheritedWork(sql, sessions);
+  dropInheritedWork(sql, sessions);
   const rows = isCheckpoint
     ? sql.run(`DELETE FROM checkpoints WHERE ${where}`, ...values)
     : sessions.reduce((sum, id) => sum + deleteSession(sql, id), 0);
-  // Sealed, unsent content may include deleted rows, and the key is on this machine.
-  const [sealed, sealedIds] = inClause("session", sessions);
-  const [named, names] = inClause("json_extract(op, '$.checkpoint')", [...checkpoints, ...changedCheckpoints]);
-  const isSealed =
-    sql.all(`SELECT 1 FROM sync_log WHERE ${sealed} OR ${named} LIMIT 1`, ...sealedIds, ...names).length > 0;
-  if (isSealed) syncDevice.requestNewEpoch(sql);
   if (!keepsCopies) {
     const before = targetsOf(sql);
     const projects = "project" in target ? [...before.projects, target.project] : before.projects;
@@ -108,8 +101,7 @@ function deleteSession(sql: Sql, id: string): number {
 }
 
 /** [ST63] Deletes inherited work (`WorkState.continues`); returns the changed checkpoints. */
-function dropInheritedWork(sql: Sql, sessions: readonly string[]): string[] {
-  const changedCheckpoints: string[] = [];
+function dropInheritedWork(sql: Sql, sessions: readonly string[]): void {
   const [where, values] = inClause("session", sessions);
   const successors = selectColumn(
     sql,
@@ -123,9 +115,7 @@ function dropInheritedWork(sql: Sql, sessions: readonly string[]): string[] {
     const { continues: _continues, ...rest } = state;
     const { body, hash, rawBytes } = encode(rest);
     checkpointRows.update(sql, { seq: row.seq }, { body, hash, rawBytes });
-    changedCheckpoints.push(row.id);
   }
-  return changedCheckpoints;
 }
 
 function readInheritedWork(body: Uint8Array, hash: string): { continues: { session: string } } | null {
