@@ -74,28 +74,19 @@ export class Store {
    */
   read<T>(body: (sql: Sql) => T, empty: T): T {
     return this.#withRepair(() => {
-      for (;;) {
-        const connection = this.#findReadableConnection();
-        if (!connection) return empty;
-        const answer = this.#readReady(connection, body) ?? this.#readUnmigrated(connection, body);
+      for (let connection = this.#findReadableConnection(); connection;) {
+        const found = connection;
+        const answer = transaction(found, "BEGIN", () => (this.#isReady(found) ? { value: body(found) } : null));
         if (answer) return answer.value;
+        try {
+          this.#migrate(found);
+          connection = this.#findReadableConnection();
+        } catch (error) {
+          connection = this.#copyInstead(error);
+        }
       }
+      return empty;
     });
-  }
-
-  /** Null for an older schema. */
-  #readReady<T>(connection: Connection, body: (sql: Sql) => T): { readonly value: T } | null {
-    return transaction(connection, "BEGIN", () => (this.#isReady(connection) ? { value: body(connection) } : null));
-  }
-
-  /** Null once it is migrated. */
-  #readUnmigrated<T>(connection: Connection, body: (sql: Sql) => T): { readonly value: T } | null {
-    try {
-      this.#migrate(connection);
-      return null;
-    } catch (error) {
-      return this.#readReady(this.#copyInstead(error), body);
-    }
   }
 
   /** Calls `listener` after each {@link write} of this object. Returns a function that ends it. */
@@ -260,9 +251,7 @@ export class Store {
   }
 
   #findReadableConnection(): Connection | null {
-    const current = this.#findOpenConnection();
-    if (current) return current;
-    if (!this.exists()) return null;
+    if (!this.#findOpenConnection() && !this.exists()) return null;
     try {
       return this.#currentConnection();
     } catch (error) {

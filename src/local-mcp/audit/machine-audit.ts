@@ -29,7 +29,7 @@ export interface MachineAction {
 /** More are of years. */
 const maxEntries = 20_000;
 
-/** [WP20] */
+/** [WP20] Appends an entry in a transaction of its own. */
 export function record({ store, now }: Pick<Runtime, "store" | "now">, action: MachineAction): void {
   store.write((sql) => append(sql, now(), action, false));
 }
