@@ -1,4 +1,4 @@
-import { integer, real, serial, table, text } from "../shared/table.ts";
+import { flag, integer, real, serial, table, text } from "../shared/table.ts";
 
 export const meta = table("meta", { key: text().primary(), value: text() });
 
@@ -35,4 +35,17 @@ export const pauses = table("pauses", {
   until: integer().nullable(),
 });
 
-export const machineTables = [meta, pauses, notices, sentNotifications, metricTotals];
+/** Decisions about sessions and experiments of this machine. */
+export const audit = table("audit", {
+  seq: serial(),
+  at: integer(),
+  kind: text(),
+  /** An experiment, or the first characters of a session's id; "": neither. */
+  subject: text(),
+  actor: text(),
+  result: text(),
+  rows: integer().nullable(),
+  /** Its result may follow. */
+});
+
+export const machineTables = [meta, pauses, notices, sentNotifications, metricTotals, audit];

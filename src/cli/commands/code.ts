@@ -64,7 +64,7 @@ export function addCommand(program: Command, cli: Cli): void {
   defineProgram(cli, code.command("transform"), transformation, (input) => transform(cli, input));
   const mutation = {
     input: MutantsInput,
-    summary: "Small changes of these files that no test notices, tried on your last commit.",
+    summary: "Small changes of these files that no test notices: Stryker tries them on your last commit.",
     rest: "files",
   };
   defineProgram(cli, code.command("mutants"), mutation, (input) => findMutants(cli, input));

@@ -6,7 +6,7 @@ import { write } from "#harness/machine/git-project.ts";
 import { withoutPersonal } from "#src/cli/commands/self-test.ts";
 import type { Io } from "#src/cli/io.ts";
 import { clientNames } from "#src/installer/targets.ts";
-import { isTemporary, originOf } from "#src/platform/origin.ts";
+import { isTemporary, originOf } from "#src/platform/shim-command.ts";
 import { parsePs } from "#src/platform/processes.ts";
 import { expect, it } from "vitest";
 

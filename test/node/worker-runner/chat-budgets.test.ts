@@ -1,3 +1,4 @@
+import * as spending from "#src/local-mcp/usage/task-spending.ts";
 import { appendFileSync } from "node:fs";
 import { RecordedClient, recording } from "#harness/clients/recorded-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -10,9 +11,8 @@ import { ownTools } from "#src/contract/own-tools.ts";
 import { teamTools } from "#src/contract/team-tools.ts";
 import { machineTools } from "#src/contract/tools.ts";
 import { statusOf } from "#src/local-mcp/host/status-line.ts";
-import { dayOf } from "#src/local-mcp/usage/costs.ts";
+import { dayOf } from "#src/local-mcp/usage/ledger.ts";
 import { type DayBudget, storeDayBudget } from "#src/local-mcp/usage/day-budget.ts";
-import * as spending from "#src/local-mcp/usage/task-spending.ts";
 import { expect, it } from "vitest";
 
 let responses = 0;
