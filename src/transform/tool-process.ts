@@ -15,7 +15,7 @@ import type { InstalledTool, ProjectView, ToolOutput } from "../analysis/adapter
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { diskPath, displayPath, rawList, type Git } from "../snapshots/git.ts";
-import { indexEntries } from "../snapshots/work-tree-changes.ts";
+import { indexEntries } from "../snapshots/work-tree.ts";
 import { hasTrackedFiles } from "../tool-runner/history.ts";
 import { modulesOf, openCopy, openProject } from "../tool-runner/project-folder.ts";
 import { probeIsolation, runTool, systemPath, type Isolation } from "../tool-runner/run-tool.ts";

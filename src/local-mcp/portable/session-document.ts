@@ -6,7 +6,7 @@ import * as journal from "../sessions/journal.ts";
 import type { JournalRow } from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
-import { clientTitle } from "../../clients/client-title.ts";
+import { clientTitle } from "../../clients/adapters.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import { lastRequest } from "../sessions/prompts.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
