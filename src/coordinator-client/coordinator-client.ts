@@ -4,8 +4,8 @@ import type { CallInput, CallName, OutputOf } from "../contract/operations.ts";
 import type { Self } from "../contract/values.ts";
 import type { Result } from "../shared/result.ts";
 import type { OnChanges } from "./edge/change-feeds.ts";
-import type { HeldLease } from "./edge/held-lease.ts";
-import type { HoldOptions, LeadershipRequest, LeaseRequest } from "./edge/lease-acquirer.ts";
+import type { HeldLease } from "./edge/leases.ts";
+import type { HoldOptions, LeadershipRequest, LeaseRequest } from "./edge/leases.ts";
 import type { ChatInput } from "./edge/registration.ts";
 import type { Watch, WatchOptions } from "./edge/state-watch.ts";
 

@@ -1,6 +1,6 @@
 import type { Store } from "../store/store.ts";
 import { ChangeFeeds } from "./edge/change-feeds.ts";
-import { EdgeSockets } from "./edge/edge-sockets.ts";
+import { EdgeSockets } from "./edge/socket.ts";
 
 /** Sockets to edges and followed changes, which the clients of one process share. */
 export class SharedLinks {

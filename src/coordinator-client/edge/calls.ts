@@ -12,10 +12,10 @@ import { Self } from "../../contract/values.ts";
 import { checkInput } from "../../shared/check-input.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { WaitResult } from "./call-queue.ts";
-import type { ClientConnection } from "./client-connection.ts";
+import type { ClientConnection } from "./connection.ts";
+import { isUp, type EdgeEvents } from "./events.ts";
 import type { RequestOutcome, SendRequest } from "./request-outcome.ts";
-import { newId, sleep, type Platform } from "./platform.ts";
+import { newId, sleep, within, type Platform } from "./platform.ts";
 import type { Registration } from "./registration.ts";
 import { readClock, type Instant } from "./trust.ts";
 
@@ -36,10 +36,14 @@ const defaultDeadlineMs = 30_000;
 /** Limits of an attempt in ms; large: its input exceeds a frame. */
 const attemptTimeoutMs = 10_000;
 const largeAttemptTimeoutMs = 60_000;
+const maxWaiting = 200;
 const retryBackoff = { baseMs: 200, capMs: 5_000 };
 
 /** Called with the input of each call before it is checked. */
 export type PrepareInput = <Name extends OperationName>(name: Name, input: InputOf<Name>) => InputOf<Name>;
+
+/** full: too many others wait. */
+type WaitResult = "up" | "late" | "full" | "closed";
 
 interface CallRequest<Name extends OperationName> {
   readonly name: Name;
@@ -64,18 +68,22 @@ export class Calls {
   readonly #platform: CallPlatform;
   readonly #connection: ClientConnection;
   readonly #registration: Registration;
+  readonly #events: EdgeEvents;
   readonly #prepareInput: PrepareInput;
+  #waiting = 0;
 
   constructor(
     platform: CallPlatform,
     connection: ClientConnection,
     registration: Registration,
+    events: EdgeEvents,
     prepareInput: PrepareInput = (_name, input) => input,
   ) {
-    this.#prepareInput = prepareInput;
     this.#platform = platform;
     this.#connection = connection;
     this.#registration = registration;
+    this.#events = events;
+    this.#prepareInput = prepareInput;
   }
 
   newId(): string {
@@ -135,8 +143,8 @@ export class Calls {
 
   async #sendUntilAnswered<Name extends OperationName>(request: CallRequest<Name>): Promise<CallAnswer<Name>> {
     for (let attempt = 0; ; attempt += 1) {
-      const waitResult = await this.#waitForConnection(request);
-      if (waitResult !== "open") return this.#failedAnswer(unansweredError(request, waitResult));
+      const waitResult = await this.#waitForRequest(request);
+      if (waitResult !== "up") return this.#failedAnswer(unansweredError(request, waitResult));
       const generation = this.#connection.generation;
       const outcome = await this.#connection.send(
         request.name,
@@ -150,14 +158,36 @@ export class Calls {
       const waitMs = this.#retryDelayMs(request, outcome, attempt);
       if (waitMs === null) return this.#toAnswer(request, outcome, generation);
       // After an interruption the call waits in the queue instead.
-      if (this.#connection.callQueue.isOpen) await sleep(this.#platform, Math.min(waitMs, this.#remainingMs(request)));
+      if (isUp(this.#connection.state)) await sleep(this.#platform, Math.min(waitMs, this.#remainingMs(request)));
     }
   }
 
-  async #waitForConnection(request: CallRequest<OperationName>): Promise<WaitResult> {
-    const { callQueue } = this.#connection;
-    const waitResult = request.isQueued || callQueue.isOpen ? await callQueue.wait(this.#remainingMs(request)) : "late";
-    return waitResult === "open" && this.#remainingMs(request) <= 0 ? "late" : waitResult;
+  async #waitForRequest(request: CallRequest<OperationName>): Promise<WaitResult> {
+    const result = request.isQueued ? await this.untilUp(this.#remainingMs(request)) : (this.#upNow() ?? "late");
+    return result === "up" && this.#remainingMs(request) <= 0 ? "late" : result;
+  }
+
+  #upNow(): WaitResult | null {
+    const { state } = this.#connection;
+    if (isUp(state)) return "up";
+    return state === "closed" ? "closed" : null;
+  }
+
+  /** [EC8] Waits until requests get through; those that wait are resumed in their order. */
+  async untilUp(timeoutMs: number): Promise<WaitResult> {
+    const now = this.#upNow();
+    if (now !== null || timeoutMs <= 0) return now ?? "late";
+    if (this.#waiting >= maxWaiting) return "full";
+    const ended = Promise.withResolvers<WaitResult>();
+    const stop = this.#events.on((event) => {
+      const result = event.type === "state" ? this.#upNow() : null;
+      if (result !== null) ended.resolve(result);
+    });
+    this.#waiting += 1;
+    const result = await within(this.#platform, timeoutMs, ended.promise);
+    this.#waiting -= 1;
+    stop();
+    return result ?? "late";
   }
 
   #remainingMs({ deadlineAt }: { readonly deadlineAt: number }): number {
@@ -227,7 +257,7 @@ function unansweredError(request: CallRequest<OperationName>, waitResult: WaitRe
       return { code: "queue_full", ...errorFields(request, "too many calls are already waiting for the connection") };
     case "closed":
       return { code: "closed", ...errorFields(request, "the client is closed") };
-    case "open":
+    case "up":
     case "late":
       return { code: "unreachable", ...errorFields(request, `the coordinator was not reached in time: ${reason}`) };
   }

@@ -4,20 +4,12 @@ import { maxPingIntervalMs } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { EdgeEvent, Emitter, Signal } from "./events.ts";
+import type { EdgeEvents } from "./events.ts";
 import type { SendRequest, RequestOutcome } from "./request-outcome.ts";
 import type { Platform } from "./platform.ts";
-import type { Instant } from "./trust.ts";
 
 export type RegisteredChat = OutputOf<"chats.register">;
 export type ChatInput = InputOf<"chats.register">;
-
-export interface Ping {
-  readonly sentAt: Instant;
-  /** Arrival of its pong. */
-  readonly answeredAt: Instant;
-  readonly registrationNumber: number;
-}
 
 const registerTimeoutMs = 10_000;
 const retryBackoff = { baseMs: 1_000, capMs: 30_000 };
@@ -25,21 +17,19 @@ const retryBackoff = { baseMs: 1_000, capMs: 30_000 };
 /** [EC5] Registers the chat on each connection before any other request. */
 export class Registration {
   readonly #platform: Pick<Platform, "setTimer" | "random">;
-  readonly #events: Emitter<EdgeEvent>;
-  readonly #signals: Emitter<Signal>;
+  readonly #events: EdgeEvents;
   #chatInput: ChatInput | null = null;
   #current: RegisteredChat | null = null;
   #resolveFirst: ((result: Result<RegisteredChat, CallError>) => void) | null = null;
   #isSent = false;
-  #registrationNumber = 0;
-  #isBound = false;
+  /** Changes with whatever makes an answer outdated. */
+  #round = 0;
   #attempt = 0;
   #cancelRetry: () => void = () => undefined;
 
-  constructor(platform: Pick<Platform, "setTimer" | "random">, events: Emitter<EdgeEvent>, signals: Emitter<Signal>) {
+  constructor(platform: Pick<Platform, "setTimer" | "random">, events: EdgeEvents) {
     this.#platform = platform;
     this.#events = events;
-    this.#signals = signals;
   }
 
   get self(): Self | null {
@@ -50,17 +40,8 @@ export class Registration {
     return this.#chatInput?.chat ?? null;
   }
 
-  /** Changes with each registration; null while not known to be registered. */
-  get registrationNumber(): number | null {
-    return this.#isBound ? this.#registrationNumber : null;
-  }
-
   get pingIntervalMs(): number {
     return this.#current?.pingIntervalMs ?? maxPingIntervalMs;
-  }
-
-  #isCurrent(self: Self): boolean {
-    return self.chat === this.#current?.chat && self.incarnation === this.#current.incarnation;
   }
 
   setChat(chatInput: ChatInput, deadlineMs: number): Promise<Result<RegisteredChat, CallError>> {
@@ -87,25 +68,25 @@ export class Registration {
     const chatInput = this.#chatInput;
     this.unbind();
     if (!chatInput) return null;
-    const registrationNumber = this.#registrationNumber;
+    const round = this.#round;
     const outcome = await ask("chats.register", chatInput, registerTimeoutMs);
     this.#isSent ||= outcome.kind !== "lost" || outcome.isSent;
-    if (registrationNumber !== this.#registrationNumber) return outcome;
+    if (round !== this.#round) return outcome;
     if (outcome.kind !== "answered") this.#scheduleRetry(0, retry);
     else if (outcome.result.ok) this.#accept(outcome.result.value);
     else this.#onRefused(outcome.result.error, retry);
     return outcome;
   }
 
+  /** Whatever is under way counts no more. */
   unbind(): void {
-    this.#registrationNumber += 1;
-    this.#isBound = false;
+    this.#round += 1;
     this.#cancelRetry();
   }
 
   /** @param registerAgain a chat that counts as gone may come back */
   handleRefusal(self: Self | null, error: CallError, registerAgain: () => void): void {
-    if (!self || !this.#isCurrent(self)) return;
+    if (self?.chat !== this.#current?.chat || self?.incarnation !== this.#current?.incarnation) return;
     if (retryOf(error) === "after_registering") registerAgain();
     if (error.code === "chat_replaced") this.lose(error);
   }
@@ -125,12 +106,10 @@ export class Registration {
 
   #accept(registered: RegisteredChat): void {
     this.unbind();
-    this.#isBound = true;
     this.#attempt = 0;
     this.#current = registered;
     const { chat, incarnation, isNew, wasOffline } = registered;
     this.#events.emit({ type: "registered", chat, incarnation, isNew, wasOffline });
-    this.#signals.emit({ method: "registered" });
     this.#resolveFirst?.(ok(registered));
   }
 

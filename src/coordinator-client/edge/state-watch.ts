@@ -1,11 +1,15 @@
 import { isFinal, type CallError } from "../../contract/errors.ts";
-import type { Change } from "../../contract/state.ts";
-import { ok, type Result } from "../../shared/result.ts";
+import type { Notification } from "../../contract/frames.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { Change, Entry } from "../../contract/state.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import type { Calls } from "./calls.ts";
-import type { Emitter, Signal } from "./events.ts";
-import type { ClientConnection } from "./client-connection.ts";
+import type { ClientConnection } from "./connection.ts";
+import { isUp, type EdgeEvent, type EdgeEvents } from "./events.ts";
 import type { Platform } from "./platform.ts";
-import { loadSnapshot, type SnapshotEntry } from "./state-snapshot.ts";
+
+type SnapshotEntry = Pick<Entry, "key" | "value" | "version">;
 
 /** Applying each event in order gives the coordinator's state at `revision`. */
 export type WatchEvent =
@@ -27,13 +31,13 @@ export interface WatchOptions {
   readonly after?: number;
 }
 
-type PushedChanges = Extract<Signal, { readonly method: "state.changes" }>["params"];
+type PushedChanges = Extract<Notification, { readonly method: "state.changes" }>["params"];
 
 export interface WatchDeps {
   readonly platform: Pick<Platform, "setTimer">;
   readonly calls: Calls;
   readonly connection: ClientConnection;
-  readonly signals: Emitter<Signal>;
+  readonly events: EdgeEvents;
 }
 
 const pollEveryMs = 5_000;
@@ -53,8 +57,8 @@ export class EdgeWatch implements Watch {
   readonly #deps: WatchDeps;
   readonly #id: string;
   readonly #prefix: string;
-  readonly #stopSignals: () => void;
-  readonly #events: WatchEvent[] = [];
+  readonly #stopListening: () => void;
+  readonly #undelivered: WatchEvent[] = [];
   #readers: ((event: IteratorResult<WatchEvent, undefined>) => void)[] = [];
   /** Everything up to here is delivered or queued; null: a snapshot comes first. */
   #cursor: number | null;
@@ -72,7 +76,7 @@ export class EdgeWatch implements Watch {
     this.#id = id;
     this.#prefix = prefix;
     this.#cursor = after ?? null;
-    this.#stopSignals = deps.signals.on((signal) => this.#onSignal(signal));
+    this.#stopListening = deps.events.on((event) => this.#onEvent(event));
     void this.#catchUp();
   }
 
@@ -81,7 +85,7 @@ export class EdgeWatch implements Watch {
   }
 
   next(): Promise<IteratorResult<WatchEvent, undefined>> {
-    const event = this.#events.shift();
+    const event = this.#undelivered.shift();
     if (!event) {
       if (this.#isClosed) return Promise.resolve({ done: true, value: undefined });
       return new Promise((resolve) => this.#readers.push(resolve));
@@ -103,26 +107,32 @@ export class EdgeWatch implements Watch {
   close(): void {
     if (this.#isClosed) return;
     this.#unsubscribe();
-    this.#events.length = 0;
+    this.#undelivered.length = 0;
     this.#end();
   }
 
   #end(): void {
     this.#isClosed = true;
-    this.#stopSignals();
+    this.#stopListening();
     this.#cancelTimer();
     for (const reader of this.#readers) reader({ done: true, value: undefined });
     this.#readers = [];
   }
 
-  #onSignal(signal: Signal): void {
-    if (signal.method === "closed") return this.#fail({ code: "closed", message: signal.reason });
-    if (signal.method === "usable" || signal.method === "changed") return this.#markBehind();
-    if (signal.method !== "resync" && signal.method !== "state.changes") return;
-    if (signal.params.watch !== this.#subscription?.watch) return;
+  #onEvent(event: EdgeEvent): void {
+    if (event.type === "state" && event.state === "closed")
+      return this.#fail({ code: "closed", message: event.reason });
+    if (event.type === "changed" || (event.type === "state" && isUp(event.state))) return this.#markBehind();
+    if (event.type === "notified") this.#onNotified(event.notification);
+  }
+
+  #onNotified(notification: Notification): void {
+    const { method, params } = notification;
+    if (method !== "resync" && method !== "state.changes") return;
+    if (params.watch !== this.#subscription?.watch) return;
     // After a resync the coordinator sends nothing until it is asked.
-    if (signal.method === "resync") this.#markBehind();
-    else this.#onPushed(signal.params);
+    if (method === "resync") this.#markBehind();
+    else this.#onPushed(params);
   }
 
   #markBehind(): void {
@@ -135,7 +145,7 @@ export class EdgeWatch implements Watch {
     const isContinuing = this.#isSubscribed() && !this.#isBehind && this.#cursor !== null;
     // An earlier frame is missing.
     if (isContinuing && after > (this.#cursor ?? 0)) this.#markBehind();
-    else if (isContinuing && this.#events.length < maxQueuedEvents) this.#emitChanges(changes, revision);
+    else if (isContinuing && this.#undelivered.length < maxQueuedEvents) this.#emitChanges(changes, revision);
     else this.#isBehind = true;
   }
 
@@ -148,7 +158,7 @@ export class EdgeWatch implements Watch {
 
   #emit(event: WatchEvent): void {
     const reader = this.#readers.shift();
-    if (!reader) return void this.#events.push(event);
+    if (!reader) return void this.#undelivered.push(event);
     this.#deliver(event);
     reader({ done: false, value: event });
   }
@@ -190,7 +200,7 @@ export class EdgeWatch implements Watch {
   }
 
   #mustCatchUp(): boolean {
-    return this.#isBehind && this.#events.length === 0 && !this.#isClosed;
+    return this.#isBehind && this.#undelivered.length === 0 && !this.#isClosed;
   }
 
   #scheduleCatchUp(ms: number): void {
@@ -198,7 +208,7 @@ export class EdgeWatch implements Watch {
   }
 
   async #step(): Promise<WatchStep> {
-    if (this.#isClosed || this.#events.length > 0) return "done";
+    if (this.#isClosed || this.#undelivered.length > 0) return "done";
     const { isPushing } = this.#deps.connection;
     const result = await (this.#cursor === null
       ? this.#loadSnapshot()
@@ -218,7 +228,7 @@ export class EdgeWatch implements Watch {
   async #subscribe(after: number): Promise<Result<WatchStep, CallError>> {
     const { connection, calls } = this.#deps;
     if (this.#isSubscribed() && !this.#isBehind) return ok("done");
-    await connection.callQueue.wait(timeoutMs);
+    await calls.untilUp(timeoutMs);
     this.#unsubscribe();
     const { generation } = connection;
     const watch = `${this.#id}.${(this.#watchCount += 1)}`;
@@ -247,11 +257,46 @@ export class EdgeWatch implements Watch {
   }
 
   async #loadSnapshot(): Promise<Result<WatchStep, CallError>> {
-    const snapshot = await loadSnapshot(this.#deps.calls, this.#prefix, () => !this.#isClosed);
+    const snapshot = await this.#readAll();
     if (!snapshot.ok || this.#isClosed) return snapshot.ok ? ok("done") : snapshot;
     this.#cursor = snapshot.value.revision;
     this.#isBehind = true;
     this.#emit({ type: "snapshot", ...snapshot.value });
     return ok("again");
+  }
+
+  /**
+   * Reads all keys at one revision: pages are of several moments, and the changes between them
+   * bring all to the last. Refused with `compacted` when those are gone.
+   */
+  async #readAll(): Promise<Result<{ readonly entries: SnapshotEntry[]; readonly revision: number }, CallError>> {
+    const byKey = new Map<string, SnapshotEntry>();
+    let list = await this.#readPage(byKey, undefined);
+    let after = list.ok ? list.value.revision : 0;
+    while (list.ok && list.value.cursor !== null) {
+      if (this.#isClosed) return err({ code: "closed", message: "the watch is closed" });
+      list = await this.#readPage(byKey, list.value.cursor);
+    }
+    if (!list.ok) return list;
+    while (after < list.value.revision) {
+      const { result } = await this.#deps.calls.call("state.changes", { prefix: this.#prefix, after, limit: pageSize });
+      if (!result.ok) return result;
+      for (const { key, op, value, revision } of result.value.changes) {
+        if (op === "set") byKey.set(key, { key, value, version: revision });
+        else byKey.delete(key);
+      }
+      after = result.value.revision;
+    }
+    return ok({ entries: [...byKey.values()].sort((a, b) => (a.key < b.key ? -1 : 1)), revision: after });
+  }
+
+  async #readPage(
+    byKey: Map<string, SnapshotEntry>,
+    cursor: string | undefined,
+  ): Promise<Result<OutputOf<"state.list">, CallError>> {
+    const input = { prefix: this.#prefix, limit: pageSize, ...omitUndefined({ cursor }) };
+    const { result } = await this.#deps.calls.call("state.list", input);
+    if (result.ok) for (const { key, value, version } of result.value.entries) byKey.set(key, { key, value, version });
+    return result;
   }
 }

@@ -54,9 +54,17 @@ it("[EC18] when others are first each time it is refused after a bounded number 
 it("[EC18] an update under a guard ends when the guard is lost", async () => {
   const { edge, client } = await onEdge();
   const right = value(await edge.time.until(client.hold({ resource: "r" })));
-  value(await edge.time.until(client.atomicUpdate("k", next, { guard: right.guard, by: "a", ttlMs: 60_000 })));
+  value(
+    await edge.time.until(
+      client.atomicUpdate("k", next, { guard: { resource: right.name, token: right.token }, by: "a", ttlMs: 60_000 }),
+    ),
+  );
   await edge.time.until(right.release());
-  expect(codeOf(await edge.time.until(client.atomicUpdate("k", next, { guard: right.guard })))).toBe("stale_token");
+  expect(
+    codeOf(
+      await edge.time.until(client.atomicUpdate("k", next, { guard: { resource: right.name, token: right.token } })),
+    ),
+  ).toBe("stale_token");
 });
 
 it("[EC18] it works with any coordinator, such as the coordinator of this machine", async () => {

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { HeldLease } from "#src/coordinator-client/edge/held-lease.ts";
+import type { HeldLease } from "#src/coordinator-client/edge/leases.ts";
 import { aClient, aChat, codeOf, registered, value, type TestClient } from "#harness/edge/edge-clients.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
