@@ -3,19 +3,18 @@ import type { Message } from "../contract/messages.ts";
 import type { Self } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { LocalCalls } from "../runtime/local-calls.ts";
-import type { Call, CoordinatorClient, HintKind } from "./coordinator-client.ts";
+import type { Call, CoordinatorClient, HintKind, OnChanges } from "./coordinator-client.ts";
 import { isToken, parseAddress } from "./edge/address.ts";
 import { atomicUpdate, type UpdateOptions, type ValueUpdate } from "./edge/atomic-update.ts";
 import { Calls, type PrepareInput } from "./edge/calls.ts";
-import type { ChangeFeeds, OnChanges } from "./edge/change-feeds.ts";
 import { Connection, type ClientConnection } from "./edge/connection.ts";
 import { EdgeEvents, type ConnectionState, type EdgeEvent } from "./edge/events.ts";
 import { Leases, type HeldLease, type HoldOptions, type LeadershipRequest, type LeaseRequest } from "./edge/leases.ts";
 import { within, type Platform } from "./edge/platform.ts";
 import { Registration, type ChatInput, type RegisteredChat } from "./edge/registration.ts";
+import { EdgeSockets } from "./edge/socket.ts";
 import { EdgeWatch, type Watch, type WatchOptions } from "./edge/state-watch.ts";
 import { LocalConnection } from "./local/local-connection.ts";
-import { SharedLinks } from "./shared-links.ts";
 
 /** [DO56] Hints at rows, by the prefix for which they are sent. */
 const rowHints: Readonly<Record<string, string>> = { "$task/": "tasks.changed", "$message/": "messages.changed" };
@@ -33,14 +32,6 @@ export interface EdgeOptions {
   readonly signal?: AbortSignal;
 }
 
-interface ClientOptions {
-  /** Names the coordinator among those of the process. */
-  readonly workspace: string;
-  readonly feeds: ChangeFeeds;
-  readonly connectsForCalls: boolean;
-  readonly prepareInput: PrepareInput | undefined;
-}
-
 type Connect = (registration: Registration, events: EdgeEvents) => ClientConnection;
 
 const registerTimeoutMs = 30_000;
@@ -48,20 +39,25 @@ const registerTimeoutMs = 30_000;
 /** Connects at the first use, reconnects and repeats by itself. */
 export class WorkspaceClient implements CoordinatorClient {
   readonly #platform: LocalPlatform;
-  readonly #options: ClientOptions;
+  readonly #connectsForCalls: boolean;
   readonly #events = new EdgeEvents();
   readonly #registration: Registration;
   readonly #connection: ClientConnection;
   readonly #calls: Calls;
   readonly #leases: Leases;
 
-  private constructor(platform: LocalPlatform, connect: Connect, options: ClientOptions) {
+  private constructor(
+    platform: LocalPlatform,
+    connect: Connect,
+    connectsForCalls: boolean,
+    prepareInput: PrepareInput | undefined,
+  ) {
     const events = this.#events;
     this.#platform = platform;
-    this.#options = options;
+    this.#connectsForCalls = connectsForCalls;
     this.#registration = new Registration(platform, events);
     this.#connection = connect(this.#registration, events);
-    this.#calls = new Calls(platform, this.#connection, this.#registration, events, options.prepareInput);
+    this.#calls = new Calls(platform, this.#connection, this.#registration, events, prepareInput);
     this.#leases = new Leases(this.#calls, { platform, events, maxRenewMs: this.#connection.maxRenewMs });
     this.#events.on((event) => {
       if (event.type === "state" && event.state === "closed") this.#registration.forget(event.reason);
@@ -71,27 +67,20 @@ export class WorkspaceClient implements CoordinatorClient {
   static open(
     { edge, workspace, token, adminToken, connectsFor, prepareInput, signal }: EdgeOptions,
     platform: Platform,
-    { sockets, feeds } = new SharedLinks(),
+    sockets = new EdgeSockets(),
   ): Result<WorkspaceClient, string> {
     const address = parseAddress(edge, workspace);
     if (!address.ok) return address;
     if (!isToken(token)) return err("the coordinator's token is empty, or has characters that a header cannot hold");
     const options = { platform, sockets, address: address.value, token, adminToken, signal };
     const connect: Connect = (...deps) => new Connection(options, ...deps);
-    const key = `${address.value.http} ${token}`;
-    const connectsForCalls = connectsFor !== "chat";
-    return ok(new WorkspaceClient(platform, connect, { workspace: key, feeds, connectsForCalls, prepareInput }));
+    return ok(new WorkspaceClient(platform, connect, connectsFor !== "chat", prepareInput));
   }
 
   /** The coordinator of this machine. */
-  static openLocal(
-    coordinator: LocalCalls,
-    platform: LocalPlatform,
-    prepareInput?: PrepareInput,
-    { feeds } = new SharedLinks(),
-  ): WorkspaceClient {
+  static openLocal(coordinator: LocalCalls, platform: LocalPlatform, prepareInput?: PrepareInput): WorkspaceClient {
     const connect: Connect = (...deps) => new LocalConnection(coordinator, platform, ...deps);
-    return new WorkspaceClient(platform, connect, { workspace: "", feeds, connectsForCalls: false, prepareInput });
+    return new WorkspaceClient(platform, connect, false, prepareInput);
   }
 
   get state(): ConnectionState {
@@ -115,7 +104,7 @@ export class WorkspaceClient implements CoordinatorClient {
   }
 
   readonly call: Call = async (name, input, deadlineMs) => {
-    if (this.#options.connectsForCalls) this.#connection.start();
+    if (this.#connectsForCalls) this.#connection.start();
     const { result } = await this.#calls.call(name, input, deadlineMs === undefined ? {} : { deadlineMs });
     return result;
   };
@@ -153,16 +142,20 @@ export class WorkspaceClient implements CoordinatorClient {
   }
 
   onChanges(prefix: string, onChanges: OnChanges): () => void {
-    this.#connection.start();
-    const { feeds, workspace } = this.#options;
-    return feeds.follow(workspace, prefix, {
-      onChanges,
-      watch: (start) => this.watch(start),
-      onRows: (listener) =>
-        this.#events.on((event) => {
-          if (event.type === "notified" && event.notification.method === rowHints[prefix]) listener();
-        }),
+    const watch = this.watch({ prefix });
+    const stop = this.#events.on((event) => {
+      if (event.type === "notified" && event.notification.method === rowHints[prefix]) onChanges([]);
     });
+    void (async () => {
+      for await (const event of watch) {
+        // A snapshot lacks the coordinator's own keys: it only signals that changes were missed.
+        if (event.type !== "failed") onChanges(event.type === "changes" ? event.changes : null);
+      }
+    })();
+    return () => {
+      stop();
+      watch.close();
+    };
   }
 
   onHint(listener: (hint: HintKind, message?: Message) => void): () => void {

@@ -1,13 +1,16 @@
 import type { CallError } from "../contract/errors.ts";
 import type { Message } from "../contract/messages.ts";
+import type { Change } from "../contract/state.ts";
 import type { CallInput, CallName, OutputOf } from "../contract/operations.ts";
 import type { Self } from "../contract/values.ts";
 import type { Result } from "../shared/result.ts";
-import type { OnChanges } from "./edge/change-feeds.ts";
 import type { HeldLease } from "./edge/leases.ts";
 import type { HoldOptions, LeadershipRequest, LeaseRequest } from "./edge/leases.ts";
 import type { ChatInput } from "./edge/registration.ts";
 import type { Watch, WatchOptions } from "./edge/state-watch.ts";
+
+/** Changes in order; null: read everything again; empty: rows changed that are not state. */
+export type OnChanges = (changes: readonly Change[] | null) => void;
 
 /** task: a task that may be free, or the end of one that the chat has; any: check everything. */
 export type HintKind = "task" | "message" | "any";

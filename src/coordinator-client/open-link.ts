@@ -2,16 +2,17 @@ import { hostname } from "node:os";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Processes } from "../platform/processes.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import type { Store } from "../store/store.ts";
 import type { Driver } from "../store/driver.ts";
 import { WorkspaceClient, type LocalPlatform } from "./client.ts";
 import type { CoordinatorClient } from "./coordinator-client.ts";
 import { localWorkspace, readEdgeConfig, type EdgeWorkspace } from "./edge-config.ts";
 import type { PrepareInput } from "./edge/calls.ts";
 import type { Platform } from "./edge/platform.ts";
+import { EdgeSockets } from "./edge/socket.ts";
 import type { LocalCalls } from "../runtime/local-calls.ts";
 import { callsOf, LocalCoordinator, type LocalCoordinatorOptions } from "./local/local-coordinator.ts";
 import { createLocalStore } from "./local/local-store.ts";
-import { sharedLinksOf } from "./shared-links.ts";
 import { openCoordinators, type OpenCoordinator } from "./local/open-coordinators.ts";
 
 export interface LocalCoordinatorSite {
@@ -62,6 +63,15 @@ export interface OpenedLink {
   readonly edge: EdgeWorkspace | null;
 }
 
+const sockets = new WeakMap<Store, EdgeSockets>();
+
+/** Those of the process that opened the store. */
+function socketsOf(store: Store): EdgeSockets {
+  const known = sockets.get(store) ?? new EdgeSockets();
+  sockets.set(store, known);
+  return known;
+}
+
 export function openLink(runtime: Runtime, platform: Platform): Result<OpenedLink, string> {
   const edge = readEdgeConfig(runtime.paths.home, runtime.env);
   if (!edge.ok) return edge;
@@ -70,7 +80,7 @@ export function openLink(runtime: Runtime, platform: Platform): Result<OpenedLin
     return ok({ link: client, workspace: localWorkspace, machine, edge: null });
   }
   const { url, workspace, token, machine } = edge.value;
-  const client = WorkspaceClient.open({ edge: url, workspace, token }, platform, sharedLinksOf(runtime.store));
+  const client = WorkspaceClient.open({ edge: url, workspace, token }, platform, socketsOf(runtime.store));
   if (!client.ok) return err(client.error);
   return ok({ link: client.value, workspace, machine, edge: { url, workspace } });
 }
@@ -81,7 +91,7 @@ export function openLocalClient(
   prepareInput?: PrepareInput,
 ): { readonly client: WorkspaceClient; readonly machine: string } {
   const calls = runtime.localCalls?.() ?? callsInProcess(runtime);
-  const client = WorkspaceClient.openLocal(calls, platform, prepareInput, sharedLinksOf(runtime.store));
+  const client = WorkspaceClient.openLocal(calls, platform, prepareInput);
   return { client, machine: hostname() };
 }
 

@@ -170,7 +170,7 @@ export class Connection implements ClientConnection {
     this.#cancelRetry();
     if (this.#state !== "fallback") this.#setState("connecting", "opening a socket");
     const { platform, sockets } = this.#options;
-    const socket: Channel = sockets.open(platform, this.#options, {
+    const socket: Channel = sockets.open(platform, this.#options, this.#registration.chat, {
       onOpen: () => void this.#onSocketOpen(socket),
       onClosed: (closed) => this.#onSocketClosed(socket, closed),
       onNotification: (notification) => this.#events.emit({ type: "notified", notification }),

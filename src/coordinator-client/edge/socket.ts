@@ -60,13 +60,17 @@ interface PendingRequest {
 export class EdgeSockets {
   readonly #sockets = new Set<EdgeSocket>();
 
-  /** @param handlers as of a socket of its own: called later, never within the call */
-  open(platform: SocketPlatform, options: EdgeSocketOptions, handlers: SocketHandlers): Channel {
+  /**
+   * @param chat null: of a client without a chat, which always has room
+   * @param handlers as of a socket of its own: called later, never within the call
+   */
+  open(platform: SocketPlatform, options: EdgeSocketOptions, chat: string | null, handlers: SocketHandlers): Channel {
     const key = `${options.token} ${options.address.socket}`;
-    for (const socket of this.#sockets) if (socket.key === key && socket.hasRoom) return socket.add(handlers);
+    for (const socket of this.#sockets)
+      if (socket.key === key && (chat === null || socket.hasRoom)) return socket.add(chat, handlers);
     const socket: EdgeSocket = new EdgeSocket(key, platform, options, () => void this.#sockets.delete(socket));
     this.#sockets.add(socket);
-    return socket.add(handlers);
+    return socket.add(chat, handlers);
   }
 }
 
@@ -102,11 +106,11 @@ class EdgeSocket {
   }
 
   get hasRoom(): boolean {
-    return this.#channels.size < maxChatsPerSocket;
+    return [...this.#channels].filter(({ chat }) => chat !== null).length < maxChatsPerSocket;
   }
 
-  add(handlers: SocketHandlers): Channel {
-    const channel = new Channel(this, handlers);
+  add(chat: string | null, handlers: SocketHandlers): Channel {
+    const channel = new Channel(this, chat, handlers);
     this.#channels.add(channel);
     const open = (): void => {
       if (this.#channels.has(channel)) handlers.onOpen();
@@ -268,11 +272,12 @@ export class Channel {
   /** Names of those that it has opened. */
   readonly watches = new Set<string>();
   readonly #socket: EdgeSocket;
-  #chat: string | null = null;
+  #chat: string | null;
   #hasEnded = false;
 
-  constructor(socket: EdgeSocket, handlers: SocketHandlers) {
+  constructor(socket: EdgeSocket, chat: string | null, handlers: SocketHandlers) {
     this.#socket = socket;
+    this.#chat = chat;
     this.handlers = handlers;
   }
 

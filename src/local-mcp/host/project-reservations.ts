@@ -68,7 +68,6 @@ export async function openProjectReservations(
     newId: () => Buffer.from(runtime.random(16)).toString("hex"),
     link: client,
     directory: { identify },
-    sessionId: self.value?.chat ?? "",
     workspace: scope.workspace,
     self: self.value,
     /** [FI30] Hooks of this machine's chats read these at once, other processes soon after. */

@@ -117,7 +117,7 @@ export class MachineWork {
     if (settled.length === 0 && this.#attendants.size === 0 && this.#ranAt === Number.NEGATIVE_INFINITY) return;
     const { paths, now } = this.#runtime;
     const at = now();
-    this.#watchMembers();
+    for (const watch of this.#watches()) void watch.checkMembers();
     if (this.#hasCommitted || !isEmpty(paths.spool)) this.#changedAt = at;
     if (this.isQuiet && isWithin(at - this.#ranAt, quietIntervalMs)) return;
     this.#ranAt = at;
@@ -135,21 +135,13 @@ export class MachineWork {
 
   /** Whether nothing was stored for a while, and no chat waits for a check. */
   get isQuiet(): boolean {
-    const isCalm = [...this.#chats].every((chat) => chat.isSettled && chat.team?.hasUnserved !== true);
-    return isCalm && !isWithin(this.#runtime.now() - this.#changedAt, quietIntervalMs);
+    const isCalm = [...this.#chats].every((chat) => chat.isSettled);
+    const isWatched = this.#watches().every(({ hasUnserved }) => !hasUnserved);
+    return isCalm && isWatched && !isWithin(this.#runtime.now() - this.#changedAt, quietIntervalMs);
   }
 
-  /** [TE112] One chat of each workspace does it for all. */
-  #watchMembers(): void {
-    const teams = [...this.#chats].flatMap(({ team }) => team ?? []);
-    const isServed = (sessionId: string): boolean => teams.some((team) => team.serves(sessionId));
-    const watched = new Set<string | null>([null]);
-    for (const team of teams) {
-      const { workspace } = team;
-      if (watched.has(workspace)) continue;
-      watched.add(workspace);
-      void team.watch(isServed);
-    }
+  #watches(): ReturnType<LoadedTeam["watches"]> {
+    return [...new Set([...this.#chats].flatMap(({ team }) => team?.watches() ?? []))];
   }
 
   /** [OB25] The user switches it on and off, and chooses its port. */

@@ -1,22 +1,15 @@
 import * as queuedCalls from "./queued-calls.ts";
 import * as news from "../sessions/news.ts";
-import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import { retryOf, type CallError, type Retry } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { type Platform, pause } from "../../coordinator-client/edge/platform.ts";
+import { pause } from "../../coordinator-client/edge/platform.ts";
 import { callUntilAnswered } from "../../coordinator-client/call-until-answered.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import type { ChatParts } from "./chat-parts.ts";
 import type { QueuedCall, QueuedCallInput, QueuedCallName } from "./queued-calls.ts";
 
-export interface OutboxDeps {
-  readonly runtime: Pick<Runtime, "store" | "now" | "log">;
-  readonly platform: Pick<Platform, "setTimer" | "random">;
-  readonly link: CoordinatorClient;
-  readonly sessionId: string;
-  readonly workspace: string;
-}
+type OutboxParts = Pick<ChatParts, "runtime" | "platform" | "link" | "sessionId" | "workspace">;
 
 export type SendResult<Name extends QueuedCallName> =
   | { readonly kind: "answered"; readonly answer: Result<OutputOf<Name>, CallError> }
@@ -34,15 +27,15 @@ const storeRetryMs = 5_000;
  * late refusal is a notification for the chat.
  */
 export class Outbox {
-  readonly #deps: OutboxDeps;
+  readonly #parts: OutboxParts;
   readonly #waiters = new Map<number, AnswerHandler>();
   readonly #emptyListeners = new Set<() => void>();
   readonly #closing = new AbortController();
   #wake = new AbortController();
   #isSending = false;
 
-  constructor(deps: OutboxDeps) {
-    this.#deps = deps;
+  constructor(parts: OutboxParts) {
+    this.#parts = parts;
   }
 
   /** @param alsoWrite runs in the same transaction */
@@ -51,7 +44,7 @@ export class Outbox {
     input: QueuedCallInput<Name>,
     alsoWrite: (sql: Sql) => void = () => undefined,
   ): Promise<SendResult<Name>> {
-    const { runtime, platform } = this.#deps;
+    const { runtime, platform } = this.#parts;
     const seq = runtime.store.write((sql) => {
       alsoWrite(sql);
       return this.enqueue(sql, name, input);
@@ -71,7 +64,7 @@ export class Outbox {
 
   /** @returns the call's sequence number */
   enqueue<Name extends QueuedCallName>(sql: Sql, name: Name, input: QueuedCallInput<Name>): number {
-    return queuedCalls.add(sql, this.#deps.runtime.now(), this.#deps, name, input);
+    return queuedCalls.add(sql, this.#parts.runtime.now(), this.#parts, name, input);
   }
 
   flush(): void {
@@ -93,7 +86,7 @@ export class Outbox {
 
   /** Reads the queue and ends in one turn, so that no call is left behind. */
   async #sendAll(): Promise<void> {
-    const { runtime, platform, sessionId, workspace } = this.#deps;
+    const { runtime, platform, sessionId, workspace } = this.#parts;
     const { signal } = this.#closing;
     this.#isSending = true;
     while (!signal.aborted) {
@@ -112,9 +105,9 @@ export class Outbox {
   }
 
   async #send(call: QueuedCall): Promise<void> {
-    const { runtime } = this.#deps;
+    const { runtime } = this.#parts;
     const { signal } = this.#closing;
-    const answer = await callUntilAnswered(this.#deps, call.name, call.input, {
+    const answer = await callUntilAnswered(this.#parts, call.name, call.input, {
       ...callTiming,
       signal,
       wake: () => this.#renewWake(),
@@ -130,7 +123,7 @@ export class Outbox {
   }
 
   #finish(call: QueuedCall, answer: Result<unknown, CallError>): void {
-    const { runtime, sessionId } = this.#deps;
+    const { runtime, sessionId } = this.#parts;
     const waiter = this.#waiters.get(call.seq);
     this.#waiters.delete(call.seq);
     const newsItem = waiter ? null : toLateNews(call, answer);

@@ -1,24 +1,19 @@
 import * as news from "../sessions/news.ts";
-import { pollEveryMs, type CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import { pollEveryMs } from "../../coordinator-client/coordinator-client.ts";
 import { isTransient, type CallError } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { Claimer } from "../../coordinator-client/claimer.ts";
-import { type Platform, pause } from "../../coordinator-client/edge/platform.ts";
+import { pause } from "../../coordinator-client/edge/platform.ts";
+import type { ChatParts } from "./chat-parts.ts";
 import type { HeldTask } from "./held-tasks.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
 import type { HeldClaims } from "./held-claims.ts";
 import { findClaimable, findWaiting, type WaitingTasks } from "./waiting-tasks.ts";
 
-export interface TaskClaimsDeps {
-  readonly runtime: Pick<Runtime, "store" | "now">;
-  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
-  readonly link: CoordinatorClient;
-  readonly sessionId: string;
-  readonly workspace: string;
-  readonly isLocal: boolean;
+interface TaskClaimsParts extends ChatParts {
   readonly tasks: HeldClaims;
   readonly capabilities: () => readonly string[];
   readonly onTaken: () => void;
+  readonly onTasks: (listener: () => void) => () => void;
 }
 
 interface AlertRequest {
@@ -32,7 +27,7 @@ const searchEveryMs = 2_000;
 const firstPauseMs = 1_000;
 
 export class TaskClaims {
-  readonly #deps: TaskClaimsDeps;
+  readonly #parts: TaskClaimsParts;
   readonly #claimer: Claimer;
   readonly #closing = new AbortController();
   /** Types for which the chat found nothing; a later process of the chat must ask again. */
@@ -40,26 +35,26 @@ export class TaskClaims {
   #searching: Promise<void> | null = null;
   #searchedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(deps: TaskClaimsDeps) {
-    this.#deps = deps;
-    this.#claimer = new Claimer(deps.link, deps.platform, []);
+  constructor(parts: TaskClaimsParts) {
+    this.#parts = parts;
+    this.#claimer = new Claimer(parts.link, parts.platform, []);
   }
 
   /** [TE40] @param types empty: all; @param waitMs 0: asks once */
   async claim(types: readonly string[], waitMs: number): Promise<Result<HeldTask | null, CallError>> {
     this.#alert = null;
     const result = await this.#claimWithin(types, waitMs);
-    if (result.ok && result.value === null) this.#alert = { types, at: this.#deps.runtime.now() };
+    if (result.ok && result.value === null) this.#alert = { types, at: this.#parts.runtime.now() };
     return result;
   }
 
   findWaiting(types: readonly string[]): Promise<Result<WaitingTasks[], CallError>> {
-    return findWaiting(this.#deps.link, types, this.#deps.capabilities());
+    return findWaiting(this.#parts.link, types, this.#parts.capabilities());
   }
 
   /** [TE40] Alerts once when a task can be taken. */
   async check(): Promise<void> {
-    const now = this.#deps.runtime.now();
+    const now = this.#parts.runtime.now();
     if (this.#alert === null || this.#searching || Math.abs(now - this.#searchedAt) < searchEveryMs) return;
     this.#searchedAt = now;
     this.#searching = this.#search(this.#alert).finally(() => (this.#searching = null));
@@ -71,14 +66,14 @@ export class TaskClaims {
   }
 
   async #claimWithin(types: readonly string[], waitMs: number): Promise<Result<HeldTask | null, CallError>> {
-    const { link, platform } = this.#deps;
+    const { link, platform, isLocal, onTasks } = this.#parts;
     const late = new AbortController();
     const ended = AbortSignal.any([this.#closing.signal, late.signal]);
     let hint = new AbortController();
     const unsubscribes = [
       link.onHint(() => hint.abort()),
       platform.setTimer(() => late.abort(), waitMs),
-      waitMs === 0 ? () => undefined : this.#watchTasks(() => hint.abort()),
+      ...(waitMs === 0 || isLocal ? [] : [onTasks(() => hint.abort())]),
     ];
     try {
       for (let pauseMs = firstPauseMs; ; pauseMs = pollEveryMs) {
@@ -94,23 +89,17 @@ export class TaskClaims {
     }
   }
 
-  /** [TE51] An edge hints at free tasks only to chats that watch them. */
-  #watchTasks(onChange: () => void): () => void {
-    const { isLocal, link } = this.#deps;
-    return isLocal ? () => undefined : link.onChanges("$task/", (changes) => void (changes && onChange()));
-  }
-
   async #claimOnce(types: readonly string[]): Promise<Result<HeldTask | null, CallError>> {
     const { tasks, error } = await this.#claimer.claim(1, types, claimTimeoutMs);
     const [task] = tasks;
     if (!task) return error ? err(error) : ok(null);
-    const held = this.#deps.tasks.add(task);
-    this.#deps.onTaken();
+    const held = this.#parts.tasks.add(task);
+    this.#parts.onTaken();
     return ok(held);
   }
 
   async #search(alert: AlertRequest): Promise<void> {
-    const { runtime, link, sessionId, workspace, capabilities } = this.#deps;
+    const { runtime, link, sessionId, workspace, capabilities } = this.#parts;
     const claimable = await findClaimable(link, alert.types, capabilities());
     const firstTask = claimable.ok ? claimable.value[0] : undefined;
     if (!firstTask || this.#alert !== alert) return;

@@ -1,37 +1,39 @@
-import * as sessions from "../sessions/sessions.ts";
-import * as queuedCalls from "./queued-calls.ts";
-import * as members from "./members.ts";
-import * as news from "../sessions/news.ts";
-import type { ChatInput } from "../../coordinator-client/edge/registration.ts";
-import { pollEveryMs, type HintKind } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import type { Message } from "../../contract/messages.ts";
 import { Id } from "../../contract/values.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
-import { ChatStatusReporter } from "../../coordinator-client/chat-status.ts";
-import { newId, type Platform, within } from "../../coordinator-client/edge/platform.ts";
+import type { HintKind } from "../../coordinator-client/coordinator-client.ts";
+import { newId, within } from "../../coordinator-client/edge/platform.ts";
+import type { ChatInput } from "../../coordinator-client/edge/registration.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
-import type { Session } from "../sessions/sessions.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { StoreError } from "../../store/store-error.ts";
-import { ChatActivity } from "./chat-activity.ts";
-import { DayBudgetWatch } from "./day-budget-watch.ts";
-import { ChatDirectory } from "./chat-directory.ts";
-import { FileReservations } from "./file-reservations.ts";
+import * as news from "../sessions/news.ts";
+import * as sessions from "../sessions/sessions.ts";
+import type { Session } from "../sessions/sessions.ts";
 import { ChatAbilities, type Abilities } from "./chat-abilities.ts";
-import { Leadership, LeaderWatch } from "./leadership.ts";
+import { ChatActivity } from "./chat-activity.ts";
+import type { ChatDirectory } from "./chat-directory.ts";
 import type { Naming } from "./chat-naming.ts";
-import { Outbox } from "./outbox.ts";
-import { MessageInbox } from "./message-inbox.ts";
-import { TaskClaims } from "./task-claims.ts";
+import type { ChatParts } from "./chat-parts.ts";
+import { FileReservations } from "./file-reservations.ts";
 import { HeldClaims } from "./held-claims.ts";
+import { Leadership } from "./leadership.ts";
+import * as members from "./members.ts";
+import { MessageInbox } from "./message-inbox.ts";
+import { Outbox } from "./outbox.ts";
+import * as queuedCalls from "./queued-calls.ts";
+import { TaskClaims } from "./task-claims.ts";
+import type { WorkspaceWatch } from "./workspace-watch.ts";
 
 export interface TeamChatDeps {
   readonly runtime: Runtime;
-  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
+  readonly platform: ChatParts["platform"];
   readonly openedLink: OpenedLink;
   readonly naming: Naming;
+  readonly watch: WorkspaceWatch;
   readonly isDead: (session: Session) => boolean;
+  /** [RE24] Called every few seconds once the chat is registered. */
   readonly checkOtherMachines: (sessionId: string) => Promise<void>;
 }
 
@@ -45,6 +47,7 @@ export class TeamChat {
   readonly openedLink: OpenedLink;
   readonly naming: Naming;
   readonly directory: ChatDirectory;
+  readonly watch: WorkspaceWatch;
   readonly outbox: Outbox;
   readonly tasks: HeldClaims;
   readonly claims: TaskClaims;
@@ -52,61 +55,62 @@ export class TeamChat {
   readonly leadership: Leadership;
   readonly #abilities: ChatAbilities;
   readonly #inbox: MessageInbox;
-  readonly #leaders: LeaderWatch;
-  readonly #dayBudget: DayBudgetWatch;
   readonly #deps: TeamChatDeps;
   readonly #process: string;
   readonly #activity: ChatActivity;
   #joining: Promise<Result<null, CallError>> | null = null;
   #registered: string | null = null;
-  /** The incarnation last seen to hold the session's lease. */
+  /** The incarnation for which the session's lease was answered. */
   #owner: number | null = null;
   #isClosed = false;
   #isWitness = false;
-  #cancelTimer: () => void = () => undefined;
+  #cancelRetry: () => void = () => undefined;
   #unsubscribes: (() => void)[] = [];
 
   constructor(deps: TeamChatDeps, sessionId: string, process: string) {
-    const { runtime, platform, openedLink, naming } = deps;
-    const { link, workspace, machine } = openedLink;
+    const { runtime, platform, openedLink, naming, watch, isDead } = deps;
+    const { link, workspace, edge } = openedLink;
     this.sessionId = sessionId;
     this.openedLink = openedLink;
     this.naming = naming;
+    this.watch = watch;
+    this.directory = watch.directory;
     this.#deps = deps;
     this.#process = process;
-    this.directory = new ChatDirectory(runtime, link, machine, naming);
-    const isLocal = openedLink.edge === null;
-    const isActive = (): boolean => this.#activity.keepsTasks();
-    const newId = (): string => this.newId();
-    const parts = {
+    const parts: ChatParts = {
       runtime,
       platform,
       link,
       sessionId,
       workspace,
-      isLocal,
-      isActive,
-      newId,
-      directory: this.directory,
+      directory: watch.directory,
+      isLocal: edge === null,
+      isActive: () => this.isActive(),
+      newId: () => this.newId(),
     };
     this.outbox = new Outbox(parts);
-    this.tasks = new HeldClaims({ ...parts, outbox: this.outbox });
-    this.files = new FileReservations(parts);
+    this.tasks = new HeldClaims(parts, this.outbox);
+    this.files = new FileReservations({
+      ...parts,
+      onReserved: (leases) => watch.noteReserved(leases),
+      onRelease: (token) => watch.noteReleased(token),
+    });
     this.#inbox = new MessageInbox(parts);
-    this.#leaders = new LeaderWatch(parts);
-    this.#dayBudget = new DayBudgetWatch(parts);
     this.leadership = new Leadership(parts);
     this.#abilities = new ChatAbilities(parts);
-    this.#activity = new ChatActivity(
-      runtime,
-      sessionId,
-      deps.isDead,
-      // A coordinator on this machine sees that the process lives.
-      new ChatStatusReporter(link, platform.clock, () => ({}), isLocal ? Number.POSITIVE_INFINITY : undefined),
-    );
-    const capabilities = (): readonly string[] => this.#abilities.current.capabilities;
-    const onTaken = (): void => this.#activity.report(this.tasks.list().length);
-    this.claims = new TaskClaims({ ...parts, tasks: this.tasks, capabilities, onTaken });
+    this.#activity = new ChatActivity(parts, isDead);
+    this.claims = new TaskClaims({
+      ...parts,
+      tasks: this.tasks,
+      capabilities: () => this.#abilities.current.capabilities,
+      onTaken: () => this.#reportActivity(),
+      onTasks: (listener) => watch.onTasks(listener),
+    });
+  }
+
+  /** [TE26] */
+  isActive(): boolean {
+    return this.#activity.keepsTasks();
   }
 
   /** Keeps trying in the background. @returns the first attempt's error */
@@ -142,6 +146,10 @@ export class TeamChat {
 
   setProgress(progress: string): void {
     this.#activity.progress = progress;
+    this.#reportActivity();
+  }
+
+  #reportActivity(): void {
     this.#activity.report(this.tasks.list().length);
   }
 
@@ -189,10 +197,10 @@ export class TeamChat {
 
   #stop(): void {
     this.#isClosed = true;
-    this.#cancelTimer();
+    this.#cancelRetry();
+    this.watch.remove(this);
     for (const stop of this.#unsubscribes) stop();
-    const { outbox, tasks, claims, files, leadership } = this;
-    for (const part of [outbox, tasks, claims, files, this.#inbox, this.#leaders, leadership]) part.close();
+    for (const part of [this.outbox, this.tasks, this.claims, this.#inbox, this.leadership]) part.close();
   }
 
   async #register(): Promise<Result<null, CallError>> {
@@ -207,9 +215,9 @@ export class TeamChat {
 
   #scheduleJoin(failedResult: Result<null, CallError>): Result<null, CallError> {
     if (this.#unsubscribes.length === 0 && !this.#isClosed) {
-      this.#cancelTimer();
+      this.#cancelRetry();
       const retry = (): void => this.#runSafely("registration", () => this.join());
-      this.#cancelTimer = this.#deps.platform.setTimer(retry, rejoinAfterMs);
+      this.#cancelRetry = this.#deps.platform.setTimer(retry, rejoinAfterMs);
     }
     return failedResult;
   }
@@ -252,25 +260,14 @@ export class TeamChat {
       link.onHint((hint, message) => this.#runSafely("a hint", () => this.#onHint(hint, message))),
       link.onLost((reason) => this.#runSafely("the loss of the chat", () => this.#onLost(reason))),
     ];
-    this.files.follow();
-    this.#leaders.follow();
     this.#runSafely("the leadership of an earlier process", () => this.leadership.adopt());
-    this.#check();
+    this.watch.add(this);
+    this.check();
   }
 
-  #check(): void {
-    this.#cancelTimer();
-    const { platform } = this.#deps;
-    // A coordinator in this process loses no hint.
-    const everyMs = this.openedLink.edge === null ? 2 * pollEveryMs : pollEveryMs;
-    // All chats of a process at once: it is woken less often.
-    const nextInMs = everyMs - (Math.floor(platform.clock.monotonic()) % everyMs);
-    this.#cancelTimer = platform.setTimer(() => this.#check(), nextInMs);
-    this.#owner = null;
-    this.files.check();
-    this.#leaders.check();
+  /** At intervals, for what was missed. */
+  check(): void {
     this.#runSafely("the leadership", () => this.leadership.check());
-    this.#runSafely("the budget of the day", () => this.#dayBudget.check());
     this.#runSafely("a check", () => this.#onHint("any"));
   }
 
@@ -288,7 +285,7 @@ export class TeamChat {
     if (hint !== "task") this.#runSafely("messages", () => this.#inbox.onHint(message));
     if (hint !== "any") return;
     this.outbox.flush();
-    this.#activity.report(this.tasks.list().length);
+    this.#reportActivity();
     if (this.openedLink.link.self?.incarnation !== this.#owner)
       this.#runSafely("the session's lease", () => this.#acquireLease());
     this.onPulled();

@@ -1,35 +1,22 @@
 import { isTransient, type CallError } from "../../contract/errors.ts";
 import { stackOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { type Platform } from "../../coordinator-client/edge/platform.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { exceptStoreErrors } from "../../store/store-error.ts";
-import type { Naming } from "./chat-naming.ts";
-import { TeamChat } from "./team-chat.ts";
 import * as members from "./members.ts";
-import { MemberWatch } from "./member-watch.ts";
+import { TeamChat, type TeamChatDeps } from "./team-chat.ts";
+import { workspaceWatch, type TeamConnection, type WatchOptions, type WorkspaceWatch } from "./workspace-watch.ts";
 
-export interface TeamConnection {
-  readonly openedLink: OpenedLink;
-  readonly naming: Naming;
-  /** Called every few seconds once the chat is registered. */
-  readonly checkOtherMachines: (sessionId: string) => Promise<void>;
-}
-
-export interface TeamOptions {
-  readonly runtime: Runtime;
-  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
-  readonly open: () => Result<TeamConnection, string>;
+export interface TeamOptions extends WatchOptions {
   /** Key of the process whose end is the session's end. */
   readonly processOf: (session: Session) => string;
   readonly isDead: (session: Session) => boolean;
-  /** Called after chats that died on this machine were attested. */
-  readonly onCleanedUp: (openedLink: OpenedLink, died: readonly string[]) => Promise<void>;
+  /** Made for each chat. */
+  readonly otherMachines: (connection: TeamConnection) => TeamChatDeps["checkOtherMachines"];
 }
 
 /**
@@ -43,7 +30,6 @@ const leaveTimeoutMs = 2_000;
 export class Team {
   readonly #options: TeamOptions;
   readonly #chats = new Map<string, TeamChat>();
-  readonly #members: MemberWatch;
   #followed: string | null = null;
   #isFollowing = false;
   #problem: string | null = null;
@@ -55,11 +41,6 @@ export class Team {
 
   constructor(options: TeamOptions) {
     this.#options = options;
-    const open = (): OpenedLink | null => {
-      const connection = options.open();
-      return connection.ok ? connection.value.openedLink : null;
-    };
-    this.#members = new MemberWatch({ ...options, open });
   }
 
   async chatFor(session: Session): Promise<Result<TeamChat, CallError>> {
@@ -98,18 +79,10 @@ export class Team {
     await Promise.all([...this.#chats.keys()].map((id) => this.#end(id, ending)));
   }
 
-  /** The workspace in which a chat is registered; null: in none. */
-  get workspace(): string | null {
-    return this.#registered()?.workspace ?? null;
-  }
-
-  serves(sessionId: string): boolean {
-    return this.#chats.has(sessionId);
-  }
-
-  /** Whether chats of the workspace live without a server. */
-  get hasUnserved(): boolean {
-    return this.#members.hasUnserved;
+  /** Those of the workspaces in which a chat is registered. */
+  watches(): WorkspaceWatch[] {
+    const registered = [...this.#chats.values()].filter(({ openedLink }) => openedLink.link.self !== null);
+    return this.#hasEnded ? [] : registered.map(({ watch }) => watch);
   }
 
   /** [RE193] */
@@ -117,22 +90,14 @@ export class Team {
     for (const chat of this.#chats.values()) chat.onPulled();
   }
 
-  /** [TE112] [TE113] @param isServed whether this process has the chat of a session */
-  async watch(isServed: (sessionId: string) => boolean): Promise<void> {
-    const opened = this.#registered();
-    if (opened && !this.#hasEnded) await this.#members.check(opened, isServed);
-  }
-
-  #registered(): OpenedLink | null {
-    const chats = [...this.#chats.values()];
-    return chats.find(({ openedLink }) => openedLink.link.self !== null)?.openedLink ?? null;
-  }
-
   #createChat(session: Session): Result<TeamChat, CallError> {
-    const { runtime, platform, open, processOf, isDead } = this.#options;
+    const { runtime, platform, open, processOf, isDead, otherMachines } = this.#options;
     const connection = open();
     if (!connection.ok) return err({ code: "edge_unusable", message: `${connection.error}.` });
-    return ok(new TeamChat({ runtime, platform, isDead, ...connection.value }, session.id, processOf(session)));
+    const watch = workspaceWatch(this.#options, connection.value);
+    const checkOtherMachines = otherMachines(connection.value);
+    const deps = { runtime, platform, isDead, watch, checkOtherMachines, ...connection.value };
+    return ok(new TeamChat(deps, session.id, processOf(session)));
   }
 
   async #follow(sessionId: string | null): Promise<void> {

@@ -77,10 +77,9 @@ export class TeamRig {
     if (team === null) throw new Error("the team is switched off");
     const own: Team = team;
     onTestFinished(() => void own.end("goes_on"));
-    // As a host with no other chat.
     const tick = async (): Promise<void> => {
       await own.follow(connected.chat.current());
-      await own.watch((session) => own.serves(session));
+      for (const watch of own.watches()) await watch.checkMembers();
     };
     const news = async (): Promise<unknown> => (await connected.ask("shim_inbox")).output["news"];
     return { ...connected, claude, team: own, runtime, tick, news };
