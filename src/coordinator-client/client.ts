@@ -7,11 +7,16 @@ import type { Call, CoordinatorClient, HintKind, OnChanges } from "./coordinator
 import { isToken, parseAddress } from "./edge/address.ts";
 import { atomicUpdate, type UpdateOptions, type ValueUpdate } from "./edge/atomic-update.ts";
 import { Calls, type PrepareInput } from "./edge/calls.ts";
-import { Connection, type ClientConnection } from "./edge/connection.ts";
+import {
+  Connection,
+  type ClientConnection,
+  Registration,
+  type ChatInput,
+  type RegisteredChat,
+} from "./edge/connection.ts";
 import { EdgeEvents, type ConnectionState, type EdgeEvent } from "./edge/events.ts";
 import { Leases, type HeldLease, type HoldOptions, type LeadershipRequest, type LeaseRequest } from "./edge/leases.ts";
 import { within, type Platform } from "./edge/platform.ts";
-import { Registration, type ChatInput, type RegisteredChat } from "./edge/registration.ts";
 import { EdgeSockets } from "./edge/socket.ts";
 import { EdgeWatch, type Watch, type WatchOptions } from "./edge/state-watch.ts";
 import { LocalConnection } from "./local/local-connection.ts";

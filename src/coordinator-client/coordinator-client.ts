@@ -6,7 +6,7 @@ import type { Self } from "../contract/values.ts";
 import type { Result } from "../shared/result.ts";
 import type { HeldLease } from "./edge/leases.ts";
 import type { HoldOptions, LeadershipRequest, LeaseRequest } from "./edge/leases.ts";
-import type { ChatInput } from "./edge/registration.ts";
+import type { ChatInput } from "./edge/connection.ts";
 import type { Watch, WatchOptions } from "./edge/state-watch.ts";
 
 /** Changes in order; null: read everything again; empty: rows changed that are not state. */

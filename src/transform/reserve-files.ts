@@ -4,7 +4,7 @@ import { overlap } from "../contract/resource-paths.ts";
 import type { Self } from "../contract/values.ts";
 import { toLeasePaths } from "../local-mcp/host/project-reservations.ts";
 import type { ClientWorkspace } from "../local-mcp/host/workspace.ts";
-import { toResource } from "../local-mcp/team/file-resource.ts";
+import { toResource } from "../local-mcp/team/lease-paths.ts";
 import { ok, type Result } from "../shared/result.ts";
 import type { Release } from "./request.ts";
 

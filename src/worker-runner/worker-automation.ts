@@ -1,4 +1,4 @@
-import type { ChatInput } from "../coordinator-client/edge/registration.ts";
+import type { ChatInput } from "../coordinator-client/edge/connection.ts";
 import { pauseBeforeRetry } from "../coordinator-client/call-until-answered.ts";
 import { pollEveryMs, type CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
 import { isTransient, type CallError } from "../contract/errors.ts";

@@ -12,11 +12,10 @@ import { Self } from "../../contract/values.ts";
 import { checkInput } from "../../shared/check-input.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { ClientConnection } from "./connection.ts";
+import type { ClientConnection, Registration } from "./connection.ts";
 import { isUp, type EdgeEvents } from "./events.ts";
 import type { RequestOutcome, SendRequest } from "./request-outcome.ts";
 import { newId, sleep, within, type Platform } from "./platform.ts";
-import type { Registration } from "./registration.ts";
 import { readClock, type Instant } from "./trust.ts";
 
 interface CallOptions {

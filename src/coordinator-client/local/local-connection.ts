@@ -3,10 +3,9 @@ import type { Self } from "../../contract/values.ts";
 import { CallLostError, type LocalCalls } from "../../runtime/local-calls.ts";
 import { err } from "../../shared/result.ts";
 import { StoreError } from "../../store/store-error.ts";
-import type { ClientConnection } from "../edge/connection.ts";
+import type { ClientConnection, Registration } from "../edge/connection.ts";
 import type { ConnectionState, EdgeEvents } from "../edge/events.ts";
 import type { Platform } from "../edge/platform.ts";
-import type { Registration } from "../edge/registration.ts";
 import { lostOutcome, type SendRequest } from "../edge/request-outcome.ts";
 import { readClock } from "../edge/trust.ts";
 

@@ -3,7 +3,10 @@ import { isDescendant, type ProcessIdentity } from "../../platform/processes.ts"
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as clients from "../sessions/clients.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { envSessionId, hasThreads, namedSession } from "./env-session.ts";
+import * as z from "zod";
+import { adapterOf } from "../../clients/adapters.ts";
+import { sessionVariables } from "../../clients/session-variables.ts";
+import { idOf } from "../sessions/entries.ts";
 
 interface CallerOptions {
   readonly runtime: Runtime;
@@ -78,4 +81,27 @@ export class CallerSession {
   #envSessionId(): string | null {
     return envSessionId(this.#options.runtime.env, this.#clientName());
   }
+}
+
+/**
+ * [ID17] A client started from another's chat inherits that chat's variable, so the client's own
+ * name decides which one counts: the handshake has it, or a name that begins with it.
+ */
+function envSessionId(env: NodeJS.ProcessEnv, clientName: string | null): string | null {
+  const own = sessionVariables.find(([client]) => clientName?.startsWith(client));
+  const given = env[own?.[1] ?? "CLAUDE_CODE_SESSION_ID"];
+  return given === undefined ? null : idOf(given);
+}
+
+const NamedSession = z.object({ sessionId: z.string() });
+
+/** @param clientName of the handshake: whether one process of it works in several sessions */
+function hasThreads(clientName: string | null): boolean {
+  return clientName !== null && adapterOf(clientName.replace(/-mcp-client$/, ""))?.hasThreads === true;
+}
+
+/** [ID19] The session in which a client with threads makes a call. @param meta of the request */
+function namedSession(meta: unknown, clientName: string | null): string | null {
+  const named = hasThreads(clientName) ? NamedSession.safeParse(meta).data : undefined;
+  return named ? idOf(named.sessionId) : null;
 }

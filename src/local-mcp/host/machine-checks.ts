@@ -10,7 +10,7 @@ import { survey } from "../../store/spool.ts";
 import { claudeCode } from "../../clients/claude-code.ts";
 import type { Finding } from "../../installer/inspect.ts";
 import type { HostContext } from "./handlers.ts";
-import { howLost, lostGuard } from "../team/guard-repository.ts";
+import { howLost, lostGuard } from "../team/guard-hook.ts";
 import { clientFindings } from "../../installer/client-states.ts";
 import { runCheck, fail, pass, warn } from "./check.ts";
 import type { Check } from "../../contract/machine/checks.ts";

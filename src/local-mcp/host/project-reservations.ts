@@ -10,8 +10,7 @@ import { readProjectFacts } from "../sync/find-project.ts";
 import { projectKey } from "../sync/project-key.ts";
 import { createNaming } from "../team/chat-naming.ts";
 import { FileReservations, type ReservationError } from "../team/file-reservations.ts";
-import { formatResource } from "../team/file-resource.ts";
-import { resolveLinks, toLeasePath } from "../team/lease-paths.ts";
+import { formatResource, resolveLinks, toLeasePath } from "../team/lease-paths.ts";
 import type { HostError, HostResult } from "./host.ts";
 import type { ClientWorkspace } from "./workspace.ts";
 

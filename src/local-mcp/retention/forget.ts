@@ -1,7 +1,6 @@
 import { statSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { forgetChats } from "../../coordinator-client/local/forget-chats.ts";
-import { createLocalStore } from "../../coordinator-client/local/local-store.ts";
+import { forgetChats, createLocalStore } from "../../coordinator-client/local/local-store.ts";
 import { selectColumn, type Sql, type SqlValue } from "../../shared/sql.ts";
 import { backUp, listBackups } from "../../store/backup.ts";
 import { decode, encode } from "../../store/checkpoint-body.ts";

@@ -7,7 +7,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { ChatIdentity } from "./chat-directory.ts";
-import { resourcePrefix, toResource } from "./file-resource.ts";
+import { resourcePrefix, toResource } from "./lease-paths.ts";
 import * as reservationTable from "./reservation-table.ts";
 import type { Reservation } from "./reservation-table.ts";
 

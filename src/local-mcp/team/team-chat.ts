@@ -3,7 +3,7 @@ import type { Message } from "../../contract/messages.ts";
 import { Id } from "../../contract/values.ts";
 import type { HintKind } from "../../coordinator-client/coordinator-client.ts";
 import { newId, within } from "../../coordinator-client/edge/platform.ts";
-import type { ChatInput } from "../../coordinator-client/edge/registration.ts";
+import type { ChatInput } from "../../coordinator-client/edge/connection.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../shared/result.ts";

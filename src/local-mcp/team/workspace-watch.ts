@@ -17,7 +17,7 @@ import { currentDayBudget, judgeDay, storeDayBudget, tasklessUsage } from "../us
 import { ChatDirectory } from "./chat-directory.ts";
 import type { Naming } from "./chat-naming.ts";
 import { listFileLeases, toReservation } from "./file-reservations.ts";
-import { formatResource } from "./file-resource.ts";
+import { formatResource } from "./lease-paths.ts";
 import * as members from "./members.ts";
 import type { Member } from "./members.ts";
 import { Outbox } from "./outbox.ts";
@@ -106,6 +106,7 @@ export class WorkspaceWatch {
     if (!opened.ok) return this.#options.runtime.log("error", "team", { reason: opened.error });
     const { link } = (this.#opened = opened.value.openedLink);
     this.#unfollow = [
+      link.onLost(() => this.#close()),
       link.onSyncHint(this.#options.onSyncHint),
       link.onChanges("$file/", () => this.#refreshFiles()),
       link.onChanges(leaderPrefix, (changes) => {
@@ -120,7 +121,10 @@ export class WorkspaceWatch {
   remove(chat: WatchedChat): void {
     if (this.#chats.get(chat.sessionId) !== chat) return;
     this.#chats.delete(chat.sessionId);
-    if (this.#chats.size > 0) return;
+    if (this.#chats.size === 0) this.#close();
+  }
+
+  #close(): void {
     this.#cancelTimer();
     this.#unfollowTasks();
     for (const stop of this.#unfollow) stop();
