@@ -18,7 +18,7 @@ import { EdgeEvents, type ConnectionState, type EdgeEvent } from "./edge/events.
 import { Leases, type HeldLease, type HoldOptions, type LeadershipRequest, type LeaseRequest } from "./edge/leases.ts";
 import { within, type Platform } from "./edge/platform.ts";
 import { EdgeSockets } from "./edge/socket.ts";
-import { EdgeWatch, type Watch, type WatchOptions } from "./edge/state-watch.ts";
+import { StateWatch, type WatchEvent, type WatchOptions } from "./edge/state-watch.ts";
 import { LocalConnection } from "./local/local-connection.ts";
 
 /** [DO56] Hints at rows, by the prefix for which they are sent. */
@@ -140,26 +140,24 @@ export class WorkspaceClient implements CoordinatorClient {
     return self ? this.#leases.lead(self, request, options) : Promise.resolve(notRegistered("elections.campaign"));
   }
 
-  watch(options: WatchOptions = {}): Watch {
+  watch(options: WatchOptions, onEvent: (event: WatchEvent) => void): () => void {
     this.#connection.start();
     const deps = { platform: this.#platform, calls: this.#calls, connection: this.#connection, events: this.#events };
-    return new EdgeWatch(deps, this.#calls.newId(), options);
+    const watch = new StateWatch(deps, this.#calls.newId(), options, onEvent);
+    return () => watch.close();
   }
 
   onChanges(prefix: string, onChanges: OnChanges): () => void {
-    const watch = this.watch({ prefix });
+    const close = this.watch({ prefix }, (event) => {
+      // A snapshot lacks the coordinator's own keys: it only signals that changes were missed.
+      if (event.type !== "failed") onChanges(event.type === "changes" ? event.changes : null);
+    });
     const stop = this.#events.on((event) => {
       if (event.type === "notified" && event.notification.method === rowHints[prefix]) onChanges([]);
     });
-    void (async () => {
-      for await (const event of watch) {
-        // A snapshot lacks the coordinator's own keys: it only signals that changes were missed.
-        if (event.type !== "failed") onChanges(event.type === "changes" ? event.changes : null);
-      }
-    })();
     return () => {
       stop();
-      watch.close();
+      close();
     };
   }
 

@@ -7,7 +7,7 @@ import type { Result } from "../shared/result.ts";
 import type { HeldLease } from "./edge/leases.ts";
 import type { HoldOptions, LeadershipRequest, LeaseRequest } from "./edge/leases.ts";
 import type { ChatInput } from "./edge/connection.ts";
-import type { Watch, WatchOptions } from "./edge/state-watch.ts";
+import type { WatchEvent, WatchOptions } from "./edge/state-watch.ts";
 
 /** Changes in order; null: read everything again; empty: rows changed that are not state. */
 export type OnChanges = (changes: readonly Change[] | null) => void;
@@ -41,8 +41,8 @@ export interface CoordinatorClient {
   onSyncHint(listener: (isDeath: boolean) => void): () => void;
   /** Another process owns the chat, or the coordinator refuses for good. @returns unsubscribes */
   onLost(listener: (reason: string) => void): () => void;
-  /** Survives interruptions. End it with `close()`, or by leaving the loop over it. */
-  watch(options?: WatchOptions): Watch;
+  /** Survives interruptions; a failure is its last event. @returns ends it */
+  watch(options: WatchOptions, onEvent: (event: WatchEvent) => void): () => void;
   /**
    * Changes below a prefix, in order; null: read everything again (first, and after a gap); empty:
    * rows changed which are not state, such as tasks below `$task/`.

@@ -20,18 +20,10 @@ export type WatchEvent =
   /** The last event. */
   | { readonly type: "failed"; readonly error: CallError };
 
-export interface Watch extends AsyncIterableIterator<WatchEvent, undefined> {
-  /** Everything up to here was delivered: a later watch may start here. Null: nothing yet. */
-  readonly revision: number | null;
-  close(): void;
-}
-
 export interface WatchOptions {
   readonly prefix?: string;
   readonly after?: number;
 }
-
-type PushedChanges = Extract<Notification, { readonly method: "state.changes" }>["params"];
 
 export interface WatchDeps {
   readonly platform: Pick<Platform, "setTimer">;
@@ -43,8 +35,6 @@ export interface WatchDeps {
 const pollEveryMs = 5_000;
 const retryAfterMs = 2_000;
 const timeoutMs = 10_000;
-/** Undelivered events; further pushes are dropped and read later. */
-const maxQueuedEvents = 100;
 const pageSize = 500;
 
 type WatchStep = "done" | "again" | "later";
@@ -53,16 +43,14 @@ type WatchStep = "done" | "again" | "later";
  * [EC15] Delivers everything once and in order: continues with pushed changes, and after any gap
  * asks from its own revision. [EC16] A snapshot replaces compacted changes.
  */
-export class EdgeWatch implements Watch {
+export class StateWatch {
   readonly #deps: WatchDeps;
   readonly #id: string;
   readonly #prefix: string;
+  readonly #onEvent: (event: WatchEvent) => void;
   readonly #stopListening: () => void;
-  readonly #undelivered: WatchEvent[] = [];
-  #readers: ((event: IteratorResult<WatchEvent, undefined>) => void)[] = [];
-  /** Everything up to here is delivered or queued; null: a snapshot comes first. */
+  /** Everything up to here is delivered; null: a snapshot comes first. */
   #cursor: number | null;
-  #readRevision: number | null = null;
   /** Has a new name each time, so that late frames of an earlier one are ignored. */
   #subscription: { readonly generation: number; readonly watch: string } | null = null;
   #watchCount = 0;
@@ -71,43 +59,19 @@ export class EdgeWatch implements Watch {
   #isClosed = false;
   #cancelTimer: () => void = () => undefined;
 
-  constructor(deps: WatchDeps, id: string, { prefix = "", after }: WatchOptions) {
+  constructor(deps: WatchDeps, id: string, { prefix = "", after }: WatchOptions, onEvent: (event: WatchEvent) => void) {
     this.#deps = deps;
     this.#id = id;
     this.#prefix = prefix;
     this.#cursor = after ?? null;
-    this.#stopListening = deps.events.on((event) => this.#onEvent(event));
+    this.#onEvent = onEvent;
+    this.#stopListening = deps.events.on((event) => this.#onClientEvent(event));
     void this.#catchUp();
-  }
-
-  get revision(): number | null {
-    return this.#readRevision;
-  }
-
-  next(): Promise<IteratorResult<WatchEvent, undefined>> {
-    const event = this.#undelivered.shift();
-    if (!event) {
-      if (this.#isClosed) return Promise.resolve({ done: true, value: undefined });
-      return new Promise((resolve) => this.#readers.push(resolve));
-    }
-    this.#deliver(event);
-    if (this.#mustCatchUp()) void this.#catchUp();
-    return Promise.resolve({ done: false, value: event });
-  }
-
-  return(): Promise<IteratorResult<WatchEvent, undefined>> {
-    this.close();
-    return Promise.resolve({ done: true, value: undefined });
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
   }
 
   close(): void {
     if (this.#isClosed) return;
     this.#unsubscribe();
-    this.#undelivered.length = 0;
     this.#end();
   }
 
@@ -115,24 +79,25 @@ export class EdgeWatch implements Watch {
     this.#isClosed = true;
     this.#stopListening();
     this.#cancelTimer();
-    for (const reader of this.#readers) reader({ done: true, value: undefined });
-    this.#readers = [];
   }
 
-  #onEvent(event: EdgeEvent): void {
+  #onClientEvent(event: EdgeEvent): void {
     if (event.type === "state" && event.state === "closed")
       return this.#fail({ code: "closed", message: event.reason });
     if (event.type === "changed" || (event.type === "state" && isUp(event.state))) return this.#markBehind();
     if (event.type === "notified") this.#onNotified(event.notification);
   }
 
-  #onNotified(notification: Notification): void {
-    const { method, params } = notification;
+  #onNotified({ method, params }: Notification): void {
     if (method !== "resync" && method !== "state.changes") return;
     if (params.watch !== this.#subscription?.watch) return;
     // After a resync the coordinator sends nothing until it is asked.
-    if (method === "resync") this.#markBehind();
-    else this.#onPushed(params);
+    if (method === "resync") return this.#markBehind();
+    const isContinuing = this.#isSubscribed() && !this.#isBehind && this.#cursor !== null;
+    // An earlier frame is missing.
+    if (isContinuing && params.after > (this.#cursor ?? 0)) this.#markBehind();
+    else if (isContinuing) this.#deliverChanges(params.changes, params.revision);
+    else this.#isBehind = true;
   }
 
   #markBehind(): void {
@@ -140,35 +105,13 @@ export class EdgeWatch implements Watch {
     void this.#catchUp();
   }
 
-  /** Uses a push only if it continues the cursor, no request is running and the queue has room. */
-  #onPushed({ after, changes, revision }: PushedChanges): void {
-    const isContinuing = this.#isSubscribed() && !this.#isBehind && this.#cursor !== null;
-    // An earlier frame is missing.
-    if (isContinuing && after > (this.#cursor ?? 0)) this.#markBehind();
-    else if (isContinuing && this.#undelivered.length < maxQueuedEvents) this.#emitChanges(changes, revision);
-    else this.#isBehind = true;
-  }
-
-  #emitChanges(changes: readonly Change[], revision: number): void {
+  #deliverChanges(changes: readonly Change[], revision: number): void {
     const cursor = this.#cursor ?? 0;
     const fresh = changes.filter((change) => change.revision > cursor);
     this.#cursor = Math.max(cursor, revision);
-    if (fresh.length > 0) this.#emit({ type: "changes", changes: fresh, revision: this.#cursor });
-  }
-
-  #emit(event: WatchEvent): void {
-    const reader = this.#readers.shift();
-    if (!reader) return void this.#undelivered.push(event);
-    this.#deliver(event);
-    reader({ done: false, value: event });
-  }
-
-  /** Acknowledges at delivery, so that the coordinator waits for a slow reader. */
-  #deliver(event: WatchEvent): void {
-    if (event.type === "failed") return;
-    this.#readRevision = event.revision;
+    if (fresh.length > 0) this.#onEvent({ type: "changes", changes: fresh, revision: this.#cursor });
     if (!this.#subscription || !this.#isSubscribed()) return;
-    this.#deps.connection.notify("state.watch-ack", { watch: this.#subscription.watch, revision: event.revision });
+    this.#deps.connection.notify("state.watch-ack", { watch: this.#subscription.watch, revision: this.#cursor });
   }
 
   #isSubscribed(): boolean {
@@ -183,8 +126,8 @@ export class EdgeWatch implements Watch {
   }
 
   #fail(error: CallError): void {
-    this.#emit({ type: "failed", error });
     this.#end();
+    this.#onEvent({ type: "failed", error });
   }
 
   async #catchUp(): Promise<void> {
@@ -192,23 +135,18 @@ export class EdgeWatch implements Watch {
     this.#isCatchingUp = true;
     this.#cancelTimer();
     let step = await this.#step();
-    while (step === "again" || (step === "done" && this.#mustCatchUp())) step = await this.#step();
+    while (!this.#isClosed && (step === "again" || (step === "done" && this.#isBehind))) step = await this.#step();
     this.#isCatchingUp = false;
+    if (this.#isClosed) return;
     const { isPushing, signalsCommits } = this.#deps.connection;
     const isPolling = !isPushing && !signalsCommits;
-    if (step === "later" || isPolling) this.#scheduleCatchUp(step === "later" ? retryAfterMs : pollEveryMs);
-  }
-
-  #mustCatchUp(): boolean {
-    return this.#isBehind && this.#undelivered.length === 0 && !this.#isClosed;
-  }
-
-  #scheduleCatchUp(ms: number): void {
-    if (!this.#isClosed) this.#cancelTimer = this.#deps.platform.setTimer(() => this.#markBehind(), ms);
+    if (step !== "later" && !isPolling) return;
+    const ms = step === "later" ? retryAfterMs : pollEveryMs;
+    this.#cancelTimer = this.#deps.platform.setTimer(() => this.#markBehind(), ms);
   }
 
   async #step(): Promise<WatchStep> {
-    if (this.#isClosed || this.#undelivered.length > 0) return "done";
+    if (this.#isClosed) return "done";
     const { isPushing } = this.#deps.connection;
     const result = await (this.#cursor === null
       ? this.#loadSnapshot()
@@ -252,7 +190,7 @@ export class EdgeWatch implements Watch {
     const input = { prefix: this.#prefix, after, limit: pageSize };
     const { result } = await this.#deps.calls.call("state.changes", input);
     if (!result.ok || this.#isClosed) return result.ok ? ok("done") : result;
-    this.#emitChanges(result.value.changes, result.value.revision);
+    this.#deliverChanges(result.value.changes, result.value.revision);
     return ok(result.value.isMore || this.#isBehind ? "again" : "done");
   }
 
@@ -261,7 +199,7 @@ export class EdgeWatch implements Watch {
     if (!snapshot.ok || this.#isClosed) return snapshot.ok ? ok("done") : snapshot;
     this.#cursor = snapshot.value.revision;
     this.#isBehind = true;
-    this.#emit({ type: "snapshot", ...snapshot.value });
+    this.#onEvent({ type: "snapshot", ...snapshot.value });
     return ok("again");
   }
 

@@ -48,13 +48,13 @@ async function showOnce(cli: Cli, link: Workspace, start: WatchStart, options: O
 /** [CL31] Follows over all interruptions; ends with Ctrl-C, or on a final error. */
 async function follow(cli: Cli, link: Workspace, start: WatchStart, options: Options): Promise<CommandResult> {
   let { after } = start;
-  for await (const event of link.watch(start, cli.io.interrupted(), (text) => cli.progress(text))) {
-    if (!event.ok) return event;
-    if (event.value.type === "changes") show(cli, options, event.value.changes);
-    else showAll(cli, options, event.value);
-    after = event.value.revision;
-  }
-  return endAnswer(after);
+  const onTrouble = (text: string): void => cli.progress(text);
+  const ended = await link.watch(start, cli.io.interrupted(), onTrouble, (event) => {
+    if (event.type === "changes") show(cli, options, event.changes);
+    else showAll(cli, options, event);
+    after = event.revision;
+  });
+  return ended.ok ? endAnswer(after) : ended;
 }
 
 function endAnswer(revision: number, text = ""): CommandResult {
