@@ -62,7 +62,8 @@ export class WorkspaceClient implements CoordinatorClient {
     this.#connectsForCalls = connectsForCalls;
     this.#registration = new Registration(platform, events);
     this.#connection = connect(this.#registration, events);
-    this.#calls = new Calls(platform, this.#connection, this.#registration, events, prepareInput);
+    const parts = { platform, connection: this.#connection, registration: this.#registration, events, prepareInput };
+    this.#calls = new Calls(parts);
     this.#leases = new Leases(this.#calls, { platform, events, maxRenewMs: this.#connection.maxRenewMs });
     this.#events.on((event) => {
       if (event.type === "state" && event.state === "closed") this.#registration.forget(event.reason);

@@ -166,21 +166,19 @@ export class StateWatch {
   async #subscribe(after: number): Promise<Result<WatchStep, CallError>> {
     const { connection, calls } = this.#deps;
     if (this.#isSubscribed() && !this.#isBehind) return ok("done");
-    await calls.untilUp(timeoutMs);
+    if ((await calls.untilUp(timeoutMs)) !== "up") return ok("later");
     this.#unsubscribe();
     const { generation } = connection;
     const watch = `${this.#id}.${(this.#watchCount += 1)}`;
     // Changes may be pushed before the answer is handled.
     this.#subscription = { generation, watch };
     this.#isBehind = false;
-    const input = { watch, prefix: this.#prefix, after };
-    const { result, generation: answeredGeneration } = await calls.call("state.watch", input, {
-      deadlineMs: timeoutMs,
-      isQueued: false,
-    });
-    const isPushed = answeredGeneration === generation && this.#isSubscribed();
-    if (result.ok && isPushed) return ok("done");
+    const outcome = await connection.send("state.watch", { watch, prefix: this.#prefix, after }, timeoutMs);
+    const isPushed = generation === connection.generation && this.#isSubscribed();
+    const result = outcome.kind === "answered" ? outcome.result : null;
+    if (result?.ok && isPushed) return ok("done");
     this.#isBehind = true;
+    if (result === null) return ok("later");
     // HTTP refuses it as bad input, even if a socket has opened meanwhile.
     return result.ok || (!isPushed && result.error.code === "bad_input") ? ok("again") : result;
   }
