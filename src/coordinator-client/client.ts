@@ -1,11 +1,14 @@
 import type { CallError } from "../contract/errors.ts";
 import type { Message } from "../contract/messages.ts";
+import type { Json } from "../contract/json.ts";
+import type { CallInput } from "../contract/operations.ts";
+import type { Entry } from "../contract/state.ts";
 import type { Self } from "../contract/values.ts";
+import { fullJitter } from "../shared/backoff.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { LocalCalls } from "../runtime/local-calls.ts";
 import type { Call, CoordinatorClient, HintKind, OnChanges } from "./coordinator-client.ts";
 import { isToken, parseAddress } from "./edge/address.ts";
-import { atomicUpdate, type UpdateOptions, type ValueUpdate } from "./edge/atomic-update.ts";
 import { Calls, type PrepareInput } from "./edge/calls.ts";
 import {
   Connection,
@@ -16,7 +19,7 @@ import {
 } from "./edge/connection.ts";
 import { EdgeEvents, type ConnectionState, type EdgeEvent } from "./edge/events.ts";
 import { Leases, type HeldLease, type HoldOptions, type LeadershipRequest, type LeaseRequest } from "./edge/leases.ts";
-import { within, type Platform } from "./edge/platform.ts";
+import { sleep, within, type Platform } from "./edge/platform.ts";
 import { EdgeSockets } from "./edge/socket.ts";
 import { StateWatch, type WatchEvent, type WatchOptions } from "./edge/state-watch.ts";
 import { LocalConnection } from "./local/local-connection.ts";
@@ -186,20 +189,37 @@ export class WorkspaceClient implements CoordinatorClient {
     });
   }
 
-  atomicUpdate(
+  /**
+   * [EC18] Writes the next value only if no other writer was first; else repeats.
+   *
+   * @returns the version written; null: no change. Refused with `version_mismatch` in the end
+   */
+  async atomicUpdate(
     key: string,
-    change: ValueUpdate,
-    options?: UpdateOptions,
+    update: ValueUpdate,
+    { attempts = 20, ...setOptions }: UpdateOptions = {},
   ): Promise<Result<{ readonly version: number | null }, CallError>> {
-    return atomicUpdate<CallError>(
-      (name, input) => this.call(name, input as never),
-      this.#platform,
-      key,
-      change,
-      options,
-    );
+    for (let attempt = 1; ; attempt += 1) {
+      const current = await this.call("state.get", { key });
+      if (!current.ok) return current;
+      const { entry } = current.value;
+      const value = await update(entry);
+      if (value === undefined) return ok({ version: null });
+      const written = await this.call("state.set", { ...setOptions, key, value, ifVersion: entry?.version ?? 0 });
+      if (written.ok || written.error.code !== "version_mismatch" || attempt >= attempts) return written;
+      await sleep(this.#platform, fullJitter(updateBackoff, attempt, this.#platform.random));
+    }
   }
 }
+
+interface UpdateOptions extends Pick<CallInput<"state.set">, "guard" | "ttlMs" | "by"> {
+  readonly attempts?: number;
+}
+
+/** @param entry null: no such key. @returns the new value; undefined: no change */
+type ValueUpdate = (entry: Entry | null) => Json | undefined | Promise<Json | undefined>;
+
+const updateBackoff = { baseMs: 20, capMs: 2_000 };
 
 export type LocalPlatform = Pick<Platform, "clock" | "setTimer" | "random">;
 

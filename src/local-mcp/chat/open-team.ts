@@ -10,7 +10,8 @@ import { recordFinishedTasks } from "../recovery/finished-tasks.ts";
 import { isDead } from "../recovery/liveness.ts";
 import { RemoteRecovery } from "../recovery/remote-recovery.ts";
 import { createNaming } from "../team/chat-naming.ts";
-import { Team, type TeamOptions } from "../team/team.ts";
+import type { TeamOptions } from "../team/team-chat.ts";
+import { Team } from "../team/team.ts";
 
 type OwnOptions = Pick<TeamOptions, "runtime" | "platform" | "processOf"> & Partial<Pick<TeamOptions, "onSyncHint">>;
 

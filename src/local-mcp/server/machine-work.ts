@@ -15,28 +15,12 @@ import { Notifier } from "../notify/notifier.ts";
 import type { startSync } from "../sync/start-sync.ts";
 import type { SyncReport } from "../sync/sync-round.ts";
 import type { TelemetryInput } from "../telemetry/telemetry-input.ts";
+import type { ServedChat } from "./served-chat.ts";
 import { Turns } from "./turns.ts";
 import { Upkeep } from "./upkeep.ts";
 
-/** A chat that the process serves. */
-export interface WorkingChat {
-  /** False until something was stored, or the client has stayed for a few seconds. */
-  readonly isSettled: boolean;
-  /** Tells its front that the host may be silent for long, or no longer. */
-  announceWork(isOver: boolean): void;
-  /** Ends it if its client is gone. */
-  checkClient(): void;
-  /** Its part of the team; null until that is loaded. */
-  readonly team: LoadedTeam | null;
-  work(): void;
-  reader(): OpenedLink | null | Promise<OpenedLink | null>;
-}
-
-/** A program that runs for long beside the chats, such as a worker. */
-export interface Attendant {
-  /** Its terminal rings for notifications; null: it has none. */
-  readonly ring: (() => void) | null;
-}
+/** A chat that the process serves, as far as the machine's work concerns it. */
+type WorkingChat = Pick<ServedChat, "isSettled" | "announceWork" | "checkClient" | "team" | "work" | "reader">;
 
 /** [MC18] The host ticks every ten seconds then, and a timer may be early. */
 const quietIntervalMs = 9_000;
@@ -52,7 +36,8 @@ export class MachineWork {
   readonly #runtime: Runtime;
   readonly #self: ProcessIdentity;
   readonly #chats = new Set<WorkingChat>();
-  readonly #attendants = new Set<Attendant>();
+  /** Programs that run for long beside the chats, such as a worker. */
+  readonly #attendants = new Set<{ readonly ring: (() => void) | null }>();
   readonly #upkeep: Upkeep;
   readonly #notifier: Notifier;
   #telemetry: Promise<TelemetryInput | null> | null = null;
@@ -89,8 +74,12 @@ export class MachineWork {
     this.#chats.delete(chat);
   }
 
-  /** The machine's work is done while a program attends, as for a chat. @returns ends that */
-  attend(attendant: Attendant): () => void {
+  /**
+   * The machine's work is done while a program attends, as for a chat. @returns ends that
+   * @param ring lets its terminal ring for notifications; null: it has none
+   */
+  attend(ring: (() => void) | null): () => void {
+    const attendant = { ring };
     this.#attendants.add(attendant);
     return () => void this.#attendants.delete(attendant);
   }

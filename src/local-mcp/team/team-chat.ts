@@ -24,17 +24,14 @@ import { MessageInbox } from "./message-inbox.ts";
 import { Outbox } from "./outbox.ts";
 import * as queuedCalls from "./queued-calls.ts";
 import { TaskClaims } from "./task-claims.ts";
-import type { WorkspaceWatch } from "./workspace-watch.ts";
+import { workspaceWatch, type TeamConnection, type WatchOptions, type WorkspaceWatch } from "./workspace-watch.ts";
 
-export interface TeamChatDeps {
-  readonly runtime: Runtime;
-  readonly platform: ChatParts["platform"];
-  readonly openedLink: OpenedLink;
-  readonly naming: Naming;
-  readonly watch: WorkspaceWatch;
+export interface TeamOptions extends WatchOptions {
+  /** Key of the process whose end is the session's end. */
+  readonly processOf: (session: Session) => string;
   readonly isDead: (session: Session) => boolean;
-  /** [RE24] Called every few seconds once the chat is registered. */
-  readonly checkOtherMachines: (sessionId: string) => Promise<void>;
+  /** Made for each chat. */
+  readonly otherMachines: (connection: TeamConnection) => (sessionId: string) => Promise<void>;
 }
 
 const leaseTimeoutMs = 10_000;
@@ -55,7 +52,9 @@ export class TeamChat {
   readonly leadership: Leadership;
   readonly #abilities: ChatAbilities;
   readonly #inbox: MessageInbox;
-  readonly #deps: TeamChatDeps;
+  readonly #runtime: Runtime;
+  readonly #platform: ChatParts["platform"];
+  readonly #checkOtherMachines: (sessionId: string) => Promise<void>;
   readonly #process: string;
   readonly #activity: ChatActivity;
   #joining: Promise<Result<null, CallError>> | null = null;
@@ -67,16 +66,21 @@ export class TeamChat {
   #cancelRetry: () => void = () => undefined;
   #unsubscribes: (() => void)[] = [];
 
-  constructor(deps: TeamChatDeps, sessionId: string, process: string) {
-    const { runtime, platform, openedLink, naming, watch, isDead } = deps;
+  constructor(options: TeamOptions, connection: TeamConnection, session: Session) {
+    const { runtime, platform, isDead } = options;
+    const { openedLink, naming } = connection;
     const { link, workspace, edge } = openedLink;
+    const watch = workspaceWatch(options, connection);
+    const sessionId = session.id;
     this.sessionId = sessionId;
     this.openedLink = openedLink;
     this.naming = naming;
     this.watch = watch;
     this.directory = watch.directory;
-    this.#deps = deps;
-    this.#process = process;
+    this.#runtime = runtime;
+    this.#platform = platform;
+    this.#checkOtherMachines = options.otherMachines(connection);
+    this.#process = options.processOf(session);
     const parts: ChatParts = {
       runtime,
       platform,
@@ -118,7 +122,7 @@ export class TeamChat {
     if (this.#isClosed) return err({ code: "closed", message: "this chat has left the team" });
     if (this.#registered !== null && this.openedLink.link.self) return ok(null);
     this.#joining ??= this.#register().finally(() => (this.#joining = null));
-    const joined = await within(this.#deps.platform, joinTimeoutMs, this.#joining);
+    const joined = await within(this.#platform, joinTimeoutMs, this.#joining);
     return joined ?? err({ code: "unreachable", message: "the coordinator has not answered yet" });
   }
 
@@ -137,7 +141,7 @@ export class TeamChat {
   }
 
   newId(): string {
-    return newId(this.#deps.platform);
+    return newId(this.#platform);
   }
 
   pull(): Promise<Result<null, CallError>> {
@@ -154,7 +158,7 @@ export class TeamChat {
   }
 
   checkOtherMachines(): Promise<void> {
-    return this.#deps.checkOtherMachines(this.sessionId);
+    return this.#checkOtherMachines(this.sessionId);
   }
 
   /** [RE193] Another machine may have reported a death. */
@@ -163,16 +167,16 @@ export class TeamChat {
   }
 
   async leave(timeoutMs: number): Promise<void> {
-    const { runtime, openedLink } = this.#deps;
+    const { link } = this.openedLink;
     this.#stop();
     try {
-      await openedLink.link.leave(timeoutMs);
-      runtime.store.write((sql) => {
+      await link.leave(timeoutMs);
+      this.#runtime.store.write((sql) => {
         // A process that sends kept calls later reads the row.
         if (queuedCalls.count(sql, this.sessionId) === 0) members.remove(sql, this.sessionId, this.#process);
       });
     } finally {
-      openedLink.link.close();
+      link.close();
     }
   }
 
@@ -185,7 +189,7 @@ export class TeamChat {
       if (edge === null || !self) return;
       await link.call("chats.attest-death", { chat: self.chat, machine, process: this.#process }, timeoutMs);
     };
-    await within(this.#deps.platform, timeoutMs, report());
+    await within(this.#platform, timeoutMs, report());
     this.close();
   }
 
@@ -217,19 +221,18 @@ export class TeamChat {
     if (this.#unsubscribes.length === 0 && !this.#isClosed) {
       this.#cancelRetry();
       const retry = (): void => this.#runSafely("registration", () => this.join());
-      this.#cancelRetry = this.#deps.platform.setTimer(retry, rejoinAfterMs);
+      this.#cancelRetry = this.#platform.setTimer(retry, rejoinAfterMs);
     }
     return failedResult;
   }
 
   async #registerChat(chat: ChatInput): Promise<Result<null, CallError>> {
-    const { runtime, openedLink } = this.#deps;
-    const registered = await openedLink.link.register(chat);
+    const { link, workspace } = this.openedLink;
+    const registered = await link.register(chat);
     if (!registered.ok) return registered;
     const { incarnation } = registered.value;
-    const { workspace } = openedLink;
     const member = { session: this.sessionId, workspace, chat: chat.chat, incarnation, process: this.#process };
-    runtime.store.write((sql) => members.upsert(sql, runtime.now(), member));
+    this.#runtime.store.write((sql) => members.upsert(sql, this.#runtime.now(), member));
     // Not before: others rely on a registered chat to receive messages.
     this.#follow();
     this.#registered = JSON.stringify(chat);
@@ -237,19 +240,18 @@ export class TeamChat {
   }
 
   async #describe(): Promise<ChatInput | null> {
-    const { runtime, openedLink, naming } = this.#deps;
-    const session = runtime.store.read((sql) => sessions.get(sql, this.sessionId), null);
+    const session = this.#runtime.store.read((sql) => sessions.get(sql, this.sessionId), null);
     if (!session || !Id.safeParse(this.sessionId).success) return null;
     return {
       chat: this.sessionId,
       session: this.sessionId,
       process: this.#process,
-      machine: openedLink.machine,
+      machine: this.openedLink.machine,
       client: session.client.slice(0, 200) || "unknown",
       role: "worker",
       isInteractive: true,
       ...this.#abilities.current,
-      metadata: { ...(await naming.metadata(session)), ...this.#abilities.metadata },
+      metadata: { ...(await this.naming.metadata(session)), ...this.#abilities.metadata },
     };
   }
 
@@ -274,7 +276,7 @@ export class TeamChat {
   /** [TE21] No caller catches errors of this work; the next check retries it. */
   #runSafely(what: string, work: () => unknown): void {
     const run = async (): Promise<void> => void (await work());
-    run().catch((error: unknown) => this.#deps.runtime.log("error", what, { error: String(error) }));
+    run().catch((error: unknown) => this.#runtime.log("error", what, { error: String(error) }));
   }
 
   #onHint(hint: HintKind, message?: Message): void {
@@ -305,7 +307,7 @@ export class TeamChat {
     if (holder === undefined || holder === self.chat) return;
     const { machine } = await this.directory.identify(holder);
     const notice = { kind: "continued_elsewhere", session: this.sessionId, by: holder, machine } as const;
-    news.notify(this.#deps.runtime, this.sessionId, `continued:${this.sessionId}:${holder}`, notice);
+    news.notify(this.#runtime, this.sessionId, `continued:${this.sessionId}:${holder}`, notice);
   }
 
   /** [TE112] The chat lives on without its server, and the next one takes it over. */
@@ -318,7 +320,7 @@ export class TeamChat {
     if (this.#isWitness) return this.close();
     this.tasks.loseAll(reason);
     const text = `This chat is no longer in the team: ${reason}`;
-    news.notify(this.#deps.runtime, this.sessionId, `lost:${reason}`, { kind: "notice", text });
+    news.notify(this.#runtime, this.sessionId, `lost:${reason}`, { kind: "notice", text });
   }
 }
 

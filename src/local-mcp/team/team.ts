@@ -8,16 +8,8 @@ import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { exceptStoreErrors } from "../../store/store-error.ts";
 import * as members from "./members.ts";
-import { TeamChat, type TeamChatDeps } from "./team-chat.ts";
-import { workspaceWatch, type TeamConnection, type WatchOptions, type WorkspaceWatch } from "./workspace-watch.ts";
-
-export interface TeamOptions extends WatchOptions {
-  /** Key of the process whose end is the session's end. */
-  readonly processOf: (session: Session) => string;
-  readonly isDead: (session: Session) => boolean;
-  /** Made for each chat. */
-  readonly otherMachines: (connection: TeamConnection) => TeamChatDeps["checkOtherMachines"];
-}
+import { TeamChat, type TeamOptions } from "./team-chat.ts";
+import type { WorkspaceWatch } from "./workspace-watch.ts";
 
 /**
  * goes_on: another process has the chats; server_gone: their client lives on without a server;
@@ -91,19 +83,15 @@ export class Team {
   }
 
   #createChat(session: Session): Result<TeamChat, CallError> {
-    const { runtime, platform, open, processOf, isDead, otherMachines } = this.#options;
-    const connection = open();
+    const connection = this.#options.open();
     if (!connection.ok) return err({ code: "edge_unusable", message: `${connection.error}.` });
-    const watch = workspaceWatch(this.#options, connection.value);
-    const checkOtherMachines = otherMachines(connection.value);
-    const deps = { runtime, platform, isDead, watch, checkOtherMachines, ...connection.value };
-    return ok(new TeamChat(deps, session.id, processOf(session)));
+    return ok(new TeamChat(this.#options, connection.value, session));
   }
 
   async #follow(sessionId: string | null): Promise<void> {
     if (this.#hasEnded) return;
     const session = sessionId === null ? null : this.#sessionToFollow(sessionId);
-    await this.#leaveOld(session);
+    await this.#leaveOthers(session);
     for (const chat of this.#chats.values()) chat.tasks.sendNewCheckpoint();
     if (session === null || this.#hasEnded) return;
     const followed = this.#followed === session.id ? this.#chats.get(session.id) : undefined;
@@ -141,23 +129,15 @@ export class Team {
     }, null);
   }
 
-  async #leaveOld(nextSession: Session | null): Promise<void> {
-    const previous = this.#followed;
-    if (previous !== null && previous !== nextSession?.id) {
-      this.#followed = null;
-      // [TE111] The chats of a client without session ids live side by side.
-      const session = this.#options.runtime.store.read((sql) => sessions.get(sql, previous), null);
-      if (!session || !isOfServer(session)) await this.#end(previous, "over");
-    }
-    await this.#leaveEnded();
-  }
-
-  async #leaveEnded(): Promise<void> {
-    const { runtime } = this.#options;
+  async #leaveOthers(next: Session | null): Promise<void> {
+    const { store } = this.#options.runtime;
     for (const id of this.#chats.keys()) {
-      const session = runtime.store.read((sql) => sessions.get(sql, id), null);
-      if (session?.endedAt !== null && session?.endedAt !== undefined) await this.#end(id, "over");
+      const session = store.read((sql) => sessions.get(sql, id), null);
+      // [TE111] The chats of a client without session ids live side by side.
+      const isReplaced = id === this.#followed && id !== next?.id && !(session && isOfServer(session));
+      if (isReplaced || (session && session.endedAt !== null)) await this.#end(id, "over");
     }
+    if (this.#followed !== next?.id) this.#followed = null;
   }
 
   async #end(sessionId: string, ending: TeamEnding): Promise<void> {
