@@ -198,7 +198,8 @@ export class Calls {
     if (outcome.kind === "lost") return this.#failedAnswer(unansweredError(request, "late"));
     const { result, sentAt } = outcome;
     if (result.ok) return { result, sentAt };
-    this.#deps.connection.handleRefusal(selfIn(request.input), result.error);
+    const self = "self" in request.input ? Self.safeParse(request.input.self).data : null;
+    this.#deps.connection.handleRefusal(self ?? null, result.error);
     const isUnknown = request.mayHaveHappened && isTransient(result.error);
     return isUnknown ? this.#failedAnswer(unansweredError(request, "late")) : { result, sentAt };
   }
@@ -210,11 +211,6 @@ export class Calls {
 
 export function byteLength(input: object): number {
   return Buffer.byteLength(JSON.stringify(input));
-}
-
-function selfIn(input: object): Self | null {
-  const self = "self" in input ? Self.safeParse(input.self) : null;
-  return self?.success ? self.data : null;
 }
 
 /** A store that fails in this process is the caller's to see. */

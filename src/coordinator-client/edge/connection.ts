@@ -174,7 +174,10 @@ export class Connection implements ClientConnection {
       onOpen: () => void this.#onSocketOpen(socket),
       onClosed: (closed) => this.#onSocketClosed(socket, closed),
       onNotification: (notification) => this.#events.emit({ type: "notified", notification }),
-      onPong: (sentAt) => this.#onPong(sentAt),
+      onPong: (sentAt) => {
+        if (elapsedMs(this.#openedAt, sentAt) >= stableAfterMs) this.#attempt = 0;
+        this.checkClocks();
+      },
       onProblem: (message) => this.#events.emit({ type: "problem", message }),
     });
     this.#socket = socket;
@@ -216,15 +219,11 @@ export class Connection implements ClientConnection {
     if (!result.ok && endOf(result.error) === "connection") return this.close(result.error.message);
     if (!result.ok && isTransient(result.error))
       return this.#disconnect(result.error.message, result.error.retryAfterMs);
-    this.#useHttp(reason);
-    // A registration may have been requested during the probe.
-    if (!registered) this.registerChat();
-  }
-
-  #useHttp(reason: string): void {
     this.#setUsable("fallback", reason);
     this.#scheduleHeartbeat();
     this.#scheduleSocketRetry();
+    // A registration may have been requested during the probe.
+    if (!registered) this.registerChat();
   }
 
   /** [EC38] Keeps the chat alive where no socket does. */
@@ -279,11 +278,6 @@ export class Connection implements ClientConnection {
     const socket = this.#socket;
     this.#socket = null;
     socket?.close(1000, "closed by this side");
-  }
-
-  #onPong(sentAt: Instant): void {
-    if (elapsedMs(this.#openedAt, sentAt) >= stableAfterMs) this.#attempt = 0;
-    this.checkClocks();
   }
 
   /** [EC7] Relies on no earlier confirmation after sleep or a clock change. */

@@ -42,14 +42,10 @@ export class CallerSession {
   find(sql: Sql): string | null {
     const named = this.#named === null ? null : this.#findNamed(sql, this.#named);
     if (named !== null) return named;
-    if (this.#isOneOfSeveral(sql)) return null;
+    // This server is that of one session of its client, and no call has said of which.
+    if (this.#client && hasThreads(this.#clientName()) && clients.hasSeveral(sql, this.#client)) return null;
     const known = this.#client && clients.current(sql, this.#client);
     return known?.session ?? this.#findGiven(sql);
-  }
-
-  /** This server is that of one session of its client, and no call has said of which. */
-  #isOneOfSeveral(sql: Sql): boolean {
-    return this.#client !== null && hasThreads(this.#clientName()) && clients.hasSeveral(sql, this.#client);
   }
 
   #findGiven(sql: Sql): string | null {

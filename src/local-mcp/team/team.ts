@@ -98,7 +98,9 @@ export class Team {
     if (followed) return followed.describe();
     this.#followed = session.id;
     const joined = await this.chatFor(session);
-    this.#logProblem(joined.ok ? null : joined.error.message);
+    const problem = joined.ok ? null : joined.error.message;
+    if (problem !== null && problem !== this.#problem) this.#options.runtime.log("error", "team", { reason: problem });
+    this.#problem = problem;
     await this.#rejoin(session);
   }
 
@@ -112,11 +114,6 @@ export class Team {
       const other = this.#chats.has(sessionId) ? null : this.#sessionToFollow(sessionId);
       if (other) await this.chatFor(other);
     }
-  }
-
-  #logProblem(problem: string | null): void {
-    if (problem !== null && problem !== this.#problem) this.#options.runtime.log("error", "team", { reason: problem });
-    this.#problem = problem;
   }
 
   #sessionToFollow(sessionId: string): Session | null {

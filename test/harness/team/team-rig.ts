@@ -87,10 +87,7 @@ export class TeamRig {
 
   /** By another process of this machine, at its own coordinator. */
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
-    const { driver, busyMs } = this.base.store.context;
-    const { home } = this.base.paths;
-    const site = { home, driver, busyMs, processes: this.base.processes, now: this.base.now };
-    const { coordinator, close } = openLocalCoordinator(site);
+    const { coordinator, close } = openLocalCoordinator(this.base);
     try {
       return given(coordinator.call(name, input));
     } finally {
