@@ -29,6 +29,8 @@ export interface LocalCoordinatorOptions {
 }
 
 const sweepRows = 20;
+/** A death is attested at once: until then a running chat is checked this much more seldom. */
+const sureForMs = 300_000;
 /** Interval of the process checks, in ms; each reads the process table. */
 const pollEveryMs = 1_000;
 
@@ -136,7 +138,7 @@ export class LocalCoordinator {
       presence: {
         lastSeen: (chat) => {
           const row = chatRows.find({ sql }, chat);
-          return row && row.status !== "offline" && isRunning(processes, row.process) ? at : null;
+          return row && row.status !== "offline" && isRunning(processes, row.process) ? at + sureForMs : null;
         },
       },
       ...meta.readFacts(sql),
