@@ -1,6 +1,5 @@
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import * as spending from "../usage/task-spending.ts";
-import * as heldTasks from "./held-tasks.ts";
 import * as news from "../sessions/news.ts";
 import { isLost, isTransient, type CallError } from "../../contract/errors.ts";
 import type { Usage } from "../../contract/budgets.ts";
@@ -8,12 +7,19 @@ import type { OutputOf } from "../../contract/operations.ts";
 import type { ClaimedTask, Progress, TaskState } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/json.ts";
 import type { Result } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { teamClaims } from "../../store/team-tables.ts";
 import { heartbeatIntervalMs, Renewal } from "../../coordinator-client/edge/renewal.ts";
 import { elapsedMs, readClock, type Instant } from "../../coordinator-client/edge/trust.ts";
 import { exceptStoreErrors } from "../../store/store-error.ts";
 import type { ChatParts } from "./chat-parts.ts";
-import type { HeldTask } from "./held-tasks.ts";
 import type { Outbox } from "./outbox.ts";
+
+export interface HeldTask {
+  readonly task: ClaimedTask;
+  readonly incarnation: number;
+  readonly at: number;
+}
 
 export type ReportResult =
   | { readonly kind: "kept" }
@@ -49,7 +55,11 @@ export class HeldClaims {
   }
 
   list(): HeldTask[] {
-    return this.#parts.runtime.store.read((sql) => heldTasks.list(sql, this.#parts), []);
+    const { runtime, sessionId, workspace } = this.#parts;
+    const own = "WHERE session = ? AND workspace = ? ORDER BY at, task";
+    return runtime.store
+      .read((sql) => teamClaims.select(sql, own, sessionId, workspace), [])
+      .map(({ incarnation, at, body: task }) => ({ incarnation, at, task }));
   }
 
   /** Remaining ms of the attempt; null until known. */
@@ -59,13 +69,24 @@ export class HeldClaims {
   }
 
   add(task: ClaimedTask): HeldTask {
-    const { runtime, platform, link } = this.#parts;
+    const { runtime, platform, link, sessionId: session, workspace } = this.#parts;
     const held = { task, incarnation: link.self?.incarnation ?? 0, at: runtime.now() };
-    runtime.store.write((sql) => heldTasks.upsert(sql, this.#parts, held));
+    const { incarnation, at } = held;
+    runtime.store.write((sql) => {
+      teamClaims.put(sql, { session, workspace, task: task.task, claim: task.claim, incarnation, at, body: task });
+      spending.begin(sql, session, task, at);
+    });
     this.#deadlines.set(task.task, held.at + task.remainingMs);
     this.#beatAt = readClock(platform.clock);
     this.#renewal.check();
     return held;
+  }
+
+  /** @returns whether the chat had it */
+  #remove(sql: Sql, { task, claim }: ClaimedTask): boolean {
+    const { sessionId: session } = this.#parts;
+    spending.end(sql, session, { task, claim });
+    return teamClaims.delete(sql, { session, task, claim }) > 0;
   }
 
   newestCheckpoint(): Json {
@@ -92,7 +113,7 @@ export class HeldClaims {
     return this.#outbox.call(
       "tasks.ack",
       { task, claim, result, ...this.#usageField(held) },
-      (sql) => void heldTasks.remove(sql, this.#parts, held.task),
+      (sql) => void this.#remove(sql, held.task),
     );
   }
 
@@ -100,7 +121,7 @@ export class HeldClaims {
     const { task, claim } = held.task;
     const heartbeat = this.#heartbeatInput(held, { note: reason });
     return this.#outbox.call("tasks.nack", { task, claim, reason, isRetryable, ...this.#usageField(held) }, (sql) => {
-      heldTasks.remove(sql, this.#parts, held.task);
+      this.#remove(sql, held.task);
       this.#outbox.enqueue(sql, "tasks.heartbeat", heartbeat);
     });
   }
@@ -223,7 +244,7 @@ export class HeldClaims {
     const { task, claim, type: title } = claimed;
     const newsItem = { kind: "claim_lost", task, title, reason, workspace } as const;
     runtime.store.write((sql) => {
-      if (!heldTasks.remove(sql, this.#parts, claimed)) return;
+      if (!this.#remove(sql, claimed)) return;
       news.add(sql, runtime.now(), sessionId, `lost:${task}:${claim}`, newsItem);
     });
     this.#sentCheckpoints.delete(task);

@@ -1,13 +1,24 @@
-import * as queuedCalls from "./queued-calls.ts";
 import * as news from "../sessions/news.ts";
 import { retryOf, type CallError, type Retry } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
+import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { teamCalls, type QueuedCallName } from "../../store/team-tables.ts";
 import { pause } from "../../coordinator-client/edge/platform.ts";
 import { callUntilAnswered } from "../../coordinator-client/call-until-answered.ts";
 import type { ChatParts } from "./chat-parts.ts";
-import type { QueuedCall, QueuedCallInput, QueuedCallName } from "./queued-calls.ts";
+
+/** Contains what makes the call take effect once (claim, request id); the sender is added later. */
+type QueuedCallInput<Name extends QueuedCallName> = Omit<InputOf<Name>, "self">;
+
+const queued = teamCalls.pick("seq", "name", "input", "tries");
+
+type QueuedCall = RowOf<typeof queued>;
+
+export function countQueued(sql: Sql, sessionId: string): number {
+  return teamCalls.count(sql, { session: sessionId });
+}
 
 type OutboxParts = Pick<ChatParts, "runtime" | "platform" | "link" | "sessionId" | "workspace">;
 
@@ -64,7 +75,8 @@ export class Outbox {
 
   /** @returns the call's sequence number */
   enqueue<Name extends QueuedCallName>(sql: Sql, name: Name, input: QueuedCallInput<Name>): number {
-    return queuedCalls.add(sql, this.#parts.runtime.now(), this.#parts, name, input);
+    const { runtime, sessionId: session, workspace } = this.#parts;
+    return teamCalls.append(sql, { session, workspace, name, input, at: runtime.now() });
   }
 
   flush(): void {
@@ -91,7 +103,8 @@ export class Outbox {
     this.#isSending = true;
     while (!signal.aborted) {
       try {
-        const call = runtime.store.read((sql) => queuedCalls.oldest(sql, sessionId, workspace), null);
+        const oldest = "WHERE session = ? AND workspace = ? ORDER BY seq LIMIT 1";
+        const [call] = runtime.store.read((sql) => queued.select(sql, oldest, sessionId, workspace), []);
         if (!call) break;
         await this.#send(call);
       } catch (error) {
@@ -112,7 +125,10 @@ export class Outbox {
       signal,
       wake: () => this.#renewWake(),
       isRetryable: (error) => retries.has(retryOf(error)),
-      onFailure: ({ code }) => runtime.store.write((sql) => queuedCalls.recordFailure(sql, call.seq, code)),
+      onFailure: ({ code }) =>
+        runtime.store.write((sql) =>
+          sql.run("UPDATE team_calls SET tries = tries + 1, lastError = ? WHERE seq = ?", code, call.seq),
+        ),
     });
     if (!signal.aborted) this.#finish(call, answer);
   }
@@ -128,7 +144,7 @@ export class Outbox {
     this.#waiters.delete(call.seq);
     const newsItem = waiter ? null : toLateNews(call, answer);
     runtime.store.write((sql) => {
-      queuedCalls.remove(sql, call.seq);
+      teamCalls.delete(sql, { seq: call.seq });
       if (newsItem) news.add(sql, runtime.now(), sessionId, `call:${call.seq}`, newsItem);
     });
     waiter?.(answer);

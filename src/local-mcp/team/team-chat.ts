@@ -21,8 +21,7 @@ import { HeldClaims } from "./held-claims.ts";
 import { Leadership } from "./leadership.ts";
 import * as members from "./members.ts";
 import { MessageInbox } from "./message-inbox.ts";
-import { Outbox } from "./outbox.ts";
-import * as queuedCalls from "./queued-calls.ts";
+import { countQueued, Outbox } from "./outbox.ts";
 import { TaskClaims } from "./task-claims.ts";
 import { workspaceWatch, type TeamConnection, type WatchOptions, type WorkspaceWatch } from "./workspace-watch.ts";
 
@@ -173,7 +172,7 @@ export class TeamChat {
       await link.leave(timeoutMs);
       this.#runtime.store.write((sql) => {
         // A process that sends kept calls later reads the row.
-        if (queuedCalls.count(sql, this.sessionId) === 0) members.remove(sql, this.sessionId, this.#process);
+        if (countQueued(sql, this.sessionId) === 0) members.remove(sql, this.sessionId, this.#process);
       });
     } finally {
       link.close();

@@ -20,8 +20,7 @@ import { listFileLeases, toReservation } from "./file-reservations.ts";
 import { formatResource } from "./lease-paths.ts";
 import * as members from "./members.ts";
 import type { Member } from "./members.ts";
-import { Outbox } from "./outbox.ts";
-import * as queuedCalls from "./queued-calls.ts";
+import { countQueued, Outbox } from "./outbox.ts";
 import * as reservationTable from "./reservation-table.ts";
 
 export interface TeamConnection {
@@ -336,7 +335,7 @@ export class WorkspaceWatch {
   async #cleanUp(opened: OpenedLink, member: Member): Promise<void> {
     const { store } = this.#options.runtime;
     const { session, process } = member;
-    const hasKeptCalls = store.read((sql) => queuedCalls.count(sql, session), 0) > 0;
+    const hasKeptCalls = store.read((sql) => countQueued(sql, session), 0) > 0;
     const isDone = hasKeptCalls ? await this.#sendKeptCalls(member) : await attestDeath(opened, member);
     if (isDone) store.write((sql) => members.remove(sql, session, process));
   }
@@ -355,7 +354,7 @@ export class WorkspaceWatch {
     outbox.close();
     if (registered.ok) await link.leave(leaveTimeoutMs);
     link.close();
-    return runtime.store.read((sql) => queuedCalls.count(sql, sessionId), 0) === 0;
+    return runtime.store.read((sql) => countQueued(sql, sessionId), 0) === 0;
   }
 }
 

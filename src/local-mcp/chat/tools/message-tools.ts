@@ -1,7 +1,6 @@
 import { stateText } from "../../../contract/chat-state.ts";
 import type { Chat } from "../../../contract/chats.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
-import type { Lease } from "../../../contract/leases.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, err, type Result } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
@@ -32,25 +31,22 @@ export const chats = teamTool<"shim_chats">(async ({ chat: { runtime }, member, 
   if (!summary.ok) return summary;
   const leading = await call("leases.list", { prefix: leaderPrefix, limit: pageSize });
   if (!leading.ok) return leading;
-  const leaders = leading.value.leases.map(toLeader);
+  const leaders = leading.value.leases.map(({ resource, holder: chat, token: term }) => {
+    return { name: resource.slice(leaderPrefix.length), chat, term };
+  });
   const { activeChats: _chats, isAll: _isAll, ...tasks } = summary.value;
   const known = found.value.chats.map((chat) => toChatLine(member, chat, running.value.tasks, runtime));
   const listed = known.filter((one) => all === true || isPresent(one));
   const counts = `${tasks.queuedTasks} queued, ${tasks.inProgressTasks} in progress, ${tasks.completedTasks} done, of ${tasks.totalTasks}`;
   return ok({
     message: `Tasks: ${counts}. Chats: ${listed.length}.${listed.some(({ state }) => state === "waits") ? youText : ""}`,
-    quoted: { as: "chats", text: [...listed.map(formatChat), ...leaders.map(formatLeader)].join("\n") },
+    quoted: {
+      as: "chats",
+      text: [...listed.map(formatChat), ...leaders.map(({ name, chat }) => `${chat} leads ${name}`)].join("\n"),
+    },
     output: { chats: listed, leaders, tasks, isMore: found.value.cursor !== null },
   });
 });
-
-function toLeader({ resource, holder, token }: Lease) {
-  return { name: resource.slice(leaderPrefix.length), chat: holder, term: token };
-}
-
-function formatLeader({ name, chat }: ReturnType<typeof toLeader>): string {
-  return `${chat} leads ${name}`;
-}
 
 type ChatLine = ReturnType<typeof toChatLine>;
 

@@ -6,12 +6,11 @@ import { err, ok, type Result } from "../../../shared/result.ts";
 import { WorkResult } from "../../../contract/work-result.ts";
 import { age } from "../../../shared/format.ts";
 import type { Abilities } from "../../team/chat-abilities.ts";
-import type { HeldTask } from "../../team/held-tasks.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import type { WaitingTasks } from "../../team/task-claims.ts";
 import { cut, teamTool, type TeamResult } from "./team-tool.ts";
 import type { Json } from "../../../contract/json.ts";
-import type { ReportResult } from "../../team/held-claims.ts";
+import type { ReportResult, HeldTask } from "../../team/held-claims.ts";
 import type { ToolInput } from "./tool.ts";
 
 export const next = teamTool<"shim_next">(async ({ member }, { types = [], capabilities, capacity, waitMs = 0 }) => {
