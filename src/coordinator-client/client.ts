@@ -7,7 +7,7 @@ import type { Self } from "../contract/values.ts";
 import { fullJitter } from "../shared/backoff.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { LocalCalls } from "../runtime/local-calls.ts";
-import type { Call, CoordinatorClient, HintKind, OnChanges } from "./coordinator-client.ts";
+import type { Call, HintKind, OnChanges } from "./coordinator-client.ts";
 import { isToken, parseAddress } from "./edge/address.ts";
 import { Calls, type PrepareInput } from "./edge/calls.ts";
 import {
@@ -45,7 +45,7 @@ type Connect = (registration: Registration, events: EdgeEvents) => ClientConnect
 const registerTimeoutMs = 30_000;
 
 /** Connects at the first use, reconnects and repeats by itself. */
-export class WorkspaceClient implements CoordinatorClient {
+export class WorkspaceClient {
   readonly #platform: LocalPlatform;
   readonly #connectsForCalls: boolean;
   readonly #events = new EdgeEvents();
@@ -96,6 +96,7 @@ export class WorkspaceClient implements CoordinatorClient {
     return this.#connection.state;
   }
 
+  /** Null before the first registration, and when the chat is lost. */
   get self(): Self | null {
     return this.#registration.self;
   }
@@ -112,12 +113,14 @@ export class WorkspaceClient implements CoordinatorClient {
     this.#connection.close("closed by its user");
   }
 
+  /** Only `outcome_unknown` and `bad_answer` leave open what has happened. */
   readonly call: Call = async (name, input, deadlineMs) => {
     if (this.#connectsForCalls) this.#connection.start();
     const { result } = await this.#calls.call(name, input, deadlineMs === undefined ? {} : { deadlineMs });
     return result;
   };
 
+  /** Registers the chat, and again whenever the coordinator counts it as gone. */
   register(chat: ChatInput, deadlineMs = registerTimeoutMs): Promise<Result<RegisteredChat, CallError>> {
     if (this.state === "closed") return Promise.resolve(err({ code: "closed", message: "the client is closed" }));
     const registered = this.#registration.setChat(chat, deadlineMs);
@@ -126,6 +129,7 @@ export class WorkspaceClient implements CoordinatorClient {
     return registered;
   }
 
+  /** Frees everything the chat holds; it is not registered again, even if the request fails. */
   async leave(timeoutMs: number): Promise<void> {
     const { self } = this;
     if (!self) return;
@@ -144,6 +148,7 @@ export class WorkspaceClient implements CoordinatorClient {
     return self ? this.#leases.lead(self, request, options) : Promise.resolve(notRegistered("elections.campaign"));
   }
 
+  /** Survives interruptions; a failure is its last event. @returns ends it */
   watch(options: WatchOptions, onEvent: (event: WatchEvent) => void): () => void {
     this.#connection.start();
     const deps = { platform: this.#platform, calls: this.#calls, connection: this.#connection, events: this.#events };
@@ -151,6 +156,10 @@ export class WorkspaceClient implements CoordinatorClient {
     return () => watch.close();
   }
 
+  /**
+   * Changes below a prefix, in order; null: read everything again (first, and after a gap); empty:
+   * rows changed which are not state, such as tasks below `$task/`.
+   */
   onChanges(prefix: string, onChanges: OnChanges): () => void {
     const close = this.watch({ prefix }, (event) => {
       // A snapshot lacks the coordinator's own keys: it only signals that changes were missed.
@@ -165,6 +174,10 @@ export class WorkspaceClient implements CoordinatorClient {
     };
   }
 
+  /**
+   * [EC22] A claim, a heartbeat or a pull reads what it is about, unless its message came with it.
+   * @returns unsubscribes
+   */
   onHint(listener: (hint: HintKind, message?: Message) => void): () => void {
     return this.#events.on((event) => {
       if (event.type === "unread") listener("message");
@@ -175,6 +188,7 @@ export class WorkspaceClient implements CoordinatorClient {
     });
   }
 
+  /** [SY102] Another machine stored sessions, or one may be taken over. @returns unsubscribes */
   onSyncHint(listener: (isDeath: boolean) => void): () => void {
     return this.#events.on((event) => {
       if (event.type !== "notified" || event.notification.method !== "sync.changed") return;
@@ -182,6 +196,7 @@ export class WorkspaceClient implements CoordinatorClient {
     });
   }
 
+  /** Another process owns the chat, or the coordinator refuses for good. @returns unsubscribes */
   onLost(listener: (reason: string) => void): () => void {
     return this.#events.on((event) => {
       if (event.type === "chat-lost") listener(event.error.message);

@@ -382,7 +382,7 @@ export class Registration {
 
   /** @param registerAgain a chat that counts as gone may come back */
   handleRefusal(self: Self | null, error: CallError, registerAgain: () => void): void {
-    if (self?.chat !== this.#current?.chat || self?.incarnation !== this.#current?.incarnation) return;
+    if (self === null || self.chat !== this.#current?.chat || self.incarnation !== this.#current.incarnation) return;
     if (retryOf(error) === "after_registering") registerAgain();
     if (error.code === "chat_replaced") this.lose(error);
   }

@@ -15,17 +15,7 @@ export interface HoldOptions {
 export type LeaseRequest = Omit<CallInput<"leases.acquire">, "self">;
 export type LeadershipRequest = Omit<CallInput<"elections.campaign">, "self">;
 
-export interface HeldLease {
-  readonly name: string;
-  readonly token: number;
-  readonly state: LeaseState;
-  /** Whether the holder may act on it now without asking. */
-  isTrusted(): boolean;
-  /** Call before acting on the lease; asks the coordinator unless it is trusted. */
-  confirm(): Promise<Result<void, CallError>>;
-  /** Ends trust at once, even if the request fails. False: it was no longer held. */
-  release(): Promise<Result<boolean, CallError>>;
-}
+export type HeldLease = Pick<RenewedLease, "name" | "token" | "state" | "isTrusted" | "confirm" | "release">;
 
 interface Grant {
   readonly token: number;
@@ -59,7 +49,7 @@ interface LeaseDeps {
 type Ending = "lost" | "released";
 
 /** [EC12] [EC13] Renews in time; trusts it only while the coordinator must keep it. */
-class RenewedLease implements HeldLease {
+class RenewedLease {
   readonly name: string;
   readonly token: number;
   readonly #deps: LeaseDeps;
@@ -93,10 +83,12 @@ class RenewedLease implements HeldLease {
     return this.#state;
   }
 
+  /** Whether the holder may act on it now without asking. */
   isTrusted(): boolean {
     return this.#trustedForMs() > 0;
   }
 
+  /** Call before acting on the lease; asks the coordinator unless it is trusted. */
   async confirm(): Promise<Result<void, CallError>> {
     if (this.isTrusted()) return ok(undefined);
     const renewed = this.#hasEnded() ? err(this.#notHeldError()) : await this.#renewal.renew();
@@ -104,6 +96,7 @@ class RenewedLease implements HeldLease {
     return this.isTrusted() ? ok(undefined) : err(this.#notHeldError());
   }
 
+  /** Ends trust at once, even if the request fails. False: it was no longer held. */
   release(): Promise<Result<boolean, CallError>> {
     this.#setState("released", "released by its holder");
     return this.#right.release(this.token);
