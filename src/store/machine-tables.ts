@@ -1,4 +1,4 @@
-import { flag, integer, real, serial, table, text } from "../shared/table.ts";
+import { integer, real, serial, table, text } from "../shared/table.ts";
 
 export const meta = table("meta", { key: text().primary(), value: text() });
 
@@ -45,7 +45,6 @@ export const audit = table("audit", {
   actor: text(),
   result: text(),
   rows: integer().nullable(),
-  /** Its result may follow. */
 });
 
 export const machineTables = [meta, pauses, notices, sentNotifications, metricTotals, audit];

@@ -1,12 +1,12 @@
-import type { Health } from "../contract/chats.ts";
-import { isTransient, type CallError } from "../contract/errors.ts";
-import type { ClaimedTask, ClaimOptions } from "../contract/tasks.ts";
+import type { ChatInput } from "../coordinator-client/edge/connection.ts";
 import { pauseBeforeRetry } from "../coordinator-client/call-until-answered.ts";
+import { pollEveryMs, type CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
+import { isTransient, type CallError } from "../contract/errors.ts";
+import type { Health } from "../contract/chats.ts";
+import type { ClaimedTask, ClaimOptions } from "../contract/tasks.ts";
 import { ChatStatusReporter } from "../coordinator-client/chat-status.ts";
 import { Claimer } from "../coordinator-client/claimer.ts";
-import { pollEveryMs, type CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
 import type { Platform } from "../coordinator-client/edge/platform.ts";
-import type { ChatInput } from "../coordinator-client/edge/registration.ts";
 import { fullJitter } from "../shared/backoff.ts";
 import { stackOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";

@@ -88,10 +88,9 @@ export function addWatch(team: Command, cli: Cli): void {
       } else {
         // [CL31] Follows over all interruptions; ends with Ctrl-C, or on a final error.
         const stop = cli.io.interrupted();
-        for await (const event of link.watch({ prefix, after }, stop, (text) => cli.progress(text))) {
-          if (!event.ok) return event;
-          show(event.value);
-        }
+        const onTrouble = (text: string): void => cli.progress(text);
+        const ended = await link.watch({ prefix, after }, stop, onTrouble, show);
+        if (!ended.ok) return ended;
       }
       const isUnchanged = once === true && after === start.value;
       return ok({

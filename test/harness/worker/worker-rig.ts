@@ -248,20 +248,8 @@ export class CutLink implements CoordinatorClient {
     return this.#link.onLost(heed);
   }
 
-  watch(...args: Parameters<CoordinatorClient["watch"]>): ReturnType<CoordinatorClient["watch"]> {
-    return this.#link.watch(...args);
-  }
-
   onChanges(...args: Parameters<CoordinatorClient["onChanges"]>): () => void {
     return this.#link.onChanges(...args);
-  }
-
-  hold(...args: Parameters<CoordinatorClient["hold"]>): ReturnType<CoordinatorClient["hold"]> {
-    return this.#link.hold(...args);
-  }
-
-  lead(...args: Parameters<CoordinatorClient["lead"]>): ReturnType<CoordinatorClient["lead"]> {
-    return this.#link.lead(...args);
   }
 
   leave(withinMs: number): Promise<void> {
