@@ -9,7 +9,13 @@ import { changesSince } from "../snapshots/work-tree.ts";
 import { readDiff, type ChangedFile, commitAll } from "../worker-runner/work-git.ts";
 import { runProgram } from "../worker-runner/run-program.ts";
 import type { WorkDeps } from "../worker-runner/work-deps.ts";
-import { prepareTool, type PreparedTool, type Tests, type TransformReport, type TransformRequest } from "./tool-process.ts";
+import {
+  prepareTool,
+  type PreparedTool,
+  type Tests,
+  type TransformReport,
+  type TransformRequest,
+} from "./tool-process.ts";
 import { createThrowaway, linkModulesInside, resetTo, type ThrowawayWorktree } from "./worktree.ts";
 
 /** Limit of each run of a tool, and of the tests. */

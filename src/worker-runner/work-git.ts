@@ -1,11 +1,32 @@
-import { copyFileSync, existsSync, lstatSync, readFileSync, readdirSync, realpathSync, rmSync, statSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { setImmediate as breathe, setTimeout as pause } from "node:timers/promises";
 import { withoutSecrets } from "../platform/secret-env.ts";
 import { codeOf } from "../shared/error.ts";
 import { type Failure, fail } from "../shared/failure.ts";
 import { type Result, ok } from "../shared/result.ts";
-import { type Git, GitError, diskPath, displayPath, joinRaw, lines, run, splitRaw, text, userGit, withAuthor } from "../snapshots/git.ts";
+import {
+  type Git,
+  GitError,
+  diskPath,
+  displayPath,
+  joinRaw,
+  lines,
+  run,
+  splitRaw,
+  text,
+  userGit,
+  withAuthor,
+} from "../snapshots/git.ts";
 import { SecretContent, secretIn } from "../snapshots/secret-content.ts";
 import { isSecretName, secretName } from "../snapshots/secret-names.ts";
 import { type ExcludedFile, ownRepository, readStats } from "../snapshots/selection.ts";

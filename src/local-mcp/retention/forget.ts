@@ -11,7 +11,12 @@ import { removeDatabase, withMaintenanceLock } from "../../store/database.ts";
 import type { Connection } from "../../store/driver.ts";
 import { runApart } from "../../runtime/run-apart.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { checkpoints as checkpointRows, clients, recoveries, sessions as sessionRows } from "../../store/session-tables.ts";
+import {
+  checkpoints as checkpointRows,
+  clients,
+  recoveries,
+  sessions as sessionRows,
+} from "../../store/session-tables.ts";
 import { markTranscript } from "../sessions/transcript-mark.ts";
 import { removeDurably } from "../../platform/private-files.ts";
 import type { Store } from "../../store/store.ts";

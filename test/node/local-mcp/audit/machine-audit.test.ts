@@ -36,4 +36,3 @@ it("[EX77] a decision that is not committed leaves no entry", () => {
   expect(failing).toThrow("dies");
   expect(entries(runtime)).toEqual([]);
 });
-
