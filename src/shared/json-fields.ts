@@ -48,7 +48,14 @@ export function numberAt(from: JsonObject | null, key: string, max = Number.MAX_
   return typeof value === "number" && value >= 0 && value <= max ? value : null;
 }
 
-export function pick<T extends object, Name extends keyof T & string>(from: T, names: readonly Name[]): Pick<T, Name> {
-  const picked = Object.entries(from).filter(([name]) => (names as readonly string[]).includes(name));
-  return Object.fromEntries(picked) as Pick<T, Name>;
+export function pick(from: unknown, names: readonly string[]): Record<string, unknown> {
+  if (typeof from !== "object" || from === null) return {};
+  return Object.fromEntries(Object.entries(from).filter(([name]) => names.includes(name)));
+}
+
+export function pickFields<T extends object, Name extends keyof T & string>(
+  from: T,
+  names: readonly Name[],
+): Pick<T, Name> {
+  return pick(from, names) as Pick<T, Name>;
 }

@@ -1,5 +1,5 @@
 import { adapterOf } from "../../clients/adapters.ts";
-import { claudeCode } from "../../clients/claude-code.ts";
+import { claudeCode } from "../../clients/claude-compatible.ts";
 import type { ClientAdapter } from "../../clients/client-adapter.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookAnswer } from "../../contract/hook-answer.ts";
@@ -15,7 +15,7 @@ import { StoreError } from "../../store/store-error.ts";
 import { capture, type RecentStates } from "../checkpoints/capture.ts";
 import { countedTrigger } from "../checkpoints/triggers.ts";
 import { observe, readInSteps } from "../observe/observe.ts";
-import { readSubagents } from "../observe/subagent-files.ts";
+import { readSubagents } from "../observe/record-transcript.ts";
 import { label, limits, redactAndClip } from "../sessions/entries.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as servers from "../sessions/servers.ts";

@@ -9,7 +9,7 @@ import { isWithoutUser } from "./end-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
 import type { RecordedEvent } from "./record-event.ts";
 import { emptyStart, type StartAnswer } from "./session-start.ts";
-import { claudeCode } from "../../clients/claude-code.ts";
+import { claudeCode } from "../../clients/claude-compatible.ts";
 import { analyzePrompt } from "../../routing/prompt-analyzer.ts";
 import { asObject, textAt } from "../../shared/json-fields.ts";
 

@@ -9,8 +9,11 @@ import { listKeys, settingAt } from "../../shared/setting-keys.ts";
 import { unknownKeyText } from "../../shared/unknown-key.ts";
 import type { Handlers, HostContext, HostResult, HostSite } from "./host.ts";
 import type { CommitGuard, commitGuardOperations } from "../../contract/machine/commit-guard.ts";
-import { guardState, installGuard, removeGuard, type GuardState } from "../team/guard-hook.ts";
 import {
+  guardState,
+  installGuard,
+  removeGuard,
+  type GuardState,
   findRepository,
   guardCommand,
   howLost,
@@ -18,10 +21,9 @@ import {
   isGuard,
   isKeptUndecided,
   isLost,
-} from "../team/guard-repository.ts";
-import { programFolder } from "../../installer/program-copy.ts";
-import { originOf, updateCommands } from "../../platform/origin.ts";
-import { findRealPath } from "../../platform/shim-command.ts";
+} from "../team/guard-hook.ts";
+import { programFolder } from "../../installer/own-program.ts";
+import { originOf, updateCommands, findRealPath } from "../../platform/shim-command.ts";
 import { version } from "../../platform/version.ts";
 
 export const configHandlers = {

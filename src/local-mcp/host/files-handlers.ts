@@ -10,13 +10,12 @@ import {
   type FileChange,
   type Staged,
 } from "../../snapshots/replace-files.ts";
-import { type RestoreOutcome, restoreFiles } from "../../snapshots/restore-files.ts";
+import { type RestoreOutcome, restoreFiles, restoreReceived } from "../../snapshots/restore-files.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
 import type { HandlerContext, Handlers, HostResult } from "./host.ts";
 import type { Saved } from "../../contract/machine/files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { age } from "../../shared/format.ts";
-import { restoreReceived } from "../../snapshots/restore-received.ts";
 import type { RemoteContext } from "../recovery/remote-context.ts";
 import { localClock } from "../recovery/remote-session.ts";
 import { findById } from "../recovery/remote-source.ts";
@@ -30,7 +29,7 @@ import { isUnanswered } from "./recovery-handlers.ts";
 import { findSessionOrCheckpoint, shortCheckpoint, shortSession } from "./resolve-id.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 
-export const fileHandlers = {
+export const fileHandlers: Pick<Handlers, "files.diff" | "files.restore"> = {
   "files.diff": (context, input) =>
     compare(context, input, async (saved, { staged, changes, notRestored }) => {
       const { env } = context.site;
@@ -54,7 +53,7 @@ export const fileHandlers = {
       ? ok({ ...factsOf(saved), ...written.value, into: into ?? null, differing: null, backup: null })
       : written;
   },
-} satisfies Partial<Handlers>;
+};
 
 function restoreIntoProject(context: HandlerContext, input: Selection) {
   return compare(context, input, async (saved, { staged, changes, notRestored }) => {

@@ -12,8 +12,7 @@ import {
   type EdgeWorkspace,
   nameOf,
 } from "../../coordinator-client/edge-config.ts";
-import { parseAddress } from "../../coordinator-client/edge/address.ts";
-import { isMachineToken, readTokenClaim } from "../../coordinator-client/edge/machine-token.ts";
+import { parseAddress, isMachineToken, readTokenClaim } from "../../coordinator-client/edge/address.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
@@ -266,9 +265,7 @@ const openStates: readonly TaskState[] = ["blocked", "scheduled", "queued", "ass
 const maxTasks = 1_000;
 
 async function withLocal<T>(context: HostContext, body: (local: LocalCoordinator) => T | Promise<T>): Promise<T> {
-  const { store, processes, now } = await context.runtime();
-  const { driver, busyMs } = store.context;
-  const { coordinator, close } = openLocalCoordinator({ home: context.paths.home, driver, busyMs, processes, now });
+  const { coordinator, close } = openLocalCoordinator(await context.runtime());
   try {
     return await body(coordinator);
   } finally {

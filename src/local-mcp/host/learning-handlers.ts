@@ -9,36 +9,38 @@ import {
   startExperiment,
   stopAllExperiments,
   type Deciding,
-  readAllTrials,
-} from "../experiments/all-experiments.ts";
+  readWorkspaceTrials,
+} from "../experiments/experiments.ts";
 import type { HandlerContext, Handlers, Host, HostResult } from "./host.ts";
-import { withText } from "../../experiments/opportunities/describe.ts";
-import { viewOfExperiment } from "../../experiments/kaizen/experiment-view.ts";
-import { markSent, sendCounted } from "../assignment/send-counted.ts";
-import { advanceAll } from "../experiments/experiments.ts";
+import { viewOf } from "../../experiments/trials.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { MachineTrial } from "../../contract/trials.ts";
+import type { ExperimentView } from "../../contract/machine/experiments.ts";
 import { storeRun } from "../experiments/last-opportunities.ts";
-import { tryNext, type NextTrial, nextTrial } from "../experiments/next-trial.ts";
+import { advanceAll, sessionsOf, start } from "../experiments/machine-trials.ts";
+import { markSent, sendCounted } from "../experiments/send-counted.ts";
 import { noteReview, reviewWorkspace, type WorkspaceReviewOptions } from "../experiments/workspace-review.ts";
 import { ReplaySession, ReplayHeader } from "../../contract/replay.ts";
-import { findOpportunities, type Opportunities } from "../../experiments/opportunities/find-opportunities.ts";
+import {
+  findOpportunities,
+  type Opportunities,
+  pastChanges,
+} from "../../experiments/opportunities/find-opportunities.ts";
 import type { TeamHistory } from "../../experiments/opportunities/history.ts";
-import { pastChanges } from "../../experiments/opportunities/rejected-changes.ts";
 import { allDecisions } from "../../platform/evolve-decisions.ts";
 import { machineMetrics } from "../metrics/machine-metrics.ts";
 import { pastOffers, pastSessions } from "../experiments/machine-history.ts";
 import { readTeam, readQueueRecord } from "../experiments/workspace-history.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
-import { findWeek, weekOf, type Week } from "../../experiments/kaizen/week.ts";
-import { weeklyReport, withTrials } from "../../experiments/kaizen/weekly-report.ts";
+import { findWeek, weekOf, weeklyReport, withTrials, type Week } from "../../experiments/weekly-report.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { compareQueue } from "../experiments/compare-queue.ts";
+import { nextTrial, type NextTrial } from "../experiments/next-trial.ts";
 import { weeklyFacts } from "../experiments/weekly-facts.ts";
 import { Settings } from "../../contract/workspaces.ts";
-import { parameters } from "../../experiments/parameters.ts";
-import { workspaceParameters } from "../../experiments/queue/workspace-parameters.ts";
-import { replayReport } from "../../experiments/replay/report.ts";
-import { parseVariants, usualVariants } from "../../experiments/replay/variants.ts";
+import { parameters, parseVariants, usualVariants } from "../../experiments/parameters.ts";
+import { replayReport } from "../../experiments/replay/loss.ts";
 import { readFileLines, writeLines } from "../../platform/line-file.ts";
 import { settingAt } from "../../shared/setting-keys.ts";
 import { corpus } from "../experiments/corpus.ts";
@@ -56,13 +58,13 @@ async function decidingOf(context: HandlerContext): Promise<Deciding> {
 }
 
 export const experimentHandlers = {
-  "experiments.list": async (context) => ok(await listExperiments(await decidingOf(context))),
+  "experiments.list": async (context) => listExperiments(await decidingOf(context)),
   "experiments.show": async (context, { experiment }) => findExperiment(await decidingOf(context), experiment),
   "experiments.start": async (context, given) => startExperiment(await decidingOf(context), given),
   async "experiments.stop"(context, { experiment, all = false }) {
     if (all === (experiment !== undefined)) return err({ code: "bad_input", message: "name an experiment, or --all." });
     const deciding = await decidingOf(context);
-    if (experiment === undefined) return ok(await stopAllExperiments(deciding));
+    if (experiment === undefined) return stopAllExperiments(deciding);
     const ended = await endExperiment(deciding, experiment, false);
     return ended.ok ? ok({ stopped: [ended.value], workspaceProblem: null }) : ended;
   },
@@ -79,7 +81,7 @@ export const learningHandlers = {
       since,
       until,
       sessions: recorded.length,
-      findings: findings.map(withText),
+      findings,
       unjudged,
       teamProblem: team.ok ? null : team.error.message,
       hasDepartures: team.ok && team.value.departures !== null,
@@ -92,11 +94,19 @@ export const learningHandlers = {
     store.write((sql) => storeRun(sql, until, patterns));
     return ok({});
   },
-  async "review.advance"({ runtime: load }, { finding, replay }) {
+  /** [EX82] A trial that may not start now is left to the next review. */
+  async "review.advance"({ runtime: load }, { trial }) {
     const runtime = await load();
-    const moved = advanceAll(runtime).map(viewOfExperiment);
-    const started = tryNext(runtime, { finding, replay: replay as NextTrial["replay"], waits: [] });
-    return ok({ moved, started: started && viewOfExperiment(started) });
+    const toView = (one: MachineTrial): ExperimentView =>
+      viewOf(
+        one,
+        runtime.store.read((sql: Sql) => sessionsOf(sql, one.id, one.steps), null),
+      );
+    const moved = advanceAll(runtime).map(toView);
+    const started = trial && start(runtime, trial, "kaizen");
+    if (started?.ok === false)
+      runtime.log("info", "a finding was not tried", { id: trial?.reason, reason: started.error.code });
+    return ok({ moved, started: started?.ok === true ? toView(started.value) : null });
   },
   async "review.note"({ runtime }, done) {
     noteReview(await runtime(), done);
@@ -149,7 +159,6 @@ async function storeCounts(call: Host["call"], { since, until, findings }: Exami
   const patterns = findings.map(({ pattern }) => pattern);
   await call("opportunities.store", { until: until + (until - since), patterns });
 }
-
 async function review(
   deciding: Deciding,
   call: Host["call"],
@@ -158,15 +167,14 @@ async function review(
   const { runtime } = deciding;
   const examined = await examine(deciding);
   if (!isDryRun) await storeCounts(call, examined);
-  const findings = examined.findings.map(withText);
+  const { findings } = examined;
   const next = nextOf(runtime, examined);
   const ofWorkspace = await reviewTeam(deciding, call, examined, isDryRun);
   if (isDryRun) {
     const notes = [planText(runtime, next), ...next.waits, ofWorkspace];
     return ok({ findings, moved: [], started: null, notes, report: null });
   }
-  const { finding, replay } = next;
-  const advanced = await call("review.advance", { finding, replay: replay && { ...replay } });
+  const advanced = await call("review.advance", { trial: next.trial });
   if (!advanced.ok) return advanced;
   await sendCounted(runtime, (experiment, sent) => call("review.mark-sent", { experiment, sent }));
   const report = await writeLastWeek(deciding, ideas(examined, next));
@@ -176,14 +184,13 @@ async function review(
 
 function nextOf(runtime: Runtime, { findings, recorded }: Examination): NextTrial {
   const isAllowed = runtime.config.kaizen === "apply";
-  return isAllowed ? nextTrial(runtime, findings, recorded) : { finding: null, replay: null, waits: [] };
+  return isAllowed ? nextTrial(runtime, findings, recorded) : { trial: null, waits: [] };
 }
 
-function planText({ config }: Runtime, { finding }: NextTrial): string {
+function planText({ config }: Runtime, { trial }: NextTrial): string {
   if (config.kaizen !== "apply") return "Would change nothing: `shim config set kaizen apply` allows trials.";
-  return finding ? `Would try ${finding.parameter} = ${finding.to}.` : "Would try nothing.";
+  return trial ? `Would try ${trial.key} = ${trial.to}.` : "Would try nothing.";
 }
-
 async function reviewTeam(
   deciding: Deciding,
   call: Host["call"],
@@ -198,7 +205,7 @@ async function reviewTeam(
 }
 
 function ideas({ findings }: Examination, { waits }: NextTrial): string[] {
-  return [...findings.map(withText).map(({ title, text, advice }) => `${title}. ${text} ${advice}`), ...waits];
+  return [...findings.map(({ title, text, advice }) => `${title}. ${text} ${advice}`), ...waits];
 }
 
 /** [EX83] Each week with chats once, as soon as it has ended. @returns the path if written */
@@ -224,7 +231,7 @@ async function reportOf(
 ): Promise<string | null> {
   const facts = deciding.runtime.store.read((sql) => weeklyFacts(sql, week), null);
   if (!facts || facts.sessions < minSessions) return null;
-  return weeklyReport(withTrials(facts, await readAllTrials(deciding)), texts);
+  return weeklyReport(withTrials(facts, await readWorkspaceTrials(deciding)), texts);
 }
 
 /** @param name default: this week, whose records are examined for it */
@@ -244,18 +251,20 @@ async function readReport(deciding: Deciding, name?: string): Promise<HostResult
 }
 
 const maxCorpusBytes = 500_000_000;
-/** The same record has the same answer. */
-const seed = 1;
 
 export const replayHandlers = {
   async "replay.run"(context, { since, corpus: file, set }) {
     const runtime = await context.runtime();
     const valueOf = (key: string): number => Number(settingAt(runtime.config, key));
-    const intervals = parameters.filter(({ group }) => group === "interval");
+    const known = parameters.filter(({ scope }) => scope === "machine");
     const variants =
       set === undefined
-        ? usualVariants({ parameters: intervals, valueOf }, 2)
-        : parseVariants({ parameters, valueOf }, set, () => true);
+        ? usualVariants(
+            known.filter(({ group }) => group === "interval"),
+            valueOf,
+            2,
+          )
+        : parseVariants(known, valueOf, set, () => true);
     if (typeof variants === "string") return err({ code: "bad_input", message: variants });
     const sessions = file === undefined ? ok(readStored(runtime, since).filter(isSession)) : readCorpus(file);
     return sessions.ok ? ok(replayReport(sessions.value, runtime.config, variants)) : sessions;
@@ -267,8 +276,8 @@ export const replayHandlers = {
       if (!found.ok) return found;
       const { settings } = found.value;
       const valueOf = (key: string): number => Number(settings[key as keyof Settings]);
-      const variable = { parameters: workspaceParameters, valueOf };
-      const variants = set === undefined ? usualVariants(variable, 1) : parseVariants(variable, set, isSetting);
+      const known = parameters.filter(({ scope }) => scope === "workspace");
+      const variants = set ? parseVariants(known, valueOf, set, isSetting) : usualVariants(known, valueOf, 1);
       if (typeof variants === "string") return err({ code: "bad_input", message: variants });
       const record = await readQueueRecord(link, settings.chatTtlMs);
       if (!record.ok) return record;
@@ -278,7 +287,7 @@ export const replayHandlers = {
         chats: record.value.chats.length,
         windowMs: record.value.windowMs,
         variants: variants.map(({ key, from, value }) => {
-          const comparison = compare(record.value, settings, { ...settings, [key]: value }, seed);
+          const comparison = compare(record.value, settings, { ...settings, [key]: value });
           return { key, from, value, comparison };
         }),
       });

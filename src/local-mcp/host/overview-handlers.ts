@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { hasFinishedHere } from "../recovery/finished-tasks.ts";
 import type { Host, Handlers, HandlerContext, HostResult, Workspace } from "./host.ts";
+import { clientStates } from "../../installer/inspect.ts";
 import { shimCommand } from "../../platform/shim-command.ts";
 import { findSupervisor } from "../../platform/supervisor-mark.ts";
 import { ok } from "../../shared/result.ts";
@@ -13,16 +14,15 @@ import { findIncomplete } from "../recovery/detect.ts";
 import { asSeen, isAlive, readChatState } from "../recovery/session-state.ts";
 import { hasDied } from "../sessions/closed-sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { clientStates } from "../../installer/client-states.ts";
 import { toSessionView, timeline } from "./session-view.ts";
-import { clientTitle } from "../../clients/client-title.ts";
+import { clientTitle } from "../../clients/adapters.ts";
 import { workProgress } from "../../contract/chat-state.ts";
 import type { Chat } from "../../contract/chats.ts";
 import { commandLine } from "../../contract/command-line-chat.ts";
 import type { Fleet, FleetRow, SessionPage, ReceivedMessage } from "../../contract/machine/page.ts";
 import type { SessionView } from "../../contract/machine/sessions.ts";
 import { age } from "../../shared/format.ts";
-import { pick } from "../../shared/json-fields.ts";
+import { pickFields } from "../../shared/json-fields.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../usage/usage-report.ts";
 import { isPresent } from "./team-handlers.ts";
 import * as audit from "../audit/machine-audit.ts";
@@ -153,7 +153,7 @@ const sharedFields = [
 function toFleetRow(view: SessionView, now: number, chat?: Chat, costUsdToday: number | null = null): FleetRow {
   const { waitingSince, lastSeenAt, savedAt } = view;
   return {
-    ...pick(view, sharedFields),
+    ...pickFields(view, sharedFields),
     client: clientTitle(view),
     machine: null,
     waitingMs: waitingSince === null ? null : now - waitingSince,

@@ -35,7 +35,7 @@ import type { KeptWorkspace } from "./local-host.ts";
 import { projectOfFolderHere } from "./other-machines.ts";
 import { findSession, shortSession } from "./resolve-id.ts";
 import { settle } from "./overview-handlers.ts";
-import { storeDurations } from "../../runtime/store-durations.ts";
+import { storeDurations } from "../../runtime/durations.ts";
 import { takePending } from "../../snapshots/pending-snapshots.ts";
 import { capture } from "../checkpoints/capture.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import type { ReservedFile } from "../../contract/machine/reservations.ts";
 import { err, ok } from "../../shared/result.ts";
-import { formatResource } from "../team/file-resource.ts";
+import { formatResource } from "../team/lease-paths.ts";
 import type { Reservation } from "../team/reservation-table.ts";
 import type { HandlerContext, Handlers, HostResult, HostError } from "./host.ts";
 import type { CallError } from "../../contract/errors.ts";
@@ -131,7 +131,6 @@ export async function openProjectReservations(
     newId: () => Buffer.from(runtime.random(16)).toString("hex"),
     link: client,
     directory: { identify },
-    sessionId: self.value?.chat ?? "",
     workspace: scope.workspace,
     self: self.value,
     /** [FI30] Hooks of this machine's chats read these at once, other processes soon after. */

@@ -1,6 +1,6 @@
 import type { Chat } from "../../contract/chats.ts";
 import type { SessionView, TimelineEntry } from "../../contract/machine/sessions.ts";
-import { pick } from "../../shared/json-fields.ts";
+import { pickFields } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { causeOf, hasContent, offerOf, findIncomplete } from "../recovery/detect.ts";
 import { asSeen, isAlive, readState } from "../recovery/session-state.ts";
@@ -40,7 +40,7 @@ export function toSessionView(sql: Sql, runtime: Runtime, stored: Session, chat?
   const isLiving = shown.state !== "ended" && isAlive(runtime, stored);
   const offer = offerOf(sql, runtime.processes, runtime.now(), session);
   return {
-    ...pick(session, storedFields),
+    ...pickFields(session, storedFields),
     ...shown,
     shortId: shortSessionId(sql, id),
     isAlive: isLiving,

@@ -14,14 +14,9 @@ import { isPurgePending } from "../retention/forget.ts";
 import type { LoadedRuntime, HostContext } from "./host.ts";
 import type { TelemetrySettings } from "../../contract/config.ts";
 import { readText } from "../../installer/client-files.ts";
-import { json } from "../../installer/json-text.ts";
+import { json } from "../../installer/settings.ts";
 import { detect, type ClientTarget } from "../../installer/targets.ts";
-import {
-  environmentTelemetry,
-  foreignSettings,
-  isEnabled,
-  managedTelemetry,
-} from "../../installer/telemetry-settings.ts";
+import { environmentTelemetry, foreignSettings, isEnabled, managedTelemetry } from "../../installer/client-entries.ts";
 import { isDead } from "../recovery/liveness.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { lastReceivedAt } from "../telemetry/record-events.ts";

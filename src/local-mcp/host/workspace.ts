@@ -7,6 +7,7 @@ import { WorkspaceClient } from "../../coordinator-client/client.ts";
 import { readEdgeConfig, type EdgeConfig, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import type { PrepareInput } from "../../coordinator-client/edge/calls.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
+import { untilAborted, newId, pause, within } from "../../coordinator-client/edge/platform.ts";
 import type { WatchOptions } from "../../coordinator-client/edge/state-watch.ts";
 import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
@@ -19,7 +20,6 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { HostContext, FollowedChanges, HeldRight, HostError, HostResult, RightRequest } from "./host.ts";
 import { openProjectReservations, type ProjectReservations } from "./reservation-handlers.ts";
 import { badInputText } from "../../shared/problems.ts";
-import { newId, pause, untilAborted, within } from "../../coordinator-client/edge/platform.ts";
 import { marginMs } from "../../coordinator-client/edge/trust.ts";
 import { redact } from "../../redaction/redact.ts";
 
@@ -168,21 +168,26 @@ export class Workspace {
    *
    * @param onTrouble gets what a person should know of the connection
    */
-  async *watch(
+  async watch(
     start: WatchOptions,
     stop: AbortSignal,
     onTrouble: (text: string) => void,
-  ): AsyncGenerator<HostResult<FollowedChanges>> {
+    onChanges: (changes: FollowedChanges) => void,
+  ): Promise<HostResult<null>> {
     this.client.on((event) => {
       if (event.type !== "state" || event.state === event.previous) return;
       if (event.state === "disconnected" && event.previous !== "connecting")
         onTrouble(`No connection to the coordinator (${event.reason}); retrying, no change will be missed.`);
       if (event.state === "fallback") onTrouble("No socket connection: polling every 5 s over HTTP.");
     });
-    const watch = this.client.watch(start);
-    stop.addEventListener("abort", () => watch.close(), { once: true });
-    if (stop.aborted) watch.close();
-    for await (const event of watch) yield event.type === "failed" ? err(this.toHostError(event.error)) : ok(event);
+    const failed = Promise.withResolvers<HostResult<null>>();
+    const close = this.client.watch(start, (event) => {
+      if (event.type === "failed") failed.resolve(err(this.toHostError(event.error)));
+      else onChanges(event);
+    });
+    const ended = await untilAborted(failed.promise, stop);
+    close();
+    return ended ?? ok(null);
   }
 
   /** The listener is called after anything in the workspace may have changed. */

@@ -7,7 +7,7 @@ import {
   textAt,
   type JsonObject,
 } from "../../shared/json-fields.ts";
-import { answersOf } from "../../clients/codex-dialog.ts";
+import { answersOf } from "../../clients/codex.ts";
 import {
   addCall,
   addEnd,

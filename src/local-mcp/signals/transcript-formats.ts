@@ -1,5 +1,5 @@
 import { opencodeTools, qwenTools } from "../../clients/claude-compatible.ts";
-import { withClaudeTool, type ToolNames } from "../../clients/claude-tools.ts";
+import { withClaudeTool, type ToolNames } from "../../clients/define-client.ts";
 import { copilotTools } from "../../clients/copilot.ts";
 import { geminiTools } from "../../clients/gemini.ts";
 import type { HookClient } from "../../contract/clients.ts";
