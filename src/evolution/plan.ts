@@ -1,14 +1,12 @@
 import { join } from "node:path";
 import type { ToolName } from "../analysis/adapter.ts";
 import type { Finding } from "../analysis/finding.ts";
-import { rulesToStop } from "../experiments/opportunities/find-opportunities.ts";
-import { pastChanges } from "../experiments/opportunities/rejected-changes.ts";
+import { rulesToStop, pastChanges } from "../experiments/opportunities/find-opportunities.ts";
 import { allDecisions } from "../platform/evolve-decisions.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { analyze } from "../tool-runner/analyze.ts";
 import { inCommit, resetTo, type RepositoryProject, type ThrowawayWorktree } from "../transform/worktree.ts";
-import { readDiff } from "../worker-runner/read-diff.ts";
-import { resolveCommit } from "../worker-runner/work-git.ts";
+import { readDiff, resolveCommit } from "../worker-runner/work-git.ts";
 import { describe, Fixer, isToolSettings, type Candidate, type PlanRequest } from "./candidate.ts";
 import { baselineRefusal, measureBefore, type ChangeOptions, type MeasureOptions } from "./change.ts";
 import { applyFixer, isUnusedName, namesOf } from "./fix.ts";

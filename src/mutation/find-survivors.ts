@@ -8,7 +8,7 @@ import { ok, type Result } from "../shared/result.ts";
 import { trustOf } from "../tool-runner/project-folder.ts";
 import { inCommit } from "../transform/worktree.ts";
 import { workDeps } from "../worker-runner/work-deps.ts";
-import { findTarget, type WorkTarget } from "../worker-runner/work-target.ts";
+import { findTarget, type WorkTarget } from "../worker-runner/work-git.ts";
 import { parseReport, runStryker, type FileMutants } from "./stryker.ts";
 
 export const MutantsInput = z.strictObject({

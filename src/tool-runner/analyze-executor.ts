@@ -8,7 +8,7 @@ import type { Report } from "../analysis/report.ts";
 import type { Json } from "../contract/json.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Executor, RunOutcome, TaskRun } from "../worker-runner/executor.ts";
-import { OutputFiles } from "../worker-runner/output-files.ts";
+import { keepOutput } from "../worker-runner/output-files.ts";
 import type { TaskDeps } from "../worker-runner/tasks/task-type.ts";
 import { analyze } from "./analyze.ts";
 import { isTrusted } from "./project-folder.ts";
@@ -32,7 +32,7 @@ type Payload = z.infer<typeof Payload>;
 
 /** [AN15] Does a task by an analysis of its folder; the result is a summary. */
 export function createAnalysis({ env, now, monotonic, runtime, home }: TaskDeps, settings: AnalyzeSettings): Executor {
-  const reports = new OutputFiles(join(home, "analysis"));
+  const reports = join(home, "analysis");
   const { trusted } = runtime.config.analysis;
   const analyzeFolder = (run: TaskRun, { since, only }: Payload): ReturnType<typeof analyze> => {
     const folder = realpathSync(run.folder);
@@ -71,9 +71,9 @@ function finalFailure(reason: string): RunOutcome {
   return { kind: "failed", reason, isRetryable: false };
 }
 
-function toOutcome(reports: OutputFiles, run: TaskRun, report: Report): RunOutcome {
+function toOutcome(reports: string, run: TaskRun, report: Report): RunOutcome {
   run.onOutput(toText(report));
-  const path = reports.save(run.task, `${JSON.stringify(report, null, 2)}\n`);
+  const path = keepOutput(reports, run.task, `${JSON.stringify(report, null, 2)}\n`);
   if (!report.tools.some(({ status }) => status === "ran")) {
     const reasons = report.tools.filter(({ status }) => status !== "unused").map(({ name, why }) => `${name}: ${why}`);
     return finalFailure(["no tool ran", ...reasons, ...report.advice].join("; "));

@@ -1,10 +1,10 @@
-import { join } from "node:path";
 import * as z from "zod";
+import { join } from "node:path";
 import { overlap } from "../contract/resource-paths.ts";
 import type { Self } from "../contract/values.ts";
 import { toLeasePaths } from "../local-mcp/host/project-reservations.ts";
 import type { ClientWorkspace } from "../local-mcp/host/workspace.ts";
-import { toResource } from "../local-mcp/team/file-resource.ts";
+import { toResource } from "../local-mcp/team/lease-paths.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 import type { RunOutcome, TaskRun } from "../worker-runner/executor.ts";

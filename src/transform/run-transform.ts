@@ -5,11 +5,10 @@ import { fail, type Failure } from "../shared/failure.ts";
 import { objectAt, parseObject, textAt } from "../shared/json-fields.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { displayPath, GitError } from "../snapshots/git.ts";
-import { changesSince } from "../snapshots/work-tree-changes.ts";
-import { readDiff, type ChangedFile } from "../worker-runner/read-diff.ts";
+import { changesSince } from "../snapshots/work-tree.ts";
+import { readDiff, type ChangedFile, commitAll } from "../worker-runner/work-git.ts";
 import { runProgram } from "../worker-runner/run-program.ts";
 import type { WorkDeps } from "../worker-runner/work-deps.ts";
-import { commitAll } from "../worker-runner/work-git.ts";
 import {
   prepareTool,
   type PreparedTool,

@@ -15,13 +15,12 @@ import type { InstalledTool, ProjectView, ToolOutput } from "../analysis/adapter
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { diskPath, displayPath, rawList, type Git } from "../snapshots/git.ts";
-import { indexEntries } from "../snapshots/work-tree-changes.ts";
+import { indexEntries } from "../snapshots/work-tree.ts";
 import { hasTrackedFiles } from "../tool-runner/history.ts";
 import { modulesOf, openCopy, openProject } from "../tool-runner/project-folder.ts";
 import { probeIsolation, runTool, systemPath, type Isolation } from "../tool-runner/run-tool.ts";
-import type { ChangedFile } from "../worker-runner/read-diff.ts";
+import { type ChangedFile, gitInFolder } from "../worker-runner/work-git.ts";
 import type { WorkDeps } from "../worker-runner/work-deps.ts";
-import { gitInFolder } from "../worker-runner/work-git.ts";
 import type { Change } from "./change.ts";
 import {
   transformersFor,
