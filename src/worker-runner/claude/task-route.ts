@@ -3,7 +3,7 @@ import type { Json } from "../../contract/json.ts";
 import { Route } from "../../contract/routes.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import { bandOf, chooseRoute, escalate, hasHigherTier } from "../../routing/model-router.ts";
-import { analyzeTask } from "../../routing/task-analyzer.ts";
+import { analyzeTask } from "../../routing/prompt-analyzer.ts";
 import type { TaskRun } from "../executor.ts";
 import type { ClaudeSettings } from "./claude-settings.ts";
 

@@ -3,7 +3,7 @@ import * as z from "zod";
 import type { PricedTokens } from "../../../contract/machine/tokens.ts";
 import type { TypeRoutes } from "../../../contract/routes.ts";
 import { TaskType } from "../../../contract/tasks.ts";
-import { analyzeTask } from "../../../routing/task-analyzer.ts";
+import { analyzeTask } from "../../../routing/prompt-analyzer.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
