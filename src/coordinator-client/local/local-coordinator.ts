@@ -29,6 +29,8 @@ export interface LocalCoordinatorOptions {
 }
 
 const sweepRows = 20;
+/** A death is attested at once: until then a running chat is checked this much more seldom. */
+const sureForMs = 300_000;
 /** Interval of the process checks, in ms; each reads the process table. */
 const pollEveryMs = 1_000;
 
@@ -65,13 +67,10 @@ export class LocalCoordinator {
       const message = `${name} needs a workspace that machines share, and this machine has not joined a workspace`;
       return err({ code: "bad_input", message });
     }
-    if (name === "metrics") return this.#metrics();
-    return this.#runEngine(name, input);
-  }
-
-  #metrics(): Result<OutputOf<"metrics">, Refusal> {
-    const sampled = this.#runEngine("metrics", {}) as Result<OutputOf<"metrics">, Refusal>;
-    return sampled.ok ? ok({ samples: [...sampled.value.samples, ...hostSamples(this.#health())] }) : sampled;
+    const result = this.#runEngine(name, input);
+    if (name !== "metrics" || !result.ok) return result;
+    const { samples } = result.value as OutputOf<"metrics">;
+    return ok({ samples: [...samples, ...hostSamples(this.#health())] });
   }
 
   #runEngine(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
@@ -103,25 +102,18 @@ export class LocalCoordinator {
 
   #write(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
     this.#doDue();
-    let refusal: Result<unknown, Refusal> | null = null;
     try {
       return this.#commit((sql) => {
-        refusal = null;
         const result = this.#dispatching(sql, (tx) => run(tx, this.#actor, name, input as never));
-        if (result.ok) return result;
-        refusal = result;
-        throw rollback;
+        if (!result.ok) throw new RolledBack(result.error);
+        return result;
       });
     } catch (error) {
-      if (error !== rollback || !refusal) throw error;
-      this.#recordRefusal(input, refusal);
-      return refusal;
+      if (!(error instanceof RolledBack)) throw error;
+      const record = followUpOf(input, error.refusal);
+      if (record) this.#commit((sql) => record({ sql }));
+      return err(error.refusal);
     }
-  }
-
-  #recordRefusal(input: unknown, refusal: Result<unknown, Refusal>): void {
-    const record = refusal.ok ? null : followUpOf(input, refusal.error);
-    if (record) this.#commit((sql) => record({ sql }));
   }
 
   get #actor(): Actor {
@@ -146,7 +138,7 @@ export class LocalCoordinator {
       presence: {
         lastSeen: (chat) => {
           const row = chatRows.find({ sql }, chat);
-          return row && row.status !== "offline" && isRunning(processes, row.process) ? at : null;
+          return row && row.status !== "offline" && isRunning(processes, row.process) ? at + sureForMs : null;
         },
       },
       ...meta.readFacts(sql),
@@ -238,7 +230,15 @@ function countChanges(sql: Sql): number {
   return sql.all<{ n: number }>("SELECT total_changes() AS n")[0]?.n ?? 0;
 }
 
-const rollback = Symbol("undoing");
+/** A refusal, whose changes are undone. */
+class RolledBack extends Error {
+  readonly refusal: Refusal;
+
+  constructor(refusal: Refusal) {
+    super(refusal.message);
+    this.refusal = refusal;
+  }
+}
 
 function isRunning(processes: Processes, key: string): boolean {
   const identity = readProcessKey(key);

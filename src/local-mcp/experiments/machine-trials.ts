@@ -63,7 +63,7 @@ export function offSince(sql: Sql): number | null {
 export function setOff(runtime: Runtime, since: number | null, by: By): void {
   runtime.store.write((sql) => {
     if (since !== null || offSince(sql) !== null)
-      audit.enqueue(sql, runtime.now(), {
+      audit.append(sql, runtime.now(), {
         kind: since === null ? "experiments.allowed" : "experiments.off",
         session: null,
         by,
@@ -71,7 +71,6 @@ export function setOff(runtime: Runtime, since: number | null, by: By): void {
       });
     meta.write(sql, switchKey, since === null ? "" : String(since));
   });
-  audit.flush(runtime);
 }
 
 /** Source of a decision. */
@@ -117,7 +116,6 @@ export function start(runtime: Runtime, given: NewTrial, by: By): HostResult<Mac
     log(sql, runtime.now(), by, "experiment.started", trial);
     return ok(trial);
   });
-  audit.flush(runtime);
   return started;
 }
 
@@ -170,7 +168,6 @@ export function advanceAll(runtime: Runtime): MachineTrial[] {
     if (done?.ok === false) runtime.log("error", "an experiment was not moved", { id, reason: done.error.message });
     return done?.ok === true && done.value.after.state !== done.value.before.state ? [done.value.after] : [];
   });
-  audit.flush(runtime);
   return moved;
 }
 
@@ -186,7 +183,6 @@ export function endTrial(
   const done = change(runtime, id, by, kind, (_sql, before) =>
     canEnd(before, isRevert) ? end(before, runtime.now(), note) : before,
   );
-  audit.flush(runtime);
   if (done === null || (done.ok && done.value.after === done.value.before)) return null;
   return done.ok ? ok(done.value.after) : done;
 }
@@ -248,7 +244,7 @@ function writeValue({ paths: { config: path } }: Runtime, trial: MachineTrial): 
 /** [EX58] Part of the transaction of what it is about. */
 function log(sql: Sql, at: number, by: By, kind: audit.MachineAction["kind"], trial: MachineTrial): void {
   const result = kind === "experiment.moved" ? trial.state : "done";
-  audit.enqueue(sql, at, { kind, session: null, by, result, experiment: trial.id });
+  audit.append(sql, at, { kind, session: null, by, result, experiment: trial.id });
 }
 
 /** One step of a running trial by the sessions that have ended since; the same one without any. */

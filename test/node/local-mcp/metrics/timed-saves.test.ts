@@ -5,7 +5,7 @@ import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import { append } from "#src/store/spool.ts";
 import { saveLastCheckpoint } from "#src/local-mcp/host/last-checkpoint.ts";
-import { storeDurations } from "#src/runtime/store-durations.ts";
+import { storeDurations } from "#src/runtime/durations.ts";
 import type { HookEvent } from "#src/contract/hook-input.ts";
 import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
 import { column } from "#harness/store/store-rows.ts";
