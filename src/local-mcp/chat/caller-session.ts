@@ -5,7 +5,7 @@ import * as clients from "../sessions/clients.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as z from "zod";
 import { adapterOf } from "../../clients/adapters.ts";
-import { sessionVariables } from "../../clients/session-variables.ts";
+import { sessionVariables } from "../../clients/hook-variables.ts";
 import { idOf } from "../sessions/entries.ts";
 
 interface CallerOptions {

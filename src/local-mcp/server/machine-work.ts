@@ -10,7 +10,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { stackOf } from "../../shared/error.ts";
 import { isEmpty } from "../../store/spool.ts";
 import type { LoadedTeam } from "../chat/late-team.ts";
-import { deadTasks } from "../notify/dead-tasks.ts";
+import { deadTasks } from "../notify/due-notifications.ts";
 import { Notifier } from "../notify/notifier.ts";
 import type { startSync } from "../sync/start-sync.ts";
 import type { SyncReport } from "../sync/sync-round.ts";
