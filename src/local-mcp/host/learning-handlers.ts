@@ -29,7 +29,7 @@ import {
 import type { TeamHistory } from "../../experiments/opportunities/history.ts";
 import { allDecisions } from "../../platform/evolve-decisions.ts";
 import { machineMetrics } from "../metrics/machine-metrics.ts";
-import { pastOffers, pastSessions } from "../experiments/machine-history.ts";
+import { pastOffers, pastSessions, corpus } from "../experiments/corpus.ts";
 import { readTeam, readQueueRecord } from "../experiments/workspace-history.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { findWeek, weekOf, weeklyReport, withTrials, type Week } from "../../experiments/weekly-report.ts";
@@ -43,7 +43,6 @@ import { parameters, parseVariants, usualVariants } from "../../experiments/para
 import { replayReport } from "../../experiments/replay/loss.ts";
 import { readFileLines, writeLines } from "../../platform/line-file.ts";
 import { settingAt } from "../../shared/setting-keys.ts";
-import { corpus } from "../experiments/corpus.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 
 async function decidingOf(context: HandlerContext): Promise<Deciding> {
