@@ -2,7 +2,6 @@ import type { Command } from "commander";
 import * as z from "zod";
 import { Folder } from "../../contract/machine/forms.ts";
 import { type RunLimits, EvolveInput, describe, methodText } from "../../evolution/candidate.ts";
-import { type Plan } from "../../evolution/plan.ts";
 import type { EvolveReport, Tried, RunFacts } from "../../evolution/run.ts";
 import type { Review } from "../../evolution/review.ts";
 import type { Evolved, Planned, Run } from "../../evolution/run-evolve.ts";
