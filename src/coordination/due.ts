@@ -188,7 +188,7 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
     tryWork(
       chat,
       () => liveness.checkChat(tx, chat),
-      (until) => void chatRows.write(tx, "UPDATE chats SET dueAt = ? WHERE chat = ?", until, chat),
+      (until) => void tx.sql.run("UPDATE chats SET dueAt = ? WHERE chat = ?", until, chat),
     );
   }
   for (const task of dueTasks) {

@@ -4,12 +4,12 @@ import { closeCodes, protocolVersion } from "../contract/protocol.ts";
 import { checkScope, type OperationRequest } from "../shared/check-input.ts";
 import * as changes from "../coordination/kernel/changes.ts";
 import * as due from "../coordination/due.ts";
-import { isEngineOperation, followUpOf, hasSet, run, runSet, type HostOperation } from "../coordination/engine.ts";
+import { isEngineOperation, followUpOf, isListOperation, run, runFirst, type HostOperation } from "../coordination/engine.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
 import * as meta from "../coordination/kernel/meta.ts";
 import * as outbox from "../coordination/tasks/dispatch-outbox.ts";
 import * as tokens from "../coordination/workspace/tokens.ts";
-import type { Actor, Tx } from "../coordination/kernel/tx.ts";
+import type { Actor, List, Tx } from "../coordination/kernel/tx.ts";
 import { hostSamples } from "../coordination/workspace/metrics.ts";
 import { isWithin } from "../shared/elapsed.ts";
 import { schemaState } from "../shared/migrate.ts";
@@ -65,22 +65,22 @@ export class Operations {
   }
 
   /**
-   * Runs requests of one operation as a set.
-   * @param format makes the answers; null: undo the set
-   * @returns null, without an effect: run them one by one
+   * Runs the first of several requests of one operation together.
+   * @param format makes the answers; null: they are too long
+   * @returns null, without an effect: run the first on its own
    */
-  runSet<T>(
+  runFirst<T>(
     bearer: tokens.Bearer,
-    requests: readonly OperationRequest[],
+    requests: List<OperationRequest>,
     format: (values: readonly unknown[]) => T | null,
   ): T | null {
-    const name = requests[0]?.name ?? "";
+    const [{ name }] = requests;
     const { transactions } = this.#options;
-    if (!hasSet(name) || checkScope(name, bearer.scope) || transactions.isFull) return null;
+    if (!isListOperation(name) || checkScope(name, bearer.scope) || transactions.isFull) return null;
     const result = transactions.run((tx) => {
-      const values = runSet(tx, actorOf(bearer), name, requests.map(({ input }) => input) as never);
-      const formatted = values && format(values);
-      return values && formatted === null ? err(tooLong) : ok(formatted);
+      const results = runFirst(tx, actorOf(bearer), name, requests.map(({ input }) => input) as never);
+      const formatted = format(results.flatMap((one) => (one.ok ? [one.value] : [])));
+      return results.every(({ ok }) => ok) && formatted !== null ? ok(formatted) : err(tooLong);
     });
     return result.ok ? result.value : null;
   }
@@ -160,7 +160,7 @@ function actorOf({ machine, scope }: tokens.Bearer): Actor {
   return { machine, isAdmin: scope === "admin" };
 }
 
-const tooLong: Refusal = { code: "too_large", message: "the answers of the set are too long" };
+const tooLong: Refusal = { code: "too_large", message: "the answers are too long" };
 
 type HostOperations = {
   readonly [Name in HostOperation]: (

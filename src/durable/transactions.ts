@@ -1,13 +1,12 @@
 import type { Refusal } from "../contract/errors.ts";
 import * as meta from "../coordination/kernel/meta.ts";
-import { emptyReadCache, type ReadCache } from "../coordination/kernel/read-cache.ts";
 import type { Hint, Presence, Tx, WorkspaceFacts } from "../coordination/kernel/tx.ts";
 import { err, type Result } from "../shared/result.ts";
 import { KeptRows } from "./kept-rows.ts";
 import type { StorageSql } from "./storage-sql.ts";
 
 /** Thrown for a refusal, so that the runtime rolls the transaction back. */
-export const rollbackSignal = Symbol("undoing");
+export const rollbackSignal = Symbol("rollback");
 
 interface TransactionsOptions {
   readonly storage: DurableObjectStorage;
@@ -23,7 +22,7 @@ export class Transactions {
   #hints: Hint[] = [];
   readonly #facts: KeptRows<WorkspaceFacts>;
   #isFull: boolean | null = null;
-  #cache: ReadCache | null = null;
+  #isTogether = false;
   #needsDispatch = false;
 
   constructor(options: TransactionsOptions) {
@@ -64,7 +63,7 @@ export class Transactions {
 
   /** Runs one transaction; a refusal or an exception rolls it back with its hints. */
   run<T>(work: (tx: Tx) => Result<T, Refusal>): Result<T, Refusal> {
-    if (this.#cache) return this.#runPart(work);
+    if (this.#isTogether) return this.#runPart(work);
     let refused: Result<never, Refusal> | null = null;
     return this.#runOrRollBack<Result<T, Refusal>>(
       () => {
@@ -85,13 +84,13 @@ export class Transactions {
    * all separately. `work` must touch only the storage.
    */
   together<T>(work: () => T): T {
-    this.#cache = emptyReadCache();
+    this.#isTogether = true;
     return this.#runOrRollBack(
       () => {
         try {
           return work();
         } finally {
-          this.#cache = null;
+          this.#isTogether = false;
         }
       },
       () => work(),
@@ -132,7 +131,6 @@ export class Transactions {
       presence,
       ...facts,
       isFull,
-      cache: this.#cache,
       tell: (hint) => this.#hints.push(hint),
       spend: (micros) => sql.spend(micros),
       requestDispatch: () => void (this.#needsDispatch = true),

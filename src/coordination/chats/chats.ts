@@ -7,6 +7,7 @@ import * as audit from "../kernel/audit.ts";
 import * as changes from "../kernel/changes.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import { announceStatus, type ChatRow, type LivenessRow } from "../kernel/chat-rows.ts";
+import { chats as chatTable } from "../kernel/kernel-tables.ts";
 import * as chatLimits from "./chat-limits.ts";
 import * as liveness from "./liveness.ts";
 import * as messages from "../messages/messages.ts";
@@ -39,7 +40,7 @@ export const handlers = {
       incarnation,
       ttlMs: tx.settings.chatTtlMs,
       pingIntervalMs: Math.min(maxPingIntervalMs, Math.floor(tx.settings.chatTtlMs / 3)),
-      revision: changes.currentTotals(tx).revision,
+      revision: changes.readTotals(tx.sql).revision,
       isNew: old === null,
       wasOffline: old !== null && liveRow === null,
     });
@@ -51,7 +52,7 @@ export const handlers = {
     const status = row.status === "draining" ? row.status : (input.status ?? row.status);
     if (status !== row.status) setStatus(tx, row, status, "reported by the chat");
     if ((input.taskCount ?? input.progress ?? input.health) !== undefined) storeReport(tx, row.chat, input);
-    const { revision } = changes.currentTotals(tx);
+    const { revision } = changes.readTotals(tx.sql);
     // Heartbeats are not all stored at once; the answer promises what is stored.
     const ttlMs = chatRows.lastSeen(tx, row) + tx.settings.chatTtlMs - tx.now;
     return ok({ status, ttlMs, revision, unread: unread.count(tx, row.chat) });
@@ -153,9 +154,7 @@ function upsert(tx: Tx, input: CheckedInputOf<"chats.register">, incarnation: nu
     taskTypes: input.taskTypes ? JSON.stringify(input.taskTypes) : null,
   };
   const state = { incarnation, isInteractive: input.isInteractive ? 1 : 0, status, reason, statusAt, isConnected };
-  chatRows.upsert(
-    tx,
-    { ...input, ...json, ...state, lastSeenAt: tx.now },
+  chatTable.insert(tx.sql, { ...input, ...json, ...state, lastSeenAt: tx.now },
     `ON CONFLICT (chat) DO UPDATE SET session = excluded.session, process = excluded.process, incarnation = excluded.incarnation,
        machine = excluded.machine, client = excluded.client, role = excluded.role, isInteractive = excluded.isInteractive,
        status = excluded.status, reason = excluded.reason, statusAt = excluded.statusAt,
@@ -176,9 +175,7 @@ function storeReport(tx: Tx, chat: string, { taskCount, progress, health }: Chec
   const isChanged =
     next.taskCount !== row.taskCount || next.progress !== row.progress || hasHealthChanged(row.health, next.health);
   if (!isChanged) return;
-  chatRows.write(
-    tx,
-    "UPDATE chats SET taskCount = ?, progress = ?, health = ?, lastSeenAt = ? WHERE chat = ?",
+  tx.sql.run("UPDATE chats SET taskCount = ?, progress = ?, health = ?, lastSeenAt = ? WHERE chat = ?",
     next.taskCount,
     next.progress,
     next.health,
@@ -200,9 +197,7 @@ function roundHealth(health: string): string {
 }
 
 function setStatus(tx: Tx, row: LivenessRow, status: Chat["status"], reason: string): void {
-  chatRows.write(
-    tx,
-    "UPDATE chats SET status = ?, statusAt = ?, reason = ? WHERE chat = ?",
+  tx.sql.run("UPDATE chats SET status = ?, statusAt = ?, reason = ? WHERE chat = ?",
     status,
     tx.now,
     reason,

@@ -1,5 +1,6 @@
 import type { SyncOp } from "../../contract/sync.ts";
-import { insertLongRows, insertRows } from "../kernel/insert-rows.ts";
+import { insertRows } from "../../shared/table.ts";
+import { insertLongRows } from "../kernel/insert-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as rows from "./sync-rows.ts";
 

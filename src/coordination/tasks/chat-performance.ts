@@ -2,10 +2,9 @@ import * as performance from "../kernel/performance.ts";
 import type { Performance } from "../kernel/performance.ts";
 import type { TaskRow } from "./task-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
-import type { RowOf } from "../../shared/table.ts";
 import { chatPerformance } from "./task-tables.ts";
 
-type PerformanceRow = RowOf<typeof chatPerformance>;
+const performances = chatPerformance.pick("successRate", "durationMs");
 
 const minChange = { successRate: 0.02, durationShare: 0.05, durationMs: 50 };
 
@@ -28,10 +27,7 @@ export function recordAll(tx: Tx, attempts: readonly EndedAttempt[], isSuccess: 
     const change = changeBy(tx, attempt, isSuccess, changed);
     if (change) changed.set(keyOf(change.chat, change.type), change);
   }
-  for (const [key, { chat, type, successRate, durationMs }] of changed) {
-    tx.cache?.performances.set(key, { successRate, durationMs });
-    chatPerformance.put(tx.sql, { chat, type, successRate, durationMs });
-  }
+  chatPerformance.putAll(tx.sql, [...changed.values()]);
 }
 
 /** [PL29] Changes only what affects dispatch. Small steps add up where they change the rank. */
@@ -70,13 +66,8 @@ function hasMaxTypes({ sql }: Tx, chat: string, added: number): boolean {
   return (sql.all<{ n: number }>(query, chat)[0]?.n ?? 0) + added >= maxTypesPerChat;
 }
 
-function findStored({ sql, cache }: Tx, chat: string, type: string): Performance | null {
-  const current = cache?.performances.get(keyOf(chat, type));
-  if (current !== undefined) return current;
-  const [row] = sql.all<PerformanceRow>("SELECT * FROM chat_performance WHERE chat = ? AND type = ?", chat, type);
-  const stored = row ? toPerformance(row) : null;
-  cache?.performances.set(keyOf(chat, type), stored);
-  return stored;
+function findStored({ sql }: Tx, chat: string, type: string): Performance | null {
+  return performances.find(sql, { chat, type });
 }
 
 function hasChanged(current: Performance, next: Performance): boolean {
@@ -86,11 +77,6 @@ function hasChanged(current: Performance, next: Performance): boolean {
   return Math.abs(next.durationMs - current.durationMs) >= step;
 }
 
-function toPerformance(row: PerformanceRow): Performance {
-  return { successRate: row.successRate, durationMs: row.durationMs };
-}
-
-export function deleteChat({ sql, cache }: Tx, chat: string): void {
-  cache?.performances.clear();
-  sql.run("DELETE FROM chat_performance WHERE chat = ?", chat);
+export function deleteChat({ sql }: Tx, chat: string): void {
+  chatPerformance.delete(sql, { chat });
 }

@@ -247,30 +247,41 @@ export interface TaskEnd {
   readonly state: "done" | "dead" | "cancelled";
   readonly reason?: DeathReason;
   readonly detail?: string | null;
-  /** JSON text of the result of a chat's attempt. */
-  readonly result?: string;
 }
 
 export function finish(tx: Tx, row: TaskRow, taskEnd: TaskEnd): TaskState {
   return dispatchIfQueued(tx, endTask(tx, row, taskEnd));
 }
 
-function endTask(tx: Tx, row: TaskRow, { state, reason, detail, result }: TaskEnd): StateChange {
-  const isByChat = result !== undefined;
+function endTask(tx: Tx, row: TaskRow, { state, reason, detail }: TaskEnd): StateChange {
   const pruneAt = pruning.pruneTimeOf(tx, state);
-  const { task, failures, stalls, lostChats, chat, incarnation } = row;
-  const done = {
-    doneBy: isByChat ? chat : null,
-    doneIncarnation: isByChat ? incarnation : null,
-    result: result ?? null,
-  };
+  const { task, failures, stalls, lostChats } = row;
   const counts = { reason: reason ?? null, detail: detail ?? null, failures, stalls, lostChats };
-  const free = { chat: null, incarnation: null, requestId: null };
-  tasks.update(tx.sql, { task }, { state, ...counts, ...free, ...done, endedAt: tx.now, dueAt: pruneAt });
-  if (isByChat) attemptRows.pruneForLast(tx, row);
+  const free = { chat: null, incarnation: null, requestId: null, doneBy: null, doneIncarnation: null, result: null };
+  tasks.update(tx.sql, { task }, { state, ...counts, ...free, endedAt: tx.now, dueAt: pruneAt });
   if (state !== "done" && row.state !== "dead") totals.add(tx, "shim_task_ends_total", state);
   pruning.schedule(tx, pruneAt);
-  return { state, hasQueued: updateAllBlocked(tx, rows.dependentsOf(tx, row.task)) };
+  return { state, hasQueued: updateAllBlocked(tx, rows.dependentsOf(tx, [task])) };
+}
+
+/** Ends tasks that one chat has done. @param results JSON texts in the order of the rows */
+export function complete(tx: Tx, held: readonly TaskRow[], results: readonly string[]): void {
+  const pruneAt = pruning.pruneTimeOf(tx, "done");
+  tx.sql.run(
+    `UPDATE tasks SET state = 'done', reason = NULL, detail = NULL, doneBy = chat, doneIncarnation = incarnation, chat = NULL,
+       incarnation = NULL, requestId = NULL, result = given.value ->> 1, endedAt = ?, dueAt = ?
+     FROM json_each(?) AS given WHERE task = given.value ->> 0`,
+    tx.now,
+    pruneAt,
+    JSON.stringify(held.map(({ task }, at) => [task, results[at]])),
+  );
+  for (const row of held) attemptRows.pruneForLast(tx, row);
+  pruning.schedule(tx, pruneAt);
+  const dependents = rows.dependentsOf(
+    tx,
+    held.map(({ task }) => task),
+  );
+  updateDependents(tx, dependents);
 }
 
 export function updateDependents(tx: Tx, tasks: readonly number[]): void {

@@ -52,12 +52,6 @@ export function withModels<Row extends Pick<TaskRow, "claim" | "route">>(row: Ro
   return { ...row, route: JSON.stringify(stored) };
 }
 
-/** Whether the end of the present claim records a model. */
-export function isReported(row: Pick<TaskRow, "claim" | "route">): boolean {
-  const { route, ran } = reportsOf(row);
-  return route !== null || ran !== null;
-}
-
 interface RouteEnd {
   readonly ended: AttemptEnd;
   readonly became: TaskState;

@@ -16,6 +16,12 @@ export function find({ sql }: Pick<Tx, "sql">, task: number): TaskRow | null {
   return taskRows.find(sql, { task });
 }
 
+/** By number; without those that are not kept. */
+export function findAll({ sql }: Tx, all: readonly number[]): Map<number, TaskRow> {
+  const found = taskRows.select(sql, "WHERE task IN (SELECT value FROM json_each(?))", JSON.stringify(all));
+  return new Map(found.map((row) => [row.task, row]));
+}
+
 export function requireTask(tx: Tx, task: number): Result<TaskRow, Refusal> {
   const row = find(tx, task);
   return row ? ok(row) : err(unknownTask(task));
@@ -76,10 +82,10 @@ export function dependenciesOf({ sql }: Tx, task: number): number[] {
   return JSON.parse(row?.dependsOn ?? "[]") as number[];
 }
 
-export function dependentsOf({ sql }: Tx, task: number): number[] {
-  return sql
-    .all<{ task: number }>("SELECT task FROM task_dependents WHERE needs = ? ORDER BY task", task)
-    .map((row) => row.task);
+/** Each once. */
+export function dependentsOf({ sql }: Tx, needed: readonly number[]): number[] {
+  const query = "SELECT DISTINCT task FROM task_dependents WHERE needs IN (SELECT value FROM json_each(?)) ORDER BY task";
+  return sql.all<{ task: number }>(query, JSON.stringify(needed)).map((row) => row.task);
 }
 
 export function countDependents({ sql }: Tx, task: number): number {

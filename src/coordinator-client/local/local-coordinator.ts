@@ -238,7 +238,7 @@ function countChanges(sql: Sql): number {
   return sql.all<{ n: number }>("SELECT total_changes() AS n")[0]?.n ?? 0;
 }
 
-const rollback = Symbol("undoing");
+const rollback = Symbol("rollback");
 
 function isRunning(processes: Processes, key: string): boolean {
   const identity = readProcessKey(key);

@@ -55,23 +55,30 @@ export interface GrantContext {
 
 type Values = readonly SqlValue[];
 type Row = Readonly<Record<string, SqlValue>>;
-export type Reader = (values: Values, rowid: number, look: Look) => Fact;
+export type Reader = (values: Values, rowid: number, look: Look) => Fact | Fact[];
 export type Look = (holder: string, incarnation: number) => GrantContext;
 
 const text = (value: SqlValue | undefined): string => String(value);
 const number = (value: SqlValue | undefined): number => Number(value);
 
+/** Those of a list, which a statement gets as JSON. */
+const namesIn = (list: SqlValue | undefined): string[] => JSON.parse(text(list)) as string[];
+
 /** Statements that are understood, each by its beginning. */
 const readers: readonly (readonly [start: string, reader: (row: Row, values: Values, rowid: number) => Fact])[] = [
   [
-    "UPDATE leases SET ttlMs = ?, expiresAt = ? WHERE resource = ?",
-    (_, [, at, resource]) => ({ kind: "renewed", resource: text(resource), expiresAt: number(at) }),
+    "UPDATE leases SET ttlMs = ?, expiresAt = ? WHERE resource IN",
+    (_, [, at, resources]) =>
+      namesIn(resources).map((resource) => ({ kind: "renewed", resource, expiresAt: number(at) })),
   ],
   [
     "UPDATE leases SET isBound = 0, expiresAt = ? WHERE resource = ?",
     (_, [at, resource]) => ({ kind: "frozen", resource: text(resource), expiresAt: number(at) }),
   ],
-  ["DELETE FROM leases WHERE resource = ?", (_, [resource]) => ({ kind: "freed", resource: text(resource) })],
+  [
+    "DELETE FROM leases WHERE resource IN",
+    (_, [resources]) => namesIn(resources).map((resource) => ({ kind: "freed", resource })),
+  ],
   ["INSERT INTO waiters", (row, _, seq) => ({ kind: "queued", place: factOf({ ...row, seq }) as PlaceFact })],
   ["DELETE FROM waiters WHERE seq = ?", (_, [seq]) => ({ kind: "unqueued", seq: number(seq) })],
   ["DELETE FROM waiters WHERE chat = ?", (_, [chat]) => ({ kind: "unqueued-all", chat: text(chat) })],

@@ -162,7 +162,7 @@ export class RecordingSql implements Sql {
 
   #read(statement: Database.Statement<SqlValue[]>, reader: Reader, values: SqlValue[]): number {
     const { changes, lastInsertRowid } = statement.run(...values);
-    if (changes > 0) this.facts.push(reader(values, Number(lastInsertRowid), this.look));
+    if (changes > 0) this.facts.push(...[reader(values, Number(lastInsertRowid), this.look)].flat());
     return changes;
   }
 }
