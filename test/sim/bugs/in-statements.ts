@@ -38,6 +38,27 @@ function unseenLine(): PatchFor {
 
 /** Between the engine and its database. */
 export const inStatements: readonly Bug[] = [
+  {
+    name: "grants-what-overlaps",
+    about: "an acquisition does not see what is held or awaited around its resource",
+    patch: patched(/^SELECT EXISTS \(SELECT 1 FROM json_each/, () => ({ all: () => [{ is_any: 0 }] })),
+  },
+  {
+    name: "renews-nothing",
+    about: "renewals are answered and not stored",
+    patch: swallowed(/^UPDATE leases SET ttlMs = \?, expiresAt = /, 1),
+  },
+  {
+    name: "keeps-released",
+    about: "what is released stays held",
+    patch: swallowed(/^DELETE FROM leases WHERE resource IN/, 1),
+  },
+  { name: "keeps-deleted", about: "a deleted key stays", patch: swallowed(/^DELETE FROM state WHERE key IN/, 1) },
+  {
+    name: "extends-nothing",
+    about: "an extension leaves the time of its task as it was",
+    patch: swallowed(/^UPDATE tasks SET closeAt = given/, 1),
+  },
   { name: "token-not-raised", about: "a new grant has the token of the one before", patch: sameToken },
   {
     name: "due-compared-wrongly",
