@@ -8,9 +8,8 @@ import { firstOf, type Handlers, type ListHandlers } from "./kernel/handlers.ts"
 import type { Actor, List, Tx } from "./kernel/tx.ts";
 import * as elections from "./leases/elections.ts";
 import * as leases from "./leases/leases.ts";
-import * as messageList from "./messages/message-list.ts";
-import * as messages from "./messages/messages.ts";
 import * as topicSchemas from "./messages/topic-schemas.ts";
+import * as messages from "./messages/messages.ts";
 import * as plans from "./plans/plans.ts";
 import * as explain from "./scheduling/explain.ts";
 import * as schedules from "./schedules/schedules.ts";
@@ -41,7 +40,6 @@ const handlers: Handlers = {
   ...elections.handlers,
   ...state.handlers,
   ...messages.handlers,
-  ...messageList.handlers,
   ...topicSchemas.handlers,
   ...submit.handlers,
   ...claims.handlers,

@@ -9,20 +9,20 @@ import type { Bearer } from "../coordination/workspace/tokens.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Connections } from "./connections.ts";
 import { keepsWork } from "./effects.ts";
-import { withErrorBoundary } from "./error-boundary.ts";
+import { withErrorBoundary } from "./log-problem.ts";
 import type { LoadShedder } from "./load-shedding.ts";
 import type { Operations } from "./operations.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { canRollBack } from "./sockets.ts";
 import type { StorageSql } from "./storage-sql.ts";
 import type { Share, Throttle } from "./throttle.ts";
-import { rollbackSignal, type Transactions } from "./transactions.ts";
+import { rollbackSignal, type EngineHost } from "../coordination/engine-host.ts";
 import type { Watches } from "./watches.ts";
 
 interface RequestsOptions {
   readonly sql: StorageSql;
   readonly operations: Operations;
-  readonly transactions: Transactions;
+  readonly engine: EngineHost;
   readonly throttle: Throttle;
   readonly load: LoadShedder;
   readonly watches: Watches;
@@ -60,8 +60,8 @@ export class Requests {
 
   /** @returns the text of the answer; null: nothing in the frame is answered */
   runFrame(socket: WebSocket, bearer: Bearer, { requests, isBatch, chars }: RequestFrame): Answered {
-    const { throttle, transactions } = this.#options;
-    const { settings, now } = transactions.tx();
+    const { throttle, engine } = this.#options;
+    const { settings, now } = engine.tx();
     const perSecond = settings.maxOperationsPerSecond;
     const caller = { socket, bearer, perSecond, now, chars: chars / requests.length };
     const all = requests.map((request): FrameRequest => ({ request }));
@@ -69,7 +69,7 @@ export class Requests {
     this.#beginCharge();
     const answerAll = (): string[] => this.#answerAll(caller, groups);
     const isTogether = requests.length > 1 && requests.every(canRollBack);
-    const texts = isTogether ? transactions.together(answerAll) : answerAll();
+    const texts = isTogether ? engine.together(answerAll) : answerAll();
     const text = isBatch ? `[${texts.join(",")}]` : (texts[0] ?? "");
     const isThrottled = all.some(({ refused }) => refused?.code === "throttled");
     const isFlooding = isThrottled && throttle.isFlooding(bearer.id, chars);
@@ -183,8 +183,8 @@ export class Requests {
 
   /** @param chars of the input; what was stored of it is charged by its rows */
   runCall(bearer: Bearer, name: string, chars: number, work: () => Result<unknown, Refusal>): CallAnswer {
-    const { sql, throttle, load, transactions } = this.#options;
-    const { settings, now } = transactions.tx();
+    const { sql, throttle, load, engine } = this.#options;
+    const { settings, now } = engine.tx();
     const share = shareOfName(name);
     const throttled = throttle.take(bearer.id, share, settings.maxOperationsPerSecond, now);
     const refused = throttled ?? load.refuse(name);

@@ -310,19 +310,15 @@ const maxTextChars = 600_000;
  *   The arrays have equal lengths, and their texts are well-formed.
  * @param suffix an upsert clause
  */
-export function insertRows(
-  sql: Sql,
-  table: string,
-  columns: Readonly<Record<string, ManyValues>>,
-  suffix = "",
-): void {
+export function insertRows(sql: Sql, table: string, columns: Readonly<Record<string, ManyValues>>, suffix = ""): void {
   const lists = Object.values(columns).filter(isList);
-  const varying = lists.filter((list) => stepOf(list) === null);
+  const steps = new Map(lists.map((list) => [list, stepOf(list)]));
+  const varying = lists.filter((list) => steps.get(list) === null);
   const bound: SqlValue[] = [];
   const bind = (value: SqlValue): "?" => (bound.push(value), "?");
   const terms = Object.values(columns).map((column) => {
     if (!isList(column)) return bind(column);
-    const step = stepOf(column);
+    const step = steps.get(column);
     if (step === null) return varying.length === 1 ? "value" : `value ->> ${varying.indexOf(column)}`;
     return `${bind(column[0] ?? null)}${step === 0 ? "" : " + key"}`;
   });
@@ -331,7 +327,9 @@ export function insertRows(
   const count = lists[0]?.length ?? 0;
   if (text.length > maxTextChars && count > 1) {
     for (const [from, to] of [[0, count >> 1] as const, [count >> 1, count] as const]) {
-      const part = Object.entries(columns).map(([name, one]) => [name, isList(one) ? one.slice(from, to) : one] as const);
+      const part = Object.entries(columns).map(
+        ([name, one]) => [name, isList(one) ? one.slice(from, to) : one] as const,
+      );
       insertRows(sql, table, Object.fromEntries(part), suffix);
     }
     return;

@@ -26,9 +26,11 @@ export function append({ sql, now }: Pick<Tx, "sql" | "now">, { kind, subject, a
 /** Adds an entry for each subject, with consecutive numbers. Returns the first number. */
 export function appendAll(
   { sql, now }: Pick<Tx, "sql" | "now">,
-  { kind, actor }: Pick<NewAuditEntry, "kind" | "actor">,
+  { kind, actor = null }: Pick<NewAuditEntry, "kind" | "actor">,
   subjects: readonly string[],
 ): number {
+  const [only] = subjects;
+  if (subjects.length === 1 && only !== undefined) return append({ sql, now }, { kind, subject: only, actor });
   const first = newestNumber(sql) + 1;
   const rows = subjects.map((subject, at) => ({ seq: first + at, at: now, kind, subject, actor, detail: "{}" }));
   audit.insertAll(sql, rows);

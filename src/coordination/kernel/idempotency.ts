@@ -1,6 +1,6 @@
 import type { Refusal } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Sql } from "../../shared/sql.ts";
+import { among, type Sql } from "../../shared/sql.ts";
 import type { List, Tx } from "./tx.ts";
 import type { NewRowOf, RowOf } from "../../shared/table.ts";
 import { idempotency } from "./kernel-tables.ts";
@@ -120,8 +120,8 @@ const results = idempotency.pick("key", "request", "result");
 type StoredResult = Omit<RowOf<typeof results>, "key">;
 
 function findStored({ sql, now }: Tx, keys: readonly string[]): Map<string, StoredResult> {
-  const where = "WHERE key IN (SELECT value FROM json_each(?)) AND expiresAt > ?";
-  return new Map(results.select(sql, where, JSON.stringify(keys), now).map((row) => [row.key, row]));
+  const { text, value } = among(keys);
+  return new Map(results.select(sql, `WHERE key ${text} AND expiresAt > ?`, value, now).map((row) => [row.key, row]));
 }
 
 function isSameRequest({ request }: StoredResult, other: IdempotentRequest): boolean {

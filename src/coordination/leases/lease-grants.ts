@@ -1,9 +1,9 @@
+import { among } from "../../shared/sql.ts";
 import type { CheckedInputOf } from "../../contract/operations.ts";
 import * as audit from "../kernel/audit.ts";
 import * as changes from "../kernel/changes.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import { expiresAt, findOverlapping, heldBy, isBlocked, isLive, type LeaseRow } from "./lease-rows.ts";
-import { leases } from "./lease-tables.ts";
+import { expiresAt, findOverlapping, heldBy, isBlocked, isLive, type LeaseRow, leases } from "./lease-rows.ts";
 import * as meta from "../kernel/meta.ts";
 import { OverlapSet, projectOf } from "../../contract/resource-paths.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
@@ -120,11 +120,7 @@ function expire(tx: Tx, expired: readonly LeaseRow[]): void {
   deleteLeases(tx, expired);
 }
 
-export function deleteLeases(
-  tx: Tx,
-  rows: readonly Pick<LeaseRow, "resource">[],
-  left: readonly string[] = [],
-): void {
+export function deleteLeases(tx: Tx, rows: readonly Pick<LeaseRow, "resource">[], left: readonly string[] = []): void {
   const resources = rows.map(({ resource }) => resource);
   remove(tx, resources);
   grantWaiting(tx, [...resources, ...left]);
@@ -133,7 +129,8 @@ export function deleteLeases(
 /** Leaves the waiters to the caller. */
 export function remove(tx: Tx, resources: readonly string[]): void {
   if (resources.length === 0) return;
-  tx.sql.run("DELETE FROM leases WHERE resource IN (SELECT value FROM json_each(?))", JSON.stringify(resources));
+  const { text, value } = among(resources);
+  tx.sql.run(`DELETE FROM leases WHERE resource ${text}`, value);
   changes.append(
     tx,
     resources.flatMap((resource) => announcementOf(resource, null)),

@@ -1,9 +1,45 @@
-import type { Sql, SqlValue } from "../../shared/sql.ts";
+import { among, type Sql, type SqlValue } from "../../shared/sql.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import { namesAbove, overlap, rangeBelow } from "../../contract/resource-paths.ts";
 import type { Tx } from "../kernel/tx.ts";
-import type { RowOf } from "../../shared/table.ts";
-import { leases } from "./lease-tables.ts";
+import { type RowOf, integer, serial, table, text } from "../../shared/table.ts";
+
+export const leases = table("leases", {
+  resource: text().primary(),
+  holder: text(),
+  incarnation: integer(),
+  token: integer(),
+  ttlMs: integer(),
+  isBound: integer(),
+  expiresAt: integer(),
+  lockDelayMs: integer(),
+  requestId: text(),
+  grantedAt: integer(),
+});
+
+/** [LE11] No other chat gets the resource before the delay ends. */
+export const lockDelays = table("lock_delays", { resource: text().primary(), until: integer() });
+
+export const waiters = table("waiters", {
+  seq: serial(),
+  resource: text(),
+  chat: text(),
+  incarnation: integer(),
+  requestId: text(),
+  ttlMs: integer(),
+  isBound: integer(),
+  lockDelayMs: integer(),
+  until: integer(),
+});
+
+export const leaseTables = [leases, lockDelays, waiters];
+
+export const leaseIndexes: readonly string[] = [
+  "CREATE INDEX leases_holder ON leases (holder)",
+  "CREATE UNIQUE INDEX waiters_requests ON waiters (resource, chat, requestId)",
+  "CREATE INDEX waiters_chat ON waiters (chat)",
+  "CREATE INDEX waiters_resource ON waiters (resource)",
+];
 
 export type LeaseRow = RowOf<typeof leases>;
 
@@ -108,10 +144,15 @@ export function listHeld(
   { chat, incarnation }: chatRows.LivenessRow,
   resources: readonly string[],
 ): Map<string, LeaseRow> {
+  const { text, value } = among(resources);
   // Without the plus SQLite would read all leases of the holder.
-  const query = `SELECT leases.* FROM json_each(?) AS name CROSS JOIN leases ON resource = name.value
-    WHERE +holder = ? AND incarnation = ?`;
-  const rows = sql.all<LeaseRow>(query, JSON.stringify(resources), chat, incarnation);
+  const rows = leases.select(
+    sql,
+    `WHERE resource ${text} AND +holder = ? AND incarnation = ?`,
+    value,
+    chat,
+    incarnation,
+  );
   return new Map(rows.map((row) => [row.resource, row]));
 }
 
@@ -127,9 +168,16 @@ export function areFree(sql: Sql, resources: readonly string[]): boolean {
     if (rangeBelow(resource) || above.length > maxNamesPerQuery) return false;
     for (const name of above) names.add(name);
   }
-  const checks = tables.map((table) => `EXISTS (SELECT 1 FROM ${table} WHERE resource = name.value)`);
-  const query = `SELECT EXISTS (SELECT 1 FROM json_each(?) AS name WHERE ${checks.join(" OR ")}) AS is_any`;
-  return sql.all<{ is_any: number }>(query, JSON.stringify([...names]))[0]?.is_any === 0;
+  const where = names.size === 1 ? "resource = ?" : "resource = name.value";
+  const checks = tables.map((table) => `EXISTS (SELECT 1 FROM ${table} WHERE ${where})`).join(" OR ");
+  const [row] =
+    names.size === 1
+      ? sql.all<{ is_any: number }>(`SELECT ${checks} AS is_any`, ...tables.flatMap(() => [...names]))
+      : sql.all<{ is_any: number }>(
+          `SELECT EXISTS (SELECT 1 FROM json_each(?) AS name WHERE ${checks}) AS is_any`,
+          JSON.stringify([...names]),
+        );
+  return row?.is_any === 0;
 }
 
 function selectByNames<Row>(sql: Sql, table: string, names: readonly string[]): Row[] {

@@ -1,3 +1,4 @@
+import { among } from "../../shared/sql.ts";
 import type { Refusal } from "../../contract/errors.ts";
 import type { Lease } from "../../contract/leases.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
@@ -131,9 +132,9 @@ export function renewEach(
   }
   // The due index stays unchanged: the holder is checked at the old time.
   for (const rows of Map.groupBy(renewed, ({ ttlMs, expiresAt: at }) => `${ttlMs} ${at}`).values()) {
-    const query =
-      "UPDATE leases SET ttlMs = ?, expiresAt = ? WHERE resource IN (SELECT value FROM json_each(?))";
-    tx.sql.run(query, rows[0]?.ttlMs ?? 0, rows[0]?.expiresAt ?? 0, JSON.stringify(namesOf(rows)));
+    const { text, value } = among(namesOf(rows));
+    const [{ ttlMs, expiresAt: at } = { ttlMs: 0, expiresAt: 0 }] = rows;
+    tx.sql.run(`UPDATE leases SET ttlMs = ?, expiresAt = ? WHERE resource ${text}`, ttlMs, at, value);
   }
   return renewed.map((row) => ok(toLease(tx, row)));
 }

@@ -3,15 +3,26 @@ import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import { maxValueChars, sessionTtlMs, type Entry, type Guard, type Write } from "../../contract/state.ts";
 import type { Json } from "../../contract/json.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Sql } from "../../shared/sql.ts";
+import { among, type Sql } from "../../shared/sql.ts";
 import * as changes from "../kernel/changes.ts";
 import { onceEach, type IdempotentRequest } from "../kernel/idempotency.ts";
 import * as leases from "../leases/leases.ts";
 import type { Handlers, ListHandlers } from "../kernel/handlers.ts";
 import type { List, Tx } from "../kernel/tx.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import type { RowOf } from "../../shared/table.ts";
-import { state } from "./state-table.ts";
+import { type RowOf, integer, table, text } from "../../shared/table.ts";
+
+/** A version is the revision of the last change, so none recurs, even after a deletion. */
+export const state = table("state", {
+  key: text().primary(),
+  value: text(),
+  chars: integer(),
+  version: integer(),
+  at: integer(),
+  expiresAt: integer().nullable(),
+});
+
+export const stateIndex = "CREATE INDEX state_expiry ON state (expiresAt) WHERE expiresAt IS NOT NULL";
 
 const stateRows = state.without("value");
 
@@ -31,7 +42,7 @@ function isExpired({ now }: Tx, { expiresAt: at }: StateRow): boolean {
 export const lists = {
   /** Up to the first long value. */
   "state.get"(tx, inputs) {
-    const rows = readByKeys<ReadRow>(tx, inputs, `, CASE WHEN chars <= ${maxReadChars} THEN state.value END AS text`);
+    const rows = readByKeys<ReadRow>(tx, inputs, `, CASE WHEN chars <= ${maxReadChars} THEN value END AS text`);
     const results: Result<OutputOf<"state.get">, never>[] = [];
     for (const { key } of inputs) {
       const row = liveRow(tx, rows.get(key) ?? null);
@@ -93,7 +104,14 @@ function toSet(input: CheckedInputOf<"state.set">): UpdateRequest {
 function toDelete(input: CheckedInputOf<"state.delete">): UpdateRequest {
   const { key, ifVersion, guard, by, requestId } = input;
   const writes: Write[] = [{ op: "delete", key, ...omitUndefined({ ifVersion }) }];
-  return { operation: "state.delete", requestId, input, writes, guards: guard ? [guard] : [], ...omitUndefined({ by }) };
+  return {
+    operation: "state.delete",
+    requestId,
+    input,
+    writes,
+    guards: guard ? [guard] : [],
+    ...omitUndefined({ by }),
+  };
 }
 
 /** Of an update of one key; 0: there was nothing to delete. */
@@ -113,9 +131,9 @@ function readByKeys<Row extends StateRow>(
   named: readonly { readonly key: string }[],
   more = "",
 ): Map<string, Row> {
-  const query = `SELECT state.key, chars, version, at, expiresAt ${more}
-    FROM json_each(?) AS name CROSS JOIN state ON state.key = name.value`;
-  return new Map(sql.all<Row>(query, JSON.stringify(named.map(({ key }) => key))).map((row) => [row.key, row]));
+  const { text, value } = among(named.map(({ key }) => key));
+  const rows = sql.all<Row>(`SELECT key, chars, version, at, expiresAt ${more} FROM state WHERE key ${text}`, value);
+  return new Map(rows.map((row) => [row.key, row]));
 }
 
 function readEntry(tx: Tx, row: StateRow): Entry {
@@ -275,10 +293,12 @@ function toRow({ now }: Tx, { key, ttlMs }: Extract<Write, { op: "set" }>, value
 
 function remove(sql: Sql, keys: readonly string[]): void {
   if (keys.length === 0) return;
-  sql.run("DELETE FROM state WHERE key IN (SELECT value FROM json_each(?))", JSON.stringify(keys));
+  const { text, value } = among(keys);
+  sql.run(`DELETE FROM state WHERE key ${text}`, value);
 }
 
 function checkKeys(writes: readonly Write[]): Refusal | null {
+  if (writes.length === 1) return null;
   const keys = new Set<string>();
   for (const { key } of writes) {
     if (keys.has(key)) return { code: "bad_input", message: `key ${key} appears twice in one update` };

@@ -1,5 +1,3 @@
-import * as performance from "../kernel/performance.ts";
-import type { Performance } from "../kernel/performance.ts";
 import type { TaskRow } from "./task-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { chatPerformance } from "./task-tables.ts";
@@ -40,14 +38,14 @@ function changeBy(
   if (chat === null || startedAt === null) return null;
   const known = changed.get(keyOf(chat, type));
   const stored = known ?? findStored(tx, chat, type);
-  const current = stored ?? performance.initialPerformance;
-  const next = performance.update(current, { isSuccess, durationMs: Math.max(0, tx.now - startedAt) });
+  const current = stored ?? initialPerformance;
+  const next = update(current, { isSuccess, durationMs: Math.max(0, tx.now - startedAt) });
   const isWritten = stored ? isRelevant(stored, next, isSuccess) : !hasMaxTypes(tx, chat, countNew(changed));
   return isWritten ? { chat, type, ...next, isNew: stored === null || known?.isNew === true } : null;
 }
 
 function isRelevant(current: Performance, next: Performance, isSuccess: boolean): boolean {
-  return hasChanged(current, next) || !performance.hasRankOf(current, isSuccess);
+  return hasChanged(current, next) || !hasRankOf(current, isSuccess);
 }
 
 function countNew(changed: ReadonlyMap<string, ChangedPerformance>): number {
@@ -79,4 +77,47 @@ function hasChanged(current: Performance, next: Performance): boolean {
 
 export function deleteChat({ sql }: Tx, chat: string): void {
   chatPerformance.delete(sql, { chat });
+}
+
+/** Pure. Stored. Add fields as optional. */
+export interface Performance {
+  readonly successRate: number;
+  readonly durationMs: number | null;
+}
+
+export interface RunOutcome {
+  readonly isSuccess: boolean;
+  readonly durationMs: number;
+}
+
+/**
+ * Optimistic initial values: new chats get work (Sutton and Barto, "Reinforcement Learning", 2.6).
+ */
+export const initialPerformance: Performance = { successRate: 1, durationMs: null };
+
+/** The newest five outcomes count two thirds of all: 1 - 0.8^5. */
+const smoothing = 0.2;
+
+/**
+ * [PL13] Exponential smoothing (NIST/SEMATECH e-Handbook of Statistical Methods, 6.4.3.1). Failures
+ * leave the duration: fast failures would rank as fastest.
+ */
+export function update(performance: Performance, { isSuccess, durationMs }: RunOutcome): Performance {
+  const successRate = performance.successRate + smoothing * ((isSuccess ? 1 : 0) - performance.successRate);
+  if (!isSuccess) return { ...performance, successRate };
+  const previousMs = performance.durationMs ?? durationMs;
+  return { successRate, durationMs: previousMs + smoothing * (durationMs - previousMs) };
+}
+
+/** [PL12] Ranks the better first. Tenths, so that a small difference cannot outweigh duration. */
+export function comparePerformance(one: Performance, other: Performance): number {
+  return tenths(other) - tenths(one) || (one.durationMs ?? 0) - (other.durationMs ?? 0);
+}
+
+export function hasRankOf(performance: Performance, isSuccess: boolean): boolean {
+  return tenths(performance) === (isSuccess ? 10 : 0);
+}
+
+function tenths({ successRate }: Performance): number {
+  return Math.round(successRate * 10);
 }

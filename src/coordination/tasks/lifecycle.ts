@@ -7,13 +7,12 @@ import * as attemptRows from "./attempt-rows.ts";
 import { hasWork } from "./candidates.ts";
 import * as chatPerformance from "./chat-performance.ts";
 import * as outbox from "./dispatch-outbox.ts";
-import * as pruning from "./task-pruning.ts";
-import { joinResults } from "./joins.ts";
+import * as pruning from "./task-retention.ts";
+import { joinResults } from "./aggregate.ts";
 import * as lanes from "./lanes.ts";
 import * as routes from "./routes.ts";
 import * as rows from "./task-rows.ts";
-import { textsSql, type TaskTexts } from "./task-texts.ts";
-import { backoffMs, isEnded, nextCheckAt, type TaskRow } from "./task-rows.ts";
+import { textsSql, type TaskTexts, backoffMs, isEnded, nextCheckAt, type TaskRow } from "./task-rows.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { tasks } from "./task-tables.ts";
 

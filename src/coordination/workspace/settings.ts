@@ -4,7 +4,7 @@ import type { Write } from "../../contract/state.ts";
 import type { Settings } from "../../contract/workspaces.ts";
 import { err, ok } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
-import { raisedEpoch } from "../kernel/epochs.ts";
+import { raisedEpoch } from "../kernel/meta.ts";
 import * as meta from "../kernel/meta.ts";
 import * as metrics from "./metrics.ts";
 import { enqueueDispatch } from "../tasks/lifecycle.ts";

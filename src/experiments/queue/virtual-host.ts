@@ -7,7 +7,7 @@ import { type EngineOperation, followUpOf, run } from "../../coordination/engine
 import * as meta from "../../coordination/kernel/meta.ts";
 import * as totals from "../../coordination/kernel/metric-totals.ts";
 import type { Hint, Presence, Tx, WorkspaceFacts } from "../../coordination/kernel/tx.ts";
-import { tablesWrittenBy } from "../../coordination/kernel/written-tables.ts";
+import { tablesWrittenBy } from "../../coordination/due.ts";
 import * as dispatch from "../../coordination/scheduling/dispatch.ts";
 import { migrations } from "../../coordination/schema.ts";
 import { migrate } from "../../shared/migrate.ts";

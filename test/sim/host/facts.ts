@@ -68,6 +68,8 @@ export interface TaskFact {
   readonly notBefore: number;
 }
 
+export type Look = (holder: string, incarnation: number) => GrantContext;
+
 type Values = readonly SqlValue[];
 type Row = Readonly<Record<string, SqlValue>>;
 

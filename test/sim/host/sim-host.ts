@@ -7,7 +7,7 @@ import * as dispatch from "#src/coordination/scheduling/dispatch.ts";
 import * as due from "#src/coordination/due.ts";
 import { type EngineOperation, followUpOf, run } from "#src/coordination/engine.ts";
 import * as liveness from "#src/coordination/chats/liveness.ts";
-import { findCarried } from "#src/coordination/messages/carried.ts";
+import { findCarried } from "#src/coordination/messages/messages.ts";
 import { migrations } from "#src/coordination/schema.ts";
 import type { Actor, Hint, Tx } from "#src/coordination/kernel/tx.ts";
 import { migrate } from "#src/shared/migrate.ts";
