@@ -3,7 +3,6 @@ import { messageOf } from "../shared/error.ts";
 import * as audit from "./kernel/audit.ts";
 import * as budgets from "./tasks/budgets.ts";
 import * as changes from "./kernel/changes.ts";
-import * as chatRows from "./kernel/chat-rows.ts";
 import * as dispatch from "./scheduling/dispatch.ts";
 import * as idempotency from "./kernel/idempotency.ts";
 import { endDelays, endQuietPeriod } from "./leases/lease-grants.ts";

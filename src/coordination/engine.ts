@@ -90,9 +90,8 @@ export function runFirst<Name extends EngineOperation>(
   inputs: List<CheckedInputOf<Name>>,
 ): readonly Result<OutputOf<Name>, Refusal>[] {
   const withActor = { ...tx, actor };
-  // TypeScript cannot follow which of the tables has this name.
-  if (isListOperation(name)) return lists[name](withActor, inputs as never, actor) as never;
-  return [handlers[name as keyof Handlers](withActor, inputs[0] as never, actor) as never];
+  if (isListOperation(name)) return lists[name](withActor, inputs, actor);
+  return [handlers[name as Exclude<Name, keyof ListHandlers>](withActor, inputs[0], actor)];
 }
 
 /** [TA5] Runs after the operation's rollback, in a transaction of its own; null: nothing to do. */

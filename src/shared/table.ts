@@ -204,10 +204,14 @@ export class Table<C extends Columns> extends Selection<C> {
     if (rows.length === 1 && first) this.insert(sql, first, rest);
     if (rows.length < 2) return;
     const all: readonly Readonly<Record<string, unknown>>[] = rows;
-    const columns = this.#columns
-      .filter(([name]) => all.some((row) => row[name] !== undefined))
-      .map(([name, codec]) => [name, all.map((row) => encodeWith(codec, row[name] ?? null))] as const);
-    insertRows(sql, this.name, Object.fromEntries(columns), rest === "" ? "" : `WHERE true ${rest}`);
+    const columns: Record<string, ManyValues> = {};
+    for (const [name, codec] of this.#columns) {
+      const value = all[0]?.[name];
+      if (!all.every((row) => row[name] === value))
+        columns[name] = all.map((row) => encodeWith(codec, row[name] ?? null));
+      else if (value !== undefined) columns[name] = encodeWith(codec, value);
+    }
+    insertRows(sql, this.name, columns, rest === "" ? "" : `WHERE true ${rest}`);
   }
 
   /** Inserts the rows, or replaces those of the same keys. */

@@ -34,7 +34,8 @@ export function goOffline(tx: Tx, row: LivenessRow, reason: OfflineReason): numb
   requeueAllOf(tx, row.chat, reason);
   const seenAt = chatRows.lastSeen(tx, row);
   const lease = grants.expireHeldBy(tx, row.chat);
-  tx.sql.run(`UPDATE chats SET status = 'offline', reason = ?, statusAt = ?, isConnected = 0, graceUntil = NULL, lastSeenAt = ?,
+  tx.sql.run(
+    `UPDATE chats SET status = 'offline', reason = ?, statusAt = ?, isConnected = 0, graceUntil = NULL, lastSeenAt = ?,
        taskCount = 0, dueAt = ? WHERE chat = ?`,
     reason,
     tx.now,
@@ -57,7 +58,8 @@ function hintIfUnfinished(tx: Tx, row: ChatRow | null): void {
 }
 
 export function markConnected(tx: Tx, chat: string): void {
-  tx.sql.run("UPDATE chats SET isConnected = 1, graceUntil = NULL, lastSeenAt = ? WHERE chat = ? AND status <> 'offline'",
+  tx.sql.run(
+    "UPDATE chats SET isConnected = 1, graceUntil = NULL, lastSeenAt = ? WHERE chat = ? AND status <> 'offline'",
     tx.now,
     chat,
   );
@@ -82,7 +84,8 @@ export function markLostConnections(tx: Tx, limit: number): void {
 }
 
 function startGrace(tx: Tx, row: LivenessRow, seenAt: number, until: number): void {
-  tx.sql.run("UPDATE chats SET isConnected = 0, graceUntil = ?, lastSeenAt = ? WHERE chat = ?",
+  tx.sql.run(
+    "UPDATE chats SET isConnected = 0, graceUntil = ?, lastSeenAt = ? WHERE chat = ?",
     until,
     Math.max(row.lastSeenAt, seenAt),
     row.chat,

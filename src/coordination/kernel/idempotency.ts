@@ -59,10 +59,7 @@ export function onceEach<Request extends IdempotentRequest, T extends object>(
   const ends = endsOf(tx, machine);
   const limitProblem = checkLimits(tx, machine, ends);
   if (keys[0] !== null && limitProblem) return [err(limitProblem)];
-  const isFresh = (key: string | null, at: number): boolean =>
-    key === null || (!stored.has(key) && keys.indexOf(key) === at);
-  const known = keys.findIndex((key, at) => !isFresh(key, at));
-  const count = known < 0 ? keys.length : known;
+  const count = countFresh(keys, stored);
   const results = work([first, ...(isFarFromLimits(tx, ends, count) ? others.slice(0, count - 1) : [])]);
   let { last } = ends;
   const rows: NewRowOf<typeof idempotency>[] = [];
@@ -76,6 +73,12 @@ export function onceEach<Request extends IdempotentRequest, T extends object>(
   }
   idempotency.putAll(tx.sql, rows);
   return results;
+}
+
+/** Of the leading requests, those whose ids are neither stored nor repeated. */
+function countFresh(keys: readonly (string | null)[], stored: ReadonlyMap<string, StoredResult>): number {
+  const known = keys.findIndex((key, at) => key !== null && (stored.has(key) || keys.indexOf(key) < at));
+  return known < 0 ? keys.length : known;
 }
 
 function machineOf({ actor }: Tx, { operation }: IdempotentRequest): string {

@@ -172,7 +172,7 @@ export function areFree(sql: Sql, resources: readonly string[]): boolean {
   const checks = tables.map((table) => `EXISTS (SELECT 1 FROM ${table} WHERE ${where})`).join(" OR ");
   const [row] =
     names.size === 1
-      ? sql.all<{ is_any: number }>(`SELECT ${checks} AS is_any`, ...tables.flatMap(() => [...names]))
+      ? sql.all<{ is_any: number }>(`SELECT ${checks} AS is_any`, ...tables.flatMap(() => resources))
       : sql.all<{ is_any: number }>(
           `SELECT EXISTS (SELECT 1 FROM json_each(?) AS name WHERE ${checks}) AS is_any`,
           JSON.stringify([...names]),

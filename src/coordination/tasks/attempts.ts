@@ -98,7 +98,9 @@ export const lists = {
     );
     for (const [at, row] of held.entries())
       routes.record(tx, routes.withModels(row, inputs[at] ?? {}), { ended: "done", became: "done" });
-    return done.map((input) => ok({ state: "done", next: claimNext(tx, { chat, state: "done", isRepeat: false }, input) }));
+    return done.map((input) =>
+      ok({ state: "done", next: claimNext(tx, { chat, state: "done", isRepeat: false }, input) }),
+    );
   }),
 
   /** Up to one that has not started. */

@@ -1,9 +1,9 @@
 import type { Refusal } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { jsonText } from "../../contract/json.ts";
-import type { NewTask, TaskState } from "../../contract/tasks.ts";
+import type { DeathReason, NewTask, TaskState } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { SqlValue } from "../../shared/sql.ts";
+import type { NewRowOf } from "../../shared/table.ts";
 import { once } from "../kernel/idempotency.ts";
 import { repeatable, unchanged, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
@@ -11,10 +11,10 @@ import { dependencyDeath, dependencyState } from "./lifecycle.ts";
 import * as lanes from "./lanes.ts";
 import * as dedupe from "./task-dedupe.ts";
 import * as pruning from "./task-retention.ts";
-import { insertLongPayloads, isInRow } from "./task-rows.ts";
+import { isInRow } from "./task-rows.ts";
 import * as rows from "./task-rows.ts";
 import * as lifecycle from "./lifecycle.ts";
-import { taskDependents } from "./task-tables.ts";
+import { taskDependents, tasks, taskTexts } from "./task-tables.ts";
 
 type Submitted = OutputOf<"tasks.submit">;
 
@@ -84,15 +84,26 @@ function checkJoins(tasks: readonly NewTask[]): Refusal | null {
 function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parents: Edges): Submitted {
   const fresh = new Map(planned.filter(({ isDuplicate }) => !isDuplicate).map(({ task, input }) => [task, input]));
   const states = new Map<number, TaskState>();
-  const pending: PendingRows = { first: 0, columns: [], payloads: [] };
+  let pending: NewRow[] = [];
+  const flush = (): void => {
+    insertTasks(tx, pending);
+    pending = [];
+  };
   for (const [task, depth] of needs.depths) {
     const input = fresh.get(task);
     if (input === undefined) continue;
     const [parent = null] = parents.of.get(task) ?? [];
-    states.set(task, insert(tx, pending, { task, input, depth, parent, dependsOn: needs.of.get(task) ?? [] }));
+    const dependsOn = needs.of.get(task) ?? [];
+    // The state of a task depends on the stored states of those that it needs.
+    if (dependsOn.length > 0) flush();
+    const row = toRow(tx, { task, input, depth, parent, dependsOn });
+    pending.push(row);
+    states.set(task, row.state);
+    if (row.endedAt !== null && row.dueAt !== null) pruning.schedule(tx, row.dueAt);
+    for (const other of dependsOn) taskDependents.insert(tx.sql, { needs: other, task });
     if (input.dedupeKey !== undefined) dedupe.store(tx, input.dedupeKey, task);
   }
-  flush(tx, pending);
+  flush();
   if ([...states.values()].includes("queued")) lifecycle.enqueueDispatch(tx);
   return toSubmitted(tx, planned, resolveJoins(tx, fresh) ? new Map() : states);
 }
@@ -186,41 +197,20 @@ function laneOf({ type, capabilities }: Pick<NewTask, "type" | "capabilities">):
   return capabilities.length === 0 ? type : [type, ...new Set(capabilities.toSorted())].join("\n");
 }
 
-/** Tasks with consecutive numbers and equal columns, which one statement stores. */
-interface PendingRows {
-  first: number;
-  columns: readonly SqlValue[];
-  payloads: string[];
-}
+type NewRow = NewRowOf<typeof tasks> & InitialState & { readonly payload: string };
 
-function insert(tx: Tx, pending: PendingRows, newTask: TaskInsert): TaskState {
-  const { task, dependsOn, input } = newTask;
-  // The state of a task depends on the stored states of those that it needs.
-  if (dependsOn.length > 0) flush(tx, pending);
-  const initial = initialStateOf(tx, newTask);
-  if (initial.endedAt !== null && initial.dueAt !== null) pruning.schedule(tx, initial.dueAt);
-  const payload = jsonText(input.payload);
-  const columns = columnsOf(tx.now, newTask, initial, isInRow(payload));
-  const isNext = task === pending.first + pending.payloads.length;
-  if (!isNext || !columns.every((value, at) => value === pending.columns[at])) flush(tx, pending);
-  if (pending.payloads.length === 0) Object.assign(pending, { first: task, columns });
-  pending.payloads.push(payload);
-  for (const needs of dependsOn) taskDependents.insert(tx.sql, { needs, task });
-  return initial.state;
-}
-
-function flush(tx: Tx, pending: PendingRows): void {
-  const { first, columns, payloads } = pending;
-  if (payloads.length === 0) return;
-  const text = JSON.stringify(payloads);
-  tx.sql.run(insertTasksSql, first, ...columns, text);
-  if (columns.at(-1) === 0) insertLongPayloads(tx, first, payloads);
-  pending.payloads = [];
+function insertTasks({ sql }: Tx, rows: readonly NewRow[]): void {
+  const long = rows.filter(({ payload }) => !isInRow(payload));
+  tasks.insertAll(
+    sql,
+    rows.map((row) => (isInRow(row.payload) ? row : Object.assign({}, row, { payload: null }))),
+  );
+  taskTexts.insertAll(sql, long);
 }
 
 interface InitialState {
   readonly state: TaskState;
-  readonly reason: string | null;
+  readonly reason: DeathReason | null;
   readonly detail: string | null;
   readonly endedAt: number | null;
   readonly dueAt: number | null;
@@ -241,48 +231,27 @@ function initialStateOf(tx: Tx, { input, dependsOn }: TaskInsert): InitialState 
   return { ...defaults, state: "queued", dueAt: scheduleToStartMs === undefined ? null : tx.now + scheduleToStartMs };
 }
 
-const insertTasksSql = `INSERT INTO tasks (task, type, lane, priority, state, reason, detail, parent, depth, affinity, tags, onDeath,
-    maxAttempts, baseMs, capMs, hasJitter, queueMs, closeMs, heartbeatMs, at, notBefore, queuedAt, endedAt, dueAt, ref,
-    joinRule, budget, dependsOn, payload)
-  SELECT ? + key, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, iif(?, value, NULL) FROM json_each(?)`;
-
-/** Values in the order of the statement, without the task's number; last, where the payload is. */
-function columnsOf(
-  now: number,
-  { input, depth, parent, dependsOn }: TaskInsert,
-  initial: InitialState,
-  isPayloadInRow: boolean,
-): SqlValue[] {
-  return [
-    input.type,
-    laneOf(input),
-    input.priority,
-    initial.state,
-    initial.reason,
-    initial.detail,
-    parent,
-    depth,
-    input.affinity ?? null,
-    JSON.stringify(input.tags),
-    input.onDependencyDeath,
-    input.maxAttempts,
-    input.backoff.baseMs,
-    input.backoff.capMs,
-    input.backoff.hasJitter ? 1 : 0,
-    input.scheduleToStartMs ?? null,
-    input.startToCloseMs,
-    input.heartbeatMs,
-    now,
-    now + input.delayMs,
-    initial.state === "queued" ? now : null,
-    initial.endedAt,
-    initial.dueAt,
-    input.ref ?? null,
-    input.joinRule ?? null,
-    input.budget === undefined ? null : JSON.stringify(input.budget),
-    JSON.stringify(dependsOn),
-    isPayloadInRow ? 1 : 0,
-  ];
+function toRow(tx: Tx, newTask: TaskInsert): NewRow {
+  const { task, input, depth, parent, dependsOn } = newTask;
+  const { type, priority, maxAttempts, heartbeatMs, affinity, joinRule, ref, backoff } = input;
+  const { baseMs, capMs } = backoff;
+  const initial = initialStateOf(tx, newTask);
+  return {
+    ...{ task, type, priority, parent, depth, maxAttempts, baseMs, capMs, heartbeatMs, ref, affinity, joinRule },
+    ...initial,
+    lane: laneOf(input),
+    tags: JSON.stringify(input.tags),
+    onDeath: input.onDependencyDeath,
+    hasJitter: backoff.hasJitter ? 1 : 0,
+    queueMs: input.scheduleToStartMs,
+    closeMs: input.startToCloseMs,
+    at: tx.now,
+    notBefore: tx.now + input.delayMs,
+    queuedAt: initial.state === "queued" ? tx.now : null,
+    budget: input.budget && JSON.stringify(input.budget),
+    dependsOn: JSON.stringify(dependsOn),
+    payload: jsonText(input.payload),
+  };
 }
 
 export interface PlannedTask {

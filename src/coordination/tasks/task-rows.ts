@@ -173,12 +173,6 @@ export function isInRow(payload: string): boolean {
   return payload.length <= maxInRowLength;
 }
 
-/** @param payloads of tasks with consecutive numbers */
-export function insertLongPayloads({ sql }: Pick<Tx, "sql">, firstTask: number, payloads: readonly string[]): void {
-  const query = "INSERT INTO task_texts (task, payload) SELECT ? + key, value FROM json_each(?)";
-  sql.run(query, firstTask, JSON.stringify(payloads));
-}
-
 export interface TaskTexts {
   readonly task: number;
   readonly payload: string;

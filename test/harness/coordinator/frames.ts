@@ -49,7 +49,7 @@ export async function runFrame(
         return refused && !refused.ok ? err(refused.error) : ok(results);
       });
       const [first] = left;
-      if (!done.ok && first) answers.push(await host.call(first.name, first.input as never, actor));
+      if (!done.ok && first) answers.push(await host.call(first.name, first.input, actor));
       else if (done.ok) answers.push(...done.value);
       at = answers.length - countBefore(groups, group);
     }
