@@ -6,7 +6,7 @@ import { McpConnection } from "../src/platform/mcp-connection.ts";
 import { systemProcesses } from "../src/platform/processes.ts";
 import * as recoveries from "../src/local-mcp/sessions/recoveries.ts";
 import { range, sample, type Row } from "./figures.ts";
-import { storeOf, SyncRig, type Machine } from "./sync-rig.ts";
+import { savedBy, storeOf, SyncRig, type Machine } from "./sync-rig.ts";
 
 const rounds = Math.min(5, Number(process.env["SHIM_BENCH_ROUNDS"] ?? 5));
 const group = "elsewhere";
@@ -127,7 +127,7 @@ async function offeredAfter(rig: SyncRig, kind: Kind, name: string): Promise<num
 async function savedChat(rig: SyncRig, { hasHooks }: Kind, there: Machine, here: Machine): Promise<BenchChat> {
   const chat = await open(there, hasHooks, "the parser");
   const { data } = await chat.client.callTool("shim_force_checkpoint", { goal: "the parser", nextStep: "the lexer" });
-  await rig.untilReadable(here, String(data["checkpoint"]));
+  await rig.untilReadable(here, savedBy(data));
   return chat;
 }
 

@@ -13,7 +13,7 @@ import { nodePlatform } from "../src/coordinator-client/edge/node-platform.ts";
 import { pathsIn, type Paths } from "../src/platform/paths.ts";
 import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
 import { Store } from "../src/store/store.ts";
-import { CheckpointContent, decodeContent } from "../src/local-mcp/sync/content-schema.ts";
+import { CheckpointContent, decodeContent } from "../src/local-mcp/sync/record-contents.ts";
 import * as devices from "../src/local-mcp/sync/device.ts";
 import { open } from "../src/local-mcp/sync/envelope.ts";
 import { addKey } from "../src/local-mcp/sync/key-ring.ts";
@@ -31,6 +31,16 @@ export interface Machine {
   readonly call: Call;
 }
 
+export interface Saved {
+  readonly session: string;
+  readonly checkpoint: string;
+}
+
+/** @param answer of a tool that saves */
+export function savedBy(answer: Readonly<Record<string, unknown>>): Saved {
+  return { session: String(answer["session"]), checkpoint: String(answer["checkpoint"]) };
+}
+
 /** How long anything is waited for, in ms. */
 const mostMs = 60_000;
 
@@ -39,6 +49,8 @@ export class SyncRig {
   readonly key = createKey(randomBytes);
   readonly #folder: string;
   readonly #ended = new AbortController();
+  /** Device of each session. */
+  readonly #devices = new Map<string, string>();
   /** Whoever interrupts the bench leaves no workerd behind. */
   readonly #kill = (): unknown => this.edge.kill();
 
@@ -85,25 +97,28 @@ export class SyncRig {
   }
 
   /** Asks the coordinator as this machine does, without a pause, and opens what it answers. @returns times of the asking, in ms */
-  async untilReadable(on: Machine, checkpoint: string): Promise<number[]> {
+  async untilReadable(on: Machine, saved: Saved): Promise<number[]> {
     const asked: number[] = [];
     const ask = async (): Promise<boolean> => {
       const start = performance.now();
-      const isRead = await this.#isReadable(on, checkpoint);
+      const isRead = await this.#isReadable(on, saved);
       asked.push(performance.now() - start);
       return isRead;
     };
     const begin = performance.now();
     while (!(await ask())) {
-      if (performance.now() - begin > mostMs) throw new Error(`${checkpoint} is not there within ${mostMs} ms`);
+      if (performance.now() - begin > mostMs) throw new Error(`${saved.checkpoint} is not there within ${mostMs} ms`);
     }
     return asked;
   }
 
-  async #isReadable({ call }: Machine, checkpoint: string): Promise<boolean> {
-    const answer = await call("sync.checkpoint", { checkpoint });
+  async #isReadable({ call }: Machine, { session, checkpoint }: Saved): Promise<boolean> {
+    const device = this.#devices.get(session) ?? taken(await call("sync.list", { session })).sessions[0]?.device;
+    if (device === undefined) return false;
+    this.#devices.set(session, device);
+    const answer = await call("sync.read", { device, session, kind: "checkpoint", checkpoint });
     if (!answer.ok && answer.error.code === "unknown_key") return false;
-    const { device, session, envelope } = taken(answer);
+    const { envelope } = taken(answer);
     const about = { workspace: this.edge.workspace, kind: "checkpoint", device, session, item: checkpoint } as const;
     const content = decodeContent(CheckpointContent, taken(open(new Map([[this.key.id, this.key]]), about, envelope)));
     if (content?.id !== checkpoint) throw new Error(`${checkpoint} does not say what was saved`);

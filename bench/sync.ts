@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
-import { maxPushOps, type SyncOp } from "../src/contract/sync.ts";
+import { maxPutRecords, type SyncRecord } from "../src/contract/sync.ts";
 import * as checkpoints from "../src/local-mcp/checkpoints/checkpoints.ts";
 import * as sessions from "../src/local-mcp/sessions/sessions.ts";
 import { emptyState } from "../src/local-mcp/sessions/work-state.ts";
@@ -11,7 +11,7 @@ import { encode } from "../src/store/checkpoint-body.ts";
 import { mean, ms, perSecond, range, ratio, sample, timed, type Row } from "./figures.ts";
 import { connect } from "./stdio-client.ts";
 import { generator, lines } from "./texts.ts";
-import { storeOf, taken, SyncRig, type Machine } from "./sync-rig.ts";
+import { savedBy, storeOf, taken, SyncRig, type Machine } from "./sync-rig.ts";
 
 const rounds = Number(process.env["SHIM_BENCH_ROUNDS"] ?? 100);
 const group = "sync";
@@ -46,9 +46,9 @@ async function reach(rig: SyncRig, reader: Machine, { env, project }: Machine): 
       const bare = [await rig.roundTrip(reader), await rig.roundTrip(reader), await rig.roundTrip(reader)];
       await pause(random() * lookEveryMs);
       const done = lines(2_000, random);
-      const { checkpoint } = await server.call("shim_force_checkpoint", { project, done });
+      const saved = savedBy(await server.call("shim_force_checkpoint", { project, done }));
       let asked: number[] = [];
-      const read = await timed(async () => (asked = await rig.untilReadable(reader, String(checkpoint))));
+      const read = await timed(async () => (asked = await rig.untilReadable(reader, saved)));
       if (round < 0) continue;
       times.read.push(read);
       times.asked.push(...asked);
@@ -146,21 +146,23 @@ async function sent({ env }: Machine, count: number): Promise<void> {
 /** Envelopes of this size in as many frames, sealed before the time begins. @returns ms */
 async function pushedRaw({ key }: SyncRig, { call }: Machine, size: number, backlog: Backlog): Promise<number> {
   const device = `dev_${randomBytes(8).toString("hex")}`;
-  const { epoch } = taken(await call("sync.begin", { device, keyId: key.id }));
   const { sessions: count, changesOfSession } = backlog;
-  const ops = range(count * changesOfSession, (n) => rawOp(device, n, size, changesOfSession));
+  const records = range(count * changesOfSession, (n) => rawRecord(device, n, size, changesOfSession));
   return timed(async () => {
-    for (let first = 0; first < ops.length; first += maxPushOps)
-      taken(await call("sync.push", { device, epoch, ops: ops.slice(first, first + maxPushOps) }));
+    for (let first = 0; first < records.length; first += maxPutRecords) {
+      const part = records.slice(first, first + maxPutRecords);
+      taken(await call("sync.put", { device, keyId: key.id, records: part }));
+    }
   });
 }
 
-function rawOp(device: string, n: number, size: number, changesOfSession: number): SyncOp {
+function rawRecord(device: string, n: number, size: number, changesOfSession: number): SyncRecord {
   const session = `ses_${device}_${Math.floor(n / changesOfSession)}`;
   const envelope = randomBytes(size).toString("base64url").slice(0, size);
-  const common = { seq: n + 1, hash: randomBytes(32).toString("hex"), session, project: null, isEnded: false };
-  const kind = n % changesOfSession === 0 ? "session" : "checkpoint";
-  return { ...common, kind, ageMs: 0, envelope, ...(kind === "session" ? {} : { checkpoint: `cp_${device}_${n}` }) };
+  const sealed = { session, ageMs: 0, envelope };
+  return n % changesOfSession === 0
+    ? { kind: "session", ...sealed, project: null, isEnded: false, replaces: 0 }
+    : { kind: "checkpoint", ...sealed, checkpoint: `cp_${device}_${n}` };
 }
 
 /** The same saves in a home that has joined and one that has not, by turns first. */
@@ -171,13 +173,13 @@ async function foreground(rig: SyncRig, reader: Machine, { env }: Machine, size:
   const times: { joined: number[]; plain: number[] } = { joined: [], plain: [] };
   try {
     const first = await joined.call("shim_force_checkpoint", { done: lines(size, random) });
-    await rig.untilReadable(reader, String(first["checkpoint"]));
-    let last = "";
+    await rig.untilReadable(reader, savedBy(first));
+    let last = savedBy(first);
     for (let round = -20; round < rounds * 3; round++) {
       const done = lines(size, random);
       const keep = (name: "joined" | "plain", time: number): unknown => round >= 0 && times[name].push(time);
       const ways = {
-        joined: async () => void (last = String((await joined.call("shim_force_checkpoint", { done }))["checkpoint"])),
+        joined: async () => void (last = savedBy(await joined.call("shim_force_checkpoint", { done }))),
         plain: () => plain.call("shim_force_checkpoint", { done }),
       };
       const order = round % 2 === 0 ? (["joined", "plain"] as const) : (["plain", "joined"] as const);

@@ -49,7 +49,7 @@ export async function playOnTwoMachines(
     const session = await runToDeath(first, async (id) => {
       await settled(async () => {
         const { sessions } = await edge.call("sync.list", { session: id ?? "" });
-        return JSON.stringify(sessions.map(({ seq, checkpoints }) => [seq, checkpoints]));
+        return JSON.stringify(sessions.map(({ version }) => version));
       });
     });
     await pause(offlineMs);

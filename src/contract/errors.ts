@@ -15,8 +15,8 @@ export type Retry =
 
 interface Reaction {
   readonly retry: Retry;
-  /** The caller's loss; device_epoch: the coordinator knows other ops of the device. */
-  readonly ends?: "connection" | "chat" | "lease" | "claim" | "device_epoch";
+  /** The caller's loss. */
+  readonly ends?: "connection" | "chat" | "lease" | "claim";
   /** The input itself is refused, by whichever coordinator. */
   readonly isBadInput?: true;
 }
@@ -39,7 +39,6 @@ export const errorTable = {
   unknown_task: { status: 404, retry: "never", ends: "claim" },
   unknown_schedule: { status: 404, retry: "never" },
   unknown_token: { status: 404, retry: "never" },
-  unknown_device: { status: 404, retry: "never", ends: "device_epoch" },
   workspace_exists: { status: 409, retry: "never" },
   schedule_exists: { status: 409, retry: "never" },
   session_in_use: { status: 409, retry: "when_free" },
@@ -55,9 +54,7 @@ export const errorTable = {
   version_mismatch: { status: 409, retry: "never" },
   key_reused: { status: 409, retry: "never" },
   /** Number of an op is not the one after the newest: ops between are missing. */
-  gap: { status: 409, retry: "never", ends: "device_epoch" },
   /** Another op has this number: the device continues from a copy or an older state. */
-  device_forked: { status: 409, retry: "never", ends: "device_epoch" },
   wrong_key: { status: 409, retry: "after_user" },
   compacted: { status: 410, retry: "never" },
   budget_exceeded: { status: 402, retry: "never" },
@@ -105,7 +102,7 @@ const machineErrorTable = {
   host_unusable: { status: 503, retry: "later" },
   /** The host of the machine works for another workspace than the caller. */
   other_workspace: { status: 409, retry: "after_user" },
-  lost_place: { status: 409, retry: "never", ends: "device_epoch" },
+  lost_place: { status: 409, retry: "never" },
   store_locked: { status: 503, retry: "later" },
   store_full: { status: 507, retry: "later" },
   store_unavailable: { status: 503, retry: "later" },

@@ -1,12 +1,13 @@
 import * as z from "zod";
 import { chatErrors, operation } from "./operation.ts";
-import { exampleSelf, counter, Cursor, durationMs, Id, limit, Self } from "./values.ts";
+import { exampleSelf, counter, durationMs, Id, limit, Self } from "./values.ts";
 
-/** A coordinator sees ids, sizes and times of sessions; it cannot open their sealed content. */
+/**
+ * Sealed records: what machines keep for each other. A coordinator sees ids, sizes and times of
+ * them; it cannot open them. A device is one home of SHIM on one machine.
+ */
 
 const Device = Id;
-/** Device epoch: a new one, above all before, after each restore or copy of a SHIM folder. */
-const Epoch = z.int().min(1);
 /** Name of a key, not the key. */
 const KeyId = z.string().regex(/^[0-9a-f]{16}$/, "16 hexadecimal digits");
 /** Base64url: 1 MB compressed is 1.4 million characters here, below the 2 MB of a row. */
@@ -17,43 +18,57 @@ const Envelope = z
   .max(maxEnvelopeChars)
   .regex(/^[\w-]+$/, "base64url");
 
-interface Parts {
-  readonly kind: "session" | "checkpoint" | "forget";
-  readonly checkpoint?: string | undefined;
-  readonly envelope?: string | undefined;
-}
+const sealed = {
+  session: Id,
+  /** Age of the content when sent. */
+  ageMs: durationMs,
+  envelope: Envelope,
+};
 
-function isWhole({ kind, checkpoint, envelope }: Parts): boolean {
-  if ((envelope === undefined) !== (kind === "forget")) return false;
-  return kind === "forget" || (checkpoint === undefined) === (kind === "session");
-}
+/** State of a session; its other records are stored only while this one is. */
+const SessionRecord = z.strictObject({
+  kind: z.literal("session"),
+  ...sealed,
+  /** Name of the project that only holders of the key can make. */
+  project: Id.nullable().default(null),
+  isEnded: z.boolean().default(false),
+  /** Version that this one replaces, as this home knows it; 0: none. */
+  replaces: counter,
+});
+const CheckpointRecord = z.strictObject({ kind: z.literal("checkpoint"), ...sealed, checkpoint: Id });
+/** `checkpoint`: the files are deleted with it. `bundle`: new for each seal of the files. */
+const ofFiles = { ...sealed, checkpoint: Id, bundle: Id };
+/** Number of parts of one bundle: enough for 64 MB in parts of 256 KiB. */
+export const maxFileParts = 256;
+const PartNumber = z
+  .int()
+  .min(0)
+  .max(maxFileParts - 1);
+const PartRecord = z.strictObject({ kind: z.literal("part"), ...ofFiles, part: PartNumber });
+/** Header of a session's uncommitted files; its bundle replaces the one before. */
+const FilesRecord = z.strictObject({ kind: z.literal("files"), ...ofFiles });
 
-export const SyncOp = z
-  .strictObject({
-    seq: z.int().min(1),
-    /** SHA-256 (hex) of all of it but `ageMs`; distinguishes two ops of one number. */
-    hash: z.string().regex(/^[0-9a-f]{64}$/, "SHA-256, hexadecimal"),
-    /** session, checkpoint: replaces what has its id. forget: deletes what has its id. */
-    kind: z.enum(["session", "checkpoint", "forget"]),
-    session: Id,
-    /** Id for kind checkpoint; a forget without it covers the session and all its checkpoints. */
-    checkpoint: Id.optional(),
-    /** Name of the project that only holders of the key can make. */
-    project: Id.nullable().default(null),
-    isEnded: z.boolean().default(false),
-    /** Age of the content when sent: across epochs of a device the younger content stays. */
-    ageMs: durationMs,
-    envelope: Envelope.optional(),
-  })
-  .refine(isWhole, "a session has an envelope, a checkpoint an id and an envelope, and a forget no envelope");
-export type SyncOp = z.infer<typeof SyncOp>;
+export const SyncRecord = z.discriminatedUnion("kind", [SessionRecord, CheckpointRecord, PartRecord, FilesRecord]);
+export type SyncRecord = z.infer<typeof SyncRecord>;
 
-export const maxPushOps = 200;
+/** Records of one request, and as many deletions. */
+export const maxPutRecords = 200;
 /** [SY101] [SY102] Time between two hints to a connection, and from one to its last pull, in ms. */
 export const syncHintEveryMs = 2_000;
-/** Parts of one bundle with its header: enough for 64 MB in parts of 256 KiB. */
-export const maxFileParts = 257;
-const Bundle = Id;
+
+/** Without a checkpoint: the session and all its records. */
+const Forgotten = z.strictObject({ session: Id, checkpoint: Id.optional() });
+
+/**
+ * stored: also where the coordinator had it already. older: a copied or restored home has stored
+ * newer content under this name. closed: its session is not stored, or is over. full: no room.
+ */
+const PutResult = z.object({
+  outcome: z.enum(["stored", "older", "closed", "full"]),
+  /** Version of the stored session, and 0 for other records. */
+  version: counter,
+});
+export type PutResult = z.infer<typeof PutResult>;
 
 const Taken = z.object({ chat: Id, machine: z.string(), ageMs: durationMs });
 export const MirroredSession = z.object({
@@ -62,63 +77,41 @@ export const MirroredSession = z.object({
   session: Id,
   project: Id.nullable(),
   isEnded: z.boolean(),
-  epoch: Epoch,
-  seq: counter,
+  version: counter,
   ageMs: durationMs,
   revision: counter,
-  checkpoints: counter,
-  newest: z.object({ checkpoint: Id, ageMs: durationMs }).nullable(),
   taken: Taken.nullable(),
   envelope: z.string(),
 });
 export type MirroredSession = z.infer<typeof MirroredSession>;
 
-const StoredCheckpoint = z.object({
-  checkpoint: Id,
-  device: Device,
-  session: Id,
-  epoch: Epoch,
-  seq: counter,
-  ageMs: durationMs,
-  chars: counter,
-});
-
 export const syncOperations = {
-  "sync.begin": operation("POST /sync/begin", "work", {
-    input: z.strictObject({ device: Device, keyId: KeyId, requestId: Id.optional() }),
+  "sync.put": operation("POST /sync/records", "work", {
+    input: z
+      .strictObject({
+        device: Device,
+        /** Key of the envelopes. */
+        keyId: KeyId,
+        records: z.array(SyncRecord).max(maxPutRecords).default([]),
+        /** Deleted before the records are stored; what is not there is no error. */
+        forgotten: z.array(Forgotten).max(maxPutRecords).default([]),
+      })
+      .refine(({ records, forgotten }) => records.length + forgotten.length > 0, "neither records nor deletions"),
     output: z.object({
-      epoch: Epoch,
-      keyId: KeyId,
+      /** Differs from the one before: the coordinator has lost what this device had stored. */
+      since: counter,
+      /** Grows with what is stored; below an earlier one: the coordinator was restored. */
+      revision: counter,
+      /** One for each record, in their order. */
+      results: z.array(PutResult),
     }),
-    errors: ["key_reused", "wrong_key", "quota_exceeded"],
-    summary: "Registers a device, or a new epoch of one; its numbers begin with 1.",
-    effect: "grow",
-    isPostponable: true,
-    example: { device: "d1", keyId: "0123456789abcdef" },
-  }),
-  "sync.push": operation("POST /sync/push", "work", {
-    input: z.strictObject({
-      device: Device,
-      epoch: Epoch,
-      /** Epoch of the first op not known to be stored, or before; stored ops are only compared. */
-      ops: z.array(SyncOp).min(1).max(maxPushOps),
-    }),
-    output: z.object({
-      /** Everything up to this number is stored. */
-      mark: counter,
-      keyId: KeyId,
-    }),
-    errors: ["unknown_device", "gap", "device_forked", "quota_exceeded"],
+    errors: ["wrong_key", "quota_exceeded"],
     maxBodyBytes: 4_194_304,
-    summary: "Stores sealed changes of a device in order; refused unless they begin with the number after the newest.",
+    summary: "Stores sealed records of a device, and deletes others.",
     effect: "grow",
-    effectOf: ({ ops }) => (ops.some(({ kind }) => kind !== "forget") ? "grow" : "free"),
+    effectOf: ({ records }) => (records.length > 0 ? "grow" : "free"),
     isPostponable: true,
-    example: {
-      device: "d1",
-      epoch: 1,
-      ops: [{ seq: 1, hash: "a".repeat(64), kind: "forget", session: "s1", ageMs: 0 }],
-    },
+    example: { device: "d1", keyId: "0123456789abcdef", forgotten: [{ session: "s1" }] },
   }),
   "sync.rekey": operation("POST /sync/rekey", "work", {
     input: z.strictObject({
@@ -155,81 +148,28 @@ export const syncOperations = {
     surfaces: ["remote"],
     example: {},
   }),
-  "sync.checkpoints": operation("GET /sync/checkpoints", "work", {
-    input: z.strictObject({ session: Id, device: Device.optional(), limit: limit(100, 20), cursor: Cursor.optional() }),
-    output: z.object({ checkpoints: z.array(StoredCheckpoint), cursor: Cursor.nullable() }),
-    summary: "Lists the stored checkpoints of a session, newest first, without their content.",
-    effect: "read",
-    example: { session: "s1" },
-  }),
-  "sync.checkpoint": operation("GET /sync/checkpoint", "work", {
-    input: z.strictObject({
-      checkpoint: Id,
-      /** Copied SHIM folders store the same checkpoints; absent: the newest. */
-      device: Device.optional(),
-    }),
-    output: StoredCheckpoint.extend({ envelope: z.string() }),
-    errors: ["unknown_key"],
-    summary: "Returns one sealed checkpoint.",
-    effect: "read",
-    example: { checkpoint: "k1" },
-  }),
-  "sync.put-files": operation("POST /sync/files", "work", {
+  "sync.read": operation("GET /sync/record", "work", {
     input: z.strictObject({
       device: Device,
-      epoch: Epoch,
       session: Id,
-      /** New for each seal, so that parts of two bundles never mix. */
-      bundle: Bundle,
-      /** Checkpoint of the files, which are deleted with it. */
-      checkpoint: Id,
-      part: z
-        .int()
-        .min(0)
-        .max(maxFileParts - 1),
-      parts: z.int().min(1).max(maxFileParts),
-      ageMs: durationMs,
-      envelope: Envelope,
+      kind: z.enum(["checkpoint", "files", "part"]),
+      /** Id of a checkpoint; absent: the newest one. */
+      checkpoint: Id.optional(),
+      /** Bundle and number of a part. */
+      bundle: Id.optional(),
+      part: PartNumber.optional(),
     }),
     output: z.object({
-      /** Number of stored parts; the complete bundle replaces the one before. */
-      stored: counter,
+      checkpoint: Id,
+      /** Null for a checkpoint. */
+      bundle: Id.nullable(),
+      ageMs: durationMs,
+      envelope: z.string(),
     }),
-    errors: ["unknown_device", "unknown_key", "gap", "device_forked", "quota_exceeded"],
-    maxBodyBytes: 4_194_304,
-    summary:
-      "Stores one part of the sealed files of a session that has not ended; the last part replaces the previous bundle.",
-    effect: "grow",
-    isPostponable: true,
-    example: {
-      device: "d1",
-      epoch: 1,
-      session: "s1",
-      bundle: "b1",
-      checkpoint: "k1",
-      part: 0,
-      parts: 1,
-      ageMs: 0,
-      envelope: "sealed",
-    },
-  }),
-  "sync.files": operation("GET /sync/files", "work", {
-    input: z.strictObject({
-      session: Id,
-      device: Device,
-      /** Refused when another bundle has replaced it; absent: the stored one. */
-      bundle: Bundle.optional(),
-      part: z
-        .int()
-        .min(0)
-        .max(maxFileParts - 1)
-        .optional(),
-    }),
-    output: z.object({ bundle: Bundle, checkpoint: Id, parts: counter, ageMs: durationMs, envelope: z.string() }),
     errors: ["unknown_key"],
-    summary: "Returns one part of the newest complete files of a session, sealed; the last part is their header.",
+    summary: "Returns one sealed record of a session: a checkpoint, the header of its files or a part of them.",
     effect: "read",
-    example: { session: "s1", device: "d1" },
+    example: { device: "d1", session: "s1", kind: "checkpoint" },
   }),
   "sync.take": operation("POST /sync/take", "work", {
     input: z.strictObject({
@@ -260,25 +200,16 @@ export const syncOperations = {
       sessions: counter,
       checkpoints: counter,
       chars: counter,
-      devices: z.array(
-        z.object({
-          device: Device,
-          machine: z.string(),
-          epoch: Epoch,
-          mark: counter,
-          keyId: KeyId,
-          lastPushAgeMs: durationMs,
-        }),
-      ),
+      devices: z.array(z.object({ device: Device, machine: z.string(), lastPutAgeMs: durationMs })),
     }),
-    summary: "Returns the devices, their marks, and how much is stored.",
+    summary: "Returns the devices, and how much is stored.",
     effect: "read",
     example: {},
   }),
   "sync.purge": operation("POST /sync/purge", "work", {
     input: z.strictObject({ device: Device, requestId: Id.optional() }),
     output: z.object({ sessions: counter, checkpoints: counter }),
-    errors: ["key_reused", "unknown_device", "forbidden"],
+    errors: ["key_reused", "forbidden"],
     summary: "Deletes everything a device has stored; only for the token's own machine, or by an admin.",
     effect: "free",
     isDestructive: true,

@@ -14,9 +14,7 @@ import * as plans from "./plans/plans.ts";
 import * as explain from "./scheduling/explain.ts";
 import * as schedules from "./schedules/schedules.ts";
 import * as state from "./state/state.ts";
-import * as syncDevices from "./sync/sync-devices.ts";
-import * as syncFiles from "./sync/sync-files.ts";
-import * as syncPush from "./sync/sync-push.ts";
+import * as syncPut from "./sync/sync-put.ts";
 import * as sync from "./sync/sync.ts";
 import { countLateCall } from "./tasks/attempt-rows.ts";
 import * as attempts from "./tasks/attempts.ts";
@@ -52,9 +50,7 @@ const handlers: Handlers = {
   ...schedules.handlers,
   ...plans.handlers,
   ...sync.handlers,
-  ...syncDevices.handlers,
-  ...syncFiles.handlers,
-  ...syncPush.handlers,
+  ...syncPut.handlers,
   ...budgets.handlers,
   ...settings.handlers,
   ...metrics.handlers,

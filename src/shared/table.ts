@@ -314,7 +314,7 @@ const maxTextChars = 600_000;
  *   The arrays have equal lengths, and their texts are well-formed.
  * @param suffix an upsert clause
  */
-export function insertRows(sql: Sql, table: string, columns: Readonly<Record<string, ManyValues>>, suffix = ""): void {
+function insertRows(sql: Sql, table: string, columns: Readonly<Record<string, ManyValues>>, suffix = ""): void {
   const lists = Object.values(columns).filter(isList);
   const steps = new Map(lists.map((list) => [list, stepOf(list)]));
   const varying = lists.filter((list) => steps.get(list) === null);

@@ -1,43 +1,38 @@
-import type { SyncOp } from "../contract/sync.ts";
 import { blob, flag, integer, json, serial, table, text } from "../shared/table.ts";
 
 /** One row while this machine belongs to an edge workspace; changes are recorded only then. */
 export const syncDevice = table("sync_device", {
   workspace: text().primary(),
   device: text(),
-  /** Device epoch; 0 before the first. */
-  epoch: integer(),
-  /** Home and machine that hold this row; "": a new epoch is required. */
-  fingerprint: text(),
+  /** Key under which all that was sent is sealed; "": nothing was sent. */
   keyId: text(),
-  sealed: integer(),
-  /** Highest number that the coordinator has stored. */
-  acked: integer(),
+  /** Numbers of the last answer to `sync.put`; 0: none came. */
+  since: integer(),
+  revision: integer(),
+  /** Repairs of the store when everything was recorded last. */
+  storeEpoch: integer(),
   /** [SY96] Sessions that ended before this stay local, in epoch ms; 0: none do. */
   joinedAt: integer(),
 });
 
-/** Unsealed changes, recorded by triggers in the transaction of the change. */
+/** Changes not stored by the coordinator, recorded by triggers in the transaction of the change. */
 export const syncChanges = table("sync_changes", {
   seq: serial({ isReused: false }),
   kind: text<"session" | "checkpoint">(),
   session: text(),
   id: text(),
   at: integer(),
+  /** Request under way that carries it; 0: none. A change meanwhile is a row of its own. */
+  batch: integer().default(0),
 });
 
-/** Sealed ops under the device's numbers, sent unchanged until acknowledged. */
-export const syncLog = table("sync_log", {
-  seq: serial(),
-  kind: text<SyncOp["kind"]>(),
-  session: text(),
-  at: integer(),
-  hash: text(),
-  op: text(),
+/** Records of a session of this machine that the coordinator has. */
+export const syncSent = table("sync_sent", {
+  session: text().primary(),
+  /** Version that was stored last; 0: none. */
+  version: integer(),
+  files: json<object>().nullable(),
 });
-
-/** Newest files of a session at the coordinator. */
-export const syncFiles = table("sync_files", { session: text().primary(), body: json<object>() });
 
 export interface Takeover {
   readonly chat: string;
@@ -52,13 +47,11 @@ export const remoteSessions = table("remote_sessions", {
   device: text().primary(),
   machine: text(),
   project: text().nullable(),
-  /** Number of the op that stored it, in the epoch of `content`. */
-  seq: integer(),
   /** Last change there, in epoch ms of this machine. */
   at: integer(),
   isEnded: flag(),
   taken: json<Takeover>().nullable(),
-  body: json<object>(),
+  content: json<object>(),
 });
 
 export const remoteCheckpoints = table("remote_checkpoints", {
@@ -70,19 +63,27 @@ export const remoteCheckpoints = table("remote_checkpoints", {
   body: blob(),
 });
 
-export const syncTables = [syncDevice, syncChanges, syncLog, syncFiles, remoteSessions, remoteCheckpoints];
+export const syncTables = [syncDevice, syncChanges, syncSent, remoteSessions, remoteCheckpoints];
 
+const isWaiting = (kind: string, id: string): string =>
+  `EXISTS (SELECT 1 FROM sync_changes WHERE kind = '${kind}' AND id = ${id} AND batch = 0)`;
 const isRecorded = (kind: string): string =>
-  `WHEN EXISTS (SELECT 1 FROM sync_device) AND NOT EXISTS (SELECT 1 FROM sync_changes WHERE kind = '${kind}' AND id = new.id)`;
+  `WHEN EXISTS (SELECT 1 FROM sync_device) AND NOT ${isWaiting(kind, "new.id")}`;
 const record = (kind: string, row: string): string => {
   const [session, at] = kind === "session" ? ["id", "lastSeenAt"] : ["session", "at"];
   return `INSERT INTO sync_changes (kind, session, id, at) VALUES ('${kind}', ${row}.${session}, ${row}.id, ${row}.${at});`;
 };
-const recordDeletion = (kind: string): string => `DELETE FROM sync_changes WHERE kind = '${kind}' AND id = old.id;
+/** A session names its newest checkpoint, so that both change together. */
+const recordSessionOf = (row: string): string =>
+  `INSERT INTO sync_changes (kind, session, id, at) SELECT 'session', id, id, lastSeenAt FROM sessions
+     WHERE id = ${row}.session AND NOT ${isWaiting("session", `${row}.session`)};`;
+const recordDeletion = (
+  kind: string,
+): string => `DELETE FROM sync_changes WHERE kind = '${kind}' AND id = old.id AND batch = 0;
   ${record(kind, "old")}`;
 
 export const syncTriggers: readonly string[] = [
-  "CREATE UNIQUE INDEX sync_changes_of ON sync_changes (kind, id)",
+  "CREATE UNIQUE INDEX sync_changes_of ON sync_changes (kind, id, batch)",
   // No OR IGNORE: the firing statement's conflict clause would win (lang_createtrigger.html).
   `CREATE TRIGGER sync_session_new AFTER INSERT ON sessions ${isRecorded("session")} BEGIN
      ${record("session", "new")}
@@ -92,9 +93,11 @@ export const syncTriggers: readonly string[] = [
    END`,
   `CREATE TRIGGER sync_session_gone AFTER DELETE ON sessions WHEN EXISTS (SELECT 1 FROM sync_device) BEGIN
      ${recordDeletion("session")}
+     DELETE FROM sync_sent WHERE session = old.id;
    END`,
   `CREATE TRIGGER sync_checkpoint_new AFTER INSERT ON checkpoints ${isRecorded("checkpoint")} BEGIN
      ${record("checkpoint", "new")}
+     ${recordSessionOf("new")}
    END`,
   // Forgetting a session changes the checkpoints that inherited from it.
   `CREATE TRIGGER sync_checkpoint_changed AFTER UPDATE OF body ON checkpoints ${isRecorded("checkpoint")} BEGIN
@@ -102,8 +105,6 @@ export const syncTriggers: readonly string[] = [
    END`,
   `CREATE TRIGGER sync_checkpoint_gone AFTER DELETE ON checkpoints WHEN EXISTS (SELECT 1 FROM sync_device) BEGIN
      ${recordDeletion("checkpoint")}
-   END`,
-  `CREATE TRIGGER sync_files_gone AFTER DELETE ON sessions BEGIN
-     DELETE FROM sync_files WHERE session = old.id;
+     ${recordSessionOf("old")}
    END`,
 ];

@@ -66,13 +66,19 @@ it("[EC2] a submit that no frame holds arrives at the real runtime, while the so
 it("[EC2] sealed texts of the largest size arrive at the real runtime and are returned, while the socket stays @night", async () => {
   const edge = await EdgeRuntime.open();
   const client = await realEdgeClient(edge.url, edge.adminToken, "sealed");
-  const { epoch } = given(await client.call("sync.begin", { device: "d1", keyId: "0123456789abcdef" }));
   const envelope = "x".repeat(maxEnvelopeChars);
-  const op = { seq: 1, hash: "0".repeat(64), kind: "session", session: "s1", ageMs: 0, envelope } as const;
-  const ops = [op, { ...op, seq: 2, kind: "checkpoint", checkpoint: "k1" } as const];
-  expect(given(await client.call("sync.push", { device: "d1", epoch, ops }, 30_000)).mark).toBe(2);
+  const sealed = { session: "s1", ageMs: 0, envelope };
+  const records = [
+    { kind: "session" as const, ...sealed, replaces: 0 },
+    { kind: "checkpoint" as const, ...sealed, checkpoint: "k1" },
+  ];
+  const put = { device: "d1", keyId: "0123456789abcdef", records };
+  const stored = { outcome: "stored" };
+  expect(given(await client.call("sync.put", put, 30_000)).results).toMatchObject([stored, stored]);
   expect(given(await client.call("sync.list", {})).sessions[0]?.envelope).toBe(envelope);
-  expect(given(await client.call("sync.checkpoint", { checkpoint: "k1" })).envelope).toBe(envelope);
+  expect(given(await client.call("sync.read", { device: "d1", session: "s1", kind: "checkpoint" })).envelope).toBe(
+    envelope,
+  );
   expect(client.state).toBe("connected");
 });
 

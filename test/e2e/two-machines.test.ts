@@ -37,6 +37,7 @@ async function twoMachines(): Promise<{ edge: EdgeRuntime; a: Joined; b: Joined 
   const code = await a.machine.run(["shim join rekey --code --yes | grep -o 'shimkey-[^ ]*'"]);
   return { edge, a, b: await joined("laptop", code.trim()) };
 }
+import { storedCheckpoint } from "#harness/sync/stored-checkpoint.ts";
 
 async function aChat({ machine }: Joined, goal: string): Promise<{ server: McpConnection; session: string }> {
   const server = await startServer(machine.paths);
@@ -102,8 +103,7 @@ it("[SY162] the first checkpoint of a chat is sent, and its chat registered, bef
   const server = await startServer(a.machine.paths);
   const { session } = await answered(server, "shim_force_checkpoint", { goal: "first", project: a.machine.project });
   await vi.waitFor(async () => {
-    const { sessions } = await edge.call("sync.list", { session: String(session) });
-    expect(sessions[0]?.checkpoints).toBeGreaterThan(0);
+    expect(await storedCheckpoint(edge, String(session))).not.toBeNull();
   }, patience);
   const { chats } = await edge.call("chats.list", {});
   expect(chats.map(({ chat }) => chat)).toEqual([session]);
@@ -246,10 +246,9 @@ it("[SY63] [SY64] the chats of a machine send what they save; when their host is
   const { edge, a, b } = await twoMachines();
   const [first, second] = [await aChat(a, "the parser"), await aChat(a, "the lexer")];
   const sendsWhatIsSavedBy = async ({ server }: typeof first): Promise<void> => {
-    const { checkpoint } = await answered(server, "shim_force_checkpoint", { nextStep: "test it" });
+    const { checkpoint, session } = await answered(server, "shim_force_checkpoint", { nextStep: "test it" });
     await vi.waitFor(async () => {
-      const { sessions } = await edge.call("sync.list", {});
-      expect(sessions.map(({ newest }) => newest?.checkpoint)).toContain(checkpoint);
+      expect(await storedCheckpoint(edge, String(session))).toBe(checkpoint);
     }, patience);
   };
   await sendsWhatIsSavedBy(first);

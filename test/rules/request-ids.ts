@@ -54,10 +54,6 @@ export function requestIdRules(it: RowTest): void {
       { job: { title: "one", text: "do it" }, type: "x", by, requestId },
       { job: { title: "two", text: "do it" }, type: "x", by, requestId },
     ],
-    "sync.begin": (chat) => [
-      { device: `d1-${chat}`, keyId: "0123456789abcdef", requestId },
-      { device: `d2-${chat}`, keyId: "0123456789abcdef", requestId },
-    ],
     "sync.rekey": () => [
       { keyId: "0123456789abcdef", from: "0123456789abcdef", requestId },
       { keyId: "0123456789abcdef", from: "1123456789abcdef", requestId },
@@ -119,8 +115,8 @@ export function requestIdRules(it: RowTest): void {
       await submit(host, { type: "x" }, { type: "x" });
       for (const chat of ["c1", "c2"]) {
         for (const device of [`d1-${chat}`, `d2-${chat}`]) {
-          const begun = { device, keyId: "0123456789abcdef" };
-          given(await host.call("sync.begin", begun, chat === "c1" ? own : other));
+          const put = { device, keyId: "0123456789abcdef", forgotten: [{ session: "s1" }] };
+          given(await host.call("sync.put", put, chat === "c1" ? own : other));
         }
       }
       const inputs = twice[name] as (chat: string) => [never, never];

@@ -17,7 +17,7 @@ export function ruleTest<Host extends EngineHost>(open: OpenHost<Host>) {
     .extend("c1", ({ host }) => Correspondent.join(host, "c1"))
     .extend("c2", ({ host }) => Correspondent.join(host, "c2"))
     .extend("c3", ({ host }) => Correspondent.join(host, "c3"))
-    .extend("device", ({ host }) => Device.begun(host));
+    .extend("device", ({ host }) => new Device(host));
 }
 
 /** The same of tasks: chats live long without a word. */

@@ -1,15 +1,16 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
 import { type EngineHost } from "#harness/coordinator/engine-host.ts";
-import { given, hour, minute } from "#harness/coordinator/state-calls.ts";
+import { hour, minute } from "#harness/coordinator/state-calls.ts";
 import {
   checkpoint,
-  checkpointsOf,
   Device,
   forget,
   list,
   opened,
   session,
+  status,
+  storedOf,
   type Content,
 } from "#harness/sync/sealed-content.ts";
 import type { RuleTest } from "./rule-test.ts";
@@ -20,7 +21,7 @@ export function syncModelRules(it: RuleTest): void {
   it("[SY19] after any loss, repeat or copy the stored content is that of the model", async ({ open, runs }) => {
     await fc.assert(
       fc.asyncProperty(fc.array(act, { maxLength: 40 }), async (acts) => {
-        const world = await World.open(await open());
+        const world = new World(await open());
         for (const one of acts) await world.act(one);
         await world.compare();
       }),
@@ -29,15 +30,15 @@ export function syncModelRules(it: RuleTest): void {
   });
 }
 
-const names = fc.constantFrom("s1", "s2", "s3");
-const ids = fc.constantFrom("k1", "k2", "k3");
+const sessions = ["s1", "s2", "s3"] as const;
+const ids = ["k1", "k2", "k3"] as const;
+const names = fc.constantFrom(...sessions);
 
-/** What a home notes; what is in it, it says with the number that it has then. */
 const note = fc.oneof(
   step(4, "session", { of: names }),
-  step(4, "checkpoint", { of: names, id: ids }),
+  step(4, "checkpoint", { of: names, id: fc.constantFrom(...ids) }),
   step(1, "forget", { of: names }),
-  step(1, "drop", { of: names, id: ids }),
+  step(1, "drop", { of: names, id: fc.constantFrom(...ids) }),
 );
 type Note = typeof note extends fc.Arbitrary<infer T> ? T : never;
 
@@ -45,95 +46,61 @@ const who = fc.nat(3);
 
 const act = fc.oneof(
   step(8, "note", { who, notes: fc.array(note, { minLength: 1, maxLength: 4 }) }),
-  // From how far before the newest acknowledged op it sends, how many, and whether it hears the answer.
-  step(10, "send", { who, back: fc.nat(3), count: fc.integer({ min: 1, max: 6 }), isHeard: fc.boolean() }),
-  step(2, "begin", { who }),
+  // What is not heard of is sent again.
+  step(10, "send", { who, isHeard: fc.boolean() }),
   step(1, "restart"),
   step(2, "copy", { who, to: who }),
   step(2, "poll"),
   step(2, "wait", { ms: fc.constantFrom(0, 1_000, 2 * minute, hour) }),
 );
 type Act = typeof act extends fc.Arbitrary<infer T> ? T : never;
-type ActOf<Kind extends Act["kind"]> = Extract<Act, { readonly kind: Kind }>;
 
-/** An op as its home has it. */
 interface Noted {
-  readonly op: ReturnType<Device["make"]>[number];
+  readonly note: Note;
+  readonly envelope: string;
   readonly at: number;
 }
 
-/** A home of SHIM: what it has noted in its epoch, and up to where it knows it to be stored. */
-class Home {
+/** A home of SHIM: what it has noted and does not know to be stored, by name. */
+interface Home {
   readonly device: Device;
-  readonly log: Noted[];
-  acknowledged: number;
-
-  constructor(device: Device, log: readonly Noted[] = [], acknowledged = 0) {
-    this.device = device;
-    this.log = [...log];
-    this.acknowledged = acknowledged;
-  }
-
-  copy(): Home {
-    return new Home(this.device.copy(), this.log, this.acknowledged);
-  }
+  readonly waiting: ReadonlyMap<string, Noted>;
 }
 
 interface Stored {
-  readonly of: string;
   readonly envelope: string;
-  readonly epoch: number;
+  readonly version: number;
   readonly at: number;
 }
 
 /** What is stored of one device, by the rules alone. */
 class Shelf {
   readonly sessions = new Map<string, Stored>();
-  readonly checkpoints = new Map<string, Stored>();
-  /** Hashes of the ops of each epoch. */
-  readonly epochs = new Map<number, string[]>();
+  readonly checkpoints = new Map<string, string>();
 
-  forget(of: string, id: string | undefined): void {
+  forget(of: string, id?: string): void {
     if (id === undefined) this.sessions.delete(of);
-    for (const [known, stored] of this.checkpoints) {
-      if (stored.of === of && (id === undefined || id === known)) this.checkpoints.delete(known);
-    }
+    for (const known of ids) if (id === undefined || id === known) this.checkpoints.delete(`${of} ${known}`);
   }
-}
-
-function replace(all: Map<string, Stored>, id: string, next: Stored): void {
-  const known = all.get(id);
-  const isOther = known !== undefined && known.epoch !== next.epoch;
-  if (isOther && next.at < known.at - (next.epoch > known.epoch ? 30_000 : 0)) return;
-  all.set(id, next);
 }
 
 /** Some homes of two devices, and what the coordinator has to have of them. */
 class World {
   readonly #host: EngineHost;
   readonly #homes: Home[];
-  readonly #shelves = new Map<string, Shelf>();
+  readonly #shelves = new Map([
+    ["d0", new Shelf()],
+    ["d1", new Shelf()],
+  ]);
   #revision = 0;
   #count = 0;
   /** As one who polls has it. */
   readonly #seen = new Map<string, string>();
 
-  private constructor(host: EngineHost, homes: Home[]) {
+  constructor(host: EngineHost) {
     this.#host = host;
-    this.#homes = homes;
-    for (const { device } of homes) this.#shelf(device).epochs.set(device.epoch, []);
-  }
-
-  static async open(host: EngineHost): Promise<World> {
-    const homes: Home[] = [];
-    for (const device of ["d0", "d1"]) homes.push(new Home(await Device.begun(host, device)));
-    return new World(host, [...homes, ...homes.map((home) => home.copy())]);
-  }
-
-  #shelf({ device }: Device): Shelf {
-    const shelf = this.#shelves.get(device) ?? new Shelf();
-    this.#shelves.set(device, shelf);
-    return shelf;
+    const homes = ["d0", "d1"].map((device) => ({ device: new Device(host, device), waiting: new Map() }));
+    this.#homes = [...homes, ...homes.map(copyOf)];
   }
 
   async act(one: Act): Promise<void> {
@@ -141,118 +108,78 @@ class World {
     if (one.kind === "poll") return this.#poll();
     if (one.kind === "restart") return this.#host.restart?.();
     const home = this.#homes[one.who];
-    if (home) await this.#atHome(home, one);
-  }
-
-  async #atHome(home: Home, one: ActOf<"note" | "send" | "begin" | "copy">): Promise<void> {
-    if (one.kind === "note") this.#note(home, one.notes);
-    else if (one.kind === "send") await this.#send(home, one);
-    else if (one.kind === "begin") await this.#begin(home);
+    if (!home) return;
+    if (one.kind === "note") this.#homes[one.who] = this.#noted(home, one.notes);
+    else if (one.kind === "send") await this.#send(home, one.who, one.isHeard);
     // A backup of one home is put in the place of the other.
-    else if (one.to % 2 === one.who % 2) this.#homes[one.to] = home.copy();
+    else if (one.to % 2 === one.who % 2) this.#homes[one.to] = copyOf(home);
   }
 
-  #note(home: Home, notes: readonly Note[]): void {
+  #noted({ device, waiting }: Home, notes: readonly Note[]): Home {
+    const next = new Map(waiting);
     for (const one of notes) {
-      const [op] = home.device.make(this.#contentOf(one));
-      if (op) home.log.push({ op, at: this.#host.now() });
+      const name = "id" in one ? `${one.of} ${one.id}` : one.of;
+      if (one.kind === "forget") for (const known of next.keys()) if (known.startsWith(one.of)) next.delete(known);
+      next.set(name, { note: one, envelope: `e${(this.#count += 1)}`, at: this.#host.now() });
     }
+    return { device, waiting: next };
   }
 
-  #contentOf(one: Note): Content {
-    const envelope = `e${(this.#count += 1)}`;
-    if (one.kind === "session") return session(one.of, envelope);
-    if (one.kind === "checkpoint") return checkpoint(one.id, one.of, envelope);
-    return one.kind === "forget" ? forget(one.of) : forget(one.of, one.id);
-  }
-
-  /** As a client does: what is not known to be stored, and some before it. */
-  async #send(home: Home, { back, count, isHeard }: ActOf<"send">): Promise<void> {
-    const from = Math.max(0, home.acknowledged - back);
-    const part = home.log.slice(from, from + count);
-    if (part.length === 0) return;
+  async #send({ device, waiting }: Home, at: number, isHeard: boolean): Promise<void> {
+    if (waiting.size === 0) return;
     const now = this.#host.now();
-    const ops = part.map(({ op, at }) => Object.assign({}, op, { ageMs: now - at }));
-    const answer = await home.device.trySend(ops);
-    const expected = this.#store(home, part);
-    expect(answer.ok ? answer.value.mark : answer.error.code).toBe(expected);
-    if (!isHeard) return;
-    if (answer.ok) home.acknowledged = Math.max(home.acknowledged, from + part.length);
-    else await this.#begin(home);
+    const noted = [...waiting.values()].sort((a, b) => rank(a) - rank(b));
+    const sending = isHeard ? device : device.copy();
+    const known = new Map(device.versions);
+    const shelf = this.#shelves.get(device.device) ?? new Shelf();
+    const outcomes = await sending.put(...noted.map((one) => contentOf(one, now - one.at)));
+    const expected = noted.flatMap((one) => this.#store(shelf, one, known, sending.versions));
+    expect(outcomes).toEqual(expected);
+    if (isHeard) this.#homes[at] = { device, waiting: new Map() };
   }
 
-  /** The log is dropped, and what the home has is sealed anew: with the ages that it has. */
-  async #begin(home: Home): Promise<void> {
-    const kept = new Map<string, Noted>();
-    for (const one of home.log) {
-      const { kind, session: of, checkpoint: id = "" } = one.op;
-      if (kind !== "forget") kept.set(`${kind} ${kind === "session" ? of : id}`, one);
+  #store(
+    shelf: Shelf,
+    { note: { kind, ...name }, envelope, at }: Noted,
+    known: ReadonlyMap<string, number>,
+    versions: ReadonlyMap<string, number>,
+  ): string[] {
+    const { of } = name;
+    if (kind === "forget" || kind === "drop") {
+      shelf.forget(of, "id" in name ? name.id : undefined);
+      return [];
     }
-    await home.device.begin();
-    home.acknowledged = 0;
-    home.log.length = 0;
-    for (const { op, at } of kept.values()) {
-      const { seq: _, hash: __, ...content } = op;
-      const [again] = home.device.make({ ...content, envelope: `e${(this.#count += 1)}` });
-      if (again) home.log.push({ op: again, at });
+    const before = shelf.sessions.get(of);
+    if (kind === "checkpoint") {
+      if (before && "id" in name) shelf.checkpoints.set(`${of} ${name.id}`, envelope);
+      return [before ? "stored" : "closed"];
     }
-    const { epochs } = this.#shelf(home.device);
-    epochs.set(home.device.epoch, []);
-    for (const old of [...epochs.keys()].slice(0, -8)) epochs.delete(old);
-  }
-
-  #store({ device }: Home, part: readonly Noted[]): number | string {
-    const shelf = this.#shelf(device);
-    const hashes = shelf.epochs.get(device.epoch);
-    if (!hashes) return "unknown_device";
-    const first = part[0]?.op.seq ?? 0;
-    if (first > hashes.length + 1) return "gap";
-    const isOther = ({ op }: Noted): boolean => op.seq <= hashes.length && hashes[op.seq - 1] !== op.hash;
-    if (part.some(isOther)) return "device_forked";
-    for (const one of part.slice(hashes.length - first + 1)) {
-      hashes.push(one.op.hash);
-      this.#apply(shelf, device.epoch, one);
-    }
-    return hashes.length;
-  }
-
-  #apply(shelf: Shelf, epoch: number, { op, at }: Noted): void {
-    const { kind, session: of, checkpoint: id = "", envelope = "" } = op;
-    if (kind === "forget") return shelf.forget(of, op.checkpoint);
-    const next = { of, envelope, epoch, at };
-    if (kind === "session") replace(shelf.sessions, of, next);
-    else replace(shelf.checkpoints, id, next);
+    if (before && before.version !== (known.get(of) ?? 0) && at < before.at - 30_000) return ["older"];
+    shelf.sessions.set(of, { envelope, version: versions.get(of) ?? 0, at });
+    return ["stored"];
   }
 
   async compare(): Promise<void> {
     await this.#poll();
     const wanted = new Map<string, string>();
+    let chars = 0;
+    let count = 0;
     for (const [device, shelf] of this.#shelves) {
       for (const [of, { envelope }] of shelf.sessions) wanted.set(`${device} ${of}`, envelope);
-      await this.#compareCheckpoints(device, shelf);
+      for (const name of sessions) {
+        const there = ids.filter((id) => shelf.checkpoints.has(`${name} ${id}`));
+        expect(await storedOf(this.#host, name, ids, device)).toEqual(there);
+        for (const id of there)
+          expect(await opened(this.#host, id, name, device)).toBe(shelf.checkpoints.get(`${name} ${id}`));
+      }
+      count += shelf.checkpoints.size;
+      for (const envelope of shelf.checkpoints.values()) chars += envelope.length;
     }
-    const { sessions } = await list(this.#host, { limit: 100 });
-    expect(new Map(sessions.map((one) => [`${one.device} ${one.session}`, one.envelope]))).toEqual(wanted);
+    for (const envelope of wanted.values()) chars += envelope.length;
+    const all = await list(this.#host, { limit: 100 });
+    expect(new Map(all.sessions.map((one) => [`${one.device} ${one.session}`, one.envelope]))).toEqual(wanted);
     expect(this.#seen).toEqual(wanted);
-    await this.#compareStatus();
-  }
-
-  async #compareCheckpoints(device: string, { checkpoints }: Shelf): Promise<void> {
-    for (const session of ["s1", "s2", "s3"]) {
-      const ids = [...checkpoints].filter(([, stored]) => stored.of === session).map(([id]) => id);
-      expect((await checkpointsOf(this.#host, session, device)).toSorted()).toEqual(ids.toSorted());
-    }
-    for (const [id, { envelope }] of checkpoints) expect(await opened(this.#host, id, device)).toBe(envelope);
-  }
-
-  async #compareStatus(): Promise<void> {
-    const shelves = [...this.#shelves.values()];
-    const stored = shelves.flatMap(({ sessions, checkpoints }) => [...sessions.values(), ...checkpoints.values()]);
-    expect(given(await this.#host.call("sync.status", {}))).toMatchObject({
-      sessions: shelves.reduce((sum, { sessions }) => sum + sessions.size, 0),
-      checkpoints: shelves.reduce((sum, { checkpoints }) => sum + checkpoints.size, 0),
-      chars: stored.reduce((sum, { envelope }) => sum + envelope.length, 0),
-    });
+    expect(await status(this.#host)).toMatchObject({ sessions: wanted.size, checkpoints: count, chars });
   }
 
   /** In small pages, from where it stopped. */
@@ -264,4 +191,19 @@ class World {
       ({ revision: this.#revision, isMore } = page);
     }
   }
+}
+
+function copyOf({ device, waiting }: Home): Home {
+  return { device: device.copy(), waiting: new Map(waiting) };
+}
+
+/** In one put deletions come first, then sessions. */
+function rank({ note: { kind } }: Noted): number {
+  return kind === "forget" || kind === "drop" ? 0 : kind === "session" ? 1 : 2;
+}
+
+function contentOf({ note: one, envelope }: Noted, ageMs: number): Content {
+  if (one.kind === "session") return session(one.of, envelope, { ageMs });
+  if (one.kind === "checkpoint") return checkpoint(one.id, one.of, envelope, { ageMs });
+  return one.kind === "forget" ? forget(one.of) : forget(one.of, one.id);
 }

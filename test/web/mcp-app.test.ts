@@ -131,17 +131,15 @@ it("[RM19] an action asks once, and is a call of a tool that the client may refu
 
 it("[RM19] a chat that died shows the command that continues it, also where the client lets nothing be copied", async () => {
   const edge = await theEdge();
-  const { epoch } = await edge.call("sync.begin", { device: "d1", keyId: "0123456789abcdef" });
-  const op = {
-    seq: 1,
+  const record = {
     kind: "session",
     session: "died-1",
     project: "prj_1",
     ageMs: 0,
-    hash: "0".repeat(64),
+    replaces: 0,
     envelope: "sealed-text",
   } as const;
-  await edge.call("sync.push", { device: "d1", epoch, ops: [op] });
+  await edge.call("sync.put", { device: "d1", keyId: "0123456789abcdef", records: [record] });
   await register(edge, "died-1", "laptop-7");
   await edge.call("chats.attest-death", { chat: "died-1", machine: "laptop-7", process: "p-died-1" });
   const { app, faults } = await showApp(edge.url, edge.adminToken);

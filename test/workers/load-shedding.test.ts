@@ -18,7 +18,7 @@ function refusedAfter(waitMs: number): OperationName[] {
 it("[DO52] [DO53] first what adds and can come later is refused, then the rest, never what keeps or ends work", () => {
   expect(refusedAfter(999)).toEqual([]);
   const first = refusedAfter(1_000);
-  expect(first).toEqual(expect.arrayContaining(["tasks.submit", "plans.submit", "messages.send", "sync.push"]));
+  expect(first).toEqual(expect.arrayContaining(["tasks.submit", "plans.submit", "messages.send", "sync.put"]));
   for (const name of first) expect([name, operations[name].method]).not.toEqual([name, "GET"]);
   expect(refusedAfter(3_999)).toEqual(first);
   const all = refusedAfter(4_000);

@@ -84,17 +84,15 @@ it("[RM6] the list of sessions and that of chats have nothing sealed in them", a
 });
 
 async function storeSession(workspace: TestWorkspace): Promise<void> {
-  const { epoch } = await workspace.ask("sync.begin", { device: "d1", keyId: "0123456789abcdef" });
-  const op = {
-    seq: 1,
+  const record = {
     kind: "session",
     session: "ses_1",
     project: "prj_1",
     ageMs: 0,
-    hash: "0".repeat(64),
+    replaces: 0,
     envelope: "sealed-text",
   } as const;
-  await workspace.ask("sync.push", { device: "d1", epoch, ops: [op] });
+  await workspace.ask("sync.put", { device: "d1", keyId: "0123456789abcdef", records: [record] });
 }
 
 it("[RM8] a secret in what a remote chat writes is not stored", async ({ workspace }) => {

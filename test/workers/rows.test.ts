@@ -111,131 +111,61 @@ it("[DO17] a start of the object writes nothing, nor does an alarm that finds no
   expect(await workspace.alarmAt()).toBe(alarm);
 });
 
-it("[DO17] a push writes two rows, two for each of its sessions and two for each checkpoint; repeats and reads write none", async () => {
+it("[DO17] a put writes two rows, two for each of its sessions and one for each other record; reads write none", async () => {
   const { workspace, connection, self } = await busy();
-  const { epoch } = await workspace.ask("sync.begin", { device: "d1", keyId: "0123456789abcdef" });
   const rows: Record<string, number> = {};
-  let seq = 0;
-  type Op = InputOf<"sync.push">["ops"][number];
-  const op = (more: Partial<Op>): Op => {
-    const hash = String((seq += 1)).padStart(64, "0");
-    return { seq, hash, kind: "session", session: "s1", ageMs: 0, envelope: "x", ...more };
-  };
-  const push = (name: string, ...ops: Op[]) => count(name, "sync.push", { device: "d1", epoch, ops });
-  const count = async <Name extends "sync.push" | "sync.begin" | "sync.take" | "sync.give-back" | "sync.list">(
+  const count = async <Name extends "sync.put" | "sync.take" | "sync.give-back" | "sync.list">(
     name: string,
     operation: Name,
     input: InputOf<Name>,
   ): Promise<void> => {
     rows[name] = await written(workspace, () => workspace.ask(operation, input));
   };
-  await push("session, new", op({}));
-  await push("session, again", op({}));
-  const first = op({ kind: "checkpoint", checkpoint: "k1" });
-  await push("checkpoint, new", first);
-  await push("checkpoint, repeated", first);
-  await push("checkpoint, again", op({ kind: "checkpoint", checkpoint: "k1" }));
-  await push(
-    "ten checkpoints",
-    ...Array.from({ length: 10 }, (_, at) => op({ kind: "checkpoint", checkpoint: `t${at}` })),
-  );
-  const { envelope: _, ...gone } = op({ kind: "forget", checkpoint: "k1" });
-  await push("forget", gone);
+  type Put = InputOf<"sync.put">;
+  const device = { device: "d1", keyId: "0123456789abcdef" };
+  const put = (name: string, ...records: NonNullable<Put["records"]>): Promise<void> =>
+    count(name, "sync.put", { ...device, records });
+  const sealed = { session: "s1", ageMs: 0, envelope: "x" };
+  const session = { kind: "session" as const, ...sealed, replaces: 0 };
+  const checkpoint = (id: string) => ({ kind: "checkpoint" as const, ...sealed, checkpoint: id });
+  await count("first", "sync.put", { ...device, forgotten: [{ session: "s9" }] });
+  await put("session, new", session);
+  await put("session, again", session);
+  await put("checkpoint, new", checkpoint("k1"));
+  await put("checkpoint, again", checkpoint("k1"));
+  await put("session with ten checkpoints", session, ...Array.from({ length: 10 }, (_, at) => checkpoint(`t${at}`)));
+  await count("forget", "sync.put", { ...device, forgotten: [{ session: "s1", checkpoint: "k1" }] });
   await count("list", "sync.list", {});
-  await count("begin", "sync.begin", { device: "d1", keyId: "0123456789abcdef", requestId: "q" });
   const token = await take(connection, self, "session:s1");
   await count("take", "sync.take", { self, device: "d1", session: "s1", token });
   await count("give-back", "sync.give-back", { device: "d1", session: "s1" });
   expect(rows).toEqual({
+    first: 3,
     "session, new": 4,
     "session, again": 4,
-    "checkpoint, new": 6,
-    "checkpoint, repeated": 0,
-    "checkpoint, again": 6,
-    "ten checkpoints": 24,
-    forget: 5,
+    "checkpoint, new": 3,
+    "checkpoint, again": 3,
+    "session with ten checkpoints": 14,
+    forget: 3,
     list: 0,
-    begin: 5,
     take: 4,
     "give-back": 4,
   });
 });
 
-it("[DO17] a part of files writes two rows, and the last one deletes those that it replaces; a repeat and a read write none", async () => {
+it("[DO17] a part of files writes one row, and a header deletes those that it replaces; a read writes none", async () => {
   const { workspace } = await busy();
-  const { epoch } = await workspace.ask("sync.begin", { device: "d1", keyId: "0123456789abcdef" });
-  const op = { seq: 1, hash: "0".repeat(64), kind: "session", session: "s1", ageMs: 0, envelope: "x" } as const;
-  await workspace.ask("sync.push", { device: "d1", epoch, ops: [op] });
-  const put = (bundle: string, part: number): Promise<number> => {
-    const of = { device: "d1", epoch, session: "s1", checkpoint: "k1", ageMs: 0, envelope: "x" };
-    return written(workspace, () => workspace.ask("sync.put-files", { ...of, bundle, part, parts: 2 }));
+  const device = { device: "d1", keyId: "0123456789abcdef" };
+  const sealed = { session: "s1", ageMs: 0, envelope: "x" };
+  await workspace.ask("sync.put", { ...device, records: [{ kind: "session", ...sealed, replaces: 0 }] });
+  const put = (bundle: string, part: number | null): Promise<number> => {
+    const files = { ...sealed, checkpoint: "k1", bundle };
+    const record = part === null ? { kind: "files" as const, ...files } : { kind: "part" as const, ...files, part };
+    return written(workspace, () => workspace.ask("sync.put", { ...device, records: [record] }));
   };
-  expect([await put("b1", 0), await put("b1", 0), await put("b1", 1)]).toEqual([2, 0, 2]);
-  expect([await put("b2", 0), await put("b2", 1)]).toEqual([2, 4]);
-  expect(await written(workspace, () => workspace.ask("sync.files", { session: "s1", device: "d1" }))).toBe(0);
-});
-
-it("[DO17] a task with a small payload writes five rows from its submit to its end; reads and repeats write none", async () => {
-  const { workspace, connection, self } = await busy();
-  const rows: Record<string, number> = {};
-  const count = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
-    const found: T[] = [];
-    rows[name] = await written(workspace, async () => void found.push(await work()));
-    return found[0] as T;
-  };
-  const claim = async (requestId: string, isStarted = true) => {
-    const [one] = (await connection.ask("tasks.claim", { self, requestId, isStarted })).claims;
-    return { self, task: one?.task ?? 0, claim: one?.claim ?? 0 };
-  };
-  // What watches the chat, and the alarm, are set by the first one.
-  await workspace.ask("tasks.submit", { tasks: [{ type: "x" }] });
-  const warm = await claim("first");
-  // And with it is known how the chat does.
-  wait(1_000);
-  await connection.ask("tasks.ack", warm);
-  await workspace.ask("tasks.submit", { tasks: [{ type: "x", priority: 9 }] });
-  await claim("watched");
-  await workspace.ask("tasks.submit", { tasks: [{ type: "x", scheduleToStartMs: 60_000 }] });
-  await count("submit", () => workspace.ask("tasks.submit", { tasks: [{ type: "x" }] }));
-  await count("submit ten", () =>
-    workspace.ask("tasks.submit", { tasks: Array.from({ length: 10 }, () => ({ type: "y", priority: 1 })) }),
-  );
-  const more = (name: string, task: Partial<InputOf<"tasks.submit">["tasks"][number]>) =>
-    count(name, () => workspace.ask("tasks.submit", { tasks: [{ type: "z", priority: 0, ...task }] }));
-  const [above] = (await more("submit, with a key", { dedupeKey: "k" })).tasks;
-  await more("submit, with a parent", { parent: above?.task ?? 0 });
-  await more("submit, with a dependency", { dependsOn: [above?.task ?? 0] });
-  await more("submit, with a time to start", { scheduleToStartMs: 3_600_000 });
-  const held = await count("claim", () => claim("q"));
-  await count("claim, repeated", () => claim("q"));
-  wait(1_000);
-  await count("heartbeat, no news", () => connection.ask("tasks.heartbeat", held));
-  await count("heartbeat, news", () => connection.ask("tasks.heartbeat", { ...held, progress: { percent: 1 } }));
-  await count("extend", () => connection.ask("tasks.extend", { ...held, ms: 7_200_000 }));
-  await count("ack", () => connection.ask("tasks.ack", { ...held, result: 1 }));
-  await count("ack, repeated", () => connection.ask("tasks.ack", { ...held, result: 1 }));
-  const other = await claim("r", false);
-  await count("start", () => connection.ask("tasks.start", other));
-  await count("nack", () => connection.ask("tasks.nack", { ...other, reason: "broken" }));
-  await count("list", () => workspace.ask("tasks.list", {}));
-  expect(rows).toEqual({
-    submit: 2,
-    "submit ten": 20,
-    "submit, with a key": 5,
-    "submit, with a parent": 3,
-    // Blocked, it stands in no lane.
-    "submit, with a dependency": 2,
-    "submit, with a time to start": 3,
-    claim: 2,
-    "claim, repeated": 0,
-    "heartbeat, no news": 0,
-    "heartbeat, news": 1,
-    extend: 1,
-    ack: 1,
-    "ack, repeated": 0,
-    start: 1,
-    // A failure changes what is expected of the chat, and is counted for the metrics.
-    nack: 6,
-    list: 0,
-  });
+  expect([await put("b1", 0), await put("b1", 0), await put("b1", null)]).toEqual([3, 2, 3]);
+  expect([await put("b2", 0), await put("b2", null)]).toEqual([3, 4]);
+  const of = { ...device, session: "s1", kind: "files" as const };
+  const { keyId: _, ...header } = of;
+  expect(await written(workspace, () => workspace.ask("sync.read", header))).toBe(0);
 });

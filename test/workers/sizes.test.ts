@@ -5,23 +5,27 @@ import { aChat, bearer, it, request, wait } from "./support.ts";
 
 const most = 4 * defaultMaxBodyBytes;
 
-it("[WO3] a sync push may have four mebibytes, and its largest envelope is readable", async ({ workspace }) => {
+it("[WO3] a put of sealed records may have four mebibytes, and its largest envelope is readable", async ({
+  workspace,
+}) => {
   const { connection } = await workspace.join("c1");
-  const { epoch } = await workspace.ask("sync.begin", { device: "d1", keyId: "0123456789abcdef" });
   const envelope = "x".repeat(maxEnvelopeChars);
-  const ops = ["k1", "k2"].map((checkpoint, at) => {
-    return { seq: at + 1, hash: "0".repeat(64), kind: "checkpoint", session: "s1", checkpoint, ageMs: 0, envelope };
+  const session = { kind: "session", session: "s1", ageMs: 0, envelope: "x", replaces: 0 };
+  const checkpoints = ["k1", "k2"].map((checkpoint) => {
+    return { kind: "checkpoint", session: "s1", checkpoint, ageMs: 0, envelope };
   });
-  const body = JSON.stringify({ device: "d1", epoch, ops });
-  const path = `/v1/workspaces/${workspace.name}/sync/push`;
-  const push = (text: string): Promise<Response> =>
+  const body = JSON.stringify({ device: "d1", keyId: "0123456789abcdef", records: [session, ...checkpoints] });
+  const path = `/v1/workspaces/${workspace.name}/sync/records`;
+  const put = (text: string): Promise<Response> =>
     request(path, { method: "POST", headers: bearer(workspace.token), body: text });
-  expect((await push(body.padEnd(most + 1))).status).toBe(413);
-  expect((await push(body.replace(envelope, `${envelope}x`))).status).toBe(400);
+  expect((await put(body.padEnd(most + 1))).status).toBe(413);
+  expect((await put(body.replace(envelope, `${envelope}x`))).status).toBe(400);
   expect((await workspace.ask("sync.status", {})).checkpoints).toBe(0);
-  expect((await push(body.padEnd(most))).status).toBe(200);
-  expect((await connection.ask("sync.checkpoint", { checkpoint: "k2" })).envelope).toBe(envelope);
-  expect((await workspace.ask("sync.status", {})).chars).toBe(2 * maxEnvelopeChars);
+  expect((await put(body.padEnd(most))).status).toBe(200);
+  expect(
+    (await connection.ask("sync.read", { device: "d1", session: "s1", kind: "checkpoint", checkpoint: "k2" })).envelope,
+  ).toBe(envelope);
+  expect((await workspace.ask("sync.status", {})).chars).toBe(2 * maxEnvelopeChars + 1);
 });
 
 const hour = 3_600_000;

@@ -5,27 +5,23 @@ async function methods({ connection }: Joined): Promise<unknown[]> {
   return (await connection.told()).map(({ method }) => method);
 }
 
-it("[SY101] a push is hinted to the chats of other machines, once for several, and its repeat and refusal are not", async ({
+it("[SY101] a put is hinted to the chats of other machines, once for several, and its refusal is not", async ({
   workspace,
 }) => {
   const { token } = await workspace.tokenOf("work", "m2");
   const [other, own] = [await workspace.join("c1"), await workspace.join("c2", { machine: "m2" })];
-  const { epoch } = await workspace.ask("sync.begin", { device: "d2", keyId: "0123456789abcdef" }, token);
-  const push = (seq: number): unknown => {
-    const op = { seq, hash: "a".repeat(64), kind: "session" as const, session: `s${seq}`, ageMs: 0, envelope: "AAAA" };
-    return workspace.call("sync.push", { device: "d2", epoch, ops: [op] }, token);
+  const put = (session: string, keyId = "0123456789abcdef"): unknown => {
+    const record = { kind: "session" as const, session, ageMs: 0, envelope: "AAAA", replaces: 0 };
+    return workspace.call("sync.put", { device: "d2", keyId, records: [record] }, token);
   };
-  await push(7);
-  expect(await methods(other)).toEqual([]);
-  await push(1);
+  await put("s1");
   expect(await methods(other)).toEqual(["sync.changed"]);
-  for (const seq of [1, 2, 3]) await push(seq);
+  await put("s7", "f".repeat(16));
+  for (const session of ["s1", "s2", "s3"]) await put(session);
   expect(await methods(other)).toEqual([]);
   expect(await methods(own)).toEqual([]);
   const late = await workspace.join("c3");
-  await push(3);
-  expect(await methods(late)).toEqual([]);
-  await push(4);
+  await put("s4");
   expect(await methods(late)).toEqual(["sync.changed"]);
 });
 
@@ -52,22 +48,14 @@ it("[SY163] the end of a chat whose session can be taken over is hinted when the
     },
     left: ({ self }: Joined) => workspace.ask("chats.unregister", { self }, token),
   };
-  const { epoch } = await workspace.ask("sync.begin", { device: "d2", keyId: "0123456789abcdef" }, token);
   const hinted: Record<string, unknown> = {};
-  for (const [at, [name, end]] of Object.entries(ends).entries()) {
+  for (const [name, end] of Object.entries(ends)) {
     const joined = await workspace.join(name, { machine: "m2", session: name });
     const { self } = joined;
     await workspace.ask("leases.acquire", { self, resource: `session:${name}`, requestId: "q", isBound: true }, token);
-    const op = {
-      seq: at + 1,
-      hash: "a".repeat(64),
-      kind: "session" as const,
-      session: name,
-      ageMs: 0,
-      envelope: "AAAA",
-    };
-    await workspace.ask("sync.push", { device: "d2", epoch, ops: [op] }, token);
-    // The hint of the push has just come; that of an end does not wait for two seconds.
+    const record = { kind: "session" as const, session: name, ageMs: 0, envelope: "AAAA", replaces: 0 };
+    await workspace.ask("sync.put", { device: "d2", keyId: "0123456789abcdef", records: [record] }, token);
+    // The hint of the put has just come; that of an end does not wait for two seconds.
     await other.connection.told();
     await end(joined);
     hinted[name] = await methods(other);

@@ -21,7 +21,6 @@ export type SyncNotes = z.infer<typeof SyncNotes>;
 
 const SyncStatus = z.object({
   device: z.string(),
-  epoch: z.int(),
   keyId: z.string(),
   /** Unsent changes, and when the oldest happened, in epoch ms. */
   backlog: count,

@@ -1,16 +1,71 @@
 import type { Refusal } from "../../contract/errors.ts";
+import type { CheckedInputOf } from "../../contract/operations.ts";
 import type { MirroredSession } from "../../contract/sync.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { SqlValue } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
 import * as audit from "../kernel/audit.ts";
+import * as chatRows from "../kernel/chat-rows.ts";
 import * as leases from "../leases/leases.ts";
-import * as rows from "./sync-rows.ts";
-import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
+import { byLiveChat, repeatable, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
+import { partItem } from "./sync-put.ts";
+import * as rows from "./sync-rows.ts";
+import { syncContents, syncDevices } from "./sync-tables.ts";
 
 const maxPageChars = 1_000_000;
 
 export const handlers = {
+  /** [SY6] [SY161] Concurrent requests: one succeeds, the others get the present key. */
+  "sync.rekey": repeatable("sync.rekey", (tx, { keyId, from }, actor) => {
+    const sums = rows.totals(tx.sql);
+    const currentKey = sums.keyId;
+    if (currentKey === keyId) return ok({ keyId });
+    if (currentKey !== from) {
+      return err({
+        code: "wrong_key",
+        message: `the workspace seals under key ${currentKey ?? "(none yet)"}, not under ${from ?? "none"}; nothing was changed`,
+        details: { keyId: currentKey },
+      });
+    }
+    rows.saveTotals(tx.sql, { ...sums, keyId });
+    audit.append(tx, { kind: "sync.rekeyed", subject: keyId, actor: actor.machine, detail: { from } });
+    return ok({ keyId });
+  }),
+
+  /** [SY16] Allowed to its own machine and to admins. */
+  "sync.purge": repeatable("sync.purge", (tx, { device }, actor) => {
+    const row = syncDevices.find(tx.sql, { device });
+    if (!row) return ok({ sessions: 0, checkpoints: 0 });
+    const refused = chatRows.checkMachine(actor, row.machine);
+    if (refused) return err(refused);
+    const sums = rows.totals(tx.sql);
+    const checkpoints = rows.removeContents(tx, sums, "device = ? AND kind = 'checkpoint'", device);
+    const purged = { sessions: rows.forgetSessions(tx, sums, "device = ?", device), checkpoints };
+    rows.saveTotals(tx.sql, sums);
+    syncDevices.delete(tx.sql, { device });
+    audit.append(tx, { kind: "sync.purged", subject: device, actor: actor.machine, detail: purged });
+    return ok(purged);
+  }),
+
+  "sync.status"({ sql, now }, { device: wanted }) {
+    const { keyId, chars } = rows.totals(sql);
+    const [counts] = sql.all<{ sessions: number; checkpoints: number }>(
+      `SELECT (SELECT count(*) FROM sync_sessions) AS sessions,
+         (SELECT count(*) FROM sync_contents WHERE kind = 'checkpoint') AS checkpoints`,
+    );
+    const found = syncDevices.select(
+      sql,
+      "WHERE ? IS NULL OR device = ? ORDER BY device",
+      wanted ?? null,
+      wanted ?? null,
+    );
+    const devices = found.map(({ device, machine, putAt }) => {
+      return { device, machine, lastPutAgeMs: Math.max(0, now - putAt) };
+    });
+    return ok({ keyId, sessions: counts?.sessions ?? 0, checkpoints: counts?.checkpoints ?? 0, chars, devices });
+  },
+
   /**
    * [SY20] Ordered by change, so pulls miss none. [SY22] Limited. [SY18] With forgotten ones.
    */
@@ -19,7 +74,7 @@ export const handlers = {
     // A revision that is not in this workspace's past (after a restore): everything is listed.
     const from = after > revision ? 0 : after;
     const filter = { "revision > ?": from, "session = ?": session, "device = ?": device };
-    const sessionFilter = { ...filter, "chars > ?": 0, "project = ?": project };
+    const sessionFilter = { ...filter, "project = ?": project };
     const found = listChanged<rows.SessionRow>(tx, `${rows.sessionColumns} FROM sync_sessions`, sessionFilter, limit);
     const forgotten = from === 0 ? [] : listChanged<ForgottenRow>(tx, forgottenRowsSql, filter, limit);
     const end = endOfPage([...found, ...forgotten], limit);
@@ -32,33 +87,19 @@ export const handlers = {
     });
   },
 
-  "sync.checkpoints"(tx, { session, device, limit, cursor }) {
-    const before = cursor === undefined ? [Number.MAX_SAFE_INTEGER, 0, 0] : parseCursor(cursor);
-    if (!before) return err({ code: "bad_input", message: "cursor: not from an answer of sync.checkpoints" });
-    const wheres = ["session = ?", "(at, epoch, seq) < (?, ?, ?)", ...(device === undefined ? [] : ["device = ?"])];
-    const values = [session, ...before, ...(device === undefined ? [] : [device])];
-    const found = newestFirst(tx, wheres.join(" AND "), values, limit + 1);
-    const page = found.slice(0, limit);
-    const last = page.at(-1);
-    return ok({
-      checkpoints: page.map((row) => toStoredCheckpoint(tx, row)),
-      cursor: last && found.length > limit ? [last.at, last.epoch, last.seq].join(".") : null,
-    });
-  },
-
-  /** [SY12] Prefers the named device, else the newest. */
-  "sync.checkpoint"(tx, { checkpoint: id, device }) {
-    const where = "checkpoint = ? AND (? IS NULL OR device = ?)";
-    const [row] = newestFirst(tx, where, [id, device ?? null, device ?? null], 1);
-    const [text] = row
-      ? tx.sql.all<{ envelope: string }>(
-          "SELECT envelope FROM sync_checkpoints WHERE checkpoint = ? AND device = ?",
-          id,
-          row.device,
-        )
-      : [];
-    if (!row || !text) return err({ code: "unknown_key", message: `checkpoint ${id} is not stored here` });
-    return ok({ ...toStoredCheckpoint(tx, row), envelope: text.envelope });
+  /** [SY12] [SY33] Reads records of one device, and parts of a complete bundle only. */
+  "sync.read"(tx, input) {
+    const row = findContent(tx, input);
+    if (!row) {
+      const { kind, session, device } = input;
+      const what = kind === "checkpoint" ? "this checkpoint" : "these files";
+      return err({
+        code: "unknown_key",
+        message: `${what} of session ${session} of device ${device}: not stored here`,
+      });
+    }
+    const { checkpoint, bundle, at, envelope } = row;
+    return ok({ checkpoint, bundle, ageMs: ageOf(tx, at), envelope });
   },
 
   /** [SY30] Requires the session's lease, so at most one chat continues it. */
@@ -76,7 +117,7 @@ export const handlers = {
     // A repeat, also of an earlier process of this chat.
     if (row.takenChat === self.chat) return ok({ isTaken: true });
     const { machine } = caller;
-    updateClaimant(tx, row, { chat: self.chat, machine });
+    rows.setClaimant(tx, row, { chat: self.chat, machine });
     audit.append(tx, { kind: "session.taken", subject: session, actor: self.chat, detail: { device, machine } });
     return ok({ isTaken: true });
   }),
@@ -92,7 +133,7 @@ export const handlers = {
         message: `session ${session} was taken on machine ${row.takenMachine}; this token is for ${machine}`,
       });
     }
-    updateClaimant(tx, row, null);
+    rows.setClaimant(tx, row, null);
     audit.append(tx, { kind: "session.given-back", subject: session, actor: machine, detail: { device } });
     return ok({ wasTaken: true });
   },
@@ -134,26 +175,17 @@ function listChanged<Row>(
 }
 
 function toMirroredSession(tx: Tx, row: rows.SessionRow): MirroredSession {
-  const { session, device, machine, project, epoch, seq, revision } = row;
+  const { session, device, machine, project, version, revision } = row;
   const [text] = tx.sql.all<{ envelope: string }>("SELECT envelope FROM sync_sessions WHERE revision = ?", revision);
-  const [count] = tx.sql.all<{ n: number }>(
-    "SELECT count(*) AS n FROM sync_checkpoints WHERE session = ? AND device = ?",
-    session,
-    device,
-  );
-  const [newest] = newestFirst(tx, "session = ? AND device = ?", [session, device], 1);
   return {
     device,
     machine,
     session,
     project,
     isEnded: row.isEnded === 1,
-    epoch,
-    seq,
+    version,
     ageMs: ageOf(tx, row.at),
     revision,
-    checkpoints: count?.n ?? 0,
-    newest: newest ? { checkpoint: newest.checkpoint, ageMs: ageOf(tx, newest.at) } : null,
     taken: toTaken(tx, row),
     envelope: text?.envelope ?? "",
   };
@@ -168,27 +200,19 @@ function toTaken(tx: Tx, row: rows.SessionRow): MirroredSession["taken"] {
   return chat === null || machine === null || at === null ? null : { chat, machine, ageMs: ageOf(tx, at) };
 }
 
-function newestFirst(tx: Tx, where: string, values: readonly SqlValue[], limit: number): rows.CheckpointRow[] {
-  return tx.sql.all<rows.CheckpointRow>(
-    `SELECT ${rows.checkpointColumns} FROM sync_checkpoints WHERE ${where} ORDER BY at DESC, epoch DESC, seq DESC LIMIT ?`,
-    ...values,
-    limit,
-  );
-}
-
-function parseCursor(cursor: string): number[] | null {
-  const numbers = cursor.split(".").map(Number);
-  return numbers.length === 3 && numbers.every(Number.isSafeInteger) ? numbers : null;
-}
-
-function toStoredCheckpoint(tx: Tx, { checkpoint, device, session, epoch, seq, at, chars }: rows.CheckpointRow) {
-  return { checkpoint, device, session, epoch, seq, ageMs: ageOf(tx, at), chars };
-}
-
-function updateClaimant(tx: Tx, row: rows.SessionRow, by: rows.Claimant | null): void {
-  const sums = rows.totals(tx.sql);
-  rows.setClaimant(tx, sums, row, by);
-  rows.saveTotals(tx.sql, sums);
+function findContent(
+  { sql }: Tx,
+  { session, device, kind, checkpoint, bundle, part }: CheckedInputOf<"sync.read">,
+): RowOf<typeof syncContents> | null {
+  if (kind === "checkpoint" && checkpoint === undefined) {
+    const newest = "WHERE session = ? AND device = ? AND kind = 'checkpoint' ORDER BY at DESC, item DESC LIMIT 1";
+    return syncContents.select(sql, newest, session, device)[0] ?? null;
+  }
+  const files = kind === "checkpoint" ? null : syncContents.find(sql, { session, device, kind: "files", item: "" });
+  if (kind === "files") return files;
+  if (kind === "part" && files?.bundle !== bundle) return null;
+  const item = kind === "checkpoint" ? (checkpoint ?? "") : partItem({ bundle: bundle ?? "", part: part ?? 0 });
+  return syncContents.find(sql, { session, device, kind, item });
 }
 
 function unknownSession(device: string, session: string): Refusal {

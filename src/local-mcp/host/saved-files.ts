@@ -10,7 +10,7 @@ import { localClock } from "../recovery/remote-session.ts";
 import { findById } from "../recovery/remote-source.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import { findSnapshot, newestSnapshot, type StoredSnapshotRow } from "../sessions/session-content.ts";
-import { fetchFiles } from "../sync/fetch-files.ts";
+import { fetchFiles } from "../sync/fetch-records.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 import type { HandlerContext } from "./handlers.ts";

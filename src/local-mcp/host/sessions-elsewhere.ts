@@ -39,9 +39,9 @@ export async function sessionsElsewhere(
 }
 
 function toView(runtime: Runtime, remote: RemoteSession, shown: ShownState): ElsewhereView {
-  const { machine, checkpoints, taken } = remote;
+  const { machine, taken, content } = remote;
   const { id, client, project, title, startedAt, lastSeenAt, savedAt } = toSession(remote);
   const takenBy = taken && { chat: taken.chat, machine: taken.machine };
   const facts = { id, shortId: shortSession(runtime, id), client, project, title, startedAt, lastSeenAt, savedAt };
-  return { ...facts, ...shown, machine, checkpoints, takenBy };
+  return { ...facts, ...shown, machine, checkpoints: content.checkpoints, takenBy };
 }

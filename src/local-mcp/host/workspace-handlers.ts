@@ -103,7 +103,6 @@ async function purge(
 ): Promise<HostResult<{ readonly sessions: number; readonly checkpoints: number }>> {
   const purged = await onWorkspace(context, edge, (workspace) => workspace.call("sync.purge", { device }));
   if (purged.ok) return purged;
-  if (purged.error.code === "unknown_device") return ok({ sessions: 0, checkpoints: 0 });
   const message = `the copies were not deleted, so this machine has not left: ${purged.error.message} Without --forget it leaves, and they stay.`;
   return err({ ...purged.error, message });
 }

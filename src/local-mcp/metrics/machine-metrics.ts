@@ -144,7 +144,7 @@ function backlog(sql: Sql, now: number): Sample[] {
   const [row] = sql.all<{ changes: number; since: number; calls: number; notices: number }>(
     `SELECT count(*) AS changes, ifnull(min(at), ?) AS since, (SELECT count(*) FROM team_calls) AS calls,
        (SELECT count(*) FROM notices WHERE acknowledgedAt IS NULL) AS notices
-     FROM (SELECT at FROM sync_changes UNION ALL SELECT at FROM sync_log)`,
+     FROM sync_changes`,
     now,
   );
   const { changes, since, calls, notices } = row ?? { changes: 0, since: now, calls: 0, notices: 0 };

@@ -1,7 +1,7 @@
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
-import { fetchCheckpoint } from "../sync/fetch-checkpoint.ts";
+import { fetchCheckpoint } from "../sync/fetch-records.ts";
 import type { PullDeps } from "../sync/pull.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 import type { Sql } from "../../shared/sql.ts";

@@ -1,7 +1,7 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { JournalRow } from "../sessions/journal.ts";
 import { sessions, type Session } from "../../store/session-tables.ts";
-import type { CheckpointContent } from "../sync/content-schema.ts";
+import type { CheckpointContent } from "../sync/record-contents.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 
 /** Uses this machine's clock and the other machine's folders; there is no owner. */
@@ -9,33 +9,23 @@ export function toSession(row: RemoteSession): Session {
   const { content } = row;
   const toLocal = localClock(row);
   const toLocalOrNull = (at: number | null): number | null => (at === null ? null : toLocal(at));
+  const { startedAt, lastSeenAt, savedAt, endedAt, detachedAt } = content;
   return {
+    ...content,
     id: row.session,
-    client: content.client,
-    clientVersion: content.clientVersion ?? null,
-    project: content.project,
-    cwd: content.cwd,
-    title: content.title,
     name: null,
-    model: content.model,
     transcriptPath: null,
     transcriptOffset: 0,
-    origin: content.origin,
     parentId: null,
     owner: null,
-    startedAt: toLocal(content.startedAt),
-    lastSeenAt: toLocal(content.lastSeenAt),
-    savedAt: toLocalOrNull(content.savedAt),
-    endedAt: toLocalOrNull(content.endedAt),
-    endReason: content.endReason,
-    detachedAt: toLocalOrNull(content.detachedAt),
-    detachReason: content.detachReason,
+    startedAt: toLocal(startedAt),
+    lastSeenAt: toLocal(lastSeenAt),
+    savedAt: toLocalOrNull(savedAt),
+    endedAt: toLocalOrNull(endedAt),
+    detachedAt: toLocalOrNull(detachedAt),
     recovery: null,
     recoveryAt: null,
     recoveryBy: null,
-    toolCalls: content.toolCalls,
-    toolErrors: content.toolErrors,
-    readings: content.readings,
     riskMark: { covered: "safe", pending: null, belowAt: null },
     waiting: null,
     workedAt: null,

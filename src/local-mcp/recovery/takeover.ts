@@ -4,7 +4,7 @@ import * as remoteSessions from "../sync/remote-sessions.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { toPredecessor } from "../checkpoints/succession.ts";
 import { isTransient, type CallError } from "../../contract/errors.ts";
-import { fetchCheckpoint } from "../sync/fetch-checkpoint.ts";
+import { fetchCheckpoint } from "../sync/fetch-records.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 import type { RemoteContext } from "./remote-context.ts";
 import { stateOf } from "./remote-restoration.ts";

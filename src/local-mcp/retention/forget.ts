@@ -18,7 +18,6 @@ import {
 } from "../../store/session-tables.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
 import { markTranscript } from "../sessions/transcript-mark.ts";
-import * as syncDevice from "../sync/device.ts";
 import * as spool from "../../store/spool.ts";
 import { removeDurably } from "../../platform/private-files.ts";
 import type { Store } from "../../store/store.ts";
@@ -86,21 +85,13 @@ export function forget(sql: Sql, target: ForgetTarget, keepsCopies = false): For
   const checkpoints = selectColumn(sql, `SELECT id FROM checkpoints WHERE ${where}`, ...values);
   const [theirs, ids] = inClause("checkpointId", checkpoints);
   snapshotDrops.enqueue(sql, theirs, ...ids);
-  const changedCheckpoints = dropInheritedWork(sql, sessions);
+  dropInheritedWork(sql, sessions);
   const rows = isCheckpoint
     ? sql.run(`DELETE FROM checkpoints WHERE ${where}`, ...values)
     : sessions.reduce((sum, id) => sum + deleteSession(sql, id), 0);
-  // Sealed, unsent content may include deleted rows, and the key is on this machine.
-  if (isSealed(sql, sessions, [...checkpoints, ...changedCheckpoints])) syncDevice.requestNewEpoch(sql);
   if (!keepsCopies) savePurgeTargets(sql, { sessions, projects: "project" in target ? [target.project] : [] });
   meta.incrementForgetCount(sql);
   return { sessions, checkpoints, rows };
-}
-
-function isSealed(sql: Sql, sessions: readonly string[], checkpoints: readonly string[]): boolean {
-  const [theirs, ids] = inClause("session", sessions);
-  const [these, names] = inClause("json_extract(op, '$.checkpoint')", checkpoints);
-  return sql.all(`SELECT 1 FROM sync_log WHERE ${theirs} OR ${these} LIMIT 1`, ...ids, ...names).length > 0;
 }
 
 function sessionsOf(sql: Sql, target: ForgetTarget): string[] {
@@ -128,8 +119,7 @@ function deleteSession(sql: Sql, id: string): number {
 }
 
 /** [ST63] Deletes inherited work (`WorkState.continues`); returns the changed checkpoints. */
-function dropInheritedWork(sql: Sql, sessions: readonly string[]): string[] {
-  const changedCheckpoints: string[] = [];
+function dropInheritedWork(sql: Sql, sessions: readonly string[]): void {
   const [where, values] = inClause("session", sessions);
   const successors = selectColumn(
     sql,
@@ -143,9 +133,7 @@ function dropInheritedWork(sql: Sql, sessions: readonly string[]): string[] {
     const { continues: _continues, ...rest } = state;
     const { body, hash, rawBytes } = encode(rest);
     checkpointRows.update(sql, { seq: row.seq }, { body, hash, rawBytes });
-    changedCheckpoints.push(row.id);
   }
-  return changedCheckpoints;
 }
 
 function readInheritedWork(body: Uint8Array, hash: string): { continues: { session: string } } | null {

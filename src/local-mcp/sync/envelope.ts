@@ -15,7 +15,7 @@ export interface EnvelopeSubject {
   readonly kind: "session" | "checkpoint" | "files" | "chat";
   readonly device: string;
   readonly session: string;
-  readonly item: string | number;
+  readonly item: string;
 }
 
 export type OpenError = {

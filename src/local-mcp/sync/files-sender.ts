@@ -1,19 +1,20 @@
-import { endOf, isBadInput, isTransient, type CallError } from "../../contract/errors.ts";
+import { isBadInput, isTransient, type CallError } from "../../contract/errors.ts";
+import type { PutResult } from "../../contract/sync.ts";
 import { stackOf } from "../../shared/error.ts";
 import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
-import { prepareFiles, sealPart, toSentFiles, type PreparedFiles } from "./prepare-files.ts";
+import { prepareFiles, sealRecord, toSentFiles, type PreparedFiles } from "./prepare-files.ts";
+import type { SyncTarget } from "./record-sender.ts";
 import * as sentFiles from "./sent-files.ts";
 import type { FilesRecord, PendingFiles } from "./sent-files.ts";
-import type { SyncTarget } from "./change-sender.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
 
 /** none: the process is ending. some: yields to more urgent changes. all: until nothing is left. */
 export type FilesMode = "none" | "some" | "all";
 
-/** Retry delay in ms without an answer, or when earlier parts are gone. */
+/** Retry delay in ms without an answer. */
 const transientRetryMs = 30_000;
 /** Retry delay in ms after any other refusal, such as by a full workspace. */
 const refusedRetryMs = 300_000;
@@ -21,6 +22,7 @@ const pollPreparedEveryMs = 250;
 
 interface Upload {
   readonly files: PreparedFiles;
+  /** Next one to send; the number of all parts stands for the header. */
   readonly part: number;
 }
 
@@ -133,60 +135,48 @@ export class FilesSender {
     }
     const { runtime } = this.#options;
     const sealedAt = runtime.now();
-    const envelope = sealPart(files, part, key, runtime);
-    if (!envelope.ok) return this.#onError(pending, { ...envelope.error, message: "too many files are left out" });
-    const answer = await target.call("sync.put-files", {
-      device: device.device,
-      epoch: device.epoch,
-      session: pending.session,
-      bundle: files.bundle,
-      checkpoint: pending.checkpoint,
-      part,
-      parts,
-      ageMs: Math.max(0, sealedAt - pending.at),
-      envelope: envelope.value,
-    });
+    const record = sealRecord(files, part, key, runtime);
+    if (!record.ok) return this.#onRefused(pending, "too many files are left out");
+    const answer = await target.call("sync.put", { device: device.device, keyId: key.id, records: [record.value] });
     if (!answer.ok) return this.#onError(pending, answer.error);
-    this.#upload = part < parts - 1 ? { files, part: part + 1 } : null;
+    const outcome = answer.value.results[0]?.outcome ?? "closed";
+    if (outcome !== "stored") return this.#onRefused(pending, refusalReasons[outcome], outcome === "full");
+    this.#upload = part < parts ? { files, part: part + 1 } : null;
     if (this.#upload) return false;
     this.#record(pending, { sent: { ...toSentFiles(files, sealedAt), tree, head: pending.head }, notSent: null });
     return true;
   }
 
-  /** Returns null when the device has a new epoch, or the checkpoint was forgotten meanwhile. */
+  /** Returns null when the device or its key is another one, or the checkpoint was forgotten. */
   #selectKey({ keyRing }: SyncTarget, { device, pending }: PreparedFiles): WorkspaceKey | null {
     const isCurrent = this.#options.runtime.store.read((sql) => {
       const current = devices.get(sql);
-      const isSame = current?.device === device.device && current.epoch === device.epoch;
+      const isSame = current?.device === device.device && current.keyId === device.keyId;
       return isSame && sentFiles.isStillThere(sql, pending);
     }, false);
     return (isCurrent && keyRing.keys.get(device.keyId)) || null;
   }
 
-  /** [SY83] Earlier complete files stay available. */
+  /** [SY83] Earlier complete files stay. Without an answer the same part is sent again. */
   #onError(pending: PendingFiles, error: CallError): false {
     if (this.#endSignal.aborted) return false;
     const { message, retryAfterMs = 0 } = error;
-    // The coordinator knows its position: the same part is sent again.
-    if (!isTransient(error) && retryAfterMs === 0) this.#upload = null;
-    if (isRefusedForGood(error)) {
-      this.#record(pending, { notSent: message });
-    } else if (retryAfterMs > 0 || isPassing(error)) {
-      this.#wait(retryAfterMs || transientRetryMs);
-    } else {
-      this.#wait(refusedRetryMs);
-      this.#record(pending, { notSent: message }, true);
-    }
+    const isPassing = isTransient(error) || retryAfterMs > 0;
+    if (!isPassing) return this.#onRefused(pending, message, !isBadInput(error));
+    this.#wait(retryAfterMs || transientRetryMs);
+    return false;
+  }
+
+  #onRefused(pending: PendingFiles, reason: string, isRetried = false): false {
+    this.#upload = null;
+    if (isRetried) this.#wait(refusedRetryMs);
+    this.#record(pending, { notSent: reason }, isRetried);
     return false;
   }
 }
 
-/** Without an answer, or earlier parts are gone. */
-function isPassing(error: CallError): boolean {
-  return isTransient(error) || endOf(error) === "device_epoch";
-}
-
-/** unknown_key: the session is not stored, or has ended. */
-function isRefusedForGood(error: CallError): boolean {
-  return isBadInput(error) || error.code === "device_forked" || error.code === "unknown_key";
-}
+const refusalReasons: Readonly<Record<Exclude<PutResult["outcome"], "stored">, string>> = {
+  older: "a copy of this home has sent newer ones",
+  closed: "their session is over, or is not in the workspace",
+  full: "files have half of the room of the workspace (maxSyncChars), and that is used",
+};

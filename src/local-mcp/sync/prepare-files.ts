@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
-import type { Result } from "../../shared/result.ts";
+import type { SyncRecord } from "../../contract/sync.ts";
+import { ok, type Result } from "../../shared/result.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { runApart } from "../../runtime/run-apart.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { repositoryGit, text, failureReason } from "../../snapshots/git.ts";
 import { makeBundle } from "../../snapshots/make-bundle.ts";
-import { encodeContent, type FilesContent, type SentFiles } from "./content-schema.ts";
+import { encodeContent, type FilesContent, type SentFiles } from "./record-contents.ts";
 import type { Device } from "./device.ts";
 import { seal } from "./envelope.ts";
 import { checkpoints } from "../../store/session-tables.ts";
@@ -21,6 +22,7 @@ export interface PreparedFiles {
   readonly needs: readonly string[];
   readonly tree: string;
   readonly digest: string;
+  /** Pieces of the bundle, without the header. */
   readonly parts: number;
 }
 
@@ -55,7 +57,7 @@ export async function prepareFiles(
   const { bytes, needs } = result;
   const digest = createHash("sha256").update(bytes).digest("hex");
   const bundle = `files_${uuidv7(now(), random(16))}`;
-  const parts = Math.ceil(bytes.length / partBytes) + 1;
+  const parts = Math.ceil(bytes.length / partBytes);
   return { state: "ready", files: { pending, device, bundle, bytes, needs, tree, digest, parts } };
 }
 
@@ -84,31 +86,34 @@ export function toSentFiles({ pending, bundle, digest, bytes }: PreparedFiles, s
   return { bundle, checkpoint: pending.checkpoint, at: pending.at, sealedAt, digest, bytes: bytes.length };
 }
 
-export function sealPart(
+/** @param part number of a piece; the number of all parts: the header */
+export function sealRecord(
   files: PreparedFiles,
   part: number,
   key: WorkspaceKey,
   { now, random }: Pick<Runtime, "now" | "random">,
-): Result<string, { readonly code: "too_large"; readonly bytes: number }> {
+): Result<SyncRecord, { readonly code: "too_large"; readonly bytes: number }> {
   const { pending, device, bundle, bytes, parts } = files;
-  const subject = {
-    workspace: device.workspace,
-    kind: "files",
-    device: device.device,
-    session: pending.session,
-  } as const;
-  const isHeader = part === parts - 1;
+  const { session, checkpoint } = pending;
+  const isHeader = part === parts;
   const content = isHeader ? buildHeader(files, now()) : bytes.subarray(part * partBytes, (part + 1) * partBytes);
-  return seal(key, { ...subject, item: partName(bundle, part, parts) }, content, random);
+  const item = isHeader ? "" : partName(bundle, part);
+  const subject = { workspace: device.workspace, kind: "files", device: device.device, session, item } as const;
+  const envelope = seal(key, subject, content, random);
+  if (!envelope.ok) return envelope;
+  const ageMs = Math.max(0, now() - pending.at);
+  const record = { session, checkpoint, bundle, ageMs, envelope: envelope.value };
+  return ok(isHeader ? { ...record, kind: "files" } : { ...record, kind: "part", part });
 }
 
 function buildHeader(files: PreparedFiles, now: number): Uint8Array {
   const { session, commit, detail } = files.pending;
   const { leftOut = [] } = JSON.parse(detail) as { leftOut?: FilesContent["leftOut"] };
-  return encodeContent({ ...toSentFiles(files, now), session, commit, needs: [...files.needs], leftOut });
+  const { needs, parts } = files;
+  return encodeContent({ ...toSentFiles(files, now), session, commit, parts, needs: [...needs], leftOut });
 }
 
 /** [SY43] A part opens only under its own number, in its own bundle. */
-export function partName(bundle: string, part: number, parts: number): string {
-  return `${bundle} ${part}/${parts}`;
+export function partName(bundle: string, part: number): string {
+  return `${bundle} ${part}`;
 }

@@ -5,7 +5,7 @@ import type { MirroredSession } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { decodeContent, SessionContent } from "./content-schema.ts";
+import { decodeContent, SessionContent } from "./record-contents.ts";
 import { open, type OpenError } from "./envelope.ts";
 import type { KeyRing } from "./key-ring.ts";
 import * as remote from "./remote-sessions.ts";
@@ -121,52 +121,40 @@ function countOutcomes(outcomes: readonly OpenedSession[]): Omit<PullResult, "re
 }
 
 function openSession(deps: PullDeps, mirrored: MirroredSession): OpenedSession {
-  const { device, session, seq } = mirrored;
-  const subject = { workspace: deps.workspace, kind: "session", device, session, item: seq } as const;
+  const { device, session, machine, project, isEnded, taken, ageMs } = mirrored;
+  const subject = { workspace: deps.workspace, kind: "session", device, session, item: "" } as const;
   const opened = open(deps.keys.keys, subject, mirrored.envelope);
   if (!opened.ok) return err({ device, session, code: opened.error.code });
   const content = decodeContent(SessionContent, opened.value);
-  return content ? ok(toRemoteSession(deps, mirrored, content)) : err({ device, session, code: "malformed" });
+  if (!content) return err({ device, session, code: "malformed" });
+  const now = deps.runtime.now();
+  return ok({
+    workspace: deps.workspace,
+    device,
+    session,
+    machine,
+    project,
+    at: now - ageMs,
+    isEnded,
+    taken: taken && { chat: taken.chat, machine: taken.machine, at: now - taken.ageMs },
+    content,
+  });
 }
 
 function saveSession(sql: Sql, row: RemoteSession): OpenedSession {
   const { workspace, device, session } = row;
   const previous = remote.get(sql, workspace, device, session);
-  if (previous && isReplay(row, previous)) return err({ device, session, code: "replayed" });
+  if (previous && isReplay(row.content, previous.content)) return err({ device, session, code: "replayed" });
   remote.save(sql, row);
   return ok(row);
 }
 
 /**
- * [SY52] Numbers grow within a device epoch, and epochs grow. Only a copied home continues in an
- * older epoch, with a later time.
+ * [SY52] A later version replaces a later one, or was sealed later: a clock may be set back, and a
+ * restored home may replace an earlier version than the one before.
  */
-function isReplay({ seq, content }: Pick<RemoteSession, "seq" | "content">, previous: RemoteSession): boolean {
-  if (content.epoch === previous.content.epoch) return seq < previous.seq;
-  return content.epoch < previous.content.epoch && content.sealedAt <= previous.content.sealedAt;
-}
-
-function toRemoteSession(
-  { runtime, workspace }: PullDeps,
-  session: MirroredSession,
-  content: SessionContent,
-): RemoteSession {
-  const now = runtime.now();
-  const { device, machine, project, seq, isEnded, newest, taken, checkpoints } = session;
-  return {
-    workspace,
-    device,
-    session: session.session,
-    machine,
-    project,
-    seq,
-    at: now - session.ageMs,
-    isEnded,
-    taken: taken && { chat: taken.chat, machine: taken.machine, at: now - taken.ageMs },
-    newest: newest && { checkpoint: newest.checkpoint, at: now - newest.ageMs },
-    checkpoints,
-    content,
-  };
+function isReplay(next: SessionContent, previous: SessionContent): boolean {
+  return next.replaces <= previous.replaces && next.sealedAt < previous.sealedAt;
 }
 
 /** [SY53] Deletes what a full pull no longer lists. */

@@ -1,17 +1,11 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { remoteCheckpoints, remoteSessions, type Takeover } from "../../store/sync-tables.ts";
-import type { SessionContent } from "./content-schema.ts";
+import type { SessionContent } from "./record-contents.ts";
 
 export type { Takeover } from "../../store/sync-tables.ts";
 
-interface StoredBody {
-  readonly newest: { readonly checkpoint: string; readonly at: number } | null;
-  readonly checkpoints: number;
-  readonly content: SessionContent;
-}
-
-export type RemoteSession = Omit<RowOf<typeof remoteSessions>, "body"> & StoredBody;
+export type RemoteSession = Omit<RowOf<typeof remoteSessions>, "content"> & { readonly content: SessionContent };
 
 export interface RemoteFilter {
   readonly project?: string;
@@ -21,18 +15,15 @@ export interface RemoteFilter {
 
 /** Lists newest first; this device's own only while another machine has taken them over. */
 export function list(sql: Sql, workspace: string, { project, session, device }: RemoteFilter = {}): RemoteSession[] {
-  return (
-    remoteSessions
-      .select(
-        sql,
-        `WHERE workspace = ? AND (? IS NULL OR project = ?) AND (? IS NULL OR session = ?) AND (? IS NULL OR device = ?)
-       ORDER BY at DESC, session`,
-        workspace,
-        ...[project, session, device].flatMap((value) => [value ?? null, value ?? null]),
-      )
-      // Written by save().
-      .map(({ body, ...row }) => Object.assign(row, body as StoredBody))
+  const rows = remoteSessions.select(
+    sql,
+    `WHERE workspace = ? AND (? IS NULL OR project = ?) AND (? IS NULL OR session = ?) AND (? IS NULL OR device = ?)
+     ORDER BY at DESC, session`,
+    workspace,
+    ...[project, session, device].flatMap((value) => [value ?? null, value ?? null]),
   );
+  // Written by save().
+  return rows as RemoteSession[];
 }
 
 export function get(sql: Sql, workspace: string, device: string, session: string): RemoteSession | null {
@@ -43,7 +34,7 @@ export function findTitle(
   sql: Sql,
   session: string,
 ): (Pick<RemoteSession, "machine"> & { title: string | null }) | null {
-  const query = `SELECT machine, json_extract(body, '$.content.title') AS title FROM remote_sessions
+  const query = `SELECT machine, json_extract(content, '$.title') AS title FROM remote_sessions
      WHERE session = ? ORDER BY at DESC LIMIT 1`;
   return sql.all<{ machine: string; title: string | null }>(query, session)[0] ?? null;
 }
@@ -64,15 +55,14 @@ export function isStored(sql: Sql, workspace: string, device: string, session: s
 
 /** Replaces the row. [SY53] Deletes a cached checkpoint that is no longer the newest. */
 export function save(sql: Sql, row: RemoteSession): void {
-  const { newest, checkpoints, content, ...stored } = row;
   sql.run(
     "DELETE FROM remote_checkpoints WHERE workspace = ? AND device = ? AND session = ? AND checkpointId IS NOT ?",
     row.workspace,
     row.device,
     row.session,
-    newest?.checkpoint ?? null,
+    row.content.newest?.checkpoint ?? null,
   );
-  remoteSessions.put(sql, { ...stored, body: { newest, checkpoints, content } });
+  remoteSessions.put(sql, row);
 }
 
 export function setTakeover(

@@ -1,9 +1,9 @@
 import type { SyncStatus } from "../../contract/machine/workspaces.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { snapshots } from "../../store/session-tables.ts";
-import { syncDevice, syncFiles } from "../../store/sync-tables.ts";
+import { syncDevice, syncSent } from "../../store/sync-tables.ts";
 import * as changes from "./pending-changes.ts";
-import type { NotSentFiles, SentFiles, SessionContent } from "./content-schema.ts";
+import type { NotSentFiles, SentFiles, SessionContent } from "./record-contents.ts";
 
 /** Record of one session. Stored as JSON: add fields as optional. */
 export interface FilesRecord {
@@ -33,7 +33,7 @@ export function findPending(sql: Sql, since: number): PendingFiles | null {
      JOIN snapshots AS files ON files.checkpointId =
        (SELECT id FROM checkpoints JOIN snapshots ON checkpointId = id AND state = 'done'
         WHERE checkpoints.session = sessions.id ORDER BY seq DESC LIMIT 1)
-     LEFT JOIN sync_files ON sync_files.session = sessions.id
+     LEFT JOIN sync_sent ON sync_sent.session = sessions.id
      WHERE ${openSessionSql} AND sessions.lastSeenAt > ? AND NOT (${handledSql})
      ORDER BY files.at DESC LIMIT 1`,
     since,
@@ -44,16 +44,31 @@ export function findPending(sql: Sql, since: number): PendingFiles | null {
 const openSessionSql =
   "sessions.endedAt IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed'))";
 /** Sent files are deleted at the coordinator with their checkpoint; then they are sent again. */
-const handledSql = `sync_files.body IS NOT NULL AND json_extract(sync_files.body, '$.checkpoint') IS files.checkpointId
-  AND (json_extract(sync_files.body, '$.sent') IS NULL OR json_extract(sync_files.body, '$.notSent.checkpoint') IS files.checkpointId
-    OR json_extract(sync_files.body, '$.sent.checkpoint') IN (SELECT id FROM checkpoints))`;
+const handledSql = `sync_sent.files IS NOT NULL AND json_extract(sync_sent.files, '$.checkpoint') IS files.checkpointId
+  AND (json_extract(sync_sent.files, '$.sent') IS NULL OR json_extract(sync_sent.files, '$.notSent.checkpoint') IS files.checkpointId
+    OR json_extract(sync_sent.files, '$.sent.checkpoint') IN (SELECT id FROM checkpoints))`;
 
 export function isStillThere(sql: Sql, { checkpoint }: PendingFiles): boolean {
   return snapshots.has(sql, { checkpointId: checkpoint, state: "done" });
 }
 
 export function get(sql: Sql, session: string): FilesRecord | null {
-  return (syncFiles.find(sql, { session })?.body as FilesRecord | undefined) ?? null;
+  return (syncSent.find(sql, { session })?.files as FilesRecord | null | undefined) ?? null;
+}
+
+/** Version of the session at the coordinator; 0: none is known. */
+export function versionOf(sql: Sql, session: string): number {
+  return syncSent.find(sql, { session })?.version ?? 0;
+}
+
+/** Skips a session forgotten meanwhile. */
+export function saveVersion(sql: Sql, session: string, version: number): void {
+  sql.run(
+    `INSERT INTO sync_sent (session, version) SELECT id, ? FROM sessions WHERE id = ?
+     ON CONFLICT (session) DO UPDATE SET version = excluded.version`,
+    version,
+    session,
+  );
 }
 
 export function toContent({ sent, notSent }: FilesRecord): NonNullable<SessionContent["files"]> {
@@ -65,8 +80,8 @@ export function toContent({ sent, notSent }: FilesRecord): NonNullable<SessionCo
 /** Requeues the session, whose content has changed. Skips a session forgotten meanwhile. */
 export function save(sql: Sql, session: string, record: FilesRecord, now: number): void {
   const stored = sql.run(
-    `INSERT INTO sync_files (session, body) SELECT id, ? FROM sessions WHERE id = ?
-     ON CONFLICT (session) DO UPDATE SET body = excluded.body`,
+    `INSERT INTO sync_sent (session, version, files) SELECT id, 0, ? FROM sessions WHERE id = ?
+     ON CONFLICT (session) DO UPDATE SET files = excluded.files`,
     JSON.stringify(record),
     session,
   );
@@ -74,14 +89,14 @@ export function save(sql: Sql, session: string, record: FilesRecord, now: number
 }
 
 export function removeAll(sql: Sql): void {
-  sql.run("DELETE FROM sync_files");
+  sql.run("UPDATE sync_sent SET files = NULL");
 }
 
 export function counts(sql: Sql): SyncStatus["files"] {
   const [row] = sql.all<SyncStatus["files"]>(
-    `SELECT count(json_extract(body, '$.sent.bundle')) AS sessions, coalesce(sum(json_extract(body, '$.sent.bytes')), 0) AS bytes,
-       count(json_extract(body, '$.notSent.reason')) AS notSent, max(json_extract(body, '$.notSent.reason')) AS reason
-     FROM sync_files JOIN sessions ON sessions.id = session WHERE ${openSessionSql}`,
+    `SELECT count(json_extract(files, '$.sent.bundle')) AS sessions, coalesce(sum(json_extract(files, '$.sent.bytes')), 0) AS bytes,
+       count(json_extract(files, '$.notSent.reason')) AS notSent, max(json_extract(files, '$.notSent.reason')) AS reason
+     FROM sync_sent JOIN sessions ON sessions.id = session WHERE ${openSessionSql}`,
   );
   return row ?? { sessions: 0, bytes: 0, notSent: 0, reason: null };
 }

@@ -1,6 +1,3 @@
-import { createHash } from "node:crypto";
-import { readFileSync, statSync } from "node:fs";
-import { hostname } from "node:os";
 import { err } from "../../shared/result.ts";
 import { WorkspaceClient } from "../../coordinator-client/client.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
@@ -19,15 +16,7 @@ export function createSynchronizer(runtime: Runtime, onPulled: OnPulled): StateS
     if (!client.ok) return () => Promise.resolve(err({ code: "edge_unusable", message: client.error }));
     return (name, input) => client.value.call(name, input, timeoutMs);
   };
-  const machine = machineId();
-  return new StateSynchronizer({
-    runtime,
-    platform,
-    connect,
-    // Each time: before the first write there is no home.
-    fingerprint: () => homeFingerprint(machine, runtime.paths.home),
-    onPulled,
-  });
+  return new StateSynchronizer({ runtime, platform, connect, onPulled });
 }
 
 /** [SY91] `stop` sends what is left if that is quick. */
@@ -38,25 +27,4 @@ export function startSync(
   const synchronizer = createSynchronizer(runtime, onPulled);
   synchronizer.start();
   return synchronizer;
-}
-
-const machineIdFiles = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
-
-/** [SY61] Differs in a copy of the home; uses the machine's name where there is no machine id. */
-function homeFingerprint(machine: string, home: string): string {
-  const stats = statSync(home, { bigint: true, throwIfNoEntry: false });
-  const inode = stats ? `${stats.dev} ${stats.ino}` : "none";
-  return createHash("sha256").update(`${machine} ${inode}`).digest("hex").slice(0, 32);
-}
-
-function machineId(): string {
-  for (const file of machineIdFiles) {
-    try {
-      const id = readFileSync(file, "utf8").trim();
-      if (id !== "") return id;
-    } catch {
-      // Not on this system.
-    }
-  }
-  return hostname();
 }

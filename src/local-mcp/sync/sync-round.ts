@@ -2,7 +2,6 @@ import * as joinPreferences from "./join-preferences.ts";
 import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
 import type { SyncCounts, SyncNotes } from "../../contract/machine/workspaces.ts";
-import type { SyncOp } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import {
   isSameWorkspace,
@@ -13,7 +12,7 @@ import {
 import { FilesSender, type FilesMode } from "./files-sender.ts";
 import { readKeys } from "./key-ring.ts";
 import { pull } from "./pull.ts";
-import { ChangeSender, type SyncTarget } from "./change-sender.ts";
+import { RecordSender, type SyncTarget } from "./record-sender.ts";
 import { addWrongKeyNotice, clearWrongKeyNotice, readNotes, writeNotes } from "./sync-status.ts";
 import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
@@ -28,8 +27,7 @@ export interface SyncReport extends SyncCounts {
 
 /** Interval of full pulls in ms: they reveal what was forgotten elsewhere. */
 const fullPullEveryMs = 900_000;
-const countOfKind = { session: "sessions", checkpoint: "checkpoints", forget: "forgotten" } as const;
-const emptyCounts = { sessions: 0, checkpoints: 0, forgotten: 0, files: 0, received: 0, refused: 0 };
+const noCounts = () => ({ sessions: 0, checkpoints: 0, forgotten: 0, files: 0, received: 0, refused: 0 });
 
 export interface RoundOptions {
   readonly isPulling: boolean;
@@ -40,17 +38,17 @@ export interface RoundOptions {
 
 export class SyncRound {
   readonly #options: SynchronizerOptions;
-  readonly #sender: ChangeSender;
+  readonly #sender: RecordSender;
   readonly #files: FilesSender;
   readonly #abortController = new AbortController();
   #hasTarget = false;
-  #counts = emptyCounts;
+  #counts = noCounts();
   #wasFull: boolean | null = null;
   #pullState = { revision: 0, scope: "", fullAt: Number.NEGATIVE_INFINITY };
 
   constructor(options: SynchronizerOptions) {
     this.#options = options;
-    this.#sender = new ChangeSender(options, (acked) => this.#countAcked(acked));
+    this.#sender = new RecordSender(options);
     this.#files = new FilesSender(options, this.#abortController.signal);
   }
 
@@ -74,7 +72,7 @@ export class SyncRound {
   }
 
   async run({ isPulling, files, asked }: RoundOptions): Promise<SyncReport> {
-    this.#counts = emptyCounts;
+    this.#counts = noCounts();
     this.#wasFull = null;
     const target = this.#target(asked);
     this.#hasTarget = target.ok;
@@ -84,7 +82,7 @@ export class SyncRound {
       return this.report(target.error);
     }
     this.#ensureDevice(target.value);
-    const sendError = await this.#sender.send(target.value);
+    const sendError = await this.#sender.send(target.value, this.#counts);
     const error = sendError ?? (isPulling ? await this.#pull(target.value) : null);
     this.#saveNotes(error);
     const filesError = sendError === null ? await this.#sendFiles(target.value, files) : null;
@@ -95,15 +93,14 @@ export class SyncRound {
   async #sendFiles(target: SyncTarget, mode: FilesMode): Promise<CallError | null> {
     const { store } = this.#options.runtime;
     const previous = store.read(changes.count, 0);
-    const files = await this.#files.sendDue(target, mode);
-    this.#counts = { ...this.#counts, files };
+    this.#counts.files = await this.#files.sendDue(target, mode);
     if (mode !== "all" || store.read(changes.count, 0) <= previous) return null;
     this.#sender.sendWithoutWait();
-    return this.#sender.send(target);
+    return this.#sender.send(target, this.#counts);
   }
 
   report(error: CallError | null): SyncReport {
-    const left = this.#options.runtime.store.read(changes.unsentCount, 0);
+    const left = this.#options.runtime.store.read(changes.count, 0);
     return { ...this.#counts, left, trouble: error };
   }
 
@@ -140,12 +137,6 @@ export class SyncRound {
     });
   }
 
-  #countAcked(acked: readonly SyncOp["kind"][]): void {
-    const counts = { ...this.#counts };
-    for (const kind of acked) counts[countOfKind[kind]] += 1;
-    this.#counts = counts;
-  }
-
   async #pull({ edge: { workspace }, keyRing, call }: SyncTarget): Promise<CallError | null> {
     const { runtime, platform, onPulled } = this.#options;
     const scope = [workspace, ...keyRing.keys.keys()].join(" ");
@@ -161,7 +152,8 @@ export class SyncRound {
     this.#pullState = { revision: pulled.value.revision, scope, fullAt: isFull ? now : this.#pullState.fullAt };
     if (device !== null) onPulled(runtime, workspace, device);
     const { stored, refused } = pulled.value;
-    this.#counts = { ...this.#counts, received: stored, refused: refused.length };
+    this.#counts.received = stored;
+    this.#counts.refused = refused.length;
     this.#wasFull = isFull;
     return null;
   }

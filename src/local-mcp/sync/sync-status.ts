@@ -4,20 +4,17 @@ import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
 import * as devices from "./device.ts";
 import * as changes from "./pending-changes.ts";
-import type { SealBatch } from "./seal-changes.ts";
+import type { Batch } from "./seal-batch.ts";
 import * as sentFiles from "./sent-files.ts";
 
 export function syncStatus(sql: Sql): SyncStatus | null {
   const device = devices.get(sql);
   if (!device) return null;
-  const [oldest] = sql.all<{ at: number | null }>(
-    "SELECT min(at) AS at FROM (SELECT at FROM sync_changes UNION ALL SELECT at FROM sync_log)",
-  );
+  const [oldest] = sql.all<{ at: number | null }>("SELECT min(at) AS at FROM sync_changes");
   return {
     device: device.device,
-    epoch: device.epoch,
     keyId: device.keyId,
-    backlog: changes.count(sql) + changes.sealedCount(sql),
+    backlog: changes.count(sql),
     oldestAt: oldest?.at ?? null,
     notes: readNotes(sql),
     files: sentFiles.counts(sql),
@@ -53,7 +50,7 @@ export function addSkippedNotice(sql: Sql, now: number, skippedCount: number): v
   );
 }
 
-export function addKeptLocalNotice(sql: Sql, now: number, keptLocal: SealBatch["keptLocal"]): void {
+export function addKeptLocalNotice(sql: Sql, now: number, keptLocal: Batch["keptLocal"]): void {
   const [example] = keptLocal;
   if (!example) return;
   writeNotes(sql, { keptHere: (readNotes(sql).keptHere ?? 0) + keptLocal.length });

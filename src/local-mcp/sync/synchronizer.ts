@@ -12,7 +12,6 @@ export interface SynchronizerOptions {
   readonly runtime: Runtime;
   readonly platform: Pick<Platform, "setTimer" | "random" | "clock">;
   readonly connect: Connect;
-  readonly fingerprint: () => string;
   readonly onPulled: OnPulled;
 }
 

@@ -12,6 +12,7 @@ import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinato
 import type { Driver } from "#src/store/driver.ts";
 import { Store } from "#src/store/store.ts";
 import type { Result } from "#src/shared/result.ts";
+import type { SqlValue } from "#src/shared/sql.ts";
 import { m1, type EngineHost } from "./engine-host.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import { writeMigratedFile } from "#harness/store/migrated-file.ts";
@@ -52,6 +53,14 @@ export class EmbeddedHost implements EngineHost {
 
   wait(ms: number): void {
     this.#now += ms;
+  }
+
+  run(statement: string, ...values: SqlValue[]): void {
+    this.#store.write((sql) => sql.run(statement, ...values));
+  }
+
+  rows<Row>(query: string, ...values: SqlValue[]): Row[] {
+    return this.#store.read((sql) => sql.all<Row>(query, ...values), []);
   }
 
   call<Name extends EngineOperation>(

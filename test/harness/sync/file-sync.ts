@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import { takePending } from "#src/snapshots/pending-snapshots.ts";
 import { restoreReceived } from "#src/snapshots/restore-received.ts";
-import { fetchFiles, type RemoteFiles } from "#src/local-mcp/sync/fetch-files.ts";
+import { fetchFiles, type RemoteFiles } from "#src/local-mcp/sync/fetch-records.ts";
 import { readKeys } from "#src/local-mcp/sync/key-ring.ts";
 import type { PullDeps } from "#src/local-mcp/sync/pull.ts";
 import * as remote from "#src/local-mcp/sync/remote-sessions.ts";
@@ -80,12 +80,13 @@ export async function restored({ two, clone }: Two, { header, bundle }: RemoteFi
   return contents(into);
 }
 
-export function puts({ asked }: SyncWorld): number {
-  return asked.filter((one) => one === "m1 sync.put-files").length;
+/** Requests that carried files. */
+export function puts({ filePuts }: SyncWorld): number {
+  return filePuts;
 }
 
-export async function stored(world: SyncWorld, input: InputOf<"sync.files">): Promise<OutputOf<"sync.files">> {
-  return given(await world.host.call("sync.files", input));
+export async function stored(world: SyncWorld, input: InputOf<"sync.read">): Promise<OutputOf<"sync.read">> {
+  return given(await world.host.call("sync.read", input));
 }
 
 export function deviceOf(machine: SyncMachine): string {

@@ -10,9 +10,14 @@ import type { LocalCalls } from "#src/runtime/local-calls.ts";
 import type { Platform } from "#src/coordinator-client/edge/platform.ts";
 import type { RemoteContext } from "#src/local-mcp/recovery/remote-context.ts";
 import { createTeam } from "#src/local-mcp/chat/open-team.ts";
-import { buildCheckpointContent, buildSessionContent } from "#src/local-mcp/sync/build-content.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { encodeContent, type CheckpointContent, type SessionContent } from "#src/local-mcp/sync/content-schema.ts";
+import {
+  buildCheckpointContent,
+  buildSessionContent,
+  encodeContent,
+  type CheckpointContent,
+  type SessionContent,
+} from "#src/local-mcp/sync/record-contents.ts";
 import { seal } from "#src/local-mcp/sync/envelope.ts";
 import { pull, type PullDeps } from "#src/local-mcp/sync/pull.ts";
 import { addKey } from "#src/local-mcp/sync/key-ring.ts";
@@ -23,7 +28,7 @@ import { err, ok, type Result } from "#src/shared/result.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { FakeTime, seededRandom } from "#harness/clock/fake-time.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
-import { Device, type Content } from "./sealed-content.ts";
+import { checkpoint, Device, session as sessionRecord, type Content } from "./sealed-content.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
 const key = createKey((bytes) => Uint8Array.from({ length: bytes }, (_, at) => at * 7));
@@ -44,7 +49,7 @@ export class Machines {
   async add(name: string, options: TempRuntimeOptions = {}): Promise<MachineHome> {
     const runtime = tempRuntime(options);
     const device = new Device(this.host, `dev_${name}`, { machine: name, isAdmin: false });
-    await device.begin(key.id);
+    device.keyId = key.id;
     addKey(runtime.paths.home, edge, key);
     runtime.store.write((sql) => devices.join(sql, workspace, device.device, runtime.now()));
     const made = new MachineHome(this, name, runtime, device);
@@ -116,17 +121,15 @@ export class MachineHome {
     options: { readonly change?: Partial<SessionContent>; readonly isWithoutCheckpoint?: boolean } = {},
   ): Promise<void> {
     const { device } = this;
-    const { row, content, checkpoint } = this.#contents(session);
+    const { row, content, checkpoint: kept } = this.#contents(session);
     const about = { workspace, device: device.device, session } as const;
-    const ops: Content[] = [];
-    if (checkpoint && !options.isWithoutCheckpoint) {
-      const envelope = this.#seal({ ...about, kind: "checkpoint", item: checkpoint.id }, checkpoint);
-      ops.push({ kind: "checkpoint", session, checkpoint: checkpoint.id, envelope, project });
+    const envelope = this.#seal({ ...about, kind: "session", item: "" }, { ...content, ...options.change });
+    const records: Content[] = [sessionRecord(session, envelope, { project, isEnded: row.endedAt !== null })];
+    if (kept && !options.isWithoutCheckpoint) {
+      const sealed = this.#seal({ ...about, kind: "checkpoint", item: kept.id }, kept);
+      records.push(checkpoint(kept.id, session, sealed));
     }
-    const item = device.made + ops.length + 1;
-    const envelope = this.#seal({ ...about, kind: "session", item }, { ...content, ...options.change });
-    ops.push({ kind: "session", session, envelope, project, isEnded: row.endedAt !== null });
-    await device.push(...ops);
+    await device.put(...records);
   }
 
   #seal(about: Parameters<typeof seal>[1], content: SessionContent | CheckpointContent): string {
@@ -139,10 +142,10 @@ export class MachineHome {
     return this.runtime.store.read((sql) => {
       const row = sessions.get(sql, id);
       if (!row) throw new Error(`no session ${id}`);
-      const stamp = { epoch: this.device.epoch, now: this.runtime.now() };
+      const now = this.runtime.now();
       const newest = checkpoints.latest(sql, id);
-      const checkpoint = newest && buildCheckpointContent(sql, newest, row, stamp);
-      return { row, content: buildSessionContent(sql, row, stamp, null), checkpoint };
+      const checkpoint = newest && buildCheckpointContent(sql, newest, row, now);
+      return { row, content: buildSessionContent(sql, row, { now, heads: new Map() }, null), checkpoint };
     }, null as never);
   }
 

@@ -1,5 +1,6 @@
 import type { Refusal } from "#src/contract/errors.ts";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
+import type { PutResult } from "#src/contract/sync.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { Result } from "#src/shared/result.ts";
 import { m1, type EngineHost } from "#harness/coordinator/engine-host.ts";
@@ -11,93 +12,88 @@ export const m2: Actor = { machine: "m2", isAdmin: false };
 export const key = "0123456789abcdef";
 export const otherKey = "fedcba9876543210";
 
-type Op = InputOf<"sync.push">["ops"][number];
-/** Without what the device gives it. */
-export type Content = Omit<Op, "seq" | "hash" | "ageMs"> & { readonly ageMs?: number };
+type Put = InputOf<"sync.put">;
+type Sealed = NonNullable<Put["records"]>[number];
+type Forgotten = NonNullable<Put["forgotten"]>[number];
+type Of<Kind extends Sealed["kind"]> = Extract<Sealed, { readonly kind: Kind }>;
+/** A record, or a deletion. */
+export type Content = Sealed | Forgotten;
 
-export function session(id: string, envelope = `of-${id}`, more: Partial<Content> = {}): Content {
-  return { kind: "session", session: id, envelope, ...more };
+export function session(id: string, envelope = `of-${id}`, more: Partial<Of<"session">> = {}): Of<"session"> {
+  return { kind: "session", session: id, envelope, ageMs: 0, replaces: 0, ...more };
 }
 
-export function checkpoint(id: string, of: string, envelope = `of-${id}`, more: Partial<Content> = {}): Content {
-  return { kind: "checkpoint", session: of, checkpoint: id, envelope, ...more };
+export function checkpoint(
+  id: string,
+  of: string,
+  envelope = `of-${id}`,
+  more: Partial<Of<"checkpoint">> = {},
+): Of<"checkpoint"> {
+  return { kind: "checkpoint", session: of, checkpoint: id, envelope, ageMs: 0, ...more };
 }
 
-export function forget(of: string, id?: string): Content {
-  return { kind: "forget", session: of, ...(id === undefined ? {} : { checkpoint: id }) };
+export function forget(of: string, id?: string): Forgotten {
+  return { session: of, ...(id === undefined ? {} : { checkpoint: id }) };
 }
 
-/** Of the same op always the same one; what it is made of stands at its begin. */
-function hashOf(text: string): string {
-  let sum = 7;
-  for (let at = 0; at < text.length; at++) sum = (Math.imul(sum, 31) + text.charCodeAt(at)) >>> 0;
-  return sum.toString(16).padStart(8, "0").repeat(8);
+export function part(bundle: string, number: number, more: Partial<Of<"part">> = {}): Of<"part"> {
+  const envelope = `${bundle}-${number}`;
+  return { kind: "part", session: "s1", checkpoint: "k1", bundle, part: number, ageMs: 0, envelope, ...more };
 }
 
-/** A home that stores what it has, in an epoch of its own. */
+export function files(bundle: string, more: Partial<Of<"files">> = {}): Of<"files"> {
+  return { kind: "files", session: "s1", checkpoint: "k1", bundle, ageMs: 0, envelope: `${bundle}-header`, ...more };
+}
+
+/** A home, which knows the versions that it has stored. */
 export class Device {
   readonly host: EngineHost;
   readonly device: string;
   readonly actor: Actor;
-  epoch = 0;
-  /** Ops that were made. */
-  made = 0;
+  keyId = key;
+  readonly versions: Map<string, number>;
 
-  constructor(host: EngineHost, device: string, actor: Actor = m1) {
+  constructor(
+    host: EngineHost,
+    device = "d1",
+    actor: Actor = m1,
+    versions: ReadonlyMap<string, number> = new Map<string, number>(),
+  ) {
     this.host = host;
     this.device = device;
     this.actor = actor;
+    this.versions = new Map(versions);
   }
 
-  static async begun(host: EngineHost, device = "d1", actor: Actor = m1): Promise<Device> {
-    const one = new Device(host, device, actor);
-    await one.begin();
-    return one;
-  }
-
-  /** Another home with the same device in the same epoch. */
+  /** Another home with the same device, as it is now. */
   copy(): Device {
-    const other = new Device(this.host, this.device, this.actor);
-    other.epoch = this.epoch;
-    other.made = this.made;
-    return other;
+    return new Device(this.host, this.device, this.actor, this.versions);
   }
 
-  tryBegin(keyId = key, requestId?: string): Promise<Result<OutputOf<"sync.begin">, Refusal>> {
-    const input = { device: this.device, keyId, ...(requestId === undefined ? {} : { requestId }) };
-    return this.host.call("sync.begin", input, this.actor);
+  async tryPut(...contents: readonly Content[]): Promise<Result<OutputOf<"sync.put">, Refusal>> {
+    const records = contents
+      .filter((one): one is Sealed => "kind" in one)
+      .map((one) =>
+        one.kind === "session" ? Object.assign({}, one, { replaces: this.versions.get(one.session) ?? 0 }) : one,
+      );
+    const forgotten = contents.filter((one): one is Forgotten => !("kind" in one));
+    const input = { device: this.device, keyId: this.keyId, records, forgotten };
+    const put = await this.host.call("sync.put", input, this.actor);
+    if (!put.ok) return put;
+    for (const [at, one] of records.entries()) {
+      const result = put.value.results[at];
+      if (one.kind === "session" && result) this.versions.set(one.session, result.version);
+    }
+    return put;
   }
 
-  async begin(keyId = key): Promise<number> {
-    this.epoch = given(await this.tryBegin(keyId)).epoch;
-    this.made = 0;
-    return this.epoch;
-  }
-
-  /** The next ops of this device; its home has them before they are sent. */
-  make(...contents: readonly Content[]): Op[] {
-    return contents.map((content) => this.#made(content));
-  }
-
-  #made({ ageMs = 0, ...content }: Content): Op {
-    const seq = (this.made += 1);
-    return { ...content, seq, ageMs, hash: hashOf(JSON.stringify({ ...content, seq })) };
-  }
-
-  trySend(ops: Op[]): Promise<Result<OutputOf<"sync.push">, Refusal>> {
-    return this.host.call("sync.push", { device: this.device, epoch: this.epoch, ops }, this.actor);
-  }
-
-  async send(ops: Op[]): Promise<OutputOf<"sync.push">> {
-    return given(await this.trySend(ops));
-  }
-
-  push(...contents: readonly Content[]): Promise<OutputOf<"sync.push">> {
-    return this.send(this.make(...contents));
+  /** @returns what became of each record */
+  async put(...contents: readonly Content[]): Promise<PutResult["outcome"][]> {
+    return given(await this.tryPut(...contents)).results.map(({ outcome }) => outcome);
   }
 
   async refusal(...contents: readonly Content[]): Promise<Refusal> {
-    return refused(await this.trySend(this.make(...contents)));
+    return refused(await this.tryPut(...contents));
   }
 }
 
@@ -112,15 +108,29 @@ export async function envelopes(host: EngineHost, input: InputOf<"sync.list"> = 
   return (await list(host, input)).sessions.map(({ envelope }) => envelope);
 }
 
-/** Ids of the checkpoints of a session, newest first. */
-export async function checkpointsOf(host: EngineHost, of: string, device?: string): Promise<string[]> {
-  const input = { session: of, ...(device === undefined ? {} : { device }) };
-  return given(await host.call("sync.checkpoints", input)).checkpoints.map(({ checkpoint: id }) => id);
+/** A record's envelope; null: it is not stored. */
+export async function read(
+  host: EngineHost,
+  input: Omit<InputOf<"sync.read">, "device"> & { readonly device?: string },
+): Promise<string | null> {
+  const found = await host.call("sync.read", { device: "d1", ...input });
+  return found.ok ? found.value.envelope : null;
 }
 
-export async function opened(host: EngineHost, id: string, device?: string): Promise<string | null> {
-  const found = await host.call("sync.checkpoint", { checkpoint: id, ...(device === undefined ? {} : { device }) });
-  return found.ok ? found.value.envelope : null;
+export function opened(host: EngineHost, id: string, of: string, device = "d1"): Promise<string | null> {
+  return read(host, { session: of, device, kind: "checkpoint", checkpoint: id });
+}
+
+/** Those of the given checkpoints of a session that are stored. */
+export async function storedOf(
+  host: EngineHost,
+  of: string,
+  ids: readonly string[],
+  device?: string,
+): Promise<string[]> {
+  const found: string[] = [];
+  for (const id of ids) if ((await opened(host, id, of, device)) !== null) found.push(id);
+  return found;
 }
 
 export async function status(host: EngineHost): Promise<OutputOf<"sync.status">> {

@@ -3,11 +3,9 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { LocalEdge } from "../../../scripts/local-edge.ts";
-import type { OutputOf } from "#src/contract/operations.ts";
 import { pathsIn } from "#src/platform/paths.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { Store } from "#src/store/store.ts";
-import { omitUndefined } from "#src/shared/omit-undefined.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import type { SyncReport } from "#src/local-mcp/sync/sync-round.ts";
 import * as remote from "#src/local-mcp/sync/remote-sessions.ts";
@@ -71,43 +69,24 @@ function read<T>(home: string, query: (sql: Sql) => T): T {
 }
 
 async function compare(edge: LocalEdge, home: string) {
-  const query = "SELECT id FROM checkpoints WHERE session = ? ORDER BY seq";
-  const local = read(home, (sql) => {
-    const ids = column(sql, "SELECT id FROM sessions").map(String);
-    return new Map(ids.map((id) => [id, column(sql, query, id).map(String)]));
-  });
-  const there = await mirrored(edge);
-  const [here, known] = [namesIn(local), namesIn(there)];
+  const query = "SELECT session || ' ' || id FROM checkpoints";
+  const here = read(home, (sql) => ({
+    sessions: column(sql, "SELECT id FROM sessions").map(String),
+    checkpoints: column(sql, query).map(String),
+  }));
+  const { sessions } = await edge.call("sync.list", { limit: 100 });
+  const devices = new Map(sessions.map(({ session, device }) => [session, device]));
+  const lost = here.sessions.filter((id) => !devices.has(id));
+  for (const name of here.checkpoints) {
+    const [session = "", checkpoint = ""] = name.split(" ");
+    const device = devices.get(session) ?? "";
+    const read = edge.call("sync.read", { session, device, kind: "checkpoint", checkpoint });
+    if ((await read.catch(() => null)) === null) lost.push(name);
+  }
+  const stored = await edge.call("sync.status", {});
   return {
     // Of the coordinator, and of the machine.
-    lost: [...here].filter((name) => !known.has(name)),
-    extra: [...known].filter((name) => !here.has(name)),
-    /** Sessions whose checkpoints are not in their order. */
-    disordered: [...there].filter(([id, order]) => order.join() !== local.get(id)?.join()).map(([id]) => id),
+    lost,
+    extra: [stored.sessions - here.sessions.length, stored.checkpoints - here.checkpoints.length],
   };
-}
-
-function namesIn(from: ReadonlyMap<string, readonly string[]>): Set<string> {
-  return new Set([...from.keys(), ...[...from.values()].flat()]);
-}
-
-/** Checkpoints of each session, in the order of their numbers. */
-async function mirrored(edge: LocalEdge): Promise<Map<string, string[]>> {
-  const found = new Map<string, string[]>();
-  const { sessions } = await edge.call("sync.list", { limit: 100 });
-  for (const { session, device } of sessions) {
-    const all: OutputOf<"sync.checkpoints">["checkpoints"] = [];
-    for (let cursor: string | null | undefined; cursor !== null;) {
-      const input = { session, device, limit: 100, ...omitUndefined({ cursor }) };
-      const page: OutputOf<"sync.checkpoints"> = await edge.call("sync.checkpoints", input);
-      all.push(...page.checkpoints);
-      cursor = page.cursor;
-    }
-    const sorted = all.toSorted((a, b) => a.epoch - b.epoch || a.seq - b.seq);
-    found.set(
-      session,
-      sorted.map(({ checkpoint }) => checkpoint),
-    );
-  }
-  return found;
 }

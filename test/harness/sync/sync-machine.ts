@@ -4,7 +4,6 @@ import { onTestFinished } from "vitest";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import type { Refusal } from "#src/contract/errors.ts";
-import type { OutputOf } from "#src/contract/operations.ts";
 import type { Call } from "#src/coordinator-client/coordinator-client.ts";
 import { writeEdgeConfig, type EdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { capture } from "#src/local-mcp/checkpoints/capture.ts";
@@ -39,7 +38,9 @@ export class SyncWorld {
   readonly host = new EmbeddedHost(openBetterSqlite3);
   readonly time = new FakeTime();
   readonly asked: string[] = [];
-  /** What the network does to the next request. */
+  /** Requests that carried files. */
+  filePuts = 0;
+  /** What the network does to the next request; one that carries files is called `files`. */
   weather: (name: string) => Weather = () => "good";
   /** Time of each request in ms. */
   requestMs = 0;
@@ -59,18 +60,25 @@ export class SyncWorld {
 
   call(machine: string, signal?: AbortSignal): Call {
     return async (name, input) => {
-      this.asked.push(`${machine} ${name}`);
+      const what = hasFiles(input) ? "files" : name;
+      if (what === "files") this.filePuts += 1;
+      this.asked.push(`${machine} ${what}`);
       if (this.requestMs > 0) await new Promise<void>((resolve) => this.time.setTimer(resolve, this.requestMs));
-      const weather = signal?.aborted ? "unreachable" : this.weather(name);
+      const weather = signal?.aborted ? "unreachable" : this.weather(what);
       if (weather === "unreachable") return err({ code: "unreachable", message: "no network" });
       const refusal = this.refuse(name, input);
       if (refusal) return err(refusal);
-      const answer = await this.host.call(name as "sync.begin", input as never, { machine, isAdmin: false });
+      const answer = await this.host.call(name as "sync.put", input as never, { machine, isAdmin: false });
       if (weather === "lost") return err({ code: "unreachable", message: "no answer" });
       if (!answer.ok) return answer;
       return { ok: true, value: this.twist(name, answer.value) as never };
     };
   }
+}
+
+function hasFiles(input: object): boolean {
+  const { records = [] } = input as { readonly records?: readonly { readonly kind: string }[] };
+  return records.some(({ kind }) => kind === "part" || kind === "files");
 }
 
 export interface SyncMachineOptions {
@@ -88,8 +96,6 @@ export class SyncMachine {
   readonly name: string;
   readonly runtime: TempRuntime;
   readonly folder: string;
-  /** Of the home: another one in a copy. */
-  fingerprint: string;
   sync: StateSynchronizer;
 
   constructor(world: SyncWorld, { name = "m1", key = aKey(), copyOf, config = {} }: SyncMachineOptions = {}) {
@@ -101,7 +107,6 @@ export class SyncMachine {
       copyOf.runtime.store.close();
       cpSync(copyOf.runtime.paths.home, paths.home, { recursive: true });
     }
-    this.fingerprint = `${name} ${this.folder}`;
     this.runtime = tempRuntime({ paths, now: T0 + world.time.now, env: GIT_ENV, config });
     // Each machine has other random bytes.
     this.runtime.random((machines += 1) * 100);
@@ -130,8 +135,7 @@ export class SyncMachine {
     addKey(this.runtime.paths.home, this.edge, key);
   }
 
-  /** @param fingerprint of the home, as a container beside this one has it */
-  open(fingerprint = () => this.fingerprint): StateSynchronizer {
+  open(): StateSynchronizer {
     const { world, runtime } = this;
     const platform = {
       setTimer: world.time.setTimer,
@@ -142,7 +146,6 @@ export class SyncMachine {
       runtime,
       platform,
       connect: (_edge, signal) => world.call(this.name, signal),
-      fingerprint,
       onPulled: recordTakeovers,
     });
     onTestFinished(() => sync.stop());
@@ -188,16 +191,17 @@ export class SyncMachine {
     };
   }
 
-  /** The same at the coordinator, of this machine's device. */
+  /** The same at the coordinator, of this machine's device; what is not kept here comes last. */
   async mirrored(): Promise<{ sessions: string[]; checkpoints: string[] }> {
     const { host } = this.world;
-    const { sessions: listed } = given(await host.call("sync.list", { device: this.device, limit: 100 }));
-    const found: OutputOf<"sync.checkpoints">["checkpoints"] = [];
-    for (const { session, device } of listed)
-      found.push(...given(await host.call("sync.checkpoints", { session, device, limit: 100 })).checkpoints);
+    const { sessions } = given(await host.call("sync.list", { device: this.device, limit: 100 }));
+    const query = "SELECT item FROM sync_contents WHERE device = ? AND kind = 'checkpoint'";
+    const stored = host.rows<{ item: string }>(query, this.device).map(({ item }) => item);
+    const order = new Map(this.kept().checkpoints.map((id, at) => [id, at]));
+    const rank = (id: string): number => order.get(id) ?? Number.POSITIVE_INFINITY;
     return {
-      sessions: listed.map(({ session }) => session).sort(),
-      checkpoints: found.sort((a, b) => a.epoch - b.epoch || a.seq - b.seq).map(({ checkpoint }) => checkpoint),
+      sessions: sessions.map(({ session }) => session).sort(),
+      checkpoints: stored.sort((a, b) => rank(a) - rank(b)),
     };
   }
 }

@@ -78,7 +78,7 @@ it("[RE98] a successor keeps the prompts; when it dies with a checkpoint, it is 
 it("[RE99] a session that was forgotten where it ran cannot be taken, and leaves no lease behind", async () => {
   const one = await aWorld();
   const row = rowOf(one, one.dead);
-  await one.there.device.push({ kind: "forget", session: one.dead.session });
+  await one.there.device.put({ session: one.dead.session });
   expect(await takeOver(one.reach, row)).toMatchObject({ ok: false, error: { code: "unknown_key" } });
   expect(await one.world.host.call("leases.list", {})).toMatchObject({ ok: true, value: { leases: [] } });
 });
@@ -86,7 +86,7 @@ it("[RE99] a session that was forgotten where it ran cannot be taken, and leaves
 it("[RE99] of a session that was forgotten where it ran nothing is kept here", async () => {
   const one = await aWorld();
   expect(await offered(one)).toBe(one.dead.session);
-  await one.there.device.push({ kind: "forget", session: one.dead.session });
+  await one.there.device.put({ session: one.dead.session });
   await one.here.pull();
   expect(await found(one.reach)).toEqual([]);
   for (const table of ["remote_sessions", "remote_checkpoints", "recoveries"])

@@ -7,10 +7,9 @@ import { dismiss } from "#src/local-mcp/recovery/local-source.ts";
 import { forget } from "#src/local-mcp/retention/forget.ts";
 import { prune } from "#src/local-mcp/retention/retention.ts";
 import { syncStatus, readNotes } from "#src/local-mcp/sync/sync-status.ts";
-import { encodeContent } from "#src/local-mcp/sync/content-schema.ts";
+import { encodeContent } from "#src/local-mcp/sync/record-contents.ts";
 import { seal } from "#src/local-mcp/sync/envelope.ts";
-import { fetchHeader } from "#src/local-mcp/sync/fetch-files.ts";
-import { partName } from "#src/local-mcp/sync/prepare-files.ts";
+import { fetchHeader } from "#src/local-mcp/sync/fetch-records.ts";
 import { contents, write } from "#harness/machine/git-project.ts";
 import type { SyncMachine, SyncMachineOptions } from "#harness/sync/sync-machine.ts";
 import {
@@ -93,7 +92,7 @@ it("[SY83] at any cut between the parts, and any death of a process, the files b
     [3, "lost"],
   ] as const) {
     let left = good;
-    world.weather = (name) => (name !== "sync.put-files" || left-- > 0 ? "good" : weather);
+    world.weather = (name) => (name !== "files" || left-- > 0 ? "good" : weather);
     expect(await one.sync.syncNow()).toMatchObject({ files: 0, trouble: null });
     world.weather = () => "good";
     // After the last part was stored the new ones are read, though the answer was lost.
@@ -109,7 +108,7 @@ it("[SY83] one process continues with the part that got no answer @night", async
   const both = twoMachines();
   const { world, one, two } = both;
   await save(both, "first");
-  world.weather = (name) => (name === "sync.put-files" ? "lost" : "good");
+  world.weather = (name) => (name === "files" ? "lost" : "good");
   await one.sync.syncNow();
   expect(syncStatusOf(one)).toMatchObject({ files: { sessions: 0, notSent: 0 } });
   world.weather = () => "good";
@@ -132,8 +131,7 @@ it("[SY83] [SY34] files whose checkpoint is forgotten between two parts do not a
   write(project, { "x.bin": randomBytes(500_000) });
   const checkpoint = await save(both, "first");
   world.weather = (name) => {
-    if (name === "sync.put-files" && puts(world) === 2)
-      one.runtime.store.write((sql) => void forget(sql, { checkpoint }));
+    if (name === "files" && puts(world) === 2) one.runtime.store.write((sql) => void forget(sql, { checkpoint }));
     return "good";
   };
   expect(await one.sync.syncNow()).toMatchObject({ files: 0, forgotten: 1, trouble: null });
@@ -168,9 +166,9 @@ it("[SY81] files are sent by rounds of their own: a checkpoint is not kept waiti
     await world.time.pass(250);
     await new Promise((resolve) => setImmediate(resolve));
   }
-  const pushed = world.asked.indexOf("m1 sync.push");
+  const pushed = world.asked.indexOf("m1 sync.put");
   expect(pushed).toBeGreaterThanOrEqual(0);
-  expect(pushed).toBeLessThan(world.asked.indexOf("m1 sync.put-files"));
+  expect(pushed).toBeLessThan(world.asked.indexOf("m1 files"));
   await received(two);
 });
 
@@ -244,32 +242,32 @@ it("[SY85] [SY43] older files that are shown again are refused, as are changed, 
   const both = await aSentFile();
   const { world, one, two } = both;
   const of = { session: "s1", device: deviceOf(one) };
-  const [piece, header] = [await stored(world, { ...of, part: 0 }), await stored(world, of)];
+  const header = await stored(world, { ...of, kind: "files" });
+  const piece = await stored(world, { ...of, kind: "part", bundle: header.bundle ?? "", part: 0 });
   await world.time.pass(1_000);
   await save(both, "second");
   await save(both, "elsewhere", "s2");
   await one.sync.syncNow();
   const row = await heard(two);
   expect(row.content.files?.sent).not.toBe(null);
-  const foreign = await stored(world, { ...of, session: "s2" });
-  type Part = OutputOf<"sync.files">;
-  const cases: Record<string, (answer: Part, n: number) => Part> = {
+  const foreign = await stored(world, { ...of, session: "s2", kind: "files" });
+  type Record = OutputOf<"sync.read">;
+  const cases: { [name: string]: (answer: Record, n: number) => Record } = {
     "all of the older bundle": (_answer, n) => (n === 0 ? header : piece),
     "the newer header with the older piece": (answer, n) =>
       n === 0 ? answer : { ...answer, envelope: piece.envelope },
     "a changed bit of the header": (answer, n) =>
       n === 0 ? { ...answer, envelope: flipped(answer.envelope) } : answer,
     "a cut piece": (answer, n) => (n === 1 ? { ...answer, envelope: answer.envelope.slice(0, -8) } : answer),
-    "one piece fewer than there are": (answer) => ({ ...answer, parts: 1 }),
     "those of another session": () => foreign,
   };
   for (const [name, change] of Object.entries(cases)) {
     let asked = 0;
-    world.twist = (call, answer) => (call === "sync.files" ? change(answer as Part, asked++) : answer);
+    world.twist = (call, answer) => (call === "sync.read" ? change(answer as Record, asked++) : answer);
     expect(await notReceived(two, row), name).toBe("refused");
   }
   world.twist = (_name, answer) => answer;
-  expect(two.runtime.store.read(readNotes, {}).refused).toBe(6);
+  expect(two.runtime.store.read(readNotes, {}).refused).toBe(5);
   await received(two);
 });
 
@@ -285,11 +283,10 @@ it("[SY85] a header that names other files than its session does is refused; fil
   const header = await fetchHeader(around, before);
   expect(header).toMatchObject({ ok: true, value: { checkpoint } });
   if (!header.ok) return;
-  const item = partName(header.value.bundle, 1, 2);
-  const about = { workspace: "team", kind: "files", device: before.device, session: "s1", item } as const;
+  const about = { workspace: "team", kind: "files", device: before.device, session: "s1", item: "" } as const;
   const forged = encodeContent({ ...header.value, digest: "0".repeat(64) });
   const envelope = seal(around.keys.current, about, forged, two.runtime.random);
   world.twist = (name, answer) =>
-    name === "sync.files" && envelope.ok ? { ...(answer as object), envelope: envelope.value } : answer;
+    name === "sync.read" && envelope.ok ? { ...(answer as object), envelope: envelope.value } : answer;
   expect(await notReceived(two, await heard(two))).toBe("refused");
 });

@@ -1,8 +1,7 @@
 import { expect, it } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
-import { fetchCheckpoint } from "#src/local-mcp/sync/fetch-checkpoint.ts";
+import { fetchCheckpoint } from "#src/local-mcp/sync/fetch-records.ts";
 import { readNotes } from "#src/local-mcp/sync/sync-status.ts";
-import type { PullDeps } from "#src/local-mcp/sync/pull.ts";
 import * as remote from "#src/local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "#src/local-mcp/sync/remote-sessions.ts";
 import { forget } from "#src/local-mcp/retention/forget.ts";
@@ -52,7 +51,7 @@ it.each<[string, (first: Session) => object]>([
   ["changed", ({ envelope }) => ({ envelope: flipped(envelope) })],
   ["cut", ({ envelope }) => ({ envelope: envelope.slice(0, 60) })],
   ["put to another machine", () => ({ device: "dev_other" })],
-  ["of another number", ({ seq }) => ({ seq: seq + 1 })],
+  ["of another session", () => ({ session: "s9" })],
 ])("[SY51] an envelope that is %s is refused and logged, and the others are taken in", async (_, change) => {
   const scene = await aScene();
   twistList(scene.world, (all) => all.map((one, at) => (at === 0 ? { ...one, ...change(one) } : one)));
@@ -102,9 +101,7 @@ it("[SY52] an earlier envelope shown again is refused, and what was known stays"
   twistList(world, () => kept);
   two.restart();
   expect(await two.sync.syncNow()).toMatchObject({ refused: 1 });
-  expect(rowsOf(scene).map(({ seq, session }) => [session, seq])).toEqual(
-    known.map(({ seq, session }) => [session, seq]),
-  );
+  expect(rowsOf(scene).map(({ content }) => content)).toEqual(known.map(({ content }) => content));
 });
 
 it("[SY51] [SY54] a checkpoint that was changed, or is another one's, is refused and not stored", async () => {
@@ -112,18 +109,19 @@ it("[SY51] [SY54] a checkpoint that was changed, or is another one's, is refused
   const { world, two } = scene;
   await two.sync.syncNow();
   const [row, other] = rowsOf(scene);
-  if (!row?.newest || !other?.newest) throw new Error("not there");
+  if (!row || !other) throw new Error("not there");
   const around = aroundOf(scene.two);
-  const swapped = await around.call("sync.checkpoint", { checkpoint: other.newest.checkpoint });
-  if (!swapped.ok) throw new Error(swapped.error.message);
+  const { device, session, content } = other;
+  const of = { device, session, kind: "checkpoint", checkpoint: content.newest?.checkpoint ?? "" } as const;
+  const swapped = given(await around.call("sync.read", of));
   for (const wrong of [
-    (answer: OutputOf<"sync.checkpoint">) => flipped(answer.envelope),
-    (answer: OutputOf<"sync.checkpoint">) => answer.envelope.slice(0, -4),
-    () => swapped.value.envelope,
+    ({ envelope }: OutputOf<"sync.read">) => flipped(envelope),
+    ({ envelope }: OutputOf<"sync.read">) => envelope.slice(0, -4),
+    () => swapped.envelope,
   ]) {
     world.twist = (name, answer) => {
-      const checkpoint = answer as OutputOf<"sync.checkpoint">;
-      return name === "sync.checkpoint" ? { ...checkpoint, envelope: wrong(checkpoint) } : answer;
+      const checkpoint = answer as OutputOf<"sync.read">;
+      return name === "sync.read" ? { ...checkpoint, envelope: wrong(checkpoint) } : answer;
     };
     expect(await fetchCheckpoint(around, row)).toMatchObject({ ok: false, error: { code: "refused" } });
   }
@@ -139,17 +137,12 @@ it("[SY54] a checkpoint that the coordinator keeps back is noticed", async () =>
   one.work("s1", "the last state");
   await one.sync.syncNow();
   await two.sync.syncNow();
-  world.twist = (name, answer) => {
-    const page = answer as OutputOf<"sync.checkpoints">;
-    return name === "sync.checkpoints" ? { ...page, checkpoints: page.checkpoints.slice(-1) } : answer;
-  };
-  // The whole list, of which only the oldest is shown.
+  const { host } = world;
+  host.run("DELETE FROM sync_contents WHERE session = 's1' AND at = (SELECT max(at) FROM sync_contents)");
   const around = aroundOf(scene.two);
-  const call: PullDeps["call"] = (name, input) =>
-    around.call(name, { ...input, ...(name === "sync.checkpoints" ? { limit: 20 } : {}) });
   const row = rowsOf(scene).find(({ session }) => session === "s1");
   if (!row) throw new Error("not there");
-  expect(await fetchCheckpoint({ ...around, call }, row)).toMatchObject({ ok: true, value: { isBehind: true } });
+  expect(await fetchCheckpoint(around, row)).toMatchObject({ ok: true, value: { isBehind: true } });
 });
 
 it("[SY53] what was forgotten elsewhere is forgotten here with the next pull", async () => {
@@ -192,9 +185,9 @@ it("[SY53] a checkpoint that was forgotten elsewhere does not stay here", async 
   const { one, two } = scene;
   await two.sync.syncNow();
   const [row] = rowsOf(scene);
-  if (!row?.newest) throw new Error("not there");
+  if (!row?.content.newest) throw new Error("not there");
   await fetchCheckpoint(aroundOf(scene.two), row);
-  const { checkpoint } = row.newest;
+  const { checkpoint } = row.content.newest;
   expect(cached(scene)).toBe(1);
   one.runtime.store.write((sql) => forget(sql, { checkpoint }));
   await one.sync.syncNow();

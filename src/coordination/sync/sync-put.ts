@@ -1,0 +1,267 @@
+import type { Refusal } from "../../contract/errors.ts";
+import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
+import type { PutResult, SyncRecord } from "../../contract/sync.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { RowOf } from "../../shared/table.ts";
+import * as audit from "../kernel/audit.ts";
+import type { Handlers } from "../kernel/handlers.ts";
+import { insertLongRows } from "../kernel/insert-rows.ts";
+import type { Actor, Tx } from "../kernel/tx.ts";
+import * as rows from "./sync-rows.ts";
+import { syncContents, syncDevices, syncSessions } from "./sync-tables.ts";
+
+type Put = CheckedInputOf<"sync.put">;
+type DeviceRow = RowOf<typeof syncDevices>;
+type SessionRecord = Extract<SyncRecord, { readonly kind: "session" }>;
+type ContentRecord = Exclude<SyncRecord, SessionRecord>;
+
+export const handlers = {
+  /** [SY7] One transaction; each record has an outcome of its own. [SY11] Deletions come first. */
+  "sync.put"(tx, { device, keyId, records, forgotten }, actor) {
+    const sums = rows.totals(tx.sql);
+    const own = register(tx, sums, actor, { device, keyId });
+    if (!own.ok) return own;
+    forget(tx, sums, device, forgotten);
+    const results = new Store(tx, sums, own.value, records).put();
+    rows.saveTotals(tx.sql, sums);
+    syncDevices.put(tx.sql, own.value);
+    tx.tell({ kind: "sync", machine: actor.machine, isDeath: false });
+    const since = Math.max(own.value.since, rows.firstOfEpoch(tx));
+    return ok({ since, revision: sums.revision, results } satisfies OutputOf<"sync.put">);
+  },
+} satisfies Partial<Handlers>;
+
+const maxDevices = 1_000;
+
+/** [SY1] [SY2] [SY5] The device, from its first put on for its own machine alone. */
+function register(
+  tx: Tx,
+  sums: rows.Totals,
+  { machine }: Actor,
+  { device, keyId }: Pick<Put, "device" | "keyId">,
+): Result<DeviceRow, Refusal> {
+  const known = syncDevices.find(tx.sql, { device });
+  if (known && known.machine !== machine) {
+    const message = `device ${device} belongs to machine ${known.machine}, and this token is for ${machine}; a copied home needs its own device`;
+    return err({ code: "forbidden", message });
+  }
+  if (sums.keyId !== null && sums.keyId !== keyId) {
+    const message = `the workspace seals under key ${sums.keyId}, not under ${keyId}; bring the code of that key to this machine`;
+    return err({ code: "wrong_key", message, details: { keyId: sums.keyId } });
+  }
+  sums.keyId = keyId;
+  if (known) return ok({ ...known, putAt: tx.now });
+  if (syncDevices.count(tx.sql) >= maxDevices) {
+    const message = `a workspace has at most ${maxDevices} devices; purge some (sync.purge)`;
+    return err({ code: "quota_exceeded", message });
+  }
+  const since = rows.nextRevision(tx, sums);
+  audit.append(tx, { kind: "sync.begun", subject: device, actor: machine, detail: {} });
+  return ok({ device, machine, since, putAt: tx.now });
+}
+
+function forget(tx: Tx, sums: rows.Totals, device: string, forgotten: Put["forgotten"]): void {
+  const isWhole = ({ checkpoint }: Put["forgotten"][number]): boolean => checkpoint === undefined;
+  const sessions = forgotten.filter(isWhole).map(({ session }) => session);
+  if (sessions.length > 0)
+    rows.forgetSessions(tx, sums, `device = ? AND ${among("session")}`, device, JSON.stringify(sessions));
+  const checkpoints = forgotten.filter((one) => !isWhole(one));
+  if (checkpoints.length === 0) return;
+  // Their files, too.
+  rows.removeContents(
+    tx,
+    sums,
+    `device = ? AND (session, checkpoint) IN (SELECT value ->> 'session', value ->> 'checkpoint' FROM json_each(?))`,
+    device,
+    JSON.stringify(checkpoints),
+  );
+}
+
+function among(column: string): string {
+  return `${column} IN (SELECT value FROM json_each(?))`;
+}
+
+/** Content becomes a little younger in transit; the same content may be sealed again. */
+const transitMs = 30_000;
+const maxExpiredRows = 1_000;
+
+/** The stored record of a name. */
+interface Stored {
+  readonly version: number;
+  readonly at: number;
+  readonly chars: number;
+  readonly isEnded: boolean;
+}
+
+const closed: PutResult = { outcome: "closed", version: 0 };
+const older: PutResult = { outcome: "older", version: 0 };
+const full: PutResult = { outcome: "full", version: 0 };
+const stored: PutResult = { outcome: "stored", version: 0 };
+
+/** Decides about the records one after the other, then writes them with a few statements. */
+class Store {
+  readonly #tx: Tx;
+  readonly #sums: rows.Totals;
+  readonly #device: DeviceRow;
+  readonly #records: readonly SyncRecord[];
+  readonly #sessions: Map<string, Stored>;
+  readonly #contents: Map<string, Stored>;
+  readonly #newSessions: [SessionRecord, version: number][] = [];
+  readonly #newContents: ContentRecord[] = [];
+
+  constructor(tx: Tx, sums: rows.Totals, device: DeviceRow, records: readonly SyncRecord[]) {
+    const size = records.reduce((sum, { envelope }) => sum + envelope.length, 0);
+    if (sums.chars + size > tx.settings.maxSyncChars) rows.expire(tx, sums, maxExpiredRows);
+    this.#tx = tx;
+    this.#sums = sums;
+    this.#device = device;
+    this.#records = records;
+    const names = JSON.stringify([...new Set(records.map(({ session }) => session))]);
+    this.#sessions = this.#read(`session AS name, version, isEnded`, "sync_sessions", names);
+    const isContent = records.some(({ kind }) => kind !== "session");
+    const content = `session || ' ' || kind || ' ' || item AS name, 0 AS version, 0 AS isEnded`;
+    this.#contents = isContent ? this.#read(content, "sync_contents", names) : new Map<string, Stored>();
+  }
+
+  #read(columns: string, table: string, sessions: string): Map<string, Stored> {
+    const found = this.#tx.sql.all<Omit<Stored, "isEnded"> & { name: string; isEnded: number }>(
+      `SELECT ${columns}, at, chars FROM json_each(?) CROSS JOIN ${table} ON session = value AND device = ?`,
+      sessions,
+      this.#device.device,
+    );
+    return new Map(found.map(({ name, isEnded, ...row }) => [name, { ...row, isEnded: isEnded === 1 }]));
+  }
+
+  put(): PutResult[] {
+    const results = this.#records.map((record) =>
+      record.kind === "session" ? this.#putSession(record) : this.#putContent(record),
+    );
+    this.#write();
+    return results;
+  }
+
+  /**
+   * [SY10] Replaces the version that this home has read, else only what is not younger: a copied or
+   * restored home does not undo what was stored meanwhile.
+   */
+  #putSession(record: SessionRecord): PutResult {
+    const before = this.#sessions.get(record.session);
+    const at = this.#createdAt(record);
+    if (before && before.version !== record.replaces && isOlder(at, before))
+      return { outcome: "older", version: before.version };
+    if (!this.#hasRoom(record, before, 1)) return full;
+    const version = rows.nextRevision(this.#tx, this.#sums);
+    this.#sessions.set(record.session, { version, at, chars: record.envelope.length, isEnded: record.isEnded });
+    this.#newSessions.push([record, version]);
+    return { outcome: "stored", version };
+  }
+
+  /** [SY32] [SY35] Files for an open session only, and only in half of the room. */
+  #putContent(record: ContentRecord): PutResult {
+    const isFile = record.kind !== "checkpoint";
+    const session = this.#sessions.get(record.session);
+    if (!session || (isFile && session.isEnded)) return closed;
+    const name = `${record.session} ${record.kind} ${itemOf(record)}`;
+    const before = this.#contents.get(name);
+    const at = this.#createdAt(record);
+    if (record.kind === "part" && before) return stored;
+    if (record.kind === "files" && before && isOlder(at, before)) return older;
+    if (!this.#hasRoom(record, before, isFile ? 0.5 : 1)) return full;
+    this.#contents.set(name, { version: 0, at, chars: record.envelope.length, isEnded: false });
+    this.#newContents.push(record);
+    return stored;
+  }
+
+  #createdAt({ ageMs }: SyncRecord): number {
+    return Math.max(0, this.#tx.now - ageMs);
+  }
+
+  /** [SY15] A record that needs no additional room is never refused. */
+  #hasRoom({ envelope }: SyncRecord, before: Stored | undefined, share: number): boolean {
+    const growth = envelope.length - (before?.chars ?? 0);
+    const { maxSyncChars } = this.#tx.settings;
+    if (growth > 0 && this.#sums.chars + growth > Math.floor(maxSyncChars * share)) return false;
+    this.#sums.chars += growth;
+    return true;
+  }
+
+  #write(): void {
+    const { sql, now } = this.#tx;
+    const { device, machine } = this.#device;
+    const sessions = this.#newSessions.map(([record, version]) => {
+      const { session, project, isEnded, envelope } = record;
+      const at = this.#createdAt(record);
+      return [version, session, device, machine, project, isEnded ? 1 : 0, version, at, now, envelope.length, envelope];
+    });
+    insertLongRows(sql, `sync_sessions (${sessionColumns})`, sessions, replaceSession);
+    const contents = this.#newContents.map((record) => {
+      const { session, kind, checkpoint, envelope } = record;
+      const bundle = record.kind === "checkpoint" ? null : record.bundle;
+      const item = itemOf(record);
+      const at = this.#createdAt(record);
+      return [session, device, kind, item, checkpoint, bundle, at, envelope.length, envelope];
+    });
+    insertLongRows(sql, `sync_contents (${syncContents.columns()})`, contents, replaceContent);
+    this.#prune();
+  }
+
+  /** [SY13] The oldest checkpoints beyond the limit, and files that are over or replaced. */
+  #prune(): void {
+    const { device } = this.#device;
+    const remove = (where: string, ...values: string[]): unknown =>
+      rows.removeContents(this.#tx, this.#sums, `device = ? AND ${where}`, device, ...values);
+    const ended = this.#newSessions.filter(([{ isEnded }]) => isEnded).map(([{ session }]) => session);
+    if (ended.length > 0) remove(`${among("session")} AND kind <> 'checkpoint'`, JSON.stringify(ended));
+    const grown = this.#newContents.filter(({ kind }) => kind === "checkpoint").map(({ session }) => session);
+    for (const session of this.#beyondLimit(new Set(grown))) {
+      const excess = `SELECT item FROM sync_contents WHERE session = ? AND device = ? AND kind = 'checkpoint'
+        ORDER BY at DESC, item DESC LIMIT -1 OFFSET ${this.#tx.settings.maxSyncCheckpoints}`;
+      remove(`session = ? AND kind = 'checkpoint' AND item IN (${excess})`, session, session, device);
+    }
+    for (const record of this.#newContents) {
+      const { session } = record;
+      if (record.kind === "files") remove("session = ? AND kind = 'part' AND bundle <> ?", session, record.bundle);
+      // [SY99] An upload that was not completed goes with the next one.
+      if (record.kind !== "part" || record.part > 0) continue;
+      const complete = "SELECT bundle FROM sync_contents WHERE session = ? AND device = ? AND kind = 'files'";
+      const other = `kind = 'part' AND bundle <> ? AND bundle NOT IN (${complete})`;
+      remove(`session = ? AND ${other}`, session, record.bundle, session, device);
+    }
+  }
+
+  #beyondLimit(sessions: ReadonlySet<string>): string[] {
+    if (sessions.size === 0) return [];
+    const found = this.#tx.sql.all<{ session: string }>(
+      `SELECT session FROM json_each(?)
+       CROSS JOIN sync_contents ON session = value AND device = ? AND kind = 'checkpoint'
+       GROUP BY session HAVING count(*) > ?`,
+      JSON.stringify([...sessions]),
+      this.#device.device,
+      this.#tx.settings.maxSyncCheckpoints,
+    );
+    return found.map(({ session }) => session);
+  }
+}
+
+const sessionColumns = syncSessions.without("takenChat", "takenMachine", "takenAt").columns();
+const replaceSession = `ON CONFLICT (session, device) DO UPDATE SET
+  revision = excluded.revision, machine = excluded.machine, project = excluded.project, isEnded = excluded.isEnded,
+  version = excluded.version, at = excluded.at, changedAt = excluded.changedAt, chars = excluded.chars,
+  envelope = excluded.envelope`;
+const replaceContent = `ON CONFLICT (session, device, kind, item) DO UPDATE SET
+  checkpoint = excluded.checkpoint, bundle = excluded.bundle, at = excluded.at, chars = excluded.chars,
+  envelope = excluded.envelope`;
+
+function isOlder(at: number, before: Stored): boolean {
+  return at < before.at - transitMs;
+}
+
+/** Name of a record among those of its kind and session. */
+function itemOf(record: ContentRecord): string {
+  if (record.kind === "checkpoint") return record.checkpoint;
+  return record.kind === "part" ? partItem(record) : "";
+}
+
+export function partItem({ bundle, part }: { readonly bundle: string; readonly part: number }): string {
+  return `${bundle}.${part}`;
+}

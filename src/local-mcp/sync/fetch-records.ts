@@ -1,0 +1,166 @@
+import { createHash } from "node:crypto";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { CallError } from "../../contract/errors.ts";
+import { maxFileParts } from "../../contract/sync.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { remoteCheckpoints } from "../../store/sync-tables.ts";
+import { decode, encode } from "../../store/checkpoint-body.ts";
+import { open, type EnvelopeSubject } from "./envelope.ts";
+import { partName } from "./prepare-files.ts";
+import type { PullDeps } from "./pull.ts";
+import { CheckpointContent, decodeContent, FilesContent } from "./record-contents.ts";
+import type { RemoteSession } from "./remote-sessions.ts";
+import { countRefused } from "./sync-status.ts";
+
+export interface RemoteCheckpoint {
+  /** Time of the checkpoint in epoch ms of this machine. */
+  readonly at: number;
+  readonly content: CheckpointContent;
+  /** [SY54] A newer checkpoint is missing or withheld: this is not the last state. */
+  readonly isBehind: boolean;
+}
+
+type CachedCheckpoint = Pick<RemoteCheckpoint, "at" | "content">;
+
+/**
+ * [SY54] Opens and caches the newest checkpoint; null when there is none. Errors: `refused` when it
+ * cannot be verified, or the coordinator's.
+ */
+export async function fetchCheckpoint(
+  deps: PullDeps,
+  row: RemoteSession,
+): Promise<Result<RemoteCheckpoint | null, CallError>> {
+  const { device, session, content } = row;
+  const named = content.newest?.checkpoint;
+  const cached = named === undefined ? null : deps.runtime.store.read((sql) => findCached(sql, row, named), null);
+  if (cached) return ok(toRemoteCheckpoint(row, cached));
+  const newest = { device, session, kind: "checkpoint" } as const;
+  let answer = await deps.call("sync.read", { ...newest, ...(named === undefined ? {} : { checkpoint: named }) });
+  // An older one is better than none.
+  if (!answer.ok && answer.error.code === "unknown_key" && named !== undefined)
+    answer = await deps.call("sync.read", newest);
+  if (!answer.ok) return answer.error.code === "unknown_key" ? ok(null) : answer;
+  const { checkpoint, ageMs, envelope } = answer.value;
+  const opened = openContent(deps, row, { kind: "checkpoint", item: checkpoint }, envelope);
+  const found = opened.ok ? decodeContent(CheckpointContent, opened.value) : null;
+  if (!found) return refusedError(deps, row, `checkpoint ${checkpoint}`, opened.ok ? "malformed" : opened.error);
+  const fetched = { at: deps.runtime.now() - ageMs, content: found };
+  deps.runtime.store.keep((sql) => cache(sql, row, fetched));
+  return ok(toRemoteCheckpoint(row, fetched));
+}
+
+/** [SY54] Compares times of the clock of the machine that made both. */
+function toRemoteCheckpoint({ content: session }: RemoteSession, { at, content }: CachedCheckpoint): RemoteCheckpoint {
+  return { at, content, isBehind: session.newest !== null && content.at < session.newest.at };
+}
+
+function findCached(
+  sql: Sql,
+  { workspace, device, session }: RemoteSession,
+  checkpoint: string,
+): CachedCheckpoint | null {
+  const row = remoteCheckpoints.find(sql, { checkpointId: checkpoint, workspace, device, session });
+  if (!row) return null;
+  const bytes = Buffer.from(row.body);
+  try {
+    const hash = bytes.subarray(0, hashBytes).toString("hex");
+    return { at: row.at, content: decode(bytes.subarray(hashBytes), hash) as CheckpointContent };
+  } catch {
+    // Damaged: the coordinator still has it.
+    return null;
+  }
+}
+
+const hashBytes = 32;
+
+function cache(sql: Sql, { workspace, device, session }: RemoteSession, { at, content }: CachedCheckpoint): void {
+  const of = { workspace, device, session };
+  remoteCheckpoints.delete(sql, of);
+  const { body, hash } = encode(content);
+  const packed = Buffer.concat([Buffer.from(hash, "hex"), body]);
+  remoteCheckpoints.put(sql, { checkpointId: content.id, ...of, at, body: packed });
+}
+
+export interface RemoteFiles {
+  readonly header: FilesContent;
+  readonly bundle: Buffer;
+}
+
+/** [SY84] Opens the header only. Errors: `not_found`, and those of {@link fetchCheckpoint}. */
+export async function fetchHeader(deps: PullDeps, row: RemoteSession): Promise<Result<FilesContent, CallError>> {
+  const answer = await request(deps, row, { kind: "files" });
+  if (!answer.ok) return answer;
+  const opened = openContent(deps, row, { kind: "files", item: "" }, answer.value.envelope);
+  if (!opened.ok) return refusedError(deps, row, "the files", opened.error);
+  const header = decodeContent(FilesContent, opened.value);
+  if (header === null || header.parts > maxFileParts) return refusedError(deps, row, "the files", "malformed");
+  return isReplay(row, header) ? refusedError(deps, row, "the files", "replayed") : ok(header);
+}
+
+/** [SY84] Returns the files complete and as sealed, or refuses. */
+export async function fetchFiles(deps: PullDeps, row: RemoteSession): Promise<Result<RemoteFiles, CallError>> {
+  const header = await fetchHeader(deps, row);
+  if (!header.ok) return header;
+  const { bundle, parts, bytes, digest } = header.value;
+  const pieces: Uint8Array[] = [];
+  for (let part = 0; part < parts; part++) {
+    const stored = await request(deps, row, { kind: "part", bundle, part });
+    if (!stored.ok) return stored;
+    const piece = openContent(deps, row, { kind: "files", item: partName(bundle, part) }, stored.value.envelope);
+    if (!piece.ok) return refusedError(deps, row, "the files", piece.error);
+    pieces.push(piece.value);
+  }
+  const whole = Buffer.concat(pieces);
+  const isWhole = whole.length === bytes && createHash("sha256").update(whole).digest("hex") === digest;
+  return isWhole ? ok({ header: header.value, bundle: whole }) : refusedError(deps, row, "the files", "not_authentic");
+}
+
+/** [SY85] Files that the session does not name must be sealed after it, by the same clock. */
+function isReplay({ content }: RemoteSession, { bundle, digest, sealedAt }: FilesContent): boolean {
+  const sent = content.files?.sent;
+  if (sent?.bundle === bundle) return sent.digest !== digest;
+  return sealedAt < content.sealedAt;
+}
+
+async function request(
+  { call }: PullDeps,
+  { device, session, machine }: RemoteSession,
+  what: { readonly kind: "files" } | { readonly kind: "part"; readonly bundle: string; readonly part: number },
+): Promise<Result<OutputOf<"sync.read">, CallError>> {
+  const answer = await call("sync.read", { session, device, ...what });
+  if (answer.ok || answer.error.code !== "unknown_key") return answer;
+  const message =
+    what.kind === "files"
+      ? `the workspace has no files of ${session}: ${machine} has sent none`
+      : "newer files have replaced them; run the command again";
+  return err({ code: "not_found", message });
+}
+
+function openContent(
+  { keys, workspace }: PullDeps,
+  { device, session }: RemoteSession,
+  subject: Pick<EnvelopeSubject, "kind" | "item">,
+  envelope: string,
+): Result<Uint8Array, keyof typeof refusalReasons> {
+  const opened = open(keys.keys, { workspace, device, session, ...subject }, envelope);
+  return opened.ok ? opened : err(opened.error.code);
+}
+
+const refusalReasons = {
+  unknown_key: "sealed under a key that this machine does not have; ask for it there: `shim join rekey --code`",
+  not_authentic: "not what its machine has sealed, and not used",
+  malformed: "not what this version of SHIM reads, and not used",
+  replayed: "older than what its machine has sent, and not used",
+} as const;
+
+function refusedError(
+  { runtime }: PullDeps,
+  { device, session }: RemoteSession,
+  what: string,
+  code: keyof typeof refusalReasons,
+): { readonly ok: false; readonly error: CallError } {
+  runtime.log("warn", "a record of another machine is refused", { device, session, what, code });
+  runtime.store.keep(countRefused);
+  return err({ code: "refused", message: `refused of ${session}: ${what}, ${refusalReasons[code]}` });
+}
