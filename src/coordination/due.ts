@@ -15,7 +15,7 @@ import * as schedules from "./schedules/schedule-rows.ts";
 import * as state from "./state/state.ts";
 import * as syncRows from "./sync/sync-rows.ts";
 import * as dedupe from "./tasks/task-dedupe.ts";
-import * as pruning from "./tasks/task-retention.ts";
+import * as retention from "./tasks/task-retention.ts";
 import { enqueueDispatch } from "./tasks/lifecycle.ts";
 import * as tasks from "./tasks/task-sweep.ts";
 import type { Tx } from "./kernel/tx.ts";
@@ -69,8 +69,8 @@ const dueKinds: readonly DueKind[] = [
       enqueueDispatch(tx);
     },
   },
-  { name: "prunes", dueAt: pruning.pruneDueAt, sweep: pruning.sweepPrunes },
-  { name: "surplus", dueAt: pruning.dueAt, sweep: pruning.sweep },
+  { name: "prunes", dueAt: retention.pruneDueAt, sweep: retention.sweepPrunes },
+  { name: "surplus", dueAt: retention.dueAt, sweep: retention.sweep },
   {
     name: "sync",
     dueAt: syncRows.dueAt,
@@ -227,6 +227,6 @@ export function tablesWrittenBy(query: string): readonly string[] {
 }
 
 /** Names of the tables that a statement reads. May name more, never fewer. */
-export function tablesReadBy(query: string): readonly string[] {
+function tablesReadBy(query: string): readonly string[] {
   return Array.from(query.matchAll(/\b(?:FROM|JOIN)\s+(\w+)/g), ([, table = ""]) => table);
 }

@@ -111,7 +111,7 @@ export interface Ticket {
 
 const key = "used_tickets";
 
-export const refusal: Refusal<"unauthenticated"> = {
+const refusal: Refusal<"unauthenticated"> = {
   code: "unauthenticated",
   message: "the ticket was used, or is too old",
 };
@@ -120,7 +120,7 @@ export const refusal: Refusal<"unauthenticated"> = {
  * [WP17] Stored, because the object may be evicted while the ticket is still valid.
  * @returns false: it was used before, or is too old
  */
-export function use(sql: Sql, now: number, { id, expiresAt }: Ticket): boolean {
+function use(sql: Sql, now: number, { id, expiresAt }: Ticket): boolean {
   if (expiresAt <= now) return false;
   const used = JSON.parse(meta.read(sql, key) ?? "{}") as Record<string, number>;
   if (Object.hasOwn(used, id)) return false;
@@ -173,7 +173,7 @@ interface OpenOptions {
 }
 
 /** [DO24] [DO26] Closes silent connections before refusing. */
-export function checkCanOpen(
+function checkCanOpen(
   { settings, now }: Tx,
   token: string,
   { sockets, throttle, closeSocket }: OpenOptions,

@@ -219,7 +219,7 @@ async function onlyLoopbackHosts(context: AppContext, next: Next): Promise<Respo
   return next();
 }
 
-export function quarantineSamples(messages: readonly Pick<QuarantinedMessage, "ageMs">[]): Sample[] {
+function quarantineSamples(messages: readonly Pick<QuarantinedMessage, "ageMs">[]): Sample[] {
   const ages = messages.map(({ ageMs }) => ageMs);
   return [
     { name: "shim_quarantined_messages", labels: {}, value: ages.length },

@@ -134,7 +134,7 @@ const meanings: Readonly<Record<Scope, string>> = {
 };
 
 /** [RM13] The first page asks for the token. @param asked null: the client names no scope */
-export function tokenPage(
+function tokenPage(
   details: ConsentDescription,
   consent: Consent,
   asked: Scope | null,
@@ -160,7 +160,7 @@ interface Shown {
 }
 
 /** [RM42] The second page: what is granted. */
-export function grantPage(
+function grantPage(
   details: ConsentDescription,
   consent: Consent,
   { workspace, permitted, granted }: Shown,
@@ -219,7 +219,7 @@ function plainName(name: string): string {
   return chars.length <= maxNameChars ? chars.join("") : `${chars.slice(0, maxNameChars - 1).join("")}…`;
 }
 
-export function problemPage(problem: string, status = 400): Promise<Response> {
+function problemPage(problem: string, status = 400): Promise<Response> {
   const body = html`<h1>This application cannot be connected</h1>
     <p>${problem}</p>`;
   return page(body, { title: "SHIM", headers: new Headers(), status });

@@ -100,15 +100,15 @@ export interface RemoteTool {
   readonly listed: Tool;
 }
 
-export const remoteTools: ReadonlyMap<string, RemoteTool> = new Map(offeredOn("remote").map(toTool));
+const remoteTools: ReadonlyMap<string, RemoteTool> = new Map(offeredOn("remote").map(toTool));
 
 /** [RM3] */
-export function listTools(scope: Scope): Tool[] {
+function listTools(scope: Scope): Tool[] {
   const visible = [...remoteTools.values()].filter(({ operation }) => isVisible(operation, scope));
   return visible.map(({ listed }) => listed);
 }
 
-export function isVisible(operation: OperationName, scope: Scope): boolean {
+function isVisible(operation: OperationName, scope: Scope): boolean {
   return scopes.indexOf(scope) >= scopes.indexOf(operations[operation].scope);
 }
 
@@ -135,7 +135,7 @@ const maxAnswerBytes = 36_000;
 const maxFieldChars = 8_000;
 
 /** @throws {ProtocolError} for a tool that the token does not have */
-export async function callTool(caller: TokenCaller, name: string, given: unknown): Promise<CallToolResult> {
+async function callTool(caller: TokenCaller, name: string, given: unknown): Promise<CallToolResult> {
   const tool = remoteTools.get(name);
   if (!tool || !isVisible(tool.operation, caller.claims.scope)) {
     throw new ProtocolError(ProtocolErrorCode.InvalidParams, `this token has no tool ${JSON.stringify(name)}`);

@@ -29,7 +29,7 @@ export interface TicketHolder extends Ticket {
   readonly credentials: Credentials;
 }
 
-export async function make(
+async function make(
   secret: string,
   workspace: string,
   { id, hash }: Credentials,
@@ -48,7 +48,7 @@ function findTicket(protocols: string): string | null {
 }
 
 /** @param protocols Sec-WebSocket-Protocol; null: without a ticket that was signed here */
-export async function read(secret: string, protocols: string): Promise<TicketHolder | null> {
+async function read(secret: string, protocols: string): Promise<TicketHolder | null> {
   const [text = "", signature = ""] = findTicket(protocols)?.split(".") ?? [];
   if (!(await isSigned(secret, purpose + text, signature))) return null;
   const bytes = fromBase64url(text);

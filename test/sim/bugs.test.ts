@@ -23,7 +23,9 @@ it.each(planted.map((bug) => Object.assign({ within: 30_000 }, bug)))(
 
 it("[SM12] where a rare bug is searched for, nothing is found without it @night", { timeout }, async () => {
   // Bugs that are searched for alike would give the same run.
-  const searches = new Map(planted.map(({ name, focus, isInList = false }) => [JSON.stringify([focus, isInList]), name]));
+  const searches = new Map(
+    planted.map(({ name, focus, isInList = false }) => [JSON.stringify([focus, isInList]), name]),
+  );
   const found: string[] = [];
   for (const name of searches.values()) {
     const { focus, isInList = false } = bugNamed(name);

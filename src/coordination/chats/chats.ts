@@ -269,7 +269,7 @@ function isRecoverable({ sql }: Tx, { status, reason, session }: ChatRow, offlin
   return isDead && syncRows.isUnfinished(sql, session);
 }
 
-export function checkRegistration(tx: Tx, old: ChatRow | null, machine: string): Refusal | null {
+function checkRegistration(tx: Tx, old: ChatRow | null, machine: string): Refusal | null {
   if (old && old.status !== "offline") return null;
   return checkWorkspaceLimit(tx) ?? checkMachineShare(tx, machine) ?? (old ? null : checkOfflineLimit(tx, machine));
 }

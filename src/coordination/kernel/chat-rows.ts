@@ -84,7 +84,7 @@ export function requireLiveChat(tx: Tx, self: Self): Result<LivenessRow, Refusal
 }
 
 /** [CH3] Any action counts as life, stored a few times per ttl. [CH4] Ends a grace period. */
-export function recordActivity(tx: Tx, row: LivenessRow): LivenessRow {
+function recordActivity(tx: Tx, row: LivenessRow): LivenessRow {
   // An open connection may be silent; then activity over another channel keeps the chat alive.
   const share = tx.presence.lastSeen(row.chat) === null ? 3 : 2;
   if (row.graceUntil === null && tx.now - lastSeen(tx, row) < tx.settings.chatTtlMs / share) return row;

@@ -197,7 +197,7 @@ function enqueue(
 }
 
 /** [LE22] Waiters count too: each may be granted at any moment. */
-export function checkLeaseLimit(tx: Tx, chat: string, added = 1): Refusal | null {
+function checkLeaseLimit(tx: Tx, chat: string, added = 1): Refusal | null {
   const maxLeases = tx.settings.maxLeasesPerChat;
   const [row] = tx.sql.all<{ n: number }>(
     "SELECT (SELECT count(*) FROM leases WHERE holder = ?) + (SELECT count(*) FROM waiters WHERE chat = ?) AS n",
@@ -266,7 +266,7 @@ export function freezeAllOf(tx: Tx, chat: string): void {
   grants.grantWaiting(tx, waitedFor);
 }
 
-export function toLease(tx: Tx, row: LeaseRow): Lease {
+function toLease(tx: Tx, row: LeaseRow): Lease {
   return {
     resource: row.resource,
     holder: row.holder,

@@ -20,7 +20,7 @@ export const subscriptions = table("subscriptions", {
   since: integer(),
 });
 
-export const inboxes = table("inboxes", { chat: text().primary(), cursor: integer(), ahead: text() });
+const inboxes = table("inboxes", { chat: text().primary(), cursor: integer(), ahead: text() });
 
 export const topics = table("topics", { topic: text().primary(), jsonSchema: text() });
 

@@ -23,7 +23,7 @@ import * as pages from "../kernel/pages.ts";
 /** Delivery at least once, ordered by id, until acknowledged or expired. */
 
 const priorities: Record<Priority, number> = { low: 0, normal: 1, high: 2 };
-export const priorityNames = ["low", "normal", "high"] as const;
+const priorityNames = ["low", "normal", "high"] as const;
 
 export const handlers = {
   /** [MS1] Kept for each receiver until acknowledged or expired. [MS2] A repeat sends nothing. */
@@ -188,7 +188,7 @@ function page(tx: Tx, rows: readonly inboxes.MessageRow[]): Message[] {
   return messages;
 }
 
-export function toMessage(tx: Tx, row: inboxes.MessageRow, body: string): Message {
+function toMessage(tx: Tx, row: inboxes.MessageRow, body: string): Message {
   return {
     id: row.id,
     from: row.fromChat,

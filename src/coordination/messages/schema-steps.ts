@@ -177,11 +177,11 @@ export interface JsonObject {
   readonly [name: string]: Json;
 }
 
-export function isSchema(value: Json | undefined): value is JsonObject | boolean {
+function isSchema(value: Json | undefined): value is JsonObject | boolean {
   return typeof value === "boolean" || isRecord(value);
 }
 
-export function schemasOf(keyword: string, value: Json): readonly Json[] {
+function schemasOf(keyword: string, value: Json): readonly Json[] {
   if (![schemaMapKeyword, schemaArrayKeyword, schemaKeyword].some((of) => of[keyword] === true)) return [];
   const found = valuesOf(keyword, value);
   return found.every(isSchema) ? found : throwInvalid(keyword, value);
@@ -193,18 +193,18 @@ function valuesOf(keyword: string, value: Json): readonly Json[] {
   return schemaKeyword[keyword] === true ? [value] : [null];
 }
 
-export function checkKeyword(keyword: string, value: Json): void {
+function checkKeyword(keyword: string, value: Json): void {
   if (checks.get(keyword)?.(value) === false) throwInvalid(keyword, value);
 }
 
 /** Characters that the library reads at a keyword: its value, or the names of its schemas. */
-export function sizeOf(keyword: string, value: Json): number {
+function sizeOf(keyword: string, value: Json): number {
   const isMap = schemaMapKeyword[keyword] === true && isRecord(value);
   if (isMap || Array.isArray(value)) return JSON.stringify(checks.has(keyword) ? value : Object.keys(value)).length;
   return checks.has(keyword) ? JSON.stringify(value).length : 0;
 }
 
-export function throwInvalid(keyword: string, value: Json, why = ""): never {
+function throwInvalid(keyword: string, value: Json, why = ""): never {
   throw new Error(`${keyword} cannot be ${JSON.stringify(value).slice(0, 100)}${why}`);
 }
 

@@ -198,7 +198,7 @@ function packHeaviestFirst<T extends Item>(items: readonly T[], count: number): 
 
 export const joinName = "join";
 
-export function findSplitProblem(job: Job, parts: readonly GivenPart[], maxParts: number): string | null {
+function findSplitProblem(job: Job, parts: readonly GivenPart[], maxParts: number): string | null {
   return (
     countProblem(parts, maxParts) ??
     nameProblem(parts) ??

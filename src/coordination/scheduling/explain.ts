@@ -85,7 +85,7 @@ function passingObstacle(tx: Tx, { chat, capacity, status }: Chat, held: number)
 }
 
 /** [CL51] The lines that say why a task is in its state; details are indented. */
-export function explain(task: TaskFacts): string[] {
+function explain(task: TaskFacts): string[] {
   const [first = "", ...others] = explainState(task);
   return [`Task ${task.task} (${task.type}) ${first}`, ...others].map(
     (line) => `${line.startsWith("  ") ? "  " : ""}${oneLine(line, maxLineChars)}`,

@@ -5,7 +5,7 @@ import * as chatRows from "../kernel/chat-rows.ts";
 import * as lanes from "../tasks/lanes.ts";
 import { assign, enqueueDispatch, firstDue, pushedRequestId } from "../tasks/lifecycle.ts";
 import * as meta from "../kernel/meta.ts";
-import * as availableChats from "../tasks/candidates.ts";
+import * as candidates from "../tasks/candidates.ts";
 import * as rows from "../tasks/task-rows.ts";
 import { isExpired, type TaskRow } from "../tasks/task-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
@@ -117,7 +117,7 @@ export function sweep(tx: Tx): void {
   const waiting = listAssigned(tx);
   if (waiting.length === 0) return meta.remove(tx.sql, nextKey);
   scheduleNext(tx);
-  const receivers = new Map(availableChats.listAll(tx).map((candidate) => [candidate.chat, candidate]));
+  const receivers = new Map(candidates.listAll(tx).map((candidate) => [candidate.chat, candidate]));
   const all = [...receivers.values()].slice(0, maxChats).map((candidate) => toReceiver(candidate, waiting));
   const others = listGivers(tx, waiting, receivers);
   const byTask = new Map(waiting.map((row) => [row.task, row]));
@@ -137,7 +137,7 @@ function listAssigned(tx: Tx): TaskRow[] {
     .filter((row) => !isExpired(tx, row));
 }
 
-function toReceiver(candidate: availableChats.TypedChat, waiting: readonly TaskRow[]): ChatLoad {
+function toReceiver(candidate: candidates.TypedChat, waiting: readonly TaskRow[]): ChatLoad {
   const types = candidate.types.has("*") ? new Set(waiting.map(({ type }) => type)) : candidate.types;
   return { ...candidate, capabilities: [...candidate.capabilities, ...[...types].map((type) => `\n${type}`)] };
 }
@@ -163,7 +163,7 @@ function listGivers(tx: Tx, waiting: readonly TaskRow[], receivers: ReadonlyMap<
   });
 }
 
-function reassign(tx: Tx, row: TaskRow, to: availableChats.AvailableChat): void {
+function reassign(tx: Tx, row: TaskRow, to: candidates.AvailableChat): void {
   attemptRows.insert(tx, row, {
     ended: "moved",
     became: "assigned",

@@ -227,7 +227,7 @@ function endClaim(
 }
 
 /** A repeat claims nothing new: it may be late, and its answer unread. */
-export function claimNext(
+function claimNext(
   tx: Tx,
   { chat, isRepeat }: EndedClaim,
   { task, claim, next }: CheckedInputOf<"tasks.ack"> | CheckedInputOf<"tasks.nack">,

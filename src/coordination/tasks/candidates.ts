@@ -15,7 +15,7 @@ export interface AvailableChatRow extends chatRows.LivenessRow {
   readonly lastAssignedAt: number | null;
 }
 
-export const chatColumns = `chats.chat, chats.incarnation, machine, status, lastSeenAt, isConnected, graceUntil, dueAt, capabilities, capacity,
+const chatColumns = `chats.chat, chats.incarnation, machine, status, lastSeenAt, isConnected, graceUntil, dueAt, capabilities, capacity,
   lastAssignedAt, (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) AS held`;
 
 export interface TypedChat extends AvailableChat {
@@ -23,7 +23,7 @@ export interface TypedChat extends AvailableChat {
 }
 
 /** Whether any chat takes tasks; it may be unavailable. */
-export function exists({ sql }: Tx): boolean {
+function exists({ sql }: Tx): boolean {
   return sql.all("SELECT 1 FROM chats WHERE taskTypes IS NOT NULL AND status <> 'offline' LIMIT 1").length > 0;
 }
 
@@ -39,7 +39,7 @@ export function listAll(tx: Tx): TypedChat[] {
 }
 
 /** [BU4] [QU6] Null for a chat that is over budget, offline or not connected. */
-export function toAvailable(tx: Tx, row: AvailableChatRow): AvailableChat | null {
+function toAvailable(tx: Tx, row: AvailableChatRow): AvailableChat | null {
   if (tx.presence.lastSeen(row.chat) === null || chatRows.offlineReason(tx, row) !== null) return null;
   if (budgets.checkExhausted(tx, row.chat) !== null) return null;
   return {
@@ -344,7 +344,7 @@ export function selectChat(
 }
 
 /** [PL12] Sorts the better first. */
-export function compareCandidates(a: Candidate, b: Candidate, { affinity }: TaskNeeds): number {
+function compareCandidates(a: Candidate, b: Candidate, { affinity }: TaskNeeds): number {
   return (
     loadOf(a) - loadOf(b) ||
     Number(b.chat === affinity) - Number(a.chat === affinity) ||

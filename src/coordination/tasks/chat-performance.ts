@@ -114,7 +114,7 @@ export function comparePerformance(one: Performance, other: Performance): number
   return tenths(other) - tenths(one) || (one.durationMs ?? 0) - (other.durationMs ?? 0);
 }
 
-export function hasRankOf(performance: Performance, isSuccess: boolean): boolean {
+function hasRankOf(performance: Performance, isSuccess: boolean): boolean {
   return tenths(performance) === (isSuccess ? 10 : 0);
 }
 

@@ -7,7 +7,7 @@ import * as attemptRows from "./attempt-rows.ts";
 import { hasWork } from "./candidates.ts";
 import * as chatPerformance from "./chat-performance.ts";
 import * as outbox from "./dispatch-outbox.ts";
-import * as pruning from "./task-retention.ts";
+import * as retention from "./task-retention.ts";
 import { joinResults } from "./aggregate.ts";
 import * as lanes from "./lanes.ts";
 import * as routes from "./routes.ts";
@@ -253,19 +253,19 @@ export function finish(tx: Tx, row: TaskRow, taskEnd: TaskEnd): TaskState {
 }
 
 function endTask(tx: Tx, row: TaskRow, { state, reason, detail }: TaskEnd): StateChange {
-  const pruneAt = pruning.pruneTimeOf(tx, state);
+  const pruneAt = retention.pruneTimeOf(tx, state);
   const { task, failures, stalls, lostChats } = row;
   const counts = { reason: reason ?? null, detail: detail ?? null, failures, stalls, lostChats };
   const free = { chat: null, incarnation: null, requestId: null, doneBy: null, doneIncarnation: null, result: null };
   tasks.update(tx.sql, { task }, { state, ...counts, ...free, endedAt: tx.now, dueAt: pruneAt });
   if (state !== "done" && row.state !== "dead") totals.add(tx, "shim_task_ends_total", state);
-  pruning.schedule(tx, pruneAt);
+  retention.schedule(tx, pruneAt);
   return { state, hasQueued: updateAllBlocked(tx, rows.dependentsOf(tx, [task])) };
 }
 
 /** Ends tasks that one chat has done. @param results JSON texts in the order of the rows */
 export function complete(tx: Tx, held: readonly TaskRow[], results: readonly string[]): void {
-  const pruneAt = pruning.pruneTimeOf(tx, "done");
+  const pruneAt = retention.pruneTimeOf(tx, "done");
   tx.sql.run(
     `UPDATE tasks SET state = 'done', reason = NULL, detail = NULL, doneBy = chat, doneIncarnation = incarnation, chat = NULL,
        incarnation = NULL, requestId = NULL, result = given.value ->> 1, endedAt = ?, dueAt = ?
@@ -275,7 +275,7 @@ export function complete(tx: Tx, held: readonly TaskRow[], results: readonly str
     JSON.stringify(held.map(({ task }, at) => [task, results[at]])),
   );
   for (const row of held) attemptRows.pruneForLast(tx, row);
-  pruning.schedule(tx, pruneAt);
+  retention.schedule(tx, pruneAt);
   const dependents = rows.dependentsOf(
     tx,
     held.map(({ task }) => task),

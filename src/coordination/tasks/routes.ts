@@ -86,12 +86,12 @@ type Table = "routes" | "attempt_models";
 const maxRowsPerType = 2_000;
 const maxTypes = 200;
 
-export function hasRoom(sql: Tx["sql"], table: Table, type: string): boolean {
+function hasRoom(sql: Tx["sql"], table: Table, type: string): boolean {
   const isKnown = sql.all(`SELECT 1 FROM ${table} WHERE type = ? LIMIT 1`, type).length > 0;
   return isKnown || listTypes(sql, table).length < maxTypes;
 }
 
-export function prune(sql: Tx["sql"], table: Table, type: string): void {
+function prune(sql: Tx["sql"], table: Table, type: string): void {
   sql.run(
     `DELETE FROM ${table} WHERE type = ? AND (task, claim) <=
        (SELECT task, claim FROM ${table} WHERE type = ? ORDER BY task DESC, claim DESC LIMIT 1 OFFSET ?)`,
@@ -102,7 +102,7 @@ export function prune(sql: Tx["sql"], table: Table, type: string): void {
 }
 
 /** Steps from one type to the next in the key, which has up to thousands of rows for each. */
-export function listTypes(sql: Tx["sql"], table: Table): string[] {
+function listTypes(sql: Tx["sql"], table: Table): string[] {
   const query = `WITH RECURSIVE found (type) AS (
       SELECT min(type) FROM ${table}
       UNION ALL SELECT (SELECT min(type) FROM ${table} WHERE type > found.type) FROM found WHERE found.type IS NOT NULL)
@@ -116,7 +116,7 @@ export function listTypes(sql: Tx["sql"], table: Table): string[] {
  */
 
 /** Part of the transaction that ends the attempt. */
-export function insert(tx: Tx, row: TaskRow, ran: Ran, { ended }: { readonly ended: AttemptEnd }): void {
+function insert(tx: Tx, row: TaskRow, ran: Ran, { ended }: { readonly ended: AttemptEnd }): void {
   if (!hasRoom(tx.sql, "attempt_models", row.type)) return;
   const { tokens, costMicros } = budgets.usedByClaim(tx, row);
   const { type, task, claim } = row;
@@ -132,7 +132,7 @@ export function find({ sql }: Tx, type: string, task: number, claim: number): At
   return models.find(sql, { type, task, claim });
 }
 
-export function sumByModel(sql: Tx["sql"], type: string): ModelAttempts[] {
+function sumByModel(sql: Tx["sql"], type: string): ModelAttempts[] {
   return sql.all<ModelAttempts>(
     `SELECT model, effort, source, count(*) AS attempts, sum(ended = 'done') AS done,
        avg(iif(costMicros > 0, costMicros, NULL)) AS meanCostMicros

@@ -10,7 +10,7 @@ import type { Tx } from "../kernel/tx.ts";
 import { dependencyDeath, dependencyState } from "./lifecycle.ts";
 import * as lanes from "./lanes.ts";
 import * as dedupe from "./task-dedupe.ts";
-import * as pruning from "./task-retention.ts";
+import * as retention from "./task-retention.ts";
 import { isInRow } from "./task-rows.ts";
 import * as rows from "./task-rows.ts";
 import * as lifecycle from "./lifecycle.ts";
@@ -47,7 +47,7 @@ export const handlers = {
 } satisfies Partial<Handlers>;
 
 export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted, Refusal> {
-  const refused = checkJoins(tasks) ?? pruning.checkLimit(tx, tasks.length);
+  const refused = checkJoins(tasks) ?? retention.checkLimit(tx, tasks.length);
   if (refused) return err(refused);
   const planned = plan(tx, tasks);
   if (!planned.ok) return planned;
@@ -99,7 +99,7 @@ function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parent
     const row = toRow(tx, { task, input, depth, parent, dependsOn });
     pending.push(row);
     states.set(task, row.state);
-    if (row.endedAt !== null && row.dueAt !== null) pruning.schedule(tx, row.dueAt);
+    if (row.endedAt !== null && row.dueAt !== null) retention.schedule(tx, row.dueAt);
     for (const other of dependsOn) taskDependents.insert(tx.sql, { needs: other, task });
     if (input.dedupeKey !== undefined) dedupe.store(tx, input.dedupeKey, task);
   }
@@ -221,7 +221,7 @@ function initialStateOf(tx: Tx, { input, dependsOn }: TaskInsert): InitialState 
   const dependencies = dependencyState(tx, dependsOn, input.onDependencyDeath);
   if (dependencies.state === "doomed") {
     const { state, reason = null, detail = null } = dependencyDeath(dependencies.by);
-    return { state, reason, detail, endedAt: tx.now, dueAt: pruning.pruneTimeOf(tx, state) };
+    return { state, reason, detail, endedAt: tx.now, dueAt: retention.pruneTimeOf(tx, state) };
   }
   // [TA26] A join continues when all tasks of the submit are stored.
   if (dependencies.state === "blocked" || input.joinRule !== undefined)
@@ -274,7 +274,7 @@ interface EdgeKind {
 }
 
 /** [TA11] Edges lead to existing tasks or into the submit; no cycles, no chains above 100. */
-export function resolveEdges(
+function resolveEdges(
   fresh: readonly PlannedTask[],
   names: ReadonlyMap<string, number>,
   kind: EdgeKind,
@@ -359,7 +359,7 @@ function formatTask({ ref, type }: NewTask, task: number): string {
   return ref === undefined ? `task ${task} (${type})` : `"${ref}"`;
 }
 
-export function badInput(message: string): Refusal {
+function badInput(message: string): Refusal {
   return { code: "bad_input", message: `tasks.submit: ${message}` };
 }
 
