@@ -90,7 +90,7 @@ export const inStatements: readonly Bug[] = [
     about: "whoever asks at the right moment passes those in line",
     patch: () => {
       let count = 0;
-      return patched(/^SELECT .* FROM waiters WHERE resource (=|IN|>=) /, () => ({
+      return patched(/^SELECT (?!\(SELECT).* FROM waiters WHERE resource (=|IN|>=) /, () => ({
         all: (next, values) => ((count += 1) % 3 === 0 ? [] : next(...values)),
       }))();
     },
@@ -109,7 +109,7 @@ export const inStatements: readonly Bug[] = [
   {
     name: "group-torn",
     about: "the changes of one update do not stand together",
-    patch: column(/^INSERT INTO changes/, "grp", (_, { revision = 0 }) => revision),
+    patch: reworded("SELECT ? + key, ?,", "SELECT ? + key, ? + key,"),
   },
   { name: "key-dropped", about: "one write in thirty is not stored", patch: swallowed(/^INSERT INTO state /, 30) },
   {
