@@ -1,6 +1,6 @@
 /** `npm run bench -- proof`: the tools for code on published packages. Needs npm's registry the first time. */
 import { parseArgs } from "node:util";
-import { proveEvolve, type EvolveProof, type TestFigures } from "./proof/evolve.ts";
+import { proveEvolve, type EvolveProof } from "./proof/evolve.ts";
 import { proveOwn } from "./proof/own.ts";
 import { packages, type ProofPackage } from "./proof/packages.ts";
 import { prove, type Proof } from "./proof/prove.ts";
@@ -8,38 +8,34 @@ import { prove, type Proof } from "./proof/prove.ts";
 const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
-    /** In each of two files; 0: none. */
-    mutants: { type: "string", default: "12" },
     /** Folders of packages; `repository` for this one. */
     only: { type: "string" },
     /** `tools` or `evolve`. */
     part: { type: "string" },
   },
 });
-const options = { seed: Number(values.seed), mutants: Number(values.mutants) };
+const options = { seed: Number(values.seed) };
 const names = values.only?.split(",");
 const chosen = packages.filter(({ folder }) => names?.includes(folder) ?? true);
 console.log(`${new Date().toISOString().slice(0, 10)}, node ${process.version}, ${JSON.stringify(options)}`);
-if (values.part !== "evolve") await showTools();
+if (values.part !== "evolve") showTools();
 if (values.part !== "tools") showEvolve(chosen.filter(({ isAnalysedOnly }) => isAnalysedOnly !== true));
 
-async function showTools(): Promise<void> {
-  const columns =
-    "package | analyze | findings by tool | joined | seeded found | fixed | branches | mutants survived | time";
-  console.log(`\n| ${columns} |\n|${"---|".repeat(9)}`);
+function showTools(): void {
+  const columns = "package | analyze | findings by tool | joined | seeded found | fixed | branches | time";
+  console.log(`\n| ${columns} |\n|${"---|".repeat(8)}`);
   const own = (names?.includes("repository") ?? true) ? [() => proveOwn(options.seed)] : [];
   for (const body of [...own, ...chosen.map((one) => () => prove(one, options))]) {
     const start = performance.now();
-    const proof = await body();
+    const proof = body();
     console.log(row(proof, performance.now() - start));
     showFaults(proof.name, proof.faults);
   }
 }
 
 function showEvolve(some: readonly ProofPackage[]): void {
-  const columns =
-    "package | changes: kept, rejected, not begun | findings | model | ended by | time | file with tests | mutants survived | tests | time";
-  console.log(`\n| ${columns} |\n|${"---|".repeat(10)}`);
+  const columns = "package | changes: kept, rejected, not begun | findings | model | ended by | time";
+  console.log(`\n| ${columns} |\n|${"---|".repeat(6)}`);
   for (const one of some) {
     const proof = proveEvolve(one, options);
     console.log(evolveRow(one, proof));
@@ -47,7 +43,7 @@ function showEvolve(some: readonly ProofPackage[]): void {
   }
 }
 
-function evolveRow({ name, version }: ProofPackage, { changes, tests }: EvolveProof): string {
+function evolveRow({ name, version }: ProofPackage, { changes }: EvolveProof): string {
   const { tried, findings, starts, costMicros, stopped, ms } = changes;
   const cells = [
     `${name} ${version}`,
@@ -56,13 +52,8 @@ function evolveRow({ name, version }: ProofPackage, { changes, tests }: EvolvePr
     `${starts} starts, ${(costMicros / 1e6).toFixed(4)} $`,
     stopped ?? "all was tried",
     seconds(ms),
-    ...(tests ? testCells(tests) : []),
   ];
   return `| ${cells.join(" | ")} |`;
-}
-
-function testCells({ file, mutants, outcome, ms }: TestFigures): string[] {
-  return [file, `${mutants.survivedBefore} to ${mutants.survivedAfter}`, outcome, seconds(ms)];
 }
 
 function showFaults(name: string, faults: readonly string[]): void {
@@ -71,7 +62,6 @@ function showFaults(name: string, faults: readonly string[]): void {
 }
 
 function row(proof: Proof, ms: number): string {
-  const { mutants } = proof;
   const tools = proof.tools.map(({ tool, alone }) => `${tool} ${alone}`).join(", ");
   const joined = [...proof.joined].map(([names, count]) => `${names} ${count}`).join(", ");
   const cells = [
@@ -82,9 +72,6 @@ function row(proof: Proof, ms: number): string {
     `${proof.found} of ${proof.seeded}`,
     proof.fixed === null ? "-" : `${proof.fixed.count} of ${proof.fixed.mechanical}`,
     String(proof.branches.length),
-    mutants === null
-      ? "-"
-      : `${mutants.survivedBefore} to ${mutants.survivedAfter} of ${mutants.tried}, ${mutants.tests} tests`,
     seconds(ms),
   ];
   return `| ${cells.join(" | ")} |`;

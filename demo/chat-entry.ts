@@ -1,5 +1,5 @@
 /** Program of `shim demo`, which loads no other command. */
-import { runProgram } from "../src/cli/run-program.ts";
+import { runProgram } from "../src/cli/commands/program.ts";
 import { endWithoutReader, systemIo } from "../src/cli/system-io.ts";
 import { addDemo } from "./chat-command.ts";
 

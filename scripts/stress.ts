@@ -70,10 +70,10 @@ const runs: Readonly<Record<string, TestRun>> = {
     options: { sequences: { env: "SHIM_RESTORED_EDITS", value: "25" } },
   },
   experiments: {
-    about: "experiments without an effect, with one and with a harm, each read after every unit; prints a table",
-    test: "node/experiments/statistics/proof.test.ts",
+    about: "trials without an effect, with one and with a harm, read as a machine reads them",
+    test: "node/experiments/guardrails.test.ts",
     options: {
-      runs: { env: "SHIM_EXPERIMENT_RUNS", value: "10000" },
+      runs: { env: "SHIM_EXPERIMENT_RUNS", value: "1000" },
       seed: { env: "SHIM_EXPERIMENT_SEED", value: "1" },
     },
   },

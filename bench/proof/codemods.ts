@@ -1,7 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { conceptOf } from "../../src/analysis/equivalences.ts";
-import type { Finding } from "../../src/analysis/finding.ts";
+import { conceptOf, type Finding } from "../../src/analysis/finding.ts";
 import type { ProofPackage } from "./packages.ts";
 
 const increments = `id: increment

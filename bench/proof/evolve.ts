@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { EvolveReport, Tried } from "../../src/evolution/report.ts";
+import type { EvolveReport, Tried } from "../../src/evolution/run.ts";
 import { answersFor, type Answer } from "./answers.ts";
 import { commitAll, git, prepare, testsPass } from "./fetch.ts";
 import { isOf } from "./match-defects.ts";
@@ -18,18 +18,8 @@ export interface EvolveFigures {
   readonly stopped: string | null;
 }
 
-export interface TestFigures {
-  readonly file: string;
-  readonly mutants: EvolveReport["mutants"];
-  /** How the tests came about, or why none were kept. */
-  readonly outcome: string;
-  readonly ms: number;
-}
-
 export interface EvolveProof {
   readonly changes: EvolveFigures;
-  /** Null where mutants are not asked for. */
-  readonly tests: TestFigures | null;
   readonly faults: readonly string[];
 }
 
@@ -38,12 +28,11 @@ const only = "TS2322,complexity,duplicates,dead code,eslint(no-useless-escape),e
 const budgetMicros = 70_000;
 const maxTasks = 12;
 
-/** A run on seeded defects with the scripted model, then one that adds tests to the package as it is. */
-export function proveEvolve(one: ProofPackage, { seed, mutants }: ProofOptions): EvolveProof {
+/** A run on seeded defects with the scripted model. */
+export function proveEvolve(one: ProofPackage, { seed }: ProofOptions): EvolveProof {
   const faults: string[] = [];
   const changes = withShim((shim) => improve(shim, one, seed, faults));
-  const tests = mutants > 0 ? withShim((shim) => addTests(shim, one, faults)) : null;
-  return { changes, tests, faults };
+  return { changes, faults };
 }
 
 function improve(shim: Shim, one: ProofPackage, seed: number, faults: string[]): EvolveFigures {
@@ -53,7 +42,7 @@ function improve(shim: Shim, one: ProofPackage, seed: number, faults: string[]):
   commitAll(root, "seeded");
   const base = git(root, "rev-parse", "HEAD").trim();
   const answers = answersFor(one.entry, seeding);
-  const settings = writeSettings(shim, root, { answers, base, tests: {} });
+  const settings = writeSettings(shim, root, { answers, base });
   const limits = ["--budget-cost", String(budgetMicros / 1e6), "--max-rejected", String(maxTasks)];
   const start = performance.now();
   const report = shim.evolve(root, "--config", settings, "--only", only, "--max-tasks", String(maxTasks), ...limits);
@@ -156,20 +145,4 @@ function mergeAll(shim: Shim, root: string, { tried }: EvolveReport, seeded: See
     ...lost.map(({ file, to }) => `not there once all is merged: ${to.slice(0, 60)} in ${file}`),
     ...left.map(({ rule, file, symbol }) => `still there once all is merged: ${rule} ${symbol ?? ""} in ${file}`),
   ];
-}
-
-function addTests(shim: Shim, one: ProofPackage, faults: string[]): TestFigures {
-  const root = prepare(one);
-  const base = git(root, "rev-parse", "HEAD").trim();
-  const settings = writeSettings(shim, root, { answers: [], base, tests: one.answers });
-  const start = performance.now();
-  const report = shim.evolve(root, "--config", settings, "--only", "tests", "--max-tasks", "1");
-  const ms = performance.now() - start;
-  faults.push(...leftovers(shim, root, report), ...judgeBounds(report, readStarts(shim.home).length));
-  const [tried] = report.tried;
-  if (!tried) return { file: "", mutants: report.mutants, outcome: "nothing to try", ms };
-  const { outcome, why, what } = tried;
-  const isByModel = report.used.costMicros > 0;
-  const text = outcome === "kept" ? (isByModel ? "by the scripted model" : "generated") : `${outcome}: ${why ?? ""}`;
-  return { file: what.replace(/^tests for /, ""), mutants: report.mutants, outcome: text, ms };
 }

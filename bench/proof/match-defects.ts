@@ -1,5 +1,4 @@
-import { conceptOf } from "../../src/analysis/equivalences.ts";
-import type { Finding } from "../../src/analysis/finding.ts";
+import { conceptOf, type Finding } from "../../src/analysis/finding.ts";
 import type { Defect, DefectKind } from "./defects.ts";
 
 export interface Matched {

@@ -24,7 +24,7 @@ export function proveOwn(seed: number): Proof {
     const seeding = writeSeeds(root, [entry, "src/shared/problems.ts"], { entry, seed, importEnd: ".ts" });
     const { found, defects } = findSeeded(shim, root, seeding, faults);
     const facts = { analyzeMs, findings: report.findings.length, tools, joined: joinedFindings(report) };
-    const rest = { seeded: defects.length, found, fixed: null, branches: [], mutants: null, faults };
+    const rest = { seeded: defects.length, found, fixed: null, branches: [], faults };
     return { name: "this repository", ...facts, ...rest };
   });
 }

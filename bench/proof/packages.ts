@@ -1,5 +1,3 @@
-import { cdrTests, sqidsTests } from "./test-answers.ts";
-
 /** A published package: npm's own integrity, which the download must have. */
 export interface Published {
   readonly name: string;
@@ -16,10 +14,6 @@ export interface ProofPackage extends Published {
   /** Files and folders that are not there, and why: builds, and tests that cannot run. */
   readonly leftOut: Readonly<Record<string, string>>;
   readonly dependencies: readonly Published[];
-  /** Files whose mutants are tried. */
-  readonly mutated: readonly [string, string?];
-  /** What the scripted model writes where it is asked for tests, by the file that they test. */
-  readonly answers: Readonly<Record<string, string>>;
   /** Paths by which its tests import the package. */
   readonly exports?: Readonly<Record<string, string>>;
   /** Too large for the rest: its findings alone, with those of seeded defects. */
@@ -48,8 +42,6 @@ export const packages: readonly ProofPackage[] = [
     tests: ["src/tests/*.test.ts"],
     leftOut: { "src/tests/uniques.test.ts": "it encodes millions of numbers, for minutes" },
     dependencies: [],
-    mutated: ["src/sqids.ts"],
-    answers: { "src/sqids.ts": sqidsTests },
     renamed: { file: "src/sqids.ts", name: "defaultOptions" },
   },
   {
@@ -61,8 +53,6 @@ export const packages: readonly ProofPackage[] = [
     tests: ["src/*.test.ts"],
     leftOut: { "src/CdrReader.test.ts": jestSnapshots },
     dependencies: [],
-    mutated: ["src/lengthCodes.ts", "src/getEncapsulationKindInfo.ts"],
-    answers: { "src/CdrReader.ts": cdrTests, "src/CdrWriter.ts": cdrTests },
     renamed: { file: "src/lengthCodes.ts", name: "getLengthCodeForObjectSize" },
   },
   {
@@ -82,8 +72,6 @@ export const packages: readonly ProofPackage[] = [
       "src/tests/default-params.test.ts": required,
     },
     dependencies: [],
-    mutated: ["src/util.ts", "src/hashids.ts"],
-    answers: {},
     renamed: { file: "src/util.ts", name: "keepUnique" },
   },
   {
@@ -112,8 +100,6 @@ export const packages: readonly ProofPackage[] = [
         integrity: "sha512-NCe8qxnZFARSHGztGMZOO/PC1qa5MIFB5Hp66WdzbCRAz8U8US3bx1UTgLS49efBQPcUtO9gf5oVEY8o7y/7Kg==",
       },
     ],
-    mutated: ["src/utils.ts", "src/maxAge.ts"],
-    answers: {},
     renamed: { file: "src/utils.ts", name: "combine" },
   },
   {
@@ -146,8 +132,6 @@ export const packages: readonly ProofPackage[] = [
         integrity: "sha512-8aOxp+gzfVQtDe+tk9PhKbC9QR9Vap4KFA0xccUiXFK9VjIS0fSt/Yi454viPpMhJkhRcx1BsjyF34Cj57W89A==",
       },
     ],
-    mutated: ["src/pipe.ts", "src/combine.ts"],
-    answers: {},
     renamed: { file: "src/helpers.ts", name: "talkbackPlaceholder" },
   },
   {
@@ -164,8 +148,6 @@ export const packages: readonly ProofPackage[] = [
         .map((path) => [path, built]),
     ),
     dependencies: [],
-    mutated: ["src/index.ts"],
-    answers: {},
     exports: {
       ".": "./src/index.ts",
       "./locales": "./src/locales/index.ts",

@@ -2,12 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Finding } from "../../src/analysis/finding.ts";
-import { compareTools, joinedFindings, type ToolComparison } from "./compare-tools.ts";
 import { writeCodemods, writeRemoval } from "./codemods.ts";
+import { compareTools, joinedFindings, type ToolComparison } from "./compare-tools.ts";
 import { seedDefects, type Defect, type DefectKind, type Seeding, type SeedRequest } from "./defects.ts";
 import { commitAll, git, prepare, testsPass } from "./fetch.ts";
 import { isOf, matchDefects } from "./match-defects.ts";
-import { proveMutants, type MutantFigures } from "./mutants.ts";
 import type { ProofPackage } from "./packages.ts";
 import { withShim, type Shim } from "./shim.ts";
 
@@ -22,7 +21,6 @@ export interface Proof {
   /** Null where it is only analysed. */
   readonly fixed: { readonly count: number; readonly mechanical: number } | null;
   readonly branches: readonly string[];
-  readonly mutants: MutantFigures | null;
   /** What does not hold. */
   readonly faults: readonly string[];
 }
@@ -31,18 +29,13 @@ const mechanical: readonly DefectKind[] = ["dead export", "lint"];
 
 export interface ProofOptions {
   readonly seed: number;
-  /** Tried in each file; 0: none. */
-  readonly mutants: number;
 }
 
-export async function prove(one: ProofPackage, options: ProofOptions): Promise<Proof> {
+export function prove(one: ProofPackage, { seed }: ProofOptions): Proof {
   const root = prepare(one);
   const scratch = mkdtempSync(join(tmpdir(), "shim-proof-"));
   try {
-    const proof = withShim((shim) => proveTools(shim, one, { root, scratch, seed: options.seed }));
-    const mutants =
-      options.mutants > 0 && one.isAnalysedOnly !== true ? await proveMutants(prepare(one), one, options) : null;
-    return { ...proof, mutants, faults: [...proof.faults, ...(mutants?.faults ?? [])] };
+    return withShim((shim) => proveTools(shim, one, { root, scratch, seed }));
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
@@ -54,7 +47,7 @@ interface Setting {
   readonly seed: number;
 }
 
-function proveTools(shim: Shim, one: ProofPackage, setting: Setting): Omit<Proof, "mutants"> {
+function proveTools(shim: Shim, one: ProofPackage, setting: Setting): Proof {
   const { root } = setting;
   const isWhole = one.isAnalysedOnly !== true;
   const faults: string[] = !isWhole || testsPass(root) ? [] : ["the tests fail before anything is changed"];

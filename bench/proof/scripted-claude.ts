@@ -11,8 +11,6 @@ export interface Script {
   readonly answers: readonly Answer[];
   /** Commit whose lines the findings name. */
   readonly base: string;
-  /** Test text by the file that it tests. */
-  readonly tests: Readonly<Record<string, string>>;
 }
 
 /**
@@ -23,7 +21,7 @@ const program = (node: string): string => `#!${node}
 const fs = require("node:fs");
 const { execFileSync } = require("node:child_process");
 if (process.argv[2] === "--version") { console.log("2.1.328 (Claude Code)"); process.exit(); }
-const { answers, base, tests } = JSON.parse(fs.readFileSync(__dirname + "/script.json", "utf8"));
+const { answers, base } = JSON.parse(fs.readFileSync(__dirname + "/script.json", "utf8"));
 const words = (text) => new Set(text.match(/\\w+/g));
 const namesOf = ({ message, file, range }) => {
   const lines = execFileSync("git", ["show", base + ":" + file], { encoding: "utf8" }).split("\\n");
@@ -34,7 +32,6 @@ require("node:readline").createInterface({ input: process.stdin }).once("line", 
   const { content } = JSON.parse(line).message;
   const [, , data] = /<(shim-task-[\\w-]+)>\\n([^]*?)\\n<\\/\\1>/.exec(content);
   const { task, payload } = JSON.parse(data);
-  if (payload.write && tests[payload.file]) fs.writeFileSync(payload.write, tests[payload.file]);
   const named = (payload.findings ?? []).map(namesOf);
   const chosen = answers.filter(({ symbol }) => named.some((names) => names.has(symbol)));
   for (const { file, from, to } of chosen.flatMap(({ edits }) => edits))
@@ -46,11 +43,11 @@ require("node:readline").createInterface({ input: process.stdin }).once("line", 
 `;
 
 /** @returns the path of the program */
-export function writeScriptedClaude(folder: string, { answers, base, tests }: Script): string {
+export function writeScriptedClaude(folder: string, { answers, base }: Script): string {
   const path = join(folder, "claude");
   writeFileSync(path, program(process.execPath), { mode: 0o755 });
   const prepared = answers.map(({ symbol, edits }) => ({ symbol, edits }));
-  writeFileSync(join(folder, "script.json"), JSON.stringify({ answers: prepared, base, tests }));
+  writeFileSync(join(folder, "script.json"), JSON.stringify({ answers: prepared, base }));
   return path;
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
 import { Report } from "../../src/analysis/report.ts";
-import { EvolveReport } from "../../src/evolution/report.ts";
+import { EvolveReport } from "../../src/evolution/run.ts";
 
 const launcher = join(import.meta.dirname, "../../bin/shim.mjs");
 

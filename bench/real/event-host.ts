@@ -1,13 +1,12 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
-import { eventRequest } from "../../src/clients/event-request.ts";
-import { clientHeader } from "../../src/clients/hook-variables.ts";
+import { clientHeader, eventRequest } from "../../src/clients/hook-variables.ts";
 import type { HookClient } from "../../src/contract/clients.ts";
-import { requestHost, type HostRequest } from "../../src/platform/host-request.ts";
+import { type HostRequest, requestHost } from "../../src/platform/host-request.ts";
 import { hostSocket } from "../../src/platform/host-socket.ts";
 import { ownStatement, systemProcesses } from "../../src/platform/processes.ts";
 import { messageOf } from "../../src/shared/error.ts";

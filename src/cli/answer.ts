@@ -1,6 +1,7 @@
 import { errorTable, type ErrorCode } from "../contract/errors.ts";
 import type { HostResult } from "../local-mcp/host/host.ts";
 import { err, type Result } from "../shared/result.ts";
+import type { Shown } from "./views.ts";
 
 /** [CL1] Stable exit codes; documented in docs/reference/cli.md. */
 export const exitCodes = {
@@ -21,8 +22,7 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 export interface Answer {
   /** Printed as JSON: a stable shape, fields are only added. */
   readonly data: unknown;
-  /** Lines for people, each ending in a line break; "" prints nothing. */
-  readonly text: string;
+  readonly text: Shown;
   /** True: the text quotes stored content, whose `shim` commands are not rewritten. */
   readonly isVerbatim?: boolean;
   /** True: the JSON document ends a stream of lines. */

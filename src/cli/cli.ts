@@ -1,39 +1,36 @@
 import { sep } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type * as z from "zod";
 import type { MachineInput, MachineOperationName, MachineOutput } from "../contract/machine/operations.ts";
+import type { HostContext, LoadedRuntime } from "../local-mcp/host/handlers.ts";
 import type { Host, Workspace } from "../local-mcp/host/host.ts";
 import { LocalHost } from "../local-mcp/host/local-host.ts";
-import { messageOf } from "../shared/error.ts";
-import type { Result } from "../shared/result.ts";
-import { age } from "../shared/format.ts";
-import { homeFrom, pathsIn, type Paths } from "../platform/paths.ts";
+import { type Paths, homeFrom, pathsIn } from "../platform/paths.ts";
 import { shimCommand, withShimCommand } from "../platform/shim-command.ts";
+import { messageOf } from "../shared/error.ts";
+import { age } from "../shared/format.ts";
+import type { Result } from "../shared/result.ts";
 import { GitError } from "../snapshots/git.ts";
 import { StoreError } from "../store/store-error.ts";
 import {
+  type Answer,
+  type CliResult,
+  type CommandError,
+  type FailedResult,
   exitCodes,
   exitOf,
   failed,
   fromHost,
   interrupted,
-  type Answer,
-  type CliResult,
-  type CommandError,
-  type FailedResult,
 } from "./answer.ts";
-import type { HostContext, LoadedRuntime } from "../local-mcp/host/handlers.ts";
 import type { Io } from "./io.ts";
-import { safeJson, safeJsonLine, createScreen, table, type Paint, type Screen } from "./screen-text.ts";
+import { type Paint, type Screen, createScreen, safeJson, safeJsonLine, table } from "./screen-text.ts";
+import { cellsOf, textOf, type Columns } from "./views.ts";
 
 export type CommandResult = Result<Answer, CommandError>;
 
 export interface CommonOptions {
   readonly json?: boolean;
 }
-
-/** Headings of a table, each with the text of an item's cell below it. */
-export type Columns<Item> = Readonly<Record<string, (item: Item) => string>>;
 
 const commandsShowingNotices: ReadonlySet<string> = new Set(["up", "doctor", "statusline"]);
 
@@ -154,8 +151,7 @@ export class Cli {
   /** Formats items as a table with a heading; `empty` stands for a table without rows. */
   table<Item>(items: readonly Item[], columns: Columns<Item>, empty?: string): string {
     if (items.length === 0 && empty !== undefined) return empty;
-    const cells = Object.values(columns);
-    const rows = items.map((item) => cells.map((cell) => cell(item)));
+    const rows = items.map((item) => cellsOf(item, columns));
     return table([Object.keys(columns), ...rows], this.io.size().columns);
   }
 
@@ -175,7 +171,7 @@ export class Cli {
   report(outcome: CommandResult, isJson: boolean): void {
     if (outcome.ok) {
       const { data, text, isFailed, isOneLine, isVerbatim, exit } = outcome.value;
-      const displayText = isVerbatim === true ? this.verbatim(text) : this.format(text);
+      const displayText = isVerbatim === true ? this.verbatim(textOf(text)) : this.format(textOf(text));
       this.io.stdout(isJson ? `${isOneLine ? safeJsonLine(data) : safeJson(data)}\n` : displayText);
       this.exitCode = exit ?? (isFailed ? exitCodes.failed : exitCodes.ok);
       return;
@@ -235,7 +231,7 @@ function toFailure(error: unknown, home: string): FailedResult {
   return failed("internal", `${message} (a bug in SHIM; SHIM_DEBUG=1 shows where)`);
 }
 
-export function countUpTo(max: number): (text: string) => number {
+function countUpTo(max: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (!Number.isInteger(value) || value < 1 || value > max) {
@@ -249,21 +245,6 @@ const count = countUpTo(10_000);
 
 export function limitOption(defaultLimit: number | "all", description = "at most this many"): Option {
   return new Option("--limit <n>", `${description} (default: ${defaultLimit})`).argParser(count);
-}
-
-/** Makes an option of the schema's values, which help and error name. */
-export function enumOption<Value extends string>(
-  flags: string,
-  schema: z.ZodEnum<Record<Value, Value>>,
-  note = "",
-): Option {
-  const values = schema.options.join(", ").replace(/, ([^,]*)$/, " or $1");
-  const option = new Option(flags, `${values}${note}`);
-  return option.argParser((text) => {
-    const parsed = schema.safeParse(text);
-    if (!parsed.success) throw new InvalidArgumentError(`It must be ${values}.`);
-    return parsed.data;
-  });
 }
 
 /** Versions and revisions start above epoch * 2^28: up to 16 digits. */
@@ -318,4 +299,16 @@ function isFileError(error: unknown): error is FileError {
   if (!(error instanceof Error) || !("code" in error) || !("syscall" in error)) return false;
   const { code, syscall } = error;
   return typeof code === "string" && typeof syscall === "string" && !/^(spawn|connect|kill)\b/.test(syscall);
+}
+
+/** Asks before a change. @param unasked error without a terminal @returns null after a yes */
+export async function requireYes(
+  cli: Cli,
+  question: string,
+  { yes }: { readonly yes?: boolean },
+  unasked = `${question} Confirm with --yes.`,
+): Promise<FailedResult | null> {
+  const reply = await cli.confirm(question, yes === true);
+  if (reply === "yes") return null;
+  return failed("not_confirmed", reply === "no" ? "nothing was changed." : unasked);
 }

@@ -44,7 +44,7 @@ function rowOf(command: Command, words: readonly string[]): CommandRow {
   };
 }
 
-function argumentText(argument: Argument): string {
+export function argumentText(argument: Argument): string {
   const name = `${argument.name()}${argument.variadic ? "..." : ""}`;
   return argument.required ? `<${name}>` : `[${name}]`;
 }

@@ -1,21 +1,20 @@
 import { resolve } from "node:path";
-import { Argument, InvalidArgumentError, Option, type Command } from "commander";
+import { Argument, type Command, InvalidArgumentError, Option } from "commander";
 import type * as z from "zod";
 import type { Form } from "../contract/machine/forms.ts";
 import {
-  machineOperations,
   type MachineInput,
   type MachineOperationName,
   type MachineOutput,
+  machineOperations,
 } from "../contract/machine/operations.ts";
-import { ok } from "../shared/result.ts";
 import { messageOf } from "../shared/error.ts";
+import { type InputField, inputFields } from "../shared/input-fields.ts";
 import { formatIssues } from "../shared/problems.ts";
-import { inputFields, type InputField } from "../shared/input-fields.ts";
+import { ok } from "../shared/result.ts";
 import { fromTexts } from "../shared/text-fields.ts";
-import { exitCodes, wrongUsage, type CliResult, type ExitCode } from "./answer.ts";
-import type { Cli, CommandResult, CommonOptions } from "./cli.ts";
-import { requireYes } from "./require-yes.ts";
+import { type CliResult, type ExitCode, exitCodes, wrongUsage } from "./answer.ts";
+import { type Cli, type CommandResult, type CommonOptions, requireYes } from "./cli.ts";
 import { parseDuration, parseTime } from "./times.ts";
 import type { View } from "./views.ts";
 
@@ -160,7 +159,7 @@ export function defineProgram<Input extends z.ZodObject>(
   cli: Cli,
   parent: Command,
   { input, summary, own = [], asks = false, ...words }: ProgramCommand<Input>,
-  run: (input: z.output<Input>, options: AskedOptions) => CommandResult | Promise<CommandResult>,
+  run: (input: z.output<Input>, options: AskedOptions & Given) => CommandResult | Promise<CommandResult>,
 ): Command {
   const { command, read } = declareCommand(cli, parent, { input, summary }, words);
   for (const option of own) command.addOption(option);

@@ -2,9 +2,9 @@
 import { fstatSync, writeSync } from "node:fs";
 import type { ChatStatus } from "../contract/machine/status-line.ts";
 import { exitWithPendingRead, ownLimits, readStdin } from "../local-mcp/hooks/hook-stdin.ts";
-import { HomeError, homeFrom, pathsIn } from "../platform/paths.ts";
-import { chainedLine, renderLine } from "./commands/setup/statusline/chained-line.ts";
 import { statusOfHost } from "../local-mcp/host/status-of-host.ts";
+import { HomeError, homeFrom, pathsIn } from "../platform/paths.ts";
+import { chainedLine, renderLine } from "./commands/statusline.ts";
 
 async function main(): Promise<void> {
   const { home, config } = pathsIn(homeFrom(process.env));

@@ -25,13 +25,11 @@ export function readTextFile(cli: Cli, name: string, description: string, maxByt
 
 const maxPayloadBytes = 1_048_576;
 
-export function readJsonFile(cli: Cli, name: string): CliResult<Json> {
+/** @param name of a file; -: the standard input */
+export async function readJson(cli: Cli, name: string): Promise<CliResult<Json>> {
+  if (name === "-") return parseJson(await cli.io.readInput(), "stdin");
   const text = readTextFile(cli, name, "JSON", maxPayloadBytes);
   return text.ok ? parseJson(text.value, resolve(cli.io.cwd, name)) : text;
-}
-
-export async function readJsonInput(cli: Cli): Promise<CliResult<Json>> {
-  return parseJson(await cli.io.readInput(), "stdin");
 }
 
 export function parseJson(text: string, from: string): CliResult<Json> {

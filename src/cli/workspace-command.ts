@@ -2,19 +2,18 @@ import type { Command, Option } from "commander";
 import type * as z from "zod";
 import { operations, type CallName, type InputOf, type OutputOf } from "../contract/operations.ts";
 import { itemFields, type PagedOperation } from "../contract/pages.ts";
+import type { Workspace } from "../local-mcp/host/host.ts";
 import { findBadInput } from "../shared/check-input.ts";
-import { badInputText } from "../shared/problems.ts";
+import { oneLine } from "../shared/format.ts";
 import { isRecord } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
+import { badInputText } from "../shared/problems.ts";
 import { err, ok } from "../shared/result.ts";
 import type { CliResult, FailedResult } from "./answer.ts";
-import { limitOption, type Cli, type CommandResult } from "./cli.ts";
-import { requireYes } from "./require-yes.ts";
-import { chatLabels } from "./chat-names.ts";
-import type { Workspace } from "../local-mcp/host/host.ts";
+import { limitOption, requireYes, type Cli, type CommandResult } from "./cli.ts";
 import { declareCommand, type Given } from "./operation-command.ts";
+import { textOf, type Shown } from "./views.ts";
 
-type Field<Name extends CallName> = keyof InputOf<Name> & string;
 export interface Work<Name extends CallName> {
   readonly cli: Cli;
   readonly link: Workspace;
@@ -35,7 +34,7 @@ interface WorkspaceCommand<Name extends CallName, Data> {
   /** Fields that are arguments, in this order; the others are options. */
   readonly args?: readonly string[];
   /** Fields that the command line does not offer, besides those of every write. */
-  readonly hidden?: readonly Field<Name>[];
+  readonly hidden?: readonly (keyof InputOf<Name> & string)[];
   /** Instead of the operation's own summary. */
   readonly summary?: string;
   readonly isDefault?: boolean;
@@ -53,7 +52,7 @@ interface WorkspaceCommand<Name extends CallName, Data> {
   readonly run?: (work: Work<Name>) => Promise<CliResult<Data>>;
   /** Why an answer is a failure of the command; null: it is none. */
   readonly refuse?: (data: Data, input: InputOf<Name>) => FailedResult | null;
-  readonly view: (data: Data, cli: Cli, work: Work<Name>) => string | Promise<string>;
+  readonly view: (data: Data, cli: Cli, work: Work<Name>) => Shown | Promise<Shown>;
   /** True: the text quotes stored content, whose commands are not rewritten. */
   readonly isVerbatim?: boolean;
 }
@@ -79,7 +78,7 @@ export function defineWork<Name extends CallName, Data>(
   name: string,
   details: WorkspaceCommand<Name, Data>,
 ): Command {
-  const { operation, fields, args, hidden = [], isDefault = false, fixed = {}, own = [] } = details;
+  const { operation, fields, args, hidden = [], isDefault = false, fixed = {}, own = [], usualLimit } = details;
   const { input, summary } = operations[operation];
   const { command, read } = declareCommand(
     cli,
@@ -87,88 +86,55 @@ export function defineWork<Name extends CallName, Data>(
     { input: fields ?? input, summary: details.summary ?? summary },
     { args, hidden: fields ? hidden : [...hiddenAlways, ...hidden, ...Object.keys(fixed)] },
   );
-  if (isPaged(operation)) addPageOptions(command, details.usualLimit);
-  if (isAskedFirst(details)) command.option("-y, --yes", "do not ask");
+  if (isPaged(operation))
+    command
+      .addOption(limitOption(usualLimit ?? "all"))
+      .option("--cursor <cursor>", "start after the page that returned this cursor");
+  // [CL261]
+  const isAsked = details.isAsked !== false && "isDestructive" in operations[operation];
+  if (isAsked) command.option("-y, --yes", "do not ask");
   for (const option of own) command.addOption(option);
   return cli.define(command, async (options: Given, ...values: unknown[]) => {
     const given = { ...read(options, values), ...fixed };
     const made = details.read ? await details.read(given, cli, options) : ok(given);
     if (!made.ok) return made;
-    const typed: Given = made.value;
-    const wrong = findBadInput(operation, typed);
+    const wrong = findBadInput(operation, made.value);
     if (wrong) return err({ code: wrong.code, message: badInputText(wrong.message) });
-    const refused = await refuseUnconfirmed(cli, details, options);
-    return refused ?? cli.withWorkspace((link) => work(cli, link, details, { typed, options }));
+    const refused = isAsked ? await requireYes(cli, summary, { yes: options["yes"] === true }) : null;
+    return refused ?? cli.withWorkspace((link) => work(cli, link, details, { typed: made.value, options }));
   });
-}
-
-interface Confirmed {
-  readonly operation: CallName;
-  readonly isAsked?: false;
-}
-
-function isAskedFirst({ operation, isAsked }: Confirmed): boolean {
-  return isAsked !== false && "isDestructive" in operations[operation];
 }
 
 async function work<Name extends CallName, Data>(
   cli: Cli,
   link: Workspace,
   details: WorkspaceCommand<Name, Data>,
-  { typed, options }: { readonly typed: Given; readonly options: Given },
+  { typed, options }: { readonly typed: object; readonly options: Given },
 ): Promise<CommandResult> {
-  const self = "self" in operations[details.operation].input.shape ? await link.self() : null;
+  const { operation, usualLimit, isLabelled, run, refuse, view, isVerbatim = false } = details;
+  const self = "self" in operations[operation].input.shape ? await link.self() : null;
   if (self?.ok === false) return self;
   const input = (self ? { self: self.value, ...typed } : typed) as InputOf<Name>;
-  const label = details.isLabelled ? await chatLabels(cli) : (chat: string) => chat;
-  const call = (changed?: Partial<InputOf<Name>>): Promise<CliResult<OutputOf<Name>>> =>
-    callOf(link, details, { ...input, ...changed }, options);
-  return answerOf(details, { cli, link, input, call, options, label });
-}
-
-async function answerOf<Name extends CallName, Data>(
-  { run, refuse, view, isVerbatim = false }: WorkspaceCommand<Name, Data>,
-  context: Work<Name>,
-): Promise<CommandResult> {
-  const done = run ? await run(context) : ((await context.call()) as CliResult<Data>);
+  const call = async (changed?: Partial<InputOf<Name>>): Promise<CliResult<OutputOf<Name>>> => {
+    const { limit: max = usualLimit, cursor } = options as { readonly limit?: number; readonly cursor?: string };
+    const whole = { ...input, ...changed };
+    const answer = isPaged(operation)
+      ? await link.list<PagedOperation>(operation, whole as InputOf<PagedOperation>, omitUndefined({ max, cursor }))
+      : await link.call<CallName>(operation, whole);
+    return answer as CliResult<OutputOf<Name>>;
+  };
+  const label = isLabelled ? await chatLabels(cli) : (chat: string) => chat;
+  const context: Work<Name> = { cli, link, input, call, options, label };
+  const done = run ? await run(context) : ((await call()) as CliResult<Data>);
   if (!done.ok) return done;
-  const failure = refuse?.(done.value, context.input);
+  const failure = refuse?.(done.value, input);
   if (failure) return failure;
-  const text = await view(done.value, context.cli, context);
-  return ok({ data: done.value, text: text + moreText(done.value), isVerbatim });
-}
-
-interface PageOptions {
-  readonly limit?: number;
-  readonly cursor?: string;
-}
-
-/** [CL261] */
-async function refuseUnconfirmed(cli: Cli, details: Confirmed, { yes }: Given): Promise<FailedResult | null> {
-  if (!isAskedFirst(details)) return null;
-  return requireYes(cli, operations[details.operation].summary, { yes: yes === true });
-}
-
-function addPageOptions(command: Command, usualLimit: number | undefined): void {
-  command
-    .addOption(limitOption(usualLimit ?? "all"))
-    .option("--cursor <cursor>", "start after the page that returned this cursor");
+  const text = textOf(await view(done.value, cli, context)) + moreText(done.value);
+  return ok({ data: done.value, text, isVerbatim });
 }
 
 function isPaged(name: CallName): name is PagedOperation {
   return Object.hasOwn(itemFields, name);
-}
-
-async function callOf<Name extends CallName>(
-  link: Workspace,
-  { operation, usualLimit }: Pick<WorkspaceCommand<Name, unknown>, "operation" | "usualLimit">,
-  input: InputOf<Name>,
-  { limit: max = usualLimit, cursor }: PageOptions,
-): Promise<CliResult<OutputOf<Name>>> {
-  const answer = isPaged(operation)
-    ? await link.list<PagedOperation>(operation, input as InputOf<PagedOperation>, omitUndefined({ max, cursor }))
-    : await link.call<CallName>(operation, input);
-  return answer as CliResult<OutputOf<Name>>;
 }
 
 /** [CL35] How to go on behind a page. */
@@ -180,4 +146,20 @@ function moreText(data: unknown): string {
 /** A word as a POSIX shell reads it. */
 export function quoteArgument(text: string): string {
   return /^[\w.:@/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** [CL181] @returns short id and title of a chat; the whole id of one that is not known any more */
+export async function chatLabels(cli: Cli): Promise<(chat: string) => string> {
+  const listed = await cli.call("team.chats", { all: true });
+  const known = new Map(listed.ok ? listed.value.chats.map((one) => [one.chat, one]) : []);
+  return (id) => {
+    const chat = known.get(id);
+    return chat ? `${chat.shortId} ${oneLine(chat.title ?? chat.client, 40)}` : id;
+  };
+}
+
+/** @param text beginning of its id or title */
+export async function findChat(cli: Cli, text: string): Promise<CliResult<string>> {
+  const found = await cli.call("team.find-chat", { chat: text });
+  return found.ok ? ok(found.value.chat) : found;
 }

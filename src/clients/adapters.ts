@@ -1,7 +1,6 @@
-import { hookClients, type HookClient } from "../contract/clients.ts";
+import { type HookClient, hookClients } from "../contract/clients.ts";
 import type { JsonObject } from "../shared/json-fields.ts";
-import { codebuddy, devin, opencode, qwen } from "./claude-compatible.ts";
-import { claudeCode } from "./claude-code.ts";
+import { claudeCode, codebuddy, devin, opencode, qwen } from "./claude-compatible.ts";
 import type { ClientAdapter } from "./client-adapter.ts";
 import { codex } from "./codex.ts";
 import { copilot } from "./copilot.ts";
@@ -34,4 +33,10 @@ export function adapterOf(name: string): ClientAdapter | null {
 /** [CA9] VS Code's own agent runs the hooks in Copilot's files. */
 export function senderOf(named: ClientAdapter, payload: JsonObject): ClientAdapter {
   return named === copilot && isLocalAgents(payload) ? vscode : named;
+}
+
+/** For example "Codex 0.169.0"; a client without an adapter keeps its own name. */
+export function clientTitle({ client, clientVersion }: { client: string; clientVersion: string | null }): string {
+  const title = adapterOf(client)?.title ?? client;
+  return clientVersion === null ? title : `${title} ${clientVersion}`;
 }

@@ -1,16 +1,27 @@
-import type { HookClient } from "../contract/clients.ts";
-import { isHookEvent, type HookEvent } from "../contract/hook-input.ts";
-import { objectAt, textAt, type JsonObject } from "../shared/json-fields.ts";
-import { withClaudeTool, withNewFile, type ToolNames } from "./claude-tools.ts";
+import { hookEvents, isHookEvent, type HookEvent } from "../contract/hook-input.ts";
+import type { JsonObject } from "../shared/json-fields.ts";
 import type { ClientAdapter } from "./client-adapter.ts";
-import { ofMainChat, perFile, type EventReader } from "./client-events.ts";
+import { defineClient, isCreated, unseen, withClaudeTool, withNewFile, type ToolNames } from "./define-client.ts";
+
+export const claudeCode: ClientAdapter = {
+  name: "claude-code",
+  title: "Claude Code",
+  verifiedWith: "2.1.328",
+  events: hookEvents,
+  lacks: [],
+  // The summary comes after the start that follows a compaction.
+  compaction: { keepsPrompts: false, showsSummary: true },
+  normalise: (event, payload) => (isHookEvent(event) ? [{ event, input: payload }] : []),
+  answer: (_event, answer) => answer,
+  commands: {
+    resume: (session) => ({ command: "claude", args: ["--resume", session] }),
+    run: (prompt, args) => ({ command: "claude", args: ["-p", ...args], input: prompt }),
+    start: (prompt, id) => ({ command: "claude", args: ["--session-id", id, prompt] }),
+  },
+};
 
 /** A client with Claude Code's events, payload and answers, and its differences. */
-interface Quirks extends Pick<
-  ClientAdapter,
-  "title" | "verifiedWith" | "lacks" | "commands" | "isTranscriptUnread" | "endsSilently" | "compaction"
-> {
-  readonly name: HookClient;
+interface Quirks extends Omit<ClientAdapter, "events" | "normalise" | "answer"> {
   readonly events: readonly HookEvent[];
   readonly tools?: ToolNames;
   /** Field with the id that the start and the end of a tool call share. */
@@ -20,60 +31,34 @@ interface Quirks extends Pick<
 }
 
 function claudeCompatible({
+  events,
   tools = new Map(),
   callId = "tool_use_id",
   versionVariable = "",
   ...quirks
 }: Quirks): ClientAdapter {
-  const inputOf = (payload: JsonObject, version: string | undefined): JsonObject => {
-    const { transcript_path: transcript, ...rest } = payload;
-    const read = quirks.isTranscriptUnread ? {} : { transcript_path: transcript };
-    const input = withClaudeTool({ client_version: version, ...rest, ...read, tool_use_id: payload[callId] }, tools);
-    return isNewFile(input) ? withNewFile(input) : input;
-  };
-  return {
+  const named = events.map((event) => [event, event] as const);
+  return defineClient({
     ...quirks,
-    normalise(event, payload, env) {
-      if (typeof payload["session_id"] !== "string") return null;
-      if (!isHookEvent(event) || isPromptOfClient(event, payload) || isEndOfNothing(event, payload)) return [];
-      return readerOf(event)(inputOf(payload, env[versionVariable]));
+    events: {
+      ...Object.fromEntries(named),
+      // Qwen Code reports each batch of tool results as a prompt without text.
+      UserPromptSubmit: (input) => (input["prompt"] === "" ? null : { event: "UserPromptSubmit", input }),
+      ...(events.includes("SessionEnd") ? { SessionEnd: endOfSession } : {}),
     },
-    answer: (_event, answer) => answer,
-  };
-}
-
-function readerOf(event: HookEvent): EventReader {
-  if (event === "UserPromptSubmit" || event === "Stop") return ofMainChat(event);
-  return perFile(event);
-}
-
-/** Qwen Code reports each batch of tool results as a prompt without text. */
-function isPromptOfClient(event: HookEvent, payload: JsonObject): boolean {
-  return event === "UserPromptSubmit" && payload["prompt"] === "";
+    inputOf(payload, _session, env) {
+      const { transcript_path: transcript, ...rest } = payload;
+      const read = quirks.isTranscriptUnread ? {} : { transcript_path: transcript };
+      const given = { client_version: env[versionVariable], ...rest, ...read, tool_use_id: payload[callId] };
+      return withNewFile(withClaudeTool(given, tools), isCreated);
+    },
+  });
 }
 
 /** Qwen Code as an editor's agent ends, beside the editor's sessions, one that never began. */
-function isEndOfNothing(event: HookEvent, payload: JsonObject): boolean {
-  return event === "SessionEnd" && payload["transcript_path"] === "";
+function endOfSession(input: JsonObject): { readonly event: "SessionEnd"; readonly input: JsonObject } | null {
+  return input["transcript_path"] === "" ? null : { event: "SessionEnd", input };
 }
-
-/** The tools that Gemini CLI and its descendants have in common say it in their result. */
-export function isNewFile(input: JsonObject): boolean {
-  const result = textAt(objectAt(input, "tool_response"), "llmContent");
-  return input["tool_name"] === "Write" && (result?.startsWith("Successfully created") ?? false);
-}
-
-const everyEvent: readonly HookEvent[] = [
-  "SessionStart",
-  "UserPromptSubmit",
-  "PreToolUse",
-  "PostToolUse",
-  "PreCompact",
-  "Notification",
-  "SubagentStop",
-  "Stop",
-  "SessionEnd",
-];
 
 export const qwenTools: ToolNames = new Map([
   ["run_shell_command", "Bash"],
@@ -161,8 +146,6 @@ export const opencode = claudeCompatible({
   tools: opencodeTools,
 });
 
-const unseen = "Built from documentation, never run with the client itself.";
-
 export const codebuddy = claudeCompatible({
   name: "codebuddy",
   title: "CodeBuddy Code",
@@ -173,7 +156,17 @@ export const codebuddy = claudeCompatible({
     start: (prompt) => ({ command: "codebuddy", args: [prompt] }),
   },
   verifiedWith: null,
-  events: everyEvent,
+  events: [
+    "SessionStart",
+    "UserPromptSubmit",
+    "PreToolUse",
+    "PostToolUse",
+    "PreCompact",
+    "Notification",
+    "SubagentStop",
+    "Stop",
+    "SessionEnd",
+  ],
   lacks: [unseen],
 });
 

@@ -1,5 +1,7 @@
 import { dirname, join } from "node:path";
 import type { HookClient } from "../contract/clients.ts";
+import { hookEvents } from "../contract/hook-input.ts";
+import { adapterOf } from "./adapters.ts";
 import { copilot } from "./copilot.ts";
 
 /** How an installer starts the hook program. */
@@ -27,36 +29,46 @@ export interface ServerForm {
   entry(command: string, args: readonly string[]): object;
 }
 
-/** Files are below the user's home folder. */
-export interface ClientFiles {
-  /** Command on the PATH. */
-  readonly program: string;
+/** Hooks beside what else the file holds. */
+export interface SharedHooks {
+  /** `groups`: Claude Code's form; `list`: handlers stand directly below their event. */
+  readonly form: "groups" | "list";
+  readonly handler: (command: string, event: string) => HookHandler;
+}
+
+/** A file of hooks that is SHIM's alone. */
+interface OwnHooks {
+  readonly form: "own";
+  text(launch: HookLaunch): string;
+}
+
+/** How the files of one client hold SHIM's entries. */
+export interface ClientForm {
+  readonly servers: ServerForm;
+  /** Absent in Claude Desktop, and of its own in Claude Code: null. */
+  readonly hooks: SharedHooks | OwnHooks | null;
+  /** All that the client may have hooks for. */
+  readonly events: readonly string[];
   /** Extensions of JSON that its parser reads, as far as was tried. */
   readonly reads?: readonly JsonExtension[];
-  /** Variable that moves a folder, with what is in it. */
-  readonly base?: { readonly variable: string; readonly folder: string };
-  readonly hooks:
-    | {
-        readonly file: string;
-        /** `groups`: Claude Code's form; `list`: handlers stand directly below their event. */
-        readonly form: "groups" | "list";
-        readonly handler: (command: string, event: string) => HookHandler;
-      }
-    | {
-        readonly file: string;
-        /** The file is SHIM's alone. */
-        readonly form: "own";
-        text(launch: HookLaunch): string;
-      };
-  readonly servers: ServerForm & { readonly file: string };
   /**
-   * Form of the rules in the servers' file by which single tools run without a question: a list in
-   * `permissions.allow`, or keys of `permission`. Absent: that file takes none.
+   * Form of the rules by which single tools run without a question: a list in `permissions.allow`,
+   * or keys of `permission`. Absent: the file of the servers takes none.
    */
   readonly rules?: "list" | "keys";
 }
 
-export const plainServers: ServerForm = { key: "mcpServers", entry: (command, args) => ({ command, args }) };
+/** Files are below the user's home folder. */
+export interface ClientFiles extends Omit<ClientForm, "events"> {
+  /** Command on the PATH. */
+  readonly program: string;
+  /** Variable that moves a folder, with what is in it. */
+  readonly base?: { readonly variable: string; readonly folder: string };
+  readonly hooks: (SharedHooks | OwnHooks) & { readonly file: string };
+  readonly servers: ServerForm & { readonly file: string };
+}
+
+const plainServers: ServerForm = { key: "mcpServers", entry: (command, args) => ({ command, args }) };
 
 /** @param unit of the client's timeouts, in seconds */
 const settings = (program: string, file: string, unit = 1): ClientFiles => ({
@@ -130,6 +142,24 @@ export const clientFiles = {
     servers: { file: ".cursor/mcp.json", ...plainServers },
   },
 } satisfies Partial<Record<HookClient, ClientFiles>>;
+
+const claudeForms: Readonly<Record<string, ClientForm>> = {
+  "claude-code": {
+    servers: { ...plainServers, entry: (command, args) => ({ type: "stdio", command, args }) },
+    hooks: null,
+    events: hookEvents,
+    // Rules of its settings.
+    rules: "list",
+    reads: ["a byte order mark"],
+  },
+};
+
+export function formOf(client: string): ClientForm {
+  const files: Readonly<Record<string, ClientFiles>> = clientFiles;
+  const form = files[client];
+  if (form) return { ...form, events: adapterOf(client)?.events ?? [] };
+  return claudeForms[client] ?? { servers: plainServers, hooks: null, events: [] };
+}
 
 function copilotHooks({ commandOf }: HookLaunch): string {
   const hooks = copilot.events.map((event) => {

@@ -2,32 +2,49 @@ import { basename, dirname, join } from "node:path";
 import type { HookAnswer } from "../contract/hook-answer.ts";
 import { asObject, objectAt, textAt, type JsonObject } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
-import { withClaudeTool, withNewFile, type ToolNames } from "./claude-tools.ts";
-import type { ClientAdapter } from "./client-adapter.ts";
-import { as, ofMainChat, perFile, type EventReader, type EventReaders } from "./client-events.ts";
+import { defineClient, withClaudeTool, withNewFile, type ToolNames } from "./define-client.ts";
+
+export const copilotTools: ToolNames = new Map([
+  ["bash", "Bash"],
+  ["powershell", "PowerShell"],
+  ["view", "Read"],
+  ["create", "Write"],
+  ["edit", "Edit"],
+  ["task", "Agent"],
+]);
+
+/** Errors of a tool or of what the user typed end no turn. */
+const turnErrors: ReadonlySet<unknown> = new Set(["model_call", "system"]);
 
 /**
  * Copilot CLI, and the chats of VS Code that it runs. Events registered in PascalCase have Claude
  * Code's payload, but for these differences.
  */
-export const copilot: ClientAdapter = {
+export const copilot = defineClient({
   name: "copilot",
   title: "Copilot CLI",
   verifiedWith: "1.0.102",
   endsSilently: true,
-  events: [
-    "SessionStart",
-    "UserPromptSubmit",
-    "PreToolUse",
-    "PostToolUse",
-    "PostToolUseFailure",
-    "PreCompact",
-    "Notification",
-    "SubagentStop",
-    "Stop",
-    "ErrorOccurred",
-    "SessionEnd",
-  ],
+  events: {
+    SessionStart: (input) => ({
+      event: "SessionStart",
+      input: { ...input, source: input["source"] === "new" ? "startup" : input["source"] },
+    }),
+    UserPromptSubmit: "UserPromptSubmit",
+    PreToolUse: "PreToolUse",
+    PostToolUse: (input) => ({ event: exitCode(input) > 0 ? "PostToolUseFailure" : "PostToolUse", input }),
+    PostToolUseFailure: "PostToolUseFailure",
+    PreCompact: "PreCompact",
+    Notification: "Notification",
+    SubagentStop: "SubagentStop",
+    Stop: "Stop",
+    ErrorOccurred(input) {
+      const error = textAt(objectAt(input, "error"), "message") ?? "unknown error";
+      return turnErrors.has(input["error_context"]) ? { event: "StopFailure", input: { ...input, error } } : null;
+    },
+    // Comes after each prompt of an editor's chat, and after the one of a headless run.
+    SessionEnd: (input) => ({ event: input["reason"] === "complete" ? "Stop" : "SessionEnd", input }),
+  },
   lacks: [
     "No event says that an editor has closed a chat, or that a headless run is over: it counts as closed when its process is gone after the end of a turn.",
     "A tool call has no id: the same call made twice at once is paired in the order of its events.",
@@ -36,54 +53,20 @@ export const copilot: ClientAdapter = {
     "Messages of SHIM for the user are not shown.",
     "The instructions of an MCP server do not reach the model without --allow-all-mcp-server-instructions.",
   ],
-  normalise(event, payload, env) {
-    const session = sessionOf(payload);
-    return session === null ? null : (readers.get(event)?.(inputOf(payload, session, env)) ?? []);
-  },
+  sessionOf,
+  inputOf,
   answer,
   commands: {
     resume: (session) => ({ command: "copilot", args: ["--resume", session] }),
     run: (prompt, args) => ({ command: "copilot", args, input: prompt }),
     start: (prompt, id) => ({ command: "copilot", args: ["--session-id", id, "-i", prompt] }),
   },
-};
-
-/** Errors of a tool or of what the user typed end no turn. */
-const turnErrors: ReadonlySet<unknown> = new Set(["model_call", "system"]);
-
-const readers: EventReaders = new Map<string, EventReader>([
-  [
-    "SessionStart",
-    (input) => [
-      { event: "SessionStart", input: { ...input, source: input["source"] === "new" ? "startup" : input["source"] } },
-    ],
-  ],
-  ["UserPromptSubmit", ofMainChat("UserPromptSubmit")],
-  ["PreToolUse", perFile("PreToolUse")],
-  ["PostToolUse", (input) => perFile(exitCode(input) > 0 ? "PostToolUseFailure" : "PostToolUse")(input)],
-  ["PostToolUseFailure", perFile("PostToolUseFailure")],
-  ["PreCompact", as("PreCompact")],
-  ["Notification", as("Notification")],
-  ["SubagentStop", as("SubagentStop")],
-  ["Stop", ofMainChat("Stop")],
-  [
-    "ErrorOccurred",
-    (input) => {
-      const error = textAt(objectAt(input, "error"), "message") ?? "unknown error";
-      return turnErrors.has(input["error_context"]) ? [{ event: "StopFailure", input: { ...input, error } }] : [];
-    },
-  ],
-  // Comes after each prompt of an editor's chat, and after the one of a headless run.
-  ["SessionEnd", (input) => (input["reason"] === "complete" ? ofMainChat("Stop") : as("SessionEnd"))(input)],
-]);
+});
 
 /** A command that fails is a success for Copilot CLI; the end of its result has the code. */
 function exitCode(input: JsonObject): number {
-  return Number(/completed with exit code (\d+)>\s*$/.exec(resultOf(input))?.[1] ?? 0);
-}
-
-function resultOf(input: JsonObject): string {
-  return textAt(objectAt(input, "tool_response"), "text_result_for_llm") ?? "";
+  const result = textAt(objectAt(input, "tool_response"), "text_result_for_llm") ?? "";
+  return Number(/completed with exit code (\d+)>\s*$/.exec(result)?.[1] ?? 0);
 }
 
 /** Notifications keep the camelCase names. A subagent's session belongs to its parent's. */
@@ -94,15 +77,6 @@ function sessionOf(payload: JsonObject): string | null {
   const transcript = textAt(payload, "transcript_path");
   return transcript === null ? parent : basename(dirname(transcript));
 }
-
-export const copilotTools: ToolNames = new Map([
-  ["bash", "Bash"],
-  ["powershell", "PowerShell"],
-  ["view", "Read"],
-  ["create", "Write"],
-  ["edit", "Edit"],
-  ["task", "Agent"],
-]);
 
 function inputOf(payload: JsonObject, session: string, env: NodeJS.ProcessEnv): JsonObject {
   const { tool_result: response, ...rest } = payload;
@@ -121,7 +95,7 @@ function inputOf(payload: JsonObject, session: string, env: NodeJS.ProcessEnv): 
     copilotTools,
   );
   // `create` refuses a file that exists.
-  return input["tool_name"] === "Write" && response !== undefined ? withNewFile(input) : input;
+  return withNewFile(input, () => response !== undefined);
 }
 
 /** [CA8] Context stands at the top of an answer, but inside at PreToolUse. */

@@ -1,61 +1,42 @@
 import type { HookAnswer } from "../contract/hook-answer.ts";
 import { listAt, parseObject, textAt, type JsonObject } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
-import { withClaudeTool, type ToolNames } from "./claude-tools.ts";
-import type { ClientAdapter } from "./client-adapter.ts";
-import { as, type EventReader, type EventReaders } from "./client-events.ts";
+import { defineClient, unseen } from "./define-client.ts";
 
 /** Cursor's hooks.json, version 1. */
-export const cursor: ClientAdapter = {
+export const cursor = defineClient({
   name: "cursor",
   title: "Cursor",
   verifiedWith: null,
   isTranscriptUnread: true,
-  events: [
-    "sessionStart",
-    "beforeSubmitPrompt",
-    "preToolUse",
-    "postToolUse",
-    "postToolUseFailure",
-    "preCompact",
-    "stop",
-    "sessionEnd",
-  ],
+  tools: new Map([["Shell", "Bash"]]),
+  events: {
+    sessionStart: (input) => ({ event: "SessionStart", input: { ...input, source: "startup" } }),
+    beforeSubmitPrompt: "UserPromptSubmit",
+    preToolUse: "PreToolUse",
+    postToolUse: "PostToolUse",
+    postToolUseFailure: "PostToolUseFailure",
+    preCompact: "PreCompact",
+    stop: (input) =>
+      input["status"] === "error"
+        ? { event: "StopFailure", input: { ...input, error: textAt(input, "error_message") ?? "unknown error" } }
+        : { event: "Stop", input },
+    sessionEnd: "SessionEnd",
+  },
   lacks: [
-    "Built from documentation, never run with the client itself.",
+    unseen,
     "The transcript has neither tool calls nor tokens, and is not read.",
     "Events of a subagent are not told apart from those of the chat.",
   ],
-  normalise(event, payload) {
-    const session = textAt(payload, "conversation_id") ?? textAt(payload, "session_id");
-    return session === null ? null : (readers.get(event)?.(inputOf(payload, session)) ?? []);
-  },
+  sessionOf: (payload) => textAt(payload, "conversation_id") ?? textAt(payload, "session_id"),
+  inputOf,
   answer,
   commands: {
     resume: (session) => ({ command: "cursor-agent", args: ["--resume", session] }),
     run: (prompt, args) => ({ command: "cursor-agent", args: ["-p", ...args, prompt], input: "" }),
     start: (prompt) => ({ command: "cursor-agent", args: [prompt] }),
   },
-};
-
-const readers: EventReaders = new Map<string, EventReader>([
-  ["sessionStart", (input) => [{ event: "SessionStart", input: { ...input, source: "startup" } }]],
-  ["beforeSubmitPrompt", as("UserPromptSubmit")],
-  ["preToolUse", as("PreToolUse")],
-  ["postToolUse", as("PostToolUse")],
-  ["postToolUseFailure", as("PostToolUseFailure")],
-  ["preCompact", as("PreCompact")],
-  ["stop", stop],
-  ["sessionEnd", as("SessionEnd")],
-]);
-
-function stop(input: JsonObject): ReturnType<EventReader> {
-  return input["status"] === "error"
-    ? [{ event: "StopFailure", input: { ...input, error: textAt(input, "error_message") ?? "unknown error" } }]
-    : [{ event: "Stop", input }];
-}
-
-const tools: ToolNames = new Map([["Shell", "Bash"]]);
+});
 
 function inputOf(payload: JsonObject, session: string): JsonObject {
   const {
@@ -66,19 +47,16 @@ function inputOf(payload: JsonObject, session: string): JsonObject {
     tool_output: output,
     ...rest
   } = payload;
-  return withClaudeTool(
-    omitUndefined({
-      ...rest,
-      session_id: session,
-      prompt_id: turn,
-      client_version: version,
-      cwd: textAt(payload, "cwd") ?? listAt(payload, "workspace_roots")[0],
-      duration_ms: duration,
-      tool_response: typeof output === "string" ? (parseObject(output) ?? undefined) : undefined,
-      error: textAt(payload, "error_message") ?? undefined,
-    }),
-    tools,
-  );
+  return omitUndefined({
+    ...rest,
+    session_id: session,
+    prompt_id: turn,
+    client_version: version,
+    cwd: textAt(payload, "cwd") ?? listAt(payload, "workspace_roots")[0],
+    duration_ms: duration,
+    tool_response: typeof output === "string" ? (parseObject(output) ?? undefined) : undefined,
+    error: textAt(payload, "error_message") ?? undefined,
+  });
 }
 
 function answer(event: string, { systemMessage, reason, hookSpecificOutput: inner }: HookAnswer): object {

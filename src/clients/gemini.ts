@@ -1,22 +1,28 @@
 import type { HookAnswer } from "../contract/hook-answer.ts";
-import type { HookEvent } from "../contract/hook-input.ts";
 import { objectAt, textAt, type JsonObject } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
-import { isNewFile } from "./claude-compatible.ts";
-import { withClaudeTool, withNewFile, type ToolNames } from "./claude-tools.ts";
 import type { ClientAdapter } from "./client-adapter.ts";
+import { defineClient, isCreated, unseen, withClaudeTool, withNewFile, type ToolNames } from "./define-client.ts";
 
 /** Gemini CLI has events of its own, and its fork Tabnine CLI the same. */
 function geminiLike(
   { name, title, verifiedWith, lacks }: Pick<ClientAdapter, "name" | "title" | "verifiedWith" | "lacks">,
   command: string,
 ): ClientAdapter {
-  return {
+  return defineClient({
     name,
     title,
     verifiedWith,
     // PreCompress comes before each request; events of models carry the whole conversation.
-    events: [...eventNames.keys()],
+    events: {
+      SessionStart: "SessionStart",
+      BeforeAgent: "UserPromptSubmit",
+      BeforeTool: "PreToolUse",
+      AfterTool: (input) => ({ event: input["error"] === undefined ? "PostToolUse" : "PostToolUseFailure", input }),
+      AfterAgent: "Stop",
+      Notification: "Notification",
+      SessionEnd: "SessionEnd",
+    },
     lacks: [
       "A tool call has no id: the same call made twice at once is paired in the order of its events.",
       "No event says that a conversation was compressed, or which version runs.",
@@ -24,31 +30,15 @@ function geminiLike(
       "The signs < and > of a brief reach the model escaped.",
       ...lacks,
     ],
-    normalise(event, payload) {
-      const name = eventNames.get(event);
-      if (typeof payload["session_id"] !== "string") return null;
-      if (name === undefined) return [];
-      const input = inputOf(payload);
-      return [{ event: name === "PostToolUse" && input["error"] !== undefined ? "PostToolUseFailure" : name, input }];
-    },
+    inputOf,
     answer,
     commands: {
       resume: (session) => ({ command, args: ["--resume", session] }),
       run: (prompt, args) => ({ command, args, input: prompt }),
       start: (prompt, id) => ({ command, args: ["--session-id", id, "-i", prompt] }),
     },
-  };
+  });
 }
-
-const eventNames: ReadonlyMap<string, HookEvent> = new Map([
-  ["SessionStart", "SessionStart"],
-  ["BeforeAgent", "UserPromptSubmit"],
-  ["BeforeTool", "PreToolUse"],
-  ["AfterTool", "PostToolUse"],
-  ["AfterAgent", "Stop"],
-  ["Notification", "Notification"],
-  ["SessionEnd", "SessionEnd"],
-]);
 
 export const geminiTools: ToolNames = new Map([
   ["run_shell_command", "Bash"],
@@ -71,8 +61,7 @@ function inputOf(payload: JsonObject): JsonObject {
     notification_type: type,
     error: errorOf(objectAt(payload, "tool_response")) ?? undefined,
   });
-  const input = withClaudeTool({ ...rest, ...given }, geminiTools);
-  return isNewFile(input) ? withNewFile(input) : input;
+  return withNewFile(withClaudeTool({ ...rest, ...given }, geminiTools), isCreated);
 }
 
 /** A call that fails is reported like one that succeeds, with an error or a code in its result. */
@@ -96,11 +85,6 @@ function answer(event: string, { systemMessage, decision, reason, hookSpecificOu
 export const gemini = geminiLike({ name: "gemini", title: "Gemini CLI", verifiedWith: "0.61.0", lacks: [] }, "gemini");
 
 export const tabnine = geminiLike(
-  {
-    name: "tabnine",
-    title: "Tabnine CLI",
-    verifiedWith: null,
-    lacks: ["Built from documentation, never run with the client itself."],
-  },
+  { name: "tabnine", title: "Tabnine CLI", verifiedWith: null, lacks: [unseen] },
   "tabnine",
 );

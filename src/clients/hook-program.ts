@@ -4,9 +4,8 @@ import { requestHost } from "../platform/host-request.ts";
 import { checkSocketFolder, hostSocket } from "../platform/host-socket.ts";
 import { homeFrom } from "../platform/paths.ts";
 import { ownStatement, systemProcesses } from "../platform/processes.ts";
-import { parseObject, type JsonObject } from "../shared/json-fields.ts";
-import { eventRequest } from "./event-request.ts";
-import { clientHeader } from "./hook-variables.ts";
+import { type JsonObject, parseObject } from "../shared/json-fields.ts";
+import { clientHeader, eventRequest } from "./hook-variables.ts";
 
 /** @returns the hook's answer; empty where there is none */
 export type SendEvent = (event: string, payload: JsonObject) => Promise<JsonObject>;

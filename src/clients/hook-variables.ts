@@ -1,3 +1,6 @@
+import type { HookClient } from "../contract/clients.ts";
+import type { HostRequest } from "../platform/host-request.ts";
+
 /**
  * Variables that a client itself sets for its hooks and shells, none that a user sets. Qwen Code
  * sets some of Gemini CLI's too, and in a terminal of VS Code every client has those of VS Code.
@@ -58,7 +61,7 @@ export function headerOf(variable: string): string {
 }
 
 /** Home and environment of a program, of any characters. */
-export function callerHeaders(home: string, env: NodeJS.ProcessEnv): Record<string, string> {
+function callerHeaders(home: string, env: NodeJS.ProcessEnv): Record<string, string> {
   const sent = [
     [homeHeader, home] as const,
     ...valueVariables.map((name) => [headerOf(name), env[name]] as const),
@@ -88,4 +91,34 @@ export function valueOf(headers: Headers, name: string): string | undefined {
   const text = header.slice(1);
   if (header.startsWith("=")) return Buffer.from(text, "latin1").toString();
   return header.startsWith("%") ? decodeURIComponent(text) : undefined;
+}
+
+/** Variables with the session's id that clients set for their servers and for shell commands. */
+export const sessionVariables: readonly (readonly [client: HookClient, variable: string])[] = [
+  ["codex", "CODEX_SESSION_ID"],
+  ["copilot", "COPILOT_AGENT_SESSION_ID"],
+  ["qwen", "QWEN_CODE_SESSION_ID"],
+  ["gemini", "GEMINI_SESSION_ID"],
+  ["claude-code", "CLAUDE_CODE_SESSION_ID"],
+];
+
+interface PostedEvent {
+  readonly client: string;
+  /** The client's name of it. */
+  readonly event: string;
+  readonly input: string;
+  /** The header by which the sender describes its process. */
+  readonly sender: Readonly<Record<string, string>>;
+  /** Ends the wait for the answer. */
+  readonly signal: AbortSignal;
+}
+
+/** The request by which a program other than `shim-hook` gives an event to the host of a home. */
+export function eventRequest(
+  home: string,
+  env: NodeJS.ProcessEnv,
+  { client, event, input, sender, signal }: PostedEvent,
+): HostRequest {
+  const headers = { ...callerHeaders(home, env), ...sender };
+  return { method: "POST", path: `/hook/${client}/${event}`, headers, body: input, signal };
 }

@@ -125,7 +125,6 @@ export const defaults = {
     /** Absolute paths of folders whose code the tools of `shim code analyze` may run. */
     trusted: [] as string[],
   },
-  todoTools: false,
   telemetry: null as TelemetrySettings | null,
   statusLine: null as string | null,
 };
@@ -183,7 +182,6 @@ export function configSchema(): z.ZodMiniType<Config> {
     analysis: section(defaults.analysis, {
       trusted: z.array(z.string().check(z.minLength(1), z.maxLength(4_096))).check(z.maxLength(1_000)),
     }),
-    todoTools: z.boolean(),
     telemetry: z.nullable(telemetrySchema()),
     statusLine: z.nullable(text(2_000)),
   });

@@ -1,27 +1,14 @@
 import { counter, gauge, type MetricDefinition } from "./metric-definition.ts";
+import { trialStates } from "./trials.ts";
 
 const machine = { source: "machine", group: "Experiments" } as const;
-
-/** States of an experiment, in the order of its life. */
-export const experimentStates = [
-  "proposed",
-  "replayed",
-  "canary",
-  "deploying",
-  "deployed",
-  "rolling_back",
-  "kept",
-  "decided",
-  "stopped",
-  "rolled_back",
-] as const;
 
 export const experimentMetrics = {
   shim_experiments: {
     ...gauge,
     ...machine,
     help: "Experiments with a setting of this machine, by state.",
-    labels: { state: experimentStates },
+    labels: { state: trialStates },
   },
   shim_experiment_sessions: {
     ...gauge,

@@ -75,11 +75,6 @@ export function hasHookTool(version: string | null): boolean {
   return isAtLeast(version, hookToolSince);
 }
 
-/** Newer versions offer the newest models no to-do tools unless the user's settings do. */
-export function hasNoTodoTools(version: string | null): boolean {
-  return isAtLeast(version, "2.1.233");
-}
-
 function isAtLeast(version: string | null, minVersion: string): boolean {
   const [, ...found] = /(?<!\d)(\d+)\.(\d+)\.(\d+)/.exec(version ?? "") ?? [];
   const minParts = minVersion.split(".").map(Number);

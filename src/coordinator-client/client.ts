@@ -1,25 +1,28 @@
 import type { CallError } from "../contract/errors.ts";
 import type { Message } from "../contract/messages.ts";
-import type { OutputOf } from "../contract/operations.ts";
+import type { Json } from "../contract/json.ts";
+import type { CallInput } from "../contract/operations.ts";
+import type { Entry } from "../contract/state.ts";
 import type { Self } from "../contract/values.ts";
+import { fullJitter } from "../shared/backoff.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import type { Call, CoordinatorClient, HintKind } from "./coordinator-client.ts";
-import { within, type Platform } from "./edge/platform.ts";
 import type { LocalCalls } from "../runtime/local-calls.ts";
-import { LocalConnection } from "./local/local-connection.ts";
-import { parseAddress, isToken } from "./edge/address.ts";
-import { atomicUpdate, type ValueUpdate, type UpdateOptions } from "./edge/atomic-update.ts";
+import type { Call, HintKind, OnChanges } from "./coordinator-client.ts";
+import { isToken, parseAddress } from "./edge/address.ts";
 import { Calls, type PrepareInput } from "./edge/calls.ts";
-import type { ChangeFeeds, OnChanges } from "./edge/change-feeds.ts";
-import type { ClientConnection } from "./edge/client-connection.ts";
-import { Connection } from "./edge/connection.ts";
-import { Emitter, createEdgeEvents, type EdgeEvent, type ConnectionState, type Signal } from "./edge/events.ts";
-import type { HeldLease } from "./edge/held-lease.ts";
-import { Inbox, type MessageHandler } from "./edge/inbox.ts";
-import { LeaseAcquirer, type HoldOptions, type LeaseRequest, type LeadershipRequest } from "./edge/lease-acquirer.ts";
-import { Registration, type RegisteredChat, type ChatInput } from "./edge/registration.ts";
-import { EdgeWatch, type Watch, type WatchOptions } from "./edge/state-watch.ts";
-import { SharedLinks } from "./shared-links.ts";
+import {
+  Connection,
+  type ClientConnection,
+  Registration,
+  type ChatInput,
+  type RegisteredChat,
+} from "./edge/connection.ts";
+import { EdgeEvents, type ConnectionState, type EdgeEvent } from "./edge/events.ts";
+import { Leases, type HeldLease, type HoldOptions, type LeadershipRequest, type LeaseRequest } from "./edge/leases.ts";
+import { sleep, within, type Platform } from "./edge/platform.ts";
+import { EdgeSockets } from "./edge/socket.ts";
+import { StateWatch, type WatchEvent, type WatchOptions } from "./edge/state-watch.ts";
+import { LocalConnection } from "./local/local-connection.ts";
 
 /** [DO56] Hints at rows, by the prefix for which they are sent. */
 const rowHints: Readonly<Record<string, string>> = { "$task/": "tasks.changed", "$message/": "messages.changed" };
@@ -30,112 +33,70 @@ export interface EdgeOptions {
   readonly token: string;
   /** For the operations of an admin; default: `token`. */
   readonly adminToken?: string | undefined;
-  /** http: without a socket. auto: HTTP while no socket opens. */
-  readonly transport?: "auto" | "http";
   /** chat: before a chat or a watch needs a connection each call is sent once, over HTTP. */
   readonly connectsFor?: "call" | "chat";
-  readonly maxQueued?: number;
   readonly prepareInput?: PrepareInput | undefined;
   /** Ends requests over HTTP. */
   readonly signal?: AbortSignal;
 }
 
-interface ClientOptions {
-  /** Names the coordinator among those of the process. */
-  readonly workspace: string;
-  readonly feeds: ChangeFeeds;
-  readonly connectsForCalls: boolean;
-  readonly prepareInput: PrepareInput | undefined;
-}
+type Connect = (registration: Registration, events: EdgeEvents) => ClientConnection;
 
-type Connect = (registration: Registration, events: Emitter<EdgeEvent>, signals: Emitter<Signal>) => ClientConnection;
-
-const defaultMaxQueued = 200;
 const registerTimeoutMs = 30_000;
 
 /** Connects at the first use, reconnects and repeats by itself. */
-export class WorkspaceClient implements CoordinatorClient {
+export class WorkspaceClient {
   readonly #platform: LocalPlatform;
-  readonly #workspace: string;
-  readonly #feeds: ChangeFeeds;
   readonly #connectsForCalls: boolean;
-  readonly #events: Emitter<EdgeEvent>;
-  readonly #signals: Emitter<Signal>;
+  readonly #events = new EdgeEvents();
   readonly #registration: Registration;
   readonly #connection: ClientConnection;
   readonly #calls: Calls;
-  readonly #leaseAcquirer: LeaseAcquirer;
+  readonly #leases: Leases;
 
   private constructor(
     platform: LocalPlatform,
     connect: Connect,
-    { workspace, feeds, connectsForCalls, prepareInput }: ClientOptions,
+    connectsForCalls: boolean,
+    prepareInput: PrepareInput | undefined,
   ) {
+    const events = this.#events;
     this.#platform = platform;
-    this.#workspace = workspace;
-    this.#feeds = feeds;
     this.#connectsForCalls = connectsForCalls;
-    this.#events = createEdgeEvents();
-    this.#signals = new Emitter((message) => this.#events.emit({ type: "problem", message }));
-    this.#registration = new Registration(platform, this.#events, this.#signals);
-    this.#connection = connect(this.#registration, this.#events, this.#signals);
-    this.#calls = new Calls(platform, this.#connection, this.#registration, prepareInput);
-    const deps = {
-      platform,
-      events: this.#events,
-      registrationNumber: () => this.#registration.registrationNumber,
-      lastPing: () => this.#connection.lastPing,
-      maxRenewMs: this.#connection.maxRenewMs,
-    };
-    this.#leaseAcquirer = new LeaseAcquirer(this.#calls, deps, this.#signals);
-    this.#signals.on((signal) => {
-      if (signal.method === "closed") this.#registration.forget(signal.reason);
+    this.#registration = new Registration(platform, events);
+    this.#connection = connect(this.#registration, events);
+    const parts = { platform, connection: this.#connection, registration: this.#registration, events, prepareInput };
+    this.#calls = new Calls(parts);
+    this.#leases = new Leases(this.#calls, { platform, events, maxRenewMs: this.#connection.maxRenewMs });
+    this.#events.on((event) => {
+      if (event.type === "state" && event.state === "closed") this.#registration.forget(event.reason);
     });
   }
 
   static open(
-    options: EdgeOptions,
+    { edge, workspace, token, adminToken, connectsFor, prepareInput, signal }: EdgeOptions,
     platform: Platform,
-    { sockets, feeds } = new SharedLinks(),
+    sockets = new EdgeSockets(),
   ): Result<WorkspaceClient, string> {
-    const { edge, workspace, token, adminToken, transport = "auto", maxQueued = defaultMaxQueued } = options;
     const address = parseAddress(edge, workspace);
     if (!address.ok) return address;
     if (!isToken(token)) return err("the coordinator's token is empty, or has characters that a header cannot hold");
-    const isHttpOnly = transport === "http";
-    const connection = {
-      platform,
-      sockets,
-      address: address.value,
-      token,
-      adminToken,
-      isHttpOnly,
-      maxQueued,
-      signal: options.signal,
-    };
-    const connect: Connect = (...deps) => new Connection(connection, ...deps);
-    const connectsForCalls = options.connectsFor !== "chat";
-    const { prepareInput } = options;
-    const key = `${address.value.http} ${token}`;
-    return ok(new WorkspaceClient(platform, connect, { workspace: key, feeds, connectsForCalls, prepareInput }));
+    const options = { platform, sockets, address: address.value, token, adminToken, signal };
+    const connect: Connect = (...deps) => new Connection(options, ...deps);
+    return ok(new WorkspaceClient(platform, connect, connectsFor !== "chat", prepareInput));
   }
 
   /** The coordinator of this machine. */
-  static openLocal(
-    coordinator: LocalCalls,
-    platform: LocalPlatform,
-    prepareInput?: PrepareInput,
-    { feeds } = new SharedLinks(),
-  ): WorkspaceClient {
-    const connect: Connect = (registration, _events, signals) =>
-      new LocalConnection(coordinator, platform, registration, signals);
-    return new WorkspaceClient(platform, connect, { workspace: "", feeds, connectsForCalls: false, prepareInput });
+  static openLocal(coordinator: LocalCalls, platform: LocalPlatform, prepareInput?: PrepareInput): WorkspaceClient {
+    const connect: Connect = (...deps) => new LocalConnection(coordinator, platform, ...deps);
+    return new WorkspaceClient(platform, connect, false, prepareInput);
   }
 
   get state(): ConnectionState {
     return this.#connection.state;
   }
 
+  /** Null before the first registration, and when the chat is lost. */
   get self(): Self | null {
     return this.#registration.self;
   }
@@ -152,12 +113,14 @@ export class WorkspaceClient implements CoordinatorClient {
     this.#connection.close("closed by its user");
   }
 
+  /** Only `outcome_unknown` and `bad_answer` leave open what has happened. */
   readonly call: Call = async (name, input, deadlineMs) => {
     if (this.#connectsForCalls) this.#connection.start();
     const { result } = await this.#calls.call(name, input, deadlineMs === undefined ? {} : { deadlineMs });
     return result;
   };
 
+  /** Registers the chat, and again whenever the coordinator counts it as gone. */
   register(chat: ChatInput, deadlineMs = registerTimeoutMs): Promise<Result<RegisteredChat, CallError>> {
     if (this.state === "closed") return Promise.resolve(err({ code: "closed", message: "the client is closed" }));
     const registered = this.#registration.setChat(chat, deadlineMs);
@@ -166,69 +129,74 @@ export class WorkspaceClient implements CoordinatorClient {
     return registered;
   }
 
-  async unregister(): Promise<Result<OutputOf<"chats.unregister">, CallError>> {
-    const { self } = this.#registration;
-    if (!self) return notRegistered("chats.unregister");
-    this.#registration.forget("unregistered");
-    this.#leaseAcquirer.leave();
-    const { result } = await this.#calls.call("chats.unregister", { self });
-    return result;
-  }
-
+  /** Frees everything the chat holds; it is not registered again, even if the request fails. */
   async leave(timeoutMs: number): Promise<void> {
-    await within(this.#platform, timeoutMs, this.unregister());
+    const { self } = this;
+    if (!self) return;
+    this.#registration.forget("unregistered");
+    this.#leases.leave();
+    await within(this.#platform, timeoutMs, this.#calls.call("chats.unregister", { self }));
   }
 
   hold(request: LeaseRequest, options: HoldOptions = {}): Promise<Result<HeldLease, CallError>> {
     const { self } = this;
-    return self ? this.#leaseAcquirer.hold(self, request, options) : Promise.resolve(notRegistered("leases.acquire"));
+    return self ? this.#leases.hold(self, request, options) : Promise.resolve(notRegistered("leases.acquire"));
   }
 
   lead(request: LeadershipRequest, options: HoldOptions = {}): Promise<Result<HeldLease, CallError>> {
     const { self } = this;
-    return self
-      ? this.#leaseAcquirer.lead(self, request, options)
-      : Promise.resolve(notRegistered("elections.campaign"));
+    return self ? this.#leases.lead(self, request, options) : Promise.resolve(notRegistered("elections.campaign"));
   }
 
-  watch(options: WatchOptions = {}): Watch {
+  /** Survives interruptions; a failure is its last event. @returns ends it */
+  watch(options: WatchOptions, onEvent: (event: WatchEvent) => void): () => void {
     this.#connection.start();
-    const deps = { platform: this.#platform, calls: this.#calls, connection: this.#connection, signals: this.#signals };
-    return new EdgeWatch(deps, this.#calls.newId(), options);
+    const deps = { platform: this.#platform, calls: this.#calls, connection: this.#connection, events: this.#events };
+    const watch = new StateWatch(deps, this.#calls.newId(), options, onEvent);
+    return () => watch.close();
   }
 
+  /**
+   * Changes below a prefix, in order; null: read everything again (first, and after a gap); empty:
+   * rows changed which are not state, such as tasks below `$task/`.
+   */
   onChanges(prefix: string, onChanges: OnChanges): () => void {
-    this.#connection.start();
-    return this.#feeds.follow(this.#workspace, prefix, {
-      onChanges,
-      watch: (start) => this.watch(start),
-      onRows: (listener) => this.#signals.on(({ method }) => void (method === rowHints[prefix] && listener())),
+    const close = this.watch({ prefix }, (event) => {
+      // A snapshot lacks the coordinator's own keys: it only signals that changes were missed.
+      if (event.type !== "failed") onChanges(event.type === "changes" ? event.changes : null);
     });
+    const stop = this.#events.on((event) => {
+      if (event.type === "notified" && event.notification.method === rowHints[prefix]) onChanges([]);
+    });
+    return () => {
+      stop();
+      close();
+    };
   }
 
-  inbox(onMessage: MessageHandler): () => void {
-    const hasChat = (): boolean => this.self !== null;
-    const parts = { platform: this.#platform, calls: this.#calls, events: this.#events, signals: this.#signals };
-    const inbox = new Inbox({ ...parts, hasChat }, onMessage);
-    return () => inbox.close();
-  }
-
+  /**
+   * [EC22] A claim, a heartbeat or a pull reads what it is about, unless its message came with it.
+   * @returns unsubscribes
+   */
   onHint(listener: (hint: HintKind, message?: Message) => void): () => void {
-    return this.#signals.on((signal) => {
-      const { method } = signal;
-      if (method === "tasks.new") listener("task");
-      else if (method === "messages.new") listener("message", signal.params.message);
-      else if (method === "unread") listener("message");
-      else if (method === "registered" || method === "changed") listener("any");
+    return this.#events.on((event) => {
+      if (event.type === "unread") listener("message");
+      else if (event.type === "registered" || event.type === "changed") listener("any");
+      else if (event.type !== "notified") return;
+      else if (event.notification.method === "tasks.new") listener("task");
+      else if (event.notification.method === "messages.new") listener("message", event.notification.params.message);
     });
   }
 
+  /** [SY102] Another machine stored sessions, or one may be taken over. @returns unsubscribes */
   onSyncHint(listener: (isDeath: boolean) => void): () => void {
-    return this.#signals.on((signal) => {
-      if (signal.method === "sync.changed") listener(signal.params.isDeath);
+    return this.#events.on((event) => {
+      if (event.type !== "notified" || event.notification.method !== "sync.changed") return;
+      listener(event.notification.params.isDeath);
     });
   }
 
+  /** Another process owns the chat, or the coordinator refuses for good. @returns unsubscribes */
   onLost(listener: (reason: string) => void): () => void {
     return this.#events.on((event) => {
       if (event.type === "chat-lost") listener(event.error.message);
@@ -236,20 +204,37 @@ export class WorkspaceClient implements CoordinatorClient {
     });
   }
 
-  atomicUpdate(
+  /**
+   * [EC18] Writes the next value only if no other writer was first; else repeats.
+   *
+   * @returns the version written; null: no change. Refused with `version_mismatch` in the end
+   */
+  async atomicUpdate(
     key: string,
-    change: ValueUpdate,
-    options?: UpdateOptions,
+    update: ValueUpdate,
+    { attempts = 20, ...setOptions }: UpdateOptions = {},
   ): Promise<Result<{ readonly version: number | null }, CallError>> {
-    return atomicUpdate<CallError>(
-      (name, input) => this.call(name, input as never),
-      this.#platform,
-      key,
-      change,
-      options,
-    );
+    for (let attempt = 1; ; attempt += 1) {
+      const current = await this.call("state.get", { key });
+      if (!current.ok) return current;
+      const { entry } = current.value;
+      const value = await update(entry);
+      if (value === undefined) return ok({ version: null });
+      const written = await this.call("state.set", { ...setOptions, key, value, ifVersion: entry?.version ?? 0 });
+      if (written.ok || written.error.code !== "version_mismatch" || attempt >= attempts) return written;
+      await sleep(this.#platform, fullJitter(updateBackoff, attempt, this.#platform.random));
+    }
   }
 }
+
+interface UpdateOptions extends Pick<CallInput<"state.set">, "guard" | "ttlMs" | "by"> {
+  readonly attempts?: number;
+}
+
+/** @param entry null: no such key. @returns the new value; undefined: no change */
+type ValueUpdate = (entry: Entry | null) => Json | undefined | Promise<Json | undefined>;
+
+const updateBackoff = { baseMs: 20, capMs: 2_000 };
 
 export type LocalPlatform = Pick<Platform, "clock" | "setTimer" | "random">;
 

@@ -5,8 +5,7 @@ import * as z from "zod";
 import { Workspace } from "../contract/workspaces.ts";
 import { codeOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { parseAddress } from "./edge/address.ts";
-import { readTokenClaim, isMachineToken } from "./edge/machine-token.ts";
+import { parseAddress, readTokenClaim, isMachineToken } from "./edge/address.ts";
 import { createPrivateFolder, removeDurably, writeAtomically } from "../platform/private-files.ts";
 import { parseJson } from "../shared/json-fields.ts";
 

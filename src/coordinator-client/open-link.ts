@@ -1,44 +1,33 @@
 import { hostname } from "node:os";
 import { err, ok, type Result } from "../shared/result.ts";
-import type { Processes } from "../platform/processes.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import type { Driver } from "../store/driver.ts";
+import type { Store } from "../store/store.ts";
 import { WorkspaceClient, type LocalPlatform } from "./client.ts";
 import type { CoordinatorClient } from "./coordinator-client.ts";
 import { localWorkspace, readEdgeConfig, type EdgeWorkspace } from "./edge-config.ts";
 import type { PrepareInput } from "./edge/calls.ts";
 import type { Platform } from "./edge/platform.ts";
+import { EdgeSockets } from "./edge/socket.ts";
 import type { LocalCalls } from "../runtime/local-calls.ts";
-import { callsOf, LocalCoordinator, type LocalCoordinatorOptions } from "./local/local-coordinator.ts";
+import { callsOf, LocalCoordinator } from "./local/local-coordinator.ts";
 import { createLocalStore } from "./local/local-store.ts";
-import { sharedLinksOf } from "./shared-links.ts";
 import { openCoordinators, type OpenCoordinator } from "./local/open-coordinators.ts";
-
-export interface LocalCoordinatorSite {
-  readonly home: string;
-  readonly driver: Driver;
-  readonly busyMs: number;
-  readonly processes: Processes;
-  readonly now: LocalCoordinatorOptions["now"];
-}
 
 interface OpenedCoordinator {
   readonly coordinator: LocalCoordinator;
   readonly close: () => void;
 }
 
+type CoordinatorRuntime = Pick<Runtime, "paths" | "store" | "processes" | "now">;
+
 /** The coordinator of a home, which all users in a process share. */
-export function openLocalCoordinator({
-  home,
-  driver,
-  busyMs,
-  processes,
-  now,
-}: LocalCoordinatorSite): OpenedCoordinator {
+export function openLocalCoordinator({ paths, store, processes, now }: CoordinatorRuntime): OpenedCoordinator {
+  const { home } = paths;
   const open = (): OpenCoordinator => {
-    const store = createLocalStore({ home, driver, now, busyMs });
-    const coordinator = new LocalCoordinator({ store, processes, machine: hostname(), now });
-    return { coordinator, close: () => store.close(), uses: 0 };
+    const { driver, busyMs } = store.context;
+    const own = createLocalStore({ home, driver, now, busyMs });
+    const coordinator = new LocalCoordinator({ store: own, processes, machine: hostname(), now });
+    return { coordinator, close: () => own.close(), uses: 0 };
   };
   const shared = openCoordinators.get(home) ?? open();
   openCoordinators.set(home, shared);
@@ -62,6 +51,15 @@ export interface OpenedLink {
   readonly edge: EdgeWorkspace | null;
 }
 
+const sockets = new WeakMap<Store, EdgeSockets>();
+
+/** Those of the process that opened the store. */
+function socketsOf(store: Store): EdgeSockets {
+  const known = sockets.get(store) ?? new EdgeSockets();
+  sockets.set(store, known);
+  return known;
+}
+
 export function openLink(runtime: Runtime, platform: Platform): Result<OpenedLink, string> {
   const edge = readEdgeConfig(runtime.paths.home, runtime.env);
   if (!edge.ok) return edge;
@@ -70,7 +68,7 @@ export function openLink(runtime: Runtime, platform: Platform): Result<OpenedLin
     return ok({ link: client, workspace: localWorkspace, machine, edge: null });
   }
   const { url, workspace, token, machine } = edge.value;
-  const client = WorkspaceClient.open({ edge: url, workspace, token }, platform, sharedLinksOf(runtime.store));
+  const client = WorkspaceClient.open({ edge: url, workspace, token }, platform, socketsOf(runtime.store));
   if (!client.ok) return err(client.error);
   return ok({ link: client.value, workspace, machine, edge: { url, workspace } });
 }
@@ -81,13 +79,12 @@ export function openLocalClient(
   prepareInput?: PrepareInput,
 ): { readonly client: WorkspaceClient; readonly machine: string } {
   const calls = runtime.localCalls?.() ?? callsInProcess(runtime);
-  const client = WorkspaceClient.openLocal(calls, platform, prepareInput, sharedLinksOf(runtime.store));
+  const client = WorkspaceClient.openLocal(calls, platform, prepareInput);
   return { client, machine: hostname() };
 }
 
 /** For the process that is the host. */
-export function callsInProcess({ paths, store, processes, now }: Runtime): LocalCalls {
-  const { driver, busyMs } = store.context;
-  const { coordinator, close } = openLocalCoordinator({ home: paths.home, driver, busyMs, processes, now });
+export function callsInProcess(runtime: CoordinatorRuntime): LocalCalls {
+  const { coordinator, close } = openLocalCoordinator(runtime);
   return callsOf(coordinator, close);
 }

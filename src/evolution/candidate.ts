@@ -1,27 +1,24 @@
 import * as z from "zod";
 import { Finding } from "../analysis/finding.ts";
 import { Budget } from "../contract/budgets.ts";
+import { Duration, File, Folder } from "../contract/machine/forms.ts";
 
 /** Subjects that a run may be limited to; `tests` adds tests instead of removing findings. */
-export const subjects = ["types", "lint", "complexity", "duplicates", "dead code", "tests"] as const;
-export const Subject = z.enum(subjects);
+const subjects = ["types", "lint", "complexity", "duplicates", "dead code", "tests"] as const;
+const Subject = z.enum(subjects);
 export type Subject = z.infer<typeof Subject>;
 
 /** Ways to change code without a model. */
 export const Fixer = z.enum(["lint-fix", "unused"]);
 export type Fixer = z.infer<typeof Fixer>;
 
-export const CandidateFinding = Finding.pick({
-  tool: true,
-  rule: true,
-  level: true,
-  file: true,
-  range: true,
-  message: true,
-  symbol: true,
-  fingerprint: true,
+export const CandidateFinding = Finding.omit({
+  version: true,
+  content: true,
+  related: true,
+  others: true,
+  isNew: true,
 });
-
 export type CandidateFinding = z.infer<typeof CandidateFinding>;
 
 /** [EV1] One change that is worth trying. Paths are relative to the project, with `/`. */
@@ -44,6 +41,22 @@ export const Candidate = z.object({
 });
 export type Candidate = z.infer<typeof Candidate>;
 
+export function methodText({ fixer, method }: Pick<Candidate, "fixer" | "method">): string {
+  return fixer ?? (method === "worker" ? "a worker" : "a person");
+}
+
+const maxTextChars = 200;
+
+/** One line: what, where, and how often. */
+export function describe({ findings, files, subject }: Candidate): string {
+  const [first] = findings;
+  if (!first) return `${subject} for ${files.join(", ")}`.slice(0, maxTextChars);
+  const rules = [...new Set(findings.map(({ rule }) => rule))].join(", ");
+  const at = findings.length === 1 && first.range ? `:${first.range.line}` : "";
+  const count = findings.length === 1 ? "" : `${findings.length} × `;
+  return `${count}${first.tool} ${rules} in ${first.file}${at}`.slice(0, maxTextChars);
+}
+
 const toolSettings =
   /^(?:\..*(?:rc|ignore|attributes|config)(?:\.\w+)?|.+\.config\.\w+|[jt]sconfig.*\.json|package(?:-lock)?\.json|(?:biome|deno|turbo|nx|fallow|jscpd)\.(?:jsonc?|toml)|knip\.(?:jsonc?|[jt]s)|(?:vitest|jest)\.\w+\.\w+|.*(?:baseline|suppressions)\.json)$/;
 
@@ -55,9 +68,6 @@ export function isToolSettings(path: string): boolean {
 /** Exceptions of the judge. */
 export const JudgeRules = z.object({ allowsApi: z.boolean().default(false) });
 export type JudgeRules = z.infer<typeof JudgeRules>;
-
-/** Command that has to succeed, beside the test framework; null: the framework alone. */
-export type TestWords = readonly [string, ...string[]] | null;
 
 /** [EV8] Bounds of a run as a whole. */
 export const RunLimits = z.object({
@@ -93,3 +103,31 @@ export const EvolveTask = z.union([
 ]);
 export type EvolveTask = z.infer<typeof EvolveTask>;
 export type ChangeTask = Extract<EvolveTask, { evolve: "change" }>;
+
+/** A run in one package, as a person asks for it. */
+export const EvolveInput = z.strictObject({
+  folder: Folder.optional(),
+  dryRun: z.boolean().default(false).describe("print the plan, change nothing"),
+  maxTasks: z.int().min(1).max(50).default(10).describe("changes to try"),
+  budgetCost: z.number().min(0.000_001).max(100_000).optional().describe("for the whole run, in US dollars"),
+  budgetTokens: z.int().min(1).max(1_000_000_000).optional().describe("for the whole run"),
+  timeLimitMs: Duration.min(1_000).max(604_800_000).optional().describe("for the whole run: 30m, 4h (default: 2h)"),
+  maxRejected: z
+    .int()
+    .min(1)
+    .max(100)
+    .optional()
+    .describe("stop after this many rejected changes in a row (default: 3)"),
+  only: z
+    .string()
+    .transform((text) => text.split(",").flatMap((one) => one.trim() || []))
+    .optional()
+    .describe(`some of ${subjects.join(", ")}, or tools or rules`),
+  tests: z.string().optional().describe("has to succeed, too (default: the project's test framework alone)"),
+  allowApi: z.boolean().default(false).describe("keep changes of the public API"),
+  retry: z.boolean().default(false).describe("also what the judge has rejected in earlier runs"),
+  trust: z.boolean().default(false).describe("run the project's tools and tests, this time"),
+  config: File.optional().describe("settings of a worker that has a type with evolve, for its claude"),
+  work: z.boolean().default(true).describe("only submit the tasks, for workers of that type"),
+});
+export type EvolveInput = z.infer<typeof EvolveInput>;

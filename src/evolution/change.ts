@@ -1,196 +1,298 @@
-import { join } from "node:path";
-import type { Finding } from "../analysis/finding.ts";
+import { join, posix } from "node:path";
 import type { Json } from "../contract/json.ts";
-import { findAstGrep } from "../mutation/ast-grep.ts";
+import { runStryker, type Survivor } from "../mutation/stryker.ts";
 import { redact } from "../redaction/redact.ts";
+import type { Failure } from "../shared/failure.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import type { Git } from "../snapshots/git.ts";
-import { linkModulesInside } from "../transform/link-modules.ts";
-import { resetTo } from "../transform/throwaway-worktree.ts";
-import type { RunOutcome, TaskRun } from "../worker-runner/executor.ts";
-import { readDiff } from "../worker-runner/read-diff.ts";
-import { commitAll } from "../worker-runner/work-git.ts";
-import { addTests } from "./add-tests.ts";
-import { applyFixer } from "./apply-fixer.ts";
+import { displayPath, run as runGit, splitRaw, type Git } from "../snapshots/git.ts";
+import { waitForFiles } from "../transform/reserve-files.ts";
+import type { Release } from "../transform/tool-process.ts";
+import { inCommit, linkModulesInside, resetTo, type RepositoryProject } from "../transform/worktree.ts";
+import type { Executor, RunOutcome, TaskRun } from "../worker-runner/executor.ts";
+import { readDiff, commitAll, gitInFolder, gitInWorktree, resolveCommit } from "../worker-runner/work-git.ts";
 import type { Candidate, ChangeTask } from "./candidate.ts";
-import type { ChangeOptions } from "./change-executor.ts";
-import { changedFiles } from "./changed-files.ts";
-import { findCascade } from "./find-candidates.ts";
-import { judge, type FileDelta, type JudgeInput } from "./judge.ts";
-import { measure } from "./measure.ts";
-import type { Measured } from "./measured.ts";
-import { rejectedPrefix, stopRun, type LeftPart, type Verdict } from "./run-state.ts";
-import { tryInParts, type Attempt, type Standing } from "./try-parts.ts";
-import { toWorkerTask } from "./worker-prompt.ts";
+import { applyFixer } from "./fix.ts";
+import { judge, type FileDelta } from "./judge.ts";
+import { measure, type Measured, type MeasureDeps } from "./measure.ts";
+import type { RunFiles } from "./run-files.ts";
+import { rejectedPrefix, stoppedPrefix, stopRun, type Caller, type Verdict } from "./run.ts";
+import { loadAstGrep } from "./syntax.ts";
+import type { TestWords } from "./tests.ts";
 
-type Mutants = Verdict["mutants"];
+export interface ChangeOptions {
+  readonly deps: MeasureDeps;
+  readonly project: RepositoryProject;
+  readonly files: RunFiles;
+  /** Does what no tool can; null: not set up. */
+  readonly claude: Executor | null;
+  /** Revision that changes start from. */
+  readonly base: string;
+  /** [EV13] From the worker's settings, never from a task. */
+  readonly tests: TestWords;
+  /** Limit of each tool and of each run of the tests. */
+  readonly limitMs: number;
+  readonly call: Caller;
+  /** [EV18] Reserves files of the repository, all or none. */
+  readonly reserve: (files: readonly string[]) => Promise<Result<Release, Failure>>;
+}
 
-/** Makes one change in the task's worktree, whole or in parts. */
-export class Change {
-  readonly #options: ChangeOptions;
-  readonly #run: TaskRun;
-  readonly #task: ChangeTask;
-  readonly #git: Git;
-  #mutants: Mutants = null;
+export type MeasureOptions = Pick<ChangeOptions, "deps" | "project" | "files" | "limitMs" | "tests">;
 
-  constructor(options: ChangeOptions, run: TaskRun, task: ChangeTask, git: Git) {
-    this.#options = options;
-    this.#run = run;
-    this.#task = task;
-    this.#git = git;
-  }
+/** [EV3] @param isRenewed whether what was measured before is measured again */
+export function measureBefore(
+  { deps, project, files, limitMs, tests }: MeasureOptions,
+  commit: string,
+  signal: AbortSignal,
+  { isRenewed = false } = {},
+): Promise<Result<Measured, string>> {
+  const request = { commit, tests, runs: 2, limitMs, signal } as const;
+  return files.measured([project, commit, tests], () => measure(deps, project, request), { isRenewed });
+}
 
-  async make(start: Standing): Promise<RunOutcome> {
-    const { candidate, limits } = this.#task;
-    const tried = await tryInParts(candidate, start, limits.maxRejected, {
-      attempt: (part, at) => this.#attempt(part, at),
-      cascadeOf: (findings, at) => this.#cascadeOf(findings, at),
-      whyOver: () => this.#whyOver(null),
-    });
-    if (!tried.ok) return tried.error;
-    const { at, left } = tried.value;
-    return at === start ? this.#reject(left) : this.#keep(start, at, left);
-  }
+/** [EV3] @returns why the tests cannot judge a change */
+export function baselineRefusal({ tests }: Measured): string | null {
+  if (tests.flaky !== null) return `the tests are flaky, and cannot judge: ${tests.flaky}`;
+  return tests.passed ? null : `the tests fail before any change: ${tests.output.trim()}`;
+}
 
-  #whyOver(rejection: string | null): Promise<string | null> {
-    return stopRun(this.#options.call, this.#run.task.task, this.#task.limits, rejection);
-  }
+/** One task of a run, and its worktree. */
+interface Work {
+  readonly options: ChangeOptions;
+  readonly run: TaskRun;
+  readonly task: ChangeTask;
+  readonly git: Git;
+}
 
-  async #attempt(candidate: Candidate, at: Standing): Promise<Attempt> {
-    const made = await this.#apply(candidate, at);
-    if (!made.ok) return { kind: "ended", outcome: made.error };
-    this.#mutants = made.value;
-    const { deps, project } = this.#options;
-    const message = `shim: ${candidate.subject} in ${candidate.files.join(", ")}`;
-    const { commit } = await commitAll(this.#git, { tree: this.#run.folder, message, now: deps.now() });
-    if (made.value?.survived === 0) return { kind: "ended", outcome: unchanged(at.measured, candidate) };
-    const changes = await changedFiles(this.#git, at.commit, commit, project.prefix);
-    return this.#judge(candidate, at, commit, changes);
-  }
+/** [EV4] Makes one change in the task's worktree, and keeps it only if nothing got worse. */
+export async function runChange(options: ChangeOptions, run: TaskRun, task: ChangeTask): Promise<RunOutcome> {
+  const { deps, project, base, call } = options;
+  const git = gitInWorktree(deps.env, project.repository, run.folder);
+  const stopped = await stopRun(call, run.task.task, task.limits, false);
+  const outcome = stopped === null ? await change({ options, run, task, git }) : failed(`${stoppedPrefix}${stopped}`);
+  // The worker deletes a branch that has nothing beyond the start.
+  const isFinal = outcome.kind === "failed" && !outcome.isRetryable;
+  if (isFinal) await resetTo(git, await resolveCommit(gitInFolder(deps.env, project.top), base));
+  return outcome;
+}
 
-  /** Makes the change on top of the standing. */
-  async #apply(candidate: Candidate, { commit, measured }: Standing): Promise<Result<Mutants, RunOutcome>> {
-    const { deps, project, claude, limitMs } = this.#options;
-    const { folder: tree, signal, task } = this.#run;
-    const { fixer, files, findings, cascade } = candidate;
-    if (fixer !== null) {
-      await resetTo(this.#git, commit);
-      const own = new Set(findings.map(({ fingerprint }) => fingerprint));
-      const whole = new Set(this.#task.candidate.findings.map(({ fingerprint }) => fingerprint));
-      const left = measured.findings.filter(({ fingerprint: one }) => whole.has(one) && !own.has(one));
-      const request = {
-        fixer,
-        tree,
-        git: this.#git,
-        files,
-        findings: [...findings, ...cascade],
-        left,
-        limitMs,
-        signal,
-      };
-      const applied = await applyFixer(deps, project, request);
-      if (applied.ok) return ok(null);
-      return err(signal.aborted ? { kind: "stopped" } : failed(applied.error));
-    }
-    await linkModulesInside(this.#git, { top: project.top, tree });
-    if (candidate.subject === "tests") return addTests(this.#options, this.#run, this.#task, commit);
-    if (candidate.method !== "worker" || !claude)
-      return err(failed("no worker is set up for it: `claude` of the type"));
-    const outcome = await claude.run({ ...this.#run, task: toWorkerTask(task, this.#task) });
-    return outcome.kind === "done" ? ok(null) : err(ofThisTask(outcome));
-  }
+const maxNoteChars = 400;
 
-  async #judge(
-    candidate: Candidate,
-    { commit: base, measured: before }: Standing,
-    commit: string,
-    changes: readonly FileDelta[],
-  ): Promise<Attempt> {
-    const { deps, project, limitMs, tests } = this.#options;
-    const { signal, onProgress, onOutput } = this.#run;
-    onProgress({ percent: 60, note: "measuring what is there now" });
-    const request = { commit, tests, runs: 1, limitMs, signal } as const;
-    const after = changes.length === 0 ? ok(before) : await measure(deps, project, request);
-    if (signal.aborted) return { kind: "ended", outcome: { kind: "stopped" } };
-    const astGrep = await findAstGrep(join(project.top, project.prefix));
-    const { rules } = this.#task;
-    const reasons = after.ok
-      ? judge({ before, after: after.value, candidate, rules, changes, astGrep })
-      : [after.error];
-    if (after.ok && reasons.length === 0) return { kind: "kept", standing: { commit, measured: after.value } };
-    const { diff } = await readDiff(this.#git, base, commit);
-    onOutput(redact(`${reasons.join("\n")}\n${diff}`).text);
-    return { kind: "rejected", why: reasons.join("; ") };
-  }
-
-  #cascadeOf(findings: readonly Finding[], { measured }: Standing): Promise<Result<Finding[], string>> {
-    const { deps, project, limitMs } = this.#options;
-    return findCascade(deps, project, { measured, findings, limitMs, signal: this.#run.signal });
-  }
-
-  async #reject(left: readonly LeftPart[]): Promise<RunOutcome> {
-    const whys = left.filter(({ isTried }) => isTried).map(({ why }) => why);
-    const reason = `${rejectedPrefix}${[...new Set(whys)].join("; ")}`;
-    await this.#whyOver(reason);
-    return failed(reason);
-  }
-
-  async #keep(start: Standing, at: Standing, left: readonly LeftPart[]): Promise<RunOutcome> {
-    await resetTo(this.#git, at.commit);
-    const { project } = this.#options;
-    const changes = await changedFiles(this.#git, start.commit, at.commit, project.prefix);
-    const { diff } = await readDiff(this.#git, start.commit, at.commit);
-    const { candidate } = this.#task;
-    const [before, after, mutants] = [start.measured, at.measured, this.#mutants];
-    return { kind: "done", result: toVerdict({ before, after, candidate, changes, mutants, left, diff }) };
+async function change(work: Work): Promise<RunOutcome> {
+  const { options, run, task, git } = work;
+  const { candidate } = task;
+  const base = run.base ?? (await resolveCommit(git, "HEAD"));
+  run.onProgress({ percent: 5, note: "measuring what was there before" });
+  const before = await measureBefore(options, base, run.signal);
+  if (!before.ok) return run.signal.aborted ? { kind: "stopped" } : failed(before.error, true);
+  const refusal = baselineRefusal(before.value);
+  if (refusal !== null) return failed(refusal);
+  const present = new Set(before.value.findings.map(({ fingerprint }) => fingerprint));
+  const { findings } = candidate;
+  // Another change has removed the findings.
+  const isGone = findings.length > 0 && !findings.some(({ fingerprint }) => present.has(fingerprint));
+  if (isGone) return unchanged(before.value, candidate);
+  run.onProgress({ percent: 30, note: `changing ${candidate.files.join(", ")}`.slice(0, maxNoteChars) });
+  const reserved = await options.reserve(candidate.files.map((file) => posix.join(options.project.prefix, file)));
+  if (!reserved.ok) return waitForFiles(run, reserved.error.message);
+  const release = reserved.value;
+  try {
+    // A model is a chat of its own, which respects reservations. A second release is harmless.
+    if (candidate.method === "worker") await release();
+    return await makeAndJudge(work, base, before.value);
+  } finally {
+    await release();
   }
 }
 
-/** Fixers do other tasks of the type without a model. */
-function ofThisTask(outcome: RunOutcome): RunOutcome {
+async function makeAndJudge(work: Work, base: string, before: Measured): Promise<RunOutcome> {
+  const { options, run, task, git } = work;
+  const { candidate } = task;
+  const mutants = candidate.subject === "tests" ? await survivorsAt(work, base) : ok(null);
+  if (!mutants.ok) return mutants.error;
+  if (mutants.value?.length === 0) return unchanged(before, candidate);
+  const made = await make(work, base, mutants.value);
+  if (made !== null) return made;
+  const message = `shim: ${candidate.subject} in ${candidate.files.join(", ")}`;
+  const { commit } = await commitAll(git, { tree: run.folder, message, now: options.deps.now() });
+  const changes = await changedFiles(git, base, commit, options.project.prefix);
+  const judged = await judgeCommit(work, { commit, before, changes, survived: mutants.value?.length ?? null });
+  if (!judged.ok) return judged.error;
+  const { reasons, after, figures } = judged.value;
+  if (reasons.length === 0) return { kind: "done", result: toVerdict(candidate, before, after, figures) };
+  const { diff } = await readDiff(git, base, commit);
+  run.onOutput(redact(`${reasons.join("\n")}\n${diff}`).text);
+  const reason = `${rejectedPrefix}${reasons.join("; ")}`;
+  await stopRun(options.call, run.task.task, task.limits, true);
+  return failed(reason);
+}
+
+interface Made {
+  readonly commit: string;
+  readonly before: Measured;
+  readonly changes: readonly FileDelta[];
+  /** Mutants before; null: the task is no tests. */
+  readonly survived: number | null;
+}
+
+interface Judged {
+  readonly reasons: readonly string[];
+  readonly after: Measured;
+  readonly figures: Verdict["mutants"];
+}
+
+async function judgeCommit(
+  work: Work,
+  { commit, before, changes, survived }: Made,
+): Promise<Result<Judged, RunOutcome>> {
+  const { options, run, task } = work;
+  const { deps, project, limitMs, tests } = options;
+  const { signal } = run;
+  run.onProgress({ percent: 60, note: "measuring what is there now" });
+  const request = { commit, tests, runs: 1, limitMs, signal } as const;
+  const after = changes.length === 0 ? ok(before) : await measure(deps, project, request);
+  if (signal.aborted) return err({ kind: "stopped" });
+  if (!after.ok) return ok({ reasons: [after.error], after: before, figures: null });
+  const astGrep = await loadAstGrep(join(project.top, project.prefix));
+  const { candidate, rules } = task;
+  const reasons = judge({ before, after: after.value, candidate, rules, changes, astGrep });
+  if (survived === null || reasons.length > 0) return ok({ reasons, after: after.value, figures: null });
+  const left = await survivorsAt(work, commit);
+  if (!left.ok) return left;
+  const killed = survived - left.value.length;
+  const none = killed > 0 ? [] : [`the tests notice none of the ${survived} mutants that survived before`];
+  return ok({ reasons: none, after: after.value, figures: { survived, killed } });
+}
+
+/** @returns how the task ends without a change; null: it was made */
+async function make(
+  { options, run, task, git }: Work,
+  base: string,
+  mutants: readonly Survivor[] | null,
+): Promise<RunOutcome | null> {
+  const { deps, project, claude, limitMs } = options;
+  const { folder: tree, signal } = run;
+  const { fixer, files, findings, cascade, method } = task.candidate;
+  if (fixer !== null) {
+    // Without the work of an attempt before this one.
+    await resetTo(git, base);
+    const request = { fixer, tree, git, files, findings: [...findings, ...cascade], limitMs, signal };
+    const applied = await applyFixer(deps, project, request);
+    if (applied.ok) return null;
+    return signal.aborted ? { kind: "stopped" } : failed(applied.error);
+  }
+  if (method !== "worker" || !claude) return failed("no worker is set up for it: `claude` of the type");
+  await linkModulesInside(git, { top: project.top, tree });
+  const payload = toPayload(task, mutants) as unknown as Json;
+  const outcome = await claude.run({ ...run, task: { ...run.task, payload } });
+  if (outcome.kind === "done") return null;
   if (outcome.kind !== "waiting") return outcome;
+  // Fixers do other tasks of the type without a model.
   const { kind, reason, delayMs } = outcome;
   return { kind, reason, delayMs };
 }
 
+/** [EV16] Mutants of the task's file that no test notices. */
+async function survivorsAt(
+  { options, run, task }: Work,
+  commit: string,
+): Promise<Result<readonly Survivor[], RunOutcome>> {
+  const { deps, project, limitMs: timeMs } = options;
+  const { signal } = run;
+  const { env } = deps;
+  const { files } = task.candidate;
+  const tried = await inCommit(deps, project, { commit, signal }, (folder, { folder: own }) =>
+    runStryker({ folder, scratch: join(own, "scratch"), files, env, timeMs, signal }),
+  );
+  if (signal.aborted) return err({ kind: "stopped" });
+  return tried.ok ? ok(tried.value.flatMap(({ survivors }) => survivors)) : err(failed(tried.error));
+}
+
+/** Rules of a change that a model makes, for the instruction of its settings. */
+export const workerRules = [
+  "The payload names findings of the project's own tools: remove their cause, and nothing else. Or it names mutants, small changes of a file that no test notices: add tests that pass on the present code and fail on them, and leave the file as it is. A mutant without an effect that a test can see is left out.",
+  "Change only the files it lists; new or changed tests are allowed, but no test may be deleted, skipped or made weaker. Write new tests as those that are there.",
+  "Keep the public API of the package. Silence no finding: no comment, setting, `any`, cast, `!`, `void`, name with an underscore or empty catch.",
+  "Run the tests before you end. A judge then analyses the code again, runs the tests and measures their coverage: a change that adds a finding, breaks a test or lowers the coverage is thrown away, and so are tests that notice no mutant.",
+].join("\n");
+
+const maxMutants = 40;
+const maxSnippetChars = 200;
+
+/** For the prompt of a model: its text is data, which the prompt fences. */
+function toPayload({ candidate, rules }: ChangeTask, mutants: readonly Survivor[] | null): object {
+  const { subject: goal, files } = candidate;
+  if (mutants) {
+    const cut = (text: string): string => text.slice(0, maxSnippetChars);
+    const shown = mutants.slice(0, maxMutants).map(({ line, operator, before, after }) => {
+      return { line, operator, before: cut(before), after: cut(after) };
+    });
+    return { goal, files, mutants: shown };
+  }
+  const findings = candidate.findings.map(({ tool, rule, file, range, message }) => ({
+    tool,
+    rule,
+    file,
+    range,
+    message,
+  }));
+  return { goal, files, findings, mayChangeApi: rules.allowsApi };
+}
+
+/** Larger files are data. */
+const maxBytes = 2_000_000;
+
+/** Files of which two commits have different states, with both texts. */
+export async function changedFiles(git: Git, base: string, commit: string, prefix: string): Promise<FileDelta[]> {
+  const args = ["diff-tree", "-r", "-z", "--no-renames", "--no-abbrev", base, commit];
+  const fields = splitRaw((await runGit(git, args)).stdout);
+  const changes: FileDelta[] = [];
+  for (let at = 0; at + 1 < fields.length; at += 2) {
+    const [oldMode = "", newMode = "", old = "", now = "", status = ""] = (fields[at] ?? "").slice(1).split(" ");
+    const path = posix.relative(prefix, displayPath(fields[at + 1] ?? ""));
+    const kind = isPlain(oldMode) && isPlain(newMode) ? kinds[status] : undefined;
+    const [before, after] = [await readText(git, oldMode, old), await readText(git, newMode, now)];
+    changes.push({ path, kind: kind ?? "retyped", before, after });
+  }
+  return changes;
+}
+
+const kinds: Readonly<Record<string, FileDelta["kind"]>> = { A: "added", D: "deleted", M: "changed" };
+
+/** Neither a link nor a module. */
+function isPlain(mode: string): boolean {
+  return mode === "000000" || mode.startsWith("100");
+}
+
+async function readText(git: Git, mode: string, id: string): Promise<string | null> {
+  if (!mode.startsWith("100")) return null;
+  const { stdout } = await runGit(git, ["cat-file", "blob", id]);
+  return stdout.length > maxBytes || stdout.includes(0) ? null : stdout.toString("utf8");
+}
+
 /** The result of a change of which nothing is left to do. */
-export function unchanged(before: Measured, candidate: Candidate): RunOutcome {
-  const nothing = { changes: [], mutants: null, left: [], diff: "" };
-  return { kind: "done", result: toVerdict({ before, after: before, candidate, ...nothing }) };
+function unchanged(before: Measured, candidate: Candidate): RunOutcome {
+  return { kind: "done", result: toVerdict(candidate, before, before, null) };
 }
 
-const maxTestDiffChars = 20_000;
-const maxWhyChars = 500;
-
-interface Kept
-  extends Pick<Verdict, "mutants" | "left">, Pick<JudgeInput, "before" | "after" | "candidate" | "changes"> {
-  readonly diff: string;
-}
-
-function toVerdict({ before, after, candidate, changes, mutants, left, diff }: Kept): Json {
+function toVerdict({ id }: Candidate, before: Measured, after: Measured, mutants: Verdict["mutants"]): Verdict {
   const isCompared = before.api !== null && after.api !== null;
   const isEqual = JSON.stringify(before.api) === JSON.stringify(after.api);
-  const tests = new Set([...before.testFiles, ...after.testFiles]);
-  const isTest = new Set(changes.filter(({ path }) => tests.has(path)).map(({ path }) => path));
-  const parts = diff.split(/^(?=diff --git )/m).filter((part) => [...isTest].some((path) => part.includes(`/${path}`)));
-  const verdict: Verdict = {
-    candidate: candidate.id,
+  return {
+    candidate: id,
     removed: before.findings.length - after.findings.length,
     before: toFacts(before),
     after: toFacts(after),
     api: isCompared ? (isEqual ? "unchanged" : "changed") : "not compared",
     mutants,
-    left: left.map((one) => ({ ...one, why: redact(one.why).text.slice(0, maxWhyChars) })),
-    testDiff: parts.join("").slice(0, maxTestDiffChars),
     notes: [...new Set([...before.notes, ...after.notes])],
   };
-  return verdict as unknown as Json;
 }
 
 function toFacts({ findings, tests, coverage }: Measured): Verdict["before"] {
   return { findings: findings.length, tests: tests.counts, coverage };
 }
 
-function failed(reason: string): RunOutcome {
-  return { kind: "failed", reason, isRetryable: false };
+/** @param isRetryable whether the same task may succeed later */
+export function failed(reason: string, isRetryable = false): RunOutcome {
+  return { kind: "failed", reason, isRetryable };
 }

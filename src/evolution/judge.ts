@@ -1,9 +1,10 @@
-import { conceptOf } from "../analysis/equivalences.ts";
-import type { Finding } from "../analysis/finding.ts";
-import { sourceExtension, type AstGrep } from "../mutation/ast-grep.ts";
+import { conceptOf, type Finding } from "../analysis/finding.ts";
 import { isToolSettings, type Candidate, type JudgeRules } from "./candidate.ts";
-import type { Coverage, Measured, TestCounts } from "./measured.ts";
+import { isUnusedName, namesOf } from "./fix.ts";
+import type { Measured } from "./measure.ts";
 import { findAssertions, findSilencers, plainCast, suppressions, typeSilencers, type Silencer } from "./silencers.ts";
+import { needsParser, sourceExtension, type AstGrep } from "./syntax.ts";
+import type { Coverage, TestCounts } from "./tests.ts";
 
 export interface FileDelta {
   /** Relative to the project, with `/`; begins with `../` for a file beside it. */
@@ -117,24 +118,33 @@ function judgeCoverage(before: Coverage | null, after: Coverage | null): string[
   return isShareLower && now > old ? [`the tests miss ${now} lines, ${old} before`] : [];
 }
 
-function judgeApi({ before, after, rules }: JudgeInput): string[] {
+/** [EV6] Unused exports may go, and what no entry passes on as a whole may get more. */
+function judgeApi({ before, after, candidate, rules }: JudgeInput): string[] {
   if (rules.allowsApi || before.api === null) return [];
   if (after.api === null) return ["the declarations of the package cannot be made any more"];
-  const gone = before.api.filter((one) => !after.api?.includes(one));
-  const fresh = after.api.filter((one) => !before.api?.includes(one));
+  const [old, now] = [new Set(before.api), new Set(after.api)];
+  const unused = new Set([...candidate.findings, ...candidate.cascade].filter(isUnusedName).flatMap(namesOf));
+  const isUnused = (text: string): boolean => text.split(/\W+/, maxNameWords).some((word) => unused.has(word));
+  const gone = before.api.filter((one) => !now.has(one) && !isUnused(one));
+  const fresh = after.api.filter((one) => !old.has(one) && one.startsWith("public "));
   const [first] = [...gone, ...fresh];
   if (first === undefined) return [];
-  return [`the public API changes: ${gone.length > 0 ? "-" : "+"} ${first.slice(0, maxOutputChars)}`];
+  const text = first.replace("public ", "").slice(0, maxOutputChars);
+  return [`the public API changes: ${gone.length > 0 ? "-" : "+"} ${text}`];
 }
+
+/** Those before a name and the name: `export declare abstract class Name`. */
+const maxNameWords = 5;
 
 function judgeFiles({ before, after, candidate, changes }: JudgeInput): string[] {
   const tests = new Set([...before.testFiles, ...after.testFiles]);
-  const mayChangeTests = candidate.method === "worker" || candidate.subject === "tests";
+  const mayChangeTests = candidate.method === "worker";
   const mayDelete = candidate.subject === "duplicates" || candidate.subject === "dead code";
   const isAllowed = ({ path, kind }: FileDelta): boolean => {
     if (kind === "retyped" || isToolSettings(path)) return false;
     if (kind === "deleted") return mayDelete && !tests.has(path) && candidate.files.includes(path);
-    return candidate.files.includes(path) || (mayChangeTests && tests.has(path));
+    // Tests are added beside the code that they test, which stays as it is.
+    return (candidate.subject !== "tests" && candidate.files.includes(path)) || (mayChangeTests && tests.has(path));
   };
   const stray = changes.filter((one) => !isAllowed(one));
   const reasons = Map.groupBy(stray, ({ path, kind }) => {
@@ -165,9 +175,6 @@ function judgeSilencers({ before, after, candidate, changes, astGrep }: JudgeInp
   ];
 }
 
-export const needsParser =
-  "what silences a checker is found by syntax, which needs a package: npm install --save-dev @ast-grep/napi";
-
 type FoundSilencer = Silencer & Pick<FileDelta, "path">;
 
 function silencedBy(kind: string): string {
@@ -177,7 +184,8 @@ function silencedBy(kind: string): string {
 
 /** [EV102] A plain cast may replace what checks less than it. */
 function addedSilencers(before: readonly FoundSilencer[], after: readonly FoundSilencer[]): FoundSilencer[] {
-  const [old, now] = [Map.groupBy(before, kindOf), Map.groupBy(after, kindOf)];
+  const byKind = (all: readonly FoundSilencer[]) => Map.groupBy(all, ({ kind }) => kind);
+  const [old, now] = [byKind(before), byKind(after)];
   const growth = (kind: string): number => (now.get(kind)?.length ?? 0) - (old.get(kind)?.length ?? 0);
   const replaced = typeSilencers.reduce((sum, kind) => sum + Math.max(0, -growth(kind)), 0);
   const known = new Set(before.map(({ text }) => text));
@@ -185,10 +193,6 @@ function addedSilencers(before: readonly FoundSilencer[], after: readonly FoundS
     if (growth(kind) <= (kind === plainCast ? replaced : 0)) return [];
     return all.find(({ text }) => !known.has(text)) ?? all.at(-1) ?? [];
   });
-}
-
-function kindOf({ kind }: Silencer): string {
-  return kind;
 }
 
 /** [EV103] Assertions stay, word by word where their test has no finding of its own. */

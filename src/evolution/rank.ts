@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
-import { conceptOf } from "../analysis/equivalences.ts";
-import type { Finding, Level } from "../analysis/finding.ts";
+import { conceptOf, type Finding, type Level } from "../analysis/finding.ts";
 import type { Hotspot } from "../analysis/report.ts";
 import { compare } from "../shared/compare.ts";
-import { isToolSettings, type Candidate, type CandidateFinding, type Fixer, type Subject } from "./candidate.ts";
+import { CandidateFinding, isToolSettings, type Candidate, type Fixer, type Subject } from "./candidate.ts";
 
 const severities: Readonly<Record<Level, number>> = { error: 8, warning: 3, note: 1 };
 
@@ -33,12 +32,12 @@ export interface RankOptions {
   readonly fixable: ReadonlyMap<string, Fix>;
   /** Tools and rules, or subjects; empty: all. */
   readonly only: readonly string[];
-  /** Fingerprints that a person has rejected. */
+  /** Fingerprints of findings that are not proposed again. */
   readonly rejected: ReadonlySet<string>;
   /** Rules that are rejected more often than usual, as `tool rule`. */
   readonly stopped: ReadonlySet<string>;
-  /** [EV213] Fingerprints of findings that were rejected alone: each would spoil other changes. */
-  readonly spoilers: ReadonlySet<string>;
+  /** [EV211] Fingerprints of findings that are tried alone: a change of several was rejected. */
+  readonly alone: ReadonlySet<string>;
 }
 
 /** [EV1] [EV2] Pure. A candidate is all that one change removes; the most valuable first. */
@@ -70,10 +69,10 @@ export function ruleName({ tool, rule }: Pick<Finding, "tool" | "rule">): string
 }
 
 /** A fixer gets all it can remove in a file; a worker one rule in it, or one complex function. */
-function groupKey(finding: Finding, { fixable, spoilers }: Pick<RankOptions, "fixable" | "spoilers">): string {
+function groupKey(finding: Finding, { fixable, alone }: Pick<RankOptions, "fixable" | "alone">): string {
   const { file, fingerprint, tool, rule } = finding;
   const fix = fixable.get(fingerprint);
-  const isSingle = spoilers.has(fingerprint) || (fix === undefined && single.has(subjectOf(finding)));
+  const isSingle = fix ? fix.fixer === "unused" && alone.has(fingerprint) : single.has(subjectOf(finding));
   const part = [isSingle ? fingerprint : "", isUnconfirmed(finding, fix)];
   return JSON.stringify(fix ? [fix.fixer, fix.group, ...part] : [conceptOf(tool, rule), file, ...part]);
 }
@@ -85,24 +84,19 @@ function groupKey(finding: Finding, { fixable, spoilers }: Pick<RankOptions, "fi
  */
 function isUnconfirmed(finding: Finding, fix: Fix | undefined): boolean {
   const { others = [] } = finding;
-  return isUnused(finding) && fix?.fixer !== "lint-fix" && !fix?.cascade.length && others.length === 0;
-}
-
-/** Code that nothing seems to use. */
-function isUnused({ tool, rule }: Finding): boolean {
-  return conceptOf(tool, rule).startsWith("unused-");
+  const { tool, rule } = finding;
+  const isUnused = conceptOf(tool, rule).startsWith("unused-");
+  return isUnused && fix?.fixer !== "lint-fix" && !fix?.cascade.length && others.length === 0;
 }
 
 const single: ReadonlySet<Subject> = new Set(["complexity", "duplicates"]);
-
-const deadCodeTools = new Set(["knip", "fallow"]);
 
 function subjectOf({ tool, rule }: Pick<Finding, "tool" | "rule">): Exclude<Subject, "tests"> {
   const concept = conceptOf(tool, rule);
   if (concept === "complexity" || tool === "complexity") return "complexity";
   if (concept === "duplicate" || tool === "jscpd") return "duplicates";
   if (tool === "tsc") return "types";
-  return deadCodeTools.has(tool) ? "dead code" : "lint";
+  return tool === "knip" || tool === "fallow" ? "dead code" : "lint";
 }
 
 /** Findings about packages and whole files, which a model may not decide. */
@@ -125,12 +119,14 @@ function toCandidate(
   const { fixer = null, cascade = [] } = fixable.get(first.fingerprint) ?? {};
   const method = fixer === null ? methodOf(first) : "fix";
   const subject = subjectOf(first);
-  const files = [...new Set([...group, ...cascade].flatMap(filesOf))];
-  const severity = sumSeverities(group);
+  const files = [
+    ...new Set([...group, ...cascade].flatMap((one) => [one, ...(one.related ?? [])].map(({ file }) => file))),
+  ];
+  const severity = group.reduce((sum, { level }) => sum + severities[level], 0);
   const hotspot = Math.max(...files.map((file) => factors.get(file) ?? 1));
   const effort = efforts[fixer === null ? subject : "fix"];
   return {
-    id: idOf(method, fixer, group),
+    id: candidateId([method, fixer ?? "", ...group.map(({ fingerprint }) => fingerprint).toSorted()]),
     subject,
     method,
     fixer,
@@ -144,32 +140,6 @@ function toCandidate(
   };
 }
 
-/** Some of a candidate's findings, changed in the same way. */
-export function partOf(
-  whole: Candidate,
-  findings: readonly CandidateFinding[],
-  cascade: readonly CandidateFinding[] = [],
-): Candidate {
-  const { method, fixer, hotspot, effort } = whole;
-  const severity = sumSeverities(findings);
-  return {
-    ...whole,
-    id: idOf(method, fixer, findings),
-    findings: findings.map(toStored),
-    cascade: cascade.slice(0, maxCascade).map(toStored),
-    value: round((severity * hotspot) / effort),
-    severity,
-  };
-}
-
-function sumSeverities(findings: readonly Pick<Finding, "level">[]): number {
-  return findings.reduce((sum, { level }) => sum + severities[level], 0);
-}
-
-function idOf(method: Candidate["method"], fixer: Fixer | null, findings: readonly CandidateFinding[]): string {
-  return candidateId([method, fixer ?? "", ...findings.map(({ fingerprint }) => fingerprint).toSorted()]);
-}
-
 /** [EV16] Tests for the hottest files, which stand beside the findings. */
 export function testCandidates(hotspots: readonly Hotspot[]): Candidate[] {
   const factors = hotspotFactors(hotspots);
@@ -180,7 +150,7 @@ export function testCandidates(hotspots: readonly Hotspot[]): Candidate[] {
     return {
       id: candidateId(["tests", file]),
       subject: "tests",
-      method: "fix",
+      method: "worker",
       fixer: null,
       files: [file],
       findings: [],
@@ -198,22 +168,8 @@ const maxFiles = 100;
 const maxCascade = 200;
 const maxMessageChars = 300;
 
-function filesOf({ file, related = [] }: Finding): string[] {
-  return [file].concat(related.map((one) => one.file));
-}
-
-function toStored({
-  tool,
-  rule,
-  level,
-  file,
-  range,
-  message,
-  symbol,
-  fingerprint,
-}: CandidateFinding): CandidateFinding {
-  const stored = { tool, rule, level, file, range, message: message.slice(0, maxMessageChars), fingerprint };
-  return symbol === undefined ? stored : { ...stored, symbol };
+function toStored({ message, ...finding }: CandidateFinding): CandidateFinding {
+  return CandidateFinding.parse({ ...finding, message: message.slice(0, maxMessageChars) });
 }
 
 function candidateId(parts: readonly string[]): string {

@@ -5,14 +5,15 @@ import { ok, type Result } from "../shared/result.ts";
 import { lines, run } from "../snapshots/git.ts";
 import { diffTask, mergeTask, type Checkout, type MergedTask } from "../worker-runner/task-branches.ts";
 import { gitInFolder, hasCommit } from "../worker-runner/work-git.ts";
-import { findProject, type FoundProject } from "./find-project.ts";
-import { ruleName } from "./rank.ts";
-import { parseChange, type Change } from "./run-state.ts";
-
-type ChangeResult = NonNullable<Change["result"]>;
+import { findProject, type FoundProject } from "./run-evolve.ts";
+import { parseChange, type Tried, type Verdict } from "./run.ts";
 
 /** A change that was kept and waits for a decision. */
-export type Offered = Change & { readonly result: ChangeResult & { readonly branch: string } };
+export interface Offered extends Tried {
+  readonly branch: string;
+  readonly commit: string;
+  readonly verdict: Verdict;
+}
 
 export interface Accepted extends MergedTask {
   readonly branch: string;
@@ -52,7 +53,7 @@ export class Review {
     const merged = await mergeTask(this.#checkout, (input) => call("tasks.get", input), found.value, this.#site.now());
     if (!merged.ok) return merged;
     this.#decide(one.value, null);
-    const { branch } = one.value.result;
+    const { branch } = one.value;
     const isDeleted = await deleteMerged(this.#site.env, project.top, branch);
     return ok({ ...merged.value, branch, isDeleted });
   }
@@ -83,16 +84,10 @@ export class Review {
   }
 
   /** @param reason null: accepted */
-  #decide({ task, candidate: { id, findings } }: Offered, reason: string | null): void {
-    this.#found.files.addDecision({
-      task,
-      candidate: id,
-      isAccepted: reason === null,
-      reason,
-      rules: [...new Set(findings.map(ruleName))],
-      fingerprints: findings.map(({ fingerprint }) => fingerprint),
-      at: this.#site.now(),
-    });
+  #decide({ task, candidate, rules, fingerprints }: Offered, reason: string | null): void {
+    const at = this.#site.now();
+    const isAccepted = reason === null;
+    this.#found.files.addDecision({ task, candidate, isAccepted, reason, rules, fingerprints, at });
   }
 }
 
@@ -132,13 +127,13 @@ async function listOffered(
   for (const { task } of done.value.tasks) {
     const read = await workspace.call("tasks.get", { task });
     if (!read.ok) return read;
-    const change = parseChange(read.value)?.change;
-    const isOpen = change && isOffered(change) && !decided.has(`${task} ${change.candidate.id}`);
-    if (isOpen && (await hasCommit(git, change.result.commit))) offered.push(change);
+    const change = parseChange(read.value);
+    const isWaiting = change && isOffered(change) && !decided.has(`${task} ${change.candidate}`);
+    if (isWaiting && (await hasCommit(git, change.commit))) offered.push(change);
   }
   return ok(offered.toSorted((a, b) => a.task - b.task));
 }
 
-function isOffered(change: Change): change is Offered {
-  return change.result !== null && change.result.branch !== null;
+function isOffered(change: Tried): change is Offered {
+  return change.outcome === "kept" && change.branch !== null && change.commit !== null && change.verdict !== null;
 }

@@ -1,7 +1,9 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { NewTask } from "../contract/tasks.ts";
-import { newId } from "../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../coordinator-client/edge/node-platform.ts";
+import { newId } from "../coordinator-client/edge/platform.ts";
 import type { HostContext } from "../local-mcp/host/handlers.ts";
 import { withWorkspace, type ClientWorkspace } from "../local-mcp/host/workspace.ts";
 import { fail, type Failure } from "../shared/failure.ts";
@@ -9,22 +11,47 @@ import { age, pluralize } from "../shared/format.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { trustOf } from "../tool-runner/project-folder.ts";
-import { removeAbandoned } from "../transform/throwaway-worktree.ts";
 import { parseTests } from "../transform/transform-project.ts";
-import { removeEnded } from "../worker-runner/old-worktrees.ts";
+import { removeAbandoned, type RepositoryProject } from "../transform/worktree.ts";
+import { removeEnded } from "../worker-runner/worktrees.ts";
 import { runTasksIn, taskDeps } from "../worker-runner/tasks/run-tasks.ts";
 import { workDeps } from "../worker-runner/work-deps.ts";
+import { findTarget } from "../worker-runner/work-git.ts";
 import type { EmitWorkerEvent } from "../worker-runner/worker-events.ts";
-import { JudgeRules, RunLimits } from "./candidate.ts";
-import { createEvolve, evolveOptions, type EvolveType } from "./create-evolve.ts";
-import type { EvolveInput } from "./evolve-input.ts";
-import { EvolveSettings } from "./evolve-settings.ts";
-import { findProject, type FoundProject } from "./find-project.ts";
-import { makePlan, type Plan } from "./make-plan.ts";
-import { toTasks } from "./plan-tasks.ts";
-import { toReport, type EvolveReport } from "./report.ts";
-import { projectId, type RunFile } from "./run-files.ts";
-import { cancelOpen, isOpen, readRun, type RunState } from "./run-state.ts";
+import { JudgeRules, RunLimits, type EvolveInput } from "./candidate.ts";
+import { createEvolve, evolveOptions, EvolveSettings, type EvolveType } from "./evolve-executor.ts";
+import { makePlan, nothingJudged, type Plan } from "./plan.ts";
+import { projectId, RunFiles, type RunFile } from "./run-files.ts";
+import { cancelTasks, readRun, toTasks, type EvolveReport } from "./run.ts";
+
+export interface FoundProject {
+  readonly project: RepositoryProject;
+  readonly folder: string;
+  /** Commit that changes start from. */
+  readonly base: string;
+  readonly uncommitted: number;
+  readonly files: RunFiles;
+}
+
+/** The package in a folder of a repository. */
+export async function findProject(
+  { site, paths }: HostContext,
+  folder: string,
+): Promise<Result<FoundProject, Failure>> {
+  const target = await findTarget(site.env, folder, []);
+  if (!target.ok) return target;
+  const {
+    top,
+    repository,
+    base,
+    paths: [prefix = ""],
+    uncommitted,
+  } = target.value;
+  const project = { top, repository, prefix };
+  const path = join(top, prefix);
+  if (!existsSync(join(path, "package.json"))) return fail("bad_input", `there is no package.json in ${path}.`);
+  return ok({ project, folder: path, base, uncommitted, files: new RunFiles(paths.home, project) });
+}
 
 export interface Planned {
   readonly kind: "planned";
@@ -49,6 +76,16 @@ export interface Run {
   readonly onPlan: (planned: Planned) => void;
 }
 
+/** A run of a project, in its workspace. */
+interface Session {
+  readonly context: HostContext;
+  readonly input: EvolveInput;
+  readonly run: Run;
+  readonly found: FoundProject;
+  readonly workspace: ClientWorkspace;
+  readonly type: EvolveType;
+}
+
 /** [EV17] Plans, submits, works and reports; an unfinished run is continued. */
 export async function evolve(context: HostContext, input: EvolveInput, run: Run): Promise<Result<Evolved, Failure>> {
   const found = await findProject(context, input.folder ?? run.cwd);
@@ -56,18 +93,19 @@ export async function evolve(context: HostContext, input: EvolveInput, run: Run)
   const made = typeOf(context, input, run, found.value);
   if (!made.ok) return made;
   const { name, type } = made.value;
-  const { files } = found.value;
+  const { files, folder, base } = found.value;
   return withWorkspace<Evolved>(context, async (workspace) => {
+    const session = { context, input, run, found: found.value, workspace, type };
     const open = files.runs().find(({ report }) => report?.isEnded !== true);
     if (open && !input.dryRun) {
       const since = age(context.site.now() - open.at);
       context.progress?.(`Continuing the run of ${since} ago; \`shim code evolve stop\` ends it.`);
-      return workOn({ context, input, run, workspace, found: found.value }, type, open);
+      return workOn(session, open);
     }
-    const plan = await planRun(context, input, { ...found.value, workspace, type, signal: run.signal });
+    const plan = await planRun(session);
     if (!plan.ok) return plan;
     const limits = toLimits(input);
-    const planned = { kind: "planned", plan: plan.value, limits, folder: found.value.folder } as const;
+    const planned = { kind: "planned", plan: plan.value, limits, folder } as const;
     const { candidates, facts } = plan.value;
     if (input.dryRun || candidates.length === 0) return ok(planned);
     run.onPlan(planned);
@@ -76,7 +114,7 @@ export async function evolve(context: HostContext, input: EvolveInput, run: Run)
       version: 1,
       requestId: `evolve-${newId(nodePlatform())}`,
       type: name,
-      base: found.value.base,
+      base,
       at: context.site.now(),
       tasks: toTasks(candidates, { type: name, rules, limits, facts }).map((one) => NewTask.parse(one)),
       job: null,
@@ -85,7 +123,7 @@ export async function evolve(context: HostContext, input: EvolveInput, run: Run)
     };
     // Stored first: a repeat after a crash is the same request.
     files.saveRun(stored);
-    return workOn({ context, input, run, workspace, found: found.value }, type, stored);
+    return workOn(session, stored);
   });
 }
 
@@ -116,17 +154,10 @@ function toLimits({ budgetCost, budgetTokens, timeLimitMs, maxRejected }: Evolve
   return RunLimits.parse(omitUndefined({ timeMs: timeLimitMs, tokens: budgetTokens, costMicros, maxRejected }));
 }
 
-interface Planning extends FoundProject {
-  readonly workspace: ClientWorkspace;
-  readonly type: EvolveType;
-  readonly signal: AbortSignal;
-}
-
-async function planRun(
-  context: HostContext,
-  { retry, only = [], maxTasks }: EvolveInput,
-  { base, uncommitted, folder, project, workspace, type, signal }: Planning,
-): Promise<Result<Plan, Failure>> {
+async function planRun({ context, input, run, found, workspace, type }: Session): Promise<Result<Plan, Failure>> {
+  const { retry, only = [], maxTasks } = input;
+  const { base, uncommitted, folder, project } = found;
+  const { signal } = run;
   const deps = await taskDeps(context, workspace);
   if (!deps.ok) return deps;
   context.progress?.(`Analysing ${folder} at ${base.slice(0, 12)}, and running its tests twice ...`);
@@ -134,7 +165,7 @@ async function planRun(
     context.progress?.(`Changes that are not committed are left out: ${pluralize(uncommitted, "file")}.`);
   const options = await evolveOptions(deps.value, type, project.top);
   const past = options.decisions();
-  const decisions = retry ? { ...past, judged: { candidates: new Set<string>(), findings: new Set<string>() } } : past;
+  const decisions = retry ? { ...past, judged: nothingJudged } : past;
   const plan = await makePlan({ ...options, decisions }, { commit: base, signal, only, maxTasks });
   if (plan.ok) return plan;
   return signal.aborted
@@ -142,19 +173,11 @@ async function planRun(
     : fail("not_judged", `nothing was changed: ${plan.error}.`);
 }
 
-interface OpenRun {
-  readonly context: HostContext;
-  readonly input: EvolveInput;
-  readonly run: Run;
-  readonly workspace: ClientWorkspace;
-  readonly found: FoundProject;
-}
-
 const pollMs = 1_000;
 
-async function workOn(open: OpenRun, type: EvolveType, stored: RunFile): Promise<Result<Evolved, Failure>> {
-  const { context, input, workspace, found } = open;
-  const { signal, emit, cwd } = open.run;
+async function workOn(session: Session, stored: RunFile): Promise<Result<Evolved, Failure>> {
+  const { context, input, run, found, workspace, type } = session;
+  const { signal, emit, cwd } = run;
   const submitted = await submit(workspace, found, stored);
   if (!submitted.ok) return submitted;
   const { job, base, tests } = submitted.value;
@@ -169,8 +192,8 @@ async function workOn(open: OpenRun, type: EvolveType, stored: RunFile): Promise
     if (!done.ok) return done;
     const state = await readRun(workspace.call, job);
     if (!state.ok) return state;
-    const isOver = !state.value.changes.some(isOpen) && !isOpen(state.value);
-    if (signal.aborted || isOver) return finish(open, submitted.value, state.value);
+    const { report, isReported } = state.value;
+    if (signal.aborted || (report.isEnded && isReported)) return finish(session, submitted.value, report);
     await pause(pollMs, undefined, { signal }).catch(() => undefined);
   }
 }
@@ -192,16 +215,16 @@ async function submit(
 }
 
 async function finish(
-  { context, run: { signal }, found: { files, project } }: OpenRun,
+  { context, run: { signal }, found: { files, project } }: Session,
   run: RunFile,
-  state: RunState,
+  report: EvolveReport,
 ): Promise<Result<Evolved, Failure>> {
   const deps = await workDeps(context);
   if (!deps.ok) return deps;
   await removeAbandoned(deps.value);
-  const ended = state.changes.filter((one) => !isOpen(one)).map(({ task }) => task);
-  await removeEnded(deps.value.home, deps.value, { ...project, tasks: new Set(ended), since: run.at });
-  const report = toReport(state);
+  const ended = report.tried.filter(({ outcome }) => outcome !== "open" && outcome !== "running");
+  const tasks = new Set(ended.map(({ task }) => task));
+  await removeEnded(deps.value.home, deps.value, { ...project, tasks, since: run.at });
   files.saveRun({ ...run, report });
   return ok({ kind: "reported", report, isInterrupted: signal.aborted });
 }
@@ -210,7 +233,7 @@ async function finish(
 export function newestReport(context: HostContext, folder: string): Promise<Result<EvolveReport, Failure>> {
   return withNewest(context, folder, async ({ call }, { job, report }) => {
     const state = await readRun(call, job);
-    if (state.ok) return ok(toReport(state.value));
+    if (state.ok) return ok(state.value.report);
     return report ? ok(report) : state;
   });
 }
@@ -218,11 +241,9 @@ export function newestReport(context: HostContext, folder: string): Promise<Resu
 /** Cancels the open tasks of the newest run. */
 export function stopNewest(context: HostContext, folder: string): Promise<Result<{ readonly job: number }, Failure>> {
   return withNewest(context, folder, async ({ call }, { job }) => {
-    const run = await readRun(call, job);
-    if (!run.ok) return run;
-    await cancelOpen(call, run.value, "a person stopped the run");
-    for (const { task, state } of run.value.changes)
-      if (state === "running") await call("tasks.cancel", { task, reason: "stopped: a person stopped the run" });
+    const state = await readRun(call, job);
+    if (!state.ok) return state;
+    await cancelTasks(call, state.value.report.tried, ["open", "running"], "a person stopped the run");
     return ok({ job });
   });
 }

@@ -1,13 +1,15 @@
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { NewTask } from "../contract/tasks.ts";
 import { decisionsFile, evolveFolder, readDecisions, type Decision } from "../platform/evolve-decisions.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
-import type { RepositoryProject } from "../transform/in-commit.ts";
-import { EvolveReport } from "./report.ts";
 import { readJsonFile } from "../platform/read-json-file.ts";
+import { ok, type Result } from "../shared/result.ts";
+import type { RepositoryProject } from "../transform/worktree.ts";
+import { Measured } from "./measure.ts";
+import { EvolveReport } from "./run.ts";
 
 /** Stored. Add fields as optional. */
 export const RunFile = z.object({
@@ -27,6 +29,7 @@ export type RunFile = z.infer<typeof RunFile>;
 
 const maxDecisions = 5_000;
 const maxRuns = 100;
+const maxMeasured = 20;
 const maxRunAgeMs = 180 * 86_400_000;
 
 /** This machine's files about the runs in one project. */
@@ -38,8 +41,31 @@ export class RunFiles {
     this.#folder = join(evolveFolder(home), projectId(project));
   }
 
-  get measured(): string {
-    return join(this.#folder, "measured");
+  /**
+   * What was measured on a commit is kept for all changes that start from it. What cannot judge is
+   * not: tests that fail for want of a package may pass once it is there.
+   *
+   * @param settings all that has an effect on the result
+   */
+  async measured(
+    settings: readonly unknown[],
+    measure: () => Promise<Result<Measured, string>>,
+    { isRenewed = false } = {},
+  ): Promise<Result<Measured, string>> {
+    const folder = join(this.#folder, "measured");
+    const name = createHash("sha256").update(JSON.stringify(settings)).digest("hex").slice(0, 32);
+    const path = join(folder, `${name}.json`);
+    const stored = isRenewed ? null : readJsonFile(path, Measured);
+    if (stored) return ok(stored);
+    const measured = await measure();
+    if (!measured.ok || !measured.value.tests.passed || measured.value.tests.flaky !== null) return measured;
+    createPrivateFolder(folder);
+    writeAtomically(path, JSON.stringify(measured.value));
+    const files = readdirSync(folder).map((one) => join(folder, one));
+    const ages = files.map((file) => ({ file, at: statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0 }));
+    for (const { file } of ages.toSorted((one, other) => other.at - one.at).slice(maxMeasured))
+      rmSync(file, { force: true });
+    return measured;
   }
 
   /** Newest first. */

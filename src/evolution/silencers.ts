@@ -1,4 +1,4 @@
-import { parseSource, type AstGrep, type SgNode } from "../mutation/ast-grep.ts";
+import { parseSource, type AstGrep, type SgNode } from "./syntax.ts";
 
 /** Code or a comment that keeps a checker or a test from reporting what is wrong. */
 export interface Silencer {

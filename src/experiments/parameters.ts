@@ -1,48 +1,53 @@
 /**
  * Settings that SHIM may change by itself, each within its own bounds. A setting that is not listed
- * here is never touched: redaction, tokens, keys, budgets, retention, snapshots, notifications,
- * strict files and what a chat may do without asking.
+ * here is never touched: redaction, tokens, keys, limits, budgets, retention, snapshots,
+ * notifications, strict files and what a chat may do without asking.
  */
-export interface Parameter extends Bounded {
-  /** At most one experiment of a group at a time. */
-  readonly group: "interval" | "risk" | "brief" | "offers";
-  /**
-   * Evidence that can decide: recorded sessions, only chats that run with the value, or none, so
-   * that a person does.
-   */
-  readonly method: "replay" | "live" | "person";
-}
-
-/** Steps that a setting may take: one of this machine, or of a workspace. */
-export interface Bounded {
+export interface Parameter {
   /** Key in config.json, or of a workspace's settings. */
   readonly key: string;
-  /** No experiment leaves these bounds, whatever the configuration allows. */
+  readonly scope: "machine" | "workspace";
+  /** At most one trial of a group at a time. */
+  readonly group: "interval" | "risk" | "brief" | "offers" | "workspace";
+  /** No trial leaves these bounds, whatever the configuration allows. */
   readonly min: number;
   readonly max: number;
-  /** Largest factor between the value before and the value of one experiment. */
+  /** Largest factor between the value before and the value of one trial. */
   readonly maxFactor: number;
   readonly isWhole: boolean;
-  /** Direction in which more may be lost at a death: only a person goes there. */
+  /** Direction in which more is lost at a death, or one is found later: a person's decision. */
   readonly risky: "up" | "down" | "neither";
+  /** Evidence that can decide: recorded sessions, the engine run again, or none: a person does. */
+  readonly method: "replay" | "simulation" | "person";
 }
 
-const interval = { group: "interval", maxFactor: 1.5, isWhole: true, risky: "up", method: "replay" } as const;
-const threshold = { group: "risk", maxFactor: 1.5, isWhole: false, risky: "up", method: "replay" } as const;
-const wholeThreshold = { ...threshold, isWhole: true } as const;
-const weight = { ...threshold, risky: "down", min: 0.05, max: 0.6 } as const;
+const machine = { scope: "machine", isWhole: true, maxFactor: 1.5, risky: "up", method: "replay" } as const;
+const interval = { ...machine, group: "interval" } as const;
+const threshold = { ...machine, group: "risk" } as const;
+const share = { ...threshold, isWhole: false } as const;
+const weight = { ...share, risky: "down", min: 0.05, max: 0.6 } as const;
+const workspace = {
+  scope: "workspace",
+  group: "workspace",
+  maxFactor: 2,
+  isWhole: true,
+  risky: "up",
+  method: "simulation",
+} as const;
+const dayMs = 86_400_000;
+
 export const parameters: readonly Parameter[] = [
   { ...interval, key: "checkpoint.everyToolCalls", min: 2, max: 40 },
   { ...interval, key: "checkpoint.everyMs", min: 30_000, max: 1_200_000 },
-  { ...threshold, key: "risk.thresholds.contextFill", min: 0.4, max: 0.9 },
-  { ...wholeThreshold, key: "risk.thresholds.contextTokens", min: 50_000, max: 500_000 },
-  { ...wholeThreshold, key: "risk.thresholds.sinceCheckpointMs", min: 30_000, max: 1_200_000 },
-  { ...threshold, key: "risk.thresholds.memory", min: 0.5, max: 0.95 },
-  { ...threshold, key: "risk.thresholds.rateLimit", min: 0.6, max: 0.98 },
-  { ...threshold, key: "risk.thresholds.toolErrors", min: 0.1, max: 0.8 },
-  { ...threshold, key: "risk.thresholds.latencyTrend", min: 1.5, max: 10 },
-  { ...wholeThreshold, key: "risk.thresholds.apiErrors", min: 1, max: 10 },
-  { ...wholeThreshold, key: "risk.thresholds.transcriptBytes", min: 5_000_000, max: 200_000_000 },
+  { ...share, key: "risk.thresholds.contextFill", min: 0.4, max: 0.9 },
+  { ...threshold, key: "risk.thresholds.contextTokens", min: 50_000, max: 500_000 },
+  { ...threshold, key: "risk.thresholds.sinceCheckpointMs", min: 30_000, max: 1_200_000 },
+  { ...share, key: "risk.thresholds.memory", min: 0.5, max: 0.95 },
+  { ...share, key: "risk.thresholds.rateLimit", min: 0.6, max: 0.98 },
+  { ...share, key: "risk.thresholds.toolErrors", min: 0.1, max: 0.8 },
+  { ...share, key: "risk.thresholds.latencyTrend", min: 1.5, max: 10 },
+  { ...threshold, key: "risk.thresholds.apiErrors", min: 1, max: 10 },
+  { ...threshold, key: "risk.thresholds.transcriptBytes", min: 5_000_000, max: 200_000_000 },
   { ...weight, key: "risk.weights.contextFill" },
   { ...weight, key: "risk.weights.sinceCheckpoint" },
   { ...weight, key: "risk.weights.memory" },
@@ -51,72 +56,53 @@ export const parameters: readonly Parameter[] = [
   { ...weight, key: "risk.weights.latencyTrend" },
   { ...weight, key: "risk.weights.apiErrors" },
   { ...weight, key: "risk.weights.transcriptSize" },
+  { ...machine, key: "brief.prompts", group: "brief", min: 6, max: 150, risky: "down", method: "person" },
   {
-    key: "brief.prompts",
-    group: "brief",
-    min: 6,
-    max: 150,
-    maxFactor: 1.5,
-    isWhole: true,
-    risky: "down",
-    method: "live",
-  },
-  {
+    ...machine,
     key: "offerMaxAgeMs",
     group: "offers",
-    min: 86_400_000,
-    max: 2_592_000_000,
+    min: dayMs,
+    max: 30 * dayMs,
     maxFactor: 2,
-    isWhole: true,
     risky: "down",
     method: "person",
   },
+  { ...workspace, key: "balancingIntervalMs", min: 1_000, max: 60_000, risky: "neither" },
+  { ...workspace, key: "chatTtlMs", min: 15_000, max: 120_000 },
+  { ...workspace, key: "startDeadlineMs", min: 5_000, max: 120_000 },
 ];
 
 export function findParameter(key: string): Parameter | null {
   return parameters.find((parameter) => parameter.key === key) ?? null;
 }
 
-type StepRefusal = "out_of_range" | "step_too_large" | "not_whole" | "no_change";
-
-/** [EX50] Reason why an experiment may not take the step; null for none. */
-export function refusalOfStep(parameter: Bounded, from: number, to: number): StepRefusal | null {
-  if (!isInRange(parameter, to)) return "out_of_range";
-  if (parameter.isWhole && !Number.isSafeInteger(to)) return "not_whole";
-  if (to === from) return "no_change";
-  return isFar(parameter, from, to) ? "step_too_large" : null;
+/** [EX50] Why a trial may not take such a step, for the person who asks for it; null: it may. */
+export function refusalOfStep(parameter: Parameter, from: number, to: number): string | null {
+  const { key, min, max, maxFactor, isWhole } = parameter;
+  if (!isInRange(parameter, to)) return `${key} stays between ${min} and ${max} in experiments.`;
+  if (isWhole && !Number.isSafeInteger(to)) return `${key} is a whole number.`;
+  if (to === from) return `${key} is ${from} already.`;
+  if (!isFar(parameter, from, to)) return null;
+  return `${key} is ${from}: an experiment changes it by a factor of ${maxFactor} at most.`;
 }
 
-/** Why such a step is refused, for the person who asks for it; null: it is not. */
-export function refusalText(parameter: Bounded, from: number, to: number): string | null {
-  const { key, min, max, maxFactor } = parameter;
-  const texts: Record<StepRefusal, string> = {
-    out_of_range: `${key} stays between ${min} and ${max} in experiments.`,
-    step_too_large: `${key} is ${from}: an experiment changes it by a factor of ${maxFactor} at most.`,
-    not_whole: `${key} is a whole number.`,
-    no_change: `${key} is ${from} already.`,
-  };
-  const refusal = refusalOfStep(parameter, from, to);
-  return refusal === null ? null : texts[refusal];
-}
-
-export function isInRange({ min, max }: Bounded, value: number): boolean {
+export function isInRange({ min, max }: Parameter, value: number): boolean {
   return Number.isFinite(value) && value >= min && value <= max;
 }
 
 /** Rounding to a whole number may take a small value a little further. */
-function isFar({ maxFactor, isWhole }: Bounded, from: number, to: number): boolean {
+function isFar({ maxFactor, isWhole }: Parameter, from: number, to: number): boolean {
   const largest = Math.min(to, from) * maxFactor * (1 + 1e-9) + (isWhole ? 1 : 0);
   return from <= 0 || Math.max(to, from) > largest;
 }
 
-/** [EX51] More may be lost at a death: SHIM does not take this step without a person. */
-export function lowersSafety({ risky }: Bounded, from: number, to: number): boolean {
+/** [EX51] More may be lost at a death, or it is found later: a step for a person. */
+export function lowersSafety({ risky }: Parameter, from: number, to: number): boolean {
   return (risky === "up" && to > from) || (risky === "down" && to < from);
 }
 
 /** One full step in that direction, or the rest up to the bound; null: no step is allowed. */
-export function nextValue(parameter: Bounded, from: number, direction: "up" | "down"): number | null {
+export function nextValue(parameter: Parameter, from: number, direction: "up" | "down"): number | null {
   const stepped = direction === "up" ? from * parameter.maxFactor : from / parameter.maxFactor;
   const rounded = parameter.isWhole ? roundTowards(stepped, from) : roundShare(stepped, from);
   const to = Math.min(parameter.max, Math.max(parameter.min, rounded));
@@ -133,4 +119,51 @@ function roundShare(value: number, from: number): number {
 function roundTowards(value: number, from: number): number {
   if (value > from) return Math.max(Math.floor(value), Math.floor(from) + 1);
   return Math.min(Math.ceil(value), Math.ceil(from) - 1);
+}
+
+/** Another value of a setting. */
+export interface Variant {
+  readonly key: string;
+  readonly from: number;
+  readonly value: number;
+}
+
+type ValueOf = (key: string) => number;
+
+/** So many steps of each setting in each direction. */
+export function usualVariants(known: readonly Parameter[], valueOf: ValueOf, steps: number): Variant[] {
+  return known.flatMap((parameter) => {
+    const { key } = parameter;
+    const from = valueOf(key);
+    return (["down", "up"] as const).flatMap((direction) => {
+      const variants: Variant[] = [];
+      let value = nextValue(parameter, from, direction);
+      while (value !== null && variants.length < steps) {
+        variants.push({ key, from, value });
+        value = nextValue(parameter, value, direction);
+      }
+      return variants;
+    });
+  });
+}
+
+/** @param given `key=value` @returns a text: what is wrong with one */
+export function parseVariants(
+  known: readonly Parameter[],
+  valueOf: ValueOf,
+  given: readonly string[],
+  isAllowed: (key: string, value: number) => boolean,
+): Variant[] | string {
+  const variants: Variant[] = [];
+  for (const one of given) {
+    const [key = "", text = ""] = one.split("=");
+    const parameter = known.find((each) => each.key === key);
+    if (!parameter)
+      return `"${key.slice(0, 60)}" cannot be replayed. These can:\n${known.map((each) => `  ${each.key}`).join("\n")}`;
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (!Number.isFinite(value) || value <= 0 || !isAllowed(key, value))
+      return `"${one.slice(0, 80)}": ${key} has no such value. Give one such as ${key}=${parameter.min}.`;
+    variants.push({ key, from: valueOf(key), value });
+  }
+  return variants;
 }

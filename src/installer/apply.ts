@@ -1,28 +1,22 @@
-import { mkdirSync, realpathSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
-import { messageOf } from "../shared/error.ts";
-import { err, ok, type Result } from "../shared/result.ts";
-import { syncFolder, writeAtomically } from "../platform/private-files.ts";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, realpathSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { createPrivateFolder, syncFolder, writeAtomically } from "../platform/private-files.ts";
 import { findRealPath } from "../platform/shim-command.ts";
-import { create } from "./backups.ts";
-import { linkTarget, readText, refusal, removeEmptied, type ClientRefusal } from "./client-files.ts";
+import { codeOf, messageOf } from "../shared/error.ts";
+import { parseObject } from "../shared/json-fields.ts";
+import { type Result, err, ok } from "../shared/result.ts";
+import { type ClientRefusal, linkTarget, missingFolders, readText, refusal, removeEmptied } from "./client-files.ts";
 import type { FileEdit, Plan } from "./file-edits.ts";
 
-export interface ApplyResult {
-  /** Folder with the original files; null when there was nothing to change. */
-  readonly backup: string | null;
-  readonly changed: readonly string[];
-}
-
-export interface ApplyContext {
-  /** Epoch milliseconds; names the backup. */
-  readonly now: number;
-  readonly backups: string;
-}
-
-/** [IN8] [IN9] Carries out all edits of a plan or none; refuses a file changed since the plan. */
-export function apply(plan: Plan, { now, backups }: ApplyContext): Result<ApplyResult, ClientRefusal> {
-  if (plan.edits.length === 0) return ok({ backup: null, changed: [] });
+/**
+ * [IN8] [IN9] Carries out all edits of a plan or none; refuses a file changed since the plan.
+ *
+ * @param now epoch milliseconds; names the backup
+ * @returns the folder with the original files; null when there was nothing to change
+ */
+export function apply(plan: Plan, backups: string, now: number): Result<string | null, ClientRefusal> {
+  if (plan.edits.length === 0) return ok(null);
   for (const edit of plan.edits) {
     const problem = findChangeSince(edit) ?? findDanglingLink(edit);
     if (problem) return err(problem);
@@ -33,13 +27,11 @@ export function apply(plan: Plan, { now, backups }: ApplyContext): Result<ApplyR
   } catch (error) {
     return err(refusal("write_failed", backups, `cannot create the backup: ${messageOf(error)}. Nothing was changed.`));
   }
-  const applied: FileEdit[] = [];
-  for (const edit of plan.edits) {
+  for (const [at, edit] of plan.edits.entries()) {
     const failure = applyEdit(edit);
-    if (failure) return err(rollBack(applied, failure, backup));
-    applied.push(edit);
+    if (failure) return err(rollBack(plan.edits.slice(0, at), failure, backup));
   }
-  return ok({ backup, changed: plan.edits.map(({ path }) => path) });
+  return ok(backup);
 }
 
 function findChangeSince({ path, before }: FileEdit): ClientRefusal | null {
@@ -52,11 +44,8 @@ function findChangeSince({ path, before }: FileEdit): ClientRefusal | null {
 function findDanglingLink({ path }: FileEdit): ClientRefusal | null {
   const target = linkTarget(path);
   if (target === null || findRealPath(path) !== null) return null;
-  return refusal(
-    "config_unreadable",
-    path,
-    `is a link to ${target}, which does not exist. Create or remove it and try again.`,
-  );
+  const problem = `is a link to ${target}, which does not exist. Create or remove it and try again.`;
+  return refusal("config_unreadable", path, problem);
 }
 
 function applyEdit(edit: FileEdit): ClientRefusal | null {
@@ -84,17 +73,110 @@ function applyEdit(edit: FileEdit): ClientRefusal | null {
 
 /** Deletes the backup after a complete rollback: it would mislead a later uninstall. */
 function rollBack(applied: readonly FileEdit[], failure: ClientRefusal, backup: string): ClientRefusal {
-  const rollbackProblems = applied
+  const problems = applied
     .toReversed()
-    .map(({ path, before, after, summary }) => applyEdit({ path, before: after, after: before, summary }))
-    .filter((problem) => problem !== null);
-  if (rollbackProblems.length > 0) {
-    const reasons = rollbackProblems.map(({ message }) => message).join(" ");
-    return {
-      ...failure,
-      message: `${failure.message} Rolling back the rest failed too: ${reasons} The backup is ${backup}.`,
-    };
+    .flatMap(({ path, before, after, summary }) => applyEdit({ path, before: after, after: before, summary }) ?? []);
+  if (problems.length === 0) {
+    rmSync(backup, { recursive: true, force: true });
+    return failure;
   }
-  rmSync(backup, { recursive: true, force: true });
-  return failure;
+  const reasons = problems.map(({ message }) => message).join(" ");
+  const message = `${failure.message} Rolling back the rest failed too: ${reasons} The backup is ${backup}.`;
+  return { ...failure, message };
+}
+
+interface ChangedFile {
+  readonly path: string;
+  /** SHA-256 of the new text; null when the file was deleted. */
+  readonly after: string | null;
+  /** Made for the file, outermost first. */
+  readonly folders: readonly string[];
+}
+
+/** Stored as manifest.json beside the copies. */
+interface Manifest {
+  readonly version: 1;
+  readonly action: Plan["action"];
+  readonly client: string;
+  /** Epoch milliseconds. */
+  readonly at: number;
+  /** The copy in this folder and the SHA-256 of its text; null when there was no file. */
+  readonly files: readonly (ChangedFile & {
+    readonly before: { readonly copy: string; readonly hash: string } | null;
+  })[];
+}
+
+export interface BackupFile extends ChangedFile {
+  readonly before: string | null;
+}
+
+export interface Backup {
+  readonly action: Plan["action"];
+  readonly files: readonly BackupFile[];
+}
+
+export function hashOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+export function backupsFolder(home: string): string {
+  return join(home, "client-backups");
+}
+
+/** [IN8] Copies the files that the plan will change, readable by the user only. */
+function create(backups: string, plan: Plan, now: number): string {
+  const folder = newFolder(backups, now);
+  const files = plan.edits.map(({ path, before, after }, index) => {
+    const copy = `${index}.json`;
+    if (before !== null) writeAtomically(join(folder, copy), before);
+    return {
+      path,
+      before: before === null ? null : { copy, hash: hashOf(before) },
+      after: after === null ? null : hashOf(after),
+      folders: missingFolders(dirname(path)),
+    };
+  });
+  const manifest: Manifest = { version: 1, action: plan.action, client: plan.target.client, at: now, files };
+  writeAtomically(join(folder, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+  return folder;
+}
+
+/** Names sort by time; plans of the same millisecond are numbered. */
+function newFolder(backups: string, now: number): string {
+  createPrivateFolder(backups);
+  const time = new Date(now).toISOString().replaceAll(":", "-");
+  for (let serial = 0; ; serial++) {
+    const folder = join(backups, `${time}-${String(serial).padStart(3, "0")}`);
+    try {
+      mkdirSync(folder, { mode: 0o700 });
+      syncFolder(backups);
+      return folder;
+    } catch (error) {
+      if (codeOf(error) !== "EEXIST") throw error;
+    }
+  }
+}
+
+/** Lists backups, oldest first; skips unsound manifests and missing or damaged copies. */
+export function listBackups(backups: string): Backup[] {
+  const names = existsSync(backups) ? readdirSync(backups).toSorted() : [];
+  return names.flatMap((name) => {
+    const text = readText(join(backups, name, "manifest.json"));
+    const manifest = parseObject((text.ok && text.value) || "") as Manifest | null;
+    if (manifest?.version !== 1) return [];
+    const files = manifest.files.flatMap(({ before, ...file }): BackupFile[] => {
+      if (before === null) return [{ ...file, before }];
+      const copy = readText(join(backups, name, before.copy));
+      const isSound = copy.ok && copy.value !== null && hashOf(copy.value) === before.hash;
+      return isSound ? [{ ...file, before: copy.value }] : [];
+    });
+    return [{ action: manifest.action, files }];
+  });
+}
+
+/** Lists what the installs since the last uninstall have found and written, oldest first. */
+export function installsOf(path: string, backups: readonly Backup[]): BackupFile[] {
+  const relevantBackups = backups.filter(({ files }) => files.some((file) => file.path === path));
+  const last = relevantBackups.findLastIndex(({ action }) => action === "uninstall");
+  return relevantBackups.slice(last + 1).flatMap(({ files }) => files.filter((file) => file.path === path));
 }

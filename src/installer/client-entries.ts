@@ -1,27 +1,33 @@
-import type { ClientFiles } from "../clients/client-files.ts";
+import { formOf, type ClientForm, type SharedHooks } from "../clients/client-files.ts";
+import type { TelemetrySettings } from "../contract/config.ts";
 import { hookEvents } from "../contract/hook-input.ts";
 import { blockingSince, canBlock, hasHookTool } from "../contract/hook-tool.ts";
-import type { JsonObject } from "../shared/json-fields.ts";
-import { allowRules, pluginServer } from "./allow-rules.ts";
-import { statusLinePart, todoToolsPart } from "./claude-settings.ts";
-import { formOf, type ClientForm } from "./client-forms.ts";
-import { serverName } from "./entries.ts";
-import type { Entry, Part, PlanContext, SettingsFile } from "./file-edits.ts";
+import { findRealPath } from "../platform/shim-command.ts";
+import { type JsonObject, isRecord } from "../shared/json-fields.ts";
+import { installsOf } from "./apply.ts";
+import type { ReadText } from "./client-files.ts";
 import {
+  type HookDelivery,
+  addServer,
+  allowRules,
   hookCommandLine,
+  isOurStatusLine,
   ourHandlers,
+  ourHooks,
+  ourServers,
+  pluginServer,
   removeHooks,
+  removeServers,
+  serverName,
   setClaudeHooks,
   setHook,
+  statusLineCommand,
   supportedEvents,
-  type HookDelivery,
-} from "./hook-lists.ts";
-import { enabledPlugins } from "./plugins.ts";
-import { addServer, ourServers, removeServers } from "./server-lists.ts";
-import { objectAt, valueAt } from "./settings.ts";
-import type { ClientTarget } from "./targets.ts";
-import { telemetryPart } from "./telemetry-settings.ts";
-import { trustEntry } from "./trust-entries.ts";
+  enabledPlugins,
+} from "./entries.ts";
+import { type Change, type Entry, type Part, type PlanContext, type SettingsFile, keptEntry } from "./file-edits.ts";
+import { type Settings, json, objectAt, objectIn, valueAt } from "./settings.ts";
+import { type ClientName, type ClientTarget, type Machine, managedSettings } from "./targets.ts";
 
 /** The settings of a client; null: it has no such file, or one that is SHIM's alone. */
 export interface ClientSettings {
@@ -58,7 +64,6 @@ function claudeCode(
   const delivery = hookDelivery(servers.root, context.claudeVersion, target.platform, wantsBlocking);
   const line = statusLinePart(settings, config, target.platform, context);
   const telemetry = telemetryPart(settings, config, context.telemetry);
-  const todoTools = todoToolsPart(settings, config, context);
   const own = [serverEntry(servers, form, context), claudeHooksEntry(settings, delivery, context)];
   const notes = [
     ...(isPlugin
@@ -67,12 +72,11 @@ function claudeCode(
     ...telemetry.notes,
     ...line.notes,
     ...(context.claudeVersion === null ? [versionNote] : []),
-    ...todoTools.notes,
     ...(wantsBlocking && (isPlugin || !delivery.isBlocking) ? [notBlocking(isPlugin)] : []),
   ];
   const entries = [
     ...(isPlugin ? own.map(byPlugin) : own),
-    ...[telemetry, line, todoTools].flatMap((part) => part.entries),
+    ...[telemetry, line].flatMap((part) => part.entries),
     ...[server, pluginServer].map((name) =>
       rulesEntry(settings, "list", name, context.allowsTools === true && isPlugin === (name === pluginServer)),
     ),
@@ -111,8 +115,6 @@ function rulesEntry(file: SettingsFile, kind: keyof typeof allowRules, server: s
     },
   };
 }
-
-type SharedHooks = Exclude<ClientFiles["hooks"], { form: "own" }>;
 
 function hooksEntry(
   file: SettingsFile,
@@ -192,4 +194,260 @@ const versionNote =
 
 function serverNameIn(root: JsonObject, { servers }: ClientForm): string {
   return ourServers(root, servers)[0] ?? serverName;
+}
+
+/** Finds what SHIM cannot add its entries to, in words. */
+export function shapeProblemOf(client: ClientName): (root: JsonObject) => string | null {
+  const { servers, events } = formOf(client);
+  return (root) => {
+    const key = [servers.key, "hooks", "env"].find((name) => root[name] !== undefined && !isRecord(root[name]));
+    const hooks = objectAt(root, ["hooks"]);
+    const event = events.find((name) => hooks[name] !== undefined && !Array.isArray(hooks[name]));
+    const wrong = key ?? (event === undefined ? null : `hooks.${event}`);
+    return wrong && `has an unexpected "${wrong}"`;
+  };
+}
+
+/**
+ * [IN34] Trust in SHIM's hooks that Codex keeps in its config.toml, by the position of each
+ * in the file of hooks.
+ */
+function trustEntry(file: SettingsFile, hooks: SettingsFile, events: readonly string[]): Entry {
+  const keys = trustKeys(hooks, events);
+  const says = "removes the trust in SHIM's hooks";
+  return {
+    file,
+    add: null,
+    remove: {
+      says,
+      apply(root) {
+        const known = objectAt(root, ["hooks", "state"]);
+        for (const key of keys) if (key in known) delete objectIn(objectIn(root, "hooks"), "state")[key];
+      },
+    },
+  };
+}
+
+/** The path may have been written without its links. */
+function trustKeys({ path, root }: SettingsFile, events: readonly string[]): string[] {
+  const files = [...new Set([path, findRealPath(path) ?? path])];
+  return events.flatMap((event) =>
+    ourHooks(root, event).flatMap(({ at }) => files.map((file) => [file, snakeCase(event), ...at].join(":"))),
+  );
+}
+
+function snakeCase(name: string): string {
+  return name.replaceAll(/(?<=[a-z])[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
+}
+
+/** Claude Code's settings which SHIM sets beside the hooks. */
+
+/** Longest command that config.json's `statusLine` accepts. */
+const maxStatusLineChars = 2_000;
+
+type StatusLine = { readonly kind: "none" | "ours" | "unknown" } | { readonly kind: "other"; readonly command: string };
+
+function statusLineIn({ statusLine }: JsonObject): StatusLine {
+  if (statusLine === undefined) return { kind: "none" };
+  if (isOurStatusLine(statusLine)) return { kind: "ours" };
+  if (!isRecord(statusLine) || statusLine["type"] !== "command") return { kind: "unknown" };
+  const { command } = statusLine;
+  return typeof command === "string" ? { kind: "other", command } : { kind: "unknown" };
+}
+
+/** [IN6] SHIM's status line, and the user's own in SHIM's config.json. */
+function statusLinePart(
+  settings: SettingsFile,
+  config: SettingsFile,
+  platform: NodeJS.Platform,
+  context: PlanContext,
+): Part {
+  const line = statusLineIn(settings.root);
+  const command = statusLineCommand(context.launch, platform);
+  const problem = command === null ? unsafePath : findLineProblem(line);
+  const own = problem === null && line.kind === "other" ? line.command : null;
+  const before = lineBefore(settings, config, context);
+  const added: Change = {
+    says:
+      own === null
+        ? `${verbs[line.kind]} SHIM's status line`
+        : `sets SHIM's status line, which runs yours first: ${own}`,
+    apply(root) {
+      root["statusLine"] ??= { type: "command" };
+      objectIn(root, "statusLine")["command"] = command;
+    },
+  };
+  const removed: Change = {
+    says: before === null ? "removes SHIM's status line" : `restores your status line: ${before}`,
+    apply(root) {
+      if (statusLineIn(root).kind !== "ours") return;
+      if (before === null) delete root["statusLine"];
+      else objectIn(root, "statusLine")["command"] = before;
+    },
+  };
+  const kept = own === null ? null : { value: own, says: "keeps your own status line" };
+  const entries = [
+    { file: settings, add: problem === null ? added : null, remove: removed },
+    keptEntry(config, "statusLine", kept, (value) => before !== null && value === before),
+  ];
+  const { statusLine: old } = config.root;
+  const isReplaced = own !== null && typeof old === "string" && old !== own;
+  const notes = isReplaced ? [`SHIM's config.json held another status line, "${old}"; the newer one replaces it.`] : [];
+  return { entries, notes: problem === null ? notes : [`The status line is left unchanged: ${problem}.`] };
+}
+
+const unsafePath = "a path of SHIM holds quotes that the shells of Windows read differently";
+const verbs = { ours: "corrects", none: "sets", other: "sets", unknown: "sets" } as const;
+
+function findLineProblem(line: StatusLine): string | null {
+  if (line.kind === "unknown") return 'it is not of type "command"';
+  const isTooLong = line.kind === "other" && line.command.length > maxStatusLineChars;
+  return isTooLong ? `it is longer than ${maxStatusLineChars} characters` : null;
+}
+
+/**
+ * Finds the status line before SHIM's, or one put into SHIM's config.json since. A command that was
+ * there before SHIM, without a status line, does not count.
+ */
+function lineBefore(settings: SettingsFile, config: SettingsFile, { backups }: PlanContext): string | null {
+  const [inSettings, inConfig] = [settings, config].map(({ path }) => installsOf(path, backups));
+  const isChained = inConfig?.length !== 0 || inSettings?.length === 0;
+  const { statusLine: kept } = config.root;
+  if (isChained && typeof kept === "string" && statusLineIn(settings.root).kind === "ours") return kept;
+  const line = statusLineIn(json.read(inSettings?.[0]?.before ?? ""));
+  return line.kind === "other" ? line.command : null;
+}
+
+/** Below the ports that systems give to outgoing connections. */
+const usualPort = 24_318;
+
+/** Only logs: the client's metrics and traces stay as they are. */
+function variablesOf({ port, token }: TelemetrySettings): Readonly<Record<string, string>> {
+  return {
+    CLAUDE_CODE_ENABLE_TELEMETRY: "1",
+    OTEL_LOGS_EXPORTER: "otlp",
+    OTEL_EXPORTER_OTLP_LOGS_PROTOCOL: "http/json",
+    OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: `http://127.0.0.1:${port}/v1/logs`,
+    OTEL_EXPORTER_OTLP_LOGS_HEADERS: `authorization=Bearer ${token}`,
+    OTEL_LOGS_EXPORT_INTERVAL: "1000",
+  };
+}
+
+/** [OB26] Names of the telemetry settings in a settings file that are not SHIM's. */
+export function foreignSettings(root: JsonObject, receiver: TelemetrySettings | null): string[] {
+  const env = objectAt(root, ["env"]);
+  const expected = receiver !== null && isOurs(root, receiver) ? variablesOf(receiver) : {};
+  const names = telemetryNames(env).filter((name) => env[name] !== expected[name]);
+  return root["otelHeadersHelper"] === undefined ? names : [...names, "otelHeadersHelper"];
+}
+
+/** Names of the variables that configure the client's telemetry. */
+function telemetryNames(env: Readonly<Record<string, unknown>>): string[] {
+  return Object.keys(env).filter((name) => isTelemetryName(name) && env[name] !== undefined);
+}
+
+function isTelemetryName(name: string): boolean {
+  return name.startsWith("OTEL_") || name === "CLAUDE_CODE_ENABLE_TELEMETRY";
+}
+
+/** Others may have the same values; the token is SHIM's alone. */
+function isOurs(root: JsonObject, receiver: TelemetrySettings): boolean {
+  const name = "OTEL_EXPORTER_OTLP_LOGS_HEADERS";
+  return objectAt(root, ["env"])[name] === variablesOf(receiver)[name];
+}
+
+export function isEnabled(root: JsonObject, receiver: TelemetrySettings): boolean {
+  const env = objectAt(root, ["env"]);
+  return Object.entries(variablesOf(receiver)).every(([name, value]) => env[name] === value);
+}
+
+export function enable(root: Settings, receiver: TelemetrySettings): void {
+  Object.assign(objectIn(root, "env"), variablesOf(receiver));
+}
+
+/** Keeps a variable that was changed since. */
+function disable(root: Settings, receiver: TelemetrySettings): void {
+  if (!isOurs(root, receiver)) return;
+  const env = objectIn(root, "env");
+  for (const [name, value] of Object.entries(variablesOf(receiver))) if (env[name] === value) delete env[name];
+}
+
+/** [OB26] In words. */
+export function environmentTelemetry(env: Machine["env"]): string[] {
+  return telemetryNames(env).map((name) => `${name} in the environment`);
+}
+
+/** [OB26] Settings of an administrator, in words. */
+export function managedTelemetry(machine: Machine, read: ReadText): string[] {
+  return managedSettings(machine).flatMap((path) => {
+    const file = read(path);
+    const text = file.ok ? (file.value ?? "") : "";
+    if (json.findProblem(text) !== null) return [];
+    return foreignSettings(json.read(text), null).map((name) => `${name} in ${path}`);
+  });
+}
+
+export interface TelemetryRequest {
+  readonly isWanted: boolean;
+  /** Default: the current one, or the usual one. */
+  readonly port: number | null;
+  readonly newToken: () => string;
+  /** Telemetry settings outside of the user's settings file, in words. */
+  readonly elsewhere: readonly string[];
+}
+
+/** [OB26] [OB27] Never changes telemetry settings that are not SHIM's. */
+function telemetryPart(settings: SettingsFile, config: SettingsFile, request: TelemetryRequest | undefined): Part {
+  const receiver = receiverIn(config.root);
+  const { next, notes } = request?.isWanted ? planOn(settings, receiver, request) : { next: null, notes: [] };
+  const removed: Change = {
+    says: "switches Claude Code's telemetry to SHIM off",
+    apply: (root) => receiver && disable(root, receiver),
+  };
+  const added: Change = next
+    ? {
+        says: `switches Claude Code's telemetry on, to SHIM on port ${next.port} of this machine`,
+        apply: (root) => enable(root, next),
+      }
+    : removed;
+  const isChanged = request !== undefined && notes.length === 0;
+  const kept = { value: next ?? undefined, says: next ? "receives the telemetry" : "receives no telemetry" };
+  const entries = [
+    { file: settings, add: isChanged ? added : null, remove: removed },
+    keptEntry(config, "telemetry", isChanged ? kept : null, () => receiver !== null),
+  ];
+  return { entries, notes };
+}
+
+interface NextReceiver {
+  readonly next: TelemetrySettings | null;
+  /** Why it stays as it is; empty: it does not. */
+  readonly notes: readonly string[];
+}
+
+function planOn(
+  { path, root }: SettingsFile,
+  receiver: TelemetrySettings | null,
+  request: TelemetryRequest,
+): NextReceiver {
+  const { port, token } = receiver ?? { port: usualPort, token: null };
+  const next = { port: request.port ?? port, token: token ?? request.newToken() };
+  const isOn = receiver !== null && isEnabled(root, receiver);
+  if (isOn && next.port === port) return { next: receiver, notes: [] };
+  const inSettings = foreignSettings(root, receiver).map((name) => `${name} in ${path}`);
+  // Commands of a chat have SHIM's own variables in their environment.
+  const foreign = [...inSettings, ...(isOn ? [] : request.elsewhere)];
+  return { next, notes: foreign.length > 0 ? [foreignNote(foreign)] : [] };
+}
+
+function foreignNote(foreign: readonly string[]): string {
+  return `Claude Code's telemetry is configured already and left unchanged: ${foreign.join(", ")}. A collector can send it to SHIM too: docs/guide/telemetry.md.`;
+}
+
+/** Reads SHIM's config.json. @returns null where the telemetry is off or the entry is not sound */
+function receiverIn({ telemetry: value }: JsonObject): TelemetrySettings | null {
+  if (!isRecord(value)) return null;
+  const { port, token } = value;
+  const isSound = Number.isInteger(port) && typeof token === "string" && /^[\w-]{32,200}$/.test(token);
+  return isSound ? { port: Number(port), token } : null;
 }

@@ -1,7 +1,11 @@
-import { isRecord } from "../shared/json-fields.ts";
-import type { HookEvent } from "../contract/hook-input.ts";
-import { hookTool } from "../contract/hook-tool.ts";
-import { plainWord, shellHookOf, shellWord, type Launch } from "../platform/launch.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { HookHandler, ServerForm } from "../clients/client-files.ts";
+import { type HookEvent, hookEvents } from "../contract/hook-input.ts";
+import { hookTool, hookToolGroups, isEventKnown, isHookToolEvent } from "../contract/hook-tool.ts";
+import { harmlessTools } from "../contract/own-tools.ts";
+import { type Launch, plainWord, shellHookOf, shellWord } from "../platform/launch.ts";
+import { type JsonObject, isRecord } from "../shared/json-fields.ts";
+import { type Settings, listIn, objectAt, objectIn, valueAt } from "./settings.ts";
 
 /** SHIM's entries in a client's settings, and their recognition after the clone moved. Pure. */
 
@@ -21,14 +25,10 @@ export function hookCommand(launch: Launch, event: HookEvent): { command: string
   return { command: launch.node, args: [launch.hookScript, event] };
 }
 
-export const shell = "/bin/sh";
+const shell = "/bin/sh";
 
 /** [HO70] The program that a client's settings name for an event. */
-export function hookEntry(
-  launch: Launch,
-  event: HookEvent,
-  platform: NodeJS.Platform,
-): { command: string; args: string[] } {
+function hookEntry(launch: Launch, event: HookEvent, platform: NodeJS.Platform): { command: string; args: string[] } {
   if (platform === "win32") return hookCommand(launch, event);
   return { command: shell, args: [shellHookOf(launch), launch.node, event] };
 }
@@ -60,7 +60,7 @@ export interface Command {
   readonly args: readonly string[];
 }
 
-export function parseCommand(value: unknown): Command | null {
+function parseCommand(value: unknown): Command | null {
   if (!isRecord(value)) return null;
   const { args = [] } = value;
   const command = value["command"];
@@ -128,4 +128,226 @@ export function runnerOf(value: unknown): string | null {
 /** Returns the script that an entry starts; null where a bare name is resolved through PATH. */
 export function findScript(value: unknown): string | null {
   return wordsOf(value).find((word) => /[\\/][^\\/]*\.[cm]?js$/.test(word) || shellHook.test(word)) ?? null;
+}
+
+/** The MCP servers in a client's file. */
+
+/** Names of SHIM's entries. */
+export function ourServers(root: JsonObject, { key }: ServerForm): string[] {
+  return Object.entries(objectAt(root, [key])).flatMap(([name, entry]) => (isOurServer(entry) ? [name] : []));
+}
+
+/** Whether another server has the name, and none of SHIM's is there under another one. */
+export function isNameTaken(root: JsonObject, form: ServerForm): boolean {
+  return objectAt(root, [form.key])[serverName] !== undefined && ourServers(root, form).length === 0;
+}
+
+/** [IN5] An existing entry keeps its name and the user's additions, such as `env`. */
+export function addServer(root: Settings, form: ServerForm, launch: Launch): void {
+  const expected = serverCommand(launch);
+  const servers = objectIn(root, form.key);
+  const [first, ...others] = ourServers(root, form);
+  for (const name of others) delete servers[name];
+  if (first === undefined) servers[serverName] = form.entry(expected.command, expected.args);
+  else correctCommand(objectIn(servers, first), expected);
+}
+
+export function removeServers(root: Settings, form: ServerForm): void {
+  for (const name of ourServers(root, form)) delete objectIn(root, form.key)[name];
+}
+
+function correctCommand(entry: Settings, { command, args }: Command): void {
+  if (isDeepStrictEqual(parseCommand(entry), { command, args })) return;
+  // OpenCode has one list for the command and its arguments.
+  if (Array.isArray(entry["command"])) entry["command"] = [command, ...args];
+  else Object.assign(entry, { command }, args.length > 0 || entry["args"] !== undefined ? { args } : {});
+}
+
+/** The hooks in a client's file. */
+
+/** A hook of SHIM where it stands: in a group of handlers, or directly below its event. */
+interface OurHook {
+  readonly handler: Settings;
+  /** The list that has the handler. */
+  readonly siblings: unknown[];
+  readonly group: Settings | null;
+  /** Positions as the client counts them. */
+  readonly at: readonly number[];
+}
+
+export function ourHooks(root: JsonObject, event: string): OurHook[] {
+  const groups = valueAt(root, ["hooks", event]);
+  if (!Array.isArray(groups)) return [];
+  return groups.flatMap((group: unknown, at): OurHook[] => {
+    const handlers = isRecord(group) ? group["hooks"] : undefined;
+    if (isRecord(group) && Array.isArray(handlers))
+      return handlers.flatMap((handler: unknown, index) =>
+        isRecord(handler) && isOurHook(handler, event) ? [{ handler, siblings: handlers, group, at: [at, index] }] : [],
+      );
+    return isRecord(group) && isOurHook(group, event)
+      ? [{ handler: group, siblings: groups, group: null, at: [at] }]
+      : [];
+  });
+}
+
+export function ourHandlers(root: JsonObject, event: string): Settings[] {
+  return ourHooks(root, event).map(({ handler }) => handler);
+}
+
+export function removeHooks(root: Settings, events: readonly string[]): void {
+  for (const event of events) for (const hook of ourHooks(root, event)) removeHook(root, event, hook);
+}
+
+/** A group goes with its last handler. */
+function removeHook(root: Settings, event: string, { handler, siblings, group }: OurHook): void {
+  siblings.splice(siblings.indexOf(handler), 1);
+  const groups = listIn(objectIn(root, "hooks"), event);
+  if (group !== null && siblings.length === 0) groups.splice(groups.indexOf(group), 1);
+}
+
+/** @param form `groups`: handlers stand in groups; `list`: directly below their event */
+export function setHook(
+  root: Settings,
+  event: string,
+  handler: HookHandler & { readonly args?: readonly string[] },
+  form: "groups" | "list",
+): void {
+  const [first, ...others] = ourHooks(root, event);
+  for (const hook of others) removeHook(root, event, hook);
+  if (first) correctCommand(first.handler, { command: handler.command, args: handler.args ?? [] });
+  // [IN32] Behind all others, whose position stays.
+  else listIn(objectIn(root, "hooks"), event).push(form === "groups" ? { hooks: [handler] } : handler);
+}
+
+/** How Claude Code's hooks reach SHIM. */
+export interface HookDelivery {
+  /** Name of SHIM's MCP server, which gets tool events; null: each event starts a process. */
+  readonly server: string | null;
+  readonly version: string | null;
+  readonly platform: NodeJS.Platform;
+  /** [IN103] The client blocks a tool call that SHIM could not check. */
+  readonly isBlocking: boolean;
+}
+
+export function supportedEvents({ version }: Pick<HookDelivery, "version">): HookEvent[] {
+  return hookEvents.filter((event) => isEventKnown(event, version));
+}
+
+/** [IN5] [IN27] Sets Claude Code's hooks of each event; the user's own stay unchanged. */
+export function setClaudeHooks(root: Settings, launch: Launch, delivery: HookDelivery): void {
+  const { server, version, platform, isBlocking } = delivery;
+  for (const event of hookEvents) {
+    const hooks = ourHooks(root, event);
+    const isKnown = isEventKnown(event, version);
+    if (isKnown && server !== null && isHookToolEvent(event)) {
+      const groups = hookToolGroups(event, server, isBlocking);
+      if (
+        isDeepStrictEqual(
+          hooks.map(({ group }) => group),
+          groups,
+        )
+      )
+        continue;
+      removeHooks(root, [event]);
+      listIn(objectIn(root, "hooks"), event).push(...groups);
+      continue;
+    }
+    for (const hook of hooks) if (!isKnown || isHookToolHandler(hook.handler)) removeHook(root, event, hook);
+    const handler = { type: "command", ...hookEntry(launch, event, platform), timeout: hookTimeout(event) };
+    if (isKnown) setHook(root, event, handler, "groups");
+  }
+}
+
+/** [HO70] */
+export function hookCommandLine(launch: Launch, platform: NodeJS.Platform, event: string, client: string): string {
+  const { node, hookScript } = launch;
+  const start =
+    platform === "win32" ? [`"${node}"`, `"${hookScript}"`] : [shell, shellHookOf(launch), node].map(shellWord);
+  return [...start, event, "--client", client].join(" ");
+}
+
+/** A file of hooks that is SHIM's alone, such as a plugin. Pure. */
+
+const scriptIn = /(?<![^"'\s])[^"'\s]+(?:(?:dist[\\/]+hook|shim-hook)\.[cm]?js|\/dist\/shim-hook(?=['\s]))/;
+
+/** Whether SHIM wrote it. */
+export function isOwnFile(text: string): boolean {
+  return scriptIn.test(text);
+}
+
+/** The hook that the file starts, as a handler: both forms of file hold its path as text. */
+export function handlerIn(text: string): Record<string, unknown> {
+  const script = scriptIn.exec(text)?.[0] ?? "";
+  return { command: JSON.parse(`"${script}"`) as string };
+}
+
+/** [IN81] By these rules a client runs harmless tools without a question. */
+interface AllowRules {
+  /** Settings of another shape stay. @param server SHIM's name in the client's file */
+  add(root: Settings, server: string): void;
+  /** Keeps a rule that the user had before. @param original the file before SHIM */
+  remove(root: Settings, server: string, original: JsonObject): void;
+}
+
+/** Claude Code's name of the plugin's server. */
+export const pluginServer = "plugin:shim:shim";
+
+/** A list without an order. Claude Code and Qwen Code put the server's name before the tool's. */
+const listedRules: AllowRules = {
+  add(root, server) {
+    const { permissions = {} } = root;
+    if (!isRecord(permissions) || !Array.isArray(permissions["allow"] ?? [])) return;
+    const rules = listIn(objectIn(root, "permissions"), "allow");
+    rules.push(...listedNames(server).filter((rule) => !rules.includes(rule)));
+  },
+  remove(root, server, original) {
+    const [rules, before] = [root, original].map((one) => valueAt(one, ["permissions", "allow"]));
+    if (!Array.isArray(rules)) return;
+    const kept: readonly unknown[] = Array.isArray(before) ? before : [];
+    const ours = new Set<unknown>(listedNames(server).filter((rule) => !kept.includes(rule)));
+    rules.splice(0, Infinity, ...(rules as unknown[]).filter((rule) => !ours.has(rule)));
+  },
+};
+
+function listedNames(server: string): string[] {
+  return harmlessTools.map((tool) => `mcp__${keyedWord(server)}__${tool}`);
+}
+
+/**
+ * OpenCode's form: an answer for each pattern of tools, of which the last that matches counts.
+ * Without any OpenCode asks before no tool of a server, so rules are added only to those of the
+ * user, and none where these name SHIM's tools.
+ */
+const keyedRules: AllowRules = {
+  add(root, server) {
+    const known = Object.keys(objectAt(root, ["permission"]));
+    const names = keyedNames(server);
+    const isDecided = known.some((key) => key.startsWith(`${keyedWord(server)}_`) && !names.includes(key));
+    if (isDecided || known.length === 0) return;
+    const answers = objectIn(root, "permission");
+    for (const name of names) answers[name] ??= "allow";
+  },
+  remove(root, server, original) {
+    const [answers, before] = [root, original].map((one) => objectAt(one, ["permission"]));
+    for (const name of keyedNames(server))
+      if (answers?.[name] === "allow" && before?.[name] === undefined) delete objectIn(root, "permission")[name];
+  },
+};
+
+export const allowRules = { list: listedRules, keys: keyedRules };
+
+function keyedNames(server: string): string[] {
+  return harmlessTools.map((tool) => `${keyedWord(server)}_${tool}`);
+}
+
+function keyedWord(server: string): string {
+  return server.replaceAll(/[^\w-]/g, "_");
+}
+
+/** Keys of SHIM as a plugin of Claude Code. */
+export const isOurPlugin = (key: string): boolean => key.startsWith("shim@");
+
+export function enabledPlugins(settings: JsonObject): string[] {
+  const switches = objectAt(settings, ["enabledPlugins"]);
+  return Object.keys(switches).filter((key) => isOurPlugin(key) && switches[key] === true);
 }

@@ -1,12 +1,11 @@
-import type { JsonObject } from "../shared/json-fields.ts";
-import { err, ok, type Result } from "../shared/result.ts";
 import type { Launch } from "../platform/launch.ts";
-import type { Backup } from "./backups.ts";
-import { refusal, type ClientRefusal, type ReadText } from "./client-files.ts";
-import { formatOf, update } from "./settings-text.ts";
-import type { Settings } from "./settings.ts";
+import type { JsonObject } from "../shared/json-fields.ts";
+import { type Result, err, ok } from "../shared/result.ts";
+import type { Backup } from "./apply.ts";
+import type { TelemetryRequest } from "./client-entries.ts";
+import { type ClientRefusal, type ReadText, refusal } from "./client-files.ts";
+import { type Settings, formatOf, update } from "./settings.ts";
 import type { ClientTarget } from "./targets.ts";
-import type { TelemetryRequest } from "./telemetry-settings.ts";
 
 export interface FileEdit {
   readonly path: string;
@@ -31,7 +30,6 @@ export interface PlanContext {
   readonly launch: Launch;
   readonly backups: readonly Backup[];
   readonly claudeVersion: string | null;
-  readonly wantsTodoTools?: boolean;
   /** [IN81] Whether the client is to run SHIM's harmless tools without asking. */
   readonly allowsTools?: boolean;
   /** Undefined: the telemetry stays as it is. */

@@ -5,12 +5,12 @@ import { codex } from "../clients/codex.ts";
 import type { Launch } from "../platform/launch.ts";
 import { programPath } from "../platform/program-path.ts";
 import { messageOf } from "../shared/error.ts";
-import { asObject, listAt, objectAt, parseObject, textAt, type JsonObject } from "../shared/json-fields.ts";
-import { err, ok, type Result } from "../shared/result.ts";
-import type { Installation } from "./client-states.ts";
+import { type JsonObject, asObject, listAt, objectAt, parseObject, textAt } from "../shared/json-fields.ts";
+import { type Result, err, ok } from "../shared/result.ts";
+import { hookCommandLine } from "./entries.ts";
 import type { Plan } from "./file-edits.ts";
-import { hookCommandLine } from "./hook-lists.ts";
-import { lastingLaunch } from "./program-copy.ts";
+import type { Installation } from "./inspect.ts";
+import { lastingLaunch } from "./own-program.ts";
 import type { ClientTarget } from "./targets.ts";
 
 /**
@@ -41,11 +41,9 @@ export function trustSource(target: ClientTarget, launch: Launch, env: TrustSour
 export function stateText(hooks: readonly HookTrust[], { commands }: TrustSource): string {
   const missing = commands.length - hooks.length;
   const states = ["untrusted", "modified", "disabled", "unknown"] as const;
-  const counts = states.map((state) => [state, hooks.filter(({ status }) => status === state).length] as const);
-  return [...counts, ["missing", missing] as const]
-    .filter(([, count]) => count > 0)
-    .map(([state, count]) => `${count} ${state}`)
-    .join(", ");
+  const counts = states.map((state) => [hooks.filter(({ status }) => status === state).length, state] as const);
+  const found = [...counts, [missing, "missing"] as const].filter(([count]) => count > 0);
+  return found.map((words) => words.join(" ")).join(", ");
 }
 
 type Call = (method: string, params: object) => Promise<JsonObject>;

@@ -1,21 +1,28 @@
-import { hasHookTool, hasNoTodoTools, hookToolSince, isEventKnown } from "../contract/hook-tool.ts";
+import { formOf } from "../clients/client-files.ts";
 import type { HookEvent } from "../contract/hook-input.ts";
-import { shellHookOf } from "../platform/launch.ts";
-import type { JsonObject } from "../shared/json-fields.ts";
-import { isTodoToolsSet } from "./claude-settings.ts";
+import { hasHookTool, hookToolSince, isEventKnown } from "../contract/hook-tool.ts";
+import type { ClientState } from "../contract/machine/overview.ts";
+import { type Launch, shellHookOf } from "../platform/launch.ts";
+import type { Paths } from "../platform/paths.ts";
+import { type JsonObject, isRecord, textAt } from "../shared/json-fields.ts";
 import { asksToBlock, hookDelivery, notBlocking } from "./client-entries.ts";
-import type { ReadText } from "./client-files.ts";
-import { formOf, type ClientForm } from "./client-forms.ts";
-import { isHookToolHandler, findScript, runnerOf } from "./entries.ts";
+import { type ReadText, readText } from "./client-files.ts";
+import {
+  findScript,
+  handlerIn,
+  isHookToolHandler,
+  isOwnFile,
+  ourHandlers,
+  ourServers,
+  runnerOf,
+  enabledPlugins,
+  isOurPlugin,
+} from "./entries.ts";
 import type { PlanContext } from "./file-edits.ts";
-import { handlerIn, isOwnFile } from "./hook-file.ts";
-import { ourHandlers } from "./hook-lists.ts";
-import { json } from "./json-text.ts";
-import { findIgnoredFiles, load, planFrom, type LoadedFiles } from "./plan.ts";
-import { enabledPlugins, installedPlugins, type InstalledPlugin } from "./plugins.ts";
-import { ourServers } from "./server-lists.ts";
-import { objectAt } from "./settings.ts";
-import { isSetUpUnasked, pathOf, type ClientTarget } from "./targets.ts";
+import { lastingLaunch } from "./own-program.ts";
+import { type LoadedFiles, findIgnoredFiles, load, planFrom } from "./plan.ts";
+import { json, objectAt, valueAt } from "./settings.ts";
+import { type ClientTarget, type Machine, detect, isSetUpUnasked, pathOf } from "./targets.ts";
 
 /** Findings with their severity. */
 const severities = {
@@ -33,7 +40,6 @@ const severities = {
   node_too_old: "error",
   hooks_disabled: "error",
   hooks_too_new: "error",
-  todo_tools_off: "ok",
   plugin_not_built: "error",
   plugin_too_new: "warning",
   not_blocking: "error",
@@ -54,18 +60,9 @@ export interface InspectContext extends Pick<PlanContext, "read" | "shimConfig" 
   readonly nodeVersion: (node: string) => string | null;
 }
 
-interface Inspection extends InspectContext {
-  readonly target: ClientTarget;
-  readonly add: (code: FindingCode, text: string, fix?: string) => void;
-  readonly form: ClientForm;
-  readonly servers: JsonObject;
-  readonly settings: JsonObject;
-  readonly wantsBlocking: boolean;
-  readonly serverNames: readonly string[];
-  readonly hookedEvents: readonly string[];
-  readonly handlersOf: (event: string) => readonly JsonObject[];
-  readonly plugins: readonly InstalledPlugin[];
-}
+type Add = (code: FindingCode, text: string, fix?: string) => void;
+
+type Inspection = ReturnType<typeof inspectionOf>;
 
 const rerunInit = "Run `shim init` again.";
 
@@ -73,7 +70,7 @@ const rerunInit = "Run `shim init` again.";
 export function inspect(target: ClientTarget, context: InspectContext): Finding[] {
   const { label, client } = target;
   const findings: Finding[] = [];
-  const add: Inspection["add"] = (code, text, fix) =>
+  const add: Add = (code, text, fix) =>
     findings.push({ severity: severities[code], client, code, text: `${label}: ${text}`, fix: fix ?? null });
   const planContext = { ...context, backups: [] };
   const loaded = load(target, planContext);
@@ -97,30 +94,18 @@ export function inspect(target: ClientTarget, context: InspectContext): Finding[
   return findings;
 }
 
-function inspectionOf(
-  target: ClientTarget,
-  context: InspectContext,
-  { files, own }: LoadedFiles,
-  add: Inspection["add"],
-): Inspection {
+function inspectionOf(target: ClientTarget, context: InspectContext, { files, own }: LoadedFiles, add: Add) {
   const form = formOf(target.client);
   const servers = files.servers.root;
   const settings = files.settings?.root ?? {};
   const ownHandlers = own?.before && isOwnFile(own.before) ? [handlerIn(own.before)] : [];
   const handlersOf = (event: string): readonly JsonObject[] => (own ? ownHandlers : ourHandlers(settings, event));
-  return {
-    ...context,
-    target,
-    add,
-    form,
-    servers,
-    settings,
-    wantsBlocking: asksToBlock(files.config?.root ?? {}),
-    serverNames: ourServers(servers, form.servers),
-    hookedEvents: form.events.filter((event) => handlersOf(event).length > 0),
-    handlersOf,
-    plugins: listPlugins(target, context.read, settings),
-  };
+  const wantsBlocking = asksToBlock(files.config?.root ?? {});
+  const serverNames = ourServers(servers, form.servers);
+  const hookedEvents = form.events.filter((event) => handlersOf(event).length > 0);
+  const plugins = listPlugins(target, context.read, settings);
+  const found = { form, servers, settings, wantsBlocking, serverNames, hookedEvents, handlersOf, plugins };
+  return { ...context, ...found, target, add };
 }
 
 function isThere({ serverNames, hookedEvents }: Inspection): boolean {
@@ -149,7 +134,10 @@ function listPlugins(
 function checkPresence(inspection: Inspection): void {
   const { target, form, serverNames, hookedEvents, claudeVersion, plugins, add } = inspection;
   const plugin = plugins.find(({ scope }) => scope === "user");
-  if (plugin) add("installed", `SHIM is installed as the plugin ${plugin.key}${pluginDelivery(claudeVersion)}`);
+  // Nothing is said of a client whose version is not known.
+  const events = hasHookTool(claudeVersion) ? "go through its MCP process" : "are read from the transcript";
+  const how = claudeVersion === null ? "" : `; tool events ${events} (${titleOf(claudeVersion)})`;
+  if (plugin) add("installed", `SHIM is installed as the plugin ${plugin.key}${how}`);
   if (!isThere(inspection)) {
     const isExpected = !plugin && isSetUpUnasked(target.client);
     if (isExpected) add("not_installed", "SHIM is not installed", "Run `shim init`.");
@@ -159,8 +147,17 @@ function checkPresence(inspection: Inspection): void {
   if (serverNames.length === 0) add("incomplete", "the hooks are installed, but not the MCP server", rerunInit);
   if (lost.length > 0) add("incomplete", `hooks are missing for ${lost.join(", ")}`, rerunInit);
   if (serverNames.length > 0 && lost.length === 0)
-    add("installed", `SHIM is installed by \`shim init\`${delivery(inspection)}`);
-  for (const one of plugins) add("doubled", doubledText(one), doubledFix(one));
+    add("installed", `SHIM is installed by \`shim init\`${deliveryText(inspection)}`);
+  for (const { key, project } of plugins) {
+    const where = project === null ? "" : ` for ${project}`;
+    const text = `SHIM is installed by \`shim init\` and as the plugin ${key}${where}: its tools are listed twice and each hook starts twice`;
+    const withoutPlugin = `\`claude plugin uninstall ${key}\``;
+    const fix =
+      project === null
+        ? `Keep one. To keep the plugin, run \`shim init\` again, which then leaves the rest to it. To remove it: ${withoutPlugin}.`
+        : `Run ${withoutPlugin} in that project.`;
+    add("doubled", text, fix);
+  }
 }
 
 /** [IN102] A hook that the client's present version has, too, waits for the next install. */
@@ -168,15 +165,8 @@ function isInEveryVersion({ client }: ClientTarget, event: string): boolean {
   return client !== "claude-code" || isEventKnown(event as HookEvent, null);
 }
 
-/** Says nothing of a client whose version is not known. */
-function pluginDelivery(version: string | null): string {
-  if (version === null) return "";
-  const text = hasHookTool(version) ? "go through its MCP process" : "are read from the transcript";
-  return `; tool events ${text} (${titleOf(version)})`;
-}
-
 /** [IN21] */
-function delivery({ target, handlersOf, claudeVersion }: Inspection): string {
+function deliveryText({ target, handlersOf, claudeVersion }: Inspection): string {
   if (target.client !== "claude-code") return "";
   const handlers = handlersOf("PreToolUse");
   const isTool = handlers.some(isHookToolHandler);
@@ -191,17 +181,6 @@ function isBlocking(handlers: readonly JsonObject[]): boolean {
 
 function titleOf(version: string | null): string {
   return `Claude Code ${/(?<!\d)\d+\.\d+\.\d+/.exec(version ?? "")?.[0] ?? "of unknown version"}`;
-}
-
-function doubledText({ key, project }: InstalledPlugin): string {
-  const where = project === null ? "" : ` for ${project}`;
-  return `SHIM is installed by \`shim init\` and as the plugin ${key}${where}: its tools are listed twice and each hook starts twice`;
-}
-
-function doubledFix({ key, project }: InstalledPlugin): string {
-  const withoutPlugin = `\`claude plugin uninstall ${key}\``;
-  if (project !== null) return `Run ${withoutPlugin} in that project.`;
-  return `Keep one. To keep the plugin, run \`shim init\` again, which then leaves the rest to it. To remove it: ${withoutPlugin}.`;
 }
 
 function checkCommands(inspection: Inspection): void {
@@ -251,23 +230,108 @@ function checkClaudeCode(inspection: Inspection): void {
     const text = "a tool call that SHIM could not check continues, although team.blockUnchecked is set";
     add("not_blocking", text, canBlock ? rerunInit : `Update Claude Code, then: ${rerunInit}`);
   }
-  const noTodosText = "the newest models have no to-do tools here; `shim init --todo-tools` switches them on";
-  if (hasNoTodoTools(claudeVersion) && !isTodoToolsSet(settings)) add("todo_tools_off", noTodosText);
 }
 
-function checkPlugin(inspection: Inspection, { key, folder }: InstalledPlugin): void {
-  const { target, exists, claudeVersion, wantsBlocking, add } = inspection;
-  if (wantsBlocking) add("not_blocking", notBlocking(true), `\`claude plugin uninstall ${key}\`, then \`shim init\`.`);
-  if (claudeVersion !== null && !hasHookTool(claudeVersion)) {
-    const tooNewText = `${titleOf(claudeVersion)} does not support hooks of type mcp_tool (${hookToolSince} does): no tool event of the plugin arrives, and reserved files are not guarded`;
-    add(
-      "plugin_too_new",
-      tooNewText,
-      `Update Claude Code, or: \`claude plugin uninstall ${key}\`, then \`shim init\`.`,
-    );
-  }
+function checkPlugin(
+  { target, exists, claudeVersion, wantsBlocking, add }: Inspection,
+  { key, folder }: InstalledPlugin,
+): void {
+  const withoutPlugin = `\`claude plugin uninstall ${key}\`, then \`shim init\`.`;
+  if (wantsBlocking) add("not_blocking", notBlocking(true), withoutPlugin);
+  const tooNewText = `${titleOf(claudeVersion)} does not support hooks of type mcp_tool (${hookToolSince} does): no tool event of the plugin arrives, and reserved files are not guarded`;
+  if (claudeVersion !== null && !hasHookTool(claudeVersion))
+    add("plugin_too_new", tooNewText, `Update Claude Code, or: ${withoutPlugin}`);
   if (folder === null) return;
   const built = ["dist", "../dist"].map((dist) => pathOf(target.platform).join(folder, dist, "hook.cjs"));
   if (built.some(exists)) return;
   add("plugin_not_built", `the plugin in ${folder} is not built`, "Run `npm ci && npm run build` in the clone.");
+}
+
+/** This SHIM, its home, and the machine around it. */
+export interface Installation {
+  readonly paths: Pick<Paths, "home" | "config">;
+  readonly site: {
+    readonly env: NodeJS.ProcessEnv;
+    readonly now: () => number;
+    readonly launch: Launch;
+    readonly machine: Machine;
+    readonly versionOf: (program: string) => string | null;
+  };
+}
+
+export function clientFindings(installation: Installation): Finding[] {
+  return detect(installation.site.machine).flatMap((target) => findingsOf(installation, target));
+}
+
+export function findingsOf(installation: Installation, target: ClientTarget): Finding[] {
+  const { machine, versionOf, launch } = installation.site;
+  return inspect(target, {
+    read: readText,
+    exists: machine.exists,
+    nodeVersion: versionOf,
+    launch: lastingLaunch(launch, installation.paths.home),
+    claudeVersion: target.client === "claude-code" ? claudeVersion(installation) : null,
+    shimConfig: installation.paths.config,
+  });
+}
+
+/** [IN102] Where Claude Code's own installers put it, the PATH may not lead. */
+export function claudeVersion({ site: { machine, versionOf } }: Pick<Installation, "site">): string | null {
+  const { homedir, exists, platform } = machine;
+  const path = pathOf(platform);
+  const name = platform === "win32" ? "claude.exe" : "claude";
+  const installed = [
+    [".local", "bin"],
+    [".claude", "local"],
+  ].map((folder) => path.join(homedir, ...folder, name));
+  const program = installed.find(exists);
+  return versionOf("claude") ?? (program === undefined ? null : versionOf(program));
+}
+
+/** Starts no program to learn its version. */
+export function clientStates({ site, paths }: Installation): ClientState[] {
+  const installation = { paths, site: { ...site, versionOf: () => process.version } };
+  return detect(site.machine).map((target) => {
+    const codes = new Set(findingsOf(installation, target).map(({ code }) => code));
+    const { client, label } = target;
+    return { client, label, isInstalled: codes.has("installed") && !codes.has("file_ignored") };
+  });
+}
+
+interface InstalledPlugin {
+  readonly key: string;
+  readonly scope: string;
+  readonly project: string | null;
+  readonly folder: string | null;
+}
+
+/**
+ * Reads `installed_plugins.json`. A marketplace that is a folder, such as a clone, is read
+ * directly; the copy that the list names is then unused (seen with 2.1.328).
+ */
+function installedPlugins(
+  installed: JsonObject,
+  marketplaces: JsonObject,
+  platform: NodeJS.Platform,
+): InstalledPlugin[] {
+  return Object.entries(objectAt(installed, ["plugins"]))
+    .filter(([key]) => isOurPlugin(key))
+    .flatMap(([key, listed]) => {
+      const marketplaceFolder = folderMarketplace(marketplaces, key.slice(key.indexOf("@") + 1));
+      const entries: unknown[] = Array.isArray(listed) ? listed : [];
+      return entries.filter(isRecord).map((entry) => ({
+        key,
+        scope: textAt(entry, "scope") ?? "user",
+        project: textAt(entry, "projectPath"),
+        folder:
+          marketplaceFolder === null
+            ? textAt(entry, "installPath")
+            : pathOf(platform).join(marketplaceFolder, "plugin"),
+      }));
+    });
+}
+
+function folderMarketplace(marketplaces: JsonObject, name: string): string | null {
+  const isFolder = valueAt(marketplaces, [name, "source", "source"]) === "directory";
+  return isFolder ? textAt(objectAt(marketplaces, [name]), "installLocation") : null;
 }

@@ -1,24 +1,20 @@
-import { err, ok, type Result } from "../shared/result.ts";
-import { hashOf, installsOf, type BackupFile } from "./backups.ts";
-import { entriesOf, type ClientSettings } from "./client-entries.ts";
-import { refusal, type ClientRefusal, type ReadText } from "./client-files.ts";
-import { formOf, shapeProblemOf } from "./client-forms.ts";
-import { serverName } from "./entries.ts";
+import { formOf } from "../clients/client-files.ts";
+import { type Result, err, ok } from "../shared/result.ts";
+import { type BackupFile, hashOf, installsOf } from "./apply.ts";
+import { type ClientSettings, entriesOf, shapeProblemOf } from "./client-entries.ts";
+import { type ClientRefusal, type ReadText, refusal } from "./client-files.ts";
+import { hookCommandLine, isNameTaken, isOwnFile, serverName, enabledPlugins } from "./entries.ts";
 import {
-  changeText,
-  loadSound,
   type Change,
   type Entry,
   type FileEdit,
   type Plan,
   type PlanContext,
   type SettingsFile,
+  changeText,
+  loadSound,
 } from "./file-edits.ts";
-import { isOwnFile } from "./hook-file.ts";
-import { hookCommandLine } from "./hook-lists.ts";
-import { findUnread } from "./json-text.ts";
-import { enabledPlugins } from "./plugins.ts";
-import { isNameTaken } from "./server-lists.ts";
+import { findUnread } from "./settings.ts";
 import type { ClientTarget } from "./targets.ts";
 
 /**

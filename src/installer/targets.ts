@@ -39,49 +39,41 @@ export function detect(machine: Machine): ClientTarget[] {
 }
 
 function desktopTargets(machine: Machine): ClientTarget[] {
+  const { platform, exists } = machine;
   return desktopFolders(machine)
-    .filter(({ folder }) => machine.exists(folder))
-    .map(({ label, folder }) => ({
+    .filter(([, folder]) => exists(folder))
+    .map(([label, folder]) => ({
       client: "claude-desktop",
-      platform: machine.platform,
+      platform,
       label,
-      serversFile: pathOf(machine.platform).join(folder, "claude_desktop_config.json"),
+      serversFile: pathOf(platform).join(folder, "claude_desktop_config.json"),
       settingsFile: null,
       pluginsFolder: null,
     }));
 }
 
-interface LabelledFolder {
-  readonly label: string;
-  readonly folder: string;
-}
+type LabelledFolder = readonly [label: string, folder: string];
 
 function desktopFolders(machine: Machine): LabelledFolder[] {
-  const path = pathOf(machine.platform);
   const { env, homedir, platform } = machine;
   const label = "Claude Desktop";
-  if (platform === "darwin") return [{ label, folder: path.join(homedir, "Library", "Application Support", "Claude") }];
+  if (platform === "darwin") return [[label, posix.join(homedir, "Library", "Application Support", "Claude")]];
   if (platform === "win32") return windowsFolders(machine);
-  return [{ label, folder: path.join(env["XDG_CONFIG_HOME"] || path.join(homedir, ".config"), "Claude") }];
+  return [[label, posix.join(env["XDG_CONFIG_HOME"] || posix.join(homedir, ".config"), "Claude")]];
 }
 
 /** The Store's package has its own data folder, and its newer versions another. */
-function windowsFolders(machine: Machine): LabelledFolder[] {
-  const { env, homedir } = machine;
+function windowsFolders({ env, homedir, list }: Machine): LabelledFolder[] {
   const roaming = env["APPDATA"] || win32.join(homedir, "AppData", "Roaming");
   const local = env["LOCALAPPDATA"] || win32.join(homedir, "AppData", "Local");
-  const foldersWithPrefix = (folder: string, prefix: string): string[] =>
-    machine
-      .list(folder)
-      .filter((name) => name.toLowerCase().startsWith(prefix))
-      .map((name) => win32.join(folder, name));
-  const packages = foldersWithPrefix(win32.join(local, "Packages"), "claude_").map((folder) =>
-    win32.join(folder, "LocalCache", "Roaming", "Claude"),
-  );
-  const store = [...packages, ...foldersWithPrefix(win32.join(local, "Claude-Data"), "claude_")];
+  const ofStore = (folder: string, ...inner: string[]): LabelledFolder[] =>
+    list(folder)
+      .filter((name) => name.toLowerCase().startsWith("claude_"))
+      .map((name) => ["Claude Desktop (Microsoft Store)", win32.join(folder, name, ...inner)]);
   return [
-    { label: "Claude Desktop", folder: win32.join(roaming, "Claude") },
-    ...store.map((folder) => ({ label: "Claude Desktop (Microsoft Store)", folder })),
+    ["Claude Desktop", win32.join(roaming, "Claude")],
+    ...ofStore(win32.join(local, "Packages"), "LocalCache", "Roaming", "Claude"),
+    ...ofStore(win32.join(local, "Claude-Data")),
   ];
 }
 

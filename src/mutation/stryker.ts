@@ -1,56 +1,125 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import * as z from "zod";
-import { err, ok, type Result } from "../shared/result.ts";
-import { type Mutant, withIds } from "./mutant.ts";
-import type { MutantResult, MutantStatus } from "./run-mutants.ts";
+import { firstFile } from "../analysis/adapter.ts";
 import { parseJson } from "../shared/json-fields.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { openProject } from "../tool-runner/project-folder.ts";
+import { probeIsolation, runTool, systemPath } from "../tool-runner/run-tool.ts";
 
-const Position = z.object({ line: z.int().min(1), column: z.int().min(1) });
-const StrykerMutant = z.object({
-  mutatorName: z.string(),
-  replacement: z.string().optional(),
-  status: z.string(),
-  location: z.object({ start: Position, end: Position }),
-});
+/** A change that no test noticed. Line and column count from 1. */
+export interface Survivor {
+  readonly line: number;
+  readonly column: number;
+  readonly operator: string;
+  readonly before: string;
+  readonly after: string;
+}
 
-/** mutation-testing-report-schema, of which this reads what all versions have. */
-const StrykerReport = z.object({
-  files: z.record(z.string(), z.object({ source: z.string(), mutants: z.array(StrykerMutant) })),
-});
-
-const statuses: Readonly<Record<string, MutantStatus>> = {
+const statuses = {
   Killed: "killed",
   Timeout: "timeout",
   Survived: "survived",
   NoCoverage: "survived",
   CompileError: "invalid",
   RuntimeError: "invalid",
-};
+} as const;
 
-/** Pure. [MU6] Mutants as Stryker judged them; those it ignored are left out. */
-export function parseStrykerReport(text: string): Result<MutantResult[], string> {
-  const json = parseJson(text);
-  if (json === undefined) return err("Stryker's report is no JSON");
-  const report = StrykerReport.safeParse(json);
-  if (!report.success) return err("Stryker's report has another form than mutation-testing-report-schema");
-  return ok(Object.entries(report.data.files).flatMap(([file, facts]) => resultsOf(file, facts)));
+export interface FileMutants {
+  /** Relative to the package, with `/`. */
+  readonly file: string;
+  /** Those that Stryker ignored are left out. */
+  readonly counts: Readonly<Record<(typeof statuses)[keyof typeof statuses], number>>;
+  /** In the order of their positions. */
+  readonly survivors: readonly Survivor[];
 }
 
-function resultsOf(file: string, { source, mutants }: z.infer<typeof StrykerReport>["files"][string]): MutantResult[] {
-  const starts = [0, ...[...source.matchAll(/\n/g)].map(({ index }) => index + 1)];
-  const offset = ({ line, column }: z.infer<typeof Position>): number => (starts[line - 1] ?? 0) + column - 1;
-  const used = mutants.flatMap(({ mutatorName, replacement, status, location: { start, end } }) => {
-    const known = statuses[status];
-    if (known === undefined || replacement === undefined) return [];
-    const [from, to] = [offset(start), offset(end)];
-    const range = { line: start.line, column: start.column, endLine: end.line, endColumn: end.column };
-    const before = source.slice(from, to);
-    return [
-      {
-        status: known,
-        mutant: { file, operator: mutatorName, range, start: from, end: to, before, after: replacement },
-      },
-    ];
-  });
-  const ids: Mutant[] = withIds(used.map(({ mutant }) => mutant));
-  return ids.map((mutant, index) => ({ mutant, status: used[index]?.status ?? "not_run" }));
+const Position = z.object({ line: z.int().min(1), column: z.int().min(1) });
+const Mutant = z.object({
+  mutatorName: z.string(),
+  replacement: z.string().default(""),
+  status: z.string(),
+  location: z.object({ start: Position, end: Position }),
+});
+/** mutation-testing-report-schema, of which this reads what all versions have. */
+const Report = z.object({ files: z.record(z.string(), z.object({ source: z.string(), mutants: z.array(Mutant) })) });
+
+/** [MU6] Pure. */
+export function parseReport(text: string, files: readonly string[]): Result<FileMutants[], string> {
+  const json = parseJson(text);
+  if (json === undefined) return err("Stryker's report is no JSON");
+  const report = Report.safeParse(json);
+  if (!report.success) return err("Stryker's report has another form than mutation-testing-report-schema");
+  return ok(
+    files.map((file) => {
+      const { source, mutants } = report.data.files[file] ?? { source: "", mutants: [] };
+      const counts = { killed: 0, timeout: 0, survived: 0, invalid: 0 };
+      const survivors: Survivor[] = [];
+      const lines = source.split(/(?<=\n)/);
+      const offset = ({ line, column }: z.infer<typeof Position>): number =>
+        lines.slice(0, line - 1).join("").length + column - 1;
+      for (const { mutatorName: operator, replacement: after, status, location } of mutants) {
+        const known = statuses[status as keyof typeof statuses] as keyof typeof counts | undefined;
+        if (known === undefined) continue;
+        counts[known]++;
+        const before = source.slice(offset(location.start), offset(location.end));
+        if (known === "survived") survivors.push({ ...location.start, operator, before, after });
+      }
+      return { file, counts, survivors: survivors.toSorted((a, b) => a.line - b.line || a.column - b.column) };
+    }),
+  );
+}
+
+const configNames = ["stryker.conf", ".stryker.conf", "stryker.config", ".stryker.config"].flatMap((name) =>
+  ["json", "js", "mjs", "cjs"].map((ending) => `${name}.${ending}`),
+);
+const ownConfig = "stryker.shim.mjs";
+const reportFile = "reports/mutation/mutation.json";
+const maxWords = 600;
+
+export interface StrykerRun {
+  /** Folder of the package, in a copy that is thrown away: Stryker and its tests write in it. */
+  readonly folder: string;
+  /** Private, deleted with the copy. */
+  readonly scratch: string;
+  /** Relative to the folder, with `/`. */
+  readonly files: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly timeMs: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * [MU1] [MU10] Runs the Stryker that the project has installed, by the project's settings: code of
+ * the project, so for trusted projects only. The error says why nothing is known.
+ */
+export async function runStryker(run: StrykerRun): Promise<Result<FileMutants[], string>> {
+  const { folder, scratch, files, env, timeMs, signal } = run;
+  const project = openProject(folder);
+  const tool = project.findTool("@stryker-mutator/core", "stryker");
+  if (tool === null) return err("mutants need a package of the project: npm install --save-dev @stryker-mutator/core");
+  if (typeof tool === "string") return err(tool);
+  const config = firstFile(project, configNames);
+  // JSON is an expression of JavaScript.
+  const base = config?.endsWith(".json") ? `const base = ${project.read(config)};` : `import base from "./${config}";`;
+  const settings = {
+    // Globs, of which no character of a name may count as one.
+    mutate: files.map((file) => file.replaceAll(/[?*()[\]]/g, "[$&]")),
+    reporters: ["json"],
+    jsonReporter: { fileName: reportFile },
+  };
+  const text = `${config === null ? "const base = {};" : base}\nexport default { ...base, ...${JSON.stringify(settings)} };\n`;
+  writeFileSync(join(folder, ownConfig), text);
+  rmSync(join(folder, reportFile), { force: true });
+  mkdirSync(scratch, { recursive: true });
+  // Its processes speak with each other over the loopback interface.
+  const isolation = probeIsolation(systemPath(env), { loopback: true });
+  const command = { args: ["run", ownConfig, "--logLevel", "warn", "--allowConsoleColors", "false"] };
+  const output = await runTool({ tool, command, folder, scratch, env, isolation, timeMs, signal });
+  if (!output.ok) return err(`Stryker ${output.error}`);
+  // A share of killed mutants that is below the project's threshold is an exit code, too.
+  if (existsSync(join(folder, reportFile))) return parseReport(readFileSync(join(folder, reportFile), "utf8"), files);
+  const { code, stdout, stderr } = output.value;
+  const words = `${stdout}${stderr}`.trim().slice(0, maxWords);
+  return err(`Stryker ended with exit code ${code} and no report: ${words}`);
 }

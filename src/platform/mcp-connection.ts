@@ -102,8 +102,8 @@ export class McpConnection {
   }
 
   #onLine(line: string): void {
-    const message = parse(line);
-    if (message === null) {
+    const message = record(parseJson(line));
+    if (message["jsonrpc"] !== "2.0") {
       this.stray.push(line);
       return;
     }
@@ -118,11 +118,6 @@ export class McpConnection {
     for (const { reject } of this.#waiting.values()) reject(this.#over);
     this.#waiting.clear();
   }
-}
-
-function parse(line: string): Message | null {
-  const message = record(parseJson(line));
-  return message["jsonrpc"] === "2.0" ? message : null;
 }
 
 export function record(value: unknown): Message {

@@ -10,7 +10,6 @@ export interface Paths {
   readonly snapshots: string;
   readonly config: string;
   readonly log: string;
-  readonly audit: string;
   /** Names of the clients other than Claude Code that have run SHIM's hooks. */
   readonly foreignCallers: string;
 }
@@ -27,7 +26,6 @@ export function pathsIn(home: string): Paths {
     snapshots: at("snapshots"),
     config: at("config.json"),
     log: at("shim.log"),
-    audit: at("audit.log"),
     foreignCallers: at("foreign-callers.json"),
   };
 }

@@ -32,19 +32,16 @@ export async function endGroup(
 }
 
 function sendSignal(group: ProcessGroup, signal: NodeJS.Signals | 0): boolean {
-  if (isReusedPid(group)) return false;
+  // The kernel does not reuse a pid while its group exists.
+  const start = systemProcesses.facts(group.pid)?.start;
+  const isKnown = start !== undefined && start !== unknownStart && group.start !== unknownStart;
+  if (isKnown && start !== group.start) return false;
   try {
     process.kill(hasGroups ? -group.pid : group.pid, signal);
     return signal !== 0 || !isDead(group);
   } catch (error) {
     return codeOf(error) === "EPERM";
   }
-}
-
-/** The kernel does not reuse a pid while its group exists. */
-function isReusedPid({ pid, start }: ProcessGroup): boolean {
-  const found = systemProcesses.facts(pid)?.start;
-  return found !== undefined && start !== unknownStart && found !== unknownStart && found !== start;
 }
 
 /** Whether only zombies are left, which signals still reach. Linux only. */
@@ -64,30 +61,28 @@ function isRunningState(state: string): boolean {
 /** proc(5): state, parent and group follow the command, which may hold blanks and brackets. */
 function groupStates(pids: readonly string[], group: number): string[] {
   return pids.flatMap((pid) => {
-    try {
-      const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-      const [state = "", , of] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      return Number(of) === group ? [state] : [];
-    } catch {
-      return [];
-    }
+    const stat = readProc(pid, "stat");
+    const [state = "", , of] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return Number(of) === group ? [state] : [];
   });
+}
+
+/** Empty for a process that has ended. */
+function readProc(pid: string, file: "stat" | "status"): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, "utf8");
+  } catch {
+    return "";
+  }
 }
 
 /** Resident bytes of the largest process of a group. Linux only: 0 elsewhere. */
 export function largestProcess(group: number): number {
   if (process.platform !== "linux") return 0;
   const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && groupStates([name], group).length > 0);
-  return Math.max(0, ...pids.map(residentBytes));
-}
-
-/** proc(5) */
-function residentBytes(pid: string): number {
-  try {
-    return 1_024 * Number(/^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
-  } catch {
-    return 0;
-  }
+  // proc(5)
+  const sizes = pids.map((pid) => Number(/^VmRSS:\s*(\d+) kB$/m.exec(readProc(pid, "status"))?.[1] ?? 0));
+  return 1_024 * Math.max(0, ...sizes);
 }
 
 /** Sends INT (if `interruptMs` > 0), TERM, then KILL. Resolves when no process is left. */

@@ -22,7 +22,10 @@ export async function withLock<T>(
   body: () => Promise<T>,
 ): Promise<T> {
   const self = identify(processes, process.pid) ?? { boot: processes.boot(), pid: process.pid, start: "" };
-  while (!tryLock(path, self, processes)) await waitForLock(path, signal);
+  while (!tryLock(path, self, processes)) {
+    if (signal.aborted) throw new LockedError(`another shim process holds ${path}`);
+    await wait(pollIntervalMs, undefined, { signal }).catch(() => {});
+  }
   try {
     return await body();
   } finally {
@@ -32,28 +35,18 @@ export async function withLock<T>(
 
 export class LockedError extends Error {}
 
-/** @throws {LockedError} once the signal is aborted */
-async function waitForLock(path: string, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) throw new LockedError(`another shim process holds ${path}`);
-  await wait(pollIntervalMs, undefined, { signal }).catch(() => {});
-}
-
 /** Writes `self` into the lock. Returns false, too, after it broke the lock of a dead process. */
 function tryLock(path: string, self: ProcessIdentity, processes: Processes, depth = 0): boolean {
   if (createLock(path, JSON.stringify(self))) return true;
   const text = readText(path);
-  if (text === null || depth > maxDepth || isHeld(text, processes)) return false;
+  const owner = parseOwner(text ?? "");
+  if (text === null || depth > maxDepth || (owner && isAlive(processes, owner))) return false;
   const breaking = `${path}.break`;
   if (!tryLock(breaking, self, processes, depth + 1)) return false;
   // Only the holder of `breaking` removes a dead owner's lock; by now a living one may have it.
   if (readText(path) === text) unlinkSync(path);
   rmSync(breaking, { force: true });
   return false;
-}
-
-function isHeld(text: string, processes: Processes): boolean {
-  const owner = parseOwner(text);
-  return owner !== null && isAlive(processes, owner);
 }
 
 /** A hard link appears with its content: no process reads a lock without its owner. */

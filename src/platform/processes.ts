@@ -147,7 +147,7 @@ export function portableProcesses(platform: NodeJS.Platform): Processes {
   return {
     boot: () => "unknown",
     facts(pid) {
-      const found = signalFacts(pid);
+      const found = isRunning(pid) ? { parent: 0, start: "unknown", command: "", residentBytes: null } : null;
       return platform === "win32" || !found ? found : psFacts(pid, found);
     },
   };
@@ -175,10 +175,6 @@ export function parsePs(text: string): ProcessFacts | null {
   const [, parent, rss, start, command] = /^ *(\d+) +(\d+) +(\w+ +\w+ +\d+ +[\d:]+ +\d+) +(.*)$/m.exec(text) ?? [];
   if (!parent || !start) return null;
   return { parent: Number(parent), residentBytes: Number(rss) * 1024, start, command: command ?? "" };
-}
-
-function signalFacts(pid: number): ProcessFacts | null {
-  return isRunning(pid) ? { parent: 0, start: "unknown", command: "", residentBytes: null } : null;
 }
 
 /** Asks the kernel only, which also knows a process that has ended and was not reaped. */

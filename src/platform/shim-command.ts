@@ -1,7 +1,6 @@
 import { existsSync, realpathSync } from "node:fs";
-import { delimiter, isAbsolute, join } from "node:path";
-import { type Launch, shellWord } from "./launch.ts";
-import { isTemporary } from "./origin.ts";
+import { basename, delimiter, dirname, isAbsolute, join } from "node:path";
+import { shellWord, type Launch } from "./launch.ts";
 
 export interface CommandSource {
   readonly env: NodeJS.ProcessEnv;
@@ -50,3 +49,42 @@ export function findRealPath(path: string): string | null {
     return null;
   }
 }
+
+/** @param started a program in dist/, the launcher in bin/ beside it, or a link to either */
+export function launchOf(started: string): Launch {
+  const folder = dirname(dirname(findRealPath(started) ?? started));
+  // The plugin of a clone uses the launcher of the clone.
+  const root = basename(folder) === "plugin" ? dirname(folder) : folder;
+  const hookScript = join(root, "dist", "hook.cjs");
+  const [node = "node"] = process.argv;
+  return { node, script: join(root, "bin", "shim.mjs"), hookScript };
+}
+
+/** How a copy of SHIM came to this machine, by the path of its launcher. Pure. */
+
+type Origin = "clone" | "npm" | "npx" | "copy";
+
+/**
+ * Folders that npx, pnpm dlx, yarn dlx and bunx empty when they like.
+ * Reads at most 4,096 characters: the path of a program that runs.
+ */
+const temporary = /[\\/](_npx|dlx(-[^\\/]*)?|bunx-[^\\/]*)[\\/](.*[\\/])?node_modules[\\/]/;
+
+export function isTemporary(script: string): boolean {
+  return temporary.test(script);
+}
+
+/** @param programFolder the copy that `init` makes of a temporary one */
+export function originOf(script: string, programFolder: string): Origin {
+  if (script.startsWith(programFolder)) return "copy";
+  if (isTemporary(script)) return "npx";
+  return /[\\/]node_modules[\\/]shim-mcp[\\/]/.test(script) ? "npm" : "clone";
+}
+
+/** [IP5] Commands that bring the newest version. */
+export const updateCommands: Readonly<Record<Origin, string>> = {
+  clone: "git pull && npm ci && npm run init",
+  npm: "npm install --global shim-mcp@latest",
+  npx: "npx shim-mcp@latest init",
+  copy: "npx shim-mcp@latest init",
+};

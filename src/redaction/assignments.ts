@@ -179,18 +179,13 @@ interface ValueStart {
 
 function valueStart(text: string, name: TellingName): ValueStart | null {
   for (const notation of byStart.get(text.charAt(name.end)) ?? []) {
-    const at = startByNotation(notation, text, name);
-    if (at === null) continue;
+    const { only = name.strength, pattern, isHere } = notation;
+    const at = only === name.strength ? matchEnd(pattern, text, name.end) : null;
+    if (at === null || isHere?.(name) === false) continue;
     const unquoted = notation.isLiteral?.(name, text) ? "literal" : (notation.unquoted ?? "bare");
     return { at, unquoted, isClear: (notation.isClear ?? false) || isOptionOrHeader(name) };
   }
   return null;
-}
-
-function startByNotation({ only, pattern, isHere }: Notation, text: string, name: TellingName): number | null {
-  if (only !== undefined && only !== name.strength) return null;
-  const at = matchEnd(pattern, text, name.end);
-  return at === null || isHere?.(name) === false ? null : at;
 }
 
 function isFirstOnLine({ before }: TellingName): boolean {

@@ -83,18 +83,18 @@ export interface KeyName {
 }
 
 export function keyNameAt(text: string, { start, word }: TellingWord): KeyName | null {
-  const stem = stemEnd(text, start, word);
+  const wordEnd = start + word.length;
+  const ending = stems[word];
+  const stem = (ending && matchEnd(ending, text, wordEnd)) ?? wordEnd;
   if (wholeWords.has(word) && isLetterAt(text, stem)) return null;
-  const rest = restOfNameAt(text, stem);
-  if (rest !== "" && !neutralEnd.test(rest) && !isSalt(word, rest)) return null;
+  const rest = text.slice(stem, matchEnd(restOfName, text, stem) ?? stem);
+  const isSalt = word === "auth" && rest === "_SALT";
+  if (rest !== "" && !neutralEnd.test(rest) && !isSalt) return null;
   if (isInMarker(text, start)) return null;
   const before = text.slice(Math.max(0, start - 16), start);
-  const strength = strengthOf(word, { before, word: text.slice(start, stem) });
+  // A word without an entry is a password in another language.
+  const strength = strengths[word] ? strengths[word]({ before, word: text.slice(start, stem) }) : "password";
   return strength && { strength, end: stem + rest.length };
-}
-
-function restOfNameAt(text: string, at: number): string {
-  return text.slice(at, matchEnd(restOfName, text, at) ?? at);
 }
 
 function isInMarker(text: string, start: number): boolean {
@@ -103,19 +103,9 @@ function isInMarker(text: string, start: number): boolean {
   );
 }
 
-function isSalt(word: string, rest: string): boolean {
-  return word === "auth" && rest === "_SALT";
-}
-
 const stems: Readonly<Record<string, RegExp>> = { pass: passStem, auth: authStem, seed: seedStem, sess: sessionStem };
 /** Not a prefix of another word: `patch`, `seeds`, `session`. */
 const wholeWords = new Set(["pw", "psk", "seed", "sess", "_pat", "-pat"]);
-
-function stemEnd(text: string, start: number, word: string): number {
-  const end = start + word.length;
-  const stem = stems[word];
-  return stem ? (matchEnd(stem, text, end) ?? end) : end;
-}
 
 interface NameContext {
   readonly before: string;
@@ -125,10 +115,6 @@ interface NameContext {
 function isLetterAt(text: string, at: number): boolean {
   const code = text.charCodeAt(at) | 32;
   return code >= 97 && code <= 122;
-}
-
-function strengthOf(word: string, context: NameContext): Strength | null {
-  return (strengths[word] ?? foreignPasswordStrength)(context);
 }
 
 const strengths: Readonly<Record<string, (context: NameContext) => Strength | null>> = {
@@ -158,10 +144,6 @@ const strengths: Readonly<Record<string, (context: NameContext) => Strength | nu
   "-pat": () => "token",
   _pat: () => "token",
 };
-
-function foreignPasswordStrength(): Strength {
-  return "password";
-}
 
 /** `requirepass`, `-storepass`, `masterauth` */
 const settingOfPassword = /(?<![A-Za-z])(?:require|store|key|master)$/;

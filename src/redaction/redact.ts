@@ -1,5 +1,5 @@
 import { assignments } from "./assignments.ts";
-import { replace, type Finding, type RedactResult } from "./findings.ts";
+import { replace, type RedactResult } from "./findings.ts";
 import { keyNameAt, tellingWordFrom, type Strength } from "./key-names.ts";
 import { privateKeys } from "./private-keys.ts";
 import { knownTokens } from "./token-formats.ts";
@@ -14,7 +14,7 @@ const maxPasses = 6;
 export function redact(text: string): RedactResult {
   let { text: current, count } = stripPrivate(text);
   for (let pass = 0; pass < maxPasses; pass++) {
-    const findings = findSecrets(current);
+    const findings = rules.flatMap((rule) => rule(current));
     if (findings.length === 0) break;
     const replaced = replace(current, findings);
     current = replaced.text;
@@ -51,13 +51,7 @@ export function stripPrivate(text: string): RedactResult {
   return { text: parts.join(""), count };
 }
 
-const rules = [knownTokens, urlCredentials, webCommands, passwordOptions, assignments];
-
-function findSecrets(text: string): Finding[] {
-  const findings = privateKeys(text);
-  for (const rule of rules) findings.push(...rule(text));
-  return findings;
-}
+const rules = [privateKeys, knownTokens, urlCredentials, webCommands, passwordOptions, assignments];
 
 export interface RedactedJson {
   readonly value: unknown;

@@ -79,14 +79,11 @@ function quotedEnd(text: string, start: number, mark: string, depth: number): nu
   for (let i = start; i < limit; i++) {
     const char = text[i];
     if (char === "\n" && mark !== "`") return null;
-    if (char === mark && isClosing(backslashes, depth)) return i - Math.min(backslashes, depth);
+    const isClosing = depth === 0 ? backslashes % 2 === 0 : backslashes <= depth;
+    if (char === mark && isClosing) return i - Math.min(backslashes, depth);
     backslashes = char === "\\" ? backslashes + 1 : 0;
   }
   return null;
-}
-
-function isClosing(backslashes: number, depth: number): boolean {
-  return depth === 0 ? backslashes % 2 === 0 : backslashes <= depth;
 }
 
 /** Enough to judge; keeps many names before one long run cheap. */
@@ -118,6 +115,7 @@ function isSecretText(short: string, strength: Exclude<Strength, "cookie">, shap
   return shape === "spaced" ? isMixedCharacters(short) : checksByStrength[strength](short, shape);
 }
 
+const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const choosable = new Set<Strength>(["password", "secret", "token"]);
 
 /** [RD5] By a person, as `winter2024!`; not a name with parts, as `db-secret2` or `key1.pem`. */
@@ -131,11 +129,11 @@ function isChosen(value: string, strength: Strength): boolean {
 
 const checksByStrength: Readonly<Record<Exclude<Strength, "cookie">, (value: string, shape: Shape) => boolean>> = {
   password: isPassword,
-  secret: isKeyMaterial,
+  secret: (value, shape) => isKeyOfOneWord(value, shape) || (shape === "quoted" && isDrawnFromKeyboard(value)),
   token: (value, shape) =>
     isTokenLike(value) || isBasicCredential(value) || (shape === "quoted" && isDrawnFromKeyboard(value)),
   key: (value, shape) => isRandomKey(value) || (shape === "quoted" && isDrawnFromKeyboard(value)),
-  session: (value) => value.length >= 20 && isTokenLike(value) && !isUuid(value) && !/^[a-z]{2,10}[_-]/.test(value),
+  session: (value) => value.length >= 20 && isTokenLike(value) && !uuid.test(value) && !/^[a-z]{2,10}[_-]/.test(value),
   signature: (value) =>
     value.length >= 20 && /^[\w+/=.~%-]+$/.test(value) && (isHexOrUuid(value) || isRandomKey(value)),
   mnemonic: (value) =>
@@ -155,32 +153,26 @@ function isBarePassword(value: string): boolean {
   if (/^(?:0x[0-9a-fA-F]{1,8}|[\d.,%]+)$/.test(value)) return /^\d{6,}$/.test(value);
   const core = value.replace(/^[^A-Za-z0-9]+|(?<![^A-Za-z0-9])[^A-Za-z0-9]+$/g, "");
   const isMember =
-    /^[A-Za-z_$][\w$]*(?:[?!]?[.:][A-Za-z_$][\w$]*)+$/.test(core) && (isWordy(core) || isNameInCode(core));
+    /^[A-Za-z_$][\w$]*(?:[?!]?[.:][A-Za-z_$][\w$]*)+$/.test(core) &&
+    (isWordy(core) || (!/\d/.test(core) && !isGibberish(core)));
   const isWords = /^[A-Za-z_$.:-]*$/.test(core) && isWordy(core);
   return !isMember && !isWords && (/[^A-Za-z]/.test(core) || /^[a-z]{16,}$/.test(core) || isGibberish(core));
 }
 
-function isNameInCode(value: string): boolean {
-  return !/\d/.test(value) && !isGibberish(value);
-}
-
-function isKeyMaterial(value: string, shape: Shape): boolean {
-  return isKeyOfOneWord(value, shape) || (shape === "quoted" && isDrawnFromKeyboard(value));
-}
-
 function isKeyOfOneWord(value: string, shape: Shape): boolean {
   if (!/^\S{8,}$/.test(value) || isNameOfSecret(value) || isDateOrNumber(value)) return false;
-  if (shape === "quoted") return isNoWord(value);
+  const isName = isWordy(value);
+  if (shape === "quoted")
+    return isName ? /^[A-Za-z]+\d[A-Za-z0-9]*$/.test(value) : /\d/.test(value) || entropy(value) > 3;
   return shape !== "bare" || isTokenLike(value);
 }
 
-function isNoWord(value: string): boolean {
-  return isWordy(value) ? /^[A-Za-z]+\d[A-Za-z0-9]*$/.test(value) : /\d/.test(value) || entropy(value) > 3;
-}
+/** A contract's address, often called token, is public. */
+const contract = /^0x[0-9a-fA-F]{40}$/;
 
 /** [RD5] Letters with digits that are no words, or letters that are no language. */
 function isTokenLike(value: string): boolean {
-  if (!/^[\w+/=.~:%-]{8,}$/.test(value) || isDateOrNumber(value) || isContract(value)) return false;
+  if (!/^[\w+/=.~:%-]{8,}$/.test(value) || isDateOrNumber(value) || contract.test(value)) return false;
   if (isHexOrUuid(value)) return hasLetterAndDigit(value);
   return !isWordy(value) && (hasLetterAndDigit(value) || isRandom(value) || isGibberish(value));
 }
@@ -212,15 +204,6 @@ function isDrawnFromKeyboard(value: string): boolean {
     return false;
   const signs = new Set(value.match(/[^\w\s./:-]/g));
   return signs.size >= 3 && /\d/.test(value) && /[a-z]/.test(value) && /[A-Z]/.test(value) && !sentence.test(value);
-}
-
-function isUuid(value: string): boolean {
-  return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value);
-}
-
-/** A contract's address, often called token, is public. */
-function isContract(value: string): boolean {
-  return /^0x[0-9a-fA-F]{40}$/.test(value);
 }
 
 function isDateOrNumber(value: string): boolean {

@@ -1,7 +1,6 @@
 import type { Band, Route, Tier, TierCounts } from "../contract/routes.ts";
-import { sampleBeta } from "../experiments/statistics/beta.ts";
 import type { Analysis } from "./prompt-analyzer.ts";
-import { lowerBound } from "./success-bound.ts";
+import { lowerBound, sampleRate } from "./success-rate.ts";
 
 /** Pure; randomness is passed in. */
 
@@ -170,10 +169,7 @@ function toPropensities(
  */
 function chooseOnce(table: RouteTable, known: readonly Candidate[], random: () => number): number {
   if (known.length === 1) return known[0]?.at ?? 0;
-  const sampled = known.map((one) => ({
-    ...one,
-    rate: sampleBeta(1 + one.succeeded, 1 + one.tried - one.succeeded, random),
-  }));
+  const sampled = known.map((one) => ({ ...one, rate: sampleRate(one.succeeded, one.tried, random) }));
   const standard = sampled.find(({ isDefault }) => isDefault)?.rate ?? 0;
   const good = sampled.filter(({ isDefault, rate }) => isDefault || rate >= table.acceptable * standard);
   const isPriced = good.every(({ meanCostMicros }) => meanCostMicros !== null);

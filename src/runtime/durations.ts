@@ -2,6 +2,8 @@ import type { MetricName } from "../contract/metrics.ts";
 import type { Sql } from "../shared/sql.ts";
 import * as totals from "../store/metric-totals.ts";
 import * as sessionDurations from "../store/session-durations.ts";
+import { stackOf } from "../shared/error.ts";
+import type { Runtime } from "./runtime.ts";
 
 const minIntervalMs = 10_000;
 
@@ -21,7 +23,7 @@ interface SessionTotal {
   sum: number;
 }
 
-export interface TimeOptions<T> {
+interface TimeOptions<T> {
   readonly labels?: readonly string[];
   readonly counts?: (result: T) => boolean;
   /** Session that the work was for; undefined: not known. */
@@ -104,5 +106,15 @@ export class Durations {
     this.#pending = new Map();
     this.#sessions = new Map();
     this.#storedAt = this.#monotonicMs();
+  }
+}
+
+/** [TE121] For a process that may end before its next transaction. A failure is only logged. */
+export function storeDurations({ store, durations, log }: Runtime): void {
+  if (!durations.hasPending) return;
+  try {
+    store.write((sql) => durations.store(sql));
+  } catch (error) {
+    log("warn", "durations were not stored", { error: stackOf(error) });
   }
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { defaults } from "../contract/config.ts";
 import { readConfig } from "../platform/config-file.ts";
-import { launchOf } from "../platform/launch-of.ts";
+import { launchOf } from "../platform/shim-command.ts";
 import { fileLog, type Log } from "../platform/log-file.ts";
 import { homeFrom, pathsIn } from "../platform/paths.ts";
 import { systemProcesses } from "../platform/processes.ts";

@@ -38,33 +38,30 @@ export function changesIn(
   { project, commit, knownHead, startedAt, edited }: ChangesQuery,
 ): ProjectChanges | null {
   const git = userGit(env, project, AbortSignal.timeout(timeoutMs * 4));
-  const head = knownHead ?? resolveHead(git);
+  const head =
+    knownHead ??
+    (answerSync(git, ["rev-parse", "-q", "--verify", "HEAD^{commit}"], timeoutMs)?.toString("utf8").trim() || null);
   const dirty = listLines(git, ["diff-index", ...flags, head ?? emptyTree, "--"]);
   const untracked = listLines(git, ["ls-files", "--others", "--exclude-standard", "-z"]);
   if (dirty === null || untracked === null) return null;
-  const openFiles = [...new Set([...dirty, ...untracked])]
-    .slice(0, maxFiles)
-    .map((path) => changedFile(join(project, path)));
-  const committed = committedBetween(git, commit, head);
+  const openFiles = [...new Set([...dirty, ...untracked])].slice(0, maxFiles).map((name): ChangedFile => {
+    const path = join(project, name);
+    try {
+      return { path, modifiedMs: lstatSync(path).mtimeMs };
+    } catch {
+      return { path, modifiedMs: null };
+    }
+  });
+  const isMoved = commit !== null && head !== null && commit !== head;
+  const committed = isMoved ? listLines(git, ["diff-tree", "-r", ...flags, commit, head, "--"]) : [];
   const isOpen = new Set(openFiles.map(({ path }) => path));
   return {
     open: openFiles
       .filter(({ modifiedMs }) => modifiedMs === null || modifiedMs >= startedAt - slackMs)
-      .sort(newestFirst),
-    committed: new Set(committed.map((path) => join(project, path))),
+      .sort((one, other) => (other.modifiedMs ?? 0) - (one.modifiedMs ?? 0)),
+    committed: new Set((committed ?? []).map((path) => join(project, path))),
     clean: new Set(trackedPaths(git, project, edited, isOpen)),
   };
-}
-
-/** The commit of HEAD; null before the first one. */
-function resolveHead(git: Git): string | null {
-  const answer = answerSync(git, ["rev-parse", "-q", "--verify", "HEAD^{commit}"], timeoutMs);
-  return answer?.toString("utf8").trim() || null;
-}
-
-function committedBetween(git: Git, commit: string | null, head: string | null): string[] {
-  if (commit === null || head === null || commit === head) return [];
-  return listLines(git, ["diff-tree", "-r", ...flags, commit, head, "--"]) ?? [];
 }
 
 function trackedPaths(git: Git, project: string, edited: readonly string[], isOpen: ReadonlySet<string>): string[] {
@@ -82,16 +79,4 @@ function trackedPaths(git: Git, project: string, edited: readonly string[], isOp
 function listLines(git: Git, args: readonly string[]): string[] | null {
   const answer = answerSync(git, args, timeoutMs);
   return answer && splitRaw(answer).map(displayPath);
-}
-
-function newestFirst(one: ChangedFile, other: ChangedFile): number {
-  return (other.modifiedMs ?? 0) - (one.modifiedMs ?? 0);
-}
-
-function changedFile(path: string): ChangedFile {
-  try {
-    return { path, modifiedMs: lstatSync(path).mtimeMs };
-  } catch {
-    return { path, modifiedMs: null };
-  }
 }

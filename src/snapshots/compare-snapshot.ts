@@ -29,7 +29,11 @@ export function compareWithSnapshot(
   paths: readonly string[],
   until: number,
 ): ReadonlyMap<string, FileComparison> | null {
-  const inside = paths.flatMap((path) => insidePath(project, path)).slice(0, maxFiles);
+  const inside = paths
+    .map((path) => relative(project, path))
+    .filter((path) => path !== "" && !path.startsWith("..") && !isAbsolute(path))
+    .map((path) => path.split(sep).join("/"))
+    .slice(0, maxFiles);
   if (inside.length === 0) return new Map();
   const git = repositoryGit(env, { gitDir: repository }, AbortSignal.timeout(timeoutMs));
   const answer = answerSync(git, ["--literal-pathspecs", "ls-tree", "-z", commit, "--", ...inside], timeoutMs);
@@ -44,22 +48,15 @@ export function compareWithSnapshot(
   );
 }
 
-function insidePath(project: string, path: string): string[] {
-  const inside = relative(project, path);
-  return inside === "" || inside.startsWith("..") || isAbsolute(inside) ? [] : [inside.split(sep).join("/")];
-}
-
 /** @param id of the blob; a project may convert line ends, so other bytes alone prove no change */
 function compare(path: string, id: string, until: number): FileComparison {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (!stats?.isFile() || stats.size > maxFileBytes) return "unknown";
-  if (blobId(path, id.length) === id) return "same";
-  return stats.mtimeMs > until + slackMs ? "changed" : "unknown";
-}
-
-/** Git's object id (gitformat-loose: "blob", the size, a zero byte, the content). */
-function blobId(path: string, length: number): string {
   const content = readFileSync(path);
-  const hash = createHash(length === 64 ? "sha256" : "sha1");
-  return hash.update(`blob ${content.length}\0`).update(content).digest("hex");
+  // Git's object id (gitformat-loose: "blob", the size, a zero byte, the content).
+  const hash = createHash(id.length === 64 ? "sha256" : "sha1")
+    .update(`blob ${content.length}\0`)
+    .update(content);
+  if (hash.digest("hex") === id) return "same";
+  return stats.mtimeMs > until + slackMs ? "changed" : "unknown";
 }

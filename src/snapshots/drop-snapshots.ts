@@ -3,14 +3,15 @@ import { join } from "node:path";
 import { err, ok, type Result } from "../shared/result.ts";
 import { removeDurably, syncFolder } from "../platform/private-files.ts";
 import { lines, withTimeLimit, type TimeLimit } from "./git.ts";
-import { filterOwned, pack } from "./object-store.ts";
 import {
+  filterOwned,
   inRepository,
+  pack,
   refOf,
   updateRefs,
   withRepository,
-  type SnapshotHost,
   type OpenRepository,
+  type SnapshotHost,
 } from "./repository.ts";
 import { isRefName } from "./take-snapshot.ts";
 
@@ -84,7 +85,12 @@ async function prune(opened: OpenRepository, maxGarbage: number): Promise<void> 
     (id) => reachableIds.has(id) && !kept.has(id),
   );
   const made = await pack(git, opened.owned, idsToRepack);
-  for (const { base } of packsToRewrite) if (made === null || !base.endsWith(`pack-${made}`)) removePack(opened, base);
+  for (const { base } of packsToRewrite) {
+    if (made !== null && base.endsWith(`pack-${made}`)) continue;
+    // Index first: git ignores a pack without one, but fails on an index without its pack.
+    const names = readdirSync(join(opened.owned, "pack")).filter((name) => name.startsWith(`${base}.`));
+    for (const name of names.sort()) rmSync(join(opened.owned, "pack", name), { force: true });
+  }
   syncFolder(join(opened.owned, "pack"));
 }
 
@@ -97,10 +103,4 @@ async function listPacks(opened: OpenRepository): Promise<Pack[]> {
     packs.push({ base: name.slice(0, -".idx".length), ids: answer.map((line) => line.split(" ")[1] ?? "") });
   }
   return packs;
-}
-
-/** Index first: git ignores a pack without one, but fails on an index without its pack. */
-function removePack(opened: OpenRepository, base: string): void {
-  const names = readdirSync(join(opened.owned, "pack")).filter((name) => name.startsWith(`${base}.`));
-  for (const name of names.sort()) rmSync(join(opened.owned, "pack", name), { force: true });
 }

@@ -62,16 +62,16 @@ export function stampOf(path: string): FileStamp | null {
 }
 
 function compare(note: FileNote, now: FileFacts): FileComparison {
-  if (note.stamp && now.isThere !== false) return compareStamp(note.stamp, stampOf(note.path));
+  if (note.stamp && now.isThere !== false) {
+    const { stamp } = note;
+    const found = stampOf(note.path);
+    if (found === null) return "unknown";
+    return found.bytes === stamp.bytes && found.modifiedMs === stamp.modifiedMs ? "same" : "changed";
+  }
   if (note.hash === null) return compareUnhashed(note, now);
   if (now.isThere === false) return "missing";
   if (now.hash === null) return "unknown";
   return now.hash === note.hash ? "same" : "changed";
-}
-
-function compareStamp(then: FileStamp, now: FileStamp | null): FileComparison {
-  if (now === null) return "unknown";
-  return then.bytes === now.bytes && then.modifiedMs === now.modifiedMs ? "same" : "changed";
 }
 
 /** Without a hash only the file's existence can be compared, if it was noted. */
@@ -88,7 +88,10 @@ function readFacts(path: string, maxFileBytes: number): FileFacts {
     // Without O_NONBLOCK, opening a pipe waits for its other end.
     file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
-    return factsOfUnopened(error);
+    const code = codeOf(error);
+    const isThere = code === "ENOENT" || code === "ENOTDIR" ? false : code === "ENXIO" ? true : null;
+    const skipped = isThere === false ? absentReason : isThere ? "not a regular file" : "unreadable";
+    return { isThere, hash: null, skipped, bytes: 0 };
   }
   try {
     if (!fstatSync(file).isFile()) return { isThere: true, hash: null, skipped: "not a regular file", bytes: 0 };
@@ -99,13 +102,6 @@ function readFacts(path: string, maxFileBytes: number): FileFacts {
   } finally {
     closeSync(file);
   }
-}
-
-function factsOfUnopened(error: unknown): FileFacts {
-  const code = codeOf(error);
-  if (code === "ENOENT" || code === "ENOTDIR") return { isThere: false, hash: null, skipped: absentReason, bytes: 0 };
-  if (code === "ENXIO") return { isThere: true, hash: null, skipped: "not a regular file", bytes: 0 };
-  return { isThere: null, hash: null, skipped: "unreadable", bytes: 0 };
 }
 
 /** Counts while reading: the reported size may be outdated. */

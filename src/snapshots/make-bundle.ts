@@ -40,7 +40,10 @@ export async function makeBundle(input: BundleInput): Promise<BundleResult> {
   return withTimeLimit<BundleResult>(
     input,
     async (signal) => {
-      const scratch = await newScratch(input.snapshots);
+      // One process of a machine sends, so leftovers belong to a killed one.
+      const leftovers = readdirSync(input.snapshots).filter((name) => name.startsWith(scratchPrefix));
+      for (const name of leftovers) await rm(join(input.snapshots, name), { recursive: true, force: true });
+      const scratch = mkdtempSync(join(input.snapshots, scratchPrefix));
       try {
         const tree = await discover(input.env, input.project, signal);
         if ("skipped" in tree) return { state: "failed", reason: tree.skipped };
@@ -51,13 +54,6 @@ export async function makeBundle(input: BundleInput): Promise<BundleResult> {
     },
     (reason) => ({ state: "failed", reason }),
   );
-}
-
-/** One process of a machine sends, so leftovers belong to a killed one. */
-async function newScratch(snapshots: string): Promise<string> {
-  const leftovers = readdirSync(snapshots).filter((name) => name.startsWith(scratchPrefix));
-  for (const name of leftovers) await rm(join(snapshots, name), { recursive: true, force: true });
-  return mkdtempSync(join(snapshots, scratchPrefix));
 }
 
 async function createBundle(

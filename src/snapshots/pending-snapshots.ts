@@ -85,13 +85,10 @@ function recordSnapshot(sql: Sql, now: number, pending: PendingSnapshot, snapsho
   const { state, repository, head, branch, commit, ...detail } = snapshot;
   const change = { state, reason: null, repository, head, branch, commit, detail };
   // [GS22] The checkpoint was deleted meanwhile, so the files are dropped, too.
-  if (snapshots.update(sql, running, change) === 0) enqueueDrop(sql, now, checkpointId, repository);
-}
-
-function enqueueDrop(sql: Sql, at: number, checkpointId: string, repository: string): void {
+  if (snapshots.update(sql, running, change) > 0) return;
   snapshots.insert(
     sql,
-    { checkpointId, session: "", at, state: "drop", project: "", repository },
+    { checkpointId, session: "", at: now, state: "drop", project: "", repository },
     "ON CONFLICT (checkpointId) DO UPDATE SET state = 'drop', repository = excluded.repository",
   );
 }

@@ -1,13 +1,14 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { HostErrorCode } from "../contract/errors.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { submoduleMode, type IndexEntry } from "./work-tree-changes.ts";
+import { discover, isContentSetting, submoduleMode, type IndexEntry, type WorkTree } from "./work-tree.ts";
 import {
+  GitError,
   displayPath,
   firstLine,
-  GitError,
   joinRaw,
+  lines,
   repositoryGit,
   run,
   text,
@@ -16,11 +17,17 @@ import {
   type Git,
   type TimeLimit,
 } from "./git.ts";
-import { readingGit } from "./object-store.ts";
-import { shareObjects, projectObjects, withRepository, type SnapshotHost, type OpenRepository } from "./repository.ts";
+import {
+  projectObjects,
+  readingGit,
+  repositoryFor,
+  shareObjects,
+  withRepository,
+  type OpenRepository,
+  type SnapshotHost,
+} from "./repository.ts";
 import { readStats, type ExcludedFile } from "./selection.ts";
-import { dropAbsent } from "./stage.ts";
-import { discover, isContentSetting, type WorkTree } from "./work-tree.ts";
+import { dropAbsent } from "./take-snapshot.ts";
 import { parseObject } from "../shared/json-fields.ts";
 
 export interface RestoreInput extends SnapshotHost, TimeLimit {
@@ -37,7 +44,7 @@ export interface RestoreResult {
   readonly branch: { readonly name: string; readonly commit: string; readonly parent: string | null } | null;
 }
 
-export interface RestoreRefusal {
+interface RestoreRefusal {
   readonly code: HostErrorCode;
   readonly message: string;
 }
@@ -59,7 +66,7 @@ export async function restoreFiles(input: RestoreInput): Promise<RestoreOutcome>
   );
 }
 
-export async function putBack(
+async function putBack(
   opened: OpenRepository,
   input: Pick<RestoreInput, "commit" | "into" | "now">,
 ): Promise<RestoreOutcome> {
@@ -69,7 +76,7 @@ export async function putBack(
   return typeof into === "string" ? restoreIntoFolder(opened, commit, into) : restoreIntoBranch(opened, input, into);
 }
 
-export function refuse(code: RestoreRefusal["code"], message: string): RestoreOutcome {
+function refuse(code: RestoreRefusal["code"], message: string): RestoreOutcome {
   return err({ code, message });
 }
 
@@ -123,7 +130,7 @@ async function readCommitInfo(git: Git, commit: string): Promise<{ head: string 
   };
 }
 
-export function isCommitId(text: string): boolean {
+function isCommitId(text: string): boolean {
   return /^[0-9a-f]{40,64}$/.test(text);
 }
 
@@ -186,4 +193,63 @@ async function createBranchCommit(branchRestore: BranchRestore, parent: string |
     if (isLacking) return createBranchCommit(branchRestore, null);
     throw error;
   }
+}
+
+export interface RestoreReceivedInput extends Omit<RestoreInput, "repository"> {
+  readonly project: string;
+  readonly snapshots: string;
+  readonly bundle: Buffer;
+  readonly needs: readonly string[];
+}
+
+/**
+ * [GS61] Restores like `restoreFiles`, from a bundle verified against the local clone and unpacked
+ * into a scratch, of which nothing is kept. [GS62] Refuses a bundle without its base commits.
+ */
+export async function restoreReceived(input: RestoreReceivedInput): Promise<RestoreOutcome> {
+  if (![input.commit, ...input.needs].every(isCommitId))
+    return refuse("bundle_unusable", "the files name invalid commit ids");
+  return withTimeLimit(
+    input,
+    async (signal) => {
+      const tree = await discover(input.env, input.project, signal);
+      if ("skipped" in tree) return refuse("not_a_work_tree", tree.skipped);
+      const { found } = tree;
+      return withRepository(input, repositoryFor(input.snapshots, found), found, signal, async (opened) => {
+        return (await unpack(opened, found, input)) ?? putBack(opened, input);
+      });
+    },
+    (reason) => refuse("restore_failed", reason),
+  );
+}
+
+async function unpack(
+  opened: OpenRepository,
+  tree: WorkTree,
+  { env, bundle, needs, project: folder }: RestoreReceivedInput,
+): Promise<RestoreOutcome | null> {
+  const project = repositoryGit(env, { gitDir: tree.gitDir }, opened.signal);
+  const missing = await findMissing(project, needs);
+  if (missing.length > 0)
+    return refuse(
+      "commit_missing",
+      `the files are based on commit ${missing.join(", ")}, which is not in ${folder}: \`git fetch\` there, or push it from the machine that has it, then try again`,
+    );
+  const file = join(opened.scratch, "files.bundle");
+  writeFileSync(file, bundle, { mode: 0o600 });
+  const verified = await run(project, ["bundle", "verify", "--quiet", file], "", [0, 1, 128]);
+  if (verified.code !== 0)
+    return refuse(
+      "bundle_unusable",
+      `git does not accept the files: ${firstLine(verified.stderr) || "they are damaged"}`,
+    );
+  const pack = bundle.subarray(bundle.indexOf("\n\n") + 2);
+  await run(readingGit(opened, [tree.objects]), ["unpack-objects", "-q", "--strict"], pack);
+  return null;
+}
+
+export async function findMissing(project: Git, needs: readonly string[]): Promise<string[]> {
+  const queries = needs.map((id) => `${id}^{commit}\n`).join("");
+  const answer = await lines(project, ["cat-file", "--batch-check=%(objecttype)"], queries);
+  return needs.filter((_id, at) => answer[at] !== "commit");
 }

@@ -1,7 +1,7 @@
 import { lstatSync, type Stats } from "node:fs";
 import { dirname } from "node:path/posix";
 import { setImmediate as breathe } from "node:timers/promises";
-import { submoduleMode, type FileChange, type WorkTreeChanges } from "./work-tree-changes.ts";
+import { submoduleMode, type FileChange, type WorkTreeChanges } from "./work-tree.ts";
 import { diskPath, displayPath, type RawPath } from "./git.ts";
 import { SecretContent } from "./secret-content.ts";
 import { isSecretName, secretName } from "./secret-names.ts";
@@ -30,13 +30,6 @@ export interface Selection {
   /** Paths of which the snapshot keeps HEAD's state, or nothing. */
   readonly kept: readonly FileChange[];
   readonly leftOut: readonly ExcludedFile[];
-}
-
-/** A file that became a folder counts as deleted: the files in it are changes of their own. */
-type FileVerdict = { readonly is: "taken"; readonly bytes: number } | { readonly is: "deleted" } | ExcludedVerdict;
-interface ExcludedVerdict {
-  readonly is: "left out";
-  readonly reason: string;
 }
 
 /** Time in a turn of the event loop, in ms: other chats wait for it. */
@@ -69,10 +62,10 @@ export async function select(
       turnAt = performance.now();
     }
     if (isOwn(change.path)) continue;
-    const verdict = assessChange(context, change, filters.get(change.path));
-    if (verdict.is === "taken") candidates.push({ change, bytes: verdict.bytes });
-    else if (verdict.is === "deleted") deleted.push(change);
-    else exclude(change, verdict.reason);
+    const found = assessChange(context, change, filters.get(change.path));
+    if (found === null) deleted.push(change);
+    else if (typeof found === "string") exclude(change, found);
+    else candidates.push({ change, bytes: found });
   }
   const { taken, bytes } = limitTotal(candidates, limits, exclude);
   return { taken, bytes, deleted, kept, leftOut: [...leftOut, ...unchangedExclusions({ changes, tracked }, filters)] };
@@ -85,22 +78,21 @@ interface SelectionContext {
   readonly content: SecretContent;
 }
 
+/**
+ * @returns the bytes to take, why it is left out, or null for a deleted file: one that became a
+ * folder counts as deleted, since the files in it are changes of their own
+ */
 function assessChange(
   context: SelectionContext,
   { path, before }: FileChange,
   filter: string | undefined,
-): FileVerdict {
+): number | string | null {
   const { top, links } = context;
-  if (path.endsWith("/")) return toExcluded(ownRepository);
+  if (path.endsWith("/")) return ownRepository;
   const stats = isBehindLink(top, path, links) ? undefined : readStats(top, path);
-  if (!stats) return { is: "deleted" };
-  if (stats.isDirectory()) return before?.mode === submoduleMode ? toExcluded("a submodule") : { is: "deleted" };
-  const reason = stats.isSymbolicLink() ? null : exclusionReason(context, path, stats, filter);
-  return reason === null ? { is: "taken", bytes: stats.size } : toExcluded(reason);
-}
-
-function toExcluded(reason: string): ExcludedVerdict {
-  return { is: "left out", reason };
+  if (!stats) return null;
+  if (stats.isDirectory()) return before?.mode === submoduleMode ? "a submodule" : null;
+  return (stats.isSymbolicLink() ? null : exclusionReason(context, path, stats, filter)) ?? stats.size;
 }
 
 /** Returns undefined when nothing is there, or can be (a parent is a file, the name too long). */

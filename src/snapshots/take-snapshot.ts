@@ -1,27 +1,53 @@
-import { realpathSync } from "node:fs";
-import { join, relative, sep } from "node:path";
-import { readAttributes, changesSince, indexEntries, submoduleMode, type IndexEntry } from "./work-tree-changes.ts";
-import { GitError, withAuthor, withTimeLimit, text, type Git, type RawPath } from "./git.ts";
+import { copyFileSync, existsSync, readdirSync, realpathSync, statSync, utimesSync } from "node:fs";
+import { join, posix, relative, sep } from "node:path";
+import {
+  changesSince,
+  discover,
+  indexEntries,
+  isContentSetting,
+  readAttributes,
+  submoduleMode,
+  type FileChange,
+  type IndexEntry,
+  type WorkTree,
+} from "./work-tree.ts";
+import {
+  GitError,
+  diskPath,
+  displayPath,
+  joinRaw,
+  run,
+  splitRaw,
+  text,
+  withAuthor,
+  withTimeLimit,
+  type Git,
+  type RawPath,
+} from "./git.ts";
 import {
   describe,
-  listNeeded,
   filterOwned,
+  listNeeded,
   pack,
-  splitIntoPacks,
   readingGit,
-  type StoredObject,
-} from "./object-store.ts";
-import {
   refOf,
   repositoryFor,
+  splitIntoPacks,
   updateRefs,
   withRepository,
-  type SnapshotHost,
   type OpenRepository,
+  type SnapshotHost,
+  type StoredObject,
 } from "./repository.ts";
-import { firstLeftOut, select, type ExcludedFile, type SnapshotLimits, type Selection } from "./selection.ts";
-import { copyProjectFiles, dropAbsent, specialFiles, stage, unhide } from "./stage.ts";
-import { discover, isContentSetting, type WorkTree } from "./work-tree.ts";
+import {
+  firstLeftOut,
+  readStats,
+  select,
+  type ExcludedFile,
+  type Selection,
+  type SnapshotLimits,
+} from "./selection.ts";
+import { readdir } from "node:fs/promises";
 
 export interface SnapshotInput extends SnapshotHost {
   readonly project: string;
@@ -82,17 +108,26 @@ async function capture(opened: OpenRepository, tree: WorkTree, input: SnapshotIn
   await unhide(writer, tree.top, await indexEntries(writer));
   const { selection, special } = await selectChanges(opened, tree, input, reader);
   await stage(writer, selection, tree.format);
-  const { root, entries, absent } = await writeTree(reader, writer);
-  const commit = await writeCommit(writer, root, tree, input);
+  const written = await text(writer, ["write-tree", "--missing-ok"]);
+  const reason = "its content is not in the project's objects on this machine";
+  const { entries, absent } = await dropAbsent(reader, writer, written, reason);
+  const root = absent.length === 0 ? written : await text(writer, ["write-tree", "--missing-ok"]);
+  const settings = tree.config.filter(isContentSetting);
+  const about = JSON.stringify({ head: tree.head, branch: tree.branch, settings });
+  const message = `Work at checkpoint ${input.checkpointId}\n\n${about}\n`;
+  const commit = await text(withAuthor(writer, input.now), ["commit-tree", root], message);
   const borrowed = await adoptObjects(opened, reader, commit, input.checkpointId, input.limits);
   const files = entries.filter(({ mode }) => mode !== submoduleMode);
+  const leftOut = new Map<string, ExcludedFile>();
+  for (const one of [...selection.leftOut, ...absent, ...special])
+    if (!leftOut.has(one.path)) leftOut.set(one.path, one);
   return {
     state: "done",
     head: tree.head,
     branch: tree.branch,
     commit,
     repository: opened.repository,
-    leftOut: limitNamed([...selection.leftOut, ...absent, ...special]),
+    leftOut: firstLeftOut([...leftOut.values()], maxNamed),
     files: files.length,
     bytes: selection.bytes,
     borrowed: files.filter(({ id }) => borrowed.has(id)).length,
@@ -133,28 +168,6 @@ function ownFolder(top: string, snapshots: string): (path: RawPath) => boolean {
   return (path) => path.startsWith(prefix);
 }
 
-async function writeTree(
-  reader: Git,
-  writer: Git,
-): Promise<{ root: string; entries: IndexEntry[]; absent: ExcludedFile[] }> {
-  const root = await text(writer, ["write-tree", "--missing-ok"]);
-  const reason = "its content is not in the project's objects on this machine";
-  const { entries, absent } = await dropAbsent(reader, writer, root, reason);
-  if (absent.length === 0) return { root, entries, absent };
-  return { root: await text(writer, ["write-tree", "--missing-ok"]), entries, absent };
-}
-
-async function writeCommit(
-  writer: Git,
-  root: string,
-  tree: WorkTree,
-  { checkpointId, now }: SnapshotInput,
-): Promise<string> {
-  const settings = tree.config.filter(isContentSetting);
-  const about = JSON.stringify({ head: tree.head, branch: tree.branch, settings });
-  return text(withAuthor(writer, now), ["commit-tree", root], `Work at checkpoint ${checkpointId}\n\n${about}\n`);
-}
-
 function isRequired({ type, isNew }: StoredObject): boolean {
   return isNew || type !== "blob";
 }
@@ -183,24 +196,102 @@ async function adoptObjects(
   const others = missing.filter((object) => !isRequired(object));
   const borrowed = new Set(others.map(({ id }) => id));
   for (const portion of splitIntoPacks(others, limits.maxTotalBytes)) {
-    if (!(await hasSucceeded(pack(reader, opened.owned, portion)))) break;
+    try {
+      await pack(reader, opened.owned, portion);
+    } catch (error) {
+      // [GS12] The snapshot is whole while the project keeps its objects; the next one continues.
+      if (error instanceof GitError && error.fault === "stopped") break;
+      throw error;
+    }
     for (const id of portion) borrowed.delete(id);
   }
   return borrowed;
 }
 
-/** [GS12] The snapshot is whole while the project keeps its objects; the next one continues. */
-async function hasSucceeded(work: Promise<unknown>): Promise<boolean> {
-  try {
-    await work;
-    return true;
-  } catch (error) {
-    if (error instanceof GitError && error.fault === "stopped") return false;
-    throw error;
+const maxFoldersSearched = 5_000;
+
+/** Copies the index and this clone's ignore and attribute rules into the scratch. */
+function copyProjectFiles(tree: WorkTree, scratch: string): void {
+  for (const file of ["info/exclude", "info/attributes"]) {
+    const from = join(tree.commonDir, file);
+    if (existsSync(from)) copyFileSync(from, join(scratch, file));
   }
+  const shared = readdirSync(tree.gitDir).filter((name) => name.startsWith("sharedindex."));
+  for (const name of shared) copyFileSync(join(tree.gitDir, name), join(scratch, name));
+  const index = join(tree.gitDir, "index");
+  if (!existsSync(index)) return;
+  const copy = join(scratch, "index");
+  copyFileSync(index, copy);
+  // Git trusts files older than the index: a younger index copy would hide changes, an older one
+  // only costs a comparison.
+  const { mtimeMs } = statSync(index);
+  const seconds = Math.floor(mtimeMs / 1_000) - 1;
+  utimesSync(copy, seconds, seconds);
 }
 
-function limitNamed(leftOut: readonly ExcludedFile[]): ExcludedFile[] {
-  const distinct = [...new Map(leftOut.toReversed().map((each) => [each.path, each])).values()].toReversed();
-  return firstLeftOut(distinct, maxNamed);
+/** Includes files hidden from git by the user, unless they are missing from the work tree. */
+async function unhide(git: Git, top: string, tracked: readonly IndexEntry[]): Promise<void> {
+  const isThere = ({ path }: IndexEntry) => readStats(top, path) !== undefined;
+  const skipped = tracked.filter((entry) => entry.tag.toUpperCase() === "S" && isThere(entry));
+  const assumed = tracked.filter(({ tag }) => tag !== tag.toUpperCase());
+  await updateIndex(git, ["--no-skip-worktree"], skipped);
+  await updateIndex(git, ["--no-assume-unchanged"], assumed);
+}
+
+async function updateIndex(git: Git, flags: readonly string[], files: readonly { path: RawPath }[]): Promise<void> {
+  if (files.length > 0)
+    await run(git, ["update-index", ...flags, "-z", "--stdin"], joinRaw(files.map(({ path }) => path)));
+}
+
+/**
+ * Git must not see the project's objects here: on writing an object that exists, it sets the time
+ * of the file that has it.
+ */
+async function stage(git: Git, { taken, deleted, kept }: Selection, format: string): Promise<void> {
+  const zeroId = "0".repeat(format === "sha256" ? 64 : 40);
+  const remove = ({ path }: FileChange) => `0 ${zeroId}\t${path}`;
+  const tracked = [...deleted, ...kept].filter(({ path }) => !path.endsWith("/"));
+  const changes = [
+    ...tracked.map(remove),
+    ...kept.flatMap(({ path, before }) => (before ? [`${before.mode} ${before.id}\t${path}`] : [])),
+  ];
+  if (changes.length > 0) await run(git, ["update-index", "--replace", "-z", "--index-info"], joinRaw(changes));
+  // --remove: a file deleted meanwhile is not in the snapshot either.
+  await updateIndex(git, ["--add", "--remove", "--replace"], taken);
+}
+
+/** Drops the index entries whose objects are missing, as in a partial clone. */
+export async function dropAbsent(
+  reader: Git,
+  writer: Git,
+  root: string,
+  reason: string,
+): Promise<{ entries: IndexEntry[]; absent: ExcludedFile[] }> {
+  const entries = await indexEntries(writer);
+  const absentIds = new Set((await listNeeded(reader, root)).absent);
+  const absent = entries.filter(({ id }) => absentIds.has(id));
+  await updateIndex(writer, ["--force-remove"], absent);
+  return {
+    entries: entries.filter(({ id }) => !absentIds.has(id)),
+    absent: absent.map(({ path }) => ({ path: displayPath(path), reason })),
+  };
+}
+
+/** [GS10] Names sockets, pipes and devices, which git omits silently. */
+async function specialFiles(git: Git, top: string, paths: readonly RawPath[]): Promise<ExcludedFile[]> {
+  const specialPaths: RawPath[] = [];
+  const folders = new Set<RawPath>([".", ...paths.map((path) => posix.dirname(path))]);
+  for (const folder of [...folders].slice(0, maxFoldersSearched)) {
+    const entries = await readdir(diskPath(top, folder), { withFileTypes: true, encoding: "buffer" }).catch(() => []);
+    const special = entries.filter((entry) => !entry.isFile() && !entry.isDirectory() && !entry.isSymbolicLink());
+    specialPaths.push(...special.map((entry) => posix.join(folder, entry.name.toString("latin1"))));
+  }
+  if (specialPaths.length === 0) return [];
+  // ./ keeps a name that begins with a colon from being read as a pattern.
+  const asked = specialPaths.map((path) => `./${path}`);
+  const { stdout } = await run(git, ["check-ignore", "-z", "--stdin"], joinRaw(asked), [0, 1]);
+  const ignored = new Set(splitRaw(stdout));
+  return specialPaths
+    .filter((path) => !ignored.has(`./${path}`))
+    .map((path) => ({ path: displayPath(path), reason: "a socket, pipe or device" }));
 }

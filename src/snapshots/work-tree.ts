@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
-import { firstLine, GitError, userGit, run, text, type Git } from "./git.ts";
+import { GitError, firstLine, joinRaw, rawList, run, splitRaw, text, userGit, type Git, type RawPath } from "./git.ts";
 
 export interface WorkTree {
   readonly top: string;
@@ -21,7 +21,7 @@ export function isContentSetting(setting: string): boolean {
   return contentSetting.test(key) && !/^core\.(excludesfile|attributesfile)$/.test(key);
 }
 
-export type Discovery = { readonly found: WorkTree } | { readonly skipped: string };
+type Discovery = { readonly found: WorkTree } | { readonly skipped: string };
 
 /** GIT_CONFIG_GLOBAL, which excludes the user's commands, needs this release (June 2021). */
 const minGitVersion = [2, 32] as const;
@@ -49,13 +49,10 @@ export async function discover(env: NodeJS.ProcessEnv, folder: string, signal: A
     return { skipped: reason };
   }
   const tree = await describe(git);
-  return isHome(tree.top, env) ? { skipped: `${tree.top} is the home folder, not a project` } : { found: tree };
-}
-
-/** A dotfiles repository would copy the whole home. A setting may name a work tree above it. */
-function isHome(top: string, env: NodeJS.ProcessEnv): boolean {
+  // A dotfiles repository would copy the whole home. A setting may name a work tree above it.
   const home = resolve(env["HOME"] ?? homedir());
-  return home === top || home.startsWith(top.endsWith("/") ? top : `${top}/`);
+  const isHome = home === tree.top || home.startsWith(tree.top.endsWith("/") ? tree.top : `${tree.top}/`);
+  return isHome ? { skipped: `${tree.top} is the home folder, not a project` } : { found: tree };
 }
 
 async function findTooOld(git: Git): Promise<string | null> {
@@ -86,6 +83,12 @@ async function describe(git: Git): Promise<WorkTree> {
     run(git, ["symbolic-ref", "--quiet", "--short", "HEAD"], "", [0, 1]),
     run(git, ["config", "-z", "--get-regexp", contentSettings], "", [0, 1]),
   ]);
+  // `key LF value NUL`, or `key NUL` for a switch; the last of a key counts.
+  const settings = new Map<string, string>();
+  for (const entry of config.stdout.toString("utf8").split("\0").slice(0, -1)) {
+    const [key = "", ...value] = entry.split("\n");
+    settings.set(key, `${key}=${entry.includes("\n") ? value.join("\n") : "true"}`);
+  }
   return {
     top,
     gitDir,
@@ -94,17 +97,102 @@ async function describe(git: Git): Promise<WorkTree> {
     format,
     head: head.stdout.toString("utf8").trim() || null,
     branch: branch.stdout.toString("utf8").trim() || null,
-    config: parseSettings(config.stdout.toString("utf8")),
+    config: [...settings.values()],
   };
 }
 
-/** Parses `key LF value NUL`, or `key NUL` for a switch; the last of a key counts. */
-function parseSettings(answer: string): string[] {
-  const lastByKey = new Map<string, string>();
-  for (const entry of answer.split("\0").slice(0, -1)) {
-    const at = entry.indexOf("\n");
-    if (at === -1) lastByKey.set(entry, "true");
-    else lastByKey.set(entry.slice(0, at), entry.slice(at + 1));
+interface GitEntry {
+  readonly mode: string;
+  readonly id: string;
+}
+
+export interface IndexEntry extends GitEntry {
+  readonly path: RawPath;
+  /** Tag of `ls-files -v`: S is skip-worktree, a small letter is assume-unchanged. */
+  readonly tag: string;
+}
+
+export interface FileChange {
+  readonly path: RawPath;
+  /** Entry in HEAD; null for a new path. */
+  readonly before: GitEntry | null;
+  readonly isTracked: boolean;
+}
+
+export interface WorkTreeChanges {
+  readonly changes: readonly FileChange[];
+  readonly tracked: readonly IndexEntry[];
+  readonly closedFolders: readonly string[];
+}
+
+export const submoduleMode = "160000";
+const absentMode = "000000";
+
+export async function indexEntries(git: Git): Promise<IndexEntry[]> {
+  const records = await rawList(git, ["ls-files", "-v", "--stage", "-z"]);
+  return records.map((record) => {
+    const tab = record.indexOf("\t");
+    const [tag = "", mode = "", id = ""] = record.slice(0, tab).split(" ");
+    return { tag, mode, id, path: record.slice(tab + 1) };
+  });
+}
+
+/** Writes only the index copy: enters no submodule, runs no filter. */
+export async function changesSince(git: Git, head: string | null): Promise<WorkTreeChanges> {
+  await run(git, ["update-index", "-q", "--really-refresh", "--unmerged", "--ignore-submodules"], "", [0, 1]);
+  const base = head ?? (await text(git, ["hash-object", "-t", "tree", "--stdin"]));
+  const flags = ["--raw", "-z", "--no-renames", "--no-abbrev", "--ignore-submodules=all"];
+  const [tracked, staged, edited, untracked] = await Promise.all([
+    indexEntries(git),
+    run(git, ["diff-index", "--cached", ...flags, base]),
+    run(git, ["diff-files", ...flags]),
+    run(git, ["ls-files", "--others", "--exclude-standard", "-z"]),
+  ]);
+  const changes = new Map<RawPath, FileChange>();
+  const inIndex = new Set(tracked.map(({ path }) => path));
+  const before = new Map<RawPath, GitEntry>();
+  for (const { path, entry } of parseRawDiff(staged.stdout)) {
+    if (entry) before.set(path, entry);
+    if (inIndex.has(path)) changes.set(path, { path, before: entry, isTracked: true });
   }
-  return [...lastByKey].map(([key, value]) => `${key}=${value}`);
+  for (const { path, entry } of parseRawDiff(edited.stdout)) {
+    if (!changes.has(path)) changes.set(path, { path, before: entry, isTracked: true });
+  }
+  for (const path of splitRaw(untracked.stdout)) {
+    // HEAD also has a path that is unmerged or removed from the index only.
+    changes.set(path, { path, before: before.get(path) ?? null, isTracked: false });
+  }
+  const closed = untracked.stderr.matchAll(/could not open directory '((?:(?!could not open).)*)':/g);
+  const closedFolders = [...closed].map(([, folder = ""]) => folder);
+  return { changes: [...changes.values()], tracked, closedFolders };
+}
+
+/** Parses `:oldmode newmode oldid newid status NUL path NUL`; null where the path was not there. */
+function parseRawDiff(stdout: Buffer): { path: RawPath; entry: GitEntry | null }[] {
+  const fields = splitRaw(stdout);
+  const entries = [];
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const [mode = absentMode, , id = ""] = (fields[i] ?? "").slice(1).split(" ");
+    entries.push({ path: fields[i + 1] ?? "", entry: mode === absentMode ? null : { mode, id } });
+  }
+  return entries;
+}
+
+interface Attributes {
+  readonly filter: Map<RawPath, string>;
+  readonly autoText: Set<RawPath>;
+}
+
+export async function readAttributes(git: Git, paths: readonly RawPath[]): Promise<Attributes> {
+  const filter = new Map<RawPath, string>();
+  const autoText = new Set<RawPath>();
+  const isConverting = git.before.some((setting) => /^core\.autocrlf=(?!false|no|off|0$)/i.test(setting));
+  const automatic = new Set(isConverting ? ["auto", "unspecified"] : ["auto"]);
+  const fields = await rawList(git, ["check-attr", "--stdin", "-z", "filter", "text"], joinRaw(paths));
+  for (let at = 0; at + 2 < fields.length; at += 3) {
+    const [path = "", name = "", value = ""] = fields.slice(at, at + 3);
+    if (name === "text" && automatic.has(value)) autoText.add(path);
+    if (name === "filter" && value !== "unspecified" && value !== "unset") filter.set(path, value);
+  }
+  return { filter, autoText };
 }

@@ -1,15 +1,13 @@
-import { closeSync, existsSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Sql } from "../shared/sql.ts";
-import { isSound, nextName, removeDatabase, type StoreContext } from "./database.ts";
+import { isSound, nextName, removeDatabase, withMaintenanceLock, type StoreContext } from "./database.ts";
 import { withConnection, type Connection } from "./driver.ts";
 import { readForgetCount } from "./meta.ts";
-import { withMaintenanceLock } from "./maintenance-lock.ts";
 import { createPrivateFile, createPrivateFolder, renameDurably, syncFile } from "../platform/private-files.ts";
 import { isRunning } from "../platform/processes.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 import type { Store } from "./store.ts";
-import { codeOf } from "../shared/error.ts";
 import { isWithin } from "../shared/elapsed.ts";
 
 export interface Backup {
@@ -89,7 +87,7 @@ export function listBackups(folder: string): Backup[] {
         path: join(folder, name),
         at: Date.parse(`${date}${hour}:${minute}:${second}`),
       }))
-      // Empty file: name reserved by a process that died.
+      // An empty file is no copy: SQLite would take it for new.
       .filter(({ path }) => (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0)
   );
 }
@@ -121,20 +119,8 @@ function finalizeCopy(site: StoreContext, path: string): number {
 }
 
 function keepCopy(folder: string, partial: string, now: number, keep: number): string {
-  const path = reserveName(folder, now);
+  const path = join(folder, `${nextName(folder, now)}.db`);
   renameDurably(partial, path);
   for (const old of listBackups(folder).slice(Math.max(keep, 1))) rmSync(old.path, { force: true });
   return path;
-}
-
-function reserveName(folder: string, now: number): string {
-  for (;;) {
-    const path = join(folder, `${nextName(folder, now)}.db`);
-    try {
-      closeSync(openSync(path, "wx", 0o600));
-      return path;
-    } catch (error) {
-      if (codeOf(error) !== "EEXIST") throw error;
-    }
-  }
 }

@@ -1,20 +1,18 @@
 import { chmodSync, copyFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { migrate, schemaState, type Migration } from "../shared/migrate.ts";
-import { connect } from "./connect.ts";
-import { withConnection, type Connection, type Driver } from "./driver.ts";
+import { connect, transaction, withConnection, type Connection, type Driver } from "./driver.ts";
 import { pathsIn } from "../platform/paths.ts";
-import { createPrivateFile, syncFile } from "../platform/private-files.ts";
-import { StoreError } from "./store-error.ts";
-import { transaction } from "./transaction.ts";
+import { createPrivateFile, inodeOf, syncFile } from "../platform/private-files.ts";
+import { StoreError, toStoreError } from "./store-error.ts";
 
 export interface StoreFiles {
   readonly database: string;
   readonly companions: readonly string[];
   readonly next: string;
-  /** Marks `next` as complete, to replace a damaged file; see repair.ts. */
+  /** Says that a damaged file is being replaced; see repair.ts. */
   readonly swap: string;
-  /** An empty SQLite file, only locked; see maintenance-lock.ts. */
+  /** An empty SQLite file, only locked; see {@link withMaintenanceLock}. */
   readonly lock: string;
   readonly backups: string;
   readonly setAside: string;
@@ -67,36 +65,36 @@ export function migrateOlder(connection: Connection, path: string, { migrations,
 
 /**
  * Builds a whole database at `files.next` from a copy or afresh, migrated; invisible until renamed.
+ * @param fill runs in a transaction of its own, when the file has the whole schema
  * @throws {StoreError} `store_corrupt` or `store_newer` when `from` is unusable
  */
-export function buildNext<T>(context: StoreContext, from: string | null, fill: (connection: Connection) => T): T {
+export function buildNext(context: StoreContext, from: string | null, fill: (connection: Connection) => void): void {
   const { next } = context.files;
   removeDatabase(next);
   try {
     if (from === null) createPrivateFile(next);
     else copyFileSync(from, next);
     chmodSync(next, 0o600);
-    const filled = withConnection(connect(context.driver, next, context.busyMs), (connection) => {
+    changeNext(context, (connection) => {
       if (from !== null && !isSound(connection)) throw new StoreError("store_corrupt", `${from} is damaged`);
-      const result = transaction(connection, "BEGIN IMMEDIATE", () => {
-        migrateOlder(connection, from ?? next, context);
-        return fill(connection);
-      });
-      connection.all("PRAGMA wal_checkpoint(TRUNCATE)");
-      return result;
+      transaction(connection, "BEGIN IMMEDIATE", () => migrateOlder(connection, from ?? next, context));
     });
-    if ((statSync(`${next}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0) {
-      throw new StoreError(
-        "store_unavailable",
-        `${next} could not be written completely; try again. Nothing was changed.`,
-      );
-    }
+    changeNext(context, (connection) => transaction(connection, "BEGIN IMMEDIATE", () => fill(connection)));
     syncFile(next);
-    return filled;
   } catch (error) {
     removeDatabase(next);
     throw error;
   }
+}
+
+/** Leaves no log behind. */
+function changeNext({ files: { next }, driver, busyMs }: StoreContext, change: (connection: Connection) => void): void {
+  withConnection(connect(driver, next, busyMs), (connection) => {
+    change(connection);
+    connection.all("PRAGMA wal_checkpoint(TRUNCATE)");
+  });
+  if ((statSync(`${next}-wal`, { throwIfNoEntry: false })?.size ?? 0) === 0) return;
+  throw new StoreError("store_unavailable", `${next} could not be written completely; try again. Nothing was changed.`);
 }
 
 export function removeDatabase(path: string): void {
@@ -113,4 +111,53 @@ export function nextName(folder: string, now: number): string {
   const numbers = readdirSync(folder).map((name) => Number.parseInt(name, 10) || 0);
   const time = new Date(now).toISOString().replaceAll(":", "-");
   return `${String(Math.max(0, ...numbers) + 1).padStart(6, "0")}-${time}`;
+}
+
+/** SQLite's default page size in bytes; SHIM uses no other. */
+export const pageBytes = 4_096;
+
+export function isTruncated(database: string): boolean {
+  const { size } = statSync(database);
+  const hasLog = (statSync(`${database}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
+  return size === 0 || (size % pageBytes !== 0 && !hasLog);
+}
+
+/**
+ * [ST10] Runs `body` while no other process opens (`exclusive`) or replaces (`shared`) the
+ * database. Uses SQLite's lock on an empty file, which the system releases when its holder dies.
+ * Not reentrant.
+ * @throws {StoreError} `store_locked` after `busyMs`
+ */
+export function withMaintenanceLock<T>(context: StoreContext, mode: LockMode, body: () => T): T {
+  for (;;) {
+    const lock = tryAcquire(context, mode);
+    if (!lock) continue;
+    try {
+      return body();
+    } finally {
+      lock.close();
+    }
+  }
+}
+
+type LockMode = "shared" | "exclusive";
+
+/** Returns null when the lock file was replaced: no other process checks the old one. */
+function tryAcquire({ files, driver, busyMs }: StoreContext, mode: LockMode): Connection | null {
+  createPrivateFile(files.lock);
+  const inode = inodeOf(files.lock);
+  const connection = driver({ path: files.lock, readOnly: false, busyMs });
+  try {
+    connection.run(mode === "exclusive" ? "BEGIN EXCLUSIVE" : "BEGIN");
+    if (mode === "shared") connection.all("SELECT count(*) AS n FROM sqlite_schema");
+    if (inode !== null && inodeOf(files.lock) === inode) return connection;
+  } catch (error) {
+    connection.close();
+    const mapped = toStoreError(error, files.lock);
+    if (!(mapped instanceof StoreError) || mapped.code !== "store_corrupt") throw mapped;
+    rmSync(files.lock, { force: true });
+    return null;
+  }
+  connection.close();
+  return null;
 }

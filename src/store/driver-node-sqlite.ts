@@ -2,18 +2,11 @@ import { backup, DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 import { claimDriver, inMemory, toConnection, type Connection, type OpenOptions } from "./driver.ts";
 
-export function openNodeSqlite(options: OpenOptions): Connection {
+export function openNodeSqlite({ path, readOnly, busyMs }: OpenOptions): Connection {
   claimDriver("node:sqlite");
-  const db = new DatabaseSync(options.path === inMemory ? inMemory : urlOf(options), {
-    readOnly: options.readOnly,
-    timeout: options.busyMs,
-  });
-  return toConnection("node:sqlite", db, (to) => backup(db, to));
-}
-
-/** A plain path would create a missing file. */
-function urlOf({ path, readOnly }: OpenOptions): URL {
+  // A plain path would create a missing file.
   const url = pathToFileURL(path);
   url.searchParams.set("mode", readOnly ? "ro" : "rw");
-  return url;
+  const db = new DatabaseSync(path === inMemory ? inMemory : url, { readOnly, timeout: busyMs });
+  return toConnection("node:sqlite", db, (to) => backup(db, to));
 }

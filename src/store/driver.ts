@@ -4,6 +4,8 @@ export type DriverName = "better-sqlite3" | "node:sqlite";
 
 export interface Connection extends Sql {
   readonly driver: DriverName;
+  /** Rows as they are read; another statement waits for the last one. */
+  iterate<Row>(query: string, ...values: SqlValue[]): IterableIterator<Row>;
   script(statements: string): void;
   backup(to: string): Promise<void>;
   close(): void;
@@ -30,6 +32,7 @@ export function withConnection<T>(connection: Connection, body: (connection: Con
 
 interface SqliteStatement {
   all(...values: SqlValue[]): unknown[];
+  iterate(...values: SqlValue[]): IterableIterator<unknown>;
   run(...values: SqlValue[]): { readonly changes: number | bigint };
 }
 
@@ -55,6 +58,7 @@ export function toConnection(
     driver,
     // The row type is the caller's promise about its own SQL.
     all: <Row>(query: string, ...values: SqlValue[]): Row[] => prepare(query).all(...values) as Row[],
+    iterate: <Row>(query: string, ...values: SqlValue[]) => prepare(query).iterate(...values) as IterableIterator<Row>,
     run: (query, ...values) => Number(prepare(query).run(...values).changes),
     script: (statements) => void db.exec(statements),
     backup: async (to) => void (await backup(to)),
@@ -72,4 +76,47 @@ export function claimDriver(name: DriverName): void {
     );
   }
   loadedDriver = name;
+}
+
+/** Bytes to which the next checkpoint truncates a log that a reader had kept growing. */
+const maxWalBytes = 64 * 1024 * 1024;
+
+/** Four times SQLite's default: the MCP process checkpoints between calls (`checkpointWal`). */
+const autoCheckpointPages = 4_000;
+
+/** SQLite's own default; better-sqlite3 is built with eight times as much, which the host fills. */
+const cacheKib = 2_000;
+
+export function connect(driver: Driver, path: string, busyMs: number): Connection {
+  const connection = driver({ path, readOnly: false, busyMs });
+  try {
+    // better-sqlite3 is built with NORMAL as the default in WAL mode.
+    connection.script(
+      `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = ${maxWalBytes};
+       PRAGMA wal_autocheckpoint = ${autoCheckpointPages}; PRAGMA cache_size = -${cacheKib}`,
+    );
+    // SQLite opens the -wal file by name at the first read, which needs the maintenance lock.
+    connection.all("SELECT count(*) AS n FROM sqlite_schema");
+    return connection;
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
+
+export function transaction<T>(connection: Connection, begin: "BEGIN" | "BEGIN IMMEDIATE", body: () => T): T {
+  connection.run(begin);
+  let result: T;
+  try {
+    result = body();
+    connection.run("COMMIT");
+  } catch (error) {
+    try {
+      connection.run("ROLLBACK");
+    } catch {
+      // SQLite has already rolled back (disk full, I/O error); the first error counts.
+    }
+    throw error;
+  }
+  return result;
 }

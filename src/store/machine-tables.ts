@@ -35,4 +35,16 @@ export const pauses = table("pauses", {
   until: integer().nullable(),
 });
 
-export const machineTables = [meta, pauses, notices, sentNotifications, metricTotals];
+/** Decisions about sessions and experiments of this machine. */
+export const audit = table("audit", {
+  seq: serial(),
+  at: integer(),
+  kind: text(),
+  /** An experiment, or the first characters of a session's id; "": neither. */
+  subject: text(),
+  actor: text(),
+  result: text(),
+  rows: integer().nullable(),
+});
+
+export const machineTables = [meta, pauses, notices, sentNotifications, metricTotals, audit];

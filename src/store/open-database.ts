@@ -12,17 +12,13 @@ import {
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { listBackups } from "./backup.ts";
-import { connect } from "./connect.ts";
-import { buildNext, migrateOlder, type StoreContext } from "./database.ts";
-import type { Connection } from "./driver.ts";
-import { withMaintenanceLock } from "./maintenance-lock.ts";
+import { connect, transaction, type Connection } from "./driver.ts";
+import { buildNext, isTruncated, migrateOlder, withMaintenanceLock, type StoreContext } from "./database.ts";
 import * as notices from "./notices.ts";
 import { inodeOf, renameDurably, syncFolder } from "../platform/private-files.ts";
-import { isTruncated } from "./salvage-source.ts";
 import { NeedsHostError, StoreError } from "./store-error.ts";
-import { finishSwap, newSetAsideFolder } from "./repair.ts";
+import { finishRepair, newSetAsideFolder } from "./repair.ts";
 import * as textIndex from "./text-index.ts";
-import { transaction } from "./transaction.ts";
 
 export interface OpenedDatabase {
   readonly connection: Connection;
@@ -36,12 +32,14 @@ export function openDatabase(context: StoreContext): OpenedDatabase {
       const inode = inodeOf(files.database);
       if (inode === null || existsSync(files.swap)) return null;
       checkLength(files.database);
-      makePrivate(files.database);
+      // [ST2] A backup copied back by hand may be open to others; its log gets the same mode.
+      const isOpen = process.platform !== "win32" && (statSync(files.database).mode & 0o077) !== 0;
+      if (isOpen) chmodSync(files.database, 0o600);
       return { connection: connect(driver, files.database, context.busyMs), inode };
     });
     if (opened) return opened;
     withMaintenanceLock(context, "exclusive", () => {
-      finishSwap(context);
+      finishRepair(context);
       if (inodeOf(files.database) === null) createDatabase(context);
     });
   }
@@ -70,11 +68,6 @@ export function openReadOnly(context: StoreContext): OpenedDatabase {
 /** [ST4] SQLite would take an empty file for new, and read a missing part of a page as zeros. */
 function checkLength(path: string): void {
   if (isTruncated(path)) throw new StoreError("store_corrupt", `${path} is truncated`);
-}
-
-/** [ST2] Fixes a backup copied back by hand; SQLite gives its log the same mode. */
-function makePrivate(path: string): void {
-  if (process.platform !== "win32" && (statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
 }
 
 /**
@@ -126,7 +119,11 @@ export function openCopy(context: StoreContext): Connection {
     const copy = connect(driver, path, busyMs);
     transaction(copy, "BEGIN IMMEDIATE", () => {
       migrateOlder(copy, files.database, context);
-      if (hasIndex(copy) && textIndex.hasPending(copy)) textIndex.indexPending(copy);
+      if (
+        copy.all("SELECT 1 FROM sqlite_schema WHERE name = 'checkpoints_unindexed'").length > 0 &&
+        textIndex.hasPending(copy)
+      )
+        textIndex.indexPending(copy);
     });
     return {
       ...copy,
@@ -139,8 +136,4 @@ export function openCopy(context: StoreContext): Connection {
     remove();
     throw error;
   }
-}
-
-function hasIndex(copy: Connection): boolean {
-  return copy.all("SELECT 1 FROM sqlite_schema WHERE name = 'checkpoints_unindexed'").length > 0;
 }

@@ -32,7 +32,8 @@ export async function loadDriver(preferred: DriverName = "better-sqlite3"): Prom
     return { driver: preferred, open: await loaders[preferred](), fallbackReason: null };
   } catch (error) {
     reason = `${preferred} could not be loaded: ${messageOf(error)}`;
-    isInstalled = !isNotInstalled(error);
+    // The npm package comes without better-sqlite3, which is 27 MB for all its platforms.
+    isInstalled = !["MODULE_NOT_FOUND", "ERR_MODULE_NOT_FOUND"].includes(codeOf(error) ?? "");
   }
   try {
     return { driver: fallback, open: await loaders[fallback](), fallbackReason: isInstalled ? reason : null };
@@ -44,10 +45,4 @@ export async function loadDriver(preferred: DriverName = "better-sqlite3"): Prom
       { cause: error },
     );
   }
-}
-
-/** The npm package comes without better-sqlite3, which is 27 MB for all its platforms. */
-function isNotInstalled(error: unknown): boolean {
-  const code = codeOf(error);
-  return code === "MODULE_NOT_FOUND" || code === "ERR_MODULE_NOT_FOUND";
 }

@@ -1,4 +1,5 @@
 import type { SettingValue } from "../contract/replay.ts";
+import type { MachineTrial } from "../contract/trials.ts";
 import { integer, json, real, serial, table, text } from "../shared/table.ts";
 
 /** Settings that differ from the defaults; named by their digest. */
@@ -38,27 +39,16 @@ export const exposures = table("exposures", {
   at: integer(),
 });
 
-/** Revision: of two processes that advance one experiment, one wins. */
+/** Trials of settings of this machine. */
 export const experiments = table("experiments", {
   id: text().primary(),
-  key: text(),
   state: text(),
-  revision: integer(),
+  /** Time of its start. */
   at: integer(),
-  body: json<object>(),
+  body: json<MachineTrial>(),
 });
 
-/** Values in force beside config.json: of a treated arm, or of all sessions during a rollback. */
-export const trialValues = table("trial_values", {
-  experiment: text().primary(),
-  key: text(),
-  value: real(),
-  scope: text(),
-  share: real(),
-  salt: text(),
-});
-
-export const recordingTables = [settingsSeen, sessionSettings, sessionDurations, exposures, experiments, trialValues];
+export const recordingTables = [settingsSeen, sessionSettings, sessionDurations, exposures, experiments];
 
 export const recordingIndexes: readonly string[] = [
   "CREATE UNIQUE INDEX exposures_units ON exposures (experiment, unit)",

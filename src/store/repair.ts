@@ -1,10 +1,16 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
-import { basename, join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { listBackups } from "./backup.ts";
-import { connect } from "./connect.ts";
-import { buildNext, isSound, nextName, type StoreContext, type StoreFiles } from "./database.ts";
-import { withConnection, type Connection } from "./driver.ts";
-import { withMaintenanceLock } from "./maintenance-lock.ts";
+import { connect, withConnection } from "./driver.ts";
+import {
+  buildNext,
+  isSound,
+  isTruncated,
+  nextName,
+  withMaintenanceLock,
+  type StoreContext,
+  type StoreFiles,
+} from "./database.ts";
 import { epochOf, setEpoch } from "./meta.ts";
 import * as notices from "./notices.ts";
 import {
@@ -16,7 +22,6 @@ import {
   writeAtomically,
 } from "../platform/private-files.ts";
 import { salvage } from "./salvage.ts";
-import { isTruncated } from "./salvage-source.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 import { rebuild } from "./text-index.ts";
 
@@ -33,20 +38,18 @@ export interface Damage {
 }
 
 /**
- * [ST5] Replaces a damaged database by its newest good backup or a fresh one, salvages readable
- * rows, raises the epoch and adds a notice. Damaged files stay in `set-aside`. Does nothing when
+ * [ST5] Replaces a damaged database by its newest good backup or a fresh one with the rows that can
+ * be read, a raised epoch and a notice. Damaged files stay in `set-aside`. Does nothing when
  * another process was first, or SQLite's own check finds the file sound.
  */
 export function setAside(context: StoreContext, damage: Damage): void {
   const { files } = context;
   withMaintenanceLock(context, "exclusive", () => {
-    finishSwap(context);
+    finishRepair(context);
     if (damage.inode === null || inodeOf(files.database) !== damage.inode) return;
     if (!damage.isCertain && isUsable(context, damage)) return;
-    const epoch = 1 + readDamagedEpoch(context);
-    const folder = newSetAsideFolder(files, context.now());
-    beginSwap(files, folder, buildReplacement(context, { damage, epoch, folder }));
-    finishSwap(context);
+    beginRepair(files, newSetAsideFolder(files, context.now()), damage.message);
+    finishRepair(context);
   });
 }
 
@@ -57,7 +60,12 @@ function isUsable(context: StoreContext, damage: Damage): boolean {
   if (isTruncated(database)) return false;
   try {
     return withConnection(connect(context.driver, database, context.busyMs), (connection) => {
-      if (damage.isIndexOnly) rebuildIndex(connection, context.now());
+      if (damage.isIndexOnly) {
+        rebuild(connection);
+        const text =
+          "The search index of the store was damaged and was rebuilt from the stored summaries. Nothing was lost.";
+        notices.add(connection, context.now(), "index_rebuilt", text);
+      }
       return isSound(connection);
     });
   } catch (error) {
@@ -66,103 +74,92 @@ function isUsable(context: StoreContext, damage: Damage): boolean {
   }
 }
 
-function rebuildIndex(connection: Connection, now: number): void {
-  rebuild(connection);
-  const text = "The search index of the store was damaged and was rebuilt from the stored summaries. Nothing was lost.";
-  notices.add(connection, now, "index_rebuilt", text);
-}
-
-interface Replacement {
-  readonly damage: Damage;
-  readonly epoch: number;
-  readonly folder: string;
-}
-
-/** Returns the id of the notice in it. */
-function buildReplacement(context: StoreContext, { damage, epoch, folder }: Replacement): number {
-  const fill = (connection: Connection, restoredText: string): number => {
-    setEpoch(connection, Math.max(epoch, epochOf(connection) + 1, context.minEpoch()));
-    const text = `The store was damaged (${damage.message}) and was set aside in ${folder}. ${restoredText}`;
-    return notices.add(connection, context.now(), "store_damaged", text);
-  };
-  for (const { path } of listBackups(context.files.backups)) {
-    const restoredText = `The newest good backup (${basename(path)}) was restored.`;
-    try {
-      return buildNext(context, path, (connection) => fill(connection, restoredText));
-    } catch (error) {
-      if (!isUnfit(error, path)) throw error;
-    }
-  }
-  const newText = "There was no good backup, so a new, empty store was created.";
-  return buildNext(context, null, (connection) => fill(connection, newText));
-}
-
-function readDamagedEpoch(context: StoreContext): number {
-  const { database } = context.files;
-  if (statSync(database).size === 0) return 0;
-  try {
-    return withConnection(context.driver({ path: database, readOnly: true, busyMs: context.busyMs }), epochOf);
-  } catch {
-    return 0;
-  }
-}
-
 function isCorrupt(error: unknown, path: string): boolean {
   const mapped = toStoreError(error, path);
   return mapped instanceof StoreError && mapped.code === "store_corrupt";
 }
 
-function isUnfit(error: unknown, path: string): boolean {
-  return isCorrupt(error, path) || (error instanceof StoreError && error.code === "store_newer");
-}
-
+/** A repair that has begun, as `files.swap` has it. */
 interface Swap {
   readonly folder: string;
-  readonly noticeId: number;
+  readonly message: string;
+  /** Salvages that have begun. */
   readonly attempts: number;
 }
 
-/** [ST6] From here on, any opener finishes the swap: `files.next` is whole. */
-export function beginSwap(files: StoreFiles, folder: string, noticeId: number): void {
-  writeSwap(files, { folder: basename(folder), noticeId, attempts: 0 });
+/** [ST6] From here on, any opener finishes the repair. */
+export function beginRepair(files: StoreFiles, folder: string, message: string): void {
+  writeSwap(files, { folder: basename(folder), message, attempts: 0 });
 }
 
 /**
- * Moves the damaged files away, renames the new one, salvages rows. Each step can be repeated: a
- * killed process never leaves half a store. Requires the exclusive maintenance lock.
+ * Moves the damaged files away, builds the new one, names it. Each step can be repeated: a killed
+ * process never leaves half a store. Requires the exclusive maintenance lock.
  */
-export function finishSwap(context: StoreContext): void {
+export function finishRepair(context: StoreContext): void {
   const { files } = context;
   if (!existsSync(files.swap)) return;
   const swap = readSwap(files, context.now());
   const folder = join(files.setAside, swap.folder);
+  const damaged = join(folder, basename(files.database));
   createPrivateFolder(folder);
-  if (existsSync(files.next)) {
-    // Other processes keep using the old files; the log must be gone before the new file is named.
-    for (const path of [files.database, ...files.companions]) {
-      const moved = join(folder, basename(path));
-      if (existsSync(path) && !existsSync(moved)) renameSync(path, moved);
-    }
-    syncFolder(folder);
+  const [current, moved] = [inodeOf(files.database), inodeOf(damaged)];
+  const isReplaced = current !== null && moved !== null && current !== moved;
+  if (!isReplaced) {
+    moveAway([files.database, ...files.companions], folder);
+    buildOnce(context, swap, damaged);
     renameDurably(files.next, files.database);
-  }
-  if (existsSync(files.database) && swap.attempts < maxSalvageAttempts) {
-    salvageOnce(context, swap, join(folder, basename(files.database)));
   }
   removeDurably(files.swap);
   pruneSetAside(files);
 }
 
+/** Other processes keep using the old files, which must be gone before the new one is named. */
+function moveAway(paths: readonly string[], folder: string): void {
+  for (const path of paths) {
+    const moved = join(folder, basename(path));
+    // After a power cut a file may have both names.
+    if (existsSync(moved)) rmSync(path, { force: true });
+    else if (existsSync(path)) renameSync(path, moved);
+  }
+  syncFolder(folder);
+  for (const path of new Set(paths.map(dirname))) syncFolder(path);
+}
+
 /** Counts the attempt first, so that a crash counts; an error that is thrown does not. */
-function salvageOnce(context: StoreContext, swap: Swap, damaged: string): void {
+function buildOnce(context: StoreContext, swap: Swap, damaged: string): void {
   const { files } = context;
+  const isReadable = existsSync(damaged) && swap.attempts < maxSalvageAttempts;
   writeSwap(files, { ...swap, attempts: swap.attempts + 1 });
   try {
-    salvage(context, damaged, swap.noticeId);
+    buildReplacement(context, swap, isReadable ? damaged : null);
   } catch (error) {
     writeSwap(files, swap);
     throw error;
   }
+}
+
+/** @param damaged null: nothing is read of it */
+function buildReplacement(context: StoreContext, { folder, message }: Swap, damaged: string | null): void {
+  const { files, now } = context;
+  const build = (from: string | null, restored: string): void =>
+    buildNext(context, from, (connection) => {
+      const before = epochOf(connection);
+      const report = salvage(context, damaged, connection);
+      setEpoch(connection, Math.max(before + 1, epochOf(connection) + 1, context.minEpoch()));
+      const text = `The store was damaged (${message}) and was set aside in ${join(files.setAside, folder)}. ${restored}`;
+      notices.add(connection, now(), "store_damaged", `${text} ${report}`);
+    });
+  for (const { path } of listBackups(files.backups)) {
+    try {
+      build(path, `The newest good backup (${basename(path)}) was restored.`);
+      return;
+    } catch (error) {
+      const isUnfit = isCorrupt(error, path) || (error instanceof StoreError && error.code === "store_newer");
+      if (!isUnfit) throw error;
+    }
+  }
+  build(null, "There was no good backup, so a new, empty store was created.");
 }
 
 function writeSwap(files: StoreFiles, swap: Swap): void {
@@ -174,7 +171,7 @@ function readSwap(files: StoreFiles, now: number): Swap {
     return JSON.parse(readFileSync(files.swap, "utf8")) as Swap;
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    return { folder: basename(newSetAsideFolder(files, now)), noticeId: 0, attempts: 0 };
+    return { folder: basename(newSetAsideFolder(files, now)), message: "unknown damage", attempts: 0 };
   }
 }
 

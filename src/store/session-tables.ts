@@ -3,6 +3,7 @@ import type { JournalKind } from "../contract/journal.ts";
 import type { CrashCause, Readings, RiskLevel, RiskMark } from "../contract/readings.ts";
 import type { ProcessIdentity } from "../platform/processes.ts";
 import { blob, integer, json, real, serial, table, text, type RowOf } from "../shared/table.ts";
+import type { Sql } from "../shared/sql.ts";
 
 export interface Waiting {
   readonly for: "permission" | "dialog" | "prompt";
@@ -221,3 +222,22 @@ export const sessionIndexes: readonly string[] = [
   "CREATE INDEX snapshots_pending ON snapshots (at) WHERE state IN ('pending', 'running')",
   "CREATE INDEX recoveries_by_session ON recoveries (session, seq)",
 ];
+
+/** [ST11] New journal numbers must exceed all folded ones; call it after importing rows. */
+export function raiseJournalSequence(sql: Sql): void {
+  if (sql.all("SELECT 1 FROM sqlite_schema WHERE name = 'journal'").length === 0) return;
+  const [row] = sql.all<{ highest: number }>(
+    `SELECT max(
+       coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'journal'), 0),
+       coalesce((SELECT max(journalSeq) FROM checkpoints), 0)
+     ) AS highest`,
+  );
+  sql.run("DELETE FROM sqlite_sequence WHERE name = 'journal'");
+  sql.run("INSERT INTO sqlite_sequence (name, seq) VALUES ('journal', ?)", row?.highest ?? 0);
+}
+
+/** SQL: whether a session has anything to recover. `id` is SQL, too. */
+export function hasContentSql(id: string): string {
+  return `(EXISTS (SELECT 1 FROM checkpoints WHERE session = ${id}) OR
+    EXISTS (SELECT 1 FROM journal WHERE session = ${id} AND kind IN ('prompt', 'assistant', 'tool_start', 'tool_end', 'tool_error')))`;
+}

@@ -32,7 +32,13 @@ export function append(folder: string, entry: SpoolEntry, maxBytes = defaultMaxB
   const text = JSON.stringify(entry);
   try {
     createPrivateFolder(folder);
-    assertRoom(folder, Buffer.byteLength(text), maxBytes);
+    const sizes = survey(folder).waiting.map((name) => lstatSync(join(folder, name), { throwIfNoEntry: false })?.size);
+    const bytes = sizes.reduce<number>((sum, size) => sum + Math.max(size ?? 0, blockBytes), 0);
+    if (bytes + Buffer.byteLength(text) > maxBytes)
+      throw new StoreError(
+        "store_full",
+        `${folder} holds ${bytes} bytes of events that no process could store; run \`shim doctor\`. The last event was not kept`,
+      );
     writeAtomically(unusedPath(folder, entry.at), text);
   } catch (error) {
     throw toStoreError(error, join(folder, "spool"));
@@ -46,16 +52,6 @@ function unusedPath(folder: string, at: number): string {
   const time = String(Math.max(0, Math.trunc(at))).padStart(15, "0");
   const path = join(folder, `${time}-${String((appended += 1)).padStart(6, "0")}-${process.pid}.json`);
   return existsSync(path) ? unusedPath(folder, at) : path;
-}
-
-function assertRoom(folder: string, more: number, maxBytes: number): void {
-  const sizes = survey(folder).waiting.map((name) => lstatSync(join(folder, name), { throwIfNoEntry: false })?.size);
-  const bytes = sizes.reduce<number>((sum, size) => sum + Math.max(size ?? 0, blockBytes), 0);
-  if (bytes + more <= maxBytes) return;
-  throw new StoreError(
-    "store_full",
-    `${folder} holds ${bytes} bytes of events that no process could store; run \`shim doctor\`. The last event was not kept`,
-  );
 }
 
 export interface SpoolSurvey {
@@ -110,11 +106,7 @@ function unreadableReason(path: string): string | null {
 }
 
 export function isEmpty(folder: string): boolean {
-  try {
-    return !namesIn(folder).some((name) => unreadableReason(join(folder, name)) === null);
-  } catch {
-    return true;
-  }
+  return survey(folder).waiting.length === 0;
 }
 
 export interface DrainOptions {

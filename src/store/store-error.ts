@@ -69,9 +69,14 @@ const errnos: readonly (readonly [code: AdvisedCode, names: readonly string[]])[
 
 export function toStoreError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof StoreError) return error;
-  const knownCode = codeOfResult(error) ?? (isInFolder(error, dirname(path)) ? codeOfErrno(codeOf(error)) : undefined);
+  // Leaves errors about a caller's own files unexplained.
+  const isOurs = !("path" in error) || (typeof error.path === "string" && error.path.startsWith(dirname(path)));
+  const knownCode = codeOfResult(error) ?? (isOurs ? codeOfErrno(codeOf(error)) : undefined);
   if (!knownCode) return error;
-  const code = knownCode === "store_unavailable" ? unavailableCode(dirname(path)) : knownCode;
+  // SQLite cannot open its companions (-wal, -shm) in a read-only folder, or on a full disk.
+  const folder = dirname(path);
+  const reason = isReadOnly(folder) ? "store_readonly" : isFull(folder) ? "store_full" : "store_unavailable";
+  const code = knownCode === "store_unavailable" ? reason : knownCode;
   return new StoreError(code, `${path}: ${adviceByCode[code]} (${error.message})`, { cause: error });
 }
 
@@ -91,12 +96,6 @@ function codeOfErrno(name: string | null): AdvisedCode | undefined {
   return errnos.find(([, names]) => names.includes(name ?? ""))?.[0];
 }
 
-/** SQLite cannot open its companions (-wal, -shm): read-only folder, or full disk. */
-function unavailableCode(folder: string): AdvisedCode {
-  if (isReadOnly(folder)) return "store_readonly";
-  return isFull(folder) ? "store_full" : "store_unavailable";
-}
-
 /** Free bytes below which a disk counts as full; a new -shm takes 32 KB. */
 const minFreeBytes = 65_536;
 
@@ -107,11 +106,6 @@ function isFull(folder: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** Leaves errors about a caller's own files unexplained. */
-function isInFolder(error: Error, folder: string): boolean {
-  return !("path" in error) || (typeof error.path === "string" && error.path.startsWith(folder));
 }
 
 function isReadOnly(folder: string): boolean {

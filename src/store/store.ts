@@ -3,17 +3,14 @@ import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promi
 import { migrate, migratedState, type Migration } from "../shared/migrate.ts";
 import type { Sql } from "../shared/sql.ts";
 import { backUpBeforeMigration } from "./backup.ts";
-import { connect } from "./connect.ts";
+import { connect, transaction, type Connection, type Driver, type DriverName } from "./driver.ts";
 import { setAside } from "./repair.ts";
-import { isReady, removeDatabase, storeFilesOf, type StoreContext } from "./database.ts";
-import type { Connection, Driver, DriverName } from "./driver.ts";
-import { withMaintenanceLock } from "./maintenance-lock.ts";
+import { isReady, removeDatabase, storeFilesOf, withMaintenanceLock, type StoreContext } from "./database.ts";
 import { openCopy, openDatabase, openReadOnly, refuseDanglingLink } from "./open-database.ts";
 import { createPrivateFile, inodeOf, renameDurably } from "../platform/private-files.ts";
-import { RecordedWrites } from "./recorded-writes.ts";
 import { migrations as shimMigrations } from "./schema.ts";
-import { isIndexDamage, isKeyConflict, NeedsHostError, olderError, StoreError, toStoreError } from "./store-error.ts";
-import { transaction } from "./transaction.ts";
+import { NeedsHostError, StoreError, isIndexDamage, isKeyConflict, olderError, toStoreError } from "./store-error.ts";
+import * as meta from "./meta.ts";
 
 export interface StoreOptions {
   readonly path: string;
@@ -77,28 +74,19 @@ export class Store {
    */
   read<T>(body: (sql: Sql) => T, empty: T): T {
     return this.#withRepair(() => {
-      for (;;) {
-        const connection = this.#findReadableConnection();
-        if (!connection) return empty;
-        const answer = this.#readReady(connection, body) ?? this.#readUnmigrated(connection, body);
+      for (let connection = this.#findReadableConnection(); connection;) {
+        const found = connection;
+        const answer = transaction(found, "BEGIN", () => (this.#isReady(found) ? { value: body(found) } : null));
         if (answer) return answer.value;
+        try {
+          this.#migrate(found);
+          connection = this.#findReadableConnection();
+        } catch (error) {
+          connection = this.#copyInstead(error);
+        }
       }
+      return empty;
     });
-  }
-
-  /** Null for an older schema. */
-  #readReady<T>(connection: Connection, body: (sql: Sql) => T): { readonly value: T } | null {
-    return transaction(connection, "BEGIN", () => (this.#isReady(connection) ? { value: body(connection) } : null));
-  }
-
-  /** Null once it is migrated. */
-  #readUnmigrated<T>(connection: Connection, body: (sql: Sql) => T): { readonly value: T } | null {
-    try {
-      this.#migrate(connection);
-      return null;
-    } catch (error) {
-      return this.#readReady(this.#copyInstead(error), body);
-    }
   }
 
   /** Calls `listener` after each {@link write} of this object. Returns a function that ends it. */
@@ -263,9 +251,7 @@ export class Store {
   }
 
   #findReadableConnection(): Connection | null {
-    const current = this.#findOpenConnection();
-    if (current) return current;
-    if (!this.exists()) return null;
+    if (!this.#findOpenConnection() && !this.exists()) return null;
     try {
       return this.#currentConnection();
     } catch (error) {
@@ -317,13 +303,69 @@ export class Store {
     const inode = this.#inode ?? inodeOf(this.path);
     this.close();
     try {
-      setAside(this.context, { inode, isCertain, isIndexOnly: isIndexDamage(error), message: sqliteMessage(error) });
+      const message = error.cause instanceof Error ? error.cause.message : error.message;
+      setAside(this.context, { inode, isCertain, isIndexOnly: isIndexDamage(error), message });
     } catch (failure) {
       throw toStoreError(failure, this.path);
     }
   }
 }
 
-function sqliteMessage(error: StoreError): string {
-  return error.cause instanceof Error ? error.cause.message : error.message;
+/** In the store and in its copy: the number of the last write that is in it. */
+const key = "recorded_writes";
+/** Writes that are repeated in one turn of the event loop. */
+const portion = 20;
+
+interface RecordedWrite {
+  readonly number: number;
+  readonly statements: ((copy: Sql) => unknown)[];
+}
+
+/**
+ * [ST61] Writes that are committed while a copy of the store is made, to repeat them in the copy.
+ * So a write must be the same where only free pages and implicit row ids differ.
+ */
+class RecordedWrites {
+  readonly #writes: RecordedWrite[] = [];
+  #count = 0;
+
+  constructor(sql: Sql) {
+    meta.write(sql, key, "0");
+  }
+
+  /** @returns `sql` for one write, and what is to be called once that is committed */
+  record(sql: Sql): { readonly sql: Sql; readonly commit: () => void } {
+    const write: RecordedWrite = { number: this.#count + 1, statements: [] };
+    const recording: Sql = {
+      all: (query, ...values) => {
+        if (!/^\s*SELECT\b/i.test(query)) write.statements.push((copy) => copy.all(query, ...values));
+        return sql.all(query, ...values);
+      },
+      run: (query, ...values) => {
+        write.statements.push((copy) => copy.run(query, ...values));
+        return sql.run(query, ...values);
+      },
+    };
+    meta.write(recording, key, String(write.number));
+    return {
+      sql: recording,
+      commit: () => {
+        this.#count = write.number;
+        this.#writes.push(write);
+      },
+    };
+  }
+
+  /** Repeats some of those that `copy` has not. @returns false once there is none */
+  repeat(copy: Sql): boolean {
+    const last = Number(meta.read(copy, key));
+    for (const { number, statements } of this.#writes.splice(0, portion)) {
+      if (number > last) for (const repeat of statements) repeat(copy);
+    }
+    return this.#writes.length > 0;
+  }
+
+  end(copy: Sql): void {
+    meta.remove(copy, key);
+  }
 }

@@ -1,7 +1,6 @@
+import type { CrashCause } from "../contract/readings.ts";
 import * as servers from "../local-mcp/sessions/servers.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
-import * as restarter from "./auto-restarter.ts";
-import type { CrashCause } from "../contract/readings.ts";
 import { isClosed } from "../local-mcp/sessions/closed-sessions.ts";
 import { isAlive, mayBeAlive } from "../platform/processes.ts";
 import { restoreById, type Restoration } from "../local-mcp/recovery/restoration.ts";
@@ -9,11 +8,8 @@ import { folderOf, planRelaunch } from "../local-mcp/recovery/relaunch.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { giveBack, takeFor } from "../worker-runner/client/continuation.ts";
 import { messageOf } from "../shared/error.ts";
-import { recordDeath, type DeathDeps } from "./record-death.ts";
-import type { ProgramEnding } from "./program-end.ts";
-import { RecordedDeaths } from "./recorded-deaths.ts";
-import { toEndedEvent } from "./supervisor-events.ts";
-import { countRestart } from "./supervisor-metrics.ts";
+import * as restarter from "./auto-restarter.ts";
+import { countRestart, recordDeath, toEndedEvent, type DeathDeps } from "./supervisor-events.ts";
 import type { WatchedDesktop, WatchedSessions } from "./supervisor-settings.ts";
 import { isWithin } from "../shared/elapsed.ts";
 
@@ -39,26 +35,25 @@ interface PlannedRestart {
 }
 
 const startTimeoutMs = 60_000;
+/** Sessions silent for longer before the supervisor began are not followed. */
+const maxSilenceMs = 30 * 86_400_000;
 
 /** [SU41] [SU44] Chats, or an app, of the user, which are restarted only where configured. */
 export class ChatWatch {
   readonly #options: ChatWatchOptions;
-  readonly #deaths: RecordedDeaths;
+  /** [SU11] Only a chat that was seen alive can die. */
+  readonly #living = new Set<string>();
   /** By session; an app has one entry, by the name of its watch. */
   readonly #planned = new Map<string, PlannedRestart>();
 
   constructor(options: ChatWatchOptions) {
     this.#options = options;
-    const { runtime, watched, isSupervised } = options;
-    const isKind = ({ client, origin }: sessions.Session): boolean =>
-      watched.kind === "sessions" ? client === "claude-code" : origin === "handle";
-    this.#deaths = new RecordedDeaths(runtime, (session) => isKind(session) && !isSupervised(session.id));
   }
 
   /** @param hasNews false: nothing was stored since the last check */
   async check(hasNews: boolean): Promise<void> {
     const { name, watched, runtime } = this.#options;
-    for (const { id } of hasNews ? this.#deaths.take() : []) {
+    for (const { id } of hasNews ? this.#takeDeaths() : []) {
       const ending = await this.#reportDeath(id);
       if (ending && watched.restartWith) this.#planRestart(watched.kind === "sessions" ? id : name, ending);
     }
@@ -71,8 +66,32 @@ export class ChatWatch {
     }
   }
 
+  /** @returns each recorded death once; chats that ended well are not among them */
+  #takeDeaths(): sessions.Session[] {
+    const { store, processes, now } = this.#options.runtime;
+    return store.read((sql) => {
+      for (const session of sessions.listOpen(sql)) {
+        const { id, owner, deathAt, lastSeenAt } = session;
+        if (now() - lastSeenAt > maxSilenceMs) break;
+        if (deathAt !== null || this.#living.has(id) || !this.#isFollowed(session)) continue;
+        if (owner && isAlive(processes, owner)) this.#living.add(id);
+      }
+      return [...this.#living].flatMap((id) => {
+        const session = sessions.get(sql, id);
+        if (session?.deathAt === null && session.endedAt === null) return [];
+        this.#living.delete(id);
+        return session?.endedAt === null ? [session] : [];
+      });
+    }, []);
+  }
+
+  #isFollowed({ id, client, origin }: sessions.Session): boolean {
+    const { watched, isSupervised } = this.#options;
+    return (watched.kind === "sessions" ? client === "claude-code" : origin === "handle") && !isSupervised(id);
+  }
+
   /** @returns null where nothing is to be restarted */
-  async #reportDeath(id: string): Promise<ProgramEnding | null> {
+  async #reportDeath(id: string): Promise<restarter.ProgramEnding | null> {
     const { name, runtime, emit, endSignal, watched } = this.#options;
     const checkpoint = await recordDeath(this.#options, id);
     const restoration = restoreById(runtime, id);
@@ -82,7 +101,7 @@ export class ChatWatch {
     return watched.kind === "sessions" ? endingOfChat(restoration) : endingOfApp(restoration.session, runtime);
   }
 
-  #planRestart(key: string, ending: ProgramEnding): void {
+  #planRestart(key: string, ending: restarter.ProgramEnding): void {
     const { name, watched, runtime, rules, emit } = this.#options;
     const { restarts: earlier, sourceId = key } = this.#planned.get(key) ?? {};
     // Several chats of an app die at once.
@@ -99,7 +118,7 @@ export class ChatWatch {
     const { name, runtime, watched } = this.#options;
     this.#planned.set(name, { restarts: restarter.afterStart(restarts, runtime.now()), sourceId: name });
     const command = watched.restartWith ?? [];
-    if (!this.#deaths.hasLiving()) await this.#open(restarts, command, runtime.paths.home, null, command.join(" "));
+    if (this.#living.size === 0) await this.#open(restarts, command, runtime.paths.home, null, command.join(" "));
   }
 
   async #restartChat(id: string, restarts: restarter.Restarts): Promise<void> {
@@ -140,7 +159,7 @@ export class ChatWatch {
   async #checkStarted(id: string, { restarts, sourceId }: PlannedRestart, now: number): Promise<void> {
     const { runtime, watched } = this.#options;
     if (watched.kind !== "sessions" || restarts.phase !== "running") return;
-    if (this.#deaths.isAlive(id) || isWithin(now - restarts.since, startTimeoutMs)) return;
+    if (this.#living.has(id) || isWithin(now - restarts.since, startTimeoutMs)) return;
     const session = runtime.store.read((sql) => sessions.get(sql, id), null);
     if (session && session.lastSeenAt > restarts.since) return;
     if (id !== sourceId) await giveBack(this.#options, sourceId, id);
@@ -151,7 +170,7 @@ export class ChatWatch {
 }
 
 /** An unknown cause, or a close by the user, plans no restart. */
-function endingOfChat({ cause, session, state }: Restoration): ProgramEnding | null {
+function endingOfChat({ cause, session, state }: Restoration): restarter.ProgramEnding | null {
   if (session.recovery !== null) return null;
   // The worker continues the task itself.
   if (state.prompts[0]?.text.startsWith("Do task ")) return null;
@@ -160,7 +179,10 @@ function endingOfChat({ cause, session, state }: Restoration): ProgramEnding | n
 }
 
 /** [SU45] An app that quits closes its connections, and lives on for a moment. */
-function endingOfApp({ owner, detachedAt, detachReason }: sessions.Session, runtime: Runtime): ProgramEnding | null {
+function endingOfApp(
+  { owner, detachedAt, detachReason }: sessions.Session,
+  runtime: Runtime,
+): restarter.ProgramEnding | null {
   const client = owner && runtime.store.read((sql) => servers.clientOf(sql, owner), null);
   const hasVanished = client !== null && !isAlive(runtime.processes, client);
   const isCrash = detachedAt === null ? hasVanished : detachReason === "client_gone";

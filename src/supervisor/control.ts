@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import type { Sample } from "../contract/metrics.ts";
 import type { HostContext } from "../local-mcp/host/handlers.ts";
 import { isAlive, type ProcessIdentity } from "../platform/processes.ts";
 import { findSupervisor } from "../platform/supervisor-mark.ts";
@@ -22,12 +23,6 @@ export function alreadyRunning(supervisor: ProcessIdentity | null): Failure {
   return { code: "already_running", message };
 }
 
-export function openState(home: string): Result<SupervisorState, Failure> {
-  const state = SupervisorState.open(home);
-  if (state.ok) return state;
-  return fail("state_damaged", `${state.error}: remove it, and every program starts again, even those that had ended.`);
-}
-
 export interface WatchedState {
   readonly name: string;
   readonly kind: WatchTarget["kind"];
@@ -47,23 +42,30 @@ export async function supervisorStatus(
   { paths, runtime }: Context,
   { watch }: SupervisorSettings,
 ): Promise<Result<SupervisorStatus, Failure>> {
-  const state = openState(paths.home);
+  const state = SupervisorState.open(paths.home);
   if (!state.ok) return state;
   const { processes, now } = await runtime();
   const supervisor = findSupervisor(paths.home, processes);
-  const watched = Object.entries(watch).map(([name, target]): WatchedState => {
-    const { kind } = target;
-    const phase = supervisor === null ? "unwatched" : "watched";
-    if (!isProgram(target)) return { name, kind, phase, reason: null, session: null, againInMs: null };
-    const { restarts, chat } = state.value.stateFor(name, target, now());
-    const { session } = chat;
-    // A killed supervisor leaves programs as running that are no longer.
-    const isStale = supervisor === null && restarts.phase === "running";
-    if (isStale) return { name, kind, phase, reason: null, session, againInMs: null };
-    const { reason } = restarts;
-    return { name, kind, phase: restarts.phase, reason, session, againInMs: dueInMs(restarts, now()) };
-  });
+  const watched = Object.entries(watch).map(([name, target]) =>
+    toWatchedState(name, target, state.value, now(), supervisor !== null),
+  );
   return ok({ pid: supervisor?.pid ?? null, watched });
+}
+
+function toWatchedState(
+  name: string,
+  target: WatchTarget,
+  state: SupervisorState,
+  now: number,
+  isSupervised: boolean,
+): WatchedState {
+  const unknown = { name, kind: target.kind, reason: null, session: null, againInMs: null };
+  if (!isProgram(target)) return { ...unknown, phase: isSupervised ? "watched" : "unwatched" };
+  const { restarts, chat } = state.stateFor(name, target, now);
+  const { phase, reason } = restarts;
+  // A killed supervisor leaves programs as running that are no longer.
+  if (!isSupervised && phase === "running") return { ...unknown, phase: "unwatched" };
+  return { ...unknown, phase, reason, session: chat.session, againInMs: dueInMs(restarts, now) };
 }
 
 const pollIntervalMs = 100;
@@ -87,18 +89,13 @@ export async function stopSupervisor(
   return ok(pid);
 }
 
-interface Retry {
-  readonly phase: Restarts["phase"];
-  readonly isSupervised: boolean;
-}
-
 /** Starts a program again: at once, or with the next supervisor. */
 export async function retryProgram(
   { paths, runtime }: Context,
   { watch }: SupervisorSettings,
   name: string,
-): Promise<Result<Retry, Failure>> {
-  const state = openState(paths.home);
+): Promise<Result<{ readonly phase: Restarts["phase"]; readonly isSupervised: boolean }, Failure>> {
+  const state = SupervisorState.open(paths.home);
   if (!state.ok) return state;
   const watched = Object.hasOwn(watch, name) ? watch[name] : undefined;
   if (!watched || !isProgram(watched)) {
@@ -111,4 +108,21 @@ export async function retryProgram(
   if (isSupervised && phase === "running") return fail("is_running", `${name} is running; nothing was changed.`);
   state.value.requestRestart(name);
   return ok({ phase, isSupervised });
+}
+
+/** [OB15] Programs of these settings by phase. */
+export function programSamples(
+  { watch }: SupervisorSettings,
+  state: SupervisorState,
+  now: number,
+  isSupervised: boolean,
+): Sample[] {
+  return Object.entries(watch).flatMap(([name, target]) => {
+    if (!isProgram(target)) return [];
+    const { phase } = state.stateFor(name, target, now).restarts;
+    const isOngoing = phase === "running" || phase === "due";
+    // A killed supervisor leaves states of `running` that are no longer true.
+    const label = isOngoing && !isSupervised ? "unwatched" : phase === "due" ? "waiting" : phase;
+    return [{ name: "shim_supervisor_programs", labels: { phase: label }, value: 1 }];
+  });
 }

@@ -1,44 +1,82 @@
 import { messageOf } from "../shared/error.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { redact } from "../redaction/redact.ts";
-import type { StopTimeouts } from "../worker-runner/client/stop-timeouts.ts";
-import type { runProgram } from "../worker-runner/run-program.ts";
+import type { Program, ProgramExit, runProgram } from "../worker-runner/run-program.ts";
 import * as restarter from "./auto-restarter.ts";
-import { isProgramRun, type ProgramRun, type Supervised } from "./program-run.ts";
-import { toEndedEvent, type SupervisorEvent } from "./supervisor-events.ts";
-import { noChat, type ProgramState, type SupervisorState } from "./supervisor-state.ts";
+import { countRestart, toEndedEvent, type DeathDeps } from "./supervisor-events.ts";
+import type { SupervisorSettings, WatchedProgram } from "./supervisor-settings.ts";
+import { noChat, type ProgramChat, type ProgramState, type SupervisorState } from "./supervisor-state.ts";
 
-export interface SupervisedProgramOptions {
-  readonly name: string;
-  readonly supervised: Supervised;
-  readonly initialState: ProgramState;
-  readonly state: SupervisorState;
-  readonly policy: restarter.RestartPolicy;
-  readonly stopTimeouts: StopTimeouts;
-  readonly now: () => number;
-  readonly run: typeof runProgram;
-  readonly emit: (event: SupervisorEvent) => void;
-  readonly pace?: (() => Promise<unknown> | null) | undefined;
-  readonly wake: () => void;
-  readonly onStart: (planned: restarter.Restarts) => void;
+export type ProgramStart = Pick<Program, "command" | "args" | "cwd" | "env" | "input" | "maxLineChars">;
+
+export interface ProgramRun {
+  readonly start: ProgramStart;
+  /** Done before the start; absent: nothing. Gives what is done after the end. */
+  readonly prepare?: () => Promise<() => Promise<void>>;
+  readonly how: string;
+  readonly chat: ProgramChat;
+  readonly onLine: (line: string) => string | null;
+  readonly onEnd: (exit: ProgramExit, wasAskedToEnd: boolean) => Promise<RunEnd>;
 }
+
+export interface RunEnd {
+  readonly ending: restarter.ProgramEnding;
+  readonly chat: ProgramChat;
+}
+
+export type NotRun = { readonly kind: "finished" | "held"; readonly reason: string };
+
+/** Decides what runs next of a program. */
+export type NextRun = (state: ProgramState) => ProgramRun | NotRun;
+
+/** A program that has no session. */
+export function commandRun(start: Omit<ProgramStart, "input">): NextRun {
+  return ({ chat }) => ({
+    start: { ...start, input: "" },
+    how: redact([start.command, ...start.args].join(" ")).text,
+    chat,
+    onLine: (line) => redact(line).text,
+    onEnd: async (exit, wasAskedToEnd) => {
+      const seen = { exit, wasAskedToEnd, isSessionOver: false, limit: null, result: null };
+      return { ending: restarter.classifyEnd(seen), chat };
+    },
+  });
+}
+
+export interface ProgramDeps extends DeathDeps {
+  readonly state: SupervisorState;
+  readonly settings: Pick<SupervisorSettings, "restarts">;
+  readonly run: typeof runProgram;
+  /** [SU30] No more output is read until it resolves. Absent: all is read at once. */
+  readonly pace?: () => Promise<unknown> | null;
+}
+
+/** SHIM's own server, started by Claude Code, saves files after TERM. */
+const graceMs = 6_000;
 
 /** Keeps one program running; never two processes of it at a time. */
 export class SupervisedProgram {
-  readonly #options: SupervisedProgramOptions;
+  readonly name: string;
+  readonly #deps: ProgramDeps;
+  readonly #watched: WatchedProgram;
+  readonly #next: NextRun;
+  readonly #wake: () => void;
+  readonly #now: () => number;
   readonly #stopController = new AbortController();
   #programState: ProgramState;
   #running: Promise<void> | null = null;
   #writeAgainAt: number | null = null;
 
-  constructor(options: SupervisedProgramOptions) {
-    this.#options = options;
-    const { initialState, now } = options;
-    this.#programState = { ...initialState, restarts: restarter.afterTakeover(initialState.restarts, now()) };
-  }
-
-  get name(): string {
-    return this.#options.name;
+  /** @param wake called after the end of a run */
+  constructor(deps: ProgramDeps, name: string, watched: WatchedProgram, next: NextRun, wake: () => void) {
+    this.name = name;
+    this.#deps = deps;
+    this.#watched = watched;
+    this.#next = next;
+    this.#wake = wake;
+    this.#now = deps.runtime.now;
+    const stored = deps.state.stateFor(name, watched, this.#now());
+    this.#programState = { ...stored, restarts: restarter.afterTakeover(stored.restarts, this.#now()) };
   }
 
   get session(): string | null {
@@ -47,7 +85,7 @@ export class SupervisedProgram {
 
   /** Ms until the next check; null: no timer is needed. */
   dueInMs(): number | null {
-    return this.#running ? null : restarter.dueInMs(this.#programState.restarts, this.#options.now());
+    return this.#running ? null : restarter.dueInMs(this.#programState.restarts, this.#now());
   }
 
   check(): void {
@@ -59,19 +97,22 @@ export class SupervisedProgram {
   }
 
   #check(): void {
-    const { name, state, now } = this.#options;
-    if (this.#writeAgainAt !== null && now() >= this.#writeAgainAt) this.#save({});
-    if (state.takeRestartRequest(name) && !this.#running) {
+    const now = this.#now();
+    if (this.#writeAgainAt !== null && now >= this.#writeAgainAt) this.#save({});
+    if (this.#deps.state.takeRestartRequest(this.name) && !this.#running) {
       const { chat, restarts } = this.#programState;
       // A program that ended well starts fresh; others continue their session.
-      this.#save({ restarts: restarter.afterRequest(now()), chat: restarts.phase === "finished" ? noChat : chat });
+      this.#save({ restarts: restarter.afterRequest(now), chat: restarts.phase === "finished" ? noChat : chat });
     }
     if (this.dueInMs() !== 0 || this.#stopController.signal.aborted) return;
     const programRun = this.#nextRun();
     if (!programRun) return;
     this.#running = this.#run(programRun)
       .catch((error: unknown) => this.#hold(error))
-      .finally(() => this.#onRunEnd());
+      .finally(() => {
+        this.#running = null;
+        this.#wake();
+      });
   }
 
   async leave(): Promise<void> {
@@ -79,60 +120,56 @@ export class SupervisedProgram {
     await this.#running;
   }
 
-  #onRunEnd(): void {
-    this.#running = null;
-    this.#options.wake();
-  }
-
   #save(change: Partial<ProgramState>): void {
     this.#programState = { ...this.#programState, ...change };
-    this.#writeAgainAt = this.#options.now() + restarter.holdMs;
-    this.#options.state.save(this.name, this.#programState);
+    this.#writeAgainAt = this.#now() + restarter.holdMs;
+    this.#deps.state.save(this.name, this.#programState);
     this.#writeAgainAt = null;
   }
 
   #nextRun(): ProgramRun | null {
-    const { supervised, now, emit } = this.#options;
-    const nextRun = supervised.next(this.#programState);
-    if (isProgramRun(nextRun)) return nextRun;
+    const nextRun = this.#next(this.#programState);
+    if ("start" in nextRun) return nextRun;
     const { kind, reason } = nextRun;
     const { restarts } = this.#programState;
-    if (kind === "held" && restarts.reason !== reason) emit({ type: "held", name: this.name, reason });
-    if (kind === "held") this.#save({ restarts: restarter.afterHold(restarts, now(), reason) });
-    else this.#recordEnd({ kind }, reason);
+    if (kind === "finished") this.#recordEnd({ kind }, reason);
+    else {
+      if (restarts.reason !== reason) this.#deps.emit({ type: "held", name: this.name, reason });
+      this.#save({ restarts: restarter.afterHold(restarts, this.#now(), reason) });
+    }
     return null;
   }
 
   /** A store or disk failure may pass: unsaved state is kept in memory and saved later. */
   #hold(error: unknown): void {
     const message = messageOf(error);
-    this.#options.emit({ type: "problem", name: this.name, message });
-    const { restarts } = this.#programState;
-    const isActive = restarts.phase === "running" || restarts.phase === "due";
-    if (isActive)
-      this.#programState = {
-        ...this.#programState,
-        restarts: restarter.afterHold(restarts, this.#options.now(), message),
-      };
+    this.#deps.emit({ type: "problem", name: this.name, message });
+    const { phase } = this.#programState.restarts;
+    if (phase !== "running" && phase !== "due") return;
+    const restarts = restarter.afterHold(this.#programState.restarts, this.#now(), message);
+    this.#programState = { ...this.#programState, restarts };
   }
 
   async #run(programRun: ProgramRun): Promise<void> {
-    const { name, now, emit } = this.#options;
+    const { name } = this;
+    const { emit, pace, run } = this.#deps;
+    const { kind, stopMs } = this.#watched;
     const { start, prepare, how, chat, onLine, onEnd } = programRun;
     // Saved first, so that a killed supervisor leaves no unknown program.
     const { restarts } = this.#programState;
-    this.#save({ chat, restarts: restarter.afterStart(restarts, now()) });
-    this.#options.onStart(restarts);
+    this.#save({ chat, restarts: restarter.afterStart(restarts, this.#now()) });
+    countRestart(this.#deps, restarts);
     const release = await prepare?.();
     emit({ type: "started", name, how, session: chat.session });
     const emitOutput = (text: string | null): void => {
       if (text !== null) emit({ type: "output", name, text });
     };
-    const exit = await this.#options.run({
+    const exit = await run({
       ...start,
       signal: this.#stopController.signal,
-      ...this.#options.stopTimeouts,
-      ...omitUndefined({ pace: this.#options.pace }),
+      // INT makes Claude Code report its progress, and lets a worker finish its tasks.
+      ...(kind === "command" ? { interruptMs: 0, graceMs: stopMs } : { interruptMs: stopMs, graceMs }),
+      ...omitUndefined({ pace }),
       onLine: (line) => emitOutput(onLine(line)),
       onStderr: (text) => emitOutput(redact(text.trimEnd()).text),
     });
@@ -141,16 +178,14 @@ export class SupervisedProgram {
     this.#recordEnd(runEnd.ending, null, runEnd.chat);
   }
 
-  #recordEnd(
-    ending: Parameters<typeof restarter.afterEnd>[1],
-    endReason: string | null = null,
-    chat = this.#programState.chat,
-  ): void {
-    const { policy, now, emit, name } = this.#options;
+  #recordEnd(ending: restarter.ProgramEnding, endReason: string | null, chat = this.#programState.chat): void {
+    const { settings, emit } = this.#deps;
+    const now = this.#now();
     const previous = this.#programState.restarts;
-    const restarts = restarter.afterEnd(previous, ending, now(), policy);
+    const policy = { when: this.#watched.restart, rules: settings.restarts };
+    const restarts = restarter.afterEnd(previous, ending, now, policy);
     this.#save({ restarts, chat });
-    const event = toEndedEvent({ name, isProgram: true }, previous, restarts, now());
+    const event = toEndedEvent({ name: this.name, isProgram: true }, previous, restarts, now);
     emit({ ...event, reason: endReason ?? restarts.reason });
   }
 }

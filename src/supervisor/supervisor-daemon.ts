@@ -1,35 +1,99 @@
-import { resolve } from "node:path";
+import { spawn } from "node:child_process";
+import { join, resolve } from "node:path";
 import { untilAborted } from "../coordinator-client/edge/platform.ts";
-import { messageOf } from "../shared/error.ts";
-import { endMarked, hasMarks, toMark } from "../worker-runner/marked-processes.ts";
-import type { runProgram } from "../worker-runner/run-program.ts";
-import type { Launch } from "../platform/launch.ts";
+import type { HostContext } from "../local-mcp/host/handlers.ts";
+import type { Host } from "../local-mcp/host/host.ts";
+import { LocalHost } from "../local-mcp/host/local-host.ts";
+import { identify, type ProcessIdentity } from "../platform/processes.ts";
+import { programPath } from "../platform/program-path.ts";
 import { withoutSecrets } from "../platform/secret-env.ts";
-import type { ProcessIdentity } from "../platform/processes.ts";
-import type { DeathDeps } from "./record-death.ts";
-import { isProgram, type SupervisorSettings, type WatchedProgram } from "./supervisor-settings.ts";
-import { supervisedCommand, type Supervised } from "./program-run.ts";
-import { SupervisedClaude } from "./supervised-claude.ts";
-import { SupervisedProgram } from "./supervised-program.ts";
-import type { StopTimeouts } from "../worker-runner/client/stop-timeouts.ts";
-import { countRestart } from "./supervisor-metrics.ts";
-import type { SupervisorState } from "./supervisor-state.ts";
+import { findLastSupervisor, markSupervisor, supervisorFolder, unmarkSupervisor } from "../platform/supervisor-mark.ts";
+import { messageOf } from "../shared/error.ts";
+import { fail, type Failure } from "../shared/failure.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { lockFile } from "../store/file-lock.ts";
+import { loadDriver } from "../store/open-driver.ts";
+import type { ClaudeDeps } from "../worker-runner/client/command.ts";
+import { logFailure } from "../worker-runner/client/continuation.ts";
+import { endMarked, hasMarks, runProgram, toMark } from "../worker-runner/run-program.ts";
 import { ChatWatch, type OpenTerminal } from "./chat-watch.ts";
+import { alreadyRunning } from "./control.ts";
+import { SupervisedClaude } from "./supervised-claude.ts";
+import { commandRun, SupervisedProgram, type NextRun, type ProgramDeps } from "./supervised-program.ts";
+import { isProgram, type SupervisorSettings, type WatchedProgram } from "./supervisor-settings.ts";
+import { SupervisorState } from "./supervisor-state.ts";
 
-export interface SupervisorOptions extends DeathDeps {
+interface Supervision extends Pick<SupervisorOptions, "emit" | "pace" | "wait"> {
+  /** Rings when a chat has died; absent: nothing rings. */
+  readonly ring?: () => void;
+  readonly endSignal: AbortSignal;
+  /** Aborted: what still runs is ended at once. */
+  readonly hurrySignal: AbortSignal;
+}
+
+/** [SU8] Supervises as the home's only supervisor, until it is asked to end. */
+export async function supervise(
+  context: HostContext,
+  settings: SupervisorSettings,
+  { ring, endSignal, hurrySignal, ...more }: Supervision,
+): Promise<Result<void, Failure>> {
+  const { paths, site, machineHost } = context;
+  const { home: folder } = paths;
+  const runtime = await context.runtime();
+  const self = identify(runtime.processes, process.pid);
+  if (!self) return fail("unknown_process", "this system does not report when a process was started.");
+  const lock = lockFile(join(supervisorFolder(folder), "lock"), (await loadDriver()).open);
+  const previous = findLastSupervisor(folder);
+  if (!lock) return err(alreadyRunning(previous));
+  const over = new AbortController();
+  try {
+    const state = SupervisorState.open(folder);
+    if (!state.ok) return state;
+    markSupervisor(folder, self);
+    const host = new LocalHost(context);
+    const call: Host["call"] = (name, input) => host.call(name, input);
+    await logFailure(runtime, "what hooks have left was not stored", call("recovery.catch-up", {}));
+    const { launch, versionOf } = site;
+    const own = { runtime, call, settings, folder, state: state.value, launch, versionOf, self, previous };
+    const daemon = new SupervisorDaemon({ ...own, ...more, run: runProgram, openTerminal });
+    void machineHost?.attend({
+      ...(ring ? { ring } : {}),
+      onStored: () => daemon.noteStored(),
+      onProblem: (message) => runtime.log("warn", message),
+      until: over.signal,
+    });
+    const end = await daemon.run(endSignal, hurrySignal);
+    unmarkSupervisor(folder);
+    if (end === "asked") return ok(undefined);
+    // A service restarts it after this failure.
+    return fail(
+      "memory_limit",
+      `the supervisor used more than ${settings.memoryLimitMb} MB and has ended, with all that it ran. \`shim worker supervise\` continues where it stopped.`,
+    );
+  } finally {
+    over.abort();
+    lock.close();
+  }
+}
+
+/** The opener may live as long as its terminal, and outlives the supervisor. */
+export const openTerminal: OpenTerminal = (command, args, cwd) =>
+  new Promise((resolve, reject) => {
+    const child = spawn(programPath(command, process.env), args, { cwd, detached: true, stdio: "ignore" });
+    child.once("error", reject);
+    child.once("spawn", () => {
+      child.unref();
+      resolve();
+    });
+  });
+
+export interface SupervisorOptions extends ProgramDeps, ClaudeDeps {
   readonly settings: SupervisorSettings;
   /** Folder of the settings; their paths are relative to it. */
   readonly folder: string;
-  readonly state: SupervisorState;
-  readonly launch: Launch;
-  /** Output of `<program> --version`; null when it cannot be run. */
-  readonly versionOf: (program: string) => string | null;
   readonly self: ProcessIdentity;
   readonly previous: ProcessIdentity | null;
-  readonly run: typeof runProgram;
   readonly openTerminal: OpenTerminal;
-  /** [SU30] No more output is read until it resolves. Absent: all is read at once. */
-  readonly pace?: () => Promise<unknown> | null;
   /** Resolves after `ms`, or at once when the signal is aborted. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
 }
@@ -54,16 +118,18 @@ export class SupervisorDaemon {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    const { watch } = options.settings;
-    this.#programs = Object.entries(watch).flatMap(([name, target]) =>
-      isProgram(target) ? [this.#program(name, target)] : [],
+    const watch = Object.entries(options.settings.watch);
+    const wake = (): void => this.#wakeController.abort();
+    this.#programs = watch.flatMap(([name, target]) =>
+      isProgram(target) ? [new SupervisedProgram(options, name, target, this.#nextRun(target), wake)] : [],
     );
-    const isSupervised = (session: string): boolean => this.#programs.some((program) => program.session === session);
-    const { runtime, call, emit, openTerminal } = options;
-    const rules = options.settings.restarts;
-    const endSignal = this.#endController.signal;
-    const shared = { runtime, call, emit, openTerminal, rules, isSupervised, endSignal };
-    this.#chats = Object.entries(watch).flatMap(([name, watched]) =>
+    const shared = {
+      ...options,
+      rules: options.settings.restarts,
+      isSupervised: (session: string) => this.#programs.some((program) => program.session === session),
+      endSignal: this.#endController.signal,
+    };
+    this.#chats = watch.flatMap(([name, watched]) =>
       isProgram(watched) ? [] : [new ChatWatch({ ...shared, name, watched })],
     );
   }
@@ -75,28 +141,26 @@ export class SupervisorDaemon {
 
   /** @param hurrySignal aborted: programs that still run get TERM at once */
   async run(endSignal: AbortSignal, hurrySignal: AbortSignal): Promise<SupervisorEnd> {
-    const { self, previous, settings, emit } = this.#options;
-    endSignal.addEventListener("abort", () => this.#end(), { once: true });
+    const { self, previous, settings, emit, wait } = this.#options;
+    const { memoryLimitMb } = settings;
+    const onEnd = (): void => {
+      this.#endController.abort();
+      this.#wakeController.abort();
+    };
+    endSignal.addEventListener("abort", onEnd, { once: true });
     if (previous?.boot === self.boot) await this.#waitForLeftovers(previous, endSignal);
     emit({ type: "supervising", pid: self.pid, watched: Object.keys(settings.watch) });
     while (!endSignal.aborted && !this.#isTooLarge()) {
       this.#wakeController = new AbortController();
       await untilAborted(this.#check(), endSignal);
-      if (!endSignal.aborted) await this.#options.wait(this.#pauseMs(), this.#wakeController.signal);
+      const dueTimes = this.#programs.flatMap((program) => program.dueInMs() ?? []);
+      if (!endSignal.aborted) await wait(Math.min(checkEveryMs, ...dueTimes), this.#wakeController.signal);
     }
     const end = endSignal.aborted ? "asked" : "memory";
-    emit({
-      type: "ending",
-      reason: end === "asked" ? "asked to end" : `it uses more than ${settings.memoryLimitMb} MB`,
-    });
+    emit({ type: "ending", reason: end === "asked" ? "asked to end" : `it uses more than ${memoryLimitMb} MB` });
     hurrySignal.addEventListener("abort", () => void endMarked(toMark(self)), { once: true });
     await Promise.all(this.#programs.map((program) => program.leave()));
     return end;
-  }
-
-  #end(): void {
-    this.#endController.abort();
-    this.#wakeController.abort();
   }
 
   /** [SU48] Leftovers of an earlier supervisor end before any start: never two of one program. */
@@ -124,61 +188,29 @@ export class SupervisorDaemon {
     }
   }
 
-  #pauseMs(): number {
-    const dueTimes = this.#programs.flatMap((program) => program.dueInMs() ?? []);
-    return Math.min(checkEveryMs, ...dueTimes);
-  }
-
   #isTooLarge(): boolean {
     const { runtime, self, settings } = this.#options;
     const usedBytes = runtime.processes.facts(self.pid)?.residentBytes ?? 0;
     return usedBytes > settings.memoryLimitMb * bytesPerMb;
   }
 
-  #program(name: string, watched: WatchedProgram): SupervisedProgram {
-    const { runtime, settings, state, run, emit } = this.#options;
-    return new SupervisedProgram({
-      name,
-      supervised: this.#supervised(watched),
-      initialState: state.stateFor(name, watched, runtime.now()),
-      state,
-      policy: { when: watched.restart, rules: settings.restarts },
-      stopTimeouts: stopTimeoutsOf(watched),
-      now: runtime.now,
-      run,
-      emit,
-      pace: this.#options.pace,
-      wake: () => this.#wakeController.abort(),
-      onStart: (planned) => countRestart(this.#options, planned),
-    });
-  }
-
-  #supervised(watched: WatchedProgram): Supervised {
+  #nextRun(watched: WatchedProgram): NextRun {
     const { runtime, launch } = this.#options;
     const { env } = runtime;
-    const folder = resolve(this.#options.folder, watched.folder ?? ".");
+    const cwd = resolve(this.#options.folder, watched.folder ?? ".");
     switch (watched.kind) {
       case "command": {
         const [command, ...args] = watched.command;
-        return supervisedCommand({ command, args, cwd: folder, env: withoutSecrets(env) });
+        return commandRun({ command, args, cwd, env: withoutSecrets(env) });
       }
-      case "worker":
-        return supervisedCommand({
-          command: launch.node,
-          args: [launch.script, "worker", ...watched.args],
-          cwd: folder,
-          env: { ...env, SHIM_HOME: runtime.paths.home },
-        });
-      case "claude":
-        return new SupervisedClaude({ ...this.#options, watched, folder });
+      case "worker": {
+        const args = [launch.script, "worker", ...watched.args];
+        return commandRun({ command: launch.node, args, cwd, env: { ...env, SHIM_HOME: runtime.paths.home } });
+      }
+      case "claude": {
+        const claude = new SupervisedClaude({ ...this.#options, watched, folder: cwd });
+        return ({ chat }) => claude.next(chat);
+      }
     }
   }
-}
-
-/** SHIM's own server, started by Claude Code, saves files after TERM. */
-const graceMs = 6_000;
-
-/** INT makes Claude Code report its progress, and lets a worker finish its tasks. */
-function stopTimeoutsOf({ kind, stopMs }: WatchedProgram): StopTimeouts {
-  return kind === "command" ? { interruptMs: 0, graceMs: stopMs } : { interruptMs: stopMs, graceMs };
 }

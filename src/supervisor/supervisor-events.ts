@@ -1,4 +1,6 @@
 import type { CrashCause } from "../contract/readings.ts";
+import { messageOf } from "../shared/error.ts";
+import { logFailure, type MachineDeps } from "../worker-runner/client/continuation.ts";
 import { dueInMs, type Restarts } from "./auto-restarter.ts";
 
 /** `type` is the field `event` of `shim worker supervise --json`. */
@@ -38,13 +40,35 @@ export function toEndedEvent(
   now: number,
 ): EndedEvent {
   const { phase, reason } = restarts;
-  return {
-    type: "ended",
-    name,
-    phase,
-    reason,
-    againInMs: dueInMs(restarts, now),
-    ranMs: now - previous.since,
-    isProgram,
-  };
+  const againInMs = dueInMs(restarts, now);
+  return { type: "ended", name, phase, reason, againInMs, ranMs: now - previous.since, isProgram };
+}
+
+export interface DeathDeps extends MachineDeps {
+  readonly emit: (event: SupervisorEvent) => void;
+}
+
+/**
+ * [SU6] [SU10] Has the host save the last checkpoint and attest the death.
+ *
+ * @returns the id of the checkpoint; null: none
+ */
+export async function recordDeath({ call, emit }: DeathDeps, session: string): Promise<string | null> {
+  try {
+    const recorded = await call("recovery.record-death", { session });
+    if (!recorded.ok) throw new Error(recorded.error.message);
+    const { checkpoint, trouble } = recorded.value;
+    if (trouble !== null) emit({ type: "problem", name: null, message: trouble });
+    return checkpoint;
+  } catch (error) {
+    emit({ type: "problem", name: null, message: `the last checkpoint of ${session}: ${messageOf(error)}` });
+    return null;
+  }
+}
+
+/** [OB15] Call for each start. The first one is no restart. */
+export function countRestart({ runtime, call }: Omit<DeathDeps, "emit">, { endedBy }: Restarts): void {
+  if (!endedBy) return;
+  const counted = call("metrics.count-restart", { reason: endedBy });
+  void logFailure(runtime, "supervisor: a restart was not counted", counted);
 }

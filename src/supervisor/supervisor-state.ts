@@ -2,7 +2,8 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import * as z from "zod";
 import { codeOf } from "../shared/error.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { fail, type Failure } from "../shared/failure.ts";
+import { ok, type Result } from "../shared/result.ts";
 import { digest } from "../local-mcp/sessions/entries.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
 import { initial, Restarts } from "./auto-restarter.ts";
@@ -46,28 +47,26 @@ export class SupervisorState {
   }
 
   /** Refuses an unreadable file: programs must not start fresh because their state is unknown. */
-  static open(home: string): Result<SupervisorState, string> {
+  static open(home: string): Result<SupervisorState, Failure> {
     const folder = supervisorFolder(home);
-    const programs = readStateFile(stateFile(folder));
-    return programs ? ok(new SupervisorState(folder, programs)) : err(`${stateFile(folder)} is damaged`);
-  }
-
-  get(name: string): ProgramState | null {
-    return this.#programs[name] ?? null;
+    const file = join(folder, "state.json");
+    const programs = readStateFile(file);
+    if (programs) return ok(new SupervisorState(folder, programs));
+    const advice = "remove it, and every program starts again, even those that had ended";
+    return fail("state_damaged", `${file} is damaged: ${advice}.`);
   }
 
   stateFor(name: string, watched: WatchedProgram, now: number): ProgramState {
     const settings = digest(JSON.stringify(watched));
-    const stored = this.get(name);
-    if (stored?.settings === settings) return stored;
-    return { settings, restarts: initial(now), chat: noChat };
+    const stored = this.#programs[name];
+    return stored?.settings === settings ? stored : { settings, restarts: initial(now), chat: noChat };
   }
 
   /** Durable when it returns: a program starts only after that. */
   save(name: string, state: ProgramState): void {
     this.#programs[name] = state;
     createPrivateFolder(this.#folder);
-    writeAtomically(stateFile(this.#folder), `${JSON.stringify({ programs: this.#programs }, null, 2)}\n`);
+    writeAtomically(join(this.#folder, "state.json"), `${JSON.stringify({ programs: this.#programs }, null, 2)}\n`);
   }
 
   requestRestart(name: string): void {
@@ -82,10 +81,6 @@ export class SupervisorState {
     rmSync(path, { force: true });
     return true;
   }
-}
-
-function stateFile(folder: string): string {
-  return join(folder, "state.json");
 }
 
 function readStateFile(path: string): Record<string, ProgramState> | null {

@@ -2,16 +2,17 @@ import { realpathSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { toolNames } from "../analysis/adapter.ts";
-import { toText } from "../analysis/formats/text.ts";
 import type { Finding } from "../analysis/finding.ts";
+import { toText } from "../analysis/formats.ts";
 import type { Report } from "../analysis/report.ts";
 import type { Json } from "../contract/json.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Executor, RunOutcome, TaskRun } from "../worker-runner/executor.ts";
-import { OutputFiles } from "../worker-runner/output-files.ts";
+import { keepOutput } from "../worker-runner/output-files.ts";
 import type { TaskDeps } from "../worker-runner/tasks/task-type.ts";
-import { analyze, defaultMemoryMb, defaultTimeMs, type AnalysisOptions } from "./analyze.ts";
+import { analyze } from "./analyze.ts";
 import { isTrusted } from "./project-folder.ts";
+import { defaultTimeMs } from "./run-tool.ts";
 
 /** A worker's settings for tasks that are analyses. */
 export const AnalyzeSettings = z.strictObject({
@@ -27,53 +28,42 @@ const Payload = z.strictObject({
   since: z.string().min(1).max(200).optional(),
   only: z.array(z.enum(toolNames)).min(1).optional(),
 });
-
-interface AnalyzeDeps extends Pick<AnalysisOptions, "env" | "now" | "monotonic"> {
-  readonly settings: AnalyzeSettings;
-  readonly trusted: readonly string[];
-  /** Where whole reports are kept. */
-  readonly reports: OutputFiles;
-}
+type Payload = z.infer<typeof Payload>;
 
 /** [AN15] Does a task by an analysis of its folder; the result is a summary. */
 export function createAnalysis({ env, now, monotonic, runtime, home }: TaskDeps, settings: AnalyzeSettings): Executor {
-  const reports = new OutputFiles(join(home, "analysis"));
+  const reports = join(home, "analysis");
   const { trusted } = runtime.config.analysis;
-  return { run: (run) => runAnalysis({ settings, trusted, reports, env, now, monotonic }, run) };
-}
-
-async function runAnalysis(deps: AnalyzeDeps, run: TaskRun): Promise<RunOutcome> {
-  const payload = Payload.safeParse(run.task.payload ?? {});
-  if (!payload.success) return finalFailure(`the payload is none of an analysis: ${z.prettifyError(payload.error)}`);
-  try {
-    const report = await analyze(toOptions(deps, run, payload.data));
-    if (run.signal.aborted) return { kind: "stopped" };
-    return report.ok ? toOutcome(deps, run, report.value) : finalFailure(report.error);
-  } catch (error) {
-    if (run.signal.aborted) return { kind: "stopped" };
-    throw error;
-  }
-}
-
-function toOptions(
-  { settings, trusted, env, now, monotonic }: AnalyzeDeps,
-  { folder: given, signal, onProgress }: TaskRun,
-  { since, only }: z.infer<typeof Payload>,
-): AnalysisOptions {
-  const folder = realpathSync(given);
+  const analyzeFolder = (run: TaskRun, { since, only }: Payload): ReturnType<typeof analyze> => {
+    const folder = realpathSync(run.folder);
+    return analyze({
+      folder,
+      only: only ?? null,
+      isTrusted: settings.trust || isTrusted(folder, trusted),
+      timeMs: settings.timeLimitMs,
+      since: since ?? null,
+      baseline: null,
+      env,
+      now,
+      monotonic,
+      signal: run.signal,
+      onRun: ({ name, status, findings }) => run.onProgress({ note: `${name} ${status}, ${findings} findings` }),
+    });
+  };
   return {
-    folder,
-    only: only ?? null,
-    isTrusted: settings.trust || isTrusted(folder, trusted),
-    timeMs: settings.timeLimitMs,
-    memoryMb: defaultMemoryMb,
-    since: since ?? null,
-    baseline: null,
-    env,
-    now,
-    monotonic,
-    signal,
-    onRun: ({ name, status, findings }) => onProgress({ note: `${name} ${status}, ${findings} findings` }),
+    run: async (run) => {
+      const payload = Payload.safeParse(run.task.payload ?? {});
+      if (!payload.success)
+        return finalFailure(`the payload is none of an analysis: ${z.prettifyError(payload.error)}`);
+      try {
+        const report = await analyzeFolder(run, payload.data);
+        if (run.signal.aborted) return { kind: "stopped" };
+        return report.ok ? toOutcome(reports, run, report.value) : finalFailure(report.error);
+      } catch (error) {
+        if (run.signal.aborted) return { kind: "stopped" };
+        throw error;
+      }
+    },
   };
 }
 
@@ -81,9 +71,9 @@ function finalFailure(reason: string): RunOutcome {
   return { kind: "failed", reason, isRetryable: false };
 }
 
-function toOutcome({ reports }: AnalyzeDeps, run: TaskRun, report: Report): RunOutcome {
+function toOutcome(reports: string, run: TaskRun, report: Report): RunOutcome {
   run.onOutput(toText(report));
-  const path = reports.save(run.task, `${JSON.stringify(report, null, 2)}\n`);
+  const path = keepOutput(reports, run.task, `${JSON.stringify(report, null, 2)}\n`);
   if (!report.tools.some(({ status }) => status === "ran")) {
     const reasons = report.tools.filter(({ status }) => status !== "unused").map(({ name, why }) => `${name}: ${why}`);
     return finalFailure(["no tool ran", ...reasons, ...report.advice].join("; "));

@@ -1,17 +1,20 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Adapter, InstalledTool, Parsed, ProjectView, ToolName } from "../analysis/adapter.ts";
 import { adapters } from "../analysis/adapters/adapters.ts";
-import type { Adapter, FileComplexity, InstalledTool, Parsed, ProjectView, ToolName } from "../analysis/adapter.ts";
-import { compareWithBaseline, toBaseline, type Baseline } from "../analysis/baseline.ts";
-import type { Finding } from "../analysis/finding.ts";
-import { withFingerprints } from "../analysis/fingerprints.ts";
-import { findHotspots } from "../analysis/hotspots.ts";
-import { mergeFindings } from "../analysis/merge.ts";
-import { adviceFor, countTotals, notCovered, type Report, type ToolRun } from "../analysis/report.ts";
+import {
+  compareWithBaseline,
+  mergeFindings,
+  toBaseline,
+  withFingerprints,
+  type Baseline,
+  type Finding,
+} from "../analysis/finding.ts";
+import { adviceFor, countTotals, findHotspots, notCovered, type Report, type ToolRun } from "../analysis/report.ts";
+import { err, ok, type Result } from "../shared/result.ts";
 import { GitError } from "../snapshots/git.ts";
 import { findCommit } from "../worker-runner/work-git.ts";
-import { err, ok, type Result } from "../shared/result.ts";
 import {
   copyCommit,
   findRepository,
@@ -21,9 +24,8 @@ import {
   readChurn,
   type Repository,
 } from "./history.ts";
-import { probeIsolation, type Isolation } from "./isolation.ts";
 import { modulesOf, openCopy, openProject, projectPath } from "./project-folder.ts";
-import { runTool, systemPath } from "./run-tool.ts";
+import { defaultMemoryMb, probeIsolation, runTool, systemPath, type Isolation } from "./run-tool.ts";
 
 export interface AnalysisOptions {
   readonly folder: string;
@@ -31,7 +33,6 @@ export interface AnalysisOptions {
   readonly isTrusted: boolean;
   /** Limit of each tool. */
   readonly timeMs: number;
-  readonly memoryMb: number;
   /** Commit: only what it does not have is new. */
   readonly since: string | null;
   readonly baseline: { readonly name: string; readonly baseline: Baseline } | null;
@@ -44,8 +45,6 @@ export interface AnalysisOptions {
   readonly onRun?: (run: ToolRun) => void;
 }
 
-export const defaultTimeMs = 300_000;
-export const defaultMemoryMb = 4_096;
 const maxTools = 4;
 
 /** [AN1] Analyses a folder with the tools of its project. The error is wrong input. */
@@ -95,7 +94,7 @@ class Analysis {
   }
 
   async report(commit: string | null): Promise<Report> {
-    const { folder, since, baseline, only, timeMs, memoryMb, now } = this.#options;
+    const { folder, since, baseline, only, timeMs, now } = this.#options;
     const project = openProject(realpathSync(folder));
     const results = await this.#runAll(project, "now");
     const found = await this.#ownFindings(results, project);
@@ -111,12 +110,14 @@ class Analysis {
       tools,
       findings,
       totals: countTotals(findings, before !== undefined),
-      comparedWith: comparison(since, baseline),
-      hotspots: findHotspots(complexitiesOf(results), churn),
+      comparedWith:
+        since === null ? baseline && { kind: "baseline", name: baseline.name } : { kind: "commit", name: since },
+      // The rule of a linter comes first, where it ran.
+      hotspots: findHotspots(results.find(({ parsed }) => parsed?.complexity)?.parsed?.complexity ?? [], churn),
       notCovered: notCovered(tools, only),
       advice: only === null ? adviceFor(tools, (name) => project.findTool(name, name) !== null) : [],
       notes,
-      limits: { network: this.#isolation.network, memory: this.#isolation.memory, memoryMb, timeMs },
+      limits: { network: this.#isolation.network, memory: this.#isolation.memory, memoryMb: defaultMemoryMb, timeMs },
     };
   }
 
@@ -136,7 +137,11 @@ class Analysis {
 
   /** [AN102] Neither installed packages nor what git ignores is the project's code. */
   async #ownFindings(results: readonly AdapterResult[], project: ProjectView): Promise<Finding[]> {
-    const findings = toFindings(results, project).filter(({ file }) => !file.split("/").includes("node_modules"));
+    const ran = results.flatMap(({ run: { name: tool, version }, parsed }) =>
+      parsed === null ? [] : [{ tool, version, findings: parsed.findings }],
+    );
+    const all = withFingerprints(mergeFindings(ran), project.read);
+    const findings = all.filter(({ file }) => !file.split("/").includes("node_modules"));
     const files = [...new Set(findings.map(({ file }) => file))];
     const ignored = this.#repository ? await ignoredFiles(this.#repository, files) : new Set<string>();
     return findings.filter(({ file }) => !ignored.has(file));
@@ -189,7 +194,7 @@ class Analysis {
     project: ProjectView,
     phase: string,
   ): Promise<Result<Parsed, string>> {
-    const { isTrusted, env, timeMs, memoryMb, signal } = this.#options;
+    const { isTrusted, env, timeMs, signal } = this.#options;
     const scratch = join(this.#scratch, `${adapter.name}-${phase}`);
     mkdirSync(scratch, { mode: 0o700 });
     const writeScratch = (name: string, text: string): string => {
@@ -198,18 +203,17 @@ class Analysis {
     };
     const command = adapter.command({ project, isTrusted, scratch, writeScratch });
     const folder = project.root;
-    const limits = { isolation: this.#isolation, memoryMb, timeMs, signal };
+    const limits = { isolation: this.#isolation, timeMs, signal };
     const output = await runTool({ tool, command, folder, scratch, env, ...limits });
     if (!output.ok) return output;
-    const report = command.reportFile === undefined ? null : readReport(join(scratch, command.reportFile));
-    const whole = report === null ? output.value : { ...output.value, stdout: report };
+    const path = command.reportFile === undefined ? null : join(scratch, command.reportFile);
+    const stdout = path !== null && existsSync(path) ? readFileSync(path, "utf8") : output.value.stdout;
     const selected = this.#selected.map(({ name }) => name);
-    return adapter.parse(whole, { project, selected, toFile: (path) => projectPath(project.root, path) });
+    return adapter.parse(
+      { ...output.value, stdout },
+      { project, selected, toFile: (path) => projectPath(project.root, path) },
+    );
   }
-}
-
-function readReport(path: string): string | null {
-  return existsSync(path) ? readFileSync(path, "utf8") : null;
 }
 
 function notRun(
@@ -219,21 +223,4 @@ function notRun(
   version: string | null,
 ): AdapterResult {
   return { run: { name, kinds: [...kinds], status, version, why, findings: 0, ms: 0 }, parsed: null };
-}
-
-function toFindings(results: readonly AdapterResult[], project: ProjectView): Finding[] {
-  const ran = results.flatMap(({ run, parsed }) =>
-    parsed === null ? [] : [{ tool: run.name, version: run.version, findings: parsed.findings }],
-  );
-  return withFingerprints(mergeFindings(ran), project.read);
-}
-
-/** The rule of a linter comes first, where it ran. */
-function complexitiesOf(results: readonly AdapterResult[]): readonly FileComplexity[] {
-  return results.find(({ parsed }) => parsed?.complexity !== undefined)?.parsed?.complexity ?? [];
-}
-
-function comparison(since: string | null, baseline: AnalysisOptions["baseline"]): Report["comparedWith"] {
-  if (since !== null) return { kind: "commit", name: since };
-  return baseline === null ? null : { kind: "baseline", name: baseline.name };
 }

@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { oxlintConfigs } from "../analysis/adapters/oxlint.ts";
-import { parseChurn, type FileChurn } from "../analysis/hotspots.ts";
-import { GitError, run, text, userGit, type Git } from "../snapshots/git.ts";
+import { oxlintConfigs } from "../analysis/adapters/linters.ts";
+import { parseChurn, type FileChurn } from "../analysis/report.ts";
+import { GitError, lines, repositoryGit, run, text, userGit, type Git } from "../snapshots/git.ts";
 
 const churnMs = 365 * 86_400_000;
 const maxCommits = 10_000;
@@ -56,31 +56,29 @@ export async function ignoredFiles({ git }: Repository, files: readonly string[]
   return new Set(code === 0 ? stdout.toString("utf8").split("\0") : []);
 }
 
-interface TreeEntry {
-  readonly isExecutable: boolean;
-  readonly id: string;
-  readonly bytes: number;
-  readonly path: string;
-}
-
-/** Larger files are data. */
-const maxFileBytes = 10_000_000;
-const maxBatchBytes = 64_000_000;
-
 /**
- * Writes the files of a commit as they are stored: no filter or hook of a configuration runs, and
- * the repository is not changed. Installed packages are linked.
+ * [AN9] Writes the files of a commit by a repository of their own, which has no settings: no filter
+ * or hook runs, symbolic links become plain files, and the user's repository is not changed.
+ * Installed packages are linked.
  *
  * @returns the folder in the copy that corresponds to the repository's
  */
-export async function copyCommit(repository: Repository, commit: string, target: string): Promise<string> {
-  const { git, top, prefix } = repository;
-  const args = ["ls-tree", "-r", "-l", "-z", "--full-tree", commit];
-  const entries = parseTree((await run(git, args)).stdout.toString("utf8"));
-  for (const batch of inBatches(entries)) await writeBatch(git, batch, target);
-  // Tools read .gitignore in repositories only.
-  mkdirSync(join(target, ".git"), { recursive: true });
-  linkModules(top, target, entries);
+export async function copyCommit({ git, top, prefix }: Repository, commit: string, target: string): Promise<string> {
+  const objects = await text(git, ["rev-parse", "--path-format=absolute", "--git-path", "objects"]);
+  const format = await text(git, ["rev-parse", "--show-object-format"]);
+  const location = { gitDir: join(target, ".git"), workTree: target, alternates: [objects] };
+  const copy = repositoryGit(git.env, { ...location, config: ["core.symlinks=false"] }, git.signal);
+  mkdirSync(target, { recursive: true });
+  await run(copy, ["init", "--quiet", "--template=", `--object-format=${format}`]);
+  await run(copy, ["read-tree", commit]);
+  await run(copy, ["checkout-index", "--all", "--quiet"]);
+  const manifests = await lines(copy, ["ls-files", "--", "package.json", "**/package.json"]);
+  for (const folder of new Set(["", ...manifests.map((path) => dirname(path))])) {
+    const installed = join(top, folder, "node_modules");
+    const link = join(target, folder, "node_modules");
+    if (existsSync(installed) && !existsSync(link) && existsSync(dirname(link)))
+      symlinkSync(installed, link, "junction");
+  }
   const folder = join(target, prefix);
   mkdirSync(folder, { recursive: true });
   return folder;
@@ -92,56 +90,5 @@ export function linkConfigAbove({ top }: Repository, target: string): void {
     const name = oxlintConfigs.find((one) => existsSync(join(folder, one)));
     if (name !== undefined) return symlinkSync(join(folder, name), join(target, name));
     if (dirname(folder) === folder) return;
-  }
-}
-
-function inBatches(entries: readonly TreeEntry[]): TreeEntry[][] {
-  const batches: TreeEntry[][] = [];
-  let bytes = Infinity;
-  for (const entry of entries) {
-    if (bytes + entry.bytes > maxBatchBytes) {
-      batches.push([]);
-      bytes = 0;
-    }
-    batches.at(-1)?.push(entry);
-    bytes += entry.bytes;
-  }
-  return batches;
-}
-
-/** Git answers each id with a line `<id> blob <bytes>`, the content, and a line break. */
-async function writeBatch(git: Git, batch: readonly TreeEntry[], target: string): Promise<void> {
-  const { stdout } = await run(git, ["cat-file", "--batch"], batch.map(({ id }) => `${id}\n`).join(""));
-  let offset = 0;
-  for (const { isExecutable, path, bytes } of batch) {
-    const start = stdout.indexOf(10, offset) + 1;
-    // A clone without all objects has it elsewhere.
-    const isPresent = stdout.toString("latin1", offset, start).includes(" blob ");
-    offset = isPresent ? start + bytes + 1 : start;
-    if (!isPresent) continue;
-    const file = join(target, path);
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, stdout.subarray(start, start + bytes), { mode: isExecutable ? 0o755 : 0o644 });
-  }
-}
-
-/** Without links, repositories in the repository, and paths that lead elsewhere. */
-function parseTree(listed: string): TreeEntry[] {
-  return listed.split("\0").flatMap((record) => {
-    const [, mode, id, size, path] = /^(100\d{3}) blob ([0-9a-f]+) +(\d+)\t([\s\S]+)$/.exec(record) ?? [];
-    if (id === undefined || path === undefined || Number(size) > maxFileBytes) return [];
-    const isPlain = !path.split("/").some((part) => ["", ".", "..", ".git"].includes(part.toLowerCase()));
-    return isPlain ? [{ isExecutable: mode === "100755", id, bytes: Number(size), path }] : [];
-  });
-}
-
-function linkModules(top: string, target: string, entries: readonly TreeEntry[]): void {
-  const manifests = entries.filter(({ path }) => /(?:^|\/)package\.json$/.test(path));
-  const folders = new Set(["", ...manifests.map(({ path }) => dirname(path)).filter((path) => path !== ".")]);
-  for (const folder of folders) {
-    const installed = join(top, folder, "node_modules");
-    const link = join(target, folder, "node_modules");
-    if (existsSync(installed) && !existsSync(link) && existsSync(dirname(link)))
-      symlinkSync(installed, link, "junction");
   }
 }

@@ -1,10 +1,10 @@
 import { closeSync, existsSync, lstatSync, openSync, readFileSync, readSync, realpathSync, statSync } from "node:fs";
 import { dirname, extname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { InstalledTool, ProjectView } from "../analysis/adapter.ts";
+import type { Detection, InstalledTool, ProjectView } from "../analysis/adapter.ts";
 import { readConfig } from "../platform/config-file.ts";
 import { fail, type Failure } from "../shared/failure.ts";
-import { objectAt, parseObject, textAt, type JsonObject } from "../shared/json-fields.ts";
+import { objectAt, parseObject, textAt } from "../shared/json-fields.ts";
 import { ok, type Result } from "../shared/result.ts";
 
 /** Larger files are none that tools are configured by, and none with readable findings. */
@@ -34,18 +34,35 @@ function readText(path: string): string | null {
   }
 }
 
-/** [AN2] Only in `node_modules` of the folder and of those above it, up to the repository's. */
-function findTool(root: string, packageName: string, program: string): InstalledTool | string | null {
+/** [AN2] `node_modules` of the folder and of those above it, up to the repository's. */
+function* modulesAbove(root: string): Generator<string> {
+  const owner = statSync(root).uid;
   for (let folder = root; ; folder = dirname(folder)) {
     const modules = join(folder, "node_modules");
-    const found = hasOwner(modules, root) ? toolIn(modules, packageName, program) : null;
-    if (found !== null || existsSync(join(folder, ".git")) || dirname(folder) === folder) return found;
+    // In a folder that many users share, another user may have made one.
+    if (statSync(modules, { throwIfNoEntry: false })?.uid === owner) yield modules;
+    if (existsSync(join(folder, ".git")) || dirname(folder) === folder) return;
   }
 }
 
-/** In a folder that many users share, another user may have made a `node_modules`. */
-function hasOwner(path: string, root: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.uid === statSync(root).uid;
+function findTool(root: string, packageName: string, program: string): InstalledTool | string | null {
+  for (const modules of modulesAbove(root)) {
+    const found = toolIn(modules, packageName, program);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+/** [TX5] Finds a package without a program, in the same folders. */
+export function detectLibrary(from: string, packageName: string, risk: string): Detection {
+  for (const modules of modulesAbove(from)) {
+    const library = join(modules, packageName);
+    const manifest = readText(join(library, "package.json"));
+    if (manifest === null) continue;
+    const version = textAt(parseObject(manifest), "version");
+    return { kind: "ready", tool: { path: realpathSync(library), isScript: true, version }, risk };
+  }
+  return { kind: "missing", why: `the codemod is for ${packageName}, which is not installed in node_modules` };
 }
 
 function toolIn(modules: string, packageName: string, program: string): InstalledTool | string | null {
@@ -87,7 +104,7 @@ function isScript(path: string): boolean {
 
 function versionOf(path: string, packageName: string): string | null {
   for (let folder = dirname(path); dirname(folder) !== folder; folder = dirname(folder)) {
-    const manifest: JsonObject | null = parseObject(readText(join(folder, "package.json")) ?? "");
+    const manifest = parseObject(readText(join(folder, "package.json")) ?? "");
     if (manifest?.["name"] === packageName) return textAt(manifest, "version", 100);
   }
   return null;

@@ -1,9 +1,46 @@
+import { spawnSync } from "node:child_process";
 import { delimiter, isAbsolute } from "node:path";
 import type { InstalledTool, ToolCommand, ToolOutput } from "../analysis/adapter.ts";
+import type { Limits } from "../analysis/report.ts";
+import { largestProcess } from "../platform/process-group.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { runProgram, type ProgramExit } from "../worker-runner/run-program.ts";
-import { largestProcess } from "../platform/process-group.ts";
-import type { Isolation } from "./isolation.ts";
+
+/** How programs are kept from the network on this system, and whether their memory is limited. */
+export interface Isolation {
+  /** Words before a command, which then has no network. */
+  readonly namespace: readonly string[];
+  readonly network: Limits["network"];
+  readonly memory: Limits["memory"];
+}
+
+const probeMs = 5_000;
+/** The first word that follows is the program. */
+const withLoopback = ["sh", "-c", 'ip link set lo up && exec "$0" "$@"'];
+
+/**
+ * [AN13] Asks the system once what it allows: a network namespace without interfaces, or with the
+ * loopback interface alone. Linux only, as is the limit of memory.
+ *
+ * @param path where programs are searched
+ */
+export function probeIsolation(path: string, { loopback = false } = {}): Isolation {
+  const canRun = ([program = "", ...args]: readonly string[]): boolean =>
+    process.platform === "linux" &&
+    spawnSync(program, [...args, "true"], { stdio: "ignore", timeout: probeMs, env: { PATH: path } }).status === 0;
+  const namespace = [
+    ["unshare", "--net"],
+    // Files of other users cannot be written in a namespace of users, whatever the user may do.
+    ["unshare", "--map-root-user", "--net"],
+  ]
+    .map((words) => words.concat(loopback ? withLoopback : []))
+    .find(canRun);
+  return {
+    namespace: namespace ?? [],
+    network: namespace ? "blocked" : "open",
+    memory: process.platform === "linux" ? "process" : "node",
+  };
+}
 
 /** Characters; above it a tool is stopped. */
 const maxOutputChars = 100_000_000;
@@ -12,6 +49,10 @@ const maxStderrChars = 20_000;
 const graceMs = 2_000;
 const memoryCheckMs = 250;
 const bytesPerMb = 1_048_576;
+
+/** Limits of a tool. */
+export const defaultTimeMs = 300_000;
+export const defaultMemoryMb = 4_096;
 
 export interface ToolStart {
   readonly tool: InstalledTool;
@@ -22,7 +63,7 @@ export interface ToolStart {
   readonly env: NodeJS.ProcessEnv;
   readonly isolation: Isolation;
   /** Limit of what is resident in each process: runtimes reserve many times what they use. */
-  readonly memoryMb: number;
+  readonly memoryMb?: number;
   readonly timeMs: number;
   readonly signal: AbortSignal;
 }
@@ -32,7 +73,7 @@ export interface ToolStart {
  * resolves. The error says why there is no whole output.
  */
 export async function runTool(start: ToolStart): Promise<Result<ToolOutput, string>> {
-  const { tool, command, folder, isolation, memoryMb, timeMs } = start;
+  const { tool, command, folder, isolation, memoryMb = defaultMemoryMb, timeMs } = start;
   const capped = new AbortController();
   const timeout = AbortSignal.timeout(timeMs);
   const parts: string[] = [];
@@ -87,7 +128,7 @@ export function systemPath(env: NodeJS.ProcessEnv): string {
   return folders.filter((folder) => isAbsolute(folder) && !folder.includes("node_modules")).join(delimiter);
 }
 
-function toolEnv({ env, scratch, memoryMb }: ToolStart): NodeJS.ProcessEnv {
+function toolEnv({ env, scratch, memoryMb = defaultMemoryMb }: ToolStart): NodeJS.ProcessEnv {
   return {
     ...Object.fromEntries(Object.entries(env).filter(([name]) => passedVariables.test(name))),
     PATH: systemPath(env),

@@ -1,7 +1,9 @@
-import { fail, type Failure } from "../shared/failure.ts";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { extname, join } from "node:path";
+import * as z from "zod";
+import { Duration } from "../contract/machine/forms.ts";
 import { codeOf } from "../shared/error.ts";
+import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 
 export const linterNames = ["oxlint", "biome", "eslint"] as const;
@@ -66,3 +68,54 @@ function readRules(path: string, isFolder: boolean): Result<Change, Failure> {
   if (bytes > maxRuleBytes) return fail("bad_input", `the rules in ${path} have more than 1 MiB.`);
   return ok({ kind: "rules", text: files.map((file) => readFileSync(file, "utf8")).join("\n---\n") });
 }
+
+/** A transform of the project here, as a person asks for it. */
+export const TransformInput = z.strictObject({
+  what: z.string().min(1),
+  paths: z.array(z.string()).default([]),
+  branch: z
+    .boolean()
+    .default(false)
+    .describe("leave a branch shim/transform-... once a second run changes nothing and the tests pass"),
+  tool: z.enum(codemodTools).optional().describe("what a codemod is for (default: by its text)"),
+  /** False: none are to run. */
+  tests: z
+    .union([z.literal(false), z.string()])
+    .optional()
+    .describe("with --branch: a command that has to succeed (default: npm test, where package.json has one)"),
+  allowRepeat: z.boolean().default(false).describe("with --branch: also where a second run changes the files again"),
+  trust: z.boolean().default(false).describe("also run code of the project, this time"),
+  timeLimitMs: Duration.min(1_000)
+    .max(3_600_000)
+    .optional()
+    .describe("for each run of the tool, and for the tests (default: 10m)"),
+});
+export type TransformInput = z.infer<typeof TransformInput>;
+
+/** In the repository, with `/`; nothing leads out of it. */
+const Path = z
+  .string()
+  .max(1_000)
+  .regex(/^[^/\p{Cc}][^\p{Cc}]*$/u, "a path in the repository")
+  .refine((path) => !path.split("/").includes(".."), "a path in the repository has no ..");
+
+/**
+ * [TX13] Payload of a task: exactly one of `rule`, `codemod` and `lintFix`. Code comes from the
+ * repository alone, since a task does not choose programs.
+ */
+export const TransformTask = z
+  .strictObject({
+    /** Rules of ast-grep, in YAML, which are data. */
+    rule: z.string().min(1).max(100_000).optional(),
+    /** Path of a rule, a folder of rules or a codemod. */
+    codemod: Path.optional(),
+    tool: z.enum(codemodTools).optional(),
+    lintFix: z.union([z.literal(true), z.enum(linterNames)]).optional(),
+    paths: z.array(Path).max(100).default([]),
+    allowRepeat: z.boolean().default(false),
+  })
+  .refine(
+    ({ rule, codemod, lintFix }) => [rule, codemod, lintFix].filter((one) => one !== undefined).length === 1,
+    "give one of rule, codemod and lintFix",
+  );
+export type TransformTask = z.infer<typeof TransformTask>;

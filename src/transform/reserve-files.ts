@@ -1,12 +1,14 @@
-import { fail, type Failure } from "../shared/failure.ts";
+import * as z from "zod";
 import { join } from "node:path";
 import { overlap } from "../contract/resource-paths.ts";
 import type { Self } from "../contract/values.ts";
 import { toLeasePaths } from "../local-mcp/host/project-reservations.ts";
 import type { ClientWorkspace } from "../local-mcp/host/workspace.ts";
-import { toResource } from "../local-mcp/team/file-resource.ts";
+import { toResource } from "../local-mcp/team/lease-paths.ts";
+import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
-import type { Release } from "./request.ts";
+import type { RunOutcome, TaskRun } from "../worker-runner/executor.ts";
+import type { Release } from "./tool-process.ts";
 
 /** More files than this are reserved as whole folders. */
 const maxFiles = 200;
@@ -66,4 +68,20 @@ export async function reserveForTask(
   const { self } = workspace.client;
   if (self === null) return fail("reserved", "the worker's chat is not registered.");
   return reserveFiles(workspace, { ...target, self, isOwnAllowed: false }, files);
+}
+
+/** Stored in a checkpoint. Sums of delays, since machines' clocks differ. */
+const Waited = z.object({ reserved: z.object({ times: z.int(), waitedMs: z.int() }) });
+
+const firstDelayMs = 30_000;
+const longestDelayMs = 600_000;
+const patienceMs = 86_400_000;
+
+/** [TX16] Gives a task back whose files another chat has reserved: at no cost, but not for ever. */
+export function waitForFiles({ task, onCheckpoint }: Pick<TaskRun, "task" | "onCheckpoint">, why: string): RunOutcome {
+  const { times, waitedMs } = Waited.safeParse(task.checkpoint).data?.reserved ?? { times: 0, waitedMs: 0 };
+  if (waitedMs >= patienceMs) return { kind: "failed", reason: `it waited for a day: ${why}`, isRetryable: false };
+  const delayMs = Math.min(longestDelayMs, firstDelayMs * 2 ** times);
+  onCheckpoint({ reserved: { times: times + 1, waitedMs: waitedMs + delayMs } });
+  return { kind: "waiting", reason: why, delayMs };
 }

@@ -1,14 +1,22 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { withoutSecrets } from "../platform/secret-env.ts";
 import { fail, type Failure } from "../shared/failure.ts";
+import { objectAt, parseObject, textAt } from "../shared/json-fields.ts";
 import { ok, type Result } from "../shared/result.ts";
-import { displayPath, GitError, type Git } from "../snapshots/git.ts";
-import { changesSince } from "../snapshots/work-tree-changes.ts";
-import { readDiff, type ChangedFile } from "../worker-runner/read-diff.ts";
+import { displayPath, GitError } from "../snapshots/git.ts";
+import { changesSince } from "../snapshots/work-tree.ts";
+import { readDiff, type ChangedFile, commitAll } from "../worker-runner/work-git.ts";
+import { runProgram } from "../worker-runner/run-program.ts";
 import type { WorkDeps } from "../worker-runner/work-deps.ts";
-import { commitAll } from "../worker-runner/work-git.ts";
-import type { TransformReport, TransformRequest } from "./request.ts";
-import { runTests } from "./run-tests.ts";
-import { createThrowaway, resetTo, type ThrowawayWorktree } from "./throwaway-worktree.ts";
-import { prepareTool, type PreparedTool } from "./tool-process.ts";
+import {
+  prepareTool,
+  type PreparedTool,
+  type Tests,
+  type TransformReport,
+  type TransformRequest,
+} from "./tool-process.ts";
+import { createThrowaway, linkModulesInside, resetTo, type ThrowawayWorktree } from "./worktree.ts";
 
 /** Limit of each run of a tool, and of the tests. */
 export const defaultTimeMs = 600_000;
@@ -38,12 +46,13 @@ async function transform(deps: WorkDeps, request: TransformRequest, worktree: Th
   const applied = await tool.apply();
   if (!applied.ok) return applied;
   const { base } = request.source;
-  const message = `shim: ${tool.subject}`;
+  const { transformer, tool: installed, subject } = tool.ready;
+  const message = `shim: ${subject}`;
   const { commit, leftOut } = await commitAll(git, { tree: worktree.tree, message, now: deps.now() });
   const { files, diff } = await readDiff(git, base, commit);
-  const report = {
-    tool: tool.name,
-    version: tool.version,
+  const report: TransformReport = {
+    tool: transformer.name,
+    version: installed.version,
     base,
     commit: files.length === 0 ? null : commit,
     files,
@@ -56,59 +65,44 @@ async function transform(deps: WorkDeps, request: TransformRequest, worktree: Th
     diff,
   };
   if (files.length === 0) return ok(report);
-  return request.offer
-    ? offerCommit({ deps, request, worktree, tool, offer: request.offer }, report, commit)
-    : withRepeat(await repeat(git, tool, leftOut), report);
-}
-
-interface Offering {
-  readonly deps: WorkDeps;
-  readonly request: TransformRequest;
-  readonly worktree: ThrowawayWorktree;
-  readonly tool: PreparedTool;
-  readonly offer: NonNullable<TransformRequest["offer"]>;
-}
-
-/** [TX10] The files are reserved until the commit is judged. */
-async function offerCommit(offering: Offering, report: TransformReport, commit: string): Promise<Outcome> {
-  const reserved = await offering.offer.reserve(report.files.map(({ path }) => path));
+  const { offer } = request;
+  const judged = (): Promise<Outcome> => judge(deps, request, { worktree, tool }, report);
+  if (!offer) return judged();
+  // [TX10] Reserved until the commit is judged.
+  const reserved = await offer.reserve(files.map(({ path }) => path));
   if (!reserved.ok) return reserved;
   try {
-    return await judge(offering, report, commit);
+    return await judged();
   } finally {
     await reserved.value();
   }
 }
 
-/** [TX8] [TX11] Applies the transform again, then runs the tests on the commit. */
-async function judge(offering: Offering, report: TransformReport, commit: string): Promise<Outcome> {
-  const { deps, request, worktree, tool, offer } = offering;
+interface Prepared {
+  readonly worktree: ThrowawayWorktree;
+  readonly tool: PreparedTool;
+}
+
+/** [TX8] [TX11] Applies the transform again; runs the tests on a commit that is offered. */
+async function judge(
+  deps: WorkDeps,
+  request: TransformRequest,
+  { worktree, tool }: Prepared,
+  report: TransformReport,
+): Promise<Outcome> {
   const git = worktree.git(request.signal);
-  const changed = await repeat(git, tool, report.leftOut);
-  const repeated = withRepeat(changed, report);
-  if (!changed.ok || !repeated.ok) return repeated;
-  if (changed.value.length > 0 && !offer.allowsRepeat) return notIdempotent(changed.value);
-  await resetTo(git, commit);
-  const tests = await runTests(deps, request, worktree, { project: tool.project, tests: offer.tests });
-  return tests.ok ? ok({ ...repeated.value, tests: tests.value }) : tests;
-}
-
-type ChangedAgain = Result<readonly string[], Failure>;
-
-/** @returns the paths that a second run changes */
-async function repeat(git: Git, tool: PreparedTool, leftOut: TransformReport["leftOut"]): Promise<ChangedAgain> {
+  const { offer } = request;
   const applied = await tool.apply();
-  return applied.ok ? ok(await changedPaths(git, leftOut)) : applied;
-}
-
-function withRepeat(changed: ChangedAgain, report: TransformReport): Outcome {
-  return changed.ok ? ok({ ...report, isIdempotent: changed.value.length === 0 }) : changed;
-}
-
-async function changedPaths(git: Git, leftOut: TransformReport["leftOut"]): Promise<string[]> {
+  if (!applied.ok) return applied;
   const { changes } = await changesSince(git, "HEAD");
-  const skipped = new Set(leftOut.map(({ path }) => path));
-  return changes.map(({ path }) => displayPath(path)).filter((path) => !skipped.has(path));
+  const skipped = new Set(report.leftOut.map(({ path }) => path));
+  const changed = changes.map(({ path }) => displayPath(path)).filter((path) => !skipped.has(path));
+  const repeated = { ...report, isIdempotent: changed.length === 0 };
+  if (!offer) return ok(repeated);
+  if (changed.length > 0 && !offer.allowsRepeat) return notIdempotent(changed);
+  await resetTo(git, report.commit ?? "HEAD");
+  const tests = await runTests(deps, request, worktree, { project: tool.ready.project, tests: offer.tests });
+  return tests.ok ? ok({ ...repeated, tests: tests.value }) : tests;
 }
 
 const maxNamed = 5;
@@ -121,4 +115,54 @@ function notIdempotent(paths: readonly string[]): Outcome {
 
 function sum(files: readonly ChangedFile[], count: (file: ChangedFile) => number | null): number {
   return files.reduce((total, file) => total + (count(file) ?? 0), 0);
+}
+
+const graceMs = 5_000;
+const maxChars = 2_000;
+
+/** [TX11] Tests are code of the project. @returns null: none were to run */
+async function runTests(
+  { env }: WorkDeps,
+  request: TransformRequest,
+  worktree: ThrowawayWorktree,
+  { project, tests }: { readonly project: string; readonly tests: Tests },
+): Promise<Result<{ readonly command: string } | null, Failure>> {
+  if (tests === "none") return ok(null);
+  const cwd = join(worktree.tree, project);
+  const command = tests === "script" ? testScript(cwd) : tests;
+  if (command === null) return fail("no_tests", `there is no script for tests in ${join(project, "package.json")}.`);
+  if (!request.isTrusted) return fail("not_trusted", "the tests are code of the project.");
+  await linkModulesInside(worktree.git(request.signal), { top: request.source.top, tree: worktree.tree });
+  const limit = AbortSignal.timeout(request.timeoutMs);
+  let output = "";
+  const onText = (text: string): void => {
+    output = (output + text).slice(-maxChars);
+    request.onOutput(text);
+  };
+  const [program, ...args] = command;
+  const exit = await runProgram({
+    command: program,
+    args,
+    cwd,
+    env: { ...withoutSecrets(env), CI: "1" },
+    input: "",
+    signal: AbortSignal.any([request.signal, limit]),
+    graceMs,
+    onLine: (line) => onText(`${line}\n`),
+    onStderr: onText,
+  });
+  const name = command.join(" ");
+  if (request.signal.aborted) return fail("stopped", "the transform was stopped.");
+  if (limit.aborted) return fail("tests_failed", `${name} took longer than ${request.timeoutMs} ms.`);
+  if (exit.kind === "not_started") return fail("tests_failed", `${name} cannot be started: ${exit.message}.`);
+  if (exit.code === 0) return ok({ command: name });
+  return fail("tests_failed", `${name} ended with exit code ${exit.code}:\n${output.trim()}\n`);
+}
+
+/** The script that `npm init` writes is no test. */
+function testScript(folder: string): readonly [string, ...string[]] | null {
+  const path = join(folder, "package.json");
+  if (!existsSync(path)) return null;
+  const script = textAt(objectAt(parseObject(readFileSync(path, "utf8")), "scripts"), "test");
+  return script === null || script.includes("no test specified") ? null : ["npm", "test"];
 }

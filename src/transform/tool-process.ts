@@ -1,22 +1,27 @@
-import { fail, type Failure } from "../shared/failure.ts";
-import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, dirname, extname, join, posix } from "node:path";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, extname, join, posix, sep } from "node:path";
 import type { InstalledTool, ProjectView, ToolOutput } from "../analysis/adapter.ts";
-import { defaultMemoryMb } from "../tool-runner/analyze.ts";
-import { hasTrackedFiles } from "../tool-runner/history.ts";
-import { probeIsolation, type Isolation } from "../tool-runner/isolation.ts";
-import { modulesOf, openCopy, openProject } from "../tool-runner/project-folder.ts";
-import { runTool, systemPath } from "../tool-runner/run-tool.ts";
+import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
-import { displayPath, rawList } from "../snapshots/git.ts";
-import { gitInFolder } from "../worker-runner/work-git.ts";
+import { diskPath, displayPath, rawList, type Git } from "../snapshots/git.ts";
+import { indexEntries } from "../snapshots/work-tree.ts";
+import { hasTrackedFiles } from "../tool-runner/history.ts";
+import { modulesOf, openCopy, openProject } from "../tool-runner/project-folder.ts";
+import { probeIsolation, runTool, systemPath, type Isolation } from "../tool-runner/run-tool.ts";
+import { type ChangedFile, gitInFolder } from "../worker-runner/work-git.ts";
 import type { WorkDeps } from "../worker-runner/work-deps.ts";
 import type { Change } from "./change.ts";
-import { lineEndsOf, withLineEnds, type LineEnds } from "./line-ends.ts";
-import { withoutOuterLinks } from "./outer-links.ts";
-import { linkModulesBeside } from "./link-modules.ts";
-import type { TransformRequest } from "./request.ts";
-import type { ThrowawayWorktree } from "./throwaway-worktree.ts";
 import {
   transformersFor,
   type RuleCount,
@@ -24,19 +29,50 @@ import {
   type TransformContext,
   type Transformer,
 } from "./transformers.ts";
+import { linkModulesBeside, type ThrowawayWorktree, type WorktreeSource } from "./worktree.ts";
 
-/** A tool that is installed, trusted as far as it needs to be, and ready in a worktree. */
-export interface PreparedTool {
-  readonly name: string;
-  /** Subject of the commit. */
-  readonly subject: string;
-  readonly version: string | null;
-  /** Folder of the nearest package.json, relative to the top. */
-  readonly project: string;
-  readonly count: () => Promise<Result<readonly RuleCount[], Failure>>;
-  readonly apply: () => Promise<Result<null, Failure>>;
+/** `script`: the project's own, by its package.json; none: nothing judges the change. */
+export type Tests = "script" | "none" | readonly [program: string, ...args: string[]];
+
+export type Release = () => Promise<void>;
+
+export interface TransformRequest {
+  readonly source: WorktreeSource;
+  readonly change: (tree: string) => Result<Change, Failure>;
+  /** Relative to the top, with `/`; empty: everything. */
+  readonly paths: readonly string[];
+  /** Whether code of the project may run. */
+  readonly isTrusted: boolean;
+  /** None (null): a dry run, which reserves nothing and runs no tests. */
+  readonly offer: {
+    readonly tests: Tests;
+    readonly allowsRepeat: boolean;
+    readonly reserve: (files: readonly string[]) => Promise<Result<Release, Failure>>;
+  } | null;
+  /** Limit of each start of the tool, and of the tests. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  readonly onOutput: (text: string) => void;
 }
 
+export interface TransformReport {
+  readonly tool: string;
+  readonly version: string | null;
+  readonly base: string;
+  /** On no branch; null where nothing was changed. */
+  readonly commit: string | null;
+  readonly files: readonly ChangedFile[];
+  readonly insertions: number;
+  readonly deletions: number;
+  /** Empty for a tool that does not count. */
+  readonly rules: readonly RuleCount[];
+  readonly isIdempotent: boolean;
+  readonly tests: { readonly command: string } | null;
+  readonly leftOut: readonly { readonly path: string; readonly reason: string }[];
+  readonly diff: string;
+}
+
+/** Finds the tool; it is installed, and trusted as far as it needs to be. */
 export async function prepareTool(
   deps: WorkDeps,
   request: TransformRequest,
@@ -55,18 +91,11 @@ export async function prepareTool(
   const chosen = chooseTool(transformersFor(change.value), view, installed.root);
   if (!chosen.ok) return chosen;
   const { transformer, tool } = chosen.value;
-  const risk = request.isTrusted ? null : await findRisk(deps, request, chosen.value);
+  const risk = request.isTrusted ? null : await findRisk(deps, source.top, chosen.value);
   if (risk !== null) return fail("not_trusted", `${transformer.name} would run code of the project: ${risk}.`);
   linkModulesBeside({ top: source.top, tree }, project);
-  const process = new ToolProcess(deps, request, worktree, { transformer, tool, view, project });
-  return ok({
-    name: transformer.name,
-    subject: subjectOf(change.value, transformer),
-    version: tool.version,
-    project,
-    count: () => process.count(),
-    apply: () => process.apply(),
-  });
+  const subject = subjectOf(change.value, transformer);
+  return ok(new PreparedTool(deps, request, worktree, { transformer, tool, view, project, subject }));
 }
 
 function subjectOf(change: Change, { name }: Transformer): string {
@@ -116,36 +145,39 @@ function chooseTool(
 }
 
 /** [TX5] @returns null: only data of the project takes part */
-async function findRisk(
-  { env }: WorkDeps,
-  { source: { top } }: TransformRequest,
-  { tool, risk }: ChosenTool,
-): Promise<string | null> {
+async function findRisk({ env }: WorkDeps, top: string, { tool, risk }: ChosenTool): Promise<string | null> {
   const repository = { git: gitInFolder(env, top), top, prefix: "" };
   const isTracked = risk === null && (await hasTrackedFiles(repository, modulesOf(tool)));
   return isTracked ? "the repository brings its own node_modules" : risk;
 }
 
-type ReadyTool = Pick<ChosenTool, "transformer" | "tool"> & { readonly project: string; readonly view: ProjectView };
+interface ReadyTool extends Pick<ChosenTool, "transformer" | "tool"> {
+  readonly view: ProjectView;
+  /** Folder of the nearest package.json, relative to the top. */
+  readonly project: string;
+  /** Subject of the commit. */
+  readonly subject: string;
+}
 
-class ToolProcess {
+/** Does the work in a worktree. */
+export class PreparedTool {
+  readonly ready: ReadyTool;
   readonly #deps: WorkDeps;
   readonly #request: TransformRequest;
   readonly #worktree: ThrowawayWorktree;
-  readonly #chosen: ReadyTool;
   readonly #isolation: Isolation;
   readonly #lineEnds = new Map<string, LineEnds>();
 
-  constructor(deps: WorkDeps, request: TransformRequest, worktree: ThrowawayWorktree, chosen: ReadyTool) {
+  constructor(deps: WorkDeps, request: TransformRequest, worktree: ThrowawayWorktree, ready: ReadyTool) {
     this.#deps = deps;
     this.#isolation = probeIsolation(systemPath(deps.env));
     this.#request = request;
     this.#worktree = worktree;
-    this.#chosen = chosen;
+    this.ready = ready;
   }
 
   async count(): Promise<Result<readonly RuleCount[], Failure>> {
-    const { count } = this.#chosen.transformer;
+    const { count } = this.ready.transformer;
     if (!count) return ok([]);
     const output = await this.#start(count.command(this.#context()));
     return output.ok ? ok(count.parse(output.value)) : output;
@@ -157,7 +189,7 @@ class ToolProcess {
   }
 
   async #apply(): Promise<Result<null, Failure>> {
-    for (const command of await this.#chosen.transformer.apply(this.#context())) {
+    for (const command of await this.ready.transformer.apply(this.#context())) {
       const output = await this.#start(command);
       if (!output.ok) return output;
       this.#request.onOutput(`${output.value.stdout}${output.value.stderr}`);
@@ -167,22 +199,20 @@ class ToolProcess {
   }
 
   #context(): TransformContext {
-    const { project, view } = this.#chosen;
+    const { project, view } = this.ready;
     const { paths, isTrusted } = this.#request;
     const relativePaths = paths.map((path) => `./${posix.relative(project, path)}`);
     return {
       project: view,
       isTrusted,
       paths: relativePaths.length === 0 ? ["."] : relativePaths,
-      writeScratch: (name, text) => this.#writeScratch(name, text),
+      writeScratch: (name, text) => {
+        const path = join(this.#scratch, name);
+        writeFileSync(path, text);
+        return path;
+      },
       listFiles: (endings) => this.#listFiles(endings),
     };
-  }
-
-  #writeScratch(name: string, text: string): string {
-    const path = join(this.#scratch, name);
-    writeFileSync(path, text);
-    return path;
   }
 
   get #scratch(): string {
@@ -198,20 +228,17 @@ class ToolProcess {
     const literal = { ...git, before: [...git.before, "--literal-pathspecs"] };
     const listed = await rawList(literal, ["ls-files", "-z", "--", ...(paths.length === 0 ? ["."] : paths)]);
     const files = listed.map(displayPath).filter((path) => endings.includes(extname(path)) && this.#isReadable(path));
-    for (const path of files) this.#rememberLineEnds(path);
-    return files.map((path) => posix.relative(this.#chosen.project, path));
+    for (const path of files) {
+      const ends = lineEndsOf(readFileSync(join(this.#worktree.tree, path), "latin1"));
+      if (ends !== null && !this.#lineEnds.has(path)) this.#lineEnds.set(path, ends);
+    }
+    return files.map((path) => posix.relative(this.ready.project, path));
   }
 
   /** A symbolic link may lead out of the worktree. */
   #isReadable(path: string): boolean {
     const stats = lstatSync(join(this.#worktree.tree, path), { throwIfNoEntry: false });
     return stats?.isFile() === true && !path.includes("\n");
-  }
-
-  #rememberLineEnds(path: string): void {
-    if (this.#lineEnds.has(path)) return;
-    const ends = lineEndsOf(readFileSync(join(this.#worktree.tree, path), "latin1"));
-    if (ends !== null) this.#lineEnds.set(path, ends);
   }
 
   #restoreLineEnds(): void {
@@ -225,19 +252,17 @@ class ToolProcess {
   }
 
   async #start({ args, script, codes }: TransformCommand): Promise<Result<ToolOutput, Failure>> {
-    const { transformer, tool, view } = this.#chosen;
+    const { transformer, tool, view } = this.ready;
     const { timeoutMs, signal } = this.#request;
     const { permissions } = transformer;
+    const words = script === undefined ? [tool.path] : ["-e", script, "--", tool.path];
     const started = await runTool({
       tool: permissions ? { ...tool, path: process.execPath, isScript: false } : tool,
-      command: {
-        args: permissions ? [...this.#confine(permissions), ...nodeWords(tool, script), ...args] : args,
-      },
+      command: { args: permissions ? [...this.#confine(permissions), ...words, ...args] : args },
       folder: view.root,
       scratch: this.#scratch,
       env: this.#deps.env,
       isolation: this.#isolation,
-      memoryMb: defaultMemoryMb,
       timeMs: timeoutMs,
       signal,
     });
@@ -255,13 +280,58 @@ class ToolProcess {
   }
 }
 
-function nodeWords({ path }: InstalledTool, script: string | undefined): string[] {
-  return script === undefined ? [path] : ["-e", script, "--", path];
-}
-
 const maxWords = 600;
 
 function lastWords({ stdout, stderr }: ToolOutput): string {
   const text = stderr.trim() || stdout.trim() || "it printed nothing";
   return text.length > maxWords ? `...${text.slice(-maxWords)}` : text;
+}
+
+export type LineEnds = "\n" | "\r\n";
+
+/** Pure. @returns null for a text with no line end, or with both kinds */
+export function lineEndsOf(text: string): LineEnds | null {
+  const lf = text.split("\n").length - 1;
+  const crlf = text.split("\r\n").length - 1;
+  if (lf === 0 || (crlf > 0 && crlf < lf)) return null;
+  return crlf > 0 ? "\r\n" : "\n";
+}
+
+/** Pure. */
+export function withLineEnds(text: string, ends: LineEnds): string {
+  return text.replaceAll(/\r?\n/g, ends);
+}
+
+const linkMode = "120000";
+
+/** [TX6] While the work is done no tracked symbolic link leads out of the worktree. */
+async function withoutOuterLinks<T>(git: Git, tree: string, work: () => Promise<T>): Promise<T> {
+  const links = (await indexEntries(git)).filter(({ mode }) => mode === linkMode);
+  const top = `${realpathSync(tree)}${sep}`;
+  const outer = links.map(({ path }) => diskPath(tree, path)).filter((path) => isOuter(path, top));
+  const targets = outer.map((path) => readlinkSync(path, "buffer"));
+  for (const path of outer) unlinkSync(path);
+  try {
+    return await work();
+  } finally {
+    for (const [index, path] of outer.entries()) restore(path, targets[index]);
+  }
+}
+
+/** A link without a target counts as one: a file could be made there. */
+function isOuter(path: Buffer, top: string): boolean {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return false;
+  try {
+    return !`${realpathSync(path)}${sep}`.startsWith(top);
+  } catch {
+    return true;
+  }
+}
+
+/** A file that the tool has made there stays, and so does a deleted folder. */
+function restore(path: Buffer, target: Buffer | undefined): void {
+  const folder = path.subarray(0, path.lastIndexOf(sep));
+  const isFree = lstatSync(path, { throwIfNoEntry: false }) === undefined;
+  const hasFolder = statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (target !== undefined && isFree && hasFolder) symlinkSync(target, path);
 }

@@ -3,20 +3,18 @@ import { join, sep } from "node:path";
 import * as z from "zod";
 import type { Json } from "../contract/json.ts";
 import { codeOf } from "../shared/error.ts";
-import { formatIssues } from "../shared/problems.ts";
 import { fail, type Failure } from "../shared/failure.ts";
+import { formatIssues } from "../shared/problems.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { isTrusted } from "../tool-runner/project-folder.ts";
 import type { Executor, RunOutcome, TaskRun } from "../worker-runner/executor.ts";
 import { CommandWords, type TaskDeps } from "../worker-runner/tasks/task-type.ts";
 import { commonGitFolder, gitInFolder, gitInWorktree, resolveCommit } from "../worker-runner/work-git.ts";
-import { readChange, type Change } from "./change.ts";
-import type { Tests, TransformReport, TransformRequest } from "./request.ts";
-import { reserveForTask } from "./reserve-files.ts";
+import { readChange, TransformTask, type Change } from "./change.ts";
+import { reserveForTask, waitForFiles } from "./reserve-files.ts";
 import { defaultTimeMs, runTransform } from "./run-transform.ts";
-import { resetTo } from "./throwaway-worktree.ts";
-import { TransformTask } from "./transform-task.ts";
-import { waitForFiles } from "./wait-for-files.ts";
+import type { Tests, TransformReport, TransformRequest } from "./tool-process.ts";
+import { resetTo } from "./worktree.ts";
 
 /** A worker's settings for tasks that are transforms. */
 export const TransformSettings = z.strictObject({
@@ -106,15 +104,8 @@ function toOutcome(run: TaskRun, { code, message: reason }: Failure): RunOutcome
   return { kind: "failed", reason, isRetryable: code === "tests_failed" };
 }
 
-function toResult({ tool, version, files, insertions, deletions, ...report }: TransformReport): Json {
-  const { rules, isIdempotent, tests } = report;
-  const counts = { files: files.length, insertions, deletions };
-  return {
-    tool,
-    version,
-    ...counts,
-    rules: rules.map(({ rule, matches }) => ({ rule, matches })),
-    isIdempotent,
-    tests,
-  };
+function toResult({ files, rules, ...report }: TransformReport): Json {
+  const { tool, version, insertions, deletions, isIdempotent, tests } = report;
+  const matches = rules.map((one) => ({ rule: one.rule, matches: one.matches }));
+  return { tool, version, files: files.length, insertions, deletions, rules: matches, isIdempotent, tests };
 }

@@ -4,14 +4,12 @@ import { withWorkspace } from "../local-mcp/host/workspace.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { trustOf } from "../tool-runner/project-folder.ts";
-import { isCreated } from "../worker-runner/job-branch.ts";
+import { isCreated, findTarget } from "../worker-runner/work-git.ts";
 import { workDeps } from "../worker-runner/work-deps.ts";
-import { findTarget } from "../worker-runner/work-target.ts";
-import { parseLintFix, readChange } from "./change.ts";
-import type { Tests, TransformReport } from "./request.ts";
+import { parseLintFix, readChange, type TransformInput } from "./change.ts";
 import { reserveFiles } from "./reserve-files.ts";
 import { defaultTimeMs, runTransform } from "./run-transform.ts";
-import type { TransformInput } from "./transform-input.ts";
+import type { Tests, TransformReport } from "./tool-process.ts";
 
 /** Printed as JSON: fields are only added. */
 export interface Transformed extends TransformReport {

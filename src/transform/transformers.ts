@@ -1,13 +1,16 @@
 import { join } from "node:path";
-import type { CommandContext, Detection, ProjectView, ToolOutput } from "../analysis/adapter.ts";
-import { biome } from "../analysis/adapters/biome.ts";
-import { detectTool } from "../analysis/adapters/detection.ts";
-import { eslint } from "../analysis/adapters/eslint.ts";
-import { oxlint } from "../analysis/adapters/oxlint.ts";
+import {
+  detectTool,
+  type Adapter,
+  type CommandContext,
+  type Detection,
+  type ProjectView,
+  type ToolOutput,
+} from "../analysis/adapter.ts";
+import { biome, eslint, oxlint } from "../analysis/adapters/linters.ts";
 import { asObject, textAt } from "../shared/json-fields.ts";
-import { detectLibrary } from "./find-library.ts";
+import { detectLibrary } from "../tool-runner/project-folder.ts";
 import { linterNames, type Change, type LinterName } from "./change.ts";
-import { jscodeshiftScript, tsMorphScript } from "./scripts.ts";
 
 export interface TransformContext extends Pick<CommandContext, "project" | "isTrusted" | "writeScratch"> {
   /** Relative to the project, each beginning with `./`. */
@@ -99,12 +102,7 @@ function jscodeshift(codemod: string): Transformer {
     name: "jscodeshift",
     permissions: [],
     detect: (project) =>
-      detectTool(project, {
-        packageName: "jscodeshift",
-        program: "jscodeshift",
-        setUp: "the codemod is for jscodeshift",
-        risk: codemodRisk,
-      }),
+      detectTool(project, { packageName: "jscodeshift", setUp: "the codemod is for jscodeshift", risk: codemodRisk }),
     apply: async ({ listFiles, writeScratch }) => {
       const commands: TransformCommand[] = [];
       for (const [parser, endings] of Object.entries(parsers)) {
@@ -138,31 +136,63 @@ function toLines(files: readonly string[]): string {
 
 const codemodRisk = "a codemod is code";
 
-/** 1: faults are left that have no fix. */
-const codes = [0, 1];
+/** @param args of a run on these paths */
+function linter(
+  { name, detect }: Adapter,
+  permissions: Transformer["permissions"],
+  args: (context: TransformContext) => readonly string[],
+): Transformer {
+  // 1: faults are left that have no fix.
+  const apply = (context: TransformContext): TransformCommand[] => [{ args: args(context), codes: [0, 1] }];
+  return { name, permissions, detect, apply: (context) => Promise.resolve(apply(context)) };
+}
 
 const linters: Readonly<Record<LinterName, Transformer>> = {
-  oxlint: {
-    name: "oxlint",
-    permissions: null,
-    detect: oxlint.detect,
-    apply: ({ paths, isTrusted }) => {
-      // Configurations in folders below could name plugins, which are code.
-      const nested = isTrusted ? [] : ["--disable-nested-config"];
-      return Promise.resolve([{ args: ["--fix", ...nested, ...paths], codes }]);
-    },
-  },
-  biome: {
-    name: "biome",
-    permissions: null,
-    detect: biome.detect,
-    apply: ({ paths }) => Promise.resolve([{ args: ["lint", "--write", ...paths], codes }]),
-  },
-  eslint: {
-    name: "eslint",
-    // Resolvers of plugins are native.
-    permissions: ["--allow-addons"],
-    detect: eslint.detect,
-    apply: ({ paths }) => Promise.resolve([{ args: ["--fix", ...paths], codes }]),
-  },
+  // Configurations in folders below could name plugins, which are code.
+  oxlint: linter(oxlint, null, ({ paths, isTrusted }) => [
+    "--fix",
+    ...(isTrusted ? [] : ["--disable-nested-config"]),
+    ...paths,
+  ]),
+  biome: linter(biome, null, ({ paths }) => ["lint", "--write", ...paths]),
+  // Resolvers of its plugins are native.
+  eslint: linter(eslint, ["--allow-addons"], ({ paths }) => ["--fix", ...paths]),
 };
+
+/**
+ * [TX6] Runs jscodeshift's own program. Its writes ask for fsync, which Node's permissions refuse
+ * (seen in 24.21: "fsync API is disabled"); the files are in a worktree that is thrown away.
+ */
+const jscodeshiftScript = `"use strict";
+const fs = require("node:fs");
+const [program, list, ...args] = process.argv.slice(1);
+fs.fsync = (_file, done) => process.nextTick(done, null);
+process.env.BABEL_DISABLE_CACHE = "1";
+process.argv = [process.argv[0], program, ...args, ...fs.readFileSync(list, "utf8").split("\\n").filter(Boolean)];
+require(program);
+`;
+
+/** ts-morph is a library: the codemod's default export gets a project of the listed files. */
+const tsMorphScript = `"use strict";
+const { readFileSync } = require("node:fs");
+const { pathToFileURL } = require("node:url");
+const [library, list, codemod, tsConfigFilePath] = process.argv.slice(1);
+const { Project } = require(library);
+const project = new Project(
+  tsConfigFilePath
+    ? { tsConfigFilePath, skipAddingFilesFromTsConfig: true }
+    : { compilerOptions: { allowJs: true } },
+);
+for (const file of readFileSync(list, "utf8").split("\\n").filter(Boolean)) project.addSourceFileAtPath(file);
+async function main() {
+  const loaded = await import(pathToFileURL(codemod).href);
+  const transform = loaded.default?.default ?? loaded.default;
+  if (typeof transform !== "function") throw new Error(codemod + " has no default export that is a function");
+  await transform(project);
+  await project.save();
+}
+main().catch((error) => {
+  console.error(error?.stack ?? error);
+  process.exitCode = 1;
+});
+`;

@@ -4,7 +4,7 @@ import { Progress } from "../contract/tasks.ts";
 import { Json } from "../contract/json.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Executor, RunOutcome, TaskRun } from "./executor.ts";
-import { isWholeJob } from "./job-branch.ts";
+import { isWholeJob } from "./worktrees.ts";
 import { runProgram, type ProgramExit, programEnv } from "./run-program.ts";
 import { jsonOrText, parseJson } from "../shared/json-fields.ts";
 
@@ -41,10 +41,7 @@ async function runCommand({ command, env, finalCodes }: CommandOptions, run: Tas
     graceMs,
     onLine: (line) => {
       run.onOutput(`${line}\n`);
-      const outputLine = parseLine(line);
-      if (outputLine.kind === "progress") run.onProgress(outputLine.progress);
-      else if (outputLine.kind === "checkpoint") run.onCheckpoint(outputLine.checkpoint);
-      else if (line.trim() !== "") lastLines.result = line;
+      if (!readWorkerLine(line, run) && line.trim() !== "") lastLines.result = line;
     },
     onStderr: (text) => {
       run.onOutput(text);
@@ -83,27 +80,23 @@ function lastLine(text: string): string {
   return lines.findLast((line) => line.trim() !== "")?.trim() ?? "";
 }
 
-export type OutputLine =
-  | { readonly kind: "text" }
-  | { readonly kind: "progress"; readonly progress: Progress }
-  | { readonly kind: "checkpoint"; readonly checkpoint: Readonly<Record<string, Json>> };
-
 const ProgressLine = z.strictObject({ shim: z.literal("progress"), ...Progress.shape, note: z.string().optional() });
 const CheckpointLine = z.object({ shim: z.literal("checkpoint") }).catchall(Json);
 
-/** [WK16] Worker lines begin with `{"shim":`; one that does not parse is ordinary output. */
-function parseLine(line: string): OutputLine {
+/** [WK16] Lines for the worker begin with `{"shim":`. @returns false for ordinary output */
+function readWorkerLine(line: string, { onProgress, onCheckpoint }: TaskRun): boolean {
   const value = /^\s*\{\s*"shim"\s*:/.test(line) ? parseJson(line) : undefined;
-  if (value === undefined) return { kind: "text" };
   const progress = ProgressLine.safeParse(value);
   if (progress.success) {
     const { shim: _shim, ...fields } = progress.data;
-    return { kind: "progress", progress: fields };
+    onProgress(fields);
+    return true;
   }
   const checkpoint = CheckpointLine.safeParse(value);
-  if (!checkpoint.success) return { kind: "text" };
+  if (!checkpoint.success) return false;
   const { shim: _shim, ...fields } = checkpoint.data;
-  return { kind: "checkpoint", checkpoint: fields };
+  onCheckpoint(fields);
+  return true;
 }
 
 /** Stored in a checkpoint. */
@@ -125,20 +118,12 @@ export function testedExecutor(
       if (outcome.kind !== "done" || !isWholeJob(run.task.payload)) return outcome;
       run.onOutput("the tests of the job:\n");
       const testRun = { ...run, onProgress: () => undefined, onCheckpoint: () => undefined };
-      return withTestOutcome(outcome, await tests.run(testRun), run, command);
+      const tested = await tests.run(testRun);
+      if (tested.kind === "done") return { ...outcome, tests: { command: command.join(" ") } };
+      if (tested.kind !== "failed") return tested;
+      const reason = `the tests of the job fail: ${tested.reason}`;
+      run.onCheckpoint({ failedTests: redact(reason).text.slice(0, maxOutputChars) });
+      return { ...tested, reason, isRetryable: true };
     },
   };
-}
-
-function withTestOutcome(
-  doneOutcome: Extract<RunOutcome, { kind: "done" }>,
-  outcome: RunOutcome,
-  run: TaskRun,
-  command: readonly string[],
-): RunOutcome {
-  if (outcome.kind === "done") return { ...doneOutcome, tests: { command: command.join(" ") } };
-  if (outcome.kind !== "failed") return outcome;
-  const reason = `the tests of the job fail: ${outcome.reason}`;
-  run.onCheckpoint({ failedTests: redact(reason).text.slice(0, maxOutputChars) });
-  return { ...outcome, reason, isRetryable: true };
 }

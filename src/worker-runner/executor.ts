@@ -31,7 +31,7 @@ export interface TaskRun {
   /** The model that a route has chosen; the last call counts. */
   readonly onRoute: (route: Route) => void;
   /** The model as the client names it; the last call counts. */
-  readonly onModel?: (ran: Ran) => void;
+  readonly onModel: (ran: Ran) => void;
 }
 
 export type RunOutcome =

@@ -2,44 +2,29 @@ import { cpus } from "node:os";
 import type { Health } from "../contract/chats.ts";
 import type { Clock } from "../coordinator-client/edge/trust.ts";
 import { share as memoryShare } from "../platform/memory.ts";
+import { omitUndefined } from "../shared/omit-undefined.ts";
 
-export interface CpuTimes {
-  readonly busyMs: number;
-  readonly allMs: number;
-}
-
-function systemCpuTimes(): CpuTimes {
+function systemCpuTimes(): { readonly busyMs: number; readonly allMs: number } {
   const all = cpus().map(({ times }) => times);
   const idleMs = all.reduce((sum, { idle }) => sum + idle, 0);
   const allMs = all.reduce((sum, { user, nice, sys, idle, irq }) => sum + user + nice + sys + idle + irq, 0);
   return { busyMs: allMs - idleMs, allMs };
 }
 
-export class MachineHealth {
-  readonly #clock: Pick<Clock, "monotonic">;
-  readonly #cpuTimes: () => CpuTimes;
-  readonly #memory: () => number | null;
-  readonly #startedAt: number;
-  #lastTimes: CpuTimes;
-
-  constructor(clock: Pick<Clock, "monotonic">, cpuTimes = systemCpuTimes, memory: () => number | null = memoryShare) {
-    this.#clock = clock;
-    this.#cpuTimes = cpuTimes;
-    this.#memory = memory;
-    this.#startedAt = clock.monotonic();
-    this.#lastTimes = cpuTimes();
-  }
-
-  check(): Health {
-    const previous = this.#lastTimes;
-    this.#lastTimes = this.#cpuTimes();
-    const allMs = this.#lastTimes.allMs - previous.allMs;
-    const cpu = allMs > 0 ? (this.#lastTimes.busyMs - previous.busyMs) / allMs : null;
-    const memory = this.#memory();
-    return {
-      ...(cpu === null ? {} : { cpu: Math.min(1, Math.max(0, cpu)) }),
-      ...(memory === null ? {} : { memory }),
-      uptimeMs: Math.round(this.#clock.monotonic() - this.#startedAt),
-    };
-  }
+/** @returns reads the machine's health, with its cores since the last reading */
+export function machineHealth(
+  { monotonic }: Pick<Clock, "monotonic">,
+  cpuTimes = systemCpuTimes,
+  memoryInUse: () => number | null = memoryShare,
+): () => Health {
+  const startedAt = monotonic();
+  let last = cpuTimes();
+  return () => {
+    const previous = last;
+    last = cpuTimes();
+    const allMs = last.allMs - previous.allMs;
+    const cpu = allMs > 0 ? Math.min(1, Math.max(0, (last.busyMs - previous.busyMs) / allMs)) : undefined;
+    const memory = memoryInUse() ?? undefined;
+    return { ...omitUndefined({ cpu, memory }), uptimeMs: Math.round(monotonic() - startedAt) };
+  };
 }

@@ -6,35 +6,26 @@ import { redact } from "../redaction/redact.ts";
 
 const maxFiles = 200;
 
-export class OutputFiles {
-  readonly #folder: string;
-
-  constructor(folder: string) {
-    this.#folder = folder;
-  }
-
-  /** @returns the path; no file is written for an empty text */
-  save({ task, claim }: Pick<ClaimedTask, "task" | "claim">, text: string): string {
-    const path = join(this.#folder, `task-${task}-${claim}.txt`);
-    if (text === "") return path;
-    createPrivateFolder(this.#folder);
-    writeAtomically(path, redact(text).text);
-    this.#prune();
-    return path;
-  }
-
-  /** Another worker may prune at the same time. */
-  #prune(): void {
-    const names = readdirSync(this.#folder).filter((name) => name.endsWith(".txt"));
-    if (names.length <= maxFiles) return;
-    const files = names.flatMap((name) => {
-      const path = join(this.#folder, name);
-      const at = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
-      return at === undefined ? [] : [{ path, at }];
-    });
-    const oldFiles = files.toSorted((a, b) => b.at - a.at).slice(maxFiles);
-    for (const { path } of oldFiles) rmSync(path, { force: true });
-  }
+/**
+ * Keeps the newest files of a folder, redacted.
+ *
+ * @returns the path; no file is written for an empty text
+ */
+export function keepOutput(folder: string, { task, claim }: Pick<ClaimedTask, "task" | "claim">, text: string): string {
+  const path = join(folder, `task-${task}-${claim}.txt`);
+  if (text === "") return path;
+  createPrivateFolder(folder);
+  writeAtomically(path, redact(text).text);
+  const names = readdirSync(folder).filter((name) => name.endsWith(".txt"));
+  if (names.length <= maxFiles) return path;
+  const files = names.flatMap((name) => {
+    // Another worker may prune at the same time.
+    const at = statSync(join(folder, name), { throwIfNoEntry: false })?.mtimeMs;
+    return at === undefined ? [] : [{ name, at }];
+  });
+  const oldFiles = files.toSorted((a, b) => b.at - a.at).slice(maxFiles);
+  for (const { name } of oldFiles) rmSync(join(folder, name), { force: true });
+  return path;
 }
 
 export class BoundedOutput {

@@ -1,14 +1,15 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, readdirSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import type { ClaimedTask } from "../contract/tasks.ts";
-import { codeOf } from "../shared/error.ts";
-import { LineReader } from "../shared/line-reader.ts";
-import { endGroup, exitCode, groupOf, hasGroups } from "../platform/process-group.ts";
+import { endAll, endGroup, exitCode, groupOf, hasGroups } from "../platform/process-group.ts";
+import type { ProcessIdentity } from "../platform/processes.ts";
 import { programPath } from "../platform/program-path.ts";
 import { withoutSecrets } from "../platform/secret-env.ts";
-import { endMarked, markName, toMark } from "./marked-processes.ts";
-import { watchdogScript, type WatchdogReport } from "./watchdog-script.ts";
+import { codeOf } from "../shared/error.ts";
+import { LineReader } from "../shared/line-reader.ts";
 
 export interface Program {
   readonly command: string;
@@ -40,8 +41,7 @@ export interface Program {
 
 export type ProgramExit =
   /** `code` is 128 plus the number of the signal for a program ended by one. */
-  | { readonly kind: "exited"; readonly code: number }
-  | { readonly kind: "not_started"; readonly isMissing: boolean; readonly message: string };
+  { readonly kind: "exited"; readonly code: number } | { readonly kind: "not_started"; readonly message: string };
 
 /** A process outside the group may still write into the pipes. */
 const outputDrainMs = 1_000;
@@ -53,7 +53,7 @@ const maxReportChars = 10_000;
  * left it. [WK15] The program never outlives this process.
  */
 export async function runProgram(program: Program): Promise<ProgramExit> {
-  if (program.signal.aborted) return notStarted("ABORT", "stopped before it was started");
+  if (program.signal.aborted) return { kind: "not_started", message: "stopped before it was started" };
   const child = spawnProgram(program);
   if (child.pid === undefined) return whenNotSpawned(child, program.cwd);
   const group = groupOf(child.pid);
@@ -64,17 +64,17 @@ export async function runProgram(program: Program): Promise<ProgramExit> {
     groupEnd = endGroup(group, program.graceMs, program.interruptMs, interrupt);
   };
   program.signal.addEventListener("abort", stop, { once: true });
-  const closed = new Promise<void>((resolve) => void child.once("close", () => resolve()));
+  const closed = once(child, "close");
   readOutput(child, program);
   const readReport = collectReport(child);
-  const code = await waitForExit(child);
+  const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
   program.onEnd?.();
   program.signal.removeEventListener("abort", stop);
   await (groupEnd ?? endGroup(group, Math.min(program.graceMs, maxLeftoverMs)));
   await endMarked(`${processMark()}-${group.pid}`);
   await Promise.race([closed, pause(outputDrainMs)]);
   for (const stream of [child.stdout, child.stderr]) stream?.destroy();
-  return toExit(readReport(), code);
+  return toExit(readReport(), exitCode(code, signal));
 }
 
 function spawnProgram({ command, args, cwd, env }: Program): ChildProcess {
@@ -91,22 +91,12 @@ function processMark(): string {
   return toMark(groupOf(process.pid));
 }
 
-function notStarted(code: string, message: string): ProgramExit {
-  return { kind: "not_started", isMissing: code === "ENOENT", message };
-}
-
 function whenNotSpawned(child: ChildProcess, cwd: string): Promise<ProgramExit> {
   return new Promise((resolve) => {
     child.once("error", (error) => {
-      const isFolder = codeOf(error) === "ENOENT";
-      resolve(notStarted("unknown", isFolder ? `there is no folder ${cwd}` : error.message));
+      const message = codeOf(error) === "ENOENT" ? `there is no folder ${cwd}` : error.message;
+      resolve({ kind: "not_started", message });
     });
-  });
-}
-
-function waitForExit(child: ChildProcess): Promise<number> {
-  return new Promise((resolve) => {
-    child.once("exit", (code, signal) => resolve(exitCode(code, signal)));
   });
 }
 
@@ -159,7 +149,7 @@ function collectReport(child: ChildProcess): () => WatchdogReport | null {
 
 function toExit(report: WatchdogReport | null, code: number): ProgramExit {
   if (report === null) return { kind: "exited", code };
-  if ("problem" in report) return notStarted(report.problem, report.message);
+  if ("message" in report) return { kind: "not_started", message: report.message };
   return { kind: "exited", code: exitCode(report.code, report.signal) };
 }
 
@@ -172,3 +162,104 @@ export function programEnv(env: NodeJS.ProcessEnv, { task, claim }: ClaimedTask)
   const passed = Object.entries(withoutSecrets(env)).filter(([name]) => !gitLocationVariables.test(name));
   return { ...Object.fromEntries(passed), SHIM_TASK: String(task), SHIM_CLAIM: String(claim) };
 }
+
+/** Inherited by all processes of a task, even outside its group (setsid). */
+export const markName = "SHIM_RUN";
+
+export const hasMarks = process.platform === "linux";
+
+/** SHIM's own server saves files for up to five seconds. */
+const graceMs = 6_000;
+
+/** One program's mark adds `-` and its group number. */
+export function toMark({ pid, start }: ProcessIdentity): string {
+  return `${pid}.${start}`;
+}
+
+/** [WK60] Resolves when none is left. */
+export async function endMarked(mark: string): Promise<void> {
+  await endAll((signal) => signalMarked(mark, signal), graceMs);
+}
+
+function signalMarked(mark: string, signal: NodeJS.Signals | 0): boolean {
+  const start = `${markName}=${mark}`;
+  const isMarked = (entry: string): boolean => entry === start || entry.startsWith(`${start}-`);
+  const names = hasMarks ? readdirSync("/proc") : [];
+  const pids = names.filter((name) => /^\d+$/.test(name) && readEnvironment(name).some(isMarked)).map(Number);
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // The process has ended meanwhile.
+    }
+  }
+  return pids.length > 0;
+}
+
+function readEnvironment(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * [WK15] Leads a program's group and holds one end of a pipe. When the pipe closes the worker is
+ * gone (even by kill -9): TERM to the group, then KILL 2 s later or at the program's end, also to
+ * itself and (Linux) to processes that left the group. Writes a `WatchdogReport` to descriptor 3 as
+ * one line of JSON.
+ */
+const watchdogScript = `"use strict";
+const { spawn } = require("node:child_process");
+const worker = new (require("node:net").Socket)({ fd: 3 });
+const [command, ...args] = process.argv.slice(1);
+const heard = ["SIGTERM", "SIGINT", "SIGHUP"];
+for (const signal of heard) process.on(signal, () => undefined);
+const env = { ...process.env, ${markName}: process.env.${markName} + "-" + process.pid };
+const program = spawn(command, args, { env, stdio: "inherit", windowsHide: true });
+const all = process.platform === "win32" ? program.pid : -process.pid;
+let isAlone = false;
+function send(signal) {
+  try {
+    process.kill(all, signal);
+  } catch {
+    // The program has ended in the same moment.
+  }
+}
+function endMarked() {
+  const { readdirSync, readFileSync } = require("node:fs");
+  const mark = "${markName}=" + env.${markName};
+  for (const pid of readdirSync("/proc").filter((name) => /^\\d+$/.test(name))) {
+    try {
+      if (readFileSync("/proc/" + pid + "/environ", "utf8").split("\\0").includes(mark)) process.kill(pid, "SIGKILL");
+    } catch {
+      // The process has ended in the same moment, or is another user's.
+    }
+  }
+}
+function kill() {
+  if (process.platform === "linux") endMarked();
+  send("SIGKILL");
+  process.exit(1);
+}
+function endAll() {
+  if (isAlone) return;
+  isAlone = true;
+  send("SIGTERM");
+  setTimeout(kill, 2_000);
+}
+function tell(ended) {
+  if (isAlone) kill();
+  isAlone = true;
+  worker.end(JSON.stringify(ended) + "\\n", () => process.exit(0));
+}
+for (const event of ["end", "close", "error"]) worker.once(event, endAll);
+worker.resume();
+program.once("error", ({ message }) => tell({ message }));
+program.once("exit", (code, signal) => tell({ code, signal }));
+`;
+
+type WatchdogReport =
+  | { readonly code: number | null; readonly signal: NodeJS.Signals | null }
+  | { readonly message: string };

@@ -2,25 +2,36 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { OutputOf } from "../contract/operations.ts";
 import { WorkResult } from "../contract/work-result.ts";
+import { fail, type Failure } from "../shared/failure.ts";
 import { pluralize } from "../shared/format.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { ok, type Result } from "../shared/result.ts";
 import { GitError, lines, run, text, type Git } from "../snapshots/git.ts";
-import { readTaskWork, type GetTask, type InputWork } from "./input-work.ts";
-import { mergeCommits, type Author, type Conflict } from "./merge-commits.ts";
-import { readDiff, type ChangedFile } from "./read-diff.ts";
-import { fetchCommit, hasRemote } from "./remote-branches.ts";
+import {
+  describeCommit,
+  fetchMissing,
+  mergeWork,
+  readTaskWork,
+  type Author,
+  type GetTask,
+  type InputWork,
+} from "./input-work.ts";
 import { TaskFolderError } from "./task-folder.ts";
-import { commonGitFolder, currentBranch, gitInFolder, hasCommit, resolveCommit, worktreeTop } from "./work-git.ts";
+import {
+  commonGitFolder,
+  currentBranch,
+  gitInFolder,
+  hasRemote,
+  readDiff,
+  resolveCommit,
+  worktreeTop,
+  type CommitDiff,
+} from "./work-git.ts";
 
 type Task = OutputOf<"tasks.get">;
 
-/** Why the work of a task could not be shown or merged; nothing was changed. */
-export interface BranchError {
-  readonly code: string;
-  readonly message: string;
-}
-type Answer<T> = Result<T, BranchError>;
+/** An error says why the work of a task could not be shown or merged; nothing was changed. */
+type Answer<T> = Result<T, Failure>;
 
 export interface Checkout {
   readonly env: NodeJS.ProcessEnv;
@@ -37,10 +48,7 @@ interface TaskRange {
   readonly commit: string;
 }
 
-export interface TaskDiff extends TaskRange {
-  readonly files: readonly ChangedFile[];
-  readonly diff: string;
-}
+export interface TaskDiff extends TaskRange, CommitDiff {}
 
 export interface TaskCommit {
   readonly commit: string;
@@ -84,13 +92,12 @@ function withRange<T>(
 ): Promise<Answer<T>> {
   return withRepository(checkout, async (repository) => {
     const missing = whyNoBranch(found);
-    if (missing !== null) return refused("no_branch", `task ${found.task} has no branch: ${missing}.`);
+    if (missing !== null) return fail("no_branch", `task ${found.task} has no branch: ${missing}.`);
     const { branch, commit, base, machine = null } = WorkResult.parse(found.result);
     const work = { task: found.task, branch: branch ?? "", commit, machine };
     const unavailable = await fetchCommits(repository, [work], checkout.remote);
     if (unavailable) return unavailable;
     const { git } = repository;
-    // A worker of an older version did not record its base.
     const start = (isAll ? undefined : base) ?? (await text(git, ["merge-base", "HEAD", commit]));
     return ok(await body(git, { task: found.task, branch: work.branch, base: start, commit }));
   });
@@ -113,29 +120,26 @@ function whyNoBranch({ task, state, reason, detail, dependsOn, joinRule, result 
 async function findWork(get: GetTask, found: Task): Promise<Answer<readonly InputWork[]>> {
   const isJoined = found.state === "done" && found.joinRule !== null;
   const missing = isJoined ? null : whyNoBranch(found);
-  if (missing !== null) return refused("no_branch", `task ${found.task} has nothing to merge: ${missing}.`);
+  if (missing !== null) return fail("no_branch", `task ${found.task} has nothing to merge: ${missing}.`);
   try {
     const works = await readTaskWork(get, found.task);
-    return works.length > 0 ? ok(works) : refused("no_branch", `no part of task ${found.task} has left a branch.`);
+    return works.length > 0 ? ok(works) : fail("no_branch", `no part of task ${found.task} has left a branch.`);
   } catch (error) {
     if (!(error instanceof TaskFolderError)) throw error;
-    return refused("no_result", `${error.message}.`);
+    return fail("no_result", `${error.message}.`);
   }
 }
 
-interface Merged {
+export interface MergedTask {
+  readonly task: number;
   readonly tasks: readonly number[];
+  readonly works: readonly InputWork[];
   readonly into: string;
   readonly before: string;
   readonly commit: string;
 }
 
-export interface MergedTask extends Merged {
-  readonly task: number;
-  readonly works: readonly InputWork[];
-}
-
-/** Merges a task, or the parts of a job. */
+/** [CL122] Merges a task, or the parts of a job, into the current branch, all or none. */
 export async function mergeTask(
   checkout: Checkout,
   get: GetTask,
@@ -144,41 +148,29 @@ export async function mergeTask(
 ): Promise<Answer<MergedTask>> {
   const works = await findWork(get, found);
   if (!works.ok) return works;
-  const merged = await mergeWork(checkout, works.value, now);
-  return merged.ok ? ok({ ...merged.value, task: found.task, works: works.value }) : merged;
-}
-
-/** [CL122] Merges the work into the current branch, all or none. */
-function mergeWork(checkout: Checkout, works: readonly InputWork[], now: number): Promise<Answer<Merged>> {
   return withRepository(checkout, async (repository) => {
+    const { git, common } = repository;
     const branch = await cleanBranch(repository);
     if (!branch.ok) return branch;
-    const { name, commit: before } = branch.value;
-    const unavailable = await fetchCommits(repository, works, checkout.remote);
+    const { name: into, commit: before } = branch.value;
+    const unavailable = await fetchCommits(repository, works.value, checkout.remote);
     if (unavailable) return unavailable;
-    const { git, common } = repository;
-    const sides = works.map(({ task, commit }) => ({ name: `task-${task}`, commit }));
     const author = (await readIdentity(git)) ?? undefined;
     const deps = { env: checkout.env, repository: common, now, signal: git.signal, ...omitUndefined({ author }) };
-    const { commit, conflicts } = await mergeCommits(deps, before, sides, false);
+    const { commit, conflicts } = await mergeWork(deps, before, works.value, false);
     const [conflict] = conflicts;
-    if (conflict) return conflictError(works, conflict, name);
+    if (conflict) {
+      const { work, files } = conflict;
+      return fail(
+        "merge_conflict",
+        `task ${work.task} conflicts in ${pluralize(files.length, "file")} (${files.join(", ")}); nothing was changed. To resolve it by hand on ${into}: git merge ${work.commit}`,
+      );
+    }
     const reason = commit === before ? null : await fastForward(git, commit);
-    if (reason !== null) return refused("git_refused", `nothing was changed: ${reason}`);
-    return ok({ tasks: works.map(({ task }) => task), into: name, before, commit });
+    if (reason !== null) return fail("git_refused", `nothing was changed: ${reason}`);
+    const tasks = works.value.map(({ task }) => task);
+    return ok({ task: found.task, tasks, works: works.value, into, before, commit });
   });
-}
-
-function conflictError(works: readonly InputWork[], { name, files }: Conflict, branch: string): Answer<never> {
-  const work = works.find(({ task }) => `task-${task}` === name);
-  return refused(
-    "merge_conflict",
-    `task ${work?.task} conflicts in ${pluralize(files.length, "file")} (${files.join(", ")}); nothing was changed. To resolve it by hand on ${branch}: git merge ${work?.commit}`,
-  );
-}
-
-function refused(code: string, message: string): Answer<never> {
-  return err({ code, message });
 }
 
 interface Repository {
@@ -198,33 +190,26 @@ async function withRepository<T>(
     return await body({ git, top, common: await commonGitFolder(git, top) });
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
-    if (error.fault === "missing") return refused("no_git", `${error.message}; the work of tasks is in git branches.`);
+    if (error.fault === "missing") return fail("no_git", `${error.message}; the work of tasks is in git branches.`);
     const isNowhere = error.message.includes("not a git repository");
     const advice = isNowhere ? " Run the command in the repository that the task's worker used." : "";
-    return refused("git_failed", `${error.message}.${advice}`);
+    return fail("git_failed", `${error.message}.${advice}`);
   }
 }
 
-/** @returns why a commit is not in the repository afterwards, if one is not */
+/** @returns why a commit is not in the repository afterwards; null: all are there */
 async function fetchCommits(
   { git, top }: Repository,
   works: readonly InputWork[],
   remote: string | undefined,
-): Promise<{ readonly ok: false; readonly error: BranchError } | null> {
+): Promise<ReturnType<typeof fail> | null> {
   if (remote !== undefined && !(await hasRemote(git, remote)))
-    return err({ code: "bad_input", message: `${top} has no remote ${remote}; \`git remote\` lists them.` });
-  for (const { task, branch, commit, machine } of works) {
-    if (await hasCommit(git, commit)) continue;
-    const where = machine === null ? "" : ` of machine ${machine}`;
-    const description = `commit ${commit.slice(0, 12)}${where} (task ${task}, branch ${branch}) is not in ${top}`;
-    const reason =
-      remote === undefined
-        ? "; --remote <name> fetches it where its worker has pushed it"
-        : await fetchCommit(git, remote, branch, commit);
-    if (reason === null) continue;
-    return err({ code: "no_commit", message: `${description}${remote === undefined ? "" : ": "}${reason}.` });
-  }
-  return null;
+    return fail("bad_input", `${top} has no remote ${remote}; \`git remote\` lists them.`);
+  const [missing] = await fetchMissing(git, remote ?? null, works);
+  if (!missing) return null;
+  const { task, branch, reason } = missing;
+  const why = reason === null ? "; --remote <name> fetches it where its worker has pushed it" : `: ${reason}`;
+  return fail("no_commit", `${describeCommit(missing)} (task ${task}, branch ${branch}) is not in ${top}${why}.`);
 }
 
 const operationMarkers = ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply"];
@@ -235,15 +220,15 @@ async function cleanBranch({ git, top }: Repository): Promise<Answer<{ name: str
   const gitDir = resolve(top, await text(git, ["rev-parse", "--absolute-git-dir"]));
   const inProgress = operationMarkers.find((name) => existsSync(join(gitDir, name)));
   if (inProgress !== undefined)
-    return refused("not_clean", `${top} has an operation in progress (${inProgress}). Finish it first.`);
+    return fail("not_clean", `${top} has an operation in progress (${inProgress}). Finish it first.`);
   const name = await currentBranch(git);
-  if (name === null) return refused("no_branch", `${top} is on no branch. Check one out first: git switch <branch>.`);
+  if (name === null) return fail("no_branch", `${top} is on no branch. Check one out first: git switch <branch>.`);
   const { stdout } = await run(git, ["status", "--porcelain", "--untracked-files=no"]);
   const changed = stdout.toString("utf8").split("\n").filter(Boolean);
   if (changed.length === 0) return ok({ name, commit: await resolveCommit(git, "HEAD") });
   const named = changed.slice(0, maxShown).map((line) => line.slice(3));
   const more = changed.length > maxShown ? ` and ${changed.length - maxShown} more` : "";
-  return refused(
+  return fail(
     "not_clean",
     `${top} has changes that are not committed: ${named.join(", ")}${more}. Commit or stash them first.`,
   );

@@ -15,8 +15,17 @@ export interface CommittedWork {
 }
 
 export interface MergedInputs {
-  readonly tasks: readonly number[];
-  readonly conflicts: readonly { readonly task: number; readonly files: readonly string[] }[];
+  readonly tasks: number[];
+  readonly conflicts: { readonly task: number; readonly files: string[] }[];
+}
+
+export interface FinishedWork {
+  /** Null in a given folder. */
+  readonly work: CommittedWork | null;
+  /** Why the work of a task that is done cannot be its result; null: it can. */
+  readonly problem: string | null;
+  /** Note for people. */
+  readonly note: string | null;
 }
 
 /** Methods throw an Error with a text for people. */
@@ -33,11 +42,8 @@ export interface TaskFolder {
   location(): Json;
   /** Saves the present work while the task runs. */
   save(): Promise<void>;
-  /** Why the work cannot be a result yet; null if it can. */
-  problem(): Promise<string | null>;
-  finish(): Promise<CommittedWork | null>;
-  /** Gives finished work its final branch, and pushes it for other machines. */
-  publish(work: CommittedWork): Promise<{ readonly work: CommittedWork; readonly note: string | null }>;
+  /** Commits the work; done work also gets its final branch, and is pushed for other machines. */
+  finish(isDone: boolean): Promise<FinishedWork>;
   /** @param isOpen whether another attempt may use the folder. @returns a note for people */
   release(isOpen: boolean): Promise<string | null>;
 }
@@ -72,9 +78,7 @@ export function fixedFolder(folder: string, machine: string): { open: (task: Cla
         base: null,
         location: () => ({ machine, folder }),
         save: () => Promise.resolve(),
-        problem: () => Promise.resolve(null),
-        finish: () => Promise.resolve(null),
-        publish: (work) => Promise.resolve({ work, note: null }),
+        finish: () => Promise.resolve({ work: null, problem: null, note: null }),
         release: () => Promise.resolve(null),
       };
     },

@@ -1,17 +1,34 @@
-import type { CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
+import type { Usage } from "../contract/budgets.ts";
 import { isTransient, type CallError } from "../contract/errors.ts";
+import type { Json } from "../contract/json.ts";
 import type { OutputOf } from "../contract/operations.ts";
-import type { ClaimedTask } from "../contract/tasks.ts";
-import type { Result } from "../shared/result.ts";
+import type { Ran, Route } from "../contract/routes.ts";
+import type { ClaimedTask, Progress } from "../contract/tasks.ts";
+import { maxUsage, zeroUsage } from "../contract/usage.ts";
+import type { CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
 import type { Platform } from "../coordinator-client/edge/platform.ts";
 import { heartbeatIntervalMs, Renewal } from "../coordinator-client/edge/renewal.ts";
 import { elapsedMs, marginMs, readClock, type Instant } from "../coordinator-client/edge/trust.ts";
-import type { HeartbeatData } from "./heartbeat-data.ts";
+import { redact } from "../redaction/redact.ts";
+import { isRecord } from "../shared/json-fields.ts";
+import type { Result } from "../shared/result.ts";
 import type { Stop } from "./executor.ts";
 
 export interface TaskHeartbeatDeps {
   readonly link: Pick<CoordinatorClient, "call">;
   readonly platform: Pick<Platform, "clock" | "setTimer">;
+  readonly onStop: (stop: Stop) => void;
+  /** Gets a text for people. */
+  readonly warn: (message: string) => void;
+}
+
+export type Checkpoint = Readonly<Record<string, Json>>;
+
+interface News {
+  readonly progress?: Progress;
+  readonly checkpoint?: Json;
+  readonly route?: Route;
+  readonly ran?: Ran;
 }
 
 /** [TA17] A heartbeat without changes may stay unwritten for a third of the allowed silence. */
@@ -19,59 +36,66 @@ const trustedShare = 2 / 3;
 const minUnsentIntervalMs = 1_000;
 const beatTimeoutMs = 10_000;
 const maxCheckIntervalMs = 1_000;
+const maxNoteChars = 500;
+const maxDataChars = 8_192;
+const maxCheckpointChars = 65_536;
 
 type HeartbeatAnswer = Result<OutputOf<"tasks.heartbeat">, CallError>;
 
-/** Times that the coordinator has last confirmed, from the start of its request. */
-interface Confirmation {
-  readonly at: Instant;
-  readonly remainingMs: number;
-}
-
 /**
- * [WK41] A claim is trusted from the start of the last answered request for two thirds of the
- * allowed silence, less a margin, by the clock that shows more. [WK6] Stops when that or the
- * attempt's time has expired.
+ * Reports how far an attempt is. [WK41] A claim is trusted from the start of the last answered
+ * request for two thirds of the allowed silence, less a margin, by the clock that shows more. [WK6]
+ * Stops when that or the attempt's time has expired. [WK8] What it sends is redacted, and within
+ * the coordinator's limits.
  */
 export class TaskHeartbeat {
   readonly #deps: TaskHeartbeatDeps;
   readonly #task: ClaimedTask;
-  readonly #data: HeartbeatData;
-  readonly #onStop: (stop: Stop) => void;
   readonly #startedAt: Instant;
   readonly #renewal: Renewal<HeartbeatAnswer>;
-  #confirmed: Confirmation;
+  /** Time that the coordinator has last confirmed, from the start of its request. */
+  #confirmed: { readonly at: Instant; readonly remainingMs: number };
   #sentAt: Instant;
   #usageSentAt: Instant;
   #isBeatRequested = false;
   /** The first reason; only a lost claim replaces it. */
   #stop: Stop | null = null;
   #budgetReason: string | null = null;
+  #usage: Usage = zeroUsage;
+  #checkpoint: Checkpoint;
+  /** The newest of each kind. */
+  #news: News = {};
+  #unsent: News = {};
 
-  constructor(
-    deps: TaskHeartbeatDeps,
-    task: ClaimedTask,
-    since: Instant,
-    data: HeartbeatData,
-    onStop: (onStop: Stop) => void,
-  ) {
+  /** @param since start of the request that brought the task */
+  constructor(deps: TaskHeartbeatDeps, task: ClaimedTask, since: Instant) {
     this.#deps = deps;
     this.#task = task;
-    this.#data = data;
-    this.#onStop = onStop;
     this.#startedAt = readClock(deps.platform.clock);
     this.#confirmed = { at: since, remainingMs: task.remainingMs };
     this.#sentAt = since;
     this.#usageSentAt = since;
     this.#renewal = new Renewal(deps.platform, { check: (now) => this.#check(now), renew: () => this.#send() });
+    this.#checkpoint = isRecord(task.checkpoint) ? task.checkpoint : {};
+  }
+
+  /** Null while the coordinator has seen no budget used up. */
+  get budgetReason(): string | null {
+    return this.#budgetReason;
+  }
+
+  /** [RT19] [RT23] Usage, and route and model where there are any, for the report of the end. */
+  get used(): { readonly usage: Usage } & Pick<News, "route" | "ran"> {
+    const { route, ran } = this.#news;
+    return { usage: this.#usage, ...(route ? { route } : {}), ...(ran ? { ran } : {}) };
+  }
+
+  get progress(): Progress {
+    return this.#news.progress ?? {};
   }
 
   start(): void {
     this.#renewal.check();
-  }
-
-  get budgetReason(): string | null {
-    return this.#budgetReason;
   }
 
   end(): void {
@@ -87,34 +111,78 @@ export class TaskHeartbeat {
   async report(): Promise<void> {
     await this.#renewal.renew();
     // One that was under way has not taken it along.
-    if (this.#data.hasUnsent && !this.#renewal.isStopped) await this.#renewal.renew();
+    if (this.#hasUnsent && !this.#renewal.isStopped) await this.#renewal.renew();
   }
 
-  async flush(): Promise<HeartbeatAnswer> {
+  async flush(): Promise<void> {
     await this.#renewal.stop();
-    return this.#send(true);
+    await this.#send(true);
   }
 
   measure(): void {
     const wallMs = this.#wallMs(readClock(this.#deps.platform.clock));
-    this.#data.addUsage({ wallMs: Math.round(wallMs), tokens: 0, costMicros: 0 });
+    this.addUsage({ wallMs: Math.round(wallMs), tokens: 0, costMicros: 0 });
   }
 
-  #check(now: Instant): { readonly isDue: boolean; readonly nextInMs: number } {
-    const stop = stopReason(this.#task, this.#confirmed, this.#wallMs(now), now);
-    if (stop) this.#requestStop(stop);
-    return { isDue: this.#isDue(now), nextInMs: this.#checkInMs(now) };
+  addUsage(usage: Usage): void {
+    this.#usage = maxUsage(this.#usage, usage);
+  }
+
+  setRoute(route: Route): void {
+    this.#add({ route });
+  }
+
+  setModel(ran: Ran): void {
+    this.#add({ ran });
+  }
+
+  setProgress({ percent, note, data }: Progress): void {
+    const isDataFit = data === undefined || JSON.stringify(data).length <= maxDataChars;
+    if (!isDataFit) this.#deps.warn(`the data of its progress is left out: more than ${maxDataChars} characters`);
+    const progress = {
+      ...(percent === undefined || Number.isNaN(percent) ? {} : { percent: Math.min(100, Math.max(0, percent)) }),
+      ...(note === undefined ? {} : { note: redact(note).text.slice(0, maxNoteChars) }),
+      ...(data === undefined || !isDataFit ? {} : { data }),
+    };
+    this.#add({ progress });
+  }
+
+  /** Fields that are not given stay. */
+  setCheckpoint(fields: Checkpoint): void {
+    const checkpoint = { ...this.#checkpoint, ...fields };
+    const chars = JSON.stringify(checkpoint).length;
+    if (chars > maxCheckpointChars)
+      return this.#deps.warn(
+        `its checkpoint has ${chars} characters, the limit is ${maxCheckpointChars}: the previous one is kept`,
+      );
+    this.#checkpoint = checkpoint;
+    this.#add({ checkpoint });
+  }
+
+  #add(news: News): void {
+    this.#news = { ...this.#news, ...news };
+    this.#unsent = { ...this.#unsent, ...news };
+  }
+
+  get #hasUnsent(): boolean {
+    return Object.keys(this.#unsent).length > 0;
   }
 
   /** Checks often, since clocks may jump. */
-  #checkInMs(now: Instant): number {
+  #check(now: Instant): { readonly isDue: boolean; readonly nextInMs: number } {
     const { heartbeatMs, budget } = this.#task;
-    const ends = [trustedForMs(this.#task, this.#confirmed, now)];
-    if (!this.#stop) {
-      ends.push(this.#confirmed.remainingMs - elapsedMs(this.#confirmed.at, now));
-      ends.push((budget.wallMs ?? Number.POSITIVE_INFINITY) - this.#wallMs(now));
-    }
-    return Math.min(maxCheckIntervalMs, heartbeatMs / 8, ...ends);
+    const trustedMs = heartbeatMs * trustedShare;
+    const silentMs = elapsedMs(this.#confirmed.at, now);
+    // A clock that jumps ends no claim, unlike trust in a lease: only the time since counts.
+    const trustedForMs = trustedMs - marginMs(trustedMs) - silentMs;
+    const timeLeftMs = this.#confirmed.remainingMs - silentMs;
+    const budgetLeftMs = (budget.wallMs ?? Number.POSITIVE_INFINITY) - this.#wallMs(now);
+    if (trustedForMs <= 0)
+      this.#requestStop({ kind: "lost", message: `no heartbeat was answered for ${(silentMs / 1_000).toFixed(1)} s` });
+    else if (timeLeftMs <= 0) this.#requestStop({ kind: "time", message: "the time limit of the attempt has passed" });
+    else if (budgetLeftMs <= 0) this.#requestStop({ kind: "budget", message: "its time budget is used up" });
+    const ends = this.#stop ? [trustedForMs] : [trustedForMs, timeLeftMs, budgetLeftMs];
+    return { isDue: this.#isDue(now), nextInMs: Math.min(maxCheckIntervalMs, heartbeatMs / 8, ...ends) };
   }
 
   /** Uses the clock that stops while the machine sleeps. */
@@ -128,7 +196,7 @@ export class TaskHeartbeat {
 
   #isDue(now: Instant): boolean {
     const sinceMs = elapsedMs(this.#sentAt, now);
-    const isSoon = this.#data.hasUnsent && sinceMs >= Math.min(minUnsentIntervalMs, this.#everyMs);
+    const isSoon = this.#hasUnsent && sinceMs >= Math.min(minUnsentIntervalMs, this.#everyMs);
     return this.#isBeatRequested || isSoon || sinceMs >= this.#everyMs;
   }
 
@@ -137,7 +205,7 @@ export class TaskHeartbeat {
     if (stop.kind === "lost") this.end();
     else if (this.#stop) return;
     this.#stop = stop;
-    this.#onStop(stop);
+    this.#deps.onStop(stop);
   }
 
   /** @param isLast sends what was used in any case */
@@ -145,51 +213,33 @@ export class TaskHeartbeat {
     this.measure();
     const sentAt = readClock(this.#deps.platform.clock);
     // Every written heartbeat wakes the other workers of one machine.
-    const isUsageFresh = !this.#data.hasUnsent && elapsedMs(this.#usageSentAt, sentAt) < this.#everyMs;
+    const isUsageSent = isLast || this.#hasUnsent || elapsedMs(this.#usageSentAt, sentAt) >= this.#everyMs;
     this.#isBeatRequested = false;
     this.#sentAt = sentAt;
-    const { usage, ...unsent } = this.#data.takeUnsent();
-    const usageField = isUsageFresh && !isLast ? {} : { usage };
-    if ("usage" in usageField) this.#usageSentAt = sentAt;
+    if (isUsageSent) this.#usageSentAt = sentAt;
+    const unsent = this.#unsent;
+    this.#unsent = {};
     const { task, claim, heartbeatMs } = this.#task;
-    const input = { task, claim, ...unsent, ...usageField };
+    const input = { task, claim, ...unsent, ...(isUsageSent ? { usage: this.#usage } : {}) };
     const answer = await this.#deps.link.call("tasks.heartbeat", input, Math.min(beatTimeoutMs, heartbeatMs));
     if (answer.ok) this.#onAnswer(answer.value, sentAt);
-    else this.#onError(answer.error, unsent);
+    else {
+      // Newer data takes precedence.
+      this.#unsent = { ...unsent, ...this.#unsent };
+      const { error } = answer;
+      if (!isTransient(error) && !this.#renewal.isStopped) this.#requestStop({ kind: "lost", message: error.message });
+    }
     return answer;
   }
 
   #onAnswer({ isCancelled, isOverBudget, reason, remainingMs }: OutputOf<"tasks.heartbeat">, at: Instant): void {
     this.#confirmed = { at, remainingMs };
-    if (isOverBudget) this.#onOverBudget(reason ?? "its budget is used up");
-    else if (isCancelled && !this.#renewal.isStopped)
+    if (isOverBudget) {
+      this.end();
+      this.#budgetReason = reason ?? "its budget is used up";
+      this.#stop = { kind: "budget", message: this.#budgetReason };
+      this.#deps.onStop(this.#stop);
+    } else if (isCancelled && !this.#renewal.isStopped)
       this.#requestStop({ kind: "cancelled", message: reason ?? "cancelled" });
   }
-
-  #onError(error: CallError, unsent: Parameters<HeartbeatData["restoreUnsent"]>[0]): void {
-    this.#data.restoreUnsent(unsent);
-    if (!isTransient(error) && !this.#renewal.isStopped) this.#requestStop({ kind: "lost", message: error.message });
-  }
-
-  #onOverBudget(reason: string): void {
-    this.end();
-    this.#budgetReason = reason;
-    this.#stop = { kind: "budget", message: reason };
-    this.#onStop(this.#stop);
-  }
-}
-
-/** A clock that jumps ends no claim, unlike trust in a lease: only the time since counts. */
-function trustedForMs({ heartbeatMs }: ClaimedTask, { at }: Confirmation, now: Instant): number {
-  const trustedMs = heartbeatMs * trustedShare;
-  return trustedMs - marginMs(trustedMs) - elapsedMs(at, now);
-}
-
-function stopReason(task: ClaimedTask, confirmed: Confirmation, wallMs: number, now: Instant): Stop | null {
-  const sinceMs = elapsedMs(confirmed.at, now);
-  if (trustedForMs(task, confirmed, now) <= 0)
-    return { kind: "lost", message: `no heartbeat was answered for ${(sinceMs / 1_000).toFixed(1)} s` };
-  if (sinceMs >= confirmed.remainingMs) return { kind: "time", message: "the time limit of the attempt has passed" };
-  const { wallMs: budgetMs } = task.budget;
-  return budgetMs !== null && wallMs >= budgetMs ? { kind: "budget", message: "its time budget is used up" } : null;
 }

@@ -3,7 +3,7 @@ import type { HostContext } from "../local-mcp/host/handlers.ts";
 import { identify, type ProcessIdentity, type Processes } from "../platform/processes.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
-import { worktreesIn } from "./work-record.ts";
+import { worktreesIn } from "./worktrees.ts";
 
 /** Parts of this machine that work in git worktrees needs. */
 export interface WorkDeps {

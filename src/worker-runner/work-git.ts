@@ -1,23 +1,36 @@
-import { copyFileSync, existsSync, lstatSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
-import { setTimeout as pause, setImmediate as breathe } from "node:timers/promises";
-import { codeOf } from "../shared/error.ts";
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import { setImmediate as breathe, setTimeout as pause } from "node:timers/promises";
 import { withoutSecrets } from "../platform/secret-env.ts";
+import { codeOf } from "../shared/error.ts";
+import { type Failure, fail } from "../shared/failure.ts";
+import { type Result, ok } from "../shared/result.ts";
 import {
   type Git,
   GitError,
-  userGit,
-  run,
-  withAuthor,
-  text,
-  joinRaw,
   diskPath,
   displayPath,
+  joinRaw,
+  lines,
+  run,
+  splitRaw,
+  text,
+  userGit,
+  withAuthor,
 } from "../snapshots/git.ts";
 import { SecretContent, secretIn } from "../snapshots/secret-content.ts";
 import { isSecretName, secretName } from "../snapshots/secret-names.ts";
 import { type ExcludedFile, ownRepository, readStats } from "../snapshots/selection.ts";
-import { changesSince, type FileChange } from "../snapshots/work-tree-changes.ts";
+import { type FileChange, changesSince } from "../snapshots/work-tree.ts";
 
 const gitTimeoutMs = 600_000;
 
@@ -64,6 +77,18 @@ export async function findCommit(git: Git, name: string): Promise<string | null>
   const args = ["rev-parse", "--verify", "--quiet", "--end-of-options", `${name}^{commit}`];
   const { code, stdout } = await run(git, args, "", [0, 1, 128]);
   return code === 0 ? stdout.toString("utf8").trim() : null;
+}
+
+/** Creates a branch. @returns false where the name has another commit */
+export async function isCreated(git: Git, name: string, commit: string): Promise<boolean> {
+  try {
+    // The empty old value requires that the branch does not exist.
+    await run(git, ["update-ref", `refs/heads/${name}`, commit, ""]);
+    return true;
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    return (await findCommit(git, `refs/heads/${name}`)) === commit;
+  }
 }
 
 export async function hasCommit(git: Git, hash: string): Promise<boolean> {
@@ -200,4 +225,117 @@ async function stagePaths(git: Git, command: readonly string[], changes: readonl
   const literal = { ...git, before: [...git.before, "--literal-pathspecs"] };
   const paths = joinRaw(changes.map(({ path }) => path));
   await run(literal, [...command, "--pathspec-from-file=-", "--pathspec-file-nul"], paths);
+}
+
+export interface ChangedFile {
+  readonly path: string;
+  /** Null for a binary file. */
+  readonly added: number | null;
+  readonly removed: number | null;
+}
+
+export interface CommitDiff {
+  readonly files: readonly ChangedFile[];
+  /** With a summary before the patch; "" without a change. */
+  readonly diff: string;
+}
+
+/** Runs no program that the repository's settings name. */
+export async function readDiff(git: Git, base: string, commit: string): Promise<CommitDiff> {
+  const readable = { ...git, before: [...git.before, "-c", "core.quotePath=false"] };
+  const plain = ["--no-ext-diff", "--no-textconv", "--no-color", "--no-renames"];
+  const { stdout } = await run(readable, ["diff", ...plain, "--stat", "--patch", base, commit]);
+  const counts = await run(readable, ["diff", ...plain, "--numstat", "-z", base, commit]);
+  return { files: splitRaw(counts.stdout).map(parseFile), diff: stdout.toString("utf8") };
+}
+
+function parseFile(record: string): ChangedFile {
+  const [added = "-", removed = "-", ...path] = record.split("\t");
+  return { path: displayPath(path.join("\t")), added: parseCount(added), removed: parseCount(removed) };
+}
+
+function parseCount(text: string): number | null {
+  return text === "-" ? null : Number(text);
+}
+
+/** [WK33] Other machines may ask only for branches that a worker made. */
+const workerBranch = /^shim\/[\w.-]{1,200}$/;
+
+/** Excludes transports that run other programs (`ext`) or do not encrypt. */
+const transports = ["https", "ssh"].flatMap((name) => ["-c", `protocol.${name}.allow=always`]);
+
+function withTransports(git: Git): Git {
+  return { ...git, before: [...git.before, ...transports] };
+}
+
+/** @throws {GitError} if the repository cannot be read */
+export async function hasRemote(git: Git, remote: string): Promise<boolean> {
+  return (await lines(git, ["remote"])).includes(remote);
+}
+
+/** @throws {GitError} if the remote refuses, with git's reason */
+export async function pushBranch(git: Git, remote: string, branch: string, commit: string): Promise<void> {
+  const safeOptions = ["--quiet", "--no-verify", "--no-follow-tags", "--no-signed", "--recurse-submodules=no"];
+  await run(withTransports(git), ["push", ...safeOptions, "--", remote, `${commit}:refs/heads/${branch}`]);
+}
+
+/** Changes no branch. @returns null on success, else git's reason */
+export async function fetchCommit(git: Git, remote: string, branch: string, commit: string): Promise<string | null> {
+  const refNames = [...(workerBranch.test(branch) ? [`refs/heads/${branch}`] : []), commit];
+  const safeOptions = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap="];
+  let lastError = "";
+  for (const name of refNames) {
+    try {
+      await run(withTransports(git), ["fetch", ...safeOptions, "--", remote, name]);
+    } catch (error) {
+      if (!(error instanceof GitError)) throw error;
+      lastError = error.message;
+    }
+    if (await hasCommit(git, commit)) return null;
+  }
+  return lastError || `${remote} has another commit on ${branch}`;
+}
+
+/** Files of a work tree, as its last commit has them. */
+export interface WorkTarget {
+  readonly git: Git;
+  readonly top: string;
+  readonly repository: string;
+  readonly base: string;
+  /** Relative to the top; empty: everything. */
+  readonly paths: readonly string[];
+  /** Files whose changes are not committed. */
+  readonly uncommitted: number;
+}
+
+/** @param given relative to `cwd`; empty: that folder */
+export async function findTarget(
+  env: NodeJS.ProcessEnv,
+  cwd: string,
+  given: readonly string[],
+): Promise<Result<WorkTarget, Failure>> {
+  const named = given.length === 0 ? [cwd] : given.map((path) => resolve(cwd, path));
+  const missing = named.find((path) => !existsSync(path));
+  if (missing !== undefined) return fail("bad_input", `there is no ${missing}.`);
+  const paths = named.map((path) => realpathSync(path));
+  const [first = cwd] = paths;
+  try {
+    const top = await worktreeTop(env, statSync(first).isDirectory() ? first : dirname(first));
+    return await readTarget(gitInFolder(env, top), top, paths);
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    if (error.fault === "missing") return fail("no_git", `${error.message}; this works in a git worktree.`);
+    return fail("bad_input", `${first} is not in the work tree of a git repository (${error.message}).`);
+  }
+}
+
+async function readTarget(git: Git, top: string, absolute: readonly string[]): Promise<Result<WorkTarget, Failure>> {
+  const paths = absolute.map((path) => relative(top, path).split(sep).join("/"));
+  const stray = paths.findIndex((path) => path === ".." || path.startsWith("../"));
+  if (stray >= 0) return fail("bad_input", `${absolute[stray]} is not in ${top}.`);
+  const base = await findCommit(git, "HEAD");
+  if (base === null) return fail("no_commit", `${top} has no commit yet: a worktree starts from one.`);
+  const repository = await commonGitFolder(git, top);
+  const uncommitted = (await lines(git, ["status", "--porcelain"])).length;
+  return ok({ git, top, repository, base, paths: paths.includes("") ? [] : paths, uncommitted });
 }

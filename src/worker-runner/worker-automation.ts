@@ -1,21 +1,17 @@
-import type { ChatInput } from "../coordinator-client/edge/registration.ts";
+import type { ChatInput } from "../coordinator-client/edge/connection.ts";
 import { pauseBeforeRetry } from "../coordinator-client/call-until-answered.ts";
 import { pollEveryMs, type CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
 import { isTransient, type CallError } from "../contract/errors.ts";
 import type { Health } from "../contract/chats.ts";
 import type { ClaimedTask, ClaimOptions } from "../contract/tasks.ts";
+import { ChatStatusReporter } from "../coordinator-client/chat-status.ts";
+import { Claimer } from "../coordinator-client/claimer.ts";
+import type { Platform } from "../coordinator-client/edge/platform.ts";
 import { fullJitter } from "../shared/backoff.ts";
 import { stackOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import type { Platform } from "../coordinator-client/edge/platform.ts";
-import type { Instant } from "../coordinator-client/edge/trust.ts";
-import { Attempt, type AttemptDeps, type TaskSetup } from "./attempt.ts";
-import { ChatStatusReporter } from "../coordinator-client/chat-status.ts";
-import { Claimer, type ClaimResult } from "../coordinator-client/claimer.ts";
-import type { AttemptEnd } from "./finish-attempt.ts";
-import { WaitingTypes } from "./waiting-types.ts";
+import { Attempt, type AttemptDeps, type AttemptEnd, type TaskSetup } from "./attempt.ts";
 import type { AttemptEndKind, EmitWorkerEvent } from "./worker-events.ts";
-import { endOfWork, type WorkerState } from "./worker-state.ts";
 
 export interface WorkerOptions {
   readonly chat: Pick<ChatInput, "chat" | "session" | "process" | "machine" | "client" | "capabilities">;
@@ -40,11 +36,11 @@ export type EndCounts = Partial<Readonly<Record<AttemptEndKind, number>>>;
 /** [WK9] The first failure may be the task's own fault: no pause. */
 const pauseBackoff = { baseMs: 2_000, capMs: 60_000 };
 const suspiciousFailures = 2;
-const saveEveryMs = 60_000;
 const stopTimeoutMs = 20_000;
 const leaveTimeoutMs = 5_000;
 const askTimeoutMs = 5_000;
 
+/** A chat that claims tasks of its types and does them, until it is asked to end. */
 export class WorkerAutomation {
   readonly #options: WorkerOptions;
   readonly #deps: WorkerDeps;
@@ -54,27 +50,28 @@ export class WorkerAutomation {
   readonly #timers = new Set<() => void>();
   readonly #giveUp = new AbortController();
   readonly #finished = Promise.withResolvers<void>();
-  readonly #endCounts = new Map<AttemptEndKind, number>();
+  /** paused: too many failures; draining: for good. */
+  #phase: "working" | "paused" | "draining" = "working";
+  #tasksLeft: number;
+  #doneTasks = 0;
   /** Tasks that may come back, with their last end. */
   readonly #unfinished = new Map<number, AttemptEndKind>();
-  readonly #types: WaitingTypes;
+  /** Consecutive failures of any tasks: the worker itself may be at fault. */
+  #failures = 0;
+  /** [CX29] Types of which no task can be done for a while, with the reason. */
+  readonly #waitReasons = new Map<string, string>();
   #claiming: "no" | "once" | "again" = "no";
   #isClaimRepeated = false;
   #failedClaims = 0;
-  #state: WorkerState = {
-    phase: "working",
-    taken: 0,
-    failures: 0,
-    isQueueEmpty: false,
-    claimError: null,
-    fatalError: null,
-  };
+  #isQueueEmpty = false;
+  #claimError: CallError | null = null;
+  #fatalError: CallError | null = null;
 
   constructor(options: WorkerOptions, deps: WorkerDeps) {
     const { link, platform, health } = deps;
     this.#options = options;
     this.#deps = deps;
-    this.#types = new WaitingTypes(options.setups.keys());
+    this.#tasksLeft = options.maxTasks ?? Number.POSITIVE_INFINITY;
     this.#claimer = new Claimer(link, platform, [...options.setups.keys()]);
     this.#statusReporter = new ChatStatusReporter(link, platform.clock, health);
   }
@@ -99,14 +96,20 @@ export class WorkerAutomation {
     await this.#finished.promise;
     for (const stop of [...unsubscribes, ...this.#timers]) stop();
     await link.leave(leaveTimeoutMs);
-    const { fatalError } = this.#state;
-    return fatalError ? err(fatalError) : ok(Object.fromEntries([...this.#endCounts].filter(([, count]) => count > 0)));
+    return this.#fatalError ? err(this.#fatalError) : ok(this.#endCounts());
+  }
+
+  /** [WK271] A task of several attempts counts once. */
+  #endCounts(): EndCounts {
+    const counts: Partial<Record<AttemptEndKind, number>> = this.#doneTasks > 0 ? { done: this.#doneTasks } : {};
+    for (const end of this.#unfinished.values()) counts[end] = (counts[end] ?? 0) + 1;
+    return counts;
   }
 
   drain(reason: string): void {
-    if (this.#isDraining) return;
+    if (this.#phase === "draining") return;
     const { link, emit } = this.#deps;
-    this.#change({ phase: "draining" });
+    this.#phase = "draining";
     emit({ type: "draining", reason, running: this.#running.size });
     void link.call("chats.drain", { chat: this.#options.chat.chat, reason }, askTimeoutMs);
     this.#schedule(this.#options.drainMs, () => this.stopNow(reason));
@@ -120,23 +123,11 @@ export class WorkerAutomation {
   }
 
   #onLost(message: string): void {
-    this.#change({ phase: "draining" });
-    this.#fail({ code: "chat_lost", message });
+    this.#phase = "draining";
+    this.#fatalError ??= { code: "chat_lost", message };
     this.#giveUp.abort();
     for (const attempt of this.#running) attempt.stop({ kind: "lost", message });
     this.#finishIfIdle();
-  }
-
-  #change(change: Partial<WorkerState>): void {
-    this.#state = { ...this.#state, ...change };
-  }
-
-  #fail(error: CallError | null): void {
-    this.#change({ fatalError: this.#state.fatalError ?? error });
-  }
-
-  get #isDraining(): boolean {
-    return this.#state.phase === "draining";
   }
 
   /** A hint may have been missed. */
@@ -148,18 +139,26 @@ export class WorkerAutomation {
   }
 
   #reportStatus(isForced = false): void {
-    const { phase, failures } = this.#state;
-    const pause = `${failures} attempts failed in a row; the worker takes no new tasks for a while`;
-    const reason = phase === "paused" ? pause : this.#types.reason;
-    const status = reason !== null ? "stuck" : this.#running.size > 0 ? "busy" : "idle";
-    void this.#statusReporter.report({ status, taskCount: this.#running.size, progress: reason ?? "" }, isForced);
+    const pause = `${this.#failures} attempts failed in a row; the worker takes no new tasks for a while`;
+    const reason = this.#phase === "paused" ? pause : this.#waitReason;
+    const taskCount = this.#running.size;
+    const status = reason !== null ? "stuck" : taskCount > 0 ? "busy" : "idle";
+    void this.#statusReporter.report({ status, taskCount, progress: reason ?? "" }, isForced);
+  }
+
+  get #openTypes(): string[] {
+    return [...this.#options.setups.keys()].filter((type) => !this.#waitReasons.has(type));
+  }
+
+  /** Null while a task of some type can be done. */
+  get #waitReason(): string | null {
+    const [reason = null] = this.#waitReasons.values();
+    return this.#openTypes.length > 0 ? null : reason;
   }
 
   get #freeSlots(): number {
-    const { concurrency, maxTasks } = this.#options;
-    const { phase, taken } = this.#state;
-    if (phase !== "working" || this.#types.reason !== null) return 0;
-    return Math.min(concurrency - this.#running.size, (maxTasks ?? Number.POSITIVE_INFINITY) - taken);
+    if (this.#phase !== "working" || this.#waitReason !== null) return 0;
+    return Math.min(this.#options.concurrency - this.#running.size, this.#tasksLeft);
   }
 
   async #claimAll(): Promise<void> {
@@ -168,21 +167,19 @@ export class WorkerAutomation {
     if (isClaiming) return;
     while (this.#claiming === "again" && this.#freeSlots > 0) {
       this.#claiming = "once";
-      const claimed = await this.#claimer.claim(this.#freeSlots, this.#types.open);
-      if (claimed.tasks.length > 0) this.#claiming = "again";
+      const claimed = await this.#claimer.claim(this.#freeSlots, this.#openTypes);
+      const { tasks, error } = claimed;
+      if (tasks.length > 0) this.#claiming = "again";
       this.#startAll(claimed);
-      this.#recordClaimResult(claimed);
+      const isLost = error !== null && isTransient(error);
+      this.#isQueueEmpty = tasks.length === 0 && !isLost;
+      if (isLost) this.#repeatClaim(error);
+      else this.#failedClaims = 0;
+      if (error) this.#onClaimError(error);
+      this.#claimError = error;
     }
     this.#claiming = "no";
     this.#finishIfIdle();
-  }
-
-  #recordClaimResult({ tasks, error }: ClaimResult): void {
-    const previousError = this.#state.claimError;
-    this.#change({ isQueueEmpty: tasks.length === 0 && !(error && isTransient(error)), claimError: error });
-    if (error && isTransient(error)) this.#repeatClaim(error);
-    else this.#failedClaims = 0;
-    if (error) this.#onClaimError(error, previousError);
   }
 
   /** [WK2] */
@@ -197,77 +194,77 @@ export class WorkerAutomation {
     });
   }
 
-  #onClaimError({ code, message }: CallError, previousError: CallError | null): void {
+  #onClaimError({ code, message }: CallError): void {
     if (code === "chat_draining") return this.drain("the chat was asked to end");
-    if (message !== previousError?.message) this.#deps.emit({ type: "problem", message });
+    if (message !== this.#claimError?.message) this.#deps.emit({ type: "problem", message });
     // No retry helps without another token.
     if (code === "forbidden") this.#onLost(message);
   }
 
-  #startAll({ tasks, since }: { readonly tasks: readonly ClaimedTask[]; readonly since: Instant }): void {
+  #startAll({ tasks, since }: AttemptEnd["next"]): void {
     for (const task of tasks) this.#startAttempt(task, since);
     if (tasks.length > 0) this.#reportStatus();
   }
 
-  #startAttempt(task: ClaimedTask, since: Instant): void {
-    const setup = this.#options.setups.get(task.type);
-    if (!setup) return this.#releaseUnrequested(task);
+  #startAttempt(task: ClaimedTask, since: AttemptEnd["next"]["since"]): void {
     const { link, platform, emit, keepOutput } = this.#deps;
+    const setup = this.#options.setups.get(task.type);
+    if (!setup) {
+      const message = `task ${task.task} is of type ${task.type}, which was not requested; it is released`;
+      emit({ type: "problem", message });
+      void link.call("tasks.release", { task: task.task, claim: task.claim }, askTimeoutMs);
+      return;
+    }
     const next = (isFailed: boolean): ClaimOptions | undefined => this.#nextClaim(isFailed);
-    const deps = { link, platform, emit, keepOutput, saveEveryMs, giveUp: this.#giveUp.signal, next };
+    const deps = { link, platform, emit, keepOutput, giveUp: this.#giveUp.signal, next };
     const attempt = new Attempt(deps, setup, task, since);
-    this.#change({ taken: this.#state.taken + 1 });
+    this.#tasksLeft -= 1;
     this.#running.add(attempt);
-    if (this.#isDraining) attempt.stop({ kind: "leaving", message: "the worker ends" });
+    if (this.#phase === "draining") attempt.stop({ kind: "leaving", message: "the worker ends" });
     void attempt.run().then(
       (attemptEnd) => this.#onAttemptEnd(attempt, attemptEnd),
-      (error: unknown) => this.#onAttemptBug(attempt, error),
+      (error: unknown) => {
+        this.#running.delete(attempt);
+        this.#countEnd(task, "untold");
+        emit({ type: "problem", message: `a bug in SHIM: ${stackOf(error)}` });
+        this.#finishIfIdle();
+      },
     );
-  }
-
-  #releaseUnrequested({ task, claim, type }: ClaimedTask): void {
-    const { link, emit } = this.#deps;
-    emit({ type: "problem", message: `task ${task} is of type ${type}, which was not requested; it is released` });
-    void link.call("tasks.release", { task, claim }, askTimeoutMs);
   }
 
   /** [WK3] The answer to an end brings the next task. */
   #nextClaim(isFailed: boolean): ClaimOptions | undefined {
-    const { maxTasks } = this.#options;
-    const { phase, failures } = this.#state;
-    const types = this.#types.open;
-    const isPausing = (isFailed && failures + 1 >= suspiciousFailures) || types.length === 0;
-    if (phase !== "working" || isPausing || maxTasks !== null) return undefined;
+    const types = this.#openTypes;
+    const isPausing = (isFailed && this.#failures + 1 >= suspiciousFailures) || types.length === 0;
+    if (this.#phase !== "working" || isPausing || this.#options.maxTasks !== null) return undefined;
     return { limit: 1, types, isStarted: true };
   }
 
   #onAttemptEnd(attempt: Attempt, { end, next, reason, typeWaitMs }: AttemptEnd): void {
+    const { task } = attempt;
     this.#running.delete(attempt);
-    this.#countEnd(attempt.task, end);
-    if (end === "done") this.#change({ failures: 0 });
-    if (typeWaitMs !== null) this.#awaitType(attempt.task.type, reason ?? "it has to wait", typeWaitMs);
-    if (end === "failed" || end === "timeout") this.#onFailure(this.#state.failures + 1);
+    this.#countEnd(task, end);
+    if (end === "done") this.#failures = 0;
+    if (typeWaitMs !== null) this.#awaitType(task.type, reason ?? "it has to wait", typeWaitMs);
+    if (end === "failed" || end === "timeout") this.#onFailure();
     this.#startAll(next);
     this.#continue();
-    if (this.#options.isOnce && this.#state.phase === "paused" && this.#running.size === 0) void this.#endIfEmpty();
+    if (this.#options.isOnce && this.#phase === "paused" && this.#running.size === 0) void this.#endIfEmpty();
   }
 
-  /** [WK271] A task of several attempts counts once. */
   #countEnd({ task }: ClaimedTask, end: AttemptEndKind): void {
-    const before = this.#unfinished.get(task);
-    if (before) this.#endCounts.set(before, (this.#endCounts.get(before) ?? 0) - 1);
-    this.#endCounts.set(end, (this.#endCounts.get(end) ?? 0) + 1);
-    if (end === "done") this.#unfinished.delete(task);
-    else this.#unfinished.set(task, end);
+    if (end !== "done") return void this.#unfinished.set(task, end);
+    this.#doneTasks += 1;
+    this.#unfinished.delete(task);
   }
 
   /** [WK272] A pause claims nothing, so the queue is read. */
   async #endIfEmpty(): Promise<void> {
-    for (const type of this.#types.open) {
+    for (const type of this.#openTypes) {
       const queued = await this.#deps.link.call("tasks.list", { type, state: "queued", limit: 1 }, askTimeoutMs);
       if (!queued.ok || queued.value.tasks.length > 0 || queued.value.cursor !== null) return;
     }
-    this.#change({ isQueueEmpty: true });
+    this.#isQueueEmpty = true;
     this.#finishIfIdle();
   }
 
@@ -276,40 +273,36 @@ export class WorkerAutomation {
     void this.#claimAll();
   }
 
-  /** [CX29] */
   #awaitType(taskType: string, reason: string, forMs: number): void {
-    if (!this.#types.add(taskType, reason)) return;
+    if (this.#waitReasons.has(taskType)) return;
+    this.#waitReasons.set(taskType, reason);
     this.#deps.emit({ type: "waiting", taskType, reason, forMs });
     this.#schedule(forMs, () => {
-      this.#types.remove(taskType);
+      this.#waitReasons.delete(taskType);
       this.#continue();
     });
   }
 
-  #onAttemptBug(attempt: Attempt, error: unknown): void {
-    this.#running.delete(attempt);
-    this.#countEnd(attempt.task, "untold");
-    this.#deps.emit({ type: "problem", message: `a bug in SHIM: ${stackOf(error)}` });
-    this.#finishIfIdle();
-  }
-
-  #onFailure(failures: number): void {
-    this.#change({ failures, isQueueEmpty: false });
+  #onFailure(): void {
+    this.#failures += 1;
+    const failures = this.#failures;
+    this.#isQueueEmpty = false;
     if (failures < suspiciousFailures) return;
     const forMs = fullJitter(pauseBackoff, failures - suspiciousFailures, this.#deps.platform.random);
-    if (!this.#isDraining) this.#change({ phase: "paused" });
+    if (this.#phase === "working") this.#phase = "paused";
     this.#deps.emit({ type: "backoff", failures, forMs });
     this.#schedule(forMs, () => {
-      if (!this.#isDraining) this.#change({ phase: "working" });
+      if (this.#phase === "paused") this.#phase = "working";
       this.#continue();
     });
   }
 
   #finishIfIdle(): void {
     if (this.#running.size > 0 || this.#claiming !== "no") return;
-    const end = endOfWork(this.#options, this.#state, this.#types.reason !== null);
-    if (end === null) return;
-    if (end === "queue_empty") this.#fail(this.#state.claimError);
+    const isAsked = this.#phase === "draining" || this.#tasksLeft <= 0;
+    const isEmpty = this.#isQueueEmpty || (this.#waitReason !== null && this.#phase === "working");
+    if (!isAsked && !(this.#options.isOnce && isEmpty)) return;
+    if (!isAsked) this.#fatalError ??= this.#claimError;
     this.#finished.resolve();
   }
 

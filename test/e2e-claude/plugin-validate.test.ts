@@ -66,7 +66,6 @@ it("[IN13] inspect knows the plugin as claude plugin install leaves it @night", 
   };
   expect(inspect({ ...target, serversFile: join(home, ".claude.json") }, context).map(({ text }) => text)).toEqual([
     expect.stringContaining("as the plugin shim@shim; tool events go through its MCP process"),
-    expect.stringContaining("shim init --todo-tools"),
   ]);
   expect(seen).toEqual([join(root, "plugin", "dist", "hook.cjs")]);
 });

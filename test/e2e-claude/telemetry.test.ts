@@ -1,12 +1,12 @@
 import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
-import { enable } from "#src/installer/telemetry-settings.ts";
+import { ClaudeRig, bash } from "#harness/claude/claude-rig.ts";
+import { enable } from "#src/installer/client-entries.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";
-import { bash, ClaudeRig } from "#harness/claude/claude-rig.ts";
+import { expect, it, onTestFinished } from "vitest";
 
 const token = "a-token-of-the-tests-0123456789-abcdef";
 

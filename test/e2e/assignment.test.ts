@@ -2,13 +2,13 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { pastBriefs } from "#harness/experiments/past-chats.ts";
+import { pastChats } from "#harness/experiments/past-chats.ts";
 import { statsigRules } from "#harness/experiments/statsig-rules.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { MachineHome } from "#harness/machine/real-machine.ts";
 import { storeOf } from "#harness/machine/mcp-process.ts";
 
-const key = "brief.prompts";
+const key = "checkpoint.everyMs";
 
 interface Started {
   readonly session: string;
@@ -36,8 +36,8 @@ async function withTrial(experiments: object): Promise<MachineHome> {
   const home = new MachineHome();
   mkdirSync(home.paths.home, { recursive: true, mode: 0o700 });
   writeFileSync(home.paths.config, JSON.stringify({ experiments }));
-  pastBriefs({ store: storeOf(home.paths), now: Date.now });
-  await home.ask("learn", "experiments", "start", key, "60");
+  pastChats({ store: storeOf(home.paths), now: Date.now });
+  await home.ask("learn", "experiments", "start", key, "250000");
   return home;
 }
 

@@ -17,8 +17,7 @@ type Claim = OutputOf<"tasks.claim">["claims"][number];
 async function clientsOf(edge: EdgeRuntime): Promise<WorkspaceClient[]> {
   const clients: WorkspaceClient[] = [];
   for (let n = 0; n < overSockets + overHttp; n++) {
-    const transport = n < overSockets ? "auto" : "http";
-    clients.push(await realEdgeClient(edge.url, edge.adminToken, `c${n}`, { capacity: 1 }, transport));
+    clients.push(await realEdgeClient(edge.url, edge.adminToken, `c${n}`, { capacity: 1 }, n < overSockets));
   }
   return clients;
 }

@@ -55,20 +55,17 @@ it(
 /** What one watch has received, over all interruptions. */
 function copyOf(client: WorkspaceClient): { readonly keys: Map<string, unknown>; readonly problems: string[] } {
   const [keys, problems] = [new Map<string, unknown>(), [] as string[]];
-  const watch = client.watch();
-  void (async () => {
-    let last = 0;
-    for await (const event of watch) {
-      if (event.type === "failed") problems.push(event.error.message);
-      if (event.type === "snapshot") for (const { key, value: there } of event.entries) keys.set(key, there);
-      if (event.type !== "changes") continue;
-      for (const { key, revision, value: next } of event.changes) {
-        if (revision <= last) problems.push(`revision ${revision} came after ${last}`);
-        last = revision;
-        if (!key.startsWith("$")) keys.set(key, next);
-      }
+  let last = 0;
+  client.watch({}, (event) => {
+    if (event.type === "failed") problems.push(event.error.message);
+    if (event.type === "snapshot") for (const { key, value: there } of event.entries) keys.set(key, there);
+    if (event.type !== "changes") return;
+    for (const { key, revision, value: next } of event.changes) {
+      if (revision <= last) problems.push(`revision ${revision} came after ${last}`);
+      last = revision;
+      if (!key.startsWith("$")) keys.set(key, next);
     }
-  })();
+  });
   return { keys, problems };
 }
 

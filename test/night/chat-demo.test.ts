@@ -5,7 +5,7 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { addDemo } from "../../demo/chat-command.ts";
 import type { DemoResult } from "../../demo/chat-demo.ts";
 import { McpConnection } from "#src/platform/mcp-connection.ts";
-import { runProgram } from "#src/cli/run-program.ts";
+import { runProgram } from "#src/cli/commands/program.ts";
 import type { Io } from "#src/cli/io.ts";
 import { aCliHome, type CliHome, holding } from "#harness/machine/cli-home.ts";
 import { processesIn } from "#harness/machine/process-tree.ts";

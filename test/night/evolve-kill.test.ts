@@ -1,14 +1,14 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { OutputOf } from "#src/contract/operations.ts";
-import type { EvolveReport } from "#src/evolution/report.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { aMachine, expectClean } from "#harness/evolution/evolve-machine.ts";
 import { seeded } from "#harness/evolution/sample-project.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
 import { outputOf } from "#harness/machine/programs.ts";
 import type { MachineHome } from "#harness/machine/real-machine.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
+import type { EvolveReport } from "#src/evolution/run.ts";
 
 const rounds = setting("SHIM_EVOLVE_KILL_ROUNDS", 1);
 const seed = setting("SHIM_EVOLVE_KILL_SEED", 1);

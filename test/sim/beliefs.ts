@@ -1,4 +1,4 @@
-import type { HeldLease } from "#src/coordinator-client/edge/held-lease.ts";
+import type { HeldLease } from "#src/coordinator-client/edge/leases.ts";
 import type { Trust } from "#src/coordinator-client/edge/trust.ts";
 import { atoms, maskOf, placesOf } from "./resources.ts";
 import type { Sim } from "./sim.ts";

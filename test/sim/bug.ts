@@ -62,10 +62,6 @@ export const soundClient = {
   ignoresRemaining: false,
   /** A grant that was waited for is trusted at once, for its whole ttl. */
   trustsWhileWaiting: false,
-  /** A ping brings back what had run out. */
-  pingsRevive: false,
-  /** Pings count for what was bound in an earlier registration, too. */
-  pingsOutliveLives: false,
   /** A process that does not answer is reported as dead. */
   attestsTheLiving: false,
   /** A process that gives a lease back goes on with it. */

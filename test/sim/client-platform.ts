@@ -15,6 +15,7 @@ export function platformOf(client: Client, clock: Clock): Platform {
     random: () => rng.next() / 2 ** 32,
     fetch: fetchOf(client),
     openSocket: (_url, _headers, events) => {
+      if (!client.identity.hasSockets) return blockedSocket(client, events);
       const socket = new SimSocket(client, events);
       client.socket = socket;
       return socket;
@@ -67,6 +68,11 @@ function fetchOf(client: Client): Fetch {
 
 function answerOf({ status, text }: HttpReply): FetchResponse {
   return { status, headers: { get: () => null }, text: () => Promise.resolve(text) };
+}
+
+function blockedSocket(client: Client, events: SocketEvents): Socket {
+  client.later(1, "no socket opens", () => events.onClose(1006, "no socket was opened"));
+  return { send: () => undefined, close: () => undefined };
 }
 
 /** Of the share of requests over HTTP that are lost: a socket on which something is lost is dead from then on. */

@@ -149,7 +149,7 @@ export class World {
         machine,
         process: `${machine.name}.${machine.boot}.${(this.#processes += 1)}`,
         isInteractive: place % 2 === 0,
-        transport: rng.chance(socketShare) ? "auto" : "http",
+        hasSockets: rng.chance(socketShare),
         skills: skillsOf(place),
       },
       this.around,

@@ -1,10 +1,16 @@
 import { parse } from "jsonc-parser";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Adapter, Parsed, ParseContext, ProjectView, ToolOutput } from "../adapter.ts";
+import {
+  detectTool,
+  type Adapter,
+  type ParseContext,
+  type Parsed,
+  type ProjectView,
+  type ToolOutput,
+} from "../adapter.ts";
 import type { Level, RawFinding } from "../finding.ts";
-import { detectTool } from "./detection.ts";
-import { outputProblem } from "./report-json.ts";
+import { outputProblem } from "./tool-report.ts";
 
 const settings = "tsconfig.json";
 const buildRisk = "its projects are built, which writes files where tsconfig.json says";

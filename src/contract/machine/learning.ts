@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { opportunityPatterns } from "../opportunities.ts";
-import { WorkspaceTrial } from "../workspace-trials.ts";
+import { WorkspaceTrial } from "../trials.ts";
 import { ExperimentView } from "./experiments.ts";
 import { Moment } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
@@ -23,34 +23,30 @@ export const Finding = z.object({
   /** Effect of one step, computed from the records, with an approximate 95 % interval. */
   expected: z
     .object({
-      figure: z.enum(["sharePrevented", "toolCallsLost", "savesPerSession"]),
+      figure: z.enum(["sharePrevented", "toolCallsLost"]),
       value: z.number(),
       low: z.number(),
       high: z.number(),
     })
     .nullable(),
-  test: z.enum(["replay", "simulation", "live", "person"]),
+  test: z.enum(["replay", "simulation", "person"]),
   confidence: z.object({
     /** Corrected for all tests of the run. */
     pValue: z.number(),
     /** association: what is found together need not cause it; moment: seen once, not over time. */
     basis: z.enum(["measured", "association", "moment"]),
   }),
-});
-export type Finding = z.infer<typeof Finding>;
-
-/** Plain English, for a person who does not know the code. */
-const FindingText = z.object({
+  /** In plain English, for a person who does not know the code. */
   title: z.string(),
   /** Observation, with its figures. */
   text: z.string(),
   /** Action for the reader. */
   advice: z.string(),
 });
-export type FindingText = z.infer<typeof FindingText>;
+export type Finding = z.infer<typeof Finding>;
 
 /** Least likely by chance first. */
-const findings = z.array(Finding.extend(FindingText.shape));
+const findings = z.array(Finding).readonly();
 
 export const learningOperations = {
   "opportunities.list": machineOperation({
@@ -86,14 +82,23 @@ export const learningOperations = {
   "review.advance": machineOperation({
     summary: "Advance the machine's trials, and try what a review has chosen.",
     input: z.strictObject({
-      finding: Finding.nullable(),
-      /** Evidence of a replay; null where live sessions decide. */
-      replay: z.looseObject({}).nullable(),
+      trial: z
+        .object({
+          key: z.string(),
+          to: z.number(),
+          /** Id of the finding. */
+          reason: z.string(),
+          /** Null where a person tries it. */
+          replay: z
+            .object({ verdict: z.enum(["better", "equivalent", "worse", "undecided"]), note: z.string() })
+            .nullable(),
+        })
+        .nullable(),
     }),
     output: z.object({ moved: z.array(ExperimentView), started: ExperimentView.nullable() }),
     effect: "write",
     surfaces: [],
-    example: { finding: null, replay: null },
+    example: { trial: null },
   }),
   "review.note": machineOperation({
     summary: "Note what a review has done in the workspace.",

@@ -16,9 +16,7 @@ export const PolicyMeans = z.object({
   toolCalls: z.number(),
   edits: z.number(),
   seconds: z.number(),
-  notShown: z.number(),
   savesPerHour: z.number(),
-  bytesPerHour: z.number(),
   alarmsPerHour: z.number(),
 });
 export type PolicyMeans = Readonly<z.infer<typeof PolicyMeans>>;

@@ -1,5 +1,6 @@
 import { Workspace } from "../../contract/workspaces.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
+import { parseObject } from "../../shared/json-fields.ts";
 
 export interface Address {
   readonly http: string;
@@ -38,4 +39,15 @@ export function isToken(token: string): boolean {
 
 export function requestHeaders(token: string, protocol: number): Record<string, string> {
   return { authorization: `Bearer ${token}`, "shim-protocol": String(protocol) };
+}
+
+export function isMachineToken(token: string): boolean {
+  return /^shim_[\w.-]+$/.test(token);
+}
+
+/** Claims of a token, unverified: `m` its machine, `s` its scope. */
+export function readTokenClaim(token: string, claim: "m" | "s"): string | null {
+  const text = Buffer.from(token.slice(5).split(".")[0] ?? "", "base64url").toString("utf8");
+  const value = parseObject(text)?.[claim];
+  return typeof value === "string" ? value : null;
 }

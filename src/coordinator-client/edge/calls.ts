@@ -12,92 +12,86 @@ import { Self } from "../../contract/values.ts";
 import { checkInput } from "../../shared/check-input.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { WaitResult } from "./call-queue.ts";
-import type { ClientConnection } from "./client-connection.ts";
+import type { ClientConnection, Registration } from "./connection.ts";
+import { isUp, type EdgeEvents } from "./events.ts";
 import type { RequestOutcome, SendRequest } from "./request-outcome.ts";
-import { newId, sleep, type Platform } from "./platform.ts";
-import type { Registration } from "./registration.ts";
+import { newId, sleep, within, type Platform } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
 
 interface CallOptions {
   /** Limit for all repeats and waits together, in ms. */
   readonly deadlineMs?: number;
-  /** False: refused at once while disconnected. */
-  readonly isQueued?: boolean;
 }
 
 export interface CallAnswer<Name extends OperationName> {
   readonly result: Result<OutputOf<Name>, CallError>;
   readonly sentAt: Instant;
-  readonly generation: number;
 }
 
 const defaultDeadlineMs = 30_000;
 /** Limits of an attempt in ms; large: its input exceeds a frame. */
 const attemptTimeoutMs = 10_000;
 const largeAttemptTimeoutMs = 60_000;
+const maxWaiting = 200;
 const retryBackoff = { baseMs: 200, capMs: 5_000 };
 
 /** Called with the input of each call before it is checked. */
 export type PrepareInput = <Name extends OperationName>(name: Name, input: InputOf<Name>) => InputOf<Name>;
 
+/** full: too many others wait. */
+type WaitResult = "up" | "late" | "full" | "closed";
+
 interface CallRequest<Name extends OperationName> {
   readonly name: Name;
   readonly input: InputOf<Name>;
   readonly requestId: string | undefined;
-  readonly isQueued: boolean;
   readonly attemptTimeoutMs: number;
   readonly deadlineAt: number;
   mayHaveHappened: boolean;
   reason: string;
 }
 
-interface CompletedInput<Name extends OperationName> {
-  readonly input: InputOf<Name>;
-  readonly bytes: number;
+interface CallDeps {
+  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
+  readonly connection: ClientConnection;
+  readonly registration: Registration;
+  readonly events: EdgeEvents;
+  readonly prepareInput: PrepareInput | undefined;
 }
-
-type CallPlatform = Pick<Platform, "clock" | "setTimer" | "random">;
 
 /** [EC8] [EC9] [EC10] Queues calls while disconnected and repeats them until answered. */
 export class Calls {
-  readonly #platform: CallPlatform;
-  readonly #connection: ClientConnection;
-  readonly #registration: Registration;
-  readonly #prepareInput: PrepareInput;
+  readonly #deps: CallDeps;
+  #waiting = 0;
 
-  constructor(
-    platform: CallPlatform,
-    connection: ClientConnection,
-    registration: Registration,
-    prepareInput: PrepareInput = (_name, input) => input,
-  ) {
-    this.#prepareInput = prepareInput;
-    this.#platform = platform;
-    this.#connection = connection;
-    this.#registration = registration;
+  constructor(deps: CallDeps) {
+    this.#deps = deps;
   }
 
   newId(): string {
-    return newId(this.#platform);
+    return newId(this.#deps.platform);
   }
 
   async call<Name extends OperationName>(
     name: Name,
     partialInput: CallInput<Name>,
-    { deadlineMs = defaultDeadlineMs, isQueued = true }: CallOptions = {},
+    { deadlineMs = defaultDeadlineMs }: CallOptions = {},
   ): Promise<CallAnswer<Name>> {
-    this.#connection.checkClocks();
+    const { connection, platform } = this.#deps;
+    connection.checkClocks();
     const completed = this.#completeInput(name, partialInput);
     if (!completed.ok) return this.#failedAnswer(completed.error);
     const { input, bytes } = completed.value;
-    const requestId = "requestId" in input ? String(input.requestId) : undefined;
-    const deadlineAt = this.#platform.clock.monotonic() + deadlineMs;
-    const reason = "no connection";
-    const ms = bytes > maxFrameInputBytes ? largeAttemptTimeoutMs : attemptTimeoutMs;
-    const mayHaveHappened = false;
-    const request = { name, input, requestId, isQueued, attemptTimeoutMs: ms, deadlineAt, mayHaveHappened, reason };
-    const { sendDirectly } = this.#connection;
+    const request: CallRequest<Name> = {
+      name,
+      input,
+      requestId: "requestId" in input ? String(input.requestId) : undefined,
+      attemptTimeoutMs: bytes > maxFrameInputBytes ? largeAttemptTimeoutMs : attemptTimeoutMs,
+      deadlineAt: platform.clock.monotonic() + deadlineMs,
+      mayHaveHappened: false,
+      reason: "no connection",
+    };
+    const { sendDirectly } = connection;
     return sendDirectly ? this.#sendOnce(request, sendDirectly, deadlineMs) : this.#sendUntilAnswered(request);
   }
 
@@ -111,18 +105,21 @@ export class Calls {
     const first = await send(name, input, timeoutMs);
     const isAgain = first.kind === "lost" && first.isSent && requestId !== undefined;
     const outcome = isAgain ? await send(name, input, timeoutMs) : first;
-    if (outcome.kind !== "lost") return this.#toAnswer(request, outcome, this.#connection.generation);
+    if (outcome.kind !== "lost") return this.#toAnswer(request, outcome);
     return this.#failedAnswer({ code: outcome.isSent ? "outcome_unknown" : "unreachable", message: outcome.message });
   }
 
   #completeInput<Name extends OperationName>(
     name: Name,
     partialInput: CallInput<Name>,
-  ): Result<CompletedInput<Name>, CallError> {
+  ): Result<{ readonly input: InputOf<Name>; readonly bytes: number }, CallError> {
+    const { registration, prepareInput } = this.#deps;
     const { input: schema, maxBodyBytes = maxFrameInputBytes }: Operation = operations[name];
-    const fullInput: Record<string, unknown> = { ...this.#prepareInput(name, partialInput as InputOf<Name>) };
+    const fullInput: Record<string, unknown> = {
+      ...(prepareInput?.(name, partialInput as InputOf<Name>) ?? partialInput),
+    };
     if ("requestId" in schema.shape) fullInput["requestId"] ??= this.newId();
-    if ("self" in schema.shape) fullInput["self"] ??= this.#registration.self;
+    if ("self" in schema.shape) fullInput["self"] ??= registration.self;
     if (fullInput["self"] === null) return err({ code: "not_registered", message: `${name} needs a registered chat` });
     const checked = checkInput(name, fullInput);
     if (!checked.ok) return checked;
@@ -134,34 +131,49 @@ export class Calls {
   }
 
   async #sendUntilAnswered<Name extends OperationName>(request: CallRequest<Name>): Promise<CallAnswer<Name>> {
+    const { connection, platform } = this.#deps;
     for (let attempt = 0; ; attempt += 1) {
-      const waitResult = await this.#waitForConnection(request);
-      if (waitResult !== "open") return this.#failedAnswer(unansweredError(request, waitResult));
-      const generation = this.#connection.generation;
-      const outcome = await this.#connection.send(
-        request.name,
-        request.input,
-        Math.min(request.attemptTimeoutMs, this.#remainingMs(request)),
-      );
+      const waitResult = await this.untilUp(this.#remainingMs(request));
+      const leftMs = this.#remainingMs(request);
+      if (waitResult !== "up" || leftMs <= 0) return this.#failedAnswer(unansweredError(request, waitResult));
+      const timeoutMs = Math.min(request.attemptTimeoutMs, leftMs);
+      const outcome = await connection.send(request.name, request.input, timeoutMs);
       if (outcome.kind === "lost") {
         request.mayHaveHappened ||= outcome.isSent;
         request.reason = outcome.message;
       }
       const waitMs = this.#retryDelayMs(request, outcome, attempt);
-      if (waitMs === null) return this.#toAnswer(request, outcome, generation);
-      // After an interruption the call waits in the queue instead.
-      if (this.#connection.callQueue.isOpen) await sleep(this.#platform, Math.min(waitMs, this.#remainingMs(request)));
+      if (waitMs === null) return this.#toAnswer(request, outcome);
+      // After an interruption the call waits for the next connection instead.
+      if (isUp(connection.state)) await sleep(platform, Math.min(waitMs, this.#remainingMs(request)));
     }
   }
 
-  async #waitForConnection(request: CallRequest<OperationName>): Promise<WaitResult> {
-    const { callQueue } = this.#connection;
-    const waitResult = request.isQueued || callQueue.isOpen ? await callQueue.wait(this.#remainingMs(request)) : "late";
-    return waitResult === "open" && this.#remainingMs(request) <= 0 ? "late" : waitResult;
+  #upNow(): WaitResult | null {
+    const { state } = this.#deps.connection;
+    if (isUp(state)) return "up";
+    return state === "closed" ? "closed" : null;
+  }
+
+  /** [EC8] Waits until requests get through; those that wait are resumed in their order. */
+  async untilUp(timeoutMs: number): Promise<WaitResult> {
+    const now = this.#upNow();
+    if (now !== null || timeoutMs <= 0) return now ?? "late";
+    if (this.#waiting >= maxWaiting) return "full";
+    const ended = Promise.withResolvers<WaitResult>();
+    const stop = this.#deps.events.on((event) => {
+      const result = event.type === "state" ? this.#upNow() : null;
+      if (result !== null) ended.resolve(result);
+    });
+    this.#waiting += 1;
+    const result = await within(this.#deps.platform, timeoutMs, ended.promise);
+    this.#waiting -= 1;
+    stop();
+    return result ?? "late";
   }
 
   #remainingMs({ deadlineAt }: { readonly deadlineAt: number }): number {
-    return Math.max(0, deadlineAt - this.#platform.clock.monotonic());
+    return Math.max(0, deadlineAt - this.#deps.platform.clock.monotonic());
   }
 
   #retryDelayMs(
@@ -170,7 +182,7 @@ export class Calls {
     attempt: number,
   ): number | null {
     if (!isRepeatable(outcome)) return null;
-    const jitterMs = fullJitter(retryBackoff, attempt, this.#platform.random);
+    const jitterMs = fullJitter(retryBackoff, attempt, this.#deps.platform.random);
     if (outcome.kind !== "answered" || outcome.result.ok) return jitterMs;
     // Jitter spreads clients that got the same `retryAfterMs`.
     const waitMs = jitterMs + (outcome.result.error.retryAfterMs ?? 0);
@@ -180,30 +192,25 @@ export class Calls {
   #toAnswer<Name extends OperationName>(
     request: CallRequest<Name>,
     outcome: RequestOutcome<OutputOf<Name>>,
-    generation: number,
   ): CallAnswer<Name> {
     if (outcome.kind === "garbled")
       return this.#failedAnswer({ code: "bad_answer", ...errorFields(request, outcome.message) });
     if (outcome.kind === "lost") return this.#failedAnswer(unansweredError(request, "late"));
     const { result, sentAt } = outcome;
-    if (result.ok) return { result, sentAt, generation };
-    this.#connection.handleRefusal(selfIn(request.input), result.error);
+    if (result.ok) return { result, sentAt };
+    const self = "self" in request.input ? Self.safeParse(request.input.self).data : null;
+    this.#deps.connection.handleRefusal(self ?? null, result.error);
     const isUnknown = request.mayHaveHappened && isTransient(result.error);
-    return isUnknown ? this.#failedAnswer(unansweredError(request, "late")) : { result, sentAt, generation };
+    return isUnknown ? this.#failedAnswer(unansweredError(request, "late")) : { result, sentAt };
   }
 
-  #failedAnswer(error: CallError): { result: Result<never, CallError>; sentAt: Instant; generation: number } {
-    return { result: err(error), sentAt: readClock(this.#platform.clock), generation: this.#connection.generation };
+  #failedAnswer(error: CallError): { result: Result<never, CallError>; sentAt: Instant } {
+    return { result: err(error), sentAt: readClock(this.#deps.platform.clock) };
   }
 }
 
 export function byteLength(input: object): number {
   return Buffer.byteLength(JSON.stringify(input));
-}
-
-function selfIn(input: object): Self | null {
-  const self = "self" in input ? Self.safeParse(input.self) : null;
-  return self?.success ? self.data : null;
 }
 
 /** A store that fails in this process is the caller's to see. */
@@ -227,7 +234,7 @@ function unansweredError(request: CallRequest<OperationName>, waitResult: WaitRe
       return { code: "queue_full", ...errorFields(request, "too many calls are already waiting for the connection") };
     case "closed":
       return { code: "closed", ...errorFields(request, "the client is closed") };
-    case "open":
+    case "up":
     case "late":
       return { code: "unreachable", ...errorFields(request, `the coordinator was not reached in time: ${reason}`) };
   }

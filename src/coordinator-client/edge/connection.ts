@@ -1,25 +1,22 @@
 import { byteLength } from "./calls.ts";
 import { maxFrameInputBytes } from "../../contract/frames.ts";
 import type { Operation } from "../../contract/operation.ts";
-import { operations, type OperationName } from "../../contract/operations.ts";
-import { endOf, isTransient, type CallError } from "../../contract/errors.ts";
-import { closeCodes } from "../../contract/protocol.ts";
+import { operations, type OperationName, type InputOf, type OutputOf } from "../../contract/operations.ts";
+import { endOf, isTransient, type CallError, isRefusal, isRetryable, retryOf } from "../../contract/errors.ts";
+import { closeCodes, maxPingIntervalMs } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import type { Address } from "./address.ts";
-import type { ClientConnection } from "./client-connection.ts";
-import type { EdgeEvent, Emitter, ConnectionState, Signal } from "./events.ts";
-import { CallQueue } from "./call-queue.ts";
-import { HttpHeartbeat } from "./http-heartbeat.ts";
+import { isUp, type ConnectionState, type EdgeEvents } from "./events.ts";
 import * as http from "./http-transport.ts";
-import { lostOutcome, type SendRequest } from "./request-outcome.ts";
+import { lostOutcome, type SendRequest, type RequestOutcome } from "./request-outcome.ts";
 import type { Platform } from "./platform.ts";
-import type { Ping, Registration } from "./registration.ts";
-import type { Channel, EdgeSockets } from "./edge-sockets.ts";
-import type { SocketClose } from "./socket.ts";
+import type { Channel, EdgeSockets, SocketClose } from "./socket.ts";
 import { elapsedMs, jumpedMs, readClock, type Instant } from "./trust.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 
 const probeTimeoutMs = 10_000;
+const heartbeatTimeoutMs = 10_000;
 /** All clients return after a deploy; a coordinator forgives a closed socket for only 5 s. */
 const reconnectBackoff = { baseMs: 500, capMs: 30_000 };
 /** A connection that answers pings after this time counts as stable, in ms. */
@@ -32,6 +29,28 @@ const maxQuickTries = 4;
 
 const httpOnlyOperation: OperationName = "tokens.create";
 
+/** How a client reaches its coordinator: over a socket or HTTP, or in this process. */
+export interface ClientConnection {
+  readonly state: ConnectionState;
+  /** Changes and grants are pushed; else they are polled. */
+  readonly isPushing: boolean;
+  /** Commits of others are signalled, whatever they change. */
+  readonly signalsCommits: boolean;
+  /** Changes with each interruption, and between socket and HTTP. */
+  readonly generation: number;
+  /** Longest gap between requests of a holder. */
+  readonly maxRenewMs: number;
+  readonly send: SendRequest;
+  /** Sends without a connection; null: there is one, or it is opened for the call. */
+  readonly sendDirectly: SendRequest | null;
+  start(): void;
+  close(reason: string): void;
+  notify(method: string, params: object): void;
+  registerChat(): void;
+  handleRefusal(self: Self | null, error: CallError): void;
+  checkClocks(): void;
+}
+
 export interface ConnectionOptions {
   readonly platform: Platform;
   readonly sockets: EdgeSockets;
@@ -39,8 +58,6 @@ export interface ConnectionOptions {
   readonly token: string;
   /** For the operations of an admin. */
   readonly adminToken?: string | undefined;
-  readonly isHttpOnly: boolean;
-  readonly maxQueued: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -48,13 +65,10 @@ export interface ConnectionOptions {
 export class Connection implements ClientConnection {
   readonly maxRenewMs = Number.POSITIVE_INFINITY;
   readonly signalsCommits = false;
-  readonly callQueue: CallQueue;
   readonly #options: ConnectionOptions;
   readonly #registration: Registration;
-  readonly #events: Emitter<EdgeEvent>;
-  readonly #signals: Emitter<Signal>;
+  readonly #events: EdgeEvents;
   readonly #http: SendRequest;
-  readonly #heartbeat: HttpHeartbeat;
   /** [EC7] Compared with the next reading of both clocks, to notice sleep or a clock change. */
   #lastReading: Instant;
   readonly #closing = new AbortController();
@@ -66,29 +80,15 @@ export class Connection implements ClientConnection {
   #attempt = 0;
   #socketTries: number | null = null;
   #openedAt: Instant;
-  #lastPing: Ping | null = null;
   #cancelRetry: () => void = () => undefined;
+  #cancelHeartbeat: () => void = () => undefined;
 
-  constructor(
-    options: ConnectionOptions,
-    registration: Registration,
-    events: Emitter<EdgeEvent>,
-    signals: Emitter<Signal>,
-  ) {
+  constructor(options: ConnectionOptions, registration: Registration, events: EdgeEvents) {
     this.#options = options;
     this.#registration = registration;
     this.#events = events;
-    this.#signals = signals;
-    const { setTimer, clock } = options.platform;
     this.#http = http.sender({ ...options, signal: options.signal ?? this.#closing.signal });
-    this.#lastReading = readClock(clock);
-    this.#openedAt = this.#lastReading;
-    this.callQueue = new CallQueue(setTimer, options.maxQueued);
-    this.#heartbeat = new HttpHeartbeat(setTimer, registration, this.send, {
-      onAlive: (sentAt) => this.#emitAlive(sentAt),
-      onUnread: () => signals.emit({ method: "unread" }),
-      onRefused: (self, error) => this.handleRefusal(self, error),
-    });
+    this.#lastReading = this.#openedAt = readClock(options.platform.clock);
   }
 
   get state(): ConnectionState {
@@ -107,10 +107,6 @@ export class Connection implements ClientConnection {
     return this.#generation;
   }
 
-  get lastPing(): Ping | null {
-    return this.#lastPing;
-  }
-
   /** The chat is registered on the socket. */
   get #isLive(): boolean {
     return this.#state === "connected" && this.#socket !== null;
@@ -119,17 +115,14 @@ export class Connection implements ClientConnection {
   start(): void {
     if (this.#isStarted) return;
     this.#isStarted = true;
-    if (this.#options.isHttpOnly) this.#useHttp("without a socket, as configured");
-    else this.#connect();
+    this.#connect();
   }
 
   close(reason: string): void {
     if (this.#state === "closed") return;
     this.#dropConnection();
-    this.#setState("closed", reason);
     this.#closing.abort();
-    this.callQueue.close();
-    this.#signals.emit({ method: "closed", reason });
+    this.#setState("closed", reason);
   }
 
   readonly send: SendRequest = async (name, input, timeoutMs) => {
@@ -149,12 +142,12 @@ export class Connection implements ClientConnection {
     if (this.#isLive) this.#socket?.notify(method, params);
   }
 
-  registerAgain(): void {
-    if (!this.callQueue.isOpen || this.#isRegistering) return;
+  registerChat(): void {
+    if (!isUp(this.#state) || this.#isRegistering) return;
     this.#isRegistering = true;
     if (this.#isLive) this.#socket?.represent(this.#registration.chat);
     void this.#registration
-      .register(this.send, () => this.registerAgain())
+      .register(this.send, () => this.registerChat())
       .finally(() => {
         this.#isRegistering = false;
         if (this.#isLive) this.#socket?.keepAlive(this.#registration.pingIntervalMs);
@@ -162,11 +155,7 @@ export class Connection implements ClientConnection {
   }
 
   handleRefusal(self: Self | null, error: CallError): void {
-    this.#registration.handleRefusal(self, error, () => this.registerAgain());
-  }
-
-  registerChat(): void {
-    if (this.#state === "fallback" || this.#isLive) this.registerAgain();
+    this.#registration.handleRefusal(self, error, () => this.registerChat());
   }
 
   readonly #sendVia: SendRequest = (name, input, timeoutMs) => {
@@ -179,14 +168,16 @@ export class Connection implements ClientConnection {
 
   #connect(): void {
     this.#cancelRetry();
-    if (this.#options.isHttpOnly) return void this.#tryHttp("no answer");
     if (this.#state !== "fallback") this.#setState("connecting", "opening a socket");
     const { platform, sockets } = this.#options;
-    const socket: Channel = sockets.open(platform, this.#options, {
+    const socket: Channel = sockets.open(platform, this.#options, this.#registration.chat, {
       onOpen: () => void this.#onSocketOpen(socket),
       onClosed: (closed) => this.#onSocketClosed(socket, closed),
-      onNotification: (notification) => this.#signals.emit(notification),
-      onPong: (sentAt) => this.#onPong(sentAt),
+      onNotification: (notification) => this.#events.emit({ type: "notified", notification }),
+      onPong: (sentAt) => {
+        if (elapsedMs(this.#openedAt, sentAt) >= stableAfterMs) this.#attempt = 0;
+        this.checkClocks();
+      },
       onProblem: (message) => this.#events.emit({ type: "problem", message }),
     });
     this.#socket = socket;
@@ -195,11 +186,10 @@ export class Connection implements ClientConnection {
   /** [EC5] Registers the chat before any other request. */
   async #onSocketOpen(socket: Channel): Promise<void> {
     socket.represent(this.#registration.chat);
-    const outcome = await this.#registration.register(socket.send, () => this.registerAgain());
+    const outcome = await this.#registration.register(socket.send, () => this.registerChat());
     if (socket !== this.#socket) return;
     if (outcome && outcome.kind !== "answered") return socket.close(1000, `registering: ${outcome.message}`);
     this.#cancelRetry();
-    this.#heartbeat.stop();
     this.#socketTries = 0;
     this.#openedAt = readClock(this.#options.platform.clock);
     socket.keepAlive(this.#registration.pingIntervalMs);
@@ -221,7 +211,7 @@ export class Connection implements ClientConnection {
 
   /** [EC6] HTTP shows why no socket opens: no coordinator, blocked sockets or a refused token. */
   async #tryHttp(reason: string): Promise<void> {
-    const registered = await this.#registration.register(this.#http, () => this.registerAgain());
+    const registered = await this.#registration.register(this.#http, () => this.registerChat());
     const outcome = registered ?? (await this.#http("health", {}, probeTimeoutMs));
     if (this.#state === "closed") return;
     if (outcome.kind !== "answered") return this.#disconnect(`${reason}; ${outcome.message}`);
@@ -229,22 +219,33 @@ export class Connection implements ClientConnection {
     if (!result.ok && endOf(result.error) === "connection") return this.close(result.error.message);
     if (!result.ok && isTransient(result.error))
       return this.#disconnect(result.error.message, result.error.retryAfterMs);
-    this.#useHttp(reason);
+    this.#setUsable("fallback", reason);
+    this.#scheduleHeartbeat();
+    this.#scheduleSocketRetry();
     // A registration may have been requested during the probe.
-    if (!registered) this.registerAgain();
+    if (!registered) this.registerChat();
   }
 
-  #useHttp(reason: string): void {
-    this.#setUsable("fallback", reason);
-    this.#heartbeat.start();
-    if (!this.#options.isHttpOnly) this.#scheduleSocketRetry();
+  /** [EC38] Keeps the chat alive where no socket does. */
+  #scheduleHeartbeat(): void {
+    const beat = (): void => void this.#sendHeartbeat(this.#generation);
+    this.#cancelHeartbeat = this.#options.platform.setTimer(beat, this.#registration.pingIntervalMs);
+  }
+
+  async #sendHeartbeat(generation: number): Promise<void> {
+    const { self } = this.#registration;
+    const outcome = self && (await this.send("chats.heartbeat", { self }, heartbeatTimeoutMs));
+    if (generation !== this.#generation) return;
+    this.#scheduleHeartbeat();
+    if (outcome?.kind !== "answered") return;
+    if (!outcome.result.ok) this.handleRefusal(self, outcome.result.error);
+    else if (outcome.result.value.unread > 0) this.#events.emit({ type: "unread" });
   }
 
   #setUsable(state: "connected" | "fallback", reason: string): void {
     this.#generation += 1;
+    this.#cancelHeartbeat();
     this.#setState(state, reason);
-    this.callQueue.open();
-    this.#signals.emit({ method: "usable" });
   }
 
   #scheduleSocketRetry(): void {
@@ -271,30 +272,12 @@ export class Connection implements ClientConnection {
 
   #dropConnection(): void {
     this.#generation += 1;
-    this.callQueue.pause();
     this.#registration.unbind();
     this.#cancelRetry();
-    this.#heartbeat.stop();
-    this.#closeSocket();
-  }
-
-  #closeSocket(): void {
+    this.#cancelHeartbeat();
     const socket = this.#socket;
     this.#socket = null;
     socket?.close(1000, "closed by this side");
-  }
-
-  #onPong(sentAt: Instant): void {
-    if (elapsedMs(this.#openedAt, sentAt) >= stableAfterMs) this.#attempt = 0;
-    const { registrationNumber } = this.#registration;
-    const answeredAt = readClock(this.#options.platform.clock);
-    if (registrationNumber !== null) this.#lastPing = { sentAt, answeredAt, registrationNumber };
-    this.#emitAlive(sentAt);
-    this.checkClocks();
-  }
-
-  #emitAlive(sentAt: Instant): void {
-    this.#events.emit({ type: "alive", roundTripMs: elapsedMs(sentAt, readClock(this.#options.platform.clock)) });
   }
 
   /** [EC7] Relies on no earlier confirmation after sleep or a clock change. */
@@ -305,8 +288,7 @@ export class Connection implements ClientConnection {
     if (byMs === 0) return;
     this.#events.emit({ type: "clock-jump", byMs });
     if (this.#isLive) this.#socket?.check();
-    if (this.#state === "disconnected") this.#connect();
-    this.#signals.emit({ method: "jump" });
+    if (this.#state === "disconnected" && this.#isStarted) this.#connect();
   }
 
   #setState(state: ConnectionState, reason: string, extra: { readonly retryInMs?: number } = {}): void {
@@ -320,4 +302,126 @@ export class Connection implements ClientConnection {
 function isTooLarge(name: OperationName, input: object): boolean {
   const { maxBodyBytes }: Operation = operations[name];
   return maxBodyBytes !== undefined && byteLength(input) > maxFrameInputBytes;
+}
+
+export type RegisteredChat = OutputOf<"chats.register">;
+export type ChatInput = InputOf<"chats.register">;
+
+const registerTimeoutMs = 10_000;
+const retryBackoff = { baseMs: 1_000, capMs: 30_000 };
+
+/** [EC5] Registers the chat on each connection before any other request. */
+export class Registration {
+  readonly #platform: Pick<Platform, "setTimer" | "random">;
+  readonly #events: EdgeEvents;
+  #chatInput: ChatInput | null = null;
+  #current: RegisteredChat | null = null;
+  #resolveFirst: ((result: Result<RegisteredChat, CallError>) => void) | null = null;
+  #isSent = false;
+  /** Changes with whatever makes an answer outdated. */
+  #round = 0;
+  #attempt = 0;
+  #cancelRetry: () => void = () => undefined;
+
+  constructor(platform: Pick<Platform, "setTimer" | "random">, events: EdgeEvents) {
+    this.#platform = platform;
+    this.#events = events;
+  }
+
+  get self(): Self | null {
+    return this.#current && { chat: this.#current.chat, incarnation: this.#current.incarnation };
+  }
+
+  get chat(): string | null {
+    return this.#chatInput?.chat ?? null;
+  }
+
+  get pingIntervalMs(): number {
+    return this.#current?.pingIntervalMs ?? maxPingIntervalMs;
+  }
+
+  setChat(chatInput: ChatInput, deadlineMs: number): Promise<Result<RegisteredChat, CallError>> {
+    this.forget("another chat is registered instead");
+    this.#chatInput = chatInput;
+    return new Promise((resolve) => {
+      this.#isSent = false;
+      const cancel = this.#platform.setTimer(() => this.#resolveFirst?.(err(this.#timeoutError())), deadlineMs);
+      this.#resolveFirst = (result) => {
+        this.#resolveFirst = null;
+        cancel();
+        if (!result.ok) this.forget("");
+        resolve(result);
+      };
+    });
+  }
+
+  #timeoutError(): CallError {
+    const message = "chats.register: the coordinator was not reached in time";
+    return { code: this.#isSent ? "outcome_unknown" : "unreachable", message };
+  }
+
+  async register(ask: SendRequest, retry: () => void): Promise<RequestOutcome<RegisteredChat> | null> {
+    const chatInput = this.#chatInput;
+    this.unbind();
+    if (!chatInput) return null;
+    const round = this.#round;
+    const outcome = await ask("chats.register", chatInput, registerTimeoutMs);
+    this.#isSent ||= outcome.kind !== "lost" || outcome.isSent;
+    if (round !== this.#round) return outcome;
+    if (outcome.kind !== "answered") this.#scheduleRetry(0, retry);
+    else if (outcome.result.ok) this.#accept(outcome.result.value);
+    else this.#onRefused(outcome.result.error, retry);
+    return outcome;
+  }
+
+  /** Whatever is under way counts no more. */
+  unbind(): void {
+    this.#round += 1;
+    this.#cancelRetry();
+  }
+
+  /** @param registerAgain a chat that counts as gone may come back */
+  handleRefusal(self: Self | null, error: CallError, registerAgain: () => void): void {
+    if (self === null || self.chat !== this.#current?.chat || self.incarnation !== this.#current.incarnation) return;
+    if (retryOf(error) === "after_registering") registerAgain();
+    if (error.code === "chat_replaced") this.lose(error);
+  }
+
+  lose(error: CallError): void {
+    const chat = this.#current?.chat;
+    this.forget(error.message);
+    if (chat !== undefined) this.#events.emit({ type: "chat-lost", chat, error });
+  }
+
+  forget(reason: string): void {
+    this.unbind();
+    this.#chatInput = null;
+    this.#current = null;
+    this.#resolveFirst?.(err({ code: "closed", message: reason }));
+  }
+
+  #accept(registered: RegisteredChat): void {
+    this.unbind();
+    this.#attempt = 0;
+    this.#current = registered;
+    const { chat, incarnation, isNew, wasOffline } = registered;
+    this.#events.emit({ type: "registered", chat, incarnation, isNew, wasOffline });
+    this.#resolveFirst?.(ok(registered));
+  }
+
+  /** Repeats only what a coordinator refuses: the caller sees a store that fails. */
+  #onRefused(error: CallError, retry: () => void): void {
+    if (this.#resolveFirst && !(isRefusal(error) && isTransient(error))) return this.#resolveFirst(err(error));
+    // The process that took over the session will not give it up.
+    const isFinal = isRefusal(error) && !isRetryable(error.code);
+    if (error.code === "session_in_use" || isFinal) return this.lose(error);
+    this.#events.emit({ type: "problem", message: `the chat is not registered: ${error.message}` });
+    this.#scheduleRetry(error.retryAfterMs ?? 0, retry);
+  }
+
+  #scheduleRetry(minMs: number, retry: () => void): void {
+    const waitMs = minMs + fullJitter(retryBackoff, this.#attempt, this.#platform.random);
+    this.#attempt += 1;
+    this.#cancelRetry = this.#platform.setTimer(retry, waitMs);
+  }
 }

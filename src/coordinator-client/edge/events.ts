@@ -5,7 +5,7 @@ import { messageOf } from "../../shared/error.ts";
 /** fallback: over HTTP, since no socket opens. closed: for good. */
 export type ConnectionState = "disconnected" | "connecting" | "connected" | "fallback" | "closed";
 
-/** No event holds a token or a text of another chat. */
+/** No event but a notification holds a text of another chat, and none a token. */
 export type EdgeEvent =
   | {
       readonly type: "state";
@@ -23,58 +23,40 @@ export type EdgeEvent =
     }
   /** Another process owns the chat, or it may not be registered: this one must stop. */
   | { readonly type: "chat-lost"; readonly chat: string; readonly error: CallError }
-  | { readonly type: "alive"; readonly roundTripMs: number }
   /** Sleep, or a clock was set; leases are confirmed before they are trusted again. */
   | { readonly type: "clock-jump"; readonly byMs: number }
   | { readonly type: "right"; readonly name: string; readonly state: LeaseState; readonly reason: string }
+  | { readonly type: "notified"; readonly notification: Notification }
+  /** Another process has changed something. */
+  | { readonly type: "changed" }
+  | { readonly type: "unread" }
   | { readonly type: "problem"; readonly message: string };
 
 /** doubtful: must not be relied on until it is confirmed. */
 export type LeaseState = "trusted" | "doubtful" | "lost" | "released";
 
-export type Signal =
-  | Notification
-  | { readonly method: "usable" }
-  /** Another process has changed something. */
-  | { readonly method: "changed" }
-  | { readonly method: "registered" }
-  | { readonly method: "unread" }
-  | { readonly method: "jump" }
-  | { readonly method: "closed"; readonly reason: string };
+/** Whether requests get through. */
+export function isUp(state: ConnectionState): boolean {
+  return state === "connected" || state === "fallback";
+}
 
-export class Emitter<Event> {
-  readonly #listeners = new Set<(event: Event) => void>();
-  readonly #onListenerError: (message: string) => void;
+/** [EC14] A listener that throws is reported as a problem; the others still run. */
+export class EdgeEvents {
+  readonly #listeners = new Set<(event: EdgeEvent) => void>();
 
-  /** @param onListenerError reports a listener that throws; the others still run */
-  constructor(onListenerError: (message: string) => void) {
-    this.#onListenerError = onListenerError;
-  }
-
-  on(listener: (event: Event) => void): () => void {
+  on(listener: (event: EdgeEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
-  emit(event: Event): void {
+  emit(event: EdgeEvent): void {
     for (const listener of this.#listeners) {
       try {
         listener(event);
       } catch (error) {
-        this.#onListenerError(`a listener threw: ${messageOf(error)}`);
+        const message = `a listener threw: ${messageOf(error)}`;
+        if (event.type !== "problem") this.emit({ type: "problem", message });
       }
     }
   }
-}
-
-/** [EC14] A listener that throws is reported as a problem; never for a problem itself. */
-export function createEdgeEvents(): Emitter<EdgeEvent> {
-  let isReporting = false;
-  const events = new Emitter<EdgeEvent>((message) => {
-    if (isReporting) return;
-    isReporting = true;
-    events.emit({ type: "problem", message });
-    isReporting = false;
-  });
-  return events;
 }

@@ -3,8 +3,10 @@ import type { InputOf, OperationName, OutputOf } from "../../contract/operations
 import {
   closeCodes,
   flowReadMethod,
-  pingText,
+  leaveMethod,
+  maxChatsPerSocket,
   maxPingIntervalMs,
+  pingText,
   pongText,
   protocolVersion,
 } from "../../contract/protocol.ts";
@@ -15,9 +17,12 @@ import {
   lostOutcome,
   refusedOutcome,
   type RequestOutcome,
+  type SendRequest,
 } from "./request-outcome.ts";
 import type { Platform, Socket } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
+
+type SocketPlatform = Pick<Platform, "clock" | "setTimer" | "openSocket">;
 
 const openTimeoutMs = 10_000;
 /** Limit for any frame after a ping, in ms; half of a shorter ping interval. */
@@ -47,13 +52,33 @@ export interface SocketHandlers {
 interface PendingRequest {
   readonly name: OperationName;
   readonly sentAt: Instant;
-  readonly sender: object;
+  readonly channel: Channel;
   readonly finish: (outcome: RequestOutcome<never>) => void;
 }
 
-export class EdgeSocket {
-  readonly #platform: Pick<Platform, "clock" | "setTimer" | "openSocket">;
-  readonly #handlers: SocketHandlers;
+/** [EC60] Sockets of a process: its chats of one workspace share one, as long as it has room. */
+export class EdgeSockets {
+  readonly #sockets = new Set<EdgeSocket>();
+
+  /**
+   * @param chat null: of a client without a chat, which always has room
+   * @param handlers as of a socket of its own: called later, never within the call
+   */
+  open(platform: SocketPlatform, options: EdgeSocketOptions, chat: string | null, handlers: SocketHandlers): Channel {
+    const key = `${options.token} ${options.address.socket}`;
+    for (const socket of this.#sockets)
+      if (socket.key === key && (chat === null || socket.hasRoom)) return socket.add(chat, handlers);
+    const socket: EdgeSocket = new EdgeSocket(key, platform, options, () => void this.#sockets.delete(socket));
+    this.#sockets.add(socket);
+    return socket.add(chat, handlers);
+  }
+}
+
+class EdgeSocket {
+  readonly key: string;
+  readonly #platform: SocketPlatform;
+  readonly #onClosed: () => void;
+  readonly #channels = new Set<Channel>();
   readonly #socket: Socket;
   readonly #pending = new Map<number, PendingRequest>();
   #isOpen = false;
@@ -64,13 +89,10 @@ export class EdgeSocket {
   #pingIntervalMs = maxPingIntervalMs;
   #cancelTimer: () => void;
 
-  constructor(
-    platform: Pick<Platform, "clock" | "setTimer" | "openSocket">,
-    { address, token }: EdgeSocketOptions,
-    handlers: SocketHandlers,
-  ) {
+  constructor(key: string, platform: SocketPlatform, { address, token }: EdgeSocketOptions, onClosed: () => void) {
+    this.key = key;
     this.#platform = platform;
-    this.#handlers = handlers;
+    this.#onClosed = onClosed;
     this.#cancelTimer = platform.setTimer(() => this.#end(1006, `not open within ${openTimeoutMs} ms`), openTimeoutMs);
     this.#socket = platform.openSocket(address.socket, requestHeaders(token, protocolVersion), {
       onOpen: () => this.#onOpen(),
@@ -83,12 +105,33 @@ export class EdgeSocket {
     return this.#isOpen;
   }
 
-  /** @param sender may abandon its requests */
+  get hasRoom(): boolean {
+    return [...this.#channels].filter(({ chat }) => chat !== null).length < maxChatsPerSocket;
+  }
+
+  add(chat: string | null, handlers: SocketHandlers): Channel {
+    const channel = new Channel(this, chat, handlers);
+    this.#channels.add(channel);
+    const open = (): void => {
+      if (this.#channels.has(channel)) handlers.onOpen();
+    };
+    if (this.isOpen) this.#platform.setTimer(open, 0);
+    return channel;
+  }
+
+  /** The last one closes the socket. */
+  remove(channel: Channel, { code, message }: Pick<SocketClose, "code" | "message">): void {
+    this.#channels.delete(channel);
+    if (this.#channels.size === 0) return this.#end(code, message);
+    for (const watch of channel.watches) this.notify("state.unwatch", { watch });
+    if (channel.chat !== null) this.notify(leaveMethod, { chat: channel.chat });
+  }
+
   send<Name extends OperationName>(
     name: Name,
     input: InputOf<Name>,
     timeoutMs: number,
-    sender: object,
+    channel: Channel,
   ): Promise<RequestOutcome<OutputOf<Name>>> {
     if (!this.#isUsable()) return Promise.resolve(lostOutcome(false, "not connected"));
     const id = (this.#lastId += 1);
@@ -102,39 +145,35 @@ export class EdgeSocket {
         cancel();
         resolve(outcome);
       };
-      this.#pending.set(id, { name, sentAt, sender, finish });
+      this.#pending.set(id, { name, sentAt, channel, finish });
       this.#socket.send(requestFrame(id, name, input));
     });
   }
 
-  abandon(sender: object, message: string): void {
+  abandon(channel: Channel, message: string): void {
     for (const [id, request] of this.#pending)
-      if (request.sender === sender) this.#finish(id, lostOutcome(true, message));
+      if (request.channel === channel) this.#finish(id, lostOutcome(true, message));
   }
 
   notify(method: string, params: object): void {
     if (this.#isUsable()) this.#socket.send(notificationFrame(method, params));
   }
 
-  /** [EC3] Pings at intervals; closes when nothing comes back. */
+  /** [EC3] Pings at the shortest interval of its chats; closes when nothing comes back. */
   keepAlive(intervalMs: number): void {
-    this.#pingIntervalMs = intervalMs;
-    if (this.#isUsable() && this.#pingedAt === null) this.#schedulePing(intervalMs);
+    this.#pingIntervalMs = Math.min(this.#pingIntervalMs, intervalMs);
+    if (this.#isUsable() && this.#pingedAt === null) this.#schedulePing(this.#pingIntervalMs);
   }
 
   check(): void {
     if (this.#isUsable() && this.#pingedAt === null) this.#ping();
   }
 
-  close(code: number, message: string): void {
-    this.#end(code, message);
-  }
-
   #onOpen(): void {
     if (this.#hasEnded) return;
     this.#cancelTimer();
     this.#isOpen = true;
-    this.#handlers.onOpen();
+    for (const { handlers } of this.#channels) handlers.onOpen();
   }
 
   #isUsable(): boolean {
@@ -173,7 +212,7 @@ export class EdgeSocket {
     if (text !== pongText) return this.#handleFrames(text);
     const sentAt = this.#pingedAt;
     this.#pingedAt = null;
-    if (sentAt) this.#handlers.onPong(sentAt);
+    if (sentAt) for (const { handlers } of this.#channels) handlers.onPong(sentAt);
   }
 
   #handleFrames(text: string): void {
@@ -189,14 +228,14 @@ export class EdgeSocket {
           this.#finishPending(incoming.id, ({ name, sentAt }) => refusedOutcome(name, sentAt, incoming.error));
           break;
         case "notification":
-          this.#handlers.onNotification(incoming.notification);
+          for (const channel of this.#channels) channel.receive(incoming.notification);
           break;
         case "mark":
           // [EC23] Everything before the mark was read.
           this.notify(flowReadMethod, { mark: incoming.mark });
           break;
         case "unknown":
-          this.#handlers.onProblem(incoming.message);
+          for (const { handlers } of this.#channels) handlers.onProblem(incoming.message);
           break;
       }
     }
@@ -222,6 +261,78 @@ export class EdgeSocket {
     const isProtocolError = code === closeCodes.protocol;
     for (const id of this.#pending.keys())
       this.#finish(id, isProtocolError ? garbledOutcome(message) : lostOutcome(true, message));
-    this.#handlers.onClosed({ code, message, isReplaced: false, wasOpen: this.#isOpen });
+    this.#onClosed();
+    for (const channel of this.#channels) channel.end({ code, message, isReplaced: false, wasOpen: this.#isOpen });
+  }
+}
+
+/** Part of a socket that one chat, or a client without a chat, uses. */
+export class Channel {
+  readonly handlers: SocketHandlers;
+  /** Names of those that it has opened. */
+  readonly watches = new Set<string>();
+  readonly #socket: EdgeSocket;
+  #chat: string | null;
+  #hasEnded = false;
+
+  constructor(socket: EdgeSocket, chat: string | null, handlers: SocketHandlers) {
+    this.#socket = socket;
+    this.#chat = chat;
+    this.handlers = handlers;
+  }
+
+  get chat(): string | null {
+    return this.#chat;
+  }
+
+  /** Before the chat is registered: what concerns it is delivered here from then on. */
+  represent(chat: string | null): void {
+    if (this.#chat !== null && this.#chat !== chat) this.notify(leaveMethod, { chat: this.#chat });
+    this.#chat = chat;
+  }
+
+  readonly send: SendRequest = async (name, input, timeoutMs) => {
+    if (this.#hasEnded) return lostOutcome(false, "not connected");
+    if (name === "state.watch" && "watch" in input) this.watches.add(input.watch);
+    if (name === "state.unwatch" && "watch" in input) this.watches.delete(input.watch);
+    return this.#socket.send(name, input, timeoutMs, this);
+  };
+
+  notify(method: string, params: object): void {
+    if (!this.#hasEnded) this.#socket.notify(method, params);
+  }
+
+  /** [EC3] */
+  keepAlive(intervalMs: number): void {
+    if (!this.#hasEnded) this.#socket.keepAlive(intervalMs);
+  }
+
+  check(): void {
+    if (!this.#hasEnded) this.#socket.check();
+  }
+
+  receive(notification: Notification): void {
+    const { method } = notification;
+    const chat = notification.params && "chat" in notification.params ? notification.params.chat : null;
+    if (chat !== null && chat !== this.#chat) return;
+    if (method !== "chat.offline" && method !== "chat.replaced") return this.handlers.onNotification(notification);
+    // The coordinator has taken the chat off this socket.
+    this.#chat = null;
+    const isReplaced = method === "chat.replaced";
+    this.close(1000, isReplaced ? "another connection of this chat took over" : "the chat is offline", isReplaced);
+  }
+
+  close(code: number, message: string, isReplaced = false): void {
+    if (this.#hasEnded) return;
+    const closed = { code, message, isReplaced, wasOpen: this.#socket.isOpen };
+    this.end(closed);
+    this.#socket.remove(this, closed);
+  }
+
+  end(closed: SocketClose): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#socket.abandon(this, closed.message);
+    this.handlers.onClosed(closed);
   }
 }

@@ -1,11 +1,15 @@
 import { isFinal, type CallError } from "../../contract/errors.ts";
-import type { Change } from "../../contract/state.ts";
-import { ok, type Result } from "../../shared/result.ts";
+import type { Notification } from "../../contract/frames.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { Change, Entry } from "../../contract/state.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import type { Calls } from "./calls.ts";
-import type { Emitter, Signal } from "./events.ts";
-import type { ClientConnection } from "./client-connection.ts";
+import type { ClientConnection } from "./connection.ts";
+import { isUp, type EdgeEvent, type EdgeEvents } from "./events.ts";
 import type { Platform } from "./platform.ts";
-import { loadSnapshot, type SnapshotEntry } from "./state-snapshot.ts";
+
+type SnapshotEntry = Pick<Entry, "key" | "value" | "version">;
 
 /** Applying each event in order gives the coordinator's state at `revision`. */
 export type WatchEvent =
@@ -16,31 +20,21 @@ export type WatchEvent =
   /** The last event. */
   | { readonly type: "failed"; readonly error: CallError };
 
-export interface Watch extends AsyncIterableIterator<WatchEvent, undefined> {
-  /** Everything up to here was delivered: a later watch may start here. Null: nothing yet. */
-  readonly revision: number | null;
-  close(): void;
-}
-
 export interface WatchOptions {
   readonly prefix?: string;
   readonly after?: number;
 }
 
-type PushedChanges = Extract<Signal, { readonly method: "state.changes" }>["params"];
-
 export interface WatchDeps {
   readonly platform: Pick<Platform, "setTimer">;
   readonly calls: Calls;
   readonly connection: ClientConnection;
-  readonly signals: Emitter<Signal>;
+  readonly events: EdgeEvents;
 }
 
 const pollEveryMs = 5_000;
 const retryAfterMs = 2_000;
 const timeoutMs = 10_000;
-/** Undelivered events; further pushes are dropped and read later. */
-const maxQueuedEvents = 100;
 const pageSize = 500;
 
 type WatchStep = "done" | "again" | "later";
@@ -49,16 +43,14 @@ type WatchStep = "done" | "again" | "later";
  * [EC15] Delivers everything once and in order: continues with pushed changes, and after any gap
  * asks from its own revision. [EC16] A snapshot replaces compacted changes.
  */
-export class EdgeWatch implements Watch {
+export class StateWatch {
   readonly #deps: WatchDeps;
   readonly #id: string;
   readonly #prefix: string;
-  readonly #stopSignals: () => void;
-  readonly #events: WatchEvent[] = [];
-  #readers: ((event: IteratorResult<WatchEvent, undefined>) => void)[] = [];
-  /** Everything up to here is delivered or queued; null: a snapshot comes first. */
+  readonly #onEvent: (event: WatchEvent) => void;
+  readonly #stopListening: () => void;
+  /** Everything up to here is delivered; null: a snapshot comes first. */
   #cursor: number | null;
-  #readRevision: number | null = null;
   /** Has a new name each time, so that late frames of an earlier one are ignored. */
   #subscription: { readonly generation: number; readonly watch: string } | null = null;
   #watchCount = 0;
@@ -67,62 +59,45 @@ export class EdgeWatch implements Watch {
   #isClosed = false;
   #cancelTimer: () => void = () => undefined;
 
-  constructor(deps: WatchDeps, id: string, { prefix = "", after }: WatchOptions) {
+  constructor(deps: WatchDeps, id: string, { prefix = "", after }: WatchOptions, onEvent: (event: WatchEvent) => void) {
     this.#deps = deps;
     this.#id = id;
     this.#prefix = prefix;
     this.#cursor = after ?? null;
-    this.#stopSignals = deps.signals.on((signal) => this.#onSignal(signal));
+    this.#onEvent = onEvent;
+    this.#stopListening = deps.events.on((event) => this.#onClientEvent(event));
     void this.#catchUp();
-  }
-
-  get revision(): number | null {
-    return this.#readRevision;
-  }
-
-  next(): Promise<IteratorResult<WatchEvent, undefined>> {
-    const event = this.#events.shift();
-    if (!event) {
-      if (this.#isClosed) return Promise.resolve({ done: true, value: undefined });
-      return new Promise((resolve) => this.#readers.push(resolve));
-    }
-    this.#deliver(event);
-    if (this.#mustCatchUp()) void this.#catchUp();
-    return Promise.resolve({ done: false, value: event });
-  }
-
-  return(): Promise<IteratorResult<WatchEvent, undefined>> {
-    this.close();
-    return Promise.resolve({ done: true, value: undefined });
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
   }
 
   close(): void {
     if (this.#isClosed) return;
     this.#unsubscribe();
-    this.#events.length = 0;
     this.#end();
   }
 
   #end(): void {
     this.#isClosed = true;
-    this.#stopSignals();
+    this.#stopListening();
     this.#cancelTimer();
-    for (const reader of this.#readers) reader({ done: true, value: undefined });
-    this.#readers = [];
   }
 
-  #onSignal(signal: Signal): void {
-    if (signal.method === "closed") return this.#fail({ code: "closed", message: signal.reason });
-    if (signal.method === "usable" || signal.method === "changed") return this.#markBehind();
-    if (signal.method !== "resync" && signal.method !== "state.changes") return;
-    if (signal.params.watch !== this.#subscription?.watch) return;
+  #onClientEvent(event: EdgeEvent): void {
+    if (event.type === "state" && event.state === "closed")
+      return this.#fail({ code: "closed", message: event.reason });
+    if (event.type === "changed" || (event.type === "state" && isUp(event.state))) return this.#markBehind();
+    if (event.type === "notified") this.#onNotified(event.notification);
+  }
+
+  #onNotified({ method, params }: Notification): void {
+    if (method !== "resync" && method !== "state.changes") return;
+    if (params.watch !== this.#subscription?.watch) return;
     // After a resync the coordinator sends nothing until it is asked.
-    if (signal.method === "resync") this.#markBehind();
-    else this.#onPushed(signal.params);
+    if (method === "resync") return this.#markBehind();
+    const isContinuing = this.#isSubscribed() && !this.#isBehind && this.#cursor !== null;
+    // An earlier frame is missing.
+    if (isContinuing && params.after > (this.#cursor ?? 0)) this.#markBehind();
+    else if (isContinuing) this.#deliverChanges(params.changes, params.revision);
+    else this.#isBehind = true;
   }
 
   #markBehind(): void {
@@ -130,35 +105,13 @@ export class EdgeWatch implements Watch {
     void this.#catchUp();
   }
 
-  /** Uses a push only if it continues the cursor, no request is running and the queue has room. */
-  #onPushed({ after, changes, revision }: PushedChanges): void {
-    const isContinuing = this.#isSubscribed() && !this.#isBehind && this.#cursor !== null;
-    // An earlier frame is missing.
-    if (isContinuing && after > (this.#cursor ?? 0)) this.#markBehind();
-    else if (isContinuing && this.#events.length < maxQueuedEvents) this.#emitChanges(changes, revision);
-    else this.#isBehind = true;
-  }
-
-  #emitChanges(changes: readonly Change[], revision: number): void {
+  #deliverChanges(changes: readonly Change[], revision: number): void {
     const cursor = this.#cursor ?? 0;
     const fresh = changes.filter((change) => change.revision > cursor);
     this.#cursor = Math.max(cursor, revision);
-    if (fresh.length > 0) this.#emit({ type: "changes", changes: fresh, revision: this.#cursor });
-  }
-
-  #emit(event: WatchEvent): void {
-    const reader = this.#readers.shift();
-    if (!reader) return void this.#events.push(event);
-    this.#deliver(event);
-    reader({ done: false, value: event });
-  }
-
-  /** Acknowledges at delivery, so that the coordinator waits for a slow reader. */
-  #deliver(event: WatchEvent): void {
-    if (event.type === "failed") return;
-    this.#readRevision = event.revision;
+    if (fresh.length > 0) this.#onEvent({ type: "changes", changes: fresh, revision: this.#cursor });
     if (!this.#subscription || !this.#isSubscribed()) return;
-    this.#deps.connection.notify("state.watch-ack", { watch: this.#subscription.watch, revision: event.revision });
+    this.#deps.connection.notify("state.watch-ack", { watch: this.#subscription.watch, revision: this.#cursor });
   }
 
   #isSubscribed(): boolean {
@@ -173,8 +126,8 @@ export class EdgeWatch implements Watch {
   }
 
   #fail(error: CallError): void {
-    this.#emit({ type: "failed", error });
     this.#end();
+    this.#onEvent({ type: "failed", error });
   }
 
   async #catchUp(): Promise<void> {
@@ -182,23 +135,18 @@ export class EdgeWatch implements Watch {
     this.#isCatchingUp = true;
     this.#cancelTimer();
     let step = await this.#step();
-    while (step === "again" || (step === "done" && this.#mustCatchUp())) step = await this.#step();
+    while (!this.#isClosed && (step === "again" || (step === "done" && this.#isBehind))) step = await this.#step();
     this.#isCatchingUp = false;
+    if (this.#isClosed) return;
     const { isPushing, signalsCommits } = this.#deps.connection;
     const isPolling = !isPushing && !signalsCommits;
-    if (step === "later" || isPolling) this.#scheduleCatchUp(step === "later" ? retryAfterMs : pollEveryMs);
-  }
-
-  #mustCatchUp(): boolean {
-    return this.#isBehind && this.#events.length === 0 && !this.#isClosed;
-  }
-
-  #scheduleCatchUp(ms: number): void {
-    if (!this.#isClosed) this.#cancelTimer = this.#deps.platform.setTimer(() => this.#markBehind(), ms);
+    if (step !== "later" && !isPolling) return;
+    const ms = step === "later" ? retryAfterMs : pollEveryMs;
+    this.#cancelTimer = this.#deps.platform.setTimer(() => this.#markBehind(), ms);
   }
 
   async #step(): Promise<WatchStep> {
-    if (this.#isClosed || this.#events.length > 0) return "done";
+    if (this.#isClosed) return "done";
     const { isPushing } = this.#deps.connection;
     const result = await (this.#cursor === null
       ? this.#loadSnapshot()
@@ -218,21 +166,19 @@ export class EdgeWatch implements Watch {
   async #subscribe(after: number): Promise<Result<WatchStep, CallError>> {
     const { connection, calls } = this.#deps;
     if (this.#isSubscribed() && !this.#isBehind) return ok("done");
-    await connection.callQueue.wait(timeoutMs);
+    if ((await calls.untilUp(timeoutMs)) !== "up") return ok("later");
     this.#unsubscribe();
     const { generation } = connection;
     const watch = `${this.#id}.${(this.#watchCount += 1)}`;
     // Changes may be pushed before the answer is handled.
     this.#subscription = { generation, watch };
     this.#isBehind = false;
-    const input = { watch, prefix: this.#prefix, after };
-    const { result, generation: answeredGeneration } = await calls.call("state.watch", input, {
-      deadlineMs: timeoutMs,
-      isQueued: false,
-    });
-    const isPushed = answeredGeneration === generation && this.#isSubscribed();
-    if (result.ok && isPushed) return ok("done");
+    const outcome = await connection.send("state.watch", { watch, prefix: this.#prefix, after }, timeoutMs);
+    const isPushed = generation === connection.generation && this.#isSubscribed();
+    const result = outcome.kind === "answered" ? outcome.result : null;
+    if (result?.ok && isPushed) return ok("done");
     this.#isBehind = true;
+    if (result === null) return ok("later");
     // HTTP refuses it as bad input, even if a socket has opened meanwhile.
     return result.ok || (!isPushed && result.error.code === "bad_input") ? ok("again") : result;
   }
@@ -242,16 +188,51 @@ export class EdgeWatch implements Watch {
     const input = { prefix: this.#prefix, after, limit: pageSize };
     const { result } = await this.#deps.calls.call("state.changes", input);
     if (!result.ok || this.#isClosed) return result.ok ? ok("done") : result;
-    this.#emitChanges(result.value.changes, result.value.revision);
+    this.#deliverChanges(result.value.changes, result.value.revision);
     return ok(result.value.isMore || this.#isBehind ? "again" : "done");
   }
 
   async #loadSnapshot(): Promise<Result<WatchStep, CallError>> {
-    const snapshot = await loadSnapshot(this.#deps.calls, this.#prefix, () => !this.#isClosed);
+    const snapshot = await this.#readAll();
     if (!snapshot.ok || this.#isClosed) return snapshot.ok ? ok("done") : snapshot;
     this.#cursor = snapshot.value.revision;
     this.#isBehind = true;
-    this.#emit({ type: "snapshot", ...snapshot.value });
+    this.#onEvent({ type: "snapshot", ...snapshot.value });
     return ok("again");
+  }
+
+  /**
+   * Reads all keys at one revision: pages are of several moments, and the changes between them
+   * bring all to the last. Refused with `compacted` when those are gone.
+   */
+  async #readAll(): Promise<Result<{ readonly entries: SnapshotEntry[]; readonly revision: number }, CallError>> {
+    const byKey = new Map<string, SnapshotEntry>();
+    let list = await this.#readPage(byKey, undefined);
+    let after = list.ok ? list.value.revision : 0;
+    while (list.ok && list.value.cursor !== null) {
+      if (this.#isClosed) return err({ code: "closed", message: "the watch is closed" });
+      list = await this.#readPage(byKey, list.value.cursor);
+    }
+    if (!list.ok) return list;
+    while (after < list.value.revision) {
+      const { result } = await this.#deps.calls.call("state.changes", { prefix: this.#prefix, after, limit: pageSize });
+      if (!result.ok) return result;
+      for (const { key, op, value, revision } of result.value.changes) {
+        if (op === "set") byKey.set(key, { key, value, version: revision });
+        else byKey.delete(key);
+      }
+      after = result.value.revision;
+    }
+    return ok({ entries: [...byKey.values()].sort((a, b) => (a.key < b.key ? -1 : 1)), revision: after });
+  }
+
+  async #readPage(
+    byKey: Map<string, SnapshotEntry>,
+    cursor: string | undefined,
+  ): Promise<Result<OutputOf<"state.list">, CallError>> {
+    const input = { prefix: this.#prefix, limit: pageSize, ...omitUndefined({ cursor }) };
+    const { result } = await this.#deps.calls.call("state.list", input);
+    if (result.ok) for (const { key, value, version } of result.value.entries) byKey.set(key, { key, value, version });
+    return result;
   }
 }

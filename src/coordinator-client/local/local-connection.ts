@@ -3,11 +3,9 @@ import type { Self } from "../../contract/values.ts";
 import { CallLostError, type LocalCalls } from "../../runtime/local-calls.ts";
 import { err } from "../../shared/result.ts";
 import { StoreError } from "../../store/store-error.ts";
-import { CallQueue } from "../edge/call-queue.ts";
-import type { ClientConnection } from "../edge/client-connection.ts";
-import type { ConnectionState, Emitter, Signal } from "../edge/events.ts";
+import type { ClientConnection, Registration } from "../edge/connection.ts";
+import type { ConnectionState, EdgeEvents } from "../edge/events.ts";
 import type { Platform } from "../edge/platform.ts";
-import type { Registration } from "../edge/registration.ts";
 import { lostOutcome, type SendRequest } from "../edge/request-outcome.ts";
 import { readClock } from "../edge/trust.ts";
 
@@ -19,50 +17,59 @@ export class LocalConnection implements ClientConnection {
   readonly isPushing = false;
   readonly signalsCommits = true;
   readonly generation = 0;
-  readonly lastPing = null;
   readonly maxRenewMs = 2_000;
   readonly sendDirectly = null;
-  readonly callQueue: CallQueue;
   readonly #coordinator: LocalCalls;
   readonly #platform: Pick<Platform, "setTimer" | "clock">;
   readonly #registration: Registration;
-  readonly #signals: Emitter<Signal>;
-  #state: ConnectionState = "disconnected";
+  readonly #events: EdgeEvents;
+  #state: ConnectionState = "connected";
   #cancelTimer: () => void = () => undefined;
-  #unfollow: () => void = () => undefined;
+  #unfollow: (() => void) | null = null;
 
   constructor(
     coordinator: LocalCalls,
     platform: Pick<Platform, "setTimer" | "clock">,
     registration: Registration,
-    signals: Emitter<Signal>,
+    events: EdgeEvents,
   ) {
     this.#coordinator = coordinator;
     this.#platform = platform;
     this.#registration = registration;
-    this.#signals = signals;
-    this.callQueue = new CallQueue(platform.setTimer, 0);
-    this.callQueue.open();
+    this.#events = events;
   }
 
   get state(): ConnectionState {
     return this.#state;
   }
 
+  /** Reports the first commit of others at once, and later ones together. */
   start(): void {
-    if (this.#state !== "disconnected") return;
-    this.#state = "connected";
-    this.#follow();
+    if (this.#unfollow || this.#state === "closed") return;
+    let isResting = false;
+    let isMissed = false;
+    const report = (): void => {
+      isResting = isMissed;
+      if (!isMissed) return;
+      isMissed = false;
+      this.#cancelTimer = this.#platform.setTimer(report, minGapMs);
+      this.#events.emit({ type: "changed" });
+    };
+    this.#unfollow = this.#coordinator.onCommit(() => {
+      isMissed = true;
+      if (isResting) return;
+      isResting = true;
+      this.#cancelTimer = this.#platform.setTimer(report, 0);
+    });
   }
 
   close(reason: string): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#cancelTimer();
-    this.#unfollow();
-    this.callQueue.close();
+    this.#unfollow?.();
     this.#coordinator.close();
-    this.#signals.emit({ method: "closed", reason });
+    this.#events.emit({ type: "state", state: "closed", previous: "connected", reason });
   }
 
   readonly send: SendRequest = async (name, input, timeoutMs) => {
@@ -89,22 +96,4 @@ export class LocalConnection implements ClientConnection {
   notify(): void {}
 
   checkClocks(): void {}
-
-  #follow(): void {
-    let isResting = false;
-    let isMissed = false;
-    const report = (): void => {
-      isResting = isMissed;
-      if (!isMissed) return;
-      isMissed = false;
-      this.#cancelTimer = this.#platform.setTimer(report, minGapMs);
-      this.#signals.emit({ method: "changed" });
-    };
-    this.#unfollow = this.#coordinator.onCommit(() => {
-      isMissed = true;
-      if (isResting) return;
-      isResting = true;
-      this.#cancelTimer = this.#platform.setTimer(report, 0);
-    });
-  }
 }

@@ -30,6 +30,8 @@ export interface LocalCoordinatorOptions {
 }
 
 const sweepRows = 20;
+/** A death is attested at once: until then a running chat is checked this much more seldom. */
+const sureForMs = 300_000;
 /** Interval of the process checks, in ms; each reads the process table. */
 const pollEveryMs = 1_000;
 
@@ -66,13 +68,10 @@ export class LocalCoordinator {
       const message = `${name} needs a workspace that machines share, and this machine has not joined a workspace`;
       return err({ code: "bad_input", message });
     }
-    if (name === "metrics") return this.#metrics();
-    return this.#runEngine(name, input);
-  }
-
-  #metrics(): Result<OutputOf<"metrics">, Refusal> {
-    const sampled = this.#runEngine("metrics", {}) as Result<OutputOf<"metrics">, Refusal>;
-    return sampled.ok ? ok({ samples: [...sampled.value.samples, ...hostSamples(this.#health())] }) : sampled;
+    const result = this.#runEngine(name, input);
+    if (name !== "metrics" || !result.ok) return result;
+    const { samples } = result.value as OutputOf<"metrics">;
+    return ok({ samples: [...samples, ...hostSamples(this.#health())] });
   }
 
   #runEngine(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
@@ -124,7 +123,7 @@ export class LocalCoordinator {
       presence: {
         lastSeen: (chat) => {
           const row = chatRows.find({ sql }, chat);
-          return row && row.status !== "offline" && isRunning(processes, row.process) ? at : null;
+          return row && row.status !== "offline" && isRunning(processes, row.process) ? at + sureForMs : null;
         },
       },
     });

@@ -1,61 +1,48 @@
 import type { Finding } from "../../contract/machine/learning.ts";
+import { holm } from "../exact-tests.ts";
 import { examineCheckpoints } from "./checkpoints.ts";
-import { examineDeaths } from "./deaths.ts";
-import { holm } from "./exact-tests.ts";
-import type { Examined } from "./finding.ts";
+import { examineShare, toFinding, type Examined } from "./finding.ts";
 import type { History, PastChange } from "./history.ts";
-import { examineModels } from "./models.ts";
-import { examineRejectedChanges } from "./rejected-changes.ts";
 import { examineRecoveries } from "./recoveries.ts";
-import { examineRiskReasons } from "./risk-reasons.ts";
-import { examineTasks } from "./tasks.ts";
+import { examineRisks } from "./risks.ts";
 import { examineTeam } from "./team.ts";
 
 /** Probability, at most, that a run has any false finding. */
 const falseFindings = 0.005;
 
-/** Not tested, for want of cases. */
-export type Unjudged = Pick<Examined, "pattern" | "subject" | "n" | "minimum">;
-
 export interface Opportunities {
   /** Least likely by chance first. */
   readonly findings: readonly Finding[];
-  readonly unjudged: readonly Unjudged[];
+  /** Not tested, for want of cases. */
+  readonly unjudged: readonly Pick<Examined, "pattern" | "subject" | "n" | "minimum">[];
 }
 
 /** [EX60] Pure: the same history has the same findings. */
-export function findOpportunities(history: History): Opportunities {
-  const examined = examineAll(inWindow(history));
-  const found = test(examined)
-    .map(({ one, pValue }) => toFinding(one, pValue, history.windowMs))
-    .toSorted((a, b) => a.confidence.pValue - b.confidence.pValue);
-  const unjudged = examined.filter(({ n, minimum }) => n < minimum);
-  return {
-    findings: withoutConflicts(found),
-    unjudged: unjudged.map(({ pattern, subject, n, minimum }) => ({ pattern, subject, n, minimum })),
+export function findOpportunities(all: History): Opportunities {
+  const history = inWindow(all);
+  const { team, changes, windowMs } = history;
+  const examined = [
+    ...examineCheckpoints(history),
+    ...examineRisks(history),
+    ...examineRecoveries(history),
+    ...(team === null ? [] : examineTeam(team)),
+    ...examineRejectedChanges(changes),
+  ];
+  const moved = new Set<string>();
+  // [EX65] Only the first of several findings for one setting has a next value.
+  const isFirst = (key: string): boolean => {
+    if (moved.has(key)) return false;
+    moved.add(key);
+    return true;
   };
-}
-
-/** [EV14] Rules whose changes are rejected more often than usual. */
-export function rulesToStop(changes: readonly PastChange[]): ReadonlySet<string> {
-  return new Set(test(examineRejectedChanges(changes)).map(({ one }) => one.subject));
-}
-
-function test(examined: readonly Examined[]): { readonly one: Examined; readonly pValue: number }[] {
-  const judged = examined.filter(({ n, minimum }) => n >= minimum);
-  const adjusted = holm(judged.map(({ pValue }) => pValue));
-  return judged
-    .map((one, index) => ({ one, pValue: adjusted[index] ?? 1 }))
-    .filter(({ pValue }) => pValue <= falseFindings);
-}
-
-function examineAll(history: History): Examined[] {
-  const { team } = history;
-  const alone = [examineDeaths, examineRiskReasons, examineCheckpoints, examineRecoveries];
-  const ofTeam =
-    team === null ? [] : [...examineTasks(team), ...examineTeam(team), ...examineModels(team.models ?? [])];
-  const ofChanges = examineRejectedChanges(history.changes);
-  return [...alone.flatMap((examine) => examine(history)), ...ofTeam, ...ofChanges];
+  return {
+    findings: test(examined)
+      .toSorted((a, b) => a.pValue - b.pValue)
+      .map(({ one, pValue }) => toFinding(one, pValue, windowMs, isFirst)),
+    unjudged: examined
+      .filter(({ n, minimum }) => n < minimum)
+      .map(({ pattern, subject, n, minimum }) => ({ pattern, subject, n, minimum })),
+  };
 }
 
 /** [EX64] Older rows, and those of the future after a clock was set back, are no evidence. */
@@ -75,25 +62,45 @@ function inWindow(history: History): History {
   };
 }
 
-function toFinding({ pattern, subject, n, toFinding }: Examined, pValue: number, windowMs: number): Finding {
-  const { figures, basis = "measured", ...found } = toFinding();
-  return {
-    id: `${pattern}:${subject}`,
-    pattern,
-    subject,
-    evidence: { n, windowMs, figures },
-    ...found,
-    confidence: { pValue, basis },
-  };
+function test(examined: readonly Examined[]): { readonly one: Examined; readonly pValue: number }[] {
+  const judged = examined.filter(({ n, minimum }) => n >= minimum);
+  const adjusted = holm(judged.map(({ pValue }) => pValue));
+  return judged
+    .map((one, index) => ({ one, pValue: adjusted[index] ?? 1 }))
+    .filter(({ pValue }) => pValue <= falseFindings);
 }
 
-/** [EX65] Only the first of several findings for one setting has a next value. */
-function withoutConflicts(findings: readonly Finding[]): Finding[] {
-  const moved = new Set<string>();
-  return findings.map((one) => {
-    if (one.parameter === null || one.to === null) return one;
-    if (moved.has(one.parameter)) return { ...one, to: null, test: "person" as const };
-    moved.add(one.parameter);
-    return one;
-  });
+interface DecidedChange {
+  readonly at: number;
+  /** Those of the findings that the change was about. */
+  readonly rules: readonly string[];
+  readonly isAccepted: boolean;
+}
+
+export function pastChanges(decisions: readonly DecidedChange[]): PastChange[] {
+  return decisions.flatMap(({ rules, at, isAccepted }) => rules.map((rule) => ({ at, rule, isRejected: !isAccepted })));
+}
+
+/** [EV14] Rules whose changes people reject too often: evolving code stops proposing them. */
+export function rulesToStop(changes: readonly PastChange[]): ReadonlySet<string> {
+  return new Set(test(examineRejectedChanges(changes)).map(({ one }) => one.subject));
+}
+
+function examineRejectedChanges(changes: readonly PastChange[]): Examined[] {
+  const byRule = Map.groupBy(changes, ({ rule }) => rule);
+  return [...byRule].map(([rule, decided]) =>
+    examineShare({
+      pattern: "evolve_rejected",
+      subject: rule,
+      minimum: 8,
+      usual: 0.3,
+      n: decided.length,
+      hits: decided.filter(({ isRejected }) => isRejected).length,
+      toFinding: (counted) => ({
+        title: `Changes by \`shim code evolve\` are rejected: ${rule}`,
+        text: `People rejected ${counted} changes that were about this rule.`,
+        advice: "It is not proposed any more. If the rule itself is unwanted, switch it off in the project's settings.",
+      }),
+    }),
+  );
 }

@@ -1,6 +1,7 @@
-import type { Config } from "../../contract/config.ts";
+import { defaults, type Config } from "../../contract/config.ts";
 import type { Sample } from "../../contract/metrics.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
+import { settingAt } from "../../shared/setting-keys.ts";
 
 /** Input of the detector, which leaves out rows outside the window. */
 export interface History {
@@ -98,4 +99,11 @@ export interface ModelOutcomes {
   readonly accepted: number;
   /** Mean cost of a task in millionths of a dollar. */
   readonly costMicros: number;
+}
+
+/** [EX63] Only sessions that ran with the values in force say something about these. */
+export function sessionsWith({ sessions, config }: History, keys: readonly string[]): PastSession[] {
+  return sessions.filter(({ session: { changed } }) =>
+    keys.every((key) => changed !== null && (changed[key] ?? settingAt(defaults, key)) === settingAt(config, key)),
+  );
 }

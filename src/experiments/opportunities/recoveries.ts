@@ -1,23 +1,19 @@
-import { shareInterval } from "./exact-tests.ts";
-import { byPerson, examineShare, stepOf, steppedTo, type Examined, type Found } from "./finding.ts";
-import type { History, PastOffer, PastSession } from "./history.ts";
-import { sessionsWith } from "./in-force.ts";
+import { mean } from "simple-statistics";
+import { settingAt } from "../../shared/setting-keys.ts";
+import { examineShare, round, sharePrevented, stepOf, type Examined, type Found } from "./finding.ts";
+import { sessionsWith, type History, type PastOffer, type PastSession } from "./history.ts";
 
 const dayMs = 86_400_000;
 /** Facts read again that are no chance. */
 const manyRepeats = 3;
 
 export function examineRecoveries(history: History): Examined[] {
-  return [dismissedOffers(history), ignoredOffers(history), cutBriefs(history), rediscovery(history)];
+  // An offer of today may still be taken.
+  const offers = history.offers.filter(({ at, resolution }) => resolution !== "open" || history.now - at >= dayMs);
+  return [dismissedOffers(history, offers), ignoredOffers(offers), cutBriefs(history), rediscovery(history)];
 }
 
-/** An offer of today may still be taken. */
-function decided({ offers, now }: History): PastOffer[] {
-  return offers.filter(({ at, resolution }) => resolution !== "open" || now - at >= dayMs);
-}
-
-function dismissedOffers(history: History): Examined {
-  const offers = decided(history);
+function dismissedOffers({ config }: History, offers: readonly PastOffer[]): Examined {
   const dismissed = offers.filter(({ resolution }) => resolution === "dismissed");
   return examineShare({
     pattern: "offers_dismissed",
@@ -26,22 +22,28 @@ function dismissedOffers(history: History): Examined {
     usual: 0.3,
     n: offers.length,
     hits: dismissed.length,
-    toFinding: () => fewerOffers(history, dismissed),
+    toFinding: (counted): Found => {
+      const step = stepOf(settingAt(config, "offerMaxAgeMs"), "offerMaxAgeMs", "down");
+      const { to } = step;
+      const prevented = to === null ? 0 : dismissed.filter(({ ageMs }) => ageMs > to).length;
+      const common = {
+        title: "Offers of dead sessions are dismissed",
+        text: `${counted} dead sessions that were offered were dismissed.`,
+      };
+      // A shorter time helps only where what was dismissed is old.
+      if (prevented === 0)
+        return {
+          ...common,
+          advice:
+            "They were recent ones, so a shorter offerMaxAgeMs changes nothing; `shim config set recovery ask` asks before a brief is given.",
+        };
+      const advice = "With a shorter offerMaxAgeMs old ones are listed, and no longer offered.";
+      return { ...common, advice, step, expected: sharePrevented(prevented, dismissed.length) };
+    },
   });
 }
 
-/** A shorter time helps only where what was dismissed is old. */
-function fewerOffers({ config }: History, dismissed: readonly PastOffer[]): Found {
-  const step = stepOf(config, "offerMaxAgeMs", "down");
-  const to = steppedTo(step);
-  const prevented = to === null ? 0 : dismissed.filter(({ ageMs }) => ageMs > to).length;
-  if (prevented === 0) return byPerson(null, {});
-  const { low, high } = shareInterval(prevented, dismissed.length);
-  return { ...step, expected: { figure: "sharePrevented", value: prevented / dismissed.length, low, high } };
-}
-
-function ignoredOffers(history: History): Examined {
-  const offers = decided(history);
+function ignoredOffers(offers: readonly PastOffer[]): Examined {
   return examineShare({
     pattern: "offers_ignored",
     subject: "recovery",
@@ -49,7 +51,11 @@ function ignoredOffers(history: History): Examined {
     usual: 0.5,
     n: offers.length,
     hits: offers.filter(({ resolution }) => resolution === "open").length,
-    toFinding: () => byPerson(null, {}),
+    toFinding: (counted) => ({
+      title: "Offers of dead sessions are not answered",
+      text: `${counted} dead sessions were offered, and a day later neither continued nor dismissed.`,
+      advice: "`shim config get recovery` shows how they are offered; `shim sessions` lists them.",
+    }),
   });
 }
 
@@ -65,13 +71,16 @@ function cutBriefs(history: History): Examined {
     usual: 0.2,
     n: entries.length,
     hits: cut.length,
-    toFinding: () => {
-      const step = stepOf(history.config, key, "up");
-      const to = steppedTo(step);
-      if (to === null) return { ...step, expected: null };
-      const whole = cut.filter((count) => count <= to).length;
-      const { low, high } = shareInterval(whole, cut.length);
-      return { ...step, expected: { figure: "sharePrevented", value: whole / cut.length, low, high } };
+    toFinding: (counted) => {
+      const step = stepOf(settingAt(history.config, key), key, "up");
+      const { to } = step;
+      return {
+        title: "A brief does not quote all prompts",
+        text: `${counted} sessions have more prompts than ${key} lets a brief quote.`,
+        advice: "Whether a longer brief helps the next chat only chats can show.",
+        step,
+        ...(to === null ? {} : { expected: sharePrevented(cut.filter((count) => count <= to).length, cut.length) }),
+      };
     },
   });
 }
@@ -94,6 +103,11 @@ function rediscovery(history: History): Examined {
     usual: 0.25,
     n: repeats.length,
     hits: repeats.filter((count) => count >= manyRepeats).length,
-    toFinding: () => byPerson(null, { mean: repeats.reduce((sum, one) => sum + one, 0) / repeats.length }),
+    toFinding: (counted) => ({
+      title: "Chats read again what their brief says",
+      text: `${counted} chats repeated three or more facts of their brief before their first edit, ${round(mean(repeats))} on average.`,
+      advice: "A longer brief does not help, since it had the facts; try a shorter one (brief.prompts).",
+      figures: { mean: mean(repeats) },
+    }),
   });
 }

@@ -1,10 +1,9 @@
 import { sum } from "simple-statistics";
+import { NewTask } from "../../contract/tasks.ts";
 import type { Settings } from "../../contract/workspaces.ts";
 import type { Hint } from "../../coordination/kernel/tx.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { Agenda } from "./agenda.ts";
 import type { QueueRecord, QueueTask } from "./queue-record.ts";
-import { TaskLedger, toNewTask, type TaskHistory } from "./task-ledger.ts";
 import { VirtualChat } from "./virtual-chat.ts";
 import { startAt, VirtualHost } from "./virtual-host.ts";
 
@@ -28,6 +27,16 @@ export interface QueueRun {
   readonly operations: number;
 }
 
+/** A task of the record in a run. */
+export interface TaskHistory {
+  readonly record: QueueTask;
+  /** Epoch ms. */
+  readonly submittedAt: number;
+  firstStartAt: number | null;
+  doneAt: number | null;
+  failures: number;
+}
+
 /** Time after the record's end in which open tasks may still end. */
 const runOnMs = 86_400_000;
 
@@ -37,24 +46,32 @@ const runOnMs = 86_400_000;
  * @param sql an empty database of its own
  */
 export function runQueue(sql: Sql, record: QueueRecord, settings: Partial<Settings>): QueueRun {
-  const agenda = new Agenda();
-  const ledger = new TaskLedger();
   const chats = new Map<string, VirtualChat>();
   const lastSeen = (chat: string): number | null => chats.get(chat)?.lastSeen() ?? null;
   const host = new VirtualHost(sql, settings, { lastSeen });
+  const tasks = new Map<number, TaskHistory>();
   for (const [index, chat] of record.chats.entries()) {
     const id = `chat-${index}`;
-    const virtual = new VirtualChat(id, chat, { host, agenda, ledger });
+    const virtual = new VirtualChat(id, chat, { host, tasks });
     chats.set(id, virtual);
     virtual.schedule(toTime);
   }
-  const histories: TaskHistory[] = [];
-  for (const task of inOrder(record.tasks)) {
-    agenda.add(toTime(task.atMs), () => void histories.push(submit(host, ledger, task)));
+  for (const task of record.tasks.toSorted((a, b) => a.atMs - b.atMs))
+    host.at(toTime(task.atMs), () => submit(host, tasks, task));
+  const onHint = (hint: Hint): void => {
+    if (hint.kind === "dispatch") host.dispatch();
+    if (hint.kind === "task") chats.get(hint.chat)?.onTaskHint();
+    if (hint.kind === "offline") chats.get(hint.chat)?.onOffline();
+  };
+  const end = startAt + record.windowMs;
+  const last = end + runOnMs + record.tasks.reduce((longest, { runMs }) => Math.max(longest, runMs), 0);
+  const isOpen = (): boolean => tasks.size < record.tasks.length || [...tasks.values()].some(isUndone);
+  while (host.nextAt <= end || (host.nextAt <= last && isOpen())) {
+    host.runNext();
+    for (let hints = host.takeHints(); hints.length > 0; hints = host.takeHints()) hints.forEach(onHint);
   }
-  runAll({ host, agenda, ledger, chats }, record);
   return {
-    tasks: histories.map(toTaskRun),
+    tasks: [...tasks.values()].map(toTaskRun),
     deadTasks: totalOf(host, "shim_task_ends_total", (label) => label === "dead"),
     falseDepartures: sum([...chats.values()].map((chat) => chat.falseDepartures)),
     redeliveries: totalOf(host, "shim_task_attempts_total", (label) => label !== "failed"),
@@ -66,50 +83,25 @@ function toTime(ms: number): number {
   return startAt + Math.round(ms);
 }
 
-function inOrder(tasks: readonly QueueTask[]): QueueTask[] {
-  return tasks.toSorted((a, b) => a.atMs - b.atMs);
+function isUndone({ doneAt }: TaskHistory): boolean {
+  return doneAt === null;
 }
 
-function submit(host: VirtualHost, ledger: TaskLedger, task: QueueTask): TaskHistory {
-  const submitted = host.call("tasks.submit", { tasks: [toNewTask(task)] });
+function submit(host: VirtualHost, tasks: Map<number, TaskHistory>, record: QueueTask): void {
+  const submitted = host.call("tasks.submit", { tasks: [toNewTask(record)] });
   if (!submitted.ok) throw new Error(submitted.error.message);
-  const [{ task: number } = { task: 0 }] = submitted.value.tasks;
-  return ledger.submit(number, task, host.now);
+  const [{ task } = { task: 0 }] = submitted.value.tasks;
+  tasks.set(task, { record, submittedAt: host.now, firstStartAt: null, doneAt: null, failures: 0 });
 }
 
-interface Running {
-  readonly host: VirtualHost;
-  readonly agenda: Agenda;
-  readonly ledger: TaskLedger;
-  readonly chats: ReadonlyMap<string, VirtualChat>;
-}
+const maxAttempts = 20;
+const maxCloseMs = 7 * 86_400_000;
 
-function runAll(running: Running, { windowMs, tasks }: QueueRecord): void {
-  const { host, agenda, ledger } = running;
-  const end = startAt + windowMs;
-  const last = end + runOnMs + tasks.reduce((longest, { runMs }) => Math.max(longest, runMs), 0);
-  for (;;) {
-    const [next, alarm] = [agenda.nextAt ?? Infinity, host.alarmAt ?? Infinity];
-    const at = Math.min(next, alarm);
-    if (at > (ledger.open === 0 ? end : last)) return;
-    host.now = Math.max(host.now, at);
-    // At one instant chats and tasks come before the alarm.
-    if (next <= alarm) agenda.runNext();
-    else host.ring();
-    passHints(running);
-  }
-}
-
-function passHints({ host, chats }: Running): void {
-  for (let hints = host.takeHints(); hints.length > 0; hints = host.takeHints()) {
-    for (const hint of hints) onHint(host, chats, hint);
-  }
-}
-
-function onHint(host: VirtualHost, chats: ReadonlyMap<string, VirtualChat>, hint: Hint): void {
-  if (hint.kind === "dispatch") host.dispatch();
-  if (hint.kind === "task") chats.get(hint.chat)?.onTaskHint();
-  if (hint.kind === "offline") chats.get(hint.chat)?.onOffline();
+/** Limits that the record does not have are wide: only lost chats and stalls make a task dead. */
+function toNewTask({ type, priority, runMs, failures }: QueueTask): NewTask {
+  const task = NewTask.parse({ type, priority });
+  const startToCloseMs = Math.min(maxCloseMs, Math.max(task.startToCloseMs, 2 * runMs));
+  return { ...task, startToCloseMs, maxAttempts: Math.min(maxAttempts, Math.max(task.maxAttempts, failures + 1)) };
 }
 
 function toTaskRun({ record, submittedAt, firstStartAt, doneAt }: TaskHistory): TaskRun {
@@ -127,10 +119,6 @@ function totalOf(
   name: Parameters<VirtualHost["totals"]>[0],
   isCounted: (label: string) => boolean,
 ): number {
-  return sum(
-    host
-      .totals(name)
-      .filter(({ label }) => isCounted(label))
-      .map(({ value }) => value),
-  );
+  const counted = host.totals(name).filter(({ label }) => isCounted(label));
+  return sum(counted.map(({ value }) => value));
 }

@@ -1,14 +1,13 @@
 import type { ClaimOptions, ClaimedTask } from "../../contract/tasks.ts";
 import type { Self } from "../../contract/values.ts";
-import type { Agenda } from "./agenda.ts";
 import type { QueueChat } from "./queue-record.ts";
-import type { TaskLedger } from "./task-ledger.ts";
+import type { TaskHistory } from "./run-queue.ts";
 import type { VirtualHost } from "./virtual-host.ts";
 
 export interface ChatDeps {
   readonly host: VirtualHost;
-  readonly agenda: Agenda;
-  readonly ledger: TaskLedger;
+  /** By their numbers in the run. */
+  readonly tasks: ReadonlyMap<number, TaskHistory>;
 }
 
 /** A chat sends one every 15 s; the coordinator stores each second one [TA17]. */
@@ -53,18 +52,18 @@ export class VirtualChat {
   /** @param toTime from ms since the record's start to epoch ms */
   schedule(toTime: (ms: number) => number): void {
     const { fromMs, untilMs, end, silences } = this.#record;
-    const { agenda } = this.#deps;
+    const { host } = this.#deps;
     const from = Math.max(0, fromMs);
     if (untilMs !== null && untilMs <= from) return;
-    agenda.add(toTime(from), () => {
+    host.at(toTime(from), () => {
       this.#connect();
       this.#claimAll();
     });
     for (const { atMs, forMs } of silences) {
       if (atMs < from || forMs <= 0) continue;
-      agenda.add(toTime(atMs), () => this.#fallSilent(toTime(atMs + forMs)));
+      host.at(toTime(atMs), () => this.#fallSilent(toTime(atMs + forMs)));
     }
-    if (untilMs !== null) agenda.add(toTime(untilMs), () => (end === "left" ? this.#leave() : this.#die()));
+    if (untilMs !== null) host.at(toTime(untilMs), () => (end === "left" ? this.#leave() : this.#die()));
   }
 
   /** [CH6] Last ping that has arrived; null: no connection. */
@@ -115,7 +114,7 @@ export class VirtualChat {
     if (this.#phase !== "present") return;
     this.#phase = "silent";
     this.#heardAt = this.#deps.host.now;
-    this.#deps.agenda.add(until, () => this.#comeBack());
+    this.#deps.host.at(until, () => this.#comeBack());
   }
 
   #comeBack(): void {
@@ -163,13 +162,21 @@ export class VirtualChat {
   }
 
   #startAll(claims: readonly ClaimedTask[]): void {
-    const { agenda, host, ledger } = this.#deps;
+    const { host } = this.#deps;
     for (const { task, claim } of claims) {
       const attempt = { task, claim, isOver: false, beatAt: 0 };
+      const history = this.#historyOf(task);
+      history.firstStartAt ??= host.now;
       this.#running.set(task, attempt);
-      agenda.add(host.now + ledger.start(task, host.now), () => this.#end(attempt));
+      host.at(host.now + Math.max(0, history.record.runMs), () => this.#end(attempt));
       this.#scheduleBeat(attempt);
     }
+  }
+
+  #historyOf(task: number): TaskHistory {
+    const history = this.#deps.tasks.get(task);
+    if (!history) throw new Error(`task ${task} was not submitted`);
+    return history;
   }
 
   #isCurrent(attempt: Attempt): boolean {
@@ -177,10 +184,10 @@ export class VirtualChat {
   }
 
   #scheduleBeat(attempt: Attempt): void {
-    const { agenda, host } = this.#deps;
+    const { host } = this.#deps;
     const at = host.now + storedBeatMs;
     attempt.beatAt = at;
-    agenda.add(at, () => {
+    host.at(at, () => {
       const isDue = this.#isCurrent(attempt) && attempt.beatAt === at && !attempt.isOver;
       if (isDue && this.#phase === "present") this.#beat(attempt);
     });
@@ -204,17 +211,18 @@ export class VirtualChat {
 
   /** The answer to an end brings the next task. */
   #report(attempt: Attempt): void {
-    const { host, ledger } = this.#deps;
+    const { host } = this.#deps;
     const { task, claim } = attempt;
+    const history = this.#historyOf(task);
     const input = { self: this.#self, task, claim, next: this.#options(1) };
-    const isFailure = ledger.mustFail(task);
+    const isFailure = history.failures < history.record.failures;
     this.#running.delete(task);
     const ended = isFailure
       ? host.call("tasks.nack", { ...input, isRetryable: true, reason: "failed in the record" })
       : host.call("tasks.ack", { ...input, result: null });
     if (!ended.ok) return this.#claimAll();
-    if (isFailure) ledger.fail(task);
-    else ledger.finish(task, host.now);
+    if (isFailure) history.failures += 1;
+    else history.doneAt = host.now;
     this.#startAll(ended.value.next);
   }
 }

@@ -7,7 +7,6 @@ import { type EngineOperation, followUpOf, run } from "../../coordination/engine
 import * as meta from "../../coordination/kernel/meta.ts";
 import * as totals from "../../coordination/kernel/metric-totals.ts";
 import type { Hint, Presence, Tx, WorkspaceFacts } from "../../coordination/kernel/tx.ts";
-import { tablesWrittenBy } from "../../coordination/due.ts";
 import * as dispatch from "../../coordination/scheduling/dispatch.ts";
 import { migrations } from "../../coordination/schema.ts";
 import { migrate } from "../../shared/migrate.ts";
@@ -41,33 +40,40 @@ export class VirtualHost {
   now = startAt;
   /** Requests and alarms so far. */
   operations = 0;
-  /** When the alarm rings, epoch ms; null: nothing is due. */
-  alarmAt: number | null = null;
-  readonly #source: Sql;
-  /** Notes which tables are written. */
+  /** When the alarm rings, epoch ms; infinite: nothing is due. */
+  #alarmAt = Infinity;
   readonly #sql: Sql;
   readonly #presence: Presence;
   readonly #facts: WorkspaceFacts;
-  readonly #written = new Set<string>();
-  readonly #dueTimes: due.KnownDueTimes = new Map();
   #hints: Hint[] = [];
+  /** Events by time, those of one instant in the order of their entry. */
+  readonly #agenda: { readonly at: number; readonly run: () => void }[] = [];
 
   constructor(sql: Sql, settings: Partial<Settings>, presence: Presence) {
-    this.#source = sql;
+    this.#sql = sql;
     migrate(sql, startAt, migrations);
     const all: Settings = { ...defaultSettings, ...settings, ...admitting };
     meta.write(sql, "settings", JSON.stringify(all));
     this.#facts = meta.readFacts(sql);
     this.#presence = presence;
-    this.#sql = {
-      all: (query, ...values) => this.#watch(query).all(query, ...values),
-      run: (query, ...values) => this.#watch(query).run(query, ...values),
-    };
   }
 
-  #watch(query: string): Sql {
-    for (const table of tablesWrittenBy(query)) this.#written.add(table);
-    return this.#source;
+  at(at: number, run: () => void): void {
+    const after = this.#agenda.findLastIndex((one) => one.at <= at);
+    this.#agenda.splice(after + 1, 0, { at, run });
+  }
+
+  /** When the next event or alarm is due; infinite: never. */
+  get nextAt(): number {
+    return Math.min(this.#agenda[0]?.at ?? Infinity, this.#alarmAt);
+  }
+
+  /** At one instant chats and tasks come before the alarm. */
+  runNext(): void {
+    const isAlarm = (this.#agenda[0]?.at ?? Infinity) > this.#alarmAt;
+    this.now = Math.max(this.now, this.nextAt);
+    if (isAlarm) this.#ring();
+    else this.#agenda.shift()?.run();
   }
 
   call<Name extends EngineOperation>(
@@ -102,11 +108,10 @@ export class VirtualHost {
     this.#arm(0);
   }
 
-  /** @throws {Error} where a sweep has failed */
-  ring(): void {
+  #ring(): void {
     this.operations += 1;
-    this.alarmAt = null;
-    for (let times = 0; times < sweepsPerAlarm && this.#isDue(); times++) {
+    this.#alarmAt = Infinity;
+    for (let times = 0; times < sweepsPerAlarm && this.#nextDue() <= this.now; times++) {
       const swept = this.#commit((tx) => ok(due.sweep(tx, (work) => this.#atomically(work), sweepRows)));
       if (swept.value.length > 0) throw new Error(swept.value.join("; "));
     }
@@ -120,26 +125,15 @@ export class VirtualHost {
   }
 
   totals(name: Parameters<typeof totals.list>[1]): ReturnType<typeof totals.list> {
-    return totals.list(this.#source, name);
+    return totals.list(this.#sql, name);
   }
 
-  #isDue(): boolean {
-    const next = this.#nextDue();
-    return next !== null && next <= this.now;
-  }
-
-  #nextDue(): number | null {
-    due.forgetWritten(this.#dueTimes, this.#written);
-    this.#written.clear();
-    return due.nextDue(this.#tx([]), this.#dueTimes);
+  #nextDue(): number {
+    return due.nextDue(this.#tx([])) ?? Infinity;
   }
 
   #arm(gapMs: number): void {
-    if (gapMs === 0 && this.#written.size === 0) return;
-    const next = this.#nextDue();
-    if (next === null) return;
-    const at = Math.max(next, this.now + gapMs);
-    if (this.alarmAt === null || at < this.alarmAt) this.alarmAt = at;
+    this.#alarmAt = Math.min(this.#alarmAt, Math.max(this.#nextDue(), this.now + gapMs));
   }
 
   /** One transaction; rolled back with its hints when it is refused or throws. */
@@ -156,7 +150,7 @@ export class VirtualHost {
   }
 
   #atomically<T>(work: () => T): T {
-    const sql = this.#source;
+    const sql = this.#sql;
     sql.run("SAVEPOINT part");
     let isKept = false;
     try {

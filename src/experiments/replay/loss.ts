@@ -1,72 +1,60 @@
+import { mean, median, sum } from "simple-statistics";
+import type { Config } from "../../contract/config.ts";
+import type { Comparison, PolicyMeans, ReplayReport } from "../../contract/machine/replay.ts";
 import type { RiskLevel } from "../../contract/readings.ts";
-import type { ReplayEvent, ReplaySave, ReplaySession, StateCounts } from "../../contract/replay.ts";
+import type { ReplayEvent, ReplaySession } from "../../contract/replay.ts";
+import { withSetting } from "../../shared/setting-keys.ts";
+import type { Variant } from "../parameters.ts";
+import { judgePairs } from "../randomization-test.ts";
 import { replay, type Replayed, type ReplayedSave, type SavePolicy } from "./replay.ts";
-
-/** Prompts that a brief may quote, besides the first. */
-export interface BriefCapacity {
-  readonly prompts: number;
-}
-
-export interface Policy extends SavePolicy {
-  readonly brief: BriefCapacity;
-}
 
 /**
  * Content that the newest checkpoint lacks. On the machine itself the journal still has it; another
  * machine that continues the session has checkpoints only.
  */
-export interface Unsaved {
+interface Unsaved {
   readonly toolCalls: number;
   readonly edits: number;
-  readonly prompts: number;
   /** Time since the last checkpoint; 0 while nothing is unsaved. */
   readonly seconds: number;
 }
 
-export interface Outcome {
+/** Means over every active moment as the moment of death. */
+export interface Outcome extends Unsaved {
   /** Time with events; after five minutes without one a chat counts as idle. */
   readonly activeHours: number;
-  /** Means over every active moment as the moment of death. */
-  readonly unsaved: Unsaved;
-  /** Mean number of prompts that a brief of that moment does not quote. */
-  readonly notShown: number;
   readonly saves: number;
-  /** Estimated by the recorded checkpoints nearest in time. */
-  readonly bytes: number;
   /** Rises to danger or higher. */
   readonly alarms: number;
   /** Seconds in danger or higher without a break until the death; null: it did not die. */
   readonly warnedSeconds: number | null;
-  /** At the real death; null: it did not die. */
-  readonly atDeath: Unsaved | null;
+  /** Tool calls that no checkpoint held at the real death; null: it did not die. */
+  readonly callsAtDeath: number | null;
 }
 
 export const idleAfterMs = 300_000;
-const nothing: Unsaved = { toolCalls: 0, edits: 0, prompts: 0, seconds: 0 };
+const nothing: Unsaved = { toolCalls: 0, edits: 0, seconds: 0 };
 
-/** Pure. Takes each active moment of the session as the moment of its death. */
-export function outcomeOf(session: ReplaySession, policy: Policy): Outcome {
+/** [EX43] Pure. */
+export function outcomeOf(session: ReplaySession, policy: SavePolicy): Outcome {
   const replayed = replay(session, policy);
-  const { events, saves, end } = session;
+  const { events, end } = session;
   const total = new Integral(replayed.saves, events[0]?.at ?? 0);
-  const shown = new Shown(saves, policy.brief);
-  events.forEach((event, index) => {
-    shown.add(event.at, total.add(event, index + 1, events[index + 1]?.at ?? end.at));
-  });
-  const mean = (sum: number): number => (total.activeMs === 0 ? 0 : sum / total.activeMs);
-  const { toolCalls, edits, prompts, seconds } = total.sums;
-  const newSaves = replayed.saves.filter(({ isNew }) => isNew);
+  for (const [index, event] of events.entries()) total.add(event, index + 1, events[index + 1]?.at ?? end.at);
+  const { activeMs, sums } = total;
+  const average = (amount: number): number => (activeMs === 0 ? 0 : amount / activeMs);
   const isDead = end.kind === "died";
   return {
-    activeHours: total.activeMs / 3_600_000,
-    unsaved: { toolCalls: mean(toolCalls), edits: mean(edits), prompts: mean(prompts), seconds: mean(seconds) },
-    notShown: mean(shown.sum),
-    saves: newSaves.length,
-    bytes: newSaves.reduce((sum, { at }) => sum + (nearestSave(saves, at)?.bytes ?? 0), 0),
-    alarms: replayed.levels.filter(({ level }, index) => isAlarm(level) && !isAlarm(levelBefore(replayed, index)))
-      .length,
+    activeHours: activeMs / 3_600_000,
+    toolCalls: average(sums.toolCalls),
+    edits: average(sums.edits),
+    seconds: average(sums.seconds),
+    saves: replayed.saves.filter(({ isNew }) => isNew).length,
+    alarms: replayed.levels.filter(
+      ({ level }, index) => isAlarm(level) && !isAlarm(replayed.levels[index - 1]?.level ?? "safe"),
+    ).length,
     warnedSeconds: isDead ? warnedSeconds(session, replayed) : null,
-    atDeath: isDead ? total.unsavedAt(end.at) : null,
+    callsAtDeath: isDead ? total.unsaved.toolCalls : null,
   };
 }
 
@@ -75,8 +63,10 @@ class Integral {
   readonly #saves: readonly ReplayedSave[];
   #saved = 0;
   #savedAt: number;
-  #unsaved = nothing;
+  /** Its `seconds` is 0 while nothing is unsaved, otherwise 1. */
+  unsaved = nothing;
   activeMs = 0;
+  /** Times ms. */
   sums = nothing;
 
   constructor(saves: readonly ReplayedSave[], startedAt: number) {
@@ -84,95 +74,135 @@ class Integral {
     this.#savedAt = startedAt;
   }
 
-  /** @param until the next event, or the end @returns the active time after the event, in ms */
-  add(event: ReplayEvent, events: number, until: number): number {
-    this.#unsaved = addEvent(this.#unsaved, event);
-    const idleAt = Math.min(Math.max(until, event.at), event.at + idleAfterMs);
-    let from = event.at;
+  /** @param until the next event, or the end */
+  add({ at: eventAt, kind, isEdit }: ReplayEvent, events: number, until: number): void {
+    const isCall = kind === "tool_end" || kind === "tool_error";
+    const { toolCalls, edits } = this.unsaved;
+    this.unsaved = { toolCalls: toolCalls + (isCall ? 1 : 0), edits: edits + (isEdit === true ? 1 : 0), seconds: 1 };
+    const idleAt = Math.min(Math.max(until, eventAt), eventAt + idleAfterMs);
+    let from = eventAt;
     for (let save = this.#saves[this.#saved]; save && save.events <= events; save = this.#saves[++this.#saved]) {
       // A checkpoint in a long pause covers the events before it, too.
       const at = Math.min(save.at, idleAt);
       this.#addTime(from, at);
-      [from, this.#savedAt, this.#unsaved] = [Math.max(from, at), save.at, nothing];
+      [from, this.#savedAt, this.unsaved] = [Math.max(from, at), save.at, nothing];
     }
     this.#addTime(from, idleAt);
-    this.activeMs += idleAt - event.at;
-    return idleAt - event.at;
-  }
-
-  unsavedAt(end: number): Unsaved {
-    return this.#unsaved.seconds === 0 ? nothing : { ...this.#unsaved, seconds: (end - this.#savedAt) / 1_000 };
+    this.activeMs += idleAt - eventAt;
   }
 
   #addTime(from: number, until: number): void {
-    this.sums = addTime(this.sums, this.#unsaved, this.#savedAt, from, until);
+    const ms = Math.max(0, until - from);
+    const meanAge = Math.max(0, (from + until) / 2 - this.#savedAt) / 1_000;
+    const { toolCalls, edits, seconds } = this.unsaved;
+    this.sums = {
+      toolCalls: this.sums.toolCalls + toolCalls * ms,
+      edits: this.sums.edits + edits * ms,
+      seconds: this.sums.seconds + seconds * meanAge * ms,
+    };
   }
-}
-
-function addEvent(unsaved: Unsaved, { kind, isEdit }: ReplayEvent): Unsaved {
-  const isCall = kind === "tool_end" || kind === "tool_error";
-  return {
-    toolCalls: unsaved.toolCalls + (isCall ? 1 : 0),
-    edits: unsaved.edits + (isEdit === true ? 1 : 0),
-    prompts: unsaved.prompts + (kind === "prompt" ? 1 : 0),
-    seconds: 1,
-  };
-}
-
-/** @param unsaved its `seconds` is 0 while nothing is unsaved, otherwise 1 */
-function addTime(sums: Unsaved, unsaved: Unsaved, savedAt: number, from: number, until: number): Unsaved {
-  const ms = Math.max(0, until - from);
-  const meanAge = ((from + until) / 2 - savedAt) / 1_000;
-  return {
-    toolCalls: sums.toolCalls + unsaved.toolCalls * ms,
-    edits: sums.edits + unsaved.edits * ms,
-    prompts: sums.prompts + unsaved.prompts * ms,
-    seconds: sums.seconds + unsaved.seconds * Math.max(0, meanAge) * ms,
-  };
-}
-
-/** Prompts of the newest recorded checkpoint that the brief does not quote, times ms. */
-class Shown {
-  readonly #saves: readonly ReplaySave[];
-  readonly #brief: BriefCapacity;
-  #next = 0;
-  #notShown = 0;
-  sum = 0;
-
-  constructor(saves: readonly ReplaySave[], brief: BriefCapacity) {
-    this.#saves = saves;
-    this.#brief = brief;
-  }
-
-  add(at: number, activeMs: number): void {
-    for (let save = this.#saves[this.#next]; save && save.at <= at; save = this.#saves[++this.#next])
-      if (save.counts) this.#notShown = notShown(save.counts, this.#brief);
-    this.sum += this.#notShown * activeMs;
-  }
-}
-
-function notShown({ prompts }: StateCounts, brief: BriefCapacity): number {
-  return Math.max(0, prompts - 1 - brief.prompts);
-}
-
-/** @param saves in the order of time */
-function nearestSave(saves: readonly ReplaySave[], at: number): ReplaySave | undefined {
-  const after = saves.findIndex((save) => save.at >= at);
-  if (after === -1) return saves.at(-1);
-  const [before, next] = [saves[after - 1], saves[after]];
-  return before && next && at - before.at < next.at - at ? before : next;
 }
 
 function isAlarm(level: RiskLevel): boolean {
   return level === "danger" || level === "critical";
 }
 
-function levelBefore({ levels }: Replayed, index: number): RiskLevel {
-  return levels[index - 1]?.level ?? "safe";
+function warnedSeconds({ end }: ReplaySession, { levels }: Replayed): number {
+  const rise = levels[levels.findLastIndex(({ level }) => !isAlarm(level)) + 1];
+  return rise === undefined ? 0 : Math.max(0, end.at - rise.at) / 1_000;
 }
 
-function warnedSeconds({ end }: ReplaySession, { levels }: Replayed): number {
-  const since = levels.findLastIndex(({ level }) => !isAlarm(level)) + 1;
-  const rise = levels[since];
-  return rise === undefined ? 0 : Math.max(0, end.at - rise.at) / 1_000;
+/** Differences of at most this size make no difference that matters. */
+const margins = { toolCalls: 0.5, savesPerHour: 3 };
+/** Differences of one session beyond these count as these. */
+const largest = { toolCalls: 6, savesPerHour: 30 };
+
+/** [EX44] Each session under both policies: needs a fraction of the sessions of a live trial. */
+export function compare(sessions: readonly ReplaySession[], present: SavePolicy, other: SavePolicy): Comparison {
+  return compareWith(
+    sessions,
+    sessions.map((session) => outcomeOf(session, present)),
+    other,
+  );
+}
+
+/** For several policies: `controls` are the outcomes of the present one. */
+function compareWith(sessions: readonly ReplaySession[], controls: readonly Outcome[], other: SavePolicy): Comparison {
+  const treated = sessions.map((session) => outcomeOf(session, other));
+  const differences = (read: (one: Outcome) => number): number[] =>
+    treated.map((one, index) => read(one) - read(controls[index] ?? one));
+  const savesPerHour = ({ saves, activeHours }: Outcome): number => (activeHours === 0 ? 0 : saves / activeHours);
+  return {
+    sessions: sessions.length,
+    means: meansOf(treated),
+    toolCalls: judgePairs(
+      differences(({ toolCalls }) => toolCalls),
+      largest.toolCalls,
+      margins.toolCalls,
+    ),
+    saves: judgePairs(differences(savesPerHour), largest.savesPerHour, margins.savesPerHour),
+  };
+}
+
+function meansOf(outcomes: readonly Outcome[]): PolicyMeans {
+  const hours = sum(outcomes.map(({ activeHours }) => activeHours));
+  const average = (read: (one: Outcome) => number): number => (outcomes.length === 0 ? 0 : mean(outcomes.map(read)));
+  const perHour = (read: (one: Outcome) => number): number => (hours === 0 ? 0 : sum(outcomes.map(read)) / hours);
+  return {
+    toolCalls: average(({ toolCalls }) => toolCalls),
+    edits: average(({ edits }) => edits),
+    seconds: average(({ seconds }) => seconds),
+    savesPerHour: perHour(({ saves }) => saves),
+    alarmsPerHour: perHour(({ alarms }) => alarms),
+  };
+}
+
+/** [EX45] @param all oldest first */
+export function replayReport(
+  all: readonly ReplaySession[],
+  config: Config,
+  variants: readonly Variant[],
+): ReplayReport {
+  const sessions = all.filter(({ isComplete, events }) => isComplete && events.length > 0);
+  const outcomes = sessions.map((session) => outcomeOf(session, config));
+  const saves = sessions.flatMap(({ durations }) => durations["shim_save_duration_seconds"] ?? []);
+  const saveCount = sum(saves.map(({ count }) => count));
+  const atDeath = outcomes.flatMap(({ callsAtDeath }) => callsAtDeath ?? []);
+  const leads = outcomes.flatMap(({ warnedSeconds: seconds }) => (seconds === null || seconds === 0 ? [] : [seconds]));
+  return {
+    sessions: sessions.length,
+    incomplete: all.length - sessions.length,
+    activeHours: sum(outcomes.map(({ activeHours }) => activeHours)),
+    ...remadeSaves(sessions, config),
+    means: meansOf(outcomes),
+    saveMs: saveCount === 0 ? null : sum(saves.map(({ sumMs }) => sumMs)) / saveCount,
+    deaths: {
+      count: atDeath.length,
+      unsavedCalls: sum(atDeath),
+      warned: leads.length,
+      medianLeadSeconds: leads.length === 0 ? null : median(leads),
+    },
+    variants: variants.map((variant) => ({
+      ...variant,
+      comparison: compareWith(sessions, outcomes, withSetting(config, variant.key, variant.value)),
+    })),
+  };
+}
+
+const toleranceMs = 20_000;
+
+/** By the settings that each session had, so that it shows whether replay is to be believed. */
+function remadeSaves(sessions: readonly ReplaySession[], config: Config): { made: number; remade: number } {
+  let [made, remade] = [0, 0];
+  for (const session of sessions) {
+    if (session.changed === null || session.saves.length === 0) continue;
+    const own = Object.entries(session.changed).reduce(
+      (before, [key, value]) => withSetting(before, key, value),
+      config,
+    );
+    const times = replay(session, own).saves.map(({ at }) => at);
+    made += session.saves.length;
+    remade += session.saves.filter(({ at }) => times.some((one) => Math.abs(one - at) <= toleranceMs)).length;
+  }
+  return { made, remade };
 }

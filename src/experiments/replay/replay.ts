@@ -1,9 +1,8 @@
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { Config } from "../../contract/config.ts";
-import type { Reading, Readings, RiskLevel } from "../../contract/readings.ts";
+import type { Reading, Readings, RiskLevel, RiskMark } from "../../contract/readings.ts";
 import type { ReplayEvent, ReplaySample, ReplaySession } from "../../contract/replay.ts";
 import { derive, merge, type ToolOutcome } from "../../policy/readings.ts";
-import type { RiskMark } from "../../contract/readings.ts";
 import { markReading } from "../../policy/risk-mark.ts";
 import { assess } from "../../policy/risk.ts";
 import { timerTrigger, type SaveLimits } from "../../policy/save-triggers.ts";
@@ -141,20 +140,13 @@ class Run {
     this.#ofCalls = readingsOfCalls(this.#tools);
   }
 
-  /** Readings as if taken now: between two calls they stay the same. */
-  #callReadings(now: number): Readings {
-    const { toolErrors, latencyTrend } = this.#ofCalls;
-    return {
-      ...(toolErrors === undefined ? {} : { toolErrors: measured(toolErrors, now) }),
-      ...(latencyTrend === undefined ? {} : { latencyTrend: measured(latencyTrend, now) }),
-    };
-  }
-
   #observe(): void {
     const now = this.#now;
     const isUnsaved = this.#events > this.#savedEvents;
     const age = isUnsaved ? now - (this.#savedAt ?? 0) : 0;
-    this.#readings = { ...this.#readings, ...this.#callReadings(now), sinceCheckpointMs: measured(age, now) };
+    // Readings of calls as if taken now: between two calls they stay the same.
+    const ofCalls = Object.entries(this.#ofCalls).map(([name, reading]) => [name, { ...reading, at: now }]);
+    this.#readings = { ...this.#readings, ...Object.fromEntries(ofCalls), sinceCheckpointMs: measured(age, now) };
     const { level } = assess(this.#readings, this.#policy.risk, now);
     if (level !== (this.#levels.at(-1)?.level ?? "safe")) this.#levels.push({ at: now, level });
     this.#mark = markReading(this.#mark, level, now);
@@ -170,19 +162,13 @@ class Run {
   }
 }
 
-interface CallReadings {
-  readonly toolErrors?: number;
-  readonly latencyTrend?: number;
-}
+type CallReadings = Pick<Readings, "toolErrors" | "latencyTrend">;
 
 function readingsOfCalls(tools: readonly ToolOutcome[]): CallReadings {
   const facts = { startedAt: 0, toolCalls: tools.length, toolErrors: 0, recentTools: tools, lastCheckpointAt: null };
   const unknown = { transcriptBytes: null, clientMemoryBytes: null, hostMemory: null };
   const { toolErrors, latencyTrend } = derive({ ...facts, ...unknown }, 0);
-  return {
-    ...(toolErrors ? { toolErrors: toolErrors.value } : {}),
-    ...(latencyTrend ? { latencyTrend: latencyTrend.value } : {}),
-  };
+  return { ...(toolErrors ? { toolErrors } : {}), ...(latencyTrend ? { latencyTrend } : {}) };
 }
 
 function measured(value: number, at: number): Reading {

@@ -5,7 +5,7 @@
 import { readFileSync, writeSync } from "node:fs";
 import { messageOf } from "../../shared/error.ts";
 import { answerRequest } from "./answer-request.ts";
-import type { ServiceAnswer, ServiceRequest } from "./service-request.ts";
+import type { ServiceAnswer, ServiceRequest } from "./service.ts";
 
 function end(answer: ServiceAnswer): never {
   writeSync(3, JSON.stringify(answer));
@@ -15,8 +15,4 @@ function end(answer: ServiceAnswer): never {
 
 process.on("uncaughtException", (error) => end({ arms: [], problems: [messageOf(error)] }));
 const request = JSON.parse(readFileSync(0, "utf8")) as ServiceRequest;
-const setTimer = (work: () => void, ms: number): (() => void) => {
-  const timer = setTimeout(work, ms);
-  return () => clearTimeout(timer);
-};
-void answerRequest(request, { env: process.env, setTimer }).then(end);
+void answerRequest(request, process.env).then(end);

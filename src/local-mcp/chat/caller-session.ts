@@ -3,7 +3,10 @@ import { isDescendant, type ProcessIdentity } from "../../platform/processes.ts"
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as clients from "../sessions/clients.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { envSessionId, hasThreads, namedSession } from "./env-session.ts";
+import * as z from "zod";
+import { adapterOf } from "../../clients/adapters.ts";
+import { sessionVariables } from "../../clients/hook-variables.ts";
+import { idOf } from "../sessions/entries.ts";
 
 interface CallerOptions {
   readonly runtime: Runtime;
@@ -39,14 +42,10 @@ export class CallerSession {
   find(sql: Sql): string | null {
     const named = this.#named === null ? null : this.#findNamed(sql, this.#named);
     if (named !== null) return named;
-    if (this.#isOneOfSeveral(sql)) return null;
+    // This server is that of one session of its client, and no call has said of which.
+    if (this.#client && hasThreads(this.#clientName()) && clients.hasSeveral(sql, this.#client)) return null;
     const known = this.#client && clients.current(sql, this.#client);
     return known?.session ?? this.#findGiven(sql);
-  }
-
-  /** This server is that of one session of its client, and no call has said of which. */
-  #isOneOfSeveral(sql: Sql): boolean {
-    return this.#client !== null && hasThreads(this.#clientName()) && clients.hasSeveral(sql, this.#client);
   }
 
   #findGiven(sql: Sql): string | null {
@@ -78,4 +77,27 @@ export class CallerSession {
   #envSessionId(): string | null {
     return envSessionId(this.#options.runtime.env, this.#clientName());
   }
+}
+
+/**
+ * [ID17] A client started from another's chat inherits that chat's variable, so the client's own
+ * name decides which one counts: the handshake has it, or a name that begins with it.
+ */
+function envSessionId(env: NodeJS.ProcessEnv, clientName: string | null): string | null {
+  const own = sessionVariables.find(([client]) => clientName?.startsWith(client));
+  const given = env[own?.[1] ?? "CLAUDE_CODE_SESSION_ID"];
+  return given === undefined ? null : idOf(given);
+}
+
+const NamedSession = z.object({ sessionId: z.string() });
+
+/** @param clientName of the handshake: whether one process of it works in several sessions */
+function hasThreads(clientName: string | null): boolean {
+  return clientName !== null && adapterOf(clientName.replace(/-mcp-client$/, ""))?.hasThreads === true;
+}
+
+/** [ID19] The session in which a client with threads makes a call. @param meta of the request */
+function namedSession(meta: unknown, clientName: string | null): string | null {
+  const named = hasThreads(clientName) ? NamedSession.safeParse(meta).data : undefined;
+  return named ? idOf(named.sessionId) : null;
 }

@@ -1,9 +1,12 @@
-import type { WorkNotes } from "../../contract/checkpoint.ts";
+import type { Trigger, WorkNotes } from "../../contract/checkpoint.ts";
 import { repeatWithinBudget } from "../../platform/time-budget.ts";
 import { redactJson } from "../../redaction/redact.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { capture, type CaptureError, type CaptureResult } from "../checkpoints/capture.ts";
-import type { Trigger } from "../../contract/checkpoint.ts";
+import { redactAndKeepEnds } from "../sessions/both-ends.ts";
+import { digest, limits, redactAndClip } from "../sessions/entries.ts";
+import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Chat, ToolError } from "./chat.ts";
 
@@ -42,4 +45,32 @@ export function captureRefusal(error: CaptureError): { readonly ok: false; reado
         message: `The state is ${error.bytes} bytes, the limit is ${error.maxBytes}; most is in "${error.largest}". Shorten it and call again; nothing was saved.`,
       });
   }
+}
+
+/**
+ * [MC28] Records what the user has written as a hook would: goal, rules and decisions are found by
+ * the same means. A chat that has hooks is not recorded twice.
+ *
+ * @param words oldest first
+ * @returns whether any of it is new: a model may repeat what it has passed before
+ */
+export function recordUserWords(
+  runtime: Runtime,
+  { id, origin }: sessions.Session,
+  words: readonly string[] = [],
+): boolean {
+  const texts = words.map((text) => text.trim()).filter((text) => text !== "");
+  if (origin !== "handle" || texts.length === 0) return false;
+  const now = runtime.now();
+  return runtime.store.write((sql) => {
+    const fresh = texts.filter((given, index) => {
+      const text = redactAndKeepEnds(given, limits.prompt);
+      // Each a moment after the one before: the newest request counts as the goal.
+      const at = now - (texts.length - 1 - index);
+      return journal.append(sql, id, at, `prompt:user:${digest(text)}`, { kind: "prompt", text });
+    });
+    const title = redactAndClip(fresh[0]?.split("\n")[0] ?? "", limits.label);
+    if (title !== "") sessions.update(sql, id, { title });
+    return fresh.length > 0;
+  });
 }

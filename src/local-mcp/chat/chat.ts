@@ -78,12 +78,9 @@ export class Chat {
     this.#caller = new CallerSession(options, () => this.#info()?.name ?? null);
     this.#minted = new MintedSessions(options.runtime);
     this.exchanges = new Exchanges(options.runtime);
-    if (options.isRestart) this.#adoptOpenSessions();
-  }
-
-  /** [MC18] Minted sessions survive a restart of the worker; nothing is offered a second time. */
-  #adoptOpenSessions(): void {
-    const open = this.runtime.store.read((sql) => sessions.listOpenOf(sql, this.#options.server), []);
+    if (!options.isRestart) return;
+    // [MC18] Minted sessions survive a restart of the host; nothing is offered a second time.
+    const open = this.runtime.store.read((sql) => sessions.listOpenOf(sql, options.server), []);
     this.#minted.adoptOpen(open);
     for (const { id } of open) this.cancelOffer(id);
   }
@@ -142,12 +139,14 @@ export class Chat {
 
   servedSessions(): string[] {
     const hooked = this.#caller.served();
-    const continued = [...this.#continued].filter((id) => this.#isOurs(id));
+    const continued = [...this.#continued].filter((id) => {
+      const owner = this.runtime.store.read((sql) => sessions.get(sql, id)?.owner, null);
+      return this.#isOwnProcess(owner);
+    });
     return [...new Set([...(hooked ? [hooked] : []), ...this.#minted.ids(), ...continued])];
   }
 
-  #isOurs(sessionId: string): boolean {
-    const owner = this.runtime.store.read((sql) => sessions.get(sql, sessionId)?.owner, null);
+  #isOwnProcess(owner: ProcessIdentity | null | undefined): boolean {
     return [this.#options.server, this.#caller.client].some((one) => isSameProcess(one, owner));
   }
 
@@ -157,14 +156,12 @@ export class Chat {
 
   /** [MC27] Gives a chat that begins its own session where another chat has the present one. */
   begin(target: SessionTarget): Result<sessions.Session, ToolError> {
-    if (target.start) this.#begin(target);
-    return this.enter(target, "look");
-  }
-
-  #begin({ session, project }: SessionTarget): void {
+    const { session, project, start } = target;
     const present = this.#minted.findFor(project) ?? this.#minted.last;
-    if (session !== undefined || present === null || this.#caller.served() !== null) return;
-    if (this.runtime.store.read((sql) => hasContent(sql, present), false)) this.#minted.begin(project);
+    const isMinted = session === undefined && present !== null && this.#caller.served() === null;
+    if (start && isMinted && this.runtime.store.read((sql) => hasContent(sql, present), false))
+      this.#minted.begin(project);
+    return this.enter(target, "look");
   }
 
   cancelOffer(sessionId: string): void {
@@ -173,15 +170,15 @@ export class Chat {
 
   /** [MC5] The first answer to a session of this process makes the offer where no hook does. */
   offerOnce(sessionId: string): string | null {
-    if (this.#offered.has(sessionId) || !this.#isOwn(sessionId)) return null;
+    const isOwn = this.#minted.has(sessionId) || this.#caller.served() === sessionId;
+    if (this.#offered.has(sessionId) || !isOwn) return null;
     this.cancelOffer(sessionId);
-    const session = this.runtime.store.read((sql) => withoutHooks(sql, sessionId), null);
+    const session = this.runtime.store.read((sql) => {
+      // A hook that saw the session's start makes the offers itself.
+      return journal.newest(sql, sessionId, ["start"], 1).length > 0 ? null : sessions.get(sql, sessionId);
+    }, null);
     const found = session ? offer(this.runtime, session.id, searchFor(session)) : null;
     return found ? brief(found.from, this.runtime.now(), this.runtime.config.recovery) : null;
-  }
-
-  #isOwn(sessionId: string): boolean {
-    return this.#minted.has(sessionId) || this.#caller.served() === sessionId;
   }
 
   notices(): string[] {
@@ -202,7 +199,9 @@ export class Chat {
       ...this.#clientFields(known, isMinted),
       isAlive: true,
       ...this.#folderFields(target, isMinted),
-      ...this.#originOf(isMinted),
+      ...(isMinted
+        ? { origin: "handle", owner: this.#options.server }
+        : { origin: "startup", owner: this.#caller.client }),
       ...(known && this.#isHeldByAnother(known) ? { owner: null } : {}),
     };
   }
@@ -229,18 +228,11 @@ export class Chat {
 
   /** Whether another living client owns the session: taking it would end it with this process. */
   #isHeldByAnother({ owner }: sessions.Session): boolean {
-    if (!owner || [this.#options.server, this.#caller.client].some((one) => isSameProcess(one, owner))) return false;
-    return isAlive(this.runtime.processes, owner);
+    return owner !== null && !this.#isOwnProcess(owner) && isAlive(this.runtime.processes, owner);
   }
 
   #folder(target: SessionTarget, isMinted: boolean): string | null {
     return target.project ?? (isMinted ? null : (this.runtime.env["CLAUDE_PROJECT_DIR"] ?? null));
-  }
-
-  #originOf(isMinted: boolean): Pick<sessions.Sighting, "origin" | "owner"> {
-    return isMinted
-      ? { origin: "handle", owner: this.#options.server }
-      : { origin: "startup", owner: this.#caller.client };
   }
 
   #findNamed(sql: Sql, handle: string): Result<sessions.Session | null, ToolError> {
@@ -251,12 +243,6 @@ export class Chat {
       message: `"${handle}" is not a session that SHIM knows. Leave "session" out, or take it from an earlier answer.`,
     });
   }
-}
-
-/** A hook that saw the session's start makes the offers itself. */
-function withoutHooks(sql: Sql, sessionId: string): sessions.Session | null {
-  const hasHooks = journal.newest(sql, sessionId, ["start"], 1).length > 0;
-  return hasHooks ? null : sessions.get(sql, sessionId);
 }
 
 const pausedError: ToolError = {

@@ -1,7 +1,6 @@
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { mayJoinTeam } from "../team/may-join.ts";
 import type { Team } from "../team/team.ts";
 
 export interface ChatTeam extends Pick<Team, "chatFor" | "follow" | "end"> {
@@ -9,7 +8,7 @@ export interface ChatTeam extends Pick<Team, "chatFor" | "follow" | "end"> {
 }
 
 /** The part of a team that the host needs for its machine. */
-export type LoadedTeam = Pick<Team, "workspace" | "serves" | "hasUnserved" | "watch" | "onPulled">;
+export type LoadedTeam = Pick<Team, "watches" | "onPulled">;
 
 export interface LateTeam extends ChatTeam {
   /** The team itself; null until its code is loaded. */
@@ -23,7 +22,8 @@ export function lateTeam(
   client: () => ProcessIdentity | null,
   onSyncHint: (isDeath: boolean) => void = () => undefined,
 ): LateTeam | null {
-  if (!mayJoinTeam(runtime)) return null;
+  // [TE46] The worker is the member in the run of a task.
+  if (!runtime.config.team.isEnabled || runtime.env["SHIM_TASK"]) return null;
   let loading: Promise<Team> | null = null;
   let loaded: Team | null = null;
   const load = (): Promise<Team> =>

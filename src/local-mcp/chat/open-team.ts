@@ -1,18 +1,19 @@
-import { createNaming } from "../team/chat-naming.ts";
-import { openLink } from "../../coordinator-client/open-link.ts";
-import { ok, type Result } from "../../shared/result.ts";
-import { processKey } from "../../coordinator-client/local/process-key.ts";
-import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
+import type { Platform } from "../../coordinator-client/edge/platform.ts";
+import { processKey } from "../../coordinator-client/local/process-key.ts";
+import { openLink } from "../../coordinator-client/open-link.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
-import { recordDeath } from "../recovery/deaths.ts";
-import { isDead } from "../recovery/liveness.ts";
-import { recordFinishedTasks } from "../recovery/finished-tasks.ts";
-import { RemoteRecovery } from "../recovery/remote-recovery.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { Team, type TeamConnection, type TeamOptions } from "../team/team.ts";
+import { ok } from "../../shared/result.ts";
+import { recordDeath } from "../recovery/deaths.ts";
+import { recordFinishedTasks } from "../recovery/finished-tasks.ts";
+import { isDead } from "../recovery/liveness.ts";
+import { RemoteRecovery } from "../recovery/remote-recovery.ts";
+import { createNaming } from "../team/chat-naming.ts";
+import type { TeamOptions } from "../team/team-chat.ts";
+import { Team } from "../team/team.ts";
 
-type Connection = Pick<TeamConnection, "openedLink" | "naming">;
+type OwnOptions = Pick<TeamOptions, "runtime" | "platform" | "processOf"> & Partial<Pick<TeamOptions, "onSyncHint">>;
 
 /** [TE1] A chat of a client with session ids ends with the client; any other with this process. */
 export function openTeam(
@@ -22,33 +23,26 @@ export function openTeam(
   platform: Platform = nodePlatform(),
   onSyncHint: (isDeath: boolean) => void = () => undefined,
 ): Team {
-  const open = (): Result<Connection, string> => {
-    const opened = openLink(runtime, platform);
-    if (!opened.ok) return opened;
-    opened.value.link.onSyncHint(onSyncHint);
-    return ok({ openedLink: opened.value, naming: createNaming(runtime, opened.value) });
-  };
   const processOf: TeamOptions["processOf"] = ({ origin }) =>
     processKey(origin === "handle" ? server : (client() ?? server));
-  return createTeam({ runtime, platform, processOf }, open);
+  return createTeam({ runtime, platform, processOf, onSyncHint }, () => {
+    const opened = openLink(runtime, platform);
+    return opened.ok ? ok({ openedLink: opened.value, naming: createNaming(runtime, opened.value) }) : opened;
+  });
 }
 
 /** Gives the chats what recovery does for them; the team itself knows nothing of recovery. */
-export function createTeam(
-  options: Pick<TeamOptions, "runtime" | "platform" | "processOf">,
-  open: () => Result<Connection, string>,
-): Team {
+export function createTeam(options: OwnOptions, open: TeamOptions["open"]): Team {
   const { runtime } = options;
   return new Team({
+    onSyncHint: () => undefined,
     ...options,
-    open: () => {
-      const connection = open();
-      if (!connection.ok) return connection;
-      const { openedLink, naming } = connection.value;
-      const remoteRecovery = new RemoteRecovery(runtime);
-      return ok({ openedLink, naming, checkOtherMachines: (id) => remoteRecovery.check(openedLink, id, naming) });
-    },
+    open,
     isDead: (session) => isDead(session, runtime.processes, runtime.now()),
+    otherMachines: ({ openedLink, naming }) => {
+      const recovery = new RemoteRecovery(runtime);
+      return (id) => recovery.check(openedLink, id, naming);
+    },
     onCleanedUp: async ({ workspace, link }, died) => {
       // Its cause travels to the other machines with the session.
       for (const id of died) runtime.store.write((sql) => recordDeath(sql, runtime, id));

@@ -5,12 +5,12 @@ import type { QueueRecord } from "../../experiments/queue/queue-record.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { inMemory, type Connection } from "../../store/driver.ts";
 
-/** A repeat with the same seed has the same result. */
-export type Compare = (record: QueueRecord, from: Settings, to: Settings, seed: number) => SettingsComparison;
+/** A repeat has the same result. */
+export type Compare = (record: QueueRecord, from: Settings, to: Settings) => SettingsComparison;
 
 /** With the shipped engine, in databases in memory. */
 export function compareQueue({ store }: Runtime): Compare {
-  return (record, from, to, seed) => {
+  return (record, from, to) => {
     const opened: Connection[] = [];
     const openSql = (): Connection => {
       const sql = store.context.driver({ path: inMemory, readOnly: false, busyMs: 0 });
@@ -18,7 +18,7 @@ export function compareQueue({ store }: Runtime): Compare {
       return sql;
     };
     try {
-      return compareSettings(openSql, record, from, to, { seed });
+      return compareSettings(openSql, record, from, to);
     } finally {
       for (const sql of opened) sql.close();
     }

@@ -13,8 +13,7 @@ import {
 } from "../../contract/replay.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { hasContentSql } from "../../store/session-content-sql.ts";
-import { checkpoints as checkpointRows, crashes, signals } from "../../store/session-tables.ts";
+import { checkpoints as checkpointRows, crashes, hasContentSql, signals } from "../../store/session-tables.ts";
 import * as sessionDurations from "../../store/session-durations.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { isEdited } from "../sessions/file-notes.ts";

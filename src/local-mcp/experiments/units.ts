@@ -1,56 +1,45 @@
-import type { CanaryUnit, Measured } from "../../experiments/engine/canary.ts";
+import { canary, type CanaryUnit, type Measured } from "../../experiments/guardrails.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { exposures } from "../../store/recording-tables.ts";
 import { crashes } from "../../store/session-tables.ts";
 import * as sessionDurations from "../../store/session-durations.ts";
-import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { progressOf, rediscoveryOf } from "./continued-briefs.ts";
 
 /** A session that has not ended by then counts as it is. */
 const outcomeAfterMs = 86_400_000;
 /** A share of fewer calls says little. */
 const minCalls = 5;
 
+/** Sessions of a watch that are read. */
+const maxWatched = 640;
+const maxBefore = 500;
+
 const exposed = exposures.pick("unit", "arm", "at");
 
 type Exposed = RowOf<typeof exposed>;
 
+export interface Unit extends CanaryUnit {
+  /** Absent (null) for one that is forgotten. */
+  readonly session: string | null;
+}
+
 /**
  * Units in the order of assignment, up to the first with an open outcome: an order by outcome would
  * favour one arm.
- *
- * @param counted units that are counted already
  */
-export function nextUnits(sql: Sql, now: number, experiment: string, counted: number, limit = 500): CanaryUnit[] {
-  const rest = "WHERE experiment = ? ORDER BY seq LIMIT ? OFFSET ?";
-  return measureUntilOpen(sql, now, exposed.select(sql, rest, experiment, limit, counted));
-}
-
-export interface CountedUnit {
-  readonly session: string;
-  readonly arm: string;
-  readonly measured: Measured;
-}
-
-/** Units of these numbers, in the order of assignment, without those that are forgotten. */
-export function countedUnits(sql: Sql, experiment: string, from: number, until: number): CountedUnit[] {
-  const rest = "WHERE experiment = ? ORDER BY seq LIMIT ? OFFSET ?";
-  return exposed.select(sql, rest, experiment, until - from, from).flatMap(({ unit, arm }) => {
-    const session = sessions.get(sql, unit);
-    return session ? [{ session: unit, arm, measured: measure(sql, session) }] : [];
-  });
+export function canaryUnits(sql: Sql, now: number, trial: string): Unit[] {
+  const rest = "WHERE experiment = ? ORDER BY seq LIMIT ?";
+  return measureUntilOpen(sql, now, exposed.select(sql, rest, trial, canary.sessions));
 }
 
 /** [EX55] Sessions since a deployment, all with the new value. */
-export function sessionsSince(sql: Sql, now: number, since: number, counted: number, limit = 500): CanaryUnit[] {
+export function sessionsSince(sql: Sql, now: number, since: number): Unit[] {
   const started = sql.all<Exposed>(
     `SELECT id AS unit, 'treatment' AS arm, startedAt AS at FROM sessions WHERE startedAt >= ?
-     ORDER BY startedAt, id LIMIT ? OFFSET ?`,
+     ORDER BY startedAt, id LIMIT ?`,
     since,
-    limit,
-    counted,
+    maxWatched,
   );
   return measureUntilOpen(sql, now, started);
 }
@@ -59,7 +48,7 @@ export function sessionsSince(sql: Sql, now: number, since: number, counted: num
  * [EX172] Outcomes of the newest sessions that began before `until`, are over, and did not have the
  * experiment's new value.
  */
-export function untreatedBefore(sql: Sql, until: number, experiment: string, limit = 500): Measured[] {
+export function untreatedBefore(sql: Sql, until: number, experiment: string): Pick<Unit, "measured">[] {
   const started = sql.all<{ id: string }>(
     `SELECT id FROM sessions WHERE startedAt < ?
        AND (endedAt IS NOT NULL OR deathAt IS NOT NULL OR startedAt <= ?)
@@ -68,21 +57,22 @@ export function untreatedBefore(sql: Sql, until: number, experiment: string, lim
     until,
     until - outcomeAfterMs,
     experiment,
-    limit,
+    maxBefore,
   );
   return started.flatMap(({ id }) => {
     const session = sessions.get(sql, id);
-    return session ? [measure(sql, session)] : [];
+    return session ? [{ measured: measure(sql, session) }] : [];
   });
 }
 
-function measureUntilOpen(sql: Sql, now: number, all: readonly Exposed[]): CanaryUnit[] {
-  const units: CanaryUnit[] = [];
+function measureUntilOpen(sql: Sql, now: number, all: readonly Exposed[]): Unit[] {
+  const units: Unit[] = [];
   for (const { unit, arm, at } of all) {
     const session = sessions.get(sql, unit);
     const isOver = !session || session.endedAt !== null || session.deathAt !== null || now - at >= outcomeAfterMs;
     if (!isOver) return units;
-    units.push({ isTreated: arm === "treatment", measured: session ? measure(sql, session) : {} });
+    const measured = session ? measure(sql, session) : {};
+    units.push({ session: session?.id ?? null, isTreated: arm === "treatment", measured });
   }
   return units;
 }
@@ -101,7 +91,6 @@ function measure(sql: Sql, session: sessions.Session): Measured {
     slowRecoveries: slowShare("shim_recovery_duration_seconds"),
     toolErrors: toolCalls >= minCalls ? toolErrors / toolCalls : undefined,
     dollars: numberOf(sql, dollars, id),
-    rediscovery: rediscovery(sql, id),
   });
 }
 
@@ -121,14 +110,4 @@ const dollars = "SELECT sum(costMicros) / 1e6 AS n FROM usage_costs WHERE sessio
 
 function numberOf(sql: Sql, query: string, session: string): number | undefined {
   return sql.all<{ n: number | null }>(query, session)[0]?.n ?? undefined;
-}
-
-/** Counts for the first brief with which the session continued another; undefined without one. */
-function rediscovery(sql: Sql, id: string): number | undefined {
-  for (const { session: sessionId } of recoveries.listOfferedTo(sql, id, 0).toReversed()) {
-    const progress = progressOf(sql, sessionId);
-    const found = progress.continuedBy === id ? rediscoveryOf(sql, progress) : null;
-    if (found) return found.reads + found.repeats;
-  }
-  return undefined;
 }

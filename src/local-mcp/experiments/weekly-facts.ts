@@ -1,11 +1,10 @@
 import { sum } from "simple-statistics";
-import type { Week } from "../../experiments/kaizen/week.ts";
-import { stepsInWeek, type WeeklyFacts } from "../../experiments/kaizen/weekly-report.ts";
+import { stepsInWeek, type Week, type WeeklyFacts } from "../../experiments/weekly-report.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { resolve, type Resolution } from "../recovery/resolution.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { rediscoveryOf } from "./continued-briefs.ts";
-import * as rows from "./experiment-rows.ts";
+import { list } from "./machine-trials.ts";
 
 /** [EX83] Rows of the week that are still stored. */
 export function weeklyFacts(sql: Sql, week: Week): WeeklyFacts {
@@ -101,6 +100,6 @@ function costsOf(sql: Sql, { from, until }: Week): WeeklyFacts["costs"] {
 }
 
 function stepsOf(sql: Sql, week: Week): WeeklyFacts["steps"] {
-  const all = rows.list(sql).flatMap(({ experiment }) => stepsInWeek(week, experiment, `\`${experiment.key}\``));
+  const all = list(sql).flatMap((trial) => stepsInWeek(week, trial, `\`${trial.key}\``));
   return all.toSorted((a, b) => a.at - b.at);
 }

@@ -15,9 +15,9 @@ import {
   maxPresenceEntries,
   queueChats,
   type PresenceLog,
-} from "../../experiments/workspace/presence-log.ts";
+} from "../../experiments/queue/presence-log.ts";
 import type { QueueRecord, QueueTask } from "../../experiments/queue/queue-record.ts";
-import type { WorkspaceCounts } from "../../experiments/workspace/guardrails.ts";
+import type { WorkspaceCounts } from "../../experiments/guardrails.ts";
 import type { HostResult } from "../../shared/host-result.ts";
 import { ok } from "../../shared/result.ts";
 

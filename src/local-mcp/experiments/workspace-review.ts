@@ -1,17 +1,20 @@
 import type { KaizenSetting } from "../../contract/config.ts";
-import type { WorkspaceTrial } from "../../contract/workspace-trials.ts";
 import type { Finding } from "../../contract/machine/learning.ts";
-import { nextCandidate, runningTrial, type TrialCandidate } from "../../experiments/workspace/trial.ts";
+import type { WorkspaceTrial } from "../../contract/trials.ts";
+import { guardrailWords } from "../../experiments/guardrails.ts";
+import { findParameter } from "../../experiments/parameters.ts";
+import { candidates, isRunning, wordsOf } from "../../experiments/trials.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { HostResult } from "../../shared/host-result.ts";
 import { ok } from "../../shared/result.ts";
+import * as meta from "../../store/meta.ts";
+import * as totals from "../../store/metric-totals.ts";
+import * as notices from "../../store/notices.ts";
 import { record } from "../audit/machine-audit.ts";
 import type { Compare } from "./compare-queue.ts";
-import * as rows from "./experiment-rows.ts";
-import { proposeValue, simulateValue, watchValue, type Position } from "./workspace-steps.ts";
-import { announceStops } from "./workspace-stops.ts";
+import { offSince } from "./machine-trials.ts";
+import { proposeValue, readTrials, simulateValue, watchValue, type Position, type Step } from "./workspace-trials.ts";
 import type { TrialLink } from "./workspace-history.ts";
-import { readTrials } from "./workspace-trials.ts";
 
 export interface WorkspaceReviewOptions {
   readonly mode: KaizenSetting;
@@ -38,7 +41,36 @@ export function noteReview(runtime: Runtime, { machine, trials, moved }: ReviewN
       by: "kaizen",
       result: moved.state,
     });
-  announceStops(runtime, machine, trials);
+  const stopped = trials.filter((one) => one.violation?.machine === machine && reasonOf(one) !== null);
+  if (stopped.length > 0) announceStops(runtime, stopped);
+}
+
+const stopsKey = "workspace_stops";
+const maxIds = 100;
+
+/**
+ * [EX94] Trials of the workspace that this machine's review has taken back: each is counted and
+ * shown once, also where the process that did it died before.
+ */
+function announceStops(runtime: Runtime, stopped: readonly WorkspaceTrial[]): void {
+  runtime.store.write((sql) => {
+    const known = (meta.read(sql, stopsKey) ?? "").split(" ");
+    const fresh = stopped.filter(({ id }) => !known.includes(id));
+    for (const one of fresh) {
+      const { id, key, from, to } = one;
+      totals.add(sql, "shim_experiment_stops_total", { labels: ["deployed"] });
+      totals.add(sql, "shim_experiment_rollbacks_total");
+      const text = `experiment ${id} of the workspace was stopped (${reasonOf(one) ?? ""}): ${key} is ${from} again, not ${to}.`;
+      notices.add(sql, runtime.now(), "experiment", text);
+    }
+    if (fresh.length > 0) meta.write(sql, stopsKey, [...known, ...fresh.map(({ id }) => id)].slice(-maxIds).join(" "));
+  });
+}
+
+/** Chats read it: no text of the state, where other machines write. */
+function reasonOf({ key, violation }: WorkspaceTrial): string | null {
+  const words = Object.entries(guardrailWords).find(([name]) => name === violation?.guardrail);
+  return findParameter(key) && words ? words[1] : null;
 }
 
 /** Key of the state that one machine of the workspace gets for the day. */
@@ -83,17 +115,17 @@ async function readPosition(runtime: Runtime, link: TrialLink): Promise<HostResu
 /** A trial that runs, or a candidate for the next. */
 type Plan =
   | { readonly trial: WorkspaceTrial; readonly candidate: null }
-  | { readonly trial: null; readonly candidate: TrialCandidate };
+  | { readonly trial: null; readonly candidate: Step };
 
 /** @returns why there is none */
-function planReview({ runtime, stored, settings }: Position, findings: readonly Finding[]): Plan | string {
+function planReview({ runtime, stored }: Position, findings: readonly Finding[]): Plan | string {
   const { all } = stored;
-  const trial = runningTrial(all);
-  const isOff = all.offSince !== null || runtime.store.read(rows.offSince, null) !== null;
+  const trial = all.trials.find(isRunning);
+  const isOff = all.offSince !== null || runtime.store.read(offSince, null) !== null;
   if (isOff && trial?.state !== "deployed") return "Trials are switched off.";
   if (trial) return { trial, candidate: null };
-  const candidate = nextCandidate(findings, settings, all, runtime.now());
-  return candidate ? { trial: null, candidate } : "Nothing to try.";
+  const [next] = candidates(findings, all.trials, "workspace", runtime.now());
+  return next ? { trial: null, candidate: { ...next, key: next.parameter.key } } : "Nothing to try.";
 }
 
 /** Why this machine changes nothing; null: it may. */
@@ -142,5 +174,5 @@ async function step(
   const { machine } = position.stored.link;
   await note({ machine, trials: [moved.value], moved: state === trial?.state ? null : { id, state } });
   const last = steps.at(-1);
-  return ok(`${id}: ${key} = ${to}, ${last?.state.replace("_", " ") ?? ""} (${last?.note ?? ""}).`);
+  return ok(`${id}: ${key} = ${to}, ${wordsOf(last?.state ?? "")} (${last?.note ?? ""}).`);
 }

@@ -1,9 +1,17 @@
 import type { Readable, Writable } from "node:stream";
 import type { Log } from "../../platform/log-file.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
-import { controlMethods, controlPrefix, isNewer, type HostHello, type ProgramVersion } from "./hello.ts";
+import {
+  controlMethods,
+  controlPrefix,
+  isNewer,
+  type HostHello,
+  type ProgramVersion,
+  eachLine,
+  parseMessage,
+  requestKey,
+} from "./hello.ts";
 import { HostWatch } from "./host-watch.ts";
-import { eachLine, parseMessage, requestKey } from "./messages.ts";
 import { WaitingRequests, type WaitingRequestsOptions } from "./waiting-requests.ts";
 
 /** Events of a connection to the host. */

@@ -3,8 +3,8 @@ import { findIncomplete } from "../recovery/detect.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { displayTitle } from "../sessions/sessions.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
-import { isWithoutHooks } from "./without-hooks.ts";
 import { messageOf } from "../../shared/error.ts";
+import { hookClients } from "../../contract/clients.ts";
 
 const withoutHooks = `SHIM saves this chat's work for the next one.
 - At the start call shim_check_recovery; after each step shim_auto_checkpoint; before risky work and after decisions shim_force_checkpoint.
@@ -53,4 +53,17 @@ function firstLine(runtime: Runtime): string | null {
     runtime.log("error", "recovery could not be checked at start", { error: String(error) });
     return `SHIM: saving may be broken (${messageOf(error)}). ${withShimCommand("Tell the user to run `shim doctor`.", () => shimCommand(runtime))}`;
   }
+}
+
+/** How the names begin that clients with hooks or plugins give in the handshake. */
+const namesOfHookClients: readonly string[] = [...hookClients, "visual studio code"];
+
+/**
+ * [MC26] Whether the tools are all that SHIM sees of the client's chats (Claude Desktop, Cowork,
+ * any other MCP client). Uncertain means no: what hooks see is not asked for twice.
+ */
+export function isWithoutHooks(env: NodeJS.ProcessEnv, clientName: string | null): boolean {
+  if (clientName === null || env["CLAUDE_CODE_SESSION_ID"] !== undefined) return false;
+  const name = clientName.toLowerCase();
+  return !namesOfHookClients.some((one) => name.startsWith(one));
 }

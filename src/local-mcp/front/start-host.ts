@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { sessionVariables } from "../../clients/session-variables.ts";
+import { sessionVariables } from "../../clients/hook-variables.ts";
 import { prepareSocketFolder } from "../../platform/host-socket.ts";
 import { isRunning, systemProcesses } from "../../platform/processes.ts";
 import { codeOf } from "../../shared/error.ts";

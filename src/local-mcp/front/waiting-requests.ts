@@ -1,6 +1,6 @@
 import { blockingArgument, hookTool } from "../../contract/hook-tool.ts";
 import { isRecord } from "../../shared/json-fields.ts";
-import { parseMessage, requestKey, type Message } from "./messages.ts";
+import { parseMessage, requestKey, type Message } from "./hello.ts";
 
 interface WaitingRequest {
   readonly line: string;

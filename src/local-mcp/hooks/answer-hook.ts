@@ -1,4 +1,4 @@
-import { claudeCode } from "../../clients/claude-code.ts";
+import { claudeCode } from "../../clients/claude-compatible.ts";
 import type { ClientAdapter } from "../../clients/client-adapter.ts";
 import type { HookAnswer } from "../../contract/hook-answer.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";

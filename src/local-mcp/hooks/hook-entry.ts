@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import * as z from "zod/mini";
 import { hookClients, type HookClient } from "../../contract/clients.ts";
 import { hookTool } from "../../contract/hook-tool.ts";
-import { launchOf } from "../../platform/launch-of.ts";
+import { launchOf } from "../../platform/shim-command.ts";
 import { HomeError, homeFrom, pathsIn } from "../../platform/paths.ts";
 import { ownStatement } from "../../platform/processes.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";

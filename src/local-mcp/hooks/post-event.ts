@@ -1,9 +1,8 @@
 import { closeSync, openSync, statSync, utimesSync } from "node:fs";
 import { text } from "node:stream/consumers";
-import { eventRequest } from "../../clients/event-request.ts";
-import { processHeader } from "../../clients/hook-variables.ts";
+import { eventRequest, processHeader } from "../../clients/hook-variables.ts";
 import { isWithin } from "../../shared/elapsed.ts";
-import { NoHostError, reachHost, type HostHome } from "../front/reach-host.ts";
+import { type HostHome, NoHostError, reachHost } from "../front/reach-host.ts";
 
 export interface SentEvent {
   readonly client: string;

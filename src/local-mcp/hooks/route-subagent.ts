@@ -1,4 +1,4 @@
-import { claudeCode } from "../../clients/claude-code.ts";
+import { claudeCode } from "../../clients/claude-compatible.ts";
 import type { HookAnswer } from "../../contract/hook-answer.ts";
 import { analyzePrompt } from "../../routing/prompt-analyzer.ts";
 import type { Runtime } from "../../runtime/runtime.ts";

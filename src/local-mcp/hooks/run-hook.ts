@@ -9,7 +9,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { readSubagents } from "../observe/subagent-files.ts";
+import { readSubagents } from "../observe/record-transcript.ts";
 import { toAnswer } from "./hook-answer.ts";
 import { betweenTurns, readContext, skipTranscript, type HookCall, type HookContext } from "./hook-context.ts";
 import { interpret, OverBudgetError, repeatWithinBudget, shortText } from "../../platform/time-budget.ts";

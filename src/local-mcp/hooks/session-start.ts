@@ -10,7 +10,7 @@ import { recordFinishedHere } from "../recovery/finished-tasks.ts";
 import { isScripted, offer, offerable, offerPolicy, maxVainBriefs, userLine, type Offer } from "../recovery/offers.ts";
 import { closedContext, resumedLine, speakerOf, vainContext } from "../recovery/user-lines.ts";
 import { restore, type Restoration } from "../recovery/restoration.ts";
-import { withSessionConfig } from "../recording/session-config.ts";
+import { withSessionConfig } from "../recording/session-settings.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import * as recoveries from "../sessions/recoveries.ts";

@@ -1,8 +1,11 @@
 import { existsSync } from "node:fs";
 import type { CommitGuard } from "../../contract/machine/commit-guard.ts";
 import { err, ok } from "../../shared/result.ts";
-import { guardState, installGuard, removeGuard, type GuardState } from "../team/guard-hook.ts";
 import {
+  guardState,
+  installGuard,
+  removeGuard,
+  type GuardState,
   findRepository,
   guardCommand,
   howLost,
@@ -10,7 +13,7 @@ import {
   isGuard,
   isKeptUndecided,
   isLost,
-} from "../team/guard-repository.ts";
+} from "../team/guard-hook.ts";
 import type { Handlers } from "./handlers.ts";
 
 export const commitGuardHandlers: Handlers<"commit-guard.status" | "commit-guard.install" | "commit-guard.remove"> = {

@@ -1,11 +1,11 @@
 import type { ReplaySession } from "../../contract/replay.ts";
 import { findOpportunities, type Opportunities } from "../../experiments/opportunities/find-opportunities.ts";
 import type { TeamHistory } from "../../experiments/opportunities/history.ts";
-import { pastChanges } from "../../experiments/opportunities/rejected-changes.ts";
+import { pastChanges } from "../../experiments/opportunities/find-opportunities.ts";
 import { allDecisions } from "../../platform/evolve-decisions.ts";
 import type { Host, HostResult } from "./host.ts";
 import { machineMetrics } from "../metrics/machine-metrics.ts";
-import type { Deciding } from "../experiments/all-experiments.ts";
+import type { Deciding } from "../experiments/experiments.ts";
 import { pastOffers, pastSessions } from "../experiments/machine-history.ts";
 import { readTeam } from "../experiments/workspace-history.ts";
 

@@ -7,7 +7,7 @@ import {
   startExperiment,
   stopAllExperiments,
   type Deciding,
-} from "../experiments/all-experiments.ts";
+} from "../experiments/experiments.ts";
 import type { HandlerContext, Handlers } from "./handlers.ts";
 
 export async function decidingOf(context: HandlerContext): Promise<Deciding> {
@@ -31,7 +31,7 @@ type Operation =
 
 export const experimentHandlers: Handlers<Operation> = {
   async "experiments.list"(context) {
-    return ok(await listExperiments(await decidingOf(context)));
+    return listExperiments(await decidingOf(context));
   },
   async "experiments.show"(context, { experiment }) {
     return findExperiment(await decidingOf(context), experiment);
@@ -42,7 +42,7 @@ export const experimentHandlers: Handlers<Operation> = {
   async "experiments.stop"(context, { experiment, all = false }) {
     if (all === (experiment !== undefined)) return err({ code: "bad_input", message: "name an experiment, or --all." });
     const deciding = await decidingOf(context);
-    if (experiment === undefined) return ok(await stopAllExperiments(deciding));
+    if (experiment === undefined) return stopAllExperiments(deciding);
     const ended = await endExperiment(deciding, experiment, false);
     return ended.ok ? ok({ stopped: [ended.value], workspaceProblem: null }) : ended;
   },

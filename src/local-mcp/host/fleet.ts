@@ -1,16 +1,15 @@
-import { clientTitle } from "../../clients/client-title.ts";
+import { clientTitle } from "../../clients/adapters.ts";
 import { workProgress } from "../../contract/chat-state.ts";
 import type { Chat } from "../../contract/chats.ts";
 import { commandLine } from "../../contract/command-line-chat.ts";
 import type { Fleet, FleetRow } from "../../contract/machine/page.ts";
 import type { SessionView } from "../../contract/machine/sessions.ts";
-import { age } from "../../shared/format.ts";
-import type { Sql } from "../../shared/sql.ts";
 import { shimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { age } from "../../shared/format.ts";
+import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
-import { settle } from "./settle.ts";
 import { readChatState } from "../recovery/session-state.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../usage/usage-report.ts";
 import { isPresent } from "./chat-names.ts";
@@ -18,6 +17,7 @@ import type { HandlerContext } from "./handlers.ts";
 import type { HostResult, Workspace } from "./host.ts";
 import { sessionsToShow } from "./overview-handlers.ts";
 import { toSessionView } from "./session-view.ts";
+import { settle } from "./settle.ts";
 
 const shown = { finished: 20, incomplete: 100 };
 

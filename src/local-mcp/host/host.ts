@@ -93,7 +93,7 @@ export interface Workspace {
   /** Asks for a right under a chat of its own, until it has it or `stop` is aborted. */
   hold(right: RightRequest, stop: AbortSignal): Promise<HostResult<HeldRight>>;
   /**
-   * Changes of shared state, over all interruptions; ends with `stop`, or with an error.
+   * Follows changes of shared state over all interruptions, until `stop` or an error.
    *
    * @param onTrouble gets what a person should know of the connection
    */
@@ -101,7 +101,8 @@ export interface Workspace {
     start: WatchOptions,
     stop: AbortSignal,
     onTrouble: (text: string) => void,
-  ): AsyncIterable<HostResult<FollowedChanges>>;
+    onChanges: (changes: FollowedChanges) => void,
+  ): Promise<HostResult<null>>;
   /** The listener is called after anything in the workspace may have changed. */
   onChange(listener: () => void): void;
   close(): void;

@@ -7,8 +7,7 @@ import {
   type EdgeConfig,
   type EdgeWorkspace,
 } from "../../coordinator-client/edge-config.ts";
-import { parseAddress } from "../../coordinator-client/edge/address.ts";
-import { isMachineToken, readTokenClaim } from "../../coordinator-client/edge/machine-token.ts";
+import { parseAddress, isMachineToken, readTokenClaim } from "../../coordinator-client/edge/address.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";

@@ -1,5 +1,5 @@
 import type { Runtime } from "../../runtime/runtime.ts";
-import { storeDurations } from "../../runtime/store-durations.ts";
+import { storeDurations } from "../../runtime/durations.ts";
 import { takePending } from "../../snapshots/pending-snapshots.ts";
 import { capture } from "../checkpoints/capture.ts";
 import { drainInto } from "../hooks/spool-hook.ts";

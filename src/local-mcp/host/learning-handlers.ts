@@ -1,10 +1,11 @@
-import { withText } from "../../experiments/opportunities/describe.ts";
 import { ok } from "../../shared/result.ts";
-import { viewOfExperiment } from "../../experiments/kaizen/experiment-view.ts";
-import { markSent } from "../assignment/send-counted.ts";
-import { advanceAll } from "../experiments/experiments.ts";
+import { viewOf } from "../../experiments/trials.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { MachineTrial } from "../../contract/trials.ts";
+import type { ExperimentView } from "../../contract/machine/experiments.ts";
 import { storeRun } from "../experiments/last-opportunities.ts";
-import { tryNext, type NextTrial } from "../experiments/next-trial.ts";
+import { advanceAll, sessionsOf, start } from "../experiments/machine-trials.ts";
+import { markSent } from "../experiments/send-counted.ts";
 import { noteReview } from "../experiments/workspace-review.ts";
 import { examine, storeCounts } from "./examine.ts";
 import { readReport, review } from "./review.ts";
@@ -29,7 +30,7 @@ export const learningHandlers: Handlers<
       since,
       until,
       sessions: recorded.length,
-      findings: findings.map(withText),
+      findings,
       unjudged,
       teamProblem: team.ok ? null : team.error.message,
       hasDepartures: team.ok && team.value.departures !== null,
@@ -46,11 +47,19 @@ export const learningHandlers: Handlers<
     store.write((sql) => storeRun(sql, until, patterns));
     return ok({});
   },
-  async "review.advance"({ runtime: load }, { finding, replay }) {
+  /** [EX82] A trial that may not start now is left to the next review. */
+  async "review.advance"({ runtime: load }, { trial }) {
     const runtime = await load();
-    const moved = advanceAll(runtime).map(viewOfExperiment);
-    const started = tryNext(runtime, { finding, replay: replay as NextTrial["replay"], waits: [] });
-    return ok({ moved, started: started && viewOfExperiment(started) });
+    const toView = (one: MachineTrial): ExperimentView =>
+      viewOf(
+        one,
+        runtime.store.read((sql: Sql) => sessionsOf(sql, one.id, one.steps), null),
+      );
+    const moved = advanceAll(runtime).map(toView);
+    const started = trial && start(runtime, trial, "kaizen");
+    if (started?.ok === false)
+      runtime.log("info", "a finding was not tried", { id: trial?.reason, reason: started.error.code });
+    return ok({ moved, started: started?.ok === true ? toView(started.value) : null });
   },
   async "review.note"({ runtime }, done) {
     noteReview(await runtime(), done);

@@ -29,9 +29,7 @@ const openStates: readonly TaskState[] = ["blocked", "scheduled", "queued", "ass
 const maxTasks = 1_000;
 
 async function withLocal<T>(context: HostContext, body: (local: LocalCoordinator) => T | Promise<T>): Promise<T> {
-  const { store, processes, now } = await context.runtime();
-  const { driver, busyMs } = store.context;
-  const { coordinator, close } = openLocalCoordinator({ home: context.paths.home, driver, busyMs, processes, now });
+  const { coordinator, close } = openLocalCoordinator(await context.runtime());
   try {
     return await body(coordinator);
   } finally {

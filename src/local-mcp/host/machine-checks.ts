@@ -1,20 +1,19 @@
-import { pluralize } from "../../shared/format.ts";
-import { accessSync, constants, existsSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, rmSync, statSync, statfsSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { claudeCode } from "../../clients/claude-compatible.ts";
 import { defaults } from "../../contract/config.ts";
-import { runService } from "../assignment/service-process.ts";
+import { runService } from "../assignment/service.ts";
 import { shellWord } from "../../platform/launch.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { readForeignCallers } from "../hooks/foreign-callers.ts";
 import { survey } from "../../store/spool.ts";
-import { claudeCode } from "../../clients/claude-code.ts";
-import type { Finding } from "../../installer/inspect.ts";
+import { type Finding, clientFindings } from "../../installer/inspect.ts";
 import type { HostContext } from "./handlers.ts";
-import { howLost, lostGuard } from "../team/guard-repository.ts";
-import { clientFindings } from "../../installer/client-states.ts";
+import { howLost, lostGuard } from "../team/guard-hook.ts";
 import { runCheck, fail, pass, warn } from "./check.ts";
 import type { Check } from "../../contract/machine/checks.ts";
 import { messageOf } from "../../shared/error.ts";
+import { pluralize } from "../../shared/format.ts";
 
 const minNode = { major: 22, minor: 16 };
 /** Below the first a save may fail now; below the second, backups and snapshots soon. */

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { clientStates } from "../../installer/inspect.ts";
 import { shimCommand } from "../../platform/shim-command.ts";
 import { findSupervisor } from "../../platform/supervisor-mark.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -7,13 +8,12 @@ import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
 import { findIncomplete } from "../recovery/detect.ts";
-import { settle } from "./settle.ts";
 import { asSeen, isAlive } from "../recovery/session-state.ts";
 import { hasDied } from "../sessions/closed-sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { clientStates } from "../../installer/client-states.ts";
 import type { Handlers } from "./handlers.ts";
 import { toSessionView } from "./session-view.ts";
+import { settle } from "./settle.ts";
 
 const recentMs = 86_400_000;
 const maxShown = { finished: 5, incomplete: 20 };

@@ -10,8 +10,7 @@ import { readProjectFacts } from "../sync/find-project.ts";
 import { projectKey } from "../sync/project-key.ts";
 import { createNaming } from "../team/chat-naming.ts";
 import { FileReservations, type ReservationError } from "../team/file-reservations.ts";
-import { formatResource } from "../team/file-resource.ts";
-import { resolveLinks, toLeasePath } from "../team/lease-paths.ts";
+import { formatResource, resolveLinks, toLeasePath } from "../team/lease-paths.ts";
 import type { HostError, HostResult } from "./host.ts";
 import type { ClientWorkspace } from "./workspace.ts";
 
@@ -68,7 +67,6 @@ export async function openProjectReservations(
     newId: () => Buffer.from(runtime.random(16)).toString("hex"),
     link: client,
     directory: { identify },
-    sessionId: self.value?.chat ?? "",
     workspace: scope.workspace,
     self: self.value,
     /** [FI30] Hooks of this machine's chats read these at once, other processes soon after. */

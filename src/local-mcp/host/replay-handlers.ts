@@ -1,10 +1,8 @@
 import { existsSync, statSync } from "node:fs";
 import { ReplayHeader, ReplaySession } from "../../contract/replay.ts";
 import { Settings } from "../../contract/workspaces.ts";
-import { parameters } from "../../experiments/parameters.ts";
-import { workspaceParameters } from "../../experiments/queue/workspace-parameters.ts";
-import { replayReport } from "../../experiments/replay/report.ts";
-import { parseVariants, usualVariants } from "../../experiments/replay/variants.ts";
+import { parameters, parseVariants, usualVariants } from "../../experiments/parameters.ts";
+import { replayReport } from "../../experiments/replay/loss.ts";
 import { readFileLines, writeLines } from "../../platform/line-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok } from "../../shared/result.ts";
@@ -20,18 +18,20 @@ import { parseJson } from "../../shared/json-fields.ts";
 const windowMs = 30 * 86_400_000;
 const maxSessions = 1_000;
 const maxCorpusBytes = 500_000_000;
-/** The same record has the same answer. */
-const seed = 1;
 
 export const replayHandlers: Handlers<"replay.run" | "replay.workspace" | "replay.export"> = {
   async "replay.run"(context, { since, corpus: file, set }) {
     const runtime = await context.runtime();
     const valueOf = (key: string): number => Number(settingAt(runtime.config, key));
-    const intervals = parameters.filter(({ group }) => group === "interval");
+    const known = parameters.filter(({ scope }) => scope === "machine");
     const variants =
       set === undefined
-        ? usualVariants({ parameters: intervals, valueOf }, 2)
-        : parseVariants({ parameters, valueOf }, set, () => true);
+        ? usualVariants(
+            known.filter(({ group }) => group === "interval"),
+            valueOf,
+            2,
+          )
+        : parseVariants(known, valueOf, set, () => true);
     if (typeof variants === "string") return err({ code: "bad_input", message: variants });
     const sessions = file === undefined ? ok(readStored(runtime, since).filter(isSession)) : readCorpus(file);
     return sessions.ok ? ok(replayReport(sessions.value, runtime.config, variants)) : sessions;
@@ -44,8 +44,8 @@ export const replayHandlers: Handlers<"replay.run" | "replay.workspace" | "repla
       if (!found.ok) return found;
       const { settings } = found.value;
       const valueOf = (key: string): number => Number(settings[key as keyof Settings]);
-      const variable = { parameters: workspaceParameters, valueOf };
-      const variants = set === undefined ? usualVariants(variable, 1) : parseVariants(variable, set, isSetting);
+      const known = parameters.filter(({ scope }) => scope === "workspace");
+      const variants = set ? parseVariants(known, valueOf, set, isSetting) : usualVariants(known, valueOf, 1);
       if (typeof variants === "string") return err({ code: "bad_input", message: variants });
       const record = await readQueueRecord(link, settings.chatTtlMs);
       if (!record.ok) return record;
@@ -55,7 +55,7 @@ export const replayHandlers: Handlers<"replay.run" | "replay.workspace" | "repla
         chats: record.value.chats.length,
         windowMs: record.value.windowMs,
         variants: variants.map(({ key, from, value }) => {
-          const comparison = compare(record.value, settings, { ...settings, [key]: value }, seed);
+          const comparison = compare(record.value, settings, { ...settings, [key]: value });
           return { key, from, value, comparison };
         }),
       });

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import type { ReservedFile } from "../../contract/machine/reservations.ts";
 import { err, ok } from "../../shared/result.ts";
-import { formatResource } from "../team/file-resource.ts";
+import { formatResource } from "../team/lease-paths.ts";
 import type { Reservation } from "../team/reservation-table.ts";
 import type { HandlerContext, Handlers } from "./handlers.ts";
 import type { HostResult } from "./host.ts";

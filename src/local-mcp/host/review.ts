@@ -1,15 +1,13 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
-import { findWeek, weekOf, type Week } from "../../experiments/kaizen/week.ts";
-import { weeklyReport, withTrials } from "../../experiments/kaizen/weekly-report.ts";
-import { withText } from "../../experiments/opportunities/describe.ts";
+import { findWeek, weekOf, weeklyReport, withTrials, type Week } from "../../experiments/weekly-report.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok } from "../../shared/result.ts";
-import { sendCounted } from "../assignment/send-counted.ts";
 import type { Host, HostResult } from "./host.ts";
-import { readAllTrials, type Deciding } from "../experiments/all-experiments.ts";
+import { readWorkspaceTrials, type Deciding } from "../experiments/experiments.ts";
+import { sendCounted } from "../experiments/send-counted.ts";
 import { compareQueue } from "../experiments/compare-queue.ts";
 import { examine, storeCounts, type Examination } from "./examine.ts";
 import { nextTrial, type NextTrial } from "../experiments/next-trial.ts";
@@ -25,15 +23,14 @@ export async function review(
   const { runtime } = deciding;
   const examined = await examine(deciding);
   if (!isDryRun) await storeCounts(call, examined);
-  const findings = examined.findings.map(withText);
+  const { findings } = examined;
   const next = nextOf(runtime, examined);
   const ofWorkspace = await reviewTeam(deciding, call, examined, isDryRun);
   if (isDryRun) {
     const notes = [planText(runtime, next), ...next.waits, ofWorkspace];
     return ok({ findings, moved: [], started: null, notes, report: null });
   }
-  const { finding, replay } = next;
-  const advanced = await call("review.advance", { finding, replay: replay && { ...replay } });
+  const advanced = await call("review.advance", { trial: next.trial });
   if (!advanced.ok) return advanced;
   await sendCounted(runtime, (experiment, sent) => call("review.mark-sent", { experiment, sent }));
   const report = await writeLastWeek(deciding, ideas(examined, next));
@@ -43,12 +40,12 @@ export async function review(
 
 function nextOf(runtime: Runtime, { findings, recorded }: Examination): NextTrial {
   const isAllowed = runtime.config.kaizen === "apply";
-  return isAllowed ? nextTrial(runtime, findings, recorded) : { finding: null, replay: null, waits: [] };
+  return isAllowed ? nextTrial(runtime, findings, recorded) : { trial: null, waits: [] };
 }
 
-function planText({ config }: Runtime, { finding }: NextTrial): string {
+function planText({ config }: Runtime, { trial }: NextTrial): string {
   if (config.kaizen !== "apply") return "Would change nothing: `shim config set kaizen apply` allows trials.";
-  return finding ? `Would try ${finding.parameter} = ${finding.to}.` : "Would try nothing.";
+  return trial ? `Would try ${trial.key} = ${trial.to}.` : "Would try nothing.";
 }
 
 /** [EX90] */
@@ -66,7 +63,7 @@ async function reviewTeam(
 }
 
 function ideas({ findings }: Examination, { waits }: NextTrial): string[] {
-  return [...findings.map(withText).map(({ title, text, advice }) => `${title}. ${text} ${advice}`), ...waits];
+  return [...findings.map(({ title, text, advice }) => `${title}. ${text} ${advice}`), ...waits];
 }
 
 /** [EX83] Each week with chats once, as soon as it has ended. @returns the path if written */
@@ -92,7 +89,7 @@ async function reportOf(
 ): Promise<string | null> {
   const facts = deciding.runtime.store.read((sql) => weeklyFacts(sql, week), null);
   if (!facts || facts.sessions < minSessions) return null;
-  return weeklyReport(withTrials(facts, await readAllTrials(deciding)), texts);
+  return weeklyReport(withTrials(facts, await readWorkspaceTrials(deciding)), texts);
 }
 
 /** @param name default: this week, whose records are examined for it */

@@ -23,7 +23,7 @@ import { parse, type StatusLineInput } from "../signals/statusline-input.ts";
 import { isPaused } from "../../store/pause.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { StoreError } from "../../store/store-error.ts";
-import { countCost } from "../usage/costs.ts";
+import { countCost } from "../usage/ledger.ts";
 import { quotedTitle } from "../../shared/quoted-title.ts";
 import { dayBudgetOf } from "../usage/day-budget.ts";
 import { silentSessions } from "../sessions/activity.ts";

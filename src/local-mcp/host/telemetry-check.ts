@@ -1,25 +1,20 @@
 import type { TelemetrySettings } from "../../contract/config.ts";
+import type { Check } from "../../contract/machine/checks.ts";
+import { environmentTelemetry, foreignSettings, isEnabled, managedTelemetry } from "../../installer/client-entries.ts";
 import { readText } from "../../installer/client-files.ts";
-import { json } from "../../installer/json-text.ts";
-import { detect, type ClientTarget } from "../../installer/targets.ts";
-import {
-  environmentTelemetry,
-  foreignSettings,
-  isEnabled,
-  managedTelemetry,
-} from "../../installer/telemetry-settings.ts";
-import { isDead } from "../recovery/liveness.ts";
-import * as sessions from "../sessions/sessions.ts";
-import { lastReceivedAt } from "../telemetry/record-events.ts";
+import { json } from "../../installer/settings.ts";
+import { type ClientTarget, detect } from "../../installer/targets.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { codeOf } from "../../shared/error.ts";
 import { age } from "../../shared/format.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { HostContext } from "./handlers.ts";
+import { isDead } from "../recovery/liveness.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { lastReceivedAt } from "../telemetry/record-events.ts";
 import { pass, warn } from "./check.ts";
-import type { Check } from "../../contract/machine/checks.ts";
+import type { HostContext } from "./handlers.ts";
 
 const name = "telemetry";
 const guide = "docs/guide/telemetry.md";

@@ -1,10 +1,10 @@
-import { isTrusted, readTrust, stateText, trustSource } from "../../installer/hook-trust.ts";
-import { lastingLaunch } from "../../installer/program-copy.ts";
-import { detect } from "../../installer/targets.ts";
-import type { HostContext } from "./handlers.ts";
-import { clientStates } from "../../installer/client-states.ts";
-import { fail, pass, warn } from "./check.ts";
 import type { Check } from "../../contract/machine/checks.ts";
+import { isTrusted, readTrust, stateText, trustSource } from "../../installer/hook-trust.ts";
+import { clientStates } from "../../installer/inspect.ts";
+import { lastingLaunch } from "../../installer/own-program.ts";
+import { detect } from "../../installer/targets.ts";
+import { fail, pass, warn } from "./check.ts";
+import type { HostContext } from "./handlers.ts";
 
 /** [IN35] Whether Codex runs the hooks that stand in its file. */
 export async function trustChecks(context: HostContext): Promise<Check[]> {

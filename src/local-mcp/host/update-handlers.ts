@@ -1,7 +1,6 @@
 import { dirname, join } from "node:path";
-import { programFolder } from "../../installer/program-copy.ts";
-import { originOf, updateCommands } from "../../platform/origin.ts";
-import { findRealPath } from "../../platform/shim-command.ts";
+import { programFolder } from "../../installer/own-program.ts";
+import { originOf, updateCommands, findRealPath } from "../../platform/shim-command.ts";
 import { version } from "../../platform/version.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { Handlers, HostSite } from "./handlers.ts";

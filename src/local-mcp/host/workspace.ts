@@ -7,6 +7,7 @@ import { WorkspaceClient } from "../../coordinator-client/client.ts";
 import { readEdgeConfig, type EdgeConfig, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import type { PrepareInput } from "../../coordinator-client/edge/calls.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
+import { untilAborted } from "../../coordinator-client/edge/platform.ts";
 import type { WatchOptions } from "../../coordinator-client/edge/state-watch.ts";
 import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
@@ -157,21 +158,26 @@ export class ClientWorkspace implements Workspace {
   }
 
   /** [CL31] */
-  async *watch(
+  async watch(
     start: WatchOptions,
     stop: AbortSignal,
     onTrouble: (text: string) => void,
-  ): AsyncGenerator<HostResult<FollowedChanges>> {
+    onChanges: (changes: FollowedChanges) => void,
+  ): Promise<HostResult<null>> {
     this.client.on((event) => {
       if (event.type !== "state" || event.state === event.previous) return;
       if (event.state === "disconnected" && event.previous !== "connecting")
         onTrouble(`No connection to the coordinator (${event.reason}); retrying, no change will be missed.`);
       if (event.state === "fallback") onTrouble("No socket connection: polling every 5 s over HTTP.");
     });
-    const watch = this.client.watch(start);
-    stop.addEventListener("abort", () => watch.close(), { once: true });
-    if (stop.aborted) watch.close();
-    for await (const event of watch) yield event.type === "failed" ? err(this.toHostError(event.error)) : ok(event);
+    const failed = Promise.withResolvers<HostResult<null>>();
+    const close = this.client.watch(start, (event) => {
+      if (event.type === "failed") failed.resolve(err(this.toHostError(event.error)));
+      else onChanges(event);
+    });
+    const ended = await untilAborted(failed.promise, stop);
+    close();
+    return ended ?? ok(null);
   }
 
   onChange(listener: () => void): void {

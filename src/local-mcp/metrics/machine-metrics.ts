@@ -11,7 +11,7 @@ import { findIncomplete } from "../recovery/detect.ts";
 import { isDead } from "../recovery/liveness.ts";
 import { activityOf, factsOf } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { countByState } from "../experiments/experiment-rows.ts";
+import { countByState } from "../experiments/machine-trials.ts";
 import { assess } from "../../policy/risk.ts";
 import { countsOfLastRun } from "../experiments/last-opportunities.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../usage/usage-report.ts";
@@ -23,7 +23,12 @@ const maxRecoverable = 1_000;
 export function machineMetrics(runtime: Runtime): Sample[] {
   const { store, paths } = runtime;
   const stored = store.read<Sample[]>(
-    (sql) => [...storedTotals(sql), ...liveSessions(sql, runtime), ...rowCounts(sql, runtime)],
+    (sql) => [
+      ...totals.list(sql).flatMap(toSample),
+      ...keptToolCalls(sql),
+      ...liveSessions(sql, runtime),
+      ...rowCounts(sql, runtime),
+    ],
     [],
   );
   return [
@@ -42,21 +47,14 @@ function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-function storedTotals(sql: Sql): Sample[] {
-  return [...totals.list(sql).flatMap(toSample), ...keptToolCalls(sql)];
-}
-
 /** Samples of the same labels are added up, so that these show what has no other yet. */
 function zeros(): Sample[] {
   return (Object.keys(metrics) as MetricName[])
     .filter((name) => definitionOf(name).source === "machine")
-    .map((name) => gauge(name, 0, firstLabels(name)));
-}
-
-function firstLabels(name: MetricName): Labels {
-  return Object.fromEntries(
-    Object.entries(definitionOf(name).labels ?? {}).map(([label, [first = ""]]) => [label, first]),
-  );
+    .map((name) => {
+      const labels = Object.entries(definitionOf(name).labels ?? {}).map(([label, [first = ""]]) => [label, first]);
+      return gauge(name, 0, Object.fromEntries(labels) as Labels);
+    });
 }
 
 /** Totals of a metric that a newer program declared are left out. */
@@ -132,7 +130,7 @@ function rowCounts(sql: Sql, runtime: Runtime): Sample[] {
 
 function experimentSamples(sql: Sql): Sample[] {
   const exposures = sql.all<{ arm: string; n: number }>(
-    "SELECT arm, count(*) AS n FROM exposures WHERE experiment IN (SELECT experiment FROM trial_values) GROUP BY arm",
+    "SELECT arm, count(*) AS n FROM exposures WHERE experiment IN (SELECT id FROM experiments WHERE state = 'canary') GROUP BY arm",
   );
   return [
     ...[...countByState(sql)].map(([state, n]) => gauge("shim_experiments", n, { state })),

@@ -1,15 +1,17 @@
-import type { NotifyEvent } from "../../contract/notify.ts";
-import type { Sql } from "../../shared/sql.ts";
-import { mayBeAlive } from "../../platform/processes.ts";
-import { clientTitle } from "../../clients/client-title.ts";
-import { isOwnerGone } from "../recovery/deaths.ts";
-import { causeOf, findIncomplete } from "../recovery/detect.ts";
-import { quotedTitle } from "../../shared/quoted-title.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
-import { isClosed } from "../sessions/closed-sessions.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { clientTitle } from "../../clients/adapters.ts";
+import type { NotifyEvent } from "../../contract/notify.ts";
+import { mayBeAlive } from "../../platform/processes.ts";
 import { assess } from "../../policy/risk.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { quotedTitle } from "../../shared/quoted-title.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { isOwnerGone } from "../recovery/deaths.ts";
+import { causeOf, findIncomplete } from "../recovery/detect.ts";
+import { isClosed } from "../sessions/closed-sessions.ts";
+import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import { isWithin } from "../../shared/elapsed.ts";
 
 /** Sent once per `key`. Contains no text of a chat but its title. */
 export interface UserNotification {
@@ -28,7 +30,7 @@ const maxChats = 20;
 type Readers = { readonly [Event in NotifyEvent]: (sql: Sql, runtime: Runtime) => UserNotification[] };
 
 const readers: Readers = {
-  chat_died: findDeaths,
+  chat_died: (sql, runtime) => [...recordedDeaths(sql, runtime.now()), ...silentDeaths(sql, runtime)],
   message_waiting: findUnreadMessages,
   risk_critical: findCriticalRisks,
   task_dead: () => [],
@@ -38,10 +40,6 @@ const readers: Readers = {
 /** [CL70] Includes what was already sent. */
 export function dueNotifications(sql: Sql, runtime: Runtime): UserNotification[] {
   return runtime.config.notify.events.flatMap((event) => readers[event](sql, runtime));
-}
-
-function findDeaths(sql: Sql, runtime: Runtime): UserNotification[] {
-  return [...recordedDeaths(sql, runtime.now()), ...silentDeaths(sql, runtime)];
 }
 
 interface DeathRow {
@@ -113,7 +111,10 @@ function findUnreadMessages(sql: Sql, { now, processes }: Runtime): UserNotifica
     maxChats,
   );
   return rows
-    .filter(({ session }) => isAlive(sql, processes, session))
+    .filter(({ session }) => {
+      const owner = sessions.get(sql, session)?.owner ?? null;
+      return owner !== null && mayBeAlive(processes, owner);
+    })
     .map(({ seq, session, title }) => ({
       event: "message_waiting",
       key: `message_waiting:${session}:${seq}`,
@@ -121,11 +122,6 @@ function findUnreadMessages(sql: Sql, { now, processes }: Runtime): UserNotifica
       title,
       text: `a message waits for ${quotedTitle(title)}`,
     }));
-}
-
-function isAlive(sql: Sql, processes: Runtime["processes"], id: string): boolean {
-  const owner = sessions.get(sql, id)?.owner ?? null;
-  return owner !== null && mayBeAlive(processes, owner);
 }
 
 function findCriticalRisks(sql: Sql, { now, processes, config }: Runtime): UserNotification[] {
@@ -153,4 +149,48 @@ function findSwitches(sql: Sql, { now, processes }: Runtime): UserNotification[]
     const text = `${quotedTitle(title)} reached a usage limit; ${clientTitle(successor)} continues`;
     return [{ event: "usage_limit", key: `usage_limit:${id}:${by}`, session: id, title, text }];
   });
+}
+
+/** The coordinator may be remote and charge for requests. */
+const askEveryMs = 60_000;
+const timeoutMs = 5_000;
+const maxPages = 5;
+
+/** Repeats the last known tasks between requests and while the coordinator is unreachable. */
+export function deadTasks(
+  now: () => number,
+  reader: () => OpenedLink | null | Promise<OpenedLink | null>,
+): () => Promise<readonly UserNotification[]> {
+  let lastNotifications: readonly UserNotification[] = [];
+  let askedAt = Number.NEGATIVE_INFINITY;
+  return async () => {
+    if (isWithin(now() - askedAt, askEveryMs)) return lastNotifications;
+    askedAt = now();
+    const openedLink = await reader();
+    return (lastNotifications = (openedLink && (await findDeadTasks(openedLink))) ?? lastNotifications);
+  };
+}
+
+async function findDeadTasks({ link, workspace }: OpenedLink): Promise<UserNotification[] | null> {
+  const notifications: UserNotification[] = [];
+  let cursor: string | undefined;
+  for (let page = 0; page < maxPages; page++) {
+    const query = { state: "dead", limit: 200, ...(cursor === undefined ? {} : { cursor }) } as const;
+    const answer = await link.call("tasks.list", query, timeoutMs);
+    if (!answer.ok) return null;
+    for (const { task, type, reason, failures } of answer.value.tasks) {
+      const reasonText = reason === null ? "" : ` (${reason.replaceAll("_", " ")})`;
+      const key = `task_dead:${workspace}:${task}:${failures}`;
+      notifications.push({
+        event: "task_dead",
+        key,
+        session: null,
+        title: null,
+        text: `task ${task} (${type}) is dead${reasonText}`,
+      });
+    }
+    if (answer.value.cursor === null) return notifications;
+    cursor = answer.value.cursor;
+  }
+  return notifications;
 }

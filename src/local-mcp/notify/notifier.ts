@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import type { Sql } from "../../shared/sql.ts";
 import { messageOf } from "../../shared/error.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -149,8 +150,13 @@ export async function notifyDesktop(text: string, env: NodeJS.ProcessEnv, platfo
   const args =
     command === "osascript"
       ? [...script.flatMap((line) => ["-e", line]), text]
-      : ["--app-name=SHIM", "--", "SHIM", escapeMarkup(text)];
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
+      : // Desktops parse the text as markup.
+        [
+          "--app-name=SHIM",
+          "--",
+          "SHIM",
+          text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;"),
+        ];
   const child = spawn(command, args, {
     env: withoutSecrets(env),
     stdio: "ignore",
@@ -158,16 +164,8 @@ export async function notifyDesktop(text: string, env: NodeJS.ProcessEnv, platfo
     killSignal: "SIGKILL",
     windowsHide: true,
   });
-  child.once("error", reject);
-  child.once("exit", (code, signal) =>
-    code === 0 ? resolve() : reject(new Error(`${command} ended with ${code ?? signal}`)),
-  );
-  await promise;
-}
-
-/** Desktops parse the text as markup. */
-function escapeMarkup(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  const [code, signal] = (await once(child, "exit")) as [code: number | null, signal: NodeJS.Signals | null];
+  if (code !== 0) throw new Error(`${command} ended with ${code ?? signal}`);
 }
 
 /** [CL72] Rejects on refusal; follows no redirects, which could lead to a forbidden address. */

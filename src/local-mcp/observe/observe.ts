@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import * as history from "../signals/history.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -11,10 +12,9 @@ import { calibrate } from "../signals/calibrate.ts";
 import { afterCompaction, derive, merge, type ToolOutcome } from "../../policy/readings.ts";
 import { fromTranscript } from "../signals/transcript-readings.ts";
 import { oomKills, share, systemMemory } from "../../platform/memory.ts";
-import type { RiskMark } from "../../contract/readings.ts";
 import { markReading } from "../../policy/risk-mark.ts";
 import { assess } from "../../policy/risk.ts";
-import { sessionConfig } from "../recording/session-config.ts";
+import { sessionConfig } from "../recording/session-settings.ts";
 import { transcriptFormat } from "../signals/transcript-formats.ts";
 import { readAppended, stepBytes, unreadBytes, type TranscriptPart } from "../signals/transcript.ts";
 import { isSessionPaused, pauseReadLimits } from "../sessions/paused-session.ts";
@@ -96,7 +96,7 @@ export function observe(
   sessions.update(sql, session.id, { readings });
   history.record(sql, now, session.id, readings, risk);
   const riskMark = markReading(session.riskMark, risk.level, now);
-  if (!isSameRiskMark(riskMark, session.riskMark)) sessions.setRiskMark(sql, session.id, riskMark);
+  if (!isDeepStrictEqual(riskMark, session.riskMark)) sessions.setRiskMark(sql, session.id, riskMark);
   const facts = {
     toolCalls: unsaved.toolCalls,
     sinceSavedMs: session.savedAt === null ? null : now - session.savedAt,
@@ -118,10 +118,6 @@ export function takeReadings(
   const readings = merge(old, fromTranscript(part, old, runtime.env, now));
   sessions.update(sql, session.id, { readings, ...transcriptProgress(sql, part, session, now) });
   return { ...session, readings };
-}
-
-function isSameRiskMark(one: RiskMark, other: RiskMark): boolean {
-  return one.covered === other.covered && one.pending === other.pending && one.belowAt === other.belowAt;
 }
 
 function transcriptProgress(

@@ -1,6 +1,6 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
-import { callsOfPatch } from "../../clients/patch-files.ts";
-import { withClaudeTool } from "../../clients/claude-tools.ts";
+import { callsOfPatch } from "../../clients/define-client.ts";
+import { withClaudeTool } from "../../clients/define-client.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -14,13 +14,11 @@ import * as sessions from "../sessions/sessions.ts";
 import type {
   TranscriptCompaction,
   TranscriptContent,
-  TranscriptPlan,
   TranscriptText,
   TranscriptToolCall,
   TranscriptToolEnd,
 } from "../signals/transcript-draft.ts";
-import { readTranscript } from "./read-transcript.ts";
-import type { TranscriptHead } from "./transcript-client.ts";
+import { readTranscript, type TranscriptHead } from "./read-transcript.ts";
 
 export interface ImportedTranscript extends TranscriptHead {
   /** False: SHIM has recorded this session before, and nothing was added. */
@@ -58,6 +56,7 @@ interface Reading {
 function store(sql: Sql, { now }: Runtime, reading: Reading): ImportedTranscript {
   const { head, path, content, bytes } = reading;
   const { client, session: id, cwd } = head;
+  const { toolEnds } = content;
   if (sessions.get(sql, id)) return { ...head, isNew: false };
   const events = eventsOf(content, cwd);
   const times = events.flatMap(({ at }) => at ?? []);
@@ -79,13 +78,10 @@ function store(sql: Sql, { now }: Runtime, reading: Reading): ImportedTranscript
   record(sql, id, events, first);
   sessions.touch(sql, last, id);
   sessions.detach(sql, last, id, importOrigin);
-  const counts = countsOf(content);
+  const toolErrors = toolEnds.filter(({ error }) => error !== null).length;
+  const counts = { toolCalls: toolEnds.length, toolErrors };
   sessions.update(sql, id, { ...counts, transcriptOffset: bytes, workedAt: last, title: titleOf(content) });
   return { ...head, isNew: true };
-}
-
-function countsOf({ toolEnds }: TranscriptContent): { readonly toolCalls: number; readonly toolErrors: number } {
-  return { toolCalls: toolEnds.length, toolErrors: toolEnds.filter(({ error }) => error !== null).length };
 }
 
 function titleOf({ texts }: TranscriptContent): string | null {
@@ -117,17 +113,10 @@ function record(sql: Sql, id: string, events: readonly Event[], startedAt: numbe
     at = event.at ?? at;
     if (event.turn === "starts" || event.turn === "joins") turn += 1;
     for (const { key, entry } of event.entries(String(turn))) journal.append(sql, id, at, key, entry);
-    if (isEndedBy(event.turn, isOpen)) end(event.turn);
-    isOpen = isOpenAfter(event.turn, isOpen);
+    const isEnd = event.turn === "joins" ? !isOpen : isOpen && (event.turn === "ends" || event.turn === "interrupts");
+    if (isEnd) end(event.turn);
+    if (event.turn !== undefined && event.turn !== "joins") isOpen = event.turn === "starts";
   }
-}
-
-function isEndedBy(turn: Event["turn"], isOpen: boolean): boolean {
-  return turn === "joins" ? !isOpen : isOpen && (turn === "ends" || turn === "interrupts");
-}
-
-function isOpenAfter(turn: Event["turn"], isOpen: boolean): boolean {
-  return turn === undefined || turn === "joins" ? isOpen : turn === "starts";
 }
 
 /** In the order of their times; what one line says stays in the order of texts, calls, ends. */
@@ -136,7 +125,10 @@ function eventsOf(content: TranscriptContent, cwd: string): Event[] {
   const calls = new Map(toolCalls.map((call) => [call.id, call]));
   const all: Event[] = [
     ...texts.map((text) => said(text)),
-    ...plans.map(approved),
+    ...plans.map(({ text, at, uuid }) => ({
+      at,
+      entries: () => (text === null ? [] : [approvedPlan(text, idOf(uuid))]),
+    })),
     ...toolCalls.map((call) => ({ at: call.at, entries: hooks("PreToolUse", inputsOf(call, cwd)) })),
     ...toolEnds.flatMap((end) => ended(end, calls.get(end.toolUseId), cwd)),
     ...compactions.map(compacted),
@@ -144,27 +136,22 @@ function eventsOf(content: TranscriptContent, cwd: string): Event[] {
     ...interruptions.map(({ at }) => ({ at, turn: "interrupts" as const, entries: none })),
     ...(turnEnd ? [{ at: turnEnd.at, turn: "ends" as const, entries: none }] : []),
   ];
-  return sortedByTime(all);
+  // Stable: events of one time keep their order; one without a time follows its predecessor.
+  let newest = 0;
+  const timed = all.map((event) => ({ event, at: (newest = event.at ?? newest) }));
+  return timed.toSorted((a, b) => a.at - b.at).map(({ event }) => event);
 }
 
 const none: Entries = () => [];
 
 function said({ role, text, at, startsNoTurn }: TranscriptText): Event {
   if (role === "user") return { at, turn: startsNoTurn ? "joins" : "starts", entries: prompt(text) };
-  return { at, entries: (turn) => saidIn(turn, text) };
+  const entry = assistant(text);
+  return { at, entries: (turn) => (entry ? [{ ...entry, key: `${entry.key}:${turn}` }] : []) };
 }
 
 function prompt(text: string): Entries {
   return hook("UserPromptSubmit", { prompt: text });
-}
-
-function approved({ text, at, uuid }: TranscriptPlan): Event {
-  return { at, entries: () => (text === null ? [] : [approvedPlan(text, idOf(uuid))]) };
-}
-
-function saidIn(turn: string, text: string): KeyedEntry[] {
-  const entry = assistant(text);
-  return entry ? [{ ...entry, key: `${entry.key}:${turn}` }] : [];
 }
 
 /** A patch is a call for each of its files. */
@@ -200,11 +187,4 @@ function hook(event: HookEvent, fields: Omit<HookInput, "session_id">): Entries 
 
 function hooks(event: HookEvent, inputs: readonly JsonObject[], outcome: JsonObject = {}): Entries {
   return (turn) => inputs.flatMap((fields) => hook(event, { ...fields, ...outcome })(turn));
-}
-
-/** Stable: events of one time keep their order; one without a time follows its predecessor. */
-function sortedByTime(events: readonly Event[]): Event[] {
-  let newest = 0;
-  const timed = events.map((event) => ({ event, at: (newest = event.at ?? newest) }));
-  return timed.toSorted((a, b) => a.at - b.at).map(({ event }) => event);
 }

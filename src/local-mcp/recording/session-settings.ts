@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import { defaults, type Config } from "../../contract/config.ts";
 import type { SettingValue } from "../../contract/replay.ts";
-import { listKeys, settingAt } from "../../shared/setting-keys.ts";
+import { findParameter, isInRange } from "../../experiments/parameters.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { listKeys, settingAt, withSetting } from "../../shared/setting-keys.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { sessionSettings, settingsSeen } from "../../store/recording-tables.ts";
-import { expose, type ServiceArms } from "./exposures.ts";
-import { sessionConfig } from "./session-config.ts";
+import { expose, type ServiceArms } from "./assignment.ts";
 
 const settings = sessionSettings.pick("at", "hash", "model", "effort");
 
@@ -84,4 +85,31 @@ export function latestSettings(sql: Sql, sessionId: string): SessionSettings | n
 /** Null where the program that ran the session recorded none. */
 export function settingsOfHash(sql: Sql, hash: string): Record<string, SettingValue> | null {
   return settingsSeen.find(sql, { hash })?.changed ?? null;
+}
+
+interface TrialValue {
+  readonly key: string;
+  readonly value: number;
+}
+
+/** [EX52] The settings of the machine with what trials change for this session. */
+export function sessionConfig(sql: Sql, config: Config, sessionId: string): Config {
+  const values = sql.all<TrialValue>(
+    `SELECT body ->> '$.key' AS key, body ->> '$.to' AS value FROM exposures JOIN experiments ON id = experiment
+     WHERE unit = ? AND arm = 'treatment' AND state = 'canary' ORDER BY id`,
+    sessionId,
+  );
+  return values.filter(isAllowed).reduce((changed, { key, value }) => withSetting(changed, key, value), config);
+}
+
+/** [EX50] A row that no trial of this program could have written changes nothing. */
+function isAllowed({ key, value }: TrialValue): boolean {
+  const parameter = findParameter(key);
+  return parameter?.scope === "machine" && isInRange(parameter, value);
+}
+
+/** For work outside a transaction. */
+export function withSessionConfig(runtime: Runtime, sessionId: string): Runtime {
+  const config = runtime.store.read((sql) => sessionConfig(sql, runtime.config, sessionId), runtime.config);
+  return config === runtime.config ? runtime : { ...runtime, config };
 }

@@ -1,27 +1,25 @@
-import { adapterOf } from "../../clients/adapters.ts";
-import { clientTitle } from "../../clients/client-title.ts";
+import { adapterOf, clientTitle } from "../../clients/adapters.ts";
 import { interpret } from "../../platform/time-budget.ts";
 import { o200kTokens } from "../../routing/tokens.ts";
 import { age } from "../../shared/format.ts";
-import { importOrigin } from "../sessions/sessions.ts";
-import type { Session } from "../sessions/sessions.ts";
+import { type Session, importOrigin } from "../sessions/sessions.ts";
 import { emptyState } from "../sessions/work-state.ts";
 import { removeMarks } from "../text/neutralize.ts";
 import { fileLines, verifiedLines } from "./brief-files.ts";
 import {
+  type BriefContext,
+  type BriefLine,
   compactionLine,
   promptLines,
   standingLine,
   statedLines,
   summaryLines,
   workLines,
-  type BriefContext,
-  type BriefLine,
 } from "./brief-quotes.ts";
-import { earlierWordsLines, wordsLines } from "./brief-words.ts";
 import { formatFinishedTask, formatOpenTask, oneLine, quotedMachine } from "./brief-text.ts";
+import { earlierWordsLines, wordsLines } from "./brief-words.ts";
 import type { Restoration } from "./restoration.ts";
-import { score, type RestoreScore } from "./score.ts";
+import { type RestoreScore, score } from "./score.ts";
 
 /** Estimated tokens, and characters: Claude Code cuts a hook's context at 10,000. */
 const budget = { tokens: 2_000, chars: 9_400 };

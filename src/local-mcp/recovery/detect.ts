@@ -10,7 +10,7 @@ import { inferCause } from "../signals/crash-cause.ts";
 import { oomKills, systemMemory } from "../../platform/memory.ts";
 import { isDead } from "./liveness.ts";
 import { withSilentEnd } from "./silent-end.ts";
-import { hasContentSql } from "../../store/session-content-sql.ts";
+import { hasContentSql } from "../../store/session-tables.ts";
 
 export interface IncompleteSession {
   readonly session: sessions.Session;

@@ -3,7 +3,7 @@ import type { TaskLine } from "../../contract/task-views.ts";
 import type { WorkState, FileNote } from "../../contract/work-state.ts";
 import { compareFiles } from "../../snapshots/file-state.ts";
 import { GitError, userGit, run } from "../../snapshots/git.ts";
-import { findMissing } from "../../snapshots/restore-received.ts";
+import { findMissing } from "../../snapshots/restore-files.ts";
 import type { Checkpoint } from "../checkpoints/checkpoints.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 import { readHead } from "../sessions/git-head.ts";

@@ -1,31 +1,28 @@
+import * as snapshotDrops from "../../store/snapshot-drops.ts";
+import * as spool from "../../store/spool.ts";
+import * as meta from "../../store/meta.ts";
 import { statSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { forgetChats } from "../../coordinator-client/local/forget-chats.ts";
-import { createLocalStore } from "../../coordinator-client/local/local-store.ts";
+import { forgetChats, createLocalStore } from "../../coordinator-client/local/local-store.ts";
 import { selectColumn, type Sql, type SqlValue } from "../../shared/sql.ts";
 import { backUp, listBackups } from "../../store/backup.ts";
 import { decode, encode } from "../../store/checkpoint-body.ts";
-import { removeDatabase } from "../../store/database.ts";
+import { removeDatabase, withMaintenanceLock } from "../../store/database.ts";
 import type { Connection } from "../../store/driver.ts";
 import { runApart } from "../../runtime/run-apart.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { withMaintenanceLock } from "../../store/maintenance-lock.ts";
 import {
   checkpoints as checkpointRows,
   clients,
   recoveries,
   sessions as sessionRows,
 } from "../../store/session-tables.ts";
-import * as snapshotDrops from "../../store/snapshot-drops.ts";
 import { markTranscript } from "../sessions/transcript-mark.ts";
-import * as spool from "../../store/spool.ts";
 import { removeDurably } from "../../platform/private-files.ts";
 import type { Store } from "../../store/store.ts";
 import { StoreError, toStoreError } from "../../store/store-error.ts";
-import { forgetUnit } from "../recording/exposures.ts";
-import { countToolCalls } from "./count-removed.ts";
+import { removeSession } from "./retention.ts";
 import { writeCleanCopy } from "./write-clean-copy.ts";
-import * as meta from "../../store/meta.ts";
 
 export type ForgetTarget =
   | { readonly session: string }
@@ -45,27 +42,6 @@ interface PurgeTargets {
 
 const targetsKey = "purge_targets";
 const pendingKey = "purge_pending";
-const ownedTables = [
-  "clients",
-  "journal",
-  "checkpoints",
-  "signals",
-  "crashes",
-  "recoveries",
-  "team_chats",
-  "team_news",
-  "team_continuations",
-  "team_calls",
-  "team_claims",
-  "usage_messages",
-  "usage_costs",
-  "usage_totals",
-  "usage_telemetry",
-  "usage_files",
-  "task_spending",
-  "session_settings",
-  "session_durations",
-];
 const maxAttempts = 3;
 /** Five seconds in all. */
 const checkpointWaitMs = 20;
@@ -89,7 +65,13 @@ export function forget(sql: Sql, target: ForgetTarget, keepsCopies = false): For
   const rows = isCheckpoint
     ? sql.run(`DELETE FROM checkpoints WHERE ${where}`, ...values)
     : sessions.reduce((sum, id) => sum + deleteSession(sql, id), 0);
-  if (!keepsCopies) savePurgeTargets(sql, { sessions, projects: "project" in target ? [target.project] : [] });
+  if (!keepsCopies) {
+    const before = targetsOf(sql);
+    const projects = "project" in target ? [...before.projects, target.project] : before.projects;
+    const all = { sessions: [...new Set([...before.sessions, ...sessions])], projects: [...new Set(projects)] };
+    meta.write(sql, targetsKey, JSON.stringify(all));
+    meta.write(sql, pendingKey, "1");
+  }
   meta.incrementForgetCount(sql);
   return { sessions, checkpoints, rows };
 }
@@ -106,16 +88,15 @@ function sessionsOf(sql: Sql, target: ForgetTarget): string[] {
 }
 
 function deleteSession(sql: Sql, id: string): number {
-  let rows = 0;
-  skipTranscriptSoFar(sql, id);
-  for (const table of ownedTables) rows += sql.run(`DELETE FROM ${table} WHERE session = ?`, id);
-  rows += clients.delete(sql, { givenId: id });
+  // [ST62] Skips the transcript so far of a chat that lives on.
+  const { transcriptPath: path = null, transcriptOffset: offset = 0 } = sessionRows.find(sql, { id }) ?? {};
+  const size = path === null ? 0 : (statSync(path, { throwIfNoEntry: false })?.size ?? 0);
+  if (path !== null) markTranscript(sql, id, Math.max(offset, size));
+  const rows = clients.delete(sql, { givenId: id });
   sessionRows.update(sql, { parentId: id }, { parentId: null });
   sessionRows.update(sql, { recoveryBy: id }, { recoveryBy: null });
   recoveries.update(sql, { bySession: id }, { bySession: null });
-  forgetUnit(sql, id);
-  countToolCalls(sql, id);
-  return rows + sessionRows.delete(sql, { id });
+  return rows + removeSession(sql, id, new Set());
 }
 
 /** [ST63] Deletes inherited work (`WorkState.continues`); returns the changed checkpoints. */
@@ -145,24 +126,6 @@ function readInheritedWork(body: Uint8Array, hash: string): { continues: { sessi
   }
 }
 
-/** [ST62] Skips the transcript so far of a chat that lives on. */
-function skipTranscriptSoFar(sql: Sql, id: string): void {
-  const { transcriptPath: path = null, transcriptOffset: offset = 0 } = sessionRows.find(sql, { id }) ?? {};
-  if (path === null) return;
-  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-  markTranscript(sql, id, Math.max(offset, size));
-}
-
-function savePurgeTargets(sql: Sql, { sessions, projects }: PurgeTargets): void {
-  const before = targetsOf(sql);
-  const all: PurgeTargets = {
-    sessions: [...new Set([...before.sessions, ...sessions])],
-    projects: [...new Set([...before.projects, ...projects])],
-  };
-  meta.write(sql, targetsKey, JSON.stringify(all));
-  meta.write(sql, pendingKey, "1");
-}
-
 /** Returns true from a forget until all its traces are gone. */
 export function isPurgePending(sql: Sql): boolean {
   return meta.read(sql, pendingKey) !== null;
@@ -187,7 +150,14 @@ export async function purge(runtime: Pick<Runtime, "store" | "paths" | "processe
       return runApart(runtime, "writeCleanCopy", write, input);
     }),
   );
-  await retryStep("backups and set-aside files", store, () => removeCopies(store));
+  await retryStep("backups and set-aside files", store, () =>
+    withMaintenanceLock(store.context, "exclusive", () => {
+      const { files } = store.context;
+      removeDatabase(files.next);
+      removeDurably(files.backups);
+      removeDurably(files.setAside);
+    }),
+  );
   if (hadBackups) await backUp(store, store.context.now(), 1);
   store.write((sql) => meta.remove(sql, pendingKey));
 }
@@ -226,15 +196,6 @@ async function retryStep(remainder: string, store: Store, work: () => unknown): 
   }
 }
 
-function removeCopies(store: Store): void {
-  const { files } = store.context;
-  withMaintenanceLock(store.context, "exclusive", () => {
-    removeDatabase(files.next);
-    removeDurably(files.backups);
-    removeDurably(files.setAside);
-  });
-}
-
 /**
  * [ST61] Waits for a checkpoint of another process, such as that of an open chat: SQLite answers
  * then at once (`log` is -1), and waits by itself only for readers and writers.
@@ -252,11 +213,9 @@ async function truncateLog(connection: Connection): Promise<void> {
 
 function matchesTargets(entry: spool.SpoolEntry, { sessions, projects }: PurgeTargets): boolean {
   const texts = textsOf(entry, 0);
-  return texts.some((text) => sessions.includes(text) || projects.some((project) => mentionsProject(text, project)));
-}
-
-function mentionsProject(text: string, project: string): boolean {
-  return text === project || text.startsWith(`${project}/`);
+  return texts.some(
+    (text) => sessions.includes(text) || projects.some((project) => text === project || text.startsWith(`${project}/`)),
+  );
 }
 
 function textsOf(value: unknown, depth: number): string[] {

@@ -1,11 +1,13 @@
+import * as totals from "../../store/metric-totals.ts";
+import * as snapshotDrops from "../../store/snapshot-drops.ts";
 import type { Config } from "../../contract/config.ts";
 import { selectColumn, type Sql, type SqlValue } from "../../shared/sql.ts";
-import { forgetUnit } from "../recording/exposures.ts";
-import { countToolCalls } from "./count-removed.ts";
+import { forgetUnit } from "../recording/assignment.ts";
 import { closedReason } from "../sessions/closed-sessions.ts";
-import { hasContentSql } from "../../store/session-content-sql.ts";
-import { crashes } from "../../store/session-tables.ts";
-import * as snapshotDrops from "../../store/snapshot-drops.ts";
+import { crashes, hasContentSql, sessionTables, sessions, snapshots } from "../../store/session-tables.ts";
+import { recordingTables } from "../../store/recording-tables.ts";
+import { teamCalls, teamChats, teamTables } from "../../store/team-tables.ts";
+import { usageCosts, usageMessages, usageTables } from "../../store/usage-tables.ts";
 
 export interface PruneResult {
   readonly checkpoints: readonly string[];
@@ -34,12 +36,18 @@ const newestSeqSql = "(SELECT max(seq) FROM checkpoints newest WHERE newest.sess
 export function prune(sql: Sql, now: number, retention: Config["retention"], limit: number): PruneResult {
   const budget = new Budget(limit);
   pruneOldSessions(sql, now - retention.maxAgeMs, budget);
-  pruneOldCheckpoints(sql, now - retention.maxAgeMs, budget);
+  removeCheckpoints(sql, `${agedSql("checkpoints")} AND seq < ${newestSeqSql}`, [now - retention.maxAgeMs], budget);
   pruneExcessCheckpoints(sql, retention.checkpointsPerSession, budget);
-  pruneJournal(sql, now - Math.min(foldedJournalMs, retention.maxAgeMs), budget);
-  pruneDeliveredNews(sql, now - retention.maxAgeMs, budget);
-  pruneOldCrashes(sql, now - retention.maxAgeMs * crashAgeFactor, budget);
-  pruneOldUsage(sql, now - retention.maxAgeMs * usageAgeFactor, budget);
+  const foldedSql =
+    "SELECT journalSeq FROM checkpoints WHERE session = journal.session ORDER BY checkpoints.seq DESC LIMIT 1";
+  const folded = `${agedSql("journal")} AND seq <= (${foldedSql})`;
+  pruneRows(sql, budget, "journal", "seq", folded, now - Math.min(foldedJournalMs, retention.maxAgeMs));
+  // [ST48] Undelivered news stays as long as its session.
+  pruneRows(sql, budget, "team_news", "seq", "deliveredAt < ?", now - retention.maxAgeMs);
+  pruneRows(sql, budget, "crashes", "session, at", "at < ?", now - retention.maxAgeMs * crashAgeFactor);
+  const usageBefore = now - retention.maxAgeMs * usageAgeFactor;
+  pruneRows(sql, budget, "usage_messages", "key", "at < ?", usageBefore);
+  pruneRows(sql, budget, "usage_costs", "session, day, model, task, claim", "at < ?", usageBefore);
   sql.run("DELETE FROM notices WHERE acknowledgedAt < ?", now - retention.maxAgeMs);
   pruneToSize(sql, retention.maxBytes, budget);
   return { checkpoints: budget.checkpoints, rows: limit - budget.remaining, isMore: budget.remaining <= 0 };
@@ -69,27 +77,21 @@ function pruneOldSessions(sql: Sql, before: number, budget: Budget): void {
   );
   for (const id of ids) {
     if (budget.remaining <= 0) return;
-    removeSession(sql, id, budget);
+    pruneSession(sql, id, budget);
   }
 }
 
-/** Tables with few rows per session. Unsent team_calls stay: they are sent without the session. */
-const otherOwnedTables = [
-  "signals",
-  "recoveries",
-  "clients",
-  "team_news",
-  "team_continuations",
-  "team_claims",
-  "usage_totals",
-  "usage_telemetry",
-  "usage_files",
-  "task_spending",
-  "session_settings",
-  "session_durations",
-];
+/** Tables whose rows belong to a session; snapshots leave their repository first. */
+const ownedTables = [...sessionTables, ...teamTables, ...usageTables, ...recordingTables]
+  .filter((table) => "session" in table.declared && table !== snapshots)
+  .map(({ name }) => name);
 
-function removeSession(sql: Sql, id: string, budget: Budget): void {
+/** Kept longer than their session. Unsent calls are sent without it. */
+const keptTables: ReadonlySet<string> = new Set(
+  [crashes, teamChats, teamCalls, usageMessages, usageCosts].map(({ name }) => name),
+);
+
+function pruneSession(sql: Sql, id: string, budget: Budget): void {
   removeCheckpoints(sql, "session = ?", [id], budget);
   budget.remaining -= sql.run(
     "DELETE FROM journal WHERE seq IN (SELECT seq FROM journal WHERE session = ? LIMIT ?)",
@@ -97,18 +99,25 @@ function removeSession(sql: Sql, id: string, budget: Budget): void {
     budget.limit,
   );
   if (budget.remaining <= 0) return;
-  for (const table of otherOwnedTables) sql.run(`DELETE FROM ${table} WHERE session = ?`, id);
-  forgetUnit(sql, id);
-  countToolCalls(sql, id);
-  budget.remaining -= sql.run("DELETE FROM sessions WHERE id = ?", id);
+  removeSession(sql, id, keptTables);
+  budget.remaining -= 1;
 }
 
-function pruneOldCheckpoints(sql: Sql, before: number, budget: Budget): void {
-  const newest = newestCheckpointColumn(sql, "seq");
-  for (const { seq, session } of oldestRows(sql, "checkpoints", before)) {
-    if (budget.remaining <= 0) return;
-    if (seq < newest(session)) removeCheckpoints(sql, "seq = ?", [seq], budget);
-  }
+/** @returns the number of deleted rows. What its calls were still counts in the metrics. */
+export function removeSession(sql: Sql, id: string, kept: ReadonlySet<string>): number {
+  const tables = ownedTables.filter((name) => !kept.has(name));
+  const rows = tables.reduce((sum, name) => sum + sql.run(`DELETE FROM ${name} WHERE session = ?`, id), 0);
+  forgetUnit(sql, id);
+  const { toolCalls, toolErrors } = sessions.find(sql, { id }) ?? { toolCalls: 0, toolErrors: 0 };
+  totals.add(sql, "shim_tool_calls_total", { value: toolCalls });
+  totals.add(sql, "shim_tool_errors_total", { value: toolErrors });
+  return rows + sessions.delete(sql, { id });
+}
+
+/** Rows before the first younger one: their numbers follow time. Binds the time. */
+function agedSql(table: "checkpoints" | "journal"): string {
+  const youngest = `SELECT seq FROM ${table} young WHERE young.at >= ? ORDER BY young.seq LIMIT 1`;
+  return `seq < coalesce((${youngest}), ${Number.MAX_SAFE_INTEGER})`;
 }
 
 function pruneExcessCheckpoints(sql: Sql, keep: number, budget: Budget): void {
@@ -124,65 +133,10 @@ function pruneExcessCheckpoints(sql: Sql, keep: number, budget: Budget): void {
   }
 }
 
-function pruneJournal(sql: Sql, before: number, budget: Budget): void {
-  const folded = newestCheckpointColumn(sql, "journalSeq");
-  for (const { seq, session } of oldestRows(sql, "journal", before)) {
-    if (budget.remaining <= 0) return;
-    if (seq <= folded(session)) budget.remaining -= sql.run("DELETE FROM journal WHERE seq = ?", seq);
-  }
-}
-
-/** Row numbers follow time, so the scan ends at the first younger row. */
-function* oldestRows(
-  sql: Sql,
-  table: "checkpoints" | "journal",
-  before: number,
-): Generator<{ seq: number; session: string }> {
-  const query = `SELECT seq, session, at FROM ${table} WHERE seq > ? ORDER BY seq LIMIT 200`;
-  let last = 0;
-  for (;;) {
-    const rows = sql.all<{ seq: number; session: string; at: number }>(query, last);
-    for (const row of rows) {
-      if (row.at >= before) return;
-      yield row;
-      last = row.seq;
-    }
-    if (rows.length === 0) return;
-  }
-}
-
-function newestCheckpointColumn(sql: Sql, name: "seq" | "journalSeq"): (session: string) => number {
-  const cache = new Map<string, number>();
-  return (session) => {
-    const value =
-      cache.get(session) ??
-      sql.all<{ n: number }>(
-        `SELECT ${name} AS n FROM checkpoints WHERE session = ? ORDER BY seq DESC LIMIT 1`,
-        session,
-      )[0]?.n ??
-      0;
-    cache.set(session, value);
-    return value;
-  };
-}
-
-/** [ST48] Undelivered news stays as long as its session. */
-function pruneDeliveredNews(sql: Sql, before: number, budget: Budget): void {
-  const deliveredSql = "SELECT seq FROM team_news WHERE deliveredAt < ? LIMIT ?";
-  budget.remaining -= sql.run(`DELETE FROM team_news WHERE seq IN (${deliveredSql})`, before, budget.limit);
-}
-
-const deaths = crashes.pick("session", "at");
-
-function pruneOldCrashes(sql: Sql, before: number, budget: Budget): void {
-  const dead = deaths.select(sql, "WHERE at < ? LIMIT ?", before, budget.limit);
-  for (const key of dead) budget.remaining -= crashes.delete(sql, key);
-}
-
-function pruneOldUsage(sql: Sql, before: number, budget: Budget): void {
-  const messages = "SELECT key FROM usage_messages WHERE at < ? ORDER BY at LIMIT ?";
-  budget.remaining -= sql.run(`DELETE FROM usage_messages WHERE key IN (${messages})`, before, budget.limit);
-  if (budget.remaining > 0) budget.remaining -= sql.run("DELETE FROM usage_costs WHERE at < ?", before);
+/** @param aged condition on the time @param key names of its columns */
+function pruneRows(sql: Sql, budget: Budget, table: string, key: string, aged: string, before: number): void {
+  const found = `SELECT ${key} FROM ${table} WHERE ${aged} LIMIT ?`;
+  budget.remaining -= sql.run(`DELETE FROM ${table} WHERE (${key}) IN (${found})`, before, budget.limit);
 }
 
 /** [ST45] Deletes oldest checkpoints, then ended sessions. Freed pages are reused. */
@@ -192,17 +146,15 @@ function pruneToSize(sql: Sql, maxBytes: number, budget: Budget): void {
     const step = new Budget(Math.min(portion, budget.remaining));
     const allowed = step.remaining;
     removeCheckpoints(sql, `seq < ${newestSeqSql}`, [], step);
-    if (step.remaining === allowed) removeOldestSession(sql, step);
+    if (step.remaining === allowed) {
+      const oldest = `SELECT id FROM sessions WHERE NOT ${incompleteSql} ORDER BY lastSeenAt LIMIT 1`;
+      for (const id of selectColumn(sql, oldest)) pruneSession(sql, id, step);
+    }
     budget.checkpoints.push(...step.checkpoints);
     budget.remaining -= allowed - step.remaining;
     // Only the newest checkpoints of incomplete sessions are left.
     if (step.remaining === allowed) return;
   }
-}
-
-function removeOldestSession(sql: Sql, budget: Budget): void {
-  const [id] = selectColumn(sql, `SELECT id FROM sessions WHERE NOT ${incompleteSql} ORDER BY lastSeenAt LIMIT 1`);
-  if (id !== undefined) removeSession(sql, id, budget);
 }
 
 function usedBytes(sql: Sql): number {

@@ -10,7 +10,7 @@ import { mcpPath, mcpProtocol } from "../front/hello.ts";
 import { builtAtHeader } from "../host/ask-host.ts";
 import { handsOver } from "../front/reach-host.ts";
 import { startMark } from "../front/start-host.ts";
-import { coordinatorPath } from "../host/operation-wire.ts";
+import { callPath, coordinatorPath } from "../host/operation-wire.ts";
 import { attention } from "../host/machine-host.ts";
 import { readBody } from "../../platform/read-body.ts";
 import { linkSocket, markHost } from "../../platform/host-socket.ts";
@@ -22,7 +22,6 @@ import { parseJson } from "../../shared/json-fields.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
 import type { CoordinatorRequests } from "./coordinator-requests.ts";
 import { answerPosted, isPostedEvent } from "./posted-event.ts";
-import { MachineCalls } from "./machine-calls.ts";
 import { MachineWork } from "./machine-work.ts";
 import { ServedChat } from "./served-chat.ts";
 
@@ -44,6 +43,8 @@ const Attendance = z.object({ isBell: z.boolean(), isFollowing: z.boolean(), cal
 
 /** The environment of a process has at most some megabytes. */
 const maxHelloBytes = 8_000_000;
+/** More than any operation takes. */
+const maxCallBytes = 64_000_000;
 const maxQuestionBytes = 10_000;
 /** [PR30] A host ends by itself this long after its last connection, in ms. */
 const maxIdleMs = 600_000;
@@ -71,7 +72,8 @@ export class HostProcess {
   readonly #options: HostProcessOptions;
   readonly #machine: MachineWork;
   #coordinator: CoordinatorRequests | null = null;
-  readonly #calls: MachineCalls;
+  /** Operations that are being done for processes beside the host. */
+  readonly #running = new Set<Promise<void>>();
   readonly #server: Server;
   readonly #chats = new Set<ServedChat>();
   /** Answers to programs that attend; each stays open as long as its program runs. */
@@ -88,7 +90,6 @@ export class HostProcess {
     this.#options = options;
     const { runtime, socket } = options;
     this.#machine = new MachineWork(runtime, options.self);
-    this.#calls = new MachineCalls(runtime, this.#machine);
     this.#startedAt = this.#usedAt = runtime.now();
     this.#home = inodeOf(runtime.paths.home);
     this.#drainSpool();
@@ -177,9 +178,25 @@ export class HostProcess {
 
   #answerOf(request: IncomingMessage, response: ServerResponse): Promise<void> | null {
     if (request.url?.startsWith(coordinatorPath)) return this.#answerCoordinator(request, response);
-    if (this.#calls.accepts(request)) return this.#calls.answer(request, response);
-    const isAttendance = request.method === "POST" && request.url === "/attend";
-    return isAttendance ? this.#attend(request, response) : null;
+    if (request.method !== "POST") return null;
+    if (request.url?.startsWith(callPath))
+      return this.#answerCall(request.url.slice(callPath.length), request, response);
+    return request.url === "/attend" ? this.#attend(request, response) : null;
+  }
+
+  /** [PR41] */
+  async #answerCall(name: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { runtime } = this.#options;
+    const body = await readBody(request, maxCallBytes);
+    if (body === null) return void response.writeHead(413).end();
+    // The caller may have gone.
+    response.on("error", () => undefined);
+    // Many hosts are never asked for an operation, so these are loaded by the first one.
+    const running = import("./do-operation.ts").then(({ doOperation }) =>
+      doOperation({ runtime, machine: this.#machine }, name, body.toString(), response),
+    );
+    this.#running.add(running);
+    await running.finally(() => this.#running.delete(running));
   }
 
   async #answerCoordinator(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -228,7 +245,7 @@ export class HostProcess {
     const coordinator = caller === undefined ? null : await this.#loadCoordinator();
     if (response.destroyed) return;
     response.writeHead(200).flushHeaders();
-    const leave = this.#machine.attend({ ring: isBell ? () => void response.write(attention.bell) : null });
+    const leave = this.#machine.attend(isBell ? () => void response.write(attention.bell) : null);
     // A letter that waits stands for all commits since.
     const send = (letter: string) => () => void (response.writableNeedDrain || response.write(letter));
     const unfollows = [
@@ -320,7 +337,7 @@ export class HostProcess {
     this.#machine.tick();
     // After it: what the tick itself stores is no reason for another one.
     this.#tickEvery(this.#machine.isQuiet && this.#attending.size === 0 ? quietTickMs : tickMs);
-    const count = this.#chats.size + this.#attending.size + this.#calls.count;
+    const count = this.#chats.size + this.#attending.size + this.#running.size;
     if (count > 0) this.#usedAt = runtime.now();
     else if (runtime.now() - this.#usedAt > maxIdleMs) this.stop();
   }
@@ -341,7 +358,7 @@ export class HostProcess {
   }
 
   async #leave(): Promise<void> {
-    await Promise.all([this.#calls.settle(), ...[...this.#chats].map((chat) => chat.leave())]);
+    await Promise.all([Promise.allSettled(this.#running), ...[...this.#chats].map((chat) => chat.leave())]);
     await this.#machine.stop();
   }
 }

@@ -10,33 +10,17 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { stackOf } from "../../shared/error.ts";
 import { isEmpty } from "../../store/spool.ts";
 import type { LoadedTeam } from "../chat/late-team.ts";
-import { deadTasks } from "../notify/dead-tasks.ts";
+import { deadTasks } from "../notify/due-notifications.ts";
 import { Notifier } from "../notify/notifier.ts";
 import type { startSync } from "../sync/start-sync.ts";
 import type { SyncReport } from "../sync/sync-round.ts";
 import type { TelemetryInput } from "../telemetry/telemetry-input.ts";
+import type { ServedChat } from "./served-chat.ts";
 import { Turns } from "./turns.ts";
 import { Upkeep } from "./upkeep.ts";
 
-/** A chat that the process serves. */
-export interface WorkingChat {
-  /** False until something was stored, or the client has stayed for a few seconds. */
-  readonly isSettled: boolean;
-  /** Tells its front that the host may be silent for long, or no longer. */
-  announceWork(isOver: boolean): void;
-  /** Ends it if its client is gone. */
-  checkClient(): void;
-  /** Its part of the team; null until that is loaded. */
-  readonly team: LoadedTeam | null;
-  work(): void;
-  reader(): OpenedLink | null | Promise<OpenedLink | null>;
-}
-
-/** A program that runs for long beside the chats, such as a worker. */
-export interface Attendant {
-  /** Its terminal rings for notifications; null: it has none. */
-  readonly ring: (() => void) | null;
-}
+/** A chat that the process serves, as far as the machine's work concerns it. */
+type WorkingChat = Pick<ServedChat, "isSettled" | "announceWork" | "checkClient" | "team" | "work" | "reader">;
 
 /** [MC18] The host ticks every ten seconds then, and a timer may be early. */
 const quietIntervalMs = 9_000;
@@ -52,7 +36,8 @@ export class MachineWork {
   readonly #runtime: Runtime;
   readonly #self: ProcessIdentity;
   readonly #chats = new Set<WorkingChat>();
-  readonly #attendants = new Set<Attendant>();
+  /** Programs that run for long beside the chats, such as a worker. */
+  readonly #attendants = new Set<{ readonly ring: (() => void) | null }>();
   readonly #upkeep: Upkeep;
   readonly #notifier: Notifier;
   #telemetry: Promise<TelemetryInput | null> | null = null;
@@ -89,8 +74,12 @@ export class MachineWork {
     this.#chats.delete(chat);
   }
 
-  /** The machine's work is done while a program attends, as for a chat. @returns ends that */
-  attend(attendant: Attendant): () => void {
+  /**
+   * The machine's work is done while a program attends, as for a chat. @returns ends that
+   * @param ring lets its terminal ring for notifications; null: it has none
+   */
+  attend(ring: (() => void) | null): () => void {
+    const attendant = { ring };
     this.#attendants.add(attendant);
     return () => void this.#attendants.delete(attendant);
   }
@@ -117,7 +106,7 @@ export class MachineWork {
     if (settled.length === 0 && this.#attendants.size === 0 && this.#ranAt === Number.NEGATIVE_INFINITY) return;
     const { paths, now } = this.#runtime;
     const at = now();
-    this.#watchMembers();
+    for (const watch of this.#watches()) void watch.checkMembers();
     if (this.#hasCommitted || !isEmpty(paths.spool)) this.#changedAt = at;
     if (this.isQuiet && isWithin(at - this.#ranAt, quietIntervalMs)) return;
     this.#ranAt = at;
@@ -135,21 +124,13 @@ export class MachineWork {
 
   /** Whether nothing was stored for a while, and no chat waits for a check. */
   get isQuiet(): boolean {
-    const isCalm = [...this.#chats].every((chat) => chat.isSettled && chat.team?.hasUnserved !== true);
-    return isCalm && !isWithin(this.#runtime.now() - this.#changedAt, quietIntervalMs);
+    const isCalm = [...this.#chats].every((chat) => chat.isSettled);
+    const isWatched = this.#watches().every(({ hasUnserved }) => !hasUnserved);
+    return isCalm && isWatched && !isWithin(this.#runtime.now() - this.#changedAt, quietIntervalMs);
   }
 
-  /** [TE112] One chat of each workspace does it for all. */
-  #watchMembers(): void {
-    const teams = [...this.#chats].flatMap(({ team }) => team ?? []);
-    const isServed = (sessionId: string): boolean => teams.some((team) => team.serves(sessionId));
-    const watched = new Set<string | null>([null]);
-    for (const team of teams) {
-      const { workspace } = team;
-      if (watched.has(workspace)) continue;
-      watched.add(workspace);
-      void team.watch(isServed);
-    }
+  #watches(): ReturnType<LoadedTeam["watches"]> {
+    return [...new Set([...this.#chats].flatMap(({ team }) => team?.watches() ?? []))];
   }
 
   /** [OB25] The user switches it on and off, and chooses its port. */

@@ -16,7 +16,7 @@ import { ChatWaker } from "../team/chat-waker.ts";
 import { controlMethods } from "../front/hello.ts";
 import { withControl } from "./control-transport.ts";
 import { FileSaver } from "./file-saver.ts";
-import type { MachineWork, WorkingChat } from "./machine-work.ts";
+import type { MachineWork } from "./machine-work.ts";
 import { clientInfoIn, createServer } from "./server.ts";
 import { logFailure, ServerEnd } from "./server-end.ts";
 import { afterHookEvent, refreshIfDue } from "./upkeep.ts";
@@ -49,7 +49,7 @@ export interface ServedChatOptions {
 }
 
 /** One client's connection. [MC8] It ends once, and detaches its sessions. */
-export class ServedChat implements WorkingChat {
+export class ServedChat {
   readonly #options: ServedChatOptions;
   readonly #chat: Chat;
   readonly #team: LateTeam | null;
@@ -156,21 +156,25 @@ export class ServedChat implements WorkingChat {
     this.#options.output.end();
   }
 
+  /** False until something was stored, or the client has stayed for a few seconds. */
   get isSettled(): boolean {
     return this.#hasStored || !isWithin(this.#options.runtime.now() - this.#startedAt, settleMs);
   }
 
+  /** Tells its front that the host may be silent for long, or no longer. */
   announceWork(isOver: boolean): void {
     const notification = { jsonrpc: "2.0", method: controlMethods.longWork, params: { isOver } };
     this.#options.output.write(`${JSON.stringify(notification)}\n`);
   }
 
+  /** Ends it if its client is gone. */
   checkClient(): void {
     const { runtime, server } = this.#options;
     const isOrphan = [this.#chat.client, server].some((one) => one !== null && !isAlive(runtime.processes, one));
     if (isOrphan) this.end("parent_death");
   }
 
+  /** Null until it is loaded. */
   get team(): LoadedTeam | null {
     return this.#team?.loaded ?? null;
   }

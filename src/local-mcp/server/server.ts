@@ -1,16 +1,19 @@
-import { CLIENT_INFO_META_KEY, type JSONRPCMessage, McpServer, type ServerContext } from "@modelcontextprotocol/server";
+import {
+  CLIENT_INFO_META_KEY,
+  type JSONRPCMessage,
+  McpServer,
+  type ServerContext,
+  type StandardSchemaWithJSON,
+} from "@modelcontextprotocol/server";
 import * as z from "zod";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { StoreError } from "../../store/store-error.ts";
 import type { Chat, ClientInfo, ToolError } from "../chat/chat.ts";
-import { instructions } from "../front/instructions.ts";
-import { isWithoutHooks } from "../front/without-hooks.ts";
-import { registerResources } from "./resources.ts";
-import { registerResumePrompt } from "./resume-prompt.ts";
+import { instructions, isWithoutHooks } from "../front/instructions.ts";
+import { registerResources, registerResumePrompt } from "./resources.ts";
 import { teamTools } from "../../contract/team-tools.ts";
 import type { ChatTool } from "../../contract/chat-tool.ts";
 import { machineTools } from "../../contract/tools.ts";
-import { toListed } from "./listed-schema.ts";
 import type { ToolAnswer, ToolName } from "../chat/tools/tool.ts";
 import type { Result } from "../../shared/result.ts";
 import { stackOf } from "../../shared/error.ts";
@@ -150,4 +153,51 @@ function toToolError(chat: Chat, tool: string, error: unknown): ToolError {
     message:
       "Internal error in SHIM; nothing was saved by this call. `shim doctor` shows where the log with the details is.",
   };
+}
+
+/**
+ * [MC2] Shortens a schema for the tool list, where every word costs each chat tokens. What is
+ * omitted is still checked, and a refusal names the limit.
+ */
+function toListed(schema: z.ZodType, hiddenFields: readonly string[] = []): StandardSchemaWithJSON {
+  const standard = schema["~standard"];
+  const { input, output } = standard.jsonSchema;
+  return {
+    "~standard": {
+      ...standard,
+      jsonSchema: {
+        input: (options) => ({
+          ...(shorten(withoutFields(input(options), hiddenFields), omittedFromInput) as Record<string, unknown>),
+          additionalProperties: false,
+        }),
+        output: (options) => shorten(output(options), omittedFromAnswer) as Record<string, unknown>,
+      },
+    },
+  };
+}
+
+function withoutFields(schema: Record<string, unknown>, hidden: readonly string[]): Record<string, unknown> {
+  const kept = Object.entries(schema["properties"] ?? {}).filter(([name]) => !hidden.includes(name));
+  return { ...schema, properties: Object.fromEntries(kept) };
+}
+
+const omittedFromInput: ReadonlySet<string> = new Set(["$schema", "default", "additionalProperties"]);
+const omittedFromAnswer: ReadonlySet<string> = new Set(["$schema", "required", "additionalProperties"]);
+
+function shorten(schema: unknown, omitted: ReadonlySet<string>): unknown {
+  if (Array.isArray(schema)) return schema.map((one) => shorten(one, omitted));
+  if (typeof schema !== "object" || schema === null) return schema;
+  const kept = Object.entries(schema).filter(([key, value]) => !isOmitted(key, value, omitted));
+  return Object.fromEntries(kept.map(([key, value]) => [key, shorten(value, omitted)]));
+}
+
+const numberLimits: ReadonlySet<string> = new Set(["minimum", "maximum"]);
+const sizeLimits: ReadonlySet<string> = new Set(["minLength", "maxLength", "minItems", "maxItems"]);
+
+/** A property may have a keyword's name: its value is then a schema. */
+function isOmitted(key: string, value: unknown, omitted: ReadonlySet<string>): boolean {
+  if (typeof value === "number") return sizeLimits.has(key) || (numberLimits.has(key) && (value <= 1 || value >= 20));
+  return (
+    omitted.has(key) && (typeof value !== "object" || Array.isArray(value) || Object.keys(value ?? {}).length === 0)
+  );
 }

@@ -5,7 +5,7 @@ import { timerTrigger } from "../../policy/save-triggers.ts";
 import { reviewIfDue } from "../experiments/review-schedule.ts";
 import { DeathWatch, recordDeaths } from "../recovery/deaths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { catchUp } from "../observe/record-transcript.ts";
+import { catchUp, hasWritten, readSubagents } from "../observe/record-transcript.ts";
 import { refresh } from "../observe/observe.ts";
 import * as clients from "../sessions/clients.ts";
 import * as servers from "../sessions/servers.ts";
@@ -19,7 +19,6 @@ import { prune } from "../retention/retention.ts";
 import * as textIndex from "../../store/text-index.ts";
 import { checkpoint, type DeferredWork } from "../hooks/run-hook.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
-import { hasWritten, readSubagents } from "../observe/subagent-files.ts";
 import type { Chat } from "../chat/chat.ts";
 
 const refreshIntervalMs = 15_000;
@@ -113,7 +112,7 @@ export class Upkeep {
   async #advanceExperiments(): Promise<void> {
     try {
       // Statistics are a large part of the program.
-      const { advanceAll } = await import("../experiments/experiments.ts");
+      const { advanceAll } = await import("../experiments/machine-trials.ts");
       advanceAll(this.#runtime);
     } catch (error) {
       this.#runtime.log("error", "experiments", { error: stackOf(error) });

@@ -7,7 +7,7 @@ import {
   textAt,
   type JsonObject,
 } from "../../shared/json-fields.ts";
-import { answersOf } from "../../clients/codex-dialog.ts";
+import { answersOf } from "../../clients/codex.ts";
 import { errorIn, exitMarks } from "./codex-failures.ts";
 import { noteCell, noteSession, polledCommand, saysItRunsOn } from "./codex-polls.ts";
 import { callsOfProgram } from "./codex-programs.ts";

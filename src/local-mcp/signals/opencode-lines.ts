@@ -1,5 +1,5 @@
 import { opencodeTools } from "../../clients/claude-compatible.ts";
-import type { ToolNames } from "../../clients/claude-tools.ts";
+import type { ToolNames } from "../../clients/define-client.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { wordAt } from "../sessions/entries.ts";
 import { userWords, withAttachments } from "../sessions/harness-text.ts";

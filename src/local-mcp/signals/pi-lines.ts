@@ -1,4 +1,4 @@
-import { withClaudeTool, type ToolNames } from "../../clients/claude-tools.ts";
+import { withClaudeTool, type ToolNames } from "../../clients/define-client.ts";
 import { asObject, listAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { wordAt } from "../sessions/entries.ts";
 import { userWords, withAttachments } from "../sessions/harness-text.ts";

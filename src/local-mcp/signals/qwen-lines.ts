@@ -1,4 +1,4 @@
-import { withClaudeTool } from "../../clients/claude-tools.ts";
+import { withClaudeTool } from "../../clients/define-client.ts";
 import { qwenTools } from "../../clients/claude-compatible.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { wordAt } from "../sessions/entries.ts";

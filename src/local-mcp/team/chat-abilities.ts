@@ -1,7 +1,6 @@
-import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
+import type { ChatParts } from "./chat-parts.ts";
 import * as members from "./members.ts";
 
 export interface Abilities {
@@ -14,20 +13,16 @@ const ownAbilitiesField = "hasOwnAbilities";
 const timeoutMs = 5_000;
 
 export class ChatAbilities {
-  readonly #runtime: Pick<Runtime, "config" | "store">;
-  readonly #link: CoordinatorClient;
-  readonly #sessionId: string;
+  readonly #parts: Pick<ChatParts, "runtime" | "link" | "sessionId">;
   #stated: Abilities | null = null;
   #isLoaded = false;
 
-  constructor({ runtime, link, sessionId }: { runtime: Runtime; link: CoordinatorClient; sessionId: string }) {
-    this.#runtime = runtime;
-    this.#link = link;
-    this.#sessionId = sessionId;
+  constructor(parts: Pick<ChatParts, "runtime" | "link" | "sessionId">) {
+    this.#parts = parts;
   }
 
   get current(): Abilities {
-    const { capabilities, capacity } = this.#stated ?? this.#runtime.config.team;
+    const { capabilities, capacity } = this.#stated ?? this.#parts.runtime.config.team;
     return { capabilities, capacity };
   }
 
@@ -41,9 +36,10 @@ export class ChatAbilities {
 
   /** Required to register: only the coordinator knows what an earlier process stated. */
   async load(): Promise<Result<null, CallError>> {
-    const isMember = this.#runtime.store.read((sql) => members.find(sql, this.#sessionId) !== null, false);
+    const { runtime, link, sessionId } = this.#parts;
+    const isMember = runtime.store.read((sql) => members.find(sql, sessionId) !== null, false);
     if (!isMember || this.#isLoaded) return ok(null);
-    const chat = await this.#link.call("chats.get", { chat: this.#sessionId }, timeoutMs);
+    const chat = await link.call("chats.get", { chat: sessionId }, timeoutMs);
     if (!chat.ok && chat.error.code !== "unknown_chat") return chat;
     this.#isLoaded = true;
     if (chat.ok && chat.value.metadata[ownAbilitiesField] === true) this.#stated ??= chat.value;

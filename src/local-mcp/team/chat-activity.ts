@@ -1,7 +1,8 @@
 import * as sessions from "../sessions/sessions.ts";
-import type { ChatStatusReporter } from "../../coordinator-client/chat-status.ts";
+import { ChatStatusReporter } from "../../coordinator-client/chat-status.ts";
 import { waitingProgress } from "../../contract/chat-state.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import type { ChatParts } from "./chat-parts.ts";
 import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../sessions/activity.ts";
 
 export class ChatActivity {
@@ -12,15 +13,15 @@ export class ChatActivity {
   readonly #statusReporter: ChatStatusReporter;
 
   constructor(
-    runtime: Runtime,
-    sessionId: string,
+    { runtime, sessionId, link, platform, isLocal }: ChatParts,
     isDead: (session: sessions.Session) => boolean,
-    statusReporter: ChatStatusReporter,
   ) {
     this.#runtime = runtime;
     this.#sessionId = sessionId;
     this.#isDead = isDead;
-    this.#statusReporter = statusReporter;
+    // A coordinator on this machine sees that the process lives.
+    const everyMs = isLocal ? Number.POSITIVE_INFINITY : undefined;
+    this.#statusReporter = new ChatStatusReporter(link, platform.clock, () => ({}), everyMs);
   }
 
   /** [TE26] Whether heartbeats for its tasks are honest. */

@@ -23,12 +23,18 @@ const maxNameChars = 80;
 
 export class ChatDirectory {
   readonly #runtime: Pick<Runtime, "store" | "now">;
-  readonly #link: CoordinatorClient;
+  readonly #link: () => CoordinatorClient | undefined;
   readonly #machine: string;
   readonly #naming: Naming;
   readonly #cache = new Map<string, { readonly identity: ChatIdentity; readonly at: number }>();
 
-  constructor(runtime: Pick<Runtime, "store" | "now">, link: CoordinatorClient, machine: string, naming: Naming) {
+  /** @param link without one only the chats of this machine have names */
+  constructor(
+    runtime: Pick<Runtime, "store" | "now">,
+    link: () => CoordinatorClient | undefined,
+    machine: string,
+    naming: Naming,
+  ) {
     this.#runtime = runtime;
     this.#link = link;
     this.#machine = machine;
@@ -40,8 +46,8 @@ export class ChatDirectory {
     if (cached && isWithin(this.#runtime.now() - cached.at, validForMs)) return cached.identity;
     const local = this.#fromSession(chat);
     if (local) return this.#remember(chat, local);
-    const answer = await this.#link.call("chats.get", { chat }, timeoutMs);
-    if (answer.ok) return this.fromChat(answer.value);
+    const answer = await this.#link()?.call("chats.get", { chat }, timeoutMs);
+    if (answer?.ok) return this.fromChat(answer.value);
     return cached?.identity ?? { name: this.#shortName(chat), machine: "", checkout: "", waiting: null };
   }
 

@@ -3,7 +3,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { teamNews } from "../../store/team-tables.ts";
 import { age } from "../../shared/format.ts";
 import type { Acceptance } from "../recovery/accept-offer.ts";
-import { renderBrief, storedLine } from "../recovery/offers.ts";
+import { renderBrief, storedLine, toDelivered } from "../recovery/offers.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { newsText } from "./news-text.ts";
@@ -140,4 +140,34 @@ function splitMessage(
   const isPair = /[\uD800-\uDBFF]/.test(message.text.charAt(fits - 1)) && fits > 1;
   const end = isPair ? fits - 1 : fits;
   return { head: format(message.text.slice(0, end)), tail: { ...message, text: message.text.slice(end) } };
+}
+
+const maxNews = 20;
+const maxChars = 20_000;
+
+/** The oldest news that a chat has not had, which count as delivered. */
+export function takeNews(
+  { store, now }: Runtime,
+  session: string,
+): { readonly rows: readonly NewsRow[]; readonly isMore: boolean } {
+  const at = now();
+  return store.write((sql) => {
+    const waiting = undelivered(sql, session, maxNews + 1).map((row) =>
+      Object.assign(row, { news: toDelivered(row.news, at) }),
+    );
+    const rows = fittingRows(waiting);
+    markDelivered(sql, at, rows);
+    return { rows, isMore: rows.length < waiting.length };
+  });
+}
+
+function fittingRows(rows: readonly NewsRow[]): NewsRow[] {
+  const fits: NewsRow[] = [];
+  let chars = 0;
+  for (const row of rows.slice(0, maxNews)) {
+    chars += JSON.stringify(row.news).length;
+    if (fits.length > 0 && chars > maxChars) break;
+    fits.push(row);
+  }
+  return fits;
 }

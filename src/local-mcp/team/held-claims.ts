@@ -1,32 +1,24 @@
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import * as spending from "../usage/task-spending.ts";
-import * as heldTasks from "./held-tasks.ts";
 import * as news from "../sessions/news.ts";
-import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import { isLost, isTransient, type CallError } from "../../contract/errors.ts";
 import type { Usage } from "../../contract/budgets.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { ClaimedTask, Progress, TaskState } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/json.ts";
-import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import type { Result } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { teamClaims } from "../../store/team-tables.ts";
 import { heartbeatIntervalMs, Renewal } from "../../coordinator-client/edge/renewal.ts";
 import { elapsedMs, readClock, type Instant } from "../../coordinator-client/edge/trust.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
 import { exceptStoreErrors } from "../../store/store-error.ts";
-import type { HeldTask } from "./held-tasks.ts";
+import type { ChatParts } from "./chat-parts.ts";
 import type { Outbox } from "./outbox.ts";
 
-export interface HeldClaimsDeps {
-  readonly runtime: Pick<Runtime, "store" | "now" | "log">;
-  readonly platform: Pick<Platform, "clock" | "setTimer">;
-  readonly link: CoordinatorClient;
-  readonly outbox: Outbox;
-  readonly sessionId: string;
-  readonly workspace: string;
-  /** An edge's operator could read the summary of a checkpoint. */
-  readonly isLocal: boolean;
-  readonly isActive: () => boolean;
+export interface HeldTask {
+  readonly task: ClaimedTask;
+  readonly incarnation: number;
+  readonly at: number;
 }
 
 export type ReportResult =
@@ -48,40 +40,57 @@ const beatTimeoutMs = 10_000;
  * [TE5] Notifies the chat of a lost claim and a cancelled task.
  */
 export class HeldClaims {
-  readonly #deps: HeldClaimsDeps;
+  readonly #parts: ChatParts;
+  readonly #outbox: Outbox;
   readonly #sentCheckpoints = new Map<number, string | null>();
   readonly #deadlines = new Map<number, number>();
   readonly #renewal: Renewal<void>;
   #beatAt: Instant;
 
-  constructor(deps: HeldClaimsDeps) {
-    this.#deps = deps;
-    this.#beatAt = readClock(deps.platform.clock);
-    this.#renewal = new Renewal(deps.platform, { check: (now) => this.#nextBeat(now), renew: () => this.#beat() });
+  constructor(parts: ChatParts, outbox: Outbox) {
+    this.#parts = parts;
+    this.#outbox = outbox;
+    this.#beatAt = readClock(parts.platform.clock);
+    this.#renewal = new Renewal(parts.platform, { check: (now) => this.#nextBeat(now), renew: () => this.#beat() });
   }
 
   list(): HeldTask[] {
-    return this.#deps.runtime.store.read((sql) => heldTasks.list(sql, this.#deps), []);
+    const { runtime, sessionId, workspace } = this.#parts;
+    const own = "WHERE session = ? AND workspace = ? ORDER BY at, task";
+    return runtime.store
+      .read((sql) => teamClaims.select(sql, own, sessionId, workspace), [])
+      .map(({ incarnation, at, body: task }) => ({ incarnation, at, task }));
   }
 
   /** Remaining ms of the attempt; null until known. */
   remainingMs({ task }: HeldTask): number | null {
     const at = this.#deadlines.get(task.task);
-    return at === undefined ? null : Math.max(0, at - this.#deps.runtime.now());
+    return at === undefined ? null : Math.max(0, at - this.#parts.runtime.now());
   }
 
   add(task: ClaimedTask): HeldTask {
-    const { runtime, platform, link } = this.#deps;
+    const { runtime, platform, link, sessionId: session, workspace } = this.#parts;
     const held = { task, incarnation: link.self?.incarnation ?? 0, at: runtime.now() };
-    runtime.store.write((sql) => heldTasks.upsert(sql, this.#deps, held));
+    const { incarnation, at } = held;
+    runtime.store.write((sql) => {
+      teamClaims.put(sql, { session, workspace, task: task.task, claim: task.claim, incarnation, at, body: task });
+      spending.begin(sql, session, task, at);
+    });
     this.#deadlines.set(task.task, held.at + task.remainingMs);
     this.#beatAt = readClock(platform.clock);
     this.#renewal.check();
     return held;
   }
 
+  /** @returns whether the chat had it */
+  #remove(sql: Sql, { task, claim }: ClaimedTask): boolean {
+    const { sessionId: session } = this.#parts;
+    spending.end(sql, session, { task, claim });
+    return teamClaims.delete(sql, { session, task, claim }) > 0;
+  }
+
   newestCheckpoint(): Json {
-    const { runtime, sessionId, isLocal } = this.#deps;
+    const { runtime, sessionId, isLocal } = this.#parts;
     const checkpoint = runtime.store.read((sql) => checkpoints.latest(sql, sessionId), null);
     if (!checkpoint) return null;
     return { session: sessionId, checkpoint: checkpoint.id, ...(isLocal ? { summary: checkpoint.summary } : {}) };
@@ -89,32 +98,31 @@ export class HeldClaims {
 
   /** [BU8] Usage by the client's figures and its transcript; null if unknown. */
   usageOf({ task: { claim } }: HeldTask): Usage | null {
-    const { runtime, sessionId } = this.#deps;
+    const { runtime, sessionId } = this.#parts;
     const record = runtime.store.read((sql) => spending.get(sql, sessionId), null);
     return record?.claim === claim ? spending.toUsage(record, runtime.now()) : null;
   }
 
   progress(held: HeldTask, progress: Progress): Promise<ReportResult> {
-    return this.#deps.outbox.call("tasks.heartbeat", this.#heartbeatInput(held, progress));
+    return this.#outbox.call("tasks.heartbeat", this.#heartbeatInput(held, progress));
   }
 
   /** [TE6] One transaction keeps the report and removes the task from the chat. */
   complete(held: HeldTask, result: Json): Promise<ReportResult> {
     const { task, claim } = held.task;
-    return this.#deps.outbox.call(
+    return this.#outbox.call(
       "tasks.ack",
       { task, claim, result, ...this.#usageField(held) },
-      (sql) => void heldTasks.remove(sql, this.#deps, held.task),
+      (sql) => void this.#remove(sql, held.task),
     );
   }
 
   fail(held: HeldTask, reason: string, isRetryable: boolean): Promise<ReportResult> {
-    const { outbox } = this.#deps;
     const { task, claim } = held.task;
     const heartbeat = this.#heartbeatInput(held, { note: reason });
-    return outbox.call("tasks.nack", { task, claim, reason, isRetryable, ...this.#usageField(held) }, (sql) => {
-      heldTasks.remove(sql, this.#deps, held.task);
-      outbox.enqueue(sql, "tasks.heartbeat", heartbeat);
+    return this.#outbox.call("tasks.nack", { task, claim, reason, isRetryable, ...this.#usageField(held) }, (sql) => {
+      this.#remove(sql, held.task);
+      this.#outbox.enqueue(sql, "tasks.heartbeat", heartbeat);
     });
   }
 
@@ -154,16 +162,16 @@ export class HeldClaims {
   }
 
   async #beat(): Promise<void> {
-    this.#beatAt = readClock(this.#deps.platform.clock);
+    this.#beatAt = readClock(this.#parts.platform.clock);
     try {
-      if (this.#deps.isActive()) await this.#beatAll();
+      if (this.#parts.isActive()) await this.#beatAll();
     } catch (error) {
-      this.#deps.runtime.log("error", "heartbeat of a task", { error: String(error) });
+      this.#parts.runtime.log("error", "heartbeat of a task", { error: String(error) });
     }
   }
 
   async #beatAll(): Promise<void> {
-    const { self } = this.#deps.link;
+    const { self } = this.#parts.link;
     if (!self) return;
     for (const held of this.list()) {
       if (held.incarnation === self.incarnation) await this.#sendHeartbeat(held);
@@ -175,7 +183,7 @@ export class HeldClaims {
     const { task, claim } = held.task;
     const checkpoint = this.#unsentCheckpoint(task);
     const usage = this.usageOf(held);
-    const answer = await this.#deps.link.call(
+    const answer = await this.#parts.link.call(
       "tasks.heartbeat",
       { task, claim, ...(checkpoint === null ? {} : { checkpoint }), ...(usage ? { usage } : {}) },
       beatTimeoutMs,
@@ -184,7 +192,7 @@ export class HeldClaims {
     if (answer.ok) return this.#onAnswer(held, answer.value, checkpoint, usage);
     const { code, message } = answer.error;
     if (isLost(answer.error, "claim")) this.#lose(held, message);
-    else if (!isTransient(answer.error)) this.#deps.runtime.log("warn", "heartbeat of a task", { code });
+    else if (!isTransient(answer.error)) this.#parts.runtime.log("warn", "heartbeat of a task", { code });
   }
 
   #heartbeatInput(held: HeldTask, progress: Progress) {
@@ -205,7 +213,7 @@ export class HeldClaims {
 
   #onAnswer(held: HeldTask, answer: OutputOf<"tasks.heartbeat">, sentCheckpoint: Json, usage: Usage | null): void {
     const { isCancelled, isOverBudget, reason, remainingMs } = answer;
-    const { runtime, sessionId } = this.#deps;
+    const { runtime, sessionId } = this.#parts;
     const { task, claim, type: title } = held.task;
     if (sentCheckpoint !== null) this.#sentCheckpoints.set(task, JSON.stringify(sentCheckpoint));
     this.#deadlines.set(task, runtime.now() + remainingMs);
@@ -223,7 +231,7 @@ export class HeldClaims {
 
   /** Most heartbeats are below every limit and need no write. */
   #confirmUsage(claim: number, usage: Usage): void {
-    const { runtime, sessionId } = this.#deps;
+    const { runtime, sessionId } = this.#parts;
     const isOverLimit = runtime.store.read(
       (sql) => spending.refusal(sql, sessionId, undefined, runtime.now()) !== null,
       false,
@@ -232,11 +240,11 @@ export class HeldClaims {
   }
 
   #lose({ task: claimed }: HeldTask, reason: string): void {
-    const { runtime, sessionId, workspace } = this.#deps;
+    const { runtime, sessionId, workspace } = this.#parts;
     const { task, claim, type: title } = claimed;
     const newsItem = { kind: "claim_lost", task, title, reason, workspace } as const;
     runtime.store.write((sql) => {
-      if (!heldTasks.remove(sql, this.#deps, claimed)) return;
+      if (!this.#remove(sql, claimed)) return;
       news.add(sql, runtime.now(), sessionId, `lost:${task}:${claim}`, newsItem);
     });
     this.#sentCheckpoints.delete(task);

@@ -32,3 +32,15 @@ export function resolveLinks(root: string, path: string): string {
   const leasePath = toLeasePath(root, real.split(sep).join("/") + (real === "" ? range.replace("/", "") : range));
   return leasePath.ok ? leasePath.value : path;
 }
+
+/** Resources of leases on files: "file:<project>/<path>". */
+export const resourcePrefix = "file:";
+
+export function toResource(project: string, path: string): string {
+  return `${resourcePrefix}${project}/${path}`;
+}
+
+/** Omits the project's name, which means nothing to people. */
+export function formatResource(resource: string): string {
+  return resource.slice(resource.indexOf("/") + 1);
+}

@@ -1,34 +1,24 @@
-import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import { maxMessageBodyChars, type Message } from "../../contract/messages.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { redact } from "../../redaction/redact.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
-import type { ChatDirectory } from "./chat-directory.ts";
+import type { ChatParts } from "./chat-parts.ts";
 import * as news from "../sessions/news.ts";
-
-export interface MessageInboxDeps {
-  readonly runtime: Pick<Runtime, "store" | "now" | "log">;
-  readonly link: CoordinatorClient;
-  readonly directory: ChatDirectory;
-  readonly sessionId: string;
-  readonly workspace: string;
-}
 
 const pageSize = 50;
 const timeoutMs = 10_000;
 
 /** [TE8] Messages are stored before they are acknowledged: none is lost or delivered twice. */
 export class MessageInbox {
-  readonly #deps: MessageInboxDeps;
+  readonly #parts: ChatParts;
   #running: Promise<Result<null, CallError>> | null = null;
   #isPullWanted = false;
   /** The highest id that was received or acknowledged. */
   #newest = 0;
   #isClosed = false;
 
-  constructor(deps: MessageInboxDeps) {
-    this.#deps = deps;
+  constructor(parts: ChatParts) {
+    this.#parts = parts;
   }
 
   pull(): Promise<Result<null, CallError>> {
@@ -64,7 +54,7 @@ export class MessageInbox {
   }
 
   async #pullPage(): Promise<Result<{ readonly isMore: boolean }, CallError>> {
-    const answer = await this.#deps.link.call("messages.pull", { limit: pageSize }, timeoutMs);
+    const answer = await this.#parts.link.call("messages.pull", { limit: pageSize }, timeoutMs);
     if (!answer.ok) return answer;
     const { messages, isMore, cursor } = answer.value;
     this.#newest = Math.max(this.#newest, cursor);
@@ -77,12 +67,12 @@ export class MessageInbox {
     const ids = messages.map(({ id }) => id);
     this.#newest = Math.max(this.#newest, ...ids);
     await this.#store(messages);
-    const acknowledged = await this.#deps.link.call("messages.ack", { ids }, timeoutMs);
+    const acknowledged = await this.#parts.link.call("messages.ack", { ids }, timeoutMs);
     return acknowledged.ok ? ok(null) : acknowledged;
   }
 
   async #store(messages: readonly Message[]): Promise<void> {
-    const { runtime, directory, sessionId, workspace } = this.#deps;
+    const { runtime, directory, sessionId, workspace } = this.#parts;
     const namedMessages: { readonly message: Message; readonly fromName: string }[] = [];
     for (const message of messages)
       namedMessages.push({ message, fromName: (await directory.identify(message.from)).name });

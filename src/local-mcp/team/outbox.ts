@@ -1,22 +1,26 @@
-import * as queuedCalls from "./queued-calls.ts";
 import * as news from "../sessions/news.ts";
-import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import { retryOf, type CallError, type Retry } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
+import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { type Platform, pause } from "../../coordinator-client/edge/platform.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { teamCalls, type QueuedCallName } from "../../store/team-tables.ts";
+import { pause } from "../../coordinator-client/edge/platform.ts";
 import { callUntilAnswered } from "../../coordinator-client/call-until-answered.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
-import type { QueuedCall, QueuedCallInput, QueuedCallName } from "./queued-calls.ts";
+import type { ChatParts } from "./chat-parts.ts";
 
-export interface OutboxDeps {
-  readonly runtime: Pick<Runtime, "store" | "now" | "log">;
-  readonly platform: Pick<Platform, "setTimer" | "random">;
-  readonly link: CoordinatorClient;
-  readonly sessionId: string;
-  readonly workspace: string;
+/** Contains what makes the call take effect once (claim, request id); the sender is added later. */
+type QueuedCallInput<Name extends QueuedCallName> = Omit<InputOf<Name>, "self">;
+
+const queued = teamCalls.pick("seq", "name", "input", "tries");
+
+type QueuedCall = RowOf<typeof queued>;
+
+export function countQueued(sql: Sql, sessionId: string): number {
+  return teamCalls.count(sql, { session: sessionId });
 }
+
+type OutboxParts = Pick<ChatParts, "runtime" | "platform" | "link" | "sessionId" | "workspace">;
 
 export type SendResult<Name extends QueuedCallName> =
   | { readonly kind: "answered"; readonly answer: Result<OutputOf<Name>, CallError> }
@@ -34,15 +38,15 @@ const storeRetryMs = 5_000;
  * late refusal is a notification for the chat.
  */
 export class Outbox {
-  readonly #deps: OutboxDeps;
+  readonly #parts: OutboxParts;
   readonly #waiters = new Map<number, AnswerHandler>();
   readonly #emptyListeners = new Set<() => void>();
   readonly #closing = new AbortController();
   #wake = new AbortController();
   #isSending = false;
 
-  constructor(deps: OutboxDeps) {
-    this.#deps = deps;
+  constructor(parts: OutboxParts) {
+    this.#parts = parts;
   }
 
   /** @param alsoWrite runs in the same transaction */
@@ -51,7 +55,7 @@ export class Outbox {
     input: QueuedCallInput<Name>,
     alsoWrite: (sql: Sql) => void = () => undefined,
   ): Promise<SendResult<Name>> {
-    const { runtime, platform } = this.#deps;
+    const { runtime, platform } = this.#parts;
     const seq = runtime.store.write((sql) => {
       alsoWrite(sql);
       return this.enqueue(sql, name, input);
@@ -71,7 +75,8 @@ export class Outbox {
 
   /** @returns the call's sequence number */
   enqueue<Name extends QueuedCallName>(sql: Sql, name: Name, input: QueuedCallInput<Name>): number {
-    return queuedCalls.add(sql, this.#deps.runtime.now(), this.#deps, name, input);
+    const { runtime, sessionId: session, workspace } = this.#parts;
+    return teamCalls.append(sql, { session, workspace, name, input, at: runtime.now() });
   }
 
   flush(): void {
@@ -93,12 +98,13 @@ export class Outbox {
 
   /** Reads the queue and ends in one turn, so that no call is left behind. */
   async #sendAll(): Promise<void> {
-    const { runtime, platform, sessionId, workspace } = this.#deps;
+    const { runtime, platform, sessionId, workspace } = this.#parts;
     const { signal } = this.#closing;
     this.#isSending = true;
     while (!signal.aborted) {
       try {
-        const call = runtime.store.read((sql) => queuedCalls.oldest(sql, sessionId, workspace), null);
+        const oldest = "WHERE session = ? AND workspace = ? ORDER BY seq LIMIT 1";
+        const [call] = runtime.store.read((sql) => queued.select(sql, oldest, sessionId, workspace), []);
         if (!call) break;
         await this.#send(call);
       } catch (error) {
@@ -112,14 +118,17 @@ export class Outbox {
   }
 
   async #send(call: QueuedCall): Promise<void> {
-    const { runtime } = this.#deps;
+    const { runtime } = this.#parts;
     const { signal } = this.#closing;
-    const answer = await callUntilAnswered(this.#deps, call.name, call.input, {
+    const answer = await callUntilAnswered(this.#parts, call.name, call.input, {
       ...callTiming,
       signal,
       wake: () => this.#renewWake(),
       isRetryable: (error) => retries.has(retryOf(error)),
-      onFailure: ({ code }) => runtime.store.write((sql) => queuedCalls.recordFailure(sql, call.seq, code)),
+      onFailure: ({ code }) =>
+        runtime.store.write((sql) =>
+          sql.run("UPDATE team_calls SET tries = tries + 1, lastError = ? WHERE seq = ?", code, call.seq),
+        ),
     });
     if (!signal.aborted) this.#finish(call, answer);
   }
@@ -130,12 +139,12 @@ export class Outbox {
   }
 
   #finish(call: QueuedCall, answer: Result<unknown, CallError>): void {
-    const { runtime, sessionId } = this.#deps;
+    const { runtime, sessionId } = this.#parts;
     const waiter = this.#waiters.get(call.seq);
     this.#waiters.delete(call.seq);
     const newsItem = waiter ? null : toLateNews(call, answer);
     runtime.store.write((sql) => {
-      queuedCalls.remove(sql, call.seq);
+      teamCalls.delete(sql, { seq: call.seq });
       if (newsItem) news.add(sql, runtime.now(), sessionId, `call:${call.seq}`, newsItem);
     });
     waiter?.(answer);

@@ -1,38 +1,36 @@
-import * as sessions from "../sessions/sessions.ts";
-import * as queuedCalls from "./queued-calls.ts";
-import * as members from "./members.ts";
-import * as news from "../sessions/news.ts";
-import type { ChatInput } from "../../coordinator-client/edge/registration.ts";
-import { pollEveryMs, type HintKind } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import type { Message } from "../../contract/messages.ts";
 import { Id } from "../../contract/values.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
-import { ChatStatusReporter } from "../../coordinator-client/chat-status.ts";
-import { newId, type Platform, within } from "../../coordinator-client/edge/platform.ts";
+import type { HintKind } from "../../coordinator-client/coordinator-client.ts";
+import { newId, within } from "../../coordinator-client/edge/platform.ts";
+import type { ChatInput } from "../../coordinator-client/edge/connection.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
-import type { Session } from "../sessions/sessions.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { StoreError } from "../../store/store-error.ts";
-import { ChatActivity } from "./chat-activity.ts";
-import { DayBudgetWatch } from "./day-budget-watch.ts";
-import { ChatDirectory } from "./chat-directory.ts";
-import { FileReservations } from "./file-reservations.ts";
+import * as news from "../sessions/news.ts";
+import * as sessions from "../sessions/sessions.ts";
+import type { Session } from "../sessions/sessions.ts";
 import { ChatAbilities, type Abilities } from "./chat-abilities.ts";
-import { Leadership, LeaderWatch } from "./leadership.ts";
+import { ChatActivity } from "./chat-activity.ts";
+import type { ChatDirectory } from "./chat-directory.ts";
 import type { Naming } from "./chat-naming.ts";
-import { Outbox } from "./outbox.ts";
-import { MessageInbox } from "./message-inbox.ts";
-import { TaskClaims } from "./task-claims.ts";
+import type { ChatParts } from "./chat-parts.ts";
+import { FileReservations } from "./file-reservations.ts";
 import { HeldClaims } from "./held-claims.ts";
+import { Leadership } from "./leadership.ts";
+import * as members from "./members.ts";
+import { MessageInbox } from "./message-inbox.ts";
+import { countQueued, Outbox } from "./outbox.ts";
+import { TaskClaims } from "./task-claims.ts";
+import { workspaceWatch, type TeamConnection, type WatchOptions, type WorkspaceWatch } from "./workspace-watch.ts";
 
-export interface TeamChatDeps {
-  readonly runtime: Runtime;
-  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
-  readonly openedLink: OpenedLink;
-  readonly naming: Naming;
+export interface TeamOptions extends WatchOptions {
+  /** Key of the process whose end is the session's end. */
+  readonly processOf: (session: Session) => string;
   readonly isDead: (session: Session) => boolean;
-  readonly checkOtherMachines: (sessionId: string) => Promise<void>;
+  /** Made for each chat. */
+  readonly otherMachines: (connection: TeamConnection) => (sessionId: string) => Promise<void>;
 }
 
 const leaseTimeoutMs = 10_000;
@@ -45,6 +43,7 @@ export class TeamChat {
   readonly openedLink: OpenedLink;
   readonly naming: Naming;
   readonly directory: ChatDirectory;
+  readonly watch: WorkspaceWatch;
   readonly outbox: Outbox;
   readonly tasks: HeldClaims;
   readonly claims: TaskClaims;
@@ -52,61 +51,69 @@ export class TeamChat {
   readonly leadership: Leadership;
   readonly #abilities: ChatAbilities;
   readonly #inbox: MessageInbox;
-  readonly #leaders: LeaderWatch;
-  readonly #dayBudget: DayBudgetWatch;
-  readonly #deps: TeamChatDeps;
+  readonly #runtime: Runtime;
+  readonly #platform: ChatParts["platform"];
+  readonly #checkOtherMachines: (sessionId: string) => Promise<void>;
   readonly #process: string;
   readonly #activity: ChatActivity;
   #joining: Promise<Result<null, CallError>> | null = null;
   #registered: string | null = null;
-  /** The incarnation last seen to hold the session's lease. */
+  /** The incarnation for which the session's lease was answered. */
   #owner: number | null = null;
   #isClosed = false;
   #isWitness = false;
-  #cancelTimer: () => void = () => undefined;
+  #cancelRetry: () => void = () => undefined;
   #unsubscribes: (() => void)[] = [];
 
-  constructor(deps: TeamChatDeps, sessionId: string, process: string) {
-    const { runtime, platform, openedLink, naming } = deps;
-    const { link, workspace, machine } = openedLink;
+  constructor(options: TeamOptions, connection: TeamConnection, session: Session) {
+    const { runtime, platform, isDead } = options;
+    const { openedLink, naming } = connection;
+    const { link, workspace, edge } = openedLink;
+    const watch = workspaceWatch(options, connection);
+    const sessionId = session.id;
     this.sessionId = sessionId;
     this.openedLink = openedLink;
     this.naming = naming;
-    this.#deps = deps;
-    this.#process = process;
-    this.directory = new ChatDirectory(runtime, link, machine, naming);
-    const isLocal = openedLink.edge === null;
-    const isActive = (): boolean => this.#activity.keepsTasks();
-    const newId = (): string => this.newId();
-    const parts = {
+    this.watch = watch;
+    this.directory = watch.directory;
+    this.#runtime = runtime;
+    this.#platform = platform;
+    this.#checkOtherMachines = options.otherMachines(connection);
+    this.#process = options.processOf(session);
+    const parts: ChatParts = {
       runtime,
       platform,
       link,
       sessionId,
       workspace,
-      isLocal,
-      isActive,
-      newId,
-      directory: this.directory,
+      directory: watch.directory,
+      isLocal: edge === null,
+      isActive: () => this.isActive(),
+      newId: () => this.newId(),
     };
     this.outbox = new Outbox(parts);
-    this.tasks = new HeldClaims({ ...parts, outbox: this.outbox });
-    this.files = new FileReservations(parts);
+    this.tasks = new HeldClaims(parts, this.outbox);
+    this.files = new FileReservations({
+      ...parts,
+      onReserved: (leases) => watch.noteReserved(leases),
+      onRelease: (token) => watch.noteReleased(token),
+    });
     this.#inbox = new MessageInbox(parts);
-    this.#leaders = new LeaderWatch(parts);
-    this.#dayBudget = new DayBudgetWatch(parts);
     this.leadership = new Leadership(parts);
     this.#abilities = new ChatAbilities(parts);
-    this.#activity = new ChatActivity(
-      runtime,
-      sessionId,
-      deps.isDead,
-      // A coordinator on this machine sees that the process lives.
-      new ChatStatusReporter(link, platform.clock, () => ({}), isLocal ? Number.POSITIVE_INFINITY : undefined),
-    );
-    const capabilities = (): readonly string[] => this.#abilities.current.capabilities;
-    const onTaken = (): void => this.#activity.report(this.tasks.list().length);
-    this.claims = new TaskClaims({ ...parts, tasks: this.tasks, capabilities, onTaken });
+    this.#activity = new ChatActivity(parts, isDead);
+    this.claims = new TaskClaims({
+      ...parts,
+      tasks: this.tasks,
+      capabilities: () => this.#abilities.current.capabilities,
+      onTaken: () => this.#reportActivity(),
+      onTasks: (listener) => watch.onTasks(listener),
+    });
+  }
+
+  /** [TE26] */
+  isActive(): boolean {
+    return this.#activity.keepsTasks();
   }
 
   /** Keeps trying in the background. @returns the first attempt's error */
@@ -114,7 +121,7 @@ export class TeamChat {
     if (this.#isClosed) return err({ code: "closed", message: "this chat has left the team" });
     if (this.#registered !== null && this.openedLink.link.self) return ok(null);
     this.#joining ??= this.#register().finally(() => (this.#joining = null));
-    const joined = await within(this.#deps.platform, joinTimeoutMs, this.#joining);
+    const joined = await within(this.#platform, joinTimeoutMs, this.#joining);
     return joined ?? err({ code: "unreachable", message: "the coordinator has not answered yet" });
   }
 
@@ -133,7 +140,7 @@ export class TeamChat {
   }
 
   newId(): string {
-    return newId(this.#deps.platform);
+    return newId(this.#platform);
   }
 
   pull(): Promise<Result<null, CallError>> {
@@ -142,11 +149,15 @@ export class TeamChat {
 
   setProgress(progress: string): void {
     this.#activity.progress = progress;
+    this.#reportActivity();
+  }
+
+  #reportActivity(): void {
     this.#activity.report(this.tasks.list().length);
   }
 
   checkOtherMachines(): Promise<void> {
-    return this.#deps.checkOtherMachines(this.sessionId);
+    return this.#checkOtherMachines(this.sessionId);
   }
 
   /** [RE193] Another machine may have reported a death. */
@@ -155,16 +166,16 @@ export class TeamChat {
   }
 
   async leave(timeoutMs: number): Promise<void> {
-    const { runtime, openedLink } = this.#deps;
+    const { link } = this.openedLink;
     this.#stop();
     try {
-      await openedLink.link.leave(timeoutMs);
-      runtime.store.write((sql) => {
+      await link.leave(timeoutMs);
+      this.#runtime.store.write((sql) => {
         // A process that sends kept calls later reads the row.
-        if (queuedCalls.count(sql, this.sessionId) === 0) members.remove(sql, this.sessionId, this.#process);
+        if (countQueued(sql, this.sessionId) === 0) members.remove(sql, this.sessionId, this.#process);
       });
     } finally {
-      openedLink.link.close();
+      link.close();
     }
   }
 
@@ -177,7 +188,7 @@ export class TeamChat {
       if (edge === null || !self) return;
       await link.call("chats.attest-death", { chat: self.chat, machine, process: this.#process }, timeoutMs);
     };
-    await within(this.#deps.platform, timeoutMs, report());
+    await within(this.#platform, timeoutMs, report());
     this.close();
   }
 
@@ -189,10 +200,10 @@ export class TeamChat {
 
   #stop(): void {
     this.#isClosed = true;
-    this.#cancelTimer();
+    this.#cancelRetry();
+    this.watch.remove(this);
     for (const stop of this.#unsubscribes) stop();
-    const { outbox, tasks, claims, files, leadership } = this;
-    for (const part of [outbox, tasks, claims, files, this.#inbox, this.#leaders, leadership]) part.close();
+    for (const part of [this.outbox, this.tasks, this.claims, this.#inbox, this.leadership]) part.close();
   }
 
   async #register(): Promise<Result<null, CallError>> {
@@ -207,21 +218,20 @@ export class TeamChat {
 
   #scheduleJoin(failedResult: Result<null, CallError>): Result<null, CallError> {
     if (this.#unsubscribes.length === 0 && !this.#isClosed) {
-      this.#cancelTimer();
+      this.#cancelRetry();
       const retry = (): void => this.#runSafely("registration", () => this.join());
-      this.#cancelTimer = this.#deps.platform.setTimer(retry, rejoinAfterMs);
+      this.#cancelRetry = this.#platform.setTimer(retry, rejoinAfterMs);
     }
     return failedResult;
   }
 
   async #registerChat(chat: ChatInput): Promise<Result<null, CallError>> {
-    const { runtime, openedLink } = this.#deps;
-    const registered = await openedLink.link.register(chat);
+    const { link, workspace } = this.openedLink;
+    const registered = await link.register(chat);
     if (!registered.ok) return registered;
     const { incarnation } = registered.value;
-    const { workspace } = openedLink;
     const member = { session: this.sessionId, workspace, chat: chat.chat, incarnation, process: this.#process };
-    runtime.store.write((sql) => members.upsert(sql, runtime.now(), member));
+    this.#runtime.store.write((sql) => members.upsert(sql, this.#runtime.now(), member));
     // Not before: others rely on a registered chat to receive messages.
     this.#follow();
     this.#registered = JSON.stringify(chat);
@@ -229,19 +239,18 @@ export class TeamChat {
   }
 
   async #describe(): Promise<ChatInput | null> {
-    const { runtime, openedLink, naming } = this.#deps;
-    const session = runtime.store.read((sql) => sessions.get(sql, this.sessionId), null);
+    const session = this.#runtime.store.read((sql) => sessions.get(sql, this.sessionId), null);
     if (!session || !Id.safeParse(this.sessionId).success) return null;
     return {
       chat: this.sessionId,
       session: this.sessionId,
       process: this.#process,
-      machine: openedLink.machine,
+      machine: this.openedLink.machine,
       client: session.client.slice(0, 200) || "unknown",
       role: "worker",
       isInteractive: true,
       ...this.#abilities.current,
-      metadata: { ...(await naming.metadata(session)), ...this.#abilities.metadata },
+      metadata: { ...(await this.naming.metadata(session)), ...this.#abilities.metadata },
     };
   }
 
@@ -252,32 +261,21 @@ export class TeamChat {
       link.onHint((hint, message) => this.#runSafely("a hint", () => this.#onHint(hint, message))),
       link.onLost((reason) => this.#runSafely("the loss of the chat", () => this.#onLost(reason))),
     ];
-    this.files.follow();
-    this.#leaders.follow();
     this.#runSafely("the leadership of an earlier process", () => this.leadership.adopt());
-    this.#check();
+    this.watch.add(this);
+    this.check();
   }
 
-  #check(): void {
-    this.#cancelTimer();
-    const { platform } = this.#deps;
-    // A coordinator in this process loses no hint.
-    const everyMs = this.openedLink.edge === null ? 2 * pollEveryMs : pollEveryMs;
-    // All chats of a process at once: it is woken less often.
-    const nextInMs = everyMs - (Math.floor(platform.clock.monotonic()) % everyMs);
-    this.#cancelTimer = platform.setTimer(() => this.#check(), nextInMs);
-    this.#owner = null;
-    this.files.check();
-    this.#leaders.check();
+  /** At intervals, for what was missed. */
+  check(): void {
     this.#runSafely("the leadership", () => this.leadership.check());
-    this.#runSafely("the budget of the day", () => this.#dayBudget.check());
     this.#runSafely("a check", () => this.#onHint("any"));
   }
 
   /** [TE21] No caller catches errors of this work; the next check retries it. */
   #runSafely(what: string, work: () => unknown): void {
     const run = async (): Promise<void> => void (await work());
-    run().catch((error: unknown) => this.#deps.runtime.log("error", what, { error: String(error) }));
+    run().catch((error: unknown) => this.#runtime.log("error", what, { error: String(error) }));
   }
 
   #onHint(hint: HintKind, message?: Message): void {
@@ -288,7 +286,7 @@ export class TeamChat {
     if (hint !== "task") this.#runSafely("messages", () => this.#inbox.onHint(message));
     if (hint !== "any") return;
     this.outbox.flush();
-    this.#activity.report(this.tasks.list().length);
+    this.#reportActivity();
     if (this.openedLink.link.self?.incarnation !== this.#owner)
       this.#runSafely("the session's lease", () => this.#acquireLease());
     this.onPulled();
@@ -308,7 +306,7 @@ export class TeamChat {
     if (holder === undefined || holder === self.chat) return;
     const { machine } = await this.directory.identify(holder);
     const notice = { kind: "continued_elsewhere", session: this.sessionId, by: holder, machine } as const;
-    news.notify(this.#deps.runtime, this.sessionId, `continued:${this.sessionId}:${holder}`, notice);
+    news.notify(this.#runtime, this.sessionId, `continued:${this.sessionId}:${holder}`, notice);
   }
 
   /** [TE112] The chat lives on without its server, and the next one takes it over. */
@@ -321,7 +319,7 @@ export class TeamChat {
     if (this.#isWitness) return this.close();
     this.tasks.loseAll(reason);
     const text = `This chat is no longer in the team: ${reason}`;
-    news.notify(this.#deps.runtime, this.sessionId, `lost:${reason}`, { kind: "notice", text });
+    news.notify(this.#runtime, this.sessionId, `lost:${reason}`, { kind: "notice", text });
   }
 }
 

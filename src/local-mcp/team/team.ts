@@ -1,36 +1,15 @@
 import { isTransient, type CallError } from "../../contract/errors.ts";
 import { stackOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { type Platform } from "../../coordinator-client/edge/platform.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { exceptStoreErrors } from "../../store/store-error.ts";
-import type { Naming } from "./chat-naming.ts";
-import { TeamChat } from "./team-chat.ts";
 import * as members from "./members.ts";
-import { MemberWatch } from "./member-watch.ts";
-
-export interface TeamConnection {
-  readonly openedLink: OpenedLink;
-  readonly naming: Naming;
-  /** Called every few seconds once the chat is registered. */
-  readonly checkOtherMachines: (sessionId: string) => Promise<void>;
-}
-
-export interface TeamOptions {
-  readonly runtime: Runtime;
-  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
-  readonly open: () => Result<TeamConnection, string>;
-  /** Key of the process whose end is the session's end. */
-  readonly processOf: (session: Session) => string;
-  readonly isDead: (session: Session) => boolean;
-  /** Called after chats that died on this machine were attested. */
-  readonly onCleanedUp: (openedLink: OpenedLink, died: readonly string[]) => Promise<void>;
-}
+import { TeamChat, type TeamOptions } from "./team-chat.ts";
+import type { WorkspaceWatch } from "./workspace-watch.ts";
 
 /**
  * goes_on: another process has the chats; server_gone: their client lives on without a server;
@@ -43,7 +22,6 @@ const leaveTimeoutMs = 2_000;
 export class Team {
   readonly #options: TeamOptions;
   readonly #chats = new Map<string, TeamChat>();
-  readonly #members: MemberWatch;
   #followed: string | null = null;
   #isFollowing = false;
   #problem: string | null = null;
@@ -55,11 +33,6 @@ export class Team {
 
   constructor(options: TeamOptions) {
     this.#options = options;
-    const open = (): OpenedLink | null => {
-      const connection = options.open();
-      return connection.ok ? connection.value.openedLink : null;
-    };
-    this.#members = new MemberWatch({ ...options, open });
   }
 
   async chatFor(session: Session): Promise<Result<TeamChat, CallError>> {
@@ -98,18 +71,10 @@ export class Team {
     await Promise.all([...this.#chats.keys()].map((id) => this.#end(id, ending)));
   }
 
-  /** The workspace in which a chat is registered; null: in none. */
-  get workspace(): string | null {
-    return this.#registered()?.workspace ?? null;
-  }
-
-  serves(sessionId: string): boolean {
-    return this.#chats.has(sessionId);
-  }
-
-  /** Whether chats of the workspace live without a server. */
-  get hasUnserved(): boolean {
-    return this.#members.hasUnserved;
+  /** Those of the workspaces in which a chat is registered. */
+  watches(): WorkspaceWatch[] {
+    const registered = [...this.#chats.values()].filter(({ openedLink }) => openedLink.link.self !== null);
+    return this.#hasEnded ? [] : registered.map(({ watch }) => watch);
   }
 
   /** [RE193] */
@@ -117,35 +82,25 @@ export class Team {
     for (const chat of this.#chats.values()) chat.onPulled();
   }
 
-  /** [TE112] [TE113] @param isServed whether this process has the chat of a session */
-  async watch(isServed: (sessionId: string) => boolean): Promise<void> {
-    const opened = this.#registered();
-    if (opened && !this.#hasEnded) await this.#members.check(opened, isServed);
-  }
-
-  #registered(): OpenedLink | null {
-    const chats = [...this.#chats.values()];
-    return chats.find(({ openedLink }) => openedLink.link.self !== null)?.openedLink ?? null;
-  }
-
   #createChat(session: Session): Result<TeamChat, CallError> {
-    const { runtime, platform, open, processOf, isDead } = this.#options;
-    const connection = open();
+    const connection = this.#options.open();
     if (!connection.ok) return err({ code: "edge_unusable", message: `${connection.error}.` });
-    return ok(new TeamChat({ runtime, platform, isDead, ...connection.value }, session.id, processOf(session)));
+    return ok(new TeamChat(this.#options, connection.value, session));
   }
 
   async #follow(sessionId: string | null): Promise<void> {
     if (this.#hasEnded) return;
     const session = sessionId === null ? null : this.#sessionToFollow(sessionId);
-    await this.#leaveOld(session);
+    await this.#leaveOthers(session);
     for (const chat of this.#chats.values()) chat.tasks.sendNewCheckpoint();
     if (session === null || this.#hasEnded) return;
     const followed = this.#followed === session.id ? this.#chats.get(session.id) : undefined;
     if (followed) return followed.describe();
     this.#followed = session.id;
     const joined = await this.chatFor(session);
-    this.#logProblem(joined.ok ? null : joined.error.message);
+    const problem = joined.ok ? null : joined.error.message;
+    if (problem !== null && problem !== this.#problem) this.#options.runtime.log("error", "team", { reason: problem });
+    this.#problem = problem;
     await this.#rejoin(session);
   }
 
@@ -161,11 +116,6 @@ export class Team {
     }
   }
 
-  #logProblem(problem: string | null): void {
-    if (problem !== null && problem !== this.#problem) this.#options.runtime.log("error", "team", { reason: problem });
-    this.#problem = problem;
-  }
-
   #sessionToFollow(sessionId: string): Session | null {
     const { store, now } = this.#options.runtime;
     return store.read((sql) => {
@@ -176,23 +126,15 @@ export class Team {
     }, null);
   }
 
-  async #leaveOld(nextSession: Session | null): Promise<void> {
-    const previous = this.#followed;
-    if (previous !== null && previous !== nextSession?.id) {
-      this.#followed = null;
-      // [TE111] The chats of a client without session ids live side by side.
-      const session = this.#options.runtime.store.read((sql) => sessions.get(sql, previous), null);
-      if (!session || !isOfServer(session)) await this.#end(previous, "over");
-    }
-    await this.#leaveEnded();
-  }
-
-  async #leaveEnded(): Promise<void> {
-    const { runtime } = this.#options;
+  async #leaveOthers(next: Session | null): Promise<void> {
+    const { store } = this.#options.runtime;
     for (const id of this.#chats.keys()) {
-      const session = runtime.store.read((sql) => sessions.get(sql, id), null);
-      if (session?.endedAt !== null && session?.endedAt !== undefined) await this.#end(id, "over");
+      const session = store.read((sql) => sessions.get(sql, id), null);
+      // [TE111] The chats of a client without session ids live side by side.
+      const isReplaced = id === this.#followed && id !== next?.id && !(session && isOfServer(session));
+      if (isReplaced || (session && session.endedAt !== null)) await this.#end(id, "over");
     }
+    if (this.#followed !== next?.id) this.#followed = null;
   }
 
   async #end(sessionId: string, ending: TeamEnding): Promise<void> {

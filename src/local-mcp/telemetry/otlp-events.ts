@@ -79,8 +79,10 @@ function parseRecord(record: unknown): TelemetryEvent | null {
   switch (attributes["event.name"]) {
     case "api_request":
       return toRequest(attributes, at);
-    case "api_error":
-      return toError(attributes, at);
+    case "api_error": {
+      const error = ApiError.safeParse(attributes).data;
+      return error ? { kind: "error", sessionId: error["session.id"], at, attempts: Math.round(error.attempt) } : null;
+    }
     default:
       return null;
   }
@@ -114,10 +116,4 @@ function toRequest(attributes: Record<string, unknown>, at: number): RequestEven
     cacheWrite: Math.round(parsed.data.cache_creation_tokens),
     costMicros: costMicros === null ? null : Math.round(costMicros),
   };
-}
-
-function toError(attributes: Record<string, unknown>, at: number): ErrorEvent | null {
-  const parsed = ApiError.safeParse(attributes);
-  if (!parsed.success) return null;
-  return { kind: "error", sessionId: parsed.data["session.id"], at, attempts: Math.round(parsed.data.attempt) };
 }

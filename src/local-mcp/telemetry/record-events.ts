@@ -6,9 +6,9 @@ import { idOf, label } from "../sessions/entries.ts";
 import { recordSettings } from "../recording/session-settings.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { streakAfter, type RequestOutcome } from "../signals/failed-requests.ts";
+import { streakAfter } from "../signals/failed-requests.ts";
 import { countRequest } from "../usage/ledger.ts";
-import type { RequestEvent, TelemetryEvent } from "./otlp-events.ts";
+import type { TelemetryEvent } from "./otlp-events.ts";
 
 const receivedKey = "telemetry_received_at";
 
@@ -26,22 +26,19 @@ export function recordEvents(sql: Sql, runtime: Runtime, events: readonly Teleme
     const session = sessions.get(sql, id);
     if (!session || isSessionPaused(sql, now, session)) continue;
     const requests = list.filter((event) => event.kind === "request");
-    for (const event of requests) recordRequest(sql, session, event, now);
+    for (const { requestId, model, costMicros, at, input, output, cacheRead, cacheWrite } of requests) {
+      // [OB22] Without an id of the request it could not be matched with the transcript.
+      if (requestId === null) continue;
+      const counts = { input, output, cacheRead, cacheWrite };
+      countRequest(sql, session, { requestId, model: label(model), costMicros, at, counts }, now);
+    }
     const effort = requests.findLast((event) => event.effort !== null)?.effort;
     if (effort) recordSettings(sql, now, id, runtime.config, { model: session.model, effort: label(effort) });
-    const streak = streakAfter(session.readings.apiErrors, list.map(outcomeOf), "measured", now);
+    const outcomes = list.map((event) => ({
+      at: event.at,
+      failedTries: event.kind === "request" ? 0 : event.attempts,
+    }));
+    const streak = streakAfter(session.readings.apiErrors, outcomes, "measured", now);
     if (streak && streak !== session.readings.apiErrors) observe(sql, runtime, session, null, { apiErrors: streak });
   }
-}
-
-/** [OB22] Without an id of the request it could not be matched with the transcript. */
-function recordRequest(sql: Sql, session: sessions.Session, event: RequestEvent, now: number): void {
-  const { requestId, costMicros, at, input, output, cacheRead, cacheWrite } = event;
-  if (requestId === null) return;
-  const counts = { input, output, cacheRead, cacheWrite };
-  countRequest(sql, session, { requestId, model: label(event.model), costMicros, at, counts }, now);
-}
-
-function outcomeOf(event: TelemetryEvent): RequestOutcome {
-  return { at: event.at, failedTries: event.kind === "request" ? 0 : event.attempts };
 }

@@ -27,7 +27,12 @@ export class TelemetryInput {
   /** Tries the port unless this process has it, and stores what a busy store has refused. */
   async tick(): Promise<void> {
     this.#schedule();
-    this.#receiver ??= receive(this.#settings, (events) => this.#accept(events));
+    this.#receiver ??= receive(this.#settings, (events) => {
+      if (this.#waiting.length + events.length > maxWaiting) return false;
+      this.#waiting.push(...events);
+      this.#schedule();
+      return true;
+    });
     if ((await this.#receiver) === null) this.#receiver = null;
   }
 
@@ -35,13 +40,6 @@ export class TelemetryInput {
     await (await this.#receiver)?.close();
     if (this.#timer) clearImmediate(this.#timer);
     while (this.#store());
-  }
-
-  #accept(events: readonly TelemetryEvent[]): boolean {
-    if (this.#waiting.length + events.length > maxWaiting) return false;
-    this.#waiting.push(...events);
-    this.#schedule();
-    return true;
   }
 
   /** After the answer, and in turns: tool calls come through the same process. */

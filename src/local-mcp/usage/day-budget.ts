@@ -2,7 +2,7 @@ import type { Budget, Usage } from "../../contract/budgets.ts";
 import type { Config } from "../../contract/config.ts";
 import * as meta from "../../store/meta.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { dayOf } from "./costs.ts";
+import { dayOf } from "./ledger.ts";
 import { measure, showCost, showTokens } from "./task-spending.ts";
 import { totalCost, usageBy } from "./usage-report.ts";
 

@@ -2,17 +2,18 @@ import type { Config, ModelPrices } from "../../contract/config.ts";
 import { modelFamily } from "../../contract/metrics.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
-import { usageMessages, usageTelemetry, usageTotals } from "../../store/usage-tables.ts";
+import { usageCosts, usageMessages, usageTelemetry, usageTotals } from "../../store/usage-tables.ts";
 import * as totals from "../../store/metric-totals.ts";
 import { idOf } from "../sessions/entries.ts";
 import type { Session } from "../sessions/sessions.ts";
 import type { Usage } from "../signals/transcript-draft.ts";
-import { countRequestCost, dayOf, modelOf } from "./costs.ts";
 import * as spending from "./task-spending.ts";
+import { isWithin } from "../../shared/elapsed.ts";
+import { canonicalModel } from "../../shared/model-name.ts";
 
 /** Each function is part of the caller's transaction. */
 
-export interface ReportedUsage {
+interface ReportedUsage {
   readonly usage: readonly Usage[];
   readonly subagentUsage: readonly Usage[];
 }
@@ -43,21 +44,24 @@ export type TokenCounts = RowOf<typeof tokenCounts>;
 
 const zeroCounts: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
 
-/** Some clients name the model elsewhere in their transcript. */
-function modelIn(usage: Usage, session: Session): string {
-  return modelOf(usage.model ?? session.model);
-}
-
 function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, isSubagent }: CountContext): void {
   const requestId = usage.requestId === null ? null : idOf(usage.requestId);
   const key = `${idOf(usage.messageId)}:${requestId ?? ""}`;
-  const counted = readCounts(sql, key) ?? adoptRequest(sql, requestId, key, isSubagent);
+  const counted = tokenCounts.find(sql, { key }) ?? adoptRequest(sql, requestId, key, isSubagent);
   const before = counted ?? zeroCounts;
-  const after = larger(before, usage);
-  const increase = difference(after, before);
+  const { inputTokens, outputTokens, cacheReadTokens, cacheCreationTokens } = usage;
+  const reported = {
+    input: inputTokens,
+    output: outputTokens,
+    cacheRead: cacheReadTokens,
+    cacheWrite: cacheCreationTokens,
+  };
+  const after = combine(before, reported, (counted, now) => Math.max(counted, Math.round(now)));
+  const increase = combine(after, before, (one, other) => one - other);
   if (counted && sum(increase) === 0) return;
   const at = Math.min(now, usage.at ?? now);
-  const model = modelIn(usage, session);
+  // Some clients name the model elsewhere in their transcript.
+  const model = modelOf(usage.model ?? session.model);
   const task = taskAt(sql, session.id, at);
   insertResponse(sql, session, { key, requestId, at, model, task, isSubagent, counts: after });
   countTokens(sql, model, increase);
@@ -68,11 +72,11 @@ function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, 
 function adoptRequest(sql: Sql, requestId: string | null, key: string, isSubagent: boolean): TokenCounts | null {
   if (requestId === null) return null;
   const adopted = usageMessages.update(sql, { key: `:${requestId}` }, { key, isSubagent });
-  return adopted === 0 ? null : readCounts(sql, key);
+  return adopted === 0 ? null : tokenCounts.find(sql, { key });
 }
 
 /** One request of the client, by its telemetry. */
-export interface MeteredRequest {
+interface MeteredRequest {
   readonly requestId: string;
   readonly model: string;
   readonly counts: TokenCounts;
@@ -143,25 +147,13 @@ function insertResponse(
   );
 }
 
-function readCounts(sql: Sql, key: string): TokenCounts | null {
-  return tokenCounts.find(sql, { key });
-}
-
-function larger(counts: TokenCounts, usage: Usage): TokenCounts {
+/** Combines each count of two. */
+function combine(a: TokenCounts, b: TokenCounts, how: (one: number, other: number) => number): TokenCounts {
   return {
-    input: Math.max(counts.input, Math.round(usage.inputTokens)),
-    output: Math.max(counts.output, Math.round(usage.outputTokens)),
-    cacheRead: Math.max(counts.cacheRead, Math.round(usage.cacheReadTokens)),
-    cacheWrite: Math.max(counts.cacheWrite, Math.round(usage.cacheCreationTokens)),
-  };
-}
-
-function difference(a: TokenCounts, b: TokenCounts): TokenCounts {
-  return {
-    input: a.input - b.input,
-    output: a.output - b.output,
-    cacheRead: a.cacheRead - b.cacheRead,
-    cacheWrite: a.cacheWrite - b.cacheWrite,
+    input: how(a.input, b.input),
+    output: how(a.output, b.output),
+    cacheRead: how(a.cacheRead, b.cacheRead),
+    cacheWrite: how(a.cacheWrite, b.cacheWrite),
   };
 }
 
@@ -174,4 +166,91 @@ export function priceOf(price: ModelPrices | undefined, counts: TokenCounts): nu
   if (!price) return null;
   const { input, output, cacheRead, cacheWrite } = counts;
   return input * price.input + output * price.output + cacheRead * price.cacheRead + cacheWrite * price.cacheWrite;
+}
+
+/** Costs by the client's own account. Each function is part of the caller's transaction. */
+
+interface Cost {
+  readonly micros: number;
+  readonly model: string;
+  readonly at: number;
+  readonly task: spending.TaskSpending | null;
+}
+
+/**
+ * [SI41] The client reports a running total: only what exceeds the last one is new. A smaller total
+ * of another client process starts over; cost from before SHIM knew the session is not counted.
+ * [OB23] While telemetry reports each request, the rest of the total is counted once a minute.
+ */
+export function countCost(sql: Sql, session: Session, costUsd: number, model: string | null, now: number): void {
+  const increase = recordTotal(sql, session, Math.round(costUsd * 1_000_000), now);
+  const micros = withoutTelemetry(sql, session.id, increase, now);
+  if (micros > 0)
+    addCost(sql, session, { micros, model: modelOf(model), at: now, task: spending.get(sql, session.id) });
+}
+
+/** @returns the rise of the total, 0 for a late one; null: the client has started over */
+function recordTotal(sql: Sql, session: Session, total: number, now: number): number | null {
+  const { owner } = session;
+  const process = owner ? `${owner.boot} ${owner.pid} ${owner.start}` : "";
+  const last = usageTotals.find(sql, { session: session.id });
+  const isLate = last !== null && last.process === process && total <= last.costMicros;
+  if (isLate) return 0;
+  usageTotals.put(sql, { session: session.id, costMicros: total, process, at: now });
+  const base = last?.costMicros ?? (session.origin === "startup" ? 0 : total);
+  return total < base ? null : total - base;
+}
+
+const settleIntervalMs = 60_000;
+/** A chat may be idle for long; then its next request is reported again. */
+const telemetryTrustMs = 3_600_000;
+
+/** @returns what of the status line's totals is to be counted now */
+function withoutTelemetry(sql: Sql, sessionId: string, increase: number | null, now: number): number {
+  const telemetry = usageTelemetry.find(sql, { session: sessionId });
+  if (!telemetry) return increase ?? 0;
+  const { aheadMicros: ahead, at, settledAt } = telemetry;
+  // No total of a client that started over contains what telemetry was ahead of the earlier ones.
+  const left = increase === null ? Math.min(0, ahead) : ahead - increase;
+  const isReported = isWithin(now - at, telemetryTrustMs) && isWithin(now - settledAt, settleIntervalMs);
+  const micros = isReported ? 0 : Math.max(0, -left);
+  if (increase === 0 && micros === 0) return 0;
+  const change = { aheadMicros: left + micros, settledAt: isReported ? settledAt : now };
+  usageTelemetry.update(sql, { session: sessionId }, change);
+  return micros;
+}
+
+/** [OB23] Totals that were counted contain each earlier request. */
+function countRequestCost(sql: Sql, session: Session, cost: Cost, now: number): void {
+  const key = { session: session.id };
+  const settledAt = usageTelemetry.find(sql, key)?.settledAt ?? usageTotals.find(sql, key)?.at ?? 0;
+  const isCounted = cost.at <= settledAt;
+  usageTelemetry.insert(
+    sql,
+    { ...key, aheadMicros: isCounted ? 0 : cost.micros, settledAt, at: now },
+    "ON CONFLICT (session) DO UPDATE SET aheadMicros = aheadMicros + excluded.aheadMicros, at = excluded.at",
+  );
+  if (!isCounted) addCost(sql, session, cost);
+}
+
+function addCost(sql: Sql, session: Session, { micros, model, at, task }: Cost): void {
+  const { id, project } = session;
+  const share = { session: id, day: dayOf(at), model, task: task?.task ?? 0, claim: task?.claim ?? 0 };
+  usageCosts.insert(
+    sql,
+    { ...share, project, costMicros: micros, at },
+    `ON CONFLICT (session, day, model, task, claim) DO UPDATE SET costMicros = costMicros + excluded.costMicros,
+       at = excluded.at`,
+  );
+  totals.add(sql, "shim_cost_dollars_total", { value: micros / 1e6, labels: [modelFamily(model)] });
+  if (task) spending.add(sql, session.id, 0, micros);
+}
+
+/** UTC, as budgets count days. */
+export function dayOf(at: number): string {
+  return new Date(at).toISOString().slice(0, 10);
+}
+
+function modelOf(model: string | null): string {
+  return model === null ? "unknown" : canonicalModel(model);
 }

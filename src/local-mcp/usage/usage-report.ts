@@ -53,7 +53,10 @@ export function usageBy(sql: Sql, { by, since }: UsageQuery, { prices }: Config[
   }
   for (const { key, micros } of costs)
     mergeLine(lines, { ...emptyLine, key: keyText(key), clientCostUsd: micros / 1e6 });
-  return [...lines.values()].sort(by === "day" ? newestFirst : mostExpensiveFirst);
+  return [...lines.values()].sort((a, b) => {
+    const byCost = by === "day" ? 0 : totalCost(b) - totalCost(a) || totalTokens(b) - totalTokens(a);
+    return byCost || (b.key ?? "").localeCompare(a.key ?? "") * (by === "day" ? 1 : -1);
+  });
 }
 
 export const emptyLine: UsageLine = {
@@ -89,14 +92,6 @@ export function sum(a: UsageLine, b: UsageLine): UsageLine {
     estimatedCostUsd: a.estimatedCostUsd + b.estimatedCostUsd,
     unpricedTokens: a.unpricedTokens + b.unpricedTokens,
   };
-}
-
-function newestFirst(a: UsageLine, b: UsageLine): number {
-  return (b.key ?? "").localeCompare(a.key ?? "");
-}
-
-function mostExpensiveFirst(a: UsageLine, b: UsageLine): number {
-  return totalCost(b) - totalCost(a) || totalTokens(b) - totalTokens(a) || newestFirst(b, a);
 }
 
 export function totalCost({ clientCostUsd, estimatedCostUsd }: UsageLine): number {

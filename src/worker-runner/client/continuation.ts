@@ -20,17 +20,9 @@ export interface MachineDeps {
   readonly call: Host["call"];
 }
 
-interface BriefContinuation {
-  readonly kind: "brief";
-  readonly session: string;
-  readonly restoration: Restoration;
-  readonly reason: string;
-}
-
 export type Continuation =
-  | { readonly kind: "resume"; readonly session: string }
-  | BriefContinuation
-  | { readonly kind: "new"; readonly session: string };
+  | { readonly kind: "resume" | "new"; readonly session: string }
+  | { readonly kind: "brief"; readonly session: string; readonly restoration: Restoration; readonly reason: string };
 
 /** Untrusted, and becomes a program's argument. */
 const SessionId = z.uuid();
@@ -41,8 +33,6 @@ const StoredCheckpoint = z.object({
 export function toCheckpoint(session: string, folder: string, isFull = false): Readonly<Record<string, Json>> {
   return { claude: { session, folder, ...(isFull ? { isFull } : {}) } };
 }
-
-export const otherModel = "another model continues the task";
 
 /**
  * [CX20] Resumes the session if its transcript is whole, of this machine and folder, and no process
@@ -56,14 +46,17 @@ export async function chooseContinuation(
   folder: string,
   obstacle: string | null = null,
 ): Promise<Continuation> {
-  const previous = await findPreviousAttempt({ runtime, call }, task);
-  if (!previous) return newSession(runtime);
-  const { restoration, isFull } = previous;
-  const full = isFull ? "it takes no further request" : null;
+  const stored = StoredCheckpoint.safeParse(task.checkpoint).data?.claude;
+  if (!stored) return newSession(runtime);
+  await logFailure(runtime, notUpdated, call("recovery.catch-up", { session: stored.session }));
+  const restoration = restoreById(runtime, stored.session);
+  // Untrusted: a checkpoint must not give access to other chats' sessions.
+  if (restoration?.state.prompts[0]?.text.startsWith(openingLine(task)) !== true) return newSession(runtime);
+  const full = stored.isFull ? "it takes no further request" : null;
   return continueFrom(runtime, restoration, full ?? obstacle ?? findMove(runtime, restoration.session, folder));
 }
 
-export function newSession({ now, random }: Runtime): Extract<Continuation, { readonly kind: "new" }> {
+export function newSession({ now, random }: Runtime): Continuation {
   return { kind: "new", session: uuidv7(now(), random(16)) };
 }
 
@@ -78,24 +71,12 @@ export function continueFrom(runtime: Runtime, from: Restoration, obstacle: stri
 }
 
 /** A new session that gets the brief. */
-export function briefFor(runtime: Runtime, restoration: Restoration, reason: string): BriefContinuation {
+export function briefFor(
+  runtime: Runtime,
+  restoration: Restoration,
+  reason: string,
+): Extract<Continuation, { readonly kind: "brief" }> {
   return { kind: "brief", session: newSession(runtime).session, restoration, reason };
-}
-
-/** Untrusted: a checkpoint must not give access to other chats' sessions. */
-async function findPreviousAttempt(
-  deps: MachineDeps,
-  task: ClaimedTask,
-): Promise<{ readonly restoration: Restoration; readonly isFull: boolean } | null> {
-  const storedCheckpoint = StoredCheckpoint.safeParse(task.checkpoint).data?.claude;
-  const restoration = storedCheckpoint ? await findRestoration(deps, storedCheckpoint.session) : null;
-  const isSameTask = restoration?.state.prompts[0]?.text.startsWith(openingLine(task)) === true;
-  return storedCheckpoint && restoration && isSameTask ? { restoration, isFull: storedCheckpoint.isFull } : null;
-}
-
-async function findRestoration({ runtime, call }: MachineDeps, id: string): Promise<Restoration | null> {
-  await logFailure(runtime, notUpdated, call("recovery.catch-up", { session: id }));
-  return restoreById(runtime, id);
 }
 
 function findMove(runtime: Runtime, { owner, cwd }: sessions.Session, folder: string): string | null {
@@ -112,8 +93,9 @@ function resolvePath(path: string): string {
   }
 }
 
-export function renderBrief(runtime: Runtime, restoration: Restoration): string {
-  return brief(restoration, runtime.now(), "resume");
+/** Null for a session that gets none. */
+export function renderBrief(runtime: Runtime, continuation: Continuation): string | null {
+  return continuation.kind === "brief" ? brief(continuation.restoration, runtime.now(), "resume") : null;
 }
 
 /** Offers the old session to no other chat. @returns the rollback */

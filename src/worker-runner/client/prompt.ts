@@ -2,24 +2,22 @@ import { openingLine } from "../../contract/task-prompt.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { FailedTests } from "../command-executor.ts";
+import type { TaskRun } from "../executor.ts";
 import type { MergedInputs } from "../task-folder.ts";
-import type { Continuation } from "./continuation.ts";
-
-export interface PromptParts {
-  readonly task: ClaimedTask;
-  readonly continuation: Continuation;
-  readonly merged: MergedInputs;
-  readonly instruction: string | undefined;
-  readonly brief: string | null;
-  /** Unpredictable. */
-  readonly fence: string;
-}
+import { renderBrief, type Continuation } from "./continuation.ts";
 
 /**
  * [CX6] The untrusted task is JSON between two marks that it cannot contain. The task comes first:
  * the first words become a dead session's title.
  */
-export function buildPrompt({ task, continuation, merged, instruction, brief, fence }: PromptParts): string {
+export function buildPrompt(
+  runtime: Runtime,
+  { task, merged }: Pick<TaskRun, "task" | "merged">,
+  continuation: Continuation,
+  instruction: string | undefined,
+): string {
+  const brief = renderBrief(runtime, continuation);
+  const fence = Buffer.from(runtime.random(fenceBytes)).toString("hex");
   const mark = `shim-task-${fence}`;
   const data = JSON.stringify(taskData(task, continuation, merged), null, 2).replaceAll(mark, "[mark]");
   return [
@@ -38,11 +36,8 @@ export function buildPrompt({ task, continuation, merged, instruction, brief, fe
 export const interruptedText =
   "You were interrupted in the middle of it, by the machine and not by a person. Continue where you stopped; check first what a call has done whose result is missing or was refused.";
 
+/** Unpredictable. */
 const fenceBytes = 8;
-
-export function newFence({ random }: Pick<Runtime, "random">): string {
-  return Buffer.from(random(fenceBytes)).toString("hex");
-}
 
 function inputsSection({ tasks, conflicts }: MergedInputs): string[] {
   if (tasks.length === 0) return [];

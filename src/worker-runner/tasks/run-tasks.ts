@@ -7,9 +7,9 @@ import { LocalHost } from "../../local-mcp/host/local-host.ts";
 import { withWorkspace, type ClientWorkspace } from "../../local-mcp/host/workspace.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { MachineHealth } from "../machine-health.ts";
-import { removeOldWorktrees } from "../old-worktrees.ts";
-import { OutputFiles } from "../output-files.ts";
+import { machineHealth } from "../machine-health.ts";
+import { removeOldWorktrees } from "../worktrees.ts";
+import { keepOutput } from "../output-files.ts";
 import { createSetups, type MakeExecutor, type TaskDeps, type TypeSettings } from "./task-type.ts";
 import { workDeps } from "../work-deps.ts";
 import { WorkerAutomation, type EndCounts, type WorkerOptions } from "../worker-automation.ts";
@@ -90,10 +90,10 @@ function automation(
   const platform = nodePlatform();
   const name = `worker-${machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80)}-${newId(platform).slice(-12)}`;
   const chat = { chat: name, session: name, process, machine, client: "shim worker", capabilities: [...capabilities] };
-  const health = new MachineHealth(platform.clock);
-  const files = new OutputFiles(join(home, "output"));
+  const health = machineHealth(platform.clock);
+  const output = join(home, "output");
   return new WorkerAutomation(
     { chat, setups, concurrency, drainMs, maxTasks, isOnce },
-    { link, platform, health: () => health.check(), emit, keepOutput: (task, text) => files.save(task, text) },
+    { link, platform, health, emit, keepOutput: (task, text) => keepOutput(output, task, text) },
   );
 }

@@ -7,15 +7,14 @@ import { fail, type Failure } from "../../shared/failure.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { GitError } from "../../snapshots/git.ts";
 import type { TaskSetup } from "../attempt.ts";
-import { claudeExecutor, type ClaudeDeps } from "../claude/claude-executor.ts";
-import { ClaudeSettings } from "../claude/claude-settings.ts";
+import { claudeExecutor, type ClientDeps } from "../client/claude-executor.ts";
+import { ClaudeSettings } from "../client/settings.ts";
 import { commandExecutor, testedExecutor } from "../command-executor.ts";
 import type { Executor } from "../executor.ts";
-import { hasRemote } from "../remote-branches.ts";
+import { hasRemote, findCommit, gitInFolder, worktreeTop } from "../work-git.ts";
 import { fixedFolder, type TaskFolders } from "../task-folder.ts";
-import { TaskWorktrees } from "../task-worktrees.ts";
+import { TaskWorktrees } from "../worktrees.ts";
 import type { WorkDeps } from "../work-deps.ts";
-import { findCommit, gitInFolder, worktreeTop } from "../work-git.ts";
 
 export const CommandWords = z.tuple([z.string().min(1).max(4_096)], z.string().max(4_096));
 
@@ -46,7 +45,7 @@ export const TypeSettings = z.strictObject({
 export type TypeSettings = z.infer<typeof TypeSettings>;
 
 /** Parts of the machine and its workspace that doing tasks needs. */
-export interface TaskDeps extends WorkDeps, ClaudeDeps {
+export interface TaskDeps extends WorkDeps, ClientDeps {
   readonly workspace: ClientWorkspace;
 }
 

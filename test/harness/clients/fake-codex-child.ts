@@ -3,9 +3,8 @@ import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { valueAt } from "#src/installer/settings.ts";
-import { toml } from "#src/installer/toml-text.ts";
-import { isRecord, listAt, objectAt, parseObject, type JsonObject } from "#src/shared/json-fields.ts";
+import { toml, valueAt } from "#src/installer/settings.ts";
+import { type JsonObject, isRecord, listAt, objectAt, parseObject } from "#src/shared/json-fields.ts";
 
 const folder = process.env["CODEX_HOME"] || join(process.env["HOME"] ?? "", ".codex");
 const hooksFile = join(folder, "hooks.json");

@@ -51,12 +51,15 @@ export function aClient(edge = new FakeEdge(), { seed, ...given }: ClientOptions
   return { edge, client, call, events, machine };
 }
 
-/** A client over HTTP whose every answer is this one. */
+/** A client for which no socket opens, and whose every answer over HTTP but to its probe is this one. */
 export function aClientAnswered(edge: FakeEdge, status: number, body: string): WorkspaceClient {
-  const fetch: Platform["fetch"] = () =>
-    Promise.resolve({ status, headers: { get: () => null }, text: () => Promise.resolve(body) });
-  const outside = { ...platformOf(edge, new Machine(edge.time)), fetch };
-  const client = value(WorkspaceClient.open({ edge: edgeUrl, workspace: "w1", token, transport: "http" }, outside));
+  edge.faults.refusesSockets = true;
+  const real = platformOf(edge, new Machine(edge.time));
+  const fetch: Platform["fetch"] = (url, init) =>
+    url.endsWith("/health")
+      ? real.fetch(url, init)
+      : Promise.resolve({ status, headers: { get: () => null }, text: () => Promise.resolve(body) });
+  const client = value(WorkspaceClient.open({ edge: edgeUrl, workspace: "w1", token }, { ...real, fetch }));
   onTestFinished(() => client.close());
   return client;
 }

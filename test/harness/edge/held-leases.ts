@@ -1,7 +1,6 @@
 import { expect } from "vitest";
 import type { WorkspaceClient } from "#src/coordinator-client/client.ts";
-import type { HoldOptions } from "#src/coordinator-client/edge/lease-acquirer.ts";
-import type { HeldLease } from "#src/coordinator-client/edge/held-lease.ts";
+import type { HeldLease, HoldOptions } from "#src/coordinator-client/edge/leases.ts";
 import { ofType, value, type TestClient } from "./edge-clients.ts";
 import type { FakeEdge } from "./fake-edge.ts";
 
@@ -15,6 +14,10 @@ export async function held(
   options: HoldOptions = {},
 ): Promise<HeldLease> {
   return value(await edge.time.until(client.hold({ resource, ttlMs: 30_000, ...wanted }, options)));
+}
+
+export function guardOf({ name, token }: HeldLease): { readonly resource: string; readonly token: number } {
+  return { resource: name, token };
 }
 
 /** By the coordinator, at this instant. */

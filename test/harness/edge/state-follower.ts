@@ -1,6 +1,7 @@
 import type { OutputOf } from "#src/contract/operations.ts";
 import type { Json } from "#src/contract/json.ts";
-import type { Watch, WatchEvent } from "#src/coordinator-client/edge/state-watch.ts";
+import type { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import type { WatchEvent, WatchOptions } from "#src/coordinator-client/edge/state-watch.ts";
 import { value } from "./edge-clients.ts";
 import type { FakeEdge } from "./fake-edge.ts";
 
@@ -9,19 +10,14 @@ export class Follower {
   readonly events: WatchEvent[] = [];
   readonly revisions: number[] = [];
   readonly keys = new Map<string, Json>();
-  isOver = false;
+  readonly close: () => void;
 
-  constructor(watch: Watch) {
-    void this.#follow(watch);
+  constructor(client: WorkspaceClient, options: WatchOptions = {}) {
+    this.close = client.watch(options, (event) => this.#apply(event));
   }
 
   get types(): string[] {
     return this.events.map(({ type }) => type);
-  }
-
-  async #follow(watch: Watch): Promise<void> {
-    for await (const event of watch) this.#apply(event);
-    this.isOver = true;
   }
 
   #apply(event: WatchEvent): void {

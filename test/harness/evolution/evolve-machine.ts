@@ -1,9 +1,9 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import type { EvolveReport } from "#src/evolution/report.ts";
 import { init, lines, result, writeFakeClaude, type Part } from "#harness/claude/fake-claude.ts";
 import { MachineHome } from "#harness/machine/real-machine.ts";
+import type { EvolveReport } from "#src/evolution/run.ts";
 import { branches, extraWorktrees, grading, writeSample } from "./sample-project.ts";
 
 /** A machine whose project is the sample with these files. */

@@ -23,7 +23,6 @@ interface Rates {
   /** Sessions without any checkpoint. */
   readonly noSaves: number;
   readonly unseen: number;
-  readonly unchanged: number;
   readonly cutBrief: number;
   readonly rediscovered: number;
   readonly dismissed: number;
@@ -44,7 +43,6 @@ const usual: Rates = {
   failedSaves: 0,
   noSaves: 0.1,
   unseen: 0.1,
-  unchanged: 0.3,
   cutBrief: 0.2,
   rediscovered: 0.25,
   dismissed: 0.3,
@@ -74,10 +72,6 @@ export interface Plant {
   /** Deaths for each event. */
   readonly hazard?: number;
   readonly cause?: string;
-  /** Factor of the hazard while a reason is active. */
-  readonly toolErrorHazard?: number;
-  /** No other reading raises a risk. */
-  readonly isCalm?: boolean;
   readonly storeShare?: number;
   /** Tasks of each of two types, and as many offers, departures and tasks by chat. */
   readonly rows?: number;
@@ -211,10 +205,9 @@ class SessionMaker {
 
   next(): PastSession {
     const random = this.#random;
-    const isUnchanged = random() < this.#rates.unchanged;
     const length = 5 + heavy(random, this.#scale, 400);
-    const all = this.#events(length, isUnchanged ? 0.99 : random() * 0.3);
-    const died = all.findIndex((_, index) => random() < this.#hazardAt(all, index));
+    const all = this.#events(length, random() * 0.3);
+    const died = all.findIndex(() => random() < this.#hazard);
     const events = died < 0 ? all : all.slice(0, died + 1);
     const endAt = (events.at(-1)?.at ?? 0) + heavy(random, 2_000, 60_000);
     const cause = this.#plant.cause ?? causes[Math.floor(random() * causes.length)] ?? "killed";
@@ -225,14 +218,6 @@ class SessionMaker {
     const samples = [...this.#samples(events), ...this.#lastSample(end)];
     const saves = this.#saves(events, end);
     return { at: timeInWindow(random), session: aSession({ events, samples, saves, end, recovery: this.#recovery() }) };
-  }
-
-  #hazardAt(events: readonly ReplayEvent[], index: number): number {
-    const factor = this.#plant.toolErrorHazard;
-    if (factor === undefined) return this.#hazard;
-    const calls = events.slice(Math.max(0, index - 19), index + 1).filter(({ kind }) => kind !== "prompt");
-    const errors = calls.filter(({ kind }) => kind === "tool_error").length;
-    return this.#hazard * (calls.length >= 5 && errors / calls.length > 0.3 ? factor : 1);
   }
 
   #events(length: number, same: number): ReplayEvent[] {
@@ -250,7 +235,6 @@ class SessionMaker {
 
   #samples(events: readonly ReplayEvent[]): ReplaySample[] {
     const random = this.#random;
-    if (this.#plant.isCalm === true) return [];
     const step = 0.02 * random();
     const memory = random();
     return events.flatMap(({ at }, index) => {

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
-import type { ServiceRequest } from "#src/local-mcp/assignment/service-request.ts";
+import type { ServiceRequest } from "#src/local-mcp/assignment/service.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 

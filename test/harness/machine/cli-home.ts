@@ -13,7 +13,7 @@ import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import type { HostContext } from "#src/local-mcp/host/handlers.ts";
 import type { Processes } from "#src/platform/processes.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
-import { storeDurations } from "#src/runtime/store-durations.ts";
+import { Durations, storeDurations } from "#src/runtime/durations.ts";
 import { type EdgeConfig, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
@@ -22,7 +22,6 @@ import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { temporaryFolder, write } from "./git-project.ts";
 import { machineHostWith } from "./machine-host.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { Durations } from "#src/runtime/durations.ts";
 import { Store } from "#src/store/store.ts";
 
 const T0 = 1_700_000_000_000;

@@ -1,14 +1,13 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { apply, type ApplyResult } from "#src/installer/apply.ts";
-import * as backups from "#src/installer/backups.ts";
-import { readText, type ClientRefusal } from "#src/installer/client-files.ts";
-import type { Launch } from "#src/platform/launch.ts";
-import type { PlanContext, Plan } from "#src/installer/file-edits.ts";
+import { temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { apply, listBackups } from "#src/installer/apply.ts";
+import type { TelemetryRequest } from "#src/installer/client-entries.ts";
+import { type ClientRefusal, readText } from "#src/installer/client-files.ts";
+import type { Plan, PlanContext } from "#src/installer/file-edits.ts";
 import { planInstall, planUninstall } from "#src/installer/plan.ts";
-import type { TelemetryRequest } from "#src/installer/telemetry-settings.ts";
 import type { ClientTarget } from "#src/installer/targets.ts";
-import { temporaryFolder, write } from "./git-project.ts";
+import type { Launch } from "#src/platform/launch.ts";
 import type { Result } from "#src/shared/result.ts";
 
 export const T0 = 1_700_000_000_000;
@@ -58,9 +57,9 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
   };
   let now = T0;
   const context = (from: Launch): PlanContext => {
-    const { claudeVersion: version, wantsTodoTools, telemetry } = home;
-    const known = { launch: from, backups: backups.list(kept), claudeVersion: version };
-    return { shimConfig: config, read: readText, ...known, wantsTodoTools, telemetry };
+    const { claudeVersion: version, telemetry } = home;
+    const known = { launch: from, backups: listBackups(kept), claudeVersion: version };
+    return { shimConfig: config, read: readText, ...known, telemetry };
   };
   const home = {
     folder,
@@ -72,8 +71,6 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     config,
     backups: kept,
     claudeVersion,
-    /** Whether `--todo-tools` is given. */
-    wantsTodoTools: false,
     /** What `--telemetry` or `--no-telemetry` asks for. */
     telemetry: undefined as TelemetryRequest | undefined,
     /** Bytes as they are, or null. */
@@ -81,8 +78,8 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     write: (path: string, text: string): void => write("/", { [path]: text }),
     planInstall: (target: ClientTarget, from = launch) => planInstall(target, context(from)),
     planUninstall: (target: ClientTarget) => planUninstall(target, context(launch)),
-    apply: (plan: Result<Plan, ClientRefusal>): ApplyResult =>
-      valueOf(apply(valueOf(plan), { now: now++, backups: kept })),
+    /** @returns the folder with the files as they were */
+    apply: (plan: Result<Plan, ClientRefusal>): string | null => valueOf(apply(valueOf(plan), kept, now++)),
     install(target = code, from = launch): Plan {
       const plan = home.planInstall(target, from);
       home.apply(plan);

@@ -1,6 +1,12 @@
-import { json } from "#src/installer/json-text.ts";
-import { formatOf, update } from "#src/installer/settings-text.ts";
-import { objectIn, valueAt as valueIn, type SettingPath, type Settings } from "#src/installer/settings.ts";
+import {
+  type SettingPath,
+  type Settings,
+  formatOf,
+  json,
+  objectIn,
+  update,
+  valueAt as valueIn,
+} from "#src/installer/settings.ts";
 
 /** Changes in JSON texts, as a user or another program makes them. */
 

@@ -17,8 +17,13 @@ export { T0 };
 /** A process table that a test changes. */
 export class FakeProcesses implements Processes {
   #boot = "boot-1";
-  #starts = 0;
+  #starts: number;
   readonly #table = new Map<number, ProcessFacts>();
+
+  /** @param firstStart start times are above it; a mark of real processes needs one that no other test has */
+  constructor(firstStart = 0) {
+    this.#starts = firstStart;
+  }
 
   boot(): string {
     return this.#boot;

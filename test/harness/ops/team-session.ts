@@ -1,8 +1,7 @@
 import type { Route } from "#src/contract/routes.ts";
 import type { Self } from "#src/contract/values.ts";
-import { move } from "#src/experiments/engine/experiment.ts";
-import * as experimentRows from "#src/local-mcp/experiments/experiment-rows.ts";
-import { start, stopOne } from "#src/local-mcp/experiments/experiments.ts";
+import { move } from "#src/experiments/trials.ts";
+import { endTrial, save, start } from "#src/local-mcp/experiments/machine-trials.ts";
 import { storeRun } from "#src/local-mcp/experiments/last-opportunities.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
@@ -38,14 +37,14 @@ export function experiment(paths: Paths): void {
   const runtime = tempRuntime({ paths, now: Date.now() });
   pastChats(runtime);
   const kept = begin("checkpoint.everyToolCalls", 8);
-  runtime.store.write((sql) => experimentRows.save(sql, move(kept, "kept", runtime.now(), "after 40 sessions"), 1));
-  stopOne(runtime, kept.id, "reverted by hand", true);
+  runtime.store.write((sql) => save(sql, move(kept, "kept", runtime.now(), "after 40 sessions")));
+  endTrial(runtime, kept.id, true, "reverted by hand", "command line");
   begin("checkpoint.everyMs", 250_000);
-  runtime.store.write((sql) => storeRun(sql, runtime.now() + 86_400_000, ["unchanged_saves"]));
+  runtime.store.write((sql) => storeRun(sql, runtime.now() + 86_400_000, ["overdue_checkpoints"]));
   runtime.store.close();
 
   function begin(key: string, to: number) {
-    const started = start(runtime, { key, to, reason: "deaths lose ten calls", replay: null });
+    const started = start(runtime, { key, to, reason: "deaths lose ten calls", replay: null }, "kaizen");
     if (!started.ok) throw new Error(started.error.code);
     return started.value;
   }

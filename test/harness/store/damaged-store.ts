@@ -1,13 +1,11 @@
 import { closeSync, existsSync, openSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Paths } from "#src/platform/paths.ts";
-import { listBackups } from "#src/store/backup.ts";
 import { buildNext } from "#src/store/database.ts";
 import type { Driver } from "#src/store/driver.ts";
 import * as notices from "#src/store/notices.ts";
-import { salvage } from "#src/store/salvage.ts";
 import type { Store } from "#src/store/store.ts";
-import { beginSwap, newSetAsideFolder } from "#src/store/repair.ts";
+import { beginRepair, finishRepair, newSetAsideFolder } from "#src/store/repair.ts";
 import { column } from "./store-rows.ts";
 import { T0 } from "./temp-store.ts";
 
@@ -32,17 +30,18 @@ export function breakPage(driver: Driver, paths: Paths, table: string, share: nu
 export function dieAt(step: string, store: Store, paths: Paths): void {
   store.close();
   const { context: site } = store;
-  const backup = listBackups(paths.backups)[0]?.path ?? null;
-  const noticeId = buildNext(site, backup, (sql) => notices.add(sql, T0, "store_damaged", "damaged."));
   const folder = newSetAsideFolder(site.files, T0);
-  beginSwap(site.files, folder, noticeId);
+  beginRepair(site.files, folder, "found by a test");
   if (step === "recorded") return;
+  if (step === "renamed") {
+    finishRepair(site);
+    beginRepair(site.files, folder, "found by a test");
+    return;
+  }
   const moved = join(folder, "shim.db");
   renameSync(paths.database, moved);
   if (step === "database moved") return;
   if (existsSync(`${paths.database}-wal`)) renameSync(`${paths.database}-wal`, `${moved}-wal`);
   if (step === "log moved") return;
-  renameSync(site.files.next, paths.database);
-  if (step === "renamed") return;
-  salvage(site, moved, noticeId);
+  buildNext(site, null, (sql) => notices.add(sql, T0, "store_damaged", "damaged."));
 }

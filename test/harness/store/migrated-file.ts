@@ -2,8 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { migrate, type Migration } from "#src/shared/migrate.ts";
-import { connect } from "#src/store/connect.ts";
-import { withConnection, type Driver } from "#src/store/driver.ts";
+import { connect, withConnection, type Driver } from "#src/store/driver.ts";
 import { createPrivateFile } from "#src/platform/private-files.ts";
 import { T0 } from "./temp-store.ts";
 

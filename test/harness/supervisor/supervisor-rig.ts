@@ -9,8 +9,8 @@ import { StoreError } from "#src/store/store-error.ts";
 import type { ProgramExit, Program } from "#src/worker-runner/run-program.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "#src/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "#src/supervisor/supervisor-events.ts";
-import { SupervisorState } from "#src/supervisor/supervisor-state.ts";
-import { SupervisorSettings } from "#src/supervisor/supervisor-settings.ts";
+import { SupervisorState, type ProgramState } from "#src/supervisor/supervisor-state.ts";
+import { isProgram, SupervisorSettings } from "#src/supervisor/supervisor-settings.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
@@ -60,8 +60,15 @@ export class SupervisorRig {
 
   get state(): SupervisorState {
     const state = SupervisorState.open(this.runtime.paths.home);
-    if (!state.ok) throw new Error(state.error);
+    if (!state.ok) throw new Error(state.error.message);
     return state.value;
+  }
+
+  /** What is stored of a program. */
+  stateOf(name: string): ProgramState {
+    const target = this.#settings.watch[name];
+    if (!target || !isProgram(target)) throw new Error(`${name} is no program`);
+    return this.state.stateFor(name, target, this.runtime.now());
   }
 
   /** Begins to supervise, up to its first rest. */
@@ -163,7 +170,7 @@ export class SupervisorRig {
       const run: Running = {
         program,
         end: (code) => resolve({ kind: "exited", code }),
-        cannotStart: (message) => resolve({ kind: "not_started", isMissing: true, message }),
+        cannotStart: (message) => resolve({ kind: "not_started", message }),
       };
       program.signal.addEventListener("abort", () => this.atStop(run), { once: true });
       this.runs.push(run);

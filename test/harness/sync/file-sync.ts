@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import { takePending } from "#src/snapshots/pending-snapshots.ts";
-import { restoreReceived } from "#src/snapshots/restore-received.ts";
+import { restoreReceived } from "#src/snapshots/restore-files.ts";
 import { fetchFiles, type RemoteFiles } from "#src/local-mcp/sync/fetch-records.ts";
 import { readKeys } from "#src/local-mcp/sync/key-ring.ts";
 import type { PullDeps } from "#src/local-mcp/sync/pull.ts";

@@ -77,10 +77,9 @@ export class TeamRig {
     if (team === null) throw new Error("the team is switched off");
     const own: Team = team;
     onTestFinished(() => void own.end("goes_on"));
-    // As a host with no other chat.
     const tick = async (): Promise<void> => {
       await own.follow(connected.chat.current());
-      await own.watch((session) => own.serves(session));
+      for (const watch of own.watches()) await watch.checkMembers();
     };
     const news = async (): Promise<unknown> => (await connected.ask("shim_inbox")).output["news"];
     return { ...connected, claude, team: own, runtime, tick, news };
@@ -88,10 +87,7 @@ export class TeamRig {
 
   /** By another process of this machine, at its own coordinator. */
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
-    const { driver, busyMs } = this.base.store.context;
-    const { home } = this.base.paths;
-    const site = { home, driver, busyMs, processes: this.base.processes, now: this.base.now };
-    const { coordinator, close } = openLocalCoordinator(site);
+    const { coordinator, close } = openLocalCoordinator(this.base);
     try {
       return given(coordinator.call(name, input));
     } finally {

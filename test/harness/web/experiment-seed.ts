@@ -1,27 +1,27 @@
 import { pastChats } from "#harness/experiments/past-chats.ts";
 import type { CliHome } from "#harness/machine/cli-home.ts";
-import { move, type Experiment } from "#src/experiments/engine/experiment.ts";
-import * as rows from "#src/local-mcp/experiments/experiment-rows.ts";
-import { start } from "#src/local-mcp/experiments/experiments.ts";
+import type { MachineTrial } from "#src/contract/trials.ts";
+import { move } from "#src/experiments/trials.ts";
+import * as trials from "#src/local-mcp/experiments/machine-trials.ts";
 import { storeRun } from "#src/local-mcp/experiments/last-opportunities.ts";
 
 /** An experiment that runs, one whose value was deployed and kept, and two opportunities. @returns ids */
 export function seedExperiments({ runtime }: CliHome): { running: string; kept: string } {
   pastChats(runtime);
   const kept = begin("checkpoint.everyToolCalls", 8);
-  runtime.store.write((sql) => rows.save(sql, move(kept, "kept", runtime.now(), "after 40 sessions"), 1));
+  runtime.store.write((sql) => trials.save(sql, move(kept, "kept", runtime.now(), "after 40 sessions")));
   const running = begin("checkpoint.everyMs", 250_000);
   const until = runtime.now() + 86_400_000;
   runtime.store.write((sql) => storeRun(sql, until, ["waits_with_idle_chats", "waits_with_idle_chats"]));
   return { running: running.id, kept: kept.id };
 
-  function begin(key: string, to: number): Experiment {
-    const started = start(runtime, { key, to, reason: "to lose fewer calls", replay: null });
+  function begin(key: string, to: number): MachineTrial {
+    const started = trials.start(runtime, { key, to, reason: "to lose fewer calls", replay: null }, "kaizen");
     if (!started.ok) throw new Error(started.error.code);
     return started.value;
   }
 }
 
 export function stateOf({ runtime }: CliHome, id: string): string | undefined {
-  return runtime.store.read((sql) => rows.get(sql, id)?.experiment.state, undefined);
+  return runtime.store.read((sql) => trials.get(sql, id)?.state, undefined);
 }

@@ -1,10 +1,10 @@
+import { randomInt } from "node:crypto";
 import { join } from "node:path";
 import type { ClaimedTask } from "#src/contract/tasks.ts";
 import type { Json } from "#src/contract/json.ts";
-import { readInputWork } from "#src/worker-runner/input-work.ts";
+import { readInputWork, type InputSettings } from "#src/worker-runner/input-work.ts";
 import type { CommittedWork, TaskFolder } from "#src/worker-runner/task-folder.ts";
-import type { InputSettings } from "#src/worker-runner/worktree-inputs.ts";
-import { TaskWorktrees } from "#src/worker-runner/task-worktrees.ts";
+import { TaskWorktrees } from "#src/worker-runner/worktrees.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { git, GIT_ENV, makeRepository, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { FakeProcesses, T0 } from "#harness/machine/temp-runtime.ts";
@@ -28,7 +28,8 @@ export class RepositoryRig {
   readonly root = temporaryFolder();
   readonly repository = join(this.root, "repository");
   readonly home = join(this.root, "work");
-  readonly processes = new FakeProcesses();
+  /** Its git processes are marked: with the same start, a test beside this one would end them. */
+  readonly processes = new FakeProcesses(randomInt(2 ** 40));
   readonly #random = seededRandom();
 
   constructor() {
@@ -61,9 +62,8 @@ export class RepositoryRig {
   async done(task: ClaimedTask, files: Record<string, string>, options: OpenOptions = {}): Promise<CommittedWork> {
     const place = await this.open(task, options);
     write(place.folder, files);
-    const finished = await place.finish();
-    if (!finished) throw new Error("a worktree has no work");
-    const { work } = await place.publish(finished);
+    const { work } = await place.finish(true);
+    if (!work) throw new Error("a worktree has no work");
     await place.release(false);
     return work;
   }

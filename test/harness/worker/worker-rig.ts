@@ -5,7 +5,7 @@ import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.
 import type { TaskSetup } from "#src/worker-runner/attempt.ts";
 import type { Executor, RunOutcome, TaskRun } from "#src/worker-runner/executor.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
-import type { CommittedWork, TaskFolder } from "#src/worker-runner/task-folder.ts";
+import type { FinishedWork, TaskFolder } from "#src/worker-runner/task-folder.ts";
 import { WorkerAutomation, type EndCounts, type WorkerOptions } from "#src/worker-runner/worker-automation.ts";
 import type { WorkerEvent } from "#src/worker-runner/worker-events.ts";
 import { callsOf, LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
@@ -65,17 +65,9 @@ export class FakeTaskFolder implements TaskFolder {
     this.done.push("saved");
   }
 
-  problem(): Promise<null> {
-    return Promise.resolve(null);
-  }
-
-  publish(work: CommittedWork): Promise<{ work: CommittedWork; note: null }> {
-    return Promise.resolve({ work, note: null });
-  }
-
-  finish(): Promise<null> {
+  finish(): Promise<FinishedWork> {
     this.done.push("finished");
-    return Promise.resolve(null);
+    return Promise.resolve({ work: null, problem: null, note: null });
   }
 
   release(isOpen: boolean): Promise<null> {
@@ -256,20 +248,8 @@ export class CutLink implements CoordinatorClient {
     return this.#link.onLost(heed);
   }
 
-  watch(...args: Parameters<CoordinatorClient["watch"]>): ReturnType<CoordinatorClient["watch"]> {
-    return this.#link.watch(...args);
-  }
-
   onChanges(...args: Parameters<CoordinatorClient["onChanges"]>): () => void {
     return this.#link.onChanges(...args);
-  }
-
-  hold(...args: Parameters<CoordinatorClient["hold"]>): ReturnType<CoordinatorClient["hold"]> {
-    return this.#link.hold(...args);
-  }
-
-  lead(...args: Parameters<CoordinatorClient["lead"]>): ReturnType<CoordinatorClient["lead"]> {
-    return this.#link.lead(...args);
   }
 
   leave(withinMs: number): Promise<void> {

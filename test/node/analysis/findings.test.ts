@@ -3,17 +3,18 @@ import { join } from "node:path";
 import { Validator } from "@cfworker/json-schema";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { compareWithBaseline, toBaseline } from "#src/analysis/baseline.ts";
-import type { Finding, RawFinding } from "#src/analysis/finding.ts";
-import { withFingerprints } from "#src/analysis/fingerprints.ts";
-import { toMarkdown } from "#src/analysis/formats/markdown.ts";
-import { toSarif } from "#src/analysis/formats/sarif.ts";
-import { toText } from "#src/analysis/formats/text.ts";
-import { findHotspots, parseChurn } from "#src/analysis/hotspots.ts";
-import { mergeFindings } from "#src/analysis/merge.ts";
-import { adviceFor, countTotals, Report, type ToolRun } from "#src/analysis/report.ts";
-import { adapters } from "#src/analysis/adapters/adapters.ts";
 import { parseWith, recorded, sampleFiles } from "#harness/analysis/recorded.ts";
+import { adapters } from "#src/analysis/adapters/adapters.ts";
+import {
+  compareWithBaseline,
+  mergeFindings,
+  toBaseline,
+  withFingerprints,
+  type Finding,
+  type RawFinding,
+} from "#src/analysis/finding.ts";
+import { toMarkdown, toSarif, toText } from "#src/analysis/formats.ts";
+import { adviceFor, countTotals, findHotspots, parseChurn, Report, type ToolRun } from "#src/analysis/report.ts";
 
 const outputs = {
   tsc: "tsc",

@@ -2,8 +2,7 @@ import { expect, it } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import type { Session } from "#src/local-mcp/sessions/sessions.ts";
-import { countCost } from "#src/local-mcp/usage/costs.ts";
-import { countResponses } from "#src/local-mcp/usage/ledger.ts";
+import { countCost, countResponses } from "#src/local-mcp/usage/ledger.ts";
 import {
   aCliHome,
   aSeededHome,

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { claudeCode } from "#src/clients/claude-code.ts";
+import { claudeCode } from "#src/clients/claude-compatible.ts";
 import type { Io } from "#src/cli/io.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 

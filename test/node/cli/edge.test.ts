@@ -75,7 +75,7 @@ it("[EM3] what cannot be used is refused with what to do, and shows no token", a
     "join workspaces create Not-A-Name": "2 to 63 lower case letters",
     "join team --url ftp://x": "https://",
     "team chats --state asleep": "Allowed choices are waits, died",
-    "team send all x --priority urgent": "It must be low, normal or high",
+    "team send all x --priority urgent": "Allowed choices are low, normal, high",
     "join token create --machine m --scope god": "Allowed choices are observe, submit",
     "join token list": "has not joined a workspace",
   }))

@@ -49,14 +49,7 @@ it("[ST261] forgetting an open chat leaves nothing of its title with the coordin
   const home = aSeededHome();
   const { runtime } = home;
   addSession(home, { id: "dddd", pid: 500, title: "unforgettable-title", entries: [] });
-  const { driver, busyMs } = runtime.store.context;
-  const open = openLocalCoordinator({
-    home: home.paths.home,
-    driver,
-    busyMs,
-    processes: runtime.processes,
-    now: runtime.now,
-  });
+  const open = openLocalCoordinator(runtime);
   for (const [chat, title] of [
     ["dddd", "unforgettable-title"],
     ["eeee", "another-title"],

@@ -1,14 +1,14 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { type CliHome, aCliHome, failed, printed, seed } from "#harness/machine/cli-home.ts";
+import { write } from "#harness/machine/git-project.ts";
+import { withoutPersonal } from "#src/cli/commands/self-test.ts";
 import type { Io } from "#src/cli/io.ts";
 import { clientNames } from "#src/installer/targets.ts";
-import { isTemporary, originOf } from "#src/platform/origin.ts";
+import { isTemporary, originOf } from "#src/platform/shim-command.ts";
 import { parsePs } from "#src/platform/processes.ts";
-import { withoutPersonal } from "#src/cli/commands/care/self-test/report.ts";
-import { aCliHome, failed, printed, seed, type CliHome } from "#harness/machine/cli-home.ts";
-import { write } from "#harness/machine/git-project.ts";
+import { expect, it } from "vitest";
 
 /** npm on this machine answers like this. */
 function npmSays(text: string, code = 0): Partial<Io> {

@@ -93,7 +93,7 @@ it("[OB15] programs of the supervisor are counted by phase, whether they can be 
   const job = { kind: "command", command: ["a-program-of-another-path"] };
   const watched = SupervisorSettings.parse({ watch: { job } }).watch["job"] as WatchedProgram;
   const opened = SupervisorState.open(home.paths.home);
-  if (!opened.ok) throw new Error(opened.error);
+  if (!opened.ok) throw new Error(opened.error.message);
   const state = opened.value;
   state.save("job", { ...state.stateFor("job", watched, 0), restarts: { ...initial(0), phase: "looping" } });
   writeFileSync(join(home.paths.home, "supervisor.json"), JSON.stringify({ watch: { job, other: job } }));

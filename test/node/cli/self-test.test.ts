@@ -1,10 +1,10 @@
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { homedir, hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { type CliHome, aCliHome } from "#harness/machine/cli-home.ts";
+import type { SelfTestReport } from "#src/cli/commands/self-test.ts";
 import type { Io } from "#src/cli/io.ts";
-import type { SelfTestReport } from "#src/cli/commands/care/self-test/report.ts";
-import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { expect, it } from "vitest";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 

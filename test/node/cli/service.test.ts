@@ -1,11 +1,11 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { expect, it } from "vitest";
-import type { Io } from "#src/cli/io.ts";
-import { launchdAgent, scheduledTask, systemdUnit } from "#src/installer/service-file.ts";
-import { aCliHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
+import { type CliHome, aCliHome, failed } from "#harness/machine/cli-home.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
+import type { Io } from "#src/cli/io.ts";
+import { launchdAgent, scheduledTask, systemdUnit } from "#src/installer/service.ts";
+import { expect, it } from "vitest";
 
 interface Rig {
   readonly home: CliHome;

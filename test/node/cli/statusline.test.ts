@@ -1,8 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, vi } from "vitest";
-import { chainedLine, renderLine, runOwnCommand } from "#src/cli/commands/setup/statusline/chained-line.ts";
-import { renderStatus } from "#src/cli/commands/setup/statusline/render-status.ts";
+import { type CliHome, aCliHome, aSeededHome, ids, throwing, withStore } from "#harness/machine/cli-home.ts";
+import { chainedLine, renderLine, renderStatus, runOwnCommand } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import * as clients from "#src/local-mcp/sessions/clients.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
@@ -10,7 +9,7 @@ import { list } from "#src/local-mcp/signals/history.ts";
 import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import { aCliHome, aSeededHome, ids, throwing, withStore, type CliHome } from "#harness/machine/cli-home.ts";
+import { expect, it, vi } from "vitest";
 
 function input(sessionId: string, tokens = 900_000): string {
   return JSON.stringify({

@@ -1,13 +1,12 @@
-import { tmpdir } from "node:os";
 import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
-import { PacedOutput } from "#src/cli/commands/worker/paced-output.ts";
-import { runProgram } from "#src/worker-runner/run-program.ts";
-import { openTerminal } from "#src/supervisor/supervise.ts";
-import { formatEvent, phaseText } from "#src/cli/commands/worker/format-supervisor-event.ts";
-import type { SupervisorEvent } from "#src/supervisor/supervisor-events.ts";
 import { lookIn } from "#harness/machine/look-in-folder.ts";
+import { PacedOutput, formatEvent, phaseText } from "#src/cli/commands/run-supervisor.ts";
+import { openTerminal } from "#src/supervisor/supervisor-daemon.ts";
+import type { SupervisorEvent } from "#src/supervisor/supervisor-events.ts";
+import { runProgram } from "#src/worker-runner/run-program.ts";
+import { expect, it, onTestFinished } from "vitest";
 
 interface Reader {
   readonly output: PacedOutput;

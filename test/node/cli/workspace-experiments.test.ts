@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
-import { trialsKey } from "#src/contract/workspace-trials.ts";
+import { trialsKey } from "#src/contract/trials.ts";
 import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { aHomeOnEdge } from "#harness/machine/cli-machines.ts";

@@ -2,7 +2,7 @@ import { rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { commitAll, git, makeProject, write } from "#harness/machine/git-project.ts";
-import { changedFiles } from "#src/evolution/changed-files.ts";
+import { changedFiles } from "#src/evolution/change.ts";
 import { userGit } from "#src/snapshots/git.ts";
 
 it("[EV7] changed files are those of two commits, with both texts", async () => {

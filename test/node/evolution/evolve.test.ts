@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { EvolveReport } from "#src/evolution/report.ts";
 import { aProject, evolve, expectClean, wait } from "#harness/evolution/evolve-home.ts";
 import { branches, seeded } from "#harness/evolution/sample-project.ts";
 import { failed, printed } from "#harness/machine/cli-home.ts";
 import { git } from "#harness/machine/git-project.ts";
+import type { EvolveReport } from "#src/evolution/run.ts";
 
 const timeout = 300_000;
 

@@ -2,7 +2,7 @@ import * as astGrep from "@ast-grep/napi";
 import { expect, it } from "vitest";
 import { aCandidate, aFinding, aMeasurement } from "#harness/evolution/measured.ts";
 import { judge, newFindings, type FileDelta, type JudgeInput } from "#src/evolution/judge.ts";
-import { parseLcov, parseTap, parseTestReport } from "#src/evolution/measured.ts";
+import { parseCounts, parseLcov } from "#src/evolution/tests.ts";
 
 const change: FileDelta = { path: "src/a.ts", kind: "changed", before: "var a = 1;", after: "let a = 1;" };
 
@@ -69,10 +69,26 @@ it("[EV4] the coverage drops when the tests miss more lines, not when covered li
   );
 });
 
+function withApi(old: readonly string[], now: readonly string[], rest: Partial<JudgeInput> = {}): string[] {
+  return judged({
+    before: aMeasurement({ findings: [aFinding(), aFinding({ rule: "other" })], api: [...old] }),
+    after: aMeasurement({ findings: fine, api: [...now] }),
+    ...rest,
+  });
+}
+
 it("[EV6] a change of the public API is kept only where that is allowed", () => {
-  const after = aMeasurement({ findings: fine, api: [] });
-  expect(judged({ after })).toEqual(["the public API changes: - export declare const a: number;"]);
-  expect(judged({ after, rules: { allowsApi: true } })).toEqual([]);
+  const [one, two] = ["export declare const one: number;", "export declare const two: number;"];
+  expect(withApi([one], [])).toEqual([`the public API changes: - ${one}`]);
+  expect(withApi([one], [], { rules: { allowsApi: true } })).toEqual([]);
+  expect(withApi([], [`public ${one}`])).toEqual([`the public API changes: + ${one}`]);
+  expect(withApi([two], [one, two])).toEqual([]);
+  const unused = aFinding({ tool: "knip", rule: "exports", symbol: "one" });
+  const candidate = aCandidate({ fixer: "unused", findings: [unused] });
+  const findings = [unused, aFinding({ rule: "other" })];
+  const before = aMeasurement({ findings, api: [one, two] });
+  expect(withApi([], [two], { before, candidate })).toEqual([]);
+  expect(withApi([], [], { before, candidate })).toEqual([`the public API changes: - ${two}`]);
 });
 
 const worker = aCandidate({ method: "worker", fixer: null });
@@ -99,6 +115,16 @@ it("[EV7] other files, deleted files and tests, and links instead of files rejec
   expect(reasons("let a;", null, { kind: "retyped" })).toHaveLength(1);
   // A mechanical change has no business in the tests.
   expect(judged({ changes: [change, { ...test, kind: "changed", before: "", after: "" }] })).toHaveLength(1);
+});
+
+it("[EV16] tests are added beside the code that they test, which stays as it is", () => {
+  const candidate = aCandidate({ method: "worker", fixer: null, subject: "tests", findings: [] });
+  const after = aMeasurement({ findings: [aFinding(), ...fine] });
+  const added: FileDelta = { path: "src/a.test.ts", kind: "added", before: null, after: "assert.equal(a, 1);" };
+  expect(judged({ candidate, after, changes: [added] })).toEqual([]);
+  expect(judged({ candidate, after, changes: [added, change] })).toEqual([
+    "files of no concern were changed: src/a.ts",
+  ]);
 });
 
 it("[EV104] settings of tools are never changed, even where they have a finding", () => {
@@ -287,12 +313,12 @@ it("[EV101] without a parser no worker's change is kept, and suppressions of oth
 });
 
 it("[EV3] counts and coverage are read from the reports of the frameworks", () => {
-  expect(parseTap("# tests 5\n# pass 3\n# fail 1\n# skipped 1\n# todo 0\n")).toEqual({ ran: 4, skipped: 1 });
-  expect(parseTap("no report")).toBeNull();
+  expect(parseCounts("# tests 5\n# pass 3\n# fail 1\n# skipped 1\n# todo 0\n")).toEqual({ ran: 4, skipped: 1 });
+  expect(parseCounts("no report")).toBeNull();
   const vitest = { numPassedTests: 3, numFailedTests: 0, numPendingTests: 2, numTodoTests: 1 };
-  expect(parseTestReport(JSON.stringify(vitest))).toEqual({ ran: 3, skipped: 3 });
-  expect(parseTestReport('{"stats":{"passes":2,"failures":1,"pending":4}}')).toEqual({ ran: 3, skipped: 4 });
-  expect(parseTestReport("")).toBeNull();
+  expect(parseCounts(JSON.stringify(vitest))).toEqual({ ran: 3, skipped: 3 });
+  expect(parseCounts('{"stats":{"passes":2,"failures":1,"pending":4}}')).toEqual({ ran: 3, skipped: 4 });
+  expect(parseCounts("")).toBeNull();
   expect(parseLcov("SF:a\nLF:10\nLH:4\nend_of_record\nSF:b\nLF:2\nLH:2\n")).toEqual({ lines: 12, covered: 6 });
   expect(parseLcov("")).toBeNull();
 });

@@ -3,16 +3,15 @@ import { expect, it } from "vitest";
 import { aCandidate, aFinding } from "#harness/evolution/measured.ts";
 import type { Finding } from "#src/analysis/finding.ts";
 import { RunLimits } from "#src/evolution/candidate.ts";
-import { toTasks } from "#src/evolution/plan-tasks.ts";
 import { rank, testCandidates, type RankOptions } from "#src/evolution/rank.ts";
-import { rejectedPrefix, stopReason, type Change } from "#src/evolution/run-state.ts";
+import { stopReason, toTasks, type Tried } from "#src/evolution/run.ts";
 
 const none: RankOptions = {
   fixable: new Map(),
   only: [],
   rejected: new Set(),
   stopped: new Set(),
-  spoilers: new Set(),
+  alone: new Set(),
 };
 
 function hotspot(file: string, score: number) {
@@ -77,12 +76,16 @@ it("[EV14] what a person rejected, a rule that is rejected too often, and what -
   expect(count({ only: ["types"] })).toBe(0);
 });
 
-it("[EV16] tests are proposed for the hottest files", () => {
+it("[EV16] a worker may write tests for the hottest files", () => {
   expect(
-    testCandidates([hotspot("src/a.ts", 9), hotspot("src/b.ts", 3)]).map(({ files, value }) => [files, value]),
+    testCandidates([hotspot("src/a.ts", 9), hotspot("src/b.ts", 3)]).map(({ files, value, method }) => [
+      files,
+      value,
+      method,
+    ]),
   ).toEqual([
-    [["src/a.ts"], 2.4],
-    [["src/b.ts"], 1.2],
+    [["src/a.ts"], 2.4, "worker"],
+    [["src/b.ts"], 1.2, "worker"],
   ]);
 });
 
@@ -118,17 +121,15 @@ it("[EV9] of tasks with a file in common each waits for the one before, and one 
   );
 });
 
-type Ended = Pick<Change, "task" | "state" | "detail" | "used">;
+type Ended = Pick<Tried, "task" | "outcome" | "used">;
 
-function ended(task: number, outcome: "kept" | "rejected" | "queued", used: Partial<Change["used"]> = {}): Ended {
-  const state = outcome === "kept" ? "done" : outcome === "rejected" ? "dead" : "queued";
-  const detail = outcome === "rejected" ? `${rejectedPrefix}why` : null;
-  return { task, state, detail, used: { wallMs: 0, tokens: 0, costMicros: 0, ...used } };
+function ended(task: number, outcome: "kept" | "rejected" | "open", used: Partial<Tried["used"]> = {}): Ended {
+  return { task, outcome, used: { wallMs: 0, tokens: 0, costMicros: 0, ...used } };
 }
 
 it("[EV8] a run stops at its time, its budget, or after rejections in a row", () => {
   const limits = RunLimits.parse({ timeMs: 60_000, tokens: 100, costMicros: 1_000, maxRejected: 2 });
-  const open = [ended(1, "kept", { tokens: 60 }), ended(2, "rejected"), ended(3, "queued")];
+  const open = [ended(1, "kept", { tokens: 60 }), ended(2, "rejected"), ended(3, "open")];
   expect(stopReason(open, limits, 0)).toBeNull();
   expect(stopReason(open, limits, 60_000)).toMatch(/time/);
   expect(stopReason([...open, ended(4, "kept", { tokens: 40 })], limits, 0)).toMatch(/100 tokens/);
@@ -160,11 +161,15 @@ it("[EV106] what several tools report is removed apart from what one tool alone 
   expect(rank(lint, [], { ...none, fixable })).toHaveLength(1);
 });
 
-it("[EV213] a finding that was rejected alone is in no change of several", () => {
+it("[EV211] of a change that was rejected each unused name is tried alone; fixes of a linter cannot be", () => {
   const findings = [at(1), at(2), at(3)];
-  const fix = { fixer: "lint-fix", group: "src/a.ts", cascade: [] } as const;
-  const fixable = new Map(findings.map(({ fingerprint }) => [fingerprint, fix]));
-  const spoilers = new Set([at(2).fingerprint]);
-  const ranked = rank(findings, [], { ...none, fixable, spoilers });
-  expect(ranked.map((one) => one.findings.map(({ range }) => range?.line))).toEqual([[1, 3], [2]]);
+  const alone = new Set([at(1), at(2)].map(({ fingerprint }) => fingerprint));
+  const planned = (fixer: "unused" | "lint-fix"): number[] => {
+    const fix = { fixer, group: "src/a.ts", cascade: [] } as const;
+    const fixable = new Map(findings.map(({ fingerprint }) => [fingerprint, fix]));
+    const ranked = rank(findings, [], { ...none, fixable, alone });
+    return ranked.map((one) => one.findings.length);
+  };
+  expect(planned("unused")).toEqual([1, 1, 1]);
+  expect(planned("lint-fix")).toEqual([3]);
 });

@@ -1,9 +1,7 @@
+import * as astGrep from "@ast-grep/napi";
 import { expect, it } from "vitest";
-import { groupFiles } from "#src/evolution/group-files.ts";
-import { removeUnused } from "#src/evolution/remove-unused.ts";
-import { loadAstGrep } from "#src/mutation/ast-grep.ts";
-
-const astGrep = await loadAstGrep(import.meta.dirname);
+import { removeUnused } from "#src/evolution/fix.ts";
+import { groupFiles } from "#src/evolution/plan.ts";
 
 function without(source: string, names: readonly string[], lines: readonly number[] = []): string {
   return removeUnused(astGrep, "a.ts", source, { names: new Set(names), lines: new Set(lines) });

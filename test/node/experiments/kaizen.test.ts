@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
-import { findWeek, weekOf } from "#src/experiments/kaizen/week.ts";
-import { weeklyReport, type WeeklyFacts } from "#src/experiments/kaizen/weekly-report.ts";
+import { findWeek, weekOf, weeklyReport, type WeeklyFacts } from "#src/experiments/weekly-report.ts";
 
 const quiet: WeeklyFacts = {
   week: weekOf(Date.UTC(2026, 10, 22)),

@@ -4,7 +4,7 @@ import { paces, paceSession, withFailedSaves, type Pace } from "#harness/experim
 import { aSession } from "#harness/experiments/sessions.ts";
 import { defaults } from "#src/contract/config.ts";
 import type { ReplaySession } from "#src/contract/replay.ts";
-import { checkpointAges } from "#src/experiments/opportunities/checkpoint-ages.ts";
+import { checkpointAges } from "#src/experiments/opportunities/checkpoints.ts";
 import { findOpportunities, type Opportunities } from "#src/experiments/opportunities/find-opportunities.ts";
 import type { PastSession } from "#src/experiments/opportunities/history.ts";
 import { withSetting } from "#src/shared/setting-keys.ts";

@@ -5,10 +5,10 @@ import { aSession } from "#harness/experiments/sessions.ts";
 import { defaults } from "#src/contract/config.ts";
 import type { ReplaySession } from "#src/contract/replay.ts";
 import { opportunityPatterns, type OpportunityPattern } from "#src/contract/opportunities.ts";
-import { withText } from "#src/experiments/opportunities/describe.ts";
 import { findOpportunities } from "#src/experiments/opportunities/find-opportunities.ts";
 import type { History, PastSession } from "#src/experiments/opportunities/history.ts";
-import { nextValue, parameters, refusalOfStep } from "#src/experiments/parameters.ts";
+import { defaultSettings, Settings } from "#src/contract/workspaces.ts";
+import { findParameter, lowersSafety, nextValue, parameters, refusalOfStep } from "#src/experiments/parameters.ts";
 import { settingAt, withSetting } from "#src/shared/setting-keys.ts";
 
 /** 1,000 in `npm run stress -- opportunities`. */
@@ -35,9 +35,6 @@ const planted: Readonly<Record<OpportunityPattern, Plant>> = {
   overdue_checkpoints: { rates: { noSaves: 0.5 }, sessions: 120, events: 60, hazard: 0.001 },
   context_full_unseen: { rates: { unseen: 0.8 }, sessions: 120, events: 60, hazard: 0.01, cause: "context_full" },
   out_of_memory_unseen: { rates: { unseen: 0.8 }, sessions: 120, events: 60, hazard: 0.01, cause: "out_of_memory" },
-  reason_without_death: { sessions: 250, events: 60, hazard: 0.02, isCalm: true, cause: "killed", toolErrorHazard: 0 },
-  reason_before_death: { sessions: 250, events: 60, hazard: 0.003, isCalm: true, cause: "killed", toolErrorHazard: 20 },
-  unchanged_saves: { rates: { unchanged: 0.9 }, sessions: 150, events: 150, hazard: 0.0005 },
   large_store: { storeShare: 0.85, sessions: 40 },
   offers_dismissed: { rates: { dismissed: 0.8, open: 0.1 }, rows: 40, dismissedAgeMs: 5 * dayMs },
   offers_ignored: { rates: { open: 0.9, dismissed: 0 }, rows: 60 },
@@ -143,14 +140,36 @@ it("[EX65] a step that may cost safety is only suggested; one within the bounds 
 
 it("[EX65] each parameter has a next value from its default in both directions, unless it is at its bound", () => {
   for (const parameter of parameters) {
-    const from = settingAt(defaults, parameter.key) as number;
+    const from = settingAt(parameter.scope === "machine" ? defaults : defaultSettings, parameter.key) as number;
     for (const direction of ["up", "down"] as const) {
       const to = nextValue(parameter, from, direction);
       const bound = direction === "up" ? parameter.max : parameter.min;
       expect([parameter.key, direction, to === null]).toEqual([parameter.key, direction, from === bound]);
-      expect(refusalOfStep(parameter, from, to ?? from)).toBe(to === null ? "no_change" : null);
+      expect(refusalOfStep(parameter, from, to ?? from)).toBe(
+        to === null ? `${parameter.key} is ${from} already.` : null,
+      );
     }
   }
+});
+
+it("[EX84] each setting of a workspace has bounds that it accepts, and one step is at most twice or half the value", () => {
+  const known = parameters.filter(({ scope }) => scope === "workspace");
+  for (const { key, min, max } of known)
+    for (const value of [min, max]) expect(Settings.partial().safeParse({ [key]: value }).success).toBe(true);
+  const ttl = findParameter("chatTtlMs");
+  if (!ttl) throw new Error("no such parameter");
+  expect([nextValue(ttl, 30_000, "up"), nextValue(ttl, 30_000, "down"), nextValue(ttl, 120_000, "up")]).toEqual([
+    60_000,
+    15_000,
+    null,
+  ]);
+  const refusals = [60_001.5, 90_000, 600_000].map((to) => refusalOfStep(ttl, 30_000, to));
+  expect(refusals).toEqual([/whole number/, /factor of 2/, /between/].map((text) => expect.stringMatching(text)));
+  // What finds a dead chat later is for a person; balancing is not.
+  const risky = known.filter((one) => lowersSafety(one, one.min, one.max)).map(({ key }) => key);
+  expect(risky).toEqual(["chatTtlMs", "startDeadlineMs"]);
+  expect(known.some((one) => lowersSafety(one, one.max, one.min))).toBe(false);
+  expect(findParameter("maxTasks")).toBeNull();
 });
 
 it("[EX65] checkpoints that did not come when they were due are no reason for a shorter interval @night", () => {
@@ -180,7 +199,7 @@ it.each(opportunityPatterns)("[EX66] %s is described in sentences with figures @
   const { findings } = findOpportunities(aHistory(seededRandom(seed), planted[pattern]));
   const found = findings.find((one) => one.pattern === pattern);
   expect(found).toBeDefined();
-  const { title, text, advice } = found ? withText(found) : { title: "", text: "", advice: "" };
+  const { title, text, advice } = found ?? { title: "", text: "", advice: "" };
   expect(title).toMatch(/^[A-Z].+[^.]$/);
   expect(text).toMatch(/\d.*\.$/);
   expect(advice).toMatch(/^[A-Z`].*\.$|^[a-z][\w.]+ is .*\.$/);

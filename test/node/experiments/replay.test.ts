@@ -2,15 +2,13 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
 import type { ReplayEvent, ReplaySample, ReplaySession } from "#src/contract/replay.ts";
-import { outcomeOf, type Policy } from "#src/experiments/replay/loss.ts";
-import { compare } from "#src/experiments/replay/compare.ts";
-import { replayReport } from "#src/experiments/replay/report.ts";
-import { replay } from "#src/experiments/replay/replay.ts";
+import { compare, outcomeOf, replayReport } from "#src/experiments/replay/loss.ts";
+import { replay, type SavePolicy } from "#src/experiments/replay/replay.ts";
 import { aSession, workingSessions } from "#harness/experiments/sessions.ts";
 
-const usual: Policy = { risk: defaults.risk, checkpoint: defaults.checkpoint, brief: { prompts: 20 } };
+const usual: SavePolicy = { risk: defaults.risk, checkpoint: defaults.checkpoint };
 
-function every(everyToolCalls: number, everyMs: number): Policy {
+function every(everyToolCalls: number, everyMs: number): SavePolicy {
   return { ...usual, checkpoint: { everyToolCalls, everyMs } };
 }
 
@@ -51,8 +49,10 @@ it("[EX42] a rise of the risk makes a checkpoint, once", () => {
 it("[EX43] a death right after a checkpoint loses nothing", () => {
   const end = { at: 40_000, kind: "died", cause: "killed" } as const;
   expect(outcomeOf(aSession({ events: calls(0, 20, 40), end }), every(1, 3_600_000))).toMatchObject({
-    unsaved: { toolCalls: 0, edits: 0, prompts: 0, seconds: 0 },
-    atDeath: { toolCalls: 0, edits: 0, prompts: 0, seconds: 0 },
+    toolCalls: 0,
+    edits: 0,
+    seconds: 0,
+    callsAtDeath: 0,
   });
 });
 
@@ -64,27 +64,14 @@ it("[EX43] the warning before a death lasts from the last rise to danger", () =>
   expect(outcomeOf(session, usual)).toMatchObject({ alarms: 1, warnedSeconds: 40 });
 });
 
-it("[EX43] prompts that the brief does not quote count while they are missing from it", () => {
-  const counts = { prompts: 26, files: 0 };
-  const session = aSession({
-    events: calls(0, 10),
-    saves: [{ at: 5_000, trigger: "on_demand", bytes: 100, counts }],
-    end: { at: 20_000, kind: "ended", cause: null },
-  });
-  // The checkpoint with 25 prompts after the first is known from the second call on.
-  expect(outcomeOf(session, usual).notShown).toBe(2.5);
-  expect(outcomeOf(session, { ...usual, brief: { prompts: 25 } }).notShown).toBe(0);
-});
-
 interface SampledLoss {
   readonly toolCalls: number;
   readonly edits: number;
-  readonly prompts: number;
   readonly seconds: number;
 }
 
 /** Read at the middle of each second: exact while all times are whole seconds. */
-function sampledLosses(session: ReplaySession, policy: Policy): SampledLoss[] {
+function sampledLosses(session: ReplaySession, policy: SavePolicy): SampledLoss[] {
   const { saves } = replay(session, policy);
   const moments = Array.from({ length: session.end.at / 1_000 }, (_, second) => second * 1_000 + 500);
   const isActive = (now: number): boolean => session.events.some(({ at }) => at < now && now - at <= 300_000);
@@ -99,7 +86,6 @@ function lossOf(events: readonly ReplayEvent[], ageMs: number): SampledLoss {
   return {
     toolCalls: events.filter(({ kind }) => kind === "tool_end" || kind === "tool_error").length,
     edits: events.filter(({ isEdit }) => isEdit).length,
-    prompts: events.filter(({ kind }) => kind === "prompt").length,
     seconds: events.length > 0 ? ageMs / 1_000 : 0,
   };
 }
@@ -126,10 +112,10 @@ it("[EX43] the loss is the mean over every active moment", () => {
         const events = steps.map(([seconds, one]) => ({ ...one, at: (at += seconds * 1_000) }));
         const session = aSession({ events, end: { at: at + rest * 1_000, kind: "ended", cause: null } });
         const losses = sampledLosses(session, policy);
-        const { activeHours, unsaved } = outcomeOf(session, policy);
-        expect(activeHours * 3_600).toBeCloseTo(losses.length, 6);
-        for (const name of ["toolCalls", "edits", "prompts", "seconds"] as const)
-          expect(unsaved[name] * losses.length).toBeCloseTo(
+        const outcome = outcomeOf(session, policy);
+        expect(outcome.activeHours * 3_600).toBeCloseTo(losses.length, 6);
+        for (const name of ["toolCalls", "edits", "seconds"] as const)
+          expect(outcome[name] * losses.length).toBeCloseTo(
             losses.reduce((sum, one) => sum + one[name], 0),
             4,
           );
@@ -141,9 +127,9 @@ it("[EX43] the loss is the mean over every active moment", () => {
 
 it("[EX43] more frequent checkpoints lose less of many sessions, and cost more @night", () => {
   const sessions = workingSessions(40, 5);
-  const mean = (policy: Policy, read: (outcome: ReturnType<typeof outcomeOf>) => number): number =>
+  const mean = (policy: SavePolicy, read: (outcome: ReturnType<typeof outcomeOf>) => number): number =>
     sessions.reduce((sum, session) => sum + read(outcomeOf(session, policy)), 0) / sessions.length;
-  const losses = [2, 10, 50].map((count) => mean(every(count, 3_600_000), ({ unsaved }) => unsaved.toolCalls));
+  const losses = [2, 10, 50].map((count) => mean(every(count, 3_600_000), ({ toolCalls }) => toolCalls));
   expect(losses).toEqual(losses.toSorted((a, b) => a - b));
   const saves = [2, 10, 50].map((count) => mean(every(count, 3_600_000), (outcome) => outcome.saves));
   expect(saves).toEqual(saves.toSorted((a, b) => b - a));
@@ -151,7 +137,7 @@ it("[EX43] more frequent checkpoints lose less of many sessions, and cost more @
 
 it("[EX44] a policy is judged on the same sessions: worse, better, no difference that matters, or too few sessions @night", () => {
   const sessions = workingSessions(120, 2);
-  const verdictOf = (policy: Policy, of = sessions): string => compare(of, usual, policy).toolCalls.verdict;
+  const verdictOf = (policy: SavePolicy, of = sessions): string => compare(of, usual, policy).toolCalls.verdict;
   expect(verdictOf(every(20, 600_000))).toBe("worse");
   expect(verdictOf(every(5, 300_000))).toBe("better");
   expect(verdictOf(every(10, 400_000))).toBe("equivalent");

@@ -1,14 +1,14 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { codexSource, putCodexOnPath } from "#harness/clients/fake-codex.ts";
+import { type ClientHome, aClientHome, launch } from "#harness/machine/client-home.ts";
 import { codex } from "#src/clients/codex.ts";
+import { readText } from "#src/installer/client-files.ts";
 import { readTrust, trustHooks } from "#src/installer/hook-trust.ts";
 import { inspect } from "#src/installer/inspect.ts";
-import { readText } from "#src/installer/client-files.ts";
+import { toml } from "#src/installer/settings.ts";
 import { detect } from "#src/installer/targets.ts";
-import { toml } from "#src/installer/toml-text.ts";
-import { aClientHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
-import { codexSource, putCodexOnPath } from "#harness/clients/fake-codex.ts";
+import { expect, it } from "vitest";
 
 const server = '[mcp_servers.shim]\ncommand = "/opt/node/bin/node"\nargs = [ "/src/shim/bin/shim.mjs", "mcp" ]\n';
 const commandOf = (event: string): string =>

@@ -159,7 +159,7 @@ it("[IN21] says how tool events reach SHIM, and what to do where the client and 
     "Claude Code: SHIM is installed by `shim init`; each tool event starts a process (Claude Code 2.1.117)",
   );
   const updated = { claudeVersion: "2.1.328 (Claude Code)" };
-  expect(codes(lookAt(home, updated))).toEqual(["ok installed", "ok todo_tools_off", "warning outdated"]);
+  expect(codes(lookAt(home, updated))).toEqual(["ok installed", "warning outdated"]);
   expect(lookAt(home, updated).at(-1)).toMatchObject({
     text: expect.stringMatching(/`shim init` .*adds hooks for PreModelSwitch; corrects SHIM's hooks/) as string,
     fix: "Run `shim init` again.",
@@ -167,7 +167,7 @@ it("[IN21] says how tool events reach SHIM, and what to do where the client and 
   home.claudeVersion = updated.claudeVersion;
   home.install();
   expect(lookAt(home, updated)[0]?.text).toContain("tool events go through its MCP process");
-  expect(codes(lookAt(home, updated))).toEqual(["ok installed", "ok todo_tools_off"]);
+  expect(codes(lookAt(home, updated))).toEqual(["ok installed"]);
   expect(codes(lookAt(home))).toEqual(["ok installed", "error hooks_too_new"]);
   expect(codes(lookAt(home, unasked))).toEqual(["ok installed"]);
 });
@@ -192,16 +192,15 @@ it("[IN103] compares team.blockUnchecked with what the hooks do", () => {
   const home = aClientHome(claudeVersion);
   home.install();
   const found = (version = claudeVersion): string[] => codes(lookAt(home, { claudeVersion: version }));
-  const todo = "ok todo_tools_off";
   const wanted = '{"team": {"blockUnchecked": true}}';
-  expect(found()).toEqual(["ok installed", todo]);
+  expect(found()).toEqual(["ok installed"]);
   home.write(home.config, wanted);
-  expect(found()).toEqual(["ok installed", "error not_blocking", todo]);
+  expect(found()).toEqual(["ok installed", "error not_blocking"]);
   home.install();
-  expect(found()).toEqual(["ok installed", todo]);
+  expect(found()).toEqual(["ok installed"]);
   expect(lookAt(home, { claudeVersion })[0]?.text).toContain("could not check is blocked");
   home.write(home.config, "{}");
-  expect(found()).toEqual(["ok installed", todo, "warning outdated"]);
+  expect(found()).toEqual(["ok installed", "warning outdated"]);
   home.write(home.config, wanted);
   home.claudeVersion = "2.1.118 (Claude Code)";
   home.install();

@@ -1,9 +1,9 @@
+import { commentsIn, layOut, layouts } from "#harness/machine/jsonc-texts.ts";
+import { set } from "#harness/machine/settings-edits.ts";
+import { json } from "#src/installer/settings.ts";
 import * as fc from "fast-check";
 import { parse } from "jsonc-parser";
 import { expect, it } from "vitest";
-import { json } from "#src/installer/json-text.ts";
-import { commentsIn, layOut, layouts } from "#harness/machine/jsonc-texts.ts";
-import { set } from "#harness/machine/settings-edits.ts";
 
 function value(text: string): unknown {
   return parse(text.replace(/^\uFEFF/, ""), [], { allowTrailingComma: true }) as unknown;

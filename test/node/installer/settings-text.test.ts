@@ -1,9 +1,7 @@
+import { commentsIn, layOut, layouts } from "#harness/machine/jsonc-texts.ts";
+import { type Settings, formatOf, json, listIn, objectIn, update } from "#src/installer/settings.ts";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { json } from "#src/installer/json-text.ts";
-import { formatOf, update } from "#src/installer/settings-text.ts";
-import { listIn, objectIn, type Settings } from "#src/installer/settings.ts";
-import { commentsIn, layOut, layouts } from "#harness/machine/jsonc-texts.ts";
 
 const toml = formatOf("config.toml");
 const items = fc.array(fc.oneof(fc.nat(9), fc.record({ name: fc.constantFrom("x", "y") })), { maxLength: 5 });

@@ -1,10 +1,10 @@
-import { expect, it } from "vitest";
+import { type ClientHome, aClientHome, contents } from "#harness/machine/client-home.ts";
+import { type TelemetryRequest, environmentTelemetry, managedTelemetry } from "#src/installer/client-entries.ts";
 import { renderPlan } from "#src/installer/render-plan.ts";
 import type { Machine } from "#src/installer/targets.ts";
-import { environmentTelemetry, managedTelemetry, type TelemetryRequest } from "#src/installer/telemetry-settings.ts";
 import { parseConfig } from "#src/platform/config-file.ts";
-import { ok, type Result } from "#src/shared/result.ts";
-import { aClientHome, contents, type ClientHome } from "#harness/machine/client-home.ts";
+import { type Result, ok } from "#src/shared/result.ts";
+import { expect, it } from "vitest";
 
 const token = "a-token-of-the-tests-0123456789-abcdef";
 

@@ -1,46 +1,40 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { parseStrykerReport } from "#src/mutation/stryker.ts";
-import { survivorsOf } from "#src/mutation/run-mutants.ts";
+import { parseReport, type FileMutants } from "#src/mutation/stryker.ts";
 
-// Of Stryker 10.1.1, on the project of the end-to-end test.
+// Of Stryker 10.1.1.
 const recorded = readFileSync(join(import.meta.dirname, "../../harness/mutation/recorded/stryker.json"), "utf8");
 
-it("[MU6] a recorded report of Stryker gives mutants with their positions and states", () => {
-  const results = parseStrykerReport(recorded);
-  if (!results.ok) throw new Error(results.error);
-  const rows = results.value.map(({ mutant, status }) => `${status} ${mutant.before} -> ${mutant.after}`);
-  expect(rows).toContain("survived price < 0 -> price <= 0");
-  expect(rows).toContain("killed price < 0 -> price >= 0");
-  expect(rows).toContain("timeout rest !== 7 -> rest === 7");
-  expect(rows).toContain('survived "a price is not negative" -> ""');
-  const [mutant] = survivorsOf(results.value);
-  expect(mutant).toMatchObject({ file: "src/price.ts", operator: "ConditionalExpression" });
-  expect(mutant?.range).toEqual({ line: 3, column: 7, endLine: 3, endColumn: 16 });
-  expect(new Set(results.value.map((one) => one.mutant.id)).size).toBe(results.value.length);
+function read(text: string, file: string): FileMutants {
+  const found = parseReport(text, [file]);
+  if (!found.ok || !found.value[0]) throw new Error("it is a report");
+  return found.value[0];
+}
+
+it("[MU6] a recorded report of Stryker gives counts and survivors with their positions", () => {
+  const { counts, survivors } = read(recorded, "src/price.ts");
+  expect(counts.survived).toBe(survivors.length);
+  expect(counts.killed).toBeGreaterThan(0);
+  expect(counts.timeout).toBeGreaterThan(0);
+  const rows = survivors.map(({ before, after }) => `${before} -> ${after}`);
+  expect(rows).toContain("price < 0 -> price <= 0");
+  expect(rows).toContain('"a price is not negative" -> ""');
+  expect(rows).not.toContain("price < 0 -> price >= 0");
+  expect(survivors[0]).toMatchObject({ line: 3, column: 7, operator: "ConditionalExpression", before: "price < 0" });
+  expect(read(recorded, "src/other.ts")).toMatchObject({ counts: { survived: 0 }, survivors: [] });
 });
 
-it("[MU6] ignored mutants are left out, uncovered ones survived, broken ones are invalid", () => {
+it("[MU5] uncovered mutants survived, a timeout is noticed, broken ones are invalid, ignored ones are left out", () => {
   const location = { start: { line: 2, column: 1 }, end: { line: 2, column: 2 } };
-  const mutants = ["Ignored", "NoCoverage", "CompileError", "RuntimeError", "Pending"].map((status) => ({
-    mutatorName: "M",
-    replacement: "b",
-    status,
-    location,
-  }));
-  const report = parseStrykerReport(JSON.stringify({ files: { "a.ts": { source: "x\na", mutants } } }));
-  expect(report).toMatchObject({
-    ok: true,
-    value: [
-      { status: "survived", mutant: { before: "a", after: "b", start: 2, end: 3 } },
-      { status: "invalid" },
-      { status: "invalid" },
-    ],
-  });
+  const states = ["Ignored", "NoCoverage", "CompileError", "RuntimeError", "Pending", "Timeout", "Killed"];
+  const mutants = states.map((status) => ({ mutatorName: "M", replacement: "b", status, location }));
+  const { counts, survivors } = read(JSON.stringify({ files: { "a.ts": { source: "x\na", mutants } } }), "a.ts");
+  expect(counts).toEqual({ killed: 1, timeout: 1, survived: 1, invalid: 2 });
+  expect(survivors).toEqual([{ line: 2, column: 1, operator: "M", before: "a", after: "b" }]);
 });
 
 it("[MU6] what is no report is refused", () => {
-  expect(parseStrykerReport("<html>")).toEqual({ ok: false, error: "Stryker's report is no JSON" });
-  expect(parseStrykerReport("{}").ok).toBe(false);
+  expect(parseReport("<html>", [])).toEqual({ ok: false, error: "Stryker's report is no JSON" });
+  expect(parseReport("{}", []).ok).toBe(false);
 });

@@ -1,15 +1,15 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
-import { shimCommand, withShimCommand } from "#src/platform/shim-command.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import * as notices from "#src/store/notices.ts";
-import { renderStatus } from "#src/cli/commands/setup/statusline/render-status.ts";
-import { statusOf } from "#src/local-mcp/host/status-line.ts";
-import { programPath } from "#src/platform/program-path.ts";
-import { aProject, anotherClaude, Claude } from "#harness/machine/claude.ts";
+import { Claude, aProject, anotherClaude } from "#harness/machine/claude.ts";
 import { aDeadChat, connect, desktop } from "#harness/machine/mcp-client.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { type TempRuntime, tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { renderStatus } from "#src/cli/commands/statusline.ts";
+import { statusOf } from "#src/local-mcp/host/status-line.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { programPath } from "#src/platform/program-path.ts";
+import { shimCommand, withShimCommand } from "#src/platform/shim-command.ts";
+import * as notices from "#src/store/notices.ts";
+import { expect, it } from "vitest";
 
 /** A copy of SHIM in a folder of the test, with nothing on the PATH. */
 function anInstallation(folder = "app"): { runtime: TempRuntime; script: string; bin: string } {

@@ -2,8 +2,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } fr
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { makeBundle, type BundleInput, type BundleResult } from "#src/snapshots/make-bundle.ts";
-import type { RestoreOutcome } from "#src/snapshots/restore-files.ts";
-import { restoreReceived, type RestoreReceivedInput } from "#src/snapshots/restore-received.ts";
+import { restoreReceived, type RestoreOutcome, type RestoreReceivedInput } from "#src/snapshots/restore-files.ts";
 import {
   commitAll,
   contents,

@@ -77,9 +77,9 @@ it("[SU51] asked to end it ends what it runs, each by its own settings, and the 
   rig.stop();
   expect(await rig.over()).toBe("asked");
   expect(rig.told("ending")).toEqual([{ type: "ending", reason: "asked to end" }]);
-  const phases = ["job", "worker", "done"].map((name) => rig.state.get(name)?.restarts.phase);
+  const phases = ["job", "worker", "done"].map((name) => rig.stateOf(name).restarts.phase);
   expect(phases).toEqual(["due", "due", "finished"]);
-  expect(rig.state.get("job")?.restarts).toMatchObject({ crashes: [], reason: "it ended with its supervisor" });
+  expect(rig.stateOf("job").restarts).toMatchObject({ crashes: [], reason: "it ended with its supervisor" });
 });
 
 it("[SU12] what is running is on the disk before it is started, and was no crash when the supervisor vanished", async () => {
@@ -87,13 +87,13 @@ it("[SU12] what is running is on the disk before it is started, and was no crash
   await rig.begin();
   const path = join(rig.runtime.paths.home, "supervisor", "state.json");
   const atStart = readFileSync(path, "utf8");
-  expect(rig.state.get("job")?.restarts.phase).toBe("running");
+  expect(rig.stateOf("job").restarts.phase).toBe("running");
   const next = new SupervisorRig(one);
   mkdirSync(join(next.runtime.paths.home, "supervisor"));
   writeFileSync(join(next.runtime.paths.home, "supervisor", "state.json"), atStart);
   await next.begin();
   expect(next.runs).toHaveLength(1);
-  expect(next.state.get("job")?.restarts).toMatchObject({ phase: "running", crashes: [], failures: 0 });
+  expect(next.stateOf("job").restarts).toMatchObject({ phase: "running", crashes: [], failures: 0 });
 });
 
 it("[SU49] [SU50] the state of a program is reset when its settings change; a damaged file is reported", async () => {
@@ -107,7 +107,9 @@ it("[SU49] [SU50] the state of a program is reset when its settings change; a da
   const path = join(rig.runtime.paths.home, "supervisor", "state.json");
   for (const text of ["{", '{"programs": 5}', ""]) {
     writeFileSync(path, text);
-    expect(SupervisorState.open(rig.runtime.paths.home)).toEqual({ ok: false, error: `${path} is damaged` });
+    expect(SupervisorState.open(rig.runtime.paths.home)).toMatchObject({
+      error: { code: "state_damaged", message: expect.stringContaining(`${path} is damaged`) },
+    });
   }
 });
 
@@ -142,7 +144,7 @@ it("[SU52] a state that cannot be written now is tried again, and the others con
   expect(rig.runs).toHaveLength(2);
   await rig.pass(2_000);
   expect(rig.runs.map(({ program }) => program.command)).toEqual(["make", "other", "make"]);
-  expect(rig.state.get("job")?.restarts.phase).toBe("running");
+  expect(rig.stateOf("job").restarts.phase).toBe("running");
 });
 
 it("[SU2] [SU52] what has finished is not begun again because that could not be written down", async () => {
@@ -154,7 +156,7 @@ it("[SU2] [SU52] what has finished is not begun again because that could not be 
   await rig.pass(100_000);
   rmSync(folder);
   await rig.pass(100_000);
-  expect([rig.runs.length, rig.state.get("job")?.restarts.phase]).toEqual([1, "finished"]);
+  expect([rig.runs.length, rig.stateOf("job").restarts.phase]).toEqual([1, "finished"]);
 });
 
 it("[SU52] a store that cannot be read is reported once, and the chats are checked again", async () => {
@@ -189,7 +191,7 @@ it("[SU13] it ends when it uses more memory than it may, in good order", async (
   await rig.pass(2_000);
   expect(await rig.over()).toBe("memory");
   expect(rig.told("ending")).toEqual([{ type: "ending", reason: "it uses more than 256 MB" }]);
-  expect(rig.state.get("job")?.restarts.phase).toBe("due");
+  expect(rig.stateOf("job").restarts.phase).toBe("due");
 });
 
 it("[SU40] output is printed line by line, without its secrets", async () => {

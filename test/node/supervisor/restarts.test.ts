@@ -1,16 +1,16 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { ResultEvent } from "#src/worker-runner/client/claude-events.ts";
+import type { EndEvent } from "#src/worker-runner/client/run-events.ts";
 import * as restarter from "#src/supervisor/auto-restarter.ts";
-import { classifyEnd, type ProgramEnding, type EndEvidence } from "#src/supervisor/program-end.ts";
+import { classifyEnd, type ProgramEnding, type EndEvidence } from "#src/supervisor/auto-restarter.ts";
 
 const T0 = 1_700_000_000_000;
 const rules = restarter.RestartRules.parse({});
 const policy = (when: restarter.RestartWhen = "on-crash") => ({ when, rules });
 const crash: ProgramEnding = { kind: "crashed", reason: "it was ended by signal 9" };
 
-const result = (change: Partial<ResultEvent>): ResultEvent => ({
-  kind: "result",
+const result = (change: Partial<EndEvent>): EndEvent => ({
+  kind: "ended",
   subtype: "success",
   isError: false,
   terminalReason: null,
@@ -37,7 +37,7 @@ it("[SU1] [SU31] [SU32] [SU33] [SU34] tells a crash from an end that the user wa
   expect(ending(137)).toEqual({ kind: "crashed", reason: "it was ended by signal 9" });
   expect(ending(139)).toMatchObject({ kind: "crashed" });
   expect(ending(3)).toEqual({ kind: "crashed", reason: "it ended with exit code 3" });
-  const ended = { kind: "not_started", isMissing: true, message: "ENOENT" } as const;
+  const ended = { kind: "not_started", message: "ENOENT" } as const;
   expect(ending(0, { exit: ended })).toEqual({ kind: "crashed", reason: "it cannot be started: ENOENT" });
   const limit = { resetsAtMs: T0 };
   expect(ending(1, { limit })).toEqual({ kind: "limited", resetsAtMs: T0 });

@@ -1,15 +1,14 @@
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { ProjectView } from "#src/analysis/adapter.ts";
-import type { Json } from "#src/contract/json.ts";
-import { parseLintFix, readChange, type Change } from "#src/transform/change.ts";
-import { lineEndsOf, withLineEnds } from "#src/transform/line-ends.ts";
-import { TransformTask } from "#src/transform/transform-task.ts";
-import { transformersFor, type TransformCommand, type TransformContext } from "#src/transform/transformers.ts";
-import { waitForFiles } from "#src/transform/wait-for-files.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { aClaim } from "#harness/worker/repository-rig.ts";
+import type { ProjectView } from "#src/analysis/adapter.ts";
+import type { Json } from "#src/contract/json.ts";
+import { parseLintFix, readChange, TransformTask, type Change } from "#src/transform/change.ts";
+import { waitForFiles } from "#src/transform/reserve-files.ts";
+import { lineEndsOf, withLineEnds } from "#src/transform/tool-process.ts";
+import { transformersFor, type TransformCommand, type TransformContext } from "#src/transform/transformers.ts";
 
 const files = ["src/a.ts", "src/b.tsx", "src/c.js"];
 

@@ -1,19 +1,19 @@
+import * as spending from "#src/local-mcp/usage/task-spending.ts";
 import { appendFileSync } from "node:fs";
-import { expect, it } from "vitest";
-import { renderStatus } from "#src/cli/commands/setup/statusline/render-status.ts";
-import { statusOf } from "#src/local-mcp/host/status-line.ts";
-import { hookClients, type HookClient } from "#src/contract/clients.ts";
+import { RecordedClient, recording } from "#harness/clients/recorded-client.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anAssistantLine } from "#harness/machine/transcripts.ts";
+import { type TeamChat, type TeamRig, twoChats } from "#harness/team/team-rig.ts";
+import { aClaim } from "#harness/worker/repository-rig.ts";
+import { renderStatus } from "#src/cli/commands/statusline.ts";
+import { type HookClient, hookClients } from "#src/contract/clients.ts";
 import { ownTools } from "#src/contract/own-tools.ts";
 import { teamTools } from "#src/contract/team-tools.ts";
 import { machineTools } from "#src/contract/tools.ts";
-import { dayOf } from "#src/local-mcp/usage/costs.ts";
-import { storeDayBudget, type DayBudget } from "#src/local-mcp/usage/day-budget.ts";
-import * as spending from "#src/local-mcp/usage/task-spending.ts";
-import { RecordedClient, recording } from "#harness/clients/recorded-client.ts";
-import { tempRuntime } from "#harness/machine/temp-runtime.ts";
-import { aClaim } from "#harness/worker/repository-rig.ts";
-import { twoChats, type TeamChat, type TeamRig } from "#harness/team/team-rig.ts";
-import { anAssistantLine } from "#harness/machine/transcripts.ts";
+import { statusOf } from "#src/local-mcp/host/status-line.ts";
+import { dayOf } from "#src/local-mcp/usage/ledger.ts";
+import { type DayBudget, storeDayBudget } from "#src/local-mcp/usage/day-budget.ts";
+import { expect, it } from "vitest";
 
 let responses = 0;
 

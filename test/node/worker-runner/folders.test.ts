@@ -14,7 +14,7 @@ it("[WK11] [WK43] [WK13] each task gets a worktree of its own; its work is one c
   expect(one.folder).not.toBe(other.folder);
   expect(readFileSync(join(one.folder, "a.txt"), "utf8")).toBe("one\n");
   write(one.folder, { "a.txt": "two\n", "new.txt": "new\n" });
-  const work = await one.finish();
+  const { work } = await one.finish(false);
   expect(work?.branch).toMatch(/^shim\/task-7-[0-9a-f]{8}$/);
   const log = rig.git("log", "-1", "--format=%an <%ae> %s", work?.commit ?? "");
   expect(log).toBe("SHIM <shim@localhost> shim: task 7: build, attempt 1");
@@ -29,7 +29,7 @@ it("[WK11] [WK43] [WK13] each task gets a worktree of its own; its work is one c
 it("[WK13] where nothing was changed no branch is left", async () => {
   const rig = new RepositoryRig();
   const place = await rig.open(aTask());
-  expect(await place.finish()).toMatchObject({ branch: null, commit: rig.git("rev-parse", "HEAD") });
+  expect((await place.finish(false)).work).toMatchObject({ branch: null, commit: rig.git("rev-parse", "HEAD") });
   expect([await place.release(false), rig.branches()]).toEqual([null, []]);
 });
 
@@ -42,7 +42,7 @@ it("[WK19] worktrees of one repository are made and taken away at the same time,
   const env = withGit(rig, script);
   const places = await Promise.all(Array.from({ length: 6 }, (_, n) => rig.open(aTask(null, n + 1), { env })));
   expect(new Set(places.map(({ folder }) => folder)).size).toBe(6);
-  await Promise.all(places.map((place) => place.finish()));
+  await Promise.all(places.map((place) => place.finish(false)));
   expect(await Promise.all(places.map((place) => place.release(false)))).toEqual(places.map(() => null));
   expect(rig.branches()).toEqual([]);
 });
@@ -68,7 +68,7 @@ it("[WK43] no hook of the project runs, and no commit is signed @night", async (
   const place = await rig.open(aTask());
   write(place.folder, { "a.txt": "two\n" });
   await place.save();
-  expect((await place.finish())?.branch).not.toBeNull();
+  expect((await place.finish(false)).work?.branch).not.toBeNull();
   expect(existsSync(join(rig.root, "hooked"))).toBe(false);
 });
 
@@ -85,7 +85,7 @@ it("[WK45] work in progress is kept as a commit, and neither branch nor index of
   expect([rig.git("show", `${commit}:a.txt`), rig.git("show", `${commit}:c.txt`)]).toEqual(["half", "new"]);
   expect(git(place.folder, "rev-parse", "HEAD").trim()).toBe(head);
   expect(git(place.folder, "status", "--porcelain")).toBe(" M a.txt\nA  b.txt\n?? c.txt\n");
-  await place.finish();
+  await place.finish(false);
   expect(rig.git("for-each-ref", "refs/shim")).toBe("");
 });
 
@@ -108,7 +108,7 @@ it("[WK44] [WK51] new files that hold secrets are not committed; the result name
   const kept = [".gitignore", "a.txt", "link", "new.ts"];
   await place.save();
   expect(rig.git("ls-tree", "-r", "--name-only", whereOf(place).commit).split("\n")).toEqual(kept);
-  const work = await place.finish();
+  const { work } = await place.finish(false);
   expect(rig.git("ls-tree", "-r", "--name-only", work?.commit ?? "").split("\n")).toEqual(kept);
   expect(new Map(work?.leftOut?.map(({ path, reason }) => [path, reason]))).toEqual(
     new Map([
@@ -132,7 +132,7 @@ it("[WK44] a change that brings a secret into a file is not committed; one of a 
   git(rig.repository, "commit", "-qm", "second");
   const place = await rig.open(aTask());
   write(place.folder, { "fixture.ts": `${token}// more\n`, "later.ts": token });
-  const work = await place.finish();
+  const { work } = await place.finish(false);
   expect(work?.leftOut).toEqual([
     { path: "later.ts", reason: "it holds a secret (github-token); the last commit's version is kept" },
   ]);
@@ -144,7 +144,7 @@ it("[WK44] of many files that are left out the result names some and counts the 
   const rig = new RepositoryRig();
   const place = await rig.open(aTask());
   write(place.folder, Object.fromEntries(Array.from({ length: 25 }, (_, n) => [`${n}.pem`, "x\n"])));
-  const { branch, leftOut } = (await place.finish()) ?? {};
+  const { branch, leftOut } = (await place.finish(false)).work ?? {};
   expect([branch, leftOut?.length, leftOut?.at(-1)]).toEqual([null, 21, { path: "...", reason: "and 5 more" }]);
 });
 
@@ -161,7 +161,7 @@ it("[WK12] [WK49] the next attempt on the machine continues in the same worktree
   write(first.folder, { "later.txt": "after the last checkpoint\n" });
   const next = await rig.open(task, { pid: 3 });
   expect([next.folder, next.isContinued, next.notes]).toEqual([first.folder, true, []]);
-  expect((await next.finish())?.branch).toBe(whereOf(first).branch);
+  expect((await next.finish(false)).work?.branch).toBe(whereOf(first).branch);
   expect(rig.git("show", `${whereOf(first).branch}:later.txt`)).toBe("after the last checkpoint");
 });
 
@@ -197,7 +197,7 @@ it("[WK12] [WK49] a released worktree is used again; a missing one is replaced f
   const rig = new RepositoryRig();
   const first = await rig.open(aTask());
   write(first.folder, { "half.txt": "half\n" });
-  await first.finish();
+  await first.finish(false);
   expect(await first.release(true)).toBeNull();
   const again = await rig.open(aTask({ work: first.location() }));
   expect([again.folder, again.isContinued]).toEqual([first.folder, true]);
@@ -235,12 +235,12 @@ it("[WK51] nothing uncommitted is deleted: on another branch, or with a reposito
   const moved = await rig.open(aTask());
   git(moved.folder, "checkout", "-q", "-b", "own-way");
   write(moved.folder, { "a.txt": "elsewhere\n" });
-  expect(await moved.finish()).toMatchObject({ branch: "own-way" });
+  expect((await moved.finish(false)).work).toMatchObject({ branch: "own-way" });
   expect(await moved.release(false)).toMatch(/another branch/);
   const nested = await rig.open(aTask(null, 8));
   git(nested.folder, "init", "-q", "inner");
   write(nested.folder, { "inner/x.txt": "x\n" });
-  await nested.finish();
+  await nested.finish(false);
   expect(await nested.release(false)).toMatch(/has uncommitted changes/);
   expect([existsSync(moved.folder), existsSync(join(nested.folder, "inner", "x.txt"))]).toEqual([true, true]);
 });
@@ -249,7 +249,7 @@ it("[WK52] a task that continues keeps its worktree, with what git ignores", asy
   const rig = new RepositoryRig();
   const place = await rig.open(aTask());
   write(place.folder, { "ignored/built.txt": "warm\n" });
-  await place.finish();
+  await place.finish(false);
   await place.release(true);
   expect(existsSync(join(place.folder, "ignored", "built.txt"))).toBe(true);
   expect(readdirSync(dirname(place.folder)).toSorted()).toEqual(["record.json", "tree"]);
@@ -258,7 +258,7 @@ it("[WK52] a task that continues keeps its worktree, with what git ignores", asy
 it("[WK11] a given folder is worked in as it is", async () => {
   const folder = temporaryFolder();
   const place = await fixedFolder(folder, "m1").open(aTask());
-  expect([await place.finish(), await place.release(false)]).toEqual([null, null]);
+  expect([(await place.finish(false)).work, await place.release(false)]).toEqual([null, null]);
   expect([place.folder, place.location()]).toEqual([folder, { machine: "m1", folder }]);
   await expect(fixedFolder(join(folder, "none"), "m1").open(aTask())).rejects.toThrow("there is no folder");
 });

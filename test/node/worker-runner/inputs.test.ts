@@ -21,7 +21,7 @@ it("[WK30] [WK54] a worktree begins with the commits of its dependencies; withou
   expect([read(place, "api.js"), read(place, "db.js"), read(place, "a.txt")]).toEqual(["api\n", "db\n", "one\n"]);
   expect(place.merged).toMatchObject({ tasks: [1, 2], conflicts: [] });
   expect(git(place.folder, "status", "--porcelain")).toBe("");
-  const work = await place.finish();
+  const { work } = await place.finish(false);
   expect(work).toMatchObject({ branch: whereOf(place).branch, base: work?.commit, machine: "m1" });
   await place.release(false);
   expect(rig.git("log", "--format=%an %s", "--merges", work?.commit ?? "")).toBe("SHIM shim: merge task-2");
@@ -60,7 +60,7 @@ it("[WK56] [WK30] without the merge, or of inputs that changed nothing, a task b
   const plain: Json[] = [none as unknown as Json, "text", null, ...works];
   for (const [n, result] of plain.entries()) {
     const place = await rig.open(aDependent({ 2: result }, 20 + n));
-    expect([place.merged.tasks, await place.finish()]).toMatchObject([[], { branch: null }]);
+    expect([place.merged.tasks, (await place.finish(false)).work]).toMatchObject([[], { branch: null }]);
   }
 });
 
@@ -113,14 +113,13 @@ it("[WK57] [WK58] a kept conflict is in the files and has to be resolved; the ne
   const place = await rig.open(task, { isConflictKept: true });
   expect(place.merged.conflicts).toEqual([{ task: 2, files: ["a.txt"] }]);
   expect(read(place, "a.txt")).toMatch(/^<{7} before\nfirst\n={7}\nsecond\n>{7} task-2\n$/);
-  expect(await place.problem()).toBe("the conflict of its inputs is not resolved in a.txt");
-  await place.save();
+  expect((await place.finish(true)).problem).toBe("the conflict of its inputs is not resolved in a.txt");
   await place.release(true);
   const next = await rig.open({ ...task, checkpoint: { work: place.location() } }, { isConflictKept: true, pid: 1 });
   expect([next.isContinued, next.merged.conflicts]).toEqual([true, [{ task: 2, files: ["a.txt"] }]]);
   write(next.folder, { "a.txt": "first and second\n" });
-  expect(await next.problem()).toBeNull();
-  const work = await next.finish();
+  const { work, problem } = await next.finish(true);
+  expect(problem).toBeNull();
   expect(rig.git("show", `${work?.commit}:a.txt`)).toBe("first and second");
   for (const { commit } of [one, two]) rig.git("merge-base", "--is-ancestor", commit, work?.commit ?? "");
 });
@@ -159,11 +158,7 @@ it("[WK33] through a remote commits go from one machine to the next; no other br
   git(there.repository, "remote", "set-url", "origin", join(there.root, "gone.git"));
   const second = await there.open(aTask(null, 2), { remote });
   write(second.folder, { "b.txt": "b\n" });
-  const finished = await second.finish();
-  if (!finished) throw new Error("no work");
-  expect((await second.publish(finished)).note).toMatch(
-    /could not be pushed to origin, so other machines do not have it/,
-  );
+  expect((await second.finish(true)).note).toMatch(/could not be pushed to origin, so other machines do not have it/);
 });
 
 it("[WK34] a job's result is on the branch shim/job-<number>, or beside it where that name is taken @night", async () => {
@@ -235,7 +230,7 @@ it("[WK47] a `.git` that a program removed or wrote anew leads to no other repos
     change(place.folder);
     write(place.folder, { "new.txt": "new\n" });
     await place.save();
-    expect(await place.finish()).toMatchObject({ branch, commit: rig.git("rev-parse", branch) });
+    expect((await place.finish(false)).work).toMatchObject({ branch, commit: rig.git("rev-parse", branch) });
     expect(rig.git("show", `${branch}:new.txt`)).toBe("new");
     await place.release(false);
   }
@@ -250,7 +245,7 @@ it("[WK17] what git runs by the settings of a project gets none of SHIM's secret
   rig.git("config", "filter.own.clean", `env > '${seen}'; cat`);
   const place = await rig.open(aTask(), { env: { SHIM_ADMIN_SECRET: "secret", SHIM_HOME: "/home/shim" } });
   write(place.folder, { ".gitattributes": "*.txt filter=own\n", "new.txt": "new\n" });
-  await place.finish();
+  await place.finish(false);
   const names = readFileSync(seen, "utf8");
   expect([names.includes("SHIM_HOME="), names.includes("SHIM_ADMIN_SECRET=")]).toEqual([true, false]);
 });

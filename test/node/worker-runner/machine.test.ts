@@ -1,8 +1,8 @@
 import { readdirSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { MachineHealth } from "#src/worker-runner/machine-health.ts";
-import { OutputFiles, BoundedOutput } from "#src/worker-runner/output-files.ts";
+import { machineHealth } from "#src/worker-runner/machine-health.ts";
+import { BoundedOutput, keepOutput } from "#src/worker-runner/output-files.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 it("[WK4] how a machine is: its cores since the last look, its memory, and how long the worker has lived", () => {
@@ -13,23 +13,22 @@ it("[WK4] how a machine is: its cores since the last look, its memory, and how l
     { busyMs: 400, allMs: 2_000 },
   ];
   const look = (): { busyMs: number; allMs: number } => times.shift() ?? { busyMs: 400, allMs: 2_000 };
-  const health = new MachineHealth({ monotonic: () => now }, look, () => 0.5);
+  const health = machineHealth({ monotonic: () => now }, look, () => 0.5);
   now += 5_000;
-  expect(health.check()).toEqual({ cpu: 0.3, memory: 0.5, uptimeMs: 5_000 });
-  expect(health.check()).toEqual({ memory: 0.5, uptimeMs: 5_000 });
-  const unknown = new MachineHealth({ monotonic: () => now }, look, () => null);
-  expect(unknown.check()).toEqual({ uptimeMs: 0 });
+  expect(health()).toEqual({ cpu: 0.3, memory: 0.5, uptimeMs: 5_000 });
+  expect(health()).toEqual({ memory: 0.5, uptimeMs: 5_000 });
+  const unknown = machineHealth({ monotonic: () => now }, look, () => null);
+  expect(unknown()).toEqual({ uptimeMs: 0 });
 });
 
 it("[WK69] the newest two hundred outputs are kept, and no file for an empty one", () => {
   const folder = join(temporaryFolder(), "output");
-  const files = new OutputFiles(folder);
   for (let task = 1; task <= 205; task++) {
-    files.save({ task, claim: 1 }, `of ${task}`);
+    keepOutput(folder, { task, claim: 1 }, `of ${task}`);
     utimesSync(join(folder, `task-${task}-1.txt`), task, task);
   }
-  files.save({ task: 300, claim: 1 }, "");
-  files.save({ task: 301, claim: 1 }, "last");
+  keepOutput(folder, { task: 300, claim: 1 }, "");
+  keepOutput(folder, { task: 301, claim: 1 }, "last");
   const names = readdirSync(folder);
   expect(names).toHaveLength(200);
   expect([names.includes("task-301-1.txt"), names.includes("task-300-1.txt"), names.includes("task-5-1.txt")]).toEqual([

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { removeEnded, removeOldWorktrees } from "#src/worker-runner/old-worktrees.ts";
+import { removeEnded, removeOldWorktrees } from "#src/worker-runner/worktrees.ts";
 import { git, GIT_ENV, write } from "#harness/machine/git-project.ts";
 import { aDependent, aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
 
@@ -16,7 +16,7 @@ it("[WK53] a worktree unused for a week is removed, unless something in it is no
   const [done, dirty, used] = places.map(({ folder }) => folder);
   for (const place of places) write(place.folder, { "a.txt": "two\n" });
   for (const place of places.slice(0, 2)) {
-    await place.finish();
+    await place.finish(false);
     await place.release(true);
   }
   write(dirty ?? "", { "late.txt": "x" });
@@ -59,7 +59,7 @@ it("[WK53] a branch that may be a result stays, also where it holds the work of 
   const rig = new RepositoryRig();
   const one = await rig.done(aTask(null, 1), { "one.txt": "1\n" });
   const merge = await rig.open(aDependent({ 1: one }, 10), { pid: 2 });
-  const { branch } = (await merge.finish()) ?? {};
+  const { branch } = (await merge.finish(false)).work ?? {};
   rig.processes.kill(2);
   expect(await sweep(rig, 0)).toEqual([]);
   expect(rig.branches()).toContain(branch);
@@ -69,7 +69,7 @@ it("[EV17] the worktrees of ended tasks are removed, and their branches where th
   const rig = new RepositoryRig();
   const done = await rig.open(aTask(), { pid: 2 });
   write(done.folder, { "a.txt": "two\n" });
-  const work = await done.finish();
+  const { work } = await done.finish(false);
   const merge = await rig.open(aDependent({ 7: work }, 8), { pid: 2 });
   const [unused, used, open] = [
     await rig.open(aTask(null, 9), { pid: 2 }),

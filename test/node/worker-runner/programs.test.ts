@@ -137,7 +137,10 @@ it("[WK61] a pid that was given to another process is not killed", async () => {
 
 it("[WK63] a program stopped before it has begun is not started; one that cannot be started is reported", async () => {
   expect(await begin("", { signal: AbortSignal.abort() }).ended).toMatchObject({ kind: "not_started" });
-  expect(await begin("", { command: "no-such-program" }).ended).toMatchObject({ kind: "not_started", isMissing: true });
+  expect(await begin("", { command: "no-such-program" }).ended).toMatchObject({
+    kind: "not_started",
+    message: expect.stringContaining("ENOENT"),
+  });
   const cwd = join(temporaryFolder(), "gone");
   const message = `there is no folder ${cwd}`;
   expect(await begin("", { cwd }).ended).toMatchObject({ kind: "not_started", message });
@@ -196,7 +199,14 @@ interface Done {
 
 function nothing(): void {}
 
-const silent = { onUsage: nothing, onProgress: nothing, onCheckpoint: nothing, onOutput: nothing, onRoute: nothing };
+const silent = {
+  onUsage: nothing,
+  onProgress: nothing,
+  onCheckpoint: nothing,
+  onOutput: nothing,
+  onRoute: nothing,
+  onModel: nothing,
+};
 const findRouteCounts = (): Promise<null> => Promise.resolve(null);
 const merged = { tasks: [], conflicts: [] };
 

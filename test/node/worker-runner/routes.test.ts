@@ -54,14 +54,14 @@ it("[RT23] [RT24] the model of an attempt reaches the coordinator with its end o
   const rig = new WorkerRig();
   const [first, second] = [rig.submit(), rig.submit({ startToCloseMs: 60_000, heartbeatMs: 10_000, maxAttempts: 1 })];
   const made = await rig.begun();
-  made.executor.last.run.onModel?.(ran);
+  made.executor.last.run.onModel(ran);
   made.executor.last.run.onUsage({ wallMs: 0, tokens: 100, costMicros: 5_000 });
   made.executor.last.end({ kind: "done", result: null });
   await rig.time.untilTrue(() => made.executor.attempts.length > 1);
   expect(rig.call("tasks.history", { task: first }).attempts).toMatchObject([
     { end: "done", model: { ...ran, tokens: 100, costMicros: 5_000 } },
   ]);
-  made.executor.last.run.onModel?.(ran);
+  made.executor.last.run.onModel(ran);
   await rig.time.untilTrue(() => rig.state(second) === "dead");
   expect(rig.call("tasks.history", { task: second }).attempts).toMatchObject([{ model: ran }]);
   expect(rig.call("tasks.routes", {})).toEqual({ types: [], routes: null });
@@ -77,7 +77,7 @@ it("[RT23] a result that is refused is refused with its model, too", async () =>
   const task = rig.submit({ maxAttempts: 1 });
   const made = await rig.begun();
   made.link.alter = (name, given) => (name === "tasks.ack" ? { ...given, unknownField: 1 } : given);
-  made.executor.last.run.onModel?.(ran);
+  made.executor.last.run.onModel(ran);
   made.executor.last.end({ kind: "done", result: null });
   await rig.time.untilTrue(() => rig.state(task) === "dead");
   expect(rig.call("tasks.history", { task }).attempts).toMatchObject([{ end: "failed", model: ran }]);

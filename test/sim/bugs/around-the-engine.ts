@@ -1,5 +1,5 @@
 import type { Bug } from "../bug.ts";
-import { lapses, offs, returns, stillness } from "./focus.ts";
+import { lapses, returns } from "./focus.ts";
 import { patched } from "./patches.ts";
 
 /** In what stands around the engine. */
@@ -69,20 +69,6 @@ export const inTheClients: readonly Bug[] = [
     focus: lapses,
     about: "a grant that was waited for is trusted at once",
     client: { trustsWhileWaiting: true },
-  },
-  {
-    name: "pings-revive",
-    within: 100_000,
-    about: "a ping brings back what had run out",
-    focus: stillness,
-    client: { pingsRevive: true },
-  },
-  {
-    name: "pings-outlive-lives",
-    within: 200_000,
-    about: "pings count for what an earlier registration was granted",
-    focus: { ...offs, faults: { "network away": 60, crash: 0.3 }, faultMs: 1_500 },
-    client: { pingsOutliveLives: true },
   },
   {
     name: "ignores-jumps",

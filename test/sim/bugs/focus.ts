@@ -15,34 +15,6 @@ export const offs: Focus = {
   faultMs: 800,
 };
 
-/** Processes stand still, their sockets stay open, and nobody looks in time. */
-export const stillness: Focus = {
-  acts: {
-    acquire: 3,
-    campaign: 0,
-    "give back": 0.2,
-    leave: 0.2,
-    read: 6,
-    heartbeat: 0,
-    send: 0,
-    "read messages": 0,
-    renew: 0,
-  },
-  faults: {
-    pause: 150,
-    "long pause": 0,
-    "short pause": 0,
-    "socket broken": 0,
-    deploy: 0,
-    crash: 0.3,
-    "cut off": 0,
-    suspend: 0,
-  },
-  bound: 0.9,
-  faultMs: 1_500,
-  weather: { alarmLate: 0.95, alarmVeryLate: 0.9, eviction: 0, crash: 0 },
-};
-
 /** Tasks are submitted, taken and neglected. */
 export const works: Focus = {
   acts: {

@@ -1,4 +1,4 @@
-import { type Clock, type Instant, toTrust } from "#src/coordinator-client/edge/trust.ts";
+import type { Clock } from "#src/coordinator-client/edge/trust.ts";
 import type { Holding } from "../beliefs.ts";
 import type { ClientBugs } from "../bug.ts";
 import type { Client } from "./client.ts";
@@ -23,21 +23,10 @@ export function clockOf({ clocks }: ClientBugs, machine: Clock): Clock {
 /** What a process believes of its rights: by the client that is shipped, unless a bug is planted. */
 export class Belief {
   readonly #client: Client;
-  /** Start of the last ping that was answered. */
-  #pingedAt: Instant | null = null;
   readonly #kept = new WeakSet<Holding>();
 
   constructor(client: Client) {
     this.#client = client;
-  }
-
-  registered(): void {
-    if (!this.#client.around.bugs.pingsOutliveLives) this.#pingedAt = null;
-  }
-
-  heard(roundTripMs: number): void {
-    const { monotonic, wall } = this.#client.stamp();
-    this.#pingedAt = { monotonic: monotonic - roundTripMs, wall: wall - roundTripMs };
   }
 
   /** Whether it is used on though it is given back. */
@@ -47,16 +36,7 @@ export class Belief {
     return true;
   }
 
-  get #believesPings(): boolean {
-    const { pingsRevive, pingsOutliveLives } = this.#client.around.bugs;
-    return pingsRevive || pingsOutliveLives;
-  }
-
-  isTrusted(holding: Holding, { ttlMs, isBound }: { readonly ttlMs: number; readonly isBound: boolean }): boolean {
-    const { right } = holding;
-    if (right?.isTrusted() || this.#kept.has(holding)) return true;
-    const isFollowing = isBound && right?.state === "doubtful" && this.#believesPings;
-    if (!isFollowing || !this.#pingedAt) return false;
-    return this.#client.trustedForMs(toTrust(this.#pingedAt, ttlMs, ttlMs)) > 0;
+  isTrusted(holding: Holding): boolean {
+    return holding.right?.isTrusted() === true || this.#kept.has(holding);
   }
 }

@@ -59,8 +59,8 @@ export interface Identity {
   /** Boot, pid and start time in one. */
   readonly process: string;
   readonly isInteractive: boolean;
-  /** The way that it looks for to the coordinator. */
-  readonly transport: "auto" | "http";
+  /** Whether sockets open where it runs. */
+  readonly hasSockets: boolean;
   readonly skills: Skills;
 }
 
@@ -74,6 +74,7 @@ export type Answer<Name extends CallName> = Result<OutputOf<Name>, CallError>;
 const url = "https://edge.example";
 /** Registrations that are refused in a row, before it ends: another process works as this chat, and goes on. */
 const mostRefusals = 12;
+const leaveTimeoutMs = 60_000;
 
 /** One process that works as a chat through the client that is shipped: its clocks, whether it runs, and what it does. */
 export class Client implements Believer, Endpoint {
@@ -103,7 +104,7 @@ export class Client implements Believer, Endpoint {
     this.identity = identity;
     this.around = around;
     this.#clock = clockOf(around.bugs, identity.machine);
-    const options = { edge: url, workspace: "sim", token: "shim_t", transport: identity.transport };
+    const options = { edge: url, workspace: "sim", token: "shim_t" };
     const opened = WorkspaceClient.open(options, platformOf(this, this.#clock));
     if (!opened.ok) throw new Error(opened.error);
     this.edge = opened.value;
@@ -193,7 +194,7 @@ export class Client implements Believer, Endpoint {
   async leave(): Promise<void> {
     this.isLeaving = true;
     this.working.dropAll();
-    await this.edge.unregister();
+    await this.edge.leave(leaveTimeoutMs);
     this.end();
   }
 
@@ -279,21 +280,22 @@ export class Client implements Believer, Endpoint {
     const isOther = this.#incarnation !== 0 && this.#incarnation !== incarnation;
     this.#incarnation = incarnation;
     if (isOther) this.working.dropAll();
-    this.leasing.registered();
     this.working.registered();
   }
 
-  /** [EC17] Nothing comes twice to one process, unless the coordinator has forgotten that it was acknowledged. */
+  /** At each hint; what is lost is read at the next one. */
   #readMessages(): void {
-    const sim: Sim = this.around.sim;
-    const { trust } = this.around;
-    /** With the history in which it came. */
-    const seen = new Map<number, number>();
-    this.edge.inbox(({ id }) => {
-      sim.count("message taken in");
-      sim.must(seen.get(id) !== trust.lostUpTo, "client", () => `message ${id} was given to ${this.name} twice`);
-      seen.set(id, trust.lostUpTo);
+    this.edge.onHint((hint) => {
+      if (hint !== "task" && this.isRunning) this.run(() => this.#readPage());
     });
+  }
+
+  async #readPage(): Promise<void> {
+    const pulled = await this.call("messages.pull", {});
+    if (!pulled.ok || pulled.value.messages.length === 0) return;
+    const ids = pulled.value.messages.map(({ id }) => id);
+    for (const _ of ids) this.around.sim.count("message taken in");
+    await this.call("messages.ack", { ids });
   }
 }
 

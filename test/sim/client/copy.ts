@@ -1,6 +1,6 @@
 import type { Entry } from "#src/contract/state.ts";
 import type { Json } from "#src/contract/json.ts";
-import type { Watch, WatchEvent } from "#src/coordinator-client/edge/state-watch.ts";
+import type { WatchEvent } from "#src/coordinator-client/edge/state-watch.ts";
 import type { Sim } from "../sim.ts";
 import type { Client } from "./client.ts";
 
@@ -14,7 +14,6 @@ export class Copy {
   /** 0: it has nothing yet. */
   revision = 0;
   readonly #client: Client;
-  readonly #watch: Watch;
 
   /** @param before what an earlier process of the chat has kept: it goes on from there */
   constructor(client: Client, before: Copy | null) {
@@ -22,14 +21,11 @@ export class Copy {
     this.prefix = before?.prefix ?? client.around.sim.rng.pick(prefixes);
     this.revision = before?.revision ?? 0;
     for (const [key, value] of before?.copy ?? []) this.copy.set(key, value);
-    const after = this.revision === 0 ? {} : { after: this.revision };
-    this.#watch = client.edge.watch({ prefix: this.prefix, ...after });
   }
 
   follow(): void {
-    this.#client.run(async () => {
-      for await (const event of this.#watch) this.#take(event);
-    });
+    const after = this.revision === 0 ? {} : { after: this.revision };
+    this.#client.edge.watch({ prefix: this.prefix, ...after }, (event) => this.#take(event));
   }
 
   /** [EC15] Each change once and in order. */

@@ -1,5 +1,5 @@
 import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
-import type { HoldOptions } from "#src/coordinator-client/edge/lease-acquirer.ts";
+import type { HoldOptions } from "#src/coordinator-client/edge/leases.ts";
 import { Holding } from "../beliefs.ts";
 import type { Client } from "./client.ts";
 import { Belief } from "./belief.ts";
@@ -56,13 +56,8 @@ export class Leasing {
     for (const holding of this.holdings.values()) this.giveBack(holding);
   }
 
-  registered(): void {
-    this.#belief.registered();
-  }
-
   heard(event: EdgeEvent): void {
-    if (event.type === "alive") this.#belief.heard(event.roundTripMs);
-    else if (event.type === "right" && event.state === "doubtful") this.#doubted(event.name);
+    if (event.type === "right" && event.state === "doubtful") this.#doubted(event.name);
   }
 
   /** It is not renewed in time: at some time it is let go. */
@@ -91,7 +86,7 @@ export class Leasing {
       ? await edge.lead({ name: resource.slice(scheme.length), requestId, ttlMs, waitMs }, options)
       : await edge.hold({ resource, requestId, ttlMs, waitMs, lockDelayMs, isBound }, options);
     if (!taken.ok) return this.#drop(holding);
-    holding.begin(taken.value, () => this.#belief.isTrusted(holding, { ttlMs, isBound }));
+    holding.begin(taken.value, () => this.#belief.isTrusted(holding));
     this.#client.around.trust.add(holding);
   }
 

@@ -107,15 +107,11 @@ async function act(choice: Choice | null, { take, dismiss }: Input): Promise<Too
   if (!take && !dismiss) return null;
   if (take && dismiss) return { code: "contradiction", message: "Pass take or dismiss, not both." };
   if (!choice) return nothingToTake;
-  return take ? takeUp(choice) : dismissOffer(choice);
-}
-
-async function takeUp({ source, from }: Choice): Promise<ToolError | null> {
-  const refusal = await source.claim(from);
-  return refusal && { ...refusal, code: verdictCodes.has(refusal.code) ? "not_to_take" : refusal.code };
-}
-
-async function dismissOffer({ source, from }: Choice): Promise<ToolError | null> {
+  const { source, from } = choice;
+  if (take) {
+    const refusal = await source.claim(from);
+    return refusal && { ...refusal, code: verdictCodes.has(refusal.code) ? "not_to_take" : refusal.code };
+  }
   const refusal = from.elsewhere ? null : await source.check(from);
   if (refusal && refusal.code !== "held") return { ...refusal, code: "not_to_dismiss" };
   source.dismiss(from.session.id);

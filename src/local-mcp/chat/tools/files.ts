@@ -2,8 +2,7 @@ import type { ToolError } from "../chat.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
 import type { ReservationError } from "../../team/file-reservations.ts";
-import { formatResource } from "../../team/file-resource.ts";
-import { resolveLinks, toLeasePath } from "../../team/lease-paths.ts";
+import { formatResource, resolveLinks, toLeasePath } from "../../team/lease-paths.ts";
 import type { Reservation } from "../../team/reservation-table.ts";
 import { teamTool, type Caller, type TeamResult } from "./team-tool.ts";
 

@@ -1,17 +1,9 @@
-import { autoCheckpoint } from "./auto-checkpoint.ts";
-import { chats } from "./chats.ts";
+import { autoCheckpoint, clearState, forceCheckpoint, monitorSignals, sessionStatus } from "./session-tools.ts";
+import { chats, inbox, send } from "./message-tools.ts";
 import { checkRecovery } from "./check-recovery.ts";
-import { clearState } from "./clear-state.ts";
 import { files } from "./files.ts";
-import { forceCheckpoint } from "./force-checkpoint.ts";
-import { inbox } from "./inbox.ts";
-import { monitorSignals } from "./monitor-signals.ts";
-import { next } from "./next.ts";
-import { report } from "./report.ts";
-import { send } from "./send.ts";
-import { sessionStatus } from "./session-status.ts";
+import { next, report, submit } from "./task-tools.ts";
 import { stateSet } from "./state-set.ts";
-import { submit } from "./submit.ts";
 import type { ToolHandler, ToolName } from "./tool.ts";
 
 export const toolHandlers: { readonly [Name in ToolName]: ToolHandler<Name> } = {

@@ -32,8 +32,7 @@ it("[EC2] a client connects at its first use, with its token in a header, and as
 });
 
 it("[EC2] a command that asks once needs no socket: each operation by its method and path", async () => {
-  const { edge, ...made } = aClient(new FakeEdge(), { transport: "http" });
-  const { client } = made;
+  const { edge, client, ...made } = aClient(new FakeEdge(), { connectsFor: "chat" });
   value(await edge.time.until(client.call("state.set", { key: "a/b c&d", value: { one: [1] } })));
   const listed = value(await edge.time.until(client.call("state.list", { prefix: "a/b c&", limit: 3 })));
   expect(listed.entries).toMatchObject([{ key: "a/b c&d", value: { one: [1] } }]);
@@ -41,7 +40,7 @@ it("[EC2] a command that asks once needs no socket: each operation by its method
     isDeleted: true,
   });
   expect(codeOf(await edge.time.until(client.call("chats.get", { chat: "nobody" })))).toBe("unknown_chat");
-  expect(statesOf(made)).toEqual(["fallback"]);
+  expect(statesOf(made)).toEqual([]);
   expect(edge.upgrades).toEqual([]);
 });
 
@@ -231,7 +230,8 @@ it("[EC26] a token that is revoked closes the client at once, over a socket and 
     reason: expect.stringContaining("revoked"),
   });
   edge.revoked.clear();
-  const byHttp = aClient(edge, { transport: "http" });
+  edge.faults.refusesSockets = true;
+  const byHttp = aClient(edge);
   value(await edge.time.until(byHttp.client.call("state.get", { key: "a" })));
   edge.revoke(token);
   expect(codeOf(await edge.time.until(byHttp.client.call("state.get", { key: "a" })))).toBe("unauthenticated");

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { HeldLease } from "#src/coordinator-client/edge/held-lease.ts";
+import type { HeldLease } from "#src/coordinator-client/edge/leases.ts";
 import { aClient, aChat, codeOf, registered, value, type TestClient } from "#harness/edge/edge-clients.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
@@ -39,11 +39,10 @@ it("[EC9] [EC18] [EC15] whatever the network does, each update takes effect once
       const edge = new FakeEdge();
       const random = seededRandom(seed);
       const [one, two] = [1, 2].map((number) => aClient(edge, { seed: seed + number })) as [TestClient, TestClient];
-      const watch = two.client.watch({ after: 0 });
       const told: { revision: number; value: unknown }[] = [];
-      void (async () => {
-        for await (const event of watch) if (event.type === "changes") told.push(...event.changes);
-      })();
+      const close = two.client.watch({ after: 0 }, (event) => {
+        if (event.type === "changes") told.push(...event.changes);
+      });
       const updates: Promise<string>[] = [];
       for (const [trouble, waitMs] of steps) {
         await make(edge, trouble, random);
@@ -63,7 +62,7 @@ it("[EC9] [EC18] [EC15] whatever the network does, each update takes effect once
       expect(count).toBeGreaterThanOrEqual(sure);
       expect(count).toBeLessThanOrEqual(sure + unsure);
       expect(told.map((change) => change.value)).toEqual(Array.from({ length: count }, (_, at) => at + 1));
-      watch.close();
+      close();
       for (const { client } of [one, two]) client.close();
     }),
     { numRuns: 12 },

@@ -1,8 +1,7 @@
 import { expect, it, onTestFinished } from "vitest";
 import { maxChatsPerSocket } from "#src/contract/protocol.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
-import { SharedLinks } from "#src/coordinator-client/shared-links.ts";
-import type { Change } from "#src/contract/state.ts";
+import { EdgeSockets } from "#src/coordinator-client/edge/socket.ts";
 import { aChat, platformOf, value } from "#harness/edge/edge-clients.ts";
 import { edgeUrl, FakeEdge, token } from "#harness/edge/fake-edge.ts";
 import { Machine } from "#harness/clock/fake-time.ts";
@@ -10,12 +9,12 @@ import { Machine } from "#harness/clock/fake-time.ts";
 /** The chats of one process, each with a client of its own. */
 class Chats {
   readonly edge = new FakeEdge();
-  readonly links = new SharedLinks();
+  readonly sockets = new EdgeSockets();
   readonly #platform = platformOf(this.edge, new Machine(this.edge.time));
 
   open(by = token): WorkspaceClient {
     const options = { edge: edgeUrl, workspace: "w1", token: by };
-    const client = value(WorkspaceClient.open(options, this.#platform, this.links));
+    const client = value(WorkspaceClient.open(options, this.#platform, this.sockets));
     onTestFinished(() => client.close());
     return client;
   }
@@ -100,50 +99,4 @@ it("[EC60] another token, and a chat for which a socket has no room, get a socke
   chats.open("shim_secret.of-the-admin").connect();
   await chats.edge.time.pass(100);
   expect(chats.edge.connections).toHaveLength(3);
-});
-
-it("[EC61] changes are read once for all who follow a prefix, and none is lost when the reader closes", async () => {
-  const chats = new Chats();
-  const clients = [await chats.join("a"), await chats.join("b"), await chats.join("c")];
-  const seen: (string | null)[][] = [[], [], []];
-  const stops = clients.map((client, at) =>
-    client.onChanges("k/", (changes: readonly Change[] | null) => {
-      seen[at]?.push(...(changes === null ? [null] : changes.map(({ key }) => key)));
-    }),
-  );
-  await chats.edge.time.pass(100);
-  expect(chats.edge.count("state.watch")).toBe(1);
-  const set = async (key: string): Promise<void> => {
-    value(await chats.edge.host.call("state.set", { key, value: 1 }));
-    chats.edge.tell();
-    await chats.edge.time.pass(100);
-  };
-  await set("k/1");
-  expect(seen).toEqual([
-    [null, "k/1"],
-    [null, "k/1"],
-    [null, "k/1"],
-  ]);
-  // The first reads for all; a change is stored before the next one has taken over.
-  clients[0]?.close();
-  value(await chats.edge.host.call("state.set", { key: "k/2", value: 1 }));
-  await set("k/3");
-  stops[1]?.();
-  await set("k/4");
-  expect(seen.map((keys) => keys.filter((key) => key !== null))).toEqual([
-    ["k/1"],
-    ["k/1", "k/2", "k/3"],
-    ["k/1", "k/2", "k/3", "k/4"],
-  ]);
-  stops[2]?.();
-  await chats.edge.time.pass(100);
-  expect(chats.edge.connections[0]?.isWatching("k/")).toBe(false);
-
-  // The end of a follower whose client has closed concerns no later feed.
-  const before = chats.edge.count("state.watch");
-  clients[1]?.onChanges("k/", () => undefined);
-  stops[0]?.();
-  clients[2]?.onChanges("k/", () => undefined);
-  await chats.edge.time.pass(100);
-  expect(chats.edge.count("state.watch")).toBe(before + 1);
 });

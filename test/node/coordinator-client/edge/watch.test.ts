@@ -1,14 +1,14 @@
 import { expect, it } from "vitest";
-import type { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import type { WatchOptions } from "#src/coordinator-client/edge/state-watch.ts";
 import { onEdge, aClient } from "#harness/edge/edge-clients.ts";
 import { Follower, isInOrder, present, write } from "#harness/edge/state-follower.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
 /** A client that has told what is there. */
-async function followed(watch: Parameters<WorkspaceClient["watch"]>[0] = {}, edge = new FakeEdge()) {
+async function followed(watch: WatchOptions = {}, edge = new FakeEdge()) {
   const { client } = aClient(edge);
-  const follower = new Follower(client.watch(watch));
+  const follower = new Follower(client, watch);
   await edge.time.pass(100);
   return { edge, client, follower };
 }
@@ -24,7 +24,7 @@ it("[EC15] changes of one update are in one event", async () => {
 
 it("[EC15] a watch continues over lost connections, without gap and without repetition", async () => {
   const { edge, client } = await onEdge();
-  const follower = new Follower(client.watch({ prefix: "k/" }));
+  const follower = new Follower(client, { prefix: "k/" });
   await edge.time.pass(100);
   for (let round = 0; round < 6; round++) {
     await write(edge, round * 10, round * 10 + 4);
@@ -55,61 +55,6 @@ it("[EC15] over HTTP it asks, and continues over a socket when one opens", async
   const asked = edge.count("state.changes");
   await edge.time.pass(60_000);
   expect(edge.count("state.changes")).toBe(asked);
-});
-
-it("[EC34] a slow consumer gets events slowly, and misses none", async () => {
-  const { edge, client } = aClient();
-  const watch = client.watch({ after: 0 });
-  await edge.time.pass(100);
-  await write(edge, 1, 300);
-  await edge.time.pass(1_000);
-  expect(edge.count("state.watch")).toBeLessThan(10);
-  const seen: number[] = [];
-  for (let waits = 0; seen.length < 300 && waits < 2_000; waits++) {
-    const { value: event } = await edge.time.until(watch.next());
-    if (event?.type === "changes") seen.push(...event.changes.map(({ revision }) => revision));
-    await edge.time.pass(20);
-  }
-  expect(seen.length).toBe(300);
-  expect(isInOrder(seen)).toBe(true);
-  expect(watch.revision).toBe(300);
-});
-
-it("[EC34] changes that are pushed faster than they are consumed are requested again, without gap", async () => {
-  const edge = new FakeEdge();
-  Object.assign(edge.pace, { maxBehind: 10_000, changesPerFrame: 1 });
-  const { client } = aClient(edge);
-  const watch = client.watch({ after: 0 });
-  await edge.time.pass(100);
-  await write(edge, 1, 150);
-  await edge.time.pass(1_000);
-  const seen: number[] = [];
-  for (let written = 150; seen.length < 200;) {
-    const { value: event } = await edge.time.until(watch.next());
-    if (event?.type === "changes") seen.push(...event.changes.map(({ revision }) => revision));
-    // What is on its way while it asks anew belongs to the watch before.
-    if (seen.length >= 97 && written < 200) await write(edge, ++written, written);
-    if (seen.length % 3 === 0) await edge.time.pass(3);
-  }
-  expect(seen).toEqual(Array.from({ length: 200 }, (_, at) => at + 1));
-  expect(edge.count("state.watch")).toBeGreaterThan(1);
-});
-
-it("[EC15] a watch continues when the last event is taken out in the moment of a reconnect", async () => {
-  const { edge, client } = aClient();
-  const watch = client.watch({ after: 0 });
-  await edge.time.pass(100);
-  await write(edge, 1, 1);
-  await edge.time.pass(100);
-  const taken: Promise<unknown>[] = [];
-  client.on((event) => {
-    if (event.type === "state" && event.state === "connected") taken.push(Promise.resolve().then(() => watch.next()));
-  });
-  edge.closeAll();
-  await edge.time.pass(2_000);
-  expect(taken.length).toBe(1);
-  await write(edge, 2, 2);
-  expect(await edge.time.until(watch.next(), 1_000)).toMatchObject({ value: { type: "changes", revision: 2 } });
 });
 
 it("[EC15] a repeated change is delivered once, and a change for another watch not at all", async () => {
@@ -154,32 +99,13 @@ it("[EC36] a watch can begin after a revision", async () => {
   expect(follower.revisions).toEqual([7, 8, 9, 10]);
 });
 
-it("[EC37] closing a watch ends the loop over it, and nothing more is sent", async () => {
-  const { edge, client } = aClient();
-  const watch = client.watch();
-  const follower = new Follower(watch);
+it("[EC37] closing a watch ends its events, and nothing more is sent", async () => {
+  const { edge, follower } = await followed();
+  follower.close();
   await edge.time.pass(100);
-  watch.close();
-  await edge.time.pass(100);
-  expect(follower.isOver).toBe(true);
   await write(edge, 1, 3);
   await edge.time.pass(10_000);
   expect(follower.types).toEqual(["snapshot"]);
-  expect(await watch.next()).toEqual({ done: true, value: undefined });
-});
-
-it("[EC37] leaving the loop over a watch ends it", async () => {
-  const { edge, client } = aClient();
-  const watch = client.watch();
-  const first = (async () => {
-    for await (const event of watch) return event.type;
-    return "nothing";
-  })();
-  expect(await edge.time.until(first)).toBe("snapshot");
-  await edge.time.pass(100);
-  expect(await watch.next()).toEqual({ done: true, value: undefined });
-  await write(edge, 1, 3);
-  expect(watch.revision).toBe(0);
 });
 
 it("[EC37] a watch that cannot continue says why, and ends", async () => {
@@ -187,10 +113,9 @@ it("[EC37] a watch that cannot continue says why, and ends", async () => {
   client.close();
   await edge.time.pass(100);
   expect(follower.events.at(-1)).toMatchObject({ type: "failed", error: { code: "closed" } });
-  expect(follower.isOver).toBe(true);
   const other = aClient(edge);
   edge.faults.refuses = ({ name }) => (name === "state.list" ? { code: "forbidden", message: "not yours" } : null);
-  const refused = new Follower(other.client.watch());
+  const refused = new Follower(other.client);
   await edge.time.pass(100);
   expect(refused.events).toEqual([{ type: "failed", error: { code: "forbidden", message: "not yours" } }]);
 });
@@ -200,7 +125,7 @@ it("[EC15] a watch that was refused over HTTP, after a socket had opened, contin
   edge.faults.refusesSockets = true;
   edge.closeAll();
   await edge.time.untilTrue(() => client.state === "disconnected");
-  const follower = new Follower(client.watch({ prefix: "k/", after: 0 }));
+  const follower = new Follower(client, { prefix: "k/", after: 0 });
   edge.faults.refuses = ({ way, name }) => {
     if (way === "http" && name === "state.watch") {
       // Its answer takes so long that a socket opens before.
@@ -215,7 +140,7 @@ it("[EC15] a watch that was refused over HTTP, after a socket had opened, contin
   await edge.time.pass(20_000);
   await write(edge, 0, 4);
   await edge.time.pass(1_000);
-  expect({ isOver: follower.isOver, keys: follower.keys.size }).toEqual({ isOver: false, keys: 5 });
+  expect([follower.types.includes("failed"), follower.keys.size]).toEqual([false, 5]);
 });
 
 it("[EC16] [EC15] a watch delivers what exists, then each change, in order and once", async () => {
@@ -284,12 +209,13 @@ it("[EC16] a snapshot of several pages is of one moment, whatever changes while 
     void edge.host.call("state.set", { key: `k/0-${pages}`, value: pages });
     return null;
   };
-  const watch = client.watch({ prefix: "k/" });
-  const { value: event } = await edge.time.until(watch.next());
+  const follower = new Follower(client, { prefix: "k/" });
+  await edge.time.untilTrue(() => follower.events.length > 0);
+  const [event] = follower.events;
   expect(pages).toBe(3);
   if (event?.type !== "snapshot") throw new Error("no snapshot");
   const then = Object.fromEntries(event.entries.map((entry) => [entry.key, entry.value]));
   expect(then).toEqual(await present(edge, "k/"));
   expect(event.entries.map(({ key }) => key)).toEqual(event.entries.map(({ key }) => key).toSorted());
-  watch.close();
+  follower.close();
 });

@@ -2,17 +2,18 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { OpenFeature } from "@openfeature/server-sdk";
+import { build } from "esbuild";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { defaults } from "#src/contract/config.ts";
-import { toUnit } from "#src/experiments/assignment/names.ts";
 import { answerRequest } from "#src/local-mcp/assignment/answer-request.ts";
-import type { ServiceAnswer, ServiceWork } from "#src/local-mcp/assignment/service-request.ts";
+import { chooseArm, toUnit } from "#src/local-mcp/recording/assignment.ts";
+import type { ServiceAnswer, ServiceWork } from "#src/local-mcp/assignment/service.ts";
 import { statsigRules } from "#harness/experiments/statsig-rules.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
-const name = "brief.prompts";
+const name = "checkpoint.everyMs";
 const units = Array.from({ length: 60 }, (_, n) => toUnit("salt", `session ${n}`));
-const choose: ServiceWork = { kind: "choose", trials: units.map((unit) => ({ name, share: 1, salt: "s", unit })) };
+const choose: ServiceWork = { kind: "choose", trials: units.map((unit) => ({ name, unit })) };
 const rules = statsigRules(name, ["control", "treatment"]);
 const sdk = pathToFileURL(join(process.cwd(), "node_modules/@openfeature/server-sdk/dist/esm/index.js")).href;
 
@@ -33,18 +34,13 @@ afterEach(async () => {
   await OpenFeature.close();
 });
 
-function setTimer(run: () => void, ms: number): () => void {
-  const timer = setTimeout(run, ms);
-  return () => clearTimeout(timer);
-}
-
 function ask(
   experiments: Partial<(typeof defaults)["experiments"]>,
   work: ServiceWork,
   { home = temporaryFolder(), env = {} }: { home?: string; env?: NodeJS.ProcessEnv } = {},
 ): Promise<ServiceAnswer> {
   const settings = { ...defaults.experiments, waitMs: 200, ...experiments };
-  return answerRequest({ settings, home, work }, { env, setTimer });
+  return answerRequest({ settings, home, work }, env);
 }
 
 function countArms(arms: readonly (string | null)[]): [control: number, treatment: number, none: number] {
@@ -63,7 +59,7 @@ it("[EX70] [EX27] Statsig assigns from a file in SHIM's folder, without network"
   expect(absolute.arms).toEqual(arms);
 });
 
-it("[EX70] [EX73] live Statsig has its key from the environment, and is sent hashed units, names and numbers", async () => {
+it("[EX23] [EX70] [EX73] live Statsig has its key from the environment, and is sent hashed units, names and numbers", async () => {
   answer = async (url) => new Response(url.includes("download_config_specs") ? rules : '{"success":true}');
   const settings = { provider: "statsig", statsigKeyEnv: "MY_STATSIG" } as const;
   const env = { MY_STATSIG: "client-of-mine" };
@@ -162,4 +158,60 @@ it("[EX76] a default export that is no provider is named", async () => {
   const openFeatureModule = aProviderModule(home, "export default 7;");
   const { problems } = await ask({ provider: "openfeature", openFeatureModule }, { kind: "check" }, { home });
   expect(problems).toEqual(["The default export of ./flags.mjs is no OpenFeature provider."]);
+});
+
+it("[EX27] rules that Statsig cannot read, an experiment that it does not know, and late rules are problems", async () => {
+  const home = temporaryFolder();
+  const settings = { provider: "statsig", statsigRules: "rules.json" } as const;
+  for (const text of ["", "{}", "none", '{"has_updates":false}']) {
+    writeFileSync(join(home, "rules.json"), text);
+    expect(await ask(settings, choose, { home })).toEqual({ arms: [], problems: ["Statsig has no rules."] });
+  }
+  writeFileSync(join(home, "rules.json"), statsigRules(name, ["control", "treatment"], false));
+  const other: ServiceWork = {
+    kind: "choose",
+    trials: ["interval", name].map((one) => ({ name: one, unit: units[0] ?? "" })),
+  };
+  const { arms, problems } = await ask(settings, other, { home });
+  expect(problems).toEqual([expect.stringContaining("does not know the experiment interval")]);
+  expect(arms).toEqual([null, expect.stringMatching(/^(control|treatment)$/)]);
+  answer = () => new Promise(() => {});
+  const live = { provider: "statsig", statsigKeyEnv: "KEY", waitMs: 5 } as const;
+  expect((await ask(live, choose, { env: { KEY: "client-late" } })).problems).toEqual(["Statsig has no rules."]);
+});
+
+it("[EX26] a package that is not installed is named with its command, and none is in a bundle", async () => {
+  const { metafile } = await build({
+    entryPoints: ["src/local-mcp/assignment/answer-request.ts"],
+    bundle: true,
+    platform: "node",
+    format: "cjs",
+    write: false,
+    metafile: true,
+  });
+  expect(Object.keys(metafile.inputs).filter((path) => path.includes("node_modules"))).toEqual([]);
+  const home = temporaryFolder();
+  const broken = join(home, "node_modules/@statsig/serverless-client");
+  mkdirSync(broken, { recursive: true });
+  const packaged = { name: "@statsig/serverless-client", main: "index.mjs" };
+  writeFileSync(join(broken, "package.json"), JSON.stringify(packaged));
+  writeFileSync(join(broken, "index.mjs"), 'import "not-installed-at-all";');
+  writeFileSync(join(home, "rules.json"), rules);
+  const { problems } = await ask({ provider: "statsig", statsigRules: "rules.json" }, choose, { home });
+  expect(problems).toEqual([
+    "Assignment by Statsig needs a package that is not installed: npm install @statsig/serverless-client",
+  ]);
+});
+
+it("[EX20] [EX21] SHIM's own assignment: halves, a larger share moves nobody, another salt splits independently", () => {
+  const ids = Array.from({ length: 4_000 }, (_, n) => `session-${n}`);
+  const armsAt = (share: number, salt = "1") => ids.map((id) => chooseArm({ id: "exp_1", salt, share }, id));
+  const [tenth, half, all, other] = [armsAt(0.1), armsAt(0.5), armsAt(1), armsAt(1, "2")];
+  expect(new Set(armsAt(0))).toEqual(new Set([null]));
+  expect(all.filter((arm) => arm === "control").length / ids.length).toBeCloseTo(0.5, 1);
+  expect(tenth.filter((arm) => arm !== null).length / ids.length).toBeCloseTo(0.1, 1);
+  for (const [n, arm] of tenth.entries()) if (arm !== null) expect([half[n], all[n]]).toEqual([arm, arm]);
+  expect(all.filter((arm, n) => arm === other[n]).length / ids.length).toBeCloseTo(0.5, 1);
+  expect(toUnit("salt", "session-1")).toMatch(/^[0-9a-f]{32}$/);
+  expect(toUnit("salt", "session-1")).not.toBe(toUnit("other", "session-1"));
 });

@@ -1,21 +1,20 @@
 import { build } from "esbuild";
 import { expect, it } from "vitest";
-import type { Experiment } from "#src/experiments/engine/experiment.ts";
-import { start, stopAll } from "#src/local-mcp/experiments/experiments.ts";
+import type { MachineTrial } from "#src/contract/trials.ts";
+import { toUnit } from "#src/local-mcp/recording/assignment.ts";
 import * as pauses from "#src/store/pause.ts";
 import * as notices from "#src/store/notices.ts";
-import { pastBriefs } from "#harness/experiments/past-chats.ts";
+import { pastChats } from "#harness/experiments/past-chats.ts";
+import { startTrial, stopAll } from "#harness/experiments/trials.ts";
 import { aServiceRuntime, type ServiceRuntime } from "#harness/experiments/service-rig.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
-const key = "brief.prompts";
+const key = "checkpoint.everyMs";
 
-function started(runtime: TempRuntime, to = 60): Experiment {
-  pastBriefs(runtime);
-  const result = start(runtime, { key, to, reason: "to see", replay: null });
-  if (!result.ok) throw new Error(result.error.code);
-  return result.value;
+function started(runtime: TempRuntime): MachineTrial {
+  pastChats(runtime);
+  return startTrial(runtime, key, 250_000);
 }
 
 let count = 0;
@@ -60,9 +59,7 @@ it("[EX70] by default SHIM assigns, starts no process, and no hook has an adapte
     external: ["better-sqlite3"],
     outfile: "hook.cjs",
   });
-  const adapters = Object.keys(metafile.inputs).filter((path) =>
-    /assignment\/(assignments|statsig|open-feature|answer)/.test(path),
-  );
+  const adapters = Object.keys(metafile.inputs).filter((path) => /assignment\/answer|statsig|openfeature/.test(path));
   expect(adapters).toEqual([]);
 });
 
@@ -81,7 +78,7 @@ it("[EX70] a service is asked once, for a session that begins while a trial runs
   const [request] = runtime.requests();
   expect(request?.work).toEqual({
     kind: "choose",
-    trials: [{ name: key, share: 1, salt, unit: expect.stringMatching(/^[0-9a-f]{32}$/) }],
+    trials: [{ name: key, unit: toUnit(salt, chat.session) }],
   });
   expect(JSON.stringify(request)).not.toContain(chat.session);
   expect(JSON.stringify(request)).not.toContain(id);
@@ -143,7 +140,7 @@ it("[EX75] with experiments switched off no service is asked @night", () => {
   const runtime = aServiceRuntime({ provider: "statsig" });
   started(runtime);
   runtime.serve(all("treatment"));
-  stopAll(runtime, "by hand");
+  stopAll(runtime);
   aChat(runtime);
   expect([armsOf(runtime), asked(runtime)]).toEqual([[], 0]);
 });

@@ -1,34 +1,31 @@
 import { expect, it } from "vitest";
-import type { Experiment } from "#src/experiments/engine/experiment.ts";
-import { markSent, sendCounted } from "#src/local-mcp/assignment/send-counted.ts";
-import type { SentUnit } from "#src/local-mcp/assignment/service-request.ts";
-import * as rows from "#src/local-mcp/experiments/experiment-rows.ts";
-import { advanceAll, start, stopAll, stopOne } from "#src/local-mcp/experiments/experiments.ts";
+import type { MachineTrial } from "#src/contract/trials.ts";
+import type { SentUnit } from "#src/local-mcp/assignment/service.ts";
+import { markSent, sendCounted } from "#src/local-mcp/experiments/send-counted.ts";
 import { recordSettings } from "#src/local-mcp/recording/session-settings.ts";
 import { forget } from "#src/local-mcp/retention/forget.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { pastBriefs } from "#harness/experiments/past-chats.ts";
+import { pastChats } from "#harness/experiments/past-chats.ts";
+import { endByHand, reload, startTrial, stopAll } from "#harness/experiments/trials.ts";
 import { aServiceRuntime, type ServiceRuntime } from "#harness/experiments/service-rig.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
-const key = "brief.prompts";
+const key = "checkpoint.everyMs";
 const sentWell = "answer({ arms: [], problems: [] });";
 
 function send(runtime: TempRuntime): void {
   void sendCounted(runtime, (experiment, sent) => markSent(runtime, experiment, sent));
 }
 
-function started(runtime: TempRuntime): Experiment {
-  pastBriefs(runtime);
-  const result = start(runtime, { key, to: 60, reason: "to see", replay: null });
-  if (!result.ok) throw new Error(result.error.code);
-  return result.value;
+function started(runtime: TempRuntime): MachineTrial {
+  pastChats(runtime);
+  return startTrial(runtime, key, 250_000);
 }
 
 let count = 0;
 
 /** A session that has ended, with this arm as the service's answer. @returns its id */
-function aSession(runtime: TempRuntime, experiment: Experiment, arm: string): string {
+function aSession(runtime: TempRuntime, experiment: MachineTrial, arm: string): string {
   const id = `${String((count += 1)).padStart(8, "0")}-04b4-4fe0-bbd5-6aa531354563`;
   runtime.wait(1_000);
   runtime.store.write((sql) => {
@@ -51,9 +48,6 @@ it("[EX73] a review sends each counted session once, hashed, with its outcomes a
   runtime.serve(sentWell);
   const experiment = started(runtime);
   const chats = ["control", "treatment", "control"].map((arm) => aSession(runtime, experiment, arm));
-  send(runtime);
-  expect(sentUnits(runtime)).toEqual([]);
-  advanceAll(runtime);
   for (let review = 0; review < 2; review++) send(runtime);
   const unit = expect.stringMatching(/^[0-9a-f]{32}$/);
   const measured = { unsavedDeath: 0, toolErrors: 0.1 };
@@ -66,7 +60,6 @@ it("[EX73] a review sends each counted session once, hashed, with its outcomes a
   ]);
   expect(chats.filter((id) => JSON.stringify(runtime.requests()).includes(id))).toEqual([]);
   aSession(runtime, experiment, "treatment");
-  advanceAll(runtime);
   send(runtime);
   expect(sentUnits(runtime).at(-1)).toEqual([{ unit, arm: "treatment", measured }]);
 });
@@ -76,7 +69,6 @@ it("[EX73] what could not be sent is logged, and sent by the next review; forgot
   runtime.serve(`answer({ arms: [], problems: ["no network"] });`);
   const experiment = started(runtime);
   const [forgotten = ""] = ["control", "treatment"].map((arm) => aSession(runtime, experiment, arm));
-  advanceAll(runtime);
   send(runtime);
   expect(runtime.logged.join()).toContain("no network");
   runtime.store.write((sql) => forget(sql, { session: forgotten }));
@@ -89,17 +81,15 @@ it("[EX75] nothing is sent while experiments are off, of one that a person stopp
   const runtime = aServiceRuntime({ provider: "statsig" });
   const one = started(runtime);
   aSession(runtime, one, "control");
-  advanceAll(runtime);
   send(aServiceRuntime({}, runtime));
   const other = aServiceRuntime({ provider: "openfeature" }, runtime);
   send(other);
   expect(other.requests()).toEqual([]);
-  stopOne(runtime, one.id, "enough");
+  endByHand(runtime, one.id);
   send(runtime);
   const next = started(runtime);
   aSession(runtime, next, "control");
-  advanceAll(runtime);
-  stopAll(runtime, "by hand");
+  stopAll(runtime);
   send(runtime);
   expect(runtime.requests()).toEqual([]);
 });
@@ -109,10 +99,8 @@ it("[EX73] the position of what was sent is no change of the experiment for othe
   runtime.serve(sentWell);
   const experiment = started(runtime);
   aSession(runtime, experiment, "control");
-  advanceAll(runtime);
   send(runtime);
-  const stored = runtime.store.read((sql) => rows.get(sql, experiment.id)?.experiment, undefined);
-  expect(stored).toMatchObject({ state: "canary", sent: 1, canary: { counts: [1, 0] } });
+  expect(reload(runtime, experiment)).toMatchObject({ state: "canary", sent: 1, read: 0 });
   const local = tempRuntime();
   started(local);
   send(local);

@@ -1,10 +1,6 @@
-import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { enqueue, flush, listNewest } from "#src/local-mcp/audit/machine-audit.ts";
-import { decideAllow, decideEnd, decideStart, decideStopAll } from "#src/local-mcp/experiments/decisions.ts";
-import { advanceAll, start, stopOne } from "#src/local-mcp/experiments/experiments.ts";
-import { createPrivateFolder } from "#src/platform/private-files.ts";
-import * as meta from "#src/store/meta.ts";
+import { append, listNewest } from "#src/local-mcp/audit/machine-audit.ts";
+import { start } from "#src/local-mcp/experiments/machine-trials.ts";
 import { pastChats } from "#harness/experiments/past-chats.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -14,41 +10,19 @@ function entries(runtime: TempRuntime): (readonly [kind: string, actor: string |
   return listNewest(runtime, 50).map(({ kind, actor, detail }) => [kind, actor, (detail as { result: string }).result]);
 }
 
-function outbox(runtime: TempRuntime): string {
-  return runtime.store.read((sql) => meta.read(sql, "audit_outbox"), null) ?? "";
-}
-
-it("[EX77] an entry that its process could not write any more is written by another, with the time of the decision", () => {
+it("[EX77] an entry is there when its decision is, with its time, also for another process", () => {
   const runtime = tempRuntime();
   pastChats(runtime);
-  // The process dies after the commit: nothing follows.
   const started = start(runtime, trial, "live page");
   if (!started.ok) throw new Error(started.error.code);
-  stopOne(runtime, started.value.id, "enough", false, "command line");
+  const stopped = { kind: "experiment.stopped", experiment: started.value.id, session: null } as const;
+  // The process dies after the commit: nothing follows.
+  runtime.store.write((sql) => append(sql, runtime.now(), { ...stopped, by: "command line", result: "done" }));
   runtime.wait(60_000);
   const next = tempRuntime({ beside: runtime });
   expect(listNewest(next, 5)).toMatchObject([
     { kind: "experiment.stopped", subject: started.value.id, actor: "command line", ageMs: 60_000 },
     { kind: "experiment.started", subject: started.value.id, actor: "live page", ageMs: 60_000 },
-  ]);
-  advanceAll(runtime);
-  expect(listNewest(next, 5)).toHaveLength(2);
-});
-
-it("[EX77] a process that dies between the file and its commit leaves no entry twice", () => {
-  const runtime = tempRuntime();
-  decideStopAll(runtime, "command line");
-  const text = readFileSync(runtime.paths.audit, "utf8");
-  const pending = { id: (JSON.parse(text) as { id: string }).id, at: runtime.now() };
-  const action = { kind: "experiments.off", session: null, by: "command line", result: "done" };
-  runtime.store.write((sql) => {
-    meta.write(sql, "audit_outbox", JSON.stringify({ next: 2, pending: [{ ...pending, action }] }));
-    enqueue(sql, runtime.now(), { kind: "experiments.allowed", session: null, by: "kaizen", result: "done" });
-  });
-  flush(runtime);
-  expect(entries(runtime)).toEqual([
-    ["experiments.allowed", "kaizen", "done"],
-    ["experiments.off", "command line", "done"],
   ]);
 });
 
@@ -56,68 +30,9 @@ it("[EX77] a decision that is not committed leaves no entry", () => {
   const runtime = tempRuntime();
   const failing = (): void =>
     runtime.store.write((sql) => {
-      enqueue(sql, runtime.now(), { kind: "experiments.off", session: null, by: "kaizen", result: "done" });
+      append(sql, runtime.now(), { kind: "experiments.off", session: null, by: "kaizen", result: "done" });
       throw new Error("the process dies");
     });
   expect(failing).toThrow("dies");
   expect(entries(runtime)).toEqual([]);
 });
-
-it("[EX77] while the file cannot be written decisions are made, and their entries follow", () => {
-  const runtime = tempRuntime();
-  createPrivateFolder(runtime.paths.home);
-  mkdirSync(runtime.paths.audit);
-  pastChats(runtime);
-  expect(decideStart(runtime, "kaizen", trial).ok).toBe(true);
-  expect(decideStopAll(runtime, "command line")).toHaveLength(1);
-  expect(runtime.logged.join()).toContain("entries of the audit log are pending");
-  for (let round = 0; round < 600; round++) decideAllow(runtime, "live page");
-  expect(outbox(runtime).length).toBeLessThan(100_000);
-  rmdirSync(runtime.paths.audit);
-  expect(entries(runtime)).toEqual([
-    ["experiments.allowed", "live page", "done"],
-    ["experiments.off", "command line", "done"],
-    ["experiment.stopped", "command line", "done"],
-    ["experiment.started", "kaizen", "done"],
-  ]);
-});
-
-it("[EX58] a decision whose file is written at once is one entry; one that waits for the next process is two", () => {
-  const runtime = tempRuntime();
-  pastChats(runtime);
-  const started = decideStart(runtime, "kaizen", trial);
-  if (!started.ok) throw new Error(started.error.code);
-  const { id } = started.value;
-  deploy(runtime, id);
-  expect(entries(runtime)[0]).toEqual(["experiment.moved", "kaizen", "deployed"]);
-  writeFileSync(runtime.paths.config, "{ broken");
-  expect(decideEnd(runtime, "command line", id, false)?.state).toBe("rolling_back");
-  expect(entries(runtime)[0]).toEqual(["experiment.stopped", "command line", "rolling_back"]);
-  rmSync(runtime.paths.config);
-  advanceAll(runtime);
-  expect(entries(runtime).map(([kind, actor, result]) => `${kind} ${actor ?? ""} ${String(result)}`)).toEqual([
-    "experiment.moved kaizen rolled_back",
-    "experiment.stopped command line rolling_back",
-    "experiment.moved kaizen deployed",
-    "experiment.started kaizen done",
-  ]);
-});
-
-/** As after a canary that was better. */
-function deploy(runtime: TempRuntime, id: string): void {
-  runtime.store.write((sql) => {
-    sql.run(
-      "UPDATE experiments SET state = 'deploying', body = json_set(body, '$.state', 'deploying') WHERE id = ?",
-      id,
-    );
-    const action = {
-      kind: "experiment.moved",
-      session: null,
-      experiment: id,
-      by: "kaizen",
-      result: "deploying",
-    } as const;
-    enqueue(sql, runtime.now(), action);
-  });
-  advanceAll(runtime);
-}

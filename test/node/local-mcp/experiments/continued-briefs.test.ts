@@ -1,9 +1,8 @@
 import { expect, it } from "vitest";
 import type { ReplaySession } from "#src/contract/replay.ts";
 import { corpus } from "#src/local-mcp/experiments/corpus.ts";
-import { countedUnits } from "#src/local-mcp/experiments/units.ts";
 import { weeklyFacts } from "#src/local-mcp/experiments/weekly-facts.ts";
-import { weekOf } from "#src/experiments/kaizen/week.ts";
+import { weekOf } from "#src/experiments/weekly-report.ts";
 import * as recoveries from "#src/local-mcp/sessions/recoveries.ts";
 import { aDeadClaude, anotherClaude } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -21,7 +20,6 @@ it("[EX261] what a chat read again counts only where it continued: an offer alon
     runtime.store.read(work, null);
   const facts = () => ({
     week: read((sql) => weeklyFacts(sql, weekOf(runtime.now())).rediscovery),
-    units: read((sql) => countedUnits(sql, "trial", 0, 2).map(({ measured }) => measured.rediscovery)),
     corpus: read(
       (sql) =>
         [...corpus(sql, { since: 0, limit: 10 })].find(
@@ -35,7 +33,6 @@ it("[EX261] what a chat read again counts only where it continued: an offer alon
       [heir, 1],
       [idle, 4],
     ] as const) {
-      sql.run("INSERT INTO exposures (experiment, unit, arm, at) VALUES ('trial', ?, 'control', 0)", unit ?? "");
       recoveries.add(sql, { at: runtime.now(), session: dead.session, action: "offered", by: unit ?? "", score: 80 });
       const offer = recoveries.latestOffer(sql, dead.session, unit ?? "");
       recoveries.setDetail(sql, offer?.seq ?? 0, { rediscovery: { reads, repeats: 0, isOver: true } });
@@ -43,7 +40,6 @@ it("[EX261] what a chat read again counts only where it continued: an offer alon
   });
   expect(facts()).toMatchObject({
     week: { chats: 0, repeats: 0 },
-    units: [undefined, undefined],
     corpus: { score: 0.8, reads: null, repeats: null },
   });
   runtime.store.write((sql) => {
@@ -51,7 +47,6 @@ it("[EX261] what a chat read again counts only where it continued: an offer alon
   });
   expect(facts()).toMatchObject({
     week: { chats: 1, repeats: 1 },
-    units: [1, undefined],
     corpus: { reads: 1, repeats: 0 },
   });
 });

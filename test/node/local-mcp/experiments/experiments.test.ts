@@ -1,30 +1,27 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
-import { stop, type Experiment, type ReplayEvidence } from "#src/experiments/engine/experiment.ts";
+import type { MachineTrial } from "#src/contract/trials.ts";
 import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
-import * as rows from "#src/local-mcp/experiments/experiment-rows.ts";
-import { advanceAll, allow, start, stopAll, stopOne } from "#src/local-mcp/experiments/experiments.ts";
+import { advanceAll, endTrial, sessionsOf, setOff, start } from "#src/local-mcp/experiments/machine-trials.ts";
 import { forget } from "#src/local-mcp/retention/forget.ts";
-import { sessionConfig } from "#src/local-mcp/recording/session-config.ts";
-import { recordSettings } from "#src/local-mcp/recording/session-settings.ts";
+import { recordSettings, sessionConfig } from "#src/local-mcp/recording/session-settings.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { readConfig } from "#src/platform/config-file.ts";
 import * as notices from "#src/store/notices.ts";
-import { enoughChats, pastBriefs, pastChats } from "#harness/experiments/past-chats.ts";
+import { enoughChats, pastChats } from "#harness/experiments/past-chats.ts";
+import { endByHand, reload, startTrial, stopAll } from "#harness/experiments/trials.ts";
 import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const key = "checkpoint.everyToolCalls";
-const better: ReplayEvidence = { sessions: 100, verdict: "better", effect: -1, interval: { low: -1.4, high: -0.6 } };
+const better = { verdict: "better", note: "better in 100 sessions" } as const;
 
-function started(runtime: TempRuntime, to = 8): Experiment {
+function started(runtime: TempRuntime, to = 8): MachineTrial {
   pastChats(runtime);
-  const result = start(runtime, { key, to, reason: "deaths lose ten calls", replay: { evidence: better, note: "" } });
-  if (!result.ok) throw new Error(result.error.code);
-  return result.value;
+  return startTrial(runtime, key, to, better);
 }
 
 let count = 0;
@@ -77,14 +74,8 @@ function armsOf(runtime: TempRuntime): Record<string, number> {
   );
 }
 
-function reload(runtime: TempRuntime, { id }: Experiment): Experiment {
-  const stored = runtime.store.read((sql) => rows.get(sql, id), null);
-  if (!stored) throw new Error(`no experiment ${id}`);
-  return stored.experiment;
-}
-
 /** Sessions until the experiment leaves its canary. */
-function runCanary(runtime: TempRuntime, experiment: Experiment, errorsIfTreated = 0, errors = 0): Experiment {
+function runCanary(runtime: TempRuntime, experiment: MachineTrial, errorsIfTreated = 0, errors = 0): MachineTrial {
   const toolErrors = (sql: Sql, id: string): number =>
     sessionConfig(sql, defaults, id).checkpoint.everyToolCalls === experiment.to ? errorsIfTreated : errors;
   for (let session = 1; session < 1_000; session++) {
@@ -104,7 +95,7 @@ function writeConfig(runtime: TempRuntime, text: string): void {
 it("[EX50] a setting that is not a parameter, and a step beyond its bounds, are refused", () => {
   const runtime = tempRuntime();
   const refused = (name: string, to: number) => {
-    const result = start(runtime, { key: name, to, reason: "", replay: null });
+    const result = start(runtime, { key: name, to, reason: "", replay: null }, "kaizen");
     return result.ok ? "started" : `${result.error.code}: ${result.error.message}`;
   };
   expect(refused("snapshots.isEnabled", 0)).toMatch(/^bad_input: .* is never changed by experiments/);
@@ -116,19 +107,6 @@ it("[EX50] a setting that is not a parameter, and a step beyond its bounds, are 
   expect(rowCount(runtime, "experiments")).toBe(0);
 });
 
-it("[EX54] of two processes that change an experiment one does, with the values in force", () => {
-  const runtime = tempRuntime();
-  const { id } = started(runtime);
-  const seen = runtime.store.read((sql) => rows.get(sql, id), null);
-  if (!seen) throw new Error("not stored");
-  const stopped = stop(seen.experiment, runtime.now(), "by one");
-  expect(runtime.store.write((sql) => rows.save(sql, stopped, seen.revision))).toBe(true);
-  expect(rowCount(runtime, "trial_values")).toBe(0);
-  expect(runtime.store.write((sql) => rows.save(sql, seen.experiment, seen.revision))).toBe(false);
-  expect(rowCount(runtime, "trial_values")).toBe(0);
-  expect(reload(runtime, seen.experiment).state).toBe("stopped");
-});
-
 it("[EX53] a forgotten session leaves no id in an experiment, and still counts", () => {
   const runtime = tempRuntime();
   const experiment = started(runtime);
@@ -138,34 +116,29 @@ it("[EX53] a forgotten session leaves no id in an experiment, and still counts",
   expect(armsOf(runtime)).toEqual(before);
   const units = runtime.store.read((sql) => sql.all<{ unit: string }>("SELECT unit FROM exposures"), []);
   expect(units.filter(({ unit }) => chats.includes(unit))).toEqual([]);
-  advanceAll(runtime);
-  const { canary } = reload(runtime, experiment);
-  expect(canary?.counts).toEqual([before["control"] ?? 0, before["treatment"] ?? 0]);
+  const { steps } = reload(runtime, experiment);
+  expect(runtime.store.read((sql) => sessionsOf(sql, experiment.id, steps), null)).toEqual({
+    without: before["control"],
+    with: before["treatment"],
+  });
 });
 
 it("[EX291] a trial that this machine could not end is refused, with its figures; one that replay has decided is not @night", () => {
   const runtime = tempRuntime();
   const begin = (name: string, to: number, replay: Parameters<typeof start>[1]["replay"] = null) =>
-    start(runtime, { key: name, to, reason: "", replay });
+    start(runtime, { key: name, to, reason: "", replay }, "kaizen");
   pastChats(runtime, enoughChats - 1);
   const figures = "its trial needs 400 new chats in 28 days, and this machine had 399 in the last 28";
   expect(begin(key, 8)).toMatchObject({
     ok: false,
     error: { code: "cannot_end", message: expect.stringContaining(figures) },
   });
-  expect(begin("brief.prompts", 60)).toMatchObject({
-    ok: false,
-    error: { code: "cannot_end", message: expect.stringMatching(/needs 972 new chats that are given a brief/) },
-  });
-  expect([rowCount(runtime, "experiments"), rowCount(runtime, "trial_values")]).toEqual([0, 0]);
-  const worse = { evidence: { ...better, verdict: "worse" }, note: "" } as const;
-  expect(begin(key, 8, worse)).toMatchObject({ ok: true, value: { state: "decided" } });
+  expect(begin("brief.prompts", 60)).toMatchObject({ ok: false, error: { code: "by_person" } });
+  expect(rowCount(runtime, "experiments")).toBe(0);
+  expect(begin(key, 8, { verdict: "worse", note: "" })).toMatchObject({ ok: true, value: { state: "decided" } });
   runtime.wait(1_000);
   pastChats(runtime, 1);
   expect(begin(key, 8)).toMatchObject({ ok: true, value: { state: "canary" } });
-  runtime.wait(1_000);
-  pastBriefs(runtime);
-  expect(begin("brief.prompts", 60)).toMatchObject({ ok: true, value: { state: "canary" } });
   runtime.wait(29 * 86_400_000);
   expect(begin("risk.thresholds.memory", 0.7)).toMatchObject({ ok: false, error: { code: "cannot_end" } });
 });
@@ -173,9 +146,9 @@ it("[EX291] a trial that this machine could not end is refused, with its figures
 it("[EX51] one experiment of a group at a time", () => {
   const runtime = tempRuntime();
   const first = started(runtime);
-  const second = start(runtime, { key: "checkpoint.everyMs", to: 250_000, reason: "", replay: null });
+  const second = start(runtime, { key: "checkpoint.everyMs", to: 250_000, reason: "", replay: null }, "kaizen");
   expect(second).toMatchObject({ ok: false, error: { code: "busy", message: expect.stringContaining(first.id) } });
-  const other = start(runtime, { key: "risk.thresholds.memory", to: 0.7, reason: "", replay: null });
+  const other = start(runtime, { key: "risk.thresholds.memory", to: 0.7, reason: "", replay: null }, "kaizen");
   expect(other.ok).toBe(true);
 });
 
@@ -191,7 +164,7 @@ it("[EX52] [EX53] only sessions that begin later are assigned; a treated one has
   expect(treated).toHaveLength(arms["treatment"] ?? 0);
   expect(treated.length).toBeGreaterThan(0);
   expect(chats.length).toBeGreaterThan(treated.length + (arms["control"] ?? 0));
-  stopOne(runtime, id, "enough");
+  endByHand(runtime, id);
   expect(chats.every(({ session }) => valueFor(runtime, session) === 10)).toBe(true);
 });
 
@@ -219,11 +192,10 @@ it("[EX55] [EX57] a canary without harm is deployed as by shim config, watched, 
   expect(deployed.state).toBe("deployed");
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(8);
   expect(readFileSync(runtime.paths.config, "utf8")).toContain("// mine");
-  expect(rowCount(runtime, "trial_values")).toBe(0);
   runtime.wait(8 * 86_400_000);
   advanceAll(runtime);
   expect(reload(runtime, experiment).state).toBe("kept");
-  expect(stopOne(runtime, experiment.id, "I want it back", true)?.state).toBe("rolled_back");
+  expect(endByHand(runtime, experiment.id, true)?.state).toBe("rolled_back");
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
   expect(JSON.parse(readFileSync(runtime.paths.config, "utf8").replace("// mine", ""))).toEqual({
     offerMaxAgeMs: 86_400_000,
@@ -234,12 +206,11 @@ it("[EX55] [EX57] [EX58] an arm that does harm is stopped, reported, audited, an
   const runtime = tempRuntime();
   const experiment = started(runtime);
   const stopped = runCanary(runtime, experiment, 25);
-  expect(stopped).toMatchObject({ state: "stopped", canary: { violated: "toolErrors" } });
+  expect(stopped).toMatchObject({ state: "stopped", violated: "toolErrors" });
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
-  expect(rowCount(runtime, "trial_values")).toBe(0);
   const texts = runtime.store.read((sql) => notices.list(sql), []).map(({ text }) => text);
   expect(texts.some((text) => text.includes(experiment.id) && text.includes("toolErrors"))).toBe(true);
-  expect(listNewest(runtime, 5)).toMatchObject([
+  expect(listNewest(runtime, 1)).toMatchObject([
     { kind: "experiment.moved", subject: experiment.id, actor: "kaizen", detail: { result: "stopped" } },
   ]);
 });
@@ -260,28 +231,32 @@ it("[EX172] a machine where most calls fail, as before the deployment, keeps the
   expect(afterWeek(0, 18)).toBe("rolled_back");
 });
 
-it("[EX57] a process that dies while it writes the file leaves the rest to the next", () => {
+it("[EX57] a step whose file cannot be written is not made; it is made once the file is valid", () => {
   const runtime = tempRuntime();
   const experiment = started(runtime);
-  // A file that is not valid cannot be edited, as if the process had died before it.
   writeConfig(runtime, "{ broken");
-  const stuck = runCanary(runtime, experiment);
-  expect(stuck.state).toBe("deploying");
-  const claude = aChatOf(runtime);
-  expect(runtime.store.read((sql) => sessionConfig(sql, defaults, claude.session).checkpoint.everyToolCalls, -1)).toBe(
-    8,
-  );
-  rmSync(runtime.paths.config);
-  advanceAll(runtime);
+  for (let session = 0; session < 500; session++) aSession(runtime, () => 0);
+  expect(advanceAll(runtime)).toEqual([]);
+  expect(runtime.logged.join()).toContain("an experiment was not moved");
+  writeConfig(runtime, "{}");
+  expect(advanceAll(runtime)).toMatchObject([{ state: "deployed" }]);
+  writeConfig(runtime, "{ broken");
+  const stopping = () => endTrial(runtime, experiment.id, false, "no", "command line");
+  expect(stopping()).toMatchObject({ ok: false, error: { code: "config_invalid", message: /Correct the file/ } });
   expect(reload(runtime, experiment).state).toBe("deployed");
-  writeConfig(runtime, "{ broken");
-  expect(stopOne(runtime, experiment.id, "no")?.state).toBe("rolling_back");
-  expect(runtime.store.read((sql) => sessionConfig(sql, defaults, claude.session).checkpoint.everyToolCalls, -1)).toBe(
-    10,
-  );
   writeConfig(runtime, JSON.stringify({ checkpoint: { everyToolCalls: 8 } }));
-  advanceAll(runtime);
-  expect(reload(runtime, experiment).state).toBe("rolled_back");
+  expect(stopping()).toMatchObject({ ok: true, value: { state: "rolled_back" } });
+  expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
+});
+
+it("[EX57] a step of which a process wrote the file and no row is made again", () => {
+  const runtime = tempRuntime();
+  const experiment = started(runtime);
+  for (let session = 0; session < 500; session++) aSession(runtime, () => 0);
+  writeConfig(runtime, JSON.stringify({ checkpoint: { everyToolCalls: 8 } }));
+  expect(advanceAll(runtime)).toMatchObject([{ state: "deployed" }]);
+  writeConfig(runtime, "{}");
+  expect(endByHand(runtime, experiment.id)?.state).toBe("rolled_back");
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
 });
 
@@ -290,8 +265,7 @@ it("[EX55] sessions beyond the planned ones are not counted, however many end be
   const experiment = started(runtime);
   for (let session = 0; session < 500; session++) aSession(runtime, () => 0);
   advanceAll(runtime);
-  const { canary, plan } = reload(runtime, experiment);
-  expect((canary?.counts[0] ?? 0) + (canary?.counts[1] ?? 0)).toBe(plan?.units);
+  expect(reload(runtime, experiment).steps.at(-1)?.note).toMatch(/^200 sessions, /);
 });
 
 it("[EX57] a value that a person has set since the deployment stays", () => {
@@ -299,21 +273,20 @@ it("[EX57] a value that a person has set since the deployment stays", () => {
   const experiment = started(runtime);
   runCanary(runtime, experiment);
   writeConfig(runtime, JSON.stringify({ checkpoint: { everyToolCalls: 5 } }));
-  expect(stopOne(runtime, experiment.id, "no")?.state).toBe("rolled_back");
+  expect(endByHand(runtime, experiment.id)?.state).toBe("rolled_back");
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(5);
 });
 
 it("[EX56] stop all takes every value back at once, and none starts until it is allowed", () => {
   const runtime = tempRuntime();
-  const canary = started(runtime);
-  const deployed = started(tempRuntime());
-  expect(deployed.state).toBe("canary");
-  expect(stopAll(runtime, "by hand").map(({ id, state }) => [id, state])).toEqual([[canary.id, "stopped"]]);
-  expect(rowCount(runtime, "trial_values")).toBe(0);
-  expect(start(runtime, { key, to: 8, reason: "", replay: null })).toMatchObject({
-    ok: false,
-    error: { code: "switched_off" },
-  });
-  allow(runtime);
-  expect(start(runtime, { key, to: 8, reason: "", replay: null }).ok).toBe(true);
+  const trial = started(runtime);
+  const treated = aSession(runtime, () => 0);
+  runtime.store.write((sql) => sql.run("UPDATE exposures SET arm = 'treatment'"));
+  stopAll(runtime);
+  expect(reload(runtime, trial).state).toBe("stopped");
+  expect(valueFor(runtime, treated)).toBe(10);
+  const again = () => start(runtime, { key, to: 8, reason: "", replay: null }, "kaizen");
+  expect(again()).toMatchObject({ ok: false, error: { code: "switched_off" } });
+  setOff(runtime, null, "command line");
+  expect(again().ok).toBe(true);
 });

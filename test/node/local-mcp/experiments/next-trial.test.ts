@@ -1,96 +1,91 @@
 import { expect, it } from "vitest";
 import type { Finding } from "#src/contract/machine/learning.ts";
-import { nextTrial, tryNext } from "#src/local-mcp/experiments/next-trial.ts";
+import { nextTrial } from "#src/local-mcp/experiments/next-trial.ts";
 import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
-import { stopOne } from "#src/local-mcp/experiments/experiments.ts";
-import { pastBriefs } from "#harness/experiments/past-chats.ts";
+import { start } from "#src/local-mcp/experiments/machine-trials.ts";
+import { endByHand } from "#harness/experiments/trials.ts";
+import { enoughChats, pastChats } from "#harness/experiments/past-chats.ts";
 import { aSession, workingSessions } from "#harness/experiments/sessions.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 function aFinding(overrides: Partial<Finding>): Finding {
   return {
-    id: "context_full_unseen:risk.thresholds.contextFill",
-    pattern: "context_full_unseen",
-    subject: "brief.prompts",
+    id: "old_checkpoint_at_death:checkpoint.everyMs",
+    pattern: "old_checkpoint_at_death",
+    subject: "checkpoint.everyToolCalls",
     evidence: { n: 40, windowMs: 1, figures: {} },
-    parameter: "brief.prompts",
-    from: 50,
-    to: 75,
-    direction: "up",
+    parameter: "checkpoint.everyToolCalls",
+    from: 10,
+    to: 7,
+    direction: "down",
     expected: null,
-    test: "live",
+    test: "replay",
     confidence: { pValue: 0.001, basis: "measured" },
+    title: "",
+    text: "",
+    advice: "",
     ...overrides,
   };
 }
 
-const replayable = { parameter: "checkpoint.everyMs", from: 300_000, to: 200_000, test: "replay" } as const;
+/** Replay finds fewer calls between two checkpoints better on these. */
+const recorded = workingSessions(200, 1);
+const rarer = { parameter: "checkpoint.everyMs", from: 300_000, to: 250_000 } as const;
 
 it("[EX82] [EX58] the most certain finding with a step that SHIM may take is tried, and not again for 30 days @night", () => {
   const runtime = tempRuntime();
-  pastBriefs(runtime);
-  const byPerson = aFinding({ parameter: "checkpoint.everyMs", from: 300_000, to: null });
-  const riskier = aFinding({ parameter: "checkpoint.everyMs", from: 300_000, to: 450_000 });
+  pastChats(runtime);
+  const byPerson = aFinding({ ...rarer, to: null });
+  const riskier = aFinding({ ...rarer, to: 450_000 });
   const unknown = aFinding({ parameter: "team.strictFiles", from: 0, to: 1 });
+  const noTrial = aFinding({ parameter: "brief.prompts", from: 50, to: 75 });
   const possible = aFinding({});
-  expect(nextTrial(runtime, [byPerson, riskier, unknown], []).finding).toBeNull();
-  const next = nextTrial(runtime, [byPerson, riskier, possible], []);
-  expect(next.finding).toBe(possible);
-  const tried = tryNext(runtime, next);
-  expect(tried).toMatchObject({ state: "canary", key: "brief.prompts", from: 50, to: 75, replay: null });
+  expect(nextTrial(runtime, [byPerson, riskier, unknown, noTrial], recorded)).toEqual({ trial: null, waits: [] });
+  const { trial } = nextTrial(runtime, [byPerson, riskier, possible], recorded);
+  const replay = { verdict: "better", note: expect.stringMatching(/^better in 200 sessions/) };
+  expect(trial).toMatchObject({ key: "checkpoint.everyToolCalls", to: 7, reason: possible.id, replay });
+  const tried = trial && start(runtime, trial, "kaizen");
+  if (!tried?.ok) throw new Error("not started");
+  const { id } = tried.value;
+  expect(tried.value).toMatchObject({ state: "canary", key: "checkpoint.everyToolCalls", from: 10, to: 7 });
   expect(listNewest(runtime, 5)).toMatchObject([
-    { kind: "experiment.started", subject: tried?.id, actor: "kaizen", detail: { result: "done" } },
+    { kind: "experiment.started", subject: id, actor: "kaizen", detail: { result: "done" } },
   ]);
-  stopOne(runtime, tried?.id ?? "", "enough");
-  expect(nextTrial(runtime, [possible], []).finding).toBeNull();
+  endByHand(runtime, id);
+  expect(nextTrial(runtime, [possible], recorded).trial).toBeNull();
   runtime.wait(31 * 86_400_000);
-  pastBriefs(runtime);
-  expect(nextTrial(runtime, [possible], []).finding).toBe(possible);
+  pastChats(runtime);
+  expect(nextTrial(runtime, [possible], recorded).trial?.to).toBe(7);
 });
 
-it("[EX171] a replay with too few sessions decides and blocks nothing: it waits, with its reason, and the next is tried @night", () => {
+it("[EX171] a replay with too few sessions decides and blocks nothing: it waits, with its reason, and the next is tried", () => {
   const runtime = tempRuntime();
-  pastBriefs(runtime);
-  const [finding, possible] = [aFinding(replayable), aFinding({})];
-  const alone = nextTrial(runtime, [finding], workingSessions(19, 1));
-  expect(alone).toMatchObject({ finding: null, waits: [expect.stringContaining("checkpoint.everyMs")] });
-  expect(tryNext(runtime, alone)).toBeNull();
-  expect(nextTrial(runtime, [finding, possible], []).finding).toBe(possible);
-  expect(nextTrial(runtime, [finding], workingSessions(200, 1))).toMatchObject({ finding, waits: [] });
+  pastChats(runtime);
+  const alone = nextTrial(runtime, [aFinding(rarer)], recorded.slice(0, 19));
+  expect(alone).toMatchObject({ trial: null, waits: [expect.stringMatching(/everyMs.*about 20 .*, and 19 are/)] });
 });
 
 it("[EX82] the sessions that a review has read decide: the newest 500, without a second read of the store", () => {
   const runtime = tempRuntime();
-  const recorded = [
-    ...workingSessions(200, 1),
+  const all = [
+    ...recorded,
     ...workingSessions(20, 2),
     ...Array.from({ length: 480 }, () => aSession({ isComplete: false })),
   ];
-  const next = nextTrial(runtime, [aFinding(replayable)], recorded);
-  const sessions = next.replay?.evidence.sessions ?? Number(/and (\d+) are/.exec(next.waits[0] ?? "")?.[1]);
-  expect(sessions).toBe(20);
+  const next = nextTrial(runtime, [aFinding(rarer)], all);
+  const told = next.trial?.replay?.note ?? next.waits[0] ?? "";
+  expect(Number(/(?:and|in) (\d+) (?:are|sessions)/.exec(told)?.[1])).toBe(20);
 });
 
-it("[EX174] a trial that could not have its chats in its days waits, with the figures of this machine @night", () => {
+it("[EX174] [EX171] a trial that could not have its chats in its days waits, with the figures of this machine", () => {
   const runtime = tempRuntime();
-  const live = aFinding({});
-  const lessLost = aFinding({ parameter: "checkpoint.everyToolCalls", from: 10, to: 7, test: "replay" });
-  pastBriefs(runtime, 399);
-  expect(nextTrial(runtime, [live], [])).toMatchObject({
-    finding: null,
-    waits: [expect.stringMatching(/`brief\.prompts` = 75 .* chats that are given a brief in 28 days, .* had 399 in/)],
-  });
-  const recorded = workingSessions(200, 1);
-  expect(nextTrial(runtime, [lessLost], recorded)).toMatchObject({
-    finding: null,
-    waits: [expect.stringContaining("400 new chats in 28 days, and this machine had 399")],
-  });
-  pastBriefs(runtime, 1);
-  expect(nextTrial(runtime, [lessLost], recorded)).toMatchObject({
-    finding: lessLost,
-    replay: { evidence: { verdict: "better" } },
-  });
+  pastChats(runtime, enoughChats - 1);
+  // A value that replay does not find better ends at once, and needs no chats.
+  const { trial, waits } = nextTrial(runtime, [aFinding({}), aFinding(rarer)], recorded);
+  expect(trial).toMatchObject({ key: "checkpoint.everyMs", replay: { verdict: "equivalent" } });
+  expect(waits).toEqual([expect.stringContaining("400 new chats in 28 days, and this machine had 399")]);
+  pastChats(runtime, 1);
+  expect(nextTrial(runtime, [aFinding({})], recorded).trial?.replay?.verdict).toBe("better");
   runtime.wait(29 * 86_400_000);
-  pastBriefs(runtime);
-  expect(nextTrial(runtime, [live], []).finding).toBe(live);
+  expect(nextTrial(runtime, [aFinding({})], recorded).trial).toBeNull();
 });

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { weekOf } from "#src/experiments/kaizen/week.ts";
+import { weekOf } from "#src/experiments/weekly-report.ts";
 import { claimReview } from "#src/local-mcp/experiments/review-schedule.ts";
 import { dismiss } from "#src/local-mcp/recovery/local-source.ts";
 import { weeklyFacts } from "#src/local-mcp/experiments/weekly-facts.ts";

@@ -1,11 +1,9 @@
 import { expect, it } from "vitest";
 import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
-import { trialsKey } from "#src/contract/workspace-trials.ts";
-import * as rows from "#src/local-mcp/experiments/experiment-rows.ts";
+import { trialsKey } from "#src/contract/trials.ts";
+import { setOff } from "#src/local-mcp/experiments/machine-trials.ts";
 import * as notices from "#src/store/notices.ts";
-import { err } from "#src/shared/result.ts";
 import * as totals from "#src/store/metric-totals.ts";
-import type { TrialLink } from "#src/local-mcp/experiments/workspace-history.ts";
 import { ask, given } from "#harness/coordinator/state-calls.ts";
 import { aComparison, dayMs, Killed, unevenLoad, WorkspaceRig } from "#harness/experiments/workspace-rig.ts";
 
@@ -79,16 +77,15 @@ it("[EX91] only what the simulation finds better is set, one at a time, and not 
   given(await rig.review());
   expect(await rig.trial()).toMatchObject({ state: "deployed", verdict: "better" });
   rig.wait(dayMs);
-  const shorter = { ...unevenLoad, subject: "startDeadlineMs" };
+  const shorter = { ...unevenLoad, parameter: "startDeadlineMs", from: 30_000, to: 15_000 };
   expect(given(await rig.review("desk", { findings: [shorter] }))).toContain("balancingIntervalMs");
 });
 
 it("[EX91] a step after which a death may be noticed later, or beyond the bounds, is never taken without a person", async () => {
   const rig = new WorkspaceRig();
-  const longer = { ...unevenLoad, id: "chats_came_back:chatTtlMs", subject: "chatTtlMs", direction: "up" } as const;
+  const longer = { ...unevenLoad, parameter: "chatTtlMs", from: 30_000, to: 60_000, direction: "up" } as const;
   expect(given(await rig.review("desk", { findings: [longer] }))).toBe("Nothing to try.");
-  await rig.set({ balancingIntervalMs: 1_000 });
-  expect(given(await rig.review())).toBe("Nothing to try.");
+  expect(given(await rig.review("desk", { findings: [{ ...unevenLoad, to: null }] }))).toBe("Nothing to try.");
 });
 
 it("[EX91] a trial that another token has written into the state sets nothing that SHIM would not", async () => {
@@ -281,24 +278,12 @@ it("[EX94] the value comes back also where the state has no room for the trial's
   expect(given(await rig.review())).toContain("stopped (balancingIntervalMs is 5000 meanwhile");
 });
 
-it("[EX92] a coordinator that is older sets nothing, and the answer says to update it", async () => {
-  const rig = new WorkspaceRig();
-  await rig.endTasks(30);
-  const { call, machine } = rig.link("desk");
-  const old = async (name: never, input: never) =>
-    name === "settings.set" ? err({ code: "bad_input", message: "unknown field writes" }) : call(name, input);
-  const reviewed = await rig.review("desk", {}, { machine, isEdge: true, call: old as unknown as TrialLink["call"] });
-  expect(reviewed).toMatchObject({ ok: false, error: { message: expect.stringContaining("older than this SHIM") } });
-  expect((await rig.trial()).state).toBe("proposed");
-});
-
 it("[EX95] a machine whose trials are switched off continues none, and watches the one that is in force", async () => {
   const rig = new WorkspaceRig();
   await rig.endTasks(30);
   await expect(rig.review("desk", {}, rig.link("desk", { before: killAtMetrics }))).rejects.toThrow(Killed);
   rig.wait(dayMs);
-  const { store } = rig.runtimes.laptop;
-  store.write((sql) => rows.setOff(sql, 1));
+  setOff(rig.runtimes.laptop, 1, "command line");
   expect(given(await rig.review("laptop"))).toBe("Trials are switched off.");
   expect(given(await rig.review("desk"))).toContain("deployed");
   rig.wait(dayMs);

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync, readdirSync, readFileSync } from "node:fs";
 import { join, dirname } from "node:path";
 import { expect, it, vi } from "vitest";
-import { claudeCode } from "#src/clients/claude-code.ts";
+import { claudeCode } from "#src/clients/claude-compatible.ts";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { pause } from "#src/store/pause.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";

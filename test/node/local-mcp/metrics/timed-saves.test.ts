@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
-import { weekOf } from "#src/experiments/kaizen/week.ts";
+import { weekOf } from "#src/experiments/weekly-report.ts";
 import { weeklyFacts } from "#src/local-mcp/experiments/weekly-facts.ts";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import { append } from "#src/store/spool.ts";
 import { saveLastCheckpoint } from "#src/local-mcp/host/last-checkpoint.ts";
-import { storeDurations } from "#src/runtime/store-durations.ts";
+import { storeDurations } from "#src/runtime/durations.ts";
 import type { HookEvent } from "#src/contract/hook-input.ts";
 import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
 import { column } from "#harness/store/store-rows.ts";

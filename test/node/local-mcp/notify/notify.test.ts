@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { configSchema } from "#src/contract/config.ts";
-import { deadTasks } from "#src/local-mcp/notify/dead-tasks.ts";
+import { deadTasks } from "#src/local-mcp/notify/due-notifications.ts";
 import { notifyDesktop, Notifier } from "#src/local-mcp/notify/notifier.ts";
 import { recordDeaths } from "#src/local-mcp/recovery/deaths.ts";
 import * as localSource from "#src/local-mcp/recovery/local-source.ts";

@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
-import { sessionDocument } from "#src/local-mcp/portable/session-document.ts";
-import type { Trajectory } from "#src/local-mcp/portable/trajectory.ts";
+import { sessionDocument, type Trajectory } from "#src/local-mcp/portable/session-document.ts";
 import { Claude } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 

@@ -1,19 +1,19 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
-import { renderStatus } from "#src/cli/commands/setup/statusline/render-status.ts";
+import { anotherClaude, storedSession } from "#harness/machine/claude.ts";
+import { type Connected, connect } from "#harness/machine/mcp-client.ts";
+import { project } from "#harness/sync/machines.ts";
+import { type World, aRival, aWorld, minute, newsOf, rowOf } from "#harness/sync/recovery-rig.ts";
+import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import { brief, scoreOf } from "#src/local-mcp/recovery/brief.ts";
+import { recordDeath } from "#src/local-mcp/recovery/deaths.ts";
 import { findElsewhere } from "#src/local-mcp/recovery/remote-candidates.ts";
 import { offerableElsewhere } from "#src/local-mcp/recovery/remote-offer.ts";
 import { inspectElsewhere } from "#src/local-mcp/recovery/remote-restoration.ts";
-import { recordDeath } from "#src/local-mcp/recovery/deaths.ts";
-import { TeamChat } from "#src/local-mcp/team/team-chat.ts";
 import { takeOver } from "#src/local-mcp/recovery/takeover.ts";
-import { project } from "#harness/sync/machines.ts";
-import { aWorld, minute, aRival, newsOf, rowOf, type World } from "#harness/sync/recovery-rig.ts";
-import { storedSession, anotherClaude } from "#harness/machine/claude.ts";
-import { connect, type Connected } from "#harness/machine/mcp-client.ts";
+import { TeamChat } from "#src/local-mcp/team/team-chat.ts";
+import { expect, it } from "vitest";
 
 /** The brief of the only session that is found on another machine. */
 async function briefElsewhere({ reach, here, chat }: World): Promise<string> {

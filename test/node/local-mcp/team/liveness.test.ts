@@ -1,14 +1,13 @@
 import { expect, it, vi } from "vitest";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { openTeam } from "#src/local-mcp/chat/open-team.ts";
-import * as servers from "#src/local-mcp/sessions/servers.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { TeamChat } from "#src/local-mcp/team/team-chat.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { platformOf } from "#harness/edge/edge-clients.ts";
 import { edgeUrl, token } from "#harness/edge/fake-edge.ts";
 import { rowCount } from "#harness/machine/claude.ts";
-import { connect, running, type ConnectOptions } from "#harness/machine/mcp-client.ts";
+import { connect, type ConnectOptions } from "#harness/machine/mcp-client.ts";
 import { TeamRig, type TeamChat as RigChat } from "#harness/team/team-rig.ts";
 
 /** Two chats of Claude Code at an edge. */
@@ -76,7 +75,6 @@ it("[TE112] the next server of the client takes over from the witness, with the 
 it("[TE112] a living chat whose processes were all killed is kept by another process of the machine", async () => {
   const { rig, one, other } = await atEdge();
   const { session } = one.claude;
-  serve(rig, other);
   await one.team.end("goes_on");
   for (let times = 0; times < 60; times++) {
     await rig.time.pass(2_000);
@@ -88,7 +86,6 @@ it("[TE112] a living chat whose processes were all killed is kept by another pro
 it("[TE113] a client that was killed with its server is attested dead within two seconds by one process of the machine", async () => {
   const { rig, one, other } = await atEdge();
   const { session } = one.claude;
-  serve(rig, other);
   await one.team.end("goes_on");
   await rig.time.pass(2_000);
   await rig.time.until(watch(other));
@@ -101,14 +98,8 @@ it("[TE113] a client that was killed with its server is attested dead within two
   expect(stored?.deathAt).not.toBeNull();
 });
 
-/** As a host with no other chat. */
-function watch({ team }: RigChat): Promise<void> {
-  return team.watch((session) => team.serves(session));
-}
-
-/** Its server is in the table of servers, as after its first tick. */
-function serve({ base }: TeamRig, { claude }: RigChat): void {
-  servers.register(base, running(base, claude.pid + 1, claude.pid), running(base, claude.pid, 1));
+async function watch({ team }: RigChat): Promise<void> {
+  for (const one of team.watches()) await one.checkMembers();
 }
 
 it("[RE193] once another machine's changes are pulled a chat asks what it may continue", async () => {

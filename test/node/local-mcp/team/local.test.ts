@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { openLocalCoordinator } from "#src/coordinator-client/open-link.ts";
 import { readProcessKey } from "#src/coordinator-client/local/process-key.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import type { Sql } from "#src/shared/sql.ts";
@@ -302,4 +303,19 @@ it("[TE1] while SHIM is paused no chat joins the team; one that is in it stays",
   await other.tick();
   await one.tick();
   expect(rig.call("chats.list", {}).chats).toMatchObject([{ chat: one.claude.session, status: "busy" }]);
+});
+
+it("[TE53] chats that do nothing commit to the coordinator of their machine once in five minutes at most", async () => {
+  const { rig, one, other } = await twoChats();
+  await rig.time.pass(60_000);
+  const { coordinator, close } = openLocalCoordinator(rig.base);
+  let commits = 0;
+  const stop = coordinator.onCommit(() => (commits += 1));
+  for (let minute = 0; minute < 10; minute++) {
+    await rig.time.pass(60_000);
+    for (const chat of [one, other]) await chat.tick();
+  }
+  stop();
+  close();
+  expect(commits).toBeLessThanOrEqual(4);
 });

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { TierCounts } from "#src/contract/routes.ts";
-import { ClaudeSettings } from "#src/worker-runner/claude/claude-settings.ts";
+import { ClaudeSettings } from "#src/worker-runner/client/settings.ts";
 import { died, FakeClaude, init, lines, result, says, session, type Part } from "#harness/claude/fake-claude.ts";
 
 const tiers = [

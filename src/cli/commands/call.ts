@@ -1,0 +1,137 @@
+import type { Command } from "commander";
+import type { ZodObject } from "zod";
+import {
+  type MachineOperationName,
+  isMachineOperation,
+  machineOperationNames,
+  machineOperations,
+} from "../../contract/machine/operations.ts";
+import { type CallName, isOperation, operationNames, operations } from "../../contract/operations.ts";
+import type { Scope } from "../../contract/workspaces.ts";
+import type { Workspace } from "../../local-mcp/host/host.ts";
+import { isClose } from "../../shared/close-words.ts";
+import { isRecord } from "../../shared/json-fields.ts";
+import { err, ok } from "../../shared/result.ts";
+import { fromTexts } from "../../shared/text-fields.ts";
+import { type Answer, type CliResult, exitCodes, notFound, wrongUsage } from "../answer.ts";
+import { type Cli, type CommandResult, type CommonOptions, requireYes } from "../cli.ts";
+import { readJson } from "../task-input.ts";
+import { quoteArgument } from "../workspace-command.ts";
+
+interface CallOptions extends CommonOptions {
+  readonly input?: string;
+  readonly yes?: boolean;
+}
+
+type Input = Readonly<Record<string, unknown>>;
+
+type Callable = CallName | MachineOperationName;
+
+/** Every operation of the workspace and of this machine by its declaration. */
+export function addCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("call [operation] [fields...]")
+    .description("any operation of the workspace or this machine, with name=value fields; without one, their list")
+    .option("--input <file>", "the input as JSON; - reads the standard input")
+    .option("-y, --yes", "do not ask before an operation that takes something away");
+  cli.define(command, async (options: CallOptions, name?: string, ...rest: string[]) => {
+    if (name === undefined) return ok(list(cli));
+    if (!isCallable(name)) return unknown(name);
+    // `[fields...]` comes as one array.
+    const input = await inputOf(cli, name, rest.flat(), options);
+    if (!input.ok) return input;
+    const { isDestructive, summary } = declarationOf(name);
+    const refused = isDestructive ? await requireYes(cli, `${name}: ${summary}`, { yes: options.yes === true }) : null;
+    if (refused) return refused;
+    const answer = isMachineOperation(name)
+      ? await cli.call(name, input.value)
+      : await cli.withWorkspace((link) => callWorkspace(link, name, input.value));
+    if (answer.ok) return ok({ data: answer.value, text: [JSON.stringify(answer.value, null, 2)], isVerbatim: true });
+    const { exit, code, message } = answer.error;
+    const isBadInput = exit === exitCodes.wrongUsage || code === "bad_input";
+    return isBadInput ? err({ ...answer.error, message: `${message} ${exampleOf(name)}` }) : answer;
+  });
+}
+
+function isCallable(name: string): name is Callable {
+  if (isMachineOperation(name)) return true;
+  return isOperation(name) && name !== "chats.unregister" && !("isSocketOnly" in operations[name]);
+}
+
+interface Declaration {
+  readonly input: ZodObject;
+  readonly summary: string;
+  readonly example: unknown;
+  readonly isDestructive: boolean;
+  /** Scope of the token; null: an operation of the machine. */
+  readonly scope: Scope | null;
+}
+
+function declarationOf(name: Callable): Declaration {
+  if (isMachineOperation(name)) {
+    const { effect, ...declared } = machineOperations[name];
+    return { ...declared, isDestructive: effect === "destructive", scope: null };
+  }
+  const declared = operations[name];
+  return { ...declared, isDestructive: "isDestructive" in declared };
+}
+
+const callable = [...operationNames, ...machineOperationNames].filter((name): name is Callable => isCallable(name));
+
+function list(cli: Cli): Answer {
+  const data = callable.map((name) => {
+    const { scope, summary, example, isDestructive } = declarationOf(name);
+    return { name, scope, summary, example, isDestructive };
+  });
+  const table = cli.table(data, {
+    OPERATION: ({ name }) => name,
+    SCOPE: ({ scope }) => scope ?? "machine",
+    "WHAT IT DOES": ({ summary }) => summary,
+  });
+  return { data, text: [table, "", "Next: `shim call tasks.list state=queued`."] };
+}
+
+function unknown(name: string): CommandResult {
+  const close = callable.filter((one) => isClose(name, one));
+  const hint = close.length > 0 ? `Did you mean ${close.join(" or ")}?` : "`shim call` lists them.";
+  return notFound(`there is no operation ${name.slice(0, 60)}. ${hint}`);
+}
+
+async function inputOf(
+  cli: Cli,
+  name: Callable,
+  fields: readonly string[],
+  { input: file }: CallOptions,
+): Promise<CliResult<Input>> {
+  const bare = fields.find((field) => !/^\w+=/.test(field));
+  if (bare !== undefined) return wrongUsage(`"${bare.slice(0, 60)}" is no field name=value. ${exampleOf(name)}`);
+  const names = fields.map((field) => field.slice(0, field.indexOf("=")));
+  const twice = names.find((field, at) => names.indexOf(field) !== at);
+  if (twice !== undefined) return wrongUsage(`${twice} is given twice.`);
+  const { shape } = declarationOf(name).input;
+  const secret = names.find((field) => shape[field]?.meta()?.["isSecret"] === true);
+  if (secret !== undefined)
+    return wrongUsage(`${secret} is a secret, and arguments are visible to others: give it with --input.`);
+  const texts = fields.map((field, at) => [names[at], field.slice(field.indexOf("=") + 1)]);
+  const given = fromTexts(declarationOf(name).input, Object.fromEntries(texts));
+  if (file === undefined) return ok(given);
+  const read = await readJson(cli, file);
+  if (!read.ok) return read;
+  return isRecord(read.value)
+    ? ok({ ...read.value, ...given })
+    : wrongUsage(`The input is no JSON object. ${exampleOf(name)}`);
+}
+
+function exampleOf(name: Callable): string {
+  const { self: _, ...example } = declarationOf(name).example as Input;
+  const fields = Object.entries(example).map(
+    ([field, value]) => `${field}=${quoteArgument(typeof value === "string" ? value : JSON.stringify(value))}`,
+  );
+  return `Such as: \`${["shim call", name, ...fields].join(" ")}\`.`;
+}
+
+async function callWorkspace(link: Workspace, name: CallName, input: Input): Promise<CliResult<unknown>> {
+  const registered = "self" in declarationOf(name).input.shape ? await link.self() : null;
+  if (registered?.ok === false) return registered;
+  return link.call(name, { ...(registered ? { self: registered.value } : {}), ...input });
+}

@@ -1,0 +1,267 @@
+import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { basename, dirname, join, relative } from "node:path";
+import { type Command, Option } from "commander";
+import * as z from "zod";
+import { toolNames } from "../../analysis/adapter.ts";
+import { Baseline, toBaseline } from "../../analysis/finding.ts";
+import { toMarkdown, toSarif, toText } from "../../analysis/formats.ts";
+import type { Report } from "../../analysis/report.ts";
+import { Duration, File, Folder } from "../../contract/machine/forms.ts";
+import { MutantsInput, type MutantsReport } from "../../mutation/find-survivors.ts";
+import { writeAtomically } from "../../platform/private-files.ts";
+import { oneLine, pluralize } from "../../shared/format.ts";
+import { err, ok } from "../../shared/result.ts";
+import { type AnalysisOptions, analyze } from "../../tool-runner/analyze.ts";
+import { defaultTimeMs } from "../../tool-runner/run-tool.ts";
+import { trustOf } from "../../tool-runner/project-folder.ts";
+import { TransformInput } from "../../transform/change.ts";
+import type { Transformed } from "../../transform/transform-project.ts";
+import { type CliResult, exitCodes, wrongUsage } from "../answer.ts";
+import type { Cli, CommandResult } from "../cli.ts";
+import { defineProgram } from "../operation-command.ts";
+import type { Lines } from "../views.ts";
+import { addEvolve } from "./evolve.ts";
+
+const defaultBaseline = "analysis-baseline.json";
+
+const AnalyzeInput = z.strictObject({
+  folder: Folder.optional(),
+  since: z.string().optional().describe("only what this commit does not have is new"),
+  baseline: File.optional().describe("only what this file does not have is new"),
+  writeBaseline: z
+    .boolean()
+    .default(false)
+    .describe(`write all findings to the baseline (default: ${defaultBaseline} in the folder)`),
+  format: z.enum(["text", "json", "sarif", "markdown"]).default("text").describe("of the report"),
+  output: File.optional().describe("write the report to a file"),
+  only: z
+    .string()
+    .transform((text) => text.split(",").map((name) => name.trim()))
+    .pipe(z.array(z.enum(toolNames)))
+    .optional()
+    .describe(`some of ${toolNames.join(", ")}`),
+  trust: z.boolean().default(false).describe("also run tools that run the project's code, this time"),
+  timeLimitMs: Duration.min(1_000).max(86_400_000).optional().describe("of each tool (default: 5m)"),
+});
+type AnalyzeInput = z.infer<typeof AnalyzeInput>;
+
+export function addCommand(program: Command, cli: Cli): void {
+  const code = program.command("code").description("analyze and change a project's code");
+  const analysis = {
+    input: AnalyzeInput,
+    summary: "What the project's own tools find: types, lint, complexity, duplicates, dead code.",
+    args: ["folder"],
+  };
+  defineProgram(cli, code.command("analyze"), analysis, (input, { json }) => runAnalysis(cli, input, json === true));
+  const transformation = {
+    input: TransformInput,
+    summary:
+      "Change code by a rule of ast-grep, a codemod or `lint-fix`, in a worktree: shows the diff, or leaves a branch.",
+    args: ["what"],
+    rest: "paths",
+    own: [new Option("--no-tests", "with --branch: run no tests")],
+  };
+  defineProgram(cli, code.command("transform"), transformation, (input) => transform(cli, input));
+  const mutation = {
+    input: MutantsInput,
+    summary: "Small changes of these files that no test notices: Stryker tries them on your last commit.",
+    rest: "files",
+  };
+  defineProgram(cli, code.command("mutants"), mutation, (input) => findMutants(cli, input));
+  addEvolve(code, cli);
+}
+
+/** [AN14] Ends with 0 when nothing is new, no tool failed and each kind was covered. */
+async function runAnalysis(cli: Cli, input: AnalyzeInput, isJson: boolean): Promise<CommandResult> {
+  const { only, trust, timeLimitMs, since, writeBaseline: isWritten } = input;
+  const checked = checkInput(cli, input);
+  if (!checked.ok) return checked;
+  const { root, path, baseline } = checked.value;
+  const trusted = trustOf(cli.paths.config, root, trust);
+  if (!trusted.ok) return trusted;
+  const signal = endSignal(cli);
+  cli.progress(`Analysing ${root} ...`);
+  const analyzed = analyze({
+    folder: root,
+    only: only ?? null,
+    isTrusted: trusted.value,
+    timeMs: timeLimitMs ?? defaultTimeMs,
+    since: since ?? null,
+    baseline,
+    env: cli.io.env,
+    now: cli.io.now,
+    monotonic: () => performance.now(),
+    signal,
+  });
+  const report = await analyzed.catch((error: unknown) => {
+    if (signal.aborted) return null;
+    throw error;
+  });
+  if (report === null || signal.aborted)
+    return ok({ data: { interrupted: true }, text: "", exit: exitCodes.interrupted });
+  if (!report.ok) return wrongUsage(`${report.error}.`);
+  if (isWritten) {
+    writeBaseline(path, report.value);
+    cli.progress(`The baseline is in ${relative(cli.io.cwd, path)}.`);
+  }
+  return analysisAnswer(input, isJson ? "json" : input.format, report.value);
+}
+
+const parentCheckMs = 1_000;
+
+/** Aborted by Ctrl-C, and when the launcher is gone: a killed one forwards no signal. */
+function endSignal({ io }: Cli): AbortSignal {
+  const orphaned = new AbortController();
+  const parent = io.parentPid();
+  const timer = setInterval(() => {
+    if (io.parentPid() !== parent) orphaned.abort();
+  }, parentCheckMs);
+  timer.unref();
+  return AbortSignal.any([io.interrupted(), orphaned.signal]);
+}
+
+interface CheckedInput {
+  readonly root: string;
+  /** The baseline. */
+  readonly path: string;
+  readonly baseline: AnalysisOptions["baseline"];
+}
+
+function checkInput(
+  { io }: Cli,
+  { folder = io.cwd, since, baseline: given, writeBaseline: isWritten, output }: AnalyzeInput,
+): CliResult<CheckedInput> {
+  if (since !== undefined && (isWritten || given !== undefined))
+    return wrongUsage("--since cannot be used with a baseline.");
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return wrongUsage(`there is no folder ${folder}.`);
+  const path = given ?? join(folder, defaultBaseline);
+  const baseline = given !== undefined && !isWritten ? readBaseline(path) : ok(null);
+  if (!baseline.ok) return baseline;
+  const missing = [output ?? path, path].map(dirname).find((one) => !existsSync(one));
+  if (missing !== undefined) return wrongUsage(`there is no folder ${missing}.`);
+  return ok({ root: realpathSync(folder), path, baseline: baseline.value });
+}
+
+function analysisAnswer(
+  { output, writeBaseline: isWritten }: AnalyzeInput,
+  format: AnalyzeInput["format"],
+  report: Report,
+): CommandResult {
+  const text = formats[format](report);
+  const exit = analysisExit(report, isWritten);
+  if (output === undefined) return ok({ data: report, text, isVerbatim: true, exit });
+  writeAtomically(output, text, { mode: fileMode });
+  const { totals, tools, notCovered } = report;
+  return ok({ data: { output, totals, tools, notCovered }, text: `The report is in ${output}.\n`, exit });
+}
+
+const formats: Readonly<Record<AnalyzeInput["format"], (report: Report) => string>> = {
+  text: toText,
+  markdown: toMarkdown,
+  json: (report) => `${JSON.stringify(report, null, 2)}\n`,
+  sarif: (report) => `${JSON.stringify(toSarif(report), null, 2)}\n`,
+};
+
+function analysisExit({ findings, tools, notCovered }: Report, isWritten: boolean): number {
+  const hasFailed = tools.some(({ status }) => status === "failed") || !tools.some(({ status }) => status === "ran");
+  const hasNew = !isWritten && findings.some(({ isNew }) => isNew !== false);
+  if (hasFailed || hasNew) return exitCodes.failed;
+  return notCovered.length > 0 && !isWritten ? exitCodes.incomplete : exitCodes.ok;
+}
+
+/** Files for the user's repository are readable by all. */
+const fileMode = 0o644;
+
+function readBaseline(path: string): CliResult<{ readonly name: string; readonly baseline: Baseline }> {
+  if (!existsSync(path)) return wrongUsage(`there is no baseline ${path}; --write-baseline makes one.`);
+  try {
+    return ok({ name: basename(path), baseline: Baseline.parse(JSON.parse(readFileSync(path, "utf8"))) });
+  } catch {
+    return wrongUsage(`${path} is no baseline of this version; --write-baseline writes one.`);
+  }
+}
+
+function writeBaseline(path: string, { findings }: Report): void {
+  writeAtomically(path, `${JSON.stringify(toBaseline(findings), null, 2)}\n`, { mode: fileMode });
+}
+
+/** [TX3] Exit code 3: nothing changed. */
+async function transform(cli: Cli, input: TransformInput): Promise<CommandResult> {
+  const { transformProject } = await import("../../transform/transform-project.ts");
+  const site = { cwd: cli.io.cwd, signal: endSignal(cli) };
+  const done = await transformProject(cli.context, input, site);
+  if (!done.ok) return err({ ...done.error, message: `${done.error.message}${advice[done.error.code] ?? ""}` });
+  const { files } = done.value;
+  const exit = files.length === 0 ? exitCodes.notFound : exitCodes.ok;
+  return ok({ data: done.value, text: changeLines(done.value), isVerbatim: true, exit });
+}
+
+const advice: Readonly<Record<string, string>> = {
+  no_tool: " SHIM downloads nothing: add the package to the project.",
+  not_trusted: " --trust allows that this time, and the setting analysis.trusted always.",
+  not_idempotent: " --allow-repeat accepts that.",
+  no_tests: " Name a command with --tests, or say --no-tests.",
+  tests_failed: "No branch was left.",
+};
+
+function changeLines(report: Transformed): Lines {
+  const { diff, files, leftOut, uncommitted } = report;
+  return [
+    diff !== "" && `${diff}\n`,
+    ...(files.length === 0 ? [unchangedText(report)] : [countText(report), resultText(report)]),
+    ...leftOut.map(({ path, reason }) => `Left out: ${path} (${reason}).`),
+    uncommitted > 0 &&
+      `Not included: ${pluralize(uncommitted, "path")} of your tree with changes that are not committed.`,
+  ];
+}
+
+function unchangedText({ tool, rules }: Transformed): string {
+  if (rules.length > 0) return `${tool} changed nothing: ${rulesText(rules)}, without a fix.`;
+  return tool === "ast-grep" ? "No rule matches: nothing was changed." : `${tool} changed nothing.`;
+}
+
+function rulesText(rules: Transformed["rules"]): string {
+  return rules.map(({ rule, matches }) => `${rule} matches ${pluralize(matches, "time")}`).join(", ");
+}
+
+function countText({ tool, version, files, insertions, deletions, rules }: Transformed): string {
+  const name = version === null ? tool : `${tool} ${version}`;
+  const lines = `${pluralize(files.length, "file")}, ${pluralize(insertions, "insertion")}, ${pluralize(deletions, "deletion")}`;
+  return `${name}: ${lines}${rules.length === 0 ? "" : `; ${rulesText(rules)}`}.`;
+}
+
+function resultText({ isIdempotent, tests, base, branch }: Transformed): string {
+  const repeat = isIdempotent ? "A second run changes nothing more." : "A second run changes these files again.";
+  if (branch === null) return `${repeat} This was a dry run: --branch leaves a branch, once the tests pass.`;
+  const judged = tests === null ? "No tests were run" : `${tests.command} succeeded`;
+  return `${repeat} ${judged}. It is on the branch ${branch}, from ${base.slice(0, 12)}; nothing is merged.`;
+}
+
+/** [MU31] Exit code 1 where a mutant survives. */
+async function findMutants(cli: Cli, input: MutantsInput): Promise<CommandResult> {
+  const { findSurvivors } = await import("../../mutation/find-survivors.ts");
+  const found = await findSurvivors(cli.context, input, { cwd: cli.io.cwd, signal: endSignal(cli) });
+  if (!found.ok) return found;
+  const { files, uncommitted } = found.value;
+  const hasSurvivor = files.some(({ survivors }) => survivors.length > 0);
+  const exit = hasSurvivor ? exitCodes.failed : exitCodes.ok;
+  const text = [
+    ...files.flatMap(mutantLines),
+    uncommitted > 0 && `Your ${pluralize(uncommitted, "path")} with changes that are not committed were left out.`,
+  ];
+  return ok({ data: found.value, text, isVerbatim: true, exit });
+}
+
+const maxChars = 60;
+
+/** One line for each survivor, below its file. */
+function mutantLines({ file, counts, survivors }: MutantsReport["files"][number]): string[] {
+  const { killed, timeout, survived, invalid } = counts;
+  return [
+    `${file}: ${survived} survived, ${killed + timeout} noticed by a test${invalid > 0 ? `, ${invalid} invalid` : ""}.`,
+    ...survivors.map(({ line, column, operator, before, after }) => {
+      const change = `${oneLine(before, maxChars)} -> ${oneLine(after, maxChars) || "(nothing)"}`;
+      return `  ${line}:${column}  ${operator}: ${change}`;
+    }),
+  ];
+}

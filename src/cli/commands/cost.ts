@@ -1,0 +1,122 @@
+import type { Command } from "commander";
+import * as z from "zod";
+import type { MachineOutput } from "../../contract/machine/operations.ts";
+import type { PricedTokens, TokenCheck } from "../../contract/machine/tokens.ts";
+import type { UsageLine } from "../../contract/machine/usage.ts";
+import { oneLine } from "../../shared/format.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { ok } from "../../shared/result.ts";
+import { wrongUsage } from "../answer.ts";
+import type { Cli, CommandResult } from "../cli.ts";
+import { defineOperation, defineProgram } from "../operation-command.ts";
+import { shortPath } from "../screen-text.ts";
+import { readTextFile } from "../task-input.ts";
+import { tableView } from "../views.ts";
+
+type Usage = MachineOutput<"usage.list">;
+type Line = Usage["lines"][number];
+
+export function addCommand(program: Command, cli: Cli): void {
+  addTokens(defineOperation(cli, program, "cost", { operation: "usage.list", view: costView }), cli);
+}
+
+const costView = tableView<Usage, Line>({
+  rows: ({ lines, total }) => (lines.length === 0 ? [] : [...lines, total]),
+  empty: "Nothing was counted in that time.",
+  columns: (usage, { io }) => ({
+    [usage.by.toUpperCase()]: (line) => (line === usage.total ? "total" : keyText(usage, line, io.env["HOME"] ?? "")),
+    RESPONSES: ({ responses }) => count(responses),
+    INPUT: ({ input }) => count(input),
+    OUTPUT: ({ output }) => count(output),
+    "CACHE READ": ({ cacheRead }) => count(cacheRead),
+    "CACHE WRITE": ({ cacheWrite }) => count(cacheWrite),
+    COST: costText,
+  }),
+  notes: ({ total: { estimatedCostUsd, unpricedTokens }, pricesAsOf }) => [
+    "Days are UTC days, as for budgets. Counted are all chats of this machine; `shim team budget` counts the tasks of the workspace, on every machine.",
+    estimatedCostUsd > 0 &&
+      `Of the total $${estimatedCostUsd.toFixed(2)} is estimated by your prices${pricesAsOf === null ? "" : ` of ${pricesAsOf}`} (usage.prices).`,
+    unpricedTokens > 0 &&
+      `The cost of ${count(unpricedTokens)} tokens is not known: the client did not report it (Claude Code does in its status line), and usage.prices has no price for the model.`,
+  ],
+});
+
+function keyText({ by }: Usage, { key, shortId, title }: Line, home: string): string {
+  if (key === null) return by === "task" ? "no task" : "-";
+  if (by === "project") return shortPath(key, home);
+  return [shortId ?? key, ...(title === undefined ? [] : [oneLine(title, 40)])].join("  ");
+}
+
+/** [CL96] Marks a cost that includes estimates or misses unpriced tokens. */
+function costText({ clientCostUsd, estimatedCostUsd, unpricedTokens }: UsageLine): string {
+  const costUsd = clientCostUsd + estimatedCostUsd;
+  const cost = `$${costUsd.toFixed(2)}`;
+  if (unpricedTokens > 0) return costUsd === 0 ? "not known" : `at least ${cost}`;
+  return estimatedCostUsd > 0 ? `about ${cost}` : cost;
+}
+
+const TokensInput = z.strictObject({
+  files: z.array(z.string()).min(1),
+  model: z.string().optional().describe("the model that reads them; without one the estimate is on the high side"),
+  check: z
+    .boolean()
+    .default(false)
+    .describe("the files are transcripts: how far estimates are from what the API counted"),
+});
+
+const maxFileBytes = 256_000_000;
+
+function addTokens(cost: Command, cli: Cli): void {
+  const summary = "Estimated tokens of texts (-: stdin), and their price as input.";
+  const details = { input: TokensInput, summary, rest: "files" };
+  defineProgram(cli, cost.command("tokens"), details, (input) => showTokens(cli, input));
+}
+
+async function showTokens(cli: Cli, { files, model, check }: z.infer<typeof TokensInput>): Promise<CommandResult> {
+  if (files.filter((file) => file === "-").length > 1) return wrongUsage("stdin (-) can be read once.");
+  const texts: string[] = [];
+  for (const file of files) {
+    const text = file === "-" ? ok(await cli.io.readInput()) : readTextFile(cli, file, "text", maxFileBytes);
+    if (!text.ok) return text;
+    texts.push(text.value);
+  }
+  if (check) return checkTranscripts(cli, texts);
+  const estimates: (PricedTokens & { readonly file: string })[] = [];
+  for (const [at, text] of texts.entries()) {
+    const estimate = await cli.call("tokens.estimate", { text, ...omitUndefined({ model }) });
+    if (!estimate.ok) return estimate;
+    estimates.push({ file: files[at] ?? "-", ...estimate.value });
+  }
+  const [first] = estimates;
+  const text = cli.table(estimates, {
+    FILE: ({ file }) => (file === "-" ? "stdin" : file),
+    TOKENS: ({ tokens }) => `about ${count(tokens)}`,
+    RANGE: ({ low, high }) => `${count(low)} to ${count(high)}`,
+    SOURCE: sourceText,
+    PRICE: ({ dollars }) => (dollars === null ? "-" : `about $${dollars.toFixed(4)}`),
+  });
+  return ok({ data: { model: model ?? null, files: estimates }, text: [text, first?.priceNote ?? ""] });
+}
+
+export function sourceText({ source, samples }: PricedTokens): string {
+  return source === "learned" ? `learned (${samples})` : source;
+}
+
+export function count(tokens: number): string {
+  return tokens.toLocaleString("en-US");
+}
+
+async function checkTranscripts(cli: Cli, transcripts: string[]): Promise<CommandResult> {
+  const checks = await cli.call("tokens.check", { transcripts });
+  if (!checks.ok) return checks;
+  const none = "No response without thinking has enough text and a count by the API.";
+  const text = checks.value.learned.pairs === 0 ? [none] : Object.entries(checks.value).map(checkLine);
+  return ok({ data: checks.value, text });
+}
+
+function checkLine([source, check]: readonly [string, TokenCheck]): string {
+  const [median, p90, inside] = [check.medianError, check.p90Error, check.insideShare].map(
+    (share) => `${(100 * (share ?? 0)).toFixed(1)} %`,
+  );
+  return `${source}: n = ${check.pairs}, median error ${median}, 90 % below ${p90}, ${inside} inside the range`;
+}

@@ -1,0 +1,88 @@
+import { type Command, InvalidArgumentError } from "commander";
+import type { Check } from "../../contract/machine/checks.ts";
+import { pluralize } from "../../shared/format.ts";
+import { ok } from "../../shared/result.ts";
+import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+import { defineOperation } from "../operation-command.ts";
+import type { ListenAddress } from "./metrics.ts";
+
+interface DoctorOptions extends CommonOptions {
+  readonly acknowledge?: boolean;
+  readonly selfTest?: boolean;
+}
+
+export function addCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("doctor")
+    .description("check everything, and say how to fix it")
+    .option("--acknowledge", "mark the notices as read: do not show them again")
+    .option("--self-test", "save and recover a chat in a temporary folder, and print a report to send");
+  cli.define(command, (options: DoctorOptions) => doctor(cli, options));
+  addMetrics(command, cli);
+  addUpdate(command, cli);
+}
+
+async function doctor(cli: Cli, options: DoctorOptions): Promise<CommandResult> {
+  if (options.acknowledge) return acknowledge(cli);
+  if (options.selfTest) return (await import("./self-test.ts")).selfTest(cli);
+  cli.progress("Checking ...");
+  const answer = await cli.call("checks.run", { folder: cli.io.cwd });
+  if (!answer.ok) return answer;
+  const { checks, isHealthy } = answer.value;
+  const count = (state: Check["state"]): number => checks.filter((one) => one.state === state).length;
+  const sum = `${count("ok")} ok, ${pluralize(count("warn"), "warning")}, ${pluralize(count("fail"), "failure")}\n`;
+  const text = checks.map((one) => render(cli, one)).join("") + sum;
+  return ok({ data: answer.value, text, isFailed: !isHealthy });
+}
+
+async function acknowledge(cli: Cli): Promise<CommandResult> {
+  const answer = await cli.call("notices.acknowledge", {});
+  if (!answer.ok) return answer;
+  const { acknowledged } = answer.value;
+  const lines = acknowledged.map((one) => `${one.text}\n`).join("");
+  return ok({ data: answer.value, text: `${lines}${pluralize(acknowledged.length, "notice")} acknowledged.\n` });
+}
+
+const colours = { ok: "green", warn: "yellow", fail: "red" } as const;
+
+function render(cli: Cli, { state, name, text, fix }: Check): string {
+  const line = `${cli.paint(colours[state], state.padEnd(4))}  ${name}: ${text}\n`;
+  return fix === null ? line : `${line}      fix: ${fix}\n`;
+}
+
+/** Prometheus' list of default ports leaves this one free. */
+const defaultPort = 9_746;
+
+function addMetrics(doctor: Command, cli: Cli): void {
+  const command = doctor
+    .command("metrics")
+    .description("metrics of this machine, and of its own coordinator, as Prometheus text")
+    .option(
+      "--listen [address]",
+      `serve them on loopback until Ctrl-C: a port or 127.0.0.1:port (default: ${defaultPort})`,
+      parseAddress,
+    );
+  cli.define(command, async ({ listen }: { readonly listen?: ListenAddress | true }) => {
+    const { printMetrics, serveMetrics } = await import("./metrics.ts");
+    if (listen === undefined) return printMetrics(cli);
+    return serveMetrics(cli, listen === true ? { host: "127.0.0.1", port: defaultPort } : listen);
+  });
+}
+
+/** Accepts loopback only. */
+function parseAddress(text: string): ListenAddress {
+  const [, host = "127.0.0.1", port = ""] = /^(?:(127\.0\.0\.1|localhost|\[::1\]):)?(\d{1,5})$/.exec(text) ?? [];
+  if (port === "" || Number(port) > 65_535)
+    throw new InvalidArgumentError("It must be a port, or 127.0.0.1, localhost or [::1] with a port.");
+  return { host: host.replaceAll(/[[\]]/g, ""), port: Number(port) };
+}
+
+function addUpdate(program: Command, cli: Cli): void {
+  defineOperation(cli, program, "update", {
+    operation: "updates.check",
+    view: ({ version, latest, isNewer, command }) =>
+      isNewer
+        ? [`SHIM ${latest} is there; this is ${version}. To update:`, `  ${command}`]
+        : [`SHIM ${version} is the newest version.`],
+  });
+}

@@ -1,0 +1,253 @@
+import type { Command } from "commander";
+import * as z from "zod";
+import { Folder } from "../../contract/machine/forms.ts";
+import { type RunLimits, EvolveInput, describe, methodText } from "../../evolution/candidate.ts";
+import { type Plan } from "../../evolution/plan.ts";
+import type { EvolveReport, Tried, RunFacts } from "../../evolution/run.ts";
+import type { Review } from "../../evolution/review.ts";
+import type { Evolved, Planned, Run } from "../../evolution/run-evolve.ts";
+import { age, pluralize } from "../../shared/format.ts";
+import { ok } from "../../shared/result.ts";
+import { exitCodes, wrongUsage, type CliResult } from "../answer.ts";
+import type { Cli, CommandResult } from "../cli.ts";
+import { defineProgram } from "../operation-command.ts";
+import { textOf, type Lines } from "../views.ts";
+import { mergedText } from "./tasks.ts";
+
+const FolderInput = z.strictObject({ folder: Folder.optional() });
+const task = z.int().min(1).optional();
+const ReviewInput = z.strictObject({
+  folder: Folder.optional(),
+  accept: task.describe("merge the work of this task into the branch you are on"),
+  reject: task.describe("never propose this task's change again"),
+  reason: z.string().default("").describe("why it is rejected"),
+});
+
+export function addEvolve(code: Command, cli: Cli): void {
+  const command = code.command("evolve");
+  const args = ["folder"];
+  const summary = "Improve code on branches: finds what is worth a change, tries it, keeps what the tests approve.";
+  defineProgram(cli, command, { input: EvolveInput, summary, args }, (input) => evolveProject(cli, input));
+  const report = { input: FolderInput, summary: "The newest run: what was tried, kept and rejected.", args };
+  defineProgram(cli, command.command("report"), report, async ({ folder = cli.io.cwd }) => {
+    const { newestReport } = await import("../../evolution/run-evolve.ts");
+    const found = await newestReport(cli.context, folder);
+    return found.ok ? reported(found.value, false) : found;
+  });
+  const stop = { input: FolderInput, summary: "Cancel the open tasks of the newest run.", args };
+  defineProgram(cli, command.command("stop"), stop, async ({ folder = cli.io.cwd }) => {
+    const { stopNewest } = await import("../../evolution/run-evolve.ts");
+    const stopped = await stopNewest(cli.context, folder);
+    if (!stopped.ok) return stopped;
+    return ok({ data: stopped.value, text: [`The open tasks of job ${stopped.value.job} are cancelled.`] });
+  });
+  const review = {
+    input: ReviewInput,
+    summary: "Go through the branches that were kept: accept (merge) or reject each.",
+    args,
+  };
+  defineProgram(cli, command.command("review"), review, (input, { json }) => reviewRuns(cli, input, json === true));
+}
+
+async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResult> {
+  const written = await readType(cli, input.config);
+  if (!written.ok) return written;
+  const { evolve } = await import("../../evolution/run-evolve.ts");
+  const { formatEvent } = await import("./worker-event.ts");
+  const done = await evolve(cli.context, input, {
+    written: written.value,
+    cwd: cli.io.cwd,
+    signal: cli.io.interrupted(),
+    emit: (event) => cli.progress(formatEvent(event)),
+    onPlan: (planned) => cli.io.stderr(cli.verbatim(textOf(planLines(planned)))),
+  });
+  return done.ok ? answer(done.value) : done;
+}
+
+/** The type that the file gives to evolve. */
+async function readType(cli: Cli, file: string | undefined): Promise<CliResult<Run["written"]>> {
+  if (file === undefined) return ok(null);
+  const { readWorkerConfig } = await import("./run-worker.ts");
+  const config = readWorkerConfig(cli, file);
+  if (!config.ok) return config;
+  const [name, type] = Object.entries(config.value.types).find(([, { evolve }]) => evolve !== undefined) ?? [];
+  if (name === undefined || type === undefined) return wrongUsage(`${file} has no type with \`evolve\`.`);
+  return ok({ name, type });
+}
+
+function answer(done: Evolved): CommandResult {
+  if (done.kind === "reported") return reported(done.report, done.isInterrupted);
+  if (done.kind === "planned") return ok({ data: done.plan, text: planLines(done), isVerbatim: true });
+  const { job, type } = done;
+  return ok({
+    data: { job, type },
+    text: [`Job ${job} is submitted, for workers with \`evolve\` and the type ${type}.`],
+  });
+}
+
+function reported(report: EvolveReport, isInterrupted: boolean): CommandResult {
+  const exit = isInterrupted ? exitCodes.interrupted : exitCodes.ok;
+  return ok({ data: report, text: reportLines(report), isVerbatim: true, exit });
+}
+
+/** [EV15] Accepts, rejects, or lists what waits; in a terminal it asks for each. */
+async function reviewRuns(
+  cli: Cli,
+  { folder = cli.io.cwd, accept, reject, reason }: z.infer<typeof ReviewInput>,
+  isJson: boolean,
+): Promise<CommandResult> {
+  if (accept !== undefined && reject !== undefined) return wrongUsage("give --accept or --reject, not both.");
+  if (reject !== undefined && reason.trim() === "") return wrongUsage("--reject needs a --reason.");
+  const { withReview } = await import("../../evolution/review.ts");
+  return withReview(cli.context, folder, async (review) => {
+    if (accept !== undefined) return acceptChange(review, accept);
+    if (reject !== undefined) return rejectChange(review, reject, reason);
+    const isAsked = cli.io.isInteractive && !isJson && review.offered.length > 0;
+    return isAsked ? askForEach(cli, review) : listOffered(cli, review);
+  });
+}
+
+async function acceptChange(review: Review, number: number): Promise<CommandResult> {
+  const merged = await review.accept(number);
+  if (!merged.ok) return merged;
+  const { branch, isDeleted } = merged.value;
+  return ok({
+    data: merged.value,
+    text: [mergedText(merged.value), `Its branch ${branch} is ${isDeleted ? "deleted" : "left"}.`],
+  });
+}
+
+function rejectChange(review: Review, number: number, reason: string): CommandResult {
+  const rejected = review.reject(number, reason.trim());
+  if (!rejected.ok) return rejected;
+  const { branch } = rejected.value;
+  return ok({
+    data: { task: number, decision: "rejected", reason, branch },
+    text: [`Task ${number} is rejected, and will not be proposed again. Its branch is left: git branch -D ${branch}`],
+  });
+}
+
+function listOffered(cli: Cli, { offered }: Review): CommandResult {
+  const rows = offered.map(({ task: number, what, branch, commit, verdict }) => ({
+    task: number,
+    what,
+    branch,
+    commit,
+    verdict,
+  }));
+  const columns = {
+    TASK: "task",
+    BRANCH: ({ branch }: (typeof rows)[number]) => branch,
+    WHAT: ({ what }: (typeof rows)[number]) => what,
+    JUDGE: ({ verdict }: (typeof rows)[number]) => verdictText(verdict),
+  } as const;
+  const text = [
+    cli.table(rows, columns, "Nothing waits for a decision.\n"),
+    rows.length > 0 &&
+      "`shim task diff <task>` shows one; --accept <task> merges it, --reject <task> --reason <text> does not.",
+  ];
+  return ok({ data: { offered: rows }, text });
+}
+
+async function askForEach(cli: Cli, review: Review): Promise<CommandResult> {
+  const decided: { readonly task: number; readonly decision: string }[] = [];
+  for (const { task: number, what, verdict } of review.offered) {
+    const head = `Task ${number}: ${what}\n${verdictText(verdict)}\n\n`;
+    cli.io.stdout(cli.verbatim(`${head}${await review.diff(number)}\n`));
+    const decision = await askFor(cli, review, number);
+    if (decision === "quit") break;
+    if (decision !== "skipped") decided.push({ task: number, decision });
+  }
+  const left = review.offered.length - decided.length;
+  return ok({ data: { decided, left }, text: [`${pluralize(decided.length, "change")} decided, ${left} left.`] });
+}
+
+async function askFor(cli: Cli, review: Review, number: number): Promise<"accepted" | "rejected" | "skipped" | "quit"> {
+  const reply = (await cli.io.ask("[a]ccept, [r]eject, [s]kip or [q]uit? ")).trim().toLowerCase();
+  if (reply.startsWith("q")) return "quit";
+  const isAccepted = reply.startsWith("a");
+  const reason = reply.startsWith("r") ? (await cli.io.ask("Why? ")).trim() : "";
+  if (!isAccepted && reason === "") return "skipped";
+  const done = isAccepted ? await acceptChange(review, number) : rejectChange(review, number, reason);
+  cli.io.stdout(cli.verbatim(done.ok ? textOf(done.value.text) : `${done.error.message}\n`));
+  if (!done.ok) return "skipped";
+  return isAccepted ? "accepted" : "rejected";
+}
+
+/** [EV2] Every number of a value is shown. */
+function planLines({ plan: { candidates, facts }, limits, folder }: Planned): Lines {
+  return [
+    `Plan for ${folder} at ${facts.base.slice(0, 12)}: ${findingsText(facts)}, ${pluralize(candidates.length, "change")} to try.`,
+    ...candidates.flatMap((one, at) => [
+      `${String(at + 1).padStart(3)}. ${describe(one)}`,
+      `     by ${methodText(one)}; value ${one.value} = severity ${one.severity} × hotspot ${one.hotspot} ÷ effort ${one.effort}`,
+    ]),
+    limitsText(limits),
+    ...factLines(facts),
+  ];
+}
+
+function findingsText({ findings, tools }: RunFacts): string {
+  return tools.length === 0 ? "no tool of the project ran" : `${pluralize(findings, "finding")} of ${tools.join(", ")}`;
+}
+
+function limitsText({ timeMs, tokens, costMicros, maxRejected }: RunLimits): string {
+  const limits = [
+    `${age(timeMs)} of time`,
+    ...(tokens === null ? [] : [`${tokens} tokens`]),
+    ...(costMicros === null ? [] : [dollars(costMicros)]),
+    `${maxRejected} rejected changes in a row`,
+  ];
+  return `It ends after at most ${limits.join(", ")}. Mechanical changes cost nothing. Nothing is merged.`;
+}
+
+function factLines({ reported, notReported, notes }: RunFacts): Lines {
+  return [
+    reported.length > 0 && "Only reported:",
+    ...reported.map(({ method, what }) => `  - ${what} (${method === "worker" ? "needs a worker" : "for a person"})`),
+    reported.length > 0 && notReported > 0 && `  and ${notReported} more`,
+    ...notes.map((note) => `Note: ${note}`),
+  ];
+}
+
+/** [EV12] */
+function reportLines(report: EvolveReport): Lines {
+  const { tried, job, stopped, findings, mutants, used, ageMs, facts, isEnded } = report;
+  const count = (outcome: Tried["outcome"]): number => tried.filter((one) => one.outcome === outcome).length;
+  const kept = count("kept");
+  const state = isEnded ? "has ended" : "is not finished; `shim code evolve` continues it";
+  return [
+    `Run ${job} ${state}${stopped === null ? "" : `, since ${stopped}`}: ${pluralize(tried.length, "change")}, ${kept} kept, ${count("rejected")} rejected.`,
+    ...tried.flatMap(triedLines),
+    findings.before !== null &&
+      `Findings: ${findings.before}, ${findings.afterAllKept} once all that was kept is merged.`,
+    mutants.survivedBefore > 0 &&
+      `Mutants that no test notices: ${mutants.survivedBefore}, then ${mutants.survivedAfter}.`,
+    `Cost: ${dollars(used.costMicros)}, ${used.tokens} tokens. Work: ${age(used.wallMs)}, in ${age(ageMs)}.`,
+    kept > 0 && "`shim code evolve review` goes through the branches.",
+    ...(facts ? factLines(facts) : []),
+  ];
+}
+
+const maxWhyChars = 400;
+
+function triedLines({ task: number, outcome, what, method, branch, why, verdict }: Tried): string[] {
+  const result = outcome === "kept" ? `${branch}${verdict ? `; ${verdictText(verdict)}` : ""}` : (why ?? "");
+  const line = `  ${outcome.padEnd(9)} task ${number}: ${what} (${method})`;
+  return result === "" ? [line] : [line, `            ${result.replaceAll(/\s+/g, " ").slice(0, maxWhyChars)}`];
+}
+
+function verdictText({ removed, before, after, api, mutants }: NonNullable<Tried["verdict"]>): string {
+  const tests =
+    after.tests === null ? "tests pass" : `${after.tests.ran} tests pass (${before.tests?.ran ?? "?"} before)`;
+  const share = (one: typeof before.coverage): string =>
+    one === null ? "not measured" : `${((100 * one.covered) / one.lines).toFixed(1)} %`;
+  const killed = mutants === null ? [] : [`${mutants.killed} of ${mutants.survived} mutants are noticed now`];
+  const found = removed === 0 ? [] : [`${pluralize(removed, "finding")} less`];
+  const coverage = `coverage ${share(before.coverage)} to ${share(after.coverage)}`;
+  return [...found, ...killed, tests, coverage, `public API ${api}`].join(", ");
+}
+
+function dollars(micros: number): string {
+  return `$${(micros / 1_000_000).toFixed(2)}`;
+}

@@ -1,0 +1,27 @@
+import type { Command } from "commander";
+import type { RunningHost } from "../../contract/machine/host.ts";
+import { pluralize } from "../../shared/format.ts";
+import type { Cli } from "../cli.ts";
+import { defineOperation } from "../operation-command.ts";
+
+export function addCommand(program: Command, cli: Cli): void {
+  const command = program.command("host").description("the process that serves all chats of this machine");
+  defineOperation(cli, command, "status", {
+    operation: "host.status",
+    view: ({ host }) => [
+      host === null
+        ? "No host runs. The next chat starts one."
+        : `${name(host)} runs, started ${cli.ago(host.startedAt)}: ${pluralize(host.chats.filter(({ isConnected }) => isConnected).length, "chat")} connected.`,
+    ],
+  });
+  defineOperation(cli, command, "stop", {
+    operation: "host.stop",
+    view: ({ host }) => [
+      host === null ? "No host runs." : `${name(host)} ends. Open chats continue with the next one.`,
+    ],
+  });
+}
+
+function name({ pid, version }: RunningHost): string {
+  return `The host (process ${pid}, SHIM ${version})`;
+}

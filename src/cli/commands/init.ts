@@ -1,0 +1,281 @@
+import { existsSync } from "node:fs";
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { findUntrusted, trustHooks, type TrustSource } from "../../installer/hook-trust.ts";
+import type { Installation } from "../../installer/inspect.ts";
+import { renderPlan } from "../../installer/render-plan.ts";
+import {
+  applySetup,
+  changedClients,
+  connectionProblems,
+  hasChanges,
+  isShimsAlone,
+  planSetup,
+  type AppliedPlan,
+  type SetupOutcome,
+  type SetupPlan,
+  type SetupRequest,
+} from "../../installer/setup.ts";
+import { clientNames } from "../../installer/targets.ts";
+import { pluralize } from "../../shared/format.ts";
+import { err, ok } from "../../shared/result.ts";
+import { failed, wrongUsage, type Answer, type FailedResult } from "../answer.ts";
+import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+import { shortPath, table } from "../screen-text.ts";
+import { textOf, type Lines } from "../views.ts";
+import { addCompletion } from "./completion.ts";
+
+interface InitOptions extends CommonOptions {
+  readonly allow?: boolean;
+  readonly telemetry?: boolean | number;
+  readonly client?: string;
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+  readonly link?: boolean;
+  readonly remove?: boolean;
+  readonly data?: boolean;
+  readonly trust?: boolean;
+}
+
+export function addCommand(program: Command, cli: Cli): void {
+  const removal = new Option("--remove", "remove SHIM from the clients; stored data stays");
+  const init = program
+    .command("init")
+    .description("connect SHIM to the clients of this machine, and make `shim` a command; --remove takes it out")
+    .option("--no-link", "make no link to `shim` in ~/.local/bin")
+    .option("--no-trust", "do not have Codex trust SHIM's hooks")
+    .option("--no-allow", "let clients ask before SHIM's tools that only read or save")
+    .option("--telemetry [port]", "receive Claude Code's telemetry on this machine", parsePort)
+    .option("--no-telemetry", "receive none any more")
+    .addOption(removal.conflicts(["link", "trust", "allow", "telemetry"]))
+    .option("--data", "with --remove: also delete everything that SHIM has stored on this machine")
+    .addOption(new Option("--client <name>", "only this client").choices(clientNames))
+    .option("--dry-run", "show what would change, and change nothing")
+    .option("-y, --yes", "do not ask");
+  cli.define(init, (options: InitOptions) => run(cli, options));
+  addCompletion(init, cli);
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port >= 1_024 && port <= 65_535) return port;
+  throw new InvalidArgumentError("It must be a port from 1024 to 65535.");
+}
+
+function requestOf(options: InitOptions): SetupRequest {
+  return {
+    action: options.remove === true ? "uninstall" : "install",
+    client: options.client,
+    makesLink: options.link !== false,
+    allowsTools: options.allow !== false,
+    telemetry: options.telemetry,
+    deletesData: options.data === true,
+  };
+}
+
+async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {
+  const request = requestOf(options);
+  const obstacle = request.deletesData ? await dataObstacle(cli, request) : null;
+  if (obstacle) return obstacle;
+  const installation = { site: cli.io, paths: cli.paths };
+  const planned = planSetup(installation, request);
+  if (!planned.ok) return err(planned.error);
+  const setup = planned.value;
+  const untrusted = options.trust === false ? null : await findUntrusted(installation, setup.plans);
+  const preview = previewOf(setup, cli, options);
+  if (!hasChanges(setup) && untrusted === null) return ok(unchanged(installation, setup, request, preview));
+  if (options.dryRun) return ok(unchangedAnswer(setup, [preview, "Dry run: nothing was changed."]));
+  if (options.json !== true) cli.io.stdout(cli.format(`${preview}\n`));
+  const reply = await askForChange(cli, setup, options);
+  if (reply === "unasked") return wrongUsage(howToConfirm(cli, request));
+  if (reply === "no") return ok(unchangedAnswer(setup, ["Nothing was changed."]));
+  const outcome = applySetup(installation, setup, request);
+  if (request.action === "uninstall") return ok(removalAnswer(cli, outcome, request));
+  const [problem] = outcome.problems;
+  if (problem && outcome.done.length === 0) return failed("write_failed", problem.message);
+  return ok(await withTrust(cli, untrusted, outcome, options));
+}
+
+/** [IN24] A client may be set up, and not connected. */
+function unchanged(installation: Installation, setup: SetupPlan, { action }: SetupRequest, preview: string): Answer {
+  if (action === "uninstall") return unchangedAnswer(setup, [preview]);
+  const problems = connectionProblems(installation, setup.plans);
+  return unchangedAnswer({ ...setup, problems }, [preview, ...problemLines("is not connected", problems)]);
+}
+
+function askForChange(cli: Cli, setup: SetupPlan, { yes, data }: InitOptions): ReturnType<Cli["confirm"]> {
+  // Without changes only the trust is asked for, later.
+  const isOnlyTrust = !hasChanges(setup) && cli.io.isInteractive;
+  const what = setup.link === null ? "Change these files" : "Change these files and the link";
+  const question = data === true ? `${what}, and delete everything that SHIM has stored?` : `${what}?`;
+  return cli.confirm(question, isOnlyTrust || yes === true);
+}
+
+function howToConfirm({ io }: Cli, { action }: SetupRequest): string {
+  const start = io.env["npm_lifecycle_event"] === "init" ? "npm run init --" : "shim init";
+  const commandWith = (option: string): string => `${start} ${action === "install" ? "" : "--remove "}${option}`;
+  return `this changes files, and there is no terminal to confirm it. To see the changes: \`${commandWith("--dry-run")}\`. To make them: \`${commandWith("--yes")}\`.`;
+}
+
+const byHand =
+  "To trust them by hand: start `codex`, type /hooks, and trust those of SHIM. Until then they do not run.";
+
+/** [IN33] Asks the user first. */
+async function withTrust(
+  cli: Cli,
+  source: TrustSource | null,
+  outcome: SetupOutcome,
+  { yes = false }: InitOptions,
+): Promise<Answer> {
+  const answer = installAnswer(cli, outcome);
+  if (source === null || outcome.done.every(({ plan }) => plan.target !== source.target)) return answer;
+  const { label } = source.target;
+  const hooks = `SHIM's ${source.commands.length} hooks`;
+  const asked = `${label} runs hooks only when you trust them. Trust ${hooks}?`;
+  const isWanted = (await cli.confirm(asked, yes)) === "yes";
+  const problem = isWanted ? await trustHooks(source) : null;
+  const areHooksTrusted = isWanted && problem === null;
+  const reason = problem === null ? "" : `${label} does not trust SHIM's hooks: ${problem}. `;
+  return {
+    data: Object.assign({}, answer.data, { areHooksTrusted }),
+    text: [textOf(answer.text), areHooksTrusted ? `${label} trusts ${hooks}.` : `${reason}${byHand}`],
+    isFailed: answer.isFailed === true || (yes && !areHooksTrusted),
+  };
+}
+
+/** [IP12] Nothing is deleted under a chat or a supervisor that would write it again. */
+async function dataObstacle(cli: Cli, { action, client }: SetupRequest): Promise<FailedResult | null> {
+  const { home } = cli.paths;
+  if (action === "install") return wrongUsage("--data deletes what is stored, and needs --remove.");
+  if (client !== undefined) return wrongUsage("--data removes SHIM from all clients; leave --client out.");
+  if (!existsSync(home)) return null;
+  if (!isShimsAlone(home, cli.io.machine.homedir)) {
+    const advice = "Delete SHIM's files in it yourself, or name another folder in SHIM_HOME.";
+    return failed("not_shims_alone", `${home} holds your own files, too, so it is not deleted. ${advice}`);
+  }
+  const overview = await cli.call("overview.get", {});
+  if (!overview.ok) return overview;
+  // Windows does not delete an open file.
+  await cli.close();
+  const { supervisor, sessions } = overview.value;
+  const first = `the supervisor runs (pid ${supervisor?.pid}). First: \`shim worker supervise stop\`.`;
+  if (supervisor !== null) return failed("supervisor_runs", first);
+  const alive = sessions.filter(({ isAlive }) => isAlive).length;
+  if (alive === 0) return null;
+  return failed("chats_run", `${pluralize(alive, "chat")} of SHIM still runs and would write again. Close it first.`);
+}
+
+function unchangedAnswer({ plans, problems, link }: SetupPlan, text: Lines): Answer {
+  const clients = plans.map((plan) => toData({ plan, backup: null }));
+  return { data: { isApplied: false, clients, problems, link }, text, isFailed: problems.length > 0 };
+}
+
+function installAnswer(cli: Cli, outcome: SetupOutcome): Answer {
+  const { done, problems } = outcome;
+  const targets = done.map(({ plan }) => plan.target);
+  const connected = targets.filter(({ label }) => !problems.some((one) => one.label === label));
+  return toAnswer(cli, outcome, [
+    problems.length === 0 ? "SHIM is connected." : clientsAfter("SHIM is connected to", connected),
+    ...problemLines("is not connected", problems),
+    ...restartLines(done),
+    "Then `shim up` shows the chat, and `shim doctor` checks everything.",
+  ]);
+}
+
+function removalAnswer(cli: Cli, outcome: SetupOutcome, { client, deletesData }: SetupRequest): Answer {
+  const { done, problems } = outcome;
+  if (problems.length > 0)
+    return toAnswer(cli, outcome, [
+      clientsAfter("SHIM is removed from", changedClients(done)),
+      ...restartLines(done),
+      ...problemLines("still has SHIM", problems),
+      "`shim init --remove` removes the rest after that; until then the command and the stored data stay.",
+    ]);
+  const { home } = cli.paths;
+  const isLeft = existsSync(home);
+  return toAnswer(cli, outcome, [
+    "SHIM is removed.",
+    ...restartLines(done),
+    client === undefined && !isLeft && deletesData && "Everything that SHIM has stored is deleted.",
+    client === undefined &&
+      isLeft &&
+      `Stored data stays in ${home}; \`shim sessions forget ...\` deletes some of it, \`shim init --remove --data\` all of it.`,
+  ]);
+}
+
+function toAnswer(cli: Cli, { done, problems, link }: SetupOutcome, lines: Lines): Answer {
+  const backups = done.map(({ backup }) => backup !== null && `The files as they were: ${backup}`);
+  const changed = link?.problem === null ? link.plan : null;
+  return {
+    data: { isApplied: true, clients: done.map(toData), problems, link: changed },
+    text: [...backups, ...linkLines(link, cli.io.env["SHELL"] ?? ""), ...lines],
+    isFailed: problems.length > 0,
+  };
+}
+
+function toData({ plan: { target, edits, notes }, backup }: AppliedPlan): unknown {
+  const changes = edits.map(({ path, summary }) => ({ path, summary }));
+  return { client: target.client, label: target.label, edits: changes, notes, backup };
+}
+
+function problemLines(state: string, problems: SetupPlan["problems"]): string[] {
+  return problems.map(({ label, message }) => `${label} ${state}: ${message}`);
+}
+
+function clientsAfter(words: string, clients: readonly { readonly label: string }[]): string | false {
+  return clients.length > 0 && `${words} ${clients.map(({ label }) => label).join(", ")}.`;
+}
+
+function restartLines(done: readonly AppliedPlan[]): string[] {
+  return changedClients(done).map(({ client, label }) =>
+    client === "claude-desktop"
+      ? `${label}: quit it completely (tray or menu bar), then start it again.`
+      : `${label}: open chats continue as before; start a new one.`,
+  );
+}
+
+function linkLines(link: SetupOutcome["link"], shell: string): string[] {
+  if (link === null) return [];
+  const { plan, problem } = link;
+  const isMade = plan.action === "create";
+  if (problem !== null) return [`The link ${plan.path} was not ${isMade ? "made" : "removed"}: ${problem}`];
+  if (!isMade) return [`Removed the link ${plan.path}.`];
+  if (plan.isOnPath) return ["`shim` is a command now."];
+  const isFish = shell.endsWith("fish");
+  const file = isFish ? "~/.config/fish/config.fish" : shell.endsWith("zsh") ? "~/.zshrc" : "~/.bashrc";
+  return [
+    `~/.local/bin is not on your PATH yet. For \`shim\` as a command add this line to ${file}, and open a new terminal:`,
+    `  ${isFish ? "fish_add_path ~/.local/bin" : 'export PATH="$HOME/.local/bin:$PATH"'}`,
+  ];
+}
+
+const maxLinesOfFile = 12;
+
+/** [CL76] The diffs, then one line for each file, the link and each folder. */
+function previewOf(setup: SetupPlan, cli: Cli, { dryRun = false }: InitOptions): string {
+  const { plans, problems, link, otherShim } = setup;
+  const parts = [
+    ...plans.map((plan) => renderPlan(plan, dryRun ? Infinity : maxLinesOfFile)),
+    ...problems.map(({ label, message }) => `${label}: ${message}\n`),
+    otherShim === null ? "" : `Note: ${otherShim} is another program; it stays. SHIM is started by: ${cli.command}\n`,
+    link?.action === "create" ? `Make \`shim\` a command\n+++ ${link.path} -> ${link.target}\n` : "",
+    link?.action === "remove" ? `Remove the command \`shim\`\n--- ${link.path} -> ${link.target}\n` : "",
+    summaryOf(setup, cli),
+  ];
+  return parts.filter((part) => part !== "").join("\n");
+}
+
+function summaryOf({ plans, link, own }: SetupPlan, { io }: Cli): string {
+  const short = (path: string): string => shortPath(path, io.env["HOME"] ?? "");
+  const files = plans.flatMap(({ target, edits }) =>
+    edits.map(({ path, summary }) => [` ${target.label}`, short(path), summary.join("; ")]),
+  );
+  const verb = link?.action === "create" ? "makes the link" : "removes the link";
+  const links = link === null ? [] : [[" command", short(link.path), verb]];
+  const folders = own.map(({ path, what }) => [" SHIM", short(path), what]);
+  const rows = [...files, ...links, ...folders];
+  if (rows.length === 0) return "";
+  const counts = Object.entries({ file: files, link: links, folder: folders })
+    .filter(([, some]) => some.length > 0)
+    .map(([name, some]) => pluralize(some.length, name));
+  return `Summary: ${counts.join(" and ")}\n${table(rows, io.size().columns)}`;
+}

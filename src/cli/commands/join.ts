@@ -1,0 +1,335 @@
+import { readFileSync } from "node:fs";
+import { join as joinPath } from "node:path";
+import { parseEnv } from "node:util";
+import type { Command } from "commander";
+import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
+import type { SyncCounts, SyncState, SyncStatus } from "../../contract/machine/workspaces.ts";
+import { age, pluralize } from "../../shared/format.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { err, ok } from "../../shared/result.ts";
+import { exitCodes, wrongUsage, type CliResult, type CommandError } from "../answer.ts";
+import { requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
+import { defineOperation } from "../operation-command.ts";
+import { readTextFile } from "../task-input.ts";
+import { tableView, type Lines } from "../views.ts";
+import { defineWork } from "../workspace-command.ts";
+
+const devPort = "8787";
+const devUrl = `http://127.0.0.1:${devPort}`;
+
+interface JoinOptions extends CommonOptions {
+  readonly url?: string;
+  readonly yes?: boolean;
+  readonly import?: boolean;
+  readonly keep?: boolean;
+  readonly keyFile?: string;
+  readonly sync?: boolean;
+}
+
+export function addCommand(program: Command, cli: Cli): void {
+  const join = program
+    .command("join <workspace>")
+    .description("join a workspace that machines share; token and key are read from stdin, a line each, or asked for")
+    .option("--url <url>", "URL of the coordinator")
+    .option("--key-file <file>", "file with the key of the workspace")
+    .option("--no-sync", "only coordinate: sessions and checkpoints stay on this machine");
+  cli.define(addChoices(join), (options: JoinOptions, workspace: string) => joinWorkspace(cli, options, workspace));
+  // [SY77]
+  defineOperation(cli, join, "status", {
+    operation: "workspace.status",
+    view: (status) => [coordinatorLine(status), ...(status.sync ? syncStateLines(cli, status.sync) : [])],
+    exitOf: ({ unreachable }) => (unreachable === undefined ? exitCodes.ok : exitCodes.failed),
+  });
+  addLeave(join, cli);
+  defineOperation(cli, join, "sync", { operation: "workspace.sync", view: syncLines });
+  addKey(join, cli);
+  addTokens(join, cli);
+  const create = join
+    .command("workspaces")
+    .description("workspaces of a coordinator")
+    .command("create <name>")
+    .description("make a workspace (needs SHIM_ADMIN_SECRET), and join it with this machine")
+    .option("--url <url>", `URL of the coordinator (default: ${devUrl})`);
+  cli.define(addChoices(create), (options: JoinOptions, name: string) => createWorkspace(cli, options, name));
+}
+
+function addChoices(command: Command): Command {
+  return command
+    .option("--import", "import this machine's earlier work: sessions, and tasks that have not started")
+    .option("--keep", "keep this machine's earlier work in its local files")
+    .option("-y, --yes", "do not ask");
+}
+
+async function joinWorkspace(cli: Cli, options: JoinOptions, workspace: string): Promise<CommandResult> {
+  const { url, keyFile, sync } = options;
+  if (url === undefined) return wrongUsage("give the coordinator: `shim join <workspace> --url <url>`.");
+  const choice = choiceOf(options);
+  if (!choice.ok) return choice;
+  const [token, line] = cli.io.isInteractive ? [] : (await cli.io.readInput()).trim().split(/\r?\n/);
+  const key = readCode(cli, keyFile, line);
+  if (!key.ok) return key;
+  const input = { url, workspace, ...omitUndefined({ sync, token: token?.trim(), key: key.value }), ...choice.value };
+  const joined = await callWithAnswers(cli, "workspace.join", input, options);
+  return joined.ok ? ok({ data: joined.value, text: joinedLines(joined.value) }) : joined;
+}
+
+async function createWorkspace(cli: Cli, options: JoinOptions, workspace: string): Promise<CommandResult> {
+  const { url = devUrl } = options;
+  const choice = choiceOf(options);
+  if (!choice.ok) return choice;
+  const input = { url, workspace, ...choice.value, ...omitUndefined({ secret: adminSecret(cli, url) }) };
+  const created = await callWithAnswers(cli, "workspace.create", input, options);
+  if (!created.ok) return created;
+  const next = "For another machine: `shim join token create --machine <name>`.";
+  return ok({ data: created.value, text: [...joinedLines(created.value), next] });
+}
+
+function choiceOf({ import: isImported, keep }: JoinOptions): CliResult<{ readonly earlierWork?: "import" | "keep" }> {
+  if (isImported && keep) return wrongUsage("give --import or --keep, not both.");
+  return ok(isImported ? { earlierWork: "import" } : keep ? { earlierWork: "keep" } : {});
+}
+
+/** The development server's secret lies beside it; elsewhere only the environment has one. */
+function adminSecret({ io }: Cli, url: string): string | undefined {
+  const given = io.env["SHIM_ADMIN_SECRET"];
+  if (given || !isDevServer(url, io.env["SHIM_DEV_PORT"])) return given || undefined;
+  try {
+    return parseEnv(readFileSync(joinPath(io.cwd, ".dev.vars"), "utf8"))["SHIM_ADMIN_SECRET"] || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isDevServer(text: string, ownPort: string | undefined): boolean {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url?.protocol !== "http:" || url.pathname !== "/") return false;
+  return ["127.0.0.1", "localhost", "[::1]"].includes(url.hostname) && [devPort, ownPort].includes(url.port);
+}
+
+function joinedLines({ workspace, machine, keyId, key, imported, kept }: MachineOutput<"workspace.join">): Lines {
+  const { tasks, schedules, leftSchedules } = imported;
+  return [
+    `This machine has joined ${workspace} as ${machine}.`,
+    tasks > 0 && `${tasks} open tasks were submitted there, and cancelled here.`,
+    schedules.length > 0 && `${pluralize(schedules.length, "schedule")} moved there.`,
+    ...leftSchedules.map(({ name, reason }) => `The schedule ${name} stays here, without times: ${reason}`),
+    kept.runningTasks > 0 && `${kept.runningTasks} running tasks continue here.`,
+    kept.keys > 0 && "State and messages of this machine stay in its own file.",
+    ...(keyId === null ? ["Nothing is synced: this machine only coordinates."] : edgeVisibility),
+    ...keyLines(key),
+    keyId !== null && "`shim join sync` sends the local sessions now; open chats do it automatically.",
+  ];
+}
+
+const edgeVisibility = [
+  "What the coordinator can read: tasks, messages, state, reservations (paths of files below a project), ids and progress of chats, names of machines;",
+  "of sessions and checkpoints only ids, sizes and times: names of projects and files, titles, prompts and states are sealed on this machine (docs/internals/sync.md).",
+];
+
+interface Confirmed {
+  readonly yes?: boolean;
+}
+
+/** Calls an operation again with a person's answer to each refusal that asks for one. */
+async function callWithAnswers<Name extends "workspace.adopt" | "workspace.create" | "workspace.join">(
+  cli: Cli,
+  name: Name,
+  input: MachineInput<Name>,
+  options: Confirmed,
+): Promise<CliResult<MachineOutput<Name>>> {
+  const asked = new Set<string>();
+  for (let given = input; ;) {
+    const answer = await cli.call(name, given);
+    if (answer.ok || asked.has(answer.error.code)) return answer;
+    asked.add(answer.error.code);
+    const more = await ask(cli, answer.error, options);
+    if (!more.ok) return more;
+    given = { ...given, ...more.value };
+  }
+}
+
+const questions: Readonly<Record<string, { readonly field: string; readonly question: string }>> = {
+  token_needed: { field: "token", question: "Token of this machine (shim_): " },
+  key_needed: { field: "key", question: "Key of the workspace (shimkey-): " },
+  choice_needed: { field: "earlierWork", question: "import or keep? " },
+};
+
+async function ask(cli: Cli, error: CommandError, options: Confirmed): Promise<CliResult<object>> {
+  const { code, message } = error;
+  if (code === "other_workspace") return (await requireYes(cli, message, options)) ?? ok({ replace: true });
+  const asking = questions[code];
+  if (!asking || !cli.io.isInteractive) return err(error);
+  cli.progress(message);
+  const text = (await cli.io.ask(asking.question)).trim();
+  return text === "" ? err(error) : ok({ [asking.field]: text });
+}
+
+function addKey(join: Command, cli: Cli): void {
+  const rekey = join
+    .command("rekey")
+    .description("make a new key for the workspace: all that this machine has stored is sealed and sent again")
+    .option("--code", "only show the current key")
+    .option("-y, --yes", "do not ask");
+  cli.define(rekey, async (options: CommonOptions & Confirmed & { readonly code?: boolean }) => {
+    if (!options.code) return changeKey(cli, options);
+    const refused = await requireYes(cli, "Show the key of the workspace on this screen?", options);
+    const shown = refused ?? (await cli.call("workspace.key", {}));
+    return shown.ok ? ok({ data: shown.value, text: keyLines(shown.value.key) }) : shown;
+  });
+  const key = join
+    .command("key")
+    .description("set the workspace's key; it is read from stdin, or asked for")
+    .option("--key-file <file>", "file with the key of the workspace");
+  cli.define(key, async ({ keyFile }: JoinOptions) => {
+    const isRead = keyFile === undefined && !cli.io.isInteractive;
+    const code = readCode(cli, keyFile, isRead ? await cli.io.readInput() : undefined);
+    if (!code.ok) return code;
+    const adopted = await callWithAnswers(cli, "workspace.adopt", omitUndefined({ key: code.value }), {});
+    if (!adopted.ok) return adopted;
+    const first = `This machine has key ${adopted.value.keyId} of the workspace.`;
+    return ok({ data: adopted.value, text: [first, ...keyLines(adopted.value.key)] });
+  });
+}
+
+const rekeyQuestion =
+  "Make a new key? Everything that this machine has stored is sealed and sent again; other machines continue once they have the new key.";
+
+async function changeKey(cli: Cli, options: Confirmed): Promise<CommandResult> {
+  const refused = await requireYes(cli, rekeyQuestion, options);
+  const changed = refused ?? (await cli.call("workspace.rekey", {}));
+  if (!changed.ok) return changed;
+  const { key, trouble } = changed.value;
+  const [sent, ...others] =
+    trouble === null ? syncLines(changed.value) : [`Not everything is sealed under the new key yet: ${trouble}.`];
+  const text = [
+    `The workspace has a new key. ${sent}`,
+    ...others,
+    ...keyLines(key),
+    "On the other machines: `shim join key`.",
+  ];
+  return ok({ data: changed.value, text });
+}
+
+/** A key is no argument: those are visible to others. */
+function readCode(cli: Cli, file: string | undefined, line = ""): CliResult<string | undefined> {
+  const text = file === undefined ? ok(line) : readTextFile(cli, file, "the key of the workspace", 1_000);
+  return text.ok ? ok(text.value.trim() || undefined) : text;
+}
+
+function keyLines(code: string | null): string[] {
+  if (code === null) return [];
+  return [
+    `Key of the workspace: ${code}`,
+    "Other machines ask for it when they join. Keep it where you keep passwords: anyone who has it and a token can read what is synced;",
+    "when every machine that has it is lost, what is synced is lost too. There is no other copy, not even at the coordinator.",
+  ];
+}
+
+function coordinatorLine(status: MachineOutput<"workspace.status">): string {
+  const { where, unreachable, chats = 0, revision = 0, overdueRows = 0, sockets = 0, storage } = status;
+  if (unreachable !== undefined) return `Coordinator: ${where}, which does not answer: ${unreachable}`;
+  const late =
+    overdueRows > 0
+      ? `, late with ${pluralize(overdueRows, "change")} that ${overdueRows === 1 ? "is" : "are"} due`
+      : "";
+  const full = storage?.state === "full" ? ", its storage is full: delete what is not needed" : "";
+  return `Coordinator: ${where}; ${pluralize(chats, "chat")}, revision ${revision}, ${pluralize(sockets, "connection")}${late}${full}.`;
+}
+
+function syncStateLines(cli: Cli, { key, problem, sendsFiles, status }: SyncState): Lines {
+  if (problem !== null) return [`Not synced: ${problem}`];
+  if (status === null) return [`Key ${key}. Nothing is synced yet: \`shim join sync\`, or the next chat.`];
+  const { device, keyId, backlog, oldestAt, notes, files } = status;
+  const oldest = backlog > 0 && oldestAt !== null ? `, the oldest ${cli.ago(oldestAt)}` : "";
+  const synced = notes.syncedAt === undefined ? "never" : cli.ago(notes.syncedAt);
+  const other = keyId !== "" && keyId !== key ? ` (what was sent is sealed under ${keyId})` : "";
+  return [
+    `Device ${device}, key ${key}${other}.`,
+    `Synced: ${synced}; ${pluralize(backlog, "change")} ${backlog === 1 ? "waits" : "wait"}${oldest}.`,
+    notes.trouble ? `Last problem, ${cli.ago(notes.trouble.at)}: ${notes.trouble.message}` : null,
+    notes.refused ? `${notes.refused} envelopes of other machines were refused; shim.log names them.` : null,
+    notes.passedOver ? `${notes.passedOver} older checkpoints were skipped, and are here only.` : null,
+    notes.keptHere ? `${notes.keptHere} checkpoints could not be sent, and are here only.` : null,
+    filesLine(sendsFiles, files),
+  ];
+}
+
+function filesLine(sendsFiles: boolean, { sessions, bytes, notSent, reason }: SyncStatus["files"]): string | false {
+  const sent =
+    sessions > 0
+      ? `those of ${pluralize(sessions, "session")} are stored there (${bytes} bytes)`
+      : "none are stored there";
+  const problem = notSent > 0 ? `; the newest of ${pluralize(notSent, "session")} are here only: ${reason}` : "";
+  if (sendsFiles) return `Uncommitted files: ${sent}${problem}.`;
+  return sessions > 0 && `Uncommitted files are not sent any more; ${sent}.`;
+}
+
+function syncLines({ sessions, checkpoints, forgotten, files, received, refused, left }: SyncCounts): Lines {
+  const withFiles = files > 0 ? `, uncommitted files of ${pluralize(files, "session")}` : "";
+  return [
+    `Sent: ${pluralize(sessions, "session")}, ${pluralize(checkpoints, "checkpoint")}, ${pluralize(forgotten, "deletion")}${withFiles}. Received: ${pluralize(received, "session")} of other machines.`,
+    refused > 0 && `${refused} envelopes of other machines were refused; shim.log names them.`,
+    left > 0 && `Left: ${pluralize(left, "change")}.`,
+  ];
+}
+
+/** [SY74] */
+function addLeave(join: Command, cli: Cli): void {
+  defineOperation(cli, join, "leave", {
+    operation: "workspace.leave",
+    before: async ({ forget }) => {
+      const current = await cli.call("workspace.current", {});
+      if (!current.ok) return current;
+      const { joined, problem } = current.value;
+      if (joined === null) return ok(problem && "Leave the workspace of an unreadable edge.json?");
+      const { url, workspace, hasSynced, loss } = joined;
+      const copies = hasSynced && forget !== true ? " What it has stored there stays; --forget deletes that too." : "";
+      return ok(
+        `Leave ${url}, workspace ${workspace}? The token is deleted here; also revoke it there.${loss}${copies}`,
+      );
+    },
+    view: ({ left, purged, leavesCopies }) => [
+      `Left ${left}; this machine is its own coordinator again.`,
+      purged &&
+        `${pluralize(purged.sessions, "session")} and ${pluralize(purged.checkpoints, "checkpoint")} of this machine were deleted there.`,
+      leavesCopies && "Its sessions stay there until they are too old; the key stays on this machine.",
+    ],
+  });
+}
+
+function addTokens(join: Command, cli: Cli): void {
+  const token = join.command("token").description("tokens of machines (needs the workspace's admin token)");
+  defineWork(cli, token, "create", {
+    operation: "tokens.create",
+    summary: "A token for one machine, shown once.",
+    view: async ({ id, token: secret }, _cli, { input: { machine } }) => {
+      const current = await cli.call("workspace.current", {});
+      const { workspace = "<workspace>", url = "<url>" } = (current.ok && current.value.joined) || {};
+      cli.progress(
+        `Token ${id} for ${machine}, shown only now. On that machine, with the token on stdin: shim join ${workspace} --url ${url} < token`,
+      );
+      return [secret];
+    },
+  });
+  defineWork(cli, token, "list", {
+    operation: "tokens.list",
+    view: tableView({
+      rows: ({ tokens }) => tokens,
+      columns: {
+        ID: "id",
+        MACHINE: "machine",
+        SCOPE: "scope",
+        MADE: "ageMs",
+        STATE: ({ isRevoked, expiresInMs }) => (isRevoked ? "revoked" : expiresInMs === 0 ? "over" : "good"),
+        EXPIRES: ({ expiresInMs: ms }) => (ms === null ? "never" : ms === 0 ? "-" : `in ${age(ms)}`),
+      },
+      empty: "No tokens.",
+    }),
+  });
+  defineWork(cli, token, "revoke", {
+    operation: "tokens.revoke",
+    args: ["id"],
+    isAsked: false,
+    view: (_revoked, _cli, { input: { id } }) => [`${id} is revoked, and its connections are closed.`],
+  });
+}

@@ -1,0 +1,62 @@
+import type { Command } from "commander";
+import * as z from "zod";
+import { Duration, Folder } from "../../contract/machine/forms.ts";
+import type { MachineOutput } from "../../contract/machine/operations.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { ok } from "../../shared/result.ts";
+import { wrongUsage } from "../answer.ts";
+import type { Cli, CommandResult } from "../cli.ts";
+import { defineProgram } from "../operation-command.ts";
+import { localTime } from "../times.ts";
+
+const PauseInput = z.strictObject({
+  duration: Duration.optional(),
+  project: Folder.optional().describe("only this project"),
+  off: z.boolean().default(false).describe("end the pause"),
+});
+
+type Pause = MachineOutput<"pauses.list">["pauses"][number];
+
+export function addCommand(program: Command, cli: Cli): void {
+  const details = {
+    input: PauseInput,
+    summary: "Store nothing for a while, or until --off.",
+    args: ["duration"],
+  };
+  defineProgram(cli, program.command("pause"), details, ({ duration, project, off }) => {
+    if (duration !== undefined && off) return wrongUsage("give either a duration or --off.");
+    return off ? end(cli, project) : start(cli, project, duration);
+  });
+}
+
+async function start(cli: Cli, folder: string | undefined, forMs: number | undefined): Promise<CommandResult> {
+  const answer = await cli.call("pauses.start", omitUndefined({ project: folder, forMs }));
+  if (!answer.ok) return answer;
+  const { pauses, started } = answer.value;
+  const off = `\`shim pause --off${started.project === null ? "" : ` --project ${started.project}`}\` ends it`;
+  const until = started.until === null ? "you say so" : localTime(started.until);
+  const text = `Nothing is stored for ${projectText(started)} until ${until}; ${off}.\n`;
+  return ok({ data: answer.value, text: text + otherPausesText(pauses, started.project) });
+}
+
+async function end(cli: Cli, folder: string | undefined): Promise<CommandResult> {
+  const answer = await cli.call("pauses.end", omitUndefined({ project: folder }));
+  if (!answer.ok) return answer;
+  const { pauses, ended, project } = answer.value;
+  const text = ended ? "Saving again" : "There was no pause";
+  return ok({
+    data: answer.value,
+    text: `${text} for ${projectText({ project })}.\n${otherPausesText(pauses, project)}`,
+  });
+}
+
+function projectText({ project }: Pick<Pause, "project">): string {
+  return project ?? "every project";
+}
+
+function otherPausesText(pauses: readonly Pause[], project: string | null): string {
+  return pauses
+    .filter((one) => one.project !== project)
+    .map((one) => `Also paused: ${projectText(one)}${one.until === null ? "" : ` until ${localTime(one.until)}`}.\n`)
+    .join("");
+}

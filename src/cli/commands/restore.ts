@@ -1,0 +1,105 @@
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import type { Saved } from "../../contract/machine/files.ts";
+import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
+import { pluralize } from "../../shared/format.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { ok } from "../../shared/result.ts";
+import { failed } from "../answer.ts";
+import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+
+interface RestoreOptions extends CommonOptions {
+  readonly diff?: boolean;
+  readonly yes?: boolean;
+  readonly into?: string;
+  readonly branch?: string;
+}
+
+/** Lines of a diff that a question shows; `--diff` prints all. */
+const maxDiffLines = 200;
+
+export function addCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("restore [checkpoint-or-session] [files...]")
+    .description("put files back as they were: shows what changes, asks, and keeps a copy of what it replaces")
+    .option("--diff", "only show what would change")
+    .option("-y, --yes", "do not ask")
+    .option("--into <folder>", "into this new or empty folder instead")
+    .option("--branch <name>", "as a new branch of the project instead");
+  // `[files...]` comes as one array.
+  cli.define(command, (options: RestoreOptions, ...given: unknown[]) =>
+    restore(
+      cli,
+      options,
+      given.flat().filter((word) => typeof word === "string"),
+    ),
+  );
+}
+
+/** [CL263] Shows what changes and asks before it does so, unless the files go elsewhere. */
+async function restore(cli: Cli, options: RestoreOptions, words: readonly string[]): Promise<CommandResult> {
+  const [first] = words;
+  // An id has neither a dot nor a separator: `./name` is a file.
+  const id = first === undefined || /[./\\]/.test(first) ? undefined : first;
+  const files = id === undefined ? words : words.slice(1);
+  const selection = { ...omitUndefined({ id }), folder: cli.io.cwd, files: [...files] };
+  const { branch, diff = false, yes = false } = options;
+  const into = options.into === undefined ? undefined : resolve(cli.io.cwd, options.into);
+  if (into !== undefined || branch !== undefined)
+    return restoreFiles(cli, { ...selection, ...omitUndefined({ into, branch }) });
+  if (yes && !diff) return restoreFiles(cli, selection);
+  const compared = await cli.call("files.diff", selection);
+  if (!compared.ok) return compared;
+  const { value: data } = compared;
+  if (data.changes.length === 0) return ok({ data, text: nothingLines(data) });
+  if (diff) return ok({ data, text: data.diff, isVerbatim: true });
+  const refused = await confirm(cli, data);
+  // Another checkpoint may be the newest by now.
+  return refused ?? restoreFiles(cli, { ...selection, id: data.checkpoint });
+}
+
+async function confirm(
+  cli: Cli,
+  { diff, changes, project }: MachineOutput<"files.diff">,
+): Promise<CommandResult | null> {
+  const lines = diff.split("\n");
+  const more = lines.length - maxDiffLines;
+  const shown = more > 0 ? [...lines.slice(0, maxDiffLines), `... ${more} lines more: --diff prints all`] : lines;
+  cli.io.stderr(`${cli.verbatim(shown.join("\n").trimEnd())}\n`);
+  const count = pluralize(changes.length, "file");
+  const reply = await cli.confirm(`Restore ${count} in ${project}? What is there now is copied first.`, false);
+  if (reply === "yes") return null;
+  if (reply === "no") return ok({ data: { isRestored: false }, text: "Nothing was restored.\n" });
+  return failed("not_confirmed", `this would change ${count} in ${project}. Add --yes.`);
+}
+
+async function restoreFiles(cli: Cli, input: MachineInput<"files.restore">): Promise<CommandResult> {
+  const answer = await cli.call("files.restore", input);
+  if (!answer.ok) return answer;
+  const restored = answer.value;
+  const { project, origin, into, branch, written, differing, backup } = restored;
+  if (differing === 0) return ok({ data: restored, text: nothingLines(restored) });
+  const isInProject = differing !== null;
+  const where = branch === null ? (into ?? project) : `the branch ${branch.name} of ${project}`;
+  const text = [
+    origin && `The files of ${origin.session} on ${origin.machine}, as they were ${cli.ago(origin.at)}.`,
+    `Restored ${pluralize(written.length, "file")} ${isInProject ? "in" : "into"} ${where}.`,
+    branch?.parent === null && "The commit it was based on is gone, so the branch has no history.",
+    backup !== null && `What they replaced is in ${backup}.`,
+    ...listsOf(restored),
+  ];
+  return ok({ data: restored, text, isFailed: isInProject && written.length === 0 });
+}
+
+function nothingLines(saved: Saved): string[] {
+  return [`The files in ${saved.project} are as they were saved: nothing to restore.`, ...listsOf(saved)];
+}
+
+function listsOf({ notRestored, leftOut }: Saved): string[] {
+  return [...listOf("Not restored", notRestored), ...listOf("Never saved", leftOut)];
+}
+
+function listOf(title: string, files: Saved["leftOut"]): string[] {
+  const lines = files.map(({ path, reason }) => `  ${path}: ${reason}`);
+  return lines.length === 0 ? [] : [`${title}:`, ...lines];
+}

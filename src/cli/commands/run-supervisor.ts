@@ -1,0 +1,193 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { age, oneLine } from "../../shared/format.ts";
+import { ok } from "../../shared/result.ts";
+import { type WatchedState, retryProgram, stopSupervisor, supervisorStatus } from "../../supervisor/control.ts";
+import { supervise } from "../../supervisor/supervisor-daemon.ts";
+import type { SupervisorEvent } from "../../supervisor/supervisor-events.ts";
+import { SupervisorSettings, findMissing } from "../../supervisor/supervisor-settings.ts";
+import { type CliResult, notFound, wrongUsage } from "../answer.ts";
+import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+import type { Io } from "../io.ts";
+import { eventText, untilAskedToEnd } from "../long-program.ts";
+import { readInputFile } from "../plan-file.ts";
+
+const maxFileChars = 1_048_576;
+const example = `{"watch": {"chats": {"kind": "sessions"}, "worker": {"kind": "worker", "args": ["--config", "worker.yaml"]}}}`;
+
+/** [SU14] Reads what to watch; errors are reported with their line before anything starts. */
+export function readSupervisorSettings(cli: Cli): CliResult<SupervisorSettings> {
+  const settings = parseSupervisorSettings(cli);
+  const missing = settings.ok ? findMissing(settings.value, cli.paths.home, cli.io.env) : null;
+  return missing === null ? settings : wrongUsage(`${fileOf(cli)}: ${missing}.`);
+}
+
+function fileOf({ paths }: Cli): string {
+  return join(paths.home, "supervisor.json");
+}
+
+/** Leaves programs and folders unchecked: the caller's PATH may be another. */
+export function parseSupervisorSettings(cli: Cli): CliResult<SupervisorSettings> {
+  const file = fileOf(cli);
+  if (!existsSync(file)) return notFound(`there is no ${file}. It names what to watch, for example:\n${example}`);
+  const expected = {
+    schema: SupervisorSettings,
+    form: "settings of a supervisor",
+    name: "settings",
+    maxChars: maxFileChars,
+  };
+  const read = readInputFile(cli, file, "the settings of the supervisor", expected);
+  return read.ok ? ok(SupervisorSettings.parse(read.value)) : read;
+}
+
+export async function runSupervisor(cli: Cli, { json: isJson = false }: CommonOptions): Promise<CommandResult> {
+  const settings = readSupervisorSettings(cli);
+  if (!settings.ok) return settings;
+  const { io } = cli;
+  const output = new PacedOutput(io);
+  const textOf = (event: SupervisorEvent): string => eventText(cli, isJson, event, formatEvent);
+  const ended = await untilAskedToEnd(io, (signals) =>
+    supervise(cli.context, settings.value, {
+      ...signals,
+      wait: io.wait,
+      emit: (event) => {
+        if (event.type === "output") output.write(textOf(event), event.text.split("\n").length, droppedText);
+        else io.stdout(textOf(event));
+      },
+      pace: () => output.pace(),
+      // A bell in a file or in JSON is a stray character.
+      ...(io.isTty && !isJson ? { ring: () => io.stdout("\u0007") } : {}),
+    }),
+  );
+  return ended.ok ? ok({ data: { event: "over" }, text: "", isOneLine: true }) : ended;
+
+  function droppedText(lines: number): string {
+    const message = `${lines} lines of program output were dropped, since nothing read them`;
+    return textOf({ type: "problem", name: null, message });
+  }
+}
+
+export async function showStatus(cli: Cli): Promise<CommandResult> {
+  const settings = readSupervisorSettings(cli);
+  if (!settings.ok) return settings;
+  const status = await supervisorStatus(cli.context, settings.value);
+  if (!status.ok) return status;
+  const { pid, watched } = status.value;
+  const head =
+    pid === null ? "No supervisor is running; start it with `shim worker supervise`." : `Supervisor: pid ${pid}.`;
+  const table = cli.table(watched, { NAME: ({ name }) => name, KIND: ({ kind }) => kind, STATE: phaseText });
+  return ok({ data: status.value, text: `${head}\n${table}` });
+}
+
+export async function stopRunning(cli: Cli): Promise<CommandResult> {
+  const stopped = await stopSupervisor(cli.context, cli.io.interrupted());
+  if (!stopped.ok) return stopped;
+  const pid = stopped.value;
+  return ok({ data: { pid }, text: `Supervisor ${pid} has ended.\n` });
+}
+
+export async function retryOne(cli: Cli, name: string): Promise<CommandResult> {
+  const settings = readSupervisorSettings(cli);
+  if (!settings.ok) return settings;
+  const retried = await retryProgram(cli.context, settings.value, name);
+  if (!retried.ok) return retried;
+  const { phase, isSupervised } = retried.value;
+  const when = isSupervised ? "in a moment" : "with the next `shim worker supervise`";
+  return ok({ data: { name, phase }, text: `${name} starts again ${when}.\n` });
+}
+
+const maxChars = 2_000;
+
+export function formatEvent(event: SupervisorEvent): string[] {
+  if (event.type === "output")
+    return event.text.split("\n").map((line) => `${event.name} | ${oneLine(line, maxChars)}`);
+  return [oneLine(describeEvent(event), maxChars)];
+}
+
+function describeEvent(event: Exclude<SupervisorEvent, { type: "output" }>): string {
+  switch (event.type) {
+    case "supervising":
+      return `supervises ${event.watched.join(", ")} (pid ${event.pid})`;
+    case "started":
+      return `${event.name}: started (${event.how})`;
+    case "ended":
+      return `${event.name}: ${phaseText(event)}; it ran for ${age(event.ranMs)}${retryHint(event)}`;
+    case "died":
+      return `${event.name}: session ${event.session} died (${event.cause.replaceAll("_", " ")}), ${savedText(event.checkpoint)}`;
+    case "restarting":
+      return `${event.name}: ${sessionText(event)} is started again (${event.how})`;
+    case "held":
+      return `${event.name}: not started now: ${event.reason}`;
+    case "ending":
+      return `ends (${event.reason})`;
+    case "problem":
+      return [event.name, "problem", event.message].filter((part) => part !== null).join(": ");
+  }
+}
+
+function retryHint({ phase, name, isProgram }: Extract<SupervisorEvent, { type: "ended" }>): string {
+  return isProgram && phase === "looping" ? `. \`shim worker supervise retry ${name}\` starts it` : "";
+}
+
+function sessionText({ session }: { readonly session: string | null }): string {
+  return session === null ? "the app" : `session ${session}`;
+}
+
+function savedText(checkpoint: string | null): string {
+  return checkpoint === null ? "with nothing to save" : `its last checkpoint is ${checkpoint}`;
+}
+
+interface PhaseFacts {
+  readonly phase: WatchedState["phase"];
+  readonly reason: string | null;
+  readonly againInMs: number | null;
+}
+
+export function phaseText({ phase, reason, againInMs }: PhaseFacts): string {
+  const why = reason === null ? "" : `: ${reason}`;
+  if (phase === "due") return `${reason ?? "not started yet"}; ${startText(againInMs ?? 0)}`;
+  if (phase === "looping") return `stopped, since it crashed again and again${why}`;
+  if (phase === "unwatched") return "not watched now";
+  return phase === "running" ? phase : `${phase}${why}`;
+}
+
+const almostSecondMs = 999;
+
+function startText(ms: number): string {
+  return ms === 0 ? "starts next" : `starts in ${age(ms + almostSecondMs)}`;
+}
+
+/** A reader that takes nothing for so long counts as stuck. */
+const maxReaderWaitMs = 1_000;
+
+/** [SU30] Prints no faster than stdout is read. [SU53] A stuck reader loses lines. */
+export class PacedOutput {
+  readonly #io: Pick<Io, "stdout" | "drained">;
+  #isStuck = false;
+  #droppedLines = 0;
+
+  constructor(io: Pick<Io, "stdout" | "drained">) {
+    this.#io = io;
+  }
+
+  pace(): Promise<void> | null {
+    const drained = this.#io.drained(maxReaderWaitMs);
+    if (!drained) return null;
+    return this.#wait(drained);
+  }
+
+  async #wait(drained: Promise<boolean>): Promise<void> {
+    this.#isStuck = !(await drained);
+  }
+
+  write(text: string, lines: number, formatDropped: (droppedLines: number) => string): void {
+    if (this.#isStuck && this.#io.drained(maxReaderWaitMs)) {
+      this.#droppedLines += lines;
+      return;
+    }
+    this.#isStuck = false;
+    const before = this.#droppedLines > 0 ? formatDropped(this.#droppedLines) : "";
+    this.#droppedLines = 0;
+    this.#io.stdout(before + text);
+  }
+}

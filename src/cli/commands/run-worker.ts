@@ -1,0 +1,136 @@
+import { dirname } from "node:path";
+import * as z from "zod";
+import { TaskType } from "../../contract/tasks.ts";
+import { Label } from "../../contract/values.ts";
+import { createEvolve, EvolveSettings } from "../../evolution/evolve-executor.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { formatIssues } from "../../shared/problems.ts";
+import { ok } from "../../shared/result.ts";
+import { AnalyzeSettings, createAnalysis } from "../../tool-runner/analyze-executor.ts";
+import { TransformSettings, createTransform } from "../../transform/transform-executor.ts";
+import { runTasks } from "../../worker-runner/tasks/run-tasks.ts";
+import { type MakeExecutor, TypeSettings } from "../../worker-runner/tasks/task-type.ts";
+import type { EndCounts } from "../../worker-runner/worker-automation.ts";
+import { type Answer, type CliResult, wrongUsage } from "../answer.ts";
+import type { Cli, CommandResult } from "../cli.ts";
+import { eventText, untilAskedToEnd } from "../long-program.ts";
+import { readInputFile } from "../plan-file.ts";
+import type { WorkerInput } from "./worker.ts";
+import { formatEvent } from "./worker-event.ts";
+
+export async function runWorker(cli: Cli, input: WorkerInput, isJson: boolean): Promise<CommandResult> {
+  const config = readConfig(cli, input);
+  if (!config.ok) return config;
+  const { once: isOnce, maxTasks = null, config: file } = input;
+  // [CX19]
+  for (const [type, { claude }] of Object.entries(config.value.types))
+    if (claude?.allowAll)
+      cli.progress(`${type}: Claude Code may use every tool and asks for no permission (allowAll).`);
+  const ended = await untilAskedToEnd(cli.io, (signals) =>
+    runTasks(cli.context, {
+      ...config.value,
+      ...signals,
+      isOnce,
+      maxTasks,
+      folder: file === undefined ? cli.io.cwd : dirname(file),
+      makeExecutor,
+      emit: (event) => cli.io.stdout(eventText(cli, isJson, event, (one) => [formatEvent(one)])),
+    }),
+  );
+  return ended.ok ? ok(toAnswer(ended.value, isOnce || maxTasks !== null)) : ended;
+}
+
+/** Options override the file, and defaults come last. */
+function readConfig(cli: Cli, input: WorkerInput): CliResult<WorkerConfig> {
+  const { config: file, concurrency, capabilities, drainMs } = input;
+  const written = file === undefined ? fromCommand(input) : fromFile(cli, file, input);
+  if (!written.ok) return written;
+  const config = { ...written.value, ...omitUndefined({ concurrency, capabilities, drainMs }) };
+  const parsed = WorkerConfig.safeParse(config);
+  return parsed.success ? ok(parsed.data) : wrongUsage(`${formatIssues(parsed.error)}.`);
+}
+
+function fromFile(cli: Cli, file: string, { type, command, mergeInputs, ...input }: WorkerInput): CliResult<object> {
+  const { folder, repository, base, remote } = input;
+  const isDouble = !mergeInputs || command.length > 0;
+  if (isDouble || (type ?? folder ?? repository ?? base ?? remote) !== undefined)
+    return wrongUsage("with --config the file names the types, their folders and their commands; give no other.");
+  return readWorkerConfig(cli, file);
+}
+
+function fromCommand({ type, command, folder, repository, base, remote, mergeInputs }: WorkerInput): CliResult<object> {
+  if (type === undefined) return wrongUsage("give --config, or --type and its command after --.");
+  if (command.length === 0)
+    return wrongUsage(`give the command after --: \`shim worker --type ${type.slice(0, 64)} -- npm test\`.`);
+  const inputs = mergeInputs ? {} : { mergeInputs };
+  return ok({ types: { [type]: { command, ...omitUndefined({ folder, repository, base, remote }), ...inputs } } });
+}
+
+/** Ends that fail the command, for a worker started for some tasks only. */
+const unexpectedEnds = ["failed", "timeout", "budget_exceeded", "lost", "thrown_away", "untold"] as const;
+
+function toAnswer(ends: EndCounts, isBounded: boolean): Answer {
+  const endCounts = Object.entries(ends).map(([end, count]) => `${count} ${end.replace("_", " ")}`);
+  return {
+    data: { event: "over", ends },
+    text: endCounts.length === 0 ? "No task was done.\n" : `Tasks: ${endCounts.join(", ")}.\n`,
+    isOneLine: true,
+    isFailed: isBounded && unexpectedEnds.some((end) => (ends[end] ?? 0) > 0),
+  };
+}
+
+const ways = ["command", "claude", "analyze", "transform", "evolve"] as const;
+const worktreeFields = ["transform", "evolve", "repository", "base", "mergeInputs", "onConflict", "remote"] as const;
+
+const TypeConfig = TypeSettings.extend({
+  analyze: AnalyzeSettings.optional(),
+  transform: TransformSettings.optional(),
+  evolve: EvolveSettings.optional(),
+})
+  .refine(
+    (type) => ways.filter((way) => type[way] !== undefined).length === 1,
+    "say how it is done: by a command, or by claude, or by analyze, or by transform, or by evolve",
+  )
+  .refine(({ analyze, folder }) => analyze === undefined || folder !== undefined, {
+    message: "analyze works where the tools are installed: name the folder",
+    path: ["analyze"],
+  })
+  .refine((type) => type.folder === undefined || worktreeFields.every((field) => type[field] === undefined), {
+    message:
+      "a folder is worked in as it is: it takes neither repository nor base, mergeInputs, onConflict, remote, transform or evolve",
+    path: ["folder"],
+  })
+  .refine(({ finalCodes, command }) => finalCodes === undefined || command !== undefined, {
+    message: "finalCodes are only for a command",
+    path: ["finalCodes"],
+  });
+type TypeConfig = z.infer<typeof TypeConfig>;
+
+/** Settings of a worker: what it does with the tasks of each type. */
+export const WorkerConfig = z.strictObject({
+  concurrency: z.int().min(1).max(100).default(1),
+  capabilities: z.array(Label).max(50).default([]),
+  drainMs: z.int().min(0).max(86_400_000).default(60_000),
+  types: z
+    .record(z.string(), TypeConfig)
+    .refine((types) => Object.keys(types).every((type) => TaskType.safeParse(type).success), {
+      message: "a type of tasks has 1 to 64 letters, digits and . : _ -",
+    })
+    .refine((types) => Object.keys(types).length > 0, "name a type of tasks")
+    .refine((types) => Object.keys(types).length <= 50, "at most 50 types of tasks"),
+});
+export type WorkerConfig = z.infer<typeof WorkerConfig>;
+
+const maxChars = 1_048_576;
+
+export function readWorkerConfig(cli: Cli, file: string): CliResult<WorkerConfig> {
+  const form = "settings of a worker";
+  const expected = { schema: WorkerConfig, form, name: "the settings", maxChars };
+  const read = readInputFile(cli, file, `the ${form}`, expected);
+  return read.ok ? ok(WorkerConfig.parse(read.value)) : read;
+}
+
+const makeExecutor: MakeExecutor<TypeConfig> = async (deps, type, root) => {
+  if (type.transform) return createTransform(deps, type.transform, root);
+  return type.analyze ? ok(createAnalysis(deps, type.analyze)) : createEvolve(deps, type, root);
+};

@@ -1,0 +1,303 @@
+import { rmSync } from "node:fs";
+import { basename, isAbsolute } from "node:path";
+import type { Command } from "commander";
+import * as z from "zod";
+import { clientTitle } from "../../clients/adapters.ts";
+import { stateText, stateWords } from "../../contract/chat-state.ts";
+import { triggerText } from "../../contract/checkpoint.ts";
+import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
+import type { ElsewhereView, ListedCheckpoint, SessionView, TimelineEntry } from "../../contract/machine/sessions.ts";
+import { readFileLines } from "../../platform/line-file.ts";
+import { oneLine, pluralize } from "../../shared/format.ts";
+import { ok } from "../../shared/result.ts";
+import { wrongUsage, type CliResult } from "../answer.ts";
+import { limitOption, type Cli, type CommandResult } from "../cli.ts";
+import { defineOperation, defineProgram } from "../operation-command.ts";
+import { shortPath } from "../screen-text.ts";
+import { localTime } from "../times.ts";
+import type { Columns, Lines, Shown } from "../views.ts";
+
+export function addCommand(program: Command, cli: Cli): void {
+  const sessions = defineOperation(cli, program, "sessions", { operation: "sessions.list", view: listView });
+  addShow(sessions, cli);
+  defineOperation(cli, sessions, "search", {
+    operation: "sessions.search",
+    rest: "text",
+    isVerbatim: true,
+    view: foundView,
+  });
+  defineOperation(cli, sessions, "name", {
+    operation: "sessions.name",
+    args: ["session", "name"],
+    view: ({ shortId, name, title }) => [
+      name === null
+        ? `${shortId} has no name now; its title is "${title ?? "untitled"}".`
+        : `${shortId} is called "${name}".`,
+    ],
+  });
+  addForget(sessions, cli);
+  addExport(sessions, cli);
+  defineOperation(cli, sessions, "import", {
+    operation: "sessions.import",
+    args: ["file"],
+    view: ({ added, skipped }) => [`Imported ${pluralize(added, "row")}; already here: ${skipped}.`],
+  });
+}
+
+function listView(
+  { sessions, project, elsewhere }: MachineOutput<"sessions.list">,
+  cli: Cli,
+  { incomplete = false, allMachines = false }: MachineInput<"sessions.list">,
+): Shown {
+  // [CL88] Names this machine when other machines are in the same answer.
+  const where = `${project === null ? "" : ` in ${project}`}${allMachines ? " on this machine" : ""}`;
+  const shared: Columns<Pick<SessionView, "shortId" | "state" | "detail">> = {
+    ID: "shortId",
+    STATE: ({ state }) => stateWords[state],
+    DETAIL: ({ detail }) => detail,
+  };
+  const times: Columns<Pick<SessionView, "lastSeenAt" | "savedAt" | "checkpoints">> = {
+    SEEN: ({ lastSeenAt }) => cli.ago(lastSeenAt),
+    SAVED: ({ savedAt }) => (savedAt === null ? "never" : cli.ago(savedAt)),
+    CHECKPOINTS: "checkpoints",
+  };
+  const own: Columns<SessionView> = {
+    ...shared,
+    CLIENT: clientTitle,
+    ...times,
+    PROJECT: (one) => shortPath(one.project ?? "-", cli.io.env["HOME"] ?? ""),
+    TITLE: "title",
+  };
+  const others: Columns<ElsewhereView> = {
+    ...shared,
+    ...times,
+    MACHINE: ({ machine }) => machine,
+    "PROJECT THERE": (one) => oneLine(one.project ?? "-", 40),
+    TITLE: ({ title }) => oneLine(title ?? "-", 50),
+  };
+  const table = cli.table(sessions, own, `${incomplete ? "No session died unfinished" : "No sessions"}${where}.\n`);
+  if (!allMachines) return table;
+  if (elsewhere !== null)
+    return [table, "", cli.table(elsewhere, others, "Other machines: none.\n").replace(/^ID/, "Other machines:\nID")];
+  const why = "This machine has not joined a workspace, or has no key of it (`shim join status`).";
+  return [table, "", `Other machines: none. ${why}`];
+}
+
+const ShowInput = z.strictObject({
+  id: z.string(),
+  stored: z.boolean().default(false).describe("everything that is stored about the session, in full"),
+});
+
+/** [CL273] */
+function addShow(sessions: Command, cli: Cli): void {
+  const details = {
+    input: ShowInput,
+    summary: "What happened in a session, then its checkpoints; of a checkpoint the whole state.",
+    args: ["id"],
+    own: [limitOption(20, "at most this many checkpoints")],
+  };
+  defineProgram(
+    cli,
+    sessions.command("show"),
+    details,
+    async ({ id: given, stored }, { limit }): Promise<CommandResult> => {
+      const found = await cli.call("sessions.find", { id: given });
+      if (!found.ok) return found;
+      const { kind, id } = found.value;
+      if (kind === "checkpoint") return showCheckpoint(cli, id);
+      if (!stored) return showSession(cli, id, typeof limit === "number" ? { limit } : {});
+      const answer = await cli.call("sessions.stored", { session: id });
+      return answer.ok ? ok({ data: answer.value, text: storedLines(answer.value, cli), isVerbatim: true }) : answer;
+    },
+  );
+}
+
+async function showSession(cli: Cli, id: string, limit: { readonly limit?: number }): Promise<CommandResult> {
+  const answer = await cli.call("sessions.show", { session: id, ...limit });
+  if (!answer.ok) return answer;
+  const { session, timeline, checkpoints, total } = answer.value;
+  const { causeDetail, title } = session;
+  const more = total - checkpoints.length;
+  const hint = "`shim sessions show <id>` prints a checkpoint, `shim restore <id>` brings its files back.";
+  const text = [
+    `${session.id} (${title ?? "untitled"}, ${clientTitle(session)})`,
+    `${stateText(session)}${causeDetail === null ? "" : `. ${causeDetail}`}`,
+    "",
+    ...timeline.map((entry) => timelineLine(cli, entry)),
+    "",
+    ...(total === 0 ? ["No checkpoints."] : checkpointRows(cli, checkpoints)),
+    more > 0 && `  ${more} more: add \`--limit ${total}\``,
+    total > 0 && cli.format(hint),
+  ];
+  return ok({ data: answer.value, text, isVerbatim: true });
+}
+
+const sourceColours: Partial<Record<TimelineEntry["source"], "green" | "red" | "cyan" | "yellow">> = {
+  checkpoint: "green",
+  crash: "red",
+  recovery: "cyan",
+  signal: "yellow",
+};
+
+function timelineLine(cli: Cli, entry: TimelineEntry): string {
+  const source = entry.source.padEnd(10);
+  const colour = sourceColours[entry.source];
+  return `${localTime(entry.at)}  ${colour ? cli.paint(colour, source) : source}  ${entry.text.replaceAll(/\s+/g, " ")}`;
+}
+
+function foundView({ text, sessions, missing }: MachineOutput<"sessions.search">, cli: Cli): Lines {
+  if (missing !== null) cli.progress(`The newest checkpoints are not searched: ${missing}`);
+  if (sessions.length === 0) return [`Nothing found for "${oneLine(text, 80)}".`];
+  const width = cli.io.size().columns - 6;
+  const all = sessions.flatMap(({ checkpoints }) => checkpoints);
+  const [head = "", ...rows] = checkpointRows(cli, all);
+  const blocks = sessions.flatMap(({ shortId, title, project, total, checkpoints }) => {
+    const folder = project === null ? "" : `  ${shortPath(project, cli.io.env["HOME"] ?? "")}`;
+    const more = total - checkpoints.length;
+    return [
+      cli.paint("bold", `${shortId}  ${oneLine(title ?? "untitled", 60)}${folder}`),
+      ...checkpoints.flatMap((one) => [
+        rows.shift() ?? "",
+        ...matchingLines(one, text).map((line) => `      ${oneLine(line, width)}`),
+      ]),
+      more > 0 && `  ${more} more: add \`--session ${shortId}\``,
+    ];
+  });
+  return [head, ...blocks];
+}
+
+function matchingLines({ summary, contents }: ListedCheckpoint, words: string): string[] {
+  const terms = words.toLowerCase().split(/\s+/);
+  const [, ...behindTitle] = summary.split("\n");
+  const lines = behindTitle.filter((line) => line !== contents.lastRequest);
+  return lines.filter((line) => terms.some((word) => line.toLowerCase().includes(word))).slice(0, 3);
+}
+
+/** The whole state in one checkpoint. */
+async function showCheckpoint(cli: Cli, id: string): Promise<CommandResult> {
+  const answer = await cli.call("checkpoints.get", { checkpoint: id });
+  if (!answer.ok) return answer;
+  const { checkpoint, state, snapshot } = answer.value;
+  const why = snapshot?.reason ? ` (${snapshot.reason})` : "";
+  const hint = snapshot?.state === "done" ? `, \`shim restore ${checkpoint.shortId}\` brings them back` : "";
+  const text = [
+    checkpoint.id,
+    `saved: ${localTime(checkpoint.at)} (${cli.ago(checkpoint.at)}), because: ${triggerText(checkpoint.trigger)}`,
+    `session: ${checkpoint.session}`,
+    `size: ${checkpoint.rawBytes} bytes, ${checkpoint.redactions} secrets removed, sha256 ${checkpoint.hash}`,
+    cli.format(`files: ${snapshot?.state ?? "none"}${why}${hint}`),
+    "state:",
+    JSON.stringify(state, null, 2),
+  ];
+  return ok({ data: answer.value, text, isVerbatim: true });
+}
+
+/** A head and a row for each. */
+function checkpointRows(cli: Cli, checkpoints: readonly ListedCheckpoint[]): string[] {
+  const room = Math.max(16, Math.floor((cli.io.size().columns - 50) / 3));
+  const rows = cli.table(checkpoints, {
+    "  CHECKPOINT": ({ shortId }) => `  ${shortId}`,
+    SAVED: ({ at }) => cli.ago(at),
+    BECAUSE: ({ trigger }) => triggerText(trigger),
+    "LAST REQUEST": ({ contents }) => oneLine(contents.isDamaged ? "(damaged)" : (contents.lastRequest ?? "-"), room),
+    "LAST TOOL": ({ contents: { lastTool } }) =>
+      oneLine(lastTool === null ? "-" : `${lastTool.name} ${lastTool.input}`, room),
+    "CHANGED FILES": ({ contents }) => oneLine(fileNames(contents.changedFiles), room),
+  });
+  return rows.trimEnd().split("\n");
+}
+
+const maxFileNames = 3;
+
+function fileNames(paths: readonly string[]): string {
+  if (paths.length === 0) return "-";
+  const names = paths
+    .slice(-maxFileNames)
+    .toReversed()
+    .map((path) => basename(path));
+  const more = paths.length - names.length;
+  return `${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
+
+/** [CL22] */
+function storedLines({ session, copies, ...tables }: MachineOutput<"sessions.stored">, cli: Cli): Lines {
+  const fields = Object.entries(session).map(([name, value]) => `${name}: ${fieldText(name, value)}`);
+  return [
+    ...sectionLines("session", fields),
+    ...Object.entries(tables).flatMap(([name, rows]) => sectionLines(name, rows.map(rowText))),
+    cli.format("content of a checkpoint: `shim sessions show <id>`"),
+    cli.format(
+      `copies: ${copies.backups} backups may hold the same; \`shim sessions forget ${session.id}\` deletes all of it`,
+    ),
+  ];
+}
+
+function sectionLines(name: string, lines: readonly string[]): string[] {
+  return [`${name} (${lines.length})`, ...lines.map((line) => `  ${line.replaceAll("\n", "\n    ")}`)];
+}
+
+function rowText({ at, text, ...row }: { readonly at: number; readonly text?: unknown }): string {
+  return `${localTime(at)} ${typeof text === "string" ? text : JSON.stringify(row)}`;
+}
+
+function fieldText(name: string, value: unknown): string {
+  if (name.endsWith("At") && typeof value === "number") return localTime(value);
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+function addForget(sessions: Command, cli: Cli): void {
+  defineOperation(cli, sessions, "forget", {
+    operation: "sessions.forget",
+    args: ["target"],
+    fixed: { isCheckpoint: false, keepsCopies: false },
+    before: async ({ target }) => {
+      const label = await labelOf(cli, target);
+      if (!label.ok) return label;
+      return ok(label.value && `Delete ${label.value}, with all snapshots and backups? This cannot be undone.`);
+    },
+    view: ({ sessions: count, checkpoints, snapshots, rows }) => [
+      `Forgotten: ${pluralize(count, "session")}, ${pluralize(checkpoints, "checkpoint")}, ${pluralize(snapshots, "snapshot")}, ${pluralize(rows, "row")} in all. Older backups are deleted too.`,
+    ],
+  });
+}
+
+/** @returns null: nothing is there to be deleted but what an earlier call has left */
+async function labelOf(cli: Cli, target: string): Promise<CliResult<string | null>> {
+  if (isAbsolute(target)) {
+    const listed = await cli.call("sessions.list", { project: target, limit: 10_000 });
+    if (!listed.ok) return listed;
+    const { sessions, project } = listed.value;
+    if (sessions.some(({ isAlive }) => isAlive)) warnOfLiving(cli);
+    return ok(sessions.length === 0 ? null : `${pluralize(sessions.length, "session")} of ${project}`);
+  }
+  const found = await cli.call("sessions.find", { id: target });
+  if (!found.ok) return found.error.code === "not_found" ? ok(null) : found;
+  const { kind, id, title, isAlive } = found.value;
+  if (isAlive) warnOfLiving(cli);
+  return ok(kind === "session" ? `session ${id} (${oneLine(title ?? "untitled", 60)})` : null);
+}
+
+function warnOfLiving(cli: Cli): void {
+  cli.progress("It is still running, so it is stored again from its next event on. Run `shim pause` first, or end it.");
+}
+
+function addExport(sessions: Command, cli: Cli): void {
+  defineOperation(cli, sessions, "export", {
+    operation: "sessions.export",
+    args: ["file"],
+    before: async ({ file }, _cli, { json }) =>
+      file === undefined && json === true
+        ? wrongUsage("with --json name a file: without one stdout holds the export itself.")
+        : ok(null),
+    view: ({ file, isTemporary, lines, session }) => {
+      const what = session === null ? pluralize(lines, "line") : `session ${session}`;
+      if (!isTemporary) return [`Exported ${what} to ${file}. Snapshots of files are not in it.`];
+      try {
+        for (const line of readFileLines(file)) cli.io.stdout(`${line}\n`);
+        return "";
+      } finally {
+        rmSync(file);
+      }
+    },
+  });
+}

@@ -1,0 +1,321 @@
+import { type Command, Option } from "commander";
+import * as z from "zod";
+import { Duration, Later } from "../../contract/machine/forms.ts";
+import type { PricedTokens } from "../../contract/machine/tokens.ts";
+import type { InputOf, OutputOf } from "../../contract/operations.ts";
+import { Job, planOperations } from "../../contract/plans.ts";
+import { defaultMaxBodyBytes } from "../../contract/protocol.ts";
+import type { TypeRoutes } from "../../contract/routes.ts";
+import { type Schedule, scheduleOperations } from "../../contract/schedules.ts";
+import { NewTask, TaskType, taskOperations } from "../../contract/tasks.ts";
+import { counter } from "../../contract/values.ts";
+import { analyzeTask } from "../../routing/task-analyzer.ts";
+import { age } from "../../shared/format.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { ok } from "../../shared/result.ts";
+import { type CliResult, wrongUsage } from "../answer.ts";
+import type { Cli, CommandResult } from "../cli.ts";
+import { type Given, declareCommand } from "../operation-command.ts";
+import { readJson } from "../task-input.ts";
+import { type View, tableView } from "../views.ts";
+import { defineWork } from "../workspace-command.ts";
+import { count, sourceText } from "./cost.ts";
+
+const { payload, priority, capabilities, tags, maxAttempts, dedupeKey } = NewTask.shape;
+
+/** Options of all that submits tasks. */
+const sharedFields = {
+  priority: priority.unwrap().optional().describe("0 to 9; 9 goes first (default: 5)"),
+  capabilities: capabilities.unwrap().optional().describe("only a chat that has them all takes it"),
+  tags: tags.unwrap().optional().describe("to find it by"),
+};
+
+/** Options of a single task, also of one that a schedule submits. */
+const taskFields = {
+  payload: payload.unwrap().optional().describe("what the task is about, as JSON"),
+  payloadFile: z.string().optional().describe("the same, from a file (-: from stdin)"),
+  ...sharedFields,
+  delayMs: Duration.optional().describe("start no sooner than after this time (30s, 15m, 2h)"),
+  maxAttempts: maxAttempts.unwrap().optional().describe("1 to 20 (default: 3)"),
+};
+
+const keyField = dedupeKey.describe("nothing with the same key is submitted a second time");
+
+const SubmitFields = z.object({
+  type: TaskType.optional(),
+  ...taskFields,
+  dependsOn: z.array(counter).optional().describe("start only after these tasks are done"),
+  dedupeKey: keyField,
+});
+
+/** [CL45] One task, or all of a file; and complex jobs. */
+export function addSubmit(task: Command, cli: Cli): void {
+  defineWork(cli, task, "submit", {
+    operation: "tasks.submit",
+    summary: "Submits a task of a type, or all tasks of a file.",
+    fields: SubmitFields,
+    args: ["type"],
+    own: [new Option("--graph <file>", "a list of tasks in YAML or JSON, with ref and dependsOn")],
+    read: readTasks,
+    view: ({ tasks }, _cli, { input, options }) =>
+      options["graph"] === undefined
+        ? tasks.map(submittedText).join("")
+        : cli.table(
+            tasks.map((one, at) => ({ ...input.tasks[at], ...one })),
+            {
+              TASK: "task",
+              REF: "ref",
+              TYPE: ({ type }) => type ?? "-",
+              STATE: ({ state, isDuplicate }) => `${state ?? "no longer kept"}${isDuplicate ? " (already there)" : ""}`,
+            },
+          ),
+  });
+  addJobs(task, cli);
+}
+
+type Tasks = InputOf<"tasks.submit">;
+
+async function readTasks(given: Given, cli: Cli, { graph }: Given): Promise<CliResult<Tasks>> {
+  if (typeof graph === "string") {
+    if (Object.keys(given).length > 0) return wrongUsage("with --graph the file says all of the tasks.");
+    const { input, maxBodyBytes = defaultMaxBodyBytes } = taskOperations["tasks.submit"];
+    // The parser of plans is large, and few commands need it.
+    const { readInputFile } = await import("../plan-file.ts");
+    const expected = { schema: input.shape.tasks, form: "array of tasks", name: "tasks", maxChars: maxBodyBytes };
+    const tasks = readInputFile(cli, graph, "a plan", expected);
+    return tasks.ok ? ok({ tasks: tasks.value }) : tasks;
+  }
+  if (given["type"] === undefined) return wrongUsage("name a type (`shim task submit build`), or a --graph.");
+  const task = await readTask(cli, given);
+  return task.ok ? ok({ tasks: [task.value] }) : task;
+}
+
+function submittedText({ task, state, isDuplicate }: OutputOf<"tasks.submit">["tasks"][number]): string {
+  if (!isDuplicate) return `Task ${task} is ${state}.\n`;
+  return `Task ${task} has this key already: ${state ?? "it is no longer kept"}. Nothing was submitted.\n`;
+}
+
+const { shape } = planOperations["plans.submit"].input;
+const splitFields = {
+  file: z.string(),
+  by: z.enum(["file", "module", "phase"]).optional().describe("what a part is made of"),
+  maxParts: shape.maxParts.unwrap().optional().describe("2 to 8 (default: 8)"),
+  split: z.boolean().optional().describe("whatever the complexity"),
+};
+const JobFields = z.object({
+  ...splitFields,
+  type: TaskType.describe("of the tasks"),
+  joinRule: shape.joinRule.describe("the coordinator joins the results"),
+  joinType: shape.joinType.describe("a chat joins them, by a task of this type"),
+  onPartDeath: shape.onPartDeath.unwrap().optional().describe("ignore: the other results are joined (default: fail)"),
+  dedupeKey: keyField,
+  ...sharedFields,
+});
+
+function addJobs(task: Command, cli: Cli): void {
+  const jobs = task.command("jobs").description("a complex job: how complex it is, and its parts as tasks");
+  defineWork(cli, jobs, "estimate", {
+    operation: "plans.estimate",
+    fields: z.object(splitFields),
+    args: ["file"],
+    read: (given) => readJob(cli, given),
+    view: estimateView,
+  });
+  defineWork(cli, jobs, "submit", {
+    operation: "plans.submit",
+    fields: JobFields,
+    args: ["file"],
+    read: async ({ priority, capabilities, tags, ...given }) => {
+      const read = await readJob(cli, given);
+      const options = omitUndefined({ priority, capabilities, tags });
+      return read.ok ? ok({ ...read.value, options } as InputOf<"plans.submit">) : read;
+    },
+    view: (submitted) => [scoreText(submitted), submittedJobText(submitted)],
+  });
+}
+
+async function readJob(cli: Cli, { file, by, split, ...given }: Given): Promise<CliResult<InputOf<"plans.estimate">>> {
+  const { maxBodyBytes = defaultMaxBodyBytes } = planOperations["plans.submit"];
+  const { readInputFile } = await import("../plan-file.ts");
+  const expected = { schema: Job, form: "job", name: "the job", maxChars: maxBodyBytes };
+  const job = readInputFile(cli, String(file), "a job", expected);
+  if (!job.ok) return job;
+  const strategy = by === undefined ? undefined : { by };
+  return ok({ job: job.value, ...given, ...omitUndefined({ strategy, isForced: split }) } as InputOf<"plans.estimate">);
+}
+
+const estimateView: View<OutputOf<"plans.estimate">> = (estimated, cli) => {
+  const score = `${scoreText(estimated)}\n`;
+  if (estimated.parts === null) return `${score}One task: ${estimated.reason ?? "it is not split"}.\n`;
+  return (
+    score +
+    cli.table(estimated.parts, {
+      PART: ({ name }) => name,
+      FILES: ({ files }) => String(files.length),
+      AFTER: ({ dependsOn }) => dependsOn.join(" ") || "-",
+      WHAT: ({ text }) => text,
+    })
+  );
+};
+
+function scoreText({
+  complexity: { score, threshold, reasons },
+}: Pick<OutputOf<"plans.estimate">, "complexity">): string {
+  const why = reasons.map(({ signal, value, points }) => `${signal} ${value} (+${points.toFixed(1)})`).join(", ");
+  return `Complexity ${score} of 10 (split above ${threshold})${why === "" ? "" : `: ${why}`}.`;
+}
+
+function submittedJobText({ task, state, isDuplicate, parts }: OutputOf<"plans.submit">): string {
+  if (isDuplicate)
+    return `Task ${task} has this key already: ${state ?? "it is no longer kept"}. Nothing was submitted.`;
+  const names = parts.map((part) => `${part.name} ${part.task}`).join(", ");
+  const what = parts.length === 0 ? "one task" : `it joins ${parts.length} parts (${names})`;
+  return `Task ${task} is ${state ?? "no longer kept"}: ${what}.`;
+}
+
+/** @param given fields of a task, whose payload may be in a file */
+async function readTask(
+  cli: Cli,
+  { payloadFile, ...given }: Given,
+): Promise<CliResult<InputOf<"schedules.create">["task"]>> {
+  const task = given as InputOf<"schedules.create">["task"];
+  if (typeof payloadFile !== "string") return ok(task);
+  if (task.payload !== undefined) return wrongUsage("give one payload: --payload or --payload-file.");
+  const read = await readJson(cli, payloadFile);
+  return read.ok ? ok({ ...task, payload: read.value }) : read;
+}
+
+const EstimateInput = z.object({
+  type: TaskType,
+  payload: taskFields.payload,
+  payloadFile: taskFields.payloadFile,
+  model: z.string().optional().describe("the model that reads it"),
+});
+
+export function addEstimate(task: Command, cli: Cli): void {
+  const summary = "The tokens, the price and the complexity of a task's payload; submits nothing.";
+  const { command, read } = declareCommand(
+    cli,
+    task.command("estimate"),
+    { input: EstimateInput, summary },
+    { args: ["type"] },
+  );
+  cli.define(command, (options: Given, ...values: unknown[]) => estimate(cli, read(options, values)));
+}
+
+/** [RT3] Estimates the payload alone, and adds what earlier tasks of the type have cost. */
+async function estimate(cli: Cli, { model, ...given }: Given): Promise<CommandResult> {
+  const found = await readTask(cli, given);
+  if (!found.ok) return found;
+  const { type, payload: value = null } = found.value;
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  const priced = await cli.call("tokens.estimate", { text, ...omitUndefined({ model: model as string | undefined }) });
+  if (!priced.ok) return priced;
+  const analysis = analyzeTask(value);
+  // Without an answer of the coordinator the rest is still of use.
+  const asked = await cli.withWorkspace((link) => link.call("tasks.routes", { type }));
+  const routes = asked.ok ? asked.value.routes : null;
+  const lines = [
+    tokensText(priced.value),
+    priced.value.priceNote,
+    `Kind ${analysis.kind ?? "unknown"}, size ${analysis.size}, complexity ${analysis.complexity} of 10, evidence ${analysis.evidence}.`,
+    pastText(type, routes),
+  ];
+  const data = { type, model: model ?? null, estimate: priced.value, analysis, routes };
+  return ok({ data, text: lines.map((line) => `${line}\n`).join("") });
+}
+
+function tokensText(estimated: PricedTokens): string {
+  const { tokens, low, high, dollars } = estimated;
+  const price = dollars === null ? "" : `, about $${dollars.toFixed(4)}`;
+  return `The payload has about ${count(tokens)} tokens (${count(low)} to ${count(high)}, ${sourceText(estimated)})${price}.`;
+}
+
+function pastText(type: string, routes: TypeRoutes | null): string {
+  const { n = 0, accepted = 0, wc = 0 } = routes?.routed ?? {};
+  if (accepted === 0) return `What a task of the type ${type} costs in all is not known: none was routed and accepted.`;
+  return `Measured: ${n} routed tasks of the type ${type} cost $${(wc / accepted).toFixed(4)} for each accepted one.`;
+}
+
+const { cron, overlap, missed, maxRuns } = scheduleOperations["schedules.create"].input.shape;
+const ScheduleFields = z.object({
+  cron,
+  type: TaskType.describe("type of the task"),
+  timeZone: z.string().optional().describe("of the times, such as Europe/Berlin (default: the one of this machine)"),
+  name: z.string().optional().describe("name of the schedule (default: the type)"),
+  overlap: overlap.unwrap().optional().describe("while its last task has not ended (default: skip)"),
+  missed: missed.unwrap().optional().describe("for times that nothing handled (default: once)"),
+  endAt: Later.optional().describe("no time after it (30d, 2026-12-24)"),
+  maxRuns: maxRuns.describe("end after this many tasks"),
+  ...taskFields,
+});
+
+export function addSchedules(task: Command, cli: Cli): void {
+  const schedules = task
+    .command("schedules")
+    .description("schedules of tasks: add, list, pause, resume, run or delete them");
+  defineWork(cli, schedules, "add", {
+    operation: "schedules.create",
+    fields: ScheduleFields,
+    args: ["cron"],
+    read: async ({ cron: times, timeZone, name, overlap: policy, missed: late, endAt, maxRuns: max, ...given }) => {
+      const found = await readTask(cli, given);
+      if (!found.ok) return found;
+      const zone = timeZone ?? new Intl.DateTimeFormat().resolvedOptions().timeZone;
+      const others = omitUndefined({ overlap: policy, missed: late, endAt, maxRuns: max });
+      const input = { name: name ?? given["type"], cron: times, timeZone: zone, task: found.value, ...others };
+      return ok(input as InputOf<"schedules.create">);
+    },
+    view: ({ schedule: { name, type, timeZone }, nextTimes }) => [
+      `Schedule ${name} submits a task of type ${type}, in the time of ${timeZone}.`,
+      `Next: ${nextTimes.map((at) => zoneTime(at, timeZone)).join(", ")}`,
+    ],
+  });
+  defineWork(cli, schedules, "list", {
+    operation: "schedules.list",
+    isDefault: true,
+    view: tableView({
+      rows: (output) => output.schedules,
+      columns: {
+        NAME: ({ name }) => name,
+        CRON: "cron",
+        ZONE: "timeZone",
+        TYPE: ({ type }) => type,
+        NEXT: ({ nextAt, timeZone, state }) => (nextAt === null ? state : zoneTime(nextAt, timeZone)),
+        RUNS: (one) => (one.maxRuns === null ? one.runs : `${one.runs}/${one.maxRuns}`),
+        LAST: (one) => lastText(one, cli.io.now()),
+      },
+      empty: "No schedules.",
+    }),
+  });
+  for (const verb of ["pause", "resume"] as const)
+    defineWork(cli, schedules, verb, {
+      operation: `schedules.${verb}`,
+      args: ["name"],
+      view: ({ schedule: { name, state, nextAt, timeZone } }) => [
+        `Schedule ${name} is ${state}${nextAt === null ? "" : `; next: ${zoneTime(nextAt, timeZone)} (${timeZone})`}.`,
+      ],
+    });
+  defineWork(cli, schedules, "run", {
+    operation: "schedules.run",
+    args: ["name"],
+    view: (submitted) => [`Task ${submitted.task} is ${submitted.state}.`],
+  });
+  defineWork(cli, schedules, "delete", {
+    operation: "schedules.delete",
+    args: ["name"],
+    isAsked: false,
+    view: (_output, _cli, { input: { name } }) => [`Schedule ${name} is deleted; its tasks stay.`],
+  });
+}
+
+/** `2026-11-20 03:00`, by the clock of the zone. */
+function zoneTime(at: number, timeZone: string): string {
+  return new Intl.DateTimeFormat("sv", { timeZone, dateStyle: "short", timeStyle: "short" }).format(at);
+}
+
+function lastText({ last, lastTask }: Schedule, now: number): string {
+  if (last === null) return "-";
+  const detail = last.outcome === "submitted" ? `task ${lastTask}` : last.detail;
+  return `${last.outcome} ${age(now - last.at)} ago: ${detail}`;
+}

@@ -1,0 +1,486 @@
+import { type Command, Option } from "commander";
+import * as z from "zod";
+import type { InputOf, OutputOf } from "../../contract/operations.ts";
+import type { ModelAttempts, TierCounts, TypeRoutes } from "../../contract/routes.ts";
+import { type TaskLine, type TypeStats, taskViewOperations } from "../../contract/task-views.ts";
+import { TaskState } from "../../contract/tasks.ts";
+import {
+  type CostPerAccepted,
+  type RoutingReport,
+  type Saving,
+  minAccepted,
+  minEffectiveN,
+  toReport,
+} from "../../routing/routing-report.ts";
+import { lowerBound } from "../../routing/success-rate.ts";
+import { age, oneLine, pluralize } from "../../shared/format.ts";
+import { progressText } from "../../shared/progress-text.ts";
+import { type Result, ok } from "../../shared/result.ts";
+import type { Failure } from "../../shared/failure.ts";
+import type { Checkout, MergedTask, TaskCommit } from "../../worker-runner/task-branches.ts";
+import { type CliResult, failed, wrongUsage } from "../answer.ts";
+import type { Cli } from "../cli.ts";
+import { recordLines, tableView, textOf, treeLines, type Shown, type Columns } from "../views.ts";
+import { type Work, chatLabels, defineWork, findChat } from "../workspace-command.ts";
+import { addEstimate, addSchedules, addSubmit } from "./task-submit.ts";
+import { addWatch } from "./task-watch.ts";
+
+export function addCommand(program: Command, cli: Cli): void {
+  const task = program.command("task").description("tasks: submit them, see how far they are");
+  addSubmit(task, cli);
+  addEstimate(task, cli);
+  addSchedules(task, cli);
+  addList(task, cli);
+  defineWork(cli, task, "show", {
+    operation: "tasks.explain",
+    args: ["task"],
+    isLabelled: true,
+    view: showView,
+  });
+  addTree(task, cli);
+  defineWork(cli, task, "cancel", {
+    operation: "tasks.cancel",
+    args: ["task"],
+    isAsked: false,
+    refuse: ({ state }, input) =>
+      state === "cancelled" || state === "running"
+        ? null
+        : failed("has_ended", `task ${input.task} is ${state}; a task that has ended cannot be cancelled.`),
+    view: ({ state }, _cli, { input }) => [
+      `Task ${input.task} is ${state === "running" ? "running; its chat is asked to stop" : state}.`,
+    ],
+  });
+  addBranches(task, cli);
+  addWatch(task, cli);
+  addDead(task, cli);
+  addRouting(task, cli);
+}
+
+function addList(task: Command, cli: Cli): void {
+  defineWork(cli, task, "list", {
+    operation: "tasks.list",
+    usualLimit: 50,
+    run: async ({ input, call }) => {
+      if (input.chat === undefined) return call();
+      const chat = await findChat(cli, input.chat);
+      return chat.ok ? call({ chat: chat.value }) : chat;
+    },
+    view: async (output, _cli, { input, link }) => {
+      const isAnyHeld = output.tasks.some(({ chat }) => chat !== null);
+      const label = isAnyHeld ? await chatLabels(cli) : (chat: string) => chat;
+      const isDead = input.state === "dead";
+      return tableView<OutputOf<"tasks.list">, TaskLine>({
+        rows: ({ tasks }) => tasks,
+        columns: ({ tasks }) => ({ ...firstColumns(tasks), ...(isDead ? deadColumns : taskColumns(label)) }),
+        empty: isDead ? "No dead tasks." : `No tasks at ${link.where}.`,
+      })(output, cli, input);
+    },
+  });
+}
+
+/** The schedule, where any of the tasks has one. */
+function firstColumns(tasks: readonly TaskLine[]): Columns<TaskLine> {
+  return tasks.some(({ schedule }) => schedule !== null) ? { TASK: "task", SCHEDULE: "schedule" } : { TASK: "task" };
+}
+
+function taskColumns(label: (chat: string) => string): Columns<TaskLine> {
+  return {
+    STATE: "state",
+    TYPE: ({ type }) => type,
+    PRIORITY: "priority",
+    CHAT: ({ chat }) => chat && label(chat),
+    FAILED: ({ failures, maxAttempts }) => `${failures}/${maxAttempts}`,
+    SUBMITTED: "ageMs",
+    PROGRESS: (task) => oneLine(progressNote(task), 60),
+  };
+}
+
+const deadColumns: Columns<TaskLine> = {
+  TYPE: ({ type }) => type,
+  REASON: "reason",
+  FAILED: ({ failures, maxAttempts }) => `${failures}/${maxAttempts}`,
+  SUBMITTED: "ageMs",
+  DETAIL: ({ detail }) => oneLine(detail ?? "-", 80),
+};
+
+const endStates: ReadonlySet<TaskState> = new Set(["done", "dead", "cancelled"]);
+
+/** [CL87] Progress or the reason; the progress of an ended task says nothing. */
+function progressNote({ state, progress, detail, isCancelAsked }: TaskLine): string {
+  const isOver = endStates.has(state);
+  const parts = [isCancelAsked && !isOver ? "asked to stop" : "", detail ?? "", isOver ? "" : progressText(progress)];
+  return parts.filter((text) => text !== "").join("; ") || "-";
+}
+
+const maxTreeTasks = 1_000;
+
+/** [CL107] */
+function addTree(task: Command, cli: Cli): void {
+  defineWork(cli, task, "tree", {
+    operation: "tasks.tree",
+    args: ["task"],
+    fixed: { limit: maxTreeTasks },
+    view: ({ roots, tasks, isMore }, _cli, { link }) => {
+      if (roots.length === 0) return `No task is open at ${link.where}.\n`;
+      const byNumber = new Map(tasks.map((one) => [one.task, one]));
+      const parts = Map.groupBy(tasks, ({ parent }) => parent);
+      const lines = treeLines(roots, {
+        below: (one) => {
+          const inner = [...(byNumber.get(one)?.dependsOn ?? []), ...(parts.get(one) ?? []).map((part) => part.task)];
+          return [...new Set(inner)].toSorted((a, b) => a - b);
+        },
+        text: (one) => {
+          const node = byNumber.get(one);
+          if (!node) return `${one} ${isMore ? "left out" : "no longer kept"}`;
+          return `${one} ${node.type}${node.ref === null ? "" : ` (${oneLine(node.ref, 60)})`}: ${node.state}`;
+        },
+      });
+      return [...lines, isMore && `There are more than ${maxTreeTasks} tasks; the rest is left out.`];
+    },
+  });
+}
+
+type Explained = OutputOf<"tasks.explain">;
+
+/** [CL275] First why the task is in its state, then its fields, its parts and its attempts. */
+function showView(task: Explained, cli: Cli, { label }: Pick<Work<"tasks.explain">, "label">): string {
+  const blocks: readonly Shown[] = [
+    [...task.why, ...nextCommand(task)],
+    recordLines(fieldsOf(task, label)),
+    task.parts.length === 0 ? "" : cli.table(task.parts, partColumns),
+    task.attempts.length === 0 ? "No attempt has ended.\n" : cli.table(task.attempts, attemptColumns(label)),
+  ];
+  return blocks
+    .map(textOf)
+    .filter((text) => text !== "")
+    .join("\n");
+}
+
+function nextCommand({ task, state, reason, result, parts }: Explained): string[] {
+  if (state === "dead" && reason !== "discarded")
+    return [`\`shim task replay ${task}\` replays it, \`shim task discard ${task} --reason <text>\` discards it.`];
+  if (state !== "done") return [];
+  const isBranch = typeof result === "object" && result !== null && "branch" in result && result["branch"] !== null;
+  if (isBranch) return [`\`shim task diff ${task}\` shows its work, \`shim task merge ${task}\` merges it.`];
+  return parts.some(({ branch }) => branch !== null)
+    ? [`It has no branch of its own; \`shim task merge ${task}\` merges those of its parts.`]
+    : [];
+}
+
+function fieldsOf(task: Explained, label: (chat: string) => string): Readonly<Record<string, string | null>> {
+  return {
+    task: String(task.task),
+    type: task.type,
+    state: `${task.state}${task.reason === null ? "" : ` (${task.reason})`}${task.isCancelAsked ? ", asked to stop" : ""}`,
+    detail: task.detail,
+    progress: progressText(task.progress) || null,
+    chat: task.chat === null ? null : label(task.chat),
+    priority: String(task.priority),
+    submitted: `${age(task.ageMs)} ago`,
+    schedule: task.schedule,
+    due: task.dueInMs === null ? null : `in ${age(task.dueInMs)}`,
+    failed: `${task.failures} of ${task.maxAttempts}; stalls ${task.stalls}, chats lost ${task.lostChats}`,
+    "depends on": listText(task.dependsOn),
+    parent: task.parent === null ? null : String(task.parent),
+    capabilities: listText(task.capabilities),
+    affinity: task.affinity,
+    tags: listText(task.tags),
+    payload: jsonText(task.payload),
+    checkpoint: jsonText(task.checkpoint),
+    result: jsonText(task.result),
+  };
+}
+
+function listText(values: readonly (string | number)[]): string | null {
+  return values.length === 0 ? null : values.join(", ");
+}
+
+function jsonText(value: Explained["payload"]): string | null {
+  return value === null ? null : JSON.stringify(value);
+}
+
+const partColumns: Columns<Explained["parts"][number]> = {
+  PART: "ref",
+  TASK: "task",
+  TYPE: ({ type }) => type,
+  STATE: "state",
+  BRANCH: ({ branch }) => branch,
+};
+
+function attemptColumns(label: (chat: string) => string): Columns<Explained["attempts"][number]> {
+  return {
+    ATTEMPT: "attempt",
+    CHAT: ({ chat }) => (chat === null ? "coordinator" : label(chat)),
+    END: "end",
+    RAN: ({ ranMs }) => (ranMs === null ? "not started" : age(ranMs)),
+    ENDED: "endedAgeMs",
+    DETAIL: ({ reason, progress }) => oneLine(reason ?? (progressText(progress) || "-"), 80),
+  };
+}
+
+const { shape: replayShape } = taskViewOperations["tasks.replay"].input;
+const filterShape = replayShape.filter.unwrap().shape;
+const ReplayFields = z.object({
+  task: replayShape.task,
+  payload: replayShape.payload.describe("for one task: replaces its payload"),
+  type: filterShape.type.describe("those of this type"),
+  reason: filterShape.reason.describe("those that died for this reason"),
+  tag: filterShape.tag.describe("those with this tag"),
+  limit: filterShape.limit.unwrap().optional().describe("at most this many, the lowest numbers first (default: 100)"),
+});
+
+/** Figures by type, and what can be done with dead tasks. */
+function addDead(task: Command, cli: Cli): void {
+  defineWork(cli, task, "stats", {
+    operation: "tasks.stats",
+    view: tableView({
+      rows: ({ types }) => types,
+      columns: {
+        TYPE: ({ type }) => type,
+        QUEUED: "queued",
+        OLDEST: "oldestQueuedMs",
+        RUNNING: "running",
+        DONE: "done",
+        DEAD: "dead",
+        "DONE/H": "doneLastHour",
+        "WAIT P50/P95": ({ wait }) => percentiles(wait),
+        "RUN P50/P95": ({ run }) => percentiles(run),
+      },
+      empty: "No tasks.",
+      notes: ({ isAll }) => [!isAll && "Of the newest 10000 tasks only."],
+    }),
+  });
+  addReplay(task, cli);
+  defineWork(cli, task, "discard", {
+    operation: "tasks.discard",
+    args: ["task"],
+    isAsked: false,
+    refuse: ({ state }, input) =>
+      state === "dead" ? null : failed("not_dead", `task ${input.task} is ${state}, not dead.`),
+    view: (_output, _cli, { input }) => [`Task ${input.task} is discarded.`],
+  });
+}
+
+function percentiles(times: TypeStats["wait"]): string {
+  return times === null ? "-" : `${age(times.p50Ms)} / ${age(times.p95Ms)}`;
+}
+
+function addReplay(task: Command, cli: Cli): void {
+  defineWork(cli, task, "replay", {
+    operation: "tasks.replay",
+    summary: "Starts a dead task again, or all dead ones that match.",
+    fields: ReplayFields,
+    args: ["task"],
+    read: async ({ task: one, payload, ...filter }) => {
+      const isFiltered = Object.keys(filter).length > 0;
+      if (one !== undefined && isFiltered) return wrongUsage("name a task, or give a filter, not both.");
+      if (one === undefined && !isFiltered)
+        return wrongUsage("name a dead task, or which ones: --type, --reason, --tag, --limit.");
+      if (one === undefined && payload !== undefined) return wrongUsage("--payload is for one task.");
+      const input = one === undefined ? { filter } : { task: one, ...(payload === undefined ? {} : { payload }) };
+      return ok(input as InputOf<"tasks.replay">);
+    },
+    run: async ({ link, input, call }) => {
+      const replayed = await call();
+      if (!replayed.ok || input.task === undefined || replayed.value.tasks.length > 0) return replayed;
+      const found = await link.call("tasks.get", { task: input.task });
+      return found.ok ? failed("not_replayed", `task ${input.task} was not replayed: ${whyNot(found.value)}.`) : found;
+    },
+    view: ({ tasks }, _cli, { input }) => {
+      if (input.task !== undefined) return `Task ${input.task} was replayed: ${tasks[0]?.state}.\n`;
+      if (tasks.length === 0) return "No dead task that can be replayed matches.\n";
+      const rows = cli.table(tasks, { TASK: "task", STATE: "state" });
+      return `${pluralize(tasks.length, "task")} replayed.\n${rows}`;
+    },
+  });
+}
+
+function whyNot({ state, reason }: { readonly state: string; readonly reason: string | null }): string {
+  if (state !== "dead") return `it is ${state}, not dead`;
+  return reason === "discarded" ? "it was discarded" : "a task that it depends on is dead; replay that one first";
+}
+
+const remoteOption = new Option("--remote <name>", "fetch missing commits from this remote");
+const allOption = new Option("--all", "also what the task started with: the work of its dependencies");
+
+/** The git branches of tasks, in the repository of the working folder. */
+function addBranches(task: Command, cli: Cli): void {
+  const shared = { operation: "tasks.get", args: ["task"] } as const;
+  const range = { ...shared, own: [remoteOption, allOption], isVerbatim: true } as const;
+  defineWork(cli, task, "diff", {
+    ...range,
+    summary: "What a task has changed, as a patch.",
+    run: (work) =>
+      withTask(work, work.input.task, (branches, found) =>
+        branches.diffTask(checkoutOf(work), found, work.options["all"] === true),
+      ),
+    view: ({ task: number, diff }) =>
+      diff || `Task ${number} changed nothing itself; --all shows what it started with.\n`,
+  });
+  defineWork(cli, task, "log", {
+    ...range,
+    summary: "The commits of a task.",
+    run: (work) =>
+      withTask(work, work.input.task, (branches, found) =>
+        branches.logTask(checkoutOf(work), found, work.options["all"] === true),
+      ),
+    view: ({ task: number, commits }) =>
+      cli.table(
+        commits,
+        commitColumns(cli),
+        `Task ${number} made no commits; --all shows those that it started with.\n`,
+      ),
+  });
+  defineWork(cli, task, "merge", {
+    ...shared,
+    summary: "Merges a task, or the parts of a job, into the branch you are on.",
+    own: [remoteOption],
+    run: (work) =>
+      withTask(work, work.input.task, (branches, found) =>
+        branches.mergeTask(checkoutOf(work), (input) => work.link.call("tasks.get", input), found, cli.io.now()),
+      ),
+    view: mergedText,
+  });
+}
+
+type Branches = typeof import("../../worker-runner/task-branches.ts");
+type Task = OutputOf<"tasks.get">;
+type Context = Pick<Work<"tasks.get">, "cli" | "link" | "options">;
+
+async function withTask<T>(
+  { link }: Context,
+  task: number,
+  body: (branches: Branches, found: Task) => Promise<Result<T, Failure>>,
+): Promise<CliResult<T>> {
+  const found = await link.call("tasks.get", { task });
+  if (!found.ok) return found;
+  // Few commands need git.
+  return body(await import("../../worker-runner/task-branches.ts"), found.value);
+}
+
+function checkoutOf({ cli: { io }, options: { remote } }: Context): Checkout {
+  return { env: io.env, folder: io.cwd, remote: typeof remote === "string" ? remote : undefined };
+}
+
+function commitColumns(cli: Cli): Columns<TaskCommit> {
+  return {
+    COMMIT: ({ commit }) => commit.slice(0, 12),
+    MADE: ({ at }) => cli.ago(at),
+    BY: ({ author }) => author,
+    SUBJECT: ({ subject }) => subject,
+  };
+}
+
+export function mergedText({ works, into, before, commit }: MergedTask): string {
+  const what = works.map(({ task, branch }) => `task ${task} (${branch})`).join(", ");
+  if (commit === before) return `${into} already has all of ${what}.\n`;
+  return `${what} ${works.length === 1 ? "is" : "are"} merged into ${into}, now at ${commit.slice(0, 12)}; it was at ${before.slice(0, 12)}.\n`;
+}
+
+interface TypeReport extends TypeRoutes {
+  readonly type: string;
+  readonly report: RoutingReport;
+}
+
+interface Reports {
+  readonly types: readonly TypeReport[];
+}
+
+function addRouting(task: Command, cli: Cli): void {
+  defineWork(cli, task, "routing", {
+    operation: "tasks.routes",
+    args: ["type"],
+    summary: "Which models did the tasks of a type, how well, and the cost of an accepted one.",
+    run: readReports,
+    view: ({ types }) =>
+      types.length === 0
+        ? "No routed attempt has ended. `claude.route` in the settings of a worker routes tasks; `shim task routing <type>` shows the models of others.\n"
+        : types.map((report) => reportText(cli, report)).join("\n"),
+  });
+}
+
+async function readReports({ link, input }: Work<"tasks.routes">): Promise<CliResult<Reports>> {
+  const routed = await link.call("tasks.routes", {});
+  if (!routed.ok) return routed;
+  const types: TypeReport[] = [];
+  for (const type of input.type === undefined ? routed.value.types : [input.type]) {
+    const found = await link.call("tasks.routes", { type });
+    if (!found.ok) return found;
+    const { routes } = found.value;
+    const isRouted = routed.value.types.includes(type);
+    if (routes && (isRouted || routes.models)) types.push({ type, report: toReport(routes), ...routes });
+  }
+  return ok({ types });
+}
+
+const tierColumns: Columns<TierCounts> = {
+  TIER: "tier",
+  MODEL: modelText,
+  BAND: "band",
+  TRIED: "tried",
+  DONE: ({ tried, succeeded }) => `${((100 * succeeded) / tried).toFixed(0)} %`,
+  "AT LEAST": ({ tried, succeeded }) => `${(100 * lowerBound(succeeded, tried)).toFixed(0)} %`,
+  "MEAN COST": meanCost,
+};
+
+const modelColumns: Columns<ModelAttempts> = {
+  MODEL: modelText,
+  "CHOSEN BY": ({ source }) => (source === "router" ? "the route" : "no route"),
+  ATTEMPTS: "attempts",
+  DONE: "done",
+  "MEAN COST": meanCost,
+};
+
+const costColumns: Columns<readonly [string, CostPerAccepted]> = {
+  POLICY: ([name]) => name,
+  TASKS: ([, { n }]) => n,
+  ACCEPTED: ([, { accepted }]) => accepted,
+  "COST OF AN ACCEPTED TASK": ([, { isEnough, dollars, low, high }]) =>
+    isEnough && dollars !== null
+      ? `$${dollars.toFixed(4)} (95 %: ${low?.toFixed(4)} to ${high?.toFixed(4)})`
+      : "not enough evidence",
+};
+
+function modelText({ model, effort }: { readonly model: string; readonly effort: string | null }): string {
+  return effort === null ? model : `${model}, ${effort}`;
+}
+
+function meanCost({ meanCostMicros: micros }: { readonly meanCostMicros: number | null }): string {
+  return micros === null ? "not known" : `$${(micros / 1e6).toFixed(4)}`;
+}
+
+/** [RT32] [RT33] The models of a type without a route are no report of routing. */
+function reportText(
+  cli: Cli,
+  { type, models = [], tiers, report, incomparable, unpriced, routed }: TypeReport,
+): string {
+  const byModel =
+    models.length === 0 ? "" : `All attempts of the type ${type}, by model:\n${cli.table(models, modelColumns)}`;
+  const isRouted = tiers.length > 0 || routed.n > 0 || incomparable > 0 || unpriced > 0;
+  if (!isRouted) return byModel;
+  const policies = [
+    ["as routed", report.routed],
+    ["always default first", report.alwaysDefault],
+    ["always best", report.alwaysBest],
+  ] as const;
+  return textOf([
+    `Tasks of the type ${type}: first attempts by tier`,
+    cli.table(tiers, tierColumns, "None whose tier was a choice.\n"),
+    `\n${cli.table(policies, costColumns)}`,
+    incomparable > 0 && `${pluralize(incomparable, "task")} had no other choice and are not compared.`,
+    unpriced > 0 && `Of ${pluralize(unpriced, "task")} a cost is not known.`,
+    savingText("always default first", report.savedAgainstDefault),
+    savingText("always best", report.savedAgainstBest),
+    byModel !== "" && `\n${byModel}`,
+  ]);
+}
+
+function savingText(baseline: string, saving: Saving | null): string {
+  if (!saving)
+    return `Against ${baseline}: not enough evidence (at least ${minAccepted} accepted tasks of each, and ${minEffectiveN} tasks by weight).`;
+  const { dollars, low, high, verdict } = saving;
+  const range = `${low.toFixed(4)} to ${high.toFixed(4)}`;
+  return verdict === "no difference shown"
+    ? `Against ${baseline}: no difference is shown (saved $${range} for an accepted task).`
+    : `Against ${baseline}: routing is ${verdict} by $${Math.abs(dollars).toFixed(4)} for an accepted task (95 %, saved: ${range}).`;
+}

@@ -1,0 +1,325 @@
+import { InvalidArgumentError, type Command } from "commander";
+import { Budget, Budgets, type BudgetChanges, type Usage } from "../../contract/budgets.ts";
+import type { OutputOf } from "../../contract/operations.ts";
+import { defaultSettings, type Settings } from "../../contract/workspaces.ts";
+import type { FollowedChanges, Workspace } from "../../local-mcp/host/host.ts";
+import { age, oneLine } from "../../shared/format.ts";
+import { pick } from "../../shared/json-fields.ts";
+import { ok } from "../../shared/result.ts";
+import { listKeys, settingAt } from "../../shared/setting-keys.ts";
+import { unknownKeyText } from "../../shared/unknown-key.ts";
+import { notFound, wrongUsage, type CliResult, type FailedResult } from "../answer.ts";
+import { revision, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
+import { safeJsonLine, safeText } from "../screen-text.ts";
+import { parseJson } from "../task-input.ts";
+import { recordLines, tableView, type Columns, type Shown } from "../views.ts";
+import { chatLabels, defineWork, type Work } from "../workspace-command.ts";
+
+export function addState(team: Command, cli: Cli): void {
+  const command = team.command("state").description("shared, versioned values");
+  defineWork(cli, command, "get", {
+    operation: "state.get",
+    args: ["key"],
+    refuse: ({ entry }, { key }) => (entry ? null : noKey(key)),
+    view: ({ entry }) => [JSON.stringify(entry?.value)],
+  });
+  defineWork(cli, command, "set", {
+    operation: "state.set",
+    args: ["key", "value"],
+    summary: "Set a value: JSON, otherwise stored as text.",
+    isAsked: false,
+    view: ({ version }, _cli, { input: { key } }) => [`${key} is set, version ${version}.`],
+  });
+  defineWork(cli, command, "delete", {
+    operation: "state.delete",
+    args: ["key"],
+    refuse: ({ isDeleted }, { key }) => (isDeleted ? null : noKey(key)),
+    view: (_output, _cli, { input: { key } }) => [`${key} is deleted.`],
+  });
+  defineWork(cli, command, "list", {
+    operation: "state.list",
+    args: ["prefix"],
+    summary: "Keys, by prefix.",
+    view: tableView({
+      rows: ({ entries }) => entries,
+      columns: {
+        KEY: ({ key }) => key,
+        VERSION: "version",
+        SET: "ageMs",
+        VALUE: ({ value }) => oneLine(JSON.stringify(value), 60),
+      },
+      empty: "No keys.",
+    }),
+  });
+}
+
+function noKey(key: string): FailedResult {
+  return notFound(`there is no key ${key}.`);
+}
+
+interface WatchOptions extends CommonOptions {
+  readonly from?: number;
+  readonly once?: boolean;
+}
+
+export function addWatch(team: Command, cli: Cli): void {
+  const command = team
+    .command("watch [prefix]")
+    .description("show changes of state, chats ($chat/) and leaders ($leader/) as they happen")
+    .option("--from <revision>", "start after this revision (default: now)", revision)
+    .option("--once", "print the changes made so far and exit");
+  cli.define(command, ({ from, once, json = false }: WatchOptions, prefix = "") =>
+    cli.withWorkspace(async (link): Promise<CommandResult> => {
+      const start = await findStart(link, from);
+      if (!start.ok) return start;
+      let after = start.value;
+      const show = (event: FollowedChanges): void => {
+        for (const line of linesOf(event, json)) cli.io.stdout(json ? line : safeText(line));
+        after = event.revision;
+      };
+      if (once === true) {
+        for (let isMore = true; isMore;) {
+          const pulled = await link.call("state.changes", { prefix, after, limit: 500 });
+          if (!pulled.ok) return pulled;
+          const { changes } = pulled.value;
+          show({ type: "changes", changes, revision: pulled.value.revision });
+          isMore = pulled.value.isMore;
+        }
+      } else {
+        // [CL31] Follows over all interruptions; ends with Ctrl-C, or on a final error.
+        const stop = cli.io.interrupted();
+        const onTrouble = (text: string): void => cli.progress(text);
+        const ended = await link.watch({ prefix, after }, stop, onTrouble, show);
+        if (!ended.ok) return ended;
+      }
+      const isUnchanged = once === true && after === start.value;
+      return ok({
+        data: { revision: after },
+        text: [isUnchanged && `no change after revision ${after}`],
+        isOneLine: true,
+      });
+    }),
+  );
+}
+
+async function findStart(link: Workspace, from: number | undefined): Promise<CliResult<number>> {
+  if (from === undefined) {
+    const listed = await link.call("state.list", { limit: 1 });
+    return listed.ok ? ok(listed.value.revision) : listed;
+  }
+  // A revision that is no longer kept is refused, not skipped.
+  const asked = await link.call("state.changes", { after: from, limit: 1 });
+  return asked.ok ? ok(from) : asked;
+}
+
+function linesOf(event: FollowedChanges, isJson: boolean): string[] {
+  if (event.type === "changes")
+    return event.changes.map((change) => {
+      if (isJson) return `${safeJsonLine(change)}\n`;
+      const { revision: at, op, key, value } = change;
+      return `${at}  ${op}  ${oneLine(key, 200)}${op === "set" ? `  ${oneLine(JSON.stringify(value), 200)}` : ""}\n`;
+    });
+  const { entries, revision: at } = event;
+  if (isJson) return [`${safeJsonLine({ snapshot: entries, revision: at })}\n`];
+  const lines = entries.map(
+    ({ key, version, value }) => `${version}  is  ${oneLine(key, 200)}  ${oneLine(JSON.stringify(value), 200)}\n`,
+  );
+  return [`${at}  the changes since then are no longer kept; the current state:\n`, ...lines];
+}
+
+/** Unset limits have no value, so the defaults do not name them. */
+const budgetKeys = Object.keys(Budgets.shape).flatMap((owner) =>
+  Object.keys(Budget.shape).map((measure) => `budgets.${owner}.${measure}`),
+);
+const keys: readonly string[] = [...listKeys(defaultSettings), ...budgetKeys].toSorted();
+
+export function addSettings(team: Command, cli: Cli): void {
+  const command = defineWork(cli, team, "settings", {
+    operation: "settings.get",
+    summary: "Settings of the workspace; get, set, unset.",
+    view: ({ settings }) => recordLines(Object.fromEntries(keys.map((key) => [key, settingText(settings, key)]))),
+  });
+  const get = command.command("get <key>").description("one setting, such as maxConcurrentChats");
+  cli.define(get, async (_options: CommonOptions, key: string) =>
+    withKey(cli, key, async (link) => {
+      const found = await link.call("settings.get", {});
+      if (!found.ok) return found;
+      const value = settingAt(found.value.settings, key) ?? null;
+      return ok({ data: { key, value }, text: [valueText(value)] });
+    }),
+  );
+  const set = command.command("set <key> <value>").description("change a setting for every chat of the workspace");
+  cli.define(set, async (_options: CommonOptions, key: string, text: string) => {
+    const value = parseJson(text, "the value");
+    return value.ok ? withKey(cli, key, (link) => change(link, key, value.value)) : value;
+  });
+  const unset = command.command("unset <key>").description("go back to the default");
+  cli.define(unset, async (_options: CommonOptions, key: string) =>
+    withKey(cli, key, (link) => change(link, key, settingAt(defaultSettings, key) ?? null)),
+  );
+}
+
+async function withKey(
+  cli: Cli,
+  key: string,
+  body: (link: Workspace) => Promise<CommandResult>,
+): Promise<CommandResult> {
+  return keys.includes(key) ? cli.withWorkspace(body) : wrongUsage(unknownKeyText(key, keys));
+}
+
+function settingText(settings: Settings, key: string): string {
+  const value = valueText(settingAt(settings, key));
+  const usual = valueText(settingAt(defaultSettings, key));
+  return value === usual ? value : `${value} (default: ${usual})`;
+}
+
+function valueText(value: unknown): string {
+  return value === undefined || value === null ? "none" : JSON.stringify(value);
+}
+
+/** Groups are replaced as a whole, so the rest is sent too; budgets alone are merged. */
+async function change(link: Workspace, key: string, value: unknown): Promise<CommandResult> {
+  const [top = "", ...rest] = key.split(".");
+  const found = top === "budgets" ? ok({ settings: {} }) : await link.call("settings.get", {});
+  if (!found.ok) return found;
+  const settings = pick(replaceAt(found.value.settings, [top, ...rest], value), [top]);
+  const done = await link.call("settings.set", { settings: settings });
+  if (!done.ok) return done;
+  const now = settingAt(done.value.settings, key) ?? null;
+  return ok({ data: { key, value: now }, text: [`${key} is ${valueText(now)}`] });
+}
+
+function replaceAt(whole: unknown, [name = "", ...rest]: readonly string[], value: unknown): unknown {
+  const inner = (whole as Record<string, unknown> | undefined)?.[name];
+  return { ...(whole as object), [name]: rest.length === 0 ? value : replaceAt(inner, rest, value) };
+}
+
+type BudgetLimit = number | "none";
+
+const ownerTexts = {
+  day: "all work of a day (UTC)",
+  chat: "each chat, over its life",
+  task: "each task without its own limit",
+};
+const budgetOwners = ["day", "chat", "task"] as const;
+
+interface Unit {
+  readonly option: string;
+  readonly name: string;
+  readonly measure: keyof Budget;
+  /** Stored units in one typed unit. */
+  readonly scale: number;
+  readonly show: (value: number) => string;
+}
+
+const units: readonly Unit[] = [
+  { option: "Usd", name: "cost", measure: "costMicros", scale: 1_000_000, show: dollars },
+  { option: "Tokens", name: "tokens", measure: "tokens", scale: 1, show: (value) => value.toLocaleString("en-US") },
+  { option: "Minutes", name: "time", measure: "wallMs", scale: 60_000, show: age },
+];
+
+export function addBudget(team: Command, cli: Cli): void {
+  const command = defineWork(cli, team, "budget", {
+    operation: "budgets.get",
+    summary: "Limits on usage, and the usage so far; `team budget set` changes limits.",
+    isLabelled: true,
+    run: ({ link }) => readBudgets(cli, link),
+    view: formatBudgets,
+  });
+  const set = command.command("set").description("change limits (a number, or none); limits that are not named stay");
+  for (const owner of budgetOwners)
+    for (const unit of units)
+      set.option(
+        `--${owner}-${unit.option.toLowerCase()} <n>`,
+        `${unit.name} of ${ownerTexts[owner]}`,
+        parseLimit(unit),
+      );
+  cli.define(set, (options: CommonOptions & Partial<Record<string, BudgetLimit | boolean>>) => {
+    const budgets: BudgetChanges = {};
+    for (const owner of budgetOwners)
+      for (const { option, measure } of units) {
+        const limit = options[`${owner}${option}`];
+        if (limit === undefined || typeof limit === "boolean") continue;
+        budgets[owner] = { ...budgets[owner], [measure]: limit === "none" ? null : limit };
+      }
+    return setBudgets(cli, budgets);
+  });
+}
+
+/** Keeps limits below 2^53 in the stored unit. */
+function parseLimit({ scale }: Unit): (text: string) => BudgetLimit {
+  return (text) => {
+    if (text === "none") return text;
+    const value = Math.round(Number(/^\d+(\.\d+)?$/.test(text) ? text : Number.NaN) * scale);
+    if (Number.isSafeInteger(value) && value >= 1) return value;
+    throw new InvalidArgumentError("Give a number above 0, such as 20 or 2.5, or none.");
+  };
+}
+
+/** At least two decimals, and no more than needed: 0.0132 and 20.00. */
+function dollars(micros: number): string {
+  return `$${(micros / 1_000_000).toFixed(6).replace(/0{1,4}$/, "")}`;
+}
+
+interface BudgetsNow extends OutputOf<"budgets.get"> {
+  /** Use of this machine's chats today without a task. */
+  readonly taskless: Pick<Usage, "tokens" | "costMicros">;
+}
+
+async function readBudgets(cli: Cli, link: Workspace): Promise<CliResult<BudgetsNow>> {
+  const found = await link.call("budgets.get", {});
+  if (!found.ok) return found;
+  const usage = await cli.call("usage.list", { by: "task", since: cli.io.now() });
+  if (!usage.ok) return usage;
+  const line = usage.value.lines.find(({ key }) => key === null);
+  const taskless = {
+    tokens: line ? line.input + line.output + line.cacheRead + line.cacheWrite : 0,
+    costMicros: line ? Math.round((line.clientCostUsd + line.estimatedCostUsd) * 1_000_000) : 0,
+  };
+  return ok({ ...found.value, taskless });
+}
+
+function formatBudgets(
+  { limits, today, dayEndsInMs, isDaySpent, chats, taskless }: BudgetsNow,
+  cli: Cli,
+  { label }: Pick<Work<"budgets.get">, "label">,
+): Shown {
+  const limitOf =
+    (owner: keyof Budgets) =>
+    ({ measure, show }: Unit): string => {
+      const limit = limits[owner][measure];
+      return limit === undefined ? "none" : show(limit);
+    };
+  const chatColumns: Columns<BudgetsNow["chats"][number]> = {
+    CHAT: ({ chat }) => label(chat),
+    MACHINE: "machine",
+    ...Object.fromEntries(
+      units.map(({ name, measure, show }) => [name.toUpperCase(), ({ used }: { used: Usage }) => show(used[measure])]),
+    ),
+    "": ({ isSpent }) => (isSpent ? "limit reached" : ""),
+  };
+  const reached = "The limit of the day is reached: nothing new starts before the day ends or the limit is raised. ";
+  return [
+    cli.table(units, {
+      "": "name",
+      "USED TODAY": ({ measure, show }) => show(today[measure]),
+      "LIMIT OF THE DAY": limitOf("day"),
+      "OF A CHAT": limitOf("chat"),
+      "OF A TASK": limitOf("task"),
+    }),
+    `${isDaySpent ? reached : ""}The day (UTC) ends in ${age(dayEndsInMs)}.`,
+    chats.length > 0 && `\n${cli.table(chats, chatColumns)}`,
+    // [BU17] `shim cost` counts the chats of a machine, the coordinator the tasks of a workspace.
+    `Without a task the chats of this machine have used today: ${taskless.tokens.toLocaleString("en-US")} tokens, ${dollars(taskless.costMicros)}. That is in \`shim cost\` and not in the table: a limit stops tasks, and chats without a task are only warned.`,
+  ];
+}
+
+async function setBudgets(cli: Cli, budgets: BudgetChanges): Promise<CommandResult> {
+  if (Object.keys(budgets).length === 0) return wrongUsage("name a limit, such as --day-usd 20 or --task-tokens none.");
+  return cli.withWorkspace(async (link): Promise<CommandResult> => {
+    const done = await link.call("settings.set", { settings: { budgets } });
+    const read = done.ok ? await readBudgets(cli, link) : done;
+    if (!read.ok) return read;
+    return ok({ data: read.value, text: formatBudgets(read.value, cli, { label: await chatLabels(cli) }) });
+  });
+}

@@ -1,0 +1,357 @@
+import type { Command } from "commander";
+import * as z from "zod";
+import { type ChatState, type ShownState, causeText, stateText } from "../../contract/chat-state.ts";
+import type { MachineOutput } from "../../contract/machine/operations.ts";
+import type { ClientState, TeamView } from "../../contract/machine/overview.ts";
+import type { FleetRow } from "../../contract/machine/page.ts";
+import type { SessionView } from "../../contract/machine/sessions.ts";
+import type { RiskLevel } from "../../contract/readings.ts";
+import { isWithin } from "../../shared/elapsed.ts";
+import { age, oneLine, pluralize } from "../../shared/format.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { ok } from "../../shared/result.ts";
+import { type CliResult, fromHost, wrongUsage } from "../answer.ts";
+import type { Cli, CommandResult } from "../cli.ts";
+import { defineProgram } from "../operation-command.ts";
+import { type Paint, safeText, shortPath } from "../screen-text.ts";
+import { localTime } from "../times.ts";
+
+const UpInput = z.strictObject({
+  once: z.boolean().default(false).describe("print once and exit (--json does too)"),
+  web: z.boolean().default(false).describe("serve the live page for a browser on this machine, and print its address"),
+  port: z
+    .int()
+    .min(1)
+    .max(65_535)
+    .optional()
+    .describe("with --web: the port (default: a free one, the same each time)"),
+});
+
+const redrawMs = 2_000;
+/** Connected clients change rarely, and reading their files is slow. */
+const clientsPollMs = 30_000;
+/** A coordinator on the edge counts requests. */
+const teamMaxAgeMs = 10_000;
+
+export function addCommand(program: Command, cli: Cli): void {
+  const summary =
+    "Live view of this machine: sessions, risk, what died unfinished, and the team with its tasks and files.";
+  defineProgram(cli, program.command("up"), { input: UpInput, summary }, ({ web, once, port }, { json }) => {
+    if (!web) return port === undefined ? up(cli, once || json === true) : wrongUsage("--port is for --web.");
+    return once ? wrongUsage("give --web or --once, not both.") : servePage(cli, port, json === true);
+  });
+}
+
+/** [WP1] Serves the live page until Ctrl-C. */
+async function servePage(cli: Cli, port: number | undefined, isJson: boolean): Promise<CommandResult> {
+  const served = await cli.host.servePage({
+    ...omitUndefined({ port }),
+    onLinkNeeded: (link) => cli.io.stdout(`A page needs to sign in: ${link}\n`),
+    onProblem: (message) => cli.progress(`A request of the page failed: ${message}`),
+  });
+  if (!served.ok) return fromHost(served);
+  const { link } = served.value;
+  const text = `SHIM's live page, for the next minute, once: ${link}\nCtrl-C ends it.\n`;
+  cli.io.stdout(isJson ? `${JSON.stringify({ link })}\n` : text);
+  await cli.untilEnd();
+  await served.value.close();
+  return ok({ data: { isEnded: true }, text: "", isOneLine: true });
+}
+
+async function up(cli: Cli, isOnce: boolean): Promise<CommandResult> {
+  const first = await read(cli, await readClients(cli));
+  if (!first.ok) return first;
+  const isFresh = !first.value.store.isThere && !cli.io.isTty;
+  if (isOnce || isFresh) return ok({ data: first.value, text: overviewLines(first.value, styleOf(cli)) });
+  const stop = cli.io.interrupted();
+  if (cli.io.isTty) await redraw(cli, stop);
+  else await printChanges(cli, stop);
+  return ok({ data: null, text: "" });
+}
+
+function styleOf(cli: Cli): OverviewStyle {
+  const { paint, command, io } = cli;
+  return { paint, command, columns: io.size().columns, home: io.env["HOME"] ?? "", hasAges: true };
+}
+
+async function read(cli: Cli, clients: readonly ClientState[]): Promise<CliResult<Overview>> {
+  const team = await cli.call("team.overview", { maxAgeMs: teamMaxAgeMs });
+  if (!team.ok) return team;
+  const overview = await cli.call("overview.get", {});
+  return overview.ok ? ok({ ...overview.value, clients, team: team.value }) : overview;
+}
+
+async function readClients(cli: Cli): Promise<readonly ClientState[]> {
+  const listed = await cli.call("clients.list", {});
+  return listed.ok ? listed.value.clients : [];
+}
+
+/** [CL134] [CL135] Shows until Ctrl-C, and what cannot be read as a text. */
+async function watch(cli: Cli, stop: AbortSignal, show: (overview: Overview | string) => void): Promise<void> {
+  let clients: readonly ClientState[] = [];
+  let clientsAt = -Infinity;
+  const parent = cli.io.parentPid();
+  while (!stop.aborted && cli.io.parentPid() === parent) {
+    if (!isWithin(cli.io.now() - clientsAt, clientsPollMs)) {
+      clients = await readClients(cli);
+      clientsAt = cli.io.now();
+    }
+    const overview = await read(cli, clients);
+    show(overview.ok ? overview.value : overview.error.message);
+    await cli.io.wait(redrawMs, stop);
+  }
+}
+
+const sequences = {
+  hideCursor: "\u001b[?25l",
+  showCursor: "\u001b[?25h",
+  home: "\u001b[H",
+  clearLine: "\u001b[K",
+  clearBelow: "\u001b[J",
+};
+
+/** [CL132] Overwrites the old picture line by line, so nothing flickers; cut to the window. */
+async function redraw(cli: Cli, stop: AbortSignal): Promise<void> {
+  cli.io.stdout(`${sequences.hideCursor}\u001b[2J`);
+  try {
+    await watch(cli, stop, (overview) => {
+      const { columns, rows } = cli.io.size();
+      const all = typeof overview === "string" ? [overview] : overviewLines(overview, styleOf(cli));
+      const hint = cli.paint("dim", "Ctrl-C ends this view; nothing else.");
+      const fitting = [...all.slice(0, Math.max(1, rows - 2)), hint].map((line) =>
+        cutLine(cli.verbatim(line), columns),
+      );
+      cli.io.stdout(
+        `${sequences.home}${fitting.map((line) => `${line}${sequences.clearLine}\n`).join("")}${sequences.clearBelow}`,
+      );
+    });
+  } finally {
+    cli.io.stdout(sequences.showCursor);
+  }
+}
+
+/** Cuts to a number of visible characters; colours have no width and are closed. */
+function cutLine(line: string, columns: number): string {
+  // eslint-disable-next-line no-control-regex -- ESC begins a colour
+  const pieces = line.split(/(\u001b\[[\d;]*m)/);
+  let room = columns;
+  const keptPieces = pieces.map((piece) => {
+    if (piece.startsWith("\u001b")) return piece;
+    const part = piece.slice(0, Math.max(0, room));
+    room -= piece.length;
+    return part;
+  });
+  return keptPieces.join("");
+}
+
+async function printChanges(cli: Cli, stop: AbortSignal): Promise<void> {
+  const style: OverviewStyle = { ...styleOf(cli), paint: (_format, text) => text, columns: 200 };
+  let previous: ReadonlyMap<string, string> | null = null;
+  await watch(cli, stop, (overview) => {
+    const facts = typeof overview === "string" ? new Map([["store", overview]]) : overviewFacts(overview, style);
+    const changed = [...facts].filter(([key, text]) => previous?.get(key) !== text).map(([, text]) => text);
+    const gone = [...(previous?.keys() ?? [])].filter((key) => !facts.has(key)).map((key) => `${key} is gone`);
+    const opening =
+      previous === null && typeof overview !== "string" && facts.size === 0 ? overviewLines(overview, style) : [];
+    const at = previous === null ? "" : `${localTime(cli.io.now())} `;
+    for (const text of [...opening, ...changed, ...gone]) cli.io.stdout(safeText(`${at}${text}\n`));
+    previous = facts;
+  });
+}
+
+/** Printed as JSON: fields are only added. */
+export interface Overview extends MachineOutput<"overview.get"> {
+  readonly clients: readonly ClientState[];
+  readonly team: TeamView;
+}
+
+export interface OverviewStyle {
+  readonly paint: Paint;
+  readonly columns: number;
+  readonly home: string;
+  readonly command: string;
+  /** False: without figures that always move, so that a line changes only with its fact. */
+  readonly hasAges: boolean;
+}
+
+interface Row {
+  /** Names what the row is about. */
+  readonly key: string;
+  readonly text: string;
+}
+
+/** Rows with a title; those without one stand at the top. */
+type Section = readonly [title: string | null, rows: readonly Row[]];
+
+/** [CL20] */
+function overviewLines(overview: Overview, style: OverviewStyle): string[] {
+  const { paint, home, command } = style;
+  return [
+    paint("bold", `SHIM at ${localTime(overview.at)}, ${shortPath(overview.store.path, home)}`),
+    ...sectionsOf(overview, style).flatMap((section) => sectionLines(section, paint)),
+    ...nextStepLines(overview, command),
+  ];
+}
+
+function sectionLines([title, rows]: Section, paint: Paint): string[] {
+  if (title === null) return rows.map(({ text }) => text).concat("");
+  return rows.length === 0
+    ? []
+    : [paint("bold", title)].concat(
+        rows.map(({ text }) => `  ${text}`),
+        "",
+      );
+}
+
+/** [CL133] For output that is no terminal. */
+export function overviewFacts(overview: Overview, style: OverviewStyle): Map<string, string> {
+  const rows = sectionsOf(overview, { ...style, hasAges: false }).flatMap(([, rows]) => rows);
+  return new Map(rows.map(({ key, text }) => [key, text.trim()]));
+}
+
+function sectionsOf({ at, notices, pauses, sessions, team }: Overview, style: OverviewStyle): Section[] {
+  const rowsOf = (text: typeof aliveText, of: readonly SessionView[]): Row[] =>
+    of.map((one) => ({ key: one.id, text: `${headOf(one, style)}  ${text(one, at, style)}` }));
+  const alive = sessions.filter(({ isAlive }) => isAlive);
+  const open = sessions.filter(({ isAlive, state }) => !isAlive && state !== "ended");
+  const { elsewhere } = team;
+  const warnings = [
+    ...notices.map((one) => ({ key: `notice ${one.id}`, text: `notice ${one.id}: ${one.text}` })),
+    ...pauses.map(({ project, until }) => {
+      const end = until === null ? "" : ` until ${localTime(until)}`;
+      return { key: `pause ${project}`, text: `paused: ${project ?? "every project"}${end}` };
+    }),
+  ];
+  return [
+    [null, warnings.map(({ key, text }) => ({ key, text: style.paint("yellow", text) }))],
+    [`Alive (${alive.length})`, rowsOf(aliveText, alive)],
+    [
+      `Can come back (${open.length + elsewhere.length})`,
+      [...rowsOf(deadText, open), ...elsewhere.map((one) => ({ key: one.id, text: elsewhereText(one, style) }))],
+    ],
+    ...teamSections(team, style),
+    [
+      "Ended in the last day",
+      rowsOf(
+        endedText,
+        sessions.filter(({ state }) => state === "ended"),
+      ),
+    ],
+  ];
+}
+
+function headOf({ shortId, project, client, title }: SessionView, style: OverviewStyle): string {
+  return `${shortId}  ${project === null ? client : shortPath(project, style.home)}  ${titleOf(title, style)}`;
+}
+
+function titleOf(title: string | null, { columns }: OverviewStyle): string {
+  return oneLine(title ?? "untitled", Math.max(10, Math.min(40, columns - 80)));
+}
+
+const levelColours: Record<RiskLevel, "green" | "yellow" | "red"> = {
+  safe: "green",
+  warning: "yellow",
+  danger: "red",
+  critical: "red",
+};
+
+function aliveText(one: SessionView, now: number, style: OverviewStyle): string {
+  const { risk, savedAt, waitingSince, contextFill, checkpoints } = one;
+  const { score = 0, level = "safe", reasons = [] } = risk ?? {};
+  const why = reasons.length === 0 ? "" : ` (${reasons.map(({ name }) => name).join(", ")})`;
+  const riskText = `${style.paint(levelColours[level], `risk ${score} ${level}`)}${why}`;
+  if (!style.hasAges) return `${paintState(one, style)}, ${riskText}, ${pluralize(checkpoints, "checkpoint")}`;
+  const since = waitingSince === null ? "" : ` for ${age(now - waitingSince)}`;
+  const saved = savedAt === null ? "not saved yet" : `saved ${age(now - savedAt)} ago`;
+  const fill = contextFill === null ? "" : `, context ${Math.round(contextFill * 100)} %`;
+  return `${paintState(one, style, since)}, ${saved}, ${riskText}${fill}`;
+}
+
+function deadText(one: SessionView, now: number, style: OverviewStyle): string {
+  const shown = style.hasAges ? one : withoutAge(one);
+  const ago = style.hasAges ? `, ${age(now - one.lastSeenAt)} ago` : "";
+  return `${paintState(shown, style, ago)}: ${style.command} resume ${one.shortId}`;
+}
+
+/** The state's own words have the age of an offer. */
+function withoutAge({ state, cause, offer }: SessionView): ShownState {
+  const causes = state === "died" && cause !== null ? [causeText(cause)] : [];
+  const offers = offer === null ? [] : [`offered to chat ${offer.shortId}`];
+  return { state, detail: [...causes, ...offers].join("; ") || null };
+}
+
+/** [RE184] */
+function elsewhereText(one: FleetRow, style: OverviewStyle): string {
+  const ago = style.hasAges ? `, ${age(one.seenAgeMs)} ago` : "";
+  const shown = style.hasAges ? one : { state: one.state, detail: null };
+  const death = paintState(shown, style, ` on ${one.machine ?? ""}${ago}`);
+  return `${one.shortId}  ${titleOf(one.title, style)}  ${death}: ${one.resumeCommand ?? ""}`;
+}
+
+function endedText(one: SessionView, now: number, { paint, hasAges }: OverviewStyle): string {
+  const ago = hasAges ? `, ${age(now - (one.endedAt ?? now))} ago` : "";
+  return paint("dim", `${stateText(one)}${ago}, ${pluralize(one.checkpoints, "checkpoint")}`);
+}
+
+const stateColours: Partial<Record<ChatState, "yellow" | "red">> = { waits: "yellow", stuck: "red", died: "red" };
+
+function paintState(one: ShownState, { paint }: OverviewStyle, more = ""): string {
+  const colour = stateColours[one.state];
+  const text = `${stateText(one)}${more}`;
+  return colour ? paint(colour, text) : text;
+}
+
+/** [CL63] Chats, tasks and files with their holders; empty where there is no team. */
+function teamSections(team: TeamView, { paint, hasAges }: OverviewStyle): Section[] {
+  const { where, trouble, names, tasks, chats, underWay, files } = team;
+  if (trouble !== null)
+    return [[null, [{ key: "team", text: paint("yellow", `Team: ${where} did not answer: ${trouble}`) }]]];
+  if (!hasTeam(team)) return [];
+  const nameOf = (chat: string): string => names[chat]?.shortId ?? chat;
+  const members = chats.map((one) => {
+    const work = one.taskCount > 0 ? `, ${pluralize(one.taskCount, "task")}` : "";
+    const who = oneLine(names[one.chat]?.title ?? one.client, 40);
+    const text = `${nameOf(one.chat)}  ${who}  ${one.machine}  ${stateText(one)}${work}${afterColon(one.progress)}`;
+    return { key: `chat ${one.chat}`, text };
+  });
+  const running = underWay.map((one) => {
+    const by = one.chat === null ? "" : ` by ${nameOf(one.chat)}`;
+    const note = afterColon(one.progress?.note ?? null);
+    return { key: `task ${one.task}`, text: `  ${one.task}  ${one.type}  ${one.state}${by}${note}` };
+  });
+  const reserved = files.map(({ resource, holder, heldForMs }) => {
+    const since = hasAges ? ` for ${age(heldForMs)}` : "";
+    return { key: resource, text: `${resource.replace(/^file:[^/]*\//, "")}  reserved by ${nameOf(holder)}${since}` };
+  });
+  const { queuedTasks = 0, inProgressTasks = 0, completedTasks = 0, totalTasks = 0 } = tasks ?? {};
+  const sum = `tasks: ${queuedTasks} queued, ${inProgressTasks} under way, ${completedTasks} done, ${totalTasks} in all`;
+  const sums = hasAges && totalTasks > 0 ? [{ key: "tasks", text: sum }] : [];
+  return [[`Team (${where})`, [...members, ...sums, ...running, ...reserved]]];
+}
+
+function afterColon(text: string | null): string {
+  const line = oneLine(text ?? "", 60);
+  return line === "" ? "" : `: ${line}`;
+}
+
+function hasTeam({ isEdge, chats, tasks, files }: TeamView): boolean {
+  return isEdge || chats.length > 0 || files.length > 0 || (tasks?.totalTasks ?? 0) > 0;
+}
+
+function nextStepLines({ clients, sessions, store, team }: Overview, command: string): string[] {
+  const isAlive = sessions.some((one) => one.isAlive);
+  const isStored = store.isThere || hasTeam(team);
+  const nothing = isStored ? "No session is running on this machine." : "Nothing is stored on this machine yet.";
+  const state = isAlive ? [] : [nothing];
+  const howToJoin =
+    "A second machine: a coordinator that both can reach, then `shim join ...` on each (`shim join --help`).";
+  const join = team.isEdge || team.chats.length === 0 ? [] : [howToJoin];
+  if (clients.some((one) => one.isInstalled))
+    return [...state, ...(sessions.length > 0 ? [] : ["Start a chat; it appears here."]), ...join];
+  const clientHint =
+    clients.length === 0
+      ? "No client was found here; SHIM works with Claude Code, Claude Desktop and any MCP client."
+      : `${clients.map((one) => one.label).join(" and ")}: SHIM is not connected.`;
+  const steps = [`  ${command} init  connects it`, `  ${command} demo  shows a session die and come back`];
+  return [...state, clientHint, ...steps, ...join];
+}

@@ -1,0 +1,183 @@
+import type { Command } from "commander";
+import * as z from "zod";
+import { File } from "../../contract/machine/forms.ts";
+import {
+  type ServiceFile,
+  findServiceObstacle,
+  installService,
+  isInstalled,
+  manualSteps,
+  removeService,
+  serviceFile,
+  serviceState,
+  unitName,
+} from "../../installer/service.ts";
+import { messageOf } from "../../shared/error.ts";
+import { ok } from "../../shared/result.ts";
+import { failed, notFound } from "../answer.ts";
+import { type Cli, type CommandResult, requireYes } from "../cli.ts";
+import { type AskedOptions, defineProgram } from "../operation-command.ts";
+
+const WorkerInput = z.strictObject({
+  config: File.optional().describe("task types and how to do them, YAML or JSON"),
+  type: z.string().optional().describe("the task type that the command after -- does"),
+  folder: z.string().optional().describe("work in this folder itself"),
+  repository: z.string().optional().describe("work in worktrees of this repository (default: the current one)"),
+  base: z.string().optional().describe("what new worktrees start from (default: HEAD)"),
+  mergeInputs: z.boolean().default(true).describe("do not merge the dependencies of a task into its new worktree"),
+  remote: z.string().optional().describe("push finished branches to this remote, and fetch missing ones from it"),
+  concurrency: z.int().min(1).max(100).optional().describe("tasks at a time (default: 1)"),
+  capabilities: z.array(z.string()).optional().describe("also take tasks that need this; may be repeated"),
+  once: z.boolean().default(false).describe("exit when no task is available"),
+  maxTasks: z.int().min(1).max(1_000_000).optional().describe("exit after this many"),
+  drainMs: z
+    .int()
+    .min(0)
+    .max(86_400_000)
+    .optional()
+    .describe("how long running tasks may continue after Ctrl-C; 0: release them at once (default: 60000)"),
+  command: z.array(z.string()).default([]),
+});
+export type WorkerInput = z.infer<typeof WorkerInput>;
+
+export function addCommand(program: Command, cli: Cli): void {
+  const command = program.command("worker");
+  const words = keepWordsBehindDashes(command);
+  const summary = "Do tasks, one after another: `shim worker --type test -- npm test`.";
+  defineProgram(cli, command, { input: WorkerInput, summary, rest: "command" }, async (input, { json }) => {
+    const { runWorker } = await import("./run-worker.ts");
+    return runWorker(cli, { ...input, command: [...input.command, ...words] }, json === true);
+  });
+  addSupervise(command, cli);
+  addService(command, cli);
+}
+
+/** [CL274] For a program `service` behind `--` commander would start the subcommand. */
+function keepWordsBehindDashes(command: Command): readonly string[] {
+  const words: string[] = [];
+  const parse = command.parseOptions.bind(command);
+  command.parseOptions = (args) => {
+    const dashes = args.indexOf("--");
+    const isSubcommand = command.commands.some((one) => one.name() === args[0]);
+    if (dashes < 0 || isSubcommand) return parse(args);
+    words.push(...args.slice(dashes + 1));
+    return parse(args.slice(0, dashes));
+  };
+  return words;
+}
+
+const input = z.strictObject({});
+const RetryInput = z.strictObject({ name: z.string() });
+
+function addSupervise(worker: Command, cli: Cli): void {
+  const command = worker.command("supervise");
+  const summary = "Keep programs and chats running, as configured in supervisor.json; status, stop, retry.";
+  defineProgram(cli, command, { input, summary }, async (_input, options) =>
+    (await program()).runSupervisor(cli, options),
+  );
+  const status = { input, summary: "The supervisor, and the state of what it watches." };
+  defineProgram(cli, command.command("status"), status, async () => (await program()).showStatus(cli));
+  const stop = { input, summary: "End the supervisor and all that it runs." };
+  defineProgram(cli, command.command("stop"), stop, async () => (await program()).stopRunning(cli));
+  const retry = {
+    input: RetryInput,
+    summary: "Restart a program that crashed too often, was stopped or has ended.",
+    args: ["name"],
+  };
+  defineProgram(cli, command.command("retry"), retry, async ({ name }) => (await program()).retryOne(cli, name));
+}
+
+function program(): Promise<typeof import("./run-supervisor.ts")> {
+  return import("./run-supervisor.ts");
+}
+
+const InstallInput = z.strictObject({ dryRun: z.boolean().default(false).describe("only show the file") });
+const LogsInput = z.strictObject({
+  lines: z.int().min(1).max(10_000).default(100).describe("the last lines"),
+  follow: z.boolean().default(false).describe("follow new lines"),
+});
+const noInput = z.strictObject({});
+
+function addService(worker: Command, cli: Cli): void {
+  const file = serviceFile(cli.io.machine, cli.paths.home);
+  const service = worker.command("service").description("let the system start `shim worker supervise` when you log in");
+  const install = { input: InstallInput, summary: "Write the file that starts it, and start it.", asks: true };
+  defineProgram(cli, service.command("install"), install, ({ dryRun }, options) =>
+    runInstall(cli, file, dryRun, options),
+  );
+  const status = { input: noInput, summary: "Whether it is installed and running." };
+  defineProgram(cli, service.command("status"), status, () => showState(cli, file));
+  const uninstall = { input: noInput, summary: "End it and remove the file; settings and sessions stay.", asks: true };
+  defineProgram(cli, service.command("uninstall"), uninstall, (_input, options) => runUninstall(cli, file, options));
+  const logs = { input: LogsInput, summary: "Show its log." };
+  defineProgram(cli, service.command("logs"), logs, (input) => showLogs(cli, file, input));
+}
+
+async function runInstall(cli: Cli, file: ServiceFile, isDry: boolean, options: AskedOptions): Promise<CommandResult> {
+  const { readSupervisorSettings } = await import("./run-supervisor.ts");
+  const { refuseSecondSupervisor } = await import("../../supervisor/control.ts");
+  const { stopSeconds } = await import("../../supervisor/supervisor-settings.ts");
+  const settings = readSupervisorSettings(cli);
+  if (!settings.ok) return settings;
+  const { launch, env } = cli.io;
+  const { path, system } = file;
+  const facts = { launch, home: cli.paths.home, path: env["PATH"] ?? "", stopSeconds: stopSeconds(settings.value) };
+  const text = file.textOf(facts);
+  if (isDry) return ok({ data: { isInstalled: false, system, path, text }, text: `# ${path}\n${text}` });
+  const obstacle = (await refuseSecondSupervisor(cli.context)) ?? findServiceObstacle(cli.io, file);
+  if (obstacle) return failed(obstacle.code, obstacle.message);
+  const refused = await requireYes(cli, `Write ${path} and start the supervisor at each login?`, options);
+  if (refused) return refused;
+  const installed = installService(cli.io, file, text);
+  if (!installed.ok) return installed;
+  const isStarted = system === "systemd";
+  const result = isStarted
+    ? "written, and the supervisor is running. `loginctl enable-linger` lets it run while you are not logged in."
+    : `written, untested. ${manualSteps(file)}`;
+  return ok({ data: { isInstalled: true, isStarted, system, path }, text: `${path} is ${result}\n` });
+}
+
+function showState({ io }: Cli, file: ServiceFile): CommandResult {
+  const found = isInstalled(file);
+  if (!found.ok) return found;
+  const { path, system } = file;
+  const state = found.value ? serviceState(io, file) : null;
+  const detail =
+    state === null
+      ? manualSteps(file)
+      : `The service is ${state}. \`shim worker supervise status\` shows what it does.`;
+  const text = found.value ? `${path} exists. ${detail}\n` : "Not installed: `shim worker service install`.\n";
+  return ok({ data: { isInstalled: found.value, system, path, state }, text });
+}
+
+async function runUninstall(cli: Cli, file: ServiceFile, options: AskedOptions): Promise<CommandResult> {
+  const found = isInstalled(file);
+  if (!found.ok) return found;
+  const { path, system } = file;
+  if (!found.value) return notFound(`${path} does not exist, so there is nothing to remove.`);
+  const question = "End the supervisor and all that it runs, and stop starting it at login?";
+  const refused = await requireYes(cli, question, options);
+  if (refused) return refused;
+  const removed = removeService(cli.io, file);
+  if (!removed.ok) return removed;
+  const next = system === "systemd" ? "" : ` ${manualSteps(file)}`;
+  return ok({ data: { isInstalled: false, system, path }, text: `${path} was removed.${next}\n` });
+}
+
+async function showLogs(
+  { io, paths }: Cli,
+  file: ServiceFile,
+  { lines, follow }: z.infer<typeof LogsInput>,
+): Promise<CommandResult> {
+  if (file.system === "launchd") return failed("elsewhere", `the log is in ${paths.home}/supervisor.log.`);
+  if (file.system === "task-scheduler")
+    return failed("elsewhere", "the Task Scheduler keeps no output; run `shim worker supervise`.");
+  const args = ["--user", "--unit", unitName, "--lines", String(lines), follow ? "--follow" : "--no-pager"];
+  try {
+    const exit = await io.startProcess({ command: "journalctl", args, cwd: io.cwd });
+    if (exit === 0) return ok({ data: { exit }, text: "" });
+    return failed("journalctl_failed", `journalctl ended with ${exit}.`);
+  } catch (error) {
+    return failed("journalctl_failed", `journalctl cannot be started: ${messageOf(error)}.`);
+  }
+}

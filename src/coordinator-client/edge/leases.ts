@@ -1,0 +1,349 @@
+import { isLost, type CallError } from "../../contract/errors.ts";
+import type { CallInput, OutputOf } from "../../contract/operations.ts";
+import type { Self } from "../../contract/values.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { Calls } from "./calls.ts";
+import { isUp, type EdgeEvent, type EdgeEvents, type LeaseState } from "./events.ts";
+import { within, type Platform } from "./platform.ts";
+import { Renewal } from "./renewal.ts";
+import { elapsedMs, readClock, toTrust, trustedForMs, type Instant, type Trust } from "./trust.ts";
+
+export interface HoldOptions {
+  readonly onLost?: (reason: string) => void;
+}
+export type LeaseRequest = Omit<CallInput<"leases.acquire">, "self">;
+export type LeadershipRequest = Omit<CallInput<"elections.campaign">, "self">;
+
+export type HeldLease = Pick<RenewedLease, "name" | "token" | "state" | "isTrusted" | "confirm" | "release">;
+
+interface Grant {
+  readonly token: number;
+  readonly ttlMs: number;
+  readonly remainingMs: number;
+}
+
+interface DatedResult<Value> {
+  readonly result: Result<Value, CallError>;
+  readonly sentAt: Instant;
+}
+
+/** A lease, or a leadership: what its requests are called. */
+interface Right {
+  readonly name: string;
+  readonly waitMs: number;
+  /** A request is answered with null while it waits in the queue. */
+  acquire(waitMs: number, deadlineMs?: number): Promise<DatedResult<Grant | null>>;
+  cancelWait(): Promise<unknown>;
+  renew(token: number, deadlineMs: number): Promise<DatedResult<Grant>>;
+  release(token: number): Promise<Result<boolean, CallError>>;
+}
+
+interface LeaseDeps {
+  readonly platform: Pick<Platform, "clock" | "setTimer">;
+  readonly events: EdgeEvents;
+  /** How often a holder renews at least, in ms. */
+  readonly maxRenewMs: number;
+}
+
+type Ending = "lost" | "released";
+
+/** [EC12] [EC13] Renews in time; trusts it only while the coordinator must keep it. */
+class RenewedLease {
+  readonly name: string;
+  readonly token: number;
+  readonly #deps: LeaseDeps;
+  readonly #right: Right;
+  readonly #onEnd: (state: Ending, reason: string) => void;
+  readonly #renewal: Renewal<Result<void, CallError>>;
+  #state: LeaseState = "doubtful";
+  #trust: Trust | null = null;
+  #ttlMs: number;
+  #confirmedAt: Instant;
+  #lastTriedAt: Instant;
+
+  constructor(
+    deps: LeaseDeps,
+    right: Right,
+    { token, ttlMs }: Grant,
+    sentAt: Instant,
+    onEnd: (state: Ending, reason: string) => void,
+  ) {
+    this.#deps = deps;
+    this.#right = right;
+    this.#onEnd = onEnd;
+    this.#ttlMs = ttlMs;
+    this.#confirmedAt = this.#lastTriedAt = sentAt;
+    this.name = right.name;
+    this.token = token;
+    this.#renewal = new Renewal(deps.platform, { check: () => this.#check(), renew: () => this.#renew() });
+  }
+
+  get state(): LeaseState {
+    return this.#state;
+  }
+
+  /** Whether the holder may act on it now without asking. */
+  isTrusted(): boolean {
+    return this.#trustedForMs() > 0;
+  }
+
+  /** Call before acting on the lease; asks the coordinator unless it is trusted. */
+  async confirm(): Promise<Result<void, CallError>> {
+    if (this.isTrusted()) return ok(undefined);
+    const renewed = this.#hasEnded() ? err(this.#notHeldError()) : await this.#renewal.renew();
+    if (!renewed.ok) return renewed;
+    return this.isTrusted() ? ok(undefined) : err(this.#notHeldError());
+  }
+
+  /** Ends trust at once, even if the request fails. False: it was no longer held. */
+  release(): Promise<Result<boolean, CallError>> {
+    this.#setState("released", "released by its holder");
+    return this.#right.release(this.token);
+  }
+
+  /** @param sentAt start of the request that was granted without a wait, or of a renewal */
+  trust({ remainingMs, ttlMs }: Grant, sentAt: Instant): void {
+    this.#ttlMs = ttlMs;
+    this.#trust = toTrust(sentAt, remainingMs, ttlMs);
+    this.#confirmedAt = sentAt;
+    this.#renewal.check();
+  }
+
+  recheck(isHint: boolean): void {
+    if (this.#hasEnded()) return;
+    if (isHint || !this.isTrusted()) void this.#renewal.renew();
+    else this.#renewal.check();
+  }
+
+  leave(): void {
+    this.#setState("released", "the chat has left");
+  }
+
+  stopRenewing(): void {
+    void this.#renewal.stop();
+  }
+
+  #hasEnded(): boolean {
+    return this.#state === "lost" || this.#state === "released";
+  }
+
+  #notHeldError(): CallError {
+    return { code: "not_holder", message: `${this.name} is no longer held` };
+  }
+
+  #trustedForMs(): number {
+    if (this.#hasEnded() || !this.#trust) return 0;
+    return trustedForMs(this.#trust, readClock(this.#deps.platform.clock));
+  }
+
+  async #renew(): Promise<Result<void, CallError>> {
+    this.#lastTriedAt = readClock(this.#deps.platform.clock);
+    const { result, sentAt } = await this.#right.renew(this.token, Math.max(1_000, this.#ttlMs / 2));
+    if (this.#hasEnded()) return err(this.#notHeldError());
+    if (result.ok) this.trust(result.value, sentAt);
+    // After any other failure its state is unknown.
+    else if (isLost(result.error, "lease")) this.#setState("lost", result.error.message);
+    return result.ok ? ok(undefined) : result;
+  }
+
+  #check(): { readonly isDue: boolean; readonly nextInMs: number } | null {
+    if (this.#hasEnded()) return null;
+    const leftMs = this.#trustedForMs();
+    if (leftMs > 0) this.#setState("trusted", "confirmed");
+    else this.#setState("doubtful", "not confirmed in time, or a clock has jumped");
+    const retryMs = Math.min(5_000, this.#ttlMs / 8);
+    const now = readClock(this.#deps.platform.clock);
+    const everyMs = leftMs === 0 ? 0 : Math.min(this.#deps.maxRenewMs, this.#ttlMs / 2);
+    const dueMs = Math.max(retryMs - elapsedMs(this.#lastTriedAt, now), everyMs - elapsedMs(this.#confirmedAt, now));
+    return { isDue: dueMs <= 0, nextInMs: Math.min(dueMs > 0 ? dueMs : retryMs, leftMs > 0 ? leftMs : retryMs) };
+  }
+
+  #setState(state: LeaseState, reason: string): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#deps.events.emit({ type: "right", name: this.name, state, reason });
+    if (state !== "lost" && state !== "released") return;
+    void this.#renewal.stop();
+    this.#onEnd(state, reason);
+  }
+}
+
+/** How long a request with an unknown outcome is repeated in order to undo it, in ms. */
+const followUpForMs = 600_000;
+/** How often to ask for what a lost hint was about, in ms. */
+const waiterPollMs = 5_000;
+
+/** The leases and leaderships of one chat. */
+export class Leases {
+  readonly #calls: Calls;
+  readonly #deps: LeaseDeps;
+  readonly #held = new Map<RenewedLease, HoldOptions["onLost"]>();
+  /** Requests made before the latest departure are discarded. */
+  #departures = 0;
+  /** Commits of others that were signalled. */
+  #changes = 0;
+
+  constructor(calls: Calls, deps: LeaseDeps) {
+    this.#calls = calls;
+    this.#deps = deps;
+    deps.events.on((event) => this.#onEvent(event));
+  }
+
+  hold(self: Self, request: LeaseRequest, options: HoldOptions): Promise<Result<HeldLease, CallError>> {
+    return this.#acquire(leaseRight(this.#calls, self, request), options);
+  }
+
+  lead(self: Self, request: LeadershipRequest, options: HoldOptions): Promise<Result<HeldLease, CallError>> {
+    return this.#acquire(leadershipRight(this.#calls, self, request), options);
+  }
+
+  /** [EC24] The coordinator frees everything the chat holds. */
+  leave(): void {
+    this.#departures += 1;
+    for (const lease of this.#held.keys()) lease.leave();
+  }
+
+  #onEvent(event: EdgeEvent): void {
+    if (event.type === "changed") this.#changes += 1;
+    const isClosed = event.type === "state" && event.state === "closed";
+    const isNews =
+      event.type === "registered" || event.type === "clock-jump" || (event.type === "state" && isUp(event.state));
+    for (const lease of this.#held.keys()) {
+      if (isClosed) lease.stopRenewing();
+      else if (isGrant(event, lease.name)) lease.recheck(true);
+      else if (isNews) lease.recheck(false);
+    }
+  }
+
+  async #acquire(right: Right, options: HoldOptions): Promise<Result<HeldLease, CallError>> {
+    const { clock } = this.#deps.platform;
+    const deadlineAt = clock.monotonic() + right.waitMs;
+    const departures = this.#departures;
+    for (let isFirst = true; ; isFirst = false) {
+      const changes = this.#changes;
+      const asked = await right.acquire(Math.max(0, deadlineAt - clock.monotonic()));
+      if (departures !== this.#departures) return err(departed(right));
+      const acquired = await this.#take(right, options, asked, isFirst);
+      if (departures !== this.#departures) return err(departed(right));
+      if (acquired) return acquired;
+      const leftMs = deadlineAt - clock.monotonic();
+      if (leftMs <= 0) {
+        await right.cancelWait();
+        return err({ code: "lease_held", message: `${right.name} was not free within ${right.waitMs} ms` });
+      }
+      if (changes === this.#changes) await this.#waitForHint(right.name, Math.min(waiterPollMs, leftMs));
+      if (departures !== this.#departures) return err(departed(right));
+    }
+  }
+
+  /** @returns null: queued, or lost before it was confirmed */
+  async #take(
+    right: Right,
+    { onLost }: HoldOptions,
+    { result, sentAt }: DatedResult<Grant | null>,
+    isFirst: boolean,
+  ): Promise<Result<HeldLease, CallError> | null> {
+    if (!result.ok && result.error.code === "outcome_unknown") void this.#undo(right);
+    if (!result.ok) return result;
+    const grant = result.value;
+    if (!grant) return null;
+    const lease: RenewedLease = new RenewedLease(this.#deps, right, grant, sentAt, (state, reason) => {
+      const report = this.#held.get(lease);
+      this.#held.delete(lease);
+      if (state === "lost") report?.(reason);
+    });
+    this.#held.set(lease, undefined);
+    // [EC12] A waiter does not know the time of its grant, so it renews once.
+    if (isFirst) lease.trust(grant, sentAt);
+    const confirmed = await lease.confirm();
+    if (confirmed.ok && this.#held.has(lease)) this.#held.set(lease, onLost);
+    if (confirmed.ok) return ok(lease);
+    if (lease.state === "lost") return null;
+    void lease.release();
+    return confirmed;
+  }
+
+  /** Undoes a request that may have been granted. */
+  async #undo(right: Right): Promise<void> {
+    const { result } = await right.acquire(0, followUpForMs);
+    if (result.ok && result.value) await right.release(result.value.token);
+    else await right.cancelWait();
+  }
+
+  /** Resolves when the lease may be granted, or the queue position may be lost. */
+  async #waitForHint(name: string, ms: number): Promise<void> {
+    const hinted = Promise.withResolvers<void>();
+    const stop = this.#deps.events.on((event) => {
+      const isEnd = event.type === "state" && event.state === "closed";
+      if (isEnd || event.type === "changed" || event.type === "registered" || isGrant(event, name)) hinted.resolve();
+    });
+    await within(this.#deps.platform, ms, hinted.promise);
+    stop();
+  }
+}
+
+function isGrant(event: EdgeEvent, name: string): boolean {
+  if (event.type !== "notified") return false;
+  const { method, params } = event.notification;
+  return method === "lease.granted" && params.resource === name;
+}
+
+function departed({ name }: Right): CallError {
+  return { code: "not_registered", message: `${name}: the chat has left` };
+}
+
+function leaseRight(calls: Calls, self: Self, request: LeaseRequest): Right {
+  const { resource, waitMs = 0 } = request;
+  const requestId = request.requestId ?? calls.newId();
+  return {
+    name: resource,
+    waitMs,
+    acquire: async (leftMs, deadlineMs) => {
+      const input = { ...request, self, requestId, waitMs: Math.ceil(leftMs) };
+      const { result, sentAt } = await calls.call("leases.acquire", input, omitUndefined({ deadlineMs }));
+      if (!result.ok) return { result, sentAt };
+      return { result: ok(result.value.state === "granted" ? result.value.lease : null), sentAt };
+    },
+    cancelWait: () => calls.call("leases.cancel-wait", { self, resource, requestId }),
+    renew: (token, deadlineMs) => calls.call("leases.renew", { self, resource, token }, { deadlineMs }),
+    release: async (token) => {
+      const { result } = await calls.call("leases.release", { self, resource, token });
+      return result.ok ? ok(result.value.isReleased) : result;
+    },
+  };
+}
+
+function leadershipRight(calls: Calls, self: Self, request: LeadershipRequest): Right {
+  const { name, waitMs = 0 } = request;
+  const requestId = request.requestId ?? calls.newId();
+  return {
+    name: `leader:${name}`,
+    waitMs,
+    acquire: async (leftMs, deadlineMs) => {
+      const input = { ...request, self, requestId, waitMs: Math.ceil(leftMs) };
+      const { result, sentAt } = await calls.call("elections.campaign", input, omitUndefined({ deadlineMs }));
+      return { result: result.ok ? parseCampaign(name, result.value) : result, sentAt };
+    },
+    // Term 0 leaves the queue.
+    cancelWait: () => calls.call("elections.resign", { self, name, term: 0 }),
+    renew: async (term, deadlineMs) => {
+      const { result, sentAt } = await calls.call("elections.renew", { self, name, term }, { deadlineMs });
+      return { result: result.ok ? ok(toGrant(result.value)) : result, sentAt };
+    },
+    release: async (term) => {
+      const { result } = await calls.call("elections.resign", { self, name, term });
+      return result.ok ? ok(result.value.hasResigned) : result;
+    },
+  };
+}
+
+function parseCampaign(name: string, answer: OutputOf<"elections.campaign">): Result<Grant | null, CallError> {
+  if (answer.state === "leading") return ok(toGrant(answer.leader));
+  if (answer.position !== null) return ok(null);
+  return err({ code: "lease_held", message: `${answer.leader?.leader ?? "no chat"} leads ${name}` });
+}
+
+function toGrant({ term, ttlMs, remainingMs }: OutputOf<"elections.renew">): Grant {
+  return { token: term, ttlMs, remainingMs };
+}

@@ -1,0 +1,293 @@
+import type { ExperimentView } from "../../contract/machine/experiments.ts";
+import type { MachineTrial, TrialState } from "../../contract/trials.ts";
+import { canary, judgeCanary, judgeWatch, nextReading, watchDays } from "../../experiments/guardrails.ts";
+import { findParameter, parameters } from "../../experiments/parameters.ts";
+import { addStep, canEnd, end, isInForce, isRunning, move, refusalOf } from "../../experiments/trials.ts";
+import { editConfig, isConfigured } from "../../installer/edit-config.ts";
+import { readConfig } from "../../platform/config-file.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { HostResult } from "../../shared/host-result.ts";
+import { err, ok } from "../../shared/result.ts";
+import { settingAt } from "../../shared/setting-keys.ts";
+import type { Sql } from "../../shared/sql.ts";
+import * as meta from "../../store/meta.ts";
+import * as totals from "../../store/metric-totals.ts";
+import * as notices from "../../store/notices.ts";
+import { experiments } from "../../store/recording-tables.ts";
+import * as audit from "../audit/machine-audit.ts";
+import { canaryUnits, sessionsSince, untreatedBefore } from "./units.ts";
+
+const dayMs = 86_400_000;
+const stored = experiments.pick("body");
+
+/** Newest first. */
+export function list(sql: Sql, limit = 200): MachineTrial[] {
+  return stored.select(sql, "ORDER BY at DESC, id LIMIT ?", limit).map(({ body }) => body);
+}
+
+export function get(sql: Sql, id: string): MachineTrial | null {
+  return stored.find(sql, { id })?.body ?? null;
+}
+
+/** Part of the caller's transaction. [EX54] The stored trial is what puts its value in force. */
+export function save(sql: Sql, trial: MachineTrial): void {
+  const { id, state, steps } = trial;
+  experiments.put(sql, { id, state, at: steps[0]?.at ?? 0, body: trial });
+}
+
+export function countByState(sql: Sql): ReadonlyMap<TrialState, number> {
+  const rows = sql.all<{ state: TrialState; n: number }>("SELECT state, count(*) AS n FROM experiments GROUP BY state");
+  return new Map(rows.map(({ state, n }) => [state, n]));
+}
+
+/** Sessions of a trial that had a canary, by arm. */
+export function sessionsOf(sql: Sql, id: string, steps: MachineTrial["steps"]): ExperimentView["sessions"] {
+  if (!steps.some(({ state }) => state === "canary")) return null;
+  const [row] = sql.all<NonNullable<ExperimentView["sessions"]>>(
+    `SELECT count(*) FILTER (WHERE arm = 'control') AS without, count(*) FILTER (WHERE arm = 'treatment') AS "with"
+     FROM exposures WHERE experiment = ?`,
+    id,
+  );
+  return row ?? null;
+}
+
+const switchKey = "experiments_off_since";
+
+/** [EX56] Epoch ms of the kill switch; null: it is not on. */
+export function offSince(sql: Sql): number | null {
+  const value = meta.read(sql, switchKey);
+  return value === null || value === "" ? null : Number(value);
+}
+
+/** [EX56] @param since null: trials may start again */
+export function setOff(runtime: Runtime, since: number | null, by: By): void {
+  runtime.store.write((sql) => {
+    if (since !== null || offSince(sql) !== null)
+      audit.append(sql, runtime.now(), {
+        kind: since === null ? "experiments.allowed" : "experiments.off",
+        session: null,
+        by,
+        result: "done",
+      });
+    meta.write(sql, switchKey, since === null ? "" : String(since));
+  });
+}
+
+/** Source of a decision. */
+export type By = audit.MachineAction["by"];
+
+export interface NewTrial {
+  readonly key: string;
+  readonly to: number;
+  readonly reason: string;
+  readonly lessSafe?: boolean | undefined;
+  /** Absent (null) where a person tries it. */
+  readonly replay: ReplayEvidence | null;
+}
+
+export interface ReplayEvidence {
+  readonly verdict: NonNullable<MachineTrial["verdict"]>;
+  /** Figures, for a person. */
+  readonly note: string;
+}
+
+/** [EX54] [EX291] One transaction: stored with its first value in force, or refused. */
+export function start(runtime: Runtime, given: NewTrial, by: By): HostResult<MachineTrial> {
+  const { key, to, lessSafe } = given;
+  const config = readConfig(runtime.paths.config);
+  if (!config.ok) return err({ code: "config_invalid", message: `${config.error}\nCorrect the file first.` });
+  const parameter = findParameter(key);
+  if (!parameter) return err({ code: "bad_input", message: unknownText(key) });
+  const from = Number(settingAt(config.value, key));
+  if (parameter.method === "person")
+    return err({
+      code: "by_person",
+      message: `no trial can judge ${key}: change it with \`shim config set ${key} <value>\`.`,
+    });
+  const { provider } = config.value.experiments;
+  const service = provider === "local" ? {} : { provider };
+  const started = runtime.store.write<HostResult<MachineTrial>>((sql) => {
+    const refusal = refusalOf(parameter, { from, to, lessSafe }, { offSince: offSince(sql), trials: list(sql) });
+    if (refusal !== null) return err(refusal);
+    const trial = { ...begin(runtime, given, from), ...service };
+    const shortage = isRunning(trial) ? shortageOf(sql, runtime.now()) : null;
+    if (shortage !== null) return err({ code: "cannot_end", message: endlessText(shortage, key, to) });
+    save(sql, trial);
+    log(sql, runtime.now(), by, "experiment.started", trial);
+    return ok(trial);
+  });
+  return started;
+}
+
+function unknownText(key: string): string {
+  return `"${key.slice(0, 60)}" is never changed by experiments. These are:\n${parameters.map((one) => `  ${one.key}`).join("\n")}`;
+}
+
+/** [EX291] */
+function endlessText(shortage: string, key: string, to: number): string {
+  return `it could not end here, so nothing was started: ${shortage}.\n\`shim learn replay --set ${key}=${to}\` compares it on the recorded sessions; \`shim config set ${key} ${to}\` sets it without a trial.`;
+}
+
+/** [EX44] Only a value that loses less in replay is tried. */
+function begin(runtime: Runtime, given: NewTrial, from: number): MachineTrial {
+  const at = runtime.now();
+  const hex = (bytes: number): string => Buffer.from(runtime.random(bytes)).toString("hex");
+  const { key, to, reason, replay } = given;
+  const { share, sessions, maxDays } = canary;
+  const isSet = isConfigured(runtime.paths.config, key);
+  const common = { id: `exp_${hex(4)}`, key, from, to, isSet, reason, salt: hex(8), share, read: 0, verdict: null };
+  const proposed = addStep<MachineTrial>({ ...common, state: "proposed", steps: [] }, "proposed", at, reason);
+  const replayed = replay ? addStep(proposed, "replayed", at, replay.note) : proposed;
+  if (replay && replay.verdict !== "better")
+    return move({ ...replayed, verdict: replay.verdict }, "decided", at, replay.verdict);
+  const plan = `${Math.round(share * 100)} % of new sessions, at most ${sessions} of them and ${maxDays} days`;
+  return move(replayed, "canary", at, plan);
+}
+
+/** [EX174] Why its canary could not have its units in its days on this machine; null: it could. */
+export function whyNoEnd({ store, now }: Runtime): string | null {
+  return store.read((sql) => shortageOf(sql, now()), null);
+}
+
+function shortageOf(sql: Sql, now: number): string | null {
+  const { sessions, share, maxDays } = canary;
+  const query = "SELECT count(*) AS n FROM sessions WHERE startedAt >= ?";
+  const had = sql.all<{ n: number }>(query, now - maxDays * dayMs)[0]?.n ?? 0;
+  const needed = Math.ceil(sessions / share);
+  if (had >= needed) return null;
+  return `its trial needs ${needed} new chats in ${maxDays} days, and this machine had ${had} in the last ${maxDays}`;
+}
+
+/** [EX58] Moves each running trial one step on. @returns those that changed their state */
+export function advanceAll(runtime: Runtime): MachineTrial[] {
+  const running = runtime.store.read((sql) => list(sql), []).filter(isRunning);
+  const moved = running.flatMap(({ id }) => {
+    const done = change(runtime, id, "kaizen", "experiment.moved", (sql, before) =>
+      advance(sql, runtime.now(), before),
+    );
+    if (done?.ok === false) runtime.log("error", "an experiment was not moved", { id, reason: done.error.message });
+    return done?.ok === true && done.value.after.state !== done.value.before.state ? [done.value.after] : [];
+  });
+  return moved;
+}
+
+/** [EX54] @returns null where nothing is left to end: unknown, or over */
+export function endTrial(
+  runtime: Runtime,
+  id: string,
+  isRevert: boolean,
+  note: string,
+  by: By,
+): HostResult<MachineTrial> | null {
+  const kind = isRevert ? "experiment.reverted" : "experiment.stopped";
+  const done = change(runtime, id, by, kind, (_sql, before) =>
+    canEnd(before, isRevert) ? end(before, runtime.now(), note) : before,
+  );
+  if (done === null || (done.ok && done.value.after === done.value.before)) return null;
+  return done.ok ? ok(done.value.after) : done;
+}
+
+interface Change {
+  readonly before: MachineTrial;
+  readonly after: MachineTrial;
+}
+
+/**
+ * [EX57] One transaction. A value that holds for all from now on, or no longer, is written to the
+ * file before it is committed: a process that dies in between leaves a step that is made again.
+ */
+function change(
+  runtime: Runtime,
+  id: string,
+  by: By,
+  kind: audit.MachineAction["kind"],
+  next: (sql: Sql, before: MachineTrial) => MachineTrial,
+): HostResult<Change> | null {
+  return runtime.store.write<HostResult<Change> | null>((sql) => {
+    const before = get(sql, id);
+    if (!before) return null;
+    let after = next(sql, before);
+    if (isInForce(after) !== isInForce(before)) {
+      const written = writeValue(runtime, after);
+      if (!written.ok) return written;
+      after = withNote(after, written.value);
+    }
+    if (after !== before) save(sql, after);
+    if (after.state !== before.state) log(sql, runtime.now(), by, kind, after);
+    if (after.state === "rolled_back" && after !== before) totals.add(sql, "shim_experiment_rollbacks_total");
+    if (after.violated !== before.violated) announce(sql, runtime.now(), after, before.state);
+    return ok({ before, after });
+  });
+}
+
+function withNote(trial: MachineTrial, more: string): MachineTrial {
+  const steps = trial.steps.map((step, index) =>
+    index === trial.steps.length - 1 ? { ...step, note: `${step.note}; ${more}` } : step,
+  );
+  return { ...trial, steps };
+}
+
+/** A value that a person has set meanwhile stays. */
+function writeValue({ paths: { config: path } }: Runtime, trial: MachineTrial): HostResult<string> {
+  const { key, from, to, isSet } = trial;
+  const [expected, value] = isInForce(trial) ? [from, to] : [to, from];
+  const failed = (reason: string): HostResult<string> =>
+    err({ code: "config_invalid", message: `${reason}\nCorrect the file: until then ${key} stays as it is.` });
+  const read = readConfig(path);
+  if (!read.ok) return failed(read.error);
+  const present = settingAt(read.value, key);
+  if (present !== expected) return ok(`${key} is ${String(present)} in config.json and stays`);
+  const edited = editConfig(path, key, value === from && !isSet ? undefined : value);
+  return edited.ok ? ok(`${key} is ${String(settingAt(edited.value, key))} in config.json`) : failed(edited.error);
+}
+
+/** [EX58] Part of the transaction of what it is about. */
+function log(sql: Sql, at: number, by: By, kind: audit.MachineAction["kind"], trial: MachineTrial): void {
+  const result = kind === "experiment.moved" ? trial.state : "done";
+  audit.append(sql, at, { kind, session: null, by, result, experiment: trial.id });
+}
+
+/** One step of a running trial by the sessions that have ended since; the same one without any. */
+function advance(sql: Sql, now: number, trial: MachineTrial): MachineTrial {
+  const since = trial.steps.findLast(({ state }) => state === trial.state)?.at ?? now;
+  const days = Math.max(0, now - since) / dayMs;
+  if (trial.state === "canary") return advanceCanary(sql, now, trial, days);
+  return trial.state === "deployed" ? advanceWatch(sql, now, trial, since, days) : trial;
+}
+
+function advanceCanary(sql: Sql, now: number, trial: MachineTrial, days: number): MachineTrial {
+  const units = canaryUnits(sql, now, trial.id);
+  const isOver = days >= canary.maxDays || units.length >= canary.sessions;
+  if (!isOver && units.length < nextReading(trial.read)) return trial;
+  const verdict = judgeCanary(units, days);
+  const read = { ...trial, read: units.length };
+  const treated = units.filter(({ isTreated }) => isTreated).length;
+  const sessions = `${units.length} sessions, ${treated} of them with the new value`;
+  if (verdict === "running") return read;
+  if (typeof verdict === "object") return violated(read, now, verdict.violated, sessions);
+  if (verdict === "better") return move({ ...read, verdict, read: 0 }, "deployed", now, sessions);
+  return move({ ...read, verdict }, "decided", now, `${verdict} after ${sessions}`);
+}
+
+/** The watch of a value that holds for all chats. */
+function advanceWatch(sql: Sql, now: number, trial: MachineTrial, since: number, days: number): MachineTrial {
+  const sessions = sessionsSince(sql, now, since);
+  const isOver = days >= watchDays;
+  if (!isOver && sessions.length < nextReading(trial.read)) return trial;
+  const harm = judgeWatch(untreatedBefore(sql, since, trial.id), sessions);
+  const read = { ...trial, read: sessions.length };
+  const count = `${sessions.length} sessions`;
+  if (harm !== null) return violated(read, now, harm, count);
+  return isOver ? move(read, "kept", now, `after ${count}`) : read;
+}
+
+function violated(trial: MachineTrial, now: number, guardrail: string, sessions: string): MachineTrial {
+  return end({ ...trial, violated: guardrail }, now, `${guardrail} after ${sessions}`);
+}
+
+/** [EX57] Reported and counted with the step that takes the value back. */
+function announce(sql: Sql, now: number, { id, key, from, to, steps }: MachineTrial, phase: TrialState): void {
+  totals.add(sql, "shim_experiment_stops_total", { labels: [phase === "canary" ? "canary" : "deployed"] });
+  const reason = steps.at(-1)?.note ?? "";
+  notices.add(sql, now, "experiment", `experiment ${id} was stopped (${reason}): ${key} is ${from} again, not ${to}.`);
+}

@@ -1,0 +1,371 @@
+import type { OutputOf } from "../../contract/operations.ts";
+import type { Lease } from "../../contract/leases.ts";
+import type { Change } from "../../contract/state.ts";
+import { pollEveryMs } from "../../coordinator-client/coordinator-client.ts";
+import { within, type Platform } from "../../coordinator-client/edge/platform.ts";
+import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
+import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import { isInOtherNamespace, mayBeAlive } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { isWithin } from "../../shared/elapsed.ts";
+import { stackOf } from "../../shared/error.ts";
+import type { Result } from "../../shared/result.ts";
+import type { Store } from "../../store/store.ts";
+import * as news from "../sessions/news.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { currentDayBudget, judgeDay, storeDayBudget, tasklessUsage } from "../usage/day-budget.ts";
+import { ChatDirectory } from "./chat-directory.ts";
+import type { Naming } from "./chat-naming.ts";
+import { listFileLeases, toReservation } from "./file-reservations.ts";
+import { formatResource } from "./lease-paths.ts";
+import * as members from "./members.ts";
+import type { Member } from "./members.ts";
+import { countQueued, Outbox } from "./outbox.ts";
+import * as reservationTable from "./reservation-table.ts";
+
+export interface TeamConnection {
+  readonly openedLink: OpenedLink;
+  readonly naming: Naming;
+}
+
+export interface WatchOptions {
+  readonly runtime: Runtime;
+  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
+  readonly open: () => Result<TeamConnection, string>;
+  readonly onSyncHint: (isDeath: boolean) => void;
+  /** Called after chats that died on this machine were attested. */
+  readonly onCleanedUp: (openedLink: OpenedLink, died: readonly string[]) => Promise<void>;
+}
+
+/** A chat of this process that is registered. */
+export interface WatchedChat {
+  readonly sessionId: string;
+  isActive(): boolean;
+  check(): void;
+}
+
+const callTimeoutMs = 10_000;
+const budgetEveryMs = { local: 60_000, edge: 300_000 };
+const reportEveryMs = 10_000;
+const memberCheckEveryMs = 2_000;
+const sendTimeoutMs = 60_000;
+const leaveTimeoutMs = 2_000;
+const leaderPrefix = "$leader/";
+
+const ofStore = new WeakMap<Store, Map<string, WorkspaceWatch>>();
+
+/** The one of this process for the workspace of a connection. */
+export function workspaceWatch(options: WatchOptions, { openedLink, naming }: TeamConnection): WorkspaceWatch {
+  const { workspace, machine, edge } = openedLink;
+  const known = ofStore.get(options.runtime.store) ?? new Map<string, WorkspaceWatch>();
+  ofStore.set(options.runtime.store, known);
+  const key = JSON.stringify([edge?.url, workspace, machine]);
+  const watch = known.get(key) ?? new WorkspaceWatch(options, openedLink, naming);
+  known.set(key, watch);
+  return watch;
+}
+
+/** A workspace, as far as a process follows it once for all of its chats. */
+export class WorkspaceWatch {
+  readonly directory: ChatDirectory;
+  readonly workspace: string;
+  readonly #options: WatchOptions;
+  readonly #chats = new Map<string, WatchedChat>();
+  readonly #taskListeners = new Set<() => void>();
+  /** Has no chat of its own; open while a chat is registered. */
+  #opened: OpenedLink | null = null;
+  #unfollow: (() => void)[] = [];
+  #unfollowTasks: () => void = () => undefined;
+  #cancelTimer: () => void = () => undefined;
+  /** Tokens of those that were given back. */
+  readonly #released = new Set<number>();
+  /** Reservations of the chats of this process, by resource. */
+  readonly #held = new Map<string, Lease>();
+  #areFilesStale = false;
+  #isCopying = false;
+  #leaderChanges: Change[] = [];
+  #budgetAt: number;
+  #membersAt = Number.NEGATIVE_INFINITY;
+  #reportedAt = Number.NEGATIVE_INFINITY;
+  #isCheckingMembers = false;
+  #hasUnserved = false;
+
+  constructor(options: WatchOptions, { workspace, machine }: OpenedLink, naming: Naming) {
+    const { runtime } = options;
+    this.#options = options;
+    this.workspace = workspace;
+    this.#budgetAt = runtime.now();
+    this.directory = new ChatDirectory(runtime, () => this.#opened?.link, machine, naming);
+  }
+
+  add(chat: WatchedChat): void {
+    this.#chats.set(chat.sessionId, chat);
+    if (this.#opened) return this.#refreshFiles();
+    const opened = this.#options.open();
+    if (!opened.ok) return this.#options.runtime.log("error", "team", { reason: opened.error });
+    const { link } = (this.#opened = opened.value.openedLink);
+    this.#unfollow = [
+      link.onLost(() => this.#close()),
+      link.onSyncHint(this.#options.onSyncHint),
+      link.onChanges("$file/", () => this.#refreshFiles()),
+      link.onChanges(leaderPrefix, (changes) => {
+        this.#leaderChanges.push(...(changes ?? []));
+        this.#reportLeaders();
+      }),
+    ];
+    if (this.#taskListeners.size > 0) this.#followTasks();
+    this.#scheduleCheck();
+  }
+
+  remove(chat: WatchedChat): void {
+    if (this.#chats.get(chat.sessionId) !== chat) return;
+    this.#chats.delete(chat.sessionId);
+    if (this.#chats.size === 0) this.#close();
+  }
+
+  #close(): void {
+    this.#cancelTimer();
+    this.#unfollowTasks();
+    for (const stop of this.#unfollow) stop();
+    this.#opened?.link.close();
+    this.#opened = null;
+    this.#held.clear();
+  }
+
+  /** [TE51] An edge hints at free tasks only to those that watch them. @returns unsubscribes */
+  onTasks(listener: () => void): () => void {
+    this.#taskListeners.add(listener);
+    if (this.#taskListeners.size === 1) this.#followTasks();
+    return () => {
+      this.#taskListeners.delete(listener);
+      if (this.#taskListeners.size === 0) this.#unfollowTasks();
+    };
+  }
+
+  #followTasks(): void {
+    this.#unfollowTasks();
+    const stop = this.#opened?.link.onChanges("$task/", (changes) => {
+      if (changes) for (const listener of this.#taskListeners) listener();
+    });
+    this.#unfollowTasks = stop ?? (() => undefined);
+  }
+
+  #scheduleCheck(): void {
+    const { platform } = this.#options;
+    // A coordinator in this process loses no hint.
+    const everyMs = this.#opened?.edge === null ? 2 * pollEveryMs : pollEveryMs;
+    this.#cancelTimer = platform.setTimer(
+      () => this.#check(),
+      everyMs - (Math.floor(platform.clock.monotonic()) % everyMs),
+    );
+  }
+
+  #check(): void {
+    this.#scheduleCheck();
+    if (this.#areFilesStale) this.#refreshFiles();
+    this.#reportLeaders();
+    this.#runSafely("the budget of the day", () => this.#checkDayBudget());
+    for (const chat of this.#chats.values()) chat.check();
+  }
+
+  #runSafely(what: string, work: () => Promise<void>): void {
+    work().catch((error: unknown) => this.#options.runtime.log("error", what, { error: String(error) }));
+  }
+
+  noteReserved(leases: readonly Lease[]): void {
+    for (const lease of leases) this.#held.set(lease.resource, lease);
+  }
+
+  /** The chat gives it back: its end is no loss, though a list under way may have it. */
+  noteReleased(token: number): void {
+    this.#released.add(token);
+  }
+
+  #refreshFiles(): void {
+    this.#areFilesStale = true;
+    if (!this.#isCopying) void this.#copyWhileStale();
+  }
+
+  async #copyWhileStale(): Promise<void> {
+    this.#isCopying = true;
+    try {
+      while (this.#areFilesStale && this.#opened) {
+        this.#areFilesStale = false;
+        await this.#copyFiles(this.#opened);
+      }
+    } catch (error) {
+      this.#areFilesStale = true;
+      this.#options.runtime.log("error", "reservations of files", { error: String(error) });
+    }
+    this.#isCopying = false;
+  }
+
+  /** [TE13] Copies all reservations into the table that hooks read. */
+  async #copyFiles({ link }: OpenedLink): Promise<void> {
+    const { runtime } = this.#options;
+    const before = [...this.#held.values()];
+    const listed = await listFileLeases(link, {});
+    if (!listed.ok) {
+      this.#areFilesStale = true;
+      throw new Error(listed.error.code);
+    }
+    const leases = listed.value.filter(({ token }) => !this.#released.has(token));
+    const rows = await Promise.all(leases.map((lease) => toReservation(this, runtime.now(), lease)));
+    const tokens = new Set(listed.value.map(({ token }) => token));
+    const ended = before.filter(({ token }) => !tokens.has(token));
+    const lost = ended.filter(({ token, holder }) => this.#chats.has(holder) && !this.#released.has(token));
+    runtime.store.write((sql) => {
+      reservationTable.replaceAll(sql, runtime.now(), rows);
+      for (const one of lost) this.#reportLost(sql, one);
+    });
+    for (const one of ended) if (this.#held.get(one.resource) === one) this.#held.delete(one.resource);
+    this.noteReserved(leases.filter(({ holder }) => this.#chats.has(holder)));
+    for (const token of this.#released) if (!tokens.has(token)) this.#released.delete(token);
+  }
+
+  /** [TE14] */
+  #reportLost(sql: Parameters<typeof news.add>[0], { resource, token, holder }: Lease): void {
+    const text = `This chat no longer holds ${formatResource(resource)}: its reservation has ended. Reserve it again before you continue there.`;
+    const key = `freed:${this.workspace}:${resource}:${token}`;
+    news.add(sql, this.#options.runtime.now(), holder, key, { kind: "notice", text });
+  }
+
+  /** [TE9] [TE21] Changes that cannot be stored now are stored at the next check. */
+  #reportLeaders(): void {
+    const { runtime } = this.#options;
+    const changes = this.#leaderChanges;
+    if (changes.length === 0) return;
+    try {
+      runtime.store.write((sql) => {
+        for (const { key, value, revision } of changes) {
+          const leader = leaderIn(value);
+          for (const sessionId of this.#chats.keys()) {
+            const item = { kind: "leader_changed", name: key.slice(leaderPrefix.length), leader } as const;
+            const isSelf = leader === sessionId;
+            news.add(sql, runtime.now(), sessionId, `leader:${this.workspace}:${revision}`, { ...item, isSelf });
+          }
+        }
+      });
+      this.#leaderChanges = [];
+    } catch (error) {
+      runtime.log("error", "a leader change is not stored yet", { error: String(error) });
+    }
+  }
+
+  /** [BU17] Only the coordinator knows the limit, and only this machine what needed no task. */
+  async #checkDayBudget(): Promise<void> {
+    const { runtime } = this.#options;
+    const opened = this.#opened;
+    const now = runtime.now();
+    const everyMs = opened?.edge === null ? budgetEveryMs.local : budgetEveryMs.edge;
+    // A chat that does nothing uses nothing.
+    const isDue = !isWithin(now - this.#budgetAt, everyMs) && [...this.#chats.values()].some((one) => one.isActive());
+    if (!opened || !isDue) return;
+    this.#budgetAt = now;
+    const found = await opened.link.call("budgets.get", {}, callTimeoutMs);
+    if (found.ok) this.#judgeDay(found.value, now);
+  }
+
+  /** Most days are far from any limit and need no write. */
+  #judgeDay({ limits: { day }, today }: OutputOf<"budgets.get">, now: number): void {
+    const { workspace } = this;
+    const { store, config } = this.#options.runtime;
+    const isKnown = store.read((sql) => currentDayBudget(sql, workspace, now) !== null, false);
+    const hasLimit = day.tokens !== undefined || day.costMicros !== undefined;
+    if (!hasLimit && !isKnown) return;
+    const taskless = store.read((sql) => tasklessUsage(sql, config.usage, now), { tokens: 0, costMicros: 0 });
+    const judged = judgeDay(day, today, taskless, now);
+    if (judged !== null || isKnown) store.write((sql) => storeDayBudget(sql, workspace, judged, now));
+  }
+
+  /** Whether the last check found living chats that no process serves. */
+  get hasUnserved(): boolean {
+    return this.#hasUnserved;
+  }
+
+  /**
+   * [TE112] [TE113] Reports whether the machine's chats that no process serves live. May be called
+   * often; never rejects.
+   */
+  async checkMembers(): Promise<void> {
+    const { now, log } = this.#options.runtime;
+    const opened = this.#opened;
+    if (!opened || this.#isCheckingMembers || isWithin(now() - this.#membersAt, memberCheckEveryMs)) return;
+    this.#membersAt = now();
+    this.#isCheckingMembers = true;
+    try {
+      await this.#checkMembers(opened);
+    } catch (error) {
+      log("error", "team", { error: stackOf(error) });
+    } finally {
+      this.#isCheckingMembers = false;
+    }
+  }
+
+  async #checkMembers(opened: OpenedLink): Promise<void> {
+    const { now, store, processes } = this.#options.runtime;
+    const isReport = !isWithin(now() - this.#reportedAt, reportEveryMs);
+    if (isReport) this.#reportedAt = now();
+    const unserved = store
+      .read((sql) => members.inWorkspace(sql, this.workspace), [])
+      .flatMap((member) => {
+        const owner = this.#chats.has(member.session) ? null : readProcessKey(member.process);
+        // Another container has a host of its own.
+        return owner === null || isInOtherNamespace(processes, owner)
+          ? []
+          : { member, isAlive: mayBeAlive(processes, owner) };
+      });
+    const living = unserved.filter(({ isAlive }) => isAlive);
+    const dead = unserved.filter(({ isAlive }) => !isAlive);
+    this.#hasUnserved = living.length > 0;
+    if (isReport) for (const { member } of living) await this.#keepAlive(opened, member);
+    for (const { member } of dead) await this.#cleanUp(opened, member);
+    const died = dead.map(({ member }) => member.session);
+    if (isReport || died.length > 0) await this.#options.onCleanedUp(opened, died);
+  }
+
+  /** [TE112] A chat whose client lives, and whose server was killed with its host. */
+  async #keepAlive({ link, edge }: OpenedLink, { chat, incarnation }: Member): Promise<void> {
+    if (edge === null) return;
+    const answer = await link.call("chats.heartbeat", { self: { chat, incarnation } }, callTimeoutMs);
+    if (!answer.ok) this.#options.runtime.log("info", "a chat without a server", { chat, code: answer.error.code });
+  }
+
+  /** [TE15] Sends the kept calls of a dead chat, then releases all that it holds. */
+  async #cleanUp(opened: OpenedLink, member: Member): Promise<void> {
+    const { store } = this.#options.runtime;
+    const { session, process } = member;
+    const hasKeptCalls = store.read((sql) => countQueued(sql, session), 0) > 0;
+    const isDone = hasKeptCalls ? await this.#sendKeptCalls(member) : await attestDeath(opened, member);
+    if (isDone) store.write((sql) => members.remove(sql, session, process));
+  }
+
+  /** Claims are valid within the grace period of a lost connection. */
+  async #sendKeptCalls({ session: sessionId, chat, process }: Member): Promise<boolean> {
+    const { runtime, platform } = this.#options;
+    const opened = this.#options.open();
+    if (!opened.ok) return false;
+    const { link, machine, workspace } = opened.value.openedLink;
+    const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+    const client = session?.client.slice(0, 200) || "unknown";
+    const registered = await link.register({ chat, session: sessionId, process, machine, client, capacity: 0 });
+    const outbox = new Outbox({ runtime, platform, link, sessionId, workspace });
+    if (registered.ok) await within(platform, sendTimeoutMs, outbox.whenEmpty());
+    outbox.close();
+    if (registered.ok) await link.leave(leaveTimeoutMs);
+    link.close();
+    return runtime.store.read((sql) => countQueued(sql, sessionId), 0) === 0;
+  }
+}
+
+/** A coordinator on one machine sees the death itself. */
+async function attestDeath({ link, machine, edge }: OpenedLink, { chat, process }: Member): Promise<boolean> {
+  if (edge === null) return true;
+  const answer = await link.call("chats.attest-death", { chat, machine, process }, callTimeoutMs);
+  return answer.ok || answer.error.code === "unknown_chat";
+}
+
+function leaderIn(value: Change["value"]): string | null {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+  return typeof value["leader"] === "string" ? value["leader"] : null;
+}

@@ -1,0 +1,89 @@
+import * as z from "zod";
+import { supportedClients } from "../../clients/adapters.ts";
+import type { ClientAdapter } from "../../clients/client-adapter.ts";
+import { Tier } from "../../contract/routes.ts";
+import { otherOutput } from "./run-events.ts";
+
+/** Another client that continues while Claude Code has reached its usage limit. */
+export function atLimitSettings(isUsable: (client: ClientAdapter) => boolean) {
+  const names = supportedClients
+    .filter((client) => client.name !== "claude-code" && isUsable(client))
+    .map(({ name }) => name);
+  return z.strictObject({
+    client: z.enum(names),
+    /** Default: the client's own command. */
+    program: z.string().min(1).max(4_096).optional(),
+    args: z.array(z.string().max(10_000)).max(1_000).default([]),
+  });
+}
+
+export type AtLimit = z.infer<ReturnType<typeof atLimitSettings>>;
+
+/** Names of further environment variables that a client gets. */
+export const VariableNames = z
+  .array(z.string().regex(/^[A-Za-z_]\w*$/, "the name of a variable"))
+  .max(100)
+  .default([]);
+
+/** The model for a task of this type; see docs/guide/model-routing.md. */
+const RouteSettings = z
+  .strictObject({
+    /** Cheapest first. */
+    tiers: z.array(Tier).min(2).max(6),
+    default: z.string(),
+    /** No lower tier does a task of this type; default: the first. */
+    floor: z.string().optional(),
+    exploration: z.number().min(0.01).max(0.5).default(0.1),
+    acceptable: z.number().min(0.5).max(1).default(0.9),
+    minTried: z.int().min(5).max(1_000).default(10),
+    strongAfter: z.int().min(10).max(2_000).default(100),
+  })
+  .superRefine(({ tiers, default: usual, floor }, context) => {
+    const names = tiers.map(({ name }) => name);
+    const refuse = (key: string, message: string): void => context.addIssue({ code: "custom", path: [key], message });
+    if (new Set(names).size < names.length) refuse("tiers", "each tier has a name of its own");
+    if (!names.includes(usual)) refuse("default", "name one of the tiers");
+    if (floor === undefined) return;
+    if (!names.includes(floor)) refuse("floor", "name one of the tiers");
+    else if (names.indexOf(floor) > names.indexOf(usual)) refuse("floor", "the floor is not above the default");
+  });
+export type RouteSettings = z.infer<typeof RouteSettings>;
+
+/** Examples: `Read`, `Bash(npm test *)`, `mcp__docs__search`. */
+const ToolRule = z
+  .string()
+  .max(500)
+  .regex(
+    /^[A-Za-z][\w*-]*(\([^\n]+\))?$/,
+    "the name of a tool, with its allowed arguments in parentheses: Read, Bash(npm test *)",
+  );
+
+const Price = z.number().min(0);
+
+export const ClaudeSettings = z
+  .strictObject({
+    program: z.string().min(1).max(4_096).default("claude"),
+    instruction: z.string().min(1).max(20_000).optional(),
+    allowedTools: z.array(ToolRule).max(100).default([]),
+    /** Takes precedence over `allowedTools`. */
+    disallowedTools: z.array(ToolRule).max(100).default([]),
+    /** Asks for no permission: only for machines that hold nothing but the task. */
+    allowAll: z.boolean().default(false),
+    /** Without it tasks wait until the limit resets. */
+    atLimit: atLimitSettings(({ name }) => otherOutput(name) !== null).optional(),
+    model: z.string().min(1).max(200).optional(),
+    route: RouteSettings.optional(),
+    maxTurns: z.int().min(1).max(10_000).optional(),
+    /** Each source brings its own permissions, hooks and memory files. */
+    settingSources: z.array(z.enum(["user", "project", "local"])).default([]),
+    env: VariableNames,
+    /** US dollars per million tokens by model name; estimates the cost until it is measured. */
+    prices: z
+      .record(z.string(), z.strictObject({ input: Price, output: Price, cacheRead: Price, cacheWrite: Price }))
+      .default({}),
+  })
+  .refine(({ model, route }) => model === undefined || route === undefined, {
+    message: "give a model or a route: the default tier of a route names a model",
+    path: ["route"],
+  });
+export type ClaudeSettings = z.infer<typeof ClaudeSettings>;

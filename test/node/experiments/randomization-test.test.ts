@@ -1,0 +1,76 @@
+import { mean } from "simple-statistics";
+import { expect, it } from "vitest";
+import { seededRandom } from "#harness/clock/fake-time.ts";
+import { shareInterval } from "#src/experiments/exact-tests.ts";
+import { judgePairs } from "#src/experiments/randomization-test.ts";
+import { sampleRate } from "#src/routing/success-rate.ts";
+
+/** 1,000 in `npm run stress -- experiments`. */
+const runs = Number(process.env["SHIM_EXPERIMENT_RUNS"] ?? 200);
+const random = seededRandom(Number(process.env["SHIM_EXPERIMENT_SEED"] ?? 1));
+const timeout = 60_000 + runs * 60;
+const margin = 0.5;
+
+function normal(): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}
+
+/** Verdict on differences of 20 sessions, and of four more at each reading until the sample decides. */
+function judgeGrowing(draw: () => number): string {
+  const differences = Array.from({ length: 20 }, draw);
+  for (;;) {
+    const { verdict, isOver } = judgePairs(differences, 12 * margin, margin);
+    if (isOver) return verdict;
+    differences.push(draw(), draw(), draw(), draw());
+  }
+}
+
+function shareOf(draw: () => number, wanted: readonly string[]): number {
+  return mean(Array.from({ length: runs }, () => (wanted.includes(judgeGrowing(draw)) ? 1 : 0)));
+}
+
+it.each([
+  { what: "deviation 1", draw: normal },
+  { what: "deviation 1.5", draw: () => 1.5 * normal() },
+  { what: "most of them 0", draw: () => (random() < 0.1 ? 4 * normal() : 0) },
+])("[EX44] pairs without an effect, read while they grow: $what @night", { timeout }, ({ draw }) => {
+  // Three standard errors of so many runs.
+  expect(shareOf(draw, ["better", "worse"])).toBeLessThanOrEqual(0.05 + 3 * Math.sqrt(0.0475 / runs));
+});
+
+it("[EX44] pairs with an effect of two margins are found better", { timeout }, () => {
+  expect(shareOf(() => normal() - 2 * margin, ["better"])).toBeGreaterThan(0.9);
+});
+
+it("[EX7] equivalent only within the margin, better or worse only without 0, undecided with fewer than 20 pairs", () => {
+  const judged = (value: number, count = 30) =>
+    judgePairs(
+      Array.from({ length: count }, (_, index) => value + (index % 2) / 100),
+      6,
+      margin,
+    ).verdict;
+  expect([judged(0), judged(0.3), judged(-2), judged(2), judged(-2, 19)]).toEqual([
+    "equivalent",
+    "equivalent",
+    "better",
+    "worse",
+    "undecided",
+  ]);
+  expect(judgePairs([], 6, margin)).toMatchObject({ verdict: "undecided", effect: null, n: 0 });
+});
+
+it("[EX1] draws of a rate of success have the quantiles of its Beta distribution", () => {
+  for (const [succeeded, tried] of [
+    [0, 0],
+    [1, 5],
+    [89, 98],
+  ] as const) {
+    const draws = Array.from({ length: 20_000 }, () => sampleRate(succeeded, tried, random));
+    // Clopper and Pearson's lower end is the quantile of Beta(hits, n - hits + 1).
+    for (const probability of [0.05, 0.25, 0.5, 0.75, 0.95]) {
+      const quantile = shareInterval(1 + succeeded, 1 + tried, 2 * probability).low;
+      const below = draws.filter((one) => one <= quantile).length;
+      expect(Math.abs(below / draws.length - probability)).toBeLessThan(0.015);
+    }
+  }
+});
