@@ -237,7 +237,18 @@ function toRow(tx: Tx, newTask: TaskInsert): NewRow {
   const { baseMs, capMs } = backoff;
   const initial = initialStateOf(tx, newTask);
   return {
-    ...{ task, type, priority, parent, depth, maxAttempts, baseMs, capMs, heartbeatMs, ref, affinity, joinRule },
+    task,
+    type,
+    priority,
+    parent,
+    depth,
+    maxAttempts,
+    baseMs,
+    capMs,
+    heartbeatMs,
+    ref,
+    affinity,
+    joinRule,
     ...initial,
     lane: laneOf(input),
     tags: JSON.stringify(input.tags),
