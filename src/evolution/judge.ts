@@ -109,7 +109,7 @@ function compareCounts(before: TestCounts | null, after: TestCounts | null): str
 
 const maxOutputChars = 200;
 
-/** A covered line that was deleted lowers the share alone, one that is not covered both. */
+/** [EV21] A covered line that was deleted lowers the share alone, one that is not covered both. */
 function judgeCoverage(before: Coverage | null, after: Coverage | null): string[] {
   if (!before) return [];
   if (!after) return ["the coverage cannot be measured any more"];

@@ -12,16 +12,18 @@ import {
   type StateCounts,
 } from "../../contract/replay.ts";
 import type { WorkState } from "../../contract/work-state.ts";
+import type { PastOffer, PastSession } from "../../experiments/opportunities/history.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { checkpoints as checkpointRows, crashes, hasContentSql, signals } from "../../store/session-tables.ts";
 import * as sessionDurations from "../../store/session-durations.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { isEdited } from "../sessions/file-notes.ts";
 import * as journal from "../sessions/journal.ts";
+import { resolve, type RecoveryProgress } from "../recovery/resolution.ts";
+import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { emptyState, fold } from "../sessions/work-state.ts";
 import { latestSettings, settingsOfHash } from "../recording/session-settings.ts";
-import { progressOf, rediscoveryOf } from "./continued-briefs.ts";
 
 export interface CorpusFilter {
   /** Epoch ms: sessions seen since. */
@@ -40,14 +42,14 @@ export function* corpus(sql: Sql, filter: CorpusFilter): Generator<ReplayHeader 
   }
 }
 
-export interface RecordedSession {
+interface RecordedSession {
   readonly id: string;
   /** Last seen, epoch ms. */
   readonly at: number;
 }
 
 /** Sessions with content, oldest first. */
-export function newestSessions(sql: Sql, { since, limit }: CorpusFilter): RecordedSession[] {
+function newestSessions(sql: Sql, { since, limit }: CorpusFilter): RecordedSession[] {
   return sql
     .all<RecordedSession>(
       `SELECT id, lastSeenAt AS at FROM sessions WHERE lastSeenAt >= ? AND ${hasContentSql("sessions.id")}
@@ -58,7 +60,7 @@ export function newestSessions(sql: Sql, { since, limit }: CorpusFilter): Record
     .toReversed();
 }
 
-export function toReplaySession(sql: Sql, session: sessions.Session): ReplaySession {
+function toReplaySession(sql: Sql, session: sessions.Session): ReplaySession {
   const entries = readEntries(sql, session.id);
   const clock = new SessionClock(Math.min(session.startedAt, entries[0]?.at ?? session.startedAt));
   const events = toEvents(entries, clock);
@@ -225,4 +227,39 @@ function modelLabel(model: string | null): string | null {
   return /^(claude|gpt|o\d|codex|gemini|qwen|deepseek|llama|mistral|grok|kimi|glm)[a-z0-9.-]{0,50}$/i.test(model)
     ? model
     : "other";
+}
+
+/**
+ * [EX261] What a chat repeated of the brief of a dead session that it continued. Null where no chat
+ * continued the session, or the one that did was given no brief.
+ */
+export function rediscoveryOf(
+  sql: Sql,
+  { session, continuedBy }: Pick<RecoveryProgress, "session" | "continuedBy">,
+): recoveries.Rediscovery | null {
+  if (continuedBy === null) return null;
+  return recoveries.latestOffer(sql, session, continuedBy)?.detail.rediscovery ?? null;
+}
+
+function progressOf(sql: Sql, session: string): Pick<RecoveryProgress, "session" | "continuedBy"> {
+  const [progress] = resolve(recoveries.listEvents(sql, { session }));
+  return progress ?? { session, continuedBy: null };
+}
+
+/** Oldest first. */
+export function pastSessions(sql: Sql, filter: CorpusFilter): PastSession[] {
+  return newestSessions(sql, filter).flatMap(({ id, at }) => {
+    const session = sessions.get(sql, id);
+    return session ? [{ at, session: toReplaySession(sql, session) }] : [];
+  });
+}
+
+/** Dead sessions that were offered or decided since then, each with its resolution. */
+export function pastOffers(sql: Sql, since: number): PastOffer[] {
+  const known = resolve(recoveries.listEvents(sql, { since }));
+  const seen = known.filter(({ resolution, offeredTo }) => resolution !== "open" || offeredTo.length > 0);
+  return seen.map(({ session, at, resolution }) => {
+    const dead = sessions.get(sql, session);
+    return { at, ageMs: Math.max(0, at - (dead?.deathAt ?? dead?.lastSeenAt ?? at)), resolution };
+  });
 }

@@ -3,7 +3,7 @@ import { stepsInWeek, type Week, type WeeklyFacts } from "../../experiments/week
 import type { Sql } from "../../shared/sql.ts";
 import { resolve, type Resolution } from "../recovery/resolution.ts";
 import * as recoveries from "../sessions/recoveries.ts";
-import { rediscoveryOf } from "./continued-briefs.ts";
+import { rediscoveryOf } from "./corpus.ts";
 import { list } from "./machine-trials.ts";
 
 /** [EX83] Rows of the week that are still stored. */

@@ -6,7 +6,7 @@ import { allDecisions } from "../../platform/evolve-decisions.ts";
 import type { Host, HostResult } from "./host.ts";
 import { machineMetrics } from "../metrics/machine-metrics.ts";
 import type { Deciding } from "../experiments/experiments.ts";
-import { pastOffers, pastSessions } from "../experiments/machine-history.ts";
+import { pastOffers, pastSessions } from "../experiments/corpus.ts";
 import { readTeam } from "../experiments/workspace-history.ts";
 
 const defaultWindowMs = 30 * 86_400_000;

@@ -5,7 +5,7 @@ import type { ClaimedTask } from "../../contract/tasks.ts";
 import { zeroUsage } from "../../contract/usage.ts";
 import { settingsHash } from "../../local-mcp/recording/session-settings.ts";
 import { bandOf, chooseRoute, escalate, hasHigherTier } from "../../routing/model-router.ts";
-import { analyzeTask } from "../../routing/task-analyzer.ts";
+import { analyzeTask } from "../../routing/prompt-analyzer.ts";
 import { isRecord } from "../../shared/json-fields.ts";
 import type { Executor, RunOutcome, TaskRun } from "../executor.ts";
 import { ClientRun, defaultStopTimeouts, type ClientRunOptions, type StopTimeouts } from "./client-run.ts";

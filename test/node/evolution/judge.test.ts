@@ -58,7 +58,7 @@ it("[EV4] tests that fail, are fewer, or are skipped reject a change", () => {
   expect(withTests({ counts: null })).toEqual(["the tests are not counted any more"]);
 });
 
-it("[EV4] the coverage drops when the tests miss more lines, not when covered lines are deleted", () => {
+it("[EV4] [EV21] the coverage drops when the tests miss more lines, not when covered lines are deleted", () => {
   const withCoverage = (lines: number, covered: number) =>
     judged({ after: aMeasurement({ findings: fine, coverage: { lines, covered } }) });
   expect(withCoverage(90, 70)).toEqual([]);

@@ -1,7 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { analyzePrompt } from "#src/routing/prompt-analyzer.ts";
-import { analyzeTask } from "#src/routing/task-analyzer.ts";
+import { analyzePrompt, analyzeTask } from "#src/routing/prompt-analyzer.ts";
 
 const trace = `TypeError: Cannot read properties of undefined (reading 'test')
     at parse (/srv/app/src/parser/test.js:10:5)
