@@ -46,7 +46,7 @@ export type ListHandlers = {
   readonly [Name in ListOperation]: ListHandler<CheckedInputOf<Name>, OutputOf<Name>>;
 };
 
-/** Of a list of one, or the refusal of another. */
+/** Result of a list of one, or the refusal of another. */
 export function firstOf<T>(results: readonly T[]): T {
   const [first] = results;
   if (first === undefined) throw new Error("a list of requests has no result");

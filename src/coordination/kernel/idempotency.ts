@@ -75,7 +75,7 @@ export function onceEach<Request extends IdempotentRequest, T extends object>(
   return results;
 }
 
-/** Of the leading requests, those whose ids are neither stored nor repeated. */
+/** Number of leading requests whose ids are neither stored nor repeated. */
 function countFresh(keys: readonly (string | null)[], stored: ReadonlyMap<string, StoredResult>): number {
   const known = keys.findIndex((key, at) => key !== null && (stored.has(key) || keys.indexOf(key) < at));
   return known < 0 ? keys.length : known;

@@ -157,8 +157,8 @@ export function listHeld(
 }
 
 /**
- * Whether nothing overlaps the resources, or they each other, held, delayed or awaited. Patterns and
- * very deep paths count as overlapping.
+ * Whether nothing overlaps the resources, or they each other, held, delayed or awaited. Patterns
+ * and very deep paths count as overlapping.
  */
 export function areFree(sql: Sql, resources: readonly string[]): boolean {
   const names = new Set(resources);

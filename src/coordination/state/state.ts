@@ -114,7 +114,7 @@ function toDelete(input: CheckedInputOf<"state.delete">): UpdateRequest {
   };
 }
 
-/** Of an update of one key; 0: there was nothing to delete. */
+/** Version after an update of one key; 0: there was nothing to delete. */
 function versionOf({ versions }: Updated): number {
   return versions[0]?.version ?? 0;
 }
