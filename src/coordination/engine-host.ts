@@ -13,7 +13,7 @@ export const rollbackSignal = Symbol("rollback");
 
 export interface EngineStore {
   readonly sql: Sql;
-  /** Runs work as one transaction, or as a part of the one that runs; rolled back when it throws. */
+  /** Runs work as one transaction, or as a part of one; rolled back when it throws. */
   readonly transaction: <T>(work: () => T) => T;
 }
 
@@ -160,8 +160,8 @@ export class EngineHost {
   }
 
   /**
-   * [QU12] Before the commit: assigns what requests have made runnable since the last call. One that
-   * was rolled back may have asked for it, which costs a dispatch without work.
+   * [QU12] Before the commit: assigns what requests have made runnable since the last call. One
+   * that was rolled back may have asked for it, which costs a dispatch without work.
    * @param onFailure a failure undoes no request: the queue repeats the dispatch. Absent: it throws
    */
   dispatch(assign: (tx: Tx) => void, onFailure?: (error: unknown) => void): void {
@@ -176,7 +176,7 @@ export class EngineHost {
     }
   }
 
-  /** Does what is due, in transactions of its own. Tasks that become runnable go through the queue. */
+  /** Does what is due, in transactions of its own. Runnable tasks go through the queue. */
   sweep(limit: number): string[] {
     const problems: string[] = [];
     for (let times = 0; times < sweepsAtOnce; times++) {

@@ -114,7 +114,7 @@ export class Requests {
     return texts;
   }
 
-  /** Answers the first requests of a list; null, without an effect: the first must be answered on its own. */
+  /** Answers the first requests of a list; null, without an effect: the first must run alone. */
   #answerTogether(caller: FrameCaller, group: List<FrameRequest>, before: number): (string | null)[] | null {
     const { throttle, operations } = this.#options;
     const { bearer, perSecond, now, chars } = caller;

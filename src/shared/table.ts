@@ -196,8 +196,8 @@ export class Table<C extends Columns> extends Selection<C> {
   }
 
   /**
-   * Inserts many rows of equal columns with one statement, though the edge binds at most 100 values;
-   * with several where their texts are long. @param rest ON CONFLICT
+   * Inserts many rows of equal columns with one statement, though the edge binds at most 100
+   * values; with several where their texts are long. @param rest ON CONFLICT
    */
   insertAll(sql: Sql, rows: readonly NewRow<C>[], rest = ""): void {
     const [first] = rows;

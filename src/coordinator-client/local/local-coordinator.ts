@@ -176,7 +176,7 @@ export class LocalCoordinator {
       const done = body(host);
       // [QU1] There is no queue here, so tasks are dispatched at once.
       host.dispatch(dispatch.assignAll);
-      // What a refusal has rolled back was counted, too.
+      // The count includes what a refusal has rolled back.
       hasChanged = done.ok && countChanges(sql) !== before;
       return done;
     });
