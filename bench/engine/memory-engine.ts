@@ -2,13 +2,14 @@
 import type { InputOf, OutputOf } from "../../src/contract/operations.ts";
 import * as due from "../../src/coordination/due.ts";
 import * as liveness from "../../src/coordination/chats/liveness.ts";
+import { EngineHost } from "../../src/coordination/engine-host.ts";
 import { run, type EngineOperation } from "../../src/coordination/engine.ts";
-import * as meta from "../../src/coordination/kernel/meta.ts";
 import type { Hint, Tx } from "../../src/coordination/kernel/tx.ts";
-import { tablesWrittenBy } from "../../src/coordination/kernel/written-tables.ts";
+import { tablesWrittenBy } from "../../src/coordination/due.ts";
 import * as dispatch from "../../src/coordination/scheduling/dispatch.ts";
 import { migrations } from "../../src/coordination/schema.ts";
 import { checkInput } from "../../src/shared/check-input.ts";
+import { ok } from "../../src/shared/result.ts";
 import { migrate } from "../../src/shared/migrate.ts";
 import type { Sql } from "../../src/shared/sql.ts";
 import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
@@ -23,6 +24,7 @@ export class MemoryEngine {
   readonly sql: Sql;
   /** Hints since the last call that took them. */
   hints: Hint[] = [];
+  readonly #host: EngineHost;
   readonly #connected = new Set<string>();
   readonly #known: due.KnownDueTimes = new Map();
   readonly #written = new Set<string>();
@@ -36,6 +38,11 @@ export class MemoryEngine {
       run: (query, ...values) => this.#noting(query, connection.run(query, ...values)),
     };
     migrate(this.sql, this.now, migrations);
+    this.#host = new EngineHost({
+      store: { sql: this.sql, transaction: (work) => this.#nested(work) },
+      presence: { lastSeen: (chat) => (this.#connected.has(chat) ? this.now : null) },
+      now: () => this.now,
+    });
   }
 
   #noting<T>(query: string, result: T): T {
@@ -55,16 +62,11 @@ export class MemoryEngine {
 
   /** What the object does at the end of an event: the due times of written tables are read again. */
   transaction<T>(work: (tx: Tx) => T): T {
-    this.sql.run("BEGIN");
-    try {
-      const value = work(this.tx());
-      this.sql.run("COMMIT");
-      if (this.#written.size > 0) this.nextDue();
-      return value;
-    } catch (error) {
-      this.sql.run("ROLLBACK");
-      throw error;
-    }
+    const done = this.#host.run((tx) => ok(work({ ...tx, requestDispatch: null })));
+    this.hints.push(...this.#host.takeHints());
+    if (!done.ok) throw new Error(done.error.message);
+    if (this.#written.size > 0) this.nextDue();
+    return done.value;
   }
 
   nextDue(): number | null {
@@ -102,6 +104,10 @@ export class MemoryEngine {
     this.transaction((tx) => liveness.markDisconnected(tx, chat, this.now));
   }
 
+  tx(): Tx {
+    return this.#host.tx();
+  }
+
   #nested<T>(work: () => T): T {
     this.sql.run("SAVEPOINT part");
     try {
@@ -112,12 +118,6 @@ export class MemoryEngine {
     } finally {
       this.sql.run("RELEASE part");
     }
-  }
-
-  tx(): Tx {
-    const presence = { lastSeen: (chat: string) => (this.#connected.has(chat) ? this.now : null) };
-    const tell = (hint: Hint): void => void this.hints.push(hint);
-    return { sql: this.sql, now: this.now, presence, ...meta.readFacts(this.sql), tell };
   }
 
   close(): void {

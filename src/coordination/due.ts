@@ -3,26 +3,23 @@ import { messageOf } from "../shared/error.ts";
 import * as audit from "./kernel/audit.ts";
 import * as budgets from "./tasks/budgets.ts";
 import * as changes from "./kernel/changes.ts";
-import * as chatRows from "./kernel/chat-rows.ts";
 import * as dispatch from "./scheduling/dispatch.ts";
 import * as idempotency from "./kernel/idempotency.ts";
 import { endDelays, endQuietPeriod } from "./leases/lease-grants.ts";
 import * as liveness from "./chats/liveness.ts";
 import * as messages from "./messages/messages.ts";
 import * as meta from "./kernel/meta.ts";
-import * as rebalanceSweep from "./scheduling/rebalance-sweep.ts";
+import * as rebalanceSweep from "./scheduling/rebalance.ts";
 import * as outbox from "./tasks/dispatch-outbox.ts";
-import * as schedules from "./schedules/schedule-sweep.ts";
+import * as schedules from "./schedules/schedule-rows.ts";
 import * as state from "./state/state.ts";
 import * as syncRows from "./sync/sync-rows.ts";
 import * as dedupe from "./tasks/task-dedupe.ts";
-import * as pruning from "./tasks/task-pruning.ts";
 import * as retention from "./tasks/task-retention.ts";
 import { enqueueDispatch } from "./tasks/lifecycle.ts";
 import * as tasks from "./tasks/task-sweep.ts";
 import type { Tx } from "./kernel/tx.ts";
 import * as waiters from "./leases/waiters.ts";
-import { tablesReadBy } from "./kernel/written-tables.ts";
 
 /** Everything with a due time; a host's one alarm is set to the earliest. */
 
@@ -72,7 +69,7 @@ const dueKinds: readonly DueKind[] = [
       enqueueDispatch(tx);
     },
   },
-  { name: "prunes", dueAt: pruning.dueAt, sweep: pruning.sweep },
+  { name: "prunes", dueAt: retention.pruneDueAt, sweep: retention.sweepPrunes },
   { name: "surplus", dueAt: retention.dueAt, sweep: retention.sweep },
   {
     name: "sync",
@@ -188,7 +185,7 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
     tryWork(
       chat,
       () => liveness.checkChat(tx, chat),
-      (until) => void chatRows.write(tx, "UPDATE chats SET dueAt = ? WHERE chat = ?", until, chat),
+      (until) => void tx.sql.run("UPDATE chats SET dueAt = ? WHERE chat = ?", until, chat),
     );
   }
   for (const task of dueTasks) {
@@ -216,4 +213,20 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
     );
   }
   return problems;
+}
+
+const tablesOfQueries = new Map<string, readonly string[]>();
+
+/** Names of the tables that a statement writes, triggers apart. May name more, never fewer. */
+export function tablesWrittenBy(query: string): readonly string[] {
+  const parsed = tablesOfQueries.get(query);
+  if (parsed) return parsed;
+  const tables = Array.from(query.matchAll(/\b(?:INTO|UPDATE|DELETE FROM)\s+(\w+)/g), ([, table = ""]) => table);
+  tablesOfQueries.set(query, tables);
+  return tables;
+}
+
+/** Names of the tables that a statement reads. May name more, never fewer. */
+function tablesReadBy(query: string): readonly string[] {
+  return Array.from(query.matchAll(/\b(?:FROM|JOIN)\s+(\w+)/g), ([, table = ""]) => table);
 }

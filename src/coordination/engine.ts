@@ -4,18 +4,15 @@ import type { ClaimedTaskReference } from "../contract/tasks.ts";
 import type { Result } from "../shared/result.ts";
 import * as chats from "./chats/chats.ts";
 import * as audit from "./kernel/audit.ts";
-import type { Handlers, SetHandlers } from "./kernel/handlers.ts";
-import type { Actor, Tx } from "./kernel/tx.ts";
+import { firstOf, type Handlers, type ListHandlers } from "./kernel/handlers.ts";
+import type { Actor, List, Tx } from "./kernel/tx.ts";
 import * as elections from "./leases/elections.ts";
-import * as leaseSets from "./leases/lease-sets.ts";
 import * as leases from "./leases/leases.ts";
-import * as messageList from "./messages/message-list.ts";
-import * as messages from "./messages/messages.ts";
 import * as topicSchemas from "./messages/topic-schemas.ts";
+import * as messages from "./messages/messages.ts";
 import * as plans from "./plans/plans.ts";
 import * as explain from "./scheduling/explain.ts";
 import * as schedules from "./schedules/schedules.ts";
-import * as stateSets from "./state/state-sets.ts";
 import * as state from "./state/state.ts";
 import * as syncPut from "./sync/sync-put.ts";
 import * as sync from "./sync/sync.ts";
@@ -25,7 +22,6 @@ import * as budgets from "./tasks/budgets.ts";
 import * as claims from "./tasks/claims.ts";
 import * as deadLetters from "./tasks/dead-letters.ts";
 import * as submit from "./tasks/submit.ts";
-import * as taskSets from "./tasks/task-sets.ts";
 import * as routes from "./tasks/routes.ts";
 import * as retention from "./tasks/task-retention.ts";
 import * as taskQueries from "./tasks/task-queries.ts";
@@ -33,7 +29,7 @@ import * as taskStats from "./tasks/task-stats.ts";
 import * as metrics from "./workspace/metrics.ts";
 import * as settings from "./workspace/settings.ts";
 
-export type EngineOperation = keyof Handlers;
+export type EngineOperation = keyof Handlers | keyof ListHandlers;
 export type HostOperation = Exclude<OperationName, EngineOperation>;
 
 const handlers: Handlers = {
@@ -42,7 +38,6 @@ const handlers: Handlers = {
   ...elections.handlers,
   ...state.handlers,
   ...messages.handlers,
-  ...messageList.handlers,
   ...topicSchemas.handlers,
   ...submit.handlers,
   ...claims.handlers,
@@ -62,10 +57,15 @@ const handlers: Handlers = {
   ...audit.handlers,
 };
 
-const setHandlers: SetHandlers = { ...leaseSets.setHandlers, ...stateSets.setHandlers, ...taskSets.setHandlers };
+const lists: ListHandlers = { ...leases.lists, ...state.lists, ...attempts.lists };
 
 export function isEngineOperation(name: string): name is EngineOperation {
-  return Object.hasOwn(handlers, name);
+  return Object.hasOwn(handlers, name) || isListOperation(name);
+}
+
+/** Whether requests of a frame may run together. */
+export function isListOperation(name: string): name is keyof ListHandlers {
+  return Object.hasOwn(lists, name);
 }
 
 /** Runs one operation; the host rolls back its transaction on a refusal or an exception. */
@@ -75,24 +75,19 @@ export function run<Name extends EngineOperation>(
   name: Name,
   input: CheckedInputOf<Name>,
 ): Result<OutputOf<Name>, Refusal> {
-  return handlers[name]({ ...tx, actor }, input, actor);
+  return firstOf(runFirst(tx, actor, name, [input]));
 }
 
-export function hasSet(name: string): name is EngineOperation {
-  return Object.hasOwn(setHandlers, name);
-}
-
-/**
- * Runs the requests of one operation that follow each other in a frame with few statements.
- * @returns the values in order, and null, without a write, where they must be run one by one
- */
-export function runSet<Name extends EngineOperation>(
+/** Runs the first of several requests of one operation, at least one: see `ListHandler`. */
+export function runFirst<Name extends EngineOperation>(
   tx: Tx,
   actor: Actor,
   name: Name,
-  inputs: readonly CheckedInputOf<Name>[],
-): readonly OutputOf<Name>[] | null {
-  return setHandlers[name]?.({ ...tx, actor }, inputs, actor) ?? null;
+  inputs: List<CheckedInputOf<Name>>,
+): readonly Result<OutputOf<Name>, Refusal>[] {
+  const withActor = { ...tx, actor };
+  if (isListOperation(name)) return lists[name](withActor, inputs, actor);
+  return [handlers[name as Exclude<Name, keyof ListHandlers>](withActor, inputs[0], actor)];
 }
 
 /** [TA5] Runs after the operation's rollback, in a transaction of its own; null: nothing to do. */

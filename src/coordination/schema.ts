@@ -1,11 +1,11 @@
 import type { Migration } from "../shared/migrate.ts";
 import { kernelIndexes, kernelTables } from "./kernel/kernel-tables.ts";
-import { leaseIndexes, leaseTables } from "./leases/lease-tables.ts";
-import { messageIndexes, messageTables } from "./messages/message-tables.ts";
-import { scheduleIndex, schedules } from "./schedules/schedule-table.ts";
-import { state, stateIndex } from "./state/state-table.ts";
+import { leaseIndexes, leaseTables } from "./leases/lease-rows.ts";
+import { messageIndexes, messageTables } from "./messages/inboxes.ts";
+import { scheduleIndex, schedules } from "./schedules/schedule-rows.ts";
+import { state, stateIndex } from "./state/state.ts";
 import { syncIndexes, syncTables } from "./sync/sync-tables.ts";
-import { candidates, candidateTriggers } from "./tasks/candidates-table.ts";
+import { candidates, candidateTriggers } from "./tasks/candidates.ts";
 import { taskIndexes, taskTables } from "./tasks/task-tables.ts";
 import { tokens } from "./workspace/tokens.ts";
 

@@ -6,34 +6,30 @@ import { checkFields, checkScope } from "../shared/check-input.ts";
 import * as audit from "../coordination/kernel/audit.ts";
 import * as dispatch from "../coordination/scheduling/dispatch.ts";
 import * as due from "../coordination/due.ts";
+import { EngineHost } from "../coordination/engine-host.ts";
+import * as meta from "../coordination/kernel/meta.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
 import * as tokens from "../coordination/workspace/tokens.ts";
 import type { Tx } from "../coordination/kernel/tx.ts";
 import { stackOf } from "../shared/error.ts";
 import { schemaState } from "../shared/migrate.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { Alarm } from "./alarm.ts";
+import { Alarm, sweepRows } from "./alarm.ts";
 import { attachmentOf, type Credentials } from "./attachments.ts";
-import { Connections } from "./connections.ts";
-import { Dispatcher } from "./dispatcher.ts";
+import { Connections, type Ticket, TokenExpiry } from "./connections.ts";
 import type { Env } from "./env.ts";
 import { GroupCommit } from "./group-commit.ts";
-import { withErrorBoundary } from "./error-boundary.ts";
 import { Operations } from "./operations.ts";
 import { Outgoing } from "./outgoing.ts";
 import { LoadShedder } from "./load-shedding.ts";
 import { KeptRows } from "./kept-rows.ts";
-import { logProblem } from "./log-problem.ts";
+import { logProblem, withErrorBoundary } from "./log-problem.ts";
 import { MetricsHistory } from "./metrics-history.ts";
 import { migrateWorkspace } from "./migrate-workspace.ts";
 import { Requests, type CallAnswer } from "./requests.ts";
 import { close, Sockets } from "./sockets.ts";
 import { StorageSql } from "./storage-sql.ts";
-import { sweepDue } from "./sweep-due.ts";
 import { Throttle } from "./throttle.ts";
-import { TokenExpiry } from "./token-expiry.ts";
-import type { Ticket } from "./tickets.ts";
-import { Transactions } from "./transactions.ts";
 import { Watches } from "./watches.ts";
 
 /** Minimum gap between alarms, so work that stays due after a sweep cannot spin. */
@@ -60,25 +56,27 @@ export class ChatCoordinator extends DurableObject<Env> {
     synced: () => this.ctx.storage.sync(),
     now: () => this.now(),
   });
-  readonly #transactions = new Transactions({
-    storage: this.ctx.storage,
-    sql: this.#sql,
+  readonly #facts = new KeptRows(this.#sql, "meta", () => meta.readFacts(this.#sql));
+  readonly #engine = new EngineHost({
+    store: { sql: this.#sql, transaction: (work) => this.ctx.storage.transactionSync(work) },
     presence: this.#sockets,
     now: () => this.now(),
+    facts: () => this.#facts.get(""),
     size: () => this.size(),
+    spend: (micros) => this.#sql.spend(micros),
+    onRollBack: () => this.#facts.drop(),
   });
   readonly #connections = new Connections({
     ctx: this.ctx,
-    transactions: this.#transactions,
+    engine: this.#engine,
     sockets: this.#sockets,
     outgoing: this.#outgoing,
     throttle: this.#throttle,
     tokenExpiry: this.#tokenExpiry,
     now: () => this.now(),
   });
-  readonly #dispatcher = new Dispatcher(this.#transactions, this.env.DISPATCH, this.ctx.id.name ?? "");
   readonly #operations = new Operations({
-    transactions: this.#transactions,
+    engine: this.#engine,
     sockets: this.#sockets,
     watches: this.#watches,
     alarm: this.#alarm,
@@ -86,11 +84,11 @@ export class ChatCoordinator extends DurableObject<Env> {
     size: () => this.size(),
     closeSocket: (socket, code, reason) => this.#connections.close(socket, code, reason),
   });
-  readonly #history = new MetricsHistory(this.#transactions, this.#operations, this.ctx.id.name ?? "");
+  readonly #history = new MetricsHistory(this.#engine, this.#operations, this.ctx.id.name ?? "");
   readonly #requests = new Requests({
     sql: this.#sql,
     operations: this.#operations,
-    transactions: this.#transactions,
+    engine: this.#engine,
     throttle: this.#throttle,
     load: this.#groupCommit.load,
     watches: this.#watches,
@@ -109,7 +107,7 @@ export class ChatCoordinator extends DurableObject<Env> {
       migrateWorkspace(ctx.storage, this.#sql, this.now());
       await this.#alarm.load();
       this.#connections.closeExpired();
-      this.#transactions.run((tx) => ok(liveness.markLostConnections(tx, Number.MAX_SAFE_INTEGER)));
+      this.#engine.run((tx) => ok(liveness.markLostConnections(tx, Number.MAX_SAFE_INTEGER)));
       this.#endEvent(0);
     });
   }
@@ -130,7 +128,7 @@ export class ChatCoordinator extends DurableObject<Env> {
       if (this.#isCreated) return err({ code: "workspace_exists", message: "this workspace already exists" });
       migrateWorkspace(this.ctx.storage, this.#sql, this.now());
       this.#isCreated = true;
-      return this.#transactions.run((tx) => tokens.add(tx, "admin", token));
+      return this.#engine.run((tx) => tokens.add(tx, "admin", token));
     });
   }
 
@@ -184,7 +182,7 @@ export class ChatCoordinator extends DurableObject<Env> {
         checkScope("tokens.create", bearer.value.scope) ??
         this.#operations.checkStorage("tokens.create", { machine, scope });
       if (refused) return err(refused);
-      return this.#transactions.run((tx) => tokens.addOnce(tx, bearer.value.machine, token, tokenRequest));
+      return this.#engine.run((tx) => tokens.addOnce(tx, bearer.value.machine, token, tokenRequest));
     };
     return withErrorBoundary(() => this.#event(add));
   }
@@ -235,7 +233,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   #isSpent(token: string): boolean {
-    const { settings, now } = this.#transactions.tx();
+    const { settings, now } = this.#engine.tx();
     return this.#throttle.isSpent(token, settings.maxOperationsPerSecond, now);
   }
 
@@ -250,7 +248,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     try {
       // Before old changes are compacted: watch positions are in memory.
       this.#sockets.notifyChanges();
-      sweepDue(this.#transactions, this.ctx.storage);
+      for (const error of this.#engine.sweep(sweepRows)) logProblem("a sweep failed", { error });
       this.#history.record(this.env.METRICS);
       this.#endEvent(minPauseMs);
     } catch (error) {
@@ -270,26 +268,35 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   #beginEvent(): void {
-    this.#transactions.beginEvent();
+    this.#engine.beginEvent();
     if (this.#isCreated && this.#tokenExpiry.isDue(this.now())) this.#connections.closeExpired();
   }
 
   /** Dispatches, sets the alarm, and sends the hints of what the event has changed. */
   #endEvent(pauseMs: number | null = null): void {
-    if (this.#transactions.takeDispatchRequest()) this.#dispatcher.assignAtOnce();
+    this.#engine.dispatch(dispatch.assignAtOnce, (error) => logProblem("a dispatch failed", { error: stackOf(error) }));
     if (this.#mustArm() || pauseMs !== null) this.#arm(pauseMs ?? 0);
-    const hints = this.#transactions.takeHints();
-    if (hints.some(({ kind }) => kind === "dispatch")) this.ctx.waitUntil(this.#dispatcher.sendToken());
-    this.#sockets.notify(hints, () => this.#transactions.tx());
+    const hints = this.#engine.takeHints();
+    if (hints.some(({ kind }) => kind === "dispatch")) this.ctx.waitUntil(this.#sendToken());
+    this.#sockets.notify(hints, () => this.#engine.tx());
     if (this.#connections.closeSlow()) this.#arm(0);
   }
 
+  /** [QU1] Runs after the commit; if it fails, the alarm sends another token. */
+  async #sendToken(): Promise<void> {
+    try {
+      await this.env.DISPATCH.send({ workspace: this.ctx.id.name ?? "" });
+    } catch (error) {
+      logProblem("a token was not sent", { error: stackOf(error) });
+    }
+  }
+
   #mustArm(): boolean {
-    return this.#sql.hasWritten() || this.#transactions.isKnownFull || this.#alarm.isLost(this.now());
+    return this.#sql.hasWritten() || this.#engine.isKnownFull || this.#alarm.isLost(this.now());
   }
 
   #arm(pauseMs: number): void {
-    const tx = this.#transactions.tx();
+    const tx = this.#engine.tx();
     due.forgetWritten(this.#dueTimes, this.#sql.takeWrittenTables());
     const times = [due.nextDue(tx, this.#dueTimes), this.#tokenExpiry.next].filter((at) => at !== null);
     if (times.length > 0) this.#alarm.arm(Math.max(Math.min(...times), tx.now + pauseMs), tx.now);
@@ -304,6 +311,6 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   #runFromQueue(work: (tx: Tx) => unknown): void {
-    if (this.#isCreated) this.#event(() => this.#transactions.run((tx) => ok(work(tx))));
+    if (this.#isCreated) this.#event(() => this.#engine.run((tx) => ok(work(tx))));
   }
 }

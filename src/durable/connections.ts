@@ -1,20 +1,21 @@
-import { errorTable } from "../contract/errors.ts";
+import { errorTable, type Refusal } from "../contract/errors.ts";
 import { closeCodes, ticketProtocol } from "../contract/protocol.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
 import type { Bearer } from "../coordination/workspace/tokens.ts";
 import { ok } from "../shared/result.ts";
-import { attach, type Credentials } from "./attachments.ts";
+import { attach, type Credentials, attachmentOf } from "./attachments.ts";
 import type { Outgoing } from "./outgoing.ts";
-import { checkCanOpen } from "./socket-limits.ts";
 import { close, type Sockets } from "./sockets.ts";
 import type { Throttle } from "./throttle.ts";
-import * as tickets from "./tickets.ts";
-import type { TokenExpiry } from "./token-expiry.ts";
-import type { Transactions } from "./transactions.ts";
+import type { EngineHost } from "../coordination/engine-host.ts";
+import * as meta from "../coordination/kernel/meta.ts";
+import type { Sql } from "../shared/sql.ts";
+import * as tokens from "../coordination/workspace/tokens.ts";
+import type { Tx } from "../coordination/kernel/tx.ts";
 
 interface ConnectionDeps {
   readonly ctx: DurableObjectState;
-  readonly transactions: Transactions;
+  readonly engine: EngineHost;
   readonly sockets: Sockets;
   readonly outgoing: Outgoing;
   readonly throttle: Throttle;
@@ -33,16 +34,16 @@ export class Connections {
   }
 
   open(fields: URLSearchParams, credentials: Credentials, { id, expiresAt }: Bearer): Response {
-    const { ctx, transactions, sockets, throttle, tokenExpiry, now } = this.#deps;
-    const refused = checkCanOpen(transactions.tx(), id, {
+    const { ctx, engine, sockets, throttle, tokenExpiry, now } = this.#deps;
+    const refused = checkCanOpen(engine.tx(), id, {
       sockets,
       throttle,
       closeSocket: (socket, code, reason) => this.close(socket, code, reason),
     });
     if (refused) return Response.json(refused, { status: errorTable[refused.code].status });
     const ticket = fields.get("ticket");
-    if (ticket !== null && !this.useTicket(JSON.parse(ticket) as tickets.Ticket))
-      return Response.json(tickets.refusal, { status: 401 });
+    if (ticket !== null && !this.useTicket(JSON.parse(ticket) as Ticket))
+      return Response.json(refusal, { status: 401 });
     const { 0: client, 1: server } = new WebSocketPair();
     ctx.acceptWebSocket(server, [`token:${id}`]);
     attach(server, { token: credentials, openedAt: now(), isPage: ticket !== null, chats: [], watches: [] });
@@ -52,8 +53,8 @@ export class Connections {
     return new Response(null, { status: 101, webSocket: client, headers });
   }
 
-  useTicket(ticket: tickets.Ticket): boolean {
-    const used = this.#deps.transactions.run((tx) => ok(tickets.use(tx.sql, tx.now, ticket)));
+  useTicket(ticket: Ticket): boolean {
+    const used = this.#deps.engine.run((tx) => ok(use(tx.sql, tx.now, ticket)));
     return used.ok && used.value;
   }
 
@@ -81,10 +82,10 @@ export class Connections {
   }
 
   #disconnect(socket: WebSocket, chats: readonly string[]): void {
-    const { sockets, transactions } = this.#deps;
+    const { sockets, engine } = this.#deps;
     const seenAt = sockets.seenAt(socket);
     for (const chat of chats) sockets.unbind(socket, chat);
-    for (const chat of chats) transactions.run((tx) => ok(liveness.markDisconnected(tx, chat, seenAt)));
+    for (const chat of chats) engine.run((tx) => ok(liveness.markDisconnected(tx, chat, seenAt)));
   }
 
   /** [DO21] Closes sockets of expired tokens, also those that only ping. */
@@ -100,4 +101,106 @@ export class Connections {
     for (const socket of overfull) this.close(socket, closeCodes.slow, "too much is unread; reconnect and continue");
     return overfull.length > 0;
   }
+}
+
+/** Name of a ticket, which the worker has signed. */
+export interface Ticket {
+  readonly id: string;
+  readonly expiresAt: number;
+}
+
+const key = "used_tickets";
+
+const refusal: Refusal<"unauthenticated"> = {
+  code: "unauthenticated",
+  message: "the ticket was used, or is too old",
+};
+
+/**
+ * [WP17] Stored, because the object may be evicted while the ticket is still valid.
+ * @returns false: it was used before, or is too old
+ */
+function use(sql: Sql, now: number, { id, expiresAt }: Ticket): boolean {
+  if (expiresAt <= now) return false;
+  const used = JSON.parse(meta.read(sql, key) ?? "{}") as Record<string, number>;
+  if (Object.hasOwn(used, id)) return false;
+  const valid = Object.entries(used).filter(([, until]) => until > now);
+  meta.write(sql, key, JSON.stringify(Object.fromEntries([...valid, [id, expiresAt]])));
+  return true;
+}
+
+/** [DO21] Tracks expiry for open connections, whose clients may never ask. */
+export class TokenExpiry {
+  readonly #sql: Sql;
+  #next: number | null = null;
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+  }
+
+  /** Epoch ms; null: none expires. May belong to a closed connection. */
+  get next(): number | null {
+    return this.#next;
+  }
+
+  track(expiresAt: number | null): void {
+    if (expiresAt !== null && (this.#next === null || expiresAt < this.#next)) this.#next = expiresAt;
+  }
+
+  isDue(now: number): boolean {
+    return this.#next !== null && this.#next <= now;
+  }
+
+  listExpired(open: readonly WebSocket[], now: number): WebSocket[] {
+    const ids = new Set(open.map(tokenOf));
+    const valid = tokens.findValid({ sql: this.#sql, now }, [...ids]);
+    this.#next = null;
+    for (const expiresAt of valid.values()) this.track(expiresAt);
+    return open.filter((socket) => !valid.has(tokenOf(socket)));
+  }
+}
+
+function tokenOf(socket: WebSocket): string {
+  return attachmentOf(socket)?.token.id ?? "";
+}
+
+const operationsPerSocket = 20;
+
+interface OpenOptions {
+  readonly sockets: Sockets;
+  readonly throttle: Throttle;
+  readonly closeSocket: (socket: WebSocket, code: number, reason: string) => void;
+}
+
+/** [DO24] [DO26] Closes silent connections before refusing. */
+function checkCanOpen(
+  { settings, now }: Tx,
+  token: string,
+  { sockets, throttle, closeSocket }: OpenOptions,
+): Refusal | null {
+  const { maxOperationsPerSecond, maxSocketsPerToken, maxSockets, lostSocketGraceMs } = settings;
+  const waitMs = throttle.closedFor(token, maxOperationsPerSecond, now);
+  if (waitMs > 0) {
+    const details = { limit: "maxOperationsPerSecond" };
+    return {
+      code: "throttled",
+      message: "this token was throttled, but kept sending",
+      retryAfterMs: waitMs,
+      details,
+    };
+  }
+  const refused = throttle.take(token, "keep", maxOperationsPerSecond, now, operationsPerSocket);
+  if (refused) return refused;
+  const isRoom = (): boolean => sockets.listOfToken(token).length < maxSocketsPerToken && sockets.count < maxSockets;
+  if (isRoom()) return null;
+  for (const socket of sockets.listOfToken(token)) {
+    const isSilent = sockets.seenAt(socket) <= now - lostSocketGraceMs;
+    if (isSilent)
+      closeSocket(socket, closeCodes.slow, "nothing was received from this socket, and its token has no socket left");
+  }
+  if (isRoom()) return null;
+  return {
+    code: "quota_exceeded",
+    message: `a token has at most ${maxSocketsPerToken} open sockets, and the workspace ${maxSockets}; close some, or raise maxSocketsPerToken or maxSockets`,
+  };
 }

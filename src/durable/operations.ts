@@ -4,12 +4,12 @@ import { closeCodes, protocolVersion } from "../contract/protocol.ts";
 import { checkScope, type OperationRequest } from "../shared/check-input.ts";
 import * as changes from "../coordination/kernel/changes.ts";
 import * as due from "../coordination/due.ts";
-import { isEngineOperation, followUpOf, hasSet, run, runSet, type HostOperation } from "../coordination/engine.ts";
+import { isEngineOperation, isListOperation, run, runFirst, type HostOperation } from "../coordination/engine.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
 import * as meta from "../coordination/kernel/meta.ts";
 import * as outbox from "../coordination/tasks/dispatch-outbox.ts";
 import * as tokens from "../coordination/workspace/tokens.ts";
-import type { Actor, Tx } from "../coordination/kernel/tx.ts";
+import type { Actor, List, Tx } from "../coordination/kernel/tx.ts";
 import { hostSamples } from "../coordination/workspace/metrics.ts";
 import { isWithin } from "../shared/elapsed.ts";
 import { schemaState } from "../shared/migrate.ts";
@@ -18,7 +18,7 @@ import type { Sql } from "../shared/sql.ts";
 import { sweepRows, type Alarm } from "./alarm.ts";
 import { effectOf } from "./effects.ts";
 import { rejectChat, socketOnly, type Sockets } from "./sockets.ts";
-import type { Transactions } from "./transactions.ts";
+import type { EngineHost } from "../coordination/engine-host.ts";
 import type { Watches } from "./watches.ts";
 
 interface OperationsOptions {
@@ -27,7 +27,7 @@ interface OperationsOptions {
   readonly watches: Watches;
   readonly alarm: Alarm;
   readonly size: () => number;
-  readonly transactions: Transactions;
+  readonly engine: EngineHost;
   readonly closeSocket: (socket: WebSocket, code: number, reason: string) => void;
 }
 
@@ -53,41 +53,36 @@ export class Operations {
     // checkInput() has validated the input for this name; TypeScript cannot follow that.
     if (name === "metrics") return this.sampleMetrics();
     if (!isEngineOperation(name)) return this.#hostOperations[name](input as never, actor, socket);
-    const result = this.#options.transactions.run((tx) => {
-      const result = run(tx, actor, name, input as never);
-      if (name === "settings.set" || name === "epoch.raise") this.#options.transactions.beginEvent();
+    return this.#options.engine.call(actor, name, input as never, (tx, result) => {
+      if (name === "settings.set" || name === "epoch.raise") this.#options.engine.beginEvent();
       if (result.ok && name === "chats.register") this.#bind(tx, socket, result.value as never);
-      return result;
     });
-    const followUp = result.ok ? null : followUpOf(input, result.error);
-    if (followUp) this.#options.transactions.run((tx) => ok(followUp(tx)));
-    return result;
   }
 
   /**
-   * Runs requests of one operation as a set.
-   * @param format makes the answers; null: undo the set
-   * @returns null, without an effect: run them one by one
+   * Runs the first of several requests of one operation together.
+   * @param format makes the answers; null: they are too long
+   * @returns null, without an effect: run the first on its own
    */
-  runSet<T>(
+  runFirst<T>(
     bearer: tokens.Bearer,
-    requests: readonly OperationRequest[],
+    requests: List<OperationRequest>,
     format: (values: readonly unknown[]) => T | null,
   ): T | null {
-    const name = requests[0]?.name ?? "";
-    const { transactions } = this.#options;
-    if (!hasSet(name) || checkScope(name, bearer.scope) || transactions.isFull) return null;
-    const result = transactions.run((tx) => {
-      const values = runSet(tx, actorOf(bearer), name, requests.map(({ input }) => input) as never);
-      const formatted = values && format(values);
-      return values && formatted === null ? err(tooLong) : ok(formatted);
+    const [{ name }] = requests;
+    const { engine } = this.#options;
+    if (!isListOperation(name) || checkScope(name, bearer.scope) || engine.tx().isFull === true) return null;
+    const result = engine.run((tx) => {
+      const results = runFirst(tx, actorOf(bearer), name, requests.map(({ input }) => input) as never);
+      const formatted = format(results.flatMap((one) => (one.ok ? [one.value] : [])));
+      return results.every(({ ok }) => ok) && formatted !== null ? ok(formatted) : err(tooLong);
     });
     return result.ok ? result.value : null;
   }
 
   /** [DO27] Refuses what grows when the storage is nearly full. */
   checkStorage<Name extends OperationName>(name: Name, input: CheckedInputOf<Name>): Refusal | null {
-    if (!this.#options.transactions.isFull || effectOf(name, input, this.#options.sql) !== "grow") return null;
+    if (this.#options.engine.tx().isFull !== true || effectOf(name, input, this.#options.sql) !== "grow") return null;
     return {
       code: "quota_exceeded",
       message: `the storage of the workspace is full, so ${name} is refused; delete what is not needed, or raise maxStorageBytes where it is below what the object can hold`,
@@ -99,29 +94,29 @@ export class Operations {
     "state.watch": (input, _actor, socket) => {
       const watched = socket ? this.#options.watches.watch(socket, input) : socketOnly("state.watch");
       // The answer precedes the changes since.
-      if (watched.ok) this.#options.transactions.tell({ kind: "changes" });
+      if (watched.ok) this.#options.engine.tell({ kind: "changes" });
       return watched;
     },
     "state.unwatch": (input, _actor, socket) =>
       socket ? ok(this.#options.watches.unwatch(socket, input)) : socketOnly("state.unwatch"),
     "tokens.create": () => err({ code: "bad_input", message: "tokens are created over HTTP" }),
-    "tokens.list": () => this.#options.transactions.run((tx) => ok(tokens.list(tx))),
+    "tokens.list": () => this.#options.engine.run((tx) => ok(tokens.list(tx))),
     "tokens.revoke": ({ id }, actor) => {
-      const revoked = this.#options.transactions.run((tx) => tokens.revoke(tx, actor, id));
+      const revoked = this.#options.engine.run((tx) => tokens.revoke(tx, actor, id));
       if (revoked.ok) {
         for (const open of this.#options.sockets.listOfToken(id))
           this.#options.closeSocket(open, closeCodes.token, "the token was revoked");
       }
       return revoked;
     },
-    health: () => this.#options.transactions.run((tx) => ok(this.#health(tx))),
+    health: () => this.#options.engine.run((tx) => ok(this.#health(tx))),
   };
 
   /** [OB5] Kept for ten seconds: however many scrape, the object reads the rows once. */
   sampleMetrics(): Result<OutputOf<"metrics">, Refusal> {
-    const { now } = this.#options.transactions.tx();
+    const { now } = this.#options.engine.tx();
     if (this.#sampled && isWithin(now - this.#sampled.at, keepSamplesMs)) return ok({ samples: this.#sampled.samples });
-    return this.#options.transactions.run((tx) => {
+    return this.#options.engine.run((tx) => {
       const sampled = run(tx, reader, "metrics", {});
       if (!sampled.ok) return sampled;
       const samples = [...sampled.value.samples, ...hostSamples(this.#health(tx))];
@@ -150,7 +145,7 @@ export class Operations {
       storage: {
         bytes: this.#options.size(),
         limitBytes: tx.settings.maxStorageBytes,
-        state: this.#options.transactions.isFull ? "full" : "normal",
+        state: this.#options.engine.tx().isFull === true ? "full" : "normal",
       },
     };
   }
@@ -160,7 +155,7 @@ function actorOf({ machine, scope }: tokens.Bearer): Actor {
   return { machine, isAdmin: scope === "admin" };
 }
 
-const tooLong: Refusal = { code: "too_large", message: "the answers of the set are too long" };
+const tooLong: Refusal = { code: "too_large", message: "the answers are too long" };
 
 type HostOperations = {
   readonly [Name in HostOperation]: (

@@ -2,26 +2,27 @@ import { type RequestFrame, type RpcRequest, toAnswer } from "../contract/frames
 import type { Refusal } from "../contract/errors.ts";
 import { isOperation } from "../contract/operations.ts";
 import { flowReadMethod, leaveMethod, maxAnswerChars } from "../contract/protocol.ts";
-import { hasSet } from "../coordination/engine.ts";
+import { isListOperation } from "../coordination/engine.ts";
+import type { List } from "../coordination/kernel/tx.ts";
 import { checkInput, type OperationRequest } from "../shared/check-input.ts";
 import type { Bearer } from "../coordination/workspace/tokens.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Connections } from "./connections.ts";
 import { keepsWork } from "./effects.ts";
-import { withErrorBoundary } from "./error-boundary.ts";
+import { withErrorBoundary } from "./log-problem.ts";
 import type { LoadShedder } from "./load-shedding.ts";
 import type { Operations } from "./operations.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { canRollBack } from "./sockets.ts";
 import type { StorageSql } from "./storage-sql.ts";
 import type { Share, Throttle } from "./throttle.ts";
-import { rollbackSignal, type Transactions } from "./transactions.ts";
+import { rollbackSignal, type EngineHost } from "../coordination/engine-host.ts";
 import type { Watches } from "./watches.ts";
 
 interface RequestsOptions {
   readonly sql: StorageSql;
   readonly operations: Operations;
-  readonly transactions: Transactions;
+  readonly engine: EngineHost;
   readonly throttle: Throttle;
   readonly load: LoadShedder;
   readonly watches: Watches;
@@ -59,8 +60,8 @@ export class Requests {
 
   /** @returns the text of the answer; null: nothing in the frame is answered */
   runFrame(socket: WebSocket, bearer: Bearer, { requests, isBatch, chars }: RequestFrame): Answered {
-    const { throttle, transactions } = this.#options;
-    const { settings, now } = transactions.tx();
+    const { throttle, engine } = this.#options;
+    const { settings, now } = engine.tx();
     const perSecond = settings.maxOperationsPerSecond;
     const caller = { socket, bearer, perSecond, now, chars: chars / requests.length };
     const all = requests.map((request): FrameRequest => ({ request }));
@@ -68,7 +69,7 @@ export class Requests {
     this.#beginCharge();
     const answerAll = (): string[] => this.#answerAll(caller, groups);
     const isTogether = requests.length > 1 && requests.every(canRollBack);
-    const texts = isTogether ? transactions.together(answerAll) : answerAll();
+    const texts = isTogether ? engine.together(answerAll) : answerAll();
     const text = isBatch ? `[${texts.join(",")}]` : (texts[0] ?? "");
     const isThrottled = all.some(({ refused }) => refused?.code === "throttled");
     const isFlooding = isThrottled && throttle.isFlooding(bearer.id, chars);
@@ -99,30 +100,33 @@ export class Requests {
     const texts: string[] = [];
     let chars = 0;
     for (const group of groups) {
-      const set = this.#answerSet(caller, group, chars);
-      for (const one of set ?? group) {
-        const text = typeof one === "string" ? one : this.#answer(caller, one, chars);
-        if (text === null) continue;
-        texts.push(text);
-        chars += text.length;
+      for (let at = 0; at < group.length;) {
+        const [one, ...others] = group.slice(at) as [FrameRequest, ...FrameRequest[]];
+        const together = this.#answerTogether(caller, [one, ...others], chars);
+        for (const text of together ?? [this.#answer(caller, one, chars)]) {
+          at += 1;
+          if (text === null) continue;
+          texts.push(text);
+          chars += text.length;
+        }
       }
     }
     return texts;
   }
 
-  /** Returns null, without an effect, where the requests must be answered one by one. */
-  #answerSet(caller: FrameCaller, group: readonly FrameRequest[], before: number): string[] | null {
+  /** Answers the first requests of a list; null, without an effect: the first must run alone. */
+  #answerTogether(caller: FrameCaller, group: List<FrameRequest>, before: number): (string | null)[] | null {
     const { throttle, operations } = this.#options;
     const { bearer, perSecond, now, chars } = caller;
     if (group.length === 1 || !this.#hasRoom(caller, group)) return null;
-    const requests = group.map(checkOnce).flatMap((checked) => (checked?.ok ? [checked.value] : []));
-    if (requests.length < group.length) return null;
+    const [first, ...others] = group.map(checkOnce).flatMap((checked) => (checked?.ok ? [checked.value] : []));
+    if (!first || others.length + 1 < group.length) return null;
     try {
-      const texts = operations.runSet(bearer, requests, (values) => answerTexts(group, values, before));
+      const texts = operations.runFirst(bearer, [first, ...others], (values) => answerTexts(group, values, before));
       if (texts === null) return null;
       const share = shareOf(group[0]);
-      throttle.take(bearer.id, share, perSecond, now, group.length);
-      this.#charge(bearer.id, share, group.length, group.length * chars + lengthOf(texts));
+      throttle.take(bearer.id, share, perSecond, now, texts.length);
+      this.#charge(bearer.id, share, texts.length, texts.length * chars + lengthOf(texts));
       return texts;
     } catch (error) {
       if (error === rollbackSignal) throw error;
@@ -179,8 +183,8 @@ export class Requests {
 
   /** @param chars of the input; what was stored of it is charged by its rows */
   runCall(bearer: Bearer, name: string, chars: number, work: () => Result<unknown, Refusal>): CallAnswer {
-    const { sql, throttle, load, transactions } = this.#options;
-    const { settings, now } = transactions.tx();
+    const { sql, throttle, load, engine } = this.#options;
+    const { settings, now } = engine.tx();
     const share = shareOfName(name);
     const throttled = throttle.take(bearer.id, share, settings.maxOperationsPerSecond, now);
     const refused = throttled ?? load.refuse(name);
@@ -232,13 +236,13 @@ function checkOnce(one: FrameRequest): NonNullable<FrameRequest["checked"]> | nu
   return (one.checked = withErrorBoundary(() => checkInput(request.method, request.params)));
 }
 
-/** Requests of one operation that follow each other, and may run as a set, are one group. */
+/** Requests of one operation that follow each other, and may run together, are one group. */
 function groupsOf(requests: readonly FrameRequest[]): FrameRequest[][] {
   const groups: FrameRequest[][] = [];
   let last: string | null = null;
   for (const one of requests) {
     const name = one.request?.method ?? null;
-    if (name !== null && name === last && hasSet(name)) groups.at(-1)?.push(one);
+    if (name !== null && name === last && isListOperation(name)) groups.at(-1)?.push(one);
     else groups.push([one]);
     last = name;
   }
@@ -246,15 +250,18 @@ function groupsOf(requests: readonly FrameRequest[]): FrameRequest[][] {
 }
 
 /** [DO25] Returns null where a request must not run: the answers before it are too long. */
-function answerTexts(group: readonly FrameRequest[], values: readonly unknown[], before: number): string[] | null {
-  const texts: string[] = [];
+function answerTexts(
+  group: readonly FrameRequest[],
+  values: readonly unknown[],
+  before: number,
+): (string | null)[] | null {
   let chars = before;
-  for (const [at, { request }] of group.entries()) {
-    const text = answerText(request, ok(values[at]));
-    if (text === null) continue;
-    if (chars >= maxAnswerChars) return null;
+  const texts: (string | null)[] = [];
+  for (const [at, value] of values.entries()) {
+    const text = answerText(group[at]?.request ?? null, ok(value));
+    if (text !== null && chars >= maxAnswerChars) return null;
     texts.push(text);
-    chars += text.length;
+    chars += text?.length ?? 0;
   }
   return texts;
 }
@@ -267,8 +274,8 @@ function toText(result: Result<unknown, Refusal>): CallAnswer {
   return result.ok ? ok(JSON.stringify(result.value)) : result;
 }
 
-function lengthOf(texts: readonly string[]): number {
-  return texts.reduce((sum, text) => sum + text.length, 0);
+function lengthOf(texts: readonly (string | null)[]): number {
+  return texts.reduce((sum, text) => sum + (text?.length ?? 0), 0);
 }
 
 function shareOf(one: FrameRequest | undefined): Share {

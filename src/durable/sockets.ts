@@ -10,11 +10,10 @@ import { isWithin } from "../shared/elapsed.ts";
 import { err, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import { attach, attachmentOf } from "./attachments.ts";
-import { MessageHints } from "./message-hints.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { StorageSql } from "./storage-sql.ts";
-import { TableHints } from "./table-hints.ts";
 import type { Watches } from "./watches.ts";
+import { findCarried } from "../coordination/messages/messages.ts";
 
 /** State lives in the sockets' attachments, which outlive a hibernation. */
 export class Sockets implements Presence {
@@ -198,5 +197,94 @@ export function close(socket: WebSocket, code: number, reason: string): void {
     socket.close(code, reason);
   } catch {
     // Closed already.
+  }
+}
+
+/** Chats per event whose unread messages are read for a hint. */
+const maxLookups = 100;
+
+/** [DO15] [MS34] The hints of one event; each chat's unread messages are read once. */
+export class MessageHints {
+  readonly #outgoing: Outgoing;
+  readonly #tx: () => Tx;
+  readonly #texts = new Map<string, string>();
+
+  constructor(outgoing: Outgoing, tx: () => Tx) {
+    this.#outgoing = outgoing;
+    this.#tx = tx;
+  }
+
+  send(socket: WebSocket, chat: string): void {
+    this.#outgoing.send(socket, this.#outgoing.isBehind(socket) ? plainHint(chat) : this.#textFor(chat));
+  }
+
+  #textFor(chat: string): string {
+    const known = this.#texts.get(chat);
+    if (known !== undefined || this.#texts.size === maxLookups) return known ?? plainHint(chat);
+    const message = findCarried(this.#tx(), chat);
+    const text = message ? notificationFrame("messages.new", { chat, message }) : plainHint(chat);
+    this.#texts.set(chat, text);
+    return text;
+  }
+}
+
+function plainHint(chat: string): string {
+  return notificationFrame("messages.new", { chat });
+}
+
+/** Tables of which connections hear, by the prefix that they watch for it. */
+const hinted = [
+  { table: "tasks", prefix: "$task/", text: notificationFrame("tasks.changed", {}) },
+  { table: "messages", prefix: "$message/", text: notificationFrame("messages.changed", {}) },
+  { table: "inboxes", prefix: "$message/", text: notificationFrame("messages.changed", {}) },
+] as const;
+
+const everyMs = 1_000;
+
+interface TableHintsOptions {
+  readonly writesTo: (table: string) => number;
+  /** Sends to the connections that watch the prefix. */
+  readonly send: (prefix: string, text: string) => void;
+  readonly now: () => number;
+  readonly setTimer: (work: () => void, ms: number) => void;
+}
+
+/**
+ * [DO56] At most one hint of each kind a second, without a row. The timer runs for at most a second
+ * after a write, so it keeps no idle object awake.
+ */
+export class TableHints {
+  readonly #options: TableHintsOptions;
+  readonly #known = new Map<string, number>();
+  #sentAt = 0;
+  #isTimerSet = false;
+
+  constructor(options: TableHintsOptions) {
+    this.#options = options;
+  }
+
+  /** Runs after each commit. */
+  notify(): void {
+    if (this.#isTimerSet || !hinted.some(({ table }) => this.#hasChanged(table))) return;
+    const { now, setTimer } = this.#options;
+    const sinceMs = now() - this.#sentAt;
+    if (!isWithin(sinceMs, everyMs)) return this.#send();
+    this.#isTimerSet = true;
+    setTimer(() => {
+      this.#isTimerSet = false;
+      this.#send();
+    }, everyMs - sinceMs);
+  }
+
+  #hasChanged(table: string): boolean {
+    return this.#options.writesTo(table) > (this.#known.get(table) ?? 0);
+  }
+
+  #send(): void {
+    const { now, send, writesTo } = this.#options;
+    this.#sentAt = now();
+    const changed = hinted.filter(({ table }) => this.#hasChanged(table));
+    for (const { table } of changed) this.#known.set(table, writesTo(table));
+    for (const [text, prefix] of new Map(changed.map((one) => [one.text, one.prefix]))) send(prefix, text);
   }
 }

@@ -1,4 +1,4 @@
-import { tablesWrittenBy } from "../coordination/kernel/written-tables.ts";
+import { tablesWrittenBy } from "../coordination/due.ts";
 import type { Sql, SqlValue } from "../shared/sql.ts";
 
 /** Writes by table of each storage, whichever instance of StorageSql makes them. */

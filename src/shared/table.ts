@@ -195,6 +195,30 @@ export class Table<C extends Columns> extends Selection<C> {
     return sql.run(this.#insertText(row, rest, values), ...values);
   }
 
+  /**
+   * Inserts many rows of equal columns with one statement, though the edge binds at most 100
+   * values; with several where their texts are long. @param rest ON CONFLICT
+   */
+  insertAll(sql: Sql, rows: readonly NewRow<C>[], rest = ""): void {
+    const [first] = rows;
+    if (rows.length === 1 && first) this.insert(sql, first, rest);
+    if (rows.length < 2) return;
+    const all: readonly Readonly<Record<string, unknown>>[] = rows;
+    const columns: Record<string, ManyValues> = {};
+    for (const [name, codec] of this.#columns) {
+      const value = all[0]?.[name];
+      if (!all.every((row) => row[name] === value))
+        columns[name] = all.map((row) => encodeWith(codec, row[name] ?? null));
+      else if (value !== undefined) columns[name] = encodeWith(codec, value);
+    }
+    insertRows(sql, this.name, columns, rest === "" ? "" : `WHERE true ${rest}`);
+  }
+
+  /** Inserts the rows, or replaces those of the same keys. */
+  putAll(sql: Sql, rows: readonly NewRow<C>[]): void {
+    this.insertAll(sql, rows, this.#replacement);
+  }
+
   /** @returns the row as stored; null where the conflict left it as it was */
   insertReturning(sql: Sql, row: NewRow<C>, rest = ""): Row<C> | null {
     const values: SqlValue[] = [];
@@ -278,6 +302,55 @@ export class Table<C extends Columns> extends Selection<C> {
 
 export function table<C extends Columns>(name: string, columns: C): Table<C> {
   return new Table(name, columns);
+}
+
+type ManyValues = SqlValue | readonly SqlValue[];
+
+/** The edge takes values of less than 2 MB; a character has at most 3 bytes. */
+const maxTextChars = 600_000;
+
+/**
+ * @param columns by name: an array has one value per row, anything else is the value of all rows.
+ *   The arrays have equal lengths, and their texts are well-formed.
+ * @param suffix an upsert clause
+ */
+function insertRows(sql: Sql, table: string, columns: Readonly<Record<string, ManyValues>>, suffix = ""): void {
+  const lists = Object.values(columns).filter(isList);
+  const steps = new Map(lists.map((list) => [list, stepOf(list)]));
+  const varying = lists.filter((list) => steps.get(list) === null);
+  const bound: SqlValue[] = [];
+  const bind = (value: SqlValue): "?" => (bound.push(value), "?");
+  const terms = Object.values(columns).map((column) => {
+    if (!isList(column)) return bind(column);
+    const step = steps.get(column);
+    if (step === null) return varying.length === 1 ? "value" : `value ->> ${varying.indexOf(column)}`;
+    return `${bind(column[0] ?? null)}${step === 0 ? "" : " + key"}`;
+  });
+  const rows = varying.length > 1 ? varying[0]?.map((_, row) => varying.map((list) => list[row])) : varying[0];
+  const text = JSON.stringify(rows ?? lists[0]);
+  const count = lists[0]?.length ?? 0;
+  if (text.length > maxTextChars && count > 1) {
+    for (const [from, to] of [[0, count >> 1] as const, [count >> 1, count] as const]) {
+      const part = Object.entries(columns).map(
+        ([name, one]) => [name, isList(one) ? one.slice(from, to) : one] as const,
+      );
+      insertRows(sql, table, Object.fromEntries(part), suffix);
+    }
+    return;
+  }
+  const names = quoted(Object.keys(columns)).join(", ");
+  sql.run(`INSERT INTO ${table} (${names}) SELECT ${terms.join(", ")} FROM json_each(?) ${suffix}`, ...bound, text);
+}
+
+function isList(column: ManyValues): column is readonly SqlValue[] {
+  return Array.isArray(column);
+}
+
+/** 0: all are equal; 1: numbers that grow by one; null: neither. */
+function stepOf(list: readonly SqlValue[]): 0 | 1 | null {
+  const [first] = list;
+  if (list.every((value) => value === first)) return 0;
+  return typeof first === "number" && list.every((value, row) => value === first + row) ? 1 : null;
 }
 
 /** Assignments of an ON CONFLICT: each column takes the new row's value. */

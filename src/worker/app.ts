@@ -19,8 +19,7 @@ import {
 } from "./callers.ts";
 import { openApi } from "./open-api.ts";
 import { check, NewWorkspace, readBody, readQuery } from "./inputs.ts";
-import { writeDataPoints } from "../durable/data-points.ts";
-import { quarantineSamples } from "./deployment-metrics.ts";
+import { writeDataPoints } from "../durable/metrics-history.ts";
 import {
   allowListedOrigins,
   handleMcp,
@@ -30,9 +29,11 @@ import {
   resourceMetadata,
   resourceMetadataPath,
 } from "./mcp-endpoint.ts";
-import { mcpPath } from "./oauth-config.ts";
-import { authenticatePage, giveTicket } from "./page-socket.ts";
+import { mcpPath } from "./oauth-server.ts";
+import { authenticatePage, giveTicket } from "./tickets.ts";
 import * as tokens from "./tokens.ts";
+import type { Sample } from "../contract/metrics.ts";
+import type { QuarantinedMessage } from "../durable/queue-quarantine.ts";
 
 const base = "/v1/workspaces/:workspace";
 
@@ -216,4 +217,17 @@ async function onlyLoopbackHosts(context: AppContext, next: Next): Promise<Respo
     });
   }
   return next();
+}
+
+function quarantineSamples(messages: readonly Pick<QuarantinedMessage, "ageMs">[]): Sample[] {
+  const ages = messages.map(({ ageMs }) => ageMs);
+  return [
+    { name: "shim_quarantined_messages", labels: {}, value: ages.length },
+    ageSample("oldest", Math.max(0, ...ages)),
+    ageSample("newest", ages.length === 0 ? 0 : Math.min(...ages)),
+  ];
+}
+
+function ageSample(message: "oldest" | "newest", ms: number): Sample {
+  return { name: "shim_quarantined_age_seconds", labels: { message }, value: ms / 1_000 };
 }

@@ -14,7 +14,7 @@ import {
 import { errorResponse } from "./error-response.ts";
 import { readBody } from "./inputs.ts";
 import { tokenPrefix } from "./tokens.ts";
-import { mcpPath, readOAuthConfig } from "./oauth-config.ts";
+import { mcpPath, readOAuthConfig } from "./oauth-server.ts";
 
 export const resourceMetadataPath = "/.well-known/oauth-protected-resource";
 const authorizePath = "/authorize";

@@ -1,11 +1,37 @@
-import { createMcpHandler, isInitializeRequest, Server } from "@modelcontextprotocol/server";
+import {
+  createMcpHandler,
+  isInitializeRequest,
+  Server,
+  type Tool,
+  type CallToolResult,
+  ProtocolError,
+  ProtocolErrorCode,
+} from "@modelcontextprotocol/server";
 import { protocolVersion } from "../contract/protocol.ts";
 import { logProblem } from "../durable/log-problem.ts";
-import { dataWarning } from "../shared/fence.ts";
+import { dataWarning, fence } from "../shared/fence.ts";
 import type { TokenCaller } from "./callers.ts";
 import { appExtension, appResources, linkApp, readAppResource, showsApps, withAppSession } from "./mcp-app.ts";
-import { callTool } from "./mcp-call.ts";
-import { listTools } from "./mcp-tools.ts";
+import * as z from "zod";
+import type { Operation } from "../contract/operation.ts";
+import {
+  offeredOn,
+  operations,
+  type OfferedOn,
+  type OperationName,
+  type InputOf,
+  type OutputOf,
+} from "../contract/operations.ts";
+import { scopes, type Scope } from "../contract/workspaces.ts";
+import { isRead } from "../shared/check-input.ts";
+import type { Refusal } from "../contract/errors.ts";
+import type { Self } from "../contract/values.ts";
+import { redactInput } from "../redaction/operation-input.ts";
+import { messageOf } from "../shared/error.ts";
+import { age } from "../shared/format.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { toRefusal } from "./error-response.ts";
+import { check } from "./inputs.ts";
 
 /** The list of a token never changes. */
 const hint = { ttlMs: 3_600_000, cacheScope: "private" } as const;
@@ -57,4 +83,167 @@ function instructionsFor({ workspace, claims }: TokenCaller): string {
     dataWarning.replace(" in it", ""),
     "Tasks are taken by chats that run on machines, not here. Contents of sessions are sealed and cannot be read here.",
   ].join(" ");
+}
+
+/** Claims are missing: nothing keeps one between two requests. */
+export type Offered = OfferedOn<"remote">;
+
+/** Fields that name the caller: the token says it. */
+const filledFields = ["self", "by"] as const;
+export type FilledField = (typeof filledFields)[number];
+
+export interface RemoteTool {
+  readonly operation: Offered;
+  /** Names the caller in these. */
+  readonly filled: readonly FilledField[];
+  readonly input: z.ZodObject;
+  readonly listed: Tool;
+}
+
+const remoteTools: ReadonlyMap<string, RemoteTool> = new Map(offeredOn("remote").map(toTool));
+
+/** [RM3] */
+function listTools(scope: Scope): Tool[] {
+  const visible = [...remoteTools.values()].filter(({ operation }) => isVisible(operation, scope));
+  return visible.map(({ listed }) => listed);
+}
+
+function isVisible(operation: OperationName, scope: Scope): boolean {
+  return scopes.indexOf(scope) >= scopes.indexOf(operations[operation].scope);
+}
+
+function toTool(operation: Offered): [name: string, tool: RemoteTool] {
+  const { input: whole, summary, method, isDestructive }: Operation = operations[operation];
+  const filled = filledFields.filter((field) => Object.hasOwn(whole.shape, field));
+  const isOwn = ([field]: [string, unknown]): boolean => !filledFields.some((one) => one === field);
+  const input = z.strictObject(Object.fromEntries(Object.entries(whole.shape).filter(isOwn)));
+  // Clients of models accept no dot in a name.
+  const name = operation.replaceAll(/[.-]/g, "_");
+  const { $schema: _, ...inputSchema } = z.toJSONSchema(input, { io: "input" });
+  const annotations = {
+    readOnlyHint: isRead(operation),
+    destructiveHint: isDestructive ?? false,
+    idempotentHint: method !== "POST",
+    openWorldHint: false,
+  };
+  const listed = { name, description: summary, inputSchema: inputSchema as Tool["inputSchema"], annotations };
+  return [name, { operation, filled, input, listed }];
+}
+
+/** [RM4] Bytes, not characters: a token is at least one and a half of them. */
+const maxAnswerBytes = 36_000;
+const maxFieldChars = 8_000;
+
+/** @throws {ProtocolError} for a tool that the token does not have */
+async function callTool(caller: TokenCaller, name: string, given: unknown): Promise<CallToolResult> {
+  const tool = remoteTools.get(name);
+  if (!tool || !isVisible(tool.operation, caller.claims.scope)) {
+    throw new ProtocolError(ProtocolErrorCode.InvalidParams, `this token has no tool ${JSON.stringify(name)}`);
+  }
+  const answer = await runSafely(() => runTool(caller, tool, given));
+  if (!answer.ok) return toErrorResult(answer.error);
+  const { operation } = tool;
+  const isQuoted = isRead(operation) || operation === "messages.pull";
+  return toResult(isQuoted ? `${dataWarning}\n${fence("data", answer.value)}` : answer.value);
+}
+
+/** [WO8] Otherwise the SDK would answer with the message of the failure. */
+async function runSafely(run: () => Promise<Result<string, Refusal>>): Promise<Result<string, Refusal>> {
+  try {
+    return await run();
+  } catch (error) {
+    logProblem("a tool failed", { error: messageOf(error) });
+    return err(toRefusal(error));
+  }
+}
+
+async function runTool(
+  caller: TokenCaller,
+  { operation, filled, input: schema }: RemoteTool,
+  given: unknown,
+): Promise<Result<string, Refusal>> {
+  const checked = check(schema, given ?? {});
+  if (!checked.ok) return err({ ...checked.error, message: `${operation}: ${checked.error.message}` });
+  const named = await fillFields(caller, filled);
+  if (!named.ok) return named;
+  // Checked against the operation's own schema; TypeScript cannot follow that.
+  const input = { ...checked.value, ...named.value } as InputOf<Offered>;
+  return callFitting(caller, operation, redactInput(operation, input).input);
+}
+
+/** [RM5] One remote chat for each token; it exists from its first message on. */
+function chatOf({ id }: TokenCaller["claims"]): string {
+  return `mcp:${id}`;
+}
+
+async function fillFields(
+  caller: TokenCaller,
+  filled: readonly FilledField[],
+): Promise<Result<{ readonly self?: Self; readonly by?: string }, Refusal>> {
+  const chat = chatOf(caller.claims);
+  if (!filled.includes("self")) return ok(filled.includes("by") ? { by: chat } : {});
+  const { machine } = caller.claims;
+  // The same process each time, so a chat that was offline continues.
+  const about = { chat, session: chat, process: "remote", machine, client: "mcp", capacity: 0 };
+  const registered = await call(caller, "chats.register", about);
+  if (!registered.ok) return registered;
+  const { incarnation } = JSON.parse(registered.value) as OutputOf<"chats.register">;
+  return ok({ self: { chat, incarnation } });
+}
+
+async function call<Name extends OperationName>(
+  { stub, credentials }: TokenCaller,
+  name: Name,
+  input: InputOf<Name>,
+): Promise<Result<string, Refusal>> {
+  return stub.call(credentials, name, input);
+}
+
+/** [RM4] Halves a page until it fits; the cursor then belongs to the shorter page. */
+async function callFitting(
+  caller: TokenCaller,
+  name: Offered,
+  input: InputOf<Offered> & { readonly limit?: number | undefined },
+): Promise<Result<string, Refusal>> {
+  const answer = await call(caller, name, input);
+  if (!answer.ok) return answer;
+  const text = leaveOut(name, answer.value);
+  const { limit = 1 } = input;
+  if (fits(text)) return ok(text);
+  if (limit > 1) return callFitting(caller, name, { ...input, limit: Math.floor(limit / 2) });
+  const cut = JSON.stringify(JSON.parse(text, (field, value: unknown) => (large.has(field) ? clip(value) : value)));
+  if (fits(cut)) return ok(cut);
+  return err({ code: "too_large", message: `the answer of ${name} is too long for a model; use the HTTP API` });
+}
+
+function fits(text: string): boolean {
+  return new TextEncoder().encode(text).length <= maxAnswerBytes;
+}
+
+/** Values that only machines of the workspace can open. */
+const sealed: Partial<Record<OperationName, string>> = { "sync.list": "envelope", "chats.list": "metadata" };
+
+/** [RM6] */
+function leaveOut(name: Offered, text: string): string {
+  const field = sealed[name];
+  if (field === undefined) return text;
+  return JSON.stringify(JSON.parse(text, (key, value: unknown) => (key === field ? undefined : value)));
+}
+
+/** Fields of any JSON, which alone may be longer than an answer. */
+const large: ReadonlySet<string> = new Set(["payload", "result", "checkpoint", "value", "body"]);
+
+function clip(value: unknown): unknown {
+  const text = JSON.stringify(value);
+  if (text.length <= maxFieldChars) return value;
+  return `${text.slice(0, maxFieldChars)} [cut: it has ${text.length} characters; the HTTP API returns all]`;
+}
+
+function toResult(text: string): CallToolResult {
+  return { content: [{ type: "text", text }] };
+}
+
+function toErrorResult({ code, message, retryAfterMs }: Refusal): CallToolResult {
+  const later = retryAfterMs === undefined ? "" : ` Try again in ${age(Math.max(retryAfterMs, 1_000))}.`;
+  return { ...toResult(`${code}: ${message.replace(/\.?$/, ".")}${later}`), isError: true };
 }

@@ -13,7 +13,7 @@ import { guardFetch } from "./client-documents.ts";
 import { errorResponse } from "./error-response.ts";
 import { readForm, textOf } from "./inputs.ts";
 import * as tokens from "./tokens.ts";
-import type { OAuthConfig } from "./oauth-config.ts";
+import { logProblem } from "../durable/log-problem.ts";
 
 const daySeconds = 86_400;
 /** [RM15] Life of a grant and of a client's registration after their last use. */
@@ -123,4 +123,23 @@ export function narrowest(named: readonly string[], most: Scope): Scope | null {
 /** The scopes that a client may name to narrow its access. */
 export function scopesWithin(most: Scope): Scope[] {
   return scopes.slice(0, scopes.indexOf(most) + 1);
+}
+
+export interface OAuthConfig {
+  /** Origin of this deployment, as clients reach it; never read from a request. */
+  readonly issuer: string;
+  readonly resource: string;
+}
+
+export const mcpPath = "/mcp";
+
+/** [RM11] Returns null where OAuth is off: no namespace for grants, or no address. */
+export function readOAuthConfig({ OAUTH_KV, SHIM_PUBLIC_URL }: Env): OAuthConfig | null {
+  if (!OAUTH_KV || !SHIM_PUBLIC_URL) return null;
+  if (!URL.canParse(SHIM_PUBLIC_URL)) {
+    logProblem("OAuth is off", { problem: `SHIM_PUBLIC_URL is not an address such as https://shim.example.com` });
+    return null;
+  }
+  const issuer = new URL(SHIM_PUBLIC_URL).origin;
+  return { issuer, resource: `${issuer}${mcpPath}` };
 }

@@ -1,8 +1,13 @@
 import * as z from "zod";
 import { ticketLifeMs, ticketProtocol } from "../contract/protocol.ts";
 import type { Credentials } from "../durable/attachments.ts";
-import type { Ticket } from "../durable/tickets.ts";
+import type { Ticket } from "../durable/connections.ts";
 import { fromBase64url, isSigned, sign, toBase64url } from "./tokens.ts";
+import type { Refusal } from "../contract/errors.ts";
+import { dataHeaders, isFromPage } from "../shared/page-security.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { authenticate, coordinatorOf, ownOrigin, type AppContext, type Caller } from "./callers.ts";
+import { errorResponse } from "./error-response.ts";
 
 /** A page cannot set headers on a socket, and an address is logged: so it shows a ticket. */
 const Payload = z.strictObject({
@@ -24,7 +29,7 @@ export interface TicketHolder extends Ticket {
   readonly credentials: Credentials;
 }
 
-export async function make(
+async function make(
   secret: string,
   workspace: string,
   { id, hash }: Credentials,
@@ -43,7 +48,7 @@ function findTicket(protocols: string): string | null {
 }
 
 /** @param protocols Sec-WebSocket-Protocol; null: without a ticket that was signed here */
-export async function read(secret: string, protocols: string): Promise<TicketHolder | null> {
+async function read(secret: string, protocols: string): Promise<TicketHolder | null> {
   const [text = "", signature = ""] = findTicket(protocols)?.split(".") ?? [];
   if (!(await isSigned(secret, purpose + text, signature))) return null;
   const bytes = fromBase64url(text);
@@ -51,4 +56,32 @@ export async function read(secret: string, protocols: string): Promise<TicketHol
   if (!payload?.success) return null;
   const { w: workspace, i: id, h: hash, e: expiresAt, n } = payload.data;
   return { workspace, credentials: { id, hash }, id: n, expiresAt };
+}
+
+/** [WP17] For the socket of a page, which can send no Authorization header. */
+export async function giveTicket(context: AppContext, random: Uint8Array): Promise<Response> {
+  const caller = await authenticate(context);
+  if (!caller.ok) return errorResponse(caller.error);
+  const { workspace, credentials } = caller.value;
+  const ticket = await make(context.env.SHIM_SIGNING_SECRET, workspace, credentials, Date.now(), random);
+  return Response.json({ ticket, expiresInMs: ticketLifeMs }, { headers: dataHeaders });
+}
+
+export interface PageCaller extends Caller {
+  readonly ticket: Ticket;
+}
+
+/** [WP17] Only this deployment's own page, with a ticket that it has asked for. */
+export async function authenticatePage(context: AppContext): Promise<Result<PageCaller, Refusal>> {
+  const { req, env } = context;
+  const origin = { origin: req.header("origin"), fetchSite: req.header("sec-fetch-site") };
+  if (!isFromPage(origin, [ownOrigin(context)])) return err(forbidden("sockets are not open to other web pages"));
+  const holder = await read(env.SHIM_SIGNING_SECRET, req.header("sec-websocket-protocol") ?? "");
+  if (!holder || holder.workspace !== req.param("workspace")) return err(forbidden("a page needs a ticket"));
+  const { workspace, credentials, id, expiresAt } = holder;
+  return ok({ workspace, credentials, stub: coordinatorOf(context, workspace), ticket: { id, expiresAt } });
+}
+
+function forbidden(message: string): Refusal {
+  return { code: "forbidden", message };
 }

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
 import type { Json } from "#src/contract/json.ts";
-import { matches } from "#src/coordination/messages/topics.ts";
+import { matches } from "#src/coordination/messages/inboxes.ts";
 import {
   Correspondent,
   day,

@@ -97,8 +97,8 @@ export interface Bug {
   /** Of one statement of the engine. */
   readonly patch?: () => PatchFor;
   readonly host?: Partial<HostBugs>;
-  /** Of a statement of a set; without it frames are left out, where other bugs would be found by SM33 alone. */
-  readonly isInSet?: boolean;
+  /** Of a statement for a list; without it frames are left out, where other bugs would be found by SM33 alone. */
+  readonly isInList?: boolean;
   readonly client?: Partial<ClientBugs>;
   readonly operator?: Partial<typeof soundOperator>;
   readonly focus?: Focus;

@@ -23,12 +23,14 @@ it.each(planted.map((bug) => Object.assign({ within: 30_000 }, bug)))(
 
 it("[SM12] where a rare bug is searched for, nothing is found without it @night", { timeout }, async () => {
   // Bugs that are searched for alike would give the same run.
-  const searches = new Map(planted.map(({ name, focus, isInSet = false }) => [JSON.stringify([focus, isInSet]), name]));
+  const searches = new Map(
+    planted.map(({ name, focus, isInList = false }) => [JSON.stringify([focus, isInList]), name]),
+  );
   const found: string[] = [];
   for (const name of searches.values()) {
-    const { focus, isInSet = false } = bugNamed(name);
+    const { focus, isInList = false } = bugNamed(name);
     if (!focus) continue;
-    const bug = { name, about: "", focus, isInSet };
+    const bug = { name, about: "", focus, isInList };
     const { violation } = await simulate({ seed: 10, events: 4_000, bug, day: 2_000 });
     if (violation) found.push(`${name}: ${violation.message}`);
   }

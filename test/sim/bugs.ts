@@ -1,11 +1,11 @@
 import type { Bug } from "./bug.ts";
 import { inRestores, inTheClients, inTheHost } from "./bugs/around-the-engine.ts";
-import { inSets } from "./bugs/in-sets.ts";
+import { inLists } from "./bugs/in-lists.ts";
 import { inStatements } from "./bugs/in-statements.ts";
 import { inTasks } from "./bugs/in-tasks.ts";
 import { inTheQueue } from "./bugs/in-the-queue.ts";
 
-const groups = [inStatements, inTheHost, inTheClients, inTasks, inTheQueue, inRestores, inSets];
+const groups = [inStatements, inTheHost, inTheClients, inTasks, inTheQueue, inRestores, inLists];
 
 /** Bugs that are planted to see that they are caught; none of them touches the engine itself. */
 export const bugs: readonly Bug[] = groups.flat();

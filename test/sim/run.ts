@@ -28,7 +28,7 @@ export async function simulate({ seed, events, bug = null, day, trace }: Run): P
   const world = new World(seed, bug, { ...stormy }, usual);
   follow(world, trace);
   const violation = await watched(world, () =>
-    new Days(world, day, bug?.focus, bug ? bug.focus?.restores : 0.5, bug?.isInSet ?? bug === null).run(events),
+    new Days(world, day, bug?.focus, bug ? bug.focus?.restores : 0.5, bug?.isInList ?? bug === null).run(events),
   );
   world.host.sql.close();
   return { violation, events: world.sim.events, counts: world.sim.counts };

@@ -106,7 +106,7 @@ export type Rule =
   | "queue"
   | "restore"
   | "requests"
-  | "set"
+  | "list"
   | "mirror"
   | "client"
   | "throws";

@@ -55,8 +55,8 @@ const reached = [
   "attempt: not_started, attempt: released, attempt: cancelled, attempt: moved, told of a cancellation, replayed",
   "attempt: budget_exceeded, task: budget_exceeded, task went as one too many",
   "task: failed, task: poison, task: expired, task: dependency, task: discarded, task: cancelled",
-  "set of leases.acquire, set of leases.renew, set of leases.release, set of state.get, set of state.set, set of state.delete",
-  "set of tasks.ack, set of tasks.extend, refused for the load: tasks.submit, refused for the load: leases.acquire",
+  "list of leases.acquire, list of leases.renew, list of leases.release, list of state.get, list of state.set, list of state.delete",
+  "list of tasks.ack, list of tasks.extend, refused for the load: tasks.submit, refused for the load: leases.acquire",
   "at night: done, at night: dead, at night: cancelled, accepted task accounted for, task pruned, cancelled before it was seen",
 ].flatMap((names) => names.split(", "));
 

@@ -1,5 +1,5 @@
 import * as meta from "#src/coordination/kernel/meta.ts";
-import { raisedEpoch } from "#src/coordination/kernel/epochs.ts";
+import { raisedEpoch } from "#src/coordination/kernel/meta.ts";
 import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 import { type Bug, soundClient, soundHost, soundOperator } from "./bug.ts";
 import { Client, skillsOf, type Surroundings } from "./client/client.ts";

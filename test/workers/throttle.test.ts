@@ -185,8 +185,8 @@ function updating(op: "set" | "delete"): string {
 
 it("[DO38] every operation has an effect on the storage", () => {
   for (const name of operationNames) {
-    const { method, errors, example }: Operation = operations[name];
-    const effect = effectOf(name, example as never, empty);
+    const { method, errors, example, input }: Operation = operations[name];
+    const effect = effectOf(name, input.parse(example) as never, empty);
     if (method === "GET") expect([name, effect]).toEqual([name, "read"]);
     if (effect === "grow") expect([name, errors]).toEqual([name, expect.arrayContaining(["quota_exceeded"])]);
   }

@@ -7,7 +7,7 @@ import * as audit from "../kernel/audit.ts";
 import * as changes from "../kernel/changes.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import { announceStatus, type ChatRow, type LivenessRow } from "../kernel/chat-rows.ts";
-import * as chatLimits from "./chat-limits.ts";
+import { chats as chatTable } from "../kernel/kernel-tables.ts";
 import * as liveness from "./liveness.ts";
 import * as messages from "../messages/messages.ts";
 import * as meta from "../kernel/meta.ts";
@@ -17,6 +17,7 @@ import { enqueueDispatch } from "../tasks/lifecycle.ts";
 import { byLiveChat, repeatable, unchanged, type Handlers } from "../kernel/handlers.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
 import * as unread from "../messages/unread.ts";
+import * as tokens from "../workspace/tokens.ts";
 
 export const handlers = {
   /** [CH1] Reconnects the same process; another gets a new incarnation. [CH2] One per session. */
@@ -26,7 +27,7 @@ export const handlers = {
     const refused =
       chatRows.checkMachine(actor, input.machine) ??
       checkSessionFree(tx, input, rows) ??
-      chatLimits.checkRegistration(tx, old, input.machine);
+      checkRegistration(tx, old, input.machine);
     if (refused) return err(refused);
     const liveRow = old && chatRows.offlineReason(tx, old) === null ? old : null;
     // A chat skipped as gone must register again, whatever its connection reports later.
@@ -39,7 +40,7 @@ export const handlers = {
       incarnation,
       ttlMs: tx.settings.chatTtlMs,
       pingIntervalMs: Math.min(maxPingIntervalMs, Math.floor(tx.settings.chatTtlMs / 3)),
-      revision: changes.currentTotals(tx).revision,
+      revision: changes.readTotals(tx.sql).revision,
       isNew: old === null,
       wasOffline: old !== null && liveRow === null,
     });
@@ -51,7 +52,7 @@ export const handlers = {
     const status = row.status === "draining" ? row.status : (input.status ?? row.status);
     if (status !== row.status) setStatus(tx, row, status, "reported by the chat");
     if ((input.taskCount ?? input.progress ?? input.health) !== undefined) storeReport(tx, row.chat, input);
-    const { revision } = changes.currentTotals(tx);
+    const { revision } = changes.readTotals(tx.sql);
     // Heartbeats are not all stored at once; the answer promises what is stored.
     const ttlMs = chatRows.lastSeen(tx, row) + tx.settings.chatTtlMs - tx.now;
     return ok({ status, ttlMs, revision, unread: unread.count(tx, row.chat) });
@@ -153,8 +154,8 @@ function upsert(tx: Tx, input: CheckedInputOf<"chats.register">, incarnation: nu
     taskTypes: input.taskTypes ? JSON.stringify(input.taskTypes) : null,
   };
   const state = { incarnation, isInteractive: input.isInteractive ? 1 : 0, status, reason, statusAt, isConnected };
-  chatRows.upsert(
-    tx,
+  chatTable.insert(
+    tx.sql,
     { ...input, ...json, ...state, lastSeenAt: tx.now },
     `ON CONFLICT (chat) DO UPDATE SET session = excluded.session, process = excluded.process, incarnation = excluded.incarnation,
        machine = excluded.machine, client = excluded.client, role = excluded.role, isInteractive = excluded.isInteractive,
@@ -176,8 +177,7 @@ function storeReport(tx: Tx, chat: string, { taskCount, progress, health }: Chec
   const isChanged =
     next.taskCount !== row.taskCount || next.progress !== row.progress || hasHealthChanged(row.health, next.health);
   if (!isChanged) return;
-  chatRows.write(
-    tx,
+  tx.sql.run(
     "UPDATE chats SET taskCount = ?, progress = ?, health = ?, lastSeenAt = ? WHERE chat = ?",
     next.taskCount,
     next.progress,
@@ -200,14 +200,7 @@ function roundHealth(health: string): string {
 }
 
 function setStatus(tx: Tx, row: LivenessRow, status: Chat["status"], reason: string): void {
-  chatRows.write(
-    tx,
-    "UPDATE chats SET status = ?, statusAt = ?, reason = ? WHERE chat = ?",
-    status,
-    tx.now,
-    reason,
-    row.chat,
-  );
+  tx.sql.run("UPDATE chats SET status = ?, statusAt = ?, reason = ? WHERE chat = ?", status, tx.now, reason, row.chat);
   announceStatus(tx, row.chat, status, reason, row.incarnation);
   if (row.status === "stuck") enqueueDispatch(tx);
 }
@@ -274,4 +267,62 @@ const deathReasons: ReadonlySet<string | null> = new Set(["attested", "closed", 
 function isRecoverable({ sql }: Tx, { status, reason, session }: ChatRow, offlineReason: string | null): boolean {
   const isDead = deathReasons.has(status === "offline" ? reason : offlineReason);
   return isDead && syncRows.isUnfinished(sql, session);
+}
+
+function checkRegistration(tx: Tx, old: ChatRow | null, machine: string): Refusal | null {
+  if (old && old.status !== "offline") return null;
+  return checkWorkspaceLimit(tx) ?? checkMachineShare(tx, machine) ?? (old ? null : checkOfflineLimit(tx, machine));
+}
+
+/** [CH12] A chat that holds nothing is not watched; it expires when room is needed. */
+function checkWorkspaceLimit(tx: Tx): Refusal | null {
+  const limit = tx.settings.maxConcurrentChats;
+  if (meta.countLiveChats(tx.sql) < limit) return null;
+  expireGoneChats(tx);
+  if (meta.countLiveChats(tx.sql) < limit) return null;
+  return {
+    code: "too_many_chats",
+    message: `${limit} chats are registered, which is the limit of this workspace (setting maxConcurrentChats)`,
+    retryAfterMs: tx.settings.chatTtlMs,
+  };
+}
+
+function expireGoneChats(tx: Tx): void {
+  for (const row of tx.sql.all<ChatRow>("SELECT * FROM chats WHERE status <> 'offline'"))
+    liveness.goOfflineIfGone(tx, row);
+}
+
+/** [CH17] Leaves room for the chats of other machines that have tokens. */
+function checkMachineShare(tx: Tx, machine: string): Refusal | null {
+  const { maxConcurrentChats, machineChatShare } = tx.settings;
+  const limit = Math.max(1, Math.floor(maxConcurrentChats * machineChatShare));
+  if (meta.countLiveChats(tx.sql) < limit || !tokens.hasOtherMachine(tx, machine)) return null;
+  if (countLive(tx, machine) < limit) return null;
+  expireGoneChats(tx);
+  if (countLive(tx, machine) < limit) return null;
+  return {
+    code: "too_many_chats",
+    message: `machine ${machine} has ${limit} of the ${maxConcurrentChats} chats of this workspace, which is the limit for one machine while another machine has a token (settings maxConcurrentChats, machineChatShare)`,
+    retryAfterMs: tx.settings.chatTtlMs,
+  };
+}
+
+function countLive({ sql }: Tx, machine: string): number {
+  const query = "SELECT count(*) AS n FROM chats WHERE machine = ? AND status <> 'offline'";
+  return sql.all<{ n: number }>(query, machine)[0]?.n ?? 0;
+}
+
+/** [CH18] Offline chats are kept for their time, so a machine with too many must wait. */
+function checkOfflineLimit({ sql, now, settings }: Tx, machine: string): Refusal | null {
+  const limit = settings.maxOfflineChatsPerMachine;
+  const [row] = sql.all<{ n: number; next: number | null }>(
+    "SELECT count(*) AS n, min(dueAt) AS next FROM chats WHERE machine = ? AND status = 'offline'",
+    machine,
+  );
+  if ((row?.n ?? 0) < limit) return null;
+  return {
+    code: "throttled",
+    message: `${limit} chats of machine ${machine} have ended and are kept for a day, which is the limit for one machine (maxOfflineChatsPerMachine); use chats longer, or try again later`,
+    retryAfterMs: Math.max(1_000, (row?.next ?? now) - now),
+  };
 }

@@ -34,8 +34,7 @@ export function goOffline(tx: Tx, row: LivenessRow, reason: OfflineReason): numb
   requeueAllOf(tx, row.chat, reason);
   const seenAt = chatRows.lastSeen(tx, row);
   const lease = grants.expireHeldBy(tx, row.chat);
-  chatRows.write(
-    tx,
+  tx.sql.run(
     `UPDATE chats SET status = 'offline', reason = ?, statusAt = ?, isConnected = 0, graceUntil = NULL, lastSeenAt = ?,
        taskCount = 0, dueAt = ? WHERE chat = ?`,
     reason,
@@ -59,8 +58,7 @@ function hintIfUnfinished(tx: Tx, row: ChatRow | null): void {
 }
 
 export function markConnected(tx: Tx, chat: string): void {
-  chatRows.write(
-    tx,
+  tx.sql.run(
     "UPDATE chats SET isConnected = 1, graceUntil = NULL, lastSeenAt = ? WHERE chat = ? AND status <> 'offline'",
     tx.now,
     chat,
@@ -86,8 +84,7 @@ export function markLostConnections(tx: Tx, limit: number): void {
 }
 
 function startGrace(tx: Tx, row: LivenessRow, seenAt: number, until: number): void {
-  chatRows.write(
-    tx,
+  tx.sql.run(
     "UPDATE chats SET isConnected = 0, graceUntil = ?, lastSeenAt = ? WHERE chat = ?",
     until,
     Math.max(row.lastSeenAt, seenAt),
@@ -116,7 +113,7 @@ export function checkChat(tx: Tx, chat: string): void {
   const next = row.status === "offline" ? (lease ?? keptUntil(tx, row)) : nextCheckAt(tx, row, lease, ownWaits.next);
   if (row.status === "offline" && next !== null && next <= tx.now) return deleteChat(tx, row);
   if (lease === null) hintIfUnfinished(tx, found);
-  chatRows.write(tx, "UPDATE chats SET dueAt = ? WHERE chat = ?", next, chat);
+  tx.sql.run("UPDATE chats SET dueAt = ? WHERE chat = ?", next, chat);
 }
 
 /** [CH14] [MS13] Checks the inbox after a day, and when its newest message has expired. */

@@ -2,7 +2,6 @@ import type { AuditEntry } from "../../contract/workspaces.ts";
 import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Handlers } from "./handlers.ts";
-import { insertRows } from "./insert-rows.ts";
 import * as meta from "./meta.ts";
 import * as totals from "./metric-totals.ts";
 import type { Tx } from "./tx.ts";
@@ -24,16 +23,18 @@ export function append({ sql, now }: Pick<Tx, "sql" | "now">, { kind, subject, a
   return seq;
 }
 
-/** Adds one entry per subject, with consecutive numbers. Returns the first number. */
+/** Adds an entry for each subject, with consecutive numbers. Returns the first number. */
 export function appendAll(
   { sql, now }: Pick<Tx, "sql" | "now">,
-  { kind, actor }: Pick<NewAuditEntry, "kind" | "actor">,
+  { kind, actor = null }: Pick<NewAuditEntry, "kind" | "actor">,
   subjects: readonly string[],
 ): number {
+  const [only] = subjects;
+  if (subjects.length === 1 && only !== undefined) return append({ sql, now }, { kind, subject: only, actor });
   const first = newestNumber(sql) + 1;
-  const seq = subjects.map((_, at) => first + at);
-  insertRows(sql, "audit", { seq, at: now, kind, subject: subjects, actor: actor ?? null, detail: "{}" });
-  for (const number of seq) if (number % pruneEvery === 0) compact(sql, now, number);
+  const rows = subjects.map((subject, at) => ({ seq: first + at, at: now, kind, subject, actor, detail: "{}" }));
+  audit.insertAll(sql, rows);
+  for (const { seq } of rows) if (seq % pruneEvery === 0) compact(sql, now, seq);
   return first;
 }
 

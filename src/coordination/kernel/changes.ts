@@ -3,9 +3,9 @@ import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import type { Change } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { insertRows } from "./insert-rows.ts";
 import * as meta from "./meta.ts";
 import { numbersPerEpoch, type Tx } from "./tx.ts";
+import type { NewRowOf } from "../../shared/table.ts";
 import { changes } from "./kernel-tables.ts";
 
 export interface NewChange {
@@ -33,61 +33,29 @@ export function readTotals(sql: Sql): Totals {
   return row ?? { revision: 0, keys: 0, chars: 0, written: 0 };
 }
 
-export function currentTotals({ sql, cache }: Tx): Totals {
-  if (!cache) return readTotals(sql);
-  return (cache.totals ??= readTotals(sql));
-}
-
 /** [SV9] Exceeds every lost revision after a restore, by the raised epoch. */
 export function nextRevision(tx: Tx, { revision }: Totals): number {
   return Math.max(revision, tx.epoch * numbersPerEpoch) + 1;
 }
 
-/** Adds changes of which each is an update of its own. */
-export function appendAll(tx: Tx, list: readonly NewChange[]): void {
+/** Adds changes. Those without a group are updates of their own. */
+export function append(tx: Tx, list: readonly NewChange[]): void {
   if (list.length === 0) return;
-  let totals = currentTotals(tx);
-  let rows: (readonly [NewChange, Totals])[] = [];
+  let totals = readTotals(tx.sql);
+  let rows: NewRowOf<typeof changes>[] = [];
   for (const change of list) {
     totals = totalsAfter(tx, totals, change);
-    rows.push([change, totals]);
+    const { key, op, value = null, by: byChat = null, group } = change;
+    const { revision, keys: totalKeys, chars: totalChars, written: writtenChars } = totals;
+    const sums = { totalKeys, totalChars, writtenChars };
+    rows.push({ revision, grp: group ?? revision, key, op, value, byChat, at: tx.now, ...sums });
     tx.tell({ kind: "changes" });
-    if (totals.revision % compactEvery > 0) continue;
-    insertAll(tx, rows);
+    if (revision % compactEvery > 0) continue;
+    changes.insertAll(tx.sql, rows);
     compact(tx, totals);
     rows = [];
   }
-  insertAll(tx, rows);
-  if (tx.cache) tx.cache.totals = totals;
-}
-
-function insertAll(tx: Tx, rows: readonly (readonly [NewChange, Totals])[]): void {
-  if (rows.length === 0) return;
-  const revisions = rows.map(([, { revision }]) => revision);
-  insertRows(tx.sql, "changes", {
-    revision: revisions,
-    grp: revisions,
-    key: rows.map(([{ key }]) => key),
-    op: rows.map(([{ op }]) => op),
-    value: rows.map(([{ value = null }]) => value),
-    byChat: rows.map(([{ by = null }]) => by),
-    at: tx.now,
-    totalKeys: rows.map(([, { keys }]) => keys),
-    totalChars: rows.map(([, { chars }]) => chars),
-    writtenChars: rows.map(([, { written }]) => written),
-  });
-}
-
-export function append(tx: Tx, change: NewChange, before = currentTotals(tx)): Totals {
-  const { key, op, value = null, by = null } = change;
-  const after = totalsAfter(tx, before, change);
-  const { revision, keys: totalKeys, chars: totalChars, written: writtenChars } = after;
-  const sums = { totalKeys, totalChars, writtenChars };
-  changes.insert(tx.sql, { revision, grp: change.group ?? revision, key, op, value, byChat: by, at: tx.now, ...sums });
-  if (tx.cache) tx.cache.totals = after;
-  if (revision % compactEvery === 0) compact(tx, after);
-  tx.tell({ kind: "changes" });
-  return after;
+  changes.insertAll(tx.sql, rows);
 }
 
 export function totalsAfter(tx: Tx, before: Totals, { key, value, keys = 0, chars = 0 }: NewChange): Totals {
@@ -100,10 +68,6 @@ export function totalsAfter(tx: Tx, before: Totals, { key, value, keys = 0, char
 }
 
 /** Announces `$chat/<chat>`, `$leader/<name>` or `$file/<project>/<path>`. */
-export function announce(tx: Tx, key: string, value: object | null): void {
-  append(tx, announcement(key, value));
-}
-
 export function announcement(key: string, value: object | null): NewChange {
   return { key, op: value ? "set" : "delete", value: value && JSON.stringify(value) };
 }

@@ -2,11 +2,10 @@ import type { ChatStatus, Health } from "../../contract/chats.ts";
 import type { Refusal } from "../../contract/errors.ts";
 import type { Self } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { SqlValue } from "../../shared/sql.ts";
 import * as changes from "./changes.ts";
 import * as meta from "./meta.ts";
 import type { Actor, Tx } from "./tx.ts";
-import type { NewRowOf, RowOf } from "../../shared/table.ts";
+import type { RowOf } from "../../shared/table.ts";
 import { chats } from "./kernel-tables.ts";
 
 const livenessRows = chats.pick(
@@ -29,23 +28,8 @@ export function find({ sql }: Pick<Tx, "sql">, chat: string): ChatRow | null {
   return chats.find(sql, { chat });
 }
 
-export function findLiveness({ sql, cache }: Pick<Tx, "sql" | "cache">, chat: string): LivenessRow | null {
-  const cached = cache?.livenessRows.get(chat);
-  if (cached) return cached;
-  const row = livenessRows.find(sql, { chat });
-  if (row) cache?.livenessRows.set(chat, row);
-  return row;
-}
-
-/** Every write to chats goes through here, because it clears the cached rows. */
-export function write({ sql, cache }: Pick<Tx, "sql" | "cache">, query: string, ...values: SqlValue[]): number {
-  cache?.livenessRows.clear();
-  return sql.run(query, ...values);
-}
-
-export function upsert({ sql, cache }: Pick<Tx, "sql" | "cache">, row: NewRowOf<typeof chats>, conflict: string): void {
-  cache?.livenessRows.clear();
-  chats.insert(sql, row, conflict);
+export function findLiveness({ sql }: Pick<Tx, "sql">, chat: string): LivenessRow | null {
+  return livenessRows.find(sql, { chat });
 }
 
 export function healthOf(row: ChatRow): Health {
@@ -99,28 +83,18 @@ export function requireLiveChat(tx: Tx, self: Self): Result<LivenessRow, Refusal
   return ok(recordActivity(tx, found.value));
 }
 
-/** The live chat that all requests come from, whose activity is yet to be recorded; or null. */
-export function findCommonCaller(tx: Tx, inputs: readonly { readonly self: Self }[]): LivenessRow | null {
-  const [first] = inputs;
-  if (!first) return null;
-  const { chat, incarnation } = first.self;
-  if (inputs.some(({ self }) => self.chat !== chat || self.incarnation !== incarnation)) return null;
-  const found = requireCurrentIncarnation(tx, first.self);
-  return found.ok && offlineReason(tx, found.value) === null ? found.value : null;
-}
-
 /** [CH3] Any action counts as life, stored a few times per ttl. [CH4] Ends a grace period. */
-export function recordActivity(tx: Tx, row: LivenessRow): LivenessRow {
+function recordActivity(tx: Tx, row: LivenessRow): LivenessRow {
   // An open connection may be silent; then activity over another channel keeps the chat alive.
   const share = tx.presence.lastSeen(row.chat) === null ? 3 : 2;
   if (row.graceUntil === null && tx.now - lastSeen(tx, row) < tx.settings.chatTtlMs / share) return row;
-  write(tx, "UPDATE chats SET lastSeenAt = ?, graceUntil = NULL WHERE chat = ?", tx.now, row.chat);
+  tx.sql.run("UPDATE chats SET lastSeenAt = ?, graceUntil = NULL WHERE chat = ?", tx.now, row.chat);
   return { ...row, lastSeenAt: tx.now, graceUntil: null };
 }
 
 export function scheduleCheck(tx: Tx, row: LivenessRow, at: number): void {
   if (row.dueAt !== null && row.dueAt <= at) return;
-  write(tx, "UPDATE chats SET dueAt = ? WHERE chat = ? AND (dueAt IS NULL OR dueAt > ?)", at, row.chat, at);
+  tx.sql.run("UPDATE chats SET dueAt = ? WHERE chat = ? AND (dueAt IS NULL OR dueAt > ?)", at, row.chat, at);
 }
 
 /**
@@ -130,7 +104,7 @@ export function scheduleCheck(tx: Tx, row: LivenessRow, at: number): void {
 export function recordAssignment(tx: Tx, row: LivenessRow, firstDue: number): void {
   const at = Math.min(firstDue, lastSeen(tx, row) + tx.settings.chatTtlMs);
   const query = "UPDATE chats SET lastAssignedAt = ?, dueAt = min(ifnull(dueAt, ?), ?) WHERE chat = ?";
-  write(tx, query, tx.now, at, at, row.chat);
+  tx.sql.run(query, tx.now, at, at, row.chat);
 }
 
 const floorKey = "incarnation_floor";
@@ -141,10 +115,10 @@ export function firstIncarnation({ sql }: Tx): number {
 }
 
 export function remove(tx: Tx, { chat, incarnation }: LivenessRow): void {
-  write(tx, "DELETE FROM chats WHERE chat = ?", chat);
+  tx.sql.run("DELETE FROM chats WHERE chat = ?", chat);
   if (incarnation >= firstIncarnation(tx)) meta.write(tx.sql, floorKey, String(incarnation));
 }
 
 export function announceStatus(tx: Tx, chat: string, status: ChatStatus, reason: string, incarnation: number): void {
-  changes.announce(tx, `$chat/${chat}`, { status, reason, incarnation });
+  changes.append(tx, [changes.announcement(`$chat/${chat}`, { status, reason, incarnation })]);
 }

@@ -4,28 +4,54 @@ import type { Self } from "../../contract/values.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { requireLiveChat, type LivenessRow } from "./chat-rows.ts";
 import { once } from "./idempotency.ts";
-import type { Actor, Tx } from "./tx.ts";
+import type { Actor, List, Tx } from "./tx.ts";
 
 /** Operations on connections and tokens, which the host answers itself. */
 type HostOperation = "state.watch" | "state.unwatch" | "tokens.create" | "tokens.list" | "tokens.revoke" | "health";
+
+/** Operations whose requests of one frame run together, with few statements. */
+type ListOperation =
+  | "leases.acquire"
+  | "leases.renew"
+  | "leases.release"
+  | "state.get"
+  | "state.set"
+  | "state.update"
+  | "state.delete"
+  | "tasks.ack"
+  | "tasks.extend";
 
 /** One transaction, which the host rolls back on a refusal or an exception. */
 type Handler<Input, Output> = (tx: Tx, input: Input, actor: Actor) => Result<Output, Refusal>;
 
 export type Handlers = {
-  readonly [Name in Exclude<OperationName, HostOperation>]: Handler<CheckedInputOf<Name>, OutputOf<Name>>;
+  readonly [Name in Exclude<OperationName, HostOperation | ListOperation>]: Handler<
+    CheckedInputOf<Name>,
+    OutputOf<Name>
+  >;
 };
 
 /**
- * Runs several requests of one frame with few statements, where all succeed. Returns what the
- * handler would return for each, in order, and leaves the same rows and hints; null, without a
- * write, where its simple case does not apply.
+ * Runs the first requests of a list, at least one, in one transaction, and leaves what they would
+ * leave one by one. Returns their results in order; the host runs the others after them. A refusal
+ * is the only result.
  */
-type SetHandler<Input, Output> = (tx: Tx, inputs: readonly Input[], actor: Actor) => readonly Output[] | null;
+export type ListHandler<Input, Output> = (
+  tx: Tx,
+  inputs: List<Input>,
+  actor: Actor,
+) => readonly Result<Output, Refusal>[];
 
-export type SetHandlers = {
-  readonly [Name in keyof Handlers]?: SetHandler<CheckedInputOf<Name>, OutputOf<Name>>;
+export type ListHandlers = {
+  readonly [Name in ListOperation]: ListHandler<CheckedInputOf<Name>, OutputOf<Name>>;
 };
+
+/** Result of a list of one, or the refusal of another. */
+export function firstOf<T>(results: readonly T[]): T {
+  const [first] = results;
+  if (first === undefined) throw new Error("a list of requests has no result");
+  return first;
+}
 
 /** Runs for a live chat only, in its present incarnation; the call counts as its activity. */
 export function byLiveChat<Input extends { readonly self: Self }, Output>(
@@ -34,6 +60,20 @@ export function byLiveChat<Input extends { readonly self: Self }, Output>(
   return (tx, input) => {
     const caller = requireLiveChat(tx, input.self);
     return caller.ok ? work(tx, input, caller.value) : caller;
+  };
+}
+
+/** The same for the first requests of a list that come from one process. */
+export function byOneChat<Input extends { readonly self: Self }, Output>(
+  work: (tx: Tx, inputs: List<Input>, caller: LivenessRow) => readonly Result<NoInfer<Output>, Refusal>[],
+): ListHandler<Input, Output> {
+  return (tx, inputs) => {
+    const [first, ...others] = inputs;
+    const caller = requireLiveChat(tx, first.self);
+    if (!caller.ok) return [caller];
+    const { chat, incarnation } = first.self;
+    const foreign = others.findIndex(({ self }) => self.chat !== chat || self.incarnation !== incarnation);
+    return work(tx, foreign < 0 ? inputs : [first, ...others.slice(0, foreign)], caller.value);
   };
 }
 

@@ -1,9 +1,8 @@
 import type { Refusal } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Sql } from "../../shared/sql.ts";
-import { insertRows } from "./insert-rows.ts";
-import type { Tx } from "./tx.ts";
-import type { RowOf } from "../../shared/table.ts";
+import { among, type Sql } from "../../shared/sql.ts";
+import type { List, Tx } from "./tx.ts";
+import type { NewRowOf, RowOf } from "../../shared/table.ts";
 import { idempotency } from "./kernel-tables.ts";
 
 /** Results by request id, so that a repeat changes nothing. Only successes are stored. */
@@ -28,75 +27,58 @@ export function once<T extends object>(
   work: () => Result<T, Refusal>,
   hasChanged: (value: T) => boolean = () => true,
 ): { result: Result<T, Refusal>; isRepeat: boolean } {
-  const { requestId } = request;
-  if (requestId === undefined) return { result: work(), isRepeat: false };
-  const machine = machineOf(tx, request);
-  const requestDigest = digest(JSON.stringify(request.input));
-  const key = keyOf(request, machine, requestId);
-  const stored = findStored(tx, key);
-  if (stored) {
-    const value = JSON.parse(stored.result) as T;
-    return { result: stored.request === requestDigest ? ok(value) : err(keyReused(requestId)), isRepeat: true };
-  }
-  const { first, last } = endsOf(tx, machine);
-  const limitProblem = checkLimits(tx, machine, first, last);
-  const result: Result<T, Refusal> = limitProblem ? err(limitProblem) : work();
-  if (result.ok && hasChanged(result.value)) store(tx, last, { key, machine, requestDigest, value: result.value });
-  return { result, isRepeat: false };
+  let isRepeat = true;
+  const runs = (): Result<T, Refusal>[] => {
+    isRepeat = false;
+    return [work()];
+  };
+  const [result = work()] = onceEach<IdempotentRequest, T>(tx, [request], runs, hasChanged);
+  return { result, isRepeat };
 }
 
 /**
- * Prepares what `once` would store of several requests one by one, all of them new.
- * @param resultOf the result by request and position; null: nothing changed [RQ3]
- * @returns stores them; null: an id was used before, or there is no room for all
+ * The same for the first requests of a list.
+ * @param work gets the leading requests that are new, and answers some of them, at least one
  */
-export function prepareAll<Request extends IdempotentRequest>(
+export function onceEach<Request extends IdempotentRequest, T extends object>(
   tx: Tx,
-  requests: readonly Request[],
-  resultOf: (request: Request, at: number) => object | null,
-): (() => void) | null {
-  const repeatable = requests.flatMap((request, at) =>
-    request.requestId === undefined ? [] : [{ request, id: request.requestId, value: resultOf(request, at) }],
+  requests: List<Request>,
+  work: (requests: List<Request>) => readonly Result<T, Refusal>[],
+  hasChanged: (value: T, request: Request) => boolean = () => true,
+): readonly Result<T, Refusal>[] {
+  const [first, ...others] = requests;
+  if (requests.every(({ requestId }) => requestId === undefined)) return work(requests);
+  const machine = machineOf(tx, first);
+  const keys = requests.map((request) => keyOf(request, machine));
+  const stored = findStored(
+    tx,
+    keys.filter((key) => key !== null),
   );
-  const [one] = repeatable;
-  if (!one) return () => undefined;
-  const machine = machineOf(tx, one.request);
-  const keys = repeatable.map(({ request, id }) => keyOf(request, machine, id));
-  if (new Set(keys).size < keys.length || hasStored(tx, keys)) return null;
-  let { first, last } = endsOf(tx, machine);
-  const rows: NewRow[] = [];
-  for (const [at, { request, value }] of repeatable.entries()) {
-    if (!isWithinLimits(tx, first, last)) return null;
-    if (!value) continue;
-    const result = JSON.stringify(value);
-    last = after(tx, last, result);
-    first ??= last;
-    rows.push({ key: keys[at] ?? "", request: digest(JSON.stringify(request.input)), result, ...last });
+  const before = stored.get(keys[0] ?? "");
+  if (before) return [isSameRequest(before, first) ? ok(JSON.parse(before.result) as T) : err(keyReused(first))];
+  const ends = endsOf(tx, machine);
+  const limitProblem = checkLimits(tx, machine, ends);
+  if (keys[0] !== null && limitProblem) return [err(limitProblem)];
+  const count = countFresh(keys, stored);
+  const results = work([first, ...(isFarFromLimits(tx, ends, count) ? others.slice(0, count - 1) : [])]);
+  let { last } = ends;
+  const rows: NewRowOf<typeof idempotency>[] = [];
+  for (const [at, result] of results.entries()) {
+    const [request = first, key = null] = [requests[at], keys[at]];
+    if (key === null || !result.ok || !hasChanged(result.value, request)) continue;
+    const text = JSON.stringify(result.value);
+    last = after(tx, last, text);
+    const { nth, chars: writtenChars, until: expiresAt } = last;
+    rows.push({ key, request: digestOf(request), result: text, expiresAt, machine, nth, writtenChars });
   }
-  return () => storeAll(tx.sql, machine, rows);
+  idempotency.putAll(tx.sql, rows);
+  return results;
 }
 
-interface NewRow extends StoredEntry, StoredResult {
-  readonly key: string;
-}
-
-function storeAll(sql: Sql, machine: string, rows: readonly NewRow[]): void {
-  if (rows.length === 0) return;
-  const columns = {
-    key: rows.map(({ key }) => key),
-    request: rows.map(({ request }) => request),
-    result: rows.map(({ result }) => result),
-    expiresAt: rows.map(({ until }) => until),
-    machine,
-    nth: rows.map(({ nth }) => nth),
-    writtenChars: rows.map(({ chars }) => chars),
-  };
-  insertRows(sql, "idempotency", columns, `WHERE true ${replaceSql}`);
-}
-
-function hasStored({ sql, now }: Tx, keys: readonly string[]): boolean {
-  const query = "SELECT 1 FROM idempotency WHERE key IN (SELECT value FROM json_each(?)) AND expiresAt > ? LIMIT 1";
-  return sql.all(query, JSON.stringify(keys), now).length > 0;
+/** Number of leading requests whose ids are neither stored nor repeated. */
+function countFresh(keys: readonly (string | null)[], stored: ReadonlyMap<string, StoredResult>): number {
+  const known = keys.findIndex((key, at) => key !== null && (stored.has(key) || keys.indexOf(key) < at));
+  return known < 0 ? keys.length : known;
 }
 
 function machineOf({ actor }: Tx, { operation }: IdempotentRequest): string {
@@ -104,29 +86,13 @@ function machineOf({ actor }: Tx, { operation }: IdempotentRequest): string {
   return actor.machine;
 }
 
-interface NewResult {
-  readonly key: string;
-  readonly machine: string;
-  readonly requestDigest: string;
-  readonly value: object;
-}
-
-const replaceSql = `ON CONFLICT (key) DO UPDATE SET request = excluded.request, result = excluded.result, expiresAt = excluded.expiresAt,
-  machine = excluded.machine, nth = excluded.nth, writtenChars = excluded.writtenChars`;
-
-function store(tx: Tx, last: StoredEntry | null, { key, machine, requestDigest, value }: NewResult): void {
-  const result = JSON.stringify(value);
-  const { nth, chars: writtenChars, until: expiresAt } = after(tx, last, result);
-  idempotency.put(tx.sql, { key, request: requestDigest, result, expiresAt, machine, nth, writtenChars });
-}
-
 function after({ now }: Tx, last: StoredEntry | null, result: string): StoredEntry {
   return { nth: (last?.nth ?? 0) + 1, chars: (last?.chars ?? 0) + result.length, until: now + keepMs };
 }
 
-/** Names of machines and chats have no line break, so keys are unique. */
-function keyOf({ operation, by = "" }: IdempotentRequest, machine: string, requestId: string): string {
-  return `${operation} ${machine}\n${by} ${requestId}`;
+/** Names of machines and chats have no line break, so keys are unique. Null: without an id. */
+function keyOf({ operation, by = "", requestId }: IdempotentRequest, machine: string): string | null {
+  return requestId === undefined ? null : `${operation} ${machine}\n${by} ${requestId}`;
 }
 
 interface StoredEntry {
@@ -142,25 +108,34 @@ const endsQuery = ["ASC", "DESC"]
   )
   .join(" UNION ALL ");
 
-function endsOf(
-  { sql }: Tx,
-  machine: string,
-): { readonly first: StoredEntry | null; readonly last: StoredEntry | null } {
+interface Ends {
+  readonly first: StoredEntry | null;
+  readonly last: StoredEntry | null;
+}
+
+function endsOf({ sql }: Tx, machine: string): Ends {
   const [first = null, last = first] = sql.all<StoredEntry>(`${endsQuery} ORDER BY nth`, machine, machine);
   return { first, last };
 }
 
-const results = idempotency.pick("request", "result");
+const results = idempotency.pick("key", "request", "result");
 
-type StoredResult = RowOf<typeof results>;
+type StoredResult = Omit<RowOf<typeof results>, "key">;
 
-function findStored({ sql, now }: Tx, key: string): StoredResult | null {
-  return results.select(sql, "WHERE key = ? AND expiresAt > ?", key, now)[0] ?? null;
+function findStored({ sql, now }: Tx, keys: readonly string[]): Map<string, StoredResult> {
+  const { text, value } = among(keys);
+  return new Map(results.select(sql, `WHERE key ${text} AND expiresAt > ?`, value, now).map((row) => [row.key, row]));
+}
+
+function isSameRequest({ request }: StoredResult, other: IdempotentRequest): boolean {
+  return request === digestOf(other);
 }
 
 /** [RQ7] Entries are deleted in their order, so the first and last row give the count. */
-function checkLimits(tx: Tx, machine: string, first: StoredEntry | null, last: StoredEntry | null): Refusal | null {
-  if (!first || !last || isWithinLimits(tx, first, last)) return null;
+function checkLimits(tx: Tx, machine: string, { first, last }: Ends): Refusal | null {
+  if (!first || !last) return null;
+  const { maxRequestIdsPerMachine: maxIds, maxRequestCharsPerMachine: maxChars } = tx.settings;
+  if (last.nth - first.nth + 1 < maxIds && last.chars - first.chars < maxChars) return null;
   if (first.until <= tx.now) {
     prune(tx.sql, tx.now, maxPrunedRows);
     return null;
@@ -172,20 +147,25 @@ function checkLimits(tx: Tx, machine: string, first: StoredEntry | null, last: S
   };
 }
 
-function isWithinLimits({ settings }: Tx, first: StoredEntry | null, last: StoredEntry | null): boolean {
-  if (!first || !last) return true;
+/** More than the result of an operation that takes lists may have. */
+const maxResultChars = 65_536;
+
+/** Whether none of so many more results may be one too many. */
+function isFarFromLimits({ settings }: Tx, { first, last }: Ends, count: number): boolean {
   const { maxRequestIdsPerMachine: maxIds, maxRequestCharsPerMachine: maxChars } = settings;
-  return last.nth - first.nth + 1 < maxIds && last.chars - first.chars < maxChars;
+  const [ids, chars] = first && last ? [last.nth - first.nth + 1, last.chars - first.chars] : [0, 0];
+  return ids + count < maxIds && chars + count * maxResultChars < maxChars;
 }
 
 const maxPrunedRows = 100;
 
-function keyReused(requestId: string): Refusal {
+function keyReused({ requestId }: IdempotentRequest): Refusal {
   return { code: "key_reused", message: `request id ${requestId} was used for another request; use a new one` };
 }
 
 /** FNV-1a twice and the length; no protection against collisions made on purpose. */
-function digest(text: string): string {
+function digestOf({ input }: IdempotentRequest): string {
+  const text = JSON.stringify(input);
   let [high, low] = [0x811c9dc5, 0x01000193];
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);

@@ -1,6 +1,5 @@
 import type { Settings } from "../../contract/workspaces.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { ReadCache } from "./read-cache.ts";
 
 /** Law: no clock, no random numbers, no sockets here; a host passes them in. */
 
@@ -37,7 +36,6 @@ export interface Tx extends WorkspaceFacts {
   readonly now: number;
   readonly presence: Presence;
   readonly actor?: Actor;
-  readonly cache?: ReadCache | null;
   /** Storage is nearly full: what may be deleted is deleted at once. */
   readonly isFull?: boolean;
   /** The host dispatches before its commit. Absent: an outbox row is written, and a token sent. */
@@ -54,3 +52,6 @@ export interface Actor {
   readonly machine: string;
   readonly isAdmin: boolean;
 }
+
+/** At least one. */
+export type List<T> = readonly [T, ...T[]];

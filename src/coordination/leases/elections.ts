@@ -3,7 +3,7 @@ import { ok } from "../../shared/result.ts";
 import { expiresAt, isLive, findLease, type LeaseRow } from "./lease-rows.ts";
 import * as grants from "./lease-grants.ts";
 import * as leases from "./leases.ts";
-import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
+import { byLiveChat, firstOf, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as waiters from "./waiters.ts";
 
@@ -28,19 +28,19 @@ export const handlers = {
     return ok({ state: "following", leader, position });
   }),
 
-  "elections.renew"(tx, { self, name, term }, actor) {
-    const renewed = leases.handlers["leases.renew"](tx, { self, resource: resourceOf(name), token: term }, actor);
+  "elections.renew": byLiveChat((tx, { name, term }, caller) => {
+    const renewed = firstOf(leases.renewEach(tx, [{ resource: resourceOf(name), token: term }], caller));
     if (!renewed.ok) return renewed;
     const { holder: leader, incarnation, token, ttlMs, remainingMs } = renewed.value;
     return ok({ name, leader, incarnation, term: token, ttlMs, remainingMs });
-  },
+  }),
 
   /** [EL2] Resignation leaves no lock delay: the next waiter, another chat, leads at once. */
-  "elections.resign"(tx, { self, name, term }, actor) {
-    removeWaits(tx, name, self.chat);
-    const released = leases.handlers["leases.release"](tx, { self, resource: resourceOf(name), token: term }, actor);
+  "elections.resign": byLiveChat((tx, { name, term }, caller) => {
+    removeWaits(tx, name, caller.chat);
+    const released = firstOf(leases.releaseEach(tx, [{ resource: resourceOf(name), token: term }], caller));
     return released.ok ? ok({ hasResigned: released.value.isReleased }) : released;
-  },
+  }),
 
   "elections.observe"(tx, { name }) {
     return ok({ leader: findLeader(tx, name) });

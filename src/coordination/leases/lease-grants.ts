@@ -1,18 +1,9 @@
+import { among } from "../../shared/sql.ts";
 import type { CheckedInputOf } from "../../contract/operations.ts";
 import * as audit from "../kernel/audit.ts";
 import * as changes from "../kernel/changes.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import {
-  expiresAt,
-  heldBy,
-  insert,
-  insertAll,
-  hasNoOverlap,
-  isLive,
-  isBlocked,
-  findOverlapping,
-  type LeaseRow,
-} from "./lease-rows.ts";
+import { expiresAt, findOverlapping, heldBy, isBlocked, isLive, type LeaseRow, leases } from "./lease-rows.ts";
 import * as meta from "../kernel/meta.ts";
 import { OverlapSet, projectOf } from "../../contract/resource-paths.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
@@ -20,26 +11,17 @@ import * as waiters from "./waiters.ts";
 
 export type LeaseRequest = Omit<CheckedInputOf<"leases.acquire">, "self">;
 
-export function grant(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): LeaseRow {
-  const { resource } = request;
-  const seq = audit.append(tx, { kind: "lease.granted", subject: resource, actor: chat.chat });
-  const row = toRow(tx, chat, request, seq);
-  insert(tx.sql, row);
-  scheduleExpiry(tx, chat, [row]);
-  announce(tx, resource, row);
-  return row;
-}
-
-/** Grants all at once; none overlaps another, or is blocked. */
-export function grantAll(tx: Tx, chat: chatRows.LivenessRow, requests: readonly LeaseRequest[]): LeaseRow[] {
+/** Grants all; none overlaps another, or is blocked. */
+export function grant(tx: Tx, chat: chatRows.LivenessRow, requests: readonly LeaseRequest[]): LeaseRow[] {
   const resources = requests.map(({ resource }) => resource);
   const first = audit.appendAll(tx, { kind: "lease.granted", actor: chat.chat }, resources);
   const rows = requests.map((request, at) => toRow(tx, chat, request, first + at));
-  insertAll(tx.sql, rows);
-  scheduleExpiry(tx, chat, rows);
-  changes.appendAll(
+  leases.insertAll(tx.sql, rows);
+  const expiries = rows.map((row) => row.expiresAt);
+  chatRows.scheduleCheck(tx, chat, Math.min(...expiries, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
+  changes.append(
     tx,
-    rows.flatMap((row) => announcementOf(row.resource, row) ?? []),
+    rows.flatMap((row) => announcementOf(row.resource, row)),
   );
   return rows;
 }
@@ -61,30 +43,20 @@ function toRow(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest, seq: n
   };
 }
 
-function scheduleExpiry(tx: Tx, chat: chatRows.LivenessRow, rows: readonly LeaseRow[]): void {
-  const expiries = rows.map((row) => row.expiresAt);
-  chatRows.scheduleCheck(tx, chat, Math.min(...expiries, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
-}
-
 const leaderScheme = "leader:";
 const fileScheme = "file:";
 
 /** [EL3] [LE18] Announces only `$leader/` and `$file/`; other leases would only cost rows. */
-function announce(tx: Tx, resource: string, row: LeaseRow | null): void {
-  const announcement = announcementOf(resource, row);
-  if (announcement) changes.append(tx, announcement);
-}
-
-function announcementOf(resource: string, row: LeaseRow | null): changes.NewChange | null {
+function announcementOf(resource: string, row: LeaseRow | null): changes.NewChange[] {
   if (resource.startsWith(leaderScheme)) {
     const leader = row && { leader: row.holder, incarnation: row.incarnation, term: row.token };
-    return changes.announcement(`$leader/${resource.slice(leaderScheme.length)}`, leader);
+    return [changes.announcement(`$leader/${resource.slice(leaderScheme.length)}`, leader)];
   }
   if (resource.startsWith(fileScheme)) {
     const held = row && { holder: row.holder, incarnation: row.incarnation, token: row.token };
-    return changes.announcement(`$file/${resource.slice(fileScheme.length)}`, held);
+    return [changes.announcement(`$file/${resource.slice(fileScheme.length)}`, held)];
   }
-  return null;
+  return [];
 }
 
 /** Returns the next expiry; null: the chat holds no lease. */
@@ -120,7 +92,6 @@ export function endQuietPeriod(tx: Tx): void {
 }
 
 export function resolveOverlap(tx: Tx, resource: string): Overlap {
-  if (hasNoOverlap(tx.sql, resource)) return { held: [], delays: quietDelays(tx, resource), hasWaiters: false };
   const overlap = findOverlap(tx, resource);
   const expired = overlap.held.filter((row) => !isLive(tx, row));
   const endedDelays = overlap.delays.filter(({ until }) => until <= tx.now);
@@ -149,28 +120,21 @@ function expire(tx: Tx, expired: readonly LeaseRow[]): void {
   deleteLeases(tx, expired);
 }
 
-export function deleteLeases(tx: Tx, rows: readonly LeaseRow[], left: readonly string[] = []): void {
-  for (const { resource } of rows) tx.sql.run("DELETE FROM leases WHERE resource = ?", resource);
-  freed(
-    tx,
-    rows.map(({ resource }) => resource),
-    left,
-  );
-}
-
-/** Deletes leases without a waiter. */
-export function deleteUnawaited(tx: Tx, resources: readonly string[]): void {
-  if (resources.length === 0) return;
-  tx.sql.run("DELETE FROM leases WHERE resource IN (SELECT value FROM json_each(?))", JSON.stringify(resources));
-  changes.appendAll(
-    tx,
-    resources.flatMap((resource) => announcementOf(resource, null) ?? []),
-  );
-}
-
-export function freed(tx: Tx, resources: readonly string[], left: readonly string[] = []): void {
-  for (const resource of resources) announce(tx, resource, null);
+export function deleteLeases(tx: Tx, rows: readonly Pick<LeaseRow, "resource">[], left: readonly string[] = []): void {
+  const resources = rows.map(({ resource }) => resource);
+  remove(tx, resources);
   grantWaiting(tx, [...resources, ...left]);
+}
+
+/** Leaves the waiters to the caller. */
+export function remove(tx: Tx, resources: readonly string[]): void {
+  if (resources.length === 0) return;
+  const { text, value } = among(resources);
+  tx.sql.run(`DELETE FROM leases WHERE resource ${text}`, value);
+  changes.append(
+    tx,
+    resources.flatMap((resource) => announcementOf(resource, null)),
+  );
 }
 
 /**
@@ -218,6 +182,6 @@ function grantPaths(tx: Tx, project: string, freed: readonly string[]): void {
 }
 
 function grantWaiter(tx: Tx, chat: chatRows.LivenessRow, waiter: waiters.WaiterRow): void {
-  grant(tx, chat, waiters.toRequest(waiter));
+  grant(tx, chat, [waiters.toRequest(waiter)]);
   tx.tell({ kind: "lease", chat: waiter.chat, resource: waiter.resource });
 }

@@ -1,37 +1,50 @@
-import type { Sql, SqlValue } from "../../shared/sql.ts";
+import { among, type Sql, type SqlValue } from "../../shared/sql.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import { insertRows } from "../kernel/insert-rows.ts";
 import { namesAbove, overlap, rangeBelow } from "../../contract/resource-paths.ts";
 import type { Tx } from "../kernel/tx.ts";
-import type { RowOf } from "../../shared/table.ts";
-import { leases } from "./lease-tables.ts";
+import { type RowOf, integer, serial, table, text } from "../../shared/table.ts";
+
+export const leases = table("leases", {
+  resource: text().primary(),
+  holder: text(),
+  incarnation: integer(),
+  token: integer(),
+  ttlMs: integer(),
+  isBound: integer(),
+  expiresAt: integer(),
+  lockDelayMs: integer(),
+  requestId: text(),
+  grantedAt: integer(),
+});
+
+/** [LE11] No other chat gets the resource before the delay ends. */
+export const lockDelays = table("lock_delays", { resource: text().primary(), until: integer() });
+
+export const waiters = table("waiters", {
+  seq: serial(),
+  resource: text(),
+  chat: text(),
+  incarnation: integer(),
+  requestId: text(),
+  ttlMs: integer(),
+  isBound: integer(),
+  lockDelayMs: integer(),
+  until: integer(),
+});
+
+export const leaseTables = [leases, lockDelays, waiters];
+
+export const leaseIndexes: readonly string[] = [
+  "CREATE INDEX leases_holder ON leases (holder)",
+  "CREATE UNIQUE INDEX waiters_requests ON waiters (resource, chat, requestId)",
+  "CREATE INDEX waiters_chat ON waiters (chat)",
+  "CREATE INDEX waiters_resource ON waiters (resource)",
+];
 
 export type LeaseRow = RowOf<typeof leases>;
 
 export function findLease(sql: Sql, resource: string): LeaseRow | null {
   return leases.find(sql, { resource });
-}
-
-export function insert(sql: Sql, row: LeaseRow): void {
-  leases.insert(sql, row);
-}
-
-/** All have the same holder. */
-export function insertAll(sql: Sql, rows: readonly LeaseRow[]): void {
-  const [first] = rows;
-  if (!first) return;
-  insertRows(sql, "leases", {
-    resource: rows.map((row) => row.resource),
-    holder: first.holder,
-    incarnation: first.incarnation,
-    token: rows.map((row) => row.token),
-    ttlMs: rows.map((row) => row.ttlMs),
-    isBound: rows.map((row) => row.isBound),
-    expiresAt: rows.map((row) => row.expiresAt),
-    lockDelayMs: rows.map((row) => row.lockDelayMs),
-    requestId: rows.map((row) => row.requestId),
-    grantedAt: first.grantedAt,
-  });
 }
 
 export function heldBy(sql: Sql, chat: string): LeaseRow[] {
@@ -125,52 +138,46 @@ export function isBlocked({ sql, now }: Pick<Tx, "sql" | "now">, resource: strin
 const maxNamesPerQuery = 90;
 const tables = ["leases", "lock_delays", "waiters"] as const;
 
-export function hasNoOverlap(sql: Sql, resource: string): boolean {
-  const names = namesAbove(resource);
-  const range = rangeBelow(resource);
-  if (tables.length * (names.length + 2) > maxNamesPerQuery) return false;
-  const wheres = [`resource IN (${names.map(() => "?").join(", ")})`, "resource >= ? AND resource < ?"];
-  const checks = tables.flatMap((table) =>
-    wheres.slice(0, range ? 2 : 1).map((where) => `EXISTS (SELECT 1 FROM ${table} WHERE ${where})`),
-  );
-  const values = [...names, ...(range ? [range.from, range.to] : [])];
-  const query = `SELECT ${checks.join(" OR ")} AS is_any`;
-  const [row] = sql.all<{ is_any: number }>(query, ...tables.flatMap(() => values));
-  return row?.is_any === 0;
-}
-
 /** The leases of this process of a chat among the named ones, by resource. */
-export function listHeld<Row extends Pick<LeaseRow, "resource" | "token">>(
+export function listHeld(
   sql: Sql,
   { chat, incarnation }: chatRows.LivenessRow,
   resources: readonly string[],
-  columns = "resource, token",
-): Map<string, Row> {
+): Map<string, LeaseRow> {
+  const { text, value } = among(resources);
   // Without the plus SQLite would read all leases of the holder.
-  const query = `SELECT ${columns} FROM json_each(?) AS name CROSS JOIN leases ON resource = name.value
-    WHERE +holder = ? AND incarnation = ?`;
-  const rows = sql.all<Row>(query, JSON.stringify(resources), chat, incarnation);
+  const rows = leases.select(
+    sql,
+    `WHERE resource ${text} AND +holder = ? AND incarnation = ?`,
+    value,
+    chat,
+    incarnation,
+  );
   return new Map(rows.map((row) => [row.resource, row]));
 }
 
-export function renewAll(sql: Sql, resources: readonly string[], ttlMs: number, until: number): void {
-  const query = `UPDATE leases SET ttlMs = ?, expiresAt = max(expiresAt, ?)
-    WHERE resource IN (SELECT value FROM json_each(?))`;
-  sql.run(query, ttlMs, until, JSON.stringify(resources));
-}
-
-/** Patterns and very deep paths count as overlapping. */
-export function haveNoOverlap(sql: Sql, resources: readonly string[]): boolean {
+/**
+ * Whether nothing overlaps the resources, or they each other, held, delayed or awaited. Patterns
+ * and very deep paths count as overlapping.
+ */
+export function areFree(sql: Sql, resources: readonly string[]): boolean {
   const names = new Set(resources);
   if (names.size < resources.length) return false;
   for (const resource of resources) {
     const above = namesAbove(resource);
-    if (rangeBelow(resource) || tables.length * (above.length + 2) > maxNamesPerQuery) return false;
+    if (rangeBelow(resource) || above.length > maxNamesPerQuery) return false;
     for (const name of above) names.add(name);
   }
-  const checks = tables.map((table) => `EXISTS (SELECT 1 FROM ${table} WHERE resource = name.value)`);
-  const query = `SELECT EXISTS (SELECT 1 FROM json_each(?) AS name WHERE ${checks.join(" OR ")}) AS is_any`;
-  return sql.all<{ is_any: number }>(query, JSON.stringify([...names]))[0]?.is_any === 0;
+  const where = names.size === 1 ? "resource = ?" : "resource = name.value";
+  const checks = tables.map((table) => `EXISTS (SELECT 1 FROM ${table} WHERE ${where})`).join(" OR ");
+  const [row] =
+    names.size === 1
+      ? sql.all<{ is_any: number }>(`SELECT ${checks} AS is_any`, ...tables.flatMap(() => resources))
+      : sql.all<{ is_any: number }>(
+          `SELECT EXISTS (SELECT 1 FROM json_each(?) AS name WHERE ${checks}) AS is_any`,
+          JSON.stringify([...names]),
+        );
+  return row?.is_any === 0;
 }
 
 function selectByNames<Row>(sql: Sql, table: string, names: readonly string[]): Row[] {

@@ -1,3 +1,4 @@
+import { among } from "../../shared/sql.ts";
 import type { Refusal } from "../../contract/errors.ts";
 import type { Lease } from "../../contract/leases.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
@@ -5,48 +6,37 @@ import type { Guard } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import { findBlocker, findCovering, expiresAt, heldBy, isLive, findLease, type LeaseRow } from "./lease-rows.ts";
+import {
+  areFree,
+  expiresAt,
+  findBlocker,
+  findCovering,
+  findLease,
+  heldBy,
+  isLive,
+  listHeld,
+  type LeaseRow,
+} from "./lease-rows.ts";
 import * as grants from "./lease-grants.ts";
 import type { Overlap, LeaseRequest } from "./lease-grants.ts";
-import { byLiveChat, repeatable, type Handlers } from "../kernel/handlers.ts";
-import type { Tx } from "../kernel/tx.ts";
+import { byLiveChat, byOneChat, firstOf, repeatable, type Handlers, type ListHandlers } from "../kernel/handlers.ts";
+import type { List, Tx } from "../kernel/tx.ts";
 import * as waiters from "./waiters.ts";
 
 type Acquired = OutputOf<"leases.acquire">;
 
-export const handlers = {
+export const lists = {
   /** [LE1] One live holder per overlap. [LE2] Tokens grow. [LE3] Repeats return the grant. */
-  "leases.acquire": byLiveChat((tx, input, caller) => acquireFor(tx, caller, input)),
+  "leases.acquire": byOneChat((tx, inputs, caller) => acquireEach(tx, caller, inputs)),
 
   /** [LE5] Needs the held lease with its token; never shortens it. */
-  "leases.renew": byLiveChat((tx, input, caller) => {
-    const row = findLease(tx.sql, input.resource);
-    if (!row || !isHeldBy(row, caller) || row.token !== input.token || !isLive(tx, row)) {
-      return err({
-        code: "not_holder",
-        message: `${input.resource} is no longer held by chat ${input.self.chat} with token ${input.token}; stop the work that it guards, then acquire it again`,
-      });
-    }
-    const renewed = renew(tx, row, input.ttlMs);
-    // The due index stays unchanged: the holder is checked at the old time.
-    tx.sql.run(
-      "UPDATE leases SET ttlMs = ?, expiresAt = ? WHERE resource = ?",
-      renewed.ttlMs,
-      renewed.expiresAt,
-      row.resource,
-    );
-    return ok(toLease(tx, renewed));
-  }),
+  "leases.renew": byOneChat((tx, inputs, caller) => renewEach(tx, inputs, caller)),
 
   /** [LE6] Releasing what is not held is no error, so a release can be repeated. */
-  "leases.release": byLiveChat((tx, input, caller) => {
-    const { chat, incarnation } = caller;
-    const query = "DELETE FROM leases WHERE resource = ? AND holder = ? AND incarnation = ? AND token = ?";
-    const isReleased = tx.sql.run(query, input.resource, chat, incarnation, input.token) > 0;
-    if (isReleased) grants.freed(tx, [input.resource]);
-    return ok({ isReleased });
-  }),
+  "leases.release": byOneChat((tx, inputs, caller) => releaseEach(tx, inputs, caller)),
+} satisfies Partial<ListHandlers>;
 
+export const handlers = {
   "leases.cancel-wait": byLiveChat((tx, { self, resource, requestId }) => {
     const waiter = waiters.find(tx.sql, resource, self.chat, requestId);
     if (!waiter) return ok({ isCancelled: false });
@@ -89,13 +79,22 @@ export const handlers = {
   }),
 } satisfies Partial<Handlers>;
 
-/** [LE14] A bound lease keeps its ttl. */
-export function renew({ now }: Tx, row: LeaseRow, newTtlMs: number | undefined): LeaseRow {
-  const ttlMs = row.isBound === 1 ? row.ttlMs : (newTtlMs ?? row.ttlMs);
-  return { ...row, ttlMs, expiresAt: Math.max(row.expiresAt, now + ttlMs) };
+function acquireEach(
+  tx: Tx,
+  chat: chatRows.LivenessRow,
+  requests: List<LeaseRequest>,
+): readonly Result<Acquired, Refusal>[] {
+  const isFree = tx.quietUntil <= tx.now && areFree(tx.sql, namesOf(requests));
+  if (isFree && !checkLeaseLimit(tx, chat.chat, requests.length))
+    return grants.grant(tx, chat, requests).map((row) => toGranted(tx, row));
+  return [acquireOrWait(tx, chat, requests[0])];
 }
 
 export function acquireFor(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Result<Acquired, Refusal> {
+  return firstOf(acquireEach(tx, chat, [request]));
+}
+
+function acquireOrWait(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Result<Acquired, Refusal> {
   const { resource, requestId } = request;
   const full = checkNewWait(tx, chat, request);
   if (full) return err(full);
@@ -108,7 +107,55 @@ export function acquireFor(tx: Tx, chat: chatRows.LivenessRow, request: LeaseReq
     return enqueue(tx, chat, request, { overlap, waiter, ahead });
   if (waiter) waiters.remove(tx.sql, waiter.seq);
   const refused = checkLeaseLimit(tx, chat.chat);
-  return refused ? err(refused) : toGranted(tx, grants.grant(tx, chat, request));
+  return refused ? err(refused) : toGranted(tx, firstOf(grants.grant(tx, chat, [request])));
+}
+
+/** Up to the first that is not held, or comes twice. */
+export function renewEach(
+  tx: Tx,
+  requests: List<Omit<CheckedInputOf<"leases.renew">, "self">>,
+  caller: chatRows.LivenessRow,
+): readonly Result<Lease, Refusal>[] {
+  const held = listHeld(tx.sql, caller, namesOf(requests));
+  const renewed: LeaseRow[] = [];
+  for (const { resource, token, ttlMs: newTtlMs } of requests) {
+    const row = held.get(resource);
+    if (row?.token !== token || !isLive(tx, row)) break;
+    // [LE14] A bound lease keeps its ttl.
+    const ttlMs = row.isBound === 1 ? row.ttlMs : (newTtlMs ?? row.ttlMs);
+    renewed.push({ ...row, ttlMs, expiresAt: Math.max(row.expiresAt, tx.now + ttlMs) });
+    held.delete(resource);
+  }
+  if (renewed.length === 0) {
+    const message = `${requests[0].resource} is no longer held by chat ${caller.chat} with token ${requests[0].token}; stop the work that it guards, then acquire it again`;
+    return [err({ code: "not_holder", message })];
+  }
+  // The due index stays unchanged: the holder is checked at the old time.
+  for (const rows of Map.groupBy(renewed, ({ ttlMs, expiresAt: at }) => `${ttlMs} ${at}`).values()) {
+    const { text, value } = among(namesOf(rows));
+    const [{ ttlMs, expiresAt: at } = { ttlMs: 0, expiresAt: 0 }] = rows;
+    tx.sql.run(`UPDATE leases SET ttlMs = ?, expiresAt = ? WHERE resource ${text}`, ttlMs, at, value);
+  }
+  return renewed.map((row) => ok(toLease(tx, row)));
+}
+
+/** Only the first where anything waits for one: a grant comes before the next release. */
+export function releaseEach(
+  tx: Tx,
+  requests: List<Omit<CheckedInputOf<"leases.release">, "self">>,
+  caller: chatRows.LivenessRow,
+): readonly Result<OutputOf<"leases.release">, Refusal>[] {
+  const held = listHeld(tx.sql, caller, namesOf(requests));
+  const isHeld = requests.map(({ resource, token }) => held.get(resource)?.token === token && held.delete(resource));
+  const released = namesOf(requests.filter((_, at) => isHeld[at]));
+  const isAlone = requests.length === 1 || waiters.haveWaiters(tx.sql, released);
+  if (!isAlone) grants.remove(tx, released);
+  else if (isHeld[0]) grants.deleteLeases(tx, [requests[0]]);
+  return (isAlone ? isHeld.slice(0, 1) : isHeld).map((isReleased) => ok({ isReleased }));
+}
+
+function namesOf(rows: readonly { readonly resource: string }[]): string[] {
+  return rows.map(({ resource }) => resource);
 }
 
 function isGrantOf(tx: Tx, row: LeaseRow, chat: chatRows.LivenessRow, request: LeaseRequest): boolean {
@@ -150,7 +197,7 @@ function enqueue(
 }
 
 /** [LE22] Waiters count too: each may be granted at any moment. */
-export function checkLeaseLimit(tx: Tx, chat: string, added = 1): Refusal | null {
+function checkLeaseLimit(tx: Tx, chat: string, added = 1): Refusal | null {
   const maxLeases = tx.settings.maxLeasesPerChat;
   const [row] = tx.sql.all<{ n: number }>(
     "SELECT (SELECT count(*) FROM leases WHERE holder = ?) + (SELECT count(*) FROM waiters WHERE chat = ?) AS n",
@@ -219,7 +266,7 @@ export function freezeAllOf(tx: Tx, chat: string): void {
   grants.grantWaiting(tx, waitedFor);
 }
 
-export function toLease(tx: Tx, row: LeaseRow): Lease {
+function toLease(tx: Tx, row: LeaseRow): Lease {
   return {
     resource: row.resource,
     holder: row.holder,

@@ -2,11 +2,10 @@ import type { CheckedInputOf } from "../../contract/operations.ts";
 import type { Refusal } from "../../contract/errors.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import { findOverlapping as nearIn } from "./lease-rows.ts";
+import { findOverlapping as nearIn, lockDelays, waiters } from "./lease-rows.ts";
 import { projectOf } from "../../contract/resource-paths.ts";
 import type { Tx } from "../kernel/tx.ts";
 import type { RowOf } from "../../shared/table.ts";
-import { lockDelays, waiters } from "./lease-tables.ts";
 
 export type WaiterRow = RowOf<typeof waiters>;
 

@@ -1,8 +1,36 @@
 import type { Target } from "../../contract/messages.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { patternsOf } from "./topics.ts";
-import type { RowOf } from "../../shared/table.ts";
-import { inboxes, messages, subscriptions } from "./message-tables.ts";
+import { type RowOf, integer, serial, table, text } from "../../shared/table.ts";
+
+export const messages = table("messages", {
+  id: serial(),
+  target: text(),
+  fromChat: text(),
+  body: text(),
+  priority: integer(),
+  at: integer(),
+  expiresAt: integer(),
+  /** Running sum, so that the first and last row give the total. */
+  writtenChars: integer().default(0),
+});
+
+export const subscriptions = table("subscriptions", {
+  chat: text().primary(),
+  pattern: text().primary(),
+  since: integer(),
+});
+
+const inboxes = table("inboxes", { chat: text().primary(), cursor: integer(), ahead: text() });
+
+export const topics = table("topics", { topic: text().primary(), jsonSchema: text() });
+
+export const messageTables = [messages, subscriptions, inboxes, topics];
+
+export const messageIndexes: readonly string[] = [
+  "CREATE INDEX messages_target ON messages (target, id)",
+  "CREATE INDEX messages_urgent ON messages (target, id) WHERE priority = 2",
+  "CREATE INDEX subscriptions_pattern ON subscriptions (pattern)",
+];
 
 const messageRows = messages.without("body", "writtenChars");
 
@@ -100,4 +128,29 @@ export function move(sql: Sql, chat: string, { cursor, ahead }: InboxCursor): vo
 export function listReceivers(sql: Sql, topic: string): string[] {
   const query = "SELECT DISTINCT chat FROM subscriptions WHERE pattern IN (SELECT value FROM json_each(?))";
   return sql.all<{ chat: string }>(query, JSON.stringify(patternsOf(topic))).map(({ chat }) => chat);
+}
+
+/** [MS4] `*` is one word, `**` at the end one or more, alone all. */
+export function matches(pattern: string, topic: string): boolean {
+  const [wanted, words] = [pattern.split("."), topic.split(".")];
+  for (const [at, word] of wanted.entries()) {
+    if (word === "**") return words.length > at;
+    if (words[at] === undefined || (word !== "*" && word !== words[at])) return false;
+  }
+  return wanted.length === words.length;
+}
+
+export function isExact(pattern: string): boolean {
+  return !pattern.includes("*");
+}
+
+/** [MS4] All patterns that match a topic: at most 511, as a topic has at most eight words. */
+export function patternsOf(topic: string): string[] {
+  const patterns = ["**"];
+  let prefixes: string[] = [];
+  for (const [at, word] of topic.split(".").entries()) {
+    patterns.push(...prefixes.map((prefix) => `${prefix}.**`));
+    prefixes = at === 0 ? [word, "*"] : prefixes.flatMap((prefix) => [`${prefix}.${word}`, `${prefix}.*`]);
+  }
+  return [...patterns, ...prefixes];
 }

@@ -1,5 +1,11 @@
 import type { Refusal } from "../../contract/errors.ts";
-import { maxMessageBodyChars, type Message, type Priority, type Target } from "../../contract/messages.ts";
+import {
+  maxMessageBodyChars,
+  type Message,
+  type Priority,
+  type Target,
+  type ListedMessage,
+} from "../../contract/messages.ts";
 import type { CheckedInputOf } from "../../contract/operations.ts";
 import type { Json } from "../../contract/json.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -11,12 +17,13 @@ import { unfit } from "./topic-schemas.ts";
 import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 import * as unread from "./unread.ts";
-import { messages, subscriptions } from "./message-tables.ts";
+import { messages, subscriptions, type MessageRow, patternsOf } from "./inboxes.ts";
+import * as pages from "../kernel/pages.ts";
 
 /** Delivery at least once, ordered by id, until acknowledged or expired. */
 
 const priorities: Record<Priority, number> = { low: 0, normal: 1, high: 2 };
-export const priorityNames = ["low", "normal", "high"] as const;
+const priorityNames = ["low", "normal", "high"] as const;
 
 export const handlers = {
   /** [MS1] Kept for each receiver until acknowledged or expired. [MS2] A repeat sends nothing. */
@@ -54,6 +61,20 @@ export const handlers = {
   "messages.ack": byLiveChat((tx, { self, cursor, ids }) => {
     return ok(unread.acknowledge(tx, self.chat, cursor ?? 0, ids));
   }),
+
+  /** [MS36] Reads what is stored for the receivers, and writes nothing. */
+  "messages.list"(tx, { before, limit }) {
+    const found = tx.sql.all<ListedRow>(
+      `SELECT id, target, fromChat, priority, at, expiresAt, length(body) AS chars FROM messages
+       WHERE id < ? ORDER BY id DESC LIMIT ?`,
+      before ?? Number.MAX_SAFE_INTEGER,
+      limit + 1,
+    );
+    const rows = pages.page(found, limit, ({ chars }) => chars);
+    const receivers = new Receivers(tx, rows[0]?.id ?? 0);
+    const messages = rows.map((row) => toListed(tx, row, receivers.countWaiting(row)));
+    return ok({ messages, isMore: found.length > rows.length });
+  },
 } satisfies Partial<Handlers>;
 
 function sendOnce(
@@ -167,7 +188,7 @@ function page(tx: Tx, rows: readonly inboxes.MessageRow[]): Message[] {
   return messages;
 }
 
-export function toMessage(tx: Tx, row: inboxes.MessageRow, body: string): Message {
+function toMessage(tx: Tx, row: inboxes.MessageRow, body: string): Message {
   return {
     id: row.id,
     from: row.fromChat,
@@ -216,4 +237,95 @@ export function prune({ sql, now, settings }: Tx, limit: number): void {
     newest - (newest % numbersPerEpoch),
     written - settings.maxMessageChars,
   );
+}
+
+/** Characters of a body, as JSON, that a hint may carry. */
+const maxCarriedChars = 4_096;
+/** Messages of all chats behind the cursor, above which the chat pulls: wildcards read each. */
+const maxBehind = 200;
+
+/**
+ * [MS34] The message that a hint to the chat carries: the only one that a pull would return now, so
+ * that nothing comes before it. Null: the chat pulls.
+ */
+export function findCarried(tx: Tx, chat: string): Message | null {
+  const liveness = chatRows.findLiveness(tx, chat);
+  if (!liveness || chatRows.offlineReason(tx, liveness)) return null;
+  const at = inboxes.readCursor(tx.sql, chat);
+  if (inboxes.newestId(tx.sql) - at.cursor > maxBehind) return null;
+  const { rows, isAll } = unread.scan(tx, chat, at, { limit: 2 });
+  const [row] = rows;
+  if (!row || rows.length > 1 || !isAll) return null;
+  const body = inboxes.readBody(tx.sql, row.id);
+  return body.length > maxCarriedChars ? null : toMessage(tx, row, body);
+}
+
+const maxTextChars = 500;
+
+interface ListedRow extends MessageRow {
+  readonly chars: number;
+}
+
+function toListed({ sql, now }: Tx, row: ListedRow, waitingFor: number): ListedMessage {
+  const body = inboxes.readBody(sql, row.id);
+  const text = body.startsWith('"') ? (JSON.parse(body) as string) : body;
+  return {
+    id: row.id,
+    from: row.fromChat,
+    target: inboxes.parseTarget(row.target),
+    priority: priorityNames[row.priority] ?? "normal",
+    ageMs: Math.max(0, now - row.at),
+    expiresInMs: Math.max(0, row.expiresAt - now),
+    text: text.slice(0, maxTextChars).toWellFormed(),
+    isClipped: text.length > maxTextChars,
+    waitingFor,
+  };
+}
+
+const maxInboxes = 1_000;
+const maxWaiting = 100;
+
+interface Receiver extends inboxes.InboxCursor {
+  readonly chat: string;
+  readonly subscriptions: readonly inboxes.Subscription[];
+}
+
+/** [MS37] The chats that may not have acknowledged a message; read once for a page. */
+class Receivers {
+  readonly #tx: Tx;
+  readonly #newest: number;
+  #behind: readonly Receiver[] | null = null;
+
+  constructor(tx: Tx, newest: number) {
+    this.#tx = tx;
+    this.#newest = newest;
+  }
+
+  countWaiting(row: MessageRow): number {
+    if (row.expiresAt <= this.#tx.now) return 0;
+    if (row.target.startsWith("chat:")) return this.#isWaiting(row, row.target.slice(5)) ? 1 : 0;
+    this.#behind ??= this.#readBehind();
+    const patterns = row.target === "all" ? null : new Set(patternsOf(row.target.slice(6)));
+    const isReceiver = ({ subscriptions }: Receiver): boolean =>
+      patterns === null || subscriptions.some(({ pattern, since }) => row.id > since && patterns.has(pattern));
+    return this.#behind.filter((one) => one.chat !== row.fromChat && isUnread(row, one) && isReceiver(one)).length;
+  }
+
+  #isWaiting(row: MessageRow, chat: string): boolean {
+    return inboxes.exists(this.#tx.sql, chat) && isUnread(row, inboxes.readCursor(this.#tx.sql, chat));
+  }
+
+  #readBehind(): Receiver[] {
+    const { sql } = this.#tx;
+    return inboxes.listBehind(sql, this.#newest, maxInboxes, maxWaiting).map(({ chat, cursor, ahead }) => ({
+      chat,
+      cursor,
+      ahead,
+      subscriptions: inboxes.listSubscriptions(sql, chat),
+    }));
+  }
+}
+
+function isUnread({ id }: MessageRow, { cursor, ahead }: inboxes.InboxCursor): boolean {
+  return id > cursor && !ahead.includes(id);
 }

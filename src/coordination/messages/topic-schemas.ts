@@ -2,11 +2,13 @@ import type { Refusal } from "../../contract/errors.ts";
 import { maxMessageBodyChars, type Target } from "../../contract/messages.ts";
 import type { Json } from "../../contract/json.ts";
 import { err, ok } from "../../shared/result.ts";
-import { findSchemaProblem, findBodyProblem } from "./body-schema.ts";
 import { page } from "../kernel/pages.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
-import { topics } from "./message-tables.ts";
+import { topics } from "./inboxes.ts";
+import { validate, type Schema } from "@cfworker/json-schema";
+import { messageOf } from "../../shared/error.ts";
+import { SchemaSteps } from "./schema-steps.ts";
 
 /** About what a step of a check takes, and reading a character of the schema. */
 const microsPerStep = 0.4;
@@ -54,4 +56,47 @@ export const handlers = {
 
 function tooManySchemas(most: number): Refusal {
   return { code: "quota_exceeded", message: `${most} topics have a schema (maxTopicSchemas); remove one first` };
+}
+
+/** JSON Schema (2019-09), by a library whose steps are bounded first. Pure. */
+
+/** [MS21] [MS24] Reason why a schema cannot be used; null: it can. */
+export function findSchemaProblem(schema: Json): string | null {
+  return messageIfThrown(() => void new SchemaSteps(schema));
+}
+
+/**
+ * [MS5] [MS23] Position and reason of a mismatch; null: the body fits.
+ * @param spend is called with the steps of the check
+ */
+export function findBodyProblem(schema: Json, body: Json, spend?: (steps: number) => void): string | null {
+  return messageIfThrown(() => {
+    const steps = prepareSteps(schema);
+    try {
+      steps.count(schema, body);
+    } finally {
+      spend?.(steps.spent);
+    }
+    const { valid, errors } = validate(body, schema as Schema, "2019-09", steps.refs);
+    const { instanceLocation = "#", error = "it does not match" } = errors.at(-1) ?? {};
+    if (!valid) throw new Error(`${instanceLocation}: ${error}`);
+  });
+}
+
+function prepareSteps(schema: Json): SchemaSteps {
+  try {
+    return new SchemaSteps(schema);
+  } catch (error) {
+    const why = `its schema cannot be used, set another one (messages.set-topic-schema): ${messageOf(error)}`;
+    throw new Error(why, { cause: error });
+  }
+}
+
+function messageIfThrown(check: () => void): string | null {
+  try {
+    check();
+    return null;
+  } catch (error) {
+    return messageOf(error);
+  }
 }

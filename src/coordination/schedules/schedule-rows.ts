@@ -5,10 +5,39 @@ import { NewTask } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { submitOnce } from "../tasks/submit.ts";
-import { nextTime } from "./cron-times.ts";
-import type { RowOf } from "../../shared/table.ts";
+import { type RowOf, integer, table, text } from "../../shared/table.ts";
 import { tasks } from "../tasks/task-tables.ts";
-import { schedules } from "./schedule-table.ts";
+import { Cron } from "croner";
+import * as audit from "../kernel/audit.ts";
+import * as totals from "../kernel/metric-totals.ts";
+import * as taskRows from "../tasks/task-rows.ts";
+
+/** A task's row has the name of its schedule. */
+export const schedules = table("schedules", {
+  name: text().primary(),
+  cron: text(),
+  timeZone: text(),
+  overlap: text<Schedule["overlap"]>(),
+  missed: text<Schedule["missed"]>(),
+  state: text<Schedule["state"]>(),
+  endAt: integer().nullable(),
+  maxRuns: integer().nullable(),
+  runs: integer().default(0),
+  at: integer(),
+  /** Next time of the expression; null: paused or ended. */
+  nextAt: integer().nullable(),
+  /** The next time, or later after a sweep that failed. */
+  dueAt: integer().nullable(),
+  lastAt: integer().nullable(),
+  lastOutcome: text<NonNullable<Schedule["last"]>["outcome"]>().nullable(),
+  lastDetail: text().nullable(),
+  lastTask: integer().nullable(),
+  type: text(),
+  /** JSON of the task, as it was checked at the creation. */
+  task: text(),
+});
+
+export const scheduleIndex = "CREATE INDEX schedules_due ON schedules (dueAt) WHERE dueAt IS NOT NULL";
 
 const scheduleRows = schedules.without("task");
 const taskTexts = schedules.pick("task");
@@ -95,4 +124,99 @@ export function toSchedule({ now }: Tx, row: ScheduleRow): Schedule {
     lastTask: row.lastTask,
     ageMs: Math.max(0, now - row.at),
   };
+}
+
+export interface CronTimes {
+  readonly cron: string;
+  readonly timeZone: string;
+}
+
+/**
+ * Five fields: at most one time a minute. no-wildcard: an expression without wildcard and step in
+ * minute and hour names fixed times, the others intervals; a changed clock treats them differently.
+ */
+const options = { mode: "5-part", fixedTimeRule: "no-wildcard" } as const;
+
+/**
+ * [SD5] Reads no clock: the library reads it only where no time is passed.
+ *
+ * @param after epoch ms
+ * @returns the first time after it, epoch ms; null: none up to the year 9999
+ * @throws {Error} when the expression or the time zone is not valid
+ */
+export function nextTime({ cron, timeZone: timezone }: CronTimes, after: number): number | null {
+  const next = new Cron(cron, { ...options, timezone }).nextRun(new Date(after));
+  return next === null ? null : next.getTime();
+}
+
+export const dueAt = "SELECT min(dueAt) FROM schedules WHERE dueAt IS NOT NULL";
+
+/** The longest overdue first. */
+export function listDue({ sql, now }: Tx, limit: number): string[] {
+  const query = "SELECT name FROM schedules WHERE dueAt <= ? ORDER BY dueAt, name LIMIT ?";
+  return sql.all<{ name: string }>(query, now, limit).map(({ name }) => name);
+}
+
+export function postpone({ sql }: Tx, name: string, until: number): void {
+  sql.run("UPDATE schedules SET dueAt = ? WHERE name = ?", until, name);
+}
+
+/**
+ * [SD3] The task and the next time are stored in one transaction, so each time has at most one
+ * task. The next time is after now: however many have passed, one is left.
+ */
+export function checkSchedule(tx: Tx, name: string): void {
+  const row = find(tx, name);
+  if (!row || row.nextAt === null || row.dueAt === null || row.dueAt > tx.now) return;
+  const time = { ...row, nextAt: row.nextAt };
+  const { outcome, detail, task } = runTime(tx, time);
+  const isSubmitted = task !== null;
+  const updated = {
+    ...row,
+    runs: row.runs + (isSubmitted ? 1 : 0),
+    lastAt: row.nextAt,
+    lastOutcome: outcome,
+    lastDetail: detail,
+    lastTask: task ?? row.lastTask,
+  };
+  const { runs, lastAt, lastOutcome, lastDetail, lastTask } = updated;
+  const progress = progressAfter(updated, tx.now);
+  update(tx, row, { runs, lastAt, lastOutcome, lastDetail, lastTask, ...progress });
+  totals.add(tx, "shim_schedule_times_total", outcome);
+  // Only the first of several refusals, as a full queue would fill the log.
+  if (outcome === "refused" && row.lastOutcome !== "refused")
+    audit.append(tx, { kind: "schedule.refused", subject: name, detail: { reason: detail } });
+}
+
+interface Outcome {
+  readonly outcome: NonNullable<ScheduleRow["lastOutcome"]>;
+  readonly detail: string | null;
+  readonly task: number | null;
+}
+
+function runTime(tx: Tx, row: ScheduleRow & { readonly nextAt: number }): Outcome {
+  const obstacle = findObstacle(tx, row);
+  if (obstacle !== null) return { outcome: "skipped", detail: obstacle, task: null };
+  if (tx.isFull) return { outcome: "refused", detail: "the storage of the workspace is full", task: null };
+  const submitted = submit(tx, row);
+  if (submitted.ok) return { outcome: "submitted", detail: null, task: submitted.value.task };
+  return { outcome: "refused", detail: submitted.error.message.slice(0, maxDetailChars), task: null };
+}
+
+const maxDetailChars = 500;
+/** Delay, in ms, after which a time counts as missed; an alarm and its repeats may be late. */
+const lateMs = 300_000;
+
+function findObstacle(tx: Tx, row: ScheduleRow & { readonly nextAt: number }): string | null {
+  if (row.missed === "skip" && !isOnTime(tx, row)) return "the time was missed";
+  if (row.overlap === "submit" || row.lastTask === null) return null;
+  const last = taskRows.find(tx, row.lastTask);
+  return last && !taskRows.isEnded(last) ? `task ${row.lastTask} has not ended` : null;
+}
+
+/** Whether any time up to now is less than five minutes ago. */
+function isOnTime({ now }: Tx, row: ScheduleRow & { readonly nextAt: number }): boolean {
+  if (row.nextAt >= now - lateMs) return true;
+  const recent = timeAfter(row, now - lateMs - 1);
+  return recent !== null && recent <= now;
 }

@@ -6,7 +6,7 @@ import * as audit from "../kernel/audit.ts";
 import { repeatable, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as rows from "./schedule-rows.ts";
-import { schedules } from "./schedule-table.ts";
+import { schedules } from "./schedule-rows.ts";
 
 type NewSchedule = CheckedInputOf<"schedules.create">;
 type Named = CheckedInputOf<"schedules.pause">;

@@ -1,7 +1,7 @@
 import * as chatRows from "../kernel/chat-rows.ts";
 import { assign, firstDue, pushedRequestId } from "../tasks/lifecycle.ts";
 import * as lanes from "../tasks/lanes.ts";
-import * as rebalanceSweep from "./rebalance-sweep.ts";
+import * as rebalanceSweep from "./rebalance.ts";
 import * as outbox from "../tasks/dispatch-outbox.ts";
 import { Candidates, hasWork } from "../tasks/candidates.ts";
 import type { Tx } from "../kernel/tx.ts";

@@ -3,14 +3,26 @@ import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import { maxValueChars, sessionTtlMs, type Entry, type Guard, type Write } from "../../contract/state.ts";
 import type { Json } from "../../contract/json.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
+import { among, type Sql } from "../../shared/sql.ts";
 import * as changes from "../kernel/changes.ts";
-import { once } from "../kernel/idempotency.ts";
+import { onceEach, type IdempotentRequest } from "../kernel/idempotency.ts";
 import * as leases from "../leases/leases.ts";
-import type { Handlers } from "../kernel/handlers.ts";
-import type { Tx } from "../kernel/tx.ts";
+import type { Handlers, ListHandlers } from "../kernel/handlers.ts";
+import type { List, Tx } from "../kernel/tx.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import type { RowOf } from "../../shared/table.ts";
-import { state } from "./state-table.ts";
+import { type RowOf, integer, table, text } from "../../shared/table.ts";
+
+/** A version is the revision of the last change, so none recurs, even after a deletion. */
+export const state = table("state", {
+  key: text().primary(),
+  value: text(),
+  chars: integer(),
+  version: integer(),
+  at: integer(),
+  expiresAt: integer().nullable(),
+});
+
+export const stateIndex = "CREATE INDEX state_expiry ON state (expiresAt) WHERE expiresAt IS NOT NULL";
 
 const stateRows = state.without("value");
 
@@ -18,32 +30,48 @@ export type StateRow = RowOf<typeof stateRows>;
 
 const columns = stateRows.columns();
 
-function findStored({ sql }: Tx, key: string): StateRow | null {
-  return stateRows.find(sql, { key });
-}
-
 /** [SV6] An expired key is absent, whether or not a sweep has run. */
-function findRow(tx: Tx, key: string): StateRow | null {
-  return unlessExpired(tx, findStored(tx, key));
-}
-
-export function unlessExpired(tx: Tx, row: StateRow | null): StateRow | null {
+function liveRow<Row extends StateRow>(tx: Tx, row: Row | null): Row | null {
   return row && !isExpired(tx, row) ? row : null;
 }
 
-function isExpired({ now: totals }: Tx, { expiresAt: at }: StateRow): boolean {
-  return at !== null && at <= totals;
+function isExpired({ now }: Tx, { expiresAt: at }: StateRow): boolean {
+  return at !== null && at <= now;
 }
 
-export const handlers = {
-  "state.get"(tx, { key }) {
-    const row = findRow(tx, key);
-    return ok({ entry: row && readEntry(tx, row) });
+export const lists = {
+  /** Up to the first long value. */
+  "state.get"(tx, inputs) {
+    const rows = readByKeys<ReadRow>(tx, inputs, `, CASE WHEN chars <= ${maxReadChars} THEN value END AS text`);
+    const results: Result<OutputOf<"state.get">, never>[] = [];
+    for (const { key } of inputs) {
+      const row = liveRow(tx, rows.get(key) ?? null);
+      results.push(ok({ entry: row && (row.text === null ? readEntry(tx, row) : toEntry(tx, row, row.text)) }));
+      if (row?.text === null) break;
+    }
+    return results;
   },
 
+  /** [SV1] Two writes under the same condition: one succeeds. */
+  "state.set": (tx, inputs) =>
+    updateEach(tx, mapList(inputs, toSet)).map((one) => (one.ok ? ok({ version: versionOf(one.value) }) : one)),
+
+  "state.delete": (tx, inputs) =>
+    updateEach(tx, mapList(inputs, toDelete)).map((one) =>
+      one.ok ? ok({ isDeleted: versionOf(one.value) > 0, version: versionOf(one.value) }) : one,
+    ),
+
+  "state.update": (tx, inputs) =>
+    updateEach(
+      tx,
+      mapList(inputs, (input) => ({ ...input, operation: "state.update", requestId: input.requestId, input })),
+    ),
+} satisfies Partial<ListHandlers>;
+
+export const handlers = {
   /** [SV13] Sorted keys of a prefix; [SV17] limited to one answer. */
   "state.list"(tx, { prefix, limit, cursor }) {
-    const { revision } = changes.currentTotals(tx);
+    const { revision } = changes.readTotals(tx.sql);
     const entries: Entry[] = [];
     let chars = 0;
     for (const row of readPrefix(tx, prefix, cursor ?? "", limit + 1)) {
@@ -56,33 +84,56 @@ export const handlers = {
     return ok({ entries, cursor: null, revision });
   },
 
-  /** [SV1] Two writes under the same condition: one succeeds. */
-  "state.set"(tx, input) {
-    const done = update(tx, toUpdate(input), "state.set");
-    return done.ok ? ok({ version: done.value.versions[0]?.version ?? 0 }) : done;
-  },
-
-  "state.delete"(tx, input) {
-    const { key, ifVersion, guard, by, requestId } = input;
-    const work = (): Result<OutputOf<"state.delete">, Refusal> => {
-      const write = { op: "delete", key, ...omitUndefined({ ifVersion }) } as const;
-      const isThere = findRow(tx, key) !== null;
-      const done = applyUpdate(tx, { writes: [write], guards: guard ? [guard] : [], ...omitUndefined({ by }) });
-      return done.ok ? ok({ isDeleted: isThere, version: done.value.versions[0]?.version ?? 0 }) : done;
-    };
-    const request = { operation: "state.delete", by, requestId, input };
-    return once(tx, request, work, ({ isDeleted }) => isDeleted).result;
-  },
-
-  "state.update": (tx, input) => update(tx, input, "state.update"),
-
   "state.changes": ({ sql }, input) => changes.pull(sql, input),
 } satisfies Partial<Handlers>;
 
-export function toUpdate(input: CheckedInputOf<"state.set">): CheckedInputOf<"state.update"> {
+type Updated = OutputOf<"state.update">;
+type Update = Omit<CheckedInputOf<"state.update">, "requestId">;
+type UpdateRequest = Update & IdempotentRequest;
+
+function mapList<In, Out>([first, ...others]: List<In>, change: (one: In) => Out): List<Out> {
+  return [change(first), ...others.map(change)];
+}
+
+function toSet(input: CheckedInputOf<"state.set">): UpdateRequest {
   const { key, value, ifVersion, ttlMs, guard, by, requestId } = input;
-  const write = { op: "set", key, value, ...omitUndefined({ ifVersion, ttlMs }) } as const;
-  return { writes: [write], guards: guard ? [guard] : [], ...omitUndefined({ by, requestId }) };
+  const writes: Write[] = [{ op: "set", key, value, ...omitUndefined({ ifVersion, ttlMs }) }];
+  return { operation: "state.set", requestId, input, writes, guards: guard ? [guard] : [], ...omitUndefined({ by }) };
+}
+
+function toDelete(input: CheckedInputOf<"state.delete">): UpdateRequest {
+  const { key, ifVersion, guard, by, requestId } = input;
+  const writes: Write[] = [{ op: "delete", key, ...omitUndefined({ ifVersion }) }];
+  return {
+    operation: "state.delete",
+    requestId,
+    input,
+    writes,
+    guards: guard ? [guard] : [],
+    ...omitUndefined({ by }),
+  };
+}
+
+/** Version after an update of one key; 0: there was nothing to delete. */
+function versionOf({ versions }: Updated): number {
+  return versions[0]?.version ?? 0;
+}
+
+const maxReadChars = 5_000;
+
+interface ReadRow extends StateRow {
+  readonly text: string | null;
+}
+
+/** @param more columns */
+function readByKeys<Row extends StateRow>(
+  { sql }: Tx,
+  named: readonly { readonly key: string }[],
+  more = "",
+): Map<string, Row> {
+  const { text, value } = among(named.map(({ key }) => key));
+  const rows = sql.all<Row>(`SELECT key, chars, version, at, expiresAt ${more} FROM state WHERE key ${text}`, value);
+  return new Map(rows.map((row) => [row.key, row]));
 }
 
 function readEntry(tx: Tx, row: StateRow): Entry {
@@ -90,7 +141,7 @@ function readEntry(tx: Tx, row: StateRow): Entry {
   return toEntry(tx, row, read?.value ?? "null");
 }
 
-export function toEntry({ now }: Tx, { key, version, at, expiresAt: until }: StateRow, text: string): Entry {
+function toEntry({ now }: Tx, { key, version, at, expiresAt: until }: StateRow, text: string): Entry {
   return {
     key,
     value: JSON.parse(text) as Json,
@@ -116,51 +167,138 @@ function* readPrefix(tx: Tx, prefix: string, after: string, page: number): Gener
   }
 }
 
-function update(
-  tx: Tx,
-  input: CheckedInputOf<"state.update">,
-  operation: string,
-): Result<OutputOf<"state.update">, Refusal> {
-  const { requestId, by, writes } = input;
-  const hasChanged = ({ versions }: OutputOf<"state.update">): boolean =>
+function updateEach(tx: Tx, requests: List<UpdateRequest>): readonly Result<Updated, Refusal>[] {
+  const hasChanged = ({ versions }: Updated, { writes }: Update): boolean =>
     writes.some(({ op }, at) => op === "set" || (op === "delete" && versions[at]?.version !== 0));
-  return once(tx, { operation, by, requestId, input }, () => applyUpdate(tx, input), hasChanged).result;
+  return onceEach(tx, requests, (fresh) => applyEach(tx, fresh), hasChanged);
 }
 
-export interface PlannedWrite {
+/** More are left to the next transaction. */
+const maxCharsTogether = 500_000;
+
+/** [SV7] All or nothing of each update: every condition is checked before its first write. */
+export function applyEach(tx: Tx, updates: List<Update>, hasSwept = false): readonly Result<Updated, Refusal>[] {
+  const plan = new WritePlan(tx, updates);
+  const results: Result<Updated, Refusal>[] = [];
+  for (const update of updates) {
+    const planned = plan.add(update);
+    if (!planned.ok && results.length > 0) break;
+    results.push(planned);
+    if (!planned.ok || plan.chars > maxCharsTogether) break;
+  }
+  const [first] = results;
+  if (first?.ok === false && first.error.code === "quota_exceeded" && !hasSwept) {
+    // [SV11] Expired keys use no quota.
+    sweep(tx, maxSweptForRoom);
+    return applyEach(tx, updates, true);
+  }
+  plan.write();
+  return results;
+}
+
+interface PlannedWrite {
   readonly write: Write;
   readonly text: string;
   readonly row: StateRow | null;
 }
 
-/** [SV7] All or nothing: every condition is checked before the first write. */
-export function applyUpdate(
-  tx: Tx,
-  { writes, guards, by }: Omit<CheckedInputOf<"state.update">, "requestId">,
-): Result<OutputOf<"state.update">, Refusal> {
-  const refused = checkKeys(writes) ?? checkGuards(tx, guards);
-  if (refused) return err(refused);
-  const plan = planWrites(tx, writes);
-  const unmet = checkConditions(tx, plan);
-  if (unmet) return err(unmet);
-  const before = changes.currentTotals(tx);
-  if (!checkQuota(tx, plan, before)) return ok(executeWrites(tx, plan, by ?? null, before));
-  // [SV11] Expired keys use no quota.
-  sweep(tx, maxSweptForRoom);
-  const [again, totals] = [planWrites(tx, writes), changes.currentTotals(tx)];
-  const quotaProblem = checkQuota(tx, again, totals);
-  return quotaProblem ? err(quotaProblem) : ok(executeWrites(tx, again, by ?? null, totals));
+type NewRow = RowOf<typeof state>;
+
+/** Plans each update as if those before it were stored. */
+class WritePlan {
+  readonly #tx: Tx;
+  readonly #stored: ReadonlyMap<string, StateRow>;
+  readonly #checked = new Set<string>();
+  #totals: changes.Totals;
+  readonly #changes: changes.NewChange[] = [];
+  /** By key; null: it is deleted. */
+  readonly #rows = new Map<string, NewRow | null>();
+  chars = 0;
+
+  constructor(tx: Tx, updates: readonly Update[]) {
+    this.#tx = tx;
+    this.#stored = readByKeys(
+      tx,
+      updates.flatMap(({ writes }) => writes),
+    );
+    this.#totals = changes.readTotals(tx.sql);
+  }
+
+  add({ writes, guards, by }: Update): Result<Updated, Refusal> {
+    const refused = checkKeys(writes) ?? this.#checkGuards(guards);
+    if (refused) return err(refused);
+    const planned = writes.map((write): PlannedWrite => {
+      const text = write.op === "set" ? JSON.stringify(write.value) : "";
+      const before = this.#rows.get(write.key);
+      return { write, text, row: before === undefined ? (this.#stored.get(write.key) ?? null) : before };
+    });
+    const problem = checkConditions(this.#tx, planned) ?? checkQuota(this.#tx, planned, this.#totals);
+    if (problem) return err(problem);
+    const group = changes.nextRevision(this.#tx, this.#totals);
+    return ok({
+      versions: planned.map((one) => ({ key: one.write.key, version: this.#change(one, by ?? null, group) })),
+    });
+  }
+
+  /** [SV8] A guarded write fails with a stale token. */
+  #checkGuards(guards: readonly Guard[]): Refusal | null {
+    for (const guard of guards) {
+      const { resource, token } = guard;
+      const name = `${token} ${resource}`;
+      if (!this.#checked.has(name) && !leases.check(this.#tx, guard).isValid) {
+        return {
+          code: "stale_token",
+          message: `the lease on ${resource} is no longer held with token ${token}; nothing was written`,
+          details: { resource },
+        };
+      }
+      this.#checked.add(name);
+    }
+    return null;
+  }
+
+  /** Returns the version; 0: there is nothing to delete. */
+  #change(planned: PlannedWrite, by: string | null, group: number): number {
+    const { write, text, row } = planned;
+    const { key, op } = write;
+    if (op === "check") return write.ifVersion;
+    if (op === "delete" && !liveRow(this.#tx, row)) return 0;
+    this.chars += text.length;
+    const change = { key, op, value: op === "set" ? text : null, by, group, ...growthOf(this.#tx, planned) };
+    this.#changes.push(change);
+    this.#totals = changes.totalsAfter(this.#tx, this.#totals, change);
+    const { revision } = this.#totals;
+    this.#rows.set(key, op === "set" ? toRow(this.#tx, write, text, revision) : null);
+    return revision;
+  }
+
+  write(): void {
+    const { sql } = this.#tx;
+    changes.append(this.#tx, this.#changes);
+    remove(
+      sql,
+      [...this.#rows].flatMap(([key, row]) => (row ? [] : [key])),
+    );
+    state.putAll(
+      sql,
+      [...this.#rows.values()].filter((row) => row !== null),
+    );
+  }
 }
 
-function planWrites(tx: Tx, writes: readonly Write[]): PlannedWrite[] {
-  return writes.map((write) => planWrite(write, findStored(tx, write.key)));
+function toRow({ now }: Tx, { key, ttlMs }: Extract<Write, { op: "set" }>, value: string, version: number): NewRow {
+  const lifeMs = ttlMs ?? (key.startsWith("session/") ? sessionTtlMs : null);
+  return { key, value, chars: value.length, version, at: now, expiresAt: lifeMs === null ? null : now + lifeMs };
 }
 
-export function planWrite(write: Write, row: StateRow | null): PlannedWrite {
-  return { write, text: write.op === "set" ? JSON.stringify(write.value) : "", row };
+function remove(sql: Sql, keys: readonly string[]): void {
+  if (keys.length === 0) return;
+  const { text, value } = among(keys);
+  sql.run(`DELETE FROM state WHERE key ${text}`, value);
 }
 
 function checkKeys(writes: readonly Write[]): Refusal | null {
+  if (writes.length === 1) return null;
   const keys = new Set<string>();
   for (const { key } of writes) {
     if (keys.has(key)) return { code: "bad_input", message: `key ${key} appears twice in one update` };
@@ -169,25 +307,14 @@ function checkKeys(writes: readonly Write[]): Refusal | null {
   return null;
 }
 
-/** [SV8] A guarded write fails with a stale token. */
-export function checkGuards(tx: Tx, guards: readonly Guard[]): Refusal | null {
-  const stale = guards.find((guard) => !leases.check(tx, guard).isValid);
-  if (!stale) return null;
-  return {
-    code: "stale_token",
-    message: `the lease on ${stale.resource} is no longer held with token ${stale.token}; nothing was written`,
-    details: { resource: stale.resource },
-  };
-}
-
-export function checkConditions(tx: Tx, plan: readonly PlannedWrite[]): Refusal | null {
+function checkConditions(tx: Tx, plan: readonly PlannedWrite[]): Refusal | null {
   for (const { write, text, row } of plan) {
     const { key, ifVersion } = write;
     if (text.length > maxValueChars) {
       const message = `the value of ${key} has ${text.length} characters as JSON; at most ${maxValueChars}`;
       return { code: "too_large", message };
     }
-    const version = unlessExpired(tx, row)?.version ?? 0;
+    const version = liveRow(tx, row)?.version ?? 0;
     if (ifVersion !== undefined && version !== ifVersion) {
       return {
         code: "version_mismatch",
@@ -202,7 +329,7 @@ export function checkConditions(tx: Tx, plan: readonly PlannedWrite[]): Refusal 
 const maxSweptForRoom = 100;
 
 /** [SV11] A write that frees room is never refused, even after a limit was lowered. */
-export function checkQuota(tx: Tx, plan: readonly PlannedWrite[], totals: changes.Totals): Refusal | null {
+function checkQuota(tx: Tx, plan: readonly PlannedWrite[], totals: changes.Totals): Refusal | null {
   const { maxKeys, maxStateChars } = tx.settings;
   let { keys, chars } = totals;
   for (const one of plan) {
@@ -217,47 +344,11 @@ export function checkQuota(tx: Tx, plan: readonly PlannedWrite[], totals: change
   };
 }
 
-export function growthOf(tx: Tx, { write, text, row }: PlannedWrite): { keys: number; chars: number } {
+function growthOf(tx: Tx, { write, text, row }: PlannedWrite): { keys: number; chars: number } {
   if (write.op === "set") return { keys: row ? 0 : 1, chars: text.length - (row?.chars ?? 0) };
   // Expired keys are left to the sweep, which announces their end.
-  if (write.op === "check" || !unlessExpired(tx, row)) return { keys: 0, chars: 0 };
+  if (write.op === "check" || !liveRow(tx, row)) return { keys: 0, chars: 0 };
   return { keys: -1, chars: -(row?.chars ?? 0) };
-}
-
-function executeWrites(
-  tx: Tx,
-  plan: readonly PlannedWrite[],
-  by: string | null,
-  before: changes.Totals,
-): OutputOf<"state.update"> {
-  const group = changes.nextRevision(tx, before);
-  let totals = before;
-  const versions = plan.map((one) => {
-    const { write, row } = one;
-    const { key, op } = write;
-    if (op === "check") return { key, version: write.ifVersion };
-    if (op === "delete" && !unlessExpired(tx, row)) return { key, version: 0 };
-    const value = op === "set" ? one.text : null;
-    totals = changes.append(tx, { key, op, value, by, group, ...growthOf(tx, one) }, totals);
-    if (op === "set") upsert(tx, write, one.text, totals.revision);
-    else state.delete(tx.sql, { key });
-    return { key, version: totals.revision };
-  });
-  return { versions };
-}
-
-function upsert(tx: Tx, write: Extract<Write, { op: "set" }>, text: string, version: number): void {
-  const { key } = write;
-  const expiresAt = expiryOf(tx, write);
-  state.put(tx.sql, { key, value: text, chars: text.length, version, at: tx.now, expiresAt });
-}
-
-export const replaceSql = `ON CONFLICT (key) DO UPDATE SET value = excluded.value, chars = excluded.chars,
-  version = excluded.version, at = excluded.at, expiresAt = excluded.expiresAt`;
-
-export function expiryOf({ now }: Tx, { key, ttlMs }: Extract<Write, { op: "set" }>): number | null {
-  const lifeMs = ttlMs ?? (key.startsWith("session/") ? sessionTtlMs : null);
-  return lifeMs === null ? null : now + lifeMs;
 }
 
 export const dueAt = "SELECT min(expiresAt) FROM state WHERE expiresAt IS NOT NULL";
@@ -268,8 +359,12 @@ export function sweep(tx: Tx, limit: number): void {
     tx.now,
     limit,
   );
-  for (const { key, size } of rows) {
-    tx.sql.run("DELETE FROM state WHERE key = ?", key);
-    changes.append(tx, { key, op: "expire", keys: -1, chars: -size });
-  }
+  remove(
+    tx.sql,
+    rows.map(({ key }) => key),
+  );
+  changes.append(
+    tx,
+    rows.map(({ key, size }) => ({ key, op: "expire", keys: -1, chars: -size })),
+  );
 }

@@ -45,7 +45,7 @@ export function pruneForLast(tx: Tx, row: Pick<TaskRow, "task" | "claim">): void
 }
 
 /** Claims count from each epoch's first, so up to that number there are as few attempts. */
-export function canKeepAll({ claim }: Pick<TaskRow, "claim">): boolean {
+function canKeepAll({ claim }: Pick<TaskRow, "claim">): boolean {
   return claim % numbersPerEpoch < maxAttemptsKept;
 }
 

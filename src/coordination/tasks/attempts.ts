@@ -12,7 +12,7 @@ import * as lifecycle from "./lifecycle.ts";
 import * as routes from "./routes.ts";
 import * as rows from "./task-rows.ts";
 import { isExpired, remainingMs, type TaskRow } from "./task-rows.ts";
-import type { Handlers } from "../kernel/handlers.ts";
+import { byOneChat, type Handlers, type ListHandlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 interface ClaimCheck {
@@ -21,14 +21,37 @@ interface ClaimCheck {
   readonly isHeld: boolean;
 }
 
-function checkClaim(tx: Tx, { self, task, claim }: ClaimedTaskReference): Result<ClaimCheck, Refusal> {
-  const actor = chatRows.requireLiveChat(tx, self);
-  if (!actor.ok) return actor;
-  const found = rows.requireTask(tx, task);
-  if (!found.ok) return found;
-  const row = found.value;
-  const isOwn = row.chat === self.chat && row.incarnation === self.incarnation && row.claim === claim;
-  return ok({ chat: actor.value, row, isHeld: isOwn && !isExpired(tx, row) });
+function checkClaim(tx: Tx, input: ClaimedTaskReference): Result<ClaimCheck, Refusal> {
+  const chat = chatRows.requireLiveChat(tx, input.self);
+  if (!chat.ok) return chat;
+  const row = rows.requireTask(tx, input.task);
+  return row.ok ? ok({ chat: chat.value, row: row.value, isHeld: isHeld(tx, row.value, input) }) : row;
+}
+
+function isHeld(tx: Tx, row: TaskRow, { self, claim }: ClaimedTaskReference): boolean {
+  return row.chat === self.chat && row.incarnation === self.incarnation && row.claim === claim && !isExpired(tx, row);
+}
+
+/** The rows of the first claims that are held, each once. */
+function listHeld(tx: Tx, claims: readonly ClaimedTaskReference[]): TaskRow[] {
+  const stored = rows.findAll(
+    tx,
+    claims.map(({ task }) => task),
+  );
+  const held: TaskRow[] = [];
+  for (const claim of claims) {
+    const row = stored.get(claim.task);
+    if (!row || !isHeld(tx, row, claim)) break;
+    held.push(row);
+    stored.delete(claim.task);
+  }
+  return held;
+}
+
+/** Items up to the first of a kind. */
+function upTo<T>(items: readonly T[], isLast: (item: T) => boolean): readonly T[] {
+  const last = items.findIndex(isLast);
+  return last < 0 ? items : items.slice(0, last + 1);
 }
 
 /** [TA5] Calls of a stale claim change nothing. */
@@ -51,6 +74,57 @@ function requireRunning(tx: Tx, input: ClaimedTaskReference): Result<TaskRow, Re
   if (refused) return err(refused);
   return ok(row.state === "running" ? row : lifecycle.start(tx, claimCheck.value.chat, row));
 }
+
+export const lists = {
+  /** Up to one that asks for more. */
+  "tasks.ack": byOneChat((tx, inputs, chat) => {
+    const held = listHeld(
+      tx,
+      upTo(inputs, ({ next }) => next !== undefined),
+    );
+    if (held.length === 0) {
+      const [input] = inputs;
+      const repeated = endClaim(tx, input, "done", ({ state }) => state);
+      return [repeated.ok ? ok({ state: repeated.value.state, next: claimNext(tx, repeated.value, input) }) : repeated];
+    }
+    // A result is accepted whatever it cost.
+    for (const [at, row] of held.entries()) budgets.recordFinalUsage(tx, row, inputs[at]?.usage);
+    chatPerformance.recordAll(tx, held, true);
+    const done = inputs.slice(0, held.length);
+    lifecycle.complete(
+      tx,
+      held,
+      done.map(({ result }) => jsonText(result)),
+    );
+    for (const [at, row] of held.entries())
+      routes.record(tx, routes.withModels(row, inputs[at] ?? {}), { ended: "done", became: "done" });
+    return done.map((input) =>
+      ok({ state: "done", next: claimNext(tx, { chat, state: "done", isRepeat: false }, input) }),
+    );
+  }),
+
+  /** Up to one that has not started. */
+  "tasks.extend": byOneChat((tx, inputs) => {
+    const held = upTo(listHeld(tx, inputs), ({ state }) => state !== "running");
+    const running = held.filter(({ state }) => state === "running");
+    if (running.length === 0) {
+      const started = requireRunning(tx, inputs[0]);
+      if (!started.ok) return [started];
+      running.push(started.value);
+    }
+    const extended = running.map((row, at) => ({
+      task: row.task,
+      closeMs: row.closeMs,
+      closeAt: Math.max(row.closeAt ?? 0, tx.now + (inputs[at]?.ms ?? 0)),
+    }));
+    tx.sql.run(
+      `UPDATE tasks SET closeAt = given.value ->> 1, seenAt = ? FROM json_each(?) AS given WHERE task = given.value ->> 0`,
+      tx.now,
+      JSON.stringify(extended.map((row) => [row.task, row.closeAt])),
+    );
+    return extended.map((row) => ok({ remainingMs: remainingMs(tx, row) }));
+  }),
+} satisfies Partial<ListHandlers>;
 
 export const handlers = {
   "tasks.start"(tx, input) {
@@ -86,19 +160,6 @@ export const handlers = {
     });
   },
 
-  "tasks.ack"(tx, input) {
-    const done = endClaim(tx, input, "done", (row) => {
-      // A result is accepted whatever it cost.
-      budgets.recordFinalUsage(tx, row, input.usage);
-      chatPerformance.record(tx, row, true);
-      const became = lifecycle.finish(tx, row, { state: "done", result: jsonText(input.result) });
-      routes.record(tx, routes.withModels(row, input), { ended: "done", became });
-      return became;
-    });
-    if (!done.ok) return done;
-    return ok({ state: done.value.state, next: claimNext(tx, done.value, input) });
-  },
-
   "tasks.nack"(tx, input) {
     const { reason, isRetryable, delayMs } = input;
     const failed = endClaim(tx, input, "failed", (row) =>
@@ -112,14 +173,6 @@ export const handlers = {
     );
     if (!failed.ok) return failed;
     return ok({ state: failed.value.state, next: claimNext(tx, failed.value, input) });
-  },
-
-  "tasks.extend"(tx, input) {
-    const row = requireRunning(tx, input);
-    if (!row.ok) return row;
-    const extended = { ...row.value, seenAt: tx.now, closeAt: Math.max(row.value.closeAt ?? 0, tx.now + input.ms) };
-    tx.sql.run("UPDATE tasks SET closeAt = ?, seenAt = ? WHERE task = ?", extended.closeAt, tx.now, extended.task);
-    return ok({ remainingMs: remainingMs(tx, extended) });
   },
 
   "tasks.release"(tx, input) {
@@ -174,7 +227,7 @@ function endClaim(
 }
 
 /** A repeat claims nothing new: it may be late, and its answer unread. */
-export function claimNext(
+function claimNext(
   tx: Tx,
   { chat, isRepeat }: EndedClaim,
   { task, claim, next }: CheckedInputOf<"tasks.ack"> | CheckedInputOf<"tasks.nack">,

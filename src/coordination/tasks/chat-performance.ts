@@ -1,11 +1,8 @@
-import * as performance from "../kernel/performance.ts";
-import type { Performance } from "../kernel/performance.ts";
 import type { TaskRow } from "./task-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
-import type { RowOf } from "../../shared/table.ts";
 import { chatPerformance } from "./task-tables.ts";
 
-type PerformanceRow = RowOf<typeof chatPerformance>;
+const performances = chatPerformance.pick("successRate", "durationMs");
 
 const minChange = { successRate: 0.02, durationShare: 0.05, durationMs: 50 };
 
@@ -28,10 +25,7 @@ export function recordAll(tx: Tx, attempts: readonly EndedAttempt[], isSuccess: 
     const change = changeBy(tx, attempt, isSuccess, changed);
     if (change) changed.set(keyOf(change.chat, change.type), change);
   }
-  for (const [key, { chat, type, successRate, durationMs }] of changed) {
-    tx.cache?.performances.set(key, { successRate, durationMs });
-    chatPerformance.put(tx.sql, { chat, type, successRate, durationMs });
-  }
+  chatPerformance.putAll(tx.sql, [...changed.values()]);
 }
 
 /** [PL29] Changes only what affects dispatch. Small steps add up where they change the rank. */
@@ -44,14 +38,14 @@ function changeBy(
   if (chat === null || startedAt === null) return null;
   const known = changed.get(keyOf(chat, type));
   const stored = known ?? findStored(tx, chat, type);
-  const current = stored ?? performance.initialPerformance;
-  const next = performance.update(current, { isSuccess, durationMs: Math.max(0, tx.now - startedAt) });
+  const current = stored ?? initialPerformance;
+  const next = update(current, { isSuccess, durationMs: Math.max(0, tx.now - startedAt) });
   const isWritten = stored ? isRelevant(stored, next, isSuccess) : !hasMaxTypes(tx, chat, countNew(changed));
   return isWritten ? { chat, type, ...next, isNew: stored === null || known?.isNew === true } : null;
 }
 
 function isRelevant(current: Performance, next: Performance, isSuccess: boolean): boolean {
-  return hasChanged(current, next) || !performance.hasRankOf(current, isSuccess);
+  return hasChanged(current, next) || !hasRankOf(current, isSuccess);
 }
 
 function countNew(changed: ReadonlyMap<string, ChangedPerformance>): number {
@@ -70,13 +64,8 @@ function hasMaxTypes({ sql }: Tx, chat: string, added: number): boolean {
   return (sql.all<{ n: number }>(query, chat)[0]?.n ?? 0) + added >= maxTypesPerChat;
 }
 
-function findStored({ sql, cache }: Tx, chat: string, type: string): Performance | null {
-  const current = cache?.performances.get(keyOf(chat, type));
-  if (current !== undefined) return current;
-  const [row] = sql.all<PerformanceRow>("SELECT * FROM chat_performance WHERE chat = ? AND type = ?", chat, type);
-  const stored = row ? toPerformance(row) : null;
-  cache?.performances.set(keyOf(chat, type), stored);
-  return stored;
+function findStored({ sql }: Tx, chat: string, type: string): Performance | null {
+  return performances.find(sql, { chat, type });
 }
 
 function hasChanged(current: Performance, next: Performance): boolean {
@@ -86,11 +75,49 @@ function hasChanged(current: Performance, next: Performance): boolean {
   return Math.abs(next.durationMs - current.durationMs) >= step;
 }
 
-function toPerformance(row: PerformanceRow): Performance {
-  return { successRate: row.successRate, durationMs: row.durationMs };
+export function deleteChat({ sql }: Tx, chat: string): void {
+  chatPerformance.delete(sql, { chat });
 }
 
-export function deleteChat({ sql, cache }: Tx, chat: string): void {
-  cache?.performances.clear();
-  sql.run("DELETE FROM chat_performance WHERE chat = ?", chat);
+/** Pure. Stored. Add fields as optional. */
+export interface Performance {
+  readonly successRate: number;
+  readonly durationMs: number | null;
+}
+
+export interface RunOutcome {
+  readonly isSuccess: boolean;
+  readonly durationMs: number;
+}
+
+/**
+ * Optimistic initial values: new chats get work (Sutton and Barto, "Reinforcement Learning", 2.6).
+ */
+export const initialPerformance: Performance = { successRate: 1, durationMs: null };
+
+/** The newest five outcomes count two thirds of all: 1 - 0.8^5. */
+const smoothing = 0.2;
+
+/**
+ * [PL13] Exponential smoothing (NIST/SEMATECH e-Handbook of Statistical Methods, 6.4.3.1). Failures
+ * leave the duration: fast failures would rank as fastest.
+ */
+export function update(performance: Performance, { isSuccess, durationMs }: RunOutcome): Performance {
+  const successRate = performance.successRate + smoothing * ((isSuccess ? 1 : 0) - performance.successRate);
+  if (!isSuccess) return { ...performance, successRate };
+  const previousMs = performance.durationMs ?? durationMs;
+  return { successRate, durationMs: previousMs + smoothing * (durationMs - previousMs) };
+}
+
+/** [PL12] Ranks the better first. Tenths, so that a small difference cannot outweigh duration. */
+export function comparePerformance(one: Performance, other: Performance): number {
+  return tenths(other) - tenths(one) || (one.durationMs ?? 0) - (other.durationMs ?? 0);
+}
+
+function hasRankOf(performance: Performance, isSuccess: boolean): boolean {
+  return tenths(performance) === (isSuccess ? 10 : 0);
+}
+
+function tenths({ successRate }: Performance): number {
+  return Math.round(successRate * 10);
 }

@@ -7,8 +7,7 @@ import * as chatRows from "../kernel/chat-rows.ts";
 import * as lanes from "./lanes.ts";
 import * as lifecycle from "./lifecycle.ts";
 import * as rows from "./task-rows.ts";
-import { isExpired, remainingMs, type TaskRow } from "./task-rows.ts";
-import { readTexts, type TaskTexts } from "./task-texts.ts";
+import { isExpired, remainingMs, type TaskRow, readTexts, type TaskTexts } from "./task-rows.ts";
 import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 

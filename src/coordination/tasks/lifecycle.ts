@@ -7,13 +7,12 @@ import * as attemptRows from "./attempt-rows.ts";
 import { hasWork } from "./candidates.ts";
 import * as chatPerformance from "./chat-performance.ts";
 import * as outbox from "./dispatch-outbox.ts";
-import * as pruning from "./task-pruning.ts";
-import { joinResults } from "./joins.ts";
+import * as retention from "./task-retention.ts";
+import { joinResults } from "./aggregate.ts";
 import * as lanes from "./lanes.ts";
 import * as routes from "./routes.ts";
 import * as rows from "./task-rows.ts";
-import { textsSql, type TaskTexts } from "./task-texts.ts";
-import { backoffMs, isEnded, nextCheckAt, type TaskRow } from "./task-rows.ts";
+import { textsSql, type TaskTexts, backoffMs, isEnded, nextCheckAt, type TaskRow } from "./task-rows.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { tasks } from "./task-tables.ts";
 
@@ -247,30 +246,41 @@ export interface TaskEnd {
   readonly state: "done" | "dead" | "cancelled";
   readonly reason?: DeathReason;
   readonly detail?: string | null;
-  /** JSON text of the result of a chat's attempt. */
-  readonly result?: string;
 }
 
 export function finish(tx: Tx, row: TaskRow, taskEnd: TaskEnd): TaskState {
   return dispatchIfQueued(tx, endTask(tx, row, taskEnd));
 }
 
-function endTask(tx: Tx, row: TaskRow, { state, reason, detail, result }: TaskEnd): StateChange {
-  const isByChat = result !== undefined;
-  const pruneAt = pruning.pruneTimeOf(tx, state);
-  const { task, failures, stalls, lostChats, chat, incarnation } = row;
-  const done = {
-    doneBy: isByChat ? chat : null,
-    doneIncarnation: isByChat ? incarnation : null,
-    result: result ?? null,
-  };
+function endTask(tx: Tx, row: TaskRow, { state, reason, detail }: TaskEnd): StateChange {
+  const pruneAt = retention.pruneTimeOf(tx, state);
+  const { task, failures, stalls, lostChats } = row;
   const counts = { reason: reason ?? null, detail: detail ?? null, failures, stalls, lostChats };
-  const free = { chat: null, incarnation: null, requestId: null };
-  tasks.update(tx.sql, { task }, { state, ...counts, ...free, ...done, endedAt: tx.now, dueAt: pruneAt });
-  if (isByChat) attemptRows.pruneForLast(tx, row);
+  const free = { chat: null, incarnation: null, requestId: null, doneBy: null, doneIncarnation: null, result: null };
+  tasks.update(tx.sql, { task }, { state, ...counts, ...free, endedAt: tx.now, dueAt: pruneAt });
   if (state !== "done" && row.state !== "dead") totals.add(tx, "shim_task_ends_total", state);
-  pruning.schedule(tx, pruneAt);
-  return { state, hasQueued: updateAllBlocked(tx, rows.dependentsOf(tx, row.task)) };
+  retention.schedule(tx, pruneAt);
+  return { state, hasQueued: updateAllBlocked(tx, rows.dependentsOf(tx, [task])) };
+}
+
+/** Ends tasks that one chat has done. @param results JSON texts in the order of the rows */
+export function complete(tx: Tx, held: readonly TaskRow[], results: readonly string[]): void {
+  const pruneAt = retention.pruneTimeOf(tx, "done");
+  tx.sql.run(
+    `UPDATE tasks SET state = 'done', reason = NULL, detail = NULL, doneBy = chat, doneIncarnation = incarnation, chat = NULL,
+       incarnation = NULL, requestId = NULL, result = given.value ->> 1, endedAt = ?, dueAt = ?
+     FROM json_each(?) AS given WHERE task = given.value ->> 0`,
+    tx.now,
+    pruneAt,
+    JSON.stringify(held.map(({ task }, at) => [task, results[at]])),
+  );
+  for (const row of held) attemptRows.pruneForLast(tx, row);
+  retention.schedule(tx, pruneAt);
+  const dependents = rows.dependentsOf(
+    tx,
+    held.map(({ task }) => task),
+  );
+  updateDependents(tx, dependents);
 }
 
 export function updateDependents(tx: Tx, tasks: readonly number[]): void {

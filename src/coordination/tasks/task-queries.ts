@@ -5,13 +5,12 @@ import type { Attempt, TaskLine } from "../../contract/task-views.ts";
 import type { Json } from "../../contract/json.ts";
 import { err, ok } from "../../shared/result.ts";
 import * as budgets from "./budgets.ts";
-import * as attemptModels from "./attempt-models.ts";
+import * as attemptModels from "./routes.ts";
 import * as attemptRows from "./attempt-rows.ts";
 import { capabilitiesIn } from "./lanes.ts";
 import { page } from "../kernel/pages.ts";
 import * as rows from "./task-rows.ts";
-import { remainingMs, type TaskRow } from "./task-rows.ts";
-import { readPayload } from "./task-texts.ts";
+import { remainingMs, type TaskRow, readPayload } from "./task-rows.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 

@@ -1,3 +1,4 @@
+import { among } from "../../shared/sql.ts";
 import type { Refusal } from "../../contract/errors.ts";
 import type { Progress } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -5,6 +6,7 @@ import * as meta from "../kernel/meta.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 import { attempts, taskDependents, tasks, taskTexts, taskUsage } from "./task-tables.ts";
 import type { RowOf } from "../../shared/table.ts";
+import { jsonText, type Json } from "../../contract/json.ts";
 
 /** All but the texts, which may be large. */
 const taskRows = tasks.without("schedule", "doneBy", "doneIncarnation", "lateCalls", "dependsOn", "payload", "result");
@@ -14,6 +16,13 @@ export const columns = taskRows.columns();
 
 export function find({ sql }: Pick<Tx, "sql">, task: number): TaskRow | null {
   return taskRows.find(sql, { task });
+}
+
+/** By number; without those that are not kept. */
+export function findAll({ sql }: Tx, all: readonly number[]): Map<number, TaskRow> {
+  const { text, value } = among(all);
+  const found = taskRows.select(sql, `WHERE task ${text}`, value);
+  return new Map(found.map((row) => [row.task, row]));
 }
 
 export function requireTask(tx: Tx, task: number): Result<TaskRow, Refusal> {
@@ -76,10 +85,11 @@ export function dependenciesOf({ sql }: Tx, task: number): number[] {
   return JSON.parse(row?.dependsOn ?? "[]") as number[];
 }
 
-export function dependentsOf({ sql }: Tx, task: number): number[] {
-  return sql
-    .all<{ task: number }>("SELECT task FROM task_dependents WHERE needs = ? ORDER BY task", task)
-    .map((row) => row.task);
+/** Each once. */
+export function dependentsOf({ sql }: Tx, needed: readonly number[]): number[] {
+  const { text, value } = among(needed);
+  const query = `SELECT DISTINCT task FROM task_dependents WHERE needs ${text} ORDER BY task`;
+  return sql.all<{ task: number }>(query, value).map((row) => row.task);
 }
 
 export function countDependents({ sql }: Tx, task: number): number {
@@ -150,4 +160,42 @@ function pseudoRandom(task: number, attempt: number): number {
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return ((hash ^ (hash >>> 16)) >>> 0) / 2 ** 32;
+}
+
+/** In UTF-16 code units. Each change of a row writes all of it. */
+const maxInRowLength = 1_000;
+
+const payloadSql = "coalesce(payload, (SELECT payload FROM task_texts WHERE task_texts.task = tasks.task)) AS payload";
+
+export const textsSql = `${payloadSql}, dependsOn`;
+
+export function isInRow(payload: string): boolean {
+  return payload.length <= maxInRowLength;
+}
+
+export interface TaskTexts {
+  readonly task: number;
+  readonly payload: string;
+  readonly dependsOn: string;
+}
+
+export function readTexts({ sql }: Pick<Tx, "sql">, tasks: readonly number[]): Map<number, TaskTexts> {
+  if (tasks.length === 0) return new Map();
+  const found = sql.all<TaskTexts>(
+    `SELECT task, ${textsSql} FROM tasks WHERE task IN (SELECT value FROM json_each(?))`,
+    JSON.stringify(tasks),
+  );
+  return new Map(found.map((one) => [one.task, one]));
+}
+
+export function readPayload({ sql }: Pick<Tx, "sql">, task: number): Json {
+  const [row] = sql.all<{ payload: string | null }>(`SELECT ${payloadSql} FROM tasks WHERE task = ?`, task);
+  return JSON.parse(row?.payload ?? "null") as Json;
+}
+
+export function updatePayload({ sql }: Pick<Tx, "sql">, task: number, payload: Json): void {
+  const text = jsonText(payload);
+  const inRow = isInRow(text) ? text : null;
+  tasks.update(sql, { task }, { payload: inRow });
+  if (inRow === null) taskTexts.put(sql, { task, payload: text });
 }

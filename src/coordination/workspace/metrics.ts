@@ -12,7 +12,7 @@ import * as totals from "../kernel/metric-totals.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as leaseRows from "../leases/lease-rows.ts";
 import * as inboxes from "../messages/inboxes.ts";
-import * as unread from "../messages/unread-counts.ts";
+import * as unread from "../messages/unread.ts";
 import * as budgets from "../tasks/budgets.ts";
 import * as taskRows from "../tasks/task-rows.ts";
 import { recentDurations } from "../tasks/task-stats.ts";

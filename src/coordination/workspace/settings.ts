@@ -4,12 +4,12 @@ import type { Write } from "../../contract/state.ts";
 import type { Settings } from "../../contract/workspaces.ts";
 import { err, ok } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
-import { raisedEpoch } from "../kernel/epochs.ts";
+import { raisedEpoch } from "../kernel/meta.ts";
 import * as meta from "../kernel/meta.ts";
 import * as metrics from "./metrics.ts";
 import { enqueueDispatch } from "../tasks/lifecycle.ts";
-import { repeatable, type Handlers } from "../kernel/handlers.ts";
-import { applyUpdate } from "../state/state.ts";
+import { firstOf, repeatable, type Handlers } from "../kernel/handlers.ts";
+import { applyEach } from "../state/state.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as waiters from "../leases/waiters.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
@@ -34,7 +34,7 @@ function findUnmet(present: Settings, required: Partial<Settings>): Refusal | nu
 
 function refusedWrites(tx: Tx, writes: readonly Write[]): Refusal | null {
   if (writes.length === 0) return null;
-  const done = applyUpdate(tx, { writes: [...writes], guards: [] });
+  const done = firstOf(applyEach(tx, [{ writes: [...writes], guards: [] }]));
   return done.ok ? null : done.error;
 }
 

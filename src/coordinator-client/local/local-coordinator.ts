@@ -6,7 +6,8 @@ import * as chatRows from "../../coordination/kernel/chat-rows.ts";
 import { checkInput, isRead } from "../../shared/check-input.ts";
 import * as dispatch from "../../coordination/scheduling/dispatch.ts";
 import * as due from "../../coordination/due.ts";
-import { isEngineOperation, followUpOf, run, type EngineOperation } from "../../coordination/engine.ts";
+import { EngineHost } from "../../coordination/engine-host.ts";
+import { isEngineOperation, run, type EngineOperation } from "../../coordination/engine.ts";
 import * as liveness from "../../coordination/chats/liveness.ts";
 import * as meta from "../../coordination/kernel/meta.ts";
 import type { Actor, Tx } from "../../coordination/kernel/tx.ts";
@@ -58,7 +59,7 @@ export class LocalCoordinator {
 
   /** Its own transaction: a refusal must not roll it back. */
   #doDue(): void {
-    this.#commit((sql) => this.#dispatching(sql, (tx) => this.#upkeep(tx)), "due");
+    this.#commit((host) => host.run((tx) => ok(this.#upkeep(tx))), "due");
   }
 
   #run(name: OperationName, input: unknown): Result<unknown, Refusal> {
@@ -102,48 +103,30 @@ export class LocalCoordinator {
 
   #write(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
     this.#doDue();
-    try {
-      return this.#commit((sql) => {
-        const result = this.#dispatching(sql, (tx) => run(tx, this.#actor, name, input as never));
-        if (!result.ok) throw new RolledBack(result.error);
-        return result;
-      });
-    } catch (error) {
-      if (!(error instanceof RolledBack)) throw error;
-      const record = followUpOf(input, error.refusal);
-      if (record) this.#commit((sql) => record({ sql }));
-      return err(error.refusal);
-    }
+    return this.#commit((host) => host.call(this.#actor, name, input as never));
   }
 
   get #actor(): Actor {
     return { machine: this.#options.machine, isAdmin: true };
   }
 
-  /** [QU1] There is no queue here, so tasks are dispatched at once. */
-  #dispatching<T>(sql: Sql, work: (tx: Tx) => T): T {
-    let needsDispatch = false;
-    const result = work({ ...this.#tx(sql), requestDispatch: () => void (needsDispatch = true) });
-    // The work may have changed settings.
-    if (needsDispatch) dispatch.assignAll(this.#tx(sql));
-    return result;
+  #tx(sql: Sql): Tx {
+    return this.#host(sql).tx();
   }
 
-  #tx(sql: Sql): Tx {
+  #host(sql: Sql): EngineHost {
     const { now, processes } = this.#options;
     const at = now();
-    return {
-      sql,
-      now: at,
+    return new EngineHost({
+      store: { sql, transaction: (work) => atomically(sql, work) },
+      now: () => at,
       presence: {
         lastSeen: (chat) => {
           const row = chatRows.find({ sql }, chat);
           return row && row.status !== "offline" && isRunning(processes, row.process) ? at + sureForMs : null;
         },
       },
-      ...meta.readFacts(sql),
-      tell: () => undefined,
-    };
+    });
   }
 
   /** [EM2] Attests dead the chats whose process is gone, then does what is due. */
@@ -184,14 +167,18 @@ export class LocalCoordinator {
     };
   }
 
-  #commit<T>(body: (sql: Sql) => T, kind: CommitKind = "asked"): T {
+  #commit<T>(body: (host: EngineHost) => Result<T, Refusal>, kind: CommitKind = "asked"): Result<T, Refusal> {
     const { store } = this.#options;
     let hasChanged = false;
     const result = store.write((sql) => {
       const before = countChanges(sql);
-      const value = body(sql);
-      hasChanged = countChanges(sql) !== before;
-      return value;
+      const host = this.#host(sql);
+      const done = body(host);
+      // [QU1] There is no queue here, so tasks are dispatched at once.
+      host.dispatch(dispatch.assignAll);
+      // The count includes what a refusal has rolled back.
+      hasChanged = done.ok && countChanges(sql) !== before;
+      return done;
     });
     if (hasChanged) for (const listener of listenersOf.get(store.path) ?? []) listener(kind);
     return result;
@@ -228,16 +215,6 @@ const listenersOf = new Map<string, Set<CommitListener>>();
 /** Changed rows since the connection was opened. */
 function countChanges(sql: Sql): number {
   return sql.all<{ n: number }>("SELECT total_changes() AS n")[0]?.n ?? 0;
-}
-
-/** A refusal, whose changes are undone. */
-class RolledBack extends Error {
-  readonly refusal: Refusal;
-
-  constructor(refusal: Refusal) {
-    super(refusal.message);
-    this.refusal = refusal;
-  }
 }
 
 function isRunning(processes: Processes, key: string): boolean {

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { firstEpoch, raisedEpoch } from "../../coordination/kernel/epochs.ts";
+import { firstEpoch, raisedEpoch } from "../../coordination/kernel/meta.ts";
 import { migrations } from "../../coordination/schema.ts";
 import type { Migration } from "../../shared/migrate.ts";
 import type { Driver } from "../../store/driver.ts";

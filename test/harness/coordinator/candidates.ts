@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import type { Candidate } from "#src/coordination/tasks/balance.ts";
+import type { Candidate } from "#src/coordination/tasks/candidates.ts";
 
 /** Chats as the choice among them sees them. */
 

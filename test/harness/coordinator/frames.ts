@@ -1,8 +1,7 @@
 import type { Refusal } from "#src/contract/errors.ts";
 import { operations } from "#src/contract/operations.ts";
-import { hasSet, run, runSet, type EngineOperation } from "#src/coordination/engine.ts";
-import { emptyReadCache } from "#src/coordination/kernel/read-cache.ts";
-import type { Actor, Tx } from "#src/coordination/kernel/tx.ts";
+import { runFirst, type EngineOperation } from "#src/coordination/engine.ts";
+import type { Actor, List, Tx } from "#src/coordination/kernel/tx.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import { m1 } from "./engine-host.ts";
 import type { LocalHost } from "./local-host.ts";
@@ -16,37 +15,49 @@ export interface FrameRequest {
 
 type Answer = Result<unknown, Refusal>;
 
-/** Requests that were run as sets, by operation. */
-export type SetCounts = Map<EngineOperation, number>;
+/** Requests that were run together, by operation. */
+export type ListCounts = Map<EngineOperation, number>;
 
 /** Together where nothing is refused, else each on its own. */
 export async function runFrame(
   host: LocalHost,
   requests: readonly FrameRequest[],
-  counts: SetCounts,
+  counts: ListCounts,
   actor: Actor = m1,
 ): Promise<Answer[]> {
   const groups = groupsOf(requests);
   const together = host.commit((tx): Result<Answer[], Refusal> => {
-    const shared = { ...tx, cache: emptyReadCache() };
     const answers: Answer[] = [];
-    for (const group of groups) {
-      const values = setOf(shared, actor, group, counts);
-      if (values) answers.push(...values);
-      else for (const { name, input } of group) answers.push(run(shared, actor, name, input as never));
-      const refused = answers.find((one) => !one.ok);
-      if (refused && !refused.ok) return err(refused.error);
-    }
+    for (const group of groups)
+      for (let at = 0; at < group.length;) {
+        const results = runLeading(tx, actor, group.slice(at), counts);
+        answers.push(...results);
+        at += results.length;
+        const refused = results.find((one) => !one.ok);
+        if (refused && !refused.ok) return err(refused.error);
+      }
     return ok(answers);
   });
   if (together.ok) return together.value;
   const answers: Answer[] = [];
-  for (const group of groups) {
-    const { value } = host.commit((tx) => ok(setOf(tx, actor, group, counts)));
-    if (value) answers.push(...value);
-    else for (const { name, input } of group) answers.push(await host.call(name, input, actor));
-  }
+  for (const group of groups)
+    for (let at = 0; at < group.length;) {
+      const left = group.slice(at);
+      const done = host.commit((tx): Result<Answer[], Refusal> => {
+        const results = runLeading(tx, actor, left, counts);
+        const refused = results.find((one) => !one.ok);
+        return refused && !refused.ok ? err(refused.error) : ok(results);
+      });
+      const [first] = left;
+      if (!done.ok && first) answers.push(await host.call(first.name, first.input, actor));
+      else if (done.ok) answers.push(...done.value);
+      at = answers.length - countBefore(groups, group);
+    }
   return answers;
+}
+
+function countBefore(groups: readonly FrameRequest[][], group: FrameRequest[]): number {
+  return groups.slice(0, groups.indexOf(group)).reduce((sum, { length }) => sum + length, 0);
 }
 
 function groupsOf(requests: readonly FrameRequest[]): FrameRequest[][] {
@@ -63,25 +74,10 @@ function checked({ name, input }: FrameRequest): FrameRequest {
   return { name, input: operations[name].input.parse(input) };
 }
 
-function setOf(tx: Tx, actor: Actor, group: readonly FrameRequest[], counts: SetCounts): Answer[] | null {
-  const name = group[0]?.name;
-  if (name === undefined || group.length === 1 || !hasSet(name)) return null;
-  const values = withoutTrace(tx, (watched) =>
-    runSet(watched, actor, name, group.map(({ input }) => input) as never[]),
-  );
-  if (values) counts.set(name, (counts.get(name) ?? 0) + values.length);
-  return values && values.map((value) => ok(value));
-}
-
-/** A set that does not apply must have left nothing. */
-function withoutTrace<T>(tx: Tx, work: (tx: Tx) => T | null): T | null {
-  let hints = 0;
-  const before = rowsWritten(tx);
-  const value = work({ ...tx, tell: (hint) => ((hints += 1), tx.tell(hint)) });
-  if (value === null && (rowsWritten(tx) > before || hints > 0)) throw new Error("the set has left something");
-  return value;
-}
-
-function rowsWritten({ sql }: Tx): number {
-  return sql.all<{ n: number }>("SELECT total_changes() AS n")[0]?.n ?? 0;
+function runLeading(tx: Tx, actor: Actor, group: readonly FrameRequest[], counts: ListCounts): Answer[] {
+  const name = group[0]?.name ?? "settings.get";
+  const inputs = group.map(({ input }) => input) as unknown as List<never>;
+  const results = [...runFirst(tx, actor, name, inputs)];
+  if (results.length > 1) counts.set(name, (counts.get(name) ?? 0) + results.length);
+  return results;
 }

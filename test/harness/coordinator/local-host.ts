@@ -2,9 +2,9 @@ import { onTestFinished } from "vitest";
 import type { Refusal } from "#src/contract/errors.ts";
 import { operations, type CheckedInputOf, type InputOf, type OutputOf } from "#src/contract/operations.ts";
 import * as due from "#src/coordination/due.ts";
+import { EngineHost } from "#src/coordination/engine-host.ts";
 import { followUpOf, run, type EngineOperation } from "#src/coordination/engine.ts";
 import * as liveness from "#src/coordination/chats/liveness.ts";
-import * as meta from "#src/coordination/kernel/meta.ts";
 import { heldDueSql } from "#src/coordination/tasks/task-rows.ts";
 import { migrations } from "#src/coordination/schema.ts";
 import type { Actor, Hint, Tx } from "#src/coordination/kernel/tx.ts";
@@ -13,7 +13,7 @@ import { createPrivateFile } from "#src/platform/private-files.ts";
 import { migrate } from "#src/shared/migrate.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import type { Sql, SqlValue } from "#src/shared/sql.ts";
-import { tablesWrittenBy } from "#src/coordination/kernel/written-tables.ts";
+import { tablesWrittenBy } from "#src/coordination/due.ts";
 import { m1, type RowHost } from "./engine-host.ts";
 import { writeMigratedFile } from "#harness/store/migrated-file.ts";
 import { tempHome, T0 } from "#harness/store/temp-store.ts";
@@ -23,6 +23,7 @@ export class LocalHost implements RowHost {
   readonly sql: Connection;
   /** Of the commits, oldest first. */
   readonly hints: Hint[] = [];
+  readonly #host: EngineHost;
   readonly #seen = new Map<string, number>();
   readonly #dueTimes: due.KnownDueTimes = new Map();
   readonly #written = new Set<string>();
@@ -40,6 +41,15 @@ export class LocalHost implements RowHost {
     prepare?.(this.sql);
     migrate(this.sql, T0, migrations);
     onTestFinished(() => this.sql.close());
+    const noting: Sql = {
+      all: (query, ...values) => this.#noting(query, () => this.sql.all(query, ...values)),
+      run: (query, ...values) => this.#noting(query, () => this.sql.run(query, ...values)),
+    };
+    this.#host = new EngineHost({
+      store: { sql: noting, transaction: (work) => this.#atomically(work) },
+      presence: { lastSeen: (chat) => this.#seen.get(chat) ?? null },
+      now: () => this.#now,
+    });
   }
 
   now(): number {
@@ -111,36 +121,26 @@ export class LocalHost implements RowHost {
   }
 
   async nextDue(): Promise<number | null> {
-    return this.commit((tx) => ok(due.nextDue(tx))).value;
+    return due.nextDue(this.#host.tx());
   }
 
-  /** One transaction; rolled back when it refuses or throws. */
+  /** One transaction; rolled back when it refuses or throws. Nothing is dispatched but through the queue. */
   commit<R extends Result<unknown, unknown>>(work: (tx: Tx) => R): R {
-    const hints: Hint[] = [];
-    const result = this.#atomically(() => work(this.#tx((hint) => hints.push(hint))));
-    if (this.#depth === 0) this.#checkDueTimes();
-    if (result.ok) this.hints.push(...hints);
-    return result;
+    const result = this.#host.run((tx) => work({ ...tx, requestDispatch: null }) as Result<unknown, Refusal>);
+    this.#checkDueTimes();
+    this.hints.push(...this.#host.takeHints());
+    return result as R;
   }
 
   /** [DU3] What an object keeps of due times is what a new one would read. */
   #checkDueTimes(): void {
     due.forgetWritten(this.#dueTimes, this.#written);
     this.#written.clear();
-    const tx = this.#tx(() => undefined);
+    const tx = this.#host.tx();
     const [kept, read] = [due.nextDue(tx, this.#dueTimes), due.nextDue(tx)];
     if (kept !== read) throw new Error(`the kept due time is ${kept}, the stored one ${read}`);
     const [late] = this.sql.all(lateChatSql);
     if (late) throw new Error(`a task is due before the chat that holds it: ${JSON.stringify(late)}`);
-  }
-
-  #tx(tell: (hint: Hint) => void): Tx {
-    const sql: Sql = {
-      all: (query, ...values) => this.#noting(query, () => this.sql.all(query, ...values)),
-      run: (query, ...values) => this.#noting(query, () => this.sql.run(query, ...values)),
-    };
-    const presence = { lastSeen: (chat: string) => this.#seen.get(chat) ?? null };
-    return { sql, now: this.#now, presence, ...meta.readFacts(this.sql), tell };
   }
 
   #noting<T>(query: string, work: () => T): T {
@@ -152,9 +152,7 @@ export class LocalHost implements RowHost {
     const name = `s${(this.#depth += 1)}`;
     this.sql.run(`SAVEPOINT ${name}`);
     try {
-      const value = work();
-      if (isRefusal(value)) this.sql.run(`ROLLBACK TO ${name}`);
-      return value;
+      return work();
     } catch (error) {
       this.sql.run(`ROLLBACK TO ${name}`);
       throw error;
@@ -168,8 +166,3 @@ export class LocalHost implements RowHost {
 /** Held tasks are checked with their chats. */
 const lateChatSql = `SELECT task, tasks.dueAt, chats.dueAt AS chat_due_at FROM tasks LEFT JOIN chats USING (chat)
   WHERE tasks.chat IS NOT NULL AND ifnull(chats.dueAt, 9e15) > ${heldDueSql}`;
-
-/** What a transaction answers decides whether it stands. */
-function isRefusal(value: unknown): boolean {
-  return typeof value === "object" && value !== null && "ok" in value && value.ok === false;
-}

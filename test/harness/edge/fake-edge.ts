@@ -3,7 +3,7 @@ import { errorTable, type Refusal } from "#src/contract/errors.ts";
 import { toWire } from "#src/contract/wire-error.ts";
 import { isOperation, operations, type InputOf, type OperationName } from "#src/contract/operations.ts";
 import type { Message } from "#src/contract/messages.ts";
-import { findCarried } from "#src/coordination/messages/carried.ts";
+import { findCarried } from "#src/coordination/messages/messages.ts";
 import { isEngineOperation } from "#src/coordination/engine.ts";
 import type { Actor, Hint } from "#src/coordination/kernel/tx.ts";
 import type { Fetch, FetchResponse, OpenSocket } from "#src/coordinator-client/edge/platform.ts";

@@ -1,5 +1,5 @@
 import type { Band, Route, TierCounts } from "#src/contract/routes.ts";
-import { summarize, type RouteRow } from "#src/coordination/tasks/route-sums.ts";
+import { summarize, type RouteRow } from "#src/coordination/tasks/routes.ts";
 import { chooseRoute, escalate, type RouteTable } from "#src/routing/model-router.ts";
 import { toReport, type RoutingReport } from "#src/routing/routing-report.ts";
 

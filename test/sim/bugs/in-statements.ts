@@ -25,7 +25,7 @@ function unseenLine(): PatchFor {
         },
       };
     }
-    if (!/^SELECT \* FROM waiters WHERE resource (= \? ORDER|> )/.test(query)) return undefined;
+    if (!/^SELECT .* FROM waiters WHERE resource (= \? ORDER|> )/.test(query)) return undefined;
     return {
       all: (next, values) => {
         const isBlind = isJustFreed;
@@ -38,6 +38,22 @@ function unseenLine(): PatchFor {
 
 /** Between the engine and its database. */
 export const inStatements: readonly Bug[] = [
+  {
+    name: "renews-nothing",
+    about: "renewals are answered and not stored",
+    patch: swallowed(/^UPDATE leases SET ttlMs = \?, expiresAt = /, 1),
+  },
+  {
+    name: "keeps-released",
+    about: "what is released stays held",
+    patch: swallowed(/^DELETE FROM leases WHERE resource /, 1),
+  },
+  { name: "keeps-deleted", about: "a deleted key stays", patch: swallowed(/^DELETE FROM state WHERE key /, 1) },
+  {
+    name: "extends-nothing",
+    about: "an extension leaves the time of its task as it was",
+    patch: swallowed(/^UPDATE tasks SET closeAt = given/, 1),
+  },
   { name: "token-not-raised", about: "a new grant has the token of the one before", patch: sameToken },
   {
     name: "due-compared-wrongly",
@@ -74,7 +90,7 @@ export const inStatements: readonly Bug[] = [
     about: "whoever asks at the right moment passes those in line",
     patch: () => {
       let count = 0;
-      return patched(/^SELECT (\*|count\(\*\) AS n) FROM waiters WHERE resource (=|IN|>=) /, () => ({
+      return patched(/^SELECT (?!\(SELECT).* FROM waiters WHERE resource (=|IN|>=) /, () => ({
         all: (next, values) => ((count += 1) % 3 === 0 ? [] : next(...values)),
       }))();
     },
@@ -93,7 +109,7 @@ export const inStatements: readonly Bug[] = [
   {
     name: "group-torn",
     about: "the changes of one update do not stand together",
-    patch: column(/^INSERT INTO changes/, "grp", (_, { revision = 0 }) => revision),
+    patch: reworded("SELECT ? + key, ?,", "SELECT ? + key, ? + key,"),
   },
   { name: "key-dropped", about: "one write in thirty is not stored", patch: swallowed(/^INSERT INTO state /, 30) },
   {

@@ -1,6 +1,6 @@
 import type { SqlValue } from "#src/shared/sql.ts";
 import type { Bug } from "../bug.ts";
-import type { Patch, PatchFor } from "../host/recording-sql.ts";
+import type { PatchFor } from "../host/recording-sql.ts";
 import { works } from "./focus.ts";
 import { column, misread, patched, reworded, type Row, swallowed } from "./patches.ts";
 
@@ -20,17 +20,16 @@ function misreadTask(change: (row: Row) => Row): () => PatchFor {
   }));
 }
 
-/** Its time is over when it ends. */
-function prunedAtOnce(): Patch {
-  return { run: (next, values) => next(...values.with(values.length - 2, values.at(-3) ?? null)) };
-}
-
 /** Of what is done the result is stored, but for one in twenty. */
 function resultLost(): PatchFor {
   let count = 0;
-  return patched(/^UPDATE tasks SET state = \?, reason = \?.* result = \?/s, () => ({
-    run: (next, values) => next(...(values[0] === "done" && (count += 1) % 20 === 0 ? values.with(8, null) : values)),
+  return patched(/^UPDATE tasks SET state = 'done'/, () => ({
+    run: (next, values) => next(...((count += 1) % 20 === 0 ? values.with(2, withoutResults(values[2])) : values)),
   }))();
+}
+
+function withoutResults(given: SqlValue = null): string {
+  return JSON.stringify((JSON.parse(String(given)) as [number, string][]).map(([task]) => [task, null]));
 }
 
 /** In the statements about tasks. */
@@ -129,8 +128,10 @@ const planted: readonly Bug[] = [
   {
     name: "task-pruned-early",
     within: 60_000,
-    about: "what has ended is not kept",
-    patch: patched(/^UPDATE tasks SET state = \?, reason = \?/, prunedAtOnce),
+    about: "a task is pruned the moment it ends",
+    patch: patched(/^UPDATE tasks SET state = 'done'/, () => ({
+      run: (next, [endedAt = null, , given = null]) => next(endedAt, endedAt, given),
+    })),
   },
   {
     name: "number-reused",

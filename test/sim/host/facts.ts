@@ -1,7 +1,8 @@
+import type Database from "better-sqlite3";
 import type { SqlValue } from "#src/shared/sql.ts";
-import type { TaskFact } from "./recording-sql.ts";
+import type { DeathReason, TaskState } from "#src/contract/tasks.ts";
 
-/** What the engine wrote, read off its statements: the rules are judged by the order of these, not by what the tables say later. */
+/** What the engine wrote, told by triggers row by row: the rules are judged by the order of these, not by what the tables say later. */
 export type Fact =
   | { readonly kind: "granted"; readonly lease: LeaseFact; readonly context: GrantContext }
   | { readonly kind: "renewed"; readonly resource: string; readonly expiresAt: number }
@@ -53,60 +54,124 @@ export interface GrantContext {
   readonly living: readonly number[];
 }
 
-type Values = readonly SqlValue[];
-type Row = Readonly<Record<string, SqlValue>>;
-export type Reader = (values: Values, rowid: number, look: Look) => Fact;
+/** What of a task's row tells who has it and how it stands. */
+export interface TaskFact {
+  readonly task: number;
+  readonly state: TaskState;
+  readonly reason: DeathReason | null;
+  readonly claim: number;
+  readonly chat: string | null;
+  readonly incarnation: number | null;
+  readonly failures: number;
+  readonly stalls: number;
+  readonly lostChats: number;
+  readonly notBefore: number;
+}
+
 export type Look = (holder: string, incarnation: number) => GrantContext;
 
+type Values = readonly SqlValue[];
+type Row = Readonly<Record<string, SqlValue>>;
+
+const nobody: GrantContext = { isHolderGone: false, living: [] };
 const text = (value: SqlValue | undefined): string => String(value);
 const number = (value: SqlValue | undefined): number => Number(value);
 
-/** Statements that are understood, each by its beginning. */
-const readers: readonly (readonly [start: string, reader: (row: Row, values: Values, rowid: number) => Fact])[] = [
-  [
-    "UPDATE leases SET ttlMs = ?, expiresAt = ? WHERE resource = ?",
-    (_, [, at, resource]) => ({ kind: "renewed", resource: text(resource), expiresAt: number(at) }),
-  ],
-  [
-    "UPDATE leases SET isBound = 0, expiresAt = ? WHERE resource = ?",
-    (_, [at, resource]) => ({ kind: "frozen", resource: text(resource), expiresAt: number(at) }),
-  ],
-  ["DELETE FROM leases WHERE resource = ?", (_, [resource]) => ({ kind: "freed", resource: text(resource) })],
-  ["INSERT INTO waiters", (row, _, seq) => ({ kind: "queued", place: factOf({ ...row, seq }) as PlaceFact })],
-  ["DELETE FROM waiters WHERE seq = ?", (_, [seq]) => ({ kind: "unqueued", seq: number(seq) })],
-  ["DELETE FROM waiters WHERE chat = ?", (_, [chat]) => ({ kind: "unqueued-all", chat: text(chat) })],
-  [
-    "INSERT INTO lock_delays",
-    (row) => ({ kind: "delayed", resource: text(row["resource"]), until: number(row["until"]) }),
-  ],
-  ["DELETE FROM lock_delays WHERE resource = ?", (_, [resource]) => ({ kind: "undelayed", resource: text(resource) })],
-  ["DELETE FROM changes WHERE revision < ?", (_, [before]) => ({ kind: "compacted", before: number(before) })],
-  ["INSERT INTO changes", (row) => ({ kind: "changed", change: factOf(row) as ChangeFact })],
-  [
-    "UPDATE chats SET status = 'offline', reason = ?",
-    (_, values) => ({ kind: "offline", reason: text(values[0]), chat: text(values.at(-1)) }),
-  ],
-  ["DELETE FROM chats WHERE chat = ?", (_, [chat]) => ({ kind: "forgotten", chat: text(chat) })],
+interface WatchedTable {
+  readonly columns: readonly string[];
+  /** Columns whose update is told; absent: none is. */
+  readonly updated?: readonly string[];
+  readonly factOf: (before: Row | null, after: Row | null) => Fact | null;
+}
+
+const taskColumns = [
+  "task",
+  "state",
+  "reason",
+  "claim",
+  "chat",
+  "incarnation",
+  "failures",
+  "stalls",
+  "lostChats",
+  "notBefore",
 ];
 
-/** Writes to these must all be understood: else the rules would be judged by half of what happens. */
-const watched = /^(INSERT INTO|UPDATE|DELETE FROM) (leases|waiters|lock_delays)\b/;
+const watchedTables: Readonly<Record<string, WatchedTable>> = {
+  tasks: {
+    columns: taskColumns,
+    updated: taskColumns.slice(1),
+    factOf: (before, after) => ({
+      kind: "task",
+      before: before && (factOf(before) as TaskFact),
+      after: after && (factOf(after) as TaskFact),
+    }),
+  },
+  leases: {
+    columns: ["resource", "holder", "incarnation", "token", "requestId", "isBound", "expiresAt", "lockDelayMs"],
+    updated: ["isBound", "expiresAt"],
+    factOf(before, after) {
+      if (!after) return { kind: "freed", resource: text(before?.["resource"]) };
+      if (!before) return { kind: "granted", lease: factOf(after) as LeaseFact, context: nobody };
+      const kind = before["isBound"] === after["isBound"] ? "renewed" : "frozen";
+      return { kind, resource: text(after["resource"]), expiresAt: number(after["expiresAt"]) };
+    },
+  },
+  waiters: {
+    columns: ["seq", "resource", "chat", "incarnation", "until"],
+    factOf: (before, after) =>
+      after
+        ? { kind: "queued", place: factOf(after) as PlaceFact }
+        : { kind: "unqueued", seq: number(before?.["seq"]) },
+  },
+  lock_delays: {
+    columns: ["resource", "until"],
+    updated: ["until"],
+    factOf: (before, after) =>
+      after
+        ? { kind: "delayed", resource: text(after["resource"]), until: number(after["until"]) }
+        : { kind: "undelayed", resource: text(before?.["resource"]) },
+  },
+  changes: {
+    columns: ["revision", "grp", "key", "op", "value", "at"],
+    factOf: (before, after) =>
+      after
+        ? { kind: "changed", change: factOf(after) as ChangeFact }
+        : { kind: "compacted", before: number(before?.["revision"]) + 1 },
+  },
+  chats: {
+    columns: ["chat", "status", "reason"],
+    updated: ["status"],
+    factOf(before, after) {
+      const chat = text((after ?? before)?.["chat"]);
+      if (!after) return { kind: "forgotten", chat };
+      return before && after["status"] === "offline" ? { kind: "offline", chat, reason: text(after["reason"]) } : null;
+    },
+  },
+};
 
-/** How a statement is read; null: it is of no concern. */
-export function readerOf(query: string): Reader | null {
-  const columns = (/^INSERT INTO \w+ \(([^)]*)\)/.exec(query)?.[1] ?? "").split(",").map((name) => name.trim());
-  if (query.startsWith("INSERT INTO leases")) {
-    return (values, _, look) => {
-      const lease = factOf(rowOf(columns, values)) as LeaseFact;
-      return { kind: "granted", lease, context: look(lease.holder, lease.incarnation) };
-    };
+/**
+ * Tells each change as it is stored, by triggers of this connection alone: whatever statement made it, and whatever a planted bug made of
+ * that.
+ */
+export function watchTables(db: Database.Database, onFact: (fact: Fact) => void): void {
+  for (const [table, { columns, updated, factOf: toFact }] of Object.entries(watchedTables)) {
+    db.function(`sim_${table}`, { varargs: true }, (...values: unknown[]) => {
+      const rowAt = (from: number): Row | null =>
+        values[from] === null ? null : rowOf(columns, values.slice(from) as SqlValue[]);
+      const fact = toFact(rowAt(0), rowAt(columns.length));
+      if (fact) onFact(fact);
+      return null;
+    });
+    const none = columns.map(() => "NULL");
+    const [old, fresh] = ["OLD", "NEW"].map((row) => columns.map((name) => `${row}.${name}`));
+    const events = { INSERT: [none, fresh], DELETE: [old, none] };
+    const all = updated ? { ...events, [`UPDATE OF ${updated.join(", ")}`]: [old, fresh] } : events;
+    for (const [place, [event, rows]] of Object.entries(all).entries())
+      db.exec(
+        `CREATE TEMP TRIGGER sim_${table}_${place} AFTER ${event} ON main.${table} BEGIN SELECT sim_${table}(${rows.join(", ")}); END`,
+      );
   }
-  const found = readers.find(([start]) => query.startsWith(start));
-  if (found) return (values, rowid) => found[1](rowOf(columns, values), values, rowid);
-  if (!watched.test(query)) return null;
-  return () => {
-    throw new Error(`the simulation does not understand the statement ${query}`);
-  };
 }
 
 export function rowOf(names: readonly string[], values: Values): Row {
@@ -114,7 +179,7 @@ export function rowOf(names: readonly string[], values: Values): Row {
 }
 
 /** A row as a fact: flags as booleans. */
-export function factOf(row: Row): object {
+function factOf(row: Row): object {
   const fact: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(row))
     fact[name === "grp" ? "group" : name] = /^is[A-Z]/.test(name) ? value === 1 : value;

@@ -1,8 +1,7 @@
 import Database from "better-sqlite3";
 import { claimDriver } from "#src/store/driver.ts";
 import type { Sql, SqlValue } from "#src/shared/sql.ts";
-import { type Fact, type Look, type Reader, readerOf, factOf, rowOf } from "./facts.ts";
-import type { DeathReason, TaskState } from "#src/contract/tasks.ts";
+import { watchTables, type Fact, type Look } from "./facts.ts";
 
 /** How a planted bug changes one statement. */
 export interface Patch {
@@ -33,7 +32,6 @@ export class RecordingSql implements Sql {
   readonly #prepared = new Map<string, Prepared>();
   readonly #patchFor: PatchFor;
   readonly #control = new Map<string, Database.Statement>();
-  #isUnread = false;
 
   constructor(patchFor: PatchFor) {
     claimDriver("better-sqlite3");
@@ -51,7 +49,7 @@ export class RecordingSql implements Sql {
 
   /** Once the tables are there. */
   watch(): void {
-    watchTasks(this.#db, (before, after) => this.facts.push({ kind: "task", before, after }));
+    watchTables(this.#db, (fact) => this.facts.push(fact));
   }
 
   /** BEGIN, COMMIT, SAVEPOINT ...: not part of the engine's work. */
@@ -86,14 +84,12 @@ export class RecordingSql implements Sql {
     }
   }
 
-  /** Statements for many rows, which make no facts. */
+  /** Work that makes no facts. */
   unread<T>(work: () => T): T {
     const mark = this.facts.length;
-    this.#isUnread = true;
     try {
       return work();
     } finally {
-      this.#isUnread = false;
       this.facts.length = mark;
     }
   }
@@ -141,7 +137,6 @@ export class RecordingSql implements Sql {
       return { all: (...values) => statement.all(...values), run: (...values) => statement.run(...values).changes };
     }
     const isMeta = /\bmeta\b/.test(query);
-    const reader = readerOf(query);
     const isLook = /^UPDATE (chats|tasks) SET dueAt/.test(query);
     const wrote = (): void => {
       this.writes += 1;
@@ -155,70 +150,25 @@ export class RecordingSql implements Sql {
       },
       run: (...values) => {
         wrote();
-        return reader && !this.#isUnread ? this.#read(statement, reader, values) : statement.run(...values).changes;
+        const mark = this.facts.length;
+        const { changes } = statement.run(...values);
+        this.#complete(mark, query, values);
+        return changes;
       },
     };
   }
 
-  #read(statement: Database.Statement<SqlValue[]>, reader: Reader, values: SqlValue[]): number {
-    const { changes, lastInsertRowid } = statement.run(...values);
-    if (changes > 0) this.facts.push(reader(values, Number(lastInsertRowid), this.look));
-    return changes;
-  }
-}
-
-/** What of a task's row tells who has it and how it stands. */
-export interface TaskFact {
-  readonly task: number;
-  readonly state: TaskState;
-  readonly reason: DeathReason | null;
-  readonly claim: number;
-  readonly chat: string | null;
-  readonly incarnation: number | null;
-  readonly failures: number;
-  readonly stalls: number;
-  readonly lostChats: number;
-  readonly notBefore: number;
-}
-
-export type OnTask = (before: TaskFact | null, after: TaskFact | null) => void;
-
-const columns = [
-  "task",
-  "state",
-  "reason",
-  "claim",
-  "chat",
-  "incarnation",
-  "failures",
-  "stalls",
-  "lostChats",
-  "notBefore",
-] as const;
-
-/**
- * Tells each change of a task as it is stored, by triggers of this connection alone: whatever statement made it, and whatever a planted bug
- * made of that.
- */
-function watchTasks(db: Database.Database, onTask: OnTask): void {
-  db.function("sim_task", { varargs: true }, (...values: unknown[]) => {
-    const factAt = (from: number): TaskFact | null =>
-      values[from] === null ? null : (factOf(rowOf(columns, values.slice(from) as SqlValue[])) as TaskFact);
-    onTask(factAt(0), factAt(columns.length));
-    return null;
-  });
-  const none = columns.map(() => "NULL");
-  const old = columns.map((name) => `OLD.${name}`);
-  const fresh = columns.map((name) => `NEW.${name}`);
-  const triggers = [
-    ["INSERT", none, fresh],
-    [`UPDATE OF ${columns.filter((name) => name !== "task").join(", ")}`, old, fresh],
-    ["DELETE", old, none],
-  ] as const;
-  for (const [place, [event, before, after]] of triggers.entries()) {
-    db.exec(
-      `CREATE TEMP TRIGGER sim_task_${place} AFTER ${event} ON main.tasks
-       BEGIN SELECT sim_task(${[...before, ...after].join(", ")}); END`,
-    );
+  /** Adds how things stand at a grant, which a trigger cannot read, and makes one fact of what goes together. */
+  #complete(mark: number, query: string, [first]: readonly SqlValue[]): void {
+    const added = this.facts.splice(mark);
+    const isChatLeaving = query.startsWith("DELETE FROM waiters WHERE chat");
+    for (const [at, fact] of added.entries()) {
+      const isLast = added[at + 1]?.kind !== fact.kind;
+      if (fact.kind === "granted")
+        this.facts.push({ ...fact, context: this.look(fact.lease.holder, fact.lease.incarnation) });
+      else if (fact.kind === "unqueued" && isChatLeaving) {
+        if (isLast) this.facts.push({ kind: "unqueued-all", chat: String(first) });
+      } else if (fact.kind !== "compacted" || isLast) this.facts.push(fact);
+    }
   }
 }

@@ -7,7 +7,7 @@ import * as dispatch from "#src/coordination/scheduling/dispatch.ts";
 import * as due from "#src/coordination/due.ts";
 import { type EngineOperation, followUpOf, run } from "#src/coordination/engine.ts";
 import * as liveness from "#src/coordination/chats/liveness.ts";
-import { findCarried } from "#src/coordination/messages/carried.ts";
+import { findCarried } from "#src/coordination/messages/messages.ts";
 import { migrations } from "#src/coordination/schema.ts";
 import type { Actor, Hint, Tx } from "#src/coordination/kernel/tx.ts";
 import { migrate } from "#src/shared/migrate.ts";
@@ -19,7 +19,7 @@ import { Alarm } from "./alarm.ts";
 import { type Connection, Connections, goneIn, type IsGone, lookerAt } from "./connections.ts";
 import { DispatchQueue } from "./dispatch-queue.ts";
 import type { Fact } from "./facts.ts";
-import { type Group, groupsOf } from "./frame-sets.ts";
+import { type Group, groupsOf } from "./frame-lists.ts";
 import type { HostBugs } from "../bug.ts";
 import { RecordingSql } from "./recording-sql.ts";
 import { SimTransactions } from "./sim-transactions.ts";
@@ -130,31 +130,33 @@ export class SimHost {
   }
 
   /**
-   * Requests of a frame: as sets where they apply.
+   * Requests of a frame: together where they may run so.
    * @returns null: no reply leaves the host
    */
   handleFrame(requests: readonly Request[]): readonly Reply[] | null {
     const replies: Reply[] = [];
     for (const group of groupsOf(requests)) {
-      const set = this.#handleSet(group);
-      for (const one of set ?? group) {
-        const reply = one && "name" in one ? this.handle(one) : one;
-        if (!reply) return null;
-        replies.push(reply);
+      for (let left: readonly Request[] = group; left[0];) {
+        const together = this.#handleTogether([left[0], ...left.slice(1)]) ?? [this.handle(left[0])];
+        for (const reply of together) {
+          if (!reply) return null;
+          replies.push(reply);
+        }
+        left = left.slice(together.length);
       }
     }
     return replies;
   }
 
   /** @returns null: it does not apply; of a host that died one null */
-  #handleSet(group: Group): readonly (Reply | null)[] | null {
+  #handleTogether(group: Group): readonly (Reply | null)[] | null {
     if (group.length === 1) return null;
     this.#start();
     const { rng } = this.#sim;
     const diesBefore = rng.chance(this.weather.crash);
     const diesAfter = rng.chance(this.weather.eviction);
     const told: Hint[] = [];
-    const commits = this.#transactions.runSet(group, this.#requestDispatch(), told, diesBefore);
+    const commits = this.#transactions.runTogether(group, this.#requestDispatch(), told, diesBefore);
     if (!commits) return null;
     if (diesBefore) return [this.#die("host died before the commit")];
     for (const commit of commits) this.#transactions.onCommit(commit);

@@ -4,7 +4,7 @@ import type { Hint, Presence, Tx, WorkspaceFacts } from "#src/coordination/kerne
 import type { Result } from "#src/shared/result.ts";
 import type { HostBugs } from "../bug.ts";
 import type { Sim } from "../sim.ts";
-import { type Group, runAsSet } from "./frame-sets.ts";
+import { type Group, runTogether } from "./frame-lists.ts";
 import type { RecordingSql } from "./recording-sql.ts";
 import type { Commit, Request } from "./sim-host.ts";
 
@@ -52,8 +52,8 @@ export class SimTransactions {
     }
   }
 
-  /** @returns null, without an effect: the requests must run one by one */
-  runSet(
+  /** @returns null, without an effect: the first request must run alone */
+  runTogether(
     group: Group,
     requestDispatch: (() => void) | null,
     told: Hint[],
@@ -66,7 +66,7 @@ export class SimTransactions {
     let stands = false;
     try {
       const tx = { ...this.tx((hint) => told.push(hint)), requestDispatch };
-      const commits = runAsSet(this.#sim, sql, tx, group);
+      const commits = runTogether(this.#sim, sql, tx, group);
       stands = commits !== null && !diesBefore;
       return commits;
     } finally {

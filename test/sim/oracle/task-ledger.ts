@@ -2,7 +2,7 @@ import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 import type { TaskState } from "#src/contract/tasks.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
 import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
-import type { TaskFact } from "../host/recording-sql.ts";
+import type { TaskFact } from "../host/facts.ts";
 import type { Commit, SimHost } from "../host/sim-host.ts";
 import type { Rng } from "../rng.ts";
 import type { Sim } from "../sim.ts";

@@ -2,7 +2,7 @@ import type { CheckedInputOf } from "#src/contract/operations.ts";
 import type { AttemptEnd, DeathReason, TaskState } from "#src/contract/tasks.ts";
 import type { Usage } from "#src/contract/budgets.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
-import type { TaskFact } from "../host/recording-sql.ts";
+import type { TaskFact } from "../host/facts.ts";
 import type { Request } from "../host/sim-host.ts";
 import type { KnownTask } from "./task-known.ts";
 

@@ -4,7 +4,7 @@ import { format as formats, validate } from "@cfworker/json-schema";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Json } from "#src/contract/json.ts";
-import { findSchemaProblem, findBodyProblem } from "#src/coordination/messages/body-schema.ts";
+import { findSchemaProblem, findBodyProblem } from "#src/coordination/messages/topic-schemas.ts";
 import { processorMs } from "#harness/machine/processor-time.ts";
 import { faultOf } from "../../../../scripts/check-expressions.ts";
 

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Message, Priority, Target } from "#src/contract/messages.ts";
-import { findCarried } from "#src/coordination/messages/carried.ts";
+import { findCarried } from "#src/coordination/messages/messages.ts";
 import { ok } from "#src/shared/result.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it, vi } from "vitest";
-import { nextTime } from "#src/coordination/schedules/cron-times.ts";
+import { nextTime } from "#src/coordination/schedules/schedule-rows.ts";
 
 const minute = 60_000;
 const day = 86_400_000;

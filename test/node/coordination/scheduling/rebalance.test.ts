@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { selectChat, type ChatLoad } from "#src/coordination/tasks/balance.ts";
+import { selectChat, type ChatLoad } from "#src/coordination/tasks/candidates.ts";
 import { rebalance, type AssignedTask, type Reassignment } from "#src/coordination/scheduling/rebalance.ts";
 import { aCandidate, anyChatLoad, anyTask, anyWanted, labels } from "#harness/coordinator/candidates.ts";
 

@@ -1,7 +1,12 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { selectChat, type Candidate } from "#src/coordination/tasks/balance.ts";
-import { initialPerformance, update, type RunOutcome, type Performance } from "#src/coordination/kernel/performance.ts";
+import { selectChat, type Candidate } from "#src/coordination/tasks/candidates.ts";
+import {
+  initialPerformance,
+  update,
+  type RunOutcome,
+  type Performance,
+} from "#src/coordination/tasks/chat-performance.ts";
 import { aCandidate, anyChatLoad, anyTask, anyWanted } from "#harness/coordinator/candidates.ts";
 
 const chosen = (...asked: Parameters<typeof selectChat>) => selectChat(...asked).chat;

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it, vi } from "vitest";
 import type { TaskRow } from "#src/coordination/tasks/task-rows.ts";
-import { selectChat, type Candidate } from "#src/coordination/tasks/balance.ts";
+import { selectChat, type Candidate } from "#src/coordination/tasks/candidates.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { look, takersOf } from "#harness/coordinator/dispatch.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";

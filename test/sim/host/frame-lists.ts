@@ -1,5 +1,5 @@
-import { hasSet, run, runSet } from "#src/coordination/engine.ts";
-import type { Hint, Tx } from "#src/coordination/kernel/tx.ts";
+import { run, runFirst } from "#src/coordination/engine.ts";
+import type { Hint, List, Tx } from "#src/coordination/kernel/tx.ts";
 import type { Result } from "#src/shared/result.ts";
 import type { Sim } from "../sim.ts";
 import type { RecordingSql } from "./recording-sql.ts";
@@ -27,35 +27,36 @@ interface Left {
 }
 
 /**
- * Runs a group as a set. [SM33] Before that its requests run one by one and are undone: the set must leave the same, and what they
- * wrote, request by request, is what the other rules are judged by.
- * @returns null, without an effect: run them one by one
+ * Runs the first requests of a group together. [SM33] Before that they run one by one and are undone: the list must leave the same, and what
+ * they wrote, request by request, is what the other rules are judged by.
+ * @returns null, without an effect: run the first alone
  */
-export function runAsSet(sim: Sim, sql: RecordingSql, tx: Tx, requests: Group): Commit[] | null {
+export function runTogether(sim: Sim, sql: RecordingSql, tx: Tx, requests: Group): Commit[] | null {
   const [{ name, actor }] = requests;
-  if (requests.length === 1 || !hasSet(name)) return null;
+  if (requests.length === 1) return null;
+  const inputs = requests.map(({ input }) => input) as unknown as List<never>;
+  const runs = (watched: Tx): unknown[] => {
+    const results: readonly Result<unknown, unknown>[] = runFirst(watched, actor, name, inputs);
+    return results.map((one) => (one.ok ? one.value : null));
+  };
+  const { length } = sql.undone(() => left(sql, tx, runs)).values ?? [];
+  if (length < 2) return null;
   const commits: Commit[] = [];
-  const singles = sql.undone(() => left(sql, tx, (watched) => runSingles(sql, watched, requests, commits)));
-  const inputs = requests.map(({ input }) => input) as never[];
-  const before = sql.rowsWritten;
-  const set = sql.unread(() => left(sql, tx, (watched) => runSet(watched, actor, name, inputs)));
-  if (!set.values) {
-    const isClean = sql.rowsWritten === before && set.hints.length === 0;
-    sim.must(isClean, "set", () => `a set of ${name} does not apply, and has left something`);
-    return null;
-  }
-  sim.count(`set of ${name}`);
+  const taken = requests.slice(0, length);
+  const singles = sql.undone(() => left(sql, tx, (watched) => runSingles(sql, watched, taken, commits)));
+  const list = sql.unread(() => left(sql, tx, runs));
+  sim.count(`list of ${name}`);
   for (const part of ["values", "hints", "needsDispatch", "tables"] as const) {
-    const [is, want] = [JSON.stringify(set[part]), JSON.stringify(singles[part])];
-    sim.must(is === want, "set", () => `${part} after a set of ${name}: ${difference(is, want)}`);
+    const [is, want] = [JSON.stringify(list[part]), JSON.stringify(singles[part])];
+    sim.must(is === want, "list", () => `${part} after a list of ${name}: ${difference(is, want)}`);
   }
-  for (const hint of set.hints) tx.tell(hint);
-  if (set.needsDispatch) tx.requestDispatch?.();
+  for (const hint of list.hints) tx.tell(hint);
+  if (list.needsDispatch) tx.requestDispatch?.();
   return commits;
 }
 
 /** @returns the values, null where one is refused */
-function runSingles(sql: RecordingSql, tx: Tx, requests: Group, commits: Commit[]): unknown[] | null {
+function runSingles(sql: RecordingSql, tx: Tx, requests: readonly Request[], commits: Commit[]): unknown[] | null {
   const values: unknown[] = [];
   for (const request of requests) {
     const before = sql.facts.length;

@@ -12,11 +12,11 @@ import {
   type Draft,
   type Step,
 } from "#harness/coordinator/frame-draws.ts";
-import { runFrame, type FrameRequest, type SetCounts } from "#harness/coordinator/frames.ts";
+import { runFrame, type FrameRequest, type ListCounts } from "#harness/coordinator/frames.ts";
 import { history } from "#harness/coordinator/task-draws.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 
-/** Two engines with one clock: frames as sets on one of them, one by one on the other. */
+/** Two engines with one clock: frames as lists on one of them, one by one on the other. */
 
 const numRuns = Number(process.env["SHIM_SET_RUNS"] ?? 60);
 
@@ -41,12 +41,12 @@ interface Grant {
 class Pair {
   readonly sets = new LocalHost(openBetterSqlite3);
   readonly singles = new LocalHost(openBetterSqlite3);
-  readonly counts: SetCounts;
+  readonly counts: ListCounts;
   readonly #grants: Grant[] = [];
   /** The newest first; those that were acknowledged last. */
   #claims: Claim[] = [];
 
-  constructor(counts: SetCounts) {
+  constructor(counts: ListCounts) {
     this.counts = counts;
   }
 
@@ -127,10 +127,10 @@ class Pair {
   }
 }
 
-const counts: SetCounts = new Map();
+const counts: ListCounts = new Map();
 
 it(
-  "[DO3] a frame that is run as sets leaves the answers, hints and rows of its requests one by one @night",
+  "[DO3] a frame whose requests run together leaves the answers, hints and rows of its requests one by one @night",
   { timeout: numRuns * 3_000 },
   async () => {
     await fc.assert(
