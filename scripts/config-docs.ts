@@ -178,7 +178,7 @@ ${configTable()}
 
 ### Commands that are saved before
 
-Each entry of \`checkpoint.beforeCommands\` is a command with its subcommands in their order, then options that must be there, \`|\` between alternatives, \`*\` as wildcard, \`**\` for any words, and \`!\` in front of words with which it is harmless; what follows \`text:\` is found in any case. A command counts wherever it stands in the text, also where it is only mentioned: a mention costs one snapshot. A removal of folders that builds make (\`node_modules\`, \`dist\`, \`target\` ...) is left out. Setting the key replaces the list; \`[]\` switches it off.
+Each entry of \`checkpoint.beforeCommands\` is words that stand in one command in this order, with any others between them and in any case; \`|\` separates alternatives of a word, \`*\` is a wildcard. A command counts wherever it stands in the text, also where it is only mentioned or tried (\`--dry-run\`): that costs one snapshot. Setting the key replaces the list; \`[]\` switches it off.
 
 ## Settings of a workspace
 

@@ -1,6 +1,11 @@
 import { listAt, objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
-import { noteCell, noteSession, polledCommand, type RunningCommands } from "../../src/local-mcp/signals/codex-polls.ts";
-import { callsOfProgram } from "../../src/local-mcp/signals/codex-programs.ts";
+import {
+  noteCell,
+  noteSession,
+  polledCommand,
+  type RunningCommands,
+  callsOfProgram,
+} from "../../src/local-mcp/signals/codex-calls.ts";
 import { filesInPatch, textOf } from "./content.ts";
 import { isHarnessText } from "./harness-text.ts";
 import type { RowReader } from "./read-session.ts";

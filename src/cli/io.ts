@@ -1,4 +1,4 @@
-import type { HostSite, LoadedRuntime } from "../local-mcp/host/handlers.ts";
+import type { HostSite, LoadedRuntime } from "../local-mcp/host/host.ts";
 import type { MachineHost } from "../local-mcp/host/machine-host.ts";
 
 export interface ProcessStart {

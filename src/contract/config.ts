@@ -66,9 +66,8 @@ export const defaults = {
     /** Tools that get a checkpoint with files before they run; `*` is a wildcard. */
     beforeTools: [] as string[],
     /**
-     * Shell commands that get the same: command and subcommands in order, then required options,
-     * `|` between alternatives, `*` as wildcard, `**` for any words, `!` in front of what makes it
-     * harmless; `text:` matches in any command but those that only search, show or record it.
+     * Shell commands that get the same: words in this order, `|` between alternatives of a word,
+     * `*` as wildcard.
      */
     beforeCommands: savedCommands,
     maxBytes: 1_048_576,

@@ -1,5 +1,5 @@
-import type { HostContext } from "../local-mcp/host/handlers.ts";
-import { withWorkspace, type ClientWorkspace } from "../local-mcp/host/workspace.ts";
+import type { HostContext } from "../local-mcp/host/host.ts";
+import { withWorkspace, type Workspace } from "../local-mcp/host/workspace.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { lines, run } from "../snapshots/git.ts";
@@ -24,11 +24,11 @@ export interface Accepted extends MergedTask {
 /** [EV15] Decisions of a person about the kept changes of all runs of a project. */
 export class Review {
   readonly offered: readonly Offered[];
-  readonly #workspace: ClientWorkspace;
+  readonly #workspace: Workspace;
   readonly #found: FoundProject;
   readonly #site: HostContext["site"];
 
-  constructor(workspace: ClientWorkspace, found: FoundProject, site: HostContext["site"], offered: readonly Offered[]) {
+  constructor(workspace: Workspace, found: FoundProject, site: HostContext["site"], offered: readonly Offered[]) {
     this.#workspace = workspace;
     this.#found = found;
     this.#site = site;
@@ -116,7 +116,7 @@ export async function withReview<T>(
 /** Done tasks of any run, whose commit is in this repository. */
 async function listOffered(
   { site }: HostContext,
-  workspace: ClientWorkspace,
+  workspace: Workspace,
   { files, project }: FoundProject,
 ): Promise<Result<Offered[], Failure>> {
   const decided = new Set(files.decisions().map(({ task, candidate }) => `${task} ${candidate}`));

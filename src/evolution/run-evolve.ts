@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { NewTask } from "../contract/tasks.ts";
 import { nodePlatform } from "../coordinator-client/edge/node-platform.ts";
+import type { HostContext } from "../local-mcp/host/host.ts";
+import { withWorkspace, type Workspace } from "../local-mcp/host/workspace.ts";
 import { newId } from "../coordinator-client/edge/platform.ts";
-import type { HostContext } from "../local-mcp/host/handlers.ts";
-import { withWorkspace, type ClientWorkspace } from "../local-mcp/host/workspace.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { age, pluralize } from "../shared/format.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
@@ -82,7 +82,7 @@ interface Session {
   readonly input: EvolveInput;
   readonly run: Run;
   readonly found: FoundProject;
-  readonly workspace: ClientWorkspace;
+  readonly workspace: Workspace;
   readonly type: EvolveType;
 }
 
@@ -200,7 +200,7 @@ async function workOn(session: Session, stored: RunFile): Promise<Result<Evolved
 
 /** The same request again has the same answer. */
 async function submit(
-  { call }: ClientWorkspace,
+  { call }: Workspace,
   { files }: FoundProject,
   run: RunFile,
 ): Promise<Result<RunFile & { readonly job: number }, Failure>> {
@@ -251,7 +251,7 @@ export function stopNewest(context: HostContext, folder: string): Promise<Result
 async function withNewest<T>(
   context: HostContext,
   folder: string,
-  body: (workspace: ClientWorkspace, run: RunFile & { readonly job: number }) => Promise<Result<T, Failure>>,
+  body: (workspace: Workspace, run: RunFile & { readonly job: number }) => Promise<Result<T, Failure>>,
 ): Promise<Result<T, Failure>> {
   const found = await findProject(context, folder);
   if (!found.ok) return found;

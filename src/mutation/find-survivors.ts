@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import * as z from "zod";
+import type { HostContext } from "../local-mcp/host/host.ts";
 import { Duration, File } from "../contract/machine/forms.ts";
-import type { HostContext } from "../local-mcp/host/handlers.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { trustOf } from "../tool-runner/project-folder.ts";

@@ -52,3 +52,10 @@ export function pick(from: unknown, names: readonly string[]): Record<string, un
   if (typeof from !== "object" || from === null) return {};
   return Object.fromEntries(Object.entries(from).filter(([name]) => names.includes(name)));
 }
+
+export function pickFields<T extends object, Name extends keyof T & string>(
+  from: T,
+  names: readonly Name[],
+): Pick<T, Name> {
+  return pick(from, names) as Pick<T, Name>;
+}

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
+import type { HostContext } from "../local-mcp/host/host.ts";
 import type { Sample } from "../contract/metrics.ts";
-import type { HostContext } from "../local-mcp/host/handlers.ts";
 import { isAlive, type ProcessIdentity } from "../platform/processes.ts";
 import { findSupervisor } from "../platform/supervisor-mark.ts";
 import { fail, type Failure } from "../shared/failure.ts";

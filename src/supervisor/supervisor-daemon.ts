@@ -1,8 +1,7 @@
 import { spawn } from "node:child_process";
 import { join, resolve } from "node:path";
 import { untilAborted } from "../coordinator-client/edge/platform.ts";
-import type { HostContext } from "../local-mcp/host/handlers.ts";
-import type { Host } from "../local-mcp/host/host.ts";
+import type { HostContext, Host } from "../local-mcp/host/host.ts";
 import { LocalHost } from "../local-mcp/host/local-host.ts";
 import { identify, type ProcessIdentity } from "../platform/processes.ts";
 import { programPath } from "../platform/program-path.ts";

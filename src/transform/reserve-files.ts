@@ -1,9 +1,9 @@
-import * as z from "zod";
 import { join } from "node:path";
+import * as z from "zod";
 import { overlap } from "../contract/resource-paths.ts";
 import type { Self } from "../contract/values.ts";
-import { toLeasePaths } from "../local-mcp/host/project-reservations.ts";
-import type { ClientWorkspace } from "../local-mcp/host/workspace.ts";
+import { toLeasePaths } from "../local-mcp/host/reservation-handlers.ts";
+import type { Workspace } from "../local-mcp/host/workspace.ts";
 import { toResource } from "../local-mcp/team/lease-paths.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
@@ -26,7 +26,7 @@ export interface Reservation {
 
 /** [TX10] Reserves all files that change, or none. */
 export async function reserveFiles(
-  workspace: ClientWorkspace,
+  workspace: Workspace,
   { top, paths, self, isOwnAllowed }: Reservation,
   files: readonly string[],
 ): Promise<Result<Release, Failure>> {
@@ -61,7 +61,7 @@ function refused({ message }: { readonly message: string }): Result<never, Failu
 
 /** The worker's chat has the leases; another task of it cannot have them, too. */
 export async function reserveForTask(
-  workspace: ClientWorkspace,
+  workspace: Workspace,
   target: Pick<Reservation, "top" | "paths">,
   files: readonly string[],
 ): Promise<Result<Release, Failure>> {

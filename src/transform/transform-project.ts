@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import type { HostContext } from "../local-mcp/host/handlers.ts";
+import type { HostContext } from "../local-mcp/host/host.ts";
 import { withWorkspace } from "../local-mcp/host/workspace.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";

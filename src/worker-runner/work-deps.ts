@@ -1,5 +1,5 @@
 import { nodePlatform } from "../coordinator-client/edge/node-platform.ts";
-import type { HostContext } from "../local-mcp/host/handlers.ts";
+import type { HostContext } from "../local-mcp/host/host.ts";
 import { identify, type ProcessIdentity, type Processes } from "../platform/processes.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";

@@ -24,7 +24,5 @@ export const checkOperations = {
     }),
     output: z.object({ isHealthy: z.boolean(), checks: z.array(Check) }),
     effect: "read",
-    surfaces: ["command"],
-    example: {},
   }),
 };

@@ -21,7 +21,6 @@ export const commitGuardOperations = {
     output: CommitGuard.extend({ problem: z.string().nullable() }),
     errors: ["not_found", "no_git"],
     effect: "read",
-    surfaces: ["command"],
     example: { folder: "/home/ada/project" },
   }),
   "commit-guard.install": machineOperation({
@@ -34,7 +33,6 @@ export const commitGuardOperations = {
     errors: ["bad_input", "not_found", "no_git", "not_built", "file_exists"],
     effect: "write",
     doneBy: "caller",
-    surfaces: ["command"],
     example: { folder: "/home/ada/project" },
   }),
   "commit-guard.remove": machineOperation({
@@ -45,7 +43,6 @@ export const commitGuardOperations = {
     errors: ["not_found", "no_git"],
     effect: "write",
     doneBy: "caller",
-    surfaces: ["command"],
     example: { folder: "/home/ada/project" },
   }),
 };

@@ -8,12 +8,9 @@ const Setting = z.object({ key: z.string(), value: Json });
 export const configOperations = {
   "config.show": machineOperation({
     summary: "The settings of this machine, and the path of their file.",
-    input: z.strictObject({}),
     output: z.object({ path: z.string(), config: z.record(z.string(), z.unknown()) }),
     errors: ["config_invalid"],
     effect: "read",
-    surfaces: ["command"],
-    example: {},
   }),
   "config.get": machineOperation({
     summary: "One setting, such as risk.levels.danger.",
@@ -21,7 +18,6 @@ export const configOperations = {
     output: Setting,
     errors: ["bad_input", "config_invalid"],
     effect: "read",
-    surfaces: ["command"],
     example: { key: "risk.levels.danger" },
   }),
   "config.set": machineOperation({
@@ -31,7 +27,6 @@ export const configOperations = {
     errors: ["bad_input", "config_invalid"],
     effect: "write",
     doneBy: "caller",
-    surfaces: ["command"],
     example: { key: "risk.levels.danger", value: 0.8 },
   }),
   "config.unset": machineOperation({
@@ -41,7 +36,6 @@ export const configOperations = {
     errors: ["bad_input", "config_invalid"],
     effect: "write",
     doneBy: "caller",
-    surfaces: ["command"],
     example: { key: "risk.levels.danger" },
   }),
 };

@@ -39,12 +39,10 @@ export type ExperimentView = z.infer<typeof ExperimentView>;
 /** Why those of the workspace were not reached; null: they were. */
 const workspaceProblem = z.string().nullable();
 const experiment = z.string().min(1).max(60);
-const nothing = z.strictObject({});
 
 export const experimentOperations = {
   "experiments.list": machineOperation({
     summary: "Trials of settings, of this machine and its workspace.",
-    input: nothing,
     output: z.object({
       /** Oldest first. */
       experiments: z.array(ExperimentView),
@@ -58,7 +56,6 @@ export const experimentOperations = {
     }),
     effect: "read",
     surfaces: ["command", "page"],
-    example: {},
   }),
   "experiments.show": machineOperation({
     summary: "Plan, figures and steps of one.",
@@ -66,7 +63,6 @@ export const experimentOperations = {
     output: ExperimentView,
     errors: ["not_found", "ambiguous"],
     effect: "read",
-    surfaces: ["command"],
     example: { experiment: "exp_0a1b2c3d" },
   }),
   "experiments.start": machineOperation({
@@ -92,7 +88,6 @@ export const experimentOperations = {
       "budget_spent",
     ],
     effect: "write",
-    surfaces: ["command"],
     example: { key: "balancingIntervalMs", value: 2_500 },
   }),
   "experiments.stop": machineOperation({
@@ -118,10 +113,8 @@ export const experimentOperations = {
   }),
   "experiments.allow": machineOperation({
     summary: "Let experiments start again after `stop --all`.",
-    input: nothing,
     output: z.object({ workspaceProblem }),
     effect: "write",
     surfaces: ["command", "page"],
-    example: {},
   }),
 };

@@ -47,7 +47,6 @@ export const fileOperations = {
     }),
     errors,
     effect: "read",
-    surfaces: ["command"],
     example: { folder: "/home/you/app" },
   }),
   "files.restore": machineOperation({
@@ -78,7 +77,6 @@ export const fileOperations = {
     ],
     effect: "write",
     doneBy: "caller",
-    surfaces: ["command"],
     example: { folder: "/home/you/app" },
   }),
 };

@@ -25,21 +25,15 @@ const Answer = z.object({ host: RunningHost.nullable() });
 export const hostOperations = {
   "host.status": machineOperation({
     summary: "The process that serves all chats of this machine.",
-    input: z.strictObject({}),
     output: Answer,
     errors: ["host_unusable"],
     effect: "read",
-    surfaces: ["command"],
-    example: {},
   }),
   "host.stop": machineOperation({
     summary: "End the process that serves all chats of this machine; open chats start another.",
-    input: z.strictObject({}),
     output: Answer,
     errors: ["host_unusable"],
     effect: "write",
     doneBy: "caller",
-    surfaces: ["command"],
-    example: {},
   }),
 };

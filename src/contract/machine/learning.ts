@@ -67,8 +67,6 @@ export const learningOperations = {
     }),
     effect: "write",
     doneBy: "caller",
-    surfaces: ["command"],
-    example: {},
   }),
   "opportunities.store": machineOperation({
     summary: "Store the counts of what an examination has found, for the metrics.",
@@ -131,7 +129,6 @@ export const learningOperations = {
     output: z.object({ week: z.string(), report: z.string() }),
     errors: ["bad_input", "not_found"],
     effect: "read",
-    surfaces: ["command"],
     example: { week: "2026-W47" },
   }),
   "review.run": machineOperation({
@@ -152,7 +149,6 @@ export const learningOperations = {
     }),
     effect: "write",
     doneBy: "caller",
-    surfaces: ["command"],
     example: { dryRun: true },
   }),
 };

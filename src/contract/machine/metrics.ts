@@ -13,11 +13,8 @@ const Sample = z.object({
 export const metricOperations = {
   "metrics.read": machineOperation({
     summary: "Metrics of this machine, and of its own coordinator: one on the edge is scraped there.",
-    input: z.strictObject({}),
     output: z.object({ samples: z.array(Sample) }),
     effect: "read",
-    surfaces: ["command"],
-    example: {},
   }),
   "metrics.count-restart": machineOperation({
     summary: "Count what the supervisor has started again.",

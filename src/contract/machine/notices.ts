@@ -13,18 +13,12 @@ export type Notice = z.infer<typeof Notice>;
 export const noticeOperations = {
   "notices.list": machineOperation({
     summary: "Notices that nobody has acknowledged, oldest first.",
-    input: z.strictObject({}),
     output: z.object({ notices: z.array(Notice) }),
     effect: "read",
-    surfaces: ["command"],
-    example: {},
   }),
   "notices.acknowledge": machineOperation({
     summary: "Acknowledge all open notices.",
-    input: z.strictObject({}),
     output: z.object({ acknowledged: z.array(Notice) }),
     effect: "write",
-    surfaces: ["command"],
-    example: {},
   }),
 };

@@ -1,4 +1,4 @@
-import type * as z from "zod";
+import * as z from "zod";
 import type { HostErrorCode } from "../errors.ts";
 
 /** destructive: deletes what nothing brings back, so a client asks its user first. */
@@ -7,9 +7,10 @@ export type MachineEffect = "read" | "write" | "destructive";
 /** Views besides `shim call`: a command of its own, a tool of a chat, the live page. */
 export type MachineSurface = "command" | "tool" | "page";
 
-export interface MachineOperationDetails<Input extends z.ZodObject, Output extends z.ZodType> {
+interface Declaration<Input extends z.ZodObject, Output extends z.ZodType> {
   readonly summary: string;
-  readonly input: Input;
+  /** Absent: it takes nothing. */
+  readonly input?: Input;
   readonly output: Output;
   readonly errors?: readonly HostErrorCode[];
   /** The most that it does. */
@@ -18,23 +19,23 @@ export interface MachineOperationDetails<Input extends z.ZodObject, Output exten
   readonly doneBy?: "caller";
   /** One step may take longer than the five seconds after which a silent host counts as hanging. */
   readonly isLong?: true;
-  readonly surfaces: readonly MachineSurface[];
-  /** An input, for documents and tests. */
-  readonly example: z.input<Input>;
+  /** Absent: a command alone. */
+  readonly surfaces?: readonly MachineSurface[];
+  /** An input, for documents and tests; absent: the empty one. */
+  readonly example?: z.input<Input>;
 }
 
-export interface MachineOperationOf<
-  Input extends z.ZodObject,
-  Output extends z.ZodType,
-> extends MachineOperationDetails<Input, Output> {
-  readonly errors: readonly HostErrorCode[];
-}
+export type MachineOperationOf<Input extends z.ZodObject, Output extends z.ZodType> = Declaration<Input, Output> &
+  Required<Pick<Declaration<Input, Output>, "input" | "errors" | "surfaces" | "example">>;
 
 export type MachineOperation = MachineOperationOf<z.ZodObject, z.ZodType>;
 
+const nothing = z.strictObject({});
+
 /** Declares an operation of a machine. It is repeatable: a call without an answer is sent again. */
-export function machineOperation<Input extends z.ZodObject, Output extends z.ZodType>(
-  details: MachineOperationDetails<Input, Output>,
+export function machineOperation<Output extends z.ZodType, Input extends z.ZodObject = typeof nothing>(
+  declared: Declaration<Input, Output>,
 ): MachineOperationOf<Input, Output> {
-  return { errors: [], ...details };
+  const defaults = { input: nothing as unknown as Input, errors: [], surfaces: ["command"] as const };
+  return { ...defaults, example: {} as z.input<Input>, ...declared };
 }

@@ -31,7 +31,6 @@ export type TeamView = z.infer<typeof TeamView>;
 export const overviewOperations = {
   "overview.get": machineOperation({
     summary: "What goes on on this machine: its sessions, notices and pauses.",
-    input: z.strictObject({}),
     output: z.object({
       /** Epoch ms. */
       at: z.int(),
@@ -44,8 +43,6 @@ export const overviewOperations = {
       supervisor: z.object({ pid: z.int() }).nullable(),
     }),
     effect: "read",
-    surfaces: ["command"],
-    example: {},
   }),
   "team.overview": machineOperation({
     summary: "What goes on in the workspace of this machine: its chats, tasks and reserved files.",
@@ -55,15 +52,10 @@ export const overviewOperations = {
     }),
     output: TeamView,
     effect: "read",
-    surfaces: ["command"],
-    example: {},
   }),
   "clients.list": machineOperation({
     summary: "Clients that were found on this machine, and whether SHIM is connected to them.",
-    input: z.strictObject({}),
     output: z.object({ clients: z.array(ClientState) }),
     effect: "read",
-    surfaces: ["command"],
-    example: {},
   }),
 };

@@ -90,11 +90,9 @@ export type ReceivedMessage = z.infer<typeof ReceivedMessage>;
 export const pageOperations = {
   "page.fleet": machineOperation({
     summary: "Sessions of this machine, the other chats of the workspace, and what died on other machines.",
-    input: z.strictObject({}),
     output: Fleet,
     effect: "read",
     surfaces: ["page"],
-    example: {},
   }),
   "page.session": machineOperation({
     summary: "A session with its newest events, and what can be done with it.",
@@ -107,11 +105,9 @@ export const pageOperations = {
   }),
   "page.messages": machineOperation({
     summary: "The newest 200 messages and other notifications of this machine's chats, newest first.",
-    input: z.strictObject({}),
     output: z.object({ messages: z.array(ReceivedMessage) }),
     effect: "read",
     surfaces: ["page"],
-    example: {},
   }),
   "page.audit": machineOperation({
     summary: "The newest 200 entries of this machine's audit log and the workspace's, newest first.",
@@ -120,6 +116,5 @@ export const pageOperations = {
     output: z.object({ entries: z.array(AuditEntry), trouble: z.string().nullable() }),
     effect: "read",
     surfaces: ["page"],
-    example: {},
   }),
 };

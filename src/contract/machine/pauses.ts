@@ -14,11 +14,9 @@ const project = Folder.optional().describe("only this project");
 export const pauseOperations = {
   "pauses.list": machineOperation({
     summary: "Pauses: for whom nothing is stored, and until when.",
-    input: z.strictObject({}),
     output: z.object({ pauses: z.array(Pause) }),
     effect: "read",
     surfaces: [],
-    example: {},
   }),
   "pauses.start": machineOperation({
     summary: "Store nothing for a while, or until the pause is ended.",
@@ -26,7 +24,6 @@ export const pauseOperations = {
     /** `pauses`: all that are in force then. */
     output: z.object({ started: Pause, pauses: z.array(Pause) }),
     effect: "write",
-    surfaces: ["command"],
     example: { forMs: 1_800_000 },
   }),
   "pauses.end": machineOperation({
@@ -34,7 +31,5 @@ export const pauseOperations = {
     input: z.strictObject({ project }),
     output: z.object({ ended: z.boolean(), project: z.string().nullable(), pauses: z.array(Pause) }),
     effect: "write",
-    surfaces: ["command"],
-    example: {},
   }),
 };

@@ -98,7 +98,6 @@ export const recoveryOperations = {
     errors: ["bad_input", ...unknown],
     effect: "write",
     doneBy: "caller",
-    surfaces: ["command"],
     example: { session: "5f0e0e5e" },
   }),
   "recovery.take": machineOperation({
@@ -139,11 +138,9 @@ export const recoveryOperations = {
   }),
   "recovery.settle": machineOperation({
     summary: "Note which dead sessions have left nothing to do, since other chats have done their tasks.",
-    input: z.strictObject({}),
     output: z.object({}),
     effect: "write",
     surfaces: [],
-    example: {},
   }),
   "recovery.catch-up": machineOperation({
     summary: "Store what hooks have left, and what the transcript of a session has since.",
@@ -173,7 +170,6 @@ export const recoveryOperations = {
     errors: ["not_found", "transcript_unusable"],
     effect: "write",
     isLong: true,
-    surfaces: ["command"],
     example: { file: "/home/you/transcript.jsonl", folder: "/home/you/app" },
   }),
 };

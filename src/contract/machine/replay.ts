@@ -104,7 +104,6 @@ export const replayOperations = {
     output: ReplayReport,
     errors: ["bad_input", "not_found", "too_large", "invalid_corpus"],
     effect: "read",
-    surfaces: ["command"],
     example: { set: ["checkpoint.everyMs=60000"] },
   }),
   "replay.workspace": machineOperation({
@@ -118,7 +117,6 @@ export const replayOperations = {
     }),
     errors: ["bad_input"],
     effect: "read",
-    surfaces: ["command"],
     example: { set: ["chatTtlMs=60000"] },
   }),
   "replay.export": machineOperation({
@@ -128,7 +126,6 @@ export const replayOperations = {
     errors: ["file_exists", "not_found"],
     effect: "write",
     doneBy: "caller",
-    surfaces: ["command"],
     example: { file: "/tmp/sessions.jsonl" },
   }),
 };

@@ -23,7 +23,6 @@ export const reservationOperations = {
     /** `project`: its root. */
     output: z.object({ project: z.string(), files: z.array(ReservedFile) }),
     effect: "read",
-    surfaces: ["command"],
     example: { folder: "/home/ada/project" },
   }),
   "reservations.create": machineOperation({
@@ -37,7 +36,6 @@ export const reservationOperations = {
     }),
     output: z.object({ forMs: z.int(), files: z.array(ReservedFile) }),
     effect: "write",
-    surfaces: ["command"],
     example: { folder: "/home/ada/project", paths: ["src/**"] },
   }),
   "reservations.release": machineOperation({
@@ -46,7 +44,6 @@ export const reservationOperations = {
     output: z.object({ released: z.array(z.string()) }),
     errors: ["not_found"],
     effect: "write",
-    surfaces: ["command"],
     example: { folder: "/home/ada/project" },
   }),
 };

@@ -109,7 +109,7 @@ export const ListedCheckpoint = Checkpoint.extend({
     /** Newest tool call before the checkpoint; null also when its journal row was pruned. */
     lastTool: z.object({ name: z.string(), input: z.string() }).nullable(),
     /** Absolute paths, newest last. */
-    changedFiles: z.array(z.string()),
+    changedFiles: z.array(z.string()).readonly(),
     isDamaged: z.boolean(),
   }),
 });
@@ -145,7 +145,6 @@ export const sessionOperations = {
       elsewhere: z.array(ElsewhereView).nullable(),
     }),
     effect: "read",
-    surfaces: ["command"],
     example: { incomplete: true },
   }),
   "sessions.find": machineOperation({
@@ -175,7 +174,6 @@ export const sessionOperations = {
     }),
     errors: ["not_found", "ambiguous"],
     effect: "read",
-    surfaces: ["command"],
     example: { session: "5f0e0e5e" },
   }),
   "sessions.name": machineOperation({
@@ -193,7 +191,6 @@ export const sessionOperations = {
     }),
     errors: ["bad_input", "not_found", "ambiguous"],
     effect: "write",
-    surfaces: ["command"],
     example: { session: "5f0e0e5e", name: "Parser work" },
   }),
   "sessions.search": machineOperation({
@@ -210,16 +207,13 @@ export const sessionOperations = {
     output: z.object({ text: z.string(), sessions: z.array(CheckpointGroup), missing: z.string().nullable() }),
     errors: ["not_found", "ambiguous"],
     effect: "read",
-    surfaces: ["command"],
     example: { text: "tokenizer" },
   }),
   "sessions.index": machineOperation({
     summary: "Index the newest checkpoints for the search.",
-    input: z.strictObject({}),
     output: z.object({}),
     effect: "write",
     surfaces: [],
-    example: {},
   }),
   "checkpoints.get": machineOperation({
     summary: "A checkpoint: the whole state.",
@@ -231,7 +225,6 @@ export const sessionOperations = {
     }),
     errors: ["not_found", "ambiguous", "checkpoint_damaged"],
     effect: "read",
-    surfaces: ["command"],
     example: { checkpoint: "cp_018f" },
   }),
 };

@@ -33,7 +33,6 @@ export const statusLineOperations = {
     input: z.strictObject({ text: z.string().describe("what the client writes to its status line command") }),
     output: ChatStatus,
     effect: "write",
-    surfaces: ["command"],
     example: { text: '{"session_id":"5f0e0e5e"}' },
   }),
 };

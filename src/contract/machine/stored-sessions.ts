@@ -26,7 +26,6 @@ export const storedSessionOperations = {
     }),
     errors: ["not_found", "ambiguous"],
     effect: "read",
-    surfaces: ["command"],
     example: { session: "5f0e0e5e" },
   }),
   "sessions.forget": machineOperation({
@@ -64,7 +63,6 @@ export const storedSessionOperations = {
     errors: ["bad_input", "not_found", "ambiguous", "file_exists"],
     effect: "write",
     doneBy: "caller",
-    surfaces: ["command"],
     example: { session: "5f0e0e5e", format: "markdown" },
   }),
   "sessions.import": machineOperation({
@@ -73,7 +71,6 @@ export const storedSessionOperations = {
     output: z.object({ file: z.string(), added: count, skipped: count }),
     errors: ["not_found", "not_a_file", "import_refused"],
     effect: "write",
-    surfaces: ["command"],
     example: { file: "/tmp/shim-export.jsonl" },
   }),
 };

@@ -33,7 +33,6 @@ export const teamOperations = {
       hidden: z.int(),
     }),
     effect: "read",
-    surfaces: ["command"],
     example: { all: true },
   }),
   "team.find-chat": machineOperation({

@@ -33,7 +33,6 @@ export const tokenOperations = {
     }),
     output: PricedTokens,
     effect: "read",
-    surfaces: ["command"],
     example: { text: "a text", model: "claude-opus-5-5" },
   }),
   "tokens.check": machineOperation({
@@ -41,7 +40,6 @@ export const tokenOperations = {
     input: z.strictObject({ transcripts: z.array(z.string()) }),
     output: z.object({ learned: TokenCheck, default: TokenCheck }),
     effect: "read",
-    surfaces: ["command"],
     example: { transcripts: [] },
   }),
 };

@@ -4,7 +4,6 @@ import { machineOperation } from "./operation.ts";
 export const updateOperations = {
   "updates.check": machineOperation({
     summary: "Ask npm whether there is a newer version; installs nothing.",
-    input: z.strictObject({}),
     output: z.object({
       version: z.string(),
       latest: z.string(),
@@ -14,7 +13,5 @@ export const updateOperations = {
     }),
     errors: ["npm_missing", "npm_failed", "not_published", "offline"],
     effect: "read",
-    surfaces: ["command"],
-    example: {},
   }),
 };

@@ -41,7 +41,6 @@ export const usageOperations = {
       pricesAsOf: z.string().nullable(),
     }),
     effect: "read",
-    surfaces: ["command"],
     example: { by: "model" },
   }),
 };

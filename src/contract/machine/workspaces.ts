@@ -105,8 +105,6 @@ export const workspaceOperations = {
     }),
     errors: ["not_found", "key_needed", "key_unusable"],
     effect: "write",
-    surfaces: ["command"],
-    example: {},
   }),
   "workspace.create": machineOperation({
     summary: "Make a workspace, and join it with this machine.",
@@ -117,12 +115,10 @@ export const workspaceOperations = {
     output: Joined,
     errors: [...changeErrors, "secret_needed"],
     effect: "write",
-    surfaces: ["command"],
     example: { url: "https://shim.example.com", workspace: "team" },
   }),
   "workspace.current": machineOperation({
     summary: "The workspace that the machine has joined.",
-    input: z.strictObject({}),
     output: z.object({
       joined: z
         .object({
@@ -139,7 +135,6 @@ export const workspaceOperations = {
     errors: ["environment_decides"],
     effect: "read",
     surfaces: [],
-    example: {},
   }),
   "workspace.join": machineOperation({
     summary: "Join a workspace that machines share.",
@@ -152,17 +147,13 @@ export const workspaceOperations = {
     output: Joined,
     errors: [...changeErrors, "token_needed", "key_needed"],
     effect: "write",
-    surfaces: ["command"],
     example: { url: "https://shim.example.com", workspace: "team" },
   }),
   "workspace.key": machineOperation({
     summary: "Show the workspace's key.",
-    input: z.strictObject({}),
     output: ShownKey,
     errors: ["not_found", "key_unusable"],
     effect: "read",
-    surfaces: ["command"],
-    example: {},
   }),
   "workspace.leave": machineOperation({
     summary: "Leave the workspace, and use this machine's own coordinator again.",
@@ -176,8 +167,6 @@ export const workspaceOperations = {
     }),
     errors: ["environment_decides", "not_found"],
     effect: "destructive",
-    surfaces: ["command"],
-    example: {},
   }),
   "workspace.pull": machineOperation({
     summary: "Fetch what the workspace's other machines have stored since a revision.",
@@ -190,7 +179,6 @@ export const workspaceOperations = {
   }),
   "workspace.rekey": machineOperation({
     summary: "Make a new key for the workspace: all that this machine has stored is sealed and sent again.",
-    input: z.strictObject({}),
     output: SyncCounts.extend({
       ...ShownKey.shape,
       /** Why not everything is sealed under the new key yet; null: it is. */
@@ -198,12 +186,9 @@ export const workspaceOperations = {
     }),
     errors: ["not_found", "key_unusable"],
     effect: "write",
-    surfaces: ["command"],
-    example: {},
   }),
   "workspace.status": machineOperation({
     summary: "The coordinator of this machine, and its state.",
-    input: z.strictObject({}),
     output: z.object({
       ...operations.health.output.partial().shape,
       where: z.string(),
@@ -211,16 +196,11 @@ export const workspaceOperations = {
       sync: SyncState.optional(),
     }),
     effect: "read",
-    surfaces: ["command"],
-    example: {},
   }),
   "workspace.sync": machineOperation({
     summary: "Send local changes, and fetch those of other machines.",
-    input: z.strictObject({}),
     output: SyncCounts,
     errors: ["not_found", "host_unusable", "other_workspace"],
     effect: "write",
-    surfaces: ["command"],
-    example: {},
   }),
 };

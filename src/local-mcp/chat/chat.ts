@@ -16,7 +16,7 @@ import { offer } from "../recovery/offers.ts";
 import { label, pathOf } from "../sessions/entries.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
-import { findSessionArgument } from "../sessions/session-prefix.ts";
+import { findSessionArgument } from "../sessions/short-ids.ts";
 import type { ChatTeam } from "./late-team.ts";
 import { CallerSession } from "./caller-session.ts";
 import { Exchanges } from "./exchanges.ts";

@@ -1,7 +1,7 @@
 import type { Readings } from "../../contract/readings.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { estimateLong, sampleChars } from "../signals/calibrate.ts";
+import { estimateLong, sampleChars } from "../signals/token-factors.ts";
 
 /** [SI27] Texts between a chat without hooks and the tools: a lower bound of its context. */
 export class Exchanges {

@@ -1,55 +1,69 @@
 import type { Config } from "../../contract/config.ts";
-import { matchesAny, patternList } from "./command-patterns.ts";
+import { asObject, textAt } from "../../shared/json-fields.ts";
+import { matchesWildcard } from "../../shared/wildcard.ts";
 
 const shellTools: ReadonlySet<string> = new Set(["Bash", "PowerShell"]);
-const removers: ReadonlySet<string> = new Set(["rm", "rimraf", "remove-item", "ri", "rd", "rmdir", "del", "erase"]);
-const generatedFolder =
-  /^(?:\.\/)?(?:[\w@.-]+\/)*(?:node_modules|dist|build|out|target|coverage|\.cache|\.next|\.turbo|__pycache__|\.pytest_cache)(?:\/|$)/;
 /** Words that are read of one command: the text of a call may be long. */
 const maxWords = 200;
 
+/** Alternatives of one word of an entry. */
+interface WantedWord {
+  readonly exact: ReadonlySet<string>;
+  readonly wildcards: readonly string[];
+}
+
+const parsed = new WeakMap<readonly string[], readonly (readonly WantedWord[])[]>();
+
+function wordsOf(entry: string): WantedWord[] {
+  const words = entry.toLowerCase().trim().split(/\s+/);
+  return words.map((word) => {
+    const all = word.split("|");
+    return { exact: new Set(all), wildcards: all.filter((one) => one.includes("*")) };
+  });
+}
+
 /**
- * Pure. [CP30] Searches for the commands of the list anywhere in the text, quoted or not: a mention
- * costs one snapshot, and a command that is not found costs the files. [CP31] [CP55]
+ * Pure. [CP30] Searches for the words of each entry of the list, in their order, in each command of
+ * the text, quoted or not: a mention costs one snapshot, and a command that is not found costs the
+ * files. [CP31] [CP55]
  */
 export function isRiskyCommand(
   toolName: string | null,
   toolInput: unknown,
-  config: Pick<Config["checkpoint"], "beforeCommands">,
+  { beforeCommands }: Pick<Config["checkpoint"], "beforeCommands">,
 ): boolean {
-  if (toolName === null || !shellTools.has(toolName) || config.beforeCommands.length === 0) return false;
-  const text = commandText(toolInput);
+  const text = shellTools.has(toolName ?? "") ? textAt(asObject(toolInput), "command") : null;
   if (text === null) return false;
-  const list = patternList(config.beforeCommands);
-  const plain = text.toLowerCase().replaceAll(/\s+/g, " ");
-  if (list.texts.some((one) => plain.includes(one))) return true;
-  return commandsIn(text, toolName === "PowerShell").some((words) =>
-    words.some((word, at) => {
-      const name = word.slice(word.lastIndexOf("/") + 1);
-      const rest = words.slice(at + 1, at + maxWords);
-      return matchesAny(name, rest, list) && !isRemovalOfGenerated(name, rest);
-    }),
-  );
-}
-
-function commandText(toolInput: unknown): string | null {
-  if (typeof toolInput !== "object" || toolInput === null || !("command" in toolInput)) return null;
-  return typeof toolInput.command === "string" ? toolInput.command : null;
+  const entries = parsed.get(beforeCommands) ?? beforeCommands.map(wordsOf);
+  parsed.set(beforeCommands, entries);
+  const commands = commandsIn(text.toLowerCase(), toolName === "PowerShell");
+  return commands.some((words) => entries.some((wanted) => hasInOrder(words, wanted)));
 }
 
 /**
- * The words of each command, also of those in quotes, groups and substitutions. PowerShell's
- * backslash stands in paths alone.
+ * The words of each command, also of those in quotes, groups and substitutions; a program in a
+ * folder also by its name. PowerShell's backslash stands in paths alone.
  */
 function commandsIn(text: string, isPowerShell: boolean): string[][] {
   const lines = text.replaceAll(/[\\`]\r?\n/g, " ").replaceAll("\\", isPowerShell ? "/" : "");
-  const plain = lines.replaceAll(/["']/g, "").replaceAll(/\d?>&\d?|[(){}`]/g, " ");
-  return plain.split(/[\n;&|]/).map((command) => command.split(/\s+/).filter(Boolean));
+  const plain = lines.replaceAll(/["']/g, "").replaceAll(/\d?>&\d?|[(){}<>`]/g, " ");
+  return plain.split(/[\n;&|]/).map((command) => {
+    const words = command.split(/\s+/).filter(Boolean).slice(0, maxWords);
+    return words.flatMap((word) => {
+      const name = word.slice(word.lastIndexOf("/") + 1).replace(/\.exe$/, "");
+      return name === word ? [word] : [word, name];
+    });
+  });
 }
 
-/** [CP32] `rm -rf node_modules/.cache` is no risk. */
-function isRemovalOfGenerated(name: string, words: readonly string[]): boolean {
-  if (!removers.has(name.toLowerCase())) return false;
-  const operands = words.filter((word) => !/^-|^(?:\/\w)+$|^\d?>/.test(word));
-  return operands.length > 0 && operands.every((path) => generatedFolder.test(path) && !path.split("/").includes(".."));
+function hasInOrder(words: readonly string[], wanted: readonly WantedWord[]): boolean {
+  let from = 0;
+  return wanted.every(({ exact, wildcards }) => {
+    const at = words.findIndex(
+      (word, index) =>
+        index >= from && (exact.has(word) || wildcards.some((pattern) => matchesWildcard(word, pattern))),
+    );
+    from = at + 1;
+    return at >= 0;
+  });
 }

@@ -2,13 +2,12 @@ import type { JournalEntry } from "../../contract/journal.ts";
 import type { Predecessor, WorkState } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as totals from "../../store/metric-totals.ts";
-import { isEdited } from "../sessions/file-notes.ts";
+import { isEdited, shortened } from "../sessions/work-state.ts";
 import * as journal from "../sessions/journal.ts";
 import type { JournalRow } from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import type { BriefFacts, Rediscovery } from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { shortened } from "../sessions/prompts.ts";
 
 export interface InheritedWork {
   readonly session: string;

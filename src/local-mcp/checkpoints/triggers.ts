@@ -1,18 +1,11 @@
-import type { Config } from "../../contract/config.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
-import type { HookEvent } from "../../contract/hook-input.ts";
+import type { Config } from "../../contract/config.ts";
+import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import { timerTrigger, type SaveFacts } from "../../policy/save-triggers.ts";
 import { matchesWildcard } from "../../shared/wildcard.ts";
 import { isRiskyCommand } from "./risky-commands.ts";
 
 /** Pure: no storage, no clock. */
-
-export interface ToolCall {
-  readonly toolName: string | null;
-  readonly toolInput: unknown;
-}
-
-export type TriggerFacts = ToolCall & SaveFacts;
 
 const alwaysDue: Partial<Record<HookEvent, Trigger>> = {
   PreCompact: "compact",
@@ -23,23 +16,20 @@ const alwaysDue: Partial<Record<HookEvent, Trigger>> = {
   PreModelSwitch: "model_switch",
 };
 
-export function dueTrigger(event: HookEvent, facts: TriggerFacts, config: Config["checkpoint"]): Trigger | null {
-  return eventTrigger(event, facts, config) ?? (isToolEnd(event) ? timerTrigger(facts, config) : null);
+/** Why the event itself makes a checkpoint due. */
+export function eventTrigger(
+  event: HookEvent,
+  { tool_name: tool, tool_input: input }: Pick<HookInput, "tool_name" | "tool_input">,
+  config: Config["checkpoint"],
+): Trigger | null {
+  const isRisky = (): boolean =>
+    config.beforeTools.some((pattern) => tool !== undefined && matchesWildcard(tool, pattern)) ||
+    isRiskyCommand(tool ?? null, input, config);
+  return alwaysDue[event] ?? (event === "PreToolUse" && isRisky() ? "before_tool" : null);
 }
 
-export function eventTrigger(event: HookEvent, call: ToolCall, config: Config["checkpoint"]): Trigger | null {
-  return alwaysDue[event] ?? (event === "PreToolUse" && isRiskyCall(call, config) ? "before_tool" : null);
-}
-
-export function isToolEnd(event: HookEvent): boolean {
-  return event === "PostToolUse" || event === "PostToolUseFailure";
-}
-
-function isRiskyCall({ toolName, toolInput }: ToolCall, config: Config["checkpoint"]): boolean {
-  return isRisky(toolName, config.beforeTools) || isRiskyCommand(toolName, toolInput, config);
-}
-
-function isRisky(tool: string | null, patterns: readonly string[]): boolean {
-  if (tool === null) return false;
-  return patterns.some((pattern) => matchesWildcard(tool, pattern));
+/** Why one is due by what has happened since the last one, after the end of a tool call. */
+export function countedTrigger(event: HookEvent, facts: SaveFacts, config: Config["checkpoint"]): Trigger | null {
+  const isToolEnd = event === "PostToolUse" || event === "PostToolUseFailure";
+  return isToolEnd ? timerTrigger(facts, config) : null;
 }

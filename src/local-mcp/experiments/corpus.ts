@@ -17,12 +17,11 @@ import type { Sql } from "../../shared/sql.ts";
 import { checkpoints as checkpointRows, crashes, hasContentSql, signals } from "../../store/session-tables.ts";
 import * as sessionDurations from "../../store/session-durations.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
-import { isEdited } from "../sessions/file-notes.ts";
+import { isEdited, emptyState, fold } from "../sessions/work-state.ts";
 import * as journal from "../sessions/journal.ts";
 import { resolve, type RecoveryProgress } from "../recovery/resolution.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { emptyState, fold } from "../sessions/work-state.ts";
 import { latestSettings, settingsOfHash } from "../recording/session-settings.ts";
 
 export interface CorpusFilter {

@@ -1,24 +1,53 @@
+import { adapterOf } from "../../clients/adapters.ts";
 import { claudeCode } from "../../clients/claude-compatible.ts";
 import type { ClientAdapter } from "../../clients/client-adapter.ts";
+import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookAnswer } from "../../contract/hook-answer.ts";
-import type { HookEvent } from "../../contract/hook-input.ts";
+import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-input.ts";
+import { identify } from "../../platform/processes.ts";
+import { interpret, OverBudgetError, repeatWithinBudget, shortText } from "../../platform/time-budget.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { isEmpty } from "../../store/spool.ts";
-import { StoreError } from "../../store/store-error.ts";
-import { refusalOf } from "./hook-answer.ts";
-import { isEventPaused, type HookCall } from "./hook-context.ts";
-import { readVerdict } from "./hook-decision.ts";
-import { isRecorded } from "./recorded-events.ts";
-import { runHook, type HookResult } from "./run-hook.ts";
-import { spoolEvent } from "./spool-event.ts";
-import { drainInto } from "./spool-hook.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
+import type { Sql } from "../../shared/sql.ts";
+import * as meta from "../../store/meta.ts";
+import { drain, isEmpty, type SpoolEntry } from "../../store/spool.ts";
+import { StoreError } from "../../store/store-error.ts";
+import { capture, type RecentStates } from "../checkpoints/capture.ts";
+import { countedTrigger } from "../checkpoints/triggers.ts";
+import { observe, readInSteps } from "../observe/observe.ts";
+import { readSubagents } from "../observe/record-transcript.ts";
+import { label, limits, redactAndClip } from "../sessions/entries.ts";
+import { isSessionPaused } from "../sessions/paused-session.ts";
+import * as servers from "../sessions/servers.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { refusalOf, toAnswer } from "./hook-answer.ts";
 import { problemEvents, problemText } from "./hook-problem.ts";
-import { parseInput, readEvent } from "./read-event.ts";
+import { betweenTurns, isEventPaused, readSession, skipTranscript, type KnownSession } from "./known-session.ts";
+import { readEvent, type IncomingEvent } from "./read-event.ts";
+import { readVerdict, recordEvent, recordUnreadEvent, type RecordedEvent } from "./record-event.ts";
+import { startSession } from "./session-start.ts";
+import { trySpool } from "./spool-event.ts";
+
+/** Work that an event leaves for after its answer. */
+export interface DeferredWork {
+  readonly event: HookEvent;
+  readonly sessionId: string;
+  /** Why a checkpoint is due at once. */
+  readonly trigger: Trigger | null;
+  readonly isTranscriptBehind: boolean;
+}
+
+interface AnsweredEvent {
+  readonly answer: HookAnswer;
+  /** Null if nothing is left to do. */
+  readonly work: DeferredWork | null;
+}
 
 /**
  * [HO1] Never throws: an event that cannot be stored is spooled, and the user is informed.
+ *
  * @param id of the event, whose sender may spool it as well
+ * @param later does what need not be done before the answer
  */
 export function answerHook(
   runtime: Runtime,
@@ -27,12 +56,16 @@ export function answerHook(
   clientPid: number,
   named: ClientAdapter = claudeCode,
   id?: string,
+  later: (work: () => void) => void = (work) => work(),
 ): string {
   try {
     const given = { event, input: readInput(), client: named, env: runtime.env, clientPid, id };
-    const { client, calls } = readEvent(given, (reason) => rejectInput(runtime, reason));
-    const answers = calls.map((call) => runGuarded(runtime, call, false).answer);
-    const answer = client.answer(event, strictest(answers));
+    const { client, events } = readEvent(given, (reason) => rejectInput(runtime, reason));
+    const answered = events.map((one) => answerEvent(runtime, one));
+    later(() => {
+      for (const { work } of answered) if (work) void finishEvent(runtime, work);
+    });
+    const answer = client.answer(event, strictest(answered.map((one) => one.answer)));
     return Object.keys(answer).length === 0 ? "" : JSON.stringify(answer);
   } catch (error) {
     return rejectInput(runtime, `${event}: ${stackOf(error)}`);
@@ -45,53 +78,69 @@ function strictest(answers: readonly HookAnswer[]): HookAnswer {
   return refusal ?? answers.find((answer) => Object.keys(answer).length > 0) ?? {};
 }
 
-/** [HO30] [HO31] Stores only the event before the answer; the rest is left to the caller. */
-export function answerEvent(runtime: Runtime, event: HookEvent, value: unknown, clientPid: number): HookResult {
-  try {
-    const input = parseInput(value, claudeCode.title);
-    const clientName = claudeCode.name;
-    if (typeof input !== "string") return runGuarded(runtime, { event, input, clientName, clientPid }, true);
-    rejectInput(runtime, `${event}: ${input}`);
-  } catch (error) {
-    rejectInput(runtime, `${event}: ${stackOf(error)}`);
-  }
-  return { answer: {}, work: null };
+export function rejectInput({ log }: Runtime, reason: string): string {
+  log("error", "hook did nothing", { reason });
+  return "";
 }
 
-function runGuarded(runtime: Runtime, call: HookCall, isDeferred: boolean): HookResult {
-  return runtime.durations.time("shim_hook_duration_seconds", () => storeOrSpool(runtime, call, isDeferred), {
-    labels: [call.event],
+/** [HO30] [HO31] Stores only the event before the answer; the rest is left to the caller. */
+export function answerEvent(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
+  return runtime.durations.time("shim_hook_duration_seconds", () => storeOrSpool(runtime, incoming), {
+    labels: [incoming.event],
     session: ({ work: left }) => left?.sessionId,
   });
 }
 
-function storeOrSpool(runtime: Runtime, call: HookCall, isDeferred: boolean): HookResult {
-  const { event } = call;
+function storeOrSpool(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
+  const { event } = incoming;
   try {
-    const isTurn = isDeferred ? isEmpty(runtime.paths.spool) : drainFirst(runtime, event);
     // Earlier events are still to be stored: this one queues behind them.
-    if (!isTurn && trySpool(runtime, call)) return guardOnly(runtime, call);
+    if (!drainFirst(runtime, event) && isLeftOver(runtime, incoming)) return guardOnly(runtime, incoming);
     // Its sender got no answer, or has spooled it meanwhile.
-    if (isRecorded(runtime.store, call.id)) return guardOnly(runtime, call);
-    return runHook(runtime, call, isDeferred);
+    if (runtime.store.read((sql) => isRecorded(sql, incoming.id), false)) return guardOnly(runtime, incoming);
+    return storeEvent(runtime, incoming);
   } catch (error) {
     runtime.log("error", `${event} was not stored`, { error: stackOf(error) });
     const isPassing = error instanceof StoreError && error.retryable;
-    const isLater = trySpool(runtime, call);
-    if ((isLater && isPassing) || !problemEvents.has(event)) return guardOnly(runtime, call);
+    const isLater = isLeftOver(runtime, incoming);
+    if ((isLater && isPassing) || !problemEvents.has(event)) return guardOnly(runtime, incoming);
     const systemMessage = problemText(runtime, messageOf(error), isLater);
     return { answer: { systemMessage }, work: null };
   }
 }
 
-/** [HO32] [HO76] Budgets and reservations can still be read while the store takes no write. */
-function guardOnly(runtime: Runtime, call: HookCall): HookResult {
-  if (call.event !== "PreToolUse" || isSurelyPaused(runtime, call)) return { answer: {}, work: null };
+/** The client waits for its hook, so each hook handles only a part of a long queue. */
+const hookDrainMs = 300;
+
+/** [HO8] [HO14] Returns whether the event may be stored now; throws StoreError if unwritable. */
+function drainFirst(runtime: Runtime, event: HookEvent): boolean {
+  drainInto(runtime, hookDrainMs);
+  return event === "SessionStart" || isEmpty(runtime.paths.spool);
+}
+
+/** @returns false: the event is lost, since the spool cannot be written either */
+function isLeftOver(runtime: Runtime, incoming: IncomingEvent): boolean {
+  return isSurelyPaused(runtime, incoming) || trySpool(runtime, incoming);
+}
+
+/** [HO10] While no pause can be read, the event waits in the spool and is judged by its time. */
+function isSurelyPaused(runtime: Runtime, incoming: IncomingEvent): boolean {
   try {
-    return { answer: refusalOf(call.event, readVerdict(runtime, call)), work: null };
+    return isEventPaused(runtime, incoming);
+  } catch {
+    return false;
+  }
+}
+
+/** [HO32] [HO76] Budgets and reservations can still be read while the store takes no write. */
+function guardOnly(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
+  const { event } = incoming;
+  if (event !== "PreToolUse" || isSurelyPaused(runtime, incoming)) return { answer: {}, work: null };
+  try {
+    return { answer: refusalOf(event, readVerdict(runtime, incoming)), work: null };
   } catch (error) {
-    runtime.log("error", `${call.event}: budgets and reservations cannot be read`, { error: stackOf(error) });
-    return { answer: runtime.config.team.blockUnchecked ? refusalOf(call.event, unchecked) : {}, work: null };
+    runtime.log("error", `${event}: budgets and reservations cannot be read`, { error: stackOf(error) });
+    return { answer: runtime.config.team.blockUnchecked ? refusalOf(event, unchecked) : {}, work: null };
   }
 }
 
@@ -100,38 +149,165 @@ const unchecked = {
   reason: "SHIM could not check this call: its store cannot be read. Run `shim doctor`, then try again.",
 } as const;
 
-/** The client waits for its hook, so each hook handles only a part of a long queue. */
-const maxDrainMs = 300;
-
-/** [HO8] [HO14] Returns whether the event may be stored now; throws StoreError if unwritable. */
-function drainFirst(runtime: Runtime, event: HookEvent): boolean {
-  const { spool: folder } = runtime.paths;
-  if (isEmpty(folder)) return true;
-  drainInto(runtime, maxDrainMs);
-  return event === "SessionStart" || isEmpty(folder);
+/**
+ * Reads what the event needs, records it with what it leads to, and answers.
+ *
+ * @throws {StoreError} when nothing could be stored; the caller spools the event
+ */
+function storeEvent(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
+  const known = readSession(runtime, incoming);
+  if (known.isPaused) {
+    skipTranscript(runtime, incoming, known);
+    return { answer: {}, work: null };
+  }
+  const recorded = recordWithinBudget(runtime, incoming, known, readUnserved(runtime, incoming, known));
+  if (!recorded) return { answer: {}, work: null };
+  const { sessionId, trigger, started } = recorded;
+  const answer = toAnswer(runtime, incoming, recorded, started && startSession(runtime, started));
+  const { event, input } = incoming;
+  const isTranscriptBehind = known.part === null && input.transcript_path !== undefined;
+  return { answer, work: { event, sessionId, trigger, isTranscriptBehind } };
 }
 
-/** @returns false when the spool cannot be written either: the event is lost */
-function trySpool(runtime: Runtime, call: HookCall): boolean {
+/** [JO42] An event that takes too long is stored as it came, and the session continues. */
+function recordWithinBudget(
+  runtime: Runtime,
+  incoming: IncomingEvent,
+  known: KnownSession,
+  missedBySubagents: number,
+): RecordedEvent | null {
+  const { store, durations, log } = runtime;
+  const record = (bound: (work: () => RecordedEvent | null) => RecordedEvent | null): RecordedEvent | null =>
+    store.write((sql) => {
+      if (incoming.id !== undefined) noteRecorded(sql, incoming.id);
+      if (durations.isDue) durations.store(sql);
+      return bound(() => recordEvent(sql, runtime, incoming, known, missedBySubagents));
+    });
+  if (isShortCall(incoming, known)) return record((work) => work());
   try {
-    if (!isSurelyPaused(runtime, call)) spoolEvent(runtime, call);
-    return true;
+    return repeatWithinBudget(record);
   } catch (error) {
-    runtime.log("error", `${call.event} is lost: it could not be spooled`, { error: stackOf(error) });
-    return false;
+    if (!(error instanceof OverBudgetError)) throw error;
+    log("warn", `${incoming.event} was stored without being interpreted`, { reason: error.message });
+    const text = interpret(() => redactAndClip(JSON.stringify(incoming.input), limits.unread));
+    return store.write((sql) =>
+      recordUnreadEvent(sql, runtime, incoming, known, text ?? "[its redaction took too long]"),
+    );
   }
 }
 
-/** [HO10] While no pause can be read, the event waits in the spool and is judged by its time. */
-function isSurelyPaused(runtime: Runtime, call: HookCall): boolean {
+/** [JO43] Most events are tool calls with a short input, and nothing is read of the output. */
+function isShortCall({ input, isLate = false }: IncomingEvent, { part, row }: KnownSession): boolean {
+  const { tool_name: tool, tool_input: fields, error, last_assistant_message: words } = input;
+  const unread = part ? part.offset - (row?.transcriptOffset ?? 0) : 0;
+  if (tool === undefined || isLate || unread > shortText) return false;
+  const texts = [...Object.values(Object(fields) as object), error, words];
+  return texts.every((one) => typeof one !== "object" && String(one).length < shortText / texts.length);
+}
+
+/** [JO24] Reads the transcripts of sub-agents where no timer does. Returns the missed calls. */
+function readUnserved(runtime: Runtime, { event, isLate = false }: IncomingEvent, known: KnownSession): number {
+  const { client, row } = known;
+  if (!betweenTurns.has(event) || isLate || !client || !row) return 0;
+  const { isServed } = runtime.store.read((sql) => servers.check(sql, runtime.processes, client), servers.unserved);
+  return isServed ? 0 : readSubagents(runtime, row);
+}
+
+/**
+ * [HO55] Reads the rest of the transcript, takes the readings, and a due checkpoint. Never rejects:
+ * what fails is done by the next event or the timer.
+ *
+ * @returns why a checkpoint was due
+ */
+export async function finishEvent(
+  runtime: Runtime,
+  work: DeferredWork,
+  recent?: RecentStates,
+): Promise<Trigger | null> {
+  const { event, sessionId } = work;
   try {
-    return isEventPaused(runtime, call);
-  } catch {
-    return false;
+    if (work.isTranscriptBehind) await readInSteps(runtime, sessionId);
+    // A call that waits is not held up by readings.
+    const counted = event === "PreToolUse" ? null : takeReadings(runtime, event, sessionId);
+    const trigger = work.trigger ?? counted;
+    const saved = trigger && capture(runtime, { sessionId, trigger }, recent);
+    if (saved?.ok === false && saved.error.code === "too_large")
+      runtime.log("warn", "checkpoint too large", saved.error);
+    return trigger;
+  } catch (error) {
+    runtime.log("error", "the work after a hook event failed", { error: stackOf(error) });
+    return null;
   }
 }
 
-function rejectInput(runtime: Runtime, reason: string): string {
-  runtime.log("error", "hook did nothing", { reason });
-  return "";
+function takeReadings(runtime: Runtime, event: HookEvent, sessionId: string): Trigger | null {
+  return runtime.store.write((sql) => {
+    const session = sessions.get(sql, sessionId);
+    if (!session || isSessionPaused(sql, runtime.now(), session)) return null;
+    const { facts, config } = observe(sql, runtime, session);
+    return countedTrigger(event, facts, config.checkpoint);
+  });
+}
+
+/** Ids of the events that were recorded last: a sender without an answer has spooled its event. */
+const recordedKey = "recorded_events";
+const maxIds = 128;
+
+function recordedIds(sql: Sql): string[] {
+  return meta.read(sql, recordedKey)?.split(" ") ?? [];
+}
+
+function noteRecorded(sql: Sql, id: string): void {
+  meta.write(sql, recordedKey, [...recordedIds(sql).slice(1 - maxIds), id].join(" "));
+}
+
+/** [HO74] Whether the event was recorded before, as it came or from the spool. */
+function isRecorded(sql: Sql, id: string | undefined): boolean {
+  return id !== undefined && recordedIds(sql).includes(id);
+}
+
+/** The host calls again two seconds later. */
+const maxDrainMs = 1_000;
+const maxFiles = 500;
+const noProcessId = -1;
+
+/**
+ * [HO47] Drops an entry that fails for a reason other than the store: it would block the rest.
+ *
+ * @throws {StoreError} while the store is unwritable; all entries stay
+ */
+export function drainInto(runtime: Runtime, maxMs = maxDrainMs): number {
+  if (isEmpty(runtime.paths.spool)) return 0;
+  // A host that is killed while it opens the store did not die of an entry.
+  runtime.store.connection();
+  const end = runtime.now() + maxMs;
+  const isTimeUp = (): boolean => runtime.now() >= end;
+  return drain(runtime.paths.spool, (entry) => applyEntry(runtime, entry), { maxFiles, isTimeUp });
+}
+
+function applyEntry(runtime: Runtime, entry: SpoolEntry): void {
+  const { event, clientPid } = entry;
+  const id = typeof entry["id"] === "string" ? entry["id"] : undefined;
+  const input = HookInput.safeParse(entry["input"]);
+  if (typeof event !== "string" || !isHookEvent(event) || !input.success) {
+    runtime.log("warn", "spooled entry is not a hook event", { event: label(String(event)) });
+    return;
+  }
+  if (runtime.store.read((sql) => isRecorded(sql, id), false)) return;
+  // An entry without a known client is Claude Code's.
+  const clientName = adapterOf(String(entry["clientName"]))?.name ?? claudeCode.name;
+  // [RE106] The event's client decides whether a user attended the session.
+  const entryPoint = typeof entry["entryPoint"] === "string" ? entry["entryPoint"] : undefined;
+  const past = { ...runtime, env: { ...runtime.env, CLAUDE_CODE_ENTRYPOINT: entryPoint }, now: () => entry.at };
+  // If another process has the id by now, the client is gone.
+  const isSame = identify(runtime.processes, Number(clientPid))?.start === entry["clientStart"];
+  const ownPid = isSame ? Number(clientPid) : noProcessId;
+  try {
+    const incoming = { event, input: input.data, clientName, clientPid: ownPid, id, isLate: true };
+    const { work } = storeEvent(past, incoming);
+    if (work) void finishEvent(past, work);
+  } catch (error) {
+    if (error instanceof StoreError) throw error;
+    runtime.log("error", `spooled ${event} was dropped`, { error: String(error) });
+  }
 }

@@ -6,6 +6,7 @@ import { closedReason, hasOpenWork } from "../sessions/closed-sessions.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { correctCause } from "../signals/history.ts";
+import type { Recording } from "./record-event.ts";
 
 const userlessEntryPoint = /^(sdk-|mcp$|claude-code-github-action$)/;
 
@@ -13,8 +14,9 @@ export function isWithoutUser(env: NodeJS.ProcessEnv): boolean {
   return userlessEntryPoint.test(env["CLAUDE_CODE_ENTRYPOINT"] ?? "");
 }
 
-/** [RE74] [RE50] */
-export function endSession(sql: Sql, runtime: Runtime, session: sessions.Session, reason: string): void {
+/** [RE74] [RE50] A session that was cut off is detached or closed, and may be continued. */
+export function endSession({ sql, runtime, incoming, session }: Recording): void {
+  const { reason = "other" } = incoming.input;
   const now = runtime.now();
   const [last] = journal.newest(sql, session.id, turnKinds, 1);
   // [HO5] Two hooks report one end: the start before it and the last event identify it.

@@ -1,31 +1,33 @@
 import type { HookAnswer } from "../../contract/hook-answer.ts";
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { effectiveWindow } from "../signals/context-window.ts";
+import { effectiveWindow } from "../signals/context-readings.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { acceptedContext } from "../recovery/accept-offer.ts";
 import type { EditVerdict } from "../team/file-guard.ts";
 import { isWithoutUser } from "./end-session.ts";
-import type { HookContext } from "./hook-context.ts";
-import { routeSubagent } from "./route-subagent.ts";
+import type { IncomingEvent } from "./read-event.ts";
 import type { RecordedEvent } from "./record-event.ts";
 import { emptyStart, type StartAnswer } from "./session-start.ts";
+import { claudeCode } from "../../clients/claude-compatible.ts";
+import { analyzePrompt } from "../../routing/prompt-analyzer.ts";
+import { asObject, textAt } from "../../shared/json-fields.ts";
 
 /** Other text at a stop would make Claude Code continue, or would not be read. */
 export function toAnswer(
   runtime: Runtime,
-  context: HookContext,
+  incoming: IncomingEvent,
   recorded: RecordedEvent,
   start: StartAnswer | null,
 ): HookAnswer {
-  const { event, input } = context;
+  const { event, input } = incoming;
   const { verdict, news, refusal } = recorded;
   if (refusal !== null) return { decision: "block", reason: refusal };
   if (event === "Stop") return news === null ? {} : { decision: "block", reason: news.context };
   if (verdict.kind === "refused") return refusalOf(event, verdict);
   if (event === "PreModelSwitch") return modelSwitch(runtime, event, input);
   const answer = toText(event, recorded, start ?? emptyStart, acceptedAnswer(runtime, recorded));
-  return runtime.config.routing.subagents === "off" ? answer : routeSubagent(runtime, context, answer);
+  return runtime.config.routing.subagents === "off" ? answer : routeSubagent(runtime, incoming, answer);
 }
 
 /** Denies a refused tool call; empty for any other verdict. */
@@ -63,9 +65,7 @@ function toText(
   };
 }
 
-/**
- * [SI34] Asks, since a message would be shown after the switch. A client without a user refuses.
- */
+/** [SI34] Asks: a message would be shown after the switch. A client without a user refuses. */
 function modelSwitch({ env }: Runtime, event: HookEvent, input: HookInput): HookAnswer {
   const warning = switchWarning(input, env);
   if (warning === null) return {};
@@ -79,10 +79,35 @@ function switchWarning(input: HookInput, env: NodeJS.ProcessEnv): string | null 
   const window = to === undefined ? null : effectiveWindow(to, env);
   if (window === null || contextTokens === undefined || contextTokens <= window) return null;
   const stay = from === undefined ? "" : `, or stay with ${from}`;
+  const [held, taken] = [contextTokens, window].map((tokens) => tokens.toLocaleString("en-US"));
   // The client shows about 160 characters.
-  return `SHIM: this chat holds ${formatTokens(contextTokens)} tokens, and ${to} takes ${formatTokens(window)}: run /compact first${stay}. Everything is saved.`;
+  return `SHIM: this chat holds ${held} tokens, and ${to} takes ${taken}: run /compact first${stay}. Everything is saved.`;
 }
 
-function formatTokens(tokens: number): string {
-  return tokens.toLocaleString("en-US");
+const maxComplexity = 3;
+
+/**
+ * [RT40] [RT41] Sets the model of a small subagent task without a user, where the hook has the
+ * whole input of the tool; otherwise advises the user.
+ */
+function routeSubagent({ env, config }: Runtime, incoming: IncomingEvent, answer: HookAnswer): HookAnswer {
+  const { event, input, clientName, isLate = false, isInParts = false } = incoming;
+  const { subagents, smallModel } = config.routing;
+  const isCall = event === "PreToolUse" && !isLate && clientName === claudeCode.name && input.tool_name === "Agent";
+  const toolInput = isCall ? asObject(input.tool_input) : null;
+  if (!toolInput || toolInput["model"] !== undefined || !isSmall(textAt(toolInput, "prompt"))) return answer;
+  // Hooks of an older configuration have parts of the input, never this one.
+  const isWhole = !isInParts || toolInput["subagent_type"] !== undefined;
+  if (subagents === "apply" && isWhole && isWithoutUser(env)) {
+    const updatedInput = { ...toolInput, model: smallModel };
+    return { ...answer, hookSpecificOutput: { hookEventName: event, ...answer.hookSpecificOutput, updatedInput } };
+  }
+  const advice = `SHIM: this subagent has a small task; if it names no model, ${smallModel} may do.`;
+  return { ...answer, systemMessage: [answer.systemMessage, advice].filter((line) => line !== undefined).join("\n") };
+}
+
+function isSmall(prompt: string | null): boolean {
+  if (prompt === null) return false;
+  const { evidence, complexity, size } = analyzePrompt(prompt);
+  return evidence === "strong" && size === "small" && complexity <= maxComplexity;
 }

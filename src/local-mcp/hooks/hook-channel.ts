@@ -1,9 +1,9 @@
+import { claudeCode } from "../../clients/claude-compatible.ts";
 import { messageOf } from "../../shared/error.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
-import { toHookInput } from "./hook-tool-input.ts";
-import { answerEvent } from "./answer-hook.ts";
-import { observeAfter, type DeferredWork } from "./run-hook.ts";
+import { answerEvent, rejectInput, type DeferredWork } from "./answer-hook.ts";
+import { parseInput, toHookInput } from "./read-event.ts";
 import { identify, isDescendant, type ProcessIdentity } from "../../platform/processes.ts";
 import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -17,12 +17,11 @@ export interface HookChannelOptions {
   /** The process that the client started. */
   readonly pid: number;
   readonly clientPid: number;
-  readonly defer: (work: DeferredWork) => Promise<void>;
+  readonly defer: (work: DeferredWork) => Promise<unknown>;
   readonly afterAnswer: (work: () => void) => void;
   readonly pause: (ms: number) => Promise<void>;
 }
 
-const unserved: servers.ServerStatus = { dead: [], isServed: false };
 /** Below the client's time limit for a hook. */
 const maxWaitMs = 4_000;
 
@@ -37,20 +36,26 @@ export class HookChannel {
 
   /** [HO30] Never rejects. @param given arguments of the hook tool */
   async answer(given: unknown): Promise<HookReply> {
-    const { runtime, pause } = this.#options;
+    const { runtime, defer, afterAnswer, pause } = this.#options;
     const toolInput = toHookInput(given);
     if (!toolInput) {
       runtime.log("error", "the hook tool was called without an event");
       return { content: [] };
     }
-    const { event, input } = toolInput;
-    const clientPid = this.#clientOf(input["session_id"]);
-    const { answer, work } = answerEvent(runtime, event, input, clientPid);
+    const { event } = toolInput;
+    const clientPid = this.#clientOf(toolInput.input["session_id"]);
+    const input = parseInput(toolInput.input, claudeCode.title);
+    if (typeof input === "string") {
+      rejectInput(runtime, `${event}: ${input}`);
+      return { content: [] };
+    }
+    const incoming = { clientName: claudeCode.name, event, input, clientPid, isInParts: true };
+    const { answer, work } = answerEvent(runtime, incoming);
     this.#note(clientPid);
-    const saved = work && this.#deferWork(event, work);
     // [HO33] The files are saved before a risky tool or a compaction.
-    if (saved && work.trigger !== null && (event === "PreToolUse" || event === "PreCompact"))
-      await Promise.race([saved, pause(maxWaitMs)]);
+    const isAwaited = event === "PreToolUse" || event === "PreCompact";
+    if (work && isAwaited && work.trigger !== null) await Promise.race([defer(work), pause(maxWaitMs)]);
+    else if (work) afterAnswer(() => void defer(work));
     return reply(event, answer);
   }
 
@@ -63,7 +68,10 @@ export class HookChannel {
     try {
       const { self, client } = this.#identify(clientPid);
       if (!self || !client) return;
-      const { dead, isServed } = runtime.store.read((sql) => servers.check(sql, runtime.processes, client), unserved);
+      const { dead, isServed } = runtime.store.read(
+        (sql) => servers.check(sql, runtime.processes, client),
+        servers.unserved,
+      );
       if (dead.length > 0 && !isServed) servers.register(runtime, self, client);
     } catch (error) {
       runtime.log("warn", "the new process could not be registered yet", { error: messageOf(error) });
@@ -89,23 +97,6 @@ export class HookChannel {
         runtime.log("warn", "the way of the events could not be noted", { error: messageOf(error) });
       }
     });
-  }
-
-  /** @returns null if there is nothing to do after the answer */
-  #deferWork(event: HookEvent, work: DeferredWork): Promise<void> | null {
-    const { defer, afterAnswer } = this.#options;
-    if (event !== "PreToolUse") afterAnswer(() => this.#observe(event, work.sessionId));
-    return work.trigger === null && !work.isTranscriptBehind ? null : defer(work);
-  }
-
-  #observe(event: HookEvent, sessionId: string): void {
-    const { runtime, defer } = this.#options;
-    try {
-      const trigger = observeAfter(runtime, event, sessionId);
-      if (trigger !== null) void defer({ sessionId, trigger, isTranscriptBehind: false });
-    } catch (error) {
-      runtime.log("warn", "readings could not be collected", { error: messageOf(error) });
-    }
   }
 
   /** [ID14] Behind a wrapper the client is the session's owner. */

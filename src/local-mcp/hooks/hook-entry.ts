@@ -18,7 +18,7 @@ import { hasClaudeVariables, isOfForeignCaller } from "./foreign-callers.ts";
 import { problemEvents } from "./hook-problem.ts";
 import { exitWithPendingRead, foreignLimits, ownLimits, readStdin } from "./hook-stdin.ts";
 import { postEvent, type SentEvent } from "./post-event.ts";
-import type { UnansweredEvent } from "./spool-unanswered.ts";
+import type { UnansweredEvent } from "./spool-event.ts";
 
 // For a single input zod's compiled parsers take longer to compile (8 ms) than they save.
 z.config({ jitless: true });
@@ -57,13 +57,13 @@ async function answerOf(host: HostHome, sent: SentEvent & { readonly client: Hoo
 
 /** Loads only then what redacts an event. */
 async function spool(host: HostHome, unanswered: UnansweredEvent): Promise<string> {
-  const { spoolUnanswered } = await import("./spool-unanswered.ts");
+  const { spoolUnanswered } = await import("./spool-event.ts");
   return spoolUnanswered(host, unanswered);
 }
 
 async function spoolArguments(): Promise<void> {
   const { text } = await readStdin(ownLimits);
-  const { toHookInput } = await import("./hook-tool-input.ts");
+  const { toHookInput } = await import("./read-event.ts");
   const given = toHookInput(parseJson(text));
   if (!given) return;
   const { event } = given;

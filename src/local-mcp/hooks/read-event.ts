@@ -1,13 +1,34 @@
 import type * as z from "zod/mini";
 import { senderOf } from "../../clients/adapters.ts";
 import type { ClientAdapter } from "../../clients/client-adapter.ts";
-import { HookInput } from "../../contract/hook-input.ts";
-import { asObject, type JsonObject } from "../../shared/json-fields.ts";
-import { idOf, label } from "../sessions/entries.ts";
-import type { HookCall } from "./hook-context.ts";
+import type { HookClient } from "../../contract/clients.ts";
+import { HookInput, type HookEvent } from "../../contract/hook-input.ts";
+import { hookToolFields, isHookToolEvent, type HookToolEvent } from "../../contract/hook-tool.ts";
+import { clientPidOf, skipShells, type Processes } from "../../platform/processes.ts";
+import { asObject, jsonOrText, parseJson, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { digest, idOf, label } from "../sessions/entries.ts";
+
+/** An event of a client in Claude Code's names, checked and bounded. */
+export interface IncomingEvent {
+  readonly clientName: HookClient;
+  readonly event: HookEvent;
+  readonly input: HookInput;
+  readonly clientPid: number;
+  /** Known to the sender, which may spool the event as well. */
+  readonly id?: string | undefined;
+  /** From the spool: no sign of life now, and the answer is not read. */
+  readonly isLate?: boolean;
+  /** The hook tool may be given parts of a tool's input. */
+  readonly isInParts?: boolean;
+}
+
+/** @param process the line by which the process of a hook describes itself: it has one event */
+export function eventIdOf(event: string, process: string): string {
+  return digest(`${event} ${process}`);
+}
 
 /** An event as a client has given it. */
-export interface GivenEvent {
+interface GivenEvent {
   /** The client's name of it. */
   readonly event: string;
   readonly input: string;
@@ -18,10 +39,10 @@ export interface GivenEvent {
   readonly id?: string | undefined;
 }
 
-export interface ReadEvent {
+interface ReadEvent {
   /** The client that has sent it. */
   readonly client: ClientAdapter;
-  readonly calls: readonly HookCall[];
+  readonly events: readonly IncomingEvent[];
 }
 
 /** @param reject gets the reason where nothing is read of the input */
@@ -29,63 +50,41 @@ export function readEvent(given: GivenEvent, reject: (reason: string) => void): 
   const { event, client: named, env, clientPid, id } = given;
   const nothing = (reason: string): ReadEvent => {
     reject(reason);
-    return { client: named, calls: [] };
+    return { client: named, events: [] };
   };
   if (!named.events.includes(event)) return nothing(`unknown hook event "${label(event)}"`);
-  const payload = parse(given.input, named);
-  if (typeof payload === "string") return nothing(`${event}: ${payload}`);
+  const value = parseJson(given.input);
+  if (value === undefined) return nothing(`${event}: input is not JSON`);
+  const payload = asObject(value);
+  if (!payload) return nothing(`${event}: input is not what ${named.title} sends: a JSON object is required`);
   const client = senderOf(named, payload);
   const events = client.normalise(event, payload, env);
   if (events === null) return nothing(`${event}: input is not what ${client.title} sends`);
-  const calls = events.flatMap((one, n) => {
+  const read = events.flatMap((one, n): IncomingEvent[] => {
     const input = parseInput(one.input, client.title);
     const ownId = id === undefined ? undefined : `${id}.${n}`;
     if (typeof input !== "string") return [{ event: one.event, input, clientName: client.name, clientPid, id: ownId }];
     reject(`${one.event}: ${input}`);
     return [];
   });
-  return { client, calls };
+  return { client, events: read };
 }
 
-/** @returns what is wrong, for input that is no JSON object */
-function parse(text: string, { title }: ClientAdapter): JsonObject | string {
-  try {
-    return asObject(JSON.parse(text)) ?? `input is not what ${title} sends: a JSON object is required`;
-  } catch {
-    return "input is not JSON";
-  }
-}
-
-/** @returns what is wrong, for input that the client does not send */
-export function parseInput(value: unknown, client: string): HookInput | string {
-  const parsed = HookInput.safeParse(value);
-  return parsed.success ? cleanInput(parsed.data) : `input is not what ${client} sends: ${describeIssue(parsed.error)}`;
-}
-
-const idFields = ["prompt_id", "tool_use_id", "agent_id"] as const;
+const idFields = ["session_id", "prompt_id", "tool_use_id", "agent_id"] as const;
 const labelFields = ["client_version", "agent_type", "source", "model", "tool_name", "trigger", "reason"] as const;
 
-/** Pure. [HO6] Texts and paths stay: they are bounded and redacted where they are stored. */
-export function cleanInput(input: HookInput): HookInput {
-  return {
-    ...input,
-    session_id: idOf(input.session_id),
-    ...mapFields(input, idFields, idOf),
-    ...mapFields(input, labelFields, label),
-  };
-}
-
-function mapFields(
-  input: HookInput,
-  names: readonly ((typeof idFields)[number] | (typeof labelFields)[number])[],
-  clean: (text: string) => string,
-): Record<string, string> {
-  return Object.fromEntries(
-    names.flatMap((name) => {
-      const value = input[name];
-      return value === undefined ? [] : [[name, clean(value)]];
-    }),
-  );
+/**
+ * [HO6] Texts and paths stay: they are bounded and redacted where they are stored.
+ *
+ * @returns what is wrong, for input that the client does not send
+ */
+export function parseInput(value: unknown, client: string): HookInput | string {
+  const parsed = HookInput.safeParse(value);
+  if (!parsed.success) return `input is not what ${client} sends: ${describeIssue(parsed.error)}`;
+  const input = parsed.data;
+  for (const name of idFields) if (input[name] !== undefined) input[name] = idOf(input[name]);
+  for (const name of labelFields) if (input[name] !== undefined) input[name] = label(input[name]);
+  return input;
 }
 
 function describeIssue({ issues: [issue] }: z.core.$ZodError): string {
@@ -94,4 +93,54 @@ function describeIssue({ issues: [issue] }: z.core.$ZodError): string {
   if (issue.code === "too_small") return `${field} is empty`;
   if (issue.code === "too_big") return `${field} has more than ${issue.maximum} characters`;
   return `${field} is missing or is not text`;
+}
+
+/** The client passes every value as text. */
+const numberFields: ReadonlySet<string> = new Set(["duration_ms", "context_tokens"]);
+const jsonFields: ReadonlySet<string> = new Set([
+  "tool_input",
+  "tool_input.todos",
+  "tool_input.questions",
+  "tool_input.answers",
+  "tool_response.task",
+  "tool_response.answers",
+]);
+
+/** Pure. [HO30] Returns null if these are not the arguments of a hook event. */
+export function toHookInput(given: unknown): { readonly event: HookToolEvent; readonly input: JsonObject } | null {
+  const values = asObject(given);
+  const event = textAt(values, "event") ?? "";
+  if (!isHookToolEvent(event)) return null;
+  const input: Record<string, unknown> = { hook_event_name: event };
+  for (const name of [...hookToolFields[event], "tool_input"]) {
+    // The client writes an absent field and an empty one alike.
+    const text = textAt(values, name);
+    const value = text === null ? undefined : parseField(name, text);
+    if (value === undefined) continue;
+    const [outer = "", inner] = name.split(".");
+    input[outer] = inner === undefined ? value : { ...asObject(input[outer]), [inner]: value };
+  }
+  return { event, input };
+}
+
+function parseField(name: string, text: string): unknown {
+  if (numberFields.has(name)) return Number.isFinite(Number(text)) ? Number(text) : undefined;
+  if (name === "stop_hook_active") return text === "true";
+  // Keeps other text: a tool may take a plain text where others take an object.
+  return jsonFields.has(name) ? jsonOrText(text) : text;
+}
+
+/**
+ * Clients start a hook in a shell, which may stay as its parent.
+ *
+ * @param parent of the hook's process
+ */
+export function findClientPid(
+  processes: Processes,
+  client: HookClient,
+  env: NodeJS.ProcessEnv,
+  parent: number,
+): number {
+  if (client !== "claude-code") return skipShells(processes, parent);
+  return Number(env["CLAUDE_PID"]) || clientPidOf(processes, env, parent);
 }

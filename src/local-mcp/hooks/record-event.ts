@@ -1,37 +1,47 @@
+import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
-import type { Sql } from "../../shared/sql.ts";
-import type { Trigger } from "../../contract/checkpoint.ts";
-import { recordAssistant, recordTranscript, recordTurnEnd, recordUnreadPart } from "../observe/record-transcript.ts";
 import { isAlive } from "../../platform/processes.ts";
-import { recordSettings } from "../recording/session-settings.ts";
-import type { Acceptance } from "../recovery/accept-offer.ts";
-import { isOwnerGone, recordDeath } from "../recovery/deaths.ts";
-import { adoptBriefed, adoptSuccession } from "../recovery/successor.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { digest, label, pathOf, type KeyedEntry } from "../sessions/entries.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { stampOf } from "../../snapshots/file-state.ts";
+import { eventTrigger } from "../checkpoints/triggers.ts";
+import { clearContextReadings, takeReadings } from "../observe/observe.ts";
+import { recordAssistant, recordTranscript, recordUnreadPart, recordTurnEnd } from "../observe/record-transcript.ts";
+import { recordSettings } from "../recording/session-settings.ts";
+import { acceptOffer, type Acceptance } from "../recovery/accept-offer.ts";
+import { isOwnerGone, recordDeath } from "../recovery/deaths.ts";
+import { giveBack, noteCompaction } from "../recovery/give-back.ts";
+import { adoptBriefed, adoptSuccession } from "../recovery/successor.ts";
+import { digest, label, pathOf } from "../sessions/entries.ts";
 import { readHead } from "../sessions/git-head.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
-import { clearPausedFolder } from "../sessions/paused-session.ts";
-import { isSlashCommand } from "../sessions/slash-command.ts";
+import { clearPausedFolder, transcriptMark } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { transcriptMark } from "../sessions/transcript-mark.ts";
-import { updateWaiting } from "../sessions/waiting.ts";
-import type { TranscriptPart } from "../signals/transcript.ts";
-import { stampOf } from "../../snapshots/file-state.ts";
-import type { Delivery } from "../team/deliver-news.ts";
-import { noteCompaction } from "../recovery/give-back.ts";
-import type { EditVerdict } from "../team/file-guard.ts";
-import { endSession } from "./end-session.ts";
-import type { HookContext } from "./hook-context.ts";
+import { isSlashCommand } from "../sessions/slash-command.ts";
+import { updateWaiting } from "../sessions/activity.ts";
+import { deliverAtPrompt, deliverAtStop, type Delivery } from "../team/deliver-news.ts";
+import { checkEdit, type EditVerdict } from "../team/file-guard.ts";
+import * as members from "../team/members.ts";
+import { takeDayWarning } from "../usage/day-budget.ts";
+import * as spending from "../usage/task-spending.ts";
 import { checkConnection, promptWarning } from "./connection.ts";
-import { checkpointTrigger, findAcceptance, findNews, toolVerdict } from "./hook-decision.ts";
-import { resolveSession } from "./resolve-session.ts";
+import { endSession } from "./end-session.ts";
+import { enterSession, findSession, guardedFile, type KnownSession } from "./known-session.ts";
+import type { IncomingEvent } from "./read-event.ts";
 import type { StartedSession } from "./session-start.ts";
 
-/** Events that only a living session sends; the others may arrive after its end. */
-const signsOfLife: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit", "PreToolUse"]);
+/** An event in the transaction that records it. */
+export interface Recording {
+  readonly sql: Sql;
+  readonly runtime: Runtime;
+  readonly incoming: IncomingEvent;
+  readonly known: KnownSession;
+  readonly session: sessions.Session;
+  /** Row before the event; null for a new session. */
+  readonly before: sessions.Session | null;
+}
 
 /** Consequences of a recorded event. */
 export interface RecordedEvent {
@@ -46,52 +56,6 @@ export interface RecordedEvent {
   readonly accepted: Acceptance | null;
 }
 
-interface EventContext extends HookContext {
-  readonly missedBySubagents: number;
-}
-
-/** One transaction. Returns null for the end of a session that the client never had. */
-export function recordEvent(sql: Sql, runtime: Runtime, given: EventContext): RecordedEvent | null {
-  const context = { ...given, input: withCallId(sql, given) };
-  const { event, input } = context;
-  if (event === "SessionEnd" && isForeign(sql, runtime, context)) return null;
-  const sighted = recordSighting(sql, runtime, context);
-  const { session } = sighted;
-  adoptBriefed(sql, input.prompt, session.id);
-  const { part, missedTools } = recordUnread(sql, runtime, context, session);
-  const connection = checkConnection(sql, runtime, context, session.id);
-  if (connection.kind === "refused") return { ...nothing, sessionId: session.id, refusal: connection.reason };
-  const missedStart = findMissedStart(sql, runtime, context, sighted);
-  const verdict = toolVerdict(sql, runtime, context, session.id);
-  const accepted = findAcceptance(sql, runtime, context, session.id);
-  const isNew = recordEntries(sql, runtime.now(), withFailure(context, part), session.id, verdict);
-  const news = isNew && !isBriefed(missedStart) ? findNews(sql, runtime, context, session.id, accepted) : null;
-  const trigger = checkpointTrigger(sql, runtime, context, session, part);
-  if (event === "SessionEnd") endSession(sql, runtime, session, input.reason ?? "other");
-  const started = recordStart(sql, runtime, context, sighted) ?? missedStart;
-  recordSessionSettings(sql, runtime, context, session);
-  const warning = promptWarning(connection, context, missedTools + given.missedBySubagents);
-  return { sessionId: session.id, trigger, started, warning, refusal: null, verdict, news, accepted };
-}
-
-/** A start's brief fills what the client takes of a hook; one after a compaction has none. */
-function isBriefed(missedStart: StartedSession | null): boolean {
-  return missedStart !== null && missedStart.source !== "compact";
-}
-
-/** [JO42] Records that the event came, with its redacted text, and interprets nothing of it. */
-export function recordUnreadEvent(sql: Sql, runtime: Runtime, context: HookContext, text: string): RecordedEvent {
-  const { session } = recordSighting(sql, runtime, context);
-  const { event, transcript } = context;
-  if (transcript?.from === session.transcriptOffset && transcript.part.offset !== transcript.from) {
-    recordUnreadPart(sql, session, transcript.part, runtime.now());
-    sessions.update(sql, session.id, { transcriptOffset: transcript.part.offset });
-  }
-  const key = `unread:${event}:${digest(text)}`;
-  journal.append(sql, session.id, runtime.now(), key, { kind: "unread", of: event, text });
-  return { ...nothing, sessionId: session.id };
-}
-
 const nothing: Omit<RecordedEvent, "sessionId"> = {
   trigger: null,
   started: null,
@@ -102,6 +66,59 @@ const nothing: Omit<RecordedEvent, "sessionId"> = {
   accepted: null,
 };
 
+/**
+ * The steps of an event, in one transaction; the readings and a due checkpoint follow its answer.
+ *
+ * @param missedBySubagents tool calls of sub-agents that no event has reported
+ * @returns null for the end of a session that the client never had
+ */
+export function recordEvent(
+  sql: Sql,
+  runtime: Runtime,
+  given: IncomingEvent,
+  known: KnownSession,
+  missedBySubagents: number,
+): RecordedEvent | null {
+  const incoming = { ...given, input: withCallId(sql, given, known.id) };
+  if (incoming.event === "SessionEnd" && isForeign(sql, runtime, known)) return null;
+  const recording: Recording = { sql, runtime, incoming, known, ...recordSighting(sql, runtime, incoming, known) };
+  const { id: sessionId } = recording.session;
+  adoptBriefed(sql, incoming.input.prompt, sessionId);
+  const missedTools = recordPart(recording);
+  const connection = checkConnection(recording);
+  if (connection.kind === "refused") return { ...nothing, sessionId, refusal: connection.reason };
+  const missedStart = findMissedStart(recording);
+  const verdict = toolVerdict(recording);
+  const accepted = findAcceptance(recording);
+  const isNew = recordEntries(recording, verdict);
+  const news = isNew && !isBriefed(missedStart) ? findNews(recording, accepted) : null;
+  const trigger = recordReadings(recording);
+  if (incoming.event === "SessionEnd") endSession(recording);
+  const started = recordStart(recording) ?? missedStart;
+  recordSessionSettings(recording);
+  const warning = promptWarning(connection, incoming, missedTools + missedBySubagents);
+  return { sessionId, trigger, started, warning, refusal: null, verdict, news, accepted };
+}
+
+/** [JO42] Records that the event came, with its redacted text, and interprets nothing of it. */
+export function recordUnreadEvent(
+  sql: Sql,
+  runtime: Runtime,
+  incoming: IncomingEvent,
+  known: KnownSession,
+  text: string,
+): RecordedEvent {
+  const { session } = recordSighting(sql, runtime, incoming, known);
+  const { part } = known;
+  if (part && part.offset !== session.transcriptOffset) {
+    recordUnreadPart(sql, session, part, runtime.now());
+    sessions.update(sql, session.id, { transcriptOffset: part.offset });
+  }
+  const key = `unread:${incoming.event}:${digest(text)}`;
+  journal.append(sql, session.id, runtime.now(), key, { kind: "unread", of: incoming.event, text });
+  return { ...nothing, sessionId: session.id };
+}
+
 const callKinds: Partial<Record<HookEvent, "start" | "end">> = {
   PreToolUse: "start",
   PostToolUse: "end",
@@ -109,120 +126,146 @@ const callKinds: Partial<Record<HookEvent, "start" | "end">> = {
 };
 
 /** [CA3] Without a client's id, the nth start of the same call and its nth end belong together. */
-function withCallId(sql: Sql, { event, input, knownId }: HookContext): HookInput {
+function withCallId(sql: Sql, { event, input }: IncomingEvent, id: string): HookInput {
   const kind = callKinds[event];
   if (kind === undefined || input.tool_use_id !== undefined || input.tool_name === undefined) return input;
   const call = digest(JSON.stringify([input.agent_id, input.tool_name, input.tool_input]));
-  return { ...input, tool_use_id: `call_${call}.${journal.countKeys(sql, knownId, `${kind}:call_${call}.`)}` };
-}
-
-function recordSessionSettings(
-  sql: Sql,
-  runtime: Runtime,
-  { event, input, answered }: HookContext,
-  session: sessions.Session,
-): void {
-  const level = input.effort?.level;
-  if (event !== "SessionStart" && level === undefined) return;
-  const effort = level === undefined ? null : label(level);
-  recordSettings(sql, runtime.now(), session.id, runtime.config, { model: session.model, effort }, answered);
-}
-
-interface RecordedTranscript {
-  readonly part: TranscriptPart | null;
-  readonly missedTools: number;
-}
-
-function recordUnread(
-  sql: Sql,
-  { now, config }: Runtime,
-  { event, input, transcript }: HookContext,
-  session: sessions.Session,
-): RecordedTranscript {
-  // A concurrent hook has read the same part before.
-  if (transcript?.from !== session.transcriptOffset) return { part: null, missedTools: 0 };
-  const { part, turnEnd } = transcript;
-  const { tool_use_id: current = null, prompt } = input;
-  const options = { current, prompt, isOver: event === "SessionEnd", prices: config.usage.prices };
-  const missedTools = recordTranscript(sql, session, part, now(), options);
-  recordTurnEnd(sql, session.id, now(), turnEnd);
-  return { part, missedTools };
+  return { ...input, tool_use_id: `call_${call}.${journal.countKeys(sql, id, `${kind}:call_${call}.`)}` };
 }
 
 /** [HO7] A client asked to resume an unknown session ends with that id, without having had it. */
-function isForeign(sql: Sql, { processes }: Runtime, { knownId, client }: HookContext): boolean {
-  const owner = sessions.get(sql, knownId)?.owner;
+function isForeign(sql: Sql, { processes }: Runtime, { row, parentId, client }: KnownSession): boolean {
+  const owner = (row ?? (parentId === null ? null : sessions.get(sql, parentId)))?.owner;
   if (!owner) return false;
   if (!client) return isAlive(processes, owner);
   return owner.pid !== client.pid || owner.start !== client.start || owner.boot !== processes.boot();
 }
 
-function recordSighting(sql: Sql, runtime: Runtime, context: HookContext): Pick<StartedSession, "session" | "before"> {
-  const { event, input, clientName, client, project, cwd, isLate } = context;
-  const { id, parentId } = resolveSession(sql, runtime, context);
-  const known = sessions.get(sql, id);
+/** Events that only a living session sends; the others may arrive after its end. */
+const signsOfLife: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit", "PreToolUse"]);
+
+function recordSighting(
+  sql: Sql,
+  runtime: Runtime,
+  incoming: IncomingEvent,
+  known: KnownSession,
+): Pick<Recording, "session" | "before"> {
+  const { event, input, clientName, isLate = false } = incoming;
+  const { id, parentId, client, project, cwd, row } = known;
+  const now = runtime.now();
+  enterSession(sql, now, incoming, known);
   const isSignOfLife = !isLate && signsOfLife.has(event);
-  const isBack = known !== null && isSignOfLife && isOwnerGone(known, runtime);
+  const isBack = row !== null && isSignOfLife && isOwnerGone(row, runtime);
   if (isBack) recordDeath(sql, runtime, id);
-  const before = isBack ? sessions.get(sql, id) : known;
-  const session = sessions.recordSighting(sql, runtime.now(), {
+  const before = isBack ? sessions.get(sql, id) : row;
+  const { model = null, client_version: clientVersion = null, transcript_path: path } = input;
+  const session = sessions.recordSighting(sql, now, {
     id,
     project,
     cwd,
-    ...clientFacts(input),
+    model,
+    clientVersion,
+    transcriptPath: path === undefined ? null : pathOf(path),
     client: clientName,
-    origin: parentId ? "fork" : sourceOf(context),
+    origin: parentId ? "fork" : startSource(incoming),
     parentId,
     owner: client,
     isAlive: isSignOfLife,
     isWork: event !== "Notification",
   });
   if (!isLate) {
-    updateWaiting(sql, runtime.now(), event, input, session);
+    updateWaiting(sql, now, event, input, session);
     clearPausedFolder(sql, id);
   }
-  return { session: before ? session : withTranscriptMark(sql, session), before };
+  const transcriptOffset = before ? 0 : transcriptMark(sql, id);
+  if (transcriptOffset === 0) return { session, before };
+  sessions.update(sql, id, { transcriptOffset });
+  return { session: { ...session, transcriptOffset }, before };
 }
 
-function clientFacts(input: HookInput): Pick<sessions.Sighting, "model" | "clientVersion" | "transcriptPath"> {
-  const { model = null, client_version: clientVersion = null, transcript_path: path } = input;
-  return { model, clientVersion, transcriptPath: path === undefined ? null : pathOf(path) };
-}
-
-function sourceOf({ input }: HookContext): string {
+function startSource({ input }: IncomingEvent): string {
   return input.source ?? "startup";
 }
 
-function withTranscriptMark(sql: Sql, session: sessions.Session): sessions.Session {
-  const transcriptOffset = transcriptMark(sql, session.id);
-  if (transcriptOffset > 0) sessions.update(sql, session.id, { transcriptOffset });
-  return { ...session, transcriptOffset };
+/** @returns the number of tool calls that no event has reported */
+function recordPart({ sql, runtime, incoming, known, session }: Recording): number {
+  const { event, input } = incoming;
+  const now = runtime.now();
+  if (known.part === null) return 0;
+  const { tool_use_id: current = null, prompt } = input;
+  const options = { current, prompt, isOver: event === "SessionEnd", prices: runtime.config.usage.prices };
+  const missed = recordTranscript(sql, session, known.part, now, options);
+  recordTurnEnd(sql, session.id, now, known.turnEnd);
+  return missed;
 }
 
 /**
  * [HO14] Finds a start that was spooled: the user's next prompt brings its answer.
  * [CA46] So it does where it comes before the start, which then finds the session alive.
  */
-function findMissedStart(
-  sql: Sql,
-  runtime: Runtime,
-  { event, isLate, client }: HookContext,
-  { session, before }: Pick<StartedSession, "session" | "before">,
-): StartedSession | null {
-  if (event !== "UserPromptSubmit" || isLate) return null;
-  if (before && client && isOwnerGone(before, runtime)) return { session, before, source: "resume" };
+function findMissedStart({ sql, runtime, incoming, known, session, before }: Recording): StartedSession | null {
+  if (incoming.event !== "UserPromptSubmit" || incoming.isLate) return null;
+  if (before && known.client && isOwnerGone(before, runtime)) return { session, before, source: "resume" };
   const [last] = journal.newest(sql, session.id, ["start", "prompt"], 1);
   const isMissed = last?.entry.kind === "start" && last.entry.isUntold === true;
   return isMissed ? { session, before: null, source: last.entry.source } : null;
+}
+
+/** A start's brief fills what the client takes of a hook; one after a compaction has none. */
+function isBriefed(missedStart: StartedSession | null): boolean {
+  return missedStart !== null && missedStart.source !== "compact";
+}
+
+/** [BU10] [BU11] A task's budget first, then the reserved files. */
+function toolVerdict({ sql, runtime, incoming, known, session: { id } }: Recording): EditVerdict {
+  const { event, isLate = false } = incoming;
+  const now = runtime.now();
+  if (event === "UserPromptSubmit" && !isLate) spending.release(sql, id);
+  if (event === "PostToolUse" && !isLate) {
+    const text = spending.warning(sql, id, now) ?? takeDayWarning(sql, members.find(sql, id)?.workspace ?? null, now);
+    if (text !== null) return { kind: "warned", text };
+  }
+  return callVerdict(sql, runtime, incoming, { id, edited: known.edited });
+}
+
+function callVerdict(
+  sql: Sql,
+  { now, processes, config }: Runtime,
+  { event, input, isLate = false }: IncomingEvent,
+  { id, edited }: Pick<KnownSession, "id" | "edited">,
+): EditVerdict {
+  const reason = event === "PreToolUse" && !isLate ? spending.refusal(sql, id, input.tool_name, now()) : null;
+  if (reason !== null) return { kind: "refused", reason };
+  if (!edited) return { kind: "free" };
+  return checkEdit(sql, { now: now(), processes, session: id, isStrict: config.team.strictFiles }, edited);
+}
+
+/** [HO32] For a tool call that waits: reads the budget and the reservations, and writes nothing. */
+export function readVerdict(runtime: Runtime, incoming: IncomingEvent): EditVerdict {
+  const edited = guardedFile(runtime, incoming);
+  return runtime.store.read<EditVerdict>(
+    (sql) => callVerdict(sql, runtime, incoming, { id: findSession(sql, runtime, incoming).id, edited }),
+    { kind: "free" },
+  );
+}
+
+/** [RE186] For the user's own prompt in a chat that no worker runs. */
+function findAcceptance({ sql, runtime, incoming, session }: Recording): Acceptance | null {
+  const { event, input, isLate = false } = incoming;
+  const isUsers = event === "UserPromptSubmit" && !isLate && input.agent_id === undefined && !runtime.env["SHIM_TASK"];
+  return isUsers ? acceptOffer(sql, runtime, session.id, input.prompt ?? "") : null;
 }
 
 /** A client without a transcript sends the model's words with the event that follows them. */
 const carriesWords: ReadonlySet<HookEvent> = new Set(["PreToolUse", "Stop"]);
 
 /** [HO5] Returns whether the event is new, as far as known: some events are not stored. */
-function recordEntries(sql: Sql, now: number, context: HookContext, id: string, verdict: EditVerdict): boolean {
-  const { event, input, isLate } = withRefusal(context, verdict);
-  const entries = entriesOf(event, input, turnId(sql, context, id));
+function recordEntries(recording: Recording, verdict: EditVerdict): boolean {
+  const { sql, runtime, session } = recording;
+  const { id } = session;
+  const now = runtime.now();
+  const { event, input, isLate = false } = withFailure(recording, verdict);
+  const entries = entriesOf(event, input, turnId(sql, { event, input }, id));
   let isNew = entries.length === 0;
   for (const { key, entry } of entries) {
     // Runs before the end of its turn is stored, and not for a repeat: a later turn may have begun.
@@ -232,33 +275,26 @@ function recordEntries(sql: Sql, now: number, context: HookContext, id: string, 
     if (entry.kind === "tool_start" && journal.has(sql, id, `end:${entry.id}`)) continue;
     if (!journal.append(sql, id, now, key, withStamp(entry, isLate))) continue;
     isNew = true;
-    recordEffects(sql, now, id, { key, entry });
+    if (entry.kind === "compacted" && entry.summary !== "") noteCompaction(sql, now, id, key);
+    const change = sessionChange(entry);
+    if (change) sessions.update(sql, id, change);
   }
   return isNew;
 }
 
-function recordEffects(sql: Sql, now: number, id: string, { key, entry }: KeyedEntry): void {
-  if (entry.kind === "compacted" && entry.summary !== "") noteCompaction(sql, now, id, key);
-  const change = sessionChange(entry);
-  if (change) sessions.update(sql, id, change);
-}
-
-/** [FI7] A refused call never runs, and the client reports no end of it. */
-function withRefusal(context: HookContext, verdict: EditVerdict): HookContext {
-  if (verdict.kind !== "refused") return context;
-  return { ...context, event: "PostToolUseFailure", input: { ...context.input, error: verdict.reason } };
-}
-
-/** [CA31] The exit code of a command may stand in the transcript alone. */
-function withFailure(context: HookContext, part: TranscriptPart | null): HookContext {
-  const { event, input } = context;
+/**
+ * [FI7] A refused call never runs, and the client reports no end of it. [CA31] The exit code of a
+ * command may stand in the transcript alone.
+ */
+function withFailure({ incoming, known: { part } }: Recording, verdict: EditVerdict): IncomingEvent {
+  const { event, input } = incoming;
   const end = event === "PostToolUse" && part?.toolEnds.find(({ toolUseId }) => toolUseId === input.tool_use_id);
-  if (!end || end.error === null) return context;
-  return { ...context, event: "PostToolUseFailure", input: { ...input, error: end.error } };
+  const error = verdict.kind === "refused" ? verdict.reason : end ? end.error : null;
+  return error === null ? incoming : { ...incoming, event: "PostToolUseFailure", input: { ...input, error } };
 }
 
 /** Older clients give no prompt id, so the journal position identifies the turn. */
-function turnId(sql: Sql, { event, input }: HookContext, id: string): string {
+function turnId(sql: Sql, { event, input }: Pick<IncomingEvent, "event" | "input">, id: string): string {
   const seqOfNewest = (...kinds: JournalKind[]): number => journal.newest(sql, id, kinds, 1)[0]?.seq ?? 0;
   if (event === "PreCompact") return `${input.prompt_id ?? "none"}:${seqOfNewest("compacted")}`;
   if (event === "PostCompact") return `${input.prompt_id ?? "none"}:${seqOfNewest("compacting")}`;
@@ -280,31 +316,53 @@ function sessionChange(entry: JournalEntry): sessions.SessionChange | null {
   return { title: entry.text.split("\n")[0]?.slice(0, 100) ?? null };
 }
 
-/** [HO5] Hooks registered twice (settings and plugin) run at each start; only the first answers. */
-function recordStart(
-  sql: Sql,
-  runtime: Runtime,
-  context: HookContext,
-  sighted: Pick<StartedSession, "session" | "before">,
-): StartedSession | null {
-  if (context.event !== "SessionStart") return null;
-  const { project, isLate } = context;
-  const { id } = sighted.session;
-  const source = sourceOf(context);
-  const git = project === null ? null : readHead(project);
-  const details = { ...(git ? { git } : {}), ...(isLate ? ({ isUntold: true } as const) : {}) };
-  const isFirst = journal.append(sql, id, runtime.now(), startKey(sql, id, context), {
-    kind: "start",
-    source,
-    ...details,
-  });
-  // A spooled start is applied by a process with another environment.
-  if (isFirst && !isLate) adoptSuccession(sql, runtime.env, id);
-  return isFirst && !isLate ? { ...sighted, source } : null;
+/** [HO18] Skips a sub-agent's stop, a chat that a hook already continued, and a worker's run. */
+function findNews(
+  { sql, runtime, incoming, session: { id } }: Recording,
+  accepted: Acceptance | null,
+): Delivery | null {
+  const { event, input, isLate = false } = incoming;
+  const { now, env, config } = runtime;
+  const isChats = input.agent_id === undefined;
+  if (isLate) return null;
+  const isRead = event === "UserPromptSubmit" || (event === "PostToolUse" && isChats);
+  const missing = isRead ? giveBack(sql, now(), id) : null;
+  if (missing !== null) return { context: missing, line: null };
+  if (event === "UserPromptSubmit") return deliverAtPrompt(sql, runtime, id, accepted);
+  if (event !== "Stop" || input.stop_hook_active === true || !isChats || env["SHIM_TASK"]) return null;
+  const context = deliverAtStop(sql, now(), id, config.team.maxContinuationsPerHour);
+  return context === null ? null : { context, line: null };
 }
 
-function startKey(sql: Sql, id: string, context: HookContext): string {
-  const { pid, start } = context.client ?? { pid: 0, start: "" };
-  const [before] = journal.newest(sql, id, ["compacting", "end", "detached"], 1);
-  return `start:${sourceOf(context)}:${pid}:${start}:${before?.seq ?? 0}`;
+/** Those that the event itself brings. @returns why a checkpoint is due at once */
+function recordReadings({ sql, runtime, incoming, known: { part }, session }: Recording): Trigger | null {
+  const { event, input } = incoming;
+  const before = event === "PostCompact" ? clearContextReadings(sql, runtime.now(), session) : session;
+  if (part) takeReadings(sql, runtime, before, part);
+  return eventTrigger(event, input, runtime.config.checkpoint);
+}
+
+/** [HO5] Hooks registered twice (settings and plugin) run at each start; only the first answers. */
+function recordStart({ sql, runtime, incoming, known, session, before }: Recording): StartedSession | null {
+  const { event, isLate = false } = incoming;
+  if (event !== "SessionStart") return null;
+  const { id } = session;
+  const source = startSource(incoming);
+  const git = known.project === null ? null : readHead(known.project);
+  const details = { ...(git ? { git } : {}), ...(isLate ? ({ isUntold: true } as const) : {}) };
+  const { pid, start } = known.client ?? { pid: 0, start: "" };
+  const [last] = journal.newest(sql, id, ["compacting", "end", "detached"], 1);
+  const key = `start:${source}:${pid}:${start}:${last?.seq ?? 0}`;
+  const isFirst = journal.append(sql, id, runtime.now(), key, { kind: "start", source, ...details });
+  if (!isFirst || isLate) return null;
+  // A spooled start is applied by a process with another environment.
+  adoptSuccession(sql, runtime.env, id);
+  return { session, before, source };
+}
+
+function recordSessionSettings({ sql, runtime, incoming, known, session }: Recording): void {
+  const level = incoming.input.effort?.level;
+  if (incoming.event !== "SessionStart" && level === undefined) return;
+  const effort = level === undefined ? null : label(level);
+  recordSettings(sql, runtime.now(), session.id, runtime.config, { model: session.model, effort }, known.arms);
 }

@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { defaults, type Config } from "../../contract/config.ts";
 import type { Json } from "../../contract/json.ts";
 import { editConfig } from "../../installer/edit-config.ts";
@@ -5,10 +7,26 @@ import { readConfig } from "../../platform/config-file.ts";
 import { err, ok } from "../../shared/result.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
 import { unknownKeyText } from "../../shared/unknown-key.ts";
-import type { Handlers, HostContext } from "./handlers.ts";
-import type { HostResult } from "./host.ts";
+import type { Handlers, HostContext, HostResult, HostSite } from "./host.ts";
+import type { CommitGuard, commitGuardOperations } from "../../contract/machine/commit-guard.ts";
+import {
+  guardState,
+  installGuard,
+  removeGuard,
+  type GuardState,
+  findRepository,
+  guardCommand,
+  howLost,
+  howToDecide,
+  isGuard,
+  isKeptUndecided,
+  isLost,
+} from "../team/guard-hook.ts";
+import { programFolder } from "../../installer/own-program.ts";
+import { originOf, updateCommands, findRealPath } from "../../platform/shim-command.ts";
+import { version } from "../../platform/version.ts";
 
-export const configHandlers: Handlers<"config.show" | "config.get" | "config.set" | "config.unset"> = {
+export const configHandlers = {
   "config.show"({ paths }) {
     const config = readCurrent(paths.config);
     if (!config.ok) return config;
@@ -22,7 +40,7 @@ export const configHandlers: Handlers<"config.show" | "config.get" | "config.set
   },
   "config.set": ({ paths }, { key, value }) => change(paths, key, value),
   "config.unset": ({ paths }, { key }) => change(paths, key, undefined),
-};
+} satisfies Partial<Handlers>;
 
 function readCurrent(path: string): HostResult<Config> {
   const read = readConfig(path);
@@ -52,4 +70,98 @@ function change(
 
 function unknownKey(key: string): HostResult<never> {
   return err({ code: "bad_input", message: unknownKeyText(key, listKeys(defaults)) });
+}
+
+export const commitGuardHandlers: Pick<Handlers, keyof typeof commitGuardOperations> = {
+  "commit-guard.status"({ site }, { folder }) {
+    const found = findRepository(site, folder);
+    if (!found.ok) return found;
+    const state = guardState(found.value.hooks, guardCommand(site));
+    return ok({ ...view(state), problem: isLost(state) ? howLost(state) : null });
+  },
+  "commit-guard.install"({ site }, { folder, shared = false }) {
+    const found = findRepository(site, folder);
+    if (!found.ok) return found;
+    const { hooks, isShared } = found.value;
+    const command = guardCommand(site);
+    if (!existsSync(command.script)) {
+      const message = `${command.script} is missing. In a clone run: npm ci && npm run build`;
+      return err({ code: "not_built", message });
+    }
+    if (isShared && !shared) {
+      const message = `core.hooksPath names ${hooks}, whose hooks run in other repositories, too. Add --shared to install it there.`;
+      return err({ code: "bad_input", message });
+    }
+    const before = guardState(hooks, command);
+    if (before.kind === "installed") return ok({ ...view(before), wasInstalled: true });
+    if (isKeptUndecided(before)) {
+      const message = `${howToDecide(before)} Then repeat \`shim team files guard install\`.`;
+      return err({ code: "file_exists", message });
+    }
+    installGuard(before, command);
+    return ok({ ...view(guardState(hooks, command)), wasInstalled: false });
+  },
+  "commit-guard.remove"({ site }, { folder }) {
+    const found = findRepository(site, folder);
+    if (!found.ok) return found;
+    const { hooks } = found.value;
+    const command = guardCommand(site);
+    const before = guardState(hooks, command);
+    const wasGuard = isGuard(before);
+    const isUndecided = isKeptUndecided(before);
+    if (isUndecided || (!wasGuard && !isLost(before))) {
+      const advice = isUndecided ? ` ${howToDecide(before)}` : "";
+      return err({ code: "not_found", message: `${before.path} is not SHIM's commit guard.${advice}` });
+    }
+    removeGuard(before);
+    const restored = wasGuard && before.kept !== null;
+    return ok({ ...view(guardState(hooks, command)), wasGuard, restored });
+  },
+};
+
+function view(state: GuardState): CommitGuard {
+  return { isInstalled: isGuard(state), isStale: state.kind === "stale", path: state.path, kept: state.kept };
+}
+
+/** [IP5] The only operation that asks the network for a version; it installs nothing. */
+export const updateHandlers = {
+  "updates.check"({ site, paths }) {
+    const latest = askNpm(site);
+    if (!latest.ok) return latest;
+    const { script } = site.launch;
+    const origin = originOf(findRealPath(script) ?? script, programFolder(paths.home));
+    const isNewer = compareVersions(latest.value, version) > 0;
+    return ok({ version, latest: latest.value, isNewer, command: updateCommands[origin] });
+  },
+} satisfies Partial<Handlers>;
+
+const question = ["view", "shim-mcp", "version", "--json", "--fetch-retries=0", "--fetch-timeout=10000"];
+
+function askNpm({ launch, machine, runQuietly }: HostSite): HostResult<string> {
+  // Windows starts npm by a script, which takes a shell; npm lies beside its Node.
+  const beside = join(dirname(launch.node), "node_modules", "npm", "bin", "npm-cli.js");
+  const ran = machine.exists(beside) ? runQuietly(launch.node, [beside, ...question]) : runQuietly("npm", question);
+  if (ran === null)
+    return err({
+      code: "npm_missing",
+      message: "npm was not found, and only npm is asked. Install it, or see npmjs.com.",
+    });
+  const latest = /"(\d+\.\d+\.\d+(?!\d)[^"\s]*)"/.exec(ran.code === 0 ? ran.text : "")?.[1];
+  return latest === undefined ? failureOf(ran.text) : ok(latest);
+}
+
+function failureOf(text: string): HostResult<never> {
+  if (/\bE404\b/.test(text))
+    return err({ code: "not_published", message: "the registry that npm uses has no package shim-mcp." });
+  if (/\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|ENOTCACHED|ECONNRESET)\b/.test(text)) {
+    const message = "npm does not reach its registry. Ask again with a connection; nothing else needs one.";
+    return err({ code: "offline", message });
+  }
+  return err({ code: "npm_failed", message: `npm did not answer with a version: ${text.trim().slice(0, 300)}` });
+}
+
+/** By the numbers; a prerelease of the same numbers is not newer. */
+function compareVersions(one: string, other: string): number {
+  const [left = "", right = ""] = [one, other].map((text) => text.split(/[-+]/)[0]);
+  return left.localeCompare(right, "en", { numeric: true });
 }

@@ -10,14 +10,26 @@ import {
   type FileChange,
   type Staged,
 } from "../../snapshots/replace-files.ts";
-import type { RestoreOutcome } from "../../snapshots/restore-files.ts";
+import { type RestoreOutcome, restoreFiles, restoreReceived } from "../../snapshots/restore-files.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
-import type { HandlerContext, Handlers } from "./handlers.ts";
-import type { HostResult } from "./host.ts";
-import { findSavedFiles, filesTimeoutMs, type SavedFiles } from "./saved-files.ts";
+import type { HandlerContext, Handlers, HostResult } from "./host.ts";
+import type { Saved } from "../../contract/machine/files.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { age } from "../../shared/format.ts";
+import type { RemoteContext } from "../recovery/remote-context.ts";
+import { localClock } from "../recovery/remote-session.ts";
+import { findById } from "../recovery/remote-source.ts";
+import { projectRoot } from "../sessions/git-head.ts";
+import { findSnapshot, newestSnapshot, type StoredSnapshotRow } from "../sessions/session-content.ts";
+import { fetchFiles } from "../sync/fetch-records.ts";
+import * as remoteSessions from "../sync/remote-sessions.ts";
+import type { RemoteSession } from "../sync/remote-sessions.ts";
+import { projectOfFolderHere } from "./other-machines.ts";
+import { isUnanswered } from "./recovery-handlers.ts";
+import { findSessionOrCheckpoint, shortCheckpoint, shortSession } from "./resolve-id.ts";
+import { asObject, listAt } from "../../shared/json-fields.ts";
 
-/** [CL263] [CL13] */
-export const fileHandlers: Handlers<"files.diff" | "files.restore"> = {
+export const fileHandlers: Pick<Handlers, "files.diff" | "files.restore"> = {
   "files.diff": (context, input) =>
     compare(context, input, async (saved, { staged, changes, notRestored }) => {
       const { env } = context.site;
@@ -106,4 +118,128 @@ function freeFolder(path: string): string {
 
 function factsOf({ checkpoint, project, leftOut, origin }: SavedFiles) {
   return { checkpoint, project, leftOut, origin };
+}
+
+const filesTimeoutMs = 600_000;
+
+/** Saved files, of this machine or of another. */
+interface SavedFiles extends Pick<Saved, "checkpoint" | "project" | "origin"> {
+  /** Names the folder of the replaced files. */
+  readonly short: string;
+  readonly leftOut: readonly ExcludedFile[];
+  write(into: string | { readonly project: string; readonly branch: string }): Promise<RestoreOutcome>;
+}
+
+/** [CL264] [CL131] Those of this machine, else of another one. */
+async function findSavedFiles(context: HandlerContext, { id, folder }: Selection): Promise<HostResult<SavedFiles>> {
+  const runtime = await context.runtime();
+  const found = id === undefined ? findNewest(runtime, folder) : findOwn(runtime, id);
+  if (found.ok) return ok(sourceOf(runtime, found.value));
+  if (id === undefined || found.error.code !== "not_found") return found;
+  const others = await context.others.read(runtime, context.progress);
+  const row = others && (findById(others, id) ?? findByCheckpoint(others, id));
+  return row ? receive(context, others, row, folder) : found;
+}
+
+type SavedRow = StoredSnapshotRow & { readonly repository: string; readonly commit: string };
+
+function isSaved(row: StoredSnapshotRow | null): row is SavedRow {
+  return row?.state === "done";
+}
+
+function findNewest(runtime: Runtime, folder: string): HostResult<SavedRow> {
+  const root = projectRoot(folder);
+  const row = root === null ? null : newestOf(runtime, { project: root });
+  if (isSaved(row)) return ok(row);
+  const message = "no files of this project are saved. `shim sessions` lists the sessions.";
+  return err({ code: "not_found", message });
+}
+
+function findOwn(runtime: Runtime, id: string): HostResult<SavedRow> {
+  const found = findSessionOrCheckpoint(runtime, id);
+  if (!found.ok) return found;
+  const { session, checkpoint } = found.value;
+  const row = session
+    ? newestOf(runtime, { session: session.id })
+    : runtime.store.read((sql) => findSnapshot(sql, checkpoint.id), null);
+  if (isSaved(row)) return ok(row);
+  const message = session
+    ? "no files were saved with this session."
+    : `${missingText(runtime, row)}${otherText(runtime, checkpoint.session)}`;
+  return err({ code: "no_snapshot", message });
+}
+
+function newestOf(runtime: Runtime, where: Parameters<typeof newestSnapshot>[1]): StoredSnapshotRow | null {
+  return runtime.store.read((sql) => newestSnapshot(sql, where), null);
+}
+
+function sourceOf(runtime: Runtime, { repository, commit, ...row }: SavedRow): SavedFiles {
+  const { env, processes, now } = runtime;
+  const limits = { env, processes, timeoutMs: filesTimeoutMs };
+  return {
+    project: row.project,
+    short: shortCheckpoint(runtime, row.checkpointId),
+    checkpoint: row.checkpointId,
+    leftOut: listAt(asObject(row.detail), "leftOut") as readonly ExcludedFile[],
+    origin: null,
+    write: (into) => restoreFiles({ ...limits, repository, commit, into, now: now() }),
+  };
+}
+
+function missingText({ now }: Runtime, snapshot: StoredSnapshotRow | null): string {
+  if (!snapshot)
+    return "no files were saved with this checkpoint: its project is not in git, or snapshots are switched off.";
+  if (snapshot.state === "pending" || snapshot.state === "running")
+    return `the files of this checkpoint (${age(now() - snapshot.at)} ago) are not saved yet. The chat's own process saves them within a minute of the checkpoint: try again after that. If that process has ended, they can no longer be saved.`;
+  return `the files of this checkpoint were not saved: ${snapshot.reason ?? snapshot.state}. Files are never saved later, so they cannot be restored.`;
+}
+
+function otherText(runtime: Runtime, session: string): string {
+  const other = newestOf(runtime, { session });
+  return other
+    ? ` The newest files of the session: \`shim restore ${shortCheckpoint(runtime, other.checkpointId)}\`.`
+    : "";
+}
+
+function findByCheckpoint({ runtime, mirror }: RemoteContext, given: string): RemoteSession | null {
+  const rows = runtime.store.read((sql) => remoteSessions.list(sql, mirror.workspace), []);
+  const matches = rows.filter(({ device, content }) => {
+    const checkpoint = content.files?.sent?.checkpoint ?? "";
+    return device !== mirror.device && [given, `cp_${given}`].some((begin) => checkpoint.startsWith(begin));
+  });
+  return given.length >= 4 && matches.length === 1 ? (matches[0] ?? null) : null;
+}
+
+async function receive(
+  { progress }: HandlerContext,
+  others: RemoteContext,
+  row: RemoteSession,
+  folder: string,
+): Promise<HostResult<SavedFiles>> {
+  const { runtime, mirror } = others;
+  const { session, machine } = row;
+  const here = await projectOfFolderHere(others, folder);
+  if (here === null || here.project !== row.project) {
+    const there = `${row.content.project ?? "no project"} on ${machine}`;
+    const message = `this folder is not the project of ${session} (${there}): run this in that project's folder on this machine.`;
+    return err({ code: "project_elsewhere", message });
+  }
+  progress?.("Fetching the files from the workspace ...");
+  const files = await fetchFiles(mirror, row);
+  if (!files.ok) {
+    const message = `${files.error.message}. Nothing was restored.`;
+    return err({ code: isUnanswered(files.error) ? "edge_unreachable" : "no_snapshot", message });
+  }
+  const { header, bundle } = files.value;
+  const { env, processes, paths, now } = runtime;
+  const { commit, needs, checkpoint, leftOut } = header;
+  const clone = { env, processes, snapshots: paths.snapshots, project: here.root, timeoutMs: filesTimeoutMs };
+  return ok({
+    project: here.root,
+    short: shortSession(runtime, session),
+    checkpoint,
+    leftOut,
+    origin: { session, machine, at: localClock(row)(header.at) },
+    write: (into) => restoreReceived({ ...clone, commit, needs, bundle, into, now: now() }),
+  });
 }

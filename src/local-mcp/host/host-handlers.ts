@@ -1,13 +1,12 @@
 import { RunningHost } from "../../contract/machine/host.ts";
 import { ok } from "../../shared/result.ts";
-import { askHost } from "./ask-host.ts";
-import type { HandlerContext, Handlers } from "./handlers.ts";
-import type { HostResult } from "./host.ts";
+import { askHost } from "./machine-host.ts";
+import type { HandlerContext, Handlers, HostResult } from "./host.ts";
 
-export const hostHandlers: Handlers<"host.status" | "host.stop"> = {
+export const hostHandlers = {
   "host.status": (context) => runningHost(context, "GET", "/status"),
   "host.stop": (context) => runningHost(context, "POST", "/stop"),
-};
+} satisfies Partial<Handlers>;
 
 /** @returns the host as it was when it was asked */
 export async function runningHost(

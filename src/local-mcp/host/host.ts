@@ -1,28 +1,23 @@
 import type { Sample } from "../../contract/metrics.ts";
-import type { MachineInput, MachineOperationName, MachineOutput } from "../../contract/machine/operations.ts";
-import type { CallInput, CallName, InputOf, OutputOf } from "../../contract/operations.ts";
-import type { PagedOperation, Pages } from "../../contract/pages.ts";
-import type { Self } from "../../contract/values.ts";
-import type { WatchEvent, WatchOptions } from "../../coordinator-client/edge/state-watch.ts";
+import type { CheckedMachineInput, MachineOperationName, MachineOutput } from "../../contract/machine/operations.ts";
+import type { WatchEvent } from "../../coordinator-client/edge/state-watch.ts";
 import type { HostResult } from "../../shared/host-result.ts";
+import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
+import type { ServiceSite } from "../../installer/service.ts";
+import type { Launch } from "../../platform/launch.ts";
+import type { Paths } from "../../platform/paths.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { DriverName } from "../../store/driver.ts";
+import type { SyncReport } from "../sync/sync-round.ts";
+import type { KeptWorkspace, LocalHost } from "./local-host.ts";
+import type { MachineHost } from "./machine-host.ts";
+import type { OtherMachines } from "./other-machines.ts";
+import type { TeamReader } from "./team-handlers.ts";
 
 export type { HostError, HostResult } from "../../shared/host-result.ts";
+export type { LocalHost as Host } from "./local-host.ts";
+export type { Workspace } from "./workspace.ts";
 export { pollEveryMs } from "../../coordinator-client/coordinator-client.ts";
-
-/** The authority over what SHIM stores on a machine. */
-export interface Host {
-  call<Name extends MachineOperationName>(
-    name: Name,
-    input: MachineInput<Name>,
-  ): Promise<HostResult<MachineOutput<Name>>>;
-  /** The one that the machine has joined, or its own. */
-  workspace(): Promise<HostResult<Workspace>>;
-  /** Serves the live page on loopback until it is closed. */
-  servePage(serving: PageServing): Promise<HostResult<ServedPage>>;
-  /** Serves the metrics on loopback until it is closed. */
-  serveMetrics(serving: MetricsServing): Promise<HostResult<ServedMetrics>>;
-  close(): Promise<void>;
-}
 
 export interface PageServing {
   /** Absent: the one of the last time, else a free one. */
@@ -73,37 +68,57 @@ export interface HeldRight {
 
 export type FollowedChanges = Exclude<WatchEvent, { readonly type: "failed" }>;
 
-/** The workspace of a machine: on its edge, or in the machine's own file. */
-export interface Workspace {
-  /** For people. */
-  readonly where: string;
-  readonly isEdge: boolean;
-  readonly machine: string;
-  /** Identity of the calling process, as chats register it. */
-  readonly process: string;
-  readonly call: <Name extends CallName>(name: Name, input: CallInput<Name>) => Promise<HostResult<OutputOf<Name>>>;
-  /** Reads a list to its end. */
-  list<Name extends PagedOperation>(
-    name: Name,
-    input: InputOf<NoInfer<Name>>,
-    pages?: Pages,
-  ): Promise<HostResult<OutputOf<Name>>>;
-  /** Registers the command line of the machine as a chat. */
-  self(): Promise<HostResult<Self>>;
-  /** Asks for a right under a chat of its own, until it has it or `stop` is aborted. */
-  hold(right: RightRequest, stop: AbortSignal): Promise<HostResult<HeldRight>>;
-  /**
-   * Follows changes of shared state over all interruptions, until `stop` or an error.
-   *
-   * @param onTrouble gets what a person should know of the connection
-   */
-  watch(
-    start: WatchOptions,
-    stop: AbortSignal,
-    onTrouble: (text: string) => void,
-    onChanges: (changes: FollowedChanges) => void,
-  ): Promise<HostResult<null>>;
-  /** The listener is called after anything in the workspace may have changed. */
-  onChange(listener: () => void): void;
-  close(): void;
+export interface LoadedRuntime {
+  readonly runtime: Runtime;
+  readonly driver: DriverName;
+  /** Why the first choice of SQLite failed; null when it was used. */
+  readonly fallbackReason: string | null;
 }
+
+/** The host's own process, and the machine outside SHIM's home. */
+export interface HostSite extends ServiceSite {
+  readonly env: NodeJS.ProcessEnv;
+  readonly now: () => number;
+  readonly launch: Launch;
+  readonly nodeVersion: string;
+  readonly versionOf: (program: string) => string | null;
+}
+
+/** Surface of a caller. */
+export type CallerSurface = "command line" | "live page";
+
+export interface HostContext {
+  readonly paths: Paths;
+  readonly site: HostSite;
+  readonly loaded: () => Promise<LoadedRuntime>;
+  /** Opens the store with the first call. */
+  readonly runtime: () => Promise<Runtime>;
+  /** Absent in the host itself. */
+  readonly machineHost?: MachineHost;
+  /** Does a whole round of the sync; only the host has it. */
+  readonly syncNow?: (edge: EdgeWorkspace) => Promise<SyncReport>;
+  readonly onSecretsRemoved?: (count: number) => void;
+  /** For the audit log; default: the command line. */
+  readonly by?: CallerSurface;
+  /** Shows a line to a person who waits for the answer. */
+  readonly progress?: (text: string) => void;
+}
+
+/** A host keeps the rest from one call to the next. */
+export interface HandlerContext extends HostContext {
+  /** Another operation, such as a write that a read needs. */
+  readonly call: LocalHost["call"];
+  readonly workspace: KeptWorkspace;
+  readonly others: OtherMachines;
+  readonly team: TeamReader;
+}
+
+type Answered<T> = T | Promise<T>;
+
+/** The code of each operation; its input is checked. */
+export type Handlers = {
+  readonly [One in MachineOperationName]: (
+    context: HandlerContext,
+    input: CheckedMachineInput<One>,
+  ) => Answered<HostResult<MachineOutput<One>>>;
+};

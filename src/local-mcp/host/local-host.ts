@@ -1,3 +1,14 @@
+import type {
+  HostResult,
+  HandlerContext,
+  Handlers,
+  HostContext,
+  MetricsServing,
+  PageServing,
+  ServedMetrics,
+  ServedPage,
+} from "./host.ts";
+import type { Workspace } from "./workspace.ts";
 import {
   machineOperations,
   type CheckedMachineInput,
@@ -10,38 +21,57 @@ import { NeedsHostError, StoreError } from "../../store/store-error.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
 import { formatIssues } from "../../shared/problems.ts";
-import type { HandlerContext, Handlers, HostContext } from "./handlers.ts";
-import type { Host, HostResult, MetricsServing, PageServing, ServedMetrics, ServedPage } from "./host.ts";
 import type { MachineHost } from "./machine-host.ts";
-import { KeptWorkspace } from "./kept-workspace.ts";
 import { OtherMachines } from "./other-machines.ts";
-import { TeamReader } from "./team-reader.ts";
-import { checkHandlers } from "./check-handlers.ts";
-import { commitGuardHandlers } from "./commit-guard-handlers.ts";
-import { configHandlers } from "./config-handlers.ts";
-import { metricHandlers } from "./metrics-handlers.ts";
+import { TeamReader, teamHandlers } from "./team-handlers.ts";
+import { checkHandlers } from "./machine-checks.ts";
+import { commitGuardHandlers, configHandlers, updateHandlers } from "./config-handlers.ts";
+import { metricHandlers, tokenHandlers, usageHandlers } from "./usage-handlers.ts";
 import { fileHandlers } from "./files-handlers.ts";
 import { hostHandlers } from "./host-handlers.ts";
-import { noticeHandlers } from "./notices-handlers.ts";
-import { overviewHandlers } from "./overview-handlers.ts";
-import { pageHandlers } from "./page-handlers.ts";
-import { pauseHandlers } from "./pauses-handlers.ts";
+import { noticeHandlers, overviewHandlers, pageHandlers, pauseHandlers } from "./overview-handlers.ts";
 import { recoveryHandlers } from "./recovery-handlers.ts";
 import { reservationHandlers } from "./reservation-handlers.ts";
-import { experimentHandlers } from "./experiment-handlers.ts";
-import { learningHandlers } from "./learning-handlers.ts";
-import { replayHandlers } from "./replay-handlers.ts";
-import { sessionHandlers } from "./session-handlers.ts";
+import { experimentHandlers, learningHandlers, replayHandlers } from "./learning-handlers.ts";
+import { sessionHandlers, storedSessionHandlers } from "./session-handlers.ts";
 import { statusLineHandlers } from "./status-line.ts";
-import { storedSessionHandlers } from "./stored-session-handlers.ts";
-import { teamHandlers } from "./team-handlers.ts";
-import { tokenHandlers } from "./token-handlers.ts";
-import { updateHandlers } from "./update-handlers.ts";
-import { usageHandlers } from "./usage-handlers.ts";
 import { workspaceHandlers } from "./workspace-handlers.ts";
-import type { ClientWorkspace } from "./workspace.ts";
 
-const handlers: Handlers<MachineOperationName> = {
+/** A host's own connection: opened at the first use, again after a failure. */
+export class KeptWorkspace {
+  readonly #openNew: () => Promise<HostResult<Workspace>>;
+  #opened: Promise<HostResult<Workspace>> | null = null;
+  #onChange: (() => void) | null = null;
+
+  constructor(openNew: () => Promise<HostResult<Workspace>>) {
+    this.#openNew = openNew;
+  }
+
+  async open(): Promise<HostResult<Workspace>> {
+    if (this.#opened) return this.#opened;
+    this.#opened = this.#openNew();
+    const opened = await this.#opened.catch((error: unknown) => {
+      this.#opened = null;
+      throw error;
+    });
+    if (!opened.ok) this.#opened = null;
+    else if (this.#onChange) opened.value.onChange(this.#onChange);
+    return opened;
+  }
+
+  /** @param onChange for a workspace that is opened from now on */
+  follow(onChange: () => void): void {
+    this.#onChange = onChange;
+  }
+
+  async close(): Promise<void> {
+    const opened = await this.#opened?.catch(() => null);
+    this.#opened = null;
+    if (opened?.ok) opened.value.close();
+  }
+}
+
+const handlers: Handlers = {
   ...checkHandlers,
   ...commitGuardHandlers,
   ...configHandlers,
@@ -67,15 +97,15 @@ const handlers: Handlers<MachineOperationName> = {
   ...workspaceHandlers,
 };
 
-/** A host in the calling process. */
-export class LocalHost implements Host {
+/** The authority over what SHIM stores on a machine, in the calling process. */
+export class LocalHost {
   readonly #context: HandlerContext;
 
   constructor(context: HostContext) {
     const workspace = new KeptWorkspace(() => this.workspace());
-    const call: Host["call"] = (name, input) => this.call(name, input);
+    const call: LocalHost["call"] = (name, input) => this.call(name, input);
     const others = new OtherMachines(workspace, call);
-    const team = new TeamReader({ open: () => workspace.open(), others });
+    const team = new TeamReader(workspace, others);
     this.#context = { ...context, workspace, others, team, call };
   }
 
@@ -103,14 +133,16 @@ export class LocalHost implements Host {
     }
   }
 
-  async workspace(): Promise<HostResult<ClientWorkspace>> {
+  /** The one that the machine has joined, or its own. */
+  async workspace(): Promise<HostResult<Workspace>> {
     // Most commands need none.
     const { openWorkspace } = await import("./workspace.ts");
     return openWorkspace(this.#context);
   }
 
+  /** Serves the live page on loopback until it is closed. */
   async servePage(serving: PageServing): Promise<HostResult<ServedPage>> {
-    const { servePage } = await import("./serve-page.ts");
+    const { servePage } = await import("./serve.ts");
     const host = new LocalHost({ ...this.#context, by: "live page" });
     const served = await servePage(host, host.#context, serving);
     if (!served.ok) return served;
@@ -121,8 +153,9 @@ export class LocalHost implements Host {
     return ok({ ...served.value, close });
   }
 
+  /** Serves the metrics on loopback until it is closed. */
   async serveMetrics(serving: MetricsServing): Promise<HostResult<ServedMetrics>> {
-    const { serveMetrics } = await import("./metrics-server.ts");
+    const { serveMetrics } = await import("./serve.ts");
     return serveMetrics(this.#context.paths.home, serving, async () => {
       const read = await this.call("metrics.read", {});
       return read.ok ? ok([...read.value.samples, ...serving.more()]) : read;

@@ -1,5 +1,11 @@
-import { accessSync, constants, existsSync, rmSync, statSync, statfsSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { Check, CheckGroup } from "../../contract/machine/checks.ts";
+import { pluralize } from "../../shared/format.ts";
+import { ok } from "../../shared/result.ts";
+import type { Handlers, HostContext } from "./host.ts";
+import { failedCheck, pass, warn, storeChecks, telemetryChecks, runCheck, fail } from "./store-checks.ts";
+import { runningHost } from "./host-handlers.ts";
 import { claudeCode } from "../../clients/claude-compatible.ts";
 import { defaults } from "../../contract/config.ts";
 import { runService } from "../assignment/service.ts";
@@ -7,13 +13,56 @@ import { shellWord } from "../../platform/launch.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { readForeignCallers } from "../hooks/foreign-callers.ts";
 import { survey } from "../../store/spool.ts";
-import { type Finding, clientFindings } from "../../installer/inspect.ts";
-import type { HostContext } from "./handlers.ts";
+import { type Finding, clientFindings, clientStates } from "../../installer/inspect.ts";
 import { howLost, lostGuard } from "../team/guard-hook.ts";
-import { runCheck, fail, pass, warn } from "./check.ts";
-import type { Check } from "../../contract/machine/checks.ts";
 import { messageOf } from "../../shared/error.ts";
-import { pluralize } from "../../shared/format.ts";
+import type { NotifySettings } from "../../contract/notify.ts";
+import { desktopProgram } from "../notify/notifier.ts";
+import { isOnPath } from "../../platform/program-path.ts";
+import { findSupervisor } from "../../platform/supervisor-mark.ts";
+import { isTrusted, readTrust, stateText, trustSource } from "../../installer/hook-trust.ts";
+import { lastingLaunch } from "../../installer/own-program.ts";
+import { detect } from "../../installer/targets.ts";
+
+type RunGroup = (context: HostContext, folder: string | undefined) => Check[] | Promise<Check[]>;
+
+/** In the order of the answer. */
+const groups: Readonly<Record<CheckGroup, RunGroup>> = {
+  machine: async (context, folder) =>
+    [...machineChecks(context, folder), await orFailed("host", hostCheck(context))].flat(),
+  notifications: (context) => orFailed("notifications", channelChecks(context)),
+  trust: trustChecks,
+  store: (context) => orFailed("store", checkStore(context)),
+};
+
+export const checkHandlers = {
+  async "checks.run"(context, { group, folder }) {
+    const checks: Check[] = [];
+    for (const run of group ? [groups[group]] : Object.values(groups)) checks.push(...(await run(context, folder)));
+    return ok({ isHealthy: !checks.some(({ state }) => state === "fail"), checks });
+  },
+} satisfies Partial<Handlers>;
+
+async function hostCheck(context: HostContext): Promise<Check[]> {
+  const asked = await runningHost(context, "GET", "/status");
+  if (!asked.ok) return [warn("host", asked.error.message, "Wait for the next message of a chat, or end the process.")];
+  const { host } = asked.value;
+  const text =
+    host === null
+      ? "none runs; the next chat starts one"
+      : `process ${host.pid} serves ${pluralize(host.chats.filter(({ isConnected }) => isConnected).length, "chat")}`;
+  return [pass("host", text)];
+}
+
+async function checkStore(context: HostContext): Promise<Check[]> {
+  const loaded = await context.loaded();
+  const telemetry = await orFailed("telemetry", telemetryChecks(context, loaded.runtime));
+  return [...storeChecks(loaded), ...telemetry];
+}
+
+function orFailed(name: string, checks: Promise<Check[]>): Promise<Check[]> {
+  return checks.catch((error: unknown) => [failedCheck(name, error)]);
+}
 
 const minNode = { major: 22, minor: 16 };
 /** Below the first a save may fail now; below the second, backups and snapshots soon. */
@@ -23,7 +72,7 @@ const space = { failBytes: 50_000_000, warnBytes: 1_000_000_000 };
 const minFreeInodes = 20;
 
 /** @param repository in which to look for the commit guard */
-export function machineChecks(context: HostContext, repository: string | undefined): Check[] {
+function machineChecks(context: HostContext, repository: string | undefined): Check[] {
   const checks: Record<string, (context: HostContext) => Check | readonly Check[]> = {
     node,
     pinned_node: pinnedNode,
@@ -176,7 +225,6 @@ function foreignCallers(context: HostContext): Check[] {
   return [warn("other_clients", text, "Switch off Claude Code's hooks in that client's settings.")];
 }
 
-/** [FI31] */
 function commitGuard({ site }: HostContext, repository: string | undefined): Check[] {
   const lost = repository === undefined ? null : lostGuard(site, repository);
   if (lost === null) return [];
@@ -206,4 +254,58 @@ function untestedVersion(context: HostContext, findings: readonly Finding[]): Ch
   if (version === undefined || version === verifiedWith) return [];
   const text = `${title} here is ${version}, and SHIM was tested with ${verifiedWith}`;
   return [pass("claude-code:version", text)];
+}
+
+/** [CL182] A channel that the settings name and that cannot reach the user from here. */
+async function channelChecks(context: HostContext): Promise<Check[]> {
+  const read = readConfig(context.paths.config);
+  return read.ok ? channelsOf(context, read.value.notify) : [];
+}
+
+async function channelsOf(context: HostContext, { desktop, bell }: NotifySettings): Promise<Check[]> {
+  const bellChecks = bell
+    ? [await bellCheck(context).catch((error: unknown) => failedCheck("notify_bell", error))]
+    : [];
+  return [...(desktop ? [desktopCheck(context)] : []), ...bellChecks];
+}
+
+function desktopCheck({ site }: HostContext): Check {
+  const { platform } = site.machine;
+  const program = desktopProgram(platform);
+  if (isOnPath(program, site.env)) return pass("notify_desktop", `${program} shows notifications`);
+  const text = `notify.desktop is on, and ${program} was not found: nothing is shown`;
+  const fix = platform === "linux" ? "Install notify-send (package libnotify-bin or libnotify)" : "Set notify.webhook";
+  return warn("notify_desktop", text, `${fix}, or \`shim config unset notify.desktop\`.`);
+}
+
+/** Only the supervisor has a terminal of its own. */
+async function bellCheck(context: HostContext): Promise<Check> {
+  const { processes } = await context.runtime();
+  const supervisor = findSupervisor(context.paths.home, processes);
+  if (supervisor !== null) return pass("notify_bell", "`shim worker supervise` rings in its terminal");
+  const text = "notify.bell is on, and no `shim worker supervise` runs: only its terminal rings";
+  return warn("notify_bell", text, "Run `shim worker supervise` in a terminal, or `shim config unset notify.bell`.");
+}
+
+/** [IN35] Whether Codex runs the hooks that stand in its file. */
+async function trustChecks(context: HostContext): Promise<Check[]> {
+  const target = detect(context.site.machine).find(({ client }) => client === "codex");
+  const launch = lastingLaunch(context.site.launch, context.paths.home);
+  const source = target && trustSource(target, launch, context.site.machine.env);
+  const isInstalled = clientStates(context).some((state) => state.client === "codex" && state.isInstalled);
+  if (!source || !isInstalled) return [];
+  const name = "codex:hook_trust";
+  const byHand = "or start `codex`, type /hooks, and trust those of SHIM";
+  const hooks = await readTrust(source);
+  if (!hooks.ok)
+    return [
+      warn(
+        name,
+        `Codex could not be asked whether it trusts SHIM's hooks: ${hooks.error}`,
+        `Start \`codex\`, type /hooks, and look at those of SHIM.`,
+      ),
+    ];
+  if (isTrusted(hooks.value, source)) return [pass(name, `Codex trusts SHIM's ${hooks.value.length} hooks`)];
+  const text = `Codex does not run SHIM's hooks (${stateText(hooks.value, source)}): a hook that is new, changed or moved needs trust`;
+  return [fail(name, text, `Run \`shim init\`, ${byHand}.`)];
 }

@@ -1,7 +1,13 @@
-import { edgeConfigFromEnv, readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
+import {
+  edgeConfigFromEnv,
+  readEdgeConfig,
+  type EdgeConfig,
+  type EdgeWorkspace,
+} from "../../coordinator-client/edge-config.ts";
 import { err, ok } from "../../shared/result.ts";
-import type { HostContext } from "./handlers.ts";
-import type { HostError, HostResult, Workspace } from "./host.ts";
+import type { HostContext, HostError, HostResult, Workspace } from "./host.ts";
+import type { SyncCounts } from "../../contract/machine/workspaces.ts";
+import { pluralize } from "../../shared/format.ts";
 
 type Site = Pick<HostContext, "paths" | "site">;
 
@@ -34,8 +40,24 @@ export function environmentConflict({ site }: Site): HostResult<never> | null {
   return err({ code: "environment_decides", message });
 }
 
-/** [CL30] */
 export function lossText({ adminToken }: EdgeConfig): string {
   if (adminToken === undefined) return "";
   return " The admin token is deleted too: to keep one, first run `shim join token create --machine <name> --scope admin`.";
+}
+
+export async function syncNow(context: HostContext, edge: EdgeWorkspace): Promise<HostResult<SyncCounts>> {
+  const { trouble, ...counts } = await syncRound(context, edge);
+  if (trouble === null) return ok(counts);
+  const waiting = `${pluralize(counts.left, "change")} ${counts.left === 1 ? "waits" : "wait"} on this machine; nothing is lost.`;
+  return err({ code: trouble.code, message: `${trouble.message}. ${waiting}` });
+}
+
+interface HostRound extends SyncCounts {
+  readonly trouble: HostError | null;
+}
+
+/** [SY63] Only the host of the machine sends. */
+export function syncRound({ syncNow: syncHere }: HostContext, edge: EdgeWorkspace): Promise<HostRound> {
+  if (!syncHere) throw new Error("a process beside the host does not sync");
+  return syncHere(edge);
 }

@@ -1,8 +1,7 @@
 import type { MachineOperationName } from "../../contract/machine/operations.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import type { CallerSurface } from "./handlers.ts";
-import type { HostResult } from "./host.ts";
+import type { CallerSurface, HostResult } from "./host.ts";
 
 /** Before the name of an operation. */
 export const callPath = "/call/";

@@ -15,9 +15,8 @@ import { stateOfDead } from "../recovery/remote-state.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import { findProject } from "../sync/find-project.ts";
 import { pull } from "../sync/pull.ts";
-import type { HostContext } from "./handlers.ts";
-import type { Host, HostResult } from "./host.ts";
-import type { KeptWorkspace } from "./kept-workspace.ts";
+import type { HostContext, Host, HostResult } from "./host.ts";
+import type { KeptWorkspace } from "./local-host.ts";
 import { shortSession } from "./resolve-id.ts";
 
 const callTimeoutMs = 15_000;

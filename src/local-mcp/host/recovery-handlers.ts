@@ -8,7 +8,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok } from "../../shared/result.ts";
 import { isEmpty } from "../../store/spool.ts";
 import * as audit from "../audit/machine-audit.ts";
-import { drainInto } from "../hooks/spool-hook.ts";
+import { drainInto } from "../hooks/answer-hook.ts";
 import { catchUp } from "../observe/record-transcript.ts";
 import { importTranscript } from "../portable/import-transcript.ts";
 import { scoredBrief } from "../recovery/brief.ts";
@@ -30,27 +30,18 @@ import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { findTitle } from "../sync/remote-sessions.ts";
 import * as members from "../team/members.ts";
-import type { HandlerContext, Handlers, HostContext } from "./handlers.ts";
-import type { HostResult } from "./host.ts";
-import type { KeptWorkspace } from "./kept-workspace.ts";
-import { saveLastCheckpoint } from "./last-checkpoint.ts";
+import type { HandlerContext, Handlers, HostContext, HostResult } from "./host.ts";
+import type { KeptWorkspace } from "./local-host.ts";
 import { projectOfFolderHere } from "./other-machines.ts";
 import { findSession, shortSession } from "./resolve-id.ts";
-import { settle } from "./settle.ts";
+import { settle } from "./overview-handlers.ts";
+import { storeDurations } from "../../runtime/durations.ts";
+import { takePending } from "../../snapshots/pending-snapshots.ts";
+import { capture } from "../checkpoints/capture.ts";
+import { isSessionPaused } from "../sessions/paused-session.ts";
+import { recordDeath } from "../recovery/deaths.ts";
 
-export const recoveryHandlers: Handlers<
-  | "recovery.check"
-  | "recovery.brief"
-  | "recovery.plan"
-  | "recovery.take"
-  | "recovery.withdraw"
-  | "recovery.dismiss"
-  | "recovery.undo"
-  | "recovery.settle"
-  | "recovery.catch-up"
-  | "recovery.record-death"
-  | "transcripts.import"
-> = {
+export const recoveryHandlers = {
   /** [CL9] The sessions that died in the project, else those that were closed there. */
   async "recovery.check"(context, { folder }) {
     const runtime = await context.runtime();
@@ -146,14 +137,13 @@ export const recoveryHandlers: Handlers<
       await attesting;
     }
   },
-  /** [PO5] */
   "transcripts.import": async ({ runtime }, { file, folder }) => {
     if (!existsSync(file)) return err({ code: "not_found", message: `there is no file ${file}.` });
     const imported = importTranscript(await runtime(), { path: file, folder });
     if (imported.ok) return ok({ session: imported.value.session, isNew: imported.value.isNew });
     return err({ code: "transcript_unusable", message: `${file}: ${imported.error}. Nothing was stored.` });
   },
-};
+} satisfies Partial<Handlers>;
 
 /**
  * [SU10] Frees a dead chat's leases at once; attests only a death that is visible from here.
@@ -272,7 +262,6 @@ function startOf(runtime: Runtime, from: Restoration, into: ReturnType<typeof ad
   };
 }
 
-/** [RE183] */
 function offerOf(runtime: Runtime, session: string): Plan["offer"] {
   const { store, processes, now } = runtime;
   const offer = store.read((sql) => findOpenOffer(sql, processes, now(), session), null);
@@ -287,7 +276,6 @@ function folderRefusal({ session, elsewhere }: Restoration): NonNullable<Plan["r
   return { code: "project_elsewhere", message };
 }
 
-/** [WP20] */
 function record(
   { by = "command line" }: HostContext,
   runtime: Runtime,
@@ -300,4 +288,29 @@ function record(
 
 export function isUnanswered({ code }: { readonly code: string }): boolean {
   return code === "unreachable" || code === "outcome_unknown";
+}
+
+const filesTimeoutMs = 5_000;
+
+/**
+ * [SU6] Reads spool, transcript and journal. Files are taken for a new checkpoint only.
+ *
+ * @returns its id; null: nothing to save, a session that ended well, or a pause
+ * @throws {StoreError} when the store cannot be written now
+ */
+export async function saveLastCheckpoint(runtime: Runtime, sessionId: string): Promise<string | null> {
+  drainInto(runtime);
+  const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+  if (!session || session.endedAt !== null) return null;
+  runtime.store.write((sql) => {
+    catchUp(sql, runtime.now(), sessionId);
+    // [RE60] First, since the checkpoint would hide the loss that the death record counts.
+    recordDeath(sql, runtime, sessionId);
+  });
+  if (runtime.store.read((sql) => isSessionPaused(sql, runtime.now(), session), false)) return null;
+  const saved = capture(runtime, { sessionId, trigger: "detached" });
+  if (!saved.ok) return null;
+  storeDurations(runtime);
+  if (saved.value.isNew) await takePending(runtime, [sessionId], AbortSignal.timeout(filesTimeoutMs));
+  return saved.value.checkpoint.id;
 }

@@ -7,7 +7,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import { shortCheckpointId, shortSessionId } from "../sessions/short-ids.ts";
 import { age, oneLine } from "../../shared/format.ts";
-import type { HostResult } from "./host.ts";
+import type { HostContext, HostResult } from "./host.ts";
 
 /** [CL2] Accepts any unique prefix of an id. */
 
@@ -19,6 +19,19 @@ export function findSession(runtime: Runtime, idOrPrefix: string): HostResult<se
     list: "shim sessions",
     describe: (one) => sessionLine(runtime, one),
   });
+}
+
+/** Reads something of the session that an id, or its beginning, names. */
+export async function readSession<T>(
+  { runtime: load }: Pick<HostContext, "runtime">,
+  id: string,
+  body: (sql: Sql, runtime: Runtime, session: sessions.Session) => T,
+): Promise<HostResult<T>> {
+  const runtime = await load();
+  const found = findSession(runtime, id);
+  if (!found.ok) return found;
+  const gone = err({ code: "not_found", message: `session ${id} was deleted meanwhile.` } as const);
+  return runtime.store.read<HostResult<T>>((sql) => ok(body(sql, runtime, found.value)), gone);
 }
 
 export function findCheckpoint(runtime: Runtime, idOrPrefix: string): HostResult<checkpoints.Checkpoint> {

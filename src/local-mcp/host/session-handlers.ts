@@ -1,4 +1,7 @@
-import type { MachineOutput } from "../../contract/machine/operations.ts";
+import { existsSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, isAbsolute } from "node:path";
+import type { MachineOutput, CheckedMachineInput } from "../../contract/machine/operations.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
@@ -8,38 +11,44 @@ import { err, ok } from "../../shared/result.ts";
 import * as textIndex from "../../store/text-index.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { findIncomplete } from "../recovery/detect.ts";
-import { settle } from "./settle.ts";
+import { settle } from "./overview-handlers.ts";
 import { findSnapshot, readContent } from "../sessions/session-content.ts";
-import { isAlive } from "../recovery/session-state.ts";
+import { isAlive, readState } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { visible } from "../../shared/visible-text.ts";
-import { checkpointGroups } from "./checkpoint-groups.ts";
-import type { Handlers } from "./handlers.ts";
-import type { HostResult } from "./host.ts";
+import type { Handlers, HostResult, HandlerContext } from "./host.ts";
 import {
   findCheckpoint,
   findSession,
   findSessionOrCheckpoint,
+  readSession,
   projectOfFolder,
   shortCheckpoint,
   shortSession,
 } from "./resolve-id.ts";
-import { toSessionView } from "./session-view.ts";
-import { sessionsElsewhere } from "./sessions-elsewhere.ts";
-import { timeline } from "./timeline.ts";
+import { toSessionView, timeline, describeEntry } from "./session-view.ts";
+import type { CheckpointGroup, ElsewhereView } from "../../contract/machine/sessions.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { shortCheckpointId, shortSessionId } from "../sessions/short-ids.ts";
+import { readFileLines, writeLines } from "../../platform/line-file.ts";
+import { listBackups, backUp } from "../../store/backup.ts";
+import { exportLines, importLines } from "../../store/transfer.ts";
+import { sessionDocument } from "../portable/session-document.ts";
+import { dropMarked } from "../../snapshots/stored-snapshots.ts";
+import * as audit from "../audit/machine-audit.ts";
+import { forget, isPurgePending, purge, type ForgetTarget } from "../retention/forget.ts";
+import type { ShownState } from "../../contract/chat-state.ts";
+import { findElsewhere } from "../recovery/remote-candidates.ts";
+import { toSession } from "../recovery/remote-session.ts";
+import { readRemoteState, stateOfDead } from "../recovery/remote-state.ts";
+import * as remoteSessions from "../sync/remote-sessions.ts";
+import type { RemoteSession } from "../sync/remote-sessions.ts";
+import { projectOf } from "./other-machines.ts";
 
 const maxFoundPerSession = 2;
 const maxNameChars = 100;
 
-export const sessionHandlers: Handlers<
-  | "sessions.list"
-  | "sessions.find"
-  | "sessions.show"
-  | "sessions.name"
-  | "sessions.search"
-  | "sessions.index"
-  | "checkpoints.get"
-> = {
+export const sessionHandlers = {
   async "sessions.list"(context, { project: folder, incomplete, allMachines, limit }) {
     const runtime = await context.runtime();
     await settle(runtime, context.call);
@@ -68,11 +77,13 @@ export const sessionHandlers: Handlers<
       isAlive: isAlive(runtime, session),
     });
   },
-  async "sessions.show"({ runtime: load }, { session: id, limit }) {
-    const runtime = await load();
-    const found = findSession(runtime, id);
-    return found.ok ? show(runtime, found.value, limit) : found;
-  },
+  "sessions.show": (context, { session: id, limit }) =>
+    readSession(context, id, (sql, runtime, session) => {
+      const [group] = checkpointGroups(sql, { session: session.id }, { sessions: 1, perSession: limit });
+      const { checkpoints: newest = [], total = 0 } = group ?? {};
+      const lines = timeline(readContent(sql, session.id));
+      return { session: toSessionView(sql, runtime, session), timeline: lines, checkpoints: newest, total };
+    }),
   async "sessions.name"({ runtime: load }, { session: id, name: given, clear }) {
     if ((given === undefined) === !clear) return err({ code: "bad_input", message: "give either a name or --clear." });
     const name = given === undefined ? null : redact(oneLine(visible(given), Number.MAX_SAFE_INTEGER)).text;
@@ -109,19 +120,7 @@ export const sessionHandlers: Handlers<
     const found = findCheckpoint(runtime, id);
     return found.ok ? getCheckpoint(runtime, found.value) : found;
   },
-};
-
-function show(runtime: Runtime, session: sessions.Session, limit: number): HostResult<MachineOutput<"sessions.show">> {
-  const shown = runtime.store.read((sql) => {
-    const [group] = checkpointGroups(sql, { session: session.id }, { sessions: 1, perSession: limit });
-    const content = readContent(sql, session.id);
-    return content && { content, group, view: toSessionView(sql, runtime, session) };
-  }, null);
-  if (!shown) return err({ code: "not_found", message: `session ${session.id} was deleted meanwhile.` });
-  const { group, content, view } = shown;
-  const { checkpoints: newest = [], total = 0 } = group ?? {};
-  return ok({ session: view, timeline: timeline(content), checkpoints: newest, total });
-}
+} satisfies Partial<Handlers>;
 
 function getCheckpoint(
   runtime: Runtime,
@@ -138,4 +137,190 @@ function getCheckpoint(
   const snapshot = runtime.store.read((sql) => findSnapshot(sql, checkpoint.id), null);
   const shortId = shortCheckpoint(runtime, checkpoint.id);
   return ok({ checkpoint: { ...checkpoint, shortId }, state: read.value, snapshot: snapshot && { ...snapshot } });
+}
+
+/** [CL83] Each session once, by its newest checkpoint that fits. */
+function checkpointGroups(
+  sql: Sql,
+  filter: checkpoints.CheckpointFilter,
+  limits: Readonly<Record<"sessions" | "perSession", number>>,
+): CheckpointGroup[] {
+  return checkpoints.sessionsWith(sql, { ...filter, limit: limits.sessions }).map(({ session: sessionId, total }) => {
+    const session = sessions.get(sql, sessionId);
+    const newest = checkpoints.search(sql, { ...filter, session: sessionId, limit: limits.perSession });
+    return {
+      id: sessionId,
+      shortId: shortSessionId(sql, sessionId),
+      title: session && sessions.displayTitle(session),
+      project: session?.project ?? null,
+      total,
+      checkpoints: newest.map((one) =>
+        Object.assign(one, {
+          shortId: shortCheckpointId(sql, one.id),
+          contents: checkpoints.readContents(sql, one),
+        }),
+      ),
+    };
+  });
+}
+
+export const storedSessionHandlers = {
+  "sessions.stored": (context, { session: id }) =>
+    readSession(context, id, (sql, runtime, session) => {
+      const { journal, ...others } = readContent(sql, session.id);
+      return {
+        session: { ...session, ...readState(sql, runtime, session) },
+        journal: journal.map(({ at, seq, entry }) => {
+          return { at, seq, entry, text: describeEntry(entry, Number.MAX_SAFE_INTEGER) };
+        }),
+        ...(others as unknown as Omit<MachineOutput<"sessions.stored">, "session" | "journal" | "copies">),
+        copies: { backups: listBackups(runtime.paths.backups).length },
+      };
+    }),
+  "sessions.forget": async ({ runtime, by = "command line" }, input) => forgetTarget(await runtime(), input, by),
+  async "sessions.export"({ runtime: load }, input) {
+    const { file, session: id, format } = input;
+    if (format !== "jsonl" && id === undefined)
+      return err({ code: "bad_input", message: `the format ${format} needs a session.` });
+    if (file !== undefined && existsSync(file))
+      return err({ code: "file_exists", message: `${file} already exists. Name a new file.` });
+    const runtime = await load();
+    if (id === undefined) return exportTo(runtime, input, null);
+    const found = findSession(runtime, id);
+    return found.ok ? exportTo(runtime, input, found.value.id) : found;
+  },
+  async "sessions.import"({ runtime }, { file }) {
+    const found = statSync(file, { throwIfNoEntry: false });
+    if (!found) return err({ code: "not_found", message: `there is no file ${file}.` });
+    if (found.isDirectory()) {
+      const message = `${file} is a folder. Name a file that \`shim sessions export\` wrote.`;
+      return err({ code: "not_a_file", message });
+    }
+    const { store } = await runtime();
+    const { added, skipped, refused } = await importLines(store, () => readFileLines(file));
+    const reasons = refused.map(({ line, reason }) => `\n  line ${line}: ${reason}`).join("");
+    if (refused.length > 0) return err({ code: "import_refused", message: `nothing was imported:${reasons}` });
+    return ok({ file, added, skipped });
+  },
+} satisfies Partial<Handlers>;
+
+function exportTo(
+  runtime: Runtime,
+  { file: given, project: folder, since, format }: CheckedMachineInput<"sessions.export">,
+  session: string | null,
+): HostResult<MachineOutput<"sessions.export">> {
+  const file = given ?? join(tmpdir(), `shim-export-${Buffer.from(runtime.random(8)).toString("hex")}`);
+  const document = session === null || format === "jsonl" ? null : sessionDocument(runtime, session, format);
+  const project = folder === undefined ? undefined : projectOfFolder(runtime, folder);
+  const filter = omitUndefined({ session: session ?? undefined, project, since });
+  // One transaction, so the lines agree.
+  const lines =
+    document === null
+      ? runtime.store.read<number | null>((sql) => writeLines(file, exportLines(sql, runtime.now(), filter)), null)
+      : writeLines(file, [document.trimEnd()]);
+  return lines === null
+    ? err({ code: "not_found", message: "nothing is stored yet, so there is nothing to export." })
+    : ok({ file, isTemporary: given === undefined, lines, session });
+}
+
+type Input = CheckedMachineInput<"sessions.forget">;
+type Output = MachineOutput<"sessions.forget">;
+
+/** [CL16] [MC7] [WP20] An unknown target changes nothing. */
+export async function forgetTarget(
+  runtime: Runtime,
+  input: Input,
+  by: audit.MachineAction["by"],
+): Promise<HostResult<Output>> {
+  const { store, config, now } = runtime;
+  const { keepsCopies } = input;
+  const target = targetOf(runtime, input);
+  if (!target.ok) {
+    const isLeft = target.error.code === "not_found" && !keepsCopies && store.read(isPurgePending, false);
+    return isLeft ? finish(runtime, nothing, false) : target;
+  }
+  if (by === "live page" && !("session" in target.value))
+    return err({ code: "bad_input", message: "the live page forgets one session at a time; name a session." });
+  const backup = keepsCopies ? await backUp(store, now(), config.retention.backups) : null;
+  const { sessions: all, checkpoints, rows } = store.write((sql) => forget(sql, target.value, keepsCopies));
+  const forgotten = { sessions: all.length, checkpoints: checkpoints.length, rows, backup };
+  const finished = await finish(runtime, forgotten, keepsCopies);
+  const { kind, session } = toAudited(target.value);
+  audit.record(runtime, { kind, session, by, result: finished.ok ? "done" : finished.error.code, rows });
+  return finished;
+}
+
+/** Ids of checkpoints are similar, so each is named as a whole. */
+function targetOf(runtime: Runtime, { target: given, isCheckpoint }: Input): HostResult<ForgetTarget> {
+  if (isCheckpoint) {
+    const found = findCheckpoint(runtime, given);
+    if (found.ok && found.value.id === given) return ok({ checkpoint: given });
+    return err({ code: "not_found", message: `there is no checkpoint "${given}".` });
+  }
+  if (!isAbsolute(given)) {
+    const found = findSession(runtime, given);
+    return found.ok ? ok({ session: found.value.id }) : found;
+  }
+  const project = projectOfFolder(runtime, given);
+  const isKnown = runtime.store.read((sql) => sessions.list(sql, { project, limit: 1 }).length > 0, false);
+  if (isKnown) return ok({ project });
+  const message = `no session of the project ${project} is stored. \`shim sessions\` lists those that are.`;
+  return err({ code: "not_found", message });
+}
+
+function toAudited(target: ForgetTarget): Pick<audit.MachineAction, "kind" | "session"> {
+  if ("session" in target) return { kind: "session.forgotten", session: target.session };
+  return { kind: "project" in target ? "project.forgotten" : "checkpoint.forgotten", session: null };
+}
+
+type Forgotten = Omit<Output, "snapshots">;
+
+const nothing: Forgotten = { sessions: 0, checkpoints: 0, rows: 0, backup: null };
+
+async function finish(runtime: Runtime, forgotten: Forgotten, keepsCopies: boolean): Promise<HostResult<Output>> {
+  const { dropped, failures } = await dropMarked(runtime, { maxGarbage: 0, isAll: !keepsCopies });
+  // Without the purge, doctor and a repeat of the command still know that files are left.
+  if (failures.length > 0) {
+    const reasons = failures.map(({ repository, message }) => `${repository}: ${message}`).join("; ");
+    const message = `not all saved files could be deleted: ${reasons}. Repeat the command.`;
+    return err({ code: "files_left", message });
+  }
+  if (!keepsCopies) await purge(runtime);
+  return ok({ ...forgotten, snapshots: dropped });
+}
+
+interface Filter {
+  readonly incomplete: boolean;
+  /** Root whose project filters the sessions; null: all. */
+  readonly project: string | null;
+  readonly limit: number;
+}
+
+/** [RE102] @returns null: this machine belongs to no workspace on an edge, or has no key of it */
+async function sessionsElsewhere(
+  { others, progress }: HandlerContext,
+  runtime: Runtime,
+  { incomplete, project: root, limit }: Filter,
+): Promise<ElsewhereView[] | null> {
+  const context = await others.read(runtime, progress);
+  if (context === null) return null;
+  const project = root === null ? undefined : await projectOf(context, root);
+  if (incomplete) {
+    const found = await findElsewhere(context, project, limit);
+    return found.map((one) => toView(runtime, one.row, stateOfDead(one, runtime.now(), null)));
+  }
+  const { workspace, device: own } = context.mirror;
+  const filter = project === undefined ? {} : { project };
+  const rows = runtime.store.read((sql) => remoteSessions.list(sql, workspace, filter), []);
+  const shown = rows.filter(({ device }) => device !== own).slice(0, limit);
+  const short = (chat: string): string => shortSession(runtime, chat);
+  return Promise.all(shown.map(async (row) => toView(runtime, row, await readRemoteState(context, row, short))));
+}
+
+function toView(runtime: Runtime, remote: RemoteSession, shown: ShownState): ElsewhereView {
+  const { machine, taken, content } = remote;
+  const { id, client, project, title, startedAt, lastSeenAt, savedAt } = toSession(remote);
+  const takenBy = taken && { chat: taken.chat, machine: taken.machine };
+  const facts = { id, shortId: shortSession(runtime, id), client, project, title, startedAt, lastSeenAt, savedAt };
+  return { ...facts, ...shown, machine, checkpoints: content.checkpoints, takenBy };
 }

@@ -1,61 +1,56 @@
 import type { Chat } from "../../contract/chats.ts";
-import type { SessionView } from "../../contract/machine/sessions.ts";
+import type { SessionView, TimelineEntry } from "../../contract/machine/sessions.ts";
+import { pickFields } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { causeOf, hasContent, offerOf } from "../recovery/detect.ts";
+import { causeOf, hasContent, offerOf, findIncomplete } from "../recovery/detect.ts";
 import { asSeen, isAlive, readState } from "../recovery/session-state.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
-import { checkpoints } from "../../store/session-tables.ts";
+import { checkpoints as checkpointRows } from "../../store/session-tables.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 import { assess } from "../../policy/risk.ts";
+import type { DriverName } from "../../store/driver.ts";
+import * as checkpoints from "../checkpoints/checkpoints.ts";
+import { triggerText } from "../../contract/checkpoint.ts";
+import { adapterOf } from "../../clients/adapters.ts";
+import type { SessionContent } from "../sessions/session-content.ts";
+import { age, pluralize, oneLine } from "../../shared/format.ts";
+import type { JournalEntry } from "../../contract/journal.ts";
+
+const storedFields = [
+  "id",
+  "client",
+  "clientVersion",
+  "project",
+  "name",
+  "model",
+  "startedAt",
+  "lastSeenAt",
+  "savedAt",
+  "endedAt",
+  "toolCalls",
+  "toolErrors",
+] as const;
 
 /** @param chat the same chat in the coordinator's registry */
 export function toSessionView(sql: Sql, runtime: Runtime, stored: Session, chat?: Chat): SessionView {
   const session = asSeen(sql, runtime, stored);
-  const {
-    id,
-    client,
-    clientVersion,
-    project,
-    name,
-    model,
-    startedAt,
-    lastSeenAt,
-    savedAt,
-    endedAt,
-    toolCalls,
-    toolErrors,
-  } = session;
+  const { id } = session;
   const shown = readState(sql, runtime, stored, chat);
   const isLiving = shown.state !== "ended" && isAlive(runtime, stored);
+  const offer = offerOf(sql, runtime.processes, runtime.now(), session);
   return {
-    id,
-    shortId: shortSessionId(sql, id),
+    ...pickFields(session, storedFields),
     ...shown,
+    shortId: shortSessionId(sql, id),
     isAlive: isLiving,
-    client,
-    clientVersion,
-    project,
     title: displayTitle(session),
-    name,
-    model,
-    startedAt,
-    lastSeenAt,
-    savedAt,
-    endedAt,
-    toolCalls,
-    toolErrors,
     pid: session.owner?.pid ?? null,
-    checkpoints: checkpoints.count(sql, { session: id }),
+    checkpoints: checkpointRows.count(sql, { session: id }),
     contextFill: session.readings.contextFill?.value ?? null,
     ...(isLiving ? factsAlive(runtime, session) : factsOver(sql, runtime, session)),
-    offer: findOffer(sql, runtime, session),
+    offer: offer && { chat: offer.chat, at: offer.at, shortId: shortSessionId(sql, offer.chat) },
   };
-}
-
-function findOffer(sql: Sql, { processes, now }: Runtime, session: Session): SessionView["offer"] {
-  const offer = offerOf(sql, processes, now(), session);
-  return offer && { chat: offer.chat, at: offer.at, shortId: shortSessionId(sql, offer.chat) };
 }
 
 const noCause = { cause: null, causeDetail: null };
@@ -69,4 +64,144 @@ function factsAlive({ config, now }: Runtime, { readings, waiting }: Session): L
 function factsOver(sql: Sql, { processes }: Runtime, session: Session): LivingFacts {
   const hasDied = session.endedAt === null && hasContent(sql, session.id);
   return { risk: null, waitingSince: null, ...(hasDied ? causeOf(sql, session, processes) : noCause) };
+}
+
+/** How a chat's session stands, and what other chats left. */
+interface SessionStatus {
+  readonly view: SessionView;
+  readonly latest: checkpoints.Checkpoint | null;
+  /** Other sessions that died, with those that this chat was offered. */
+  readonly died: number;
+  readonly offeredHere: number;
+  /** Driver of the store; null: it is closed. */
+  readonly driver: DriverName | null;
+}
+
+/** Returns null for a session that has been deleted. */
+export function readSessionStatus(runtime: Runtime, session: Session): SessionStatus | null {
+  const { store, processes, now } = runtime;
+  return store.read((sql) => {
+    const open = findIncomplete(sql, processes, now(), { except: session.id, limit: 100 });
+    const dead = open.filter((one) => readState(sql, runtime, one.session).state === "died");
+    return {
+      view: toSessionView(sql, runtime, session),
+      latest: checkpoints.latest(sql, session.id),
+      died: dead.length,
+      offeredHere: dead.filter(({ offer }) => offer?.chat === session.id).length,
+      driver: store.driver,
+    };
+  }, null);
+}
+
+const maxLineChars = 160;
+
+/** [CL14] Events of a session, oldest first; within one moment, cause before effect. */
+export function timeline(stored: SessionContent): TimelineEntry[] {
+  const entries: TimelineEntry[] = [
+    ...stored.journal.map(({ at, entry }) => from("journal", at, entry.kind, describeEntry(entry, maxLineChars))),
+    ...stored.signals.map((one) => from("signal", one.at, one.level, signalText(one))),
+    ...stored.checkpoints.map(({ at, id, trigger, rawBytes }) =>
+      from("checkpoint", at, trigger, `saved ${id} (${triggerText(trigger)}, ${rawBytes} bytes)`),
+    ),
+    ...stored.snapshots.map((one) => from("snapshot", one.at, one.state, snapshotText(one))),
+    ...stored.crashes.map((one) =>
+      from("crash", diedAt(one.at, stored.journal), one.cause, `died: ${one.cause}. ${one.detail}${unsavedText(one)}`),
+    ),
+    ...stored.recoveries.map((one) => from("recovery", one.at, one.action, recoveryText(one))),
+    ...stored.continued.map((one) => from("recovery", one.at, "continues", continuedText(one))),
+  ];
+  // The sort is stable, so the order above decides within one millisecond.
+  return entries.sort((a, b) => a.at - b.at);
+}
+
+function from(source: TimelineEntry["source"], at: number, kind: string, text: string): TimelineEntry {
+  return { at, source, kind, text };
+}
+
+/** [RE187] Events of the same life after the last sighting came before the death. */
+function diedAt(at: number, journal: SessionContent["journal"]): number {
+  const later = journal.filter((row) => row.at > at);
+  const nextLife = later.findIndex(({ entry }) => entry.kind === "start" || entry.kind === "prompt");
+  return (nextLife < 0 ? later : later.slice(0, nextLife)).reduce((last, row) => Math.max(last, row.at), at);
+}
+
+function signalText({ score, level, readings }: SessionContent["signals"][number]): string {
+  const fill = readings.contextFill
+    ? `, context ${Math.round(readings.contextFill.value * 100)} % (${readings.contextFill.source})`
+    : "";
+  const calls = readings.toolCalls ? `, ${readings.toolCalls.value} tool calls` : "";
+  return `risk ${score} ${level}${fill}${calls}`;
+}
+
+function snapshotText({ checkpointId, state, reason, branch, commit }: SessionContent["snapshots"][number]): string {
+  const where = commit ? ` as ${commit.slice(0, 12)}${branch ? ` (branch ${branch})` : ""}` : "";
+  return `files of ${checkpointId}: ${state}${where}${reason ? `, ${oneLine(reason, maxLineChars)}` : ""}`;
+}
+
+function recoveryText({ action, bySession, score, rediscovery }: SessionContent["recoveries"][number]): string {
+  const by = bySession ? ` ${action === "offered" ? "to" : "by"} session ${bySession}` : "";
+  const rediscoveryText = rediscovery
+    ? `; ${rediscovery.isOver ? "before its first edit" : "so far"} it read ${pluralize(rediscovery.reads, "file")} that the brief named and repeated ${pluralize(rediscovery.repeats, "call")} whose result the brief gave`
+    : "";
+  return `${action}${by}${score === null ? "" : `, restore score ${score} of 100`}${rediscoveryText}`;
+}
+
+function continuedText({ session, client }: SessionContent["continued"][number]): string {
+  return `continues session ${session} of ${adapterOf(client)?.title ?? client}`;
+}
+
+function unsavedText({ checkpointAgeMs, unsavedEvents, unsavedToolCalls }: SessionContent["crashes"][number]): string {
+  const saved = checkpointAgeMs === null ? "no checkpoint" : `last checkpoint ${age(checkpointAgeMs)} before`;
+  return ` At its death: ${saved}, ${pluralize(unsavedEvents, "event")} and ${pluralize(unsavedToolCalls, "tool call")} after it.`;
+}
+
+type Kind = JournalEntry["kind"];
+type EntryOf<K extends Kind> = Extract<JournalEntry, { readonly kind: K }>;
+
+export function describeEntry(entry: JournalEntry, max: number): string {
+  // A newer program may have more kinds.
+  if (!Object.hasOwn(descriptions, entry.kind)) return entry.kind;
+  return (descriptions[entry.kind] as (entry: JournalEntry, max: number) => string)(entry, max);
+}
+
+const descriptions: { readonly [K in Kind]: (entry: EntryOf<K>, max: number) => string } = {
+  start: ({ source }) => `started (${source})`,
+  continues: ({ session }) => `continues session ${session} of another machine`,
+  detached: ({ reason }) => `cut off (${reason})`,
+  end: ({ reason }) => `ended (${reason})`,
+  prompt: ({ text }, max) => `user: ${oneLine(text, max)}`,
+  assistant: ({ text }, max) => `assistant: ${oneLine(text, max)}`,
+  subagent_end: ({ text }, max) => `subagent ended: ${oneLine(text, max)}`,
+  failure: ({ text }, max) => `failed: ${oneLine(text, max)}`,
+  unread: ({ of, text }, max) => `not interpreted, since it took too long (${of}): ${oneLine(text, max)}`,
+  turn_end: () => "answer complete",
+  interrupted: () => "interrupted by the user",
+  plan: ({ text }, max) => `user approved a plan: ${oneLine(text, max)}`,
+  answers: ({ answers }, max) => {
+    const chosen = answers.map(({ question, answer }) => `${oneLine(question, max)} -> ${oneLine(answer, max)}`);
+    return `user chose: ${chosen.join("; ")}`;
+  },
+  compacting: ({ trigger }) => `compaction begins (${trigger})`,
+  compacted: ({ summary }, max) => (summary === "" ? "compacted" : `compacted: ${oneLine(summary, max)}`),
+  given_back: ({ text }, max) => `SHIM gave back what the compaction had dropped: ${oneLine(text, max)}`,
+  todos: ({ todos }, max) =>
+    `tasks: ${todos.map(({ text, status }) => `${oneLine(text, max)} (${status})`).join("; ")}`,
+  todo: ({ todo: { id, text, status } }, max) =>
+    `task ${id}: ${[text && oneLine(text, max), status].filter(Boolean).join(", ")}`,
+  todo_removed: ({ id }) => `task ${id} removed`,
+  tool_start: (entry, max) => `tool began: ${formatCall(entry, max)}`,
+  tool_end: (entry, max) => {
+    const file = entry.path === undefined ? "" : ` [${entry.action ?? "noted"} ${entry.path}]`;
+    return `tool ended: ${formatCall(entry, max)}${formatDuration(entry)}${file}`;
+  },
+  tool_error: (entry, max) =>
+    `tool failed: ${formatCall(entry, max)}${formatDuration(entry)}: ${oneLine(entry.text, max)}`,
+};
+
+function formatCall({ name, input }: EntryOf<"tool_start" | "tool_end" | "tool_error">, max: number): string {
+  return `${name} ${oneLine(input, max)}`;
+}
+
+function formatDuration({ durationMs }: EntryOf<"tool_end" | "tool_error">): string {
+  return durationMs === undefined ? "" : ` (${Math.round(durationMs)} ms)`;
 }

@@ -19,16 +19,15 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { observe } from "../observe/observe.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import { assess } from "../../policy/risk.ts";
-import { parse, type StatusLineInput } from "../signals/statusline-input.ts";
+import { parse, type StatusLineInput } from "../signals/context-readings.ts";
 import { isPaused } from "../../store/pause.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { countCost } from "../usage/ledger.ts";
 import { quotedTitle } from "../../shared/quoted-title.ts";
 import { dayBudgetOf } from "../usage/day-budget.ts";
-import { silentSessions } from "../sessions/activity.ts";
-import { waitingSessions } from "../sessions/waiting.ts";
-import type { Handlers } from "./handlers.ts";
+import { silentSessions, waitingSessions } from "../sessions/activity.ts";
+import type { Handlers } from "./host.ts";
 
 const unknownStatus: ChatStatus = {
   session: null,
@@ -45,9 +44,9 @@ const unknownStatus: ChatStatus = {
   trouble: null,
 };
 
-export const statusLineHandlers: Handlers<"statusline.get"> = {
+export const statusLineHandlers = {
   "statusline.get": async ({ runtime }, { text }) => ok(statusOf(await runtime(), text)),
-};
+} satisfies Partial<Handlers>;
 
 /** [CL19] Stores the client's readings and returns what to show; never throws. */
 export function statusOf(runtime: Runtime, text: string): ChatStatus {
@@ -88,16 +87,12 @@ function readStatus(sql: Sql, runtime: Runtime, session: sessions.Session | null
   const status: ChatStatus = {
     ...unknownStatus,
     session: id,
-    savedMsAgo: elapsed(session?.savedAt ?? null, now),
+    savedMsAgo: typeof session?.savedAt === "number" ? Math.max(0, now - session.savedAt) : null,
     died: dead.filter((one) => one.offer?.chat !== id && readState(sql, runtime, one.session).state === "died").length,
     ...chatFacts(sql, runtime, id),
     notices: notices.list(sql).map((one) => withCommand(runtime, one.text)),
   };
   return { status, isPaused: session ? isSessionPaused(sql, now, session) : isPaused(sql, now, null) };
-}
-
-function elapsed(at: number | null, now: number): number | null {
-  return at === null ? null : Math.max(0, now - at);
 }
 
 /** SHIM's own id differs where two clients opened the same session. */
@@ -133,22 +128,11 @@ function withCommand(runtime: Runtime, text: string): string {
 function currentRisk(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): ChatStatus["risk"] {
   if (!session) return null;
   const kept = runtime.store.read((sql) => sessions.get(sql, session.id)?.readings, undefined) ?? session.readings;
-  const { score, level } = assess(
-    { ...kept, ...input.readings, ...checkpointAge(session, runtime.now()) },
-    runtime.config.risk,
-    runtime.now(),
-  );
+  const now = runtime.now();
+  const sinceMs = Math.max(0, now - (session.savedAt ?? session.startedAt));
+  const sinceCheckpointMs = { value: sinceMs, source: "measured", at: now } as const;
+  const { score, level } = assess({ ...kept, ...input.readings, sinceCheckpointMs }, runtime.config.risk, now);
   return { score, level };
-}
-
-function checkpointAge(session: sessions.Session, now: number): sessions.Session["readings"] {
-  return {
-    sinceCheckpointMs: {
-      value: Math.max(0, now - (session.savedAt ?? session.startedAt)),
-      source: "measured",
-      at: now,
-    },
-  };
 }
 
 function formatProblem(runtime: Runtime, error: unknown): string {

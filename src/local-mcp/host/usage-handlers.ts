@@ -3,9 +3,16 @@ import type { Sql } from "../../shared/sql.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { emptyLine, sum, usageBy } from "../usage/usage-report.ts";
-import type { Handlers } from "./handlers.ts";
+import type { Handlers } from "./host.ts";
+import type { Config } from "../../contract/config.ts";
+import { estimateRange } from "../../routing/tokens.ts";
+import { canonicalModel } from "../../shared/model-name.ts";
+import { checkEstimates, readPairs } from "../signals/token-check.ts";
+import { loadFactors } from "../signals/token-factors.ts";
+import * as totals from "../../store/metric-totals.ts";
+import { machineMetrics } from "../metrics/machine-metrics.ts";
 
-export const usageHandlers: Handlers<"usage.list"> = {
+export const usageHandlers = {
   async "usage.list"({ runtime }, { by, since = null }) {
     const { store, config } = await runtime();
     return store.read(
@@ -18,7 +25,7 @@ export const usageHandlers: Handlers<"usage.list"> = {
       ok({ by, since, lines: [], total: emptyLine, pricesAsOf: config.usage.pricesAsOf }),
     );
   },
-};
+} satisfies Partial<Handlers>;
 
 function sessionNames(sql: Sql, id: string | null): { readonly shortId?: string; readonly title?: string } {
   if (id === null) return {};
@@ -26,3 +33,46 @@ function sessionNames(sql: Sql, id: string | null): { readonly shortId?: string;
   const title = session && sessions.displayTitle(session);
   return { shortId: shortSessionId(sql, id), ...(title === null ? {} : { title }) };
 }
+
+export const tokenHandlers = {
+  /** [RT3] The price is the user's own, with its date. */
+  async "tokens.estimate"({ runtime }, { text, model = null }) {
+    const { store, config } = await runtime();
+    const estimate = estimateRange(text, model, store.read(loadFactors, {}));
+    const { prices, pricesAsOf } = config.usage;
+    const price = priceOf(prices, model);
+    const dollars = price === null ? null : (estimate.tokens * price) / 1e6;
+    return ok({ ...estimate, dollars, pricesAsOf, priceNote: priceNote(model, price, pricesAsOf) });
+  },
+  async "tokens.check"(_context, { transcripts }) {
+    const pairs = transcripts.flatMap((text) => readPairs(text.split("\n")));
+    return ok({ learned: checkEstimates(pairs), default: checkEstimates(pairs, false) });
+  },
+} satisfies Partial<Handlers>;
+
+function priceOf(prices: Config["usage"]["prices"], model: string | null): number | null {
+  if (model === null) return null;
+  const key = canonicalModel(model);
+  return Object.hasOwn(prices, key) ? (prices[key]?.input ?? null) : null;
+}
+
+function priceNote(model: string | null, price: number | null, asOf: string | null): string {
+  if (model === null) return "No price: name the model with --model.";
+  if (price === null) return `No price is set for ${model}: set it with its date in usage.prices and usage.pricesAsOf.`;
+  return `By your price of $${price} for a million input tokens${asOf === null ? ", without a date (usage.pricesAsOf)" : `, as of ${asOf}`}.`;
+}
+
+export const metricHandlers = {
+  /** [OB1] Each request to an edge is billed. */
+  async "metrics.read"({ runtime, workspace }) {
+    const opened = await workspace.open();
+    if (!opened.ok) return opened;
+    const sampled = opened.value.isEdge ? ok({ samples: [] }) : await opened.value.call("metrics", {});
+    return sampled.ok ? ok({ samples: [...machineMetrics(await runtime()), ...sampled.value.samples] }) : sampled;
+  },
+  async "metrics.count-restart"({ runtime }, { reason }) {
+    const { store } = await runtime();
+    store.write((sql) => totals.add(sql, "shim_supervisor_restarts_total", { labels: [reason] }));
+    return ok({});
+  },
+} satisfies Partial<Handlers>;

@@ -1,4 +1,4 @@
-import type { SyncState, workspaceOperations } from "../../contract/machine/workspaces.ts";
+import type { SyncState } from "../../contract/machine/workspaces.ts";
 import { readEdgeConfig, removeEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -6,21 +6,14 @@ import * as devices from "../sync/device.ts";
 import * as joinPreferences from "../sync/join-preferences.ts";
 import { readKeys } from "../sync/key-ring.ts";
 import { forgetNotes, syncStatus } from "../sync/sync-status.ts";
-import type { Handlers, HostContext } from "./handlers.ts";
-import type { HostResult } from "./host.ts";
+import type { Handlers, HostContext, HostResult } from "./host.ts";
 import { environmentConflict, lossText, notJoined, requireEdge, onWorkspace } from "./membership.ts";
 
-type Name = keyof typeof workspaceOperations;
-
 /** Few commands need keys and joining, so these are loaded by them. */
-export const workspaceHandlers: Handlers<Name> = {
-  async "workspace.adopt"(context, { key }) {
-    return (await import("./workspace-keys.ts")).adoptKey(context, key);
-  },
+export const workspaceHandlers = {
+  "workspace.adopt": async (context, { key }) => (await import("./workspace-keys.ts")).adoptKey(context, key),
 
-  async "workspace.create"(context, input) {
-    return (await import("./create-workspace.ts")).createWorkspace(context, input);
-  },
+  "workspace.create": async (context, input) => (await import("./join-workspace.ts")).createWorkspace(context, input),
 
   async "workspace.current"(context) {
     const elsewhere = environmentConflict(context);
@@ -33,13 +26,9 @@ export const workspaceHandlers: Handlers<Name> = {
     return ok({ joined: { url, workspace, hasSynced, loss: lossText(edge.value) }, problem: null });
   },
 
-  async "workspace.join"(context, input) {
-    return (await import("./join-workspace.ts")).joinWorkspace(context, input);
-  },
+  "workspace.join": async (context, input) => (await import("./join-workspace.ts")).joinWorkspace(context, input),
 
-  async "workspace.key"(context) {
-    return (await import("./workspace-keys.ts")).showKey(context);
-  },
+  "workspace.key": async (context) => (await import("./workspace-keys.ts")).showKey(context),
 
   /** [SY74] The caller decides about the coordinator's copies; this machine keeps data and keys. */
   async "workspace.leave"(context, { forget }) {
@@ -58,13 +47,9 @@ export const workspaceHandlers: Handlers<Name> = {
     return ok({ left, purged: purged.value, leavesCopies: device !== null && !forget });
   },
 
-  async "workspace.pull"({ runtime, others }, { after }) {
-    return others.fetch(await runtime(), after);
-  },
+  "workspace.pull": async ({ runtime, others }, { after }) => others.fetch(await runtime(), after),
 
-  async "workspace.rekey"(context) {
-    return (await import("./workspace-keys.ts")).changeKey(context);
-  },
+  "workspace.rekey": async (context) => (await import("./workspace-keys.ts")).changeKey(context),
 
   /** [SY77] Works offline, since the unsent changes are stored here. */
   async "workspace.status"(context) {
@@ -81,9 +66,9 @@ export const workspaceHandlers: Handlers<Name> = {
 
   async "workspace.sync"(context) {
     const edge = requireEdge(context);
-    return edge.ok ? (await import("./sync-now.ts")).syncNow(context, edge.value) : edge;
+    return edge.ok ? (await import("./membership.ts")).syncNow(context, edge.value) : edge;
   },
-};
+} satisfies Partial<Handlers>;
 
 async function deviceOf(context: HostContext): Promise<string | null> {
   const { store } = await context.runtime();

@@ -5,10 +5,8 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import * as joinPreferences from "../sync/join-preferences.ts";
 import { addKey, readKeys, removeKey, type KeyRing } from "../sync/key-ring.ts";
 import { createKey, formatCode, parseCode, type WorkspaceKey } from "../sync/workspace-key.ts";
-import type { HostContext } from "./handlers.ts";
-import type { HostResult, Workspace } from "./host.ts";
-import { requireEdge, onWorkspace } from "./membership.ts";
-import { syncRound } from "./sync-now.ts";
+import type { HostContext, HostResult, Workspace } from "./host.ts";
+import { requireEdge, onWorkspace, syncRound } from "./membership.ts";
 
 export interface FoundKey {
   readonly key: WorkspaceKey;

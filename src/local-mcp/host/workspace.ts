@@ -1,5 +1,5 @@
 import { commandLine, commandLineChat } from "../../contract/command-line-chat.ts";
-import type { CallError } from "../../contract/errors.ts";
+import { type CallError, isBadInput, isRefusal, isTransient, type StoreErrorCode } from "../../contract/errors.ts";
 import { operations, type CallInput, type CallName, type InputOf, type OutputOf } from "../../contract/operations.ts";
 import type { PagedOperation, Pages } from "../../contract/pages.ts";
 import type { Self } from "../../contract/values.ts";
@@ -7,7 +7,7 @@ import { WorkspaceClient } from "../../coordinator-client/client.ts";
 import { readEdgeConfig, type EdgeConfig, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import type { PrepareInput } from "../../coordinator-client/edge/calls.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
-import { untilAborted } from "../../coordinator-client/edge/platform.ts";
+import { untilAborted, newId, pause, within } from "../../coordinator-client/edge/platform.ts";
 import type { WatchOptions } from "../../coordinator-client/edge/state-watch.ts";
 import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
@@ -17,18 +17,18 @@ import { redactInput } from "../../redaction/operation-input.ts";
 import { findBadInput } from "../../shared/check-input.ts";
 import type { Failure } from "../../shared/failure.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { HostContext } from "./handlers.ts";
-import { holdRight } from "./held-right.ts";
-import type { FollowedChanges, HeldRight, HostError, HostResult, RightRequest, Workspace } from "./host.ts";
-import { openProjectReservations, type ProjectReservations } from "./project-reservations.ts";
-import { toHostError } from "./workspace-errors.ts";
+import type { HostContext, FollowedChanges, HeldRight, HostError, HostResult, RightRequest } from "./host.ts";
+import { openProjectReservations, type ProjectReservations } from "./reservation-handlers.ts";
+import { badInputText } from "../../shared/problems.ts";
+import { marginMs } from "../../coordinator-client/edge/trust.ts";
+import { redact } from "../../redaction/redact.ts";
 
 const callTimeoutMs = 15_000;
 
 /** Opens the workspace that the machine has joined for as long as `body` runs. */
 export async function withWorkspace<T, E extends Failure = Failure>(
   context: HostContext,
-  body: (workspace: ClientWorkspace) => Promise<Result<T, E>>,
+  body: (workspace: Workspace) => Promise<Result<T, E>>,
   given?: EdgeConfig,
 ): Promise<Result<T, E | HostError>> {
   const opened = await openWorkspace(context, given);
@@ -41,7 +41,7 @@ export async function withWorkspace<T, E extends Failure = Failure>(
 }
 
 /** @param given instead of the workspace that the machine has joined */
-export async function openWorkspace(context: HostContext, given?: EdgeConfig): Promise<HostResult<ClientWorkspace>> {
+export async function openWorkspace(context: HostContext, given?: EdgeConfig): Promise<HostResult<Workspace>> {
   const edge = given === undefined ? readEdgeConfig(context.paths.home, context.site.env) : ok(given);
   if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
   /** [RD12] All that a surface sends passes here, so none can skip redaction. */
@@ -54,20 +54,20 @@ export async function openWorkspace(context: HostContext, given?: EdgeConfig): P
 }
 
 /** Operations of an admin use the admin token, where the machine has one. */
-function openEdge({ runtime }: HostContext, edge: EdgeConfig, prepareInput: PrepareInput): HostResult<ClientWorkspace> {
+function openEdge({ runtime }: HostContext, edge: EdgeConfig, prepareInput: PrepareInput): HostResult<Workspace> {
   const { url, workspace, machine, token, adminToken } = edge;
   const options = { edge: url, workspace, token, adminToken, connectsFor: "chat", prepareInput } as const;
   const client = WorkspaceClient.open(options, nodePlatform());
   if (!client.ok) return err({ code: "bad_address", message: client.error });
-  return ok(new ClientWorkspace(client.value, edge, { machine, process: processName(machine), runtime }));
+  return ok(new Workspace(client.value, edge, { machine, process: processName(machine), runtime }));
 }
 
-async function openLocal(context: HostContext, prepareInput: PrepareInput): Promise<ClientWorkspace> {
+async function openLocal(context: HostContext, prepareInput: PrepareInput): Promise<Workspace> {
   const runtime = await context.runtime();
   const ownProcess = identify(runtime.processes, process.pid);
   const { client, machine } = openLocalClient(runtime, nodePlatform(), prepareInput);
   const processText = ownProcess ? processKey(ownProcess) : processName(machine);
-  return new ClientWorkspace(client, null, { machine, process: processText, runtime: context.runtime });
+  return new Workspace(client, null, { machine, process: processText, runtime: context.runtime });
 }
 
 function processName(machine: string): string {
@@ -78,12 +78,15 @@ interface Site extends Pick<Workspace, "machine" | "process"> {
   readonly runtime: HostContext["runtime"];
 }
 
-export class ClientWorkspace implements Workspace {
+/** The workspace of a machine: on its edge, or in the machine's own file. */
+export class Workspace {
   /** For programs that hold claims; on an edge not connected before a chat or a watch needs it. */
   readonly client: WorkspaceClient;
+  /** For people. */
   readonly where: string;
   readonly isEdge: boolean;
   readonly machine: string;
+  /** Identity of the calling process, as chats register it. */
   readonly process: string;
   /** Name of the coordinator in an error when it did not answer. */
   readonly #answerer: string;
@@ -117,6 +120,7 @@ export class ClientWorkspace implements Workspace {
     return { code: error.code, message };
   }
 
+  /** Reads a list to its end. */
   list<Name extends PagedOperation>(
     name: Name,
     input: InputOf<NoInfer<Name>>,
@@ -137,6 +141,7 @@ export class ClientWorkspace implements Workspace {
     return toHostError(error, this.#answerer);
   }
 
+  /** Registers the command line of the machine as a chat. */
   async self(): Promise<HostResult<Self>> {
     const { machine } = this;
     const chat = commandLineChat(machine);
@@ -152,12 +157,17 @@ export class ClientWorkspace implements Workspace {
     return registered.ok ? ok({ chat, incarnation: registered.value.incarnation }) : registered;
   }
 
+  /** Asks for a right under a chat of its own, until it has it or `stop` is aborted. */
   hold(right: RightRequest, stop: AbortSignal): Promise<HostResult<HeldRight>> {
     const { client, machine, process: identity } = this;
     return holdRight({ client, machine, process: identity, answerer: this.#answerer }, right, stop);
   }
 
-  /** [CL31] */
+  /**
+   * [CL31] Changes of shared state, over all interruptions; ends with `stop`, or with an error.
+   *
+   * @param onTrouble gets what a person should know of the connection
+   */
   async watch(
     start: WatchOptions,
     stop: AbortSignal,
@@ -180,6 +190,7 @@ export class ClientWorkspace implements Workspace {
     return ended ?? ok(null);
   }
 
+  /** The listener is called after anything in the workspace may have changed. */
   onChange(listener: () => void): void {
     this.client.onHint(listener);
     // Changes of tasks and messages are hints: their watches themselves have none.
@@ -190,4 +201,115 @@ export class ClientWorkspace implements Workspace {
   close(): void {
     this.client.close();
   }
+}
+
+/** @param where what did not answer */
+function toHostError(error: CallError, where: string): HostError {
+  const { code, message, retryAfterMs } = error;
+  if (isStoreError(code)) return { code, message };
+  if (!isRefusal(error)) {
+    const lost = `${where} did not answer: ${message}`;
+    return { code: "edge_unreachable", message: lost, isTransient: isTransient(error) };
+  }
+  if (isBadInput(error)) return { code, message: badInputText(message) };
+  const retryText = retryAfterMs === undefined ? "" : ` (again in ${Math.ceil(retryAfterMs / 1_000)} s)`;
+  return { code, message: `${message}${retryText}`, isTransient: isTransient(error) };
+}
+
+function isStoreError(code: CallError["code"]): code is StoreErrorCode {
+  return code.startsWith("store_");
+}
+
+type Holder = Pick<Workspace, "machine" | "process"> & {
+  readonly client: WorkspaceClient;
+  /** Name of the coordinator in an error when it did not answer. */
+  readonly answerer: string;
+};
+
+const leaveTimeoutMs = 5_000;
+const longestWaitMs = 3_600_000;
+const retryMs = 5_000;
+
+/** [CL33] [CL100] The client renews the right and knows how long to trust it. */
+async function holdRight(holder: Holder, request: RightRequest, stop: AbortSignal): Promise<HostResult<HeldRight>> {
+  for (;;) {
+    const held = await acquireOnce(holder, request, stop);
+    if (held.ok) return held;
+    if (stop.aborted) {
+      const what = request.kind === "lock" ? "the lease was granted" : "this process led";
+      return err({ code: "interrupted", message: `interrupted before ${what}.` });
+    }
+    const isTaken = held.error.code === "lease_held";
+    const isAgain = isTaken ? request.waitMs === null : held.error.isTransient === true && request.isPatient === true;
+    if (!isAgain) return held;
+    if (!isTaken) await pause(nodePlatform(), retryMs, stop);
+  }
+}
+
+async function acquireOnce(
+  holder: Holder,
+  { kind, name: asGiven, ttlMs, waitMs }: RightRequest,
+  stop: AbortSignal,
+): Promise<HostResult<HeldRight>> {
+  const { client, answerer } = holder;
+  const registered = await client.register(toRunChat(holder, kind));
+  if (!registered.ok) return err(toHostError(registered.error, answerer));
+  const lost = new AbortController();
+  const lose = (reason: string): void => lost.abort(reason);
+  const name = redact(asGiven).text;
+  const timing = { ttlMs, waitMs: waitMs ?? longestWaitMs };
+  const resource = kind === "lock" ? name : `leader:${name}`;
+  const stopListening = onRightLost(client, resource, ttlMs, lose);
+  const release = async (): Promise<void> => {
+    stopListening();
+    await client.leave(leaveTimeoutMs);
+  };
+  const acquiring =
+    kind === "lock"
+      ? client.hold({ resource, ...timing }, { onLost: lose })
+      : client.lead({ name, ...timing }, { onLost: lose });
+  const acquired = await untilAborted(acquiring, stop);
+  if (acquired?.ok) {
+    const lease = acquired.value;
+    const releaseAll = async (): Promise<void> => {
+      await within(nodePlatform(), leaveTimeoutMs, lease.release());
+      await release();
+    };
+    return ok({ token: lease.token, lost: lost.signal, release: releaseAll });
+  }
+  await release();
+  if (acquired === null) return err({ code: "interrupted", message: "interrupted." });
+  const { code, message } = acquired.error;
+  return err(code === "lease_held" ? { code, message: `${message}.` } : toHostError(acquired.error, answerer));
+}
+
+/** One chat per run, so its leases belong to no other command. */
+function toRunChat({ machine, process }: Holder, kind: RightRequest["kind"]): InputOf<"chats.register"> {
+  const name = machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80);
+  const [prefix, client] = kind === "lock" ? ["run", "shim team locks run"] : ["lead", "shim team leaders run"];
+  const chat = `${prefix}-${name}-${newId(nodePlatform()).slice(-12)}`;
+  return { chat, session: chat, process, machine, client, role: "worker", capacity: 0, isInteractive: false };
+}
+
+/** Calls `lose` also for a lease that stays doubtful past its ttl. @returns stops listening */
+function onRightLost(
+  client: WorkspaceClient,
+  resource: string,
+  ttlMs: number,
+  lose: (reason: string) => void,
+): () => void {
+  let doubt: NodeJS.Timeout | undefined;
+  const stops = [
+    client.onLost(lose),
+    client.on((event) => {
+      if (event.type !== "right" || event.name !== resource) return;
+      clearTimeout(doubt);
+      // After a clock jump the lease is confirmed in a moment.
+      if (event.state === "doubtful") doubt = setTimeout(() => lose(event.reason), marginMs(ttlMs));
+    }),
+  ];
+  return () => {
+    clearTimeout(doubt);
+    for (const stop of stops) stop();
+  };
 }

@@ -7,7 +7,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { sentNotifications } from "../../store/machine-tables.ts";
 import { withoutSecrets } from "../../platform/secret-env.ts";
 import { comingDeaths, dueNotifications, type UserNotification } from "./due-notifications.ts";
-import { digestOf } from "../sessions/transcript-mark.ts";
+import { digest } from "../sessions/entries.ts";
 
 type Channel = "desktop" | "webhook" | "bell";
 
@@ -128,11 +128,11 @@ export class Notifier {
 
 /** [CL71] Returns whether the key is new: what was sent is not sent again by the next host. */
 function record(sql: Sql, now: number, key: string): boolean {
-  return sentNotifications.insert(sql, { key: digestOf(key), at: now }, "ON CONFLICT DO NOTHING") > 0;
+  return sentNotifications.insert(sql, { key: digest(key), at: now }, "ON CONFLICT DO NOTHING") > 0;
 }
 
 function isSent(sql: Sql, key: string): boolean {
-  return sentNotifications.has(sql, { key: digestOf(key) });
+  return sentNotifications.has(sql, { key: digest(key) });
 }
 
 const timeoutMs = 5_000;

@@ -6,11 +6,11 @@ import * as sessions from "../sessions/sessions.ts";
 import type { Config } from "../../contract/config.ts";
 import type { Readings, Risk } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { ToolCall, TriggerFacts } from "../checkpoints/triggers.ts";
+import type { SaveFacts } from "../../policy/save-triggers.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { calibrate } from "../signals/calibrate.ts";
+import { calibrate } from "../signals/token-factors.ts";
 import { afterCompaction, derive, merge, type ToolOutcome } from "../../policy/readings.ts";
-import { fromTranscript } from "../signals/transcript-readings.ts";
+import { fromTranscript } from "../signals/context-readings.ts";
 import { oomKills, share, systemMemory } from "../../platform/memory.ts";
 import { markReading } from "../../policy/risk-mark.ts";
 import { assess } from "../../policy/risk.ts";
@@ -18,13 +18,13 @@ import { sessionConfig } from "../recording/session-settings.ts";
 import { transcriptFormat } from "../signals/transcript-formats.ts";
 import { readAppended, stepBytes, unreadBytes, type TranscriptPart } from "../signals/transcript.ts";
 import { isSessionPaused, pauseReadLimits } from "../sessions/paused-session.ts";
-import { unsavedOf } from "../sessions/unsaved.ts";
+import { unsavedOf } from "../sessions/session-content.ts";
 import { recordWithinBudget } from "./record-transcript.ts";
 
 export interface Observation {
   readonly risk: Risk;
   readonly readings: Readings;
-  readonly facts: Omit<TriggerFacts, keyof ToolCall>;
+  readonly facts: SaveFacts;
   /** Settings of this session. */
   readonly config: Config;
 }

@@ -1,11 +1,12 @@
+import { readdirSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import type { Sql } from "../../shared/sql.ts";
 import { approvedPlan, assistant, idOf, limits, redactAndClip } from "../sessions/entries.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
-import { isSessionPaused, pauseReadLimits, type PauseReadLimits } from "../sessions/paused-session.ts";
+import { isSessionPaused, pauseReadLimits, markTranscript, type PauseReadLimits } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { markTranscript } from "../sessions/transcript-mark.ts";
 import type {
   TranscriptText,
   TranscriptToolCall,
@@ -17,8 +18,6 @@ import { readAppended, unreadBytes, type ReadLimits, type TranscriptPart } from 
 import { countResponses, type Prices } from "../usage/ledger.ts";
 import { OverBudgetError, budgetMs, withinBudget } from "../../platform/time-budget.ts";
 import type { HookInput } from "../../contract/hook-input.ts";
-import { readdirSync, statSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
 import { codeOf } from "../../shared/error.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { readSubagentLine } from "../signals/claude-lines.ts";

@@ -4,8 +4,7 @@ import { asObject, objectAt, parseObject, textAt, type JsonObject } from "../../
 import { budgetMs, interpret } from "../../platform/time-budget.ts";
 import type { TranscriptContent } from "../signals/transcript-draft.ts";
 import { transcriptFormat, type TranscriptClient } from "../signals/transcript-formats.ts";
-import { readLines, readRows } from "../signals/transcript-lines.ts";
-import { linesOf, openTranscript } from "../signals/transcript.ts";
+import { readLines, readRows, linesOf, openTranscript } from "../signals/transcript.ts";
 
 interface WholeTranscript {
   readonly head: TranscriptHead;

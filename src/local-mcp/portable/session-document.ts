@@ -8,7 +8,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { clientTitle } from "../../clients/adapters.ts";
 import type { WorkState } from "../../contract/work-state.ts";
-import { lastRequest } from "../sessions/prompts.ts";
+import { lastRequest } from "../sessions/work-state.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 
 type DocumentFormat = "markdown" | "atif";

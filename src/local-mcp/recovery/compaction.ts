@@ -1,7 +1,7 @@
 import { o200kTokens } from "../../routing/tokens.ts";
 import { excerpt, isNod, tail } from "../text/excerpt.ts";
 import { neutralize, removeMarks } from "../text/neutralize.ts";
-import { isEdited } from "../sessions/file-notes.ts";
+import { isEdited } from "../sessions/work-state.ts";
 import { oneLine } from "./brief-text.ts";
 import type { Restoration } from "./restoration.ts";
 

@@ -4,7 +4,7 @@ import { isAlive, isInOtherNamespace } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as totals from "../../store/metric-totals.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { unsavedOf } from "../sessions/unsaved.ts";
+import { unsavedOf } from "../sessions/session-content.ts";
 import * as history from "../signals/history.ts";
 import { causeOf, hasContent } from "./detect.ts";
 import { isDead } from "./liveness.ts";

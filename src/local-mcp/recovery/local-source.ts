@@ -2,7 +2,7 @@ import type { ListedSession } from "../../contract/tools.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { findStoredSession } from "../sessions/session-prefix.ts";
+import { findStoredSession } from "../sessions/short-ids.ts";
 import * as news from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";

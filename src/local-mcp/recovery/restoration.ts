@@ -4,7 +4,7 @@ import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
-import { isEdited } from "../sessions/file-notes.ts";
+import { isEdited } from "../sessions/work-state.ts";
 import { readHead, type GitHead } from "../sessions/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";

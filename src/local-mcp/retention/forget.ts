@@ -1,8 +1,8 @@
+import { statSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
 import * as spool from "../../store/spool.ts";
 import * as meta from "../../store/meta.ts";
-import { statSync } from "node:fs";
-import { setTimeout as pause } from "node:timers/promises";
 import { forgetChats, createLocalStore } from "../../coordinator-client/local/local-store.ts";
 import { selectColumn, type Sql, type SqlValue } from "../../shared/sql.ts";
 import { backUp, listBackups } from "../../store/backup.ts";
@@ -17,7 +17,7 @@ import {
   recoveries,
   sessions as sessionRows,
 } from "../../store/session-tables.ts";
-import { markTranscript } from "../sessions/transcript-mark.ts";
+import { markTranscript } from "../sessions/paused-session.ts";
 import { removeDurably } from "../../platform/private-files.ts";
 import type { Store } from "../../store/store.ts";
 import { StoreError, toStoreError } from "../../store/store-error.ts";

@@ -4,8 +4,7 @@ import { isMachineOperation, machineOperations, type MachineInput } from "../../
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
-import type { HostContext } from "../host/handlers.ts";
-import type { HostResult } from "../host/host.ts";
+import type { HostContext, HostResult } from "../host/host.ts";
 import { LocalHost } from "../host/local-host.ts";
 import { toSentError, type AnswerLine } from "../host/operation-wire.ts";
 import { systemSite } from "../host/system-site.ts";

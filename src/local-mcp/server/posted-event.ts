@@ -9,9 +9,8 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { findAwaited } from "../../snapshots/awaited-snapshots.ts";
 import { answerHook } from "../hooks/answer-hook.ts";
-import { findClientPid } from "../hooks/client-process.ts";
+import { eventIdOf, findClientPid } from "../hooks/read-event.ts";
 import { isOfForeignCaller } from "../hooks/foreign-callers.ts";
-import { eventIdOf } from "../hooks/recorded-events.ts";
 
 /** [HO41] The program that `shim-hook` starts then leaves out a part of larger input. */
 const maxBytes = 32_000_000;
@@ -48,7 +47,8 @@ export async function answerPosted(runtime: Runtime, request: IncomingMessage): 
   const given = { client: client.name, env: caller.env, input };
   if (isOfForeignCaller(given, { path: runtime.paths.foreignCallers, now: runtime.now() })) return refused(200, "");
   const own = { ...runtime, env: caller.env };
-  const text = answerHook(own, event, () => input, caller.clientPid, client, caller.eventId);
+  const later = fileChangingEvents.has(event) ? undefined : (work: () => void) => void setImmediate(work);
+  const text = answerHook(own, event, () => input, caller.clientPid, client, caller.eventId, later);
   await saveAwaitedFiles(own, event).catch((error: unknown) =>
     runtime.log("error", `${event}: the files were not saved`, { error: stackOf(error) }),
   );

@@ -5,18 +5,18 @@ import {
   ProtocolError,
   ProtocolErrorCode,
 } from "@modelcontextprotocol/server";
+import * as z from "zod";
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Chat } from "../chat/chat.ts";
-import * as z from "zod";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { brief } from "../recovery/brief.ts";
 import { findIncomplete, searchFor } from "../recovery/detect.ts";
 import { restore, type Restoration } from "../recovery/restoration.ts";
-import { findStoredSession } from "../sessions/session-prefix.ts";
+import { findStoredSession } from "../sessions/short-ids.ts";
 import { othersOfApp } from "../chat/other-chats.ts";
 
 export function registerResources(server: McpServer, chat: Chat): void {

@@ -9,8 +9,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { Chat, type ClientInfo } from "../chat/chat.ts";
 import { lateTeam, type LateTeam, type LoadedTeam } from "../chat/late-team.ts";
 import { HookChannel } from "../hooks/hook-channel.ts";
-import type { DeferredWork } from "../hooks/run-hook.ts";
-import { readInSteps } from "../observe/observe.ts";
+import { finishEvent, type DeferredWork } from "../hooks/answer-hook.ts";
 import * as servers from "../sessions/servers.ts";
 import { ChatWaker } from "../team/chat-waker.ts";
 import { controlMethods } from "../front/hello.ts";
@@ -19,7 +18,7 @@ import { FileSaver } from "./file-saver.ts";
 import type { MachineWork } from "./machine-work.ts";
 import { clientInfoIn, createServer } from "./server.ts";
 import { logFailure, ServerEnd } from "./server-end.ts";
-import { afterHookEvent, refreshIfDue } from "./upkeep.ts";
+import { refreshIfDue } from "./upkeep.ts";
 
 /** Nothing is written for a client that only inspects the server and leaves. */
 const settleMs = 3_000;
@@ -60,7 +59,6 @@ export class ServedChat {
   #clientInfo: ClientInfo | null = null;
   #hasStored = false;
   #works: (() => void)[] = [];
-  #reading: Promise<void> = Promise.resolve();
 
   constructor(options: ServedChatOptions) {
     const { runtime, machine, server, client, isRestart, input, output } = options;
@@ -212,18 +210,9 @@ export class ServedChat {
     }, batchMs).unref();
   }
 
-  /** One after the other: each would read the same parts. */
-  #readOn(sessionId: string): Promise<void> {
-    const reading = this.#reading.then(() => readInSteps(this.#options.runtime, sessionId));
-    this.#reading = reading.catch(() => undefined);
-    return reading;
-  }
-
   async #afterEvent(work: DeferredWork): Promise<void> {
     try {
-      if (work.isTranscriptBehind) await this.#readOn(work.sessionId);
-      afterHookEvent(this.#chat, work);
-      await this.#files.saveFor(work.trigger);
+      await this.#files.saveFor(await finishEvent(this.#options.runtime, work, this.#chat.recent));
       this.#stored();
     } catch (error) {
       logFailure(this.#options.runtime, "the work after a hook event")(error);

@@ -11,14 +11,13 @@ import * as clients from "../sessions/clients.ts";
 import * as servers from "../sessions/servers.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { unsavedOf } from "../sessions/unsaved.ts";
+import { unsavedOf } from "../sessions/session-content.ts";
 import * as history from "../signals/history.ts";
 import { dropMarked } from "../../snapshots/stored-snapshots.ts";
 import { backUp, firstCheckpointAt, isBackupDue } from "../../store/backup.ts";
 import { prune } from "../retention/retention.ts";
 import * as textIndex from "../../store/text-index.ts";
-import { checkpoint, type DeferredWork } from "../hooks/run-hook.ts";
-import { drainInto } from "../hooks/spool-hook.ts";
+import { drainInto } from "../hooks/answer-hook.ts";
 import type { Chat } from "../chat/chat.ts";
 
 const refreshIntervalMs = 15_000;
@@ -46,18 +45,6 @@ export function refreshIfDue(chat: Chat, sessionId: string): void {
 function hasNews({ store }: Runtime, session: sessions.Session, last: number): boolean {
   const isUnsaved = store.read((sql) => unsavedOf(sql, session.id).events, 0) > 0;
   return session.lastSeenAt > last || isUnsaved || hasWritten(session, last);
-}
-
-/** [HO31] Does the work that an event's answer did not wait for. */
-export function afterHookEvent(chat: Chat, { sessionId, trigger, isTranscriptBehind }: DeferredWork): void {
-  const { runtime } = chat;
-  try {
-    const session = isTranscriptBehind ? runtime.store.read((sql) => sessions.get(sql, sessionId), null) : null;
-    if (session) observeSession(chat, session);
-    checkpoint(runtime, { sessionId, trigger }, chat.recent);
-  } catch (error) {
-    runtime.log("error", "the work after a hook event failed", { error: stackOf(error) });
-  }
 }
 
 function observeSession(chat: Chat, session: sessions.Session): void {

@@ -2,8 +2,9 @@ import type { Sql } from "../../shared/sql.ts";
 import { mayBeAlive, type Processes } from "../../platform/processes.ts";
 import * as journal from "./journal.ts";
 import * as sessions from "./sessions.ts";
+import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 
-export type Activity = "idle" | "busy" | "waiting" | "stuck";
+type Activity = "idle" | "busy" | "waiting" | "stuck";
 
 export interface ActivityFacts {
   readonly isDead: boolean;
@@ -23,7 +24,7 @@ const maxSilenceMs = 15 * minuteMs;
 /** A build or a sub-agent may run that long; a tool open for longer counts as hanging. */
 const openToolMs = 120 * minuteMs;
 /** Tools that ask the user and wait for the answer. */
-export const askingTools: ReadonlySet<string> = new Set(["AskUserQuestion", "ExitPlanMode"]);
+const askingTools: ReadonlySet<string> = new Set(["AskUserQuestion", "ExitPlanMode"]);
 
 /** Pure. [TE25] [TE48] [TE49] For a chat that lives. */
 export function activityOf(facts: ActivityFacts): Activity {
@@ -53,7 +54,7 @@ export function keepsTasks(facts: ActivityFacts): boolean {
   return facts.now - facts.workedAt < limitMs;
 }
 
-export interface LivenessFacts {
+interface LivenessFacts {
   readonly isDead: boolean;
   readonly now: number;
 }
@@ -109,4 +110,51 @@ function openTools(sql: Sql, sessionId: string): ActivityFacts["openTools"] {
     sessionId,
     sessionId,
   );
+}
+
+type WaitingFor = sessions.Waiting["for"];
+
+const waitingByType: Readonly<Record<string, WaitingFor>> = {
+  permission_prompt: "permission",
+  worker_permission_prompt: "permission",
+  elicitation_dialog: "dialog",
+  elicitation_url_dialog: "dialog",
+  agent_needs_input: "dialog",
+  idle_prompt: "prompt",
+};
+
+/** Returns null if the user need not act. Older clients send a message only. */
+function waitingFor({ notification_type: type, message }: HookInput): WaitingFor | null {
+  if (type !== undefined) return Object.hasOwn(waitingByType, type) ? (waitingByType[type] ?? null) : null;
+  if (/\bpermission\b/i.test(message ?? "")) return "permission";
+  return /\bwaiting for your input\b/i.test(message ?? "") ? "prompt" : null;
+}
+
+/** Events that may occur while the question to the user is still open. */
+const keepsWaiting: ReadonlySet<HookEvent> = new Set(["Notification", "SubagentStop", "PreModelSwitch"]);
+
+/** [HO21] Marks the session at a Notification or a question; any other sign of work clears that. */
+export function updateWaiting(
+  sql: Sql,
+  now: number,
+  event: HookEvent,
+  input: HookInput,
+  session: Pick<sessions.Session, "id" | "waiting">,
+): void {
+  const waitingKind = isQuestion(event, input) ? "dialog" : event === "Notification" ? waitingFor(input) : null;
+  if (waitingKind !== null) {
+    if (waitingKind !== session.waiting?.for) sessions.setWaiting(sql, session.id, { for: waitingKind, since: now });
+  } else if (session.waiting !== undefined && !keepsWaiting.has(event)) {
+    sessions.setWaiting(sql, session.id, null);
+  }
+}
+
+function isQuestion(event: HookEvent, input: HookInput): boolean {
+  return event === "PreToolUse" && askingTools.has(input.tool_name ?? "");
+}
+
+export function waitingSessions(sql: Sql, processes: Processes, except: string | null): sessions.Session[] {
+  return sessions
+    .listWaiting(sql)
+    .filter(({ id, owner }) => id !== except && owner !== null && mayBeAlive(processes, owner));
 }

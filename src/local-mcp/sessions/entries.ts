@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import type { JournalEntry } from "../../contract/journal.ts";
-import { redact } from "../../redaction/redact.ts";
+import { redact, stripPrivate } from "../../redaction/redact.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { redactAndKeepEnds } from "./both-ends.ts";
 import { chatWords } from "./harness-text.ts";
 
 export interface KeyedEntry<Entry extends JournalEntry = JournalEntry> {
@@ -88,4 +87,75 @@ export function pathOf(given: string): string {
 
 export function digest(text: string): string {
   return createHash("sha1").update(text).digest("hex").slice(0, 16);
+}
+
+/** Pure. */
+
+interface Ends {
+  /** Characters kept of the beginning. */
+  readonly head: number;
+  /** Characters kept of the end. */
+  readonly tail: number;
+}
+
+/** The longest secret that redaction finds, a private key, with its margins. */
+const maxSecretChars = 33_000;
+/** Read beyond the kept characters: what is redacted may shrink a window to a quarter. */
+const windowFactor = 4;
+
+/** [JO25] Keeps both ends of a long text, each redacted as a whole window before it is cut. */
+export function redactAndKeepEnds(text: string, ends: Ends): string {
+  // A private part may begin in one window and end in the other.
+  const open = stripPrivate(text).text;
+  const windowChars = (ends.head + ends.tail) * windowFactor + maxSecretChars;
+  if (open.length <= windowChars) {
+    const clean = redact(open).text;
+    return clean.length <= ends.head + ends.tail ? clean : joinEnds(clean, [clean, clean], ends);
+  }
+  // The edge of a window may hold half a secret.
+  const start = redact(open.slice(0, windowChars)).text.slice(0, -maxSecretChars);
+  const end = redact(open.slice(-windowChars)).text.slice(maxSecretChars);
+  return joinEnds(open, [start, end], ends);
+}
+
+function joinEnds(all: string, [start, end]: readonly [string, string], ends: Ends): string {
+  const head = untilBreak(start.slice(0, ends.head));
+  const tail = sinceBreak(end.slice(-ends.tail));
+  const isTailCode = isFenceOpen(all.slice(0, all.length - tail.length));
+  return [
+    head,
+    ...(isFenceOpen(head) ? ["```"] : []),
+    `[cut, ${all.length - head.length - tail.length} more characters]`,
+    ...(isTailCode ? ["```"] : []),
+    tail,
+  ].join("\n");
+}
+
+const cutMark = /\n?\[cut, (\d+) more characters\]\n?/;
+
+/** Characters that were cut out of the text; null: it is whole. */
+export function cutChars(text: string): number | null {
+  const count = cutMark.exec(text)?.[1];
+  return count === undefined ? null : Number(count);
+}
+
+function isFenceOpen(text: string): boolean {
+  return (text.split("```").length - 1) % 2 === 1;
+}
+
+/** Half a sentence may say the opposite of the whole: "[never] restart the queue". */
+const maxFragmentChars = 400;
+const lineOrSentenceEnd = /\n|[.!?…]["')\]]?\s|[。！？]/g;
+
+function untilBreak(text: string): string {
+  const from = Math.max(0, text.length - maxFragmentChars);
+  const last = [...text.slice(from).matchAll(lineOrSentenceEnd)].at(-1);
+  return last ? text.slice(0, from + last.index + last[0].length).trimEnd() : text;
+}
+
+function sinceBreak(text: string): string {
+  const first = text.slice(0, maxFragmentChars).search(lineOrSentenceEnd);
+  if (first < 0) return text;
+  const rest = text.slice(first);
+  return rest.slice(rest.search(/(?<=[\n\s。！？])/)).trimStart();
 }

@@ -6,9 +6,17 @@ import { redactJson } from "../../redaction/redact.ts";
 import { asObject } from "../../shared/json-fields.ts";
 import { withoutBriefs } from "../text/brief-in-prompt.ts";
 import { userWords } from "./harness-text.ts";
-import { redactAndKeepEnds } from "./both-ends.ts";
-import { summaryIn } from "./compact-summary.ts";
-import { approvedPlan, boundTexts, redactAndClip, digest, idOf, limits, pathOf, type KeyedEntry } from "./entries.ts";
+import {
+  redactAndKeepEnds,
+  approvedPlan,
+  boundTexts,
+  redactAndClip,
+  digest,
+  idOf,
+  limits,
+  pathOf,
+  type KeyedEntry,
+} from "./entries.ts";
 
 /** Pure. Repeated events count once, by the client's own ids. */
 export function entriesOf(event: HookEvent, input: HookInput, turn: string): KeyedEntry[] {
@@ -19,14 +27,38 @@ const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[
   SessionStart: () => [],
   SessionEnd: () => [],
   UserPromptSubmit: prompt,
-  PreToolUse: toolStart,
-  PostToolUse: (input) => [...toolEnd(input), ...todos(input), ...dialog(input)],
-  PostToolUseFailure: toolError,
-  PreCompact: compacting,
-  PostCompact: compacted,
-  Stop: turnEnd,
-  StopFailure: failure,
-  SubagentStop: subagentEnd,
+  PreToolUse: (input) => toolCall(input, "start", (tool) => ({ kind: "tool_start", ...tool })),
+  PostToolUse: (input) => [
+    ...toolCall(input, "end", (tool) => ({ kind: "tool_end", ...tool, ...durationOf(input), ...fileOf(input) })),
+    ...todos(input),
+    ...dialog(input),
+  ],
+  PostToolUseFailure: (input) =>
+    toolCall(input, "end", (tool) => {
+      const text = redactAndClip(input.error ?? "failed", limits.error);
+      return { kind: "tool_error", ...tool, ...durationOf(input), text };
+    }),
+  PreCompact: (input, turn) => {
+    const { trigger = "unknown" } = input;
+    return [keyed(`compacting:${eventStamp(input, turn)}`, { kind: "compacting", trigger })];
+  },
+  PostCompact: (input, turn) => {
+    const summary = redactAndKeepEnds(summaryIn(input.compact_summary ?? ""), limits.summary);
+    const stamp = input.compact_summary ? digest(summary) : eventStamp(input, turn);
+    return [keyed(`compacted:${stamp}`, { kind: "compacted", summary })];
+  },
+  Stop: (input, turn) => [keyed(`turn:${eventStamp(input, turn)}`, { kind: "turn_end" })],
+  StopFailure: (input, turn) => {
+    const text = [input.error ?? "unknown error", input.last_assistant_message].filter(Boolean).join(": ");
+    return [keyed(`failure:${eventStamp(input, turn)}`, { kind: "failure", text: redactAndClip(text, limits.error) })];
+  },
+  SubagentStop: (input, turn) => {
+    // The summariser of a compaction ends as a subagent without a type.
+    if (!input.agent_type) return [];
+    const text = redactAndClip(input.last_assistant_message ?? "", limits.error);
+    const key = `subagent:${input.agent_id ?? eventStamp(input, turn)}:${digest(text)}`;
+    return [keyed(key, { kind: "subagent_end", text })];
+  },
   Notification: () => [],
   PreModelSwitch: () => [],
 };
@@ -42,56 +74,18 @@ function prompt(input: HookInput, turn: string): KeyedEntry[] {
   return [keyed(`prompt:${eventStamp(input, turn)}`, { kind: "prompt", text: kept })];
 }
 
-function toolStart(input: HookInput): KeyedEntry[] {
+type Tool = Pick<Extract<JournalEntry, { kind: "tool_start" }>, "id" | "name" | "input">;
+
+function toolCall(input: HookInput, moment: "start" | "end", entryOf: (tool: Tool) => JournalEntry): KeyedEntry[] {
   const tool = toolOf(input);
-  return tool ? [keyed(`start:${tool.id}`, { kind: "tool_start", ...tool })] : [];
+  return tool ? [keyed(`${moment}:${tool.id}`, entryOf(tool))] : [];
 }
 
-function toolEnd(input: HookInput): KeyedEntry[] {
-  const tool = toolOf(input);
-  if (!tool) return [];
-  const duration = input.duration_ms === undefined ? {} : { durationMs: input.duration_ms };
-  return [keyed(`end:${tool.id}`, { kind: "tool_end", ...tool, ...duration, ...fileOf(input) })];
+function durationOf({ duration_ms: durationMs }: HookInput): { durationMs?: number } {
+  return durationMs === undefined ? {} : { durationMs };
 }
 
-function toolError(input: HookInput): KeyedEntry[] {
-  const tool = toolOf(input);
-  if (!tool) return [];
-  const duration = input.duration_ms === undefined ? {} : { durationMs: input.duration_ms };
-  const text = redactAndClip(input.error ?? "failed", limits.error);
-  return [keyed(`end:${tool.id}`, { kind: "tool_error", ...tool, ...duration, text })];
-}
-
-function turnEnd(input: HookInput, turn: string): KeyedEntry[] {
-  return [keyed(`turn:${eventStamp(input, turn)}`, { kind: "turn_end" })];
-}
-
-function failure(input: HookInput, turn: string): KeyedEntry[] {
-  const text = [input.error ?? "unknown error", input.last_assistant_message].filter(Boolean).join(": ");
-  return [keyed(`failure:${eventStamp(input, turn)}`, { kind: "failure", text: redactAndClip(text, limits.error) })];
-}
-
-/** The summariser of a compaction ends as a subagent without a type. */
-function subagentEnd(input: HookInput, turn: string): KeyedEntry[] {
-  if (!input.agent_type) return [];
-  const text = redactAndClip(input.last_assistant_message ?? "", limits.error);
-  return [
-    keyed(`subagent:${input.agent_id ?? eventStamp(input, turn)}:${digest(text)}`, { kind: "subagent_end", text }),
-  ];
-}
-
-function compacting(input: HookInput, turn: string): KeyedEntry[] {
-  return [keyed(`compacting:${eventStamp(input, turn)}`, { kind: "compacting", trigger: input.trigger ?? "unknown" })];
-}
-
-function compacted(input: HookInput, turn: string): KeyedEntry[] {
-  if (!input.compact_summary)
-    return [keyed(`compacted:${eventStamp(input, turn)}`, { kind: "compacted", summary: "" })];
-  const summary = redactAndKeepEnds(summaryIn(input.compact_summary), limits.summary);
-  return [keyed(`compacted:${digest(summary)}`, { kind: "compacted", summary })];
-}
-
-function toolOf(input: HookInput): { id: string; name: string; input: string } | null {
+function toolOf(input: HookInput): Tool | null {
   if (!input.tool_name || !input.tool_use_id) return null;
   const name = input.agent_id ? `${input.tool_name} (subagent)` : input.tool_name;
   return { id: input.tool_use_id, name, input: describeInput(input.tool_input) };
@@ -220,4 +214,49 @@ function keyed(key: string, entry: JournalEntry): KeyedEntry {
 function eventStamp(input: HookInput, turn: string): string {
   const content = `${input.prompt ?? ""}${input.last_assistant_message ?? ""}${input.error ?? ""}${input.trigger ?? ""}`;
   return `${turn}:${digest(content)}`;
+}
+
+/** Pure. The summary of a compaction, and the client's texts around it. */
+
+const introduction = "This session is being continued from a previous conversation";
+const analysisHeading = "Analysis:\n";
+const summaryHeading = "Summary:\n";
+
+/** Lines at the end, to the model. */
+const instructions = [
+  "If you need specific details from before compaction",
+  "Recent messages are preserved",
+  "Please continue the conversation from where we left",
+  "Continue the conversation from where it left off",
+];
+
+/** [TR210] The summary without the reasoning before it and the instructions after it. */
+function summaryIn(text: string): string {
+  const marked = withoutAnalysis(text).replaceAll(/<\/?summary>/g, "");
+  return withoutInstructions(afterHeading(withoutIntroduction(marked.trim())));
+}
+
+/** In tags as the model writes it, which the client turns into headings. */
+function withoutAnalysis(text: string): string {
+  const [from, to] = [text.indexOf("<analysis>"), text.indexOf("</analysis>")];
+  return from < 0 || to < from ? text : text.slice(0, from) + text.slice(to + "</analysis>".length);
+}
+
+function withoutIntroduction(text: string): string {
+  return text.startsWith(introduction) && text.includes("\n") ? text.slice(text.indexOf("\n")).trimStart() : text;
+}
+
+function afterHeading(text: string): string {
+  if (text.startsWith(summaryHeading)) return text.slice(summaryHeading.length);
+  const at = text.startsWith(analysisHeading) ? text.indexOf(`\n\n${summaryHeading}`) : -1;
+  return at < 0 ? text : text.slice(at + 2 + summaryHeading.length);
+}
+
+function withoutInstructions(text: string): string {
+  let rest = text.trim();
+  for (;;) {
+    const line = rest.slice(rest.lastIndexOf("\n") + 1);
+    if (!instructions.some((begin) => line.startsWith(begin))) return rest;
+    rest = rest.slice(0, rest.length - line.length).trimEnd();
+  }
 }

@@ -1,13 +1,12 @@
 import type { Sql } from "../../shared/sql.ts";
 import { isPaused, pauseLookup } from "../../store/pause.ts";
 import * as sessions from "./sessions.ts";
-import { digestOf, hasAny, transcriptMark } from "./transcript-mark.ts";
+import { digest } from "./entries.ts";
 import * as meta from "../../store/meta.ts";
 
 /** A chat may leave its first project; an event during a pause stores only the folder. */
 function folderOf(sql: Sql, { id, cwd, project }: Pick<sessions.Session, "id" | "cwd" | "project">): string | null {
-  if (!hasAny(sql, metaKind)) return cwd ?? project;
-  return meta.read(sql, keyOf(id)) ?? cwd ?? project;
+  return meta.read(sql, folderKey(id)) ?? cwd ?? project;
 }
 
 export function isSessionPaused(sql: Sql, now: number, session: sessions.Session): boolean {
@@ -21,11 +20,11 @@ export function isPausedById(sql: Sql, now: number, sessionId: string): boolean 
 }
 
 export function setPausedFolder(sql: Sql, sessionId: string, folder: string): void {
-  meta.write(sql, keyOf(sessionId), folder);
+  meta.write(sql, folderKey(sessionId), folder);
 }
 
 export function clearPausedFolder(sql: Sql, sessionId: string): void {
-  if (hasAny(sql, metaKind)) meta.remove(sql, keyOf(sessionId));
+  meta.remove(sql, folderKey(sessionId));
 }
 
 /** Limits of a transcript's read: its first byte, and the lines to skip. */
@@ -47,8 +46,19 @@ export function pauseReadLimits(
   return { minOffset, isExcluded: (at, cwd) => isInPause(at, [cwd, folder]) };
 }
 
-const metaKind = "paused_in";
+/** [JO12] @param name the id of a session without a row, or the path of a transcript */
+export function markTranscript(sql: Sql, name: string, offset: number): void {
+  meta.write(sql, offsetKey(name), String(offset));
+}
 
-function keyOf(sessionId: string): string {
-  return `${metaKind}:${digestOf(sessionId)}`;
+export function transcriptMark(sql: Sql, name: string): number {
+  return Number(meta.read(sql, offsetKey(name)) ?? 0);
+}
+
+function folderKey(sessionId: string): string {
+  return `paused_in:${digest(sessionId)}`;
+}
+
+function offsetKey(name: string): string {
+  return `transcript_from:${digest(name)}`;
 }

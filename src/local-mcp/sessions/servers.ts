@@ -82,6 +82,8 @@ export interface ServerStatus {
   readonly isServed: boolean;
 }
 
+export const unserved: ServerStatus = { dead: [], isServed: false };
+
 export function check(sql: Sql, processes: Processes, client: ProcessIdentity): ServerStatus {
   const { boot, pid, start } = client;
   const all = identities.select(sql, "WHERE boot = ? AND clientPid = ? AND clientStart = ?", boot, pid, start);

@@ -69,3 +69,18 @@ export function newestSnapshot(
 export function findSnapshot(sql: Sql, checkpointId: string): StoredSnapshotRow | null {
   return snapshotRows.find(sql, { checkpointId });
 }
+
+interface Unsaved {
+  readonly events: number;
+  readonly toolCalls: number;
+}
+
+export function unsavedOf(sql: Sql, sessionId: string): Unsaved {
+  const [row] = sql.all<Unsaved>(
+    `SELECT count(*) AS events, coalesce(sum(kind IN ('tool_end', 'tool_error')), 0) AS toolCalls FROM journal
+     WHERE session = ? AND seq > coalesce((SELECT journalSeq FROM checkpoints WHERE session = ? ORDER BY seq DESC LIMIT 1), 0)`,
+    sessionId,
+    sessionId,
+  );
+  return row ?? { events: 0, toolCalls: 0 };
+}

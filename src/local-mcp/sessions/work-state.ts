@@ -8,13 +8,15 @@ import type {
   TodoItem,
   ToolRun,
   WorkState,
+  UserPrompt,
 } from "../../contract/work-state.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { withFile } from "./file-notes.ts";
 import type { JournalRow } from "./journal.ts";
-import { bothEnds } from "../text/excerpt.ts";
-import { quoted, withPrompt } from "./prompts.ts";
+import { bothEnds, excerpt, isNod, tail } from "../text/excerpt.ts";
 import { goalOfCommand, isSlashCommand } from "./slash-command.ts";
+import { absentReason } from "../../snapshots/file-state.ts";
+import { interpret } from "../../platform/time-budget.ts";
+import { cutChars } from "./entries.ts";
 
 /** Pure: no storage, no clock. Keeps what was said and done; nothing is concluded from words. */
 
@@ -238,4 +240,153 @@ function withCutOffTools({ cutOff, interruptedAt, ...state }: WorkState, at: num
     runningTools: [...state.runningTools, ...runs.map(({ cutOffAt: _at, ...run }) => run)],
     calls: state.calls.filter((call) => !isOfRun(call)),
   };
+}
+
+const maxFiles = 200;
+
+const editedSinceText = "no checkpoint since its last edit";
+
+/** [CP10] Adds a file, newest last. An edited file stays edited when it is read again. */
+function withFile(
+  files: readonly FileNote[],
+  path: string,
+  action: FileNote["action"],
+  stamp?: FileNote["stamp"],
+): readonly FileNote[] {
+  const existing = files.find((file) => file.path === path);
+  const isWeaker = action === "read" || action === "noted";
+  const note: FileNote =
+    existing && isWeaker
+      ? existing
+      : {
+          path,
+          hash: null,
+          action,
+          ...(isWeaker
+            ? {}
+            : { skipped: action === "deleted" ? absentReason : editedSinceText, ...(stamp ? { stamp } : {}) }),
+        };
+  return [...files.filter((file) => file !== existing), note].slice(-maxFiles);
+}
+
+export function isEdited({ action }: Partial<Pick<FileNote, "action">>): boolean {
+  return action === "edited" || action === "created" || action === "deleted";
+}
+
+interface FoldedRows {
+  readonly state: WorkState;
+  /** Positions of the rows that took too long; the state is as if they were not there. */
+  readonly unread: readonly number[];
+}
+
+/** [JO42] Folds rows, each within its budget of time. */
+export function foldWithinBudget(base: WorkState, rows: readonly JournalRow[]): FoldedRows {
+  const unread: number[] = [];
+  let [state, folded] = [base, 0];
+  while (folded < rows.length) {
+    interpret(() => {
+      for (const row of rows.slice(folded)) {
+        state = fold(state, [row]);
+        folded += 1;
+      }
+    });
+    const row = rows[folded];
+    if (row === undefined) break;
+    // Many rows together may have taken the time.
+    const one = interpret(() => fold(state, [row]));
+    if (one === null) unread.push(row.seq);
+    else state = one;
+    folded += 1;
+  }
+  return { state, unread };
+}
+
+/** Pure: the prompts that a state keeps. */
+
+/** A prompt below it may mean nothing without what it answers. */
+const maxAnswerChars = 60;
+const answeredChars = 200;
+
+/** Characters kept: of a prompt that is neither the first nor among the newest, and of all. */
+const keptChars = { older: 1_000, all: 60_000 };
+const counts = { recent: 6, all: 300, earlierWords: 3 };
+/** Characters kept of the chat's words that a later prompt or text has followed. */
+const quoted = { earlier: 600, first: 300 };
+
+/** Adds a prompt in the order of its time: a queued one may be read after later ones. */
+function withPrompt(state: WorkState, at: number, text: string): WorkState {
+  const before = state.words.findLast((one) => one.at <= at);
+  const isFirstSince = state.prompts.every((one) => one.at <= (before?.at ?? at) || one.at > at);
+  const isAnswer = text.trim().length < maxAnswerChars && before !== undefined && isFirstSince;
+  const prompt: UserPrompt = {
+    text,
+    at,
+    ...charsOf(text),
+    ...(isAnswer ? { answers: tail(before.text, answeredChars) } : {}),
+  };
+  const position = state.prompts.findLastIndex((one) => one.at <= at) + 1;
+  const isNewest = position === state.prompts.length;
+  const earlier = isNewest && isFirstSince && before ? [shortenedWords(before)] : [];
+  const all = state.prompts.toSpliced(position, 0, prompt);
+  const prompts = fitted(all.map((one, index) => (isRecent(index, all.length) ? one : shortened(one))));
+  return {
+    ...state,
+    prompts,
+    droppedPrompts: state.droppedPrompts + all.length - prompts.length,
+    earlierWords: [...state.earlierWords, ...earlier].slice(-counts.earlierWords),
+    firstWords: isNewest ? [] : state.firstWords,
+  };
+}
+
+function shortenedWords({ text, at }: Remark): Remark {
+  return { text: bothEnds(text, quoted.earlier), at };
+}
+
+function charsOf(text: string): { chars?: number } {
+  const cut = cutChars(text);
+  return cut === null ? {} : { chars: text.length + cut };
+}
+
+function isRecent(index: number, count: number): boolean {
+  return index === 0 || index >= count - counts.recent;
+}
+
+export function shortened(prompt: UserPrompt, max = keptChars.older): UserPrompt {
+  const { text, chars = text.length } = prompt;
+  return text.length <= max ? prompt : { ...prompt, text: excerpt(text, max), chars };
+}
+
+/** Drops the oldest nods first, then the oldest prompts after the first one. */
+function fitted(all: readonly UserPrompt[]): readonly UserPrompt[] {
+  let prompts = all;
+  let chars = prompts.reduce((sum, { text }) => sum + text.length, 0);
+  while (prompts.length > counts.all || (chars > keptChars.all && prompts.length > counts.recent + 1)) {
+    const middle = prompts.slice(1, -counts.recent);
+    const nod = middle.findIndex(({ text }) => isNod(text));
+    const index = 1 + Math.max(0, nod);
+    chars -= prompts[index]?.text.length ?? 0;
+    prompts = prompts.toSpliced(index, 1);
+  }
+  return prompts;
+}
+
+/** Drops a share of the prompts between the first and the newest. */
+export function withoutSomePrompts(state: WorkState): WorkState | null {
+  const [first, ...rest] = state.prompts;
+  if (!first || rest.length <= counts.recent) return null;
+  const dropped = Math.min(Math.ceil(rest.length / 4), rest.length - counts.recent);
+  return {
+    ...state,
+    prompts: [first, ...rest.slice(dropped)],
+    droppedPrompts: state.droppedPrompts + dropped,
+  };
+}
+
+export function firstPrompt({ prompts }: Pick<WorkState, "prompts">): string | null {
+  return prompts[0]?.text ?? null;
+}
+
+/** The newest prompt that is more than a nod; else the newest. */
+export function lastRequest({ prompts }: Pick<WorkState, "prompts">): Remark | null {
+  return prompts.findLast(({ text }) => !isNod(text)) ?? prompts.at(-1) ?? null;
 }

@@ -8,6 +8,8 @@ import {
   addEnd,
   addFailure,
   addUsage,
+  blocksOf,
+  textOf,
   withdrawTexts,
   type LineOrigin,
   type TranscriptDraft,
@@ -62,7 +64,7 @@ const interruption = "[Request interrupted by user";
 function readUser(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
   const message = objectAt(line, "message");
   for (const block of listAt(message, "content")) readToolResult(draft, asObject(block), line, origin);
-  const text = textOf(message).trim();
+  const text = wordsIn(message).trim();
   if (line["isCompactSummary"] === true) return addSummary(draft, text, origin);
   if (line["isMeta"] === true || isOfClient(line)) return;
   if (text.startsWith(interruption)) return void draft.interruptions.push({ at: origin.at });
@@ -113,7 +115,7 @@ function addSummary(draft: TranscriptDraft, summary: string, { at }: LineOrigin)
 function readAttachment(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
   const attachment = objectAt(line, "attachment");
   if (attachment?.["type"] !== "queued_command") return;
-  const text = textOf(attachment, "prompt").trim();
+  const text = wordsIn(attachment, "prompt").trim();
   if ((attachment["commandMode"] ?? "prompt") === "prompt" && !draft.dequeued.has(text))
     addPrompt(draft, withAttachments(wordsOf(text), imagesOf(attachment, "prompt")), "queued", origin);
 }
@@ -150,7 +152,7 @@ function readToolResult(draft: TranscriptDraft, result: JsonObject | null, line:
   if (result?.["type"] !== "tool_result") return;
   const toolUseId = textAt(result, "tool_use_id", 200);
   if (toolUseId === null) return;
-  const error = result["is_error"] === true ? textOf(result) : null;
+  const error = result["is_error"] === true ? wordsIn(result) : null;
   addEnd(draft, { toolUseId, error, at, ...responseOf(objectAt(line, "toolUseResult")) });
   addPrompt(draft, refusalWords(error ?? ""), "queued", { at, uuid: toolUseId });
 }
@@ -164,7 +166,7 @@ function responseOf(result: JsonObject | null): { readonly response?: JsonObject
 
 function readAssistant(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
   const message = objectAt(line, "message");
-  const text = textOf(message);
+  const text = wordsIn(message);
   if (line["isApiErrorMessage"] === true) return addFailure(draft, text, origin);
   if (message?.["model"] === "<synthetic>") return;
   if (text !== "") draft.texts.push({ role: "assistant", text, ...origin });
@@ -179,10 +181,9 @@ function turnEndOf(message: JsonObject | null, text: string, { at }: LineOrigin)
 }
 
 function readToolUse(draft: TranscriptDraft, block: JsonObject | null, origin: LineOrigin): void {
-  const id = textAt(block, "id", 200);
-  const name = textAt(block, "name", 200);
-  if (block?.["type"] !== "tool_use" || id === null || name === null) return;
-  addCall(draft, { id, name, input: block["input"] ?? null, ...origin });
+  if (block?.["type"] !== "tool_use") return;
+  const [id, name] = ["id", "name"].map((key) => textAt(block, key, 200));
+  addCall(draft, { id: id ?? null, name: name ?? null, input: block["input"] ?? null, ...origin });
 }
 
 function readSidechain(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
@@ -207,20 +208,11 @@ function usageIn(line: JsonObject, message: JsonObject | null, origin: LineOrigi
   };
 }
 
-function textOf(holder: JsonObject | null, key = "content"): string {
-  const plain = textAt(holder, key);
-  if (plain !== null) return plain;
-  return blocksOf(holder, key, "text")
-    .map((block) => textAt(block, "text") ?? "")
-    .join("\n");
+function wordsIn(holder: JsonObject | null, key = "content"): string {
+  return textOf(holder, key, "text");
 }
 
 function imagesOf(holder: JsonObject | null, key = "content"): string[] {
-  return blocksOf(holder, key, "image").map((block) => textAt(objectAt(block, "source"), "media_type", 100) ?? "image");
-}
-
-function blocksOf(holder: JsonObject | null, key: string, type: string): (JsonObject | null)[] {
-  return listAt(holder, key)
-    .map(asObject)
-    .filter((block) => block?.["type"] === type);
+  const images = blocksOf(holder, "image", key);
+  return images.map((block) => textAt(objectAt(block, "source"), "media_type", 100) ?? "image");
 }

@@ -5,7 +5,7 @@ import { userWords, withAttachments } from "../sessions/harness-text.ts";
 import {
   addCompaction,
   addFailure,
-  addUsage,
+  addCounts,
   withdrawTexts,
   type LineOrigin,
   type TranscriptDraft,
@@ -143,19 +143,9 @@ function readEnd(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin
 }
 
 function readUsage(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
-  const counts = objectAt(payload, "usage");
   const messageId = textAt(payload, "response_id", 200);
-  if (!counts || messageId === null) return;
-  const cached = numberAt(counts, "cached_input_tokens") ?? 0;
-  addUsage(draft, {
-    messageId,
-    requestId: null,
-    model: draft.model,
-    // Codex counts what was cached as input too.
-    inputTokens: Math.max(0, (numberAt(counts, "input_tokens") ?? 0) - cached),
-    cacheReadTokens: cached,
-    cacheCreationTokens: numberAt(counts, "cache_write_input_tokens") ?? 0,
-    outputTokens: numberAt(counts, "output_tokens") ?? 0,
-    at,
-  });
+  if (messageId === null) return;
+  const fields = { input: "input_tokens", cached: "cached_input_tokens", written: "cache_write_input_tokens" };
+  const answer = { messageId, model: draft.model, at };
+  addCounts(draft, objectAt(payload, "usage"), { ...fields, output: ["output_tokens"] }, answer);
 }

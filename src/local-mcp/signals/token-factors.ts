@@ -1,7 +1,8 @@
-import { clampFactor, maxModels, type Factor, type Factors } from "../../routing/tokens.ts";
+import { clampFactor, maxModels, type Factor, type Factors, estimateTokens, learn } from "../../routing/tokens.ts";
 import { asObject, numberAt, parseObject } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as meta from "../../store/meta.ts";
+import type { TranscriptPart } from "./transcript.ts";
 
 const metaKey = "token_factors";
 
@@ -21,4 +22,30 @@ export function loadFactors(sql: Sql): Factors {
 
 export function saveFactors(sql: Sql, factors: Factors): void {
   meta.write(sql, metaKey, JSON.stringify(factors));
+}
+
+/** Estimating a longer answer would take longer than a hook may. */
+const maxChars = 20_000;
+
+/** [SI26] Thinking missing from the transcript makes the factor too large: a cautious error. */
+export function calibrate(sql: Sql, part: TranscriptPart): void {
+  const model = part.usage.at(-1)?.model;
+  const measured = part.usage.reduce((sum, one) => sum + one.outputTokens, 0);
+  if (!model || measured === 0 || part.skippedBytes > 0) return;
+  const assistantTexts = part.texts.filter((text) => text.role === "assistant").map((text) => text.text);
+  const callTexts = part.toolCalls.map((call) => JSON.stringify({ name: call.name, input: call.input }));
+  const text = [...assistantTexts, ...callTexts].join("\n");
+  if (text.length > maxChars) return;
+  const factors = loadFactors(sql);
+  const learned = learn(factors, model, estimateTokens(text, model, factors), measured);
+  if (learned !== factors) saveFactors(sql, learned);
+}
+
+/** Sample length: the density of a text is alike throughout. */
+export const sampleChars = 2_000;
+
+/** [SI27] Extrapolates from a sample's density, which costs a fraction of a millisecond. */
+export function estimateLong(sql: Sql, sample: string, chars: number, model: string | null): number {
+  const tokens = estimateTokens(sample, model, loadFactors(sql));
+  return Math.round((tokens * chars) / Math.max(1, sample.length));
 }

@@ -1,6 +1,6 @@
 import type { GitPosition } from "../../contract/work-state.ts";
-import type { JsonObject } from "../../shared/json-fields.ts";
-import type { RunningCommands } from "./codex-polls.ts";
+import { asObject, listAt, numberAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import type { RunningCommands } from "./codex-calls.ts";
 
 /** Pure. The format is the client's own and changes; what is unknown is skipped. */
 
@@ -116,25 +116,14 @@ export interface LineOrigin {
   readonly uuid: string;
 }
 
-export interface TranscriptDraft {
-  texts: TranscriptText[];
-  toolCalls: TranscriptToolCall[];
-  toolEnds: TranscriptToolEnd[];
-  apiErrors: TranscriptApiError[];
-  compactions: TranscriptCompaction[];
-  interruptions: TranscriptInterruption[];
-  plans: TranscriptPlan[];
-  turnEnd: TranscriptTurnEnd | null;
-  outcomes: { at: number | null; isFailed: boolean }[];
+type Growing<T> = {
+  -readonly [Key in keyof T]: T[Key] extends readonly (infer One)[] ? One[] : T[Key];
+};
+
+/** Content that grows line by line, with what the reader of a format keeps from line to line. */
+export interface TranscriptDraft extends Growing<Omit<TranscriptContent, "usage" | "subagentUsage">> {
   usage: Map<string, Usage>;
   subagentUsage: Map<string, Usage>;
-  contextUsage: Usage | null;
-  compactBoundary: TranscriptContent["compactBoundary"];
-  contextWindow: number | null;
-  model: string | null;
-  clientVersion: string | null;
-  git: GitPosition | null;
-  invalidLines: number;
   calls: Map<string, TranscriptToolCall>;
   ended: Set<string>;
   /** The newest plan since the last prompt. */
@@ -197,11 +186,61 @@ export function addUsage(draft: TranscriptDraft, usage: Usage): void {
   draft.contextUsage = usage;
 }
 
-/** A client may write the same call twice. */
-export function addCall(draft: TranscriptDraft, call: TranscriptToolCall): void {
-  if (draft.calls.has(call.id)) return;
-  draft.calls.set(call.id, call);
-  draft.toolCalls.push(call);
+/** Names of a client's counts of tokens; several for the output are summed up. */
+interface CountFields {
+  readonly input: string;
+  readonly cached: string;
+  readonly written?: string;
+  readonly output: readonly string[];
+}
+
+type Answer = Pick<Usage, "messageId" | "model" | "at"> & Partial<Pick<Usage, "requestId">>;
+
+/** The same for clients that count what was cached as input too. */
+export function addCounts(
+  draft: TranscriptDraft,
+  counts: JsonObject | null,
+  fields: CountFields,
+  answer: Answer,
+): void {
+  if (!counts) return;
+  const count = (name = ""): number => numberAt(counts, name) ?? 0;
+  addUsage(draft, {
+    requestId: null,
+    ...answer,
+    inputTokens: Math.max(0, count(fields.input) - count(fields.cached)),
+    cacheReadTokens: count(fields.cached),
+    cacheCreationTokens: count(fields.written),
+    outputTokens: fields.output.reduce((sum, name) => sum + count(name), 0),
+  });
+}
+
+export function addText(draft: TranscriptDraft, role: TranscriptText["role"], text: string, origin: LineOrigin): void {
+  if (text.trim() !== "") draft.texts.push({ role, text, ...origin });
+}
+
+/** Text of a message, or the texts of its blocks of a type; without one, of all its blocks. */
+export function textOf(holder: JsonObject | null, key = "content", type?: string): string {
+  const texts = blocksOf(holder, type, key).map((block) => textAt(block, "text") ?? "");
+  return textAt(holder, key) ?? texts.join("\n");
+}
+
+export function blocksOf(holder: JsonObject | null, type?: string, key = "content"): JsonObject[] {
+  const blocks = listAt(holder, key)
+    .map(asObject)
+    .filter((block) => block !== null);
+  return type === undefined ? blocks : blocks.filter((block) => block["type"] === type);
+}
+
+type Unchecked<T, Key extends keyof T> = Omit<T, Key> & { readonly [One in Key]: T[One] | null };
+
+/** A client may write the same call twice; one without an id or a name is none. */
+export function addCall(draft: TranscriptDraft, call: Unchecked<TranscriptToolCall, "id" | "name">): void {
+  const { id, name } = call;
+  if (id === null || name === null || draft.calls.has(id)) return;
+  const known = { ...call, id, name };
+  draft.calls.set(id, known);
+  draft.toolCalls.push(known);
 }
 
 /** Another row tells of the same call. */
@@ -232,10 +271,11 @@ export function withdrawTexts(draft: TranscriptDraft, isPrompt: (text: Transcrip
 }
 
 /** The first end of a call counts. */
-export function addEnd(draft: TranscriptDraft, end: TranscriptToolEnd): void {
-  if (draft.ended.has(end.toolUseId)) return;
-  draft.ended.add(end.toolUseId);
-  draft.toolEnds.push(end);
+export function addEnd(draft: TranscriptDraft, end: Unchecked<TranscriptToolEnd, "toolUseId">): void {
+  const { toolUseId } = end;
+  if (toolUseId === null || draft.ended.has(toolUseId)) return;
+  draft.ended.add(toolUseId);
+  draft.toolEnds.push({ ...end, toolUseId });
 }
 
 export function addFailure(draft: TranscriptDraft, text: string, origin: LineOrigin): void {

@@ -1,8 +1,9 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
-import { readLines, type TranscriptLine } from "./transcript-lines.ts";
-import type { LineFormat, TranscriptContent } from "./transcript-draft.ts";
+import { type LineFormat, type TranscriptContent, emptyDraft, type LineOrigin } from "./transcript-draft.ts";
 import { budgetMs, interpret, shortText } from "../../platform/time-budget.ts";
 import { codeOf } from "../../shared/error.ts";
+import { parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { readClaudeLine } from "./claude-lines.ts";
 
 export interface TranscriptPart extends TranscriptContent {
   /** Start of the next read, in bytes. */
@@ -139,4 +140,63 @@ export function openTranscript(path: string): TranscriptFile {
   if (fstatSync(fd).isFile()) return file;
   file.close();
   throw Object.assign(new Error(`${path} is not a file`), { code: "not_a_file" });
+}
+
+interface TranscriptLine {
+  readonly text: string;
+  readonly position: number;
+}
+
+interface TranscriptRow {
+  readonly row: JsonObject | null;
+  readonly position: number;
+}
+
+type IsExcluded = (at: number, cwd: string | null) => boolean;
+
+export function readLines(
+  lines: Iterable<TranscriptLine>,
+  isExcluded?: IsExcluded,
+  format?: LineFormat,
+): TranscriptContent {
+  return readRows(rowsOf(lines), isExcluded, format);
+}
+
+function* rowsOf(lines: Iterable<TranscriptLine>): Generator<TranscriptRow> {
+  for (const { text, position } of lines) if (text.trim() !== "") yield { row: parseObject(text), position };
+}
+
+export function readRows(
+  rows: Iterable<TranscriptRow>,
+  isExcluded: IsExcluded = () => false,
+  format: LineFormat = readClaudeLine,
+): TranscriptContent {
+  const draft = emptyDraft();
+  let newest: number | null = null;
+  for (const { row, position } of rows) {
+    if (!row) {
+      draft.invalidLines += 1;
+      continue;
+    }
+    const origin = originOf(row, position);
+    newest = origin.at ?? newest;
+    if (newest !== null && isExcluded(newest, textAt(row, "cwd", 4_096))) continue;
+    format(draft, row, origin);
+  }
+  const {
+    calls: _calls,
+    ended: _ended,
+    proposedPlan: _plan,
+    queue: _queue,
+    dequeued: _dequeued,
+    promptAfter: _promptAfter,
+    codex: _codex,
+    ...content
+  } = draft;
+  return { ...content, usage: [...draft.usage.values()], subagentUsage: [...draft.subagentUsage.values()] };
+}
+
+function originOf(line: JsonObject, position: number): LineOrigin {
+  const at = Date.parse(textAt(line, "timestamp", 40) ?? "");
+  return { at: Number.isNaN(at) ? null : at, uuid: textAt(line, "uuid", 100) ?? `@${position}` };
 }

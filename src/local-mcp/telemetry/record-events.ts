@@ -6,7 +6,7 @@ import { idOf, label } from "../sessions/entries.ts";
 import { recordSettings } from "../recording/session-settings.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { streakAfter } from "../signals/failed-requests.ts";
+import { streakAfter } from "../signals/context-readings.ts";
 import { countRequest } from "../usage/ledger.ts";
 import type { TelemetryEvent } from "./otlp-events.ts";
 

@@ -1,10 +1,9 @@
 import { join } from "node:path";
 import { newId } from "../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
-import type { HostContext } from "../../local-mcp/host/handlers.ts";
-import type { Host } from "../../local-mcp/host/host.ts";
+import type { HostContext, Host } from "../../local-mcp/host/host.ts";
 import { LocalHost } from "../../local-mcp/host/local-host.ts";
-import { withWorkspace, type ClientWorkspace } from "../../local-mcp/host/workspace.ts";
+import { withWorkspace, type Workspace } from "../../local-mcp/host/workspace.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { machineHealth } from "../machine-health.ts";
@@ -41,7 +40,7 @@ export function runTasks<Type extends TypeSettings>(
 /** Does tasks until there is none, or until it is asked to end. */
 export async function runTasksIn<Type extends TypeSettings>(
   context: HostContext,
-  workspace: ClientWorkspace,
+  workspace: Workspace,
   work: Work<Type>,
 ): Promise<Result<EndCounts, Failure>> {
   const deps = await taskDeps(context, workspace);
@@ -71,7 +70,7 @@ export async function runTasksIn<Type extends TypeSettings>(
 }
 
 /** For tasks that are done with the help of this process. */
-export async function taskDeps(context: HostContext, workspace: ClientWorkspace): Promise<Result<TaskDeps, Failure>> {
+export async function taskDeps(context: HostContext, workspace: Workspace): Promise<Result<TaskDeps, Failure>> {
   const deps = await workDeps(context);
   if (!deps.ok) return deps;
   const { launch, versionOf } = context.site;

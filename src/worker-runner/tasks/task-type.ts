@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import * as z from "zod";
-import type { ClientWorkspace } from "../../local-mcp/host/workspace.ts";
+import type { Workspace } from "../../local-mcp/host/workspace.ts";
 import { isOnPath } from "../../platform/program-path.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
 import { ok, type Result } from "../../shared/result.ts";
@@ -46,7 +46,7 @@ export type TypeSettings = z.infer<typeof TypeSettings>;
 
 /** Parts of the machine and its workspace that doing tasks needs. */
 export interface TaskDeps extends WorkDeps, ClientDeps {
-  readonly workspace: ClientWorkspace;
+  readonly workspace: Workspace;
 }
 
 /** Makes what does tasks of a type by other means than a command and Claude Code. */

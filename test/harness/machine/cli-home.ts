@@ -10,7 +10,7 @@ import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import { capture } from "#src/local-mcp/checkpoints/capture.ts";
 import { defaults } from "#src/contract/config.ts";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
-import type { HostContext } from "#src/local-mcp/host/handlers.ts";
+import type { HostContext } from "#src/local-mcp/host/host.ts";
 import type { Processes } from "#src/platform/processes.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { Durations, storeDurations } from "#src/runtime/durations.ts";

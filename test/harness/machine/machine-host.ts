@@ -1,6 +1,5 @@
 import type { MachineInput } from "#src/contract/machine/operations.ts";
-import type { HostContext } from "#src/local-mcp/host/handlers.ts";
-import type { Host } from "#src/local-mcp/host/host.ts";
+import type { HostContext, Host } from "#src/local-mcp/host/host.ts";
 import { LocalHost } from "#src/local-mcp/host/local-host.ts";
 import type { MachineHost } from "#src/local-mcp/host/machine-host.ts";
 import { createSynchronizer } from "#src/local-mcp/sync/start-sync.ts";

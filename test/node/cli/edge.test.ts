@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { expect, it } from "vitest";
 import { edgeConfigPath, removeEdgeConfig, readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { unfinishedFile } from "#src/local-mcp/host/create-workspace.ts";
+import { unfinishedFile } from "#src/local-mcp/host/join-workspace.ts";
 import { aCliHome, failed, holding, linesOf } from "#harness/machine/cli-home.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { describeEntry } from "#src/local-mcp/host/describe-entry.ts";
+import { describeEntry } from "#src/local-mcp/host/session-view.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { offer } from "#src/local-mcp/recovery/offers.ts";
 import * as clients from "#src/local-mcp/sessions/clients.ts";

@@ -1,16 +1,16 @@
 import { Claude, aDeadClaude, aProject, anotherClaude, storedSession } from "#harness/machine/claude.ts";
 import { type TempRuntime, storedBytes, tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { twoChats } from "#harness/team/team-rig.ts";
+import { expect, it } from "vitest";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import type { HookEvent, HookInput } from "#src/contract/hook-input.ts";
 import { spoolEvent } from "#src/local-mcp/hooks/spool-event.ts";
-import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
+import { drainInto } from "#src/local-mcp/hooks/answer-hook.ts";
 import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import { dismiss } from "#src/local-mcp/recovery/local-source.ts";
 import * as news from "#src/local-mcp/sessions/news.ts";
 import * as recoveries from "#src/local-mcp/sessions/recoveries.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { expect, it } from "vitest";
 
 const permission = { message: "Claude needs your permission to use Bash", notification_type: "permission_prompt" };
 

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { transcriptFormat } from "#src/local-mcp/signals/transcript-formats.ts";
 import type { TranscriptContent } from "#src/local-mcp/signals/transcript-draft.ts";
-import { readLines } from "#src/local-mcp/signals/transcript-lines.ts";
+import { readLines } from "#src/local-mcp/signals/transcript.ts";
 
 function read(client: string, lines: readonly object[]): TranscriptContent {
   const texts = lines.map((line, position) => ({ text: JSON.stringify(line), position }));

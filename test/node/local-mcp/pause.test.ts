@@ -1,9 +1,8 @@
 import { appendFileSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import { answerHook, drainInto } from "#src/local-mcp/hooks/answer-hook.ts";
 import { spoolEvent } from "#src/local-mcp/hooks/spool-event.ts";
-import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import { catchUp } from "#src/local-mcp/observe/record-transcript.ts";
 import { refresh } from "#src/local-mcp/observe/observe.ts";
 import { isPaused, pause, resume } from "#src/store/pause.ts";

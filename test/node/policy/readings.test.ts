@@ -2,9 +2,8 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Readings, Source } from "#src/contract/readings.ts";
 import { afterCompaction, derive, merge, type SessionFacts, type ToolOutcome } from "#src/policy/readings.ts";
-import { fromTranscript } from "#src/local-mcp/signals/transcript-readings.ts";
-import { readLines } from "#src/local-mcp/signals/transcript-lines.ts";
-import type { TranscriptPart } from "#src/local-mcp/signals/transcript.ts";
+import { fromTranscript } from "#src/local-mcp/signals/context-readings.ts";
+import { readLines, type TranscriptPart } from "#src/local-mcp/signals/transcript.ts";
 import { someReadings } from "#harness/machine/readings.ts";
 import { anAssistantLine, T0 } from "#harness/machine/transcripts.ts";
 

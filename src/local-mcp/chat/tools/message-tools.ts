@@ -5,7 +5,7 @@ import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, err, type Result } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import { isPresent, showChat } from "../../host/chat-names.ts";
+import { isPresent, showChat } from "../../host/team-handlers.ts";
 import { folderOf } from "../../team/chat-naming.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import { teamTool } from "./team-tool.ts";

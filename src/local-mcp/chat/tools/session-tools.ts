@@ -5,15 +5,15 @@ import { observeNow, refresh } from "../../observe/observe.ts";
 import type { ToolHandler, ToolInput } from "./tool.ts";
 import type { Readings, Risk } from "../../../contract/readings.ts";
 import { stateText } from "../../../contract/chat-state.ts";
-import { readSessionStatus } from "../../host/session-status.ts";
+import { readSessionStatus } from "../../host/session-view.ts";
 import { neutralize } from "../../text/neutralize.ts";
 import { age } from "../../../shared/format.ts";
 import type { ToolError } from "../chat.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import { forgetTarget } from "../../host/forget-target.ts";
-import { acknowledgeNotices } from "../../host/notices-handlers.ts";
+import { forgetTarget } from "../../host/session-handlers.ts";
+import { acknowledgeNotices } from "../../host/overview-handlers.ts";
 import { dismiss } from "../../recovery/local-source.ts";
-import { findStoredSession } from "../../sessions/session-prefix.ts";
+import { findStoredSession } from "../../sessions/short-ids.ts";
 import { captureNotes, captureRefusal, finish, recordUserWords } from "../capture-notes.ts";
 
 export const autoCheckpoint: ToolHandler<"shim_auto_checkpoint"> = (chat, input) => {

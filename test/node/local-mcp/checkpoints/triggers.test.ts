@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { hookEvents, type HookEvent } from "#src/contract/hook-input.ts";
-import { dueTrigger, type TriggerFacts } from "#src/local-mcp/checkpoints/triggers.ts";
-import { countTrigger } from "#src/policy/save-triggers.ts";
+import { countedTrigger, eventTrigger } from "#src/local-mcp/checkpoints/triggers.ts";
+import { countTrigger, type SaveFacts } from "#src/policy/save-triggers.ts";
 import { defaults } from "#src/contract/config.ts";
 import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import { isRiskyCommand } from "#src/local-mcp/checkpoints/risky-commands.ts";
@@ -12,9 +12,9 @@ import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const config = { ...defaults.checkpoint, beforeTools: ["Bash", "mcp__*__delete_*", "a.b"] };
 
-function at(event: HookEvent, facts: Partial<TriggerFacts> = {}): string | null {
-  const calm = { toolName: "Read", toolInput: {}, toolCalls: 1, sinceSavedMs: 1_000, isRiskPending: false };
-  return dueTrigger(event, { ...calm, ...facts }, config);
+function at(event: HookEvent, facts: Partial<SaveFacts> = {}): string | null {
+  const calm = { toolCalls: 1, sinceSavedMs: 1_000, isRiskPending: false };
+  return eventTrigger(event, { tool_name: "Read" }, config) ?? countedTrigger(event, { ...calm, ...facts }, config);
 }
 
 it("[CP39] every end, compaction and switch of the model is a checkpoint; a start and a prompt are not", () => {
@@ -34,11 +34,13 @@ it("[CP9] after a tool: when the risk rose a level, every N calls, every M minut
   expect(countTrigger({ toolCalls: 0, sinceSavedMs: 299_999 }, config)).toBeNull();
 });
 
+function before(tool: string | undefined): string | null {
+  return eventTrigger("PreToolUse", { tool_name: tool, tool_input: {} }, config);
+}
+
 it("[CP40] before a tool that the user marked as risky; * matches any text, all else only itself", () => {
-  for (const toolName of ["Bash", "mcp__files__delete_all", "a.b"])
-    expect(at("PreToolUse", { toolName })).toBe("before_tool");
-  for (const toolName of ["BashOutput", "mcp__files__list", "aXb", null])
-    expect(at("PreToolUse", { toolName })).toBeNull();
+  for (const tool of ["Bash", "mcp__files__delete_all", "a.b"]) expect(before(tool)).toBe("before_tool");
+  for (const tool of ["BashOutput", "mcp__files__list", "aXb", undefined]) expect(before(tool)).toBeNull();
 });
 
 function isRisky(command: string): boolean {
@@ -63,15 +65,18 @@ it.each(
 it.each(
   [
     ["git push", "git push origin main", "git reset HEAD a.ts", "git checkout topic", "git checkout -b topic"],
-    ["git log --grep 'reset --hard'", "rm a.txt", "find . -name '*.ts'", "terraform plan", "kubectl get pods"],
-    ["git push --force --dry-run", "npm test", "docker compose up -d", "ls # rm", ""],
+    ["rm a.txt", "find . -name '*.ts'", "terraform plan", "kubectl get pods"],
+    ["npm test", "docker compose up -d", "ls # rm", ""],
   ].flat(),
-)("[CP55] what only reads, only tells or can be undone is not: %j", (command) => {
+)("[CP55] what only reads or can be undone is not: %j", (command) => {
   expect(isRisky(command)).toBe(false);
 });
 
-it("[CP55] a mention counts: it costs one snapshot", () => {
+it("[CP55] a mention counts, and so do trial runs and what a build makes again: each costs one snapshot", () => {
   const mentions = [
+    "git log --grep 'reset --hard'",
+    "git push --force --dry-run",
+    "rm -rf node_modules",
     "git commit -m 'git push --force is refused'",
     "cat > a.sh <<'EOF'\nrm -rf src\nEOF",
     "rg 'drop table'",
@@ -98,25 +103,18 @@ it.each(
   expect(isRisky(command)).toBe(true);
 });
 
-it("[CP32] removing what builds and installers make again is no risk, unless anything else goes with it", () => {
-  const made = ["rm -rf node_modules/.cache", "rm -rf dist ./build packages/a/node_modules", "cd app && rm -rf target"];
-  expect(made.filter(isRisky)).toEqual([]);
-  const others = ["rm -rf dist src", "rm -rf dist/../src", "rm -rf /usr/lib/node_modules", "rm -rf *", "rm -rf ."];
-  expect(others.filter(isRisky)).toEqual(others);
-});
-
-it("[CP30] the list is the user's to change, and a wrong pattern matches nothing rather than failing", () => {
+it("[CP30] the list is the user's to change, and an empty entry matches nothing", () => {
   const own = {
     ...defaults.checkpoint,
-    beforeCommands: ["deploy.sh prod", "make *", "--", "text:launch missiles", "a("],
+    beforeCommands: ["deploy.sh prod", "make *", "", "launch missiles", "a("],
   };
   const ran = (command: string): boolean => isRiskyCommand("Bash", { command }, own);
   expect(["./deploy.sh prod", "make all", "./run LAUNCH  missiles"].map(ran)).toEqual([true, true, true]);
-  expect(["./deploy.sh test", "rm -rf src", "make", "a("].map(ran)).toEqual([false, false, false, false]);
+  expect(["./deploy.sh test", "rm -rf src", "make"].map(ran)).toEqual([false, false, false]);
 });
 
 it("[CP30] [CP31] of a corpus of commands the risky ones are found, also behind wrappers, and no others", () => {
-  expect([riskyCommands.length, harmlessCommands.length].every((count) => count >= 120)).toBe(true);
+  expect([riskyCommands.length, harmlessCommands.length].every((count) => count >= 100)).toBe(true);
   expect(riskyCommands.filter((command) => !isRisky(command))).toEqual([]);
   expect(harmlessCommands.filter(isRisky)).toEqual([]);
 });
@@ -124,7 +122,7 @@ it("[CP30] [CP31] of a corpus of commands the risky ones are found, also behind 
 it("[CP31] in PowerShell a backslash stands in a path and escapes nothing", () => {
   const risky = ["Remove-Item -Recurse -Force .\\src\\lib", "C:\\Windows\\System32\\cmd.exe /c rd /s /q src"];
   expect(risky.filter(isRiskyInPowerShell)).toEqual(risky);
-  expect(["Remove-Item -Recurse .\\node_modules", "rd /s /q web\\dist"].filter(isRiskyInPowerShell)).toEqual([]);
+  expect(["Get-ChildItem .\\src", "Remove-Item .\\a.txt"].filter(isRiskyInPowerShell)).toEqual([]);
 });
 
 function isRiskyInPowerShell(command: string): boolean {

@@ -2,11 +2,10 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { HookChannel, type HookReply } from "#src/local-mcp/hooks/hook-channel.ts";
-import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
-import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
-import type { DeferredWork } from "#src/local-mcp/hooks/run-hook.ts";
+import { answerHook, finishEvent, type DeferredWork } from "#src/local-mcp/hooks/answer-hook.ts";
 import { hookToolGroups, type HookToolEvent } from "#src/contract/hook-tool.ts";
 import { identify } from "#src/platform/processes.ts";
+import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import * as servers from "#src/local-mcp/sessions/servers.ts";
 import * as spool from "#src/store/spool.ts";
 import { aProject, journalKinds, storedSession, rowCount } from "#harness/machine/claude.ts";
@@ -18,7 +17,7 @@ const clientPid = 1_000;
 
 type Fields = Readonly<Record<string, string>>;
 
-function aChannel(runtime: TempRuntime, done: (work: DeferredWork) => Promise<void> = async () => {}) {
+function aChannel(runtime: TempRuntime, done: (work: DeferredWork) => Promise<unknown> = async () => {}) {
   runtime.processes.start(clientPid);
   const deferred: DeferredWork[] = [];
   const later: (() => void)[] = [];
@@ -131,8 +130,8 @@ it("[HO56] [HO31] a checkpoint that is due is left for after the answer, and so 
   await event("PreToolUse", { ...bash, transcript_path: transcript });
   await event("Stop", { last_assistant_message: "Done." });
   expect(deferred).toEqual([
-    { sessionId: session, trigger: null, isTranscriptBehind: true },
-    { sessionId: session, trigger: "turn_end", isTranscriptBehind: false },
+    { event: "PreToolUse", sessionId: session, trigger: null, isTranscriptBehind: true },
+    { event: "Stop", sessionId: session, trigger: "turn_end", isTranscriptBehind: false },
   ]);
   expect(rowCount(runtime, "checkpoints")).toBe(0);
   expect(storedSession(runtime, session).transcriptOffset).toBe(0);
@@ -140,24 +139,24 @@ it("[HO56] [HO31] a checkpoint that is due is left for after the answer, and so 
 
 it("[HO55] readings and risk are taken after the answer, and with them the checkpoint that tool calls make due", async () => {
   const runtime = tempRuntime({ config: { checkpoint: { everyToolCalls: 2 } } });
-  const { answer, finish, deferred } = aChannel(runtime);
+  const { answer, finish } = aChannel(runtime, (work) => finishEvent(runtime, work));
+  const counted = (): number | undefined => storedSession(runtime, session).readings.toolCalls?.value;
   const seen: unknown[] = [];
-  const look = (): void =>
-    void seen.push([storedSession(runtime, session).readings.toolCalls?.value ?? null, deferred.length]);
-  for (const id of ["toolu_1", "toolu_2"]) {
+  for (const id of ["toolu_1", "toolu_2", "toolu_3"]) {
     await answer("PreToolUse", { ...bash, tool_use_id: id });
     await answer("PostToolUse", { ...bash, tool_use_id: id });
-    look();
+    seen.push(counted());
     finish();
-    look();
+    seen.push(counted());
   }
-  expect(JSON.stringify(seen)).toBe("[[null,0],[1,1],[1,1],[2,2]]");
-  expect(deferred.map(({ trigger }) => trigger)).toEqual(["time", "tools"]);
+  expect(seen).toEqual([undefined, 1, 1, 2, 2, 3]);
+  const saved = runtime.store.read((sql) => checkpoints.search(sql, { session }), []);
+  expect(saved.map(({ trigger }) => trigger).toReversed()).toEqual(["time", "tools"]);
 });
 
 it("[HO55] readings that cannot be stored are logged, and the event stays answered", async () => {
   const runtime = tempRuntime();
-  const { answer, finish } = aChannel(runtime);
+  const { answer, finish } = aChannel(runtime, (work) => finishEvent(runtime, work));
   await answer("PostToolUse", bash);
   const write = vi.spyOn(runtime.store, "write").mockImplementation(() => {
     throw new Error("the disk is full");
@@ -178,15 +177,13 @@ it("[HO4] [HO63] the front is registered at its first event, and once", async ()
   expect([served, takesEvents, rowCount(runtime, "servers")]).toEqual([true, true, 1]);
 });
 
-it("[HO56] events behind the spool wait in it, and are applied in their order by a tick", async () => {
+it("[HO8] an event comes after those that wait in the spool", async () => {
   const runtime = tempRuntime();
   const { event } = aChannel(runtime);
   const input = { session_id: session, prompt_id: "p1", prompt: "fix the parser" };
   const entry = { at: runtime.now(), event: "UserPromptSubmit", clientPid, clientStart: null, input };
   spool.append(runtime.paths.spool, entry);
   expect(await event("PreToolUse", bash)).toEqual({ content: [] });
-  expect(journalKinds(runtime, session)).toEqual([]);
-  drainInto(runtime);
   expect(journalKinds(runtime, session)).toEqual(["prompt", "tool_start"]);
 });
 

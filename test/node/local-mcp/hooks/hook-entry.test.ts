@@ -4,8 +4,7 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { build } from "esbuild";
-import { foreignLimits, ownLimits, readHookInput } from "#src/local-mcp/hooks/hook-stdin.ts";
-import { JsonObjectReader } from "#src/local-mcp/hooks/json-object-reader.ts";
+import { foreignLimits, ownLimits, readHookInput, JsonObjectReader } from "#src/local-mcp/hooks/hook-stdin.ts";
 import { foreignCaller, recordForeignCaller, readForeignCallers } from "#src/local-mcp/hooks/foreign-callers.ts";
 import { aCliHome } from "#harness/machine/cli-home.ts";
 
@@ -231,7 +230,7 @@ it("[HO75] a hook process holds neither the full schema library nor anything tha
   });
   const parts = Object.entries(Object.values(metafile.outputs)[0]?.inputs ?? {});
   const paths = parts.flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : []));
-  expect(paths).toContain("src/local-mcp/hooks/spool-unanswered.ts");
-  const unwanted = /zod\/v4\/classic|src\/store\/(store|driver-[\w-]+|open-\w+)\.ts|src\/local-mcp\/hooks\/run-hook/;
+  expect(paths).toContain("src/local-mcp/hooks/spool-event.ts");
+  const unwanted = /zod\/v4\/classic|src\/store\/(store|driver-[\w-]+|open-\w+)\.ts|src\/local-mcp\/hooks\/answer-hook/;
   expect(paths.filter((path) => unwanted.test(path))).toEqual([]);
 });

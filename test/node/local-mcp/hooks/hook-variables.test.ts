@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { adapterOf } from "#src/clients/adapters.ts";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
-import { findClientPid } from "#src/local-mcp/hooks/client-process.ts";
+import { findClientPid } from "#src/local-mcp/hooks/read-event.ts";
 import { isOfForeignCaller } from "#src/local-mcp/hooks/foreign-callers.ts";
 import { markVariables, valueVariables } from "#src/clients/hook-variables.ts";
 import { recording } from "#harness/clients/recorded-client.ts";

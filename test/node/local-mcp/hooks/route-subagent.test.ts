@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { qwen } from "#src/clients/claude-compatible.ts";
+import { HookInput } from "#src/contract/hook-input.ts";
 import { answerEvent, answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -26,6 +27,19 @@ function eventOf({ input = whole, tool = "Agent", event = "PreToolUse" }: Case):
   return { session_id: "s1", hook_event_name: event, tool_name: tool, tool_use_id: "t1", tool_input: input };
 }
 
+/** By the hook tool of the MCP process. */
+function answerByTool(given: Case): object {
+  const input = HookInput.parse(eventOf(given));
+  const incoming = {
+    clientName: "claude-code",
+    event: "PreToolUse",
+    input,
+    clientPid: 1_000,
+    isInParts: true,
+  } as const;
+  return answerEvent(runtimeFor(given), incoming).answer;
+}
+
 function answerTo(given: Case): Record<string, unknown> {
   const { event = "PreToolUse" } = given;
   const answer = answerHook(runtimeFor(given), event, () => JSON.stringify(eventOf(given)), 1_000);
@@ -39,7 +53,7 @@ it("[RT40] without a user the model of a small subagent task is set, and all els
 });
 
 it("[RT40] the MCP process sets it, too, where it has the whole input", () => {
-  expect(answerEvent(runtimeFor({}), "PreToolUse", eventOf({}), 1_000).answer).toEqual({
+  expect(answerByTool({})).toEqual({
     hookSpecificOutput: { hookEventName: "PreToolUse", updatedInput: { ...whole, model: "haiku" } },
   });
 });
@@ -49,7 +63,7 @@ it("[RT41] with a user, and when only advice is asked for, the user is advised a
   expect(answerTo({ entryPoint: "cli" })).toEqual(advice);
   expect(answerTo({ subagents: "advise" })).toEqual(advice);
   const parts = { description: whole.description, prompt: small };
-  expect(answerEvent(runtimeFor({}), "PreToolUse", eventOf({ input: parts }), 1_000).answer).toEqual(advice);
+  expect(answerByTool({ input: parts })).toEqual(advice);
 });
 
 it("[RT40] a named model, a larger task, one without evidence, another tool and another event stay as they are", () => {

@@ -1,18 +1,17 @@
 import { mkdirSync, writeFileSync, readdirSync, readFileSync } from "node:fs";
 import { join, dirname } from "node:path";
+import { aDeadClaude, anotherClaude, journalKinds, aChat, stateOf, storedSession } from "#harness/machine/claude.ts";
+import { tempRuntime, storedBytes, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { insert } from "#harness/store/store-rows.ts";
 import { expect, it, vi } from "vitest";
 import { claudeCode } from "#src/clients/claude-compatible.ts";
-import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import { answerHook, drainInto } from "#src/local-mcp/hooks/answer-hook.ts";
 import { pause } from "#src/store/pause.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as spool from "#src/store/spool.ts";
 import { spoolEvent } from "#src/local-mcp/hooks/spool-event.ts";
-import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
-import { aDeadClaude, anotherClaude, journalKinds, aChat, stateOf, storedSession } from "#harness/machine/claude.ts";
-import { tempRuntime, storedBytes, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { insert } from "#harness/store/store-rows.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { type Connection, type OpenOptions } from "#src/store/driver.ts";
+import type { Connection, OpenOptions } from "#src/store/driver.ts";
 
 /** Another process holds the store. @returns it lets go */
 function lock(runtime: TempRuntime): () => void {

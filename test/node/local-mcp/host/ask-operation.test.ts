@@ -1,6 +1,6 @@
 import { createServer, type ServerResponse } from "node:http";
 import { expect, it, onTestFinished } from "vitest";
-import { askOperation } from "#src/local-mcp/host/ask-operation.ts";
+import { askOperation } from "#src/local-mcp/host/machine-host.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import type { HostResult } from "#src/shared/host-result.ts";

@@ -1,15 +1,14 @@
+import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { column } from "#harness/store/store-rows.ts";
 import { expect, it } from "vitest";
 import { weekOf } from "#src/experiments/weekly-report.ts";
 import { weeklyFacts } from "#src/local-mcp/experiments/weekly-facts.ts";
-import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
-import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
+import { answerHook, drainInto } from "#src/local-mcp/hooks/answer-hook.ts";
 import { append } from "#src/store/spool.ts";
-import { saveLastCheckpoint } from "#src/local-mcp/host/last-checkpoint.ts";
+import { saveLastCheckpoint } from "#src/local-mcp/host/recovery-handlers.ts";
 import { storeDurations } from "#src/runtime/durations.ts";
 import type { HookEvent } from "#src/contract/hook-input.ts";
-import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
-import { column } from "#harness/store/store-rows.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 function hook(machine: TempRuntime, chat: Claude, event: HookEvent, fields: object = {}): void {
   machine.wait(20);

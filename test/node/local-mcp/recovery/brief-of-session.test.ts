@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { readContent } from "#src/local-mcp/sessions/session-content.ts";
 import { renderBrief, toDelivered, toStoredOffer } from "#src/local-mcp/recovery/offers.ts";
 import { o200kTokens } from "#src/routing/tokens.ts";
-import { timeline } from "#src/local-mcp/host/timeline.ts";
+import { timeline } from "#src/local-mcp/host/session-view.ts";
 import { restore } from "#src/local-mcp/recovery/restoration.ts";
 import { anotherClaude, Claude, storedSession, aChat } from "#harness/machine/claude.ts";
 import { git } from "#harness/machine/git-project.ts";

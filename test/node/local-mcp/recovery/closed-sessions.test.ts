@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import { spoolEvent } from "#src/local-mcp/hooks/spool-event.ts";
-import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
+import { drainInto } from "#src/local-mcp/hooks/answer-hook.ts";
 import { findIncomplete } from "#src/local-mcp/recovery/detect.ts";
 import { undo } from "#src/local-mcp/recovery/local-source.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";

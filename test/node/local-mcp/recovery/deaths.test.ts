@@ -4,9 +4,9 @@ import { listCrashes } from "#harness/machine/crashes.ts";
 import { DeathWatch, recordDeath, recordDeaths } from "#src/local-mcp/recovery/deaths.ts";
 import { dismiss, undo } from "#src/local-mcp/recovery/local-source.ts";
 import { offer } from "#src/local-mcp/recovery/offers.ts";
-import { saveLastCheckpoint } from "#src/local-mcp/host/last-checkpoint.ts";
+import { saveLastCheckpoint } from "#src/local-mcp/host/recovery-handlers.ts";
 import { spoolEvent } from "#src/local-mcp/hooks/spool-event.ts";
-import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
+import { drainInto } from "#src/local-mcp/hooks/answer-hook.ts";
 import { Upkeep } from "#src/local-mcp/server/upkeep.ts";
 import { scoreOf } from "#src/local-mcp/recovery/brief.ts";
 import { restoration, type Restoration } from "#src/local-mcp/recovery/restoration.ts";
@@ -20,7 +20,7 @@ import {
   storedSession,
   aChat,
 } from "#harness/machine/claude.ts";
-import { timeline } from "#src/local-mcp/host/timeline.ts";
+import { timeline } from "#src/local-mcp/host/session-view.ts";
 import { readContent } from "#src/local-mcp/sessions/session-content.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { HostContext } from "#src/local-mcp/host/handlers.ts";
+import type { HostContext } from "#src/local-mcp/host/host.ts";
 import { LocalHost } from "#src/local-mcp/host/local-host.ts";
 import { brief } from "#src/local-mcp/recovery/brief.ts";
 import { findIncomplete } from "#src/local-mcp/recovery/detect.ts";

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { listCrashes } from "#harness/machine/crashes.ts";
 import { expect, it, vi } from "vitest";
-import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
+import { drainInto } from "#src/local-mcp/hooks/answer-hook.ts";
 import * as spool from "#src/store/spool.ts";
 import { MachineWork } from "#src/local-mcp/server/machine-work.ts";
 import { refreshIfDue } from "#src/local-mcp/server/upkeep.ts";

@@ -2,14 +2,22 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { HookInput, type HookEvent } from "#src/contract/hook-input.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
-import { cleanInput } from "#src/local-mcp/hooks/read-event.ts";
-import { cutChars, redactAndKeepEnds } from "#src/local-mcp/sessions/both-ends.ts";
-import { boundTexts, redactAndClip, idOf, label, limits, pathOf } from "#src/local-mcp/sessions/entries.ts";
+import { parseInput } from "#src/local-mcp/hooks/read-event.ts";
+import {
+  cutChars,
+  redactAndKeepEnds,
+  boundTexts,
+  redactAndClip,
+  idOf,
+  label,
+  limits,
+  pathOf,
+} from "#src/local-mcp/sessions/entries.ts";
 import { describeInput, entriesOf } from "#src/local-mcp/sessions/hook-entries.ts";
 import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 
 function entries(event: HookEvent, fields: object): JournalEntry[] {
-  const input = cleanInput(HookInput.parse({ session_id: "s", prompt_id: "p", ...fields }));
+  const input = parseInput({ session_id: "s", prompt_id: "p", ...fields }, "a client") as HookInput;
   return entriesOf(event, input, "turn").map(({ entry }) => entry);
 }
 

@@ -3,8 +3,7 @@ import { expect, it } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { WorkState } from "#src/contract/work-state.ts";
 import type { JournalRow } from "#src/local-mcp/sessions/journal.ts";
-import { firstPrompt, lastRequest, withoutSomePrompts } from "#src/local-mcp/sessions/prompts.ts";
-import { emptyState, fold } from "#src/local-mcp/sessions/work-state.ts";
+import { firstPrompt, lastRequest, withoutSomePrompts, emptyState, fold } from "#src/local-mcp/sessions/work-state.ts";
 import { T0 } from "#harness/store/temp-store.ts";
 
 const user = (text: string): JournalEntry => ({ kind: "prompt", text });

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { TranscriptContent } from "#src/local-mcp/signals/transcript-draft.ts";
 import { transcriptFormat } from "#src/local-mcp/signals/transcript-formats.ts";
-import { readRows } from "#src/local-mcp/signals/transcript-lines.ts";
+import { readRows } from "#src/local-mcp/signals/transcript.ts";
 import { codexHead, codexRow, secondOf } from "#harness/clients/invented-transcripts.ts";
 
 type Row = Readonly<Record<string, unknown>>;

@@ -1,8 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { parse } from "#src/local-mcp/signals/statusline-input.ts";
+import { parse, effectiveWindow, windowsAsOf } from "#src/local-mcp/signals/context-readings.ts";
 import { canonicalModel } from "#src/shared/model-name.ts";
-import { effectiveWindow, windowsAsOf } from "#src/local-mcp/signals/context-window.ts";
 
 const T0 = 1_700_000_000_000;
 const window = { context_window_size: 200_000 };

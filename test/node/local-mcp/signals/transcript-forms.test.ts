@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { commandIn, userWords } from "#src/local-mcp/sessions/harness-text.ts";
 import type { TranscriptContent } from "#src/local-mcp/signals/transcript-draft.ts";
 import { transcriptFormat } from "#src/local-mcp/signals/transcript-formats.ts";
-import { readRows } from "#src/local-mcp/signals/transcript-lines.ts";
+import { readRows } from "#src/local-mcp/signals/transcript.ts";
 import {
   codexHead,
   codexOfFunctions,

@@ -4,9 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { openTranscript, readAppended, type TranscriptFile } from "#src/local-mcp/signals/transcript.ts";
+import { openTranscript, readAppended, type TranscriptFile, readLines } from "#src/local-mcp/signals/transcript.ts";
 import type { TranscriptContent } from "#src/local-mcp/signals/transcript-draft.ts";
-import { readLines } from "#src/local-mcp/signals/transcript-lines.ts";
 import {
   anAssistantLine,
   aTranscript,
