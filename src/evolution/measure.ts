@@ -141,10 +141,11 @@ export function publicApi(files: ReadonlyMap<string, string>, entries: readonly 
   const visit = (path: string, isOpen: boolean): void => {
     if (reached.get(path) === true || (reached.has(path) && !isOpen)) return;
     reached.set(path, isOpen);
-    for (const [, star, specifier = ""] of (files.get(path) ?? "").matchAll(/(export \*)?[^"\n]*"(\.[^"]*)"/g)) {
-      const target = resolveModule(files, path, specifier);
-      if (target !== null) visit(target, isOpen && star !== undefined);
-    }
+    for (const line of (files.get(path) ?? "").split("\n"))
+      for (const [, specifier = ""] of line.matchAll(/"(\.[^"]*)"/g)) {
+        const target = resolveModule(files, path, specifier);
+        if (target !== null) visit(target, isOpen && line.includes("export *"));
+      }
   };
   for (const path of entries) visit(path, true);
   const texts = [...reached].flatMap(([path, isOpen]) => {
@@ -156,7 +157,7 @@ export function publicApi(files: ReadonlyMap<string, string>, entries: readonly 
 
 /** Declaration files have each statement at the start of a line. */
 function statementsOf(text: string): string[] {
-  const bare = text.replaceAll(/\/\*[\s\S]*?(?:\*\/|$)/g, "").replaceAll(/^\s*\/\/.*$/gm, "");
+  const bare = text.replaceAll(/\/\*[\s\S]*?(?:\*\/|$)/g, "").replaceAll(/^[ \t]*\/\/.*$/gm, "");
   const statements = bare.split(/\n(?=[a-z])/).map((one) => one.trim().replaceAll(/\s+/g, " "));
   return statements.filter((one) => one !== "" && one !== "export {};");
 }

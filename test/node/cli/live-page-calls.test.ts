@@ -178,7 +178,7 @@ it("[WP20] the log is bounded, and the newest entries come first", () => {
   record("first");
   home.runtime.store.write((sql) => sql.run("UPDATE audit SET seq = 1"));
   home.runtime.store.write((sql) =>
-    sql.run("INSERT INTO audit SELECT 20000, at, kind, 'other', actor, result, rows, isOpen FROM audit"),
+    sql.run("INSERT INTO audit SELECT 20000, at, kind, 'other', actor, result, rows FROM audit"),
   );
   record("second");
   record("third");
