@@ -43,11 +43,6 @@ export const inStatements: readonly Bug[] = [
     about: "renewals are answered and not stored",
     patch: swallowed(/^UPDATE leases SET ttlMs = \?, expiresAt = /, 1),
   },
-  {
-    name: "keeps-released",
-    about: "what is released stays held",
-    patch: swallowed(/^DELETE FROM leases WHERE resource /, 1),
-  },
   { name: "keeps-deleted", about: "a deleted key stays", patch: swallowed(/^DELETE FROM state WHERE key /, 1) },
   {
     name: "extends-nothing",
