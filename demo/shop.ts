@@ -8,12 +8,15 @@ export const files: Readonly<Record<string, string>> = {
   return prices.reduce((sum, price) => sum + price, 0);
 }
 `,
-  "backend/cart.mjs": `
+  "backend/cart.mjs": `import { total } from "./price.mjs";
+
 export function sum(cart) {
   return total(cart.map(({ price, count }) => price * count));
 }
 `,
   "backend/backend.test.mjs": `import assert from "node:assert/strict";
+import { test } from "node:test";
+import { sum } from "./cart.mjs";
 import { total } from "./price.mjs";
 
 test("prices are added in whole cents", () => {
@@ -29,14 +32,18 @@ test("a cart counts in whole cents", () => {
 `,
   "frontend/label.mjs": `export const label = ({ name, price }) => name + ": " + price;
 `,
-  "frontend/receipt.mjs": `
+  "frontend/receipt.mjs": `import { money } from "./money.mjs";
+
 export function receipt(lines, sum) {
   const shown = lines.map(({ name, price }) => name + " " + price);
   return [...shown, "sum " + sum].join("\\n");
 }
 `,
   "frontend/frontend.test.mjs": `import assert from "node:assert/strict";
+import { test } from "node:test";
+import { label } from "./label.mjs";
 import { money } from "./money.mjs";
+import { receipt } from "./receipt.mjs";
 
 test("money has two decimals", () => {
   assert.equal(money(2.5), "EUR 2.50");
@@ -56,13 +63,8 @@ test("a receipt shows money in each line and in the sum", () => {
 `,
   "stock/stock.test.mjs": `import assert from "node:assert/strict";
 import { test } from "node:test";
-import { sum } from "./cart.mjs";
 import { cheapest } from "./cheapest.mjs";
-import { label } from "./label.mjs";
-import { money } from "./money.mjs";
 import { names } from "./names.mjs";
-import { total } from "./price.mjs";
-import { receipt } from "./receipt.mjs";
 
 const goods = () => [{ name: " tea ", price: 2 }, { name: "ink", price: 1 }];
 
