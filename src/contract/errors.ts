@@ -132,7 +132,6 @@ const hostErrorTable = {
   budget_spent: 402,
   out_of_range: 422,
   trials_unreadable: 409,
-  coordinator_older: 409,
   import_refused: 422,
   not_a_file: 422,
   not_built: 409,

@@ -53,8 +53,8 @@ export class RecordSender {
   #isThrottled = true;
   #requiredKeyId: string | null = null;
   #currentId = "";
-  /** Whether changes that an earlier host of this home has not delivered wait again. */
-  #hasReleased = false;
+  /** False: an earlier host, or a send that threw, may have left changes marked as under way. */
+  #isSettled = false;
   #batch: number;
   /** Newest change when the superseded ones were skipped last. */
   #skippedAt = 0;
@@ -69,7 +69,7 @@ export class RecordSender {
   /** See {@link SyncRound.dueAt}. Also where the device is missing. */
   dueAt(): number {
     return this.#options.runtime.store.read((sql) => {
-      const isWaiting = !this.#hasReleased && changes.count(sql) > 0;
+      const isWaiting = !this.#isSettled && changes.count(sql) > 0;
       if (isWaiting || !devices.get(sql)) return Number.NEGATIVE_INFINITY;
       return firstDueAt(sql, (session) => this.#sessionDueAt(session));
     }, Number.POSITIVE_INFINITY);
@@ -88,12 +88,13 @@ export class RecordSender {
   async send(target: SyncTarget, counts: SentCounts): Promise<CallError | null> {
     if (target.keyRing.current.id !== this.#currentId) this.#requiredKeyId = null;
     this.#currentId = target.keyRing.current.id;
-    if (!this.#hasReleased) this.#options.runtime.store.write((sql) => changes.release(sql, null));
-    this.#hasReleased = true;
-    for (let restarts = 0; restarts <= maxRestarts; restarts += 1) {
-      const step = await this.#sendAll(target, counts);
-      if (step !== "restart") return step === "done" ? null : step;
-    }
+    if (!this.#isSettled) this.#options.runtime.store.write((sql) => changes.release(sql, null));
+    this.#isSettled = false;
+    let step: Step = "restart";
+    for (let restarts = 0; step === "restart" && restarts <= maxRestarts; restarts += 1)
+      step = await this.#sendAll(target, counts);
+    this.#isSettled = true;
+    if (step !== "restart") return step === "done" ? null : step;
     const message = "the answers of the coordinator contradict each other; nothing more is sent for now";
     return { code: "lost_place", message };
   }

@@ -213,6 +213,18 @@ it("[SY68] what is forgotten while its last version is under way is deleted at t
   expect((await machine.mirrored()).sessions).toEqual(["s2"]);
 });
 
+it("[SY60] a request that fails by a bug leaves its changes to the next round", async () => {
+  const { world, machine } = aMachine();
+  machine.work("s1", "sent");
+  world.weather = () => {
+    throw new Error("a bug of the transport");
+  };
+  expect(await machine.sync.syncNow()).toMatchObject({ left: 2, trouble: { code: "internal" } });
+  world.weather = () => "good";
+  expect(await machine.sync.syncNow()).toMatchObject({ sessions: 1, checkpoints: 1, left: 0, trouble: null });
+  expect(await machine.mirrored()).toEqual(machine.kept());
+});
+
 it("[SY61] after a repair of the store everything is sent again", async () => {
   const { machine } = aMachine();
   machine.work("s1", "first");
