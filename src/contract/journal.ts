@@ -2,11 +2,11 @@ import type { FileNote, FileStamp, GitPosition, Predecessor, TodoItem } from "./
 
 /** Stored as JSON, redacted and bounded. Add kinds and optional fields only. */
 export type JournalEntry =
-  /** `isUntold`: stored after the client had stopped waiting for an answer. */
+  /** `isUndelivered`: stored after the client had stopped waiting for an answer. */
   | {
       readonly kind: "start";
       readonly source: string;
-      readonly isUntold?: true;
+      readonly isUndelivered?: true;
       readonly git?: GitPosition;
       readonly writtenGit?: GitPosition;
     }

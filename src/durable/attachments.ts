@@ -3,8 +3,9 @@ export interface Watch {
   readonly id: string;
   readonly prefix: string;
   /** Last revision compared; matching changes up to here were sent. */
+  compared: number;
+  /** Revision of the last frame. */
   sent: number;
-  told: number;
   /** Acknowledged revision; all that was compared once the last frame is acknowledged. */
   taken: number;
   /** Unacknowledged characters; absent: 0. */

@@ -71,7 +71,7 @@ export class Watches {
     this.#watching?.add(socket);
     attach(socket, {
       ...attachment,
-      watches: [...others, { id, prefix, sent: after, told: after, taken: after, chars: 0, isStalled: false }],
+      watches: [...others, { id, prefix, compared: after, sent: after, taken: after, chars: 0, isStalled: false }],
     });
     return ok({ watch: id, revision: after });
   }
@@ -89,7 +89,7 @@ export class Watches {
     const watch = attachment?.watches.find((one) => one.id === id);
     if (!attachment || !watch || typeof revision !== "number" || !acknowledge(watch, revision)) return;
     const newest = changes.readTotals(this.#sql).revision;
-    for (const one of attachment.watches) if (one.sent < newest) this.#follow({ socket, attachment }, one);
+    for (const one of attachment.watches) if (one.compared < newest) this.#follow({ socket, attachment }, one);
     attach(socket, attachment);
   }
 
@@ -138,8 +138,8 @@ export class Watches {
   #stallSlow(watchers: readonly Watcher[], newest: number, sentTo: Set<Watcher>): void {
     for (const watcher of watchers) {
       for (const watch of watcher.attachment.watches) {
-        const { isStalled, sent, told, taken } = watch;
-        if (isStalled || (told - taken < maxBehind && !(isFull(watcher) && newest - sent >= maxBehind))) continue;
+        const { isStalled, compared, sent, taken } = watch;
+        if (isStalled || (sent - taken < maxBehind && !(isFull(watcher) && newest - compared >= maxBehind))) continue;
         this.#stall(watcher, watch);
         sentTo.add(watcher);
       }
@@ -151,7 +151,7 @@ export class Watches {
       const isBlocked = isFull(watcher);
       for (const watch of watcher.attachment.watches) {
         if (isWaiting(watch, isBlocked)) continue;
-        if (batch?.hasNone(watch.prefix, watch.sent)) skipTo(watch, Math.max(watch.sent, batch.revision));
+        if (batch?.hasNone(watch.prefix, watch.compared)) skipTo(watch, Math.max(watch.compared, batch.revision));
         else if (this.#follow(watcher, watch, batch)) sentTo.add(watcher);
       }
     }
@@ -172,18 +172,18 @@ export class Watches {
     return isSent;
   }
 
-  #next({ prefix, sent: after }: Watch, batch: changes.ChangeBatch | null): ReturnType<typeof changes.pull> {
+  #next({ prefix, compared: after }: Watch, batch: changes.ChangeBatch | null): ReturnType<typeof changes.pull> {
     const request = { prefix, after, limit: changesPerFrame };
     return batch?.covers(after) ? ok(batch.pull(request)) : changes.pull(this.#sql, request);
   }
 
-  #send({ socket, attachment }: Watcher, watch: Watch, { changes: told, revision }: OutputOf<"state.changes">): true {
-    const { id, told: after } = watch;
-    const text = notificationFrame("state.changes", { watch: id, after, changes: told, revision });
+  #send({ socket, attachment }: Watcher, watch: Watch, { changes: sent, revision }: OutputOf<"state.changes">): true {
+    const { id, sent: after } = watch;
+    const text = notificationFrame("state.changes", { watch: id, after, changes: sent, revision });
     this.#outgoing.send(socket, text);
     this.#budget.charge(attachment.token.id, text.length);
+    watch.compared = revision;
     watch.sent = revision;
-    watch.told = revision;
     watch.chars = (watch.chars ?? 0) + text.length;
     return true;
   }
@@ -198,18 +198,18 @@ export class Watches {
 
 /** Oldest position that can continue; null: all wait for their clients. */
 function oldestPosition(watchers: readonly Watcher[]): number | null {
-  let minSent: number | null = null;
+  let oldest: number | null = null;
   for (const watcher of watchers) {
     const isBlocked = isFull(watcher);
     for (const watch of watcher.attachment.watches) {
-      if (!isWaiting(watch, isBlocked) && (minSent === null || watch.sent < minSent)) minSent = watch.sent;
+      if (!isWaiting(watch, isBlocked) && (oldest === null || watch.compared < oldest)) oldest = watch.compared;
     }
   }
-  return minSent;
+  return oldest;
 }
 
-function isWaiting({ isStalled, told, taken }: Watch, isBlocked: boolean): boolean {
-  return isStalled || isBlocked || told - taken >= maxBehind;
+function isWaiting({ isStalled, sent, taken }: Watch, isBlocked: boolean): boolean {
+  return isStalled || isBlocked || sent - taken >= maxBehind;
 }
 
 function isFull({ attachment }: Watcher): boolean {
@@ -219,8 +219,8 @@ function isFull({ attachment }: Watcher): boolean {
 }
 
 function acknowledge(watch: Watch, revision: number): boolean {
-  const isAll = revision >= watch.told;
-  const taken = isAll ? watch.sent : Math.max(watch.taken, revision);
+  const isAll = revision >= watch.sent;
+  const taken = isAll ? watch.compared : Math.max(watch.taken, revision);
   const isNew = taken !== watch.taken || (isAll && (watch.chars ?? 0) > 0);
   watch.taken = taken;
   if (isAll) watch.chars = 0;
@@ -229,6 +229,6 @@ function acknowledge(watch: Watch, revision: number): boolean {
 
 /** Advances without a frame; a client that has acknowledged the last frame is up to date. */
 function skipTo(watch: Watch, revision: number): void {
-  if (watch.taken >= watch.told) watch.taken = revision;
-  watch.sent = revision;
+  if (watch.taken >= watch.sent) watch.taken = revision;
+  watch.compared = revision;
 }

@@ -80,7 +80,7 @@ export const StoredEntry: z.ZodType<JournalEntry> = z.discriminatedUnion("kind",
   z.looseObject({
     ...kind("start"),
     source: text,
-    isUntold: z.exactOptional(z.literal(true)),
+    isUndelivered: z.exactOptional(z.literal(true)),
     git: z.exactOptional(git),
     writtenGit: z.exactOptional(git),
   }),

@@ -286,7 +286,7 @@ export class Attempt {
   }
 
   #notReported(end: "lost" | "thrown_away", { code, message }: CallError): AttemptEnd {
-    return this.#toEnd(code === gaveUpCode ? "untold" : end, null, message);
+    return this.#toEnd(code === gaveUpCode ? "unreported" : end, null, message);
   }
 
   #toEnd(

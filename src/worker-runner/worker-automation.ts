@@ -225,7 +225,7 @@ export class WorkerAutomation {
       (attemptEnd) => this.#onAttemptEnd(attempt, attemptEnd),
       (error: unknown) => {
         this.#running.delete(attempt);
-        this.#countEnd(task, "untold");
+        this.#countEnd(task, "unreported");
         emit({ type: "problem", message: `a bug in SHIM: ${stackOf(error)}` });
         this.#finishIfIdle();
       },

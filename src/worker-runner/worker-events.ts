@@ -1,6 +1,6 @@
 import type { TaskState } from "../contract/tasks.ts";
 
-/** thrown_away: the result came too late; untold: no report was answered. */
+/** thrown_away: the result came too late; unreported: no report was answered. */
 export type AttemptEndKind =
   | "done"
   | "failed"
@@ -10,7 +10,7 @@ export type AttemptEndKind =
   | "released"
   | "lost"
   | "thrown_away"
-  | "untold";
+  | "unreported";
 
 interface TaskFields {
   readonly task: number;

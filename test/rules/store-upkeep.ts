@@ -184,19 +184,20 @@ export function storeUpkeepRules(driver: Driver): void {
     expect(found(store, "SELECT key FROM journal")).toEqual(["not folded"]);
   });
 
-  it("[ST48] old news that a chat was told go, what it was not told stays with its session", ({ store }) => {
+  it("[ST48] old news that was delivered to a chat goes, undelivered news stays with its session", ({ store }) => {
     store.write((sql) => {
       addSession(sql, { lastSeenAt: T0 + 30 * DAY });
-      for (const key of ["told", "untold", "told today"]) news.add(sql, T0, "ses", key, { kind: "notice", text: key });
-      const [told, , today] = news.undelivered(sql, "ses", 3);
-      news.markDelivered(sql, T0, [told!]);
+      for (const key of ["delivered", "undelivered", "delivered today"])
+        news.add(sql, T0, "ses", key, { kind: "notice", text: key });
+      const [delivered, , today] = news.undelivered(sql, "ses", 3);
+      news.markDelivered(sql, T0, [delivered!]);
       news.markDelivered(sql, T0 + 30 * DAY, [today!]);
     });
     const left = (): string[] => found(store, "SELECT key FROM team_news ORDER BY seq") as string[];
     store.write((sql) => prune(sql, T0 + 30 * DAY, LIMITS, 1_000));
-    expect(left()).toEqual(["told", "untold", "told today"]);
+    expect(left()).toEqual(["delivered", "undelivered", "delivered today"]);
     store.write((sql) => prune(sql, T0 + 30 * DAY + 1, LIMITS, 1_000));
-    expect(left()).toEqual(["untold", "told today"]);
+    expect(left()).toEqual(["undelivered", "delivered today"]);
   });
 
   it("[ST11] a journal number never comes again, even when the newest rows were deleted", ({ store }) => {

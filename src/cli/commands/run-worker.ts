@@ -67,7 +67,7 @@ function fromCommand({ type, command, folder, repository, base, remote, mergeInp
 }
 
 /** Ends that fail the command, for a worker started for some tasks only. */
-const unexpectedEnds = ["failed", "timeout", "budget_exceeded", "lost", "thrown_away", "untold"] as const;
+const unexpectedEnds = ["failed", "timeout", "budget_exceeded", "lost", "thrown_away", "unreported"] as const;
 
 function toAnswer(ends: EndCounts, isBounded: boolean): Answer {
   const endCounts = Object.entries(ends).map(([end, count]) => `${count} ${end.replace("_", " ")}`);

@@ -207,7 +207,7 @@ function findMissedStart({ sql, runtime, incoming, known, session, before }: Rec
   if (incoming.event !== "UserPromptSubmit" || incoming.isLate) return null;
   if (before && known.client && isOwnerGone(before, runtime)) return { session, before, source: "resume" };
   const [last] = journal.newest(sql, session.id, ["start", "prompt"], 1);
-  const isMissed = last?.entry.kind === "start" && last.entry.isUntold === true;
+  const isMissed = last?.entry.kind === "start" && last.entry.isUndelivered === true;
   return isMissed ? { session, before: null, source: last.entry.source } : null;
 }
 
@@ -349,7 +349,7 @@ function recordStart({ sql, runtime, incoming, known, session, before }: Recordi
   const { id } = session;
   const source = startSource(incoming);
   const git = known.project === null ? null : readHead(known.project);
-  const details = { ...(git ? { git } : {}), ...(isLate ? ({ isUntold: true } as const) : {}) };
+  const details = { ...(git ? { git } : {}), ...(isLate ? ({ isUndelivered: true } as const) : {}) };
   const { pid, start } = known.client ?? { pid: 0, start: "" };
   const [last] = journal.newest(sql, id, ["compacting", "end", "detached"], 1);
   const key = `start:${source}:${pid}:${start}:${last?.seq ?? 0}`;

@@ -36,7 +36,7 @@ export class SupervisorRig {
   call: Host["call"];
   readonly #settings: SupervisorSettings;
   readonly #asked = new AbortController();
-  /** Something was told, it waits, or it is over. */
+  /** An event was emitted, it waits, or it is over. */
   readonly #moves = new EventEmitter();
   #waiting: { readonly until: number; readonly go: () => void } | null = null;
   #over: Promise<SupervisorEnd> | null = null;
@@ -148,20 +148,20 @@ export class SupervisorRig {
     }
   }
 
-  /** The newest of the program's runs ends so, and the supervisor has heeded it. */
+  /** The newest of the program's runs ends so, and the supervisor has handled it. */
   async end(code: number): Promise<void> {
-    const before = this.told("ended").length;
+    const before = this.emitted("ended").length;
     this.runs.at(-1)?.end(code);
-    await this.until(() => this.told("ended").length > before);
+    await this.until(() => this.emitted("ended").length > before);
     await this.#rest();
   }
 
-  /** Looks whenever something was told. */
+  /** Checks at each event. */
   async until(isReached: () => boolean): Promise<void> {
     while (!isReached()) await once(this.#moves, "move");
   }
 
-  told<Type extends SupervisorEvent["type"]>(type: Type): Extract<SupervisorEvent, { type: Type }>[] {
+  emitted<Type extends SupervisorEvent["type"]>(type: Type): Extract<SupervisorEvent, { type: Type }>[] {
     return this.events.filter((event): event is Extract<SupervisorEvent, { type: Type }> => event.type === type);
   }
 

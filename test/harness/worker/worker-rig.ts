@@ -208,7 +208,7 @@ export async function aTaskBegun(
 /** A way to the coordinator that a test can cut: requests then fail, or their answers are lost. */
 export class CutLink implements CoordinatorClient {
   readonly asked: string[] = [];
-  /** That heartbeats have told. */
+  /** Reported by heartbeats. */
   readonly checkpoints: unknown[] = [];
   cut: "no" | "before" | "answers" = "no";
   /** Asks for something else than the worker does. */

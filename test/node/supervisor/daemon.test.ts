@@ -25,14 +25,14 @@ it("[SU3] [SU4] starts what crashed again after its wait, and a loop no more", a
     expect(rig.runs).toHaveLength(runs);
   }
   await rig.end(137);
-  expect(rig.told("ended").at(-1)).toMatchObject({ phase: "looping", againInMs: null });
+  expect(rig.emitted("ended").at(-1)).toMatchObject({ phase: "looping", againInMs: null });
   await rig.pass(3_600_000);
   expect(rig.runs).toHaveLength(5);
   rig.state.requestRestart("job");
   await rig.pass(2_000);
   expect(rig.runs).toHaveLength(6);
   await rig.end(137);
-  expect(rig.told("ended").at(-1)).toMatchObject({ phase: "due", againInMs: 1_000 });
+  expect(rig.emitted("ended").at(-1)).toMatchObject({ phase: "due", againInMs: 1_000 });
 });
 
 it("[SU1] [SU2] [SU14] [SU31] what has finished or was stopped stays so, until the user asks for it again", async () => {
@@ -44,7 +44,7 @@ it("[SU1] [SU2] [SU14] [SU31] what has finished or was stopped stays so, until t
     await rig.begin();
     await rig.end(code);
     await rig.pass(100_000);
-    expect([rig.runs.length, rig.told("ended").at(-1)?.phase]).toEqual([1, phase]);
+    expect([rig.runs.length, rig.emitted("ended").at(-1)?.phase]).toEqual([1, phase]);
     rig.state.requestRestart("job");
     await rig.pass(2_000);
     expect(rig.runs).toHaveLength(2);
@@ -76,7 +76,7 @@ it("[SU51] asked to end it ends what it runs, each by its own settings, and the 
   await rig.end(0);
   rig.stop();
   expect(await rig.over()).toBe("asked");
-  expect(rig.told("ending")).toEqual([{ type: "ending", reason: "asked to end" }]);
+  expect(rig.emitted("ending")).toEqual([{ type: "ending", reason: "asked to end" }]);
   const phases = ["job", "worker", "done"].map((name) => rig.stateOf(name).restarts.phase);
   expect(phases).toEqual(["due", "due", "finished"]);
   expect(rig.stateOf("job").restarts).toMatchObject({ crashes: [], reason: "it ended with its supervisor" });
@@ -118,8 +118,8 @@ it("[SU34] a program that cannot be started has crashed, and the reason is repor
   await rig.begin();
   rig.runs[0]?.cannotStart("there is no program make");
   await rig.pass(1);
-  await rig.until(() => rig.told("ended").length > 0);
-  expect(rig.told("ended").at(-1)?.reason).toBe("it cannot be started: there is no program make");
+  await rig.until(() => rig.emitted("ended").length > 0);
+  expect(rig.emitted("ended").at(-1)?.reason).toBe("it cannot be started: there is no program make");
 });
 
 /** A file stands where the supervisor's folder should be. */
@@ -135,8 +135,8 @@ it("[SU52] a state that cannot be written now is tried again, and the others con
   await rig.begin();
   const folder = breakFolder(rig);
   rig.runs[0]?.end(137);
-  await rig.until(() => rig.told("problem").length > 0);
-  expect(rig.told("problem")).toEqual([
+  await rig.until(() => rig.emitted("problem").length > 0);
+  expect(rig.emitted("problem")).toEqual([
     { type: "problem", name: "job", message: expect.stringMatching(/EEXIST|ENOTDIR/) },
   ]);
   await rig.pass(29_000);
@@ -152,7 +152,7 @@ it("[SU2] [SU52] what has finished is not begun again because that could not be 
   await rig.begin();
   const folder = breakFolder(rig);
   rig.runs[0]?.end(0);
-  await rig.until(() => rig.told("problem").length === 1);
+  await rig.until(() => rig.emitted("problem").length === 1);
   await rig.pass(100_000);
   rmSync(folder);
   await rig.pass(100_000);
@@ -172,12 +172,12 @@ it("[SU52] a store that cannot be read is reported once, and the chats are check
   spoil();
   await rig.pass(20_000);
   const problem = { type: "problem", name: null, message: expect.stringMatching(/newer/) };
-  expect(rig.told("problem")).toEqual([problem]);
+  expect(rig.emitted("problem")).toEqual([problem]);
   other.run("DELETE FROM migrations WHERE id = 999");
   await rig.pass(2_000);
   spoil();
   await rig.pass(2_000);
-  expect(rig.told("problem")).toEqual([problem, problem]);
+  expect(rig.emitted("problem")).toEqual([problem, problem]);
   other.close();
 });
 
@@ -186,11 +186,11 @@ it("[SU13] it ends when it uses more memory than it may, in good order", async (
   await rig.begin();
   rig.runtime.processes.use(1, 256 * 1_048_576);
   await rig.pass(2_000);
-  expect(rig.told("ending")).toEqual([]);
+  expect(rig.emitted("ending")).toEqual([]);
   rig.runtime.processes.use(1, 256 * 1_048_576 + 1);
   await rig.pass(2_000);
   expect(await rig.over()).toBe("memory");
-  expect(rig.told("ending")).toEqual([{ type: "ending", reason: "it uses more than 256 MB" }]);
+  expect(rig.emitted("ending")).toEqual([{ type: "ending", reason: "it uses more than 256 MB" }]);
   expect(rig.stateOf("job").restarts.phase).toBe("due");
 });
 
@@ -200,7 +200,7 @@ it("[SU40] output is printed line by line, without its secrets", async () => {
   const token = `ghp_${"a1B2".repeat(9)}`;
   rig.runs[0]?.program.onLine(`using ${token}`);
   rig.runs[0]?.program.onStderr(`bad ${token}\n`);
-  expect(rig.told("output").map(({ text }) => text)).toEqual([
+  expect(rig.emitted("output").map(({ text }) => text)).toEqual([
     expect.stringMatching(/^using \[redacted:/),
     expect.stringMatching(/^bad \[redacted:[^\n]*$/),
   ]);

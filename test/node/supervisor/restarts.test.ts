@@ -129,13 +129,13 @@ it("[SU5] waits for the reported reset, at most a week; else 5 min doubling up t
   expect(wait(T0 + 3_600_000)).toBe(3_602_000);
   expect(wait(T0 + 1e12)).toBe(7 * 86_400_000);
   let state = running;
-  const untold = Array.from({ length: 8 }, () => {
+  const waits = Array.from({ length: 8 }, () => {
     state = restarter.afterEnd(state, { kind: "limited", resetsAtMs: null }, T0, policy());
     return state.waitMs / 60_000;
   });
-  expect(untold).toEqual([5, 10, 20, 40, 80, 160, 300, 300]);
+  expect(waits).toEqual([5, 10, 20, 40, 80, 160, 300, 300]);
   expect(restarter.afterEnd(state, crash, T0, policy()).limits).toBe(0);
-  // What was told is over already, and still it does not go.
+  // The reported reset has passed already, and still it does not start.
   expect(wait(T0 - 1)).toBe(300_000);
 });
 

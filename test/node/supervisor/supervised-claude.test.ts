@@ -29,7 +29,7 @@ function valueAfter(rig: SupervisorRig, option: string): string | undefined {
   return args.includes(option) ? args[args.indexOf(option) + 1] : undefined;
 }
 
-/** The session that it was told to work in has begun. */
+/** The session of its command has begun. */
 function live(rig: SupervisorRig, change: Partial<LiveChat> = {}): string {
   const id = valueAfter(rig, "--session-id") ?? valueAfter(rig, "--resume") ?? "";
   aLiveChat(rig.runtime, { id, pid: 500 + rig.runs.length, ...change });
@@ -61,7 +61,7 @@ it("[SU7] begins with the prompt in a session of SHIM's choice, with its server 
   );
   expect([mcp, settings]).toEqual([expect.stringContaining("shim.mjs"), expect.stringContaining("SessionStart")]);
   expect(program.env).toEqual({ PATH: "/bin", SHIM_HOME: rig.runtime.paths.home });
-  expect(rig.told("started")[0]).toMatchObject({ name: "fix", session: valueAfter(rig, "--session-id") });
+  expect(rig.emitted("started")[0]).toMatchObject({ name: "fix", session: valueAfter(rig, "--session-id") });
 });
 
 it("[SU6] [SU35] after a crash the session is resumed where its transcript is whole, with its last checkpoint", async () => {
@@ -130,7 +130,7 @@ it("[SU1] [SU37] a session that has ended, was continued elsewhere or dismissed 
   const id = live(finished);
   finished.runtime.store.write((sql) => sessions.end(sql, finished.runtime.now(), id, "other"));
   await crash(finished, 1);
-  expect([finished.runs.length, finished.told("ended").at(-1)?.phase]).toEqual([1, "finished"]);
+  expect([finished.runs.length, finished.emitted("ended").at(-1)?.phase]).toEqual([1, "finished"]);
   // The user wants it again: that is another session.
   finished.state.requestRestart("fix");
   await finished.pass(2_000);
@@ -142,7 +142,7 @@ it("[SU1] [SU37] a session that has ended, was continued elsewhere or dismissed 
     if (take === "dismissed") dismiss(rig.runtime, dead);
     else rig.runtime.store.write((sql) => sessions.setRecovery(sql, rig.runtime.now(), dead, "recovered", "other"));
     await rig.pass(10_000);
-    expect([rig.runs.length, rig.told("ended").at(-1)?.phase]).toEqual([1, "finished"]);
+    expect([rig.runs.length, rig.emitted("ended").at(-1)?.phase]).toEqual([1, "finished"]);
   }
 });
 
@@ -159,7 +159,7 @@ it("[SU38] a session that another process runs is waited for", async () => {
     ),
   );
   await rig.pass(100_000);
-  expect([rig.runs.length, rig.told("held")]).toEqual([
+  expect([rig.runs.length, rig.emitted("held")]).toEqual([
     1,
     [{ type: "held", name: "fix", reason: `session ${id} is already running (pid 900)` }],
   ]);
@@ -169,24 +169,24 @@ it("[SU38] a session that another process runs is waited for", async () => {
 });
 
 it("[SU5] a usage limit is waited for, as reported by the stream or by the client's hook", async () => {
-  const told = await aRig();
-  live(told);
-  const resetsAt = Math.floor(told.runtime.now() / 1_000) + 3_600;
+  const limited = await aRig();
+  live(limited);
+  const resetsAt = Math.floor(limited.runtime.now() / 1_000) + 3_600;
   const limit = { type: "rate_limit_event", rate_limit_info: { status: "rejected", resetsAt } };
   const end = result({ is_error: true, result: "You've hit your limit" });
-  prints(told, init(), limit, says({ error: "rate_limit" }), end);
-  await die(told, 1);
-  expect(told.told("ended").at(-1)).toMatchObject({ phase: "due", reason: "a usage limit was reached" });
-  await told.pass(3_500_000);
-  expect(told.runs).toHaveLength(1);
-  await told.pass(200_000);
-  expect(told.runs).toHaveLength(2);
+  prints(limited, init(), limit, says({ error: "rate_limit" }), end);
+  await die(limited, 1);
+  expect(limited.emitted("ended").at(-1)).toMatchObject({ phase: "due", reason: "a usage limit was reached" });
+  await limited.pass(3_500_000);
+  expect(limited.runs).toHaveLength(1);
+  await limited.pass(200_000);
+  expect(limited.runs).toHaveLength(2);
   const hooked = await aRig();
   const id = live(hooked);
   const text = "rate_limit: You've hit your session limit";
   hooked.runtime.store.write((sql) => journal.append(sql, id, hooked.runtime.now(), "f", { kind: "failure", text }));
   await die(hooked, 1);
-  expect(hooked.told("ended").at(-1)).toMatchObject({ phase: "due", againInMs: 300_000 });
+  expect(hooked.emitted("ended").at(-1)).toMatchObject({ phase: "due", againInMs: 300_000 });
 });
 
 /** Its hooks report that Codex has begun, in the process of this run, and has done something. */
@@ -214,7 +214,7 @@ it("[CA51] at a usage limit another client continues at once with the brief, and
   const first = live(rig);
   await limitIt(rig);
   const reason = "a usage limit was reached; Codex continues";
-  expect(rig.told("ended").at(-1)).toMatchObject({ phase: "due", reason });
+  expect(rig.emitted("ended").at(-1)).toMatchObject({ phase: "due", reason });
   await rig.pass(1_000);
   const { program } = rig.runs[1]!;
   expect(program).toMatchObject({ command: "/opt/codex", cwd: join(rig.folder, "project") });
@@ -291,7 +291,7 @@ it("[CA51] what the other client has finished is finished, and without its hooks
   await rig.pass(1_000);
   expect(rig.runs[1]?.program.command).toBe("codex");
   await rig.end(0);
-  expect(rig.told("ended").at(-1)).toMatchObject({ phase: "finished" });
+  expect(rig.emitted("ended").at(-1)).toMatchObject({ phase: "finished" });
   expect(sessionOf(rig.runtime, first)?.recovery).toBeNull();
 });
 
@@ -300,7 +300,7 @@ it("[SU5] a limit that it got past is none", async () => {
   live(rig);
   prints(rig, init(), says({ error: "rate_limit" }), says({ text: "Go on." }));
   await die(rig);
-  expect(rig.told("ended").at(-1)).toMatchObject({ reason: "it was ended by signal 9", againInMs: 1_000 });
+  expect(rig.emitted("ended").at(-1)).toMatchObject({ reason: "it was ended by signal 9", againInMs: 1_000 });
 });
 
 it("[SU40] the last answer is printed, without secrets", async () => {
@@ -308,7 +308,7 @@ it("[SU40] the last answer is printed, without secrets", async () => {
   live(rig);
   const token = `ghp_${"a1B2".repeat(9)}`;
   rig.runs[0]?.program.onLine(lines(result({ result: `Done with ${token}.` })).trim());
-  expect(rig.told("output").map(({ text }) => text)).toEqual([expect.stringMatching(/^Done with \[redacted:/)]);
+  expect(rig.emitted("output").map(({ text }) => text)).toEqual([expect.stringMatching(/^Done with \[redacted:/)]);
 });
 
 it("[SU6] [SU52] a store that takes nothing stops no program, and it is reported", async () => {
@@ -319,7 +319,7 @@ it("[SU6] [SU52] a store that takes nothing stops no program, and it is reported
     sql.run("CREATE TRIGGER full BEFORE INSERT ON checkpoints BEGIN SELECT RAISE(ABORT, 'no room'); END"),
   );
   await crash(rig);
-  expect(rig.told("problem")).toEqual([
+  expect(rig.emitted("problem")).toEqual([
     expect.objectContaining({ message: expect.stringMatching(/^the last checkpoint of/) }),
   ]);
   expect(rig.runs).toHaveLength(2);

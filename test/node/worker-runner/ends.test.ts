@@ -237,5 +237,5 @@ it("[WK10] a worker without answers ends nevertheless, and says what was not rep
   const { rig, made } = await aTaskBegun();
   made.link.cut = "before";
   made.worker.stopNow("asked");
-  expect(await rig.time.until(made.ended)).toEqual({ ok: true, value: { untold: 1 } });
+  expect(await rig.time.until(made.ended)).toEqual({ ok: true, value: { unreported: 1 } });
 });

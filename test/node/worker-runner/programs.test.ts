@@ -33,7 +33,7 @@ interface Heard {
   readonly lines: string[];
   readonly ended: Promise<ProgramExit>;
   /** The first line that begins so; its rest. */
-  told(start: string): Promise<string>;
+  printed(start: string): Promise<string>;
 }
 
 function begin(script: string, overrides: Partial<Program> = {}): Heard {
@@ -54,7 +54,7 @@ function begin(script: string, overrides: Partial<Program> = {}): Heard {
     onStderr: () => undefined,
     ...overrides,
   };
-  const told = (start: string): Promise<string> =>
+  const printed = (start: string): Promise<string> =>
     new Promise((resolve) => {
       const look = (): void => {
         const found = lines.find((line) => line.startsWith(start));
@@ -63,7 +63,7 @@ function begin(script: string, overrides: Partial<Program> = {}): Heard {
       waiting.add(look);
       look();
     });
-  return { lines, ended: runProgram(program), told };
+  return { lines, ended: runProgram(program), printed };
 }
 
 it("[WK14] a program gets its input on stdin, and its lines and its exit code are reported", async () => {
@@ -75,7 +75,7 @@ it("[WK14] a program gets its input on stdin, and its lines and its exit code ar
 
 it("[WK59] [WK60] when a program has ended nothing that it left behind in its group is alive", async () => {
   const ran = begin(`${withDeafChild} function next() { process.exit(0); }`);
-  const deaf = Number(await ran.told("deaf "));
+  const deaf = Number(await ran.printed("deaf "));
   expect(await ran.ended).toEqual({ kind: "exited", code: 0 });
   expect(isAlive(deaf)).toBe(false);
 });
@@ -84,7 +84,7 @@ it("[WK60] what has left the group of its program is ended too, where it can be 
   const script = `const away = require("node:child_process").spawn("sleep", ["600"], { detached: true, stdio: "ignore" });
     console.log("away " + away.pid); away.unref();`;
   const ran = begin(script);
-  const away = Number(await ran.told("away "));
+  const away = Number(await ran.printed("away "));
   expect(await ran.ended).toEqual({ kind: "exited", code: 0 });
   expect(isAlive(away)).toBe(false);
 });
@@ -93,8 +93,8 @@ it("[WK59] a stop is TERM to all of them, then KILL to those that are left", asy
   const stop = new AbortController();
   const script = `${withDeafChild} function next() { process.on("SIGTERM", () => { console.log("heard"); process.exit(5); }); console.log("ready"); setInterval(() => 0, 1000); }`;
   const ran = begin(script, { signal: stop.signal });
-  const deaf = Number(await ran.told("deaf "));
-  await ran.told("ready");
+  const deaf = Number(await ran.printed("deaf "));
+  await ran.printed("ready");
   stop.abort();
   expect(await ran.ended).toEqual({ kind: "exited", code: 5 });
   expect([ran.lines.at(-1), isAlive(deaf)]).toEqual(["heard", false]);

@@ -10,8 +10,8 @@ const planted: readonly Bug[] = [
     patch: swallowed(/^INSERT INTO audit .*json_each/, 1),
   },
   {
-    name: "list-untold",
-    about: "writes of a list are not told to watches",
+    name: "list-unsent",
+    about: "writes of a list are not sent to watches",
     patch: swallowed(/^INSERT INTO changes .*json_each/, 1),
   },
 ];

@@ -108,9 +108,9 @@ export const inStatements: readonly Bug[] = [
   },
   { name: "key-dropped", about: "one write in thirty is not stored", patch: swallowed(/^INSERT INTO state /, 30) },
   {
-    name: "expiry-untold",
+    name: "expiry-unsent",
     within: 60_000,
-    about: "a key runs out and no watch is told",
+    about: "a key expires and no watch is notified",
     patch: swallowed(/^INSERT INTO changes/, 1, (values) => values.includes("expire")),
   },
   { name: "request-forgotten", about: "no request is remembered", patch: swallowed(/^INSERT INTO idempotency/, 1) },

@@ -38,10 +38,10 @@ it("[SU6] [SU11] of a chat that dies the last checkpoint is taken and its death 
   const rig = await aRig();
   await die(rig);
   const checkpoint = expect.stringMatching(/^cp_/) as string;
-  expect(rig.told("died")).toMatchObject([{ name: "chats", session: id, cause: "killed", checkpoint }]);
+  expect(rig.emitted("died")).toMatchObject([{ name: "chats", session: id, cause: "killed", checkpoint }]);
   expect(checkpointsOf(rig.runtime, id)).toEqual([expect.stringMatching(/^detached: /)]);
   await rig.pass(700_000);
-  expect([rig.told("died").length, rig.opened]).toEqual([1, []]);
+  expect([rig.emitted("died").length, rig.opened]).toEqual([1, []]);
 });
 
 it.each(["closed", "closed_open"])(
@@ -50,7 +50,7 @@ it.each(["closed", "closed_open"])(
     const rig = await aRig(reopening);
     rig.runtime.store.write((sql) => sessions.close(sql, rig.runtime.now(), id, reason));
     await die(rig);
-    expect([rig.told("died"), rig.opened]).toEqual([[], []]);
+    expect([rig.emitted("died"), rig.opened]).toEqual([[], []]);
   },
 );
 
@@ -64,7 +64,7 @@ it("[SU11] [SU42] what ended well, or another process continues, is no death; wh
   rig.runtime.processes.kill(701);
   aLiveChat(rig.runtime, { id: second, pid: 703 });
   await die(rig);
-  expect([rig.told("died"), rig.opened]).toEqual([[], []]);
+  expect([rig.emitted("died"), rig.opened]).toEqual([[], []]);
 });
 
 const app = { client: "claude-ai", origin: "handle", transcript: null };
@@ -74,11 +74,11 @@ it("[SU16] [SU44] chats of clients without hooks are watched by their server; wi
   const rig = await aRig({ watch: { app: { kind: "desktop" } } }, app);
   detach(rig, "client_gone");
   await die(rig);
-  expect(rig.told("died")).toMatchObject([{ name: "app", session: id }]);
+  expect(rig.emitted("died")).toMatchObject([{ name: "app", session: id }]);
   expect(rig.opened).toEqual([]);
   const other = await aRig(watching, app);
   await die(other);
-  expect(other.told("died")).toEqual([]);
+  expect(other.emitted("died")).toEqual([]);
 });
 
 it("[SU44] an app that was gone with its connection is started again, once for all of its chats @night", async () => {
@@ -92,7 +92,7 @@ it("[SU44] an app that was gone with its connection is started again, once for a
   };
   await crash(700, 701);
   expect(rig.opened.map(({ words }) => words)).toEqual([["open", "-a", "Claude"]]);
-  expect(rig.told("died")).toHaveLength(2);
+  expect(rig.emitted("died")).toHaveLength(2);
   for (let pid = 710; pid < 714; pid++) {
     aLiveChat(rig.runtime, { ...app, id: `cccc${pid}-0000-4000-8000-000000000003`, pid });
     await rig.pass(2_000);
@@ -101,7 +101,7 @@ it("[SU44] an app that was gone with its connection is started again, once for a
     await rig.pass(10_000);
   }
   expect(rig.opened).toHaveLength(4);
-  expect(rig.told("ended").at(-1)).toMatchObject({ name: "app", phase: "looping" });
+  expect(rig.emitted("ended").at(-1)).toMatchObject({ name: "app", phase: "looping" });
 });
 
 it("[SU45] [SU44] an app that closed the connection first is not started, nor one that is there again", async () => {
@@ -114,7 +114,7 @@ it("[SU45] [SU44] an app that closed the connection first is not started, nor on
   await back.pass(2_000);
   aLiveChat(back.runtime, { ...app, id: "dddd4444-0000-4000-8000-000000000004", pid: 720 });
   await back.pass(60_000);
-  for (const rig of [quit, back]) expect([rig.opened, rig.told("died").length]).toEqual([[], 1]);
+  for (const rig of [quit, back]) expect([rig.opened, rig.emitted("died").length]).toEqual([[], 1]);
 });
 
 it.each([
@@ -136,7 +136,7 @@ it("[SU41] [OB15] with a command that opens a terminal a killed chat is resumed 
   const { cwd } = sessionOf(rig.runtime, id)!;
   await die(rig);
   expect(rig.opened).toEqual([{ words: ["tmux", "new-window", "-c", cwd, "--", "claude", "--resume", id], cwd }]);
-  expect(rig.told("restarting")).toEqual([expect.objectContaining({ session: id })]);
+  expect(rig.emitted("restarting")).toEqual([expect.objectContaining({ session: id })]);
   const restarts = rig.runtime.store.read((sql) => totals.list(sql), []);
   expect(restarts).toContainEqual(
     expect.objectContaining({ name: "shim_supervisor_restarts_total", labels: '["crashed"]', value: 1 }),
@@ -152,7 +152,7 @@ it("[SU41] [OB15] with a command that opens a terminal a killed chat is resumed 
   await rig.pass(2_000);
   await die(rig, 701);
   expect(rig.opened).toHaveLength(2);
-  expect(rig.told("ended").map(({ againInMs }) => againInMs)).toEqual([1_000, 2_000]);
+  expect(rig.emitted("ended").map(({ againInMs }) => againInMs)).toEqual([1_000, 2_000]);
 });
 
 it("[SU41] [SU43] a new chat with the brief; one that never begins is a crash, and in the end a loop", async () => {
@@ -171,7 +171,7 @@ it("[SU41] [SU43] a new chat with the brief; one that never begins is a crash, a
   expect(rig.opened).toHaveLength(2);
   await rig.pass(600_000);
   expect(rig.opened).toHaveLength(4);
-  expect(rig.told("ended").at(-1)).toMatchObject({ phase: "looping", reason: "no chat started" });
+  expect(rig.emitted("ended").at(-1)).toMatchObject({ phase: "looping", reason: "no chat started" });
   expect(sessionOf(rig.runtime, id)?.recovery).toBeNull();
 });
 
@@ -190,9 +190,9 @@ it("[SU42] a chat is not started that the user closed, a worker runs, was recove
   rmSync(sessionOf(gone.runtime, id)!.cwd!, { recursive: true });
   await die(gone);
   for (const rig of [closed, worker, offered, gone]) expect(rig.opened).toEqual([]);
-  for (const rig of [closed, worker]) expect(rig.told("died")).toHaveLength(1);
+  for (const rig of [closed, worker]) expect(rig.emitted("died")).toHaveLength(1);
   const message = expect.stringMatching(/folder no longer exists/) as string;
-  expect(gone.told("problem")).toMatchObject([{ message }]);
+  expect(gone.emitted("problem")).toMatchObject([{ message }]);
 });
 
 it("[SU5] [SU41] after a usage limit it waits before it opens one; a terminal that cannot be opened is reported", async () => {
@@ -201,12 +201,12 @@ it("[SU5] [SU41] after a usage limit it waits before it opens one; a terminal th
   rig.runtime.store.write((sql) => journal.append(sql, id, rig.runtime.now(), "f", failure));
   rig.openProblem = "spawn tmux ENOENT";
   await die(rig);
-  expect(rig.told("died")[0]).toMatchObject({ cause: "usage_limit" });
+  expect(rig.emitted("died")[0]).toMatchObject({ cause: "usage_limit" });
   await rig.pass(280_000);
-  expect(rig.told("problem")).toEqual([]);
+  expect(rig.emitted("problem")).toEqual([]);
   await rig.pass(30_000);
   const message = "tmux cannot be started: spawn tmux ENOENT";
-  expect(rig.told("problem")).toEqual([{ type: "problem", name: "chats", message }]);
+  expect(rig.emitted("problem")).toEqual([{ type: "problem", name: "chats", message }]);
 });
 
 it("[SU6] a hook that had to wait in the spool is heeded first: it may report that the chat has ended", async () => {
@@ -214,7 +214,11 @@ it("[SU6] a hook that had to wait in the spool is heeded first: it may report th
   const input = { session_id: id, reason: "prompt_input_exit" };
   spoolEvent(rig.runtime, { clientName: "claude-code", event: "SessionEnd", input, clientPid: 700 });
   await die(rig);
-  expect([rig.told("died"), sessionOf(rig.runtime, id)?.endReason, rig.opened]).toEqual([[], "prompt_input_exit", []]);
+  expect([rig.emitted("died"), sessionOf(rig.runtime, id)?.endReason, rig.opened]).toEqual([
+    [],
+    "prompt_input_exit",
+    [],
+  ]);
 });
 
 it("[SU10] a death of which the coordinator cannot be informed is reported", async () => {
@@ -225,6 +229,6 @@ it("[SU10] a death of which the coordinator cannot be informed is reported", asy
     return answer.ok ? ok({ ...answer.value, trouble: "no answer" }) : answer;
   };
   await die(rig);
-  expect(rig.told("problem")).toMatchObject([{ message: expect.stringContaining("no answer") as string }]);
+  expect(rig.emitted("problem")).toMatchObject([{ message: expect.stringContaining("no answer") as string }]);
   expect(checkpointsOf(rig.runtime, id)).toHaveLength(1);
 });

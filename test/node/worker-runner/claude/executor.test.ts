@@ -64,7 +64,7 @@ it("[CX2] [CX18] [CX19] nothing is allowed by default; the output reports bypass
   expect(valuesAfter(bare!, "--allowedTools")).toEqual(["mcp__shim"]);
   expect(bare?.args).not.toContain("--max-budget-usd");
   expect(bare?.args).not.toContain("--forward-subagent-text");
-  // [CX9] What a sub-agent uses is told only then.
+  // [CX9] What a sub-agent uses is reported only then.
   await nothing.run({ settings: { allowedTools: ["Agent(Explore)"] } });
   expect(nothing.started()[1]?.args).toContain("--forward-subagent-text");
   const all = new FakeClaude([good]);

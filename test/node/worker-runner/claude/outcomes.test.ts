@@ -38,7 +38,7 @@ it("[CX9] [CX24] each response of a recorded run counts once, and the last figur
   const { usage, outcome } = await new FakeClaude([{ text: recordedStream() }]).run();
   const tokens = usage.map((one) => one.tokens);
   expect(tokens).toEqual(tokens.toSorted((a, b) => a - b));
-  // Four of the chat with 1,887 each, two of the sub-agent as far as they are told.
+  // Four of the chat with 1,887 each, two of the sub-agent as far as they are reported.
   expect(tokens.findLast((count) => count < 11_322)).toBe(4 * 1_887 + 2 * 1_111);
   expect(usage.at(-1)).toMatchObject({ tokens: 11_322, costMicros: 97_140 });
   expect(outcome).toMatchObject({ result: { tokens: 11_322, costMicros: 97_140, cost: "measured" } });
@@ -66,16 +66,19 @@ it("[CX23] the turns before a resume are not counted again, and those of one run
 
 it("[CX24] the cost is estimated where the prices are known, and measured at the end @night", async () => {
   const prices = { "claude-opus-5-5": { input: 4, output: 20, cacheRead: 0.4, cacheWrite: 5 } };
-  const told = [says({ id: "a", input: 100, output: 10 }), says({ id: "a", input: 100, output: 20 })];
-  const unfinished = await ranWith(lines(init(), ...told), { prices });
+  const reported = [says({ id: "a", input: 100, output: 10 }), says({ id: "a", input: 100, output: 20 })];
+  const unfinished = await ranWith(lines(init(), ...reported), { prices });
   expect(unfinished.usage.at(-1)).toMatchObject({ tokens: 120, costMicros: 800 });
-  const unpriced = await ranWith(lines(init({ model: "__proto__" }), ...told), {});
+  const unpriced = await ranWith(lines(init({ model: "__proto__" }), ...reported), {});
   expect(unpriced.usage.at(-1)).toMatchObject({ tokens: 120, costMicros: 0 });
-  const whole = await ranWith(lines(init(), ...told, result({ model_usage_since_last_result: {}, modelUsage: {} })), {
-    prices,
-  });
+  const whole = await ranWith(
+    lines(init(), ...reported, result({ model_usage_since_last_result: {}, modelUsage: {} })),
+    {
+      prices,
+    },
+  );
   expect(whole.usage.at(-1)).toMatchObject({ tokens: 120, costMicros: 800 });
-  const dear = await ranWith(lines(init(), ...told, result()), { prices });
+  const dear = await ranWith(lines(init(), ...reported, result()), { prices });
   expect(dear.usage.at(-1)).toMatchObject({ costMicros: 13_200 });
 });
 
