@@ -1,7 +1,6 @@
-import { isBadInput, type CallError } from "../contract/errors.ts";
+import { isBadInput } from "../contract/errors.ts";
 import type { Json } from "../contract/json.ts";
 import type { CallInput } from "../contract/operations.ts";
-import type { TierCounts } from "../contract/routes.ts";
 import type { ClaimedTask, ClaimOptions, TaskState } from "../contract/tasks.ts";
 import { callUntilAnswered, gaveUpCode } from "../coordinator-client/call-until-answered.ts";
 import type { CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
@@ -9,6 +8,7 @@ import type { Platform } from "../coordinator-client/edge/platform.ts";
 import { readClock, type Instant } from "../coordinator-client/edge/trust.ts";
 import { redact } from "../redaction/redact.ts";
 import { messageOf } from "../shared/error.ts";
+import { omitUndefined } from "../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Executor, RunOutcome, Stop } from "./executor.ts";
 import { readInputWork } from "./input-work.ts";
@@ -43,25 +43,18 @@ export interface AttemptEnd {
   readonly next: { readonly tasks: readonly ClaimedTask[]; readonly since: Instant };
 }
 
-/** Report of the end to the coordinator. */
-type Report =
-  | { readonly call: "tasks.ack"; readonly result: Json }
-  | {
-      readonly call: "tasks.nack";
-      readonly end: "failed" | "timeout" | "budget_exceeded";
-      readonly reason: string;
-      readonly isRetryable: boolean;
-      readonly delayMs?: number;
-    }
-  | {
-      readonly call: "tasks.release";
-      readonly end: "cancelled" | "released";
-      readonly reason: string;
-      readonly delayMs?: number;
-      readonly isOfType?: true;
-    }
-  /** The claim has ended: nothing is reported. */
-  | { readonly call: null; readonly reason: string };
+/** The end as the coordinator gets it. */
+interface Report {
+  /** Null: the claim has ended, and nothing is reported. */
+  readonly call: "tasks.ack" | "tasks.nack" | "tasks.release" | null;
+  readonly end: AttemptEndKind;
+  /** Empty for a task that is done. */
+  readonly reason: string;
+  readonly result?: Json;
+  readonly isRetryable?: boolean;
+  readonly delayMs?: number;
+  readonly isOfType?: true;
+}
 
 const saveEveryMs = 60_000;
 const askTimeoutMs = 30_000;
@@ -166,20 +159,18 @@ export class Attempt {
         },
         onCheckpoint: (checkpoint) => this.#save(taskFolder, checkpoint),
         onOutput: (text) => this.#output.push(text),
-        findRouteCounts: () => this.#findRouteCounts(),
-        onRoute: (route) => this.#heartbeat.setRoute(route),
-        onModel: (ran) => this.#heartbeat.setModel(ran),
+        findRouteCounts: async () => {
+          const answer = await this.#deps.link.call("tasks.routes", { type: task.type }, askTimeoutMs);
+          return answer.ok ? (answer.value.routes?.tiers ?? []) : null;
+        },
+        onRoute: (route) => this.#heartbeat.add({ route }),
+        onModel: (ran) => this.#heartbeat.add({ ran }),
       });
     } catch (error) {
       return toFailure(`the executor threw, which is a bug in it: ${messageOf(error)}`);
     } finally {
       this.#cancelSave();
     }
-  }
-
-  async #findRouteCounts(): Promise<readonly TierCounts[] | null> {
-    const answer = await this.#deps.link.call("tasks.routes", { type: this.task.type }, askTimeoutMs);
-    return answer.ok ? (answer.value.routes?.tiers ?? []) : null;
   }
 
   #scheduleSave(taskFolder: TaskFolder): void {
@@ -225,77 +216,58 @@ export class Attempt {
   async #finish(report: Report): Promise<AttemptEnd> {
     const heartbeat = this.#heartbeat;
     heartbeat.measure();
-    if (report.call === null || report.call === "tasks.ack") {
-      heartbeat.end();
-      return report.call === null ? this.#toEnd("lost", null, report.reason) : this.#acknowledge(report.result);
+    if (report.call === null || report.call === "tasks.ack") heartbeat.end();
+    else if (heartbeat.budgetReason === null) await heartbeat.flush();
+    if (report.call === null) return this.#toEnd(report, null);
+    if (report.call === "tasks.ack" || heartbeat.budgetReason === null) return this.#report(report);
+    return this.#toEnd({ end: "budget_exceeded", reason: heartbeat.budgetReason }, "dead");
+  }
+
+  async #report(report: Report): Promise<AttemptEnd> {
+    const { call, end, result = null, isRetryable = true } = report;
+    const since = readClock(this.#deps.platform.clock);
+    const { task, claim } = this.task;
+    const own = { task, claim, ...this.#heartbeat.used };
+    const reason = redact(report.reason).text.slice(0, maxReasonChars) || "no reason given";
+    const delay = omitUndefined({ delayMs: report.delayMs });
+    const answer =
+      call === "tasks.ack"
+        ? await this.#call(call, { ...own, result, ...this.#next(false) })
+        : call === "tasks.nack"
+          ? await this.#call(call, { ...own, reason, isRetryable, ...delay, ...this.#next(true) })
+          : await this.#call("tasks.release", {
+              ...own,
+              ...(report.delayMs === undefined ? {} : { reason, ...delay }),
+            });
+    if (answer.ok) {
+      const { state, next: tasks = [] }: { state: TaskState; next?: readonly ClaimedTask[] } = answer.value;
+      const shown = call === "tasks.nack" ? { ...report, reason } : report;
+      return { ...this.#toEnd(shown, state), next: { tasks, since } };
     }
-    if (heartbeat.budgetReason === null) await heartbeat.flush();
-    if (heartbeat.budgetReason !== null) return this.#toEnd("budget_exceeded", "dead", heartbeat.budgetReason);
-    return report.call === "tasks.nack" ? this.#fail(report) : this.#release(report);
-  }
-
-  async #acknowledge(result: Json): Promise<AttemptEnd> {
-    const since = readClock(this.#deps.platform.clock);
-    const answer = await this.#report("tasks.ack", { ...this.#claim, result, ...this.#next(false) });
-    if (answer.ok) return this.#toEnd("done", answer.value.state, null, { tasks: answer.value.next, since });
-    if (!isBadInput(answer.error)) return this.#notReported("thrown_away", answer.error);
-    const reason = `its result was rejected: ${answer.error.message}`;
-    return this.#fail({ call: "tasks.nack", end: "failed", reason, isRetryable: false });
-  }
-
-  async #fail({
-    end,
-    reason: rawReason,
-    isRetryable,
-    delayMs,
-  }: Extract<Report, { call: "tasks.nack" }>): Promise<AttemptEnd> {
-    const reason = toReason(rawReason);
-    const since = readClock(this.#deps.platform.clock);
-    const delay = delayMs === undefined ? {} : { delayMs };
-    const input = { ...this.#claim, reason, isRetryable, ...delay, ...this.#next(true) };
-    const answer = await this.#report("tasks.nack", input);
-    if (answer.ok) return this.#toEnd(end, answer.value.state, reason, { tasks: answer.value.next, since });
+    const { code, message } = answer.error;
+    if (call === "tasks.ack" && isBadInput(answer.error))
+      return this.#report({ ...failed("failed", `its result was rejected: ${message}`), isRetryable: false });
     // The coordinator ends an attempt at its deadline by itself.
-    return end === "timeout" ? this.#toEnd(end, null, reason) : this.#notReported("lost", answer.error);
+    if (end === "timeout") return this.#toEnd({ end, reason }, null);
+    const lost = call === "tasks.ack" ? "thrown_away" : "lost";
+    return this.#toEnd({ ...report, end: code === gaveUpCode ? "unreported" : lost, reason: message }, null);
   }
 
-  async #release({ end, reason, delayMs, isOfType }: Extract<Report, { call: "tasks.release" }>): Promise<AttemptEnd> {
-    const wait = delayMs === undefined ? {} : { reason: toReason(reason), delayMs };
-    const answer = await this.#report("tasks.release", { ...this.#claim, ...wait });
-    const attemptEnd = answer.ok
-      ? this.#toEnd(end, answer.value.state, reason)
-      : this.#notReported("lost", answer.error);
-    return isOfType ? { ...attemptEnd, typeWaitMs: delayMs ?? null } : attemptEnd;
-  }
-
-  #report<Name extends NonNullable<Report["call"]>>(
+  #call<Name extends NonNullable<Report["call"]>>(
     name: Name,
     input: CallInput<Name>,
   ): ReturnType<typeof callUntilAnswered<Name>> {
     return callUntilAnswered(this.#deps, name, input, { ...reportTiming, signal: this.#deps.giveUp });
   }
 
-  get #claim(): Pick<ClaimedTask, "task" | "claim"> & TaskHeartbeat["used"] {
-    const { task, claim } = this.task;
-    return { task, claim, ...this.#heartbeat.used };
-  }
-
   #next(isFailed: boolean): { readonly next?: ClaimOptions } {
-    const next = this.#deps.next(isFailed);
-    return next ? { next } : {};
+    return omitUndefined({ next: this.#deps.next(isFailed) });
   }
 
-  #notReported(end: "lost" | "thrown_away", { code, message }: CallError): AttemptEnd {
-    return this.#toEnd(code === gaveUpCode ? "unreported" : end, null, message);
-  }
-
-  #toEnd(
-    end: AttemptEndKind,
-    state: TaskState | null,
-    reason: string | null,
-    next: AttemptEnd["next"] = { tasks: [], since: readClock(this.#deps.platform.clock) },
-  ): AttemptEnd {
-    return { end, state, reason, typeWaitMs: null, next };
+  #toEnd({ end, reason, delayMs, isOfType }: Omit<Report, "call">, state: TaskState | null): AttemptEnd {
+    const typeWaitMs = isOfType ? (delayMs ?? null) : null;
+    const next = { tasks: [], since: readClock(this.#deps.platform.clock) };
+    return { end, state, reason: end === "done" ? null : reason, typeWaitMs, next };
   }
 
   async #orNote(failure: string, work: () => Promise<void> | void): Promise<void> {
@@ -328,10 +300,6 @@ function toFailure(reason: string, isRetryable = true): RunOutcome {
   return { kind: "failed", reason, isRetryable };
 }
 
-function toReason(text: string): string {
-  return redact(text).text.slice(0, maxReasonChars) || "no reason given";
-}
-
 /** The coordinator decides whether the result of a stopped attempt still counts. */
 function toReport(outcome: RunOutcome, stop: Stop | null, finished: Result<FinishedWork, string>): Report {
   if (outcome.kind === "done") {
@@ -339,7 +307,8 @@ function toReport(outcome: RunOutcome, stop: Stop | null, finished: Result<Finis
     if (!finished.ok) return failed("failed", `its work could not be saved: ${finished.error}`);
     const { work, problem } = finished.value;
     if (problem !== null) return stop ? reportOfStop(stop) : failed("failed", problem);
-    return { call: "tasks.ack", result: work ? { ...work, ...(tests ? { tests } : {}), output } : output };
+    const result = work ? { ...work, ...(tests ? { tests } : {}), output } : output;
+    return { call: "tasks.ack", end: "done", reason: "", result };
   }
   if (outcome.kind === "over_budget") return { ...failed("budget_exceeded", outcome.reason), isRetryable: false };
   if (stop) return reportOfStop(stop);
@@ -351,7 +320,7 @@ function toReport(outcome: RunOutcome, stop: Stop | null, finished: Result<Finis
 function reportOfStop({ kind, message: reason }: Stop): Report {
   switch (kind) {
     case "lost":
-      return { call: null, reason };
+      return { call: null, end: "lost", reason };
     case "budget":
       return { ...failed("budget_exceeded", reason), isRetryable: false };
     case "time":
@@ -363,9 +332,6 @@ function reportOfStop({ kind, message: reason }: Stop): Report {
   }
 }
 
-function failed(
-  end: "failed" | "timeout" | "budget_exceeded",
-  reason: string,
-): Extract<Report, { call: "tasks.nack" }> {
-  return { call: "tasks.nack", end, reason, isRetryable: true };
+function failed(end: AttemptEndKind, reason: string): Report {
+  return { call: "tasks.nack", end, reason };
 }

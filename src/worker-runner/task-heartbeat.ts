@@ -128,14 +128,6 @@ export class TaskHeartbeat {
     this.#usage = maxUsage(this.#usage, usage);
   }
 
-  setRoute(route: Route): void {
-    this.#add({ route });
-  }
-
-  setModel(ran: Ran): void {
-    this.#add({ ran });
-  }
-
   setProgress({ percent, note, data }: Progress): void {
     const isDataFit = data === undefined || JSON.stringify(data).length <= maxDataChars;
     if (!isDataFit) this.#deps.warn(`the data of its progress is left out: more than ${maxDataChars} characters`);
@@ -144,7 +136,7 @@ export class TaskHeartbeat {
       ...(note === undefined ? {} : { note: redact(note).text.slice(0, maxNoteChars) }),
       ...(data === undefined || !isDataFit ? {} : { data }),
     };
-    this.#add({ progress });
+    this.add({ progress });
   }
 
   /** Fields that are not given stay. */
@@ -156,10 +148,10 @@ export class TaskHeartbeat {
         `its checkpoint has ${chars} characters, the limit is ${maxCheckpointChars}: the previous one is kept`,
       );
     this.#checkpoint = checkpoint;
-    this.#add({ checkpoint });
+    this.add({ checkpoint });
   }
 
-  #add(news: News): void {
+  add(news: News): void {
     this.#news = { ...this.#news, ...news };
     this.#unsent = { ...this.#unsent, ...news };
   }
