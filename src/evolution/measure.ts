@@ -12,7 +12,7 @@ import { analyze, type AnalysisOptions } from "../tool-runner/analyze.ts";
 import { openProject, projectPath } from "../tool-runner/project-folder.ts";
 import { defaultTimeMs, probeIsolation, runTool, systemPath } from "../tool-runner/run-tool.ts";
 import { inCommit, type RepositoryProject } from "../transform/worktree.ts";
-import type { WorkDeps } from "../worker-runner/work-deps.ts";
+import type { WorkDeps } from "../worker-runner/worktrees.ts";
 import { Coverage, measureTests, TestState, type TestsOptions } from "./tests.ts";
 
 /** [EV3] One commit of a project, as the judge compares it. */

@@ -7,7 +7,7 @@ import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { trustOf } from "../tool-runner/project-folder.ts";
 import { inCommit } from "../transform/worktree.ts";
-import { workDeps } from "../worker-runner/work-deps.ts";
+import { workDeps } from "../worker-runner/worktrees.ts";
 import { findTarget, type WorkTarget } from "../worker-runner/work-git.ts";
 import { parseReport, runStryker, type FileMutants } from "./stryker.ts";
 

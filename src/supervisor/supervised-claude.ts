@@ -5,7 +5,7 @@ import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { mayBeAlive } from "../platform/processes.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import { maxLineChars, RunState } from "../worker-runner/client/client-run.ts";
+import { maxLineChars, RunState, isFull, isUnknownSession } from "../worker-runner/client/client-run.ts";
 import {
   claudeCommand,
   clientAtLimit,
@@ -20,16 +20,14 @@ import {
   renderBrief,
   takeOver,
   type Continuation,
+  interruptedText,
 } from "../worker-runner/client/continuation.ts";
-import { isFull, isUnknownSession } from "../worker-runner/client/outcome.ts";
-import { interruptedText } from "../worker-runner/client/prompt.ts";
 import { claudeOutput } from "../worker-runner/client/run-events.ts";
 import type { AtLimit } from "../worker-runner/client/settings.ts";
-import { classifyEnd } from "./auto-restarter.ts";
-import type { NotRun, ProgramRun, RunEnd } from "./supervised-program.ts";
+import { classifyEnd, type EndEvidence } from "./auto-restarter.ts";
+import type { NextRun, NotRun, ProgramRun } from "./supervised-program.ts";
 import { recordDeath, type DeathDeps } from "./supervisor-events.ts";
 import type { WatchedClaude } from "./supervisor-settings.ts";
-import type { ProgramChat } from "./supervisor-state.ts";
 
 export interface SupervisedClaudeOptions extends DeathDeps, ClaudeDeps {
   readonly watched: WatchedClaude;
@@ -40,112 +38,109 @@ export interface SupervisedClaudeOptions extends DeathDeps, ClaudeDeps {
 const maxOutputChars = 2_000;
 
 /** [SU7] [SU35] Runs Claude Code without a terminal; each session continues the one before. */
-export class SupervisedClaude {
-  readonly #options: SupervisedClaudeOptions;
-
-  constructor(options: SupervisedClaudeOptions) {
-    this.#options = options;
-  }
-
-  next(chat: ProgramChat): ProgramRun | NotRun {
-    const { runtime, watched } = this.#options;
-    const last = this.#findLastSession(chat);
+export function claudeRun(options: SupervisedClaudeOptions): NextRun {
+  const { runtime, watched } = options;
+  return ({ chat }) => {
+    const last = runtime.store.read((sql) => {
+      const id = [chat.session, chat.before].find((one) => one !== null && hasContent(sql, one)) ?? null;
+      return id === null ? null : sessions.get(sql, id);
+    }, null);
     const notRun = last && whyNotRun(last, runtime);
     if (notRun) return notRun;
     const restoration = last && restore(runtime, last);
-    if (!restoration) return this.#runClaude(newSession(runtime));
+    if (!restoration) return runClaude(options, newSession(runtime));
     const { atLimit } = watched;
     const other = chat.instead ? clientAtLimit(atLimit) : null;
-    if (other && atLimit) return this.#runOther(restoration, other, atLimit, chat.resetsAtMs ?? null);
+    if (other && atLimit) return runOther(options, restoration, other, atLimit, chat.resetsAtMs ?? null);
     const isUnresumable = chat.isUnresumable && last.id === chat.session;
-    return this.#runClaude(continueFrom(runtime, restoration, isUnresumable ? "Claude Code cannot resume it" : null));
-  }
-
-  #findLastSession({ session, before }: ProgramChat): sessions.Session | null {
-    return this.#options.runtime.store.read((sql) => {
-      const sessionId = [session, before].find((id) => id !== null && hasContent(sql, id)) ?? null;
-      return sessionId === null ? null : sessions.get(sql, sessionId);
-    }, null);
-  }
-
-  #runClaude(continuation: Continuation): ProgramRun {
-    const { watched, folder } = this.#options;
-    const { kind, session } = continuation;
-    const state = new RunState(claudeOutput);
-    const input = kind === "resume" ? interruptedText : this.#prompt(continuation);
-    const before = kind === "brief" ? continuation.restoration.session.id : null;
-    const chat = { session, before, isUnresumable: false };
-    return {
-      start: { ...claudeCommand(this.#options, watched, continuation, input), cwd: folder, maxLineChars },
-      prepare: () => takeOver(this.#options, continuation),
-      how: describeStart(continuation),
-      chat,
-      onLine: (line) => {
-        const end = state.read(line).find((event) => event.kind === "ended");
-        return end ? redactAndClip(end.text, maxOutputChars) : null;
-      },
-      onEnd: (exit, wasAskedToEnd) => this.#onEnd(chat, state, { exit, wasAskedToEnd }),
-    };
-  }
-
-  async #onEnd(
-    chat: ProgramChat & { readonly session: string },
-    { limit, end }: RunState,
-    seen: Pick<Parameters<typeof classifyEnd>[0], "exit" | "wasAskedToEnd">,
-  ): Promise<RunEnd> {
-    const { runtime, watched } = this.#options;
-    await recordDeath(this.#options, chat.session);
-    const { isSessionOver, hasHitLimit } = runtime.store.read(
-      (sql) => {
-        const stored = sessions.get(sql, chat.session);
-        const cause = stored && causeOf(sql, stored, runtime.processes).cause;
-        return { isSessionOver: stored !== null && stored.endedAt !== null, hasHitLimit: cause === "usage_limit" };
-      },
-      { isSessionOver: false, hasHitLimit: false },
+    return runClaude(
+      options,
+      continueFrom(runtime, restoration, isUnresumable ? "Claude Code cannot resume it" : null),
     );
-    const knownLimit = limit ?? (hasHitLimit ? { resetsAtMs: null } : null);
-    const ending = classifyEnd({ ...seen, isSessionOver, limit: knownLimit, result: end });
-    const isUnresumable = end !== null && (isUnknownSession(end) || isFull(end));
-    // [CA51] Another client continues until the reset.
-    const other = ending.kind === "limited" ? clientAtLimit(watched.atLimit) : null;
-    if (!other || ending.kind !== "limited") return { ending, chat: { ...chat, isUnresumable } };
-    const { resetsAtMs } = ending;
-    return {
-      ending: { ...ending, continuesIn: other.title },
-      chat: { ...chat, isUnresumable, instead: other.name, resetsAtMs },
-    };
-  }
+  };
+}
 
-  /** [CA51] One run of another client, which continues a session that has reached a usage limit. */
-  #runOther(from: Restoration, other: StartableClient, atLimit: AtLimit, resetsAtMs: number | null): ProgramRun {
-    const { runtime, watched, folder } = this.#options;
-    const before = from.session.id;
-    const continuation = briefFor(runtime, from, "Claude Code has reached its usage limit");
-    const { session, reason } = continuation;
-    const request = { prompt: this.#prompt(continuation), successor: session, variables: watched.env };
-    return {
-      start: { ...otherCommand(runtime, other, atLimit, request), cwd: folder },
-      prepare: () => takeOver(this.#options, continuation),
-      how: `${other.title} with the brief of ${before}, because ${reason}`,
-      chat: { session, before, isUnresumable: false, instead: null },
-      onLine: (text) => redact(text).text,
-      onEnd: async (exit, wasAskedToEnd) => {
-        const successor = runtime.store.read((sql) => sessions.get(sql, before)?.recoveryBy, null) ?? session;
-        await recordDeath(this.#options, successor);
-        const ending = classifyEnd({ exit, wasAskedToEnd, isSessionOver: false, limit: null, result: null });
-        const chat = { session: successor, before, isUnresumable: true, instead: null };
-        // Claude Code is tried again as after a limit: this client's failure is no crash of it.
-        return { ending: ending.kind === "crashed" ? { kind: "limited", resetsAtMs } : ending, chat };
-      },
-    };
-  }
+function runClaude(options: SupervisedClaudeOptions, continuation: Continuation): ProgramRun {
+  const { watched, folder } = options;
+  const { kind, session } = continuation;
+  const state = new RunState(claudeOutput);
+  const input = kind === "resume" ? interruptedText : promptFor(options, continuation);
+  const before = kind === "brief" ? continuation.restoration.session.id : null;
+  const chat = { session, before, isUnresumable: false };
+  return {
+    start: { ...claudeCommand(options, watched, continuation, input), cwd: folder, maxLineChars },
+    prepare: () => takeOver(options, continuation),
+    how: describeStart(continuation),
+    chat,
+    onLine: (line) => {
+      const end = state.read(line).find((event) => event.kind === "ended");
+      return end ? redactAndClip(end.text, maxOutputChars) : null;
+    },
+    onEnd: async (exit, wasAskedToEnd) => {
+      await recordDeath(options, session);
+      const { end } = state;
+      const evidence = { exit, wasAskedToEnd, ...sessionEnd(options.runtime, session), result: end };
+      const ending = classifyEnd({ ...evidence, limit: state.limit ?? evidence.limit });
+      const isUnresumable = end !== null && (isUnknownSession(end) || isFull(end));
+      // [CA51] Another client continues until the reset.
+      const other = ending.kind === "limited" ? clientAtLimit(watched.atLimit) : null;
+      if (!other || ending.kind !== "limited") return { ending, chat: { ...chat, isUnresumable } };
+      const { resetsAtMs } = ending;
+      return {
+        ending: { ...ending, continuesIn: other.title },
+        chat: { ...chat, isUnresumable, instead: other.name, resetsAtMs },
+      };
+    },
+  };
+}
 
-  /** For a session that is not resumed. */
-  #prompt(continuation: Continuation): string {
-    const { runtime, watched } = this.#options;
-    const brief = renderBrief(runtime, continuation);
-    return brief === null ? watched.prompt : `${watched.prompt}\n\n${brief}`;
-  }
+/** End of a session and its usage limit, as its hooks have recorded them. */
+function sessionEnd({ store, processes }: Runtime, id: string): Pick<EndEvidence, "isSessionOver" | "limit"> {
+  return store.read<Pick<EndEvidence, "isSessionOver" | "limit">>(
+    (sql) => {
+      const session = sessions.get(sql, id);
+      const cause = session && causeOf(sql, session, processes).cause;
+      const isSessionOver = session !== null && session.endedAt !== null;
+      return { isSessionOver, limit: cause === "usage_limit" ? { resetsAtMs: null } : null };
+    },
+    { isSessionOver: false, limit: null },
+  );
+}
+
+/** [CA51] One run of another client, which continues a session that has reached a usage limit. */
+function runOther(
+  options: SupervisedClaudeOptions,
+  from: Restoration,
+  other: StartableClient,
+  atLimit: AtLimit,
+  resetsAtMs: number | null,
+): ProgramRun {
+  const { runtime, watched, folder } = options;
+  const before = from.session.id;
+  const continuation = briefFor(runtime, from, "Claude Code has reached its usage limit");
+  const { session } = continuation;
+  const request = { prompt: promptFor(options, continuation), successor: session, variables: watched.env };
+  return {
+    start: { ...otherCommand(runtime, other, atLimit, request), cwd: folder },
+    prepare: () => takeOver(options, continuation),
+    how: `${other.title} with the brief of ${before}, because ${continuation.reason}`,
+    chat: { session, before, isUnresumable: false, instead: null },
+    onLine: (text) => redact(text).text,
+    onEnd: async (exit, wasAskedToEnd) => {
+      const successor = runtime.store.read((sql) => sessions.get(sql, before)?.recoveryBy, null) ?? session;
+      await recordDeath(options, successor);
+      const ending = classifyEnd({ exit, wasAskedToEnd, isSessionOver: false, limit: null, result: null });
+      const chat = { session: successor, before, isUnresumable: true, instead: null };
+      // Claude Code is tried again as after a limit: this client's failure is no crash of it.
+      return { ending: ending.kind === "crashed" ? { kind: "limited", resetsAtMs } : ending, chat };
+    },
+  };
+}
+
+/** For a session that is not resumed. */
+function promptFor({ runtime, watched }: SupervisedClaudeOptions, continuation: Continuation): string {
+  const brief = renderBrief(runtime, continuation);
+  return brief === null ? watched.prompt : `${watched.prompt}\n\n${brief}`;
 }
 
 function describeStart(continuation: Continuation): string {

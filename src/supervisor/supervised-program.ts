@@ -105,8 +105,8 @@ export class SupervisedProgram {
       this.#save({ restarts: restarter.afterRequest(now), chat: restarts.phase === "finished" ? noChat : chat });
     }
     if (this.dueInMs() !== 0 || this.#stopController.signal.aborted) return;
-    const programRun = this.#nextRun();
-    if (!programRun) return;
+    const programRun = this.#next(this.#programState);
+    if (!("start" in programRun)) return this.#noteNotRun(programRun);
     this.#running = this.#run(programRun)
       .catch((error: unknown) => this.#hold(error))
       .finally(() => {
@@ -127,17 +127,11 @@ export class SupervisedProgram {
     this.#writeAgainAt = null;
   }
 
-  #nextRun(): ProgramRun | null {
-    const nextRun = this.#next(this.#programState);
-    if ("start" in nextRun) return nextRun;
-    const { kind, reason } = nextRun;
+  #noteNotRun({ kind, reason }: NotRun): void {
     const { restarts } = this.#programState;
-    if (kind === "finished") this.#recordEnd({ kind }, reason);
-    else {
-      if (restarts.reason !== reason) this.#deps.emit({ type: "held", name: this.name, reason });
-      this.#save({ restarts: restarter.afterHold(restarts, this.#now(), reason) });
-    }
-    return null;
+    if (kind === "finished") return this.#recordEnd({ kind }, reason);
+    if (restarts.reason !== reason) this.#deps.emit({ type: "held", name: this.name, reason });
+    this.#save({ restarts: restarter.afterHold(restarts, this.#now(), reason) });
   }
 
   /** A store or disk failure may pass: unsaved state is kept in memory and saved later. */

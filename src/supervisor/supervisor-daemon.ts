@@ -16,11 +16,10 @@ import type { ClaudeDeps } from "../worker-runner/client/command.ts";
 import { logFailure } from "../worker-runner/client/continuation.ts";
 import { endMarked, hasMarks, runProgram, toMark } from "../worker-runner/run-program.ts";
 import { ChatWatch, type OpenTerminal } from "./chat-watch.ts";
-import { alreadyRunning } from "./control.ts";
-import { SupervisedClaude } from "./supervised-claude.ts";
+import { alreadyRunning, SupervisorState } from "./supervisor-state.ts";
+import { claudeRun } from "./supervised-claude.ts";
 import { commandRun, SupervisedProgram, type NextRun, type ProgramDeps } from "./supervised-program.ts";
 import { isProgram, type SupervisorSettings, type WatchedProgram } from "./supervisor-settings.ts";
-import { SupervisorState } from "./supervisor-state.ts";
 
 interface Supervision extends Pick<SupervisorOptions, "emit" | "pace" | "wait"> {
   /** Rings when a chat has died; absent: nothing rings. */
@@ -147,7 +146,12 @@ export class SupervisorDaemon {
       this.#wakeController.abort();
     };
     endSignal.addEventListener("abort", onEnd, { once: true });
-    if (previous?.boot === self.boot) await this.#waitForLeftovers(previous, endSignal);
+    // [SU48] Leftovers of an earlier supervisor end before any start: never two of one program.
+    if (previous?.boot === self.boot) {
+      if (hasMarks) await endMarked(toMark(previous));
+      // Watchdogs of the earlier supervisor end them within this time.
+      else await wait(leftoverMs, endSignal);
+    }
     emit({ type: "supervising", pid: self.pid, watched: Object.keys(settings.watch) });
     while (!endSignal.aborted && !this.#isTooLarge()) {
       this.#wakeController = new AbortController();
@@ -160,13 +164,6 @@ export class SupervisorDaemon {
     hurrySignal.addEventListener("abort", () => void endMarked(toMark(self)), { once: true });
     await Promise.all(this.#programs.map((program) => program.leave()));
     return end;
-  }
-
-  /** [SU48] Leftovers of an earlier supervisor end before any start: never two of one program. */
-  async #waitForLeftovers(previous: ProcessIdentity, endSignal: AbortSignal): Promise<void> {
-    if (hasMarks) return endMarked(toMark(previous));
-    // Watchdogs of the earlier supervisor end them within this time.
-    await this.#options.wait(leftoverMs, endSignal);
   }
 
   async #check(): Promise<void> {
@@ -206,10 +203,8 @@ export class SupervisorDaemon {
         const args = [launch.script, "worker", ...watched.args];
         return commandRun({ command: launch.node, args, cwd, env: { ...env, SHIM_HOME: runtime.paths.home } });
       }
-      case "claude": {
-        const claude = new SupervisedClaude({ ...this.#options, watched, folder: cwd });
-        return ({ chat }) => claude.next(chat);
-      }
+      case "claude":
+        return claudeRun({ ...this.#options, watched, folder: cwd });
     }
   }
 }

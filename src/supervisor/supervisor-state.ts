@@ -6,9 +6,13 @@ import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { digest } from "../local-mcp/sessions/entries.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
-import { initial, Restarts } from "./auto-restarter.ts";
-import { supervisorFolder } from "../platform/supervisor-mark.ts";
-import type { WatchedProgram } from "./supervisor-settings.ts";
+import { initial, Restarts, dueInMs } from "./auto-restarter.ts";
+import { supervisorFolder, findSupervisor } from "../platform/supervisor-mark.ts";
+import { type WatchedProgram, isProgram, type SupervisorSettings, type WatchTarget } from "./supervisor-settings.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import type { HostContext } from "../local-mcp/host/host.ts";
+import type { Sample } from "../contract/metrics.ts";
+import { isAlive, type ProcessIdentity } from "../platform/processes.ts";
 
 /** Stored. Add fields as optional. */
 const ProgramState = z.object({
@@ -91,4 +95,99 @@ function readStateFile(path: string): Record<string, ProgramState> | null {
     if (error instanceof SyntaxError) return null;
     throw error;
   }
+}
+
+type Context = Pick<HostContext, "paths" | "runtime">;
+
+export async function refuseSecondSupervisor({ paths, runtime }: Context): Promise<Failure | null> {
+  const supervisor = findSupervisor(paths.home, (await runtime()).processes);
+  return supervisor && alreadyRunning(supervisor);
+}
+
+/** @param supervisor null: it has begun in this moment */
+export function alreadyRunning(supervisor: ProcessIdentity | null): Failure {
+  const who = supervisor === null ? "" : `, pid ${supervisor.pid}`;
+  const message = `a supervisor is already running${who}. \`shim worker supervise status\` shows what it does, \`shim worker supervise stop\` ends it.`;
+  return { code: "already_running", message };
+}
+
+export interface WatchedState {
+  readonly name: string;
+  readonly kind: WatchTarget["kind"];
+  readonly phase: Restarts["phase"] | "watched" | "unwatched";
+  readonly reason: string | null;
+  readonly session: string | null;
+  readonly againInMs: number | null;
+}
+
+/** [OB15] Targets of these settings, in their order. */
+export function watchedStates(
+  { watch }: SupervisorSettings,
+  state: SupervisorState,
+  now: number,
+  isSupervised: boolean,
+): WatchedState[] {
+  return Object.entries(watch).map(([name, target]) => {
+    const { kind } = target;
+    const known = isProgram(target) ? state.stateFor(name, target, now) : null;
+    // A killed supervisor leaves programs as running that are no longer.
+    if (known === null || (!isSupervised && known.restarts.phase === "running")) {
+      const phase = isSupervised ? "watched" : "unwatched";
+      return { name, kind, phase, reason: null, session: null, againInMs: null };
+    }
+    const { phase, reason } = known.restarts;
+    return { name, kind, phase, reason, session: known.chat.session, againInMs: dueInMs(known.restarts, now) };
+  });
+}
+
+const pollIntervalMs = 100;
+
+/** Asks the supervisor to end, and waits for that. @returns its pid */
+export async function stopSupervisor(
+  { paths, runtime }: Context,
+  signal: AbortSignal,
+): Promise<Result<number, Failure>> {
+  const { processes } = await runtime();
+  const supervisor = findSupervisor(paths.home, processes);
+  if (supervisor === null) return fail("not_found", "no supervisor is running.");
+  const { pid } = supervisor;
+  if (!isAlive(processes, supervisor))
+    return fail("out_of_sight", `the supervisor (pid ${pid}) runs in another container: end it there.`);
+  process.kill(pid, "SIGTERM");
+  while (isAlive(processes, supervisor)) {
+    if (signal.aborted) return fail("interrupted", `supervisor ${pid} is still ending.`);
+    await pause(pollIntervalMs, undefined, { signal }).catch(() => undefined);
+  }
+  return ok(pid);
+}
+
+/** Starts a program again: at once, or with the next supervisor. */
+export async function retryProgram(
+  { paths, runtime }: Context,
+  { watch }: SupervisorSettings,
+  name: string,
+): Promise<Result<{ readonly phase: Restarts["phase"]; readonly isSupervised: boolean }, Failure>> {
+  const state = SupervisorState.open(paths.home);
+  if (!state.ok) return state;
+  const watched = Object.hasOwn(watch, name) ? watch[name] : undefined;
+  if (!watched || !isProgram(watched)) {
+    const names = Object.entries(watch).flatMap(([one, what]) => (isProgram(what) ? [one] : []));
+    return fail("not_found", `no program "${name}" is watched. There are: ${names.join(", ") || "none"}.`);
+  }
+  const { processes, now } = await runtime();
+  const isSupervised = findSupervisor(paths.home, processes) !== null;
+  const { phase } = state.value.stateFor(name, watched, now()).restarts;
+  if (isSupervised && phase === "running") return fail("is_running", `${name} is running; nothing was changed.`);
+  state.value.requestRestart(name);
+  return ok({ phase, isSupervised });
+}
+
+/** [OB15] Programs of these settings by phase. */
+export function programSamples(...given: Parameters<typeof watchedStates>): Sample[] {
+  const isSupervised = given[3];
+  const programs = watchedStates(...given).filter(({ kind }) => kind !== "sessions" && kind !== "desktop");
+  return programs.map(({ phase }) => {
+    const label = phase !== "due" ? phase : isSupervised ? "waiting" : "unwatched";
+    return { name: "shim_supervisor_programs", labels: { phase: label }, value: 1 };
+  });
 }

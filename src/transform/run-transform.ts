@@ -8,7 +8,7 @@ import { displayPath, GitError } from "../snapshots/git.ts";
 import { changesSince } from "../snapshots/work-tree.ts";
 import { readDiff, type ChangedFile, commitAll } from "../worker-runner/work-git.ts";
 import { runProgram } from "../worker-runner/run-program.ts";
-import type { WorkDeps } from "../worker-runner/work-deps.ts";
+import type { WorkDeps } from "../worker-runner/worktrees.ts";
 import {
   prepareTool,
   type PreparedTool,

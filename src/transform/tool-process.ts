@@ -20,7 +20,7 @@ import { hasTrackedFiles } from "../tool-runner/history.ts";
 import { modulesOf, openCopy, openProject } from "../tool-runner/project-folder.ts";
 import { probeIsolation, runTool, systemPath, type Isolation } from "../tool-runner/run-tool.ts";
 import { type ChangedFile, gitInFolder } from "../worker-runner/work-git.ts";
-import type { WorkDeps } from "../worker-runner/work-deps.ts";
+import type { WorkDeps } from "../worker-runner/worktrees.ts";
 import type { Change } from "./change.ts";
 import {
   transformersFor,

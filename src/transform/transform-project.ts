@@ -5,7 +5,7 @@ import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { trustOf } from "../tool-runner/project-folder.ts";
 import { isCreated, findTarget } from "../worker-runner/work-git.ts";
-import { workDeps } from "../worker-runner/work-deps.ts";
+import { workDeps } from "../worker-runner/worktrees.ts";
 import { parseLintFix, readChange, type TransformInput } from "./change.ts";
 import { reserveFiles } from "./reserve-files.ts";
 import { defaultTimeMs, runTransform } from "./run-transform.ts";

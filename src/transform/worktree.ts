@@ -11,9 +11,8 @@ import {
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import { lines, quoteFolder, run, type Git } from "../snapshots/git.ts";
 import { markName, toMark } from "../worker-runner/run-program.ts";
-import type { WorkDeps } from "../worker-runner/work-deps.ts";
+import { type WorkDeps, isFolderFree, readRecord, worktreePath, writeRecord } from "../worker-runner/worktrees.ts";
 import { gitInFolder, gitInWorktree, worktreeAdminFolder, worktreeCommand } from "../worker-runner/work-git.ts";
-import { isFolderFree, readRecord, worktreePath, writeRecord } from "../worker-runner/worktrees.ts";
 
 export interface WorktreeSource {
   /** Top of the user's work tree. */

@@ -11,11 +11,52 @@ import { messageOf } from "../shared/error.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Executor, RunOutcome, Stop } from "./executor.ts";
-import { readInputWork } from "./input-work.ts";
+import { readInputWork } from "./task-branches.ts";
 import { BoundedOutput } from "./output-files.ts";
 import { TaskFolderError, type FinishedWork, type TaskFolder, type TaskFolders } from "./task-folder.ts";
 import { TaskHeartbeat, type Checkpoint } from "./task-heartbeat.ts";
-import type { AttemptEndKind, EmitWorkerEvent, WorkerEvent } from "./worker-events.ts";
+
+/** thrown_away: the result came too late; unreported: no report was answered. */
+export type AttemptEndKind =
+  | "done"
+  | "failed"
+  | "timeout"
+  | "budget_exceeded"
+  | "cancelled"
+  | "released"
+  | "lost"
+  | "thrown_away"
+  | "unreported";
+
+interface TaskFields {
+  readonly task: number;
+  readonly taskType: string;
+}
+
+export type WorkerEvent =
+  | { readonly type: "registered"; readonly chat: string; readonly taskTypes: readonly string[] }
+  | ({
+      readonly type: "began";
+      readonly attempt: number;
+      readonly folder: string;
+      readonly isContinued: boolean;
+    } & TaskFields)
+  | ({ readonly type: "progress"; readonly percent: number | null; readonly note: string | null } & TaskFields)
+  | ({
+      readonly type: "ended";
+      readonly end: AttemptEndKind;
+      readonly state: TaskState | null;
+      readonly reason: string | null;
+      readonly wallMs: number;
+    } & TaskFields)
+  | ({ readonly type: "note"; readonly message: string } & TaskFields)
+  | { readonly type: "backoff"; readonly failures: number; readonly forMs: number }
+  /** No task of the type is taken for `forMs`. */
+  | { readonly type: "waiting"; readonly taskType: string; readonly reason: string; readonly forMs: number }
+  | { readonly type: "draining"; readonly reason: string; readonly running: number }
+  | { readonly type: "problem"; readonly message: string };
+
+export type EmitWorkerEvent = (event: WorkerEvent) => void;
 
 export interface TaskSetup {
   readonly executor: Executor;
@@ -45,7 +86,7 @@ export interface AttemptEnd {
 
 /** The end as the coordinator gets it. */
 interface Report {
-  /** Null: the claim has ended, and nothing is reported. */
+  /** Operation that reports it; null where the claim has ended. */
   readonly call: "tasks.ack" | "tasks.nack" | "tasks.release" | null;
   readonly end: AttemptEndKind;
   /** Empty for a task that is done. */

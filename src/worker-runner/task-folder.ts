@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import type { ClaimedTask } from "../contract/tasks.ts";
 import type { Json } from "../contract/json.ts";
-import type { InputWork } from "./input-work.ts";
+import type { InputWork } from "./task-branches.ts";
 
 /** Part of the task's result. */
 export interface CommittedWork {

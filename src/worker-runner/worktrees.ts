@@ -5,12 +5,12 @@ import type { Json } from "../contract/json.ts";
 import type { ClaimedTask } from "../contract/tasks.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
 import { pollUntil } from "../platform/process-group.ts";
-import { mayBeAlive, type Processes } from "../platform/processes.ts";
+import { mayBeAlive, type Processes, identify, type ProcessIdentity } from "../platform/processes.ts";
 import { readJsonFile } from "../platform/read-json-file.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { GitError, run, type Git } from "../snapshots/git.ts";
 import { firstLeftOut } from "../snapshots/selection.ts";
-import { startWithInputs, unresolved, type InputDeps, type InputWork } from "./input-work.ts";
+import { startWithInputs, unresolved, type InputDeps, type InputWork } from "./task-branches.ts";
 import { endMarked, markName, toMark } from "./run-program.ts";
 import {
   noMergedInputs,
@@ -19,7 +19,6 @@ import {
   type TaskFolder,
   type TaskFolders,
 } from "./task-folder.ts";
-import type { WorkDeps } from "./work-deps.ts";
 import {
   commitAll,
   commitToRef,
@@ -36,6 +35,29 @@ import {
   worktreeCommand,
   type Commit,
 } from "./work-git.ts";
+import { nodePlatform } from "../coordinator-client/edge/node-platform.ts";
+import type { HostContext } from "../local-mcp/host/host.ts";
+import { fail, type Failure } from "../shared/failure.ts";
+import { ok, type Result } from "../shared/result.ts";
+
+/** Parts of this machine that work in git worktrees needs. */
+export interface WorkDeps {
+  readonly env: NodeJS.ProcessEnv;
+  readonly now: () => number;
+  /** At least 0, below 1. */
+  readonly random: () => number;
+  readonly processes: Processes;
+  readonly self: ProcessIdentity;
+  /** Folder of SHIM's worktrees. */
+  readonly home: string;
+}
+
+export async function workDeps({ paths, runtime }: HostContext): Promise<Result<WorkDeps, Failure>> {
+  const { env, now, processes } = await runtime();
+  const self = identify(processes, process.pid);
+  if (!self) return fail("unknown_process", "this system does not report when a process was started.");
+  return ok({ env, now, random: nodePlatform().random, processes, self, home: join(paths.home, "work") });
+}
 
 const hash = z.string().regex(/^[0-9a-f]{40,64}$/);
 
@@ -62,11 +84,6 @@ export type WorkRecord = z.infer<typeof StoredRecord>;
 /** The base with the work of other tasks, as SHIM has merged it. */
 function firstCommit({ base, merged }: Pick<WorkRecord, "base" | "merged">): string {
   return merged?.commit ?? base;
-}
-
-/** @param home SHIM's folder */
-export function worktreesIn(home: string): string {
-  return join(home, "work");
 }
 
 export function worktreePath(folder: string): string {

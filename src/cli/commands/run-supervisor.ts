@@ -1,8 +1,15 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { findSupervisor } from "../../platform/supervisor-mark.ts";
 import { age, oneLine } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
-import { type WatchedState, retryProgram, stopSupervisor, supervisorStatus } from "../../supervisor/control.ts";
+import {
+  type WatchedState,
+  retryProgram,
+  stopSupervisor,
+  watchedStates,
+  SupervisorState,
+} from "../../supervisor/supervisor-state.ts";
 import { supervise } from "../../supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "../../supervisor/supervisor-events.ts";
 import { SupervisorSettings, findMissing } from "../../supervisor/supervisor-settings.ts";
@@ -70,13 +77,15 @@ export async function runSupervisor(cli: Cli, { json: isJson = false }: CommonOp
 export async function showStatus(cli: Cli): Promise<CommandResult> {
   const settings = readSupervisorSettings(cli);
   if (!settings.ok) return settings;
-  const status = await supervisorStatus(cli.context, settings.value);
-  if (!status.ok) return status;
-  const { pid, watched } = status.value;
+  const state = SupervisorState.open(cli.paths.home);
+  if (!state.ok) return state;
+  const { processes, now } = await cli.context.runtime();
+  const pid = findSupervisor(cli.paths.home, processes)?.pid ?? null;
+  const watched = watchedStates(settings.value, state.value, now(), pid !== null);
   const head =
     pid === null ? "No supervisor is running; start it with `shim worker supervise`." : `Supervisor: pid ${pid}.`;
   const table = cli.table(watched, { NAME: ({ name }) => name, KIND: ({ kind }) => kind, STATE: phaseText });
-  return ok({ data: status.value, text: `${head}\n${table}` });
+  return ok({ data: { pid, watched }, text: `${head}\n${table}` });
 }
 
 export async function stopRunning(cli: Cli): Promise<CommandResult> {

@@ -1,5 +1,5 @@
 import { age, oneLine } from "../../shared/format.ts";
-import type { WorkerEvent } from "../../worker-runner/worker-events.ts";
+import type { WorkerEvent } from "../../worker-runner/attempt.ts";
 
 const maxEventChars = 400;
 

@@ -115,7 +115,7 @@ function addService(worker: Command, cli: Cli): void {
 
 async function runInstall(cli: Cli, file: ServiceFile, isDry: boolean, options: AskedOptions): Promise<CommandResult> {
   const { readSupervisorSettings } = await import("./run-supervisor.ts");
-  const { refuseSecondSupervisor } = await import("../../supervisor/control.ts");
+  const { refuseSecondSupervisor } = await import("../../supervisor/supervisor-state.ts");
   const { stopSeconds } = await import("../../supervisor/supervisor-settings.ts");
   const settings = readSupervisorSettings(cli);
   if (!settings.ok) return settings;

@@ -8,10 +8,11 @@ import { bandOf, chooseRoute, escalate, hasHigherTier } from "../../routing/mode
 import { analyzeTask } from "../../routing/prompt-analyzer.ts";
 import { isRecord } from "../../shared/json-fields.ts";
 import type { Executor, RunOutcome, TaskRun } from "../executor.ts";
-import { ClientRun, defaultStopTimeouts, type ClientRunOptions, type StopTimeouts } from "./client-run.ts";
-import { claudeTaskCommand, clientAtLimit, otherCommand, type ClaudeDeps } from "./command.ts";
-import { chooseContinuation, takeOver, toCheckpoint, type Continuation, type MachineDeps } from "./continuation.ts";
 import {
+  ClientRun,
+  defaultStopTimeouts,
+  type ClientRunOptions,
+  type StopTimeouts,
   isFull,
   isMachineTrouble,
   isUnknownSession,
@@ -20,8 +21,16 @@ import {
   outcomeOfOther,
   outcomeOfStop,
   toReason,
-} from "./outcome.ts";
-import { buildPrompt } from "./prompt.ts";
+} from "./client-run.ts";
+import { claudeTaskCommand, clientAtLimit, otherCommand, type ClaudeDeps } from "./command.ts";
+import {
+  chooseContinuation,
+  takeOver,
+  toCheckpoint,
+  type Continuation,
+  type MachineDeps,
+  buildPrompt,
+} from "./continuation.ts";
 import { claudeOutput, otherOutput } from "./run-events.ts";
 import type { ClaudeSettings } from "./settings.ts";
 import { findReachedLimit, LimitMemory, type UsageLimit } from "./usage.ts";

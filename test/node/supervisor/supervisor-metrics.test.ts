@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import * as totals from "#src/store/metric-totals.ts";
-import { programSamples } from "#src/supervisor/control.ts";
+import { programSamples } from "#src/supervisor/supervisor-state.ts";
 import { SupervisorSettings } from "#src/supervisor/supervisor-settings.ts";
 import { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { ClaimedTask } from "#src/contract/tasks.ts";
 import type { Json } from "#src/contract/json.ts";
-import { readInputWork, readTaskWork, type InputWork } from "#src/worker-runner/input-work.ts";
+import { readInputWork, readTaskWork, type InputWork } from "#src/worker-runner/task-branches.ts";
 import type { TaskFolder } from "#src/worker-runner/task-folder.ts";
 import { git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { aDependent, aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";

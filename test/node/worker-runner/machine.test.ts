@@ -1,7 +1,7 @@
 import { readdirSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { machineHealth } from "#src/worker-runner/machine-health.ts";
+import { machineHealth } from "#src/worker-runner/worker-automation.ts";
 import { BoundedOutput, keepOutput } from "#src/worker-runner/output-files.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
