@@ -6,7 +6,7 @@ import { clientTitle } from "../../clients/adapters.ts";
 import { stateText, stateWords } from "../../contract/chat-state.ts";
 import { triggerText } from "../../contract/checkpoint.ts";
 import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
-import type { ElsewhereView, ListedCheckpoint, SessionView, TimelineEntry } from "../../contract/machine/sessions.ts";
+import type { ListedCheckpoint, SessionView, TimelineEntry } from "../../contract/machine/sessions.ts";
 import { readFileLines } from "../../platform/line-file.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
@@ -45,18 +45,18 @@ export function addCommand(program: Command, cli: Cli): void {
 }
 
 function listView(
-  { sessions, project, elsewhere }: MachineOutput<"sessions.list">,
+  { sessions, project, hasOthers }: MachineOutput<"sessions.list">,
   cli: Cli,
   { incomplete = false, allMachines = false }: MachineInput<"sessions.list">,
 ): Shown {
   // [CL88] Names this machine when other machines are in the same answer.
   const where = `${project === null ? "" : ` in ${project}`}${allMachines ? " on this machine" : ""}`;
-  const shared: Columns<Pick<SessionView, "shortId" | "state" | "detail">> = {
+  const shared: Columns<SessionView> = {
     ID: "shortId",
     STATE: ({ state }) => stateWords[state],
     DETAIL: ({ detail }) => detail,
   };
-  const times: Columns<Pick<SessionView, "lastSeenAt" | "savedAt" | "checkpoints">> = {
+  const times: Columns<SessionView> = {
     SEEN: ({ lastSeenAt }) => cli.ago(lastSeenAt),
     SAVED: ({ savedAt }) => (savedAt === null ? "never" : cli.ago(savedAt)),
     CHECKPOINTS: "checkpoints",
@@ -68,16 +68,18 @@ function listView(
     PROJECT: (one) => shortPath(one.project ?? "-", cli.io.env["HOME"] ?? ""),
     TITLE: "title",
   };
-  const others: Columns<ElsewhereView> = {
+  const others: Columns<SessionView> = {
     ...shared,
     ...times,
     MACHINE: ({ machine }) => machine,
     "PROJECT THERE": (one) => oneLine(one.project ?? "-", 40),
     TITLE: ({ title }) => oneLine(title ?? "-", 50),
   };
-  const table = cli.table(sessions, own, `${incomplete ? "No session died unfinished" : "No sessions"}${where}.\n`);
+  const here = sessions.filter(({ machine }) => machine === null);
+  const elsewhere = sessions.filter(({ machine }) => machine !== null);
+  const table = cli.table(here, own, `${incomplete ? "No session died unfinished" : "No sessions"}${where}.\n`);
   if (!allMachines) return table;
-  if (elsewhere !== null)
+  if (hasOthers)
     return [table, "", cli.table(elsewhere, others, "Other machines: none.\n").replace(/^ID/, "Other machines:\nID")];
   const why = "This machine has not joined a workspace, or has no key of it (`shim join status`).";
   return [table, "", `Other machines: none. ${why}`];

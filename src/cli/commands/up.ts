@@ -3,7 +3,6 @@ import * as z from "zod";
 import { type ChatState, type ShownState, causeText, stateText } from "../../contract/chat-state.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import type { ClientState, TeamView } from "../../contract/machine/overview.ts";
-import type { FleetRow } from "../../contract/machine/page.ts";
 import type { SessionView } from "../../contract/machine/sessions.ts";
 import type { RiskLevel } from "../../contract/readings.ts";
 import { isWithin } from "../../shared/elapsed.ts";
@@ -214,7 +213,6 @@ function sectionsOf({ at, notices, pauses, sessions, team }: Overview, style: Ov
     of.map((one) => ({ key: one.id, text: `${headOf(one, style)}  ${text(one, at, style)}` }));
   const alive = sessions.filter(({ isAlive }) => isAlive);
   const open = sessions.filter(({ isAlive, state }) => !isAlive && state !== "ended");
-  const { elsewhere } = team;
   const warnings = [
     ...notices.map((one) => ({ key: `notice ${one.id}`, text: `notice ${one.id}: ${one.text}` })),
     ...pauses.map(({ project, until }) => {
@@ -225,10 +223,7 @@ function sectionsOf({ at, notices, pauses, sessions, team }: Overview, style: Ov
   return [
     [null, warnings.map(({ key, text }) => ({ key, text: style.paint("yellow", text) }))],
     [`Alive (${alive.length})`, rowsOf(aliveText, alive)],
-    [
-      `Can come back (${open.length + elsewhere.length})`,
-      [...rowsOf(deadText, open), ...elsewhere.map((one) => ({ key: one.id, text: elsewhereText(one, style) }))],
-    ],
+    [`Can come back (${open.length + team.elsewhere.length})`, rowsOf(deadText, [...open, ...team.elsewhere])],
     ...teamSections(team, style),
     [
       "Ended in the last day",
@@ -269,8 +264,9 @@ function aliveText(one: SessionView, now: number, style: OverviewStyle): string 
 
 function deadText(one: SessionView, now: number, style: OverviewStyle): string {
   const shown = style.hasAges ? one : withoutAge(one);
+  const where = one.machine === null ? "" : ` on ${one.machine}`;
   const ago = style.hasAges ? `, ${age(now - one.lastSeenAt)} ago` : "";
-  return `${paintState(shown, style, ago)}: ${style.command} resume ${one.shortId}`;
+  return `${paintState(shown, style, `${where}${ago}`)}: ${style.command} resume ${one.shortId}`;
 }
 
 /** The state's own words have the age of an offer. */
@@ -278,14 +274,6 @@ function withoutAge({ state, cause, offer }: SessionView): ShownState {
   const causes = state === "died" && cause !== null ? [causeText(cause)] : [];
   const offers = offer === null ? [] : [`offered to chat ${offer.shortId}`];
   return { state, detail: [...causes, ...offers].join("; ") || null };
-}
-
-/** [RE184] */
-function elsewhereText(one: FleetRow, style: OverviewStyle): string {
-  const ago = style.hasAges ? `, ${age(one.seenAgeMs)} ago` : "";
-  const shown = style.hasAges ? one : { state: one.state, detail: null };
-  const death = paintState(shown, style, ` on ${one.machine ?? ""}${ago}`);
-  return `${one.shortId}  ${titleOf(one.title, style)}  ${death}: ${one.resumeCommand ?? ""}`;
 }
 
 function endedText(one: SessionView, now: number, { paint, hasAges }: OverviewStyle): string {

@@ -3,7 +3,6 @@ import { Lease } from "../leases.ts";
 import { TaskLine, taskViewOperations } from "../task-views.ts";
 import { Notice } from "./notices.ts";
 import { machineOperation } from "./operation.ts";
-import { FleetRow } from "./page.ts";
 import { Pause } from "./pauses.ts";
 import { SessionView } from "./sessions.ts";
 import { ShownChat } from "./team.ts";
@@ -24,7 +23,7 @@ const TeamView = z.object({
   names: z.record(z.string(), z.object({ shortId: z.string(), title: z.string().nullable() })),
   files: z.array(Lease),
   /** Sessions of other machines that died and can be continued. */
-  elsewhere: z.array(FleetRow),
+  elsewhere: z.array(SessionView),
 });
 export type TeamView = z.infer<typeof TeamView>;
 

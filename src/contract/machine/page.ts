@@ -23,10 +23,10 @@ export const FleetRow = SessionView.pick({
   risk: true,
   cause: true,
   causeDetail: true,
+  machine: true,
 }).extend({
   /** How long it has waited for its user; null: it does not, or does not say since when. */
   waitingMs: age.nullable(),
-  machine: z.string().nullable(),
   seenAgeMs: age,
   savedAgeMs: age.nullable(),
   costUsdToday: z.number().nullable(),

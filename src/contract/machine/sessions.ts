@@ -24,13 +24,16 @@ const Risk = z.object({
     .readonly(),
 });
 
+/** Of any machine of the workspace; times in epoch ms of this machine. */
 export const SessionView = z.object({
   id: z.string(),
+  /** The other machine that has it; null: this one. */
+  machine: z.string().nullable(),
   /** Shortest prefix of the id that is unique on this machine. */
   shortId: z.string(),
   state: z.enum(chatStates),
   detail: z.string().nullable(),
-  /** Whether its client runs, as far as this machine can see. */
+  /** Whether its client runs, as far as this machine, or the coordinator, can see. */
   isAlive: z.boolean(),
   client: z.string(),
   clientVersion: z.string().nullable(),
@@ -59,25 +62,6 @@ export const SessionView = z.object({
   offer: z.object({ chat: z.string(), at: moment, shortId: z.string() }).nullable(),
 });
 export type SessionView = z.infer<typeof SessionView>;
-
-/** A session of another machine. */
-const ElsewhereView = SessionView.pick({
-  id: true,
-  shortId: true,
-  state: true,
-  detail: true,
-  client: true,
-  project: true,
-  title: true,
-  startedAt: true,
-  lastSeenAt: true,
-  savedAt: true,
-  checkpoints: true,
-}).extend({
-  machine: z.string(),
-  takenBy: z.object({ chat: z.string(), machine: z.string() }).nullable(),
-});
-export type ElsewhereView = z.infer<typeof ElsewhereView>;
 
 export const TimelineEntry = z.object({
   at: moment,
@@ -140,9 +124,10 @@ export const sessionOperations = {
     }),
     output: z.object({
       project: z.string().nullable(),
+      /** Those of this machine, then those of others. */
       sessions: z.array(SessionView),
-      /** Those of other machines; null: not asked for, or not in a workspace on an edge. */
-      elsewhere: z.array(ElsewhereView).nullable(),
+      /** Whether there are other machines to ask: a workspace on an edge, and its key. */
+      hasOthers: z.boolean(),
     }),
     effect: "read",
     example: { incomplete: true },

@@ -1,23 +1,20 @@
 import type { Chat } from "../../contract/chats.ts";
+import type { SessionView } from "../../contract/machine/sessions.ts";
 import { isRefusal } from "../../contract/errors.ts";
-import type { FleetRow } from "../../contract/machine/page.ts";
 import type { InputOf } from "../../contract/operations.ts";
 import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { err, ok } from "../../shared/result.ts";
-import { findOpenOffer, type OpenOffer } from "../recovery/detect.ts";
-import { findElsewhere, type DeadRemoteSession } from "../recovery/remote-candidates.ts";
+import { findElsewhere, type SeenElsewhere } from "../recovery/remote-candidates.ts";
 import { remoteContext, type ProjectHere, type RemoteContext } from "../recovery/remote-context.ts";
-import { toSession } from "../recovery/remote-session.ts";
-import { stateOfDead } from "../recovery/remote-state.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import { findProject } from "../sync/find-project.ts";
 import { pull } from "../sync/pull.ts";
 import type { HostContext, Host, HostResult } from "./host.ts";
 import type { KeptWorkspace } from "./local-host.ts";
-import { shortSession } from "./resolve-id.ts";
+import { toViewElsewhere } from "./session-view.ts";
 
 const callTimeoutMs = 15_000;
 const maxSessions = 50;
@@ -48,19 +45,12 @@ export class OtherMachines {
    * [WP19] Sessions that died and can be continued here; after a failure as of the last sync.
    *
    * @param chats all of the workspace, so that none is asked for again
-   * @param command how the user types `shim` here
    */
-  async listDead(runtime: Runtime, chats: readonly Chat[], command: string): Promise<FleetRow[]> {
+  async listDead(runtime: Runtime, chats: readonly Chat[]): Promise<SessionView[]> {
     const context = await this.#context(runtime, chats);
     if (!context) return [];
-    const now = runtime.now();
-    if (!isWithin(now - this.#pulled.at, pullEveryMs)) await this.#pull(runtime);
-    const dead = await findElsewhere(context, undefined, maxSessions);
-    const short = (session: string): string => shortSession(runtime, session);
-    return dead.map((one) => {
-      const offer = runtime.store.read((sql) => findOpenOffer(sql, runtime.processes, now, one.row.session), null);
-      return toRow(one, { now, short, command, offer });
-    });
+    if (!isWithin(runtime.now() - this.#pulled.at, pullEveryMs)) await this.#pull(runtime);
+    return toViews(runtime, await findElsewhere(context, undefined, maxSessions));
   }
 
   async #context(runtime: Runtime, chats: readonly Chat[]): Promise<RemoteContext | null> {
@@ -102,6 +92,10 @@ export class OtherMachines {
   }
 }
 
+export function toViews(runtime: Runtime, all: readonly SeenElsewhere[]): SessionView[] {
+  return runtime.store.read((sql) => all.map((one) => toViewElsewhere(sql, runtime, one)), []);
+}
+
 /** @returns the project's name in the workspace */
 export function projectOf({ runtime, machine, mirror }: RemoteContext, root: string): Promise<string> {
   return findProject(runtime, { workspace: mirror.workspace, machine, key: mirror.keys.current }, root);
@@ -111,38 +105,4 @@ export function projectOf({ runtime, machine, mirror }: RemoteContext, root: str
 export async function projectOfFolderHere(context: RemoteContext, folder: string): Promise<ProjectHere | null> {
   const root = projectRoot(folder);
   return root === null ? null : { root, project: await projectOf(context, root) };
-}
-
-interface RowContext {
-  readonly now: number;
-  readonly short: (session: string) => string;
-  readonly command: string;
-  readonly offer: OpenOffer | null;
-}
-
-function toRow(dead: DeadRemoteSession, { now, short, command, offer }: RowContext): FleetRow {
-  const { row, liveness } = dead;
-  const shortId = short(row.session);
-  const { id, client, project, title, model, readings, lastSeenAt, savedAt } = toSession(row);
-  return {
-    id,
-    shortId,
-    title,
-    ...stateOfDead(dead, now, offer && { chat: short(offer.chat), msAgo: now - offer.at }),
-    waitingMs: null,
-    client,
-    machine: row.machine,
-    project,
-    model,
-    contextFill: readings.contextFill?.value ?? null,
-    risk: null,
-    cause: null,
-    causeDetail: liveness.detail,
-    seenAgeMs: Math.max(0, now - lastSeenAt),
-    savedAgeMs: savedAt === null ? null : Math.max(0, now - savedAt),
-    costUsdToday: null,
-    taskCount: null,
-    progress: null,
-    resumeCommand: `${command} resume ${shortId}`,
-  };
 }

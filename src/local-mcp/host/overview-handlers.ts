@@ -66,8 +66,7 @@ export const overviewHandlers = {
       supervisor: supervisor && { pid: supervisor.pid },
     });
   },
-  "team.overview": async ({ runtime, site, team }, { maxAgeMs }) =>
-    ok(await team.read(await runtime(), maxAgeMs, shimCommand(site) ?? "shim")),
+  "team.overview": async ({ runtime, team }, { maxAgeMs }) => ok(await team.read(await runtime(), maxAgeMs)),
   "clients.list": (context) => ok({ clients: clientStates(context) }),
 } satisfies Partial<Handlers>;
 
@@ -94,12 +93,17 @@ async function readFleet({ runtime: load, site, others, ...context }: HandlerCon
   const opened = await context.workspace.open();
   const { chats: all, ...team } = await readTeam(opened);
   const canAsk = opened.ok && opened.value.isEdge && team.trouble === null;
-  const dead = canAsk ? await others.listDead(runtime, all, shimCommand(site) ?? "shim") : [];
+  const dead = canAsk ? await others.listDead(runtime, all) : [];
+  const now = runtime.now();
+  const command = shimCommand(site) ?? "shim";
+  const elsewhere = dead.map((view) =>
+    Object.assign(toFleetRow(view, now), { resumeCommand: `${command} resume ${view.shortId}` }),
+  );
   const byChat = new Map(all.map((one) => [one.chat, one]));
   const own = runtime.store.read((sql) => readOwn(sql, runtime, byChat), noneHere);
   const known = new Set(own.rows.map(({ id }) => id));
   const chats = all.filter((one) => !known.has(one.chat) && isPresent(readChatState(runtime, one)));
-  return { ...own, ...team, rows: [...own.rows, ...dead], chats };
+  return { ...own, ...team, rows: [...own.rows, ...elsewhere], chats };
 }
 
 async function readTeam(opened: HostResult<Workspace>): Promise<Pick<Fleet, "where" | "trouble" | "chats">> {
@@ -148,6 +152,7 @@ const sharedFields = [
   "risk",
   "cause",
   "causeDetail",
+  "machine",
 ] as const;
 
 function toFleetRow(view: SessionView, now: number, chat?: Chat, costUsdToday: number | null = null): FleetRow {
@@ -155,7 +160,6 @@ function toFleetRow(view: SessionView, now: number, chat?: Chat, costUsdToday: n
   return {
     ...pickFields(view, sharedFields),
     client: clientTitle(view),
-    machine: null,
     waitingMs: waitingSince === null ? null : now - waitingSince,
     seenAgeMs: now - lastSeenAt,
     savedAgeMs: savedAt === null ? null : now - savedAt,

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { Candidate, Plan } from "../../contract/machine/recovery.ts";
+import type { SessionView } from "../../contract/machine/sessions.ts";
 import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
 import { mayBeAlive } from "../../platform/processes.ts";
@@ -17,11 +18,8 @@ import { recordFinishedHere } from "../recovery/finished-tasks.ts";
 import { localSource, take, withdrawOffer } from "../recovery/local-source.ts";
 import { folderOf, planRelaunch } from "../recovery/relaunch.ts";
 import { findElsewhere } from "../recovery/remote-candidates.ts";
-import { localClock } from "../recovery/remote-session.ts";
 import { findById, remoteSource } from "../recovery/remote-source.ts";
-import { stateOfDead } from "../recovery/remote-state.ts";
 import { restore, type Restoration } from "../recovery/restoration.ts";
-import { readState } from "../recovery/session-state.ts";
 import type { RecoverySource } from "../recovery/source.ts";
 import { successorVariable } from "../recovery/successor.ts";
 import { hasDied } from "../sessions/closed-sessions.ts";
@@ -32,7 +30,8 @@ import { findTitle } from "../sync/remote-sessions.ts";
 import * as members from "../team/members.ts";
 import type { HandlerContext, Handlers, HostContext, HostResult } from "./host.ts";
 import type { KeptWorkspace } from "./local-host.ts";
-import { projectOfFolderHere } from "./other-machines.ts";
+import { projectOfFolderHere, toViews } from "./other-machines.ts";
+import { toSessionView } from "./session-view.ts";
 import { findSession, shortSession } from "./resolve-id.ts";
 import { settle } from "./overview-handlers.ts";
 import { storeDurations } from "../../runtime/durations.ts";
@@ -53,9 +52,10 @@ export const recoveryHandlers = {
     );
     const own = open.filter((session) => session.project === project);
     const dead = own.filter(hasDied);
-    const here = (dead.length > 0 ? dead : own).map((session) => toCandidate(runtime, session));
+    const shown = dead.length > 0 ? dead : own;
+    const here = runtime.store.read((sql) => shown.map((session) => toSessionView(sql, runtime, session)), []);
     const found = here.length > 0 ? here : await candidatesElsewhere(context, runtime, folder);
-    return ok({ project, sessions: found, others: open.length - own.length });
+    return ok({ project, sessions: found.map(toCandidate), others: open.length - own.length });
   },
   "recovery.brief": (context, input) =>
     onSession(context, input, async (runtime, { source, named }) => {
@@ -179,23 +179,14 @@ async function catchUpWith(
   if (!done.ok) progress?.(`Some of the last events are missing: ${done.error.message}`);
 }
 
-function toCandidate(runtime: Runtime, session: sessions.Session): Candidate {
-  const { id, lastSeenAt } = session;
-  const shown = runtime.store.read((sql) => readState(sql, runtime, session), { state: "died", detail: null } as const);
-  return { ...nameOf(runtime, id, sessions.displayTitle(session), null), lastSeenAt, ...shown };
+function toCandidate({ id, shortId, title, machine, lastSeenAt, state, detail }: SessionView): Candidate {
+  return { session: id, shortId, title, machine, lastSeenAt, state, detail };
 }
 
-async function candidatesElsewhere(context: HandlerContext, runtime: Runtime, folder: string): Promise<Candidate[]> {
+async function candidatesElsewhere(context: HandlerContext, runtime: Runtime, folder: string): Promise<SessionView[]> {
   const others = await context.others.read(runtime, context.progress);
   const project = others && (await projectOfFolderHere(others, folder));
-  if (!project) return [];
-  const found = await findElsewhere(others, project.project);
-  return found.map((one) => {
-    const { session, machine, content } = one.row;
-    const named = nameOf(runtime, session, content.title, machine);
-    const shown = stateOfDead(one, runtime.now(), null);
-    return Object.assign(named, { lastSeenAt: localClock(one.row)(content.lastSeenAt) }, shown);
-  });
+  return project ? toViews(runtime, await findElsewhere(others, project.project)) : [];
 }
 
 interface Named {

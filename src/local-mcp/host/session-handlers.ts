@@ -16,7 +16,7 @@ import { findSnapshot, readContent } from "../sessions/session-content.ts";
 import { isAlive, readState } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { visible } from "../../shared/visible-text.ts";
-import type { Handlers, HostResult, HandlerContext } from "./host.ts";
+import type { Handlers, HostResult } from "./host.ts";
 import {
   findCheckpoint,
   findSession,
@@ -27,7 +27,7 @@ import {
   shortSession,
 } from "./resolve-id.ts";
 import { toSessionView, timeline, describeEntry } from "./session-view.ts";
-import type { CheckpointGroup, ElsewhereView } from "../../contract/machine/sessions.ts";
+import type { CheckpointGroup } from "../../contract/machine/sessions.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { shortCheckpointId, shortSessionId } from "../sessions/short-ids.ts";
 import { readFileLines, writeLines } from "../../platform/line-file.ts";
@@ -37,13 +37,8 @@ import { sessionDocument } from "../portable/session-document.ts";
 import { dropMarked } from "../../snapshots/stored-snapshots.ts";
 import * as audit from "../audit/machine-audit.ts";
 import { forget, isPurgePending, purge, type ForgetTarget } from "../retention/forget.ts";
-import type { ShownState } from "../../contract/chat-state.ts";
-import { findElsewhere } from "../recovery/remote-candidates.ts";
-import { toSession } from "../recovery/remote-session.ts";
-import { readRemoteState, stateOfDead } from "../recovery/remote-state.ts";
-import * as remoteSessions from "../sync/remote-sessions.ts";
-import type { RemoteSession } from "../sync/remote-sessions.ts";
-import { projectOf } from "./other-machines.ts";
+import { findElsewhere, listElsewhere } from "../recovery/remote-candidates.ts";
+import { projectOf, toViews } from "./other-machines.ts";
 
 const maxFoundPerSession = 2;
 const maxNameChars = 100;
@@ -60,9 +55,12 @@ export const sessionHandlers = {
         : sessions.list(sql, search);
       return rows.map((row) => toSessionView(sql, runtime, row));
     }, []);
-    const filter = { incomplete, project, limit };
-    const elsewhere = allMachines ? await sessionsElsewhere(context, runtime, filter) : null;
-    return ok({ project, sessions: views, elsewhere });
+    const others = allMachines ? await context.others.read(runtime, context.progress) : null;
+    if (others === null) return ok({ project, sessions: views, hasOthers: false });
+    // [RE102]
+    const name = project === null ? undefined : await projectOf(others, project);
+    const seen = incomplete ? await findElsewhere(others, name, limit) : await listElsewhere(others, name, limit);
+    return ok({ project, sessions: [...views, ...toViews(runtime, seen)], hasOthers: true });
   },
   async "sessions.find"({ runtime: load }, { id }) {
     const runtime = await load();
@@ -287,40 +285,4 @@ async function finish(runtime: Runtime, forgotten: Forgotten, keepsCopies: boole
   }
   if (!keepsCopies) await purge(runtime);
   return ok({ ...forgotten, snapshots: dropped });
-}
-
-interface Filter {
-  readonly incomplete: boolean;
-  /** Root whose project filters the sessions; null: all. */
-  readonly project: string | null;
-  readonly limit: number;
-}
-
-/** [RE102] @returns null: this machine belongs to no workspace on an edge, or has no key of it */
-async function sessionsElsewhere(
-  { others, progress }: HandlerContext,
-  runtime: Runtime,
-  { incomplete, project: root, limit }: Filter,
-): Promise<ElsewhereView[] | null> {
-  const context = await others.read(runtime, progress);
-  if (context === null) return null;
-  const project = root === null ? undefined : await projectOf(context, root);
-  if (incomplete) {
-    const found = await findElsewhere(context, project, limit);
-    return found.map((one) => toView(runtime, one.row, stateOfDead(one, runtime.now(), null)));
-  }
-  const { workspace, device: own } = context.mirror;
-  const filter = project === undefined ? {} : { project };
-  const rows = runtime.store.read((sql) => remoteSessions.list(sql, workspace, filter), []);
-  const shown = rows.filter(({ device }) => device !== own).slice(0, limit);
-  const short = (chat: string): string => shortSession(runtime, chat);
-  return Promise.all(shown.map(async (row) => toView(runtime, row, await readRemoteState(context, row, short))));
-}
-
-function toView(runtime: Runtime, remote: RemoteSession, shown: ShownState): ElsewhereView {
-  const { machine, taken, content } = remote;
-  const { id, client, project, title, startedAt, lastSeenAt, savedAt } = toSession(remote);
-  const takenBy = taken && { chat: taken.chat, machine: taken.machine };
-  const facts = { id, shortId: shortSession(runtime, id), client, project, title, startedAt, lastSeenAt, savedAt };
-  return { ...facts, ...shown, machine, checkpoints: content.checkpoints, takenBy };
 }

@@ -2,8 +2,10 @@ import type { Chat } from "../../contract/chats.ts";
 import type { SessionView, TimelineEntry } from "../../contract/machine/sessions.ts";
 import { pickFields } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { causeOf, hasContent, offerOf, findIncomplete } from "../recovery/detect.ts";
-import { asSeen, isAlive, readState } from "../recovery/session-state.ts";
+import { causeOf, findOpenOffer, hasContent, offerOf, findIncomplete, type OpenOffer } from "../recovery/detect.ts";
+import type { SeenElsewhere } from "../recovery/remote-candidates.ts";
+import { toSession } from "../recovery/remote-session.ts";
+import { asSeen, isAlive, readState, readStateElsewhere } from "../recovery/session-state.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { checkpoints as checkpointRows } from "../../store/session-tables.ts";
@@ -35,20 +37,46 @@ const storedFields = [
 /** @param chat the same chat in the coordinator's registry */
 export function toSessionView(sql: Sql, runtime: Runtime, stored: Session, chat?: Chat): SessionView {
   const session = asSeen(sql, runtime, stored);
-  const { id } = session;
   const shown = readState(sql, runtime, stored, chat);
   const isLiving = shown.state !== "ended" && isAlive(runtime, stored);
   const offer = offerOf(sql, runtime.processes, runtime.now(), session);
   return {
-    ...pickFields(session, storedFields),
+    ...sharedFacts(sql, session, offer),
     ...shown,
-    shortId: shortSessionId(sql, id),
+    machine: null,
     isAlive: isLiving,
+    checkpoints: checkpointRows.count(sql, { session: session.id }),
+    ...(isLiving ? factsAlive(runtime, session) : factsOver(sql, runtime, session)),
+  };
+}
+
+export function toViewElsewhere(sql: Sql, runtime: Runtime, seen: SeenElsewhere): SessionView {
+  const { row, liveness } = seen;
+  const offer = findOpenOffer(sql, runtime.processes, runtime.now(), row.session);
+  return {
+    ...sharedFacts(sql, toSession(row), offer),
+    ...readStateElsewhere(sql, runtime, seen),
+    machine: row.machine,
+    isAlive: liveness !== null && liveness.chat !== null,
+    checkpoints: row.content.checkpoints,
+    risk: null,
+    waitingSince: null,
+    cause: row.content.death?.cause ?? null,
+    causeDetail: liveness?.detail ?? null,
+  };
+}
+
+function sharedFacts(
+  sql: Sql,
+  session: Session,
+  offer: OpenOffer | null,
+): Pick<SessionView, (typeof storedFields)[number] | "shortId" | "title" | "pid" | "contextFill" | "offer"> {
+  return {
+    ...pickFields(session, storedFields),
+    shortId: shortSessionId(sql, session.id),
     title: displayTitle(session),
     pid: session.owner?.pid ?? null,
-    checkpoints: checkpointRows.count(sql, { session: id }),
     contextFill: session.readings.contextFill?.value ?? null,
-    ...(isLiving ? factsAlive(runtime, session) : factsOver(sql, runtime, session)),
     offer: offer && { chat: offer.chat, at: offer.at, shortId: shortSessionId(sql, offer.chat) },
   };
 }

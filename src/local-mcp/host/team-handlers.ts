@@ -123,20 +123,20 @@ export class TeamReader {
   }
 
   /** @param maxAgeMs of a team on an edge; the states of its chats are always read */
-  async read(runtime: Runtime, maxAgeMs: number, command: string): Promise<TeamView> {
+  async read(runtime: Runtime, maxAgeMs: number): Promise<TeamView> {
     const now = runtime.now();
     const last = this.#last;
     const isFresh = last?.team.isEdge === true && maxAgeMs > 0 && isWithin(now - last.at, maxAgeMs);
-    const team = isFresh ? last.team : await this.#readNow(runtime, command);
+    const team = isFresh ? last.team : await this.#readNow(runtime);
     if (!isFresh) this.#last = { team, at: now };
     return { ...team, chats: team.chats.map((chat) => showChat(runtime, chat)).filter(isPresent) };
   }
 
-  async #readNow(runtime: Runtime, command: string): Promise<ReadTeam> {
+  async #readNow(runtime: Runtime): Promise<ReadTeam> {
     try {
       const opened = await this.#workspace.open();
       if (!opened.ok) return { ...nothing, where: "edge.json", isEdge: true, trouble: opened.error.message };
-      return await this.#readFrom(runtime, opened.value, command);
+      return await this.#readFrom(runtime, opened.value);
     } catch (error) {
       // A busy or damaged file must not hide the rest of the view.
       if (!(error instanceof StoreError) || error instanceof NeedsHostError) throw error;
@@ -144,7 +144,7 @@ export class TeamReader {
     }
   }
 
-  async #readFrom(runtime: Runtime, workspace: Workspace, command: string): Promise<ReadTeam> {
+  async #readFrom(runtime: Runtime, workspace: Workspace): Promise<ReadTeam> {
     const { where, isEdge } = workspace;
     const chats = await workspace.list("chats.list", {});
     const tasks = await workspace.call("tasks.progress", {});
@@ -164,7 +164,7 @@ export class TeamReader {
         chats: all.filter(({ status, client }) => status !== "offline" && client !== commandLine),
         underWay: [...running.value.tasks, ...assigned.value.tasks],
         files: leases.value.leases,
-        elsewhere: isEdge ? await this.#others.listDead(runtime, all, command) : [],
+        elsewhere: isEdge ? await this.#others.listDead(runtime, all) : [],
       };
     }
     const failed = [chats, tasks, assigned, running, leases].find((one) => !one.ok);

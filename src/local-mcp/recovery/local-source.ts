@@ -102,7 +102,12 @@ export function localSource(
   };
 }
 
-function toListed({ session, cause, offer }: IncompleteSession, now: number, chat?: string): ListedSession {
+/** @param one of any machine; `cause` is a word for the chat */
+export function toListed(
+  { session, cause, offer }: Pick<IncompleteSession, "session" | "offer"> & Pick<ListedSession, "cause">,
+  now: number,
+  chat?: string,
+): ListedSession {
   return {
     session: session.id,
     title: neutralize(sessions.displayTitle(session) ?? "untitled"),
@@ -113,7 +118,7 @@ function toListed({ session, cause, offer }: IncompleteSession, now: number, cha
   };
 }
 
-export function offerFields(
+function offerFields(
   offer: OpenOffer | null,
   now: number,
   chat?: string,

@@ -3,54 +3,74 @@ import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import { fetchCheckpoint } from "../sync/fetch-records.ts";
 import type { PullDeps } from "../sync/pull.ts";
-import type { RemoteSession } from "../sync/remote-sessions.ts";
+import type { RemoteSession, Takeover } from "../sync/remote-sessions.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { livenessOf, type ChatObservation, type Liveness } from "./liveness.ts";
 import type { RemoteContext } from "./remote-context.ts";
 import { localClock, isLocalSession } from "./remote-session.ts";
 import { callTimeoutMs } from "./session-lease.ts";
 
-export interface DeadRemoteSession {
+/** A session of another machine, as far as the coordinator was asked about it. */
+export interface SeenElsewhere {
   readonly row: RemoteSession;
+  /** Null: its own machine has decided about it, so that nobody was asked. */
+  readonly liveness: Liveness | null;
+  /** The chat of a third machine, or of this one, that continues it. */
+  readonly taken: Takeover | null;
+}
+
+export interface DeadElsewhere extends SeenElsewhere {
   readonly liveness: Liveness;
 }
 
-/** [RE20] Newest first; an absent `project` means all. */
-export async function findElsewhere(
+/** [RE102] Newest first, whatever became of them; an absent `project` means all. */
+export async function listElsewhere(
   context: RemoteContext,
-  project?: string,
-  limit = 20,
-): Promise<DeadRemoteSession[]> {
+  project: string | undefined,
+  limit: number,
+): Promise<SeenElsewhere[]> {
+  const { store } = context.runtime;
+  const rows = store.read((sql) => listRows(sql, context.mirror, project), []).slice(0, limit);
+  return Promise.all(rows.map((row) => see(context, row)));
+}
+
+async function see(context: RemoteContext, row: RemoteSession): Promise<SeenElsewhere> {
+  // A decision of its own machine needs no answer of the coordinator.
+  if (row.isEnded || isSettled(row)) return { row, liveness: null, taken: null };
+  const liveness = await assessLiveness(context, row);
+  const isContinued = liveness.isOver && (await isTaken(context, row));
+  return { row, liveness, taken: isContinued ? row.taken : null };
+}
+
+/** [RE20] Newest first; an absent `project` means all. */
+export async function findElsewhere(context: RemoteContext, project?: string, limit = 20): Promise<DeadElsewhere[]> {
   const { runtime, mirror } = context;
-  const filter = project === undefined ? {} : { project };
-  const rows = runtime.store.read((sql) => candidateRows(sql, mirror, filter), []);
-  const deadSessions: DeadRemoteSession[] = [];
+  const rows = runtime.store.read((sql) => listRows(sql, mirror, project).filter(isUnfinished), []);
+  const deadSessions: DeadElsewhere[] = [];
   for (const row of rows) {
     if (deadSessions.length >= limit) break;
     const liveness = await assessLiveness(context, row);
-    if (liveness.isOver && !(await isTaken(context, row))) deadSessions.push({ row, liveness });
+    if (liveness.isOver && !(await isTaken(context, row))) deadSessions.push({ row, liveness, taken: null });
   }
   return deadSessions;
 }
 
-function candidateRows(
-  sql: Sql,
-  { workspace, device }: PullDeps,
-  filter: { readonly project?: string },
-): RemoteSession[] {
+function listRows(sql: Sql, { workspace, device }: PullDeps, project: string | undefined): RemoteSession[] {
   const ids = new Set<string>();
-  return remoteSessions.list(sql, workspace, filter).filter((row) => {
+  return remoteSessions.list(sql, workspace, project === undefined ? {} : { project }).filter((row) => {
     // A copied home shows one session twice: the newer one comes first.
     if (ids.has(row.session)) return false;
     ids.add(row.session);
-    return row.device !== device && isUnfinished(row) && !isLocalSession(sql, row);
+    return row.device !== device && !isLocalSession(sql, row);
   });
 }
 
 function isUnfinished(row: RemoteSession): boolean {
-  const { recovery } = row.content;
-  const isSettled = recovery === "recovered" || recovery === "dismissed";
-  return !row.isEnded && !isSettled && hasSomeContent(row);
+  return !row.isEnded && !isSettled(row) && hasSomeContent(row);
+}
+
+export function isSettled({ content: { recovery } }: RemoteSession): boolean {
+  return recovery === "recovered" || recovery === "dismissed";
 }
 
 export function hasSomeContent({ content }: RemoteSession): boolean {

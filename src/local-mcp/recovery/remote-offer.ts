@@ -5,7 +5,7 @@ import * as news from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { findOpenOffer } from "./detect.ts";
 import { noteOffered, offerPolicy, toStoredOffer } from "./offers.ts";
-import { findElsewhere, type DeadRemoteSession } from "./remote-candidates.ts";
+import { findElsewhere, type DeadElsewhere } from "./remote-candidates.ts";
 import type { ProjectHere, RemoteContext } from "./remote-context.ts";
 import { inspectElsewhere } from "./remote-restoration.ts";
 import { localClock } from "./remote-session.ts";
@@ -32,12 +32,12 @@ export async function offerElsewhere(context: RemoteContext, { root, project }: 
 /** Returns the session already offered to the chat, else offers it the newest of its project. */
 export async function offerNewest(
   context: RemoteContext,
-  deadSessions: readonly DeadRemoteSession[],
+  deadSessions: readonly DeadElsewhere[],
   { project, root }: ProjectHere,
 ): Promise<Restoration | null> {
   const ofProject = offerableElsewhere(context, deadSessions).filter(({ row }) => row.project === project);
   const { store, now } = context.runtime;
-  const isOffered = ({ row }: DeadRemoteSession): boolean =>
+  const isOffered = ({ row }: DeadElsewhere): boolean =>
     store.read((sql) => recoveries.noteOf(sql, row.session)?.by === context.chatId, false);
   const first = ofProject.find(isOffered) ?? ofProject[0];
   if (!first) return null;
@@ -70,8 +70,8 @@ function storeOffer({ runtime, chatId }: RemoteContext, from: Restoration, machi
 /** [RE24] Excludes old sessions, those of tasks, and those continued by another chat here. */
 export function offerableElsewhere(
   { runtime, chatId }: RemoteContext,
-  deadSessions: readonly DeadRemoteSession[],
-): DeadRemoteSession[] {
+  deadSessions: readonly DeadElsewhere[],
+): DeadElsewhere[] {
   const now = runtime.now();
   const { offerMaxAgeMs } = runtime.config;
   return deadSessions.filter(

@@ -16,7 +16,7 @@ import { fetchHeader } from "../sync/fetch-records.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 import { formatEvents } from "./brief-text.ts";
 import type { Liveness } from "./liveness.ts";
-import type { DeadRemoteSession } from "./remote-candidates.ts";
+import type { DeadElsewhere } from "./remote-candidates.ts";
 import type { RemoteContext } from "./remote-context.ts";
 import { localClock, toSession, unsavedSince } from "./remote-session.ts";
 import type { FilesElsewhere, Restoration } from "./restoration.ts";
@@ -29,7 +29,7 @@ const maxHistories = 10;
 /** [RE21] Leaves out what does not answer. @param here root of the same project; null: absent */
 export async function inspectElsewhere(
   context: RemoteContext,
-  { row, liveness }: DeadRemoteSession,
+  { row, liveness }: Pick<DeadElsewhere, "row" | "liveness">,
   here: string | null,
 ): Promise<Restoration> {
   const newest = await fetchNewest(context, row);

@@ -1,15 +1,14 @@
-import type { ListedSession } from "../../contract/tools.ts";
 import { ok } from "../../shared/result.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 import { findOpenOffer } from "./detect.ts";
-import { offerFields } from "./local-source.ts";
-import { assessLiveness, findElsewhere, isTaken, type DeadRemoteSession } from "./remote-candidates.ts";
+import { toListed } from "./local-source.ts";
+import { assessLiveness, findElsewhere, isTaken, type DeadElsewhere } from "./remote-candidates.ts";
 import type { ProjectHere, RemoteContext } from "./remote-context.ts";
 import { offerNewest } from "./remote-offer.ts";
 import { inspectElsewhere } from "./remote-restoration.ts";
-import { localClock } from "./remote-session.ts";
+import { toSession } from "./remote-session.ts";
 import { fetchHolder } from "./session-lease.ts";
 import type { RecoverySource } from "./source.ts";
 import { giveBack, takeOver } from "./takeover.ts";
@@ -21,12 +20,18 @@ import { verdict, type Refusal, type Successor } from "./verdict.ts";
  */
 export function remoteSource(context: RemoteContext, here: ProjectHere | null): RecoverySource {
   const { store, now } = context.runtime;
-  let dead: Promise<DeadRemoteSession[]> | null = null;
-  const findDead = (): Promise<DeadRemoteSession[]> => (dead ??= findElsewhere(context));
+  let dead: Promise<DeadElsewhere[]> | null = null;
+  const findDead = (): Promise<DeadElsewhere[]> => (dead ??= findElsewhere(context));
   const note = (session: string, action: recoveries.RecoveryAction): void =>
     store.write((sql) => recoveries.add(sql, { at: now(), session: session, action }));
   return {
-    list: async (limit) => (await findDead()).slice(0, limit).map((one) => toListed(context, one)),
+    list: async (limit) =>
+      (await findDead()).slice(0, limit).map(({ row, liveness }) => {
+        const offer = store.read((sql) => findOpenOffer(sql, context.runtime.processes, now(), row.session), null);
+        const cause = liveness.isCertain ? "died" : "not heard of";
+        const listed = toListed({ session: toSession(row), cause, offer }, now(), context.chatId);
+        return Object.assign(listed, { machine: row.machine });
+      }),
     offer: async () => here && offerNewest(context, await findDead(), here),
     inspect: async (id) => {
       const row = findById(context, id);
@@ -54,21 +59,6 @@ export function remoteSource(context: RemoteContext, here: ProjectHere | null): 
       note(session, "undone");
       return ok(true);
     },
-  };
-}
-
-function toListed({ runtime, chatId }: RemoteContext, { row, liveness }: DeadRemoteSession): ListedSession {
-  const { session, machine, content } = row;
-  const now = runtime.now();
-  const offer = runtime.store.read((sql) => findOpenOffer(sql, runtime.processes, now, session), null);
-  return {
-    session,
-    title: content.title ?? "untitled",
-    diedMsAgo: now - localClock(row)(content.lastSeenAt),
-    cause: liveness.isCertain ? "died" : "not heard of",
-    project: content.project ?? "",
-    machine,
-    ...offerFields(offer, now, chatId),
   };
 }
 

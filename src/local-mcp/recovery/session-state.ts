@@ -1,5 +1,6 @@
 import {
   causeText,
+  presenceOf as presenceOfChat,
   stateOf,
   stateOfRegistered,
   type ChatFacts,
@@ -15,8 +16,10 @@ import { activityOf, factsOf } from "../sessions/activity.ts";
 import { isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
-import { causeOf, hasContent, offerOf } from "./detect.ts";
-import { isDead } from "./liveness.ts";
+import { causeOf, findOpenOffer, hasContent, offerOf } from "./detect.ts";
+import { isDead, type Liveness } from "./liveness.ts";
+import { hasSomeContent, type SeenElsewhere } from "./remote-candidates.ts";
+import { localClock } from "./remote-session.ts";
 import { withSilentEnd } from "./silent-end.ts";
 
 type Machine = Pick<Runtime, "processes" | "now">;
@@ -82,4 +85,28 @@ function presenceOf(sql: Sql, machine: Machine, session: sessions.Session, isDra
   const isSeen = session.owner !== null && !isInOtherNamespace(processes, session.owner);
   if (!isSeen && session.detachedAt === null) return { is: "silent", silenceMs: now - session.lastSeenAt };
   return { is: "gone", cause: causeText(causeOf(sql, session, processes).cause) };
+}
+
+/** [SI66] For a session of another machine. */
+export function readStateElsewhere(sql: Sql, machine: Machine, { row, liveness, taken }: SeenElsewhere): ShownState {
+  const now = machine.now();
+  const offer = findOpenOffer(sql, machine.processes, now, row.session);
+  const { recovery } = row.content;
+  return stateOf({
+    end: row.isEnded ? "finished" : null,
+    recovery: recovery === "recovered" || recovery === "dismissed" ? recovery : null,
+    continuedBy: taken && `${shortSessionId(sql, taken.chat)} on ${taken.machine}`,
+    offer: offer && { chat: shortSessionId(sql, offer.chat), msAgo: now - offer.at },
+    hasContent: hasSomeContent(row),
+    isClosed: false,
+    presence: liveness === null ? { is: "gone", cause: null } : presenceElsewhere(row, liveness, now),
+  });
+}
+
+function presenceElsewhere(row: SeenElsewhere["row"], { isOver, isCertain, chat }: Liveness, now: number): Presence {
+  const { death, lastSeenAt } = row.content;
+  if (chat !== null) return presenceOfChat(chat);
+  const silenceMs = Math.max(0, now - localClock(row)(lastSeenAt));
+  if (!isCertain) return { is: isOver ? "silent" : "unheard", silenceMs };
+  return { is: "gone", cause: death ? causeText(death.cause) : null };
 }

@@ -16,7 +16,7 @@ it("[SI63] [SI66] a session of another machine is what that machine and the coor
   there.alive.add(200);
   addSession(there, { id: ids.dead, pid: 200, title: "fix the parser" });
   await sync(there);
-  const shown = async (): Promise<string> => textIn((await here.json("sessions --all-machines"))["elsewhere"]);
+  const shown = async (): Promise<string> => textIn((await here.json("sessions --all-machines"))["sessions"]);
   const pass = (ms: number): void => {
     for (const home of [there, here]) home.now += ms;
     server.host.wait(ms);
@@ -25,7 +25,7 @@ it("[SI63] [SI66] a session of another machine is what that machine and the coor
   expect(await shown()).toBe("idle (no sign of life for 5 min)");
   pass(6 * minuteMs);
   expect(await shown()).toBe("stuck (no sign of life for 11 min)");
-  const silent = /bbbb2222 {2}fix the parser {2}stuck \(no sign of life for 11 min\) on desk/;
+  const silent = /bbbb2222 {2}\S+ {2}fix the parser {2}stuck \(no sign of life for 11 min\) on desk/;
   expect((await here.shim("up --once")).out).toEqual(holding("Can come back (1)", silent));
   const desk = { machine: "desk", isAdmin: false };
   const { incarnation } = given(await server.host.call("chats.register", aChat(ids.dead, "desk"), desk));
