@@ -24,7 +24,7 @@ const Risk = z.object({
     .readonly(),
 });
 
-/** Of any machine of the workspace; times in epoch ms of this machine. */
+/** A session of any machine of the workspace. Times are epoch ms of this machine. */
 export const SessionView = z.object({
   id: z.string(),
   /** The other machine that has it; null: this one. */

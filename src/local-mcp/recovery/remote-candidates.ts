@@ -13,7 +13,7 @@ import { callTimeoutMs } from "./session-lease.ts";
 /** A session of another machine, as far as the coordinator was asked about it. */
 export interface SeenElsewhere {
   readonly row: RemoteSession;
-  /** Null: its own machine has decided about it, so that nobody was asked. */
+  /** The coordinator's answer; null where its own machine has decided. */
   readonly liveness: Liveness | null;
   /** The chat of a third machine, or of this one, that continues it. */
   readonly taken: Takeover | null;
