@@ -10,6 +10,8 @@ export const trialsKey = "shim/kaizen";
 export const trialStates = ["proposed", "canary", "deployed", "kept", "decided", "stopped", "rolled_back"] as const;
 export type TrialState = (typeof trialStates)[number];
 
+export const Verdict = z.enum(["better", "equivalent", "worse", "undecided"]);
+
 const Step = z.looseObject({
   /** Epoch ms, by the clock of the machine that made it. */
   at: z.number(),
@@ -25,9 +27,21 @@ const trial = {
   /** Finding, or the words of the person, that led to it. */
   reason: z.string().max(500),
   state: z.enum(trialStates),
-  verdict: z.enum(["better", "equivalent", "worse", "undecided"]).nullable(),
+  verdict: Verdict.nullable(),
   steps: z.array(Step).min(1).max(20),
 };
+
+/** A trial of a setting of a machine that is to begin. */
+export const NewTrial = z.object({
+  key: z.string(),
+  to: z.number(),
+  /** Id of the finding, or the words of the person. */
+  reason: z.string(),
+  lessSafe: z.boolean().optional(),
+  /** Null where a person tries it; `note` has figures, for a person. */
+  replay: z.object({ verdict: Verdict, note: z.string() }).nullable(),
+});
+export type NewTrial = z.infer<typeof NewTrial>;
 
 /** Trial of a setting of one machine. Stored as JSON, by this machine alone. */
 export interface MachineTrial extends z.infer<z.ZodObject<typeof trial>> {

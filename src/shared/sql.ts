@@ -11,6 +11,20 @@ export interface Sql {
   run(query: string, ...values: SqlValue[]): number;
 }
 
+/** Runs work as a transaction, or as a part of one; rolled back when it throws. */
+export function inSavepoint<T>(sql: Sql, work: () => T): T {
+  sql.run("SAVEPOINT part");
+  let isDone = false;
+  try {
+    const value = work();
+    isDone = true;
+    return value;
+  } finally {
+    if (!isDone) sql.run("ROLLBACK TO part");
+    sql.run("RELEASE part");
+  }
+}
+
 /** The values of all columns, which are texts. */
 export function selectColumn(sql: Sql, query: string, ...values: readonly SqlValue[]): string[] {
   return sql.all<Record<string, string>>(query, ...values).flatMap((row) => Object.values(row));

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { opportunityPatterns } from "../opportunities.ts";
-import { WorkspaceTrial } from "../trials.ts";
+import { NewTrial, WorkspaceTrial } from "../trials.ts";
 import { ExperimentView } from "./experiments.ts";
 import { Moment } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
@@ -68,57 +68,28 @@ export const learningOperations = {
     effect: "write",
     doneBy: "caller",
   }),
-  "opportunities.store": machineOperation({
-    summary: "Store the counts of what an examination has found, for the metrics.",
-    /** `until`: when their evidence has left the window, in epoch ms. */
-    input: z.strictObject({ until: z.int(), patterns: z.array(z.enum(opportunityPatterns)) }),
-    output: z.object({}),
-    effect: "write",
-    surfaces: [],
-    example: { until: 1_800_000_000_000, patterns: [] },
-  }),
-  "review.advance": machineOperation({
-    summary: "Advance the machine's trials, and try what a review has chosen.",
+  "review.store": machineOperation({
+    summary: "Store what an examination has found and a review has done, and advance the machine's trials.",
     input: z.strictObject({
-      trial: z
+      /** For the metrics. `until`: when the evidence has left the window, in epoch ms. */
+      found: z.object({ until: z.int(), patterns: z.array(z.enum(opportunityPatterns)) }).optional(),
+      /** Moves each running trial one step on, and tries this one. Absent: no trial moves. */
+      trial: NewTrial.nullable().optional(),
+      /** Done in the workspace, by its name of this machine. Stopped trials are announced once. */
+      workspace: z
         .object({
-          key: z.string(),
-          to: z.number(),
-          /** Id of the finding. */
-          reason: z.string(),
-          /** Null where a person tries it. */
-          replay: z
-            .object({ verdict: z.enum(["better", "equivalent", "worse", "undecided"]), note: z.string() })
-            .nullable(),
+          machine: z.string(),
+          trials: z.array(WorkspaceTrial),
+          moved: z.object({ id: z.string(), state: z.string() }).nullable(),
         })
-        .nullable(),
+        .optional(),
+      /** Sessions of an experiment that its service has received. */
+      sent: z.object({ experiment: z.string(), count }).optional(),
     }),
     output: z.object({ moved: z.array(ExperimentView), started: ExperimentView.nullable() }),
     effect: "write",
     surfaces: [],
     example: { trial: null },
-  }),
-  "review.note": machineOperation({
-    summary: "Note what a review has done in the workspace.",
-    input: z.strictObject({
-      /** In the workspace. */
-      machine: z.string(),
-      /** Stopped trials are announced once. */
-      trials: z.array(WorkspaceTrial),
-      moved: z.object({ id: z.string(), state: z.string() }).nullable(),
-    }),
-    output: z.object({}),
-    effect: "write",
-    surfaces: [],
-    example: { machine: "m1", trials: [], moved: null },
-  }),
-  "review.mark-sent": machineOperation({
-    summary: "Note how many sessions of an experiment its service has received.",
-    input: z.strictObject({ experiment: z.string(), sent: count }),
-    output: z.object({}),
-    effect: "write",
-    surfaces: [],
-    example: { experiment: "exp_1", sent: 0 },
   }),
   "report.get": machineOperation({
     summary: "The report of a week: what died, was saved, was lost, cost and changed.",

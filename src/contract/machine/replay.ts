@@ -1,9 +1,9 @@
 import * as z from "zod";
+import { Verdict } from "../trials.ts";
 import { File, Moment } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 
 const count = z.int().min(0);
-const Verdict = z.enum(["better", "equivalent", "worse", "undecided"]);
 const Interval = z.object({ low: z.number(), high: z.number() });
 const since = Moment.optional().describe("only sessions seen since (default: 30d)");
 const set = z.array(z.string().max(200)).max(50).optional();

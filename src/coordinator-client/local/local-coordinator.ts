@@ -15,7 +15,7 @@ import { hostSamples } from "../../coordination/workspace/metrics.ts";
 import { migrate, schemaState } from "../../shared/migrate.ts";
 import type { LocalCalls } from "../../runtime/local-calls.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Sql } from "../../shared/sql.ts";
+import { inSavepoint, type Sql } from "../../shared/sql.ts";
 import { isAlive, isInOtherNamespace, type Processes } from "../../platform/processes.ts";
 import { inMemory } from "../../store/driver.ts";
 import type { Store } from "../../store/store.ts";
@@ -118,7 +118,7 @@ export class LocalCoordinator {
     const { now, processes } = this.#options;
     const at = now();
     return new EngineHost({
-      store: { sql, transaction: (work) => atomically(sql, work) },
+      store: { sql, transaction: (work) => inSavepoint(sql, work) },
       now: () => at,
       presence: {
         lastSeen: (chat) => {
@@ -138,7 +138,7 @@ export class LocalCoordinator {
       for (const row of rows)
         if (isProvedGone(this.#options.processes, row.process)) liveness.goOffline(tx, row, "attested");
     }
-    due.sweep(tx, (work) => atomically(sql, work), sweepRows);
+    due.sweep(tx, (work) => inSavepoint(sql, work), sweepRows);
   }
 
   #health(): OutputOf<"health"> {
@@ -226,17 +226,4 @@ function isRunning(processes: Processes, key: string): boolean {
 function isProvedGone(processes: Processes, key: string): boolean {
   const identity = readProcessKey(key);
   return identity !== null && !isInOtherNamespace(processes, identity) && !isAlive(processes, identity);
-}
-
-function atomically<T>(sql: Sql, work: () => T): T {
-  sql.run("SAVEPOINT part");
-  try {
-    const value = work();
-    sql.run("RELEASE part");
-    return value;
-  } catch (error) {
-    sql.run("ROLLBACK TO part");
-    sql.run("RELEASE part");
-    throw error;
-  }
 }

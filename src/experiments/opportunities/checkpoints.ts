@@ -64,7 +64,7 @@ function oldCheckpoints(history: History, past: readonly PastSession[]): Examine
   };
 }
 
-type Effect = Required<Pick<Found, "step" | "expected">>;
+type Effect = { readonly [Name in "step" | "expected"]: NonNullable<Found[Name]> };
 
 /** The setting of the two whose step saves more tool calls at a death, by replay; null: neither. */
 function shorterInterval({ config }: History, dead: readonly ReplaySession[]): Effect | null {
@@ -98,14 +98,13 @@ function overdueCheckpoints({ config }: History, past: readonly PastSession[]): 
     subject: keys.time,
     minimum: 10,
     usual: 0.1,
-    n: shares.length,
-    hits: shares.filter((share) => share > 0.5).length,
-    toFinding: (counted) => ({
-      title: "Checkpoints do not come when they are due",
-      text: `In ${counted} chats something had been unsaved for longer than one and a half times checkpoint.everyMs most of the time.`,
-      advice:
-        "A shorter interval would not help. `shim doctor` says whether hooks, the disk or the process are the cause.",
-    }),
+    cases: shares,
+    isHit: (share) => share > 0.5,
+    title: "Checkpoints do not come when they are due",
+    text: (counted) =>
+      `In ${counted} chats something had been unsaved for longer than one and a half times checkpoint.everyMs most of the time.`,
+    advice:
+      "A shorter interval would not help. `shim doctor` says whether hooks, the disk or the process are the cause.",
   });
 }
 

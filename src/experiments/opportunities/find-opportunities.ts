@@ -1,11 +1,9 @@
 import type { Finding } from "../../contract/machine/learning.ts";
 import { holm } from "../exact-tests.ts";
 import { examineCheckpoints } from "./checkpoints.ts";
-import { examineShare, toFinding, type Examined } from "./finding.ts";
+import { toFinding, type Examined } from "./finding.ts";
 import type { History, PastChange } from "./history.ts";
-import { examineRecoveries } from "./recoveries.ts";
-import { examineRisks } from "./risks.ts";
-import { examineTeam } from "./team.ts";
+import { examineRecoveries, examineRejectedChanges, examineRisks, examineTeam } from "./patterns.ts";
 
 /** Probability, at most, that a run has any false finding. */
 const falseFindings = 0.005;
@@ -84,23 +82,4 @@ export function pastChanges(decisions: readonly DecidedChange[]): PastChange[] {
 /** [EV14] Rules whose changes people reject too often: evolving code stops proposing them. */
 export function rulesToStop(changes: readonly PastChange[]): ReadonlySet<string> {
   return new Set(test(examineRejectedChanges(changes)).map(({ one }) => one.subject));
-}
-
-function examineRejectedChanges(changes: readonly PastChange[]): Examined[] {
-  const byRule = Map.groupBy(changes, ({ rule }) => rule);
-  return [...byRule].map(([rule, decided]) =>
-    examineShare({
-      pattern: "evolve_rejected",
-      subject: rule,
-      minimum: 8,
-      usual: 0.3,
-      n: decided.length,
-      hits: decided.filter(({ isRejected }) => isRejected).length,
-      toFinding: (counted) => ({
-        title: `Changes by \`shim code evolve\` are rejected: ${rule}`,
-        text: `People rejected ${counted} changes that were about this rule.`,
-        advice: "It is not proposed any more. If the rule itself is unwanted, switch it off in the project's settings.",
-      }),
-    }),
-  );
 }

@@ -1,11 +1,9 @@
 import { clients } from "../../contract/machine-metrics.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import {
-  replayFormat,
   replayKinds,
   replayReadings,
   type ReplayEvent,
-  type ReplayHeader,
   type ReplaySample,
   type ReplaySave,
   type ReplaySession,
@@ -31,37 +29,24 @@ export interface CorpusFilter {
   readonly limit: number;
 }
 
-/** [EX41] Consume it within one read. Yields the newest sessions with content, oldest first. */
-export function* corpus(sql: Sql, filter: CorpusFilter): Generator<ReplayHeader | ReplaySession> {
-  const recorded = newestSessions(sql, filter);
-  yield { type: "header", format: replayFormat, sessions: recorded.length };
-  for (const { id } of recorded) {
+/** [EX41] The newest sessions with content, oldest first. */
+export function pastSessions(sql: Sql, { since, limit }: CorpusFilter): PastSession[] {
+  const recorded = sql.all<{ readonly id: string; readonly at: number }>(
+    `SELECT id, lastSeenAt AS at FROM sessions WHERE lastSeenAt >= ? AND ${hasContentSql("sessions.id")}
+     ORDER BY lastSeenAt DESC, id LIMIT ?`,
+    since,
+    limit,
+  );
+  return recorded.toReversed().flatMap(({ id, at }) => {
     const session = sessions.get(sql, id);
-    if (session) yield toReplaySession(sql, session);
-  }
-}
-
-interface RecordedSession {
-  readonly id: string;
-  /** Last seen, epoch ms. */
-  readonly at: number;
-}
-
-/** Sessions with content, oldest first. */
-function newestSessions(sql: Sql, { since, limit }: CorpusFilter): RecordedSession[] {
-  return sql
-    .all<RecordedSession>(
-      `SELECT id, lastSeenAt AS at FROM sessions WHERE lastSeenAt >= ? AND ${hasContentSql("sessions.id")}
-       ORDER BY lastSeenAt DESC, id LIMIT ?`,
-      since,
-      limit,
-    )
-    .toReversed();
+    return session ? [{ at, session: toReplaySession(sql, session) }] : [];
+  });
 }
 
 function toReplaySession(sql: Sql, session: sessions.Session): ReplaySession {
   const entries = readEntries(sql, session.id);
-  const clock = new SessionClock(Math.min(session.startedAt, entries[0]?.at ?? session.startedAt));
+  const startedAt = Math.min(session.startedAt, entries[0]?.at ?? session.startedAt);
+  const clock: Clock = (epochMs) => Math.max(0, Math.round(epochMs - startedAt));
   const events = toEvents(entries, clock);
   const calls = events.filter(({ kind }) => kind === "tool_end" || kind === "tool_error").length;
   return {
@@ -91,23 +76,13 @@ function durationsOf(sql: Sql, id: string): ReplaySession["durations"] {
   return Object.fromEntries(rows.map(({ name, count, slow, sum }) => [name, { count, slow, sumMs: sum * 1_000 }]));
 }
 
-/** Times since the start of a session; a clock that was set back stands still meanwhile. */
-class SessionClock {
-  readonly #startedAt: number;
+/** From epoch ms to ms since the start of a session. */
+type Clock = (epochMs: number) => number;
 
-  constructor(startedAt: number) {
-    this.#startedAt = startedAt;
-  }
-
-  at(epochMs: number): number {
-    return Math.max(0, Math.round(epochMs - this.#startedAt));
-  }
-
-  /** Times in the order in which they were recorded. */
-  rising(): (epochMs: number) => number {
-    let last = 0;
-    return (epochMs) => (last = Math.max(last, this.at(epochMs)));
-  }
+/** Times in the order in which they were recorded: a clock that was set back stands still. */
+function rising(toTime: Clock): Clock {
+  let last = 0;
+  return (epochMs) => (last = Math.max(last, toTime(epochMs)));
 }
 
 function readEntries(sql: Sql, id: string): journal.JournalRow[] {
@@ -119,9 +94,9 @@ function readEntries(sql: Sql, id: string): journal.JournalRow[] {
   }
 }
 
-function toEvents(rows: readonly journal.JournalRow[], clock: SessionClock): ReplayEvent[] {
+function toEvents(rows: readonly journal.JournalRow[], clock: Clock): ReplayEvent[] {
   const tools = new Map<string, number>();
-  const toTime = clock.rising();
+  const toTime = rising(clock);
   let state = emptyState;
   return rows.map((row) => {
     const before = state;
@@ -154,13 +129,13 @@ function eventOf(entry: JournalEntry, tools: Map<string, number>): Omit<ReplayEv
   };
 }
 
-function readSamples(sql: Sql, id: string, clock: SessionClock): ReplaySample[] {
+function readSamples(sql: Sql, id: string, clock: Clock): ReplaySample[] {
   return signals.select(sql, "WHERE session = ? ORDER BY at", id).map(({ at, readings: all }) => {
     const known = replayReadings.flatMap((name) => {
       const reading = all[name];
-      return reading ? [[name, { value: reading.value, at: clock.at(reading.at) }] as const] : [];
+      return reading ? [[name, { value: reading.value, at: clock(reading.at) }] as const] : [];
     });
-    return { at: clock.at(at), readings: Object.fromEntries(known) };
+    return { at: clock(at), readings: Object.fromEntries(known) };
   });
 }
 
@@ -169,10 +144,10 @@ const maxCounted = 10;
 
 const saves = checkpointRows.pick("seq", "at", "trigger", "rawBytes");
 
-function readSaves(sql: Sql, id: string, clock: SessionClock): ReplaySave[] {
+function readSaves(sql: Sql, id: string, clock: Clock): ReplaySave[] {
   const rows = saves.select(sql, "WHERE session = ? ORDER BY seq", id);
   const step = Math.max(1, Math.ceil(rows.length / maxCounted));
-  const toTime = clock.rising();
+  const toTime = rising(clock);
   return rows.map(({ seq, at, trigger, rawBytes }, index) => {
     const isCounted = (rows.length - 1 - index) % step === 0;
     return { at: toTime(at), trigger, bytes: rawBytes, counts: isCounted ? countsOf(sql, seq) : null };
@@ -184,8 +159,8 @@ function countsOf(sql: Sql, seq: number): StateCounts | null {
   return state && { prompts: state.prompts.length + state.droppedPrompts, files: state.files.length };
 }
 
-function endOf(sql: Sql, session: sessions.Session, clock: SessionClock, lastEvent: number): ReplaySession["end"] {
-  const until = (at: number): number => Math.max(lastEvent, clock.at(at));
+function endOf(sql: Sql, session: sessions.Session, clock: Clock, lastEvent: number): ReplaySession["end"] {
+  const until = (at: number): number => Math.max(lastEvent, clock(at));
   if (session.endedAt !== null) return { at: until(session.endedAt), kind: "ended", cause: null };
   const crash = crashes.find(sql, { session: session.id, at: session.deathAt ?? -1 });
   const at = until(session.lastSeenAt);
@@ -198,7 +173,8 @@ function recoveryOf(sql: Sql, id: string): ReplaySession["recovery"] {
     id,
   );
   if (!row) return null;
-  const rediscovery = rediscoveryOf(sql, progressOf(sql, id));
+  const [progress] = resolve(recoveries.listEvents(sql, { session: id }));
+  const rediscovery = progress ? rediscoveryOf(sql, progress) : null;
   return {
     score: row.score === null ? null : row.score / 100,
     reads: rediscovery?.reads ?? null,
@@ -238,19 +214,6 @@ export function rediscoveryOf(
 ): recoveries.Rediscovery | null {
   if (continuedBy === null) return null;
   return recoveries.latestOffer(sql, session, continuedBy)?.detail.rediscovery ?? null;
-}
-
-function progressOf(sql: Sql, session: string): Pick<RecoveryProgress, "session" | "continuedBy"> {
-  const [progress] = resolve(recoveries.listEvents(sql, { session }));
-  return progress ?? { session, continuedBy: null };
-}
-
-/** Oldest first. */
-export function pastSessions(sql: Sql, filter: CorpusFilter): PastSession[] {
-  return newestSessions(sql, filter).flatMap(({ id, at }) => {
-    const session = sessions.get(sql, id);
-    return session ? [{ at, session: toReplaySession(sql, session) }] : [];
-  });
 }
 
 /** Dead sessions that were offered or decided since then, each with its resolution. */

@@ -98,7 +98,7 @@ function hasEnded(id: string, state: string): HostError {
   return { code: "ended", message: `${id} has ended: ${state}.` };
 }
 
-function view({ runtime: { store } }: Deciding, trial: Trial): ExperimentView {
+export function viewTrial({ store }: Pick<Runtime, "store">, trial: Trial): ExperimentView {
   const sessions = "salt" in trial ? store.read((sql) => machine.sessionsOf(sql, trial.id, trial.steps), null) : null;
   return viewOf(trial, sessions);
 }
@@ -121,7 +121,7 @@ export async function listExperiments(deciding: Deciding): Promise<HostResult<Ma
   const { trials, offSince, problem } = await readWorkspaceTrials(deciding);
   const all = [...own.value.trials, ...trials].toSorted((one, other) => startOf(one) - startOf(other));
   return ok({
-    experiments: all.map((one) => view(deciding, one)),
+    experiments: all.map((one) => viewTrial(deciding.runtime, one)),
     offSince: own.value.offSince ?? offSince,
     opportunities: store.read((sql) => countsOfLastRun(sql, now()), []),
     workspaceProblem: problem,
@@ -152,7 +152,7 @@ async function find(deciding: Deciding, prefix: string): Promise<HostResult<{ sc
 
 export async function findExperiment(deciding: Deciding, prefix: string): Promise<HostResult<ExperimentView>> {
   const found = await find(deciding, prefix);
-  return found.ok ? ok(view(deciding, found.value.trial)) : found;
+  return found.ok ? ok(viewTrial(deciding.runtime, found.value.trial)) : found;
 }
 
 /** [EX54] [EX93] */
@@ -164,9 +164,9 @@ export async function endExperiment(
   const found = await find(deciding, prefix);
   if (!found.ok) return found;
   const { scope, trial } = found.value;
-  if (!canEnd(trial, isRevert)) return err(hasEnded(trial.id, view(deciding, trial).state));
+  if (!canEnd(trial, isRevert)) return err(hasEnded(trial.id, viewTrial(deciding.runtime, trial).state));
   const ended = await scope.end(trial.id, isRevert, isRevert ? "reverted by hand" : "stopped by hand");
-  return ended.ok ? ok(view(deciding, ended.value)) : ended;
+  return ended.ok ? ok(viewTrial(deciding.runtime, ended.value)) : ended;
 }
 
 /** [EX56] [EX95] The machine's own are stopped in any case. @returns those that were running */
@@ -190,7 +190,7 @@ async function stopScope(
   if (!read.ok) problem = read.error;
   for (const { id } of read.ok ? read.value.trials.filter(isRunning) : []) {
     const ended = await scope.end(id, false, "stopped by hand, with all");
-    if (ended.ok) stopped.push(view(deciding, ended.value));
+    if (ended.ok) stopped.push(viewTrial(deciding.runtime, ended.value));
     else problem = ended.error;
   }
   return { stopped, problem };
@@ -206,5 +206,5 @@ export async function allowExperiments(deciding: Deciding): Promise<string | nul
 export async function startExperiment(deciding: Deciding, given: StartGiven): Promise<HostResult<ExperimentView>> {
   const isOfWorkspace = findParameter(given.key)?.scope === "workspace";
   const started = await (isOfWorkspace ? workspaceScope(deciding) : machineScope(deciding)).start(given);
-  return started.ok ? ok(view(deciding, started.value)) : started;
+  return started.ok ? ok(viewTrial(deciding.runtime, started.value)) : started;
 }

@@ -1,5 +1,5 @@
 import type { ExperimentView } from "../../contract/machine/experiments.ts";
-import type { MachineTrial, TrialState } from "../../contract/trials.ts";
+import type { MachineTrial, NewTrial, TrialState } from "../../contract/trials.ts";
 import { canary, judgeCanary, judgeWatch, nextReading, watchDays } from "../../experiments/guardrails.ts";
 import { findParameter, parameters } from "../../experiments/parameters.ts";
 import { addStep, canEnd, end, isInForce, isRunning, move, refusalOf } from "../../experiments/trials.ts";
@@ -75,21 +75,6 @@ export function setOff(runtime: Runtime, since: number | null, by: By): void {
 
 /** Source of a decision. */
 export type By = audit.MachineAction["by"];
-
-export interface NewTrial {
-  readonly key: string;
-  readonly to: number;
-  readonly reason: string;
-  readonly lessSafe?: boolean | undefined;
-  /** Absent (null) where a person tries it. */
-  readonly replay: ReplayEvidence | null;
-}
-
-export interface ReplayEvidence {
-  readonly verdict: NonNullable<MachineTrial["verdict"]>;
-  /** Figures, for a person. */
-  readonly note: string;
-}
 
 /** [EX54] [EX291] One transaction: stored with its first value in force, or refused. */
 export function start(runtime: Runtime, given: NewTrial, by: By): HostResult<MachineTrial> {

@@ -1,10 +1,11 @@
 import type { Finding } from "../../contract/machine/learning.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
+import type { NewTrial } from "../../contract/trials.ts";
 import { candidates, type Candidate } from "../../experiments/trials.ts";
 import { compare } from "../../experiments/replay/loss.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { withSetting } from "../../shared/setting-keys.ts";
-import { list, whyNoEnd, type NewTrial, type ReplayEvidence } from "./machine-trials.ts";
+import { list, whyNoEnd } from "./machine-trials.ts";
 
 const maxSessions = 500;
 
@@ -37,7 +38,7 @@ export function nextTrial(
   return { trial: null, waits };
 }
 
-type Replayed = ReplayEvidence & { readonly isWaiting: boolean };
+type Replayed = NonNullable<NewTrial["replay"]> & { readonly isWaiting: boolean };
 
 function whyNotYet(runtime: Runtime, { verdict, note, isWaiting }: Replayed): string | null {
   if (isWaiting) return note;

@@ -1,5 +1,6 @@
 import type { KaizenSetting } from "../../contract/config.ts";
 import type { Finding } from "../../contract/machine/learning.ts";
+import type { CheckedMachineInput } from "../../contract/machine/operations.ts";
 import type { WorkspaceTrial } from "../../contract/trials.ts";
 import { guardrailWords } from "../../experiments/guardrails.ts";
 import { findParameter } from "../../experiments/parameters.ts";
@@ -25,12 +26,8 @@ export interface WorkspaceReviewOptions {
   readonly note: (done: ReviewNote) => unknown;
 }
 
-export interface ReviewNote {
-  /** In the workspace. */
-  readonly machine: string;
-  readonly trials: WorkspaceTrial[];
-  readonly moved: { readonly id: string; readonly state: string } | null;
-}
+/** In the workspace. */
+export type ReviewNote = NonNullable<CheckedMachineInput<"review.store">["workspace"]>;
 
 export function noteReview(runtime: Runtime, { machine, trials, moved }: ReviewNote): void {
   if (moved)

@@ -10,17 +10,14 @@ import {
   stopAllExperiments,
   type Deciding,
   readWorkspaceTrials,
+  viewTrial,
 } from "../experiments/experiments.ts";
 import type { HandlerContext, Handlers, Host, HostResult } from "./host.ts";
-import { viewOf } from "../../experiments/trials.ts";
-import type { Sql } from "../../shared/sql.ts";
-import type { MachineTrial } from "../../contract/trials.ts";
-import type { ExperimentView } from "../../contract/machine/experiments.ts";
 import { storeRun } from "../experiments/last-opportunities.ts";
-import { advanceAll, sessionsOf, start } from "../experiments/machine-trials.ts";
+import { advanceAll, start } from "../experiments/machine-trials.ts";
 import { markSent, sendCounted } from "../experiments/send-counted.ts";
 import { noteReview, reviewWorkspace, type WorkspaceReviewOptions } from "../experiments/workspace-review.ts";
-import { ReplaySession, ReplayHeader } from "../../contract/replay.ts";
+import { replayFormat, ReplayHeader, ReplaySession } from "../../contract/replay.ts";
 import {
   findOpportunities,
   type Opportunities,
@@ -29,7 +26,7 @@ import {
 import type { TeamHistory } from "../../experiments/opportunities/history.ts";
 import { allDecisions } from "../../platform/evolve-decisions.ts";
 import { machineMetrics } from "../metrics/machine-metrics.ts";
-import { pastOffers, pastSessions, corpus } from "../experiments/corpus.ts";
+import { pastOffers, pastSessions } from "../experiments/corpus.ts";
 import { readTeam, readQueueRecord } from "../experiments/workspace-history.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { findWeek, weekOf, weeklyReport, withTrials, type Week } from "../../experiments/weekly-report.ts";
@@ -88,32 +85,17 @@ export const learningHandlers = {
   },
   "report.get": async (context, { week }) => readReport(await decidingOf(context), week),
   "review.run": async (context, { dryRun }) => review(await decidingOf(context), context.call, dryRun),
-  async "opportunities.store"({ runtime }, { until, patterns }) {
-    const { store } = await runtime();
-    store.write((sql) => storeRun(sql, until, patterns));
-    return ok({});
-  },
-  /** [EX82] A trial that may not start now is left to the next review. */
-  async "review.advance"({ runtime: load }, { trial }) {
+  async "review.store"({ runtime: load }, { found, trial, workspace, sent }) {
     const runtime = await load();
-    const toView = (one: MachineTrial): ExperimentView =>
-      viewOf(
-        one,
-        runtime.store.read((sql: Sql) => sessionsOf(sql, one.id, one.steps), null),
-      );
-    const moved = advanceAll(runtime).map(toView);
-    const started = trial && start(runtime, trial, "kaizen");
+    if (found) runtime.store.write((sql) => storeRun(sql, found.until, found.patterns));
+    if (workspace) noteReview(runtime, workspace);
+    if (sent) markSent(runtime, sent.experiment, sent.count);
+    const moved = trial === undefined ? [] : advanceAll(runtime).map((one) => viewTrial(runtime, one));
+    const started = trial ? start(runtime, trial, "kaizen") : null;
+    // [EX82] A trial that may not start now is left to the next review.
     if (started?.ok === false)
       runtime.log("info", "a finding was not tried", { id: trial?.reason, reason: started.error.code });
-    return ok({ moved, started: started?.ok === true ? toView(started.value) : null });
-  },
-  async "review.note"({ runtime }, done) {
-    noteReview(await runtime(), done);
-    return ok({});
-  },
-  async "review.mark-sent"({ runtime }, { experiment, sent }) {
-    markSent(await runtime(), experiment, sent);
-    return ok({});
+    return ok({ moved, started: started?.ok === true ? viewTrial(runtime, started.value) : null });
   },
 } satisfies Partial<Handlers>;
 
@@ -156,8 +138,9 @@ async function examine(deciding: Deciding, given?: number): Promise<Examination>
 /** [EX67] The counts of findings become a metric, until their evidence has left the window. */
 async function storeCounts(call: Host["call"], { since, until, findings }: Examination): Promise<void> {
   const patterns = findings.map(({ pattern }) => pattern);
-  await call("opportunities.store", { until: until + (until - since), patterns });
+  await call("review.store", { found: { until: until + (until - since), patterns } });
 }
+
 async function review(
   deciding: Deciding,
   call: Host["call"],
@@ -173,9 +156,9 @@ async function review(
     const notes = [planText(runtime, next), ...next.waits, ofWorkspace];
     return ok({ findings, moved: [], started: null, notes, report: null });
   }
-  const advanced = await call("review.advance", { trial: next.trial });
+  const advanced = await call("review.store", { trial: next.trial });
   if (!advanced.ok) return advanced;
-  await sendCounted(runtime, (experiment, sent) => call("review.mark-sent", { experiment, sent }));
+  await sendCounted(runtime, (experiment, sent) => call("review.store", { sent: { experiment, count: sent } }));
   const report = await writeLastWeek(deciding, ideas(examined, next));
   const notes = [...next.waits, ofWorkspace];
   return ok({ findings, ...advanced.value, notes, report });
@@ -190,6 +173,7 @@ function planText({ config }: Runtime, { trial }: NextTrial): string {
   if (config.kaizen !== "apply") return "Would change nothing: `shim config set kaizen apply` allows trials.";
   return trial ? `Would try ${trial.key} = ${trial.to}.` : "Would try nothing.";
 }
+
 async function reviewTeam(
   deciding: Deciding,
   call: Host["call"],
@@ -197,7 +181,7 @@ async function reviewTeam(
   isDryRun: boolean,
 ): Promise<string> {
   const { runtime } = deciding;
-  const note: WorkspaceReviewOptions["note"] = (done) => call("review.note", done);
+  const note: WorkspaceReviewOptions["note"] = (workspace) => call("review.store", { workspace });
   const options = { mode: runtime.config.kaizen, findings, isDryRun, compare: compareQueue(runtime), note };
   const reviewed = await deciding.inWorkspace((link) => reviewWorkspace(runtime, link, options));
   return `Workspace: ${reviewed.ok ? reviewed.value : `Not reviewed: ${reviewed.error.message}`}`;
@@ -265,7 +249,7 @@ export const replayHandlers = {
           )
         : parseVariants(known, valueOf, set, () => true);
     if (typeof variants === "string") return err({ code: "bad_input", message: variants });
-    const sessions = file === undefined ? ok(readStored(runtime, since).filter(isSession)) : readCorpus(file);
+    const sessions = file === undefined ? ok(readStored(runtime, since)) : readCorpus(file);
     return sessions.ok ? ok(replayReport(sessions.value, runtime.config, variants)) : sessions;
   },
   async "replay.workspace"(context, { set }) {
@@ -295,12 +279,13 @@ export const replayHandlers = {
   async "replay.export"({ runtime }, { file, since }) {
     if (existsSync(file)) return err({ code: "file_exists", message: `${file} already exists. Name a new file.` });
     const rows = readStored(await runtime(), since);
-    const sessions = rows.length - 1;
-    if (sessions < 1)
+    const sessions = rows.length;
+    if (sessions === 0)
       return err({ code: "not_found", message: "no session is stored, so there is nothing to export." });
+    const header: ReplayHeader = { type: "header", format: replayFormat, sessions };
     writeLines(
       file,
-      rows.map((row) => JSON.stringify(row)),
+      [header, ...rows].map((row) => JSON.stringify(row)),
     );
     return ok({ file, sessions });
   },
@@ -310,15 +295,9 @@ function isSetting(key: string, value: number): boolean {
   return Settings.partial().safeParse({ [key]: value }).success;
 }
 
-type Row = ReplayHeader | ReplaySession;
-
-function isSession(row: Row): row is ReplaySession {
-  return row.type === "session";
-}
-
 /** @param since default: 30 days ago */
-function readStored({ store, now }: Runtime, since = now() - defaultWindowMs): Row[] {
-  return store.read((sql) => [...corpus(sql, { since, limit: maxSessions })], []);
+function readStored({ store, now }: Runtime, since = now() - defaultWindowMs): ReplaySession[] {
+  return store.read((sql) => pastSessions(sql, { since, limit: maxSessions }), []).map(({ session }) => session);
 }
 
 function readCorpus(path: string): HostResult<ReplaySession[]> {
@@ -334,7 +313,7 @@ function readCorpus(path: string): HostResult<ReplaySession[]> {
         code: "invalid_corpus",
         message: `${path}, line ${index + 1}: not what \`shim learn replay export <file>\` writes.`,
       });
-    if (isSession(parsed.data)) sessions.push(parsed.data);
+    if (parsed.data.type === "session") sessions.push(parsed.data);
   }
   return ok(sessions);
 }

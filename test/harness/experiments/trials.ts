@@ -1,14 +1,9 @@
-import type { MachineTrial } from "#src/contract/trials.ts";
+import type { MachineTrial, NewTrial } from "#src/contract/trials.ts";
 import { isRunning } from "#src/experiments/trials.ts";
-import { endTrial, get, list, setOff, start, type ReplayEvidence } from "#src/local-mcp/experiments/machine-trials.ts";
+import { endTrial, get, list, setOff, start } from "#src/local-mcp/experiments/machine-trials.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 
-export function startTrial(
-  runtime: Runtime,
-  key: string,
-  to: number,
-  replay: ReplayEvidence | null = null,
-): MachineTrial {
+export function startTrial(runtime: Runtime, key: string, to: number, replay: NewTrial["replay"] = null): MachineTrial {
   const started = start(runtime, { key, to, reason: "to see", replay }, "kaizen");
   if (!started.ok) throw new Error(started.error.message);
   return started.value;

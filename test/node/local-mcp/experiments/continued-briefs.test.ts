@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
-import type { ReplaySession } from "#src/contract/replay.ts";
-import { corpus } from "#src/local-mcp/experiments/corpus.ts";
+import { pastSessions } from "#src/local-mcp/experiments/corpus.ts";
 import { weeklyFacts } from "#src/local-mcp/experiments/weekly-facts.ts";
 import { weekOf } from "#src/experiments/weekly-report.ts";
 import * as recoveries from "#src/local-mcp/sessions/recoveries.ts";
@@ -22,9 +21,7 @@ it("[EX261] what a chat read again counts only where it continued: an offer alon
     week: read((sql) => weeklyFacts(sql, weekOf(runtime.now())).rediscovery),
     corpus: read(
       (sql) =>
-        [...corpus(sql, { since: 0, limit: 10 })].find(
-          (row): row is ReplaySession => row.type === "session" && row.recovery !== null,
-        )?.recovery,
+        pastSessions(sql, { since: 0, limit: 10 }).find(({ session }) => session.recovery !== null)?.session.recovery,
     ),
   });
   runtime.store.write((sql) => {

@@ -2,18 +2,17 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { configSchema } from "#src/contract/config.ts";
-import { ReplayHeader, ReplaySession } from "#src/contract/replay.ts";
+import { ReplaySession } from "#src/contract/replay.ts";
 import { replay } from "#src/experiments/replay/replay.ts";
-import { corpus } from "#src/local-mcp/experiments/corpus.ts";
+import { pastSessions } from "#src/local-mcp/experiments/corpus.ts";
 import { latestSettings, settingsOfHash } from "#src/local-mcp/recording/session-settings.ts";
 import { forget } from "#src/local-mcp/retention/forget.ts";
 import { aChat, aProject, Claude, rowCount } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 function exported(runtime: TempRuntime): ReplaySession[] {
-  const rows = runtime.store.read((sql) => [...corpus(sql, { since: 0, limit: 1_000 })], []);
-  ReplayHeader.parse(rows[0]);
-  return rows.slice(1).map((row) => ReplaySession.parse(row));
+  const past = runtime.store.read((sql) => pastSessions(sql, { since: 0, limit: 1_000 }), []);
+  return past.map(({ session }) => ReplaySession.parse(session));
 }
 
 it("[EX40] a session has the settings, the model and the effort that were in force", () => {
