@@ -4,7 +4,7 @@ import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { lines, run } from "../snapshots/git.ts";
 import { diffTask, mergeTask, type Checkout, type MergedTask } from "../worker-runner/task-branches.ts";
-import { gitInFolder, hasCommit } from "../worker-runner/work-git.ts";
+import { findCommit, gitInFolder } from "../worker-runner/work-git.ts";
 import { findProject, type FoundProject } from "./run-evolve.ts";
 import { parseChange, type Tried, type Verdict } from "./run.ts";
 
@@ -129,7 +129,7 @@ async function listOffered(
     if (!read.ok) return read;
     const change = parseChange(read.value);
     const isWaiting = change && isOffered(change) && !decided.has(`${task} ${change.candidate}`);
-    if (isWaiting && (await hasCommit(git, change.commit))) offered.push(change);
+    if (isWaiting && (await findCommit(git, change.commit)) !== null) offered.push(change);
   }
   return ok(offered.toSorted((a, b) => a.task - b.task));
 }

@@ -139,8 +139,10 @@ export class SupervisorDaemon {
 
   /** @param hurrySignal aborted: programs that still run get TERM at once */
   async run(endSignal: AbortSignal, hurrySignal: AbortSignal): Promise<SupervisorEnd> {
-    const { self, previous, settings, emit, wait } = this.#options;
+    const { self, previous, settings, emit, wait, runtime } = this.#options;
     const { memoryLimitMb } = settings;
+    const isTooLarge = (): boolean =>
+      (runtime.processes.facts(self.pid)?.residentBytes ?? 0) > memoryLimitMb * bytesPerMb;
     const onEnd = (): void => {
       this.#endController.abort();
       this.#wakeController.abort();
@@ -153,7 +155,7 @@ export class SupervisorDaemon {
       else await wait(leftoverMs, endSignal);
     }
     emit({ type: "supervising", pid: self.pid, watched: Object.keys(settings.watch) });
-    while (!endSignal.aborted && !this.#isTooLarge()) {
+    while (!endSignal.aborted && !isTooLarge()) {
       this.#wakeController = new AbortController();
       await untilAborted(this.#check(), endSignal);
       const dueTimes = this.#programs.flatMap((program) => program.dueInMs() ?? []);
@@ -182,12 +184,6 @@ export class SupervisorDaemon {
         this.#problem = message;
       }
     }
-  }
-
-  #isTooLarge(): boolean {
-    const { runtime, self, settings } = this.#options;
-    const usedBytes = runtime.processes.facts(self.pid)?.residentBytes ?? 0;
-    return usedBytes > settings.memoryLimitMb * bytesPerMb;
   }
 
   #nextRun(watched: WatchedProgram): NextRun {

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import { codeOf } from "../shared/error.ts";
+import { parseJson } from "../shared/json-fields.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { digest } from "../local-mcp/sessions/entries.ts";
@@ -54,8 +54,8 @@ export class SupervisorState {
   static open(home: string): Result<SupervisorState, Failure> {
     const folder = supervisorFolder(home);
     const file = join(folder, "state.json");
-    const programs = readStateFile(file);
-    if (programs) return ok(new SupervisorState(folder, programs));
+    const stored = existsSync(file) ? State.safeParse(parseJson(readFileSync(file, "utf8"))).data : { programs: {} };
+    if (stored) return ok(new SupervisorState(folder, stored.programs));
     const advice = "remove it, and every program starts again, even those that had ended";
     return fail("state_damaged", `${file} is damaged: ${advice}.`);
   }
@@ -84,16 +84,6 @@ export class SupervisorState {
     if (!existsSync(path)) return false;
     rmSync(path, { force: true });
     return true;
-  }
-}
-
-function readStateFile(path: string): Record<string, ProgramState> | null {
-  try {
-    return State.safeParse(JSON.parse(readFileSync(path, "utf8"))).data?.programs ?? null;
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return {};
-    if (error instanceof SyntaxError) return null;
-    throw error;
   }
 }
 

@@ -143,13 +143,15 @@ export class Attempt {
     const outcome = "kind" in opened ? opened : await this.#execute(opened);
     const finished = taskFolder ? await this.#finishWork(taskFolder, outcome.kind === "done") : ok(noWork);
     const attemptEnd = await this.#finish(toReport(outcome, this.#stop, finished));
+    const { end, state, reason } = attemptEnd;
     if (taskFolder)
       await this.#orNote(`${taskFolder.folder} was left as it is`, async () => {
-        const note = await taskFolder.release(mayContinue(attemptEnd));
+        // After a lost claim the state is unknown: another attempt may come here.
+        const isOpen = state === null ? end !== "thrown_away" : openTaskStates.has(state);
+        const note = await taskFolder.release(isOpen);
         if (note !== null) this.#note(note);
       });
     await this.#orNote("what it has written was not kept", () => this.#deps.keepOutput(this.task, this.#output.text));
-    const { end, state, reason } = attemptEnd;
     this.#emit({ type: "ended", end, state, reason, wallMs: this.#heartbeat.used.usage.wallMs });
     return attemptEnd;
   }
@@ -327,11 +329,6 @@ export class Attempt {
     const { task, type } = this.task;
     this.#deps.emit({ task, taskType: type, ...event });
   }
-}
-
-/** After a lost claim the state is unknown: another attempt may come here. */
-function mayContinue({ end, state }: AttemptEnd): boolean {
-  return state === null ? end !== "thrown_away" : openTaskStates.has(state);
 }
 
 type AttemptEvent = DistributiveOmit<Extract<WorkerEvent, { readonly task: number }>, "task" | "taskType">;

@@ -29,6 +29,9 @@ export function commandExecutor(options: CommandOptions): Executor {
 
 async function runCommand({ command, env, finalCodes }: CommandOptions, run: TaskRun): Promise<RunOutcome> {
   const [program, ...args] = command;
+  const { task, type, payload, attempt, progress, checkpoint, inputs } = run.task;
+  const input = { task, type, payload, attempt, progress, checkpoint, inputs };
+  const { conflicts } = run.merged;
   const lastLines = { result: null as string | null, stderr: "" };
   let hasEnded = false;
   const exit = await runProgram({
@@ -36,7 +39,7 @@ async function runCommand({ command, env, finalCodes }: CommandOptions, run: Tas
     args,
     cwd: run.folder,
     env: programEnv(env, run.task),
-    input: `${taskLine(run)}\n`,
+    input: `${JSON.stringify(conflicts.length === 0 ? input : { ...input, conflicts })}\n`,
     signal: run.signal,
     graceMs,
     onLine: (line) => {
@@ -51,12 +54,6 @@ async function runCommand({ command, env, finalCodes }: CommandOptions, run: Tas
   });
   if (run.signal.aborted && !hasEnded) return { kind: "stopped" };
   return toOutcome(exit, lastLines, finalCodes);
-}
-
-function taskLine({ task: claimed, merged: { conflicts } }: TaskRun): string {
-  const { task, type, payload, attempt, progress, checkpoint, inputs } = claimed;
-  const input = { task, type, payload, attempt, progress, checkpoint, inputs };
-  return JSON.stringify(conflicts.length === 0 ? input : { ...input, conflicts });
 }
 
 function toOutcome(

@@ -53,20 +53,34 @@ const maxReportChars = 10_000;
  * left it. [WK15] The program never outlives this process.
  */
 export async function runProgram(program: Program): Promise<ProgramExit> {
+  const { command, env, dialog } = program;
   if (program.signal.aborted) return { kind: "not_started", message: "stopped before it was started" };
-  const child = spawnProgram(program);
+  const child = spawn(process.execPath, ["-e", watchdogScript, "--", programPath(command, env), ...program.args], {
+    cwd: program.cwd,
+    env: { ...env, [markName]: processMark() },
+    stdio: ["pipe", "pipe", "pipe", "pipe"],
+    detached: hasGroups,
+    windowsHide: true,
+  });
   if (child.pid === undefined) return whenNotSpawned(child, program.cwd);
   const group = groupOf(child.pid);
   program.onStart?.(group.pid);
   let groupEnd: Promise<void> | null = null;
+  const interrupt = (): boolean => {
+    const isWritten = dialog !== undefined && child.stdin.writable;
+    if (isWritten) child.stdin.write(`${dialog.interruptLine}\n`);
+    return isWritten;
+  };
   const stop = (): void => {
-    const interrupt = (): boolean => writeInterrupt(child, program);
     groupEnd = endGroup(group, program.graceMs, program.interruptMs, interrupt);
   };
   program.signal.addEventListener("abort", stop, { once: true });
   const closed = once(child, "close");
   readOutput(child, program);
-  const readReport = collectReport(child);
+  let report = "";
+  const watchdog = child.stdio[3] as Readable;
+  watchdog.setEncoding("utf8").on("data", (part: string) => (report = (report + part).slice(0, maxReportChars)));
+  watchdog.on("error", () => undefined);
   const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
   program.onEnd?.();
   program.signal.removeEventListener("abort", stop);
@@ -74,17 +88,9 @@ export async function runProgram(program: Program): Promise<ProgramExit> {
   await endMarked(`${processMark()}-${group.pid}`);
   await Promise.race([closed, pause(outputDrainMs)]);
   for (const stream of [child.stdout, child.stderr]) stream?.destroy();
-  return toExit(readReport(), exitCode(code, signal));
-}
-
-function spawnProgram({ command, args, cwd, env }: Program): ChildProcess {
-  return spawn(process.execPath, ["-e", watchdogScript, "--", programPath(command, env), ...args], {
-    cwd,
-    env: { ...env, [markName]: processMark() },
-    stdio: ["pipe", "pipe", "pipe", "pipe"],
-    detached: hasGroups,
-    windowsHide: true,
-  });
+  const ended = report.endsWith("\n") ? (JSON.parse(report) as WatchdogReport) : { code, signal };
+  if ("message" in ended) return { kind: "not_started", message: ended.message };
+  return { kind: "exited", code: exitCode(ended.code, ended.signal) };
 }
 
 function processMark(): string {
@@ -101,12 +107,6 @@ function whenNotSpawned(child: ChildProcess, cwd: string): Promise<ProgramExit> 
 }
 
 const defaultMaxChars = 300_000;
-
-function writeInterrupt({ stdin }: ChildProcess, { dialog }: Program): boolean {
-  if (!dialog || !stdin?.writable) return false;
-  stdin.write(`${dialog.interruptLine}\n`);
-  return true;
-}
 
 function readOutput(
   child: ChildProcess,
@@ -137,20 +137,6 @@ function readOutput(
   child.stdin?.on("error", () => undefined);
   child.stdin?.write(input);
   if (!dialog) child.stdin?.end();
-}
-
-function collectReport(child: ChildProcess): () => WatchdogReport | null {
-  let text = "";
-  const worker = child.stdio[3] as Readable;
-  worker.setEncoding("utf8").on("data", (part: string) => (text = (text + part).slice(0, maxReportChars)));
-  worker.on("error", () => undefined);
-  return () => (text.endsWith("\n") ? (JSON.parse(text) as WatchdogReport) : null);
-}
-
-function toExit(report: WatchdogReport | null, code: number): ProgramExit {
-  if (report === null) return { kind: "exited", code };
-  if ("message" in report) return { kind: "not_started", message: report.message };
-  return { kind: "exited", code: exitCode(report.code, report.signal) };
 }
 
 /** Variables that would point git away from the worktree. */

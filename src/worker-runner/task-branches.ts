@@ -28,7 +28,7 @@ import {
   worktreeTop,
   type CommitDiff,
   fetchCommit,
-  hasCommit,
+  findCommit,
 } from "./work-git.ts";
 import { tmpdir } from "node:os";
 import * as z from "zod";
@@ -51,42 +51,33 @@ export type GetTask = (
 /** Ends chains of joins. */
 const maxRead = 200;
 
+type Input = Pick<ClaimedTask["inputs"][number], "task" | "state" | "result" | "isLeftOut">;
+
 /**
  * Lists each commit once, in dependency order; a join by the coordinator has those of its parts.
  *
  * @throws {TaskFolderError} if a result cannot be read
  */
-export async function readInputWork(get: GetTask, inputs: ClaimedTask["inputs"]): Promise<InputWork[]> {
+export async function readInputWork(get: GetTask, inputs: readonly Input[]): Promise<InputWork[]> {
   const workByTask = new Map<number, InputWork | null>();
+  const read = async (task: number): Promise<void> => {
+    if (workByTask.has(task)) return;
+    if (workByTask.size >= maxRead)
+      throw new TaskFolderError(`more than ${maxRead} results of other tasks belong to its inputs`, false);
+    const answer = await get({ task });
+    if (!answer.ok)
+      throw new TaskFolderError(`the result of task ${task} cannot be read: ${answer.error.message}`, true);
+    const { state, result, joinRule, dependsOn } = answer.value;
+    workByTask.set(task, state === "done" && joinRule === null ? parseWork(task, result) : null);
+    for (const part of state === "done" && joinRule !== null ? dependsOn : []) await read(part);
+  };
   for (const { task, state, result, isLeftOut } of inputs) {
     if (state !== "done") continue;
     const isDirect = !isLeftOut && !JoinedResult.safeParse(result).success;
     if (isDirect) workByTask.set(task, parseWork(task, result));
-    else await readWork(get, task, workByTask);
+    else await read(task);
   }
-  return presentWork(workByTask);
-}
-
-export async function readTaskWork(get: GetTask, task: number): Promise<InputWork[]> {
-  const workByTask = new Map<number, InputWork | null>();
-  await readWork(get, task, workByTask);
-  return presentWork(workByTask);
-}
-
-function presentWork(workByTask: ReadonlyMap<number, InputWork | null>): InputWork[] {
   return [...workByTask.values()].filter((work) => work !== null);
-}
-
-async function readWork(get: GetTask, task: number, workByTask: Map<number, InputWork | null>): Promise<void> {
-  if (workByTask.has(task)) return;
-  if (workByTask.size >= maxRead)
-    throw new TaskFolderError(`more than ${maxRead} results of other tasks belong to its inputs`, false);
-  const answer = await get({ task });
-  if (!answer.ok) throw new TaskFolderError(`the result of task ${task} cannot be read: ${answer.error.message}`, true);
-  const { state, result, joinRule, dependsOn } = answer.value;
-  workByTask.set(task, state === "done" && joinRule === null ? parseWork(task, result) : null);
-  if (state !== "done" || joinRule === null) return;
-  for (const part of dependsOn) await readWork(get, part, workByTask);
 }
 
 const JoinedResult = z.object({ value: z.unknown(), conflicts: z.array(z.unknown()), isComplete: z.boolean() });
@@ -97,10 +88,8 @@ function parseWork(task: number, result: Json): InputWork | null {
   return { task, branch: data.branch, commit: data.commit, machine: data.machine ?? null };
 }
 
-interface MissingWork extends InputWork {
-  /** Git's reason; null: no remote was named. */
-  readonly reason: string | null;
-}
+/** `reason`: git's; null where no remote was named. */
+type MissingWork = InputWork & { readonly reason: string | null };
 
 /** Fetches the commits that are not here. @returns those that are still missing */
 export async function fetchMissing(
@@ -110,7 +99,7 @@ export async function fetchMissing(
 ): Promise<MissingWork[]> {
   const missing: MissingWork[] = [];
   for (const work of works) {
-    if (await hasCommit(git, work.commit)) continue;
+    if ((await findCommit(git, work.commit)) !== null) continue;
     const reason = remote === null ? null : await fetchCommit(git, remote, work.branch, work.commit);
     if (remote === null || reason !== null) missing.push({ ...work, reason });
   }
@@ -141,12 +130,6 @@ interface Conflict {
   readonly files: string[];
 }
 
-interface MergedWork {
-  /** Contains `start` and every work; conflicting files hold the markers. */
-  readonly commit: string;
-  readonly conflicts: readonly Conflict[];
-}
-
 const mergedName = "before";
 /** POSIX extended expression. */
 const conflictMark = `^(<{7,}|>{7,}) (${mergedName}|task-[0-9]+)`;
@@ -157,6 +140,7 @@ const conflictMark = `^(<{7,}|>{7,}) (${mergedName}|task-[0-9]+)`;
  * not run.
  *
  * @param keepsConflicts merges conflicting work with its markers; otherwise the merge ends
+ * @returns a commit that contains `start` and every work
  * @throws {GitError} if a commit is missing, or two have no common history
  */
 export async function mergeWork(
@@ -164,7 +148,7 @@ export async function mergeWork(
   start: string,
   works: readonly InputWork[],
   keepsConflicts: boolean,
-): Promise<MergedWork> {
+): Promise<{ readonly commit: string; readonly conflicts: readonly Conflict[] }> {
   const scratch = mkdtempSync(join(tmpdir(), "shim-merge-"));
   try {
     const git = await openScratchGit(deps, scratch, start);
@@ -232,16 +216,14 @@ export async function unresolved(git: Git, files: readonly string[]): Promise<st
   return splitRaw(stdout).map(displayPath);
 }
 
-export interface InputSettings {
-  readonly isMerged: boolean;
-  readonly isConflictKept: boolean;
-  readonly remote: string | null;
-}
-
 export interface InputDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly now: () => number;
-  readonly inputs: InputSettings;
+  readonly inputs: {
+    readonly isMerged: boolean;
+    readonly isConflictKept: boolean;
+    readonly remote: string | null;
+  };
 }
 
 interface MergedStart {
@@ -352,13 +334,12 @@ export function logTask(checkout: Checkout, task: Task, isAll: boolean): Promise
     const format = "--format=%H%x09%at%x09%an%x09%s";
     const revisions = `${range.base}..${range.commit}`;
     const found = await lines(git, ["log", "--no-color", "--no-show-signature", format, revisions]);
-    return { ...range, commits: found.map(parseCommit) };
+    const commits = found.map((line) => {
+      const [commit = "", at = "", author = "", ...subject] = line.split("\t");
+      return { commit, at: Number(at) * 1_000, author, subject: subject.join("\t") };
+    });
+    return { ...range, commits };
   });
-}
-
-function parseCommit(line: string): TaskCommit {
-  const [commit = "", at = "", author = "", ...subject] = line.split("\t");
-  return { commit, at: Number(at) * 1_000, author, subject: subject.join("\t") };
 }
 
 function withRange<T>(
@@ -399,7 +380,7 @@ async function findWork(get: GetTask, found: Task): Promise<Answer<readonly Inpu
   const missing = isJoined ? null : whyNoBranch(found);
   if (missing !== null) return fail("no_branch", `task ${found.task} has nothing to merge: ${missing}.`);
   try {
-    const works = await readTaskWork(get, found.task);
+    const works = await readInputWork(get, [{ task: found.task, state: "done", result: null, isLeftOut: true }]);
     return works.length > 0 ? ok(works) : fail("no_branch", `no part of task ${found.task} has left a branch.`);
   } catch (error) {
     if (!(error instanceof TaskFolderError)) throw error;
@@ -443,8 +424,8 @@ export async function mergeTask(
         `task ${work.task} conflicts in ${pluralize(files.length, "file")} (${files.join(", ")}); nothing was changed. To resolve it by hand on ${into}: git merge ${work.commit}`,
       );
     }
-    const reason = commit === before ? null : await fastForward(git, commit);
-    if (reason !== null) return fail("git_refused", `nothing was changed: ${reason}`);
+    const { code, stderr } = await run(git, ["merge", ...fastForward, commit], "", [0, 1, 128]);
+    if (code !== 0) return fail("git_refused", `nothing was changed: ${stderr.replaceAll(/\s+/g, " ").trim()}`);
     const tasks = works.value.map(({ task }) => task);
     return ok({ task: found.task, tasks, works: works.value, into, before, commit });
   });
@@ -511,12 +492,7 @@ async function cleanBranch({ git, top }: Repository): Promise<Answer<{ name: str
   );
 }
 
-/** @returns git's reason where it refuses */
-async function fastForward(git: Git, commit: string): Promise<string | null> {
-  const flags = ["--ff-only", "--quiet", "--no-verify-signatures", "--no-autostash", "--no-overwrite-ignore"];
-  const { code, stderr } = await run(git, ["merge", ...flags, commit], "", [0, 1, 128]);
-  return code === 0 ? null : stderr.replaceAll(/\s+/g, " ").trim();
-}
+const fastForward = ["--ff-only", "--quiet", "--no-verify-signatures", "--no-autostash", "--no-overwrite-ignore"];
 
 /** The user's committer identity; null: git knows none. */
 async function readIdentity(git: Git): Promise<Author | null> {

@@ -174,7 +174,10 @@ export class TaskHeartbeat {
     else if (timeLeftMs <= 0) this.#requestStop({ kind: "time", message: "the time limit of the attempt has passed" });
     else if (budgetLeftMs <= 0) this.#requestStop({ kind: "budget", message: "its time budget is used up" });
     const ends = this.#stop ? [trustedForMs] : [trustedForMs, timeLeftMs, budgetLeftMs];
-    return { isDue: this.#isDue(now), nextInMs: Math.min(maxCheckIntervalMs, heartbeatMs / 8, ...ends) };
+    const sinceMs = elapsedMs(this.#sentAt, now);
+    const dueMs = this.#hasUnsent ? Math.min(minUnsentIntervalMs, this.#everyMs) : this.#everyMs;
+    const isDue = this.#isBeatRequested || sinceMs >= dueMs;
+    return { isDue, nextInMs: Math.min(maxCheckIntervalMs, heartbeatMs / 8, ...ends) };
   }
 
   /** Uses the clock that stops while the machine sleeps. */
@@ -184,12 +187,6 @@ export class TaskHeartbeat {
 
   get #everyMs(): number {
     return heartbeatIntervalMs(this.#task.heartbeatMs);
-  }
-
-  #isDue(now: Instant): boolean {
-    const sinceMs = elapsedMs(this.#sentAt, now);
-    const isSoon = this.#hasUnsent && sinceMs >= Math.min(minUnsentIntervalMs, this.#everyMs);
-    return this.#isBeatRequested || isSoon || sinceMs >= this.#everyMs;
   }
 
   /** The claim is kept alive until the work is saved. */

@@ -91,10 +91,6 @@ export async function isCreated(git: Git, name: string, commit: string): Promise
   }
 }
 
-export async function hasCommit(git: Git, hash: string): Promise<boolean> {
-  return (await run(git, ["cat-file", "-e", `${hash}^{commit}`], "", [0, 1, 128])).code === 0;
-}
-
 export async function commonGitFolder(git: Git, folder: string): Promise<string> {
   return resolve(folder, await text(git, ["rev-parse", "--git-common-dir"]));
 }
@@ -193,19 +189,16 @@ async function stageWork(git: Git, tree: string): Promise<ExcludedFile[]> {
   const { changes } = await changesSince(git, "HEAD");
   const content = new SecretContent();
   const leftOut: (ExcludedFile & { readonly change: FileChange })[] = [];
-  const isNew: FileChange[] = [];
+  const added: FileChange[] = [];
   for (const [index, change] of changes.entries()) {
     if (index % filesPerTurn === filesPerTurn - 1) await breathe();
     const reason = await findReason(git, tree, content, change);
     if (reason !== null) leftOut.push({ path: displayPath(change.path), reason, change });
-    else if (!change.isTracked && readStats(tree, change.path)) isNew.push(change);
+    else if (!change.isTracked && readStats(tree, change.path)) added.push(change);
   }
-  await stagePaths(git, ["add"], isNew);
-  await stagePaths(
-    git,
-    ["reset", "--quiet"],
-    leftOut.map(({ change }) => change).filter(({ isTracked }) => isTracked),
-  );
+  await stagePaths(git, ["add"], added);
+  const kept = leftOut.map(({ change }) => change).filter(({ isTracked }) => isTracked);
+  await stagePaths(git, ["reset", "--quiet"], kept);
   return leftOut.map(({ path, reason }) => ({ path, reason }));
 }
 
@@ -251,11 +244,8 @@ export async function readDiff(git: Git, base: string, commit: string): Promise<
 
 function parseFile(record: string): ChangedFile {
   const [added = "-", removed = "-", ...path] = record.split("\t");
-  return { path: displayPath(path.join("\t")), added: parseCount(added), removed: parseCount(removed) };
-}
-
-function parseCount(text: string): number | null {
-  return text === "-" ? null : Number(text);
+  const [addedLines, removedLines] = [added, removed].map((count) => (count === "-" ? null : Number(count)));
+  return { path: displayPath(path.join("\t")), added: addedLines ?? null, removed: removedLines ?? null };
 }
 
 /** [WK33] Other machines may ask only for branches that a worker made. */
@@ -291,7 +281,7 @@ export async function fetchCommit(git: Git, remote: string, branch: string, comm
       if (!(error instanceof GitError)) throw error;
       lastError = error.message;
     }
-    if (await hasCommit(git, commit)) return null;
+    if ((await findCommit(git, commit)) !== null) return null;
   }
   return lastError || `${remote} has another commit on ${branch}`;
 }

@@ -106,14 +106,11 @@ export class WorkerAutomation {
     await this.#finished.promise;
     for (const stop of [...unsubscribes, ...this.#timers]) stop();
     await link.leave(leaveTimeoutMs);
-    return this.#fatalError ? err(this.#fatalError) : ok(this.#endCounts());
-  }
-
-  /** [WK271] A task of several attempts counts once. */
-  #endCounts(): EndCounts {
+    if (this.#fatalError) return err(this.#fatalError);
+    // [WK271] A task of several attempts counts once.
     const counts: Partial<Record<AttemptEndKind, number>> = this.#doneTasks > 0 ? { done: this.#doneTasks } : {};
     for (const end of this.#unfinished.values()) counts[end] = (counts[end] ?? 0) + 1;
-    return counts;
+    return ok(counts);
   }
 
   drain(reason: string): void {

@@ -26,7 +26,7 @@ import {
   currentBranch,
   gitInFolder,
   gitInWorktree,
-  hasCommit,
+  findCommit,
   isCreated,
   pushBranch,
   resolveCommit,
@@ -179,9 +179,10 @@ export class TaskWorktrees implements TaskFolders {
   }
 
   async #resume(task: ClaimedTask, repository: string, previous: PreviousWork): Promise<TaskFolder | null> {
-    const { processes, self, env } = this.#options;
+    const { processes, self, env, machine, home } = this.#options;
     const recordFolder = dirname(previous.folder);
-    const record = this.#isOwnFolder(previous) ? readRecord(recordFolder) : null;
+    const isHere = previous.machine === machine && dirname(recordFolder) === home;
+    const record = isHere && worktreePath(recordFolder) === previous.folder ? readRecord(recordFolder) : null;
     if (!record || record.task !== task.task || record.repository !== repository) return null;
     if (worktreeAdminFolder(repository, previous.folder) === null) return null;
     if (!(await isFolderFree(processes, recordFolder, record))) return null;
@@ -190,12 +191,6 @@ export class TaskWorktrees implements TaskFolders {
     await unlock(gitInWorktree(env, repository, previous.folder));
     const start = { commit: previous.commit, isContinued: true, notes: [] };
     return new Worktree(this.#options, recordFolder, task, ownedRecord, { ...start, isNew: false });
-  }
-
-  #isOwnFolder({ machine, folder }: PreviousWork): boolean {
-    const recordFolder = dirname(folder);
-    const isHere = machine === this.#options.machine && dirname(recordFolder) === this.#options.home;
-    return isHere && worktreePath(recordFolder) === folder;
   }
 
   async #create(
@@ -236,7 +231,7 @@ export class TaskWorktrees implements TaskFolders {
   ): Promise<StartPoint & Pick<WorkRecord, "base" | "merged">> {
     const { env, repository: folder, inputs: settings } = this.#options;
     const git = gitInFolder(env, folder);
-    const isContinued = previous !== null && (await hasCommit(git, previous.commit));
+    const isContinued = previous !== null && (await findCommit(git, previous.commit)) !== null;
     if (isContinued && previous.merged)
       return { commit: previous.commit, base: previous.base, merged: previous.merged, isContinued, notes: [] };
     const base = isContinued ? previous.base : await resolveCommit(git, this.#options.base);
@@ -485,7 +480,7 @@ async function isUntouched(env: NodeJS.ProcessEnv, { folder, record }: LeftWorkt
   const { repository } = record;
   const tree = worktreePath(folder);
   try {
-    if (await hasCommit(gitInFolder(env, repository), savedRef(folder))) return false;
+    if ((await findCommit(gitInFolder(env, repository), savedRef(folder))) !== null) return false;
     return (
       !existsSync(tree) || (await resolveCommit(gitInWorktree(env, repository, tree), "HEAD")) === firstCommit(record)
     );

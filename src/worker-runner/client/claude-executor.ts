@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { RemainingBudget, Usage } from "../../contract/budgets.ts";
+import type { Usage } from "../../contract/budgets.ts";
 import { Route } from "../../contract/routes.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import { zeroUsage } from "../../contract/usage.ts";
@@ -158,7 +158,8 @@ class ClaudeTask {
     const output = client && otherOutput(client.name);
     if (!atLimit || !client || !output || signal.aborted) return this.#wait(`${limitText}: ${this.#limits.words}`);
     const { title } = client;
-    const measure = unmeasuredLimit(budgetLeft);
+    // [CX31] Such a client does not report it while it works.
+    const measure = budgetLeft.costMicros !== null ? "cost" : budgetLeft.tokens !== null ? "tokens" : null;
     if (measure !== null)
       return this.#wait(`${limitText}, and ${title} does not report the ${measure} that the task limits`);
     this.#write(`${limitText}; ${title} continues`);
@@ -244,10 +245,4 @@ class ClaudeTask {
   #write(text: string): void {
     this.#run.onOutput(`${text}\n`);
   }
-}
-
-/** [CX31] @returns the limited measure that such a client does not report while it works */
-function unmeasuredLimit({ tokens, costMicros }: RemainingBudget): "tokens" | "cost" | null {
-  if (costMicros !== null) return "cost";
-  return tokens === null ? null : "tokens";
 }

@@ -335,13 +335,11 @@ function outcomeOfAnswer(text: string, facts: Readonly<Record<string, Json>>): R
   }
   const hasValue = statement?.["shim"] === "done" && "result" in statement;
   const value = hasValue ? { value: redactJson(statement["result"]).value as Json } : {};
-  return { kind: "done", result: { text: fitText(text), ...value, ...facts } };
-}
-
-/** A character may take six in JSON; a result has room for two and a half times as many. */
-function fitText(text: string): string {
   const bounded = redactAndClip(text, maxTextChars);
-  return JSON.stringify(bounded).length <= 2 * maxTextChars ? bounded : redactAndClip(text, maxTextChars / 6);
+  // A character may take six in JSON; a result has room for two and a half times as many.
+  const isFitting = JSON.stringify(bounded).length <= 2 * maxTextChars;
+  const fitting = isFitting ? bounded : redactAndClip(text, maxTextChars / 6);
+  return { kind: "done", result: { text: fitting, ...value, ...facts } };
 }
 
 export function toReason(text: string): string {

@@ -135,7 +135,9 @@ function writeClaudeFiles(
 ): { readonly mcpConfig: string; readonly settings: string } {
   const server = hasHookTool(version) ? serverName : null;
   const isBlocking = config.team.blockUnchecked && canBlock(version);
-  const settings: Settings = { permissions: { deny: denyRules(home) } };
+  // [CX7] Protects this machine's tokens. An absolute path in a rule begins with `//`.
+  const tokens = edgeConfigPath(home).replaceAll("\\", "/");
+  const settings: Settings = { permissions: { deny: ["Read", "Edit"].map((tool) => `${tool}(/${tokens})`) } };
   setClaudeHooks(settings, launch, { server, version, platform: process.platform, isBlocking });
   const folder = join(home, "worker-claude");
   createPrivateFolder(folder);
@@ -147,12 +149,6 @@ function writeClaudeFiles(
   };
   const mcpServers = { [serverName]: { type: "stdio", ...serverCommand(launch) } };
   return { mcpConfig: write("mcp", { mcpServers }), settings: write("settings", settings) };
-}
-
-/** [CX7] Protects this machine's tokens. An absolute path in a rule begins with `//`. */
-function denyRules(home: string): string[] {
-  const path = edgeConfigPath(home).replaceAll("\\", "/");
-  return ["Read", "Edit"].map((tool) => `${tool}(/${path})`);
 }
 
 export type StartableClient = ClientAdapter & { readonly commands: NonNullable<ClientAdapter["commands"]> };

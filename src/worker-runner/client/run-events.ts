@@ -95,7 +95,7 @@ const claudeReaders = {
   user: readUser,
   stream_event: readCounted,
   rate_limit_event: readRateLimit,
-  result: readResult,
+  result: (event) => [readEnd(event)],
 } satisfies Readers;
 
 /** Lines of Claude Code, whose options are `claudeCommand`'s. */
@@ -279,10 +279,6 @@ function readRateLimit(event: JsonObject): RunEvent[] {
   if (textAt(info, "status", 40) !== "rejected") return [];
   const seconds = numberAt(info, "resetsAt");
   return [{ kind: "limited", resetsAtMs: seconds === null ? null : seconds * 1_000 }];
-}
-
-function readResult(event: JsonObject): RunEvent[] {
-  return [readEnd(event)];
 }
 
 function readEnd(event: JsonObject): EndEvent {

@@ -184,7 +184,28 @@ export async function runTasksIn<Type extends TypeSettings>(
     context.progress?.(`A worktree that was unused for a week was removed: ${folder}`);
   const { endSignal, hurrySignal } = work;
   if (endSignal.aborted) return ok({});
-  const worker = automation(work, { workspace, home, setups: setups.value });
+  const { client: link, machine, process } = workspace;
+  const platform = nodePlatform();
+  const name = `worker-${machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80)}-${newId(platform).slice(-12)}`;
+  const chat = { chat: name, session: name, process, machine, client: "shim worker" };
+  const { concurrency, capabilities, drainMs, maxTasks, isOnce, emit } = work;
+  const worker = new WorkerAutomation(
+    {
+      chat: { ...chat, capabilities: [...capabilities] },
+      setups: setups.value,
+      concurrency,
+      drainMs,
+      maxTasks,
+      isOnce,
+    },
+    {
+      link,
+      platform,
+      health: machineHealth(platform.clock),
+      emit,
+      keepOutput: (task, text) => keepOutput(join(home, "output"), task, text),
+    },
+  );
   const over = new AbortController();
   const listen = (signal: AbortSignal | undefined, listener: () => void): void =>
     signal?.addEventListener("abort", listener, { once: true, signal: over.signal });
@@ -211,20 +232,4 @@ export async function taskDeps(context: HostContext, workspace: Workspace): Prom
   const host = new LocalHost(context);
   const call: Host["call"] = (name, input) => host.call(name, input);
   return ok({ ...deps.value, runtime, call, launch, versionOf, monotonic: () => clock.monotonic(), workspace });
-}
-
-function automation(
-  { concurrency, capabilities, drainMs, maxTasks, isOnce, emit }: Omit<Work<TypeSettings>, "makeExecutor">,
-  { workspace, home, setups }: Pick<TaskDeps, "workspace" | "home"> & Pick<WorkerOptions, "setups">,
-): WorkerAutomation {
-  const { client: link, machine, process } = workspace;
-  const platform = nodePlatform();
-  const name = `worker-${machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80)}-${newId(platform).slice(-12)}`;
-  const chat = { chat: name, session: name, process, machine, client: "shim worker", capabilities: [...capabilities] };
-  const health = machineHealth(platform.clock);
-  const output = join(home, "output");
-  return new WorkerAutomation(
-    { chat, setups, concurrency, drainMs, maxTasks, isOnce },
-    { link, platform, health, emit, keepOutput: (task, text) => keepOutput(output, task, text) },
-  );
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { ClaimedTask } from "#src/contract/tasks.ts";
 import type { Json } from "#src/contract/json.ts";
-import { readInputWork, readTaskWork, type InputWork } from "#src/worker-runner/task-branches.ts";
+import { readInputWork, type InputWork } from "#src/worker-runner/task-branches.ts";
 import type { TaskFolder } from "#src/worker-runner/task-folder.ts";
 import { git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { aDependent, aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
@@ -204,7 +204,7 @@ it("[WK30] results that were too large to be delivered, and those that the coord
     return Promise.resolve({ ok: true, value: found as never } as const);
   };
   expect(tasksOf(await readInputWork(get, [anInput(3, null, true), anInput(5, joined)]))).toEqual([3, 1]);
-  expect(tasksOf(await readTaskWork(get, 5))).toEqual([1, 3]);
+  expect(tasksOf(await readInputWork(get, [anInput(5, null, true)]))).toEqual([1, 3]);
   await expect(readInputWork(get, [anInput(8, null, true)])).rejects.toThrow(
     "the result of task 8 cannot be read: no such task",
   );
