@@ -3,7 +3,6 @@ import { resolve } from "node:path";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { hasFinishedHere } from "../recovery/finished-tasks.ts";
 import type { Host, Handlers, HandlerContext, HostResult, Workspace } from "./host.ts";
-import { clientStates } from "../../installer/inspect.ts";
 import { shimCommand } from "../../platform/shim-command.ts";
 import { findSupervisor } from "../../platform/supervisor-mark.ts";
 import { ok } from "../../shared/result.ts";
@@ -67,7 +66,11 @@ export const overviewHandlers = {
     });
   },
   "team.overview": async ({ runtime, team }, { maxAgeMs }) => ok(await team.read(await runtime(), maxAgeMs)),
-  "clients.list": (context) => ok({ clients: clientStates(context) }),
+  async "clients.list"(context) {
+    // Chats load this module for other operations; what reads the clients' files is large.
+    const { clientStates } = await import("../../installer/inspect.ts");
+    return ok({ clients: clientStates(context) });
+  },
 } satisfies Partial<Handlers>;
 
 /** Those that are alive, those that can come back, and the newest that ended within a day. */
