@@ -10,36 +10,22 @@ export interface ClaimResult {
   readonly error: CallError | null;
 }
 
-const claimTimeoutMs = 30_000;
+/** @param types empty: all */
+export type Claim = (limit: number, types: readonly string[]) => Promise<ClaimResult>;
 
 /** [WK2] Repeats a lost request under its id, so tasks it already claimed are not orphaned. */
-export class Claimer {
-  readonly #link: CoordinatorClient;
-  readonly #platform: Pick<Platform, "clock" | "random">;
-  readonly #types: readonly string[];
-  #requestId: string | null = null;
-
-  constructor(link: CoordinatorClient, platform: Pick<Platform, "clock" | "random">, types: readonly string[]) {
-    this.#link = link;
-    this.#platform = platform;
-    this.#types = types;
-  }
-
-  async claim(
-    limit: number,
-    types: readonly string[] = this.#types,
-    timeoutMs: number = claimTimeoutMs,
-  ): Promise<ClaimResult> {
-    const since = readClock(this.#platform.clock);
-    this.#requestId ??= newId(this.#platform);
+export function claimer(
+  link: CoordinatorClient,
+  platform: Pick<Platform, "clock" | "random">,
+  timeoutMs = 30_000,
+): Claim {
+  let requestId: string | null = null;
+  return async (limit, types) => {
+    const since = readClock(platform.clock);
+    requestId ??= newId(platform);
     const typeFilter = types.length > 0 ? { types: [...types] } : {};
-    const input = { requestId: this.#requestId, limit, ...typeFilter, isStarted: true };
-    const answer = await this.#link.call("tasks.claim", input, timeoutMs);
-    if (answer.ok) {
-      this.#requestId = null;
-      return { tasks: answer.value.claims, since, error: null };
-    }
-    if (!isTransient(answer.error)) this.#requestId = null;
-    return { tasks: [], since, error: answer.error };
-  }
+    const answer = await link.call("tasks.claim", { requestId, limit, ...typeFilter, isStarted: true }, timeoutMs);
+    if (answer.ok || !isTransient(answer.error)) requestId = null;
+    return { tasks: answer.ok ? answer.value.claims : [], since, error: answer.ok ? null : answer.error };
+  };
 }

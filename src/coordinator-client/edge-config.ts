@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
@@ -41,7 +41,7 @@ export function edgeConfigPath(home: string): string {
 /** @returns null: this machine's file decides. [DX4] The environment wins over `edge.json`. */
 export function readEdgeConfig(home: string, env: NodeJS.ProcessEnv = {}): Result<EdgeConfig | null, string> {
   const fromEnv = edgeConfigFromEnv(env);
-  return fromEnv.ok && fromEnv.value === null ? readConfigFile(edgeConfigPath(home)) : fromEnv;
+  return fromEnv.ok && fromEnv.value === null ? readFile(edgeConfigPath(home)) : fromEnv;
 }
 
 const requiredNames = ["SHIM_EDGE_URL", "SHIM_WORKSPACE", "SHIM_TOKEN"] as const;
@@ -87,30 +87,7 @@ export function mayBeJoined(home: string, env: NodeJS.ProcessEnv): boolean {
   return existsSync(edgeConfigPath(home)) || requiredNames.some((name) => envText(env, name) !== "");
 }
 
-/** Cached by inode: each write is a rename, so it changes the inode. */
-let lastRead: {
-  readonly path: string;
-  readonly stamp: string;
-  readonly edge: Result<EdgeConfig | null, string>;
-} | null = null;
-
-function readConfigFile(path: string): Result<EdgeConfig | null, string> {
-  const stamp = stampOf(path);
-  if (stamp === null) return parseFile(path);
-  if (lastRead?.path !== path || lastRead.stamp !== stamp) lastRead = { path, stamp, edge: parseFile(path) };
-  return lastRead.edge;
-}
-
-function stampOf(path: string): string | null {
-  try {
-    const { ino, mtimeNs, size, mode } = statSync(path, { bigint: true });
-    return `${ino} ${mtimeNs} ${size} ${mode}`;
-  } catch {
-    return null;
-  }
-}
-
-function parseFile(path: string): Result<EdgeConfig | null, string> {
+function readFile(path: string): Result<EdgeConfig | null, string> {
   let text: string;
   try {
     text = readFileSync(path, "utf8");

@@ -4,8 +4,8 @@ import { pollEveryMs, type CoordinatorClient } from "../coordinator-client/coord
 import { isTransient, type CallError } from "../contract/errors.ts";
 import type { Health } from "../contract/chats.ts";
 import type { ClaimedTask, ClaimOptions } from "../contract/tasks.ts";
-import { ChatStatusReporter } from "../coordinator-client/chat-status.ts";
-import { Claimer } from "../coordinator-client/claimer.ts";
+import { statusReporter, type ReportStatus } from "../coordinator-client/chat-status.ts";
+import { claimer, type Claim } from "../coordinator-client/claimer.ts";
 import type { Platform } from "../coordinator-client/edge/platform.ts";
 import { fullJitter } from "../shared/backoff.ts";
 import { stackOf } from "../shared/error.ts";
@@ -54,8 +54,8 @@ const askTimeoutMs = 5_000;
 export class WorkerAutomation {
   readonly #options: WorkerOptions;
   readonly #deps: WorkerDeps;
-  readonly #claimer: Claimer;
-  readonly #statusReporter: ChatStatusReporter;
+  readonly #claim: Claim;
+  readonly #sendStatus: ReportStatus;
   readonly #running = new Set<Attempt>();
   readonly #timers = new Set<() => void>();
   readonly #giveUp = new AbortController();
@@ -82,8 +82,8 @@ export class WorkerAutomation {
     this.#options = options;
     this.#deps = deps;
     this.#tasksLeft = options.maxTasks ?? Number.POSITIVE_INFINITY;
-    this.#claimer = new Claimer(link, platform, [...options.setups.keys()]);
-    this.#statusReporter = new ChatStatusReporter(link, platform.clock, health);
+    this.#claim = claimer(link, platform);
+    this.#sendStatus = statusReporter(link, platform.clock, health);
   }
 
   async run(): Promise<Result<EndCounts, CallError>> {
@@ -150,7 +150,7 @@ export class WorkerAutomation {
     const reason = this.#phase === "paused" ? pause : this.#waitReason;
     const taskCount = this.#running.size;
     const status = reason !== null ? "stuck" : taskCount > 0 ? "busy" : "idle";
-    void this.#statusReporter.report({ status, taskCount, progress: reason ?? "" }, isForced);
+    void this.#sendStatus({ status, taskCount, progress: reason ?? "" }, isForced);
   }
 
   get #openTypes(): string[] {
@@ -174,7 +174,7 @@ export class WorkerAutomation {
     if (isClaiming) return;
     while (this.#claiming === "again" && this.#freeSlots > 0) {
       this.#claiming = "once";
-      const claimed = await this.#claimer.claim(this.#freeSlots, this.#openTypes);
+      const claimed = await this.#claim(this.#freeSlots, this.#openTypes);
       const { tasks, error } = claimed;
       if (tasks.length > 0) this.#claiming = "again";
       this.#startAll(claimed);

@@ -1,4 +1,4 @@
-import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
+import { operations, type OperationName, type OutputOf } from "../../contract/operations.ts";
 import { protocolVersion } from "../../contract/protocol.ts";
 import { codeOf } from "../../shared/error.ts";
 import { requestHeaders, type Address } from "./address.ts";
@@ -14,8 +14,6 @@ import type { FetchResponse, Platform } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 
-/** One request over HTTP, without repeats. */
-
 export interface HttpTransport {
   readonly platform: Pick<Platform, "clock" | "setTimer" | "fetch">;
   readonly address: Address;
@@ -24,37 +22,32 @@ export interface HttpTransport {
   readonly signal: AbortSignal;
 }
 
+/** One request over HTTP, without repeats. */
 export function sender(transport: HttpTransport): SendRequest {
-  return (name, input, timeoutMs) => send(transport, name, input, timeoutMs);
-}
-
-async function send<Name extends OperationName>(
-  transport: HttpTransport,
-  name: Name,
-  input: InputOf<Name>,
-  timeoutMs: number,
-): Promise<RequestOutcome<OutputOf<Name>>> {
-  const controller = new AbortController();
-  const abort = (): void => controller.abort();
-  let isTimedOut = false;
-  const cancelTimer = transport.platform.setTimer(() => {
-    isTimedOut = true;
-    abort();
-  }, timeoutMs);
-  // Not AbortSignal.any(): it would leak each request into a signal that lives for days.
-  transport.signal.addEventListener("abort", abort);
-  if (transport.signal.aborted) abort();
-  const sentAt = readClock(transport.platform.clock);
-  try {
-    const answer = await transport.platform.fetch(...fetchArguments(transport, name, input, controller.signal));
-    return toOutcome(name, sentAt, answer, await answer.text());
-  } catch (error) {
-    if (isTimedOut) return lostOutcome(true, `no answer over HTTP within ${timeoutMs} ms`);
-    return lostOutcome(!wasNeverSent(error), `no answer over HTTP: ${failureReason(error)}`);
-  } finally {
-    cancelTimer();
-    transport.signal.removeEventListener("abort", abort);
-  }
+  const { platform, signal } = transport;
+  return async (name, input, timeoutMs) => {
+    const controller = new AbortController();
+    const abort = (): void => controller.abort();
+    let isTimedOut = false;
+    const cancelTimer = platform.setTimer(() => {
+      isTimedOut = true;
+      abort();
+    }, timeoutMs);
+    // Not AbortSignal.any(): it would leak each request into a signal that lives for days.
+    signal.addEventListener("abort", abort);
+    if (signal.aborted) abort();
+    const sentAt = readClock(platform.clock);
+    try {
+      const answer = await platform.fetch(...fetchArguments(transport, name, input, controller.signal));
+      return toOutcome(name, sentAt, answer, await answer.text());
+    } catch (error) {
+      if (isTimedOut) return lostOutcome(true, `no answer over HTTP within ${timeoutMs} ms`);
+      return lostOutcome(!wasNeverSent(error), `no answer over HTTP: ${failureReason(error)}`);
+    } finally {
+      cancelTimer();
+      signal.removeEventListener("abort", abort);
+    }
+  };
 }
 
 function fetchArguments(

@@ -16,10 +16,10 @@ import { migrate, schemaState } from "../../shared/migrate.ts";
 import type { LocalCalls } from "../../runtime/local-calls.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { inSavepoint, type Sql } from "../../shared/sql.ts";
-import { isAlive, isInOtherNamespace, type Processes } from "../../platform/processes.ts";
+import type { Processes } from "../../platform/processes.ts";
 import { inMemory } from "../../store/driver.ts";
 import type { Store } from "../../store/store.ts";
-import { readProcessKey } from "./process-key.ts";
+import { processLives } from "./process-key.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
 export interface LocalCoordinatorOptions {
@@ -123,7 +123,7 @@ export class LocalCoordinator {
       presence: {
         lastSeen: (chat) => {
           const row = chatRows.find({ sql }, chat);
-          return row && row.status !== "offline" && isRunning(processes, row.process) ? at + sureForMs : null;
+          return row && row.status !== "offline" && processLives(processes, row.process) ? at + sureForMs : null;
         },
       },
     });
@@ -136,7 +136,7 @@ export class LocalCoordinator {
       this.#checkedAt = tx.now;
       const rows = sql.all<chatRows.ChatRow>("SELECT * FROM chats WHERE status <> 'offline'");
       for (const row of rows)
-        if (isProvedGone(this.#options.processes, row.process)) liveness.goOffline(tx, row, "attested");
+        if (processLives(this.#options.processes, row.process) === false) liveness.goOffline(tx, row, "attested");
     }
     due.sweep(tx, (work) => inSavepoint(sql, work), sweepRows);
   }
@@ -215,15 +215,4 @@ const listenersOf = new Map<string, Set<CommitListener>>();
 /** Changed rows since the connection was opened. */
 function countChanges(sql: Sql): number {
   return sql.all<{ n: number }>("SELECT total_changes() AS n")[0]?.n ?? 0;
-}
-
-function isRunning(processes: Processes, key: string): boolean {
-  const identity = readProcessKey(key);
-  return identity !== null && !isInOtherNamespace(processes, identity) && isAlive(processes, identity);
-}
-
-/** Attests only processes visible from here, not those of another container. */
-function isProvedGone(processes: Processes, key: string): boolean {
-  const identity = readProcessKey(key);
-  return identity !== null && !isInOtherNamespace(processes, identity) && !isAlive(processes, identity);
 }

@@ -1,18 +1,19 @@
-import type { ProcessIdentity } from "../../platform/processes.ts";
+import { isAlive, isInOtherNamespace, type ProcessIdentity, type Processes } from "../../platform/processes.ts";
+import { parseJson } from "../../shared/json-fields.ts";
 
 export function processKey({ boot, pid, start }: ProcessIdentity): string {
   return JSON.stringify([boot, pid, start]);
 }
 
 export function readProcessKey(key: string): ProcessIdentity | null {
-  try {
-    const value: unknown = JSON.parse(key);
-    if (!Array.isArray(value)) return null;
-    const [boot, pid, start] = value as unknown[];
-    return typeof boot === "string" && typeof pid === "number" && typeof start === "string"
-      ? { boot, pid, start }
-      : null;
-  } catch {
-    return null;
-  }
+  const value = parseJson(key);
+  if (!Array.isArray(value)) return null;
+  const [boot, pid, start] = value as unknown[];
+  return typeof boot === "string" && typeof pid === "number" && typeof start === "string" ? { boot, pid, start } : null;
+}
+
+/** Null: not known here, such as a process of another container. */
+export function processLives(processes: Processes, key: string): boolean | null {
+  const identity = readProcessKey(key);
+  return identity === null || isInOtherNamespace(processes, identity) ? null : isAlive(processes, identity);
 }

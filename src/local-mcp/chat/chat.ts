@@ -1,11 +1,15 @@
 import { isAbsolute } from "node:path";
+import * as z from "zod";
+import { adapterOf } from "../../clients/adapters.ts";
+import { sessionVariables } from "../../clients/hook-variables.ts";
 import * as notices from "../../store/notices.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
+import { isAlive, isDescendant, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isPaused } from "../../store/pause.ts";
 import { isWithin } from "../../shared/elapsed.ts";
+import * as clients from "../sessions/clients.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { RecentStates } from "../checkpoints/capture.ts";
@@ -13,12 +17,11 @@ import { brief } from "../recovery/brief.ts";
 import { recordEarlierDeath } from "../recovery/deaths.ts";
 import { hasContent, searchFor } from "../recovery/detect.ts";
 import { offer } from "../recovery/offers.ts";
-import { label, pathOf } from "../sessions/entries.ts";
+import { idOf, label, pathOf } from "../sessions/entries.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import { findSessionArgument } from "../sessions/short-ids.ts";
 import type { ChatTeam } from "./late-team.ts";
-import { CallerSession } from "./caller-session.ts";
 import { Exchanges } from "./exchanges.ts";
 import { MintedSessions } from "./minted-sessions.ts";
 
@@ -67,7 +70,10 @@ export class Chat {
   /** Sessions of other chats that calls have continued. */
   readonly #continued = new Set<string>();
   #clientInfo: ClientInfo | null = null;
-  readonly #caller: CallerSession;
+  #client: ProcessIdentity | null;
+  #hasFoundClient = false;
+  /** The client's id of the session in which it has made the last call that names one. */
+  #namedByClient: string | null = null;
   /** Sessions to which nothing is offered any more. */
   readonly #offered = new Set<string>();
 
@@ -75,7 +81,7 @@ export class Chat {
     this.#options = options;
     this.runtime = options.runtime;
     this.team = options.team;
-    this.#caller = new CallerSession(options, () => this.#info()?.name ?? null);
+    this.#client = options.client;
     this.#minted = new MintedSessions(options.runtime);
     this.exchanges = new Exchanges(options.runtime);
     if (!options.isRestart) return;
@@ -86,7 +92,7 @@ export class Chat {
   }
 
   get client(): ProcessIdentity | null {
-    return this.#caller.client;
+    return this.#client;
   }
 
   /** The first one counts. */
@@ -94,9 +100,52 @@ export class Chat {
     this.#clientInfo ??= clientInfo;
   }
 
-  /** [ID19] @param meta of the request that makes the call */
+  /** [ID20] @param meta of the request that makes the call */
   setCaller(meta: unknown): void {
-    this.#caller.name(meta);
+    this.#namedByClient = namedSession(meta, this.#clientName) ?? this.#namedByClient;
+  }
+
+  /** The session that hooks, the environment or the calls themselves name; none is made here. */
+  #findCaller(sql: Sql): string | null {
+    const named = this.#namedByClient === null ? null : this.#findNamedByClient(sql, this.#namedByClient);
+    if (named !== null) return named;
+    // This server is that of one session of its client, and no call has said of which.
+    if (this.#client && hasThreads(this.#clientName) && clients.hasSeveral(sql, this.#client)) return null;
+    const known = this.#client && clients.current(sql, this.#client);
+    return known?.session ?? this.#findGiven(sql);
+  }
+
+  #findGiven(sql: Sql): string | null {
+    const given = this.#envSessionId();
+    const found = given === null || this.#hasFoundClient ? null : this.#findWrappedClient(sql, given);
+    return (found && clients.current(sql, found)?.session) ?? given;
+  }
+
+  /** Before there is a store, only the environment names the session. */
+  #callerSession(): string | null {
+    return this.runtime.store.read((sql) => this.#findCaller(sql), this.#envSessionId());
+  }
+
+  /** Null for one that no hook has reported. */
+  #findNamedByClient(sql: Sql, named: string): string | null {
+    const id = (this.#client && clients.sessionOf(sql, this.#client, named)) ?? named;
+    return sessions.get(sql, id) === null ? null : id;
+  }
+
+  /** [ID14] The parent may be a wrapper; the client is then the owner that hooks recorded. */
+  #findWrappedClient(sql: Sql, given: string): ProcessIdentity | null {
+    const owner = sessions.get(sql, given)?.owner ?? null;
+    if (!owner || !isDescendant(this.runtime.processes, this.#options.server.pid, owner)) return null;
+    this.#hasFoundClient = true;
+    return (this.#client = owner);
+  }
+
+  #envSessionId(): string | null {
+    return envSessionId(this.runtime.env, this.#clientName);
+  }
+
+  get #clientName(): string | null {
+    return this.#info()?.name ?? null;
   }
 
   enter(target: SessionTarget, purpose: Purpose = "work"): Result<sessions.Session, ToolError> {
@@ -138,7 +187,7 @@ export class Chat {
   }
 
   servedSessions(): string[] {
-    const hooked = this.#caller.served();
+    const hooked = this.#callerSession();
     const continued = [...this.#continued].filter((id) => {
       const owner = this.runtime.store.read((sql) => sessions.get(sql, id)?.owner, null);
       return this.#isOwnProcess(owner);
@@ -147,18 +196,18 @@ export class Chat {
   }
 
   #isOwnProcess(owner: ProcessIdentity | null | undefined): boolean {
-    return [this.#options.server, this.#caller.client].some((one) => isSameProcess(one, owner));
+    return [this.#options.server, this.#client].some((one) => isSameProcess(one, owner));
   }
 
   current(): string | null {
-    return this.#caller.served() ?? this.#minted.last;
+    return this.#callerSession() ?? this.#minted.last;
   }
 
   /** [MC27] Gives a chat that begins its own session where another chat has the present one. */
   begin(target: SessionTarget): Result<sessions.Session, ToolError> {
     const { session, project, start } = target;
     const present = this.#minted.findFor(project) ?? this.#minted.last;
-    const isMinted = session === undefined && present !== null && this.#caller.served() === null;
+    const isMinted = session === undefined && present !== null && this.#callerSession() === null;
     if (start && isMinted && this.runtime.store.read((sql) => hasContent(sql, present), false))
       this.#minted.begin(project);
     return this.enter(target, "look");
@@ -170,7 +219,7 @@ export class Chat {
 
   /** [MC5] The first answer to a session of this process makes the offer where no hook does. */
   offerOnce(sessionId: string): string | null {
-    const isOwn = this.#minted.has(sessionId) || this.#caller.served() === sessionId;
+    const isOwn = this.#minted.has(sessionId) || this.#callerSession() === sessionId;
     if (this.#offered.has(sessionId) || !isOwn) return null;
     this.cancelOffer(sessionId);
     const session = this.runtime.store.read((sql) => {
@@ -187,7 +236,7 @@ export class Chat {
 
   #findSession(sql: Sql, target: SessionTarget): Result<sessions.Session | null, ToolError> {
     if (target.session !== undefined) return this.#findNamed(sql, target.session);
-    const id = this.#caller.find(sql) ?? this.#minted.findFor(target.project);
+    const id = this.#findCaller(sql) ?? this.#minted.findFor(target.project);
     return ok(sessions.get(sql, id ?? this.#minted.findOrMake(target.project)));
   }
 
@@ -199,9 +248,7 @@ export class Chat {
       ...this.#clientFields(known, isMinted),
       isAlive: true,
       ...this.#folderFields(target, isMinted),
-      ...(isMinted
-        ? { origin: "handle", owner: this.#options.server }
-        : { origin: "startup", owner: this.#caller.client }),
+      ...(isMinted ? { origin: "handle", owner: this.#options.server } : { origin: "startup", owner: this.#client }),
       ...(known && this.#isHeldByAnother(known) ? { owner: null } : {}),
     };
   }
@@ -262,4 +309,27 @@ function isFresh(known: sessions.Session, sighting: sessions.Sighting, now: numb
 
 function isSameProcess(one: ProcessIdentity | null, other: ProcessIdentity | null | undefined): boolean {
   return one !== null && one.pid === other?.pid && one.start === other.start;
+}
+
+/**
+ * [ID17] A client started from another's chat inherits that chat's variable, so the client's own
+ * name decides which one counts: the handshake has it, or a name that begins with it.
+ */
+function envSessionId(env: NodeJS.ProcessEnv, clientName: string | null): string | null {
+  const own = sessionVariables.find(([client]) => clientName?.startsWith(client));
+  const given = env[own?.[1] ?? "CLAUDE_CODE_SESSION_ID"];
+  return given === undefined ? null : idOf(given);
+}
+
+const NamedSession = z.object({ sessionId: z.string() });
+
+/** @param clientName of the handshake: whether one process of it works in several sessions */
+function hasThreads(clientName: string | null): boolean {
+  return clientName !== null && adapterOf(clientName.replace(/-mcp-client$/, ""))?.hasThreads === true;
+}
+
+/** [ID19] The session in which a client with threads makes a call. @param meta of the request */
+function namedSession(meta: unknown, clientName: string | null): string | null {
+  const named = hasThreads(clientName) ? NamedSession.safeParse(meta).data : undefined;
+  return named ? idOf(named.sessionId) : null;
 }

@@ -26,23 +26,19 @@ export class CoordinatorRequests {
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname, searchParams } = new URL(request.url ?? "", "http://host");
-    const name = pathname.slice(coordinatorPath.length);
-    const caller = searchParams.get("caller") ?? "";
     const body = await readBody(request, maxBytes);
     if (body === null) return void response.writeHead(413).end();
-    response.end(JSON.stringify(await this.#call(caller, name, parseJson(body.toString()))));
-  }
-
-  async #call(caller: string, name: string, input: unknown): Promise<unknown> {
-    const calls = this.#followers.get(caller) ?? callsInProcess(this.#runtime);
+    const following = this.#followers.get(searchParams.get("caller") ?? "");
+    const calls = following ?? callsInProcess(this.#runtime);
     try {
       // The coordinator checks both.
-      return await calls.call(name as OperationName, input as never, timeoutMs);
+      const name = pathname.slice(coordinatorPath.length) as OperationName;
+      response.end(JSON.stringify(await calls.call(name, parseJson(body.toString()) as never, timeoutMs)));
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      return err({ code: error.code, message: error.message });
+      response.end(JSON.stringify(err({ code: error.code, message: error.message })));
     } finally {
-      if (!this.#followers.has(caller)) calls.close();
+      if (!following) calls.close();
     }
   }
 

@@ -289,23 +289,19 @@ export class HostProcess {
     connection.on("data", read);
   }
 
-  #serve({ front, client, isRestart, isExtension, env }: FrontHello, connection: Duplex): void {
+  #serve({ env, ...hello }: FrontHello, connection: Duplex): void {
     const { runtime, self, program, kill } = this.#options;
     const greeting: HostHello = { program, host: self, repeatable };
     connection.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${mcpProtocol}\r\n\r\n`);
     connection.write(`${JSON.stringify(greeting)}\n`);
+    const { front, client } = hello;
     const chat = new ServedChat({
       runtime: { ...runtime, env },
       machine: this.#machine,
       version: program.version,
-      isExtension,
-      server: front,
-      client,
-      isRestart,
-      input: connection,
-      output: connection,
+      hello,
+      connection,
       onHandOver: () => this.stop(),
-      onDetached: () => connection.end(),
       onEnded: () => {
         this.#chats.delete(chat);
         this.#usedAt = runtime.now();

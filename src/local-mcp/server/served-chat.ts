@@ -1,50 +1,52 @@
-import type { Readable, Writable } from "node:stream";
-import { setTimeout as pause } from "node:timers/promises";
+import type { Duplex } from "node:stream";
+import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import type { JSONRPCMessage } from "@modelcontextprotocol/server";
 import { serveStdio, StdioServerTransport } from "@modelcontextprotocol/server/stdio";
+import { adapterOf } from "../../clients/adapters.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
+import { stackOf } from "../../shared/error.ts";
 import { Chat, type ClientInfo } from "../chat/chat.ts";
 import { lateTeam, type LateTeam, type LoadedTeam } from "../chat/late-team.ts";
 import { HookChannel } from "../hooks/hook-channel.ts";
 import { finishEvent, type DeferredWork } from "../hooks/answer-hook.ts";
+import { capture } from "../checkpoints/capture.ts";
+import { catchUp, isTurnOpen } from "../observe/record-transcript.ts";
+import { recordDeath } from "../recovery/deaths.ts";
+import { isPausedById } from "../sessions/paused-session.ts";
 import * as servers from "../sessions/servers.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { isSignal } from "../signals/crash-cause.ts";
 import { ChatWaker } from "../team/chat-waker.ts";
-import { controlMethods } from "../front/hello.ts";
+import type { TeamEnding } from "../team/team.ts";
+import { controlMethods, type FrontHello } from "../front/hello.ts";
 import { withControl } from "./control-transport.ts";
 import { FileSaver } from "./file-saver.ts";
 import type { MachineWork } from "./machine-work.ts";
 import { clientInfoIn, createServer } from "./server.ts";
-import { logFailure, ServerEnd } from "./server-end.ts";
 import { refreshIfDue } from "./upkeep.ts";
 
 /** Nothing is written for a client that only inspects the server and leaves. */
 const settleMs = 3_000;
 const batchMs = 30;
+const maxEndMs = 10_000;
+const witnessTickMs = 2_000;
+/** A client that ends its server mostly ends soon. */
+const endingChecks = 20;
+const endingPauseMs = 50;
 
 export interface ServedChatOptions {
   /** With the variables of the chat. */
   readonly runtime: Runtime;
   readonly machine: MachineWork;
   readonly version: string;
-  /** Started from the bundle of Claude Desktop. */
-  readonly isExtension: boolean;
-  /** The front: the process that the client started. */
-  readonly server: ProcessIdentity;
-  /** The client, or a wrapper that the client started. */
-  readonly client: ProcessIdentity | null;
-  /** True: the client's connection began in a process that is gone. */
-  readonly isRestart: boolean;
-  readonly input: Readable;
-  /** Carries only the protocol. */
-  readonly output: Writable;
+  readonly hello: Omit<FrontHello, "program" | "env">;
+  readonly connection: Duplex;
   readonly onHandOver: () => void;
-  /** The sessions are saved and detached: the process that the client started may end. */
-  readonly onDetached: () => void;
-  /** Called once, when all is saved. @param code 1: the end took too long */
-  readonly onEnded: (code: number) => void;
+  /** Called once, when all is saved, or the end took too long. */
+  readonly onEnded: () => void;
 }
 
 /** One client's connection. [MC8] It ends once, and detaches its sessions. */
@@ -54,14 +56,22 @@ export class ServedChat {
   readonly #team: LateTeam | null;
   readonly #files: FileSaver;
   readonly #wakeUp: ChatWaker;
-  readonly #end: ServerEnd;
+  readonly #close: () => Promise<void>;
   readonly #startedAt: number;
   #clientInfo: ClientInfo | null = null;
   #hasStored = false;
   #works: (() => void)[] = [];
+  /** Why it ends; null: it does not. */
+  #endReason: string | null = null;
+  #isOver = false;
+  /** The sessions are detached, and only the client's end is waited for. */
+  #isWitness = false;
+  /** Resolved when nothing of the end is lost with this process. */
+  readonly #mayLeave = Promise.withResolvers<void>();
 
   constructor(options: ServedChatOptions) {
-    const { runtime, machine, server, client, isRestart, input, output } = options;
+    const { runtime, machine, version, hello, connection } = options;
+    const { front: server, client, isRestart, isExtension } = hello;
     this.#options = options;
     this.#startedAt = runtime.now();
     this.#team = lateTeam(
@@ -82,10 +92,10 @@ export class ServedChat {
       pause: (ms) => pause(ms),
     });
     // The SDK's transport adds a listener for each unread answer.
-    output.setMaxListeners(0);
-    const transport = withControl(new StdioServerTransport(input, output), {
+    connection.setMaxListeners(0);
+    const transport = withControl(new StdioServerTransport(connection, connection), {
       // The host has paused it behind the front's greeting.
-      onStart: () => input.resume(),
+      onStart: () => connection.resume(),
       inTurn: (work) => machine.turns.take(this, work),
       onHook: (given) => hooks.answer(given),
       onEnd: (reason) => this.end(reason),
@@ -97,37 +107,25 @@ export class ServedChat {
     const handle = serveStdio(
       () =>
         createServer({
-          ...options,
           chat: this.#chat,
+          version,
+          isExtension,
           clientName: this.#clientInfo?.name ?? null,
           afterAnswer: (work) => this.#afterAnswer(work),
         }),
       { transport, onerror: (error) => runtime.log("warn", "transport", { error: error.message }) },
     );
-    const { onEnded } = options;
-    this.#end = new ServerEnd({
-      runtime,
-      chat: this.#chat,
-      server,
-      files: this.#files,
-      machine,
-      onDetached: options.onDetached,
-      close: () => handle.close(),
-      onEnded: (code) => {
-        machine.remove(this);
-        onEnded(code);
-      },
-    });
+    this.#close = () => handle.close();
     machine.add(this);
-    for (const event of ["end", "close"]) input.once(event, () => machine.turns.take(this, () => this.#closed()));
+    for (const event of ["end", "close"]) connection.once(event, () => machine.turns.take(this, () => this.#closed()));
   }
 
   get isConnected(): boolean {
-    return !this.#end.isWitness;
+    return !this.#isWitness;
   }
 
   get server(): ProcessIdentity {
-    return this.#options.server;
+    return this.#options.hello.front;
   }
 
   get client(): ProcessIdentity | null {
@@ -136,12 +134,12 @@ export class ServedChat {
 
   /** @param reason the end of stdin, a signal, or the death of a process, as sessions record it */
   end(reason: string): void {
-    void this.#end.begin(reason, false);
+    void this.#begin(reason, false);
   }
 
   /** A front that was not killed says that it ends. */
   #closed(): void {
-    void this.#end.begin("stdin_end", true);
+    void this.#begin("stdin_end", true);
   }
 
   /** The host ends, and the front connects to another one: nothing is detached. */
@@ -149,9 +147,106 @@ export class ServedChat {
     const { machine } = this.#options;
     // The front sends to the next host what was not answered.
     machine.turns.forget(this);
-    await this.#end.leave();
+    // An end that has begun is finished, but no witness stays.
+    if (this.#endReason !== null) await this.#mayLeave.promise;
+    if (!this.#isOver) {
+      this.#isOver = true;
+      this.#files.stop();
+      await this.#leaveTeam("goes_on");
+    }
     machine.remove(this);
-    this.#options.output.end();
+    this.#options.connection.end();
+  }
+
+  /** @param isKilled the process that the client started has said nothing of its end */
+  async #begin(reason: string, isKilled: boolean): Promise<void> {
+    const before = this.#endReason;
+    this.#endReason = before === null || isOrderly(reason) ? reason : before;
+    if (before !== null || this.#isOver) return;
+    const { runtime, connection } = this.#options;
+    const limit = this.#limitEnd();
+    this.#files.stop();
+    // [SI47] Node reports the end of stdin before a signal that preceded it.
+    await nextTurn();
+    const outlived = this.client === null ? null : await checksUntilGone(runtime, this.client, reason);
+    const isClientGone = outlived !== null;
+    // [CA43] Killed together they would have ended together.
+    const isByClient = isKilled && outlived !== null && outlived >= minOutlived;
+    this.#saveAndDetach({ isClientGone, isKilled, isByClient, reason: this.#endReason });
+    // The process that the client has started may end.
+    connection.end();
+    // A client may still write its transcript: it is read after the client has ended.
+    if (isClientGone) return this.#finish(true);
+    await this.#leaveTeam("server_gone");
+    if (this.#isOver) return;
+    clearTimeout(limit);
+    this.#isWitness = true;
+    this.#mayLeave.resolve();
+    const isGoneNow = await this.#witness();
+    if (this.#isOver) return;
+    this.#limitEnd();
+    this.#saveAndDetach({ isClientGone: isGoneNow, isKilled, isByClient: false, reason: "parent_death" });
+    return this.#finish(isGoneNow);
+  }
+
+  /** Bounds the end if a disk or git hangs. */
+  #limitEnd(): NodeJS.Timeout {
+    return setTimeout(() => this.#over(), maxEndMs).unref();
+  }
+
+  #over(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#mayLeave.resolve();
+    this.#options.machine.remove(this);
+    this.#options.onEnded();
+  }
+
+  async #finish(isClientGone: boolean): Promise<void> {
+    const { runtime, machine } = this.#options;
+    const left = this.#leaveTeam(isClientGone ? "client_gone" : "goes_on");
+    if (isClientGone) await this.#files.saveLast();
+    // First: at the hint of this machine's changes the other machines ask whether the chat lives.
+    await left;
+    if (isClientGone) await machine.clientGone().catch(logFailure(runtime, "notifications"));
+    await this.#close().catch(logFailure(runtime, "close"));
+    this.#over();
+  }
+
+  async #leaveTeam(ending: TeamEnding): Promise<void> {
+    await this.#team?.end(ending).catch(logFailure(this.#options.runtime, "leaving the team"));
+  }
+
+  /**
+   * [TE112] Shows the other machines that the client of a server that is gone lives on.
+   *
+   * @returns whether the client is gone; else it has another server, or this process is to end
+   */
+  async #witness(): Promise<boolean> {
+    const { runtime } = this.#options;
+    const { store, processes } = runtime;
+    const { client } = this;
+    if (client === null) return false;
+    for (let checks = 0; checks < endingChecks && isAlive(processes, client); checks++)
+      await pause(endingPauseMs, undefined, { ref: false });
+    const isServed = (): boolean => store.read((sql) => servers.check(sql, processes, client).isServed, false);
+    while (!this.#isOver && isAlive(processes, client) && !isServed()) {
+      await this.#team?.follow(this.#chat.current()).catch(logFailure(runtime, "the team"));
+      await pause(witnessTickMs, undefined, { ref: false });
+    }
+    return !isAlive(processes, client);
+  }
+
+  /** [RE3] Neither the end of stdin nor a signal means that the work is finished. */
+  #saveAndDetach(end: Ending): void {
+    const { runtime } = this.#options;
+    try {
+      // [HO4] Its row shows the hooks of the living client that the server has died.
+      if (end.isClientGone || !end.isKilled) servers.leave(runtime, this.server);
+      for (const sessionId of this.#chat.servedSessions()) detachSession(runtime, this.#chat, sessionId, end);
+    } catch (error) {
+      logFailure(runtime, "last checkpoint")(error);
+    }
   }
 
   /** False until something was stored, or the client has stayed for a few seconds. */
@@ -162,13 +257,13 @@ export class ServedChat {
   /** Tells its front that the host may be silent for long, or no longer. */
   announceWork(isOver: boolean): void {
     const notification = { jsonrpc: "2.0", method: controlMethods.longWork, params: { isOver } };
-    this.#options.output.write(`${JSON.stringify(notification)}\n`);
+    this.#options.connection.write(`${JSON.stringify(notification)}\n`);
   }
 
   /** Ends it if its client is gone. */
   checkClient(): void {
-    const { runtime, server } = this.#options;
-    const isOrphan = [this.#chat.client, server].some((one) => one !== null && !isAlive(runtime.processes, one));
+    const { processes } = this.#options.runtime;
+    const isOrphan = [this.client, this.server].some((one) => one !== null && !isAlive(processes, one));
     if (isOrphan) this.end("parent_death");
   }
 
@@ -178,10 +273,9 @@ export class ServedChat {
   }
 
   work(): void {
-    const { runtime, server } = this.#options;
     const session = this.#chat.current();
     // The client's hooks have deleted the row of a front that is dead [HO4].
-    if (this.#chat.client && !this.#end.hasBegun) servers.register(runtime, server, this.#chat.client);
+    if (this.client && this.#endReason === null) servers.register(this.#options.runtime, this.server, this.client);
     if (session) refreshIfDue(this.#chat, session);
     void this.#team?.follow(session);
     if (session) this.#wakeUp.check(session);
@@ -223,4 +317,63 @@ export class ServedChat {
     this.#hasStored = true;
     this.#options.machine.begin();
   }
+}
+
+interface Ending {
+  readonly isClientGone: boolean;
+  readonly isKilled: boolean;
+  /** The client has killed its server in its own end. */
+  readonly isByClient: boolean;
+  /** The end of stdin, a signal, or the death of a parent. */
+  readonly reason: string;
+}
+
+/** A killed client causes no such signal; one that led its terminal's session causes SIGHUP. */
+function isOrderly(reason: string): boolean {
+  return reason === "sigint" || reason === "sigterm";
+}
+
+function detachSession(runtime: Runtime, chat: Chat, sessionId: string, end: Ending): void {
+  const { store, now } = runtime;
+  const { isClientGone, isByClient } = end;
+  const session = store.read((sql) => sessions.get(sql, sessionId), null);
+  if (session === null) return;
+  const isQuit = isOrderly(end.reason) || (isByClient && adapterOf(session.client)?.endsSilently === true);
+  const reason = isClientGone && !isQuit ? "client_gone" : end.reason;
+  store.write((sql) => {
+    catchUp(sql, now(), sessionId);
+    // [RE187] Its work went on until this moment, whatever its last event was.
+    if (isClientGone && isTurnOpen(sql, sessionId)) sessions.touch(sql, now(), sessionId);
+    // [RE60] The last checkpoint would hide what the death has lost.
+    if (isClientGone) recordDeath(sql, runtime, sessionId, reason);
+  });
+  const isPaused = store.read((sql) => isPausedById(sql, now(), sessionId), false);
+  if (!isPaused) capture(runtime, { sessionId, trigger: "detached" }, chat.recent);
+  store.write((sql) => {
+    sessions.detach(sql, now(), sessionId, reason, isSignal(reason));
+    runtime.durations.store(sql);
+  });
+}
+
+const dyingChecks = 20;
+const dyingPauseMs = 10;
+/** A client that was not killed together with its server survives so many of these checks. */
+const minOutlived = 2;
+
+/**
+ * A killed process closes stdin and hangs up before it leaves the process table.
+ *
+ * @returns how many checks it has survived; null: it lives
+ */
+async function checksUntilGone(runtime: Runtime, client: ProcessIdentity, reason: string): Promise<number | null> {
+  const isDying = reason === "stdin_end" || reason === "sighup";
+  for (let checks = 0; checks < (isDying ? dyingChecks : 1); checks++) {
+    if (!isAlive(runtime.processes, client)) return checks;
+    if (isDying) await pause(dyingPauseMs);
+  }
+  return null;
+}
+
+function logFailure(runtime: Runtime, what: string): (error: unknown) => void {
+  return (error) => runtime.log("error", what, { error: stackOf(error) });
 }

@@ -3,9 +3,8 @@ import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as journal from "../sessions/journal.ts";
 import { isPausedById } from "../sessions/paused-session.ts";
-import * as continuations from "./continuations.ts";
 import { undelivered } from "../sessions/news.ts";
-import { isUrgent } from "./deliver-news.ts";
+import { consumeContinuation, isUrgent } from "./deliver-news.ts";
 import { wakeLine } from "../sessions/hook-entries.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
@@ -59,7 +58,7 @@ export class ChatWaker {
     if (newest === null) return 0;
     const { now, config } = this.#runtime;
     this.#wokenFor.set(session, newest);
-    if (!continuations.consume(sql, now(), session, config.team.maxContinuationsPerHour)) return 0;
+    if (!consumeContinuation(sql, now(), session, config.team.maxContinuationsPerHour)) return 0;
     return undelivered(sql, session, maxRead).length;
   }
 

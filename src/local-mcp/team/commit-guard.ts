@@ -74,8 +74,6 @@ function findReserved({ store, processes, env }: Runtime, { root, staged, parent
   }, []);
 }
 
-class NotAnswered extends Error {}
-
 /** The stored reservations may have ended. */
 async function confirmReserved(
   candidates: readonly ReservedFile[],
@@ -86,20 +84,15 @@ async function confirmReserved(
   try {
     const resources = [...new Set(candidates.map(({ reservation }) => reservation.resource))].slice(0, maxChecked);
     const holders = new Map<string, string | undefined>();
-    for (const resource of resources) holders.set(resource, await holderOf(link.value, resource));
+    for (const prefix of resources) {
+      const listed = await link.value.call("leases.list", { prefix, limit: 1 });
+      if (!listed.ok) return "late";
+      holders.set(prefix, listed.value.leases.find(({ resource }) => resource === prefix)?.holder);
+    }
     return candidates.filter(({ reservation }) => holders.get(reservation.resource) === reservation.holder);
-  } catch (error) {
-    if (error instanceof NotAnswered) return "late";
-    throw error;
   } finally {
     link.value.close();
   }
-}
-
-async function holderOf(link: Workspace, resource: string): Promise<string | undefined> {
-  const listed = await link.call("leases.list", { prefix: resource, limit: 1 });
-  if (!listed.ok) throw new NotAnswered(listed.error.message);
-  return listed.value.leases.find((lease) => lease.resource === resource)?.holder;
 }
 
 function uncheckedVerdict(why: string): CommitVerdict {
@@ -149,8 +142,7 @@ function reservedByOthers(
       reservations.filter((one) => one.workspace === workspace).map((one) => [one.resource, one]),
     );
     const reserved = paths.flatMap((path) => {
-      const names = namesAbove(`file:${project}/${path}`);
-      const reservation = names
+      const reservation = namesAbove(`file:${project}/${path}`)
         .flatMap((name) => byResource.get(name) ?? [])
         .find((one) => !chats.includes(one.holder) && isHolderAlive(sql, processes, one.holder));
       return reservation ? [{ path, reservation }] : [];
@@ -168,12 +160,8 @@ const maxAncestors = 20;
  * a client inherits the variables of the one it was started from.
  */
 function enclosingChats(sql: Sql, processes: Processes, env: NodeJS.ProcessEnv, parent: number): string[] {
-  const ancestors = listAncestors(processes, parent).flatMap((process) => clients.current(sql, process) ?? []);
-  const [nearest] = ancestors;
-  return nearest ? [nearest.session] : environmentChats(sql, env);
-}
-
-function environmentChats(sql: Sql, env: NodeJS.ProcessEnv): string[] {
+  const [nearest] = listAncestors(processes, parent).flatMap((process) => clients.current(sql, process) ?? []);
+  if (nearest) return [nearest.session];
   const ids = sessionVariables.flatMap(([, variable]) => env[variable] ?? []);
   return ids.flatMap((id) => sessions.get(sql, idOf(id))?.id ?? []);
 }

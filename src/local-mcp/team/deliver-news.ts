@@ -1,6 +1,5 @@
-import * as continuations from "./continuations.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { teamNews } from "../../store/team-tables.ts";
+import { teamContinuations, teamNews } from "../../store/team-tables.ts";
 import { age } from "../../shared/format.ts";
 import type { Acceptance } from "../recovery/accept-offer.ts";
 import { renderBrief, storedLine, toDelivered } from "../recovery/offers.ts";
@@ -48,10 +47,20 @@ export function deliverAtPrompt(
 /** [HO17] Returns null to let the chat stop. */
 export function deliverAtStop(sql: Sql, now: number, session: string, maxPerHour: number): string | null {
   const rows = undelivered(sql, session, maxDelivery.items);
-  if (!rows.some(({ news }) => isUrgent(news)) || !continuations.consume(sql, now, session, maxPerHour)) return null;
+  if (!rows.some(({ news }) => isUrgent(news)) || !consumeContinuation(sql, now, session, maxPerHour)) return null;
   const introduction =
     "SHIM: before you stop, news from this chat's team. Do what it asks of you, if anything, then end your turn.";
   return deliver(sql, now, session, rows, introduction);
+}
+
+const hourMs = 3_600_000;
+
+/** [HO49] Bounds continuations: chats that answer each other would never end. */
+export function consumeContinuation(sql: Sql, now: number, session: string, maxPerHour: number): boolean {
+  sql.run("DELETE FROM team_continuations WHERE session = ? AND at <= ?", session, now - hourMs);
+  if (teamContinuations.count(sql, { session }) >= maxPerHour) return false;
+  teamContinuations.insert(sql, { session, at: now }, "ON CONFLICT DO NOTHING");
+  return true;
 }
 
 /** A brief has its own fence and fills what a client accepts from a hook. */

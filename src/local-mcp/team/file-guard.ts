@@ -3,9 +3,9 @@ import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import type { HookInput } from "../../contract/hook-input.ts";
 import { namesAbove } from "../../contract/resource-paths.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
+import { processLives } from "../../coordinator-client/local/process-key.ts";
 import { teamChats, teamNews } from "../../store/team-tables.ts";
-import { mayBeAlive, type Processes } from "../../platform/processes.ts";
+import type { Processes } from "../../platform/processes.ts";
 import { clip, age } from "../../shared/format.ts";
 import { realPath } from "../../platform/real-path.ts";
 import { isWithin } from "../../shared/elapsed.ts";
@@ -115,8 +115,7 @@ function isHeld(sql: Sql, processes: Processes, { resource, holder }: reservatio
 /** A chat whose process is not known counts as alive. */
 export function isHolderAlive(sql: Sql, processes: Processes, holder: string): boolean {
   const chat = teamChats.find(sql, { session: holder });
-  const owner = chat ? readProcessKey(chat.process) : null;
-  return owner === null || mayBeAlive(processes, owner);
+  return chat === null || processLives(processes, chat.process) !== false;
 }
 
 /** [HO63] Whether an edit below this root could be refused. */

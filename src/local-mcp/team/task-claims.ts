@@ -2,7 +2,7 @@ import * as news from "../sessions/news.ts";
 import { pollEveryMs, type CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import { isTransient, type CallError } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { Claimer } from "../../coordinator-client/claimer.ts";
+import { claimer, type Claim } from "../../coordinator-client/claimer.ts";
 import { pause } from "../../coordinator-client/edge/platform.ts";
 import type { ChatParts } from "./chat-parts.ts";
 import type { HeldClaims, HeldTask } from "./held-claims.ts";
@@ -29,7 +29,7 @@ const firstPauseMs = 1_000;
 
 export class TaskClaims {
   readonly #parts: TaskClaimsParts;
-  readonly #claimer: Claimer;
+  readonly #ask: Claim;
   readonly #closing = new AbortController();
   /** Types for which the chat found nothing; a later process of the chat must ask again. */
   #alert: AlertRequest | null = null;
@@ -38,7 +38,7 @@ export class TaskClaims {
 
   constructor(parts: TaskClaimsParts) {
     this.#parts = parts;
-    this.#claimer = new Claimer(parts.link, parts.platform, []);
+    this.#ask = claimer(parts.link, parts.platform, claimTimeoutMs);
   }
 
   /** [TE40] @param types empty: all; @param waitMs 0: asks once */
@@ -91,7 +91,7 @@ export class TaskClaims {
   }
 
   async #claimOnce(types: readonly string[]): Promise<Result<HeldTask | null, CallError>> {
-    const { tasks, error } = await this.#claimer.claim(1, types, claimTimeoutMs);
+    const { tasks, error } = await this.#ask(1, types);
     const [task] = tasks;
     if (!task) return error ? err(error) : ok(null);
     const held = this.#parts.tasks.add(task);

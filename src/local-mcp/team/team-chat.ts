@@ -1,6 +1,8 @@
 import type { CallError } from "../../contract/errors.ts";
+import { waitingProgress } from "../../contract/chat-state.ts";
 import type { Message } from "../../contract/messages.ts";
 import { Id } from "../../contract/values.ts";
+import { statusReporter, type ReportStatus } from "../../coordinator-client/chat-status.ts";
 import type { HintKind } from "../../coordinator-client/coordinator-client.ts";
 import { newId, within } from "../../coordinator-client/edge/platform.ts";
 import type { ChatInput } from "../../coordinator-client/edge/connection.ts";
@@ -8,11 +10,10 @@ import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { StoreError } from "../../store/store-error.ts";
+import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../sessions/activity.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { ChatAbilities, type Abilities } from "./chat-abilities.ts";
-import { ChatActivity } from "./chat-activity.ts";
 import type { ChatDirectory } from "./chat-directory.ts";
 import type { Naming } from "./chat-naming.ts";
 import type { ChatParts } from "./chat-parts.ts";
@@ -38,6 +39,15 @@ const rejoinAfterMs = 10_000;
 /** Limit for a tool that waits for the registration. */
 const joinTimeoutMs = 5_000;
 
+export interface Abilities {
+  readonly capabilities: string[];
+  readonly capacity: number;
+}
+
+/** Metadata field by which the chat's next process keeps the stated abilities. */
+const ownAbilitiesField = "hasOwnAbilities";
+const abilitiesTimeoutMs = 5_000;
+
 export class TeamChat {
   readonly sessionId: string;
   readonly openedLink: OpenedLink;
@@ -49,13 +59,16 @@ export class TeamChat {
   readonly claims: TaskClaims;
   readonly files: FileReservations;
   readonly leadership: Leadership;
-  readonly #abilities: ChatAbilities;
   readonly #inbox: MessageInbox;
   readonly #runtime: Runtime;
   readonly #platform: ChatParts["platform"];
   readonly #checkOtherMachines: (sessionId: string) => Promise<void>;
   readonly #process: string;
-  readonly #activity: ChatActivity;
+  readonly #isDead: (session: Session) => boolean;
+  readonly #sendStatus: ReportStatus;
+  #statedAbilities: Abilities | null = null;
+  #areAbilitiesLoaded = false;
+  #progress = "";
   #joining: Promise<Result<null, CallError>> | null = null;
   #registered: string | null = null;
   /** The incarnation for which the session's lease was answered. */
@@ -66,7 +79,7 @@ export class TeamChat {
   #unsubscribes: (() => void)[] = [];
 
   constructor(options: TeamOptions, connection: TeamConnection, session: Session) {
-    const { runtime, platform, isDead } = options;
+    const { runtime, platform } = options;
     const { openedLink, naming } = connection;
     const { link, workspace, edge } = openedLink;
     const watch = workspaceWatch(options, connection);
@@ -100,20 +113,22 @@ export class TeamChat {
     });
     this.#inbox = new MessageInbox(parts);
     this.leadership = new Leadership(parts);
-    this.#abilities = new ChatAbilities(parts);
-    this.#activity = new ChatActivity(parts, isDead);
+    this.#isDead = options.isDead;
+    // A coordinator on this machine sees that the process lives.
+    const everyMs = edge === null ? Number.POSITIVE_INFINITY : undefined;
+    this.#sendStatus = statusReporter(link, platform.clock, () => ({}), everyMs);
     this.claims = new TaskClaims({
       ...parts,
       tasks: this.tasks,
-      capabilities: () => this.#abilities.current.capabilities,
+      capabilities: () => this.#abilities.capabilities,
       onTaken: () => this.#reportActivity(),
       onTasks: (listener) => watch.onTasks(listener),
     });
   }
 
-  /** [TE26] */
+  /** [TE26] Whether heartbeats for its tasks are honest. */
   isActive(): boolean {
-    return this.#activity.keepsTasks();
+    return this.#readFacts(keepsTasks, true);
   }
 
   /** Keeps trying in the background. @returns the first attempt's error */
@@ -135,8 +150,24 @@ export class TeamChat {
   }
 
   async setAbilities(abilities: Partial<Abilities>): Promise<void> {
-    this.#abilities.change(abilities);
+    this.#statedAbilities = { ...this.#abilities, ...abilities };
     await this.describe();
+  }
+
+  get #abilities(): Abilities {
+    const { capabilities, capacity } = this.#statedAbilities ?? this.#runtime.config.team;
+    return { capabilities, capacity };
+  }
+
+  /** Required to register: only the coordinator knows what an earlier process stated. */
+  async #loadAbilities(): Promise<Result<null, CallError>> {
+    const isMember = this.#runtime.store.read((sql) => members.find(sql, this.sessionId) !== null, false);
+    if (!isMember || this.#areAbilitiesLoaded) return ok(null);
+    const chat = await this.openedLink.link.call("chats.get", { chat: this.sessionId }, abilitiesTimeoutMs);
+    if (!chat.ok && chat.error.code !== "unknown_chat") return chat;
+    this.#areAbilitiesLoaded = true;
+    if (chat.ok && chat.value.metadata[ownAbilitiesField] === true) this.#statedAbilities ??= chat.value;
+    return ok(null);
   }
 
   newId(): string {
@@ -148,12 +179,27 @@ export class TeamChat {
   }
 
   setProgress(progress: string): void {
-    this.#activity.progress = progress;
+    this.#progress = progress;
     this.#reportActivity();
   }
 
   #reportActivity(): void {
-    this.#activity.report(this.tasks.list().length);
+    const activity = this.#readFacts((facts) => (facts.isDead ? "idle" : activityOf(facts)), "idle");
+    const waiting = this.#runtime.store.read((sql) => sessions.get(sql, this.sessionId)?.waiting, undefined);
+    const waitsFor = waiting?.for ?? (activity === "waiting" ? "dialog" : null);
+    const isBusy = activity === "busy" || activity === "waiting";
+    const status = activity === "stuck" ? "stuck" : isBusy ? "busy" : "idle";
+    const progress = waitsFor === null ? this.#progress : waitingProgress[waitsFor];
+    const taskCount = this.tasks.list().length;
+    this.#runSafely("the chat's state", () => this.#sendStatus({ status, taskCount, progress }, false));
+  }
+
+  #readFacts<T>(read: (facts: ActivityFacts) => T, fallback: T): T {
+    const { store, now } = this.#runtime;
+    return store.read((sql) => {
+      const session = sessions.get(sql, this.sessionId);
+      return session ? read(factsOf(sql, session, { isDead: this.#isDead(session), now: now() })) : fallback;
+    }, fallback);
   }
 
   checkOtherMachines(): Promise<void> {
@@ -207,7 +253,7 @@ export class TeamChat {
   }
 
   async #register(): Promise<Result<null, CallError>> {
-    const loaded = await this.#abilities.load().catch(storeErrorResult);
+    const loaded = await this.#loadAbilities().catch(storeErrorResult);
     if (!loaded.ok) return this.#scheduleJoin(loaded);
     const chat = await this.#describe();
     if (!chat) return err({ code: "unknown_session", message: `SHIM cannot register "${this.sessionId}" as a chat` });
@@ -249,8 +295,11 @@ export class TeamChat {
       client: session.client.slice(0, 200) || "unknown",
       role: "worker",
       isInteractive: true,
-      ...this.#abilities.current,
-      metadata: { ...(await this.naming.metadata(session)), ...this.#abilities.metadata },
+      ...this.#abilities,
+      metadata: {
+        ...(await this.naming.metadata(session)),
+        ...(this.#statedAbilities && { [ownAbilitiesField]: true }),
+      },
     };
   }
 

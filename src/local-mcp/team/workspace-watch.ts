@@ -3,9 +3,8 @@ import type { Lease } from "../../contract/leases.ts";
 import type { Change } from "../../contract/state.ts";
 import { pollEveryMs } from "../../coordinator-client/coordinator-client.ts";
 import { within, type Platform } from "../../coordinator-client/edge/platform.ts";
-import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
+import { processLives } from "../../coordinator-client/local/process-key.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
-import { isInOtherNamespace, mayBeAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { stackOf } from "../../shared/error.ts";
@@ -19,7 +18,6 @@ import type { Naming } from "./chat-naming.ts";
 import { listFileLeases, toReservation } from "./file-reservations.ts";
 import { formatResource } from "./lease-paths.ts";
 import * as members from "./members.ts";
-import type { Member } from "./members.ts";
 import { countQueued, Outbox } from "./outbox.ts";
 import * as reservationTable from "./reservation-table.ts";
 
@@ -308,31 +306,26 @@ export class WorkspaceWatch {
     if (isReport) this.#reportedAt = now();
     const unserved = store
       .read((sql) => members.inWorkspace(sql, this.workspace), [])
-      .flatMap((member) => {
-        const owner = this.#chats.has(member.session) ? null : readProcessKey(member.process);
-        // Another container has a host of its own.
-        return owner === null || isInOtherNamespace(processes, owner)
-          ? []
-          : { member, isAlive: mayBeAlive(processes, owner) };
-      });
-    const living = unserved.filter(({ isAlive }) => isAlive);
-    const dead = unserved.filter(({ isAlive }) => !isAlive);
+      .filter(({ session }) => !this.#chats.has(session));
+    // Another container has a host of its own.
+    const living = unserved.filter(({ process }) => processLives(processes, process) === true);
+    const dead = unserved.filter(({ process }) => processLives(processes, process) === false);
     this.#hasUnserved = living.length > 0;
-    if (isReport) for (const { member } of living) await this.#keepAlive(opened, member);
-    for (const { member } of dead) await this.#cleanUp(opened, member);
-    const died = dead.map(({ member }) => member.session);
+    if (isReport) for (const member of living) await this.#keepAlive(opened, member);
+    for (const member of dead) await this.#cleanUp(opened, member);
+    const died = dead.map(({ session }) => session);
     if (isReport || died.length > 0) await this.#options.onCleanedUp(opened, died);
   }
 
   /** [TE112] A chat whose client lives, and whose server was killed with its host. */
-  async #keepAlive({ link, edge }: OpenedLink, { chat, incarnation }: Member): Promise<void> {
+  async #keepAlive({ link, edge }: OpenedLink, { chat, incarnation }: members.Member): Promise<void> {
     if (edge === null) return;
     const answer = await link.call("chats.heartbeat", { self: { chat, incarnation } }, callTimeoutMs);
     if (!answer.ok) this.#options.runtime.log("info", "a chat without a server", { chat, code: answer.error.code });
   }
 
   /** [TE15] Sends the kept calls of a dead chat, then releases all that it holds. */
-  async #cleanUp(opened: OpenedLink, member: Member): Promise<void> {
+  async #cleanUp(opened: OpenedLink, member: members.Member): Promise<void> {
     const { store } = this.#options.runtime;
     const { session, process } = member;
     const hasKeptCalls = store.read((sql) => countQueued(sql, session), 0) > 0;
@@ -341,7 +334,7 @@ export class WorkspaceWatch {
   }
 
   /** Claims are valid within the grace period of a lost connection. */
-  async #sendKeptCalls({ session: sessionId, chat, process }: Member): Promise<boolean> {
+  async #sendKeptCalls({ session: sessionId, chat, process }: members.Member): Promise<boolean> {
     const { runtime, platform } = this.#options;
     const opened = this.#options.open();
     if (!opened.ok) return false;
@@ -359,7 +352,7 @@ export class WorkspaceWatch {
 }
 
 /** A coordinator on one machine sees the death itself. */
-async function attestDeath({ link, machine, edge }: OpenedLink, { chat, process }: Member): Promise<boolean> {
+async function attestDeath({ link, machine, edge }: OpenedLink, { chat, process }: members.Member): Promise<boolean> {
   if (edge === null) return true;
   const answer = await link.call("chats.attest-death", { chat, machine, process }, callTimeoutMs);
   return answer.ok || answer.error.code === "unknown_chat";

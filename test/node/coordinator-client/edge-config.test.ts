@@ -32,17 +32,6 @@ it("[DX7] empty settings count as not given: the file applies, else this machine
   expect(readEdgeConfig(home, empty)).toEqual({ ok: true, value: ofFile });
 });
 
-it("[EC49] the file is parsed again only after it was changed", () => {
-  const { home } = tempHome();
-  const read = (): unknown => readEdgeConfig(home);
-  writeEdgeConfig(home, ofFile);
-  const first = read();
-  expect(read()).toBe(first);
-  writeEdgeConfig(home, { ...ofFile, machine: "m2" });
-  expect(read()).toEqual({ ok: true, value: { ...ofFile, machine: "m2" } });
-  expect(read()).not.toBe(first);
-});
-
 it("[DX9] the machine is the token's; a token that names none takes the given one, else the host's name", () => {
   const { home } = tempHome();
   const nameless = { ...given, SHIM_TOKEN: "shim_a.b" };
