@@ -5,6 +5,11 @@ import { isTransient, type CallError } from "../contract/errors.ts";
 import type { CoordinatorClient } from "./coordinator-client.ts";
 import { pause, untilAborted, type Platform } from "./edge/platform.ts";
 
+interface RepeatDeps {
+  readonly link: Pick<CoordinatorClient, "call">;
+  readonly platform: Pick<Platform, "setTimer" | "random">;
+}
+
 export interface RepeatOptions {
   readonly timeoutMs: number;
   readonly maxPauseMs: number;
@@ -13,7 +18,6 @@ export interface RepeatOptions {
   /** Aborted: the pause ends at once. */
   readonly wake?: () => AbortSignal;
   readonly isRetryable?: (error: CallError) => boolean;
-  readonly onFailure?: (error: CallError) => void;
 }
 
 export const gaveUpCode = "gave_up" satisfies CallError["code"];
@@ -21,13 +25,10 @@ const firstPauseMs = 500;
 
 /** Repeats a call that takes effect once, until it is answered or given up. */
 export async function callUntilAnswered<Name extends CallName>(
-  {
-    link,
-    platform,
-  }: { readonly link: Pick<CoordinatorClient, "call">; readonly platform: Pick<Platform, "setTimer" | "random"> },
+  { link, platform }: RepeatDeps,
   name: Name,
   input: CallInput<Name>,
-  { timeoutMs, maxPauseMs, signal, wake, isRetryable = isTransient, onFailure }: RepeatOptions,
+  { timeoutMs, maxPauseMs, signal, wake, isRetryable = isTransient }: RepeatOptions,
 ): Promise<Result<OutputOf<Name>, CallError>> {
   const gaveUp: Result<never, CallError> = err({
     code: gaveUpCode,
@@ -36,7 +37,6 @@ export async function callUntilAnswered<Name extends CallName>(
   for (let attempt = 0; ; attempt += 1) {
     const answer = (await untilAborted(link.call(name, input, timeoutMs), signal)) ?? gaveUp;
     if (answer.ok || !isRetryable(answer.error)) return answer;
-    onFailure?.(answer.error);
     const pauseMs = pauseBeforeRetry(answer.error, attempt, maxPauseMs, platform.random);
     await pause(platform, pauseMs, wake ? AbortSignal.any([signal, wake()]) : signal);
     if (signal.aborted) return gaveUp;

@@ -116,7 +116,7 @@ export class WorkspaceClient {
   /** Only `outcome_unknown` and `bad_answer` leave open what has happened. */
   readonly call: Call = async (name, input, deadlineMs) => {
     if (this.#connectsForCalls) this.#connection.start();
-    const { result } = await this.#calls.call(name, input, deadlineMs === undefined ? {} : { deadlineMs });
+    const { result } = await this.#calls.call(name, input, deadlineMs);
     return result;
   };
 

@@ -13,15 +13,15 @@ import { callsOf, LocalCoordinator } from "./local/local-coordinator.ts";
 import { createLocalStore } from "./local/local-store.ts";
 import { openCoordinators, type OpenCoordinator } from "./local/open-coordinators.ts";
 
-interface OpenedCoordinator {
-  readonly coordinator: LocalCoordinator;
-  readonly close: () => void;
-}
-
 type CoordinatorRuntime = Pick<Runtime, "paths" | "store" | "processes" | "now">;
 
 /** The coordinator of a home, which all users in a process share. */
-export function openLocalCoordinator({ paths, store, processes, now }: CoordinatorRuntime): OpenedCoordinator {
+export function openLocalCoordinator({
+  paths,
+  store,
+  processes,
+  now,
+}: CoordinatorRuntime): Omit<OpenCoordinator, "uses"> {
   const { home } = paths;
   const open = (): OpenCoordinator => {
     const { driver, busyMs } = store.context;

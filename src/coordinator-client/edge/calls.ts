@@ -18,11 +18,6 @@ import type { RequestOutcome, SendRequest } from "./request-outcome.ts";
 import { newId, sleep, within, type Platform } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
 
-interface CallOptions {
-  /** Limit for all repeats and waits together, in ms. */
-  readonly deadlineMs?: number;
-}
-
 export interface CallAnswer<Name extends OperationName> {
   readonly result: Result<OutputOf<Name>, CallError>;
   readonly sentAt: Instant;
@@ -72,10 +67,11 @@ export class Calls {
     return newId(this.#deps.platform);
   }
 
+  /** @param deadlineMs limit for all repeats and waits together */
   async call<Name extends OperationName>(
     name: Name,
     partialInput: CallInput<Name>,
-    { deadlineMs = defaultDeadlineMs }: CallOptions = {},
+    deadlineMs: number = defaultDeadlineMs,
   ): Promise<CallAnswer<Name>> {
     const { connection, platform } = this.#deps;
     connection.checkClocks();

@@ -1,7 +1,6 @@
 import { isLost, type CallError } from "../../contract/errors.ts";
 import type { CallInput, OutputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
-import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Calls } from "./calls.ts";
 import { isUp, type EdgeEvent, type EdgeEvents, type LeaseState } from "./events.ts";
@@ -301,12 +300,12 @@ function leaseRight(calls: Calls, self: Self, request: LeaseRequest): Right {
     waitMs,
     acquire: async (leftMs, deadlineMs) => {
       const input = { ...request, self, requestId, waitMs: Math.ceil(leftMs) };
-      const { result, sentAt } = await calls.call("leases.acquire", input, omitUndefined({ deadlineMs }));
+      const { result, sentAt } = await calls.call("leases.acquire", input, deadlineMs);
       if (!result.ok) return { result, sentAt };
       return { result: ok(result.value.state === "granted" ? result.value.lease : null), sentAt };
     },
     cancelWait: () => calls.call("leases.cancel-wait", { self, resource, requestId }),
-    renew: (token, deadlineMs) => calls.call("leases.renew", { self, resource, token }, { deadlineMs }),
+    renew: (token, deadlineMs) => calls.call("leases.renew", { self, resource, token }, deadlineMs),
     release: async (token) => {
       const { result } = await calls.call("leases.release", { self, resource, token });
       return result.ok ? ok(result.value.isReleased) : result;
@@ -322,13 +321,13 @@ function leadershipRight(calls: Calls, self: Self, request: LeadershipRequest): 
     waitMs,
     acquire: async (leftMs, deadlineMs) => {
       const input = { ...request, self, requestId, waitMs: Math.ceil(leftMs) };
-      const { result, sentAt } = await calls.call("elections.campaign", input, omitUndefined({ deadlineMs }));
+      const { result, sentAt } = await calls.call("elections.campaign", input, deadlineMs);
       return { result: result.ok ? parseCampaign(name, result.value) : result, sentAt };
     },
     // Term 0 leaves the queue.
     cancelWait: () => calls.call("elections.resign", { self, name, term: 0 }),
     renew: async (term, deadlineMs) => {
-      const { result, sentAt } = await calls.call("elections.renew", { self, name, term }, { deadlineMs });
+      const { result, sentAt } = await calls.call("elections.renew", { self, name, term }, deadlineMs);
       return { result: result.ok ? ok(toGrant(result.value)) : result, sentAt };
     },
     release: async (term) => {

@@ -12,7 +12,7 @@ import type { ChatParts } from "./chat-parts.ts";
 /** Contains what makes the call take effect once (claim, request id); the sender is added later. */
 type QueuedCallInput<Name extends QueuedCallName> = Omit<InputOf<Name>, "self">;
 
-const queued = teamCalls.pick("seq", "name", "input", "tries");
+const queued = teamCalls.pick("seq", "name", "input");
 
 type QueuedCall = RowOf<typeof queued>;
 
@@ -118,17 +118,12 @@ export class Outbox {
   }
 
   async #send(call: QueuedCall): Promise<void> {
-    const { runtime } = this.#parts;
     const { signal } = this.#closing;
     const answer = await callUntilAnswered(this.#parts, call.name, call.input, {
       ...callTiming,
       signal,
       wake: () => this.#renewWake(),
       isRetryable: (error) => retries.has(retryOf(error)),
-      onFailure: ({ code }) =>
-        runtime.store.write((sql) =>
-          sql.run("UPDATE team_calls SET tries = tries + 1, lastError = ? WHERE seq = ?", code, call.seq),
-        ),
     });
     if (!signal.aborted) this.#finish(call, answer);
   }
