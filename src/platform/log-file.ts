@@ -1,8 +1,18 @@
 import { appendFileSync, mkdirSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { stackOf } from "../shared/error.ts";
 
 /** One line for the log file (never stdout); `fields` hold no user text. */
 export type Log = (level: "info" | "warn" | "error", message: string, fields?: Record<string, unknown>) => void;
+
+/** Does work whose failure concerns no caller: it is logged, and never thrown. */
+export async function attempt(log: Log, what: string, work: () => unknown): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    log("error", what, { error: stackOf(error) });
+  }
+}
 
 /** A larger log replaces `shim.log.1`. */
 const maxBytes = 5_000_000;

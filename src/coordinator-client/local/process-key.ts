@@ -12,7 +12,7 @@ export function readProcessKey(key: string): ProcessIdentity | null {
   return typeof boot === "string" && typeof pid === "number" && typeof start === "string" ? { boot, pid, start } : null;
 }
 
-/** Null: not known here, such as a process of another container. */
+/** Processes that cannot be seen from here, such as those of another container, give null. */
 export function processLives(processes: Processes, key: string): boolean | null {
   const identity = readProcessKey(key);
   return identity === null || isInOtherNamespace(processes, identity) ? null : isAlive(processes, identity);

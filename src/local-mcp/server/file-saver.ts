@@ -1,8 +1,8 @@
 import type { Trigger } from "../../contract/checkpoint.ts";
+import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { takeAwaited, takePending } from "../../snapshots/pending-snapshots.ts";
 import type { Chat } from "../chat/chat.ts";
-import { stackOf } from "../../shared/error.ts";
 
 /** Time to save after the client was killed. */
 const maxLastSaveMs = 5_000;
@@ -50,11 +50,7 @@ export class FileSaver {
     return this.#running;
   }
 
-  async #logged(work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      this.#runtime.log("error", "the files of a checkpoint were not saved", { error: stackOf(error) });
-    }
+  #logged(work: () => Promise<void>): Promise<void> {
+    return attempt(this.#runtime.log, "the files of a checkpoint were not saved", work);
   }
 }

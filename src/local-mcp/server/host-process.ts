@@ -10,6 +10,7 @@ import { builtAtHeader, attention } from "../host/machine-host.ts";
 import { handsOver } from "../front/reach-host.ts";
 import { startMark } from "../front/start-host.ts";
 import { coordinatorPath, callPath } from "../host/operation-wire.ts";
+import { attempt } from "../../platform/log-file.ts";
 import { readBody } from "../../platform/read-body.ts";
 import { linkSocket, markHost } from "../../platform/host-socket.ts";
 import { inodeOf } from "../../platform/private-files.ts";
@@ -90,7 +91,8 @@ export class HostProcess {
     this.#machine = new MachineWork(runtime, options.self);
     this.#startedAt = this.#usedAt = runtime.now();
     this.#home = inodeOf(runtime.paths.home);
-    this.#drainSpool();
+    // Events of the time without a host come before those that it is sent.
+    void attempt(runtime.log, "the spool cannot be drained", () => drainInto(runtime));
     // The lock of the host is held: a socket that is there is of a host that is gone.
     if (process.platform !== "win32") rmSync(socket, { force: true });
     this.#server = createServer((request, response) => this.#answer(request, response));
@@ -115,36 +117,19 @@ export class HostProcess {
   }
 
   #open(): void {
-    const { runtime, socket } = this.#options;
+    const { runtime, self, socket } = this.#options;
     try {
       if (process.platform !== "win32") chmodSync(socket, 0o600);
     } catch (error) {
       runtime.log("error", "the socket of the host", { error: stackOf(error) });
       return this.stop();
     }
-    this.#link();
-  }
-
-  /** Events of the time without a host come before those that it is sent. */
-  #drainSpool(): void {
-    const { runtime } = this.#options;
-    try {
-      drainInto(runtime);
-    } catch (error) {
-      runtime.log("error", "the spool cannot be drained", { error: stackOf(error) });
-    }
-  }
-
-  /** Without the link each event starts a program, as without a host. */
-  #link(): void {
-    const { runtime, self, socket } = this.#options;
-    try {
+    // Without the link each event starts a program, as without a host.
+    void attempt(runtime.log, "the link to the socket of the host", () => {
       linkSocket(runtime.paths.home, socket);
       markHost(runtime.paths.home, self);
       rmSync(startMark(runtime.paths.home), { force: true });
-    } catch (error) {
-      runtime.log("warn", "the link to the socket of the host", { error: stackOf(error) });
-    }
+    });
   }
 
   async #answerEvent(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -4,6 +4,7 @@ import { mayBeJoined, type EdgeWorkspace } from "../../coordinator-client/edge-c
 import { settleLocalCoordinator } from "../../coordinator-client/local/open-coordinators.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import { markHost, unmarkHost } from "../../platform/host-socket.ts";
+import { attempt } from "../../platform/log-file.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
@@ -110,14 +111,13 @@ export class MachineWork {
     if (this.#hasCommitted || !isEmpty(paths.spool)) this.#changedAt = at;
     if (this.isQuiet && isWithin(at - this.#ranAt, quietIntervalMs)) return;
     this.#ranAt = at;
-    try {
+    void attempt(this.#runtime.log, "tick", () => {
       for (const chat of settled) chat.work();
       void this.#notifier.check();
       this.#upkeep.run();
-      this.#startSyncIfJoined();
-    } catch (error) {
-      this.#runtime.log("error", "tick", { error: stackOf(error) });
-    }
+      // Most machines never join a workspace.
+      if (mayBeJoined(paths.home, this.#runtime.env)) void this.#startSync();
+    });
     // After the run, whose own commits are no news.
     this.#hasCommitted = false;
   }
@@ -141,11 +141,6 @@ export class MachineWork {
     void this.#telemetry?.then((input) => input?.stop());
     this.#telemetrySettings = settings;
     this.#telemetry = telemetry && loadTelemetry(this.#runtime, telemetry);
-  }
-
-  /** Loads the sync only on a machine in a workspace: most machines never join one. */
-  #startSyncIfJoined(): void {
-    if (mayBeJoined(this.#runtime.paths.home, this.#runtime.env)) void this.#startSync();
   }
 
   #startSync(): Promise<ReturnType<typeof startSync>> {
@@ -177,9 +172,7 @@ export class MachineWork {
 
   /** @param isDeath another machine's session may be taken over */
   pullSoon(isDeath: boolean): void {
-    void this.#sync
-      ?.then((sync) => sync.pullSoon(isDeath))
-      .catch((error: unknown) => this.#runtime.log("error", "sync", { error: stackOf(error) }));
+    void attempt(this.#runtime.log, "sync", async () => (await this.#sync)?.pullSoon(isDeath));
   }
 
   /** @param asked the workspace of the process that asks for the round */
@@ -197,11 +190,7 @@ export class MachineWork {
   /** [EM2] Frees what is held by chats whose process is gone, and does what is due. */
   settleCoordinator(): void {
     const { paths, log } = this.#runtime;
-    try {
-      settleLocalCoordinator(paths.home);
-    } catch (error) {
-      log("error", "the coordinator of this machine", { error: stackOf(error) });
-    }
+    void attempt(log, "the coordinator of this machine", () => settleLocalCoordinator(paths.home));
   }
 
   async stop(): Promise<void> {

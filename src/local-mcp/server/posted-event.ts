@@ -3,10 +3,10 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { ClientAdapter } from "../../clients/client-adapter.ts";
 import { callerEnv, clientHeader, homeHeader, processHeader, valueOf } from "../../clients/hook-variables.ts";
+import { attempt } from "../../platform/log-file.ts";
 import { readBody } from "../../platform/read-body.ts";
 import { statedProcess } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { stackOf } from "../../shared/error.ts";
 import { findAwaited } from "../../snapshots/awaited-snapshots.ts";
 import { answerHook } from "../hooks/answer-hook.ts";
 import { eventIdOf, findClientPid } from "../hooks/read-event.ts";
@@ -49,9 +49,7 @@ export async function answerPosted(runtime: Runtime, request: IncomingMessage): 
   const own = { ...runtime, env: caller.env };
   const later = fileChangingEvents.has(event) ? undefined : (work: () => void) => void setImmediate(work);
   const text = answerHook(own, event, () => input, caller.clientPid, client, caller.eventId, later);
-  await saveAwaitedFiles(own, event).catch((error: unknown) =>
-    runtime.log("error", `${event}: the files were not saved`, { error: stackOf(error) }),
-  );
+  await attempt(runtime.log, `${event}: the files were not saved`, () => saveAwaitedFiles(own, event));
   return { status: 200, text };
 }
 

@@ -4,10 +4,10 @@ import type { JSONRPCMessage } from "@modelcontextprotocol/server";
 import { serveStdio, StdioServerTransport } from "@modelcontextprotocol/server/stdio";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import { attempt } from "../../platform/log-file.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
-import { stackOf } from "../../shared/error.ts";
 import { Chat, type ClientInfo } from "../chat/chat.ts";
 import { lateTeam, type LateTeam, type LoadedTeam } from "../chat/late-team.ts";
 import { HookChannel } from "../hooks/hook-channel.ts";
@@ -208,13 +208,13 @@ export class ServedChat {
     if (isClientGone) await this.#files.saveLast();
     // First: at the hint of this machine's changes the other machines ask whether the chat lives.
     await left;
-    if (isClientGone) await machine.clientGone().catch(logFailure(runtime, "notifications"));
-    await this.#close().catch(logFailure(runtime, "close"));
+    if (isClientGone) await attempt(runtime.log, "notifications", () => machine.clientGone());
+    await attempt(runtime.log, "close", this.#close);
     this.#over();
   }
 
   async #leaveTeam(ending: TeamEnding): Promise<void> {
-    await this.#team?.end(ending).catch(logFailure(this.#options.runtime, "leaving the team"));
+    await attempt(this.#options.runtime.log, "leaving the team", () => this.#team?.end(ending));
   }
 
   /**
@@ -231,7 +231,7 @@ export class ServedChat {
       await pause(endingPauseMs, undefined, { ref: false });
     const isServed = (): boolean => store.read((sql) => servers.check(sql, processes, client).isServed, false);
     while (!this.#isOver && isAlive(processes, client) && !isServed()) {
-      await this.#team?.follow(this.#chat.current()).catch(logFailure(runtime, "the team"));
+      await attempt(runtime.log, "the team", () => this.#team?.follow(this.#chat.current()));
       await pause(witnessTickMs, undefined, { ref: false });
     }
     return !isAlive(processes, client);
@@ -240,13 +240,11 @@ export class ServedChat {
   /** [RE3] Neither the end of stdin nor a signal means that the work is finished. */
   #saveAndDetach(end: Ending): void {
     const { runtime } = this.#options;
-    try {
+    void attempt(runtime.log, "last checkpoint", () => {
       // [HO4] Its row shows the hooks of the living client that the server has died.
       if (end.isClientGone || !end.isKilled) servers.leave(runtime, this.server);
       for (const sessionId of this.#chat.servedSessions()) detachSession(runtime, this.#chat, sessionId, end);
-    } catch (error) {
-      logFailure(runtime, "last checkpoint")(error);
-    }
+    });
   }
 
   /** False until something was stored, or the client has stayed for a few seconds. */
@@ -304,13 +302,12 @@ export class ServedChat {
     }, batchMs).unref();
   }
 
-  async #afterEvent(work: DeferredWork): Promise<void> {
-    try {
-      await this.#files.saveFor(await finishEvent(this.#options.runtime, work, this.#chat.recent));
+  #afterEvent(work: DeferredWork): Promise<void> {
+    const { runtime } = this.#options;
+    return attempt(runtime.log, "the work after a hook event", async () => {
+      await this.#files.saveFor(await finishEvent(runtime, work, this.#chat.recent));
       this.#stored();
-    } catch (error) {
-      logFailure(this.#options.runtime, "the work after a hook event")(error);
-    }
+    });
   }
 
   #stored(): void {
@@ -372,8 +369,4 @@ async function checksUntilGone(runtime: Runtime, client: ProcessIdentity, reason
     if (isDying) await pause(dyingPauseMs);
   }
   return null;
-}
-
-function logFailure(runtime: Runtime, what: string): (error: unknown) => void {
-  return (error) => runtime.log("error", what, { error: stackOf(error) });
 }

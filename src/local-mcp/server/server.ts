@@ -123,12 +123,7 @@ async function call(name: ToolName, chat: Chat, input: unknown): Promise<CallRes
 
 function countExchange(chat: Chat, input: unknown, result: CallResult): void {
   const session = result.structuredContent?.["session"];
-  if (typeof session !== "string") return;
-  try {
-    chat.exchanges.count(session, JSON.stringify([input, result.content]));
-  } catch (error) {
-    chat.runtime.log("warn", "the length of an answer was not counted", { error: String(error) });
-  }
+  if (typeof session === "string") chat.exchanges.count(session, JSON.stringify([input, result.content]));
 }
 
 function toErrorResult(chat: Chat, error: ToolError, notices: readonly string[] = []): CallResult {
@@ -142,9 +137,7 @@ function withCommand({ runtime }: Chat, text: string): string {
 
 /** [MC6] Storage errors are reported, never answered as if saved. */
 function toToolError(chat: Chat, tool: string, error: unknown): ToolError {
-  chat.runtime.log("error", `${tool} failed`, {
-    error: stackOf(error),
-  });
+  chat.runtime.log("error", `${tool} failed`, { error: stackOf(error) });
   if (error instanceof StoreError) {
     return { code: error.code, message: `Nothing was saved. ${error.message} Tell the user.` };
   }

@@ -1,9 +1,9 @@
 import { isWithin } from "../../shared/elapsed.ts";
-import { stackOf } from "../../shared/error.ts";
 import { capture } from "../checkpoints/capture.ts";
 import { timerTrigger } from "../../policy/save-triggers.ts";
 import { reviewIfDue } from "../experiments/review-schedule.ts";
 import { DeathWatch, recordDeaths } from "../recovery/deaths.ts";
+import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { catchUp, hasWritten, readSubagents } from "../observe/record-transcript.ts";
 import { refresh } from "../observe/observe.ts";
@@ -72,7 +72,7 @@ export class Upkeep {
   }
 
   run(): void {
-    const { store, durations, now: clock, config } = this.#runtime;
+    const { store, durations, now: clock, config, log } = this.#runtime;
     drainInto(this.#runtime);
     if (store.read(textIndex.hasPending, false)) store.write(textIndex.indexPending);
     if (durations.isDue) store.write((sql) => durations.store(sql));
@@ -89,21 +89,13 @@ export class Upkeep {
       history.thin(sql, now, { maxAgeMs: config.retention.maxAgeMs, rows: 500 });
       for (const table of [clients, servers]) table.prune(sql, this.#runtime.processes.boot(), now - processRowsMs);
     });
-    void this.#advanceExperiments();
-    reviewIfDue(this.#runtime);
-    void dropMarked(this.#runtime, { maxGarbage: minGarbageShare }).catch((error: unknown) =>
-      this.#runtime.log("error", "snapshots", { error: String(error) }),
-    );
-  }
-
-  async #advanceExperiments(): Promise<void> {
-    try {
+    void attempt(log, "experiments", async () => {
       // Statistics are a large part of the program.
       const { advanceAll } = await import("../experiments/machine-trials.ts");
       advanceAll(this.#runtime);
-    } catch (error) {
-      this.#runtime.log("error", "experiments", { error: stackOf(error) });
-    }
+    });
+    reviewIfDue(this.#runtime);
+    void attempt(log, "snapshots", () => dropMarked(this.#runtime, { maxGarbage: minGarbageShare }));
   }
 
   #backUpIfDue(now: number): void {
@@ -111,8 +103,6 @@ export class Upkeep {
     if (isWithin(now - this.#lastBackupCheckAt, backupCheckIntervalMs)) return;
     this.#lastBackupCheckAt = now;
     if (!isBackupDue(paths.backups, now, store.read(firstCheckpointAt, null))) return;
-    backUp(store, now, config.retention.backups).catch((error: unknown) =>
-      log("error", "backup", { error: String(error) }),
-    );
+    void attempt(log, "backup", () => backUp(store, now, config.retention.backups));
   }
 }

@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import type { Sql } from "../../shared/sql.ts";
+import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as journal from "../sessions/journal.ts";
 import { isPausedById } from "../sessions/paused-session.ts";
@@ -48,9 +49,7 @@ export class ChatWaker {
       { type: "user", message: { role: "user", content } },
     ];
     const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
-    this.#postLines(messaging.socket, text).catch((error: unknown) =>
-      this.#runtime.log("warn", "the chat could not be woken", { error: String(error) }),
-    );
+    void attempt(this.#runtime.log, "the chat could not be woken", () => this.#postLines(messaging.socket, text));
   }
 
   #consumeWake(sql: Sql, session: string): number {

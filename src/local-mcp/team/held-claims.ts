@@ -11,6 +11,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { teamClaims } from "../../store/team-tables.ts";
 import { heartbeatIntervalMs, Renewal } from "../../coordinator-client/edge/renewal.ts";
 import { elapsedMs, readClock, type Instant } from "../../coordinator-client/edge/trust.ts";
+import { attempt } from "../../platform/log-file.ts";
 import { exceptStoreErrors } from "../../store/store-error.ts";
 import type { ChatParts } from "./chat-parts.ts";
 import type { Outbox } from "./outbox.ts";
@@ -163,11 +164,7 @@ export class HeldClaims {
 
   async #beat(): Promise<void> {
     this.#beatAt = readClock(this.#parts.platform.clock);
-    try {
-      if (this.#parts.isActive()) await this.#beatAll();
-    } catch (error) {
-      this.#parts.runtime.log("error", "heartbeat of a task", { error: String(error) });
-    }
+    await attempt(this.#parts.runtime.log, "heartbeat of a task", () => this.#parts.isActive() && this.#beatAll());
   }
 
   async #beatAll(): Promise<void> {

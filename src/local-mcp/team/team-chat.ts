@@ -7,6 +7,7 @@ import type { HintKind } from "../../coordinator-client/coordinator-client.ts";
 import { newId, within } from "../../coordinator-client/edge/platform.ts";
 import type { ChatInput } from "../../coordinator-client/edge/connection.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { StoreError } from "../../store/store-error.ts";
@@ -323,8 +324,7 @@ export class TeamChat {
 
   /** [TE21] No caller catches errors of this work; the next check retries it. */
   #runSafely(what: string, work: () => unknown): void {
-    const run = async (): Promise<void> => void (await work());
-    run().catch((error: unknown) => this.#runtime.log("error", what, { error: String(error) }));
+    void attempt(this.#runtime.log, what, work);
   }
 
   #onHint(hint: HintKind, message?: Message): void {

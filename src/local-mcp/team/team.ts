@@ -1,9 +1,9 @@
 import { isTransient, type CallError } from "../../contract/errors.ts";
-import { stackOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
+import { attempt } from "../../platform/log-file.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { exceptStoreErrors } from "../../store/store-error.ts";
@@ -47,13 +47,8 @@ export class Team {
   async follow(sessionId: string | null): Promise<void> {
     if (this.#isFollowing) return;
     this.#isFollowing = true;
-    try {
-      await this.#follow(sessionId);
-    } catch (error) {
-      this.#options.runtime.log("error", "team", { error: stackOf(error) });
-    } finally {
-      this.#isFollowing = false;
-    }
+    await attempt(this.#options.runtime.log, "team", () => this.#follow(sessionId));
+    this.#isFollowing = false;
   }
 
   reader(): OpenedLink | null {

@@ -5,9 +5,9 @@ import { pollEveryMs } from "../../coordinator-client/coordinator-client.ts";
 import { within, type Platform } from "../../coordinator-client/edge/platform.ts";
 import { processLives } from "../../coordinator-client/local/process-key.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
-import { stackOf } from "../../shared/error.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Store } from "../../store/store.ts";
 import * as news from "../sessions/news.ts";
@@ -162,12 +162,8 @@ export class WorkspaceWatch {
     this.#scheduleCheck();
     if (this.#areFilesStale) this.#refreshFiles();
     this.#reportLeaders();
-    this.#runSafely("the budget of the day", () => this.#checkDayBudget());
+    void attempt(this.#options.runtime.log, "the budget of the day", () => this.#checkDayBudget());
     for (const chat of this.#chats.values()) chat.check();
-  }
-
-  #runSafely(what: string, work: () => Promise<void>): void {
-    work().catch((error: unknown) => this.#options.runtime.log("error", what, { error: String(error) }));
   }
 
   noteReserved(leases: readonly Lease[]): void {
@@ -233,7 +229,7 @@ export class WorkspaceWatch {
     const { runtime } = this.#options;
     const changes = this.#leaderChanges;
     if (changes.length === 0) return;
-    try {
+    void attempt(runtime.log, "a leader change is not stored yet", () => {
       runtime.store.write((sql) => {
         for (const { key, value, revision } of changes) {
           const leader = leaderIn(value);
@@ -245,9 +241,7 @@ export class WorkspaceWatch {
         }
       });
       this.#leaderChanges = [];
-    } catch (error) {
-      runtime.log("error", "a leader change is not stored yet", { error: String(error) });
-    }
+    });
   }
 
   /** [BU17] Only the coordinator knows the limit, and only this machine what needed no task. */
@@ -291,13 +285,8 @@ export class WorkspaceWatch {
     if (!opened || this.#isCheckingMembers || isWithin(now() - this.#membersAt, memberCheckEveryMs)) return;
     this.#membersAt = now();
     this.#isCheckingMembers = true;
-    try {
-      await this.#checkMembers(opened);
-    } catch (error) {
-      log("error", "team", { error: stackOf(error) });
-    } finally {
-      this.#isCheckingMembers = false;
-    }
+    await attempt(log, "team", () => this.#checkMembers(opened));
+    this.#isCheckingMembers = false;
   }
 
   async #checkMembers(opened: OpenedLink): Promise<void> {
