@@ -1,62 +1,58 @@
-import type { FileNote, FileStamp, GitPosition, Predecessor, TodoItem } from "./work-state.ts";
+import * as z from "zod";
+import { FileNote, FileStamp, GitPosition, Predecessor, runsOn, stored, TodoItem } from "./work-state.ts";
+
+const text = z.string();
+const call = { id: text, name: text, input: text };
+const durationMs = z.exactOptional(z.number());
+
+function entry<Kind extends string, Fields extends z.ZodRawShape>(kind: Kind, fields: Fields) {
+  return stored({ kind: z.literal(kind), ...fields });
+}
 
 /** Stored as JSON, redacted and bounded. Add kinds and optional fields only. */
-export type JournalEntry =
-  /** `isUndelivered`: stored after the client had stopped waiting for an answer. */
-  | {
-      readonly kind: "start";
-      readonly source: string;
-      readonly isUndelivered?: true;
-      readonly git?: GitPosition;
-      readonly writtenGit?: GitPosition;
-    }
-  | { readonly kind: "prompt"; readonly text: string }
-  | { readonly kind: "assistant"; readonly text: string }
-  | {
-      readonly kind: "tool_start";
-      readonly id: string;
-      readonly name: string;
-      readonly input: string;
-    }
-  | {
-      readonly kind: "tool_end";
-      readonly id: string;
-      readonly name: string;
-      readonly input: string;
-      readonly durationMs?: number;
-      readonly path?: string;
-      readonly action?: FileNote["action"];
-      readonly stamp?: FileStamp;
-      /** Its command runs on, and no end of that is known. */
-      readonly runsOn?: true;
-    }
-  | {
-      readonly kind: "tool_error";
-      readonly id: string;
-      readonly name: string;
-      readonly input: string;
-      readonly text: string;
-      readonly durationMs?: number;
-    }
-  | { readonly kind: "todos"; readonly todos: readonly TodoItem[] }
-  | { readonly kind: "todo"; readonly todo: Partial<TodoItem> & { readonly id: string } }
-  | { readonly kind: "todo_removed"; readonly id: string }
-  | { readonly kind: "answers"; readonly answers: readonly { readonly question: string; readonly answer: string }[] }
-  | { readonly kind: "plan"; readonly text: string; readonly path?: string }
-  | { readonly kind: "compacting"; readonly trigger: string }
+export const JournalEntry = z.discriminatedUnion("kind", [
+  entry("start", {
+    source: text,
+    /** Stored after the client had stopped waiting for an answer. */
+    isUndelivered: z.exactOptional(z.literal(true)),
+    git: z.exactOptional(GitPosition),
+    writtenGit: z.exactOptional(GitPosition),
+  }),
+  entry("prompt", { text }),
+  entry("assistant", { text }),
+  entry("tool_start", call),
+  entry("tool_end", {
+    ...call,
+    durationMs,
+    path: z.exactOptional(text),
+    action: z.exactOptional(FileNote.shape.action),
+    stamp: z.exactOptional(FileStamp),
+    runsOn,
+  }),
+  entry("tool_error", { ...call, text, durationMs }),
+  entry("todos", { todos: z.array(TodoItem).readonly() }),
+  entry("todo", {
+    todo: stored({ id: text, text: z.exactOptional(text), status: z.exactOptional(TodoItem.shape.status) }),
+  }),
+  entry("todo_removed", { id: text }),
+  entry("answers", { answers: z.array(stored({ question: text, answer: text })).readonly() }),
+  entry("plan", { text, path: z.exactOptional(text) }),
+  entry("compacting", { trigger: text }),
   /** Empty: the client shows none. */
-  | { readonly kind: "compacted"; readonly summary: string }
+  entry("compacted", { summary: text }),
   /** Texts that a compaction had dropped, as the chat received them from SHIM. */
-  | { readonly kind: "given_back"; readonly text: string }
-  | { readonly kind: "turn_end" }
+  entry("given_back", { text }),
+  entry("turn_end", {}),
   /** The client wrote that the user stopped the model. */
-  | { readonly kind: "interrupted" }
-  | ({ readonly kind: "continues" } & Predecessor)
-  | { readonly kind: "subagent_end"; readonly text: string }
-  | { readonly kind: "failure"; readonly text: string }
+  entry("interrupted", {}),
+  entry("continues", Predecessor.shape),
+  entry("subagent_end", { text }),
+  entry("failure", { text }),
   /** Over its budget of time: kept as it came, redacted. `of`: the event, or the entry's kind. */
-  | { readonly kind: "unread"; readonly of: string; readonly text: string }
-  | { readonly kind: "detached"; readonly reason: string }
-  | { readonly kind: "end"; readonly reason: string };
+  entry("unread", { of: text, text }),
+  entry("detached", { reason: text }),
+  entry("end", { reason: text }),
+]);
+export type JournalEntry = Readonly<z.infer<typeof JournalEntry>>;
 
 export type JournalKind = JournalEntry["kind"];

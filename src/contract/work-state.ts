@@ -1,141 +1,152 @@
-/** No schema: the hook loads this file, and only SHIM writes these rows. */
+import * as z from "zod";
 
-export interface TodoItem {
-  readonly id?: string;
-  readonly text: string;
-  readonly status: "pending" | "in_progress" | "completed";
+/**
+ * Schemas of what is stored, for bodies from elsewhere. Fields of later versions pass, and no type
+ * knows them. A hook imports the types alone.
+ */
+export function stored<Fields extends z.ZodRawShape>(fields: Fields): z.ZodObject<Fields> {
+  return z.looseObject(fields);
 }
 
-export interface FileNote {
-  readonly path: string;
+const text = z.string();
+const maybeText = z.nullable(text);
+const texts = z.array(text).readonly();
+const number = z.number();
+
+/** Null: unknown. */
+export const GitPosition = stored({ branch: maybeText, commit: maybeText });
+export type GitPosition = Readonly<z.infer<typeof GitPosition>>;
+
+export const TodoItem = stored({
+  id: z.exactOptional(text),
+  text,
+  status: z.enum(["pending", "in_progress", "completed"]),
+});
+export type TodoItem = Readonly<z.infer<typeof TodoItem>>;
+
+export const FileStamp = stored({ bytes: number, modifiedMs: number });
+export type FileStamp = Readonly<z.infer<typeof FileStamp>>;
+
+export const FileNote = stored({
+  path: text,
   /** SHA-256 at the checkpoint; null: absent, or not read (see `skipped`). */
-  readonly hash: string | null;
+  hash: maybeText,
   /** Reason not to hash: too large, looks secret, unreadable. */
-  readonly skipped?: string;
-  readonly action: "read" | "edited" | "created" | "deleted" | "noted";
+  skipped: z.exactOptional(text),
+  action: z.enum(["read", "edited", "created", "deleted", "noted"]),
   /** State right after the chat's last edit, until a checkpoint hashes it. */
-  readonly stamp?: FileStamp;
-}
-
-export interface FileStamp {
-  readonly bytes: number;
-  readonly modifiedMs: number;
-}
+  stamp: z.exactOptional(FileStamp),
+});
+export type FileNote = Readonly<z.infer<typeof FileNote>>;
 
 /** A text of someone at a time (epoch ms). */
-export interface Remark {
-  readonly text: string;
-  readonly at: number;
-}
+const Remark = stored({ text, at: number });
+export type Remark = Readonly<z.infer<typeof Remark>>;
+const remarks = z.array(Remark).readonly();
 
 /** A prompt of the user. Older ones are shortened. */
-export interface UserPrompt extends Remark {
+const UserPrompt = stored({
+  ...Remark.shape,
   /** Characters of the whole prompt; absent: the text is whole. */
-  readonly chars?: number;
+  chars: z.exactOptional(number),
   /** End of the chat's words that a short prompt answers. */
-  readonly answers?: string;
-}
+  answers: z.exactOptional(text),
+});
+export type UserPrompt = Readonly<z.infer<typeof UserPrompt>>;
 
-export interface DialogAnswer {
-  readonly question: string;
-  readonly answer: string;
-  readonly at: number;
-}
+const DialogAnswer = stored({ question: text, answer: text, at: number });
+export type DialogAnswer = Readonly<z.infer<typeof DialogAnswer>>;
 
-export interface ApprovedPlan extends Remark {
-  readonly path?: string;
-}
+const ApprovedPlan = stored({ ...Remark.shape, path: z.exactOptional(text) });
+export type ApprovedPlan = Readonly<z.infer<typeof ApprovedPlan>>;
 
-export interface ToolRun {
-  readonly id: string;
-  readonly name: string;
-  readonly input: string;
-  readonly startedAt: number;
-}
+const ToolRun = stored({ id: text, name: text, input: text, startedAt: number });
+export type ToolRun = Readonly<z.infer<typeof ToolRun>>;
 
-export interface CutOffRun extends ToolRun {
-  readonly cutOffAt: number;
-}
+const CutOffRun = stored({ ...ToolRun.shape, cutOffAt: number });
+export type CutOffRun = Readonly<z.infer<typeof CutOffRun>>;
+
+/** Its command runs on, and no end of that is known. */
+export const runsOn = z.exactOptional(z.literal(true));
 
 /** A call that has ended. */
-export interface EndedCall {
-  readonly name: string;
-  readonly input: string;
-  readonly at: number;
+const EndedCall = stored({
+  name: text,
+  input: text,
+  at: number,
   /** Output of a call that failed. */
-  readonly error?: string;
-  /** Its command ran on, and no end of that is known. */
-  readonly runsOn?: true;
-}
+  error: z.exactOptional(text),
+  runsOn,
+});
+export type EndedCall = Readonly<z.infer<typeof EndedCall>>;
+
+export const Predecessor = stored({
+  session: text,
+  /** Prompts of it and of those before it, shortened, oldest first. */
+  prompts: z.array(UserPrompt).readonly(),
+});
+export type Predecessor = Readonly<z.infer<typeof Predecessor>>;
 
 /** Fields whose time is kept, each with the time (epoch ms) when it last changed. */
-export type StatedField =
-  | "goal"
-  | "done"
-  | "inProgress"
-  | "nextStep"
-  | "decisions"
-  | "openQuestions"
-  | "state"
-  | "todos"
-  | "summary"
+const StatedAt = stored({
+  goal: z.exactOptional(number),
+  done: z.exactOptional(number),
+  inProgress: z.exactOptional(number),
+  nextStep: z.exactOptional(number),
+  decisions: z.exactOptional(number),
+  openQuestions: z.exactOptional(number),
+  state: z.exactOptional(number),
+  todos: z.exactOptional(number),
+  summary: z.exactOptional(number),
   /** A compaction whose summary is not known. */
-  | "compaction";
+  compaction: z.exactOptional(number),
+});
+export type StatedField = keyof typeof StatedAt.shape;
 
 /** Everything known of a session at one moment. Stored. */
-export interface WorkState {
+export const WorkState = stored({
   /** Saved by the chat through a tool, in its words. */
-  readonly goal: string | null;
-  readonly done: readonly string[];
-  readonly inProgress: readonly string[];
-  readonly nextStep: string | null;
-  readonly decisions: readonly string[];
-  readonly openQuestions: readonly string[];
-  readonly state: unknown;
-  readonly todos: readonly TodoItem[];
-  readonly statedAt: { readonly [Field in StatedField]?: number };
+  goal: maybeText,
+  done: texts,
+  inProgress: texts,
+  nextStep: maybeText,
+  decisions: texts,
+  openQuestions: texts,
+  state: z.unknown(),
+  todos: z.array(TodoItem).readonly(),
+  statedAt: StatedAt,
   /** In the order of their time; the first and the newest are never dropped. */
-  readonly prompts: readonly UserPrompt[];
+  prompts: z.array(UserPrompt).readonly(),
   /** Prompts that made room for newer ones. */
-  readonly droppedPrompts: number;
+  droppedPrompts: number,
   /** Newest texts of the chat, in the order of their time. */
-  readonly words: readonly Remark[];
+  words: remarks,
   /** The chat's last words before each of the newest prompts, shortened, oldest first. */
-  readonly earlierWords: readonly Remark[];
+  earlierWords: remarks,
   /** First longer texts of the chat since the newest prompt, shortened. */
-  readonly firstWords: readonly Remark[];
-  readonly answers: readonly DialogAnswer[];
-  readonly files: readonly FileNote[];
-  readonly runningTools: readonly ToolRun[];
+  firstWords: remarks,
+  answers: z.array(DialogAnswer).readonly(),
+  files: z.array(FileNote).readonly(),
+  runningTools: z.array(ToolRun).readonly(),
   /** Newest calls that have ended, in the order of their ends. */
-  readonly calls: readonly EndedCall[];
+  calls: z.array(EndedCall).readonly(),
   /** Calls of this turn that were interrupted, oldest first. */
-  readonly cutOff: readonly CutOffRun[];
+  cutOff: z.array(CutOffRun).readonly(),
   /** Last failure of the client itself. */
-  readonly failure: Remark | null;
+  failure: z.nullable(Remark),
   /** Epoch ms of the last end and the last interruption of a turn. */
-  readonly turnEndedAt: number | null;
-  readonly interruptedAt: number | null;
-  readonly compactSummary: string | null;
-  readonly compactions: number;
-  readonly plan: ApprovedPlan | null;
-  readonly clientGoal: Remark | null;
+  turnEndedAt: z.nullable(number),
+  interruptedAt: z.nullable(number),
+  compactSummary: maybeText,
+  compactions: number,
+  plan: z.nullable(ApprovedPlan),
+  clientGoal: z.nullable(Remark),
   /** Absent: the project has no repository. */
-  readonly git?: GitPosition;
-  readonly firstGit?: GitPosition;
+  git: z.exactOptional(GitPosition),
+  firstGit: z.exactOptional(GitPosition),
   /** Named by an imported transcript: at the start with a commit, at the end without one. */
-  readonly writtenGit?: GitPosition;
+  writtenGit: z.exactOptional(GitPosition),
   /** Session that died and that this one continues. */
-  readonly continues?: Predecessor;
-}
-
-export interface GitPosition {
-  readonly branch: string | null;
-  readonly commit: string | null;
-}
-
-export interface Predecessor {
-  readonly session: string;
-  /** Prompts of it and of those before it, shortened, oldest first. */
-  readonly prompts: readonly UserPrompt[];
-}
+  continues: z.exactOptional(Predecessor),
+});
+export type WorkState = Readonly<z.infer<typeof WorkState>>;

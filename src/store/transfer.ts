@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import * as z from "zod";
-import type { JournalEntry } from "../contract/journal.ts";
-import type { WorkState } from "../contract/work-state.ts";
+import { JournalEntry } from "../contract/journal.ts";
+import { WorkState } from "../contract/work-state.ts";
 import { messageOf } from "../shared/error.ts";
 import { formatIssues } from "../shared/problems.ts";
 import { err, ok, type Result } from "../shared/result.ts";
@@ -18,7 +18,6 @@ import {
   signals,
 } from "./session-tables.ts";
 import type { Store } from "./store.ts";
-import { StoredEntry, StoredState } from "./stored-shapes.ts";
 
 /** Stored in users' files: a change raises `version`. Limits are only against hostile files. */
 const format = "shim-export";
@@ -88,8 +87,8 @@ const Header = z.strictObject({
 
 const Lines = z.discriminatedUnion("type", [
   lineOf("session"),
-  lineOf("journal", { body: StoredEntry }),
-  lineOf("checkpoint", { state: StoredState }),
+  lineOf("journal", { body: JournalEntry }),
+  lineOf("checkpoint", { state: WorkState }),
   lineOf("signal", { score: z.number().min(0).max(1) }),
   lineOf("crash"),
   lineOf("recovery", { detail: z.record(z.string(), z.unknown()) }),

@@ -2,7 +2,8 @@ import * as z from "zod";
 import { crashCauses } from "../../contract/readings.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { StoredEntry, StoredState } from "../../store/stored-shapes.ts";
+import { JournalEntry } from "../../contract/journal.ts";
+import { WorkState } from "../../contract/work-state.ts";
 import { checkpoints as checkpointTable } from "../../store/session-tables.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { readHead, type GitHead } from "../sessions/git-head.ts";
@@ -25,7 +26,7 @@ const count = z.int().min(0);
 
 const Unsaved = z.object({
   count,
-  entries: z.array(z.object({ at, entry: StoredEntry })),
+  entries: z.array(z.object({ at, entry: JournalEntry })),
 });
 
 const SentFiles = z.object({ bundle: text, checkpoint: text, at, sealedAt: at, digest: text, bytes: count });
@@ -106,7 +107,7 @@ export const CheckpointContent = z.object({
   /** Project root on that machine: maps paths below it to another machine. */
   project: nullableText,
   cwd: nullableText,
-  state: StoredState,
+  state: WorkState,
 });
 export type CheckpointContent = z.infer<typeof CheckpointContent>;
 
