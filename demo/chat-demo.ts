@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { runningHost } from "../src/local-mcp/host/host-handlers.ts";
+import { runningHost } from "../src/local-mcp/host/machine-host.ts";
 import { findIncomplete } from "../src/local-mcp/recovery/detect.ts";
 import { findSnapshot, type StoredSnapshotRow } from "../src/local-mcp/sessions/session-content.ts";
 import * as sessions from "../src/local-mcp/sessions/sessions.ts";

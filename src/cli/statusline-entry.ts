@@ -1,6 +1,6 @@
 /** Program of `shim statusline`: runs after every step, so it loads little. Never fails. */
 import { fstatSync, writeSync } from "node:fs";
-import type { ChatStatus } from "../contract/machine/status-line.ts";
+import type { ChatStatus } from "../contract/machine/overview.ts";
 import { exitWithPendingRead, ownLimits, readStdin } from "../local-mcp/hooks/hook-stdin.ts";
 import { statusOfHost } from "../local-mcp/host/status-of-host.ts";
 import { HomeError, homeFrom, pathsIn } from "../platform/paths.ts";

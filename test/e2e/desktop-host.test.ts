@@ -1,6 +1,6 @@
 import { expect, it, vi } from "vitest";
-import type { RunningHost } from "#src/contract/machine/host.ts";
-import { askHost } from "#src/local-mcp/host/machine-host.ts";
+import type { RunningHost } from "#src/contract/machine/installation.ts";
+import { runningHost as askHost } from "#src/local-mcp/host/machine-host.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { connected, manifestOf, startOf, unpackedBundle } from "#harness/machine/claude-desktop.ts";
 import { answered, integrityOf, nextStepOf, startServer, storeOf } from "#harness/machine/mcp-process.ts";
@@ -14,10 +14,10 @@ async function aDesktop({ home }: Paths) {
   return connected(await startOf(folder, { home }));
 }
 
-async function runningHost({ home }: Paths): Promise<RunningHost | null> {
-  const answer = await askHost(home, "GET", "/status");
+async function runningHost(paths: Paths): Promise<RunningHost | null> {
+  const answer = await askHost({ paths }, "GET", "/status");
   if (!answer.ok) throw new Error(answer.error.message);
-  return answer.value as RunningHost | null;
+  return answer.value.host;
 }
 
 /** Waits until another process than `pid` is the host. */
@@ -80,7 +80,7 @@ it("[PR35] a host that is stopped leaves the process of Claude Desktop alive, an
   const saved = await desktop.ask("shim_force_checkpoint", { goal: "in the app" });
   const other = await startServer(paths);
   const { session } = await answered(other, "shim_force_checkpoint", { goal: "beside it" });
-  await askHost(paths.home, "POST", "/stop");
+  await askHost({ paths }, "POST", "/stop");
   expect((await answered(other, "shim_session_status", {}))["session"]).toBe(session);
   expect((await desktop.ask("shim_session_status")).output["session"]).toBe(saved.output["session"]);
   expect((await runningHost(paths))?.chats).toHaveLength(2);
@@ -91,7 +91,7 @@ it("[PR35] the process of Claude Desktop hosts again where no other does it", as
   const paths = tempHome();
   const desktop = await aDesktop(paths);
   const { output } = await desktop.ask("shim_force_checkpoint", { goal: "in the app" });
-  await askHost(paths.home, "POST", "/stop");
+  await askHost({ paths }, "POST", "/stop");
   expect((await desktop.ask("shim_session_status")).output["session"]).toBe(output["session"]);
   expect((await runningHost(paths))?.pid).toBe(desktop.pid);
   expect(await desktop.close()).toBe("");

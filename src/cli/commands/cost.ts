@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import * as z from "zod";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
-import type { PricedTokens, TokenCheck } from "../../contract/machine/tokens.ts";
+import type { PricedTokens, TokenCheck } from "../../contract/machine/usage.ts";
 import type { UsageLine } from "../../contract/machine/usage.ts";
 import { oneLine } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from "commander";
-import type { Check } from "../../contract/machine/checks.ts";
+import type { Check } from "../../contract/machine/installation.ts";
 import { pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";

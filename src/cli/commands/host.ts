@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { RunningHost } from "../../contract/machine/host.ts";
+import type { RunningHost } from "../../contract/machine/installation.ts";
 import { pluralize } from "../../shared/format.ts";
 import type { Cli } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import type { Command } from "commander";
 import { stateWords } from "../../contract/chat-state.ts";
-import type { ChatStatus } from "../../contract/machine/status-line.ts";
+import type { ChatStatus } from "../../contract/machine/overview.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";

@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import * as z from "zod";
 import { Duration, Later } from "../../contract/machine/forms.ts";
-import type { PricedTokens } from "../../contract/machine/tokens.ts";
+import type { PricedTokens } from "../../contract/machine/usage.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { Job, planOperations } from "../../contract/plans.ts";
 import { defaultMaxBodyBytes } from "../../contract/protocol.ts";

@@ -1,11 +1,54 @@
 import * as z from "zod";
 import { Lease } from "../leases.ts";
+import { riskLevels } from "../readings.ts";
 import { TaskLine, taskViewOperations } from "../task-views.ts";
-import { Notice } from "./notices.ts";
+import { Duration, Folder } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
-import { Pause } from "./pauses.ts";
 import { SessionView } from "./sessions.ts";
 import { ShownChat } from "./team.ts";
+
+export const Notice = z.object({
+  id: z.int(),
+  /** Epoch ms. */
+  at: z.int(),
+  kind: z.string(),
+  text: z.string(),
+});
+export type Notice = z.infer<typeof Notice>;
+
+export const Pause = z.object({
+  /** Root of a project; null: every project. */
+  project: z.string().nullable(),
+  /** Epoch ms; null: until a person ends it. */
+  until: z.int().nullable(),
+});
+
+const project = Folder.optional().describe("only this project");
+
+const count = z.int().min(0);
+
+/** State of a chat for its client's status line; printed as JSON, so fields are only added. */
+export const ChatStatus = z.object({
+  session: z.string().nullable(),
+  savedMsAgo: count.nullable(),
+  risk: z.object({ score: z.number(), level: z.enum(riskLevels) }).nullable(),
+  /** Sessions of the project that died and can come back. */
+  died: count,
+  /** [CL67] Titles of dead sessions that the chat was offered, and of those that it continues. */
+  offered: z.array(z.string()),
+  continued: z.array(z.string()),
+  /** Undelivered messages of other chats. */
+  messages: count,
+  /** Other living chats by state. */
+  waits: count,
+  stuck: count,
+  /** Null while the limit of the day is far. */
+  dayBudget: z.object({ isReached: z.boolean(), text: z.string() }).nullable(),
+  notices: z.array(z.string()),
+  /** Why nothing is saved; null while all is well. */
+  trouble: z.string().nullable(),
+});
+export type ChatStatus = z.infer<typeof ChatStatus>;
 
 const ClientState = z.object({ client: z.string(), label: z.string(), isInstalled: z.boolean() });
 export type ClientState = z.infer<typeof ClientState>;
@@ -28,6 +71,43 @@ const TeamView = z.object({
 export type TeamView = z.infer<typeof TeamView>;
 
 export const overviewOperations = {
+  "notices.list": machineOperation({
+    summary: "Notices that nobody has acknowledged, oldest first.",
+    output: z.object({ notices: z.array(Notice) }),
+    effect: "read",
+  }),
+  "notices.acknowledge": machineOperation({
+    summary: "Acknowledge all open notices.",
+    output: z.object({ acknowledged: z.array(Notice) }),
+    effect: "write",
+  }),
+  "pauses.list": machineOperation({
+    summary: "Pauses: for whom nothing is stored, and until when.",
+    output: z.object({ pauses: z.array(Pause) }),
+    effect: "read",
+    surfaces: [],
+  }),
+  "pauses.start": machineOperation({
+    summary: "Store nothing for a while, or until the pause is ended.",
+    input: z.strictObject({ forMs: Duration.optional(), project }),
+    /** `pauses`: all that are in force then. */
+    output: z.object({ started: Pause, pauses: z.array(Pause) }),
+    effect: "write",
+    example: { forMs: 1_800_000 },
+  }),
+  "pauses.end": machineOperation({
+    summary: "Store again.",
+    input: z.strictObject({ project }),
+    output: z.object({ ended: z.boolean(), project: z.string().nullable(), pauses: z.array(Pause) }),
+    effect: "write",
+  }),
+  "statusline.get": machineOperation({
+    summary: "Store the readings that a client gives its status line, and say how its chat is.",
+    input: z.strictObject({ text: z.string().describe("what the client writes to its status line command") }),
+    output: ChatStatus,
+    effect: "write",
+    example: { text: '{"session_id":"5f0e0e5e"}' },
+  }),
   "overview.get": machineOperation({
     summary: "What goes on on this machine: its sessions, notices and pauses.",
     output: z.object({

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { metrics, type MetricName } from "../metrics.ts";
 import { Moment } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 
@@ -24,6 +25,37 @@ export const UsageLine = z.object({
 });
 export type UsageLine = z.infer<typeof UsageLine>;
 
+const TokenCheck = z.object({
+  pairs: z.int(),
+  /** Shares; null without pairs. */
+  medianError: z.number().nullable(),
+  p90Error: z.number().nullable(),
+  insideShare: z.number().nullable(),
+});
+export type TokenCheck = z.infer<typeof TokenCheck>;
+
+const PricedTokens = z.object({
+  tokens: z.int(),
+  low: z.int(),
+  high: z.int(),
+  /** learned: from counts of the API for this model. */
+  source: z.enum(["learned", "default"]),
+  samples: z.int(),
+  /** Price as uncached input; null: no price is set for the model. */
+  dollars: z.number().nullable(),
+  pricesAsOf: z.string().nullable(),
+  priceNote: z.string(),
+});
+export type PricedTokens = z.infer<typeof PricedTokens>;
+
+const Sample = z.object({
+  name: z.enum(Object.keys(metrics) as [MetricName, ...MetricName[]]),
+  labels: z.record(z.string(), z.string()),
+  value: z.number(),
+  bucket: z.number().nullable().optional(),
+  sum: z.number().optional(),
+});
+
 export const usageOperations = {
   "usage.list": machineOperation({
     summary: "Tokens and cost of the chats of this machine.",
@@ -42,5 +74,35 @@ export const usageOperations = {
     }),
     effect: "read",
     example: { by: "model" },
+  }),
+  "tokens.estimate": machineOperation({
+    summary: "Estimated tokens of a text, and their price as input.",
+    input: z.strictObject({
+      text: z.string(),
+      model: z.string().optional().describe("the model that reads it; without one the estimate is on the high side"),
+    }),
+    output: PricedTokens,
+    effect: "read",
+    example: { text: "a text", model: "claude-opus-5-5" },
+  }),
+  "tokens.check": machineOperation({
+    summary: "How far estimates are from what the API counted, by responses in transcripts.",
+    input: z.strictObject({ transcripts: z.array(z.string()) }),
+    output: z.object({ learned: TokenCheck, default: TokenCheck }),
+    effect: "read",
+    example: { transcripts: [] },
+  }),
+  "metrics.read": machineOperation({
+    summary: "Metrics of this machine, and of its own coordinator: one on the edge is scraped there.",
+    output: z.object({ samples: z.array(Sample) }),
+    effect: "read",
+  }),
+  "metrics.count-restart": machineOperation({
+    summary: "Count what the supervisor has started again.",
+    input: z.strictObject({ reason: z.enum(metrics.shim_supervisor_restarts_total.labels.reason) }),
+    output: z.object({}),
+    effect: "write",
+    surfaces: [],
+    example: { reason: "crashed" },
   }),
 };

@@ -53,7 +53,7 @@ async function decidingOf(context: HandlerContext): Promise<Deciding> {
   };
 }
 
-export const experimentHandlers = {
+export const learningHandlers = {
   "experiments.list": async (context) => listExperiments(await decidingOf(context)),
   "experiments.show": async (context, { experiment }) => findExperiment(await decidingOf(context), experiment),
   "experiments.start": async (context, given) => startExperiment(await decidingOf(context), given),
@@ -66,9 +66,6 @@ export const experimentHandlers = {
   },
   "experiments.revert": async (context, { experiment }) => endExperiment(await decidingOf(context), experiment, true),
   "experiments.allow": async (context) => ok({ workspaceProblem: await allowExperiments(await decidingOf(context)) }),
-} satisfies Partial<Handlers>;
-
-export const learningHandlers = {
   async "opportunities.list"(context, { since: given }) {
     const examined = await examine(await decidingOf(context), given);
     await storeCounts(context.call, examined);
@@ -96,6 +93,59 @@ export const learningHandlers = {
     if (started?.ok === false)
       runtime.log("info", "a finding was not tried", { id: trial?.reason, reason: started.error.code });
     return ok({ moved, started: started?.ok === true ? viewTrial(runtime, started.value) : null });
+  },
+  async "replay.run"(context, { since, corpus: file, set }) {
+    const runtime = await context.runtime();
+    const valueOf = (key: string): number => Number(settingAt(runtime.config, key));
+    const known = parameters.filter(({ scope }) => scope === "machine");
+    const variants =
+      set === undefined
+        ? usualVariants(
+            known.filter(({ group }) => group === "interval"),
+            valueOf,
+            2,
+          )
+        : parseVariants(known, valueOf, set, () => true);
+    if (typeof variants === "string") return err({ code: "bad_input", message: variants });
+    const sessions = file === undefined ? ok(readStored(runtime, since)) : readCorpus(file);
+    return sessions.ok ? ok(replayReport(sessions.value, runtime.config, variants)) : sessions;
+  },
+  async "replay.workspace"(context, { set }) {
+    const deciding = await decidingOf(context);
+    return deciding.inWorkspace(async (link) => {
+      const found = await link.call("settings.get", {});
+      if (!found.ok) return found;
+      const { settings } = found.value;
+      const valueOf = (key: string): number => Number(settings[key as keyof Settings]);
+      const known = parameters.filter(({ scope }) => scope === "workspace");
+      const variants = set ? parseVariants(known, valueOf, set, isSetting) : usualVariants(known, valueOf, 1);
+      if (typeof variants === "string") return err({ code: "bad_input", message: variants });
+      const record = await readQueueRecord(link, settings.chatTtlMs);
+      if (!record.ok) return record;
+      const compare = compareQueue(deciding.runtime);
+      return ok({
+        tasks: record.value.tasks.length,
+        chats: record.value.chats.length,
+        windowMs: record.value.windowMs,
+        variants: variants.map(({ key, from, value }) => {
+          const comparison = compare(record.value, settings, { ...settings, [key]: value });
+          return { key, from, value, comparison };
+        }),
+      });
+    });
+  },
+  async "replay.export"({ runtime }, { file, since }) {
+    if (existsSync(file)) return err({ code: "file_exists", message: `${file} already exists. Name a new file.` });
+    const rows = readStored(await runtime(), since);
+    const sessions = rows.length;
+    if (sessions === 0)
+      return err({ code: "not_found", message: "no session is stored, so there is nothing to export." });
+    const header: ReplayHeader = { type: "header", format: replayFormat, sessions };
+    writeLines(
+      file,
+      [header, ...rows].map((row) => JSON.stringify(row)),
+    );
+    return ok({ file, sessions });
   },
 } satisfies Partial<Handlers>;
 
@@ -234,62 +284,6 @@ async function readReport(deciding: Deciding, name?: string): Promise<HostResult
 }
 
 const maxCorpusBytes = 500_000_000;
-
-export const replayHandlers = {
-  async "replay.run"(context, { since, corpus: file, set }) {
-    const runtime = await context.runtime();
-    const valueOf = (key: string): number => Number(settingAt(runtime.config, key));
-    const known = parameters.filter(({ scope }) => scope === "machine");
-    const variants =
-      set === undefined
-        ? usualVariants(
-            known.filter(({ group }) => group === "interval"),
-            valueOf,
-            2,
-          )
-        : parseVariants(known, valueOf, set, () => true);
-    if (typeof variants === "string") return err({ code: "bad_input", message: variants });
-    const sessions = file === undefined ? ok(readStored(runtime, since)) : readCorpus(file);
-    return sessions.ok ? ok(replayReport(sessions.value, runtime.config, variants)) : sessions;
-  },
-  async "replay.workspace"(context, { set }) {
-    const deciding = await decidingOf(context);
-    return deciding.inWorkspace(async (link) => {
-      const found = await link.call("settings.get", {});
-      if (!found.ok) return found;
-      const { settings } = found.value;
-      const valueOf = (key: string): number => Number(settings[key as keyof Settings]);
-      const known = parameters.filter(({ scope }) => scope === "workspace");
-      const variants = set ? parseVariants(known, valueOf, set, isSetting) : usualVariants(known, valueOf, 1);
-      if (typeof variants === "string") return err({ code: "bad_input", message: variants });
-      const record = await readQueueRecord(link, settings.chatTtlMs);
-      if (!record.ok) return record;
-      const compare = compareQueue(deciding.runtime);
-      return ok({
-        tasks: record.value.tasks.length,
-        chats: record.value.chats.length,
-        windowMs: record.value.windowMs,
-        variants: variants.map(({ key, from, value }) => {
-          const comparison = compare(record.value, settings, { ...settings, [key]: value });
-          return { key, from, value, comparison };
-        }),
-      });
-    });
-  },
-  async "replay.export"({ runtime }, { file, since }) {
-    if (existsSync(file)) return err({ code: "file_exists", message: `${file} already exists. Name a new file.` });
-    const rows = readStored(await runtime(), since);
-    const sessions = rows.length;
-    if (sessions === 0)
-      return err({ code: "not_found", message: "no session is stored, so there is nothing to export." });
-    const header: ReplayHeader = { type: "header", format: replayFormat, sessions };
-    writeLines(
-      file,
-      [header, ...rows].map((row) => JSON.stringify(row)),
-    );
-    return ok({ file, sessions });
-  },
-} satisfies Partial<Handlers>;
 
 function isSetting(key: string, value: number): boolean {
   return Settings.partial().safeParse({ [key]: value }).success;

@@ -25,14 +25,13 @@ import type { MachineHost } from "./machine-host.ts";
 import { OtherMachines } from "./other-machines.ts";
 import { TeamReader, teamHandlers } from "./team-handlers.ts";
 import { checkHandlers } from "./machine-checks.ts";
-import { commitGuardHandlers, configHandlers, updateHandlers } from "./config-handlers.ts";
-import { metricHandlers, tokenHandlers, usageHandlers } from "./usage-handlers.ts";
+import { installationHandlers } from "./installation-handlers.ts";
+import { usageHandlers } from "./usage-handlers.ts";
 import { fileHandlers } from "./files-handlers.ts";
-import { hostHandlers } from "./host-handlers.ts";
 import { noticeHandlers, overviewHandlers, pageHandlers, pauseHandlers } from "./overview-handlers.ts";
 import { recoveryHandlers } from "./recovery-handlers.ts";
 import { reservationHandlers } from "./reservation-handlers.ts";
-import { experimentHandlers, learningHandlers, replayHandlers } from "./learning-handlers.ts";
+import { learningHandlers } from "./learning-handlers.ts";
 import { sessionHandlers, storedSessionHandlers } from "./session-handlers.ts";
 import { statusLineHandlers } from "./status-line.ts";
 import { workspaceHandlers } from "./workspace-handlers.ts";
@@ -73,26 +72,19 @@ export class KeptWorkspace {
 
 const handlers: Handlers = {
   ...checkHandlers,
-  ...commitGuardHandlers,
-  ...configHandlers,
-  ...metricHandlers,
   ...fileHandlers,
-  ...hostHandlers,
   ...noticeHandlers,
   ...overviewHandlers,
   ...pageHandlers,
   ...pauseHandlers,
   ...recoveryHandlers,
   ...reservationHandlers,
-  ...experimentHandlers,
   ...learningHandlers,
-  ...replayHandlers,
   ...sessionHandlers,
   ...statusLineHandlers,
   ...storedSessionHandlers,
   ...teamHandlers,
-  ...tokenHandlers,
-  ...updateHandlers,
+  ...installationHandlers,
   ...usageHandlers,
   ...workspaceHandlers,
 };

@@ -10,11 +10,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import type { Check, CheckGroup } from "../../contract/machine/checks.ts";
+import type { Check, CheckGroup } from "../../contract/machine/installation.ts";
 import { age, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import type { Handlers, HostContext, LoadedRuntime } from "./host.ts";
-import { runningHost } from "./host-handlers.ts";
+import { runningHost } from "./machine-host.ts";
 import { claudeCode } from "../../clients/claude-compatible.ts";
 import { defaults, type TelemetrySettings } from "../../contract/config.ts";
 import { runService } from "../assignment/service.ts";

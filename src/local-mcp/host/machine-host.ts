@@ -14,6 +14,7 @@ import { fileLog } from "../../platform/log-file.ts";
 import { pathsIn } from "../../platform/paths.ts";
 import { HostWatch, killHost } from "../front/host-watch.ts";
 import { messageOf } from "../../shared/error.ts";
+import { RunningHost } from "../../contract/machine/installation.ts";
 import { callPath, type AnswerLine, type AskedOperation, coordinatorPath } from "./operation-wire.ts";
 import type { CallError } from "../../contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
@@ -32,22 +33,23 @@ interface HostQuestion {
   readonly signal: AbortSignal;
 }
 
-/** @returns the answer of the running host as JSON; null where none runs */
-export async function askHost(
-  home: string,
-  method: HostQuestion["method"],
-  path: string,
-  maxMs = usualMs,
-): Promise<HostResult<unknown>> {
+/** @returns the host as it was when it was asked */
+export async function runningHost(
+  { paths: { home } }: Pick<HostContext, "paths">,
+  ...[method, path]: ["GET", "/status"] | ["POST", "/stop"]
+): Promise<HostResult<{ host: RunningHost | null }>> {
   const socket = hostSocket(home, systemProcesses.boot());
   try {
     checkSocketFolder(home, socket);
-    const answer = await requestHost(socket, requestOf({ method, path, signal: AbortSignal.timeout(maxMs) }));
-    return ok(answer === null ? null : (parseJson(await text(answer)) ?? null));
+    const signal = AbortSignal.timeout(usualMs);
+    const answer = await requestHost(socket, requestOf({ method, path, signal }));
+    const described = answer && parseJson(await text(answer));
+    return ok({ host: RunningHost.nullable().parse(described ?? null) });
   } catch (error) {
-    if (error instanceof SocketFolderError) return err({ code: "host_unusable", message: error.message });
-    const message = `The host at ${socket} does not answer. The next message of a chat, or command that changes something, ends it and starts another.`;
-    return err({ code: "host_unusable", message });
+    if (error instanceof SocketFolderError) return unusable(error.message);
+    return unusable(
+      `The host at ${socket} does not answer. The next message of a chat, or command that changes something, ends it and starts another.`,
+    );
   }
 }
 

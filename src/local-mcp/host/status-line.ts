@@ -8,7 +8,7 @@ import { quotedMachine } from "../recovery/brief-text.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import * as news from "../sessions/news.ts";
 import type { ChatState } from "../../contract/chat-state.ts";
-import type { ChatStatus } from "../../contract/machine/status-line.ts";
+import type { ChatStatus } from "../../contract/machine/overview.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { identify } from "../../platform/processes.ts";
 import { ok } from "../../shared/result.ts";

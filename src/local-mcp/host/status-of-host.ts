@@ -1,6 +1,6 @@
 import { existsSync, readlinkSync } from "node:fs";
 import { resolve } from "node:path";
-import type { ChatStatus } from "../../contract/machine/status-line.ts";
+import type { ChatStatus } from "../../contract/machine/overview.ts";
 import { callPath, type AnswerLine, type AskedOperation } from "./operation-wire.ts";
 import { checkSocketFolder, hostSocket, socketLink } from "../../platform/host-socket.ts";
 import { systemProcesses } from "../../platform/processes.ts";

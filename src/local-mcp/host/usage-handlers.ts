@@ -25,16 +25,6 @@ export const usageHandlers = {
       ok({ by, since, lines: [], total: emptyLine, pricesAsOf: config.usage.pricesAsOf }),
     );
   },
-} satisfies Partial<Handlers>;
-
-function sessionNames(sql: Sql, id: string | null): { readonly shortId?: string; readonly title?: string } {
-  if (id === null) return {};
-  const session = sessions.get(sql, id);
-  const title = session && sessions.displayTitle(session);
-  return { shortId: shortSessionId(sql, id), ...(title === null ? {} : { title }) };
-}
-
-export const tokenHandlers = {
   /** [RT3] The price is the user's own, with its date. */
   async "tokens.estimate"({ runtime }, { text, model = null }) {
     const { store, config } = await runtime();
@@ -48,21 +38,6 @@ export const tokenHandlers = {
     const pairs = transcripts.flatMap((text) => readPairs(text.split("\n")));
     return ok({ learned: checkEstimates(pairs), default: checkEstimates(pairs, false) });
   },
-} satisfies Partial<Handlers>;
-
-function priceOf(prices: Config["usage"]["prices"], model: string | null): number | null {
-  if (model === null) return null;
-  const key = canonicalModel(model);
-  return Object.hasOwn(prices, key) ? (prices[key]?.input ?? null) : null;
-}
-
-function priceNote(model: string | null, price: number | null, asOf: string | null): string {
-  if (model === null) return "No price: name the model with --model.";
-  if (price === null) return `No price is set for ${model}: set it with its date in usage.prices and usage.pricesAsOf.`;
-  return `By your price of $${price} for a million input tokens${asOf === null ? ", without a date (usage.pricesAsOf)" : `, as of ${asOf}`}.`;
-}
-
-export const metricHandlers = {
   /** [OB1] Each request to an edge is billed. */
   async "metrics.read"({ runtime, workspace }) {
     const opened = await workspace.open();
@@ -76,3 +51,22 @@ export const metricHandlers = {
     return ok({});
   },
 } satisfies Partial<Handlers>;
+
+function sessionNames(sql: Sql, id: string | null): { readonly shortId?: string; readonly title?: string } {
+  if (id === null) return {};
+  const session = sessions.get(sql, id);
+  const title = session && sessions.displayTitle(session);
+  return { shortId: shortSessionId(sql, id), ...(title === null ? {} : { title }) };
+}
+
+function priceOf(prices: Config["usage"]["prices"], model: string | null): number | null {
+  if (model === null) return null;
+  const key = canonicalModel(model);
+  return Object.hasOwn(prices, key) ? (prices[key]?.input ?? null) : null;
+}
+
+function priceNote(model: string | null, price: number | null, asOf: string | null): string {
+  if (model === null) return "No price: name the model with --model.";
+  if (price === null) return `No price is set for ${model}: set it with its date in usage.prices and usage.pricesAsOf.`;
+  return `By your price of $${price} for a million input tokens${asOf === null ? ", without a date (usage.pricesAsOf)" : `, as of ${asOf}`}.`;
+}

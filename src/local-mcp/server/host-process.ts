@@ -2,7 +2,7 @@ import { chmodSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import * as z from "zod";
-import type { RunningHost } from "../../contract/machine/host.ts";
+import type { RunningHost } from "../../contract/machine/installation.ts";
 import { teamTools } from "../../contract/team-tools.ts";
 import { machineTools } from "../../contract/tools.ts";
 import { type FrontHello, type HostHello, type ProgramVersion, mcpPath, mcpProtocol } from "../front/hello.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { readContent, type SessionContent } from "#src/local-mcp/sessions/session-content.ts";
-import { runningHost } from "#src/local-mcp/host/host-handlers.ts";
+import { runningHost } from "#src/local-mcp/host/machine-host.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { undelivered, type NewsRow } from "#src/local-mcp/sessions/news.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";

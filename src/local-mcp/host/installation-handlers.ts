@@ -8,7 +8,8 @@ import { err, ok } from "../../shared/result.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
 import { unknownKeyText } from "../../shared/unknown-key.ts";
 import type { Handlers, HostContext, HostResult, HostSite } from "./host.ts";
-import type { CommitGuard, commitGuardOperations } from "../../contract/machine/commit-guard.ts";
+import { runningHost } from "./machine-host.ts";
+import type { CommitGuard, installationOperations } from "../../contract/machine/installation.ts";
 import {
   guardState,
   installGuard,
@@ -26,7 +27,7 @@ import { programFolder } from "../../installer/own-program.ts";
 import { originOf, updateCommands, findRealPath } from "../../platform/shim-command.ts";
 import { version } from "../../platform/version.ts";
 
-export const configHandlers = {
+export const installationHandlers: Pick<Handlers, Exclude<keyof typeof installationOperations, "checks.run">> = {
   "config.show"({ paths }) {
     const config = readCurrent(paths.config);
     if (!config.ok) return config;
@@ -40,39 +41,6 @@ export const configHandlers = {
   },
   "config.set": ({ paths }, { key, value }) => change(paths, key, value),
   "config.unset": ({ paths }, { key }) => change(paths, key, undefined),
-} satisfies Partial<Handlers>;
-
-function readCurrent(path: string): HostResult<Config> {
-  const read = readConfig(path);
-  if (read.ok) return read;
-  return err({
-    code: "config_invalid",
-    message: `${read.error}\nCorrect the file; until then the defaults apply and nothing is changed.`,
-  });
-}
-
-/** Printed settings may be shown to others. */
-function printable(config: Config): Config {
-  return config.telemetry ? { ...config, telemetry: { ...config.telemetry, token: "…" } } : config;
-}
-
-function change(
-  { config: path }: HostContext["paths"],
-  key: string,
-  value: Json | undefined,
-): HostResult<{ key: string; value: Json }> {
-  if (settingAt(defaults, key) === undefined) return unknownKey(key);
-  const edited = editConfig(path, key, value);
-  if (edited.ok) return ok({ key, value: settingAt(printable(edited.value), key) as Json });
-  const before = readCurrent(path);
-  return before.ok ? err({ code: "bad_input", message: `${edited.error}\nNothing was changed.` }) : before;
-}
-
-function unknownKey(key: string): HostResult<never> {
-  return err({ code: "bad_input", message: unknownKeyText(key, listKeys(defaults)) });
-}
-
-export const commitGuardHandlers: Pick<Handlers, keyof typeof commitGuardOperations> = {
   "commit-guard.status"({ site }, { folder }) {
     const found = findRepository(site, folder);
     if (!found.ok) return found;
@@ -117,14 +85,7 @@ export const commitGuardHandlers: Pick<Handlers, keyof typeof commitGuardOperati
     const restored = wasGuard && before.kept !== null;
     return ok({ ...view(guardState(hooks, command)), wasGuard, restored });
   },
-};
-
-function view(state: GuardState): CommitGuard {
-  return { isInstalled: isGuard(state), isStale: state.kind === "stale", path: state.path, kept: state.kept };
-}
-
-/** [IP5] The only operation that asks the network for a version; it installs nothing. */
-export const updateHandlers = {
+  /** [IP5] The only operation that asks the network for a version; it installs nothing. */
   "updates.check"({ site, paths }) {
     const latest = askNpm(site);
     if (!latest.ok) return latest;
@@ -133,7 +94,43 @@ export const updateHandlers = {
     const isNewer = compareVersions(latest.value, version) > 0;
     return ok({ version, latest: latest.value, isNewer, command: updateCommands[origin] });
   },
-} satisfies Partial<Handlers>;
+  "host.status": (context) => runningHost(context, "GET", "/status"),
+  "host.stop": (context) => runningHost(context, "POST", "/stop"),
+};
+
+function readCurrent(path: string): HostResult<Config> {
+  const read = readConfig(path);
+  if (read.ok) return read;
+  return err({
+    code: "config_invalid",
+    message: `${read.error}\nCorrect the file; until then the defaults apply and nothing is changed.`,
+  });
+}
+
+/** Printed settings may be shown to others. */
+function printable(config: Config): Config {
+  return config.telemetry ? { ...config, telemetry: { ...config.telemetry, token: "…" } } : config;
+}
+
+function change(
+  { config: path }: HostContext["paths"],
+  key: string,
+  value: Json | undefined,
+): HostResult<{ key: string; value: Json }> {
+  if (settingAt(defaults, key) === undefined) return unknownKey(key);
+  const edited = editConfig(path, key, value);
+  if (edited.ok) return ok({ key, value: settingAt(printable(edited.value), key) as Json });
+  const before = readCurrent(path);
+  return before.ok ? err({ code: "bad_input", message: `${edited.error}\nNothing was changed.` }) : before;
+}
+
+function unknownKey(key: string): HostResult<never> {
+  return err({ code: "bad_input", message: unknownKeyText(key, listKeys(defaults)) });
+}
+
+function view(state: GuardState): CommitGuard {
+  return { isInstalled: isGuard(state), isStale: state.kind === "stale", path: state.path, kept: state.kept };
+}
 
 const question = ["view", "shim-mcp", "version", "--json", "--fetch-retries=0", "--fetch-timeout=10000"];
 
