@@ -1,7 +1,5 @@
 import { createHash } from "node:crypto";
-import { rmSync } from "node:fs";
 import { hostname } from "node:os";
-import { join } from "node:path";
 import * as z from "zod";
 import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import {
@@ -23,11 +21,8 @@ import { formatCode } from "../sync/workspace-key.ts";
 import type { HostContext, HostResult, Workspace } from "./host.ts";
 import { environmentConflict, lossText, onWorkspace } from "./membership.ts";
 import { findKey, saveKey, type FoundKey } from "./workspace-keys.ts";
-import { Id } from "../../contract/values.ts";
 import { WireError } from "../../contract/wire-error.ts";
-import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import { uuidv7 } from "../../shared/ids.ts";
-import { readJsonFile } from "../../platform/read-json-file.ts";
 import type { CallInput, OutputOf } from "../../contract/operations.ts";
 import type { Schedule } from "../../contract/schedules.ts";
 import type { TaskState } from "../../contract/tasks.ts";
@@ -35,6 +30,7 @@ import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
 import type { LocalCoordinator } from "../../coordinator-client/local/local-coordinator.ts";
 import { openLocalCoordinator } from "../../coordinator-client/open-link.ts";
 import { pluralize } from "../../shared/format.ts";
+import * as meta from "../../store/meta.ts";
 import { sessions as sessionRows } from "../../store/session-tables.ts";
 
 type Joined = MachineOutput<"workspace.join">;
@@ -153,10 +149,12 @@ export async function createWorkspace(
   if (!key.ok) return key;
   const work = await chooseWork(context, earlierWork);
   if (!work.ok) return work;
-  const requestId = await startRequest(context, next);
+  const runtime = await context.runtime();
+  const finish = (): void => void runtime.store.write((sql) => meta.remove(sql, requestKey(next)));
+  const requestId = startRequest(runtime, next);
   const adminToken = await firstToken(next, secret, requestId);
   if (!adminToken.ok) {
-    if (adminToken.error.code === "workspace_exists") finishRequest(context.paths.home, next);
+    if (adminToken.error.code === "workspace_exists") finish();
     return adminToken;
   }
   const { url, workspace } = next;
@@ -172,7 +170,7 @@ export async function createWorkspace(
   const joined = await onWorkspace(context, edge, (link) =>
     completeJoin(context, { edge, link, key: found, work: work.value }),
   );
-  if (joined.ok) finishRequest(context.paths.home, next);
+  if (joined.ok) finish();
   return joined;
 }
 
@@ -216,37 +214,19 @@ async function firstToken(
   return err({ code: "edge_unreachable", message });
 }
 
-/** [CL32] Private: with the deployment's secret, a request id is worth the workspace's token. */
-const Requests = z.record(z.string(), Id);
-type Requests = z.infer<typeof Requests>;
-
-export function unfinishedFile(home: string): string {
-  return join(home, "edge-unfinished.json");
+/** [CL32] With the deployment's secret, the id of a request is worth the workspace's token. */
+function requestKey(edge: EdgeWorkspace): string {
+  return `workspace_request:${nameOf(edge)}`;
 }
 
 /** Reuses the id of an earlier request for the workspace; stored before it is sent. */
-async function startRequest({ paths, runtime }: HostContext, edge: EdgeWorkspace): Promise<string> {
-  const requests = readRequests(paths.home);
-  const { now, random } = await runtime();
-  const requestId = requests[nameOf(edge)] ?? uuidv7(now(), random(16));
-  writeRequests(paths.home, { ...requests, [nameOf(edge)]: requestId });
-  return requestId;
-}
-
-function finishRequest(home: string, edge: EdgeWorkspace): void {
-  const { [nameOf(edge)]: _, ...rest } = readRequests(home);
-  if (Object.keys(rest).length > 0) writeRequests(home, rest);
-  else rmSync(unfinishedFile(home), { force: true });
-}
-
-/** A damaged file counts as empty: it only spares making another workspace. */
-function readRequests(home: string): Requests {
-  return readJsonFile(unfinishedFile(home), Requests) ?? {};
-}
-
-function writeRequests(home: string, requests: Requests): void {
-  createPrivateFolder(home);
-  writeAtomically(unfinishedFile(home), `${JSON.stringify(requests, null, 2)}\n`);
+function startRequest({ store, now, random }: Runtime, edge: EdgeWorkspace): string {
+  const newId = uuidv7(now(), random(16));
+  return store.write((sql) => {
+    const requestId = meta.read(sql, requestKey(edge)) ?? newId;
+    meta.write(sql, requestKey(edge), requestId);
+    return requestId;
+  });
 }
 
 /** Work that this machine has before it joins a workspace. */

@@ -44,7 +44,7 @@ import { json } from "../../installer/settings.ts";
 import { environmentTelemetry, foreignSettings, isEnabled, managedTelemetry } from "../../installer/client-entries.ts";
 import { isDead } from "../recovery/liveness.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { lastReceivedAt } from "../telemetry/record-events.ts";
+import { lastReceivedAt } from "../telemetry/telemetry-events.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 

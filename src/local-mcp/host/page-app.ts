@@ -3,7 +3,6 @@ import { readdirSync, readFileSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { extname, join } from "node:path";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
-import type { HostErrorCode } from "../../contract/errors.ts";
 import { PageCall, type LiveLine } from "../../contract/live-page.ts";
 import {
   isJson,
@@ -15,20 +14,15 @@ import {
 } from "../../platform/loopback.ts";
 import { messageOf } from "../../shared/error.ts";
 import { dataHeaders, isFromPage } from "../../shared/page-security.ts";
-import type { Result } from "../../shared/result.ts";
+import type { HostResult } from "../../shared/host-result.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
-
-export interface PageError {
-  readonly code: HostErrorCode;
-  readonly message: string;
-}
 
 interface PageParts {
   readonly files: ReadonlyMap<string, PageFile>;
   readonly feed: LiveFeed;
   readonly signIn: SignIn;
-  readonly call: (given: PageCall) => Promise<Result<unknown, PageError>>;
+  readonly call: (given: PageCall) => Promise<HostResult<unknown>>;
   /** A page has to sign in, and the last link was used or is too old. */
   readonly onLinkNeeded: (origin: string) => void;
   readonly onProblem: (message: string) => void;

@@ -10,12 +10,9 @@ import { age, oneLine } from "../../shared/format.ts";
 import type { HostContext, HostResult } from "./host.ts";
 
 /** [CL2] Accepts any unique prefix of an id. */
-
 export function findSession(runtime: Runtime, idOrPrefix: string): HostResult<sessions.Session> {
-  const found = findByPrefix(runtime, idOrPrefix, "ses_", sessions.byPrefix);
-  return pickOne(found, idOrPrefix, {
+  return pickOne(sessionsBy(runtime, idOrPrefix), idOrPrefix, {
     what: "session",
-    several: "sessions",
     list: "shim sessions",
     describe: (one) => sessionLine(runtime, one),
   });
@@ -35,31 +32,25 @@ export async function readSession<T>(
 }
 
 export function findCheckpoint(runtime: Runtime, idOrPrefix: string): HostResult<checkpoints.Checkpoint> {
-  const found = findByPrefix(runtime, idOrPrefix, "cp_", checkpoints.byPrefix);
-  return pickOne(found, idOrPrefix, {
+  return pickOne(checkpointsBy(runtime, idOrPrefix), idOrPrefix, {
     what: "checkpoint",
-    several: "checkpoints",
     list: "shim sessions show <session>",
     describe: (one) => checkpointLine(runtime, one),
   });
 }
 
 type SessionOrCheckpoint =
-  | { readonly session: sessions.Session; readonly checkpoint?: undefined }
-  | { readonly session?: undefined; readonly checkpoint: checkpoints.Checkpoint };
+  | { readonly id: string; readonly session: sessions.Session; readonly checkpoint?: undefined }
+  | { readonly id: string; readonly session?: undefined; readonly checkpoint: checkpoints.Checkpoint };
 
 /** [CL273] An id of a session and a checkpoint is ambiguous; `cp_` in front decides. */
 export function findSessionOrCheckpoint(runtime: Runtime, idOrPrefix: string): HostResult<SessionOrCheckpoint> {
-  const found = [
-    ...findByPrefix(runtime, idOrPrefix, "ses_", sessions.byPrefix).map((session) => ({ id: session.id, session })),
-    ...findByPrefix(runtime, idOrPrefix, "cp_", checkpoints.byPrefix).map((checkpoint) => ({
-      id: checkpoint.id,
-      checkpoint,
-    })),
-  ] as readonly (Identified & SessionOrCheckpoint)[];
+  const found: SessionOrCheckpoint[] = [
+    ...sessionsBy(runtime, idOrPrefix).map((session) => ({ id: session.id, session })),
+    ...checkpointsBy(runtime, idOrPrefix).map((checkpoint) => ({ id: checkpoint.id, checkpoint })),
+  ];
   return pickOne(found, idOrPrefix, {
     what: "session or checkpoint",
-    several: "sessions or checkpoints",
     list: "shim sessions",
     describe: ({ session, checkpoint }) =>
       session ? sessionLine(runtime, session) : `checkpoint ${checkpointLine(runtime, checkpoint)}`,
@@ -88,47 +79,48 @@ function checkpointLine(runtime: Runtime, { id, at, trigger, session: sessionId 
 
 const maxCandidates = 8;
 
-interface Identified {
-  readonly id: string;
-}
+type ByPrefix<T> = (sql: Sql, prefix: string, limit: number) => T[];
 
-function findByPrefix<T extends Identified>(
-  runtime: Runtime,
-  idOrPrefix: string,
-  prefix: string,
-  byPrefix: (sql: Sql, prefix: string, limit: number) => T[],
-): T[] {
+function findByPrefix<T>({ store }: Runtime, idOrPrefix: string, prefix: string, byPrefix: ByPrefix<T>): T[] {
   if (idOrPrefix === "") return [];
-  return runtime.store.read((sql) => {
+  return store.read((sql) => {
     const found = byPrefix(sql, idOrPrefix, maxCandidates + 1);
     return found.length > 0 ? found : byPrefix(sql, `${prefix}${idOrPrefix}`, maxCandidates + 1);
   }, []);
 }
 
+function sessionsBy(runtime: Runtime, idOrPrefix: string): sessions.Session[] {
+  return findByPrefix(runtime, idOrPrefix, "ses_", sessions.byPrefix);
+}
+
+function checkpointsBy(runtime: Runtime, idOrPrefix: string): checkpoints.Checkpoint[] {
+  return findByPrefix(runtime, idOrPrefix, "cp_", checkpoints.byPrefix);
+}
+
 interface ItemKind<T> {
   readonly what: string;
-  readonly several: string;
+  /** Command that lists them. */
   readonly list: string;
   readonly describe: (one: T) => string;
 }
 
-function pickOne<T extends Identified>(matches: readonly T[], idOrPrefix: string, kind: ItemKind<T>): HostResult<T> {
-  const { what, several, list, describe } = kind;
+function pickOne<T extends { readonly id: string }>(
+  matches: readonly T[],
+  idOrPrefix: string,
+  { what, list, describe }: ItemKind<T>,
+): HostResult<T> {
   const [first, second] = matches;
-  if (!first)
-    return err({
-      code: "not_found",
-      message: `there is no ${what} "${oneLine(idOrPrefix, 80)}". \`${list}\` lists them.`,
-    });
+  if (!first) {
+    const message = `there is no ${what} "${oneLine(idOrPrefix, 80)}". \`${list}\` lists them.`;
+    return err({ code: "not_found", message });
+  }
   if (!second || first.id === idOrPrefix) return ok(first);
-  const listedMatches = matches.slice(0, maxCandidates);
-  const more = matches.length > listedMatches.length ? ["and more"] : [];
-  const lines = [...listedMatches.map(describe), ...more].map((line) => `\n  ${line}`);
-  return err({
-    code: "ambiguous",
-    message: `"${idOrPrefix}" matches several ${several}; give more of the id:${lines.join("")}`,
-    candidates: listedMatches.map(({ id }) => id),
-  });
+  const listed = matches.slice(0, maxCandidates);
+  const more = matches.length > listed.length ? ["and more"] : [];
+  const lines = [...listed.map(describe), ...more].map((line) => `\n  ${line}`);
+  const several = what.replaceAll(/session|checkpoint/g, "$&s");
+  const message = `"${idOrPrefix}" matches several ${several}; give more of the id:${lines.join("")}`;
+  return err({ code: "ambiguous", message, candidates: listed.map(({ id }) => id) });
 }
 
 /** @param path absolute */

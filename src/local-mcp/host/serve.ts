@@ -20,7 +20,7 @@ import type {
   MetricsServing,
   ServedMetrics,
 } from "./host.ts";
-import { LiveFeed, pageApp, readPageFiles, SignIn, type PageError } from "./page-app.ts";
+import { LiveFeed, pageApp, readPageFiles, SignIn } from "./page-app.ts";
 import { readJsonFile } from "../../platform/read-json-file.ts";
 import { isMachineOperation, machineOperations } from "../../contract/machine/operations.ts";
 import type { PageCall, PageOperation } from "../../contract/live-page.ts";
@@ -97,7 +97,7 @@ function setTimer(work: () => void, ms: number): () => void {
 
 const maxAnswers = 200;
 
-type Answer = Result<unknown, PageError>;
+type Answer = HostResult<unknown>;
 
 /** [WP7] Answers the page's calls; repeats of a request get the answer of the first. */
 function pageCalls(host: Pick<Host, "call">, workspace: KeptWorkspace): (call: PageCall) => Promise<Answer> {

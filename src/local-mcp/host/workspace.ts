@@ -138,7 +138,15 @@ export class Workspace {
   }
 
   toHostError(error: CallError): HostError {
-    return toHostError(error, this.#answerer);
+    const { code, message, retryAfterMs } = error;
+    if (isStoreError(code)) return { code, message };
+    if (!isRefusal(error)) {
+      const lost = `${this.#answerer} did not answer: ${message}`;
+      return { code: "edge_unreachable", message: lost, isTransient: isTransient(error) };
+    }
+    if (isBadInput(error)) return { code, message: badInputText(message) };
+    const retryText = retryAfterMs === undefined ? "" : ` (again in ${Math.ceil(retryAfterMs / 1_000)} s)`;
+    return { code, message: `${message}${retryText}`, isTransient: isTransient(error) };
   }
 
   /** Registers the command line of the machine as a chat. */
@@ -159,8 +167,7 @@ export class Workspace {
 
   /** Asks for a right under a chat of its own, until it has it or `stop` is aborted. */
   hold(right: RightRequest, stop: AbortSignal): Promise<HostResult<HeldRight>> {
-    const { client, machine, process: identity } = this;
-    return holdRight({ client, machine, process: identity, answerer: this.#answerer }, right, stop);
+    return holdRight(this, right, stop);
   }
 
   /**
@@ -203,35 +210,16 @@ export class Workspace {
   }
 }
 
-/** @param where what did not answer */
-function toHostError(error: CallError, where: string): HostError {
-  const { code, message, retryAfterMs } = error;
-  if (isStoreError(code)) return { code, message };
-  if (!isRefusal(error)) {
-    const lost = `${where} did not answer: ${message}`;
-    return { code: "edge_unreachable", message: lost, isTransient: isTransient(error) };
-  }
-  if (isBadInput(error)) return { code, message: badInputText(message) };
-  const retryText = retryAfterMs === undefined ? "" : ` (again in ${Math.ceil(retryAfterMs / 1_000)} s)`;
-  return { code, message: `${message}${retryText}`, isTransient: isTransient(error) };
-}
-
 function isStoreError(code: CallError["code"]): code is StoreErrorCode {
   return code.startsWith("store_");
 }
-
-type Holder = Pick<Workspace, "machine" | "process"> & {
-  readonly client: WorkspaceClient;
-  /** Name of the coordinator in an error when it did not answer. */
-  readonly answerer: string;
-};
 
 const leaveTimeoutMs = 5_000;
 const longestWaitMs = 3_600_000;
 const retryMs = 5_000;
 
 /** [CL33] [CL100] The client renews the right and knows how long to trust it. */
-async function holdRight(holder: Holder, request: RightRequest, stop: AbortSignal): Promise<HostResult<HeldRight>> {
+async function holdRight(holder: Workspace, request: RightRequest, stop: AbortSignal): Promise<HostResult<HeldRight>> {
   for (;;) {
     const held = await acquireOnce(holder, request, stop);
     if (held.ok) return held;
@@ -247,13 +235,13 @@ async function holdRight(holder: Holder, request: RightRequest, stop: AbortSigna
 }
 
 async function acquireOnce(
-  holder: Holder,
+  holder: Workspace,
   { kind, name: asGiven, ttlMs, waitMs }: RightRequest,
   stop: AbortSignal,
 ): Promise<HostResult<HeldRight>> {
-  const { client, answerer } = holder;
+  const { client } = holder;
   const registered = await client.register(toRunChat(holder, kind));
-  if (!registered.ok) return err(toHostError(registered.error, answerer));
+  if (!registered.ok) return err(holder.toHostError(registered.error));
   const lost = new AbortController();
   const lose = (reason: string): void => lost.abort(reason);
   const name = redact(asGiven).text;
@@ -280,11 +268,11 @@ async function acquireOnce(
   await release();
   if (acquired === null) return err({ code: "interrupted", message: "interrupted." });
   const { code, message } = acquired.error;
-  return err(code === "lease_held" ? { code, message: `${message}.` } : toHostError(acquired.error, answerer));
+  return err(code === "lease_held" ? { code, message: `${message}.` } : holder.toHostError(acquired.error));
 }
 
 /** One chat per run, so its leases belong to no other command. */
-function toRunChat({ machine, process }: Holder, kind: RightRequest["kind"]): InputOf<"chats.register"> {
+function toRunChat({ machine, process }: Workspace, kind: RightRequest["kind"]): InputOf<"chats.register"> {
   const name = machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80);
   const [prefix, client] = kind === "lock" ? ["run", "shim team locks run"] : ["lead", "shim team leaders run"];
   const chat = `${prefix}-${name}-${newId(nodePlatform()).slice(-12)}`;

@@ -12,6 +12,8 @@ import { causeOf, findIncomplete } from "../recovery/detect.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import { isWithin } from "../../shared/elapsed.ts";
+import type { InputOf } from "../../contract/operations.ts";
+import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
 
 /** Sent once per `key`. Contains no text of a chat but its title. */
 export interface UserNotification {
@@ -154,7 +156,7 @@ function findSwitches(sql: Sql, { now, processes }: Runtime): UserNotification[]
 /** The coordinator may be remote and charge for requests. */
 const askEveryMs = 60_000;
 const timeoutMs = 5_000;
-const maxPages = 5;
+const maxTasks = 1_000;
 
 /** Repeats the last known tasks between requests and while the coordinator is unreachable. */
 export function deadTasks(
@@ -172,25 +174,12 @@ export function deadTasks(
 }
 
 async function findDeadTasks({ link, workspace }: OpenedLink): Promise<UserNotification[] | null> {
-  const notifications: UserNotification[] = [];
-  let cursor: string | undefined;
-  for (let page = 0; page < maxPages; page++) {
-    const query = { state: "dead", limit: 200, ...(cursor === undefined ? {} : { cursor }) } as const;
-    const answer = await link.call("tasks.list", query, timeoutMs);
-    if (!answer.ok) return null;
-    for (const { task, type, reason, failures } of answer.value.tasks) {
-      const reasonText = reason === null ? "" : ` (${reason.replaceAll("_", " ")})`;
-      const key = `task_dead:${workspace}:${task}:${failures}`;
-      notifications.push({
-        event: "task_dead",
-        key,
-        session: null,
-        title: null,
-        text: `task ${task} (${type}) is dead${reasonText}`,
-      });
-    }
-    if (answer.value.cursor === null) return notifications;
-    cursor = answer.value.cursor;
-  }
-  return notifications;
+  const caller = { call: (name: "tasks.list", input: InputOf<"tasks.list">) => link.call(name, input, timeoutMs) };
+  const answer = await fetchPages(caller, "tasks.list", { state: "dead" }, { max: maxTasks });
+  if (!answer.ok) return null;
+  return answer.value.tasks.map(({ task, type, reason, failures }) => {
+    const reasonText = reason === null ? "" : ` (${reason.replaceAll("_", " ")})`;
+    const key = `task_dead:${workspace}:${task}:${failures}`;
+    return { event: "task_dead", key, session: null, title: null, text: `task ${task} (${type}) is dead${reasonText}` };
+  });
 }

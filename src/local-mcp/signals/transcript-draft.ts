@@ -4,24 +4,25 @@ import type { RunningCommands } from "./codex-calls.ts";
 
 /** Pure. The format is the client's own and changes; what is unknown is skipped. */
 
-export interface TranscriptText {
-  /** `user`: the user's own words, without what a client adds to them. */
-  readonly role: "user" | "assistant";
-  readonly text: string;
-  /** `queued`: typed while the model worked; `local`: a command that the client carried out. */
-  readonly startsNoTurn?: "queued" | "local";
+export interface LineOrigin {
   /** Epoch ms; null: the line has no time. */
   readonly at: number | null;
   /** Line's own id, else `@` and its position in the file. */
   readonly uuid: string;
 }
 
-export interface TranscriptToolCall {
+export interface TranscriptText extends LineOrigin {
+  /** `user`: the user's own words, without what a client adds to them. */
+  readonly role: "user" | "assistant";
+  readonly text: string;
+  /** `queued`: typed while the model worked; `local`: a command that the client carried out. */
+  readonly startsNoTurn?: "queued" | "local";
+}
+
+export interface TranscriptToolCall extends LineOrigin {
   readonly id: string;
   readonly name: string;
   readonly input: unknown;
-  readonly at: number | null;
-  readonly uuid: string;
   /** Hooks report it under another id, or not at all. */
   readonly isUnhooked?: true;
 }
@@ -45,30 +46,10 @@ export interface TranscriptCompaction {
   readonly at: number | null;
 }
 
-/** A plan that the user approved by a prompt. */
-export interface TranscriptPlan {
-  /** The plan; null: it stands in an earlier part of the transcript. */
-  readonly text: string | null;
-  readonly at: number | null;
-  readonly uuid: string;
-}
-
-/** The user stopped the model. */
-export interface TranscriptInterruption {
-  readonly at: number | null;
-}
-
 /** Last words of a turn that the model itself ended. */
 export interface TranscriptTurnEnd {
   readonly text: string;
   readonly at: number;
-}
-
-/** Answer of the client instead of the model: a limit reached, a prompt too long. */
-export interface TranscriptApiError {
-  readonly text: string;
-  readonly at: number | null;
-  readonly uuid: string;
 }
 
 export interface Usage {
@@ -86,10 +67,13 @@ export interface TranscriptContent {
   readonly texts: readonly TranscriptText[];
   readonly toolCalls: readonly TranscriptToolCall[];
   readonly toolEnds: readonly TranscriptToolEnd[];
-  readonly apiErrors: readonly TranscriptApiError[];
+  /** Answers of the client instead of the model: a limit reached, a prompt too long. */
+  readonly apiErrors: readonly ({ readonly text: string } & LineOrigin)[];
   readonly compactions: readonly TranscriptCompaction[];
-  readonly interruptions: readonly TranscriptInterruption[];
-  readonly plans: readonly TranscriptPlan[];
+  /** The user stopped the model. */
+  readonly interruptions: readonly Pick<LineOrigin, "at">[];
+  /** Plans that the user approved by a prompt; null: it stands in an earlier part. */
+  readonly plans: readonly ({ readonly text: string | null } & LineOrigin)[];
   /** Null if no turn ended, or the model has answered again since. */
   readonly turnEnd: TranscriptTurnEnd | null;
   /** Tries and answers of the main chat, in order; `at` is null for a line without a time. */
@@ -109,11 +93,6 @@ export interface TranscriptContent {
   /** Where git was: at the start with a commit, or at the end without one; null: not known. */
   readonly git: GitPosition | null;
   readonly invalidLines: number;
-}
-
-export interface LineOrigin {
-  readonly at: number | null;
-  readonly uuid: string;
 }
 
 type Growing<T> = {

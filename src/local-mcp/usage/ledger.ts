@@ -6,17 +6,12 @@ import { usageCosts, usageMessages, usageTelemetry, usageTotals } from "../../st
 import * as totals from "../../store/metric-totals.ts";
 import { idOf } from "../sessions/entries.ts";
 import type { Session } from "../sessions/sessions.ts";
-import type { Usage } from "../signals/transcript-draft.ts";
+import type { TranscriptContent, Usage } from "../signals/transcript-draft.ts";
 import * as spending from "./task-spending.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { canonicalModel } from "../../shared/model-name.ts";
 
 /** Each function is part of the caller's transaction. */
-
-interface ReportedUsage {
-  readonly usage: readonly Usage[];
-  readonly subagentUsage: readonly Usage[];
-}
 
 export type Prices = Config["usage"]["prices"];
 
@@ -24,7 +19,7 @@ export type Prices = Config["usage"]["prices"];
 export function countResponses(
   sql: Sql,
   session: Session,
-  reported: ReportedUsage,
+  reported: Pick<TranscriptContent, "usage" | "subagentUsage">,
   now: number,
   prices: Prices = {},
 ): void {

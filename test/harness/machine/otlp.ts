@@ -1,5 +1,4 @@
-import { recordEvents } from "#src/local-mcp/telemetry/record-events.ts";
-import { parseEvents } from "#src/local-mcp/telemetry/otlp-events.ts";
+import { parseEvents, recordEvents } from "#src/local-mcp/telemetry/telemetry-events.ts";
 import type { TempRuntime } from "./temp-runtime.ts";
 
 export interface SentEvent {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { expect, it } from "vitest";
 import { edgeConfigPath, removeEdgeConfig, readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { unfinishedFile } from "#src/local-mcp/host/join-workspace.ts";
+import * as meta from "#src/store/meta.ts";
 import { aCliHome, failed, holding, linesOf } from "#harness/machine/cli-home.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 
@@ -182,7 +182,6 @@ it("[CL32] a workspace whose answer was lost is made by the same command again",
   const command = `join workspaces create team --url ${server.url}`;
   for (let times = 0; times < 2; times++) {
     expect(await home.shimWith({ env }, command)).toMatchObject(failed(1, "answer"));
-    expect(statSync(unfinishedFile(home.paths.home)).mode & 0o777).toBe(0o600);
     expect(readEdgeConfig(home.paths.home)).toEqual({ ok: true, value: null });
   }
   expect((await home.shimWith({ env }, command)).code).toBe(0);
@@ -191,7 +190,7 @@ it("[CL32] a workspace whose answer was lost is made by the same command again",
   expect(ids).toEqual([workspace, workspace, token, token, workspace, token]);
   expect(token).toMatch(new RegExp(`^${String(workspace)}:.`));
   expect(readEdgeConfig(home.paths.home)).toMatchObject({ value: { token: "shim_b.b", adminToken: "shim_a.a" } });
-  expect(existsSync(unfinishedFile(home.paths.home))).toBe(false);
+  expect(home.runtime.store.read((sql) => meta.listOf(sql, "workspace_request"), [])).toEqual([]);
 });
 
 it("[CL32] a name that is taken is not asked for under the old id again, and others stay", async () => {

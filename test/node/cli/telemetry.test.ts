@@ -4,7 +4,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { TelemetrySettings } from "#src/contract/config.ts";
-import { receive as listen } from "#src/local-mcp/telemetry/receiver.ts";
+import { receive as listen } from "#src/local-mcp/telemetry/telemetry-input.ts";
 import * as meta from "#src/store/meta.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import { defaults } from "#src/contract/config.ts";
 import { machineMetrics } from "#src/local-mcp/metrics/machine-metrics.ts";
-import { parseEvents } from "#src/local-mcp/telemetry/otlp-events.ts";
+import { parseEvents } from "#src/local-mcp/telemetry/telemetry-events.ts";
 import { assess, unknownInputs } from "#src/policy/risk.ts";
 import type { Grouping, UsageLine } from "#src/contract/machine/usage.ts";
 import { usageBy } from "#src/local-mcp/usage/usage-report.ts";

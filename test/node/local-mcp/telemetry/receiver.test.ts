@@ -4,7 +4,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
-import { lastReceivedAt } from "#src/local-mcp/telemetry/record-events.ts";
+import { lastReceivedAt } from "#src/local-mcp/telemetry/telemetry-events.ts";
 import { TelemetryInput } from "#src/local-mcp/telemetry/telemetry-input.ts";
 import { aLiveClaude, rowCount, type Claude } from "#harness/machine/claude.ts";
 import { anExport, aRequest } from "#harness/machine/otlp.ts";
