@@ -13,7 +13,6 @@ const maybeText = z.nullable(text);
 const texts = z.array(text).readonly();
 const number = z.number();
 
-/** Null: unknown. */
 export const GitPosition = stored({ branch: maybeText, commit: maybeText });
 export type GitPosition = Readonly<z.infer<typeof GitPosition>>;
 

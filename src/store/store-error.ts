@@ -71,19 +71,16 @@ export function toStoreError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof StoreError) return error;
   // Leaves errors about a caller's own files unexplained.
   const isOurs = !("path" in error) || (typeof error.path === "string" && error.path.startsWith(dirname(path)));
-  const knownCode = codeOfResult(error) ?? (isOurs ? codeOfErrno(codeOf(error)) : undefined);
+  // SQLite reports an unknown format in a damaged header with the code of a wrong statement.
+  const isUnknownFormat = error.message === "unsupported file format";
+  const ofResult = isUnknownFormat ? "store_corrupt" : resultCodes.find(([n, name]) => isResult(error, n, name))?.[2];
+  const knownCode = ofResult ?? (isOurs ? codeOfErrno(codeOf(error)) : undefined);
   if (!knownCode) return error;
   // SQLite cannot open its companions (-wal, -shm) in a read-only folder, or on a full disk.
   const folder = dirname(path);
   const reason = isReadOnly(folder) ? "store_readonly" : isFull(folder) ? "store_full" : "store_unavailable";
   const code = knownCode === "store_unavailable" ? reason : knownCode;
   return new StoreError(code, `${path}: ${adviceByCode[code]} (${error.message})`, { cause: error });
-}
-
-/** SQLite reports an unknown format in a damaged header with the code of a wrong statement. */
-function codeOfResult(error: Error): AdvisedCode | undefined {
-  if (error.message === "unsupported file format") return "store_corrupt";
-  return resultCodes.find(([number, name]) => isResult(error, number, name))?.[2];
 }
 
 /** better-sqlite3 has names (`SQLITE_BUSY_SNAPSHOT`), `node:sqlite` numbers in `errcode`. */

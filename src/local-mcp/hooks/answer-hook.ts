@@ -94,8 +94,10 @@ export function answerEvent(runtime: Runtime, incoming: IncomingEvent): Answered
 function storeOrSpool(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
   const { event } = incoming;
   try {
-    // Earlier events are still to be stored: this one queues behind them.
-    if (!drainFirst(runtime, event) && isLeftOver(runtime, incoming)) return guardOnly(runtime, incoming);
+    // [HO8] [HO14] Earlier events are still to be stored: this one queues behind them.
+    drainInto(runtime, hookDrainMs);
+    const isInTurn = event === "SessionStart" || isEmpty(runtime.paths.spool);
+    if (!isInTurn && isLeftOver(runtime, incoming)) return guardOnly(runtime, incoming);
     // Its sender got no answer, or has spooled it meanwhile.
     if (runtime.store.read((sql) => isRecorded(sql, incoming.id), false)) return guardOnly(runtime, incoming);
     return storeEvent(runtime, incoming);
@@ -111,12 +113,6 @@ function storeOrSpool(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent 
 
 /** The client waits for its hook, so each hook handles only a part of a long queue. */
 const hookDrainMs = 300;
-
-/** [HO8] [HO14] Returns whether the event may be stored now; throws StoreError if unwritable. */
-function drainFirst(runtime: Runtime, event: HookEvent): boolean {
-  drainInto(runtime, hookDrainMs);
-  return event === "SessionStart" || isEmpty(runtime.paths.spool);
-}
 
 /** @returns false: the event is lost, since the spool cannot be written either */
 function isLeftOver(runtime: Runtime, incoming: IncomingEvent): boolean {
@@ -179,7 +175,8 @@ function recordWithinBudget(
   const { store, durations, log } = runtime;
   const record = (bound: (work: () => RecordedEvent | null) => RecordedEvent | null): RecordedEvent | null =>
     store.write((sql) => {
-      if (incoming.id !== undefined) noteRecorded(sql, incoming.id);
+      if (incoming.id !== undefined)
+        meta.write(sql, recordedKey, [...recordedIds(sql).slice(1 - maxIds), incoming.id].join(" "));
       if (durations.isDue) durations.store(sql);
       return bound(() => recordEvent(sql, runtime, incoming, known, missedBySubagents));
     });
@@ -255,10 +252,6 @@ const maxIds = 128;
 
 function recordedIds(sql: Sql): string[] {
   return meta.read(sql, recordedKey)?.split(" ") ?? [];
-}
-
-function noteRecorded(sql: Sql, id: string): void {
-  meta.write(sql, recordedKey, [...recordedIds(sql).slice(1 - maxIds), id].join(" "));
 }
 
 /** [HO74] Whether the event was recorded before, as it came or from the spool. */

@@ -34,7 +34,8 @@ function maxAnswerMs(event: string): number {
  */
 export async function postEvent(host: HostHome, { client, event, input, process }: SentEvent): Promise<string> {
   const failedMark = `${host.home}/host.failed`;
-  const isFailing = isWithin(Date.now() - modifiedAt(failedMark), failedMs);
+  const failedAt = statSync(failedMark, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const isFailing = isWithin(Date.now() - failedAt, failedMs);
   const maxMs = maxAnswerMs(event);
   const sender = { [processHeader]: process };
   try {
@@ -49,10 +50,6 @@ export async function postEvent(host: HostHome, { client, event, input, process 
     if (error instanceof NoHostError && !isFailing) touch(failedMark);
     throw error;
   }
-}
-
-function modifiedAt(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
 function touch(path: string): void {

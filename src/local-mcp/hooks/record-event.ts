@@ -91,7 +91,9 @@ export function recordEvent(
   const verdict = toolVerdict(recording);
   const accepted = findAcceptance(recording);
   const isNew = recordEntries(recording, verdict);
-  const news = isNew && !isBriefed(missedStart) ? findNews(recording, accepted) : null;
+  // A start's brief fills what the client takes of a hook; one after a compaction has none.
+  const isBriefed = missedStart !== null && missedStart.source !== "compact";
+  const news = isNew && !isBriefed ? findNews(recording, accepted) : null;
   const trigger = recordReadings(recording);
   if (incoming.event === "SessionEnd") endSession(recording);
   const started = recordStart(recording) ?? missedStart;
@@ -209,11 +211,6 @@ function findMissedStart({ sql, runtime, incoming, known, session, before }: Rec
   const [last] = journal.newest(sql, session.id, ["start", "prompt"], 1);
   const isMissed = last?.entry.kind === "start" && last.entry.isUndelivered === true;
   return isMissed ? { session, before: null, source: last.entry.source } : null;
-}
-
-/** A start's brief fills what the client takes of a hook; one after a compaction has none. */
-function isBriefed(missedStart: StartedSession | null): boolean {
-  return missedStart !== null && missedStart.source !== "compact";
 }
 
 /** [BU10] [BU11] A task's budget first, then the reserved files. */

@@ -9,7 +9,7 @@ import { isDead } from "../recovery/liveness.ts";
 import { recordFinishedHere } from "../recovery/finished-tasks.ts";
 import { isScripted, offer, offerable, offerPolicy, maxVainBriefs, userLine, type Offer } from "../recovery/offers.ts";
 import { closedContext, resumedLine, speakerOf, vainContext } from "../recovery/user-lines.ts";
-import { restore, type Restoration } from "../recovery/restoration.ts";
+import { restore } from "../recovery/restoration.ts";
 import { withSessionConfig } from "../recording/session-settings.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
@@ -66,15 +66,17 @@ function offerAnswer(runtime: Runtime, { session }: StartedSession): StartAnswer
   const policy = offerPolicy(runtime, session.id);
   if (policy === "mention") return { context: pointerLine(runtime, session), line: null };
   if (policy !== "offer") return emptyStart;
-  return runtime.durations.time("shim_recovery_duration_seconds", () => recoveryAnswer(runtime, session), {
-    counts: ({ context }) => context !== null,
-    session: () => session.id,
-  });
-}
-
-function recoveryAnswer(runtime: Runtime, { id, project, client }: sessions.Session): StartAnswer {
-  const found = offer(runtime, id, { project });
-  return found ? { context: offeredContext(runtime, found), line: offerLine(runtime, found, client) } : emptyStart;
+  const { id, project, client } = session;
+  const answer = (): StartAnswer => {
+    const found = offer(runtime, id, { project });
+    if (!found) return emptyStart;
+    const { from, more, vainOffers } = found;
+    const offered = { ...from, more, isVain: vainOffers >= maxVainBriefs };
+    const line = runtime.store.read((sql) => userLine(sql, runtime, offered, client), null);
+    return { context: offeredContext(runtime, found), line };
+  };
+  const options = { counts: ({ context }: StartAnswer) => context !== null, session: () => id };
+  return runtime.durations.time("shim_recovery_duration_seconds", answer, options);
 }
 
 function offeredContext(runtime: Runtime, { from, vainOffers, more }: Offer): string {
@@ -82,11 +84,6 @@ function offeredContext(runtime: Runtime, { from, vainOffers, more }: Offer): st
   if (vainOffers >= maxVainBriefs) return vainContext(from, runtime.now(), vainOffers);
   const others = more > 0 ? `\n${more} more incomplete: \`shim sessions --incomplete\`.` : "";
   return brief(from, runtime.now(), runtime.config.recovery) + others;
-}
-
-function offerLine(runtime: Runtime, { from, vainOffers, more }: Offer, client: string): string | null {
-  const offered = { ...from, more, isVain: vainOffers >= maxVainBriefs };
-  return runtime.store.read((sql) => userLine(sql, runtime, offered, client), null);
 }
 
 /** [HO13] Gives a script one line; the offer stays open for a chat with a user. */
@@ -106,7 +103,9 @@ function resumedAnswer(runtime: Runtime, { before }: StartedSession): StartAnswe
   const from = isKnown ? restore(runtime, before) : null;
   if (!from) return emptyStart;
   const line = isClosed(before) ? null : resumedLine(from, runtime.now());
-  return { context: isUnchanged(from) ? null : brief(from, runtime.now(), "resumed"), line };
+  // [RE53] The user has closed and reopened the chat, and nothing has changed.
+  const isUnchanged = isClosed(before) && from.files.every(({ now }) => now !== "changed" && now !== "missing");
+  return { context: isUnchanged ? null : brief(from, runtime.now(), "resumed"), line };
 }
 
 function continuedAnswer(runtime: Runtime, { id, client, recoveryBy }: sessions.Session): StartAnswer {
@@ -122,11 +121,6 @@ function continuedAnswer(runtime: Runtime, { id, client, recoveryBy }: sessions.
     context: `SHIM: this session was continued by session ${recoveryBy} in the meantime; its work may be done already. Check before you repeat it.`,
     line: `SHIM: another chat has continued this one in the meantime; its work may be done already. ${knows}`,
   };
-}
-
-/** [RE53] The user has closed and reopened the chat, and nothing has changed. */
-function isUnchanged({ session, files }: Restoration): boolean {
-  return isClosed(session) && files.every(({ now }) => now !== "changed" && now !== "missing");
 }
 
 /** [HO3] Where a summary follows, what it lacks is given back after it. */

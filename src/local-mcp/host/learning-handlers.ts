@@ -98,14 +98,8 @@ export const learningHandlers = {
     const runtime = await context.runtime();
     const valueOf = (key: string): number => Number(settingAt(runtime.config, key));
     const known = parameters.filter(({ scope }) => scope === "machine");
-    const variants =
-      set === undefined
-        ? usualVariants(
-            known.filter(({ group }) => group === "interval"),
-            valueOf,
-            2,
-          )
-        : parseVariants(known, valueOf, set, () => true);
+    const intervals = known.filter(({ group }) => group === "interval");
+    const variants = set ? parseVariants(known, valueOf, set, () => true) : usualVariants(intervals, valueOf, 2);
     if (typeof variants === "string") return err({ code: "bad_input", message: variants });
     const sessions = file === undefined ? ok(readStored(runtime, since)) : readCorpus(file);
     return sessions.ok ? ok(replayReport(sessions.value, runtime.config, variants)) : sessions;
@@ -272,11 +266,10 @@ async function readReport(deciding: Deciding, name?: string): Promise<HostResult
   const { runtime } = deciding;
   const present = weekOf(runtime.now());
   const week = name === undefined ? present : findWeek(name);
-  if (!week)
-    return err({
-      code: "bad_input",
-      message: `"${(name ?? "").slice(0, 40)}" is no week. Name one such as ${present.name}.`,
-    });
+  if (!week) {
+    const message = `"${(name ?? "").slice(0, 40)}" is no week. Name one such as ${present.name}.`;
+    return err({ code: "bad_input", message });
+  }
   const examined = week.until > runtime.now() ? await examine(deciding) : null;
   const report = await reportOf(deciding, week, examined && ideas(examined, nextOf(runtime, examined)));
   if (report !== null) return ok({ week: week.name, report });

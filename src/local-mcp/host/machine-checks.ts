@@ -48,7 +48,7 @@ import { lastReceivedAt } from "../telemetry/telemetry-events.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 
-/** What a check has found; `name` where that is not its own. */
+/** Result of a check; `name` where that is not its own. */
 type Found = Omit<Check, "name"> & { readonly name?: string };
 type AllFound = Found | readonly Found[];
 /** Checks by name, in the order of the answer. */
@@ -257,7 +257,7 @@ function foreignCallers(context: HostContext): Found[] {
   return [warn(text, "Switch off Claude Code's hooks in that client's settings.")];
 }
 
-/** Of the repository of the caller's folder. */
+/** [FI31] The guard of the repository of the caller's folder. */
 function commitGuard({ site, folder }: Asked): Found[] {
   const lost = folder === undefined ? null : lostGuard(site, folder);
   if (lost === null) return [];
@@ -460,7 +460,11 @@ async function telemetry({ site: { machine }, paths }: HostContext, runtime: Run
   const receiver = config.ok ? config.value.telemetry : null;
   const settings = settingsOf(target);
   const foreign = [...foreignSettings(settings, receiver), ...managedTelemetry(machine, readText)];
-  if (!receiver) return whileOff([...foreign, ...environmentTelemetry(machine.env)]);
+  const elsewhere = [...foreign, ...environmentTelemetry(machine.env)].join(", ");
+  if (!receiver && elsewhere === "")
+    return pass("off; `shim init --telemetry` receives exact costs and errors of requests");
+  if (!receiver)
+    return pass(`off; Claude Code sends its own elsewhere (${elsewhere}), ${guide} shows how SHIM gets it too`);
   if (isEnabled(settings, receiver) || foreign.length > 0) return arrival(runtime, receiver, foreign);
   const fix = "Run `shim init --telemetry` again, or `shim init --no-telemetry`.";
   return warn(`SHIM receives on port ${receiver.port}, but Claude Code's settings no longer send`, fix);
@@ -470,11 +474,6 @@ function settingsOf({ settingsFile }: ClientTarget): JsonObject {
   const file = readText(settingsFile ?? "");
   const text = file.ok ? (file.value ?? "") : "";
   return json.findProblem(text) === null ? json.read(text) : {};
-}
-
-function whileOff(foreign: readonly string[]): Found {
-  if (foreign.length === 0) return pass("off; `shim init --telemetry` receives exact costs and errors of requests");
-  return pass(`off; Claude Code sends its own elsewhere (${foreign.join(", ")}), ${guide} shows how SHIM gets it too`);
 }
 
 async function arrival(runtime: Runtime, { port }: TelemetrySettings, foreign: readonly string[]): Promise<Found> {

@@ -1,5 +1,5 @@
 import { commandLine, commandLineChat } from "../../contract/command-line-chat.ts";
-import { type CallError, isBadInput, isRefusal, isTransient, type StoreErrorCode } from "../../contract/errors.ts";
+import { type CallError, isBadInput, isRefusal, isTransient } from "../../contract/errors.ts";
 import { operations, type CallInput, type CallName, type InputOf, type OutputOf } from "../../contract/operations.ts";
 import type { PagedOperation, Pages } from "../../contract/pages.ts";
 import type { Self } from "../../contract/values.ts";
@@ -139,7 +139,7 @@ export class Workspace {
 
   toHostError(error: CallError): HostError {
     const { code, message, retryAfterMs } = error;
-    if (isStoreError(code)) return { code, message };
+    if (code.startsWith("store_")) return { code, message };
     if (!isRefusal(error)) {
       const lost = `${this.#answerer} did not answer: ${message}`;
       return { code: "edge_unreachable", message: lost, isTransient: isTransient(error) };
@@ -208,10 +208,6 @@ export class Workspace {
   close(): void {
     this.client.close();
   }
-}
-
-function isStoreError(code: CallError["code"]): code is StoreErrorCode {
-  return code.startsWith("store_");
 }
 
 const leaveTimeoutMs = 5_000;

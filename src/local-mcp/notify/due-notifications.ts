@@ -32,7 +32,11 @@ const maxChats = 20;
 type Readers = { readonly [Event in NotifyEvent]: (sql: Sql, runtime: Runtime) => UserNotification[] };
 
 const readers: Readers = {
-  chat_died: (sql, runtime) => [...recordedDeaths(sql, runtime.now()), ...silentDeaths(sql, runtime)],
+  chat_died: (sql, runtime) => [
+    ...recordedDeaths(sql, runtime.now()),
+    // Nobody records the death of a chat whose process cannot be seen before it is offered.
+    ...unrecordedDeaths(sql, runtime, (session) => !isOwnerGone(session, runtime)),
+  ],
   message_waiting: findUnreadMessages,
   risk_critical: findCriticalRisks,
   task_dead: () => [],
@@ -64,11 +68,6 @@ function recordedDeaths(sql: Sql, now: number): UserNotification[] {
     const isDeath = cause !== "closed" || (isLast === 1 && session !== null && !isClosed(session));
     return session && isDeath ? deathOf(session, at, cause) : [];
   });
-}
-
-/** Nobody records the death of a chat whose process cannot be seen before it is offered. */
-function silentDeaths(sql: Sql, runtime: Runtime): UserNotification[] {
-  return unrecordedDeaths(sql, runtime, (session) => !isOwnerGone(session, runtime));
 }
 
 /** [CL146] Deaths that a process is about to record. */

@@ -11,22 +11,34 @@ import {
   blocksOf,
   textOf,
   withdrawTexts,
+  type LineFormat,
   type LineOrigin,
   type TranscriptDraft,
   type TranscriptText,
-  type TranscriptTurnEnd,
   type Usage,
 } from "./transcript-draft.ts";
 
-type RowReader = (draft: TranscriptDraft, line: JsonObject, origin: LineOrigin) => void;
-
 /** [TR201] Rows of Claude Code 2.0.64 to 2.1.328; others say nothing of the work. */
-const rows: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
+const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
   ["user", readUser],
   ["assistant", readAssistant],
-  ["system", readSystem],
   ["attachment", readAttachment],
-  ["queue-operation", readQueue],
+  [
+    "system/compact_boundary",
+    (draft, line, { at }) => {
+      const trigger = textAt(objectAt(line, "compactMetadata"), "trigger", 40) ?? "unknown";
+      addCompaction(draft, { summary: null, trigger, at });
+    },
+  ],
+  // A failed try that is repeated; the last one is an answer of the client.
+  ["system/api_error", (draft, _line, { at }) => void draft.outcomes.push({ at, isFailed: true })],
+  // Prompts typed while the model worked.
+  ["queue-operation/enqueue", (draft, line, { at }) => void draft.queue.push({ text: queuedText(line), at })],
+  // Submitted as usual: a row of the user follows.
+  ["queue-operation/dequeue", (draft) => void draft.queue.shift()],
+  // Back into the input field.
+  ["queue-operation/popAll", (draft) => void (draft.queue = [])],
+  ["queue-operation/remove", readJoined],
 ]);
 
 export function readClaudeLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
@@ -40,23 +52,9 @@ export function readClaudeLine(draft: TranscriptDraft, line: JsonObject, origin:
 
 /** A line of the transcript that a sub-agent has of its own: there it is the main chat. */
 export function readSubagentLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
-  rows.get(textAt(line, "type") ?? "")?.(draft, line, origin);
-}
-
-const systemRows: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
-  [
-    "compact_boundary",
-    (draft, line, { at }) => {
-      const trigger = textAt(objectAt(line, "compactMetadata"), "trigger", 40) ?? "unknown";
-      addCompaction(draft, { summary: null, trigger, at });
-    },
-  ],
-  // A failed try that is repeated; the last one is an answer of the client.
-  ["api_error", (draft, _line, { at }) => void draft.outcomes.push({ at, isFailed: true })],
-]);
-
-function readSystem(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
-  systemRows.get(textAt(line, "subtype") ?? "")?.(draft, line, origin);
+  const type = textAt(line, "type") ?? "";
+  const kind = textAt(line, "subtype") ?? textAt(line, "operation") ?? "";
+  (rows.get(type) ?? rows.get(`${type}/${kind}`))?.(draft, line, origin);
 }
 
 const interruption = "[Request interrupted by user";
@@ -70,7 +68,7 @@ function readUser(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin):
   if (text.startsWith(interruption)) return void draft.interruptions.push({ at: origin.at });
   const words = withAttachments(wordsOf(text), imagesOf(message));
   if (words !== "") withdrawOther(draft, textAt(line, "parentUuid", 100), origin);
-  addPrompt(draft, words, localOf(text), origin);
+  addPrompt(draft, words, commandIn(text)?.isLocal === true ? "local" : undefined, origin);
 }
 
 /** [TR227] A second prompt after one row: the user edited the first, or went back to before it. */
@@ -83,10 +81,6 @@ function withdrawOther(draft: TranscriptDraft, parent: string | null, { uuid }: 
 
 function wordsOf(text: string): string {
   return commandIn(text)?.text ?? userWords(text);
-}
-
-function localOf(text: string): TranscriptText["startsNoTurn"] {
-  return commandIn(text)?.isLocal === true ? "local" : undefined;
 }
 
 /** Newer versions name who wrote a message. */
@@ -118,20 +112,6 @@ function readAttachment(draft: TranscriptDraft, line: JsonObject, origin: LineOr
   const text = wordsIn(attachment, "prompt").trim();
   if ((attachment["commandMode"] ?? "prompt") === "prompt" && !draft.dequeued.has(text))
     addPrompt(draft, withAttachments(wordsOf(text), imagesOf(attachment, "prompt")), "queued", origin);
-}
-
-/** Prompts typed while the model worked. */
-const queueOperations: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
-  ["enqueue", (draft, line, { at }) => void draft.queue.push({ text: queuedText(line), at })],
-  // Submitted as usual: a row of the user follows.
-  ["dequeue", (draft) => void draft.queue.shift()],
-  // Back into the input field.
-  ["popAll", (draft) => void (draft.queue = [])],
-  ["remove", readJoined],
-]);
-
-function readQueue(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
-  queueOperations.get(textAt(line, "operation") ?? "")?.(draft, line, origin);
 }
 
 /** One that the model got in its turn. Older versions write nothing else of it. */
@@ -170,14 +150,11 @@ function readAssistant(draft: TranscriptDraft, line: JsonObject, origin: LineOri
   if (line["isApiErrorMessage"] === true) return addFailure(draft, text, origin);
   if (message?.["model"] === "<synthetic>") return;
   if (text !== "") draft.texts.push({ role: "assistant", text, ...origin });
-  draft.turnEnd = turnEndOf(message, text, origin);
+  const isEnd = origin.at !== null && message?.["stop_reason"] === "end_turn";
+  draft.turnEnd = isEnd ? { text, at: origin.at } : null;
   for (const block of listAt(message, "content")) readToolUse(draft, asObject(block), origin);
   const usage = usageIn(line, message, origin);
   if (usage) addUsage(draft, usage);
-}
-
-function turnEndOf(message: JsonObject | null, text: string, { at }: LineOrigin): TranscriptTurnEnd | null {
-  return at !== null && message?.["stop_reason"] === "end_turn" ? { text, at } : null;
 }
 
 function readToolUse(draft: TranscriptDraft, block: JsonObject | null, origin: LineOrigin): void {

@@ -14,18 +14,20 @@ import {
   removeCall,
   reopenCall,
   stopCall,
+  type LineFormat,
   type LineOrigin,
   type TranscriptDraft,
   type TranscriptToolCall,
 } from "./transcript-draft.ts";
 
-type RowReader = (draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin) => void;
-
 /** [TR201] Rows of Codex's rollouts about calls of tools. */
-export const callRows: readonly (readonly [string, RowReader])[] = [
+export const callRows: readonly (readonly [string, LineFormat])[] = [
   ["response_item/function_call", readFunctionCall],
   ["response_item/custom_tool_call", readCustomCall],
-  ["response_item/local_shell_call", readShellCall],
+  [
+    "response_item/local_shell_call",
+    (draft, payload, origin) => add(draft, payload, shellCall(objectAt(payload, "action")?.["command"]), origin),
+  ],
   ["response_item/function_call_output", readOutput],
   ["response_item/custom_tool_call_output", readOutput],
   ["response_item/local_shell_call_output", readOutput],
@@ -61,12 +63,9 @@ function readFunctionCall(draft: TranscriptDraft, payload: JsonObject, origin: L
   const written = textAt(payload, "arguments") ?? "";
   if ((name === "write_stdin" || name === "wait") && isPoll(draft, id, written)) return;
   const input = parseObject(written);
-  add(draft, payload, functionCall(name, textAt(payload, "namespace", 200), input), origin);
-}
-
-function functionCall(name: string, server: string | null, input: JsonObject | null): Call {
-  if (server !== null) return { name: `${server}__${name}`, input };
-  return functions.get(name)?.(input) ?? { name, input, isUnhooked };
+  const server = textAt(payload, "namespace", 200);
+  const own = server === null ? functions.get(name)?.(input) : { name: `${server}__${name}`, input };
+  add(draft, payload, own ?? { name, input, isUnhooked }, origin);
 }
 
 /** A command is a list of words, the last of which is a shell's script. */
@@ -82,10 +81,6 @@ function todosOf(input: JsonObject | null): JsonObject[] {
     const { step: content, status } = asObject(step) ?? {};
     return { content, status };
   });
-}
-
-function readShellCall(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
-  add(draft, payload, shellCall(objectAt(payload, "action")?.["command"]), origin);
 }
 
 /**
@@ -157,7 +152,8 @@ function endCall(draft: TranscriptDraft, toolUseId: string, output: Output, at: 
 
 /** Returns whether a command of the call runs on. */
 function noteRunning(draft: TranscriptDraft, toolUseId: string, { parts, runsOn }: Output): boolean {
-  const isOpen = saysItRunsOn(parts);
+  // The client's own word, in any part.
+  const isOpen = parts.some((part) => runningCommand.test(part.slice(0, edgeChars)));
   const typedInto = draft.codex.inputs.get(toolUseId);
   if (typedInto !== undefined && !isOpen) stopCall(draft, typedInto);
   if (draft.calls.get(toolUseId)?.name !== "Bash") return false;
@@ -292,11 +288,6 @@ function nameOfCell(cell: string): string {
 const runningCommand =
   /^(?:Process running with session ID \d{1,20}$|\{"chunk_id":"\w{0,40}","wall_time_seconds":[\d.]{1,20},"session_id":\d{1,20},)/m;
 
-/** Whether a part of the output is the client's own word that a command runs on. */
-function saysItRunsOn(parts: readonly string[]): boolean {
-  return parts.some((part) => runningCommand.test(part.slice(0, edgeChars)));
-}
-
 /** Pure. Programs of Codex's tool `exec`, whose functions are the tools. */
 
 interface ProgramCall {
@@ -310,7 +301,13 @@ const maxScannedChars = 100_000;
 
 const knownTools: readonly (readonly [string, (program: string) => ProgramCall])[] = [
   ["tools.exec_command(", programCommands],
-  ["tools.apply_patch(", (program) => ({ name: "apply_patch", input: { path: filesIn(program).join(", ") } })],
+  [
+    "tools.apply_patch(",
+    (program) => {
+      const files = [...program.slice(0, maxScannedChars).matchAll(patchedFile)].map(([, path = ""]) => path);
+      return { name: "apply_patch", input: { path: files.join(", ") } };
+    },
+  ],
   ["tools.update_plan(", (program) => ({ name: "TodoWrite", input: { todos: todosIn(program) } })],
 ];
 
@@ -355,10 +352,6 @@ function todosIn(program: string): { readonly content: string; readonly status: 
 
 const patchedFile = /\*\*\* (?:Add|Update|Delete) File: ([^\n\\"'`]{1,1000})/g;
 
-function filesIn(program: string): string[] {
-  return [...program.slice(0, maxScannedChars).matchAll(patchedFile)].map(([, path = ""]) => path);
-}
-
 /** Pure. Failures of calls, by the output of a tool of Codex. */
 
 /** Lines that the client puts before a command's output. */
@@ -386,13 +379,10 @@ function failureIn(output: string): string | null {
 
 function failedCommand(output: string): string | null {
   const head = output.slice(0, headChars);
-  const code = exitCode.exec(head)?.[1] ?? (head.startsWith('{"output":') ? codeInJson(output) : undefined);
+  // `{"output": "...", "metadata": {"exit_code": 1}}`
+  const inJson = head.startsWith('{"output":') ? /"exit_code":\s*(\d+)/.exec(output.slice(-headChars)) : null;
+  const code = (exitCode.exec(head) ?? inJson)?.[1];
   return code === undefined || code === "0" ? null : `Exit code ${code} ${output}`;
-}
-
-/** `{"output": "...", "metadata": {"exit_code": 1}}` */
-function codeInJson(output: string): string | undefined {
-  return /"exit_code":\s*(\d+)/.exec(output.slice(-headChars))?.[1];
 }
 
 const markOfExit = /(?:`|\\n|\n)([^`\n\\${}]{2,40})\$\{\w{1,40}\.exit_code\b/g;

@@ -7,27 +7,38 @@ import {
   addFailure,
   addCounts,
   withdrawTexts,
+  type LineFormat,
   type LineOrigin,
   type TranscriptDraft,
 } from "./transcript-draft.ts";
-
-type RowReader = (draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin) => void;
 
 /**
  * [TR201] [CA32] Rows of Codex's rollouts by `type` and the type of the payload. 0.118 to 0.147
  * write messages as events; since 0.169 `item_completed` has them once, with the ids that hooks
  * report. `response_item/message` repeats both, between texts of the client.
  */
-const rows: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
+const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
   ...callRows,
   ["turn_context", (draft, payload) => void (draft.model = wordAt(payload, "model", 200) ?? draft.model)],
   ["session_meta", readMeta],
   ["token_usage_record", readUsage],
-  ["compacted", readCompacted],
+  // Newer summaries are encrypted.
+  ["compacted", (draft, payload, { at }) => compacts(draft, textAt(payload, "message"), at)],
   ["event_msg/user_message", readUserMessage],
   ["event_msg/agent_message", (draft, payload, origin) => says(draft, textAt(payload, "message"), origin)],
-  ["event_msg/item_completed", (draft, payload, origin) => readItem(draft, objectAt(payload, "item"), origin)],
-  ["event_msg/token_count", readWindow],
+  [
+    "event_msg/item_completed",
+    (draft, payload, origin) => {
+      const item = objectAt(payload, "item");
+      if (item) items.get(textAt(item, "type") ?? "")?.(draft, item, origin);
+    },
+  ],
+  [
+    "event_msg/token_count",
+    (draft, payload) => {
+      draft.contextWindow = numberAt(objectAt(payload, "info"), "model_context_window");
+    },
+  ],
   ["event_msg/task_complete", readEnd],
   ["event_msg/turn_aborted", (draft, _payload, { at }) => void draft.interruptions.push({ at })],
   ["event_msg/thread_rolled_back", readRollback],
@@ -68,11 +79,6 @@ function asks(draft: TranscriptDraft, message: string, attached: readonly string
 /** [TR211] The client's own words for a plan that the user approves. */
 const approval = /^(?:Implement the plan\.$|PLEASE IMPLEMENT THIS PLAN:)/;
 
-function proposes(draft: TranscriptDraft, plan: string | null, origin: LineOrigin): void {
-  says(draft, plan, origin);
-  draft.proposedPlan = plan;
-}
-
 /** Rows that follow each other tell of the same event. */
 const sameEventMs = 1_000;
 
@@ -88,20 +94,22 @@ function says(draft: TranscriptDraft, text: string | null, origin: LineOrigin): 
   draft.turnEnd = null;
 }
 
-const items: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
+const items: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
   ["UserMessage", (draft, item, origin) => asks(draft, textOf(item), imagesOf(item), origin)],
   ["AgentMessage", (draft, item, origin) => says(draft, textOf(item), origin)],
-  ["Plan", (draft, item, origin) => proposes(draft, textAt(item, "text"), origin)],
+  [
+    "Plan",
+    (draft, item, origin) => {
+      draft.proposedPlan = textAt(item, "text");
+      says(draft, draft.proposedPlan, origin);
+    },
+  ],
   ["CommandExecution", endItem],
   ["McpToolCall", endItem],
   ["FileChange", endItem],
   // `compacted` has more, and a live read may begin between the two.
   ["ContextCompaction", (draft, _item, { at }) => compacts(draft, null, at)],
 ]);
-
-function readItem(draft: TranscriptDraft, item: JsonObject | null, origin: LineOrigin): void {
-  if (item) items.get(textAt(item, "type") ?? "")?.(draft, item, origin);
-}
 
 function textOf(item: JsonObject): string {
   const parts = listAt(item, "content").map((part) => textAt(asObject(part), "text") ?? "");
@@ -111,11 +119,6 @@ function textOf(item: JsonObject): string {
 function imagesOf(item: JsonObject): string[] {
   const types = listAt(item, "content").map((part) => textAt(asObject(part), "type") ?? "");
   return types.filter((type) => /image/i.test(type)).map(() => "image");
-}
-
-/** Newer summaries are encrypted. */
-function readCompacted(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
-  compacts(draft, textAt(payload, "message"), at);
 }
 
 function compacts(draft: TranscriptDraft, summary: string | null, at: number | null): void {
@@ -128,10 +131,6 @@ function compacts(draft: TranscriptDraft, summary: string | null, at: number | n
 function readRollback(draft: TranscriptDraft, payload: JsonObject): void {
   for (let count = numberAt(payload, "num_turns", 1_000) ?? 0; count > 0; count -= 1)
     withdrawTexts(draft, ({ role }) => role === "user");
-}
-
-function readWindow(draft: TranscriptDraft, payload: JsonObject): void {
-  draft.contextWindow = numberAt(objectAt(payload, "info"), "model_context_window");
 }
 
 /** A turn that an error of the API ends has no other trace. */

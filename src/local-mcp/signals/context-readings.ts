@@ -73,11 +73,8 @@ function afterOutcome(
   // A repeated delivery counts nothing twice, and a late answer ends no later streak.
   if (at <= streak.at && (isSame || failedTries === 0)) return streak;
   if (failedTries === 0) return streak.value === 0 ? streak : { value: 0, source, at };
-  return { value: (isSame ? triesUntil(streak, at) : 0) + failedTries, source, at };
-}
-
-function triesUntil(streak: Reading, at: number): number {
-  return at - streak.at <= maxGapMs ? streak.value : 0;
+  const before = isSame && at - streak.at <= maxGapMs ? streak.value : 0;
+  return { value: before + failedTries, source, at };
 }
 
 /** Each field may be missing or null. */
@@ -204,8 +201,9 @@ export function effectiveWindow(
   measured: number | null = null,
 ): number | null {
   const window = measured ?? (model === null ? null : modelWindow(model, env));
-  const compact = autoCompactWindow(env);
-  if (compact === null) return window;
+  const stated = parseTokens(env["CLAUDE_CODE_AUTO_COMPACT_WINDOW"]);
+  if (stated === null) return window;
+  const compact = Math.max(minCompactWindow, stated);
   if (window !== null) return Math.min(window, compact);
   // The client caps it at an unknown window, but no model here has less than the small one.
   return compact <= smallWindow ? compact : null;
@@ -213,20 +211,12 @@ export function effectiveWindow(
 
 function modelWindow(model: string, env: NodeJS.ProcessEnv): number | null {
   const hasSuffix = /\[1m\]$/i.test(model.trim());
-  const known = hasSuffix ? largeWindow : (windows.get(canonicalModel(model)) ?? declaredWindow(model, env));
+  // The variable counts only for ids that cannot be a Claude model's.
+  const declared = /claude/i.test(model) ? null : parseTokens(env["CLAUDE_CODE_MAX_CONTEXT_TOKENS"]);
+  const known = hasSuffix ? largeWindow : (windows.get(canonicalModel(model)) ?? declared);
   if (known === null || known <= smallWindow) return known;
   if (isOn(env["CLAUDE_CODE_DISABLE_1M_CONTEXT"])) return smallWindow;
   return !hasSuffix && otherClouds.some((name) => isOn(env[name])) ? null : known;
-}
-
-/** `CLAUDE_CODE_MAX_CONTEXT_TOKENS` counts only for ids that cannot be a Claude model's. */
-function declaredWindow(model: string, env: NodeJS.ProcessEnv): number | null {
-  return /claude/i.test(model) ? null : parseTokens(env["CLAUDE_CODE_MAX_CONTEXT_TOKENS"]);
-}
-
-function autoCompactWindow(env: NodeJS.ProcessEnv): number | null {
-  const tokens = parseTokens(env["CLAUDE_CODE_AUTO_COMPACT_WINDOW"]);
-  return tokens === null ? null : Math.max(minCompactWindow, tokens);
 }
 
 /** `500000`, `500k` or `1M`. Older clients read `500k` as 500, so the warning is only late. */

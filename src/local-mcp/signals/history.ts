@@ -50,9 +50,9 @@ export function record(sql: Sql, now: number, session: string, readings: Reading
   );
 }
 
-export function list(sql: Sql, sessionId: string, options: ListOptions = {}): Sample[] {
+export function list(sql: Sql, sessionId: string, { since = 0, limit = 100 }: ListOptions = {}): Sample[] {
   const rest = "WHERE session = ? AND at >= ? ORDER BY at DESC LIMIT ?";
-  return samples.select(sql, rest, sessionId, options.since ?? 0, limitOf(options));
+  return samples.select(sql, rest, sessionId, since, Math.min(1_000, Math.max(1, Math.trunc(limit))));
 }
 
 /** [SI21] Thins the samples. [SI22] One call does a bounded part. Returns how many it deleted. */
@@ -135,8 +135,4 @@ function sessionAfter(sql: Sql, cursor: string): string | null {
 
 function cursorOf(sql: Sql): string {
   return meta.read(sql, cursorKey) ?? "";
-}
-
-function limitOf({ limit = 100 }: ListOptions): number {
-  return Math.min(1_000, Math.max(1, Math.trunc(limit)));
 }

@@ -295,17 +295,17 @@ function openCodeAnswers(state: JsonObject): JsonObject {
   return { answers: Object.fromEntries(questions.map((question, index) => [question, given[index]])) };
 }
 
-const formats: Partial<Record<TranscriptClient, LineFormat>> = {
-  codex: readCodexLine,
-  copilot: readCopilotLine,
-  qwen: readQwenLine,
-  gemini: readGeminiLine,
-  tabnine: readGeminiLine,
-  opencode: readOpenCodeMessage,
-  pi: readPiLine,
-};
+const formats: ReadonlyMap<string, LineFormat> = new Map<TranscriptClient, LineFormat>([
+  ["codex", readCodexLine],
+  ["copilot", readCopilotLine],
+  ["qwen", readQwenLine],
+  ["gemini", readGeminiLine],
+  ["tabnine", readGeminiLine],
+  ["opencode", readOpenCodeMessage],
+  ["pi", readPiLine],
+]);
 
 /** Undefined for Claude Code, and for a client whose files have its format. */
 export function transcriptFormat(client: string): LineFormat | undefined {
-  return new Map<string, LineFormat>(Object.entries(formats)).get(client);
+  return formats.get(client);
 }

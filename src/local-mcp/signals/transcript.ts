@@ -79,7 +79,8 @@ function readPart(
 ): TranscriptPart {
   const size = file.size();
   const isRestarted = size < offset;
-  const from = startOffset(size, offset, minOffset);
+  // A file that is shorter than its offset, or its mark, is another file.
+  const from = Math.max(isRestarted ? 0 : offset, size < minOffset ? 0 : minOffset);
   const start = Math.max(from, size - maxBytes);
   // One byte before the start: only a newline there shows that a line begins at the start.
   const base = Math.max(0, start - 1);
@@ -103,11 +104,6 @@ function readPart(
     isRestarted,
     unreadable: null,
   };
-}
-
-/** A file that is shorter than its offset, or its mark, is another file. */
-function startOffset(size: number, offset: number, minOffset: number): number {
-  return Math.max(size < offset ? 0 : offset, size < minOffset ? 0 : minOffset);
 }
 
 /** Cut at bytes, before decoding: a newline byte is never a part of another UTF-8 character. */

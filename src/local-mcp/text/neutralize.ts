@@ -16,11 +16,7 @@ const rolesWithin = new RegExp(
 );
 
 export function neutralize(text: string): string {
-  return withoutRoles(removeMarks(text));
-}
-
-function withoutRoles(text: string): string {
-  return text.replaceAll(roles, "$1$2$3 -").replaceAll(rolesWithin, "$1$2 -");
+  return removeMarks(text).replaceAll(roles, "$1$2$3 -").replaceAll(rolesWithin, "$1$2 -");
 }
 
 /** Keeps the first words of lines that SHIM has made of neutralized parts. */
