@@ -7,7 +7,7 @@ import { machineOperation } from "./operation.ts";
 import { SessionView } from "./sessions.ts";
 import { ShownChat } from "./team.ts";
 
-export const Notice = z.object({
+const Notice = z.object({
   id: z.int(),
   /** Epoch ms. */
   at: z.int(),
@@ -16,7 +16,7 @@ export const Notice = z.object({
 });
 export type Notice = z.infer<typeof Notice>;
 
-export const Pause = z.object({
+const Pause = z.object({
   /** Root of a project; null: every project. */
   project: z.string().nullable(),
   /** Epoch ms; null: until a person ends it. */
