@@ -9,8 +9,8 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { giveBack, takeFor } from "../worker-runner/client/continuation.ts";
 import { messageOf } from "../shared/error.ts";
 import * as restarter from "./auto-restarter.ts";
-import { countRestart, recordDeath, toEndedEvent, type DeathDeps } from "./supervisor-events.ts";
-import type { WatchedDesktop, WatchedSessions } from "./supervisor-settings.ts";
+import { countRestart, recordDeath, toEndedEvent, type DeathDeps } from "./supervised-program.ts";
+import type { WatchedChats } from "./supervisor-settings.ts";
 import { isWithin } from "../shared/elapsed.ts";
 
 /** Opens a terminal that outlives the call. Rejects where the start fails. */
@@ -18,7 +18,7 @@ export type OpenTerminal = (command: string, args: readonly string[], cwd: strin
 
 export interface ChatWatchOptions extends DeathDeps {
   readonly name: string;
-  readonly watched: WatchedSessions | WatchedDesktop;
+  readonly watched: WatchedChats;
   readonly rules: restarter.RestartRules;
   readonly isSupervised: (session: string) => boolean;
   readonly openTerminal: OpenTerminal;

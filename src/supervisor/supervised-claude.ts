@@ -6,13 +6,7 @@ import { mayBeAlive } from "../platform/processes.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { maxLineChars, RunState, isFull, isUnknownSession } from "../worker-runner/client/client-run.ts";
-import {
-  claudeCommand,
-  clientAtLimit,
-  otherCommand,
-  type ClaudeDeps,
-  type StartableClient,
-} from "../worker-runner/client/command.ts";
+import { claudeCommand, clientAtLimit, otherCommand, type StartableClient } from "../worker-runner/client/command.ts";
 import {
   briefFor,
   continueFrom,
@@ -25,11 +19,10 @@ import {
 import { claudeOutput } from "../worker-runner/client/run-events.ts";
 import type { AtLimit } from "../worker-runner/client/settings.ts";
 import { classifyEnd, type EndEvidence } from "./auto-restarter.ts";
-import type { NextRun, NotRun, ProgramRun } from "./supervised-program.ts";
-import { recordDeath, type DeathDeps } from "./supervisor-events.ts";
+import { type NextRun, type NotRun, type ProgramRun, recordDeath, type DeathDeps } from "./supervised-program.ts";
 import type { WatchedClaude } from "./supervisor-settings.ts";
 
-export interface SupervisedClaudeOptions extends DeathDeps, ClaudeDeps {
+export interface SupervisedClaudeOptions extends DeathDeps {
   readonly watched: WatchedClaude;
   /** Absolute working folder. */
   readonly folder: string;

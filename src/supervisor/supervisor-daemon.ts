@@ -12,7 +12,6 @@ import { fail, type Failure } from "../shared/failure.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { lockFile } from "../store/file-lock.ts";
 import { loadDriver } from "../store/open-driver.ts";
-import type { ClaudeDeps } from "../worker-runner/client/command.ts";
 import { logFailure } from "../worker-runner/client/continuation.ts";
 import { endMarked, hasMarks, runProgram, toMark } from "../worker-runner/run-program.ts";
 import { ChatWatch, type OpenTerminal } from "./chat-watch.ts";
@@ -85,7 +84,7 @@ export const openTerminal: OpenTerminal = (command, args, cwd) =>
     });
   });
 
-export interface SupervisorOptions extends ProgramDeps, ClaudeDeps {
+export interface SupervisorOptions extends ProgramDeps {
   readonly settings: SupervisorSettings;
   /** Folder of the settings; their paths are relative to it. */
   readonly folder: string;

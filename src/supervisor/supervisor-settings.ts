@@ -51,24 +51,20 @@ const Claude = z.strictObject({
   stopMs: StopMs.default(10_000),
 });
 
-const Sessions = z.strictObject({
-  kind: z.literal("sessions"),
-  /** Opens a terminal; the chat's command is appended. `{cwd}` is the session's folder. */
+/** Chats of the user; desktop: those of Claude Desktop and of other clients without hooks. */
+const Chats = z.strictObject({
+  kind: z.enum(["sessions", "desktop"]),
+  /**
+   * Command that opens a terminal, to which the chat's command is appended (`{cwd}`: the session's
+   * folder), or that starts the app after a crash: `["open", "-a", "Claude"]`.
+   */
   restartWith: CommandLine.optional(),
 });
 
-/** Chats of Claude Desktop, and of other clients without hooks. */
-const Desktop = z.strictObject({
-  kind: z.literal("desktop"),
-  /** Command that starts the app after a crash: `["open", "-a", "Claude"]`. */
-  restartWith: CommandLine.optional(),
-});
-
-const WatchTarget = z.discriminatedUnion("kind", [Command, Worker, Claude, Sessions, Desktop]);
+const WatchTarget = z.discriminatedUnion("kind", [Command, Worker, Claude, Chats]);
 export type WatchTarget = z.infer<typeof WatchTarget>;
-export type WatchedProgram = Extract<WatchTarget, { kind: "command" | "worker" | "claude" }>;
-export type WatchedSessions = Extract<WatchTarget, { kind: "sessions" }>;
-export type WatchedDesktop = Extract<WatchTarget, { kind: "desktop" }>;
+export type WatchedProgram = Exclude<WatchTarget, WatchedChats>;
+export type WatchedChats = z.infer<typeof Chats>;
 export type WatchedClaude = Extract<WatchTarget, { kind: "claude" }>;
 
 /** Used as a file name. */

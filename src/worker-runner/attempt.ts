@@ -28,28 +28,21 @@ export type AttemptEndKind =
   | "thrown_away"
   | "unreported";
 
-interface TaskFields {
-  readonly task: number;
-  readonly taskType: string;
-}
-
-export type WorkerEvent =
-  | { readonly type: "registered"; readonly chat: string; readonly taskTypes: readonly string[] }
-  | ({
-      readonly type: "began";
-      readonly attempt: number;
-      readonly folder: string;
-      readonly isContinued: boolean;
-    } & TaskFields)
-  | ({ readonly type: "progress"; readonly percent: number | null; readonly note: string | null } & TaskFields)
-  | ({
+type AttemptEvent =
+  | { readonly type: "began"; readonly attempt: number; readonly folder: string; readonly isContinued: boolean }
+  | { readonly type: "progress"; readonly percent: number | null; readonly note: string | null }
+  | {
       readonly type: "ended";
       readonly end: AttemptEndKind;
       readonly state: TaskState | null;
       readonly reason: string | null;
       readonly wallMs: number;
-    } & TaskFields)
-  | ({ readonly type: "note"; readonly message: string } & TaskFields)
+    }
+  | { readonly type: "note"; readonly message: string };
+
+export type WorkerEvent =
+  | ({ readonly task: number; readonly taskType: string } & AttemptEvent)
+  | { readonly type: "registered"; readonly chat: string; readonly taskTypes: readonly string[] }
   | { readonly type: "backoff"; readonly failures: number; readonly forMs: number }
   /** No task of the type is taken for `forMs`. */
   | { readonly type: "waiting"; readonly taskType: string; readonly reason: string; readonly forMs: number }
@@ -330,9 +323,6 @@ export class Attempt {
     this.#deps.emit({ task, taskType: type, ...event });
   }
 }
-
-type AttemptEvent = DistributiveOmit<Extract<WorkerEvent, { readonly task: number }>, "task" | "taskType">;
-type DistributiveOmit<Event, Keys extends PropertyKey> = Event extends unknown ? Omit<Event, Keys> : never;
 
 function toFailure(reason: string, isRetryable = true): RunOutcome {
   return { kind: "failed", reason, isRetryable };

@@ -17,6 +17,7 @@ import {
   splitRaw,
   withAuthor,
 } from "../snapshots/git.ts";
+import type { WorktreeOptions } from "./worktrees.ts";
 import { TaskFolderError, type MergedInputs } from "./task-folder.ts";
 import {
   commonGitFolder,
@@ -120,7 +121,6 @@ export interface MergeDeps {
   /** Output of `git rev-parse --git-common-dir`. */
   readonly repository: string;
   readonly now: number;
-  readonly signal: AbortSignal;
   /** Default: SHIM. */
   readonly author?: Author;
 }
@@ -166,10 +166,11 @@ export async function mergeWork(
   }
 }
 
-async function openScratchGit({ env, repository, signal }: MergeDeps, scratch: string, start: string): Promise<Git> {
+async function openScratchGit({ env, repository }: MergeDeps, scratch: string, start: string): Promise<Git> {
   const gitDir = join(scratch, "git");
   const workTree = join(scratch, "tree");
   mkdirSync(workTree);
+  const { signal } = gitInFolder(env, repository);
   const format = start.length > 40 ? "sha256" : "sha1";
   const scratchGit = repositoryGit(env, { gitDir, workTree }, signal);
   await run(scratchGit, ["init", "--quiet", "--template=", `--object-format=${format}`, "--initial-branch=none"]);
@@ -216,14 +217,10 @@ export async function unresolved(git: Git, files: readonly string[]): Promise<st
   return splitRaw(stdout).map(displayPath);
 }
 
-export interface InputDeps {
-  readonly env: NodeJS.ProcessEnv;
-  readonly now: () => number;
-  readonly inputs: {
-    readonly isMerged: boolean;
-    readonly isConflictKept: boolean;
-    readonly remote: string | null;
-  };
+export interface InputSettings {
+  readonly isMerged: boolean;
+  readonly isConflictKept: boolean;
+  readonly remote: string | null;
 }
 
 interface MergedStart {
@@ -240,7 +237,7 @@ interface MergedStart {
  * @throws {TaskFolderError} [WK31] for a conflict; [WK32] for a missing commit
  */
 export async function startWithInputs(
-  { env, now, inputs }: InputDeps,
+  { env, now, inputs }: Pick<WorktreeOptions, "env" | "now" | "inputs">,
   { folder, repository, task }: { readonly folder: string; readonly repository: string; readonly task: number },
   start: string,
   works: readonly InputWork[],
@@ -248,7 +245,7 @@ export async function startWithInputs(
   const git = gitInFolder(env, folder);
   const missing = await fetchMissing(git, inputs.remote, works);
   if (missing.length > 0) throw missingError(task, missing, inputs.remote);
-  const deps = { env, repository, now: now(), signal: git.signal };
+  const deps = { env, repository, now: now() };
   const { commit, conflicts } = await mergeWork(deps, start, works, inputs.isConflictKept).catch((error: unknown) => {
     if (!(error instanceof GitError)) throw error;
     throw new TaskFolderError(`inputs of task ${task}: they cannot be merged: ${error.message}`, true);
@@ -414,7 +411,7 @@ export async function mergeTask(
     const unavailable = await fetchCommits(repository, works.value, checkout.remote);
     if (unavailable) return unavailable;
     const author = (await readIdentity(git)) ?? undefined;
-    const deps = { env: checkout.env, repository: common, now, signal: git.signal, ...omitUndefined({ author }) };
+    const deps = { env: checkout.env, repository: common, now, ...omitUndefined({ author }) };
     const { commit, conflicts } = await mergeWork(deps, before, works.value, false);
     const [conflict] = conflicts;
     if (conflict) {

@@ -6,18 +6,10 @@ import type { Health } from "../contract/chats.ts";
 import type { ClaimedTask, ClaimOptions } from "../contract/tasks.ts";
 import { statusReporter, type ReportStatus } from "../coordinator-client/chat-status.ts";
 import { claimer, type Claim } from "../coordinator-client/claimer.ts";
-import type { Platform } from "../coordinator-client/edge/platform.ts";
 import { fullJitter } from "../shared/backoff.ts";
 import { stackOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import {
-  Attempt,
-  type AttemptDeps,
-  type AttemptEnd,
-  type TaskSetup,
-  type AttemptEndKind,
-  type EmitWorkerEvent,
-} from "./attempt.ts";
+import { Attempt, type AttemptDeps, type AttemptEnd, type TaskSetup, type AttemptEndKind } from "./attempt.ts";
 import { cpus } from "node:os";
 import type { Clock } from "../coordinator-client/edge/trust.ts";
 import { share as memoryShare } from "../platform/memory.ts";
@@ -32,12 +24,9 @@ export interface WorkerOptions {
   readonly drainMs: number;
 }
 
-export interface WorkerDeps {
+export interface WorkerDeps extends Pick<AttemptDeps, "platform" | "emit" | "keepOutput"> {
   readonly link: CoordinatorClient;
-  readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
   readonly health: () => Health;
-  readonly emit: EmitWorkerEvent;
-  readonly keepOutput: AttemptDeps["keepOutput"];
 }
 
 /** Tasks by the end of their last attempt here. */
@@ -214,7 +203,7 @@ export class WorkerAutomation {
   }
 
   #startAttempt(task: ClaimedTask, since: AttemptEnd["next"]["since"]): void {
-    const { link, platform, emit, keepOutput } = this.#deps;
+    const { link, emit } = this.#deps;
     const setup = this.#options.setups.get(task.type);
     if (!setup) {
       const message = `task ${task.task} is of type ${task.type}, which was not requested; it is released`;
@@ -223,7 +212,7 @@ export class WorkerAutomation {
       return;
     }
     const next = (isFailed: boolean): ClaimOptions | undefined => this.#nextClaim(isFailed);
-    const deps = { link, platform, emit, keepOutput, giveUp: this.#giveUp.signal, next };
+    const deps = { ...this.#deps, giveUp: this.#giveUp.signal, next };
     const attempt = new Attempt(deps, setup, task, since);
     this.#tasksLeft -= 1;
     this.#running.add(attempt);

@@ -10,7 +10,7 @@ import { readJsonFile } from "../platform/read-json-file.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { GitError, run, type Git } from "../snapshots/git.ts";
 import { firstLeftOut } from "../snapshots/selection.ts";
-import { startWithInputs, unresolved, type InputDeps, type InputWork } from "./task-branches.ts";
+import { startWithInputs, unresolved, type InputSettings, type InputWork } from "./task-branches.ts";
 import { endMarked, markName, toMark } from "./run-program.ts";
 import {
   noMergedInputs,
@@ -134,7 +134,8 @@ function readWorkingFolder(pid: string): string | null {
   }
 }
 
-export interface WorktreeOptions extends InputDeps, Pick<WorkDeps, "home" | "processes" | "self" | "random"> {
+export interface WorktreeOptions extends WorkDeps {
+  readonly inputs: InputSettings;
   readonly machine: string;
   readonly repository: string;
   /** A branch, tag or commit. */

@@ -11,7 +11,7 @@ import {
   SupervisorState,
 } from "../../supervisor/supervisor-state.ts";
 import { supervise } from "../../supervisor/supervisor-daemon.ts";
-import type { SupervisorEvent } from "../../supervisor/supervisor-events.ts";
+import type { SupervisorEvent } from "../../supervisor/supervised-program.ts";
 import { SupervisorSettings, findMissing } from "../../supervisor/supervisor-settings.ts";
 import { type CliResult, notFound, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";

@@ -22,25 +22,22 @@ import {
   outcomeOfStop,
   toReason,
 } from "./client-run.ts";
-import { claudeTaskCommand, clientAtLimit, otherCommand, type ClaudeDeps } from "./command.ts";
+import { claudeTaskCommand, clientAtLimit, otherCommand } from "./command.ts";
 import {
   chooseContinuation,
   takeOver,
   toCheckpoint,
   type Continuation,
-  type MachineDeps,
+  type ClientDeps,
   buildPrompt,
 } from "./continuation.ts";
 import { claudeOutput, otherOutput } from "./run-events.ts";
 import type { ClaudeSettings } from "./settings.ts";
 import { findReachedLimit, LimitMemory, type UsageLimit } from "./usage.ts";
 
-export interface ClientDeps extends MachineDeps, ClaudeDeps {
+export interface ClaudeExecutorOptions extends ClientDeps {
   /** Clock in ms that stops while the machine sleeps, and never jumps. */
   readonly monotonic: () => number;
-}
-
-export interface ClaudeExecutorOptions extends ClientDeps {
   readonly settings: ClaudeSettings;
   readonly stopTimeouts?: StopTimeouts;
 }

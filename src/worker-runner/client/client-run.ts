@@ -4,7 +4,7 @@ import { sum } from "../../contract/usage.ts";
 import { redactAndClip } from "../../local-mcp/sessions/entries.ts";
 import { StallDetector } from "../../routing/stall-detector.ts";
 import type { TaskRun, RunOutcome } from "../executor.ts";
-import { programEnv, runProgram, type ProgramExit } from "../run-program.ts";
+import { programEnv, runProgram, type Program, type ProgramExit } from "../run-program.ts";
 import type { ClientCommand } from "./command.ts";
 import { toCheckpoint } from "./continuation.ts";
 import type { ClientOutput, EndEvent, RunEvent } from "./run-events.ts";
@@ -16,10 +16,7 @@ import { redactJson } from "../../redaction/redact.ts";
 import { parseObject, textAt } from "../../shared/json-fields.ts";
 
 /** Times after the interrupt and after TERM. */
-export interface StopTimeouts {
-  readonly interruptMs: number;
-  readonly graceMs: number;
-}
+export type StopTimeouts = Required<Pick<Program, "interruptMs" | "graceMs">>;
 
 /** An interrupted client reports its last event, with the usage. */
 export const defaultStopTimeouts: StopTimeouts = { interruptMs: 5_000, graceMs: 5_000 };

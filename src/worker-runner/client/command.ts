@@ -13,7 +13,7 @@ import { digest } from "../../local-mcp/sessions/entries.ts";
 import type { Launch } from "../../platform/launch.ts";
 import { createPrivateFolder, inodeOf, writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import type { Continuation } from "./continuation.ts";
+import type { ClientDeps, Continuation } from "./continuation.ts";
 import type { AtLimit, ClaudeSettings } from "./settings.ts";
 
 /** How a client is started. */
@@ -26,12 +26,7 @@ export interface ClientCommand {
   readonly interruptLine?: string;
 }
 
-export interface ClaudeDeps {
-  readonly runtime: Runtime;
-  readonly launch: Launch;
-  /** Output of `<program> --version`; null when it cannot be run. */
-  readonly versionOf: (program: string) => string | null;
-}
+type CommandDeps = Omit<ClientDeps, "call">;
 
 const shimTools = `mcp__${serverName}`;
 const shimDeletingTool = `${shimTools}__shim_clear_state`;
@@ -48,7 +43,7 @@ const interruptLine = JSON.stringify({
  * question.
  */
 export function claudeTaskCommand(
-  deps: ClaudeDeps,
+  deps: CommandDeps,
   settings: ClaudeSettings,
   route: Route | null,
   continuation: Continuation,
@@ -76,7 +71,7 @@ export function claudeTaskCommand(
 
 /** Claude Code without a terminal, with SHIM's server and hooks, in a session of SHIM's choice. */
 export function claudeCommand(
-  { runtime, launch, versionOf }: ClaudeDeps,
+  { runtime, launch, versionOf }: CommandDeps,
   {
     program,
     args,

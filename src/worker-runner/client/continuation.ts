@@ -11,17 +11,24 @@ import { checkTranscript } from "../../local-mcp/recovery/relaunch.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import { openingLine } from "../../contract/task-prompt.ts";
 import type { Host, HostResult } from "../../local-mcp/host/host.ts";
+import type { Launch } from "../../platform/launch.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type * as sessions from "../../local-mcp/sessions/sessions.ts";
 import { FailedTests } from "../command-executor.ts";
 import type { TaskRun } from "../executor.ts";
 import type { MergedInputs } from "../task-folder.ts";
 
-export interface MachineDeps {
+/** Parts of the machine that the run of a client needs. */
+export interface ClientDeps {
   readonly runtime: Runtime;
   /** Operations of the machine: the store is only read here. */
   readonly call: Host["call"];
+  readonly launch: Launch;
+  /** Output of `<program> --version`; null when it cannot be run. */
+  readonly versionOf: (program: string) => string | null;
 }
+
+type MachineDeps = Pick<ClientDeps, "runtime" | "call">;
 
 export type Continuation =
   | { readonly kind: "resume" | "new"; readonly session: string }

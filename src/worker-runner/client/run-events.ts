@@ -89,17 +89,15 @@ function output(args: readonly string[], readers: Readers): ClientOutput {
   };
 }
 
-const claudeReaders = {
+/** Lines of Claude Code, whose options are `claudeCommand`'s. */
+export const claudeOutput = output([], {
   system: readSystem,
   assistant: readAssistant,
   user: readUser,
   stream_event: readCounted,
   rate_limit_event: readRateLimit,
   result: (event) => [readEnd(event)],
-} satisfies Readers;
-
-/** Lines of Claude Code, whose options are `claudeCommand`'s. */
-export const claudeOutput = output([], claudeReaders);
+});
 
 /**
  * Clients whose result can be read. Not Copilot CLI, which prints no tokens, and not OpenCode,

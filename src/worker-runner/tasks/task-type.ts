@@ -7,7 +7,7 @@ import { fail, type Failure } from "../../shared/failure.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { GitError } from "../../snapshots/git.ts";
 import type { TaskSetup, EmitWorkerEvent } from "../attempt.ts";
-import { claudeExecutor, type ClientDeps } from "../client/claude-executor.ts";
+import { claudeExecutor, type ClaudeExecutorOptions } from "../client/claude-executor.ts";
 import { ClaudeSettings } from "../client/settings.ts";
 import { commandExecutor, testedExecutor } from "../command-executor.ts";
 import type { Executor } from "../executor.ts";
@@ -50,7 +50,7 @@ export const TypeSettings = z.strictObject({
 export type TypeSettings = z.infer<typeof TypeSettings>;
 
 /** Parts of the machine and its workspace that doing tasks needs. */
-export interface TaskDeps extends WorkDeps, ClientDeps {
+export interface TaskDeps extends WorkDeps, Omit<ClaudeExecutorOptions, "settings"> {
   readonly workspace: Workspace;
 }
 

@@ -8,7 +8,7 @@ import { recordDeaths } from "#src/local-mcp/recovery/deaths.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import type { ProgramExit, Program } from "#src/worker-runner/run-program.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "#src/supervisor/supervisor-daemon.ts";
-import type { SupervisorEvent } from "#src/supervisor/supervisor-events.ts";
+import type { SupervisorEvent } from "#src/supervisor/supervised-program.ts";
 import { SupervisorState, type ProgramState } from "#src/supervisor/supervisor-state.ts";
 import { isProgram, SupervisorSettings } from "#src/supervisor/supervisor-settings.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";

@@ -2,7 +2,7 @@ import { randomInt } from "node:crypto";
 import { join } from "node:path";
 import type { ClaimedTask } from "#src/contract/tasks.ts";
 import type { Json } from "#src/contract/json.ts";
-import { readInputWork, type InputDeps } from "#src/worker-runner/task-branches.ts";
+import { readInputWork, type InputSettings } from "#src/worker-runner/task-branches.ts";
 import type { CommittedWork, TaskFolder } from "#src/worker-runner/task-folder.ts";
 import { TaskWorktrees } from "#src/worker-runner/worktrees.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
@@ -15,7 +15,7 @@ interface Where {
   readonly commit: string;
 }
 
-type OpenOptions = Partial<InputDeps["inputs"]> & {
+type OpenOptions = Partial<InputSettings> & {
   readonly pid?: number;
   readonly machine?: string;
   readonly base?: string;

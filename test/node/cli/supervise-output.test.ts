@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { lookIn } from "#harness/machine/look-in-folder.ts";
 import { PacedOutput, formatEvent, phaseText } from "#src/cli/commands/run-supervisor.ts";
 import { openTerminal } from "#src/supervisor/supervisor-daemon.ts";
-import type { SupervisorEvent } from "#src/supervisor/supervisor-events.ts";
+import type { SupervisorEvent } from "#src/supervisor/supervised-program.ts";
 import { runProgram } from "#src/worker-runner/run-program.ts";
 import { expect, it, onTestFinished } from "vitest";
 
