@@ -31,7 +31,7 @@ export interface CommonOptions {
   readonly json?: boolean;
 }
 
-const commandsShowingNotices: ReadonlySet<string> = new Set(["up", "doctor", "statusline"]);
+const commandsShowingNotices: ReadonlySet<string> = new Set(["up", "doctor"]);
 
 /** `never`: commander does not know the types of the options that each command declares. */
 type CommandBody = (options: never, ...args: string[]) => Promise<CommandResult>;

@@ -1,8 +1,10 @@
-import { lstatSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { lstatSync, readFileSync } from "node:fs";
 import { isAbsolute, join, relative, sep } from "node:path";
-import { answerSync, userGit, displayPath, splitRaw, type Git } from "./git.ts";
+import type { FileComparison } from "./file-state.ts";
+import { answerSync, displayPath, repositoryGit, splitRaw, userGit, type Git } from "./git.ts";
 
-export interface ChangedFile {
+interface ChangedFile {
   readonly path: string;
   readonly modifiedMs: number | null;
 }
@@ -13,7 +15,7 @@ export interface ProjectChanges {
   readonly clean: ReadonlySet<string>;
 }
 
-export interface ChangesQuery {
+interface ChangesQuery {
   readonly project: string;
   /** Commit at the session's start; null when unknown or absent. */
   readonly commit: string | null;
@@ -55,28 +57,78 @@ export function changesIn(
   const isMoved = commit !== null && head !== null && commit !== head;
   const committed = isMoved ? listLines(git, ["diff-tree", "-r", ...flags, commit, head, "--"]) : [];
   const isOpen = new Set(openFiles.map(({ path }) => path));
+  const inside = pathsInside(project, edited).filter((path) => !isOpen.has(join(project, path)));
+  const literal = ["--literal-pathspecs", "ls-files", "-z", "--", ...inside.slice(-500)];
+  const tracked = inside.length === 0 ? [] : (listLines(git, literal) ?? []);
   return {
     open: openFiles
       .filter(({ modifiedMs }) => modifiedMs === null || modifiedMs >= startedAt - slackMs)
       .sort((one, other) => (other.modifiedMs ?? 0) - (one.modifiedMs ?? 0)),
     committed: new Set((committed ?? []).map((path) => join(project, path))),
-    clean: new Set(trackedPaths(git, project, edited, isOpen)),
+    clean: new Set(tracked.map((path) => join(project, path))),
   };
 }
 
-function trackedPaths(git: Git, project: string, edited: readonly string[], isOpen: ReadonlySet<string>): string[] {
-  const inside = edited
+/** As git writes them. @param paths absolute; those outside of the project are left out */
+function pathsInside(project: string, paths: readonly string[]): string[] {
+  return paths
     .filter((path) => isAbsolute(path))
     .map((path) => relative(project, path))
     .filter((path) => path !== "" && !path.startsWith("..") && !isAbsolute(path))
-    .filter((path) => !isOpen.has(join(project, path)))
     .map((path) => path.split(sep).join("/"));
-  if (inside.length === 0) return [];
-  const known = listLines(git, ["--literal-pathspecs", "ls-files", "-z", "--", ...inside.slice(-500)]) ?? [];
-  return known.map((path) => join(project, path));
 }
 
 function listLines(git: Git, args: readonly string[]): string[] | null {
   const answer = answerSync(git, args, timeoutMs);
   return answer && splitRaw(answer).map(displayPath);
+}
+
+interface SnapshotOfProject {
+  readonly repository: string;
+  readonly commit: string;
+  readonly project: string;
+}
+
+const maxComparedFiles = 100;
+const maxFileBytes = 5_000_000;
+
+/**
+ * [RE232] Compares files with a snapshot, byte by byte.
+ * @param paths absolute; those outside of the project have no answer
+ * @param until epoch ms of the session's last event: what changed later was not its work
+ * @returns "same" where the bytes are those of the snapshot, "changed" where they are others and
+ * the file was written later, "unknown" otherwise; null: git gave no answer
+ */
+export function compareWithSnapshot(
+  env: NodeJS.ProcessEnv,
+  { repository, commit, project }: SnapshotOfProject,
+  paths: readonly string[],
+  until: number,
+): ReadonlyMap<string, FileComparison> | null {
+  const inside = pathsInside(project, paths).slice(0, maxComparedFiles);
+  if (inside.length === 0) return new Map();
+  const git = repositoryGit(env, { gitDir: repository }, AbortSignal.timeout(timeoutMs));
+  const answer = answerSync(git, ["--literal-pathspecs", "ls-tree", "-z", commit, "--", ...inside], timeoutMs);
+  if (answer === null) return null;
+  const found = splitRaw(answer).map((line) => /^\d+ blob ([0-9a-f]+)\t([\s\S]*)$/.exec(displayPath(line)));
+  return new Map(
+    found.flatMap((match): [string, FileComparison][] => {
+      const [, id = "", name = ""] = match ?? [];
+      const path = join(project, name);
+      return id === "" ? [] : [[path, compare(path, id, until)]];
+    }),
+  );
+}
+
+/** @param id of the blob; a project may convert line ends, so other bytes alone prove no change */
+function compare(path: string, id: string, until: number): FileComparison {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (!stats?.isFile() || stats.size > maxFileBytes) return "unknown";
+  const content = readFileSync(path);
+  // Git's object id (gitformat-loose: "blob", the size, a zero byte, the content).
+  const hash = createHash(id.length === 64 ? "sha256" : "sha1")
+    .update(`blob ${content.length}\0`)
+    .update(content);
+  if (hash.digest("hex") === id) return "same";
+  return stats.mtimeMs > until + slackMs ? "changed" : "unknown";
 }

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { err, ok, type Result } from "../shared/result.ts";
+import { fail, type Failure } from "../shared/failure.ts";
+import { ok, type Result } from "../shared/result.ts";
 import { removeDurably, syncFolder } from "../platform/private-files.ts";
 import { lines, withTimeLimit, type TimeLimit } from "./git.ts";
 import {
@@ -25,28 +26,21 @@ export interface DropInput extends SnapshotHost, TimeLimit {
   readonly maxGarbage?: number;
 }
 
-export interface DropResult {
-  readonly left: number;
-}
-
-export interface DropRefusal {
-  readonly code: "drop_failed";
-  readonly message: string;
-}
-
 /** Packs above this number become one: every object lookup searches them all. */
 const maxPacks = 50;
 
 /**
  * [GS40] Leaves nothing of them readable in SHIM's folder; [GS41] contents of others stay. Unknown
  * ids are no error, so a failed drop can be repeated.
+ *
+ * @returns how many snapshots are left in the repository
  */
-export async function dropSnapshots(input: DropInput): Promise<Result<DropResult, DropRefusal>> {
+export async function dropSnapshots(input: DropInput): Promise<Result<{ readonly left: number }, Failure>> {
   const { repository, checkpointIds } = input;
   const invalidId = checkpointIds.find((id) => !isRefName(id));
   if (invalidId !== undefined) throw new Error(`a checkpoint id has letters, digits, _ and - only: ${invalidId}`);
   if (!existsSync(repository)) return ok({ left: 0 });
-  return withTimeLimit<Result<DropResult, DropRefusal>>(
+  return withTimeLimit<Result<{ readonly left: number }, Failure>>(
     input,
     (signal) =>
       withRepository(input, repository, null, signal, async (opened) => {
@@ -55,8 +49,7 @@ export async function dropSnapshots(input: DropInput): Promise<Result<DropResult
         else await prune(opened, input.maxGarbage ?? 0);
         return ok({ left: left.length });
       }),
-    (reason) =>
-      err({ code: "drop_failed", message: `the dropped snapshots may still be on the disk, try again: ${reason}` }),
+    (reason) => fail("drop_failed", `the dropped snapshots may still be on the disk, try again: ${reason}`),
   );
 }
 
@@ -95,11 +88,10 @@ async function prune(opened: OpenRepository, maxGarbage: number): Promise<void> 
 }
 
 async function listPacks(opened: OpenRepository): Promise<Pack[]> {
-  const git = inRepository(opened);
   const folder = join(opened.owned, "pack");
   const packs: Pack[] = [];
   for (const name of readdirSync(folder).filter((name) => name.endsWith(".idx"))) {
-    const answer = await lines(git, ["show-index"], readFileSync(join(folder, name)));
+    const answer = await lines(inRepository(opened), ["show-index"], readFileSync(join(folder, name)));
     packs.push({ base: name.slice(0, -".idx".length), ids: answer.map((line) => line.split(" ")[1] ?? "") });
   }
   return packs;

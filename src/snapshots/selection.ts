@@ -44,7 +44,7 @@ export async function select(
   isOwn: (path: RawPath) => boolean,
 ): Promise<Selection> {
   const context: SelectionContext = { top, limits, links: new Map(), content: new SecretContent() };
-  const candidates: { change: FileChange; bytes: number }[] = [];
+  const candidates: Candidate[] = [];
   const deleted: FileChange[] = [];
   const kept: FileChange[] = [];
   const leftOut: ExcludedFile[] = closedFolders.map((path) => ({ path, reason: "this folder cannot be opened" }));
@@ -69,6 +69,11 @@ export async function select(
   }
   const { taken, bytes } = limitTotal(candidates, limits, exclude);
   return { taken, bytes, deleted, kept, leftOut: [...leftOut, ...unchangedExclusions({ changes, tracked }, filters)] };
+}
+
+interface Candidate {
+  readonly change: FileChange;
+  readonly bytes: number;
 }
 
 interface SelectionContext {
@@ -128,19 +133,17 @@ function exclusionReason(
   return content.reason(diskPath(top, path), path);
 }
 
-function rank(change: FileChange): number {
-  return change.isTracked ? 0 : 1;
-}
-
 /** [GS8] Prefers tracked files to new ones, then small ones to large. */
 function limitTotal(
-  candidates: readonly { change: FileChange; bytes: number }[],
+  candidates: readonly Candidate[],
   { maxTotalBytes }: SnapshotLimits,
   exclude: (change: FileChange, reason: string) => void,
 ): { taken: FileChange[]; bytes: number } {
   const taken: FileChange[] = [];
   let bytes = 0;
-  const sorted = [...candidates].sort((a, b) => rank(a.change) - rank(b.change) || a.bytes - b.bytes);
+  const sorted = [...candidates].sort(
+    ({ change: a, bytes }, { change: b, bytes: others }) => Number(b.isTracked) - Number(a.isTracked) || bytes - others,
+  );
   for (const { change, bytes: size } of sorted) {
     if (bytes + size > maxTotalBytes) {
       exclude(change, `the snapshot is full (${maxTotalBytes} bytes)`);

@@ -1,11 +1,104 @@
+import type { Sql } from "../shared/sql.ts";
 import { runApart } from "../runtime/run-apart.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { isPaused } from "../store/pause.ts";
+import { snapshots } from "../store/session-tables.ts";
 import * as snapshotDrops from "../store/snapshot-drops.ts";
+import { maxAwaitMs, findAwaited, isBeforeTool, type PendingSnapshot } from "./awaited-snapshots.ts";
 import { dropSnapshots } from "./drop-snapshots.ts";
+import { takeSnapshot, type Snapshot } from "./take-snapshot.ts";
 
+/** [GS20] Lets one process take each; an overdue one fails, since its files may have changed. */
+export async function takePending(runtime: Runtime, sessionIds: readonly string[], signal: AbortSignal): Promise<void> {
+  failOverdue(runtime);
+  await takeAll(runtime, (sql, now) => findPending(sql, now, sessionIds), signal);
+}
+
+/** [GS21] [CP33] Takes what a hook waits for; no other process takes a tool's meanwhile. */
+export async function takeAwaited(runtime: Runtime, maxMs = maxAwaitMs): Promise<void> {
+  await takeAll(runtime, findAwaited, AbortSignal.timeout(maxMs));
+}
+
+const maxPendingMs = 60_000;
+
+type FindPending = (sql: Sql, now: number) => PendingSnapshot | null;
+
+async function takeAll(runtime: Runtime, find: FindPending, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const next = claim(runtime, find);
+    if (!next) return;
+    const input = {
+      env: { ...runtime.env },
+      project: next.project,
+      snapshots: runtime.paths.snapshots,
+      checkpointId: next.checkpointId,
+      now: runtime.now(),
+      limits: runtime.config.snapshots,
+    };
+    const snapshot = await runApart(runtime, "takeSnapshot", takeSnapshot, input, signal);
+    runtime.store.write((sql) => recordSnapshot(sql, runtime.now(), next, snapshot, signal.aborted));
+  }
+}
+
+function claim(runtime: Runtime, find: FindPending): PendingSnapshot | null {
+  const now = runtime.now();
+  if (!runtime.store.read((sql) => find(sql, now), null)) return null;
+  return runtime.store.write((sql) => {
+    const found = find(sql, now);
+    if (found && isPaused(sql, now, found.project)) return null;
+    if (found) snapshots.update(sql, found, { state: "running", at: now });
+    return found;
+  });
+}
+
+function failOverdue(runtime: Runtime): void {
+  const overdueSql = "state IN ('pending', 'running') AND at < ?";
+  const before = runtime.now() - maxPendingMs;
+  const isAny = runtime.store.read(
+    (sql) => sql.all(`SELECT 1 FROM snapshots WHERE ${overdueSql} LIMIT 1`, before).length > 0,
+    false,
+  );
+  if (!isAny) return;
+  const reason = "the process that should have saved the files had ended";
+  runtime.store.write((sql) =>
+    sql.run(`UPDATE snapshots SET state = 'skipped', reason = ? WHERE ${overdueSql}`, reason, before),
+  );
+}
+
+function findPending(sql: Sql, now: number, sessionIds: readonly string[]): PendingSnapshot | null {
+  const [row] = sql.all<PendingSnapshot>(
+    `SELECT s.checkpointId, s.project FROM snapshots s
+     WHERE s.state = 'pending' AND s.session IN (SELECT value FROM json_each(?)) AND NOT (${isBeforeTool} AND s.at > ?)
+     ORDER BY s.at LIMIT 1`,
+    JSON.stringify(sessionIds),
+    now - 2 * maxAwaitMs,
+  );
+  return row ?? null;
+}
+
+/** An aborted snapshot stays pending for another process. */
+function recordSnapshot(sql: Sql, now: number, pending: PendingSnapshot, snapshot: Snapshot, isAborted: boolean): void {
+  const { checkpointId } = pending;
+  const running = { checkpointId, state: "running" };
+  if (snapshot.state !== "done") {
+    snapshots.update(sql, running, { state: isAborted ? "pending" : snapshot.state, reason: snapshot.reason });
+    return;
+  }
+  const { state, repository, head, branch, commit, ...detail } = snapshot;
+  const change = { state, reason: null, repository, head, branch, commit, detail };
+  // [GS22] The checkpoint was deleted meanwhile, so the files are dropped, too.
+  if (snapshots.update(sql, running, change) > 0) return;
+  snapshots.insert(
+    sql,
+    { checkpointId, session: "", at: now, state: "drop", project: "", repository },
+    "ON CONFLICT (checkpointId) DO UPDATE SET state = 'drop', repository = excluded.repository",
+  );
+}
+
+/** Snapshots that are dropped between two reads of the marked ones. */
 const portion = 500;
 
-export interface DropOptions {
+interface DropOptions {
   readonly maxGarbage: number;
   /** True: repeats until none is left but those that failed, without haste. */
   readonly isAll?: boolean;

@@ -1,13 +1,9 @@
 import { Argument, type Command } from "commander";
 import { ok } from "../../shared/result.ts";
 import type { Cli, CommonOptions } from "../cli.ts";
-import { type CommandRow, type OptionRow, allRows, commandTable } from "../command-table.ts";
+import { allRows, commandTable, type CommandRow } from "../command-table.ts";
 
-const shells: Readonly<Record<string, (table: CommandRow) => string>> = {
-  bash: bashCompletion,
-  zsh: zshCompletion,
-  fish: fishCompletion,
-};
+const shells: Readonly<Record<string, (table: string) => string>> = { bash, zsh, fish };
 
 /** [IP6] */
 export function addCompletion(init: Command, cli: Cli): void {
@@ -16,145 +12,102 @@ export function addCompletion(init: Command, cli: Cli): void {
     .description("print a shell's completion of `shim`")
     .addArgument(new Argument("<shell>", "bash, zsh or fish").choices(Object.keys(shells)));
   cli.define(command, async (_options: CommonOptions, shell: string) => {
-    const text = init.parent === null ? "" : (shells[shell]?.(commandTable(init.parent)) ?? "");
+    const rows = init.parent === null ? [] : allRows(commandTable(init.parent)).flatMap(wordsAt);
+    const text = shells[shell]?.(rows.map((row) => row.join("\t")).join("\n")) ?? "";
     return ok({ data: { shell, text }, text, isVerbatim: true });
   });
 }
 
-function bashCompletion(table: CommandRow): string {
-  const values = optionsWithChoices(table).flatMap(({ row, option: { names, choices } }) =>
-    names.map((name) => `    ${quoted(`${pathOf(row)} ${name}`)}) words=${quoted(choices.join(" "))} ;;`),
-  );
-  const words = allRows(table).map((row) => `      ${quoted(pathOf(row))}) words=${quoted(wordsOf(row))} ;;`);
+/** Where a word can be typed, "shim task" or "shim init --client="; empty: a value of any kind. */
+type Row = readonly [place: string, word: string, description: string];
+
+function wordsAt({ words, subcommands, options, choices }: CommandRow): Row[] {
+  const place = ["shim", ...words].join(" ");
+  return [
+    ...subcommands.map((one): Row => [place, one.words.at(-1) ?? "", one.description]),
+    ...choices.map((choice): Row => [place, choice, ""]),
+    ...options.flatMap(({ flags, names, description, choices: values }) =>
+      names.flatMap((name): Row[] => [
+        [place, name, description],
+        ...(flags.includes("<") && values.length === 0 ? [""] : values).map((value): Row => [
+          `${place} ${name}=`,
+          value,
+          "",
+        ]),
+      ]),
+    ),
+  ];
+}
+
+function bash(table: string): string {
   return `# Completion of shim for bash: eval "$(shim init completion bash)"
 _shim() {
-  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD - 1]} path="" words="" i
+  local at=shim place word i table=${quoted(table)}
   for ((i = 1; i < COMP_CWORD; i++)); do
-    case "$path \${COMP_WORDS[i]}" in
-    ${pathsOf(table).map(quoted).join(" | ")}) path+=" \${COMP_WORDS[i]}" ;;
-    esac
+    if [[ $'\\n'$table == *$'\\n'"$at \${COMP_WORDS[i]}"$'\\t'* ]]; then at+=" \${COMP_WORDS[i]}"; fi
   done
-  case "$path $previous" in
-${values.join("\n")}
-  *)
-    case "$path" in
-${words.join("\n")}
-    esac
-    ;;
-  esac
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
+  place="$at \${COMP_WORDS[COMP_CWORD - 1]}="
+  if [[ $'\\n'$table == *$'\\n'"$place"$'\\t'* ]]; then at=$place; fi
+  COMPREPLY=()
+  while IFS=$'\\t' read -r place word _; do
+    if [[ $place == "$at" && -n $word && $word == "\${COMP_WORDS[COMP_CWORD]}"* ]]; then COMPREPLY+=("$word"); fi
+  done <<<"$table"
 }
 complete -o default -F _shim shim
 `;
 }
 
-function wordsOf({ subcommands, options, choices }: CommandRow): string {
-  const commands = subcommands.map(({ words }) => words.at(-1) ?? "");
-  return [...commands, ...choices, ...options.flatMap(({ names }) => names)].join(" ");
-}
-
-function zshCompletion(table: CommandRow): string {
-  const values = optionsWithChoices(table).flatMap(({ row, option: { names, choices } }) =>
-    names.map(
-      (name) => `    ${quoted(`${pathOf(row)} ${name}`)}) compadd -- ${choices.map(quoted).join(" ")}; return ;;`,
-    ),
-  );
-  const items = allRows(table).map((row) => `    ${quoted(pathOf(row))}) items=(${itemsOf(row).join(" ")}) ;;`);
+function zsh(table: string): string {
   return `#compdef shim
 # Completion of shim for zsh: eval "$(shim init completion zsh)", or a file _shim in a folder of fpath
 _shim() {
-  local path_="" word previous=\${words[CURRENT-1]}
-  local -a items
+  local at=shim word row table=${quoted(table)}
+  local -a items parts
   for word in "\${(@)words[2,CURRENT-1]}"; do
-    case "$path_ $word" in
-    (${pathsOf(table).map(quoted).join("|")}) path_+=" $word" ;;
-    esac
+    if [[ $'\\n'$table = *$'\\n'"$at $word"$'\\t'* ]]; then at+=" $word"; fi
   done
-  case "$path_ $previous" in
-${values.join("\n")}
-  esac
-  case "$path_" in
-${items.join("\n")}
-  esac
+  word="$at \${words[CURRENT-1]}="
+  if [[ $'\\n'$table = *$'\\n'"$word"$'\\t'* ]]; then at=$word; fi
+  for row in "\${(@f)table}"; do
+    parts=("\${(@ps:\\t:)row}")
+    # A colon ends the word, where its description begins.
+    if [[ $parts[1] = $at && -n $parts[2] ]]; then items+=("\${parts[2]//:/\\\\:}\${parts[3]:+:$parts[3]}"); fi
+  done
   _describe -t words shim items || _files
 }
 if [[ "\${funcstack[1]}" = _shim ]]; then _shim "$@"; else compdef _shim shim; fi
 `;
 }
 
-function itemsOf({ subcommands, options, choices }: CommandRow): string[] {
-  const commands = subcommands.map(({ words, description }) => item(words.at(-1) ?? "", description));
-  return [
-    ...commands,
-    ...choices.map((choice) => item(choice, "")),
-    ...options.flatMap(({ names, description }) => names.map((name) => item(name, description))),
-  ];
-}
-
-/** A colon ends the word, where its description begins. */
-function item(word: string, description: string): string {
-  return quoted(description === "" ? word : `${word.replaceAll(":", "\\:")}:${description}`);
-}
-
-function fishCompletion(table: CommandRow): string {
-  const lines = allRows(table).flatMap(linesOf);
+/** Where there are words other than options, files are none of them. */
+function fish(table: string): string {
   return `# Completion of shim for fish: shim init completion fish | source
-function __shim_at
-    set -l path
-    for word in (commandline -opc)[2..]
-        if contains -- "$path $word" ${pathsOf(table).map(quotedForFish).join(" ")}
-            set path "$path $word"
+function __shim_words
+    set -l rows (string split \\n -- ${quotedForFish(table)})
+    set -l typed (commandline -opc)
+    set -l at shim
+    for word in $typed[2..]
+        if string match -qr -- '^'(string escape --style=regex -- "$at $word")\\t $rows
+            set at "$at $word"
         end
     end
-    test "$path" = "$argv[1]"
+    set -l place "$at $typed[-1]="
+    if string match -qr -- '^'(string escape --style=regex -- $place)\\t $rows
+        set at $place
+    end
+    string replace -rf -- '^'(string escape --style=regex -- $at)'\\t(.+)' '$1' $rows
 end
-${lines.join("\n")}
+complete -c shim -a '(__shim_words)'
+complete -c shim -n "__shim_words | string match -qrv '^-'" -f
 `;
-}
-
-function linesOf(row: CommandRow): string[] {
-  const at = `complete -c shim -n ${quotedForFish(`__shim_at ${quotedForFish(pathOf(row))}`)}`;
-  const commands = row.subcommands.map(
-    ({ words, description }) => `${at} -f -a ${words.at(-1) ?? ""}${described(description)}`,
-  );
-  const choices = row.choices.map((choice) => `${at} -f -a ${choice}`);
-  const options = row.options.map((option) => `${at}${optionText(option)}${described(option.description)}`);
-  return [commands, choices, options].flat();
-}
-
-function optionText({ names, takesValue, choices }: OptionRow): string {
-  const flags = names.map((name) => (name.startsWith("--") ? ` -l ${name.slice(2)}` : ` -s ${name.slice(1)}`));
-  const values = choices.length > 0 ? ` -x -a ${quotedForFish(choices.join(" "))}` : takesValue ? " -r" : "";
-  return flags.join("") + values;
-}
-
-function described(description: string): string {
-  return description === "" ? "" : ` -d ${quotedForFish(description)}`;
-}
-
-/** In single quotes fish escapes two characters. */
-function quotedForFish(text: string): string {
-  return `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
-}
-
-/** Each command below the program, as the shells' functions collect it: " task submit". */
-function pathsOf(table: CommandRow): string[] {
-  return allRows(table)
-    .filter(({ words }) => words.length > 0)
-    .map(pathOf);
-}
-
-function pathOf({ words }: CommandRow): string {
-  return words.map((word) => ` ${word}`).join("");
-}
-
-/** Options with a fixed set of values, each with the command it belongs to. */
-function optionsWithChoices(table: CommandRow): { readonly row: CommandRow; readonly option: OptionRow }[] {
-  const all = allRows(table).flatMap((row) => row.options.map((option) => ({ row, option })));
-  return all.filter(({ option }) => option.choices.length > 0);
 }
 
 /** In single quotes, as bash and zsh read it. */
 function quoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** In single quotes fish escapes two characters. */
+function quotedForFish(text: string): string {
+  return `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
 }

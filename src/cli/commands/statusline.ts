@@ -1,28 +1,9 @@
 import { spawn } from "node:child_process";
-import type { Command } from "commander";
 import { stateWords } from "../../contract/chat-state.ts";
 import type { ChatStatus } from "../../contract/machine/overview.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
-import { ok } from "../../shared/result.ts";
 import { safeText } from "../screen-text.ts";
-import type { Cli, CommandResult } from "../cli.ts";
-
-/** The launcher starts statusline-entry.ts, which is faster; this command serves dist/cli.mjs. */
-export function addCommand(program: Command, cli: Cli): void {
-  const command = program.command("statusline").description("status line; runs your own command first");
-  cli.define(command, () => statusline(cli));
-}
-
-async function statusline(cli: Cli): Promise<CommandResult> {
-  const { env, cwd } = cli.io;
-  const statusOf = async (text: string): Promise<ChatStatus | null> => {
-    const answer = await cli.call("statusline.get", { text });
-    return answer.ok ? answer.value : null;
-  };
-  const line = await chainedLine({ env, cwd, configPath: cli.paths.config, statusOf }, await cli.io.readInput());
-  return ok({ data: line, text: renderLine(line) });
-}
 
 const ownTimeoutMs = 2_000;
 /** Set for the user's command, so that one which leads back here ends. */
@@ -32,7 +13,7 @@ interface LineHost {
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
   readonly configPath: string;
-  readonly statusOf: (input: string) => Promise<ChatStatus | null>;
+  readonly statusOf: (input: string) => Promise<ChatStatus>;
 }
 
 interface StatusLineParts {
@@ -41,7 +22,8 @@ interface StatusLineParts {
 }
 
 export async function chainedLine(host: LineHost, input: string): Promise<StatusLineParts> {
-  const [own, status] = await Promise.all([ownLine(host, input), ourStatus(host, input)]);
+  // Without SQLite the user's own line is still shown; `shim doctor` reports the cause.
+  const [own, status] = await Promise.all([ownLine(host, input), host.statusOf(input).catch(() => null)]);
   return { own, status };
 }
 
@@ -55,15 +37,6 @@ async function ownLine({ env, cwd, configPath }: LineHost, input: string): Promi
   const command = config.ok ? config.value.statusLine : null;
   if (command === null || env[recursionGuard] !== undefined) return "";
   return runOwnCommand({ command, input, env: { ...env, [recursionGuard]: "1" }, cwd, timeoutMs: ownTimeoutMs });
-}
-
-async function ourStatus({ statusOf }: LineHost, input: string): Promise<ChatStatus | null> {
-  try {
-    return await statusOf(input);
-  } catch {
-    // Without SQLite the user's own line is still shown; `shim doctor` reports the cause.
-    return null;
-  }
 }
 
 const maxChars = 65_536;

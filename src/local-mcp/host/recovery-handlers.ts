@@ -35,7 +35,7 @@ import { toSessionView } from "./session-view.ts";
 import { findSession, shortSession } from "./resolve-id.ts";
 import { settle } from "./overview-handlers.ts";
 import { storeDurations } from "../../runtime/durations.ts";
-import { takePending } from "../../snapshots/pending-snapshots.ts";
+import { takePending } from "../../snapshots/stored-snapshots.ts";
 import { capture } from "../checkpoints/capture.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import { recordDeath } from "../recovery/deaths.ts";

@@ -1,7 +1,7 @@
 import type { Trigger } from "../../contract/checkpoint.ts";
 import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { takeAwaited, takePending } from "../../snapshots/pending-snapshots.ts";
+import { takeAwaited, takePending } from "../../snapshots/stored-snapshots.ts";
 import type { Chat } from "../chat/chat.ts";
 
 /** Time to save after the client was killed. */

@@ -58,7 +58,7 @@ const fileChangingEvents: ReadonlySet<string> = new Set(["PreToolUse", "PreCompa
 async function saveAwaitedFiles(runtime: Runtime, event: string): Promise<void> {
   const { store, now } = runtime;
   if (!fileChangingEvents.has(event) || !store.read((sql) => findAwaited(sql, now()) !== null, false)) return;
-  const { takeAwaited } = await import("../../snapshots/pending-snapshots.ts");
+  const { takeAwaited } = await import("../../snapshots/stored-snapshots.ts");
   await takeAwaited(runtime, maxSnapshotMs);
 }
 

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
-import { takePending } from "#src/snapshots/pending-snapshots.ts";
+import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { restoreReceived } from "#src/snapshots/restore-files.ts";
 import { fetchFiles, type RemoteFiles } from "#src/local-mcp/sync/fetch-records.ts";
 import { readKeys } from "#src/local-mcp/sync/key-ring.ts";

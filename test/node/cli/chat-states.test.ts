@@ -1,6 +1,8 @@
 import { expect, it } from "vitest";
 import type { Fleet } from "#src/contract/machine/page.ts";
 import { stateText, type ShownState } from "#src/contract/chat-state.ts";
+import { renderStatus } from "#src/cli/commands/statusline.ts";
+import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { rowsOf } from "#src/web/fleet-groups.ts";
 import { aCliHome, withRuntime } from "#harness/machine/cli-home.ts";
@@ -55,8 +57,7 @@ function commands({ base }: TeamRig) {
   home.now = base.now();
   const io = { ...withRuntime(base), env: { ...home.runtime.env, SHIM_HOME: base.paths.home } };
   return {
-    text: async (command: string, input = ""): Promise<string> =>
-      (await home.shimWith({ ...io, readInput: async () => input }, command)).out,
+    text: async (command: string): Promise<string> => (await home.shimWith(io, command)).out,
     json: async (command: string): Promise<Record<string, unknown>> =>
       (await home.shimWith(io, `${command} --json`)).json(),
   };
@@ -78,7 +79,7 @@ function textsOf(all: unknown): Map<string, string> {
 
 it("[SI65] one chat in each state is shown in the same words by every list, the page and the tools @night", async () => {
   const { rig, chats, expected } = await oneOfEach();
-  const { text, json } = commands(rig);
+  const { json } = commands(rig);
   const present = new Map([...expected].filter(([, words]) => !/^(died|ended)/.test(words)));
   expect(textsOf((await json("sessions"))["sessions"])).toEqual(expected);
   expect(textsOf((await json("team chats --all"))["chats"])).toEqual(expected);
@@ -89,7 +90,7 @@ it("[SI65] one chat in each state is shown in the same words by every list, the 
   expect(await onPage(rig)).toEqual(expected);
   const { output } = await chats.works.ask("shim_chats", { all: true });
   expect(textsOf(output["chats"])).toEqual(expected);
-  const line = await text("statusline", JSON.stringify({ session_id: chats.works.claude.session }));
+  const line = renderStatus(statusOf(rig.base, JSON.stringify({ session_id: chats.works.claude.session })));
   expect(line).toMatch(/\| 1 waits for you \| 1 stuck \| 1 died\n/);
   for (const one of [chats.waits, chats.works, chats.idle])
     expect(await own(one)).toBe(expected.get(one.claude.session));

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFil
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { openLocalCoordinator } from "#src/coordinator-client/open-link.ts";
-import { takePending } from "#src/snapshots/pending-snapshots.ts";
+import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { backUp } from "#src/store/backup.ts";
 import { isPaused } from "#src/store/pause.ts";
 import {

@@ -198,7 +198,7 @@ it("[CL7] every command answers with one JSON document under --json @night", asy
   const succeed = `up, sessions, sessions --incomplete, sessions show ${dead}, sessions search parser, resume,
     sessions show ${dead} --stored, sessions show ${checkpoint}, resume --dismiss ${elsewhere},
     resume --undo ${elsewhere}, doctor, config, config get recovery, config set recovery ask,
-    config unset recovery, config path, pause 1h, pause --off, statusline, sessions export all.jsonl, sessions import all.jsonl`;
+    config unset recovery, config path, pause 1h, pause --off, sessions export all.jsonl, sessions import all.jsonl`;
   for (const command of [...Object.keys(codes), ...succeed.split(/,\s+/), `sessions forget ${dead} --yes`]) {
     const ran = await home.shim(command, "--json");
     expect([command, ran.code, typeof ran.json()]).toEqual([command, codes[command] ?? 0, "object"]);
@@ -210,8 +210,8 @@ it("[CL8] on a fresh machine reading commands answer that there is nothing, and 
   expect(await home.shim("up --once")).toMatchObject(
     printed("Nothing is stored on this machine yet.", "shim init", "shim demo"),
   );
-  const reading = ["sessions", "sessions search x", "doctor", "statusline", "config", "resume"];
-  expect(await home.codes(...reading)).toEqual([0, 0, 0, 0, 0, 3]);
+  const reading = ["sessions", "sessions search x", "doctor", "config", "resume"];
+  expect(await home.codes(...reading)).toEqual([0, 0, 0, 0, 3]);
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
@@ -247,7 +247,7 @@ it("[CL27] the command that finds a damaged store, and each later one, report it
 it("[CL27] commands that show notices in their answer, and those that open no store, do not repeat them", async () => {
   const home = aCliHome();
   home.runtime.store.write((sql) => notices.add(sql, home.now, "x", "the store was damaged"));
-  for (const command of ["up --once", "doctor", "statusline", "config path"])
+  for (const command of ["up --once", "doctor", "config path"])
     expect([command, (await home.shim(command)).err]).not.toEqual([command, holding("NOTICE")]);
   expect((await home.shim("sessions show nope")).err).toContain("NOTICE: the store was damaged");
 });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
 import { shortCheckpointId } from "#src/local-mcp/sessions/short-ids.ts";
-import { takePending } from "#src/snapshots/pending-snapshots.ts";
+import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { defaults } from "#src/contract/config.ts";
 import {
   aCliHome,

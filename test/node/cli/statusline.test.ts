@@ -23,10 +23,10 @@ function sessionOf(home: CliHome, id: string): sessions.Session | null {
   return home.runtime.store.read((sql) => sessions.get(sql, id), null);
 }
 
-it("[CL19] it shows when the chat was saved, its risk, what died in its project, and stores what the client measured", async () => {
+it("[CL19] it shows when the chat was saved, its risk, what died in its project, and stores what the client measured", () => {
   const home = aSeededHome();
-  const ran = await home.shimWith({ readInput: async () => input(ids.alive) }, "statusline");
-  expect(ran).toMatchObject({ code: 0, out: "SHIM: saved 60 s ago | risk 0.3 warning | 1 died\n" });
+  const line = renderStatus(statusOf(home.runtime, input(ids.alive)));
+  expect(line).toBe("SHIM: saved 60 s ago | risk 0.3 warning | 1 died\n");
   const session = sessionOf(home, ids.alive);
   expect(session?.readings.contextFill).toMatchObject({ value: 0.9, source: "measured", at: home.now });
   expect(session?.model).toBe("claude-opus-5-5");

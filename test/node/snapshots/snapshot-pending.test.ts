@@ -6,7 +6,7 @@ import type { Trigger } from "#src/contract/checkpoint.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { takeAwaited, takePending } from "#src/snapshots/pending-snapshots.ts";
+import { takeAwaited, takePending } from "#src/snapshots/stored-snapshots.ts";
 import { restoreFiles } from "#src/snapshots/restore-files.ts";
 import { dropMarked } from "#src/snapshots/stored-snapshots.ts";
 import { forget } from "#src/local-mcp/retention/forget.ts";

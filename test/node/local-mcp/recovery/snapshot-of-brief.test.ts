@@ -2,7 +2,7 @@ import { utimesSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { capture } from "#src/local-mcp/checkpoints/capture.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
-import { takePending } from "#src/snapshots/pending-snapshots.ts";
+import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { aChatInRepository, briefAfter } from "#harness/machine/chat-in-repository.ts";
 import { GIT_ENV } from "#harness/machine/git-project.ts";
 
