@@ -49,14 +49,10 @@ export function exitOf({ exit, code }: CommandError): number {
   if (code === "ambiguous" || code === "wrong_usage") return exitCodes.wrongUsage;
   if (code === "interrupted" || code === "stopped") return exitCodes.interrupted;
   if (code === "not_found") return exitCodes.notFound;
-  if (!isErrorCode(code)) return exitCodes.failed;
-  if ("isBadInput" in errorTable[code]) return exitCodes.wrongUsage;
-  const isMissing = errorTable[code].status === 404 && code !== "unknown_operation";
-  return isMissing ? exitCodes.notFound : exitCodes.failed;
-}
-
-function isErrorCode(code: string): code is ErrorCode {
-  return Object.hasOwn(errorTable, code);
+  const declared = Object.hasOwn(errorTable, code) ? errorTable[code as ErrorCode] : null;
+  if (declared === null) return exitCodes.failed;
+  if ("isBadInput" in declared) return exitCodes.wrongUsage;
+  return declared.status === 404 && code !== "unknown_operation" ? exitCodes.notFound : exitCodes.failed;
 }
 
 export type CliResult<T> = Result<T, CommandError>;

@@ -75,23 +75,18 @@ export class Cli {
     name: Name,
     input: MachineInput<Name>,
   ): Promise<CliResult<MachineOutput<Name>>> {
-    const answer = await this.host.call(name, input);
-    return fromHost(answer);
+    return fromHost(await this.host.call(name, input));
   }
 
   /** Opens the machine's workspace for as long as `body` runs. */
   async withWorkspace<T>(body: (workspace: Workspace) => Promise<CliResult<T>>): Promise<CliResult<T>> {
-    const opened = await this.workspace();
+    const opened = await this.host.workspace();
     if (!opened.ok) return opened;
     try {
       return await body(opened.value);
     } finally {
       opened.value.close();
     }
-  }
-
-  workspace(): Promise<CliResult<Workspace>> {
-    return this.host.workspace();
   }
 
   /** Parts that make a host, or a program beside it. */
@@ -230,20 +225,14 @@ function toFailure(error: unknown, home: string): FailedResult {
   return failed("internal", `${message} (a bug in SHIM; SHIM_DEBUG=1 shows where)`);
 }
 
-function countUpTo(max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!Number.isInteger(value) || value < 1 || value > max) {
-      throw new InvalidArgumentError(`It must be 1 to ${max}.`);
-    }
-    return value;
-  };
-}
-
-const count = countUpTo(10_000);
+const maxLimit = 10_000;
 
 export function limitOption(defaultLimit: number | "all", description = "at most this many"): Option {
-  return new Option("--limit <n>", `${description} (default: ${defaultLimit})`).argParser(count);
+  return new Option("--limit <n>", `${description} (default: ${defaultLimit})`).argParser((text) => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= 1 && value <= maxLimit) return value;
+    throw new InvalidArgumentError(`It must be 1 to ${maxLimit}.`);
+  });
 }
 
 /** Versions and revisions start above epoch * 2^28: up to 16 digits. */
@@ -277,15 +266,11 @@ const defaultAdvice = "the system does not allow it; check the path, then repeat
 export function fileErrorText(error: unknown, home: string): string | null {
   if (!isFileError(error)) return null;
   const { code, path, message } = error;
-  const location = path === undefined ? "" : `${intendedPath(path)}: `;
+  // The temporary file of writeWhole is that of the file which it replaces.
+  const location = path === undefined ? "" : `${path.replace(/(?<![^/\\])\.([^/\\]+)\.shim-\d+\.tmp$/, "$1")}: `;
   const isOurs = path === home || path?.startsWith(`${home}${sep}`);
   const homeHint = isOurs ? `. SHIM keeps its files in ${home}; SHIM_HOME moves them` : "";
   return `${location}${adviceByCode[code] ?? defaultAdvice}${homeHint} (${message})`;
-}
-
-/** Maps the temporary file of writeWhole to the file that it replaces. */
-function intendedPath(path: string): string {
-  return path.replace(/(?<![^/\\])\.([^/\\]+)\.shim-\d+\.tmp$/, "$1");
 }
 
 interface FileError extends Error {

@@ -45,14 +45,10 @@ export function defineOperation<Name extends MachineOperationName>(
   declared: OperationCommand<Name>,
 ): Command {
   const { operation, args, rest, fixed = {} } = declared;
-  const { command, read } = declareCommand(cli, parent.command(name), machineOperations[operation], {
-    args,
-    rest,
-    hidden: Object.keys(fixed),
-  });
-  if (machineOperations[operation].effect === "destructive") addYes(command);
-  return cli.define(command, (options: Given, ...values: unknown[]) =>
-    runOperation(cli, declared, { ...read(options, values), ...fixed } as MachineInput<Name>, options),
+  const { input, summary, effect } = machineOperations[operation];
+  const words = { args, rest, hidden: Object.keys(fixed), asks: effect === "destructive" };
+  return declareCommand(cli, parent.command(name), { input, summary, ...words }, (given, options) =>
+    runOperation(cli, declared, { ...given, ...fixed } as MachineInput<Name>, options),
   );
 }
 
@@ -78,34 +74,34 @@ async function runOperation<Name extends MachineOperationName>(
 
 export type Given = Readonly<Record<string, unknown>>;
 
-interface Declared {
-  readonly input: z.ZodObject;
+interface DeclaredCommand<Input extends z.ZodObject = z.ZodObject> {
+  readonly input: Input;
   readonly summary: string;
-}
-
-interface Words {
   readonly args?: readonly string[] | undefined;
   readonly rest?: string | undefined;
   /** Fields that the command line does not offer. */
   readonly hidden?: readonly string[];
+  /** Options besides those of the input. */
+  readonly own?: readonly Option[];
+  /** True: it asks before it changes something. */
+  readonly asks?: boolean;
 }
 
-interface DeclaredCommand {
-  readonly command: Command;
-  /** The typed words as the operation's input, which is not checked yet. */
-  readonly read: (options: Given, values: readonly unknown[]) => Given;
-}
-
-/** Gives a command the help, arguments and options of a declaration. */
+/**
+ * Gives a command the help, arguments and options of a declaration.
+ *
+ * @param run gets the typed words as the declared input, which is not checked yet
+ */
 export function declareCommand(
   cli: Cli,
   command: Command,
-  { input, summary }: Declared,
-  { args = [], rest, hidden = [] }: Words,
-): DeclaredCommand {
+  { input, summary, args = [], rest, hidden = [], own = [], asks = false }: DeclaredCommand,
+  run: (given: Given, options: AskedOptions & Given) => CommandResult | Promise<CommandResult>,
+): Command {
   const inputs = inputFields(input);
   const words = rest === undefined ? args : [...args, rest];
-  command.description(descriptionOf(summary));
+  // A summary is a sentence, a description of a command none.
+  command.description(`${summary.charAt(0).toLowerCase()}${summary.slice(1).replace(/\.$/, "")}`);
   for (const field of args) command.addArgument(argumentOf(cli, field, inputs[field]));
   if (rest !== undefined) command.argument(inputs[rest]?.isRequired ? `<${rest}...>` : `[${rest}...]`);
   const others = Object.entries(inputs).filter(([field]) => ![...words, ...hidden].includes(field));
@@ -114,14 +110,15 @@ export function declareCommand(
     command.addOption(option);
     return { field, name: option.attributeName(), isParsed: option.parseArg !== undefined };
   });
-  const read = (options: Given, values: readonly unknown[]): Given => {
+  if (asks) command.option("-y, --yes", "do not ask");
+  for (const option of own) command.addOption(option);
+  return cli.define(command, async (options: AskedOptions & Given, ...values: unknown[]) => {
     const all = [
       ...fields.map(({ field, name, isParsed }) => ({ field, isParsed, value: options[name] })),
       ...words.map((field, at) => ({ field, isParsed: false, value: joined(values[at], inputs[field]) })),
     ];
-    return toInput(input, all);
-  };
-  return { command, read };
+    return run(toInput(input, all), options);
+  });
 }
 
 /** The words of a field that takes all. */
@@ -145,42 +142,21 @@ function toInput(schema: z.ZodObject, all: readonly Typed[]): Given {
   return { ...Object.fromEntries(known), ...fromTexts(schema, Object.fromEntries(texts)) };
 }
 
-interface ProgramCommand<Input extends z.ZodObject> extends Words {
-  readonly input: Input;
-  readonly summary: string;
-  /** Options besides those of the input. */
-  readonly own?: readonly Option[];
-  /** True: it asks before it changes something. */
-  readonly asks?: boolean;
-}
-
 /** Gives a command that is a program the arguments and options of its input, which is checked. */
 export function defineProgram<Input extends z.ZodObject>(
   cli: Cli,
-  parent: Command,
-  { input, summary, own = [], asks = false, ...words }: ProgramCommand<Input>,
+  command: Command,
+  declared: DeclaredCommand<Input>,
   run: (input: z.output<Input>, options: AskedOptions & Given) => CommandResult | Promise<CommandResult>,
 ): Command {
-  const { command, read } = declareCommand(cli, parent, { input, summary }, words);
-  for (const option of own) command.addOption(option);
-  if (asks) addYes(command);
-  return cli.define(command, async (options: AskedOptions & Given, ...values: unknown[]) => {
-    const checked = input.safeParse(read(options, values));
+  return declareCommand(cli, command, declared, (given, options) => {
+    const checked = declared.input.safeParse(given);
     return checked.success ? run(checked.data, options) : wrongUsage(`${formatIssues(checked.error)}.`);
   });
 }
 
 export interface AskedOptions extends CommonOptions {
   readonly yes?: boolean;
-}
-
-function addYes(command: Command): void {
-  command.option("-y, --yes", "do not ask");
-}
-
-/** A summary is a sentence, a description of a command none. */
-function descriptionOf(summary: string): string {
-  return `${summary.charAt(0).toLowerCase()}${summary.slice(1).replace(/\.$/, "")}`;
 }
 
 function argumentOf(cli: Cli, field: string, schema: InputField | undefined): Argument {
@@ -227,8 +203,8 @@ function listOption(field: string, { items, description }: InputField): Option {
 }
 
 function parseNumber(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("It must be a number.");
-  return Number(text);
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It must be a number.");
 }
 
 /** A text without quotes is none: it may be JSON with a mistake. */

@@ -50,11 +50,8 @@ export function table(rows: readonly (readonly string[])[], width: number): stri
       .join("  ")
       .trimEnd(),
   );
-  return lines.map((line) => `${cutLine(line, width)}\n`).join("");
-}
-
-function cutLine(line: string, width: number): string {
-  return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 3))}...`;
+  const fitting = lines.map((line) => (line.length <= width ? line : `${line.slice(0, Math.max(0, width - 3))}...`));
+  return fitting.map((line) => `${line}\n`).join("");
 }
 
 export function shortPath(path: string, home: string): string {

@@ -39,7 +39,7 @@ export function systemIo(bundle: string): Io {
     ask,
     readInput: async () => (stdin.isTTY ? "" : readAll(stdin)),
     interrupted,
-    onInterrupt,
+    onInterrupt: (listener) => onSignals(endSignals, listener),
     onReaderGone,
     parentPid: () => process.ppid,
     wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
@@ -93,10 +93,11 @@ export function interrupted(): AbortSignal {
   return controller.signal;
 }
 
-function onInterrupt(listener: () => void): () => void {
-  for (const signal of endSignals) process.on(signal, listener);
+/** @returns undoes that */
+function onSignals(signals: readonly NodeJS.Signals[], listener: () => void): () => void {
+  for (const signal of signals) process.on(signal, listener);
   return () => {
-    for (const signal of endSignals) process.off(signal, listener);
+    for (const signal of signals) process.off(signal, listener);
   };
 }
 
@@ -116,11 +117,9 @@ export function endWithoutReader(): void {
   });
 }
 
-function leave(): void {}
-
 export function startProcess({ command, args, cwd, env }: ProcessStart): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
-  process.on("SIGINT", leave);
+  const listen = onSignals(["SIGINT"], () => undefined);
   const child = spawn(programPath(command, process.env), args, {
     cwd,
     stdio: "inherit",
@@ -128,7 +127,7 @@ export function startProcess({ command, args, cwd, env }: ProcessStart): Promise
   });
   child.on("error", reject);
   child.on("close", (code, signal) => resolve(code ?? (signal ? 1 : 0)));
-  return promise.finally(() => process.off("SIGINT", leave));
+  return promise.finally(listen);
 }
 
 const log: Log = (level, message, fields = {}) => {
@@ -162,7 +161,7 @@ export function startGroup({
   env,
 }: ProcessStart & { readonly env: NodeJS.ProcessEnv }): ProcessGroup {
   const { promise: ended, resolve, reject } = Promise.withResolvers<number>();
-  for (const signal of forwardedSignals) process.on(signal, leave);
+  const listen = onSignals(forwardedSignals, () => undefined);
   const child = spawn(programPath(command, env), args, { cwd, env, stdio: "inherit", detached: hasGroups });
   const group = child.pid === undefined ? null : groupOf(child.pid);
   child.on("error", reject);
@@ -173,7 +172,7 @@ export function startGroup({
       return await ended;
     } finally {
       await ending;
-      for (const signal of forwardedSignals) process.off(signal, leave);
+      listen();
     }
   };
   return {

@@ -1,4 +1,4 @@
-import type { Command, Option } from "commander";
+import { Option, type Command } from "commander";
 import type * as z from "zod";
 import { operations, type CallName, type InputOf, type OutputOf } from "../contract/operations.ts";
 import { itemFields, type PagedOperation } from "../contract/pages.ts";
@@ -80,27 +80,26 @@ export function defineWork<Name extends CallName, Data>(
 ): Command {
   const { operation, fields, args, hidden = [], isDefault = false, fixed = {}, own = [], usualLimit } = details;
   const { input, summary } = operations[operation];
-  const { command, read } = declareCommand(
-    cli,
-    parent.command(name, { isDefault }),
-    { input: fields ?? input, summary: details.summary ?? summary },
-    { args, hidden: fields ? hidden : [...hiddenAlways, ...hidden, ...Object.keys(fixed)] },
-  );
-  if (isPaged(operation))
-    command
-      .addOption(limitOption(usualLimit ?? "all"))
-      .option("--cursor <cursor>", "start after the page that returned this cursor");
-  // [CL261]
-  const isAsked = details.isAsked !== false && "isDestructive" in operations[operation];
-  if (isAsked) command.option("-y, --yes", "do not ask");
-  for (const option of own) command.addOption(option);
-  return cli.define(command, async (options: Given, ...values: unknown[]) => {
-    const given = { ...read(options, values), ...fixed };
+  const paging = [
+    limitOption(usualLimit ?? "all"),
+    new Option("--cursor <cursor>", "start after the page that returned this cursor"),
+  ];
+  const declared = {
+    input: fields ?? input,
+    summary: details.summary ?? summary,
+    args,
+    hidden: fields ? hidden : [...hiddenAlways, ...hidden, ...Object.keys(fixed)],
+    own: isPaged(operation) ? [...paging, ...own] : own,
+    // [CL261]
+    asks: details.isAsked !== false && "isDestructive" in operations[operation],
+  };
+  return declareCommand(cli, parent.command(name, { isDefault }), declared, async (typed, options) => {
+    const given = { ...typed, ...fixed };
     const made = details.read ? await details.read(given, cli, options) : ok(given);
     if (!made.ok) return made;
     const wrong = findBadInput(operation, made.value);
     if (wrong) return err({ code: wrong.code, message: badInputText(wrong.message) });
-    const refused = isAsked ? await requireYes(cli, summary, { yes: options["yes"] === true }) : null;
+    const refused = declared.asks ? await requireYes(cli, summary, options) : null;
     return refused ?? cli.withWorkspace((link) => work(cli, link, details, { typed: made.value, options }));
   });
 }
@@ -129,18 +128,15 @@ async function work<Name extends CallName, Data>(
   if (!done.ok) return done;
   const failure = refuse?.(done.value, input);
   if (failure) return failure;
-  const text = textOf(await view(done.value, cli, context)) + moreText(done.value);
-  return ok({ data: done.value, text, isVerbatim });
+  const text = textOf(await view(done.value, cli, context));
+  // [CL35] How to go on behind a page.
+  const cursor = isRecord(done.value) ? done.value["cursor"] : null;
+  const more = typeof cursor === "string" ? `There are more: --cursor ${quoteArgument(cursor)}\n` : "";
+  return ok({ data: done.value, text: text + more, isVerbatim });
 }
 
 function isPaged(name: CallName): name is PagedOperation {
   return Object.hasOwn(itemFields, name);
-}
-
-/** [CL35] How to go on behind a page. */
-function moreText(data: unknown): string {
-  const cursor = isRecord(data) ? data["cursor"] : null;
-  return typeof cursor === "string" ? `There are more: --cursor ${quoteArgument(cursor)}\n` : "";
 }
 
 /** A word as a POSIX shell reads it. */

@@ -1,5 +1,4 @@
 import { hookEvents, isHookEvent, type HookEvent } from "../contract/hook-input.ts";
-import type { JsonObject } from "../shared/json-fields.ts";
 import type { ClientAdapter } from "./client-adapter.ts";
 import { defineClient, isCreated, unseen, withClaudeTool, withNewFile, type ToolNames } from "./define-client.ts";
 
@@ -44,7 +43,10 @@ function claudeCompatible({
       ...Object.fromEntries(named),
       // Qwen Code reports each batch of tool results as a prompt without text.
       UserPromptSubmit: (input) => (input["prompt"] === "" ? null : { event: "UserPromptSubmit", input }),
-      ...(events.includes("SessionEnd") ? { SessionEnd: endOfSession } : {}),
+      // As an editor's agent it ends, beside the editor's sessions, one that never began.
+      ...(events.includes("SessionEnd") && {
+        SessionEnd: (input) => (input["transcript_path"] === "" ? null : { event: "SessionEnd", input }),
+      }),
     },
     inputOf(payload, _session, env) {
       const { transcript_path: transcript, ...rest } = payload;
@@ -53,11 +55,6 @@ function claudeCompatible({
       return withNewFile(withClaudeTool(given, tools), isCreated);
     },
   });
-}
-
-/** Qwen Code as an editor's agent ends, beside the editor's sessions, one that never began. */
-function endOfSession(input: JsonObject): { readonly event: "SessionEnd"; readonly input: JsonObject } | null {
-  return input["transcript_path"] === "" ? null : { event: "SessionEnd", input };
 }
 
 export const qwenTools: ToolNames = new Map([

@@ -100,7 +100,9 @@ class OpenCodeChats {
     if (id === null || session?.parent !== null) return;
     const texts = parts.map(asObject).filter((part) => part?.["type"] === "text" && part["synthetic"] !== true);
     const model = textAt(objectAt(message, "model"), "modelID") ?? undefined;
-    const prompt = unquoted(texts.map((part) => textAt(part, "text") ?? "").join("\n"));
+    const given = texts.map((part) => textAt(part, "text") ?? "").join("\n");
+    // `opencode run` quotes a prompt with blanks.
+    const prompt = /^"([^]*)"\s*$/.exec(given)?.[1] ?? given;
     const answers = [
       await this.#start(id, session, model),
       await this.#send("UserPromptSubmit", id, { prompt, prompt_id: message["id"], model }),
@@ -219,11 +221,6 @@ function takeText(session: Session): JsonObject {
   const { text } = session;
   session.text = null;
   return text === null ? {} : { last_assistant_message: text };
-}
-
-/** `opencode run` quotes a prompt with blanks. */
-function unquoted(text: string): string {
-  return /^"([^]*)"\s*$/.exec(text)?.[1] ?? text;
 }
 
 function callOf(input: JsonObject): JsonObject {

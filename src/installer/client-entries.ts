@@ -42,7 +42,10 @@ export function entriesOf(target: ClientTarget, files: ClientSettings, context: 
   const form = formOf(target.client);
   const { servers, settings, config } = files;
   if (settings !== null && config !== null) return claudeCode(target, { servers, settings, config }, context);
-  const entries = [serverEntry(servers, form, context), ...rulesEntries(servers, form, context)];
+  const entries = [serverEntry(servers, form, context)];
+  // [IN91] Beside the servers.
+  if (form.rules !== undefined)
+    entries.push(rulesEntry(servers, form.rules, serverNameIn(servers.root, form), context.allowsTools === true));
   if (settings === null || form.hooks === null || form.hooks.form === "own") return { entries, notes: [] };
   entries.push(hooksEntry(settings, target, form.hooks, context));
   if (target.client === "codex") entries.push(trustEntry(servers, settings, form.events));
@@ -75,17 +78,15 @@ function claudeCode(
     ...(wantsBlocking && (isPlugin || !delivery.isBlocking) ? [notBlocking(isPlugin)] : []),
   ];
   const entries = [
-    ...(isPlugin ? own.map(byPlugin) : own),
+    ...(isPlugin
+      ? own.map((one) => ({ ...one, add: { ...one.remove, says: `${one.remove.says}, which the plugin provides` } }))
+      : own),
     ...[telemetry, line].flatMap((part) => part.entries),
     ...[server, pluginServer].map((name) =>
       rulesEntry(settings, "list", name, context.allowsTools === true && isPlugin === (name === pluginServer)),
     ),
   ];
   return { entries, notes };
-}
-
-function byPlugin({ file, remove }: Entry): Entry {
-  return { file, remove, add: { ...remove, says: `${remove.says}, which the plugin provides` } };
 }
 
 function serverEntry(file: SettingsFile, { servers }: ClientForm, { launch }: PlanContext): Entry {
@@ -95,12 +96,6 @@ function serverEntry(file: SettingsFile, { servers }: ClientForm, { launch }: Pl
     add: { says: `${verb} the MCP server "${serverName}"`, apply: (root) => addServer(root, servers, launch) },
     remove: { says: "removes the MCP server", apply: (root) => removeServers(root, servers) },
   };
-}
-
-/** [IN91] Beside the servers. */
-function rulesEntries(file: SettingsFile, form: ClientForm, { allowsTools }: PlanContext): Entry[] {
-  if (form.rules === undefined) return [];
-  return [rulesEntry(file, form.rules, serverNameIn(file.root, form), allowsTools === true)];
 }
 
 function rulesEntry(file: SettingsFile, kind: keyof typeof allowRules, server: string, isAdded: boolean): Entry {
@@ -232,12 +227,11 @@ function trustEntry(file: SettingsFile, hooks: SettingsFile, events: readonly st
 function trustKeys({ path, root }: SettingsFile, events: readonly string[]): string[] {
   const files = [...new Set([path, findRealPath(path) ?? path])];
   return events.flatMap((event) =>
-    ourHooks(root, event).flatMap(({ at }) => files.map((file) => [file, snakeCase(event), ...at].join(":"))),
+    ourHooks(root, event).flatMap(({ at }) => {
+      const snakeCase = event.replaceAll(/(?<=[a-z])[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
+      return files.map((file) => [file, snakeCase, ...at].join(":"));
+    }),
   );
-}
-
-function snakeCase(name: string): string {
-  return name.replaceAll(/(?<=[a-z])[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
 }
 
 /** Claude Code's settings which SHIM sets beside the hooks. */
@@ -343,11 +337,9 @@ export function foreignSettings(root: JsonObject, receiver: TelemetrySettings | 
 
 /** Names of the variables that configure the client's telemetry. */
 function telemetryNames(env: Readonly<Record<string, unknown>>): string[] {
-  return Object.keys(env).filter((name) => isTelemetryName(name) && env[name] !== undefined);
-}
-
-function isTelemetryName(name: string): boolean {
-  return name.startsWith("OTEL_") || name === "CLAUDE_CODE_ENABLE_TELEMETRY";
+  return Object.keys(env).filter(
+    (name) => (name.startsWith("OTEL_") || name === "CLAUDE_CODE_ENABLE_TELEMETRY") && env[name] !== undefined,
+  );
 }
 
 /** Others may have the same values; the token is SHIM's alone. */
@@ -437,11 +429,8 @@ function planOn(
   const inSettings = foreignSettings(root, receiver).map((name) => `${name} in ${path}`);
   // Commands of a chat have SHIM's own variables in their environment.
   const foreign = [...inSettings, ...(isOn ? [] : request.elsewhere)];
-  return { next, notes: foreign.length > 0 ? [foreignNote(foreign)] : [] };
-}
-
-function foreignNote(foreign: readonly string[]): string {
-  return `Claude Code's telemetry is configured already and left unchanged: ${foreign.join(", ")}. A collector can send it to SHIM too: docs/guide/telemetry.md.`;
+  const note = `Claude Code's telemetry is configured already and left unchanged: ${foreign.join(", ")}. A collector can send it to SHIM too: docs/guide/telemetry.md.`;
+  return { next, notes: foreign.length > 0 ? [note] : [] };
 }
 
 /** Reads SHIM's config.json. @returns null where the telemetry is off or the entry is not sound */

@@ -27,12 +27,6 @@ export function hookCommand(launch: Launch, event: HookEvent): { command: string
 
 const shell = "/bin/sh";
 
-/** [HO70] The program that a client's settings name for an event. */
-function hookEntry(launch: Launch, event: HookEvent, platform: NodeJS.Platform): { command: string; args: string[] } {
-  if (platform === "win32") return hookCommand(launch, event);
-  return { command: shell, args: [shellHookOf(launch), launch.node, event] };
-}
-
 /**
  * On Windows the shell is Git Bash or PowerShell, so the text must mean the same to both: it uses
  * slashes, and starts a node whose path has blanks from its folder, since PowerShell reads a
@@ -253,7 +247,12 @@ export function setClaudeHooks(root: Settings, launch: Launch, delivery: HookDel
       continue;
     }
     for (const hook of hooks) if (!isKnown || isHookToolHandler(hook.handler)) removeHook(root, event, hook);
-    const handler = { type: "command", ...hookEntry(launch, event, platform), timeout: hookTimeout(event) };
+    // [HO70]
+    const command =
+      platform === "win32"
+        ? hookCommand(launch, event)
+        : { command: shell, args: [shellHookOf(launch), launch.node, event] };
+    const handler = { type: "command", ...command, timeout: hookTimeout(event) };
     if (isKnown) setHook(root, event, handler, "groups");
   }
 }

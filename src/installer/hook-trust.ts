@@ -92,15 +92,15 @@ async function list(call: Call, { target, commands }: TrustSource): Promise<Hook
   const hooks = listAt(answer, "data").flatMap((folder) => listAt(asObject(folder), "hooks").map(asObject));
   return hooks
     .filter((hook) => commands.includes(textAt(hook, "command") ?? ""))
-    .map((hook) => ({
-      key: textAt(hook, "key") ?? "",
-      hash: textAt(hook, "currentHash") ?? "",
-      status: hook?.["enabled"] === false ? "disabled" : statusOf(hook?.["trustStatus"]),
-    }));
-}
-
-function statusOf(status: unknown): HookTrust["status"] {
-  return status === "trusted" || status === "untrusted" || status === "modified" ? status : "unknown";
+    .map((hook) => {
+      const status = hook?.["trustStatus"];
+      const isKnown = status === "trusted" || status === "untrusted" || status === "modified";
+      return {
+        key: textAt(hook, "key") ?? "",
+        hash: textAt(hook, "currentHash") ?? "",
+        status: hook?.["enabled"] === false ? "disabled" : isKnown ? status : "unknown",
+      };
+    });
 }
 
 const answerMs = 15_000;

@@ -143,7 +143,10 @@ function checkPresence(inspection: Inspection): void {
     if (isExpected) add("not_installed", "SHIM is not installed", "Run `shim init`.");
     return;
   }
-  const lost = form.events.filter((event) => !hookedEvents.includes(event) && isInEveryVersion(target, event));
+  // [IN102] A hook that the client's present version has, too, waits for the next install.
+  const isInEveryVersion = (event: string): boolean =>
+    target.client !== "claude-code" || isEventKnown(event as HookEvent, null);
+  const lost = form.events.filter((event) => !hookedEvents.includes(event) && isInEveryVersion(event));
   if (serverNames.length === 0) add("incomplete", "the hooks are installed, but not the MCP server", rerunInit);
   if (lost.length > 0) add("incomplete", `hooks are missing for ${lost.join(", ")}`, rerunInit);
   if (serverNames.length > 0 && lost.length === 0)
@@ -158,11 +161,6 @@ function checkPresence(inspection: Inspection): void {
         : `Run ${withoutPlugin} in that project.`;
     add("doubled", text, fix);
   }
-}
-
-/** [IN102] A hook that the client's present version has, too, waits for the next install. */
-function isInEveryVersion({ client }: ClientTarget, event: string): boolean {
-  return client !== "claude-code" || isEventKnown(event as HookEvent, null);
 }
 
 /** [IN21] */
@@ -317,7 +315,9 @@ function installedPlugins(
   return Object.entries(objectAt(installed, ["plugins"]))
     .filter(([key]) => isOurPlugin(key))
     .flatMap(([key, listed]) => {
-      const marketplaceFolder = folderMarketplace(marketplaces, key.slice(key.indexOf("@") + 1));
+      const marketplace = objectAt(marketplaces, [key.slice(key.indexOf("@") + 1)]);
+      const isFolder = valueAt(marketplace, ["source", "source"]) === "directory";
+      const marketplaceFolder = isFolder ? textAt(marketplace, "installLocation") : null;
       const entries: unknown[] = Array.isArray(listed) ? listed : [];
       return entries.filter(isRecord).map((entry) => ({
         key,
@@ -329,9 +329,4 @@ function installedPlugins(
             : pathOf(platform).join(marketplaceFolder, "plugin"),
       }));
     });
-}
-
-function folderMarketplace(marketplaces: JsonObject, name: string): string | null {
-  const isFolder = valueAt(marketplaces, [name, "source", "source"]) === "directory";
-  return isFolder ? textAt(objectAt(marketplaces, [name]), "installLocation") : null;
 }

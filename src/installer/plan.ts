@@ -131,7 +131,8 @@ function removeFrom(file: SettingsFile, changes: readonly Change[], installs: re
   const [first] = installs;
   const { text, summary } = changeText(path, before, changes, first?.before ?? "");
   const exact = originalText(before, installs);
-  const isMade = exact === null || (exact === undefined && first?.before === null && text !== before && isBlank(text));
+  const isBlank = /^(?:\{\s*\})?$/.test(text.trim());
+  const isMade = exact === null || (exact === undefined && first?.before === null && text !== before && isBlank);
   if (isMade) return toEdit(file, null, [...summary, "deletes the file, which SHIM made"]);
   // Between two installs the file may have been edited by hand.
   const isClean = typeof exact === "string" && changeText(path, exact, changes).text === exact;
@@ -143,10 +144,6 @@ function originalText(current: string, installs: readonly BackupFile[]): string 
   let text: string | null = current;
   for (const file of installs.toReversed()) if (text !== null && file.after === hashOf(text)) text = file.before;
   return text === current ? undefined : text;
-}
-
-function isBlank(text: string): boolean {
-  return /^(?:\{\s*\})?$/.test(text.trim());
 }
 
 /** [IN24] The client's files that its own parser refuses, so that all of the file is ignored. */

@@ -85,21 +85,16 @@ function hunks(lines: readonly DiffLine[]): string[] {
     }
     if (isGap) shown.push("@@");
     isGap = false;
-    shown.push(`${mark} ${mark === " " ? clip(maskValues(text)) : maskToken(text)}`);
+    shown.push(`${mark} ${mark === " " ? besideChange(text) : text.replace(token, "$1…")}`);
   });
   return shown;
 }
 
-/** Values beside the change may be keys of other servers. */
-function maskValues(text: string): string {
-  return text.replace(/("[^"]*"\s*:\s*)"[^"]{12,}"/g, '$1"…"');
-}
-
 /** A plan may be shown to others. */
-function maskToken(text: string): string {
-  return text.replace(/(authorization=Bearer |"token": ?")[\w-]{32,}/g, "$1…");
-}
+const token = /(authorization=Bearer |"token": ?")[\w-]{32,}/g;
 
-function clip(text: string): string {
-  return text.length > maxLineChars ? `${text.slice(0, maxLineChars)}…` : text;
+/** Values beside the change may be keys of other servers. */
+function besideChange(text: string): string {
+  const masked = text.replace(/("[^"]*"\s*:\s*)"[^"]{12,}"/g, '$1"…"');
+  return masked.length > maxLineChars ? `${masked.slice(0, maxLineChars)}…` : masked;
 }

@@ -4,9 +4,30 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { isPaused } from "../store/pause.ts";
 import { snapshots } from "../store/session-tables.ts";
 import * as snapshotDrops from "../store/snapshot-drops.ts";
-import { maxAwaitMs, findAwaited, isBeforeTool, type PendingSnapshot } from "./awaited-snapshots.ts";
 import { dropSnapshots } from "./drop-snapshots.ts";
 import { takeSnapshot, type Snapshot } from "./take-snapshot.ts";
+
+/** SQL condition on a snapshot `s` that must be taken before its files can change. */
+const isBeforeTool = "(SELECT trigger FROM checkpoints c WHERE c.id = s.checkpointId) = 'before_tool'";
+const isAwaited = "(SELECT trigger FROM checkpoints c WHERE c.id = s.checkpointId) IN ('before_tool', 'compact')";
+
+/** Well below the ten seconds that the client gives a hook. */
+export const maxAwaitMs = 6_000;
+
+interface PendingSnapshot {
+  readonly checkpointId: string;
+  readonly project: string;
+}
+
+/** [CP33] Reads one small index: every tool call begins with it. */
+function findAwaited(sql: Sql, now: number): PendingSnapshot | null {
+  const [row] = sql.all<PendingSnapshot>(
+    `SELECT s.checkpointId, s.project FROM snapshots s
+     WHERE s.state = 'pending' AND s.at > ? AND ${isAwaited} ORDER BY s.at LIMIT 1`,
+    now - maxAwaitMs,
+  );
+  return row ?? null;
+}
 
 /** [GS20] Lets one process take each; an overdue one fails, since its files may have changed. */
 export async function takePending(runtime: Runtime, sessionIds: readonly string[], signal: AbortSignal): Promise<void> {

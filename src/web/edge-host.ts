@@ -150,7 +150,7 @@ function followSocket(socket: WebSocket, onChange: OnChange, onState: OnState): 
     send(socket, "health", {}, 1);
   });
   socket.addEventListener("message", ({ data }) => {
-    const frame = parseFrame(data);
+    const frame = (typeof data === "string" && data.startsWith("{") ? JSON.parse(data) : {}) as Frame;
     const part = changedBy[frame.method ?? ""];
     if (part) onChange(part);
     handleFrame(socket, frame);
@@ -165,15 +165,13 @@ function followSocket(socket: WebSocket, onChange: OnChange, onState: OnState): 
 
 function handleFrame(socket: WebSocket, { id, method, result, params = {} }: Frame): void {
   const { mark, watch, revision } = params;
-  if (id === 1) watchFrom(socket, result?.revision ?? 0);
+  if (id === 1)
+    for (const prefix of watched)
+      send(socket, "state.watch", { watch: prefix.slice(1, -1), prefix, after: result?.revision ?? 0 }, 2);
   else if (method === "flow.mark") send(socket, "flow.read", { mark });
   else if (method === "state.changes") send(socket, "state.watch-ack", { watch, revision });
   // Changes were missed: the watches begin again from now.
   else if (method === "resync") send(socket, "health", {}, 1);
-}
-
-function watchFrom(socket: WebSocket, after: number): void {
-  for (const prefix of watched) send(socket, "state.watch", { watch: prefix.slice(1, -1), prefix, after }, 2);
 }
 
 function send(socket: WebSocket, method: string, params: object, id?: number): void {
@@ -185,8 +183,4 @@ interface Frame {
   readonly method?: string;
   readonly result?: { readonly revision?: number };
   readonly params?: { readonly mark?: string; readonly watch?: string; readonly revision?: number };
-}
-
-function parseFrame(data: unknown): Frame {
-  return typeof data === "string" && data.startsWith("{") ? (JSON.parse(data) as Frame) : {};
 }

@@ -20,7 +20,7 @@ import { readForeignCallers } from "#src/local-mcp/hooks/foreign-callers.ts";
 import { hostLock } from "#src/platform/host-socket.ts";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
-import { findAwaited } from "#src/snapshots/awaited-snapshots.ts";
+import { findAwaited } from "#src/snapshots/stored-snapshots.ts";
 import { recording } from "#harness/clients/recorded-client.ts";
 import { makeProject, write } from "#harness/machine/git-project.ts";
 import { startHost } from "#harness/machine/host-process.ts";

@@ -14,7 +14,7 @@ import { isRecord } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
 import { fromTexts } from "../../shared/text-fields.ts";
 import { type Answer, type CliResult, exitCodes, notFound, wrongUsage } from "../answer.ts";
-import { type Cli, type CommandResult, type CommonOptions, requireYes } from "../cli.ts";
+import { type Cli, type CommonOptions, requireYes } from "../cli.ts";
 import { readJson } from "../task-input.ts";
 import { quoteArgument } from "../workspace-command.ts";
 
@@ -36,7 +36,11 @@ export function addCommand(program: Command, cli: Cli): void {
     .option("-y, --yes", "do not ask before an operation that takes something away");
   cli.define(command, async (options: CallOptions, name?: string, ...rest: string[]) => {
     if (name === undefined) return ok(list(cli));
-    if (!isCallable(name)) return unknown(name);
+    if (!isCallable(name)) {
+      const close = callable.filter((one) => isClose(name, one));
+      const hint = close.length > 0 ? `Did you mean ${close.join(" or ")}?` : "`shim call` lists them.";
+      return notFound(`there is no operation ${name.slice(0, 60)}. ${hint}`);
+    }
     // `[fields...]` comes as one array.
     const input = await inputOf(cli, name, rest.flat(), options);
     if (!input.ok) return input;
@@ -89,12 +93,6 @@ function list(cli: Cli): Answer {
     "WHAT IT DOES": ({ summary }) => summary,
   });
   return { data, text: [table, "", "Next: `shim call tasks.list state=queued`."] };
-}
-
-function unknown(name: string): CommandResult {
-  const close = callable.filter((one) => isClose(name, one));
-  const hint = close.length > 0 ? `Did you mean ${close.join(" or ")}?` : "`shim call` lists them.";
-  return notFound(`there is no operation ${name.slice(0, 60)}. ${hint}`);
 }
 
 async function inputOf(

@@ -17,7 +17,13 @@ export function addCommand(program: Command, cli: Cli): void {
     operation: "config.set",
     args: ["key", "value"],
     view: changedLines,
-    after: ({ key }) => warnOfChannels(cli, key),
+    // [CL182]
+    after: async ({ key }) => {
+      if (!key.startsWith("notify")) return;
+      const answer = await cli.call("checks.run", { group: "notifications" });
+      for (const { state, text, fix } of answer.ok ? answer.value.checks : [])
+        if (state === "warn") cli.progress(`${text}. ${fix}`);
+    },
   });
   defineOperation(cli, command, "unset", { operation: "config.unset", args: ["key"], view: changedLines });
   const path = command.command("path").description("where the file is");
@@ -26,12 +32,4 @@ export function addCommand(program: Command, cli: Cli): void {
 
 function changedLines({ key, value }: { readonly key: string; readonly value: unknown }): string[] {
   return [`${key} is ${JSON.stringify(value)}`];
-}
-
-/** [CL182] */
-async function warnOfChannels(cli: Cli, key: string): Promise<void> {
-  if (!key.startsWith("notify")) return;
-  const answer = await cli.call("checks.run", { group: "notifications" });
-  for (const { state, text, fix } of answer.ok ? answer.value.checks : [])
-    if (state === "warn") cli.progress(`${text}. ${fix}`);
 }

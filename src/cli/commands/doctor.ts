@@ -19,7 +19,13 @@ export function addCommand(program: Command, cli: Cli): void {
     .option("--self-test", "save and recover a chat in a temporary folder, and print a report to send");
   cli.define(command, (options: DoctorOptions) => doctor(cli, options));
   addMetrics(command, cli);
-  addUpdate(command, cli);
+  defineOperation(cli, command, "update", {
+    operation: "updates.check",
+    view: ({ version, latest, isNewer, command: update }) =>
+      isNewer
+        ? [`SHIM ${latest} is there; this is ${version}. To update:`, `  ${update}`]
+        : [`SHIM ${version} is the newest version.`],
+  });
 }
 
 async function doctor(cli: Cli, options: DoctorOptions): Promise<CommandResult> {
@@ -31,24 +37,22 @@ async function doctor(cli: Cli, options: DoctorOptions): Promise<CommandResult> 
   const { checks, isHealthy } = answer.value;
   const count = (state: Check["state"]): number => checks.filter((one) => one.state === state).length;
   const sum = `${count("ok")} ok, ${pluralize(count("warn"), "warning")}, ${pluralize(count("fail"), "failure")}\n`;
-  const text = checks.map((one) => render(cli, one)).join("") + sum;
-  return ok({ data: answer.value, text, isFailed: !isHealthy });
+  const lines = checks.flatMap(({ state, name, text, fix }) => [
+    `${cli.paint(colours[state], state.padEnd(4))}  ${name}: ${text}`,
+    fix !== null && `      fix: ${fix}`,
+  ]);
+  return ok({ data: answer.value, text: [...lines, sum], isFailed: !isHealthy });
 }
 
 async function acknowledge(cli: Cli): Promise<CommandResult> {
   const answer = await cli.call("notices.acknowledge", {});
   if (!answer.ok) return answer;
   const { acknowledged } = answer.value;
-  const lines = acknowledged.map((one) => `${one.text}\n`).join("");
-  return ok({ data: answer.value, text: `${lines}${pluralize(acknowledged.length, "notice")} acknowledged.\n` });
+  const lines = acknowledged.map((one) => one.text);
+  return ok({ data: answer.value, text: [...lines, `${pluralize(acknowledged.length, "notice")} acknowledged.`] });
 }
 
 const colours = { ok: "green", warn: "yellow", fail: "red" } as const;
-
-function render(cli: Cli, { state, name, text, fix }: Check): string {
-  const line = `${cli.paint(colours[state], state.padEnd(4))}  ${name}: ${text}\n`;
-  return fix === null ? line : `${line}      fix: ${fix}\n`;
-}
 
 /** Prometheus' list of default ports leaves this one free. */
 const defaultPort = 9_746;
@@ -75,14 +79,4 @@ function parseAddress(text: string): ListenAddress {
   if (port === "" || Number(port) > 65_535)
     throw new InvalidArgumentError("It must be a port, or 127.0.0.1, localhost or [::1] with a port.");
   return { host: host.replaceAll(/[[\]]/g, ""), port: Number(port) };
-}
-
-function addUpdate(program: Command, cli: Cli): void {
-  defineOperation(cli, program, "update", {
-    operation: "updates.check",
-    view: ({ version, latest, isNewer, command }) =>
-      isNewer
-        ? [`SHIM ${latest} is there; this is ${version}. To update:`, `  ${command}`]
-        : [`SHIM ${version} is the newest version.`],
-  });
 }

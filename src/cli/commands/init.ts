@@ -61,8 +61,8 @@ function parsePort(text: string): number {
   throw new InvalidArgumentError("It must be a port from 1024 to 65535.");
 }
 
-function requestOf(options: InitOptions): SetupRequest {
-  return {
+async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {
+  const request: SetupRequest = {
     action: options.remove === true ? "uninstall" : "install",
     client: options.client,
     makesLink: options.link !== false,
@@ -70,10 +70,6 @@ function requestOf(options: InitOptions): SetupRequest {
     telemetry: options.telemetry,
     deletesData: options.data === true,
   };
-}
-
-async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {
-  const request = requestOf(options);
   const obstacle = request.deletesData ? await dataObstacle(cli, request) : null;
   if (obstacle) return obstacle;
   const installation = { site: cli.io, paths: cli.paths };

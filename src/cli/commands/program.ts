@@ -182,7 +182,10 @@ function newProgram(cli: Cli, complain: (text: string) => void): Command {
       getOutHasColors: () => false,
     })
     .enablePositionalOptions()
-    .configureHelp({ subcommandTerm: formatTerm, formatHelp: formatFirstHelp })
+    .configureHelp({
+      subcommandTerm: (one) => [one.name(), ...one.registeredArguments.map(argumentText)].join(" "),
+      formatHelp: formatFirstHelp,
+    })
     .helpCommand(false)
     .addHelpText("after", helpEnding);
   // Replaces commander's help command, which has no option and knows no command below another.
@@ -231,8 +234,4 @@ function allCommandsText(program: Command, columns: number): string {
 
 function helpWidth(columns: number): number {
   return Math.min(100, columns);
-}
-
-function formatTerm(command: Command): string {
-  return [command.name(), ...command.registeredArguments.map(argumentText)].join(" ");
 }

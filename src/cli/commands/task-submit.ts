@@ -194,13 +194,8 @@ const EstimateInput = z.object({
 
 export function addEstimate(task: Command, cli: Cli): void {
   const summary = "The tokens, the price and the complexity of a task's payload; submits nothing.";
-  const { command, read } = declareCommand(
-    cli,
-    task.command("estimate"),
-    { input: EstimateInput, summary },
-    { args: ["type"] },
-  );
-  cli.define(command, (options: Given, ...values: unknown[]) => estimate(cli, read(options, values)));
+  const declared = { input: EstimateInput, summary, args: ["type"] };
+  declareCommand(cli, task.command("estimate"), declared, (given) => estimate(cli, given));
 }
 
 /** [RT3] Estimates the payload alone, and adds what earlier tasks of the type have cost. */

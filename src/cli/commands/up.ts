@@ -187,19 +187,13 @@ function overviewLines(overview: Overview, style: OverviewStyle): string[] {
   const { paint, home, command } = style;
   return [
     paint("bold", `SHIM at ${localTime(overview.at)}, ${shortPath(overview.store.path, home)}`),
-    ...sectionsOf(overview, style).flatMap((section) => sectionLines(section, paint)),
+    ...sectionsOf(overview, style).flatMap(([title, rows]) => {
+      if (title === null) return rows.map(({ text }) => text).concat("");
+      const lines = rows.map(({ text }) => `  ${text}`);
+      return rows.length === 0 ? [] : [paint("bold", title)].concat(lines, "");
+    }),
     ...nextStepLines(overview, command),
   ];
-}
-
-function sectionLines([title, rows]: Section, paint: Paint): string[] {
-  if (title === null) return rows.map(({ text }) => text).concat("");
-  return rows.length === 0
-    ? []
-    : [paint("bold", title)].concat(
-        rows.map(({ text }) => `  ${text}`),
-        "",
-      );
 }
 
 /** [CL133] For output that is no terminal. */
@@ -210,7 +204,11 @@ export function overviewFacts(overview: Overview, style: OverviewStyle): Map<str
 
 function sectionsOf({ at, notices, pauses, sessions, team }: Overview, style: OverviewStyle): Section[] {
   const rowsOf = (text: typeof aliveText, of: readonly SessionView[]): Row[] =>
-    of.map((one) => ({ key: one.id, text: `${headOf(one, style)}  ${text(one, at, style)}` }));
+    of.map((one) => {
+      const where = one.project === null ? one.client : shortPath(one.project, style.home);
+      const head = `${one.shortId}  ${where}  ${titleOf(one.title, style)}`;
+      return { key: one.id, text: `${head}  ${text(one, at, style)}` };
+    });
   const alive = sessions.filter(({ isAlive }) => isAlive);
   const open = sessions.filter(({ isAlive, state }) => !isAlive && state !== "ended");
   const warnings = [
@@ -233,10 +231,6 @@ function sectionsOf({ at, notices, pauses, sessions, team }: Overview, style: Ov
       ),
     ],
   ];
-}
-
-function headOf({ shortId, project, client, title }: SessionView, style: OverviewStyle): string {
-  return `${shortId}  ${project === null ? client : shortPath(project, style.home)}  ${titleOf(title, style)}`;
 }
 
 function titleOf(title: string | null, { columns }: OverviewStyle): string {

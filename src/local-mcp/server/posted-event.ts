@@ -7,7 +7,7 @@ import { attempt } from "../../platform/log-file.ts";
 import { readBody } from "../../platform/read-body.ts";
 import { statedProcess } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { findAwaited } from "../../snapshots/awaited-snapshots.ts";
+import { takeAwaited } from "../../snapshots/stored-snapshots.ts";
 import { answerHook } from "../hooks/answer-hook.ts";
 import { eventIdOf, findClientPid } from "../hooks/read-event.ts";
 import { isOfForeignCaller } from "../hooks/foreign-callers.ts";
@@ -49,18 +49,12 @@ export async function answerPosted(runtime: Runtime, request: IncomingMessage): 
   const own = { ...runtime, env: caller.env };
   const later = fileChangingEvents.has(event) ? undefined : (work: () => void) => void setImmediate(work);
   const text = answerHook(own, event, () => input, caller.clientPid, client, caller.eventId, later);
-  await attempt(runtime.log, `${event}: the files were not saved`, () => saveAwaitedFiles(own, event));
+  if (fileChangingEvents.has(event))
+    await attempt(runtime.log, `${event}: the files were not saved`, () => takeAwaited(own, maxSnapshotMs));
   return { status: 200, text };
 }
 
 const fileChangingEvents: ReadonlySet<string> = new Set(["PreToolUse", "PreCompact"]);
-
-async function saveAwaitedFiles(runtime: Runtime, event: string): Promise<void> {
-  const { store, now } = runtime;
-  if (!fileChangingEvents.has(event) || !store.read((sql) => findAwaited(sql, now()) !== null, false)) return;
-  const { takeAwaited } = await import("../../snapshots/stored-snapshots.ts");
-  await takeAwaited(runtime, maxSnapshotMs);
-}
 
 interface Caller {
   readonly env: NodeJS.ProcessEnv;

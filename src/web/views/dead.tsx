@@ -68,7 +68,8 @@ function Bulk({ filter, found }: { filter: Filter; found: FoundTasks }): JSX.Ele
     const report = (now: ReplayRun): void => {
       setRun({ ...now, most });
       if (!now.isOver) return;
-      notice.value = runText(now);
+      const { done, trouble } = now;
+      notice.value = trouble === null ? `Replayed: ${done}.` : `Replayed: ${done}; then: ${plain(trouble)}`;
       revision.value++;
     };
     void replayAll(filter, most, report, stop.current.signal);
@@ -103,10 +104,6 @@ function Bulk({ filter, found }: { filter: Filter; found: FoundTasks }): JSX.Ele
       <ActionButton action={question} />
     </div>
   );
-}
-
-function runText({ done, trouble }: ReplayRun): string {
-  return trouble === null ? `Replayed: ${done}.` : `Replayed: ${done}; then: ${plain(trouble)}`;
 }
 
 function preview(tasks: readonly TaskLine[]): string {

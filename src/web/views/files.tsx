@@ -10,6 +10,14 @@ import { Age, Empty, Found, Head, Left, Shown, Table } from "../parts/pieces.tsx
 export function FilesView(): JSX.Element {
   const [isAll, setIsAll] = useState(false);
   const loaded = useCall("leases.list", { limit: 200, prefix: isAll ? "" : "file:" });
+  const none = (
+    <Empty title="No chat has reserved a file.">
+      <p>
+        A chat reserves what it edits by itself once two chats work in one project; in a terminal:{" "}
+        <code>shim team files reserve</code>.
+      </p>
+    </Empty>
+  );
   return (
     <>
       <Head title="Files" search="Search files and holders" />
@@ -20,7 +28,7 @@ export function FilesView(): JSX.Element {
       <Shown loaded={loaded}>
         {({ leases, cursor }) => (
           <>
-            <Found items={leases} textsOf={({ resource, holder }) => [resource, holder]} none={<NoFiles />}>
+            <Found items={leases} textsOf={({ resource, holder }) => [resource, holder]} none={none}>
               {(fitting) => <LeaseTable leases={fitting} at={loaded.at} />}
             </Found>
             {cursor !== null && <p class="muted">Only the first 200 by name are shown.</p>}
@@ -28,17 +36,6 @@ export function FilesView(): JSX.Element {
         )}
       </Shown>
     </>
-  );
-}
-
-function NoFiles(): JSX.Element {
-  return (
-    <Empty title="No chat has reserved a file.">
-      <p>
-        A chat reserves what it edits by itself once two chats work in one project; in a terminal:{" "}
-        <code>shim team files reserve</code>.
-      </p>
-    </Empty>
   );
 }
 

@@ -19,7 +19,14 @@ export function MessagesView(): JSX.Element {
           <Found
             items={messages}
             textsOf={({ text, from, toTitle, topic }) => [text, from, toTitle, topic]}
-            none={<NoMessages />}
+            none={
+              <Empty title="No chat has received a message yet.">
+                <p>
+                  Chats write to each other with the tool <code>shim_send</code>; in a terminal:{" "}
+                  <code>shim team send</code>.
+                </p>
+              </Empty>
+            }
           >
             {(fitting) => (
               <>
@@ -35,16 +42,6 @@ export function MessagesView(): JSX.Element {
         )}
       </Shown>
     </>
-  );
-}
-
-function NoMessages(): JSX.Element {
-  return (
-    <Empty title="No chat has received a message yet.">
-      <p>
-        Chats write to each other with the tool <code>shim_send</code>; in a terminal: <code>shim team send</code>.
-      </p>
-    </Empty>
   );
 }
 

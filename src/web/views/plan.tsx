@@ -13,7 +13,11 @@ export function PlanView({ id }: { id: string }): JSX.Element {
     <>
       <Head title={id === "" ? "Plan" : `Plan of task #${id}`} />
       <div class="filters">
-        <Field label="Number of the job's task" value={id} onChange={openPlan} />
+        <Field
+          label="Number of the job's task"
+          value={id}
+          onChange={(task) => /^\d+$/.test(task) && openView(linkTo("plan", task))}
+        />
       </div>
       {id === "" ? (
         <Empty title="Choose a job.">
@@ -27,10 +31,6 @@ export function PlanView({ id }: { id: string }): JSX.Element {
       )}
     </>
   );
-}
-
-function openPlan(task: string): void {
-  if (/^\d+$/.test(task)) openView(linkTo("plan", task));
 }
 
 function Plan({ task }: { task: number }): JSX.Element {

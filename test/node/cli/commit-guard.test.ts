@@ -43,7 +43,7 @@ interface Around {
 function commit(home: CliHome, paths: readonly string[], around: Around = {}): Promise<CommitVerdict> {
   const { parentPid = 1, env = {}, patience = new Promise<"late">(() => undefined) } = around;
   const runtime = { ...home.runtime, env: { ...home.runtime.env, ...env } };
-  const ask = around.ask ?? (() => new Cli(home.io()).workspace());
+  const ask = around.ask ?? (() => new Cli(home.io()).host.workspace());
   const staged = paths.map((path) => `${path}\0`).join("");
   return checkCommit(runtime, { root: home.project, staged, parentPid }, ask, patience);
 }

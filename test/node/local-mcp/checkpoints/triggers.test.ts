@@ -5,7 +5,7 @@ import { countTrigger, type SaveFacts } from "#src/policy/save-triggers.ts";
 import { defaults } from "#src/contract/config.ts";
 import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import { isRiskyCommand } from "#src/local-mcp/checkpoints/risky-commands.ts";
-import { findAwaited } from "#src/snapshots/awaited-snapshots.ts";
+import { findAwaited } from "#src/snapshots/stored-snapshots.ts";
 import { aChat } from "#harness/machine/claude.ts";
 import { harmlessCommands, riskyCommands } from "#harness/machine/shell-corpus.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
