@@ -12,7 +12,7 @@ const isBeforeTool = "(SELECT trigger FROM checkpoints c WHERE c.id = s.checkpoi
 const isAwaited = "(SELECT trigger FROM checkpoints c WHERE c.id = s.checkpointId) IN ('before_tool', 'compact')";
 
 /** Well below the ten seconds that the client gives a hook. */
-export const maxAwaitMs = 6_000;
+const maxAwaitMs = 6_000;
 
 interface PendingSnapshot {
   readonly checkpointId: string;
@@ -20,7 +20,7 @@ interface PendingSnapshot {
 }
 
 /** [CP33] Reads one small index: every tool call begins with it. */
-function findAwaited(sql: Sql, now: number): PendingSnapshot | null {
+export function findAwaited(sql: Sql, now: number): PendingSnapshot | null {
   const [row] = sql.all<PendingSnapshot>(
     `SELECT s.checkpointId, s.project FROM snapshots s
      WHERE s.state = 'pending' AND s.at > ? AND ${isAwaited} ORDER BY s.at LIMIT 1`,
