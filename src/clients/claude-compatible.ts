@@ -43,7 +43,7 @@ function claudeCompatible({
       ...Object.fromEntries(named),
       // Qwen Code reports each batch of tool results as a prompt without text.
       UserPromptSubmit: (input) => (input["prompt"] === "" ? null : { event: "UserPromptSubmit", input }),
-      // As an editor's agent it ends, beside the editor's sessions, one that never began.
+      // An editor's agent ends, beside the editor's sessions, one that never began.
       ...(events.includes("SessionEnd") && {
         SessionEnd: (input) => (input["transcript_path"] === "" ? null : { event: "SessionEnd", input }),
       }),

@@ -69,7 +69,7 @@ export function changesIn(
   };
 }
 
-/** As git writes them. @param paths absolute; those outside of the project are left out */
+/** Paths as git writes them. @param paths absolute; those outside of the project are left out */
 function pathsInside(project: string, paths: readonly string[]): string[] {
   return paths
     .filter((path) => isAbsolute(path))

@@ -19,18 +19,18 @@ export function addCompletion(init: Command, cli: Cli): void {
 }
 
 /** Where a word can be typed, "shim task" or "shim init --client="; empty: a value of any kind. */
-type Row = readonly [place: string, word: string, description: string];
+type Row = readonly [position: string, word: string, description: string];
 
 function wordsAt({ words, subcommands, options, choices }: CommandRow): Row[] {
-  const place = ["shim", ...words].join(" ");
+  const position = ["shim", ...words].join(" ");
   return [
-    ...subcommands.map((one): Row => [place, one.words.at(-1) ?? "", one.description]),
-    ...choices.map((choice): Row => [place, choice, ""]),
+    ...subcommands.map((one): Row => [position, one.words.at(-1) ?? "", one.description]),
+    ...choices.map((choice): Row => [position, choice, ""]),
     ...options.flatMap(({ flags, names, description, choices: values }) =>
       names.flatMap((name): Row[] => [
-        [place, name, description],
+        [position, name, description],
         ...(flags.includes("<") && values.length === 0 ? [""] : values).map((value): Row => [
-          `${place} ${name}=`,
+          `${position} ${name}=`,
           value,
           "",
         ]),
