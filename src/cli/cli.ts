@@ -7,7 +7,7 @@ import { type Paths, homeFrom, pathsIn } from "../platform/paths.ts";
 import { shimCommand, withShimCommand } from "../platform/shim-command.ts";
 import { messageOf } from "../shared/error.ts";
 import { age } from "../shared/format.ts";
-import type { Result } from "../shared/result.ts";
+import { ok, type Result } from "../shared/result.ts";
 import { GitError } from "../snapshots/git.ts";
 import { StoreError } from "../store/store-error.ts";
 import {
@@ -76,6 +76,16 @@ export class Cli {
     input: MachineInput<Name>,
   ): Promise<CliResult<MachineOutput<Name>>> {
     return fromHost(await this.host.call(name, input));
+  }
+
+  /** Does an operation of this machine, whose output is the answer's data. */
+  async show<Name extends MachineOperationName>(
+    name: Name,
+    input: MachineInput<Name>,
+    toText: (output: MachineOutput<Name>) => Omit<Answer, "data">,
+  ): Promise<CommandResult> {
+    const answer = await this.call(name, input);
+    return answer.ok ? ok({ data: answer.value, ...toText(answer.value) }) : answer;
   }
 
   /** Opens the machine's workspace for as long as `body` runs. */

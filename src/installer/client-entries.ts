@@ -183,7 +183,6 @@ export function notBlocking(isPlugin: boolean): string {
   return `team.blockUnchecked has no effect: ${why}, so a tool call that SHIM could not check continues.`;
 }
 
-/** [IN25] */
 const versionNote =
   "`claude` is not on the PATH, so the version of Claude Code is not known, and each event starts a process: hooks that every version has, but slower. With `claude` on the PATH `shim init` changes them.";
 

@@ -257,7 +257,6 @@ export function setClaudeHooks(root: Settings, launch: Launch, delivery: HookDel
   }
 }
 
-/** [HO70] */
 export function hookCommandLine(launch: Launch, platform: NodeJS.Platform, event: string, client: string): string {
   const { node, hookScript } = launch;
   const start =

@@ -163,7 +163,6 @@ function checkPresence(inspection: Inspection): void {
   }
 }
 
-/** [IN21] */
 function deliveryText({ target, handlersOf, claudeVersion }: Inspection): string {
   if (target.client !== "claude-code") return "";
   const handlers = handlersOf("PreToolUse");

@@ -147,7 +147,6 @@ function planLinkChange(
   return planned.ok ? { link: planned.value, otherShim: null } : { link: null, otherShim: planned.error };
 }
 
-/** [IP10] [IP11] [IP12] */
 function ownFolders(
   { site: { machine, launch }, paths: { home } }: Installation,
   { action, client, deletesData }: SetupRequest,

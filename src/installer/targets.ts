@@ -2,7 +2,7 @@ import { posix, win32 } from "node:path";
 import { adapterOf } from "../clients/adapters.ts";
 import { clientFiles, type ClientFiles } from "../clients/client-files.ts";
 
-const fileClients = ["codex", "copilot", "opencode", "qwen", "gemini", "tabnine", "cursor"] as const;
+const fileClients = Object.keys(clientFiles) as readonly (keyof typeof clientFiles)[];
 export const clientNames = ["claude-desktop", "claude-code", ...fileClients] as const;
 export type ClientName = (typeof clientNames)[number];
 
@@ -111,7 +111,6 @@ function claudeCodeTarget(machine: Machine): ClientTarget | null {
   };
 }
 
-/** [IN32] [IN36] */
 function fileTarget(machine: Machine, client: (typeof fileClients)[number]): ClientTarget | null {
   const files: ClientFiles = clientFiles[client];
   const settingsFile = fileOf(machine, files, files.hooks.file);

@@ -1,3 +1,4 @@
+import type { InputOf, OperationName } from "../contract/operations.ts";
 import { assignments } from "./assignments.ts";
 import { replace, type RedactResult } from "./findings.ts";
 import { keyNameAt, tellingWordFrom, type Strength } from "./key-names.ts";
@@ -70,6 +71,19 @@ export function redactJson(value: unknown): RedactedJson {
   const totals = { count: 0 };
   const copy = walk(value, { strength: null, depth: 0 }, totals);
   return { value: copy, count: totals.count };
+}
+
+/** Sealed contents, and names beside tokens that the coordinator makes. */
+const withoutTexts = /^(?:sync|tokens|workspaces)\./;
+
+/** [RD12] Same input, same redaction. */
+export function redactInput<Name extends OperationName>(
+  name: Name,
+  input: InputOf<Name>,
+): { readonly input: InputOf<Name>; readonly count: number } {
+  if (withoutTexts.test(name)) return { input, count: 0 };
+  const { value, count } = redactJson(input);
+  return { input: value as InputOf<Name>, count };
 }
 
 interface WalkContext {

@@ -26,7 +26,7 @@ import { scopes, type Scope } from "../contract/workspaces.ts";
 import { isRead } from "../shared/check-input.ts";
 import type { Refusal } from "../contract/errors.ts";
 import type { Self } from "../contract/values.ts";
-import { redactInput } from "../redaction/operation-input.ts";
+import { redactInput } from "../redaction/redact.ts";
 import { messageOf } from "../shared/error.ts";
 import { age } from "../shared/format.ts";
 import { err, ok, type Result } from "../shared/result.ts";

@@ -5,7 +5,6 @@ import { allRows, commandTable, type CommandRow } from "../command-table.ts";
 
 const shells: Readonly<Record<string, (table: string) => string>> = { bash, zsh, fish };
 
-/** [IP6] */
 export function addCompletion(init: Command, cli: Cli): void {
   const command = init
     .command("completion")

@@ -106,12 +106,11 @@ export function count(tokens: number): string {
   return tokens.toLocaleString("en-US");
 }
 
-async function checkTranscripts(cli: Cli, transcripts: string[]): Promise<CommandResult> {
-  const checks = await cli.call("tokens.check", { transcripts });
-  if (!checks.ok) return checks;
+function checkTranscripts(cli: Cli, transcripts: string[]): Promise<CommandResult> {
   const none = "No response without thinking has enough text and a count by the API.";
-  const text = checks.value.learned.pairs === 0 ? [none] : Object.entries(checks.value).map(checkLine);
-  return ok({ data: checks.value, text });
+  return cli.show("tokens.check", { transcripts }, (checks) => ({
+    text: checks.learned.pairs === 0 ? [none] : Object.entries(checks).map(checkLine),
+  }));
 }
 
 function checkLine([source, check]: readonly [string, TokenCheck]): string {

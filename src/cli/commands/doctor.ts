@@ -1,7 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { Check } from "../../contract/machine/installation.ts";
 import { pluralize } from "../../shared/format.ts";
-import { ok } from "../../shared/result.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
 import type { ListenAddress } from "./metrics.ts";
@@ -29,27 +28,21 @@ export function addCommand(program: Command, cli: Cli): void {
 }
 
 async function doctor(cli: Cli, options: DoctorOptions): Promise<CommandResult> {
-  if (options.acknowledge) return acknowledge(cli);
+  if (options.acknowledge)
+    return cli.show("notices.acknowledge", {}, ({ acknowledged }) => ({
+      text: [...acknowledged.map(({ text }) => text), `${pluralize(acknowledged.length, "notice")} acknowledged.`],
+    }));
   if (options.selfTest) return (await import("./self-test.ts")).selfTest(cli);
   cli.progress("Checking ...");
-  const answer = await cli.call("checks.run", { folder: cli.io.cwd });
-  if (!answer.ok) return answer;
-  const { checks, isHealthy } = answer.value;
-  const count = (state: Check["state"]): number => checks.filter((one) => one.state === state).length;
-  const sum = `${count("ok")} ok, ${pluralize(count("warn"), "warning")}, ${pluralize(count("fail"), "failure")}\n`;
-  const lines = checks.flatMap(({ state, name, text, fix }) => [
-    `${cli.paint(colours[state], state.padEnd(4))}  ${name}: ${text}`,
-    fix !== null && `      fix: ${fix}`,
-  ]);
-  return ok({ data: answer.value, text: [...lines, sum], isFailed: !isHealthy });
-}
-
-async function acknowledge(cli: Cli): Promise<CommandResult> {
-  const answer = await cli.call("notices.acknowledge", {});
-  if (!answer.ok) return answer;
-  const { acknowledged } = answer.value;
-  const lines = acknowledged.map((one) => one.text);
-  return ok({ data: answer.value, text: [...lines, `${pluralize(acknowledged.length, "notice")} acknowledged.`] });
+  return cli.show("checks.run", { folder: cli.io.cwd }, ({ checks, isHealthy }) => {
+    const count = (state: Check["state"]): number => checks.filter((one) => one.state === state).length;
+    const sum = `${count("ok")} ok, ${pluralize(count("warn"), "warning")}, ${pluralize(count("fail"), "failure")}`;
+    const lines = checks.flatMap(({ state, name, text, fix }) => [
+      `${cli.paint(colours[state], state.padEnd(4))}  ${name}: ${text}`,
+      fix !== null && `      fix: ${fix}`,
+    ]);
+    return { text: [...lines, sum], isFailed: !isHealthy };
+  });
 }
 
 const colours = { ok: "green", warn: "yellow", fail: "red" } as const;

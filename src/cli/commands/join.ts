@@ -273,7 +273,6 @@ function syncLines({ sessions, checkpoints, forgotten, files, received, refused,
   ];
 }
 
-/** [SY74] */
 function addLeave(join: Command, cli: Cli): void {
   defineOperation(cli, join, "leave", {
     operation: "workspace.leave",

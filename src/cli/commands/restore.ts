@@ -73,22 +73,21 @@ async function confirm(
   return failed("not_confirmed", `this would change ${count} in ${project}. Add --yes.`);
 }
 
-async function restoreFiles(cli: Cli, input: MachineInput<"files.restore">): Promise<CommandResult> {
-  const answer = await cli.call("files.restore", input);
-  if (!answer.ok) return answer;
-  const restored = answer.value;
-  const { project, origin, into, branch, written, differing, backup } = restored;
-  if (differing === 0) return ok({ data: restored, text: nothingLines(restored) });
-  const isInProject = differing !== null;
-  const where = branch === null ? (into ?? project) : `the branch ${branch.name} of ${project}`;
-  const text = [
-    origin && `The files of ${origin.session} on ${origin.machine}, as they were ${cli.ago(origin.at)}.`,
-    `Restored ${pluralize(written.length, "file")} ${isInProject ? "in" : "into"} ${where}.`,
-    branch?.parent === null && "The commit it was based on is gone, so the branch has no history.",
-    backup !== null && `What they replaced is in ${backup}.`,
-    ...listsOf(restored),
-  ];
-  return ok({ data: restored, text, isFailed: isInProject && written.length === 0 });
+function restoreFiles(cli: Cli, input: MachineInput<"files.restore">): Promise<CommandResult> {
+  return cli.show("files.restore", input, (restored) => {
+    const { project, origin, into, branch, written, differing, backup } = restored;
+    if (differing === 0) return { text: nothingLines(restored) };
+    const isInProject = differing !== null;
+    const where = branch === null ? (into ?? project) : `the branch ${branch.name} of ${project}`;
+    const text = [
+      origin && `The files of ${origin.session} on ${origin.machine}, as they were ${cli.ago(origin.at)}.`,
+      `Restored ${pluralize(written.length, "file")} ${isInProject ? "in" : "into"} ${where}.`,
+      branch?.parent === null && "The commit it was based on is gone, so the branch has no history.",
+      backup !== null && `What they replaced is in ${backup}.`,
+      ...listsOf(restored),
+    ];
+    return { text, isFailed: isInProject && written.length === 0 };
+  });
 }
 
 function nothingLines(saved: Saved): string[] {

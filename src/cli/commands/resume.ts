@@ -76,7 +76,6 @@ async function importTranscript(cli: Cli, file: string): Promise<CliResult<strin
   return ok(session);
 }
 
-/** [CL9] [CL152] */
 async function choose(cli: Cli, { json, print }: ResumeOptions): Promise<CliResult<string>> {
   const found = await cli.call("recovery.check", { folder: cli.io.cwd });
   if (!found.ok) return found;

@@ -90,7 +90,6 @@ const ShowInput = z.strictObject({
   stored: z.boolean().default(false).describe("everything that is stored about the session, in full"),
 });
 
-/** [CL273] */
 function addShow(sessions: Command, cli: Cli): void {
   const details = {
     input: ShowInput,
@@ -108,30 +107,28 @@ function addShow(sessions: Command, cli: Cli): void {
       const { kind, id } = found.value;
       if (kind === "checkpoint") return showCheckpoint(cli, id);
       if (!stored) return showSession(cli, id, typeof limit === "number" ? { limit } : {});
-      const answer = await cli.call("sessions.stored", { session: id });
-      return answer.ok ? ok({ data: answer.value, text: storedLines(answer.value, cli), isVerbatim: true }) : answer;
+      return cli.show("sessions.stored", { session: id }, (all) => ({ text: storedLines(all, cli), isVerbatim: true }));
     },
   );
 }
 
-async function showSession(cli: Cli, id: string, limit: { readonly limit?: number }): Promise<CommandResult> {
-  const answer = await cli.call("sessions.show", { session: id, ...limit });
-  if (!answer.ok) return answer;
-  const { session, timeline, checkpoints, total } = answer.value;
-  const { causeDetail, title } = session;
-  const more = total - checkpoints.length;
-  const hint = "`shim sessions show <id>` prints a checkpoint, `shim restore <id>` brings its files back.";
-  const text = [
-    `${session.id} (${title ?? "untitled"}, ${clientTitle(session)})`,
-    `${stateText(session)}${causeDetail === null ? "" : `. ${causeDetail}`}`,
-    "",
-    ...timeline.map((entry) => timelineLine(cli, entry)),
-    "",
-    ...(total === 0 ? ["No checkpoints."] : checkpointRows(cli, checkpoints)),
-    more > 0 && `  ${more} more: add \`--limit ${total}\``,
-    total > 0 && cli.format(hint),
-  ];
-  return ok({ data: answer.value, text, isVerbatim: true });
+function showSession(cli: Cli, id: string, limit: { readonly limit?: number }): Promise<CommandResult> {
+  return cli.show("sessions.show", { session: id, ...limit }, ({ session, timeline, checkpoints, total }) => {
+    const { causeDetail, title } = session;
+    const more = total - checkpoints.length;
+    const hint = "`shim sessions show <id>` prints a checkpoint, `shim restore <id>` brings its files back.";
+    const text = [
+      `${session.id} (${title ?? "untitled"}, ${clientTitle(session)})`,
+      `${stateText(session)}${causeDetail === null ? "" : `. ${causeDetail}`}`,
+      "",
+      ...timeline.map((entry) => timelineLine(cli, entry)),
+      "",
+      ...(total === 0 ? ["No checkpoints."] : checkpointRows(cli, checkpoints)),
+      more > 0 && `  ${more} more: add \`--limit ${total}\``,
+      total > 0 && cli.format(hint),
+    ];
+    return { text, isVerbatim: true };
+  });
 }
 
 const sourceColours: Partial<Record<TimelineEntry["source"], "green" | "red" | "cyan" | "yellow">> = {
@@ -176,22 +173,21 @@ function matchingLines({ summary, contents }: ListedCheckpoint, words: string): 
 }
 
 /** The whole state in one checkpoint. */
-async function showCheckpoint(cli: Cli, id: string): Promise<CommandResult> {
-  const answer = await cli.call("checkpoints.get", { checkpoint: id });
-  if (!answer.ok) return answer;
-  const { checkpoint, state, snapshot } = answer.value;
-  const why = snapshot?.reason ? ` (${snapshot.reason})` : "";
-  const hint = snapshot?.state === "done" ? `, \`shim restore ${checkpoint.shortId}\` brings them back` : "";
-  const text = [
-    checkpoint.id,
-    `saved: ${localTime(checkpoint.at)} (${cli.ago(checkpoint.at)}), because: ${triggerText(checkpoint.trigger)}`,
-    `session: ${checkpoint.session}`,
-    `size: ${checkpoint.rawBytes} bytes, ${checkpoint.redactions} secrets removed, sha256 ${checkpoint.hash}`,
-    cli.format(`files: ${snapshot?.state ?? "none"}${why}${hint}`),
-    "state:",
-    JSON.stringify(state, null, 2),
-  ];
-  return ok({ data: answer.value, text, isVerbatim: true });
+function showCheckpoint(cli: Cli, id: string): Promise<CommandResult> {
+  return cli.show("checkpoints.get", { checkpoint: id }, ({ checkpoint, state, snapshot }) => {
+    const why = snapshot?.reason ? ` (${snapshot.reason})` : "";
+    const hint = snapshot?.state === "done" ? `, \`shim restore ${checkpoint.shortId}\` brings them back` : "";
+    const text = [
+      checkpoint.id,
+      `saved: ${localTime(checkpoint.at)} (${cli.ago(checkpoint.at)}), because: ${triggerText(checkpoint.trigger)}`,
+      `session: ${checkpoint.session}`,
+      `size: ${checkpoint.rawBytes} bytes, ${checkpoint.redactions} secrets removed, sha256 ${checkpoint.hash}`,
+      cli.format(`files: ${snapshot?.state ?? "none"}${why}${hint}`),
+      "state:",
+      JSON.stringify(state, null, 2),
+    ];
+    return { text, isVerbatim: true };
+  });
 }
 
 /** A head and a row for each. */
@@ -221,7 +217,6 @@ function fileNames(paths: readonly string[]): string {
   return `${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** [CL22] */
 function storedLines({ session, copies, ...tables }: MachineOutput<"sessions.stored">, cli: Cli): Lines {
   const fields = Object.entries(session).map(([name, value]) => `${name}: ${fieldText(name, value)}`);
   return [

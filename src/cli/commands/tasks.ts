@@ -114,7 +114,6 @@ function progressNote({ state, progress, detail, isCancelAsked }: TaskLine): str
 
 const maxTreeTasks = 1_000;
 
-/** [CL107] */
 function addTree(task: Command, cli: Cli): void {
   defineWork(cli, task, "tree", {
     operation: "tasks.tree",

@@ -139,32 +139,24 @@ export function addSettings(team: Command, cli: Cli): void {
     summary: "Settings of the workspace; get, set, unset.",
     view: ({ settings }) => recordLines(Object.fromEntries(keys.map((key) => [key, settingText(settings, key)]))),
   });
-  const get = command.command("get <key>").description("one setting, such as maxConcurrentChats");
-  cli.define(get, async (_options: CommonOptions, key: string) =>
-    withKey(cli, key, async (link) => {
-      const found = await link.call("settings.get", {});
-      if (!found.ok) return found;
-      const value = settingAt(found.value.settings, key) ?? null;
-      return ok({ data: { key, value }, text: [valueText(value)] });
-    }),
-  );
-  const set = command.command("set <key> <value>").description("change a setting for every chat of the workspace");
-  cli.define(set, async (_options: CommonOptions, key: string, text: string) => {
-    const value = parseJson(text, "the value");
-    return value.ok ? withKey(cli, key, (link) => change(link, key, value.value)) : value;
+  type Body = (link: Workspace, key: string, text: string) => Promise<CommandResult>;
+  const define = (words: string, description: string, body: Body): Command =>
+    cli.define(command.command(words).description(description), async (_options, key = "", text = "") =>
+      keys.includes(key) ? cli.withWorkspace((link) => body(link, key, text)) : wrongUsage(unknownKeyText(key, keys)),
+    );
+  define("get <key>", "one setting, such as maxConcurrentChats", async (link, key) => {
+    const found = await link.call("settings.get", {});
+    if (!found.ok) return found;
+    const value = settingAt(found.value.settings, key) ?? null;
+    return ok({ data: { key, value }, text: [valueText(value)] });
   });
-  const unset = command.command("unset <key>").description("go back to the default");
-  cli.define(unset, async (_options: CommonOptions, key: string) =>
-    withKey(cli, key, (link) => change(link, key, settingAt(defaultSettings, key) ?? null)),
+  define("set <key> <value>", "change a setting for every chat of the workspace", async (link, key, text) => {
+    const value = parseJson(text, "the value");
+    return value.ok ? change(link, key, value.value) : value;
+  });
+  define("unset <key>", "go back to the default", (link, key) =>
+    change(link, key, settingAt(defaultSettings, key) ?? null),
   );
-}
-
-async function withKey(
-  cli: Cli,
-  key: string,
-  body: (link: Workspace) => Promise<CommandResult>,
-): Promise<CommandResult> {
-  return keys.includes(key) ? cli.withWorkspace(body) : wrongUsage(unknownKeyText(key, keys));
 }
 
 function settingText(settings: Settings, key: string): string {

@@ -182,7 +182,6 @@ interface Row {
 /** Rows with a title; those without one stand at the top. */
 type Section = readonly [title: string | null, rows: readonly Row[]];
 
-/** [CL20] */
 function overviewLines(overview: Overview, style: OverviewStyle): string[] {
   const { paint, home, command } = style;
   return [

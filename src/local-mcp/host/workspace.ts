@@ -13,7 +13,7 @@ import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { openLocalClient } from "../../coordinator-client/open-link.ts";
 import { identify } from "../../platform/processes.ts";
-import { redactInput } from "../../redaction/operation-input.ts";
+import { redactInput } from "../../redaction/redact.ts";
 import { findBadInput } from "../../shared/check-input.ts";
 import type { Failure } from "../../shared/failure.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
