@@ -38,10 +38,10 @@ export function nextRevision(tx: Tx, { revision }: Totals): number {
   return Math.max(revision, tx.epoch * numbersPerEpoch) + 1;
 }
 
-/** Adds changes. Those without a group are updates of their own. */
-export function append(tx: Tx, list: readonly NewChange[]): void {
+/** Adds changes. Those without a group are updates of their own. @param before what is stored */
+export function append(tx: Tx, list: readonly NewChange[], before?: Totals): void {
   if (list.length === 0) return;
-  let totals = readTotals(tx.sql);
+  let totals = before ?? readTotals(tx.sql);
   let rows: NewRowOf<typeof changes>[] = [];
   for (const change of list) {
     totals = totalsAfter(tx, totals, change);

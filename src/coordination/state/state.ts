@@ -209,6 +209,7 @@ class WritePlan {
   readonly #tx: Tx;
   readonly #stored: ReadonlyMap<string, StateRow>;
   readonly #checked = new Set<string>();
+  readonly #before: changes.Totals;
   #totals: changes.Totals;
   readonly #changes: changes.NewChange[] = [];
   /** By key; null: it is deleted. */
@@ -221,7 +222,8 @@ class WritePlan {
       tx,
       updates.flatMap(({ writes }) => writes),
     );
-    this.#totals = changes.readTotals(tx.sql);
+    this.#before = changes.readTotals(tx.sql);
+    this.#totals = this.#before;
   }
 
   add({ writes, guards, by }: Update): Result<Updated, Refusal> {
@@ -274,7 +276,7 @@ class WritePlan {
 
   write(): void {
     const { sql } = this.#tx;
-    changes.append(this.#tx, this.#changes);
+    changes.append(this.#tx, this.#changes, this.#before);
     remove(
       sql,
       [...this.#rows].flatMap(([key, row]) => (row ? [] : [key])),

@@ -11,6 +11,7 @@ import * as chatPerformance from "./chat-performance.ts";
 import * as lifecycle from "./lifecycle.ts";
 import * as routes from "./routes.ts";
 import * as rows from "./task-rows.ts";
+import { tasks } from "./task-tables.ts";
 import { isExpired, remainingMs, type TaskRow } from "./task-rows.ts";
 import { byOneChat, type Handlers, type ListHandlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
@@ -32,8 +33,12 @@ function isHeld(tx: Tx, row: TaskRow, { self, claim }: ClaimedTaskReference): bo
   return row.chat === self.chat && row.incarnation === self.incarnation && row.claim === claim && !isExpired(tx, row);
 }
 
-/** The rows of the first claims that are held, each once. */
-function listHeld(tx: Tx, claims: readonly ClaimedTaskReference[]): TaskRow[] {
+/** The rows of the first claims that are held, each once. @param canTake ends them at a row */
+function listHeld(
+  tx: Tx,
+  claims: readonly ClaimedTaskReference[],
+  canTake: (row: TaskRow) => boolean = () => true,
+): TaskRow[] {
   const stored = rows.findAll(
     tx,
     claims.map(({ task }) => task),
@@ -41,17 +46,11 @@ function listHeld(tx: Tx, claims: readonly ClaimedTaskReference[]): TaskRow[] {
   const held: TaskRow[] = [];
   for (const claim of claims) {
     const row = stored.get(claim.task);
-    if (!row || !isHeld(tx, row, claim)) break;
+    if (!row || !isHeld(tx, row, claim) || !canTake(row)) break;
     held.push(row);
     stored.delete(claim.task);
   }
   return held;
-}
-
-/** Items up to the first of a kind. */
-function upTo<T>(items: readonly T[], isLast: (item: T) => boolean): readonly T[] {
-  const last = items.findIndex(isLast);
-  return last < 0 ? items : items.slice(0, last + 1);
 }
 
 /** [TA5] Calls of a stale claim change nothing. */
@@ -78,10 +77,8 @@ function requireRunning(tx: Tx, input: ClaimedTaskReference): Result<TaskRow, Re
 export const lists = {
   /** Up to one that asks for more. */
   "tasks.ack": byOneChat((tx, inputs, chat) => {
-    const held = listHeld(
-      tx,
-      upTo(inputs, ({ next }) => next !== undefined),
-    );
+    const last = inputs.findIndex(({ next }) => next !== undefined);
+    const held = listHeld(tx, last < 0 ? inputs : inputs.slice(0, last + 1));
     if (held.length === 0) {
       const [input] = inputs;
       const repeated = endClaim(tx, input, "done", ({ state }) => state);
@@ -105,22 +102,21 @@ export const lists = {
 
   /** Up to one that has not started. */
   "tasks.extend": byOneChat((tx, inputs) => {
-    const held = upTo(listHeld(tx, inputs), ({ state }) => state !== "running");
-    const running = held.filter(({ state }) => state === "running");
+    const running = listHeld(tx, inputs, ({ state }) => state === "running");
     if (running.length === 0) {
       const started = requireRunning(tx, inputs[0]);
       if (!started.ok) return [started];
       running.push(started.value);
     }
-    const extended = running.map((row, at) => ({
-      task: row.task,
-      closeMs: row.closeMs,
-      closeAt: Math.max(row.closeAt ?? 0, tx.now + (inputs[at]?.ms ?? 0)),
+    const extended = running.map(({ task, closeMs, closeAt }, at) => ({
+      task,
+      closeMs,
+      closeAt: Math.max(closeAt ?? 0, tx.now + (inputs[at]?.ms ?? 0)),
     }));
-    tx.sql.run(
-      `UPDATE tasks SET closeAt = given.value ->> 1, seenAt = ? FROM json_each(?) AS given WHERE task = given.value ->> 0`,
-      tx.now,
-      JSON.stringify(extended.map((row) => [row.task, row.closeAt])),
+    tasks.updateAll(
+      tx.sql,
+      extended.map(({ task, closeAt }) => ({ task, closeAt })),
+      { seenAt: tx.now },
     );
     return extended.map((row) => ok({ remainingMs: remainingMs(tx, row) }));
   }),

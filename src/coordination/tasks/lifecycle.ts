@@ -266,13 +266,21 @@ function endTask(tx: Tx, row: TaskRow, { state, reason, detail }: TaskEnd): Stat
 /** Ends tasks that one chat has done. @param results JSON texts in the order of the rows */
 export function complete(tx: Tx, held: readonly TaskRow[], results: readonly string[]): void {
   const pruneAt = retention.pruneTimeOf(tx, "done");
-  tx.sql.run(
-    `UPDATE tasks SET state = 'done', reason = NULL, detail = NULL, doneBy = chat, doneIncarnation = incarnation, chat = NULL,
-       incarnation = NULL, requestId = NULL, result = given.value ->> 1, endedAt = ?, dueAt = ?
-     FROM json_each(?) AS given WHERE task = given.value ->> 0`,
-    tx.now,
-    pruneAt,
-    JSON.stringify(held.map(({ task }, at) => [task, results[at]])),
+  tasks.updateAll(
+    tx.sql,
+    held.map(({ task }, at) => ({ task, result: results[at] ?? null })),
+    {
+      state: "done",
+      reason: null,
+      detail: null,
+      doneBy: held[0]?.chat ?? null,
+      doneIncarnation: held[0]?.incarnation ?? null,
+      chat: null,
+      incarnation: null,
+      requestId: null,
+      endedAt: tx.now,
+      dueAt: pruneAt,
+    },
   );
   for (const row of held) attemptRows.pruneForLast(tx, row);
   retention.schedule(tx, pruneAt);

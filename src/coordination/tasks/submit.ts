@@ -85,9 +85,12 @@ function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parent
   const fresh = new Map(planned.filter(({ isDuplicate }) => !isDuplicate).map(({ task, input }) => [task, input]));
   const states = new Map<number, TaskState>();
   let pending: NewRow[] = [];
+  let long: NewRowOf<typeof taskTexts>[] = [];
   const flush = (): void => {
-    insertTasks(tx, pending);
+    tasks.insertAll(tx.sql, pending);
+    taskTexts.insertAll(tx.sql, long);
     pending = [];
+    long = [];
   };
   for (const [task, depth] of needs.depths) {
     const input = fresh.get(task);
@@ -96,8 +99,11 @@ function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parent
     const dependsOn = needs.of.get(task) ?? [];
     // The state of a task depends on the stored states of those that it needs.
     if (dependsOn.length > 0) flush();
-    const row = toRow(tx, { task, input, depth, parent, dependsOn });
+    const payload = jsonText(input.payload);
+    const isShort = isInRow(payload);
+    const row = toRow(tx, { task, input, depth, parent, dependsOn }, isShort ? payload : null);
     pending.push(row);
+    if (!isShort) long.push({ task, payload });
     states.set(task, row.state);
     if (row.endedAt !== null && row.dueAt !== null) retention.schedule(tx, row.dueAt);
     for (const other of dependsOn) taskDependents.insert(tx.sql, { needs: other, task });
@@ -197,16 +203,7 @@ function laneOf({ type, capabilities }: Pick<NewTask, "type" | "capabilities">):
   return capabilities.length === 0 ? type : [type, ...new Set(capabilities.toSorted())].join("\n");
 }
 
-type NewRow = NewRowOf<typeof tasks> & InitialState & { readonly payload: string };
-
-function insertTasks({ sql }: Tx, rows: readonly NewRow[]): void {
-  const long = rows.filter(({ payload }) => !isInRow(payload));
-  tasks.insertAll(
-    sql,
-    rows.map((row) => (isInRow(row.payload) ? row : Object.assign({}, row, { payload: null }))),
-  );
-  taskTexts.insertAll(sql, long);
-}
+type NewRow = NewRowOf<typeof tasks> & InitialState;
 
 interface InitialState {
   readonly state: TaskState;
@@ -231,25 +228,29 @@ function initialStateOf(tx: Tx, { input, dependsOn }: TaskInsert): InitialState 
   return { ...defaults, state: "queued", dueAt: scheduleToStartMs === undefined ? null : tx.now + scheduleToStartMs };
 }
 
-function toRow(tx: Tx, newTask: TaskInsert): NewRow {
+function toRow(tx: Tx, newTask: TaskInsert, payload: string | null): NewRow {
   const { task, input, depth, parent, dependsOn } = newTask;
   const { type, priority, maxAttempts, heartbeatMs, affinity, joinRule, ref, backoff } = input;
   const { baseMs, capMs } = backoff;
-  const initial = initialStateOf(tx, newTask);
+  const { state, reason, detail, endedAt, dueAt } = initialStateOf(tx, newTask);
   return {
     task,
     type,
     priority,
+    state,
+    reason,
+    detail,
     parent,
     depth,
     maxAttempts,
     baseMs,
     capMs,
     heartbeatMs,
+    endedAt,
+    dueAt,
     ref,
     affinity,
     joinRule,
-    ...initial,
     lane: laneOf(input),
     tags: JSON.stringify(input.tags),
     onDeath: input.onDependencyDeath,
@@ -258,10 +259,10 @@ function toRow(tx: Tx, newTask: TaskInsert): NewRow {
     closeMs: input.startToCloseMs,
     at: tx.now,
     notBefore: tx.now + input.delayMs,
-    queuedAt: initial.state === "queued" ? tx.now : null,
+    queuedAt: state === "queued" ? tx.now : null,
     budget: input.budget && JSON.stringify(input.budget),
     dependsOn: JSON.stringify(dependsOn),
-    payload: jsonText(input.payload),
+    payload,
   };
 }
 
