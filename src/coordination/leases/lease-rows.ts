@@ -1,6 +1,6 @@
 import { among, type Sql, type SqlValue } from "../../shared/sql.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import { namesAbove, overlap, rangeBelow } from "../../contract/resource-paths.ts";
+import { namesAbove, rangeBelow } from "../../contract/resource-paths.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { type RowOf, integer, serial, table, text } from "../../shared/table.ts";
 
@@ -82,19 +82,6 @@ export function countLive(tx: Tx): number {
   return byChat.reduce((sum, row) => sum + (isLive(tx, row) ? row.n : 0), live);
 }
 
-export function findOverlapping<Row extends { readonly resource: string }>(
-  sql: Sql,
-  table: (typeof tables)[number],
-  resource: string,
-): Row[] {
-  const found = selectByNames<Row>(sql, table, namesAbove(resource));
-  const range = rangeBelow(resource);
-  if (!range) return found;
-  const below = sql.all<Row>(`SELECT * FROM ${table} WHERE resource >= ? AND resource < ?`, range.from, range.to);
-  const seen = new Set(found.map((row) => row.resource));
-  return [...found, ...below.filter((row) => !seen.has(row.resource) && overlap(row.resource, resource))];
-}
-
 interface Condition {
   readonly text: string;
   readonly values: readonly SqlValue[];
@@ -104,12 +91,18 @@ interface Condition {
 function overlapConditions(resource: string): Condition[] {
   const range = rangeBelow(resource);
   const isFolder = resource.endsWith("/*");
-  const above = "resource IN (SELECT value FROM json_each(?))";
+  const above = among(namesAbove(resource));
   const below = `resource >= ? AND resource < ?${isFolder ? " AND instr(substr(resource, length(?) + 1), '/') = 0" : ""}`;
   return [
-    { text: above, values: [JSON.stringify(namesAbove(resource))] },
+    { text: `resource ${above.text}`, values: [above.value] },
     ...(range ? [{ text: below, values: [range.from, range.to, ...(isFolder ? [range.from] : [])] }] : []),
   ];
+}
+
+export function findOverlapping<Row>(sql: Sql, table: (typeof tables)[number], resource: string): Row[] {
+  const conditions = overlapConditions(resource);
+  const parts = conditions.map(({ text }) => `SELECT * FROM ${table} WHERE ${text}`);
+  return sql.all<Row>(parts.join(" UNION "), ...conditions.flatMap(({ values }) => values));
 }
 
 /** One of the leases that overlap the resource, expired or not. */
@@ -134,8 +127,6 @@ export function isBlocked({ sql, now }: Pick<Tx, "sql" | "now">, resource: strin
   return row?.is_any === 1;
 }
 
-/** The edge binds at most 100 values per statement. */
-const maxNamesPerQuery = 90;
 const tables = ["leases", "lock_delays", "waiters"] as const;
 
 /** The leases of this process of a chat among the named ones, by resource. */
@@ -158,15 +149,14 @@ export function listHeld(
 
 /**
  * Whether nothing overlaps the resources, or they each other, held, delayed or awaited. Patterns
- * and very deep paths count as overlapping.
+ * count as overlapping.
  */
 export function areFree(sql: Sql, resources: readonly string[]): boolean {
   const names = new Set(resources);
   if (names.size < resources.length) return false;
   for (const resource of resources) {
-    const above = namesAbove(resource);
-    if (rangeBelow(resource) || above.length > maxNamesPerQuery) return false;
-    for (const name of above) names.add(name);
+    if (rangeBelow(resource)) return false;
+    for (const name of namesAbove(resource)) names.add(name);
   }
   const where = names.size === 1 ? "resource = ?" : "resource = name.value";
   const checks = tables.map((table) => `EXISTS (SELECT 1 FROM ${table} WHERE ${where})`).join(" OR ");
@@ -180,16 +170,7 @@ export function areFree(sql: Sql, resources: readonly string[]): boolean {
   return row?.is_any === 0;
 }
 
-function selectByNames<Row>(sql: Sql, table: string, names: readonly string[]): Row[] {
-  const found: Row[] = [];
-  for (let from = 0; from < names.length; from += maxNamesPerQuery) {
-    const part = names.slice(from, from + maxNamesPerQuery);
-    const marks = part.map(() => "?").join(", ");
-    found.push(...sql.all<Row>(`SELECT * FROM ${table} WHERE resource IN (${marks})`, ...part));
-  }
-  return found;
-}
-
 export function findCovering(sql: Sql, resource: string): LeaseRow[] {
-  return selectByNames(sql, "leases", namesAbove(resource));
+  const { text, value } = among(namesAbove(resource));
+  return leases.select(sql, `WHERE resource ${text}`, value);
 }
