@@ -115,12 +115,15 @@ export interface ToolFindings {
   readonly findings: readonly RawFinding[];
 }
 
+const levelOrder: readonly Level[] = ["note", "warning", "error"];
+
 /** A finding before it has a fingerprint. */
 export type MergedFinding = Omit<Finding, "fingerprint" | "content" | "isNew">;
 
 /**
  * [AN5] Joins what several tools report about the same thing: rules that are declared equivalent,
- * in the same file, at the same symbol or overlapping ranges. Findings of one tool are not joined.
+ * in the same file, at the same symbol or overlapping ranges. Findings of one tool are not joined;
+ * the level is the highest that a tool gives.
  *
  * @param results in the order of precedence: the first tool names a joined finding
  */
@@ -131,23 +134,20 @@ export function mergeFindings(results: readonly ToolFindings[]): MergedFinding[]
       const key = `${conceptOf(tool, found.rule)}\n${found.file}`;
       const group = byConcept.get(key) ?? [];
       byConcept.set(key, group);
-      const at = group.findIndex((one) => !hasTool(one, tool) && isSameThing(one, found));
+      const at = group.findIndex(
+        (one) => [one, ...(one.others ?? [])].every((other) => other.tool !== tool) && isSameThing(one, found),
+      );
       const first = group[at];
       if (first === undefined) group.push({ tool, version, ...found });
-      else group[at] = join(first, found, { tool, version, rule: found.rule });
+      else
+        group[at] = {
+          ...first,
+          level: levelOrder.indexOf(first.level) >= levelOrder.indexOf(found.level) ? first.level : found.level,
+          others: [...(first.others ?? []), { tool, version, rule: found.rule }],
+        };
     }
   }
   return [...byConcept.values()].flat().toSorted(byPosition);
-}
-
-/** The level is the highest that a tool gives. */
-function join(first: MergedFinding, found: RawFinding, other: NonNullable<Finding["others"]>[number]): MergedFinding {
-  const level = higherLevel(first.level, found.level);
-  return { ...first, level, others: [...(first.others ?? []), other] };
-}
-
-function hasTool({ tool, others = [] }: MergedFinding, name: string): boolean {
-  return tool === name || others.some((other) => other.tool === name);
 }
 
 function byPosition(a: MergedFinding, b: MergedFinding): number {
@@ -162,23 +162,14 @@ function compareStarts(a: Range | null, b: Range | null): number {
   return a.line - b.line || (a.column ?? 0) - (b.column ?? 0);
 }
 
-const levelOrder: readonly Level[] = ["note", "warning", "error"];
-
-function higherLevel(a: Level, b: Level): Level {
-  return levelOrder.indexOf(a) >= levelOrder.indexOf(b) ? a : b;
-}
-
 function isSameThing(a: RawFinding, b: RawFinding): boolean {
   if (a.symbol !== undefined && b.symbol !== undefined) {
     if (a.symbol !== b.symbol) return false;
     return a.range === null || b.range === null || a.range.line === b.range.line;
   }
-  if (a.related && b.related) return overlaps(a.range, b.range) && sharesCopy(a.related, b.related);
-  return overlaps(a.range, b.range);
-}
-
-function sharesCopy(a: readonly Position[], b: readonly Position[]): boolean {
-  return a.some((copy) => b.some((other) => copy.file === other.file && overlaps(copy.range, other.range)));
+  const { related: copies } = b;
+  if (!overlaps(a.range, b.range) || !a.related || !copies) return overlaps(a.range, b.range);
+  return a.related.some((one) => copies.some((copy) => one.file === copy.file && overlaps(one.range, copy.range)));
 }
 
 /** A range without an end is a point, one without a column a whole line. */

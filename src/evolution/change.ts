@@ -106,61 +106,44 @@ async function change(work: Work): Promise<RunOutcome> {
 
 async function makeAndJudge(work: Work, base: string, before: Measured): Promise<RunOutcome> {
   const { options, run, task, git } = work;
-  const { candidate } = task;
+  const { deps, project, limitMs, tests } = options;
+  const { candidate, rules } = task;
+  const { signal } = run;
   const mutants = candidate.subject === "tests" ? await survivorsAt(work, base) : ok(null);
   if (!mutants.ok) return mutants.error;
   if (mutants.value?.length === 0) return unchanged(before, candidate);
   const made = await make(work, base, mutants.value);
   if (made !== null) return made;
   const message = `shim: ${candidate.subject} in ${candidate.files.join(", ")}`;
-  const { commit } = await commitAll(git, { tree: run.folder, message, now: options.deps.now() });
-  const changes = await changedFiles(git, base, commit, options.project.prefix);
-  const judged = await judgeCommit(work, { commit, before, changes, survived: mutants.value?.length ?? null });
-  if (!judged.ok) return judged.error;
-  const { reasons, after, figures } = judged.value;
-  if (reasons.length === 0) return { kind: "done", result: toVerdict(candidate, before, after, figures) };
-  const { diff } = await readDiff(git, base, commit);
-  run.onOutput(redact(`${reasons.join("\n")}\n${diff}`).text);
-  const reason = `${rejectedPrefix}${reasons.join("; ")}`;
-  await stopRun(options.call, run.task.task, task.limits, true);
-  return failed(reason);
-}
-
-interface Made {
-  readonly commit: string;
-  readonly before: Measured;
-  readonly changes: readonly FileDelta[];
-  /** Mutants before; null: the task is no tests. */
-  readonly survived: number | null;
-}
-
-interface Judged {
-  readonly reasons: readonly string[];
-  readonly after: Measured;
-  readonly figures: Verdict["mutants"];
-}
-
-async function judgeCommit(
-  work: Work,
-  { commit, before, changes, survived }: Made,
-): Promise<Result<Judged, RunOutcome>> {
-  const { options, run, task } = work;
-  const { deps, project, limitMs, tests } = options;
-  const { signal } = run;
+  const { commit } = await commitAll(git, { tree: run.folder, message, now: deps.now() });
+  const changes = await changedFiles(git, base, commit, project.prefix);
   run.onProgress({ percent: 60, note: "measuring what is there now" });
   const request = { commit, tests, runs: 1, limitMs, signal } as const;
   const after = changes.length === 0 ? ok(before) : await measure(deps, project, request);
-  if (signal.aborted) return err({ kind: "stopped" });
-  if (!after.ok) return ok({ reasons: [after.error], after: before, figures: null });
+  if (signal.aborted) return { kind: "stopped" };
+  if (!after.ok) return reject(work, base, commit, [after.error]);
   const astGrep = await loadAstGrep(join(project.top, project.prefix));
-  const { candidate, rules } = task;
   const reasons = judge({ before, after: after.value, candidate, rules, changes, astGrep });
-  if (survived === null || reasons.length > 0) return ok({ reasons, after: after.value, figures: null });
+  if (reasons.length > 0) return reject(work, base, commit, reasons);
+  if (mutants.value === null) return { kind: "done", result: toVerdict(candidate, before, after.value, null) };
   const left = await survivorsAt(work, commit);
-  if (!left.ok) return left;
+  if (!left.ok) return left.error;
+  const survived = mutants.value.length;
   const killed = survived - left.value.length;
-  const none = killed > 0 ? [] : [`the tests notice none of the ${survived} mutants that survived before`];
-  return ok({ reasons: none, after: after.value, figures: { survived, killed } });
+  if (killed > 0) return { kind: "done", result: toVerdict(candidate, before, after.value, { survived, killed }) };
+  return reject(work, base, commit, [`the tests notice none of the ${survived} mutants that survived before`]);
+}
+
+async function reject(
+  { options, run, task, git }: Work,
+  base: string,
+  commit: string,
+  reasons: readonly string[],
+): Promise<RunOutcome> {
+  const { diff } = await readDiff(git, base, commit);
+  run.onOutput(redact(`${reasons.join("\n")}\n${diff}`).text);
+  await stopRun(options.call, run.task.task, task.limits, true);
+  return failed(`${rejectedPrefix}${reasons.join("; ")}`);
 }
 
 /** @returns how the task ends without a change; null: it was made */

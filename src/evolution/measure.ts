@@ -2,15 +2,15 @@ import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join, posix, sep } from "node:path";
 import * as z from "zod";
 import type { InstalledTool, ProjectView } from "../analysis/adapter.ts";
-import { hasReferences, tsc } from "../analysis/adapters/tsc.ts";
+import { hasReferences, tsc } from "../analysis/adapters/adapters.ts";
 import { Finding } from "../analysis/finding.ts";
 import { Hotspot, ToolRun } from "../analysis/report.ts";
 import { parseObject } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { displayPath, rawList } from "../snapshots/git.ts";
-import { analyze, type AnalysisOptions } from "../tool-runner/analyze.ts";
+import { analyze } from "../tool-runner/analyze.ts";
 import { openProject, projectPath } from "../tool-runner/project-folder.ts";
-import { defaultTimeMs, probeIsolation, runTool, systemPath } from "../tool-runner/run-tool.ts";
+import { defaultTimeMs, runTool } from "../tool-runner/run-tool.ts";
 import { inCommit, type RepositoryProject } from "../transform/worktree.ts";
 import type { WorkDeps } from "../worker-runner/worktrees.ts";
 import { Coverage, measureTests, TestState, type TestsOptions } from "./tests.ts";
@@ -49,7 +49,7 @@ export async function measure(
     const scratch = join(worktree.folder, "reports");
     mkdirSync(scratch, { recursive: true });
     const { commit, signal, ...rest } = request;
-    const report = await analyze({ ...analysisOptions(deps, folder, signal), only: null });
+    const report = await analyze({ ...deps, folder, isTrusted: true, signal });
     if (!report.ok) return report;
     const below = project.prefix === "" ? "" : `${project.prefix}/`;
     const tracked = await rawList(worktree.git(signal), ["ls-files", "-z"]);
@@ -64,14 +64,6 @@ export async function measure(
     const states = tools.map(({ name, status, why }) => ({ name, status, why }));
     return ok({ commit, tools: states, findings, hotspots, ...counted, api: api.api, notes: [...notes, ...api.notes] });
   });
-}
-
-export function analysisOptions(
-  { env, now, monotonic }: Pick<MeasureDeps, "env" | "now" | "monotonic">,
-  folder: string,
-  signal: AbortSignal,
-): Omit<AnalysisOptions, "only"> {
-  return { folder, timeMs: defaultTimeMs, isTrusted: true, since: null, baseline: null, env, now, monotonic, signal };
 }
 
 type Emission = Pick<TestsOptions, "folder" | "scratch" | "env" | "signal">;
@@ -123,9 +115,8 @@ async function emitDeclarations(tool: InstalledTool, project: ProjectView, emiss
 
 const isDeclaration = /\.d\.[cm]?ts$/;
 
-function compile(tool: InstalledTool, { env, ...rest }: Emission, args: readonly string[]): ReturnType<typeof runTool> {
-  const isolation = probeIsolation(systemPath(env));
-  return runTool({ tool, command: { args }, ...rest, env, isolation, timeMs: defaultTimeMs });
+function compile(tool: InstalledTool, emission: Emission, args: readonly string[]): ReturnType<typeof runTool> {
+  return runTool({ ...emission, tool, command: { args }, timeMs: defaultTimeMs });
 }
 
 /**

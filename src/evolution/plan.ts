@@ -11,8 +11,8 @@ import { describe, Fixer, isToolSettings, type Candidate, type PlanRequest } fro
 import { baselineRefusal, measureBefore, type ChangeOptions, type MeasureOptions } from "./change.ts";
 import { applyFixer, isUnusedName, namesOf } from "./fix.ts";
 import { newFindings } from "./judge.ts";
-import { analysisOptions, type Measured, type MeasureDeps } from "./measure.ts";
-import { byValue, rank, testCandidates, type Fix } from "./rank.ts";
+import type { Measured, MeasureDeps } from "./measure.ts";
+import { byValue, isOpen, rank, testCandidates, type Fix } from "./rank.ts";
 import type { RunFiles } from "./run-files.ts";
 import type { RunFacts } from "./run.ts";
 import { loadAstGrep, needsParser } from "./syntax.ts";
@@ -93,11 +93,9 @@ export async function makePlan(plan: PlanDeps, input: PlanInput): Promise<Result
   const { findings, hotspots, tools, notes, coverage, tests } = measured.value;
   const { fingerprints, rules, judged } = decisions;
   const rejected = new Set([...fingerprints, ...judged.rejected]);
-  const filters = { only, rejected, stopped: rules, alone: judged.alone };
-  const open = rank(findings, hotspots, { ...filters, fixable: new Map() }).flatMap((one) => one.findings);
-  const isOpen = new Set(open.map(({ fingerprint }) => fingerprint));
-  const worth = findings.filter(({ fingerprint }) => isOpen.has(fingerprint));
   const { alone } = judged;
+  const filters = { only, rejected, stopped: rules, alone };
+  const worth = findings.filter((one) => isOpen(one, filters));
   const trials = await tryFixers(deps, project, { measured: measured.value, findings: worth, alone, limitMs, signal });
   if (signal.aborted) return err("stopped before it was done");
   const ranked = rank(findings, hotspots, { ...filters, fixable: trials.fixable });
@@ -156,18 +154,12 @@ interface TrialRequest {
   readonly signal: AbortSignal;
 }
 
-interface Trials {
-  /** By fingerprint. */
-  readonly fixable: ReadonlyMap<string, Fix>;
-  readonly notes: readonly string[];
-}
-
 /** [EV11] A trial run of each fixer in a throwaway worktree shows which findings it removes. */
 async function tryFixers(
   deps: MeasureDeps,
   project: RepositoryProject,
   { alone, ...request }: TrialRequest & { readonly alone: ReadonlySet<string> },
-): Promise<Trials> {
+): Promise<{ readonly fixable: ReadonlyMap<string, Fix>; readonly notes: readonly string[] }> {
   const fixable = new Map<string, Fix>();
   const notes: string[] = [];
   for (const fixer of Fixer.options) {
@@ -198,11 +190,11 @@ function tryFixer(
 ): Promise<ReadonlyMap<string, Fix> | string> {
   const { measured, findings, signal } = request;
   const own = new Set(findings.map(({ fingerprint }) => fingerprint));
-  return inCommit(deps, project, { commit: measured.commit, signal }, async (folder, worktree) => {
+  return inCommit(deps, project, { commit: measured.commit, signal }, async (_folder, worktree) => {
     const cascade: Finding[] = [];
     for (let round = 1; ; round++) {
       const trial = { ...request, findings: [...findings, ...cascade] };
-      const now = await applyAndAnalyze(deps, project, trial, { fixer, folder, worktree });
+      const now = await applyAndAnalyze(deps, project, trial, fixer, worktree);
       if (typeof now === "string") return now;
       const fresh = newFindings(measured.findings, now, own);
       const inTurn = fixer === "unused" ? fresh.filter(isUnusedName) : [];
@@ -227,18 +219,13 @@ function tryFixer(
   });
 }
 
-interface TrialTree {
-  readonly fixer: Fixer;
-  readonly folder: string;
-  readonly worktree: ThrowawayWorktree;
-}
-
 /** @returns what the tools report afterwards, or why it was not tried */
 async function applyAndAnalyze(
   deps: MeasureDeps,
   project: RepositoryProject,
   { measured, findings, limitMs, signal }: TrialRequest,
-  { fixer, folder, worktree: { tree, git: open } }: TrialTree,
+  fixer: Fixer,
+  { tree, git: open }: ThrowawayWorktree,
 ): Promise<Finding[] | string> {
   const files = fixer === "unused" ? [...new Set(findings.map(({ file }) => file))] : [];
   const git = open(signal);
@@ -251,7 +238,7 @@ async function applyAndAnalyze(
   const names = new Set([...reporters, "tsc", "knip", "fallow", ...linters]);
   const tools = measured.tools.filter(({ name, status }) => status === "ran" && names.has(name));
   const only = tools.map(({ name }) => name);
-  const report = await analyze({ ...analysisOptions(deps, folder, signal), only });
+  const report = await analyze({ ...deps, folder: join(tree, project.prefix), isTrusted: true, signal, only });
   return report.ok ? [...report.value.findings] : report.error;
 }
 

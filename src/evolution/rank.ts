@@ -58,7 +58,10 @@ export function byValue(a: Candidate, b: Candidate): number {
 }
 
 /** [EV14] Neither rejected by a person nor of a rule that is rejected too often. */
-function isOpen(finding: Finding, { only, rejected, stopped }: RankOptions): boolean {
+export function isOpen(
+  finding: Finding,
+  { only, rejected, stopped }: Pick<RankOptions, "only" | "rejected" | "stopped">,
+): boolean {
   if (rejected.has(finding.fingerprint) || stopped.has(ruleName(finding))) return false;
   const names = new Set<string>([subjectOf(finding), finding.tool, finding.rule, ruleName(finding)]);
   return only.length === 0 || only.some((name) => names.has(name));

@@ -103,7 +103,9 @@ export async function evolve(context: HostContext, input: EvolveInput, run: Run)
     }
     const plan = await planRun(session);
     if (!plan.ok) return plan;
-    const limits = toLimits(input);
+    const { budgetCost, budgetTokens: tokens, timeLimitMs: timeMs, maxRejected } = input;
+    const costMicros = budgetCost === undefined ? undefined : Math.round(budgetCost * 1_000_000);
+    const limits = RunLimits.parse(omitUndefined({ timeMs, tokens, costMicros, maxRejected }));
     const planned = { kind: "planned", plan: plan.value, limits, folder } as const;
     const { candidates, facts } = plan.value;
     if (input.dryRun || candidates.length === 0) return ok(planned);
@@ -146,11 +148,6 @@ function typeOf(
   const settings = EvolveSettings.parse({ ...written?.type.evolve, trust: true, ...omitUndefined(own) });
   const type = { ...written?.type, evolve: settings, repository: project.top, base };
   return ok({ name: written?.name ?? `evolve.${projectId(project)}`, type });
-}
-
-function toLimits({ budgetCost, budgetTokens, timeLimitMs, maxRejected }: EvolveInput): RunLimits {
-  const costMicros = budgetCost === undefined ? undefined : Math.round(budgetCost * 1_000_000);
-  return RunLimits.parse(omitUndefined({ timeMs: timeLimitMs, tokens: budgetTokens, costMicros, maxRejected }));
 }
 
 async function planRun({ context, input, run, found, workspace, type }: Session): Promise<Result<Plan, Failure>> {

@@ -94,12 +94,14 @@ function leastOf(whole: number | null, own: number | undefined): number | undefi
   return whole === null ? own : Math.min(whole, own ?? whole);
 }
 
+const Facts = z.object({ findings: z.int(), tests: TestCounts.nullable(), coverage: Coverage.nullable() });
+
 /** [EV12] Result of a change that was kept. */
 export const Verdict = z.object({
   candidate: z.string(),
   removed: z.int(),
-  before: z.object({ findings: z.int(), tests: TestCounts.nullable(), coverage: Coverage.nullable() }),
-  after: z.object({ findings: z.int(), tests: TestCounts.nullable(), coverage: Coverage.nullable() }),
+  before: Facts,
+  after: Facts,
   api: z.enum(["unchanged", "changed", "not compared"]),
   /** Mutants of the task's file that no test noticed, and how many the new tests notice. */
   mutants: z.object({ survived: z.int(), killed: z.int() }).nullable().default(null),
@@ -181,7 +183,7 @@ export async function readRun<E extends Failure>(call: Caller<E>, job: number): 
   }
   const { payload, ageMs, state } = root.value;
   const facts = z.object({ facts: RunFacts }).safeParse(payload).data?.facts ?? null;
-  return ok({ report: toReport({ job, ageMs, facts, limits, tried }), isReported: !openStates.has(state) });
+  return ok({ report: toReport({ job, ageMs, facts, tried }, limits), isReported: !openStates.has(state) });
 }
 
 /** @returns null for a task that is no change */
@@ -233,15 +235,16 @@ function outcomeOf(state: TaskState, detail: string | null): Tried["outcome"] {
   return state === "cancelled" || detail?.startsWith(stoppedPrefix) ? "stopped" : "failed";
 }
 
-interface RunFound extends Pick<EvolveReport, "job" | "ageMs" | "facts" | "tried"> {
-  readonly limits: RunLimits | null;
-}
-
-function toReport({ job, facts, tried, limits, ageMs }: RunFound): EvolveReport {
+function toReport(
+  { job, facts, tried, ageMs }: Pick<EvolveReport, "job" | "ageMs" | "facts" | "tried">,
+  limits: RunLimits | null,
+): EvolveReport {
   const kept = tried.flatMap(({ outcome, verdict }) => (outcome === "kept" && verdict ? [verdict] : []));
-  const removed = kept.reduce((count, one) => count + one.removed, 0);
-  const survived = kept.reduce((count, { mutants }) => count + (mutants?.survived ?? 0), 0);
-  const killed = kept.reduce((count, { mutants }) => count + (mutants?.killed ?? 0), 0);
+  const total = (read: (one: Verdict) => number | undefined): number =>
+    kept.reduce((count, one) => count + (read(one) ?? 0), 0);
+  const removed = total((one) => one.removed);
+  const survived = total(({ mutants }) => mutants?.survived);
+  const killed = total(({ mutants }) => mutants?.killed);
   const before = facts?.findings ?? null;
   const isEnded = !tried.some(({ outcome }) => outcome === "open" || outcome === "running");
   const given = tried.find(({ outcome, why }) => outcome === "stopped" && why !== null)?.why;

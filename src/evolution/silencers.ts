@@ -92,7 +92,13 @@ const silencerKinds: ReadonlyMap<string, FindKind> = new Map<string, FindKind>([
   ["unary_expression", unless((node) => !/^void\b(?!\s*(?:\(\s*)?0)/.test(node.text()), "void")],
   ["expression_statement", unless((node) => !isIdle(node), "expression without an effect")],
   ["catch_clause", unless((node) => codeIn(node.field("body")).length > 0, "empty catch")],
-  ["statement_block", unless((node) => !isCommentAlone(node), "comment instead of code")],
+  [
+    "statement_block",
+    unless(
+      (node) => codeIn(node).length > 0 || !node.children().some((one) => one.is("comment")),
+      "comment instead of code",
+    ),
+  ],
   ["call_expression", callKind],
   ["new_expression", callKind],
   ["identifier", underscore],
@@ -163,10 +169,6 @@ function codeIn(block: SgNode | null): SgNode[] {
   return (block?.children() ?? []).filter((one) => one.isNamed() && !one.is("comment"));
 }
 
-function isCommentAlone(block: SgNode): boolean {
-  return codeIn(block).length === 0 && block.children().some((one) => one.is("comment"));
-}
-
 const global = /^(?:globalThis|window|self|global)\s*\.\s*/;
 
 function callKind(node: SgNode): string | null {
@@ -230,11 +232,10 @@ function isSkipName(node: SgNode | null): boolean {
 }
 
 function isOption(pair: SgNode): boolean {
-  return pair.field("value")?.text() !== "false" && isTestCall(pair.parent()?.parent()?.parent());
-}
-
-function isTestCall(node: SgNode | null | undefined): boolean {
-  return node?.is("call_expression") === true && testNames.test(rootName(node));
+  const call = pair.parent()?.parent()?.parent();
+  return (
+    pair.field("value")?.text() !== "false" && call?.is("call_expression") === true && testNames.test(rootName(call))
+  );
 }
 
 /** Leftmost name of a chain of members and calls. */

@@ -6,7 +6,7 @@ import type { InstalledTool, ProjectView } from "../analysis/adapter.ts";
 import { objectAt, parseJson, parseObject, textAt } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { openProject } from "../tool-runner/project-folder.ts";
-import { probeIsolation, runTool, systemPath } from "../tool-runner/run-tool.ts";
+import { runTool } from "../tool-runner/run-tool.ts";
 import { sourceExtension } from "./syntax.ts";
 
 export const TestCounts = z.object({
@@ -235,8 +235,8 @@ async function runOnce({ tool, args }: TestCommand, options: TestsOptions): Prom
     return existsSync(path) ? readFileSync(path, "utf8") : "";
   };
   try {
-    const isolation = probeIsolation(systemPath(env), { loopback: true });
-    const result = await runTool({ tool, command: { args }, folder, scratch, env, isolation, timeMs, signal });
+    const limits = { hasLoopback: true, timeMs, signal };
+    const result = await runTool({ tool, command: { args }, folder, scratch, env, ...limits });
     const text = result.ok ? `${result.value.stdout}${result.value.stderr}`.slice(-maxOutputChars) : result.error;
     return {
       hasPassed: result.ok && result.value.code === 0,

@@ -5,7 +5,7 @@ import { firstFile } from "../analysis/adapter.ts";
 import { parseJson } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { openProject } from "../tool-runner/project-folder.ts";
-import { probeIsolation, runTool, systemPath } from "../tool-runner/run-tool.ts";
+import { runTool } from "../tool-runner/run-tool.ts";
 
 /** A change that no test noticed. Line and column count from 1. */
 export interface Survivor {
@@ -94,7 +94,7 @@ export interface StrykerRun {
  * the project, so for trusted projects only. The error says why nothing is known.
  */
 export async function runStryker(run: StrykerRun): Promise<Result<FileMutants[], string>> {
-  const { folder, scratch, files, env, timeMs, signal } = run;
+  const { folder, scratch, files } = run;
   const project = openProject(folder);
   const tool = project.findTool("@stryker-mutator/core", "stryker");
   if (tool === null) return err("mutants need a package of the project: npm install --save-dev @stryker-mutator/core");
@@ -112,10 +112,8 @@ export async function runStryker(run: StrykerRun): Promise<Result<FileMutants[],
   writeFileSync(join(folder, ownConfig), text);
   rmSync(join(folder, reportFile), { force: true });
   mkdirSync(scratch, { recursive: true });
-  // Its processes speak with each other over the loopback interface.
-  const isolation = probeIsolation(systemPath(env), { loopback: true });
   const command = { args: ["run", ownConfig, "--logLevel", "warn", "--allowConsoleColors", "false"] };
-  const output = await runTool({ tool, command, folder, scratch, env, isolation, timeMs, signal });
+  const output = await runTool({ ...run, tool, command, hasLoopback: true });
   if (!output.ok) return err(`Stryker ${output.error}`);
   // A share of killed mutants that is below the project's threshold is an exit code, too.
   if (existsSync(join(folder, reportFile))) return parseReport(readFileSync(join(folder, reportFile), "utf8"), files);

@@ -31,21 +31,17 @@ const Payload = z.strictObject({
 type Payload = z.infer<typeof Payload>;
 
 /** [AN15] Does a task by an analysis of its folder; the result is a summary. */
-export function createAnalysis({ env, now, monotonic, runtime, home }: TaskDeps, settings: AnalyzeSettings): Executor {
-  const reports = join(home, "analysis");
-  const { trusted } = runtime.config.analysis;
-  const analyzeFolder = (run: TaskRun, { since, only }: Payload): ReturnType<typeof analyze> => {
+export function createAnalysis(deps: TaskDeps, settings: AnalyzeSettings): Executor {
+  const reports = join(deps.home, "analysis");
+  const { trusted } = deps.runtime.config.analysis;
+  const analyzeFolder = (run: TaskRun, payload: Payload): ReturnType<typeof analyze> => {
     const folder = realpathSync(run.folder);
     return analyze({
+      ...deps,
+      ...payload,
       folder,
-      only: only ?? null,
       isTrusted: settings.trust || isTrusted(folder, trusted),
       timeMs: settings.timeLimitMs,
-      since: since ?? null,
-      baseline: null,
-      env,
-      now,
-      monotonic,
       signal: run.signal,
       onRun: ({ name, status, findings }) => run.onProgress({ note: `${name} ${status}, ${findings} findings` }),
     });

@@ -25,17 +25,18 @@ import {
   type Repository,
 } from "./history.ts";
 import { modulesOf, openCopy, openProject, projectPath } from "./project-folder.ts";
-import { defaultMemoryMb, probeIsolation, runTool, systemPath, type Isolation } from "./run-tool.ts";
+import { defaultMemoryMb, defaultTimeMs, isolationOf, runTool } from "./run-tool.ts";
 
 export interface AnalysisOptions {
   readonly folder: string;
-  readonly only: readonly ToolName[] | null;
+  /** Absent: all. */
+  readonly only?: readonly ToolName[] | undefined;
   readonly isTrusted: boolean;
   /** Limit of each tool. */
-  readonly timeMs: number;
+  readonly timeMs?: number | undefined;
   /** Commit: only what it does not have is new. */
-  readonly since: string | null;
-  readonly baseline: { readonly name: string; readonly baseline: Baseline } | null;
+  readonly since?: string | undefined;
+  readonly baseline?: { readonly name: string; readonly baseline: Baseline } | null;
   readonly env: NodeJS.ProcessEnv;
   readonly now: () => number;
   /** Milliseconds that never jump. */
@@ -67,7 +68,7 @@ async function findSince(
   { folder, since }: AnalysisOptions,
   repository: Repository | null,
 ): Promise<Result<string | null, string>> {
-  if (since === null) return ok(null);
+  if (since === undefined) return ok(null);
   if (repository === null) return err(`${folder} is in no git repository, which --since needs`);
   const commit = await findCommit(repository.git, since);
   return commit === null ? err(`${since} is not a commit in ${folder}`) : ok(commit);
@@ -82,19 +83,17 @@ class Analysis {
   readonly #options: AnalysisOptions;
   readonly #repository: Repository | null;
   readonly #scratch: string;
-  readonly #isolation: Isolation;
   readonly #selected: readonly Adapter[];
 
   constructor(options: AnalysisOptions, repository: Repository | null, scratch: string) {
     this.#options = options;
     this.#repository = repository;
     this.#scratch = scratch;
-    this.#isolation = probeIsolation(systemPath(options.env));
     this.#selected = adapters.filter(({ name }) => options.only?.includes(name) ?? true);
   }
 
   async report(commit: string | null): Promise<Report> {
-    const { folder, since, baseline, only, timeMs, now } = this.#options;
+    const { folder, since, baseline, only = null, timeMs = defaultTimeMs, env, now } = this.#options;
     const project = openProject(realpathSync(folder));
     const results = await this.#runAll(project, "now");
     const found = await this.#ownFindings(results, project);
@@ -103,6 +102,7 @@ class Analysis {
     const isPresent = (file: string): boolean => existsSync(join(project.root, file));
     const findings = before ? compareWithBaseline(found, before, isPresent) : found;
     const tools = results.map(({ run }) => run);
+    const { network, memory } = isolationOf(env);
     const churn = this.#repository ? await readChurn(this.#repository, now()) : new Map();
     return {
       version: 1,
@@ -111,13 +111,17 @@ class Analysis {
       findings,
       totals: countTotals(findings, before !== undefined),
       comparedWith:
-        since === null ? baseline && { kind: "baseline", name: baseline.name } : { kind: "commit", name: since },
+        since === undefined
+          ? baseline
+            ? { kind: "baseline", name: baseline.name }
+            : null
+          : { kind: "commit", name: since },
       // The rule of a linter comes first, where it ran.
       hotspots: findHotspots(results.find(({ parsed }) => parsed?.complexity)?.parsed?.complexity ?? [], churn),
       notCovered: notCovered(tools, only),
       advice: only === null ? adviceFor(tools, (name) => project.findTool(name, name) !== null) : [],
       notes,
-      limits: { network: this.#isolation.network, memory: this.#isolation.memory, memoryMb: defaultMemoryMb, timeMs },
+      limits: { network, memory, memoryMb: defaultMemoryMb, timeMs },
     };
   }
 
@@ -194,7 +198,7 @@ class Analysis {
     project: ProjectView,
     phase: string,
   ): Promise<Result<Parsed, string>> {
-    const { isTrusted, env, timeMs, signal } = this.#options;
+    const { isTrusted, env, timeMs = defaultTimeMs, signal } = this.#options;
     const scratch = join(this.#scratch, `${adapter.name}-${phase}`);
     mkdirSync(scratch, { mode: 0o700 });
     const writeScratch = (name: string, text: string): string => {
@@ -203,8 +207,7 @@ class Analysis {
     };
     const command = adapter.command({ project, isTrusted, scratch, writeScratch });
     const folder = project.root;
-    const limits = { isolation: this.#isolation, timeMs, signal };
-    const output = await runTool({ tool, command, folder, scratch, env, ...limits });
+    const output = await runTool({ tool, command, folder, scratch, env, timeMs, signal });
     if (!output.ok) return output;
     const path = command.reportFile === undefined ? null : join(scratch, command.reportFile);
     const stdout = path !== null && existsSync(path) ? readFileSync(path, "utf8") : output.value.stdout;

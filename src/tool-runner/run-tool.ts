@@ -7,7 +7,7 @@ import { err, ok, type Result } from "../shared/result.ts";
 import { runProgram, type ProgramExit } from "../worker-runner/run-program.ts";
 
 /** How programs are kept from the network on this system, and whether their memory is limited. */
-export interface Isolation {
+interface Isolation {
   /** Words before a command, which then has no network. */
   readonly namespace: readonly string[];
   readonly network: Limits["network"];
@@ -18,13 +18,22 @@ const probeMs = 5_000;
 /** The first word that follows is the program. */
 const withLoopback = ["sh", "-c", 'ip link set lo up && exec "$0" "$@"'];
 
+const probed = new Map<string, Isolation>();
+
 /**
  * [AN13] Asks the system once what it allows: a network namespace without interfaces, or with the
  * loopback interface alone. Linux only, as is the limit of memory.
- *
- * @param path where programs are searched
  */
-export function probeIsolation(path: string, { loopback = false } = {}): Isolation {
+export function isolationOf(env: NodeJS.ProcessEnv, hasLoopback = false): Isolation {
+  const path = systemPath(env);
+  const key = `${hasLoopback} ${path}`;
+  const isolation = probed.get(key) ?? probe(path, hasLoopback);
+  probed.set(key, isolation);
+  return isolation;
+}
+
+/** @param path where programs are searched */
+function probe(path: string, hasLoopback: boolean): Isolation {
   const canRun = ([program = "", ...args]: readonly string[]): boolean =>
     process.platform === "linux" &&
     spawnSync(program, [...args, "true"], { stdio: "ignore", timeout: probeMs, env: { PATH: path } }).status === 0;
@@ -33,7 +42,7 @@ export function probeIsolation(path: string, { loopback = false } = {}): Isolati
     // Files of other users cannot be written in a namespace of users, whatever the user may do.
     ["unshare", "--map-root-user", "--net"],
   ]
-    .map((words) => words.concat(loopback ? withLoopback : []))
+    .map((words) => words.concat(hasLoopback ? withLoopback : []))
     .find(canRun);
   return {
     namespace: namespace ?? [],
@@ -61,7 +70,8 @@ export interface ToolStart {
   /** Private, also the tool's home. */
   readonly scratch: string;
   readonly env: NodeJS.ProcessEnv;
-  readonly isolation: Isolation;
+  /** Its processes speak with each other over the loopback interface. */
+  readonly hasLoopback?: boolean;
   /** Limit of what is resident in each process: runtimes reserve many times what they use. */
   readonly memoryMb?: number;
   readonly timeMs: number;
@@ -73,7 +83,7 @@ export interface ToolStart {
  * resolves. The error says why there is no whole output.
  */
 export async function runTool(start: ToolStart): Promise<Result<ToolOutput, string>> {
-  const { tool, command, folder, isolation, memoryMb = defaultMemoryMb, timeMs } = start;
+  const { tool, command, folder, env, memoryMb = defaultMemoryMb, timeMs } = start;
   const capped = new AbortController();
   const timeout = AbortSignal.timeout(timeMs);
   const parts: string[] = [];
@@ -84,7 +94,8 @@ export async function runTool(start: ToolStart): Promise<Result<ToolOutput, stri
     if (largestProcess(group) > memoryMb * bytesPerMb) full.abort();
   };
   let memoryTimer: NodeJS.Timeout | undefined;
-  const words = [...isolation.namespace, ...(tool.isScript ? [process.execPath] : []), tool.path, ...command.args];
+  const { namespace } = isolationOf(env, start.hasLoopback);
+  const words = [...namespace, ...(tool.isScript ? [process.execPath] : []), tool.path, ...command.args];
   const [program = tool.path, ...args] = words;
   const exit = await runProgram({
     command: program,
@@ -123,7 +134,7 @@ function toOutput(exit: ProgramExit, stdout: string, stderr: string): Result<Too
 const passedVariables = /^(?:PATHEXT|SYSTEMROOT|WINDIR|COMSPEC|LANG|LANGUAGE|LC_\w+|TZ)$/i;
 
 /** Without folders of a project: `git` or `unshare` is never a file of one. */
-export function systemPath(env: NodeJS.ProcessEnv): string {
+function systemPath(env: NodeJS.ProcessEnv): string {
   const folders = (env["PATH"] ?? "").split(delimiter);
   return folders.filter((folder) => isAbsolute(folder) && !folder.includes("node_modules")).join(delimiter);
 }

@@ -78,16 +78,11 @@ async function transform(deps: WorkDeps, request: TransformRequest, worktree: Th
   }
 }
 
-interface Prepared {
-  readonly worktree: ThrowawayWorktree;
-  readonly tool: PreparedTool;
-}
-
 /** [TX8] [TX11] Applies the transform again; runs the tests on a commit that is offered. */
 async function judge(
   deps: WorkDeps,
   request: TransformRequest,
-  { worktree, tool }: Prepared,
+  { worktree, tool }: { readonly worktree: ThrowawayWorktree; readonly tool: PreparedTool },
   report: TransformReport,
 ): Promise<Outcome> {
   const git = worktree.git(request.signal);
@@ -99,19 +94,17 @@ async function judge(
   const changed = changes.map(({ path }) => displayPath(path)).filter((path) => !skipped.has(path));
   const repeated = { ...report, isIdempotent: changed.length === 0 };
   if (!offer) return ok(repeated);
-  if (changed.length > 0 && !offer.allowsRepeat) return notIdempotent(changed);
+  if (changed.length > 0 && !offer.allowsRepeat) {
+    const named = changed.slice(0, maxNamed).join(", ");
+    const more = changed.length > maxNamed ? ` and ${changed.length - maxNamed} more` : "";
+    return fail("not_idempotent", `a second run changes ${named}${more} again.`);
+  }
   await resetTo(git, report.commit ?? "HEAD");
   const tests = await runTests(deps, request, worktree, { project: tool.ready.project, tests: offer.tests });
   return tests.ok ? ok({ ...repeated, tests: tests.value }) : tests;
 }
 
 const maxNamed = 5;
-
-function notIdempotent(paths: readonly string[]): Outcome {
-  const named = paths.slice(0, maxNamed).join(", ");
-  const more = paths.length > maxNamed ? ` and ${paths.length - maxNamed} more` : "";
-  return fail("not_idempotent", `a second run changes ${named}${more} again.`);
-}
 
 function sum(files: readonly ChangedFile[], count: (file: ChangedFile) => number | null): number {
   return files.reduce((total, file) => total + (count(file) ?? 0), 0);

@@ -18,7 +18,7 @@ import { diskPath, displayPath, rawList, type Git } from "../snapshots/git.ts";
 import { indexEntries } from "../snapshots/work-tree.ts";
 import { hasTrackedFiles } from "../tool-runner/history.ts";
 import { modulesOf, openCopy, openProject } from "../tool-runner/project-folder.ts";
-import { probeIsolation, runTool, systemPath, type Isolation } from "../tool-runner/run-tool.ts";
+import { runTool } from "../tool-runner/run-tool.ts";
 import { type ChangedFile, gitInFolder } from "../worker-runner/work-git.ts";
 import type { WorkDeps } from "../worker-runner/worktrees.ts";
 import type { Change } from "./change.ts";
@@ -165,12 +165,10 @@ export class PreparedTool {
   readonly #deps: WorkDeps;
   readonly #request: TransformRequest;
   readonly #worktree: ThrowawayWorktree;
-  readonly #isolation: Isolation;
   readonly #lineEnds = new Map<string, LineEnds>();
 
   constructor(deps: WorkDeps, request: TransformRequest, worktree: ThrowawayWorktree, ready: ReadyTool) {
     this.#deps = deps;
-    this.#isolation = probeIsolation(systemPath(deps.env));
     this.#request = request;
     this.#worktree = worktree;
     this.ready = ready;
@@ -262,7 +260,6 @@ export class PreparedTool {
       folder: view.root,
       scratch: this.#scratch,
       env: this.#deps.env,
-      isolation: this.#isolation,
       timeMs: timeoutMs,
       signal,
     });

@@ -172,18 +172,12 @@ function linkPackages(trees: Trees, source: string, target: string): void {
   for (const name of readdirSync(source)) {
     const path = join(source, name);
     const isScope = name.startsWith("@") && lstatSync(path).isDirectory();
+    // Caches of tools are not shared.
+    const isPrivate = name.startsWith(".") && name !== ".bin";
     if (isScope) linkPackages(trees, path, join(target, name));
-    else if (!isPrivate(name) && existsSync(path)) linkPackage(redirect(trees, path), join(target, name));
+    else if (!isPrivate && existsSync(path) && !existsSync(join(target, name)))
+      symlinkSync(redirect(trees, path), join(target, name), "junction");
   }
-}
-
-/** Caches of tools are not shared. */
-function isPrivate(name: string): boolean {
-  return name.startsWith(".") && name !== ".bin";
-}
-
-function linkPackage(path: string, target: string): void {
-  if (!existsSync(target)) symlinkSync(path, target, "junction");
 }
 
 /** A package of the same workspace is the one in the worktree. */

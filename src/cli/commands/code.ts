@@ -12,7 +12,6 @@ import { writeAtomically } from "../../platform/private-files.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
 import { type AnalysisOptions, analyze } from "../../tool-runner/analyze.ts";
-import { defaultTimeMs } from "../../tool-runner/run-tool.ts";
 import { trustOf } from "../../tool-runner/project-folder.ts";
 import { TransformInput } from "../../transform/change.ts";
 import type { Transformed } from "../../transform/transform-project.ts";
@@ -83,10 +82,10 @@ async function runAnalysis(cli: Cli, input: AnalyzeInput, isJson: boolean): Prom
   cli.progress(`Analysing ${root} ...`);
   const analyzed = analyze({
     folder: root,
-    only: only ?? null,
+    only,
     isTrusted: trusted.value,
-    timeMs: timeLimitMs ?? defaultTimeMs,
-    since: since ?? null,
+    timeMs: timeLimitMs,
+    since,
     baseline,
     env: cli.io.env,
     now: cli.io.now,
@@ -124,7 +123,7 @@ interface CheckedInput {
   readonly root: string;
   /** The baseline. */
   readonly path: string;
-  readonly baseline: AnalysisOptions["baseline"];
+  readonly baseline: NonNullable<AnalysisOptions["baseline"]> | null;
 }
 
 function checkInput(

@@ -1,10 +1,11 @@
 import { sum } from "simple-statistics";
 import type { ReplayEvent, ReplaySave, ReplaySession } from "../../contract/replay.ts";
+import { age } from "../../shared/format.ts";
 import { settingAt, withSetting } from "../../shared/setting-keys.ts";
 import { meanInterval, unequalTails } from "../exact-tests.ts";
 import { idleAfterMs, outcomeOf } from "../replay/loss.ts";
 import { tickMs } from "../replay/replay.ts";
-import { examineShare, round, stepOf, time, type Examined, type Found } from "./finding.ts";
+import { examineShare, round, stepOf, type Examined, type Found } from "./finding.ts";
 import { sessionsWith, type History, type PastSession } from "./history.ts";
 
 const keys = { time: "checkpoint.everyMs", tools: "checkpoint.everyToolCalls" } as const;
@@ -53,7 +54,7 @@ function oldCheckpoints(history: History, past: readonly PastSession[]): Examine
       const better = overdue > old.length / 2 ? null : shorterInterval(history, sessions);
       return {
         title: "Chats die when their checkpoint is old",
-        text: `At ${old.length} of ${died.length} deaths something had been unsaved for longer than half of checkpoint.everyMs, at most for ${time(figures.oldestMs)}; by the pace of these chats up to ${round(figures.usual)} were expected.`,
+        text: `At ${old.length} of ${died.length} deaths something had been unsaved for longer than half of checkpoint.everyMs, at most for ${age(figures.oldestMs)}; by the pace of these chats up to ${round(figures.usual)} were expected.`,
         advice: better
           ? "On this machine the journal has the events since; another machine that continues the chat has the checkpoint only."
           : "A shorter interval would not help: checkpoints did not come when they were due, or nothing more would be saved. See `shim doctor`.",

@@ -161,7 +161,3 @@ export function percent(share: number): string {
 export function round(value: number): string {
   return value.toFixed(1);
 }
-
-export function time(ms: number): string {
-  return ms < 60_000 ? `${Math.round(ms / 1_000)} s` : `${Math.round(ms / 60_000)} min`;
-}

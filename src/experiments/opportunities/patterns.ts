@@ -1,9 +1,10 @@
 import { mean, sum } from "simple-statistics";
 import type { OpportunityPattern } from "../../contract/opportunities.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
+import { age } from "../../shared/format.ts";
 import { settingAt } from "../../shared/setting-keys.ts";
 import { atLeast, notWorse, shareInterval, type Counted } from "../exact-tests.ts";
-import { examineShare, percent, round, stepOf, time, type Examined } from "./finding.ts";
+import { examineShare, percent, round, stepOf, type Examined } from "./finding.ts";
 import {
   sessionsWith,
   type History,
@@ -240,7 +241,7 @@ function ends(
   { pattern, usual, isHit, what, seen, advice }: TaskPattern,
 ): Examined {
   const isTimeout = pattern === "task_timeouts" && runP95Ms !== null;
-  const ran = isTimeout ? ` Of those that were done, 95 % ran for at most ${time(runP95Ms)}.` : "";
+  const ran = isTimeout ? ` Of those that were done, 95 % ran for at most ${age(runP95Ms)}.` : "";
   return examineShare({
     pattern,
     subject: type,
@@ -276,7 +277,7 @@ function waits({ type, queued }: TaskTypeHistory): Examined {
     title: `Tasks of the type ${type} wait while chats are idle`,
     text: (counted, waited) => {
       const { longestMs, idleChats } = longest(waited);
-      return `${counted} queued tasks have waited for over a minute, the longest ${time(longestMs)}, while ${idleChats} chats with free capacity take this type.`;
+      return `${counted} queued tasks have waited for over a minute, the longest ${age(longestMs)}, while ${idleChats} chats with free capacity take this type.`;
     },
     advice:
       "Seen at one moment. Compare the capabilities that the tasks require with those of the chats: `shim task show <task>`.",

@@ -7,7 +7,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { HostError, HostResult } from "../../shared/host-result.ts";
 import { err, ok } from "../../shared/result.ts";
 import { record } from "../audit/machine-audit.ts";
-import { countsOfLastRun } from "./last-opportunities.ts";
+import { countsOfLastRun } from "./review-schedule.ts";
 import * as machine from "./machine-trials.ts";
 import type { TrialLink } from "./workspace-history.ts";
 import { endTrial, onTrials, saveTrials, startValue, type StoredTrials } from "./workspace-trials.ts";

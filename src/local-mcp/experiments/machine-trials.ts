@@ -1,14 +1,27 @@
 import type { ExperimentView } from "../../contract/machine/experiments.ts";
+import type { Finding } from "../../contract/machine/learning.ts";
+import type { ReplaySession } from "../../contract/replay.ts";
 import type { MachineTrial, NewTrial, TrialState } from "../../contract/trials.ts";
 import { canary, judgeCanary, judgeWatch, nextReading, watchDays } from "../../experiments/guardrails.ts";
 import { findParameter, parameters } from "../../experiments/parameters.ts";
-import { addStep, canEnd, end, isInForce, isRunning, move, refusalOf } from "../../experiments/trials.ts";
+import { compare } from "../../experiments/replay/loss.ts";
+import {
+  addStep,
+  canEnd,
+  candidates,
+  end,
+  isInForce,
+  isRunning,
+  move,
+  refusalOf,
+  type Candidate,
+} from "../../experiments/trials.ts";
 import { editConfig, isConfigured } from "../../installer/edit-config.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { HostResult } from "../../shared/host-result.ts";
 import { err, ok } from "../../shared/result.ts";
-import { settingAt } from "../../shared/setting-keys.ts";
+import { settingAt, withSetting } from "../../shared/setting-keys.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as meta from "../../store/meta.ts";
 import * as totals from "../../store/metric-totals.ts";
@@ -130,7 +143,7 @@ function begin(runtime: Runtime, given: NewTrial, from: number): MachineTrial {
 }
 
 /** [EX174] Why its canary could not have its units in its days on this machine; null: it could. */
-export function whyNoEnd({ store, now }: Runtime): string | null {
+function whyNoEnd({ store, now }: Runtime): string | null {
   return store.read((sql) => shortageOf(sql, now()), null);
 }
 
@@ -275,4 +288,56 @@ function announce(sql: Sql, now: number, { id, key, from, to, steps }: MachineTr
   totals.add(sql, "shim_experiment_stops_total", { labels: [phase === "canary" ? "canary" : "deployed"] });
   const reason = steps.at(-1)?.note ?? "";
   notices.add(sql, now, "experiment", `experiment ${id} was stopped (${reason}): ${key} is ${from} again, not ${to}.`);
+}
+
+const maxReplayed = 500;
+
+export interface NextTrial {
+  readonly trial: NewTrial | null;
+  /** Sentences: why findings that are more certain are not tried yet. */
+  readonly waits: readonly string[];
+}
+
+/**
+ * [EX82] The most certain finding that SHIM may act on, and that can be decided on this machine,
+ * by replay first. [EX171] [EX174] One that has to wait blocks no other.
+ *
+ * @param recorded sessions as the review has read them, oldest first
+ */
+export function nextTrial(
+  runtime: Runtime,
+  findings: readonly Finding[],
+  recorded: readonly ReplaySession[],
+): NextTrial {
+  const waits: string[] = [];
+  const trials = runtime.store.read((sql) => list(sql), []);
+  for (const candidate of candidates(findings, trials, "machine", runtime.now())) {
+    const { parameter, to, reason } = candidate;
+    const replay = replayed(runtime, recorded, candidate);
+    const obstacle = whyNotYet(runtime, replay);
+    if (obstacle === null) return { trial: { key: parameter.key, to, reason, replay }, waits };
+    waits.push(`\`${parameter.key}\` = ${to} is not tried yet: ${obstacle}.`);
+  }
+  return { trial: null, waits };
+}
+
+type Replayed = NonNullable<NewTrial["replay"]> & { readonly isWaiting: boolean };
+
+function whyNotYet(runtime: Runtime, { verdict, note, isWaiting }: Replayed): string | null {
+  if (isWaiting) return note;
+  // A value that replay does not find better needs no chats: its trial ends at once.
+  return verdict === "better" ? whyNoEnd(runtime) : null;
+}
+
+function replayed({ config }: Runtime, recorded: readonly ReplaySession[], { parameter, to }: Candidate): Replayed {
+  const sessions = recorded.slice(-maxReplayed).filter(({ isComplete }) => isComplete);
+  const { toolCalls } = compare(sessions, config, withSetting(config, parameter.key, to));
+  const { verdict, effect, interval, isOver, needed, n } = toolCalls;
+  const figures = `${effect?.toFixed(2) ?? "?"} tool calls lost elsewhere, ${interval.low.toFixed(2)} to ${interval.high.toFixed(2)}`;
+  // The largest sample that a review reads decides in any case.
+  const isWaiting = !isOver && sessions.length < maxReplayed;
+  const note = isWaiting
+    ? `its replay needs about ${needed} sessions with their events, and ${n} are recorded`
+    : `${verdict} in ${n} sessions: ${figures}`;
+  return { verdict, note, isWaiting };
 }

@@ -1,4 +1,5 @@
 import { canary, type CanaryUnit, type Measured } from "../../experiments/guardrails.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { exposures } from "../../store/recording-tables.ts";
@@ -84,18 +85,15 @@ function measure(sql: Sql, session: sessions.Session): Measured {
     const found = durations.get(name);
     return found && found.count > 0 ? found.slow / found.count : undefined;
   };
-  return withoutUnknown({
+  const figures: { [Name in keyof Measured]: Measured[Name] | undefined } = {
     unsavedDeath: unsavedDeath(sql, session),
     restoreScore: numberOf(sql, restoreScore, id),
     slowSaves: slowShare("shim_save_duration_seconds"),
     slowRecoveries: slowShare("shim_recovery_duration_seconds"),
     toolErrors: toolCalls >= minCalls ? toolErrors / toolCalls : undefined,
     dollars: numberOf(sql, dollars, id),
-  });
-}
-
-function withoutUnknown(measured: { [Name in keyof Measured]: Measured[Name] | undefined }): Measured {
-  return Object.fromEntries(Object.entries(measured).filter(([, value]) => value !== undefined));
+  };
+  return omitUndefined(figures);
 }
 
 function unsavedDeath(sql: Sql, { id, deathAt }: sessions.Session): number {

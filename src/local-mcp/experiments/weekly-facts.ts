@@ -27,7 +27,9 @@ export function weeklyFacts(sql: Sql, week: Week): WeeklyFacts {
     saves: timesOf(sql, week, "shim_save_duration_seconds"),
     hooks: timesOf(sql, week, "shim_hook_duration_seconds"),
     costs: costsOf(sql, week),
-    steps: stepsOf(sql, week),
+    steps: list(sql)
+      .flatMap((trial) => stepsInWeek(week, trial, `\`${trial.key}\``))
+      .toSorted((a, b) => a.at - b.at),
   };
 }
 
@@ -97,9 +99,4 @@ function costsOf(sql: Sql, { from, until }: Week): WeeklyFacts["costs"] {
     end ?? "",
   );
   return costs.map(({ model, micros }) => ({ model, dollars: micros / 1e6 }));
-}
-
-function stepsOf(sql: Sql, week: Week): WeeklyFacts["steps"] {
-  const all = list(sql).flatMap((trial) => stepsInWeek(week, trial, `\`${trial.key}\``));
-  return all.toSorted((a, b) => a.at - b.at);
 }

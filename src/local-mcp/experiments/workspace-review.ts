@@ -12,9 +12,16 @@ import * as meta from "../../store/meta.ts";
 import * as totals from "../../store/metric-totals.ts";
 import * as notices from "../../store/notices.ts";
 import { record } from "../audit/machine-audit.ts";
-import type { Compare } from "./compare-queue.ts";
 import { offSince } from "./machine-trials.ts";
-import { proposeValue, readTrials, simulateValue, watchValue, type Position, type Step } from "./workspace-trials.ts";
+import {
+  proposeValue,
+  readTrials,
+  simulateValue,
+  watchValue,
+  type Compare,
+  type Position,
+  type Step,
+} from "./workspace-trials.ts";
 import type { TrialLink } from "./workspace-history.ts";
 
 export interface WorkspaceReviewOptions {

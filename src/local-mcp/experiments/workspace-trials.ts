@@ -1,6 +1,9 @@
 import type { Json } from "../../contract/json.ts";
+import type { SettingsComparison } from "../../contract/machine/replay.ts";
 import { trialsKey, WorkspaceTrials, type Baseline, type WorkspaceTrial } from "../../contract/trials.ts";
 import type { Settings } from "../../contract/workspaces.ts";
+import { compareSettings } from "../../experiments/queue/compare-settings.ts";
+import type { QueueRecord } from "../../experiments/queue/queue-record.ts";
 import { findViolation, type Silence } from "../../experiments/guardrails.ts";
 import { findParameter, lowersSafety, refusalOfStep } from "../../experiments/parameters.ts";
 import { silenceOf } from "../../experiments/queue/presence-log.ts";
@@ -8,7 +11,7 @@ import { addStep, end, isInForce, move } from "../../experiments/trials.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { HostResult } from "../../shared/host-result.ts";
 import { err, ok } from "../../shared/result.ts";
-import type { Compare } from "./compare-queue.ts";
+import { inMemory, type Connection } from "../../store/driver.ts";
 import { readCounts, readPresenceLog, readQueueRecord, type TrialLink } from "./workspace-history.ts";
 
 /** Trials as they were read: each write has their version as its condition. */
@@ -126,6 +129,26 @@ async function readBaseline(link: TrialLink): Promise<HostResult<Baseline | null
 async function readSilence(link: TrialLink, windowMs: number): Promise<HostResult<Silence>> {
   const log = await readPresenceLog(link);
   return log.ok ? ok(silenceOf(log.value, windowMs)) : log;
+}
+
+/** A repeat has the same result. */
+export type Compare = (record: QueueRecord, from: Settings, to: Settings) => SettingsComparison;
+
+/** With the shipped engine, in databases in memory. */
+export function compareQueue({ store }: Runtime): Compare {
+  return (record, from, to) => {
+    const opened: Connection[] = [];
+    const openSql = (): Connection => {
+      const sql = store.context.driver({ path: inMemory, readOnly: false, busyMs: 0 });
+      opened.push(sql);
+      return sql;
+    };
+    try {
+      return compareSettings(openSql, record, from, to);
+    } finally {
+      for (const sql of opened) sql.close();
+    }
+  };
 }
 
 /** [EX91] Only a value that the simulation of the workspace's own record finds better is set. */

@@ -13,8 +13,8 @@ import {
   viewTrial,
 } from "../experiments/experiments.ts";
 import type { HandlerContext, Handlers, Host, HostResult } from "./host.ts";
-import { storeRun } from "../experiments/last-opportunities.ts";
-import { advanceAll, start } from "../experiments/machine-trials.ts";
+import { storeRun } from "../experiments/review-schedule.ts";
+import { advanceAll, nextTrial, start, type NextTrial } from "../experiments/machine-trials.ts";
 import { markSent, sendCounted } from "../experiments/send-counted.ts";
 import { noteReview, reviewWorkspace, type WorkspaceReviewOptions } from "../experiments/workspace-review.ts";
 import { replayFormat, ReplayHeader, ReplaySession } from "../../contract/replay.ts";
@@ -32,8 +32,7 @@ import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { findWeek, weekOf, weeklyReport, withTrials, type Week } from "../../experiments/weekly-report.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { compareQueue } from "../experiments/compare-queue.ts";
-import { nextTrial, type NextTrial } from "../experiments/next-trial.ts";
+import { compareQueue } from "../experiments/workspace-trials.ts";
 import { weeklyFacts } from "../experiments/weekly-facts.ts";
 import { Settings } from "../../contract/workspaces.ts";
 import { parameters, parseVariants, usualVariants } from "../../experiments/parameters.ts";

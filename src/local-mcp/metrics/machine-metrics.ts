@@ -13,7 +13,7 @@ import { activityOf, factsOf } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { countByState } from "../experiments/machine-trials.ts";
 import { assess } from "../../policy/risk.ts";
-import { countsOfLastRun } from "../experiments/last-opportunities.ts";
+import { countsOfLastRun } from "../experiments/review-schedule.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../usage/usage-report.ts";
 
 /** Dead sessions beyond this number are not counted. */

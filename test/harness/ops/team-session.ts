@@ -2,7 +2,7 @@ import type { Route } from "#src/contract/routes.ts";
 import type { Self } from "#src/contract/values.ts";
 import { move } from "#src/experiments/trials.ts";
 import { endTrial, save, start } from "#src/local-mcp/experiments/machine-trials.ts";
-import { storeRun } from "#src/local-mcp/experiments/last-opportunities.ts";
+import { storeRun } from "#src/local-mcp/experiments/review-schedule.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
 import { pastChats } from "#harness/experiments/past-chats.ts";

@@ -1,8 +1,7 @@
 import { expect, it } from "vitest";
 import type { Finding } from "#src/contract/machine/learning.ts";
-import { nextTrial } from "#src/local-mcp/experiments/next-trial.ts";
 import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
-import { start } from "#src/local-mcp/experiments/machine-trials.ts";
+import { nextTrial, start } from "#src/local-mcp/experiments/machine-trials.ts";
 import { endByHand } from "#harness/experiments/trials.ts";
 import { enoughChats, pastChats } from "#harness/experiments/past-chats.ts";
 import { aSession, workingSessions } from "#harness/experiments/sessions.ts";
