@@ -11,7 +11,7 @@ import { age, pluralize } from "../shared/format.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { trustOf } from "../tool-runner/project-folder.ts";
-import { parseTests } from "../transform/transform-project.ts";
+import { parseTests } from "../transform/run-transform.ts";
 import { removeAbandoned, type RepositoryProject } from "../transform/worktree.ts";
 import { removeEnded, workDeps } from "../worker-runner/worktrees.ts";
 import { runTasksIn, taskDeps } from "../worker-runner/tasks/task-type.ts";

@@ -1,6 +1,5 @@
 /** The life of a trial, of a machine or of a workspace. Pure. */
-import type { ExperimentView } from "../contract/machine/experiments.ts";
-import type { Finding } from "../contract/machine/learning.ts";
+import type { ExperimentView, Finding } from "../contract/machine/learning.ts";
 import type { Trial } from "../contract/trials.ts";
 import { canary, guardrails } from "./guardrails.ts";
 import type { HostError } from "../shared/host-result.ts";

@@ -1,5 +1,6 @@
 import type { Config } from "../contract/config.ts";
-import type { Reading, ReadingName, Readings, Risk, RiskLevel, RiskReason } from "../contract/readings.ts";
+import type { Reading, ReadingName, Readings, Risk, RiskLevel, RiskReason, RiskMark } from "../contract/readings.ts";
+import type { Trigger } from "../contract/checkpoint.ts";
 
 /** Pure: no clock, no storage. */
 
@@ -80,4 +81,48 @@ function levelOf(score: number, levels: RiskSettings["levels"]): RiskLevel {
   if (score >= levels.critical) return "critical";
   if (score >= levels.danger) return "danger";
   return score >= levels.warning ? "warning" : "safe";
+}
+
+const levels: readonly RiskLevel[] = ["safe", "warning", "danger", "critical"];
+
+/** A level that returns sooner was saved a moment ago: it is no new rise. */
+const minBelowMs = 300_000;
+
+/** Pure. [SI28] Any process may be the first to see a rise. [SI29] */
+export function markReading(mark: RiskMark, level: RiskLevel, now: number): RiskMark {
+  const { covered, belowAt } = afterLevel(mark, level, now);
+  const highest = mark.pending ?? covered;
+  return { covered, belowAt, pending: isAbove(level, highest) ? level : mark.pending };
+}
+
+function afterLevel({ covered, belowAt }: RiskMark, level: RiskLevel, now: number): Omit<RiskMark, "pending"> {
+  if (!isAbove(covered, level)) return { covered, belowAt: null };
+  // A clock that was set back begins the wait again.
+  const since = belowAt === null || belowAt > now ? now : belowAt;
+  return now - since >= minBelowMs ? { covered: level, belowAt: null } : { covered, belowAt: since };
+}
+
+function isAbove(one: RiskLevel, other: RiskLevel): boolean {
+  return levels.indexOf(one) > levels.indexOf(other);
+}
+
+/** Pure. Reasons for a checkpoint after a tool call, or while the chat is idle. */
+
+export interface SaveFacts {
+  /** Calls since the last checkpoint. */
+  readonly toolCalls: number;
+  /** Null if never saved. */
+  readonly sinceSavedMs: number | null;
+  readonly isRiskPending: boolean;
+}
+
+export type SaveLimits = Pick<Config["checkpoint"], "everyToolCalls" | "everyMs">;
+
+export function timerTrigger(facts: SaveFacts, limits: SaveLimits): Trigger | null {
+  return facts.isRiskPending ? "risk" : countTrigger(facts, limits);
+}
+
+export function countTrigger(facts: Omit<SaveFacts, "isRiskPending">, limits: SaveLimits): Trigger | null {
+  if (facts.toolCalls >= limits.everyToolCalls) return "tools";
+  return facts.sinceSavedMs === null || facts.sinceSavedMs >= limits.everyMs ? "time" : null;
 }

@@ -7,14 +7,14 @@ import { Baseline, toBaseline } from "../../analysis/finding.ts";
 import { toMarkdown, toSarif, toText } from "../../analysis/formats.ts";
 import type { Report } from "../../analysis/report.ts";
 import { Duration, File, Folder } from "../../contract/machine/forms.ts";
-import { MutantsInput, type MutantsReport } from "../../mutation/find-survivors.ts";
+import { MutantsInput, type MutantsReport } from "../../mutation/stryker.ts";
 import { writeAtomically } from "../../platform/private-files.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
 import { type AnalysisOptions, analyze } from "../../tool-runner/analyze.ts";
 import { trustOf } from "../../tool-runner/project-folder.ts";
 import { TransformInput } from "../../transform/change.ts";
-import type { Transformed } from "../../transform/transform-project.ts";
+import type { Transformed } from "../../transform/run-transform.ts";
 import { type CliResult, exitCodes, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
@@ -186,7 +186,7 @@ function writeBaseline(path: string, { findings }: Report): void {
 
 /** [TX3] Exit code 3: nothing changed. */
 async function transform(cli: Cli, input: TransformInput): Promise<CommandResult> {
-  const { transformProject } = await import("../../transform/transform-project.ts");
+  const { transformProject } = await import("../../transform/run-transform.ts");
   const site = { cwd: cli.io.cwd, signal: endSignal(cli) };
   const done = await transformProject(cli.context, input, site);
   if (!done.ok) return err({ ...done.error, message: `${done.error.message}${advice[done.error.code] ?? ""}` });
@@ -238,7 +238,7 @@ function resultText({ isIdempotent, tests, base, branch }: Transformed): string 
 
 /** [MU31] Exit code 1 where a mutant survives. */
 async function findMutants(cli: Cli, input: MutantsInput): Promise<CommandResult> {
-  const { findSurvivors } = await import("../../mutation/find-survivors.ts");
+  const { findSurvivors } = await import("../../mutation/stryker.ts");
   const found = await findSurvivors(cli.context, input, { cwd: cli.io.cwd, signal: endSignal(cli) });
   if (!found.ok) return found;
   const { files, uncommitted } = found.value;

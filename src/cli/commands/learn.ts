@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { ExperimentView } from "../../contract/machine/experiments.ts";
+import type { ExperimentView } from "../../contract/machine/learning.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { age, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";

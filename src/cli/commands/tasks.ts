@@ -12,7 +12,7 @@ import {
   minEffectiveN,
   toReport,
 } from "../../routing/routing-report.ts";
-import { lowerBound } from "../../routing/success-rate.ts";
+import { lowerBound } from "../../routing/model-router.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { progressText } from "../../shared/progress-text.ts";
 import { type Result, ok } from "../../shared/result.ts";

@@ -1,10 +1,9 @@
 import { mean, median, quantile, sampleCorrelation, sum } from "simple-statistics";
-import type { PairsJudgement, QueueOutcomes, SettingsComparison } from "../../contract/machine/replay.ts";
+import type { PairsJudgement, QueueOutcomes, SettingsComparison } from "../../contract/machine/learning.ts";
 import type { Settings } from "../../contract/workspaces.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { judgePairs } from "../randomization-test.ts";
-import type { QueueRecord } from "./queue-record.ts";
-import { runQueue, type QueueRun, type TaskRun } from "./run-queue.ts";
+import { judgePairs } from "../exact-tests.ts";
+import { type QueueRecord, runQueue, type QueueRun, type TaskRun } from "./run-queue.ts";
 
 /** Follow from the running times alone, so they are fixed before anything is run. */
 interface Scale {

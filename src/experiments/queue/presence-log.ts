@@ -2,7 +2,7 @@ import type { Chat } from "../../contract/chats.ts";
 import type { AuditEntry } from "../../contract/workspaces.ts";
 import type { Departure } from "../opportunities/history.ts";
 import type { Silence } from "../guardrails.ts";
-import type { QueueChat } from "./queue-record.ts";
+import type { QueueChat } from "./run-queue.ts";
 
 /** The newest entries of the audit log about chats that came and went, newest first. */
 export interface PresenceLog {

@@ -1,11 +1,11 @@
 import { mean, median, sum } from "simple-statistics";
 import type { Config } from "../../contract/config.ts";
-import type { Comparison, PolicyMeans, ReplayReport } from "../../contract/machine/replay.ts";
+import type { Comparison, PolicyMeans, ReplayReport } from "../../contract/machine/learning.ts";
 import type { RiskLevel } from "../../contract/readings.ts";
 import type { ReplayEvent, ReplaySession } from "../../contract/replay.ts";
 import { withSetting } from "../../shared/setting-keys.ts";
 import type { Variant } from "../parameters.ts";
-import { judgePairs } from "../randomization-test.ts";
+import { judgePairs } from "../exact-tests.ts";
 import { replay, type Replayed, type ReplayedSave, type SavePolicy } from "./replay.ts";
 
 /**

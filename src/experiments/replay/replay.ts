@@ -3,9 +3,7 @@ import type { Config } from "../../contract/config.ts";
 import type { Reading, Readings, RiskLevel, RiskMark } from "../../contract/readings.ts";
 import type { ReplayEvent, ReplaySample, ReplaySession } from "../../contract/replay.ts";
 import { derive, merge, type ToolOutcome } from "../../policy/readings.ts";
-import { markReading } from "../../policy/risk-mark.ts";
-import { assess } from "../../policy/risk.ts";
-import { timerTrigger, type SaveLimits } from "../../policy/save-triggers.ts";
+import { markReading, assess, timerTrigger, type SaveLimits } from "../../policy/risk.ts";
 
 /** Settings that decide when a checkpoint is made. */
 export interface SavePolicy {

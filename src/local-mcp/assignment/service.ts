@@ -6,8 +6,13 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { clip } from "../../shared/format.ts";
 import { parseObject } from "../../shared/json-fields.ts";
 import * as notices from "../../store/notices.ts";
-import { latestSettings } from "../recording/session-settings.ts";
-import { listAssigned, toUnit, type AssignedTrial, type ServiceArms } from "../recording/assignment.ts";
+import {
+  latestSettings,
+  listAssigned,
+  toUnit,
+  type AssignedTrial,
+  type ServiceArms,
+} from "../recording/session-settings.ts";
 
 /** [EX23] Exchanged with the process of a service, as JSON: hashed units, names and numbers. */
 export interface ServiceRequest {

@@ -1,7 +1,7 @@
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { Config } from "../../contract/config.ts";
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
-import { timerTrigger, type SaveFacts } from "../../policy/save-triggers.ts";
+import { timerTrigger, type SaveFacts } from "../../policy/risk.ts";
 import { matchesWildcard } from "../../shared/wildcard.ts";
 import { isRiskyCommand } from "./risky-commands.ts";
 

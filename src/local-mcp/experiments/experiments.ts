@@ -1,4 +1,4 @@
-import type { ExperimentView } from "../../contract/machine/experiments.ts";
+import type { ExperimentView } from "../../contract/machine/learning.ts";
 import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import type { Trial, WorkspaceTrial } from "../../contract/trials.ts";
 import { findParameter } from "../../experiments/parameters.ts";

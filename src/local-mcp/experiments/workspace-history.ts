@@ -16,7 +16,7 @@ import {
   queueChats,
   type PresenceLog,
 } from "../../experiments/queue/presence-log.ts";
-import type { QueueRecord, QueueTask } from "../../experiments/queue/queue-record.ts";
+import type { QueueRecord, QueueTask } from "../../experiments/queue/run-queue.ts";
 import type { WorkspaceCounts } from "../../experiments/guardrails.ts";
 import type { HostResult } from "../../shared/host-result.ts";
 import { ok } from "../../shared/result.ts";

@@ -13,15 +13,7 @@ import * as totals from "../../store/metric-totals.ts";
 import * as notices from "../../store/notices.ts";
 import { record } from "../audit/machine-audit.ts";
 import { offSince } from "./machine-trials.ts";
-import {
-  proposeValue,
-  readTrials,
-  simulateValue,
-  watchValue,
-  type Compare,
-  type Position,
-  type Step,
-} from "./workspace-trials.ts";
+import { newTrial, readTrials, simulateValue, watchValue, type Compare, type Position } from "./workspace-trials.ts";
 import type { TrialLink } from "./workspace-history.ts";
 
 export interface WorkspaceReviewOptions {
@@ -116,20 +108,15 @@ async function readPosition(runtime: Runtime, link: TrialLink): Promise<HostResu
   return found.ok ? ok({ runtime, stored: stored.value, settings: found.value.settings }) : found;
 }
 
-/** A trial that runs, or a candidate for the next. */
-type Plan =
-  | { readonly trial: WorkspaceTrial; readonly candidate: null }
-  | { readonly trial: null; readonly candidate: Step };
-
-/** @returns why there is none */
-function planReview({ runtime, stored }: Position, findings: readonly Finding[]): Plan | string {
+/** The trial that runs, or the next one, which is not stored yet; a text: why there is none. */
+function planReview({ runtime, stored }: Position, findings: readonly Finding[]): WorkspaceTrial | string {
   const { all } = stored;
   const trial = all.trials.find(isRunning);
   const isOff = all.offSince !== null || runtime.store.read(offSince, null) !== null;
   if (isOff && trial?.state !== "deployed") return "Trials are switched off.";
-  if (trial) return { trial, candidate: null };
+  if (trial) return trial;
   const [next] = candidates(findings, all.trials, "workspace", runtime.now());
-  return next ? { trial: null, candidate: { ...next, key: next.parameter.key } } : "Nothing to try.";
+  return next ? newTrial(runtime, { ...next, key: next.parameter.key }) : "Nothing to try.";
 }
 
 /** Why this machine changes nothing; null: it may. */
@@ -141,9 +128,8 @@ async function findObstacle(link: TrialLink, mode: KaizenSetting): Promise<HostR
   return ok("Changing settings needs the admin token; this machine has none.");
 }
 
-function planText({ candidate, trial }: Plan): string {
-  if (trial?.state === "deployed") return `Would watch ${trial.key} = ${trial.to} (${trial.id}).`;
-  const { key, to } = trial ?? candidate;
+function planText({ id, state, key, to }: WorkspaceTrial): string {
+  if (state === "deployed") return `Would watch ${key} = ${to} (${id}).`;
   return `Would simulate ${key} = ${to}, and set it if it is better.`;
 }
 
@@ -167,16 +153,17 @@ async function claimed<T>(link: TrialLink, work: () => Promise<HostResult<T>>): 
 /** One move of the trial that runs, or of a new one. */
 async function step(
   position: Position,
-  { candidate, trial }: Plan,
+  trial: WorkspaceTrial,
   { compare, note }: Pick<WorkspaceReviewOptions, "compare" | "note">,
 ): Promise<HostResult<string>> {
-  const moved = trial
-    ? await (trial.state === "deployed" ? watchValue(position, trial) : simulateValue(position, trial, compare))
-    : await proposeValue(position, candidate, compare);
+  const moved = await (trial.state === "deployed"
+    ? watchValue(position, trial)
+    : simulateValue(position, trial, compare));
   if (!moved.ok) return moved;
   const { id, state, key, to, steps } = moved.value;
-  const { machine } = position.stored.link;
-  await note({ machine, trials: [moved.value], moved: state === trial?.state ? null : { id, state } });
+  const { link, all } = position.stored;
+  const isMoved = state !== all.trials.find((one) => one.id === id)?.state;
+  await note({ machine: link.machine, trials: [moved.value], moved: isMoved ? { id, state } : null });
   const last = steps.at(-1);
   return ok(`${id}: ${key} = ${to}, ${wordsOf(last?.state ?? "")} (${last?.note ?? ""}).`);
 }

@@ -1,9 +1,9 @@
 import type { Json } from "../../contract/json.ts";
-import type { SettingsComparison } from "../../contract/machine/replay.ts";
+import type { SettingsComparison } from "../../contract/machine/learning.ts";
 import { trialsKey, WorkspaceTrials, type Baseline, type WorkspaceTrial } from "../../contract/trials.ts";
 import type { Settings } from "../../contract/workspaces.ts";
 import { compareSettings } from "../../experiments/queue/compare-settings.ts";
-import type { QueueRecord } from "../../experiments/queue/queue-record.ts";
+import type { QueueRecord } from "../../experiments/queue/run-queue.ts";
 import { findViolation, type Silence } from "../../experiments/guardrails.ts";
 import { findParameter, lowersSafety, refusalOfStep } from "../../experiments/parameters.ts";
 import { silenceOf } from "../../experiments/queue/presence-log.ts";
@@ -86,16 +86,10 @@ export interface Position {
   readonly settings: Settings;
 }
 
-export type Step = Pick<WorkspaceTrial, "key" | "from" | "to" | "reason">;
+type Step = Pick<WorkspaceTrial, "key" | "from" | "to" | "reason">;
 
-/** Stored before the simulation: the next review, of any machine, continues one that dies in it. */
-export async function proposeValue(position: Position, step: Step, compare: Compare): Moved {
-  const trial = newTrial(position.runtime, step);
-  const saved = await saveTrials(position.stored, withTrial(position.stored.all, trial));
-  return saved.ok ? simulateValue({ ...position, stored: saved.value }, trial, compare) : saved;
-}
-
-function newTrial(runtime: Runtime, step: Step): WorkspaceTrial {
+/** A trial that is not stored yet. */
+export function newTrial(runtime: Runtime, step: Step): WorkspaceTrial {
   const id = `ws_${Buffer.from(runtime.random(4)).toString("hex")}`;
   const { key, from, to, reason } = step;
   const begun = { id, key, from, to, reason, verdict: null, baseline: null, violation: null, steps: [] };
@@ -151,12 +145,17 @@ export function compareQueue({ store }: Runtime): Compare {
   };
 }
 
-/** [EX91] Only a value that the simulation of the workspace's own record finds better is set. */
-export async function simulateValue(
-  { runtime, stored, settings }: Position,
-  trial: WorkspaceTrial,
-  compare: Compare,
-): Moved {
+/**
+ * [EX91] Only a value that the simulation of the workspace's own record finds better is set. A new
+ * trial is stored first: the next review, of any machine, continues one that dies in it.
+ */
+export async function simulateValue(position: Position, trial: WorkspaceTrial, compare: Compare): Moved {
+  const { runtime, settings } = position;
+  const { all } = position.stored;
+  const isKnown = all.trials.some(({ id }) => id === trial.id);
+  const kept = isKnown ? ok(position.stored) : await saveTrials(position.stored, withTrial(all, trial));
+  if (!kept.ok) return kept;
+  const stored = kept.value;
   const { key, from, to } = trial;
   const { link } = stored;
   const at = runtime.now();

@@ -9,7 +9,7 @@ import type { ClientSession } from "../../store/session-tables.ts";
 import { exceptStoreErrors } from "../../store/store-error.ts";
 import { askService } from "../assignment/service.ts";
 import { isTurnOpen, readTurnEnd } from "../observe/record-transcript.ts";
-import type { ServiceArms } from "../recording/assignment.ts";
+import type { ServiceArms } from "../recording/session-settings.ts";
 import * as clients from "../sessions/clients.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { projectRoot } from "../sessions/git-head.ts";

@@ -14,8 +14,7 @@ import {
 } from "../experiments/experiments.ts";
 import type { HandlerContext, Handlers, Host, HostResult } from "./host.ts";
 import { storeRun } from "../experiments/review-schedule.ts";
-import { advanceAll, nextTrial, start, type NextTrial } from "../experiments/machine-trials.ts";
-import { markSent, sendCounted } from "../experiments/send-counted.ts";
+import { advanceAll, nextTrial, start, type NextTrial, markSent, sendCounted } from "../experiments/machine-trials.ts";
 import { noteReview, reviewWorkspace, type WorkspaceReviewOptions } from "../experiments/workspace-review.ts";
 import { replayFormat, ReplayHeader, ReplaySession } from "../../contract/replay.ts";
 import {

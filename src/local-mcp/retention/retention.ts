@@ -2,7 +2,7 @@ import * as totals from "../../store/metric-totals.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
 import type { Config } from "../../contract/config.ts";
 import { selectColumn, type Sql, type SqlValue } from "../../shared/sql.ts";
-import { forgetUnit } from "../recording/assignment.ts";
+import { forgetUnit } from "../recording/session-settings.ts";
 import { closedReason } from "../sessions/closed-sessions.ts";
 import { crashes, hasContentSql, sessionTables, sessions, snapshots } from "../../store/session-tables.ts";
 import { recordingTables } from "../../store/recording-tables.ts";

@@ -1,6 +1,6 @@
 import { isWithin } from "../../shared/elapsed.ts";
 import { capture } from "../checkpoints/capture.ts";
-import { timerTrigger } from "../../policy/save-triggers.ts";
+import { timerTrigger } from "../../policy/risk.ts";
 import { reviewIfDue } from "../experiments/review-schedule.ts";
 import { DeathWatch, recordDeaths } from "../recovery/deaths.ts";
 import { attempt } from "../../platform/log-file.ts";

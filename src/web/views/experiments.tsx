@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import type { ExperimentView } from "../../contract/machine/experiments.ts";
+import type { ExperimentView } from "../../contract/machine/learning.ts";
 import { refused, type Answer, type CallOutput } from "../host.ts";
 import { plain, words } from "../format.ts";
 import { call, useCall } from "../page-state.ts";

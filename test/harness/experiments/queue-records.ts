@@ -1,5 +1,5 @@
 import { seededRandom } from "#harness/clock/fake-time.ts";
-import type { QueueChat, QueueRecord, QueueSilence, QueueTask } from "#src/experiments/queue/queue-record.ts";
+import type { QueueChat, QueueRecord, QueueSilence, QueueTask } from "#src/experiments/queue/run-queue.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { inMemory } from "#src/store/driver.ts";
 import type { Sql } from "#src/shared/sql.ts";

@@ -7,9 +7,8 @@ import {
   type WorkspaceReviewOptions,
 } from "#src/local-mcp/experiments/workspace-review.ts";
 import type { TrialLink } from "#src/local-mcp/experiments/workspace-history.ts";
-import type { SettingsComparison } from "#src/contract/machine/replay.ts";
+import type { SettingsComparison, Finding } from "#src/contract/machine/learning.ts";
 import { err } from "#src/shared/result.ts";
-import type { Finding } from "#src/contract/machine/learning.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";

@@ -5,7 +5,7 @@ import { failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { commitAll, write } from "#harness/machine/git-project.ts";
 import { installStryker } from "#harness/mutation/fake-stryker.ts";
 import { aWorkerHome } from "#harness/worker/cli-worker.ts";
-import type { MutantsReport } from "#src/mutation/find-survivors.ts";
+import type { MutantsReport } from "#src/mutation/stryker.ts";
 
 const timeout = 120_000;
 

@@ -1,9 +1,8 @@
 import { mean } from "simple-statistics";
 import { expect, it } from "vitest";
 import { seededRandom } from "#harness/clock/fake-time.ts";
-import { shareInterval } from "#src/experiments/exact-tests.ts";
-import { judgePairs } from "#src/experiments/randomization-test.ts";
-import { sampleRate } from "#src/routing/success-rate.ts";
+import { shareInterval, judgePairs } from "#src/experiments/exact-tests.ts";
+import { sampleRate } from "#src/routing/model-router.ts";
 
 /** 1,000 in `npm run stress -- experiments`. */
 const runs = Number(process.env["SHIM_EXPERIMENT_RUNS"] ?? 200);

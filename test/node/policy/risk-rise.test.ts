@@ -1,10 +1,9 @@
 import { expect, it } from "vitest";
 import { statusOf } from "#src/local-mcp/host/status-line.ts";
-import type { RiskLevel } from "#src/contract/readings.ts";
+import type { RiskLevel, RiskMark } from "#src/contract/readings.ts";
 import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import { refreshIfDue } from "#src/local-mcp/server/upkeep.ts";
-import type { RiskMark } from "#src/contract/readings.ts";
-import { markReading } from "#src/policy/risk-mark.ts";
+import { markReading } from "#src/policy/risk.ts";
 import { Claude, rowCount, storedSession, aChat } from "#harness/machine/claude.ts";
 import { connect, desktop } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, T0, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";

@@ -1,8 +1,14 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { Band, Route, type TierCounts } from "#src/contract/routes.ts";
-import { bandOf, chooseRoute, escalate, hasHigherTier, type RouteTable } from "#src/routing/model-router.ts";
-import { lowerBound } from "#src/routing/success-rate.ts";
+import {
+  bandOf,
+  chooseRoute,
+  escalate,
+  hasHigherTier,
+  type RouteTable,
+  lowerBound,
+} from "#src/routing/model-router.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 
 const table: RouteTable = {

@@ -1,6 +1,6 @@
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, err, type Result } from "../../../shared/result.ts";
-import { timerTrigger } from "../../../policy/save-triggers.ts";
+import { timerTrigger } from "../../../policy/risk.ts";
 import { observeNow, refresh } from "../../observe/observe.ts";
 import type { ToolHandler, ToolInput } from "./tool.ts";
 import type { Readings, Risk } from "../../../contract/readings.ts";

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { aChat, aRecord, aTask, openMemory } from "#harness/experiments/queue-records.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
 import { compareSettings } from "#src/experiments/queue/compare-settings.ts";
-import type { QueueRecord } from "#src/experiments/queue/queue-record.ts";
+import type { QueueRecord } from "#src/experiments/queue/run-queue.ts";
 
 const workload = { tasks: 320, meanRunMs: 30_000, chats: 4, load: 0.5, seed: 5 };
 const silent = aRecord({ ...workload, silences: { everyMs: 200_000, forMs: 40_000 }, lifeMs: 3_000_000 });

@@ -1,8 +1,7 @@
 import { mean } from "simple-statistics";
 import { expect, it } from "vitest";
 import { aChat, aRecord, aTask, openMemory } from "#harness/experiments/queue-records.ts";
-import type { QueueRecord } from "#src/experiments/queue/queue-record.ts";
-import { runQueue } from "#src/experiments/queue/run-queue.ts";
+import { type QueueRecord, runQueue } from "#src/experiments/queue/run-queue.ts";
 
 const run = (record: QueueRecord, settings = {}) => runQueue(openMemory(), record, settings);
 

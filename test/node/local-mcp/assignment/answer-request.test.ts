@@ -6,7 +6,7 @@ import { build } from "esbuild";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { defaults } from "#src/contract/config.ts";
 import { answerRequest } from "#src/local-mcp/assignment/answer-request.ts";
-import { chooseArm, toUnit } from "#src/local-mcp/recording/assignment.ts";
+import { chooseArm, toUnit } from "#src/local-mcp/recording/session-settings.ts";
 import type { ServiceAnswer, ServiceWork } from "#src/local-mcp/assignment/service.ts";
 import { statsigRules } from "#harness/experiments/statsig-rules.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";

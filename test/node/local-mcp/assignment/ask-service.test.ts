@@ -1,7 +1,7 @@
 import { build } from "esbuild";
 import { expect, it } from "vitest";
 import type { MachineTrial } from "#src/contract/trials.ts";
-import { toUnit } from "#src/local-mcp/recording/assignment.ts";
+import { toUnit } from "#src/local-mcp/recording/session-settings.ts";
 import * as pauses from "#src/store/pause.ts";
 import * as notices from "#src/store/notices.ts";
 import { pastChats } from "#harness/experiments/past-chats.ts";

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { MachineTrial } from "#src/contract/trials.ts";
 import type { SentUnit } from "#src/local-mcp/assignment/service.ts";
-import { markSent, sendCounted } from "#src/local-mcp/experiments/send-counted.ts";
+import { markSent, sendCounted } from "#src/local-mcp/experiments/machine-trials.ts";
 import { recordSettings } from "#src/local-mcp/recording/session-settings.ts";
 import { forget } from "#src/local-mcp/retention/forget.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";

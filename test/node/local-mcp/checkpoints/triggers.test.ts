@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { hookEvents, type HookEvent } from "#src/contract/hook-input.ts";
 import { countedTrigger, eventTrigger } from "#src/local-mcp/checkpoints/triggers.ts";
-import { countTrigger, type SaveFacts } from "#src/policy/save-triggers.ts";
+import { countTrigger, type SaveFacts } from "#src/policy/risk.ts";
 import { defaults } from "#src/contract/config.ts";
 import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import { isRiskyCommand } from "#src/local-mcp/checkpoints/risky-commands.ts";

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
-import { timerTrigger } from "#src/policy/save-triggers.ts";
+import { timerTrigger } from "#src/policy/risk.ts";
 import { observe, refresh } from "#src/local-mcp/observe/observe.ts";
 import { recordTranscript, catchUp } from "#src/local-mcp/observe/record-transcript.ts";
 import * as history from "#src/local-mcp/signals/history.ts";
