@@ -57,7 +57,10 @@ export const fileHandlers: Pick<Handlers, "files.diff" | "files.restore"> = {
 
 function restoreIntoProject(context: HandlerContext, input: Selection) {
   return compare(context, input, async (saved, { staged, changes, notRestored }) => {
-    const replaced = replaceFiles(staged, changes, freeFolder(`${saved.project}-before-${saved.short}`));
+    const folder = `${saved.project}-before-${saved.short}`;
+    let backup = folder;
+    for (let at = 2; existsSync(backup); at += 1) backup = `${folder}-${at}`;
+    const replaced = replaceFiles(staged, changes, backup);
     const all = [...notRestored, ...replaced.notRestored];
     const facts = { ...factsOf(saved), into: null, branch: null, differing: changes.length };
     return ok({ ...facts, ...replaced, notRestored: all });
@@ -108,12 +111,6 @@ function chosenPaths(project: string, { folder, files }: Selection): HostResult<
   const foreign = paths.findIndex((path) => path === ".." || path.startsWith("../"));
   if (foreign < 0) return ok(paths.filter((path) => path !== ""));
   return err({ code: "bad_input", message: `${files[foreign]} is not in ${project}, whose files were saved.` });
-}
-
-function freeFolder(path: string): string {
-  let free = path;
-  for (let at = 2; existsSync(free); at += 1) free = `${path}-${at}`;
-  return free;
 }
 
 function factsOf({ checkpoint, project, leftOut, origin }: SavedFiles) {

@@ -1,5 +1,4 @@
 import * as members from "../team/members.ts";
-import type { ClientSession } from "../../store/session-tables.ts";
 import * as clients from "../sessions/clients.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as notices from "../../store/notices.ts";
@@ -71,7 +70,9 @@ function readFacts(runtime: Runtime, input: StatusLineInput): StatusFacts {
   const client = identify(runtime.processes, Number(runtime.env["CLAUDE_PID"]) || 0);
   return runtime.store.read<StatusFacts>(
     (sql) => {
-      const id = sessionId(input, client ? clients.current(sql, client) : null);
+      const current = client ? clients.current(sql, client) : null;
+      // SHIM's own id differs where two clients opened the same session.
+      const id = current?.givenId === input.sessionId ? current.session : input.sessionId;
       const session = id === null ? null : sessions.get(sql, id);
       return { session, ...readStatus(sql, runtime, session) };
     },
@@ -93,11 +94,6 @@ function readStatus(sql: Sql, runtime: Runtime, session: sessions.Session | null
     notices: notices.list(sql).map((one) => withCommand(runtime, one.text)),
   };
   return { status, isPaused: session ? isSessionPaused(sql, now, session) : isPaused(sql, now, null) };
-}
-
-/** SHIM's own id differs where two clients opened the same session. */
-function sessionId(input: StatusLineInput, current: ClientSession | null): string | null {
-  return current?.givenId === input.sessionId ? current.session : input.sessionId;
 }
 
 /** Hooks make the session; before the first one there is no row to update. */
@@ -144,17 +140,12 @@ const namedForMs = 600_000;
 
 function chatFacts(sql: Sql, runtime: Runtime, sessionId: string | null): Partial<ChatStatus> {
   const { now } = runtime;
-  const { waits, stuck } = countOthers(sql, runtime, sessionId);
+  const others = countOthers(sql, runtime, sessionId);
   const budget = dayBudgetOf(sql, (sessionId && members.find(sql, sessionId)?.workspace) ?? null, now());
   const dayBudget = budget && { isReached: budget.isReached, text: budget.text };
-  if (sessionId === null) return { waits, stuck, dayBudget };
-  return {
-    ...givenTitles(sql, sessionId, now() - namedForMs),
-    messages: news.countUndelivered(sql, sessionId, "message"),
-    waits,
-    stuck,
-    dayBudget,
-  };
+  if (sessionId === null) return { ...others, dayBudget };
+  const messages = news.countUndelivered(sql, sessionId, "message");
+  return { ...givenTitles(sql, sessionId, now() - namedForMs), ...others, messages, dayBudget };
 }
 
 function countOthers(sql: Sql, runtime: Runtime, except: string | null): Pick<ChatStatus, "waits" | "stuck"> {

@@ -4,7 +4,6 @@ import { shortSessionId } from "../sessions/short-ids.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { emptyLine, sum, usageBy } from "../usage/usage-report.ts";
 import type { Handlers } from "./host.ts";
-import type { Config } from "../../contract/config.ts";
 import { estimateRange } from "../../routing/tokens.ts";
 import { canonicalModel } from "../../shared/model-name.ts";
 import { checkEstimates, readPairs } from "../signals/token-check.ts";
@@ -30,7 +29,8 @@ export const usageHandlers = {
     const { store, config } = await runtime();
     const estimate = estimateRange(text, model, store.read(loadFactors, {}));
     const { prices, pricesAsOf } = config.usage;
-    const price = priceOf(prices, model);
+    const known = model === null ? "" : canonicalModel(model);
+    const price = Object.hasOwn(prices, known) ? (prices[known]?.input ?? null) : null;
     const dollars = price === null ? null : (estimate.tokens * price) / 1e6;
     return ok({ ...estimate, dollars, pricesAsOf, priceNote: priceNote(model, price, pricesAsOf) });
   },
@@ -57,12 +57,6 @@ function sessionNames(sql: Sql, id: string | null): { readonly shortId?: string;
   const session = sessions.get(sql, id);
   const title = session && sessions.displayTitle(session);
   return { shortId: shortSessionId(sql, id), ...(title === null ? {} : { title }) };
-}
-
-function priceOf(prices: Config["usage"]["prices"], model: string | null): number | null {
-  if (model === null) return null;
-  const key = canonicalModel(model);
-  return Object.hasOwn(prices, key) ? (prices[key]?.input ?? null) : null;
 }
 
 function priceNote(model: string | null, price: number | null, asOf: string | null): string {

@@ -1,13 +1,12 @@
 import type { SyncState } from "../../contract/machine/workspaces.ts";
 import { readEdgeConfig, removeEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { err, ok } from "../../shared/result.ts";
-import type { Sql } from "../../shared/sql.ts";
 import * as devices from "../sync/device.ts";
 import * as joinPreferences from "../sync/join-preferences.ts";
 import { readKeys } from "../sync/key-ring.ts";
 import { forgetNotes, syncStatus } from "../sync/sync-status.ts";
 import type { Handlers, HostContext, HostResult } from "./host.ts";
-import { environmentConflict, lossText, notJoined, requireEdge, onWorkspace } from "./membership.ts";
+import { environmentConflict, lossText, notJoined, requireEdge, onWorkspace, syncNow } from "./membership.ts";
 
 /** Few commands need keys and joining, so these are loaded by them. */
 export const workspaceHandlers = {
@@ -42,7 +41,12 @@ export const workspaceHandlers = {
     if (!purged.ok) return purged;
     removeEdgeConfig(context.paths.home);
     const { store } = await context.runtime();
-    if (store.exists()) store.write(forgetMembership);
+    if (store.exists())
+      store.write((sql) => {
+        devices.leave(sql);
+        forgetNotes(sql);
+        joinPreferences.forget(sql);
+      });
     const left = edge ? `${edge.url}, workspace ${edge.workspace}` : "an unreadable edge.json";
     return ok({ left, purged: purged.value, leavesCopies: device !== null && !forget });
   },
@@ -66,19 +70,13 @@ export const workspaceHandlers = {
 
   async "workspace.sync"(context) {
     const edge = requireEdge(context);
-    return edge.ok ? (await import("./membership.ts")).syncNow(context, edge.value) : edge;
+    return edge.ok ? syncNow(context, edge.value) : edge;
   },
 } satisfies Partial<Handlers>;
 
 async function deviceOf(context: HostContext): Promise<string | null> {
   const { store } = await context.runtime();
   return store.read(devices.get, null)?.device ?? null;
-}
-
-function forgetMembership(sql: Sql): void {
-  devices.leave(sql);
-  forgetNotes(sql);
-  joinPreferences.forget(sql);
 }
 
 async function purge(

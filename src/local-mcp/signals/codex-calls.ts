@@ -127,7 +127,8 @@ function readOutput(draft: TranscriptDraft, payload: JsonObject, { at }: LineOri
   const { polls, programs } = draft.codex;
   const command = polls.get(id) ?? id;
   const { calls, marks } = programs.get(id) ?? { calls: [command], marks: programs.get(command)?.marks ?? [] };
-  const parts = partsOf(payload);
+  const text = textAt(payload, "output");
+  const parts = text === null ? listAt(payload, "output").map((part) => textAt(asObject(part), "text") ?? "") : [text];
   const runsOn = noteCell(draft.codex, command, parts[0] ?? "");
   for (const toolUseId of calls) endCall(draft, toolUseId, { parts, marks, runsOn }, at);
 }
@@ -159,11 +160,6 @@ function noteRunning(draft: TranscriptDraft, toolUseId: string, { parts, runsOn 
   if (draft.calls.get(toolUseId)?.name !== "Bash") return false;
   noteSession(draft.codex, toolUseId, parts.join("\n"));
   return isOpen || runsOn;
-}
-
-function partsOf(payload: JsonObject): string[] {
-  const text = textAt(payload, "output");
-  return text === null ? listAt(payload, "output").map((part) => textAt(asObject(part), "text") ?? "") : [text];
 }
 
 /** [TR221] A patch inside of a program: the program's own call would be a second one of it. */
