@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { EndEvent } from "../worker-runner/client/run-events.ts";
-import { waitAtLimit, type UsageLimit } from "../worker-runner/client/usage.ts";
+import { waitAtLimit, type UsageLimit } from "../worker-runner/client/client-run.ts";
 import type { ProgramExit } from "../worker-runner/run-program.ts";
 
 /** Pure: what an end means, and when a program starts again. No clock, no timers. */

@@ -10,10 +10,17 @@ import { redact } from "../redaction/redact.ts";
 import { messageOf } from "../shared/error.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import type { Executor, RunOutcome, Stop } from "./executor.ts";
+import {
+  type Executor,
+  type RunOutcome,
+  type Stop,
+  TaskFolderError,
+  type FinishedWork,
+  type TaskFolder,
+  type TaskFolders,
+} from "./executor.ts";
 import { readInputWork } from "./task-branches.ts";
 import { BoundedOutput } from "./output-files.ts";
-import { TaskFolderError, type FinishedWork, type TaskFolder, type TaskFolders } from "./task-folder.ts";
 import { TaskHeartbeat, type Checkpoint } from "./task-heartbeat.ts";
 
 /** thrown_away: the result came too late; unreported: no report was answered. */

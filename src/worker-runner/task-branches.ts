@@ -18,7 +18,7 @@ import {
   withAuthor,
 } from "../snapshots/git.ts";
 import type { WorktreeOptions } from "./worktrees.ts";
-import { TaskFolderError, type MergedInputs } from "./task-folder.ts";
+import { TaskFolderError, type MergedInputs } from "./executor.ts";
 import {
   commonGitFolder,
   currentBranch,

@@ -119,8 +119,7 @@ export async function commitToRef(
   ref: string,
   { tree, message, now }: Commit,
 ): Promise<string> {
-  const indexPath = await gitPath(git, "index");
-  copyFileSync(indexPath, index);
+  copyFileSync(await gitPath(git, "index"), index);
   const gitBeside: Git = { ...git, env: { ...git.env, GIT_INDEX_FILE: index } };
   await stageWork(gitBeside, tree);
   const content = await text(gitBeside, ["write-tree"]);
@@ -148,8 +147,7 @@ export async function unlock(git: Git): Promise<void> {
 }
 
 async function gitPath(git: Git, name: string): Promise<string> {
-  const folder = await text(git, ["rev-parse", "--absolute-git-dir"]);
-  return join(folder, name);
+  return join(await text(git, ["rev-parse", "--absolute-git-dir"]), name);
 }
 
 /** Caused by another git process at work. */
@@ -252,9 +250,8 @@ function parseFile(record: string): ChangedFile {
 const workerBranch = /^shim\/[\w.-]{1,200}$/;
 
 /** Excludes transports that run other programs (`ext`) or do not encrypt. */
-const transports = ["https", "ssh"].flatMap((name) => ["-c", `protocol.${name}.allow=always`]);
-
 function withTransports(git: Git): Git {
+  const transports = ["https", "ssh"].flatMap((name) => ["-c", `protocol.${name}.allow=always`]);
   return { ...git, before: [...git.before, ...transports] };
 }
 

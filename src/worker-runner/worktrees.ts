@@ -12,13 +12,7 @@ import { GitError, run, type Git } from "../snapshots/git.ts";
 import { firstLeftOut } from "../snapshots/selection.ts";
 import { startWithInputs, unresolved, type InputSettings, type InputWork } from "./task-branches.ts";
 import { endMarked, markName, toMark } from "./run-program.ts";
-import {
-  noMergedInputs,
-  type FinishedWork,
-  type MergedInputs,
-  type TaskFolder,
-  type TaskFolders,
-} from "./task-folder.ts";
+import { noMergedInputs, type FinishedWork, type MergedInputs, type TaskFolder, type TaskFolders } from "./executor.ts";
 import {
   commitAll,
   commitToRef,
@@ -121,17 +115,13 @@ const processExitMs = 2_000;
 function isFolderInUse(folder: string): boolean {
   if (process.platform !== "linux") return false;
   return readdirSync("/proc").some((name) => {
-    const workingFolder = /^\d+$/.test(name) ? readWorkingFolder(name) : null;
-    return workingFolder === folder || workingFolder?.startsWith(`${folder}${sep}`) === true;
+    try {
+      return /^\d+$/.test(name) && `${readlinkSync(`/proc/${name}/cwd`)}${sep}`.startsWith(`${folder}${sep}`);
+    } catch {
+      // The process has ended meanwhile, or is another user's.
+      return false;
+    }
   });
-}
-
-function readWorkingFolder(pid: string): string | null {
-  try {
-    return readlinkSync(`/proc/${pid}/cwd`);
-  } catch {
-    return null;
-  }
 }
 
 export interface WorktreeOptions extends WorkDeps {

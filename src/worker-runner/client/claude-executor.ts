@@ -21,6 +21,9 @@ import {
   outcomeOfOther,
   outcomeOfStop,
   toReason,
+  findReachedLimit,
+  LimitMemory,
+  type UsageLimit,
 } from "./client-run.ts";
 import { claudeTaskCommand, clientAtLimit, otherCommand } from "./command.ts";
 import {
@@ -33,7 +36,6 @@ import {
 } from "./continuation.ts";
 import { claudeOutput, otherOutput } from "./run-events.ts";
 import type { ClaudeSettings } from "./settings.ts";
-import { findReachedLimit, LimitMemory, type UsageLimit } from "./usage.ts";
 
 export interface ClaudeExecutorOptions extends ClientDeps {
   /** Clock in ms that stops while the machine sleeps, and never jumps. */

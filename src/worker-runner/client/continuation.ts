@@ -15,8 +15,7 @@ import type { Launch } from "../../platform/launch.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type * as sessions from "../../local-mcp/sessions/sessions.ts";
 import { FailedTests } from "../command-executor.ts";
-import type { TaskRun } from "../executor.ts";
-import type { MergedInputs } from "../task-folder.ts";
+import type { TaskRun, MergedInputs } from "../executor.ts";
 
 /** Parts of the machine that the run of a client needs. */
 export interface ClientDeps {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { ClaimedTask } from "#src/contract/tasks.ts";
 import type { Json } from "#src/contract/json.ts";
 import { readInputWork, type InputSettings } from "#src/worker-runner/task-branches.ts";
-import type { CommittedWork, TaskFolder } from "#src/worker-runner/task-folder.ts";
+import type { CommittedWork, TaskFolder } from "#src/worker-runner/executor.ts";
 import { TaskWorktrees } from "#src/worker-runner/worktrees.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { git, GIT_ENV, makeRepository, temporaryFolder, write } from "#harness/machine/git-project.ts";

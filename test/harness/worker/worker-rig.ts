@@ -3,9 +3,8 @@ import type { CoordinatorClient, HintKind } from "#src/coordinator-client/coordi
 import type { CallError } from "#src/contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
 import type { TaskSetup, WorkerEvent } from "#src/worker-runner/attempt.ts";
-import type { Executor, RunOutcome, TaskRun } from "#src/worker-runner/executor.ts";
+import type { Executor, RunOutcome, TaskRun, FinishedWork, TaskFolder } from "#src/worker-runner/executor.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
-import type { FinishedWork, TaskFolder } from "#src/worker-runner/task-folder.ts";
 import { WorkerAutomation, type EndCounts, type WorkerOptions } from "#src/worker-runner/worker-automation.ts";
 import { callsOf, LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { fixedFolder } from "#src/worker-runner/task-folder.ts";
+import { fixedFolder } from "#src/worker-runner/executor.ts";
 import { git, temporaryFolder, withGit, write } from "#harness/machine/git-project.ts";
 import { base62, draw, pem } from "#harness/secrets/secret-draw.ts";
 import { aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import type { ClaimedTask } from "#src/contract/tasks.ts";
 import type { Json } from "#src/contract/json.ts";
 import { readInputWork, type InputWork } from "#src/worker-runner/task-branches.ts";
-import type { TaskFolder } from "#src/worker-runner/task-folder.ts";
+import type { TaskFolder } from "#src/worker-runner/executor.ts";
 import { git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { aDependent, aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
 
