@@ -2,7 +2,9 @@ import { isAbsolute } from "node:path";
 import * as z from "zod";
 import { adapterOf } from "../../clients/adapters.ts";
 import { sessionVariables } from "../../clients/hook-variables.ts";
+import type { Readings } from "../../contract/readings.ts";
 import * as notices from "../../store/notices.ts";
+import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isAlive, isDescendant, type ProcessIdentity } from "../../platform/processes.ts";
@@ -21,9 +23,8 @@ import { idOf, label, pathOf } from "../sessions/entries.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import { findSessionArgument } from "../sessions/short-ids.ts";
+import { estimateLong, sampleChars } from "../signals/token-factors.ts";
 import type { ChatTeam } from "./late-team.ts";
-import { Exchanges } from "./exchanges.ts";
-import { MintedSessions } from "./minted-sessions.ts";
 
 /** Why a tool has no result. */
 export interface ToolError {
@@ -64,7 +65,8 @@ export class Chat {
   readonly runtime: Runtime;
   readonly team: ChatTeam | null;
   readonly recent: RecentStates = new Map();
-  readonly exchanges: Exchanges;
+  /** [SI27] Texts between a chat without hooks and the tools: a lower bound of its context. */
+  readonly #exchanged = new Map<string, { readonly chars: number; readonly sample: string }>();
   readonly #options: ChatOptions;
   readonly #minted: MintedSessions;
   /** Sessions of other chats that calls have continued. */
@@ -83,7 +85,6 @@ export class Chat {
     this.team = options.team;
     this.#client = options.client;
     this.#minted = new MintedSessions(options.runtime);
-    this.exchanges = new Exchanges(options.runtime);
     if (!options.isRestart) return;
     // [MC18] Minted sessions survive a restart of the host; nothing is offered a second time.
     const open = this.runtime.store.read((sql) => sessions.listOpenOf(sql, options.server), []);
@@ -230,6 +231,21 @@ export class Chat {
     return found ? brief(found.from, this.runtime.now(), this.runtime.config.recovery) : null;
   }
 
+  countExchange(sessionId: string, text: string): void {
+    const { chars, sample } = this.#exchanged.get(sessionId) ?? { chars: 0, sample: "" };
+    const head = text.slice(0, sampleChars);
+    const longest = head.length > sample.length ? head : sample;
+    this.#exchanged.set(sessionId, { chars: chars + text.length, sample: longest });
+  }
+
+  /** Readings of a chat without hooks, from its exchanges. */
+  exchangeReadings({ id, origin, model }: sessions.Session): Readings {
+    const found = this.#exchanged.get(id);
+    if (found === undefined || origin !== "handle") return {};
+    const tokens = this.runtime.store.read((sql) => estimateLong(sql, found.sample, found.chars, model), 0);
+    return { contextTokens: { value: tokens, source: "estimated", at: this.runtime.now() } };
+  }
+
   notices(): string[] {
     return this.runtime.store.read((sql) => notices.list(sql), []).map((notice) => notice.text);
   }
@@ -332,4 +348,69 @@ function hasThreads(clientName: string | null): boolean {
 function namedSession(meta: unknown, clientName: string | null): string | null {
   const named = hasThreads(clientName) ? NamedSession.safeParse(meta).data : undefined;
   return named ? idOf(named.sessionId) : null;
+}
+
+/** One session per project, and one for calls without a project. */
+class MintedSessions {
+  readonly #runtime: Pick<Runtime, "now" | "random">;
+  /** Keyed by project; "" for none. */
+  readonly #ids = new Map<string, string>();
+  /** Those of chats that were followed by another one of the same project. */
+  readonly #earlier = new Set<string>();
+  #last: string | null = null;
+
+  constructor(runtime: Pick<Runtime, "now" | "random">) {
+    this.#runtime = runtime;
+  }
+
+  /** @param open in the order of their creation */
+  adoptOpen(open: readonly sessions.Session[]): void {
+    for (const { id, project } of open) this.#set(project ?? "", id);
+    this.#last = open.at(-1)?.id ?? null;
+  }
+
+  get last(): string | null {
+    return this.#last;
+  }
+
+  ids(): string[] {
+    return [...this.#earlier, ...this.#ids.values()];
+  }
+
+  has(id: string): boolean {
+    return this.ids().includes(id);
+  }
+
+  findFor(project: string | undefined): string | null {
+    return this.#ids.get(project ?? "") ?? null;
+  }
+
+  findOrMake(project: string | undefined): string {
+    const known = project === undefined ? this.#last : (this.findFor(project) ?? this.#adopt(project));
+    if (known === null) return this.begin(project);
+    this.#last = known;
+    return known;
+  }
+
+  /** A new session, also where the project has one. */
+  begin(project: string | undefined): string {
+    const id = `ses_${uuidv7(this.#runtime.now(), this.#runtime.random(16))}`;
+    this.#set(project ?? "", id);
+    this.#last = id;
+    return id;
+  }
+
+  #set(project: string, id: string): void {
+    const before = this.#ids.get(project);
+    if (before !== undefined) this.#earlier.add(before);
+    this.#ids.set(project, id);
+  }
+
+  #adopt(project: string): string | null {
+    const id = this.findFor(undefined);
+    if (id === null) return null;
+    this.#ids.delete("");
+    this.#ids.set(project, id);
+    return id;
+  }
 }

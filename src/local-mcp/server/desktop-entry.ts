@@ -9,8 +9,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
 import { killHost } from "../front/host-watch.ts";
 import { ownProcess, runFront } from "../front/run-front.ts";
-import { hostHere } from "./host-here.ts";
-import type { HostProcess } from "./host-process.ts";
+import { hostHere, type HostProcess } from "./host-process.ts";
 
 /** Whoever has ended the host here, as a newer program does, may take so long to start its own. */
 const standBackMs = 3_000;

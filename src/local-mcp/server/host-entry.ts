@@ -8,7 +8,7 @@ import { identify, systemProcesses } from "../../platform/processes.ts";
 import { stackOf } from "../../shared/error.ts";
 import { loadDriver } from "../../store/open-driver.ts";
 import { startMark } from "../front/start-host.ts";
-import { hostHere } from "./host-here.ts";
+import { hostHere } from "./host-process.ts";
 import { jobsOf } from "./job-process.ts";
 
 const folder = dirname(fileURLToPath(import.meta.url));

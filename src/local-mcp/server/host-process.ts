@@ -1,7 +1,8 @@
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, rmSync, statSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import * as z from "zod";
+import type { Config } from "../../contract/config.ts";
 import type { RunningHost } from "../../contract/machine/installation.ts";
 import { teamTools } from "../../contract/team-tools.ts";
 import { machineTools } from "../../contract/tools.ts";
@@ -10,14 +11,19 @@ import { builtAtHeader, attention } from "../host/machine-host.ts";
 import { handsOver } from "../front/reach-host.ts";
 import { startMark } from "../front/start-host.ts";
 import { coordinatorPath, callPath } from "../host/operation-wire.ts";
+import { readConfig } from "../../platform/config-file.ts";
 import { attempt } from "../../platform/log-file.ts";
 import { readBody } from "../../platform/read-body.ts";
-import { linkSocket, markHost } from "../../platform/host-socket.ts";
+import { hostLock, hostSocket, linkSocket, markHost, prepareSocketFolder } from "../../platform/host-socket.ts";
 import { inodeOf } from "../../platform/private-files.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
+import { builtAt, version } from "../../platform/version.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { systemRuntime } from "../../runtime/system-runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
+import { lockFile } from "../../store/file-lock.ts";
+import type { LoadedDriver } from "../../store/open-driver.ts";
 import { drainInto } from "../hooks/answer-hook.ts";
 import type { CoordinatorRequests } from "./coordinator-requests.ts";
 import { answerPosted, isPostedEvent } from "./posted-event.ts";
@@ -344,4 +350,63 @@ export class HostProcess {
 
 async function bodyOf(request: IncomingMessage): Promise<unknown> {
   return parseJson(String(await readBody(request, maxQuestionBytes)));
+}
+
+/** Other processes only read, each for milliseconds. */
+const busyMs = 2_000;
+
+interface HostHereOptions extends Pick<LoadedDriver, "open" | "fallbackReason">, Pick<Runtime, "startJob"> {
+  readonly home: string;
+  readonly self: ProcessIdentity;
+  /** The host has ended, and another process can be the host. */
+  readonly onEnded: () => void;
+}
+
+/** Makes this process the host of the home; null: another process is it. */
+export function hostHere({ home, self, open, fallbackReason, onEnded, startJob }: HostHereOptions): HostProcess | null {
+  const socket = hostSocket(home, self.boot);
+  prepareSocketFolder(home, socket);
+  const lockPath = hostLock(home, self.boot);
+  const lock = lockFile(lockPath, open);
+  if (lock === null) {
+    process.stderr.write(
+      `${lockPath} is locked by another host, or its file system has no locks: SHIM_HOME needs them.\n`,
+    );
+    return null;
+  }
+  const runtime = withCurrentConfig({ ...systemRuntime({ driver: open, busyMs }), ...(startJob && { startJob }) });
+  if (fallbackReason) runtime.log("warn", "second choice of SQLite", { reason: fallbackReason });
+  return new HostProcess({
+    runtime,
+    self,
+    program: { version, builtAt },
+    socket,
+    kill: (pid) => {
+      // A front in the host's process ends with it, and in order.
+      if (pid !== self.pid) process.kill(pid, "SIGKILL");
+    },
+    onEnded: () => {
+      lock.close();
+      onEnded();
+    },
+  });
+}
+
+/** Settings change while the host runs; a file that cannot be read changes nothing. */
+function withCurrentConfig(started: Runtime): Runtime {
+  let read = { at: 0, config: started.config };
+  const current = (): Config => {
+    const at = statSync(started.paths.config, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    if (at !== read.at) {
+      const found = readConfig(started.paths.config);
+      read = { at, config: found.ok ? found.value : read.config };
+    }
+    return read.config;
+  };
+  return {
+    ...started,
+    get config() {
+      return current();
+    },
+  };
 }

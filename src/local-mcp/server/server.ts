@@ -123,7 +123,7 @@ async function call(name: ToolName, chat: Chat, input: unknown): Promise<CallRes
 
 function countExchange(chat: Chat, input: unknown, result: CallResult): void {
   const session = result.structuredContent?.["session"];
-  if (typeof session === "string") chat.exchanges.count(session, JSON.stringify([input, result.content]));
+  if (typeof session === "string") chat.countExchange(session, JSON.stringify([input, result.content]));
 }
 
 function toErrorResult(chat: Chat, error: ToolError, notices: readonly string[] = []): CallResult {

@@ -26,6 +26,7 @@ export class ChatDirectory {
   readonly #link: () => CoordinatorClient | undefined;
   readonly #machine: string;
   readonly #naming: Naming;
+  /** Chats of other machines. */
   readonly #cache = new Map<string, { readonly identity: ChatIdentity; readonly at: number }>();
 
   /** @param link without one only the chats of this machine have names */
@@ -42,10 +43,10 @@ export class ChatDirectory {
   }
 
   async identify(chat: string): Promise<ChatIdentity> {
+    const local = this.#fromSession(chat);
+    if (local) return local;
     const cached = this.#cache.get(chat);
     if (cached && isWithin(this.#runtime.now() - cached.at, validForMs)) return cached.identity;
-    const local = this.#fromSession(chat);
-    if (local) return this.#remember(chat, local);
     const answer = await this.#link()?.call("chats.get", { chat }, timeoutMs);
     if (answer?.ok) return this.fromChat(answer.value);
     return cached?.identity ?? { name: this.#shortName(chat), machine: "", checkout: "", waiting: null };
@@ -53,16 +54,18 @@ export class ChatDirectory {
 
   fromChat({ chat, machine, client, metadata }: Pick<Chat, "chat" | "machine" | "client" | "metadata">): ChatIdentity {
     const local = this.#fromSession(chat);
-    if (local) return this.#remember(chat, local);
+    if (local) return local;
     const title = this.#naming.titleOf({ chat, machine, metadata });
     const { checkout } = metadata;
     const name = title === null ? `${toLabel(client)} ${this.#shortName(chat)}` : toLabel(title);
-    return this.#remember(chat, {
+    const identity = {
       name,
       machine: toLabel(machine),
       checkout: typeof checkout === "string" ? checkout : "",
       waiting: null,
-    });
+    };
+    this.#cache.set(chat, { identity, at: this.#runtime.now() });
+    return identity;
   }
 
   #fromSession(chat: string): ChatIdentity | null {
@@ -79,11 +82,6 @@ export class ChatDirectory {
     const localId = this.#runtime.store.read((sql) => shortSessionId(sql, chat), chat.slice(0, 8));
     const knownId = shortIdAmong(chat, this.#cache.keys());
     return localId.length > knownId.length ? localId : knownId;
-  }
-
-  #remember(chat: string, identity: ChatIdentity): ChatIdentity {
-    this.#cache.set(chat, { identity, at: this.#runtime.now() });
-    return identity;
   }
 }
 

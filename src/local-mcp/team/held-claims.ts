@@ -148,18 +148,18 @@ export class HeldClaims {
   }
 
   #nextBeat(now: Instant): { readonly isDue: boolean; readonly nextInMs: number } | null {
-    const everyMs = this.#intervalMs();
+    const everyMs = exceptStoreErrors(
+      () => this.#intervalMs(),
+      () => blindIntervalMs,
+    );
     if (everyMs === null) return null;
     const dueInMs = everyMs - elapsedMs(this.#beatAt, now);
     return { isDue: dueInMs <= 0, nextInMs: dueInMs > 0 ? dueInMs : everyMs };
   }
 
   #intervalMs(): number | null {
-    const read = (): number | null => {
-      const held = this.list();
-      return held.length === 0 ? null : Math.min(...held.map(({ task }) => heartbeatIntervalMs(task.heartbeatMs)));
-    };
-    return exceptStoreErrors(read, () => blindIntervalMs);
+    const held = this.list();
+    return held.length === 0 ? null : Math.min(...held.map(({ task }) => heartbeatIntervalMs(task.heartbeatMs)));
   }
 
   async #beat(): Promise<void> {

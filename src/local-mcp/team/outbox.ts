@@ -40,10 +40,10 @@ const storeRetryMs = 5_000;
 export class Outbox {
   readonly #parts: OutboxParts;
   readonly #waiters = new Map<number, AnswerHandler>();
-  readonly #emptyListeners = new Set<() => void>();
   readonly #closing = new AbortController();
   #wake = new AbortController();
   #isSending = false;
+  #sent = Promise.resolve();
 
   constructor(parts: OutboxParts) {
     this.#parts = parts;
@@ -69,7 +69,7 @@ export class Outbox {
         cancelTimer();
         resolve({ kind: "answered", answer: answer as Result<OutputOf<Name>, CallError> });
       });
-      this.flush();
+      void this.flush();
     });
   }
 
@@ -79,21 +79,15 @@ export class Outbox {
     return teamCalls.append(sql, { session, workspace, name, input, at: runtime.now() });
   }
 
-  flush(): void {
+  /** @returns once all is answered, or the outbox is closed */
+  flush(): Promise<void> {
     this.#wake.abort();
-    if (!this.#isSending) void this.#sendAll();
+    if (!this.#isSending) this.#sent = this.#sendAll();
+    return this.#sent;
   }
 
   close(): void {
     this.#closing.abort();
-    this.#emptyListeners.clear();
-  }
-
-  whenEmpty(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#emptyListeners.add(resolve);
-      this.flush();
-    });
   }
 
   /** Reads the queue and ends in one turn, so that no call is left behind. */
@@ -113,8 +107,6 @@ export class Outbox {
       }
     }
     this.#isSending = false;
-    for (const resolve of this.#emptyListeners) resolve();
-    this.#emptyListeners.clear();
   }
 
   async #send(call: QueuedCall): Promise<void> {

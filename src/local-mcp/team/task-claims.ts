@@ -49,8 +49,20 @@ export class TaskClaims {
     return result;
   }
 
-  findWaiting(types: readonly string[]): Promise<Result<WaitingTasks[], CallError>> {
-    return findWaiting(this.#parts.link, types, this.#parts.capabilities());
+  async findWaiting(types: readonly string[]): Promise<Result<WaitingTasks[], CallError>> {
+    const { link, capabilities } = this.#parts;
+    const tasks: WaitingTask[] = [];
+    for (const state of ["blocked", "scheduled", "queued"] as const) {
+      const listed = await listTasks(link, state, types);
+      if (!listed.ok) return listed;
+      for (const task of listed.value) {
+        const missing = missingCapabilities(task, capabilities());
+        // A queued task that fits was taken meanwhile, or the chat takes no more.
+        if (state === "queued" && missing.length === 0) continue;
+        tasks.push({ ...task, missing, waitsFor: state === "blocked" ? await readNeeds(link, task) : [] });
+      }
+    }
+    return ok([...Map.groupBy(tasks, ({ type }) => type)].map(([type, all]) => toWaitingTasks(type, all)));
   }
 
   /** [TE40] Alerts once when a task can be taken. */
@@ -101,8 +113,9 @@ export class TaskClaims {
 
   async #search(alert: AlertRequest): Promise<void> {
     const { runtime, link, sessionId, workspace, capabilities } = this.#parts;
-    const claimable = await findClaimable(link, alert.types, capabilities());
-    const firstTask = claimable.ok ? claimable.value[0] : undefined;
+    const queued = await listTasks(link, "queued", alert.types);
+    const isFit = (task: TaskLine): boolean => missingCapabilities(task, capabilities()).length === 0;
+    const firstTask = queued.ok ? queued.value.find(isFit) : undefined;
     if (!firstTask || this.#alert !== alert) return;
     const { task, type: title } = firstTask;
     const key = `available:${workspace}:${task}:${alert.at}`;
@@ -137,36 +150,8 @@ async function listTasks(
   return ok(ofTypes.slice(0, maxRead));
 }
 
-async function findClaimable(
-  link: CoordinatorClient,
-  types: readonly string[],
-  abilities: readonly string[],
-): Promise<Result<TaskLine[], CallError>> {
-  const queued = await listTasks(link, "queued", types);
-  return queued.ok ? ok(queued.value.filter((task) => missingCapabilities(task, abilities).length === 0)) : queued;
-}
-
 function missingCapabilities({ capabilities }: TaskLine, abilities: readonly string[]): string[] {
   return capabilities.filter((one) => !abilities.includes(one));
-}
-
-async function findWaiting(
-  link: CoordinatorClient,
-  types: readonly string[],
-  abilities: readonly string[],
-): Promise<Result<WaitingTasks[], CallError>> {
-  const tasks: WaitingTask[] = [];
-  for (const state of ["blocked", "scheduled", "queued"] as const) {
-    const listed = await listTasks(link, state, types);
-    if (!listed.ok) return listed;
-    for (const task of listed.value) {
-      const missing = missingCapabilities(task, abilities);
-      // A queued task that fits was taken meanwhile, or the chat takes no more.
-      if (state === "queued" && missing.length === 0) continue;
-      tasks.push({ ...task, missing, waitsFor: state === "blocked" ? await readNeeds(link, task) : [] });
-    }
-  }
-  return ok([...Map.groupBy(tasks, ({ type }) => type)].map(([type, all]) => toWaitingTasks(type, all)));
 }
 
 interface WaitingTask extends Pick<TaskLine, "task" | "type" | "state" | "dueInMs"> {

@@ -334,7 +334,7 @@ export class TeamChat {
     }
     if (hint !== "task") this.#runSafely("messages", () => this.#inbox.onHint(message));
     if (hint !== "any") return;
-    this.outbox.flush();
+    void this.outbox.flush();
     this.#reportActivity();
     if (this.openedLink.link.self?.incarnation !== this.#owner)
       this.#runSafely("the session's lease", () => this.#acquireLease());

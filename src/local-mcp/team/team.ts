@@ -36,12 +36,15 @@ export class Team {
   }
 
   async chatFor(session: Session): Promise<Result<TeamChat, CallError>> {
-    const existing = this.#chats.get(session.id);
-    const created = existing ? ok(existing) : this.#createChat(session);
-    if (!created.ok) return created;
-    this.#chats.set(session.id, created.value);
-    const joined = await created.value.join();
-    return joined.ok || isTransient(joined.error) ? created : joined;
+    let chat = this.#chats.get(session.id);
+    if (!chat) {
+      const connection = this.#options.open();
+      if (!connection.ok) return err({ code: "edge_unusable", message: `${connection.error}.` });
+      chat = new TeamChat(this.#options, connection.value, session);
+      this.#chats.set(session.id, chat);
+    }
+    const joined = await chat.join();
+    return joined.ok || isTransient(joined.error) ? ok(chat) : joined;
   }
 
   async follow(sessionId: string | null): Promise<void> {
@@ -75,12 +78,6 @@ export class Team {
   /** [RE193] */
   onPulled(): void {
     for (const chat of this.#chats.values()) chat.onPulled();
-  }
-
-  #createChat(session: Session): Result<TeamChat, CallError> {
-    const connection = this.#options.open();
-    if (!connection.ok) return err({ code: "edge_unusable", message: `${connection.error}.` });
-    return ok(new TeamChat(this.#options, connection.value, session));
   }
 
   async #follow(sessionId: string | null): Promise<void> {

@@ -332,7 +332,7 @@ export class WorkspaceWatch {
     const client = session?.client.slice(0, 200) || "unknown";
     const registered = await link.register({ chat, session: sessionId, process, machine, client, capacity: 0 });
     const outbox = new Outbox({ runtime, platform, link, sessionId, workspace });
-    if (registered.ok) await within(platform, sendTimeoutMs, outbox.whenEmpty());
+    if (registered.ok) await within(platform, sendTimeoutMs, outbox.flush());
     outbox.close();
     if (registered.ok) await link.leave(leaveTimeoutMs);
     link.close();

@@ -21,7 +21,7 @@ export const autoCheckpoint: ToolHandler<"shim_auto_checkpoint"> = (chat, input)
   if (!entered.ok) return entered;
   const session = entered.value;
   const { runtime } = chat;
-  const heard = chat.exchanges.readings(session);
+  const heard = chat.exchangeReadings(session);
   const { risk, facts, config } = observeNow(runtime, session, heard);
   const isNews = recordUserWords(runtime, session, input.user);
   // [SI32]
@@ -76,7 +76,7 @@ export const monitorSignals: ToolHandler<"shim_monitor_signals"> = (chat, input)
   const { contextTokens: tokens } = input;
   const reported: Readings =
     tokens === undefined ? {} : { contextTokens: { value: tokens, source: "reported", at: runtime.now() } };
-  const fresh = { ...chat.exchanges.readings(session), ...reported };
+  const fresh = { ...chat.exchangeReadings(session), ...reported };
   const { risk, readings } = refresh(runtime, session, fresh);
   const reasons = risk.reasons.map(formatReason);
   return ok({

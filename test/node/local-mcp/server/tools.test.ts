@@ -230,7 +230,7 @@ it("[SI27] the tokens of what has passed are estimated for a chat that measures 
   const runtime = tempRuntime();
   const { call, chat } = await desktop(runtime);
   const first = await call("shim_force_checkpoint", { goal: "word ".repeat(500) });
-  chat.exchanges.count(String(first.output["session"]), "more ".repeat(2_000));
+  chat.countExchange(String(first.output["session"]), "more ".repeat(2_000));
   await call("shim_auto_checkpoint", { doing: "reading" });
   const { readings } = storedSession(runtime, String(first.output["session"]));
   expect(readings.contextTokens).toMatchObject({ source: "estimated" });
