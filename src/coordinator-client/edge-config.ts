@@ -55,11 +55,7 @@ export function edgeConfigFromEnv(env: NodeJS.ProcessEnv): Result<EdgeConfig | n
       `${missing.join(" and ")} ${missing.length > 1 ? "are" : "is"} missing; set all of ${requiredNames.join(", ")}, or none`,
     );
   }
-  const [url, workspace, token] = [
-    envText(env, "SHIM_EDGE_URL"),
-    envText(env, "SHIM_WORKSPACE"),
-    envText(env, "SHIM_TOKEN"),
-  ];
+  const [url = "", workspace = "", token = ""] = requiredNames.map((name) => envText(env, name));
   const address = parseAddress(url, workspace);
   if (!address.ok) return err(`SHIM_EDGE_URL and SHIM_WORKSPACE: ${address.error}`);
   if (!isMachineToken(token)) return err("SHIM_TOKEN is not a token as shown by `shim join token create ...`");

@@ -42,7 +42,10 @@ export function sender(transport: HttpTransport): SendRequest {
       return toOutcome(name, sentAt, answer, await answer.text());
     } catch (error) {
       if (isTimedOut) return lostOutcome(true, `no answer over HTTP within ${timeoutMs} ms`);
-      return lostOutcome(!wasNeverSent(error), `no answer over HTTP: ${failureReason(error)}`);
+      const code = causeCode(error);
+      // The cause of fetch's error has the reason. Messages are left out: they may quote a header.
+      const reason = code ?? (error instanceof Error ? error.name : "unknown error");
+      return lostOutcome(code === null || !unsentCodes.has(code), `no answer over HTTP: ${reason}`);
     } finally {
       cancelTimer();
       signal.removeEventListener("abort", abort);
@@ -106,16 +109,6 @@ const unsentCodes = new Set([
   "ENETUNREACH",
   "UND_ERR_CONNECT_TIMEOUT",
 ]);
-
-function wasNeverSent(error: unknown): boolean {
-  const code = causeCode(error);
-  return code !== null && unsentCodes.has(code);
-}
-
-/** The reason is in the cause of fetch's error. Messages are left out: they may quote a header. */
-function failureReason(error: unknown): string {
-  return causeCode(error) ?? (error instanceof Error ? error.name : "unknown error");
-}
 
 function causeCode(error: unknown): string | null {
   return codeOf(error) ?? (error instanceof Error ? codeOf(error.cause) : null);

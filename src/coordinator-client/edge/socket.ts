@@ -302,7 +302,6 @@ export class Channel {
     if (!this.#hasEnded) this.#socket.notify(method, params);
   }
 
-  /** [EC3] */
   keepAlive(intervalMs: number): void {
     if (!this.#hasEnded) this.#socket.keepAlive(intervalMs);
   }

@@ -173,7 +173,6 @@ export class HostProcess {
     return request.url === "/attend" ? this.#attend(request, response) : null;
   }
 
-  /** [PR41] */
   async #answerCall(name: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { runtime } = this.#options;
     const body = await readBody(request, maxCallBytes);
@@ -230,7 +229,9 @@ export class HostProcess {
 
   /** [PR36] The host stays, and works for the machine, as long as the program does. */
   async #attend(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { isBell, isFollowing, caller } = Attendance.parse(await bodyOf(request));
+    const { isBell, isFollowing, caller } = Attendance.parse(
+      parseJson(String(await readBody(request, maxQuestionBytes))),
+    );
     const coordinator = caller === undefined ? null : await this.#loadCoordinator();
     if (response.destroyed) return;
     response.writeHead(200).flushHeaders();
@@ -346,10 +347,6 @@ export class HostProcess {
     await Promise.all([Promise.allSettled(this.#running), ...[...this.#chats].map((chat) => chat.leave())]);
     await this.#machine.stop();
   }
-}
-
-async function bodyOf(request: IncomingMessage): Promise<unknown> {
-  return parseJson(String(await readBody(request, maxQuestionBytes)));
 }
 
 /** Other processes only read, each for milliseconds. */

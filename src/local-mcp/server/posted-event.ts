@@ -14,7 +14,6 @@ import { isOfForeignCaller } from "../hooks/foreign-callers.ts";
 
 /** [HO41] The program that `shim-hook` starts then leaves out a part of larger input. */
 const maxBytes = 32_000_000;
-/** [HO33] */
 const maxSnapshotMs = 4_000;
 
 const path = /^\/hook\/(?<client>[\w-]+)\/(?<event>\w+)$/;

@@ -111,7 +111,6 @@ async function call(name: ToolName, chat: Chat, input: unknown): Promise<CallRes
   const structured: Record<string, unknown> = { ...output, ...(notices.length > 0 ? { notices } : {}) };
   const { session } = structured;
   if (name === "shim_check_recovery" && typeof session === "string") chat.cancelOffer(session);
-  // [MC5]
   const offerText = typeof session === "string" ? chat.offerOnce(session) : null;
   const parts = [
     ...notices.map((notice) => `NOTICE: ${notice}`),

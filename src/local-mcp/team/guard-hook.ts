@@ -180,7 +180,6 @@ export function isKeptUndecided(state: GuardState): boolean {
   return !isGuard(state) && state.kept !== null && !state.isKeptCurrent;
 }
 
-/** [FI31] */
 export function howToDecide({ path, kept, kind }: GuardState): string {
   const [hook, earlier] = [shellWord(path), shellWord(kept ?? "")];
   return kind === "none"

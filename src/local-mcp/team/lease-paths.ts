@@ -8,22 +8,16 @@ const maxChars = 400;
 export function toLeasePath(root: string, input: string): Result<string, string> {
   const relativePath = isAbsolute(input) ? relative(root, input) : input;
   const path = posix.normalize(relativePath.split(sep).join("/")).replace(/\/$/, "");
-  const violation = pathRules.find(({ isViolated }) => isViolated(path));
-  return violation ? err(`"${input}" ${violation.message(root)}`) : ok(path);
+  const problem = findProblem(root, path);
+  return problem === null ? ok(path) : err(`"${input}" ${problem}`);
 }
 
-const pathRules: readonly {
-  readonly isViolated: (path: string) => boolean;
-  readonly message: (root: string) => string;
-}[] = [
-  { isViolated: (path) => /^\.\.(\/|$)/.test(path) || isAbsolute(path), message: (root) => `is not below ${root}` },
-  { isViolated: (path) => path === "." || path === "", message: () => 'is the whole project; "**" reserves that' },
-  {
-    isViolated: (path) => path.replace(/(^|\/)\*\*?$/, "").includes("*"),
-    message: () => "has * somewhere other than in its last part",
-  },
-  { isViolated: (path) => /\p{Cc}/u.test(path) || path.length > maxChars, message: () => "cannot be reserved" },
-];
+function findProblem(root: string, path: string): string | null {
+  if (/^\.\.(\/|$)/.test(path) || isAbsolute(path)) return `is not below ${root}`;
+  if (path === "." || path === "") return 'is the whole project; "**" reserves that';
+  if (path.replace(/(^|\/)\*\*?$/, "").includes("*")) return "has * somewhere other than in its last part";
+  return /\p{Cc}/u.test(path) || path.length > maxChars ? "cannot be reserved" : null;
+}
 
 /** [TE11] Follows links unless they lead out of the project. */
 export function resolveLinks(root: string, path: string): string {

@@ -75,7 +75,6 @@ export class Team {
     return this.#hasEnded ? [] : registered.map(({ watch }) => watch);
   }
 
-  /** [RE193] */
   onPulled(): void {
     for (const chat of this.#chats.values()) chat.onPulled();
   }

@@ -217,7 +217,6 @@ export class WorkspaceWatch {
     for (const token of this.#released) if (!tokens.has(token)) this.#released.delete(token);
   }
 
-  /** [TE14] */
   #reportLost(sql: Parameters<typeof news.add>[0], { resource, token, holder }: Lease): void {
     const text = `This chat no longer holds ${formatResource(resource)}: its reservation has ended. Reserve it again before you continue there.`;
     const key = `freed:${this.workspace}:${resource}:${token}`;

@@ -24,7 +24,6 @@ export const autoCheckpoint: ToolHandler<"shim_auto_checkpoint"> = (chat, input)
   const heard = chat.exchangeReadings(session);
   const { risk, facts, config } = observeNow(runtime, session, heard);
   const isNews = recordUserWords(runtime, session, input.user);
-  // [SI32]
   const due = timerTrigger(facts, config.checkpoint) ?? (risk.level === "critical" ? "risk" : null);
   const { doing, next: nextStep } = input;
   const notes = omitUndefined({ inProgress: doing === undefined ? undefined : [doing], nextStep });
