@@ -7,7 +7,7 @@ import * as chatRows from "../kernel/chat-rows.ts";
 import * as lanes from "./lanes.ts";
 import * as lifecycle from "./lifecycle.ts";
 import * as rows from "./task-rows.ts";
-import { isExpired, remainingMs, type TaskRow, readTexts, type TaskTexts } from "./task-rows.ts";
+import { isExpired, remainingMs, type TaskRow, readTexts, textsSql, type TaskTexts } from "./task-rows.ts";
 import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
@@ -103,7 +103,10 @@ function claimQueued(
   const candidates = heads.toSorted(lanes.compareFor(chat.chat)).slice(0, room);
   const tasks = fitToAnswer(candidates);
   if (tasks.length === 0) return [];
-  const assigned = lifecycle.assignWithTexts(tx, tasks, { chat, requestId, isStarted: options.isStarted });
+  const assignment = { chat, requestId, isStarted: options.isStarted };
+  const columns = `${lifecycle.heldColumns}, ${textsSql}`;
+  // The texts are read in the same statement.
+  const assigned = lifecycle.assign<lifecycle.HeldRow & TaskTexts>(tx, tasks, assignment, columns);
   const byTask = new Map(assigned.map((row) => [row.task, row]));
   const seenUntil = chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs;
   chatRows.scheduleCheck(tx, chat, Math.min(seenUntil, lifecycle.firstDue(assigned)));

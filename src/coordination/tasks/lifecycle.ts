@@ -12,7 +12,7 @@ import { joinResults } from "./aggregate.ts";
 import * as lanes from "./lanes.ts";
 import * as routes from "./routes.ts";
 import * as rows from "./task-rows.ts";
-import { textsSql, type TaskTexts, backoffMs, isEnded, nextCheckAt, type TaskRow } from "./task-rows.ts";
+import { backoffMs, isEnded, nextCheckAt, type TaskRow } from "./task-rows.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { tasks } from "./task-tables.ts";
 
@@ -58,21 +58,13 @@ export interface Assignment {
 /**
  * Assigns queued tasks; returns them in any order. The caller schedules the check of the chat for
  * the time when the first is due.
+ * @param columns of a row that are returned
  */
-export function assign(tx: Tx, tasks: readonly number[], assignment: Assignment): HeldRow[] {
-  return assignReturning(tx, tasks, assignment, heldColumns);
-}
-
-/** Reads the texts in the same statement. */
-export function assignWithTexts(tx: Tx, tasks: readonly number[], assignment: Assignment): (HeldRow & TaskTexts)[] {
-  return assignReturning(tx, tasks, assignment, `${heldColumns}, ${textsSql}`);
-}
-
-function assignReturning<Row extends HeldRow>(
+export function assign<Row extends HeldRow = HeldRow>(
   tx: Tx,
   tasks: readonly number[],
   { chat, requestId, isStarted }: Assignment,
-  columns: string,
+  columns = heldColumns,
 ): Row[] {
   const startedAt = isStarted ? tx.now : null;
   const assigned = tx.sql.all<Row>(
