@@ -59,8 +59,6 @@ export const teamCalls = table("team_calls", {
   name: text<QueuedCallName>(),
   input: json<Readonly<Record<string, unknown>>>(),
   at: integer(),
-  tries: integer().default(0),
-  lastError: text().nullable(),
 });
 
 /** Claimed tasks until their report; a later process of the same client continues them. */
