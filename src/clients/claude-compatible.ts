@@ -6,6 +6,7 @@ export const claudeCode: ClientAdapter = {
   name: "claude-code",
   title: "Claude Code",
   verifiedWith: "2.1.328",
+  asksUser: true,
   events: hookEvents,
   lacks: [],
   // The summary comes after the start that follows a compaction.

@@ -43,6 +43,8 @@ export interface ClientAdapter {
   };
   /** Not each failed call is known as one: its record may lack the exit code. */
   readonly hidesFailures?: true;
+  /** A hook before a tool call can have the client ask its user. */
+  readonly asksUser?: true;
   /** No event says that a chat was closed. */
   readonly endsSilently?: true;
   /**

@@ -1,3 +1,4 @@
+import { type EffectCommand, effectKindNames } from "./effects.ts";
 import { savedCommands } from "./saved-commands.ts";
 import * as z from "zod/mini";
 import { notifyDefaults, notifyShape } from "./notify.ts";
@@ -26,6 +27,7 @@ export type RecoverySetting = "ask" | "brief" | "resume";
 export type SubagentRouting = "off" | "advise" | "apply";
 /** Names that the Agent tool takes. */
 export type SmallModel = "haiku" | "sonnet" | "opus" | "fable";
+export type EffectGuard = "off" | "known" | "all";
 export type WakeSetting = "hooks" | "socket";
 export type KaizenSetting = "off" | "report" | "apply";
 export type ExperimentProvider = "local" | "statsig" | "openfeature";
@@ -71,6 +73,19 @@ export const defaults = {
      */
     beforeCommands: savedCommands,
     maxBytes: 1_048_576,
+  },
+  /** Commands that cannot be undone. */
+  effects: {
+    /**
+     * Asks before one is repeated after a recovery: one that is known as done, or also one whose
+     * outcome is not known.
+     */
+    guard: "off" as EffectGuard,
+    /**
+     * More of them: `words` as in `checkpoint.beforeCommands`, but the program first; `kind`;
+     * `unless`: words with which it does nothing; `check`: a command by which you find out.
+     */
+    commands: [] as EffectCommand[],
   },
   /** Newest prompts that a brief may quote, besides the first. */
   brief: { prompts: 50 },
@@ -142,6 +157,10 @@ export function configSchema(): z.ZodMiniType<Config> {
       beforeCommands: z.array(text(200).check(z.minLength(1))).check(z.maxLength(200)),
       maxBytes: positive(),
     }),
+    effects: section(defaults.effects, {
+      guard: z.enum(["off", "known", "all"]),
+      commands: z.array(effectSchema()).check(z.maxLength(100)),
+    }),
     brief: section(defaults.brief, {
       prompts: z.int().check(z.minimum(6), z.maximum(200)),
     }),
@@ -183,6 +202,15 @@ export function configSchema(): z.ZodMiniType<Config> {
     }),
     telemetry: z.nullable(telemetrySchema()),
     statusLine: z.nullable(text(2_000)),
+  });
+}
+
+function effectSchema() {
+  return z.strictObject({
+    words: text(200).check(z.regex(/\S/)),
+    kind: z.enum(effectKindNames),
+    unless: z.optional(text(200)),
+    check: z.optional(text(200)),
   });
 }
 

@@ -1,9 +1,10 @@
 import * as z from "zod";
-import { FileNote, FileStamp, GitPosition, Predecessor, runsOn, stored, TodoItem } from "./work-state.ts";
+import { EffectNote, FileNote, FileStamp, GitPosition, Predecessor, runsOn, stored, TodoItem } from "./work-state.ts";
 
 const text = z.string();
 const call = { id: text, name: text, input: text };
 const durationMs = z.exactOptional(z.number());
+const effects = z.exactOptional(z.array(EffectNote).readonly());
 
 function entry<Kind extends string, Fields extends z.ZodRawShape>(kind: Kind, fields: Fields) {
   return stored({ kind: z.literal(kind), ...fields });
@@ -20,7 +21,13 @@ export const JournalEntry = z.discriminatedUnion("kind", [
   }),
   entry("prompt", { text }),
   entry("assistant", { text }),
-  entry("tool_start", call),
+  entry("tool_start", {
+    ...call,
+    /** Commands of it that cannot be undone. */
+    effects,
+    /** The guard had its user asked. */
+    asked: z.exactOptional(z.literal(true)),
+  }),
   entry("tool_end", {
     ...call,
     durationMs,
@@ -28,8 +35,17 @@ export const JournalEntry = z.discriminatedUnion("kind", [
     action: z.exactOptional(FileNote.shape.action),
     stamp: z.exactOptional(FileStamp),
     runsOn,
+    /** Absent: as at its start. */
+    effects,
   }),
-  entry("tool_error", { ...call, text, durationMs }),
+  entry("tool_error", {
+    ...call,
+    text,
+    durationMs,
+    effects,
+    /** SHIM did not let it run. */
+    isRefused: z.exactOptional(z.literal(true)),
+  }),
   entry("todos", { todos: z.array(TodoItem).readonly() }),
   entry("todo", {
     todo: stored({ id: text, text: z.exactOptional(text), status: z.exactOptional(TodoItem.shape.status) }),

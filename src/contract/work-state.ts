@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { effectKindNames, effectOutcomes } from "./effects.ts";
 
 /**
  * Schemas of what is stored, for bodies from elsewhere. Fields of later versions pass, and no type
@@ -79,10 +80,50 @@ const EndedCall = stored({
 });
 export type EndedCall = Readonly<z.infer<typeof EndedCall>>;
 
+const flag = z.exactOptional(z.literal(true));
+
+/** One command of a call that cannot be undone. */
+export const EffectNote = stored({
+  kind: z.enum(effectKindNames),
+  /** As it ran, redacted and cut. */
+  command: text,
+  /** What the end of its call shows; absent: nothing, since other commands decide the exit status. */
+  shows: z.exactOptional(z.enum(["all", "success", "failure"])),
+  /** Relative to the project; absent: its root. */
+  folder: z.exactOptional(text),
+  /** Of a push the commit of its branch; of a package `name@version`. */
+  subject: z.exactOptional(text),
+  branch: z.exactOptional(text),
+  /** Command by which a person finds out. */
+  check: z.exactOptional(text),
+});
+export type EffectNote = Readonly<z.infer<typeof EffectNote>>;
+
+/** A note with what the journal has of its call. */
+const EffectRun = stored({
+  ...EffectNote.shape,
+  /** Id of its call. */
+  call: text,
+  at: number,
+  /** Absent: no end was seen. `refused`: SHIM's guard did not let it run. */
+  outcome: z.exactOptional(z.enum(effectOutcomes)),
+  /** Output of a call that failed, cut. */
+  error: z.exactOptional(text),
+  runsOn,
+  /** The guard had the user asked before it. */
+  asked: flag,
+  /** The session was resumed after it. */
+  isEarlier: flag,
+});
+export type EffectRun = Readonly<z.infer<typeof EffectRun>>;
+const effects = z.exactOptional(z.array(EffectRun).readonly());
+
 export const Predecessor = stored({
   session: text,
   /** Prompts of it and of those before it, shortened, oldest first. */
   prompts: z.array(UserPrompt).readonly(),
+  /** Those of it and of those before it that cannot be undone. */
+  effects,
 });
 export type Predecessor = Readonly<z.infer<typeof Predecessor>>;
 
@@ -145,6 +186,8 @@ export const WorkState = stored({
   firstGit: z.exactOptional(GitPosition),
   /** Named by an imported transcript: at the start with a commit, at the end without one. */
   writtenGit: z.exactOptional(GitPosition),
+  /** Newest commands that cannot be undone, oldest first; absent: none. */
+  effects,
   /** Session that died and that this one continues. */
   continues: z.exactOptional(Predecessor),
 });

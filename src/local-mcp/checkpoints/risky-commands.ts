@@ -7,15 +7,16 @@ const shellTools: ReadonlySet<string> = new Set(["Bash", "PowerShell"]);
 const maxWords = 200;
 
 /** Alternatives of one word of an entry. */
-interface WantedWord {
+export interface WantedWord {
   readonly exact: ReadonlySet<string>;
   readonly wildcards: readonly string[];
 }
 
 const parsed = new WeakMap<readonly string[], readonly (readonly WantedWord[])[]>();
 
-function wordsOf(entry: string): WantedWord[] {
-  const words = entry.toLowerCase().trim().split(/\s+/);
+/** The words of an entry of a list, in lower case. */
+export function wordsOf(entry: string): WantedWord[] {
+  const words = entry.toLowerCase().split(/\s+/).filter(Boolean);
   return words.map((word) => {
     const all = word.split("|");
     return { exact: new Set(all), wildcards: all.filter((one) => one.includes("*")) };
@@ -58,12 +59,13 @@ function commandsIn(text: string, isPowerShell: boolean): string[][] {
 
 function hasInOrder(words: readonly string[], wanted: readonly WantedWord[]): boolean {
   let from = 0;
-  return wanted.every(({ exact, wildcards }) => {
-    const at = words.findIndex(
-      (word, index) =>
-        index >= from && (exact.has(word) || wildcards.some((pattern) => matchesWildcard(word, pattern))),
-    );
+  return wanted.every((one) => {
+    const at = words.findIndex((word, index) => index >= from && matchesWord(word, one));
     from = at + 1;
     return at >= 0;
   });
+}
+
+export function matchesWord(word: string, { exact, wildcards }: WantedWord): boolean {
+  return exact.has(word) || wildcards.some((pattern) => matchesWildcard(word, pattern));
 }

@@ -18,10 +18,16 @@ export interface InheritedWork {
 export function toPredecessor({ session, state }: InheritedWork): Predecessor {
   const all = [...(state.continues?.prompts ?? []), ...state.prompts];
   const kept = [...all.slice(0, 1), ...all.slice(1).slice(-maxPrompts)];
-  return { session, prompts: kept.map((prompt) => shortened(prompt, maxPromptChars)) };
+  const effects = [...(state.continues?.effects ?? []), ...(state.effects ?? [])].slice(-maxEffects);
+  return {
+    session,
+    prompts: kept.map((prompt) => shortened(prompt, maxPromptChars)),
+    ...(effects.length === 0 ? {} : { effects }),
+  };
 }
 
 const maxPrompts = 12;
+const maxEffects = 30;
 const maxPromptChars = 500;
 
 /** [RE82] Work on a file of the dead session counts as continuing it; an offer alone does not. */

@@ -24,17 +24,17 @@ export function toAnswer(
   const { verdict, news, refusal } = recorded;
   if (refusal !== null) return { decision: "block", reason: refusal };
   if (event === "Stop") return news === null ? {} : { decision: "block", reason: news.context };
-  if (verdict.kind === "refused") return refusalOf(event, verdict);
+  if (verdict.kind === "refused" || verdict.kind === "asked") return refusalOf(event, verdict);
   if (event === "PreModelSwitch") return modelSwitch(runtime, event, input);
   const answer = toText(event, recorded, start ?? emptyStart, acceptedAnswer(runtime, recorded));
   return runtime.config.routing.subagents === "off" ? answer : routeSubagent(runtime, incoming, answer);
 }
 
-/** Denies a refused tool call; empty for any other verdict. */
+/** Denies a refused tool call, or has its user asked; empty for any other verdict. */
 export function refusalOf(event: HookEvent, verdict: EditVerdict): HookAnswer {
-  if (verdict.kind !== "refused") return {};
-  const refusal = { permissionDecision: "deny", permissionDecisionReason: verdict.reason } as const;
-  return { hookSpecificOutput: { hookEventName: event, ...refusal } };
+  if (verdict.kind !== "refused" && verdict.kind !== "asked") return {};
+  const permissionDecision = verdict.kind === "asked" ? "ask" : "deny";
+  return { hookSpecificOutput: { hookEventName: event, permissionDecision, permissionDecisionReason: verdict.reason } };
 }
 
 /** A brief that comes as news says already that the chat has the session. */

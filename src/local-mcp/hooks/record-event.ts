@@ -5,6 +5,10 @@ import { isAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { stampOf } from "../../snapshots/file-state.ts";
+import { adapterOf } from "../../clients/adapters.ts";
+import { currentState } from "../checkpoints/capture.ts";
+import { asShownBy, noteEffects, type CallPlace } from "../effects/note-effects.ts";
+import { reasonToAsk } from "../effects/repeat-guard.ts";
 import { eventTrigger } from "../checkpoints/triggers.ts";
 import { clearContextReadings, takeReadings } from "../observe/observe.ts";
 import { recordAssistant, recordTranscript, recordUnreadPart, recordTurnEnd } from "../observe/record-transcript.ts";
@@ -222,26 +226,53 @@ function toolVerdict({ sql, runtime, incoming, known, session: { id } }: Recordi
     const text = spending.warning(sql, id, now) ?? takeDayWarning(sql, members.find(sql, id)?.workspace ?? null, now);
     if (text !== null) return { kind: "warned", text };
   }
-  return callVerdict(sql, runtime, incoming, { id, edited: known.edited });
+  return callVerdict(sql, runtime, incoming, { id, edited: known.edited, project: known.project, cwd: known.cwd });
 }
 
 function callVerdict(
   sql: Sql,
-  { now, processes, config }: Runtime,
-  { event, input, isLate = false }: IncomingEvent,
-  { id, edited }: Pick<KnownSession, "id" | "edited">,
+  runtime: Runtime,
+  incoming: IncomingEvent,
+  known: Pick<KnownSession, "id" | "edited" | "project" | "cwd">,
 ): EditVerdict {
-  const reason = event === "PreToolUse" && !isLate ? spending.refusal(sql, id, input.tool_name, now()) : null;
+  const { now, processes, config } = runtime;
+  const { event, input, isLate = false } = incoming;
+  const { id, edited } = known;
+  const isAwaited = event === "PreToolUse" && !isLate;
+  const reason = isAwaited ? spending.refusal(sql, id, input.tool_name, now()) : null;
   if (reason !== null) return { kind: "refused", reason };
+  const repeated = isAwaited && config.effects.guard !== "off" ? repeatVerdict(sql, runtime, incoming, known) : null;
+  if (repeated) return repeated;
   if (!edited) return { kind: "free" };
   return checkEdit(sql, { now: now(), processes, session: id, isStrict: config.team.strictFiles }, edited);
+}
+
+/** [EF9] A client that cannot ask refuses. */
+function repeatVerdict(
+  sql: Sql,
+  { config, now }: Runtime,
+  { input, clientName }: IncomingEvent,
+  { id, project, cwd }: Pick<KnownSession, "id" | "project" | "cwd">,
+): EditVerdict | null {
+  const place = placeOf(input, project, cwd);
+  const notes = noteEffects(input, config.effects.commands, place);
+  const state = notes.length === 0 ? null : currentState(sql, id);
+  if (state === null) return null;
+  const isAsking = adapterOf(clientName)?.asksUser ?? false;
+  const reason = reasonToAsk(state, notes, config.effects, isAsking, now());
+  return reason === null ? null : { kind: isAsking ? "asked" : "refused", reason };
+}
+
+function placeOf({ cwd }: HookInput, project: string | null, known: string | null): CallPlace | null {
+  const folder = cwd ?? known;
+  return folder === null ? null : { cwd: folder, project };
 }
 
 /** [HO32] For a tool call that waits: reads the budget and the reservations, and writes nothing. */
 export function readVerdict(runtime: Runtime, incoming: IncomingEvent): EditVerdict {
   const edited = guardedFile(runtime, incoming);
   return runtime.store.read<EditVerdict>(
-    (sql) => callVerdict(sql, runtime, incoming, { id: findSession(sql, runtime, incoming).id, edited }),
+    (sql) => callVerdict(sql, runtime, incoming, { ...findSession(sql, runtime, incoming), edited }),
     { kind: "free" },
   );
 }
@@ -270,7 +301,8 @@ function recordEntries(recording: Recording, verdict: EditVerdict): boolean {
       recordAssistant(sql, id, now, input.last_assistant_message ?? "");
     // Reported after its end: it no longer runs.
     if (entry.kind === "tool_start" && journal.has(sql, id, `end:${entry.id}`)) continue;
-    if (!journal.append(sql, id, now, key, withStamp(entry, isLate))) continue;
+    const noted = withEffects(recording, withStamp(entry, isLate), verdict);
+    if (!journal.append(sql, id, now, key, noted)) continue;
     isNew = true;
     if (entry.kind === "compacted" && entry.summary !== "") noteCompaction(sql, now, id, key);
     const change = sessionChange(entry);
@@ -304,6 +336,28 @@ function withStamp(entry: JournalEntry, isLate: boolean): JournalEntry {
   if (isLate || entry.kind !== "tool_end" || !entry.path || entry.action === "read") return entry;
   const stamp = stampOf(entry.path);
   return stamp ? { ...entry, stamp } : entry;
+}
+
+/** [EF1] [EF6] Adds where its commands that cannot be undone run, and the commit that they push. */
+function withEffects(
+  { sql, runtime, incoming, known, session }: Recording,
+  entry: JournalEntry,
+  verdict: EditVerdict,
+): JournalEntry {
+  if (entry.kind !== "tool_start" && entry.kind !== "tool_end" && entry.kind !== "tool_error") return entry;
+  const { input, isLate = false } = incoming;
+  const place = isLate ? null : placeOf(input, known.project, known.cwd);
+  const effects = noteEffects(input, runtime.config.effects.commands, place);
+  if (effects.length === 0) return entry;
+  const noted = asShownBy({ ...entry, effects }, incoming.clientName);
+  if (noted.kind === "tool_start") return verdict.kind === "asked" ? { ...noted, asked: true as const } : noted;
+  if (noted.kind === "tool_error" && verdict.kind === "refused") return { ...noted, isRefused: true as const };
+  const start = journal.find(sql, session.id, `start:${entry.id}`)?.entry;
+  const begun = start?.kind === "tool_start" ? start.effects : undefined;
+  if (begun === undefined) return noted;
+  // A call may commit before it pushes; one that leaves the branch says nothing of it any more.
+  const isElsewhere = noted.effects.some(({ branch }, index) => branch !== begun[index]?.branch);
+  return isLate || isElsewhere || JSON.stringify(begun) === JSON.stringify(noted.effects) ? entry : noted;
 }
 
 function sessionChange(entry: JournalEntry): sessions.SessionChange | null {

@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import type { Sql } from "../../shared/sql.ts";
 import { approvedPlan, assistant, idOf, limits, redactAndClip } from "../sessions/entries.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
+import { asShownBy } from "../effects/note-effects.ts";
 import * as journal from "../sessions/journal.ts";
 import { isSessionPaused, pauseReadLimits, markTranscript, type PauseReadLimits } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -272,7 +273,8 @@ function recordUnhooked(sql: Sql, caller: Caller, now: number, call: UnhookedCal
 }
 
 function recordAll(sql: Sql, sessionId: string, at: number, entries: ReturnType<typeof entriesOf>): boolean {
-  return entries.map(({ key, entry }) => journal.append(sql, sessionId, at, key, entry)).includes(true);
+  const client = sessions.get(sql, sessionId)?.client ?? "";
+  return entries.map(({ key, entry }) => journal.append(sql, sessionId, at, key, asShownBy(entry, client))).includes(true);
 }
 
 function startedCall(

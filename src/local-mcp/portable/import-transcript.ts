@@ -5,6 +5,7 @@ import type { JsonObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { asShownBy } from "../effects/note-effects.ts";
 import { approvedPlan, assistant, idOf, pathOf, type KeyedEntry } from "../sessions/entries.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
@@ -75,7 +76,7 @@ function store(sql: Sql, { now }: Runtime, reading: Reading): ImportedTranscript
   });
   const writtenGit = content.git ? { writtenGit: content.git } : {};
   journal.append(sql, id, first, `start:${importOrigin}`, { kind: "start", source: importOrigin, ...writtenGit });
-  record(sql, id, events, first);
+  record(sql, head, events, first);
   sessions.touch(sql, last, id);
   sessions.detach(sql, last, id, importOrigin);
   const toolErrors = toolEnds.filter(({ error }) => error !== null).length;
@@ -101,7 +102,12 @@ interface Event {
 }
 
 /** [TR205] A turn is over when the model, an error or the user ended it, or the next one begins. */
-function record(sql: Sql, id: string, events: readonly Event[], startedAt: number): void {
+function record(
+  sql: Sql,
+  { session: id, client }: Pick<TranscriptHead, "session" | "client">,
+  events: readonly Event[],
+  startedAt: number,
+): void {
   let [turn, at, isOpen] = [0, startedAt, false];
   const end = (how: Event["turn"]): void => {
     const kind = how === "interrupts" ? "interrupted" : "turn_end";
@@ -112,7 +118,8 @@ function record(sql: Sql, id: string, events: readonly Event[], startedAt: numbe
     if (event.turn === "starts" && isOpen) end("ends");
     at = event.at ?? at;
     if (event.turn === "starts" || event.turn === "joins") turn += 1;
-    for (const { key, entry } of event.entries(String(turn))) journal.append(sql, id, at, key, entry);
+    for (const { key, entry } of event.entries(String(turn)))
+      journal.append(sql, id, at, key, asShownBy(entry, client));
     const isEnd = event.turn === "joins" ? !isOpen : isOpen && (event.turn === "ends" || event.turn === "interrupts");
     if (isEnd) end(event.turn);
     if (event.turn !== undefined && event.turn !== "joins") isOpen = event.turn === "starts";

@@ -1,7 +1,8 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import { describingArguments } from "../../contract/hook-tool.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
-import type { FileNote, TodoItem } from "../../contract/work-state.ts";
+import type { EffectNote, FileNote, TodoItem } from "../../contract/work-state.ts";
+import { noteEffects } from "../effects/note-effects.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { asObject } from "../../shared/json-fields.ts";
 import { withoutBriefs } from "../text/brief-in-prompt.ts";
@@ -27,7 +28,7 @@ const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[
   SessionStart: () => [],
   SessionEnd: () => [],
   UserPromptSubmit: prompt,
-  PreToolUse: (input) => toolCall(input, "start", (tool) => ({ kind: "tool_start", ...tool })),
+  PreToolUse: (input) => toolCall(input, "start", (tool) => ({ kind: "tool_start", ...tool, ...effectsOf(input) })),
   PostToolUse: (input) => [
     ...toolCall(input, "end", (tool) => ({ kind: "tool_end", ...tool, ...durationOf(input), ...fileOf(input) })),
     ...todos(input),
@@ -79,6 +80,11 @@ type Tool = Pick<Extract<JournalEntry, { kind: "tool_start" }>, "id" | "name" | 
 function toolCall(input: HookInput, moment: "start" | "end", entryOf: (tool: Tool) => JournalEntry): KeyedEntry[] {
   const tool = toolOf(input);
   return tool ? [keyed(`${moment}:${tool.id}`, entryOf(tool))] : [];
+}
+
+function effectsOf(input: HookInput): { effects?: readonly EffectNote[] } {
+  const effects = noteEffects(input);
+  return effects.length === 0 ? {} : { effects };
 }
 
 function durationOf({ duration_ms: durationMs }: HookInput): { durationMs?: number } {

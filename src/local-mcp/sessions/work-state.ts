@@ -11,6 +11,7 @@ import type {
   UserPrompt,
 } from "../../contract/work-state.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { interruptedOutput, withEffects } from "../effects/effects.ts";
 import type { JournalRow } from "./journal.ts";
 import { bothEnds, excerpt, isNod, tail } from "../text/excerpt.ts";
 import { goalOfCommand, isSlashCommand } from "./slash-command.ts";
@@ -151,7 +152,9 @@ function apply(state: WorkState, at: number, entry: JournalEntry): WorkState {
   const applier = appliers[entry.kind] as
     | ((state: WorkState, at: number, entry: JournalEntry) => WorkState)
     | undefined;
-  return applier ? applier(state, at, entry) : state;
+  const next = applier ? applier(state, at, entry) : state;
+  const effects = withEffects(next.effects ?? [], at, entry);
+  return effects.length === 0 ? next : { ...next, effects };
 }
 
 /** [CP8] Commands of the client are not prompts. */
@@ -220,10 +223,6 @@ function withEndedCall(state: WorkState, id: string, call: EndedCall): WorkState
 function withoutRuns(state: WorkState): WorkState {
   return { ...state, runningTools: [], cutOff: [] };
 }
-
-/** 144 is what Claude Code reports of a command that SIGTERM has ended. */
-const interruptedOutput =
-  /^\W*(?:error: )?(?:exit code (?:129|130|137|143|144)(?!\d)|(?:\[request )?interrupted|aborted|cancell?ed)/i;
 
 /** A client that is asked to end stops its tools first, and may report them. */
 const maxEndMs = 3_000;

@@ -19,6 +19,8 @@ import { formatChat } from "./news-text.ts";
 export type EditVerdict =
   | { readonly kind: "free" }
   | { readonly kind: "refused"; readonly reason: string }
+  /** The client asks its user. */
+  | { readonly kind: "asked"; readonly reason: string }
   | { readonly kind: "warned"; readonly text: string };
 
 export interface EditContext {

@@ -1,0 +1,109 @@
+/** What a kind of command does that nothing takes back, in words for a person. */
+export const effectKinds = {
+  push: "changes a remote repository",
+  publish: "publishes a package or an image",
+  release: "makes or changes a release",
+  deployment: "deploys, or changes infrastructure",
+  migration: "changes a database",
+  deletion: "deletes something remote",
+  message: "sends or posts what others read",
+} as const;
+export type EffectKind = keyof typeof effectKinds;
+export const effectKindNames = Object.keys(effectKinds) as EffectKind[];
+
+/** A command that cannot be undone. The user adds more with `effects.commands`. */
+export interface EffectCommand {
+  /**
+   * The program and its words in their order, `|` between alternatives, `*` as wildcard; for a
+   * tool of an MCP server its name. Options may stand anywhere.
+   */
+  readonly words: string;
+  readonly kind: EffectKind;
+  /** Words with which it does nothing, in the same form. */
+  readonly unless?: string | undefined;
+  /** Command by which a person finds out; `{1}`: the word after those above; `{subject}`. */
+  readonly check?: string | undefined;
+}
+
+/** Words with which no command of the table does anything. */
+export const harmlessWords = "--dry-run*|--dryrun|--help|--version";
+
+const scripts = "npm|pnpm|yarn|bun";
+
+export const effectCommands: readonly EffectCommand[] = [
+  { words: "git push", kind: "push", unless: "-n|stash" },
+  { words: "jj git push", kind: "push" },
+  { words: "hg push", kind: "push", unless: "-n" },
+  {
+    words: `${scripts}|lerna|changeset publish|unpublish`,
+    kind: "publish",
+    unless: "run|run-script|exec",
+    check: "npm view {subject} version",
+  },
+  { words: "yarn npm publish", kind: "publish", check: "npm view {subject} version" },
+  { words: "cargo publish|yank", kind: "publish", unless: "-n|--list", check: "cargo info {subject}" },
+  { words: "poetry|uv|flit|hatch|pdm|maturin publish", kind: "publish" },
+  { words: "twine upload", kind: "publish" },
+  { words: "gem push|yank", kind: "publish" },
+  { words: "mvn*|gradle*|gradlew* deploy|publish*", kind: "publish", unless: "publishToMavenLocal|-m|--dry-run" },
+  { words: "dotnet|nuget nuget push", kind: "publish" },
+  { words: "docker|podman push|manifest", kind: "publish", unless: "inspect|create", check: "docker manifest inspect {1}" },
+  { words: "docker|podman image push", kind: "publish", check: "docker manifest inspect {1}" },
+  { words: "vsce|ovsx publish", kind: "publish" },
+  { words: "mix hex.publish", kind: "publish" },
+  { words: "dart|flutter pub publish", kind: "publish", unless: "-n" },
+  { words: "pod trunk push", kind: "publish" },
+  { words: "helm push", kind: "publish" },
+  { words: "gh|glab release create|delete|edit|upload", kind: "release", check: "gh release view {1}" },
+  { words: "goreleaser release", kind: "release", unless: "--snapshot|--skip*publish*" },
+  { words: "semantic-release|release-it", kind: "release", unless: "-d" },
+  { words: "gh|glab pr|mr create|merge|close|comment|review|reopen", kind: "message", check: "gh pr list --state all" },
+  { words: "gh|glab issue create|close|comment|delete|transfer|reopen", kind: "message", check: "gh issue list --state all" },
+  { words: "gh workflow run", kind: "deployment", check: "gh run list" },
+  { words: "gh repo|gist|secret|variable|cache delete|remove|archive", kind: "deletion" },
+  { words: "mail|mailx|mutt|neomutt *", kind: "message" },
+  { words: "sendmail|msmtp|swaks", kind: "message" },
+  { words: "wrangler deploy|publish|rollback", kind: "deployment", check: "wrangler deployments list" },
+  { words: "wrangler pages|versions deploy", kind: "deployment", check: "wrangler deployments list" },
+  { words: "wrangler delete", kind: "deletion" },
+  { words: "wrangler d1 migrations|delete apply|*", kind: "migration", unless: "--local|list|create", check: "wrangler d1 migrations list {1}" },
+  { words: "vercel|netlify deploy|promote|rollback|--prod", kind: "deployment", unless: "--build-only", check: "vercel ls" },
+  { words: "firebase deploy", kind: "deployment" },
+  { words: "fly|flyctl|railway|eas deploy|up|submit", kind: "deployment", check: "fly releases" },
+  { words: "gcloud app|run|functions deploy", kind: "deployment" },
+  { words: "sam|cdk|sst|serverless|sls|copilot|eb deploy|destroy|remove|up", kind: "deployment", unless: "--noexecute|--no-execute" },
+  { words: "terraform|tofu|terragrunt|pulumi apply|destroy|up", kind: "deployment", check: "terraform show" },
+  { words: "kubectl|oc apply|create|replace|patch|scale|set|delete|drain", kind: "deployment", check: "kubectl get {1}" },
+  { words: "kubectl|oc rollout restart|undo", kind: "deployment" },
+  { words: "helm install|upgrade|uninstall|delete|rollback", kind: "deployment", check: "helm status {1}" },
+  { words: "ansible-playbook *", kind: "deployment", unless: "--check|-c|--syntax-check|--list-*" },
+  { words: "cap *", kind: "deployment", unless: "-n|-t" },
+  { words: "kamal deploy|redeploy|rollback", kind: "deployment" },
+  { words: "prisma migrate deploy|reset", kind: "migration", check: "prisma migrate status" },
+  { words: "prisma|supabase db push|reset", kind: "migration", unless: "--local" },
+  { words: "drizzle-kit migrate|push", kind: "migration" },
+  { words: "knex migrate:latest|migrate:up|migrate:down|migrate:rollback", kind: "migration", check: "knex migrate:status" },
+  { words: "sequelize* db:migrate*|db:drop|db:seed*", kind: "migration", unless: "db:migrate:status", check: "sequelize db:migrate:status" },
+  { words: "typeorm* migration:run|migration:revert|schema:sync|schema:drop", kind: "migration", check: "typeorm migration:show" },
+  { words: "alembic upgrade|downgrade", kind: "migration", unless: "--sql", check: "alembic current" },
+  { words: "dbmate|flyway|goose|liquibase up|down|migrate|rollback*|undo|clean|drop|update", kind: "migration" },
+  { words: "rails|rake|mix db:migrate*|db:rollback|db:drop|db:reset|ecto.migrate|ecto.rollback|ecto.drop", kind: "migration", unless: "db:migrate:status", check: "rails db:migrate:status" },
+  { words: "manage.py|django-admin migrate|flush", kind: "migration", unless: "--plan|--check", check: "python manage.py showmigrations" },
+  { words: "artisan migrate*", kind: "migration", unless: "migrate:status|--pretend", check: "php artisan migrate:status" },
+  { words: "dotnet* ef database update|drop", kind: "migration", check: "dotnet ef migrations list" },
+  { words: "aws s3 rm|rb|mv|sync|cp", kind: "deletion", unless: "cp|sync" },
+  { words: "aws * delete-*|terminate-*", kind: "deletion" },
+  { words: "gcloud|az|doctl|heroku * delete|destroy", kind: "deletion" },
+  { words: "gcloud|az|doctl * * delete|destroy", kind: "deletion" },
+  { words: `${scripts} run|run-script deploy*|release*|publish*`, kind: "deployment", unless: "*dry*|*build*|*test*|*preview*|*check*|*local*" },
+  { words: `${scripts} run|run-script *migrat*`, kind: "migration", unless: "*dry*|*status*|*test*|*create*|*generate*|*make*|*new*" },
+  { words: "make|just|task deploy*|release*|publish*|migrate*", kind: "deployment", unless: "-n|*dry*|*build*|*test*|*check*" },
+  { words: "*send_email|*send_mail|*send_message|*post_message|*create_issue|*create_pull_request|*merge_pull_request|*add_issue_comment", kind: "message" },
+  { words: "*push_files|*create_or_update_file|*create_branch", kind: "push" },
+  { words: "*deploy_to_*|*create_deployment|*deploy_site", kind: "deployment" },
+  { words: "*apply_migration", kind: "migration" },
+];
+
+/** What became of one: `refused`, SHIM's guard did not let it run. */
+export const effectOutcomes = ["done", "failed", "unknown", "refused"] as const;
+export type EffectOutcome = (typeof effectOutcomes)[number];

@@ -1,0 +1,103 @@
+import { type EffectOutcome, effectKinds } from "../../contract/effects.ts";
+import type { JournalEntry } from "../../contract/journal.ts";
+import type { EffectNote, EffectRun } from "../../contract/work-state.ts";
+import { age } from "../../shared/format.ts";
+import { simpleCommands } from "./shell-commands.ts";
+import { readPush } from "./push-target.ts";
+
+/** Pure: a view of the journal. Nothing is stored but what the entries of the calls have. */
+
+const limits = { runs: 30, error: 200 };
+
+/** 144 is what Claude Code reports of a command that SIGTERM has ended. */
+export const interruptedOutput =
+  /^\W*(?:error: )?(?:exit code (?:129|130|137|143|144)(?!\d)|(?:\[request )?interrupted|aborted|cancell?ed)/i;
+const timedOut = /timed? ?out/i;
+
+/** [EF3] [EF4] Keeps the newest, oldest first. */
+export function withEffects(runs: readonly EffectRun[], at: number, entry: JournalEntry): readonly EffectRun[] {
+  if (entry.kind === "start" && entry.source === "resume") return runs.map((run) => ({ ...run, isEarlier: true }));
+  if (entry.kind !== "tool_start" && entry.kind !== "tool_end" && entry.kind !== "tool_error") return runs;
+  const { id: call, effects = [] } = entry;
+  const known = runs.filter((run) => run.call === call);
+  if (known.length === 0 && effects.length === 0) return runs;
+  const asked = entry.kind === "tool_start" && entry.asked ? { asked: true as const } : {};
+  const begun =
+    effects.length === 0
+      ? known
+      : effects.map((note): EffectRun => ({ call, at: known[0]?.at ?? at, ...known[0]?.asked && { asked: true }, ...asked, ...note }));
+  const ended = begun.map((run) => ({ ...run, ...endOf(run, entry) }));
+  return [...runs.filter((run) => run.call !== call), ...ended].slice(-limits.runs);
+}
+
+type Ended = Pick<EffectRun, "outcome" | "error" | "runsOn">;
+
+function endOf({ shows }: EffectNote, entry: JournalEntry): Ended {
+  if (entry.kind === "tool_end") {
+    if (entry.runsOn) return { outcome: "unknown", runsOn: true };
+    return { outcome: shows === "all" || shows === "success" ? "done" : "unknown" };
+  }
+  if (entry.kind !== "tool_error") return {};
+  const error = entry.text.slice(0, limits.error);
+  if (entry.isRefused) return { outcome: "refused" };
+  const isStopped = interruptedOutput.test(entry.text) || timedOut.test(error);
+  const isFailed = !isStopped && (shows === "all" || shows === "failure");
+  return { outcome: isFailed ? "failed" : "unknown", error };
+}
+
+export function outcomeOf({ outcome = "unknown" }: EffectRun): EffectOutcome {
+  return outcome;
+}
+
+/** Why it is not known, or how it failed. Quotes the client. */
+export function outcomeText(run: EffectRun): string {
+  const { outcome, error, runsOn, asked } = run;
+  const quoted = error === undefined ? "" : `: ${error.replaceAll(/\s+/g, " ")}`;
+  if (outcome === "done") return "done";
+  if (outcome === "refused") return "refused by SHIM's guard, not run";
+  if (outcome === "failed") return `FAILED${quoted}`;
+  if (outcome === undefined) return `unknown (no end of it was seen${asked ? ", the user was asked before it" : ""})`;
+  if (runsOn) return "unknown (it ran on in the background)";
+  if (error !== undefined) return `unknown (its call did not end well${quoted})`;
+  return "unknown (its call ended, and what ended it does not show it)";
+}
+
+/** @returns the command, where it ran, and on what */
+export function effectText({ command, subject, folder, kind }: EffectNote): string {
+  const isCommit = kind === "push" && subject !== undefined;
+  const on = subject === undefined ? "" : ` (${isCommit ? `commit ${subject.slice(0, 12)}` : subject})`;
+  return `${command}${folder === undefined ? "" : ` [in ${folder}]`}${on}`;
+}
+
+/** Command by which a person finds out. */
+export function checkOf(note: EffectNote): string | null {
+  const push = pushOf(note);
+  if (push === null) return note.check ?? null;
+  const branch = push.to ?? (push.from === "HEAD" ? null : push.from) ?? note.branch ?? null;
+  return branch === null ? null : `git ls-remote ${push.remote ?? "origin"} ${branch}`;
+}
+
+export function pushOf({ kind, command }: EffectNote): ReturnType<typeof readPush> {
+  if (kind !== "push") return null;
+  const words = simpleCommands(command)[0]?.words ?? [];
+  return readPush(words.slice(words.indexOf("git")));
+}
+
+/** [EF8] Two runs with one key would do the same again: a push by its commit. */
+export function effectKey(note: EffectNote): string {
+  const { kind, command, folder = "", subject = "", branch = null } = note;
+  const push = pushOf(note);
+  if (push === null || subject === "") return JSON.stringify([kind, command, folder, subject]);
+  const to = push.to ?? (push.from === "HEAD" ? null : push.from) ?? branch;
+  return JSON.stringify([kind, push.remote ?? "origin", to, push.isDeletion, subject]);
+}
+
+/** For the timeline and the brief. */
+export function effectLine(run: EffectRun, now: number): string {
+  const way = outcomeOf(run) === "unknown" ? checkOf(run) : null;
+  return `${age(now - run.at)} ago: ${effectText(run)}: ${outcomeText(run)}${way === null ? "" : `; to find out: ${way}`}`;
+}
+
+export function kindText({ kind }: EffectNote): string {
+  return effectKinds[kind];
+}

@@ -1,0 +1,185 @@
+import {
+  type EffectCommand,
+  effectCommands,
+  type EffectKind,
+  harmlessWords,
+} from "../../contract/effects.ts";
+import { isWayToOwnTool } from "../../contract/own-tools.ts";
+import { asObject, textAt } from "../../shared/json-fields.ts";
+import { matchesWord, type WantedWord, wordsOf } from "../checkpoints/risky-commands.ts";
+import { redactJson } from "../../redaction/redact.ts";
+import { boundTexts } from "../sessions/entries.ts";
+import { type Shown, simpleCommands } from "./shell-commands.ts";
+
+/** Pure: the commands of a call that cannot be undone. */
+
+export interface FoundEffect {
+  readonly kind: EffectKind;
+  readonly command: string;
+  readonly words: readonly string[];
+  readonly shows: Shown | null;
+  /** Folders that it changed to before; null: not known. */
+  readonly folders: readonly string[] | null;
+  readonly check: string | null;
+}
+
+interface Wanted {
+  readonly words: readonly WantedWord[];
+  readonly unless: readonly WantedWord[];
+  readonly declared: EffectCommand;
+}
+
+const parsed = new WeakMap<readonly EffectCommand[], readonly Wanted[]>();
+const harmless = wordsOf(harmlessWords);
+
+function wantedOf(commands: readonly EffectCommand[]): readonly Wanted[] {
+  const known = parsed.get(commands);
+  if (known) return known;
+  const all = commands.map((declared) => ({
+    words: wordsOf(declared.words),
+    unless: [...harmless, ...wordsOf(declared.unless ?? "")],
+    declared,
+  }));
+  parsed.set(commands, all);
+  return all;
+}
+
+/**
+ * [EF1] [EF2] Those of SHIM's table and of the user, each as it ran.
+ *
+ * @param own commands that the user added
+ */
+export function findEffects(
+  toolName: string,
+  toolInput: unknown,
+  own: readonly EffectCommand[] = [],
+): readonly FoundEffect[] {
+  const all = [...wantedOf(own), ...wantedOf(effectCommands)];
+  const shell = shells.get(toolName);
+  if (shell === undefined) return toolEffects(all, toolName, toolInput);
+  const text = textAt(asObject(toolInput), "command");
+  return text === null ? [] : effectsIn(all, text, shell === "powershell");
+}
+
+const shells: ReadonlyMap<string, "sh" | "powershell"> = new Map([
+  ["Bash", "sh"],
+  ["PowerShell", "powershell"],
+] as const);
+
+const maxInputChars = 1_000;
+
+/** A server's tool is a command without words, whose end is its own. */
+function toolEffects(all: readonly Wanted[], toolName: string, toolInput: unknown): FoundEffect[] {
+  if (isWayToOwnTool(toolName) || !/[_:./-]/.test(toolName)) return [];
+  const words = [toolName.toLowerCase()];
+  const found = all.find((one) => one.words.length === 1 && matchesAll(words, one) !== null);
+  if (!found) return [];
+  const command = `${toolName} ${JSON.stringify(redactJson(boundTexts(toolInput ?? {}, maxInputChars)).value)}`;
+  return [{ kind: found.declared.kind, command, words, shows: "all", folders: [], check: null }];
+}
+
+const maxShells = 3;
+
+function effectsIn(all: readonly Wanted[], text: string, isPowerShell: boolean, depth = 0): FoundEffect[] {
+  return simpleCommands(text, isPowerShell).flatMap((command): FoundEffect[] => {
+    const words = withoutWrappers(command.words);
+    const script = depth < maxShells ? scriptOf(words) : null;
+    if (script !== null)
+      return effectsIn(all, script, isPowerShell, depth + 1).map((inner) => ({
+        ...inner,
+        shows: weaker(command.shows, inner.shows),
+        folders: command.folders && inner.folders && [...command.folders, ...inner.folders],
+      }));
+    const lower = words.map((word) => word.toLowerCase());
+    for (const one of all) {
+      const rest = matchesAll(lower, one);
+      if (rest === null) continue;
+      const { kind, check = null } = one.declared;
+      const next = words.slice(rest).find((word) => !word.startsWith("-"));
+      return [{ ...command, kind, command: command.text, words, check: checkFor(check, next) }];
+    }
+    return [];
+  });
+}
+
+/** @returns null where a word of it is not known */
+function checkFor(check: string | null, next: string | undefined): string | null {
+  if (check === null || (check.includes("{1}") && !/^[\w@./:=-]+$/.test(next ?? ""))) return null;
+  return check.replaceAll("{1}", next ?? "");
+}
+
+function weaker(outer: Shown | null, inner: Shown | null): Shown | null {
+  if (outer === null || inner === null || outer === "all") return outer && inner;
+  return inner === "all" || inner === outer ? outer : null;
+}
+
+/** @returns the index behind the last word that an entry names; null: it is another command */
+function matchesAll(words: readonly string[], { words: wanted, unless }: Wanted): number | null {
+  if (words.some((word) => unless.some((one) => matchesWord(word, one)))) return null;
+  const [program] = words;
+  const [first, ...others] = wanted;
+  if (program === undefined || first === undefined || !matchesWord(nameOf(program), first)) return null;
+  let at = 1;
+  for (const one of others) {
+    const found = words.findIndex((word, index) => index >= at && matchesWord(word, one));
+    // Between them stand options alone, and their values.
+    const between = words.slice(at, Math.max(found, at));
+    const isNext = between.every((word, index) => isOption(word) || isOption(between[index - 1]));
+    if (found < 0 || (!isNext && !isOption(words[found]))) return null;
+    if (!isOption(words[found]) || found === at) at = found + 1;
+  }
+  return at;
+}
+
+function isOption(word: string | undefined): boolean {
+  return word?.startsWith("-") ?? false;
+}
+
+function nameOf(program: string): string {
+  return program.slice(program.lastIndexOf("/") + 1).replace(/\.(?:exe|cmd)$/, "");
+}
+
+/** Programs that run the one behind them, with the number of words of their own. */
+const wrappers: ReadonlyMap<string, number> = new Map([
+  ...["sudo", "doas", "env", "time", "nice", "nohup", "command", "exec", "builtin", "stdbuf", "npx", "bunx", "pnpx"].map(
+    (name) => [name, 0] as const,
+  ),
+  ...["python", "python3", "py", "php", "ruby", "node"].map((name) => [name, 0] as const),
+  ["timeout", 1],
+]);
+/** Programs that do so with one of these words. */
+const runners: ReadonlyMap<string, ReadonlySet<string>> = new Map([
+  ...["npm", "pnpm", "yarn", "bun"].map((name) => [name, new Set(["exec", "x", "dlx"])] as const),
+  ...["poetry", "uv", "pipenv", "rye", "hatch", "pdm"].map((name) => [name, new Set(["run"])] as const),
+  ["bundle", new Set(["exec"])],
+  ["dotenv", new Set(["run", "--"])],
+]);
+
+function withoutWrappers(given: readonly string[]): readonly string[] {
+  let words = given;
+  for (;;) {
+    const name = nameOf(words[0] ?? "");
+    if (/^[A-Za-z_]\w*=/.test(words[0] ?? "")) words = words.slice(1);
+    else if (runners.get(name)?.has(words[1] ?? "")) words = behindOptions(words, 2);
+    else if (wrappers.has(name) && words.length > 1) words = behindOptions(words, 1 + (wrappers.get(name) ?? 0));
+    else return words;
+  }
+}
+
+/** Options of a wrapper that take a word. */
+const valued: ReadonlySet<string | undefined> = new Set(["-u", "-g", "-n", "-k", "-s", "-p", "--package", "--user"]);
+
+function behindOptions(words: readonly string[], from: number): readonly string[] {
+  const at = words.findIndex((word, index) => index >= from && !isOption(word) && !valued.has(words[index - 1]));
+  return at < 0 ? [] : words.slice(at);
+}
+
+const shellNames: ReadonlySet<string> = new Set(["sh", "bash", "zsh", "dash", "ksh", "pwsh", "powershell"]);
+
+/** Text that a shell is given to run. */
+function scriptOf(words: readonly string[]): string | null {
+  const name = nameOf(words[0] ?? "");
+  if (name === "eval") return words.slice(1).join(" ");
+  const at = shellNames.has(name) ? words.findIndex((word) => /^-\w*c$|^-command$/i.test(word)) : -1;
+  return at < 0 ? null : (words[at + 1] ?? null);
+}

@@ -1,0 +1,57 @@
+import type { Config } from "../../contract/config.ts";
+import type { EffectNote, EffectRun, WorkState } from "../../contract/work-state.ts";
+import { age } from "../../shared/format.ts";
+import { checkOf, effectKey, effectText, outcomeOf } from "./effects.ts";
+
+/** Pure: asks before what cannot be undone is done again after a recovery. */
+
+/**
+ * [EF7] [EF8] [EF9] The reason to ask the user before these commands; null: none of them is known to
+ * be a repetition.
+ *
+ * @param isAsking the client asks its user itself, at each try; else the user's next prompt is the answer
+ */
+export function reasonToAsk(
+  state: Pick<WorkState, "effects" | "continues" | "prompts">,
+  notes: readonly EffectNote[],
+  { guard }: Config["effects"],
+  isAsking: boolean,
+  now: number,
+): string | null {
+  if (guard === "off") return null;
+  const own = state.effects ?? [];
+  const before = [...(state.continues?.effects ?? []), ...own.filter(({ isEarlier }) => isEarlier)];
+  const here = own.filter(({ isEarlier }) => !isEarlier);
+  const answeredAt = isAsking ? 0 : (state.prompts.at(-1)?.at ?? 0);
+  for (const note of notes) {
+    const key = effectKey(note);
+    const known = before.findLast((run) => effectKey(run) === key);
+    if (!known || !isGuarded(known, guard)) continue;
+    const last = here.findLast((run) => effectKey(run) === key);
+    if (last && isAnswered(last, isAsking, answeredAt)) continue;
+    return reasonFor(known, isAsking, now);
+  }
+  return null;
+}
+
+function isGuarded(run: EffectRun, guard: Config["effects"]["guard"]): boolean {
+  const outcome = outcomeOf(run);
+  return outcome === "done" || (guard === "all" && outcome === "unknown");
+}
+
+/** It ran in this chat with the user's consent, or the user has spoken since it was refused. */
+function isAnswered({ outcome, at }: EffectRun, isAsking: boolean, answeredAt: number): boolean {
+  if (outcome === "refused") return !isAsking && answeredAt > at;
+  return outcome !== undefined;
+}
+
+function reasonFor(run: EffectRun, isAsking: boolean, now: number): string {
+  const isDone = outcomeOf(run) === "done";
+  const way = checkOf(run);
+  return [
+    `SHIM: ${isDone ? "done already" : "perhaps done already"}, ${age(now - run.at)} ago, before this chat was recovered: ${effectText(run)}.`,
+    isDone ? "It cannot be undone." : "How it ended is not known, and it cannot be undone.",
+    ...(way === null ? [] : [`To find out: \`${way}\`.`]),
+    ...(isAsking ? [] : ["Ask the user whether to run it again; after the user's next prompt it is let through."]),
+  ].join(" ");
+}

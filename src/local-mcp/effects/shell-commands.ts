@@ -1,0 +1,267 @@
+import type { EffectNote } from "../../contract/work-state.ts";
+
+/** Pure: the simple commands of a shell's text, each with what the exit status of all shows of it. */
+
+/** What the exit status of all shows of one. */
+export type Shown = NonNullable<EffectNote["shows"]>;
+
+export interface SimpleCommand {
+  /** Without quotes, redirections and the words of control structures. */
+  readonly words: readonly string[];
+  /** As it stands in the text, on one line. */
+  readonly text: string;
+  readonly shows: Shown | null;
+  /** Folders that `cd` went to before it, in their order; null: one of them is not known. */
+  readonly folders: readonly string[] | null;
+}
+
+type Operator = ";" | "&" | "&&" | "||" | "|";
+
+interface ReadCommand {
+  readonly words: readonly string[];
+  readonly text: string;
+  /** In a substitution, a group or a control structure. */
+  readonly isInner: boolean;
+  readonly after: Operator;
+}
+
+/** A longer text is read up to here. */
+const maxChars = 20_000;
+const maxNesting = 40;
+
+export function simpleCommands(text: string, isPowerShell = false): SimpleCommand[] {
+  const read = new ShellReader(text.slice(0, maxChars), isPowerShell).read();
+  const lists = listsOf(read.filter(({ isInner }) => !isInner));
+  const last = lists.at(-1);
+  const showsOf = (command: ReadCommand, before: readonly ReadCommand[]): Shown | null => {
+    const list = lists.find((one) => one.includes(command));
+    if (list === undefined || text.length > maxChars) return null;
+    if (list.some(({ after }) => after === "||" || after === "&")) return null;
+    const options = before.filter(({ words }) => words[0] === "set").flatMap(({ words }) => words.slice(1));
+    const isStopping = options.some((word) => /^-\w*e/.test(word)) && !options.some((word) => word.startsWith("+"));
+    const isAlone = list.every(({ after }) => after !== "&&");
+    if (before.some(({ words }) => leaving.has(words[0] ?? ""))) return null;
+    if (command.after === "|" && !options.includes("pipefail")) return null;
+    if (list !== last && !(isStopping && isAlone)) return null;
+    return list === last && list.at(-1) === command ? "all" : "success";
+  };
+  let folders: string[] | null = [];
+  return read.map((command, at) => {
+    const { words, text: own, isInner } = command;
+    const shown = { words, text: own, shows: showsOf(command, read.slice(0, at)), folders };
+    if (!isInner && words[0] === "cd") folders = folders && foldersAfter(folders, words);
+    return shown;
+  });
+}
+
+/** After one of these nothing may have run. */
+const leaving: ReadonlySet<string> = new Set(["exit", "return", "exec"]);
+
+/** Commands between two `;` or line ends. */
+function listsOf(commands: readonly ReadCommand[]): ReadCommand[][] {
+  const lists: ReadCommand[][] = [[]];
+  for (const command of commands) {
+    lists.at(-1)?.push(command);
+    if (command.after === ";" || command.after === "&") lists.push([]);
+  }
+  return lists.filter((list) => list.length > 0);
+}
+
+function foldersAfter(folders: string[], words: readonly string[]): string[] | null {
+  const [folder, ...more] = words.slice(1).filter((word) => word !== "--");
+  return folder === undefined || more.length > 0 || /^[-~]|\$/.test(folder) ? null : [...folders, folder];
+}
+
+const opening: ReadonlySet<string> = new Set(["if", "while", "until", "for", "case", "select", "{", "function"]);
+const between: ReadonlySet<string> = new Set(["then", "do", "else", "elif"]);
+const closing: ReadonlySet<string> = new Set(["fi", "done", "esac", "}"]);
+const declaring: ReadonlySet<string> = new Set(["for", "case", "select", "function"]);
+const wordEnd = /[\s;&|<>()]/;
+
+class ShellReader {
+  readonly #text: string;
+  readonly #isPowerShell: boolean;
+  readonly #found: ReadCommand[] = [];
+  /** Ends of here-documents that begin with the next line. */
+  #documents: string[] = [];
+  #at = 0;
+  #depth = 0;
+  #nesting = 0;
+  #isInBackticks = false;
+
+  constructor(text: string, isPowerShell: boolean) {
+    this.#text = text;
+    this.#isPowerShell = isPowerShell;
+  }
+
+  read(): ReadCommand[] {
+    this.#list(null);
+    return this.#found;
+  }
+
+  /** Reads commands to the end sign, or of the text. */
+  #list(end: string | null): void {
+    let words: string[] = [];
+    let [from, to] = [-1, -1];
+    const finish = (after: Operator): void => {
+      this.#add(words, this.#text.slice(Math.max(from, 0), to), after);
+      [words, from, to] = [[], -1, -1];
+    };
+    while (this.#at < this.#text.length) {
+      const sign = this.#text.charAt(this.#at);
+      if (sign === end) break;
+      if (sign === "\n") {
+        this.#at += 1;
+        this.#skipDocuments();
+        // A line that ends in an operator goes on.
+        if (words.length > 0) finish(";");
+      } else if (/\s/.test(sign) || sign === ")") this.#at += 1;
+      else if (sign === "#") this.#at = this.#indexOf("\n");
+      else if (sign === "(") {
+        if (this.#text.startsWith("()", this.#at)) words = [];
+        this.#inner(")", 1);
+      } else if (sign === "<" || sign === ">") {
+        if (/^\d$/.test(words.at(-1) ?? "") && !/\s/.test(this.#text.charAt(this.#at - 1))) words.pop();
+        this.#redirection();
+        to = this.#at;
+      } else if (/[;&|]/.test(sign)) {
+        if (sign === "&" && this.#text.charAt(this.#at + 1) === ">") this.#at += 1;
+        else finish(this.#operator());
+      } else {
+        if (from < 0) from = this.#at;
+        words.push(this.#word());
+        to = this.#at;
+      }
+    }
+    finish(";");
+  }
+
+  #add(given: readonly string[], whole: string, after: Operator): void {
+    let [words, text] = [given, whole];
+    for (let [word] = words; word !== undefined; [word] = words) {
+      if (opening.has(word)) this.#depth += 1;
+      else if (closing.has(word)) this.#depth -= 1;
+      else if (!between.has(word)) break;
+      words = declaring.has(word) ? [] : words.slice(1);
+      text = text.slice(word.length).trimStart();
+    }
+    const isInner = this.#depth > 0 || words.length < given.length;
+    if (words.length > 0) this.#found.push({ words, text: text.replaceAll(/\s+/g, " "), isInner, after });
+  }
+
+  #operator(): Operator {
+    const operator = /^(?:&&|\|\||\|&|[;&|])/.exec(this.#text.slice(this.#at, this.#at + 2))?.[0] ?? ";";
+    this.#at += operator.length;
+    return operator === "|&" ? "|" : (operator as Operator);
+  }
+
+  /** Its commands decide no exit status that is seen. */
+  #inner(end: string, chars: number): void {
+    this.#at += chars;
+    if (this.#nesting >= maxNesting) return;
+    const [depth, wasInBackticks] = [this.#depth, this.#isInBackticks];
+    this.#nesting += 1;
+    this.#depth += 1;
+    this.#isInBackticks = end === "`";
+    this.#list(end);
+    this.#depth = depth;
+    this.#isInBackticks = wasInBackticks;
+    this.#nesting -= 1;
+    this.#at += 1;
+  }
+
+  #redirection(): void {
+    const sign = /^(?:<<<|<<-?|[<>]\(|>>|>\||[<>]&|[<>])/.exec(this.#text.slice(this.#at, this.#at + 3))?.[0] ?? "<";
+    if (sign.endsWith("(")) {
+      this.#inner(")", sign.length);
+      return;
+    }
+    this.#at += sign.length;
+    while (/[ \t]/.test(this.#text.charAt(this.#at))) this.#at += 1;
+    const word = this.#word();
+    if (sign.startsWith("<<") && sign !== "<<<") this.#documents.push(word);
+  }
+
+  #skipDocuments(): void {
+    for (const end of this.#documents) {
+      for (let line = ""; this.#at < this.#text.length; ) {
+        const next = this.#indexOf("\n");
+        line = this.#text.slice(this.#at, next);
+        this.#at = next + 1;
+        if (line.trim() === end) break;
+      }
+    }
+    this.#documents = [];
+  }
+
+  #word(): string {
+    let word = "";
+    while (this.#at < this.#text.length) {
+      const sign = this.#text.charAt(this.#at);
+      if (wordEnd.test(sign) || (sign === "`" && this.#isInBackticks)) break;
+      // An escape, a quote or a substitution; else the sign itself.
+      word += this.#part(sign);
+    }
+    return word;
+  }
+
+  #part(sign: string): string {
+    const next = this.#text.charAt(this.#at + 1);
+    if (sign === "'") return this.#until("'");
+    if (sign === '"') return this.#quoted();
+    if (sign === "$" && next === "(") return this.#substitution();
+    if (sign === (this.#isPowerShell ? "`" : "\\")) {
+      this.#at += 2;
+      return next === "\n" ? "" : next;
+    }
+    if (sign === "`") return this.#backticks();
+    if (sign === "$" && next === "{") return this.#until("}");
+    this.#at += 1;
+    return sign;
+  }
+
+  /** From after the present sign to before the end sign. */
+  #until(end: string): string {
+    const from = this.#at + 1;
+    this.#at = from;
+    const to = this.#indexOf(end);
+    this.#at = to + 1;
+    return this.#text.slice(from, to);
+  }
+
+  #quoted(): string {
+    let value = "";
+    this.#at += 1;
+    while (this.#at < this.#text.length && this.#text.charAt(this.#at) !== '"') {
+      const sign = this.#text.charAt(this.#at);
+      value += sign === "'" || (sign === "$" && this.#text.charAt(this.#at + 1) === "{") ? this.#plain() : this.#part(sign);
+    }
+    this.#at += 1;
+    return value;
+  }
+
+  #plain(): string {
+    this.#at += 1;
+    return this.#text.charAt(this.#at - 1);
+  }
+
+  #substitution(): string {
+    if (this.#text.startsWith("$((", this.#at)) {
+      this.#at = Math.min(this.#indexOf("))") + 2, this.#text.length);
+      return "0";
+    }
+    this.#inner(")", 2);
+    return "$()";
+  }
+
+  #backticks(): string {
+    this.#inner("`", 1);
+    return "$()";
+  }
+
+  /** The text's length where it does not come. */
+  #indexOf(sign: string): number {
+    const found = this.#text.indexOf(sign, this.#at);
+    return found < 0 ? this.#text.length : found;
+  }
+}
