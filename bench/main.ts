@@ -9,6 +9,7 @@ const suites = {
   hooks: () => import("./hooks-main.ts"),
   story: () => import("./story-main.ts"),
   proof: () => import("./proof-main.ts"),
+  effects: () => import("./effects-main.ts"),
   real: () => import("./real-main.ts"),
 } as const;
 const [name = ""] = process.argv.slice(2);

@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
+import { effectKindNames } from "../src/contract/effects.ts";
 import { configSchema, defaults } from "../src/contract/config.ts";
 import { defaultSettings, Settings } from "../src/contract/workspaces.ts";
 
@@ -26,6 +27,9 @@ const configMeanings: Record<string, string> = {
   "checkpoint.beforeCommands":
     "shell commands before which a checkpoint with files is taken: [the form](#commands-that-are-saved-before)",
   "checkpoint.maxBytes": "the largest state of one checkpoint, before compression",
+  "effects.guard":
+    "asks before a recovered chat repeats what [cannot be undone](../guide/when-it-breaks.md#what-cannot-be-undone): what is known as done (`known`), or also what ended unknown (`all`)",
+  "effects.commands": "more such commands: [the form](#commands-that-cannot-be-undone)",
   "brief.prompts": "the newest prompts that a brief may quote, besides the first",
   "snapshots.isEnabled": "whether the files of a project are kept with its checkpoints",
   "snapshots.maxFileBytes": "larger files are left out",
@@ -179,6 +183,10 @@ ${configTable()}
 ### Commands that are saved before
 
 Each entry of \`checkpoint.beforeCommands\` is words that stand in one command in this order, with any others between them and in any case; \`|\` separates alternatives of a word, \`*\` is a wildcard. A command counts wherever it stands in the text, also where it is only mentioned or tried (\`--dry-run\`): that costs one snapshot. Setting the key replaces the list; \`[]\` switches it off.
+
+### Commands that cannot be undone
+
+SHIM has a table of them. Each entry of \`effects.commands\` adds one: \`{"words": "make ship|release", "kind": "deployment", "unless": "test", "check": "curl https://app.example/version"}\`. \`words\`: the program, then its words in their order, with \`|\` and \`*\` as above; options may stand between them. \`kind\`: ${effectKindNames.map((kind) => `\`${kind}\``).join(", ")}. \`unless\`: words with which it does nothing (\`--dry-run\` and \`--help\` always). \`check\`: a command by which you find out; \`{1}\` is the word behind \`words\`.
 
 ## Settings of a workspace
 

@@ -127,6 +127,7 @@ export const machineTools = {
       offeredHere: z.number().optional(),
       store: z.string(),
       latest: z.record(z.string(), z.unknown()).optional(),
+      effects: z.array(z.string()).optional(),
     }),
   },
   shim_force_checkpoint: {

@@ -85,13 +85,13 @@ const flag = z.exactOptional(z.literal(true));
 /** One command of a call that cannot be undone. */
 export const EffectNote = stored({
   kind: z.enum(effectKindNames),
-  /** As it ran, redacted and cut. */
+  /** Text of it as it ran, redacted and cut. */
   command: text,
-  /** What the end of its call shows; absent: nothing, since other commands decide the exit status. */
+  /** Outcomes that the end of its call shows; absent: none, since others decide the exit status. */
   shows: z.exactOptional(z.enum(["all", "success", "failure"])),
   /** Relative to the project; absent: its root. */
   folder: z.exactOptional(text),
-  /** Of a push the commit of its branch; of a package `name@version`. */
+  /** Commit of the branch at a push or a deployment; of a package `name@version`. */
   subject: z.exactOptional(text),
   branch: z.exactOptional(text),
   /** Command by which a person finds out. */
@@ -105,7 +105,7 @@ const EffectRun = stored({
   /** Id of its call. */
   call: text,
   at: number,
-  /** Absent: no end was seen. `refused`: SHIM's guard did not let it run. */
+  /** Absent: no end was seen. `refused`: SHIM did not let it run. */
   outcome: z.exactOptional(z.enum(effectOutcomes)),
   /** Output of a call that failed, cut. */
   error: z.exactOptional(text),

@@ -34,6 +34,7 @@ const others: Readonly<Record<string, Commands>> = {
   "Improve code:": { code: () => import("./code.ts") },
   "Learn from records:": { learn: () => import("./learn.ts") },
   "Everything else:": {
+    effects: () => import("./effects.ts"),
     call: () => import("./call.ts"),
     host: () => import("./host.ts"),
     pause: () => import("./pause.ts"),

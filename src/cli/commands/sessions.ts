@@ -132,6 +132,7 @@ function showSession(cli: Cli, id: string, limit: { readonly limit?: number }): 
 }
 
 const sourceColours: Partial<Record<TimelineEntry["source"], "green" | "red" | "cyan" | "yellow">> = {
+  effect: "yellow",
   checkpoint: "green",
   crash: "red",
   recovery: "cyan",

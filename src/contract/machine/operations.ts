@@ -5,6 +5,7 @@ import { overviewOperations } from "./overview.ts";
 import { pageOperations } from "./page.ts";
 import { recoveryOperations } from "./recovery.ts";
 import { reservationOperations } from "./reservations.ts";
+import { effectOperations } from "./effects.ts";
 import { experimentOperations, learningOperations, replayOperations } from "./learning.ts";
 import { sessionOperations } from "./sessions.ts";
 import { teamOperations } from "./team.ts";
@@ -12,6 +13,7 @@ import { usageOperations } from "./usage.ts";
 import { workspaceOperations } from "./workspaces.ts";
 
 export const machineOperations = {
+  ...effectOperations,
   ...installationOperations,
   ...fileOperations,
   ...overviewOperations,

@@ -65,7 +65,7 @@ export type SessionView = z.infer<typeof SessionView>;
 
 export const TimelineEntry = z.object({
   at: moment,
-  source: z.enum(["journal", "signal", "checkpoint", "snapshot", "crash", "recovery"]),
+  source: z.enum(["journal", "effect", "signal", "checkpoint", "snapshot", "crash", "recovery"]),
   kind: z.string(),
   text: z.string(),
 });

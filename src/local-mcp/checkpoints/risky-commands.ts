@@ -1,27 +1,12 @@
 import type { Config } from "../../contract/config.ts";
 import { asObject, textAt } from "../../shared/json-fields.ts";
-import { matchesWildcard } from "../../shared/wildcard.ts";
+import { matchesWord, type WantedWord, wordsOf } from "../../shared/wildcard.ts";
 
 const shellTools: ReadonlySet<string> = new Set(["Bash", "PowerShell"]);
 /** Words that are read of one command: the text of a call may be long. */
 const maxWords = 200;
 
-/** Alternatives of one word of an entry. */
-export interface WantedWord {
-  readonly exact: ReadonlySet<string>;
-  readonly wildcards: readonly string[];
-}
-
 const parsed = new WeakMap<readonly string[], readonly (readonly WantedWord[])[]>();
-
-/** The words of an entry of a list, in lower case. */
-export function wordsOf(entry: string): WantedWord[] {
-  const words = entry.toLowerCase().split(/\s+/).filter(Boolean);
-  return words.map((word) => {
-    const all = word.split("|");
-    return { exact: new Set(all), wildcards: all.filter((one) => one.includes("*")) };
-  });
-}
 
 /**
  * Pure. [CP30] Searches for the words of each entry of the list, in their order, in each command of
@@ -64,8 +49,4 @@ function hasInOrder(words: readonly string[], wanted: readonly WantedWord[]): bo
     from = at + 1;
     return at >= 0;
   });
-}
-
-export function matchesWord(word: string, { exact, wildcards }: WantedWord): boolean {
-  return exact.has(word) || wildcards.some((pattern) => matchesWildcard(word, pattern));
 }

@@ -1,15 +1,14 @@
 import type { Config } from "../../contract/config.ts";
 import type { EffectNote, EffectRun, WorkState } from "../../contract/work-state.ts";
 import { age } from "../../shared/format.ts";
-import { checkOf, effectKey, effectText, outcomeOf } from "./effects.ts";
+import { checkOf, effectKey, effectText, outcomeOf } from "../sessions/effects.ts";
 
 /** Pure: asks before what cannot be undone is done again after a recovery. */
 
 /**
- * [EF7] [EF8] [EF9] The reason to ask the user before these commands; null: none of them is known to
- * be a repetition.
+ * [EF7] [EF8] [EF9] Reason to ask the user before these commands; null: no repetition is known.
  *
- * @param isAsking the client asks its user itself, at each try; else the user's next prompt is the answer
+ * @param isAsking the client asks its user itself; else the user's next prompt is the answer
  */
 export function reasonToAsk(
   state: Pick<WorkState, "effects" | "continues" | "prompts">,
@@ -39,7 +38,7 @@ function isGuarded(run: EffectRun, guard: Config["effects"]["guard"]): boolean {
   return outcome === "done" || (guard === "all" && outcome === "unknown");
 }
 
-/** It ran in this chat with the user's consent, or the user has spoken since it was refused. */
+/** Whether it ran in this chat with consent, or the user has spoken since it was refused. */
 function isAnswered({ outcome, at }: EffectRun, isAsking: boolean, answeredAt: number): boolean {
   if (outcome === "refused") return !isAsking && answeredAt > at;
   return outcome !== undefined;

@@ -7,7 +7,9 @@ import type { Sql } from "../../shared/sql.ts";
 import { stampOf } from "../../snapshots/file-state.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import { currentState } from "../checkpoints/capture.ts";
-import { asShownBy, noteEffects, type CallPlace } from "../effects/note-effects.ts";
+import { isCall } from "../sessions/effects.ts";
+import { asShownBy, noteEffects, type CallFolder } from "../sessions/note-effects.ts";
+import type { EffectNote } from "../../contract/work-state.ts";
 import { reasonToAsk } from "../effects/repeat-guard.ts";
 import { eventTrigger } from "../checkpoints/triggers.ts";
 import { clearContextReadings, takeReadings } from "../observe/observe.ts";
@@ -254,8 +256,8 @@ function repeatVerdict(
   { input, clientName }: IncomingEvent,
   { id, project, cwd }: Pick<KnownSession, "id" | "project" | "cwd">,
 ): EditVerdict | null {
-  const place = placeOf(input, project, cwd);
-  const notes = noteEffects(input, config.effects.commands, place);
+  const folder = callFolder(input, project, cwd);
+  const notes = noteEffects(input, config.effects.commands, folder);
   const state = notes.length === 0 ? null : currentState(sql, id);
   if (state === null) return null;
   const isAsking = adapterOf(clientName)?.asksUser ?? false;
@@ -263,7 +265,7 @@ function repeatVerdict(
   return reason === null ? null : { kind: isAsking ? "asked" : "refused", reason };
 }
 
-function placeOf({ cwd }: HookInput, project: string | null, known: string | null): CallPlace | null {
+function callFolder({ cwd }: HookInput, project: string | null, known: string | null): CallFolder | null {
   const folder = cwd ?? known;
   return folder === null ? null : { cwd: folder, project };
 }
@@ -338,26 +340,28 @@ function withStamp(entry: JournalEntry, isLate: boolean): JournalEntry {
   return stamp ? { ...entry, stamp } : entry;
 }
 
-/** [EF1] [EF6] Adds where its commands that cannot be undone run, and the commit that they push. */
-function withEffects(
-  { sql, runtime, incoming, known, session }: Recording,
-  entry: JournalEntry,
-  verdict: EditVerdict,
-): JournalEntry {
-  if (entry.kind !== "tool_start" && entry.kind !== "tool_end" && entry.kind !== "tool_error") return entry;
-  const { input, isLate = false } = incoming;
-  const place = isLate ? null : placeOf(input, known.project, known.cwd);
-  const effects = noteEffects(input, runtime.config.effects.commands, place);
+/** [EF1] Adds where its commands that cannot be undone run, and the commit that they push. */
+function withEffects(recording: Recording, entry: JournalEntry, verdict: EditVerdict): JournalEntry {
+  if (!isCall(entry)) return entry;
+  const { runtime, incoming, known } = recording;
+  const { input, isLate = false, clientName } = incoming;
+  const folder = isLate ? null : callFolder(input, known.project, known.cwd);
+  const effects = noteEffects(input, runtime.config.effects.commands, folder);
   if (effects.length === 0) return entry;
-  const noted = asShownBy({ ...entry, effects }, incoming.clientName);
-  if (noted.kind === "tool_start") return verdict.kind === "asked" ? { ...noted, asked: true as const } : noted;
-  if (noted.kind === "tool_error" && verdict.kind === "refused") return { ...noted, isRefused: true as const };
-  const start = journal.find(sql, session.id, `start:${entry.id}`)?.entry;
+  const noted = asShownBy({ ...entry, effects }, clientName);
+  if (noted.kind === "tool_start") return verdict.kind === "asked" ? { ...noted, asked: true } : noted;
+  if (noted.kind === "tool_error" && verdict.kind === "refused") return { ...noted, isRefused: true };
+  return isKnownAtStart(recording, entry.id, noted.effects) ? entry : noted;
+}
+
+/** Whether the entry of the start says as much: a call may commit before it pushes. */
+function isKnownAtStart({ sql, session, incoming }: Recording, call: string, effects: readonly EffectNote[] = []) {
+  const start = journal.find(sql, session.id, `start:${call}`)?.entry;
   const begun = start?.kind === "tool_start" ? start.effects : undefined;
-  if (begun === undefined) return noted;
-  // A call may commit before it pushes; one that leaves the branch says nothing of it any more.
-  const isElsewhere = noted.effects.some(({ branch }, index) => branch !== begun[index]?.branch);
-  return isLate || isElsewhere || JSON.stringify(begun) === JSON.stringify(noted.effects) ? entry : noted;
+  if (begun === undefined) return false;
+  // One that leaves the branch says nothing of it any more.
+  const isElsewhere = effects.some(({ branch }, index) => branch !== begun[index]?.branch);
+  return incoming.isLate === true || isElsewhere || JSON.stringify(begun) === JSON.stringify(effects);
 }
 
 function sessionChange(entry: JournalEntry): sessions.SessionChange | null {

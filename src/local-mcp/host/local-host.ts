@@ -32,6 +32,7 @@ import { noticeHandlers, overviewHandlers, pageHandlers, pauseHandlers } from ".
 import { recoveryHandlers } from "./recovery-handlers.ts";
 import { reservationHandlers } from "./reservation-handlers.ts";
 import { learningHandlers } from "./learning-handlers.ts";
+import { effectHandlers } from "./effects-handlers.ts";
 import { sessionHandlers, storedSessionHandlers } from "./session-handlers.ts";
 import { statusLineHandlers } from "./status-line.ts";
 import { workspaceHandlers } from "./workspace-handlers.ts";
@@ -72,6 +73,7 @@ export class KeptWorkspace {
 
 const handlers: Handlers = {
   ...checkHandlers,
+  ...effectHandlers,
   ...fileHandlers,
   ...noticeHandlers,
   ...overviewHandlers,

@@ -18,6 +18,8 @@ import { adapterOf } from "../../clients/adapters.ts";
 import type { SessionContent } from "../sessions/session-content.ts";
 import { age, pluralize, oneLine } from "../../shared/format.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
+import type { EffectRun } from "../../contract/work-state.ts";
+import { effectText, isCall, outcomeOf, outcomeText, withEffects } from "../sessions/effects.ts";
 
 const storedFields = [
   "id",
@@ -127,6 +129,7 @@ const maxLineChars = 160;
 export function timeline(stored: SessionContent): TimelineEntry[] {
   const entries: TimelineEntry[] = [
     ...stored.journal.map(({ at, entry }) => from("journal", at, entry.kind, describeEntry(entry, maxLineChars))),
+    ...effectsIn(stored.journal),
     ...stored.signals.map((one) => from("signal", one.at, one.level, signalText(one))),
     ...stored.checkpoints.map(({ at, id, trigger, rawBytes }) =>
       from("checkpoint", at, trigger, `saved ${id} (${triggerText(trigger)}, ${rawBytes} bytes)`),
@@ -140,6 +143,24 @@ export function timeline(stored: SessionContent): TimelineEntry[] {
   ];
   // The sort is stable, so the order above decides within one millisecond.
   return entries.sort((a, b) => a.at - b.at);
+}
+
+/** Entries of the calls with the time of their ends, as far as those were seen. */
+function effectsIn(journal: SessionContent["journal"]): TimelineEntry[] {
+  const ends = new Map<string, number>();
+  const all = new Map<string, readonly EffectRun[]>();
+  for (const { at, entry } of journal) {
+    if (!isCall(entry)) continue;
+    ends.set(entry.id, at);
+    all.set(entry.id, withEffects(all.get(entry.id) ?? [], at, entry));
+  }
+  return [...all].flatMap(([call, runs]) =>
+    runs.map((run) => from("effect", ends.get(call) ?? run.at, outcomeOf(run), effectEntry(run))),
+  );
+}
+
+function effectEntry(run: EffectRun): string {
+  return `cannot be undone: ${effectText(run)}: ${outcomeText(run)}`;
 }
 
 function from(source: TimelineEntry["source"], at: number, kind: string, text: string): TimelineEntry {

@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import type { Sql } from "../../shared/sql.ts";
 import { approvedPlan, assistant, idOf, limits, redactAndClip } from "../sessions/entries.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
-import { asShownBy } from "../effects/note-effects.ts";
+import { asShownBy } from "../sessions/note-effects.ts";
 import * as journal from "../sessions/journal.ts";
 import { isSessionPaused, pauseReadLimits, markTranscript, type PauseReadLimits } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -274,7 +274,9 @@ function recordUnhooked(sql: Sql, caller: Caller, now: number, call: UnhookedCal
 
 function recordAll(sql: Sql, sessionId: string, at: number, entries: ReturnType<typeof entriesOf>): boolean {
   const client = sessions.get(sql, sessionId)?.client ?? "";
-  return entries.map(({ key, entry }) => journal.append(sql, sessionId, at, key, asShownBy(entry, client))).includes(true);
+  return entries
+    .map(({ key, entry }) => journal.append(sql, sessionId, at, key, asShownBy(entry, client)))
+    .includes(true);
 }
 
 function startedCall(

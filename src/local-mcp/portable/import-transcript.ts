@@ -5,7 +5,7 @@ import type { JsonObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { asShownBy } from "../effects/note-effects.ts";
+import { asShownBy } from "../sessions/note-effects.ts";
 import { approvedPlan, assistant, idOf, pathOf, type KeyedEntry } from "../sessions/entries.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";

@@ -1,6 +1,7 @@
 import { defaults } from "../../contract/config.ts";
 import type { EndedCall, UserPrompt, WorkState } from "../../contract/work-state.ts";
 import { age } from "../../shared/format.ts";
+import { effectLine } from "../sessions/effects.ts";
 import { limits, pathOf } from "../sessions/entries.ts";
 import { excerpt, isNod, onOneLine, tail } from "../text/excerpt.ts";
 import { neutralize } from "../text/neutralize.ts";
@@ -45,6 +46,7 @@ const chars = {
   answered: 140,
   note: 400,
   call: 160,
+  effect: 320,
   leastCall: 40,
   tool: 60,
   error: 300,
@@ -62,6 +64,7 @@ const counts = {
   planLines: 8,
   todos: 8,
   calls: 5,
+  effects: 5,
   runs: 5,
 };
 /** Characters that all older prompts share. */
@@ -245,6 +248,18 @@ export function workLines(from: Restoration, { now }: BriefContext): BriefLine[]
       ? [{ text: `the client failed${formatWhen(now, failure.at)}: ${oneLine(failure.text, chars.error)}`, rank: 1 }]
       : []),
   ];
+}
+
+/** [EF4] Newest first; done is what an exit status showed. */
+export function effectLines({ state }: Restoration, { now }: BriefContext): BriefLine[] {
+  const known = [...(state.continues?.effects ?? []), ...(state.effects ?? [])];
+  const shown = known.slice(-counts.effects).toReversed();
+  const lines = shown.map((run, index) => ({
+    text: `- ${excerpt(neutralize(effectLine(run, now)), chars.effect)}`,
+    rank: 1 + index / 100,
+  }));
+  const more = known.length > shown.length ? `, ${shown.length} of ${known.length}` : "";
+  return headed(`what cannot be undone, newest first${more} (done: its call ended well):`, lines);
 }
 
 /** Calls so long before the newest event are not what it ended with. */

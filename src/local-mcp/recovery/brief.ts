@@ -10,6 +10,7 @@ import {
   type BriefContext,
   type BriefLine,
   compactionLine,
+  effectLines,
   promptLines,
   standingLine,
   statedLines,
@@ -94,6 +95,7 @@ function linesOf(from: Restoration, context: BriefContext): BriefLine[] {
     ...earlierWordsLines(from, context),
     ...wordsLines(from, context),
     ...workLines(from, context),
+    ...effectLines(from, context),
     ...fileLines(from, context),
     ...verifiedLines(from, context.now),
   ];

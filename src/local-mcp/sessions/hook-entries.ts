@@ -2,7 +2,7 @@ import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import { describingArguments } from "../../contract/hook-tool.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { EffectNote, FileNote, TodoItem } from "../../contract/work-state.ts";
-import { noteEffects } from "../effects/note-effects.ts";
+import { noteEffects } from "./note-effects.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { asObject } from "../../shared/json-fields.ts";
 import { withoutBriefs } from "../text/brief-in-prompt.ts";

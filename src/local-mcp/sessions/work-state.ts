@@ -11,7 +11,7 @@ import type {
   UserPrompt,
 } from "../../contract/work-state.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { interruptedOutput, withEffects } from "../effects/effects.ts";
+import { interruptedOutput, withEffects } from "./effects.ts";
 import type { JournalRow } from "./journal.ts";
 import { bothEnds, excerpt, isNod, tail } from "../text/excerpt.ts";
 import { goalOfCommand, isSlashCommand } from "./slash-command.ts";

@@ -46,6 +46,7 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
       {page.resumeCommand !== null && <Command purpose="To continue it" command={page.resumeCommand} />}
       <ActionButtons actions={actionsOf(page)} />
       <Brief id={row.id} />
+      <Effects id={row.id} />
       <Timeline page={page} at={at} />
     </>
   );
@@ -123,7 +124,47 @@ function BriefText({ id }: { id: string }): JSX.Element {
   );
 }
 
-const sources = ["journal", "signal", "checkpoint", "snapshot", "crash", "recovery"] as const;
+function Effects({ id }: { id: string }): JSX.Element {
+  const [isOpen, setIsOpen] = useState(false);
+  return (
+    <details onToggle={({ currentTarget }) => setIsOpen(currentTarget.open)}>
+      <summary>What it did that cannot be undone</summary>
+      {isOpen && <EffectList id={id} />}
+    </details>
+  );
+}
+
+function EffectList({ id }: { id: string }): JSX.Element {
+  const [check, setCheck] = useState(false);
+  const loaded = useCall("effects.list", { session: id, check });
+  return (
+    <Shown loaded={loaded}>
+      {({ effects }) => (
+        <>
+          {effects.length === 0 && <Empty title="Nothing of the kind is known." />}
+          <ol class="timeline">
+            {effects.map(({ text, outcomeText, check: way, found, at }) => (
+              <li key={`${at} ${text}`}>
+                <span class="text">
+                  {plain(
+                    `${text}: ${outcomeText}${found ? `. Asked: ${found.text}` : way ? `. To find out: ${way}` : ""}`,
+                  )}
+                </span>
+              </li>
+            ))}
+          </ol>
+          {effects.length > 0 && !check && (
+            <button type="button" onClick={() => setCheck(true)}>
+              Ask the remotes
+            </button>
+          )}
+        </>
+      )}
+    </Shown>
+  );
+}
+
+const sources = ["journal", "effect", "signal", "checkpoint", "snapshot", "crash", "recovery"] as const;
 const linesAtFirst = 100;
 
 function Timeline({ page: { timeline, isAll }, at }: { page: SessionPage; at: number }): JSX.Element {

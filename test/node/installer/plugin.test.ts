@@ -149,7 +149,7 @@ async function listedTools(): Promise<Map<string, string[]>> {
 }
 
 it("[CL69] the plugin brings the commands resume, dismiss, save and who", () => {
-  expect(commands.toSorted()).toEqual(["dismiss.md", "resume.md", "save.md", "who.md"]);
+  expect(commands.toSorted()).toEqual(["dismiss.md", "effects.md", "resume.md", "save.md", "who.md"]);
 });
 
 it.each(commands)(

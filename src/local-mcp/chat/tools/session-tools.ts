@@ -10,6 +10,7 @@ import { neutralize } from "../../text/neutralize.ts";
 import { age } from "../../../shared/format.ts";
 import type { ToolError } from "../chat.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
+import { checkedEffects } from "../../host/effects-handlers.ts";
 import { forgetTarget } from "../../host/session-handlers.ts";
 import { acknowledgeNotices } from "../../host/overview-handlers.ts";
 import { dismiss } from "../../recovery/local-source.ts";
@@ -98,13 +99,14 @@ function round(value: number): number {
   return Math.abs(value) < 10 ? Math.round(value * 100) / 100 : Math.round(value);
 }
 
-export const sessionStatus: ToolHandler<"shim_session_status"> = (chat, input) => {
+export const sessionStatus: ToolHandler<"shim_session_status"> = async (chat, input) => {
   const entered = chat.enter(input, "look");
   if (!entered.ok) return entered;
   const { runtime } = chat;
   const status = readSessionStatus(runtime, entered.value);
   if (!status) return captureRefusal({ code: "unknown_session" });
   const { view, latest, died, offeredHere, driver } = status;
+  const effects = input.detail === "detailed" ? await checkedEffects(runtime, entered.value) : [];
   const { id, client, title, project, state, detail, savedAt, checkpoints: count } = view;
   const savedMsAgo = savedAt === null ? undefined : runtime.now() - savedAt;
   const saved = savedMsAgo === undefined ? "not saved yet" : `saved ${age(savedMsAgo)} ago`;
@@ -124,6 +126,7 @@ export const sessionStatus: ToolHandler<"shim_session_status"> = (chat, input) =
       ...(offeredHere === 0 ? {} : { offeredHere }),
       store: driver ?? "closed",
       ...(input.detail === "detailed" && latest ? { latest: { ...latest } } : {}),
+      ...(effects.length > 0 ? { effects } : {}),
     },
   });
 };

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { findEffects } from "../../../../src/local-mcp/effects/find-effects.ts";
+import { findEffects } from "../../../../src/local-mcp/sessions/find-effects.ts";
 
 const found = (command: string, tool = "Bash"): string[] =>
   findEffects(tool, { command }).map(({ kind, command: text, shows }) => `${kind} ${text}: ${shows ?? "nothing"}`);
@@ -68,7 +68,8 @@ it("[EF1] finds calls of MCP tools, of clients that name them in their way, but 
     ["message"],
     ["migration"],
   ]);
-  for (const name of ["mcp__shim__shim_send", "Read", "mcp__mail__list_emails"]) expect(findEffects(name, {})).toEqual([]);
+  for (const name of ["mcp__shim__shim_send", "Read", "mcp__mail__list_emails"])
+    expect(findEffects(name, {})).toEqual([]);
 });
 
 it("[EF10] finds the commands that the user added", () => {

@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
+import { effectKindNames, effectOutcomes } from "#src/contract/effects.ts";
 import type { WorkState } from "#src/contract/work-state.ts";
 import { brief, scoreOf, type Occasion } from "#src/local-mcp/recovery/brief.ts";
 import type { Restoration } from "#src/local-mcp/recovery/restoration.ts";
@@ -46,6 +47,17 @@ function anyState(): fc.Arbitrary<WorkState> {
   const prompt = fc.record({ text, at, answers: text }, { requiredKeys: ["text", "at"] });
   const call = fc.record({ name: text, input: text, at, error: text }, { requiredKeys: ["name", "input", "at"] });
   const todo = fc.record({ text, status: fc.constantFrom("pending", "in_progress", "completed") });
+  const effect = fc.record({
+    kind: fc.constantFrom(...effectKindNames),
+    command: text,
+    subject: text,
+    folder: text,
+    check: text,
+    error: text,
+    call: text,
+    at,
+    outcome: fc.constantFrom(...effectOutcomes),
+  });
   const tool = fc.record({ id: text, name: text, input: text, startedAt: at });
   return fc
     .record({
@@ -71,6 +83,7 @@ function anyState(): fc.Arbitrary<WorkState> {
       interruptedAt: fc.option(at),
       droppedPrompts: fc.nat(),
       state: fc.jsonValue(),
+      effects: fc.array(effect, { maxLength: 30 }),
       continues: fc.record({ session: text, prompts: fc.array(remark, { maxLength: 13 }) }),
     })
     .map((given) => aState(given));

@@ -1,4 +1,4 @@
-import { type EffectOutcome, effectKinds } from "../../contract/effects.ts";
+import type { EffectOutcome } from "../../contract/effects.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { EffectNote, EffectRun } from "../../contract/work-state.ts";
 import { age } from "../../shared/format.ts";
@@ -14,25 +14,31 @@ export const interruptedOutput =
   /^\W*(?:error: )?(?:exit code (?:129|130|137|143|144)(?!\d)|(?:\[request )?interrupted|aborted|cancell?ed)/i;
 const timedOut = /timed? ?out/i;
 
+type CallEntry = Extract<JournalEntry, { kind: "tool_start" | "tool_end" | "tool_error" }>;
+
+/** Entries that may have notes. */
+export function isCall(entry: JournalEntry): entry is CallEntry {
+  return entry.kind === "tool_start" || entry.kind === "tool_end" || entry.kind === "tool_error";
+}
+
 /** [EF3] [EF4] Keeps the newest, oldest first. */
 export function withEffects(runs: readonly EffectRun[], at: number, entry: JournalEntry): readonly EffectRun[] {
-  if (entry.kind === "start" && entry.source === "resume") return runs.map((run) => ({ ...run, isEarlier: true }));
-  if (entry.kind !== "tool_start" && entry.kind !== "tool_end" && entry.kind !== "tool_error") return runs;
-  const { id: call, effects = [] } = entry;
-  const known = runs.filter((run) => run.call === call);
-  if (known.length === 0 && effects.length === 0) return runs;
-  const asked = entry.kind === "tool_start" && entry.asked ? { asked: true as const } : {};
-  const begun =
-    effects.length === 0
-      ? known
-      : effects.map((note): EffectRun => ({ call, at: known[0]?.at ?? at, ...known[0]?.asked && { asked: true }, ...asked, ...note }));
-  const ended = begun.map((run) => ({ ...run, ...endOf(run, entry) }));
-  return [...runs.filter((run) => run.call !== call), ...ended].slice(-limits.runs);
+  if (entry.kind === "start" && entry.source === "resume")
+    return runs.map((run) => Object.assign({}, run, { isEarlier: true as const }));
+  if (!isCall(entry)) return runs;
+  const known = runs.filter(({ call }) => call === entry.id);
+  const notes: readonly EffectNote[] = entry.effects ?? known;
+  if (notes.length === 0) return runs;
+  const [first] = known;
+  const isAsked = first?.asked ?? (entry.kind === "tool_start" && entry.asked);
+  const begun = { call: entry.id, at: first?.at ?? at, ...(isAsked ? { asked: true as const } : {}) };
+  const ended = notes.map((note): EffectRun => Object.assign({}, note, begun, endOf(note, entry)));
+  return [...runs.filter(({ call }) => call !== entry.id), ...ended].slice(-limits.runs);
 }
 
 type Ended = Pick<EffectRun, "outcome" | "error" | "runsOn">;
 
-function endOf({ shows }: EffectNote, entry: JournalEntry): Ended {
+function endOf({ shows }: EffectNote, entry: CallEntry): Ended {
   if (entry.kind === "tool_end") {
     if (entry.runsOn) return { outcome: "unknown", runsOn: true };
     return { outcome: shows === "all" || shows === "success" ? "done" : "unknown" };
@@ -49,12 +55,12 @@ export function outcomeOf({ outcome = "unknown" }: EffectRun): EffectOutcome {
   return outcome;
 }
 
-/** Why it is not known, or how it failed. Quotes the client. */
+/** Outcome with its reason: why it is not known, or how it failed. Quotes the client. */
 export function outcomeText(run: EffectRun): string {
   const { outcome, error, runsOn, asked } = run;
   const quoted = error === undefined ? "" : `: ${error.replaceAll(/\s+/g, " ")}`;
   if (outcome === "done") return "done";
-  if (outcome === "refused") return "refused by SHIM's guard, not run";
+  if (outcome === "refused") return "refused by SHIM, not run";
   if (outcome === "failed") return `FAILED${quoted}`;
   if (outcome === undefined) return `unknown (no end of it was seen${asked ? ", the user was asked before it" : ""})`;
   if (runsOn) return "unknown (it ran on in the background)";
@@ -63,8 +69,8 @@ export function outcomeText(run: EffectRun): string {
 }
 
 /** @returns the command, where it ran, and on what */
-export function effectText({ command, subject, folder, kind }: EffectNote): string {
-  const isCommit = kind === "push" && subject !== undefined;
+export function effectText({ command, subject, folder }: EffectNote): string {
+  const isCommit = /^[0-9a-f]{40,64}$/.test(subject ?? "");
   const on = subject === undefined ? "" : ` (${isCommit ? `commit ${subject.slice(0, 12)}` : subject})`;
   return `${command}${folder === undefined ? "" : ` [in ${folder}]`}${on}`;
 }
@@ -92,12 +98,8 @@ export function effectKey(note: EffectNote): string {
   return JSON.stringify([kind, push.remote ?? "origin", to, push.isDeletion, subject]);
 }
 
-/** For the timeline and the brief. */
+/** Line of a brief. */
 export function effectLine(run: EffectRun, now: number): string {
   const way = outcomeOf(run) === "unknown" ? checkOf(run) : null;
   return `${age(now - run.at)} ago: ${effectText(run)}: ${outcomeText(run)}${way === null ? "" : `; to find out: ${way}`}`;
-}
-
-export function kindText({ kind }: EffectNote): string {
-  return effectKinds[kind];
 }

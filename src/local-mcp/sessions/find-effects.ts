@@ -1,14 +1,9 @@
-import {
-  type EffectCommand,
-  effectCommands,
-  type EffectKind,
-  harmlessWords,
-} from "../../contract/effects.ts";
+import { type EffectCommand, effectCommands, type EffectKind, harmlessWords } from "../../contract/effects.ts";
 import { isWayToOwnTool } from "../../contract/own-tools.ts";
 import { asObject, textAt } from "../../shared/json-fields.ts";
-import { matchesWord, type WantedWord, wordsOf } from "../checkpoints/risky-commands.ts";
+import { matchesWord, type WantedWord, wordsOf } from "../../shared/wildcard.ts";
 import { redactJson } from "../../redaction/redact.ts";
-import { boundTexts } from "../sessions/entries.ts";
+import { boundTexts } from "./entries.ts";
 import { type Shown, simpleCommands } from "./shell-commands.ts";
 
 /** Pure: the commands of a call that cannot be undone. */
@@ -37,7 +32,7 @@ function wantedOf(commands: readonly EffectCommand[]): readonly Wanted[] {
   if (known) return known;
   const all = commands.map((declared) => ({
     words: wordsOf(declared.words),
-    unless: [...harmless, ...wordsOf(declared.unless ?? "")],
+    unless: [...harmless, ...(declared.unless === undefined ? [] : wordsOf(declared.unless))],
     declared,
   }));
   parsed.set(commands, all);
@@ -85,11 +80,10 @@ function effectsIn(all: readonly Wanted[], text: string, isPowerShell: boolean, 
     const words = withoutWrappers(command.words);
     const script = depth < maxShells ? scriptOf(words) : null;
     if (script !== null)
-      return effectsIn(all, script, isPowerShell, depth + 1).map((inner) => ({
-        ...inner,
-        shows: weaker(command.shows, inner.shows),
-        folders: command.folders && inner.folders && [...command.folders, ...inner.folders],
-      }));
+      return effectsIn(all, script, isPowerShell, depth + 1).map((inner) => {
+        const folders = command.folders && inner.folders && [...command.folders, ...inner.folders];
+        return Object.assign(inner, { shows: weaker(command.shows, inner.shows), folders });
+      });
     const lower = words.map((word) => word.toLowerCase());
     for (const one of all) {
       const rest = matchesAll(lower, one);
@@ -115,7 +109,6 @@ function weaker(outer: Shown | null, inner: Shown | null): Shown | null {
 
 /** @returns the index behind the last word that an entry names; null: it is another command */
 function matchesAll(words: readonly string[], { words: wanted, unless }: Wanted): number | null {
-  if (words.some((word) => unless.some((one) => matchesWord(word, one)))) return null;
   const [program] = words;
   const [first, ...others] = wanted;
   if (program === undefined || first === undefined || !matchesWord(nameOf(program), first)) return null;
@@ -128,7 +121,7 @@ function matchesAll(words: readonly string[], { words: wanted, unless }: Wanted)
     if (found < 0 || (!isNext && !isOption(words[found]))) return null;
     if (!isOption(words[found]) || found === at) at = found + 1;
   }
-  return at;
+  return words.some((word) => unless.some((one) => matchesWord(word, one))) ? null : at;
 }
 
 function isOption(word: string | undefined): boolean {
@@ -141,9 +134,21 @@ function nameOf(program: string): string {
 
 /** Programs that run the one behind them, with the number of words of their own. */
 const wrappers: ReadonlyMap<string, number> = new Map([
-  ...["sudo", "doas", "env", "time", "nice", "nohup", "command", "exec", "builtin", "stdbuf", "npx", "bunx", "pnpx"].map(
-    (name) => [name, 0] as const,
-  ),
+  ...[
+    "sudo",
+    "doas",
+    "env",
+    "time",
+    "nice",
+    "nohup",
+    "command",
+    "exec",
+    "builtin",
+    "stdbuf",
+    "npx",
+    "bunx",
+    "pnpx",
+  ].map((name) => [name, 0] as const),
   ...["python", "python3", "py", "php", "ruby", "node"].map((name) => [name, 0] as const),
   ["timeout", 1],
 ]);

@@ -1,6 +1,6 @@
-/** Pure: what a `git push` names. */
+/** Pure: the references that a `git push` names. */
 export interface PushTarget {
-  /** Null: the one that git's configuration has. */
+  /** Remote by its name; null: the one that git's configuration has. */
   readonly remote: string | null;
   /** The local one; null: the present branch, or as git's configuration says. */
   readonly from: string | null;
@@ -11,7 +11,7 @@ export interface PushTarget {
 
 const withValue: ReadonlySet<string> = new Set(["-o", "--push-option", "--repo", "--receive-pack", "--exec"]);
 
-/** @param words of the command; @returns null for another command, and one that names several references */
+/** @returns null for another command, and for one that names several references */
 export function readPush(words: readonly string[]): PushTarget | null {
   const at = words.indexOf("push");
   if (words[0]?.endsWith("git") !== true || at < 0) return null;

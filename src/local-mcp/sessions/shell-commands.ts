@@ -1,14 +1,14 @@
 import type { EffectNote } from "../../contract/work-state.ts";
 
-/** Pure: the simple commands of a shell's text, each with what the exit status of all shows of it. */
+/** Pure: the simple commands of a shell's text, and what its exit status shows of each. */
 
-/** What the exit status of all shows of one. */
+/** Outcomes of one command that the exit status of all shows. */
 export type Shown = NonNullable<EffectNote["shows"]>;
 
 export interface SimpleCommand {
   /** Without quotes, redirections and the words of control structures. */
   readonly words: readonly string[];
-  /** As it stands in the text, on one line. */
+  /** Part of the text that it is, on one line. */
   readonly text: string;
   readonly shows: Shown | null;
   /** Folders that `cd` went to before it, in their order; null: one of them is not known. */
@@ -107,26 +107,22 @@ class ShellReader {
       this.#add(words, this.#text.slice(Math.max(from, 0), to), after);
       [words, from, to] = [[], -1, -1];
     };
-    while (this.#at < this.#text.length) {
-      const sign = this.#text.charAt(this.#at);
-      if (sign === end) break;
-      if (sign === "\n") {
-        this.#at += 1;
-        this.#skipDocuments();
-        // A line that ends in an operator goes on.
-        if (words.length > 0) finish(";");
-      } else if (/\s/.test(sign) || sign === ")") this.#at += 1;
-      else if (sign === "#") this.#at = this.#indexOf("\n");
-      else if (sign === "(") {
+    while (this.#at < this.#text.length && this.#text.charAt(this.#at) !== end) {
+      if (this.#skip()) continue;
+      const operator = this.#operator();
+      if (operator !== null) {
+        // After an operator and a line end the command is still to come.
+        if (operator !== "\n") finish(operator);
+        else if (words.length > 0) finish(";");
+      } else if (this.#text.charAt(this.#at) === "(") {
+        // A function has no command yet.
         if (this.#text.startsWith("()", this.#at)) words = [];
         this.#inner(")", 1);
-      } else if (sign === "<" || sign === ">") {
-        if (/^\d$/.test(words.at(-1) ?? "") && !/\s/.test(this.#text.charAt(this.#at - 1))) words.pop();
+      } else if (/[<>]/.test(this.#text.charAt(this.#at))) {
+        const isAttached = this.#at > 0 && /\d/.test(this.#text.charAt(this.#at - 1));
+        if (isAttached && /^\d$/.test(words.at(-1) ?? "")) words.pop();
         this.#redirection();
         to = this.#at;
-      } else if (/[;&|]/.test(sign)) {
-        if (sign === "&" && this.#text.charAt(this.#at + 1) === ">") this.#at += 1;
-        else finish(this.#operator());
       } else {
         if (from < 0) from = this.#at;
         words.push(this.#word());
@@ -134,6 +130,15 @@ class ShellReader {
       }
     }
     finish(";");
+  }
+
+  /** @returns whether it has skipped a blank, a comment or a stray bracket */
+  #skip(): boolean {
+    const sign = this.#text.charAt(this.#at);
+    if (sign === "#") this.#at = this.#indexOf("\n");
+    else if (sign === ")" || (sign !== "\n" && /\s/.test(sign))) this.#at += 1;
+    else return false;
+    return true;
   }
 
   #add(given: readonly string[], whole: string, after: Operator): void {
@@ -149,10 +154,14 @@ class ShellReader {
     if (words.length > 0) this.#found.push({ words, text: text.replaceAll(/\s+/g, " "), isInner, after });
   }
 
-  #operator(): Operator {
-    const operator = /^(?:&&|\|\||\|&|[;&|])/.exec(this.#text.slice(this.#at, this.#at + 2))?.[0] ?? ";";
+  /** @returns null: none stands here; a line end brings the documents that it begins */
+  #operator(): Operator | "\n" | null {
+    const operator = /^(?:\n|&&|\|\||\|&|[;|]|&(?!>))/.exec(this.#text.slice(this.#at, this.#at + 2))?.[0];
+    if (this.#text.startsWith("&>", this.#at)) this.#at += 1;
+    if (operator === undefined) return null;
     this.#at += operator.length;
-    return operator === "|&" ? "|" : (operator as Operator);
+    if (operator === "\n") this.#skipDocuments();
+    return operator === "|&" ? "|" : (operator as Operator | "\n");
   }
 
   /** Its commands decide no exit status that is seen. */
@@ -184,7 +193,7 @@ class ShellReader {
 
   #skipDocuments(): void {
     for (const end of this.#documents) {
-      for (let line = ""; this.#at < this.#text.length; ) {
+      for (let line = ""; this.#at < this.#text.length;) {
         const next = this.#indexOf("\n");
         line = this.#text.slice(this.#at, next);
         this.#at = next + 1;
@@ -234,7 +243,8 @@ class ShellReader {
     this.#at += 1;
     while (this.#at < this.#text.length && this.#text.charAt(this.#at) !== '"') {
       const sign = this.#text.charAt(this.#at);
-      value += sign === "'" || (sign === "$" && this.#text.charAt(this.#at + 1) === "{") ? this.#plain() : this.#part(sign);
+      value +=
+        sign === "'" || (sign === "$" && this.#text.charAt(this.#at + 1) === "{") ? this.#plain() : this.#part(sign);
     }
     this.#at += 1;
     return value;

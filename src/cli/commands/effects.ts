@@ -1,0 +1,36 @@
+import type { Command } from "commander";
+import { oneLine } from "../../shared/format.ts";
+import type { Cli } from "../cli.ts";
+import { defineOperation } from "../operation-command.ts";
+import { tableView } from "../views.ts";
+
+export function addCommand(program: Command, cli: Cli): void {
+  const room = Math.max(24, Math.floor((cli.io.size().columns - 30) / 3));
+  defineOperation(cli, program, "effects", {
+    operation: "effects.list",
+    args: ["session"],
+    isVerbatim: true,
+    view: tableView({
+      rows: ({ effects }) => effects,
+      columns: ({ effects }) => ({
+        WHEN: ({ at }) => cli.ago(at),
+        SESSION: "shortId",
+        KIND: "kind",
+        COMMAND: ({ text }) => oneLine(text, room),
+        OUTCOME: ({ outcomeText }) => oneLine(outcomeText, room),
+        ...(effects.some(({ found }) => found !== null)
+          ? {
+              CHECKED: ({ found }: (typeof effects)[number]) =>
+                found === null ? "-" : `${verdicts[String(found.isThere) as keyof typeof verdicts]}: ${found.text}`,
+            }
+          : { "TO FIND OUT": ({ check }: (typeof effects)[number]) => check }),
+      }),
+      empty: "Nothing that cannot be undone is known.",
+      notes: (_output, _cli, { check = false }) => [
+        !check && "`shim effects --check` asks the remotes and registries that SHIM knows how to ask.",
+      ],
+    }),
+  });
+}
+
+const verdicts = { true: "there", false: "NOT there", null: "open" };

@@ -1,0 +1,87 @@
+import { effectKinds } from "../../contract/effects.ts";
+import type { ListedEffect } from "../../contract/machine/effects.ts";
+import type { EffectRun } from "../../contract/work-state.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { ok } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { currentState } from "../checkpoints/capture.ts";
+import { neutralize } from "../text/neutralize.ts";
+import { checkOf, effectLine, effectText, outcomeOf, outcomeText } from "../sessions/effects.ts";
+import { probe } from "../effects/probe.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { shortSessionId } from "../sessions/short-ids.ts";
+import type { Handlers } from "./host.ts";
+import { projectOfFolder, readSession } from "./resolve-id.ts";
+
+/** Sessions that are searched for the newest effects of all. */
+const maxSessions = 200;
+const maxProbes = 20;
+
+interface KnownEffect {
+  readonly run: EffectRun;
+  readonly session: sessions.Session;
+}
+
+export const effectHandlers = {
+  async "effects.list"(context, { session: id, project: given, check, limit }) {
+    const runtime = await context.runtime();
+    const project = given === undefined ? {} : { project: projectOfFolder(runtime, given) };
+    const known =
+      id === undefined
+        ? ok(runtime.store.read((sql) => newest(sql, project), []))
+        : await readSession(context, id, (sql, _runtime, session) => [
+            ...inherited(sql, session),
+            ...effectsOf(sql, session),
+          ]);
+    if (!known.ok) return known;
+    const shown = known.value.toSorted((a, b) => b.run.at - a.run.at).slice(0, limit);
+    const effects = await Promise.all(
+      shown.map(async ({ run, session }, index): Promise<ListedEffect> => {
+        const folder = { env: context.site.env, project: session.project };
+        return {
+          session: session.id,
+          shortId: runtime.store.read((sql) => shortSessionId(sql, session.id), session.id),
+          title: sessions.displayTitle(session),
+          at: run.at,
+          kind: run.kind,
+          does: effectKinds[run.kind],
+          text: effectText(run),
+          outcome: outcomeOf(run),
+          outcomeText: outcomeText(run),
+          check: checkOf(run),
+          found: check && index < maxProbes ? await probe(run, folder) : null,
+        };
+      }),
+    );
+    return ok({ effects });
+  },
+} satisfies Partial<Handlers>;
+
+function newest(sql: Sql, project: { readonly project?: string }): KnownEffect[] {
+  return sessions.list(sql, { limit: maxSessions, ...project }).flatMap((one) => effectsOf(sql, one));
+}
+
+function effectsOf(sql: Sql, session: sessions.Session): KnownEffect[] {
+  return (currentState(sql, session.id)?.effects ?? []).map((run) => ({ run, session }));
+}
+
+/** Effects of the sessions before it, which may be of another machine. */
+function inherited(sql: Sql, session: sessions.Session): KnownEffect[] {
+  const { continues } = currentState(sql, session.id) ?? {};
+  const before = continues && sessions.get(sql, continues.session);
+  return (continues?.effects ?? []).map((run) => ({ run, session: before ?? session }));
+}
+
+const maxShown = 5;
+
+/** [EF6] Lines of the newest of a chat and of those that it continues, each with its comparison. */
+export async function checkedEffects(runtime: Runtime, { id, project }: sessions.Session): Promise<string[]> {
+  const state = runtime.store.read((sql) => currentState(sql, id), null);
+  const known = [...(state?.continues?.effects ?? []), ...(state?.effects ?? [])].slice(-maxShown).toReversed();
+  const folder = { env: runtime.env, project };
+  const lines = known.map(async (run) => {
+    const found = await probe(run, folder);
+    return neutralize(`${effectLine(run, runtime.now())}${found === null ? "" : `; asked now: ${found.text}`}`);
+  });
+  return Promise.all(lines);
+}
