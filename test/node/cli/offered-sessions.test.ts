@@ -79,5 +79,5 @@ it("[RE184] `shim up` shows what died on another machine, with the command that 
   await loseSession(machines, () => sync(there));
   const { out } = await here.shim("up --once");
   expect(out).toContain("Can come back (1)");
-  expect(out).toMatch(/bbbb2222 {2}fix the parser {2}died on desk, .* ago: shim resume bbbb2222\n/);
+  expect(out).toMatch(/bbbb2222 {2}\S+ {2}fix the parser {2}died on desk, .* ago: shim resume bbbb2222\n/);
 });
