@@ -162,6 +162,9 @@ const hostErrorTable = {
   commit_missing: 404,
   bundle_unusable: 409,
   restore_failed: 500,
+  not_offered: 409,
+  still_running: 409,
+  copy_failed: 500,
 } as const satisfies Record<string, number>;
 
 /** Code of a refusal of a machine's operation. */

@@ -31,6 +31,7 @@ const first: Commands = {
 
 /** The commands that only `shim help --all` lists, by the title of their group. */
 const others: Readonly<Record<string, Commands>> = {
+  "When something breaks:": { rescue: () => import("./rescue.ts") },
   "Improve code:": { code: () => import("./code.ts") },
   "Learn from records:": { learn: () => import("./learn.ts") },
   "Everything else:": {

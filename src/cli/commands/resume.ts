@@ -1,14 +1,13 @@
 import { resolve } from "node:path";
 import { Option, type Command } from "commander";
-import { supportedClients } from "../../clients/adapters.ts";
-import { offeredText, stateText } from "../../contract/chat-state.ts";
-import type { Candidate, Plan, Start } from "../../contract/machine/recovery.ts";
-import { codeOf } from "../../shared/error.ts";
+import { stateText } from "../../contract/chat-state.ts";
+import type { Candidate } from "../../contract/machine/recovery.ts";
 import { oneLine } from "../../shared/format.ts";
-import { quotedTitle } from "../../shared/quoted-title.ts";
 import { ok } from "../../shared/result.ts";
 import { ambiguous, failed, notFound, wrongUsage, type CliResult } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+import { continueSession, nameOf, startable } from "../continue-session.ts";
+import { rescueAfterFailure } from "./rescue.ts";
 
 interface ResumeOptions extends CommonOptions {
   readonly print?: boolean;
@@ -17,8 +16,6 @@ interface ResumeOptions extends CommonOptions {
   readonly in?: string;
   readonly fromTranscript?: string;
 }
-
-const startable = supportedClients.filter(({ commands }) => commands !== null).map(({ name }) => name);
 
 export function addCommand(program: Command, cli: Cli): void {
   const command = program
@@ -43,7 +40,9 @@ async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Pr
     fromTranscript === undefined ? ok(id) : await importTranscript(cli, resolve(cli.io.cwd, fromTranscript));
   if (!session.ok) return session;
   const chosen = session.value === undefined ? await choose(cli, options) : ok(session.value);
-  return chosen.ok ? resume(cli, chosen.value, options) : chosen;
+  if (!chosen.ok) return chosen;
+  const onEarlyEnd = (failed: string): Promise<CommandResult | null> => rescueAfterFailure(cli, failed);
+  return continueSession(cli, chosen.value, { ...options, onEarlyEnd });
 }
 
 async function undo(cli: Cli, session: string): Promise<CommandResult> {
@@ -62,10 +61,6 @@ async function dismiss(cli: Cli, session: string): Promise<CommandResult> {
   const where = answer.value.machine === null ? "" : " on this machine";
   const text = `${nameOf(answer.value)} is not offered${where} any more. \`shim resume --undo ${answer.value.session}\` undoes that.\n`;
   return ok({ data: { ...answer.value, recovery: "dismissed" }, text });
-}
-
-function nameOf({ session, title, machine }: Pick<Candidate, "session" | "title" | "machine">): string {
-  return `${quotedTitle(title)} (${session}${machine === null ? "" : ` of ${machine}`})`;
 }
 
 async function importTranscript(cli: Cli, file: string): Promise<CliResult<string>> {
@@ -104,54 +99,4 @@ function lineOf(cli: Cli, one: Candidate): string {
   const { shortId, machine, lastSeenAt, title } = one;
   const where = machine === null ? "" : `${machine}  `;
   return `${shortId}  ${where}${cli.ago(lastSeenAt)}  ${oneLine(title ?? "untitled", 70)}  ${stateText(one)}`;
-}
-
-async function resume(cli: Cli, session: string, options: ResumeOptions): Promise<CommandResult> {
-  const { in: client, print, json } = options;
-  const into = client === undefined ? {} : { client };
-  const planned = await cli.call("recovery.plan", { session, folder: cli.io.cwd, ...into });
-  if (!planned.ok) return planned;
-  const { offer, start, refusal } = planned.value;
-  if (offer !== null) cli.progress(`${nameOf(planned.value)} was ${offeredText(offer.shortId, offer.msAgo)}.`);
-  if (print === true || json === true || !cli.io.isTty || !cli.io.isInteractive) return printed(planned.value);
-  if (start === null) {
-    cli.progress(`${planned.value.client} cannot be started from here: give this to a new chat.`);
-    return printed(planned.value);
-  }
-  const hint = `\`shim resume ${planned.value.session} --print\` prints the brief.`;
-  if (refusal !== null) return failed(refusal.code, `${refusal.message} ${hint}`);
-  return continueIn(cli, planned.value.session, start, hint);
-}
-
-function printed({ offer: _offer, refusal: _refusal, ...plan }: Plan): CommandResult {
-  return ok({ data: plan, text: `${plan.brief}\n` });
-}
-
-/** A new chat continues the session once it has begun; without that nothing changes. */
-async function continueIn(cli: Cli, session: string, start: Start, hint: string): Promise<CommandResult> {
-  const { newId } = start;
-  if (newId === null) return startClient(cli, session, start, hint);
-  const taken = await cli.call("recovery.take", { session, chat: newId });
-  if (!taken.ok) return taken;
-  try {
-    return await startClient(cli, session, start, hint);
-  } finally {
-    await cli.call("recovery.withdraw", { session, chat: newId });
-  }
-}
-
-/** [CL12] Starts the client in a folder, in this terminal, without a shell. */
-async function startClient(cli: Cli, session: string, start: Start, hint: string): Promise<CommandResult> {
-  const { kind, client, command, args, reason, env } = start;
-  const cwd = start.cwd ?? cli.io.cwd;
-  cli.progress(`In ${cwd}: ${reason}.`);
-  try {
-    const code = await cli.io.startProcess({ command, args, cwd, ...(Object.keys(env).length > 0 ? { env } : {}) });
-    if (code === 0) return ok({ data: { session, exit: code }, text: "" });
-    return failed("client_failed", `${command} ended with exit code ${code}. ${hint}`);
-  } catch (error) {
-    const why = codeOf(error) === "ENOENT" ? "was not found on the PATH" : `could not be started (${String(error)})`;
-    const byHand = kind === "resume" ? `, or start it yourself: ${[command, ...args].join(" ")}` : "";
-    return failed("client_not_started", `\`${command}\` ${why}. Install ${client}${byHand}. ${hint}`);
-  }
 }

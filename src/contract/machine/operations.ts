@@ -7,6 +7,7 @@ import { recoveryOperations } from "./recovery.ts";
 import { reservationOperations } from "./reservations.ts";
 import { effectOperations } from "./effects.ts";
 import { experimentOperations, learningOperations, replayOperations } from "./learning.ts";
+import { rescueOperations } from "./rescue.ts";
 import { sessionOperations } from "./sessions.ts";
 import { teamOperations } from "./team.ts";
 import { usageOperations } from "./usage.ts";
@@ -23,6 +24,7 @@ export const machineOperations = {
   ...experimentOperations,
   ...learningOperations,
   ...replayOperations,
+  ...rescueOperations,
   ...sessionOperations,
   ...teamOperations,
   ...usageOperations,

@@ -9,7 +9,7 @@ const session = id.describe("a session of this machine, or of another one of the
 /** Says of which project this machine has the folder, for a session of another machine. */
 const folder = Folder.optional();
 
-const Named = z.object({
+export const Named = z.object({
   session: z.string(),
   /** Shortest unique prefix of the id. */
   shortId: z.string(),
@@ -36,7 +36,7 @@ const Brief = Named.extend({
   brief: z.string(),
 });
 
-const Start = z.object({
+export const Start = z.object({
   /** new: a new chat gets the brief. */
   kind: z.enum(["resume", "new"]),
   /** Name of the client for a user. */
@@ -93,7 +93,12 @@ export const recoveryOperations = {
   }),
   "recovery.plan": machineOperation({
     summary: "How a session is continued: its brief, and the program that continues it.",
-    input: z.strictObject({ session, folder, client: z.string().max(100).optional() }),
+    input: z.strictObject({
+      session,
+      folder,
+      client: z.string().max(100).optional(),
+      isNew: z.boolean().default(false).describe("in a new chat, also where its client can continue it"),
+    }),
     output: Plan,
     errors: ["bad_input", ...unknown],
     effect: "write",

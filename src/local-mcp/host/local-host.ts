@@ -30,6 +30,7 @@ import { usageHandlers } from "./usage-handlers.ts";
 import { fileHandlers } from "./files-handlers.ts";
 import { noticeHandlers, overviewHandlers, pageHandlers, pauseHandlers } from "./overview-handlers.ts";
 import { recoveryHandlers } from "./recovery-handlers.ts";
+import { rescueHandlers } from "./rescue-handlers.ts";
 import { reservationHandlers } from "./reservation-handlers.ts";
 import { learningHandlers } from "./learning-handlers.ts";
 import { effectHandlers } from "./effects-handlers.ts";
@@ -80,6 +81,7 @@ const handlers: Handlers = {
   ...pageHandlers,
   ...pauseHandlers,
   ...recoveryHandlers,
+  ...rescueHandlers,
   ...reservationHandlers,
   ...learningHandlers,
   ...sessionHandlers,

@@ -62,7 +62,7 @@ export const recoveryHandlers = {
       const from = await inspect(source, named.session);
       return from.ok ? ok({ ...named, ...briefOf(runtime, from.value) }) : from;
     }),
-  "recovery.plan": async (context, { client, ...input }) => {
+  "recovery.plan": async (context, { client, isNew, ...input }) => {
     const into = client === undefined ? null : adapterOf(client);
     if (client !== undefined && !into?.commands)
       return err({ code: "bad_input", message: `${client} is no client that can be started from a command line.` });
@@ -71,7 +71,7 @@ export const recoveryHandlers = {
       if (named.machine === null) await catchUpWith(context, { session: named.session });
       const from = await inspect(source, named.session);
       if (!from.ok) return from;
-      const start = startOf(runtime, from.value, into);
+      const start = startOf(runtime, from.value, { into, isNew });
       const offer = offerOf(runtime, named.session);
       const refusal = (await source.check(from.value)) ?? (start?.cwd === null ? folderRefusal(from.value) : null);
       const { client: own } = from.value.session;
@@ -240,8 +240,8 @@ function briefOf({ now, config }: Runtime, from: Restoration): Briefed {
   return { cause, causeDetail, score: { ...score, parts: [...score.parts] }, brief: text };
 }
 
-function startOf(runtime: Runtime, from: Restoration, into: ReturnType<typeof adapterOf>): Plan["start"] {
-  const plan = planRelaunch(runtime, from, into);
+function startOf(runtime: Runtime, from: Restoration, way: Parameters<typeof planRelaunch>[2]): Plan["start"] {
+  const plan = planRelaunch(runtime, from, way);
   if (!plan) return null;
   const { title: client, newId, ...program } = plan;
   return {

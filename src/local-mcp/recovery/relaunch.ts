@@ -34,24 +34,30 @@ export interface NewChat {
 
 export const whole: TranscriptCheck = { isWhole: true, reason: "its transcript is whole" };
 
+export interface RelaunchWay {
+  /** Client that continues the session; null: its own. */
+  readonly into: ClientAdapter | null;
+  /** A new chat begins, also where the old one can be continued. */
+  readonly isNew: boolean;
+}
+
 /** The last line of a transcript may hold a tool's whole output. */
 const tailBytes = 8_388_608;
 
-/**
- * @param into the client that continues the session; null: its own
- * @returns null for a client that cannot be started from a command line
- */
+/** @returns null for a client that cannot be started from a command line */
 export function planRelaunch(
   { now, random }: Pick<Runtime, "now" | "random">,
   from: Restoration,
-  into: ClientAdapter | null = null,
+  { into, isNew }: RelaunchWay = { into: null, isNew: false },
 ): StartPlan | null {
   const { session, elsewhere } = from;
   const transcript = elsewhere
     ? toBroken(`its transcript is on ${elsewhere.machine}`)
-    : session.origin === importOrigin
-      ? toBroken("it was read from a file, which its client may not have")
-      : checkTranscript(session.transcriptPath, session.id, session.client);
+    : isNew
+      ? toBroken("that was asked for")
+      : session.origin === importOrigin
+        ? toBroken("it was read from a file, which its client may not have")
+        : checkTranscript(session.transcriptPath, session.id, session.client);
   const at = now();
   return planStart(session, transcript, { id: uuidv7(at, random(16)), brief: brief(from, at, "resume") }, into);
 }

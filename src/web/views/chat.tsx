@@ -44,10 +44,24 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
         <p class="trouble">{`Cause of its end: ${words(row.cause)}. ${plain(row.causeDetail ?? "")}`}</p>
       )}
       {page.resumeCommand !== null && <Command purpose="To continue it" command={page.resumeCommand} />}
+      {row.machine === null && !page.isAlive && <Obstacle row={row} />}
       <ActionButtons actions={actionsOf(page)} />
       <Brief id={row.id} />
       <Effects id={row.id} />
       <Timeline page={page} at={at} />
+    </>
+  );
+}
+
+/** [RS9] Why its client cannot continue it, where that is so. */
+function Obstacle({ row }: { row: FleetRow }): JSX.Element | null {
+  const loaded = useCall("recovery.diagnose", { session: row.id, folder: row.project ?? "/" });
+  const found = loaded.value?.diagnosis;
+  if (!found || found.reason === null) return null;
+  return (
+    <>
+      <p class="trouble">{`Its client cannot continue it: ${words(found.reason)}. ${plain(found.why)}.`}</p>
+      <Command purpose="To continue it all the same" command={found.command} />
     </>
   );
 }

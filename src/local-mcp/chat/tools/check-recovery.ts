@@ -9,6 +9,7 @@ import { scoredBrief } from "../../recovery/brief.ts";
 import { localSource } from "../../recovery/local-source.ts";
 import type { Restoration } from "../../recovery/restoration.ts";
 import type { RecoverySource } from "../../recovery/source.ts";
+import { examine, judge } from "../../rescue/diagnose.ts";
 import { quotedTitle } from "../../../shared/quoted-title.ts";
 import { displayTitle, type Session } from "../../sessions/sessions.ts";
 import { linesOfOtherChats } from "../other-chats.ts";
@@ -53,7 +54,8 @@ export const checkRecovery: ToolHandler<"shim_check_recovery"> = async (chat, in
   const refusal = await act(chosen.value, input);
   if (refusal !== null) return err(refusal);
   if (dismiss && chosen.value) return ok(dismissedAnswer(chat, session, chosen.value));
-  return ok(withReach(briefAnswer(chat, session, chosen.value, await listFrom(reached, detail)), reached));
+  const answer = briefAnswer(chat, session, chosen.value, await listFrom(reached, detail));
+  return ok(withReach(withObstacle(answer, await obstacleOf(chat, chosen.value)), reached));
 };
 
 interface Reached {
@@ -77,7 +79,25 @@ async function listFrom({ sources }: Reached, detail: keyof typeof maxListed): P
 
 function withReach({ text, output }: Answer, { isUnreachable }: Reached): Answer {
   if (!isUnreachable) return { text, output };
-  return { text: `${text}\n${unreachableNote}`, output: { ...output, message: unreachableNote } };
+  const message = output.message === undefined ? unreachableNote : `${output.message} ${unreachableNote}`;
+  return { text: `${text}\n${unreachableNote}`, output: { ...output, message } };
+}
+
+/** [RS10] Why its own client cannot continue the session; null: nothing is known to be wrong. */
+async function obstacleOf({ runtime }: Chat, choice: Choice | null): Promise<string | null> {
+  if (!choice || choice.from.elsewhere) return null;
+  const { session } = choice.from;
+  const deps = { env: runtime.env, processes: runtime.processes, versionOf: () => null, asksClients: false };
+  const { reason, why } = judge(deps, session, await examine(deps, session, session.cwd ?? "/"), false);
+  if (reason === null) return null;
+  const text = `Its client cannot continue it (${reason}): ${why}. The user can, in a terminal: \`shim rescue ${shortSession(runtime, session.id)}\`.`;
+  return withShimCommand(text, () => shimCommand(runtime));
+}
+
+function withObstacle({ text, output }: Answer, obstacle: string | null): Answer {
+  return obstacle === null
+    ? { text, output }
+    : { text: `${text}\n${obstacle}`, output: { ...output, message: obstacle } };
 }
 
 async function openedLink(chat: Chat, session: Session): Promise<OpenedLink | null> {

@@ -1,0 +1,99 @@
+import { supportedClients } from "../clients/adapters.ts";
+import { offeredText } from "../contract/chat-state.ts";
+import type { Candidate, Plan, Start } from "../contract/machine/recovery.ts";
+import { codeOf } from "../shared/error.ts";
+import { omitUndefined } from "../shared/omit-undefined.ts";
+import { quotedTitle } from "../shared/quoted-title.ts";
+import { ok } from "../shared/result.ts";
+import { failed } from "./answer.ts";
+import type { Cli, CommandResult, CommonOptions } from "./cli.ts";
+
+/** Clients that a command line can start. */
+export const startable = supportedClients.filter(({ commands }) => commands !== null).map(({ name }) => name);
+
+export interface ContinueOptions extends CommonOptions {
+  /** Only prints the brief. */
+  readonly print?: boolean;
+  /** Client of a new chat. */
+  readonly in?: string;
+  /** A new chat with the brief begins, also where the client can continue the old one. */
+  readonly isNew?: boolean;
+  /** [RS8] Does something else where the client could not continue the session; null: it does not. */
+  readonly onEarlyEnd?: (session: string) => Promise<CommandResult | null>;
+}
+
+/** A client that ends with an error so soon has not let its user work. */
+const earlyMs = 10_000;
+
+export function nameOf({ session, title, machine }: Pick<Candidate, "session" | "title" | "machine">): string {
+  return `${quotedTitle(title)} (${session}${machine === null ? "" : ` of ${machine}`})`;
+}
+
+/** Starts the client of a session, or of a new chat with its brief, or prints the brief. */
+export async function continueSession(cli: Cli, session: string, options: ContinueOptions): Promise<CommandResult> {
+  const { in: client, isNew } = options;
+  const planned = await cli.call("recovery.plan", {
+    session,
+    folder: cli.io.cwd,
+    ...omitUndefined({ client, isNew }),
+  });
+  if (!planned.ok) return planned;
+  const { offer, start, refusal } = planned.value;
+  if (offer !== null) cli.progress(`${nameOf(planned.value)} was ${offeredText(offer.shortId, offer.msAgo)}.`);
+  if (options.print === true || !mayStart(cli, options)) return printed(planned.value);
+  if (start === null) {
+    cli.progress(`${planned.value.client} cannot be started from here: give this to a new chat.`);
+    return printed(planned.value);
+  }
+  const hint = `\`shim resume ${planned.value.session} --print\` prints the brief.`;
+  if (refusal !== null) return failed(refusal.code, `${refusal.message} ${hint}`);
+  return startChat(cli, planned.value.session, start, { hint, onEarlyEnd: options.onEarlyEnd });
+}
+
+/** A client needs a terminal with a person. */
+export function mayStart({ io }: Cli, { json }: CommonOptions): boolean {
+  return json !== true && io.isTty && io.isInteractive;
+}
+
+function printed({ offer: _offer, refusal: _refusal, ...plan }: Plan): CommandResult {
+  return ok({ data: plan, text: `${plan.brief}\n` });
+}
+
+interface Starting {
+  /** Ends a message of failure. */
+  readonly hint: string;
+  readonly onEarlyEnd?: ContinueOptions["onEarlyEnd"];
+}
+
+/** A new chat continues the session once it has begun; without that nothing changes. */
+export async function startChat(cli: Cli, session: string, start: Start, how: Starting): Promise<CommandResult> {
+  const { newId } = start;
+  if (newId === null) return startClient(cli, session, start, how);
+  const taken = await cli.call("recovery.take", { session, chat: newId });
+  if (!taken.ok) return taken;
+  try {
+    return await startClient(cli, session, start, how);
+  } finally {
+    await cli.call("recovery.withdraw", { session, chat: newId });
+  }
+}
+
+/** [CL12] Starts the client in a folder, in this terminal, without a shell. */
+async function startClient(cli: Cli, session: string, start: Start, how: Starting): Promise<CommandResult> {
+  const { kind, client, command, args, reason, env } = start;
+  const { hint, onEarlyEnd } = how;
+  const cwd = start.cwd ?? cli.io.cwd;
+  cli.progress(`In ${cwd}: ${reason}.`);
+  const startedAt = cli.io.now();
+  try {
+    const code = await cli.io.startProcess({ command, args, cwd, ...(Object.keys(env).length > 0 ? { env } : {}) });
+    if (code === 0) return ok({ data: { session, exit: code }, text: "" });
+    const isEarly = kind === "resume" && cli.io.now() - startedAt < earlyMs;
+    const instead = isEarly ? await onEarlyEnd?.(session) : null;
+    return instead ?? failed("client_failed", `${command} ended with exit code ${code}. ${hint}`);
+  } catch (error) {
+    const why = codeOf(error) === "ENOENT" ? "was not found on the PATH" : `could not be started (${String(error)})`;
+    const byHand = kind === "resume" ? `, or start it yourself: ${[command, ...args].join(" ")}` : "";
+    return failed("client_not_started", `\`${command}\` ${why}. Install ${client}${byHand}. ${hint}`);
+  }
+}

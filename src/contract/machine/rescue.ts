@@ -1,0 +1,73 @@
+import * as z from "zod";
+import { Folder } from "./forms.ts";
+import { machineOperation } from "./operation.ts";
+import { Named, Start } from "./recovery.ts";
+
+/** Why a session that exists cannot be continued. unknown: its client ended at once. */
+export const rescueReasons = [
+  "poisoned",
+  "unreadable",
+  "locked",
+  "too_large",
+  "deleted",
+  "invisible",
+  "version",
+  "unknown",
+] as const;
+export type RescueReason = (typeof rescueReasons)[number];
+
+const RescueOffer = z.object({
+  /** unarchive: the client's own command. brief: `recovery.plan` with `isNew`. */
+  kind: z.enum(["unlock", "unarchive", "copy", "brief"]),
+  /** Ends no sentence. */
+  text: z.string(),
+});
+export type RescueOffer = z.infer<typeof RescueOffer>;
+
+const Diagnosis = Named.extend({
+  client: z.string(),
+  /** Null: nothing is wrong. */
+  reason: z.enum(rescueReasons).nullable(),
+  /** Ends no sentence. */
+  why: z.string(),
+  /** What works, cheapest first. */
+  offers: z.array(RescueOffer).readonly(),
+  isAlive: z.boolean(),
+  /** Does what is offered, in a terminal. */
+  command: z.string(),
+});
+export type Diagnosis = z.infer<typeof Diagnosis>;
+
+const session = z.string().max(200);
+
+export const rescueOperations = {
+  "recovery.diagnose": machineOperation({
+    summary: "Why a session cannot be continued in its client, and what works instead.",
+    input: z.strictObject({
+      session: session.optional().describe("absent: the newest of the project that cannot be continued"),
+      folder: Folder,
+      hasFailed: z.boolean().default(false).describe("its client has just ended within seconds of its start"),
+    }),
+    /** `diagnosis`: null: nothing is wrong with any of the `looked` sessions. */
+    output: z.object({ looked: z.int(), diagnosis: Diagnosis.nullable() }),
+    errors: ["not_found", "ambiguous"],
+    effect: "read",
+    surfaces: ["command", "page"],
+    example: { session: "5f0e0e5e", folder: "/home/you/app" },
+  }),
+  "recovery.rescue": machineOperation({
+    summary: "Take a client's lock that nobody holds out of the way, or copy a session without what is wrong with it.",
+    input: z.strictObject({ session, folder: Folder, offer: z.enum(["unlock", "copy"]) }),
+    output: z.object({
+      session: z.string(),
+      /** Id of the copy, its file, where it is one of the client's, and the program that continues it. */
+      copy: z.object({ session: z.string(), file: z.string().nullable(), start: Start }).nullable(),
+      /** The lock under its new name. */
+      backup: z.string().nullable(),
+    }),
+    errors: ["not_found", "ambiguous", "not_offered", "still_running", "copy_failed"],
+    effect: "write",
+    doneBy: "caller",
+    example: { session: "5f0e0e5e", folder: "/home/you/app", offer: "copy" },
+  }),
+};

@@ -1,0 +1,140 @@
+import { adapterOf } from "../../clients/adapters.ts";
+import type { Diagnosis } from "../../contract/machine/rescue.ts";
+import { shimCommand } from "../../platform/shim-command.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { messageOf } from "../../shared/error.ts";
+import { uuidv7 } from "../../shared/ids.ts";
+import { err, ok } from "../../shared/result.ts";
+import { isDead } from "../recovery/liveness.ts";
+import { successorVariable } from "../recovery/successor.ts";
+import { setLockAside } from "../rescue/client-locks.ts";
+import { transcriptsOf } from "../rescue/client-transcripts.ts";
+import { copyTranscript } from "../rescue/copy-transcript.ts";
+import { examine, judge, type Evidence, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
+import { importCopy } from "../rescue/opencode-sessions.ts";
+import { projectRoot } from "../sessions/git-head.ts";
+import * as sessions from "../sessions/sessions.ts";
+import type { HandlerContext, Handlers } from "./host.ts";
+import { findSession, shortSession } from "./resolve-id.ts";
+
+/** Sessions of a project that a search looks at, newest first. */
+const maxLooked = 20;
+
+export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.rescue"> = {
+  /** [RS1] */
+  "recovery.diagnose": async (context, { session: id, folder, hasFailed }) => {
+    const runtime = await context.runtime();
+    const deps = depsOf(context, runtime);
+    if (id !== undefined) {
+      const found = findSession(runtime, id);
+      if (!found.ok) return found;
+      const finding = judge(deps, found.value, await examine(deps, found.value, folder), hasFailed);
+      return ok({ looked: 1, diagnosis: toDiagnosis(context, runtime, found.value, finding) });
+    }
+    const project = projectRoot(folder) ?? folder;
+    const newest = runtime.store.read((sql) => sessions.list(sql, { project, limit: maxLooked }), []);
+    for (const [index, session] of newest.entries()) {
+      const finding = judge(deps, session, await examine(deps, session, folder), false);
+      if (isBroken(runtime, session, finding))
+        return ok({ looked: index + 1, diagnosis: toDiagnosis(context, runtime, session, finding) });
+    }
+    return ok({ looked: newest.length, diagnosis: null });
+  },
+  /** [RS5] Another process may have changed what was wrong since. */
+  "recovery.rescue": async (context, { session: id, folder, offer }) => {
+    const runtime = await context.runtime();
+    const found = findSession(runtime, id);
+    if (!found.ok) return found;
+    const session = found.value;
+    if (isRunning(runtime, session)) {
+      const pid = session.owner ? ` (pid ${session.owner.pid})` : "";
+      return err({ code: "still_running", message: `${session.id} still runs${pid}: end that chat first.` });
+    }
+    const deps = depsOf(context, runtime);
+    const evidence = await examine(deps, session, folder);
+    const finding = judge(deps, session, evidence, false);
+    if (!finding.offers.some(({ kind }) => kind === offer))
+      return err({ code: "not_offered", message: `nothing to do so for ${session.id}: ${finding.why}.` });
+    const done = { session: session.id, copy: null, backup: null };
+    try {
+      if (offer === "unlock") return ok({ ...done, backup: setLockAside(evidence.lock?.path ?? "", runtime.now()) });
+      return ok({ ...done, copy: await makeCopy(deps, runtime, { session, evidence, finding, folder }) });
+    } catch (error) {
+      return err({ code: "copy_failed", message: `${session.id}: ${messageOf(error)}. Nothing was changed.` });
+    }
+  },
+};
+
+function depsOf({ site, by }: HandlerContext, { processes }: Runtime): RescueDeps {
+  return { env: site.env, processes, versionOf: site.versionOf, asksClients: by !== "live page" };
+}
+
+function isRunning({ processes, now }: Runtime, session: sessions.Session): boolean {
+  return session.endedAt === null && !isDead(session, processes, now());
+}
+
+/** A chat that runs is in use, whatever its folder or its lock say; the API may refuse it all the same. */
+function isBroken(runtime: Runtime, session: sessions.Session, { reason }: Finding): boolean {
+  if (reason === null) return false;
+  return reason === "poisoned" || reason === "too_large" || !isRunning(runtime, session);
+}
+
+function toDiagnosis(
+  { site }: HandlerContext,
+  runtime: Runtime,
+  session: sessions.Session,
+  { reason, why, offers }: Finding,
+): Diagnosis {
+  const shortId = shortSession(runtime, session.id);
+  return {
+    session: session.id,
+    shortId,
+    title: sessions.displayTitle(session),
+    machine: null,
+    client: session.client,
+    reason,
+    why,
+    offers: [...offers],
+    isAlive: isRunning(runtime, session),
+    command: `${shimCommand(site) ?? "shim"} rescue ${shortId}`,
+  };
+}
+
+interface Broken {
+  readonly session: sessions.Session;
+  readonly evidence: Evidence;
+  readonly finding: Finding;
+  readonly folder: string;
+}
+
+async function makeCopy(deps: RescueDeps, { now, random }: Runtime, { session, evidence, finding, folder }: Broken) {
+  const { id, client, clientVersion } = session;
+  const { file, document, facts, goneFolder } = evidence;
+  const { until } = finding;
+  const at = now();
+  const cwd = goneFolder === null ? (session.cwd ?? session.project ?? folder) : folder;
+  const transcripts = transcriptsOf(client);
+  const fresh = uuidv7(at, random(16));
+  let made: { session: string; file: string | null };
+  if (document) {
+    const letters = fresh.replaceAll("-", "").slice(-8);
+    made = { session: await importCopy({ env: deps.env, cwd }, document, until, letters), file: null };
+  } else if (file !== null && transcripts && facts) {
+    const head = { id, cwd, version: clientVersion ?? "0.0.0", at: new Date(session.startedAt).toISOString() };
+    const moved = goneFolder === null ? null : { from: goneFolder, to: folder };
+    const copy = { file, id, newId: fresh, until, moved, head: facts.hasHead ? null : head };
+    made = { session: fresh, file: await copyTranscript(transcripts, copy) };
+  } else throw new Error("there is nothing to copy");
+  const adapter = adapterOf(client);
+  if (!adapter?.commands) throw new Error(`${client} cannot be started from a command line`);
+  const start = {
+    kind: "resume" as const,
+    client: adapter.title,
+    ...adapter.commands.resume(made.session),
+    reason: `${adapter.title} continues ${made.session}, a copy of ${id}`,
+    cwd,
+    env: { [successorVariable]: made.session },
+    newId: made.session,
+  };
+  return { ...made, start };
+}

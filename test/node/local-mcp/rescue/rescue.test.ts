@@ -1,0 +1,408 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  appendFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import {
+  contents,
+  fakeOpenCode,
+  invented,
+  openCodeSession,
+  writeSession,
+  type InventedSession,
+} from "#harness/clients/broken-sessions.ts";
+import { aCliHome, addSession, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
+
+const clientFolders = [".claude", ".codex", ".copilot", ".qwen", ".gemini"];
+
+/** Files of all clients below the home. */
+function filesOf({ folder }: CliHome): Map<string, string | null> {
+  return new Map(
+    clientFolders.flatMap((name) => [...contents(join(folder, name))].map(([k, v]) => [`${name}/${k}`, v])),
+  );
+}
+
+/** A session that SHIM knows, whose client wrote it, and whose process is gone. */
+function known(home: CliHome, session: InventedSession, path: string | null = join(home.folder, session.file)): void {
+  const { id, client } = session;
+  addSession(home, { id, client, pid: 77, ...(path === null ? {} : { transcriptPath: path }) });
+}
+
+type Break = (path: string, session: InventedSession) => void;
+
+const lines = (path: string): string[] => readFileSync(path, "utf8").trimEnd().split("\n");
+const put = (path: string, all: readonly string[]): void => writeFileSync(path, `${all.join("\n")}\n`);
+const edit =
+  (change: (all: string[]) => string[]): Break =>
+  (path) =>
+    put(path, change(lines(path)));
+
+const refuse =
+  (...statuses: readonly number[]): Break =>
+  (path, session) =>
+    put(path, [
+      ...lines(path),
+      ...statuses.flatMap((status, number) => session.refused(number, status)).map((row) => JSON.stringify(row)),
+    ]);
+
+const headless = edit((all) => all.slice(1));
+const marked: Break = (path) => writeFileSync(path, `\u{FEFF}${readFileSync(path, "utf8")}`);
+const zeroed: Break = (path) => writeFileSync(path, Buffer.alloc(statSync(path).size));
+const empty: Break = (path) => writeFileSync(path, "");
+const gone: Break = (path) => rmSync(path);
+const folder: Break = (path) => {
+  rmSync(path);
+  mkdirSync(path);
+};
+const badBytes: Break = (path) => {
+  const bytes = readFileSync(path);
+  bytes[bytes.indexOf("Ran one")] = 0xff;
+  writeFileSync(path, bytes);
+};
+const lastAnswer = (change: (line: string) => string): Break =>
+  edit((all) => all.map((line) => (line.includes("Ran one.") && line.includes('"data"') ? change(line) : line)));
+
+/** A client, what is wrong, the reason, what is offered, and what a copy holds and lacks. */
+type Kind = [
+  client: string,
+  what: string,
+  breaks: Break,
+  reason: string,
+  offers: readonly string[],
+  holds?: string,
+  lacks?: string,
+];
+
+const poisonKinds: Kind[] = ["claude-code", "codex", "copilot", "qwen"].flatMap((client): Kind[] => [
+  [client, "two prompts refused alike", refuse(400, 400), "poisoned", ["copy", "brief"], "pear", "Ran one."],
+  [client, "three requests too large", refuse(413, 413, 413), "too_large", ["copy", "brief"], "pear", "refused"],
+]);
+
+const kinds: Kind[] = [
+  ...poisonKinds,
+  ["claude-code", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
+  ["claude-code", "an empty file", empty, "unreadable", ["brief"]],
+  ["claude-code", "a folder in its place", folder, "unreadable", ["brief"]],
+  ["claude-code", "its file is gone", gone, "deleted", ["brief"]],
+  ["codex", "no first row", headless, "unreadable", ["copy", "brief"], "Ran one."],
+  ["codex", "a byte order mark", marked, "unreadable", ["copy", "brief"], "Ran one."],
+  ["codex", "bytes that are no text", badBytes, "unreadable", ["copy", "brief"], "pear"],
+  ["codex", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
+  ["codex", "an empty file", empty, "unreadable", ["brief"]],
+  ["codex", "its file is gone", gone, "deleted", ["brief"]],
+  ["copilot", "no first row", headless, "unreadable", ["copy", "brief"], "Ran one."],
+  [
+    "copilot",
+    "an answer without text",
+    lastAnswer((line) => line.replace('"Ran one."', "null")),
+    "unreadable",
+    ["copy", "brief"],
+    "pear",
+    "null,",
+  ],
+  [
+    "copilot",
+    "an event without its id",
+    lastAnswer((line) => line.replace(/"id":"[^"]+","timestamp"/, '"id":"x","timestamp"')),
+    "unreadable",
+    ["copy", "brief"],
+    "pear",
+    "Ran one.",
+  ],
+  ["copilot", "an empty file", empty, "unreadable", ["brief"]],
+  ["copilot", "its file is gone", gone, "deleted", ["brief"]],
+  ["qwen", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
+  ["qwen", "an empty file", empty, "unreadable", ["brief"]],
+  ["qwen", "its file is gone", gone, "deleted", ["brief"]],
+  ["gemini", "no first row", headless, "unreadable", ["copy", "brief"], "Ran one."],
+  ["gemini", "a byte order mark", marked, "unreadable", ["copy", "brief"], "Ran one."],
+  ["gemini", "an empty file", empty, "unreadable", ["brief"]],
+  ["gemini", "its file is gone", gone, "deleted", ["brief"]],
+];
+
+it.each(kinds)(
+  "[RS1] [RS5] %s, %s: named, and what works is offered",
+  async (client, _what, breaks, reason, offers, holds, lacks) => {
+    const home = aCliHome();
+    const session = invented(client, home.project);
+    const path = writeSession(home.folder, session);
+    known(home, session);
+    breaks(path, session);
+    const before = filesOf(home);
+    const diagnosis = await home.json(`rescue ${session.id}`);
+    expect(diagnosis).toMatchObject({ session: session.id, reason, offers: offers.map((one) => ({ kind: one })) });
+    expect(await home.json("rescue")).toEqual(diagnosis);
+    expect(filesOf(home)).toEqual(before);
+    const done = await home.json(`rescue ${session.id} --yes`);
+    const after = filesOf(home);
+    expect(new Map([...after].filter(([name]) => before.has(name)))).toEqual(before);
+    if (holds === undefined) return expect(done).toMatchObject({ start: { kind: "new" } });
+    const { copy } = (done as { done: { copy: { session: string; file: string; start: object } } }).done;
+    const text = readFileSync(copy.file, "utf8");
+    expect(text).toContain(holds);
+    expect(text).toContain(copy.session.slice(0, 8));
+    expect(text).not.toContain(session.id);
+    if (lacks !== undefined) expect(text).not.toContain(lacks);
+    expect(
+      text
+        .trimEnd()
+        .split("\n")
+        .map((line) => typeof JSON.parse(line)),
+    ).not.toContain("string");
+    // The copy is whole, and only files that did not exist were written.
+    addSession(home, { id: copy.session, client, transcriptPath: copy.file, pid: 78 });
+    expect(await home.json(`rescue ${copy.session}`)).toMatchObject({ reason: null });
+  },
+);
+
+it("[RS1] the table has thirty kinds and more, in five clients and more", () => {
+  // The locks, the moved folder, the archive and OpenCode have tests of their own below.
+  expect(kinds.length).toBeGreaterThanOrEqual(30);
+  expect(new Set(kinds.map(([client]) => client)).size).toBe(5);
+});
+
+const harmless: [client: string, what: string, breaks: Break][] = [
+  ...["claude-code", "codex", "copilot", "qwen", "gemini"].flatMap((client): typeof harmless => [
+    [client, "nothing", () => undefined],
+    [client, "a last line that is cut", (path: string) => truncateSync(path, statSync(path).size - 9)],
+    [client, "a line that is no JSON", edit((all) => [...all.slice(0, 2), '{"type":', ...all.slice(2)])],
+    [client, "zeros at its end", (path: string) => appendFileSync(path, Buffer.alloc(64))],
+  ]),
+  ...["claude-code", "codex", "copilot", "qwen"].flatMap((client): typeof harmless => [
+    [client, "one refusal", refuse(400)],
+    [client, "a limit, met twice", refuse(429, 429)],
+    [client, "two different refusals", refuse(400, 413)],
+    [
+      client,
+      "refusals before an answer",
+      (path: string, session: InventedSession) => {
+        refuse(400, 400)(path, session);
+        const answer = lines(path).findLast((line) => line.includes("Ran one.") && !line.includes("event_msg"));
+        const other = answer?.replace("msg_2", "msg_3").replace(/"messageId":"0/, '"messageId":"1');
+        appendFileSync(path, `${other}\n`);
+      },
+    ],
+  ]),
+];
+
+it.each(harmless)(
+  "[RS2] [RS3] %s with %s: its client continues it, so nothing is wrong",
+  async (client, _what, breaks) => {
+    const home = aCliHome();
+    const session = invented(client, home.project);
+    const path = writeSession(home.folder, session);
+    known(home, session);
+    breaks(path, session);
+    expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null, offers: [] });
+    expect(await home.shim(`rescue ${session.id}`)).toMatchObject(printed("Nothing is wrong with", "shim resume"));
+    expect(await home.shim("rescue")).toMatchObject(printed("Nothing is wrong with the newest session here."));
+  },
+);
+
+function lockOf(home: CliHome, { id }: InventedSession): string {
+  const path = join(home.folder, ".codex", "thread-writer-locks", `${id}.lock`);
+  mkdirSync(dirname(path), { recursive: true });
+  return path;
+}
+
+function aCodexSession(home: CliHome): InventedSession {
+  const session = invented("codex", home.project);
+  writeSession(home.folder, session);
+  known(home, session);
+  return session;
+}
+
+it("[RS4] a lock that nobody holds and Codex can open is no reason", async () => {
+  const home = aCliHome();
+  const session = aCodexSession(home);
+  writeFileSync(lockOf(home, session), "");
+  expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null });
+});
+
+it("[RS4] the process that holds Codex's lock is named, and nothing is done to it", async () => {
+  const home = aCliHome();
+  const session = aCodexSession(home);
+  const lock = lockOf(home, session);
+  const holder = spawn("flock", [lock, "sh", "-c", "echo held; exec sleep 600"], {
+    stdio: ["ignore", "pipe", "ignore"],
+    detached: true,
+  });
+  onTestFinished(() => void process.kill(-(holder.pid ?? 0), "SIGKILL"));
+  await once(holder.stdout, "data");
+  const { why, ...rest } = await home.json(`rescue ${session.id}`);
+  expect(rest).toMatchObject({ reason: "locked", offers: [{ kind: "copy" }, { kind: "brief" }] });
+  expect(why).toMatch(/\(pid \d+\) holds .*\.lock: continue there, or end that process$/);
+  expect(holder.exitCode).toBeNull();
+});
+
+it("[RS4] a lock that nobody holds and Codex cannot open is renamed with consent, and stays as the backup", async () => {
+  const home = aCliHome();
+  const session = aCodexSession(home);
+  const lock = lockOf(home, session);
+  mkdirSync(lock);
+  const before = filesOf(home);
+  const shown = await home.shim(`rescue ${session.id}`);
+  expect(shown).toMatchObject(printed("is locked: nobody holds", "EISDIR", "1  rename that file"));
+  expect(filesOf(home)).toEqual(before);
+  const asked = await home.shimWith({ isTty: true, isInteractive: true, ask: async () => "1" }, `rescue ${session.id}`);
+  expect(asked).toMatchObject({ code: 0, err: holding("The lock is out of the way") });
+  expect(home.started).toMatchObject([{ command: "codex", args: ["resume", session.id] }]);
+  expect([...filesOf(home).keys()].filter((name) => name.includes("thread-writer-locks/"))).toEqual([
+    `.codex/thread-writer-locks/${session.id}.lock.before-rescue-${home.now}`,
+  ]);
+  expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null });
+});
+
+it("[RS1] what Codex has archived comes back by its own command", async () => {
+  const home = aCliHome();
+  const session = aCodexSession(home);
+  const path = join(home.folder, session.file);
+  const archive = join(home.folder, ".codex", "archived_sessions");
+  mkdirSync(archive);
+  renameSync(path, join(archive, path.split("/").at(-1) ?? ""));
+  const terminal = { isTty: true, isInteractive: true, ask: async () => "1" };
+  const asked = await home.shimWith(terminal, `rescue ${session.id}`);
+  expect(asked).toMatchObject({ code: 0, err: holding("is invisible: Codex has archived it") });
+  expect(home.started.slice(0, 1)).toMatchObject([{ command: "codex", args: ["unarchive", session.id] }]);
+});
+
+it.each(["claude-code", "qwen"])(
+  "[RS1] a session of %s whose folder is gone continues as a copy in this one",
+  async (client) => {
+    const home = aCliHome();
+    const old = join(home.folder, "old-name");
+    const session = invented(client, old);
+    writeSession(home.folder, session);
+    addSession(home, {
+      id: session.id,
+      client,
+      pid: 77,
+      project: old,
+      transcriptPath: join(home.folder, session.file),
+    });
+    expect(await home.json(`rescue ${session.id}`)).toMatchObject({
+      reason: "invisible",
+      why: `its folder ${old} is gone`,
+      offers: [{ kind: "copy" }, { kind: "brief" }],
+    });
+    const { done } = await home.json(`rescue ${session.id} --yes`);
+    const { file, start } = (done as { copy: { file: string; start: object } }).copy;
+    expect(file).toContain(home.project.replaceAll(/[^a-zA-Z0-9]/g, "-"));
+    expect(start).toMatchObject({ cwd: home.project });
+    expect(readFileSync(file, "utf8")).not.toContain(JSON.stringify(old));
+  },
+);
+
+it("[RS5] OpenCode's own export and import make the copy, with ids that it has not", async () => {
+  const home = aCliHome();
+  const id = "ses_deadb5e3effe5J6ePB0OODywj2";
+  fakeOpenCode(home.folder, openCodeSession(id, [400, 400]));
+  addSession(home, { id, client: "opencode", pid: 77 });
+  expect(await home.json(`rescue ${id}`)).toMatchObject({
+    reason: "poisoned",
+    offers: [{ kind: "copy" }, { kind: "brief" }],
+  });
+  const { done } = await home.json(`rescue ${id} --yes`);
+  const { session, start } = (done as { copy: { session: string; start: object } }).copy;
+  expect(session).toMatch(/^ses_/);
+  expect(start).toMatchObject({ command: "opencode", newId: session });
+  const text = readFileSync(join(home.folder, "imported.json"), "utf8");
+  expect(text).toContain("pear");
+  for (const absent of [id, "Ran one.", "refused", "msg_a100000000"]) expect(text).not.toContain(absent);
+});
+
+it("[RS1] a session that OpenCode does not export is deleted", async () => {
+  const home = aCliHome();
+  fakeOpenCode(home.folder, null);
+  addSession(home, { id: "ses_1", client: "opencode", pid: 77 });
+  expect(await home.json("rescue ses_1")).toMatchObject({ reason: "deleted", offers: [{ kind: "brief" }] });
+});
+
+it("[RS5] a chat that still runs is named, and neither copied nor replaced", async () => {
+  const home = aCliHome();
+  const session = invented("claude-code", home.project);
+  writeSession(home.folder, session, [...session.rows, ...session.refused(1, 400), ...session.refused(2, 400)]);
+  known(home, session);
+  home.alive.add(77);
+  const before = filesOf(home);
+  expect(await home.shim("rescue --yes")).toMatchObject(printed("is poisoned", "It still runs: end that chat first."));
+  const call = ["call", "recovery.rescue", `session=${session.id}`, `folder=${home.project}`, "offer=copy"];
+  expect(await home.shim("", ...call)).toMatchObject(failed(1, "still runs (pid 77): end that chat first."));
+  expect(filesOf(home)).toEqual(before);
+});
+
+const answering = (reply: string) => ({ isTty: true, isInteractive: true, ask: async () => reply });
+
+it("[RS7] --in takes the brief of any session to another client", async () => {
+  const home = aCliHome();
+  const session = invented("claude-code", home.project);
+  writeSession(home.folder, session);
+  known(home, session);
+  expect(await home.json(`rescue ${session.id} --in codex`)).toMatchObject({
+    start: { kind: "new", command: "codex" },
+  });
+  const terminal = { isTty: true, isInteractive: true };
+  expect(await home.shimWith(terminal, `rescue ${session.id} --in codex`)).toMatchObject({ code: 0 });
+  expect(home.started).toMatchObject([{ command: "codex", cwd: home.project }]);
+});
+
+it("[RS7] without a yes nothing is changed, and a wrong number is wrong usage", async () => {
+  const home = aCliHome();
+  const session = invented("codex", home.project);
+  writeSession(home.folder, session, session.rows.slice(1));
+  known(home, session);
+  const before = filesOf(home);
+  expect(await home.shimWith(answering(""), "rescue")).toMatchObject(printed("Nothing was changed."));
+  expect(await home.shimWith(answering("7"), "rescue")).toMatchObject(failed(2, '"7" is none of them'));
+  expect(await home.shim("rescue nobody")).toMatchObject(failed(3, 'there is no session "nobody"'));
+  expect(filesOf(home)).toEqual(before);
+  expect(home.started).toEqual([]);
+});
+
+it("[RS8] resume offers the rescue where the client ends with an error within seconds, and not later", async () => {
+  const home = aCliHome();
+  const session = invented("claude-code", home.project);
+  writeSession(home.folder, session, [...session.rows, ...session.refused(1, 400), ...session.refused(2, 400)]);
+  known(home, session);
+  const started: string[] = [];
+  const endingAfter = (ms: number) => ({
+    isTty: true,
+    isInteractive: true,
+    ask: async () => "1",
+    startProcess: async ({ args }: { args: readonly string[] }) => {
+      started.push(String(args.at(-1)));
+      home.now += ms;
+      return started.length === 1 ? 1 : 0;
+    },
+  });
+  const late = await home.shimWith(endingAfter(60_000), `resume ${session.id}`);
+  expect(late).toMatchObject(failed(1, "ended with exit code 1"));
+  started.length = 0;
+  const early = await home.shimWith(endingAfter(900), `resume ${session.id}`);
+  expect(early).toMatchObject({ code: 0, err: holding("is poisoned: the API has refused its last 2 prompts") });
+  expect(started).toHaveLength(2);
+  expect(started[1]).not.toBe(session.id);
+});
+
+it("[RS8] a client that is older than the one that wrote the session is named", async () => {
+  const home = aCliHome();
+  const session = invented("claude-code", home.project);
+  writeSession(home.folder, session);
+  known(home, session);
+  home.runtime.store.write((sql) => sessions.update(sql, session.id, { clientVersion: "2.1.328" }));
+  const fields = [`session=${session.id}`, `folder=${home.project}`, "hasFailed=true"];
+  const answer = await home.shim("call recovery.diagnose", ...fields);
+  expect(answer.json()).toMatchObject({
+    diagnosis: { reason: "version", why: "Claude Code 2.1.328 wrote it, and the one on the PATH is 2.1.200" },
+  });
+});
