@@ -18,7 +18,7 @@ export interface ContinueOptions extends CommonOptions {
   readonly in?: string;
   /** A new chat with the brief begins, also where the client can continue the old one. */
   readonly isNew?: boolean;
-  /** [RS8] Does something else where the client could not continue the session; null: it does not. */
+  /** [RS8] Called where the client could not continue the session; null: the failure stands. */
   readonly onEarlyEnd?: (session: string) => Promise<CommandResult | null>;
 }
 

@@ -27,11 +27,11 @@ async function rescue(cli: Cli, options: RescueOptions, id: string | undefined):
   const folder = cli.io.cwd;
   const asked = await cli.call("recovery.diagnose", { folder, ...(id === undefined ? {} : { session: id }) });
   if (!asked.ok) return asked;
-  const { looked, diagnosis } = asked.value;
+  const { checked, diagnosis } = asked.value;
   if (diagnosis === null) {
-    const sessions = looked === 1 ? "session" : pluralize(looked, "session");
+    const sessions = checked === 1 ? "session" : pluralize(checked, "session");
     const text =
-      looked === 0 ? "This project has no session.\n" : `Nothing is wrong with the newest ${sessions} here.\n`;
+      checked === 0 ? "This project has no session.\n" : `Nothing is wrong with the newest ${sessions} here.\n`;
     return ok({ data: { diagnosis }, text });
   }
   if (options.in !== undefined)

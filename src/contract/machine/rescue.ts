@@ -3,7 +3,7 @@ import { Folder } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 import { Named, Start } from "./recovery.ts";
 
-/** Why a session that exists cannot be continued. unknown: its client ended at once. */
+/** Reasons why a session that exists cannot be continued. unknown: its client ended at once. */
 export const rescueReasons = [
   "poisoned",
   "unreadable",
@@ -26,14 +26,14 @@ export type RescueOffer = z.infer<typeof RescueOffer>;
 
 const Diagnosis = Named.extend({
   client: z.string(),
-  /** Null: nothing is wrong. */
+  /** Reason, if any; null: nothing is wrong. */
   reason: z.enum(rescueReasons).nullable(),
   /** Ends no sentence. */
   why: z.string(),
-  /** What works, cheapest first. */
+  /** Ways to continue it, cheapest first. */
   offers: z.array(RescueOffer).readonly(),
   isAlive: z.boolean(),
-  /** Does what is offered, in a terminal. */
+  /** Command for a terminal that does one of them. */
   command: z.string(),
 });
 export type Diagnosis = z.infer<typeof Diagnosis>;
@@ -48,19 +48,19 @@ export const rescueOperations = {
       folder: Folder,
       hasFailed: z.boolean().default(false).describe("its client has just ended within seconds of its start"),
     }),
-    /** `diagnosis`: null: nothing is wrong with any of the `looked` sessions. */
-    output: z.object({ looked: z.int(), diagnosis: Diagnosis.nullable() }),
+    /** `diagnosis`: null: nothing is wrong with any of the `checked` sessions. */
+    output: z.object({ checked: z.int(), diagnosis: Diagnosis.nullable() }),
     errors: ["not_found", "ambiguous"],
     effect: "read",
     surfaces: ["command", "page"],
     example: { session: "5f0e0e5e", folder: "/home/you/app" },
   }),
   "recovery.rescue": machineOperation({
-    summary: "Take a client's lock that nobody holds out of the way, or copy a session without what is wrong with it.",
+    summary: "Set a client's lock aside that no process holds, or copy a session without what is wrong with it.",
     input: z.strictObject({ session, folder: Folder, offer: z.enum(["unlock", "copy"]) }),
     output: z.object({
       session: z.string(),
-      /** Id of the copy, its file, where it is one of the client's, and the program that continues it. */
+      /** `file`: null: the client keeps its sessions otherwise. */
       copy: z.object({ session: z.string(), file: z.string().nullable(), start: Start }).nullable(),
       /** The lock under its new name. */
       backup: z.string().nullable(),

@@ -17,8 +17,8 @@ import * as sessions from "../sessions/sessions.ts";
 import type { HandlerContext, Handlers } from "./host.ts";
 import { findSession, shortSession } from "./resolve-id.ts";
 
-/** Sessions of a project that a search looks at, newest first. */
-const maxLooked = 20;
+/** Sessions of a project that a search checks, newest first. */
+const maxChecked = 20;
 
 export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.rescue"> = {
   /** [RS1] */
@@ -29,16 +29,16 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
       const found = findSession(runtime, id);
       if (!found.ok) return found;
       const finding = judge(deps, found.value, await examine(deps, found.value, folder), hasFailed);
-      return ok({ looked: 1, diagnosis: toDiagnosis(context, runtime, found.value, finding) });
+      return ok({ checked: 1, diagnosis: toDiagnosis(context, runtime, found.value, finding) });
     }
     const project = projectRoot(folder) ?? folder;
-    const newest = runtime.store.read((sql) => sessions.list(sql, { project, limit: maxLooked }), []);
+    const newest = runtime.store.read((sql) => sessions.list(sql, { project, limit: maxChecked }), []);
     for (const [index, session] of newest.entries()) {
       const finding = judge(deps, session, await examine(deps, session, folder), false);
       if (isBroken(runtime, session, finding))
-        return ok({ looked: index + 1, diagnosis: toDiagnosis(context, runtime, session, finding) });
+        return ok({ checked: index + 1, diagnosis: toDiagnosis(context, runtime, session, finding) });
     }
-    return ok({ looked: newest.length, diagnosis: null });
+    return ok({ checked: newest.length, diagnosis: null });
   },
   /** [RS5] Another process may have changed what was wrong since. */
   "recovery.rescue": async (context, { session: id, folder, offer }) => {
@@ -73,7 +73,7 @@ function isRunning({ processes, now }: Runtime, session: sessions.Session): bool
   return session.endedAt === null && !isDead(session, processes, now());
 }
 
-/** A chat that runs is in use, whatever its folder or its lock say; the API may refuse it all the same. */
+/** A chat that runs is in use, whatever its folder or lock say; the API may refuse it then. */
 function isBroken(runtime: Runtime, session: sessions.Session, { reason }: Finding): boolean {
   if (reason === null) return false;
   return reason === "poisoned" || reason === "too_large" || !isRunning(runtime, session);

@@ -15,7 +15,7 @@ export interface BlockingLock {
 
 /**
  * [RS4] Codex holds a file while it writes a session. The kernel frees it with its process, so a
- * file that nobody holds blocks nothing, unless Codex cannot open it.
+ * file that no process holds blocks nothing, unless Codex cannot open it.
  *
  * @returns null: nothing is in the way
  */
@@ -66,7 +66,7 @@ function holderByLsof(path: string): number | null {
     const pid = Number.parseInt(execFileSync("lsof", ["-t", "--", path], { encoding: "utf8", timeout: 5_000 }), 10);
     return pid > 0 ? pid : null;
   } catch {
-    // It ends with 1 where nobody has the file open.
+    // Exit code 1: no process has the file open.
     return null;
   }
 }

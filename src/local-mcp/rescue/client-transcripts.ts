@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import type { HookClient } from "../../contract/clients.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 
-/** What a row is in the conversation with the model. */
+/** Kind of a row in the conversation with the model. */
 export type Row =
   | { readonly kind: "prompt" | "input" }
   /** `of`: rows of one response have the same; null: the response is known by what is around it. */
@@ -24,13 +24,13 @@ export interface Refusal {
 }
 
 /**
- * How a client keeps a session in lines of JSON. What it does with a broken one was seen with the
+ * How a client keeps a session in lines of JSON. Its behavior with a broken one was seen with the
  * version that its adapter names.
  */
 export interface ClientTranscripts {
   /** The files in which the client finds the session by its id. */
   find(env: NodeJS.ProcessEnv, id: string): string[];
-  /** Where the client keeps it but does not find it by its id, with the command that changes that. */
+  /** The files that the client keeps and does not find by their id. */
   readonly archive?: (env: NodeJS.ProcessEnv, id: string) => string[];
   rowOf(row: JsonObject): Row | null;
   /** First row, without which the client loads nothing; absent: it needs none. */
@@ -78,7 +78,7 @@ function matching(folder: string, [first, ...rest]: readonly Matches[]): string[
 }
 
 /** @param variable moves the folder */
-export function clientFolder(env: NodeJS.ProcessEnv, name: string, variable?: string): string {
+function clientFolder(env: NodeJS.ProcessEnv, name: string, variable?: string): string {
   return (variable && env[variable]) || join(env["HOME"] || homedir(), name);
 }
 
@@ -223,7 +223,7 @@ const qwen: ClientTranscripts = {
   },
 };
 
-/** Of a document of `opencode export`, by its messages. */
+/** Reads a message of a document of `opencode export`. */
 export function openCodeRow(message: JsonObject): Row | null {
   const info = objectAt(message, "info");
   if (info?.["role"] === "user") return { kind: "prompt" };
@@ -234,7 +234,7 @@ export function openCodeRow(message: JsonObject): Row | null {
   return refusal(numberAt(data, "statusCode"), [error["name"]], textAt(data, "message"));
 }
 
-/** It stores no refusal, and sets all its messages again with each start. */
+/** Gemini CLI stores no refusal, and sets all its messages again with each start. */
 const gemini: ClientTranscripts = {
   find: (env, id) =>
     matching(join(clientFolder(env, ".gemini"), "tmp"), [any, named("chats"), endsIn(`-${id.slice(0, 8)}.jsonl`)]),

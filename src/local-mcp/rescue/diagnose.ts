@@ -21,7 +21,7 @@ export interface RescueDeps {
   readonly asksClients: boolean;
 }
 
-/** What the client's own files say of a session. */
+/** Facts of a session from the client's own files. */
 export interface Evidence {
   readonly lock: BlockingLock | null;
   /** Its file; null: there is none, or the client keeps it otherwise. */
@@ -76,7 +76,7 @@ async function examineFile(
 }
 
 export interface Finding {
-  /** Null: nothing is wrong. */
+  /** Reason, if any; null: nothing is wrong. */
   readonly reason: RescueReason | null;
   /** Ends no sentence. */
   readonly why: string;
@@ -90,7 +90,11 @@ const healthy: Finding = { reason: null, why: "nothing is wrong with it", offers
 const brief: RescueOffer = { kind: "brief", text: "a new chat with its brief" };
 const largeBytes = 536_870_912;
 
-/** Pure but for `versionOf`. [RS1] @param hasFailed the client has just ended within seconds of its start */
+/**
+ * [RS1] Pure but for `versionOf`.
+ *
+ * @param hasFailed the client has just ended within seconds of its start
+ */
 export function judge(deps: RescueDeps, session: Session, evidence: Evidence, hasFailed: boolean): Finding {
   const { lock, facts, archived, problem, goneFolder, isThere } = evidence;
   const title = titleOf(session);
@@ -194,7 +198,7 @@ function failureFinding(
 }
 
 function versionIn(text: string | null): number[] | null {
-  const [, ...parts] = /(\d+)\.(\d+)\.(\d+)/.exec(text ?? "") ?? [];
+  const [, ...parts] = /\b(\d{1,9})\.(\d{1,9})\.(\d{1,9})\b/.exec(text ?? "") ?? [];
   return parts.length === 3 ? parts.map(Number) : null;
 }
 

@@ -8,7 +8,7 @@ import { openCodeRow } from "./client-transcripts.ts";
 import { ConversationReader, type TranscriptFacts } from "./read-conversation.ts";
 
 /** OpenCode keeps sessions in a database, which only its own program opens. */
-export interface OpenCodePlace {
+export interface OpenCodeSite {
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
 }
@@ -17,7 +17,7 @@ const run = promisify(execFile);
 const options = { timeout: 120_000, maxBuffer: 536_870_912 };
 
 /** @returns null: OpenCode has no such session, or cannot be started */
-export async function exportSession({ env, cwd }: OpenCodePlace, id: string): Promise<JsonObject | null> {
+export async function exportSession({ env, cwd }: OpenCodeSite, id: string): Promise<JsonObject | null> {
   try {
     return parseObject((await run("opencode", ["export", id], { ...options, env, cwd })).stdout);
   } catch {
@@ -40,7 +40,7 @@ export function factsOfDocument(document: JsonObject): TranscriptFacts {
  * @returns the new id
  */
 export async function importCopy(
-  place: OpenCodePlace,
+  site: OpenCodeSite,
   document: JsonObject,
   until: number | null,
   letters: string,
@@ -68,7 +68,7 @@ export async function importCopy(
   try {
     const file = join(folder, `${newId}.json`);
     await writeFile(file, JSON.stringify(copy), { mode: 0o600 });
-    await run("opencode", ["import", file], { ...options, env: place.env, cwd: place.cwd });
+    await run("opencode", ["import", file], { ...options, env: site.env, cwd: site.cwd });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -4,7 +4,7 @@ import { stat } from "node:fs/promises";
 import { parseObject, type JsonObject } from "../../shared/json-fields.ts";
 import type { ClientTranscripts, Refusal, Row } from "./client-transcripts.ts";
 
-/** What a conversation is as a whole, and how it ends. */
+/** Facts of a conversation as a whole, and how it ends. */
 export interface Conversation {
   /** Rows that the client would send to the model. */
   readonly rows: number;

@@ -21,7 +21,11 @@ import {
   writeSession,
   type InventedSession,
 } from "#harness/clients/broken-sessions.ts";
+import { aDeadClaude, storedSession } from "#harness/machine/claude.ts";
 import { aCliHome, addSession, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { connect } from "#harness/machine/mcp-client.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";
 
 const clientFolders = [".claude", ".codex", ".copilot", ".qwen", ".gemini"];
 
@@ -405,4 +409,45 @@ it("[RS8] a client that is older than the one that wrote the session is named", 
   expect(answer.json()).toMatchObject({
     diagnosis: { reason: "version", why: "Claude Code 2.1.328 wrote it, and the one on the PATH is 2.1.200" },
   });
+});
+
+it("[RS9] the page has the reason and the command, and starts no program of a client", async () => {
+  const home = aCliHome();
+  const session = invented("codex", home.project);
+  writeSession(home.folder, session, session.rows.slice(1));
+  known(home, session);
+  fakeOpenCode(home.folder, openCodeSession("ses_open", [400, 400]));
+  addSession(home, { id: "ses_open", client: "opencode", pid: 77 });
+  fakeBundle(home);
+  const page = await servePage(home);
+  const authorization = await signIn(page);
+  const ask = async (id: string) => {
+    const input = { session: id, folder: home.project };
+    return (await callAs(page, authorization, { name: "recovery.diagnose", input })).value;
+  };
+  expect(await ask(session.id)).toMatchObject({
+    diagnosis: { reason: "unreadable", command: `shim rescue ${session.id.slice(0, 8)}` },
+  });
+  expect(await ask("ses_open")).toMatchObject({ diagnosis: { reason: null } });
+  const input = { session: session.id, folder: home.project, offer: "copy" };
+  expect(await callAs(page, authorization, { name: "recovery.rescue", input })).toMatchObject({ status: 404 });
+});
+
+it("[RS10] the brief of such a session comes with the reason and the command", async () => {
+  const runtime = tempRuntime();
+  const dead = aDeadClaude(runtime);
+  const { ask } = await connect(runtime);
+  const { output, text } = await ask("shim_check_recovery", { of: dead.session });
+  const { message } = output as { message: string };
+  expect(message).toMatch(/^Its client cannot continue it \(deleted\): Claude Code has deleted .*`shim rescue \w+`\.$/);
+  expect(text).toContain(message);
+  const { transcriptPath } = storedSession(runtime, dead.session);
+  mkdirSync(dirname(transcriptPath ?? ""), { recursive: true });
+  writeFileSync(
+    transcriptPath ?? "",
+    invented("claude-code", "/p")
+      .rows.map((row) => `${JSON.stringify(row)}\n`)
+      .join(""),
+  );
+  expect((await ask("shim_check_recovery", { of: dead.session })).output).not.toHaveProperty("message");
 });
