@@ -37,7 +37,8 @@ async function rescue(cli: Cli, options: RescueOptions, id: string | undefined):
   if (options.in !== undefined)
     return continueSession(cli, diagnosis.session, { ...options, in: options.in, isNew: true });
   if (diagnosis.reason === null) return ok({ data: diagnosis, text: healthyText(diagnosis) });
-  return offerRescue(cli, diagnosis, options);
+  const done = await offerRescue(cli, diagnosis, options);
+  return done ?? ok({ data: diagnosis, text: "Nothing was changed.\n" });
 }
 
 function healthyText({ shortId, isAlive, ...named }: Diagnosis): string {
@@ -45,14 +46,15 @@ function healthyText({ shortId, isAlive, ...named }: Diagnosis): string {
   return `Nothing is wrong with ${nameOf(named)}: \`shim resume ${shortId}\` continues it.\n`;
 }
 
-/** [RS8] After the client has ended at once. @returns null: SHIM finds nothing to do */
+/** [RS8] After the client has ended at once. @returns null: nothing was done */
 export async function rescueAfterFailure(cli: Cli, session: string): Promise<CommandResult | null> {
   const asked = await cli.call("recovery.diagnose", { session, folder: cli.io.cwd, hasFailed: true });
   const diagnosis = asked.ok ? asked.value.diagnosis : null;
   return diagnosis?.reason ? offerRescue(cli, diagnosis, {}) : null;
 }
 
-async function offerRescue(cli: Cli, diagnosis: Diagnosis, options: RescueOptions): Promise<CommandResult> {
+/** @returns null: the user wants none of the ways */
+async function offerRescue(cli: Cli, diagnosis: Diagnosis, options: RescueOptions): Promise<CommandResult | null> {
   const { offers, isAlive } = diagnosis;
   const lines = offers.map(({ text }, at) => `  ${at + 1}  ${text}\n`);
   const running = isAlive ? "It still runs: end that chat first.\n" : "";
@@ -70,7 +72,7 @@ async function offerRescue(cli: Cli, diagnosis: Diagnosis, options: RescueOption
   cli.io.stderr(cli.format(text));
   const choices = offers.length === 1 ? "1" : `1-${offers.length}`;
   const reply = (await cli.io.ask(`Which one? [${choices}, nothing: none] `)).trim();
-  if (reply === "") return ok({ data: diagnosis, text: "Nothing was changed.\n" });
+  if (reply === "") return null;
   const chosen = /^\d+$/.test(reply) ? offers[Number(reply) - 1] : undefined;
   return chosen
     ? doOffer(cli, diagnosis, chosen, options)
