@@ -31,11 +31,13 @@ const first: Commands = {
 
 /** The commands that only `shim help --all` lists, by the title of their group. */
 const others: Readonly<Record<string, Commands>> = {
-  "When something breaks:": { rescue: () => import("./rescue.ts") },
+  "When something breaks:": {
+    rescue: () => import("./rescue.ts"),
+    effects: () => import("./effects.ts"),
+  },
   "Improve code:": { code: () => import("./code.ts") },
   "Learn from records:": { learn: () => import("./learn.ts") },
   "Everything else:": {
-    effects: () => import("./effects.ts"),
     call: () => import("./call.ts"),
     host: () => import("./host.ts"),
     pause: () => import("./pause.ts"),
