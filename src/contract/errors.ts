@@ -165,6 +165,7 @@ const hostErrorTable = {
   not_offered: 409,
   still_running: 409,
   copy_failed: 500,
+  has_changes: 409,
 } as const satisfies Record<string, number>;
 
 /** Code of a refusal of a machine's operation. */

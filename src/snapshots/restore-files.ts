@@ -44,7 +44,7 @@ export interface RestoreResult {
   readonly branch: { readonly name: string; readonly commit: string; readonly parent: string | null } | null;
 }
 
-interface RestoreRefusal {
+export interface RestoreRefusal {
   readonly code: HostErrorCode;
   readonly message: string;
 }
@@ -71,9 +71,15 @@ async function putBack(
   input: Pick<RestoreInput, "commit" | "into" | "now">,
 ): Promise<RestoreOutcome> {
   const { commit, into } = input;
-  const { code } = await run(readingGit(opened, []), ["cat-file", "-e", `${commit}^{commit}`], "", [0, 1, 128]);
-  if (code !== 0) return refuse("snapshot_missing", `the snapshot ${commit} is not in ${opened.repository}`);
+  const missing = await findMissingSnapshot(opened, commit);
+  if (missing !== null) return err(missing);
   return typeof into === "string" ? restoreIntoFolder(opened, commit, into) : restoreIntoBranch(opened, input, into);
+}
+
+export async function findMissingSnapshot(opened: OpenRepository, commit: string): Promise<RestoreRefusal | null> {
+  const { code } = await run(readingGit(opened, []), ["cat-file", "-e", `${commit}^{commit}`], "", [0, 1, 128]);
+  if (code === 0) return null;
+  return { code: "snapshot_missing", message: `the snapshot ${commit} is not in ${opened.repository}` };
 }
 
 function refuse(code: RestoreRefusal["code"], message: string): RestoreOutcome {
@@ -84,28 +90,35 @@ async function restoreIntoFolder(opened: OpenRepository, commit: string, folder:
   const existing = lstatSync(folder, { throwIfNoEntry: false });
   if (existing && (!existing.isDirectory() || readdirSync(folder).length > 0))
     return refuse("folder_not_empty", `${folder} exists and is not an empty folder: name one that does not exist`);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return ok({ ...(await writeFiles(opened, commit, realpathSync(folder))), branch: null });
+}
+
+/** Writes a snapshot's files; the scratch has the index of them afterwards. */
+export async function writeFiles(
+  opened: OpenRepository,
+  commit: string,
+  top: string,
+): Promise<Pick<RestoreResult, "written" | "notRestored">> {
   const objects = await projectObjects(opened);
   const { settings } = await readCommitInfo(readingGit(opened, []), commit);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const top = realpathSync(folder);
   const git = readingGit(opened, objects === null ? [] : [objects], top, settings);
   const { entries, notRestored } = await readComplete(git, commit);
   const files = entries.filter(({ mode }) => mode !== submoduleMode);
   const submodules = entries.filter(({ mode }) => mode === submoduleMode);
   // Exit 1: some files could not be written; they are found below.
-  const args = ["checkout-index", "-q", "-z", "--stdin"];
+  const args = ["checkout-index", "-q", "-u", "-z", "--stdin"];
   const { stderr } = await run(git, args, joinRaw(files.map(({ path }) => path)), [0, 1, 128]);
   const isThere = ({ path }: IndexEntry) => readStats(top, path) !== undefined;
   const failed = files.filter((entry) => !isThere(entry));
-  return ok({
+  return {
     written: files.filter(isThere).map(({ path }) => displayPath(path)),
     notRestored: [
       ...notRestored,
       ...submodules.map(({ path, id }) => ({ path: displayPath(path), reason: `a submodule, at commit ${id}` })),
       ...failed.map(({ path }) => ({ path: displayPath(path), reason: firstLine(stderr) || "git could not write it" })),
     ],
-    branch: null,
-  });
+  };
 }
 
 async function readComplete(git: Git, commit: string): Promise<{ entries: IndexEntry[]; notRestored: ExcludedFile[] }> {

@@ -9,10 +9,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
-import { lines, quoteFolder, run, type Git } from "../snapshots/git.ts";
+import { lines, quoteFolder, run, worktreeCommand, type Git } from "../snapshots/git.ts";
 import { markName, toMark } from "../worker-runner/run-program.ts";
 import { type WorkDeps, isFolderFree, readRecord, worktreePath, writeRecord } from "../worker-runner/worktrees.ts";
-import { gitInFolder, gitInWorktree, worktreeAdminFolder, worktreeCommand } from "../worker-runner/work-git.ts";
+import { gitInFolder, gitInWorktree, worktreeAdminFolder } from "../worker-runner/work-git.ts";
 
 export interface WorktreeSource {
   /** Top of the user's work tree. */

@@ -9,7 +9,7 @@ import {
   statSync,
 } from "node:fs";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
-import { setImmediate as breathe, setTimeout as pause } from "node:timers/promises";
+import { setImmediate as breathe } from "node:timers/promises";
 import { withoutSecrets } from "../platform/secret-env.ts";
 import { codeOf } from "../shared/error.ts";
 import { type Failure, fail } from "../shared/failure.ts";
@@ -148,29 +148,6 @@ export async function unlock(git: Git): Promise<void> {
 
 async function gitPath(git: Git, name: string): Promise<string> {
   return join(await text(git, ["rev-parse", "--absolute-git-dir"]), name);
-}
-
-/** Caused by another git process at work. */
-const transientError = /failed to read|could not lock|unable to create '[^']*\.lock'/i;
-const pausesMs = [50, 100, 200, 400, 800];
-
-/**
- * `git worktree` reads also worktrees that other workers have half made (seen: "failed to read
- * .git/worktrees/tree1/commondir").
- *
- * @param retryArgs arguments after a failure, which may have left a part
- */
-export async function worktreeCommand(git: Git, args: readonly string[], retryArgs = args): Promise<void> {
-  for (const [tries, pauseMs] of pausesMs.entries()) {
-    try {
-      await run(git, ["worktree", ...(tries === 0 ? args : retryArgs)]);
-      return;
-    } catch (error) {
-      if (!(error instanceof GitError) || !transientError.test(error.message)) throw error;
-    }
-    await pause(pauseMs);
-  }
-  await run(git, ["worktree", ...retryArgs]);
 }
 
 /** @throws {GitError} if the folder is in no work tree */

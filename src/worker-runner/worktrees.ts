@@ -8,7 +8,7 @@ import { pollUntil } from "../platform/process-group.ts";
 import { mayBeAlive, type Processes, identify, type ProcessIdentity } from "../platform/processes.ts";
 import { readJsonFile } from "../platform/read-json-file.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
-import { GitError, run, type Git } from "../snapshots/git.ts";
+import { GitError, run, worktreeCommand, type Git } from "../snapshots/git.ts";
 import { firstLeftOut } from "../snapshots/selection.ts";
 import { startWithInputs, unresolved, type InputSettings, type InputWork } from "./task-branches.ts";
 import { endMarked, markName, toMark } from "./run-program.ts";
@@ -26,7 +26,6 @@ import {
   resolveCommit,
   unlock,
   worktreeAdminFolder,
-  worktreeCommand,
   type Commit,
 } from "./work-git.ts";
 import { nodePlatform } from "../coordinator-client/edge/node-platform.ts";

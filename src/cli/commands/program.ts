@@ -39,6 +39,7 @@ const others: Readonly<Record<string, Commands>> = {
   "Learn from records:": { learn: () => import("./learn.ts") },
   "Everything else:": {
     call: () => import("./call.ts"),
+    fork: () => import("./fork.ts"),
     host: () => import("./host.ts"),
     pause: () => import("./pause.ts"),
     demo: ofLauncher("demo", "a chat that works, is killed and continues, with real processes in a temporary folder"),

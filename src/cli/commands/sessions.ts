@@ -142,7 +142,8 @@ const sourceColours: Partial<Record<TimelineEntry["source"], "green" | "red" | "
 function timelineLine(cli: Cli, entry: TimelineEntry): string {
   const source = entry.source.padEnd(10);
   const colour = sourceColours[entry.source];
-  return `${localTime(entry.at)}  ${colour ? cli.paint(colour, source) : source}  ${entry.text.replaceAll(/\s+/g, " ")}`;
+  const number = entry.prompt === undefined ? "" : `prompt ${entry.prompt}, `;
+  return `${localTime(entry.at)}  ${colour ? cli.paint(colour, source) : source}  ${number}${entry.text.replaceAll(/\s+/g, " ")}`;
 }
 
 function foundView({ text, sessions, missing }: MachineOutput<"sessions.search">, cli: Cli): Lines {

@@ -1,6 +1,7 @@
 import type * as z from "zod";
 import { installationOperations } from "./installation.ts";
 import { fileOperations } from "./files.ts";
+import { forkOperations } from "./forks.ts";
 import { overviewOperations } from "./overview.ts";
 import { pageOperations } from "./page.ts";
 import { recoveryOperations } from "./recovery.ts";
@@ -17,6 +18,7 @@ export const machineOperations = {
   ...effectOperations,
   ...installationOperations,
   ...fileOperations,
+  ...forkOperations,
   ...overviewOperations,
   ...pageOperations,
   ...recoveryOperations,

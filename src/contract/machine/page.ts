@@ -63,6 +63,8 @@ const SessionPage = z.object({
   checkpoints: count,
   /** Command that continues the session in a terminal; null while it is alive. */
   resumeCommand: z.string().nullable(),
+  /** Command that forks it, without the number of the prompt. */
+  forkCommand: z.string(),
   isAlive: z.boolean(),
   canDismiss: z.boolean(),
   /** Whether a decision about it can be undone. */

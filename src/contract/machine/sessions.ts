@@ -68,6 +68,8 @@ export const TimelineEntry = z.object({
   source: z.enum(["journal", "effect", "signal", "checkpoint", "snapshot", "crash", "recovery"]),
   kind: z.string(),
   text: z.string(),
+  /** Number of the prompt that it is, for `shim fork`; absent: it is none. */
+  prompt: z.int().optional(),
 });
 export type TimelineEntry = z.infer<typeof TimelineEntry>;
 

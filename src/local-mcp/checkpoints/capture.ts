@@ -103,10 +103,16 @@ interface UnreadRow {
   readonly seq: number;
 }
 
-function foldJournal(sql: Sql, sessionId: string, base: BaseState, unread: UnreadRow[]): BaseState {
+function foldJournal(
+  sql: Sql,
+  sessionId: string,
+  base: BaseState,
+  unread: UnreadRow[],
+  lastSeq = Number.MAX_SAFE_INTEGER,
+): BaseState {
   let { state, journalSeq } = base;
   for (;;) {
-    const rows = journal.list(sql, sessionId, journalSeq);
+    const rows = journal.list(sql, sessionId, journalSeq).filter(({ seq }) => seq <= lastSeq);
     const newest = rows.at(-1);
     if (!newest) return { ...base, state, journalSeq };
     const folded = foldWithinBudget(state, rows);
@@ -161,6 +167,20 @@ function findBase(sql: Sql, sessionId: string, last: checkpoints.Checkpoint | nu
 /** Returns null for an unknown session. */
 export function currentState(sql: Sql, sessionId: string): WorkState | null {
   return readBasis(sql, sessionId, new Map())?.state ?? null;
+}
+
+export interface PastState {
+  readonly state: WorkState;
+  /** On which the state rests; null: on the journal alone. */
+  readonly checkpoint: checkpoints.Checkpoint | null;
+}
+
+/** [FK2] The state with a row of the journal and all before it. */
+export function stateAt(sql: Sql, sessionId: string, journalSeq: number): PastState {
+  const last = checkpoints.latestAt(sql, sessionId, journalSeq);
+  const base = findBase(sql, sessionId, last, new Map());
+  const { state } = foldJournal(sql, sessionId, base, [], journalSeq);
+  return { state, checkpoint: base.journalSeq === 0 ? null : last };
 }
 
 function presentState(runtime: Runtime, basis: CaptureBasis, notes: WorkNotes | undefined): WorkState {

@@ -32,6 +32,17 @@ export function latest(sql: Sql, sessionId: string, beforeSeq = Number.MAX_SAFE_
   return heads.select(sql, "WHERE session = ? AND seq < ? ORDER BY seq DESC LIMIT 1", sessionId, beforeSeq)[0] ?? null;
 }
 
+/** The newest that holds no later row of the journal. */
+export function latestAt(sql: Sql, sessionId: string, journalSeq: number): Checkpoint | null {
+  const rest = "WHERE session = ? AND journalSeq <= ? ORDER BY seq DESC LIMIT 1";
+  return heads.select(sql, rest, sessionId, journalSeq)[0] ?? null;
+}
+
+/** The nearest in time to a moment, epoch ms. */
+export function nearest(sql: Sql, sessionId: string, at: number): Checkpoint | null {
+  return heads.select(sql, "WHERE session = ? ORDER BY abs(at - ?), seq LIMIT 1", sessionId, at)[0] ?? null;
+}
+
 export function get(sql: Sql, id: string): Checkpoint | null {
   return heads.find(sql, { id });
 }

@@ -28,6 +28,7 @@ import { checkHandlers } from "./machine-checks.ts";
 import { installationHandlers } from "./installation-handlers.ts";
 import { usageHandlers } from "./usage-handlers.ts";
 import { fileHandlers } from "./files-handlers.ts";
+import { forkHandlers } from "./fork-handlers.ts";
 import { noticeHandlers, overviewHandlers, pageHandlers, pauseHandlers } from "./overview-handlers.ts";
 import { recoveryHandlers } from "./recovery-handlers.ts";
 import { rescueHandlers } from "./rescue-handlers.ts";
@@ -76,6 +77,7 @@ const handlers: Handlers = {
   ...checkHandlers,
   ...effectHandlers,
   ...fileHandlers,
+  ...forkHandlers,
   ...noticeHandlers,
   ...overviewHandlers,
   ...pageHandlers,

@@ -25,6 +25,7 @@ import { pickFields } from "../../shared/json-fields.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../usage/usage-report.ts";
 import { isPresent } from "./team-handlers.ts";
 import * as audit from "../audit/machine-audit.ts";
+import { promptNumbers } from "../forks/moments.ts";
 import { readContent } from "../sessions/session-content.ts";
 import { visible } from "../../shared/visible-text.ts";
 import { findSession, readSession } from "./resolve-id.ts";
@@ -187,15 +188,17 @@ export const pageHandlers = {
     return readSession(context, found.value.id, (sql, runtime, session): SessionPage => {
       const now = runtime.now();
       const view = toSessionView(sql, runtime, session, chat);
-      const lines = timeline(readContent(sql, session.id)).toReversed();
+      const command = shimCommand(context.site) ?? "shim";
+      const lines = timeline(readContent(sql, session.id), promptNumbers(sql, session.id)).toReversed();
       return {
         row: toFleetRow(view, now, chat),
         timeline: lines
           .slice(0, maxLines)
-          .map(({ at, source, kind, text }) => ({ source, kind, text: visible(text), ageMs: now - at })),
+          .map(({ at, text, ...line }) => Object.assign(line, { text: visible(text), ageMs: now - at })),
         isAll: lines.length <= maxLines,
         checkpoints: view.checkpoints,
-        resumeCommand: view.isAlive ? null : `${shimCommand(context.site) ?? "shim"} resume ${view.shortId}`,
+        resumeCommand: view.isAlive ? null : `${command} resume ${view.shortId}`,
+        forkCommand: `${command} fork ${view.shortId} --at`,
         isAlive: view.isAlive,
         canDismiss: view.cause !== null && session.recovery !== "dismissed" && session.recovery !== "recovered",
         canOfferAgain: view.endedAt === null && session.recovery !== null,

@@ -12,6 +12,7 @@ import * as textIndex from "../../store/text-index.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { findIncomplete } from "../recovery/detect.ts";
 import { settle } from "./overview-handlers.ts";
+import { promptNumbers } from "../forks/moments.ts";
 import { findSnapshot, readContent } from "../sessions/session-content.ts";
 import { isAlive, readState } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -79,7 +80,7 @@ export const sessionHandlers = {
     readSession(context, id, (sql, runtime, session) => {
       const [group] = checkpointGroups(sql, { session: session.id }, { sessions: 1, perSession: limit });
       const { checkpoints: newest = [], total = 0 } = group ?? {};
-      const lines = timeline(readContent(sql, session.id));
+      const lines = timeline(readContent(sql, session.id), promptNumbers(sql, session.id));
       return { session: toSessionView(sql, runtime, session), timeline: lines, checkpoints: newest, total };
     }),
   async "sessions.name"({ runtime: load }, { session: id, name: given, clear }) {

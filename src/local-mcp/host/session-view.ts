@@ -125,10 +125,18 @@ export function readSessionStatus(runtime: Runtime, session: Session): SessionSt
 
 const maxLineChars = 160;
 
-/** [CL14] Events of a session, oldest first; within one moment, cause before effect. */
-export function timeline(stored: SessionContent): TimelineEntry[] {
+/**
+ * [CL14] Events of a session, oldest first; within one moment, cause before effect.
+ *
+ * @param prompts numbers of its prompts, by their rows of the journal
+ */
+export function timeline(stored: SessionContent, prompts: ReadonlyMap<number, number> = new Map()): TimelineEntry[] {
   const entries: TimelineEntry[] = [
-    ...stored.journal.map(({ at, entry }) => from("journal", at, entry.kind, describeEntry(entry, maxLineChars))),
+    ...stored.journal.map(({ seq, at, entry }) => {
+      const line = from("journal", at, entry.kind, describeEntry(entry, maxLineChars));
+      const prompt = prompts.get(seq);
+      return prompt === undefined ? line : Object.assign(line, { prompt });
+    }),
     ...effectsIn(stored.journal),
     ...stored.signals.map((one) => from("signal", one.at, one.level, signalText(one))),
     ...stored.checkpoints.map(({ at, id, trigger, rawBytes }) =>

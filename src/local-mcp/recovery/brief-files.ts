@@ -113,7 +113,11 @@ export function verifiedLines(from: Restoration, now: number): BriefLine[] {
 }
 
 /** Omits an unchanged branch without a commit. */
-function branchLine({ state, head, elsewhere }: Restoration): string[] {
+function branchLine({ state, head, elsewhere, fork }: Restoration): string[] {
+  if (fork)
+    return head === null
+      ? []
+      : [`git: ${formatHead(head)}${state.git ? `; the session was on ${formatHead(state.git)}` : ""}`];
   if (!state.git) return state.writtenGit && !elsewhere ? [writtenGitLine(state.writtenGit, head)] : [];
   const then = formatHead(state.git);
   const now = head && formatHead(head);
@@ -135,7 +139,8 @@ function formatHead({ branch, commit }: GitHead): string {
   return `${branch ?? "detached"} at ${commit?.slice(0, 12) ?? "no commit"}`;
 }
 
-function snapshotLine({ snapshot }: Restoration): string[] {
+function snapshotLine({ snapshot, fork }: Restoration): string[] {
+  if (fork) return [];
   if (snapshot?.state === "done")
     return [`files as they were: \`shim restore ${snapshot.checkpointId}\` shows what differs, and puts them back`];
   return snapshot?.reason ? [`files as they were: no snapshot (${oneLine(snapshot.reason, 160)})`] : [];

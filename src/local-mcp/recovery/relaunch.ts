@@ -88,6 +88,17 @@ export function planStart(
   return { kind: "new", title, ...commands.start(newChat.brief, newChat.id), reason, newId: newChat.id };
 }
 
+/** [FK5] Plans a new chat: the transcript of the session does not end at the prompt. */
+export function planFork(
+  { now, random }: Pick<Runtime, "now" | "random">,
+  session: Session,
+  text: string,
+  into: ClientAdapter | null,
+): StartPlan | null {
+  const newChat = { brief: text, id: uuidv7(now(), random(16)) };
+  return planStart(session, toBroken("it is a fork"), newChat, into);
+}
+
 function titleOf(client: string): string {
   return adapterOf(client)?.title ?? client;
 }

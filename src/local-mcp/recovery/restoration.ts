@@ -1,3 +1,4 @@
+import { isAbsolute, join, relative } from "node:path";
 import type { CrashCause } from "../../contract/readings.ts";
 import type { FileNote, WorkState } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -78,6 +79,27 @@ export interface Restoration {
   readonly elsewhere?: Elsewhere;
   /** Tasks that it had and that are not finished; absent: not known. */
   readonly tasks?: readonly TaskOfSession[];
+  /** Moment at which the session is forked; absent: it is shown as it stands. */
+  readonly fork?: ForkedAt;
+}
+
+export interface ForkedAt {
+  /** Number of the prompt, and of the newest one. */
+  readonly prompt: number;
+  readonly prompts: number;
+  /** Project of the session itself. */
+  readonly project: string | null;
+  /** Facts about the state and the files of the moment. */
+  readonly notes: readonly string[];
+}
+
+/** A session at an earlier moment, with its files of then in a folder of their own. */
+export interface PastMoment extends Pick<Restoration, "state" | "checkpoint" | "snapshot"> {
+  /** Epoch ms. */
+  readonly at: number;
+  /** Root of the project in that folder. */
+  readonly folder: string;
+  readonly fork: ForkedAt;
 }
 
 /** Returns null for an unknown session. */
@@ -206,6 +228,52 @@ interface ObservedFiles {
 }
 
 type VerifiedState = Pick<RestoredFile, "now" | "isByDate">;
+
+/** [FK4] Restores an earlier moment: files are compared with those of its folder. */
+export function restoreAt(runtime: Runtime, session: Session, past: PastMoment): Restoration {
+  const { store, env } = runtime;
+  const { state, checkpoint, snapshot, at, folder, fork } = past;
+  const moved = (path: string): string => movePath(path, session.project, folder);
+  const { files, workSince, editedByOthers } = store.read(
+    (sql) => {
+      const predecessors = predecessorsOf(sql, { session, state });
+      const chain = [session, ...predecessors.map((one) => one.session)];
+      const since = Math.min(...chain.map(({ startedAt }) => startedAt));
+      const others = [...filesOfOthers(sql, chain, since)].map(([path, editedAt]) => [moved(path), editedAt] as const);
+      return { files: withInherited(predecessors, state), workSince: since, editedByOthers: new Map(others) };
+    },
+    { files: state.files, workSince: session.startedAt, editedByOthers: new Map<string, number>() },
+  );
+  // Times of files say nothing in a new folder.
+  const here = files.map(({ stamp: _stamp, ...file }) => Object.assign(file, { path: moved(file.path) }));
+  // A chat that reads another folder in its last calls may work there.
+  const calls = state.calls.map((call) => {
+    const input = session.project === null ? call.input : call.input.replaceAll(`${session.project}/`, `${folder}/`);
+    return Object.assign({}, call, { input });
+  });
+  const from: Restoration = {
+    session: { ...session, project: folder },
+    cause: null,
+    causeDetail: "",
+    state: { ...state, calls },
+    checkpoint,
+    knownUntil: at,
+    files: compareFiles(here),
+    head: readHead(folder),
+    snapshot,
+    maxPrompts: runtime.config.brief.prompts,
+    workSince,
+    editedByOthers,
+    fork,
+  };
+  return withObserved(from, observeFiles(env, from));
+}
+
+/** The path in a copy of the project; outside of the project it stays. */
+export function movePath(path: string, project: string | null, folder: string): string {
+  const inside = project === null || !isAbsolute(path) ? ".." : relative(project, path);
+  return inside.startsWith("..") || isAbsolute(inside) ? path : join(folder, inside);
+}
 
 /** Not to be called in a transaction, which would wait for git. */
 function observeFiles(env: NodeJS.ProcessEnv, from: Restoration): ObservedFiles {

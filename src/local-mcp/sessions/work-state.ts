@@ -164,7 +164,12 @@ function applyPrompt(state: WorkState, at: number, text: string): WorkState {
     const { condition } = goal;
     return { ...state, clientGoal: condition === null ? null : { text: condition.slice(0, limits.goal), at } };
   }
-  return isSlashCommand(text) ? state : withPrompt(withoutRuns(state), at, text);
+  return isRequest(text) ? withPrompt(withoutRuns(state), at, text) : state;
+}
+
+/** Whether a prompt of the journal is one of the state's. */
+export function isRequest(text: string): boolean {
+  return goalOfCommand(text) === null && !isSlashCommand(text);
 }
 
 function withWords(state: WorkState, remark: Remark): WorkState {

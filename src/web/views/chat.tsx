@@ -181,7 +181,7 @@ function EffectList({ id }: { id: string }): JSX.Element {
 const sources = ["journal", "effect", "signal", "checkpoint", "snapshot", "crash", "recovery"] as const;
 const linesAtFirst = 100;
 
-function Timeline({ page: { timeline, isAll }, at }: { page: SessionPage; at: number }): JSX.Element {
+function Timeline({ page: { timeline, isAll, forkCommand }, at }: { page: SessionPage; at: number }): JSX.Element {
   const [source, setSource] = useState<TimelineLine["source"] | "">("");
   const [max, setMax] = useState(linesAtFirst);
   const fitting = timeline.filter(
@@ -198,12 +198,23 @@ function Timeline({ page: { timeline, isAll }, at }: { page: SessionPage; at: nu
             <Age ms={line.ageMs} at={at} />
             <span class="muted">{words(line.kind)}</span>
             <span class="text">{plain(line.text)}</span>
+            {line.prompt !== undefined && <ForkFrom command={`${forkCommand} ${line.prompt}`} />}
           </li>
         ))}
       </ol>
       <More left={fitting.length - max} onMore={() => setMax(max + 200)} />
       {!isAll && <p class="muted">Older events: the command “shim sessions show --stored” prints all.</p>}
     </section>
+  );
+}
+
+/** [FK7] A page cannot start a client in a terminal. */
+function ForkFrom({ command }: { command: string }): JSX.Element {
+  return (
+    <details>
+      <summary>Fork from here</summary>
+      <Command purpose="For its files and its brief of then" command={command} />
+    </details>
   );
 }
 

@@ -20,7 +20,7 @@ async function aPage(home: CliHome = aSeededHome()): Promise<ServedPage> {
   return servePage(home);
 }
 
-it("[WP7] the fleet has each chat with its figures and ages, and a session its timeline, brief and resume command", async () => {
+it("[WP7] [FK7] the fleet has each chat with its figures and ages, and a session its timeline, brief and commands", async () => {
   const page = await aPage();
   const authorization = await signIn(page);
   const { value: fleet } = await callAs(page, authorization, { name: "page.fleet" });
@@ -38,9 +38,16 @@ it("[WP7] the fleet has each chat with its figures and ages, and a session its t
     isAll: true,
     checkpoints: 1,
     resumeCommand: "shim resume bbbb2222",
+    forkCommand: "shim fork bbbb2222 --at",
   });
   expect(session.value["timeline"]).toContainEqual(
-    expect.objectContaining({ source: "journal", kind: "prompt", text: "user: fix the parser", ageMs: 60_000 }),
+    expect.objectContaining({
+      source: "journal",
+      kind: "prompt",
+      text: "user: fix the parser",
+      ageMs: 60_000,
+      prompt: 1,
+    }),
   );
   const brief = await callAs(page, authorization, { name: "recovery.brief", input: { session: ids.dead } });
   expect(brief.value).toMatchObject({

@@ -149,7 +149,15 @@ async function listedTools(): Promise<Map<string, string[]>> {
 }
 
 it("[CL69] the plugin brings its commands", () => {
-  expect(commands.toSorted()).toEqual(["dismiss.md", "effects.md", "rescue.md", "resume.md", "save.md", "who.md"]);
+  expect(commands.toSorted()).toEqual([
+    "dismiss.md",
+    "effects.md",
+    "fork.md",
+    "rescue.md",
+    "resume.md",
+    "save.md",
+    "who.md",
+  ]);
 });
 
 it.each(commands)(

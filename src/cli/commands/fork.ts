@@ -1,0 +1,117 @@
+import { resolve } from "node:path";
+import { Option, type Command } from "commander";
+import type { Fork, ForkMoment } from "../../contract/machine/forks.ts";
+import type { MachineOutput } from "../../contract/machine/operations.ts";
+import { age, oneLine } from "../../shared/format.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { quotedTitle } from "../../shared/quoted-title.ts";
+import { ok } from "../../shared/result.ts";
+import { wrongUsage, type CliResult } from "../answer.ts";
+import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+import { mayStart, startable, startChat } from "../continue-session.ts";
+import type { Lines } from "../views.ts";
+
+interface ForkOptions extends CommonOptions {
+  readonly at?: string;
+  readonly in?: string;
+  readonly into?: string;
+  readonly list?: boolean;
+  readonly print?: boolean;
+  readonly remove?: string;
+}
+
+export function addCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("fork [session]")
+    .description("start again from a prompt: a worktree with the files of then, and a chat with the brief of then")
+    .option("--at <prompt>", "number of the prompt, the beginning of its words, or last")
+    .addOption(
+      new Option("--in <client>", "in a new chat of this client; default: the session's own").choices(startable),
+    )
+    .option("--into <folder>", "a copy in this new or empty folder, without a branch")
+    .option("--list", "only list the prompts, and whether the files of then are saved")
+    .option("--print", "make the worktree, and print the brief instead of starting the client")
+    .option("--remove <branch>", "remove a fork that has neither commits nor changes of its own");
+  cli.define(command, (options: ForkOptions, session?: string) => run(cli, options, session));
+}
+
+async function run(cli: Cli, options: ForkOptions, session: string | undefined): Promise<CommandResult> {
+  const { at, list, remove } = options;
+  const folder = cli.io.cwd;
+  const ways = [at !== undefined, list === true, remove !== undefined].filter(Boolean).length;
+  if (ways > 1) return wrongUsage("give one of --at, --list and --remove.");
+  if (remove !== undefined)
+    return cli.show("forks.remove", { branch: remove, folder }, (gone) => {
+      return { text: `Removed the branch ${gone.branch} and its folder ${gone.folder}.\n` };
+    });
+  const from = { ...omitUndefined({ session }), folder };
+  if (list === true)
+    return cli.show("forks.list", from, (listed) => ({ text: listLines(cli, listed), isVerbatim: true }));
+  const chosen = at === undefined ? await choose(cli, options, from) : ok({ ...from, at });
+  return chosen.ok ? fork(cli, chosen.value, options) : chosen;
+}
+
+interface Chosen {
+  readonly session?: string;
+  readonly folder: string;
+  readonly at: string;
+}
+
+async function choose(cli: Cli, { json, print }: ForkOptions, from: Omit<Chosen, "at">): Promise<CliResult<Chosen>> {
+  if (!cli.io.isInteractive || json === true || print === true)
+    return wrongUsage("name the prompt with --at; --list shows all.");
+  const listed = await cli.call("forks.list", from);
+  if (!listed.ok) return listed;
+  cli.io.stderr(cli.verbatim(`${listLines(cli, listed.value).join("\n")}\n`));
+  const reply = (await cli.io.ask("At which prompt? ")).trim();
+  if (reply === "") return wrongUsage("no prompt was named. Nothing was changed.");
+  return ok({ session: listed.value.session, folder: from.folder, at: reply });
+}
+
+function listLines(cli: Cli, { session, title, moments }: MachineOutput<"forks.list">): string[] {
+  const width = Math.max(30, cli.io.size().columns - 50);
+  const rows = cli.table(moments, {
+    PROMPT: "number",
+    SENT: ({ at }) => cli.ago(at),
+    FILES: filesText,
+    WORDS: ({ text }) => oneLine(text, width),
+  });
+  return [`${quotedTitle(title)} (${session})`, ...rows.trimEnd().split("\n")];
+}
+
+function filesText({ at, files }: ForkMoment): string {
+  if (files === null) return "not saved";
+  return files.isBefore ? `saved ${age(at - files.at)} before` : `saved ${age(files.at - at)} after`;
+}
+
+/** [FK6] Starts the client in the fork's folder, or prints what a user needs to do it. */
+async function fork(cli: Cli, chosen: Chosen, options: ForkOptions): Promise<CommandResult> {
+  const { in: client, print } = options;
+  const into = options.into === undefined ? undefined : resolve(cli.io.cwd, options.into);
+  const made = await cli.call("forks.create", { ...chosen, ...omitUndefined({ client, into }) });
+  if (!made.ok) return made;
+  const { start, session } = made.value;
+  const isPrinted = print === true || !mayStart(cli, options);
+  const about = aboutLines(cli, made.value);
+  if (isPrinted || start === null) return ok({ data: made.value, text: [...about, "", made.value.brief] });
+  for (const line of about) if (typeof line === "string") cli.progress(line);
+  return startChat(cli, session, start, { hint: `The files stay in ${made.value.folder}.` });
+}
+
+function aboutLines(cli: Cli, made: Fork): Exclude<Lines, string>[number][] {
+  const { prompt, prompts, shortId, branch, folder, base, isExact, leftOut, notRestored } = made;
+  const missing = [...notRestored, ...leftOut];
+  const names = missing.slice(0, maxNames).map(({ path, reason }) => `  ${path}: ${reason}`);
+  return [
+    `Fork of ${shortId} at prompt ${prompt.number} of ${prompts}: ${oneLine(prompt.text, 80)}`,
+    `Folder: ${folder}`,
+    branch !== null && `Branch: ${branch}, from ${base?.slice(0, 12)}; \`shim fork --remove ${branch}\` removes both.`,
+    `Files: ${filesText(prompt)} the prompt (checkpoint ${prompt.files.checkpoint}). Files that git ignores are not there.`,
+    !isExact && "Brief: NOT of that moment, whose events are deleted by now, but of the nearest checkpoint.",
+    names.length > 0 && "Not there:",
+    ...names,
+    missing.length > names.length && `  and ${missing.length - names.length} more (--json has all)`,
+  ];
+}
+
+const maxNames = 10;

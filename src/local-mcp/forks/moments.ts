@@ -1,0 +1,180 @@
+import type { ForkFiles, ForkMoment } from "../../contract/machine/forks.ts";
+import type { JournalEntry } from "../../contract/journal.ts";
+import { isWayToOwnTool } from "../../contract/own-tools.ts";
+import { oneLine } from "../../shared/format.ts";
+import type { Sql } from "../../shared/sql.ts";
+import * as checkpoints from "../checkpoints/checkpoints.ts";
+import { currentState, stateAt, type PastState } from "../checkpoints/capture.ts";
+import * as journal from "../sessions/journal.ts";
+import { isEdited, isRequest } from "../sessions/work-state.ts";
+
+/** A prompt of a session, at which it can be forked. */
+export interface Moment {
+  /** 1: the first prompt. */
+  readonly number: number;
+  /** Epoch ms. */
+  readonly at: number;
+  readonly text: string;
+  /** Its row of the journal; null: that was pruned. */
+  readonly seq: number | null;
+}
+
+/** [FK1] All prompts that are known, oldest first; their numbers count those that are not. */
+function listMoments(sql: Sql, session: string): Moment[] {
+  const { prompts = [], droppedPrompts = 0 } = currentState(sql, session) ?? {};
+  const rows = journal.newest(sql, session, ["prompt"], Number.MAX_SAFE_INTEGER).toReversed();
+  const own = rows.flatMap(({ seq, at, entry }) =>
+    entry.kind === "prompt" && isRequest(entry.text) ? [{ seq, at, text: entry.text }] : [],
+  );
+  const pruned = prompts.filter(({ at }) => at < (own[0]?.at ?? Infinity));
+  const before = Math.max(pruned.length, prompts.length + droppedPrompts - own.length);
+  return [
+    // Those that made room for newer ones stood between the first and the others.
+    ...pruned.map(({ at, text }, index) => {
+      return { number: index === 0 ? 1 : before - pruned.length + index + 1, at, text, seq: null };
+    }),
+    ...own.map(({ seq, at, text }, index) => ({ number: before + index + 1, seq, at, text })),
+  ];
+}
+
+/** Numbers of a session's prompts, by their rows of the journal. */
+export function promptNumbers(sql: Sql, session: string): ReadonlyMap<number, number> {
+  return new Map(listMoments(sql, session).flatMap(({ seq, number }) => (seq === null ? [] : [[seq, number]])));
+}
+
+/** Saved files of a session. */
+export interface SavedFiles {
+  readonly checkpointId: string;
+  readonly trigger: string;
+  /** Last row of the journal before them. */
+  readonly journalSeq: number;
+  readonly checkpointAt: number;
+  /** Epoch ms at which they were read. */
+  readonly at: number;
+  readonly repository: string;
+  readonly commit: string;
+  readonly head: string | null;
+  readonly project: string;
+  /** JSON with the files that were left out. */
+  readonly detail: string;
+}
+
+interface Change {
+  readonly seq: number;
+  readonly at: number;
+  readonly isStart: boolean;
+}
+
+/** Prompts of a session, its saved files, and the calls that may have changed files. */
+export interface FilesOfSession {
+  readonly moments: readonly Moment[];
+  readonly saved: readonly SavedFiles[];
+  readonly changes: readonly Change[];
+}
+
+export function readFilesOfSession(sql: Sql, session: string): FilesOfSession {
+  const saved = sql.all<SavedFiles>(
+    `SELECT s.checkpointId, c.trigger, c.journalSeq, c.at AS checkpointAt, s.at, s.repository, s."commit", s.head,
+       s.project, s.detail
+     FROM snapshots s JOIN checkpoints c ON c.id = s.checkpointId
+     WHERE s.session = ? AND s.state = 'done' AND s.repository IS NOT NULL ORDER BY c.seq`,
+    session,
+  );
+  const kinds = ["tool_start", "tool_end", "tool_error"] as const;
+  const calls = journal.newest(sql, session, kinds, Number.MAX_SAFE_INTEGER).toReversed();
+  const changes = calls
+    .filter(({ entry }) => mayChangeFiles(entry))
+    .map(({ seq, at, entry }) => ({ seq, at, isStart: entry.kind === "tool_start" }));
+  return { moments: listMoments(sql, session), saved, changes };
+}
+
+const changingTool =
+  /^(?:Bash|PowerShell|Edit|MultiEdit|NotebookEdit|Write|apply_patch|mcp_.*|MCP:.*)(?: \(subagent\))?$/;
+
+function mayChangeFiles(entry: JournalEntry): boolean {
+  if (entry.kind === "tool_end" && isEdited(entry)) return true;
+  return "name" in entry && changingTool.test(entry.name) && !isWayToOwnTool(entry.name);
+}
+
+/** Triggers whose files are read before a call of a tool begins. */
+const beforeCalls: ReadonlySet<string> = new Set(["before_tool", "turn"]);
+/** A hook waits no longer for them. */
+const maxAwaitMs = 6_000;
+
+/** [FK3] Whether no call between the prompt and the saved files may have changed a file. */
+function isSameAs(prompt: number, saved: SavedFiles, changes: readonly Change[]): boolean {
+  const { journalSeq, at, checkpointAt, trigger } = saved;
+  const [from, to] = [Math.min(prompt, journalSeq), Math.max(prompt, journalSeq)];
+  const isOfCall = beforeCalls.has(trigger) && at - checkpointAt <= maxAwaitMs && journalSeq >= prompt;
+  // The call for which they were read had begun; one that begins meanwhile waits, too.
+  let mayBegin = 1;
+  for (let next = firstAfter(changes, from); ; next += 1) {
+    const change = changes[next];
+    if (change === undefined || (change.seq > to && change.at > at)) return true;
+    if (!isOfCall || !change.isStart) return false;
+    if (change.seq <= journalSeq) mayBegin -= 1;
+    if (mayBegin < 0) return false;
+  }
+}
+
+function firstAfter(changes: readonly Change[], seq: number): number {
+  let [low, high] = [0, changes.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((changes[middle]?.seq ?? Infinity) > seq) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/**
+ * [FK3] The files of a prompt's moment: the first that were saved after it and before the next one,
+ * else the last before it, else the first after it.
+ */
+export function filesAt({ moments, saved, changes }: FilesOfSession, moment: Moment): SavedFiles | null {
+  const { seq } = moment;
+  const next = moments[moments.indexOf(moment) + 1];
+  if (seq === null) {
+    // Without its calls only files that were read before the first change of its turn are its own.
+    const isOfTurn = ({ trigger, checkpointAt }: SavedFiles): boolean =>
+      trigger === "turn" && checkpointAt >= moment.at && checkpointAt < (next?.at ?? Infinity);
+    return saved.find(isOfTurn) ?? null;
+  }
+  const later = saved.find((one) => one.journalSeq >= seq && isSameAs(seq, one, changes));
+  if (later !== undefined && later.checkpointAt < (next?.at ?? Infinity)) return later;
+  return saved.findLast((one) => one.journalSeq < seq && isSameAs(seq, one, changes)) ?? later ?? null;
+}
+
+export function toForkMoment(files: FilesOfSession, moment: Moment): ForkMoment {
+  const { number, at, text } = moment;
+  const saved = filesAt(files, moment);
+  return { number, at, text: oneLine(text, maxTextChars), files: saved && toForkFiles(saved, moment) };
+}
+
+const maxTextChars = 200;
+
+export function toForkFiles(saved: SavedFiles, { at }: Moment): ForkFiles {
+  return { checkpoint: saved.checkpointId, at: saved.at, isBefore: saved.at < at };
+}
+
+/** [FK2] The state of a moment, or of the nearest checkpoint. */
+export function stateOfMoment(
+  sql: Sql,
+  session: string,
+  moments: readonly Moment[],
+  moment: Moment,
+): PastState & { readonly isExact: boolean } {
+  const { seq, at } = moment;
+  const near = (): PastState & { readonly isExact: false } => {
+    const checkpoint = checkpoints.nearest(sql, session, at);
+    const state = checkpoint && checkpoints.findState(sql, checkpoint.seq);
+    if (!state) return { ...stateAt(sql, session, seq ?? 0), isExact: false };
+    return { state, checkpoint, isExact: false };
+  };
+  if (seq === null) return near();
+  const past = stateAt(sql, session, seq);
+  // Rows are pruned from the oldest on.
+  const oldest = journal.list(sql, session, 0, 1)[0]?.seq ?? seq;
+  const isWhole = moments.every((one) => one.seq !== null) && moments[0]?.number === 1;
+  return isWhole || (past.checkpoint?.journalSeq ?? 0) >= oldest ? { ...past, isExact: true } : near();
+}
