@@ -43,6 +43,8 @@ const configMeanings: Record<string, string> = {
   "team.strictFiles": "also refuses the edit of a file that is reserved in another checkout; else that is a warning",
   "team.blockUnchecked":
     "a tool call that SHIM could not check [is blocked](../guide/files.md#no-call-without-a-check) in Claude Code; run `shim init` after a change",
+  "team.conflicts":
+    "tells chats of [conflicts](../guide/when-it-breaks.md#conflicts-before-they-happen) between their work trees before they commit",
   "team.maxContinuationsPerHour":
     "how often a chat [continues by itself](../guide/notifications.md) at the end of a turn, because of a notification",
   "team.wake": "`socket`: an idle Claude Code is woken by its messaging socket (experimental)",

@@ -103,6 +103,8 @@ export const defaults = {
     strictFiles: false,
     /** Claude Code refuses a tool call that could not be checked; `shim init` sets its hooks. */
     blockUnchecked: false,
+    /** Merges the work trees of a repository's chats after edits, and tells them of conflicts. */
+    conflicts: true,
     maxContinuationsPerHour: 3,
     /** Delivery by the next hook or, in Claude Code, by the messaging socket while idle. */
     wake: "hooks" as WakeSetting,
@@ -184,6 +186,7 @@ export function configSchema(): z.ZodMiniType<Config> {
       isEnabled: z.boolean(),
       strictFiles: z.boolean(),
       blockUnchecked: z.boolean(),
+      conflicts: z.boolean(),
       maxContinuationsPerHour: z.int().check(z.minimum(0), z.maximum(60)),
       wake: z.enum(["hooks", "socket"]),
       capabilities: z.array(z.string().check(z.regex(/^[^\p{Cc}]{1,200}$/u))).check(z.maxLength(50)),

@@ -134,7 +134,7 @@ export class ToolHost implements Host {
       ...(this.canCall ? [] : ["This client lets a page call no tools: this is what the chat was answered."]),
       ...(isCut ? [`Only the first ${maxChats.toLocaleString("en-US")} chats are shown.`] : []),
     ];
-    const nothingHere = { rows: [], unpricedTokensToday: 0, where: "", trouble: null };
+    const nothingHere = { rows: [], conflicts: [], unpricedTokensToday: 0, where: "", trouble: null };
     return { ok: true, value: { ...nothingHere, notices, chats: read.value.chats.map(withTitle) } };
   }
 

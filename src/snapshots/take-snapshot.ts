@@ -101,7 +101,23 @@ export function isRefName(id: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9_-]{0,199}$/.test(id);
 }
 
-async function capture(opened: OpenRepository, tree: WorkTree, input: SnapshotInput): Promise<Snapshot> {
+interface TreeInput extends Pick<SnapshotInput, "snapshots"> {
+  readonly limits: SnapshotLimits;
+}
+
+interface WrittenTree {
+  /** Id of the tree, whose new objects are in the scratch. */
+  readonly root: string;
+  readonly entries: readonly IndexEntry[];
+  readonly absent: readonly ExcludedFile[];
+  readonly special: readonly ExcludedFile[];
+  readonly selection: Selection;
+  readonly reader: Git;
+  readonly writer: Git;
+}
+
+/** Writes what a snapshot of the work tree holds as a tree into the scratch, and nothing elsewhere. */
+export async function writeTree(opened: OpenRepository, tree: WorkTree, input: TreeInput): Promise<WrittenTree> {
   copyProjectFiles(tree, opened.scratch);
   const reader = readingGit(opened, [tree.objects], tree.top, tree.config);
   const writer = readingGit(opened, [], tree.top, tree.config);
@@ -112,6 +128,11 @@ async function capture(opened: OpenRepository, tree: WorkTree, input: SnapshotIn
   const reason = "its content is not in the project's objects on this machine";
   const { entries, absent } = await dropAbsent(reader, writer, written, reason);
   const root = absent.length === 0 ? written : await text(writer, ["write-tree", "--missing-ok"]);
+  return { root, entries, absent, special, selection, reader, writer };
+}
+
+async function capture(opened: OpenRepository, tree: WorkTree, input: SnapshotInput): Promise<Snapshot> {
+  const { root, entries, absent, special, selection, reader, writer } = await writeTree(opened, tree, input);
   const settings = tree.config.filter(isContentSetting);
   const about = JSON.stringify({ head: tree.head, branch: tree.branch, settings });
   const message = `Work at checkpoint ${input.checkpointId}\n\n${about}\n`;
@@ -137,7 +158,7 @@ async function capture(opened: OpenRepository, tree: WorkTree, input: SnapshotIn
 async function selectChanges(
   opened: OpenRepository,
   tree: WorkTree,
-  input: SnapshotInput,
+  input: TreeInput,
   reader: Git,
 ): Promise<{ selection: Selection; special: ExcludedFile[] }> {
   const changes = await changesSince(reader, tree.head);

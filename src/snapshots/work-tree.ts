@@ -55,11 +55,15 @@ export async function discover(env: NodeJS.ProcessEnv, folder: string, signal: A
   return isHome ? { skipped: `${tree.top} is the home folder, not a project` } : { found: tree };
 }
 
+/** Major and minor version as one number: 2038 for 2.38; NaN where the text has none. */
+export function gitNumber(versionText: string): number {
+  const [, major, minor] = /(?<!\d)(\d+)\.(\d+)/.exec(versionText) ?? [];
+  return Number(major) * 1_000 + Number(minor);
+}
+
 async function findTooOld(git: Git): Promise<string | null> {
   const version = await text(git, ["version"]);
-  const [, major, minor] = /(?<!\d)(\d+)\.(\d+)/.exec(version) ?? [];
-  const number = Number(major) * 1_000 + Number(minor);
-  if (number >= minGitVersion[0] * 1_000 + minGitVersion[1]) return null;
+  if (gitNumber(version) >= minGitVersion[0] * 1_000 + minGitVersion[1]) return null;
   return `${version} is too old: snapshots need git ${minGitVersion.join(".")} or newer`;
 }
 

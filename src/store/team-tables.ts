@@ -72,7 +72,37 @@ export const teamClaims = table("team_claims", {
   body: json<ClaimedTask>(),
 });
 
-export const teamTables = [teamChats, teamNews, teamContinuations, teamFiles, teamProjects, teamCalls, teamClaims];
+type SideChange = "changed" | "added" | "deleted";
+
+/** Conflicts of two living chats that are foreseen now, and of which both were told. */
+export const teamConflicts = table("team_conflicts", {
+  seq: serial({ isReused: false }),
+  /** merge: of a file in two work trees; tree: both write this work tree. */
+  kind: text<"merge" | "tree">(),
+  session: text(),
+  other: text(),
+  root: text(),
+  otherRoot: text(),
+  /** Relative to the roots; of a tree the root. */
+  path: text(),
+  did: text<SideChange>(),
+  otherDid: text<SideChange>(),
+  /** In the version of each; null: the whole file. */
+  lines: text().nullable(),
+  otherLines: text().nullable(),
+  at: integer(),
+});
+
+export const teamTables = [
+  teamChats,
+  teamNews,
+  teamContinuations,
+  teamFiles,
+  teamProjects,
+  teamCalls,
+  teamClaims,
+  teamConflicts,
+];
 
 export const teamIndexes: readonly string[] = [
   "CREATE UNIQUE INDEX team_news_keys ON team_news (session, key)",

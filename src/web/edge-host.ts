@@ -116,7 +116,7 @@ export class EdgeHost implements Host {
     }
     const budgets = await this.#ask<{ today: { costMicros: number } }>(routeOf("budgets.get"), {});
     const costUsdToday = budgets.ok ? budgets.value.today.costMicros / 1e6 : null;
-    const nothingHere = { rows: [], unpricedTokensToday: 0, notices: [], trouble: null };
+    const nothingHere = { rows: [], unpricedTokensToday: 0, notices: [], conflicts: [], trouble: null };
     return { ok: true, value: { ...nothingHere, chats, costUsdToday, where: location.host } };
   }
 }

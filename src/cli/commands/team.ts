@@ -2,7 +2,7 @@ import { Option, type Command } from "commander";
 import * as z from "zod";
 import { stateWords } from "../../contract/chat-state.ts";
 import type { Json } from "../../contract/json.ts";
-import type { ListedChat } from "../../contract/machine/team.ts";
+import type { ForeseenConflict, ListedChat } from "../../contract/machine/team.ts";
 import { Priority, type Target } from "../../contract/messages.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { Id } from "../../contract/values.ts";
@@ -31,6 +31,7 @@ export function addCommand(program: Command, cli: Cli): void {
   addSend(team, cli);
   addInbox(team, cli);
   addFiles(team, cli);
+  addConflicts(team, cli);
   addLocks(team, cli);
   addLeaders(team, cli);
   addState(team, cli);
@@ -162,6 +163,29 @@ async function pull(work: Work<"messages.pull">): Promise<CliResult<OutputOf<"me
   if (options["ack"] !== true) return pulled;
   const acked = await link.call("messages.ack", { self: input.self, ids: messages.map(({ id }) => id) });
   return acked.ok ? pulled : acked;
+}
+
+function addConflicts(team: Command, cli: Cli): void {
+  defineOperation(cli, team, "conflicts", {
+    operation: "team.conflicts",
+    view: ({ isOn, conflicts }, { io }) => {
+      const side =
+        (at: 0 | 1) =>
+        ({ chats }: ForeseenConflict) => {
+          const { shortId, title, did, lines, root } = chats[at];
+          const what = lines === null ? did : `lines ${lines}`;
+          return `${shortId} ${oneLine(title ?? "untitled", 30)}, ${what}, ${shortPath(root, io.env["HOME"] ?? "")}`;
+        };
+      const columns: Columns<ForeseenConflict> = {
+        FILE: ({ kind, path }) => (kind === "merge" ? path : "(both write one work tree)"),
+        CHAT: side(0),
+        OTHER: side(1),
+        SINCE: ({ ageMs }) => `${age(ageMs)} ago`,
+      };
+      const off = "Conflicts are not foreseen: `shim config set team.conflicts true`.\n";
+      return [cli.table(conflicts, columns, isOn ? "No conflict between chats is foreseen.\n" : off)];
+    },
+  });
 }
 
 function addFiles(program: Command, cli: Cli): void {

@@ -2,6 +2,7 @@ import * as z from "zod";
 import { Chat } from "../chats.ts";
 import { AuditEntry } from "../workspaces.ts";
 import { machineOperation } from "./operation.ts";
+import { ForeseenConflict } from "./team.ts";
 import { SessionView, TimelineEntry } from "./sessions.ts";
 
 /** Read models of the live page. They have ages, since the clock of a browser may be another. */
@@ -47,6 +48,8 @@ export const Fleet = z.object({
   costUsdToday: z.number().nullable().optional(),
   unpricedTokensToday: count,
   notices: z.array(z.string()),
+  /** Foreseen between chats of this machine; none on the edge. */
+  conflicts: z.array(ForeseenConflict),
   /** Why the team could not be read. */
   trouble: z.string().nullable(),
 });

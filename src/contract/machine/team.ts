@@ -18,6 +18,27 @@ export const ListedChat = ShownChat.extend({
 });
 export type ListedChat = z.infer<typeof ListedChat>;
 
+const SideOfConflict = z.object({
+  chat: z.string(),
+  shortId: z.string(),
+  title: z.string().nullable(),
+  /** Root of its work tree. */
+  root: z.string(),
+  did: z.enum(["changed", "added", "deleted"]),
+  /** In its own version; null: the whole file. */
+  lines: z.string().nullable(),
+});
+
+export const ForeseenConflict = z.object({
+  /** merge: the same file in two work trees; tree: both chats write one work tree. */
+  kind: z.enum(["merge", "tree"]),
+  /** Relative to both work trees; of kind `tree` the work tree itself. */
+  path: z.string(),
+  ageMs: z.number(),
+  chats: z.tuple([SideOfConflict, SideOfConflict]),
+});
+export type ForeseenConflict = z.infer<typeof ForeseenConflict>;
+
 export const teamOperations = {
   "team.chats": machineOperation({
     summary: "Chats of the workspace, or of this machine.",
@@ -34,6 +55,12 @@ export const teamOperations = {
     }),
     effect: "read",
     example: { all: true },
+  }),
+  "team.conflicts": machineOperation({
+    summary: "Conflicts between chats of this machine that are foreseen now, before anyone commits.",
+    /** `isOn`: whether conflicts are foreseen at all. */
+    output: z.object({ isOn: z.boolean(), conflicts: z.array(ForeseenConflict) }),
+    effect: "read",
   }),
   "team.find-chat": machineOperation({
     summary: "The chat of the workspace whose id or title begins with a text.",

@@ -27,7 +27,7 @@ import { clearPausedFolder, transcriptMark } from "../sessions/paused-session.ts
 import * as sessions from "../sessions/sessions.ts";
 import { isSlashCommand } from "../sessions/slash-command.ts";
 import { updateWaiting } from "../sessions/activity.ts";
-import { deliverAtPrompt, deliverAtStop, type Delivery } from "../team/deliver-news.ts";
+import { deliverAtPrompt, deliverAtStop, deliverAtTool, type Delivery } from "../team/deliver-news.ts";
 import { checkEdit, type EditVerdict } from "../team/file-guard.ts";
 import * as members from "../team/members.ts";
 import { takeDayWarning } from "../usage/day-budget.ts";
@@ -384,8 +384,12 @@ function findNews(
   const missing = isRead ? giveBack(sql, now(), id) : null;
   if (missing !== null) return { context: missing, line: null };
   if (event === "UserPromptSubmit") return deliverAtPrompt(sql, runtime, id, accepted);
+  if (event === "PostToolUse" && isChats) return toDelivery(deliverAtTool(sql, now(), id));
   if (event !== "Stop" || input.stop_hook_active === true || !isChats || env["SHIM_TASK"]) return null;
-  const context = deliverAtStop(sql, now(), id, config.team.maxContinuationsPerHour);
+  return toDelivery(deliverAtStop(sql, now(), id, config.team.maxContinuationsPerHour));
+}
+
+function toDelivery(context: string | null): Delivery | null {
   return context === null ? null : { context, line: null };
 }
 

@@ -23,6 +23,7 @@ import { readConfig } from "../../platform/config-file.ts";
 import { readForeignCallers } from "../hooks/foreign-callers.ts";
 import { survey } from "../../store/spool.ts";
 import { type Finding, clientFindings, clientStates } from "../../installer/inspect.ts";
+import { canForesee } from "../../snapshots/foresee-conflicts.ts";
 import { howLost, lostGuard } from "../team/guard-hook.ts";
 import { codeOf, messageOf } from "../../shared/error.ts";
 import { desktopProgram } from "../notify/notifier.ts";
@@ -156,7 +157,9 @@ function pinnedNode({ site }: HostContext): Found {
 function git({ site }: HostContext): Found {
   const version = site.versionOf("git");
   if (version === null) return warn("git was not found, so files are not saved with checkpoints", "Install git.");
-  return pass(version);
+  // [CF9]
+  if (canForesee(version)) return pass(version);
+  return warn(`${version}: conflicts between chats are not foreseen`, "Install git 2.38 or newer.");
 }
 
 function folder({ paths: { home } }: HostContext): Found {

@@ -23,7 +23,7 @@ import type { SessionView } from "../../contract/machine/sessions.ts";
 import { age } from "../../shared/format.ts";
 import { pickFields } from "../../shared/json-fields.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../usage/usage-report.ts";
-import { isPresent } from "./team-handlers.ts";
+import { isPresent, openConflicts } from "./team-handlers.ts";
 import * as audit from "../audit/machine-audit.ts";
 import { promptNumbers } from "../forks/moments.ts";
 import { readContent } from "../sessions/session-content.ts";
@@ -118,13 +118,9 @@ async function readTeam(opened: HostResult<Workspace>): Promise<Pick<Fleet, "whe
   return { where, trouble: null, chats: listed.value.chats.filter(({ client }) => client !== commandLine) };
 }
 
-const noneHere = { rows: [], costUsdToday: null, unpricedTokensToday: 0, notices: [] };
+const noneHere = { rows: [], costUsdToday: null, unpricedTokensToday: 0, notices: [], conflicts: [] };
 
-function readOwn(
-  sql: Sql,
-  runtime: Runtime,
-  chats: ReadonlyMap<string, Chat>,
-): Pick<Fleet, "rows" | "costUsdToday" | "unpricedTokensToday" | "notices"> {
+function readOwn(sql: Sql, runtime: Runtime, chats: ReadonlyMap<string, Chat>): Pick<Fleet, keyof typeof noneHere> {
   const now = runtime.now();
   const usage = usageBy(sql, { by: "session", since: now }, runtime.config.usage);
   const costs = new Map(usage.map((line) => [line.key, totalCost(line)]));
@@ -136,6 +132,7 @@ function readOwn(
     costUsdToday: usage.length === 0 ? null : totalCost(total),
     unpricedTokensToday: total.unpricedTokens,
     notices: [...notices.list(sql).map(({ text }) => text), ...paused],
+    conflicts: openConflicts(sql, runtime),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { ListedChat, ShownChat } from "../../contract/machine/team.ts";
+import type { ForeseenConflict, ListedChat, ShownChat } from "../../contract/machine/team.ts";
 import { ok, err } from "../../shared/result.ts";
 import type { HandlerContext, Handlers, HostResult } from "./host.ts";
 import type { KeptWorkspace } from "./local-host.ts";
@@ -9,7 +9,10 @@ import { localWorkspace, readEdgeConfig } from "../../coordinator-client/edge-co
 import type { Runtime } from "../../runtime/runtime.ts";
 import { oneLine } from "../../shared/format.ts";
 import { shortIds } from "../../contract/short-id.ts";
-import { readChatState } from "../recovery/session-state.ts";
+import { teamConflicts } from "../../store/team-tables.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { isAlive, readChatState } from "../recovery/session-state.ts";
+import { shortSessionId } from "../sessions/short-ids.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { createNaming, folderOf } from "../team/chat-naming.ts";
 import type { TeamView } from "../../contract/machine/overview.ts";
@@ -26,12 +29,39 @@ export const teamHandlers = {
     const shown = chats.filter((one) => (state === undefined ? all || isPresent(one) : one.state === state));
     return ok({ where, chats: shown, hidden: state === undefined ? chats.length - shown.length : 0 });
   },
+  async "team.conflicts"({ runtime: load }) {
+    const runtime = await load();
+    const { isEnabled, conflicts } = runtime.config.team;
+    return ok({
+      isOn: isEnabled && conflicts,
+      conflicts: runtime.store.read((sql) => openConflicts(sql, runtime), []),
+    });
+  },
   async "team.find-chat"(context, { chat }) {
     const listed = await allChats(context);
     const found = listed.ok ? findChat(listed.value.chats, chat) : listed;
     return found.ok ? ok({ chat: found.value }) : found;
   },
 } satisfies Partial<Handlers>;
+
+/** [CF5] Of two living chats; newest first. */
+export function openConflicts(sql: Sql, runtime: Runtime): ForeseenConflict[] {
+  return teamConflicts.select(sql, "ORDER BY seq DESC LIMIT 200").flatMap((row) => {
+    const { kind, path, at, root, did, lines } = row;
+    const [one, two] = [sessions.get(sql, row.session), sessions.get(sql, row.other)];
+    if (!one || !two || !isAlive(runtime, one) || !isAlive(runtime, two)) return [];
+    const nameOf = (session: sessions.Session) => ({
+      chat: session.id,
+      shortId: shortSessionId(sql, session.id),
+      title: sessions.displayTitle(session),
+    });
+    const chats: ForeseenConflict["chats"] = [
+      { ...nameOf(one), root, did, lines },
+      { ...nameOf(two), root: row.otherRoot, did: row.otherDid, lines: row.otherLines },
+    ];
+    return [{ kind, path, ageMs: runtime.now() - at, chats }];
+  });
+}
 
 async function allChats(
   context: HandlerContext,

@@ -2,6 +2,7 @@
 import { systemProcesses } from "../../platform/processes.ts";
 import type { Job, JobContext, JobName } from "../../runtime/run-apart.ts";
 import { dropSnapshots } from "../../snapshots/drop-snapshots.ts";
+import { foreseeConflicts } from "../../snapshots/foresee-conflicts.ts";
 import { makeBundle } from "../../snapshots/make-bundle.ts";
 import { takeSnapshot } from "../../snapshots/take-snapshot.ts";
 import { loadDriver } from "../../store/open-driver.ts";
@@ -10,6 +11,7 @@ import type { JobAnswer } from "./job-process.ts";
 
 const jobs: Record<JobName, (input: never) => Promise<unknown>> = {
   takeSnapshot,
+  foreseeConflicts,
   dropSnapshots,
   makeBundle,
   writeCleanCopy: async (input) => writeCleanCopy((await loadDriver()).open, input),

@@ -13,6 +13,7 @@ import { isEmpty } from "../../store/spool.ts";
 import type { LoadedTeam } from "../chat/late-team.ts";
 import { deadTasks } from "../notify/due-notifications.ts";
 import { Notifier } from "../notify/notifier.ts";
+import { ConflictWatch } from "../team/conflict-watch.ts";
 import type { startSync } from "../sync/start-sync.ts";
 import type { SyncReport } from "../sync/sync-round.ts";
 import type { TelemetryInput } from "../telemetry/telemetry-input.ts";
@@ -29,6 +30,11 @@ const quietIntervalMs = 9_000;
 const beginAfterMs = 250;
 /** The client's first export comes a second after its start; its handshake goes first. */
 const listenAfterMs = 300;
+
+/** Time after a commit in which a chat may edit on before conflicts are foreseen. */
+const foreseeAfterMs = 1_500;
+/** Bounds the share of the time in which conflicts are foreseen. */
+const restFactor = 4;
 
 /** A process's work for its machine beside the chats: upkeep, notifications, sync, telemetry. */
 export class MachineWork {
@@ -50,11 +56,17 @@ export class MachineWork {
   #changedAt = Number.NEGATIVE_INFINITY;
   #ranAt = Number.NEGATIVE_INFINITY;
   #isBeginning = false;
+  readonly #conflicts: ConflictWatch;
+  readonly #stopped = new AbortController();
+  /** Null: nothing was stored since the last time. */
+  #foreseeing: Promise<void> | null = null;
+  #isForeseenLate = false;
 
   constructor(runtime: Runtime, self: ProcessIdentity) {
     this.#runtime = runtime;
     this.#self = self;
     this.#upkeep = new Upkeep(runtime);
+    this.#conflicts = new ConflictWatch(runtime);
     this.#notifier = new Notifier({
       runtime,
       deadTasks: deadTasks(runtime.now, () => this.#reader()),
@@ -65,6 +77,21 @@ export class MachineWork {
 
   noteCommit(): void {
     this.#hasCommitted = true;
+    this.#isForeseenLate = this.#foreseeing !== null;
+    this.#foreseeing ??= this.#foresee(foreseeAfterMs);
+  }
+
+  /** [CF4] One at a time; what is stored meanwhile leads to another, after a rest. */
+  async #foresee(afterMs: number): Promise<void> {
+    const { log, now } = this.#runtime;
+    const { signal } = this.#stopped;
+    await pause(afterMs, undefined, { ref: false, signal }).catch(() => undefined);
+    if (signal.aborted) return;
+    this.#isForeseenLate = false;
+    const at = now();
+    await attempt(log, "conflicts were not foreseen", async () => void (await this.#conflicts.check(signal)));
+    const restMs = Math.max(foreseeAfterMs, restFactor * (now() - at));
+    this.#foreseeing = this.#isForeseenLate ? this.#foresee(restMs) : null;
   }
 
   add(chat: WorkingChat): void {
@@ -194,6 +221,8 @@ export class MachineWork {
   }
 
   async stop(): Promise<void> {
+    this.#stopped.abort();
+    await this.#foreseeing;
     await Promise.all([this.#telemetry?.then((input) => input?.stop()), this.#sync?.then((sync) => sync.stop())]);
   }
 }

@@ -1,4 +1,4 @@
-import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, statSync } from "node:fs";
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 
@@ -21,14 +21,49 @@ export function projectRoot(folder: string, home = homedir()): string | null {
 
 /** Returns null if not linked, or if the repository is bare or a submodule's. */
 export function mainWorkTree(root: string): string | null {
+  const { git, common } = gitFolders(root);
+  return common !== null && git !== common && basename(common) === ".git" ? dirname(common) : null;
+}
+
+/** Folders of git: that of the work tree, and the one that all of the repository share; null outside git. */
+export function gitFolders(root: string): Readonly<Record<"git" | "common", string | null>> {
   try {
     const git = gitFolder(root);
-    const common = resolve(git, readSmallFile(join(git, "commondir")));
-    return basename(common) === ".git" ? dirname(common) : null;
+    const link = join(git, "commondir");
+    return { git, common: existsSync(link) ? resolve(git, readSmallFile(link)) : git };
   } catch {
-    // Only a linked work tree has that file.
-    return null;
+    return { git: null, common: null };
   }
+}
+
+export interface BranchSwitch {
+  /** Epoch ms of the second in which it was done. */
+  readonly at: number;
+  readonly from: string;
+  readonly to: string;
+}
+
+const maxLogBytes = 8_192;
+
+/** The newest switches of a work tree, as git itself recorded them in the log of HEAD; oldest first. */
+export function branchSwitches(root: string): BranchSwitch[] {
+  try {
+    return readEnd(join(gitFolder(root), "logs", "HEAD"), maxLogBytes)
+      .split("\n")
+      .flatMap((line) => toSwitch(line) ?? []);
+  } catch {
+    // Not in git, or without such a log.
+    return [];
+  }
+}
+
+/** `<old> <new> <name> <mail> <seconds> <zone> TAB checkout: moving from <a> to <b>` */
+function toSwitch(line: string): BranchSwitch | null {
+  const [before = "", message = ""] = line.split("\t");
+  const begin = "checkout: moving from ";
+  const [from = "", to = "", ...rest] = message.startsWith(begin) ? message.slice(begin.length).split(" to ") : [];
+  const at = Number(before.split(" ").at(-2)) * 1_000;
+  return rest.length === 0 && from !== "" && to !== "" && from !== to && Number.isFinite(at) ? { at, from, to } : null;
 }
 
 export function readHead(project: string): GitHead | null {
@@ -72,13 +107,28 @@ function readRef(git: string, ref: string): string | null {
 const maxSmallBytes = 4_096;
 const maxPackedBytes = 16_777_216;
 
-/** Reads no links and never blocks: an unpacked archive may hold anything. */
 function readSmallFile(path: string, maxBytes = maxSmallBytes): string {
+  return readGitFile(path, (file, size) => {
+    if (size > maxBytes) throw new Error(`${path} is not a git file`);
+    return readFileSync(file, "utf8").trim();
+  });
+}
+
+function readEnd(path: string, bytes: number): string {
+  return readGitFile(path, (file, size) => {
+    const end = Buffer.alloc(Math.min(bytes, size));
+    const read = readSync(file, end, 0, end.length, size - end.length);
+    return end.toString("utf8", 0, read);
+  });
+}
+
+/** Reads no links and never blocks: an unpacked archive may hold anything. */
+function readGitFile(path: string, read: (file: number, size: number) => string): string {
   const file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0));
   try {
     const stat = fstatSync(file);
-    if (!stat.isFile() || stat.size > maxBytes) throw new Error(`${path} is not a git file`);
-    return readFileSync(file, "utf8").trim();
+    if (!stat.isFile()) throw new Error(`${path} is not a git file`);
+    return read(file, stat.size);
   } finally {
     closeSync(file);
   }

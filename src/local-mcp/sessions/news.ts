@@ -35,6 +35,8 @@ export type News =
   | { readonly kind: "continued_elsewhere"; readonly session: string; readonly by: string; readonly machine: string }
   /** A client's summary has come, and what it lacks is to be given back. */
   | { readonly kind: "compaction" }
+  /** Work of another chat that meets this chat's; a tool call brings it, too. */
+  | { readonly kind: "conflict"; readonly text: string }
   | { readonly kind: "notice"; readonly text: string };
 
 export interface NewsRow {

@@ -44,6 +44,12 @@ export function deliverAtPrompt(
   return context === null ? deliverOffer(sql, runtime, session, rows, accepted) : { context, line: null };
 }
 
+/** [CF6] Between two tools of a long turn a chat hears of conflicts alone. */
+export function deliverAtTool(sql: Sql, now: number, session: string): string | null {
+  const rows = undelivered(sql, session, maxDelivery.items).filter(({ news }) => news.kind === "conflict");
+  return deliver(sql, now, session, rows, "SHIM: other chats work on the same files.");
+}
+
 /** [HO17] Returns null to let the chat stop. */
 export function deliverAtStop(sql: Sql, now: number, session: string, maxPerHour: number): string | null {
   const rows = undelivered(sql, session, maxDelivery.items);

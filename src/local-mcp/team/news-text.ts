@@ -20,6 +20,7 @@ export function newsText(news: News): string {
       return `session ${quotable(news.session, maxChars.name)} of ${quotable(news.machine, maxChars.name)} died unfinished`;
     case "compaction":
       return compactionText;
+    case "conflict":
     case "notice":
       return clip(indentLines(news.text), maxChars.notice);
     default:

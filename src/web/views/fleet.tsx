@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { stateText } from "../../contract/chat-state.ts";
+import type { ForeseenConflict } from "../../contract/machine/team.ts";
 import type { Fleet, FleetRow } from "../../contract/machine/page.ts";
 import { groupTitles, toGroups, type FleetGroup } from "../fleet-groups.ts";
 import { count, dollars, plain, shortPath } from "../format.ts";
@@ -27,11 +28,33 @@ function Groups({ fleet, at }: { fleet: Fleet; at: number }): JSX.Element {
         </p>
       ))}
       {fleet.trouble !== null && <p class="trouble">{`The team could not be read: ${plain(fleet.trouble)}`}</p>}
+      {fleet.conflicts.map((one) => (
+        <p class="trouble" key={`${one.path} ${one.chats[0].chat} ${one.chats[1].chat}`}>
+          <Conflict one={one} />
+        </p>
+      ))}
       <p class="summary">{summaryOf(groups, fleet)}</p>
       {groups.length === 0 && <NoChats isSearch={query.value !== ""} />}
       {groups.map((group) => (
         <Group key={group.name} group={group} at={at} />
       ))}
+    </>
+  );
+}
+
+function Conflict({ one: { kind, path, chats } }: { one: ForeseenConflict }): JSX.Element {
+  const sides = chats.map(({ chat, title, did, lines }) => (
+    <>
+      <a href={linkTo("chat", chat)}>{plain(title ?? "untitled")}</a>
+      {kind === "merge" && ` (${lines === null ? did : `lines ${lines}`})`}
+    </>
+  ));
+  return (
+    <>
+      {kind === "merge"
+        ? `A conflict is foreseen in ${plain(path)}: `
+        : `Two chats write the work tree ${plain(path)}: `}
+      {sides[0]} and {sides[1]}
     </>
   );
 }
