@@ -31,6 +31,8 @@ export const teamTools = {
       chats: items,
       /** name, chat, term */
       leaders: items,
+      /** kind, path, ageMs, chats [{chat, title, root, did, lines}]; absent: none is foreseen */
+      conflicts: items.optional(),
       tasks: some,
       isMore: z.boolean(),
     }),

@@ -44,7 +44,7 @@ export interface ForeseenPair {
 /** `git merge-tree --write-tree` came with 2.38 (October 2022). */
 const minMergeTree = 2_038;
 
-/** Whether this git can merge without a work tree; null: it cannot be asked. */
+/** Whether this git can merge without a work tree. @param versionText what `git version` prints */
 export function canForesee(versionText: string): boolean {
   return gitNumber(versionText) >= minMergeTree;
 }
@@ -69,6 +69,8 @@ export async function foreseeConflicts(input: ForeseeInput): Promise<Forecast> {
     input,
     async (signal) => {
       createPrivateFolder(input.snapshots);
+      const version = await text(userGit(input.env, input.snapshots, signal), ["version"]);
+      if (!canForesee(version)) throw new GitError("failed", `${version} is too old: to foresee conflicts takes 2.38`);
       const scratch = join(input.snapshots, "foreseen.work");
       // One process of a machine foresees, so leftovers belong to a killed one.
       const clear = (): void => rmSync(scratch, { recursive: true, force: true });
@@ -132,8 +134,6 @@ async function mergePairs(
 ): Promise<ForeseenPair[]> {
   const [first] = written;
   if (first === undefined || written.length < 2) return [];
-  const version = await text(userGit(input.env, first.tree.top, signal), ["version"]);
-  if (!canForesee(version)) throw new GitError("failed", `${version} is too old: it takes 2.38 to foresee conflicts`);
   await initialize(input.env, scratch, first.tree, signal);
   const alternates = [...new Set(written.flatMap(({ objects }) => objects))];
   const known = new Set(input.known);

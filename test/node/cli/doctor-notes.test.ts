@@ -55,3 +55,14 @@ it("[CL183] another version of Claude Code than the tested one is a note that na
   });
   expect(await at(`${claudeCode.verifiedWith} (Claude Code)`)).toBeUndefined();
 });
+
+it("[CF9] doctor says that conflicts are not foreseen where git is older than 2.38", async () => {
+  const home = aCliHome();
+  const at = async (version: string): Promise<Line | undefined> =>
+    (await doctor(home, { versionOf: () => version })).get("git");
+  expect(await at("git version 2.37.9")).toMatchObject({
+    state: "warn",
+    text: "git version 2.37.9: conflicts between chats are not foreseen",
+  });
+  expect(await at("git version 2.38.0")).toMatchObject({ state: "ok" });
+});

@@ -150,6 +150,7 @@ async function listedTools(): Promise<Map<string, string[]>> {
 
 it("[CL69] the plugin brings its commands", () => {
   expect(commands.toSorted()).toEqual([
+    "conflicts.md",
     "dismiss.md",
     "effects.md",
     "fork.md",

@@ -1,11 +1,12 @@
 import { stateText } from "../../../contract/chat-state.ts";
 import type { Chat } from "../../../contract/chats.ts";
+import type { ForeseenConflict } from "../../../contract/machine/team.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, err, type Result } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import { isPresent, showChat } from "../../host/team-handlers.ts";
+import { isPresent, openConflicts, showChat } from "../../host/team-handlers.ts";
 import { folderOf } from "../../team/chat-naming.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import { teamTool } from "./team-tool.ts";
@@ -37,16 +38,31 @@ export const chats = teamTool<"shim_chats">(async ({ chat: { runtime }, member, 
   const { activeChats: _chats, isAll: _isAll, ...tasks } = summary.value;
   const known = found.value.chats.map((chat) => toChatLine(member, chat, running.value.tasks, runtime));
   const listed = known.filter((one) => all === true || isPresent(one));
+  const conflicts = runtime.store.read((sql) => openConflicts(sql, runtime), []);
   const counts = `${tasks.queuedTasks} queued, ${tasks.inProgressTasks} in progress, ${tasks.completedTasks} done, of ${tasks.totalTasks}`;
   return ok({
     message: `Tasks: ${counts}. Chats: ${listed.length}.${listed.some(({ state }) => state === "waits") ? youText : ""}`,
     quoted: {
       as: "chats",
-      text: [...listed.map(formatChat), ...leaders.map(({ name, chat }) => `${chat} leads ${name}`)].join("\n"),
+      text: [
+        ...listed.map(formatChat),
+        ...leaders.map(({ name, chat }) => `${chat} leads ${name}`),
+        ...conflicts.map(({ path, chats }) => `a conflict is foreseen in ${path}: ${chats.map(sideText).join(", ")}`),
+      ].join("\n"),
     },
-    output: { chats: listed, leaders, tasks, isMore: found.value.cursor !== null },
+    output: {
+      chats: listed,
+      leaders,
+      ...(conflicts.length > 0 ? { conflicts } : {}),
+      tasks,
+      isMore: found.value.cursor !== null,
+    },
   });
 });
+
+function sideText({ chat, did, lines }: ForeseenConflict["chats"][number]): string {
+  return `${chat} ${lines === null ? did : `lines ${lines}`}`;
+}
 
 type ChatLine = ReturnType<typeof toChatLine>;
 

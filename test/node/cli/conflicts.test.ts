@@ -1,0 +1,60 @@
+import { expect, it } from "vitest";
+import { teamConflicts } from "#src/store/team-tables.ts";
+import { aCliHome, addSession, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";
+
+const [one, two] = ["aaaa1111-0000-4000-8000-000000000001", "bbbb2222-0000-4000-8000-000000000002"];
+
+function withConflict(): CliHome {
+  const home = aCliHome();
+  for (const [id, pid] of [
+    [one, 1_001],
+    [two, 1_002],
+  ] as const) {
+    home.alive.add(pid);
+    addSession(home, { id, pid });
+  }
+  const trees = { root: home.project, otherRoot: home.other, did: "changed", otherDid: "deleted" } as const;
+  const row = {
+    kind: "merge",
+    session: one,
+    other: two,
+    path: "src/a.ts",
+    lines: "7-9",
+    ...trees,
+    at: home.now,
+  } as const;
+  home.runtime.store.write((sql) => teamConflicts.insert(sql, row));
+  return home;
+}
+
+it("[CF5] `shim team conflicts` shows what is open between living chats", async () => {
+  expect(await aCliHome().shim("team conflicts")).toMatchObject(printed("No conflict between chats is foreseen.\n"));
+  const home = withConflict();
+  expect(await home.shim("team conflicts")).toMatchObject(
+    printed(/src\/a.ts +aaaa1111 work of aaaa, lines 7-9, \S+ +bbbb2222 work of bbbb, deleted, /),
+  );
+  expect(await home.json("team conflicts")).toMatchObject({
+    isOn: true,
+    conflicts: [
+      {
+        kind: "merge",
+        path: "src/a.ts",
+        chats: [
+          { chat: one, lines: "7-9" },
+          { chat: two, lines: null },
+        ],
+      },
+    ],
+  });
+  home.alive.delete(1_002);
+  expect(await home.json("team conflicts")).toEqual({ isOn: true, conflicts: [] });
+});
+
+it("[CF5] the fleet of the live page has the open conflicts", async () => {
+  const home = withConflict();
+  fakeBundle(home);
+  const page = await servePage(home);
+  const { value } = await callAs(page, await signIn(page), { name: "page.fleet" });
+  expect(value["conflicts"]).toMatchObject([{ path: "src/a.ts", chats: [{ chat: one }, { chat: two }] }]);
+});
