@@ -16,7 +16,7 @@ export interface ChatTree {
 }
 
 export interface ForeseeInput extends SnapshotHost {
-  /** Of one repository. */
+  /** Work trees of one repository. */
   readonly trees: readonly ChatTree[];
   readonly snapshots: string;
   readonly limits: SnapshotLimits;
@@ -37,7 +37,7 @@ export interface ForeseenPair {
   readonly roots: readonly [string, string];
   /** Digest of what is merged. */
   readonly state: string;
-  /** Null: that state is known. */
+  /** Files that cannot be merged; null: that state is known. */
   readonly conflicts: readonly FileConflict[] | null;
 }
 
@@ -50,7 +50,7 @@ export function canForesee(versionText: string): boolean {
 }
 
 interface Written {
-  /** As it was given. */
+  /** Root as it was given. */
   readonly folder: string;
   readonly tree: WorkTree;
   readonly head: string;

@@ -3,7 +3,7 @@ import { submoduleMode } from "./work-tree.ts";
 
 export interface FileConflict {
   readonly path: string;
-  /** What the first and the second of the two trees did to it. */
+  /** Changes of the first and of the second tree. */
   readonly did: readonly [SideChange, SideChange];
   /** Lines in the version of each that meet, such as `3-5, 9`; null: the whole file. */
   readonly lines: readonly [string | null, string | null];

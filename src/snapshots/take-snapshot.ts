@@ -116,7 +116,7 @@ interface WrittenTree {
   readonly writer: Git;
 }
 
-/** Writes what a snapshot of the work tree holds as a tree into the scratch, and nothing elsewhere. */
+/** Writes what a snapshot would hold as a tree into the scratch, and nothing elsewhere. */
 export async function writeTree(opened: OpenRepository, tree: WorkTree, input: TreeInput): Promise<WrittenTree> {
   copyProjectFiles(tree, opened.scratch);
   const reader = readingGit(opened, [tree.objects], tree.top, tree.config);

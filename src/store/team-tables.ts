@@ -74,7 +74,7 @@ export const teamClaims = table("team_claims", {
 
 type SideChange = "changed" | "added" | "deleted";
 
-/** Conflicts of two living chats that are foreseen now, and of which both were told. */
+/** Conflicts of two living chats that are foreseen now; each has been news to both. */
 export const teamConflicts = table("team_conflicts", {
   seq: serial({ isReused: false }),
   /** merge: of a file in two work trees; tree: both write this work tree. */

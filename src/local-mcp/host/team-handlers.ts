@@ -34,7 +34,7 @@ export const teamHandlers = {
     const { isEnabled, conflicts } = runtime.config.team;
     return ok({
       isOn: isEnabled && conflicts,
-      conflicts: runtime.store.read((sql) => openConflicts(sql, runtime), []),
+      conflicts: readConflicts(runtime),
     });
   },
   async "team.find-chat"(context, { chat }) {
@@ -44,7 +44,11 @@ export const teamHandlers = {
   },
 } satisfies Partial<Handlers>;
 
-/** [CF5] Of two living chats; newest first. */
+/** [CF5] Lists those between living chats, newest first. */
+export function readConflicts(runtime: Runtime): ForeseenConflict[] {
+  return runtime.store.read((sql) => openConflicts(sql, runtime), []);
+}
+
 export function openConflicts(sql: Sql, runtime: Runtime): ForeseenConflict[] {
   return teamConflicts.select(sql, "ORDER BY seq DESC LIMIT 200").flatMap((row) => {
     const { kind, path, at, root, did, lines } = row;

@@ -58,7 +58,7 @@ export class MachineWork {
   #isBeginning = false;
   readonly #conflicts: ConflictWatch;
   readonly #stopped = new AbortController();
-  /** Null: nothing was stored since the last time. */
+  /** The next or present look for conflicts; null: nothing was stored since the last one. */
   #foreseeing: Promise<void> | null = null;
   #isForeseenLate = false;
 

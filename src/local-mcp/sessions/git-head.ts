@@ -25,7 +25,7 @@ export function mainWorkTree(root: string): string | null {
   return common !== null && git !== common && basename(common) === ".git" ? dirname(common) : null;
 }
 
-/** Folders of git: that of the work tree, and the one that all of the repository share; null outside git. */
+/** Git's folder of the work tree, and the one that all of the repository share; null: none. */
 export function gitFolders(root: string): Readonly<Record<"git" | "common", string | null>> {
   try {
     const git = gitFolder(root);
@@ -45,7 +45,7 @@ export interface BranchSwitch {
 
 const maxLogBytes = 8_192;
 
-/** The newest switches of a work tree, as git itself recorded them in the log of HEAD; oldest first. */
+/** The newest switches, as git itself noted them in the log of HEAD; oldest first. */
 export function branchSwitches(root: string): BranchSwitch[] {
   try {
     return readEnd(join(gitFolder(root), "logs", "HEAD"), maxLogBytes)

@@ -168,7 +168,7 @@ function meetings(chats: readonly WorkingChat[], [root, otherRoot]: readonly [st
   );
 }
 
-/** [CF5] Stores what is foreseen now; both chats are told of the files that were not before. */
+/** [CF5] Stores what is foreseen now; files that were not before are news to both chats. */
 function settle(
   sql: Sql,
   now: number,
@@ -208,7 +208,7 @@ function closeEnded(sql: Sql, chats: readonly WorkingChat[]): void {
   );
 }
 
-/** [CF7] [CF8] What chats of one work tree do to each other there. */
+/** [CF7] [CF8] Looks for chats that share a work tree. */
 function meetInTrees(sql: Sql, runtime: Runtime, { chats }: BusyRepository): void {
   const roots = new Set(chats.flatMap((chat) => [...rootsOf(chat), ...(chat.home === null ? [] : [chat.home])]));
   for (const root of roots) {
@@ -234,7 +234,7 @@ function shareTree(sql: Sql, at: number, root: string, two: Two): void {
   tell(sql, at, two, (reader, one) => treeNews(sql, one, root, two[1 - reader]?.edited.get(root) ?? ""));
 }
 
-/** Older switches are nobody's news any more. */
+/** Switches that are older are no news any more. */
 const switchAgeMs = 3_600_000;
 
 function noteSwitches(sql: Sql, { now }: Runtime, root: string, present: readonly WorkingChat[]): void {

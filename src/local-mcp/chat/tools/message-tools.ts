@@ -6,7 +6,7 @@ import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, err, type Result } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import { isPresent, openConflicts, showChat } from "../../host/team-handlers.ts";
+import { isPresent, readConflicts, showChat } from "../../host/team-handlers.ts";
 import { folderOf } from "../../team/chat-naming.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import { teamTool } from "./team-tool.ts";
@@ -38,7 +38,7 @@ export const chats = teamTool<"shim_chats">(async ({ chat: { runtime }, member, 
   const { activeChats: _chats, isAll: _isAll, ...tasks } = summary.value;
   const known = found.value.chats.map((chat) => toChatLine(member, chat, running.value.tasks, runtime));
   const listed = known.filter((one) => all === true || isPresent(one));
-  const conflicts = runtime.store.read((sql) => openConflicts(sql, runtime), []);
+  const conflicts = readConflicts(runtime);
   const counts = `${tasks.queuedTasks} queued, ${tasks.inProgressTasks} in progress, ${tasks.completedTasks} done, of ${tasks.totalTasks}`;
   return ok({
     message: `Tasks: ${counts}. Chats: ${listed.length}.${listed.some(({ state }) => state === "waits") ? youText : ""}`,

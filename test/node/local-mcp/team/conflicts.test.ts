@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { ConflictWatch } from "#src/local-mcp/team/conflict-watch.ts";
-import { openConflicts } from "#src/local-mcp/host/team-handlers.ts";
+import { readConflicts } from "#src/local-mcp/host/team-handlers.ts";
 import * as news from "#src/local-mcp/sessions/news.ts";
 import { anotherClaude, Claude } from "#harness/machine/claude.ts";
 import { commitAll, git, GIT_ENV, makeProject, write } from "#harness/machine/git-project.ts";
@@ -46,7 +46,7 @@ function told(runtime: TempRuntime, { session }: Claude): string[] {
     .toReversed();
 }
 
-const open = (runtime: TempRuntime) => runtime.store.read((sql) => openConflicts(sql, runtime), []);
+const open = readConflicts;
 
 it("[CF4] [CF6] both chats learn of a conflict before either commits, once, with file and own lines", async () => {
   const { runtime, a, b, watch, other, nameOfB } = twoChats();
