@@ -58,6 +58,7 @@ const configMeanings: Record<string, string> = {
   "notify.webhook":
     "an https address, or http on this machine: gets a POST of `{event, at, session, title, text}`; the title of the chat (the first line of its first prompt) is all that it gets of the chat",
   "notify.events": "which events notify you",
+  atLimit: "what goes on by itself [at a usage limit](../guide/when-it-breaks.md#go-on-at-the-limit), by folder",
   "usage.prices": "dollars for a million tokens by model: [signals](signals.md#tokens-and-cost)",
   "usage.pricesAsOf": "the day of the prices, such as `2026-11-20`",
   kaizen:

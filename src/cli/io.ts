@@ -35,6 +35,8 @@ export interface Io extends HostSite {
   readonly interrupted: () => AbortSignal;
   /** Ctrl-C, SIGTERM and SIGHUP then do not end the process. @returns undoes that */
   readonly onInterrupt: (listener: () => void) => () => void;
+  /** The user presses Enter in the terminal. @returns undoes that */
+  readonly onEnter: (listener: () => void) => () => void;
   /** A lost reader of stdout then does not end the process. @returns undoes that */
   readonly onReaderGone: (listener: () => void) => () => void;
   /** Pid of the parent; changes when the parent is gone. */

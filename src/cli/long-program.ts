@@ -1,5 +1,4 @@
 import type { Cli } from "./cli.ts";
-import type { Io } from "./io.ts";
 import { safeJsonLine } from "./screen-text.ts";
 import { localTime } from "./times.ts";
 
@@ -8,20 +7,28 @@ interface EndSignals {
   readonly endSignal: AbortSignal;
   /** Aborted by a second Ctrl-C. */
   readonly hurrySignal: AbortSignal;
+  /** [LI4] Epoch ms at which Enter last stopped the rules for usage limits; null: never. */
+  readonly stoppedAt: () => number | null;
 }
 
 const leaveTimeoutMs = 2_000;
 
 /** Runs a program that works until it is asked to end. */
-export async function untilAskedToEnd<T>(io: Io, body: (signals: EndSignals) => Promise<T>): Promise<T> {
+export async function untilAskedToEnd<T>(cli: Cli, body: (signals: EndSignals) => Promise<T>): Promise<T> {
+  const { io } = cli;
+  const rules = await cli.call("config.get", { key: "atLimit" });
+  const hasRules = rules.ok && Array.isArray(rules.value.value) && rules.value.value.length > 0;
+  if (io.isInteractive && hasRules) cli.progress("Enter stops what the rules for usage limits (`atLimit`) start.");
+  let stoppedAt: number | null = null;
   const [asked, hurried] = [new AbortController(), new AbortController()];
   const subscriptions = [
     io.onInterrupt(() => (asked.signal.aborted ? hurried.abort() : asked.abort("asked to end"))),
     // Ctrl-C ends `| tee` first, and a closed terminal reads nothing.
+    io.onEnter(() => void (stoppedAt = io.now())),
     io.onReaderGone(() => asked.abort("its output is not read any more")),
   ];
   try {
-    return await body({ endSignal: asked.signal, hurrySignal: hurried.signal });
+    return await body({ endSignal: asked.signal, hurrySignal: hurried.signal, stoppedAt: () => stoppedAt });
   } finally {
     for (const stop of subscriptions) stop();
     // Unread output must not keep the process alive.

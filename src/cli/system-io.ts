@@ -40,6 +40,7 @@ export function systemIo(bundle: string): Io {
     readInput: async () => (stdin.isTTY ? "" : readAll(stdin)),
     interrupted,
     onInterrupt: (listener) => onSignals(endSignals, listener),
+    onEnter,
     onReaderGone,
     parentPid: () => process.ppid,
     wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
@@ -98,6 +99,17 @@ function onSignals(signals: readonly NodeJS.Signals[], listener: () => void): ()
   for (const signal of signals) process.on(signal, listener);
   return () => {
     for (const signal of signals) process.off(signal, listener);
+  };
+}
+
+/** A terminal gives a line at Enter; Ctrl-C stays a signal. */
+function onEnter(listener: () => void): () => void {
+  const { stdin } = process;
+  if (!stdin.isTTY) return () => undefined;
+  stdin.on("data", listener);
+  return () => {
+    stdin.off("data", listener);
+    stdin.pause();
   };
 }
 

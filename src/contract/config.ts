@@ -1,4 +1,5 @@
 import { type EffectCommand, effectKindNames } from "./effects.ts";
+import { limitRules, type LimitRule } from "./at-limit.ts";
 import { savedCommands } from "./saved-commands.ts";
 import * as z from "zod/mini";
 import { notifyDefaults, notifyShape } from "./notify.ts";
@@ -112,6 +113,8 @@ export const defaults = {
     capacity: 1,
   },
   notify: notifyDefaults,
+  /** Rules by folder for chats that stop at a usage limit; nothing happens without one. */
+  atLimit: [] as readonly LimitRule[],
   usage: {
     /** Prices by model id without its date, for clients that report no cost; SHIM knows none. */
     prices: {} as Record<string, ModelPrices>,
@@ -193,13 +196,11 @@ export function configSchema(): z.ZodMiniType<Config> {
       capacity: z.int().check(z.minimum(0), z.maximum(100)),
     }),
     notify: section(notifyDefaults, notifyShape()),
+    atLimit: limitRules(),
     usage: usageSchema(),
     kaizen: z.enum(["off", "report", "apply"]),
     experiments: experimentsSchema(),
-    routing: section(defaults.routing, {
-      subagents: z.enum(["off", "advise", "apply"]),
-      smallModel: z.enum(["haiku", "sonnet", "opus", "fable"]),
-    }),
+    routing: routingSchema(),
     analysis: section(defaults.analysis, {
       trusted: z.array(z.string().check(z.minLength(1), z.maxLength(4_096))).check(z.maxLength(1_000)),
     }),
@@ -232,6 +233,13 @@ function experimentsSchema() {
     // A key has a hyphen, so none passes for a name.
     statsigKeyEnv: z.nullable(z.string().check(z.regex(/^[A-Za-z_]\w{0,99}$/))),
     openFeatureModule: z.nullable(text(1_000).check(z.minLength(1))),
+  });
+}
+
+function routingSchema() {
+  return section(defaults.routing, {
+    subagents: z.enum(["off", "advise", "apply"]),
+    smallModel: z.enum(["haiku", "sonnet", "opus", "fable"]),
   });
 }
 

@@ -17,6 +17,8 @@ export type ReadingName =
   | "hostMemory"
   /** Used share, 0 to 1, of the five-hour or the seven-day limit, whichever is fuller. */
   | "rateLimit"
+  /** When the window of a nearly used limit ends, epoch ms. */
+  | "limitResetsAt"
   | "toolCalls"
   | "toolErrors"
   /** Recent tool latency against the session's usual one, 1 = as usual. */

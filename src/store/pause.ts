@@ -46,7 +46,8 @@ export function list(sql: Sql, now: number): Pause[] {
   return pausedProjects.select(sql, "WHERE until IS NULL OR until > ? ORDER BY project", now);
 }
 
-function covers(project: string | null, folder: string | null): boolean {
+/** Follows links. @param project null: every one */
+export function covers(project: string | null, folder: string | null): boolean {
   if (project === null) return true;
   if (folder === null) return false;
   const [above, below] = [realPath(project), realPath(folder)];

@@ -38,10 +38,19 @@ export interface Rediscovery {
   readonly isOver: boolean;
 }
 
+/** Hand-over by the rule of a folder, because the session reached a usage limit. */
+export interface LimitHandOver {
+  /** Title of what continues. */
+  readonly to: string;
+  /** Spent for this limit before; null: unknown. */
+  readonly usd: number | null;
+}
+
 export interface RecoveryDetail {
   readonly named?: BriefFacts | undefined;
   readonly rediscovery?: Rediscovery;
   readonly finished?: readonly FinishedTask[] | undefined;
+  readonly limit?: LimitHandOver | undefined;
 }
 
 export type Session = RowOf<typeof sessions>;

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { EndEvent } from "../worker-runner/client/run-events.ts";
-import { waitAtLimit, type UsageLimit } from "../worker-runner/client/client-run.ts";
+import { waitAtLimit } from "../local-mcp/recovery/at-limit.ts";
+import type { UsageLimit } from "../worker-runner/client/client-run.ts";
 import type { ProgramExit } from "../worker-runner/run-program.ts";
 
 /** Pure: what an end means, and when a program starts again. No clock, no timers. */
@@ -8,17 +9,22 @@ import type { ProgramExit } from "../worker-runner/run-program.ts";
 export type ProgramEnding =
   /** Completed: restarted only under `always`. */
   | { readonly kind: "finished" }
-  | { readonly kind: "stopped" }
+  /** `reason` absent: the user ended it. */
+  | { readonly kind: "stopped"; readonly reason?: string }
   /** Ended by this supervisor's own end; the next one starts it again. */
   | { readonly kind: "left" }
   | { readonly kind: "crashed"; readonly reason: string }
   /** Deterministic failure: a restart would end the same way. */
   | { readonly kind: "failed"; readonly reason: string }
   /**
-   * A usage limit; `resetsAtMs`: epoch ms of its end, where known. `continuesIn`: title of a client
-   * that continues meanwhile.
+   * A usage limit; `resetsAtMs`: epoch ms of its end, where known. `next`: the wait for the next
+   * run, and the title of what runs then (null: the program itself); absent: after the limit.
    */
-  | { readonly kind: "limited"; readonly resetsAtMs: number | null; readonly continuesIn?: string };
+  | {
+      readonly kind: "limited";
+      readonly resetsAtMs: number | null;
+      readonly next?: { readonly waitMs: number; readonly title: string | null };
+    };
 
 export interface EndEvidence {
   readonly exit: ProgramExit;
@@ -143,7 +149,7 @@ function phaseAfter(previous: Restarts, ending: ProgramEnding, now: number, poli
         ? afterCrash(previous, "it ended on its own", now, policy)
         : { ...base, phase: "finished", reason: null };
     case "stopped":
-      return { ...base, phase: "stopped", reason: "the user ended it" };
+      return { ...base, phase: "stopped", reason: ending.reason ?? "the user ended it" };
     case "left":
       return { ...base, phase: "due", reason: leftReason };
     case "failed":
@@ -169,15 +175,18 @@ function afterCrash(previous: Restarts, reason: string, now: number, { when, rul
 
 const limitReason = "a usage limit was reached";
 
-/** [SU5] Waits for the reset, unless another client continues; a usage limit is no crash. */
+/** [SU5] A usage limit is no crash. */
 function afterLimit(
   base: Restarts,
-  { resetsAtMs, continuesIn }: Extract<ProgramEnding, { kind: "limited" }>,
+  { resetsAtMs, next }: Extract<ProgramEnding, { kind: "limited" }>,
   now: number,
   { when }: RestartPolicy,
 ): Restarts {
   const reason = limitReason;
   if (when === "never") return { ...base, phase: "failed", reason };
-  if (continuesIn !== undefined) return { ...base, phase: "due", reason: `${reason}; ${continuesIn} continues` };
+  if (next) {
+    const { waitMs, title } = next;
+    return { ...base, phase: "due", waitMs, reason: title === null ? reason : `${reason}; ${title} continues` };
+  }
   return { ...base, phase: "due", reason, ...waitAtLimit({ resetsAtMs }, now, base.limits) };
 }

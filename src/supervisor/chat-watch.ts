@@ -3,6 +3,7 @@ import * as servers from "../local-mcp/sessions/servers.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { isClosed } from "../local-mcp/sessions/closed-sessions.ts";
 import { isAlive, mayBeAlive } from "../platform/processes.ts";
+import { ruleFor, whyStop } from "../local-mcp/recovery/at-limit.ts";
 import { restoreById, type Restoration } from "../local-mcp/recovery/restoration.ts";
 import { folderOf, planRelaunch } from "../local-mcp/recovery/relaunch.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -98,7 +99,7 @@ export class ChatWatch {
     if (!restoration?.cause || restoration.session.endedAt !== null || isClosed(restoration.session)) return null;
     if (endSignal.aborted) return null;
     emit({ type: "died", name, session: id, cause: restoration.cause, checkpoint });
-    return watched.kind === "sessions" ? endingOfChat(restoration) : endingOfApp(restoration.session, runtime);
+    return watched.kind === "sessions" ? endingOfChat(restoration, runtime) : endingOfApp(restoration.session, runtime);
   }
 
   #planRestart(key: string, ending: restarter.ProgramEnding): void {
@@ -170,12 +171,23 @@ export class ChatWatch {
 }
 
 /** An unknown cause, or a close by the user, plans no restart. */
-function endingOfChat({ cause, session, state }: Restoration): restarter.ProgramEnding | null {
+function endingOfChat({ cause, session, state }: Restoration, runtime: Runtime): restarter.ProgramEnding | null {
   if (session.recovery !== null) return null;
   // The worker continues the task itself.
   if (state.prompts[0]?.text.startsWith("Do task ")) return null;
-  if (cause === "usage_limit") return { kind: "limited", resetsAtMs: null };
+  if (cause === "usage_limit") return waitsByRule(session, runtime) ? limitOf(session) : null;
   return cause !== null && crashCauses.has(cause) ? { kind: "crashed", reason: cause.replaceAll("_", " ") } : null;
+}
+
+function limitOf({ readings }: sessions.Session): restarter.ProgramEnding {
+  return { kind: "limited", resetsAtMs: readings.limitResetsAt?.value ?? null };
+}
+
+/** A chat of the user is started again only in its own client. */
+function waitsByRule({ cwd, lastSeenAt }: sessions.Session, runtime: Runtime): boolean {
+  const rule = cwd === null ? null : ruleFor(runtime.config.atLimit, cwd);
+  if (cwd === null || rule?.order.includes("wait") !== true) return false;
+  return whyStop(runtime, cwd, rule, { since: lastSeenAt, closed: {}, waits: 0, sessions: [] }) === null;
 }
 
 /** [SU45] An app that quits closes its connections, and lives on for a moment. */

@@ -1,3 +1,16 @@
+import type { ActiveLimitRule } from "../contract/at-limit.ts";
+import {
+  decide,
+  handOver,
+  type LimitState,
+  type LimitWay,
+  reached,
+  successorOf,
+  titleOfWay,
+  whyStop,
+  withoutWay,
+  withSession,
+} from "../local-mcp/recovery/at-limit.ts";
 import { causeOf, hasContent } from "../local-mcp/recovery/detect.ts";
 import { restore, type Restoration } from "../local-mcp/recovery/restoration.ts";
 import { redactAndClip } from "../local-mcp/sessions/entries.ts";
@@ -6,7 +19,7 @@ import { mayBeAlive } from "../platform/processes.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { maxLineChars, RunState, isFull, isUnknownSession } from "../worker-runner/client/client-run.ts";
-import { claudeCommand, clientAtLimit, otherCommand, type StartableClient } from "../worker-runner/client/command.ts";
+import { claudeCommand, otherCommand, startableClient } from "../worker-runner/client/command.ts";
 import {
   briefFor,
   continueFrom,
@@ -17,10 +30,19 @@ import {
   interruptedText,
 } from "../worker-runner/client/continuation.ts";
 import { claudeOutput } from "../worker-runner/client/run-events.ts";
-import type { AtLimit } from "../worker-runner/client/settings.ts";
-import { classifyEnd, type EndEvidence } from "./auto-restarter.ts";
-import { type NextRun, type NotRun, type ProgramRun, recordDeath, type DeathDeps } from "./supervised-program.ts";
+import type { ProgramExit } from "../worker-runner/run-program.ts";
+import * as restarter from "./auto-restarter.ts";
+import type { EndEvidence } from "./auto-restarter.ts";
+import {
+  type NextRun,
+  type NotRun,
+  type ProgramRun,
+  recordDeath,
+  type DeathDeps,
+  type RunEnd,
+} from "./supervised-program.ts";
 import type { WatchedClaude } from "./supervisor-settings.ts";
+import type { ProgramChat } from "./supervisor-state.ts";
 
 export interface SupervisedClaudeOptions extends DeathDeps {
   readonly watched: WatchedClaude;
@@ -32,36 +54,141 @@ const maxOutputChars = 2_000;
 
 /** [SU7] [SU35] Runs Claude Code without a terminal; each session continues the one before. */
 export function claudeRun(options: SupervisedClaudeOptions): NextRun {
-  const { runtime, watched } = options;
+  const { runtime, folder } = options;
   return ({ chat }) => {
-    const last = runtime.store.read((sql) => {
-      const id = [chat.session, chat.before].find((one) => one !== null && hasContent(sql, one)) ?? null;
-      return id === null ? null : sessions.get(sql, id);
-    }, null);
+    const { last, limit } = lastRun(runtime, chat);
     const notRun = last && whyNotRun(last, runtime);
     if (notRun) return notRun;
     const restoration = last && restore(runtime, last);
-    if (!restoration) return runClaude(options, newSession(runtime));
-    const { atLimit } = watched;
-    const other = chat.instead ? clientAtLimit(atLimit) : null;
-    if (other && atLimit) return runOther(options, restoration, other, atLimit, chat.resetsAtMs ?? null);
+    if (!restoration) return runClaude(options, newSession(runtime), limit);
+    if (limit) {
+      const decided = decide(runtime, folder, limit);
+      if ("reason" in decided) return { kind: "stopped", reason: decided.reason };
+      const { next } = decided;
+      if (next.kind === "wait") return { kind: "held", reason: "a usage limit was reached" };
+      if (next.way !== null) return runWay(options, restoration, { way: next.way, limit, rule: decided.rule });
+    }
     const isUnresumable = chat.isUnresumable && last.id === chat.session;
-    return runClaude(
-      options,
-      continueFrom(runtime, restoration, isUnresumable ? "Claude Code cannot resume it" : null),
-    );
+    // [RT16] A session is resumed only by the model that has begun it.
+    const obstacle = isUnresumable
+      ? "Claude Code cannot resume it"
+      : limit?.sessions.includes(last.id) === true
+        ? "another model began it"
+        : null;
+    return runClaude(options, continueFrom(runtime, restoration, obstacle), limit);
   };
 }
 
-function runClaude(options: SupervisedClaudeOptions, continuation: Continuation): ProgramRun {
+/**
+ * The session that is to be continued. [LI5] A supervisor that died while another client worked has
+ * not stored its session: the hand-over names it.
+ */
+function lastRun(
+  runtime: Runtime,
+  { session, before, limit = null }: ProgramChat,
+): { readonly last: sessions.Session | null; readonly limit: LimitState | null } {
+  const { store } = runtime;
+  const id = store.read((sql) => [session, before].find((one) => one !== null && hasContent(sql, one)) ?? null, null);
+  const successor = id !== null && id === before && limit ? successorOf(runtime, id) : null;
+  const lastId = successor ?? id;
+  return {
+    last: lastId === null ? null : store.read((sql) => sessions.get(sql, lastId), null),
+    limit: successor !== null && limit ? withSession(limit, successor) : limit,
+  };
+}
+
+/** [LI2] The end of a run at a limit, by the rule of its folder. */
+function endAtLimit(
+  { runtime, folder }: SupervisedClaudeOptions,
+  limit: LimitState,
+  resetsAtMs: number | null,
+): restarter.ProgramEnding {
+  const decided = decide(runtime, folder, limit);
+  if ("reason" in decided) return { kind: "stopped", reason: `a usage limit was reached; ${decided.reason}` };
+  const { next } = decided;
+  const waitMs = next.kind === "wait" ? next.untilMs - runtime.now() : 0;
+  const title = next.kind === "wait" || next.way === null ? null : titleOfWay(next.way);
+  return { kind: "limited", resetsAtMs, next: { waitMs, title } };
+}
+
+/** @param limit at which it is, from before this run */
+function runClaude(options: SupervisedClaudeOptions, continuation: Continuation, limit: LimitState | null): ProgramRun {
+  const { runtime } = options;
+  const run = claudeProgram(options, continuation, options.watched.args, limit);
+  return {
+    ...run,
+    onEnd: async (exit, wasAskedToEnd) => {
+      const { ending, chat, hasWorked } = await run.onEnd(exit, wasAskedToEnd);
+      const before = hasWorked ? null : limit;
+      if (ending.kind !== "limited") return { ending, chat: { ...chat, limit: before } };
+      const now = reached(before, ending.resetsAtMs, runtime.now());
+      return { ending: endAtLimit(options, now, ending.resetsAtMs), chat: { ...chat, limit: now } };
+    },
+  };
+}
+
+interface AtLimit {
+  readonly way: LimitWay;
+  readonly limit: LimitState;
+  readonly rule: ActiveLimitRule;
+}
+
+/** [CA51] [LI2] One run of another model or client, which continues a session at its limit. */
+function runWay(options: SupervisedClaudeOptions, from: Restoration, at: AtLimit): ProgramRun {
+  const { runtime } = options;
+  const { way, limit, rule } = at;
+  const continuation = briefFor(runtime, from, limitText);
+  const { session } = continuation;
+  const before = from.session.id;
+  const run =
+    "model" in way
+      ? claudeProgram(options, continuation, withModel(options.watched.args, way.model), limit)
+      : otherProgram(options, continuation, way, limit);
+  const successor = (): string | null => successorOf(runtime, before);
+  return {
+    ...run,
+    prepare: () => takeOver(options, continuation, handOver(runtime, way, limit)),
+    how: `${titleOfWay(way)} with the brief of ${before}, because ${limitText}`,
+    whyStop: () => {
+      const begun = successor();
+      return whyStop(runtime, options.folder, rule, begun === null ? limit : withSession(limit, begun));
+    },
+    onEnd: async (exit, wasAskedToEnd) => {
+      const state = withSession(limit, successor() ?? session);
+      const { ending, chat } = await run.onEnd(exit, wasAskedToEnd);
+      if (ending.kind !== "crashed" && ending.kind !== "limited") return { ending, chat: { ...chat, limit: state } };
+      const resetsAtMs = ending.kind === "limited" ? ending.resetsAtMs : null;
+      const now = withoutWay(state, way, resetsAtMs, runtime.now());
+      return { ending: endAtLimit(options, now, resetsAtMs), chat: { ...chat, limit: now } };
+    },
+  };
+}
+
+const limitText = "Claude Code has reached its usage limit";
+
+function withModel(args: readonly string[], model: string): string[] {
+  const others = args.filter((arg, at) => !/^--model(=|$)/.test(arg) && args[at - 1] !== "--model");
+  return [...others, "--model", model];
+}
+
+interface ClientProgram extends ProgramRun {
+  readonly onEnd: (exit: ProgramExit, wasAskedToEnd: boolean) => Promise<RunEnd & { readonly hasWorked: boolean }>;
+}
+
+function claudeProgram(
+  options: SupervisedClaudeOptions,
+  continuation: Continuation,
+  args: readonly string[],
+  limit: LimitState | null,
+): ClientProgram {
   const { watched, folder } = options;
   const { kind, session } = continuation;
   const state = new RunState(claudeOutput);
   const input = kind === "resume" ? interruptedText : promptFor(options, continuation);
   const before = kind === "brief" ? continuation.restoration.session.id : null;
-  const chat = { session, before, isUnresumable: false };
+  const chat = { session, before, isUnresumable: false, limit };
   return {
-    start: { ...claudeCommand(options, watched, continuation, input), cwd: folder, maxLineChars },
+    start: { ...claudeCommand(options, { ...watched, args }, continuation, input), cwd: folder, maxLineChars },
     prepare: () => takeOver(options, continuation),
     how: describeStart(continuation),
     chat,
@@ -71,18 +198,39 @@ function runClaude(options: SupervisedClaudeOptions, continuation: Continuation)
     },
     onEnd: async (exit, wasAskedToEnd) => {
       await recordDeath(options, session);
-      const { end } = state;
+      const { end, hasWorked } = state;
       const evidence = { exit, wasAskedToEnd, ...sessionEnd(options.runtime, session), result: end };
-      const ending = classifyEnd({ ...evidence, limit: state.limit ?? evidence.limit });
+      const ending = restarter.classifyEnd({ ...evidence, limit: state.limit ?? evidence.limit });
       const isUnresumable = end !== null && (isUnknownSession(end) || isFull(end));
-      // [CA51] Another client continues until the reset.
-      const other = ending.kind === "limited" ? clientAtLimit(watched.atLimit) : null;
-      if (!other || ending.kind !== "limited") return { ending, chat: { ...chat, isUnresumable } };
-      const { resetsAtMs } = ending;
-      return {
-        ending: { ...ending, continuesIn: other.title },
-        chat: { ...chat, isUnresumable, instead: other.name, resetsAtMs },
-      };
+      return { ending, hasWorked, chat: { ...chat, isUnresumable } };
+    },
+  };
+}
+
+function otherProgram(
+  options: SupervisedClaudeOptions,
+  continuation: Extract<Continuation, { kind: "brief" }>,
+  way: Extract<LimitWay, { client: unknown }>,
+  limit: LimitState,
+): ClientProgram {
+  const { runtime, watched, folder } = options;
+  const { session } = continuation;
+  const before = continuation.restoration.session.id;
+  const client = startableClient(way.client);
+  if (!client) throw new Error(`${titleOfWay(way)} cannot be started from a command line`);
+  const request = { prompt: promptFor(options, continuation), successor: session, variables: watched.env };
+  return {
+    start: { ...otherCommand(runtime, client, way, request), cwd: folder },
+    how: client.title,
+    chat: { session, before, isUnresumable: false, limit },
+    onLine: (text) => redact(text).text,
+    onEnd: async (exit, wasAskedToEnd) => {
+      const successor = successorOf(runtime, before) ?? session;
+      await recordDeath(options, successor);
+      const { limit: ownLimit } = sessionEnd(runtime, successor);
+      const evidence = { exit, wasAskedToEnd, isSessionOver: false, limit: ownLimit, result: null };
+      const ending = restarter.classifyEnd(evidence);
+      return { ending, hasWorked: true, chat: { session: successor, before, isUnresumable: true } };
     },
   };
 }
@@ -94,40 +242,11 @@ function sessionEnd({ store, processes }: Runtime, id: string): Pick<EndEvidence
       const session = sessions.get(sql, id);
       const cause = session && causeOf(sql, session, processes).cause;
       const isSessionOver = session !== null && session.endedAt !== null;
-      return { isSessionOver, limit: cause === "usage_limit" ? { resetsAtMs: null } : null };
+      const resetsAtMs = session?.readings.limitResetsAt?.value ?? null;
+      return { isSessionOver, limit: cause === "usage_limit" ? { resetsAtMs } : null };
     },
     { isSessionOver: false, limit: null },
   );
-}
-
-/** [CA51] One run of another client, which continues a session that has reached a usage limit. */
-function runOther(
-  options: SupervisedClaudeOptions,
-  from: Restoration,
-  other: StartableClient,
-  atLimit: AtLimit,
-  resetsAtMs: number | null,
-): ProgramRun {
-  const { runtime, watched, folder } = options;
-  const before = from.session.id;
-  const continuation = briefFor(runtime, from, "Claude Code has reached its usage limit");
-  const { session } = continuation;
-  const request = { prompt: promptFor(options, continuation), successor: session, variables: watched.env };
-  return {
-    start: { ...otherCommand(runtime, other, atLimit, request), cwd: folder },
-    prepare: () => takeOver(options, continuation),
-    how: `${other.title} with the brief of ${before}, because ${continuation.reason}`,
-    chat: { session, before, isUnresumable: false, instead: null },
-    onLine: (text) => redact(text).text,
-    onEnd: async (exit, wasAskedToEnd) => {
-      const successor = runtime.store.read((sql) => sessions.get(sql, before)?.recoveryBy, null) ?? session;
-      await recordDeath(options, successor);
-      const ending = classifyEnd({ exit, wasAskedToEnd, isSessionOver: false, limit: null, result: null });
-      const chat = { session: successor, before, isUnresumable: true, instead: null };
-      // Claude Code is tried again as after a limit: this client's failure is no crash of it.
-      return { ending: ending.kind === "crashed" ? { kind: "limited", resetsAtMs } : ending, chat };
-    },
-  };
 }
 
 /** For a session that is not resumed. */

@@ -89,6 +89,8 @@ export interface ProgramRun {
   readonly chat: ProgramChat;
   readonly onLine: (line: string) => string | null;
   readonly onEnd: (exit: ProgramExit, wasAskedToEnd: boolean) => Promise<RunEnd>;
+  /** Asked while it runs. @returns why it is to end and not to start again; null: it may go on */
+  readonly whyStop?: () => string | null;
 }
 
 export interface RunEnd {
@@ -96,7 +98,7 @@ export interface RunEnd {
   readonly chat: ProgramChat;
 }
 
-export type NotRun = { readonly kind: "finished" | "held"; readonly reason: string };
+export type NotRun = { readonly kind: "finished" | "held" | "stopped"; readonly reason: string };
 
 /** Decides what runs next of a program. */
 export type NextRun = (state: ProgramState) => ProgramRun | NotRun;
@@ -137,6 +139,8 @@ export class SupervisedProgram {
   readonly #stopController = new AbortController();
   #programState: ProgramState;
   #running: Promise<void> | null = null;
+  /** Run that a rule has started and may end, with a text as the reason. */
+  #ruleRun: { readonly whyStop: () => string | null; readonly controller: AbortController } | null = null;
   #writeAgainAt: number | null = null;
 
   /** @param wake called after the end of a run */
@@ -168,13 +172,24 @@ export class SupervisedProgram {
     }
   }
 
+  /** [LI4] Ends what the rule for a usage limit has started, or would start. */
+  stopRule(reason: string): void {
+    const { restarts, chat } = this.#programState;
+    if (this.#ruleRun) this.#ruleRun.controller.abort(reason);
+    else if (!this.#running && restarts.phase === "due" && chat.limit)
+      this.#recordEnd({ kind: "stopped", reason }, null);
+  }
+
   #check(): void {
     const now = this.#now();
+    const why = this.#ruleRun?.whyStop() ?? null;
+    if (why !== null) this.stopRule(why);
     if (this.#writeAgainAt !== null && now >= this.#writeAgainAt) this.#save({});
     if (this.#deps.state.takeRestartRequest(this.name) && !this.#running) {
       const { chat, restarts } = this.#programState;
       // A program that ended well starts fresh; others continue their session.
-      this.#save({ restarts: restarter.afterRequest(now), chat: restarts.phase === "finished" ? noChat : chat });
+      const next = restarts.phase === "finished" ? noChat : { ...chat, limit: null };
+      this.#save({ restarts: restarter.afterRequest(now), chat: next });
     }
     if (this.dueInMs() !== 0 || this.#stopController.signal.aborted) return;
     const programRun = this.#next(this.#programState);
@@ -202,6 +217,7 @@ export class SupervisedProgram {
   #noteNotRun({ kind, reason }: NotRun): void {
     const { restarts } = this.#programState;
     if (kind === "finished") return this.#recordEnd({ kind }, reason);
+    if (kind === "stopped") return this.#recordEnd({ kind, reason }, null);
     if (restarts.reason !== reason) this.#deps.emit({ type: "held", name: this.name, reason });
     this.#save({ restarts: restarter.afterHold(restarts, this.#now(), reason) });
   }
@@ -220,7 +236,8 @@ export class SupervisedProgram {
     const { name } = this;
     const { emit, pace, run } = this.#deps;
     const { kind, stopMs } = this.#watched;
-    const { start, prepare, how, chat, onLine, onEnd } = programRun;
+    const { start, prepare, how, chat, onLine, onEnd, whyStop } = programRun;
+    const controller = new AbortController();
     // Saved first, so that a killed supervisor leaves no unknown program.
     const { restarts } = this.#programState;
     this.#save({ chat, restarts: restarter.afterStart(restarts, this.#now()) });
@@ -230,18 +247,23 @@ export class SupervisedProgram {
     const emitOutput = (text: string | null): void => {
       if (text !== null) emit({ type: "output", name, text });
     };
+    if (whyStop) this.#ruleRun = { whyStop, controller };
     const exit = await run({
       ...start,
-      signal: this.#stopController.signal,
+      signal: AbortSignal.any([this.#stopController.signal, controller.signal]),
       // INT makes Claude Code report its progress, and lets a worker finish its tasks.
       ...(kind === "command" ? { interruptMs: 0, graceMs: stopMs } : { interruptMs: stopMs, graceMs }),
       ...omitUndefined({ pace }),
       onLine: (line) => emitOutput(onLine(line)),
       onStderr: (text) => emitOutput(redact(text.trimEnd()).text),
     });
-    const runEnd = await onEnd(exit, this.#stopController.signal.aborted);
+    this.#ruleRun = null;
+    const isLeft = this.#stopController.signal.aborted;
+    const { ending, chat: nextChat } = await onEnd(exit, isLeft || controller.signal.aborted);
     await release?.();
-    this.#recordEnd(runEnd.ending, null, runEnd.chat);
+    const isStopped = ending.kind === "left" && !isLeft;
+    const reason = String(controller.signal.reason);
+    this.#recordEnd(isStopped ? { kind: "stopped", reason } : ending, null, nextChat);
   }
 
   #recordEnd(ending: restarter.ProgramEnding, endReason: string | null, chat = this.#programState.chat): void {

@@ -20,7 +20,7 @@ import { claudeRun } from "./supervised-claude.ts";
 import { commandRun, SupervisedProgram, type NextRun, type ProgramDeps } from "./supervised-program.ts";
 import { isProgram, type SupervisorSettings, type WatchedProgram } from "./supervisor-settings.ts";
 
-interface Supervision extends Pick<SupervisorOptions, "emit" | "pace" | "wait"> {
+interface Supervision extends Pick<SupervisorOptions, "emit" | "pace" | "wait" | "stoppedAt"> {
   /** Rings when a chat has died; absent: nothing rings. */
   readonly ring?: () => void;
   readonly endSignal: AbortSignal;
@@ -93,6 +93,8 @@ export interface SupervisorOptions extends ProgramDeps {
   readonly openTerminal: OpenTerminal;
   /** Resolves after `ms`, or at once when the signal is aborted. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** When the user last stopped the rules for usage limits, epoch ms; absent: never. */
+  readonly stoppedAt?: () => number | null;
 }
 
 /** asked: by a signal; memory: over its memory limit. */
@@ -112,6 +114,7 @@ export class SupervisorDaemon {
   #wakeController = new AbortController();
   #hasNews = true;
   #problem: string | null = null;
+  #stoppedAt: number | null = null;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -168,6 +171,10 @@ export class SupervisorDaemon {
   }
 
   async #check(): Promise<void> {
+    const stoppedAt = this.#options.stoppedAt?.() ?? null;
+    if (stoppedAt !== this.#stoppedAt)
+      for (const program of this.#programs) program.stopRule("you stopped the rule for usage limits");
+    this.#stoppedAt = stoppedAt;
     for (const program of this.#programs) program.check();
     const hasNews = this.#hasNews;
     this.#hasNews = false;

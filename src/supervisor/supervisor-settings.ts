@@ -2,7 +2,7 @@ import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import * as z from "zod";
 import { isOnPath } from "../platform/program-path.ts";
-import { atLimitSettings, VariableNames } from "../worker-runner/client/settings.ts";
+import { VariableNames } from "../worker-runner/client/settings.ts";
 import { RestartRules, RestartWhen } from "./auto-restarter.ts";
 
 const Text = z.string().min(1).max(4_096);
@@ -45,7 +45,6 @@ const Claude = z.strictObject({
     )
     .default([]),
   program: Text.default("claude"),
-  atLimit: atLimitSettings(({ commands }) => commands !== null).optional(),
   env: VariableNames,
   restart: z.enum(["on-crash", "never"]).default("on-crash"),
   stopMs: StopMs.default(10_000),

@@ -53,7 +53,7 @@ export async function runSupervisor(cli: Cli, { json: isJson = false }: CommonOp
   const { io } = cli;
   const output = new PacedOutput(io);
   const textOf = (event: SupervisorEvent): string => eventText(cli, isJson, event, formatEvent);
-  const ended = await untilAskedToEnd(io, (signals) =>
+  const ended = await untilAskedToEnd(cli, (signals) =>
     supervise(cli.context, settings.value, {
       ...signals,
       wait: io.wait,

@@ -25,7 +25,7 @@ export async function runWorker(cli: Cli, input: WorkerInput, isJson: boolean): 
   for (const [type, { claude }] of Object.entries(config.value.types))
     if (claude?.allowAll)
       cli.progress(`${type}: Claude Code may use every tool and asks for no permission (allowAll).`);
-  const ended = await untilAskedToEnd(cli.io, (signals) =>
+  const ended = await untilAskedToEnd(cli, (signals) =>
     runTasks(cli.context, {
       ...config.value,
       ...signals,

@@ -93,6 +93,7 @@ export const overviewOperations = {
     /** `pauses`: all that are in force then. */
     output: z.object({ started: Pause, pauses: z.array(Pause) }),
     effect: "write",
+    surfaces: ["command", "page"],
     example: { forMs: 1_800_000 },
   }),
   "pauses.end": machineOperation({

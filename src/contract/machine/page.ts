@@ -72,6 +72,8 @@ const SessionPage = z.object({
   canDismiss: z.boolean(),
   /** Whether a decision about it can be undone. */
   canOfferAgain: z.boolean(),
+  /** Rule of its folder, and the project to pause; null: it is at no usage limit. */
+  atLimit: z.object({ text: z.string(), project: z.string().nullable() }).nullable(),
 });
 export type SessionPage = z.infer<typeof SessionPage>;
 

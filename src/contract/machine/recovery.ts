@@ -107,7 +107,12 @@ export const recoveryOperations = {
   }),
   "recovery.take": machineOperation({
     summary: "Give a session to a chat that is about to start.",
-    input: z.strictObject({ session: id, chat: id }),
+    input: z.strictObject({
+      session: id,
+      chat: id,
+      /** Hand-over at a usage limit: what continues, and the US dollars spent for it before. */
+      limit: z.object({ to: z.string().max(300), usd: z.number().nullable() }).optional(),
+    }),
     output: z.object({ session: z.string() }),
     errors: ["not_found"],
     effect: "write",

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { limitRules } from "../../contract/at-limit.ts";
 import { defaults, type Config } from "../../contract/config.ts";
 import type { Json } from "../../contract/json.ts";
 import { editConfig } from "../../installer/edit-config.ts";
@@ -7,6 +8,7 @@ import { readConfig } from "../../platform/config-file.ts";
 import { err, ok } from "../../shared/result.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
 import { unknownKeyText } from "../../shared/unknown-key.ts";
+import { limitProblems } from "../recovery/at-limit.ts";
 import type { Handlers, HostContext, HostResult, HostSite } from "./host.ts";
 import { runningHost } from "./machine-host.ts";
 import type { CommitGuard, installationOperations } from "../../contract/machine/installation.ts";
@@ -39,7 +41,7 @@ export const installationHandlers: Pick<Handlers, Exclude<keyof typeof installat
     const value = settingAt(printable(config.value), key) as Json | undefined;
     return value === undefined ? unknownKey(key) : ok({ key, value });
   },
-  "config.set": ({ paths }, { key, value }) => change(paths, key, value),
+  "config.set": ({ paths, site }, { key, value }) => change(paths, key, value, site.env),
   "config.unset": ({ paths }, { key }) => change(paths, key, undefined),
   "commit-guard.status"({ site }, { folder }) {
     const found = findRepository(site, folder);
@@ -116,8 +118,12 @@ function change(
   { config: path }: HostContext["paths"],
   key: string,
   value: Json | undefined,
+  env: NodeJS.ProcessEnv = {},
 ): HostResult<{ key: string; value: Json }> {
   if (settingAt(defaults, key) === undefined) return unknownKey(key);
+  const rules = key === "atLimit" ? limitRules().safeParse(value) : null;
+  const [problem] = rules?.success ? limitProblems(rules.data, env) : [];
+  if (problem !== undefined) return err({ code: "bad_input", message: `atLimit: ${problem}\nNothing was changed.` });
   const edited = editConfig(path, key, value);
   if (edited.ok) return ok({ key, value: settingAt(printable(edited.value), key) as Json });
   const before = readCurrent(path);

@@ -36,6 +36,7 @@ import { NeedsHostError, StoreError } from "../../store/store-error.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
 import { schemaState } from "../../shared/migrate.ts";
+import { limitProblems } from "../recovery/at-limit.ts";
 import { findIncomplete } from "../recovery/detect.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { listBackups } from "../../store/backup.ts";
@@ -65,6 +66,7 @@ const groups: Readonly<Record<CheckGroup, Checks<Asked>>> = {
     folder,
     disk_space: disk,
     config,
+    at_limit: atLimit,
     spool,
     experiments,
     other_clients: foreignCallers,
@@ -210,6 +212,26 @@ function config({ paths: { config: path } }: HostContext): Found {
   if (!existsSync(path)) return pass("no config.json: all defaults");
   const read = readConfig(path);
   return read.ok ? pass(`${path} is valid`) : fail(read.error, "Correct the file; until then the defaults apply.");
+}
+
+/** [LI8] Rules for usage limits that cannot do what they say. */
+function atLimit({ paths, site }: HostContext): Found[] {
+  const read = readConfig(paths.config);
+  if (!read.ok) return [];
+  const { atLimit: rules, usage } = read.value;
+  const fix = "Change it: `shim config get atLimit`, `shim config set atLimit <json>`.";
+  const problems = limitProblems(rules, site.env).map((text) => fail(text, fix));
+  const isUnpriced = Object.keys(usage.prices).length === 0;
+  const ceilings = rules.filter((rule) => rule.order !== "off" && rule.mostUsd !== null && isUnpriced);
+  return [
+    ...problems,
+    ...ceilings.map(({ folder }) =>
+      warn(
+        `the ceiling of money for ${folder} counts as reached with the first tokens of a client that reports no cost`,
+        "Set prices: `shim config set usage.prices <json>` (docs/reference/signals.md), or `mostUsd` null.",
+      ),
+    ),
+  ];
 }
 
 /** [EX76] Loads the service as the start of a session does. */

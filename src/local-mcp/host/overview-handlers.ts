@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { limitNote } from "../recovery/at-limit.ts";
 import { hasFinishedHere } from "../recovery/finished-tasks.ts";
 import type { Host, Handlers, HandlerContext, HostResult, Workspace } from "./host.ts";
 import { shimCommand } from "../../platform/shim-command.ts";
@@ -199,6 +200,7 @@ export const pageHandlers = {
         isAlive: view.isAlive,
         canDismiss: view.cause !== null && session.recovery !== "dismissed" && session.recovery !== "recovered",
         canOfferAgain: view.endedAt === null && session.recovery !== null,
+        atLimit: limitNote(sql, runtime.config, session),
       };
     });
   },

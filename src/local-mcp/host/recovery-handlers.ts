@@ -78,12 +78,12 @@ export const recoveryHandlers = {
       return ok({ ...named, ...briefOf(runtime, from.value), client: own, offer, start, refusal });
     });
   },
-  "recovery.take": async ({ runtime: load }, { session, chat }) => {
+  "recovery.take": async ({ runtime: load }, { session, chat, limit }) => {
     const runtime = await load();
     const { store, now } = runtime;
     const own = store.read((sql) => sessions.get(sql, session), null);
     const from = own && restore(runtime, own);
-    if (from) take(runtime, from, chat);
+    if (from) take(runtime, from, chat, limit);
     else if (store.read((sql) => findTitle(sql, session), null) === null)
       return err({ code: "not_found", message: `there is no session ${session}.` });
     else store.write((sql) => recoveries.add(sql, { at: now(), session: session, action: "taken", by: chat }));

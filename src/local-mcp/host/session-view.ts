@@ -2,11 +2,13 @@ import type { Chat } from "../../contract/chats.ts";
 import type { SessionView, TimelineEntry } from "../../contract/machine/sessions.ts";
 import { pickFields } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { costText } from "../recovery/at-limit.ts";
 import { causeOf, findOpenOffer, hasContent, offerOf, findIncomplete, type OpenOffer } from "../recovery/detect.ts";
 import type { SeenElsewhere } from "../recovery/remote-candidates.ts";
 import { toSession } from "../recovery/remote-session.ts";
 import { asSeen, isAlive, readState, readStateElsewhere } from "../recovery/session-state.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import type { LimitHandOver } from "../sessions/recoveries.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { checkpoints as checkpointRows } from "../../store/session-tables.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
@@ -195,16 +197,21 @@ function snapshotText({ checkpointId, state, reason, branch, commit }: SessionCo
   return `files of ${checkpointId}: ${state}${where}${reason ? `, ${oneLine(reason, maxLineChars)}` : ""}`;
 }
 
-function recoveryText({ action, bySession, score, rediscovery }: SessionContent["recoveries"][number]): string {
+function recoveryText({ action, bySession, score, rediscovery, limit }: SessionContent["recoveries"][number]): string {
   const by = bySession ? ` ${action === "offered" ? "to" : "by"} session ${bySession}` : "";
   const rediscoveryText = rediscovery
     ? `; ${rediscovery.isOver ? "before its first edit" : "so far"} it read ${pluralize(rediscovery.reads, "file")} that the brief named and repeated ${pluralize(rediscovery.repeats, "call")} whose result the brief gave`
     : "";
-  return `${action}${by}${score === null ? "" : `, restore score ${score} of 100`}${rediscoveryText}`;
+  return `${action}${by}${score === null ? "" : `, restore score ${score} of 100`}${rediscoveryText}${limitText(limit)}`;
 }
 
-function continuedText({ session, client }: SessionContent["continued"][number]): string {
-  return `continues session ${session} of ${adapterOf(client)?.title ?? client}`;
+function continuedText({ session, client, limit }: SessionContent["continued"][number]): string {
+  return `continues session ${session} of ${adapterOf(client)?.title ?? client}${limitText(limit)}`;
+}
+
+/** [LI6] Reason and cost of a hand-over by the user's rule. */
+function limitText(limit: LimitHandOver | null): string {
+  return limit === null ? "" : `: ${limit.to}, because a usage limit was reached; ${costText(limit)}`;
 }
 
 function unsavedText({ checkpointAgeMs, unsavedEvents, unsavedToolCalls }: SessionContent["crashes"][number]): string {

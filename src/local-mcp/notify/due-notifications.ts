@@ -8,7 +8,9 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { quotedTitle } from "../../shared/quoted-title.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isOwnerGone } from "../recovery/deaths.ts";
-import { causeOf, findIncomplete } from "../recovery/detect.ts";
+import { costText, limitHint } from "../recovery/at-limit.ts";
+import { causeOf, findIncomplete, lastFailure } from "../recovery/detect.ts";
+import { isUsageLimit } from "../signals/crash-cause.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import { isWithin } from "../../shared/elapsed.ts";
@@ -40,7 +42,7 @@ const readers: Readers = {
   message_waiting: findUnreadMessages,
   risk_critical: findCriticalRisks,
   task_dead: () => [],
-  usage_limit: findSwitches,
+  usage_limit: (sql, runtime) => [...findSwitches(sql, runtime), ...findLimited(sql, runtime)],
 };
 
 /** [CL70] Includes what was already sent. */
@@ -125,11 +127,9 @@ function findUnreadMessages(sql: Sql, { now, processes }: Runtime): UserNotifica
     }));
 }
 
-function findCriticalRisks(sql: Sql, { now, processes, config }: Runtime): UserNotification[] {
-  const liveSessions = [...sessions.listOpen(sql)].filter(
-    ({ owner }) => owner !== null && mayBeAlive(processes, owner),
-  );
-  return liveSessions.flatMap((session): UserNotification[] => {
+function findCriticalRisks(sql: Sql, runtime: Runtime): UserNotification[] {
+  const { now, config } = runtime;
+  return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
     const { id, owner, readings } = session;
     const title = sessions.displayTitle(session);
     if (assess(readings, config.risk, now()).level !== "critical") return [];
@@ -138,18 +138,36 @@ function findCriticalRisks(sql: Sql, { now, processes, config }: Runtime): UserN
   });
 }
 
-/** [CL167] Sessions that another client continues, because theirs has reached a usage limit. */
+/** [CL167] [LI6] Sessions that another client or model continues, because of a usage limit. */
 function findSwitches(sql: Sql, { now, processes }: Runtime): UserNotification[] {
   const taken = recoveries.listTaken(sql, now() - maxEventAgeMs, maxChats);
-  return taken.flatMap(({ session: sessionId, by }): UserNotification[] => {
+  return taken.flatMap(({ session: sessionId, by, limit }): UserNotification[] => {
     const [session, successor] = [sessions.get(sql, sessionId), sessions.get(sql, by)];
-    if (!session || !successor || successor.client === session.client) return [];
-    if (causeOf(sql, session, processes).cause !== "usage_limit") return [];
+    if (!session || !successor || (successor.client === session.client && !limit)) return [];
+    if (!limit && causeOf(sql, session, processes).cause !== "usage_limit") return [];
     const { id } = session;
     const title = sessions.displayTitle(session);
-    const text = `${quotedTitle(title)} reached a usage limit; ${clientTitle(successor)} continues`;
+    const how = limit ? ` by your rule (${costText(limit)})` : "";
+    const text = `${quotedTitle(title)} reached a usage limit; ${limit?.to ?? clientTitle(successor)} continues${how}`;
     return [{ event: "usage_limit", key: `usage_limit:${id}:${by}`, session: id, title, text }];
   });
+}
+
+/** [LI7] Living chats at a usage limit, with the command that continues them. */
+function findLimited(sql: Sql, runtime: Runtime): UserNotification[] {
+  return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
+    const { id } = session;
+    const failure = lastFailure(sql, id);
+    if (!failure || !isUsageLimit(failure.text)) return [];
+    const title = sessions.displayTitle(session);
+    const hint = limitHint(sql, runtime, session);
+    const text = `${quotedTitle(title)} reached a usage limit${hint === null ? "" : `; ${hint}`}`;
+    return [{ event: "usage_limit", key: `usage_limit:${id}:${failure.seq}`, session: id, title, text }];
+  });
+}
+
+function livingSessions(sql: Sql, { processes }: Runtime): sessions.Session[] {
+  return [...sessions.listOpen(sql)].filter(({ owner }) => owner !== null && mayBeAlive(processes, owner));
 }
 
 /** The coordinator may be remote and charge for requests. */

@@ -150,7 +150,7 @@ export function causeOf(
   );
   const { cause, detail } = inferCause({
     readings: session.readings,
-    lastStopFailure: lastFailure(sql, session.id),
+    lastStopFailure: lastFailure(sql, session.id)?.text ?? null,
     detachReason: session.detachReason,
     isSameBoot: session.owner && session.owner.boot === processes.boot(),
     oomKillsBefore: session.readings.oomKills?.value ?? null,
@@ -175,8 +175,14 @@ const endsByReason: ReadonlyMap<string | null, { readonly cause: CrashCause; rea
   ],
 ]);
 
+interface Failure {
+  readonly seq: number;
+  readonly at: number;
+  readonly text: string;
+}
+
 /** Returns null if a prompt or the end of a turn follows the error. */
-function lastFailure(sql: Sql, sessionId: string): string | null {
+export function lastFailure(sql: Sql, sessionId: string): Failure | null {
   const [last] = journal.newest(sql, sessionId, ["failure", "turn_end", "prompt"], 1);
-  return last?.entry.kind === "failure" ? last.entry.text : null;
+  return last?.entry.kind === "failure" ? { seq: last.seq, at: last.at, text: last.entry.text } : null;
 }

@@ -17,7 +17,7 @@ import type { RecoverySource } from "./source.ts";
 import { leaseRefusal, verdict, type Refusal, type SessionFacts, type Successor } from "./verdict.ts";
 
 /** No other chat is offered the session while the chat `by` lives. */
-export function take(runtime: Runtime, from: Restoration, by: string): void {
+export function take(runtime: Runtime, from: Restoration, by: string, limit?: recoveries.LimitHandOver): void {
   const at = runtime.now();
   const { id: sessionId } = from.session;
   runtime.store.write((sql) => {
@@ -28,7 +28,8 @@ export function take(runtime: Runtime, from: Restoration, by: string): void {
       news.add(sql, at, offer.chat, `taken:${sessionId}:${by}`, { kind: "notice", text });
     }
     if (known?.recovery !== "offered" || known.recoveryBy !== by) recordOffer(sql, runtime, from, by);
-    if (!recoveries.isTaken(sql, sessionId, by)) recoveries.add(sql, { at, session: sessionId, action: "taken", by });
+    if (!recoveries.isTaken(sql, sessionId, by))
+      recoveries.add(sql, { at, session: sessionId, action: "taken", by, limit });
   });
 }
 

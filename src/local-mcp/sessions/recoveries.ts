@@ -4,6 +4,7 @@ import {
   recoveries,
   type BriefFacts,
   type FinishedTask,
+  type LimitHandOver,
   type RecoveryAction,
   type RecoveryDetail,
 } from "../../store/session-tables.ts";
@@ -12,6 +13,7 @@ import * as totals from "../../store/metric-totals.ts";
 export type {
   BriefFacts,
   FinishedTask,
+  LimitHandOver,
   RecoveryAction,
   RecoveryDetail,
   Rediscovery,
@@ -25,6 +27,7 @@ export interface RecoveryNote {
   readonly score?: number | null;
   readonly named?: BriefFacts;
   readonly finished?: readonly FinishedTask[];
+  readonly limit?: LimitHandOver | undefined;
 }
 
 export function add(sql: Sql, { at, session, action, by, score, ...detail }: RecoveryNote): void {
@@ -86,13 +89,28 @@ export function listOfferedTo(sql: Sql, by: string, at: number): { readonly sess
 }
 
 /** Lists what chats have taken over since `at` (epoch ms), newest first. */
-export function listTaken(sql: Sql, at: number, limit: number): { readonly session: string; readonly by: string }[] {
-  return sql.all(
-    `SELECT session, bySession AS "by" FROM recoveries
-     WHERE action = 'taken' AND at >= ? AND bySession IS NOT NULL ORDER BY seq DESC LIMIT ?`,
-    at,
-    limit,
-  );
+export function listTaken(sql: Sql, at: number, limit: number): Taken[] {
+  const rest = "WHERE action = 'taken' AND at >= ? AND bySession IS NOT NULL ORDER BY seq DESC LIMIT ?";
+  return takenRows.select(sql, rest, at, limit).flatMap(toTaken);
+}
+
+/** The chat that the rule of a folder gave the session to at a usage limit, if it was the last. */
+export function findHandOver(sql: Sql, sessionId: string): Taken | null {
+  const rest = "WHERE session = ? AND action IN ('taken', 'undone', 'dismissed') ORDER BY seq DESC LIMIT 1";
+  const [taken] = takenRows.select(sql, rest, sessionId).flatMap(toTaken);
+  return taken?.limit ? taken : null;
+}
+
+interface Taken {
+  readonly session: string;
+  readonly by: string;
+  readonly limit: LimitHandOver | null;
+}
+
+const takenRows = recoveries.pick("session", "bySession", "detail");
+
+function toTaken({ session, bySession, detail }: RowOf<typeof takenRows>): Taken[] {
+  return bySession === null ? [] : [{ session, by: bySession, limit: detail.limit ?? null }];
 }
 
 const details = recoveries.pick("seq", "detail");

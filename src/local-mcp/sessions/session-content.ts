@@ -2,7 +2,7 @@ import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { checkpoints, clients, crashes, recoveries, signals, snapshots } from "../../store/session-tables.ts";
 import * as journal from "./journal.ts";
-import type { Rediscovery } from "./recoveries.ts";
+import type { LimitHandOver, Rediscovery } from "./recoveries.ts";
 
 const snapshotRows = snapshots.without("session");
 const signalRows = signals.without("session");
@@ -17,7 +17,18 @@ type StoredCheckpoint = Pick<
 
 export type StoredSnapshotRow = RowOf<typeof snapshotRows>;
 
-type StoredRecovery = Omit<RowOf<typeof recoveryRows>, "detail"> & { readonly rediscovery: Rediscovery | null };
+type StoredRecovery = Omit<RowOf<typeof recoveryRows>, "detail"> & {
+  readonly rediscovery: Rediscovery | null;
+  /** Set for a hand-over at a usage limit by the user's rule. */
+  readonly limit: LimitHandOver | null;
+};
+
+interface Continued {
+  readonly at: number;
+  readonly session: string;
+  readonly client: string;
+  readonly limit: LimitHandOver | null;
+}
 
 /** Rows of one session but its own, oldest first; bodies of checkpoints only as their sizes. */
 export interface SessionContent {
@@ -28,7 +39,7 @@ export interface SessionContent {
   readonly crashes: readonly RowOf<typeof crashRows>[];
   readonly recoveries: readonly StoredRecovery[];
   /** Sessions that this one has continued. */
-  readonly continued: readonly { readonly at: number; readonly session: string; readonly client: string }[];
+  readonly continued: readonly Continued[];
   readonly clients: readonly RowOf<typeof clientRows>[];
 }
 
@@ -45,13 +56,18 @@ export function readContent(sql: Sql, sessionId: string): SessionContent {
     crashes: crashRows.select(sql, "WHERE session = ? ORDER BY at", sessionId),
     recoveries: recoveryRows
       .select(sql, "WHERE session = ? ORDER BY seq", sessionId)
-      .map(({ detail, ...row }) => Object.assign(row, { rediscovery: detail.rediscovery ?? null })),
-    continued: sql.all(
-      `SELECT min(r.at) AS at, r.session, s.client FROM recoveries r JOIN sessions s ON s.id = r.session
-       WHERE r.bySession = ? AND r.action IN ('taken', 'recovered') AND s.recoveryBy = r.bySession
-       GROUP BY r.session ORDER BY min(r.seq)`,
-      sessionId,
-    ),
+      .map(({ detail: { rediscovery = null, limit = null }, ...row }) => Object.assign(row, { rediscovery, limit })),
+    continued: sql
+      .all<Omit<Continued, "limit"> & { readonly limit: string | null }>(
+        `SELECT min(r.at) AS at, r.session, s.client, max(json_extract(r.detail, '$.limit')) AS "limit"
+         FROM recoveries r JOIN sessions s ON s.id = r.session
+         WHERE r.bySession = ? AND r.action IN ('taken', 'recovered') AND s.recoveryBy = r.bySession
+         GROUP BY r.session ORDER BY min(r.seq)`,
+        sessionId,
+      )
+      .map((row) =>
+        Object.assign(row, { limit: row.limit === null ? null : (JSON.parse(row.limit) as LimitHandOver) }),
+      ),
     clients: clientRows.select(sql, "WHERE session = ? ORDER BY at", sessionId),
   };
 }

@@ -112,7 +112,7 @@ export function parse(text: string, now: number, env: NodeJS.ProcessEnv): Status
         contextTokens: tokens,
         contextWindow: window,
         contextFill: tokens === null || window === null ? null : Math.min(1, tokens / window),
-        rateLimit: rateLimit(objectAt(input, "rate_limits"), now),
+        ...rateLimit(objectAt(input, "rate_limits"), now),
         sessionAgeMs: numberAt(cost, "total_duration_ms"),
       },
       "measured",
@@ -137,15 +137,24 @@ function sum(from: JsonObject | null, keys: readonly string[]): number | null {
   return total === 0 || total > maxTokens ? null : total;
 }
 
+const nearlyUsed = 0.9;
+
 /** The fuller window, as a share; one that was reset (`resets_at`, epoch seconds) is ignored. */
-function rateLimit(limits: JsonObject | null, now: number): number | null {
-  const shares = ["five_hour", "seven_day"].flatMap((name) => {
+function rateLimit(
+  limits: JsonObject | null,
+  now: number,
+): Partial<Record<"rateLimit" | "limitResetsAt", number | null>> {
+  const windows = ["five_hour", "seven_day"].flatMap((name) => {
     const limit = objectAt(limits, name);
     const percent = numberAt(limit, "used_percentage");
-    const resetsAt = numberAt(limit, "resets_at");
-    return percent === null || (resetsAt !== null && resetsAt * 1_000 <= now) ? [] : [Math.min(1, percent / 100)];
+    const seconds = numberAt(limit, "resets_at");
+    const resetsAt = seconds === null ? null : seconds * 1_000;
+    const isOver = resetsAt !== null && resetsAt <= now;
+    return percent === null || isOver ? [] : [{ share: Math.min(1, percent / 100), resetsAt }];
   });
-  return shares.length === 0 ? null : Math.max(...shares);
+  const [fullest] = windows.toSorted((one, other) => other.share - one.share);
+  if (!fullest) return { rateLimit: null };
+  return { rateLimit: fullest.share, limitResetsAt: fullest.share < nearlyUsed ? null : fullest.resetsAt };
 }
 
 /** Last comparison of `windows` with what Claude Code 2.1.328 itself assumes. */

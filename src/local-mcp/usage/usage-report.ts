@@ -24,22 +24,26 @@ export interface UsageQuery {
   readonly by: Grouping;
   /** Epoch ms, from the start of its day (UTC); null: all that is kept. */
   readonly since: number | null;
+  /** Absent: all. */
+  readonly sessions?: readonly string[];
 }
 
 /** [SI44] Most expensive first, days newest first. */
-export function usageBy(sql: Sql, { by, since }: UsageQuery, { prices }: Config["usage"]): UsageLine[] {
+export function usageBy(sql: Sql, { by, since, sessions }: UsageQuery, { prices }: Config["usage"]): UsageLine[] {
   // Days begin at multiples of their length, and the index has times.
   const from = since === null ? 0 : since - (since % dayMs);
   const column = columns[by];
+  const ofSessions = sessions ? "AND session IN (SELECT value FROM json_each(?))" : "";
+  const given = sessions ? [from, JSON.stringify(sessions)] : [from];
   const counted = sql.all<CountedRow>(
     `SELECT ${column} AS key, session, model, count(*) AS responses, sum(input) AS input, sum(output) AS output,
        sum(cacheRead) AS cacheRead, sum(cacheWrite) AS cacheWrite
-     FROM usage_messages WHERE at >= ? GROUP BY 1, 2, 3`,
-    from,
+     FROM usage_messages WHERE at >= ? ${ofSessions} GROUP BY 1, 2, 3`,
+    ...given,
   );
   const costs = sql.all<{ key: string | number | null; session: string; micros: number }>(
-    `SELECT ${column} AS key, session, sum(costMicros) AS micros FROM usage_costs WHERE at >= ? GROUP BY 1, 2`,
-    from,
+    `SELECT ${column} AS key, session, sum(costMicros) AS micros FROM usage_costs WHERE at >= ? ${ofSessions} GROUP BY 1, 2`,
+    ...given,
   );
   const hasClientCost = new Set(
     sql.all<{ id: string }>("SELECT DISTINCT session AS id FROM usage_costs").map(({ id }) => id),

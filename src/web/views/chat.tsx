@@ -45,6 +45,7 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
       )}
       {page.resumeCommand !== null && <Command purpose="To continue it" command={page.resumeCommand} />}
       {row.machine === null && !page.isAlive && <Obstacle row={row} />}
+      {page.atLimit !== null && <p class="trouble">{plain(page.atLimit.text)}</p>}
       <ActionButtons actions={actionsOf(page)} />
       <Brief id={row.id} />
       <Effects id={row.id} />
@@ -66,14 +67,29 @@ function Obstacle({ row }: { row: FleetRow }): JSX.Element | null {
   );
 }
 
-function actionsOf({ row, isAlive, canDismiss, canOfferAgain }: SessionPage): Action[] {
+function actionsOf({ row, isAlive, canDismiss, canOfferAgain, atLimit }: SessionPage): Action[] {
   const isMember = isAlive && row.taskCount !== null;
   return [
     ...(canDismiss ? [dismissAction(row)] : []),
     ...(canOfferAgain ? [offerAction(row)] : []),
     ...(isMember ? [drainAction(row.id)] : []),
+    ...(atLimit?.project ? [pauseAction(atLimit.project)] : []),
     forgetAction(row, isAlive),
   ];
+}
+
+/** [LI9] */
+function pauseAction(project: string): Action {
+  return {
+    title: `Pause SHIM for ${plain(project)}?`,
+    effect: [
+      "The rule for usage limits stops: what it has started is ended, and it starts nothing.",
+      `Nothing of this project is stored until you type: shim pause --off --project ${plain(project)}`,
+    ],
+    verb: "Pause",
+    run: (requestId) => call("pauses.start", { project }, requestId),
+    done: "Paused.",
+  };
 }
 
 function dismissAction({ id, title }: FleetRow): Action {

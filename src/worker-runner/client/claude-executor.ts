@@ -1,14 +1,32 @@
 import * as z from "zod";
+import type { ActiveLimitRule } from "../../contract/at-limit.ts";
 import type { Usage } from "../../contract/budgets.ts";
 import { Route } from "../../contract/routes.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import { zeroUsage } from "../../contract/usage.ts";
 import { settingsHash } from "../../local-mcp/recording/session-settings.ts";
+import {
+  closeFor,
+  decide,
+  handOver,
+  type LimitState,
+  type LimitWay,
+  noRule,
+  reached,
+  titleOfWay,
+  usualInMs,
+  whyStop,
+  withoutWay,
+  withSession,
+} from "../../local-mcp/recovery/at-limit.ts";
+import type { LimitHandOver } from "../../local-mcp/sessions/recoveries.ts";
+import * as sessions from "../../local-mcp/sessions/sessions.ts";
 import { bandOf, chooseRoute, escalate, hasHigherTier } from "../../routing/model-router.ts";
 import { analyzeTask } from "../../routing/prompt-analyzer.ts";
 import { isRecord } from "../../shared/json-fields.ts";
 import type { Executor, RunOutcome, TaskRun } from "../executor.ts";
 import {
+  type ClientEnd,
   ClientRun,
   defaultStopTimeouts,
   type ClientRunOptions,
@@ -22,10 +40,9 @@ import {
   outcomeOfStop,
   toReason,
   findReachedLimit,
-  LimitMemory,
   type UsageLimit,
 } from "./client-run.ts";
-import { claudeTaskCommand, clientAtLimit, otherCommand } from "./command.ts";
+import { claudeTaskCommand, otherCommand, startableClient } from "./command.ts";
 import {
   chooseContinuation,
   takeOver,
@@ -42,14 +59,20 @@ export interface ClaudeExecutorOptions extends ClientDeps {
   readonly monotonic: () => number;
   readonly settings: ClaudeSettings;
   readonly stopTimeouts?: StopTimeouts;
+  /** When the user last stopped the rules for usage limits, epoch ms; absent: never. */
+  readonly stoppedAt?: () => number | null;
 }
 
 export function claudeExecutor(options: ClaudeExecutorOptions): Executor {
-  const { program, atLimit } = options.settings;
-  const limits = new LimitMemory();
-  const other = clientAtLimit(atLimit)?.commands.run("", []).command;
-  const programs = [program, ...(other === undefined ? [] : [atLimit?.program ?? other])];
-  return { programs, run: (run) => new ClaudeTask(options, run, limits).run() };
+  const limits: Limits = { state: null, words: "" };
+  return { programs: [options.settings.program], run: (run) => new ClaudeTask(options, run, limits).run() };
+}
+
+/** [CX29] The limit at which the runs of one worker and type are; it passes with time. */
+interface Limits {
+  state: LimitState | null;
+  /** The client's own words on it. */
+  words: string;
 }
 
 type ClaudeOutcome =
@@ -59,6 +82,8 @@ type ClaudeOutcome =
   | {
       readonly kind: "limited";
       readonly limit: UsageLimit;
+      /** Whether the model had answered before. */
+      readonly hasWorked: boolean;
       readonly words: string;
       readonly session: string | null;
       readonly usage: Usage;
@@ -68,8 +93,29 @@ type ClaudeOutcome =
 const StoredRoute = z.object({ route: z.object({ attempt: z.int(), chosen: Route }) });
 type StoredRoute = z.infer<typeof StoredRoute>["route"];
 
+interface AtLimit {
+  readonly way: LimitWay;
+  readonly rule: ActiveLimitRule;
+  readonly state: LimitState;
+}
+
+/** Last run, and the usage of this attempt up to its end. */
+interface WayRun {
+  readonly session: string | null;
+  readonly usage: Usage;
+}
+
+/** `failure`: why, for people. */
+interface FailedWay extends WayRun {
+  readonly failure: string;
+  readonly resetsAtMs: number | null;
+  /** Session of that way. */
+  readonly begun: string | null;
+}
+
 const otherModel = "another model continues the task";
 const limitText = "Claude Code has reached its usage limit";
+const stoppedText = "you stopped the rule for usage limits";
 /** The longest that the coordinator keeps a task back. */
 const maxDelayMs = 86_400_000;
 /** 48 bits, the most that a number reads at once. */
@@ -79,10 +125,10 @@ const randomBytes = 6;
 class ClaudeTask {
   readonly #options: ClaudeExecutorOptions;
   readonly #run: TaskRun;
-  readonly #limits: LimitMemory;
+  readonly #limits: Limits;
   readonly #previousRoute: StoredRoute | null;
 
-  constructor(options: ClaudeExecutorOptions, run: TaskRun, limits: LimitMemory) {
+  constructor(options: ClaudeExecutorOptions, run: TaskRun, limits: Limits) {
     this.#options = options;
     this.#run = run;
     this.#limits = limits;
@@ -91,15 +137,19 @@ class ClaudeTask {
 
   async run(): Promise<RunOutcome> {
     const now = this.#options.runtime.now();
-    const reached = findReachedLimit(zeroUsage, this.#run.budgetLeft);
-    if (reached !== null) return { kind: "over_budget", reason: reached };
-    if (this.#limits.remainingMs(now) > 0) return this.#continueAtLimit(null, zeroUsage);
+    const spent = findReachedLimit(zeroUsage, this.#run.budgetLeft);
+    if (spent !== null) return { kind: "over_budget", reason: spent };
+    const { state } = this.#limits;
+    if (state && usualInMs(state, now) > 0) return this.#continueAtLimit(state, null, zeroUsage);
     const outcome = await this.#runClaude();
     if (outcome.kind === "unknown_session") throw new Error("a new session cannot be unknown");
-    if (outcome.kind === "done") this.#limits.clear();
+    if (outcome.kind === "done") this.#limits.state = null;
     if (outcome.kind !== "limited") return outcome;
-    this.#limits.set(outcome.limit, outcome.words, this.#options.runtime.now());
-    return this.#continueAtLimit(outcome.session, outcome.usage);
+    const { limit, hasWorked, words, session, usage } = outcome;
+    const before = hasWorked ? null : this.#limits.state;
+    const next = reached(before, limit.resetsAtMs, this.#options.runtime.now());
+    Object.assign(this.#limits, { state: next, words });
+    return this.#continueAtLimit(next, session, usage);
   }
 
   async #runClaude(): Promise<ClaudeOutcome> {
@@ -139,48 +189,130 @@ class ClaudeTask {
     // [RT12] The end of this attempt says nothing of the model.
     if (route && isMachineTrouble(end)) this.#setRoute({ ...route, isCounted: false });
     const limit = limitAtEnd(state);
-    if (limit) return { kind: "limited", limit, words: toReason(last?.text ?? ""), session: state.session, usage };
+    const { hasWorked, session: begun } = state;
+    if (limit) return { kind: "limited", limit, hasWorked, words: toReason(last?.text ?? ""), session: begun, usage };
     if (last && isFull(last)) this.#run.onCheckpoint(toCheckpoint(state.session ?? session, folder, true));
     return outcomeOfClaude(end, settings.program);
   }
 
   /**
-   * [CX25] [CX30] Has another client continue the task, or lets it wait.
+   * [CX25] [CX30] Has other models or clients continue the task in turn, by the rule of its folder,
+   * or lets it wait.
    *
    * @param session in which Claude Code has reached the limit; null: it was not started
    */
-  async #continueAtLimit(session: string | null, usedBefore: Usage): Promise<RunOutcome> {
+  async #continueAtLimit(first: LimitState, session: string | null, usedBefore: Usage): Promise<RunOutcome> {
+    const { runtime } = this.#options;
+    let why = `: ${this.#limits.words}`;
+    let state = first;
+    let last: WayRun = { session, usage: usedBefore };
+    while (!this.#run.signal.aborted) {
+      if (this.#isStopped(state)) return this.#wait(`${why}; ${stoppedText}`);
+      const decided = decide(runtime, this.#run.folder, state);
+      if ("reason" in decided) return this.#wait(decided.reason === noRule ? why : `${why}; ${decided.reason}`);
+      const { next, rule } = decided;
+      if (next.kind === "wait" || next.way === null) break;
+      const { way } = next;
+      const obstacle = this.#obstacleOf(way);
+      const run = obstacle === null ? await this.#runWay({ way, rule, state }, last) : null;
+      if (run && "kind" in run) return run;
+      why = run ? `; ${run.failure}` : `, and ${obstacle}`;
+      state = run ? this.#afterWay(state, way, run) : closeFor(state, way);
+      last = run ?? last;
+    }
+    return this.#wait(why);
+  }
+
+  #afterWay(state: LimitState, way: LimitWay, { begun, resetsAtMs }: FailedWay): LimitState {
+    const own = begun === null ? state : withSession(state, begun);
+    return this.#changeState(own, (one) => withoutWay(one, way, resetsAtMs, this.#options.runtime.now()));
+  }
+
+  /** [LI4] */
+  #isStopped({ since }: LimitState): boolean {
+    return (this.#options.stoppedAt?.() ?? 0) >= since;
+  }
+
+  /** Another task of the type may have changed it, too. */
+  #changeState(own: LimitState, change: (state: LimitState) => LimitState): LimitState {
+    if (this.#limits.state) this.#limits.state = change(this.#limits.state);
+    return change(own);
+  }
+
+  /** [CX31] Why this way cannot do the task. */
+  #obstacleOf(way: LimitWay): string | null {
+    if ("model" in way) return null;
+    const title = titleOfWay(way);
+    if (otherOutput(way.client) === null) return `what ${title} prints cannot be read`;
+    const { costMicros, tokens } = this.#run.budgetLeft;
+    const measure = costMicros !== null ? "cost" : tokens !== null ? "tokens" : null;
+    return measure === null ? null : `${title} does not report the ${measure} that the task limits`;
+  }
+
+  /** One run of another model or client. @returns the task's outcome, or how that way has failed */
+  async #runWay(at: AtLimit, last: WayRun): Promise<RunOutcome | FailedWay> {
+    const { way, state } = at;
+    const title = titleOfWay(way);
+    const end = await this.#startWay(at, last);
+    const { session } = end.state;
+    if (session !== null) this.#changeState(state, (one) => withSession(one, session));
+    if (end.stop?.kind === "rule") return this.#wait(`; ${end.stop.reason}`);
+    const stopped = outcomeOfStop(end);
+    if (stopped) return stopped;
+    const limit = "model" in way ? limitAtEnd(end.state) : null;
+    const outcome = "model" in way ? outcomeOfClaude(end, this.#options.settings.program) : outcomeOfOther(end, title);
+    if (typeof outcome !== "string" && limit === null) return outcome;
+    const failure = typeof outcome === "string" ? outcome : `${title}: ${toReason(end.state.end?.text ?? "")}`;
+    const resetsAtMs = limit?.resetsAtMs ?? null;
+    return { failure, resetsAtMs, begun: session, session: session ?? last.session, usage: end.usage };
+  }
+
+  async #startWay({ way, rule, state }: AtLimit, last: WayRun): Promise<ClientEnd> {
     const { settings, runtime } = this.#options;
-    const { atLimit } = settings;
-    const { task, folder, budgetLeft, signal } = this.#run;
-    const client = clientAtLimit(atLimit);
-    const output = client && otherOutput(client.name);
-    if (!atLimit || !client || !output || signal.aborted) return this.#wait(`${limitText}: ${this.#limits.words}`);
-    const { title } = client;
-    // [CX31] Such a client does not report it while it works.
-    const measure = budgetLeft.costMicros !== null ? "cost" : budgetLeft.tokens !== null ? "tokens" : null;
-    if (measure !== null)
-      return this.#wait(`${limitText}, and ${title} does not report the ${measure} that the task limits`);
-    this.#write(`${limitText}; ${title} continues`);
-    this.#run.onProgress({ note: `${limitText}; ${title} continues` });
+    const { task, folder } = this.#run;
+    const note = `${limitText}; ${titleOfWay(way)} continues`;
+    this.#write(note);
+    this.#run.onProgress({ note });
     const before = isRecord(task.checkpoint) ? task.checkpoint : {};
-    const checkpoint = session === null ? task.checkpoint : { ...before, ...toCheckpoint(session, folder) };
+    const checkpoint = last.session === null ? task.checkpoint : { ...before, ...toCheckpoint(last.session, folder) };
     const continuation = await chooseContinuation(this.#options, { ...task, checkpoint }, folder, limitText);
     const prompt = buildPrompt(runtime, this.#run, continuation, settings.instruction);
-    const request = { prompt, successor: continuation.session, variables: settings.env, ownArgs: output.args };
-    const command = otherCommand(runtime, client, atLimit, request);
-    const own = { title, output, command, start: null, route: null, canEscalate: false };
-    const end = await this.#runClient(continuation, { ...own, usedBefore });
-    const outcome = outcomeOfStop(end) ?? outcomeOfOther(end, title);
-    return typeof outcome === "string" ? this.#wait(`${limitText}; ${outcome}`) : outcome;
+    const withChat = (session: string | null): LimitState => {
+      const isRecorded = session !== null && runtime.store.read((sql) => sessions.get(sql, session) !== null, false);
+      return isRecorded ? withSession(state, session) : state;
+    };
+    const whyEnd = (session: string | null): string | null =>
+      this.#isStopped(state) ? stoppedText : whyStop(runtime, folder, rule, withChat(session));
+    const program = this.#wayOf(way, continuation, prompt);
+    const own = { ...program, route: null, canEscalate: false, usedBefore: last.usage, whyStop: whyEnd };
+    return this.#runClient(continuation, own, handOver(runtime, way, state));
+  }
+
+  #wayOf(
+    way: LimitWay,
+    continuation: Continuation,
+    prompt: string,
+  ): Pick<ClientRunOptions, "title" | "output" | "command" | "start"> {
+    const { settings, runtime } = this.#options;
+    const { session } = continuation;
+    if ("model" in way) {
+      const own = { ...settings, model: way.model };
+      const command = claudeTaskCommand(this.#options, own, null, continuation, this.#run.budgetLeft, prompt);
+      return { title: "Claude Code", output: claudeOutput, command, start: "new, at the usage limit" };
+    }
+    const [client, output] = [startableClient(way.client), otherOutput(way.client)];
+    if (!client || !output) throw new Error(`${way.client} cannot do tasks`);
+    const request = { prompt, successor: session, variables: settings.env, ownArgs: output.args };
+    return { title: client.title, output, command: otherCommand(runtime, client, way, request), start: null };
   }
 
   async #runClient(
     continuation: Continuation,
     own: Omit<ClientRunOptions, "prices" | "monotonic" | "stopTimeouts">,
+    limit?: LimitHandOver,
   ): ReturnType<ClientRun["run"]> {
     const { settings, monotonic, stopTimeouts = defaultStopTimeouts } = this.#options;
-    const release = await takeOver(this.#options, continuation);
+    const release = await takeOver(this.#options, continuation, limit);
     try {
       return await new ClientRun({ ...own, prices: settings.prices, monotonic, stopTimeouts }, this.#run).run();
     } finally {
@@ -188,9 +320,10 @@ class ClaudeTask {
     }
   }
 
-  #wait(reason: string): RunOutcome {
-    const delayMs = Math.min(maxDelayMs, this.#limits.remainingMs(this.#options.runtime.now()));
-    return { kind: "waiting", reason, delayMs, isOfType: true };
+  #wait(why: string): RunOutcome {
+    const { state } = this.#limits;
+    const waitMs = state === null ? 0 : usualInMs(state, this.#options.runtime.now());
+    return { kind: "waiting", reason: `${limitText}${why}`, delayMs: Math.min(maxDelayMs, waitMs), isOfType: true };
   }
 
   /** [RT19] Reports it first, so that a worker that dies leaves it with its next heartbeat. */

@@ -39,6 +39,8 @@ export class RunState {
   problem: string | null = null;
   /** A limit that the run got past is none. */
   limit: UsageLimit | null = null;
+  /** The model has answered a request. */
+  hasWorked = false;
   /** The text after the last tool call. */
   lastText = "";
   unreadableLines = 0;
@@ -62,6 +64,7 @@ export class RunState {
       this.problem = null;
     } else if (kind === "response") {
       if (event.problem !== null) this.problem = event.problem;
+      else this.hasWorked = true;
       this.limit = event.problem === "rate_limit" ? (this.limit ?? { resetsAtMs: null }) : null;
     } else if (kind === "limited") this.limit = { resetsAtMs: event.resetsAtMs };
     else if (kind === "ended") this.end = event;
@@ -84,13 +87,15 @@ export interface ClientRunOptions {
   readonly stopTimeouts: StopTimeouts;
   /** Usage of this attempt before this client began. */
   readonly usedBefore: Usage;
+  /** Why the rule for usage limits ends it; null: not. `session` null: none has begun. */
+  readonly whyStop?: (session: string | null) => string | null;
 }
 
 /** How a run has come to its end. */
 export interface ClientEnd {
   readonly exit: ProgramExit;
   /** Why SHIM has stopped it; null: it ended by itself. */
-  readonly stop: { readonly kind: "stopped" | "over_budget" | "stalled"; readonly reason: string } | null;
+  readonly stop: { readonly kind: "stopped" | "over_budget" | "stalled" | "rule"; readonly reason: string } | null;
   readonly state: RunState;
   readonly stderr: string;
   readonly usage: Usage;
@@ -107,6 +112,7 @@ export class ClientRun {
   /** Their reasons are texts. */
   readonly #limit = new AbortController();
   readonly #stall = new AbortController();
+  readonly #rule = new AbortController();
   readonly #stalls = new StallDetector();
   #model: string | null = null;
   #hasBegun = false;
@@ -122,7 +128,10 @@ export class ClientRun {
 
   async run(): Promise<ClientEnd> {
     const { title } = this.#options;
-    const timer = setInterval(() => this.#reportUsage(), reportEveryMs);
+    const timer = setInterval(() => {
+      this.#reportUsage();
+      this.#askRule();
+    }, reportEveryMs);
     let exit: ProgramExit;
     try {
       exit = await this.#startProgram();
@@ -147,7 +156,7 @@ export class ClientRun {
       cwd: folder,
       env: programEnv(command.env, task),
       ...(interruptLine === undefined ? {} : { dialog: { interruptLine, isOver } }),
-      signal: AbortSignal.any([signal, this.#limit.signal, this.#stall.signal]),
+      signal: AbortSignal.any([signal, this.#limit.signal, this.#stall.signal, this.#rule.signal]),
       ...this.#options.stopTimeouts,
       maxLineChars,
       onLine: (line) => {
@@ -171,6 +180,11 @@ export class ClientRun {
     if (limit !== null && !this.#limit.signal.aborted) this.#limit.abort(limit);
     if (!this.#limit.signal.aborted) this.#run.onUsage(usage);
     return usage;
+  }
+
+  #askRule(): void {
+    const why = this.#rule.signal.aborted ? null : (this.#options.whyStop?.(this.#state.session) ?? null);
+    if (why !== null) this.#rule.abort(why);
   }
 
   #onEvent(event: RunEvent): void {
@@ -234,6 +248,7 @@ export class ClientRun {
   #stopReason(): ClientEnd["stop"] {
     if (this.#run.signal.aborted) return { kind: "stopped", reason: "" };
     if (this.#limit.signal.aborted) return { kind: "over_budget", reason: String(this.#limit.signal.reason) };
+    if (this.#rule.signal.aborted) return { kind: "rule", reason: String(this.#rule.signal.reason) };
     return this.#stall.signal.aborted ? { kind: "stalled", reason: String(this.#stall.signal.reason) } : null;
   }
 
@@ -263,6 +278,7 @@ const serviceProblems: ReadonlySet<string> = new Set(["rate_limit", "server_erro
 /** Outcome of a run that SHIM has stopped; null: it ended by itself. */
 export function outcomeOfStop({ stop }: ClientEnd): RunOutcome | null {
   if (stop?.kind === "stalled") return failure(`stalled: ${stop.reason}`);
+  if (stop?.kind === "rule") return { kind: "waiting", reason: stop.reason, delayMs: machineRetryMs, isOfType: true };
   return stop && (stop.kind === "stopped" ? { kind: "stopped" } : { kind: "over_budget", reason: stop.reason });
 }
 
@@ -434,47 +450,4 @@ export function findReachedLimit(usage: Usage, budgetLeft: RemainingBudget): str
 export interface UsageLimit {
   /** Epoch ms of its end; null: not known. */
   readonly resetsAtMs: number | null;
-}
-
-const firstWaitMs = 300_000;
-/** A plan's longest window except the weekly one. */
-const maxWaitMs = 18_000_000;
-/** A reported reset time may be years away by mistake. */
-const maxResetDelayMs = 7 * 86_400_000;
-/** The reporter's clock differs from this machine's. */
-const resetMarginMs = 2_000;
-
-/** @param limits usage limits in a row, before this one, whose reset was not known */
-export function waitAtLimit(
-  { resetsAtMs }: UsageLimit,
-  now: number,
-  limits: number,
-): { readonly waitMs: number; readonly limits: number } {
-  if (resetsAtMs !== null && resetsAtMs > now)
-    return { waitMs: Math.min(maxResetDelayMs, resetsAtMs - now + resetMarginMs), limits };
-  return { waitMs: Math.min(maxWaitMs, firstWaitMs * 2 ** Math.min(limits, 50)), limits: limits + 1 };
-}
-
-/** [CX29] The limit that the runs of one worker and type have met last; it passes with time. */
-export class LimitMemory {
-  #until = 0;
-  #limits = 0;
-  /** The client's own words on it. */
-  words = "";
-
-  set(limit: UsageLimit, words: string, now: number): void {
-    const { waitMs, limits } = waitAtLimit(limit, now, this.#limits);
-    this.words = words;
-    this.#until = now + waitMs;
-    this.#limits = limits;
-  }
-
-  clear(): void {
-    this.#until = 0;
-    this.#limits = 0;
-  }
-
-  remainingMs(now: number): number {
-    return Math.min(maxResetDelayMs + resetMarginMs, Math.max(0, this.#until - now));
-  }
 }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { ClientAdapter } from "../../clients/client-adapter.ts";
+import type { LimitStep } from "../../contract/at-limit.ts";
 import type { RemainingBudget } from "../../contract/budgets.ts";
 import type { HookClient } from "../../contract/clients.ts";
 import { canBlock, hasHookTool } from "../../contract/hook-tool.ts";
@@ -14,7 +15,7 @@ import type { Launch } from "../../platform/launch.ts";
 import { createPrivateFolder, inodeOf, writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { ClientDeps, Continuation } from "./continuation.ts";
-import type { AtLimit, ClaudeSettings } from "./settings.ts";
+import type { ClaudeSettings } from "./settings.ts";
 
 /** How a client is started. */
 export interface ClientCommand {
@@ -148,9 +149,11 @@ function writeClaudeFiles(
 
 export type StartableClient = ClientAdapter & { readonly commands: NonNullable<ClientAdapter["commands"]> };
 
-/** Null where the settings name none. */
-export function clientAtLimit(settings: AtLimit | undefined): StartableClient | null {
-  const client = settings ? adapterOf(settings.client) : null;
+type ClientWay = Extract<LimitStep, { readonly client: HookClient }>;
+
+/** Null for a client that cannot be started from a command line. */
+export function startableClient(name: HookClient): StartableClient | null {
+  const client = adapterOf(name);
   return client?.commands ? { ...client, commands: client.commands } : null;
 }
 
@@ -168,7 +171,7 @@ export interface OtherRequest {
 export function otherCommand(
   { env, paths }: Pick<Runtime, "env" | "paths">,
   { name, commands }: StartableClient,
-  { program, args }: Pick<AtLimit, "program" | "args">,
+  { program, args = [] }: Pick<ClientWay, "program" | "args">,
   { prompt, successor, variables, ownArgs = [] }: OtherRequest,
 ): ClientCommand {
   const line = commands.run(prompt, [...ownArgs, ...args]);

@@ -13,7 +13,9 @@ import { openingLine } from "../../contract/task-prompt.ts";
 import type { Host, HostResult } from "../../local-mcp/host/host.ts";
 import type { Launch } from "../../platform/launch.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import type { LimitHandOver } from "../../local-mcp/sessions/recoveries.ts";
 import type * as sessions from "../../local-mcp/sessions/sessions.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { FailedTests } from "../command-executor.ts";
 import type { TaskRun, MergedInputs } from "../executor.ts";
 
@@ -107,19 +109,33 @@ export function renderBrief(runtime: Runtime, continuation: Continuation): strin
   return continuation.kind === "brief" ? brief(continuation.restoration, runtime.now(), "resume") : null;
 }
 
-/** Offers the old session to no other chat. @returns the rollback */
-export async function takeOver(deps: MachineDeps, continuation: Continuation): Promise<() => Promise<void>> {
+/**
+ * Offers the old session to no other chat.
+ *
+ * @param limit the hand-over at a usage limit that it is
+ * @returns the rollback
+ */
+export async function takeOver(
+  deps: MachineDeps,
+  continuation: Continuation,
+  limit?: LimitHandOver,
+): Promise<() => Promise<void>> {
   if (continuation.kind !== "brief") return () => Promise.resolve();
   const { session, restoration } = continuation;
-  await takeFor(deps, restoration.session.id, session);
+  await takeFor(deps, restoration.session.id, session, limit);
   return () => giveBack(deps, restoration.session.id, session);
 }
 
 const notUpdated = "the previous session could not be updated";
 
 /** Offers the session to no chat but this one. */
-export function takeFor({ runtime, call }: MachineDeps, session: string, chat: string): Promise<void> {
-  return logFailure(runtime, notUpdated, call("recovery.take", { session, chat }));
+export function takeFor(
+  { runtime, call }: MachineDeps,
+  session: string,
+  chat: string,
+  limit?: LimitHandOver,
+): Promise<void> {
+  return logFailure(runtime, notUpdated, call("recovery.take", { session, chat, ...omitUndefined({ limit }) }));
 }
 
 /** Offers the session to all again, unless that chat has begun. */

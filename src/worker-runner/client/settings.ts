@@ -1,23 +1,5 @@
 import * as z from "zod";
-import { supportedClients } from "../../clients/adapters.ts";
-import type { ClientAdapter } from "../../clients/client-adapter.ts";
 import { Tier } from "../../contract/routes.ts";
-import { otherOutput } from "./run-events.ts";
-
-/** Another client that continues while Claude Code has reached its usage limit. */
-export function atLimitSettings(isUsable: (client: ClientAdapter) => boolean) {
-  const names = supportedClients
-    .filter((client) => client.name !== "claude-code" && isUsable(client))
-    .map(({ name }) => name);
-  return z.strictObject({
-    client: z.enum(names),
-    /** Default: the client's own command. */
-    program: z.string().min(1).max(4_096).optional(),
-    args: z.array(z.string().max(10_000)).max(1_000).default([]),
-  });
-}
-
-export type AtLimit = z.infer<ReturnType<typeof atLimitSettings>>;
 
 /** Names of further environment variables that a client gets. */
 export const VariableNames = z
@@ -69,8 +51,6 @@ export const ClaudeSettings = z
     disallowedTools: z.array(ToolRule).max(100).default([]),
     /** Asks for no permission: only for machines that hold nothing but the task. */
     allowAll: z.boolean().default(false),
-    /** Without it tasks wait until the limit resets. */
-    atLimit: atLimitSettings(({ name }) => otherOutput(name) !== null).optional(),
     model: z.string().min(1).max(200).optional(),
     route: RouteSettings.optional(),
     maxTurns: z.int().min(1).max(10_000).optional(),

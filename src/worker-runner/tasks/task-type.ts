@@ -3,6 +3,7 @@ import { resolve, join } from "node:path";
 import * as z from "zod";
 import { type Workspace, withWorkspace } from "../../local-mcp/host/workspace.ts";
 import { isOnPath } from "../../platform/program-path.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { GitError } from "../../snapshots/git.ts";
@@ -159,6 +160,7 @@ export interface Work<Type extends TypeSettings> extends Pick<
   readonly endSignal: AbortSignal;
   /** Aborted: what still runs is given back at once. */
   readonly hurrySignal?: AbortSignal;
+  readonly stoppedAt?: ClaudeExecutorOptions["stoppedAt"];
 }
 
 export function runTasks<Type extends TypeSettings>(
@@ -177,7 +179,13 @@ export async function runTasksIn<Type extends TypeSettings>(
   const deps = await taskDeps(context, workspace);
   if (!deps.ok) return deps;
   const { runtime, home } = deps.value;
-  const setups = await createSetups(deps.value, work.types, work.folder, work.makeExecutor);
+  const { stoppedAt } = work;
+  const setups = await createSetups(
+    { ...deps.value, ...omitUndefined({ stoppedAt }) },
+    work.types,
+    work.folder,
+    work.makeExecutor,
+  );
   if (!setups.ok) return setups;
   for (const folder of await removeOldWorktrees(home, deps.value))
     context.progress?.(`A worktree that was unused for a week was removed: ${folder}`);

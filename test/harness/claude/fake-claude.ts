@@ -118,8 +118,13 @@ export class FakeClaude {
   readonly runtime: TempRuntime;
   #executor: Executor | null = null;
 
-  constructor(parts: readonly Part[], env: NodeJS.ProcessEnv = {}) {
-    this.runtime = tempRuntime({ env: { PATH: process.env["PATH"], ...env } });
+  /** @param config parts of config.json, for the folder of the stand-in */
+  constructor(
+    parts: readonly Part[],
+    env: NodeJS.ProcessEnv = {},
+    config: (root: string) => Record<string, unknown> = () => ({}),
+  ) {
+    this.runtime = tempRuntime({ env: { PATH: process.env["PATH"], ...env }, config: config(this.root) });
     mkdirSync(this.folder);
     writeFakeClaude(this.root, parts);
   }

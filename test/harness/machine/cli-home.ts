@@ -250,6 +250,7 @@ function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: s
     readInput: async () => "",
     interrupted: () => AbortSignal.abort(),
     onInterrupt: () => () => undefined,
+    onEnter: () => () => undefined,
     onReaderGone: () => () => undefined,
     drained: () => null,
     leaveWithin: () => undefined,

@@ -33,6 +33,8 @@ export class SupervisorRig {
   openProblem: string | null = null;
   /** What a program does that is asked to end. */
   atStop: (run: Running) => void = (run) => run.end(143);
+  /** When the user has pressed Enter. */
+  stoppedAt: number | null = null;
   call: Host["call"];
   readonly #settings: SupervisorSettings;
   readonly #asked = new AbortController();
@@ -97,6 +99,7 @@ export class SupervisorRig {
         this.#moves.emit("move");
       },
       wait: (ms, signal) => this.#wait(ms, signal),
+      stoppedAt: () => this.stoppedAt,
     });
     this.#noteStored = () => daemon.noteStored();
     this.runtime.store.onCommit(this.#noteStored);

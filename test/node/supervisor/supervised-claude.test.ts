@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { codex } from "#src/clients/codex.ts";
@@ -8,47 +8,18 @@ import { dismiss } from "#src/local-mcp/recovery/local-source.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { init, lines, result, says } from "#harness/claude/fake-claude.ts";
-import { aLiveChat, checkpointsOf, sessionOf, type LiveChat } from "#harness/supervisor/live-chats.ts";
-import { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
-
-const prompt = "Fix the parser.";
-const fix = { kind: "claude", folder: "project", prompt, args: ["--model", "opus"] } as const;
-
-async function aRig(change: object = {}): Promise<SupervisorRig> {
-  const rig = new SupervisorRig(
-    { watch: { fix: { ...fix, ...change } } },
-    { env: { PATH: "/bin", SHIM_X_TOKEN: "t", OTHER: "x" } },
-  );
-  mkdirSync(join(rig.folder, "project"));
-  await rig.begin();
-  return rig;
-}
-
-function valueAfter(rig: SupervisorRig, option: string): string | undefined {
-  const { args = [] } = rig.runs.at(-1)?.program ?? {};
-  return args.includes(option) ? args[args.indexOf(option) + 1] : undefined;
-}
-
-/** The session of its command has begun. */
-function live(rig: SupervisorRig, change: Partial<LiveChat> = {}): string {
-  const id = valueAfter(rig, "--session-id") ?? valueAfter(rig, "--resume") ?? "";
-  aLiveChat(rig.runtime, { id, pid: 500 + rig.runs.length, ...change });
-  return id;
-}
-
-async function die(rig: SupervisorRig, code = 137): Promise<void> {
-  rig.runtime.processes.kill(500 + rig.runs.length);
-  await rig.end(code);
-}
-
-async function crash(rig: SupervisorRig, code?: number): Promise<void> {
-  await die(rig, code);
-  await rig.pass(10_000);
-}
-
-function prints(rig: SupervisorRig, ...events: object[]): void {
-  for (const line of lines(...events).split("\n")) rig.runs.at(-1)?.program.onLine(line);
-}
+import {
+  aRig,
+  codexWorks,
+  crash,
+  die,
+  limitIt,
+  live,
+  prints,
+  prompt,
+  valueAfter,
+} from "#harness/supervisor/claude-runs.ts";
+import { aLiveChat, checkpointsOf, sessionOf } from "#harness/supervisor/live-chats.ts";
 
 it("[SU7] begins with the prompt in a session of SHIM's choice, with its server and hooks, and none of its secrets", async () => {
   const rig = await aRig();
@@ -169,7 +140,7 @@ it("[SU38] a session that another process runs is waited for", async () => {
 });
 
 it("[SU5] a usage limit is waited for, as reported by the stream or by the client's hook", async () => {
-  const limited = await aRig();
+  const limited = await aRig(["wait"]);
   live(limited);
   const resetsAt = Math.floor(limited.runtime.now() / 1_000) + 3_600;
   const limit = { type: "rate_limit_event", rate_limit_info: { status: "rejected", resetsAt } };
@@ -181,7 +152,7 @@ it("[SU5] a usage limit is waited for, as reported by the stream or by the clien
   expect(limited.runs).toHaveLength(1);
   await limited.pass(200_000);
   expect(limited.runs).toHaveLength(2);
-  const hooked = await aRig();
+  const hooked = await aRig(["wait"]);
   const id = live(hooked);
   const text = "rate_limit: You've hit your session limit";
   hooked.runtime.store.write((sql) => journal.append(sql, id, hooked.runtime.now(), "f", { kind: "failure", text }));
@@ -189,28 +160,8 @@ it("[SU5] a usage limit is waited for, as reported by the stream or by the clien
   expect(hooked.emitted("ended").at(-1)).toMatchObject({ phase: "due", againInMs: 300_000 });
 });
 
-/** Its hooks report that Codex has begun, in the process of this run, and has done something. */
-function codexWorks(rig: SupervisorRig, prompt = "Fix the parser. Codex is at it."): void {
-  const { env, cwd } = rig.runs.at(-1)!.program;
-  const pid = 500 + rig.runs.length;
-  rig.runtime.processes.start(pid);
-  const runtime = { ...rig.runtime, env };
-  const send = (event: string, fields: object): void => {
-    const input = { session_id: "codex-1", cwd, ...fields };
-    answerHook(runtime, event, () => JSON.stringify(input), pid, codex);
-  };
-  send("SessionStart", { source: "startup" });
-  send("UserPromptSubmit", { prompt });
-  send("PreToolUse", { tool_name: "Bash", tool_use_id: "c1", tool_input: { command: "npm test" } });
-}
-
-function limitIt(rig: SupervisorRig): Promise<void> {
-  prints(rig, init(), says({ error: "rate_limit" }), result({ is_error: true, result: "You've hit your limit" }));
-  return die(rig, 1);
-}
-
 it("[CA51] at a usage limit another client continues at once with the brief, and Claude Code takes over again", async () => {
-  const rig = await aRig({ atLimit: { client: "codex", program: "/opt/codex", args: ["--json"] } });
+  const rig = await aRig([{ client: "codex", program: "/opt/codex", args: ["--json"] }]);
   const first = live(rig);
   await limitIt(rig);
   const reason = "a usage limit was reached; Codex continues";
@@ -232,7 +183,7 @@ it("[CA51] at a usage limit another client continues at once with the brief, and
 });
 
 it("[RE122] the brief in the other client's prompt is no word of the user in the next brief", async () => {
-  const rig = await aRig({ atLimit: { client: "codex" } });
+  const rig = await aRig([{ client: "codex" }]);
   const first = live(rig);
   await limitIt(rig);
   await rig.pass(1_000);
@@ -254,7 +205,7 @@ it("[RE122] the brief in the other client's prompt is no word of the user in the
 });
 
 it("[CA52] a chat in a process of another environment gets the session by the brief in its prompt, unless the successor has begun", async () => {
-  const rig = await aRig({ atLimit: { client: "codex" } });
+  const rig = await aRig([{ client: "codex" }]);
   const first = live(rig);
   await limitIt(rig);
   await rig.pass(1_000);
@@ -271,7 +222,7 @@ it("[CA52] a chat in a process of another environment gets the session by the br
 });
 
 it("[CA51] after the other client has failed Claude Code waits for the reset that it has reported", async () => {
-  const rig = await aRig({ atLimit: { client: "codex" } });
+  const rig = await aRig([{ client: "codex" }]);
   live(rig);
   const resetsAt = Math.floor(rig.runtime.now() / 1_000) + 7_200;
   prints(rig, { type: "rate_limit_event", rate_limit_info: { status: "rejected", resetsAt } });
@@ -285,7 +236,7 @@ it("[CA51] after the other client has failed Claude Code waits for the reset tha
 });
 
 it("[CA51] what the other client has finished is finished, and without its hooks the session stays on offer", async () => {
-  const rig = await aRig({ atLimit: { client: "codex" } });
+  const rig = await aRig([{ client: "codex" }]);
   const first = live(rig);
   await limitIt(rig);
   await rig.pass(1_000);

@@ -1,4 +1,5 @@
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { pause } from "#src/store/pause.ts";
 import { expect, it } from "vitest";
 import { T0 } from "#harness/machine/temp-runtime.ts";
 import { died, FakeClaude, init, lines, result, says, type Part } from "#harness/claude/fake-claude.ts";
@@ -35,11 +36,27 @@ function aWorker(...parts: readonly Part[]): FakeClaude {
   return new FakeClaude(parts, env);
 }
 
-/** Codex is the same stand-in, started after Claude Code. */
-function withOther(claude: FakeClaude, change: object = {}): object {
-  const codex = { client: "codex", program: `${claude.root}/claude`, args: ["--sandbox", "workspace-write"] };
-  return { atLimit: { ...codex, ...change }, env: ["EXTRA"] };
+const ceilings = { mostUsd: null, mostHours: 200 };
+const codex = (root: string): object => {
+  return { client: "codex", program: `${root}/claude`, args: ["--sandbox", "workspace-write"] };
+};
+
+/** The other ways are the same stand-in, started after Claude Code. */
+function withRule(
+  order: (root: string) => readonly (object | string)[],
+  parts: readonly Part[],
+  change: object = {},
+): FakeClaude {
+  return new FakeClaude(parts, env, (folder) => ({
+    atLimit: [{ folder, order: order(folder), ...ceilings, ...change }],
+  }));
 }
+
+function withCodex(...parts: readonly Part[]): FakeClaude {
+  return withRule((root) => [codex(root)], parts);
+}
+
+const settings = { env: ["EXTRA"] };
 
 it("[CX25] at a usage limit a task waits for the reset, at most a day at a time, and costs no attempt @night", async () => {
   for (const [resetsInMs, delayMs] of [
@@ -90,10 +107,9 @@ it("[CX29] until the reset Claude Code is not started again for another task", a
   expect((await claude.run({ isSameWorker: true })).outcome).toMatchObject({ kind: "done" });
 });
 
-it("[CX30] [CX31] with `atLimit` another client does it at once in the same folder, with the brief, and each task until the reset @night", async () => {
-  const claude = aWorker(atLimit(), codexDoes(), codexDoes("Again."));
+it("[CX30] [CX31] by the rule another client does it at once in the same folder, with the brief, and each task until the reset @night", async () => {
+  const claude = withCodex(atLimit(), codexDoes(), codexDoes("Again."));
   died(claude);
-  const settings = withOther(claude);
   const run = await claude.run({ settings });
   const codex = claude.started()[1]!;
   expect([codex.args, codex.cwd]).toEqual([["exec", "--json", "--sandbox", "workspace-write", "-"], claude.folder]);
@@ -127,8 +143,8 @@ it("[CX30] [CX31] with `atLimit` another client does it at once in the same fold
 
 it("[CX31] the other client's own statement counts, and a limit on what it does not report keeps the task back @night", async () => {
   const failure = '{"shim":"failed","reason":"no such module","isRetryable":false}';
-  const failing = aWorker(atLimit(), codexDoes(failure));
-  expect((await failing.run({ settings: withOther(failing) })).outcome).toEqual({
+  const failing = withCodex(atLimit(), codexDoes(failure));
+  expect((await failing.run({ settings })).outcome).toEqual({
     kind: "failed",
     reason: "no such module",
     isRetryable: false,
@@ -137,8 +153,8 @@ it("[CX31] the other client's own statement counts, and a limit on what it does 
     [{ tokens: 5_000 }, "tokens"],
     [{ costMicros: 50_000 }, "cost"],
   ] as const) {
-    const claude = aWorker(atLimit(), codexDoes());
-    const { outcome } = await claude.run({ settings: withOther(claude), left });
+    const claude = withCodex(atLimit(), codexDoes());
+    const { outcome } = await claude.run({ settings, left });
     const reason = `Claude Code has reached its usage limit, and Codex does not report the ${measure} that the task limits`;
     expect([outcome, claude.started().length]).toMatchObject([{ ...wait, reason }, 1]);
   }
@@ -148,16 +164,15 @@ it("[CX31] a limit on time, and a stop, end the other client too @night", async 
   const endless: Part = { text: lines({ type: "thread.started", thread_id: other }), atInterrupt: null };
   const stopTimeouts = { interruptMs: 10, graceMs: 10 };
   const stop = new AbortController();
-  const stopped = aWorker(atLimit(), endless);
+  const stopped = withCodex(atLimit(), endless);
   const onOutput = (text: string): void => void (text.startsWith(`session ${other}`) && stop.abort());
-  const settings = withOther(stopped);
   expect((await stopped.run({ settings, stopTimeouts, signal: stop.signal, onOutput })).outcome).toEqual({
     kind: "stopped",
   });
-  const late = aWorker(atLimit(), endless);
+  const late = withCodex(atLimit(), endless);
   const times = { now: 0 };
   const run = await late.run({
-    settings: withOther(late),
+    settings,
     stopTimeouts,
     left: { wallMs: 60_000 },
     monotonic: () => times.now,
@@ -175,8 +190,8 @@ it.for([
   ["ends without a result", { text: "", complaint: "error: not logged in\n", code: 1 }, "not logged in"],
   ["ends with a code other than 0", { ...codexDoes(), code: 3 }, "it ended with 3"],
 ] as const)("[CX32] a client that %s lets the task wait for the reset @night", async ([, part, reason]) => {
-  const claude = aWorker(atLimit(), part);
-  const { outcome } = await claude.run({ settings: withOther(claude) });
+  const claude = withCodex(atLimit(), part);
+  const { outcome } = await claude.run({ settings });
   expect(outcome).toMatchObject({ ...wait, delayMs: 300_000, reason: expect.stringContaining(reason) as string });
 });
 
@@ -193,8 +208,45 @@ it("[CX32] Claude Code takes over again with the brief of what the other client 
   expect(taken).toMatchObject({ recovery: null });
 });
 
-it("[CX30] a client that is no Claude Code and whose result cannot be read is refused in the settings", async () => {
-  const claude = aWorker();
-  for (const client of ["claude-code", "copilot", "opencode", "cursor"])
-    await expect(claude.run({ settings: withOther(claude, { client }) })).rejects.toThrow("client");
+it("[CX30] a client whose result cannot be read is left out", async () => {
+  const claude = withRule((root) => [{ client: "copilot", program: `${root}/claude` }], [atLimit(), codexDoes()]);
+  const { outcome } = await claude.run({ settings });
+  const reason = "Claude Code has reached its usage limit, and what Copilot CLI prints cannot be read";
+  expect([outcome, claude.started().length]).toMatchObject([{ ...wait, reason }, 1]);
+});
+
+it("[LI2] [CX30] another model comes first where the rule names it first, each way once, and then the task waits", async () => {
+  const parts = [atLimit(), atLimit(), { text: "", code: 1 }, codexDoes()];
+  const claude = withRule((root) => [{ model: "haiku" }, codex(root)], parts);
+  const { outcome, output } = await claude.run({ settings });
+  expect(outcome).toMatchObject({ ...wait, delayMs: 300_000 });
+  expect(claude.started().map(({ args }) => args.includes("haiku"))).toEqual([false, true, false]);
+  expect(output).toContain("Claude Code with the model haiku continues");
+  // The next task tries none of them again before the limit ends.
+  expect((await claude.run({ isSameWorker: true, task: { task: 8 } })).outcome).toMatchObject(wait);
+  expect(claude.started()).toHaveLength(3);
+});
+
+it("[LI3] a task is given back while the project is paused, and when the rule's hours are over", async () => {
+  const paused = withCodex(atLimit(), codexDoes());
+  paused.runtime.store.write((sql) => pause(sql, paused.runtime.now(), null, paused.folder));
+  expect((await paused.run({ settings })).outcome).toMatchObject({
+    ...wait,
+    reason: expect.stringContaining("`shim pause` stopped the rule") as string,
+  });
+  const late = withRule((root) => [codex(root)], [atLimit((T0 + 9 * hourMs) / 1_000), codexDoes()], { mostHours: 2 });
+  expect((await late.run({ settings })).outcome).toMatchObject({ kind: "done" });
+  late.runtime.wait(2 * hourMs);
+  const again = await late.run({ settings, isSameWorker: true, task: { task: 8 } });
+  expect(again.outcome).toMatchObject({ ...wait, reason: expect.stringContaining("for at most 2 h") as string });
+});
+
+it("[LI3] a chat whose cost is not known reaches the ceiling of money, so the rule starts no further one", async () => {
+  const claude = withRule((root) => [codex(root)], [atLimit(), codexDoes()], { mostUsd: 5 });
+  expect((await claude.run({ settings })).outcome).toMatchObject({ kind: "done" });
+  const again = await claude.run({ settings, isSameWorker: true, task: { task: 8 } });
+  const reason = expect.stringContaining(
+    "at most 5.00 USD, and 1 chat without SHIM's hooks reported no cost",
+  ) as string;
+  expect([again.outcome, claude.started().length]).toMatchObject([{ ...wait, reason }, 2]);
 });

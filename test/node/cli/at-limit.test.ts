@@ -1,0 +1,69 @@
+import { chmodSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { aCliHome, aSeededHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { write } from "#harness/machine/git-project.ts";
+import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";
+
+const ceilings = { mostUsd: 5, mostHours: 8 };
+
+function ruleOf(home: CliHome, order: unknown, more: object = ceilings): string {
+  return JSON.stringify([{ folder: home.project, order, ...more }]);
+}
+
+function withCodex(home: CliHome): CliHome {
+  write(home.folder, { "bin/codex": "#!/bin/sh\n" });
+  chmodSync(join(home.folder, "bin", "codex"), 0o755);
+  home.runtime.env["PATH"] = join(home.folder, "bin");
+  return home;
+}
+
+it("[LI8] a rule that cannot be followed is refused when it is set, and reported by doctor", async () => {
+  const home = withCodex(aCliHome());
+  const set = (value: string) => home.shim("config set atLimit", value);
+  for (const [value, why] of [
+    [ruleOf(home, [{ client: "qwen" }]), "Qwen Code is not installed: there is no program qwen"],
+    [ruleOf(home, [{ client: "vscode" }]), "cannot be started from a command line"],
+    [ruleOf(home, [{ client: "claude-code" }]), "Claude Code is the client at its limit"],
+    [ruleOf(home, [{ model: "gpt-5" }]), '"gpt-5" is no model of Claude Code'],
+    [ruleOf(home, ["wait", { client: "codex" }]), "atLimit"],
+    [ruleOf(home, [{ client: "codex" }], { mostUsd: 5 }), "atLimit"],
+    [ruleOf({ ...home, project: "app" }, ["wait"]), "atLimit"],
+    [ruleOf(home, "never"), "atLimit"],
+  ] as const) {
+    const { code, err } = await set(value);
+    expect([code, err]).toEqual([2, expect.stringContaining(why)]);
+  }
+  expect((await home.json("config get atLimit"))["value"]).toEqual([]);
+  const order = [{ model: "haiku" }, { client: "codex", args: ["--sandbox", "workspace-write"] }, "wait"];
+  expect(await set(ruleOf(home, order))).toMatchObject({ code: 0 });
+  expect((await home.shim("config set atLimit", ruleOf(home, "off", {}))).code).toBe(0);
+  await set(ruleOf(home, order));
+  expect((await home.shim("doctor")).out).toContain("warn  at_limit: the ceiling of money");
+  home.runtime.env["PATH"] = "/nowhere";
+  expect((await home.shim("doctor")).out).toContain("fail  at_limit: the rule of");
+});
+
+it("[LI9] the page shows the rule at a session at its usage limit, and pauses its project", async () => {
+  const home = withCodex(aSeededHome());
+  const rule = { folder: home.project, order: [{ client: "codex" }, "wait"], ...ceilings };
+  Object.assign(home.runtime.config, { atLimit: [rule] });
+  const { store } = home.runtime;
+  store.write((sql) => {
+    const failure = { kind: "failure", text: "rate_limit: You've hit your limit" } as const;
+    journal.append(sql, ids.dead, home.now, "f", failure);
+  });
+  const project = store.read((sql) => sessions.get(sql, ids.dead)?.project, null);
+  fakeBundle(home);
+  const page = await servePage(home);
+  const authorization = await signIn(page);
+  const atLimit = async (session: string): Promise<unknown> =>
+    (await callAs(page, authorization, { name: "page.session", input: { session } })).value["atLimit"];
+  expect(await atLimit(ids.alive)).toBeNull();
+  const text = `At its usage limit. The rule of ${home.project}: Codex, then wait; at most 5.00 USD and 8 h; 0.00 USD spent for this limit so far.`;
+  expect(await atLimit(ids.dead)).toEqual({ text, project });
+  const paused = await callAs(page, authorization, { name: "pauses.start", input: { project }, requestId: "p1" });
+  expect(paused).toMatchObject({ status: 200, value: { started: { project } } });
+});
