@@ -7,10 +7,14 @@ export type Trigger =
   | "time"
   | "compact"
   | "before_tool"
+  /** Before the first tool of a turn that may change files. */
+  | "turn"
   | "model_switch"
   | "turn_end"
   | "session_end"
   | "detached"
+  /** Before an undo of a chat's changes. */
+  | "undo"
   | "on_demand";
 
 /** Reason in words. */

@@ -15,7 +15,18 @@ const causes = [
   "unknown",
 ] as const satisfies readonly CrashCause[];
 const riskLevels = ["safe", "warning", "danger", "critical"] as const satisfies readonly RiskLevel[];
-const triggers = ["risk", "tools", "time", "compact", "before_tool", "model_switch", "turn_end", "session_end"];
+const automatic = [
+  "risk",
+  "tools",
+  "time",
+  "compact",
+  "before_tool",
+  "turn",
+  "model_switch",
+  "turn_end",
+  "session_end",
+];
+const triggers = [...automatic, "detached", "on_demand", "undo"];
 export const clients = [...hookClients, "claude-ai", "claude-desktop"];
 const riskInputs = ["contextFill", "contextTokens", "sinceCheckpointMs", "hostMemory", "rateLimit", "toolErrors"];
 export const modelFamilies = ["opus", "sonnet", "haiku", "fable", "mythos", "gpt", "gemini"];
@@ -79,7 +90,7 @@ const safetyMetrics = {
     ...machine,
     group: "Checkpoints",
     help: "Checkpoints that were stored, by what caused them.",
-    labels: { trigger: [...triggers, "detached", "on_demand"] },
+    labels: { trigger: triggers },
   },
   shim_checkpoint_bytes_total: {
     ...counter,

@@ -1,6 +1,12 @@
 import type { Runtime } from "./runtime.ts";
 
-export type JobName = "takeSnapshot" | "foreseeConflicts" | "dropSnapshots" | "makeBundle" | "writeCleanCopy";
+export type JobName =
+  | "takeSnapshot"
+  | "foreseeConflicts"
+  | "dropSnapshots"
+  | "makeBundle"
+  | "undoFiles"
+  | "writeCleanCopy";
 
 /** A name and input of long work, which can be cloned. */
 export interface Job {

@@ -6,6 +6,8 @@ import { removeDurably, syncFolder } from "../platform/private-files.ts";
 import { lines, withTimeLimit, type TimeLimit } from "./git.ts";
 import {
   filterOwned,
+  indexesIn,
+  indexPrefix,
   inRepository,
   pack,
   refOf,
@@ -58,6 +60,9 @@ async function dropRefs(opened: OpenRepository, checkpointIds: readonly string[]
   const known = new Set(await lines(git, ["for-each-ref", "--format=%(refname)", "refs/shim/"]));
   const refsToDrop = [...new Set(checkpointIds.map(refOf))].filter((ref) => known.has(ref));
   if (refsToDrop.length > 0) await updateRefs(opened, refsToDrop.map((ref) => `delete ${ref}\n`).join(""));
+  // Its names of files go, too.
+  for (const name of indexesIn(opened.repository))
+    if (refsToDrop.includes(refOf(name.slice(indexPrefix.length)))) rmSync(join(opened.repository, name));
   return [...known].filter((ref) => !refsToDrop.includes(ref));
 }
 

@@ -9,6 +9,7 @@ import {
   readFileSync,
   readlinkSync,
   renameSync,
+  rmdirSync,
   rmSync,
   symlinkSync,
   type Stats,
@@ -29,8 +30,8 @@ export interface Staged {
 export interface FileChange {
   /** Relative to the project. */
   readonly path: string;
-  /** missing: the project has no such file now. */
-  readonly now: "changed" | "missing";
+  /** missing: the project has no such file now; created: it alone has it. */
+  readonly now: "changed" | "missing" | "created";
 }
 
 /** Runs `work` with an empty private folder, which is gone afterwards. */
@@ -98,8 +99,8 @@ export async function diffOf(
 ): Promise<string> {
   return withStaging(async (scratch) => {
     for (const { path, now } of changes) {
-      copy(join(folder, path), join(scratch, "then", path));
-      if (now === "changed") copyIfFile(join(project, path), join(scratch, "now", path));
+      if (now !== "created") copy(join(folder, path), join(scratch, "then", path));
+      if (now !== "missing") copyIfFile(join(project, path), join(scratch, "now", path));
     }
     for (const name of ["now", "then"]) mkdirSync(join(scratch, name), { recursive: true });
     const args = ["diff", "--no-index", "--no-ext-diff", "--no-textconv", "--no-color", "--no-prefix", "now", "then"];
@@ -118,26 +119,38 @@ export interface ReplacedFiles {
 
 /**
  * [GS71] Puts the changes into the project, each file whole or not at all. [GS72] Copies what it
- * replaces first; leaves a path whose folder is a link out of the project.
+ * replaces first; leaves a path whose folder is a link out of the project. A created file goes, and
+ * a folder that is empty then.
  *
- * @param backup a folder that does not exist
+ * @param backup a folder that does not exist; null: a snapshot has what is replaced
  */
-export function replaceFiles(staged: Staged, changes: readonly FileChange[], backup: string): ReplacedFiles {
+export function replaceFiles(staged: Staged, changes: readonly FileChange[], backup: string | null): ReplacedFiles {
   const { folder, project } = staged;
   const written: string[] = [];
   const notRestored: ExcludedFile[] = [];
-  for (const { path } of changes) {
+  // A file may stand where a folder of created ones is, and the other way round.
+  const removedFirst = changes.toSorted(
+    (one, other) => Number(other.now === "created") - Number(one.now === "created"),
+  );
+  for (const { path, now } of removedFirst) {
     try {
       const target = join(project, path);
       requireInside(project, target);
-      copyIfFile(target, join(backup, path));
-      replace(join(folder, path), target);
+      if (backup !== null) copyIfFile(target, join(backup, path));
+      if (now === "created") remove(project, target);
+      else replace(join(folder, path), target);
       written.push(path);
     } catch (error) {
       notRestored.push({ path, reason: messageOf(error) });
     }
   }
-  return { written, notRestored, backup: existsSync(backup) ? backup : null };
+  return { written, notRestored, backup: backup !== null && existsSync(backup) ? backup : null };
+}
+
+function remove(project: string, target: string): void {
+  rmSync(target);
+  for (let folder = dirname(target); folder !== project && readdirSync(folder).length === 0; folder = dirname(folder))
+    rmdirSync(folder);
 }
 
 /** A linked folder may lead out of the project. */

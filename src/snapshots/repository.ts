@@ -31,9 +31,16 @@ export function refOf(checkpointId: string): string {
   return `${refPrefix}${checkpointId}`;
 }
 
-export function repositoryFor(snapshots: string, tree: WorkTree): string {
+export function repositoryFor(snapshots: string, tree: Pick<WorkTree, "format" | "commonDir">): string {
   const name = createHash("sha256").update(`${tree.format}\0${tree.commonDir}`).digest("hex").slice(0, 32);
   return join(snapshots, `${name}.git`);
+}
+
+/** [GS81] Beginning of the name of a plain folder's index; the rest is its checkpoint. */
+export const indexPrefix = "index-";
+
+export function indexesIn(repository: string): string[] {
+  return readdirSync(repository).filter((name) => name.startsWith(indexPrefix));
 }
 
 /**

@@ -7,9 +7,11 @@ import * as snapshotDrops from "../store/snapshot-drops.ts";
 import { dropSnapshots } from "./drop-snapshots.ts";
 import { takeSnapshot, type Snapshot } from "./take-snapshot.ts";
 
-/** SQL condition on a snapshot `s` that must be taken before its files can change. */
-const isBeforeTool = "(SELECT trigger FROM checkpoints c WHERE c.id = s.checkpointId) = 'before_tool'";
-const isAwaited = "(SELECT trigger FROM checkpoints c WHERE c.id = s.checkpointId) IN ('before_tool', 'compact')";
+const triggerSql = "(SELECT trigger FROM checkpoints c WHERE c.id = s.checkpointId)";
+/** SQL conditions on a snapshot `s` that must be taken before its files can change. */
+const isBeforeTool = `${triggerSql} IN ('before_tool', 'turn')`;
+const isAwaited = `${triggerSql} IN ('before_tool', 'turn', 'compact')`;
+const isOfTurn = `${triggerSql} = 'turn'`;
 
 /** Well below the ten seconds that the client gives a hook. */
 const maxAwaitMs = 6_000;
@@ -89,7 +91,8 @@ function failOverdue(runtime: Runtime): void {
 function findPending(sql: Sql, now: number, sessionIds: readonly string[]): PendingSnapshot | null {
   const [row] = sql.all<PendingSnapshot>(
     `SELECT s.checkpointId, s.project FROM snapshots s
-     WHERE s.state = 'pending' AND s.session IN (SELECT value FROM json_each(?)) AND NOT (${isBeforeTool} AND s.at > ?)
+     WHERE s.state = 'pending' AND s.session IN (SELECT value FROM json_each(?)) AND NOT ${isOfTurn}
+       AND NOT (${isBeforeTool} AND s.at > ?)
      ORDER BY s.at LIMIT 1`,
     JSON.stringify(sessionIds),
     now - 2 * maxAwaitMs,
@@ -97,12 +100,14 @@ function findPending(sql: Sql, now: number, sessionIds: readonly string[]): Pend
   return row ?? null;
 }
 
-/** An aborted snapshot stays pending for another process. */
+/** An aborted snapshot stays pending, but not that of a turn: its files change now. */
 function recordSnapshot(sql: Sql, now: number, pending: PendingSnapshot, snapshot: Snapshot, isAborted: boolean): void {
   const { checkpointId } = pending;
   const running = { checkpointId, state: "running" };
   if (snapshot.state !== "done") {
-    snapshots.update(sql, running, { state: isAborted ? "pending" : snapshot.state, reason: snapshot.reason });
+    const isLate = sql.all(`SELECT 1 FROM snapshots s WHERE checkpointId = ? AND ${isOfTurn}`, checkpointId).length > 0;
+    const next = isAborted && !isLate ? "pending" : snapshot.state;
+    snapshots.update(sql, running, { state: next, reason: snapshot.reason });
     return;
   }
   const { state, repository, head, branch, commit, ...detail } = snapshot;

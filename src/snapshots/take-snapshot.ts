@@ -1,10 +1,20 @@
-import { copyFileSync, existsSync, readdirSync, realpathSync, statSync, utimesSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join, posix, relative, sep } from "node:path";
 import {
   changesSince,
-  discover,
   indexEntries,
   isContentSetting,
+  projectTree,
   readAttributes,
   submoduleMode,
   type FileChange,
@@ -27,6 +37,9 @@ import {
 import {
   describe,
   filterOwned,
+  inRepository,
+  indexesIn,
+  indexPrefix,
   listNeeded,
   pack,
   readingGit,
@@ -83,17 +96,35 @@ const maxNamed = 1_000;
  * it. Taking it again under the same id replaces it.
  */
 export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
+  return withProject<Snapshot>(
+    input,
+    async (opened, tree) => {
+      const present = await readPresent(opened, tree, input);
+      return "skipped" in present ? { state: "skipped", reason: present.skipped } : adopt(opened, tree, present, input);
+    },
+    (refused) => refused,
+  );
+}
+
+/** Does work under the lock of the project's repository, within the time limit. */
+export async function withProject<T>(
+  input: SnapshotInput,
+  work: (opened: OpenRepository, tree: WorkTree) => Promise<T>,
+  refuse: (refused: { readonly state: "skipped" | "failed"; readonly reason: string }) => T,
+): Promise<T> {
   const { limits, checkpointId } = input;
   if (!isRefName(checkpointId)) throw new Error(`a checkpoint id has letters, digits, _ and - only: ${checkpointId}`);
-  return withTimeLimit<Snapshot>(
+  return withTimeLimit<T>(
     { timeoutMs: limits.timeoutMs, signal: input.signal },
     async (signal) => {
-      const tree = await discover(input.env, input.project, signal);
-      if ("skipped" in tree) return { state: "skipped", reason: tree.skipped };
-      const repository = repositoryFor(input.snapshots, tree.found);
-      return withRepository(input, repository, tree.found, signal, (opened) => capture(opened, tree.found, input));
+      const repositoryOf = (tree: Pick<WorkTree, "format" | "commonDir">): string =>
+        repositoryFor(input.snapshots, tree);
+      const tree = await projectTree(input.env, input.project, signal, repositoryOf);
+      if ("skipped" in tree) return refuse({ state: "skipped", reason: tree.skipped });
+      const repository = repositoryOf(tree.found);
+      return withRepository(input, repository, tree.found, signal, (opened) => work(opened, tree.found));
     },
-    (reason) => ({ state: "failed", reason }),
+    (reason) => refuse({ state: "failed", reason }),
   );
 }
 
@@ -117,8 +148,13 @@ interface WrittenTree {
 }
 
 /** Writes what a snapshot would hold as a tree into the scratch, and nothing elsewhere. */
-export async function writeTree(opened: OpenRepository, tree: WorkTree, input: TreeInput): Promise<WrittenTree> {
-  copyProjectFiles(tree, opened.scratch);
+export async function writeTree(
+  opened: OpenRepository,
+  tree: WorkTree,
+  input: TreeInput,
+  index = join(tree.gitDir, "index"),
+): Promise<WrittenTree> {
+  copyProjectFiles(tree, opened.scratch, index);
   const reader = readingGit(opened, [tree.objects], tree.top, tree.config);
   const writer = readingGit(opened, [], tree.top, tree.config);
   await unhide(writer, tree.top, await indexEntries(writer));
@@ -131,28 +167,109 @@ export async function writeTree(opened: OpenRepository, tree: WorkTree, input: T
   return { root, entries, absent, special, selection, reader, writer };
 }
 
-async function capture(opened: OpenRepository, tree: WorkTree, input: SnapshotInput): Promise<Snapshot> {
-  const { root, entries, absent, special, selection, reader, writer } = await writeTree(opened, tree, input);
+/** The project's files as they are, in the scratch folder. */
+export interface PresentFiles {
+  readonly commit: string;
+  readonly head: string | null;
+  /** Git that reads them, beside SHIM's and the project's objects. */
+  readonly reader: Git;
+  readonly settings: readonly string[];
+  readonly files: readonly IndexEntry[];
+  readonly leftOut: readonly ExcludedFile[];
+  readonly bytes: number;
+}
+
+export async function readPresent(
+  opened: OpenRepository,
+  found: WorkTree,
+  input: SnapshotInput,
+): Promise<PresentFiles | { readonly skipped: string }> {
+  const base = found.isPlain ? await plainBase(opened) : null;
+  if (found.isPlain && base === null && (await isTooLarge(found.top)))
+    return {
+      skipped: `${found.top} is not in a git repository and holds more than ${maxPlainFiles} files: \`git init\` there makes it a project`,
+    };
+  const tree = base === null ? found : { ...found, head: base.commit };
+  const { root, entries, absent, special, selection, reader, writer } = await writeTree(
+    opened,
+    tree,
+    input,
+    base?.index,
+  );
   const settings = tree.config.filter(isContentSetting);
-  const about = JSON.stringify({ head: tree.head, branch: tree.branch, settings });
+  const head = found.head;
+  const about = JSON.stringify({ head, branch: tree.branch, settings });
   const message = `Work at checkpoint ${input.checkpointId}\n\n${about}\n`;
   const commit = await text(withAuthor(writer, input.now), ["commit-tree", root], message);
-  const borrowed = await adoptObjects(opened, reader, commit, input.checkpointId, input.limits);
-  const files = entries.filter(({ mode }) => mode !== submoduleMode);
   const leftOut = new Map<string, ExcludedFile>();
   for (const one of [...selection.leftOut, ...absent, ...special])
     if (!leftOut.has(one.path)) leftOut.set(one.path, one);
+  const files = entries.filter(({ mode }) => mode !== submoduleMode);
+  return { commit, head, reader, settings, files, leftOut: [...leftOut.values()], bytes: selection.bytes };
+}
+
+/** Moves them into SHIM's repository under the checkpoint's name. */
+export async function adopt(
+  opened: OpenRepository,
+  tree: WorkTree,
+  { commit, head, reader, files, leftOut, bytes }: PresentFiles,
+  { checkpointId, limits }: SnapshotInput,
+): Promise<Extract<Snapshot, { readonly state: "done" }>> {
+  const borrowed = await adoptObjects(opened, reader, commit, checkpointId, limits);
+  if (tree.isPlain) keepIndex(opened, checkpointId);
   return {
     state: "done",
-    head: tree.head,
+    head,
     branch: tree.branch,
     commit,
     repository: opened.repository,
-    leftOut: firstLeftOut([...leftOut.values()], maxNamed),
+    leftOut: firstLeftOut(leftOut, maxNamed),
     files: files.length,
-    bytes: selection.bytes,
+    bytes,
     borrowed: files.filter(({ id }) => borrowed.has(id)).length,
   };
+}
+
+/** [GS80] Files that a folder without git may hold; a clone of a project rarely holds more. */
+const maxPlainFiles = 50_000;
+/** Folders of installed packages, which a project without git does not say to ignore. */
+const installed: ReadonlySet<string> = new Set(["node_modules", ".venv", "__pycache__"]);
+
+async function isTooLarge(top: string): Promise<boolean> {
+  let files = 0;
+  const folders = [top];
+  for (let folder = folders.pop(); folder !== undefined && files <= maxPlainFiles; folder = folders.pop()) {
+    const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+    files += entries.length;
+    const inside = entries.filter((entry) => entry.isDirectory() && !installed.has(entry.name));
+    folders.push(...inside.map(({ name }) => join(folder ?? "", name)));
+  }
+  return files > maxPlainFiles;
+}
+
+/** [GS81] The snapshot of a plain folder whose index is kept: the next one reads changes alone. */
+async function plainBase(opened: OpenRepository): Promise<{ readonly commit: string; readonly index: string } | null> {
+  for (const name of indexesIn(opened.repository)) {
+    const ref = `${refOf(name.slice(indexPrefix.length))}^{commit}`;
+    const { stdout } = await run(inRepository(opened), ["rev-parse", "-q", "--verify", ref], "", [0, 1, 128]);
+    const commit = stdout.toString("utf8").trim();
+    if (commit !== "") return { commit, index: join(opened.repository, name) };
+  }
+  return null;
+}
+
+function keepIndex(opened: OpenRepository, checkpointId: string): void {
+  const from = join(opened.scratch, "index");
+  if (!existsSync(from)) return;
+  const fresh = join(opened.repository, "tmp_index");
+  copyFileSync(from, fresh);
+  // Git compares what is as young as its index.
+  const { atime, mtime } = statSync(from);
+  utimesSync(fresh, atime, mtime);
+  const kept = `${indexPrefix}${checkpointId}`;
+  renameSync(fresh, join(opened.repository, kept));
+  for (const name of indexesIn(opened.repository).filter((name) => name !== kept))
+    rmSync(join(opened.repository, name), { force: true });
 }
 
 async function selectChanges(
@@ -232,14 +349,23 @@ async function adoptObjects(
 const maxFoldersSearched = 5_000;
 
 /** Copies the index and this clone's ignore and attribute rules into the scratch. */
-function copyProjectFiles(tree: WorkTree, scratch: string): void {
+function copyProjectFiles(tree: WorkTree, scratch: string, index: string): void {
+  if (tree.isPlain) {
+    writeFileSync(join(scratch, "info/exclude"), [...installed].map((name) => `${name}/\n`).join(""));
+    writeFileSync(join(scratch, "info/attributes"), "* -text -ident -filter -working-tree-encoding\n");
+    copyIndex(index, scratch);
+    return;
+  }
   for (const file of ["info/exclude", "info/attributes"]) {
     const from = join(tree.commonDir, file);
     if (existsSync(from)) copyFileSync(from, join(scratch, file));
   }
   const shared = readdirSync(tree.gitDir).filter((name) => name.startsWith("sharedindex."));
   for (const name of shared) copyFileSync(join(tree.gitDir, name), join(scratch, name));
-  const index = join(tree.gitDir, "index");
+  copyIndex(index, scratch);
+}
+
+function copyIndex(index: string, scratch: string): void {
   if (!existsSync(index)) return;
   const copy = join(scratch, "index");
   copyFileSync(index, copy);

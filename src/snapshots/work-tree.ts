@@ -1,6 +1,6 @@
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { homedir } from "node:os";
-import { resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { GitError, firstLine, joinRaw, rawList, run, splitRaw, text, userGit, type Git, type RawPath } from "./git.ts";
 
 export interface WorkTree {
@@ -13,6 +13,8 @@ export interface WorkTree {
   readonly branch: string | null;
   /** `key=value` settings that change how files and content are read and written. */
   readonly config: readonly string[];
+  /** A folder without git: SHIM's repository is its git folder, too. */
+  readonly isPlain?: true;
 }
 
 /** Accepts settings that shape content and name no file and no command. */
@@ -21,7 +23,7 @@ export function isContentSetting(setting: string): boolean {
   return contentSetting.test(key) && !/^core\.(excludesfile|attributesfile)$/.test(key);
 }
 
-type Discovery = { readonly found: WorkTree } | { readonly skipped: string };
+type Discovery = { readonly found: WorkTree } | { readonly skipped: string; readonly isPlain?: boolean };
 
 /** GIT_CONFIG_GLOBAL, which excludes the user's commands, needs this release (June 2021). */
 const minGitVersion = [2, 32] as const;
@@ -46,13 +48,42 @@ export async function discover(env: NodeJS.ProcessEnv, folder: string, signal: A
   } catch (error) {
     const reason = skipReason(error, folder);
     if (reason === null) throw error;
-    return { skipped: reason };
+    return { skipped: reason, isPlain: error instanceof GitError && error.stderr.includes(noRepository) };
   }
   const tree = await describe(git);
   // A dotfiles repository would copy the whole home. A setting may name a work tree above it.
+  return isAboveHome(env, tree.top) ? { skipped: `${tree.top} is the home folder, not a project` } : { found: tree };
+}
+
+function isAboveHome(env: NodeJS.ProcessEnv, top: string): boolean {
   const home = resolve(env["HOME"] ?? homedir());
-  const isHome = home === tree.top || home.startsWith(tree.top.endsWith("/") ? tree.top : `${tree.top}/`);
-  return isHome ? { skipped: `${tree.top} is the home folder, not a project` } : { found: tree };
+  return home === top || home.startsWith(top.endsWith("/") ? top : `${top}/`);
+}
+
+/** Whether a folder can have snapshots, as far as its name says. */
+export function mayBeProject(env: NodeJS.ProcessEnv, folder: string): boolean {
+  return existsSync(folder) && (existsSync(join(folder, ".git")) || !isAboveHome(env, folder));
+}
+
+/**
+ * [GS80] The work tree of a project: that of git, else the folder itself.
+ *
+ * @param repositoryOf SHIM's repository of a tree
+ * @throws {GitError} when git fails otherwise or is aborted
+ */
+export async function projectTree(
+  env: NodeJS.ProcessEnv,
+  folder: string,
+  signal: AbortSignal,
+  repositoryOf: (tree: Pick<WorkTree, "format" | "commonDir">) => string,
+): Promise<Discovery> {
+  const found = await discover(env, folder, signal);
+  if ("found" in found || found.isPlain !== true) return found;
+  const top = realpathSync(folder);
+  if (dirname(top) === top || isAboveHome(env, top)) return { skipped: `${top} is no project: it holds all others` };
+  const gitDir = repositoryOf({ format: "sha1", commonDir: top });
+  const names = { top, gitDir, commonDir: top, objects: join(gitDir, "objects") };
+  return { found: { ...names, format: "sha1", head: null, branch: null, config: [], isPlain: true } };
 }
 
 /** Major and minor version as one number: 2038 for 2.38; NaN where the text has none. */
@@ -67,10 +98,12 @@ async function findTooOld(git: Git): Promise<string | null> {
   return `${version} is too old: snapshots need git ${minGitVersion.join(".")} or newer`;
 }
 
+const noRepository = "not a git repository";
+
 function skipReason(error: unknown, folder: string): string | null {
   if (!(error instanceof GitError)) return null;
   if (error.fault === "missing") return "git is not installed, or not on the PATH of this process";
-  if (error.stderr.includes("not a git repository")) return `${folder} is not in a git repository`;
+  if (error.stderr.includes(noRepository)) return `${folder} is not in a git repository`;
   if (error.stderr.includes("dubious ownership"))
     return `git refuses this repository because another user owns it; to allow it: git config --global --add safe.directory <folder> (${firstLine(error.stderr)})`;
   return null;

@@ -216,8 +216,10 @@ export const sessionIndexes: readonly string[] = [
   "CREATE INDEX journal_by_session ON journal (session, seq)",
   // A turn may hold thousands of entries.
   "CREATE INDEX journal_prompts ON journal (session, seq) WHERE kind = 'prompt'",
+  "CREATE INDEX journal_turns ON journal (session, seq) WHERE kind IN ('prompt', 'turn_end', 'failure')",
   "CREATE UNIQUE INDEX checkpoints_ids ON checkpoints (id)",
   "CREATE INDEX checkpoints_by_session ON checkpoints (session, seq)",
+  "CREATE INDEX checkpoints_turns ON checkpoints (session, journalSeq) WHERE trigger IN ('turn', 'before_tool')",
   "CREATE VIRTUAL TABLE checkpoints_text USING fts5 (summary, content='checkpoints', content_rowid='seq')",
   `CREATE TRIGGER checkpoints_text_add AFTER INSERT ON checkpoints BEGIN
      INSERT INTO checkpoints_unindexed (seq) VALUES (new.seq);

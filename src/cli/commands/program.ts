@@ -42,6 +42,7 @@ const others: Readonly<Record<string, Commands>> = {
     fork: () => import("./fork.ts"),
     host: () => import("./host.ts"),
     pause: () => import("./pause.ts"),
+    undo: () => import("./undo.ts"),
     demo: ofLauncher("demo", "a chat that works, is killed and continues, with real processes in a temporary folder"),
   },
   "Started by clients:": {

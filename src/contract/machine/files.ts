@@ -4,7 +4,12 @@ import type { HostErrorCode } from "../errors.ts";
 import { machineOperation } from "./operation.ts";
 
 const path = z.string().min(1).max(4_096);
-const excluded = z.array(z.object({ path: z.string(), reason: z.string() })).readonly();
+export const excluded = z.array(z.object({ path: z.string(), reason: z.string() })).readonly();
+
+/** missing: the project has no such file now; created: it alone has it, so that it goes. */
+export const FileChanges = z
+  .array(z.object({ path: z.string(), now: z.enum(["changed", "missing", "created"]) }))
+  .readonly();
 
 const Saved = z.object({
   checkpoint: z.string(),
@@ -40,8 +45,7 @@ export const fileOperations = {
     summary: "What a restore of saved files would change.",
     input,
     output: Saved.extend({
-      /** missing: the project has no such file now. */
-      changes: z.array(z.object({ path: z.string(), now: z.enum(["changed", "missing"]) })).readonly(),
+      changes: FileChanges,
       /** Text as `git diff` prints it. */
       diff: z.string(),
     }),

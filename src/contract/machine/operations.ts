@@ -11,6 +11,7 @@ import { experimentOperations, learningOperations, replayOperations } from "./le
 import { rescueOperations } from "./rescue.ts";
 import { sessionOperations } from "./sessions.ts";
 import { teamOperations } from "./team.ts";
+import { undoOperations } from "./undo.ts";
 import { usageOperations } from "./usage.ts";
 import { workspaceOperations } from "./workspaces.ts";
 
@@ -29,6 +30,7 @@ export const machineOperations = {
   ...rescueOperations,
   ...sessionOperations,
   ...teamOperations,
+  ...undoOperations,
   ...usageOperations,
   ...workspaceOperations,
 };

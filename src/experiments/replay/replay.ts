@@ -44,7 +44,14 @@ const alwaysDue: Partial<Record<ReplayEvent["kind"], Trigger>> = {
   end: "session_end",
 };
 /** Made for reasons that a session's record does not hold; they stay where they were. */
-const fixedTriggers: ReadonlySet<string> = new Set(["before_tool", "model_switch", "on_demand", "detached"]);
+const fixedTriggers: ReadonlySet<string> = new Set<Trigger>([
+  "before_tool",
+  "turn",
+  "model_switch",
+  "on_demand",
+  "detached",
+  "undo",
+]);
 
 /**
  * Runs the shipped rules for readings, risk and checkpoints over a recorded session.

@@ -13,6 +13,7 @@ import { countRediscovery, toPredecessor, markRecovered, type InheritedWork } fr
 import { recordSettings } from "../recording/session-settings.ts";
 import { firstPrompt, withoutSomePrompts, foldWithinBudget, emptyState, withNotes } from "../sessions/work-state.ts";
 import { noteFile } from "../../snapshots/file-state.ts";
+import { mayBeProject } from "../../snapshots/work-tree.ts";
 import { snapshots } from "../../store/session-tables.ts";
 import { encode, type EncodedBody } from "../../store/checkpoint-body.ts";
 
@@ -231,6 +232,9 @@ function largestField(state: WorkState): string {
   return sizes.reduce((largest, field) => (field.bytes > largest.bytes ? field : largest)).name;
 }
 
+/** [CP206] Triggers whose checkpoint needs the files of its moment, also for a known state. */
+const ownFiles: ReadonlySet<Trigger> = new Set(["turn", "undo"]);
+
 function store(
   sql: Sql,
   runtime: Runtime,
@@ -243,7 +247,7 @@ function store(
   if (!sessions.markSaved(sql, now, input.sessionId, sessionTitle(fitted.state))) return null;
   markRecovered(sql, now, input.sessionId, fitted.state, basis.inheritedWork);
   if (fitted.state.continues) countRediscovery(sql, fitted.state.continues.session, input.sessionId);
-  if (last?.hash === fitted.packed.hash && !basis.isLastDamaged) {
+  if (last?.hash === fitted.packed.hash && !basis.isLastDamaged && !ownFiles.has(input.trigger)) {
     // The events since change nothing: they need not be folded, or counted as news, again.
     checkpoints.setJournalSeq(sql, last.seq, basis.journalSeq);
     return { checkpoint: last, isNew: false };
@@ -272,7 +276,9 @@ function insertCheckpoint(
   const seq = checkpoints.insert(sql, checkpoint);
   recordSettings(sql, now, input.sessionId, runtime.config, { model: basis.session.model });
   const { body: _body, ...kept } = checkpoint;
-  if (state.git && runtime.config.snapshots.isEnabled) enqueueSnapshot(sql, kept, basis.session.project);
+  const { project } = basis.session;
+  if (project !== null && runtime.config.snapshots.isEnabled && mayBeProject(runtime.env, project))
+    enqueueSnapshot(sql, kept, project);
   return { ...kept, seq };
 }
 
@@ -283,14 +289,13 @@ function sessionTitle(state: WorkState): string | null {
 /** The files follow after the answer; only the newest waiting snapshot of a session counts. */
 function enqueueSnapshot(
   sql: Sql,
-  { id, session, at }: Pick<checkpoints.Checkpoint, "id" | "session" | "at">,
-  project: string | null,
+  { id, session, at, trigger }: Pick<checkpoints.Checkpoint, "id" | "session" | "at" | "trigger">,
+  project: string,
 ): void {
-  if (!project) return;
   sql.run(
     `UPDATE snapshots SET state = 'skipped', reason = 'a newer checkpoint came first'
      WHERE state = 'pending' AND session = ?`,
     session,
   );
-  snapshots.insert(sql, { checkpointId: id, session, at, state: "pending", project });
+  snapshots.insert(sql, { checkpointId: id, session, at, state: trigger === "undo" ? "running" : "pending", project });
 }

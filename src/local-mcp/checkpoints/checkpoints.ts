@@ -28,6 +28,19 @@ export function setJournalSeq(sql: Sql, seq: number, journalSeq: number): void {
   sql.run("UPDATE checkpoints SET journalSeq = ? WHERE seq = ? AND journalSeq < ?", journalSeq, seq, journalSeq);
 }
 
+/**
+ * [CP205] Whether the turn has its first files, or was denied them. While they are being saved, a
+ * second tool beside the first waits, too.
+ *
+ * @param turnSeq row of the journal with which the turn began
+ */
+export function hasTurnStart(sql: Sql, sessionId: string, turnSeq: number): boolean {
+  const query = `SELECT 1 FROM checkpoints c LEFT JOIN snapshots s ON s.checkpointId = c.id
+    WHERE c.session = ? AND c.journalSeq >= ? AND c.trigger IN ('turn', 'before_tool')
+      AND coalesce(s.state, '') <> 'running' LIMIT 1`;
+  return sql.all(query, sessionId, turnSeq).length > 0;
+}
+
 export function latest(sql: Sql, sessionId: string, beforeSeq = Number.MAX_SAFE_INTEGER): Checkpoint | null {
   return heads.select(sql, "WHERE session = ? AND seq < ? ORDER BY seq DESC LIMIT 1", sessionId, beforeSeq)[0] ?? null;
 }

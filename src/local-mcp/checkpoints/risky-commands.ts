@@ -3,6 +3,7 @@ import { asObject, textAt } from "../../shared/json-fields.ts";
 import { matchesWord, type WantedWord, wordsOf } from "../../shared/wildcard.ts";
 
 const shellTools: ReadonlySet<string> = new Set(["Bash", "PowerShell"]);
+
 /** Words that are read of one command: the text of a call may be long. */
 const maxWords = 200;
 

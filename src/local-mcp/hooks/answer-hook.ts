@@ -47,7 +47,7 @@ interface AnsweredEvent {
  * [HO1] Never throws: an event that cannot be stored is spooled, and the user is informed.
  *
  * @param id of the event, whose sender may spool it as well
- * @param later does what need not be done before the answer
+ * @param later does the rest, which the answer awaits where files are about to change
  */
 export function answerHook(
   runtime: Runtime,
@@ -56,21 +56,24 @@ export function answerHook(
   clientPid: number,
   named: ClientAdapter = claudeCode,
   id?: string,
-  later: (work: () => void) => void = (work) => work(),
+  later: (work: () => Promise<unknown>, isAwaited: boolean) => void = (work) => void work(),
 ): string {
   try {
     const given = { event, input: readInput(), client: named, env: runtime.env, clientPid, id };
     const { client, events } = readEvent(given, (reason) => rejectInput(runtime, reason));
     const answered = events.map((one) => answerEvent(runtime, one));
-    later(() => {
-      for (const { work } of answered) if (work) void finishEvent(runtime, work);
-    });
+    const works = answered.flatMap(({ work }) => work ?? []);
+    const isAwaited = works.some((work) => fileChangingEvents.has(work.event));
+    if (works.length > 0) later(() => Promise.all(works.map((work) => finishEvent(runtime, work))), isAwaited);
     const answer = client.answer(event, strictest(answered.map((one) => one.answer)));
     return Object.keys(answer).length === 0 ? "" : JSON.stringify(answer);
   } catch (error) {
     return rejectInput(runtime, `${event}: ${stackOf(error)}`);
   }
 }
+
+/** [HO33] Events whose answer lets files change. */
+export const fileChangingEvents: ReadonlySet<HookEvent> = new Set(["PreToolUse", "PreCompact"]);
 
 /** One call may change several files: a refusal of one refuses the call. */
 function strictest(answers: readonly HookAnswer[]): HookAnswer {

@@ -2,7 +2,7 @@ import { claudeCode } from "../../clients/claude-compatible.ts";
 import { messageOf } from "../../shared/error.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
-import { answerEvent, rejectInput, type DeferredWork } from "./answer-hook.ts";
+import { answerEvent, fileChangingEvents, rejectInput, type DeferredWork } from "./answer-hook.ts";
 import { parseInput, toHookInput } from "./read-event.ts";
 import { identify, isDescendant, type ProcessIdentity } from "../../platform/processes.ts";
 import * as servers from "../sessions/servers.ts";
@@ -53,8 +53,8 @@ export class HookChannel {
     const { answer, work } = answerEvent(runtime, incoming);
     this.#note(clientPid);
     // [HO33] The files are saved before a risky tool or a compaction.
-    const isAwaited = event === "PreToolUse" || event === "PreCompact";
-    if (work && isAwaited && work.trigger !== null) await Promise.race([defer(work), pause(maxWaitMs)]);
+    if (work && fileChangingEvents.has(event) && work.trigger !== null)
+      await Promise.race([defer(work), pause(maxWaitMs)]);
     else if (work) afterAnswer(() => void defer(work));
     return reply(event, answer);
   }

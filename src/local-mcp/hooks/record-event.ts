@@ -11,7 +11,9 @@ import { isCall } from "../sessions/effects.ts";
 import { asShownBy, noteEffects, type CallFolder } from "../sessions/note-effects.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
 import { reasonToAsk } from "../effects/repeat-guard.ts";
-import { eventTrigger } from "../checkpoints/triggers.ts";
+import { mayBeProject } from "../../snapshots/work-tree.ts";
+import * as checkpoints from "../checkpoints/checkpoints.ts";
+import { eventTrigger, mayChangeFiles } from "../checkpoints/triggers.ts";
 import { clearContextReadings, takeReadings } from "../observe/observe.ts";
 import { recordAssistant, recordTranscript, recordUnreadPart, recordTurnEnd } from "../observe/record-transcript.ts";
 import { recordSettings } from "../recording/session-settings.ts";
@@ -398,7 +400,19 @@ function recordReadings({ sql, runtime, incoming, known: { part }, session }: Re
   const { event, input } = incoming;
   const before = event === "PostCompact" ? clearContextReadings(sql, runtime.now(), session) : session;
   if (part) takeReadings(sql, runtime, before, part);
-  return eventTrigger(event, input, runtime.config.checkpoint);
+  return eventTrigger(event, input, runtime.config.checkpoint) ?? turnTrigger(sql, runtime, incoming, session);
+}
+
+/** [CP205] Before the first tool of a turn that may change files. */
+function turnTrigger(
+  sql: Sql,
+  { config, env }: Runtime,
+  { event, input: { tool_name: tool = "" }, isLate = false }: IncomingEvent,
+  { id, project }: sessions.Session,
+): Trigger | null {
+  if (event !== "PreToolUse" || isLate || project === null || !config.snapshots.isEnabled) return null;
+  if (!mayChangeFiles(tool) || checkpoints.hasTurnStart(sql, id, journal.turnSeq(sql, id))) return null;
+  return mayBeProject(env, project) ? "turn" : null;
 }
 
 /** [HO5] Hooks registered twice (settings and plugin) run at each start; only the first answers. */

@@ -26,6 +26,7 @@ import { OtherMachines } from "./other-machines.ts";
 import { TeamReader, teamHandlers } from "./team-handlers.ts";
 import { checkHandlers } from "./machine-checks.ts";
 import { installationHandlers } from "./installation-handlers.ts";
+import { undoHandlers } from "./undo-handlers.ts";
 import { usageHandlers } from "./usage-handlers.ts";
 import { fileHandlers } from "./files-handlers.ts";
 import { forkHandlers } from "./fork-handlers.ts";
@@ -91,6 +92,7 @@ const handlers: Handlers = {
   ...storedSessionHandlers,
   ...teamHandlers,
   ...installationHandlers,
+  ...undoHandlers,
   ...usageHandlers,
   ...workspaceHandlers,
 };

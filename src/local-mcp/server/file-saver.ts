@@ -6,6 +6,8 @@ import type { Chat } from "../chat/chat.ts";
 
 /** Time to save after the client was killed. */
 const maxLastSaveMs = 5_000;
+/** Below the wait of the hook channel: a running tool may have changed the files. */
+const maxTurnMs = 3_500;
 
 export class FileSaver {
   readonly #runtime: Runtime;
@@ -22,8 +24,9 @@ export class FileSaver {
     return this.#queue(() => takePending(this.#runtime, this.#chat.servedSessions(), this.#abort.signal));
   }
 
-  /** [GS21] [CP33] Resolves once saved for a risky tool or a compaction, else at once. */
+  /** [GS21] [CP33] [CP205] Resolves once saved for a tool or a compaction, else at once. */
   saveFor(trigger: Trigger | null): Promise<void> {
+    if (trigger === "turn") return this.#saveNow(maxTurnMs);
     if (trigger === "before_tool" || trigger === "compact") return this.#saveNow();
     if (trigger !== null) void this.save();
     return Promise.resolve();
@@ -39,8 +42,8 @@ export class FileSaver {
   }
 
   /** Not behind others in the queue: the client waits, and the files change soon. */
-  #saveNow(): Promise<void> {
-    const saved = this.#logged(() => takeAwaited(this.#runtime));
+  #saveNow(maxMs?: number): Promise<void> {
+    const saved = this.#logged(() => takeAwaited(this.#runtime, maxMs));
     void this.#queue(() => saved);
     return saved;
   }

@@ -5,6 +5,7 @@ import { dropSnapshots } from "../../snapshots/drop-snapshots.ts";
 import { foreseeConflicts } from "../../snapshots/foresee-conflicts.ts";
 import { makeBundle } from "../../snapshots/make-bundle.ts";
 import { takeSnapshot } from "../../snapshots/take-snapshot.ts";
+import { undoFiles } from "../../snapshots/undo-files.ts";
 import { loadDriver } from "../../store/open-driver.ts";
 import { writeCleanCopy } from "../retention/write-clean-copy.ts";
 import type { JobAnswer } from "./job-process.ts";
@@ -14,6 +15,7 @@ const jobs: Record<JobName, (input: never) => Promise<unknown>> = {
   foreseeConflicts,
   dropSnapshots,
   makeBundle,
+  undoFiles,
   writeCleanCopy: async (input) => writeCleanCopy((await loadDriver()).open, input),
 };
 

@@ -46,14 +46,26 @@ export async function answerPosted(runtime: Runtime, request: IncomingMessage): 
   const given = { client: client.name, env: caller.env, input };
   if (isOfForeignCaller(given, { path: runtime.paths.foreignCallers, now: runtime.now() })) return refused(200, "");
   const own = { ...runtime, env: caller.env };
-  const later = fileChangingEvents.has(event) ? undefined : (work: () => void) => void setImmediate(work);
-  const text = answerHook(own, event, () => input, caller.clientPid, client, caller.eventId, later);
-  if (fileChangingEvents.has(event))
-    await attempt(runtime.log, `${event}: the files were not saved`, () => takeAwaited(own, maxSnapshotMs));
+  let awaited: Promise<unknown> | null = null;
+  const text = answerHook(
+    own,
+    event,
+    () => input,
+    caller.clientPid,
+    client,
+    caller.eventId,
+    (work, isAwaited) => {
+      if (isAwaited) awaited = work();
+      else setImmediate(() => void work());
+    },
+  );
+  if (awaited !== null)
+    await attempt(runtime.log, `${event}: the files were not saved`, async () => {
+      await awaited;
+      await takeAwaited(own, maxSnapshotMs);
+    });
   return { status: 200, text };
 }
-
-const fileChangingEvents: ReadonlySet<string> = new Set(["PreToolUse", "PreCompact"]);
 
 interface Caller {
   readonly env: NodeJS.ProcessEnv;

@@ -57,6 +57,12 @@ export function newestPromptSeq(sql: Sql, sessionId: string): number {
   return newestPrompt(sql, sessionId)?.seq ?? 0;
 }
 
+/** Where the present turn began: its prompt, or the end of the turn before it; 0 without either. */
+export function turnSeq(sql: Sql, sessionId: string): number {
+  const rest = "WHERE session = ? AND kind IN ('prompt', 'turn_end', 'failure') ORDER BY seq DESC LIMIT 1";
+  return prompts.select(sql, rest, sessionId)[0]?.seq ?? 0;
+}
+
 /** Has its own index: a turn may hold thousands of entries. */
 export function newestPrompt(sql: Sql, sessionId: string): RowOf<typeof prompts> | null {
   return prompts.select(sql, "WHERE session = ? AND kind = 'prompt' ORDER BY seq DESC LIMIT 1", sessionId)[0] ?? null;

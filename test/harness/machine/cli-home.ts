@@ -344,7 +344,7 @@ export function addSnapshot(home: CliHome, { state = "failed", reason = "", repo
   const row = [checkpointOf(home, ids.dead), ids.dead, home.now, state, reason || null, repository || null];
   const columns = "checkpointId, session, at, state, reason, repository, project";
   home.runtime.store.write((sql) =>
-    sql.run(`INSERT INTO snapshots (${columns}) VALUES (?, ?, ?, ?, ?, ?, '/p')`, ...row),
+    sql.run(`INSERT OR REPLACE INTO snapshots (${columns}) VALUES (?, ?, ?, ?, ?, ?, '/p')`, ...row),
   );
 }
 

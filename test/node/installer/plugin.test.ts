@@ -157,11 +157,19 @@ it("[CL69] the plugin brings its commands", () => {
     "rescue.md",
     "resume.md",
     "save.md",
+    "undo.md",
     "who.md",
   ]);
 });
 
-it.each(commands)(
+it("[CL69] undo.md shows what would change first, by the plugin's own program alone", () => {
+  const text = readFileSync(join(folder, "undo.md"), "utf8");
+  const program = 'node "${CLAUDE_PLUGIN_ROOT}/launch.mjs" undo';
+  expect(/^allowed-tools: (.*)$/m.exec(text)?.[1]).toBe(`Bash(${program}:*)`);
+  expect(text.indexOf(`${program} --diff`)).toBeLessThan(text.indexOf(`${program} --yes`));
+});
+
+it.each(commands.filter((name) => name !== "undo.md"))(
   "[CL69] %s needs only tools that the plugin brings, is allowed to use them, and runs no program",
   async (file) => {
     const text = readFileSync(join(folder, file), "utf8");

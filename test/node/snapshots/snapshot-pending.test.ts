@@ -149,3 +149,17 @@ it("[GS22] files of a checkpoint that was deleted meanwhile are dropped @night",
   expect(rowOf(rig, id)).toBeUndefined();
   expect(existsSync(row?.repository ?? "")).toBe(false);
 });
+
+it("[CP206] files of a turn that were not saved before its tool ran are never saved later", async () => {
+  const rig = aRig();
+  const first = save(rig, "go on", "turn");
+  const again = save(rig, "go on", "turn");
+  expect(again).not.toBe(first);
+  await takeAwaited(rig.runtime, 0);
+  expect(rowOf(rig, again)?.state).toBe("failed");
+  const third = save(rig, "go on", "turn");
+  rig.clock.now += 13_000;
+  await takeAwaited(rig.runtime);
+  await takePending(rig.runtime, ["s1"], rig.never);
+  expect(rowOf(rig, third)?.state).toBe("pending");
+});

@@ -139,7 +139,7 @@ it("[CP33] before a risky command and before a compaction there is a checkpoint 
   const awaited = (): boolean => runtime.store.read((sql) => findAwaited(sql, runtime.now()), null) !== null;
   claude.prompt("and reset");
   claude.begin("Bash", { command: "ls" });
-  expect([newest(runtime), awaited()]).toEqual(["turn_end", false]);
+  expect([newest(runtime), awaited()]).toEqual(["turn", true]);
   claude.begin("Bash", { command: "cd sub && git reset --hard" });
   expect([newest(runtime), awaited()]).toEqual(["before_tool", true]);
   runtime.wait(60_000);
@@ -171,4 +171,32 @@ it("[SI34] before a switch to a model whose window is too small the user is aske
   expect(claude.tell("PreModelSwitch")).toEqual({});
   runtime.env["CLAUDE_CODE_ENTRYPOINT"] = "sdk-ts";
   expect(claude.tell("PreModelSwitch", fields)).toEqual({ systemMessage: text });
+});
+
+it("[CP205] before the first tool of a turn that may change files their snapshot is awaited, once a turn", () => {
+  const { runtime, claude } = aChat();
+  const turns = (): number =>
+    runtime.store.read((sql) => sql.all("SELECT 1 FROM checkpoints WHERE trigger = 'turn'").length, 0);
+  const saved = (state: string): void =>
+    runtime.store.write((sql) => void sql.run("UPDATE snapshots SET state = ? WHERE state = 'pending'", state));
+  claude.start();
+  claude.prompt("tidy up");
+  for (const tool of ["Read", "Grep", "TodoWrite", "mcp__shim__shim_chats"]) claude.use(tool, { path: "a" });
+  expect(turns()).toBe(0);
+  claude.begin("Edit", { file_path: "/a" });
+  expect(turns()).toBe(1);
+  expect(runtime.store.read((sql) => findAwaited(sql, runtime.now()), null)).not.toBeNull();
+  saved("done");
+  claude.begin("Bash", { command: "ls" });
+  claude.stop();
+  claude.begin("mcp__files__move", { from: "a" });
+  expect(turns()).toBe(2);
+  saved("failed");
+  claude.begin("Write", { file_path: "/b" });
+  expect(turns()).toBe(2);
+  claude.prompt("and reset");
+  claude.begin("Bash", { command: "git reset --hard" });
+  saved("done");
+  claude.begin("Bash", { command: "ls" });
+  expect([turns(), newest(runtime)]).toEqual([2, "before_tool"]);
 });

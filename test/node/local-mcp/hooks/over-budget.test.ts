@@ -98,9 +98,9 @@ it("[JO43] a short tool event is interpreted without a budget, a long one and a 
   claude.start();
   const budgets = vi.spyOn(Script.prototype, "runInThisContext");
   onTestFinished(() => budgets.mockRestore());
-  claude.begin("Bash", { command: "bake" });
+  claude.begin("Grep", { pattern: "bake" });
   expect(budgets).toHaveBeenCalledTimes(0);
-  claude.begin("Bash", { command: "bake ".repeat(1_000) });
+  claude.begin("Grep", { pattern: "bake ".repeat(1_000) });
   claude.prompt("Bake the bread");
   expect(budgets.mock.calls.length).toBeGreaterThanOrEqual(2);
 });

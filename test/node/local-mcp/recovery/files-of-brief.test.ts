@@ -77,7 +77,8 @@ it("[RE31] a file that was committed in the session and then removed by a comman
 });
 
 it("[JO15] [RE33] an edit by hand shows although no checkpoint had hashed the file, and what the chat left is said to be so", () => {
-  const { runtime, claude } = aChat({ config: { checkpoint: { everyToolCalls: 1_000, everyMs: 86_400_000 } } });
+  const checkpoint = { everyToolCalls: 1_000, everyMs: 86_400_000 };
+  const { runtime, claude } = aChat({ config: { checkpoint, snapshots: { isEnabled: false } } });
   claude.turn("write two files");
   claude.prompt("go on with these");
   claude.write(join(claude.cwd, "mine.txt"), "mine");

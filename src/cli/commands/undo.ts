@@ -1,0 +1,90 @@
+import type { Command } from "commander";
+import type { MachineOutput } from "../../contract/machine/operations.ts";
+import { oneLine, pluralize } from "../../shared/format.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { ok } from "../../shared/result.ts";
+import { failed } from "../answer.ts";
+import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+
+interface UndoOptions extends CommonOptions {
+  readonly session?: string;
+  readonly redo?: boolean;
+  readonly diff?: boolean;
+  readonly yes?: boolean;
+}
+
+type Preview = MachineOutput<"undo.preview">;
+
+/** Lines of a diff that a question shows; `--diff` prints all. */
+const maxDiffLines = 200;
+
+export function addCommand(program: Command, cli: Cli): void {
+  const command = program
+    .command("undo [prompt] [files...]")
+    .description("take back what a chat has changed since a prompt (a number, 1 is the last, or words of it)")
+    .option("--session <id>", "the chat; default: the newest one of this project")
+    .option("--redo", "take the last undo back")
+    .option("--diff", "only show what would change")
+    .option("-y, --yes", "do not ask");
+  cli.define(command, (options: UndoOptions, ...given: unknown[]) =>
+    undo(
+      cli,
+      options,
+      given.flat().filter((word) => typeof word === "string"),
+    ),
+  );
+}
+
+/** [UN4] Shows what changes and asks before it does so. */
+async function undo(cli: Cli, options: UndoOptions, [prompt, ...files]: readonly string[]): Promise<CommandResult> {
+  const { session, redo = false, diff = false, yes = false } = options;
+  const input = { ...omitUndefined({ session, prompt }), folder: cli.io.cwd, redo, files };
+  const found = await cli.call("undo.preview", input);
+  if (!found.ok) return found;
+  const { value: data } = found;
+  if (diff) return ok({ data, text: data.diff, isVerbatim: true });
+  if (data.changes.length === 0) return ok({ data: { ...data, checkpoint: null }, text: nothingLines(data) });
+  const refused = yes ? null : await confirm(cli, data);
+  if (refused) return refused;
+  // Another chat may be the newest by now.
+  const done = await cli.call("undo.apply", { ...input, session: data.session });
+  if (!done.ok) return done;
+  const { changes, checkpoint } = done.value;
+  const text = [
+    `${redo ? "Put back" : "Took back"} ${pluralize(changes.length, "file")} in ${data.project}.`,
+    ...leftLines(done.value.left),
+    checkpoint !== null && "`shim undo --redo` takes this back.",
+  ];
+  return ok({ data: done.value, text, isFailed: changes.length === 0 });
+}
+
+async function confirm(cli: Cli, preview: Preview): Promise<CommandResult | null> {
+  const { diff, changes, left, project, prompt, title, shortId } = preview;
+  const lines = diff.trimEnd().split("\n");
+  const more = lines.length - maxDiffLines;
+  const shown = more > 0 ? [...lines.slice(0, maxDiffLines), `... ${more} lines more: --diff prints all`] : lines;
+  const since = prompt === null ? "its last undo" : `"${oneLine(prompt.text, 60)}" (${cli.ago(prompt.at)})`;
+  const heading = [`Chat ${shortId} (${oneLine(title ?? "untitled", 60)}), since ${since}:`, ...listOf(changes)];
+  cli.io.stderr(`${cli.verbatim([...shown, "", ...heading, ...leftLines(left)].join("\n"))}\n`);
+  const count = pluralize(changes.length, "file");
+  const reply = await cli.confirm(`Put ${count} in ${project} back? --redo takes it back.`, false);
+  if (reply === "yes") return null;
+  if (reply === "no") return ok({ data: { isUndone: false }, text: "Nothing was changed.\n" });
+  return failed("not_confirmed", `this would change ${count} in ${project}. Add --yes, or --diff to see it.`);
+}
+
+const verbs = { changed: "put back", missing: "comes back", created: "is deleted" } as const;
+
+function listOf(changes: Preview["changes"]): string[] {
+  return changes.map(({ path, now }) => `  ${path}: ${verbs[now]}`);
+}
+
+function leftLines(left: Preview["left"]): string[] {
+  return left.length === 0 ? [] : ["Left as they are:", ...left.map(({ path, reason }) => `  ${path}: ${reason}`)];
+}
+
+function nothingLines({ prompt, left }: Preview): string[] {
+  const since = prompt === null ? "the last undo" : `prompt ${prompt.number}, "${oneLine(prompt.text, 60)}"`;
+  const earlier = prompt === null ? [] : [`\`shim undo ${prompt.number + 1}\` begins one prompt earlier.`];
+  return [`Nothing to put back since ${since}.`, ...leftLines(left), ...earlier];
+}

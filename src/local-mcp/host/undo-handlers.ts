@@ -1,0 +1,191 @@
+import { existsSync } from "node:fs";
+import { relative, resolve, sep } from "node:path";
+import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
+import { runApart } from "../../runtime/run-apart.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { oneLine, pluralize } from "../../shared/format.ts";
+import { asObject, listAt } from "../../shared/json-fields.ts";
+import { err, ok } from "../../shared/result.ts";
+import { undoFiles, type UndoInput, type UndoneFile, type UndoneFiles } from "../../snapshots/undo-files.ts";
+import { snapshots } from "../../store/session-tables.ts";
+import { capture } from "../checkpoints/capture.ts";
+import { drainInto } from "../hooks/answer-hook.ts";
+import { isAlive } from "../recovery/session-state.ts";
+import * as news from "../sessions/news.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { listPrompts, readSteps, type UserPrompt } from "../undo/steps.ts";
+import type { HandlerContext, Handlers, HostResult } from "./host.ts";
+import { findSession, projectOfFolder, shortSession } from "./resolve-id.ts";
+
+type Input = CheckedMachineInput<"undo.preview">;
+type Facts = Omit<MachineOutput<"undo.preview">, "diff">;
+
+export const undoHandlers: Pick<Handlers, "undo.preview" | "undo.apply"> = {
+  "undo.preview": (context, input) =>
+    onChat(context, input, async (runtime, chat) => {
+      const done = await run(runtime, chat, "preview", false);
+      return done.ok ? ok({ ...factsOf(runtime, chat, done.value), diff: done.value.diff }) : done;
+    }),
+  "undo.apply": async (context, input) => {
+    drainInto(await context.runtime());
+    return onChat(context, input, apply);
+  },
+};
+
+/** [UN5] The files of now are stored first, so that a redo is an undo of what the undo has done. */
+async function apply(runtime: Runtime, chat: ChosenChat): Promise<HostResult<MachineOutput<"undo.apply">>> {
+  const { session } = chat;
+  const saved = capture(runtime, { sessionId: session.id, trigger: "undo" });
+  if (!saved.ok)
+    return err({ code: "restore_failed", message: `this moment could not be saved (${saved.error.code}).` });
+  const { id: checkpoint } = saved.value.checkpoint;
+  const done = await run(runtime, chat, checkpoint, true);
+  const applied = done.ok ? done.value.applied : null;
+  runtime.store.write((sql) => {
+    if (applied?.snapshot.state !== "done") {
+      snapshots.update(sql, { checkpointId: checkpoint }, { state: "skipped", reason: "nothing was put back" });
+      return;
+    }
+    const { state, repository, head, branch, commit, ...detail } = applied.snapshot;
+    const change = { state, repository, head, branch, commit, detail: { ...detail, undone: applied.undone } };
+    snapshots.update(sql, { checkpointId: checkpoint }, change);
+    if (done.ok)
+      news.add(sql, runtime.now(), session.id, `undo:${checkpoint}`, {
+        kind: "notice",
+        text: newsOf(chat, done.value),
+      });
+  });
+  if (!done.ok) return done;
+  return ok({ ...factsOf(runtime, chat, done.value), checkpoint: applied === null ? null : checkpoint });
+}
+
+const maxNamed = 10;
+
+/** [UN8] The chat still has its changes in its context. */
+function newsOf({ prompt }: ChosenChat, { changes }: DoneFiles): string {
+  const named = changes.slice(0, maxNamed).map(({ path }) => path);
+  const more = changes.length > maxNamed ? ` and ${changes.length - maxNamed} more` : "";
+  const what = prompt === null ? "put back what an undo had taken away" : "took back your changes";
+  return `the user ${what} in ${pluralize(changes.length, "file")}: ${named.join(", ")}${more}. Read a file again before you edit it.`;
+}
+
+interface ChosenChat {
+  readonly session: sessions.Session & { readonly project: string };
+  /** Absent (null) where its last undo is taken back. */
+  readonly prompt: UserPrompt | null;
+  readonly what: UndoInput["what"];
+  readonly stamps: UndoInput["stamps"];
+  readonly others: UndoInput["others"];
+  readonly chosen: readonly string[];
+}
+
+async function onChat<T>(
+  { runtime: load }: HandlerContext,
+  input: Input,
+  act: (runtime: Runtime, chat: ChosenChat) => Promise<HostResult<T>>,
+): Promise<HostResult<T>> {
+  const runtime = await load();
+  const found = input.session === undefined ? newestOf(runtime, input.folder) : findSession(runtime, input.session);
+  if (!found.ok) return found;
+  const { project } = found.value;
+  if (project === null || !existsSync(project)) {
+    const message =
+      project === null ? "the chat works in no project." : `the chat's project ${project} does not exist.`;
+    return err({ code: "no_project", message });
+  }
+  const chosen = chosenPaths(project, input);
+  if (!chosen.ok) return chosen;
+  const session = { ...found.value, project };
+  const given = input.redo ? readUndo(runtime, session) : readTurns(runtime, session, input.prompt);
+  return given.ok ? act(runtime, { session, chosen: chosen.value, ...given.value }) : given;
+}
+
+function newestOf(runtime: Runtime, folder: string): HostResult<sessions.Session> {
+  const project = projectOfFolder(runtime, folder);
+  const [session] = runtime.store.read((sql) => sessions.list(sql, { project, limit: 1 }), []);
+  if (session) return ok(session);
+  const message = `no chat of ${project} is stored. \`shim sessions\` lists those that are; --session names one.`;
+  return err({ code: "not_found", message });
+}
+
+function chosenPaths(project: string, { folder, files }: Input): HostResult<string[]> {
+  const paths = files.map((file) => relative(project, resolve(folder, file)).split(sep).join("/"));
+  const foreign = paths.findIndex((path) => path === ".." || path.startsWith("../"));
+  if (foreign >= 0) return err({ code: "bad_input", message: `${files[foreign]} is not in ${project}.` });
+  return ok(paths.filter((path) => path !== ""));
+}
+
+type Given = Omit<ChosenChat, "session" | "chosen">;
+
+function readTurns(runtime: Runtime, session: sessions.Session, wanted: string | undefined): HostResult<Given> {
+  const prompts = runtime.store.read((sql) => listPrompts(sql, session.id), []);
+  const prompt = findPrompt(prompts, wanted ?? "1");
+  if (!prompt.ok) return prompt;
+  const none = { steps: [], stamps: [], others: [] };
+  const { seq } = prompt.value;
+  const read = runtime.store.read((sql) => readSteps(sql, session, seq, isAlive(runtime, session)), none);
+  const { steps, ...rest } = read;
+  return ok({ prompt: prompt.value, what: { steps }, ...rest });
+}
+
+/** [UN3] By its number, else by words of it. */
+function findPrompt(prompts: readonly UserPrompt[], wanted: string): HostResult<UserPrompt> {
+  const isNumber = /^\d{1,6}$/.test(wanted);
+  const words = wanted.toLowerCase();
+  const found = prompts.filter(({ number, text }) =>
+    isNumber ? number === Number(wanted) : text.toLowerCase().includes(words),
+  );
+  const [first] = found;
+  if (first && found.length === 1) return ok(first);
+  const listed = (first ? found : prompts).slice(0, maxNamed);
+  const lines = listed.map(({ number, text }) => `\n  ${number}  ${oneLine(text, 80)}`).join("");
+  if (first) return err({ code: "ambiguous", message: `"${wanted}" is in several prompts; give a number:${lines}` });
+  const message =
+    prompts.length === 0 ? "the chat has no prompt." : `there is no prompt "${wanted}". The newest are:${lines}`;
+  return err({ code: "not_found", message });
+}
+
+function readUndo(runtime: Runtime, { id }: sessions.Session): HostResult<Given> {
+  const [row] = runtime.store.read(
+    (sql) =>
+      sql.all<{ detail: string }>(
+        `SELECT s.detail FROM checkpoints c JOIN snapshots s ON s.checkpointId = c.id
+         WHERE c.session = ? AND c.trigger = 'undo' AND s.state = 'done' ORDER BY c.seq DESC LIMIT 1`,
+        id,
+      ),
+    [],
+  );
+  const undone = listAt(asObject(JSON.parse(row?.detail ?? "null")), "undone") as readonly UndoneFile[];
+  if (undone.length > 0) return ok({ prompt: null, what: { redo: undone }, stamps: [], others: [] });
+  return err({ code: "not_found", message: "nothing of this chat was undone, or its files are stored no more." });
+}
+
+type DoneFiles = Extract<UndoneFiles, { readonly state: "done" }>;
+
+async function run(
+  runtime: Runtime,
+  { session, what, stamps, others, chosen }: ChosenChat,
+  checkpointId: string,
+  isApplied: boolean,
+): Promise<HostResult<DoneFiles>> {
+  const { env, paths, config } = runtime;
+  const project = { project: session.project, snapshots: paths.snapshots, limits: config.snapshots };
+  const work = { what, stamps, others, chosen, isApplied };
+  const input = { env: { ...env }, ...project, checkpointId, now: runtime.now(), ...work };
+  const done = await runApart(runtime, "undoFiles", undoFiles, input);
+  if (done.state === "done") return ok(done);
+  const code = done.state === "skipped" ? "no_snapshot" : "restore_failed";
+  return err({ code, message: `${done.reason}. Nothing was put back.` });
+}
+
+function factsOf(runtime: Runtime, { session, prompt }: ChosenChat, { changes, left }: DoneFiles): Facts {
+  return {
+    session: session.id,
+    shortId: shortSession(runtime, session.id),
+    title: sessions.displayTitle(session),
+    project: session.project,
+    prompt: prompt && { number: prompt.number, text: prompt.text, at: prompt.at },
+    changes,
+    left,
+  };
+}

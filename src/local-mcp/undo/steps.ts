@@ -1,0 +1,244 @@
+import type { Trigger } from "../../contract/checkpoint.ts";
+import type { FileStamp } from "../../contract/work-state.ts";
+import { asObject, listAt } from "../../shared/json-fields.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { ExcludedFile } from "../../snapshots/selection.ts";
+import { presentEnd, type UndoInput, type UndoneFile, type UndoStep } from "../../snapshots/undo-files.ts";
+import { mayChangeAnyFile } from "../checkpoints/triggers.ts";
+import * as journal from "../sessions/journal.ts";
+import type { Session } from "../sessions/sessions.ts";
+import { isSlashCommand } from "../sessions/slash-command.ts";
+import { shortSessionId } from "../sessions/short-ids.ts";
+
+export interface UserPrompt {
+  /** 1: the newest. */
+  readonly number: number;
+  /** Row of the journal. */
+  readonly seq: number;
+  readonly at: number;
+  readonly text: string;
+}
+
+/** The user's prompts, newest first; commands of the client and of SHIM are none. */
+export function listPrompts(sql: Sql, sessionId: string): UserPrompt[] {
+  const rows = journal.newest(sql, sessionId, ["prompt"], Number.MAX_SAFE_INTEGER);
+  return rows
+    .flatMap(({ seq, at, entry }) =>
+      entry.kind === "prompt" && !isSlashCommand(entry.text) ? [{ seq, at, text: entry.text }] : [],
+    )
+    .map((prompt, at) => Object.assign(prompt, { number: at + 1 }));
+}
+
+interface CheckpointRow {
+  readonly at: number;
+  readonly trigger: Trigger;
+  readonly journalSeq: number;
+  readonly state: string | null;
+  readonly reason: string | null;
+  readonly commit: string | null;
+  readonly detail: string | null;
+}
+
+type Row = journal.JournalRow;
+
+/** A turn in the making. */
+interface Turn {
+  /** Row of the journal with which it began. */
+  readonly began: number;
+  /** Row of its end, or of the next prompt; null: it is not over. */
+  readonly over: number | null;
+  /** First files; null: those that an undo in it has left. */
+  readonly start: CheckpointRow | null;
+  /** Last files that were saved in it. */
+  newest: CheckpointRow | null;
+  end: CheckpointRow | null;
+}
+
+/** Turns and undos of a chat since a row of its journal, for {@link UndoInput}. */
+export function readSteps(
+  sql: Sql,
+  session: Pick<Session, "id" | "project">,
+  since: number,
+  isAlive: boolean,
+): Pick<UndoInput, "stamps" | "others"> & { readonly steps: readonly UndoStep[] } {
+  const rows = journal.list(sql, session.id, since - 1, Number.MAX_SAFE_INTEGER);
+  const steps = new Steps(sql, session, rows, isAlive);
+  for (const row of checkpointsSince(sql, session.id, since)) steps.add(row);
+  return { steps: steps.close(), stamps: stampsOf(rows), others: editsOfOthers(sql, session.id, rows[0]?.at ?? 0) };
+}
+
+function checkpointsSince(sql: Sql, sessionId: string, since: number): CheckpointRow[] {
+  return sql.all<CheckpointRow>(
+    `SELECT c.at, c.trigger, c.journalSeq, s.state, s.reason, s."commit", s.detail
+     FROM checkpoints c LEFT JOIN snapshots s ON s.checkpointId = c.id
+     WHERE c.session = ? AND c.journalSeq >= ? ORDER BY c.seq`,
+    sessionId,
+    since,
+  );
+}
+
+const turnEnds: ReadonlySet<string> = new Set(["prompt", "turn_end", "failure", "interrupted"]);
+const lastTriggers: ReadonlySet<Trigger> = new Set(["session_end", "detached"]);
+/** An end whose files were not saved because the next turn began so soon has that turn's. */
+const soonMs = 2_000;
+
+class Steps {
+  readonly #sql: Sql;
+  readonly #session: Pick<Session, "id" | "project">;
+  readonly #rows: readonly Row[];
+  readonly #bounds: readonly number[];
+  readonly #isAlive: boolean;
+  readonly #steps: UndoStep[] = [];
+  #turn: Turn | null = null;
+
+  constructor(sql: Sql, session: Pick<Session, "id" | "project">, rows: readonly Row[], isAlive: boolean) {
+    this.#sql = sql;
+    this.#session = session;
+    this.#rows = rows;
+    this.#isAlive = isAlive;
+    this.#bounds = rows.filter(({ entry }) => turnEnds.has(entry.kind)).map(({ seq }) => seq);
+  }
+
+  add(row: CheckpointRow): void {
+    const turn = this.#turn;
+    if (row.trigger === "undo") return this.#addUndo(row);
+    const began = this.#bounds.findLast((seq) => seq <= row.journalSeq) ?? 0;
+    const isStart = row.trigger === "turn" || row.trigger === "before_tool";
+    if (isStart && (turn === null || began > turn.began)) {
+      this.#endTurn(row);
+      this.#turn = { began, over: this.#overAfter(row.journalSeq), start: row, newest: null, end: null };
+      return;
+    }
+    if (turn === null || turn.end !== null) return;
+    const isEnd = lastTriggers.has(row.trigger) || (turn.over !== null && row.journalSeq >= turn.over);
+    if (isEnd) turn.end = row;
+    else if (row.state === "done") turn.newest = row;
+  }
+
+  close(): readonly UndoStep[] {
+    this.#endTurn(null);
+    return this.#steps;
+  }
+
+  #overAfter(seq: number): number | null {
+    return this.#bounds.find((bound) => bound > seq) ?? null;
+  }
+
+  #addUndo(row: CheckpointRow): void {
+    const turn = this.#turn;
+    const undone = listAt(asObject(parsed(row.detail)), "undone") as readonly UndoneFile[];
+    if (row.state !== "done" || row.commit === null || undone.length === 0) return;
+    const isInTurn = turn !== null && turn.end === null && (turn.over === null || turn.over > row.journalSeq);
+    if (turn !== null && isInTurn) turn.end = row;
+    this.#endTurn(row);
+    this.#steps.push({ start: row.commit, undone });
+    if (turn !== null && isInTurn) this.#turn = { ...turn, start: null, newest: null, end: null };
+  }
+
+  /** @param next start of the next step; null: there is none */
+  #endTurn(next: CheckpointRow | null): void {
+    const turn = this.#turn;
+    this.#turn = null;
+    if (turn === null) return;
+    const own = this.#rows.filter(({ seq }) => seq > turn.began && (turn.over === null || seq <= turn.over));
+    const { end, isWhole } = this.#endOf(turn, next);
+    const until = turn.end?.at ?? next?.at ?? Number.MAX_SAFE_INTEGER;
+    const isOnlyEdited = !own.some(({ entry }) => entry.kind === "tool_start" && mayChangeAnyFile(toolOf(entry.name)));
+    this.#steps.push({
+      start: turn.start?.commit ?? null,
+      unsaved: turn.start !== null && turn.start.commit === null ? unsavedText(turn.start) : null,
+      end,
+      isWhole,
+      edited: own.flatMap(({ entry }) => (isEdit(entry) ? [entry.path] : [])),
+      isOnlyEdited,
+      sharedWith: isOnlyEdited ? null : commandsOfOthers(this.#sql, this.#session, own[0]?.at ?? until, until),
+      leftOut: [turn.start, turn.end].flatMap((one) => leftOutOf(one)),
+    });
+  }
+
+  #endOf(
+    turn: Turn,
+    next: CheckpointRow | null,
+  ): Pick<Extract<UndoStep, { readonly edited: unknown }>, "end" | "isWhole"> {
+    const saved = turn.end;
+    if (saved?.state === "done") return { end: saved.commit, isWhole: true };
+    const isOpen = saved === null ? turn.over === null && this.#isAlive : unfinished.has(saved.state);
+    if (next === null && isOpen) return { end: presentEnd, isWhole: true };
+    if (saved !== null && next?.state === "done" && next.at - saved.at <= soonMs)
+      return { end: next.commit, isWhole: true };
+    return { end: turn.newest?.commit ?? null, isWhole: false };
+  }
+}
+
+/** States of a snapshot that is being taken. */
+const unfinished: ReadonlySet<string | null> = new Set(["pending", "running"]);
+
+function unsavedText({ state, reason }: CheckpointRow): string {
+  const why = reason ?? (state === null ? "snapshots are switched off" : state);
+  return `the files before that turn were not saved: ${why}`;
+}
+
+function parsed(text: string | null): unknown {
+  return text === null ? null : JSON.parse(text);
+}
+
+function leftOutOf(row: CheckpointRow | null): ExcludedFile[] {
+  const all = listAt(asObject(parsed(row?.detail ?? null)), "leftOut") as readonly ExcludedFile[];
+  return all.filter(({ path }) => path !== "...");
+}
+
+/** The journal marks the calls of subagents. */
+function toolOf(name: string): string {
+  return name.replace(/ \(subagent\)$/, "");
+}
+
+type Edit = Extract<Row["entry"], { readonly kind: "tool_end" }> & { readonly path: string };
+
+function isEdit(entry: Row["entry"]): entry is Edit {
+  return entry.kind === "tool_end" && entry.path !== undefined && entry.action !== undefined && entry.action !== "read";
+}
+
+function stampsOf(rows: readonly Row[]): [string, FileStamp][] {
+  const stamps = new Map<string, FileStamp>();
+  for (const { entry } of rows) {
+    if (!isEdit(entry)) continue;
+    if (entry.stamp) stamps.set(entry.path, entry.stamp);
+    else stamps.delete(entry.path);
+  }
+  return [...stamps];
+}
+
+function editsOfOthers(sql: Sql, sessionId: string, since: number): [string, string][] {
+  const rows = sql.all<{ path: string; session: string }>(
+    `SELECT json_extract(body, '$.path') AS path, session FROM journal
+     WHERE session IN (SELECT id FROM sessions WHERE lastSeenAt >= ? AND id <> ?) AND at >= ?
+       AND kind = 'tool_end' AND json_extract(body, '$.action') IN ('edited', 'created', 'deleted')
+     GROUP BY path`,
+    since,
+    sessionId,
+    since,
+  );
+  return rows.map(({ path, session }) => [path, `chat ${shortSessionId(sql, session)} has edited it, too`]);
+}
+
+/** Another chat's commands in the same folder and time; null: there were none. */
+function commandsOfOthers(
+  sql: Sql,
+  { id, project }: Pick<Session, "id" | "project">,
+  from: number,
+  until: number,
+): string | null {
+  const rows = sql.all<{ session: string; name: string }>(
+    `SELECT DISTINCT session, json_extract(body, '$.name') AS name FROM journal
+     WHERE session IN (SELECT id FROM sessions WHERE project = ? AND lastSeenAt >= ? AND id <> ?)
+       AND at BETWEEN ? AND ? AND kind = 'tool_start'`,
+    project,
+    from,
+    id,
+    from,
+    until,
+  );
+  const other = rows.find(({ name }) => mayChangeAnyFile(toolOf(name)))?.session;
+  if (other === undefined) return null;
+  return `chat ${shortSessionId(sql, other)} ran commands in this folder at the same time: whose change it is is not known`;
+}

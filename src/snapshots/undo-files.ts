@@ -1,0 +1,416 @@
+import { lstatSync, mkdirSync } from "node:fs";
+import { isAbsolute, join, relative, sep } from "node:path";
+import type { FileStamp } from "../contract/work-state.ts";
+import { displayPath, joinRaw, rawList, run, splitRaw, type Git, type RawPath } from "./git.ts";
+import { realPath } from "../platform/real-path.ts";
+import { diffOf, replaceFiles, withStaging, type FileChange, type Staged } from "./replace-files.ts";
+import { readingGit, type OpenRepository } from "./repository.ts";
+import type { ExcludedFile } from "./selection.ts";
+import {
+  adopt,
+  readPresent,
+  withProject,
+  type PresentFiles,
+  type Snapshot,
+  type SnapshotInput,
+} from "./take-snapshot.ts";
+import { submoduleMode } from "./work-tree.ts";
+
+/** End of a turn that runs: the files of now. */
+export const presentEnd = "present";
+
+/** Mode and object of a file, as git writes them; null: there is none. */
+export type FileEntry = string | null;
+
+/** A file that an undo has changed. */
+export interface UndoneFile {
+  /** Relative to the project, one character a byte. */
+  readonly path: RawPath;
+  readonly before: FileEntry;
+  readonly after: FileEntry;
+}
+
+/** A turn of the chat, or an earlier undo; in the order of their time. */
+export type UndoStep =
+  | {
+      /** Files before it; null: those that the step before it left. */
+      readonly start: string | null;
+      /** Why its first files are missing; null: they are not. */
+      readonly unsaved: string | null;
+      /** Files after it, as far as they were saved; {@link presentEnd} for a turn that runs. */
+      readonly end: string | null;
+      /** False: it may have changed files after them. */
+      readonly isWhole: boolean;
+      /** Absolute paths of its edits. */
+      readonly edited: readonly string[];
+      /** True: it has changed no others, since it ran no program. */
+      readonly isOnlyEdited: boolean;
+      /** Reason why others may have made its changes; null: no other chat worked there. */
+      readonly sharedWith: string | null;
+      /** Files that its snapshots lack. */
+      readonly leftOut: readonly ExcludedFile[];
+    }
+  | { readonly start: string; readonly undone: readonly UndoneFile[] };
+
+type Turn = Extract<UndoStep, { readonly edited: unknown }>;
+
+export interface UndoInput extends SnapshotInput {
+  /** Oldest first; or the undo that is taken back. */
+  readonly what: { readonly steps: readonly UndoStep[] } | { readonly redo: readonly UndoneFile[] };
+  /** Files as the chat's last edit left them, by absolute path. */
+  readonly stamps: readonly (readonly [path: string, stamp: FileStamp])[];
+  /** Files that others have edited, by absolute path, with the reason to leave them. */
+  readonly others: readonly (readonly [path: string, reason: string])[];
+  /** Paths of files and folders, relative to the project; empty: all. */
+  readonly chosen: readonly string[];
+  /** False: only says what it would change. */
+  readonly isApplied: boolean;
+}
+
+export type UndoneFiles =
+  | { readonly state: "skipped" | "failed"; readonly reason: string }
+  | {
+      readonly state: "done";
+      readonly changes: readonly FileChange[];
+      /** Files of the chat that stay as they are, each with the reason. */
+      readonly left: readonly ExcludedFile[];
+      /** Text as `git diff` prints it; empty where it was applied. */
+      readonly diff: string;
+      /** Where it was applied to some file. */
+      readonly applied: { readonly snapshot: Snapshot; readonly undone: readonly UndoneFile[] } | null;
+    };
+
+/** [UN1] [UN2] Takes back what a chat has changed, or says what that would be. */
+export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
+  return withProject<UndoneFiles>(
+    input,
+    async (opened, tree) => {
+      const present = await readPresent(opened, tree, input);
+      if ("skipped" in present) return { state: "skipped", reason: present.skipped };
+      const found = await findChanges(input, tree.top, present);
+      const wanted = found.changes.filter(({ path }) => isChosen(input.chosen, path));
+      const left = found.left.filter(({ path }) => isChosen(input.chosen, path));
+      return withStaging(async (scratch) => {
+        const staged = { folder: join(scratch, "files"), project: tree.top };
+        await stageFiles(opened, [tree.objects], present, wanted, staged.folder);
+        const { ready, missing } = split(wanted, staged);
+        const changes = ready.map(toFileChange);
+        if (!input.isApplied || changes.length === 0) {
+          const limits = { env: input.env, timeoutMs: input.limits.timeoutMs };
+          const diff = changes.length === 0 || input.isApplied ? "" : await diffOf(staged, changes, limits);
+          return { state: "done", changes, left: [...left, ...missing], diff, applied: null };
+        }
+        // [UN5] First: what is replaced comes back from it.
+        const snapshot = await adopt(opened, tree, present, input);
+        const { written, notRestored } = replaceFiles(staged, changes, null);
+        const isWritten = new Set(written);
+        const undone = ready.filter(({ path }) => isWritten.has(displayPath(path)));
+        return {
+          state: "done",
+          changes: changes.filter(({ path }) => isWritten.has(path)),
+          left: [...left, ...missing, ...notRestored],
+          diff: "",
+          applied: { snapshot, undone },
+        };
+      });
+    },
+    (refused) => refused,
+  );
+}
+
+function isChosen(chosen: readonly string[], path: RawPath): boolean {
+  const shown = displayPath(path);
+  return chosen.length === 0 || chosen.some((one) => shown === one || shown.startsWith(`${one}/`));
+}
+
+function toFileChange({ path, before, after }: UndoneFile): FileChange {
+  return { path: displayPath(path), now: after === null ? "created" : before === null ? "missing" : "changed" };
+}
+
+/** Files whose content is stored no more cannot come back. */
+function split(wanted: readonly UndoneFile[], { folder }: Staged): { ready: UndoneFile[]; missing: ExcludedFile[] } {
+  const isReady = ({ path, after }: UndoneFile): boolean =>
+    after === null || lstatSync(join(folder, displayPath(path)), { throwIfNoEntry: false }) !== undefined;
+  const missing = wanted.filter((one) => !isReady(one));
+  const reason = "its earlier content is stored no more, or its name cannot be written here";
+  return {
+    ready: wanted.filter(isReady),
+    missing: missing.map(({ path }) => ({ path: displayPath(path), reason })),
+  };
+}
+
+/** Writes the files as they are to be, with the project's settings and attributes. */
+async function stageFiles(
+  opened: OpenRepository,
+  objects: readonly string[],
+  { commit, settings }: PresentFiles,
+  changes: readonly UndoneFile[],
+  folder: string,
+): Promise<void> {
+  mkdirSync(folder);
+  const wanted = changes.flatMap(({ path, after }) => (after === null ? [] : [{ path, after }]));
+  if (wanted.length === 0) return;
+  const reading = readingGit(opened, objects, folder, settings);
+  // The index of the scratch is that of the present files.
+  const git = { ...reading, env: { ...reading.env, GIT_INDEX_FILE: join(opened.scratch, "undo-index") } };
+  await run(git, ["read-tree", commit]);
+  await run(git, ["update-index", "--replace", "-z", "--index-info"], joinRaw(wanted.map(toIndexInfo)));
+  // Exit 1: some could not be written; they are found by their absence.
+  await run(git, ["checkout-index", "-q", "-z", "--stdin"], joinRaw(wanted.map(({ path }) => path)), [0, 1, 128]);
+}
+
+function toIndexInfo({ path, after }: { readonly path: RawPath; readonly after: string }): string {
+  return `${after}\t${path}`;
+}
+
+/** Facts of a file that the chat has changed. */
+interface Known {
+  /** Before the first change. */
+  readonly base: FileEntry;
+  /** State in which the chat, or an undo, left it. */
+  readonly last: FileEntry;
+  /** Why it stays as it is. */
+  readonly reason: string | null;
+}
+
+interface Found {
+  readonly changes: readonly UndoneFile[];
+  readonly left: readonly ExcludedFile[];
+}
+
+async function findChanges(input: UndoInput, top: string, present: PresentFiles): Promise<Found> {
+  const { what } = input;
+  if ("redo" in what) return findRedo(what.redo, present);
+  const history = new History(present, (path) => toRaw(input.project, top, path));
+  for (const step of what.steps) await history.add(step);
+  await history.close(provenPaths(input));
+  for (const [path, reason] of input.others) history.leave(path, reason);
+  for (const { path, reason } of present.leftOut) history.leaveRaw(toBytes(path), reason);
+  return history.result();
+}
+
+/** [UN6] A file that is not as the undo left it is later work. */
+async function findRedo(undone: readonly UndoneFile[], { reader, commit }: PresentFiles): Promise<Found> {
+  const now = await entriesAt(
+    reader,
+    commit,
+    undone.map(({ path }) => path),
+  );
+  const isAsLeft = ({ path, after }: UndoneFile): boolean => (now.get(path) ?? null) === after;
+  const left = undone.filter((one) => !isAsLeft(one));
+  return {
+    changes: undone.filter(isAsLeft).map(({ path, before, after }) => ({ path, before: after, after: before })),
+    left: left.map(({ path }) => ({ path: displayPath(path), reason: "it was changed after the undo" })),
+  };
+}
+
+async function entriesAt(git: Git, commit: string, paths: readonly RawPath[]): Promise<Map<RawPath, string>> {
+  if (paths.length === 0) return new Map();
+  const wanted = new Set(paths);
+  const lines = await rawList(git, ["ls-tree", "-r", "-z", "--full-tree", commit]);
+  return new Map(
+    lines.flatMap((line): [RawPath, string][] => {
+      const tab = line.indexOf("\t");
+      const [mode, , id] = line.slice(0, tab).split(" ");
+      const path = line.slice(tab + 1);
+      return wanted.has(path) ? [[path, `${mode} ${id}`]] : [];
+    }),
+  );
+}
+
+/** Paths that are as the chat's own last edit left them, by size and time. */
+function provenPaths({ stamps }: UndoInput): string[] {
+  return stamps.flatMap(([path, { bytes, modifiedMs }]) => {
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    return found?.isFile() && found.size === bytes && found.mtimeMs === modifiedMs ? [path] : [];
+  });
+}
+
+function toBytes(path: string): RawPath {
+  return Buffer.from(path).toString("latin1");
+}
+
+/** @returns null for a path outside of the project */
+function toRaw(project: string, top: string, path: string): RawPath | null {
+  if (!isAbsolute(path)) return null;
+  const names = [relative(project, path), relative(top, path), relative(top, realPath(path))];
+  const inside = names.find(
+    (name) => name !== "" && name !== ".." && !name.startsWith(`..${sep}`) && !isAbsolute(name),
+  );
+  return inside === undefined ? null : toBytes(inside.split(sep).join("/"));
+}
+
+const notSaved = "the files at the end of that turn were not saved, and no edit of the chat proves whose change it is";
+
+/**
+ * Follows each file through the turns of a chat. [UN2] A file counts as the chat's only while no
+ * other change stands between two of the chat's, or after the last.
+ */
+class History {
+  readonly #present: PresentFiles;
+  readonly #toRaw: (path: string) => RawPath | null;
+  readonly #files = new Map<RawPath, Known>();
+  readonly #unseen: ExcludedFile[] = [];
+  /** Absolute paths of all edits. */
+  readonly #edited = new Set<string>();
+  /** Newest files that are known, and those that an undo has put back since. */
+  #at: string | null = null;
+  #undone = new Map<RawPath, FileEntry>();
+  /** Why it is not known whose changes since then are; null: they are not the chat's. */
+  #doubt: string | null = null;
+  /** Whether its edits are proven all the same. */
+  #isProvable = true;
+
+  constructor(present: PresentFiles, toRawPath: (path: string) => RawPath | null) {
+    this.#present = present;
+    this.#toRaw = toRawPath;
+  }
+
+  async add(step: UndoStep): Promise<void> {
+    if (step.start !== null) await this.#pass(step.start);
+    if ("undone" in step) {
+      // An undo of what was before is no change of the chat.
+      for (const { path, before, after } of step.undone) if (this.#files.has(path)) this.#change(path, before, after);
+      this.#undone = new Map(step.undone.map(({ path, after }) => [path, after]));
+      return;
+    }
+    for (const path of step.edited) this.#edited.add(path);
+    const end = step.end === presentEnd ? this.#present.commit : step.end;
+    if (step.unsaved === null) await this.#follow(step, end);
+    else this.#unseen.push({ path: "*", reason: step.unsaved });
+    this.#isProvable &&= step.unsaved === null;
+    this.#doubt = step.unsaved ?? (step.isWhole ? null : notSaved);
+    for (const { path, reason } of step.leftOut) this.leaveRaw(toBytes(path), `it is not in the snapshots: ${reason}`);
+  }
+
+  async #follow(step: Turn, end: string | null): Promise<void> {
+    if (end === null) return;
+    const own = new Set(step.edited.flatMap((path) => this.#toRaw(path) ?? []));
+    for (const [path, { old, now }] of await this.#differences(end)) {
+      const isOwn = own.has(path);
+      if (!isOwn && step.isOnlyEdited)
+        this.leaveRaw(path, "it was changed while the chat worked, by none of its tools");
+      else if (!isOwn && step.sharedWith !== null) this.#leaveNew(path, old, now, step.sharedWith);
+      else this.#change(path, old, now);
+    }
+    this.#moveTo(end);
+  }
+
+  /** @param proven absolute paths that are as the chat's last edit left them */
+  async close(proven: readonly string[]): Promise<void> {
+    const own = new Set(this.#isProvable ? proven.flatMap((path) => this.#toRaw(path) ?? []) : []);
+    for (const [path, { old, now }] of await this.#differences(this.#present.commit)) {
+      if (own.has(path)) this.#change(path, old, now);
+      else if (this.#doubt !== null) this.#leaveNew(path, old, now, this.#doubt);
+      else this.leaveRaw(path, "it was changed since, not by this chat");
+    }
+    await this.#leaveUnseen();
+  }
+
+  /** [UN7] Edits that no snapshot shows, such as those of ignored files. */
+  async #leaveUnseen(): Promise<void> {
+    const { reader, commit, leftOut } = this.#present;
+    const reasons = new Map(leftOut.map(({ path, reason }) => [toBytes(path), reason]));
+    const unseen = [...this.#edited].flatMap((path) => {
+      const raw = this.#toRaw(path);
+      return raw !== null && this.#files.has(raw) ? [] : [{ path, raw }];
+    });
+    const saved = await entriesAt(
+      reader,
+      commit,
+      unseen.flatMap(({ raw }) => raw ?? []),
+    );
+    for (const { path, raw } of unseen) {
+      const isThere = lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+      if (raw === null) this.#unseen.push({ path, reason: "it is not in the project" });
+      else if (reasons.has(raw)) this.#unseen.push({ path: displayPath(raw), reason: reasons.get(raw) ?? "" });
+      else if (isThere && !saved.has(raw)) this.#unseen.push({ path: displayPath(raw), reason: "git ignores it" });
+    }
+  }
+
+  leave(path: string, reason: string): void {
+    const raw = this.#toRaw(path);
+    if (raw !== null) this.leaveRaw(raw, reason);
+  }
+
+  /** The first reason stays; a file that the chat has not changed needs none. */
+  leaveRaw(path: RawPath, reason: string): void {
+    const known = this.#files.get(path);
+    if (known) this.#files.set(path, { ...known, reason: known.reason ?? reason });
+  }
+
+  result(): Found {
+    const all = [...this.#files].filter(([, { base, last, reason }]) => base !== last || reason !== null);
+    const left = all.flatMap(([path, { base, last, reason }]) => {
+      const isSubmodule = [base, last].some((entry) => entry?.startsWith(submoduleMode));
+      const why = reason ?? (isSubmodule ? "a submodule" : null);
+      return why === null ? [] : [{ path: displayPath(path), reason: why }];
+    });
+    const isLeft = new Set(left.map(({ path }) => path));
+    const own = all.filter(([path]) => !isLeft.has(displayPath(path)));
+    return {
+      changes: own.map(([path, { base, last }]) => ({ path, before: last, after: base })),
+      left: [...left, ...this.#unseen],
+    };
+  }
+
+  /** Someone else's changes until the start of the next step. */
+  async #pass(start: string): Promise<void> {
+    if (this.#at === null) return this.#moveTo(start);
+    for (const [path, { old, now }] of await this.#differences(start))
+      if (this.#doubt === null) this.leaveRaw(path, "it was changed between two turns, not by this chat");
+      else this.#leaveNew(path, old, now, this.#doubt);
+    this.#doubt = null;
+    this.#moveTo(start);
+  }
+
+  #change(path: RawPath, old: FileEntry, now: FileEntry): void {
+    const known = this.#files.get(path);
+    this.#files.set(path, known ? { ...known, last: now } : { base: old, last: now, reason: null });
+  }
+
+  #leaveNew(path: RawPath, old: FileEntry, now: FileEntry, reason: string): void {
+    this.#change(path, old, now);
+    this.leaveRaw(path, reason);
+  }
+
+  #moveTo(commit: string): void {
+    this.#at = commit;
+    this.#undone = new Map();
+  }
+
+  /** Files in which the newest known ones differ from those of a commit. */
+  async #differences(commit: string): Promise<Map<RawPath, { old: FileEntry; now: FileEntry }>> {
+    if (this.#at === null) return new Map();
+    const found = await differences(this.#present.reader, this.#at, commit);
+    const same = [...this.#undone.keys()].filter((path) => !found.has(path));
+    const unchanged = await entriesAt(this.#present.reader, commit, same);
+    for (const [path, old] of this.#undone) {
+      const now = found.get(path)?.now ?? unchanged.get(path) ?? null;
+      if (now === old) found.delete(path);
+      else found.set(path, { old, now });
+    }
+    return found;
+  }
+}
+
+const diffFlags = ["-r", "--raw", "-z", "--no-renames", "--no-abbrev"];
+
+async function differences(
+  git: Git,
+  from: string,
+  to: string,
+): Promise<Map<RawPath, { old: FileEntry; now: FileEntry }>> {
+  if (from === to) return new Map();
+  const fields = splitRaw((await run(git, ["diff-tree", ...diffFlags, from, to])).stdout);
+  const found = new Map<RawPath, { old: FileEntry; now: FileEntry }>();
+  for (let at = 0; at + 1 < fields.length; at += 2) {
+    const [oldMode = "", newMode = "", oldId = "", newId = ""] = (fields[at] ?? "").slice(1).split(" ");
+    found.set(fields[at + 1] ?? "", { old: entryOf(oldMode, oldId), now: entryOf(newMode, newId) });
+  }
+  return found;
+}
+
+function entryOf(mode: string, id: string): FileEntry {
+  return mode === "000000" ? null : `${mode} ${id}`;
+}

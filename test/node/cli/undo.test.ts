@@ -1,0 +1,46 @@
+import { join } from "node:path";
+import { readFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import type { Io } from "#src/cli/io.ts";
+import { aCliHome, failed, printed } from "#harness/machine/cli-home.ts";
+import { commitAll, git, write } from "#harness/machine/git-project.ts";
+import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { undoRigOf } from "#harness/machine/undo-rig.ts";
+
+it("[UN4] `shim undo` shows files and difference and asks; --diff, --yes, --redo, --json and wrong words", async () => {
+  const home = aCliHome();
+  home.alive.add(process.pid);
+  Object.assign(home.runtime.env, { PATH: `${join(home.folder, "path")}:${process.env["PATH"]}` });
+  const { project } = home;
+  git(project, "init", "-q", "-b", "main");
+  write(project, { "a.txt": "one\n", "b.txt": "one\n" });
+  commitAll(project, "first");
+  expect(await home.shim("undo")).toMatchObject(failed(3, "no chat of"));
+  const processes = { ...home.runtime.processes, start: (pid: number) => void home.alive.add(pid) };
+  const machine = { ...home.runtime, processes, wait: (ms: number) => void (home.now += ms) };
+  const rig = undoRigOf(machine as unknown as TempRuntime, project);
+  const work = (): void => write(project, { "a.txt": "two\n", "new.txt": "new\n", "b.txt": "two\n" });
+  await rig.turn("rewrite it", { tool: "Bash", work });
+  write(project, { "b.txt": "by hand\n" });
+  const content = (): string => readFileSync(join(project, "a.txt"), "utf8");
+  expect(await home.shim("undo", "--diff")).toMatchObject(printed("-two\n+one\n"));
+  expect(await home.shim("undo")).toMatchObject(
+    failed(1, "+one", "a.txt: put back", "new.txt: is deleted", "b.txt: it was changed since", "Add --yes"),
+  );
+  const asked = (ask: Io["ask"]) => home.shimWith({ isInteractive: true, ask }, "undo", "rewrite");
+  expect(await asked(async () => "n")).toMatchObject(printed("Nothing was changed."));
+  expect(content()).toBe("two\n");
+  expect(await asked(async () => "y")).toMatchObject(
+    printed(`Took back 2 files in ${project}.`, /Left as they are:\n {2}b\.txt: /, "shim undo --redo"),
+  );
+  expect(content()).toBe("one\n");
+  expect(await home.shim("undo")).toMatchObject(printed("Nothing to put back since prompt 1", "`shim undo 2`"));
+  expect(await home.json("undo", "--redo", "--yes")).toMatchObject({
+    prompt: null,
+    changes: expect.arrayContaining([{ path: "new.txt", now: "missing" }]),
+    checkpoint: expect.stringMatching(/^cp_/),
+  });
+  expect(content()).toBe("two\n");
+  expect(await home.shim("undo", "nowhere")).toMatchObject(failed(3, 'no prompt "nowhere"', "1  rewrite it"));
+  expect(await home.shim("undo", "--session", "zzzz")).toMatchObject(failed(3, "there is no session"));
+});

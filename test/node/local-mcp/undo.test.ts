@@ -1,0 +1,249 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { anotherClaude } from "#harness/machine/claude.ts";
+import { commitAll, contents, write } from "#harness/machine/git-project.ts";
+import { anUndoRig, type ToolWork, type UndoRig } from "#harness/machine/undo-rig.ts";
+
+function command(work: () => void): ToolWork {
+  return { tool: "Bash", work };
+}
+
+function edit({ project }: UndoRig, path: string, text: string): ToolWork {
+  return { tool: "Edit", path, work: () => write(project, { [path]: text }) };
+}
+
+function reasons(left: readonly { readonly path: string; readonly reason: string }[]): Record<string, string> {
+  return Object.fromEntries(left.map(({ path, reason }) => [path, reason]));
+}
+
+it.each([true, false])(
+  "[UN1] [UN6] edits and commands of the last turn are taken back, types and modes too, and put back again (git: %s)",
+  async (isGit) => {
+    const rig = anUndoRig({ "a.txt": "a\n", "run.sh": "#!/bin/sh\n", "d/x": "x\n", "old.txt": "old\n" }, { isGit });
+    const { project } = rig;
+    await rig.turn("first", edit(rig, "a.txt", "kept\n"));
+    const before = contents(project);
+    await rig.turn(
+      "second",
+      edit(rig, "a.txt", "two\n"),
+      command(() => {
+        chmodSync(join(project, "run.sh"), 0o755);
+        rmSync(join(project, "d"), { recursive: true });
+        write(project, { d: "a file now\n", "new/deep.txt": "new\n" });
+        rmSync(join(project, "old.txt"));
+        mkdirSync(join(project, "old.txt"));
+        symlinkSync("../a.txt", join(project, "old.txt/link"));
+      }),
+    );
+    const after = contents(project);
+    const { changes, left, diff, prompt } = await rig.preview();
+    expect(contents(project)).toEqual(after);
+    expect(prompt).toMatchObject({ number: 1, text: "second" });
+    expect(Object.fromEntries(changes.map(({ path, now }) => [path, now]))).toEqual({
+      "a.txt": "changed",
+      "run.sh": "changed",
+      "d/x": "missing",
+      d: "created",
+      "new/deep.txt": "created",
+      "old.txt": "missing",
+      "old.txt/link": "created",
+    });
+    expect([left, diff.includes("-two\n+kept\n")]).toEqual([[], true]);
+    expect(await rig.undo()).toMatchObject({ changes: expect.arrayContaining([...changes]), left: [] });
+    expect(contents(project)).toEqual(before);
+    expect(existsSync(join(project, "new"))).toBe(false);
+    expect((await rig.preview()).changes).toEqual([]);
+    expect(await rig.undo({ redo: true })).toMatchObject({ prompt: null, left: [] });
+    expect(contents(project)).toEqual(after);
+    await rig.undo({ redo: true });
+    expect(contents(project)).toEqual(before);
+  },
+);
+
+it("[UN2] what others changed since, between the turns, or beside the chat is left and named", async () => {
+  const files = { mine: "0\n", since: "0\n", between: "0\n", theirs: "0\n", beside: "0\n" };
+  const rig = anUndoRig(files);
+  const { project, runtime, claude } = rig;
+  const all = (text: string, ...names: string[]): void =>
+    write(project, Object.fromEntries(names.map((name) => [name, `${text}\n`])));
+  await rig.turn(
+    "first",
+    command(() => all("1", "mine", "since", "between", "theirs")),
+  );
+  all("by hand", "between");
+  const other = anotherClaude(runtime, claude, { cwd: project });
+  other.start();
+  other.prompt("me too");
+  await rig.turn(
+    "second",
+    command(() => all("2", "mine", "between")),
+  );
+  other.use("Edit", { file_path: join(project, "theirs") }, { type: "update" });
+  all("by hand", "since");
+  await rig.begin(
+    "third",
+    command(() => other.use("Bash", { command: "make" })),
+    {
+      ...command(() => all("3", "mine", "beside")),
+    },
+  );
+  await rig.end();
+  const undone = await rig.undo({ session: claude.session, prompt: "3" });
+  expect(reasons(undone.left)).toEqual({
+    since: "it was changed between two turns, not by this chat",
+    between: "it was changed between two turns, not by this chat",
+    theirs: expect.stringMatching(/^chat \S+ has edited it, too$/),
+    mine: expect.stringMatching(/^chat \S+ ran commands in this folder at the same time/),
+    beside: expect.stringMatching(/^chat \S+ ran commands in this folder at the same time/),
+  });
+  expect(undone).toMatchObject({ changes: [], checkpoint: null });
+  await rig.turn("fourth", edit(rig, "mine", "4\n"));
+  all("by hand", "mine");
+  expect(reasons((await rig.preview({ session: claude.session })).left)).toEqual({
+    mine: "it was changed since, not by this chat",
+  });
+});
+
+it("[UN2] a turn with file tools alone has changed nothing but what they name", async () => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n" });
+  const both = (): void => write(rig.project, { a: "1\n", b: "by hand\n" });
+  await rig.turn("edit", { tool: "Edit", path: "a", work: both });
+  expect(await rig.undo()).toMatchObject({ changes: [{ path: "a", now: "changed" }], left: [] });
+  expect(readFileSync(join(rig.project, "b"), "utf8")).toBe("by hand\n");
+});
+
+it("[UN3] a prompt is a number from the newest or words; one that fits several or none is refused with a list", async () => {
+  const rig = anUndoRig({ a: "0\n" });
+  for (const text of ["fix the parser", "test the parser", "release"])
+    await rig.turn(
+      text,
+      command(() => write(rig.project, { a: `${text}\n` })),
+    );
+  rig.claude.prompt("/shim:undo");
+  expect((await rig.preview({ prompt: "TEST the" })).prompt).toMatchObject({ number: 2, text: "test the parser" });
+  expect(await rig.refusal({ prompt: "parser" })).toMatch(
+    /in several prompts.*\n {2}2 {2}test the parser\n {2}3 {2}fix/,
+  );
+  expect(await rig.refusal({ prompt: "9" })).toMatch(/no prompt "9".*\n {2}1 {2}release\n {2}2 /);
+  expect(await rig.refusal({ redo: true })).toContain("nothing of this chat was undone");
+  expect(await rig.refusal({ files: ["../b"] })).toContain("is not in");
+  expect(await rig.refusal({ session: "none" })).toContain("there is no session");
+  await rig.undo({ prompt: "2" });
+  expect(readFileSync(join(rig.project, "a"), "utf8")).toBe("fix the parser\n");
+});
+
+it("[UN1] of chosen files, of a turn that still runs, and of earlier turns after an undo", async () => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n", "d/c": "0\n" });
+  const { project } = rig;
+  await rig.turn(
+    "first",
+    command(() => write(project, { a: "1\n", "d/c": "1\n" })),
+  );
+  await rig.begin(
+    "second",
+    command(() => write(project, { a: "2\n", b: "2\n" })),
+  );
+  await rig.undo({ files: ["a"] });
+  expect(["a", "b", "d/c"].map((name) => readFileSync(join(project, name), "utf8"))).toEqual(["1\n", "2\n", "1\n"]);
+  write(project, { "d/new": "by command\n" });
+  await rig.end();
+  const undone = await rig.undo({ prompt: "2" });
+  expect(undone.changes.map(({ path }) => path).toSorted()).toEqual(["a", "b", "d/c", "d/new"]);
+  expect(contents(project)).toEqual(contents(anUndoRig({ a: "0\n", b: "0\n", "d/c": "0\n" }).project));
+});
+
+it("[UN6] what was changed after the undo stays when the undo is taken back", async () => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n" });
+  await rig.turn(
+    "both",
+    command(() => write(rig.project, { a: "1\n", b: "1\n" })),
+  );
+  await rig.undo();
+  write(rig.project, { a: "by hand\n" });
+  expect(await rig.undo({ redo: true })).toMatchObject({
+    changes: [{ path: "b", now: "changed" }],
+    left: [{ path: "a", reason: "it was changed after the undo" }],
+  });
+  expect(readFileSync(join(rig.project, "a"), "utf8")).toBe("by hand\n");
+});
+
+it("[UN7] files that no snapshot has are named and stay: ignored, secret, outside", async () => {
+  const rig = anUndoRig({ ".gitignore": "out\n", a: "0\n" });
+  const outside = join(rig.project, "..", "outside");
+  await rig.turn(
+    "all",
+    edit(rig, "out", "ignored\n"),
+    edit(rig, ".env", "KEY=1\n"),
+    edit(rig, "../outside", "x\n"),
+    edit(rig, "a", "1\n"),
+  );
+  const { changes, left } = await rig.undo();
+  expect(changes).toEqual([{ path: "a", now: "changed" }]);
+  expect(reasons(left)).toEqual({
+    out: "git ignores it",
+    ".env": expect.stringContaining("secret"),
+    [outside]: "it is not in the project",
+  });
+  expect([existsSync(outside), existsSync(join(rig.project, "out"))]).toEqual([true, true]);
+});
+
+it("[UN5] git's index and history stay, and the moment before is a checkpoint that can be restored", async () => {
+  const rig = anUndoRig({ a: "0\n" });
+  await rig.turn(
+    "commit it",
+    command(() => {
+      write(rig.project, { a: "1\n" });
+      commitAll(rig.project, "by the chat");
+    }),
+  );
+  const index = readFileSync(join(rig.project, ".git/index"));
+  const { checkpoint } = await rig.undo();
+  expect(readFileSync(join(rig.project, "a"), "utf8")).toBe("0\n");
+  expect(readFileSync(join(rig.project, ".git/index"))).toEqual(index);
+  const [row] = rig.runtime.store.read(
+    (sql) =>
+      sql.all("SELECT trigger, state FROM checkpoints JOIN snapshots ON checkpointId = id WHERE id = ?", checkpoint),
+    [],
+  );
+  expect(row).toEqual({ trigger: "undo", state: "done" });
+});
+
+it("[UN8] the chat is told at its next prompt, once", async () => {
+  const rig = anUndoRig({ a: "0\n" });
+  await rig.turn("edit", edit(rig, "a", "1\n"));
+  await rig.undo();
+  const told = rig.claude.prompt("go on").hookSpecificOutput?.additionalContext;
+  expect(told).toContain("the user took back your changes in 1 file: a.");
+  expect(rig.claude.prompt("and on").hookSpecificOutput?.additionalContext ?? "").not.toContain("took back");
+});
+
+it("[UN9] without the files of a turn's start nothing is taken back; without those of its end only proven edits", async () => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n", c: "0\n" });
+  const { claude, runtime, project } = rig;
+  const fail = (): void =>
+    runtime.store.write((sql) => {
+      sql.run(
+        "UPDATE snapshots SET state = 'failed', reason = 'no time', \"commit\" = NULL WHERE checkpointId = (SELECT id FROM checkpoints ORDER BY seq DESC LIMIT 1)",
+      );
+    });
+  await rig.begin(
+    "one",
+    edit(rig, "a", "1\n"),
+    command(() => write(project, { b: "1\n" })),
+  );
+  claude.stop();
+  fail();
+  const undone = await rig.undo();
+  expect(undone.changes).toEqual([{ path: "a", now: "changed" }]);
+  expect(reasons(undone.left)).toEqual({ b: expect.stringContaining("at the end of that turn were not saved") });
+  claude.prompt("two");
+  const id = claude.begin("Bash", { command: "make" });
+  fail();
+  write(project, { c: "2\n" });
+  claude.done(id, "Bash", { command: "make" });
+  await rig.end();
+  const none = await rig.preview();
+  expect(none.changes).toEqual([]);
+  expect(reasons(none.left)).toEqual({ "*": "the files before that turn were not saved: no time" });
+});
