@@ -34,6 +34,7 @@ const others: Readonly<Record<string, Commands>> = {
   "When something breaks:": {
     rescue: () => import("./rescue.ts"),
     effects: () => import("./effects.ts"),
+    undo: () => import("./undo.ts"),
   },
   "Improve code:": { code: () => import("./code.ts") },
   "Learn from records:": { learn: () => import("./learn.ts") },
@@ -42,7 +43,6 @@ const others: Readonly<Record<string, Commands>> = {
     fork: () => import("./fork.ts"),
     host: () => import("./host.ts"),
     pause: () => import("./pause.ts"),
-    undo: () => import("./undo.ts"),
     demo: ofLauncher("demo", "a chat that works, is killed and continues, with real processes in a temporary folder"),
   },
   "Started by clients:": {

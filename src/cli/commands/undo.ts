@@ -21,7 +21,7 @@ const maxDiffLines = 200;
 export function addCommand(program: Command, cli: Cli): void {
   const command = program
     .command("undo [prompt] [files...]")
-    .description("take back what a chat has changed since a prompt (a number, 1 is the last, or words of it)")
+    .description("take back what a chat has changed since a prompt: its number, its first words, or last")
     .option("--session <id>", "the chat; default: the newest one of this project")
     .option("--redo", "take the last undo back")
     .option("--diff", "only show what would change")
@@ -85,6 +85,7 @@ function leftLines(left: Preview["left"]): string[] {
 
 function nothingLines({ prompt, left }: Preview): string[] {
   const since = prompt === null ? "the last undo" : `prompt ${prompt.number}, "${oneLine(prompt.text, 60)}"`;
-  const earlier = prompt === null ? [] : [`\`shim undo ${prompt.number + 1}\` begins one prompt earlier.`];
+  const isFirst = prompt === null || prompt.number === 1;
+  const earlier = isFirst ? [] : [`\`shim undo ${prompt.number - 1}\` begins one prompt earlier.`];
   return [`Nothing to put back since ${since}.`, ...leftLines(left), ...earlier];
 }

@@ -7,8 +7,11 @@ const input = z.strictObject({
   /** Absent: the newest chat of the folder's project. */
   session: z.string().max(200).optional().describe("the chat; default: the newest one of this project"),
   folder: Folder,
-  /** A number, counted from the newest prompt (1), or words of one. */
-  prompt: z.string().max(1_000).optional().describe("since this prompt: a number (1: the last) or words of it"),
+  prompt: z
+    .string()
+    .max(1_000)
+    .default("last")
+    .describe("since this prompt: its number, the beginning of its words, or last"),
   redo: z.boolean().default(false).describe("take the last undo back"),
   files: z.array(z.string().min(1).max(4_096)).max(10_000).default([]).describe("only these files; none: all"),
 });

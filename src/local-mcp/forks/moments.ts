@@ -20,7 +20,7 @@ export interface Moment {
 }
 
 /** [FK1] All prompts that are known, oldest first; their numbers count those that are not. */
-function listMoments(sql: Sql, session: string): Moment[] {
+export function listMoments(sql: Sql, session: string): Moment[] {
   const { prompts = [], droppedPrompts = 0 } = currentState(sql, session) ?? {};
   const rows = journal.newest(sql, session, ["prompt"], Number.MAX_SAFE_INTEGER).toReversed();
   const own = rows.flatMap(({ seq, at, entry }) =>

@@ -121,7 +121,8 @@ function nameOf(runtime: Runtime, session: sessions.Session) {
 }
 
 /** [FK1] @param at number of a prompt, the beginning of its words, or "last" */
-function pickMoment(moments: readonly Moment[], at: string): HostResult<Moment> {
+/** [FK1] By its number, a beginning of its words, or `last`. */
+export function pickMoment(moments: readonly Moment[], at: string): HostResult<Moment> {
   const wanted = normalized(at);
   const last = moments.at(-1);
   if (wanted === "last" && last) return ok(last);
@@ -133,7 +134,10 @@ function pickMoment(moments: readonly Moment[], at: string): HostResult<Moment> 
   if (first && !second) return ok(first);
   if (!first) {
     const what = isNumber ? `there is no prompt ${wanted}` : `no prompt begins with "${oneLine(at, 80)}"`;
-    return err({ code: "not_found", message: `${what}: the newest is ${last?.number ?? 0}. --list shows all.` });
+    return err({
+      code: "not_found",
+      message: `${what}: the newest is ${last?.number ?? 0}. \`shim fork --list\` shows all.`,
+    });
   }
   const lines = matches.slice(0, 8).map(({ number, text }) => `\n  ${number}  ${oneLine(text, 80)}`);
   const message = `several prompts begin with "${oneLine(at, 80)}"; give the number:${lines.join("")}`;

@@ -3,18 +3,20 @@ import { relative, resolve, sep } from "node:path";
 import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import { runApart } from "../../runtime/run-apart.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { oneLine, pluralize } from "../../shared/format.ts";
+import { pluralize } from "../../shared/format.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
 import { undoFiles, type UndoInput, type UndoneFile, type UndoneFiles } from "../../snapshots/undo-files.ts";
 import { snapshots } from "../../store/session-tables.ts";
 import { capture } from "../checkpoints/capture.ts";
+import { listMoments, type Moment } from "../forks/moments.ts";
 import { drainInto } from "../hooks/answer-hook.ts";
 import { isAlive } from "../recovery/session-state.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { listPrompts, readSteps, type UserPrompt } from "../undo/steps.ts";
+import { readSteps } from "../undo/steps.ts";
 import type { HandlerContext, Handlers, HostResult } from "./host.ts";
+import { pickMoment } from "./fork-handlers.ts";
 import { findSession, projectOfFolder, shortSession } from "./resolve-id.ts";
 
 type Input = CheckedMachineInput<"undo.preview">;
@@ -72,7 +74,7 @@ function newsOf({ prompt }: ChosenChat, { changes }: DoneFiles): string {
 interface ChosenChat {
   readonly session: sessions.Session & { readonly project: string };
   /** Absent (null) where its last undo is taken back. */
-  readonly prompt: UserPrompt | null;
+  readonly prompt: Moment | null;
   readonly what: UndoInput["what"];
   readonly stamps: UndoInput["stamps"];
   readonly others: UndoInput["others"];
@@ -117,32 +119,17 @@ function chosenPaths(project: string, { folder, files }: Input): HostResult<stri
 
 type Given = Omit<ChosenChat, "session" | "chosen">;
 
-function readTurns(runtime: Runtime, session: sessions.Session, wanted: string | undefined): HostResult<Given> {
-  const prompts = runtime.store.read((sql) => listPrompts(sql, session.id), []);
-  const prompt = findPrompt(prompts, wanted ?? "1");
+function readTurns(runtime: Runtime, session: sessions.Session, wanted: string): HostResult<Given> {
+  const moments = runtime.store.read((sql) => listMoments(sql, session.id), []);
+  const prompt = pickMoment(moments, wanted);
   if (!prompt.ok) return prompt;
   const none = { steps: [], stamps: [], others: [] };
-  const { seq } = prompt.value;
+  const { seq, number } = prompt.value;
+  if (seq === null)
+    return err({ code: "no_snapshot", message: `the events since prompt ${number} are deleted by now.` });
   const read = runtime.store.read((sql) => readSteps(sql, session, seq, isAlive(runtime, session)), none);
   const { steps, ...rest } = read;
   return ok({ prompt: prompt.value, what: { steps }, ...rest });
-}
-
-/** [UN3] By its number, else by words of it. */
-function findPrompt(prompts: readonly UserPrompt[], wanted: string): HostResult<UserPrompt> {
-  const isNumber = /^\d{1,6}$/.test(wanted);
-  const words = wanted.toLowerCase();
-  const found = prompts.filter(({ number, text }) =>
-    isNumber ? number === Number(wanted) : text.toLowerCase().includes(words),
-  );
-  const [first] = found;
-  if (first && found.length === 1) return ok(first);
-  const listed = (first ? found : prompts).slice(0, maxNamed);
-  const lines = listed.map(({ number, text }) => `\n  ${number}  ${oneLine(text, 80)}`).join("");
-  if (first) return err({ code: "ambiguous", message: `"${wanted}" is in several prompts; give a number:${lines}` });
-  const message =
-    prompts.length === 0 ? "the chat has no prompt." : `there is no prompt "${wanted}". The newest are:${lines}`;
-  return err({ code: "not_found", message });
 }
 
 function readUndo(runtime: Runtime, { id }: sessions.Session): HostResult<Given> {

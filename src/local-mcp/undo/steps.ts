@@ -7,27 +7,7 @@ import { presentEnd, type UndoInput, type UndoneFile, type UndoStep } from "../.
 import { mayChangeAnyFile } from "../checkpoints/triggers.ts";
 import * as journal from "../sessions/journal.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { isSlashCommand } from "../sessions/slash-command.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
-
-export interface UserPrompt {
-  /** 1: the newest. */
-  readonly number: number;
-  /** Row of the journal. */
-  readonly seq: number;
-  readonly at: number;
-  readonly text: string;
-}
-
-/** The user's prompts, newest first; commands of the client and of SHIM are none. */
-export function listPrompts(sql: Sql, sessionId: string): UserPrompt[] {
-  const rows = journal.newest(sql, sessionId, ["prompt"], Number.MAX_SAFE_INTEGER);
-  return rows
-    .flatMap(({ seq, at, entry }) =>
-      entry.kind === "prompt" && !isSlashCommand(entry.text) ? [{ seq, at, text: entry.text }] : [],
-    )
-    .map((prompt, at) => Object.assign(prompt, { number: at + 1 }));
-}
 
 interface CheckpointRow {
   readonly at: number;

@@ -73,9 +73,9 @@ async function check({ isGit, turns, back }: History): Promise<void> {
   const now = contents(project);
   const since = Math.min(back, turns.length);
   const { tree, left } = expected(seen.slice(-since), now);
-  const preview = await rig.preview({ prompt: String(since) });
+  const preview = await rig.preview({ prompt: `prompt ${turns.length - since}` });
   expect(contents(project)).toEqual(now);
-  const undone = await rig.undo({ prompt: String(since) });
+  const undone = await rig.undo({ prompt: `prompt ${turns.length - since}` });
   expect(contents(project)).toEqual(tree);
   const named = undone.left.map((one) => Buffer.from(one.path).toString("latin1"));
   expect(named.filter((name) => tree[name] !== undefined || left.includes(name)).toSorted()).toEqual(left.toSorted());
