@@ -52,7 +52,9 @@ it("[FK1] prompts are listed by number, and --at takes a number, the beginning o
   expect(await rig.home.shim("fork", "--at", "write the")).toMatchObject(
     failed(2, "several prompts begin with", "1  Write the parser", "3  Write the docs"),
   );
-  expect(await rig.home.shim("fork --at 9")).toMatchObject(failed(3, "there is no prompt 9: the newest is 3. `shim fork --list`"));
+  expect(await rig.home.shim("fork --at 9")).toMatchObject(
+    failed(3, "there is no prompt 9: the newest is 3. `shim fork --list`"),
+  );
   expect(await rig.home.shim("fork --at never")).toMatchObject(failed(3, 'no prompt begins with "never"'));
   expect(await rig.home.shim("fork")).toMatchObject(failed(2, "name the prompt with --at; --list shows all."));
   expect(await rig.home.shim("fork --at 2 --list")).toMatchObject(failed(2, "give one of --at, --list and --remove."));
