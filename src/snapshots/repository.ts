@@ -36,7 +36,7 @@ export function repositoryFor(snapshots: string, tree: Pick<WorkTree, "format" |
   return join(snapshots, `${name}.git`);
 }
 
-/** [GS83] Beginning of the name of a plain folder's index; the rest is its checkpoint. */
+/** [GS91] Beginning of the name of a plain folder's index; the rest is its checkpoint. */
 export const indexPrefix = "index-";
 
 export function indexesIn(repository: string): string[] {

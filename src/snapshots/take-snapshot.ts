@@ -230,7 +230,7 @@ export async function adopt(
   };
 }
 
-/** [GS82] Files that a folder without git may hold; a clone of a project rarely holds more. */
+/** [GS90] Files that a folder without git may hold; a clone of a project rarely holds more. */
 const maxPlainFiles = 50_000;
 /** Folders of installed packages, which a project without git does not say to ignore. */
 const installed: ReadonlySet<string> = new Set(["node_modules", ".venv", "__pycache__"]);
@@ -247,7 +247,7 @@ async function isTooLarge(top: string): Promise<boolean> {
   return files > maxPlainFiles;
 }
 
-/** [GS83] The snapshot of a plain folder whose index is kept: the next one reads changes alone. */
+/** [GS91] The snapshot of a plain folder whose index is kept: the next one reads changes alone. */
 async function plainBase(opened: OpenRepository): Promise<{ readonly commit: string; readonly index: string } | null> {
   for (const name of indexesIn(opened.repository)) {
     const ref = `${refOf(name.slice(indexPrefix.length))}^{commit}`;

@@ -66,7 +66,7 @@ export function mayBeProject(env: NodeJS.ProcessEnv, folder: string): boolean {
 }
 
 /**
- * [GS82] The work tree of a project: that of git, else the folder itself.
+ * [GS90] The work tree of a project: that of git, else the folder itself.
  *
  * @param repositoryOf SHIM's repository of a tree
  * @throws {GitError} when git fails otherwise or is aborted

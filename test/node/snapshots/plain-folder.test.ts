@@ -26,7 +26,7 @@ function aFolder(files: Record<string, string | Buffer>): GitProject {
   return { root, project, snapshots: join(root, "home", "snapshots") };
 }
 
-it("[GS82] a folder outside git is saved byte for byte and comes back, and nothing is written into it", async () => {
+it("[GS90] a folder outside git is saved byte for byte and comes back, and nothing is written into it", async () => {
   const from = aFolder({
     "a.txt": "one\r\n",
     "sub/run.sh": "#!/bin/sh\n",
@@ -50,7 +50,7 @@ it("[GS82] a folder outside git is saved byte for byte and comes back, and nothi
   expect(contents(into)).toEqual(Object.fromEntries(Object.entries(before).filter(([path]) => isSaved(path))));
 });
 
-it("[GS82] neither a home folder, nor one above it, nor one with too many files is taken", async () => {
+it("[GS90] neither a home folder, nor one above it, nor one with too many files is taken", async () => {
   const from = aFolder({ "a.txt": "one\n" });
   for (const HOME of [from.project, join(from.project, "me")])
     expect(await take(from, { env: { ...GIT_ENV, HOME } })).toMatchObject({
@@ -61,7 +61,7 @@ it("[GS82] neither a home folder, nor one above it, nor one with too many files 
   expect((await taken(aFolder(many))).files).toBe(120);
 });
 
-it("[GS83] the next snapshot of a folder outside git reads only what has changed, until its base is dropped", async () => {
+it("[GS91] the next snapshot of a folder outside git reads only what has changed, until its base is dropped", async () => {
   const from = aFolder({ "a.txt": "one\n", "b.txt": "two\n", "c.txt": "three\n" });
   await taken(from, { checkpointId: "cp1" });
   write(from.project, { "a.txt": "changed\n", "d.txt": "new\n" });
@@ -78,7 +78,7 @@ it("[GS83] the next snapshot of a folder outside git reads only what has changed
   expect([third.bytes, paths(third)]).toEqual([18, ["a.txt", "c.txt", "d.txt"]]);
 });
 
-it("[GS82] without git the reason says so", async () => {
+it("[GS90] without git the reason says so", async () => {
   const from = aFolder({ "a.txt": "one\n" });
   expect(await take(from, { env: { ...GIT_ENV, PATH: from.root } })).toMatchObject({
     reason: expect.stringContaining("not installed"),
