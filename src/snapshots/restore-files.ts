@@ -108,11 +108,11 @@ export async function writeFiles(
   const submodules = entries.filter(({ mode }) => mode === submoduleMode);
   // Exit 1: some files could not be written; they are found below.
   const args = ["checkout-index", "-q", "-u", "-z", "--stdin"];
-  const { stderr } = await run(git, args, joinRaw(files.map(({ path }) => path)), [0, 1, 128]);
-  const isThere = ({ path }: IndexEntry) => readStats(top, path) !== undefined;
-  const failed = files.filter((entry) => !isThere(entry));
+  const { code, stderr } = await run(git, args, joinRaw(files.map(({ path }) => path)), [0, 1, 128]);
+  const failed = code === 0 ? [] : files.filter(({ path }) => readStats(top, path) === undefined);
+  const isFailed = new Set(failed);
   return {
-    written: files.filter(isThere).map(({ path }) => displayPath(path)),
+    written: files.filter((entry) => !isFailed.has(entry)).map(({ path }) => displayPath(path)),
     notRestored: [
       ...notRestored,
       ...submodules.map(({ path, id }) => ({ path: displayPath(path), reason: `a submodule, at commit ${id}` })),
