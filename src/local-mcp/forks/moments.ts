@@ -1,10 +1,11 @@
+import type { Trigger } from "../../contract/checkpoint.ts";
 import type { ForkFiles, ForkMoment } from "../../contract/machine/forks.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
-import { isWayToOwnTool } from "../../contract/own-tools.ts";
 import { oneLine } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { currentState, stateAt, type PastState } from "../checkpoints/capture.ts";
+import { mayChangeFiles } from "../checkpoints/triggers.ts";
 import * as journal from "../sessions/journal.ts";
 import { isEdited, isRequest } from "../sessions/work-state.ts";
 
@@ -45,7 +46,7 @@ export function promptNumbers(sql: Sql, session: string): ReadonlyMap<number, nu
 /** Saved files of a session. */
 export interface SavedFiles {
   readonly checkpointId: string;
-  readonly trigger: string;
+  readonly trigger: Trigger;
   /** Last row of the journal before them. */
   readonly journalSeq: number;
   readonly checkpointAt: number;
@@ -83,21 +84,18 @@ export function readFilesOfSession(sql: Sql, session: string): FilesOfSession {
   const kinds = ["tool_start", "tool_end", "tool_error"] as const;
   const calls = journal.newest(sql, session, kinds, Number.MAX_SAFE_INTEGER).toReversed();
   const changes = calls
-    .filter(({ entry }) => mayChangeFiles(entry))
+    .filter(({ entry }) => isChange(entry))
     .map(({ seq, at, entry }) => ({ seq, at, isStart: entry.kind === "tool_start" }));
   return { moments: listMoments(sql, session), saved, changes };
 }
 
-const changingTool =
-  /^(?:Bash|PowerShell|Edit|MultiEdit|NotebookEdit|Write|apply_patch|mcp_.*|MCP:.*)(?: \(subagent\))?$/;
-
-function mayChangeFiles(entry: JournalEntry): boolean {
+function isChange(entry: JournalEntry): boolean {
   if (entry.kind === "tool_end" && isEdited(entry)) return true;
-  return "name" in entry && changingTool.test(entry.name) && !isWayToOwnTool(entry.name);
+  return "name" in entry && mayChangeFiles(entry.name.replace(/ \(subagent\)$/, ""));
 }
 
 /** Triggers whose files are read before a call of a tool begins. */
-const beforeCalls: ReadonlySet<string> = new Set(["before_tool", "turn"]);
+const beforeCalls: ReadonlySet<Trigger> = new Set(["before_tool", "turn"]);
 /** A hook waits no longer for them. */
 const maxAwaitMs = 6_000;
 

@@ -48,7 +48,7 @@ export class ForkRig {
   /** A checkpoint; its files are read at once, or later by `saveFiles`. */
   async checkpoint(trigger: Trigger): Promise<void> {
     capture(this.home.runtime, { sessionId: this.id, trigger });
-    if (trigger === "before_tool" || trigger === ("turn" as Trigger)) await takeAwaited(this.home.runtime);
+    if (trigger === "before_tool" || trigger === "turn") await takeAwaited(this.home.runtime);
   }
 
   async saveFiles(): Promise<void> {

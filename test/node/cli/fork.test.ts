@@ -178,7 +178,22 @@ it("[FK6] [GS82] --remove takes an unchanged fork away, and keeps one with chang
   expect(await rig.home.shim("fork --remove main")).toMatchObject(failed(3, "SHIM has made no fork main"));
 });
 
-it("[FK4] --into makes a copy without a branch; without git that is the only way @night", async () => {
+it("[FK6] a plain folder is forked as a copy in a folder that is named, and not without @night", async () => {
+  const rig = new ForkRig(false);
+  write(rig.home.project, { "a.txt": "0\n" });
+  rig.prompt("first");
+  await rig.edit("a.txt", "1\n", "turn");
+  rig.prompt("second");
+  await rig.edit("a.txt", "2\n", "turn");
+  expect(await rig.home.shim("fork --at 2")).toMatchObject(
+    failed(1, "is not in a git repository: --into <folder> makes a copy of the files instead. Nothing was changed."),
+  );
+  const into = join(rig.home.folder, "copy");
+  expect(await forked(rig, "--at", "2", "--into", into)).toMatchObject({ folder: into, branch: null });
+  expect(filesIn(into)).toEqual({ "a.txt": "1\n" });
+});
+
+it("[FK6] --into makes a copy without a branch @night", async () => {
   const rig = await threeTurns();
   const into = join(rig.home.folder, "copy");
   expect(await forked(rig, "--at", "2", "--into", "../copy")).toMatchObject({ folder: into, branch: null, base: null });
