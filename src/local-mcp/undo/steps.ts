@@ -89,7 +89,7 @@ class Steps {
       this.#turn = { began, over: this.#overAfter(row.journalSeq), start: row, newest: null, end: null };
       return;
     }
-    if (turn === null || turn.end !== null) return;
+    if (turn === null || (turn.end !== null && !isReplaced(turn.end, row))) return;
     const isEnd = lastTriggers.has(row.trigger) || (turn.over !== null && row.journalSeq >= turn.over);
     if (isEnd) turn.end = row;
     else if (row.state === "done") turn.newest = row;
@@ -148,6 +148,11 @@ class Steps {
       return { end: next.commit, isWhole: true };
     return { end: turn.newest?.commit ?? null, isWhole: false };
   }
+}
+
+/** Whether its files were not saved because this checkpoint came so soon. */
+function isReplaced(end: CheckpointRow, row: CheckpointRow): boolean {
+  return end.state === "skipped" && row.at - end.at <= soonMs;
 }
 
 /** States of a snapshot that is being taken. */

@@ -49,6 +49,7 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
       <ActionButtons actions={actionsOf(page)} />
       <Brief id={row.id} />
       <Effects id={row.id} />
+      {row.project !== null && row.machine === null && <Undo id={row.id} project={row.project} />}
       <Timeline page={page} at={at} />
     </>
   );
@@ -192,6 +193,61 @@ function EffectList({ id }: { id: string }): JSX.Element {
       )}
     </Shown>
   );
+}
+
+interface UndoOf {
+  readonly id: string;
+  readonly project: string;
+}
+
+function Undo(of: UndoOf): JSX.Element {
+  const [isOpen, setIsOpen] = useState(false);
+  return (
+    <details onToggle={({ currentTarget }) => setIsOpen(currentTarget.open)}>
+      <summary>What its last turn changed, to take it back</summary>
+      {isOpen && <UndoPreview {...of} />}
+    </details>
+  );
+}
+
+const undoVerbs = { changed: "is put back", missing: "comes back", created: "is deleted" } as const;
+
+function UndoPreview({ id, project }: UndoOf): JSX.Element {
+  const loaded = useCall("undo.preview", { session: id, folder: project });
+  return (
+    <Shown loaded={loaded}>
+      {({ changes, left, diff }) => (
+        <>
+          {changes.length === 0 && <Empty title="Nothing of its last turn can be put back." />}
+          <ul>
+            {changes.map(({ path, now }) => (
+              <li key={path}>{plain(`${path}: ${undoVerbs[now]}`)}</li>
+            ))}
+            {left.map(({ path, reason }) => (
+              <li key={`left ${path}`} class="muted">
+                {plain(`${path} stays: ${reason}`)}
+              </li>
+            ))}
+          </ul>
+          {diff !== "" && <Code value={diff} />}
+          {changes.length > 0 && <ActionButton action={undoAction({ id, project }, changes.length)} />}
+        </>
+      )}
+    </Shown>
+  );
+}
+
+function undoAction({ id, project }: UndoOf, files: number): Action {
+  return {
+    title: "Take the last turn back?",
+    effect: [
+      `${files === 1 ? "One file" : `${files} files`} in ${plain(project)} become as before it. The chat is told.`,
+      "“shim undo --redo” takes it back.",
+    ],
+    verb: "Take back",
+    run: (requestId) => call("undo.apply", { session: id, folder: project }, requestId),
+    done: "Taken back.",
+  };
 }
 
 const sources = ["journal", "effect", "signal", "checkpoint", "snapshot", "crash", "recovery"] as const;

@@ -8,6 +8,7 @@ import type { Runtime } from "#src/runtime/runtime.ts";
 import { takeAwaited, takePending } from "#src/snapshots/stored-snapshots.ts";
 import { Claude } from "./claude.ts";
 import { GIT_ENV, makeRepository, temporaryFolder, write } from "./git-project.ts";
+import type { CliHome } from "./cli-home.ts";
 import { callsOf } from "./machine-host.ts";
 import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";
 
@@ -46,6 +47,16 @@ export function anUndoRig(files: Record<string, string>, { isGit = true } = {}):
   return undoRigOf({ ...tempRuntime({ env: GIT_ENV }), startJob }, project);
 }
 
+/** A chat in the project of this home, which becomes a git repository with these files. */
+export function undoRigIn(home: CliHome, files: Record<string, string>): UndoRig {
+  home.alive.add(process.pid);
+  Object.assign(home.runtime.env, { PATH: `${join(home.folder, "path")}:${process.env["PATH"]}` });
+  makeRepository(home.project, files);
+  const processes = { ...home.runtime.processes, start: (pid: number) => void home.alive.add(pid) };
+  const machine = { ...home.runtime, processes, wait: (ms: number) => void (home.now += ms) };
+  return undoRigOf(machine as unknown as TempRuntime, home.project);
+}
+
 const call = async <T>(done: Promise<{ ok: true; value: T } | { ok: false; error: { message: string } }>) => {
   const answer = await done;
   if (!answer.ok) throw new Error(answer.error.message);
@@ -53,7 +64,7 @@ const call = async <T>(done: Promise<{ ok: true; value: T } | { ok: false; error
 };
 
 /** A chat in this project of this machine. */
-export function undoRigOf(runtime: TempRuntime, project: string): UndoRig {
+function undoRigOf(runtime: TempRuntime, project: string): UndoRig {
   const claude = new Claude(runtime, { cwd: project });
   const host = callsOf(runtime);
   const never = new AbortController().signal;

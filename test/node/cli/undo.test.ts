@@ -3,22 +3,14 @@ import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
 import { aCliHome, failed, printed } from "#harness/machine/cli-home.ts";
-import { commitAll, git, write } from "#harness/machine/git-project.ts";
-import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { undoRigOf } from "#harness/machine/undo-rig.ts";
+import { write } from "#harness/machine/git-project.ts";
+import { undoRigIn } from "#harness/machine/undo-rig.ts";
 
 it("[UN4] `shim undo` shows files and difference and asks; --diff, --yes, --redo, --json and wrong words", async () => {
   const home = aCliHome();
-  home.alive.add(process.pid);
-  Object.assign(home.runtime.env, { PATH: `${join(home.folder, "path")}:${process.env["PATH"]}` });
   const { project } = home;
-  git(project, "init", "-q", "-b", "main");
-  write(project, { "a.txt": "one\n", "b.txt": "one\n" });
-  commitAll(project, "first");
   expect(await home.shim("undo")).toMatchObject(failed(3, "no chat of"));
-  const processes = { ...home.runtime.processes, start: (pid: number) => void home.alive.add(pid) };
-  const machine = { ...home.runtime, processes, wait: (ms: number) => void (home.now += ms) };
-  const rig = undoRigOf(machine as unknown as TempRuntime, project);
+  const rig = undoRigIn(home, { "a.txt": "one\n", "b.txt": "one\n" });
   const work = (): void => write(project, { "a.txt": "two\n", "new.txt": "new\n", "b.txt": "two\n" });
   await rig.turn("rewrite it", { tool: "Bash", work });
   write(project, { "b.txt": "by hand\n" });

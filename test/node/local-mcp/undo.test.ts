@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { anotherClaude } from "#harness/machine/claude.ts";
 import { commitAll, contents, write } from "#harness/machine/git-project.ts";
 import { anUndoRig, type ToolWork, type UndoRig } from "#harness/machine/undo-rig.ts";
@@ -246,4 +247,21 @@ it("[UN9] without the files of a turn's start nothing is taken back; without tho
   const none = await rig.preview();
   expect(none.changes).toEqual([]);
   expect(reasons(none.left)).toEqual({ "*": "the files before that turn were not saved: no time" });
+});
+
+it("[UN1] an end that the end of the session follows at once has the files of that", async () => {
+  const rig = anUndoRig({ a: "0\n" });
+  await rig.begin(
+    "one",
+    command(() => write(rig.project, { a: "1\n", b: "1\n" })),
+  );
+  rig.claude.stop();
+  rig.claude.end("other");
+  await takePending(rig.runtime, [rig.claude.session], new AbortController().signal);
+  write(rig.project, { b: "by hand\n" });
+  const { changes, left } = await rig.undo();
+  expect([changes, reasons(left)]).toEqual([
+    [{ path: "a", now: "changed" }],
+    { b: "it was changed since, not by this chat" },
+  ]);
 });
