@@ -1,5 +1,6 @@
 import { Option, type Command } from "commander";
 import type { Diagnosis, RescueOffer } from "../../contract/machine/rescue.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { pluralize } from "../../shared/format.ts";
 import { failed, wrongUsage } from "../answer.ts";
@@ -9,6 +10,8 @@ import { continueSession, mayStart, nameOf, startable, startChat } from "../cont
 interface RescueOptions extends CommonOptions {
   readonly yes?: boolean;
   readonly in?: string;
+  /** The client has just ended within seconds of its start. */
+  readonly hasFailed?: true;
 }
 
 export function addCommand(program: Command, cli: Cli): void {
@@ -50,7 +53,7 @@ function healthyText({ shortId, isAlive, ...named }: Diagnosis): string {
 export async function rescueAfterFailure(cli: Cli, session: string): Promise<CommandResult | null> {
   const asked = await cli.call("recovery.diagnose", { session, folder: cli.io.cwd, hasFailed: true });
   const diagnosis = asked.ok ? asked.value.diagnosis : null;
-  return diagnosis?.reason ? offerRescue(cli, diagnosis, {}) : null;
+  return diagnosis?.reason ? offerRescue(cli, diagnosis, { hasFailed: true }) : null;
 }
 
 /** @returns null: the user wants none of the ways */
@@ -93,7 +96,9 @@ async function doOffer(
   const { session } = diagnosis;
   if (kind === "brief") return continueSession(cli, session, { ...options, isNew: true });
   if (kind === "unarchive") return unarchive(cli, diagnosis, options);
-  const done = await cli.call("recovery.rescue", { session, folder: cli.io.cwd, offer: kind });
+  const { hasFailed } = options;
+  const input = { session, folder: cli.io.cwd, offer: kind, ...omitUndefined({ hasFailed }) };
+  const done = await cli.call("recovery.rescue", input);
   if (!done.ok) return done;
   const { copy, backup } = done.value;
   const data = { ...diagnosis, done: done.value };
@@ -110,6 +115,8 @@ async function doOffer(
     cli.progress(made);
     return startChat(cli, session, copy.start, { hint: `The copy is ${copy.session}.` });
   }
+  // The offer ends by itself where no chat begins with the copy.
+  await cli.call("recovery.take", { session, chat: copy.session });
   const { command, args, cwd } = copy.start;
   const line = [command, ...args].join(" ");
   return ok({ data, text: `${made}\nTo continue it${cwd === null ? "" : `, in ${cwd}`}: ${line}\n`, isVerbatim: true });

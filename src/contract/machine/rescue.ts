@@ -39,6 +39,7 @@ const Diagnosis = Named.extend({
 export type Diagnosis = z.infer<typeof Diagnosis>;
 
 const session = z.string().max(200);
+const hasFailed = z.boolean().default(false).describe("its client has just ended within seconds of its start");
 
 export const rescueOperations = {
   "recovery.diagnose": machineOperation({
@@ -46,7 +47,7 @@ export const rescueOperations = {
     input: z.strictObject({
       session: session.optional().describe("absent: the newest of the project that cannot be continued"),
       folder: Folder,
-      hasFailed: z.boolean().default(false).describe("its client has just ended within seconds of its start"),
+      hasFailed,
     }),
     /** `diagnosis`: null: nothing is wrong with any of the `checked` sessions. */
     output: z.object({ checked: z.int(), diagnosis: Diagnosis.nullable() }),
@@ -57,7 +58,7 @@ export const rescueOperations = {
   }),
   "recovery.rescue": machineOperation({
     summary: "Set a client's lock aside that no process holds, or copy a session without what is wrong with it.",
-    input: z.strictObject({ session, folder: Folder, offer: z.enum(["unlock", "copy"]) }),
+    input: z.strictObject({ session, folder: Folder, offer: z.enum(["unlock", "copy"]), hasFailed }),
     output: z.object({
       session: z.string(),
       /** `file`: null: the client keeps its sessions otherwise. */

@@ -3,7 +3,7 @@ import type { Diagnosis } from "../../contract/machine/rescue.ts";
 import { shimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
-import { uuidv7 } from "../../shared/ids.ts";
+import { uuidv4 } from "../../shared/ids.ts";
 import { err, ok } from "../../shared/result.ts";
 import { isDead } from "../recovery/liveness.ts";
 import { successorVariable } from "../recovery/successor.ts";
@@ -41,7 +41,7 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
     return ok({ checked: newest.length, diagnosis: null });
   },
   /** [RS5] Another process may have changed what was wrong since. */
-  "recovery.rescue": async (context, { session: id, folder, offer }) => {
+  "recovery.rescue": async (context, { session: id, folder, offer, hasFailed }) => {
     const runtime = await context.runtime();
     const found = findSession(runtime, id);
     if (!found.ok) return found;
@@ -52,7 +52,7 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
     }
     const deps = depsOf(context, runtime);
     const evidence = await examine(deps, session, folder);
-    const finding = judge(deps, session, evidence, false);
+    const finding = judge(deps, session, evidence, hasFailed);
     if (!finding.offers.some(({ kind }) => kind === offer))
       return err({ code: "not_offered", message: `nothing to do so for ${session.id}: ${finding.why}.` });
     const done = { session: session.id, copy: null, backup: null };
@@ -107,14 +107,14 @@ interface Broken {
   readonly folder: string;
 }
 
-async function makeCopy(deps: RescueDeps, { now, random }: Runtime, { session, evidence, finding, folder }: Broken) {
+async function makeCopy(deps: RescueDeps, { random }: Runtime, { session, evidence, finding, folder }: Broken) {
   const { id, client, clientVersion } = session;
   const { file, document, facts, goneFolder } = evidence;
   const { until } = finding;
-  const at = now();
   const cwd = goneFolder === null ? (session.cwd ?? session.project ?? folder) : folder;
   const transcripts = transcriptsOf(client);
-  const fresh = uuidv7(at, random(16));
+  // Qwen Code knows no UUID of a newer version.
+  const fresh = uuidv4(random(16));
   let made: { session: string; file: string | null };
   if (document) {
     const letters = fresh.replaceAll("-", "").slice(-8);

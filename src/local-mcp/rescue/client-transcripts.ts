@@ -35,8 +35,8 @@ export interface ClientTranscripts {
   rowOf(row: JsonObject): Row | null;
   /** First row, without which the client loads nothing; absent: it needs none. */
   readonly head?: { is(row: JsonObject): boolean; made(from: HeadFacts): object };
-  /** A byte order mark makes the file unreadable for it, or also a byte that is no UTF-8. */
-  readonly refuses?: "mark" | "mark and bytes";
+  /** A byte order mark makes the file unreadable for it. */
+  readonly refusesMark?: true;
   /** The row says that what came before is in another file, which it names by positions. */
   readonly isPart?: (row: JsonObject) => boolean;
   /** Whether the client accepts the row; one that it does not accept makes the file unreadable. */
@@ -122,7 +122,7 @@ const claude: ClientTranscripts = {
 const codex: ClientTranscripts = {
   find: (env, id) => matching(join(codexHome(env), "sessions"), [any, any, any, endsIn(`-${id}.jsonl`)]),
   archive: (env, id) => matching(join(codexHome(env), "archived_sessions"), [endsIn(`-${id}.jsonl`)]),
-  refuses: "mark and bytes",
+  refusesMark: true,
   isPart: (row) => objectAt(objectAt(row, "payload"), "history_base") !== null,
   head: {
     is: (row) => row["type"] === "session_meta",
@@ -238,7 +238,7 @@ export function openCodeRow(message: JsonObject): Row | null {
 const gemini: ClientTranscripts = {
   find: (env, id) =>
     matching(join(clientFolder(env, ".gemini"), "tmp"), [any, named("chats"), endsIn(`-${id.slice(0, 8)}.jsonl`)]),
-  refuses: "mark",
+  refusesMark: true,
   head: {
     is: (row) => textAt(row, "sessionId") !== null,
     made: ({ id, cwd, at }) => {

@@ -106,7 +106,7 @@ export function judge(deps: RescueDeps, session: Session, evidence: Evidence, ha
   if (isThere === false) return { ...healthy, reason: "deleted", why: goneText(session, title), offers: [brief] };
   if (problem !== null)
     return { ...healthy, reason: "unreadable", why: `${evidence.file} cannot be read (${problem})`, offers: [brief] };
-  const broken = facts && (damageFinding(facts, title) ?? refusalFinding(facts));
+  const broken = facts && (damageFinding(facts, title, hasFailed) ?? refusalFinding(facts));
   if (broken) return broken;
   if (goneFolder !== null) {
     const offers = [...copyOffer(facts, "a copy of it in this folder"), brief];
@@ -139,8 +139,10 @@ function lockFinding({ path, holder, code }: BlockingLock, facts: TranscriptFact
 }
 
 /** [RS3] */
-function damageFinding(facts: TranscriptFacts, title: string): Finding | null {
-  const { rows, lines, refused, hasHead } = facts;
+function damageFinding(facts: TranscriptFacts, title: string, hasFailed: boolean): Finding | null {
+  const { rows, lines, hasHead } = facts;
+  // A damaged text is a reason only where its client has failed.
+  const refused = facts.refused.length > 0 || !hasFailed ? facts.refused : facts.damaged;
   const found = (why: string, text: string): Finding => ({
     ...healthy,
     reason: "unreadable",

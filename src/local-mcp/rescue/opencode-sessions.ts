@@ -2,7 +2,6 @@ import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { asObject, listAt, objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { openCodeRow } from "./client-transcripts.ts";
 import { ConversationReader, type TranscriptFacts } from "./read-conversation.ts";
@@ -13,13 +12,18 @@ export interface OpenCodeSite {
   readonly cwd: string;
 }
 
-const run = promisify(execFile);
-const options = { timeout: 120_000, maxBuffer: 536_870_912 };
+/** @returns what it prints. Rejects when it fails, or runs for two minutes */
+function run({ env, cwd }: OpenCodeSite, args: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const options = { env, cwd, timeout: 120_000, maxBuffer: 536_870_912 };
+    execFile("opencode", args, options, (error, stdout) => (error ? reject(error) : resolve(stdout)));
+  });
+}
 
 /** @returns null: OpenCode has no such session, or cannot be started */
-export async function exportSession({ env, cwd }: OpenCodeSite, id: string): Promise<JsonObject | null> {
+export async function exportSession(site: OpenCodeSite, id: string): Promise<JsonObject | null> {
   try {
-    return parseObject((await run("opencode", ["export", id], { ...options, env, cwd })).stdout);
+    return parseObject(await run(site, ["export", id]));
   } catch {
     return null;
   }
@@ -29,7 +33,7 @@ export function factsOfDocument(document: JsonObject): TranscriptFacts {
   const reader = new ConversationReader();
   const messages = listAt(document, "messages");
   for (const [index, message] of messages.entries()) reader.add(index, openCodeRow(asObject(message) ?? {}));
-  const whole = { bytes: 0, refused: [], unparsed: 0, hasHead: true, isPart: false };
+  const whole = { bytes: 0, refused: [], damaged: [], unparsed: 0, hasHead: true, isPart: false };
   return { ...reader.conversation, ...whole, lines: messages.length };
 }
 
@@ -68,7 +72,7 @@ export async function importCopy(
   try {
     const file = join(folder, `${newId}.json`);
     await writeFile(file, JSON.stringify(copy), { mode: 0o600 });
-    await run("opencode", ["import", file], { ...options, env: site.env, cwd: site.cwd });
+    await run(site, ["import", file]);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -62,6 +62,8 @@ export interface TranscriptFacts extends Conversation {
   readonly refused: readonly number[];
   /** Lines that hold no JSON, which clients leave out. */
   readonly unparsed: number;
+  /** Lines with bytes that are no UTF-8, which clients load in most cases. */
+  readonly damaged: readonly number[];
   readonly hasHead: boolean;
   readonly isPart: boolean;
 }
@@ -75,6 +77,8 @@ interface ReadRow {
   readonly isRefused: boolean;
   /** A copy has the row. */
   readonly isKept: boolean;
+  /** False for bytes that are no UTF-8, in whose stead a copy has U+FFFD. */
+  readonly isText: boolean;
 }
 
 const byteOrderMark = "\u{FEFF}";
@@ -89,13 +93,10 @@ export async function* readRows(path: string, client: ClientTranscripts): AsyncG
     if (text === "" && given.trim() === "") continue;
     const row = parseObject(text);
     const isFit = row === null || (client.accepts?.(row) ?? true);
-    const isRefused = !isFit || (client.refuses !== undefined && isForeign(client.refuses, bytes, given));
-    yield { index: index++, text: row === null ? null : text, row, isRefused, isKept: row !== null && isFit };
+    const isRefused = !isFit || (client.refusesMark === true && given.startsWith(byteOrderMark));
+    const isKept = row !== null && isFit;
+    yield { index: index++, text: row === null ? null : text, row, isRefused, isKept, isText: isUtf8(bytes) };
   }
-}
-
-function isForeign(refuses: "mark" | "mark and bytes", bytes: Buffer, text: string): boolean {
-  return text.startsWith(byteOrderMark) || (refuses === "mark and bytes" && !isUtf8(bytes));
 }
 
 async function* linesOf(path: string): AsyncGenerator<Buffer, void> {
@@ -118,11 +119,13 @@ export async function readTranscript(path: string, client: ClientTranscripts): P
   const { size } = await stat(path);
   const reader = new ConversationReader();
   const refused: number[] = [];
+  const damaged: number[] = [];
   let [lines, unparsed] = [0, 0];
   let [hasHead, isPart] = [client.head === undefined, false];
-  for await (const { index, row, isRefused, isKept } of readRows(path, client)) {
+  for await (const { index, row, isRefused, isKept, isText } of readRows(path, client)) {
     lines += 1;
     if (isRefused) refused.push(index + 1);
+    if (!isText) damaged.push(index + 1);
     if (row === null) {
       unparsed += 1;
       continue;
@@ -133,5 +136,5 @@ export async function readTranscript(path: string, client: ClientTranscripts): P
     }
     if (isKept) reader.add(index, client.rowOf(row));
   }
-  return { ...reader.conversation, bytes: size, lines, refused, unparsed, hasHead, isPart };
+  return { ...reader.conversation, bytes: size, lines, refused, damaged, unparsed, hasHead, isPart };
 }

@@ -15,7 +15,7 @@ import {
   type ClaudeOptions,
   type Terminal,
 } from "./claude-code.ts";
-import { startScriptedModel, type ScriptedModel, type Step } from "./scripted-model.ts";
+import { startScriptedModel, type ScriptedModel, type Step, type Thread } from "./scripted-model.ts";
 
 const plugin = join(import.meta.dirname, "..", "..", "..", "plugin");
 const allowed = ["Bash", "Read", "Write", "Edit", "TaskCreate", "TaskUpdate", "mcp__plugin_shim_shim"];
@@ -23,7 +23,7 @@ const allowed = ["Bash", "Read", "Write", "Edit", "TaskCreate", "TaskUpdate", "m
 export interface ChatOptions extends Partial<
   Pick<ClaudeOptions, "args" | "env" | "settings" | "cwd" | "binary" | "mcpServers">
 > {
-  readonly steps: readonly Step[];
+  readonly steps: Thread["steps"];
   /** Without it the client has what `mcpServers` and its home's settings name. */
   readonly hasPlugin?: boolean;
   /** What the model answers when the client asks for a summary to compact. */
@@ -81,7 +81,10 @@ export class ClaudeRig extends ChatRig {
   }
 
   /** `claude -p` that is killed with -9 in the middle of its last tool. */
-  async killed(prompt: string, options: Partial<ChatOptions> = {}): Promise<Chat & { readonly id: string }> {
+  async killed(
+    prompt: string,
+    options: Partial<Omit<ChatOptions, "steps">> & { readonly steps?: readonly Step[] } = {},
+  ): Promise<Chat & { readonly id: string }> {
     const chat = await this.print(prompt, { ...options, steps: [...(options.steps ?? []), endless] });
     await endlessTool(chat.claude);
     await this.written(longTool);

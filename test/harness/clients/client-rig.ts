@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import { rmSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { untilFound, watch, type Child, type Claude } from "#harness/claude/claude-code.ts";
-import { startScriptedModel, type ScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
+import { programOf } from "../../../scripts/install-clients.ts";
+import { startScriptedModel, type ScriptedModel, type Step, type Thread } from "#harness/claude/scripted-model.ts";
 import { ChatRig, fail, longTool } from "./chat-rig.ts";
 import { connectClient, environmentOf, runShim, type RealClient } from "./real-clients.ts";
 
@@ -25,7 +26,7 @@ export class ClientRig extends ChatRig {
     connectClient(client, this.#env(noModel));
   }
 
-  async start(prompt: string, steps: readonly Step[], session: string | null = null): Promise<ClientRun> {
+  async start(prompt: string, steps: Thread["steps"], session: string | null = null): Promise<ClientRun> {
     const model = await startScriptedModel({ threads: [{ steps }] });
     onTestFinished(() => model.close());
     const [program = "", ...args] = this.client.command(prompt, session);
@@ -79,9 +80,16 @@ export class ClientRig extends ChatRig {
     rmSync(join(this.home, this.client.conversations), { recursive: true });
   }
 
+  /** Runs SHIM's command in this home, and gives what it prints. */
+  shim(...args: string[]): string {
+    const env = this.#env(noModel);
+    const path = `${dirname(programOf(this.client.pinned))}:${env["PATH"]}`;
+    return runShim(args, { cwd: this.project, env: { ...env, PATH: path } });
+  }
+
   /** Of each session, as `shim sessions` shows it, oldest first. */
   states(): string[] {
-    const { sessions } = JSON.parse(runShim(["sessions", "--json"], { cwd: this.project, env: this.#env(noModel) }));
+    const { sessions } = JSON.parse(this.shim("sessions", "--json"));
     return (sessions as { state: string; startedAt: number }[])
       .toSorted((a, b) => a.startedAt - b.startedAt)
       .map(({ state }) => state);

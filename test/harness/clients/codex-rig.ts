@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { codexClient, programOf } from "../../../scripts/install-clients.ts";
 import { watch, type Claude } from "#harness/claude/claude-code.ts";
-import { startScriptedModel, type ScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
+import { startScriptedModel, type ScriptedModel, type Step, type Thread } from "#harness/claude/scripted-model.ts";
 import { ChatRig, fail, longTool } from "./chat-rig.ts";
 import { runShim } from "./real-clients.ts";
 
@@ -39,7 +39,7 @@ export interface CodexChat {
 }
 
 interface CodexOptions {
-  readonly steps: readonly Step[];
+  readonly steps: Thread["steps"];
   /** Which tools Codex offers depends on the model's name; one that it does not know gets the shell and MCP tools. */
   readonly modelName?: string;
   /** `key=value` of Codex's configuration. */

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { uuidv7 } from "#src/shared/ids.ts";
+import { uuidv4, uuidv7 } from "#src/shared/ids.ts";
 
 const bytes = fc.uint8Array({ minLength: 16, maxLength: 16 });
 
@@ -18,6 +18,14 @@ it("[ID5] ids sort by time, whatever is random in them, and the random bytes are
       expect(uuidv7(now, one) < uuidv7(now + 1, two)).toBe(true);
       expect([...one]).toEqual(before);
       expect(uuidv7(now, one)).toMatch(/^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
+    }),
+  );
+});
+
+it("[ID5] a program that knows no UUIDv7 gets a UUIDv4", () => {
+  fc.assert(
+    fc.property(bytes, (random) => {
+      expect(uuidv4(random)).toMatch(/^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
     }),
   );
 });

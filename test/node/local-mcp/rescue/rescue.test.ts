@@ -100,8 +100,8 @@ const kinds: Kind[] = [
   ["claude-code", "its file is gone", gone, "deleted", ["brief"]],
   ["codex", "no first row", headless, "unreadable", ["copy", "brief"], "Ran one."],
   ["codex", "a byte order mark", marked, "unreadable", ["copy", "brief"], "Ran one."],
-  ["codex", "bytes that are no text", badBytes, "unreadable", ["copy", "brief"], "pear"],
   ["codex", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
+  ["codex", "a folder in its place", folder, "unreadable", ["brief"]],
   ["codex", "an empty file", empty, "unreadable", ["brief"]],
   ["codex", "its file is gone", gone, "deleted", ["brief"]],
   ["copilot", "no first row", headless, "unreadable", ["copy", "brief"], "Ran one."],
@@ -123,13 +123,16 @@ const kinds: Kind[] = [
     "pear",
     "Ran one.",
   ],
+  ["copilot", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
   ["copilot", "an empty file", empty, "unreadable", ["brief"]],
   ["copilot", "its file is gone", gone, "deleted", ["brief"]],
   ["qwen", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
+  ["qwen", "a folder in its place", folder, "unreadable", ["brief"]],
   ["qwen", "an empty file", empty, "unreadable", ["brief"]],
   ["qwen", "its file is gone", gone, "deleted", ["brief"]],
   ["gemini", "no first row", headless, "unreadable", ["copy", "brief"], "Ran one."],
   ["gemini", "a byte order mark", marked, "unreadable", ["copy", "brief"], "Ran one."],
+  ["gemini", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
   ["gemini", "an empty file", empty, "unreadable", ["brief"]],
   ["gemini", "its file is gone", gone, "deleted", ["brief"]],
 ];
@@ -396,6 +399,23 @@ it("[RS8] resume offers the rescue where the client ends with an error within se
   expect(early).toMatchObject({ code: 0, err: holding("is poisoned: the API has refused its last 2 prompts") });
   expect(started).toHaveLength(2);
   expect(started[1]).not.toBe(session.id);
+});
+
+it("[RS3] [RS8] bytes that are no text are a reason where the client ended at once, and the copy has none", async () => {
+  const home = aCliHome();
+  const session = invented("codex", home.project);
+  const path = writeSession(home.folder, session);
+  known(home, session);
+  badBytes(path, session);
+  expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null });
+  const terminal = {
+    ...answering("1"),
+    startProcess: async ({ args }: { args: readonly string[] }) => Number(args.includes(session.id)),
+  };
+  const asked = await home.shimWith(terminal, `resume ${session.id}`);
+  expect(asked).toMatchObject({ code: 0, err: holding("is unreadable: Codex does not load it with its line 7") });
+  const copy = [...filesOf(home).keys()].find((name) => name.includes("rollout-") && !name.includes(session.id)) ?? "";
+  expect(readFileSync(join(home.folder, copy), "utf8")).toContain("\u{FFFD}an one.");
 });
 
 it("[RS8] a client that is older than the one that wrote the session is named", async () => {

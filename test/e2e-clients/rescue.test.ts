@@ -1,0 +1,90 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { fail } from "#harness/clients/chat-rig.ts";
+import { ClientRig } from "#harness/clients/client-rig.ts";
+import { CodexRig } from "#harness/clients/codex-rig.ts";
+import { poisonCommand, refusingPoison } from "#harness/clients/poison.ts";
+import { copilot, gemini, opencode, qwen, type RealClient } from "#harness/clients/real-clients.ts";
+
+interface Rescued {
+  readonly reason: string;
+  readonly why: string;
+  readonly done: { readonly copy: { readonly session: string; readonly file: string | null } };
+}
+
+it("[RS2] [RS5] Codex continues the copy of a session that its API refuses with each prompt", async () => {
+  const rig = new CodexRig();
+  await rig.executed("the word is pear", { steps: refusingPoison(null) });
+  const { id } = await rig.begun();
+  const call = { name: "exec_command", input: { cmd: poisonCommand } };
+  for (const prompt of ["press the red button", "try the blue one"]) {
+    const { codex } = await rig.exec(
+      prompt,
+      { steps: refusingPoison(prompt === "press the red button" ? call : null) },
+      id,
+    );
+    expect((await codex.waitForExit()).code).not.toBe(0);
+  }
+  const path = rig.transcript(id) ?? fail("no rollout");
+  const before = readFileSync(path);
+  const { reason, why, done } = JSON.parse(rig.shim("rescue", id, "--yes", "--json")) as Rescued;
+  expect({ reason, why }).toMatchObject({ reason: "poisoned", why: expect.stringContaining("its last 2 prompts") });
+  const accepted: string[] = [];
+  await rig.executed("go on", { steps: refusingPoison(null, accepted) }, done.copy.session);
+  expect(accepted[0]).toContain("the word is pear");
+  expect(accepted[0]).toContain("go on");
+  expect(readFileSync(path)).toEqual(before);
+  expect(JSON.parse(rig.shim("rescue", done.copy.session, "--json"))).toMatchObject({ reason: null });
+});
+
+it("[RS3] [RS5] Codex does not load a file without its first row, and continues its copy @night", async () => {
+  const rig = new CodexRig();
+  await rig.executed("the word is pear", { steps: refusingPoison(null) });
+  const { id } = await rig.begun();
+  const path = rig.transcript(id) ?? fail("no rollout");
+  writeFileSync(path, readFileSync(path, "utf8").split("\n").slice(1).join("\n"));
+  const failed = await rig.exec("go on", { steps: refusingPoison(null) }, id);
+  expect((await failed.codex.waitForExit()).code).not.toBe(0);
+  const { reason, done } = JSON.parse(rig.shim("rescue", id, "--yes", "--json")) as Rescued;
+  expect(reason).toBe("unreadable");
+  const accepted: string[] = [];
+  await rig.executed("go on", { steps: refusingPoison(null, accepted) }, done.copy.session);
+  expect(accepted[0]).toContain("the word is pear");
+});
+
+it.each([copilot, qwen, opencode])(
+  "[RS2] [RS5] $name continues the copy of a session that its API refuses with each prompt @night",
+  async (client: RealClient) => {
+    const rig = new ClientRig(client);
+    const end = async (prompt: string, steps: ReturnType<typeof refusingPoison>, session: string | null) => {
+      const { process } = await rig.start(prompt, steps, session);
+      await process.waitForExit();
+      await rig.endsStored();
+    };
+    await end("the word is pear", refusingPoison(null), null);
+    const { id } = await rig.begun();
+    await end("press the red button", refusingPoison(client.shell(poisonCommand)), id);
+    await end("try the blue one", refusingPoison(null), id);
+    const { reason, done } = JSON.parse(rig.shim("rescue", id, "--yes", "--json")) as Rescued;
+    expect(reason).toBe("poisoned");
+    const accepted: string[] = [];
+    await end("go on", refusingPoison(null, accepted), done.copy.session);
+    const request = accepted.find((text) => text.includes("go on")) ?? fail("no request was accepted");
+    expect(request).toContain("the word is pear");
+    expect(request).not.toContain("try the blue one");
+  },
+);
+
+it("[RS3] [RS5] Gemini CLI does not load a file without its first row, and continues its copy @night", async () => {
+  const rig = new ClientRig(gemini);
+  await rig.run("the word is pear", [{ text: "Noted." }]);
+  const { id, transcriptPath } = await rig.begun();
+  const path = transcriptPath ?? fail("no transcript");
+  writeFileSync(path, readFileSync(path, "utf8").split("\n").slice(1).join("\n"));
+  const failed = await rig.start("go on", refusingPoison(null), id);
+  expect((await failed.process.waitForExit()).code).not.toBe(0);
+  const { reason, done } = JSON.parse(rig.shim("rescue", id, "--yes", "--json")) as Rescued;
+  expect(reason).toBe("unreadable");
+  const { model } = await rig.run("go on", [{ text: "Yes." }], done.copy.session);
+  expect(JSON.stringify(model.requests.map(({ messages }) => messages))).toContain("the word is pear");
+});
