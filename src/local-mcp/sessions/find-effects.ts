@@ -167,6 +167,8 @@ function withoutWrappers(given: readonly string[]): readonly string[] {
     if (/^[A-Za-z_]\w*=/.test(words[0] ?? "")) words = words.slice(1);
     else if (runners.get(name)?.has(words[1] ?? "")) words = behindOptions(words, 2);
     else if (wrappers.has(name) && words.length > 1) words = behindOptions(words, 1 + (wrappers.get(name) ?? 0));
+    // A shell that is given a file runs that as a program.
+    else if (shellNames.has(name) && words.length > 1 && scriptOf(words) === null) words = behindOptions(words, 1);
     else return words;
   }
 }

@@ -74,6 +74,10 @@ it("[EF1] finds calls of MCP tools, of clients that name them in their way, but 
 
 it("[EF10] finds the commands that the user added", () => {
   const own = [{ words: "make ship|send", kind: "deployment", unless: "test", check: "curl {1}" }] as const;
+  const script = [{ words: "deploy.sh *", kind: "deployment" }] as const;
+  for (const command of ["./deploy.sh prod", "bash -e ops/deploy.sh prod", "sudo sh deploy.sh prod"])
+    expect(findEffects("Bash", { command }, script)).toMatchObject([{ command, shows: "all" }]);
+  expect(findEffects("Bash", { command: "cat deploy.sh" }, script)).toEqual([]);
   const [effect] = findEffects("Bash", { command: "make -j2 ship eu" }, own);
   expect(effect).toMatchObject({ kind: "deployment", command: "make -j2 ship eu", check: "curl eu" });
   expect(findEffects("Bash", { command: "make ship test" }, own)).toEqual([]);
