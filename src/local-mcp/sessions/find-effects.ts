@@ -19,24 +19,48 @@ export interface FoundEffect {
 }
 
 interface Wanted {
+  readonly program: WantedWord;
   readonly words: readonly WantedWord[];
   readonly unless: readonly WantedWord[];
   readonly declared: EffectCommand;
 }
 
-const parsed = new WeakMap<readonly EffectCommand[], readonly Wanted[]>();
+/** Entries in their order, those whose program has no wildcard also by it. */
+interface Table {
+  readonly byProgram: ReadonlyMap<string, readonly Wanted[]>;
+  readonly wildcards: readonly Wanted[];
+}
+
+const tables = new WeakMap<readonly EffectCommand[], Table>();
 const harmless = wordsOf(harmlessWords);
 
-function wantedOf(commands: readonly EffectCommand[]): readonly Wanted[] {
-  const known = parsed.get(commands);
+function tableOf(commands: readonly EffectCommand[]): Table {
+  const known = tables.get(commands);
   if (known) return known;
-  const all = commands.map((declared) => ({
-    words: wordsOf(declared.words),
-    unless: [...harmless, ...(declared.unless === undefined ? [] : wordsOf(declared.unless))],
-    declared,
-  }));
-  parsed.set(commands, all);
-  return all;
+  const all = commands.map((declared): Wanted => {
+    const [program = { exact: new Set(), wildcards: [] }, ...words] = wordsOf(declared.words);
+    const unless = declared.unless === undefined ? [] : wordsOf(declared.unless);
+    return { program, words, unless: [...harmless, ...unless], declared };
+  });
+  const byProgram = new Map<string, Wanted[]>();
+  for (const one of all)
+    for (const name of one.program.exact) byProgram.set(name, [...(byProgram.get(name) ?? []), one]);
+  const table = { byProgram, wildcards: all.filter(({ program }) => program.wildcards.length > 0) };
+  tables.set(commands, table);
+  return table;
+}
+
+/** The first entry that fits, and the index behind the last word that it names. */
+function findEntry(all: readonly Table[], words: readonly string[]): { entry: Wanted; rest: number } | null {
+  const name = nameOf(words[0] ?? "");
+  for (const { byProgram, wildcards } of all) {
+    const entries = [...(byProgram.get(name) ?? []), ...wildcards.filter(({ program }) => matchesWord(name, program))];
+    for (const entry of entries) {
+      const rest = matchesAll(words, entry);
+      if (rest !== null) return { entry, rest };
+    }
+  }
+  return null;
 }
 
 /**
@@ -49,7 +73,7 @@ export function findEffects(
   toolInput: unknown,
   own: readonly EffectCommand[] = [],
 ): readonly FoundEffect[] {
-  const all = [...wantedOf(own), ...wantedOf(effectCommands)];
+  const all = [tableOf(own), tableOf(effectCommands)];
   const shell = shells.get(toolName);
   if (shell === undefined) return toolEffects(all, toolName, toolInput);
   const text = textAt(asObject(toolInput), "command");
@@ -64,18 +88,18 @@ const shells: ReadonlyMap<string, "sh" | "powershell"> = new Map([
 const maxInputChars = 1_000;
 
 /** A server's tool is a command without words, whose end is its own. */
-function toolEffects(all: readonly Wanted[], toolName: string, toolInput: unknown): FoundEffect[] {
+function toolEffects(all: readonly Table[], toolName: string, toolInput: unknown): FoundEffect[] {
   if (isWayToOwnTool(toolName) || !/[_:./-]/.test(toolName)) return [];
   const words = [toolName.toLowerCase()];
-  const found = all.find((one) => one.words.length === 1 && matchesAll(words, one) !== null);
+  const found = findEntry(all, words);
   if (!found) return [];
   const command = `${toolName} ${JSON.stringify(redactJson(boundTexts(toolInput ?? {}, maxInputChars)).value)}`;
-  return [{ kind: found.declared.kind, command, words, shows: "all", folders: [], check: null }];
+  return [{ kind: found.entry.declared.kind, command, words, shows: "all", folders: [], check: null }];
 }
 
 const maxShells = 3;
 
-function effectsIn(all: readonly Wanted[], text: string, isPowerShell: boolean, depth = 0): FoundEffect[] {
+function effectsIn(all: readonly Table[], text: string, isPowerShell: boolean, depth = 0): FoundEffect[] {
   return simpleCommands(text, isPowerShell).flatMap((command): FoundEffect[] => {
     const words = withoutWrappers(command.words);
     const script = depth < maxShells ? scriptOf(words) : null;
@@ -84,15 +108,14 @@ function effectsIn(all: readonly Wanted[], text: string, isPowerShell: boolean, 
         const folders = command.folders && inner.folders && [...command.folders, ...inner.folders];
         return Object.assign(inner, { shows: weaker(command.shows, inner.shows), folders });
       });
-    const lower = words.map((word) => word.toLowerCase());
-    for (const one of all) {
-      const rest = matchesAll(lower, one);
-      if (rest === null) continue;
-      const { kind, check = null } = one.declared;
-      const next = words.slice(rest).find((word) => !word.startsWith("-"));
-      return [{ ...command, kind, command: command.text, words, check: checkFor(check, next) }];
-    }
-    return [];
+    const found = findEntry(
+      all,
+      words.map((word) => word.toLowerCase()),
+    );
+    if (!found) return [];
+    const { kind, check = null } = found.entry.declared;
+    const next = words.slice(found.rest).find((word) => !word.startsWith("-"));
+    return [{ ...command, kind, command: command.text, words, check: checkFor(check, next) }];
   });
 }
 
@@ -109,11 +132,8 @@ function weaker(outer: Shown | null, inner: Shown | null): Shown | null {
 
 /** @returns the index behind the last word that an entry names; null: it is another command */
 function matchesAll(words: readonly string[], { words: wanted, unless }: Wanted): number | null {
-  const [program] = words;
-  const [first, ...others] = wanted;
-  if (program === undefined || first === undefined || !matchesWord(nameOf(program), first)) return null;
   let at = 1;
-  for (const one of others) {
+  for (const one of wanted) {
     const found = words.findIndex((word, index) => index >= at && matchesWord(word, one));
     // Between them stand options alone, and their values.
     const between = words.slice(at, Math.max(found, at));

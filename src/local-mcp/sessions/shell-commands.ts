@@ -17,6 +17,7 @@ export interface SimpleCommand {
 
 type Operator = ";" | "&" | "&&" | "||" | "|";
 
+/** A group as a whole has no words; those in it stand before it. */
 interface ReadCommand {
   readonly words: readonly string[];
   readonly text: string;
@@ -31,40 +32,71 @@ const maxNesting = 40;
 
 export function simpleCommands(text: string, isPowerShell = false): SimpleCommand[] {
   const read = new ShellReader(text.slice(0, maxChars), isPowerShell).read();
-  const lists = listsOf(read.filter(({ isInner }) => !isInner));
-  const last = lists.at(-1);
-  const showsOf = (command: ReadCommand, before: readonly ReadCommand[]): Shown | null => {
-    const list = lists.find((one) => one.includes(command));
-    if (list === undefined || text.length > maxChars) return null;
-    if (list.some(({ after }) => after === "||" || after === "&")) return null;
-    const options = before.filter(({ words }) => words[0] === "set").flatMap(({ words }) => words.slice(1));
-    const isStopping = options.some((word) => /^-\w*e/.test(word)) && !options.some((word) => word.startsWith("+"));
-    const isAlone = list.every(({ after }) => after !== "&&");
-    if (before.some(({ words }) => leaving.has(words[0] ?? ""))) return null;
-    if (command.after === "|" && !options.includes("pipefail")) return null;
-    if (list !== last && !(isStopping && isAlone)) return null;
-    return list === last && list.at(-1) === command ? "all" : "success";
-  };
+  const lists = listsOf(read);
+  const last = lists.get(read.findLast((command) => lists.has(command)) ?? null);
+  let options: ShellOptions = { stops: false, passesErrors: false };
+  let hasLeft = false;
   let folders: string[] | null = [];
-  return read.map((command, at) => {
+  return read.flatMap((command) => {
     const { words, text: own, isInner } = command;
-    const shown = { words, text: own, shows: showsOf(command, read.slice(0, at)), folders };
-    if (!isInner && words[0] === "cd") folders = folders && foldersAfter(folders, words);
-    return shown;
+    const list = lists.get(command);
+    const isCertain = list !== undefined && !hasLeft && text.length <= maxChars;
+    const shows = isCertain ? showsIn(list, command, list === last, options) : null;
+    const shown = { words, text: own, shows, folders };
+    const [name = ""] = words;
+    const isSurelyRun = list?.begin === command && (command.after === ";" || command.after === "&&");
+    if (name === "set") options = withOptions(options, words, isSurelyRun);
+    hasLeft ||= leaving.has(name);
+    if (!isInner && name === "cd") folders = folders && foldersAfter(folders, words);
+    return words.length === 0 ? [] : [shown];
   });
+}
+
+/** @param options of the shell, as `set` has given them until here */
+function showsIn(list: CommandList, command: ReadCommand, isLast: boolean, options: ShellOptions): Shown | null {
+  if (list.operators.has("||") || list.operators.has("&")) return null;
+  if (command.after === "|" && !options.passesErrors) return null;
+  if (!isLast && (!options.stops || list.operators.has("&&"))) return null;
+  return isLast && list.end === command ? "all" : "success";
+}
+
+/** Options of the shell, as `set` has given them. */
+interface ShellOptions {
+  /** `-e` */
+  readonly stops: boolean;
+  /** `-o pipefail` */
+  readonly passesErrors: boolean;
+}
+
+function withOptions(options: ShellOptions, words: readonly string[], isSurelyRun: boolean): ShellOptions {
+  if (words.some((word) => word.startsWith("+"))) return { stops: false, passesErrors: false };
+  if (!isSurelyRun) return options;
+  const stops = options.stops || words.some((word) => /^-[a-z]*e/.test(word));
+  return { stops, passesErrors: options.passesErrors || words.includes("pipefail") };
 }
 
 /** After one of these nothing may have run. */
 const leaving: ReadonlySet<string> = new Set(["exit", "return", "exec"]);
 
 /** Commands between two `;` or line ends. */
-function listsOf(commands: readonly ReadCommand[]): ReadCommand[][] {
-  const lists: ReadCommand[][] = [[]];
-  for (const command of commands) {
-    lists.at(-1)?.push(command);
-    if (command.after === ";" || command.after === "&") lists.push([]);
+interface CommandList {
+  readonly operators: Set<Operator>;
+  readonly begin: ReadCommand;
+  end: ReadCommand;
+}
+
+/** The list of each command that stands in no other. */
+function listsOf(commands: readonly ReadCommand[]): ReadonlyMap<ReadCommand | null, CommandList> {
+  const lists = new Map<ReadCommand, CommandList>();
+  let list: CommandList | null = null;
+  for (const command of commands.filter(({ isInner }) => !isInner)) {
+    list ??= { operators: new Set(), begin: command, end: command };
+    list.operators.add(command.after);
+    list.end = command;
+    lists.set(command, list);
+    if (command.after === ";" || command.after === "&") list = null;
   }
-  return lists.filter((list) => list.length > 0);
+  return lists;
 }
 
 function foldersAfter(folders: string[], words: readonly string[]): string[] | null {
@@ -72,10 +104,10 @@ function foldersAfter(folders: string[], words: readonly string[]): string[] | n
   return folder === undefined || more.length > 0 || /^[-~]|\$/.test(folder) ? null : [...folders, folder];
 }
 
-const opening: ReadonlySet<string> = new Set(["if", "while", "until", "for", "case", "select", "{", "function"]);
+const opening: ReadonlySet<string> = new Set(["if", "while", "until", "for", "case", "select", "{"]);
 const between: ReadonlySet<string> = new Set(["then", "do", "else", "elif"]);
 const closing: ReadonlySet<string> = new Set(["fi", "done", "esac", "}"]);
-const declaring: ReadonlySet<string> = new Set(["for", "case", "select", "function"]);
+const declaring: ReadonlySet<string> = new Set(["for", "case", "select"]);
 const wordEnd = /[\s;&|<>()]/;
 
 class ShellReader {
@@ -88,6 +120,7 @@ class ShellReader {
   #depth = 0;
   #nesting = 0;
   #isInBackticks = false;
+  #isNegated = false;
 
   constructor(text: string, isPowerShell: boolean) {
     this.#text = text;
@@ -103,9 +136,10 @@ class ShellReader {
   #list(end: string | null): void {
     let words: string[] = [];
     let [from, to] = [-1, -1];
+    let isGroup = false;
     const finish = (after: Operator): void => {
-      this.#add(words, this.#text.slice(Math.max(from, 0), to), after);
-      [words, from, to] = [[], -1, -1];
+      this.#add(words, this.#text.slice(Math.max(from, 0), to), after, isGroup);
+      [words, from, to, isGroup] = [[], -1, -1, false];
     };
     while (this.#at < this.#text.length && this.#text.charAt(this.#at) !== end) {
       if (this.#skip()) continue;
@@ -113,10 +147,11 @@ class ShellReader {
       if (operator !== null) {
         // After an operator and a line end the command is still to come.
         if (operator !== "\n") finish(operator);
-        else if (words.length > 0) finish(";");
+        else if (words.length > 0 || isGroup) finish(";");
       } else if (this.#text.charAt(this.#at) === "(") {
         // A function has no command yet.
         if (this.#text.startsWith("()", this.#at)) words = [];
+        else isGroup = words.length === 0;
         this.#inner(")", 1);
       } else if (/[<>]/.test(this.#text.charAt(this.#at))) {
         const isAttached = this.#at > 0 && /\d/.test(this.#text.charAt(this.#at - 1));
@@ -141,17 +176,22 @@ class ShellReader {
     return true;
   }
 
-  #add(given: readonly string[], whole: string, after: Operator): void {
+  #add(given: readonly string[], whole: string, after: Operator, isGroup: boolean): void {
     let [words, text] = [given, whole];
     for (let [word] = words; word !== undefined; [word] = words) {
       if (opening.has(word)) this.#depth += 1;
       else if (closing.has(word)) this.#depth -= 1;
+      else if (word === "!") this.#isNegated ||= this.#depth === 0;
       else if (!between.has(word)) break;
       words = declaring.has(word) ? [] : words.slice(1);
       text = text.slice(word.length).trimStart();
     }
-    const isInner = this.#depth > 0 || words.length < given.length;
+    const hasKeyword = words.length < given.length || this.#isNegated;
+    const isInner = this.#depth > 0 || hasKeyword;
+    // It negates a whole pipeline.
+    if (after !== "|" && this.#depth === 0) this.#isNegated = false;
     if (words.length > 0) this.#found.push({ words, text: text.replaceAll(/\s+/g, " "), isInner, after });
+    if (this.#depth === 0 && (isGroup || hasKeyword)) this.#found.push({ words: [], text: "", isInner: false, after });
   }
 
   /** @returns null: none stands here; a line end brings the documents that it begins */
@@ -256,8 +296,10 @@ class ShellReader {
   }
 
   #substitution(): string {
-    if (this.#text.startsWith("$((", this.#at)) {
-      this.#at = Math.min(this.#indexOf("))") + 2, this.#text.length);
+    const end = this.#text.startsWith("$((", this.#at) ? this.#indexOf("))") : -1;
+    // Arithmetic, unless a subshell begins the substitution.
+    if (end >= 0 && end < this.#indexOf("\n")) {
+      this.#at = end + 2;
       return "0";
     }
     this.#inner(")", 2);
