@@ -154,9 +154,7 @@ class ShellReader {
         else isGroup = words.length === 0;
         this.#inner(")", 1);
       } else if (/[<>]/.test(this.#text.charAt(this.#at))) {
-        const isAttached = this.#at > 0 && /\d/.test(this.#text.charAt(this.#at - 1));
-        if (isAttached && /^\d$/.test(words.at(-1) ?? "")) words.pop();
-        this.#redirection();
+        this.#redirection(words);
         to = this.#at;
       } else {
         if (from < 0) from = this.#at;
@@ -177,6 +175,16 @@ class ShellReader {
   }
 
   #add(given: readonly string[], whole: string, after: Operator, isGroup: boolean): void {
+    const { words, text } = this.#withoutKeywords(given, whole);
+    const hasKeyword = words.length < given.length || this.#isNegated;
+    const isInner = this.#depth > 0 || hasKeyword;
+    // The sign negates a whole pipeline.
+    if (after !== "|" && this.#depth === 0) this.#isNegated = false;
+    if (words.length > 0) this.#found.push({ words, text: text.replaceAll(/\s+/g, " "), isInner, after });
+    if (this.#depth === 0 && (isGroup || hasKeyword)) this.#found.push({ words: [], text: "", isInner: false, after });
+  }
+
+  #withoutKeywords(given: readonly string[], whole: string): Pick<ReadCommand, "words" | "text"> {
     let [words, text] = [given, whole];
     for (let [word] = words; word !== undefined; [word] = words) {
       if (opening.has(word)) this.#depth += 1;
@@ -186,12 +194,7 @@ class ShellReader {
       words = declaring.has(word) ? [] : words.slice(1);
       text = text.slice(word.length).trimStart();
     }
-    const hasKeyword = words.length < given.length || this.#isNegated;
-    const isInner = this.#depth > 0 || hasKeyword;
-    // It negates a whole pipeline.
-    if (after !== "|" && this.#depth === 0) this.#isNegated = false;
-    if (words.length > 0) this.#found.push({ words, text: text.replaceAll(/\s+/g, " "), isInner, after });
-    if (this.#depth === 0 && (isGroup || hasKeyword)) this.#found.push({ words: [], text: "", isInner: false, after });
+    return { words, text };
   }
 
   /** @returns null: none stands here; a line end brings the documents that it begins */
@@ -219,7 +222,10 @@ class ShellReader {
     this.#at += 1;
   }
 
-  #redirection(): void {
+  /** @param words before it, of which the last may be the number of a stream */
+  #redirection(words: string[]): void {
+    const isAttached = this.#at > 0 && /\d/.test(this.#text.charAt(this.#at - 1));
+    if (isAttached && /^\d$/.test(words.at(-1) ?? "")) words.pop();
     const sign = /^(?:<<<|<<-?|[<>]\(|>>|>\||[<>]&|[<>])/.exec(this.#text.slice(this.#at, this.#at + 3))?.[0] ?? "<";
     if (sign.endsWith("(")) {
       this.#inner(")", sign.length);

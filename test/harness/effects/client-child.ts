@@ -3,7 +3,7 @@
  * Arguments: a folder with deploy.sh, the session, the hook script, the number of steps.
  */
 import { spawnSync } from "node:child_process";
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const [folder = "", session = "", script = "", steps = "1"] = process.argv.slice(2);
@@ -34,10 +34,7 @@ for (let n = 0; n < Number(steps); n++) {
     tool_use_id: `${session}-${step}`,
   };
   const { permissionDecision } = hook("PreToolUse", tool).hookSpecificOutput ?? {};
-  if (permissionDecision !== undefined) {
-    appendFileSync(join(folder, "asked"), `${step} ${isDone(step)}\n`);
-    if (isDone(step)) continue;
-  }
+  if (permissionDecision !== undefined && isDone(step)) continue;
   spawnSync("sh", ["deploy.sh", step], { cwd: folder, stdio: "ignore" });
   hook("PostToolUse", { ...tool, tool_response: { stdout: "ok", stderr: "", interrupted: false }, duration_ms: 9 });
 }

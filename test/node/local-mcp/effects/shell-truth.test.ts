@@ -10,14 +10,22 @@ function scripts(): fc.Arbitrary<string> {
   const push = fc.constantFrom("git push good", "git push bad");
   const simple = fc.oneof(
     { weight: 4, arbitrary: push },
-    fc.constantFrom("true", "false", "echo git push x", "echo 'a; git push y'", "cd .", "# git push z\ntrue", "X=1 true"),
+    fc.constantFrom(
+      "true",
+      "false",
+      "echo git push x",
+      "echo 'a; git push y'",
+      "cd .",
+      "# git push z\ntrue",
+      "X=1 true",
+    ),
     fc.constantFrom("exit 0", "exit 3", "set -e", "set -eo pipefail", "set +e", "cat <<EOF\ngit push w\nEOF\ntrue"),
   );
   const operator = fc.constantFrom(" && ", " || ", "; ", "\n", " | ", " & ", " &&\n", " 2>&1 | ", " > /dev/null; ");
   const { script } = fc.letrec<{ script: string; part: string }>((tie) => ({
     part: fc.oneof(
       { maxDepth: 2, withCrossShrink: true },
-      simple,
+      { weight: 20, arbitrary: simple },
       tie("script").map((text) => `( ${text}\n)`),
       tie("script").map((text) => `{ ${text}\n}`),
       tie("script").map((text) => `if ${text}\nthen true; else git push good; fi`),
@@ -62,7 +70,7 @@ it("[EF1] [EF3] what bash does with any script: each push that ran was found, an
         if (shows !== null) shown += 1;
       }
     }),
-    { numRuns: numberFrom("SHIM_SCRIPTS", 100), seed: numberFrom("SHIM_SCRIPTS_SEED", 1) },
+    { numRuns: numberFrom("SHIM_SCRIPTS", 150), seed: numberFrom("SHIM_SCRIPTS_SEED", 1) },
   );
   expect(shown).toBeGreaterThan(10);
 });
