@@ -33,11 +33,21 @@ function envOf(rig: CodexRig, claude: ScriptedModel): Record<string, string> {
   return { ...cleanEnv({ home: rig.home, modelUrl: claude.url, env }), ...codexEnv(rig.home) };
 }
 
+/** The rule of the project for usage limits. */
+function setRule(rig: CodexRig, order: readonly (object | string)[], more: object = {}): void {
+  const rule = { folder: rig.project, order, mostUsd: null, mostHours: 24, ...more };
+  rig.shim("config", "set", "atLimit", JSON.stringify([rule]));
+}
+
 function supervise(rig: CodexRig, claude: ScriptedModel, codex: ScriptedModel): WorkerProcess {
-  const atLimit = { client: "codex", program: programOf(codexClient), args: codexFlags(codex.url, {}) };
+  setRule(rig, [{ client: "codex", program: programOf(codexClient), args: codexFlags(codex.url, {}) }]);
+  return superviseOnly(rig, claude);
+}
+
+function superviseOnly(rig: CodexRig, claude: ScriptedModel): WorkerProcess {
   const args = ["--allowedTools", "Bash,Write,mcp__shim"];
   const own = { folder: rig.project, prompt, program: claudeBinary(), args, stopMs: 2_000 };
-  const fix = { kind: "claude", ...own, atLimit, env: ["STANDIN_KEY"] };
+  const fix = { kind: "claude", ...own, env: ["STANDIN_KEY"] };
   writeFileSync(join(rig.paths.home, "supervisor.json"), JSON.stringify({ watch: { fix } }));
   const env = envOf(rig, claude);
   return new WorkerProcess(spawn(process.execPath, [built.launcher, "worker", "supervise", "--json"], { env }));
@@ -99,9 +109,49 @@ it("[CA51] [RE121] Claude Code dies at its usage limit, Codex continues with fil
     { client: "codex", recovery: "recovered", recoveryBy: third!.id },
     { client: "claude-code", recovery: null, endReason: expect.any(String) },
   ]);
-  expect(rig.shim("sessions", "show", second!.id)).toContain(`continues session ${first!.id} of Claude Code`);
+  const why = "Codex, because a usage limit was reached; 0.00 USD spent for this limit so far";
+  expect(rig.shim("sessions", "show", first!.id)).toContain(`taken by session ${second!.id}: ${why}`);
+  expect(rig.shim("sessions", "show", second!.id)).toContain(`continues session ${first!.id} of Claude Code: ${why}`);
   expect(rig.shim("sessions", "show", second!.id)).toContain(`taken by session ${third!.id}`);
   expect(rig.shim("sessions", "show", third!.id)).toContain(`continues session ${second!.id} of Codex`);
+  supervisor.kill("SIGTERM");
+  expect(await supervisor.ended).toBe(0);
+});
+
+it("[LI2] [LI3] the real Claude Code with another model, then Codex, both at their limits: each once, and then the supervisor waits @night", async () => {
+  const rig = new CodexRig();
+  const claude = await aModel({ ...usageLimit, times: 40 });
+  const codex = await aModel({ ...usageLimit, times: 40 });
+  const other = { client: "codex", program: programOf(codexClient), args: codexFlags(codex.url, {}) };
+  setRule(rig, [{ model: "haiku" }, other]);
+  const supervisor = superviseOnly(rig, claude);
+  const reason = "a usage limit was reached";
+  const titles = ["Claude Code with the model haiku", "Codex"];
+  for (const [at, title] of titles.entries())
+    expect(await supervisor.until("ended", at + 1)).toMatchObject({
+      phase: "due",
+      reason: `${reason}; ${title} continues`,
+    });
+  expect(await supervisor.until("ended", 3)).toMatchObject({ phase: "due", reason, againInMs: expect.any(Number) });
+  const models = claude.requests.filter(({ kind }) => kind === "loop").map(({ body }) => String(body?.["model"]));
+  expect(new Set(models.map((model) => model.includes("haiku")))).toEqual(new Set([false, true]));
+  expect(codex.requests.some(({ kind }) => kind === "loop")).toBe(true);
+  expect(supervisor.named("started")).toHaveLength(3);
+  supervisor.kill("SIGTERM");
+  expect(await supervisor.ended).toBe(0);
+});
+
+it("[LI3] usage of Codex without a price ends it, where the rule has a ceiling of money @night", async () => {
+  const rig = new CodexRig();
+  const claude = await aModel(usageLimit);
+  const codex = await aModel(shell("echo one"), endlessShell);
+  const other = { client: "codex", program: programOf(codexClient), args: codexFlags(codex.url, {}) };
+  setRule(rig, [other], { mostUsd: 5 });
+  const supervisor = superviseOnly(rig, claude);
+  expect(await supervisor.until("ended", 2)).toMatchObject({
+    phase: "stopped",
+    reason: expect.stringMatching(/at most 5\.00 USD, and \d+ tokens have no price/) as string,
+  });
   supervisor.kill("SIGTERM");
   expect(await supervisor.ended).toBe(0);
 });
@@ -153,8 +203,8 @@ it.each(others)(
     const claude = await aModel({ ...write, text: "The fault is in one.ts." }, usageLimit);
     const model = await aModel(client.step, { text: 'It is done.\n{"shim":"done","result":{"files":1}}' });
     const { env: variables, ...own } = client.setUp(rig, model.url);
-    const atLimit = { client: name, ...own };
-    const fix = { claude: { program: claudeBinary(), allowedTools: ["Write"], atLimit, env: ["STANDIN_KEY"] } };
+    setRule(rig, [{ client: name, ...own }]);
+    const fix = { claude: { program: claudeBinary(), allowedTools: ["Write"], env: ["STANDIN_KEY"] } };
     const settings = join(rig.root, "worker.json");
     writeFileSync(settings, JSON.stringify({ types: { fix: { ...fix, repository: rig.project } } }));
     const env = { ...envOf(rig, claude), ...variables };
