@@ -4,9 +4,6 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { effectiveWindow } from "../signals/context-readings.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { acceptedContext } from "../recovery/accept-offer.ts";
-import { limitHint } from "../recovery/at-limit.ts";
-import * as sessions from "../sessions/sessions.ts";
-import { isUsageLimit } from "../signals/crash-cause.ts";
 import type { EditVerdict } from "../team/file-guard.ts";
 import { isWithoutUser } from "./end-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
@@ -29,7 +26,6 @@ export function toAnswer(
   if (event === "Stop") return news === null ? {} : { decision: "block", reason: news.context };
   if (verdict.kind === "refused" || verdict.kind === "asked") return refusalOf(event, verdict);
   if (event === "PreModelSwitch") return modelSwitch(runtime, event, input);
-  if (event === "StopFailure") return failureAnswer(runtime, input, recorded.sessionId);
   const answer = toText(event, recorded, start ?? emptyStart, acceptedAnswer(runtime, recorded));
   return runtime.config.routing.subagents === "off" ? answer : routeSubagent(runtime, incoming, answer);
 }
@@ -67,20 +63,6 @@ function toText(
     ...(lines.length > 0 ? { systemMessage: lines.join("\n") } : {}),
     ...(context ? { hookSpecificOutput: { hookEventName: event, additionalContext: context } } : {}),
   };
-}
-
-/** [LI7] A script shows nothing to its user. */
-function failureAnswer(
-  runtime: Runtime,
-  { error = "", last_assistant_message: words = "" }: HookInput,
-  id: string,
-): HookAnswer {
-  if (isWithoutUser(runtime.env) || !isUsageLimit(`${error}: ${words}`)) return {};
-  const hint = runtime.store.read((sql) => {
-    const session = sessions.get(sql, id);
-    return session && limitHint(sql, runtime, session);
-  }, null);
-  return hint === null ? {} : { systemMessage: withShimCommand(`SHIM: ${hint}`, () => shimCommand(runtime)) };
 }
 
 /** [SI34] Asks: a message would be shown after the switch. A client without a user refuses. */

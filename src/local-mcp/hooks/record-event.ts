@@ -2,6 +2,7 @@ import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import { isAlive } from "../../platform/processes.ts";
+import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { stampOf } from "../../snapshots/file-state.ts";
@@ -17,6 +18,7 @@ import { eventTrigger, mayChangeFiles } from "../checkpoints/triggers.ts";
 import { clearContextReadings, takeReadings } from "../observe/observe.ts";
 import { recordAssistant, recordTranscript, recordUnreadPart, recordTurnEnd } from "../observe/record-transcript.ts";
 import { recordSettings } from "../recording/session-settings.ts";
+import { limitLine } from "../recovery/at-limit.ts";
 import { acceptOffer, type Acceptance } from "../recovery/accept-offer.ts";
 import { isOwnerGone, recordDeath } from "../recovery/deaths.ts";
 import { giveBack, noteCompaction } from "../recovery/give-back.ts";
@@ -35,7 +37,7 @@ import * as members from "../team/members.ts";
 import { takeDayWarning } from "../usage/day-budget.ts";
 import * as spending from "../usage/task-spending.ts";
 import { checkConnection, promptWarning } from "./connection.ts";
-import { endSession } from "./end-session.ts";
+import { endSession, isWithoutUser } from "./end-session.ts";
 import { enterSession, findSession, guardedFile, type KnownSession } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
 import type { StartedSession } from "./session-start.ts";
@@ -97,6 +99,7 @@ export function recordEvent(
   if (connection.kind === "refused") return { ...nothing, sessionId, refusal: connection.reason };
   const missedStart = findMissedStart(recording);
   const verdict = toolVerdict(recording);
+  const limit = limitWarning(recording);
   const accepted = findAcceptance(recording);
   const isNew = recordEntries(recording, verdict);
   // A start's brief fills what the client takes of a hook; one after a compaction has none.
@@ -106,8 +109,15 @@ export function recordEvent(
   if (incoming.event === "SessionEnd") endSession(recording);
   const started = recordStart(recording) ?? missedStart;
   recordSessionSettings(recording);
-  const warning = promptWarning(connection, incoming, missedTools + missedBySubagents);
+  const warning = promptWarning(connection, incoming, missedTools + missedBySubagents) ?? limit;
   return { sessionId, trigger, started, warning, refusal: null, verdict, news, accepted };
+}
+
+/** [LI7] With the prompt after a failure: Claude Code shows nothing that a hook answers at one. */
+function limitWarning({ sql, runtime, incoming, session }: Recording): string | null {
+  if (incoming.event !== "UserPromptSubmit" || isWithoutUser(runtime.env)) return null;
+  const line = limitLine(sql, runtime, session);
+  return line && withShimCommand(`SHIM: ${line}`, () => shimCommand(runtime));
 }
 
 /** [JO42] Records that the event came, with its redacted text, and interprets nothing of it. */

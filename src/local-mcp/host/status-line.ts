@@ -11,6 +11,7 @@ import type { ChatStatus } from "../../contract/machine/overview.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { identify } from "../../platform/processes.ts";
 import { ok } from "../../shared/result.ts";
+import { limitLine } from "../recovery/at-limit.ts";
 import { findIncomplete } from "../recovery/detect.ts";
 import { readState } from "../recovery/session-state.ts";
 import { hasDied } from "../sessions/closed-sessions.ts";
@@ -85,13 +86,14 @@ function readStatus(sql: Sql, runtime: Runtime, session: sessions.Session | null
   const searchFilter = session ? { project: session.project, except: session.id } : {};
   const id = session?.id ?? null;
   const dead = findIncomplete(sql, runtime.processes, now, { ...searchFilter, limit: 99, accepts: hasDied });
+  const limitLines = session ? [limitLine(sql, runtime, session)].filter((line) => line !== null) : [];
   const status: ChatStatus = {
     ...unknownStatus,
     session: id,
     savedMsAgo: typeof session?.savedAt === "number" ? Math.max(0, now - session.savedAt) : null,
     died: dead.filter((one) => one.offer?.chat !== id && readState(sql, runtime, one.session).state === "died").length,
     ...chatFacts(sql, runtime, id),
-    notices: notices.list(sql).map((one) => withCommand(runtime, one.text)),
+    notices: [...notices.list(sql).map(({ text }) => text), ...limitLines].map((text) => withCommand(runtime, text)),
   };
   return { status, isPaused: session ? isSessionPaused(sql, now, session) : isPaused(sql, now, null) };
 }

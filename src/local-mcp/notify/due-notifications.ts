@@ -8,7 +8,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { quotedTitle } from "../../shared/quoted-title.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isOwnerGone } from "../recovery/deaths.ts";
-import { costText, limitHint } from "../recovery/at-limit.ts";
+import { costText, limitLine } from "../recovery/at-limit.ts";
 import { causeOf, findIncomplete, lastFailure } from "../recovery/detect.ts";
 import { isUsageLimit } from "../signals/crash-cause.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
@@ -160,7 +160,7 @@ function findLimited(sql: Sql, runtime: Runtime): UserNotification[] {
     const failure = lastFailure(sql, id);
     if (!failure || !isUsageLimit(failure.text)) return [];
     const title = sessions.displayTitle(session);
-    const hint = limitHint(sql, runtime, session);
+    const hint = limitLine(sql, runtime, session);
     const text = `${quotedTitle(title)} reached a usage limit${hint === null ? "" : `; ${hint}`}`;
     return [{ event: "usage_limit", key: `usage_limit:${id}:${failure.seq}`, session: id, title, text }];
   });

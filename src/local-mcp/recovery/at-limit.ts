@@ -243,17 +243,22 @@ function wayProblem(way: LimitWay, env: NodeJS.ProcessEnv): string | null {
   return isOnPath(program, env) ? null : `${title} is not installed: there is no program ${program}`;
 }
 
+/** Whether the chat has stopped at a usage limit, and nothing has begun since. */
+export function isLimited(sql: Sql, session: string): boolean {
+  return isUsageLimit(lastFailure(sql, session)?.text ?? "");
+}
+
 /**
- * [LI7] What a chat of a user at its limit can do, for people. Null: nothing is known.
- *
- * @param env of the chat or the host, whose PATH has the other clients
+ * [LI7] Line for the user of a chat at its limit, without its beginning; null: it is at none, or
+ * nothing is known that would help. The PATH of `env` has the other clients.
  */
-export function limitHint(
+export function limitLine(
   sql: Sql,
   { config, env, now }: Pick<Runtime, "config" | "env" | "now">,
   session: sessions.Session,
 ): string | null {
-  const { id, client, readings } = session;
+  const { id, client, readings, recovery } = session;
+  if (recovery !== null || !isLimited(sql, id)) return null;
   const rule = ruleOf(config.atLimit, session);
   const named =
     rule?.order.flatMap((step) => (typeof step === "object" && "client" in step ? [step.client] : [])) ?? [];

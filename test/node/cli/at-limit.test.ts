@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { aCliHome, aSeededHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, aSeededHome, failed, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";
 
@@ -66,4 +66,17 @@ it("[LI9] the page shows the rule at a session at its usage limit, and pauses it
   expect(await atLimit(ids.dead)).toEqual({ text, project });
   const paused = await callAs(page, authorization, { name: "pauses.start", input: { project }, requestId: "p1" });
   expect(paused).toMatchObject({ status: 200, value: { started: { project } } });
+});
+
+it("[LI10] a chat that is open at its limit continues in another client, and not in its own", async () => {
+  const home = aSeededHome();
+  const terminal = { isTty: true, isInteractive: true };
+  expect(await home.shimWith(terminal, `resume --in codex ${ids.alive}`)).toMatchObject(failed(1, "still running"));
+  home.runtime.store.write((sql) => {
+    const failure = { kind: "failure", text: "rate_limit: You've hit your limit" } as const;
+    journal.append(sql, ids.alive, home.now, "f", failure);
+  });
+  expect(await home.shimWith(terminal, `resume ${ids.alive}`)).toMatchObject(failed(1, "still running"));
+  expect((await home.shimWith(terminal, `resume --in codex ${ids.alive}`)).code).toBe(0);
+  expect(home.started).toMatchObject([{ command: "codex" }]);
 });

@@ -1,6 +1,7 @@
 import { chmodSync } from "node:fs";
 import { expect, it } from "vitest";
 import { dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
+import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { aLiveClaude } from "#harness/machine/claude.ts";
@@ -30,22 +31,28 @@ it("[LI7] a chat at its limit is told when it ends and how to go on, once in the
   runtime.store.write((sql) => sessions.update(sql, claude.session, { readings: { limitResetsAt: reading } }));
   const time = `${new Date(resetsAt).getHours()}:${String(new Date(resetsAt).getMinutes()).padStart(2, "0")}`;
   const goOn = `the limit ends at ${time}. Go on now: `;
-  const { systemMessage } = claude.tell("StopFailure", limit);
-  expect(systemMessage).toMatch(new RegExp(`^SHIM: ${goOn}\`.*resume ${claude.session.slice(0, 8)} --in codex\`$`));
+  // Claude Code shows nothing of an answer to it.
+  expect(claude.tell("StopFailure", limit)).toEqual({});
+  const { notices } = statusOf(runtime, JSON.stringify({ session_id: claude.session }));
+  expect(notices).toEqual([expect.stringContaining(goOn)]);
   const [told, ...more] = runtime.store.read((sql) => dueNotifications(sql, runtime), []);
   expect([told?.event, more]).toEqual(["usage_limit", []]);
   expect(told?.text).toContain(`"fix the parser" reached a usage limit; ${goOn}`);
-  claude.prompt("go on");
+  const { systemMessage } = claude.prompt("go on");
+  expect(systemMessage).toMatch(new RegExp(`^SHIM: ${goOn}\`.*resume ${claude.session.slice(0, 8)} --in codex\`$`));
   expect(runtime.store.read((sql) => dueNotifications(sql, runtime), [])).toEqual([]);
 });
 
 it("[LI7] the client of the folder's rule is named first; another failure, a script and a machine without another client get no line", () => {
   const order = [{ client: "qwen" }, "wait"];
   const rule = { atLimit: [{ folder: "/", order, mostUsd: null, mostHours: 8 }] };
-  const named = aLiveClaude(aRuntime(["codex", "qwen"], rule), "fix the parser");
-  expect(named.tell("StopFailure", { error: "server_error" })).toEqual({});
-  expect(named.tell("StopFailure", limit).systemMessage).toContain("--in qwen");
-  const script = aRuntime(["codex"], {}, { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" });
-  expect(aLiveClaude(script, "fix it").tell("StopFailure", limit)).toEqual({});
-  expect(aLiveClaude(aRuntime([]), "fix it").tell("StopFailure", limit)).toEqual({});
+  const lineOf = (runtime: TempRuntime, failure: object): string | undefined => {
+    const claude = aLiveClaude(runtime, "fix the parser");
+    claude.tell("StopFailure", { ...failure });
+    return claude.prompt("go on").systemMessage;
+  };
+  expect(lineOf(aRuntime(["codex", "qwen"], rule), { error: "server_error" })).toBeUndefined();
+  expect(lineOf(aRuntime(["codex", "qwen"], rule), limit)).toContain("--in qwen");
+  expect(lineOf(aRuntime(["codex"], {}, { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" }), limit)).toBeUndefined();
+  expect(lineOf(aRuntime([]), limit)).toBeUndefined();
 });
