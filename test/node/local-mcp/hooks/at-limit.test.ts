@@ -23,6 +23,13 @@ function aRuntime(clients: readonly string[], more: object = {}, env: object = {
   return tempRuntime({ env: { PATH: pathOf(...clients), ...env }, config: { ...more } });
 }
 
+/** What the next prompt shows after this failure. */
+function lineOf(runtime: TempRuntime, failure: object): string | undefined {
+  const claude = aLiveClaude(runtime, "fix the parser");
+  claude.tell("StopFailure", { ...failure });
+  return claude.prompt("go on").systemMessage;
+}
+
 it("[LI7] a chat at its limit is told when it ends and how to go on, once in the chat and once as a notification", () => {
   const runtime = aRuntime(["codex", "qwen"]);
   const claude = aLiveClaude(runtime, "fix the parser");
@@ -46,11 +53,6 @@ it("[LI7] a chat at its limit is told when it ends and how to go on, once in the
 it("[LI7] the client of the folder's rule is named first; another failure, a script and a machine without another client get no line", () => {
   const order = [{ client: "qwen" }, "wait"];
   const rule = { atLimit: [{ folder: "/", order, mostUsd: null, mostHours: 8 }] };
-  const lineOf = (runtime: TempRuntime, failure: object): string | undefined => {
-    const claude = aLiveClaude(runtime, "fix the parser");
-    claude.tell("StopFailure", { ...failure });
-    return claude.prompt("go on").systemMessage;
-  };
   expect(lineOf(aRuntime(["codex", "qwen"], rule), { error: "server_error" })).toBeUndefined();
   expect(lineOf(aRuntime(["codex", "qwen"], rule), limit)).toContain("--in qwen");
   expect(lineOf(aRuntime(["codex"], {}, { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" }), limit)).toBeUndefined();
