@@ -26,12 +26,17 @@ export class ClientRig extends ChatRig {
     connectClient(client, this.#env(noModel));
   }
 
-  async start(prompt: string, steps: Thread["steps"], session: string | null = null): Promise<ClientRun> {
+  async start(
+    prompt: string,
+    steps: Thread["steps"],
+    session: string | null = null,
+    cwd = this.project,
+  ): Promise<ClientRun> {
     const model = await startScriptedModel({ threads: [{ steps }] });
     onTestFinished(() => model.close());
     const [program = "", ...args] = this.client.command(prompt, session);
     const child = spawn(program, args, {
-      cwd: this.project,
+      cwd,
       env: this.#env(model.url),
       stdio: ["ignore", "pipe", "pipe"],
     });

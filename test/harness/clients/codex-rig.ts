@@ -44,6 +44,7 @@ interface CodexOptions {
   readonly modelName?: string;
   /** `key=value` of Codex's configuration. */
   readonly settings?: readonly string[];
+  readonly cwd?: string;
 }
 
 /** A machine with the real Codex, in which `shim init` has set SHIM up. */
@@ -66,7 +67,7 @@ export class CodexRig extends ChatRig {
     const ids = resumed === undefined ? [] : [resumed];
     const args = [...words, "--json", "--skip-git-repo-check", ...codexFlags(model.url, options), ...ids, prompt];
     const child = spawn(programOf(codexClient), args, {
-      cwd: this.project,
+      cwd: options.cwd ?? this.project,
       env: codexEnv(this.home),
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -90,7 +91,7 @@ export class CodexRig extends ChatRig {
 
 export function codexFlags(
   url: string,
-  { modelName = "scripted", settings = [] }: Omit<CodexOptions, "steps">,
+  { modelName = "scripted", settings = [] }: Omit<CodexOptions, "steps" | "cwd">,
 ): string[] {
   const pairs = [
     `model="${modelName}"`,
