@@ -11,6 +11,7 @@ const suites = {
   proof: () => import("./proof-main.ts"),
   effects: () => import("./effects-main.ts"),
   real: () => import("./real-main.ts"),
+  conflicts: () => import("./conflicts-main.ts"),
 } as const;
 const [name = ""] = process.argv.slice(2);
 const suite = Object.entries(suites).find(([one]) => one === name)?.[1];

@@ -6,7 +6,7 @@ import { forgetUnit } from "../recording/session-settings.ts";
 import { closedReason } from "../sessions/closed-sessions.ts";
 import { crashes, hasContentSql, sessionTables, sessions, snapshots } from "../../store/session-tables.ts";
 import { recordingTables } from "../../store/recording-tables.ts";
-import { teamCalls, teamChats, teamTables } from "../../store/team-tables.ts";
+import { teamCalls, teamChats, teamConflicts, teamTables } from "../../store/team-tables.ts";
 import { usageCosts, usageMessages, usageTables } from "../../store/usage-tables.ts";
 
 export interface PruneResult {
@@ -106,7 +106,8 @@ function pruneSession(sql: Sql, id: string, budget: Budget): void {
 /** @returns the number of deleted rows. What its calls were still counts in the metrics. */
 export function removeSession(sql: Sql, id: string, kept: ReadonlySet<string>): number {
   const tables = ownedTables.filter((name) => !kept.has(name));
-  const rows = tables.reduce((sum, name) => sum + sql.run(`DELETE FROM ${name} WHERE session = ?`, id), 0);
+  const owned = tables.reduce((sum, name) => sum + sql.run(`DELETE FROM ${name} WHERE session = ?`, id), 0);
+  const rows = owned + teamConflicts.delete(sql, { other: id });
   forgetUnit(sql, id);
   const { toolCalls, toolErrors } = sessions.find(sql, { id }) ?? { toolCalls: 0, toolErrors: 0 };
   totals.add(sql, "shim_tool_calls_total", { value: toolCalls });
