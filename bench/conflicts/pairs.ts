@@ -83,7 +83,7 @@ function readEdits(patch: string, repository: string, base: string): Edit[] | nu
   return edits;
 }
 
-export function textAt(repository: string, commit: string, path: string): string {
+function textAt(repository: string, commit: string, path: string): string {
   return git(repository, "cat-file", "blob", `${commit}:${path}`);
 }
 
