@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { bash, ClaudeRig, received, shimTool } from "#harness/claude/claude-rig.ts";
+import { git } from "#harness/machine/git-project.ts";
 
 const begun = { steps: [bash("echo begun")] };
 
@@ -35,4 +36,18 @@ it("[CL69] [MC40] /shim:who instructs the model, which is told of the chat that 
   expect(received(model, -1)).toMatch(/"title":"fix the parser"[^}]*"offeredHere":true/);
   expect(rig.session(id).recovery).toBe("offered");
   expect(rig.stored(id).recoveries.map(({ action }) => action)).toEqual(["offered"]);
+});
+
+it("[CL69] [EF6] [EF11] /shim:effects instructs the model, which reads what the remote of a push has @night", async () => {
+  const rig = new ClaudeRig();
+  git(rig.root, "init", "-q", "--bare", "remote");
+  git(rig.project, "remote", "add", "origin", `${rig.root}/remote`);
+  git(rig.project, "branch", "-M", "main");
+  await rig.killed("push it", { steps: [bash("git push origin main 2>&1 | tail -1")] });
+  const steps = [shimTool("shim_session_status", { detail: "detailed" }), { text: "It is there." }];
+  const { model } = await rig.printed("/shim:effects", { steps });
+  expect(received(model)).toContain("it asks the git remotes and the npm registry");
+  expect(received(model, -1)).toMatch(
+    /git push origin main 2>&1 \(commit \w{12}\): unknown \(its call ended.*asked now: refs\/heads\/main of origin is at \w{12}, the commit of this push/,
+  );
 });
