@@ -1,7 +1,7 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { ClientAdapter } from "../../clients/client-adapter.ts";
-import { uuidv7 } from "../../shared/ids.ts";
+import { uuidv4 } from "../../shared/ids.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { importOrigin } from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
@@ -28,7 +28,7 @@ export interface StartPlan {
 
 export interface NewChat {
   readonly brief: string;
-  /** UUID that lets the offer name its successor before the chat starts. */
+  /** [CA53] UUIDv4 that lets the offer name its successor before the chat starts. */
   readonly id: string;
 }
 
@@ -59,7 +59,7 @@ export function planRelaunch(
         ? toBroken("it was read from a file, which its client may not have")
         : checkTranscript(session.transcriptPath, session.id, session.client);
   const at = now();
-  return planStart(session, transcript, { id: uuidv7(at, random(16)), brief: brief(from, at, "resume") }, into);
+  return planStart(session, transcript, { id: uuidv4(random(16)), brief: brief(from, at, "resume") }, into);
 }
 
 /** Returns the folder in which to continue the session; null if it is not here. */
@@ -90,12 +90,12 @@ export function planStart(
 
 /** [FK5] Plans a new chat: the transcript of the session does not end at the prompt. */
 export function planFork(
-  { now, random }: Pick<Runtime, "now" | "random">,
+  { random }: Pick<Runtime, "random">,
   session: Session,
   text: string,
   into: ClientAdapter | null,
 ): StartPlan | null {
-  const newChat = { brief: text, id: uuidv7(now(), random(16)) };
+  const newChat = { brief: text, id: uuidv4(random(16)) };
   return planStart(session, toBroken("it is a fork"), newChat, into);
 }
 

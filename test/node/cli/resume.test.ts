@@ -77,7 +77,7 @@ it("[CL12] a session with a whole transcript is resumed by Claude Code, in its o
   expect(recoveryOf(home)?.recovery).toBeNull();
 });
 
-it("[CL154] without a whole transcript a new chat gets the brief, and the offer once it has begun", async () => {
+it("[CL154] [CA53] without a whole transcript a new chat gets the brief, and the offer once it has begun", async () => {
   const home = aSeededHome();
   const startProcess: Io["startProcess"] = async (start) => {
     home.started.push(start);
@@ -87,7 +87,7 @@ it("[CL154] without a whole transcript a new chat gets the brief, and the offer 
   const ran = await home.shimWith({ ...terminal, startProcess }, "resume", ids.dead);
   expect(ran).toMatchObject({ code: 0, err: holding("no transcript of it is known") });
   const [option, newId, brief] = home.started[0]?.args ?? [];
-  expect([option, newId]).toEqual(["--session-id", holding(/^[0-9a-f]{8}-[0-9a-f]{4}-7/)]);
+  expect([option, newId]).toEqual(["--session-id", holding(/^[0-9a-f]{8}-[0-9a-f]{4}-4/)]);
   expect(brief).toContain("Continue this work now");
   // Its first checkpoint made it recovered.
   expect(recoveryOf(home)).toMatchObject({ recovery: "recovered", recoveryBy: newId });
