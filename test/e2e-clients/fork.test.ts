@@ -8,7 +8,15 @@ import { cleanEnv, skipFirstRunDialogs, untilFound, watch, type Claude } from "#
 import { call, received } from "#harness/claude/claude-rig.ts";
 import { startScriptedModel, type ScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
 import { codexEnv, CodexRig } from "#harness/clients/codex-rig.ts";
-import { connectClient, environmentOf, gemini, qwen, type RealClient } from "#harness/clients/real-clients.ts";
+import {
+  connectClient,
+  copilot,
+  environmentOf,
+  gemini,
+  opencode,
+  qwen,
+  type RealClient,
+} from "#harness/clients/real-clients.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { killEvery } from "#harness/machine/process-tree.ts";
@@ -104,12 +112,14 @@ const codexTarget: Target = {
 
 function other(client: RealClient): Target {
   return {
-    setUp(rig, { url }) {
+    setUp(rig, { url }, folder) {
       connectClient(client, environmentOf(client, { home: rig.home, shimHome: rig.paths.home, modelUrl: url }));
+      if (client === copilot)
+        writeFileSync(join(rig.home, client.settings.file), JSON.stringify({ trusted_folders: [folder] }));
       onPath(
         rig,
         client.name,
-        client.command("", null).filter((word) => word !== "" && word !== "-p"),
+        client.command("", null).filter((word) => !["", "-p", "run"].includes(word)),
       );
       return client.env(url);
     },
@@ -121,6 +131,8 @@ const targets = [
   ["codex", codexTarget],
   ["qwen", other(qwen)],
   ["gemini", other(gemini)],
+  ["copilot", other(copilot)],
+  ["opencode", other(opencode)],
 ] as const;
 
 it.each(targets)(
