@@ -164,7 +164,7 @@ const hostErrorTable = {
   restore_failed: 500,
   not_offered: 409,
   still_running: 409,
-  copy_failed: 500,
+  rescue_failed: 500,
   has_changes: 409,
 } as const satisfies Record<string, number>;
 

@@ -1,8 +1,11 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
+import { codexClient, programOf } from "../../scripts/install-clients.ts";
 import { fail } from "#harness/clients/chat-rig.ts";
 import { ClientRig } from "#harness/clients/client-rig.ts";
-import { CodexRig } from "#harness/clients/codex-rig.ts";
+import { codexEnv, CodexRig } from "#harness/clients/codex-rig.ts";
 import { poisonCommand, refusingPoison } from "#harness/clients/poison.ts";
 import { copilot, gemini, opencode, qwen, type RealClient } from "#harness/clients/real-clients.ts";
 
@@ -87,4 +90,22 @@ it("[RS3] [RS5] Gemini CLI does not load a file without its first row, and conti
   expect(reason).toBe("unreadable");
   const { model } = await rig.run("go on", [{ text: "Yes." }], done.copy.session);
   expect(JSON.stringify(model.requests.map(({ messages }) => messages))).toContain("the word is pear");
+});
+
+it("[RS1] [RS4] Codex continues after its lock was set aside, and after its archive gave the session back @night", async () => {
+  const rig = new CodexRig();
+  await rig.executed("the word is pear", { steps: refusingPoison(null) });
+  const { id } = await rig.begun();
+  const isContinued = async (): Promise<boolean> => {
+    const { codex } = await rig.exec("go on", { steps: refusingPoison(null) }, id);
+    return (await codex.waitForExit()).code === 0;
+  };
+  mkdirSync(join(rig.home, ".codex", "thread-writer-locks", `${id}.lock`), { recursive: true });
+  expect(await isContinued()).toBe(false);
+  expect(JSON.parse(rig.shim("rescue", id, "--yes", "--json"))).toMatchObject({ reason: "locked" });
+  expect(await isContinued()).toBe(true);
+  execFileSync(programOf(codexClient), ["archive", id], { cwd: rig.project, env: codexEnv(rig.home) });
+  expect(await isContinued()).toBe(false);
+  expect(JSON.parse(rig.shim("rescue", id, "--yes", "--json"))).toMatchObject({ reason: "invisible" });
+  expect(await isContinued()).toBe(true);
 });

@@ -3,7 +3,7 @@ import type { Diagnosis, RescueOffer } from "../../contract/machine/rescue.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { pluralize } from "../../shared/format.ts";
-import { failed, wrongUsage } from "../answer.ts";
+import { wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { continueSession, mayStart, nameOf, startable, startChat } from "../continue-session.ts";
 
@@ -95,7 +95,6 @@ async function doOffer(
 ): Promise<CommandResult> {
   const { session } = diagnosis;
   if (kind === "brief") return continueSession(cli, session, { ...options, isNew: true });
-  if (kind === "unarchive") return unarchive(cli, diagnosis, options);
   const { hasFailed } = options;
   const input = { session, folder: cli.io.cwd, offer: kind, ...omitUndefined({ hasFailed }) };
   const done = await cli.call("recovery.rescue", input);
@@ -103,7 +102,7 @@ async function doOffer(
   const { copy, backup } = done.value;
   const data = { ...diagnosis, done: done.value };
   if (copy === null) {
-    const text = `The lock is out of the way; it is ${backup} now.\n`;
+    const text = backup === null ? "It is no longer archived.\n" : `The lock is out of the way; it is ${backup} now.\n`;
     if (!mayStart(cli, options))
       return ok({ data, text: `${text}\`shim resume ${session}\` continues the session.\n` });
     cli.progress(text.trimEnd());
@@ -120,10 +119,4 @@ async function doOffer(
   const { command, args, cwd } = copy.start;
   const line = [command, ...args].join(" ");
   return ok({ data, text: `${made}\nTo continue it${cwd === null ? "" : `, in ${cwd}`}: ${line}\n`, isVerbatim: true });
-}
-
-async function unarchive(cli: Cli, { session }: Diagnosis, options: RescueOptions): Promise<CommandResult> {
-  const code = await cli.io.startProcess({ command: "codex", args: ["unarchive", session], cwd: cli.io.cwd });
-  if (code !== 0) return failed("client_failed", `codex unarchive ended with exit code ${code}.`);
-  return continueSession(cli, session, options);
 }

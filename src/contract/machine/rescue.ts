@@ -17,7 +17,7 @@ export const rescueReasons = [
 export type RescueReason = (typeof rescueReasons)[number];
 
 const RescueOffer = z.object({
-  /** unarchive: the client's own command. brief: `recovery.plan` with `isNew`. */
+  /** unarchive: by the client's own command. brief: `recovery.plan` with `isNew`. */
   kind: z.enum(["unlock", "unarchive", "copy", "brief"]),
   /** Ends no sentence. */
   text: z.string(),
@@ -57,8 +57,9 @@ export const rescueOperations = {
     example: { session: "5f0e0e5e", folder: "/home/you/app" },
   }),
   "recovery.rescue": machineOperation({
-    summary: "Set a client's lock aside that no process holds, or copy a session without what is wrong with it.",
-    input: z.strictObject({ session, folder: Folder, offer: z.enum(["unlock", "copy"]), hasFailed }),
+    summary:
+      "Set a lock aside that no process holds, have a session unarchived, or copy it without what is wrong with it.",
+    input: z.strictObject({ session, folder: Folder, offer: z.enum(["unlock", "unarchive", "copy"]), hasFailed }),
     output: z.object({
       session: z.string(),
       /** `file`: null: the client keeps its sessions otherwise. */
@@ -66,7 +67,7 @@ export const rescueOperations = {
       /** The lock under its new name. */
       backup: z.string().nullable(),
     }),
-    errors: ["not_found", "ambiguous", "not_offered", "still_running", "copy_failed"],
+    errors: ["not_found", "ambiguous", "not_offered", "still_running", "rescue_failed"],
     effect: "write",
     doneBy: "caller",
     example: { session: "5f0e0e5e", folder: "/home/you/app", offer: "copy" },

@@ -58,15 +58,20 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
     const done = { session: session.id, copy: null, backup: null };
     try {
       if (offer === "unlock") return ok({ ...done, backup: setLockAside(evidence.lock?.path ?? "", runtime.now()) });
+      if (offer === "unarchive") {
+        const ran = context.site.runQuietly("codex", ["unarchive", session.id]);
+        if (ran?.code !== 0) throw new Error(`codex unarchive: ${ran?.text.trim() ?? "codex is not on the PATH"}`);
+        return ok(done);
+      }
       return ok({ ...done, copy: await makeCopy(deps, runtime, { session, evidence, finding, folder }) });
     } catch (error) {
-      return err({ code: "copy_failed", message: `${session.id}: ${messageOf(error)}. Nothing was changed.` });
+      return err({ code: "rescue_failed", message: `${session.id}: ${messageOf(error)}. Nothing was changed.` });
     }
   },
 };
 
 function depsOf({ site, by }: HandlerContext, { processes }: Runtime): RescueDeps {
-  return { env: site.env, processes, versionOf: site.versionOf, asksClients: by !== "live page" };
+  return { env: site.env, processes, versionOf: site.versionOf, isShared: by === "live page" };
 }
 
 function isRunning({ processes, now }: Runtime, session: sessions.Session): boolean {

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { RescueOffer, RescueReason } from "../../contract/machine/rescue.ts";
 import type { Processes } from "../../platform/processes.ts";
@@ -17,8 +17,8 @@ export interface RescueDeps {
   readonly processes: Processes;
   /** First line that the program prints of its version; null: it cannot be started. */
   readonly versionOf: (program: string) => string | null;
-  /** False: no program of a client is started to ask it. */
-  readonly asksClients: boolean;
+  /** Other chats wait for this process: it starts no client, and reads no transcript over 64 MB. */
+  readonly isShared: boolean;
 }
 
 /** Facts of a session from the client's own files. */
@@ -52,14 +52,14 @@ export async function examine(deps: RescueDeps, session: Session, folder: string
 }
 
 async function examineOpenCode(deps: RescueDeps, { id }: Session, cwd: string): Promise<Partial<Evidence>> {
-  if (!deps.asksClients) return {};
+  if (deps.isShared) return {};
   const document = await exportSession({ env: deps.env, cwd }, id);
   const isThere = document !== null || (deps.versionOf("opencode") === null ? null : false);
   return { document, isThere, facts: document && factsOfDocument(document) };
 }
 
 async function examineFile(
-  { env }: RescueDeps,
+  { env, isShared }: RescueDeps,
   session: Session,
   transcripts: ClientTranscripts,
 ): Promise<Partial<Evidence>> {
@@ -67,6 +67,7 @@ async function examineFile(
   const file = [...known, ...transcripts.find(env, session.id)].find((path) => existsSync(path));
   if (file === undefined) return { archived: transcripts.archive?.(env, session.id)[0] ?? null, isThere: false };
   try {
+    if (isShared && statSync(file).size > sharedBytes) return { file, isThere: true };
     return { file, isThere: true, facts: await readTranscript(file, transcripts) };
   } catch (error) {
     const problem = codeOf(error);
@@ -89,6 +90,7 @@ export interface Finding {
 const healthy: Finding = { reason: null, why: "nothing is wrong with it", offers: [], until: null };
 const brief: RescueOffer = { kind: "brief", text: "a new chat with its brief" };
 const largeBytes = 536_870_912;
+const sharedBytes = 67_108_864;
 
 /**
  * [RS1] Pure but for `versionOf`.
@@ -109,7 +111,9 @@ export function judge(deps: RescueDeps, session: Session, evidence: Evidence, ha
   const broken = facts && (damageFinding(facts, title, hasFailed) ?? refusalFinding(facts));
   if (broken) return broken;
   if (goneFolder !== null) {
-    const offers = [...copyOffer(facts, "a copy of it in this folder"), brief];
+    // Gemini CLI names the folders of its projects by a table of its own.
+    const copy = session.client === "gemini" ? [] : copyOffer(facts, "a copy of it in this folder");
+    const offers = [...copy, brief];
     return { ...healthy, reason: "invisible", why: `its folder ${goneFolder} is gone`, offers };
   }
   return hasFailed ? failureFinding(deps, session, facts, title) : healthy;

@@ -87,7 +87,7 @@ function withReach({ text, output }: Answer, { isUnreachable }: Reached): Answer
 async function obstacleOf({ runtime }: Chat, choice: Choice | null): Promise<string | null> {
   if (!choice || choice.from.elsewhere) return null;
   const { session } = choice.from;
-  const deps = { env: runtime.env, processes: runtime.processes, versionOf: () => null, asksClients: false };
+  const deps = { env: runtime.env, processes: runtime.processes, versionOf: () => null, isShared: true };
   const { reason, why } = judge(deps, session, await examine(deps, session, session.cwd ?? "/"), false);
   if (reason === null) return null;
   const text = `Its client cannot continue it (${reason}): ${why}. The user can, in a terminal: \`shim rescue ${shortSession(runtime, session.id)}\`.`;

@@ -277,10 +277,19 @@ it("[RS1] what Codex has archived comes back by its own command", async () => {
   const archive = join(home.folder, ".codex", "archived_sessions");
   mkdirSync(archive);
   renameSync(path, join(archive, path.split("/").at(-1) ?? ""));
-  const terminal = { isTty: true, isInteractive: true, ask: async () => "1" };
+  const ran: (readonly string[])[] = [];
+  const terminal = {
+    ...answering("1"),
+    runQuietly: (command: string, args: readonly string[]) => {
+      ran.push([command, ...args]);
+      renameSync(join(archive, path.split("/").at(-1) ?? ""), path);
+      return { code: 0, text: "" };
+    },
+  };
   const asked = await home.shimWith(terminal, `rescue ${session.id}`);
   expect(asked).toMatchObject({ code: 0, err: holding("is invisible: Codex has archived it") });
-  expect(home.started.slice(0, 1)).toMatchObject([{ command: "codex", args: ["unarchive", session.id] }]);
+  expect(ran).toEqual([["codex", "unarchive", session.id]]);
+  expect(home.started).toMatchObject([{ command: "codex", args: ["resume", session.id] }]);
 });
 
 it.each(["claude-code", "qwen"])(
