@@ -156,6 +156,50 @@ it("[LI3] usage of Codex without a price ends it, where the rule has a ceiling o
   expect(await supervisor.ended).toBe(0);
 });
 
+/** Codex works on after Claude Code's limit, until it is ended. */
+async function withCodexAtWork(): Promise<{ rig: CodexRig; claude: ScriptedModel; codex: ScriptedModel }> {
+  const rig = new CodexRig();
+  const claude = await aModel({ ...usageLimit, times: 40 });
+  const codex = await aModel(endlessShell, { text: "Done." });
+  return { rig, claude, codex };
+}
+
+function toolOf(rig: CodexRig): ReturnType<CodexRig["processes"]>[number] | undefined {
+  return rig.processes().find(({ command }) => command.join(" ") === longTool);
+}
+
+it("[LI5] kill -9 of the supervisor while Codex works: the next one ends it and continues that session, with one successor each @night", async () => {
+  const { rig, claude, codex } = await withCodexAtWork();
+  const first = supervise(rig, claude, codex);
+  const tool = await untilFound(() => toolOf(rig), "the tool of Codex");
+  first.kill("SIGKILL");
+  await first.ended;
+  const next = supervise(rig, claude, codex);
+  expect(await next.until("ended")).toMatchObject({ phase: "finished" });
+  expect(rig.processes().some(({ pid }) => pid === tool.pid)).toBe(false);
+  const sessions = rig.sessions();
+  expect(sessions.map(({ client }) => client)).toEqual(["claude-code", "codex", "codex"]);
+  expect(sessions.map(({ recoveryBy }) => recoveryBy)).toEqual([sessions[1]!.id, sessions[2]!.id, null]);
+  next.kill("SIGTERM");
+  expect(await next.ended).toBe(0);
+});
+
+it("[LI4] Enter in the terminal of the supervisor ends the Codex that the rule has started @night", async () => {
+  const { rig, claude, codex } = await withCodexAtWork();
+  supervise(rig, claude, codex).kill("SIGKILL");
+  const line = `exec '${process.execPath}' '${built.launcher}' worker supervise`;
+  const child = spawn("script", ["-qefc", line, "/dev/null"], { cwd: rig.project, env: envOf(rig, claude) });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  const terminal = watch(child);
+  await untilFound(() => toolOf(rig), "the tool of Codex");
+  expect(terminal.output.stdout).toContain("Enter stops what the rules");
+  child.stdin.write("\r");
+  await untilFound(() => terminal.output.stdout.includes("you stopped the rule"), "the end of the rule");
+  await untilFound(() => toolOf(rig) === undefined, "the end of Codex's tool");
+  child.stdin.write("\u0003");
+  await terminal.waitForExit();
+});
+
 /** A program of its own, as it stands on a PATH. */
 function wrapped(rig: CodexRig, name: string, words: readonly string[]): string {
   const path = join(rig.root, name);

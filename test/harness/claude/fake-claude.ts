@@ -105,6 +105,8 @@ export interface RunOptions {
   readonly onUsage?: (usage: Usage) => void;
   /** How the tiers have done; null: the coordinator does not answer. */
   readonly counts?: readonly TierCounts[] | null;
+  /** When the user has pressed Enter. */
+  readonly stoppedAt?: () => number | null;
   /** What `claude --version` prints. */
   readonly version?: string;
   /** The worker of the run before does it, with its settings. */
@@ -136,6 +138,7 @@ export class FakeClaude {
     onOutput,
     onUsage,
     stopTimeouts,
+    stoppedAt,
     ...options
   }: RunOptions = {}): Promise<TaskRun> {
     const seen = {
@@ -154,7 +157,7 @@ export class FakeClaude {
       monotonic: options.monotonic ?? this.runtime.now,
       launch: launchIn(this.root),
       versionOf: () => options.version ?? null,
-      ...omitUndefined({ stopTimeouts }),
+      ...omitUndefined({ stopTimeouts, stoppedAt }),
     });
     const outcome = await this.#executor.run({
       task: aClaim({ type: "fix", payload: { text: "make the parser accept empty input" }, ...task }),

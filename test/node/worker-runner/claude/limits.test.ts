@@ -250,3 +250,27 @@ it("[LI3] a chat whose cost is not known reaches the ceiling of money, so the ru
   ) as string;
   expect([again.outcome, claude.started().length]).toMatchObject([{ ...wait, reason }, 2]);
 });
+
+it("[LI4] Enter and a pause end the other client, and the task is given back", async () => {
+  const endless: Part = { text: lines({ type: "thread.started", thread_id: other }), atInterrupt: null };
+  const stopTimeouts = { interruptMs: 10, graceMs: 10 };
+  const isBegun = (text: string): boolean => text.startsWith(`session ${other}`);
+  const entered = withCodex(atLimit(), endless);
+  let stoppedAt: number | null = null;
+  const byEnter = await entered.run({
+    settings,
+    stopTimeouts,
+    stoppedAt: () => stoppedAt,
+    onOutput: (text) => void (isBegun(text) && (stoppedAt = entered.runtime.now())),
+  });
+  const reason = "Claude Code has reached its usage limit; you stopped the rule for usage limits";
+  expect(byEnter.outcome).toEqual({ ...wait, reason, delayMs: 300_000 });
+  const paused = withCodex(atLimit(), endless);
+  const { store, now } = paused.runtime;
+  const byPause = await paused.run({
+    settings,
+    stopTimeouts,
+    onOutput: (text) => void (isBegun(text) && store.write((sql) => pause(sql, now(), null, paused.folder))),
+  });
+  expect(byPause.outcome).toMatchObject({ ...wait, reason: expect.stringContaining("`shim pause`") as string });
+});
