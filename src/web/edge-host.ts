@@ -20,7 +20,7 @@ export function routeOf(name: PageOperation): string {
 type OnChange = Parameters<Host["follow"]>[0];
 type OnState = Parameters<Host["follow"]>[1];
 
-const ofMachine = /^(?:experiments|page|recovery|sessions)\./;
+const ofMachine = /^(?:effects|experiments|page|pauses|recovery|sessions|undo)\./;
 
 const maxMessages = 200;
 const pingMs = 30_000;

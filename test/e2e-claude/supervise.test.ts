@@ -25,7 +25,7 @@ interface Supervised {
 }
 
 /** `shim worker supervise` with the real Claude Code, which talks to a model that plays the steps. */
-async function supervised(steps: readonly Step[]): Promise<Supervised> {
+async function supervised(steps: readonly Step[], atLimit: readonly object[] = []): Promise<Supervised> {
   const rig = new ClaudeRig();
   const model = await startScriptedModel({ threads: [{ steps }] });
   onTestFinished(() => model.close());
@@ -33,6 +33,7 @@ async function supervised(steps: readonly Step[]): Promise<Supervised> {
   const fix = { kind: "claude", folder: rig.project, prompt, program: claudeBinary(), args, stopMs: 2_000 };
   mkdirSync(rig.paths.home, { recursive: true });
   writeFileSync(join(rig.paths.home, "supervisor.json"), JSON.stringify({ watch: { fix } }));
+  writeFileSync(join(rig.paths.home, "config.json"), JSON.stringify({ atLimit }));
   const env = rig.envOf(model);
   const again = (): WorkerProcess =>
     new WorkerProcess(spawn(process.execPath, [built.launcher, "worker", "supervise", "--json"], { env }));
@@ -84,7 +85,10 @@ it("[SU35] [SU47] [SU48] a supervisor that is asked to end stops Claude Code; th
 });
 
 it("[SU5] a usage limit that Claude Code reports is waited for @night", async () => {
-  const { supervisor } = await supervised([usageLimit]);
+  const { supervisor } = await supervised(
+    [usageLimit],
+    [{ folder: "/", order: ["wait"], mostUsd: null, mostHours: 8 }],
+  );
   const ended = await supervisor.until("ended");
   expect(ended).toMatchObject({ phase: "due", reason: "a usage limit was reached", againInMs: expect.any(Number) });
   expect(ended["againInMs"]).toBeGreaterThanOrEqual(299_000);

@@ -16,8 +16,12 @@ const watching = { watch: { chats: { kind: "sessions" } } };
 const reopening = { watch: { chats: { kind: "sessions", restartWith: ["tmux", "new-window", "-c", "{cwd}", "--"] } } };
 
 /** A chat that works, and a supervisor that has seen it. */
-async function aRig(settings: object = watching, chat: Partial<LiveChat> = {}): Promise<SupervisorRig> {
-  const rig = new SupervisorRig(settings);
+async function aRig(
+  settings: object = watching,
+  chat: Partial<LiveChat> = {},
+  config: Record<string, unknown> = {},
+): Promise<SupervisorRig> {
+  const rig = new SupervisorRig(settings, { config });
   aLiveChat(rig.runtime, { id, pid: 700, ...chat });
   await rig.begin();
   return rig;
@@ -195,9 +199,15 @@ it("[SU42] a chat is not started that the user closed, a worker runs, was recove
   expect(gone.emitted("problem")).toMatchObject([{ message }]);
 });
 
-it("[SU5] [SU41] after a usage limit it waits before it opens one; a terminal that cannot be opened is reported", async () => {
-  const rig = await aRig(reopening);
+it("[SU5] [SU41] after a usage limit it waits before it opens one, and without such a rule opens none; a terminal that cannot be opened is reported", async () => {
   const failure = { kind: "failure", text: "rate_limit: You've hit your session limit" } as const;
+  const without = await aRig(reopening);
+  without.runtime.store.write((sql) => journal.append(sql, id, without.runtime.now(), "f", failure));
+  await die(without);
+  await without.pass(700_000);
+  expect([without.emitted("died").length, without.opened]).toEqual([1, []]);
+  const rule = { folder: "/", order: [{ client: "codex" }, "wait"], mostUsd: null, mostHours: 8 };
+  const rig = await aRig(reopening, {}, { atLimit: [rule] });
   rig.runtime.store.write((sql) => journal.append(sql, id, rig.runtime.now(), "f", failure));
   rig.openProblem = "spawn tmux ENOENT";
   await die(rig);
