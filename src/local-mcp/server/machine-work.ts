@@ -34,7 +34,7 @@ const listenAfterMs = 300;
 /** Time after a commit in which a chat may edit on before conflicts are foreseen. */
 const foreseeAfterMs = 1_500;
 /** Bounds the share of the time in which conflicts are foreseen. */
-const restFactor = 4;
+const restFactor = 9;
 
 /** A process's work for its machine beside the chats: upkeep, notifications, sync, telemetry. */
 export class MachineWork {
