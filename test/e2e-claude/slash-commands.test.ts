@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { bash, ClaudeRig, received, shimTool } from "#harness/claude/claude-rig.ts";
 import { git } from "#harness/machine/git-project.ts";
@@ -50,4 +52,15 @@ it("[CL69] [EF6] [EF11] /shim:effects instructs the model, which reads what the 
   expect(received(model, -1)).toMatch(
     /git push origin main 2>&1 \(commit \w{12}\): unknown \(its call ended.*asked now: refs\/heads\/main of origin is at \w{12}, the commit of this push/,
   );
+});
+
+it("[CL69] /shim:fork instructs the model, which is given the id of its chat, and nothing is made @night", async () => {
+  const rig = new ClaudeRig();
+  const steps = [shimTool("shim_session_status"), { text: "In another terminal." }];
+  const { model } = await rig.printed("/shim:fork fix the parser, in codex", { steps });
+  expect(received(model)).toContain("The user wants to start again from an earlier prompt of this chat");
+  expect(received(model)).toContain('"fix the parser, in codex"');
+  const [session] = rig.sessions();
+  expect(received(model, -1)).toContain(session!.id);
+  expect([rig.sessions().length, existsSync(join(rig.paths.home, "work"))]).toEqual([1, false]);
 });

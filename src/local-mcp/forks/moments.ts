@@ -60,17 +60,21 @@ export interface SavedFiles {
   readonly detail: string;
 }
 
-interface Change {
-  readonly seq: number;
-  readonly at: number;
-  readonly isStart: boolean;
+/** A call that may have changed files, from its start to its end; both are rows of the journal. */
+export interface ChangingCall {
+  readonly start: number;
+  readonly end: number;
+  /** Epoch ms. */
+  readonly startAt: number;
+  readonly endAt: number;
 }
 
 /** Prompts of a session, its saved files, and the calls that may have changed files. */
 export interface FilesOfSession {
   readonly moments: readonly Moment[];
   readonly saved: readonly SavedFiles[];
-  readonly changes: readonly Change[];
+  /** In the order of their starts. */
+  readonly calls: readonly ChangingCall[];
 }
 
 export function readFilesOfSession(sql: Sql, session: string): FilesOfSession {
@@ -81,12 +85,30 @@ export function readFilesOfSession(sql: Sql, session: string): FilesOfSession {
      WHERE s.session = ? AND s.state = 'done' AND s.repository IS NOT NULL ORDER BY c.seq`,
     session,
   );
-  const kinds = ["tool_start", "tool_end", "tool_error"] as const;
-  const calls = journal.newest(sql, session, kinds, Number.MAX_SAFE_INTEGER).toReversed();
-  const changes = calls
-    .filter(({ entry }) => isChange(entry))
-    .map(({ seq, at, entry }) => ({ seq, at, isStart: entry.kind === "tool_start" }));
-  return { moments: listMoments(sql, session), saved, changes };
+  return { moments: listMoments(sql, session), saved, calls: readCalls(sql, session) };
+}
+
+const turnEnds = ["turn_end", "interrupted", "failure", "end", "detached"] as const;
+
+function readCalls(sql: Sql, session: string): ChangingCall[] {
+  const kinds = ["tool_start", "tool_end", "tool_error", ...turnEnds] as const;
+  const calls = new Map<string, ChangingCall>();
+  let open = new Set<string>();
+  for (const { seq, at, entry } of journal.newest(sql, session, kinds, Number.MAX_SAFE_INTEGER).toReversed()) {
+    const close = (id: string): void => {
+      const begun = calls.get(id) ?? { start: seq, startAt: at };
+      calls.set(id, { start: begun.start, startAt: begun.startAt, end: seq, endAt: at });
+    };
+    if (!("id" in entry)) {
+      // A call that was refused or interrupted has no end of its own.
+      for (const id of open) close(id);
+      open = new Set();
+    } else if (entry.kind === "tool_start" && isChange(entry)) {
+      calls.set(entry.id, { start: seq, startAt: at, end: Infinity, endAt: Infinity });
+      open.add(entry.id);
+    } else if (open.delete(entry.id) || isChange(entry)) close(entry.id);
+  }
+  return [...calls.values()].toSorted((one, other) => one.start - other.start);
 }
 
 function isChange(entry: JournalEntry): boolean {
@@ -100,36 +122,23 @@ const beforeCalls: ReadonlySet<Trigger> = new Set(["before_tool", "turn"]);
 const maxAwaitMs = 6_000;
 
 /** [FK3] Whether no call between the prompt and the saved files may have changed a file. */
-function isSameAs(prompt: number, saved: SavedFiles, changes: readonly Change[]): boolean {
+function isSameAs(prompt: number, saved: SavedFiles, calls: readonly ChangingCall[]): boolean {
   const { journalSeq, at, checkpointAt, trigger } = saved;
   const [from, to] = [Math.min(prompt, journalSeq), Math.max(prompt, journalSeq)];
+  const isBetween = (call: ChangingCall): boolean => call.end > from && (call.start <= to || call.startAt <= at);
   const isOfCall = beforeCalls.has(trigger) && at - checkpointAt <= maxAwaitMs && journalSeq >= prompt;
-  // The call for which they were read had begun; one that begins meanwhile waits, too.
-  let mayBegin = 1;
-  for (let next = firstAfter(changes, from); ; next += 1) {
-    const change = changes[next];
-    if (change === undefined || (change.seq > to && change.at > at)) return true;
-    if (!isOfCall || !change.isStart) return false;
-    if (change.seq <= journalSeq) mayBegin -= 1;
-    if (mayBegin < 0) return false;
-  }
-}
-
-function firstAfter(changes: readonly Change[], seq: number): number {
-  let [low, high] = [0, changes.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((changes[middle]?.seq ?? Infinity) > seq) high = middle;
-    else low = middle + 1;
-  }
-  return low;
+  if (!isOfCall) return !calls.some(isBetween);
+  const between = calls.filter(isBetween);
+  // The call for which they were read has begun, and waits; one that begins meanwhile waits, too.
+  const begun = between.filter(({ start }) => start <= journalSeq);
+  return begun.length <= 1 && between.every((call) => call.start > prompt && call.end > journalSeq && call.endAt >= at);
 }
 
 /**
  * [FK3] The files of a prompt's moment: the first that were saved after it and before the next one,
  * else the last before it, else the first after it.
  */
-export function filesAt({ moments, saved, changes }: FilesOfSession, moment: Moment): SavedFiles | null {
+export function filesAt({ moments, saved, calls }: FilesOfSession, moment: Moment): SavedFiles | null {
   const { seq } = moment;
   const next = moments[moments.indexOf(moment) + 1];
   if (seq === null) {
@@ -138,9 +147,9 @@ export function filesAt({ moments, saved, changes }: FilesOfSession, moment: Mom
       trigger === "turn" && checkpointAt >= moment.at && checkpointAt < (next?.at ?? Infinity);
     return saved.find(isOfTurn) ?? null;
   }
-  const later = saved.find((one) => one.journalSeq >= seq && isSameAs(seq, one, changes));
+  const later = saved.find((one) => one.journalSeq >= seq && isSameAs(seq, one, calls));
   if (later !== undefined && later.checkpointAt < (next?.at ?? Infinity)) return later;
-  return saved.findLast((one) => one.journalSeq < seq && isSameAs(seq, one, changes)) ?? later ?? null;
+  return saved.findLast((one) => one.journalSeq < seq && isSameAs(seq, one, calls)) ?? later ?? null;
 }
 
 export function toForkMoment(files: FilesOfSession, moment: Moment): ForkMoment {

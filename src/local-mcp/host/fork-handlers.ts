@@ -97,7 +97,7 @@ async function findForked(
   const { id } = found.value;
   const caughtUp = await context.call("recovery.catch-up", { session: id });
   if (!caughtUp.ok) context.progress?.(`Some of the last events are missing: ${caughtUp.error.message}`);
-  const none: FilesOfSession = { moments: [], saved: [], changes: [] };
+  const none: FilesOfSession = { moments: [], saved: [], calls: [] };
   const files = runtime.store.read((sql) => readFilesOfSession(sql, id), none);
   if (files.moments.length > 0) return ok({ runtime, session: found.value, files });
   return err({ code: "not_found", message: `no prompt of session ${id} is stored.` });
