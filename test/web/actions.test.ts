@@ -1,7 +1,9 @@
+import { join } from "node:path";
 import type { Page, Request } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
+import { invented, writeSession } from "#harness/clients/broken-sessions.ts";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
 import { closeBrowser, openTab } from "#harness/web/browser.ts";
 import { seedExperiments, stateOf } from "#harness/web/experiment-seed.ts";
@@ -164,4 +166,16 @@ it("[WP9] a hidden page reads nothing until it is shown again @night", async () 
   expect(await askedDuring(page, "01:00:00")).toEqual([]);
   await page.evaluate(`document.hidden = false; document.dispatchEvent(new Event("visibilitychange"))`);
   await page.getByText("Renamed").waitFor();
+});
+
+it("[RS9] a session that its client cannot continue shows why, and the command that continues it", async () => {
+  const home = aCliHome();
+  const session = invented("codex", home.project);
+  writeSession(home.folder, session, session.rows.slice(1));
+  addSession(home, { id: session.id, client: "codex", pid: 77, transcriptPath: join(home.folder, session.file) });
+  const served = await servePage(home, { isBuilt: true });
+  const { page } = await openTab(served.link());
+  await page.getByText("work of 0a00").first().click();
+  await page.getByText("Its client cannot continue it: unreadable.").waitFor();
+  await page.getByText(`rescue ${session.id.slice(0, 8)}`).waitFor();
 });

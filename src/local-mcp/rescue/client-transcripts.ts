@@ -167,6 +167,8 @@ function codexRefusal(error: JsonObject | null): Refusal {
 }
 
 const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
+/** Rows of other kinds pass unread. */
+const copilotKinds = /^(?:user|assistant|tool|session|system|hook)\./;
 const copilotTexts: ReadonlySet<unknown> = new Set(["user.message", "assistant.message"]);
 
 const copilot: ClientTranscripts = {
@@ -191,6 +193,7 @@ const copilot: ClientTranscripts = {
     }),
   },
   accepts(row) {
+    if (!copilotKinds.test(textAt(row, "type") ?? "")) return true;
     const data = objectAt(row, "data");
     return data !== null && uuid.test(textAt(row, "id") ?? "") && (!copilotTexts.has(row["type"]) || isText(data));
   },

@@ -185,6 +185,7 @@ const harmless: [client: string, what: string, breaks: Break][] = [
     [client, "a line that is no JSON", edit((all) => [...all.slice(0, 2), '{"type":', ...all.slice(2)])],
     [client, "zeros at its end", (path: string) => appendFileSync(path, Buffer.alloc(64))],
   ]),
+  ["copilot", "a row of an unknown kind", edit((all) => [...all, '{"type":"hologram","id":"x"}'])],
   ...["claude-code", "codex", "copilot", "qwen"].flatMap((client): typeof harmless => [
     [client, "one refusal", refuse(400)],
     [client, "a limit, met twice", refuse(429, 429)],
