@@ -28,6 +28,7 @@ const backupCheckIntervalMs = 60_000;
 const processRowsMs = 7 * 86_400_000;
 /** Share of garbage from which rewriting a pack is worth it. */
 const minGarbageShare = 0.3;
+const longSilentMs = 3_600_000;
 
 /** Takes the readings that no hook reports, and a due checkpoint. */
 export function refreshIfDue(chat: Chat, sessionId: string): void {
@@ -82,8 +83,8 @@ export class Upkeep {
     this.#backUpIfDue(now);
     if (isWithin(now - this.#lastRunAt, upkeepIntervalMs)) return;
     this.#lastRunAt = now;
-    // [RE64] Pruning a session keeps the record of its death.
-    recordDeaths(this.#runtime, () => true);
+    // [RE64] Pruning a session keeps the record of its death. A chat of this host records its own.
+    recordDeaths(this.#runtime, ({ lastSeenAt }) => !isWithin(now - lastSeenAt, longSilentMs));
     store.write((sql) => {
       prune(sql, now, config.retention, 200);
       history.thin(sql, now, { maxAgeMs: config.retention.maxAgeMs, rows: 500 });
