@@ -109,7 +109,7 @@ function applied(text: string, hunks: readonly string[]): string[] | null {
   return texts;
 }
 
-const [files, linesOfFile, edits] = [20, 120, 6];
+const [files, linesOfFile, edits] = [4, 40, 6];
 
 /** Pairs of chats that change drawn lines of drawn files; about half of them meet. */
 export function generatePairs(repository: string, count: number, random: Random): Task {
