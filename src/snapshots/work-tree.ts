@@ -1,5 +1,5 @@
 import { existsSync, realpathSync } from "node:fs";
-import { homedir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { GitError, firstLine, joinRaw, rawList, run, splitRaw, text, userGit, type Git, type RawPath } from "./git.ts";
 
@@ -80,7 +80,8 @@ export async function projectTree(
   const found = await discover(env, folder, signal);
   if ("found" in found || found.isPlain !== true) return found;
   const top = realpathSync(folder);
-  if (dirname(top) === top || isAboveHome(env, top)) return { skipped: `${top} is no project: it holds all others` };
+  const isShared = dirname(top) === top || top === realpathSync(tmpdir());
+  if (isShared || isAboveHome(env, top)) return { skipped: `${top} is no project: it holds all others` };
   const gitDir = repositoryOf({ format: "sha1", commonDir: top });
   const names = { top, gitDir, commonDir: top, objects: join(gitDir, "objects") };
   return { found: { ...names, format: "sha1", head: null, branch: null, config: [], isPlain: true } };

@@ -4,7 +4,7 @@ import { asObject, listAt } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
 import { presentEnd, type UndoInput, type UndoneFile, type UndoStep } from "../../snapshots/undo-files.ts";
-import { mayChangeAnyFile } from "../checkpoints/triggers.ts";
+import { mayChangeAnyFile, mayChangeFiles } from "../checkpoints/triggers.ts";
 import * as journal from "../sessions/journal.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
@@ -70,6 +70,8 @@ class Steps {
   readonly #isAlive: boolean;
   readonly #steps: UndoStep[] = [];
   #turn: Turn | null = null;
+  /** Row with which the newest turn began that has a step. */
+  #passed = 0;
 
   constructor(sql: Sql, session: Pick<Session, "id" | "project">, rows: readonly Row[], isAlive: boolean) {
     this.#sql = sql;
@@ -86,6 +88,7 @@ class Steps {
     const isStart = row.trigger === "turn" || row.trigger === "before_tool";
     if (isStart && (turn === null || began > turn.began)) {
       this.#endTurn(row);
+      this.#passUnsaved(began);
       this.#turn = { began, over: this.#overAfter(row.journalSeq), start: row, newest: null, end: null };
       return;
     }
@@ -97,7 +100,27 @@ class Steps {
 
   close(): readonly UndoStep[] {
     this.#endTurn(null);
+    this.#passUnsaved(Infinity);
     return this.#steps;
+  }
+
+  /** [UN9] Turns before the one that began there whose checkpoints were never made, or are deleted. */
+  #passUnsaved(began: number): void {
+    for (const [at, bound] of this.#bounds.entries()) {
+      if (bound <= this.#passed || bound >= began) continue;
+      const until = this.#bounds[at + 1] ?? Infinity;
+      const calls = this.#rows.filter(({ seq }) => seq > bound && seq <= until);
+      const isChanging = calls.some(({ entry }) => entry.kind === "tool_start" && mayChangeFiles(toolOf(entry.name)));
+      if (!isChanging) continue;
+      const edited = calls.flatMap(({ entry }) => (isEdit(entry) ? [entry.path] : []));
+      const none = { start: null, end: null, isWhole: false, isOnlyEdited: false, sharedWith: null, leftOut: [] };
+      this.#steps.push({
+        ...none,
+        unsaved: "the files before that turn were not saved, or are stored no more",
+        edited,
+      });
+    }
+    this.#passed = began;
   }
 
   #overAfter(seq: number): number | null {

@@ -249,6 +249,23 @@ it("[UN9] without the files of a turn's start nothing is taken back; without tho
   expect(reasons(none.left)).toEqual({ "*": "the files before that turn were not saved: no time" });
 });
 
+it("[UN9] a turn whose checkpoints are deleted by now is named, and what it changed is not taken back", async () => {
+  const rig = anUndoRig({ a: "0\n", b: "0\n", c: "0\n" });
+  await rig.turn(
+    "one",
+    command(() => write(rig.project, { a: "1\n", b: "1\n" })),
+  );
+  rig.runtime.store.write((sql) => void sql.run("DELETE FROM checkpoints"));
+  await rig.turn(
+    "two",
+    command(() => write(rig.project, { b: "2\n", c: "2\n" })),
+  );
+  const { changes, left } = await rig.undo({ prompt: "1" });
+  expect(changes.map(({ path }) => path)).toEqual(["b", "c"]);
+  expect(reasons(left)).toEqual({ "*": expect.stringContaining("are stored no more") });
+  expect(readFileSync(join(rig.project, "b"), "utf8")).toBe("1\n");
+});
+
 it("[UN1] an end that the end of the session follows at once has the files of that", async () => {
   const rig = anUndoRig({ a: "0\n" });
   await rig.begin(
