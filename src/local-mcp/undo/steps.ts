@@ -104,7 +104,7 @@ class Steps {
     return this.#steps;
   }
 
-  /** [UN9] Turns before the one that began there whose checkpoints were not made, or are deleted. */
+  /** [UN9] Earlier turns whose checkpoints were not made, or are deleted. */
   #passUnsaved(began: number): void {
     for (const [at, bound] of this.#bounds.entries()) {
       if (bound <= this.#passed || bound >= began) continue;
