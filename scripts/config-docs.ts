@@ -46,7 +46,7 @@ const configMeanings: Record<string, string> = {
   "team.conflicts":
     "tells chats of [conflicts](../guide/when-it-breaks.md#conflicts-before-they-happen) between their work trees before they commit",
   "team.maxContinuationsPerHour":
-    "how often a chat [continues by itself](../guide/notifications.md) at the end of a turn, because of a notification",
+    "how often a chat [continues by itself](../guide/team.md#how-notifications-reach-a-chat) at the end of a turn, because of a notification",
   "team.wake": "`socket`: an idle Claude Code is woken by its messaging socket (experimental)",
   "team.capabilities": "what chats of this machine can do; tasks may require it",
   "team.capacity": "how many tasks a chat can have at a time",
@@ -76,7 +76,7 @@ const configMeanings: Record<string, string> = {
   "analysis.trusted":
     "folders whose own code `shim code analyze` may run, with all folders below them: [trust](../guide/analyze.md#trust)",
   telemetry:
-    "port and token with which [Claude Code's telemetry](../guide/telemetry.md) is received; `shim init --telemetry` sets it",
+    "port and token with which [Claude Code's telemetry](../guide/metrics.md#claude-codes-telemetry) is received; `shim init --telemetry` sets it",
   statusLine: "your own status line command, run by `shim statusline` before its own part",
 };
 

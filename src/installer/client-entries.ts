@@ -428,7 +428,7 @@ function planOn(
   const inSettings = foreignSettings(root, receiver).map((name) => `${name} in ${path}`);
   // Commands of a chat have SHIM's own variables in their environment.
   const foreign = [...inSettings, ...(isOn ? [] : request.elsewhere)];
-  const note = `Claude Code's telemetry is configured already and left unchanged: ${foreign.join(", ")}. A collector can send it to SHIM too: docs/guide/telemetry.md.`;
+  const note = `Claude Code's telemetry is configured already and left unchanged: ${foreign.join(", ")}. A collector can send it to SHIM too: docs/guide/metrics.md#claude-codes-telemetry.`;
   return { next, notes: foreign.length > 0 ? [note] : [] };
 }
 

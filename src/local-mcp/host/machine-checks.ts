@@ -475,7 +475,7 @@ const contents: Checks<Runtime> = {
   }),
 };
 
-const guide = "docs/guide/telemetry.md";
+const guide = "docs/guide/metrics.md#claude-codes-telemetry";
 
 /** [OB28] Whether Claude Code's telemetry is received, and if not, why. */
 async function telemetry({ site: { machine }, paths }: HostContext, runtime: Runtime): Promise<AllFound> {

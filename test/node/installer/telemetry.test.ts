@@ -83,7 +83,7 @@ it.each<[string, object, readonly string[], string]>([
   home.telemetry = request({ elsewhere });
   const { edits, notes } = home.install();
   expect(edits).toEqual([]);
-  expect(notes.join()).toContain("docs/guide/telemetry.md");
+  expect(notes.join()).toContain("docs/guide/metrics.md#claude-codes-telemetry");
   expect(notes.join()).toContain(named);
   expect(contents(home)).toEqual(before);
 });
