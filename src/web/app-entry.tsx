@@ -22,15 +22,8 @@ import { SignInHere } from "./views/sign-in.tsx";
 
 const ageTickMs = 10_000;
 
-const titles: Readonly<Record<string, string>> = {
-  fleet: "Fleet",
-  tasks: "Tasks",
-  files: "Files",
-  messages: "Messages",
-  plan: "Plan",
-  experiments: "Experiments",
-  health: "Health",
-};
+/** Each is also the name of its view, in lower case. */
+const titles = ["Fleet", "Tasks", "Files", "Messages", "Plan", "Experiments", "Health"];
 
 const trouble = signal<string | null>(null);
 
@@ -69,7 +62,8 @@ function App(): JSX.Element {
   useEffect(() => present?.follow(changed, (state) => (isLive.value = state)), [present]);
   useEffect(() => {
     query.value = "";
-    document.title = `${titles[view] ?? `${view} ${id.slice(0, 12)}`} - SHIM`;
+    const title = titles.find((one) => one.toLowerCase() === view) ?? `${view} ${id.slice(0, 12)}`;
+    document.title = `${title} - SHIM`;
   }, [view, id]);
   if (!present) return isEdge.value ? <View key="edge" name="edge" id="" /> : <SignInHere trouble={trouble.value} />;
   return (
@@ -91,15 +85,14 @@ function Navigation({ section }: { section: string }): JSX.Element {
   return (
     <nav aria-label="Views">
       <strong>SHIM</strong>
-      {Object.entries(titles).map(([name, title]) => (
+      {titles.map((title) => (
         <a
-          key={name}
-          href={linkTo(name)}
-          aria-current={name === section ? "page" : undefined}
-          hidden={isEdge.value && name === "experiments"}
-        >
-          {title}
-        </a>
+          key={title}
+          href={linkTo(title.toLowerCase())}
+          aria-current={title.toLowerCase() === section ? "page" : undefined}
+          hidden={isEdge.value && title === "Experiments"}
+          children={title}
+        />
       ))}
       <span class={`live ${isLive.value ? "on" : "off"}`}>{isLive.value ? "live" : "not live"}</span>
       <button type="button" onClick={() => void signOut()} children="Sign out" />

@@ -121,13 +121,10 @@ export class EdgeHost implements Host {
   }
 }
 
-function toReceived({ target, text, isClipped, ...one }: ListedMessage): ReceivedMessage {
-  const { id, ageMs, from, expiresInMs, waitingFor } = one;
+function toReceived({ target, text, isClipped, expiresInMs, waitingFor, ...one }: ListedMessage): ReceivedMessage {
   const over = expiresInMs === 0 ? "expired" : "acknowledged";
   return {
-    id,
-    ageMs,
-    from,
+    ...one,
     kind: "message",
     text: isClipped ? `${text} …` : text,
     topic: target.to === "topic" ? target.topic : null,

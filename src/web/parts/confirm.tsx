@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Answer } from "../host.ts";
 import { notice, revision } from "../page-state.ts";
-import { Trouble } from "./pieces.tsx";
+import { Lines, Trouble } from "./pieces.tsx";
 
 export interface Action {
   readonly title: string;
@@ -64,11 +64,7 @@ function Question({ action, requestId }: { action: Action; requestId: string }):
   return (
     <dialog ref={dialog} aria-labelledby="asked" onClose={leave}>
       <h2 id="asked">{action.title}</h2>
-      <ul>
-        {action.effect.map((line) => (
-          <li key={line}>{line}</li>
-        ))}
-      </ul>
+      <Lines lines={action.effect} />
       <Trouble text={state.trouble} />
       <div class="buttons">
         <button type="button" onClick={() => dialog.current?.close()} children="Leave it" />

@@ -1,9 +1,10 @@
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Risk } from "../../contract/readings.ts";
 import { age } from "../../contract/age.ts";
 import { matches, percent, plain, words } from "../format.ts";
-import { ageTick, hasMoved, notice, query, type Loaded } from "../page-state.ts";
+import type { CallInput, CallName, CallOutput } from "../host.ts";
+import { ageTick, hasMoved, notice, query, useCall, type Loaded } from "../page-state.ts";
 
 type Node = JSX.Element | null;
 
@@ -44,14 +45,49 @@ export function Trouble({ text }: { text: string | null }): Node {
   return text === null ? null : <p class="trouble" role="alert" children={text} />;
 }
 
+/** `at` is for ages in the value. */
+type ChildrenOf<T> = (value: T, at: number) => ComponentChildren;
+
 /** Shows that a view reads, why it failed, or its value. */
-export function Shown<T>({ loaded, children }: { loaded: Loaded<T>; children: (value: T) => ComponentChildren }): Node {
-  const { value, error } = loaded;
+export function Shown<T>({ loaded, children }: { loaded: Loaded<T>; children: ChildrenOf<T> }): Node {
+  const { value, error, at } = loaded;
   return (
     <>
       <Trouble text={error && plain(error.message)} />
-      {value === null ? !error && <p class="muted">Reading …</p> : children(value)}
+      {value === null ? !error && <p class="muted">Reading …</p> : children(value, at)}
     </>
+  );
+}
+
+interface ReadProps<Name extends CallName> {
+  readonly name: Name;
+  readonly input: CallInput<Name>;
+  readonly children: ChildrenOf<CallOutput<Name>>;
+}
+
+/** The answer of an operation that changes nothing. */
+export function Read<Name extends CallName>({ name, input, children }: ReadProps<Name>): Node {
+  return <Shown loaded={useCall(name, input)} children={children} />;
+}
+
+/** Its children are shown, and so read, only while it is open. */
+export function Fold({ title, children }: { title: string; children: ComponentChildren }): Node {
+  const [isOpen, setIsOpen] = useState(false);
+  return (
+    <details onToggle={({ currentTarget }) => setIsOpen(currentTarget.open)}>
+      <summary>{title}</summary>
+      {isOpen && children}
+    </details>
+  );
+}
+
+export function Lines({ lines }: { lines: readonly string[] }): Node {
+  return (
+    <ul>
+      {lines.map((line, position) => (
+        <li key={`${position} ${line}`}>{plain(line)}</li>
+      ))}
+    </ul>
   );
 }
 
@@ -131,18 +167,36 @@ export function Select<Value extends string>({ label, value, onChange, options }
   );
 }
 
+interface ItemProps<Item> {
+  readonly items: readonly Item[];
+  /** Absent: the search does not concern them. */
+  readonly textsOf?: ((item: Item) => readonly (string | null)[]) | undefined;
+  readonly none?: ComponentChildren;
+}
+
+interface FoundProps<Item> extends ItemProps<Item> {
+  readonly children: (fitting: readonly Item[]) => ComponentChildren;
+}
+
 /** The items that the search keeps, or why there is none. */
 export function Found<Item>({ items, textsOf, none, children }: FoundProps<Item>): Node {
-  const fitting = items.filter((item) => matches(query.value, textsOf(item)));
+  const fitting = textsOf ? items.filter((item) => matches(query.value, textsOf(item))) : items;
   if (fitting.length > 0) return <>{children(fitting)}</>;
   return items.length > 0 ? <Empty title="Nothing matches the search." /> : <>{none}</>;
 }
 
-interface FoundProps<Item> {
-  readonly items: readonly Item[];
-  readonly textsOf: (item: Item) => readonly (string | null)[];
-  readonly none: ComponentChildren;
-  readonly children: (fitting: readonly Item[]) => ComponentChildren;
+type FirstProps<Item> = Pick<FoundProps<Item>, "items" | "children"> & { readonly atFirst?: number };
+
+/** The first of them, and more when they are asked for. */
+export function First<Item>({ items, atFirst = 50, children }: FirstProps<Item>): Node {
+  const [max, setMax] = useState(atFirst);
+  const left = items.length - max;
+  return (
+    <>
+      {children(items.slice(0, max))}
+      {left > 0 && <button type="button" onClick={() => setMax(max + 200)}>{`Show more (${left} left)`}</button>}
+    </>
+  );
 }
 
 /** A command to copy. */
@@ -161,11 +215,9 @@ export function Command({ purpose, command }: { purpose: string; command: string
   );
 }
 
-export function More({ left, onMore }: { left: number; onMore: () => void }): Node {
-  return left > 0 ? <button type="button" onClick={onMore}>{`Show more (${left} left)`}</button> : null;
-}
+export type Fact = readonly [name: string, value: ComponentChildren];
 
-export function Facts({ facts }: { facts: readonly (readonly [string, ComponentChildren])[] }): Node {
+export function Facts({ facts }: { facts: readonly Fact[] }): Node {
   return (
     <dl class="facts">
       {facts.map(([name, value]) => (
@@ -184,39 +236,42 @@ export interface Column<Item> {
   readonly isNumber?: true;
 }
 
-interface TableProps<Item> {
+interface TableProps<Item> extends ItemProps<Item> {
   readonly caption: string;
-  readonly items: readonly Item[];
   readonly columns: readonly Column<Item>[];
   readonly keyOf: (item: Item) => string | number;
 }
 
 /** Below 640 px each row is a card, whose cells name their column. */
-export function Table<Item>({ caption, items, columns, keyOf }: TableProps<Item>): Node {
+export function Table<Item>({ caption, columns, keyOf, ...found }: TableProps<Item>): Node {
   return (
-    <table>
-      <caption class="hidden">{caption}</caption>
-      <thead>
-        <tr>
-          {columns.map(({ head, isNumber }) => (
-            <th key={head} scope="col" class={isNumber ? "number" : ""}>
-              {head || <span class="hidden">Actions</span>}
-            </th>
-          ))}
-        </tr>
-      </thead>
-      <tbody>
-        {items.map((item) => (
-          <tr key={keyOf(item)}>
-            {columns.map(({ head, cell, isNumber }) => (
-              <td key={head} data-head={head} class={isNumber ? "number" : ""}>
-                {cell(item)}
-              </td>
+    <Found {...found}>
+      {(items) => (
+        <table>
+          <caption class="hidden">{caption}</caption>
+          <thead>
+            <tr>
+              {columns.map(({ head, isNumber }) => (
+                <th key={head} scope="col" class={isNumber ? "number" : ""}>
+                  {head || <span class="hidden">Actions</span>}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {items.map((item) => (
+              <tr key={keyOf(item)}>
+                {columns.map(({ head, cell, isNumber }) => (
+                  <td key={head} data-head={head} class={isNumber ? "number" : ""}>
+                    {cell(item)}
+                  </td>
+                ))}
+              </tr>
             ))}
-          </tr>
-        ))}
-      </tbody>
-    </table>
+          </tbody>
+        </table>
+      )}
+    </Found>
   );
 }
 

@@ -6,7 +6,22 @@ import { rowsOf } from "../fleet-groups.ts";
 import { matches, percent, plain, words } from "../format.ts";
 import { call, host, query, useCall } from "../page-state.ts";
 import { ActionButton, ActionButtons, type Action } from "../parts/confirm.tsx";
-import { Age, Badge, Code, Command, Empty, Facts, Head, More, RiskNote, Select, Shown } from "../parts/pieces.tsx";
+import {
+  Age,
+  Badge,
+  Code,
+  Command,
+  Empty,
+  Facts,
+  First,
+  Fold,
+  Head,
+  Lines,
+  Read,
+  RiskNote,
+  Select,
+  Shown,
+} from "../parts/pieces.tsx";
 
 export function ChatView({ id }: { id: string }): JSX.Element {
   return host.value?.kind === "machine" ? <SessionView id={id} /> : <MemberView id={id} />;
@@ -18,7 +33,7 @@ function SessionView({ id }: { id: string }): JSX.Element {
   return (
     <>
       <Head title={plain(loaded.value?.row.title ?? "Chat")} search="Search the timeline" />
-      <Shown loaded={loaded}>{(page) => <Session page={page} at={loaded.at} />}</Shown>
+      <Shown loaded={loaded}>{(page, at) => <Session page={page} at={at} />}</Shown>
     </>
   );
 }
@@ -48,7 +63,9 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
       {page.atLimit !== null && <p class="trouble">{plain(page.atLimit.text)}</p>}
       <ActionButtons actions={actionsOf(page)} />
       <Brief id={row.id} />
-      <Effects id={row.id} />
+      <Fold title="What it did that cannot be undone">
+        <Effects id={row.id} />
+      </Fold>
       {row.project !== null && row.machine === null && <Undo id={row.id} project={row.project} />}
       <Timeline page={page} at={at} />
     </>
@@ -132,108 +149,64 @@ function forgetAction({ id, title }: FleetRow, isAlive: boolean): Action {
 }
 
 function Brief({ id }: { id: string }): JSX.Element {
-  const [isOpen, setIsOpen] = useState(false);
   return (
-    <details onToggle={({ currentTarget }) => setIsOpen(currentTarget.open)}>
-      <summary>The brief, as the next chat would receive it</summary>
-      {isOpen && <BriefText id={id} />}
-    </details>
-  );
-}
-
-function BriefText({ id }: { id: string }): JSX.Element {
-  const loaded = useCall("recovery.brief", { session: id });
-  return (
-    <Shown loaded={loaded}>
-      {({ brief, score }) => (
-        <>
-          <p>{`Restore score: ${score.total} of 100, the mean of prompts quoted, the end of the conversation there, and files as left.`}</p>
-          <Code value={brief} />
-        </>
-      )}
-    </Shown>
+    <Fold title="The brief, as the next chat would receive it">
+      <Read name="recovery.brief" input={{ session: id }}>
+        {({ brief, score }) => (
+          <>
+            <p>{`Restore score: ${score.total} of 100, the mean of prompts quoted, the end of the conversation there, and files as left.`}</p>
+            <Code value={brief} />
+          </>
+        )}
+      </Read>
+    </Fold>
   );
 }
 
 function Effects({ id }: { id: string }): JSX.Element {
-  const [isOpen, setIsOpen] = useState(false);
-  return (
-    <details onToggle={({ currentTarget }) => setIsOpen(currentTarget.open)}>
-      <summary>What it did that cannot be undone</summary>
-      {isOpen && <EffectList id={id} />}
-    </details>
-  );
-}
-
-function EffectList({ id }: { id: string }): JSX.Element {
   const [check, setCheck] = useState(false);
-  const loaded = useCall("effects.list", { session: id, check });
   return (
-    <Shown loaded={loaded}>
+    <Read name="effects.list" input={{ session: id, check }}>
       {({ effects }) => (
         <>
           {effects.length === 0 && <Empty title="Nothing of the kind is known." />}
-          <ol class="timeline">
-            {effects.map(({ text, outcomeText, check: way, found, at }) => (
-              <li key={`${at} ${text}`}>
-                <span class="text">
-                  {plain(
-                    `${text}: ${outcomeText}${found ? `. Asked: ${found.text}` : way ? `. To find out: ${way}` : ""}`,
-                  )}
-                </span>
-              </li>
-            ))}
-          </ol>
+          <Lines
+            lines={effects.map(({ text, outcomeText, check: way, found }) => {
+              const next = found ? `. Asked: ${found.text}` : way && `. To find out: ${way}`;
+              return `${text}: ${outcomeText}${next ?? ""}`;
+            })}
+          />
           {effects.length > 0 && !check && (
-            <button type="button" onClick={() => setCheck(true)}>
-              Ask the remotes
-            </button>
+            <button type="button" onClick={() => setCheck(true)} children="Ask the remotes" />
           )}
         </>
       )}
-    </Shown>
+    </Read>
   );
 }
+
+const undoVerbs = { changed: "is put back", missing: "comes back", created: "is deleted" } as const;
 
 interface UndoOf {
   readonly id: string;
   readonly project: string;
 }
 
-function Undo(of: UndoOf): JSX.Element {
-  const [isOpen, setIsOpen] = useState(false);
+function Undo({ id, project }: UndoOf): JSX.Element {
   return (
-    <details onToggle={({ currentTarget }) => setIsOpen(currentTarget.open)}>
-      <summary>What its last turn changed, to take it back</summary>
-      {isOpen && <UndoPreview {...of} />}
-    </details>
-  );
-}
-
-const undoVerbs = { changed: "is put back", missing: "comes back", created: "is deleted" } as const;
-
-function UndoPreview({ id, project }: UndoOf): JSX.Element {
-  const loaded = useCall("undo.preview", { session: id, folder: project });
-  return (
-    <Shown loaded={loaded}>
-      {({ changes, left, diff }) => (
-        <>
-          {changes.length === 0 && <Empty title="Nothing of its last turn can be put back." />}
-          <ul>
-            {changes.map(({ path, now }) => (
-              <li key={path}>{plain(`${path}: ${undoVerbs[now]}`)}</li>
-            ))}
-            {left.map(({ path, reason }) => (
-              <li key={`left ${path}`} class="muted">
-                {plain(`${path} stays: ${reason}`)}
-              </li>
-            ))}
-          </ul>
-          {diff !== "" && <Code value={diff} />}
-          {changes.length > 0 && <ActionButton action={undoAction({ id, project }, changes.length)} />}
-        </>
-      )}
-    </Shown>
+    <Fold title="What its last turn changed, to take it back">
+      <Read name="undo.preview" input={{ session: id, folder: project }}>
+        {({ changes, left, diff }) => (
+          <>
+            {changes.length === 0 && <Empty title="Nothing of its last turn can be put back." />}
+            <Lines lines={changes.map(({ path, now }) => `${path}: ${undoVerbs[now]}`)} />
+            <Lines lines={left.map(({ path, reason }) => `${path} stays: ${reason}`)} />
+            {diff !== "" && <Code value={diff} />}
+            {changes.length > 0 && <ActionButton action={undoAction({ id, project }, changes.length)} />}
+          </>
+        )}
+      </Read>
+    </Fold>
   );
 }
 
@@ -251,11 +224,9 @@ function undoAction({ id, project }: UndoOf, files: number): Action {
 }
 
 const sources = ["journal", "effect", "signal", "checkpoint", "snapshot", "crash", "recovery"] as const;
-const linesAtFirst = 100;
 
 function Timeline({ page: { timeline, isAll, forkCommand }, at }: { page: SessionPage; at: number }): JSX.Element {
   const [source, setSource] = useState<TimelineLine["source"] | "">("");
-  const [max, setMax] = useState(linesAtFirst);
   const fitting = timeline.filter(
     (line) => (source === "" || line.source === source) && matches(query.value, [line.text, line.kind]),
   );
@@ -264,42 +235,39 @@ function Timeline({ page: { timeline, isAll, forkCommand }, at }: { page: Sessio
       <h2 id="timeline">Timeline, newest first</h2>
       <Select label="Show" value={source} onChange={setSource} options={sources} />
       {fitting.length === 0 && <Empty title="Nothing matches." />}
-      <ol class="timeline">
-        {fitting.slice(0, max).map((line, position) => (
-          <li key={`${position} ${line.kind}`} class={line.source}>
-            <Age ms={line.ageMs} at={at} />
-            <span class="muted">{words(line.kind)}</span>
-            <span class="text">{plain(line.text)}</span>
-            {line.prompt !== undefined && <ForkFrom command={`${forkCommand} ${line.prompt}`} />}
-          </li>
-        ))}
-      </ol>
-      <More left={fitting.length - max} onMore={() => setMax(max + 200)} />
+      <First items={fitting} atFirst={100}>
+        {(shown) => (
+          <ol class="timeline">
+            {shown.map((line, position) => (
+              <li key={`${position} ${line.kind}`} class={line.source}>
+                <Age ms={line.ageMs} at={at} />
+                <span class="muted">{words(line.kind)}</span>
+                <span class="text">{plain(line.text)}</span>
+                {/* [FK7] A page cannot start a client in a terminal. */}
+                {line.prompt !== undefined && (
+                  <Fold title="Fork from here">
+                    <Command purpose="For its files and its brief of then" command={`${forkCommand} ${line.prompt}`} />
+                  </Fold>
+                )}
+              </li>
+            ))}
+          </ol>
+        )}
+      </First>
       {!isAll && <p class="muted">Older events: the command “shim sessions show --stored” prints all.</p>}
     </section>
   );
 }
 
-/** [FK7] A page cannot start a client in a terminal. */
-function ForkFrom({ command }: { command: string }): JSX.Element {
-  return (
-    <details>
-      <summary>Fork from here</summary>
-      <Command purpose="For its files and its brief of then" command={command} />
-    </details>
-  );
-}
-
 /** A chat of the workspace, without the content that only its own machine has. */
 function MemberView({ id }: { id: string }): JSX.Element {
-  const loaded = useCall("chats.get", { chat: id });
   const fleet = useCall("page.fleet", {}).value;
   const command = fleet && rowsOf(fleet).find((row) => row.id === id)?.resumeCommand;
   return (
     <>
       <Head title={`Chat ${plain(id)}`} />
-      <Shown loaded={loaded}>
-        {(chat) => (
+      <Read name="chats.get" input={{ chat: id }}>
+        {(chat, at) => (
           <>
             <Facts
               facts={[
@@ -309,7 +277,7 @@ function MemberView({ id }: { id: string }): JSX.Element {
                 ],
                 ["Machine", plain(chat.machine)],
                 ["Client", plain(chat.client)],
-                ["Seen", <Age ms={chat.lastSeenAgeMs} at={loaded.at} />],
+                ["Seen", <Age ms={chat.lastSeenAgeMs} at={at} />],
                 ["Context", chat.health.contextFill === undefined ? "unknown" : percent(chat.health.contextFill)],
                 ["Tasks", `${chat.taskCount} of ${chat.capacity}`],
                 ["Progress", plain(workProgress(chat) ?? "-")],
@@ -319,7 +287,7 @@ function MemberView({ id }: { id: string }): JSX.Element {
             {chat.status !== "offline" && chat.status !== "draining" && <ActionButton action={drainAction(id)} />}
           </>
         )}
-      </Shown>
+      </Read>
       <p class="muted">Its timeline and its brief are on its own machine, where the key is.</p>
     </>
   );

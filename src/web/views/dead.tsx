@@ -4,7 +4,7 @@ import type { TaskLine } from "../../contract/task-views.ts";
 import { count, plain, words } from "../format.ts";
 import { linkTo, notice, revision, useLoaded } from "../page-state.ts";
 import { ActionButton, ActionButtons } from "../parts/confirm.tsx";
-import { Age, Empty, Field, Head, More, Select, Shown, Table } from "../parts/pieces.tsx";
+import { Age, Empty, Field, First, Head, Select, Shown, Table } from "../parts/pieces.tsx";
 import {
   findTasks,
   replayAll,
@@ -16,7 +16,6 @@ import {
 import { taskActions } from "./task.tsx";
 
 const previewed = 500;
-const shownAtFirst = 50;
 
 /** Dead letters: replay by filter, with a preview, its progress, and a stop. */
 export function DeadView(): JSX.Element {
@@ -39,13 +38,29 @@ export function DeadView(): JSX.Element {
         <Field label="Tag" value={tag} onChange={setTag} />
       </div>
       <Shown loaded={loaded}>
-        {(found) =>
+        {(found, at) =>
           found.tasks.length === 0 ? (
             <Empty title="No dead task matches." />
           ) : (
             <>
               <Bulk key={key} filter={{ ...filter, ...(reason && { reason }) }} found={found} />
-              <DeadTable found={found} at={loaded.at} />
+              <First items={found.tasks}>
+                {(shown) => (
+                  <Table<TaskLine>
+                    caption="Dead tasks"
+                    items={shown}
+                    keyOf={({ task }) => task}
+                    columns={[
+                      { head: "Task", cell: ({ task }) => <a href={linkTo("task", task)}>{`#${task}`}</a> },
+                      { head: "Type", cell: (task) => plain(task.type) },
+                      { head: "Reason", cell: (task) => words(task.reason ?? "") },
+                      { head: "Detail", cell: ({ detail }) => plain(detail ?? "-") },
+                      { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={at} suffix="" /> },
+                      { head: "", cell: (task) => <ActionButtons actions={taskActions(task)} /> },
+                    ]}
+                  />
+                )}
+              </First>
             </>
           )
         }
@@ -109,27 +124,4 @@ function Bulk({ filter, found }: { filter: Filter; found: FoundTasks }): JSX.Ele
 function preview(tasks: readonly TaskLine[]): string {
   const byType = Map.groupBy(tasks, ({ type }) => type);
   return [...byType].map(([type, all]) => `${all.length} × ${plain(type)}`).join(", ");
-}
-
-function DeadTable({ found, at }: { found: FoundTasks; at: number }): JSX.Element {
-  const [max, setMax] = useState(shownAtFirst);
-  const { tasks } = found;
-  return (
-    <>
-      <Table<TaskLine>
-        caption="Dead tasks"
-        items={tasks.slice(0, max)}
-        keyOf={({ task }) => task}
-        columns={[
-          { head: "Task", cell: ({ task }) => <a href={linkTo("task", task)}>{`#${task}`}</a> },
-          { head: "Type", cell: ({ type }) => plain(type) },
-          { head: "Reason", cell: ({ reason }) => words(reason ?? "") },
-          { head: "Detail", cell: ({ detail }) => plain(detail ?? "-") },
-          { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={at} suffix="" /> },
-          { head: "", cell: (task) => <ActionButtons actions={taskActions(task)} /> },
-        ]}
-      />
-      <More left={tasks.length - max} onMore={() => setMax(max + 200)} />
-    </>
-  );
 }

@@ -2,17 +2,18 @@ import type { JSX } from "preact";
 import type { ExperimentView } from "../../contract/machine/learning.ts";
 import { refused, type Answer, type CallOutput } from "../host.ts";
 import { plain, words } from "../format.ts";
-import { call, useCall } from "../page-state.ts";
+import { call } from "../page-state.ts";
 import { ActionButton, type Action } from "../parts/confirm.tsx";
-import { Age, Badge, Command, Empty, Found, Head, Shown, Table } from "../parts/pieces.tsx";
+import { Age, Badge, Command, Empty, Head, Read, Table } from "../parts/pieces.tsx";
 
 /** Trials of the machine's and the workspace's settings; how often each pattern was found. */
 export function ExperimentsView(): JSX.Element {
-  const loaded = useCall("experiments.list", {});
   return (
     <>
       <Head title="Experiments" search="Search experiments" />
-      <Shown loaded={loaded}>{(page) => <Experiments page={page} at={loaded.at} />}</Shown>
+      <Read name="experiments.list" input={{}}>
+        {(page, at) => <Experiments page={page} at={at} />}
+      </Read>
     </>
   );
 }
@@ -30,38 +31,26 @@ function Experiments({ page, at }: { page: CallOutput<"experiments.list">; at: n
       {workspaceProblem !== null && (
         <p class="trouble">{`Those of the workspace are missing: ${plain(workspaceProblem)}`}</p>
       )}
-      <Found
+      <Table<ExperimentView>
+        caption="Experiments"
         items={experiments.toReversed()}
+        keyOf={({ id }) => id}
         textsOf={(one) => [one.id, changeOf(one), one.state, one.reason]}
         none={<Empty title="No experiment yet. Opportunities say what to try." />}
-      >
-        {(fitting) => <ExperimentTable experiments={fitting} readAt={readAt} at={at} />}
-      </Found>
+        columns={[
+          { head: "Setting", cell: (one) => plain(changeOf(one)) },
+          { head: "State", cell: ({ state, isRunning }) => <Badge kind={isRunning ? "running" : ""}>{state}</Badge> },
+          { head: "Sessions", cell: ({ sessions: n }) => (n ? `${n.with} with it, ${n.without} without` : "-") },
+          { head: "Moved", cell: ({ steps }) => <Age ms={ageOf(steps.at(-1)?.at ?? readAt, readAt)} at={at} /> },
+          { head: "Last step", cell: ({ steps }) => plain(steps.at(-1)?.note ?? "") },
+          { head: "Why", cell: ({ reason }) => plain(reason) },
+          { head: "", cell: (one) => one.ending && <ActionButton action={endOne(one, one.ending)} /> },
+        ]}
+      />
       <h2>Opportunities</h2>
       <p>{found || "No finding is stored."}</p>
       <Command purpose="To see the figures and what to do" command="shim learn opportunities" />
     </>
-  );
-}
-
-type TableProps = { experiments: readonly ExperimentView[]; readAt: number; at: number };
-
-function ExperimentTable({ experiments, readAt, at }: TableProps): JSX.Element {
-  return (
-    <Table<ExperimentView>
-      caption="Experiments"
-      items={experiments}
-      keyOf={({ id }) => id}
-      columns={[
-        { head: "Setting", cell: (one) => plain(changeOf(one)) },
-        { head: "State", cell: ({ state, isRunning }) => <Badge kind={isRunning ? "running" : ""}>{state}</Badge> },
-        { head: "Sessions", cell: ({ sessions: n }) => (n ? `${n.with} with it, ${n.without} without` : "-") },
-        { head: "Moved", cell: ({ steps }) => <Age ms={ageOf(steps.at(-1)?.at ?? readAt, readAt)} at={at} /> },
-        { head: "Last step", cell: ({ steps }) => plain(steps.at(-1)?.note ?? "") },
-        { head: "Why", cell: ({ reason }) => plain(reason) },
-        { head: "", cell: (one) => one.ending && <ActionButton action={endOne(one, one.ending)} /> },
-      ]}
-    />
   );
 }
 

@@ -2,22 +2,13 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Lease } from "../../contract/leases.ts";
 import { plain } from "../format.ts";
-import { call, linkTo, useCall } from "../page-state.ts";
+import { call, linkTo } from "../page-state.ts";
 import { ActionButton, type Action } from "../parts/confirm.tsx";
-import { Age, Empty, Found, Head, Left, Shown, Table } from "../parts/pieces.tsx";
+import { Age, Empty, Head, Left, Read, Table } from "../parts/pieces.tsx";
 
 /** Leases: files of a project, and everything else that one chat at a time may have. */
 export function FilesView(): JSX.Element {
   const [isAll, setIsAll] = useState(false);
-  const loaded = useCall("leases.list", { limit: 200, prefix: isAll ? "" : "file:" });
-  const none = (
-    <Empty title="No chat has reserved a file.">
-      <p>
-        A chat reserves what it edits by itself once two chats work in one project; in a terminal:{" "}
-        <code>shim team files reserve</code>.
-      </p>
-    </Empty>
-  );
   return (
     <>
       <Head title="Files" search="Search files and holders" />
@@ -25,44 +16,49 @@ export function FilesView(): JSX.Element {
         <input type="checkbox" checked={isAll} onChange={({ currentTarget }) => setIsAll(currentTarget.checked)} />
         also the other leases
       </label>
-      <Shown loaded={loaded}>
-        {({ leases, cursor }) => (
+      <Read name="leases.list" input={{ limit: 200, prefix: isAll ? "" : "file:" }}>
+        {({ leases, cursor }, at) => (
           <>
-            <Found items={leases} textsOf={({ resource, holder }) => [resource, holder]} none={none}>
-              {(fitting) => <LeaseTable leases={fitting} at={loaded.at} />}
-            </Found>
+            <Table<Lease>
+              caption="Leases"
+              items={leases}
+              keyOf={({ resource }) => resource}
+              textsOf={({ resource, holder }) => [resource, holder]}
+              none={none}
+              columns={[
+                { head: "Resource", cell: ({ resource }) => <span title={plain(resource)}>{nameOf(resource)}</span> },
+                {
+                  head: "Holder",
+                  cell: ({ holder }) => <a href={linkTo("chat", holder)}>{plain(holder.slice(0, 12))}</a>,
+                },
+                { head: "Held", cell: ({ heldForMs }) => <Age ms={heldForMs} at={at} suffix="" /> },
+                {
+                  head: "Left",
+                  cell: (one) => (one.isBound ? "as long as its chat lives" : <Left ms={one.remainingMs} at={at} />),
+                },
+                { head: "", cell: (lease) => <ActionButton action={forceRelease(lease)} label="Release" /> },
+              ]}
+            />
             {cursor !== null && <p class="muted">Only the first 200 by name are shown.</p>}
           </>
         )}
-      </Shown>
+      </Read>
     </>
   );
 }
 
+const none = (
+  <Empty title="No chat has reserved a file.">
+    <p>
+      A chat reserves what it edits by itself once two chats work in one project; in a terminal:{" "}
+      <code>shim team files reserve</code>.
+    </p>
+  </Empty>
+);
+
 /** `file:<project>/<path>`: the project is a hash of no use to a reader. */
 function nameOf(resource: string): string {
   return plain(resource.replace(/^file:[^/]*\//, ""));
-}
-
-function LeaseTable({ leases, at }: { leases: readonly Lease[]; at: number }): JSX.Element {
-  return (
-    <Table<Lease>
-      caption="Leases"
-      items={leases}
-      keyOf={({ resource }) => resource}
-      columns={[
-        { head: "Resource", cell: ({ resource }) => <span title={plain(resource)}>{nameOf(resource)}</span> },
-        { head: "Holder", cell: ({ holder }) => <a href={linkTo("chat", holder)}>{plain(holder.slice(0, 12))}</a> },
-        { head: "Held", cell: ({ heldForMs }) => <Age ms={heldForMs} at={at} suffix="" /> },
-        {
-          head: "Left",
-          cell: ({ isBound, remainingMs }) =>
-            isBound ? "as long as its chat lives" : <Left ms={remainingMs} at={at} />,
-        },
-        { head: "", cell: (lease) => <ActionButton action={forceRelease(lease)} label="Release" /> },
-      ]}
-    />
-  );
 }
 
 function forceRelease({ resource, holder }: Lease): Action {

@@ -1,19 +1,19 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
 import { stateText } from "../../contract/chat-state.ts";
 import type { ForeseenConflict } from "../../contract/machine/team.ts";
 import type { Fleet, FleetRow } from "../../contract/machine/page.ts";
 import { groupTitles, toGroups, type FleetGroup } from "../fleet-groups.ts";
 import { count, dollars, plain, shortPath } from "../format.ts";
-import { linkTo, query, useCall } from "../page-state.ts";
-import { Age, Badge, Command, Empty, Head, Meter, More, RiskNote, Shown } from "../parts/pieces.tsx";
+import { linkTo, query } from "../page-state.ts";
+import { Age, Badge, Command, Empty, First, Head, Meter, Read, RiskNote } from "../parts/pieces.tsx";
 
 export function FleetView(): JSX.Element {
-  const loaded = useCall("page.fleet", {});
   return (
     <>
       <Head title="Fleet" search="Search chats" />
-      <Shown loaded={loaded}>{(fleet) => <Groups fleet={fleet} at={loaded.at} />}</Shown>
+      <Read name="page.fleet" input={{}}>
+        {(fleet, at) => <Groups fleet={fleet} at={at} />}
+      </Read>
     </>
   );
 }
@@ -29,9 +29,7 @@ function Groups({ fleet, at }: { fleet: Fleet; at: number }): JSX.Element {
       ))}
       {fleet.trouble !== null && <p class="trouble">{`The team could not be read: ${plain(fleet.trouble)}`}</p>}
       {fleet.conflicts.map((one) => (
-        <p class="trouble" key={`${one.path} ${one.chats[0].chat} ${one.chats[1].chat}`}>
-          <Conflict one={one} />
-        </p>
+        <Conflict key={`${one.path} ${one.chats[0].chat} ${one.chats[1].chat}`} one={one} />
       ))}
       <p class="summary">{summaryOf(groups, fleet)}</p>
       {groups.length === 0 && <NoChats isSearch={query.value !== ""} />}
@@ -50,12 +48,12 @@ function Conflict({ one: { kind, path, chats } }: { one: ForeseenConflict }): JS
     </>
   ));
   return (
-    <>
+    <p class="trouble">
       {kind === "merge"
         ? `A conflict is foreseen in ${plain(path)}: `
         : `Two chats write the work tree ${plain(path)}: `}
       {sides[0]} and {sides[1]}
-    </>
+    </p>
   );
 }
 
@@ -79,19 +77,19 @@ function NoChats({ isSearch }: { isSearch: boolean }): JSX.Element {
   );
 }
 
-const shownAtFirst = 50;
-
 function Group({ group: { name, rows }, at }: { group: FleetGroup; at: number }): JSX.Element {
-  const [max, setMax] = useState(shownAtFirst);
   return (
     <section aria-labelledby={`group-${name}`}>
       <h2 id={`group-${name}`}>{`${groupTitles[name]} (${rows.length})`}</h2>
-      <ul class="cards">
-        {rows.slice(0, max).map((row) => (
-          <ChatCard key={row.id} row={row} at={at} kind={name} />
-        ))}
-      </ul>
-      <More left={rows.length - max} onMore={() => setMax(max + 200)} />
+      <First items={rows}>
+        {(shown) => (
+          <ul class="cards">
+            {shown.map((row) => (
+              <ChatCard key={row.id} row={row} at={at} kind={name} />
+            ))}
+          </ul>
+        )}
+      </First>
     </section>
   );
 }

@@ -4,28 +4,28 @@ import type { OutputOf } from "../../contract/operations.ts";
 import type { AuditEntry } from "../../contract/workspaces.ts";
 import { age } from "../../contract/age.ts";
 import { count, dollars, percent, plain, words } from "../format.ts";
-import { call, host, useCall } from "../page-state.ts";
+import { call, host } from "../page-state.ts";
 import { ActionButton, type Action } from "../parts/confirm.tsx";
-import { Age, Badge, Empty, Facts, Field, Found, Head, Left, Shown, Table } from "../parts/pieces.tsx";
+import { Age, Badge, Empty, Facts, Field, Head, Left, Read, Table, type Fact } from "../parts/pieces.tsx";
 
 export function HealthView(): JSX.Element {
-  const health = useCall("health", {});
-  const budgets = useCall("budgets.get", {});
   return (
     <>
       <Head title="Health and audit" search="Search the audit log" />
-      <Shown loaded={health}>{(value) => <Facts facts={healthFacts(value)} />}</Shown>
+      <Read name="health" input={{}}>
+        {(value) => <Facts facts={healthFacts(value)} />}
+      </Read>
       <h2>Budget of today</h2>
-      <Shown loaded={budgets}>{(value) => <Budget value={value} at={budgets.at} />}</Shown>
+      <Read name="budgets.get" input={{}}>
+        {(value, at) => <Facts facts={budgetFacts(value, at)} />}
+      </Read>
       {host.value?.kind === "edge" && <Tokens />}
       <Audit />
     </>
   );
 }
 
-type Health = OutputOf<"health">;
-
-function healthFacts(value: Health): [string, string][] {
+function healthFacts(value: OutputOf<"health">): Fact[] {
   const { overdueRows, chats, alarmInMs, sockets, schemaVersion, epoch, revision, protocol, storage } = value;
   const late = alarmInMs !== null && alarmInMs < 0 ? `late by ${age(-alarmInMs)}` : null;
   return [
@@ -38,32 +38,27 @@ function healthFacts(value: Health): [string, string][] {
   ];
 }
 
-function Budget({ value, at }: { value: OutputOf<"budgets.get">; at: number }): JSX.Element {
+function budgetFacts(value: OutputOf<"budgets.get">, at: number): Fact[] {
   const { today, limits, isDaySpent, dayEndsInMs, chats } = value;
   const limit = limits.day.costMicros;
   const used = `${dollars(today.costMicros / 1e6)}${limit === undefined ? "" : ` of ${dollars(limit / 1e6)}`}`;
   const spent = chats.filter(({ isSpent }) => isSpent).length;
-  return (
-    <Facts
-      facts={[
-        ["Cost of tasks", isDaySpent ? <Badge kind="dead">{`${used}: spent`}</Badge> : used],
-        ["Tokens of tasks", today.tokens.toLocaleString("en-US")],
-        ["Chats over their budget", String(spent)],
-        ["Day ends in", <Left ms={dayEndsInMs} at={at} />],
-      ]}
-    />
-  );
+  return [
+    ["Cost of tasks", isDaySpent ? <Badge kind="dead">{`${used}: spent`}</Badge> : used],
+    ["Tokens of tasks", today.tokens.toLocaleString("en-US")],
+    ["Chats over their budget", String(spent)],
+    ["Day ends in", <Left ms={dayEndsInMs} at={at} />],
+  ];
 }
 
 type Token = OutputOf<"tokens.list">["tokens"][number];
 
 function Tokens(): JSX.Element {
-  const loaded = useCall("tokens.list", {});
   return (
     <section aria-labelledby="tokens">
       <h2 id="tokens">Access tokens</h2>
-      <Shown loaded={loaded}>
-        {({ tokens }) => (
+      <Read name="tokens.list" input={{}}>
+        {({ tokens }, at) => (
           <Table<Token>
             caption="Access tokens"
             items={tokens}
@@ -71,15 +66,15 @@ function Tokens(): JSX.Element {
             columns={[
               { head: "Machine", cell: ({ machine }) => plain(machine) },
               { head: "Scope", cell: ({ scope }) => scope },
-              { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={loaded.at} suffix="" /> },
-              { head: "Left", cell: ({ expiresInMs: ms }) => ms !== null && <Left ms={ms} at={loaded.at} /> },
+              { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={at} suffix="" /> },
+              { head: "Left", cell: ({ expiresInMs: ms }) => ms !== null && <Left ms={ms} at={at} /> },
               { head: "State", cell: ({ isRevoked }) => (isRevoked ? <Badge kind="dead">revoked</Badge> : "good") },
               { head: "Id", cell: ({ id }) => id },
               { head: "", cell: (token) => !token.isRevoked && <ActionButton action={revoke(token)} /> },
             ]}
           />
         )}
-      </Shown>
+      </Read>
     </section>
   );
 }
@@ -100,45 +95,34 @@ function revoke({ id, machine, scope }: Token): Action {
 
 function Audit(): JSX.Element {
   const [kind, setKind] = useState("");
-  const loaded = useCall("page.audit", kind ? { kind } : {});
   return (
     <section aria-labelledby="audit">
       <h2 id="audit">Audit log, newest first</h2>
       <div class="filters">
         <Field label="Kind, such as lease.granted" value={kind} onChange={setKind} />
       </div>
-      <Shown loaded={loaded}>
-        {({ entries, trouble }) => (
+      <Read name="page.audit" input={kind ? { kind } : {}}>
+        {({ entries, trouble }, at) => (
           <>
             {trouble && <p class="trouble">{`The log of the team is missing: ${plain(trouble)}`}</p>}
-            <Found
+            <Table<AuditEntry>
+              caption="Audit log"
               items={entries}
+              keyOf={({ seq, kind: name }) => `${name} ${seq}`}
               textsOf={(one) => [one.kind, one.subject, one.actor]}
               none={<Empty title="There is no entry." />}
-            >
-              {(fitting) => <Entries entries={fitting} at={loaded.at} />}
-            </Found>
+              columns={[
+                { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={at} /> },
+                { head: "Kind", cell: (one) => words(one.kind.replace(".", " ")) },
+                { head: "Subject", cell: ({ subject }) => plain(subject) },
+                { head: "By", cell: ({ actor }) => plain(actor ?? "-") },
+                { head: "Detail", cell: ({ detail }) => plain(detailText(detail)) },
+              ]}
+            />
           </>
         )}
-      </Shown>
+      </Read>
     </section>
-  );
-}
-
-function Entries({ entries, at }: { entries: readonly AuditEntry[]; at: number }): JSX.Element {
-  return (
-    <Table<AuditEntry>
-      caption="Audit log"
-      items={entries}
-      keyOf={({ seq, kind }) => `${kind} ${seq}`}
-      columns={[
-        { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={at} /> },
-        { head: "Kind", cell: ({ kind }) => words(kind.replace(".", " ")) },
-        { head: "Subject", cell: ({ subject }) => plain(subject) },
-        { head: "By", cell: ({ actor }) => plain(actor ?? "-") },
-        { head: "Detail", cell: ({ detail }) => plain(detailText(detail)) },
-      ]}
-    />
   );
 }
 

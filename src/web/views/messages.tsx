@@ -1,21 +1,16 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
 import type { ReceivedMessage } from "../../contract/machine/page.ts";
 import { plain, words } from "../format.ts";
-import { linkTo, useCall } from "../page-state.ts";
-import { Age, Badge, Empty, Found, Head, More, Shown } from "../parts/pieces.tsx";
-
-const shownAtFirst = 50;
+import { linkTo } from "../page-state.ts";
+import { Age, Badge, Empty, First, Found, Head, Read } from "../parts/pieces.tsx";
 
 /** Notifications of this machine's chats; on the edge, messages of all chats. */
 export function MessagesView(): JSX.Element {
-  const [max, setMax] = useState(shownAtFirst);
-  const loaded = useCall("page.messages", {});
   return (
     <>
       <Head title="Messages" search="Search messages" />
-      <Shown loaded={loaded}>
-        {({ messages }) => (
+      <Read name="page.messages" input={{}}>
+        {({ messages }, at) => (
           <Found
             items={messages}
             textsOf={({ text, from, toTitle, topic }) => [text, from, toTitle, topic]}
@@ -29,18 +24,19 @@ export function MessagesView(): JSX.Element {
             }
           >
             {(fitting) => (
-              <>
-                <ul class="cards">
-                  {fitting.slice(0, max).map((one) => (
-                    <MessageCard key={one.id} message={one} at={loaded.at} />
-                  ))}
-                </ul>
-                <More left={fitting.length - max} onMore={() => setMax(max + 200)} />
-              </>
+              <First items={fitting}>
+                {(shown) => (
+                  <ul class="cards">
+                    {shown.map((one) => (
+                      <MessageCard key={one.id} message={one} at={at} />
+                    ))}
+                  </ul>
+                )}
+              </First>
             )}
           </Found>
         )}
-      </Shown>
+      </Read>
     </>
   );
 }

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { count, plain } from "../format.ts";
-import { linkTo, openView, useCall } from "../page-state.ts";
-import { Badge, Empty, Field, Head, Shown, Table } from "../parts/pieces.tsx";
+import { linkTo, openView } from "../page-state.ts";
+import { Badge, Empty, Field, Head, Read, Table } from "../parts/pieces.tsx";
 import { layOut, type PlanLayout, type PlanTask } from "../plan-layout.ts";
 
 const maxTasks = 300;
@@ -34,9 +34,8 @@ export function PlanView({ id }: { id: string }): JSX.Element {
 }
 
 function Plan({ task }: { task: number }): JSX.Element {
-  const loaded = useCall("tasks.tree", { task, limit: maxTasks });
   return (
-    <Shown loaded={loaded}>
+    <Read name="tasks.tree" input={{ task, limit: maxTasks }}>
       {({ tasks, isMore }) => (
         <>
           <Graph layout={layOut(tasks)} />
@@ -54,7 +53,7 @@ function Plan({ task }: { task: number }): JSX.Element {
           />
         </>
       )}
-    </Shown>
+    </Read>
   );
 }
 

@@ -4,20 +4,21 @@ import type { Attempt } from "../../contract/task-views.ts";
 import { age } from "../../contract/age.ts";
 import { shortIds } from "../../contract/short-id.ts";
 import { dollars, plain, words } from "../format.ts";
-import { call, linkTo, useCall } from "../page-state.ts";
+import { call, linkTo } from "../page-state.ts";
 import { ActionButtons, type Action } from "../parts/confirm.tsx";
-import { Age, Code, Empty, Facts, Head, Left, Shown, Table } from "../parts/pieces.tsx";
+import { Age, Code, Empty, Facts, Head, Left, Read, Table, type Column } from "../parts/pieces.tsx";
 import { StateBadge } from "./tasks.tsx";
 
 type Task = OutputOf<"tasks.get">;
 
 export function TaskView({ id }: { id: string }): JSX.Element {
   const task = Number(id);
-  const loaded = useCall("tasks.get", { task });
   return (
     <>
       <Head title={`Task #${task}`} />
-      <Shown loaded={loaded}>{(value) => <Detail task={value} at={loaded.at} />}</Shown>
+      <Read name="tasks.get" input={{ task }}>
+        {(value, at) => <Detail task={value} at={at} />}
+      </Read>
       <Attempts task={task} />
     </>
   );
@@ -100,36 +101,33 @@ function cancelOne(task: number, isRunning: boolean): Action {
 }
 
 function Attempts({ task }: { task: number }): JSX.Element {
-  const loaded = useCall("tasks.history", { task, limit: 50 });
-  const shortChat = shortIds(loaded.value?.attempts.flatMap(({ chat }) => chat ?? []) ?? []);
   return (
     <section aria-labelledby="attempts">
       <h2 id="attempts">Ended attempts, newest first</h2>
-      <Shown loaded={loaded}>
-        {({ attempts }) =>
-          attempts.length === 0 ? (
-            <Empty title="No attempt has ended." />
-          ) : (
-            <Table<Attempt>
-              caption="Attempts"
-              items={attempts}
-              keyOf={({ claim }) => claim}
-              columns={[
-                { head: "Attempt", cell: ({ attempt }) => attempt, isNumber: true },
-                {
-                  head: "Chat",
-                  cell: ({ chat }) => (chat === null ? "the coordinator" : plain(shortChat(chat))),
-                },
-                { head: "End", cell: ({ end }) => words(end) },
-                { head: "Reason", cell: ({ reason }) => plain(reason ?? "-") },
-                { head: "Waited", cell: ({ waitedMs }) => age(waitedMs) },
-                { head: "Ran", cell: ({ ranMs }) => (ranMs === null ? "-" : age(ranMs)) },
-                { head: "Ended", cell: ({ endedAgeMs }) => <Age ms={endedAgeMs} at={loaded.at} /> },
-              ]}
-            />
-          )
-        }
-      </Shown>
+      <Read name="tasks.history" input={{ task, limit: 50 }}>
+        {({ attempts }, at) => (
+          <Table
+            caption="Attempts"
+            items={attempts}
+            keyOf={({ claim }) => claim}
+            columns={attemptColumns(at, attempts)}
+            none={<Empty title="No attempt has ended." />}
+          />
+        )}
+      </Read>
     </section>
   );
+}
+
+function attemptColumns(at: number, attempts: readonly Attempt[]): readonly Column<Attempt>[] {
+  const short = shortIds(attempts.flatMap(({ chat }) => chat ?? []));
+  return [
+    { head: "Attempt", cell: ({ attempt }) => attempt, isNumber: true },
+    { head: "Chat", cell: ({ chat }) => (chat === null ? "the coordinator" : plain(short(chat))) },
+    { head: "End", cell: ({ end }) => words(end) },
+    { head: "Reason", cell: ({ reason }) => plain(reason ?? "-") },
+    { head: "Waited", cell: ({ waitedMs }) => age(waitedMs) },
+    { head: "Ran", cell: ({ ranMs }) => (ranMs === null ? "-" : age(ranMs)) },
+    { head: "Ended", cell: ({ endedAgeMs }) => <Age ms={endedAgeMs} at={at} /> },
+  ];
 }

@@ -5,21 +5,23 @@ import type { TaskLine, TypeStats } from "../../contract/task-views.ts";
 import { age } from "../../contract/age.ts";
 import { shortIds } from "../../contract/short-id.ts";
 import { count, percent, plain, words } from "../format.ts";
-import { linkTo, useCall, useLoaded } from "../page-state.ts";
-import { Age, Badge, Empty, Field, Found, Head, Select, Shown, Table, type Column } from "../parts/pieces.tsx";
+import { linkTo, useLoaded } from "../page-state.ts";
+import { Age, Badge, Empty, Field, Found, Head, Read, Select, Shown, Table, type Column } from "../parts/pieces.tsx";
 import { findTasks, type TaskFilter } from "../task-reads.ts";
 
 const states = ["running", "assigned", "queued", "scheduled", "blocked", "done", "dead", "cancelled"] as const;
 type State = (typeof states)[number];
 
 export function TasksView(): JSX.Element {
-  const stats = useCall("tasks.stats", {});
-  const progress = useCall("tasks.progress", {});
   return (
     <>
       <Head title="Tasks" search="Search tasks" />
-      <Shown loaded={progress}>{(totals) => <Totals totals={totals} />}</Shown>
-      <Shown loaded={stats}>{({ types }) => <Lanes types={types} />}</Shown>
+      <Read name="tasks.progress" input={{}}>
+        {(totals) => <Totals totals={totals} />}
+      </Read>
+      <Read name="tasks.stats" input={{}}>
+        {({ types }) => <Lanes types={types} />}
+      </Read>
       <List />
     </>
   );
