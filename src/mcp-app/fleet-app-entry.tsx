@@ -50,7 +50,11 @@ interface Context {
 function App({ tools }: { tools: ToolHost }): JSX.Element {
   const { view, id } = route.value;
   const View = views[view] ?? FleetView;
-  useEffect(() => tools.follow(changed, (state) => (isLive.value = state)), [tools]);
+  useEffect(() => {
+    const end = new AbortController();
+    void tools.follow(changed, (state) => (isLive.value = state), end.signal);
+    return () => end.abort();
+  }, [tools]);
   useEffect(() => void (query.value = ""), [view, id]);
   return (
     <>

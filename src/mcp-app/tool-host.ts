@@ -1,6 +1,6 @@
 import type { Chat } from "../contract/chats.ts";
 import type { Fleet } from "../contract/machine/page.ts";
-import { refused, type Answer, type CallName, type Host } from "../web/host.ts";
+import { refused, type Answer, type CallName, type Host, type OnChange, type OnState } from "../web/host.ts";
 import { ClientError, type ClientLink } from "./client-link.ts";
 
 /** A result of a tool, as the client passes it on. */
@@ -13,9 +13,6 @@ export interface ToolResult {
 interface Page {
   readonly cursor: string | null;
 }
-
-type OnChange = Parameters<Host["follow"]>[0];
-type OnState = Parameters<Host["follow"]>[1];
 
 const everyMs = 15_000;
 /** Each answer has at most 200 of them, and is asked for again each time. */
@@ -59,7 +56,7 @@ export class ToolHost implements Host {
   }
 
   /** Nothing tells an app of changes: it asks again, as long as it is on the screen. */
-  follow(onChange: OnChange, onState: OnState): () => void {
+  async follow(onChange: OnChange, onState: OnState, end: AbortSignal): Promise<void> {
     this.#onChange = onChange;
     this.#onState = onState;
     this.#setRefused(false);
@@ -69,10 +66,10 @@ export class ToolHost implements Host {
     const timer = setInterval(() => {
       if (this.#isLive() && isSeen && !document.hidden) onChange("all");
     }, everyMs);
-    return () => {
+    end.addEventListener("abort", () => {
       clearInterval(timer);
       seen.disconnect();
-    };
+    });
   }
 
   /** The client is about to remove the page. */

@@ -59,7 +59,11 @@ function App(): JSX.Element {
   const present = host.value;
   const { view: asked, id } = route.value;
   const view = asked === "chat" || Object.hasOwn(laterViews, asked) ? asked : "fleet";
-  useEffect(() => present?.follow(changed, (state) => (isLive.value = state)), [present]);
+  useEffect(() => {
+    const end = new AbortController();
+    void present?.follow(changed, (state) => (isLive.value = state), end.signal);
+    return () => end.abort();
+  }, [present]);
   useEffect(() => {
     query.value = "";
     const title = titles.find((one) => one.toLowerCase() === view) ?? `${view} ${id.slice(0, 12)}`;
@@ -73,9 +77,7 @@ function App(): JSX.Element {
       <main id="main">
         <View key={`${view} ${id}`} name={view} id={id} />
       </main>
-      <p class="notice" role="status">
-        {notice.value}
-      </p>
+      <p class="notice" role="status" children={notice.value} />
       <ConfirmDialog />
     </>
   );

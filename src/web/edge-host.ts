@@ -4,7 +4,7 @@ import type { Fleet, ReceivedMessage } from "../contract/machine/page.ts";
 import type { ListedMessage } from "../contract/messages.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import { count } from "./format.ts";
-import { refused, toAnswer, type Answer, type CallName, type Host } from "./host.ts";
+import { refused, toAnswer, type Answer, type CallName, type Host, type OnChange, type OnState } from "./host.ts";
 
 const changing = /^(?:chats\.drain|leases\.force-release|tasks\.(?:cancel|discard|replay)|tokens\.revoke)$/;
 
@@ -16,9 +16,6 @@ export function routeOf(name: PageOperation): string {
     .replace(".", "/");
   return `${changing.test(name) ? "POST" : "GET"} /${path}`;
 }
-
-type OnChange = Parameters<Host["follow"]>[0];
-type OnState = Parameters<Host["follow"]>[1];
 
 const ofMachine = /^(?:effects|experiments|page|pauses|recovery|sessions|undo)\./;
 
@@ -67,13 +64,7 @@ export class EdgeHost implements Host {
 
   async signOut(): Promise<void> {}
 
-  follow(onChange: OnChange, onState: OnState): () => void {
-    const end = new AbortController();
-    void this.#followUntil(end.signal, onChange, onState);
-    return () => end.abort();
-  }
-
-  async #followUntil(end: AbortSignal, onChange: OnChange, onState: OnState): Promise<void> {
+  async follow(onChange: OnChange, onState: OnState, end: AbortSignal): Promise<void> {
     for (let waitMs = retryMs.base; !end.aborted; waitMs = Math.min(2 * waitMs, retryMs.most)) {
       const ticket = await this.#ask<{ ticket: string }>("POST /tickets", {});
       if (ticket.ok && !end.aborted) {

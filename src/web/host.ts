@@ -19,6 +19,9 @@ type Outputs = { readonly [Name in PageOperation]: OutputOf<Name> } & {
 export type CallInput<Name extends CallName> = Inputs[Name];
 export type CallOutput<Name extends CallName> = Outputs[Name];
 
+export type OnChange = (changed: LiveLine["changed"]) => void;
+export type OnState = (isLive: boolean) => void;
+
 /** The process behind the page: this machine's, or the Worker. */
 export interface Host {
   readonly kind: "machine" | "edge";
@@ -28,8 +31,8 @@ export interface Host {
     input: CallInput<Name>,
     requestId?: string,
   ): Promise<Answer<CallOutput<Name>>>;
-  /** Reports what may have changed, and whether the connection stands. */
-  follow(onChange: (changed: LiveLine["changed"]) => void, onState: (isLive: boolean) => void): () => void;
+  /** Reports what may have changed, and whether the connection stands, until `end`. */
+  follow(onChange: OnChange, onState: OnState, end: AbortSignal): Promise<void>;
   signOut(): Promise<void>;
 }
 

@@ -60,36 +60,26 @@ export function requestLink(): void {
 export const localHost: Host = {
   kind: "machine",
   call: (name, input, requestId) => ask("/api/call", { name, input, ...(requestId ? { requestId } : {}) }),
-  follow(onChange, onState) {
-    const end = new AbortController();
-    void followUntil(end.signal, onChange, onState);
-    return () => end.abort();
+  async follow(onChange, onState, end) {
+    while (!end.aborted) {
+      try {
+        const response = await post("/api/live", {}, end);
+        onState(response.ok);
+        // The next read of the view is refused, which shows how to sign in.
+        if (response.status === 401) return onChange("all");
+        for await (const line of linesOf(response)) onChange(line.changed);
+      } catch {
+        // The process has ended, or the page follows no longer.
+      }
+      onState(false);
+      await new Promise((resolve) => setTimeout(resolve, retryMs));
+    }
   },
   async signOut() {
     await ask("/api/sign-out", {});
     keep("");
   },
 };
-
-async function followUntil(
-  end: AbortSignal,
-  onChange: (changed: LiveLine["changed"]) => void,
-  onState: (isLive: boolean) => void,
-): Promise<void> {
-  while (!end.aborted) {
-    try {
-      const response = await post("/api/live", {}, end);
-      onState(response.ok);
-      // The next read of the view is refused, which shows how to sign in.
-      if (response.status === 401) return onChange("all");
-      for await (const line of linesOf(response)) onChange(line.changed);
-    } catch {
-      // The process has ended, or the page follows no longer.
-    }
-    onState(false);
-    await new Promise((resolve) => setTimeout(resolve, retryMs));
-  }
-}
 
 async function* linesOf(response: Response): AsyncGenerator<LiveLine> {
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();

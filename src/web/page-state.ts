@@ -73,7 +73,10 @@ export function useLoaded<T>(key: string, load: () => Promise<Answer<T>>): Loade
       const began = performance.now();
       const answer = await load();
       tookMs = Math.max(tookMs, performance.now() - began);
-      if (!isOver) setKept((last) => toKept(key, answer, last));
+      if (isOver) return;
+      if (answer.ok) setKept({ key, at: performance.now(), value: answer.value, error: null });
+      // The last value stays beside it.
+      else setKept((last) => ({ ...(last.key === key ? last : { key, ...nothing }), error: answer.error }));
     };
     void read();
     return () => {
@@ -81,12 +84,6 @@ export function useLoaded<T>(key: string, load: () => Promise<Answer<T>>): Loade
     };
   }, [key, changes]);
   return kept.key === key ? kept : nothing;
-}
-
-/** After a failure the last value stays beside it. */
-function toKept<T>(key: string, answer: Answer<T>, last: Kept<T>): Kept<T> {
-  if (answer.ok) return { key, at: performance.now(), value: answer.value, error: null };
-  return { ...(last.key === key ? last : { key, ...nothing }), error: answer.error };
 }
 
 export function useCall<Name extends CallName>(name: Name, input: CallInput<Name>): Loaded<CallOutput<Name>> {

@@ -22,11 +22,7 @@ const asked = signal<{ action: Action; requestId: string } | null>(null);
 /** [WP8] Shows the effect of an action, and asks once. */
 export function ActionButton({ action, label }: { action: Action; label?: string }): JSX.Element {
   const ask = (): void => void (asked.value = { action, requestId: crypto.randomUUID() });
-  return (
-    <button type="button" class={action.isFinal ? "final" : ""} onClick={ask}>
-      {label ?? action.verb}
-    </button>
-  );
+  return <button type="button" class={action.isFinal ? "final" : ""} onClick={ask} children={label ?? action.verb} />;
 }
 
 export function ActionButtons({ actions }: { actions: readonly Action[] }): JSX.Element {

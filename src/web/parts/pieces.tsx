@@ -95,16 +95,13 @@ export function Empty({ title, children }: { title: string; children?: Component
   return (
     <div class="empty">
       <p children={<strong>{title}</strong>} />
-      {children}
+      {children && <p>{children}</p>}
     </div>
   );
 }
 
-/** `search`: label of the search. */
-type HeadProps = { readonly title: string; readonly search?: string };
-
-/** The heading gets the focus when its view is opened. */
-export function Head({ title, search }: HeadProps): Node {
+/** The heading gets the focus when its view is opened. @param search its label */
+export function Head({ title, search }: { title: string; search?: string }): Node {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     if (hasMoved.peek()) heading.current?.focus();
@@ -208,9 +205,7 @@ export function Command({ purpose, command }: { purpose: string; command: string
   return (
     <p class="line">
       {purpose}, in a terminal: <code>{plain(command)}</code>
-      <button type="button" onClick={() => void copy()}>
-        Copy
-      </button>
+      <button type="button" onClick={() => void copy()} children="Copy" />
     </p>
   );
 }
@@ -262,9 +257,7 @@ export function Table<Item>({ caption, columns, keyOf, ...found }: TableProps<It
             {items.map((item) => (
               <tr key={keyOf(item)}>
                 {columns.map(({ head, cell, isNumber }) => (
-                  <td key={head} data-head={head} class={isNumber ? "number" : ""}>
-                    {cell(item)}
-                  </td>
+                  <td key={head} data-head={head} class={isNumber ? "number" : ""} children={cell(item)} />
                 ))}
               </tr>
             ))}
@@ -277,9 +270,5 @@ export function Table<Item>({ caption, columns, keyOf, ...found }: TableProps<It
 
 export function Code({ value }: { value: unknown }): Node {
   const text = typeof value === "string" ? value : JSON.stringify(value, null, 2);
-  return (
-    <pre tabIndex={0} role="region" aria-label="Text">
-      {plain(text)}
-    </pre>
-  );
+  return <pre tabIndex={0} role="region" aria-label="Text" children={plain(text)} />;
 }

@@ -62,11 +62,24 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
       {row.machine === null && !page.isAlive && <Obstacle row={row} />}
       {page.atLimit !== null && <p class="trouble">{plain(page.atLimit.text)}</p>}
       <ActionButtons actions={actionsOf(page)} />
-      <Brief id={row.id} />
+      <Fold title="The brief, as the next chat would receive it">
+        <Read name="recovery.brief" input={{ session: row.id }}>
+          {({ brief, score }) => (
+            <>
+              <p>{`Restore score: ${score.total} of 100, the mean of prompts quoted, the end of the conversation there, and files as left.`}</p>
+              <Code value={brief} />
+            </>
+          )}
+        </Read>
+      </Fold>
       <Fold title="What it did that cannot be undone">
         <Effects id={row.id} />
       </Fold>
-      {row.project !== null && row.machine === null && <Undo id={row.id} project={row.project} />}
+      {row.project !== null && row.machine === null && (
+        <Fold title="What its last turn changed, to take it back">
+          <Undo id={row.id} project={row.project} />
+        </Fold>
+      )}
       <Timeline page={page} at={at} />
     </>
   );
@@ -86,13 +99,43 @@ function Obstacle({ row }: { row: FleetRow }): JSX.Element | null {
 }
 
 function actionsOf({ row, isAlive, canDismiss, canOfferAgain, atLimit }: SessionPage): Action[] {
-  const isMember = isAlive && row.taskCount !== null;
+  const { id, title, taskCount } = row;
+  const name = `“${plain(title ?? id)}”`;
+  const dismiss: Action = {
+    title: `Dismiss ${name}?`,
+    effect: [
+      "No chat is offered this session any more.",
+      "“Offer again” undoes it until retention deletes the session.",
+    ],
+    verb: "Dismiss",
+    run: (requestId) => call("recovery.dismiss", { session: id }, requestId),
+    done: "Dismissed.",
+  };
+  const offer: Action = {
+    title: `Offer ${name} again?`,
+    effect: ["It counts as died again, and the next chat of its project is offered it."],
+    verb: "Offer again",
+    run: (requestId) => call("recovery.undo", { session: id }, requestId),
+    done: "It is offered again.",
+  };
+  const forget: Action = {
+    title: `Forget ${name}?`,
+    effect: [
+      "Its journal, checkpoints and saved files are deleted, with every backup of this machine's store.",
+      ...(isAlive ? ["It is running: its next event is stored again."] : []),
+      "This cannot be undone.",
+    ],
+    verb: "Forget",
+    isFinal: true,
+    run: (requestId) => call("sessions.forget", { target: id }, requestId),
+    done: "Forgotten.",
+  };
   return [
-    ...(canDismiss ? [dismissAction(row)] : []),
-    ...(canOfferAgain ? [offerAction(row)] : []),
-    ...(isMember ? [drainAction(row.id)] : []),
+    ...(canDismiss ? [dismiss] : []),
+    ...(canOfferAgain ? [offer] : []),
+    ...(isAlive && taskCount !== null ? [drainAction(id)] : []),
     ...(atLimit?.project ? [pauseAction(atLimit.project)] : []),
-    forgetAction(row, isAlive),
+    forget,
   ];
 }
 
@@ -108,59 +151,6 @@ function pauseAction(project: string): Action {
     run: (requestId) => call("pauses.start", { project }, requestId),
     done: "Paused.",
   };
-}
-
-function dismissAction({ id, title }: FleetRow): Action {
-  return {
-    title: `Dismiss “${plain(title ?? id)}”?`,
-    effect: [
-      "No chat is offered this session any more.",
-      "“Offer again” undoes it until retention deletes the session.",
-    ],
-    verb: "Dismiss",
-    run: (requestId) => call("recovery.dismiss", { session: id }, requestId),
-    done: "Dismissed.",
-  };
-}
-
-function offerAction({ id, title }: FleetRow): Action {
-  return {
-    title: `Offer “${plain(title ?? id)}” again?`,
-    effect: ["It counts as died again, and the next chat of its project is offered it."],
-    verb: "Offer again",
-    run: (requestId) => call("recovery.undo", { session: id }, requestId),
-    done: "It is offered again.",
-  };
-}
-
-function forgetAction({ id, title }: FleetRow, isAlive: boolean): Action {
-  return {
-    title: `Forget “${plain(title ?? id)}”?`,
-    effect: [
-      "Its journal, checkpoints and saved files are deleted, with every backup of this machine's store.",
-      ...(isAlive ? ["It is running: its next event is stored again."] : []),
-      "This cannot be undone.",
-    ],
-    verb: "Forget",
-    isFinal: true,
-    run: (requestId) => call("sessions.forget", { target: id }, requestId),
-    done: "Forgotten.",
-  };
-}
-
-function Brief({ id }: { id: string }): JSX.Element {
-  return (
-    <Fold title="The brief, as the next chat would receive it">
-      <Read name="recovery.brief" input={{ session: id }}>
-        {({ brief, score }) => (
-          <>
-            <p>{`Restore score: ${score.total} of 100, the mean of prompts quoted, the end of the conversation there, and files as left.`}</p>
-            <Code value={brief} />
-          </>
-        )}
-      </Read>
-    </Fold>
-  );
 }
 
 function Effects({ id }: { id: string }): JSX.Element {
@@ -187,38 +177,31 @@ function Effects({ id }: { id: string }): JSX.Element {
 
 const undoVerbs = { changed: "is put back", missing: "comes back", created: "is deleted" } as const;
 
-interface UndoOf {
-  readonly id: string;
-  readonly project: string;
-}
-
-function Undo({ id, project }: UndoOf): JSX.Element {
+function Undo({ id, project }: { id: string; project: string }): JSX.Element {
   return (
-    <Fold title="What its last turn changed, to take it back">
-      <Read name="undo.preview" input={{ session: id, folder: project }}>
-        {({ changes, left, diff }) => (
-          <>
-            {changes.length === 0 && <Empty title="Nothing of its last turn can be put back." />}
-            <Lines lines={changes.map(({ path, now }) => `${path}: ${undoVerbs[now]}`)} />
-            <Lines lines={left.map(({ path, reason }) => `${path} stays: ${reason}`)} />
-            {diff !== "" && <Code value={diff} />}
-            {changes.length > 0 && <ActionButton action={undoAction({ id, project }, changes.length)} />}
-          </>
-        )}
-      </Read>
-    </Fold>
+    <Read name="undo.preview" input={{ session: id, folder: project }}>
+      {({ changes, left, diff }) => (
+        <>
+          {changes.length === 0 && <Empty title="Nothing of its last turn can be put back." />}
+          <Lines lines={changes.map(({ path, now }) => `${path}: ${undoVerbs[now]}`)} />
+          <Lines lines={left.map(({ path, reason }) => `${path} stays: ${reason}`)} />
+          {diff !== "" && <Code value={diff} />}
+          {changes.length > 0 && <ActionButton action={undoAction(id, project, changes.length)} />}
+        </>
+      )}
+    </Read>
   );
 }
 
-function undoAction({ id, project }: UndoOf, files: number): Action {
+function undoAction(session: string, folder: string, files: number): Action {
   return {
     title: "Take the last turn back?",
     effect: [
-      `${files === 1 ? "One file" : `${files} files`} in ${plain(project)} become as before it. The chat is told.`,
+      `${files === 1 ? "One file" : `${files} files`} in ${plain(folder)} become as before it. The chat is told.`,
       "“shim undo --redo” takes it back.",
     ],
     verb: "Take back",
-    run: (requestId) => call("undo.apply", { session: id, folder: project }, requestId),
+    run: (requestId) => call("undo.apply", { session, folder }, requestId),
     done: "Taken back.",
   };
 }

@@ -49,10 +49,8 @@ export function FilesView(): JSX.Element {
 
 const none = (
   <Empty title="No chat has reserved a file.">
-    <p>
-      A chat reserves what it edits by itself once two chats work in one project; in a terminal:{" "}
-      <code>shim team files reserve</code>.
-    </p>
+    A chat reserves what it edits by itself once two chats work in one project; in a terminal:{" "}
+    <code>shim team files reserve</code>.
   </Empty>
 );
 

@@ -23,16 +23,14 @@ function Groups({ fleet, at }: { fleet: Fleet; at: number }): JSX.Element {
   return (
     <>
       {fleet.notices.map((text) => (
-        <p class="trouble" key={text}>
-          {plain(text)}
-        </p>
+        <p class="trouble" key={text} children={plain(text)} />
       ))}
       {fleet.trouble !== null && <p class="trouble">{`The team could not be read: ${plain(fleet.trouble)}`}</p>}
       {fleet.conflicts.map((one) => (
         <Conflict key={`${one.path} ${one.chats[0].chat} ${one.chats[1].chat}`} one={one} />
       ))}
       <p class="summary">{summaryOf(groups, fleet)}</p>
-      {groups.length === 0 && <NoChats isSearch={query.value !== ""} />}
+      {groups.length === 0 && (query.value === "" ? noChats : <Empty title="No chat matches the search." />)}
       {groups.map((group) => (
         <Group key={group.name} group={group} at={at} />
       ))}
@@ -65,17 +63,12 @@ function summaryOf(groups: readonly FleetGroup[], { costUsdToday, unpricedTokens
   return [...counts, `${cost}${rest}`].join(" · ");
 }
 
-function NoChats({ isSearch }: { isSearch: boolean }): JSX.Element {
-  if (isSearch) return <Empty title="No chat matches the search." />;
-  return (
-    <Empty title="No chat is known here yet.">
-      <p>
-        Start Claude Code in a project; it appears here with its first prompt. If it does not, <code>shim doctor</code>{" "}
-        says why.
-      </p>
-    </Empty>
-  );
-}
+const noChats = (
+  <Empty title="No chat is known here yet.">
+    Start Claude Code in a project; it appears here with its first prompt. If it does not, <code>shim doctor</code> says
+    why.
+  </Empty>
+);
 
 function Group({ group: { name, rows }, at }: { group: FleetGroup; at: number }): JSX.Element {
   return (
@@ -95,6 +88,8 @@ function Group({ group: { name, rows }, at }: { group: FleetGroup; at: number })
 }
 
 function ChatCard({ row, at, kind }: { row: FleetRow; at: number; kind: string }): JSX.Element {
+  const { contextFill, risk, savedAgeMs, costUsdToday } = row;
+  const names = [row.shortId, row.project && shortPath(row.project), row.machine, row.model, row.client];
   return (
     <li class={`card ${kind}`}>
       <p class="line">
@@ -102,37 +97,19 @@ function ChatCard({ row, at, kind }: { row: FleetRow; at: number; kind: string }
         <Badge kind={kind}>{plain(stateText(row))}</Badge>
         {row.waitingMs !== null && <Age ms={row.waitingMs} at={at} suffix="" />}
       </p>
-      <p class="muted">
-        {[row.shortId, row.project && shortPath(row.project), row.machine, row.model, row.client]
-          .filter((part) => part !== null && part !== "")
-          .map((part) => plain(String(part)))
-          .join(" · ")}
+      <p class="muted">{plain(names.filter((part) => part).join(" · "))}</p>
+      <p class="line">
+        {contextFill !== null && <Meter share={contextFill} label="context" />}
+        {risk && <RiskNote risk={risk} />}
+        {/* A chat of another machine does not say when it was saved. */}
+        {row.machine === null && <span>saved {savedAgeMs === null ? "never" : <Age ms={savedAgeMs} at={at} />}</span>}
+        <span>
+          seen <Age ms={row.seenAgeMs} at={at} />
+        </span>
+        {costUsdToday !== null && <span>{`${dollars(costUsdToday)} today`}</span>}
+        {row.taskCount ? <span>{count(row.taskCount, "task")}</span> : null}
       </p>
-      <Figures row={row} at={at} />
       {row.resumeCommand !== null && <Command purpose="To continue it" command={row.resumeCommand} />}
     </li>
   );
-}
-
-function Figures({ row, at }: { row: FleetRow; at: number }): JSX.Element {
-  const { contextFill, risk, costUsdToday } = row;
-  const tasks = row.taskCount ?? 0;
-  return (
-    <p class="line">
-      {contextFill !== null && <Meter share={contextFill} label="context" />}
-      {risk && <RiskNote risk={risk} />}
-      <Saved row={row} at={at} />
-      <span>
-        seen <Age ms={row.seenAgeMs} at={at} />
-      </span>
-      {costUsdToday !== null && <span>{`${dollars(costUsdToday)} today`}</span>}
-      {tasks > 0 && <span>{count(tasks, "task")}</span>}
-    </p>
-  );
-}
-
-/** A chat of another machine does not say when it was saved. */
-function Saved({ row: { machine, savedAgeMs }, at }: { row: FleetRow; at: number }): JSX.Element | null {
-  if (machine !== null) return null;
-  return <span>saved {savedAgeMs === null ? "never" : <Age ms={savedAgeMs} at={at} />}</span>;
 }

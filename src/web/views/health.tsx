@@ -128,9 +128,6 @@ function Audit(): JSX.Element {
 
 function detailText(detail: AuditEntry["detail"]): string {
   const entries = typeof detail === "object" && detail !== null ? Object.entries(detail) : [];
-  return (
-    entries
-      .map(([name, value]) => `${words(name)}: ${typeof value === "object" ? JSON.stringify(value) : value}`)
-      .join(", ") || "-"
-  );
+  const texts = entries.map(([name, one]) => `${words(name)}: ${typeof one === "object" ? JSON.stringify(one) : one}`);
+  return texts.join(", ") || "-";
 }

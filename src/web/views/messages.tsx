@@ -16,10 +16,8 @@ export function MessagesView(): JSX.Element {
             textsOf={({ text, from, toTitle, topic }) => [text, from, toTitle, topic]}
             none={
               <Empty title="No chat has received a message yet.">
-                <p>
-                  Chats write to each other with the tool <code>shim_send</code>; in a terminal:{" "}
-                  <code>shim team send</code>.
-                </p>
+                Chats write to each other with the tool <code>shim_send</code>; in a terminal:{" "}
+                <code>shim team send</code>.
               </Empty>
             }
           >

@@ -21,10 +21,8 @@ export function PlanView({ id }: { id: string }): JSX.Element {
       </div>
       {id === "" ? (
         <Empty title="Choose a job.">
-          <p>
-            A job that was split has one task above its parts; each task under <a href={linkTo("tasks")}>Tasks</a> links
-            to the plan that it belongs to.
-          </p>
+          A job that was split has one task above its parts; each task under <a href={linkTo("tasks")}>Tasks</a> links
+          to the plan that it belongs to.
         </Empty>
       ) : (
         <Plan task={Number(id)} />
@@ -85,9 +83,7 @@ function Graph({ layout: { nodes, edges, columns, rows } }: { layout: PlanLayout
           <g key={task.task} class={task.state} transform={`translate(${left(column)} ${top(row)})`}>
             <rect width={box.width} height={box.height} rx="6" />
             <text x="8" y="18">{`#${task.task} ${task.state}`}</text>
-            <text x="8" y="35">
-              {nameOf(task).slice(0, 20)}
-            </text>
+            <text x="8" y="35" children={nameOf(task).slice(0, 20)} />
           </g>
         ))}
       </svg>

@@ -56,13 +56,7 @@ function Detail({ task, at }: { task: Task; at: number }): JSX.Element {
 }
 
 export function taskActions({ task, state, reason }: Pick<Task, "task" | "state" | "reason">): Action[] {
-  if (state === "dead" && reason !== "discarded") return [replayOne(task), discardOne(task)];
-  const isOver = state === "done" || state === "dead" || state === "cancelled";
-  return isOver ? [] : [cancelOne(task, state === "running")];
-}
-
-function replayOne(task: number): Action {
-  return {
+  const replay: Action = {
     title: `Replay task #${task}?`,
     effect: [
       "It is queued again, with its attempts counted from 0, and continues from its last checkpoint.",
@@ -73,10 +67,7 @@ function replayOne(task: number): Action {
     run: (requestId) => call("tasks.replay", { task }, requestId),
     done: `Task #${task} was replayed.`,
   };
-}
-
-function discardOne(task: number): Action {
-  return {
+  const discard: Action = {
     title: `Discard task #${task}?`,
     effect: ["It stays in the list until it is pruned, and can never be replayed."],
     verb: "Discard",
@@ -84,13 +75,10 @@ function discardOne(task: number): Action {
     run: (requestId) => call("tasks.discard", { task, reason: "discarded from the live page" }, requestId),
     done: `Task #${task} was discarded.`,
   };
-}
-
-function cancelOne(task: number, isRunning: boolean): Action {
-  return {
+  const cancel: Action = {
     title: `Cancel task #${task}?`,
     effect: [
-      isRunning ? "Its chat is asked to stop at its next heartbeat." : "No chat will start it.",
+      state === "running" ? "Its chat is asked to stop at its next heartbeat." : "No chat will start it.",
       "Tasks that depend on it die, unless they were submitted to ignore that.",
     ],
     verb: "Cancel task",
@@ -98,6 +86,8 @@ function cancelOne(task: number, isRunning: boolean): Action {
     run: (requestId) => call("tasks.cancel", { task, reason: "cancelled from the live page" }, requestId),
     done: `Task #${task} is cancelled, or asked to stop.`,
   };
+  if (state === "dead" && reason !== "discarded") return [replay, discard];
+  return state === "done" || state === "dead" || state === "cancelled" ? [] : [cancel];
 }
 
 function Attempts({ task }: { task: number }): JSX.Element {

@@ -20,7 +20,14 @@ export function TasksView(): JSX.Element {
         {(totals) => <Totals totals={totals} />}
       </Read>
       <Read name="tasks.stats" input={{}}>
-        {({ types }) => <Lanes types={types} />}
+        {({ types }) =>
+          types.length > 0 && (
+            <section aria-labelledby="lanes">
+              <h2 id="lanes">Lanes, by type</h2>
+              <Table caption="Lanes" items={types} columns={laneColumns} keyOf={({ type }) => type} />
+            </section>
+          )
+        }
       </Read>
       <List />
     </>
@@ -32,9 +39,7 @@ function Totals({ totals }: { totals: OutputOf<"tasks.progress"> }): JSX.Element
   if (totalTasks === 0) {
     return (
       <Empty title="No task was submitted yet.">
-        <p>
-          A chat submits tasks with the tool <code>shim_submit</code>; in a terminal: <code>shim task submit</code>.
-        </p>
+        A chat submits tasks with the tool <code>shim_submit</code>; in a terminal: <code>shim task submit</code>.
       </Empty>
     );
   }
@@ -47,9 +52,7 @@ function Totals({ totals }: { totals: OutputOf<"tasks.progress"> }): JSX.Element
           `${queuedTasks.toLocaleString("en-US")} queued`,
         ].join(" · ")}
       </p>
-      <p>
-        <a href={linkTo("dead")}>Dead letters</a>
-      </p>
+      <p children={<a href={linkTo("dead")}>Dead letters</a>} />
     </>
   );
 }
@@ -65,16 +68,6 @@ const laneColumns: readonly Column<TypeStats>[] = [
   { head: "Wait p50 / p95", cell: ({ wait }) => (wait ? `${age(wait.p50Ms)} / ${age(wait.p95Ms)}` : "-") },
   { head: "Run p50 / p95", cell: ({ run }) => (run ? `${age(run.p50Ms)} / ${age(run.p95Ms)}` : "-") },
 ];
-
-function Lanes({ types }: { types: readonly TypeStats[] }): JSX.Element | null {
-  if (types.length === 0) return null;
-  return (
-    <section aria-labelledby="lanes">
-      <h2 id="lanes">Lanes, by type</h2>
-      <Table caption="Lanes" items={types} columns={laneColumns} keyOf={({ type }) => type} />
-    </section>
-  );
-}
 
 function taskColumns(at: number, tasks: readonly TaskLine[]): readonly Column<TaskLine>[] {
   const short = shortIds(tasks.flatMap(({ chat }) => chat ?? []));

@@ -15,7 +15,7 @@ function answering(answer: (input: Record<string, unknown>) => Answer<unknown>):
     asked.push({ name, input });
     return answer(input) as never;
   };
-  host.value = { kind: "machine", call, follow: () => () => undefined, signOut: async () => undefined };
+  host.value = { kind: "machine", call, follow: async () => undefined, signOut: async () => undefined };
   return asked;
 }
 
