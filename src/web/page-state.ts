@@ -18,14 +18,9 @@ export const query = signal("");
 /** Read out by screen readers. */
 export const notice = signal("");
 
-export interface Route {
-  readonly view: string;
-  readonly id: string;
-}
-
 const fragment = signal("");
 
-export const route = computed<Route>(() => {
+export const route = computed(() => {
   const [, view = "", id = ""] = /^#\/([a-z]+)(?:\/(.+))?$/.exec(fragment.value) ?? [];
   // An address may be typed, or cut: unlike decodeURIComponent this throws at none.
   return { view: view || "fleet", id: new URLSearchParams(`id=${id}`).get("id") ?? "" };
@@ -57,9 +52,7 @@ export interface Loaded<T> {
   readonly at: number;
 }
 
-interface Kept<T> extends Loaded<T> {
-  readonly key: string;
-}
+type Kept<T> = Loaded<T> & { readonly key: string };
 
 const nothing = { value: null, error: null, at: 0 };
 
