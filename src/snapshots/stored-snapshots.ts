@@ -1,4 +1,5 @@
 import type { Sql } from "../shared/sql.ts";
+import { isWithin } from "../shared/elapsed.ts";
 import { runApart } from "../runtime/run-apart.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { isPaused } from "../store/pause.ts";
@@ -29,6 +30,18 @@ export function findAwaited(sql: Sql, now: number): PendingSnapshot | null {
     now - maxAwaitMs,
   );
   return row ?? null;
+}
+
+/** Time in which a project whose files took too long to save holds up no other turn. */
+const restAfterLateMs = 3_600_000;
+
+/** [CP207] Whether the files of a turn's start came too late the last time, within an hour. */
+export function isTooSlowForTurns(sql: Sql, project: string, now: number): boolean {
+  const [last] = sql.all<{ state: string; at: number }>(
+    `SELECT s.state, s.at FROM snapshots s WHERE s.project = ? AND ${isOfTurn} ORDER BY s.at DESC LIMIT 1`,
+    project,
+  );
+  return last?.state === "failed" && isWithin(now - last.at, restAfterLateMs);
 }
 
 /** [GS20] Lets one process take each; an overdue one fails, since its files may have changed. */

@@ -6,6 +6,7 @@ import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { stampOf } from "../../snapshots/file-state.ts";
+import { isTooSlowForTurns } from "../../snapshots/stored-snapshots.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import { isCall } from "../sessions/effects.ts";
@@ -413,16 +414,16 @@ function recordReadings({ sql, runtime, incoming, known: { part }, session }: Re
   return eventTrigger(event, input, runtime.config.checkpoint) ?? turnTrigger(sql, runtime, incoming, session);
 }
 
-/** [CP205] Before the first tool of a turn that may change files. */
+/** [CP205] [CP207] Before the first tool of a turn that may change files. */
 function turnTrigger(
   sql: Sql,
-  { config, env }: Runtime,
+  { config, env, now }: Runtime,
   { event, input: { tool_name: tool = "" }, isLate = false }: IncomingEvent,
   { id, project }: sessions.Session,
 ): Trigger | null {
   if (event !== "PreToolUse" || isLate || project === null || !config.snapshots.isEnabled) return null;
   if (!mayChangeFiles(tool) || checkpoints.hasTurnStart(sql, id, journal.turnSeq(sql, id))) return null;
-  return mayBeProject(env, project) ? "turn" : null;
+  return mayBeProject(env, project) && !isTooSlowForTurns(sql, project, now()) ? "turn" : null;
 }
 
 /** [HO5] Hooks registered twice (settings and plugin) run at each start; only the first answers. */
