@@ -77,6 +77,7 @@ const startParts: readonly (readonly [part: string, modules: readonly string[]])
       "src/local-mcp/chat/tools/handlers.ts",
       "src/local-mcp/server/coordinator-requests.ts",
       "src/local-mcp/sync/start-sync.ts",
+      "src/local-mcp/team/conflict-watch.ts",
     ],
   ],
   ["command", [dividedPrograms.cli]],

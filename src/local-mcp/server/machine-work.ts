@@ -13,7 +13,7 @@ import { isEmpty } from "../../store/spool.ts";
 import type { LoadedTeam } from "../chat/late-team.ts";
 import { deadTasks } from "../notify/due-notifications.ts";
 import { Notifier } from "../notify/notifier.ts";
-import { ConflictWatch } from "../team/conflict-watch.ts";
+import type { ConflictWatch } from "../team/conflict-watch.ts";
 import type { startSync } from "../sync/start-sync.ts";
 import type { SyncReport } from "../sync/sync-round.ts";
 import type { TelemetryInput } from "../telemetry/telemetry-input.ts";
@@ -56,7 +56,7 @@ export class MachineWork {
   #changedAt = Number.NEGATIVE_INFINITY;
   #ranAt = Number.NEGATIVE_INFINITY;
   #isBeginning = false;
-  readonly #conflicts: ConflictWatch;
+  #conflicts: ConflictWatch | null = null;
   readonly #stopped = new AbortController();
   /** The next or present look for conflicts; null: nothing was stored since the last one. */
   #foreseeing: Promise<void> | null = null;
@@ -66,7 +66,6 @@ export class MachineWork {
     this.#runtime = runtime;
     this.#self = self;
     this.#upkeep = new Upkeep(runtime);
-    this.#conflicts = new ConflictWatch(runtime);
     this.#notifier = new Notifier({
       runtime,
       deadTasks: deadTasks(runtime.now, () => this.#reader()),
@@ -89,7 +88,12 @@ export class MachineWork {
     if (signal.aborted) return;
     this.#isForeseenLate = false;
     const at = now();
-    await attempt(log, "conflicts were not foreseen", async () => void (await this.#conflicts.check(signal)));
+    await attempt(log, "conflicts were not foreseen", async () => {
+      // Not at the start: it comes with the part of the chats.
+      const { ConflictWatch } = await import("../team/conflict-watch.ts");
+      this.#conflicts ??= new ConflictWatch(this.#runtime);
+      await this.#conflicts.check(signal);
+    });
     const restMs = Math.max(foreseeAfterMs, restFactor * (now() - at));
     this.#foreseeing = this.#isForeseenLate ? this.#foresee(restMs) : null;
   }
