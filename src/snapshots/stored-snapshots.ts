@@ -1,5 +1,4 @@
 import type { Sql } from "../shared/sql.ts";
-import { isWithin } from "../shared/elapsed.ts";
 import { runApart } from "../runtime/run-apart.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { isPaused } from "../store/pause.ts";
@@ -15,7 +14,7 @@ const isAwaited = `${triggerSql} IN ('before_tool', 'turn', 'compact')`;
 const isOfTurn = `${triggerSql} = 'turn'`;
 
 /** Well below the ten seconds that the client gives a hook. */
-const maxAwaitMs = 6_000;
+export const maxAwaitMs = 6_000;
 
 interface PendingSnapshot {
   readonly checkpointId: string;
@@ -37,11 +36,12 @@ const restAfterLateMs = 3_600_000;
 
 /** [CP207] Whether the files of a turn's start came too late the last time, within an hour. */
 export function isTooSlowForTurns(sql: Sql, project: string, now: number): boolean {
-  const [last] = sql.all<{ state: string; at: number }>(
-    `SELECT s.state, s.at FROM snapshots s WHERE s.project = ? AND ${isOfTurn} ORDER BY s.at DESC LIMIT 1`,
+  const [last] = sql.all<{ state: string }>(
+    `SELECT s.state FROM snapshots s WHERE s.project = ? AND s.at > ? AND ${isOfTurn} ORDER BY s.at DESC LIMIT 1`,
     project,
+    now - restAfterLateMs,
   );
-  return last?.state === "failed" && isWithin(now - last.at, restAfterLateMs);
+  return last?.state === "failed";
 }
 
 /** [GS20] Lets one process take each; an overdue one fails, since its files may have changed. */

@@ -3,6 +3,7 @@ import type { ForkFiles, ForkMoment } from "../../contract/machine/forks.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import { oneLine } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { maxAwaitMs } from "../../snapshots/stored-snapshots.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { currentState, stateAt, type PastState } from "../checkpoints/capture.ts";
 import { mayChangeFiles } from "../checkpoints/triggers.ts";
@@ -118,8 +119,6 @@ function isChange(entry: JournalEntry): boolean {
 
 /** Triggers whose files are read before a call of a tool begins. */
 const beforeCalls: ReadonlySet<Trigger> = new Set(["before_tool", "turn"]);
-/** A hook waits no longer for them. */
-const maxAwaitMs = 6_000;
 
 /** [FK3] Whether no call between the prompt and the saved files may have changed a file. */
 function isSameAs(prompt: number, saved: SavedFiles, calls: readonly ChangingCall[]): boolean {
