@@ -54,6 +54,15 @@ export function table(rows: readonly (readonly string[])[], width: number): stri
   return fitting.map((line) => `${line}\n`).join("");
 }
 
+/** Lines of a diff that a question shows; `--diff` prints all. */
+const maxDiffLines = 200;
+
+export function diffExcerpt(diff: string): string[] {
+  const lines = diff.split("\n");
+  const more = lines.length - maxDiffLines;
+  return more > 0 ? [...lines.slice(0, maxDiffLines), `... ${more} lines more: --diff prints all`] : lines;
+}
+
 export function shortPath(path: string, home: string): string {
   return home !== "" && (path === home || path.startsWith(`${home}/`)) ? `~${path.slice(home.length)}` : path;
 }

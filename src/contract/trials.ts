@@ -38,7 +38,7 @@ export const NewTrial = z.object({
   /** Id of the finding, or the words of the person. */
   reason: z.string(),
   lessSafe: z.boolean().optional(),
-  /** Null where a person tries it; `note` has figures, for a person. */
+  /** Replay of the record, with figures for a person; null where a person tries the value. */
   replay: z.object({ verdict: Verdict, note: z.string() }).nullable(),
 });
 export type NewTrial = z.infer<typeof NewTrial>;

@@ -122,7 +122,7 @@ export const Predecessor = stored({
   session: text,
   /** Prompts of it and of those before it, shortened, oldest first. */
   prompts: z.array(UserPrompt).readonly(),
-  /** Those of it and of those before it that cannot be undone. */
+  /** Effects of it and of the sessions before it. */
   effects,
 });
 export type Predecessor = Readonly<z.infer<typeof Predecessor>>;

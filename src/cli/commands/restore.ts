@@ -7,6 +7,7 @@ import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { failed } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+import { diffExcerpt } from "../screen-text.ts";
 
 interface RestoreOptions extends CommonOptions {
   readonly diff?: boolean;
@@ -14,9 +15,6 @@ interface RestoreOptions extends CommonOptions {
   readonly into?: string;
   readonly branch?: string;
 }
-
-/** Lines of a diff that a question shows; `--diff` prints all. */
-const maxDiffLines = 200;
 
 export function addCommand(program: Command, cli: Cli): void {
   const command = program
@@ -62,10 +60,7 @@ async function confirm(
   cli: Cli,
   { diff, changes, project }: MachineOutput<"files.diff">,
 ): Promise<CommandResult | null> {
-  const lines = diff.split("\n");
-  const more = lines.length - maxDiffLines;
-  const shown = more > 0 ? [...lines.slice(0, maxDiffLines), `... ${more} lines more: --diff prints all`] : lines;
-  cli.io.stderr(`${cli.verbatim(shown.join("\n").trimEnd())}\n`);
+  cli.io.stderr(`${cli.verbatim(diffExcerpt(diff).join("\n").trimEnd())}\n`);
   const count = pluralize(changes.length, "file");
   const reply = await cli.confirm(`Restore ${count} in ${project}? What is there now is copied first.`, false);
   if (reply === "yes") return null;

@@ -5,6 +5,7 @@ import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { failed } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+import { diffExcerpt } from "../screen-text.ts";
 
 interface UndoOptions extends CommonOptions {
   readonly session?: string;
@@ -14,9 +15,6 @@ interface UndoOptions extends CommonOptions {
 }
 
 type Preview = MachineOutput<"undo.preview">;
-
-/** Lines of a diff that a question shows; `--diff` prints all. */
-const maxDiffLines = 200;
 
 export function addCommand(program: Command, cli: Cli): void {
   const command = program
@@ -60,12 +58,9 @@ async function undo(cli: Cli, options: UndoOptions, [prompt, ...files]: readonly
 
 async function confirm(cli: Cli, preview: Preview): Promise<CommandResult | null> {
   const { diff, changes, left, project, prompt, title, shortId } = preview;
-  const lines = diff.trimEnd().split("\n");
-  const more = lines.length - maxDiffLines;
-  const shown = more > 0 ? [...lines.slice(0, maxDiffLines), `... ${more} lines more: --diff prints all`] : lines;
   const since = prompt === null ? "its last undo" : `"${oneLine(prompt.text, 60)}" (${cli.ago(prompt.at)})`;
   const heading = [`Chat ${shortId} (${oneLine(title ?? "untitled", 60)}), since ${since}:`, ...listOf(changes)];
-  cli.io.stderr(`${cli.verbatim([...shown, "", ...heading, ...leftLines(left)].join("\n"))}\n`);
+  cli.io.stderr(`${cli.verbatim([...diffExcerpt(diff.trimEnd()), "", ...heading, ...leftLines(left)].join("\n"))}\n`);
   const count = pluralize(changes.length, "file");
   const reply = await cli.confirm(`Put ${count} in ${project} back? --redo takes it back.`, false);
   if (reply === "yes") return null;

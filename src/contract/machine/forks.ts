@@ -35,7 +35,7 @@ const Fork = Named.extend({
   prompts: z.int(),
   /** Whether the brief is of that moment; false: of the nearest checkpoint. */
   isExact: z.boolean(),
-  /** Null for a copy of the files in a folder that was named. */
+  /** New branch; null for a copy of the files in a folder that was named. */
   branch: z.string().nullable(),
   folder: z.string(),
   /** Commit on which the files are based; null for a copy. */

@@ -127,7 +127,7 @@ export const sessionOperations = {
     }),
     output: z.object({
       project: z.string().nullable(),
-      /** Those of this machine, then those of others. */
+      /** Sessions of this machine, then those of others. */
       sessions: z.array(SessionView),
       /** Whether there are other machines to ask: a workspace on an edge, and its key. */
       hasOthers: z.boolean(),

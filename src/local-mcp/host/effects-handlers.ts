@@ -29,10 +29,7 @@ export const effectHandlers = {
     const known =
       id === undefined
         ? ok(runtime.store.read((sql) => newest(sql, project), []))
-        : await readSession(context, id, (sql, _runtime, session) => [
-            ...inherited(sql, session),
-            ...effectsOf(sql, session),
-          ]);
+        : await readSession(context, id, (sql, _runtime, session) => withInherited(sql, session));
     if (!known.ok) return known;
     const shown = known.value.toSorted((a, b) => b.run.at - a.run.at).slice(0, limit);
     const effects = await Promise.all(
@@ -65,11 +62,14 @@ function effectsOf(sql: Sql, session: sessions.Session): KnownEffect[] {
   return (currentState(sql, session.id)?.effects ?? []).map((run) => ({ run, session }));
 }
 
-/** Effects of the sessions before it, which may be of another machine. */
-function inherited(sql: Sql, session: sessions.Session): KnownEffect[] {
-  const { continues } = currentState(sql, session.id) ?? {};
-  const before = continues && sessions.get(sql, continues.session);
-  return (continues?.effects ?? []).map((run) => ({ run, session: before ?? session }));
+/** With those of the sessions before it, which may be of another machine. */
+function withInherited(sql: Sql, session: sessions.Session): KnownEffect[] {
+  const { continues, effects = [] } = currentState(sql, session.id) ?? {};
+  const before = (continues && sessions.get(sql, continues.session)) ?? session;
+  return [
+    ...(continues?.effects ?? []).map((run) => ({ run, session: before })),
+    ...effects.map((run) => ({ run, session })),
+  ];
 }
 
 const maxShown = 5;

@@ -1,7 +1,6 @@
 import { existsSync, readdirSync, realpathSync, rmdirSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import * as z from "zod";
-import { adapterOf } from "../../clients/adapters.ts";
 import type { Fork } from "../../contract/machine/forks.ts";
 import type { CheckedMachineInput } from "../../contract/machine/operations.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
@@ -24,10 +23,11 @@ import {
   type SavedFiles,
 } from "../forks/moments.ts";
 import { scoredBrief } from "../recovery/brief.ts";
-import { planFork, type StartPlan } from "../recovery/relaunch.ts";
+import { clientToStart, planFork, type StartPlan } from "../recovery/relaunch.ts";
 import { movePath, restoreAt } from "../recovery/restoration.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { HandlerContext, Handlers, HostResult } from "./host.ts";
+import { catchUpWith } from "./recovery-handlers.ts";
 import { findSession, projectOfFolder, shortCheckpoint, shortSession } from "./resolve-id.ts";
 
 const filesTimeoutMs = 600_000;
@@ -40,12 +40,8 @@ export const forkHandlers: Pick<Handlers, "forks.list" | "forks.create" | "forks
     return ok({ ...nameOf(runtime, session), moments: files.moments.map((one) => toForkMoment(files, one)) });
   },
   async "forks.create"(context, input) {
-    const into = input.client === undefined ? null : adapterOf(input.client);
-    if (input.client !== undefined && !into?.commands)
-      return err({
-        code: "bad_input",
-        message: `${input.client} is no client that can be started from a command line.`,
-      });
+    const into = clientToStart(input.client);
+    if (!into.ok) return into;
     const found = await findForked(context, input);
     if (!found.ok) return found;
     const { runtime, session, files } = found.value;
@@ -56,7 +52,7 @@ export const forkHandlers: Pick<Handlers, "forks.list" | "forks.create" | "forks
     context.progress?.("Writing the files ...");
     const written = await writeFork(context, runtime, { session, saved, into: input.into });
     if (!written.ok) return err({ ...written.error, message: `${written.error.message}${hintOf(written.error.code)}` });
-    return ok(forkOf(runtime, { session, files, moment: moment.value, saved, written: written.value }, into));
+    return ok(forkOf(runtime, { session, files, moment: moment.value, saved, written: written.value }, into.value));
   },
   async "forks.remove"(context, { branch, folder }) {
     const { env, paths } = await context.runtime();
@@ -95,8 +91,7 @@ async function findForked(
   const found = given === undefined ? findNewest(runtime, folder) : findSession(runtime, given);
   if (!found.ok) return found;
   const { id } = found.value;
-  const caughtUp = await context.call("recovery.catch-up", { session: id });
-  if (!caughtUp.ok) context.progress?.(`Some of the last events are missing: ${caughtUp.error.message}`);
+  await catchUpWith(context, { session: id });
   const none: FilesOfSession = { moments: [], saved: [], calls: [] };
   const files = runtime.store.read((sql) => readFilesOfSession(sql, id), none);
   if (files.moments.length > 0) return ok({ runtime, session: found.value, files });

@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { adapterOf } from "../../clients/adapters.ts";
 import type { Candidate, Plan } from "../../contract/machine/recovery.ts";
 import type { SessionView } from "../../contract/machine/sessions.ts";
 import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
@@ -17,7 +16,7 @@ import { isLimited } from "../recovery/at-limit.ts";
 import { findIncomplete, findOpenOffer } from "../recovery/detect.ts";
 import { recordFinishedHere } from "../recovery/finished-tasks.ts";
 import { localSource, take, withdrawOffer } from "../recovery/local-source.ts";
-import { folderOf, planRelaunch } from "../recovery/relaunch.ts";
+import { clientToStart, folderOf, planRelaunch } from "../recovery/relaunch.ts";
 import { findElsewhere } from "../recovery/remote-candidates.ts";
 import { findById, remoteSource } from "../recovery/remote-source.ts";
 import { restore, type Restoration } from "../recovery/restoration.ts";
@@ -64,9 +63,9 @@ export const recoveryHandlers = {
       return from.ok ? ok({ ...named, ...briefOf(runtime, from.value) }) : from;
     }),
   "recovery.plan": async (context, { client, isNew, ...input }) => {
-    const into = client === undefined ? null : adapterOf(client);
-    if (client !== undefined && !into?.commands)
-      return err({ code: "bad_input", message: `${client} is no client that can be started from a command line.` });
+    const asked = clientToStart(client);
+    if (!asked.ok) return asked;
+    const into = asked.value;
     await recordMissed(context, await context.runtime());
     return onSession(context, input, async (runtime, { source, named }) => {
       if (named.machine === null) await catchUpWith(context, { session: named.session });
@@ -175,7 +174,7 @@ async function recordMissed(context: HandlerContext, runtime: Runtime): Promise<
 }
 
 /** A store that takes nothing has a brief all the same. */
-async function catchUpWith(
+export async function catchUpWith(
   { call, progress }: HandlerContext,
   input: MachineInput<"recovery.catch-up">,
 ): Promise<void> {

@@ -5,7 +5,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
 import { uuidv4 } from "../../shared/ids.ts";
 import { err, ok } from "../../shared/result.ts";
-import { isDead } from "../recovery/liveness.ts";
+import { isAlive } from "../recovery/session-state.ts";
 import { successorVariable } from "../recovery/successor.ts";
 import { setLockAside } from "../rescue/client-locks.ts";
 import { transcriptsOf } from "../rescue/client-transcripts.ts";
@@ -46,7 +46,7 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
     const found = findSession(runtime, id);
     if (!found.ok) return found;
     const session = found.value;
-    if (isRunning(runtime, session)) {
+    if (isAlive(runtime, session)) {
       const pid = session.owner ? ` (pid ${session.owner.pid})` : "";
       return err({ code: "still_running", message: `${session.id} still runs${pid}: end that chat first.` });
     }
@@ -74,14 +74,10 @@ function depsOf({ site, by }: HandlerContext, { processes }: Runtime): RescueDep
   return { env: site.env, processes, versionOf: site.versionOf, isShared: by === "live page" };
 }
 
-function isRunning({ processes, now }: Runtime, session: sessions.Session): boolean {
-  return session.endedAt === null && !isDead(session, processes, now());
-}
-
 /** A chat that runs is in use, whatever its folder or lock say; the API may refuse it then. */
 function isBroken(runtime: Runtime, session: sessions.Session, { reason }: Finding): boolean {
   if (reason === null) return false;
-  return reason === "poisoned" || reason === "too_large" || !isRunning(runtime, session);
+  return reason === "poisoned" || reason === "too_large" || !isAlive(runtime, session);
 }
 
 function toDiagnosis(
@@ -100,7 +96,7 @@ function toDiagnosis(
     reason,
     why,
     offers: [...offers],
-    isAlive: isRunning(runtime, session),
+    isAlive: isAlive(runtime, session),
     command: `${shimCommand(site) ?? "shim"} rescue ${shortId}`,
   };
 }

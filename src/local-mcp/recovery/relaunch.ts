@@ -1,7 +1,9 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { ClientAdapter } from "../../clients/client-adapter.ts";
+import type { HostResult } from "../../shared/host-result.ts";
 import { uuidv4 } from "../../shared/ids.ts";
+import { err, ok } from "../../shared/result.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { importOrigin } from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
@@ -24,6 +26,13 @@ export interface StartPlan {
   readonly reason: string;
   /** Successor of the session until the new chat names its own; null: the old session continues. */
   readonly newId: string | null;
+}
+
+/** @returns null for an absent name: the session's own client */
+export function clientToStart(name: string | undefined): HostResult<ClientAdapter | null> {
+  const client = name === undefined ? null : adapterOf(name);
+  if (name === undefined || client?.commands) return ok(client);
+  return err({ code: "bad_input", message: `${name} is no client that can be started from a command line.` });
 }
 
 export interface NewChat {
