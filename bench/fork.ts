@@ -1,45 +1,38 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemProcesses } from "../src/platform/processes.ts";
 import { restoreWorktree } from "../src/snapshots/restore-worktree.ts";
 import { takeSnapshot } from "../src/snapshots/take-snapshot.ts";
 import { ms, range, ratio, sample, timed, type Row } from "./figures.ts";
+import { env, files, LargeProject, limits } from "./large-project.ts";
 
-const files = 20_000;
 const changed = 200;
 const rounds = 5;
-const env = { PATH: process.env["PATH"], HOME: "/nonexistent", GIT_CONFIG_GLOBAL: "/dev/null" };
-const limits = { maxFileBytes: 1_048_576, maxTotalBytes: 268_435_456, timeoutMs: 600_000 };
 const goalMs = 2_000;
 
 /** Worktrees with the files of a snapshot, interleaved with git's own of the same commit. */
 export async function benchFork(folder: string): Promise<Row[]> {
-  const project = join(folder, "fork-project");
-  const git = (...args: string[]): string => {
-    const as = ["-c", "user.name=Bench", "-c", "user.email=bench@localhost"];
-    return execFileSync("git", ["-C", project, ...as, ...args], { env, encoding: "utf8" });
-  };
-  const write = (at: number, content: string): void => {
-    writeFileSync(join(project, `d${at % 200}`, `f${at}.ts`), content.repeat(20));
-  };
-  for (const at of range(200, (n) => n)) mkdirSync(join(project, `d${at}`), { recursive: true });
-  for (const at of range(files, (n) => n)) write(at, `export const value${at} = ${at};\n`);
-  git("init", "--quiet", "-b", "main");
-  git("add", "-A");
-  git("commit", "--quiet", "-m", "first");
-  for (const at of range(changed, (n) => n)) write(at * 100, `export const changed${at} = ${at};\n`);
+  const large = new LargeProject(join(folder, "fork-project"));
+  large.commitAll();
+  for (const at of range(changed, (n) => n)) large.write(at * 100, `export const changed${at} = ${at};\n`);
   const host = { env, processes: systemProcesses };
   const snapshots = join(folder, "fork-snapshots");
-  const taken = await takeSnapshot({ ...host, project, snapshots, checkpointId: "cp", now: Date.now(), limits });
+  const taken = await takeSnapshot({
+    ...host,
+    project: large.folder,
+    snapshots,
+    checkpointId: "cp",
+    now: Date.now(),
+    limits,
+  });
   if (taken.state !== "done") throw new Error(taken.reason);
   const { repository, commit, head } = taken;
   const times: Record<"fork" | "git", number[]> = { fork: [], git: [] };
   for (const round of range(rounds + 1, (n) => n)) {
     const place = (kind: string) => ({ folder: join(folder, kind, `${round}`), branch: `${kind}-${round}` });
-    const input = { ...host, timeoutMs: 600_000, repository, commit, project, head };
+    const input = { ...host, timeoutMs: 600_000, repository, commit, project: large.folder, head };
     const ways = {
-      git: () => git("worktree", "add", "--quiet", "-b", place("git").branch, place("git").folder),
+      git: () => large.git("worktree", "add", "--quiet", "-b", place("git").branch, place("git").folder),
       fork: async () => {
         const made = await restoreWorktree({ ...input, ...place("fork") });
         if (!made.ok) throw new Error(made.error.message);
@@ -52,7 +45,7 @@ export async function benchFork(folder: string): Promise<Row[]> {
       // The first round only warms the caches.
       if (round > 0) times[kind].push(time);
     }
-    for (const kind of ["git", "fork"]) git("worktree", "remove", "--force", place(kind).folder);
+    for (const kind of ["git", "fork"]) large.git("worktree", "remove", "--force", place(kind).folder);
   }
   const [fork, bare] = [sample(times.fork), sample(times.git)];
   return [

@@ -1,16 +1,13 @@
-import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemProcesses } from "../src/platform/processes.ts";
 import { takeSnapshot } from "../src/snapshots/take-snapshot.ts";
 import { undoFiles, type UndoInput } from "../src/snapshots/undo-files.ts";
 import { ms, range, sample, timed, type Row, type Sample } from "./figures.ts";
+import { env, files, LargeProject, limits } from "./large-project.ts";
 
-const files = 20_000;
 const changed = 200;
 const rounds = 7;
-const env = { PATH: process.env["PATH"], HOME: "/nonexistent", GIT_CONFIG_GLOBAL: "/dev/null" };
-const limits = { maxFileBytes: 1_048_576, maxTotalBytes: 268_435_456, timeoutMs: 600_000 };
 const goalMs = 1_000;
 
 /** A turn of a large project: the snapshot at its start, the preview of its undo, the undo, and its redo. */
@@ -21,20 +18,9 @@ export async function benchUndo(folder: string): Promise<Row[]> {
 }
 
 async function measure(folder: string, isGit: boolean): Promise<Row[]> {
-  const project = join(folder, "project");
-  const write = (at: number, content: string): void =>
-    writeFileSync(join(project, `d${at % 200}`, `f${at}.ts`), content.repeat(20));
-  for (const at of range(200, (n) => n)) mkdirSync(join(project, `d${at}`), { recursive: true });
-  for (const at of range(files, (n) => n)) write(at, `export const value${at} = ${at};\n`);
-  if (isGit) {
-    const as = ["-c", "user.name=Bench", "-c", "user.email=bench@localhost"];
-    for (const args of [
-      ["init", "-q"],
-      ["add", "-A"],
-      ["commit", "-q", "-m", "first"],
-    ])
-      execFileSync("git", ["-C", project, ...as, ...args], { env });
-  }
+  const large = new LargeProject(join(folder, "project"));
+  const project = large.folder;
+  if (isGit) large.commitAll();
   const common = { env, processes: systemProcesses, project, snapshots: join(folder, "snapshots"), limits };
   const snapshot = async (checkpointId: string): Promise<string> => {
     const taken = await takeSnapshot({ ...common, checkpointId, now: Date.now() });
@@ -52,7 +38,7 @@ async function measure(folder: string, isGit: boolean): Promise<Row[]> {
   for (const round of range(rounds, (n) => n)) {
     let start = "";
     times.start.push(await timed(async () => (start = await snapshot(`start-${round}`))));
-    for (const at of range(changed - 2, (n) => n)) write(at * 100 + 1, `export const changed = ${round};\n`);
+    for (const at of range(changed - 2, (n) => n)) large.write(at * 100 + 1, `export const changed = ${round};\n`);
     writeFileSync(join(project, "created.ts"), "export {};\n");
     rmSync(join(project, `d0`, `f${round * 200}.ts`));
     const step = { start, unsaved: null, end: await snapshot(`end-${round}`), isWhole: true, edited: [] };

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { claudeBinary } from "../../scripts/install-claude.ts";
@@ -7,7 +7,7 @@ import { codexClient, programOf } from "../../scripts/install-clients.ts";
 import { cleanEnv, skipFirstRunDialogs, untilFound, watch, type Claude } from "#harness/claude/claude-code.ts";
 import { call, received } from "#harness/claude/claude-rig.ts";
 import { startScriptedModel, type ScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
-import { codexEnv, CodexRig } from "#harness/clients/codex-rig.ts";
+import { codexEnv, CodexRig, addStandinSettings } from "#harness/clients/codex-rig.ts";
 import {
   connectClient,
   copilot,
@@ -91,20 +91,7 @@ const claudeTarget: Target = {
 
 const codexTarget: Target = {
   setUp(rig, { url }, folder) {
-    const config = join(rig.home, ".codex", "config.toml");
-    const settings = [
-      'model = "scripted"',
-      'model_provider = "standin"',
-      'approval_policy = "never"',
-      'sandbox_mode = "danger-full-access"',
-      "check_for_update_on_startup = false",
-      `model_providers.standin = { name = "standin", base_url = "${url}/v1", wire_api = "responses", env_key = "STANDIN_KEY" }`,
-      `projects."${folder}" = { trust_level = "trusted" }`,
-      "features.plugins = false",
-      "features.apps = false",
-      "analytics.enabled = false",
-    ];
-    writeFileSync(config, `${settings.join("\n")}\n${readFileSync(config, "utf8")}`);
+    addStandinSettings(rig.home, url, folder);
     onPath(rig, "codex", [programOf(codexClient)]);
     return {};
   },

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { claudeBinary } from "../../scripts/install-claude.ts";
@@ -12,7 +12,15 @@ import { bash, call, received } from "#harness/claude/claude-rig.ts";
 import { WorkerProcess } from "#harness/claude/claude-workers.ts";
 import { startScriptedModel, type ScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
 import { longTool } from "#harness/clients/chat-rig.ts";
-import { codexEnv, codexFlags, CodexRig, endlessShell, shell, shimTool } from "#harness/clients/codex-rig.ts";
+import {
+  codexEnv,
+  codexFlags,
+  CodexRig,
+  endlessShell,
+  shell,
+  shimTool,
+  addStandinSettings,
+} from "#harness/clients/codex-rig.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { killEvery } from "#harness/machine/process-tree.ts";
 
@@ -306,8 +314,7 @@ it("[CA50] [RE121] `shim resume --in codex` gives Codex what Claude Code had at 
   });
   expect((await watch(ended).waitForExit()).code).toBe(1);
   const [first] = rig.sessions();
-  const config = join(rig.home, ".codex", "config.toml");
-  writeFileSync(config, `${codexSettings(codex.url, rig.project)}\n${readFileSync(config, "utf8")}`);
+  addStandinSettings(rig.home, codex.url, rig.project);
   const terminal = resumeInTerminal(rig, env, first!.id);
   // Codex's screen starts a daemon, which outlives it.
   onTestFinished(() => killEvery(rig.processes().filter(({ command }) => command.includes("app-server"))));
@@ -343,8 +350,7 @@ it("[LI10] a chat of Claude Code that is open at its limit continues in the real
   await open.send(prompt);
   const first = await untilFound(() => rig.sessions()[0], "the session of Claude Code");
   await rig.last(first.id, "failure");
-  const config = join(rig.home, ".codex", "config.toml");
-  writeFileSync(config, `${codexSettings(codex.url, rig.project)}\n${readFileSync(config, "utf8")}`);
+  addStandinSettings(rig.home, codex.url, rig.project);
   const terminal = resumeInTerminal(rig, env, first.id);
   onTestFinished(() => killEvery(rig.processes().filter(({ command }) => command.includes("app-server"))));
   await untilFound(() => codex.requests.some(({ kind }) => kind === "loop"), "a request of Codex");
@@ -362,18 +368,3 @@ const pluginArgs = [
   "--mcp-config",
   '{"mcpServers":{}}',
 ];
-
-function codexSettings(url: string, project: string): string {
-  return [
-    'model = "scripted"',
-    'model_provider = "standin"',
-    'approval_policy = "never"',
-    'sandbox_mode = "danger-full-access"',
-    "check_for_update_on_startup = false",
-    `model_providers.standin = { name = "standin", base_url = "${url}/v1", wire_api = "responses", env_key = "STANDIN_KEY" }`,
-    `projects."${project}" = { trust_level = "trusted" }`,
-    "features.plugins = false",
-    "features.apps = false",
-    "analytics.enabled = false",
-  ].join("\n");
-}

@@ -1,6 +1,6 @@
 import { afterAll, it } from "vitest";
 import { addSession, aCliHome } from "#harness/machine/cli-home.ts";
-import { git, write } from "#harness/machine/git-project.ts";
+import { initWithRemote } from "#harness/machine/git-project.ts";
 import { closeBrowser, openTab } from "#harness/web/browser.ts";
 import { servePage } from "#harness/web/live-page.ts";
 
@@ -8,12 +8,7 @@ afterAll(closeBrowser);
 
 it("[EF11] the chat's view lists what cannot be undone, and asks the remote when the user wants it", async () => {
   const home = aCliHome();
-  git(home.project, "init", "-q", "-b", "main");
-  write(home.project, { "a.txt": "a" });
-  git(home.project, "add", ".");
-  git(home.project, "commit", "-qm", "one");
-  git(home.project, "init", "-q", "--bare", "../remote");
-  git(home.project, "remote", "add", "origin", "../remote");
+  initWithRemote(home.project);
   const effects = [{ kind: "push", command: "git push origin main", shows: "all", branch: "main" } as const];
   const call = { id: "c1", name: "Bash", input: "git push origin main" };
   addSession(home, {

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, globSync, mkdirSync } from "node:fs";
+import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { codexClient, programOf } from "../../../scripts/install-clients.ts";
@@ -30,6 +30,24 @@ export function codexEnv(home: string): Record<string, string> {
     NO_PROXY: "127.0.0.1,localhost",
     STANDIN_KEY: "none",
   };
+}
+
+/** Settings with which Codex asks a stand-in for its model, and the user nothing about the folder. */
+export function addStandinSettings(home: string, url: string, folder: string): void {
+  const config = join(home, ".codex", "config.toml");
+  const settings = [
+    'model = "scripted"',
+    'model_provider = "standin"',
+    'approval_policy = "never"',
+    'sandbox_mode = "danger-full-access"',
+    "check_for_update_on_startup = false",
+    `model_providers.standin = { name = "standin", base_url = "${url}/v1", wire_api = "responses", env_key = "STANDIN_KEY" }`,
+    `projects."${folder}" = { trust_level = "trusted" }`,
+    "features.plugins = false",
+    "features.apps = false",
+    "analytics.enabled = false",
+  ];
+  writeFileSync(config, `${settings.join("\n")}\n${readFileSync(config, "utf8")}`);
 }
 
 /** One run of Codex and the model that it talks to. */

@@ -181,3 +181,13 @@ export async function snapshotOf(
   write(from.project, written);
   return { from, snapshot: await taken(from, more) };
 }
+
+/** A repository with a commit on `main`, and an empty one beside it as `origin`. */
+export function initWithRemote(folder: string): void {
+  git(folder, "init", "-q", "-b", "main");
+  write(folder, { "a.txt": "a" });
+  git(folder, "add", ".");
+  git(folder, "commit", "-qm", "one");
+  git(folder, "init", "-q", "--bare", "../remote");
+  git(folder, "remote", "add", "origin", "../remote");
+}

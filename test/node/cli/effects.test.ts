@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { addSession, aCliHome, type CliHome, failed, printed } from "#harness/machine/cli-home.ts";
-import { git, write } from "#harness/machine/git-project.ts";
+import { git, initWithRemote } from "#harness/machine/git-project.ts";
 import type { EffectNote } from "#src/contract/work-state.ts";
 
 const push: EffectNote = { kind: "push", command: "git push origin main", shows: "all", branch: "main" };
@@ -42,12 +42,7 @@ it("[EF11] lists what chats did that cannot be undone, newest first, with how to
 
 it("[EF11] [EF6] --check says what was compared, in the timeline each has a line", async () => {
   const home = aCliHome();
-  git(home.project, "init", "-q", "-b", "main");
-  write(home.project, { "a.txt": "a" });
-  git(home.project, "add", ".");
-  git(home.project, "commit", "-qm", "one");
-  git(home.project, "init", "-q", "--bare", "../remote");
-  git(home.project, "remote", "add", "origin", "../remote");
+  initWithRemote(home.project);
   addChat(home, "done", [push]);
   const checked = async (): Promise<unknown> =>
     ((await home.json("effects --check")) as { effects: object[] }).effects[0];
