@@ -108,10 +108,10 @@ it("[PR33] a command that changes something ends a host that is stopped, says so
 it("[HO32] where no host can start, an event waits in the spool, and the chat continues with the next one, which has it", async () => {
   const paths = tempHome();
   const server = await startServer(paths);
-  // A folder where the mark of a start belongs: no front can start a host.
-  killEvery(hostsOf(paths.home));
+  // A folder where the mark of a start belongs: no front can start a host from then on.
   rmSync(join(paths.home, "host.starting"), { force: true });
   mkdirSync(join(paths.home, "host.starting"));
+  killEvery(hostsOf(paths.home));
   expect(await toolEnd(server, "t1")).toEqual({ content: [] });
   expect([spool.survey(paths.spool).waiting.length, storedEnds(paths)]).toEqual([1, []]);
   rmSync(join(paths.home, "host.starting"), { recursive: true });
