@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { jobsOf } from "../src/local-mcp/server/job-process.ts";
 import { systemProcesses } from "../src/platform/processes.ts";
 import { runApart } from "../src/runtime/run-apart.ts";
-import { foreseeConflicts, type Forecast } from "../src/snapshots/foresee-conflicts.ts";
+import { foreseeConflicts, type Forecast, type MadeSide } from "../src/snapshots/foresee-conflicts.ts";
 import { defaults } from "../src/contract/config.ts";
 import { generatedFiles, generatePairs, git, readTasks, type Edit, type Pair, type Task } from "./conflicts/pairs.ts";
 import { mean, ms, sample, table } from "./figures.ts";
@@ -44,17 +44,25 @@ function childrenMs(): number {
   return (Number(fields[13]) + Number(fields[14])) * tickMs;
 }
 
-function foresee(trees: readonly string[]): Promise<Forecast> {
+/** As the host does after an edit in one work tree: the other one is as it was. */
+async function foresee(
+  trees: readonly [string, string],
+  edited: string,
+  made: Map<string, MadeSide>,
+): Promise<Forecast> {
   const input = {
     env: { ...process.env },
-    trees: trees.map((tree) => ({ root: tree, commit: null })),
+    sides: trees.map((name) => ({ name, made: name === edited ? null : (made.get(name) ?? null) })),
+    keep: [...made.values()].map(({ scratch }) => scratch),
     snapshots: join(root, "snapshots"),
     limits: defaults.snapshots,
     timeoutMs: 60_000,
     now: Date.now(),
     known: [],
   };
-  return runApart({ startJob, processes: systemProcesses }, "foreseeConflicts", foreseeConflicts, input);
+  const found = await runApart({ startJob, processes: systemProcesses }, "foreseeConflicts", foreseeConflicts, input);
+  for (const side of found.sides) made.set(side.name, side);
+  return found;
 }
 
 function put(tree: string, { path, text }: Edit): void {
@@ -66,6 +74,7 @@ function put(tree: string, { path, text }: Edit): void {
 
 async function play({ edits: [ofA, ofB] }: Pair, [a, b]: readonly [string, string], base: string): Promise<Played> {
   const told = new Map<string, number>();
+  const made = new Map<string, MadeSide>();
   const [wallMs, cpuMs]: [number[], number[]] = [[], []];
   let count = 0;
   for (let turn = 0; turn < Math.max(ofA.length, ofB.length); turn++)
@@ -77,7 +86,7 @@ async function play({ edits: [ofA, ofB] }: Pair, [a, b]: readonly [string, strin
       put(tree, edit);
       count += 1;
       const [at, cpu] = [performance.now(), childrenMs()];
-      const { pairs, problems } = await foresee([a, b]);
+      const { pairs, problems } = await foresee([a, b], tree, made);
       wallMs.push(performance.now() - at);
       cpuMs.push(childrenMs() - cpu);
       if (problems.length > 0) throw new Error(problems.join("; "));

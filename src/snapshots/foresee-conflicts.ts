@@ -1,23 +1,43 @@
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createPrivateFolder } from "../platform/private-files.ts";
 import { readAnswer, type FileConflict } from "./merge-answer.ts";
-import { GitError, repositoryGit, run, text, userGit, withAuthor, withTimeLimit, type Git } from "./git.ts";
-import { repositoryFor, type OpenRepository, type SnapshotHost } from "./repository.ts";
+import { GitError, repositoryGit, run, text, userGit, withAuthor, withTimeLimit } from "./git.ts";
+import { receivedCommit } from "./make-bundle.ts";
+import { prepareScratch, repositoryFor, type OpenRepository, type SnapshotHost } from "./repository.ts";
+import { unpack } from "./restore-files.ts";
 import type { SnapshotLimits } from "./selection.ts";
-import { writeTree } from "./take-snapshot.ts";
+import { stageTree } from "./take-snapshot.ts";
 import { discover, gitNumber, type WorkTree } from "./work-tree.ts";
 
-export interface ChatTree {
-  /** Root of the work tree. */
-  readonly root: string;
-  /** A snapshot in SHIM's repository that no edit followed; null: the files are read. */
-  readonly commit: string | null;
+/** What is merged with others: a work tree here, or the files of a chat of another machine. */
+export interface Side {
+  /** Root of the work tree, or the id of the chat. */
+  readonly name: string;
+  /** As an earlier look has left it, if nothing followed; null: it is read. */
+  readonly made: MadeSide | null;
+  /** Of another machine, with a work tree here of the same repository. */
+  readonly received?: { readonly bundle: Buffer; readonly needs: readonly string[]; readonly clone: string };
+}
+
+/** A side as a commit, whose own objects are in a scratch folder. */
+export interface MadeSide {
+  readonly name: string;
+  /** Digest of what is merged. */
+  readonly state: string;
+  readonly commit: string;
+  readonly isReceived: boolean;
+  readonly scratch: string;
+  readonly objects: readonly string[];
+  readonly tree: WorkTree;
 }
 
 export interface ForeseeInput extends SnapshotHost {
-  /** Work trees of one repository. */
-  readonly trees: readonly ChatTree[];
+  /** All of one repository. */
+  readonly sides: readonly Side[];
+  /** Scratch folders of earlier looks that stay. */
+  readonly keep: readonly string[];
   readonly snapshots: string;
   readonly limits: SnapshotLimits;
   readonly timeoutMs: number;
@@ -28,13 +48,14 @@ export interface ForeseeInput extends SnapshotHost {
 }
 
 export interface Forecast {
+  readonly sides: readonly MadeSide[];
   readonly pairs: readonly ForeseenPair[];
-  /** Why work trees or pairs were left out, for the log. */
+  /** Why sides or pairs were left out, for the log. */
   readonly problems: readonly string[];
 }
 
 export interface ForeseenPair {
-  readonly roots: readonly [string, string];
+  readonly names: readonly [string, string];
   /** Digest of what is merged. */
   readonly state: string;
   /** Files that cannot be merged; null: that state is known. */
@@ -49,119 +70,123 @@ export function canForesee(versionText: string): boolean {
   return gitNumber(versionText) >= minMergeTree;
 }
 
-interface Written {
-  /** Root as it was given. */
-  readonly folder: string;
-  readonly tree: WorkTree;
-  readonly head: string;
-  readonly root: string;
-  readonly objects: readonly string[];
-}
-
 /**
- * [CF1] Merges the work trees pair by pair, each as a commit on its HEAD, in a scratch beside
- * SHIM's repository: the project and that repository are only read, and nothing of it stays. Needs
- * no repository lock, so that no snapshot waits.
+ * [CF1] Merges the sides pair by pair, in scratch folders beside SHIM's repository: the project and
+ * that repository are only read. Needs no repository lock, so that no snapshot waits.
  */
 export async function foreseeConflicts(input: ForeseeInput): Promise<Forecast> {
   const problems: string[] = [];
   return withTimeLimit<Forecast>(
     input,
     async (signal) => {
-      createPrivateFolder(input.snapshots);
-      const version = await text(userGit(input.env, input.snapshots, signal), ["version"]);
+      const folder = await clearForeseen(input.snapshots, input.keep);
+      const version = await text(userGit(input.env, folder, signal), ["version"]);
       if (!canForesee(version)) throw new GitError("failed", `${version} is too old: to foresee conflicts takes 2.38`);
-      const scratch = join(input.snapshots, "foreseen.work");
-      // One process of a machine foresees, so leftovers belong to a killed one.
-      const clear = (): void => rmSync(scratch, { recursive: true, force: true });
-      clear();
+      const sides: MadeSide[] = [];
+      for (const side of input.sides) {
+        const isThere = side.made !== null && existsSync(side.made.scratch);
+        const made = isThere ? side.made : await make(input, side, mkdtempSync(join(folder, "side-")), signal);
+        if (typeof made === "string") problems.push(`${side.name}: ${made}`);
+        else sides.push(made);
+      }
+      const scratch = mkdtempSync(join(folder, "merge-"));
       try {
-        const written: Written[] = [];
-        for (const [at, one] of input.trees.entries()) {
-          const tree = await writeOne(input, one, join(scratch, String(at)), signal);
-          if (typeof tree === "string") problems.push(`${one.root}: ${tree}`);
-          else written.push(tree);
-        }
-        const merge = join(scratch, "merge");
-        return { pairs: await mergePairs(input, written, merge, problems, signal), problems };
+        return { sides, pairs: await mergePairs(input, sides, scratch, problems, signal), problems };
       } finally {
-        clear();
+        await rm(scratch, { recursive: true, force: true });
       }
     },
-    (reason) => ({ pairs: [], problems: [...problems, reason] }),
+    (reason) => ({ sides: [], pairs: [], problems: [...problems, reason] }),
   );
 }
 
-/** @returns why it is left out */
-async function writeOne(
-  input: ForeseeInput,
-  { root, commit }: ChatTree,
-  scratch: string,
-  signal: AbortSignal,
-): Promise<Written | string> {
-  const found = await discover(input.env, root, signal);
-  if ("skipped" in found) return found.skipped;
-  const tree = found.found;
-  const { head, objects } = tree;
-  if (head === null) return "it has no commit yet";
-  const repository = repositoryFor(input.snapshots, tree);
-  const owned = join(repository, "objects");
-  const kept = existsSync(owned) ? [owned, objects] : [objects];
-  if (commit !== null) {
-    const reader = repositoryGit(input.env, { gitDir: tree.gitDir, alternates: kept }, signal);
-    const { code, stdout } = await run(reader, ["rev-parse", "--verify", "--quiet", `${commit}^{tree}`], "", [0, 1]);
-    // The snapshot may have been dropped.
-    if (code === 0) return { folder: root, tree, head, root: stdout.toString("utf8").trim(), objects: kept };
-  }
-  await initialize(input.env, scratch, tree, signal);
-  const opened: OpenRepository = { host: input, signal, repository, owned, scratch };
-  const { root: id } = await writeTree(opened, tree, input);
-  return { folder: root, tree, head, root: id, objects: [join(scratch, "objects"), ...kept] };
+/** Deletes what earlier looks have left. @returns the folder of all */
+export async function clearForeseen(snapshots: string, keep: readonly string[]): Promise<string> {
+  const folder = join(snapshots, "foreseen.work");
+  createPrivateFolder(folder);
+  const left = readdirSync(folder).map((name) => join(folder, name));
+  for (const path of left) if (!keep.includes(path)) await rm(path, { recursive: true, force: true });
+  return folder;
 }
 
-async function initialize(env: NodeJS.ProcessEnv, gitDir: string, { format }: WorkTree, signal: AbortSignal) {
-  mkdirSync(join(gitDir, "info"), { recursive: true, mode: 0o700 });
-  const args = ["init", "--bare", "--quiet", "--template=", "--initial-branch=none", `--object-format=${format}`];
-  await run(repositoryGit(env, { gitDir }, signal), args);
+/** @returns why it is left out */
+async function make(
+  input: ForeseeInput,
+  { name, received }: Side,
+  scratch: string,
+  signal: AbortSignal,
+): Promise<MadeSide | string> {
+  const found = await discover(input.env, received?.clone ?? name, signal);
+  if ("skipped" in found) return found.skipped;
+  const tree = found.found;
+  if (tree.head === null) return "it has no commit yet";
+  const repository = repositoryFor(input.snapshots, tree);
+  const owned = join(repository, "objects");
+  prepare(scratch, tree);
+  const opened: OpenRepository = { host: input, signal, repository, owned, scratch };
+  const objects = [join(scratch, "objects"), tree.objects, ...(existsSync(owned) ? [owned] : [])];
+  const side = { name, isReceived: received !== undefined, scratch, objects, tree };
+  if (received) {
+    const refused = await unpack(opened, tree, { env: input.env, project: received.clone, ...received });
+    if (refused?.ok === false) return refused.error.message;
+    const commit = receivedCommit(received.bundle);
+    return { ...side, commit, state: commit };
+  }
+  const { root, reader } = await stageTree(opened, tree, input);
+  // [CF2] A commit on HEAD: the base is that of the two HEADs, as `git merge` would choose it.
+  const args = ["commit-tree", root, "-p", tree.head, "-m", "A work tree"];
+  return { ...side, commit: await text(withAuthor(reader, input.now), args), state: `${root} ${tree.head}` };
+}
+
+function prepare(scratch: string, { format }: WorkTree): void {
+  prepareScratch(scratch, scratch);
+  writeFileSync(join(scratch, "HEAD"), "ref: refs/heads/none\n");
+  const core = "[core]\n\trepositoryformatversion = 1\n\tbare = true\n";
+  writeFileSync(join(scratch, "config"), `${core}[extensions]\n\tobjectformat = ${format}\n`);
 }
 
 async function mergePairs(
   input: ForeseeInput,
-  written: readonly Written[],
+  sides: readonly MadeSide[],
   scratch: string,
   problems: string[],
   signal: AbortSignal,
 ): Promise<ForeseenPair[]> {
-  const [first] = written;
-  if (first === undefined || written.length < 2) return [];
-  await initialize(input.env, scratch, first.tree, signal);
-  const alternates = [...new Set(written.flatMap(({ objects }) => objects))];
+  const [first] = sides;
+  if (first === undefined) return [];
+  prepare(scratch, first.tree);
   const known = new Set(input.known);
   const pairs: ForeseenPair[] = [];
-  for (const [at, a] of written.entries())
-    for (const b of written.slice(at + 1)) {
-      const state = [a.root, a.head, b.root, b.head].join(" ");
-      const roots = [a.folder, b.folder] as const;
-      // The attributes of a work tree say how its files are merged; settings of the user's do not.
-      const location = { gitDir: scratch, workTree: a.tree.top, alternates, config: a.tree.config };
-      const git = withAuthor(repositoryGit(input.env, location, signal), input.now);
+  for (const [at, a] of sides.entries())
+    for (const b of sides.slice(at + 1)) {
+      // Each machine tells its own chats.
+      if (a.isReceived && b.isReceived) continue;
+      const state = `${a.state} ${b.state}`;
+      const names = [a.name, b.name] as const;
       try {
-        pairs.push({ roots, state, conflicts: known.has(state) ? null : await merge(git, a, b) });
+        pairs.push({ names, state, conflicts: known.has(state) ? null : await merge(input, a, b, scratch, signal) });
       } catch (error) {
         // Histories without a common commit, and objects that are gone.
         if (!(error instanceof GitError) || error.fault !== "failed") throw error;
-        problems.push(`${roots.join(", ")}: ${error.message}`);
+        problems.push(`${names.join(", ")}: ${error.message}`);
       }
     }
   return pairs;
 }
 
-/** [CF2] The base is that of the two HEADs, as `git merge` would choose it. */
-async function merge(git: Git, a: Written, b: Written): Promise<FileConflict[]> {
-  if (a.root === b.root) return [];
-  const commits = [];
-  for (const { root, head } of [a, b])
-    commits.push(await text(git, ["commit-tree", root, "-p", head, "-m", "A work tree"]));
-  const answer = await run(git, ["merge-tree", "--write-tree", "-z", "--no-messages", ...commits], "", [0, 1]);
+async function merge(
+  { env }: ForeseeInput,
+  a: MadeSide,
+  b: MadeSide,
+  scratch: string,
+  signal: AbortSignal,
+): Promise<FileConflict[]> {
+  if (a.state === b.state) return [];
+  const { top, config } = a.tree;
+  const alternates = [...new Set([...a.objects, ...b.objects])];
+  // The attributes of a work tree say how its files are merged; settings of the user's do not.
+  const git = repositoryGit(env, { gitDir: scratch, workTree: top, alternates, config }, signal);
+  const args = ["merge-tree", "--write-tree", "-z", "--no-messages", a.commit, b.commit];
+  const answer = await run(git, args, "", [0, 1]);
   return answer.code === 0 ? [] : readAnswer(git, answer.stdout);
 }

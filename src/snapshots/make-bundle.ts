@@ -31,6 +31,17 @@ const scratchPrefix = "bundle-";
 const filesRef = "refs/shim/files";
 const ontoRef = "refs/shim/onto";
 
+/** Commit of the files on what its reader has. */
+export function receivedCommit(bundle: Buffer): string {
+  const header = bundle.toString("latin1", 0, bundle.indexOf("\n\n"));
+  return (
+    header
+      .split("\n")
+      .find((line) => line.endsWith(` ${ontoRef}`))
+      ?.split(" ")[0] ?? ""
+  );
+}
+
 /**
  * [GS60] Bundles a snapshot without what a clone has: thin against its base commit where a
  * remote-tracking branch has that, else against its newest ancestors that one has, with the commits

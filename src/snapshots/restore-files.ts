@@ -236,10 +236,11 @@ export async function restoreReceived(input: RestoreReceivedInput): Promise<Rest
   );
 }
 
-async function unpack(
+/** [GS62] Unpacks the objects of a bundle into the scratch. @returns why not */
+export async function unpack(
   opened: OpenRepository,
   tree: WorkTree,
-  { env, bundle, needs, project: folder }: RestoreReceivedInput,
+  { env, bundle, needs, project: folder }: Pick<RestoreReceivedInput, "env" | "bundle" | "needs" | "project">,
 ): Promise<RestoreOutcome | null> {
   const project = repositoryGit(env, { gitDir: tree.gitDir }, opened.signal);
   const missing = await findMissing(project, needs);

@@ -136,35 +136,30 @@ interface TreeInput extends Pick<SnapshotInput, "snapshots"> {
   readonly limits: SnapshotLimits;
 }
 
-interface WrittenTree {
+interface StagedTree {
   /** Id of the tree, whose new objects are in the scratch. */
   readonly root: string;
-  readonly entries: readonly IndexEntry[];
-  readonly absent: readonly ExcludedFile[];
   readonly special: readonly ExcludedFile[];
   readonly selection: Selection;
   readonly reader: Git;
   readonly writer: Git;
 }
 
-/** Writes what a snapshot would hold as a tree into the scratch, and nothing elsewhere. */
-export async function writeTree(
+/** Writes the files that a snapshot would hold as a tree into the scratch, and nothing elsewhere. */
+export async function stageTree(
   opened: OpenRepository,
   tree: WorkTree,
   input: TreeInput,
   index = join(tree.gitDir, "index"),
-): Promise<WrittenTree> {
+): Promise<StagedTree> {
   copyProjectFiles(tree, opened.scratch, index);
   const reader = readingGit(opened, [tree.objects], tree.top, tree.config);
   const writer = readingGit(opened, [], tree.top, tree.config);
   await unhide(writer, tree.top, await indexEntries(writer));
   const { selection, special } = await selectChanges(opened, tree, input, reader);
   await stage(writer, selection, tree.format);
-  const written = await text(writer, ["write-tree", "--missing-ok"]);
-  const reason = "its content is not in the project's objects on this machine";
-  const { entries, absent } = await dropAbsent(reader, writer, written, reason);
-  const root = absent.length === 0 ? written : await text(writer, ["write-tree", "--missing-ok"]);
-  return { root, entries, absent, special, selection, reader, writer };
+  const root = await text(writer, ["write-tree", "--missing-ok"]);
+  return { root, special, selection, reader, writer };
 }
 
 /** The project's files as they are, in the scratch folder. */
@@ -190,12 +185,10 @@ export async function readPresent(
       skipped: `${found.top} is not in a git repository and holds more than ${maxPlainFiles} files: \`git init\` there makes it a project`,
     };
   const tree = base === null ? found : { ...found, head: base.commit };
-  const { root, entries, absent, special, selection, reader, writer } = await writeTree(
-    opened,
-    tree,
-    input,
-    base?.index,
-  );
+  const { root: written, special, selection, reader, writer } = await stageTree(opened, tree, input, base?.index);
+  const reason = "its content is not in the project's objects on this machine";
+  const { entries, absent } = await dropAbsent(reader, writer, written, reason);
+  const root = absent.length === 0 ? written : await text(writer, ["write-tree", "--missing-ok"]);
   const settings = tree.config.filter(isContentSetting);
   const head = found.head;
   const about = JSON.stringify({ head, branch: tree.branch, settings });

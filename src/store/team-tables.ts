@@ -77,13 +77,15 @@ type SideChange = "changed" | "added" | "deleted";
 /** Conflicts of two living chats that are foreseen now; each has been news to both. */
 export const teamConflicts = table("team_conflicts", {
   seq: serial({ isReused: false }),
-  /** merge: of a file in two work trees; tree: both write this work tree. */
-  kind: text<"merge" | "tree">(),
+  /** merge: of a file in two work trees; tree: both write this work tree; apart: not compared. */
+  kind: text<"merge" | "tree" | "apart">(),
   session: text(),
+  /** May be of another machine. */
   other: text(),
   root: text(),
+  /** On another machine after its name and a colon. */
   otherRoot: text(),
-  /** Relative to the roots; of a tree the root. */
+  /** Relative to the roots; of a tree the root; of what is not compared why. */
   path: text(),
   did: text<SideChange>(),
   otherDid: text<SideChange>(),

@@ -171,13 +171,14 @@ function addConflicts(team: Command, cli: Cli): void {
     view: ({ isOn, conflicts }, { io }) => {
       const side =
         (at: 0 | 1) =>
-        ({ chats }: ForeseenConflict) => {
+        ({ kind, chats }: ForeseenConflict) => {
           const { shortId, title, did, lines, root } = chats[at];
-          const what = lines === null ? did : `lines ${lines}`;
-          return `${shortId} ${oneLine(title ?? "untitled", 30)}, ${what}, ${shortPath(root, io.env["HOME"] ?? "")}`;
+          const what = kind === "apart" ? "" : lines === null ? `${did}, ` : `lines ${lines}, `;
+          return `${shortId} ${oneLine(title ?? "untitled", 30)}, ${what}${shortPath(root, io.env["HOME"] ?? "")}`;
         };
       const columns: Columns<ForeseenConflict> = {
-        FILE: ({ kind, path }) => (kind === "merge" ? path : "(both write one work tree)"),
+        FILE: ({ kind, path }) =>
+          kind === "merge" ? path : kind === "tree" ? "(both write one work tree)" : `(not compared: ${path})`,
         CHAT: side(0),
         OTHER: side(1),
         SINCE: ({ ageMs }) => `${age(ageMs)} ago`,

@@ -22,7 +22,7 @@ const SideOfConflict = z.object({
   chat: z.string(),
   shortId: z.string(),
   title: z.string().nullable(),
-  /** Root of its work tree. */
+  /** Root of its work tree, on another machine after the machine's name and a colon. */
   root: z.string(),
   did: z.enum(["changed", "added", "deleted"]),
   /** In its own version; null: the whole file. */
@@ -30,9 +30,12 @@ const SideOfConflict = z.object({
 });
 
 export const ForeseenConflict = z.object({
-  /** merge: the same file in two work trees; tree: both chats write one work tree. */
-  kind: z.enum(["merge", "tree"]),
-  /** Relative to both work trees; of kind `tree` the work tree itself. */
+  /**
+   * merge: the same file in two work trees; tree: both chats write one work tree; apart: the files
+   * of a chat of another machine that are not compared.
+   */
+  kind: z.enum(["merge", "tree", "apart"]),
+  /** Relative to both work trees; of kind `tree` the work tree itself, of `apart` why. */
   path: z.string(),
   ageMs: z.number(),
   chats: z.tuple([SideOfConflict, SideOfConflict]),
@@ -57,7 +60,7 @@ export const teamOperations = {
     example: { all: true },
   }),
   "team.conflicts": machineOperation({
-    summary: "Conflicts between chats of this machine that are foreseen now, before anyone commits.",
+    summary: "Conflicts of chats of this machine that are foreseen now, before anyone commits.",
     /** `isOn`: whether conflicts are foreseen at all. */
     output: z.object({ isOn: z.boolean(), conflicts: z.array(ForeseenConflict) }),
     effect: "read",

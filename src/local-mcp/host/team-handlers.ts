@@ -13,6 +13,7 @@ import { teamConflicts } from "../../store/team-tables.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isAlive, readChatState } from "../recovery/session-state.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
+import * as remote from "../sync/remote-sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { createNaming, folderOf } from "../team/chat-naming.ts";
 import type { TeamView } from "../../contract/machine/overview.ts";
@@ -52,19 +53,22 @@ export function readConflicts(runtime: Runtime): ForeseenConflict[] {
 export function openConflicts(sql: Sql, runtime: Runtime): ForeseenConflict[] {
   return teamConflicts.select(sql, "ORDER BY seq DESC LIMIT 200").flatMap((row) => {
     const { kind, path, at, root, did, lines } = row;
-    const [one, two] = [sessions.get(sql, row.session), sessions.get(sql, row.other)];
-    if (!one || !two || !isAlive(runtime, one) || !isAlive(runtime, two)) return [];
-    const nameOf = (session: sessions.Session) => ({
-      chat: session.id,
-      shortId: shortSessionId(sql, session.id),
-      title: sessions.displayTitle(session),
-    });
+    const [one, two] = [row.session, row.other].map((chat) => nameLiving(sql, runtime, chat));
+    if (!one || !two) return [];
     const chats: ForeseenConflict["chats"] = [
-      { ...nameOf(one), root, did, lines },
-      { ...nameOf(two), root: row.otherRoot, did: row.otherDid, lines: row.otherLines },
+      { ...one, root, did, lines },
+      { ...two, root: row.otherRoot, did: row.otherDid, lines: row.otherLines },
     ];
     return [{ kind, path, ageMs: runtime.now() - at, chats }];
   });
+}
+
+/** A chat of this machine, or of another one as last heard. */
+function nameLiving(sql: Sql, runtime: Runtime, chat: string) {
+  const own = sessions.get(sql, chat);
+  const title = own ? sessions.displayTitle(own) : remote.findTitle(sql, chat)?.title;
+  if (title === undefined || (own && !isAlive(runtime, own))) return null;
+  return { chat, shortId: shortSessionId(sql, chat), title };
 }
 
 async function allChats(

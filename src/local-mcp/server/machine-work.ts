@@ -91,7 +91,7 @@ export class MachineWork {
     await attempt(log, "conflicts were not foreseen", async () => {
       // Not at the start: it comes with the part of the chats.
       const { ConflictWatch } = await import("../team/conflict-watch.ts");
-      this.#conflicts ??= new ConflictWatch(this.#runtime);
+      this.#conflicts ??= new ConflictWatch(this.#runtime, () => this.#reader());
       await this.#conflicts.check(signal);
     });
     const restMs = Math.max(foreseeAfterMs, restFactor * (now() - at));

@@ -30,6 +30,20 @@ export function get(sql: Sql, workspace: string, device: string, session: string
   return list(sql, workspace, { device, session })[0] ?? null;
 }
 
+/** [CF10] Sessions of other machines that go on there and have sealed files, newest first. */
+export function listWithFiles(sql: Sql, most: number): RemoteSession[] {
+  const rows = remoteSessions.select(
+    sql,
+    `WHERE workspace = (SELECT workspace FROM sync_device) AND device NOT IN (SELECT device FROM sync_device)
+       AND session NOT IN (SELECT id FROM sessions) AND isEnded = 0 AND taken IS NULL
+       AND content ->> '$.files.sent.bundle' IS NOT NULL AND content ->> '$.death' IS NULL
+       AND coalesce(content ->> '$.recovery', '') NOT IN ('recovered', 'dismissed')
+     ORDER BY at DESC LIMIT ?`,
+    most,
+  );
+  return rows as RemoteSession[];
+}
+
 export function findTitle(
   sql: Sql,
   session: string,

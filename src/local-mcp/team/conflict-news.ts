@@ -4,6 +4,7 @@ import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 import type { FileConflict } from "../../snapshots/merge-answer.ts";
+import { age } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { formatChat } from "./news-text.ts";
 
@@ -14,17 +15,20 @@ export interface WorkingChat {
   readonly home: string | null;
   /** Its newest edit in each work tree, relative to the root. */
   readonly edited: ReadonlyMap<string, string>;
+  /** Where it works, as people name it, and when it saved its files; null: on this machine. */
+  readonly elsewhere: { readonly machine: string; readonly root: string; readonly at: number } | null;
 }
 
-/** Tells each of two chats of the other. @param text for the first (0) or the second (1) of them */
+/** Tells each of two chats that is of this machine of the other. @param text for the first (0) or the second (1) */
 export function tell(
   sql: Sql,
   at: number,
   two: readonly [WorkingChat, WorkingChat],
-  text: (reader: 0 | 1, other: sessions.Session) => string,
+  text: (reader: 0 | 1, other: WorkingChat) => string,
 ): void {
   for (const reader of [0, 1] as const) {
-    const words = text(reader, two[reader === 0 ? 1 : 0].session);
+    if (two[reader].elsewhere !== null) continue;
+    const words = text(reader, two[reader === 0 ? 1 : 0]);
     news.add(sql, at, two[reader].session.id, `conflict:${at}:${digest(words)}`, { kind: "conflict", text: words });
   }
 }
@@ -34,15 +38,16 @@ const maxFiles = 5;
 /** [CF6] */
 export function mergeNews(
   sql: Sql,
-  other: sessions.Session,
+  { session, elsewhere }: WorkingChat,
   conflicts: readonly FileConflict[],
   reader: 0 | 1,
-  roots: readonly [string, string],
+  { now, where }: { readonly now: number; readonly where: readonly [string, string] },
 ): string {
   const files = conflicts.slice(0, maxFiles).map((one) => `${pathOf(one.path)}${how(one, reader)}`);
   const more = conflicts.length > maxFiles ? ` and ${conflicts.length - maxFiles} more` : "";
-  const where = pathOf(roots[reader === 0 ? 1 : 0]);
-  return `your changes and those of ${nameOf(sql, other)} in ${where} will not merge by themselves: ${files.join(", ")}${more}. ${advice(other)}, or merge early.`;
+  const saved = elsewhere === null ? "" : `, as it saved its files ${age(now - elsewhere.at)} ago,`;
+  const there = `${pathOf(where[reader === 0 ? 1 : 0])}${saved}`;
+  return `your changes and those of ${nameOf(sql, session)} in ${there} will not merge by themselves: ${files.join(", ")}${more}. ${advice(session)}, or merge early.`;
 }
 
 function how({ did, lines }: FileConflict, reader: 0 | 1): string {
@@ -54,9 +59,10 @@ function how({ did, lines }: FileConflict, reader: 0 | 1): string {
   return range === null ? "" : ` (your ${/^\d+$/.test(range) ? "line" : "lines"} ${range})`;
 }
 
-/** [CF7] @param newest edit of the other chat there */
-export function treeNews(sql: Sql, other: sessions.Session, root: string, newest: string): string {
-  return `${nameOf(sql, other)} edits files in the same work tree ${pathOf(root)} as this chat, without reservations (its newest edit: ${pathOf(newest)}). Each may overwrite or commit what the other wrote. ${advice(other)}, or go on in a work tree of your own.`;
+/** [CF7] */
+export function treeNews(sql: Sql, { session, edited }: WorkingChat, root: string): string {
+  const newest = pathOf(edited.get(root) ?? "");
+  return `${nameOf(sql, session)} edits files in the same work tree ${pathOf(root)} as this chat, without reservations (its newest edit: ${newest}). Each may overwrite or commit what the other wrote. ${advice(session)}, or go on in a work tree of your own.`;
 }
 
 /** [CF8] Tells each chat of a work tree once of a switch. @param by whose call ran meanwhile */

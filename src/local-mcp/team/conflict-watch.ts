@@ -1,10 +1,9 @@
 import { dirname, isAbsolute, relative } from "node:path";
-import { snapshots } from "../../store/session-tables.ts";
 import { teamConflicts } from "../../store/team-tables.ts";
 import { realPath } from "../../platform/real-path.ts";
 import { runApart } from "../../runtime/run-apart.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { foreseeConflicts } from "../../snapshots/foresee-conflicts.ts";
+import { clearForeseen, foreseeConflicts, type MadeSide, type Side } from "../../snapshots/foresee-conflicts.ts";
 import type { FileConflict } from "../../snapshots/merge-answer.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isAlive } from "../recovery/session-state.ts";
@@ -12,17 +11,26 @@ import { pathOf } from "../sessions/entries.ts";
 import { branchSwitches, gitFolders, projectRoot, readHead } from "../sessions/git-head.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { ChatsElsewhere, type ChatElsewhere, type OpenLink } from "./chats-elsewhere.ts";
 import { mergeNews, switchNews, tell, treeNews, type WorkingChat } from "./conflict-news.ts";
 import * as reservationTable from "./reservation-table.ts";
 
-/** A repository with several living chats, one of which has done something. */
-interface BusyRepository {
+/** A repository with several living chats. */
+interface Repository {
   readonly chats: readonly WorkingChat[];
   readonly roots: readonly string[];
+  readonly others: readonly ChatElsewhere[];
 }
 
-/** Each further tree adds a merge with every other one. */
-const maxTrees = 12;
+/** A side as it was made last, at this time or from this bundle. */
+interface Made {
+  readonly side: MadeSide;
+  readonly at: number;
+  readonly bundle: string | null;
+}
+
+/** Each further side adds a merge with every other one. */
+const maxSides = 12;
 const timeoutMs = 20_000;
 /** Journal entries from before the host's start that are looked at. */
 const firstEntries = 200;
@@ -32,17 +40,22 @@ const maxEdits = 100;
 const mayChange =
   "kind IN ('tool_end', 'tool_error') AND coalesce(body ->> 'action', '') <> 'read' AND body ->> 'name' NOT IN ('Read', 'Grep', 'Glob', 'LS')";
 
-/** [CF4] Foresees conflicts between the living chats of this machine. One call at a time. */
+/** [CF4] Foresees conflicts of the living chats of this machine. One call at a time. */
 export class ConflictWatch {
   readonly #runtime: Runtime;
+  readonly #elsewhere: ChatsElsewhere;
   /** Last journal entry that was looked at; null: none yet. */
   #seq: number | null = null;
-  /** Last forecast of each pair of work trees. */
+  /** Bundles of other machines that were looked at. */
+  #seen: ReadonlySet<string> = new Set();
+  readonly #made = new Map<string, Made>();
+  /** Last forecast of each pair of sides. */
   readonly #forecasts = new Map<string, { readonly state: string; readonly conflicts: readonly FileConflict[] }>();
   #problem = "";
 
-  constructor(runtime: Runtime) {
+  constructor(runtime: Runtime, link: OpenLink = () => null) {
     this.#runtime = runtime;
+    this.#elsewhere = new ChatsElsewhere(runtime, link);
   }
 
   /** Looks at what the chats did since the last call. @returns how many repositories it merged */
@@ -50,14 +63,24 @@ export class ConflictWatch {
     const { store, config } = this.#runtime;
     if (!config.team.isEnabled || !config.team.conflicts) return 0;
     const active = store.read((sql) => this.#findActive(sql), new Set<string>());
-    const chats = active.size === 0 ? [] : store.read((sql) => livingChats(sql, this.#runtime), []);
-    const busy = chats.length < 2 ? [] : groupByRepository(chats, active);
+    const elsewhere = this.#elsewhere.list(maxSides);
+    const fresh = new Set(elsewhere.flatMap(({ bundle }) => (this.#seen.has(bundle) ? [] : [bundle])));
+    if (active.size + fresh.size + this.#made.size === 0) return 0;
+    const chats = store.read((sql) => livingChats(sql, this.#runtime), []);
+    const isLinked = chats.length > 0 && elsewhere.length > 0 && (await this.#elsewhere.connect());
+    if (isLinked) this.#seen = new Set(elsewhere.map(({ bundle }) => bundle));
+    const all = await this.#groupByRepository(chats, isLinked ? elsewhere : []);
+    await this.#dropOthers(all);
+    const busy = all.filter(
+      (one) =>
+        one.chats.some(({ session }) => active.has(session.id)) || one.others.some(({ bundle }) => fresh.has(bundle)),
+    );
     if (busy.length === 0) return 0;
     store.write((sql) => {
-      closeEnded(sql, chats);
+      closeEnded(sql, [...chats, ...elsewhere]);
       for (const repository of busy) meetInTrees(sql, this.#runtime, repository);
     });
-    const merged = busy.filter(({ roots }) => roots.length > 1);
+    const merged = busy.filter(({ roots, others }) => roots.length + others.length > 1);
     for (const repository of merged) await this.#merge(repository, signal);
     return merged.length;
   }
@@ -71,29 +94,91 @@ export class ConflictWatch {
     return new Set(sql.all<{ session: string }>(query, since, last).map(({ session }) => session));
   }
 
-  async #merge({ chats, roots }: BusyRepository, signal?: AbortSignal): Promise<void> {
+  async #groupByRepository(chats: readonly WorkingChat[], elsewhere: readonly ChatElsewhere[]): Promise<Repository[]> {
+    const withTrees = chats.flatMap((chat) =>
+      rootsOf(chat).flatMap((root) => {
+        const { common } = gitFolders(root);
+        return common === null ? [] : [{ chat, root, common }];
+      }),
+    );
+    const groups: Repository[] = [];
+    for (const group of Map.groupBy(withTrees, ({ common }) => common).values()) {
+      const inGroup = [...new Set(group.map(({ chat }) => chat))];
+      const roots = [...new Set(group.map(({ root }) => root))].toSorted().slice(0, maxSides);
+      const others = await this.#elsewhere.inProject(elsewhere, roots[0] ?? "");
+      if (inGroup.length + others.length > 1) groups.push({ chats: inGroup, roots, others });
+    }
+    return groups;
+  }
+
+  /** Deletes the sides of chats that are over or alone. */
+  async #dropOthers(groups: readonly Repository[]): Promise<void> {
+    const names = new Set(groups.flatMap(({ roots, others }) => [...roots, ...others.map(({ row }) => row.session)]));
+    const gone = [...this.#made.keys()].filter((name) => !names.has(name));
+    for (const name of gone) this.#made.delete(name);
+    if (gone.length > 0) await clearForeseen(this.#runtime.paths.snapshots, this.#scratches());
+  }
+
+  #scratches(): string[] {
+    return [...this.#made.values()].map(({ side }) => side.scratch);
+  }
+
+  async #merge({ chats, roots, others }: Repository, signal?: AbortSignal): Promise<void> {
     const { store, env, paths, config, now, log } = this.#runtime;
+    const at = now();
+    const sides = store.read(
+      (sql) => roots.map((name): Side => ({ name, made: this.#unchanged(sql, name, chats) })),
+      [],
+    );
+    const compared: WorkingChat[] = [...chats];
+    const apart: (readonly [ChatElsewhere, string])[] = [];
+    for (const other of others) {
+      const known = this.#made.get(other.row.session);
+      const side = known?.bundle === other.bundle ? known.side : await this.#elsewhere.fetch(other, roots[0] ?? "");
+      if (typeof side === "string") apart.push([other, side]);
+      else if (side !== null) {
+        sides.push("made" in side ? side : { name: side.name, made: side });
+        compared.push(other);
+      }
+    }
     const input = {
       env: { ...env },
-      trees: roots.map((root) => ({ root, commit: store.read((sql) => freshSnapshot(sql, root, chats), null) })),
+      sides,
+      keep: this.#scratches(),
       snapshots: paths.snapshots,
       limits: config.snapshots,
       timeoutMs,
-      now: now(),
+      now: at,
       known: [...this.#forecasts.values()].map(({ state }) => state),
     };
-    const { pairs, problems } = await runApart(this.#runtime, "foreseeConflicts", foreseeConflicts, input, signal);
-    const problem = problems.join("; ");
+    const found = await runApart(this.#runtime, "foreseeConflicts", foreseeConflicts, input, signal);
+    for (const side of found.sides) {
+      const bundle = others.find(({ row }) => row.session === side.name)?.bundle ?? null;
+      if (this.#made.get(side.name)?.side.scratch !== side.scratch) this.#made.set(side.name, { side, at, bundle });
+    }
+    const problem = found.problems.join("; ");
     if (problem !== "" && problem !== this.#problem) log("warn", "conflicts could not be foreseen", { problem });
     this.#problem = problem;
     store.write((sql) => {
-      for (const { roots: pair, state, conflicts } of pairs) {
-        const key = pair.join("\0");
-        const found = conflicts ?? this.#forecasts.get(key)?.conflicts ?? [];
-        this.#forecasts.set(key, { state, conflicts: found });
-        for (const two of meetings(chats, pair)) settle(sql, now(), two, pair, found);
+      for (const { names, state, conflicts: fresh } of found.pairs) {
+        const key = names.join("\0");
+        const conflicts = fresh ?? this.#forecasts.get(key)?.conflicts ?? [];
+        this.#forecasts.set(key, { state, conflicts });
+        for (const two of meetings(compared, names)) settle(sql, now(), two, names, conflicts);
       }
+      for (const other of others) setApart(sql, at, chats, other, apart.find(([one]) => one === other)?.[1] ?? null);
     });
+  }
+
+  /** The side as it was made, if no commit and no call of its chats followed. */
+  #unchanged(sql: Sql, root: string, chats: readonly WorkingChat[]): MadeSide | null {
+    const made = this.#made.get(root);
+    if (made === undefined || made.side.tree.head !== readHead(root)?.commit) return null;
+    const last = `SELECT at FROM journal WHERE session = ? AND ${mayChange} ORDER BY seq DESC LIMIT 1`;
+    const isBehind = chats
+      .filter((chat) => chat.home === root || chat.edited.has(root))
+      .some(({ session }) => (sql.all<{ at: number }>(last, session.id)[0]?.at ?? 0) >= made.at);
+    return isBehind ? null : made.side;
   }
 }
 
@@ -117,40 +202,14 @@ function livingChats(sql: Sql, runtime: Runtime): WorkingChat[] {
       const root = isAbsolute(path) ? rootOf(dirname(path)) : null;
       if (root !== null && !edited.has(root)) edited.set(root, relative(root, realPath(path)));
     }
-    return { session, home: session.project === null ? null : rootOf(session.project), edited };
+    const home = session.project === null ? null : rootOf(session.project);
+    return { session, home, edited, elsewhere: null };
   });
-}
-
-function groupByRepository(chats: readonly WorkingChat[], active: ReadonlySet<string>): BusyRepository[] {
-  const withTrees = chats.flatMap((chat) =>
-    rootsOf(chat).flatMap((root) => {
-      const { common } = gitFolders(root);
-      return common === null ? [] : [{ chat, root, common }];
-    }),
-  );
-  return Object.values(Object.groupBy(withTrees, ({ common }) => common))
-    .map((group = []) => ({
-      chats: [...new Set(group.map(({ chat }) => chat))],
-      roots: [...new Set(group.map(({ root }) => root))].toSorted().slice(0, maxTrees),
-    }))
-    .filter((group) => group.chats.length > 1 && group.chats.some(({ session }) => active.has(session.id)));
 }
 
 /** Work trees of its edits, and where it has edited nothing yet the one in which it was started. */
 function rootsOf({ home, edited }: WorkingChat): string[] {
   return edited.size > 0 || home === null ? [...edited.keys()] : [home];
-}
-
-/** The newest snapshot of a work tree, if no commit and no call of its chats followed it. */
-function freshSnapshot(sql: Sql, root: string, chats: readonly WorkingChat[]): string | null {
-  const rest = "WHERE project = ? AND state = 'done' ORDER BY at DESC LIMIT 1";
-  const [newest] = snapshots.select(sql, rest, root);
-  if (newest === undefined || newest.head !== readHead(root)?.commit) return null;
-  const last = `SELECT at FROM journal WHERE session = ? AND ${mayChange} ORDER BY seq DESC LIMIT 1`;
-  const isBehind = chats
-    .filter((chat) => chat.home === root || chat.edited.has(root))
-    .some(({ session }) => (sql.all<{ at: number }>(last, session.id)[0]?.at ?? 0) >= newest.at);
-  return isBehind ? null : newest.commit;
 }
 
 type Two = readonly [WorkingChat, WorkingChat];
@@ -173,10 +232,11 @@ function settle(
   sql: Sql,
   now: number,
   two: Two,
-  [root, otherRoot]: readonly [string, string],
+  names: readonly [string, string],
   conflicts: readonly FileConflict[],
 ): void {
   const [session, other] = [two[0].session.id, two[1].session.id];
+  const [root, otherRoot] = [two[0].elsewhere?.root ?? names[0], two[1].elsewhere?.root ?? names[1]];
   const pair = { kind: "merge", session, other, root, otherRoot } as const;
   const where = "WHERE kind = 'merge' AND session = ? AND other = ? AND root = ? AND otherRoot = ?";
   const open = teamConflicts.select(sql, where, session, other, root, otherRoot);
@@ -195,7 +255,25 @@ function settle(
   }
   const paths = new Set(conflicts.map(({ path }) => pathOf(path)));
   for (const { seq, path } of open) if (!paths.has(path)) teamConflicts.delete(sql, { seq });
-  if (fresh.length > 0) tell(sql, now, two, (reader, one) => mergeNews(sql, one, fresh, reader, [root, otherRoot]));
+  if (fresh.length > 0)
+    tell(sql, now, two, (reader, other) => mergeNews(sql, other, fresh, reader, { now, where: [root, otherRoot] }));
+}
+
+/** Files of another machine that cannot be compared with those of any chat here. @param why null: they can */
+function setApart(
+  sql: Sql,
+  at: number,
+  chats: readonly WorkingChat[],
+  { session: { id: other }, elsewhere }: ChatElsewhere,
+  why: string | null,
+): void {
+  const open = teamConflicts.select(sql, "WHERE kind = 'apart' AND other = ?", other);
+  const said = open.find(({ path }) => path === why);
+  for (const { seq } of open) if (seq !== said?.seq) teamConflicts.delete(sql, { seq });
+  const [chat] = chats;
+  if (why === null || said !== undefined || chat === undefined || elsewhere === null) return;
+  const sides = { session: chat.session.id, other, root: chat.home ?? "", otherRoot: elsewhere.root };
+  teamConflicts.insert(sql, { kind: "apart", ...sides, path: why, did: "changed", otherDid: "changed", at });
 }
 
 function closeEnded(sql: Sql, chats: readonly WorkingChat[]): void {
@@ -209,7 +287,7 @@ function closeEnded(sql: Sql, chats: readonly WorkingChat[]): void {
 }
 
 /** [CF7] [CF8] Looks for chats that share a work tree. */
-function meetInTrees(sql: Sql, runtime: Runtime, { chats }: BusyRepository): void {
+function meetInTrees(sql: Sql, runtime: Runtime, { chats }: Repository): void {
   const roots = new Set(chats.flatMap((chat) => [...rootsOf(chat), ...(chat.home === null ? [] : [chat.home])]));
   for (const root of roots) {
     const present = chats.filter((chat) => chat.home === root || chat.edited.has(root));
@@ -231,7 +309,7 @@ function shareTree(sql: Sql, at: number, root: string, two: Two): void {
   if (teamConflicts.has(sql, pair) || holders.has(session) || holders.has(other)) return;
   const row = { ...pair, otherRoot: root, path: pathOf(root), did: "changed", otherDid: "changed", at } as const;
   teamConflicts.insert(sql, row);
-  tell(sql, at, two, (reader, one) => treeNews(sql, one, root, two[1 - reader]?.edited.get(root) ?? ""));
+  tell(sql, at, two, (_, other) => treeNews(sql, other, root));
 }
 
 /** Switches that are older are no news any more. */

@@ -38,6 +38,12 @@ function Groups({ fleet, at }: { fleet: Fleet; at: number }): JSX.Element {
   );
 }
 
+const conflictTexts: Record<ForeseenConflict["kind"], string> = {
+  merge: "A conflict is foreseen in ",
+  tree: "Two chats write the work tree ",
+  apart: "Not compared, ",
+};
+
 function Conflict({ one: { kind, path, chats } }: { one: ForeseenConflict }): JSX.Element {
   const sides = chats.map(({ chat, title, did, lines }) => (
     <>
@@ -47,10 +53,8 @@ function Conflict({ one: { kind, path, chats } }: { one: ForeseenConflict }): JS
   ));
   return (
     <p class="trouble">
-      {kind === "merge"
-        ? `A conflict is foreseen in ${plain(path)}: `
-        : `Two chats write the work tree ${plain(path)}: `}
-      {sides[0]} and {sides[1]}
+      {conflictTexts[kind]}
+      {plain(path)}: {sides[0]} and {sides[1]}
     </p>
   );
 }

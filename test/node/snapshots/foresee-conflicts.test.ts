@@ -1,8 +1,14 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { foreseeConflicts, type ChatTree, type Forecast } from "#src/snapshots/foresee-conflicts.ts";
+import {
+  clearForeseen,
+  foreseeConflicts,
+  type Forecast,
+  type MadeSide,
+  type Side,
+} from "#src/snapshots/foresee-conflicts.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import {
   commitAll,
@@ -11,7 +17,6 @@ import {
   GIT_ENV,
   LIMITS,
   makeProject,
-  taken,
   T0,
   write,
   type GitProject,
@@ -29,13 +34,16 @@ function twoTrees(files: Record<string, string>): GitProject & { readonly other:
 
 function foresee(
   { snapshots }: Pick<GitProject, "snapshots">,
-  trees: readonly (string | ChatTree)[],
+  sides: readonly (string | MadeSide | Side)[],
   known: readonly string[] = [],
 ): Promise<Forecast> {
+  const toSide = (one: string | MadeSide | Side): Side =>
+    typeof one === "string" ? { name: one, made: null } : "commit" in one ? { name: one.name, made: one } : one;
   return foreseeConflicts({
     env: GIT_ENV,
     processes: systemProcesses,
-    trees: trees.map((one) => (typeof one === "string" ? { root: one, commit: null } : one)),
+    sides: sides.map(toSide),
+    keep: sides.flatMap((one) => (typeof one === "object" && "scratch" in one ? [one.scratch] : [])),
     snapshots,
     limits: LIMITS,
     timeoutMs: 60_000,
@@ -49,11 +57,11 @@ it("[CF1] merges uncommitted files of two work trees, and writes into no project
   write(from.project, { "src/a.ts": lines(30).replace("line 12\n", "one\ntwo\n"), "free.ts": "x\n" });
   write(from.other, { "src/a.ts": `new\n${lines(30).replace("line 12\n", "three\n")}`, "b.ts": "changed\n" });
   const before = fingerprint(join(from.project, ".git"));
-  expect(await foresee(from, [from.project, from.other])).toEqual({
+  expect(await foresee(from, [from.project, from.other])).toMatchObject({
     problems: [],
     pairs: [
       {
-        roots: [from.project, from.other],
+        names: [from.project, from.other],
         state: expect.any(String),
         conflicts: [{ path: "src/a.ts", did: ["changed", "changed"], lines: ["12-13", "13"] }],
       },
@@ -62,18 +70,24 @@ it("[CF1] merges uncommitted files of two work trees, and writes into no project
   expect(fingerprint(join(from.project, ".git"))).toEqual(before);
 });
 
-it("[CF1] uses a snapshot that no edit followed, and reads the files where it is gone", async () => {
+it("[CF1] takes a side as it was made, and reads the files where that is gone; of older looks nothing stays", async () => {
   const from = twoTrees({ "a.txt": lines(9) });
   write(from.project, { "a.txt": "mine\n" });
-  const { commit } = await taken(from);
+  const { sides } = await foresee(from, [from.project, from.other]);
+  const [made] = sides;
+  if (!made) throw new Error("no side was made");
   write(from.project, { "a.txt": lines(9) });
   write(from.other, { "a.txt": "theirs\n" });
-  const paths = async (id: string): Promise<unknown> => {
-    const { pairs } = await foresee(from, [{ root: from.project, commit: id }, from.other]);
+  const paths = async (side: string | MadeSide): Promise<unknown> => {
+    const { pairs } = await foresee(from, [side, from.other]);
     return pairs.map(({ conflicts }) => conflicts?.map(({ path }) => path));
   };
-  expect(await paths(commit)).toEqual([["a.txt"]]);
-  expect(await paths("0".repeat(40))).toEqual([[]]);
+  expect(await paths(made)).toEqual([["a.txt"]]);
+  expect(existsSync(sides[1]?.scratch ?? "")).toBe(false);
+  rmSync(made.scratch, { recursive: true });
+  expect(await paths(made)).toEqual([[]]);
+  await clearForeseen(from.snapshots, []);
+  expect(readdirSync(join(from.snapshots, "foreseen.work"))).toEqual([]);
 });
 
 it("[CF2] merges from the common commit of the two HEADs, and names what each did to a file", async () => {

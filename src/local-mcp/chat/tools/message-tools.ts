@@ -47,7 +47,10 @@ export const chats = teamTool<"shim_chats">(async ({ chat: { runtime }, member, 
       text: [
         ...listed.map(formatChat),
         ...leaders.map(({ name, chat }) => `${chat} leads ${name}`),
-        ...conflicts.map(({ path, chats }) => `a conflict is foreseen in ${path}: ${chats.map(sideText).join(", ")}`),
+        ...conflicts.map(
+          ({ kind, path, chats }) =>
+            `${kind === "apart" ? "not compared:" : "a conflict is foreseen in"} ${path}: ${chats.map(sideText).join(", ")}`,
+        ),
       ].join("\n"),
     },
     output: {

@@ -1,0 +1,87 @@
+import { realPath } from "../../platform/real-path.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { Side } from "../../snapshots/foresee-conflicts.ts";
+import { userGit } from "../../snapshots/git.ts";
+import { findMissing } from "../../snapshots/restore-files.ts";
+import { assessLiveness } from "../recovery/remote-candidates.ts";
+import { remoteContext, type RemoteContext } from "../recovery/remote-context.ts";
+import { localClock, toSession } from "../recovery/remote-session.ts";
+import { fetchFiles, fetchHeader } from "../sync/fetch-records.ts";
+import { findProject } from "../sync/find-project.ts";
+import * as remote from "../sync/remote-sessions.ts";
+import type { WorkingChat } from "./conflict-news.ts";
+
+/** Link to the workspace; null: none. */
+export type OpenLink = () => Linked | null | Promise<Linked | null>;
+type Linked = Parameters<typeof remoteContext>[1];
+
+/** A chat of another machine, whose side is named by its session. */
+export interface ChatElsewhere extends WorkingChat {
+  readonly row: remote.RemoteSession;
+  /** Of the files that its machine has sealed last. */
+  readonly bundle: string;
+}
+
+const gitTimeoutMs = 5_000;
+
+/** [CF10] Chats of other machines, as far as they have sealed files for this one. */
+export class ChatsElsewhere {
+  readonly #runtime: Runtime;
+  readonly #link: OpenLink;
+  #context: RemoteContext | null = null;
+  /** Commits that a bundle rests on; null: its chat is over. */
+  readonly #needs = new Map<string, readonly string[] | null>();
+
+  constructor(runtime: Runtime, link: OpenLink) {
+    this.#runtime = runtime;
+    this.#link = link;
+  }
+
+  /** At most `most`, in any project. */
+  list(most: number): ChatElsewhere[] {
+    const rows = this.#runtime.store.read((sql) => remote.listWithFiles(sql, most), []);
+    return rows.flatMap((row) => {
+      const { machine, session, content } = row;
+      const sent = content.files?.sent;
+      if (!sent) return [];
+      const at = localClock(row)(sent.at);
+      const elsewhere = { machine, root: `${machine}:${content.project ?? ""}`, at };
+      const chat = { session: toSession(row), home: session, edited: new Map<string, string>(), elsewhere };
+      return [{ ...chat, row, bundle: sent.bundle }];
+    });
+  }
+
+  /** @returns whether the workspace can be asked */
+  async connect(): Promise<boolean> {
+    const opened = await this.#link();
+    this.#context = opened && remoteContext(this.#runtime, opened, "");
+    return this.#context !== null;
+  }
+
+  /** Those in the project of a work tree, which the workspace names the same on each machine. */
+  async inProject(all: readonly ChatElsewhere[], root: string): Promise<ChatElsewhere[]> {
+    if (this.#context === null || all.length === 0) return [];
+    const { mirror, machine } = this.#context;
+    const naming = { workspace: mirror.workspace, key: mirror.keys.current, machine };
+    const project = await findProject(this.#runtime, naming, realPath(root));
+    return all.filter(({ row }) => row.project === project);
+  }
+
+  /** Fetches the files of a chat. @returns why they cannot be compared; null: the chat is over, or they did not come */
+  async fetch({ row, bundle }: ChatElsewhere, clone: string): Promise<Side | string | null> {
+    const context = this.#context;
+    if (context === null) return null;
+    if (!this.#needs.has(bundle)) {
+      const { isOver } = await assessLiveness(context, row);
+      const header = isOver ? null : await fetchHeader(context.mirror, row);
+      if (header?.ok === false) return null;
+      this.#needs.set(bundle, header && header.value.needs);
+    }
+    const needs = this.#needs.get(bundle) ?? null;
+    if (needs === null) return null;
+    const [missing] = await findMissing(userGit(this.#runtime.env, clone, AbortSignal.timeout(gitTimeoutMs)), needs);
+    if (missing !== undefined) return `commit ${missing} is not here`;
+    const files = await fetchFiles(context.mirror, row);
+    return files.ok ? { name: row.session, made: null, received: { bundle: files.value.bundle, needs, clone } } : null;
+  }
+}
