@@ -11,13 +11,13 @@ import type { SnapshotLimits } from "./selection.ts";
 import { stageTree } from "./take-snapshot.ts";
 import { discover, gitNumber, type WorkTree } from "./work-tree.ts";
 
-/** What is merged with others: a work tree here, or the files of a chat of another machine. */
+/** A work tree here, or the files of a chat of another machine. */
 export interface Side {
   /** Root of the work tree, or the id of the chat. */
   readonly name: string;
-  /** As an earlier look has left it, if nothing followed; null: it is read. */
+  /** The side of an earlier look, if nothing followed; null: it is read. */
   readonly made: MadeSide | null;
-  /** Of another machine, with a work tree here of the same repository. */
+  /** Files of another machine, with a work tree here of the same repository. */
   readonly received?: { readonly bundle: Buffer; readonly needs: readonly string[]; readonly clone: string };
 }
 

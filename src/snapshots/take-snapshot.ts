@@ -145,7 +145,7 @@ interface StagedTree {
   readonly writer: Git;
 }
 
-/** Writes the files that a snapshot would hold as a tree into the scratch, and nothing elsewhere. */
+/** Writes the files that a snapshot would hold as a tree into the scratch, nothing elsewhere. */
 export async function stageTree(
   opened: OpenRepository,
   tree: WorkTree,

@@ -50,10 +50,21 @@ export function readConflicts(runtime: Runtime): ForeseenConflict[] {
   return runtime.store.read((sql) => openConflicts(sql, runtime), []);
 }
 
+const maxElsewhere = 200;
+
 export function openConflicts(sql: Sql, runtime: Runtime): ForeseenConflict[] {
-  return teamConflicts.select(sql, "ORDER BY seq DESC LIMIT 200").flatMap((row) => {
+  const rows = teamConflicts.select(sql, "ORDER BY seq DESC LIMIT 200");
+  const elsewhere = rows.length === 0 ? [] : remote.listWithFiles(sql, maxElsewhere);
+  const nameLiving = (chat: string) => {
+    const own = sessions.get(sql, chat);
+    const other = elsewhere.find(({ session }) => session === chat);
+    if (own ? !isAlive(runtime, own) : !other) return null;
+    const title = own ? sessions.displayTitle(own) : (other?.content.title ?? null);
+    return { chat, shortId: shortSessionId(sql, chat), title };
+  };
+  return rows.flatMap((row) => {
     const { kind, path, at, root, did, lines } = row;
-    const [one, two] = [row.session, row.other].map((chat) => nameLiving(sql, runtime, chat));
+    const [one, two] = [row.session, row.other].map(nameLiving);
     if (!one || !two) return [];
     const chats: ForeseenConflict["chats"] = [
       { ...one, root, did, lines },
@@ -61,14 +72,6 @@ export function openConflicts(sql: Sql, runtime: Runtime): ForeseenConflict[] {
     ];
     return [{ kind, path, ageMs: runtime.now() - at, chats }];
   });
-}
-
-/** A chat of this machine, or of another one as last heard. */
-function nameLiving(sql: Sql, runtime: Runtime, chat: string) {
-  const own = sessions.get(sql, chat);
-  const title = own ? sessions.displayTitle(own) : remote.findTitle(sql, chat)?.title;
-  if (title === undefined || (own && !isAlive(runtime, own))) return null;
-  return { chat, shortId: shortSessionId(sql, chat), title };
 }
 
 async function allChats(

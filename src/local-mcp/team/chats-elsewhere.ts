@@ -18,7 +18,7 @@ type Linked = Parameters<typeof remoteContext>[1];
 /** A chat of another machine, whose side is named by its session. */
 export interface ChatElsewhere extends WorkingChat {
   readonly row: remote.RemoteSession;
-  /** Of the files that its machine has sealed last. */
+  /** Id of the files that its machine has sealed last. */
   readonly bundle: string;
 }
 
@@ -67,7 +67,7 @@ export class ChatsElsewhere {
     return all.filter(({ row }) => row.project === project);
   }
 
-  /** Fetches the files of a chat. @returns why they cannot be compared; null: the chat is over, or they did not come */
+  /** @returns why the files cannot be compared; null: the chat is over, or they did not come */
   async fetch({ row, bundle }: ChatElsewhere, clone: string): Promise<Side | string | null> {
     const context = this.#context;
     if (context === null) return null;

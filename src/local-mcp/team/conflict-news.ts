@@ -19,7 +19,10 @@ export interface WorkingChat {
   readonly elsewhere: { readonly machine: string; readonly root: string; readonly at: number } | null;
 }
 
-/** Tells each of two chats that is of this machine of the other. @param text for the first (0) or the second (1) */
+/**
+ * Tells each of two chats that is of this machine of the other one.
+ * @param text for the first (0) or the second (1)
+ */
 export function tell(
   sql: Sql,
   at: number,

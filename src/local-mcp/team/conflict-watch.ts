@@ -259,7 +259,7 @@ function settle(
     tell(sql, now, two, (reader, other) => mergeNews(sql, other, fresh, reader, { now, where: [root, otherRoot] }));
 }
 
-/** Files of another machine that cannot be compared with those of any chat here. @param why null: they can */
+/** Shows that files of another machine cannot be compared. @param why null: they can */
 function setApart(
   sql: Sql,
   at: number,

@@ -2,13 +2,7 @@ import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import {
-  clearForeseen,
-  foreseeConflicts,
-  type Forecast,
-  type MadeSide,
-  type Side,
-} from "#src/snapshots/foresee-conflicts.ts";
+import { clearForeseen, foreseeConflicts, type Forecast, type MadeSide } from "#src/snapshots/foresee-conflicts.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import {
   commitAll,
@@ -34,16 +28,14 @@ function twoTrees(files: Record<string, string>): GitProject & { readonly other:
 
 function foresee(
   { snapshots }: Pick<GitProject, "snapshots">,
-  sides: readonly (string | MadeSide | Side)[],
+  sides: readonly (string | MadeSide)[],
   known: readonly string[] = [],
 ): Promise<Forecast> {
-  const toSide = (one: string | MadeSide | Side): Side =>
-    typeof one === "string" ? { name: one, made: null } : "commit" in one ? { name: one.name, made: one } : one;
   return foreseeConflicts({
     env: GIT_ENV,
     processes: systemProcesses,
-    sides: sides.map(toSide),
-    keep: sides.flatMap((one) => (typeof one === "object" && "scratch" in one ? [one.scratch] : [])),
+    sides: sides.map((one) => (typeof one === "string" ? { name: one, made: null } : { name: one.name, made: one })),
+    keep: sides.flatMap((one) => (typeof one === "string" ? [] : [one.scratch])),
     snapshots,
     limits: LIMITS,
     timeoutMs: 60_000,
