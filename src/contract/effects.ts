@@ -62,19 +62,36 @@ export const effectCommands: readonly EffectCommand[] = [
   { words: "gh|glab release create|delete|edit|upload", kind: "release", check: "gh release view {1}" },
   { words: "goreleaser release", kind: "release", unless: "--snapshot|--skip*publish*" },
   { words: "semantic-release|release-it", kind: "release", unless: "-d" },
-  { words: "gh|glab pr|mr create|merge|close|comment|review|reopen", kind: "message", check: "gh pr list --state all" },
   {
-    words: "gh|glab issue create|close|comment|delete|transfer|reopen",
+    words: "gh|glab pr|mr create|merge|close|comment|review|reopen|edit|ready|revert|update-branch",
+    kind: "message",
+    check: "gh pr list --state all",
+  },
+  {
+    words: "gh|glab issue create|close|comment|delete|transfer|reopen|edit",
     kind: "message",
     check: "gh issue list --state all",
   },
-  { words: "gh workflow run", kind: "deployment", check: "gh run list" },
-  { words: "gh repo|gist|secret|variable|cache delete|remove|archive", kind: "deletion" },
+  { words: "gh discussion create|comment|edit|close|delete", kind: "message" },
+  { words: "gh api -x|--method delete", kind: "deletion", unless: "graphql" },
+  { words: "gh api -x|--method post|put|patch", kind: "message", unless: "graphql" },
+  { words: "gh api -f|--field|--raw-field|--input", kind: "message", unless: "graphql|get" },
+  { words: "gh api graphql query=*mutation*", kind: "message" },
+  { words: "gh workflow|run run|rerun|cancel|delete", kind: "deployment", check: "gh run list" },
+  { words: "gh repo|gist|secret|variable|cache|label delete|remove|archive", kind: "deletion" },
+  { words: "gh repo create|edit|rename|sync", kind: "push" },
+  { words: "gh secret|variable set", kind: "deployment" },
   { words: "mail|mailx|mutt|neomutt *", kind: "message" },
   { words: "sendmail|msmtp|swaks", kind: "message" },
   { words: "wrangler deploy|publish|rollback", kind: "deployment", check: "wrangler deployments list" },
   { words: "wrangler pages|versions deploy", kind: "deployment", check: "wrangler deployments list" },
   { words: "wrangler delete", kind: "deletion" },
+  { words: "wrangler secret put|delete|bulk", kind: "deployment", check: "wrangler secret list" },
+  { words: "wrangler r2|kv object|key|bulk put|delete", kind: "deployment", unless: "--local" },
+  {
+    words: "wrangler d1 execute * --remote insert*|update*|delete*|drop*|alter*|create*",
+    kind: "migration",
+  },
   {
     words: "wrangler d1 migrations|delete apply|*",
     kind: "migration",
@@ -156,6 +173,11 @@ export const effectCommands: readonly EffectCommand[] = [
     unless: "*dry*|*build*|*test*|*preview*|*check*|*local*",
   },
   {
+    words: "pnpm|yarn|bun deploy|deploy:*|release|release:*|migrate|migrate:*|*:migrate|*:migrate:*",
+    kind: "deployment",
+    unless: "*dry*|*build*|*test*|*preview*|*check*|*local*",
+  },
+  {
     words: `${scripts} run|run-script *migrat*`,
     kind: "migration",
     unless: "*dry*|*status*|*test*|*create*|*generate*|*make*|*new*",
@@ -167,12 +189,12 @@ export const effectCommands: readonly EffectCommand[] = [
   },
   {
     words:
-      "*send_email|*send_mail|*send_message|*post_message|*create_issue|*create_pull_request|*merge_pull_request|*add_issue_comment",
+      "*_send_email|*_send_mail|*_send_message|*_post_message|*_create_issue|*_update_issue|*_create_comment|*_create_document|*_update_document|*_create_pull_request|*_merge_pull_request|*_add_issue_comment",
     kind: "message",
   },
-  { words: "*push_files|*create_or_update_file|*create_branch", kind: "push" },
-  { words: "*deploy_to_*|*create_deployment|*deploy_site", kind: "deployment" },
-  { words: "*apply_migration", kind: "migration" },
+  { words: "*_push_files|*_create_or_update_file|*_create_branch", kind: "push" },
+  { words: "*_deploy_to_*|*_create_deployment|*_deploy_site", kind: "deployment" },
+  { words: "*_apply_migration", kind: "migration" },
 ];
 
 /** Outcomes; `refused`: SHIM did not let it run. */

@@ -4,7 +4,7 @@ import { asObject, textAt } from "../../shared/json-fields.ts";
 import { matchesWord, type WantedWord, wordsOf } from "../../shared/wildcard.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { boundTexts } from "./entries.ts";
-import { type Shown, simpleCommands } from "./shell-commands.ts";
+import { type Shown, shownThrough, simpleCommands } from "./shell-commands.ts";
 
 /** Pure: the commands of a call that cannot be undone. */
 
@@ -91,7 +91,8 @@ const maxInputChars = 1_000;
 function toolEffects(all: readonly Table[], toolName: string, toolInput: unknown): FoundEffect[] {
   if (isWayToOwnTool(toolName) || !/[_:./-]/.test(toolName)) return [];
   const words = [toolName.toLowerCase()];
-  const found = findEntry(all, words);
+  // Clients join a server's name and its tool's with different signs.
+  const found = findEntry(all, words) ?? findEntry(all, [toolName.toLowerCase().replaceAll(/[:./-]+/g, "_")]);
   if (!found) return [];
   const command = `${toolName} ${JSON.stringify(redactJson(boundTexts(toolInput ?? {}, maxInputChars)).value)}`;
   return [{ kind: found.entry.declared.kind, command, words, shows: "all", folders: [], check: null }];
@@ -104,10 +105,9 @@ function effectsIn(all: readonly Table[], text: string, isPowerShell: boolean, d
     const words = withoutWrappers(command.words);
     const script = depth < maxShells ? scriptOf(words) : null;
     if (script !== null)
-      return effectsIn(all, script, isPowerShell, depth + 1).map((inner) => {
-        const folders = command.folders && inner.folders && [...command.folders, ...inner.folders];
-        return Object.assign(inner, { shows: weaker(command.shows, inner.shows), folders });
-      });
+      return effectsIn(all, script, isPowerShell, depth + 1).map((inner) =>
+        Object.assign(inner, shownThrough(command, inner)),
+      );
     const found = findEntry(
       all,
       words.map((word) => word.toLowerCase()),
@@ -125,16 +125,15 @@ function checkFor(check: string | null, next: string | undefined): string | null
   return check.replaceAll("{1}", next ?? "");
 }
 
-function weaker(outer: Shown | null, inner: Shown | null): Shown | null {
-  if (outer === null || inner === null || outer === "all") return outer && inner;
-  return inner === "all" || inner === outer ? outer : null;
-}
-
 /** @returns the index behind the last word that an entry names; null: it is another command */
 function matchesAll(words: readonly string[], { words: wanted, unless }: Wanted): number | null {
   let at = 1;
+  let valueAt = 0;
   for (const one of wanted) {
+    // The value of the option before.
+    if (valueAt > 0 && matchesWord(words[valueAt] ?? "", one)) continue;
     const found = words.findIndex((word, index) => index >= at && matchesWord(word, one));
+    valueAt = isOption(words[found]) ? found + 1 : 0;
     // Between them stand options alone, and their values.
     const between = words.slice(at, Math.max(found, at));
     const isNext = between.every((word, index) => isOption(word) || isOption(between[index - 1]));

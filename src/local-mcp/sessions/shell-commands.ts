@@ -15,311 +15,227 @@ export interface SimpleCommand {
   readonly folders: readonly string[] | null;
 }
 
-type Operator = ";" | "&" | "&&" | "||" | "|";
-
-/** A group as a whole has no words; those in it stand before it. */
-interface ReadCommand {
-  readonly words: readonly string[];
-  readonly text: string;
-  /** In a substitution, a group or a control structure. */
-  readonly isInner: boolean;
-  readonly after: Operator;
+/** Words and groups between two operators. */
+interface Part {
+  words: string[];
+  /** Range of its text. */
+  from: number;
+  to: number;
+  /** Commands of a subshell that it is. */
+  group: readonly SimpleCommand[];
+  /** Commands of its substitutions: nothing shows how they end. */
+  inner: SimpleCommand[];
+  isFunction: boolean;
 }
+
+type EndedPart = Part & { readonly after: string; readonly hasKeyword: boolean };
 
 /** A longer text is read up to here. */
 const maxChars = 20_000;
 const maxNesting = 40;
 
-export function simpleCommands(text: string, isPowerShell = false): SimpleCommand[] {
-  const read = new ShellReader(text.slice(0, maxChars), isPowerShell).read();
-  const lists = listsOf(read);
-  const last = lists.get(read.findLast((command) => lists.has(command)) ?? null);
-  let options: ShellOptions = { stops: false, passesErrors: false };
-  let hasLeft = false;
-  let folders: string[] | null = [];
-  return read.flatMap((command) => {
-    const { words, text: own, isInner } = command;
-    const list = lists.get(command);
-    const isCertain = list !== undefined && !hasLeft && text.length <= maxChars;
-    const shows = isCertain ? showsIn(list, command, list === last, options) : null;
-    const shown = { words, text: own, shows, folders };
-    const [name = ""] = words;
-    const isSurelyRun = list?.begin === command && (command.after === ";" || command.after === "&&");
-    if (name === "set") options = withOptions(options, words, isSurelyRun);
-    hasLeft ||= leaving.has(name);
-    if (!isInner && name === "cd") folders = folders && foldersAfter(folders, words);
-    return words.length === 0 ? [] : [shown];
-  });
-}
-
-/** @param options of the shell, as `set` has given them until here */
-function showsIn(list: CommandList, command: ReadCommand, isLast: boolean, options: ShellOptions): Shown | null {
-  if (list.operators.has("||") || list.operators.has("&")) return null;
-  if (command.after === "|" && !options.passesErrors) return null;
-  if (!isLast && (!options.stops || list.operators.has("&&"))) return null;
-  return isLast && list.end === command ? "all" : "success";
-}
-
-/** Options of the shell, as `set` has given them. */
-interface ShellOptions {
-  /** `-e` */
-  readonly stops: boolean;
-  /** `-o pipefail` */
-  readonly passesErrors: boolean;
-}
-
-function withOptions(options: ShellOptions, words: readonly string[], isSurelyRun: boolean): ShellOptions {
-  if (words.some((word) => word.startsWith("+"))) return { stops: false, passesErrors: false };
-  if (!isSurelyRun) return options;
-  const stops = options.stops || words.some((word) => /^-[a-z]*e/.test(word));
-  return { stops, passesErrors: options.passesErrors || words.includes("pipefail") };
-}
-
+/** Words before a command. */
+const keywords: ReadonlySet<string | undefined> = new Set(
+  "if then elif else fi while until do done { } ! esac for case select function".split(" "),
+);
+/** Those of them that no command follows. */
+const declaring: ReadonlySet<string | undefined> = new Set(["for", "case", "select", "function"]);
 /** After one of these nothing may have run. */
-const leaving: ReadonlySet<string> = new Set(["exit", "return", "exec"]);
+const leaving: ReadonlySet<string | undefined> = new Set(["exit", "return", "exec"]);
 
-/** Commands between two `;` or line ends. */
-interface CommandList {
-  readonly operators: Set<Operator>;
-  readonly begin: ReadCommand;
-  end: ReadCommand;
+export function simpleCommands(text: string, isPowerShell = false): readonly SimpleCommand[] {
+  return new ShellReader(text, isPowerShell).list(null);
 }
 
-/** The list of each command that stands in no other. */
-function listsOf(commands: readonly ReadCommand[]): ReadonlyMap<ReadCommand | null, CommandList> {
-  const lists = new Map<ReadCommand, CommandList>();
-  let list: CommandList | null = null;
-  for (const command of commands.filter(({ isInner }) => !isInner)) {
-    list ??= { operators: new Set(), begin: command, end: command };
-    list.operators.add(command.after);
-    list.end = command;
-    lists.set(command, list);
-    if (command.after === ";" || command.after === "&") list = null;
-  }
-  return lists;
-}
+type Ended = Pick<SimpleCommand, "shows" | "folders">;
 
-function foldersAfter(folders: string[], words: readonly string[]): string[] | null {
-  const [folder, ...more] = words.slice(1).filter((word) => word !== "--");
-  return folder === undefined || more.length > 0 || /^[-~]|\$/.test(folder) ? null : [...folders, folder];
+/** End of a command of a script that an outer command runs, as far as the outer one shows it. */
+export function shownThrough(outer: Ended, inner: Ended): Ended {
+  return {
+    shows: outer.shows === "all" ? inner.shows : inner.shows && outer.shows,
+    folders: outer.folders && inner.folders && [...outer.folders, ...inner.folders],
+  };
 }
-
-const opening: ReadonlySet<string> = new Set(["if", "while", "until", "for", "case", "select", "{"]);
-const between: ReadonlySet<string> = new Set(["then", "do", "else", "elif"]);
-const closing: ReadonlySet<string> = new Set(["fi", "done", "esac", "}"]);
-const declaring: ReadonlySet<string> = new Set(["for", "case", "select"]);
-const wordEnd = /[\s;&|<>()]/;
 
 class ShellReader {
+  readonly #source: string;
   readonly #text: string;
-  readonly #isPowerShell: boolean;
-  readonly #found: ReadCommand[] = [];
-  /** Ends of here-documents that begin with the next line. */
-  #documents: string[] = [];
+  /** With it another command of a pipe may have failed than the last. */
+  readonly #hasPipefail: boolean;
+  readonly #isCut: boolean;
+  /** Here-documents that begin with the next line. */
+  #documents: { readonly end: string; readonly isIndented: boolean }[] = [];
   #at = 0;
-  #depth = 0;
   #nesting = 0;
-  #isInBackticks = false;
-  #isNegated = false;
+  #part = newPart();
 
-  constructor(text: string, isPowerShell: boolean) {
-    this.#text = text;
-    this.#isPowerShell = isPowerShell;
-  }
-
-  read(): ReadCommand[] {
-    this.#list(null);
-    return this.#found;
+  constructor(source: string, isPowerShell: boolean) {
+    this.#source = source;
+    const text = source.slice(0, maxChars);
+    this.#text = isPowerShell ? text.replaceAll("\\", "/").replaceAll("`", "\\") : text;
+    this.#hasPipefail = text.includes("pipefail");
+    this.#isCut = source.length > maxChars;
   }
 
   /** Reads commands to the end sign, or of the text. */
-  #list(end: string | null): void {
-    let words: string[] = [];
-    let [from, to] = [-1, -1];
-    let isGroup = false;
-    const finish = (after: Operator): void => {
-      this.#add(words, this.#text.slice(Math.max(from, 0), to), after, isGroup);
-      [words, from, to, isGroup] = [[], -1, -1, false];
+  list(end: ")" | null): SimpleCommand[] {
+    const outer = this.#part;
+    const parts: EndedPart[] = [];
+    const finish = (after: string): void => {
+      const part = this.#part;
+      const hasKeyword = keywords.has(part.words[0]) || part.isFunction;
+      // After an operator and a line end the command is still to come.
+      if (part.words.length > 0 || part.group.length > 0) parts.push(Object.assign(part, { after, hasKeyword }));
+      this.#part = newPart();
     };
-    while (this.#at < this.#text.length && this.#text.charAt(this.#at) !== end) {
-      if (this.#skip()) continue;
-      const operator = this.#operator();
-      if (operator !== null) {
-        // After an operator and a line end the command is still to come.
-        if (operator !== "\n") finish(operator);
-        else if (words.length > 0 || isGroup) finish(";");
-      } else if (this.#text.charAt(this.#at) === "(") {
-        // A function has no command yet.
-        if (this.#text.startsWith("()", this.#at)) words = [];
-        else isGroup = words.length === 0;
-        this.#inner(")", 1);
-      } else if (/[<>]/.test(this.#text.charAt(this.#at))) {
-        this.#redirection(words);
-        to = this.#at;
-      } else {
-        if (from < 0) from = this.#at;
-        words.push(this.#word());
-        to = this.#at;
-      }
+    this.#part = newPart();
+    while (this.#at < this.#text.length && this.#text[this.#at] !== end) {
+      const operator = this.#match(/&&|\|\||\|&|;+|[\n|)]|&(?!>)/y);
+      if (operator === null) this.#step();
+      else finish(operator);
+      if (operator === "\n") this.#skipDocuments();
     }
     finish(";");
-  }
-
-  /** @returns whether it has skipped a blank, a comment or a stray bracket */
-  #skip(): boolean {
-    const sign = this.#text.charAt(this.#at);
-    if (sign === "#") this.#at = this.#indexOf("\n");
-    else if (sign === ")" || (sign !== "\n" && /\s/.test(sign))) this.#at += 1;
-    else return false;
-    return true;
-  }
-
-  #add(given: readonly string[], whole: string, after: Operator, isGroup: boolean): void {
-    const { words, text } = this.#withoutKeywords(given, whole);
-    const hasKeyword = words.length < given.length || this.#isNegated;
-    const isInner = this.#depth > 0 || hasKeyword;
-    // The sign negates a whole pipeline.
-    if (after !== "|" && this.#depth === 0) this.#isNegated = false;
-    if (words.length > 0) this.#found.push({ words, text: text.replaceAll(/\s+/g, " "), isInner, after });
-    if (this.#depth === 0 && (isGroup || hasKeyword)) this.#found.push({ words: [], text: "", isInner: false, after });
-  }
-
-  #withoutKeywords(given: readonly string[], whole: string): Pick<ReadCommand, "words" | "text"> {
-    let [words, text] = [given, whole];
-    for (let [word] = words; word !== undefined; [word] = words) {
-      if (opening.has(word)) this.#depth += 1;
-      else if (closing.has(word)) this.#depth -= 1;
-      else if (word === "!") this.#isNegated ||= this.#depth === 0;
-      else if (!between.has(word)) break;
-      words = declaring.has(word) ? [] : words.slice(1);
-      text = text.slice(word.length).trimStart();
-    }
-    return { words, text };
-  }
-
-  /** @returns null: none stands here; a line end brings the documents that it begins */
-  #operator(): Operator | "\n" | null {
-    const operator = /^(?:\n|&&|\|\||\|&|[;|]|&(?!>))/.exec(this.#text.slice(this.#at, this.#at + 2))?.[0];
-    if (this.#text.startsWith("&>", this.#at)) this.#at += 1;
-    if (operator === undefined) return null;
-    this.#at += operator.length;
-    if (operator === "\n") this.#skipDocuments();
-    return operator === "|&" ? "|" : (operator as Operator | "\n");
-  }
-
-  /** Its commands decide no exit status that is seen. */
-  #inner(end: string, chars: number): void {
-    this.#at += chars;
-    if (this.#nesting >= maxNesting) return;
-    const [depth, wasInBackticks] = [this.#depth, this.#isInBackticks];
-    this.#nesting += 1;
-    this.#depth += 1;
-    this.#isInBackticks = end === "`";
-    this.#list(end);
-    this.#depth = depth;
-    this.#isInBackticks = wasInBackticks;
-    this.#nesting -= 1;
     this.#at += 1;
+    this.#part = outer;
+    return this.#shown(parts);
   }
 
-  /** @param words before it, of which the last may be the number of a stream */
-  #redirection(words: string[]): void {
-    const isAttached = this.#at > 0 && /\d/.test(this.#text.charAt(this.#at - 1));
-    if (isAttached && /^\d$/.test(words.at(-1) ?? "")) words.pop();
-    const sign = /^(?:<<<|<<-?|[<>]\(|>>|>\||[<>]&|[<>])/.exec(this.#text.slice(this.#at, this.#at + 3))?.[0] ?? "<";
-    if (sign.endsWith("(")) {
-      this.#inner(")", sign.length);
-      return;
+  /** Reads a blank, a comment, a group, a redirection or a word. */
+  #step(): void {
+    if (this.#match(/(?:[^\S\n]|\\\n)+|#.*/y) !== null) return;
+    const part = this.#part;
+    if (this.#match(/\(\s*\)/y) !== null) Object.assign(part, { words: [], isFunction: true });
+    else if (this.#match(/\(/y) !== null) {
+      const isArray = part.words.at(-1)?.endsWith("=") ?? false;
+      const commands = this.#nested();
+      if (!isArray) part.group = commands;
+    } else if (this.#match(/[<>]\(/y) !== null) part.inner.push(...unshown(this.#nested()));
+    else {
+      const sign = this.#match(/\d*(?:<<<|<<-?|[<>]&|<>|>>|>\||[<>])|&>>?/y);
+      if (sign !== null) this.#match(/[ \t]+/y);
+      if (part.words.length === 0 && sign === null) part.from = this.#at;
+      const word = this.#word(false);
+      if (sign === null) part.words.push(word);
+      else if (/<<-?$/.test(sign)) this.#documents.push({ end: word, isIndented: sign.endsWith("-") });
+      part.to = this.#at;
     }
-    this.#at += sign.length;
-    while (/[ \t]/.test(this.#text.charAt(this.#at))) this.#at += 1;
-    const word = this.#word();
-    if (sign.startsWith("<<") && sign !== "<<<") this.#documents.push(word);
   }
 
   #skipDocuments(): void {
-    for (const end of this.#documents) {
-      for (let line = ""; this.#at < this.#text.length;) {
-        const next = this.#indexOf("\n");
-        line = this.#text.slice(this.#at, next);
-        this.#at = next + 1;
-        if (line.trim() === end) break;
+    for (const { end, isIndented } of this.#documents)
+      while (this.#at < this.#text.length) {
+        const line = this.#to("\n");
+        if ((isIndented ? line.replace(/^\t+/, "") : line) === end) break;
       }
-    }
     this.#documents = [];
   }
 
-  #word(): string {
+  #word(isQuoted: boolean): string {
     let word = "";
-    while (this.#at < this.#text.length) {
-      const sign = this.#text.charAt(this.#at);
-      if (wordEnd.test(sign) || (sign === "`" && this.#isInBackticks)) break;
-      // An escape, a quote or a substitution; else the sign itself.
-      word += this.#part(sign);
+    for (;;) {
+      const sign = this.#text[this.#at];
+      if (sign === undefined || (isQuoted ? sign === '"' : /[\s;&|<>()]/.test(sign))) return word;
+      word += this.#piece(sign, isQuoted);
     }
-    return word;
   }
 
-  #part(sign: string): string {
-    const next = this.#text.charAt(this.#at + 1);
-    if (sign === "'") return this.#until("'");
-    if (sign === '"') return this.#quoted();
-    if (sign === "$" && next === "(") return this.#substitution();
-    if (sign === (this.#isPowerShell ? "`" : "\\")) {
-      this.#at += 2;
-      return next === "\n" ? "" : next;
-    }
-    if (sign === "`") return this.#backticks();
-    if (sign === "$" && next === "{") return this.#until("}");
+  /** An escape, a quote or a substitution; else the sign itself. */
+  #piece(sign: string, isQuoted: boolean): string {
+    const two = this.#text.slice(this.#at, this.#at + 2);
     this.#at += 1;
+    if (sign === "\\") return this.#match(/\n/y) === null ? (this.#match(/[^]/y) ?? "") : "";
+    if (sign === "'" && !isQuoted) return this.#to("'");
+    if (two === "$'" && !isQuoted) return (this.#match(/'(?:[^'\\]|\\[^])*'?/y) ?? "").slice(1, -1);
+    if (sign === '"' && !isQuoted) {
+      const word = this.#word(true);
+      this.#at += 1;
+      return word;
+    }
+    if (two === "${") return `$${this.#to("}")}}`;
+    if (two === "$(") {
+      this.#at += 1;
+      // Arithmetic, unless a subshell begins the substitution.
+      if (this.#match(/\([^()\n]*\)\)/y) === null) this.#part.inner.push(...unshown(this.#nested()));
+      return "$()";
+    }
+    if (sign === "`") {
+      this.#part.inner.push(...unshown(simpleCommands(this.#to("`"))));
+      return "$()";
+    }
     return sign;
   }
 
-  /** From after the present sign to before the end sign. */
-  #until(end: string): string {
-    const from = this.#at + 1;
-    this.#at = from;
-    const to = this.#indexOf(end);
+  #nested(): SimpleCommand[] {
+    if (this.#nesting >= maxNesting) return [];
+    this.#nesting += 1;
+    const commands = this.list(")");
+    this.#nesting -= 1;
+    return commands;
+  }
+
+  /**
+   * [EF3] The status of a list is that of what stands behind its last `;`: only there, and without
+   * `||`, `&`, control structures and what may have ended the shell before, does it show something.
+   */
+  #shown(parts: readonly EndedPart[]): SimpleCommand[] {
+    const begin = parts.slice(0, -1).findLastIndex(({ after }) => !/^(?:&&|\|.*)$/.test(after)) + 1;
+    const list = parts.slice(begin);
+    const hasPipe = list.some(({ after }) => after.startsWith("|"));
+    const isPlain =
+      !this.#isCut &&
+      !(hasPipe && this.#hasPipefail) &&
+      list.every(({ after, hasKeyword }) => !hasKeyword && after !== "||" && after !== "&");
+    let hasLeft = false;
+    let folders: readonly string[] | null = [];
+    return parts.flatMap((part, index) => {
+      const isShown = isPlain && index >= begin && !hasLeft && !part.after.startsWith("|");
+      const { words, text } = this.#withoutKeywords(part);
+      const shows = isShown ? (index === parts.length - 1 ? "all" : "success") : null;
+      const command: SimpleCommand = { words, text, shows, folders };
+      hasLeft ||= leaving.has(words[0]);
+      if (words[0] === "cd") folders = folders && foldersAfter(folders, words);
+      const group = part.group.map((one) => ({ ...one, ...shownThrough(command, one) }));
+      return [...part.inner, ...group, ...(words.length === 0 ? [] : [command])];
+    });
+  }
+
+  #withoutKeywords({ words, from, to }: Part): Pick<SimpleCommand, "words" | "text"> {
+    let text = this.#source.slice(from, to);
+    let at = 0;
+    for (; keywords.has(words[at]); at += 1) {
+      if (declaring.has(words[at])) return { words: [], text: "" };
+      text = text.slice(words[at]?.length).trimStart();
+    }
+    return { words: words.slice(at), text: text.replaceAll(/\s+/g, " ") };
+  }
+
+  /** Text before the end sign, or all that is left; moves behind it. */
+  #to(end: string): string {
+    const found = this.#text.indexOf(end, this.#at);
+    const to = found < 0 ? this.#text.length : found;
+    const text = this.#text.slice(this.#at, to);
     this.#at = to + 1;
-    return this.#text.slice(from, to);
+    return text;
   }
 
-  #quoted(): string {
-    let value = "";
-    this.#at += 1;
-    while (this.#at < this.#text.length && this.#text.charAt(this.#at) !== '"') {
-      const sign = this.#text.charAt(this.#at);
-      value +=
-        sign === "'" || (sign === "$" && this.#text.charAt(this.#at + 1) === "{") ? this.#plain() : this.#part(sign);
-    }
-    this.#at += 1;
-    return value;
+  #match(sticky: RegExp): string | null {
+    sticky.lastIndex = this.#at;
+    const found = sticky.exec(this.#text)?.[0] ?? null;
+    this.#at += found?.length ?? 0;
+    return found;
   }
+}
 
-  #plain(): string {
-    this.#at += 1;
-    return this.#text.charAt(this.#at - 1);
-  }
+function newPart(): Part {
+  return { words: [], from: 0, to: 0, group: [], inner: [], isFunction: false };
+}
 
-  #substitution(): string {
-    const end = this.#text.startsWith("$((", this.#at) ? this.#indexOf("))") : -1;
-    // Arithmetic, unless a subshell begins the substitution.
-    if (end >= 0 && end < this.#indexOf("\n")) {
-      this.#at = end + 2;
-      return "0";
-    }
-    this.#inner(")", 2);
-    return "$()";
-  }
+function unshown(commands: readonly SimpleCommand[]): SimpleCommand[] {
+  return commands.map((one) => ({ ...one, shows: null }));
+}
 
-  #backticks(): string {
-    this.#inner("`", 1);
-    return "$()";
-  }
-
-  /** The text's length where it does not come. */
-  #indexOf(sign: string): number {
-    const found = this.#text.indexOf(sign, this.#at);
-    return found < 0 ? this.#text.length : found;
-  }
+function foldersAfter(folders: readonly string[], words: readonly string[]): readonly string[] | null {
+  const [folder, ...more] = words.slice(1).filter((word) => word !== "--");
+  return folder === undefined || more.length > 0 || /^[-~]|\$/.test(folder) ? null : [...folders, folder];
 }
