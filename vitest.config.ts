@@ -9,6 +9,9 @@ import { testNamePattern } from "./test/night.ts";
 const results = process.env["SHIM_TEST_RESULTS"];
 const report = `${results}/${process.env["npm_lifecycle_event"]?.replaceAll(":", "-")}.json`;
 
+/** Tests run for seconds, on a loaded machine for many: a timeout is for what hangs, in ms. */
+const testTimeout = 240_000;
+
 /** Longer than others of their size, by which vitest sorts: one that begins last would end alone. */
 const long = [
   "sim/simulation",
@@ -53,8 +56,7 @@ const filesOf = (folder: string): string => `test/node/${folder}/**/*.test.ts`;
 const others = readdirSync(join(import.meta.dirname, "test", "node")).filter((one) => !inOneProcess.includes(one));
 
 const inNode = {
-  // Properties run for seconds, on a loaded machine for many: a timeout is for what hangs.
-  testTimeout: 60_000,
+  testTimeout,
   // One more than there are cores, since many tests wait for processes.
   maxWorkers: availableParallelism() + 1,
   sequence: { groupOrder: 2 },
@@ -115,14 +117,14 @@ export default defineConfig({
         },
       },
       // Apart from the others, because coverage makes it half as slow again.
-      { extends: true, test: { name: "sim", include: ["test/sim/**/*.test.ts"], testTimeout: 60_000 } },
+      { extends: true, test: { name: "sim", include: ["test/sim/**/*.test.ts"], testTimeout } },
       {
         extends: true,
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout,
+          hookTimeout: testTimeout,
         },
       },
       // One file at a time, since many of them measure time.
@@ -133,18 +135,18 @@ export default defineConfig({
       // The packed package, on machines that have nothing but Node: one at a time, for it is measured.
       {
         extends: true,
-        test: { name: "install", include: ["test/install/**/*.test.ts"], testTimeout: 120_000, fileParallelism: false },
+        test: { name: "install", include: ["test/install/**/*.test.ts"], testTimeout, fileParallelism: false },
       },
       // Needs Debian's prometheus and prometheus-alertmanager.
-      { extends: true, test: { name: "ops", include: ["test/ops/**/*.test.ts"], testTimeout: 60_000 } },
+      { extends: true, test: { name: "ops", include: ["test/ops/**/*.test.ts"], testTimeout } },
       // A real browser: one at a time, for it is measured.
       {
         extends: true,
         test: {
           name: "web",
           include: ["test/web/**/*.test.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout,
+          hookTimeout: testTimeout,
           fileParallelism: false,
         },
       },
@@ -153,9 +155,8 @@ export default defineConfig({
         test: {
           name: "e2e-claude",
           include: ["test/e2e-claude/**/*.test.ts"],
-          // Claude Code alone takes seconds to start on a busy machine.
-          testTimeout: 240_000,
-          hookTimeout: 60_000,
+          testTimeout,
+          hookTimeout: testTimeout,
         },
       },
       {
@@ -163,8 +164,8 @@ export default defineConfig({
         test: {
           name: "e2e-clients",
           include: ["test/e2e-clients/**/*.test.ts"],
-          testTimeout: 240_000,
-          hookTimeout: 60_000,
+          testTimeout,
+          hookTimeout: testTimeout,
         },
       },
     ],

@@ -50,7 +50,7 @@ export default defineConfig({
     // A runtime of each file's own would load the engine again; each test has a workspace of its own.
     isolate: false,
     restoreMocks: true,
-    testTimeout: 60_000,
+    testTimeout: 240_000,
     coverage: {
       // V8 has no inspector in workerd.
       provider: "istanbul",

@@ -19,11 +19,7 @@ it("[CF4] [CF6] two Claude Codes in two work trees learn of their conflict withi
     await start("write the lexer", other, "export const b = 2;\\n"),
   ];
   for (const { model } of chats) await model.held("told");
-  const sessions = await untilFound(() => (rig.sessions().length === 2 ? rig.sessions() : undefined), "two sessions");
-  await untilFound(
-    () => sessions.every(({ id }) => rig.news(id).some(({ news }) => news.kind === "conflict")) || undefined,
-    "news",
-  );
+  await untilFound(() => rig.hasConflicts(2), "news for both");
   for (const { model } of chats) model.release("told");
   for (const { model } of chats) {
     await model.held("end");
@@ -47,8 +43,7 @@ async function beside(toFirst: (rig: ClaudeRig) => Step, toSecond: (rig: ClaudeR
   await first.model.held("told");
   const second = await rig.print("write the lexer", { steps: [toSecond(rig), ...rest] });
   await second.model.held("told");
-  const isTold = ({ id }: { readonly id: string }) => rig.news(id).some(({ news }) => news.kind === "conflict");
-  await untilFound(() => rig.sessions().filter(isTold).length === 2 || undefined, "news for both");
+  await untilFound(() => rig.hasConflicts(2), "news for both");
   for (const { model } of [first, second]) model.release("told");
   for (const { model } of [first, second]) await model.held("end");
   for (const { model } of [first, second]) model.release("end");

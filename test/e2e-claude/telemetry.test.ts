@@ -1,8 +1,7 @@
-import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { ClaudeRig, bash } from "#harness/claude/claude-rig.ts";
+import { freePort } from "#harness/edge/free-port.ts";
 import { enable } from "#src/installer/client-entries.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";
@@ -13,11 +12,7 @@ const token = "a-token-of-the-tests-0123456789-abcdef";
 /** The telemetry is on, as `shim init --telemetry` leaves it. */
 async function aRigWithTelemetry(): Promise<{ rig: ClaudeRig; rows: (query: string) => unknown[] }> {
   const rig = new ClaudeRig();
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
+  const port = await freePort();
   mkdirSync(join(rig.home, ".claude"));
   mkdirSync(rig.paths.home);
   const settings = {};

@@ -27,10 +27,7 @@ async function meet(
     await start("write the lexer", steps("b"), other),
   ].map(({ model }) => model);
   for (const model of models) await model.held("told");
-  const sessions = await untilFound(() => (rig.sessions().length === 2 ? rig.sessions() : undefined), "two sessions");
-  const isTold = ({ id }: { readonly id: string }): boolean =>
-    rig.news(id).some(({ news }) => news.kind === "conflict");
-  await untilFound(() => sessions.every(isTold) || undefined, "news");
+  await untilFound(() => rig.hasConflicts(2), "news for both");
   for (const model of models) model.release("told");
   for (const model of models) {
     await model.held("end");

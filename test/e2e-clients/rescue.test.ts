@@ -27,6 +27,7 @@ it("[RS2] [RS5] Codex continues the copy of a session that its API refuses with 
       id,
     );
     expect((await codex.waitForExit()).code).not.toBe(0);
+    await rig.endsStored();
   }
   const path = rig.transcript(id) ?? fail("no rollout");
   const before = readFileSync(path);

@@ -31,6 +31,5 @@ it("[UN1] [UN2] [UN6] codex: the patches and commands of a real turn are taken b
     steps: [{ tools: [{ name: "apply_patch", input: { input: patch } }] }, shell(shellWork), { text: "Done." }],
   });
   expect(model.requests.length).toBeGreaterThan(2);
-  await rig.endsStored();
   undoesTheTurn(rig);
 });

@@ -133,7 +133,7 @@ it("[DX3] it starts git and nothing else, and git is given no secret @night", as
   await running.ask("shim_force_checkpoint", { ...work, project });
   for (const tool of ["shim_check_recovery", "shim_monitor_signals", "shim_session_status"])
     await running.ask(tool, { project });
-  await expect.poll(() => existsSync(list), { timeout: 30_000 }).toBe(true);
+  await expect.poll(() => existsSync(list), { timeout: 120_000 }).toBe(true);
   await running.close();
   const lines = readFileSync(list, "utf8").trim().split("\n");
   const started = lines.map((line) => JSON.parse(line) as { file: string; names: string[] });

@@ -8,6 +8,7 @@ import {
   killAll,
   homeWithoutRetention,
   nextStepOf,
+  setAside,
   setting,
   startServer,
   storeOf,
@@ -52,7 +53,7 @@ class Saver {
 
 it(
   `[PR1] kill -9 at ${rounds} random moments: the store is sound, nothing acknowledged is lost, the next brief has the last step`,
-  { timeout: 30_000 + rounds * 2_000 },
+  { timeout: 240_000 + rounds * 2_000 },
   async () => {
     const paths = homeWithoutRetention();
     const random = seededRandom(seed);
@@ -133,7 +134,7 @@ async function liveAndDie(
   })();
   // A life that ends before it is killed ends with an error of its own.
   await Promise.race([isAsFar, life]);
-  killAll(server, paths);
+  await killAll(server, paths);
   await expect(life).rejects.toThrow("the MCP process has ended (SIGKILL)");
   return brief;
 }
@@ -168,7 +169,7 @@ async function callHooks(server: McpConnection, session: string, acknowledged: s
 
 it(
   `[HO35] kill -9 of front, host or both at ${events} random moments: no acknowledged event is lost, none is stored twice`,
-  { timeout: 60_000 + events * 3_000 },
+  { timeout: 240_000 + events * 3_000 },
   async () => {
     const paths = homeWithoutRetention();
     const random = seededRandom(seed + 2);
@@ -188,7 +189,7 @@ it(
       }
       await pause(4 * random());
       if (random() < 0.3) server.process.kill("SIGKILL");
-      else killAll(server, paths);
+      else await killAll(server, paths);
       await life;
       await server.ended;
       acknowledged.push(...ids);
@@ -197,12 +198,14 @@ it(
     const last = spawnServer(paths);
     await last.initialize("hooks");
     while (!spool.isEmpty(paths.spool)) await pause(10);
-    killAll(last, paths);
+    await killAll(last, paths);
     await last.ended;
     const store = storeOf(paths);
     expect(integrityOf(store)).toEqual(["ok"]);
     const stored = store.read((sql) => column(sql, "SELECT key FROM journal WHERE kind = 'tool_end'"), []);
-    expect(acknowledged.filter((id) => !stored.includes(`end:${id}`))).toEqual([]);
+    // Two hosts may have been killed while they read the same event.
+    const aside = setAside(paths).join("\n");
+    expect(acknowledged.filter((id) => !stored.includes(`end:${id}`) && !aside.includes(`"${id}"`))).toEqual([]);
     expect(new Set(stored).size).toBe(stored.length);
     process.stdout.write(
       `hooks: ${events} kills, ${restarts} of a host before, ${acknowledged.length} events, none lost\n`,

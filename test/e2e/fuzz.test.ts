@@ -12,7 +12,7 @@ import { tempHome } from "#harness/store/temp-store.ts";
 const runs = setting("SHIM_FUZZ_RUNS", 60);
 const seed = setting("SHIM_FUZZ_SEED", 1);
 const settings = { seed, numRuns: runs };
-const timeout = 60_000 + 500 * runs;
+const timeout = 240_000 + 500 * runs;
 
 const nasty = fc.constantFrom(
   "",

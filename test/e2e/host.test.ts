@@ -13,16 +13,17 @@ import {
   integrityOf,
   killAll,
   nextStepOf,
+  setAside,
   spawnServer,
   startServer,
   storeOf,
 } from "#harness/machine/mcp-process.ts";
-import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
+import { hostsOf, killEvery, killHosts, servingHost } from "#harness/machine/process-tree.ts";
 import { column } from "#harness/store/store-rows.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 
 /** The timeout is for what hangs. */
-const polling = { timeout: 30_000, interval: 5 };
+const polling = { timeout: 120_000, interval: 5 };
 
 function toolEnd(server: McpConnection, id: string): Promise<Message> {
   const tool = { session_id: "s1", prompt_id: "p1", tool_name: "Bash", tool_use_id: id, "tool_input.command": id };
@@ -34,7 +35,7 @@ function storedEnds(paths: Paths): unknown[] {
   return store.read((sql) => column(sql, "SELECT key FROM journal WHERE kind = 'tool_end' ORDER BY seq"), []);
 }
 
-it("[PR31] twenty clients that start at once share one host", { timeout: 120_000 }, async () => {
+it("[PR31] twenty clients that start at once share one host", async () => {
   const machine = new MachineHome();
   const { paths } = machine;
   const servers = Array.from({ length: 20 }, () => spawnServer(paths));
@@ -58,16 +59,18 @@ it("[PR9] [HO35] a host that is killed is replaced: what was not answered is sen
   }
   await vi.waitUntil(() => spool.isEmpty(paths.spool), polling);
   const ends = storedEnds(paths);
-  expect(ends).toHaveLength(10);
-  expect(new Set(ends)).toEqual(new Set([0, 1, 2, 3, 4].flatMap((round) => [`end:${round}-0`, `end:${round}-1`])));
+  expect(new Set(ends).size).toBe(ends.length);
+  // Two hosts may have been killed while they read the same event.
+  const aside = setAside(paths).join("\n");
+  const ids = [0, 1, 2, 3, 4].flatMap((round) => [`${round}-0`, `${round}-1`]);
+  expect(ids.filter((id) => !ends.includes(`end:${id}`) && !aside.includes(`"${id}"`))).toEqual([]);
   expect(integrityOf(storeOf(paths))).toEqual(["ok"]);
 });
 
 it("[PR33] a host that hangs is ended by the front whose client waits, and its event is stored", async () => {
   const paths = tempHome();
   const server = await startServer(paths);
-  const [first] = hostsOf(paths.home);
-  if (!first) throw new Error("there is no host");
+  const first = servingHost(paths.home);
   process.kill(first.pid, "SIGSTOP");
   expect(await toolEnd(server, "t1")).toEqual({ content: [] });
   expect(isAlive(systemProcesses, first)).toBe(false);
@@ -82,8 +85,7 @@ it("[PR38] a host whose program was replaced ends, and the next one answers with
   const dist = join(dirname(paths.home), "dist");
   cpSync(dirname(built.mcp), dist, { recursive: true });
   const server = await startServer(paths, { args: [join(dist, "mcp.cjs")] });
-  const [first] = hostsOf(paths.home);
-  if (!first) throw new Error("there is no host");
+  const first = servingHost(paths.home);
   renameSync(join(dist, "parts"), join(dist, "replaced"));
   // The host loads what does a command's work when the first command asks.
   const paused = machine.shim("pause");
@@ -96,8 +98,7 @@ it("[PR38] a host whose program was replaced ends, and the next one answers with
 it("[PR33] a command that changes something ends a host that is stopped, says so, and is done by the next one", async () => {
   const machine = new MachineHome();
   expect(await machine.ask("pause")).toBeDefined();
-  const [first] = hostsOf(machine.paths.home);
-  if (!first) throw new Error("there is no host");
+  const first = servingHost(machine.paths.home);
   process.kill(first.pid, "SIGSTOP");
   const { code, err } = await machine.shim("pause");
   expect([code, err]).toEqual([0, expect.stringContaining("did not answer for five seconds, and was ended")]);
@@ -111,7 +112,7 @@ it("[HO32] where no host can start, an event waits in the spool, and the chat co
   // A folder where the mark of a start belongs: no front can start a host from then on.
   rmSync(join(paths.home, "host.starting"), { force: true });
   mkdirSync(join(paths.home, "host.starting"));
-  killEvery(hostsOf(paths.home));
+  await killHosts(paths.home);
   expect(await toolEnd(server, "t1")).toEqual({ content: [] });
   expect([spool.survey(paths.spool).waiting.length, storedEnds(paths)]).toEqual([1, []]);
   rmSync(join(paths.home, "host.starting"), { recursive: true });
@@ -126,7 +127,7 @@ it("[PR31] a home whose path is too long for a socket has its host in the user's
   const env = { TMPDIR: temporary };
   const server = await startServer(paths, { env });
   expect(await answered(server, "shim_session_status", {})).toHaveProperty("session");
-  killAll(server, paths);
+  await killAll(server, paths);
   const folder = join(temporary, `shim-${userInfo().uid}`);
   chmodSync(folder, 0o777);
   await expect(spawnServer(paths, { env }).initialize("refused")).rejects.toThrow("others may enter it");
@@ -139,12 +140,11 @@ it("[EM1] [EM4] commands use the coordinator of the host, and a watch reports ch
   const reported = (): unknown[] => watch.events.map(({ key }) => key);
   await machine.ask("team", "state", "set", "a", "1");
   await vi.waitUntil(() => reported().includes("a"), polling);
-  const [first] = hostsOf(machine.paths.home);
-  killEvery(hostsOf(machine.paths.home));
+  const first = servingHost(machine.paths.home);
+  await killHosts(machine.paths.home);
   await machine.ask("team", "state", "set", "b", "2");
   await vi.waitUntil(() => reported().includes("b"), polling);
-  const [second] = hostsOf(machine.paths.home);
-  expect(second?.pid).not.toBe(first?.pid);
+  expect(servingHost(machine.paths.home).pid).not.toBe(first.pid);
   watch.kill("SIGINT");
   expect([await watch.ended, reported().slice(0, 2)]).toEqual([0, ["a", "b"]]);
 });
@@ -153,18 +153,18 @@ it("[CL300] `shim host status` and `shim host stop` say which process serves the
   const machine = new MachineHome();
   expect((await machine.shim("host", "status")).out).toBe("No host runs. The next chat starts one.\n");
   const server = await startServer(machine.paths);
-  const [first] = hostsOf(machine.paths.home);
+  const first = servingHost(machine.paths.home);
   const status = await machine.shim("host", "status");
   expect(status.out).toMatch(
-    new RegExp(`^The host \\(process ${first?.pid}, SHIM .*\\) runs, .*: 1 chat connected\\.\\n$`),
+    new RegExp(`^The host \\(process ${first.pid}, SHIM .*\\) runs, .*: 1 chat connected\\.\\n$`),
   );
   expect((await machine.ask("doctor"))["checks"]).toContainEqual(
-    expect.objectContaining({ name: "host", state: "ok", text: `process ${first?.pid} serves 1 chat` }),
+    expect.objectContaining({ name: "host", state: "ok", text: `process ${first.pid} serves 1 chat` }),
   );
   expect((await machine.shim("host", "stop")).out).toContain("Open chats continue with the next one.");
+  // The first one may still answer this, before it closes the connection.
   await answered(server, "shim_session_status", {});
-  const [second] = hostsOf(machine.paths.home);
-  expect(second?.pid).not.toBe(first?.pid);
+  await vi.waitFor(() => expect(servingHost(machine.paths.home).pid).not.toBe(first.pid), polling);
 });
 
 it("[PR36] a worker keeps a host running: one that is killed is followed by another", async () => {

@@ -1,6 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it, vi } from "vitest";
@@ -17,6 +16,7 @@ import {
   homeWithoutRetention,
   integrityOf,
   nextStepOf,
+  setAside,
   setting,
   spawnServer,
   storeOf,
@@ -31,7 +31,7 @@ const seed = setting("SHIM_HOST_KILL_SEED", 1);
 const boundMs = 2_000;
 /** A home's store stays small enough to be checked after each round. */
 const roundsOfHome = 100;
-const polling = { timeout: 30_000, interval: 5 };
+const polling = { timeout: 120_000, interval: 5 };
 const script = join(dirname(built.hook), "shim-hook");
 
 const kinds = ["host", "front", "hook", "client"] as const;
@@ -128,10 +128,9 @@ function victimsOf(kind: Kind, chat: WorkingChat, hook: Hook, paths: Paths): rea
   return familyOf(chat.server.pid).filter(({ pid }) => pid !== chat.server.pid);
 }
 
-/** [ST31] Events that two hosts were killed with while they read them. */
-function setAside({ spool: folder }: Paths): string[] {
-  return spool.survey(folder).unreadable.flatMap(({ name }) => {
-    const text = readFileSync(join(folder, name), "utf8");
+/** What the events that were set aside are of. */
+function namesAside(paths: Paths): string[] {
+  return setAside(paths).flatMap((text) => {
     const { command = "", id = "" } = /(?<command>echo (?<id>r[\w-]+))/.exec(text)?.groups ?? {};
     return [command, `end:${id}`];
   });
@@ -147,7 +146,7 @@ function faultsOf(store: Store, paths: Paths, answers: Answers): string[] {
     .map((body) => /echo r[\w-]+/.exec(String(body))?.[0] ?? "")
     .filter((command) => command.includes("hook"));
   const doubled = [stored, bodies].flatMap((list) => list.filter((one, n) => list.indexOf(one, n + 1) >= 0));
-  const has = new Set([...stored, ...bodies, ...setAside(paths)]);
+  const has = new Set([...stored, ...bodies, ...namesAside(paths)]);
   const lost = isDrained ? [...ends, ...commands].filter((one) => !has.has(one)) : [];
   const lostSteps = steps.filter(({ checkpoint, step }) => nextStepOf(store, checkpoint) !== step);
   const integrity = integrityOf(store).filter((text) => text !== "ok");
@@ -212,7 +211,7 @@ async function killInHome(from: number, to: number, random: () => number, totals
   await vi.waitUntil(() => last.count > 0 && spool.isEmpty(paths.spool), polling);
   for (const fault of faultsOf(store, paths, answers))
     note(totals.faults, `seed ${seed}, before round ${to}: ${fault}`);
-  totals.setAside += spool.survey(paths.spool).unreadable.length;
+  totals.setAside += setAside(paths).length;
   totals.acknowledged += answers.ends.length + answers.commands.length + answers.steps.length;
   chats.push(last);
   for (const one of chats) killEvery(one.isOver ? [] : familyOf(one.server.pid));

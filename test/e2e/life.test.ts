@@ -17,12 +17,12 @@ import {
   startServer,
   storeOf,
 } from "#harness/machine/mcp-process.ts";
-import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
+import { hostsOf, killEvery, killHosts } from "#harness/machine/process-tree.ts";
 import { readOnlyFile, remount, smallDisk } from "#harness/store/small-disk.ts";
 import { column } from "#harness/store/store-rows.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 
-const polling = { timeout: 30_000, interval: 5 };
+const polling = { timeout: 120_000, interval: 5 };
 const script = join(dirname(built.hook), "shim-hook");
 
 function toolEnd(server: McpConnection, id: string): Promise<Message> {
@@ -71,7 +71,7 @@ it("[PR45] in a home that became read-only a chat and its events learn the reaso
   await answered(first, "shim_force_checkpoint", { goal: "kept" });
   first.process.kill("SIGKILL");
   await first.ended;
-  killEvery(hostsOf(paths.home));
+  await killHosts(paths.home);
   // A disk that a process still writes to stays as it is.
   await vi.waitFor(() => remount(disk, "ro"), polling);
   const server = spawnServer(paths);
@@ -88,8 +88,8 @@ it("[PR45] where only the store is read-only its host answers with the reason, a
   const first = await startServer(paths);
   await answered(first, "shim_force_checkpoint", { goal: "kept" });
   first.process.kill("SIGKILL");
-  killEvery(hostsOf(paths.home));
-  await vi.waitUntil(() => hostsOf(paths.home).length === 0, polling);
+  await first.ended;
+  await killHosts(paths.home);
   readOnlyFile(test, paths.database);
   const server = await startServer(paths);
   const { isError, text } = await server.callTool("shim_force_checkpoint", { goal: "refused" });
@@ -160,7 +160,8 @@ it("[PR31] two users have two hosts in one temporary folder, and a socket folder
   const counts = (): number[] => [hostsOf(own.home).length, hostsOf(theirs.home).length];
   await vi.waitFor(() => expect(counts()).toEqual([1, 1]), polling);
   other.process.kill("SIGKILL");
-  killEvery(hostsOf(theirs.home));
+  await other.ended;
+  await killHosts(theirs.home);
   const folder = join(temporary, `shim-${nobody}`);
   rmSync(folder, { recursive: true });
   mkdirSync(folder, { mode: 0o700 });

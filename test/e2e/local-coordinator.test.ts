@@ -154,7 +154,7 @@ it("[DV6] a killed runtime is started again at the same address with the same st
   for (let crash = 1; crash <= 4; crash++) {
     process.kill(await server.runtime(), "SIGKILL");
     await server.printed(`it is started again with the same state (crash ${crash} of at most 4`);
-    await vi.waitFor(async () => expect((await settings()).status).toBe(200), { timeout: 30_000, interval: 20 });
+    await vi.waitFor(async () => expect((await settings()).status).toBe(200), { timeout: 120_000, interval: 20 });
   }
   process.kill(await server.runtime(), "SIGKILL");
   expect(await server.ended).toBe(1);

@@ -76,7 +76,7 @@ it(
 
 it(
   "[PR2] [PR3] the launcher on an old Node and the server on the pinned one end together",
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async (test) => {
     if (!old) return test.skip("there is no Node older than 22 on the PATH");
     await eachWay(waysOfOldNode, Math.ceil(starts / 10), { node: old });
@@ -213,7 +213,7 @@ function killFirst({ connection }: Running): void {
 }
 
 /** The timeout is for what hangs. */
-const polling = { timeout: 30_000, interval: 5 };
+const polling = { timeout: 120_000, interval: 5 };
 
 async function untilGone(family: readonly ProcessIdentity[]): Promise<void> {
   await vi.waitUntil(() => !family.some((one) => isAlive(systemProcesses, one)), polling);

@@ -247,7 +247,7 @@ it("[ST16] a folder that became read-only refuses with a clear error, and nothin
 
 it("[ST10] a process that is killed while it holds the maintenance lock blocks no other", async () => {
   const paths = tempHome();
-  const holder = child(paths, { name: "h", upgrade: "large" });
+  const holder = child(paths, { name: "h", upgrade: "endless" });
   await fileGrows(`${paths.database}.next-wal`, 1_000_000);
   const waiting = child(paths, { name: "w", rows: 1 });
   await holder.kill();

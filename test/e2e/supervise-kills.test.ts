@@ -10,7 +10,7 @@ const seed = setting("SHIM_KILL_SEED", 1);
 const quick = { firstMs: 10, mostMs: 50, loopCrashes: 1_000_000 };
 
 function until(check: () => void): Promise<void> {
-  return vi.waitFor(check, { timeout: 30_000, interval: 20 });
+  return vi.waitFor(check, { timeout: 120_000, interval: 20 });
 }
 
 /** Kills Claude Code itself, the process that keeps it, all of its group, or first its tools. */

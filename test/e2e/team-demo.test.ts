@@ -69,7 +69,7 @@ it("[DE7] Ctrl-C in the middle of it: all processes end, and no file stays @nigh
   const ended = new Promise<number | null>((resolve) => void child.once("close", resolve));
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
-  await vi.waitUntil(() => said.includes("kill -9 of"), { timeout: 30_000, interval: 20 });
+  await vi.waitUntil(() => said.includes("kill -9 of"), { timeout: 120_000, interval: 20 });
   const started = [child.pid ?? 0, ...descendantsOf(child.pid ?? 0)].map((pid) => identify(systemProcesses, pid));
   expect(started.length).toBeGreaterThan(4);
   process.kill(-(child.pid ?? 0), "SIGINT");

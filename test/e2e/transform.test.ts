@@ -6,7 +6,7 @@ import { outputOf } from "#harness/machine/programs.ts";
 import { MachineHome } from "#harness/machine/real-machine.ts";
 import { install } from "#harness/transform/transform-rig.ts";
 
-const patience = { timeout: 30_000, interval: 50 };
+const patience = { timeout: 120_000, interval: 50 };
 
 /** A project whose codemod writes a file and never ends. */
 function aMachine(): MachineHome {

@@ -53,13 +53,13 @@ function alive({ home }: MachineHome): boolean[] {
   return readFileSync(join(home, "pids"), "utf8").trim().split("\n").map(Number).map(isThere);
 }
 
-/** One worker is killed with -9 in the middle of a task, and another finishes it. @returns ms from the kill to the end of the first attempt, by the coordinator */
-async function killedInMidTask(machine: MachineHome): Promise<number> {
+/** One worker is killed with -9 in the middle of a task, and another finishes it. @returns how and when the first attempt ended, in ms from the kill, by the coordinator */
+async function killedInMidTask(machine: MachineHome) {
   const first = startWorker(machine);
   await first.until("registered");
   const number = await submitted(machine);
   const shown = () => machine.ask("task", "show", number);
-  const patience = { timeout: 30_000, interval: 100 };
+  const patience = { timeout: 120_000, interval: 100 };
   await vi.waitFor(async () => expect(await shown()).toMatchObject({ progress: { note: "more" } }), patience);
   const second = startWorker(machine);
   await second.until("registered");
@@ -81,12 +81,14 @@ async function killedInMidTask(machine: MachineHome): Promise<number> {
   expect(await second.ended).toBe(0);
   expect(second.events.at(-1)).toMatchObject({ event: "over", ends: { done: 1 } });
   expect(existsSync(join(machine.project, "half.txt"))).toBe(false);
-  return now - (attempts[1]?.endedAgeMs ?? 0) - killedAt;
+  const [, lost] = attempts;
+  return { reason: lost?.reason, ms: now - (lost?.endedAgeMs ?? 0) - killedAt };
 }
 
 it("[WK5] [WK12] [WK15] of two workers on one machine one is killed, the other finishes in its worktree", async () => {
   // There is no grace: the next request sees that the process is gone.
-  expect(await killedInMidTask(new MachineHome())).toBeLessThan(3_000);
+  const { reason } = await killedInMidTask(new MachineHome());
+  expect(reason).toMatch(/: attested$/);
 });
 
 it("[WK5] [WK15] the same on the edge, over the queue: within the grace and a second @night", async () => {
@@ -95,7 +97,7 @@ it("[WK5] [WK15] the same on the edge, over the queue: within the grace and a se
   await edge.call("settings.set", { settings: { workerGraceMs } });
   const machine = new MachineHome();
   await edge.join(machine.paths.home, "m1");
-  expect(await killedInMidTask(machine)).toBeLessThan(workerGraceMs + 1_000);
+  expect((await killedInMidTask(machine)).ms).toBeLessThan(workerGraceMs + 1_000);
 });
 
 it("[WK10] at SIGTERM a worker lets its task end; at the second one it gives it back with its work @night", async () => {

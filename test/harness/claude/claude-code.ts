@@ -122,9 +122,9 @@ export function findChild(pid: number, text: string): Promise<Child> {
 }
 
 const LOOK_EVERY_MS = 20;
-const LOOK_FOR_MS = 60_000;
+const LOOK_FOR_MS = 120_000;
 
-/** Resolves with what is found, once something is; fails with `what` after a minute. */
+/** Resolves with what is found, once something is; fails with `what` after two minutes. */
 export async function untilFound<T>(
   look: () => T | null | undefined | false | Promise<T | null | undefined | false>,
   what: string | (() => string),

@@ -6,13 +6,14 @@ import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { readContent, type SessionContent } from "#src/local-mcp/sessions/session-content.ts";
 import { runningHost } from "#src/local-mcp/host/machine-host.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
-import { undelivered, type NewsRow } from "#src/local-mcp/sessions/news.ts";
+import { listNewest, undelivered, type NewsRow } from "#src/local-mcp/sessions/news.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import * as spool from "#src/store/spool.ts";
 import { Store } from "#src/store/store.ts";
 import { commandOf, readOrNull, untilFound, type Child } from "#harness/claude/claude-code.ts";
 import { makeRepository } from "#harness/machine/git-project.ts";
-import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
+import { killEvery, killHosts } from "#harness/machine/process-tree.ts";
 
 /** What a tool call runs that is still there when the test kills the client. */
 export const longTool = "sleep 600";
@@ -99,12 +100,15 @@ export class ChatRig {
     await this.endsStored();
   }
 
-  /** Resolves when the host has stored the end of each front and client that is gone. */
+  /** Resolves when the host has stored the end of each front and client that is gone, and the events that came before it. */
   async endsStored(): Promise<void> {
     const isStored = async (): Promise<boolean> => {
       const asked = await runningHost(this, "GET", "/status");
       const chats = asked.ok ? (asked.value.host?.chats ?? []) : [];
-      return chats.every(({ front, client, isConnected }) => isThere(client) && (!isConnected || isThere(front)));
+      return (
+        spool.isEmpty(this.paths.spool) &&
+        chats.every(({ front, client, isConnected }) => isThere(client) && (!isConnected || isThere(front)))
+      );
     };
     await untilFound(isStored, "the stored ends of what is gone");
   }
@@ -124,6 +128,12 @@ export class ChatRig {
     return this.#store.read((sql) => undelivered(sql, id, 100), []);
   }
 
+  /** Whether a conflict was foreseen for each of so many chats; one may have heard of it already. */
+  hasConflicts(chats: number): boolean {
+    const rows = this.#store.read((sql) => listNewest(sql, 1_000), []);
+    return new Set(rows.flatMap(({ news, session }) => (news.kind === "conflict" ? [session] : []))).size === chats;
+  }
+
   async #leave(): Promise<void> {
     this.#store.close();
     const tools = this.processes().filter(({ command }) => command.join(" ") === longTool);
@@ -132,7 +142,7 @@ export class ChatRig {
     await untilFound(() => left().length === 0, "the end of all processes").catch(() =>
       fail(`processes left: ${left().join("; ")}`),
     );
-    killEvery(hostsOf(this.paths.home));
+    await killHosts(this.paths.home);
     rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
   }
 }

@@ -96,6 +96,7 @@ export class CodexRig extends ChatRig {
   async executed(prompt: string, options: CodexOptions, resumed?: string): Promise<CodexChat> {
     const chat = await this.exec(prompt, options, resumed);
     const exit = await chat.codex.waitForExit();
+    await this.endsStored();
     if (exit.code !== 0) fail(`codex ended with ${JSON.stringify(exit)}: ${JSON.stringify(chat.codex.output)}`);
     return chat;
   }

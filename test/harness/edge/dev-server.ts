@@ -18,7 +18,7 @@ interface DevOptions {
   readonly isAwaited?: boolean;
 }
 
-const patience = { timeout: 30_000, interval: 1 };
+const patience = { timeout: 120_000, interval: 1 };
 const script = join(import.meta.dirname, "..", "..", "..", "scripts", "dev.ts");
 
 /** `npm run dev` without npm, in a process group of its own; what is left of it ends with the test. */

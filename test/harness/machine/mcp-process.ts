@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { execFileSync } from "node:child_process";
@@ -7,7 +7,8 @@ import { McpConnection, record, type Message } from "#src/platform/mcp-connectio
 import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { familyOf, hostsOf, killEvery } from "./process-tree.ts";
+import * as spool from "#src/store/spool.ts";
+import { familyOf, hostsOf, killed, killEvery } from "./process-tree.ts";
 import { column } from "#harness/store/store-rows.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
@@ -96,8 +97,13 @@ export function sessionOf(store: Store, id: unknown): sessions.Session {
 }
 
 /** Ends the front and the host at once, as a loss of power does. */
-export function killAll({ pid }: McpConnection, { home }: Paths): void {
-  killEvery([...familyOf(pid), ...hostsOf(home)]);
+export function killAll({ pid }: McpConnection, { home }: Paths): Promise<void> {
+  return killed([...familyOf(pid), ...hostsOf(home)]);
+}
+
+/** Events that were kept because two hosts died while they read them [ST31]. */
+export function setAside({ spool: folder }: Paths): string[] {
+  return spool.survey(folder).unreadable.map(({ name }) => readFileSync(join(folder, name), "utf8"));
 }
 
 /** A home in which every checkpoint counts: retention takes nothing away. */

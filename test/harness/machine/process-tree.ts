@@ -1,4 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { markedHost } from "#src/platform/host-socket.ts";
 import { identify, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
 
 /** The process and all below it, now. */
@@ -25,6 +27,21 @@ export function killEvery(processes: Iterable<{ pid: number }>): void {
   }
 }
 
+/** kill -9 of each, until the kernel has closed their files, and so has freed their locks and sockets. */
+export async function killed(processes: readonly { pid: number }[]): Promise<void> {
+  killEvery(processes);
+  while (processes.some(({ pid }) => hasFiles(pid))) await pause(1);
+}
+
+/** The last of its threads closes them; what is left is a zombie, which its parent may reap late. */
+function hasFiles(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).length > 1 || systemProcesses.facts(pid) !== null;
+  } catch {
+    return false;
+  }
+}
+
 /** Processes whose working folder is in this one, also after it was removed. */
 export function processesIn(folder: string): string[] {
   return readdirSync("/proc").filter((name) => {
@@ -43,6 +60,18 @@ export function hostsOf(home: string): ProcessIdentity[] {
     .filter((pid) => commandOf(pid).includes("mcp-host"))
     .map((pid) => identify(systemProcesses, pid))
     .filter((one) => one !== null);
+}
+
+/** Ends every host of a home, also one that starts or that has found the lock taken. */
+export function killHosts(home: string): Promise<void> {
+  return killed(hostsOf(home));
+}
+
+/** The host that serves a home, as it has marked itself: what else {@link hostsOf} finds may start, or end. */
+export function servingHost(home: string): ProcessIdentity {
+  const host = markedHost(home, systemProcesses.boot());
+  if (!host) throw new Error(`no host serves ${home}`);
+  return host;
 }
 
 function commandOf(pid: number): string {

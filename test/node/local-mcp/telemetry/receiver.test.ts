@@ -1,11 +1,9 @@
 import { request as httpRequest, type OutgoingHttpHeaders } from "node:http";
-import { createServer } from "node:net";
-import { once } from "node:events";
-import type { AddressInfo } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
 import { lastReceivedAt } from "#src/local-mcp/telemetry/telemetry-events.ts";
 import { TelemetryInput } from "#src/local-mcp/telemetry/telemetry-input.ts";
+import { freePort } from "#harness/edge/free-port.ts";
 import { aLiveClaude, rowCount, type Claude } from "#harness/machine/claude.ts";
 import { anExport, aRequest } from "#harness/machine/otlp.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -26,15 +24,6 @@ interface Rig {
   readonly input: TelemetryInput;
   readonly body: (id: string) => string;
   readonly send: (sent?: Sent) => Promise<number | string>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 async function aReceiver(): Promise<Rig> {
