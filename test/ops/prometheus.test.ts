@@ -124,7 +124,7 @@ it("[OB11] the variables of the dashboards find the jobs, and the shipped alerts
     new Set(["shim-machine", "shim-workspace"]),
   ]);
   await vi.waitUntil(async () => (await rules(prometheus)).every(({ health }) => health === "ok"), {
-    timeout: 10_000,
+    timeout: 120_000,
     interval: 100,
   });
   expect((await rules(prometheus)).filter(({ state }) => state === "firing")).toEqual([]);

@@ -189,7 +189,7 @@ it("[RM20] the app follows the client's theme, and axe finds nothing wrong in ei
   expect(await background()).toBe("rgb(255, 255, 255)");
   expect(await axeFaults(page)).toEqual([]);
   await bridge("setHostContext", { theme: "dark" });
-  await expect.poll(background).toBe("rgb(20, 22, 26)");
+  await expect.poll(background, { timeout: 30_000 }).toBe("rgb(20, 22, 26)");
   expect(await axeFaults(page)).toEqual([]);
   await app.getByRole("link", { name: "Tasks" }).click();
   await app.getByText("Lanes, by type").waitFor();

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 
 /** Below those that the kernel gives out by itself (32768 and more), so that no other program is given one in the meantime. */
-const [first, count] = [20_000, 12_000];
+const [first, count] = [25_000, 7_000];
 /** Processes beside each other begin at different ones. */
 let next = process.pid * 31;
 

@@ -9,6 +9,8 @@ import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";
 
 export type Message = Record<string, unknown>;
 export const program = { version: "2.0.0", builtAt: 1 };
+/** How long a test waits for what comes by itself: no speed of the machine decides. */
+export const patience = { timeout: 120_000, interval: 20 };
 
 /** A host of the test; time passes when the test says so. */
 export async function aHost(
@@ -26,7 +28,7 @@ export async function aHost(
     host.stop();
     vi.useRealTimers();
   });
-  await vi.waitUntil(() => existsSync(socket));
+  await vi.waitUntil(() => existsSync(socket), patience);
   return { runtime, host, socket, killed, ended };
 }
 

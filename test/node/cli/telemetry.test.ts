@@ -1,12 +1,13 @@
 import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { TelemetrySettings } from "#src/contract/config.ts";
 import { receive as listen } from "#src/local-mcp/telemetry/telemetry-input.ts";
 import * as meta from "#src/store/meta.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { freePort } from "#harness/edge/free-port.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 
 interface Line {
@@ -89,10 +90,10 @@ it("[OB28] a collector may send instead of the client: the receiver is on, and t
 
 it("[OB28] doctor finds settings that no longer send, and a program that has the port", async () => {
   const home = aHome();
-  const server = createServer((socket) => socket.destroy()).listen(0, "127.0.0.1");
+  const port = await freePort();
+  const server = createServer((socket) => socket.destroy()).listen(port, "127.0.0.1");
   onTestFinished(() => void server.close());
   await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
   await home.shim(`init --yes --telemetry ${port}`);
   expect(await doctor(home)).toMatchObject({
     state: "warn",

@@ -10,10 +10,16 @@ import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { childrenOf, untilFound, type Child } from "#harness/claude/claude-code.ts";
 
-const limits = { eventMs: 1_000, startMs: 1_000 };
+/** Of a hook process that answers: no speed of the machine decides. */
+const limits = { eventMs: 60_000, startMs: 60_000 };
 
 /** A home of OpenCode's process, and a program of hooks that writes down what it gets. */
-function aHome(): { home: string; program: HookProgram; started: () => string[]; reports: string[] } {
+function aHome(eventMs = limits.eventMs): {
+  home: string;
+  program: HookProgram;
+  started: () => string[];
+  reports: string[];
+} {
   const folder = mkdtempSync(join(tmpdir(), "shim plugin-"));
   onTestFinished(() => {
     vi.unstubAllEnvs();
@@ -26,7 +32,7 @@ function aHome(): { home: string; program: HookProgram; started: () => string[];
   const script = join(folder, "hook.sh");
   writeFileSync(notes, "");
   writeFileSync(script, `echo "$* \${SHIM_HOOK_WAITED-}" >> '${notes}'; cat > /dev/null; echo '{"by":"program"}'\n`);
-  const program = new HookProgram(["/bin/sh", script], "opencode", limits);
+  const program = new HookProgram(["/bin/sh", script], "opencode", { ...limits, eventMs });
   return { home, program, started: () => readFileSync(notes, "utf8").split("\n").slice(0, -1), reports: [] };
 }
 
@@ -78,7 +84,7 @@ const failing: Readonly<Record<string, readonly [RequestListener | null, waited:
 it.each(Object.entries(failing))(
   "[CA44] an event for a host %s has a hook process, which knows whether the host was waited for",
   async (_kind, [answer, waited]) => {
-    const { home, program, started, reports } = aHome();
+    const { home, program, started, reports } = aHome(waited ? 5_000 : limits.eventMs);
     if (answer) await aHost(home, answer);
     expect(await program.send("Stop", {}, (text) => void reports.push(text))).toEqual({ by: "program" });
     expect(started()).toEqual([`Stop --client opencode ${waited}`]);

@@ -92,7 +92,7 @@ it("[WK60] what has left the group of its program is ended too, where it can be 
 it("[WK59] a stop is TERM to all of them, then KILL to those that are left", async () => {
   const stop = new AbortController();
   const script = `${withDeafChild} function next() { process.on("SIGTERM", () => { console.log("heard"); process.exit(5); }); console.log("ready"); setInterval(() => 0, 1000); }`;
-  const ran = begin(script, { signal: stop.signal });
+  const ran = begin(script, { signal: stop.signal, graceMs: 5_000 });
   const deaf = Number(await ran.printed("deaf "));
   await ran.printed("ready");
   stop.abort();
@@ -105,7 +105,7 @@ it("[WK59] what a program leaves behind may end its work first", async () => {
   const child = `process.on("SIGTERM", () => setTimeout(() => { require("node:fs").writeFileSync("saved", ""); process.exit(); }, 100)); console.log("ready"); setInterval(() => 0, 1000);`;
   const script = `const left = require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(child)}], { stdio: ["ignore", "pipe", "ignore"] });
     left.stdout.once("data", () => process.exit(0));`;
-  expect(await begin(script, { cwd: folder, graceMs: 5_000 }).ended).toEqual({ kind: "exited", code: 0 });
+  expect(await begin(script, { cwd: folder, graceMs: 120_000 }).ended).toEqual({ kind: "exited", code: 0 });
   expect(existsSync(join(folder, "saved"))).toBe(true);
 });
 
@@ -116,9 +116,12 @@ it.runIf(process.platform === "linux")("[WK59] a group of zombies is not waited 
   onTestFinished(() => void parent.kill("SIGKILL"));
   const [line] = (await once(createInterface({ input: parent.stdout as Readable }), "line")) as [string];
   const pid = Number(line);
-  await vi.waitFor(() => expect(statOf(parent.pid ?? 0)).toContain("(sleep)"), { interval: 10 });
+  await vi.waitFor(() => expect(statOf(parent.pid ?? 0)).toContain("(sleep)"), { timeout: 120_000, interval: 10 });
   (parent.stdio[3] as Writable).end();
-  await vi.waitFor(() => expect(statOf(pid)).toMatch(new RegExp(`\\) Z \\d+ ${pid} `)), { interval: 10 });
+  await vi.waitFor(() => expect(statOf(pid)).toMatch(new RegExp(`\\) Z \\d+ ${pid} `)), {
+    timeout: 120_000,
+    interval: 10,
+  });
   await endGroup({ boot: "", pid, start: unknownStart }, 60_000);
   expect(statOf(pid)).toContain(") Z ");
 });
@@ -131,7 +134,7 @@ it("[WK61] a pid that was given to another process is not killed", async () => {
   await endGroup({ ...group, start: `${group.start}0` }, 0);
   expect(isAlive(group.pid)).toBe(true);
   const ended = once(child, "exit");
-  await endGroup(group, 5_000);
+  await endGroup(group, 120_000);
   expect(await ended).toEqual([null, "SIGTERM"]);
 });
 
@@ -169,7 +172,7 @@ it("[WK15] a worker that is killed with -9 leaves nothing of its programs behind
   }
   expect(pids.map(isAlive)).toEqual([true, true]);
   worker.kill("SIGKILL");
-  await vi.waitFor(() => expect(pids.map(isAlive)).toEqual([false, false]), { timeout: 10_000, interval: 20 });
+  await vi.waitFor(() => expect(pids.map(isAlive)).toEqual([false, false]), { timeout: 120_000, interval: 20 });
 });
 
 const task: ClaimedTask = {

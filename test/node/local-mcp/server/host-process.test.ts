@@ -7,7 +7,7 @@ import { addKey } from "#src/local-mcp/sync/key-ring.ts";
 import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
 import * as pauses from "#src/store/pause.ts";
 import { storedSession, rowCount } from "#harness/machine/claude.ts";
-import { aFront, aHost, ask, open, program, statusOf } from "#harness/machine/host-rig.ts";
+import { aFront, aHost, ask, open, patience, program, statusOf } from "#harness/machine/host-rig.ts";
 import { aReceiver, die } from "#harness/machine/notified.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-server.ts";
 import { column } from "#harness/store/store-rows.ts";
@@ -82,7 +82,7 @@ it.each([
   const session = await one.save("one");
   if (reason === null) one.connection.destroy();
   else one.send({ jsonrpc: "2.0", id: "shim-front:1", method: "shim/end", params: { reason } });
-  await vi.waitUntil(() => storedSession(host.runtime, session).detachedAt !== null);
+  await vi.waitUntil(() => storedSession(host.runtime, session).detachedAt !== null, patience);
   expect(storedSession(host.runtime, session)).toMatchObject({ endedAt: null, detachReason: reason ?? "stdin_end" });
   // [HO4] The hooks of a client whose front was killed find it in the table.
   const registered = (): unknown[] => host.runtime.store.read((sql) => column(sql, "SELECT pid FROM servers"), []);
@@ -136,7 +136,7 @@ it("[PR30] a host ends ten minutes after its last connection, and not before", a
   host.runtime.processes.kill(100);
   connection.destroy();
   await closed;
-  await vi.waitUntil(async () => ((await statusOf(host))["chats"] as unknown[]).length === 0);
+  await vi.waitUntil(async () => ((await statusOf(host))["chats"] as unknown[]).length === 0, patience);
   vi.advanceTimersByTime(10_000);
   host.runtime.wait(590_000);
   vi.advanceTimersByTime(10_000);
@@ -202,13 +202,13 @@ it("[PR36] [CL184] while a program attends, the host stays without a chat, notif
     vi.advanceTimersByTime(2_000);
   }
   // What died before the first look is not notified of.
-  await vi.waitUntil(() => rowCount(host.runtime, "sent_notifications") > 0);
+  await vi.waitUntil(() => rowCount(host.runtime, "sent_notifications") > 0, patience);
   die(host.runtime);
   await vi.waitUntil(() => {
     host.runtime.wait(10_000);
     vi.advanceTimersByTime(2_000);
     return receiver.bodies.length > 0;
-  });
+  }, patience);
   await program.heard;
   expect([receiver.bodies.map(({ event }) => event), program.rings()]).toEqual([["chat_died"], 1]);
   program.leave();
@@ -216,7 +216,7 @@ it("[PR36] [CL184] while a program attends, the host stays without a chat, notif
     host.runtime.wait(601_000);
     vi.advanceTimersByTime(2_000);
     return !existsSync(host.socket);
-  });
+  }, patience);
   await host.ended;
 });
 
@@ -225,7 +225,7 @@ it("[PR41] an operation is completed, although its caller has gone", async () =>
   const asked = request({ socketPath: socket, method: "POST", path: "/call/pauses.start" });
   asked.on("error", () => undefined);
   asked.end(JSON.stringify({ input: {}, env: {}, by: "command line" }), () => asked.destroy());
-  await vi.waitUntil(() => runtime.store.read((sql) => pauses.list(sql, runtime.now()).length > 0, false));
+  await vi.waitUntil(() => runtime.store.read((sql) => pauses.list(sql, runtime.now()).length > 0, false), patience);
 });
 
 it("[SY63] [SY75] a host without a chat does a whole round when it is asked, for the workspace of the caller only", async () => {

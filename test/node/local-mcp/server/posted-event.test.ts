@@ -8,6 +8,7 @@ import { HostProcess } from "#src/local-mcp/server/host-process.ts";
 import { hostSocket } from "#src/platform/host-socket.ts";
 import { readForeignCallers } from "#src/local-mcp/hooks/foreign-callers.ts";
 import { journalKinds } from "#harness/machine/claude.ts";
+import { patience } from "#harness/machine/host-rig.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 interface Answer {
@@ -25,7 +26,7 @@ async function aHost(runtime: TempRuntime = tempRuntime()) {
   const host = new HostProcess({ runtime, self, program, socket, kill: () => undefined, onEnded });
   onTestFinished(() => host.stop());
   const link = join(runtime.paths.home, "host.sock");
-  await vi.waitUntil(() => statSync(link, { throwIfNoEntry: false }) !== undefined);
+  await vi.waitUntil(() => statSync(link, { throwIfNoEntry: false }) !== undefined, patience);
   runtime.processes.start(100, 1, "codex");
   runtime.processes.start(101, 100, "bash");
   const { start } = runtime.processes.start(102, 101, "sh");
@@ -94,7 +95,7 @@ it("[HO72] one name leads to the socket, whatever was there; where it cannot be 
   mkdirSync(runtime.paths.home, { recursive: true });
   writeFileSync(join(runtime.paths.home, "host.sock"), "old");
   const { host, link, socket, ended } = await aHost(runtime);
-  await vi.waitUntil(() => statSync(link).isSocket());
+  await vi.waitUntil(() => statSync(link).isSocket(), patience);
   expect(join(runtime.paths.home, readlinkSync(link))).toBe(socket);
   expect(readdirSync(runtime.paths.home).filter((name) => name.endsWith(".next"))).toEqual([]);
   host.stop();
@@ -103,7 +104,7 @@ it("[HO72] one name leads to the socket, whatever was there; where it cannot be 
   const other = tempRuntime();
   mkdirSync(join(other.paths.home, "host.sock", "folder"), { recursive: true });
   await aHost(other);
-  await vi.waitUntil(() => other.logged.length > 0);
+  await vi.waitUntil(() => other.logged.length > 0, patience);
   expect(other.logged.join("")).toContain("the link to the socket of the host");
 });
 

@@ -8,7 +8,7 @@ import { MachineWork } from "#src/local-mcp/server/machine-work.ts";
 import { refreshIfDue } from "#src/local-mcp/server/upkeep.ts";
 import { aProject, rowCount, storedSession, aChat } from "#harness/machine/claude.ts";
 import { git } from "#harness/machine/git-project.ts";
-import { aFront, aHost, statusOf, type Message } from "#harness/machine/host-rig.ts";
+import { aFront, aHost, patience, statusOf, type Message } from "#harness/machine/host-rig.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { column } from "#harness/store/store-rows.ts";
@@ -23,7 +23,7 @@ async function aServedChat(runtime: TempRuntime) {
     front.send({ jsonrpc: "2.0", id: "shim-front:1", method: "shim/end", params: { reason } });
   /** The host has done all for the chat. */
   const over = (): Promise<unknown> =>
-    vi.waitUntil(async () => ((await statusOf(host))["chats"] as unknown[]).length === 0);
+    vi.waitUntil(async () => ((await statusOf(host))["chats"] as unknown[]).length === 0, patience);
   /** @returns the session that is saved */
   const save = async (input: object): Promise<string> => {
     const { structuredContent } = await front.call("shim_force_checkpoint", input);
