@@ -1,6 +1,22 @@
+import type { UsageLimit } from "../contract/at-limit.ts";
 import { hookEvents, isHookEvent, type HookEvent } from "../contract/hook-input.ts";
 import type { ClientAdapter } from "./client-adapter.ts";
+import { numberAt, objectAt, type JsonObject } from "../shared/json-fields.ts";
 import { defineClient, isCreated, unseen, withClaudeTool, withNewFile, type ToolNames } from "./define-client.ts";
+
+/** A row of the transcript, a line of a headless run, or an event. `rate_limit` may be a throttling. */
+function claudeLimit(error: JsonObject): UsageLimit | null {
+  const info = objectAt(
+    objectAt(error, "apiErrorParams") ?? objectAt(error, "api_error_params") ?? error,
+    "rate_limit_info",
+  );
+  const seconds = numberAt(info, "resetsAt");
+  const isReached =
+    error["error"] === "billing_error" ||
+    (error["apiError"] ?? error["api_error"]) === "usage_limit_reached" ||
+    (info?.["status"] === "rejected" && seconds !== null);
+  return isReached ? { resetsAtMs: seconds === null ? null : seconds * 1_000 } : null;
+}
 
 export const claudeCode: ClientAdapter = {
   name: "claude-code",
@@ -11,6 +27,7 @@ export const claudeCode: ClientAdapter = {
   lacks: [],
   // The summary comes after the start that follows a compaction.
   compaction: { keepsPrompts: false, showsSummary: true },
+  limitIn: claudeLimit,
   normalise: (event, payload) => (isHookEvent(event) ? [{ event, input: payload }] : []),
   answer: (_event, answer) => answer,
   commands: {
@@ -67,6 +84,9 @@ export const qwenTools: ToolNames = new Map([
   ["todo_write", "TodoWrite"],
 ]);
 
+/** HTTP: payment required. */
+const spentStatus = 402;
+
 export const qwen = claudeCompatible({
   name: "qwen",
   title: "Qwen Code",
@@ -77,6 +97,7 @@ export const qwen = claudeCompatible({
     start: (prompt, id) => ({ command: "qwen", args: ["--session-id", id, "-i", prompt] }),
   },
   verifiedWith: "0.24.4",
+  limitIn: (error) => (error["status_code"] === spentStatus ? { resetsAtMs: null } : null),
   compaction: { keepsPrompts: false, showsSummary: true },
   events: [
     "SessionStart",
@@ -94,6 +115,7 @@ export const qwen = claudeCompatible({
   lacks: [
     "A headless run fires no event at its end.",
     "An API error fires no event.",
+    "Messages of SHIM for the user are not shown with a prompt.",
     "The calls of its memory agent, which works after a turn, cannot be distinguished from those of the chat.",
   ],
   tools: qwenTools,
@@ -112,6 +134,14 @@ export const opencodeTools: ToolNames = new Map([
   ["todowrite", "TodoWrite"],
 ]);
 
+const openCodeReasons: ReadonlySet<unknown> = new Set(["account_rate_limit", "free_tier_limit"]);
+
+/** The error of a message, or the status with which OpenCode waits before it tries again. */
+function openCodeLimit(error: JsonObject): UsageLimit | null {
+  if (openCodeReasons.has(objectAt(error, "action")?.["reason"])) return { resetsAtMs: numberAt(error, "next") };
+  return objectAt(error, "data")?.["statusCode"] === spentStatus ? { resetsAtMs: null } : null;
+}
+
 /** Events come from SHIM's plugin, which names them as Claude Code does. */
 export const opencode = claudeCompatible({
   name: "opencode",
@@ -124,6 +154,7 @@ export const opencode = claudeCompatible({
     start: (prompt) => ({ command: "opencode", args: ["--prompt", prompt] }),
   },
   verifiedWith: "1.18.33",
+  limitIn: openCodeLimit,
   events: [
     "SessionStart",
     "UserPromptSubmit",
@@ -139,7 +170,6 @@ export const opencode = claudeCompatible({
   lacks: [
     "No event says that a chat was closed: it counts as closed when its process is gone after the end of a turn.",
     "The fill of the context window is not known.",
-    "Messages of SHIM for the user are not shown.",
   ],
   tools: opencodeTools,
 });

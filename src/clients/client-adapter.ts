@@ -1,3 +1,4 @@
+import type { UsageLimit } from "../contract/at-limit.ts";
 import type { HookClient } from "../contract/clients.ts";
 import type { HookAnswer } from "../contract/hook-answer.ts";
 import type { HookEvent } from "../contract/hook-input.ts";
@@ -45,6 +46,11 @@ export interface ClientAdapter {
   readonly hidesFailures?: true;
   /** A hook before a tool call can have the client ask its user. */
   readonly asksUser?: true;
+  /**
+   * [LI11] Reads a usage limit from the client's own record of an error, by codes and fields alone:
+   * of its transcript, output or event. Null: another error. Absent: no record has a code for it.
+   */
+  readonly limitIn?: (error: JsonObject) => UsageLimit | null;
   /** No event says that a chat was closed. */
   readonly endsSilently?: true;
   /**

@@ -10,6 +10,7 @@ export const codex = defineClient({
   hidesFailures: true,
   // Its summary is encrypted.
   compaction: { keepsPrompts: true, showsSummary: false },
+  limitIn: (error) => (error["codex_error_info"] === "usage_limit_exceeded" ? { resetsAtMs: null } : null),
   events: {
     SessionStart: "SessionStart",
     UserPromptSubmit: "UserPromptSubmit",

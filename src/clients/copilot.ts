@@ -1,4 +1,5 @@
 import { basename, dirname, join } from "node:path";
+import type { UsageLimit } from "../contract/at-limit.ts";
 import type { HookAnswer } from "../contract/hook-answer.ts";
 import { asObject, objectAt, textAt, type JsonObject } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
@@ -13,6 +14,15 @@ export const copilotTools: ToolNames = new Map([
   ["task", "Agent"],
 ]);
 
+/** Of a plan; the others throttle for a short time. */
+const limitCodes: ReadonlySet<unknown> = new Set(["user_weekly_rate_limited", "user_global_rate_limited"]);
+
+/** A `session.error`. Its status 402 is HTTP's "payment required". */
+function limitIn({ errorType, errorCode, statusCode }: JsonObject): UsageLimit | null {
+  const isReached = errorType === "quota" || statusCode === 402 || limitCodes.has(errorCode);
+  return isReached ? { resetsAtMs: null } : null;
+}
+
 /** Errors of a tool or of what the user typed end no turn. */
 const turnErrors: ReadonlySet<unknown> = new Set(["model_call", "system"]);
 
@@ -25,6 +35,7 @@ export const copilot = defineClient({
   title: "Copilot CLI",
   verifiedWith: "1.0.102",
   endsSilently: true,
+  limitIn,
   events: {
     SessionStart: (input) => ({
       event: "SessionStart",

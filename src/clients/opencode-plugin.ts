@@ -11,6 +11,7 @@ interface PluginInput {
   readonly client: {
     readonly session: { get(options: { path: { id: string } }): Promise<{ data?: unknown }> };
     readonly app: { log(options: { body: JsonObject }): Promise<unknown> };
+    readonly tui: { showToast(options: { body: JsonObject }): Promise<unknown> };
   };
 }
 
@@ -42,6 +43,9 @@ export function openCodePlugin(hook: readonly string[]): (input: PluginInput) =>
       openCodeHooks(input, (event, payload) => program.send(event, payload, (message) => logOnce(input, message))),
     );
 }
+
+/** Long enough to read a command. */
+const toastMs = 15_000;
 
 /** Chat or subagent. */
 interface Session {
@@ -79,6 +83,7 @@ class OpenCodeChats {
     ["message.part.updated", (id, properties) => this.#part(id, objectAt(properties, "part"))],
     ["session.idle", (id) => this.#idle(id)],
     ["session.error", (id, properties) => this.#error(id, objectAt(properties, "error"))],
+    ["session.status", (id, properties) => this.#status(id, objectAt(properties, "status"))],
     ["session.compacted", (id) => this.#send("PostCompact", id, {})],
     ["permission.asked", (id) => this.#send("Notification", id, { notification_type: "permission_prompt" })],
   ]);
@@ -182,7 +187,14 @@ class OpenCodeChats {
   async #error(id: string, error: JsonObject | null): Promise<void> {
     if (error?.["name"] === "MessageAbortedError" || (await this.#find(id)).parent !== null) return;
     const text = textAt(objectAt(error, "data"), "message") ?? textAt(error, "name") ?? "unknown error";
-    await this.#send("StopFailure", id, { error: text });
+    await this.#send("StopFailure", id, { error: text, data: { statusCode: objectAt(error, "data")?.["statusCode"] } });
+  }
+
+  /** At a usage limit OpenCode waits, and reports no error. */
+  async #status(id: string, status: JsonObject | null): Promise<void> {
+    const action = objectAt(status, "action");
+    if (action === null || (await this.#find(id)).parent !== null) return;
+    await this.#send("StopFailure", id, { error: textAt(status, "message"), action, next: status?.["next"] });
   }
 
   async #find(id: string): Promise<Session> {
@@ -206,10 +218,18 @@ class OpenCodeChats {
       const root = await this.#rootOf(id);
       const agent = parent === null ? {} : { agent_id: id, agent_type: "subagent" };
       const common = { session_id: root, cwd: this.#folder, client_version: version };
-      return this.#sendEvent(event, { ...common, ...agent, ...fields });
+      const given = await this.#sendEvent(event, { ...common, ...agent, ...fields });
+      this.#show(textAt(given, "systemMessage"));
+      return given;
     });
     this.#queue = answer.catch(() => null);
     return answer.catch(() => ({}));
+  }
+
+  /** Text for the user. A run without a terminal shows none. */
+  #show(message: string | null): void {
+    const body = { message, variant: "info", duration: toastMs };
+    if (message !== null) void this.#client.tui.showToast({ body }).catch(() => undefined);
   }
 }
 

@@ -5,6 +5,7 @@ import * as z from "zod/mini";
 const text = z.optional(z.catch(z.optional(z.string()), undefined));
 const number = z.optional(z.catch(z.optional(z.number()), undefined));
 const flag = z.optional(z.catch(z.optional(z.boolean()), undefined));
+const limit = z.optional(z.catch(z.optional(z.object({ resetsAtMs: z.nullable(z.number()) })), undefined));
 const effort = z.optional(z.catch(z.optional(z.object({ level: text })), undefined));
 // oxlint-enable promise/valid-params
 
@@ -28,6 +29,8 @@ export const HookInput = z.looseObject({
   tool_response: z.optional(z.unknown()),
   duration_ms: number,
   error: text,
+  /** Read by the adapter's `limitIn`. */
+  limit,
   trigger: text,
   compact_summary: text,
   last_assistant_message: text,

@@ -63,7 +63,10 @@ export const JournalEntry = z.discriminatedUnion("kind", [
   entry("interrupted", {}),
   entry("continues", Predecessor.shape),
   entry("subagent_end", { text }),
-  entry("failure", { text }),
+  entry("failure", {
+    text,
+    limit: z.exactOptional(stored({ resetsAtMs: z.nullable(z.number()) })),
+  }),
   /** Over its budget of time: kept as it came, redacted. `of`: the event, or the entry's kind. */
   entry("unread", { of: text, text }),
   entry("detached", { reason: text }),

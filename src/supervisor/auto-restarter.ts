@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { EndEvent } from "../worker-runner/client/run-events.ts";
 import { waitAtLimit } from "../local-mcp/recovery/at-limit.ts";
-import type { UsageLimit } from "../worker-runner/client/client-run.ts";
+import type { UsageLimit } from "../contract/at-limit.ts";
 import type { ProgramExit } from "../worker-runner/run-program.ts";
 
 /** Pure: what an end means, and when a program starts again. No clock, no timers. */

@@ -3,7 +3,7 @@ import * as servers from "../local-mcp/sessions/servers.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { isClosed } from "../local-mcp/sessions/closed-sessions.ts";
 import { isAlive, mayBeAlive } from "../platform/processes.ts";
-import { ruleFor, whyStop } from "../local-mcp/recovery/at-limit.ts";
+import { limitOf, ruleFor, whyStop } from "../local-mcp/recovery/at-limit.ts";
 import { restoreById, type Restoration } from "../local-mcp/recovery/restoration.ts";
 import { folderOf, planRelaunch } from "../local-mcp/recovery/relaunch.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -175,12 +175,9 @@ function endingOfChat({ cause, session, state }: Restoration, runtime: Runtime):
   if (session.recovery !== null) return null;
   // The worker continues the task itself.
   if (state.prompts[0]?.text.startsWith("Do task ")) return null;
-  if (cause === "usage_limit") return waitsByRule(session, runtime) ? limitOf(session) : null;
+  const limit = runtime.store.read((sql) => limitOf(sql, session), null);
+  if (limit) return waitsByRule(session, runtime) ? { kind: "limited", resetsAtMs: limit.resetsAtMs } : null;
   return cause !== null && crashCauses.has(cause) ? { kind: "crashed", reason: cause.replaceAll("_", " ") } : null;
-}
-
-function limitOf({ readings }: sessions.Session): restarter.ProgramEnding {
-  return { kind: "limited", resetsAtMs: readings.limitResetsAt?.value ?? null };
 }
 
 /** A chat of the user is started again only in its own client. */

@@ -2,6 +2,7 @@ import type { ActiveLimitRule } from "../contract/at-limit.ts";
 import {
   decide,
   handOver,
+  limitOf,
   type LimitState,
   type LimitWay,
   reached,
@@ -11,7 +12,7 @@ import {
   withoutWay,
   withSession,
 } from "../local-mcp/recovery/at-limit.ts";
-import { causeOf, hasContent } from "../local-mcp/recovery/detect.ts";
+import { hasContent } from "../local-mcp/recovery/detect.ts";
 import { restore, type Restoration } from "../local-mcp/recovery/restoration.ts";
 import { redactAndClip } from "../local-mcp/sessions/entries.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
@@ -236,14 +237,12 @@ function otherProgram(
 }
 
 /** End of a session and its usage limit, as its hooks have recorded them. */
-function sessionEnd({ store, processes }: Runtime, id: string): Pick<EndEvidence, "isSessionOver" | "limit"> {
+function sessionEnd({ store }: Runtime, id: string): Pick<EndEvidence, "isSessionOver" | "limit"> {
   return store.read<Pick<EndEvidence, "isSessionOver" | "limit">>(
     (sql) => {
       const session = sessions.get(sql, id);
-      const cause = session && causeOf(sql, session, processes).cause;
       const isSessionOver = session !== null && session.endedAt !== null;
-      const resetsAtMs = session?.readings.limitResetsAt?.value ?? null;
-      return { isSessionOver, limit: cause === "usage_limit" ? { resetsAtMs } : null };
+      return { isSessionOver, limit: session && limitOf(sql, session) };
     },
     { isSessionOver: false, limit: null },
   );

@@ -3,22 +3,17 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { write } from "#harness/machine/git-project.ts";
 import { ClaudeRig } from "#harness/claude/claude-rig.ts";
-import type { Step } from "#harness/claude/scripted-model.ts";
+import { planEnv, planLimit } from "#harness/claude/usage-limits.ts";
 
-const usageLimit: Step = {
-  error: { status: 429, type: "rate_limit_error", message: "This request would exceed your account's usage limit." },
-  times: 20,
-};
-
-it("[LI7] the real Claude Code shows the line in its terminal with the prompt after a limit @night", async () => {
+it("[LI7] [LI11] the real Claude Code shows in its terminal, with the prompt after a limit, when that ends and the command @night", async () => {
   const rig = new ClaudeRig();
   write(rig.home, { "bin/codex": "#!/bin/sh\n" });
   chmodSync(join(rig.home, "bin", "codex"), 0o755);
-  const env = { PATH: `${join(rig.home, "bin")}:${process.env["PATH"]}` };
-  const chat = await rig.typed("fix the parser", { steps: [usageLimit], env });
+  const env = { ...planEnv, PATH: `${join(rig.home, "bin")}:${process.env["PATH"]}` };
+  const chat = await rig.typed("fix the parser", { steps: [planLimit(Date.now() + 7_200_000)], env });
   await rig.last(chat.id, "failure");
   expect(chat.claude.screen()).not.toContain("Goonnow");
   await chat.claude.send("try again");
-  await chat.claude.shows("Goonnow");
+  await chat.claude.shows("thelimitendsat");
   expect(chat.claude.screen()).toContain(`resume${chat.id.slice(0, 8)}--incodex`);
 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { claudeBinary } from "../../scripts/install-claude.ts";
 import { findChild } from "#harness/claude/claude-code.ts";
+import { claudeLimit } from "#harness/claude/usage-limits.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { WorkerProcess } from "#harness/claude/claude-workers.ts";
 import { startScriptedModel, type ScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
@@ -11,10 +12,6 @@ import { bash, ClaudeRig, endless } from "#harness/claude/claude-rig.ts";
 
 const prompt = "Make the parser accept empty input";
 const done = { text: "It is done." };
-const usageLimit = {
-  error: { status: 429, type: "rate_limit_error", message: "This request would exceed your account's rate limit." },
-  times: 20,
-};
 
 interface Supervised {
   readonly rig: ClaudeRig;
@@ -86,7 +83,7 @@ it("[SU35] [SU47] [SU48] a supervisor that is asked to end stops Claude Code; th
 
 it("[SU5] a usage limit that Claude Code reports is waited for @night", async () => {
   const { supervisor } = await supervised(
-    [usageLimit],
+    [claudeLimit],
     [{ folder: "/", order: ["wait"], mostUsd: null, mostHours: 8 }],
   );
   const ended = await supervisor.until("ended");

@@ -11,6 +11,7 @@ import { cleanEnv, startTerminal, untilFound, watch, type Claude } from "#harnes
 import { bash, call, received } from "#harness/claude/claude-rig.ts";
 import { WorkerProcess } from "#harness/claude/claude-workers.ts";
 import { startScriptedModel, type ScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
+import { claudeLimit, codexLimit } from "#harness/claude/usage-limits.ts";
 import { longTool } from "#harness/clients/chat-rig.ts";
 import {
   codexEnv,
@@ -25,10 +26,6 @@ import { built } from "#harness/machine/mcp-process.ts";
 import { killEvery } from "#harness/machine/process-tree.ts";
 
 const prompt = "Make the parser accept empty input";
-const usageLimit: Step = {
-  error: { status: 429, type: "rate_limit_error", message: "This request would exceed your account's usage limit." },
-  times: 20,
-};
 
 async function aModel(...steps: readonly Step[]): Promise<ScriptedModel> {
   const model = await startScriptedModel({ threads: [{ steps }] });
@@ -68,7 +65,7 @@ it("[CA51] [RE121] Claude Code dies at its usage limit, Codex continues with fil
     call("mcp__shim__shim_next", { types: ["fix"] }),
     call("Write", { file_path: rig.path("parser.ts"), content: "export const parse = null;\n" }),
     { ...bash("echo tested"), text: "The fault is in one.ts." },
-    { ...usageLimit, times: 1 },
+    { ...claudeLimit, times: 1 },
     { text: "It accepts it now." },
   );
   const codex = await aModel(
@@ -128,8 +125,8 @@ it("[CA51] [RE121] Claude Code dies at its usage limit, Codex continues with fil
 
 it("[LI2] [LI3] the real Claude Code with another model, then Codex, both at their limits: each once, and then the supervisor waits @night", async () => {
   const rig = new CodexRig();
-  const claude = await aModel({ ...usageLimit, times: 40 });
-  const codex = await aModel({ ...usageLimit, times: 40 });
+  const claude = await aModel(claudeLimit);
+  const codex = await aModel(codexLimit);
   const other = { client: "codex", program: programOf(codexClient), args: codexFlags(codex.url, {}) };
   setRule(rig, [{ model: "haiku" }, other]);
   const supervisor = superviseOnly(rig, claude);
@@ -151,7 +148,7 @@ it("[LI2] [LI3] the real Claude Code with another model, then Codex, both at the
 
 it("[LI3] usage of Codex without a price ends it, where the rule has a ceiling of money @night", async () => {
   const rig = new CodexRig();
-  const claude = await aModel(usageLimit);
+  const claude = await aModel(claudeLimit);
   const codex = await aModel(shell("echo one"), endlessShell);
   const other = { client: "codex", program: programOf(codexClient), args: codexFlags(codex.url, {}) };
   setRule(rig, [other], { mostUsd: 5 });
@@ -167,7 +164,7 @@ it("[LI3] usage of Codex without a price ends it, where the rule has a ceiling o
 /** Codex works on after Claude Code's limit, until it is ended. */
 async function withCodexAtWork(): Promise<{ rig: CodexRig; claude: ScriptedModel; codex: ScriptedModel }> {
   const rig = new CodexRig();
-  const claude = await aModel({ ...usageLimit, times: 40 });
+  const claude = await aModel(claudeLimit);
   const codex = await aModel(endlessShell, { text: "Done." });
   return { rig, claude, codex };
 }
@@ -252,7 +249,7 @@ it.each(others)(
     const rig = new CodexRig();
     rig.shim("task", "submit", "fix", "--payload", '{"text":"Make the parser accept empty input"}');
     const write = call("Write", { file_path: "parser.ts", content: "export const parse = null;\n" });
-    const claude = await aModel({ ...write, text: "The fault is in one.ts." }, usageLimit);
+    const claude = await aModel({ ...write, text: "The fault is in one.ts." }, claudeLimit);
     const model = await aModel(client.step, { text: 'It is done.\n{"shim":"done","result":{"files":1}}' });
     const { env: variables, ...own } = client.setUp(rig, model.url);
     setRule(rig, [{ client: name, ...own }]);
@@ -305,7 +302,7 @@ function resumeInTerminal(rig: CodexRig, env: Record<string, string>, id: string
 it("[CA50] [RE121] `shim resume --in codex` gives Codex what Claude Code had at its limit, also without a supervisor @night", async () => {
   const rig = new CodexRig();
   const write = call("Write", { file_path: rig.path("parser.ts"), content: "export const parse = null;\n" });
-  const claude = await aModel(write, usageLimit);
+  const claude = await aModel(write, claudeLimit);
   const codex = await aModel({ text: "I go on." });
   const env = envOf(rig, claude);
   const ended = spawn(claudeBinary(), ["-p", prompt, "--allowedTools", "Write", ...pluginArgs], {
@@ -341,7 +338,7 @@ it("[CA50] [RE121] `shim resume --in codex` gives Codex what Claude Code had at 
 
 it("[LI10] a chat of Claude Code that is open at its limit continues in the real Codex @night", async () => {
   const rig = new CodexRig();
-  const claude = await aModel({ ...usageLimit, times: 40 });
+  const claude = await aModel(claudeLimit);
   const codex = await aModel({ text: "I go on." });
   const env = envOf(rig, claude);
   const pluginDir = join(import.meta.dirname, "..", "..", "plugin");

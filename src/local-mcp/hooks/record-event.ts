@@ -100,23 +100,25 @@ export function recordEvent(
   if (connection.kind === "refused") return { ...nothing, sessionId, refusal: connection.reason };
   const missedStart = findMissedStart(recording);
   const verdict = toolVerdict(recording);
-  const limit = limitWarning(recording);
+  const { event } = incoming;
+  const lastLimit = event === "UserPromptSubmit" ? limitWarning(recording) : null;
   const accepted = findAcceptance(recording);
   const isNew = recordEntries(recording, verdict);
+  const limit = event === "StopFailure" ? limitWarning(recording) : lastLimit;
   // A start's brief fills what the client takes of a hook; one after a compaction has none.
   const isBriefed = missedStart !== null && missedStart.source !== "compact";
   const news = isNew && !isBriefed ? findNews(recording, accepted) : null;
   const trigger = recordReadings(recording);
-  if (incoming.event === "SessionEnd") endSession(recording);
+  if (event === "SessionEnd") endSession(recording);
   const started = recordStart(recording) ?? missedStart;
   recordSessionSettings(recording);
   const warning = promptWarning(connection, incoming, missedTools + missedBySubagents) ?? limit;
   return { sessionId, trigger, started, warning, refusal: null, verdict, news, accepted };
 }
 
-/** [LI7] With the prompt after a failure: Claude Code shows nothing that a hook answers at one. */
-function limitWarning({ sql, runtime, incoming, session }: Recording): string | null {
-  if (incoming.event !== "UserPromptSubmit" || isWithoutUser(runtime.env)) return null;
+/** [LI7] At a failure, and with the prompt after it: most clients show nothing of an answer to the first. */
+function limitWarning({ sql, runtime, session }: Recording): string | null {
+  if (isWithoutUser(runtime.env)) return null;
   const line = limitLine(sql, runtime, session);
   return line && withShimCommand(`SHIM: ${line}`, () => shimCommand(runtime));
 }
@@ -307,7 +309,7 @@ function recordEntries(recording: Recording, verdict: EditVerdict): boolean {
   const { sql, runtime, session } = recording;
   const { id } = session;
   const now = runtime.now();
-  const { event, input, isLate = false } = withFailure(recording, verdict);
+  const { event, input, isLate = false } = withLimit(withFailure(recording, verdict));
   const entries = entriesOf(event, input, turnId(sql, { event, input }, id));
   let isNew = entries.length === 0;
   for (const { key, entry } of entries) {
@@ -335,6 +337,13 @@ function withFailure({ incoming, known: { part } }: Recording, verdict: EditVerd
   const end = event === "PostToolUse" && part?.toolEnds.find(({ toolUseId }) => toolUseId === input.tool_use_id);
   const error = verdict.kind === "refused" ? verdict.reason : end ? end.error : null;
   return error === null ? incoming : { ...incoming, event: "PostToolUseFailure", input: { ...input, error } };
+}
+
+/** [LI11] */
+function withLimit(incoming: IncomingEvent): IncomingEvent {
+  const { event, input, clientName } = incoming;
+  if (event !== "StopFailure") return incoming;
+  return { ...incoming, input: { ...input, limit: adapterOf(clientName)?.limitIn?.(input) ?? undefined } };
 }
 
 /** Older clients give no prompt id, so the journal position identifies the turn. */

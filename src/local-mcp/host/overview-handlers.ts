@@ -200,7 +200,7 @@ export const pageHandlers = {
         isAlive: view.isAlive,
         canDismiss: view.cause !== null && session.recovery !== "dismissed" && session.recovery !== "recovered",
         canOfferAgain: view.endedAt === null && session.recovery !== null,
-        atLimit: limitNote(sql, runtime.config, session),
+        atLimit: limitNote(sql, runtime, session),
       };
     });
   },

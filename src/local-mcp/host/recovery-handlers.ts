@@ -12,7 +12,7 @@ import { drainInto } from "../hooks/answer-hook.ts";
 import { catchUp } from "../observe/record-transcript.ts";
 import { importTranscript } from "../portable/import-transcript.ts";
 import { scoredBrief } from "../recovery/brief.ts";
-import { isLimited } from "../recovery/at-limit.ts";
+import { openLimitOf } from "../recovery/at-limit.ts";
 import { findIncomplete, findOpenOffer } from "../recovery/detect.ts";
 import { recordFinishedHere } from "../recovery/finished-tasks.ts";
 import { localSource, take, withdrawOffer } from "../recovery/local-source.ts";
@@ -73,12 +73,13 @@ export const recoveryHandlers = {
       if (!from.ok) return from;
       const start = startOf(runtime, from.value, { into, isNew });
       const offer = offerOf(runtime, named.session);
-      const { client: own } = from.value.session;
+      const { session } = from.value;
       const checked = await source.check(from.value);
-      const isFree = checked?.code === "still_running" && into !== null && into.name !== own;
-      const obstacle = isFree && runtime.store.read((sql) => isLimited(sql, named.session), false) ? null : checked;
+      const isFree = checked?.code === "still_running" && into !== null && into.name !== session.client;
+      const isLimited = isFree && runtime.store.read((sql) => openLimitOf(sql, session, runtime.now()), null) !== null;
+      const obstacle = isLimited ? null : checked;
       const refusal = obstacle ?? (start?.cwd === null ? folderRefusal(from.value) : null);
-      return ok({ ...named, ...briefOf(runtime, from.value), client: own, offer, start, refusal });
+      return ok({ ...named, ...briefOf(runtime, from.value), client: session.client, offer, start, refusal });
     });
   },
   "recovery.take": async ({ runtime: load }, { session, chat, limit }) => {

@@ -8,9 +8,8 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { quotedTitle } from "../../shared/quoted-title.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isOwnerGone } from "../recovery/deaths.ts";
-import { costText, limitLine } from "../recovery/at-limit.ts";
-import { causeOf, findIncomplete, lastFailure } from "../recovery/detect.ts";
-import { isUsageLimit } from "../signals/crash-cause.ts";
+import { costText, limitLine, openLimitOf } from "../recovery/at-limit.ts";
+import { causeOf, findIncomplete } from "../recovery/detect.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import { isWithin } from "../../shared/elapsed.ts";
@@ -157,12 +156,12 @@ function findSwitches(sql: Sql, { now, processes }: Runtime): UserNotification[]
 function findLimited(sql: Sql, runtime: Runtime): UserNotification[] {
   return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
     const { id } = session;
-    const failure = lastFailure(sql, id);
-    if (!failure || !isUsageLimit(failure.text)) return [];
+    const limit = openLimitOf(sql, session, runtime.now());
+    if (!limit) return [];
     const title = sessions.displayTitle(session);
     const hint = limitLine(sql, runtime, session);
     const text = `${quotedTitle(title)} reached a usage limit${hint === null ? "" : `; ${hint}`}`;
-    return [{ event: "usage_limit", key: `usage_limit:${id}:${failure.seq}`, session: id, title, text }];
+    return [{ event: "usage_limit", key: `usage_limit:${id}:${limit.seq}`, session: id, title, text }];
   });
 }
 

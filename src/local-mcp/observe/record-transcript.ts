@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Sql } from "../../shared/sql.ts";
-import { approvedPlan, assistant, idOf, limits, redactAndClip } from "../sessions/entries.ts";
+import { approvedPlan, assistant, failure, idOf } from "../sessions/entries.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
 import { asShownBy } from "../sessions/note-effects.ts";
 import * as journal from "../sessions/journal.ts";
@@ -96,12 +96,8 @@ function recordTexts(sql: Sql, sessionId: string, now: number, part: TranscriptP
     if (text.role === "assistant") recordAssistant(sql, sessionId, text.at ?? now, text.text);
     else if (text.startsNoTurn === "queued" && text.text !== prompt) recordQueued(sql, sessionId, now, text);
   }
-  for (const { uuid, text, at } of part.apiErrors) {
-    journal.append(sql, sessionId, at ?? now, `failure:${idOf(uuid)}`, {
-      kind: "failure",
-      text: redactAndClip(text, limits.error),
-    });
-  }
+  for (const { uuid, text, at, limit } of part.apiErrors)
+    journal.append(sql, sessionId, at ?? now, `failure:${idOf(uuid)}`, failure(text, limit));
 }
 
 /** [JO2] Stores a text from hook and transcript once per turn. */

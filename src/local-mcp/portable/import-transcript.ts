@@ -139,7 +139,10 @@ function eventsOf(content: TranscriptContent, cwd: string): Event[] {
     ...toolCalls.map((call) => ({ at: call.at, entries: hooks("PreToolUse", inputsOf(call, cwd)) })),
     ...toolEnds.flatMap((end) => ended(end, calls.get(end.toolUseId), cwd)),
     ...compactions.map(compacted),
-    ...apiErrors.map(({ text, at }) => ({ at, turn: "fails" as const, entries: hook("StopFailure", { error: text }) })),
+    ...apiErrors.map(({ text, at, limit }) => {
+      const entries = hook("StopFailure", { error: text, ...(limit ? { limit } : {}) });
+      return { at, turn: "fails" as const, entries };
+    }),
     ...interruptions.map(({ at }) => ({ at, turn: "interrupts" as const, entries: none })),
     ...(turnEnd ? [{ at: turnEnd.at, turn: "ends" as const, entries: none }] : []),
   ];

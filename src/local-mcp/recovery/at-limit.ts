@@ -1,5 +1,5 @@
 import { adapterOf, supportedClients } from "../../clients/adapters.ts";
-import type { ActiveLimitRule, LimitRule, LimitStep } from "../../contract/at-limit.ts";
+import type { ActiveLimitRule, LimitRule, LimitStep, UsageLimit } from "../../contract/at-limit.ts";
 import type { Config } from "../../contract/config.ts";
 import { modelFamily } from "../../contract/metrics.ts";
 import { isOnPath } from "../../platform/program-path.ts";
@@ -13,7 +13,6 @@ import * as recoveries from "../sessions/recoveries.ts";
 import type { LimitHandOver } from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
-import { isUsageLimit } from "../signals/crash-cause.ts";
 import { totalCost, usageBy } from "../usage/usage-report.ts";
 import { lastFailure } from "./detect.ts";
 
@@ -243,9 +242,28 @@ function wayProblem(way: LimitWay, env: NodeJS.ProcessEnv): string | null {
   return isOnPath(program, env) ? null : `${title} is not installed: there is no program ${program}`;
 }
 
-/** Whether the chat has stopped at a usage limit, and nothing has begun since. */
-export function isLimited(sql: Sql, session: string): boolean {
-  return isUsageLimit(lastFailure(sql, session)?.text ?? "");
+type Chat = Pick<sessions.Session, "id" | "readings">;
+
+interface LastLimit extends UsageLimit {
+  /** Position in the journal, and epoch ms. */
+  readonly seq: number;
+  readonly at: number;
+}
+
+/** [LI11] The usage limit at which a chat has stopped, if nothing has begun since. */
+export function limitOf(sql: Sql, { id, readings }: Chat): LastLimit | null {
+  const failure = lastFailure(sql, id);
+  if (!failure?.limit) return null;
+  const { seq, at, limit } = failure;
+  const known = readings.limitResetsAt?.value ?? null;
+  // An older reading is of a window before this one.
+  return { seq, at, resetsAtMs: limit.resetsAtMs ?? (known !== null && known > at ? known : null) };
+}
+
+/** The same while it is not known to have ended. */
+export function openLimitOf(sql: Sql, session: Chat, now: number): LastLimit | null {
+  const limit = limitOf(sql, session);
+  return limit && (limit.resetsAtMs ?? Infinity) > now ? limit : null;
 }
 
 /**
@@ -257,8 +275,9 @@ export function limitLine(
   { config, env, now }: Pick<Runtime, "config" | "env" | "now">,
   session: sessions.Session,
 ): string | null {
-  const { id, client, readings, recovery } = session;
-  if (recovery !== null || !isLimited(sql, id)) return null;
+  const { id, client, recovery } = session;
+  const limit = recovery === null ? openLimitOf(sql, session, now()) : null;
+  if (!limit) return null;
   const rule = ruleOf(config.atLimit, session);
   const named =
     rule?.order.flatMap((step) => (typeof step === "object" && "client" in step ? [step.client] : [])) ?? [];
@@ -266,8 +285,7 @@ export function limitLine(
     return name !== client && commands !== null && isOnPath(commands.start("", "").command, env);
   });
   const other = others.find(({ name }) => named.includes(name)) ?? others[0];
-  const resetsAt = readings.limitResetsAt?.value ?? 0;
-  const ends = resetsAt > now() ? [`the limit ends at ${endText(resetsAt, now())}.`] : [];
+  const ends = limit.resetsAtMs === null ? [] : [`the limit ends at ${endText(limit.resetsAtMs, now())}.`];
   const goOn = other ? [`Go on now: \`shim resume ${shortSessionId(sql, id)} --in ${other.name}\``] : [];
   return ends.length + goOn.length === 0 ? null : [...ends, ...goOn].join(" ");
 }
@@ -275,17 +293,17 @@ export function limitLine(
 /** [LI9] Note for the live page on a session at its limit; null: it is at none. */
 export function limitNote(
   sql: Sql,
-  config: Config,
+  { config, now }: Pick<Runtime, "config" | "now">,
   session: sessions.Session,
 ): { readonly text: string; readonly project: string | null } | null {
   const { id, project, recovery } = session;
-  const failure = recovery === "dismissed" ? null : lastFailure(sql, id);
-  if (!failure || !isUsageLimit(failure.text)) return null;
+  const limit = recovery === "dismissed" ? null : openLimitOf(sql, session, now());
+  if (!limit) return null;
   const rule = ruleOf(config.atLimit, session);
   if (!rule) return { text: `At its usage limit: ${noRule}.`, project: null };
   const ways = rule.order.map((step) => (step === "wait" ? "wait" : titleOfWay(step))).join(", then ");
   const most = rule.mostUsd === null ? "" : `${usdText(rule.mostUsd)} and `;
-  const state = { since: failure.at, closed: {}, waits: 0, sessions: successorsOf(sql, id) };
+  const state = { since: limit.at, closed: {}, waits: 0, sessions: successorsOf(sql, id) };
   const spent = costText({ usd: knownUsd(spentIn(sql, config, state)) });
   const ceilings = `at most ${most}${rule.mostHours} h; ${spent}`;
   return { text: `At its usage limit. The rule of ${rule.folder}: ${ways}; ${ceilings}.`, project };

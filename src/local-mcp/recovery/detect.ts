@@ -2,6 +2,7 @@ import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { importOrigin } from "../sessions/sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
+import type { UsageLimit } from "../../contract/at-limit.ts";
 import type { CrashCause } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Processes } from "../../platform/processes.ts";
@@ -150,13 +151,12 @@ export function causeOf(
   );
   const { cause, detail } = inferCause({
     readings: session.readings,
-    lastStopFailure: lastFailure(sql, session.id)?.text ?? null,
+    lastFailure: lastFailure(sql, session.id),
     detachReason: session.detachReason,
     isSameBoot: session.owner && session.owner.boot === processes.boot(),
     oomKillsBefore: session.readings.oomKills?.value ?? null,
     oomKillsNow: kills(),
     hadRunningTool: lastTool?.entry.kind === "tool_start",
-    lastError: null,
     hasEndHook: journal.newest(sql, session.id, ["start"], 1).length > 0,
   });
   const observedEnd = cause === "unknown" ? endsByReason.get(session.detachReason) : undefined;
@@ -179,10 +179,18 @@ interface Failure {
   readonly seq: number;
   readonly at: number;
   readonly text: string;
+  readonly limit: UsageLimit | null;
 }
+
+/** A client reports an error by a hook and in its transcript, and one of them may lack the code. */
+const maxReports = 4;
 
 /** Returns null if a prompt or the end of a turn follows the error. */
 export function lastFailure(sql: Sql, sessionId: string): Failure | null {
-  const [last] = journal.newest(sql, sessionId, ["failure", "turn_end", "prompt"], 1);
-  return last?.entry.kind === "failure" ? { seq: last.seq, at: last.at, text: last.entry.text } : null;
+  const rows = journal.newest(sql, sessionId, ["failure", "turn_end", "prompt"], maxReports);
+  const end = rows.findIndex(({ entry }) => entry.kind !== "failure");
+  const failures = (end < 0 ? rows : rows.slice(0, end)).flatMap(({ seq, at, entry }) =>
+    entry.kind === "failure" ? [{ seq, at, text: entry.text, limit: entry.limit ?? null }] : [],
+  );
+  return failures.find(({ limit }) => limit !== null) ?? failures[0] ?? null;
 }

@@ -136,8 +136,7 @@ function causeOf(
   const { cause, detail } = inferCause({
     readings: content.readings,
     endedAt: content.lastSeenAt,
-    lastStopFailure: last?.kind === "failure" ? last.text : null,
-    lastError: null,
+    lastFailure: last?.kind === "failure" ? { text: last.text, limit: last.limit ?? null } : null,
     detachReason: content.detachReason,
     isSameBoot: liveness.isAttested ? true : null,
     oomKillsBefore: null,

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { UsageLimit } from "../../contract/at-limit.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import { redact, stripPrivate } from "../../redaction/redact.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
@@ -30,6 +31,10 @@ export function assistant(text: string): KeyedEntry<Extract<JournalEntry, { kind
   if (!trimmed) return null;
   const kept = redactAndKeepEnds(trimmed, limits.assistant);
   return { key: `assistant:${digest(kept)}`, entry: { kind: "assistant", text: kept } };
+}
+
+export function failure(text: string, limit: UsageLimit | null): JournalEntry {
+  return { kind: "failure", text: redactAndClip(text, limits.error), ...(limit ? { limit } : {}) };
 }
 
 /** [JO14] [TR211] @param id of the call or the row by which the user approved it */

@@ -13,6 +13,7 @@ import {
   boundTexts,
   redactAndClip,
   digest,
+  failure,
   idOf,
   limits,
   pathOf,
@@ -51,7 +52,7 @@ const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[
   Stop: (input, turn) => [keyed(`turn:${eventStamp(input, turn)}`, { kind: "turn_end" })],
   StopFailure: (input, turn) => {
     const text = [input.error ?? "unknown error", input.last_assistant_message].filter(Boolean).join(": ");
-    return [keyed(`failure:${eventStamp(input, turn)}`, { kind: "failure", text: redactAndClip(text, limits.error) })];
+    return [keyed(`failure:${eventStamp(input, turn)}`, failure(text, input.limit ?? null))];
   },
   SubagentStop: (input, turn) => {
     // The summariser of a compaction ends as a subagent without a type.

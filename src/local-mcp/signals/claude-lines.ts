@@ -1,3 +1,4 @@
+import { claudeCode } from "../../clients/claude-compatible.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { wordAt } from "../sessions/entries.ts";
@@ -147,7 +148,7 @@ function responseOf(result: JsonObject | null): { readonly response?: JsonObject
 function readAssistant(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
   const message = objectAt(line, "message");
   const text = wordsIn(message);
-  if (line["isApiErrorMessage"] === true) return addFailure(draft, text, origin);
+  if (line["isApiErrorMessage"] === true) return addFailure(draft, text, origin, claudeCode.limitIn?.(line));
   if (message?.["model"] === "<synthetic>") return;
   if (text !== "") draft.texts.push({ role: "assistant", text, ...origin });
   const isEnd = origin.at !== null && message?.["stop_reason"] === "end_turn";

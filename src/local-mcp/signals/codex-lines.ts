@@ -1,3 +1,4 @@
+import { codex } from "../../clients/codex.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { wordAt } from "../sessions/entries.ts";
 import { callRows, endItem } from "./codex-calls.ts";
@@ -7,6 +8,7 @@ import {
   addFailure,
   addCounts,
   withdrawTexts,
+  type LimitWindow,
   type LineFormat,
   type LineOrigin,
   type TranscriptDraft,
@@ -35,8 +37,10 @@ const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
   ],
   [
     "event_msg/token_count",
-    (draft, payload) => {
+    (draft, payload, { at }) => {
       draft.contextWindow = numberAt(objectAt(payload, "info"), "model_context_window");
+      const windows = limitWindows(objectAt(payload, "rate_limits"), at);
+      if (windows.length > 0) draft.limitWindows = windows;
     },
   ],
   ["event_msg/task_complete", readEnd],
@@ -49,6 +53,18 @@ export function readCodexLine(draft: TranscriptDraft, line: JsonObject, origin: 
   const type = textAt(line, "type") ?? "";
   const row = rows.get(type) ?? rows.get(`${type}/${textAt(payload, "type") ?? ""}`);
   if (payload) row?.(draft, payload, origin);
+}
+
+/** Older versions give the seconds until the reset. */
+function limitWindows(limits: JsonObject | null, at: number | null): LimitWindow[] {
+  return ["primary", "secondary"].flatMap((name) => {
+    const window = objectAt(limits, name);
+    const percent = numberAt(window, "used_percent");
+    const [seconds, after] = [numberAt(window, "resets_at"), numberAt(window, "resets_in_seconds")];
+    const late = at === null || after === null ? null : at + after * 1_000;
+    const resetsAt = seconds === null ? late : seconds * 1_000;
+    return percent === null ? [] : [{ share: Math.min(1, percent / 100), resetsAt }];
+  });
 }
 
 /** A session that continues another one repeats that one's row after its own. */
@@ -136,7 +152,7 @@ function readRollback(draft: TranscriptDraft, payload: JsonObject): void {
 /** A turn that an error of the API ends has no other trace. */
 function readEnd(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
   const error = objectAt(payload, "error");
-  if (error) return addFailure(draft, textAt(error, "message") ?? "error", origin);
+  if (error) return addFailure(draft, textAt(error, "message") ?? "error", origin, codex.limitIn?.(error));
   const text = textAt(payload, "last_agent_message") ?? "";
   if (origin.at !== null) draft.turnEnd = { text, at: origin.at };
 }

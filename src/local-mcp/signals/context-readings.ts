@@ -1,6 +1,6 @@
 import type { Readings, Reading, Source } from "../../contract/readings.ts";
 import { merge, toReadings } from "../../policy/readings.ts";
-import type { Usage } from "./transcript-draft.ts";
+import type { LimitWindow, Usage } from "./transcript-draft.ts";
 import type { TranscriptPart } from "./transcript.ts";
 import { numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { wordAt } from "../sessions/entries.ts";
@@ -12,7 +12,12 @@ export function fromTranscript(part: TranscriptPart, old: Readings, env: NodeJS.
   const usage = part.contextUsage;
   const known =
     part.contextWindow === null ? old : merge(old, toReadings({ contextWindow: part.contextWindow }, "measured", now));
-  return { ...size, ...streakReading(part, old, now), ...(usage ? contextReadings(usage, known, env, now) : {}) };
+  return {
+    ...size,
+    ...toReadings(rateLimit(part.limitWindows, now), "measured", now),
+    ...streakReading(part, old, now),
+    ...(usage ? contextReadings(usage, known, env, now) : {}),
+  };
 }
 
 /** An estimate, which lacks the tries of sub-agents; the telemetry has all. */
@@ -112,7 +117,7 @@ export function parse(text: string, now: number, env: NodeJS.ProcessEnv): Status
         contextTokens: tokens,
         contextWindow: window,
         contextFill: tokens === null || window === null ? null : Math.min(1, tokens / window),
-        ...rateLimit(objectAt(input, "rate_limits"), now),
+        ...rateLimit(windowsIn(objectAt(input, "rate_limits")), now),
         sessionAgeMs: numberAt(cost, "total_duration_ms"),
       },
       "measured",
@@ -139,20 +144,24 @@ function sum(from: JsonObject | null, keys: readonly string[]): number | null {
 
 const nearlyUsed = 0.9;
 
-/** The fuller window, as a share; one that was reset (`resets_at`, epoch seconds) is ignored. */
-function rateLimit(
-  limits: JsonObject | null,
-  now: number,
-): Partial<Record<"rateLimit" | "limitResetsAt", number | null>> {
-  const windows = ["five_hour", "seven_day"].flatMap((name) => {
+/** `resets_at`: epoch seconds. */
+function windowsIn(limits: JsonObject | null): LimitWindow[] {
+  return ["five_hour", "seven_day"].flatMap((name) => {
     const limit = objectAt(limits, name);
     const percent = numberAt(limit, "used_percentage");
     const seconds = numberAt(limit, "resets_at");
     const resetsAt = seconds === null ? null : seconds * 1_000;
-    const isOver = resetsAt !== null && resetsAt <= now;
-    return percent === null || isOver ? [] : [{ share: Math.min(1, percent / 100), resetsAt }];
+    return percent === null ? [] : [{ share: Math.min(1, percent / 100), resetsAt }];
   });
-  const [fullest] = windows.toSorted((one, other) => other.share - one.share);
+}
+
+/** The fuller window; one that was reset is ignored. */
+function rateLimit(
+  windows: readonly LimitWindow[],
+  now: number,
+): Partial<Record<"rateLimit" | "limitResetsAt", number | null>> {
+  const open = windows.filter(({ resetsAt }) => resetsAt === null || resetsAt > now);
+  const [fullest] = open.toSorted((one, other) => other.share - one.share);
   if (!fullest) return { rateLimit: null };
   return { rateLimit: fullest.share, limitResetsAt: fullest.share < nearlyUsed ? null : fullest.resetsAt };
 }

@@ -1,13 +1,12 @@
+import type { UsageLimit } from "../../contract/at-limit.ts";
 import type { CrashCause, Reading, ReadingName, Readings } from "../../contract/readings.ts";
 
 export interface Evidence {
   readonly readings: Readings;
   /** Epoch ms; absent: when the newest reading was taken. */
   readonly endedAt?: number;
-  /** StopFailure text (error type, details, message), if nothing began after it. */
-  readonly lastStopFailure: string | null;
-  /** Last error in the chat (`TranscriptPart.apiErrors`), if nothing began after it. */
-  readonly lastError: string | null;
+  /** Last error of the client, if nothing began after it. */
+  readonly lastFailure: { readonly text: string; readonly limit: UsageLimit | null } | null;
   /** stdin_end (its client lived on), client_gone, sigterm, sighup, sigint or parent_death. */
   readonly detachReason: string | null;
   /** True if the owner ran since the last boot; null if unknown, or without an owner. */
@@ -33,13 +32,6 @@ const nearEndMs = 300_000;
 
 const contextWords =
   /prompt is too long|input is too long for requested model|context limit reached|conversation too long|model_context_window_exceeded|exceeds? the (?:maximum )?context (?:window|limit|length)/i;
-const limitWords =
-  /\brate_limit\b|\bbilling_error\b|usage limit|(?:session|weekly|monthly|spend|opus|sonnet|haiku|fable|mythos)(?: [\d.]+)? limit|hit your .{0,40}\blimit|out of (?:extra )?usage|credit balance/i;
-/** A short throttling by the service is unrelated to the plan. */
-const throttleWords = /not your usage limit/i;
-/** Start of the client's own errors; a tool's output that mentions one does not count. */
-const clientError =
-  /^(?:api error|prompt is too long|context limit reached|you['\u2019]ve hit your|claude usage limit|usage limit)/i;
 
 const orderlyEnds: Readonly<Record<string, string>> = {
   sighup: "its terminal was closed (SIGHUP)",
@@ -56,7 +48,7 @@ export function isSignal(detachReason: string): boolean {
 /** Pure. [SI24] The first match counts. [SI25] Missing or ambiguous evidence means unknown. */
 export function inferCause(evidence: Evidence): Cause {
   return (
-    fromWords(evidence) ??
+    fromFailure(evidence) ??
     fromSignal(evidence) ??
     fromMemory(evidence) ??
     fromContext(evidence) ??
@@ -64,19 +56,12 @@ export function inferCause(evidence: Evidence): Cause {
   );
 }
 
-function fromWords({ lastStopFailure, lastError }: Evidence): Cause | null {
-  const shown = lastError !== null && clientError.test(lastError.trim()) ? lastError : "";
-  const words = `${lastStopFailure ?? ""}\n${shown}`;
-  if (contextWords.test(words))
-    return { cause: "context_full", detail: "The client reported that the context is full." };
-  if (isUsageLimit(words))
+function fromFailure({ lastFailure }: Evidence): Cause | null {
+  if (lastFailure?.limit)
     return { cause: "usage_limit", detail: "The client reported that a usage limit was reached." };
+  if (lastFailure && contextWords.test(lastFailure.text))
+    return { cause: "context_full", detail: "The client reported that the context is full." };
   return null;
-}
-
-/** Whether a client's words on its failure say that a limit of the plan was reached. */
-export function isUsageLimit(words: string): boolean {
-  return limitWords.test(words) && !throttleWords.test(words);
 }
 
 function fromSignal({ detachReason, isSameBoot }: Evidence): Cause | null {

@@ -1,3 +1,4 @@
+import type { UsageLimit } from "../../contract/at-limit.ts";
 import type { GitPosition } from "../../contract/work-state.ts";
 import { asObject, listAt, numberAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import type { RunningCommands } from "./codex-calls.ts";
@@ -46,6 +47,13 @@ export interface TranscriptCompaction {
   readonly at: number | null;
 }
 
+export interface LimitWindow {
+  /** Share in use, 0 to 1. */
+  readonly share: number;
+  /** Epoch ms; null: not known. */
+  readonly resetsAt: number | null;
+}
+
 /** Last words of a turn that the model itself ended. */
 export interface TranscriptTurnEnd {
   readonly text: string;
@@ -68,7 +76,7 @@ export interface TranscriptContent {
   readonly toolCalls: readonly TranscriptToolCall[];
   readonly toolEnds: readonly TranscriptToolEnd[];
   /** Answers of the client instead of the model: a limit reached, a prompt too long. */
-  readonly apiErrors: readonly ({ readonly text: string } & LineOrigin)[];
+  readonly apiErrors: readonly ({ readonly text: string; readonly limit: UsageLimit | null } & LineOrigin)[];
   readonly compactions: readonly TranscriptCompaction[];
   /** The user stopped the model. */
   readonly interruptions: readonly Pick<LineOrigin, "at">[];
@@ -86,6 +94,8 @@ export interface TranscriptContent {
   readonly compactBoundary: { readonly at: number | null } | null;
   /** Tokens that the context holds, as the client says; null: it does not. */
   readonly contextWindow: number | null;
+  /** Windows of usage limits, as the newest line that has them says. */
+  readonly limitWindows: readonly LimitWindow[];
   /** Model of the newest line that names one by itself. */
   readonly model: string | null;
   /** Version in the newest line that has one. */
@@ -142,6 +152,7 @@ export function emptyDraft(): TranscriptDraft {
     contextUsage: null,
     compactBoundary: null,
     contextWindow: null,
+    limitWindows: [],
     model: null,
     clientVersion: null,
     git: null,
@@ -257,8 +268,13 @@ export function addEnd(draft: TranscriptDraft, end: Unchecked<TranscriptToolEnd,
   draft.toolEnds.push({ ...end, toolUseId });
 }
 
-export function addFailure(draft: TranscriptDraft, text: string, origin: LineOrigin): void {
-  draft.apiErrors.push({ text, ...origin });
+export function addFailure(
+  draft: TranscriptDraft,
+  text: string,
+  origin: LineOrigin,
+  limit: UsageLimit | null = null,
+): void {
+  draft.apiErrors.push({ text, limit, ...origin });
   draft.outcomes.push({ at: origin.at, isFailed: true });
 }
 

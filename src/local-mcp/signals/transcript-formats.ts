@@ -1,6 +1,6 @@
-import { opencodeTools, qwenTools } from "../../clients/claude-compatible.ts";
+import { opencode, opencodeTools, qwen, qwenTools } from "../../clients/claude-compatible.ts";
 import { withClaudeTool, type ToolNames } from "../../clients/define-client.ts";
-import { copilotTools } from "../../clients/copilot.ts";
+import { copilot, copilotTools } from "../../clients/copilot.ts";
 import { geminiTools } from "../../clients/gemini.ts";
 import type { HookClient } from "../../contract/clients.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
@@ -59,7 +59,8 @@ const copilotEvents: Rows = {
     const response = output.startsWith("Created file") ? { response: { type: "create" } } : {};
     addEnd(draft, { toolUseId: textAt(data, "toolCallId", 200), error, at, isUnhooked, ...response });
   },
-  "session.error": (draft, data, origin) => addFailure(draft, textAt(data, "message") ?? "error", origin),
+  "session.error": (draft, data, origin) =>
+    addFailure(draft, textAt(data, "message") ?? "error", origin, copilot.limitIn?.(data)),
   "session.compaction_complete": (draft, data, { at }) => {
     const summary = textAt(data, "summaryContent");
     if (data["success"] !== false) addCompaction(draft, { summary, trigger: "unknown", at });
@@ -142,8 +143,13 @@ const qwenRecords: Rows = {
     const isFailed = result?.["status"] !== "success";
     addEnd(draft, { toolUseId: textAt(result, "callId", 200), error: isFailed ? error : null, at });
   },
-  system: (draft, line, { at }) => {
-    if (line["subtype"] === "chat_compression") addCompaction(draft, { summary: null, trigger: "unknown", at });
+  system: (draft, line, origin) => {
+    const compaction = { summary: null, trigger: "unknown", at: origin.at };
+    if (line["subtype"] === "chat_compression") addCompaction(draft, compaction);
+    // Each try that failed has one: only a limit is known to be the last.
+    const error = objectAt(objectAt(line, "systemPayload"), "uiEvent");
+    const limit = error && qwen.limitIn?.(error);
+    if (limit) addFailure(draft, textAt(error, "error_message") ?? "error", origin, limit);
   },
 };
 
@@ -250,7 +256,10 @@ function addOpenCodeSummary(draft: TranscriptDraft, summary: string, at: number 
 
 const readOpenCodeError: LineFormat = (draft, error, origin) => {
   if (error["name"] === "MessageAbortedError") draft.interruptions.push({ at: origin.at });
-  else addFailure(draft, textAt(objectAt(error, "data"), "message") ?? textAt(error, "name") ?? "error", origin);
+  else {
+    const text = textAt(objectAt(error, "data"), "message") ?? textAt(error, "name") ?? "error";
+    addFailure(draft, text, origin, opencode.limitIn?.(error));
+  }
 };
 
 /** Synthetic parts are OpenCode's own: the content of a file, a request to go on. */

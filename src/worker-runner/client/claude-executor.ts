@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { ActiveLimitRule } from "../../contract/at-limit.ts";
+import type { ActiveLimitRule, UsageLimit } from "../../contract/at-limit.ts";
 import type { Usage } from "../../contract/budgets.ts";
 import { Route } from "../../contract/routes.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
@@ -9,6 +9,7 @@ import {
   closeFor,
   decide,
   handOver,
+  limitOf,
   type LimitState,
   type LimitWay,
   noRule,
@@ -40,7 +41,6 @@ import {
   outcomeOfStop,
   toReason,
   findReachedLimit,
-  type UsageLimit,
 } from "./client-run.ts";
 import { claudeTaskCommand, otherCommand, startableClient } from "./command.ts";
 import {
@@ -259,12 +259,21 @@ class ClaudeTask {
     if (end.stop?.kind === "rule") return this.#wait(`; ${end.stop.reason}`);
     const stopped = outcomeOfStop(end);
     if (stopped) return stopped;
-    const limit = "model" in way ? limitAtEnd(end.state) : null;
     const outcome = "model" in way ? outcomeOfClaude(end, this.#options.settings.program) : outcomeOfOther(end, title);
+    const limit = "model" in way ? limitAtEnd(end.state) : this.#recordedLimit(outcome, session);
     if (typeof outcome !== "string" && limit === null) return outcome;
     const failure = typeof outcome === "string" ? outcome : `${title}: ${toReason(end.state.end?.text ?? "")}`;
     const resetsAtMs = limit?.resetsAtMs ?? null;
     return { failure, resetsAtMs, begun: session, session: session ?? last.session, usage: end.usage };
+  }
+
+  /** As another client that failed has recorded it. */
+  #recordedLimit(outcome: RunOutcome | string, id: string | null): UsageLimit | null {
+    if (typeof outcome !== "string" || id === null) return null;
+    return this.#options.runtime.store.read((sql) => {
+      const session = sessions.get(sql, id);
+      return session && limitOf(sql, session);
+    }, null);
   }
 
   async #startWay({ way, rule, state }: AtLimit, last: WayRun): Promise<ClientEnd> {

@@ -10,7 +10,7 @@ import { toCheckpoint } from "./continuation.ts";
 import { type ClientOutput, type EndEvent, type RunEvent, totalTokens } from "./run-events.ts";
 import type { ClaudeSettings } from "./settings.ts";
 import type { Json } from "../../contract/json.ts";
-import { isUsageLimit } from "../../local-mcp/signals/crash-cause.ts";
+import type { UsageLimit } from "../../contract/at-limit.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { parseObject, textAt } from "../../shared/json-fields.ts";
 import type { TokenCounts } from "../../local-mcp/usage/ledger.ts";
@@ -65,8 +65,8 @@ export class RunState {
     } else if (kind === "response") {
       if (event.problem !== null) this.problem = event.problem;
       else this.hasWorked = true;
-      this.limit = event.problem === "rate_limit" ? (this.limit ?? { resetsAtMs: null }) : null;
-    } else if (kind === "limited") this.limit = { resetsAtMs: event.resetsAtMs };
+      if (event.problem === null) this.limit = null;
+    } else if (kind === "limited") this.limit = { resetsAtMs: event.resetsAtMs ?? this.limit?.resetsAtMs ?? null };
     else if (kind === "ended") this.end = event;
     else if (kind === "tool") this.lastText = "";
     else if (kind === "text") this.lastText = event.isPart ? this.lastText + event.text : event.text;
@@ -315,9 +315,8 @@ function failure(text: string): Extract<RunOutcome, { kind: "failed" }> {
 }
 
 /** [CX25] The usage limit that has ended a run; a short throttling of the service is none. */
-export function limitAtEnd({ end, problem, limit }: RunState): UsageLimit | null {
-  const isLimit = end?.isError === true && !isFull(end) && isUsageLimit(`${problem ?? ""} ${end.text}`);
-  return isLimit ? (limit ?? { resetsAtMs: null }) : null;
+export function limitAtEnd({ end, limit }: RunState): UsageLimit | null {
+  return end?.isError === true && !isFull(end) ? limit : null;
 }
 
 /** [RT12] The account, the service, the network or the program failed, not the model. */
@@ -445,9 +444,4 @@ export function findReachedLimit(usage: Usage, budgetLeft: RemainingBudget): str
     if (limit !== null && usage[key] >= limit) return `${usage[key]} of ${limit} ${limitNames[key]} were used`;
   }
   return null;
-}
-
-export interface UsageLimit {
-  /** Epoch ms of its end; null: not known. */
-  readonly resetsAtMs: number | null;
 }

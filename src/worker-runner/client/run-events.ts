@@ -1,3 +1,4 @@
+import { claudeCode } from "../../clients/claude-compatible.ts";
 import type { HookClient } from "../../contract/clients.ts";
 import { describeInput } from "../../local-mcp/sessions/hook-entries.ts";
 import type { TokenCounts } from "../../local-mcp/usage/ledger.ts";
@@ -95,7 +96,7 @@ export const claudeOutput = output([], {
   assistant: readAssistant,
   user: readUser,
   stream_event: readCounted,
-  rate_limit_event: readRateLimit,
+  rate_limit_event: readLimit,
   result: (event) => [readEnd(event)],
 });
 
@@ -221,11 +222,13 @@ function readAssistant(event: JsonObject): RunEvent[] {
   const problem = textAt(event, "error", 200);
   const response: RunEvent = { kind: "response", id, model, counts, isOwn, problem };
   if (!isOwn) return [response];
+  const limit = readLimit(event);
   const blocks = listAt(message, "content").map(asObject);
   const texts = blocks.filter((block) => block?.["type"] === "text");
   const tools = blocks.filter((block) => block?.["type"] === "tool_use");
   return [
     response,
+    ...limit,
     ...texts.map((block): RunEvent => ({ kind: "text", text: textAt(block, "text") ?? "", isPart: false })),
     ...tools.map((block) => toolEvent(textAt(block, "name", 200), block?.["input"], textAt(block, "id", 200))),
   ];
@@ -272,11 +275,9 @@ export function totalTokens({ input, output, cacheRead, cacheWrite }: TokenCount
   return input + output + cacheRead + cacheWrite;
 }
 
-function readRateLimit(event: JsonObject): RunEvent[] {
-  const info = objectAt(event, "rate_limit_info");
-  if (textAt(info, "status", 40) !== "rejected") return [];
-  const seconds = numberAt(info, "resetsAt");
-  return [{ kind: "limited", resetsAtMs: seconds === null ? null : seconds * 1_000 }];
+function readLimit(event: JsonObject): RunEvent[] {
+  const limit = claudeCode.limitIn?.(event);
+  return limit ? [{ kind: "limited", ...limit }] : [];
 }
 
 function readEnd(event: JsonObject): EndEvent {

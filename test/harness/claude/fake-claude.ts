@@ -213,6 +213,8 @@ interface Said {
   readonly input?: number;
   readonly output?: number;
   readonly error?: string;
+  /** The kind of an error, which not each has. */
+  readonly api_error?: string;
   readonly model?: string;
 }
 
@@ -221,12 +223,12 @@ export function says({
   text = "x",
   input = 100,
   output = 1,
-  error,
   model = "claude-opus-5-5",
+  ...problem
 }: Said): object {
   const usage = { input_tokens: input, output_tokens: output };
-  const message = { id, model: error ? "<synthetic>" : model, content: [{ type: "text", text }], usage };
-  return { type: "assistant", message, parent_tool_use_id: null, ...(error === undefined ? {} : { error }) };
+  const message = { id, model: problem.error ? "<synthetic>" : model, content: [{ type: "text", text }], usage };
+  return { type: "assistant", message, parent_tool_use_id: null, ...problem };
 }
 
 export function result(change: object = {}): object {

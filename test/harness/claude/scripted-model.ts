@@ -9,12 +9,19 @@ import { messagesFormat } from "#harness/clients/messages-format.ts";
 import { responsesFormat } from "#harness/clients/responses-format.ts";
 import type { Message, Reply, SentEvent, ToolCall, Usage, WireFormat } from "#harness/clients/wire-format.ts";
 
+export interface ModelError {
+  readonly status: number;
+  readonly type: string;
+  readonly message: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /** What the stand-in does with one request of a conversation's main loop. */
 export interface Step {
   readonly text?: string;
   readonly tools?: readonly ToolCall[];
   readonly usage?: Usage;
-  readonly error?: { readonly status: number; readonly type: string; readonly message: string };
+  readonly error?: ModelError;
   /** The request waits until the test calls `release` with this name. */
   readonly hold?: string;
   /** The answer comes so much later. */
@@ -94,7 +101,8 @@ export async function startScriptedModel(script: Script): Promise<ScriptedModel>
   };
 
   const answer = async (request: ModelRequest, response: ServerResponse): Promise<void> => {
-    if (request.kind === "unknown") return sendError(response, 404, "not_found_error", request.path);
+    if (request.kind === "unknown")
+      return sendError(response, { status: 404, type: "not_found_error", message: request.path });
     // A rough figure: it only has to be there and to grow.
     const { length } = JSON.stringify(request.body);
     if (request.kind === "count") return sendJson(response, 200, { input_tokens: Math.ceil(length / 4) });
@@ -104,7 +112,7 @@ export async function startScriptedModel(script: Script): Promise<ScriptedModel>
       await gate(step.hold).exit.promise;
     }
     if (step.waitMs !== undefined) await pause(step.waitMs, undefined, { ref: false });
-    if (step.error) sendError(response, step.error.status, step.error.type, step.error.message);
+    if (step.error) sendError(response, step.error);
     else send(response, request, replyTo(request, step, ++serial));
   };
 
@@ -220,6 +228,7 @@ function sendJson(response: ServerResponse, status: number, value: unknown): voi
   response.end(JSON.stringify(value));
 }
 
-function sendError(response: ServerResponse, status: number, type: string, message: string): void {
+function sendError(response: ServerResponse, { status, type, message, headers = {} }: ModelError): void {
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   sendJson(response, status, { type: "error", error: { type, message } });
 }

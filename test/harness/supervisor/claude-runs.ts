@@ -81,7 +81,7 @@ export function limitIt(rig: SupervisorRig, resetsInMs?: number): Promise<void> 
     rig,
     init(),
     ...(resetsInMs === undefined ? [] : [limit]),
-    says({ error: "rate_limit" }),
+    says({ error: "rate_limit", api_error: "usage_limit_reached" }),
     result({ is_error: true, result: "You've hit your limit" }),
   );
   return die(rig, 1);

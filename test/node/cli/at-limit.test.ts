@@ -52,7 +52,7 @@ it("[LI9] the page shows the rule at a session at its usage limit, and pauses it
   Object.assign(home.runtime.config, { atLimit: [rule] });
   const { store } = home.runtime;
   store.write((sql) => {
-    const failure = { kind: "failure", text: "rate_limit: You've hit your limit" } as const;
+    const failure = { kind: "failure", text: "usage limit", limit: { resetsAtMs: null } } as const;
     journal.append(sql, ids.dead, home.now, "f", failure);
   });
   const project = store.read((sql) => sessions.get(sql, ids.dead)?.project, null);
@@ -73,7 +73,7 @@ it("[LI10] a chat that is open at its limit continues in another client, and not
   const terminal = { isTty: true, isInteractive: true };
   expect(await home.shimWith(terminal, `resume --in codex ${ids.alive}`)).toMatchObject(failed(1, "still running"));
   home.runtime.store.write((sql) => {
-    const failure = { kind: "failure", text: "rate_limit: You've hit your limit" } as const;
+    const failure = { kind: "failure", text: "usage limit", limit: { resetsAtMs: null } } as const;
     journal.append(sql, ids.alive, home.now, "f", failure);
   });
   expect(await home.shimWith(terminal, `resume ${ids.alive}`)).toMatchObject(failed(1, "still running"));

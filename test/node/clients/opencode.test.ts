@@ -7,7 +7,9 @@ const session = "ses_example0002";
 const client = {
   session: { get: () => Promise.resolve({ data: { version: "1.18.33" } }) },
   app: { log: () => Promise.resolve(null) },
+  tui: { showToast: (toast: object) => Promise.resolve(void toasts.push(toast)) },
 };
+const toasts: object[] = [];
 
 interface Chat {
   readonly hooks: OpenCodeHooks;

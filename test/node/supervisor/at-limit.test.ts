@@ -42,7 +42,7 @@ function codexUses(rig: SupervisorRig, tokens: number, model = "gpt-x"): void {
 
 /** Codex ends at a limit of its own. */
 async function limitCodex(rig: SupervisorRig): Promise<void> {
-  const failure = { kind: "failure", text: "rate_limit: You've hit your usage limit" } as const;
+  const failure = { kind: "failure", text: "usage limit", limit: { resetsAtMs: null } } as const;
   rig.runtime.store.write((sql) => journal.append(sql, "codex-1", rig.runtime.now(), "f", failure));
   await die(rig, 1);
 }

@@ -139,7 +139,7 @@ it("[SU38] a session that another process runs is waited for", async () => {
   expect(valueAfter(rig, "--resume")).toBe(id);
 });
 
-it("[SU5] a usage limit is waited for, as reported by the stream or by the client's hook", async () => {
+it("[SU5] a usage limit is waited for, as reported by the stream or by the client's record", async () => {
   const limited = await aRig(["wait"]);
   live(limited);
   const resetsAt = Math.floor(limited.runtime.now() / 1_000) + 3_600;
@@ -154,8 +154,8 @@ it("[SU5] a usage limit is waited for, as reported by the stream or by the clien
   expect(limited.runs).toHaveLength(2);
   const hooked = await aRig(["wait"]);
   const id = live(hooked);
-  const text = "rate_limit: You've hit your session limit";
-  hooked.runtime.store.write((sql) => journal.append(sql, id, hooked.runtime.now(), "f", { kind: "failure", text }));
+  const failure = { kind: "failure", text: "usage limit", limit: { resetsAtMs: null } } as const;
+  hooked.runtime.store.write((sql) => journal.append(sql, id, hooked.runtime.now(), "f", failure));
   await die(hooked, 1);
   expect(hooked.emitted("ended").at(-1)).toMatchObject({ phase: "due", againInMs: 300_000 });
 });

@@ -7,7 +7,7 @@ import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { aLiveClaude } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
-const limit = { error: "rate_limit", last_assistant_message: "You've hit your session limit" };
+const limit = { error: "billing_error", last_assistant_message: "Credit balance is too low" };
 
 /** Programs of clients on a PATH of their own. */
 function pathOf(...names: string[]): string {
@@ -38,8 +38,7 @@ it("[LI7] a chat at its limit is told when it ends and how to go on, once in the
   runtime.store.write((sql) => sessions.update(sql, claude.session, { readings: { limitResetsAt: reading } }));
   const time = `${new Date(resetsAt).getHours()}:${String(new Date(resetsAt).getMinutes()).padStart(2, "0")}`;
   const goOn = `the limit ends at ${time}. Go on now: `;
-  // Claude Code shows nothing of an answer to it.
-  expect(claude.tell("StopFailure", limit)).toEqual({});
+  claude.tell("StopFailure", limit);
   const { notices } = statusOf(runtime, JSON.stringify({ session_id: claude.session }));
   expect(notices).toEqual([expect.stringContaining(goOn)]);
   const [told, ...more] = runtime.store.read((sql) => dueNotifications(sql, runtime), []);
@@ -50,10 +49,15 @@ it("[LI7] a chat at its limit is told when it ends and how to go on, once in the
   expect(runtime.store.read((sql) => dueNotifications(sql, runtime), [])).toEqual([]);
 });
 
-it("[LI7] the client of the folder's rule is named first; another failure, a script and a machine without another client get no line", () => {
+it("[LI7] [LI11] the client of the folder's rule is named first; a failure without a code of a limit, a script and a machine without another client get no line", () => {
   const order = [{ client: "qwen" }, "wait"];
   const rule = { atLimit: [{ folder: "/", order, mostUsd: null, mostHours: 8 }] };
-  expect(lineOf(aRuntime(["codex", "qwen"], rule), { error: "server_error" })).toBeUndefined();
+  expect(
+    lineOf(aRuntime(["codex", "qwen"], rule), {
+      error: "rate_limit",
+      last_assistant_message: "You've hit your session limit",
+    }),
+  ).toBeUndefined();
   expect(lineOf(aRuntime(["codex", "qwen"], rule), limit)).toContain("--in qwen");
   expect(lineOf(aRuntime(["codex"], {}, { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" }), limit)).toBeUndefined();
   expect(lineOf(aRuntime([]), limit)).toBeUndefined();

@@ -77,8 +77,7 @@ it("[HO57] the brief does not depend on the transcript, and uses it where it is"
 it("[RE74] a turn that failed is not finished work: a usage limit is the cause in the next chat's brief", () => {
   const runtime = tempRuntime();
   const first = aLiveClaude(runtime, "fix the parser");
-  const text = "API Error: Request rejected (429) \u00b7 This request would exceed your rate limit";
-  first.tell("StopFailure", { error: "rate_limit", last_assistant_message: text });
+  first.tell("StopFailure", { error: "billing_error", last_assistant_message: "Credit balance is too low" });
   first.end("other");
   expect(anotherClaude(runtime, first).start()).toContain("why it died: usage_limit");
 });

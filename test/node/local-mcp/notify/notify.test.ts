@@ -251,19 +251,19 @@ it("[CL167] the user is notified once that another client continues a session at
   const runtime = tempRuntime({ config: { notify: { webhook: receiver.url, events: ["usage_limit"] } } });
   const look = looksOf(runtime);
   await look();
-  const take = (session: string, client: string, failure: string): void => {
+  const take = (session: string, client: string, failure: object): void => {
     die(runtime, session);
     const successor = { id: `after-${session}`, client, origin: "startup", owner: null, isAlive: true };
     runtime.store.write((sql) => {
-      journal.append(sql, session, runtime.now(), "f", { kind: "failure", text: failure });
+      journal.append(sql, session, runtime.now(), "f", { kind: "failure", text: "no", ...failure });
       sessions.recordSighting(sql, runtime.now(), successor);
     });
     localSource.take(runtime, restoreById(runtime, session)!, successor.id);
     runtime.store.write((sql) => sessions.rename(sql, session, "the parser"));
   };
-  const limit = "rate_limit: You've hit your session limit";
+  const limit = { limit: { resetsAtMs: null } };
   take("same-client", "claude-code", limit);
-  take("other-cause", "codex", "server_error: no");
+  take("other-cause", "codex", {});
   take("at-limit", "codex", limit);
   await look();
   await look();

@@ -139,7 +139,7 @@ it("[RE14] why it died follows from its journal, its end and its owner", () => {
   };
   expect(causeAfter(() => null)).toBe("killed");
   expect(causeAfter((sql) => sessions.detach(sql, T0, "s1", "interrupted"))).toBe("closed");
-  const limit = { kind: "failure", text: "rate_limit: usage limit reached" } as const;
+  const limit = { kind: "failure", text: "usage limit", limit: { resetsAtMs: null } } as const;
   expect(causeAfter((sql) => journal.append(sql, "s1", T0, "f", limit))).toBe("usage_limit");
   expect(causeAfter((sql) => journal.append(sql, "s1", T0, "p", { kind: "prompt", text: "again" }))).toBe("closed");
 });

@@ -200,7 +200,7 @@ it("[SU42] a chat is not started that the user closed, a worker runs, was recove
 });
 
 it("[SU5] [SU41] after a usage limit it waits before it opens one, and without such a rule opens none; a terminal that cannot be opened is reported", async () => {
-  const failure = { kind: "failure", text: "rate_limit: You've hit your session limit" } as const;
+  const failure = { kind: "failure", text: "usage limit", limit: { resetsAtMs: null } } as const;
   const without = await aRig(reopening);
   without.runtime.store.write((sql) => journal.append(sql, id, without.runtime.now(), "f", failure));
   await die(without);

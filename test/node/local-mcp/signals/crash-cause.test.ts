@@ -10,8 +10,7 @@ function someEvidence(overrides: Partial<Evidence> = {}): Evidence {
   return {
     readings: {},
     endedAt: T0,
-    lastStopFailure: null,
-    lastError: null,
+    lastFailure: null,
     detachReason: null,
     isSameBoot: true,
     oomKillsBefore: 0,
@@ -30,26 +29,19 @@ it.each<[string, CrashCause]>([
   ["Input is too long for requested model", "context_full"],
   ["Context limit reached \u00b7 /compact or /clear to continue", "context_full"],
   ["Error during compaction: Conversation too long", "context_full"],
-  ["rate_limit 429 Too Many Requests API Error: Rate limit reached", "usage_limit"],
-  ["You've hit your session limit \u00b7 resets 3:45pm", "usage_limit"],
-  ["You\u2019ve hit your weekly limit", "usage_limit"],
-  ["You've hit your Opus limit", "usage_limit"],
-  ["spend limit reached (daily; resets 2026-08-09 00:00 UTC)", "usage_limit"],
-  ["billing_error Credit balance is too low", "usage_limit"],
-  ["rate_limit API Error: Server is temporarily limiting requests (not your usage limit)", "killed"],
+  // [LI11] Words alone are no limit.
+  ["rate_limit: You've hit your session limit \u00b7 resets 3:45pm", "killed"],
   ["overloaded 529 Overloaded", "killed"],
   ["authentication_failed", "killed"],
 ])("[SI24] the client's failure %j means %s", (text, cause) => {
-  expect(causeOf({ lastStopFailure: text })).toBe(cause);
+  expect(causeOf({ lastFailure: { text, limit: null } })).toBe(cause);
 });
 
 it.each<[CrashCause, Partial<Evidence>]>([
-  // An error shown in the chat counts only when it is the client's own.
-  ["context_full", { lastError: "Prompt is too long" }],
-  ["usage_limit", { lastError: "You've hit your weekly limit \u00b7 resets Mon" }],
-  ["killed", { lastError: "grep: the words 'prompt is too long' were not found" }],
+  // What the client recorded by a code.
+  ["usage_limit", { lastFailure: { text: "no", limit: { resetsAtMs: null } } }],
   // What the client said overrides how it was closed.
-  ["context_full", { lastStopFailure: "Prompt is too long", detachReason: "sighup" }],
+  ["context_full", { lastFailure: { text: "Prompt is too long", limit: null }, detachReason: "sighup" }],
   // More out-of-memory kills than before count on the same boot only.
   ["out_of_memory", { ...rose, detachReason: "stdin_end" }],
   ["killed", { ...rose, isSameBoot: false }],
@@ -128,6 +120,8 @@ it("[SI25] without an owner or any sign the cause is unknown", () => {
 });
 
 it("[SI25] the detail holds no text of the chat", () => {
-  const { detail } = inferCause(someEvidence({ lastStopFailure: "Prompt is too long: my secret plan" }));
+  const { detail } = inferCause(
+    someEvidence({ lastFailure: { text: "Prompt is too long: my secret plan", limit: null } }),
+  );
   expect(detail).not.toContain("secret");
 });
