@@ -4,7 +4,7 @@ import type { ClientAdapter } from "./client-adapter.ts";
 import { numberAt, objectAt, type JsonObject } from "../shared/json-fields.ts";
 import { defineClient, isCreated, unseen, withClaudeTool, withNewFile, type ToolNames } from "./define-client.ts";
 
-/** A row of the transcript, a line of a headless run, or an event. `rate_limit` may be a throttling. */
+/** The error is a row, a line of a headless run, or an event. `rate_limit` may be a throttling. */
 function claudeLimit(error: JsonObject): UsageLimit | null {
   const info = objectAt(
     objectAt(error, "apiErrorParams") ?? objectAt(error, "api_error_params") ?? error,

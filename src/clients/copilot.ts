@@ -14,7 +14,7 @@ export const copilotTools: ToolNames = new Map([
   ["task", "Agent"],
 ]);
 
-/** Of a plan; the others throttle for a short time. */
+/** Limits of a plan; the other codes throttle for a short time. */
 const limitCodes: ReadonlySet<unknown> = new Set(["user_weekly_rate_limited", "user_global_rate_limited"]);
 
 /** A `session.error`. Its status 402 is HTTP's "payment required". */

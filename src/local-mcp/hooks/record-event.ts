@@ -116,7 +116,7 @@ export function recordEvent(
   return { sessionId, trigger, started, warning, refusal: null, verdict, news, accepted };
 }
 
-/** [LI7] At a failure, and with the prompt after it: most clients show nothing of an answer to the first. */
+/** [LI7] Shown at a failure by few clients, and so with the prompt after it too. */
 function limitWarning({ sql, runtime, session }: Recording): string | null {
   if (isWithoutUser(runtime.env)) return null;
   const line = limitLine(sql, runtime, session);

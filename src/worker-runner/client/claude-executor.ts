@@ -267,7 +267,7 @@ class ClaudeTask {
     return { failure, resetsAtMs, begun: session, session: session ?? last.session, usage: end.usage };
   }
 
-  /** As another client that failed has recorded it. */
+  /** Limit that another client has recorded, if it failed. */
   #recordedLimit(outcome: RunOutcome | string, id: string | null): UsageLimit | null {
     if (typeof outcome !== "string" || id === null) return null;
     return this.#options.runtime.store.read((sql) => {
