@@ -296,3 +296,28 @@ it("[EC60] the chats of a machine are on one socket; one that dies goes alone, a
   await haveOneEach();
   await answered(two.server, "shim_send", { to: elsewhere.session, text: "still here" });
 });
+
+it("[CF10] chats on two machines change one line: both learn of the conflict, before either commits", async () => {
+  const { edge, a, b } = await twoMachines();
+  // A slow machine is not taken for one that is gone.
+  await edge.call("settings.set", { settings: { chatTtlMs: 120_000, lostSocketGraceMs: 120_000 } });
+  for (const { machine } of [a, b]) await machine.run(["shim config set sync.files true"]);
+  const [one, other] = [await aChat(a, "the parser"), await aChat(b, "the lexer")];
+  const work = async ({ machine }: Joined, { server }: typeof one, text: string): Promise<void> => {
+    writeFileSync(join(machine.project, "one.ts"), `${text}\n`);
+    await answered(server, "shim_force_checkpoint", { nextStep: "commit it" });
+  };
+  await work(a, one, "export const parser = 1;");
+  await work(b, other, "export const lexer = 1;");
+  const told = async ({ server }: typeof one, from: string): Promise<void> => {
+    const received: string[] = [];
+    await vi.waitFor(async () => {
+      received.push(JSON.stringify((await answered(server, "shim_inbox", {}))["news"]));
+      expect(received.join("\n")).toMatch(new RegExp(`in ${from}:/.*one\\.ts \\(your line 1\\)`));
+    }, patience);
+  };
+  await told(one, "laptop");
+  await told(other, "desktop");
+  const { conflicts } = await a.machine.ask("team", "conflicts");
+  expect(conflicts).toMatchObject([{ path: "one.ts", chats: [{ chat: one.session }, { chat: other.session }] }]);
+});

@@ -29,8 +29,8 @@ export class ChatsElsewhere {
   readonly #runtime: Runtime;
   readonly #link: OpenLink;
   #context: RemoteContext | null = null;
-  /** Commits that a bundle rests on; null: its chat is over. */
-  readonly #needs = new Map<string, readonly string[] | null>();
+  /** Commits that a bundle rests on. */
+  readonly #needs = new Map<string, readonly string[]>();
 
   constructor(runtime: Runtime, link: OpenLink) {
     this.#runtime = runtime;
@@ -70,18 +70,18 @@ export class ChatsElsewhere {
   /** @returns why the files cannot be compared; null: the chat is over, or they did not come */
   async fetch({ row, bundle }: ChatElsewhere, clone: string): Promise<Side | string | null> {
     const context = this.#context;
-    if (context === null) return null;
-    if (!this.#needs.has(bundle)) {
-      const { isOver } = await assessLiveness(context, row);
-      const header = isOver ? null : await fetchHeader(context.mirror, row);
-      if (header?.ok === false) return null;
-      this.#needs.set(bundle, header && header.value.needs);
-    }
-    const needs = this.#needs.get(bundle) ?? null;
+    if (context === null || (await assessLiveness(context, row)).isOver) return null;
+    const needs = this.#needs.get(bundle) ?? (await this.#readNeeds(context, row));
     if (needs === null) return null;
+    this.#needs.set(bundle, needs);
     const [missing] = await findMissing(userGit(this.#runtime.env, clone, AbortSignal.timeout(gitTimeoutMs)), needs);
     if (missing !== undefined) return `commit ${missing} is not here`;
     const files = await fetchFiles(context.mirror, row);
     return files.ok ? { name: row.session, made: null, received: { bundle: files.value.bundle, needs, clone } } : null;
+  }
+
+  async #readNeeds({ mirror }: RemoteContext, row: remote.RemoteSession): Promise<readonly string[] | null> {
+    const header = await fetchHeader(mirror, row);
+    return header.ok ? header.value.needs : null;
   }
 }
