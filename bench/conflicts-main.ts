@@ -52,13 +52,12 @@ async function foresee(
 ): Promise<Forecast> {
   const input = {
     env: { ...process.env },
-    sides: trees.map((name) => ({ name, made: name === edited ? null : (made.get(name) ?? null) })),
+    sides: trees.map((name) => ({ name, last: made.get(name) ?? null, isSame: name !== edited })),
     keep: [...made.values()].map(({ scratch }) => scratch),
     snapshots: join(root, "snapshots"),
     limits: defaults.snapshots,
     timeoutMs: 60_000,
     now: Date.now(),
-    known: [],
   };
   const found = await runApart({ startJob, processes: systemProcesses }, "foreseeConflicts", foreseeConflicts, input);
   for (const side of found.sides) made.set(side.name, side);

@@ -13,10 +13,12 @@ import { discover, gitNumber, type WorkTree } from "./work-tree.ts";
 
 /** A work tree here, or the files of a chat of another machine. */
 export interface Side {
-  /** Root of the work tree, or the id of the chat. */
+  /** Root of the work tree, or the id of the files. */
   readonly name: string;
-  /** The side of an earlier look, if nothing followed; null: it is read. */
-  readonly made: MadeSide | null;
+  /** The side as it was made last; null: it was not. */
+  readonly last: MadeSide | null;
+  /** Whether nothing followed, so that it is not read again. */
+  readonly isSame: boolean;
   /** Files of another machine, with a work tree here of the same repository. */
   readonly received?: { readonly bundle: Buffer; readonly needs: readonly string[]; readonly clone: string };
 }
@@ -42,13 +44,12 @@ export interface ForeseeInput extends SnapshotHost {
   readonly limits: SnapshotLimits;
   readonly timeoutMs: number;
   readonly now: number;
-  /** States of pairs whose conflicts are known. */
-  readonly known: readonly string[];
   readonly signal?: AbortSignal;
 }
 
 export interface Forecast {
   readonly sides: readonly MadeSide[];
+  /** Those of which a side has changed. */
   readonly pairs: readonly ForeseenPair[];
   /** Why sides or pairs were left out, for the log. */
   readonly problems: readonly string[];
@@ -56,10 +57,8 @@ export interface Forecast {
 
 export interface ForeseenPair {
   readonly names: readonly [string, string];
-  /** Digest of what is merged. */
-  readonly state: string;
-  /** Files that cannot be merged; null: that state is known. */
-  readonly conflicts: readonly FileConflict[] | null;
+  /** Files that cannot be merged. */
+  readonly conflicts: readonly FileConflict[];
 }
 
 /** `git merge-tree --write-tree` came with 2.38 (October 2022). */
@@ -83,18 +82,19 @@ export async function foreseeConflicts(input: ForeseeInput): Promise<Forecast> {
       const version = await text(userGit(input.env, folder, signal), ["version"]);
       if (!canForesee(version)) throw new GitError("failed", `${version} is too old: to foresee conflicts takes 2.38`);
       const sides: MadeSide[] = [];
+      const same = new Set<MadeSide>();
       for (const side of input.sides) {
-        const isThere = side.made !== null && existsSync(side.made.scratch);
-        const made = isThere ? side.made : await make(input, side, mkdtempSync(join(folder, "side-")), signal);
-        if (typeof made === "string") problems.push(`${side.name}: ${made}`);
-        else sides.push(made);
+        const last = side.last !== null && existsSync(side.last.scratch) ? side.last : null;
+        const made = last && side.isSame ? last : await make(input, side, mkdtempSync(join(folder, "side-")), signal);
+        if (typeof made === "string") {
+          problems.push(`${side.name}: ${made}`);
+          continue;
+        }
+        const isSame = made.state === last?.state;
+        if (isSame) same.add(last);
+        sides.push(isSame ? last : made);
       }
-      const scratch = mkdtempSync(join(folder, "merge-"));
-      try {
-        return { sides, pairs: await mergePairs(input, sides, scratch, problems, signal), problems };
-      } finally {
-        await rm(scratch, { recursive: true, force: true });
-      }
+      return { sides, pairs: await mergePairs(input, sides, same, join(folder, "merge"), problems, signal), problems };
     },
     (reason) => ({ sides: [], pairs: [], problems: [...problems, reason] }),
   );
@@ -148,27 +148,26 @@ function prepare(scratch: string, { format }: WorkTree): void {
 async function mergePairs(
   input: ForeseeInput,
   sides: readonly MadeSide[],
+  same: ReadonlySet<MadeSide>,
   scratch: string,
   problems: string[],
   signal: AbortSignal,
 ): Promise<ForeseenPair[]> {
-  const [first] = sides;
-  if (first === undefined) return [];
-  prepare(scratch, first.tree);
-  const known = new Set(input.known);
   const pairs: ForeseenPair[] = [];
   for (const [at, a] of sides.entries())
     for (const b of sides.slice(at + 1)) {
       // Each machine tells its own chats.
-      if (a.isReceived && b.isReceived) continue;
-      const state = `${a.state} ${b.state}`;
+      if ((a.isReceived && b.isReceived) || (same.has(a) && same.has(b))) continue;
       const names = [a.name, b.name] as const;
       try {
-        pairs.push({ names, state, conflicts: known.has(state) ? null : await merge(input, a, b, scratch, signal) });
+        prepare(scratch, a.tree);
+        pairs.push({ names, conflicts: await merge(input, a, b, scratch, signal) });
       } catch (error) {
         // Histories without a common commit, and objects that are gone.
         if (!(error instanceof GitError) || error.fault !== "failed") throw error;
         problems.push(`${names.join(", ")}: ${error.message}`);
+      } finally {
+        await rm(scratch, { recursive: true, force: true });
       }
     }
   return pairs;

@@ -15,10 +15,10 @@ import type { WorkingChat } from "./conflict-news.ts";
 export type OpenLink = () => Linked | null | Promise<Linked | null>;
 type Linked = Parameters<typeof remoteContext>[1];
 
-/** A chat of another machine, whose side is named by its session. */
+/** A chat of another machine. */
 export interface ChatElsewhere extends WorkingChat {
   readonly row: remote.RemoteSession;
-  /** Id of the files that its machine has sealed last. */
+  /** Id of the files that its machine has sealed last, which names its side. */
   readonly bundle: string;
 }
 
@@ -41,12 +41,12 @@ export class ChatsElsewhere {
   list(most: number): ChatElsewhere[] {
     const rows = this.#runtime.store.read((sql) => remote.listWithFiles(sql, most), []);
     return rows.flatMap((row) => {
-      const { machine, session, content } = row;
+      const { machine, content } = row;
       const sent = content.files?.sent;
       if (!sent) return [];
       const at = localClock(row)(sent.at);
       const elsewhere = { machine, root: `${machine}:${content.project ?? ""}`, at };
-      const chat = { session: toSession(row), home: session, edited: new Map<string, string>(), elsewhere };
+      const chat = { session: toSession(row), home: sent.bundle, edited: new Map<string, string>(), elsewhere };
       return [{ ...chat, row, bundle: sent.bundle }];
     });
   }
@@ -77,7 +77,8 @@ export class ChatsElsewhere {
     const [missing] = await findMissing(userGit(this.#runtime.env, clone, AbortSignal.timeout(gitTimeoutMs)), needs);
     if (missing !== undefined) return `commit ${missing} is not here`;
     const files = await fetchFiles(context.mirror, row);
-    return files.ok ? { name: row.session, made: null, received: { bundle: files.value.bundle, needs, clone } } : null;
+    if (!files.ok) return null;
+    return { name: bundle, last: null, isSame: false, received: { bundle: files.value.bundle, needs, clone } };
   }
 
   async #readNeeds({ mirror }: RemoteContext, row: remote.RemoteSession): Promise<readonly string[] | null> {

@@ -1,5 +1,6 @@
 import { dirname, isAbsolute, relative } from "node:path";
 import { teamConflicts } from "../../store/team-tables.ts";
+import { untilAborted } from "../../coordinator-client/edge/platform.ts";
 import { realPath } from "../../platform/real-path.ts";
 import { runApart } from "../../runtime/run-apart.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -22,15 +23,16 @@ interface Repository {
   readonly others: readonly ChatElsewhere[];
 }
 
-/** A side as it was made last, at this time or from this bundle. */
+/** A side as it was made last, and when it was read last. */
 interface Made {
   readonly side: MadeSide;
   readonly at: number;
-  readonly bundle: string | null;
 }
 
 /** Each further side adds a merge with every other one. */
 const maxSides = 12;
+/** Chats of other machines that are looked through for those of a project. */
+const maxElsewhere = 50;
 const timeoutMs = 20_000;
 /** Journal entries from before the host's start that are looked at. */
 const firstEntries = 200;
@@ -49,8 +51,6 @@ export class ConflictWatch {
   /** Bundles of other machines that were looked at. */
   #seen: ReadonlySet<string> = new Set();
   readonly #made = new Map<string, Made>();
-  /** Last forecast of each pair of sides. */
-  readonly #forecasts = new Map<string, { readonly state: string; readonly conflicts: readonly FileConflict[] }>();
   #problem = "";
 
   constructor(runtime: Runtime, link: OpenLink = () => null) {
@@ -59,21 +59,21 @@ export class ConflictWatch {
   }
 
   /** Looks at what the chats did since the last call. @returns how many repositories it merged */
-  async check(signal?: AbortSignal): Promise<number> {
+  async check(signal = new AbortController().signal): Promise<number> {
     const { store, config } = this.#runtime;
     if (!config.team.isEnabled || !config.team.conflicts) return 0;
     const active = store.read((sql) => this.#findActive(sql), new Set<string>());
-    const elsewhere = this.#elsewhere.list(maxSides);
-    const fresh = new Set(elsewhere.flatMap(({ bundle }) => (this.#seen.has(bundle) ? [] : [bundle])));
-    if (active.size + fresh.size + this.#made.size === 0) return 0;
+    const elsewhere = this.#elsewhere.list(maxElsewhere);
+    const seen = this.#seen;
+    const isFresh = ({ bundle }: ChatElsewhere): boolean => !seen.has(bundle);
+    if (active.size + this.#made.size === 0 && !elsewhere.some(isFresh)) return 0;
     const chats = store.read((sql) => livingChats(sql, this.#runtime), []);
     const isLinked = chats.length > 0 && elsewhere.length > 0 && (await this.#elsewhere.connect());
     if (isLinked) this.#seen = new Set(elsewhere.map(({ bundle }) => bundle));
     const all = await this.#groupByRepository(chats, isLinked ? elsewhere : []);
     await this.#dropOthers(all);
     const busy = all.filter(
-      (one) =>
-        one.chats.some(({ session }) => active.has(session.id)) || one.others.some(({ bundle }) => fresh.has(bundle)),
+      ({ chats: own, others }) => own.some(({ session }) => active.has(session.id)) || others.some(isFresh),
     );
     if (busy.length === 0) return 0;
     store.write((sql) => {
@@ -106,14 +106,15 @@ export class ConflictWatch {
       const inGroup = [...new Set(group.map(({ chat }) => chat))];
       const roots = [...new Set(group.map(({ root }) => root))].toSorted().slice(0, maxSides);
       const others = await this.#elsewhere.inProject(elsewhere, roots[0] ?? "");
-      if (inGroup.length + others.length > 1) groups.push({ chats: inGroup, roots, others });
+      const sides = { roots, others: others.slice(0, maxSides - roots.length) };
+      if (inGroup.length + others.length > 1) groups.push({ chats: inGroup, ...sides });
     }
     return groups;
   }
 
   /** Deletes the sides of chats that are over or alone. */
   async #dropOthers(groups: readonly Repository[]): Promise<void> {
-    const names = new Set(groups.flatMap(({ roots, others }) => [...roots, ...others.map(({ row }) => row.session)]));
+    const names = new Set(groups.flatMap(({ roots, others }) => [...roots, ...others.map(({ bundle }) => bundle)]));
     const gone = [...this.#made.keys()].filter((name) => !names.has(name));
     for (const name of gone) this.#made.delete(name);
     if (gone.length > 0) await clearForeseen(this.#runtime.paths.snapshots, this.#scratches());
@@ -123,23 +124,18 @@ export class ConflictWatch {
     return [...this.#made.values()].map(({ side }) => side.scratch);
   }
 
-  async #merge({ chats, roots, others }: Repository, signal?: AbortSignal): Promise<void> {
+  async #merge({ chats, roots, others }: Repository, signal: AbortSignal): Promise<void> {
     const { store, env, paths, config, now, log } = this.#runtime;
     const at = now();
-    const sides = store.read(
-      (sql) => roots.map((name): Side => ({ name, made: this.#unchanged(sql, name, chats) })),
-      [],
-    );
-    const compared: WorkingChat[] = [...chats];
-    const apart: (readonly [ChatElsewhere, string])[] = [];
+    const sides = store.read((sql) => roots.map((root) => this.#sideOf(sql, root, chats)), []);
+    const apart = new Map<ChatElsewhere, string>();
     for (const other of others) {
-      const known = this.#made.get(other.row.session);
-      const side = known?.bundle === other.bundle ? known.side : await this.#elsewhere.fetch(other, roots[0] ?? "");
-      if (typeof side === "string") apart.push([other, side]);
-      else if (side !== null) {
-        sides.push("made" in side ? side : { name: side.name, made: side });
-        compared.push(other);
-      }
+      const last = this.#made.get(other.bundle)?.side ?? null;
+      const side = last
+        ? { name: last.name, last, isSame: true }
+        : await untilAborted(this.#elsewhere.fetch(other, roots[0] ?? ""), signal);
+      if (typeof side === "string") apart.set(other, side);
+      else if (side !== null) sides.push(side);
     }
     const input = {
       env: { ...env },
@@ -149,36 +145,28 @@ export class ConflictWatch {
       limits: config.snapshots,
       timeoutMs,
       now: at,
-      known: [...this.#forecasts.values()].map(({ state }) => state),
     };
     const found = await runApart(this.#runtime, "foreseeConflicts", foreseeConflicts, input, signal);
-    for (const side of found.sides) {
-      const bundle = others.find(({ row }) => row.session === side.name)?.bundle ?? null;
-      if (this.#made.get(side.name)?.side.scratch !== side.scratch) this.#made.set(side.name, { side, at, bundle });
-    }
+    for (const { name } of sides) this.#made.delete(name);
+    for (const side of found.sides) this.#made.set(side.name, { side, at });
     const problem = found.problems.join("; ");
     if (problem !== "" && problem !== this.#problem) log("warn", "conflicts could not be foreseen", { problem });
     this.#problem = problem;
     store.write((sql) => {
-      for (const { names, state, conflicts: fresh } of found.pairs) {
-        const key = names.join("\0");
-        const conflicts = fresh ?? this.#forecasts.get(key)?.conflicts ?? [];
-        this.#forecasts.set(key, { state, conflicts });
-        for (const two of meetings(compared, names)) settle(sql, now(), two, names, conflicts);
-      }
-      for (const other of others) setApart(sql, at, chats, other, apart.find(([one]) => one === other)?.[1] ?? null);
+      for (const { names, conflicts } of found.pairs)
+        for (const two of meetings([...chats, ...others], names)) settle(sql, now(), two, names, conflicts);
+      for (const other of others) setApart(sql, at, chats, other, apart.get(other) ?? null);
     });
   }
 
-  /** The side as it was made, if no commit and no call of its chats followed. */
-  #unchanged(sql: Sql, root: string, chats: readonly WorkingChat[]): MadeSide | null {
-    const made = this.#made.get(root);
-    if (made === undefined || made.side.tree.head !== readHead(root)?.commit) return null;
-    const last = `SELECT at FROM journal WHERE session = ? AND ${mayChange} ORDER BY seq DESC LIMIT 1`;
+  /** A work tree, which is the same if neither a commit nor a call of its chats followed. */
+  #sideOf(sql: Sql, root: string, chats: readonly WorkingChat[]): Side {
+    const { side: last = null, at = 0 } = this.#made.get(root) ?? {};
+    const newest = `SELECT at FROM journal WHERE session = ? AND ${mayChange} ORDER BY seq DESC LIMIT 1`;
     const isBehind = chats
       .filter((chat) => chat.home === root || chat.edited.has(root))
-      .some(({ session }) => (sql.all<{ at: number }>(last, session.id)[0]?.at ?? 0) >= made.at);
-    return isBehind ? null : made.side;
+      .some(({ session }) => (sql.all<{ at: number }>(newest, session.id)[0]?.at ?? 0) >= at);
+    return { name: root, last, isSame: !isBehind && last?.tree.head === readHead(root)?.commit };
   }
 }
 

@@ -29,18 +29,18 @@ function twoTrees(files: Record<string, string>): GitProject & { readonly other:
 function foresee(
   { snapshots }: Pick<GitProject, "snapshots">,
   sides: readonly (string | MadeSide)[],
-  known: readonly string[] = [],
 ): Promise<Forecast> {
   return foreseeConflicts({
     env: GIT_ENV,
     processes: systemProcesses,
-    sides: sides.map((one) => (typeof one === "string" ? { name: one, made: null } : { name: one.name, made: one })),
+    sides: sides.map((one) =>
+      typeof one === "string" ? { name: one, last: null, isSame: false } : { name: one.name, last: one, isSame: true },
+    ),
     keep: sides.flatMap((one) => (typeof one === "string" ? [] : [one.scratch])),
     snapshots,
     limits: LIMITS,
     timeoutMs: 60_000,
     now: T0,
-    known,
   });
 }
 
@@ -54,7 +54,6 @@ it("[CF1] merges uncommitted files of two work trees, and writes into no project
     pairs: [
       {
         names: [from.project, from.other],
-        state: expect.any(String),
         conflicts: [{ path: "src/a.ts", did: ["changed", "changed"], lines: ["12-13", "13"] }],
       },
     ],
@@ -72,7 +71,7 @@ it("[CF1] takes a side as it was made, and reads the files where that is gone; o
   write(from.other, { "a.txt": "theirs\n" });
   const paths = async (side: string | MadeSide): Promise<unknown> => {
     const { pairs } = await foresee(from, [side, from.other]);
-    return pairs.map(({ conflicts }) => conflicts?.map(({ path }) => path));
+    return pairs.map(({ conflicts }) => conflicts.map(({ path }) => path));
   };
   expect(await paths(made)).toEqual([["a.txt"]]);
   expect(existsSync(sides[1]?.scratch ?? "")).toBe(false);
@@ -88,14 +87,13 @@ it("[CF2] merges from the common commit of the two HEADs, and names what each di
   rmSync(join(from.other, "gone.txt"));
   commitAll(from.other, "theirs");
   write(from.project, { "both.txt": "mine\n", "new.txt": "mine\n", "gone.txt": `${lines(9)}more\n`, "old.txt": "y\n" });
-  const { pairs } = await foresee(from, [from.project, from.other]);
-  expect(pairs[0]?.conflicts?.map(({ path, did }) => [path, ...did])).toEqual([
-    ["both.txt", "changed", "changed"],
-    ["gone.txt", "changed", "deleted"],
-    ["new.txt", "added", "added"],
+  const { pairs, sides } = await foresee(from, [from.project, from.other]);
+  expect(pairs[0]?.conflicts.map(({ path, did }) => [path, did])).toEqual([
+    ["both.txt", ["changed", "changed"]],
+    ["gone.txt", ["changed", "deleted"]],
+    ["new.txt", ["added", "added"]],
   ]);
-  const state = pairs[0]?.state ?? "";
-  expect((await foresee(from, [from.project, from.other], [state])).pairs).toMatchObject([{ state, conflicts: null }]);
+  expect((await foresee(from, sides)).pairs).toEqual([]);
 });
 
 it("[CF2] merges as the attributes of a work tree say, and leaves out what has no commit", async () => {
