@@ -59,7 +59,7 @@ export class ConflictWatch {
   }
 
   /** Looks at what the chats did since the last call. @returns how many repositories it merged */
-  async check(signal = new AbortController().signal): Promise<number> {
+  async check(signal: AbortSignal = new AbortController().signal): Promise<number> {
     const { store, config } = this.#runtime;
     if (!config.team.isEnabled || !config.team.conflicts) return 0;
     const active = store.read((sql) => this.#findActive(sql), new Set<string>());
