@@ -28,7 +28,7 @@ const configMeanings: Record<string, string> = {
     "shell commands before which a checkpoint with files is taken: [the form](#commands-that-are-saved-before)",
   "checkpoint.maxBytes": "the largest state of one checkpoint, before compression",
   "effects.guard":
-    "asks before a recovered chat repeats what [cannot be undone](../guide/when-it-breaks.md#what-cannot-be-undone): what is known as done (`known`), or also what ended unknown (`all`)",
+    "asks before a recovered chat repeats what [cannot be undone](../guide/when-it-breaks.md#what-cannot-be-undone)",
   "effects.commands": "more such commands: [the form](#commands-that-cannot-be-undone)",
   "brief.prompts": "the newest prompts that a brief may quote, besides the first",
   "snapshots.isEnabled": "whether the files of a project are kept with its checkpoints",
@@ -189,7 +189,7 @@ Each entry of \`checkpoint.beforeCommands\` is words that stand in one command i
 
 ### Commands that cannot be undone
 
-SHIM has a table of them. Each entry of \`effects.commands\` adds one: \`{"words": "make ship|release", "kind": "deployment", "unless": "test", "check": "curl https://app.example/version"}\`. \`words\`: the program, then its words in their order, with \`|\` and \`*\` as above; options may stand between them. \`kind\`: ${effectKindNames.map((kind) => `\`${kind}\``).join(", ")}. \`unless\`: words with which it does nothing (\`--dry-run\` and \`--help\` always). \`check\`: a command by which you find out; \`{1}\` is the word behind \`words\`.
+SHIM has a table of them. Each entry of \`effects.commands\` adds one: \`{"words": "make ship|release", "kind": "deployment", "unless": "test", "check": "curl https://app.example/version"}\`. \`words\`: the program, then its words in their order, with \`|\` and \`*\` as above; options may stand between them. \`kind\`: ${effectKindNames.map((kind) => `\`${kind}\``).join(", ")}. \`unless\`: words with which it does nothing (\`--dry-run\` and \`--help\` always). \`once\`: words with which its target does it only once, so that the guard does not ask where the outcome is unknown. \`check\`: a command by which you find out; \`{0}\` is the program, \`{1}\` the word behind \`words\`.
 
 ## Settings of a workspace
 

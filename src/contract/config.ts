@@ -28,7 +28,6 @@ export type RecoverySetting = "ask" | "brief" | "resume";
 export type SubagentRouting = "off" | "advise" | "apply";
 /** Names that the Agent tool takes. */
 export type SmallModel = "haiku" | "sonnet" | "opus" | "fable";
-export type EffectGuard = "off" | "known" | "all";
 export type WakeSetting = "hooks" | "socket";
 export type KaizenSetting = "off" | "report" | "apply";
 export type ExperimentProvider = "local" | "statsig" | "openfeature";
@@ -77,14 +76,12 @@ export const defaults = {
   },
   /** Commands that cannot be undone. */
   effects: {
-    /**
-     * Asks before one is repeated after a recovery: one that is known as done, or also one whose
-     * outcome is not known.
-     */
-    guard: "off" as EffectGuard,
+    /** Asks before one is repeated after a recovery. */
+    guard: "off" as "off" | "on",
     /**
      * More of them: `words` as in `checkpoint.beforeCommands`, but the program first; `kind`;
-     * `unless`: words with which it does nothing; `check`: a command by which you find out.
+     * `unless`: words with which it does nothing; `once`: with which its target does it only once;
+     * `check`: a command by which you find out.
      */
     commands: [] as EffectCommand[],
   },
@@ -163,7 +160,7 @@ export function configSchema(): z.ZodMiniType<Config> {
       maxBytes: positive(),
     }),
     effects: section(defaults.effects, {
-      guard: z.enum(["off", "known", "all"]),
+      guard: z.enum(["off", "on"]),
       commands: z.array(effectSchema()).check(z.maxLength(100)),
     }),
     brief: section(defaults.brief, {
@@ -214,6 +211,7 @@ function effectSchema() {
     words: text(200).check(z.regex(/\S/)),
     kind: z.enum(effectKindNames),
     unless: z.optional(text(200)),
+    once: z.optional(text(200)),
     check: z.optional(text(200)),
   });
 }

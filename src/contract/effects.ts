@@ -21,7 +21,12 @@ export interface EffectCommand {
   readonly kind: EffectKind;
   /** Words with which it does nothing, in the same form. */
   readonly unless?: string | undefined;
-  /** Command by which a person finds out; `{1}`: the word after those above; `{subject}`. */
+  /** Words with which its target does it only once: a repetition changes nothing, or is refused. */
+  readonly once?: string | undefined;
+  /**
+   * Command by which a person finds out. `{0}`: its program; `{1}`: the word behind those above;
+   * `{before}`, `{behind}`: the words around the last of those; `{subject}`.
+   */
   readonly check?: string | undefined;
 }
 
@@ -31,40 +36,46 @@ export const harmlessWords = "--dry-run*|--dryrun|--help|--version";
 const scripts = "npm|pnpm|yarn|bun";
 
 export const effectCommands: readonly EffectCommand[] = [
-  { words: "git push", kind: "push", unless: "-n|stash" },
+  { words: "git push -f*|--force*|-d|--delete|--mirror|--prune", kind: "push", unless: "-n|stash" },
+  { words: "git push * +*|:*", kind: "push", unless: "-n|stash" },
+  { words: "git push", kind: "push", unless: "-n|stash", once: "push" },
   { words: "jj git push", kind: "push" },
   { words: "hg push", kind: "push", unless: "-n" },
   {
     words: `${scripts}|lerna|changeset publish|unpublish`,
     kind: "publish",
     unless: "run|run-script|exec",
+    once: "publish",
     check: "npm view {subject} version",
   },
-  { words: "yarn npm publish", kind: "publish", check: "npm view {subject} version" },
-  { words: "cargo publish|yank", kind: "publish", unless: "-n|--list" },
-  { words: "poetry|uv|flit|hatch|pdm|maturin publish", kind: "publish" },
-  { words: "twine upload", kind: "publish" },
-  { words: "gem push|yank", kind: "publish" },
+  { words: "yarn npm publish", kind: "publish", once: "publish", check: "npm view {subject} version" },
+  { words: "npm|pnpm deprecate|dist-tag", kind: "publish", unless: "ls" },
+  { words: "cargo publish|yank", kind: "publish", unless: "-n|--list", once: "publish" },
+  { words: "poetry|uv|flit|hatch|pdm|maturin publish", kind: "publish", once: "publish" },
+  { words: "twine upload", kind: "publish", once: "upload" },
+  { words: "gem push|yank", kind: "publish", once: "push" },
   { words: "mvn*|gradle*|gradlew* deploy|publish*", kind: "publish", unless: "publishToMavenLocal|-m|--dry-run" },
-  { words: "dotnet|nuget nuget push", kind: "publish" },
-  {
-    words: "docker|podman push|manifest",
-    kind: "publish",
-    unless: "inspect|create",
-    check: "docker manifest inspect {1}",
-  },
-  { words: "docker|podman image push", kind: "publish", check: "docker manifest inspect {1}" },
-  { words: "vsce|ovsx publish", kind: "publish" },
+  { words: "dotnet|nuget nuget push", kind: "publish", once: "push" },
+  { words: "docker|podman push", kind: "publish", check: "{0} manifest inspect {1}" },
+  { words: "docker|podman image|manifest push", kind: "publish", check: "{0} manifest inspect {1}" },
+  { words: "vsce|ovsx publish", kind: "publish", once: "publish" },
   { words: "mix hex.publish", kind: "publish" },
   { words: "dart|flutter pub publish", kind: "publish", unless: "-n" },
   { words: "pod trunk push", kind: "publish" },
   { words: "helm push", kind: "publish" },
-  { words: "gh|glab release create|delete|edit|upload", kind: "release", check: "gh release view {1}" },
+  {
+    words: "gh|glab release create|edit|upload",
+    kind: "release",
+    once: "create",
+    check: "{0} release view {1}",
+  },
+  { words: "gh|glab release delete", kind: "release" },
   { words: "goreleaser release", kind: "release", unless: "--snapshot|--skip*publish*" },
   { words: "semantic-release|release-it", kind: "release", unless: "-d" },
   {
     words: "gh|glab pr|mr create|merge|close|comment|review|reopen|edit|ready|revert|update-branch",
     kind: "message",
+    once: "create|merge",
     check: "gh pr list --state all",
   },
   {
@@ -79,7 +90,7 @@ export const effectCommands: readonly EffectCommand[] = [
   { words: "gh api graphql query=*mutation*", kind: "message" },
   { words: "gh workflow|run run|rerun|cancel|delete", kind: "deployment", check: "gh run list" },
   { words: "gh repo|gist|secret|variable|cache|label delete|remove|archive", kind: "deletion" },
-  { words: "gh repo create|edit|rename|sync", kind: "push" },
+  { words: "gh repo create|edit|rename|sync", kind: "push", once: "create" },
   { words: "gh secret|variable set", kind: "deployment" },
   { words: "mail|mailx|mutt|neomutt *", kind: "message" },
   { words: "sendmail|msmtp|swaks", kind: "message" },
@@ -96,6 +107,7 @@ export const effectCommands: readonly EffectCommand[] = [
     words: "wrangler d1 migrations|delete apply|*",
     kind: "migration",
     unless: "--local|list|create",
+    once: "apply",
     check: "wrangler d1 migrations list {1}",
   },
   {
@@ -112,54 +124,77 @@ export const effectCommands: readonly EffectCommand[] = [
     kind: "deployment",
     unless: "--noexecute|--no-execute",
   },
-  { words: "terraform|tofu|terragrunt|pulumi apply|destroy|up", kind: "deployment", check: "terraform show" },
   {
-    words: "kubectl|oc apply|create|replace|patch|scale|set|delete|drain",
+    words: "terraform|tofu apply",
     kind: "deployment",
-    check: "kubectl get {1}",
+    check: "{0} {before} plan -detailed-exitcode -input=false -lock=false -refresh=false {behind}",
+  },
+  { words: "terraform|tofu destroy", kind: "deployment", check: "{0} {before} state list" },
+  { words: "terragrunt|pulumi apply|destroy|up", kind: "deployment" },
+  { words: "kubectl|oc apply", kind: "deployment", check: "{0} {before} diff {behind}" },
+  {
+    words: "kubectl|oc create|replace|patch|scale|set|delete|drain",
+    kind: "deployment",
+    check: "{0} {before} get {1}",
   },
   { words: "kubectl|oc rollout restart|undo", kind: "deployment" },
   { words: "helm install|upgrade|uninstall|delete|rollback", kind: "deployment", check: "helm status {1}" },
   { words: "ansible-playbook *", kind: "deployment", unless: "--check|-c|--syntax-check|--list-*" },
   { words: "cap *", kind: "deployment", unless: "-n|-t" },
   { words: "kamal deploy|redeploy|rollback", kind: "deployment" },
-  { words: "prisma migrate deploy|reset", kind: "migration", check: "prisma migrate status" },
-  { words: "prisma|supabase db push|reset", kind: "migration", unless: "--local" },
-  { words: "drizzle-kit migrate|push", kind: "migration" },
+  { words: "prisma migrate deploy|reset", kind: "migration", once: "deploy", check: "prisma migrate status" },
+  { words: "prisma|supabase db push|reset", kind: "migration", unless: "--local", once: "push" },
+  { words: "drizzle-kit migrate|push", kind: "migration", once: "migrate|push" },
   {
     words: "knex migrate:latest|migrate:up|migrate:down|migrate:rollback",
     kind: "migration",
+    once: "migrate:latest",
     check: "knex migrate:status",
   },
   {
     words: "sequelize* db:migrate*|db:drop|db:seed*",
     kind: "migration",
     unless: "db:migrate:status",
+    once: "db:migrate",
     check: "sequelize db:migrate:status",
   },
   {
     words: "typeorm* migration:run|migration:revert|schema:sync|schema:drop",
     kind: "migration",
+    once: "migration:run",
     check: "typeorm migration:show",
   },
-  { words: "alembic upgrade|downgrade", kind: "migration", unless: "--sql", check: "alembic current" },
-  { words: "dbmate|flyway|goose|liquibase up|down|migrate|rollback*|undo|clean|drop|update", kind: "migration" },
+  {
+    words: "alembic upgrade|downgrade",
+    kind: "migration",
+    unless: "--sql",
+    once: "head|heads",
+    check: "alembic current",
+  },
+  {
+    words: "dbmate|flyway|goose|liquibase up|down|migrate|rollback*|undo|clean|drop|update",
+    kind: "migration",
+    once: "up|migrate|update",
+  },
   {
     words: "rails|rake|mix db:migrate*|db:rollback|db:drop|db:reset|ecto.migrate|ecto.rollback|ecto.drop",
     kind: "migration",
     unless: "db:migrate:status",
+    once: "db:migrate|ecto.migrate",
     check: "rails db:migrate:status",
   },
   {
     words: "manage.py|django-admin migrate|flush",
     kind: "migration",
     unless: "--plan|--check",
+    once: "migrate",
     check: "python manage.py showmigrations",
   },
   {
     words: "artisan migrate*",
     kind: "migration",
     unless: "migrate:status|--pretend",
+    once: "migrate",
     check: "php artisan migrate:status",
   },
   { words: "dotnet* ef database update|drop", kind: "migration", check: "dotnet ef migrations list" },

@@ -94,6 +94,8 @@ export const EffectNote = stored({
   /** Commit of the branch at a push or a deployment; of a package `name@version`. */
   subject: z.exactOptional(text),
   branch: z.exactOptional(text),
+  /** Its target does it only once. */
+  isOnce: flag,
   /** Command by which a person finds out. */
   check: z.exactOptional(text),
 });

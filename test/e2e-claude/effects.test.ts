@@ -8,7 +8,7 @@ function aRig(): { readonly rig: ClaudeRig; readonly pushes: () => number; reado
   const rig = new ClaudeRig();
   mkdirSync(rig.paths.home);
   const commands = [{ words: "deploy.sh *", kind: "deployment" }];
-  writeFileSync(rig.paths.config, JSON.stringify({ effects: { guard: "all", commands } }));
+  writeFileSync(rig.paths.config, JSON.stringify({ effects: { guard: "on", commands } }));
   git(rig.root, "init", "-q", "--bare", "-b", "main", "remote");
   write(rig.root, { "deploy.sh": `#!/bin/sh\necho "$1" >> ${rig.root}/deploys\n` });
   git(rig.project, "remote", "add", "origin", `${rig.root}/remote`);

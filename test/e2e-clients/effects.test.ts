@@ -12,7 +12,7 @@ import { write } from "#harness/machine/git-project.ts";
 function aDeployment(rig: ChatRig): string {
   const commands = [{ words: "deploy.sh *", kind: "deployment" }];
   mkdirSync(rig.paths.home, { recursive: true });
-  writeFileSync(rig.paths.config, JSON.stringify({ effects: { guard: "all", commands } }));
+  writeFileSync(rig.paths.config, JSON.stringify({ effects: { guard: "on", commands } }));
   write(rig.root, { "deploy.sh": `echo "$1" >> ${rig.root}/deploys\n` });
   return `sh ${rig.root}/deploy.sh prod`;
 }

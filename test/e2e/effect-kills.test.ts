@@ -29,7 +29,7 @@ it(
   async () => {
     const paths = homeWithoutRetention();
     const commands = [{ words: "deploy.sh *", kind: "deployment" }];
-    writeFileSync(paths.config, JSON.stringify({ effects: { guard: "all", commands } }));
+    writeFileSync(paths.config, JSON.stringify({ effects: { guard: "on", commands } }));
     await startHost(paths);
     const random = seededRandom(seed);
     let [killed, lives] = [0, 0];

@@ -21,8 +21,19 @@ const timeoutMs = 15_000;
 const maxOutputBytes = 4_194_304;
 
 /**
- * [EF6] Asks the remote or the registry, with the user's own git and npm: only when a person or a
- * chat asks for it.
+ * Checks that SHIM runs itself, each with what shows that the effect is not there: in the exit code
+ * and the last line of the error, or of the output.
+ */
+const answers: readonly (readonly [check: RegExp, missing: RegExp])[] = [
+  [/^npm view \S+ version$/, /^0 $|E404/],
+  [/^(?:gh|glab) release view /, /release not found/],
+  [/^(?:docker|podman) manifest inspect /, /no such manifest|manifest unknown/],
+  [/^(?:kubectl|oc) (?:\S+ )*diff /, /^1 /],
+  [/^(?:terraform|tofu) (?:\S+ )*plan -detailed-exitcode /, /^2 /],
+];
+
+/**
+ * [EF6] Asks the target with the user's own programs: only when a person or a chat asks for it.
  *
  * @returns null where SHIM knows no way, or not where the command ran
  */
@@ -31,8 +42,18 @@ export async function probe(note: EffectNote, { env, project }: ProbeFolder): Pr
   if (cwd === null) return null;
   const run: Run = (program, args) => runQuietly(program, args, cwd, env);
   if (note.kind === "push") return probePush(note, run);
-  const isPackage = note.check?.startsWith("npm view ") && note.subject !== undefined;
-  return isPackage ? probePackage(note.subject ?? "", run) : null;
+  const check = note.check ?? "";
+  const missing = answers.find(([one]) => one.test(check))?.[1];
+  return missing === undefined ? null : probeBy(check, missing, run);
+}
+
+async function probeBy(check: string, missing: RegExp, run: Run): Promise<Probed> {
+  const [program = "", ...args] = check.split(" ");
+  const { code, stdout, trouble } = await run(program, args);
+  const line = trouble || oneLine(stdout.split("\n").find((text) => /\w/.test(text)) ?? "", 80);
+  const isMissing = code !== null && missing.test(`${code} ${line}`);
+  const isThere = isMissing ? false : code === 0 ? true : null;
+  return { isThere, text: `\`${check}\` ended with ${code ?? "no code"}${line === "" ? "" : `: ${line}`}` };
 }
 
 interface Output {
@@ -45,7 +66,7 @@ interface Output {
 type Run = (program: string, args: readonly string[]) => Promise<Output>;
 
 /** Variables that keep the programs from asking. */
-const unattended = { GIT_TERMINAL_PROMPT: "0", GIT_ASKPASS: "", SSH_ASKPASS: "", LC_ALL: "C" };
+const unattended = { GIT_TERMINAL_PROMPT: "0", GIT_ASKPASS: "", SSH_ASKPASS: "", GH_PROMPT_DISABLED: "1", LC_ALL: "C" };
 
 function runQuietly(program: string, args: readonly string[], cwd: string, env: NodeJS.ProcessEnv): Promise<Output> {
   const ssh = env["GIT_SSH_COMMAND"] ?? "ssh -o BatchMode=yes";
@@ -103,14 +124,4 @@ async function compare({ subject }: EffectNote, run: Run, { there, shown, local 
   if (code === 0) return { isThere: true, text: `${shown}, which contains ${shortId(known)}, ${what}` };
   if (code === 1) return { isThere: false, text: `${shown}, which does not contain ${shortId(known)}, ${what}` };
   return { isThere: null, text: `${shown}, a commit that is not here; ${what}: ${shortId(known)}` };
-}
-
-async function probePackage(subject: string, run: Run): Promise<Probed> {
-  const viewed = await run("npm", ["view", subject, "version"]);
-  const version = subject.slice(subject.lastIndexOf("@") + 1);
-  const found = viewed.stdout.trim();
-  if (viewed.code === 0 && found === version) return { isThere: true, text: `the registry has ${subject}` };
-  const isMissing = viewed.code === 0 ? found === "" : /E404/.test(viewed.trouble + viewed.stdout);
-  if (isMissing) return { isThere: false, text: `the registry has no ${subject}` };
-  return { isThere: null, text: `the registry did not answer: ${viewed.trouble}` };
 }

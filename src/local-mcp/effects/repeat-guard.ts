@@ -25,7 +25,7 @@ export function reasonToAsk(
   for (const note of notes) {
     const key = effectKey(note);
     const known = before.findLast((run) => effectKey(run) === key);
-    if (!known || !isGuarded(known, guard)) continue;
+    if (!known || !isGuarded(known, note)) continue;
     const last = here.findLast((run) => effectKey(run) === key);
     if (last && isAnswered(last, isAsking, answeredAt)) continue;
     return reasonFor(known, isAsking, now);
@@ -33,9 +33,10 @@ export function reasonToAsk(
   return null;
 }
 
-function isGuarded(run: EffectRun, guard: Config["effects"]["guard"]): boolean {
+/** Where its target does it only once, a repetition of what is perhaps done already is harmless. */
+function isGuarded(run: EffectRun, { isOnce }: EffectNote): boolean {
   const outcome = outcomeOf(run);
-  return outcome === "done" || (guard === "all" && outcome === "unknown");
+  return outcome === "done" || (outcome === "unknown" && !isOnce);
 }
 
 /** Whether it ran in this chat with consent, or the user has spoken since it was refused. */

@@ -15,6 +15,8 @@ export interface FoundEffect {
   readonly shows: Shown | null;
   /** Folders that it changed to before; null: not known. */
   readonly folders: readonly string[] | null;
+  /** Its target does it only once. */
+  readonly isOnce: boolean;
   readonly check: string | null;
 }
 
@@ -22,6 +24,7 @@ interface Wanted {
   readonly program: WantedWord;
   readonly words: readonly WantedWord[];
   readonly unless: readonly WantedWord[];
+  readonly once: readonly WantedWord[];
   readonly declared: EffectCommand;
 }
 
@@ -32,15 +35,15 @@ interface Table {
 }
 
 const tables = new WeakMap<readonly EffectCommand[], Table>();
-const harmless = wordsOf(harmlessWords);
 
 function tableOf(commands: readonly EffectCommand[]): Table {
   const known = tables.get(commands);
   if (known) return known;
   const all = commands.map((declared): Wanted => {
     const [program = { exact: new Set(), wildcards: [] }, ...words] = wordsOf(declared.words);
-    const unless = declared.unless === undefined ? [] : wordsOf(declared.unless);
-    return { program, words, unless: [...harmless, ...unless], declared };
+    const unless = wordsOf(`${harmlessWords} ${declared.unless ?? ""}`);
+    const once = declared.once === undefined ? [] : wordsOf(declared.once);
+    return { program, words, unless, once, declared };
   });
   const byProgram = new Map<string, Wanted[]>();
   for (const one of all)
@@ -95,7 +98,7 @@ function toolEffects(all: readonly Table[], toolName: string, toolInput: unknown
   const found = findEntry(all, words) ?? findEntry(all, [toolName.toLowerCase().replaceAll(/[:./-]+/g, "_")]);
   if (!found) return [];
   const command = `${toolName} ${JSON.stringify(redactJson(boundTexts(toolInput ?? {}, maxInputChars)).value)}`;
-  return [{ kind: found.entry.declared.kind, command, words, shows: "all", folders: [], check: null }];
+  return [{ kind: found.entry.declared.kind, command, words, shows: "all", folders: [], isOnce: false, check: null }];
 }
 
 const maxShells = 3;
@@ -108,21 +111,28 @@ function effectsIn(all: readonly Table[], text: string, isPowerShell: boolean, d
       return effectsIn(all, script, isPowerShell, depth + 1).map((inner) =>
         Object.assign(inner, shownThrough(command, inner)),
       );
-    const found = findEntry(
-      all,
-      words.map((word) => word.toLowerCase()),
-    );
+    const lower = words.map((word) => word.toLowerCase());
+    const found = findEntry(all, lower);
     if (!found) return [];
-    const { kind, check = null } = found.entry.declared;
-    const next = words.slice(found.rest).find((word) => !word.startsWith("-"));
-    return [{ ...command, kind, command: command.text, words, check: checkFor(check, next) }];
+    const { declared, once } = found.entry;
+    const isOnce = matchesAny(lower, once);
+    const check = declared.check === undefined ? null : checkFor(declared.check, words, found.rest);
+    return [{ ...command, kind: declared.kind, command: command.text, words, isOnce, check }];
   });
 }
 
-/** @returns null where a word of it is not known */
-function checkFor(check: string | null, next: string | undefined): string | null {
-  if (check === null || (check.includes("{1}") && !/^[\w@./:=-]+$/.test(next ?? ""))) return null;
-  return check.replaceAll("{1}", next ?? "");
+/** @returns null where a word of it is not known, or would have to be quoted */
+function checkFor(check: string, words: readonly string[], rest: number): string | null {
+  const behind = words.slice(rest).filter((word) => word !== "-auto-approve");
+  const parts: Readonly<Record<string, readonly (string | undefined)[]>> = {
+    "{0}": [nameOf(words[0] ?? "")],
+    "{1}": [behind.find((word) => !isOption(word))],
+    "{before}": words.slice(1, rest - 1),
+    "{behind}": behind,
+  };
+  const filled = check.split(" ").flatMap((word) => parts[word] ?? [word]);
+  const isPlain = filled.every((word) => word === "{subject}" || /^[\w@./:=,-]+$/.test(word ?? ""));
+  return isPlain ? filled.join(" ") : null;
 }
 
 /** @returns the index behind the last word that an entry names; null: it is another command */
@@ -140,7 +150,11 @@ function matchesAll(words: readonly string[], { words: wanted, unless }: Wanted)
     if (found < 0 || (!isNext && !isOption(words[found]))) return null;
     if (!isOption(words[found]) || found === at) at = found + 1;
   }
-  return words.some((word) => unless.some((one) => matchesWord(word, one))) ? null : at;
+  return matchesAny(words, unless) ? null : at;
+}
+
+function matchesAny(words: readonly string[], wanted: readonly WantedWord[]): boolean {
+  return words.some((word) => wanted.some((one) => matchesWord(word, one)));
 }
 
 function isOption(word: string | undefined): boolean {

@@ -39,7 +39,7 @@ export function noteEffects(
 
 type Position = Pick<EffectNote, "folder" | "subject" | "branch">;
 
-function toNote({ kind, command, check, shows }: FoundEffect, position: Position): EffectNote {
+function toNote({ kind, command, check, shows, isOnce }: FoundEffect, position: Position): EffectNote {
   const { subject } = position;
   const isKnown = check !== null && (subject !== undefined || !check.includes("{subject}"));
   return {
@@ -47,6 +47,7 @@ function toNote({ kind, command, check, shows }: FoundEffect, position: Position
     command: redactAndClip(command, maxCommandChars).replaceAll(/\s+/g, " "),
     ...(shows === null ? {} : { shows }),
     ...position,
+    ...(isOnce ? { isOnce } : {}),
     ...(isKnown ? { check: check.replaceAll("{subject}", subject ?? "") } : {}),
   };
 }

@@ -18,6 +18,8 @@ export interface KillFigures {
   asked: number;
   /** Asked, and no earlier chat had done it. */
   inVain: number;
+  /** Ran again, and its target refused it or had nothing to do. */
+  harmless: number;
 }
 
 interface Step {
@@ -39,8 +41,14 @@ const others = [
   "kubectl apply -f prod.yaml",
   "gh pr create --fill",
   "gh release create v1",
+  "gh pr comment 7 --body done",
+  "gh api repos/a/b/issues/7/comments -f body=done",
+  "gh workflow run release.yml",
+  "docker push r.example/a:1 && echo pushed",
   "./bin/rails db:migrate && echo migrated",
 ];
+/** A remote has a commit already; a name is taken; a database has a list of its migrations. */
+const once = /^git push|^gh (?:pr|release) create|migrate deploy|upgrade head|db:migrate/;
 const harmless = ["npm test", "ls -la", "git status", "echo git push", "git push --dry-run", "cat deploy.sh"];
 
 type Draw = () => number;
@@ -153,14 +161,14 @@ class History {
     if (step.does === "commit" && this.#isDirty) [this.#commit, this.#isDirty] = [this.#commit + 1, false];
     step.isOver = true;
     if (step.does !== "effect") return;
-    if (isDoneBefore) this.#figures.repeated += 1;
+    if (isDoneBefore) this.#figures[once.test(step.command) ? "harmless" : "repeated"] += 1;
     this.#done.set(key, this.#done.get(key) ?? this.#life);
   }
 
   /** What the world has of an effect: the remote a commit, a release its name. */
   #keyOf({ command }: Step): string {
     if (pushes.includes(command)) return `push ${this.#commit}`;
-    return /deploy$|deploy:|kubectl/.test(command) && !command.includes("migrate")
+    return /deploy$|deploy:|kubectl|workflow/.test(command) && !command.includes("migrate")
       ? `${command} ${this.#commit}`
       : command;
   }
@@ -182,7 +190,7 @@ export interface KillSetting {
 
 export function killFigures(setting: KillSetting, kills: number, seed: number): KillFigures {
   const draw = seededRandom(seed);
-  const figures: KillFigures = { kills: 0, calls: 0, repeated: 0, asked: 0, inVain: 0 };
+  const figures: KillFigures = { kills: 0, calls: 0, repeated: 0, asked: 0, inVain: 0, harmless: 0 };
   while (figures.kills < kills) new History(draw, setting, figures).run(kills);
   return figures;
 }

@@ -1,4 +1,4 @@
-import { chmodSync } from "node:fs";
+import { chmodSync, readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { aChat, anotherClaude, stateOf } from "#harness/machine/claude.ts";
 import { GIT_ENV, git, temporaryFolder, write } from "#harness/machine/git-project.ts";
@@ -8,6 +8,7 @@ import * as journal from "#src/local-mcp/sessions/journal.ts";
 import { codex } from "#src/clients/codex.ts";
 import { probe } from "#src/local-mcp/effects/probe.ts";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import { noteEffects } from "#src/local-mcp/sessions/note-effects.ts";
 import { timeline } from "#src/local-mcp/host/session-view.ts";
 import { readContent } from "#src/local-mcp/sessions/session-content.ts";
 
@@ -134,27 +135,60 @@ it("[EF6] the probe of a push compares the remote reference with its commit", as
   expect(await probe({ kind: "deployment", command: "fly deploy" }, place)).toBeNull();
 });
 
-it("[EF6] the probe of a package compares the version of the registry", async () => {
+/** Notes of a command, and what a probe says where this script stands in for its program. */
+async function probed(command: string, program: string, script: string): Promise<unknown> {
   const folder = temporaryFolder();
-  const note = {
-    kind: "publish",
-    command: "npm publish",
-    subject: "app@1.2.0",
-    check: "npm view app@1.2.0 version",
-  } as const;
-  const asked = async (script: string): Promise<unknown> => {
-    write(folder, { "bin/npm": `#!/bin/sh\n${script}\n` });
-    chmodSync(`${folder}/bin/npm`, 0o755);
-    return probe(note, { env: { PATH: `${folder}/bin:${process.env["PATH"]}` }, project: folder });
-  };
-  expect(await asked('[ "$*" = "view app@1.2.0 version" ] && echo 1.2.0')).toEqual({
-    isThere: true,
-    text: "the registry has app@1.2.0",
+  write(folder, {
+    "package.json": '{"name": "app", "version": "1.2.0"}',
+    [`bin/${program}`]: `#!/bin/sh\necho "$*" >> args\n${script}\n`,
   });
-  expect(await asked("echo npm error code E404 >&2; exit 1")).toMatchObject({ isThere: false });
-  expect(await asked("exit 0")).toMatchObject({ isThere: false });
-  expect(await asked("echo npm error code ENOTFOUND >&2; exit 1")).toMatchObject({ isThere: null });
+  chmodSync(`${folder}/bin/${program}`, 0o755);
+  const [note] = noteEffects({ tool_name: "Bash", tool_input: { command } }, [], { cwd: folder, project: folder });
+  const found = await probe(note!, { env: { PATH: `${folder}/bin:${process.env["PATH"]}` }, project: folder });
+  return { ...found, ran: readFileSync(`${folder}/args`, "utf8").trim() };
+}
+
+it.each([
+  ["npm publish", "npm", "view app@1.2.0 version", "echo 1.2.0", "echo npm error code E404 >&2; exit 1"],
+  ["npm publish --tag next", "npm", "view app@1.2.0 version", "echo 1.2.0", "exit 0"],
+  ["gh release create v1 --generate-notes", "gh", "release view v1", "echo v1", "echo release not found >&2; exit 1"],
+  [
+    "docker push r.example/a:1",
+    "docker",
+    "manifest inspect r.example/a:1",
+    "echo '{'",
+    "echo no such manifest: r.example/a:1 >&2; exit 1",
+  ],
+  [
+    "podman push r.example/a:1",
+    "podman",
+    "manifest inspect r.example/a:1",
+    "echo '{'",
+    "echo manifest unknown >&2; exit 125",
+  ],
+  ["kubectl -n prod apply -f x.yaml", "kubectl", "-n prod diff -f x.yaml", "exit 0", "echo '+a'; exit 1"],
+  [
+    "terraform -chdir=infra apply -auto-approve -var-file=x.tfvars",
+    "terraform",
+    "-chdir=infra plan -detailed-exitcode -input=false -lock=false -refresh=false -var-file=x.tfvars",
+    "echo No changes.",
+    "echo Plan: 1 to add >&2; exit 2",
+  ],
+])("[EF6] the probe of `%s` asks %s %s", async (command, program, asked, there, missing) => {
+  expect(await probed(command, program, there)).toMatchObject({ isThere: true, ran: asked });
+  expect(await probed(command, program, missing)).toMatchObject({ isThere: false, ran: asked });
+  const down = await probed(command, program, "echo no route to host >&2; exit 9");
+  expect(down).toMatchObject({ isThere: null, text: `\`${program} ${asked}\` ended with 9: no route to host` });
 });
+
+it.each(['kubectl apply -f "$file"', "gh release create 'v1; rm -rf x'", "gh release delete v1"])(
+  "[EF6] `%s` has no check: its words would have to be quoted, or it deletes",
+  (command) => {
+    const [note] = noteEffects({ tool_name: "Bash", tool_input: { command } });
+    expect(note).toMatchObject({ command });
+    expect(note?.check).toBeUndefined();
+  },
+);
 
 it("[EF1] a push has the commit at its end, a package its version at its start or its end", () => {
   const { runtime, claude } = aChat();

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { aChat, anotherClaude, type Claude, type Printed, stateOf } from "#harness/machine/claude.ts";
-import { write } from "#harness/machine/git-project.ts";
+import { git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { qwen } from "#src/clients/claude-compatible.ts";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
@@ -30,7 +30,7 @@ function recovered(
 }
 
 it("[EF7] asks before what is known as done is repeated after a recovery, in other words too", () => {
-  const { second } = recovered("known", (first) => first.use("Bash", push));
+  const { second } = recovered("on", (first) => first.use("Bash", push));
   const call = { tool_name: "Bash", tool_input: { command: "cd . && git push" }, tool_use_id: "c" };
   expect(second.tell("PreToolUse", call).hookSpecificOutput).toEqual({
     hookEventName: "PreToolUse",
@@ -43,7 +43,7 @@ it("[EF7] asks before what is known as done is repeated after a recovery, in oth
 
 it("[EF7] is off by default, and asks of nothing in a chat that continues none", () => {
   expect(decisionOn(recovered("off", (first) => first.use("Bash", push)).second, push.command)).toBeUndefined();
-  const { claude } = aChat({ config: { effects: { guard: "all" } } });
+  const { claude } = aChat({ config: { effects: { guard: "on" } } });
   claude.start();
   claude.prompt("push twice");
   claude.use("Bash", push);
@@ -51,15 +51,33 @@ it("[EF7] is off by default, and asks of nothing in a chat that continues none",
 });
 
 it.each([
-  ["known", undefined],
-  ["all", "ask"],
-])("[EF7] with %s an effect whose outcome is not known gives %s", (guard, expected) => {
-  const { second } = recovered(guard, (first) => void first.begin("Bash", { command: "fly deploy" }));
-  expect(decisionOn(second, "fly deploy")).toBe(expected);
+  ["fly deploy", "ask"],
+  ["git push --force origin main", "ask"],
+  ["git push origin :next", "ask"],
+  ["alembic upgrade +1", "ask"],
+  ["git push", undefined],
+  ["npm publish", undefined],
+  ["gh release create v1", undefined],
+  ["alembic upgrade head", undefined],
+])("[EF7] where the outcome of `%s` is not known, it gives %s", (command, expected) => {
+  const { second } = recovered("on", (first) => void first.begin("Bash", { command }));
+  expect(decisionOn(second, command)).toBe(expected);
+});
+
+it("[EF7] a remote that has the commit of a push changes nothing when it is pushed again", () => {
+  const root = temporaryFolder();
+  git(root, "init", "-q", "--bare", "-b", "main", "remote");
+  git(root, "-C", "remote", "config", "core.logAllRefUpdates", "true");
+  git(root, "clone", "-q", "remote", "clone");
+  const clone = `${root}/clone`;
+  git(clone, "checkout", "-q", "-b", "main");
+  git(clone, "commit", "-qm", "one", "--allow-empty");
+  for (const _time of [1, 2]) git(clone, "push", "-q", "origin", "main");
+  expect(git(root, "-C", "remote", "reflog", "show", "main").trim().split("\n")).toHaveLength(1);
 });
 
 it("[EF7] does not ask after a failure, a new commit, or of another command, folder or branch", () => {
-  const { second } = recovered("all", (first) => {
+  const { second } = recovered("on", (first) => {
     first.use("Bash", push);
     first.use("Bash", { command: "fly deploy" });
     first.use("Bash", { command: "vercel deploy" });
@@ -75,7 +93,7 @@ it("[EF7] does not ask after a failure, a new commit, or of another command, fol
 });
 
 it("[EF9] asks once for each effect: what the user let run is not asked of again, what did not run is", () => {
-  const { second, runtime } = recovered("known", (first) => first.use("Bash", push));
+  const { second, runtime } = recovered("on", (first) => first.use("Bash", push));
   expect(decisionOn(second, push.command, "no")).toBe("ask");
   expect(decisionOn(second, push.command, "yes")).toBe("ask");
   second.done("yes", "Bash", push);
@@ -88,7 +106,7 @@ it("[EF9] asks once for each effect: what the user let run is not asked of again
 });
 
 it("[EF7] a resumed session continues itself", () => {
-  const { runtime, claude } = aChat({ config: { effects: { guard: "known" } } });
+  const { runtime, claude } = aChat({ config: { effects: { guard: "on" } } });
   claude.start();
   claude.prompt("push");
   claude.use("Bash", push);
@@ -99,7 +117,7 @@ it("[EF7] a resumed session continues itself", () => {
 });
 
 it("[EF9] a client that cannot ask refuses, and lets it through after the user's next prompt", () => {
-  const { runtime, second } = recovered("known", (first) => first.use("Bash", push));
+  const { runtime, second } = recovered("on", (first) => first.use("Bash", push));
   let calls = 0;
   const tell = (event: string, fields: object): Printed => {
     runtime.wait(20);
