@@ -75,7 +75,7 @@ it("[DO11] after each write the alarm rings no later than the next thing is due"
     await check(name);
   }
   connection.close();
-  await connection.closed;
+  await workspace.disconnected("c1");
   await check("close");
   for (let times = 0; times < 40; times++) {
     if (!(await workspace.ring())) break;

@@ -245,7 +245,7 @@ it("[DO8] a chat that leaves a connection begins its grace; the others on it sta
   ]);
   await connection.ask("chats.register", aChat("c1"));
   connection.close();
-  await connection.closed;
+  for (const chat of ["c1", "c2"]) await workspace.disconnected(chat);
   expect((await workspace.rows(grace)).map((row) => row["isConnected"])).toEqual([0, 0]);
 });
 

@@ -133,7 +133,7 @@ it("[DO20] [DO8] frames sent before a close are done, then the chat's grace begi
   a.send({ jsonrpc: "2.0", id: 1, method: "chats.heartbeat", params: beat });
   a.send({ jsonrpc: "2.0", id: 2, method: "state.set", params: { key: "last", value: 1 } });
   a.socket.close(1000, "done");
-  await a.closed;
+  await workspace.disconnected("c1");
   expect(await workspace.ask("state.get", { key: "last" })).toMatchObject({ entry: { value: 1 } });
   expect(await workspace.ask("chats.get", { chat: "c1" })).toMatchObject({ status: "busy", isConnected: false });
 });

@@ -163,6 +163,11 @@ export class TestWorkspace {
   async chat(chat: string): Promise<OutputOf<"chats.get">> {
     return this.ask("chats.get", { chat });
   }
+
+  /** Until the object has noted the end of the chat's connection, of which the runtime may tell the client first. No time passes. */
+  async disconnected(chat: string): Promise<void> {
+    while ((await this.chat(chat)).isConnected);
+  }
 }
 
 export type Self = InputOf<"chats.heartbeat">["self"];

@@ -1,4 +1,4 @@
-import { expect, vi } from "vitest";
+import { expect } from "vitest";
 import { it, stopClock, wait, type Joined } from "./support.ts";
 
 async function methods({ connection }: Joined): Promise<unknown[]> {
@@ -36,10 +36,7 @@ it("[SY163] the end of a chat whose session can be taken over is hinted when the
       workspace.ask("chats.attest-death", { chat: self.chat, machine: "m2", process: "boot-1/1/100" }, token),
     silent: async ({ connection }: Joined) => {
       connection.close();
-      await vi.waitFor(
-        async () => expect((await workspace.ask("chats.get", { chat: "silent" })).isConnected).toBe(false),
-        { timeout: 120_000 },
-      );
+      await workspace.disconnected("silent");
       wait(20_000);
       await other.connection.ask("chats.heartbeat", { self: other.self });
       await workspace.ring();
