@@ -56,7 +56,6 @@ const filesOf = (folder: string): string => `test/node/${folder}/**/*.test.ts`;
 const others = readdirSync(join(import.meta.dirname, "test", "node")).filter((one) => !inOneProcess.includes(one));
 
 const inNode = {
-  testTimeout,
   // One more than there are cores, since many tests wait for processes.
   maxWorkers: availableParallelism() + 1,
   sequence: { groupOrder: 2 },
@@ -76,6 +75,8 @@ process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, ".scratch", "com
 export default defineConfig({
   test: {
     testNamePattern,
+    testTimeout,
+    hookTimeout: testTimeout,
     sequence: { sequencer: LongFirst },
     setupFiles: ["test/harness/machine/compile-cache.ts"],
     reporters: results ? ["default", ["json", { outputFile: report }]] : ["default"],
@@ -117,14 +118,12 @@ export default defineConfig({
         },
       },
       // Apart from the others, because coverage makes it half as slow again.
-      { extends: true, test: { name: "sim", include: ["test/sim/**/*.test.ts"], testTimeout } },
+      { extends: true, test: { name: "sim", include: ["test/sim/**/*.test.ts"] } },
       {
         extends: true,
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
-          testTimeout,
-          hookTimeout: testTimeout,
         },
       },
       // One file at a time, since many of them measure time.
@@ -135,18 +134,16 @@ export default defineConfig({
       // The packed package, on machines that have nothing but Node: one at a time, for it is measured.
       {
         extends: true,
-        test: { name: "install", include: ["test/install/**/*.test.ts"], testTimeout, fileParallelism: false },
+        test: { name: "install", include: ["test/install/**/*.test.ts"], fileParallelism: false },
       },
       // Needs Debian's prometheus and prometheus-alertmanager.
-      { extends: true, test: { name: "ops", include: ["test/ops/**/*.test.ts"], testTimeout } },
+      { extends: true, test: { name: "ops", include: ["test/ops/**/*.test.ts"] } },
       // A real browser: one at a time, for it is measured.
       {
         extends: true,
         test: {
           name: "web",
           include: ["test/web/**/*.test.ts"],
-          testTimeout,
-          hookTimeout: testTimeout,
           fileParallelism: false,
         },
       },
@@ -155,8 +152,6 @@ export default defineConfig({
         test: {
           name: "e2e-claude",
           include: ["test/e2e-claude/**/*.test.ts"],
-          testTimeout,
-          hookTimeout: testTimeout,
         },
       },
       {
@@ -164,8 +159,6 @@ export default defineConfig({
         test: {
           name: "e2e-clients",
           include: ["test/e2e-clients/**/*.test.ts"],
-          testTimeout,
-          hookTimeout: testTimeout,
         },
       },
     ],

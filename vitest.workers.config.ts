@@ -51,6 +51,7 @@ export default defineConfig({
     isolate: false,
     restoreMocks: true,
     testTimeout: 240_000,
+    hookTimeout: 240_000,
     coverage: {
       // V8 has no inspector in workerd.
       provider: "istanbul",

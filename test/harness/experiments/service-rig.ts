@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
+import type { Config } from "#src/contract/config.ts";
 import type { ServiceRequest } from "#src/local-mcp/assignment/service.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -10,6 +11,11 @@ export interface ServiceRuntime extends TempRuntime {
   readonly requests: () => ServiceRequest[];
   /** Another program as the process of the service: `request` is what it was given, `answer(value)` answers. */
   readonly serve: (program: string) => void;
+}
+
+/** No speed of the machine decides, unless the test sets the limit. */
+function patient(config: Config, set: Record<string, unknown>): Config {
+  return { ...config, experiments: { ...config.experiments, waitMs: 60_000, ...set } };
 }
 
 /** A machine with this setting of `experiments`, whose process of the service is a program of the test. */
@@ -35,6 +41,7 @@ export function aServiceRuntime(experiments: Record<string, unknown>, beside?: T
   const lines = (): string[] => (existsSync(log) ? readFileSync(log, "utf8").trim().split("\n") : []);
   return {
     ...runtime,
+    config: patient(runtime.config, experiments),
     launch: { node: process.execPath, script: join(dirname(dist), "bin/shim.mjs"), hookScript: join(dist, "hook.cjs") },
     requests: () => lines().map((line) => JSON.parse(line) as ServiceRequest),
     serve,

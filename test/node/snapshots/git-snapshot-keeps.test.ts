@@ -62,7 +62,7 @@ it("[GS12] borrows what it has no time to take over, and the next snapshot conti
   // The first pack has what is new; in the second one, of unchanged content, the time runs out.
   const slow = `case "$*" in *pack-objects*) if [ -e ${seen} ]; then exec sleep 600; fi; touch ${seen};; esac`;
   const env = withGit(from, `${slow}; exec $GIT "$@"`);
-  const snapshot = await taken(from, { env, limits: { ...LIMITS, timeoutMs: 2_500 } });
+  const snapshot = await taken(from, { env, limits: { ...LIMITS, timeoutMs: 10_000 } });
   expect(snapshot).toMatchObject({ borrowed: 2, files: 3 });
   expect(show(snapshot, "c.txt")).toBe("new\n");
   expect(await taken(from, { checkpointId: "cp2" })).toMatchObject({ borrowed: 0 });

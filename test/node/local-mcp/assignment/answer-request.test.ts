@@ -39,7 +39,7 @@ function ask(
   work: ServiceWork,
   { home = temporaryFolder(), env = {} }: { home?: string; env?: NodeJS.ProcessEnv } = {},
 ): Promise<ServiceAnswer> {
-  const settings = { ...defaults.experiments, waitMs: 200, ...experiments };
+  const settings = { ...defaults.experiments, waitMs: 60_000, ...experiments };
   return answerRequest({ settings, home, work }, env);
 }
 

@@ -47,8 +47,8 @@ function asked(runtime: ServiceRuntime): number {
 it("[EX70] by default SHIM assigns, starts no process, and no hook has an adapter @night", async () => {
   const runtime = aServiceRuntime({});
   started(runtime);
-  aChat(runtime);
-  expect(armsOf(runtime)).toHaveLength(1);
+  for (let chats = 0; chats < 20; chats++) aChat(runtime);
+  expect(armsOf(runtime)).not.toEqual([]);
   expect([asked(runtime), runtime.logged]).toEqual([0, []]);
   const { metafile } = await build({
     entryPoints: ["src/local-mcp/hooks/hook-entry.ts"],
@@ -105,7 +105,8 @@ it.each([
   ["dies", "process.kill(process.pid, 'SIGKILL');", "ended without an answer"],
   ["reports a problem", `answer({ arms: [], problems: ["no key"] });`, "no key"],
 ])("[EX71] a service that %s leaves the session without an arm, and says so once", (_, program, problem) => {
-  const runtime = aServiceRuntime({ provider: "statsig", waitMs: 100 });
+  const limits = program.startsWith("while") ? { waitMs: 100 } : {};
+  const runtime = aServiceRuntime({ provider: "statsig", ...limits });
   started(runtime);
   runtime.serve(program);
   const chat = aChat(runtime);
@@ -132,8 +133,9 @@ it("[EX74] an experiment keeps the provider with which it began; with another on
   const mine = aServiceRuntime({});
   started(mine);
   const later = aServiceRuntime({ provider: "statsig" }, mine);
-  aChat(later);
-  expect([armsOf(mine).length, asked(later)]).toEqual([1, 0]);
+  // Half of the sessions are in the experiment.
+  for (let chats = 0; chats < 20; chats++) aChat(later);
+  expect([armsOf(mine).length > 0, asked(later)]).toEqual([true, 0]);
 });
 
 it("[EX75] with experiments switched off no service is asked @night", () => {
