@@ -1,4 +1,6 @@
 import { expect, it } from "vitest";
+import * as devices from "#src/local-mcp/sync/device.ts";
+import { remoteSessions } from "#src/store/sync-tables.ts";
 import { teamConflicts } from "#src/store/team-tables.ts";
 import { aCliHome, addSession, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";
@@ -57,4 +59,23 @@ it("[CF5] the fleet of the live page has the open conflicts", async () => {
   const page = await servePage(home);
   const { value } = await callAs(page, await signIn(page), { name: "page.fleet" });
   expect(value["conflicts"]).toMatchObject([{ path: "src/a.ts", chats: [{ chat: one }, { chat: two }] }]);
+});
+
+it("[CF11] `shim team conflicts` names the other machine, and why its files are not compared", async () => {
+  const home = withConflict();
+  const other = "cccc3333-0000-4000-8000-000000000003";
+  const from = { workspace: "team", session: other, device: "dev_2", machine: "laptop", project: "app", at: home.now };
+  const content = { title: "write the lexer", files: { sent: { bundle: "files_1" } } };
+  const trees = { root: home.project, otherRoot: "laptop:/app", did: "changed", otherDid: "changed" } as const;
+  const apart = { kind: "apart", session: one, other, path: "commit abc is not here", ...trees, at: home.now } as const;
+  home.runtime.store.write((sql) => {
+    devices.join(sql, "team", "dev_1", 0);
+    remoteSessions.put(sql, { ...from, isEnded: false, taken: null, content });
+    teamConflicts.insert(sql, apart);
+  });
+  const line =
+    /\(not compared: commit abc is not here\) +aaaa1111 work of aaaa, \S+ +cccc3333 write the lexer, laptop:\/app/;
+  expect(await home.shim("team conflicts")).toMatchObject(printed(line));
+  home.runtime.store.write((sql) => remoteSessions.update(sql, { session: other }, { isEnded: true }));
+  expect((await home.json("team conflicts"))["conflicts"]).toHaveLength(1);
 });
