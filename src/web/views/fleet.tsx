@@ -38,13 +38,8 @@ function Groups({ fleet, at }: { fleet: Fleet; at: number }): JSX.Element {
   );
 }
 
-const conflictTexts: Record<ForeseenConflict["kind"], string> = {
-  merge: "A conflict is foreseen in ",
-  tree: "Two chats write the work tree ",
-  apart: "Not compared, ",
-};
-
 function Conflict({ one: { kind, path, chats } }: { one: ForeseenConflict }): JSX.Element {
+  const texts = { merge: "A conflict is foreseen in", tree: "Two chats write the work tree", apart: "Not compared:" };
   const sides = chats.map(({ chat, title, did, lines }) => (
     <>
       <a href={linkTo("chat", chat)}>{plain(title ?? "untitled")}</a>
@@ -53,8 +48,8 @@ function Conflict({ one: { kind, path, chats } }: { one: ForeseenConflict }): JS
   ));
   return (
     <p class="trouble">
-      {conflictTexts[kind]}
-      {plain(path)}: {sides[0]} and {sides[1]}
+      {`${texts[kind]} ${plain(path)}: `}
+      {sides[0]} and {sides[1]}
     </p>
   );
 }
