@@ -12,13 +12,15 @@ export const rescueReasons = [
   "deleted",
   "invisible",
   "version",
+  "cut_off",
+  "damaged",
   "unknown",
 ] as const;
 export type RescueReason = (typeof rescueReasons)[number];
 
 const RescueOffer = z.object({
   /** unarchive: by the client's own command. brief: `recovery.plan` with `isNew`. */
-  kind: z.enum(["unlock", "unarchive", "copy", "brief"]),
+  kind: z.enum(["aside", "unarchive", "copy", "brief"]),
   /** Ends no sentence. */
   text: z.string(),
 });
@@ -57,15 +59,14 @@ export const rescueOperations = {
     example: { session: "5f0e0e5e", folder: "/home/you/app" },
   }),
   "recovery.rescue": machineOperation({
-    summary:
-      "Set a lock aside that no process holds, have a session unarchived, or copy it without what is wrong with it.",
-    input: z.strictObject({ session, folder: Folder, offer: z.enum(["unlock", "unarchive", "copy"]), hasFailed }),
+    summary: "Rename what is in the way of a session, have it unarchived, or copy it without what is wrong with it.",
+    input: z.strictObject({ session, folder: Folder, offer: z.enum(["aside", "unarchive", "copy"]), hasFailed }),
     output: z.object({
       session: z.string(),
       /** `file`: null: the client keeps its sessions otherwise. */
       copy: z.object({ session: z.string(), file: z.string().nullable(), start: Start }).nullable(),
-      /** The lock under its new name. */
-      backup: z.string().nullable(),
+      /** Files that were in the way, under their new names. */
+      backups: z.array(z.string()).readonly(),
     }),
     errors: ["not_found", "ambiguous", "not_offered", "still_running", "rescue_failed"],
     effect: "write",

@@ -7,7 +7,7 @@ import { uuidv4 } from "../../shared/ids.ts";
 import { err, ok } from "../../shared/result.ts";
 import { isAlive } from "../recovery/session-state.ts";
 import { successorVariable } from "../recovery/successor.ts";
-import { setLockAside } from "../rescue/client-locks.ts";
+import { setAside } from "../rescue/client-files.ts";
 import { transcriptsOf } from "../rescue/client-transcripts.ts";
 import { copyTranscript } from "../rescue/copy-transcript.ts";
 import { examine, judge, type Evidence, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
@@ -28,13 +28,13 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
     if (id !== undefined) {
       const found = findSession(runtime, id);
       if (!found.ok) return found;
-      const finding = judge(deps, found.value, await examine(deps, found.value, folder), hasFailed);
+      const finding = judge(deps, await examine(deps, found.value, folder), hasFailed);
       return ok({ checked: 1, diagnosis: toDiagnosis(context, runtime, found.value, finding) });
     }
     const project = projectRoot(folder) ?? folder;
     const newest = runtime.store.read((sql) => sessions.list(sql, { project, limit: maxChecked }), []);
     for (const [index, session] of newest.entries()) {
-      const finding = judge(deps, session, await examine(deps, session, folder), false);
+      const finding = judge(deps, await examine(deps, session, folder), false);
       if (isBroken(runtime, session, finding))
         return ok({ checked: index + 1, diagnosis: toDiagnosis(context, runtime, session, finding) });
     }
@@ -52,12 +52,12 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
     }
     const deps = depsOf(context, runtime);
     const evidence = await examine(deps, session, folder);
-    const finding = judge(deps, session, evidence, hasFailed);
+    const finding = judge(deps, evidence, hasFailed);
     if (!finding.offers.some(({ kind }) => kind === offer))
       return err({ code: "not_offered", message: `nothing to do so for ${session.id}: ${finding.why}.` });
-    const done = { session: session.id, copy: null, backup: null };
+    const done = { session: session.id, copy: null, backups: [] };
     try {
-      if (offer === "unlock") return ok({ ...done, backup: setLockAside(evidence.lock?.path ?? "", runtime.now()) });
+      if (offer === "aside") return ok({ ...done, backups: setAside(finding.aside, runtime.now()) });
       if (offer === "unarchive") {
         const ran = context.site.runQuietly("codex", ["unarchive", session.id]);
         if (ran?.code !== 0) throw new Error(`codex unarchive: ${ran?.text.trim() ?? "codex is not on the PATH"}`);
@@ -110,9 +110,9 @@ interface Broken {
 
 async function makeCopy(deps: RescueDeps, { random }: Runtime, { session, evidence, finding, folder }: Broken) {
   const { id, client, clientVersion } = session;
-  const { file, document, facts, goneFolder } = evidence;
+  const { file, document, moved } = evidence;
   const { until } = finding;
-  const cwd = goneFolder === null ? (session.cwd ?? session.project ?? folder) : folder;
+  const cwd = moved?.to ?? session.cwd ?? session.project ?? folder;
   const transcripts = transcriptsOf(client);
   // Qwen Code knows no UUID of a newer version.
   const fresh = uuidv4(random(16));
@@ -120,11 +120,9 @@ async function makeCopy(deps: RescueDeps, { random }: Runtime, { session, eviden
   if (document) {
     const letters = fresh.replaceAll("-", "").slice(-8);
     made = { session: await importCopy({ env: deps.env, cwd }, document, until, letters), file: null };
-  } else if (file !== null && transcripts && facts) {
+  } else if (file !== null && transcripts) {
     const head = { id, cwd, version: clientVersion ?? "0.0.0", at: new Date(session.startedAt).toISOString() };
-    const moved = goneFolder === null ? null : { from: goneFolder, to: folder };
-    const copy = { file, id, newId: fresh, until, moved, head: facts.hasHead ? null : head };
-    made = { session: fresh, file: await copyTranscript(transcripts, copy) };
+    made = { session: fresh, file: await copyTranscript(transcripts, { file, newId: fresh, until, moved, head }) };
   } else throw new Error("there is nothing to copy");
   const adapter = adapterOf(client);
   if (!adapter?.commands) throw new Error(`${client} cannot be started from a command line`);

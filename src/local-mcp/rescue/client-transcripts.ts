@@ -24,27 +24,48 @@ export interface Refusal {
 }
 
 /**
+ * Files of a client. `*` is any text of a name without a slash, `{id}` the session's id, `{id8}`
+ * its first eight characters.
+ */
+export interface ClientFiles {
+  /** Folder below the user's home, and the variable that moves it. */
+  readonly home: readonly [folder: string, variable?: string];
+  /** Without which it does not start a session, though it makes new ones where they are missing. */
+  readonly needed?: string;
+}
+
+/**
  * How a client keeps a session in lines of JSON. Its behavior with a broken one was seen with the
  * version that its adapter names.
  */
-export interface ClientTranscripts {
-  /** The files in which the client finds the session by its id. */
-  find(env: NodeJS.ProcessEnv, id: string): string[];
-  /** The files that the client keeps and does not find by their id. */
-  readonly archive?: (env: NodeJS.ProcessEnv, id: string) => string[];
+export interface ClientTranscripts extends ClientFiles {
+  /** Where the client finds the session by its id. */
+  readonly files: string;
+  /** Where it keeps sessions that it does not find by their id. */
+  readonly archive?: string;
   rowOf(row: JsonObject): Row | null;
-  /** First row, without which the client loads nothing; absent: it needs none. */
-  readonly head?: { is(row: JsonObject): boolean; made(from: HeadFacts): object };
-  /** A byte order mark makes the file unreadable for it. */
-  readonly refusesMark?: true;
+  /** Row without which the client loads nothing; absent: it needs none. It is the first, if not `isAnywhere`. */
+  readonly head?: {
+    is(row: JsonObject, id: string): boolean;
+    made(from: HeadFacts): object;
+    readonly isAnywhere?: true;
+  };
   /** The row says that what came before is in another file, which it names by positions. */
   readonly isPart?: (row: JsonObject) => boolean;
   /** Whether the client accepts the row; one that it does not accept makes the file unreadable. */
   readonly accepts?: (row: JsonObject) => boolean;
+  /** Field that counts the rows of a session whose head says so: the client loads none whose last row lacks it. */
+  readonly counter?: { readonly name: string; isUsed(head: JsonObject): boolean };
+  /** Rows name the one before them; the client does not find what stands before one that is `lost`. */
+  readonly links?: { readonly lost: "uuid missing or repeated" | "parent unknown" };
+  /** A thought of the model, which an API may refuse and does not need. */
+  readonly isThought?: (row: JsonObject) => boolean;
   /** Names of its folders are paths of projects: a session is listed in its own project alone. */
   readonly folderOf?: (file: string, project: string) => string;
-  /** Files beside the transcript that name the session. */
-  readonly beside?: readonly string[];
+  /** File beside the transcript that names the session; one without such a line stops the client, none does not. */
+  readonly beside?: readonly [name: string, line: RegExp];
+  /** It loads no transcript whose name is that of a link to another one. */
+  readonly refusesLinks?: true;
 }
 
 export interface HeadFacts {
@@ -55,37 +76,23 @@ export interface HeadFacts {
   readonly at: string;
 }
 
-type Matches = (name: string) => boolean;
-const any: Matches = () => true;
-const named =
-  (name: string): Matches =>
-  (one) =>
-    one === name;
-const endsIn =
-  (end: string): Matches =>
-  (one) =>
-    one.endsWith(end);
+/** Paths of a client that match; one without `*` is there or not. */
+export function pathsOf(env: NodeJS.ProcessEnv, { home }: ClientFiles, pattern: string, id: string): string[] {
+  const [folder, variable] = home;
+  const root = (variable && env[variable]) || join(env["HOME"] || homedir(), folder);
+  const parts = pattern.replace("{id8}", id.slice(0, 8)).replace("{id}", id).split("/");
+  return parts.reduce((found, part) => found.flatMap((path) => namesIn(path, part)), [root]);
+}
 
-function matching(folder: string, [first, ...rest]: readonly Matches[]): string[] {
-  let names: string[];
+function namesIn(folder: string, pattern: string): string[] {
+  if (!pattern.includes("*")) return [join(folder, pattern)];
+  const [start = "", end = ""] = pattern.split("*");
   try {
-    names = readdirSync(folder);
+    const names = readdirSync(folder).filter((name) => name.startsWith(start) && name.endsWith(end));
+    return names.map((name) => join(folder, name));
   } catch {
     return [];
   }
-  const found = names.filter((name) => first?.(name)).map((name) => join(folder, name));
-  return rest.length === 0 ? found : found.flatMap((path) => matching(path, rest));
-}
-
-/** @param variable moves the folder */
-function clientFolder(env: NodeJS.ProcessEnv, name: string, variable?: string): string {
-  return (variable && env[variable]) || join(env["HOME"] || homedir(), name);
-}
-
-const codexHome = (env: NodeJS.ProcessEnv): string => clientFolder(env, ".codex", "CODEX_HOME");
-
-export function codexLockFile(env: NodeJS.ProcessEnv, id: string): string {
-  return join(codexHome(env), "thread-writer-locks", `${id}.lock`);
 }
 
 const dashed = (path: string): string => path.replaceAll(/[^a-zA-Z0-9]/g, "-");
@@ -96,19 +103,22 @@ function refusal(status: number | null, structure: readonly unknown[], text: str
   return { kind: "refusal", structure: codes.join(" "), of, text: text ?? "" };
 }
 
-function hasBlock(holder: JsonObject | null, type: string, key = "content"): boolean {
-  return listAt(holder, key).some((block) => asObject(block)?.["type"] === type);
+function blocksOf(row: JsonObject): unknown[] {
+  return listAt(objectAt(row, "message"), "content").map((block) => asObject(block)?.["type"]);
 }
 
 const claude: ClientTranscripts = {
-  find: (env, id) =>
-    matching(join(clientFolder(env, ".claude", "CLAUDE_CONFIG_DIR"), "projects"), [any, named(`${id}.jsonl`)]),
+  home: [".claude", "CLAUDE_CONFIG_DIR"],
+  files: "projects/*/{id}.jsonl",
+  needed: "../.claude.json",
   folderOf: (file, project) => join(dirname(dirname(file)), dashed(project)),
+  links: { lost: "uuid missing or repeated" },
+  isThought: (row) => blocksOf(row).length > 0 && blocksOf(row).every((type) => String(type).endsWith("thinking")),
   rowOf(row) {
     const message = objectAt(row, "message");
     if (row["isSidechain"] === true || message === null) return null;
     if (row["type"] === "user")
-      return { kind: hasBlock(message, "tool_result") || row["isMeta"] === true ? "input" : "prompt" };
+      return { kind: blocksOf(row).includes("tool_result") || row["isMeta"] === true ? "input" : "prompt" };
     if (row["type"] !== "assistant") return null;
     if (row["isApiErrorMessage"] === true) {
       const text = textAt(asObject(listAt(message, "content")[0]), "text");
@@ -119,13 +129,26 @@ const claude: ClientTranscripts = {
   },
 };
 
+export const codexLock = "thread-writer-locks/{id}.lock";
+
 const codex: ClientTranscripts = {
-  find: (env, id) => matching(join(codexHome(env), "sessions"), [any, any, any, endsIn(`-${id}.jsonl`)]),
-  archive: (env, id) => matching(join(codexHome(env), "archived_sessions"), [endsIn(`-${id}.jsonl`)]),
-  refusesMark: true,
+  home: [".codex", "CODEX_HOME"],
+  files: "sessions/*/*/*/rollout-*-{id}.jsonl",
+  archive: "archived_sessions/*-{id}.jsonl",
+  needed: "*.sqlite",
+  refusesLinks: true,
   isPart: (row) => objectAt(objectAt(row, "payload"), "history_base") !== null,
+  counter: {
+    name: "ordinal",
+    isUsed: (head) => textAt(objectAt(head, "payload"), "history_mode") === "paginated",
+  },
+  isThought: (row) => row["type"] === "response_item" && textAt(objectAt(row, "payload"), "type") === "reasoning",
   head: {
-    is: (row) => row["type"] === "session_meta",
+    is(row, id) {
+      const payload = objectAt(row, "payload");
+      const isWhole = ["timestamp", "cwd"].every((name) => textAt(payload, name) !== null);
+      return row["type"] === "session_meta" && isWhole && textAt(payload, "id") === id;
+    },
     made: ({ id, cwd, version, at }) => ({
       timestamp: at,
       type: "session_meta",
@@ -134,6 +157,8 @@ const codex: ClientTranscripts = {
   },
   rowOf(row) {
     const payload = objectAt(row, "payload");
+    // Without its time Codex does not see the row.
+    if (textAt(row, "timestamp") === null) return null;
     if (row["type"] === "compacted") return { kind: "input" };
     if (row["type"] === "response_item") return codexItem(payload);
     return row["type"] === "event_msg" ? codexEvent(payload) : null;
@@ -167,14 +192,15 @@ function codexRefusal(error: JsonObject | null): Refusal {
 }
 
 const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
+const time = /^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)$/;
 /** Rows of other kinds pass unread. */
 const copilotKinds = /^(?:user|assistant|tool|session|system|hook)\./;
-const copilotTexts: ReadonlySet<unknown> = new Set(["user.message", "assistant.message"]);
+const copilotTexts: ReadonlySet<unknown> = new Set(["user.message", "assistant.message", "system.message"]);
 
 const copilot: ClientTranscripts = {
-  find: (env, id) =>
-    matching(join(clientFolder(env, ".copilot", "COPILOT_HOME"), "session-state"), [named(id), named("events.jsonl")]),
-  beside: ["workspace.yaml"],
+  home: [".copilot", "COPILOT_HOME"],
+  files: "session-state/{id}/events.jsonl",
+  beside: ["workspace.yaml", /^id: \S/m],
   head: {
     is: (row) => row["type"] === "session.start",
     made: ({ id, cwd, version, at }) => ({
@@ -195,7 +221,8 @@ const copilot: ClientTranscripts = {
   accepts(row) {
     if (!copilotKinds.test(textAt(row, "type") ?? "")) return true;
     const data = objectAt(row, "data");
-    return data !== null && uuid.test(textAt(row, "id") ?? "") && (!copilotTexts.has(row["type"]) || isText(data));
+    const isNamed = uuid.test(textAt(row, "id") ?? "") && time.test(textAt(row, "timestamp") ?? "");
+    return data !== null && isNamed && (!copilotTexts.has(row["type"]) || typeof data["content"] === "string");
   },
   rowOf(row) {
     const data = objectAt(row, "data");
@@ -208,14 +235,11 @@ const copilot: ClientTranscripts = {
   },
 };
 
-function isText(data: JsonObject): boolean {
-  return typeof data["content"] === "string";
-}
-
 const qwen: ClientTranscripts = {
-  find: (env, id) =>
-    matching(join(clientFolder(env, ".qwen"), "projects"), [any, named("chats"), named(`${id}.jsonl`)]),
+  home: [".qwen"],
+  files: "projects/*/chats/{id}.jsonl",
   folderOf: (file, project) => join(dirname(dirname(dirname(file))), dashed(project), "chats"),
+  links: { lost: "parent unknown" },
   rowOf(row) {
     if (row["type"] === "tool_result") return { kind: "input" };
     if (row["type"] === "user" && objectAt(row, "message")) return { kind: "prompt" };
@@ -237,19 +261,19 @@ export function openCodeRow(message: JsonObject): Row | null {
   return refusal(numberAt(data, "statusCode"), [error["name"]], textAt(data, "message"));
 }
 
-/** Gemini CLI stores no refusal, and sets all its messages again with each start. */
+/** Gemini CLI stores no refusal, and sets head and messages again with each start. */
 const gemini: ClientTranscripts = {
-  find: (env, id) =>
-    matching(join(clientFolder(env, ".gemini"), "tmp"), [any, named("chats"), endsIn(`-${id.slice(0, 8)}.jsonl`)]),
-  refusesMark: true,
+  home: [".gemini"],
+  files: "tmp/*/chats/*-{id8}.jsonl",
   head: {
-    is: (row) => textAt(row, "sessionId") !== null,
-    made: ({ id, cwd, at }) => {
+    is: (row) => (textAt(row, "sessionId") ?? textAt(objectAt(row, "$set"), "sessionId")) !== null,
+    made({ id, cwd, at }) {
       const projectHash = createHash("sha256").update(cwd).digest("hex");
       return { sessionId: id, projectHash, startTime: at, lastUpdated: at, kind: "main" };
     },
+    isAnywhere: true,
   },
-  rowOf: (row) => {
+  rowOf(row) {
     if (row["type"] === "user") return { kind: "prompt" };
     return row["type"] === "gemini" ? { kind: "answer", of: textAt(row, "id") } : null;
   },

@@ -1,30 +1,32 @@
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, open, readFile, rename, rm, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { numberAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import type { ClientTranscripts, HeadFacts } from "./client-transcripts.ts";
 import { readRows } from "./read-conversation.ts";
 
 export interface CopyOf {
   readonly file: string;
-  readonly id: string;
+  /** Of the session; a head that is missing is made of them. */
+  readonly head: HeadFacts;
   readonly newId: string;
-  /** Rows from this index on are left out; null: none is for its place. */
+  /** Rows from this index on are left out, and all thoughts; null: nothing of that. */
   readonly until: number | null;
-  /** Folder of the session, where it is to continue elsewhere. */
+  /** Folder of the session and the one in which it is to continue; null: it stays where it is. */
   readonly moved: { readonly from: string; readonly to: string } | null;
-  /** For a first row that is missing; null: it is there. */
-  readonly head: HeadFacts | null;
 }
 
 /**
- * [RS5] Writes a session again under a new id, without the lines that its client does not
- * load. The file itself is only read, and nothing is overwritten.
+ * [RS5] Writes a session again under a new id, as its client loads it. The file itself is only
+ * read, and nothing is overwritten.
  *
  * @returns the path of the copy
  * @throws a system error; then nothing is left of the copy
  */
 export async function copyTranscript(client: ClientTranscripts, copy: CopyOf): Promise<string> {
-  const { file, id, newId, moved, head } = copy;
+  const { file, newId, moved } = copy;
+  const { id } = copy.head;
   const renamed = file.replaceAll(id, newId).replaceAll(`-${id.slice(0, 8)}.`, `-${newId.slice(0, 8)}.`);
   const folder = moved && client.folderOf ? client.folderOf(file, moved.to) : dirname(renamed);
   const path = join(folder, basename(renamed));
@@ -36,18 +38,10 @@ export async function copyTranscript(client: ClientTranscripts, copy: CopyOf): P
   };
   const partial = `${path}.shim-partial`;
   try {
-    const target = await open(partial, "wx", 0o600);
-    try {
-      if (head && client.head) await target.write(`${JSON.stringify(client.head.made({ ...head, id: newId }))}\n`);
-      for await (const { index, text, isKept } of readRows(file, client)) {
-        if (copy.until !== null && index >= copy.until) break;
-        if (isKept && text !== null) await target.write(`${rewrite(text)}\n`);
-      }
-      await target.sync();
-    } finally {
-      await target.close();
-    }
-    for (const name of client.beside ?? []) await copyBeside(join(dirname(file), name), join(folder, name), rewrite);
+    await writeNew(partial, async (target) => {
+      for await (const line of linesOfCopy(client, copy)) await target.write(`${rewrite(line)}\n`);
+    });
+    await copyBeside(client, { from: dirname(file), to: folder, rewrite });
     await rename(partial, path);
   } catch (error) {
     await rm(partial, { force: true });
@@ -56,12 +50,105 @@ export async function copyTranscript(client: ClientTranscripts, copy: CopyOf): P
   return path;
 }
 
-async function copyBeside(from: string, to: string, rewrite: (text: string) => string): Promise<void> {
-  if (!existsSync(from)) return;
-  const target = await open(to, "wx", 0o600);
+async function* linesOfCopy(client: ClientTranscripts, { file, head, until }: CopyOf): AsyncGenerator<string, void> {
+  const links = client.links && new Links(await uuidsIn(file, client));
+  const rows = new RowCounter(client);
+  let isFirst = true;
+  for await (const { index, text, row, isKept } of readRows(file, client)) {
+    if (until !== null && index >= until) return;
+    if (!isKept || row === null) continue;
+    if (isFirst && client.head?.is(row, head.id) === false) yield JSON.stringify(client.head.made(head));
+    isFirst = false;
+    if (until !== null && client.isThought?.(row)) links?.leaveOut(row);
+    else {
+      const changed = rows.counted(links?.linked(row) ?? row);
+      yield changed === row && text !== null ? text : JSON.stringify(changed);
+    }
+  }
+}
+
+/** Gives the rows of a counted session the numbers that they lack. */
+class RowCounter {
+  readonly #counter: ClientTranscripts["counter"];
+  /** Number of the last row; null: the session is not counted. */
+  #last: number | null | undefined;
+
+  constructor({ counter }: ClientTranscripts) {
+    this.#counter = counter;
+  }
+
+  counted(row: JsonObject): JsonObject {
+    if (!this.#counter) return row;
+    const { name, isUsed } = this.#counter;
+    if (this.#last === undefined) this.#last = isUsed(row) ? -1 : null;
+    if (this.#last === null) return row;
+    const given = numberAt(row, name);
+    this.#last = given ?? this.#last + 1;
+    return given === null ? { ...row, [name]: this.#last } : row;
+  }
+}
+
+async function uuidsIn(file: string, client: ClientTranscripts): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
+  for await (const { row, isKept } of readRows(file, client)) {
+    const id = isKept ? textAt(row, "uuid") : null;
+    if (id !== null) found.add(id);
+  }
+  return found;
+}
+
+/** Links each row of a conversation to the one before it where its own link leads nowhere. */
+class Links {
+  readonly #known: ReadonlySet<string>;
+  /** Of each row so far: its parent. */
+  readonly #parents = new Map<string, string | null>();
+  /** Of each row that is left out: the row before it. */
+  readonly #instead = new Map<string, string | null>();
+  #last: string | null = null;
+
+  constructor(known: ReadonlySet<string>) {
+    this.#known = known;
+  }
+
+  leaveOut(row: JsonObject): void {
+    const id = textAt(row, "uuid");
+    if (id !== null) this.#instead.set(id, textAt(row, "parentUuid"));
+  }
+
+  linked(row: JsonObject): JsonObject {
+    const isOfSubagent = row["isSidechain"] === true;
+    if (isOfSubagent || !("parentUuid" in row || "message" in row)) return row;
+    const [id, named] = [textAt(row, "uuid"), textAt(row, "parentUuid")];
+    const isRepeated = id !== null && (this.#parents.get(id) ?? named) !== named;
+    const uuid = id === null || isRepeated ? randomUUID() : id;
+    const isLost = id === null || isRepeated || (named !== null && !this.#known.has(named));
+    let parent = isLost ? this.#last : named;
+    while (parent !== null && this.#instead.has(parent)) parent = this.#instead.get(parent) ?? null;
+    this.#parents.set(uuid, named);
+    this.#last = uuid;
+    return uuid === id && parent === named ? row : { ...row, uuid, parentUuid: parent };
+  }
+}
+
+async function writeNew(path: string, write: (target: FileHandle) => Promise<unknown>): Promise<void> {
+  const target = await open(path, "wx", 0o600);
   try {
-    await target.write(rewrite(await readFile(from, "utf8")));
+    await write(target);
+    await target.sync();
   } finally {
     await target.close();
   }
+}
+
+interface Beside {
+  readonly from: string;
+  readonly to: string;
+  readonly rewrite: (text: string) => string;
+}
+
+/** A file that stops the client is left out: it needs none. */
+async function copyBeside({ beside }: ClientTranscripts, { from, to, rewrite }: Beside): Promise<void> {
+  if (!beside || !existsSync(join(from, beside[0]))) return;
+  const text = await readFile(join(from, beside[0]), "utf8");
+  if (beside[1].test(text)) await writeNew(join(to, beside[0]), (target) => target.write(rewrite(text)));
 }

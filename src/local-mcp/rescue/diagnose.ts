@@ -1,4 +1,5 @@
-import { existsSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, readlinkSync, realpathSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { RescueOffer, RescueReason } from "../../contract/machine/rescue.ts";
 import type { Processes } from "../../platform/processes.ts";
@@ -7,8 +8,8 @@ import { oneLine, pluralize } from "../../shared/format.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import { redactAndClip } from "../sessions/entries.ts";
 import { importOrigin, type Session } from "../sessions/sessions.ts";
-import { blockingLock, type BlockingLock } from "./client-locks.ts";
-import { transcriptsOf, type ClientTranscripts } from "./client-transcripts.ts";
+import { defectOf, holderOf, openProblem } from "./client-files.ts";
+import { codexLock, pathsOf, transcriptsOf, type ClientTranscripts } from "./client-transcripts.ts";
 import { exportSession, factsOfDocument } from "./opencode-sessions.ts";
 import { readTranscript, type TranscriptFacts } from "./read-conversation.ts";
 
@@ -21,34 +22,67 @@ export interface RescueDeps {
   readonly isShared: boolean;
 }
 
-/** Facts of a session from the client's own files. */
+/** Facts of a session from its client's own files. */
 export interface Evidence {
-  readonly lock: BlockingLock | null;
-  /** Its file; null: there is none, or the client keeps it otherwise. */
+  readonly session: Session;
+  /** Name of the client for a user. */
+  readonly title: string;
+  /** Its file, link or folder; null: there is none, or the client keeps it otherwise. */
   readonly file: string | null;
   /** Whether the client keeps it, as far as SHIM can look; null: it cannot. */
   readonly isThere: boolean | null;
-  readonly archived: string | null;
+  readonly isArchived: boolean;
   readonly facts: TranscriptFacts | null;
   /** OpenCode's export; null for other clients. */
   readonly document: JsonObject | null;
   /** Why the file cannot be read, as the system names it; null: it can. */
   readonly problem: string | null;
-  /** Its folder, where that is gone; null: it is there. */
-  readonly goneFolder: string | null;
+  /** Folder from which the client does not find it, and one from which it finds a copy; null: it does. */
+  readonly moved: { readonly from: string; readonly to: string } | null;
+  /** Codex's lock, where it stops the session. */
+  readonly lock: { readonly path: string; readonly holder: string | null; readonly code: string | null } | null;
+  /** Files of the client that stop it. */
+  readonly damaged: readonly { readonly path: string; readonly isNo: string }[];
 }
-
-const nothing = { file: null, isThere: null, archived: null, facts: null, document: null, problem: null };
 
 /** [RS1] Reads only. @param folder where the user is */
 export async function examine(deps: RescueDeps, session: Session, folder: string): Promise<Evidence> {
   const folders = [session.cwd, session.project].filter((one) => one !== null);
   const home = folders.find((one) => existsSync(one));
-  const goneFolder = home === undefined ? (folders[0] ?? null) : null;
-  const common = { ...nothing, lock: blockingLock(deps, session), goneFolder };
-  if (session.client === "opencode") return { ...common, ...(await examineOpenCode(deps, session, home ?? folder)) };
-  const transcripts = transcriptsOf(session.client);
-  return { ...common, ...(transcripts ? await examineFile(deps, session, transcripts) : {}) };
+  const nothing: Evidence = {
+    session,
+    title: adapterOf(session.client)?.title ?? session.client,
+    file: null,
+    isThere: null,
+    isArchived: false,
+    facts: null,
+    document: null,
+    problem: null,
+    moved: home === undefined && folders[0] !== undefined ? { from: folders[0], to: folder } : null,
+    lock: null,
+    damaged: [],
+  };
+  if (session.client === "opencode") return { ...nothing, ...(await examineOpenCode(deps, session, home ?? folder)) };
+  const client = transcriptsOf(session.client);
+  if (!client) return nothing;
+  const { env } = deps;
+  const needed = pathsOf(env, client, client.needed ?? "", session.id).filter((path) => isFile(path));
+  const damaged = needed.flatMap((path) => defectOf(path) ?? []);
+  const lock = session.client === "codex" ? lockOf(deps, pathsOf(env, client, codexLock, session.id)[0] ?? "") : null;
+  return { ...nothing, lock, damaged, ...(await examineFile(deps, session, client, home)) };
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+}
+
+/** [RS4] The kernel frees a lock with its process: a file that none holds blocks only if it cannot be opened. */
+function lockOf({ processes }: RescueDeps, path: string): Evidence["lock"] {
+  if (!existsSync(path)) return null;
+  const pid = holderOf(path);
+  if (pid !== null) return { path, holder: `${processes.facts(pid)?.command ?? "unknown"} (pid ${pid})`, code: null };
+  const code = openProblem(path);
+  return code === null ? null : { path, holder: null, code };
 }
 
 async function examineOpenCode(deps: RescueDeps, { id }: Session, cwd: string): Promise<Partial<Evidence>> {
@@ -61,19 +95,33 @@ async function examineOpenCode(deps: RescueDeps, { id }: Session, cwd: string): 
 async function examineFile(
   { env, isShared }: RescueDeps,
   session: Session,
-  transcripts: ClientTranscripts,
+  client: ClientTranscripts,
+  home: string | undefined,
 ): Promise<Partial<Evidence>> {
   const known = session.origin === importOrigin ? [] : [session.transcriptPath ?? ""];
-  const file = [...known, ...transcripts.find(env, session.id)].find((path) => existsSync(path));
-  if (file === undefined) return { archived: transcripts.archive?.(env, session.id)[0] ?? null, isThere: false };
+  const own = pathsOf(env, client, client.files, session.id);
+  const file = [...known, ...own].find((path) => lstatSync(path, { throwIfNoEntry: false }));
+  if (file === undefined) {
+    const archived = client.archive === undefined ? [] : pathsOf(env, client, client.archive, session.id);
+    return { isArchived: archived.length > 0, isThere: false };
+  }
+  const to = home !== undefined && own.includes(file) ? realpathSync(home) : null;
+  const isMoved = to !== null && isInOther(client, file, [to, session.project]);
+  const there = { file, isThere: true, ...(isMoved ? { moved: { from: session.cwd ?? to, to } } : {}) };
   try {
-    if (isShared && statSync(file).size > sharedBytes) return { file, isThere: true };
-    return { file, isThere: true, facts: await readTranscript(file, transcripts) };
+    if (isShared && statSync(file).size > sharedBytes) return there;
+    return { ...there, facts: await readTranscript(file, client, session.id) };
   } catch (error) {
     const problem = codeOf(error);
     if (problem === null) throw error;
-    return { file, isThere: true, problem };
+    return { ...there, problem };
   }
+}
+
+/** Whether the file's folder is that of none of the projects; of a long path the client cuts the name. */
+function isInOther({ folderOf }: ClientTranscripts, file: string, projects: readonly (string | null)[]): boolean {
+  const isOf = (project: string): boolean => project.length > 180 || folderOf?.(file, project) === dirname(file);
+  return folderOf !== undefined && !projects.some((project) => project !== null && isOf(project));
 }
 
 export interface Finding {
@@ -83,124 +131,218 @@ export interface Finding {
   readonly why: string;
   /** Cheapest first. */
   readonly offers: readonly RescueOffer[];
+  /** Files to be renamed. */
+  readonly aside: readonly string[];
   /** Rows of a copy; null: all. */
   readonly until: number | null;
 }
 
-const healthy: Finding = { reason: null, why: "nothing is wrong with it", offers: [], until: null };
-const brief: RescueOffer = { kind: "brief", text: "a new chat with its brief" };
 const largeBytes = 536_870_912;
 const sharedBytes = 67_108_864;
 
+interface Kind {
+  readonly reason: RescueReason;
+  /** Its client has just ended within seconds of its start. */
+  readonly isAfterFailure?: true;
+  /** @returns why, which ends no sentence; a session without it is not of this kind */
+  sign(seen: Evidence, deps: RescueDeps): string | null | undefined | false;
+  /** What helps, besides a new chat with the brief; a copy in words. */
+  readonly aside?: (seen: Evidence) => readonly string[];
+  readonly unarchive?: true;
+  readonly copy?: string | ((seen: Evidence) => string);
+}
+
+/** [RS1] The first whose sign is there is the reason. */
+const kinds: readonly Kind[] = [
+  {
+    reason: "damaged",
+    sign: ({ title, damaged: [first] }) =>
+      first && `${title} does not start with ${first.path}, which is no ${first.isNo}`,
+    aside: ({ damaged }) => damaged.map(({ path }) => path),
+  },
+  {
+    reason: "locked",
+    sign: ({ lock }) => lock?.holder && `${lock.holder} holds ${lock.path}: continue there, or end that process`,
+    copy: "a copy of it",
+  },
+  {
+    reason: "locked",
+    sign: ({ lock }) => lock && `nobody holds ${lock.path}, and it cannot be opened (${lock.code})`,
+    aside: ({ lock }) => (lock ? [lock.path] : []),
+    copy: "a copy of it",
+  },
+  { reason: "invisible", sign: ({ isArchived, title }) => isArchived && `${title} has archived it`, unarchive: true },
+  {
+    reason: "deleted",
+    sign({ isThere, title, session: { transcriptPath: path } }) {
+      if (isThere !== false) return null;
+      return path === null ? `${title} has no conversation of it` : `${title} has deleted ${path}`;
+    },
+  },
+  {
+    reason: "unreadable",
+    sign: ({ file, problem }) => problem && `${file}${linkText(file ?? "")} cannot be read (${problem})`,
+  },
+  {
+    reason: "unreadable",
+    sign: ({ facts }) =>
+      facts?.rows === 0 && `no row of a conversation can be read in its ${pluralize(facts.lines, "line")}`,
+  },
+  {
+    reason: "unreadable",
+    sign: ({ facts, title }) => facts?.isUtf16 && `it is UTF-16, and ${title} reads UTF-8`,
+    copy: "a copy in UTF-8",
+  },
+  {
+    reason: "unreadable",
+    sign: ({ facts, title }) => facts && lineText(facts.refused, title),
+    copy: "a copy that it loads",
+  },
+  {
+    reason: "unreadable",
+    sign: ({ facts, title }) =>
+      facts?.hasHead === false && `its first line is missing or not whole, without which ${title} does not load it`,
+    copy: "a copy with it",
+  },
+  {
+    reason: "unreadable",
+    sign: ({ facts, title }) =>
+      facts?.isUncounted && `its last line has no number, without which ${title} does not load it`,
+    copy: "a copy with it",
+  },
+  {
+    reason: "unreadable",
+    sign: ({ file, session, title }) => file && nameProblem(file, session, title),
+    copy: "a copy that it loads",
+  },
+  {
+    reason: "too_large",
+    sign: ({ facts }) => facts && refusalText(facts, "size"),
+    copy: ({ facts }) => acceptedText(facts),
+  },
+  {
+    reason: "poisoned",
+    sign: ({ facts }) => facts && refusalText(facts, "content"),
+    copy: ({ facts }) => acceptedText(facts),
+  },
+  {
+    reason: "cut_off",
+    sign: ({ facts, title }) => facts && lostText(facts, title),
+    copy: "a copy in which each row names the one before it",
+  },
+  {
+    reason: "invisible",
+    sign({ moved, file, title }) {
+      if (moved === null) return null;
+      if (!existsSync(moved.from)) return `its folder ${moved.from} is gone`;
+      return `${title} does not look for it in ${dirname(file ?? "")} when it runs in ${moved.to}`;
+    },
+    copy: ({ moved }) => `a copy of it for ${moved?.to}`,
+  },
+  {
+    reason: "unreadable",
+    isAfterFailure: true,
+    sign: ({ facts, title }) => facts && lineText(facts.damaged, title),
+    copy: "a copy that it loads",
+  },
+  { reason: "version", isAfterFailure: true, sign: versionText },
+  {
+    reason: "too_large",
+    isAfterFailure: true,
+    sign: ({ facts }) =>
+      facts && facts.bytes > largeBytes && `its transcript has ${Math.round(facts.bytes / 1_048_576)} MB`,
+  },
+  {
+    reason: "unknown",
+    isAfterFailure: true,
+    sign: ({ title }) => `${title} ended at once, and what it has stored of the session looks whole`,
+  },
+];
+
 /**
- * [RS1] Pure but for `versionOf`.
+ * [RS1] Pure but for `versionOf` and what a file's name links to.
  *
  * @param hasFailed the client has just ended within seconds of its start
  */
-export function judge(deps: RescueDeps, session: Session, evidence: Evidence, hasFailed: boolean): Finding {
-  const { lock, facts, archived, problem, goneFolder, isThere } = evidence;
-  const title = titleOf(session);
-  if (lock) return lockFinding(lock, facts);
-  if (archived !== null) {
-    const offers = [{ kind: "unarchive" as const, text: `\`codex unarchive ${session.id}\`, then resume it` }, brief];
-    return { ...healthy, reason: "invisible", why: `${title} has archived it`, offers };
+export function judge(deps: RescueDeps, seen: Evidence, hasFailed: boolean): Finding {
+  const until = seen.facts && repeated(seen.facts) ? seen.facts.accepted : null;
+  for (const kind of kinds) {
+    const why = (hasFailed || kind.isAfterFailure !== true) && kind.sign(seen, deps);
+    if (why) return { reason: kind.reason, why, ...waysOf(kind, seen, until), until };
   }
-  if (isThere === false) return { ...healthy, reason: "deleted", why: goneText(session, title), offers: [brief] };
-  if (problem !== null)
-    return { ...healthy, reason: "unreadable", why: `${evidence.file} cannot be read (${problem})`, offers: [brief] };
-  const broken = facts && (damageFinding(facts, title, hasFailed) ?? refusalFinding(facts));
-  if (broken) return broken;
-  if (goneFolder !== null) {
-    // Gemini CLI names the folders of its projects by a table of its own.
-    const copy = session.client === "gemini" ? [] : copyOffer(facts, "a copy of it in this folder");
-    const offers = [...copy, brief];
-    return { ...healthy, reason: "invisible", why: `its folder ${goneFolder} is gone`, offers };
+  return { reason: null, why: "nothing is wrong with it", offers: [], aside: [], until };
+}
+
+function waysOf(kind: Kind, seen: Evidence, until: number | null): Pick<Finding, "offers" | "aside"> {
+  const { facts, session, moved } = seen;
+  const aside = kind.aside?.(seen) ?? [];
+  const offers: RescueOffer[] = [];
+  if (aside.length > 0) {
+    const what = aside.length === 1 ? "that file, which takes it" : `these files, which takes them`;
+    const names = aside.length === 1 ? "" : `: ${aside.join(", ")}`;
+    offers.push({ kind: "aside", text: `rename ${what} out of the way${names}` });
   }
-  return hasFailed ? failureFinding(deps, session, facts, title) : healthy;
+  if (kind.unarchive) offers.push({ kind: "unarchive", text: `\`codex unarchive ${session.id}\`, then resume it` });
+  // Gemini CLI names the folders of its projects by a table of its own.
+  const isCopied =
+    facts && facts.rows > 0 && !facts.isPart && until !== 0 && (moved === null || session.client !== "gemini");
+  if (kind.copy !== undefined && isCopied)
+    offers.push({ kind: "copy", text: typeof kind.copy === "string" ? kind.copy : kind.copy(seen) });
+  return { offers: [...offers, { kind: "brief", text: "a new chat with its brief" }], aside };
 }
 
-function titleOf({ client }: Session): string {
-  return adapterOf(client)?.title ?? client;
+function linkText(path: string): string {
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) return "";
+  return `, a link to ${readlinkSync(path)},`;
 }
 
-function goneText({ transcriptPath }: Session, title: string): string {
-  return transcriptPath === null ? `${title} has no conversation of it` : `${title} has deleted ${transcriptPath}`;
+function lineText([first, ...more]: readonly number[], title: string): string | null {
+  if (first === undefined) return null;
+  return `${title} does not load it with its line ${first}${more.length > 0 ? ` and ${more.length} more` : ""}`;
 }
 
-function copyOffer(facts: TranscriptFacts | null, text: string): RescueOffer[] {
-  return facts && facts.rows > 0 && !facts.isPart ? [{ kind: "copy", text }] : [];
-}
-
-/** [RS4] */
-function lockFinding({ path, holder, code }: BlockingLock, facts: TranscriptFacts | null): Finding {
-  if (holder) {
-    const why = `${holder.command} (pid ${holder.pid}) holds ${path}: continue there, or end that process`;
-    return { ...healthy, reason: "locked", why, offers: [...copyOffer(facts, "a copy of it"), brief] };
-  }
-  const why = `nobody holds ${path}, and it cannot be opened (${code})`;
-  const unlock: RescueOffer = { kind: "unlock", text: "rename that file, which takes it out of the way" };
-  return { ...healthy, reason: "locked", why, offers: [unlock, ...copyOffer(facts, "a copy of it"), brief] };
-}
-
-/** [RS3] */
-function damageFinding(facts: TranscriptFacts, title: string, hasFailed: boolean): Finding | null {
-  const { rows, lines, hasHead } = facts;
-  // A damaged text is a reason only where its client has failed.
-  const refused = facts.refused.length > 0 || !hasFailed ? facts.refused : facts.damaged;
-  const found = (why: string, text: string): Finding => ({
-    ...healthy,
-    reason: "unreadable",
-    why,
-    offers: [...copyOffer(facts, text), brief],
-    until: repeated(facts) ? facts.accepted : null,
-  });
-  if (rows === 0) return found(`no row of a conversation can be read in its ${pluralize(lines, "line")}`, "");
-  if (refused.length > 0) {
-    const more = refused.length > 1 ? ` and ${refused.length - 1} more` : "";
-    return found(`${title} does not load it with its line ${refused[0]}${more}`, "a copy that it loads");
-  }
-  return hasHead ? null : found(`its first line is missing, without which ${title} does not load it`, "a copy with it");
+/** Codex takes the name of the file to which a link leads; Copilot CLI reads the file beside it. */
+function nameProblem(file: string, session: Session, title: string): string | null {
+  const client = transcriptsOf(session.client);
+  if (client?.refusesLinks && isFile(file) && basename(realpathSync(file)) !== basename(file))
+    return `it is a link to ${realpathSync(file)}, a name under which ${title} does not load it`;
+  if (!client?.beside) return null;
+  const [name, line] = client.beside;
+  const beside = join(dirname(file), name);
+  return isFile(beside) && !line.test(readFileSync(beside, "utf8")) ? `${title} does not load it with ${beside}` : null;
 }
 
 /** [RS2] */
-function refusalFinding(facts: TranscriptFacts): Finding | null {
+function refusalText(facts: TranscriptFacts, of: "size" | "content"): string | null {
   const refusal = repeated(facts);
-  if (!refusal) return null;
-  const { refusals, accepted, promptsAfter } = facts;
+  if (refusal?.of !== of) return null;
   const words = refusal.text === "" ? "" : `: "${oneLine(redactAndClip(refusal.text, 160), 160)}"`;
-  const why = `the API has refused its last ${refusals.length} prompts in the same way (${refusal.structure})${words}`;
-  const text = `a copy that ends at the last request which the API accepted: it lacks the last answer and ${pluralize(promptsAfter, "prompt")}`;
-  const copy = accepted > 0 ? copyOffer(facts, text) : [];
-  const reason = refusal.of === "size" ? "too_large" : "poisoned";
-  return { reason, why, offers: [...copy, brief], until: accepted };
+  return `the API has refused its last ${facts.refusals.length} prompts in the same way (${refusal.structure})${words}`;
+}
+
+function acceptedText(facts: TranscriptFacts | null): string {
+  const prompts = pluralize(facts?.promptsAfter ?? 0, "prompt");
+  return `a copy that ends at the last request which the API accepted: it lacks the last answer and ${prompts}`;
 }
 
 /** The refusal that the last two prompts met alike; a refusal that may pass is none. */
 function repeated({ refusals }: TranscriptFacts) {
   const [before, last] = refusals.slice(-2);
-  const isSame = last !== undefined && before?.structure === last.structure && last.of !== "passing";
-  return isSame ? last : null;
+  return last !== undefined && before?.structure === last.structure && last.of !== "passing" ? last : null;
 }
 
-function failureFinding(
-  { versionOf }: RescueDeps,
-  session: Session,
-  facts: TranscriptFacts | null,
-  title: string,
-): Finding {
+function lostText({ lost, isCut }: TranscriptFacts, title: string): string | null {
+  const [first] = lost;
+  if (first !== undefined) return `${title} does not find what stands before its line ${first}`;
+  return isCut ? `its last line is cut: ${title} would write behind it, and no longer find what stands before` : null;
+}
+
+function versionText({ session, title }: Evidence, { versionOf }: RescueDeps): string | null {
   const program = adapterOf(session.client)?.commands?.resume(session.id).command;
   const installed = program === undefined ? null : versionIn(versionOf(program));
   const written = versionIn(session.clientVersion);
-  if (installed && written && isOlder(installed, written)) {
-    const why = `${title} ${written.join(".")} wrote it, and the one on the PATH is ${installed.join(".")}`;
-    return { ...healthy, reason: "version", why, offers: [brief] };
-  }
-  if (facts && facts.bytes > largeBytes) {
-    const why = `its transcript has ${Math.round(facts.bytes / 1_048_576)} MB`;
-    return { ...healthy, reason: "too_large", why, offers: [brief] };
-  }
-  const why = `${title} ended at once, and what it has stored of the session looks whole`;
-  return { ...healthy, reason: "unknown", why, offers: [brief] };
+  const isOlder = installed && written && isBefore(installed, written);
+  return isOlder ? `${title} ${written.join(".")} wrote it, and the one on the PATH is ${installed.join(".")}` : null;
 }
 
 function versionIn(text: string | null): number[] | null {
@@ -208,7 +350,7 @@ function versionIn(text: string | null): number[] | null {
   return parts.length === 3 ? parts.map(Number) : null;
 }
 
-function isOlder(one: readonly number[], other: readonly number[]): boolean {
+function isBefore(one: readonly number[], other: readonly number[]): boolean {
   const at = one.findIndex((part, index) => part !== other[index]);
   return at >= 0 && (one[at] ?? 0) < (other[at] ?? 0);
 }

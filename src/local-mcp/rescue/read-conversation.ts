@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
-import { createReadStream } from "node:fs";
+import { closeSync, createReadStream, openSync, readSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import { parseObject, type JsonObject } from "../../shared/json-fields.ts";
+import { parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import type { ClientTranscripts, Refusal, Row } from "./client-transcripts.ts";
 
 /** Facts of a conversation as a whole, and how it ends. */
@@ -57,18 +57,24 @@ export class ConversationReader {
 
 export interface TranscriptFacts extends Conversation {
   readonly bytes: number;
+  /** Lines that are not empty; all line numbers count these, from 1. */
   readonly lines: number;
-  /** Lines with which the client does not load the file, by their number from 1. */
+  /** Lines with which the client does not load the file. */
   readonly refused: readonly number[];
-  /** Lines that hold no JSON, which clients leave out. */
-  readonly unparsed: number;
   /** Lines with bytes that are no UTF-8, which clients load in most cases. */
   readonly damaged: readonly number[];
+  /** Lines before which its client no longer finds the rows of the conversation. */
+  readonly lost: readonly number[];
+  readonly isUtf16: boolean;
+  /** The last line is cut, and what its client writes behind it becomes part of it and is lost. */
+  readonly isCut: boolean;
   readonly hasHead: boolean;
   readonly isPart: boolean;
+  /** The last row lacks the field that counts the rows. */
+  readonly isUncounted: boolean;
 }
 
-interface ReadRow {
+export interface ReadRow {
   readonly index: number;
   /** Clean text; null for a line that holds no JSON. */
   readonly text: string | null;
@@ -79,6 +85,10 @@ interface ReadRow {
   readonly isKept: boolean;
   /** False for bytes that are no UTF-8, in whose stead a copy has U+FFFD. */
   readonly isText: boolean;
+  /** A byte order mark stands before it. */
+  readonly isMarked: boolean;
+  /** A line break ends it, or nothing is in it. */
+  readonly isEnded: boolean;
 }
 
 const byteOrderMark = "\u{FEFF}";
@@ -87,54 +97,96 @@ const newline = 0x0a;
 /** Each line that is not empty, in their order; the event loop has turns in between. */
 export async function* readRows(path: string, client: ClientTranscripts): AsyncGenerator<ReadRow, void> {
   let index = 0;
-  for await (const bytes of linesOf(path)) {
+  for await (const { bytes, isEnded } of linesOf(path)) {
     const given = bytes.toString("utf8");
     const text = given.replace(byteOrderMark, "").replaceAll("\0", "").trim();
     if (text === "" && given.trim() === "") continue;
     const row = parseObject(text);
     const isFit = row === null || (client.accepts?.(row) ?? true);
-    const isRefused = !isFit || (client.refusesMark === true && given.startsWith(byteOrderMark));
-    const isKept = row !== null && isFit;
-    yield { index: index++, text: row === null ? null : text, row, isRefused, isKept, isText: isUtf8(bytes) };
+    const about = { isRefused: !isFit, isKept: row !== null && isFit, isMarked: given.startsWith(byteOrderMark) };
+    yield { index: index++, text: row === null ? null : text, row, ...about, isText: isUtf8(bytes), isEnded: isEnded || text === "" };
   }
 }
 
-async function* linesOf(path: string): AsyncGenerator<Buffer, void> {
+/** What a shell that writes UTF-16 has made of a file begins so. */
+function isUtf16(path: string): boolean {
+  const file = openSync(path, "r");
+  try {
+    const start = Buffer.alloc(2);
+    return readSync(file, start) === 2 && start.readUInt16LE() === 0xfe_ff;
+  } finally {
+    closeSync(file);
+  }
+}
+
+async function* linesOf(path: string): AsyncGenerator<{ bytes: Buffer; isEnded: boolean }> {
+  const encoding = isUtf16(path) ? { encoding: "utf16le" as const } : {};
   let parts: Buffer[] = [];
-  for await (const chunk of createReadStream(path, { highWaterMark: 262_144 }) as AsyncIterable<Buffer>) {
+  for await (const given of createReadStream(path, { highWaterMark: 262_144, ...encoding })) {
+    const chunk = Buffer.from(given as Buffer | string);
     let from = 0;
     for (let at = chunk.indexOf(newline); at >= 0; at = chunk.indexOf(newline, from)) {
-      yield Buffer.concat([...parts, chunk.subarray(from, at)]);
+      yield { bytes: Buffer.concat([...parts, chunk.subarray(from, at)]), isEnded: true };
       parts = [];
       from = at + 1;
     }
     parts.push(chunk.subarray(from));
   }
-  const rest = Buffer.concat(parts);
-  if (rest.length > 0) yield rest;
+  const bytes = Buffer.concat(parts);
+  if (bytes.length > 0) yield { bytes, isEnded: false };
 }
 
 /** @throws a system error for a file that cannot be read */
-export async function readTranscript(path: string, client: ClientTranscripts): Promise<TranscriptFacts> {
+export async function readTranscript(path: string, client: ClientTranscripts, id: string): Promise<TranscriptFacts> {
   const { size } = await stat(path);
   const reader = new ConversationReader();
+  const links = new LinkReader();
   const refused: number[] = [];
   const damaged: number[] = [];
-  let [lines, unparsed] = [0, 0];
-  let [hasHead, isPart] = [client.head === undefined, false];
-  for await (const { index, row, isRefused, isKept, isText } of readRows(path, client)) {
-    lines += 1;
-    if (isRefused) refused.push(index + 1);
-    if (!isText) damaged.push(index + 1);
-    if (row === null) {
-      unparsed += 1;
-      continue;
-    }
-    if (index === 0) {
-      hasHead ||= client.head?.is(row) ?? true;
-      isPart = client.isPart?.(row) ?? false;
-    }
-    if (isKept) reader.add(index, client.rowOf(row));
+  let head: JsonObject | null = null;
+  let last: ReadRow | null = null;
+  for await (const one of readRows(path, client)) {
+    const { index, row, isMarked } = one;
+    last = one;
+    if (one.isRefused) refused.push(index + 1);
+    if (!one.isText) damaged.push(index + 1);
+    if (row === null || !one.isKept) continue;
+    if ((index === 0 || client.head?.isAnywhere) && !isMarked && client.head?.is(row, id)) head ??= row;
+    const kind = client.rowOf(row);
+    reader.add(index, kind);
+    if (client.links) links.add(index + 1, row, kind !== null);
   }
-  return { ...reader.conversation, bytes: size, lines, refused, damaged, unparsed, hasHead, isPart };
+  return {
+    ...reader.conversation,
+    bytes: size,
+    lines: (last?.index ?? -1) + 1,
+    refused,
+    damaged,
+    lost: client.links ? links.lost(client.links.lost) : [],
+    isUtf16: isUtf16(path),
+    isCut: client.links?.lost === "parent unknown" && last?.row === null && !last.isEnded,
+    hasHead: client.head === undefined || head !== null,
+    isPart: head !== null && (client.isPart?.(head) ?? false),
+    isUncounted: head !== null && client.counter?.isUsed(head) === true && !(client.counter.name in (last?.row ?? {})),
+  };
+}
+
+/** Follows the links from rows to those before them, which may stand after them. */
+class LinkReader {
+  readonly #parents = new Map<string, string | null>();
+  readonly #repeated: number[] = [];
+  readonly #named: (readonly [line: number, parent: string])[] = [];
+
+  add(line: number, row: JsonObject, isOfConversation: boolean): void {
+    const [id, parent] = [textAt(row, "uuid"), textAt(row, "parentUuid")];
+    const isRepeated = id !== null && (this.#parents.get(id) ?? parent) !== parent;
+    if (isOfConversation && (id === null || isRepeated)) this.#repeated.push(line);
+    if (id !== null && !isRepeated) this.#parents.set(id, parent);
+    if (isOfConversation && parent !== null) this.#named.push([line, parent]);
+  }
+
+  lost(after: NonNullable<ClientTranscripts["links"]>["lost"]): number[] {
+    if (after === "uuid missing or repeated") return this.#repeated;
+    return this.#named.filter(([, parent]) => !this.#parents.has(parent)).map(([line]) => line);
+  }
 }

@@ -263,7 +263,7 @@ it("[RS4] a lock that nobody holds and Codex cannot open is renamed with consent
   expect(shown).toMatchObject(printed("is locked: nobody holds", "EISDIR", "1  rename that file"));
   expect(filesOf(home)).toEqual(before);
   const asked = await home.shimWith({ isTty: true, isInteractive: true, ask: async () => "1" }, `rescue ${session.id}`);
-  expect(asked).toMatchObject({ code: 0, err: holding("The lock is out of the way") });
+  expect(asked).toMatchObject({ code: 0, err: holding("That is out of the way") });
   expect(home.started).toMatchObject([{ command: "codex", args: ["resume", session.id] }]);
   expect([...filesOf(home).keys()].filter((name) => name.includes("thread-writer-locks/"))).toEqual([
     `.codex/thread-writer-locks/${session.id}.lock.before-rescue-${home.now}`,
