@@ -5,6 +5,7 @@ import type { HostResult } from "../../shared/host-result.ts";
 import { uuidv4 } from "../../shared/ids.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { losesAfterCut } from "../rescue/client-transcripts.ts";
 import { importOrigin } from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { codeOf } from "../../shared/error.ts";
@@ -127,7 +128,7 @@ export function checkTranscript(path: string | null, sessionId: string, client =
     client === "claude-code"
       ? tail.includes(`"sessionId":${JSON.stringify(sessionId)}`)
       : path.includes(sessionId.slice(0, 8));
-  const problem = transcriptProblem(tail, isOfSession);
+  const problem = transcriptProblem(tail, isOfSession, client);
   return problem === null ? whole : toBroken(problem);
 }
 
@@ -137,10 +138,14 @@ function checkUnread(client: string): TranscriptCheck {
   return toBroken("no transcript of it is known");
 }
 
-function transcriptProblem(tail: string, isOfSession: boolean): string | null {
-  const last = tail.trimEnd().split("\n").at(-1) ?? "";
-  if (last === "") return "its transcript is empty";
-  if (parseObject(last) === null) return "its transcript ends in the middle of a line";
+function transcriptProblem(tail: string, isOfSession: boolean, client: string): string | null {
+  if (tail.trim() === "") return "its transcript is empty";
+  const rows = tail.trimEnd().split("\n");
+  const last = rows.findLastIndex((row) => parseObject(row) !== null);
+  if (last < 0) return "no row of its transcript's end can be read";
+  const isCut = last < rows.length - 1 && !tail.endsWith("\n");
+  if (isCut && losesAfterCut(client))
+    return "its transcript ends in the middle of a line: `shim rescue` copies the rest";
   return isOfSession ? null : "its transcript is that of another session";
 }
 

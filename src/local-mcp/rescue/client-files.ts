@@ -27,7 +27,7 @@ function holderByLsof(path: string): number | null {
   }
 }
 
-/** @returns the system's name of the reason why a file cannot be opened for writing; null: it can */
+/** @returns why a file cannot be opened for writing, as the system names it; null: it can */
 export function openProblem(path: string): string | null {
   try {
     closeSync(openSync(path, "r+"));
@@ -37,7 +37,7 @@ export function openProblem(path: string): string | null {
   }
 }
 
-/** @returns what the file is not, though its name says so; null: it is that, as far as its start shows */
+/** @returns what the file is not, though its name says so; null: its start is that of one */
 export function defectOf(path: string): { readonly path: string; readonly isNo: string } | null {
   const isWhole = path.endsWith(".json") ? parseObject(readFileSync(path, "utf8")) !== null : isDatabase(path);
   return isWhole ? null : { path, isNo: path.endsWith(".json") ? "JSON" : "whole SQLite database" };
@@ -51,7 +51,7 @@ function isDatabase(path: string): boolean {
     // SQLite takes an empty file for a new database.
     if (size === 0) return true;
     if (readSync(file, start) < 100 || !start.toString("latin1").startsWith("SQLite format 3\0")) return false;
-    // https://www.sqlite.org/fileformat2.html#the_database_header: pages count where both counters agree.
+    // sqlite.org/fileformat2.html, 1.3: the number of pages counts where both counters agree.
     const pageBytes = start.readUInt16BE(16) === 1 ? 65_536 : start.readUInt16BE(16);
     const isCounted = start.readUInt32BE(24) === start.readUInt32BE(92);
     return !isCounted || start.readUInt32BE(28) * pageBytes <= size;

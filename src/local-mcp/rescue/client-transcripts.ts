@@ -1,9 +1,17 @@
 import { createHash } from "node:crypto";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import type { HookClient } from "../../contract/clients.ts";
-import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import {
+  asObject,
+  listAt,
+  numberAt,
+  objectAt,
+  parseObject,
+  textAt,
+  type JsonObject,
+} from "../../shared/json-fields.ts";
 
 /** Kind of a row in the conversation with the model. */
 export type Row =
@@ -44,7 +52,7 @@ export interface ClientTranscripts extends ClientFiles {
   /** Where it keeps sessions that it does not find by their id. */
   readonly archive?: string;
   rowOf(row: JsonObject): Row | null;
-  /** Row without which the client loads nothing; absent: it needs none. It is the first, if not `isAnywhere`. */
+  /** First row, or one anywhere, without which the client loads nothing; absent: it needs none. */
   readonly head?: {
     is(row: JsonObject, id: string): boolean;
     made(from: HeadFacts): object;
@@ -54,17 +62,21 @@ export interface ClientTranscripts extends ClientFiles {
   readonly isPart?: (row: JsonObject) => boolean;
   /** Whether the client accepts the row; one that it does not accept makes the file unreadable. */
   readonly accepts?: (row: JsonObject) => boolean;
-  /** Field that counts the rows of a session whose head says so: the client loads none whose last row lacks it. */
+  /** Number of a row, if the head says so: the client loads no session whose last row lacks it. */
   readonly counter?: { readonly name: string; isUsed(head: JsonObject): boolean };
-  /** Rows name the one before them; the client does not find what stands before one that is `lost`. */
+  /** Rows name the one before them; the client does not find what is before one that is `lost`. */
   readonly links?: { readonly lost: "uuid missing or repeated" | "parent unknown" };
+  /** The row takes all messages out that stand before it. */
+  readonly empties?: (row: JsonObject) => boolean;
   /** A thought of the model, which an API may refuse and does not need. */
   readonly isThought?: (row: JsonObject) => boolean;
-  /** Names of its folders are paths of projects: a session is listed in its own project alone. */
-  readonly folderOf?: (file: string, project: string) => string;
-  /** File beside the transcript that names the session; one without such a line stops the client, none does not. */
+  /** Folder for sessions of a project, beside that of the file; null: the client has none yet. */
+  readonly folderOf?: (file: string, project: string) => string | null;
+  /** Sessions are found in the folder of that path alone, which has no links in it. */
+  readonly isInFolder?: true;
+  /** File beside the transcript with the session's id: without such a line it stops the client. */
   readonly beside?: readonly [name: string, line: RegExp];
-  /** It loads no transcript whose name is that of a link to another one. */
+  /** Transcripts that are links to files of other names are not loaded. */
   readonly refusesLinks?: true;
 }
 
@@ -239,6 +251,7 @@ const qwen: ClientTranscripts = {
   home: [".qwen"],
   files: "projects/*/chats/{id}.jsonl",
   folderOf: (file, project) => join(dirname(dirname(dirname(file))), dashed(project), "chats"),
+  isInFolder: true,
   links: { lost: "parent unknown" },
   rowOf(row) {
     if (row["type"] === "tool_result") return { kind: "input" };
@@ -261,6 +274,15 @@ export function openCodeRow(message: JsonObject): Row | null {
   return refusal(numberAt(data, "statusCode"), [error["name"]], textAt(data, "message"));
 }
 
+function readObject(path: string): JsonObject | null {
+  try {
+    return parseObject(readFileSync(path, "utf8"));
+  } catch {
+    // Without it the client begins a new one.
+    return null;
+  }
+}
+
 /** Gemini CLI stores no refusal, and sets head and messages again with each start. */
 const gemini: ClientTranscripts = {
   home: [".gemini"],
@@ -273,6 +295,15 @@ const gemini: ClientTranscripts = {
     },
     isAnywhere: true,
   },
+  isInFolder: true,
+  folderOf(file, project) {
+    const root = dirname(dirname(dirname(dirname(file))));
+    const names = objectAt(readObject(join(root, "projects.json")), "projects");
+    const name = textAt(names, project);
+    return name && join(root, "tmp", name, "chats");
+  },
+  empties: (row) =>
+    Array.isArray(objectAt(row, "$set")?.["messages"]) && listAt(objectAt(row, "$set"), "messages").length === 0,
   rowOf(row) {
     if (row["type"] === "user") return { kind: "prompt" };
     return row["type"] === "gemini" ? { kind: "answer", of: textAt(row, "id") } : null;
@@ -286,6 +317,11 @@ const transcripts: Partial<Record<HookClient, ClientTranscripts>> = {
   qwen,
   gemini,
 };
+
+/** [RS3] Behind a cut last line the client writes its next row, and then finds none before it. */
+export function losesAfterCut(client: string): boolean {
+  return transcriptsOf(client)?.links?.lost === "parent unknown";
+}
 
 /** @returns null for a client whose files SHIM does not know */
 export function transcriptsOf(client: string): ClientTranscripts | null {

@@ -4,11 +4,11 @@ import { mkdir, open, readFile, rename, rm, type FileHandle } from "node:fs/prom
 import { basename, dirname, join } from "node:path";
 import { numberAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import type { ClientTranscripts, HeadFacts } from "./client-transcripts.ts";
-import { readRows } from "./read-conversation.ts";
+import { isRepeated, readRows } from "./read-conversation.ts";
 
 export interface CopyOf {
   readonly file: string;
-  /** Of the session; a head that is missing is made of them. */
+  /** Facts of the session, of which a head that is missing is made. */
   readonly head: HeadFacts;
   readonly newId: string;
   /** Rows from this index on are left out, and all thoughts; null: nothing of that. */
@@ -28,7 +28,7 @@ export async function copyTranscript(client: ClientTranscripts, copy: CopyOf): P
   const { file, newId, moved } = copy;
   const { id } = copy.head;
   const renamed = file.replaceAll(id, newId).replaceAll(`-${id.slice(0, 8)}.`, `-${newId.slice(0, 8)}.`);
-  const folder = moved && client.folderOf ? client.folderOf(file, moved.to) : dirname(renamed);
+  const folder = (moved && client.folderOf?.(file, moved.to)) ?? dirname(renamed);
   const path = join(folder, basename(renamed));
   if (existsSync(path)) throw Object.assign(new Error(`${path} exists`), { code: "EEXIST" });
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -52,57 +52,51 @@ export async function copyTranscript(client: ClientTranscripts, copy: CopyOf): P
 
 async function* linesOfCopy(client: ClientTranscripts, { file, head, until }: CopyOf): AsyncGenerator<string, void> {
   const links = client.links && new Links(await uuidsIn(file, client));
-  const rows = new RowCounter(client);
+  const counted = countRows(client);
   let isFirst = true;
-  for await (const { index, text, row, isKept } of readRows(file, client)) {
+  for await (const { index, text, row } of keptRows(file, client)) {
     if (until !== null && index >= until) return;
-    if (!isKept || row === null) continue;
     if (isFirst && client.head?.is(row, head.id) === false) yield JSON.stringify(client.head.made(head));
     isFirst = false;
-    if (until !== null && client.isThought?.(row)) links?.leaveOut(row);
-    else {
-      const changed = rows.counted(links?.linked(row) ?? row);
-      yield changed === row && text !== null ? text : JSON.stringify(changed);
+    if (until !== null && client.isThought?.(row)) {
+      links?.leaveOut(row);
+      continue;
     }
+    const changed = counted(links?.linked(row) ?? row);
+    yield changed === row ? text : JSON.stringify(changed);
   }
 }
 
+async function* keptRows(file: string, client: ClientTranscripts) {
+  for await (const { index, text, row, isKept } of readRows(file, client))
+    if (isKept && row !== null && text !== null) yield { index, text, row };
+}
+
 /** Gives the rows of a counted session the numbers that they lack. */
-class RowCounter {
-  readonly #counter: ClientTranscripts["counter"];
+function countRows({ counter }: ClientTranscripts): (row: JsonObject) => JsonObject {
   /** Number of the last row; null: the session is not counted. */
-  #last: number | null | undefined;
-
-  constructor({ counter }: ClientTranscripts) {
-    this.#counter = counter;
-  }
-
-  counted(row: JsonObject): JsonObject {
-    if (!this.#counter) return row;
-    const { name, isUsed } = this.#counter;
-    if (this.#last === undefined) this.#last = isUsed(row) ? -1 : null;
-    if (this.#last === null) return row;
-    const given = numberAt(row, name);
-    this.#last = given ?? this.#last + 1;
-    return given === null ? { ...row, [name]: this.#last } : row;
-  }
+  let last: number | null | undefined;
+  return (row) => {
+    if (last === undefined) last = counter?.isUsed(row) ? -1 : null;
+    if (!counter || last === null) return row;
+    const given = numberAt(row, counter.name);
+    last = given ?? last + 1;
+    return given === null ? { ...row, [counter.name]: last } : row;
+  };
 }
 
 async function uuidsIn(file: string, client: ClientTranscripts): Promise<ReadonlySet<string>> {
   const found = new Set<string>();
-  for await (const { row, isKept } of readRows(file, client)) {
-    const id = isKept ? textAt(row, "uuid") : null;
-    if (id !== null) found.add(id);
-  }
+  for await (const { row } of keptRows(file, client)) found.add(textAt(row, "uuid") ?? "");
   return found;
 }
 
 /** Links each row of a conversation to the one before it where its own link leads nowhere. */
 class Links {
   readonly #known: ReadonlySet<string>;
-  /** Of each row so far: its parent. */
+  /** Parents of the rows so far. */
   readonly #parents = new Map<string, string | null>();
-  /** Of each row that is left out: the row before it. */
+  /** Parents of the rows that are left out. */
   readonly #instead = new Map<string, string | null>();
   #last: string | null = null;
 
@@ -111,18 +105,16 @@ class Links {
   }
 
   leaveOut(row: JsonObject): void {
-    const id = textAt(row, "uuid");
-    if (id !== null) this.#instead.set(id, textAt(row, "parentUuid"));
+    this.#instead.set(textAt(row, "uuid") ?? "", textAt(row, "parentUuid"));
   }
 
   linked(row: JsonObject): JsonObject {
-    const isOfSubagent = row["isSidechain"] === true;
-    if (isOfSubagent || !("parentUuid" in row || "message" in row)) return row;
+    const isLinked = "parentUuid" in row || "message" in row;
+    if (!isLinked || row["isSidechain"] === true) return row;
     const [id, named] = [textAt(row, "uuid"), textAt(row, "parentUuid")];
-    const isRepeated = id !== null && (this.#parents.get(id) ?? named) !== named;
-    const uuid = id === null || isRepeated ? randomUUID() : id;
-    const isLost = id === null || isRepeated || (named !== null && !this.#known.has(named));
-    let parent = isLost ? this.#last : named;
+    const isOwn = id !== null && !isRepeated(this.#parents, id, named);
+    const uuid = isOwn ? id : randomUUID();
+    let parent = isOwn && (named === null || this.#known.has(named)) ? named : this.#last;
     while (parent !== null && this.#instead.has(parent)) parent = this.#instead.get(parent) ?? null;
     this.#parents.set(uuid, named);
     this.#last = uuid;

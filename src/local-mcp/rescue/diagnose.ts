@@ -37,7 +37,7 @@ export interface Evidence {
   readonly document: JsonObject | null;
   /** Why the file cannot be read, as the system names it; null: it can. */
   readonly problem: string | null;
-  /** Folder from which the client does not find it, and one from which it finds a copy; null: it does. */
+  /** Folder where its client does not find it, and one where it finds a copy; null: it does. */
   readonly moved: { readonly from: string; readonly to: string } | null;
   /** Codex's lock, where it stops the session. */
   readonly lock: { readonly path: string; readonly holder: string | null; readonly code: string | null } | null;
@@ -76,7 +76,7 @@ function isFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
-/** [RS4] The kernel frees a lock with its process: a file that none holds blocks only if it cannot be opened. */
+/** [RS4] The kernel frees a lock with its process: a file then blocks only if it does not open. */
 function lockOf({ processes }: RescueDeps, path: string): Evidence["lock"] {
   if (!existsSync(path)) return null;
   const pid = holderOf(path);
@@ -105,9 +105,8 @@ async function examineFile(
     const archived = client.archive === undefined ? [] : pathsOf(env, client, client.archive, session.id);
     return { isArchived: archived.length > 0, isThere: false };
   }
-  const to = home !== undefined && own.includes(file) ? realpathSync(home) : null;
-  const isMoved = to !== null && isInOther(client, file, [to, session.project]);
-  const there = { file, isThere: true, ...(isMoved ? { moved: { from: session.cwd ?? to, to } } : {}) };
+  const to = home !== undefined && own.includes(file) ? folderWithout(client, file, home) : null;
+  const there = { file, isThere: true, ...(to === null ? {} : { moved: { from: session.cwd ?? to, to } }) };
   try {
     if (isShared && statSync(file).size > sharedBytes) return there;
     return { ...there, facts: await readTranscript(file, client, session.id) };
@@ -118,10 +117,12 @@ async function examineFile(
   }
 }
 
-/** Whether the file's folder is that of none of the projects; of a long path the client cuts the name. */
-function isInOther({ folderOf }: ClientTranscripts, file: string, projects: readonly (string | null)[]): boolean {
-  const isOf = (project: string): boolean => project.length > 180 || folderOf?.(file, project) === dirname(file);
-  return folderOf !== undefined && !projects.some((project) => project !== null && isOf(project));
+/** @returns the folder in which its client runs and does not find the file; null: it does */
+function folderWithout({ isInFolder, folderOf }: ClientTranscripts, file: string, home: string): string | null {
+  const real = realpathSync(home);
+  const folder = folderOf?.(file, real) ?? dirname(file);
+  // Names of long paths are cut.
+  return isInFolder && real.length <= 180 && folder !== dirname(file) ? real : null;
 }
 
 export interface Finding {
@@ -146,7 +147,7 @@ interface Kind {
   readonly isAfterFailure?: true;
   /** @returns why, which ends no sentence; a session without it is not of this kind */
   sign(seen: Evidence, deps: RescueDeps): string | null | undefined | false;
-  /** What helps, besides a new chat with the brief; a copy in words. */
+  /** Files that help when they are out of the way; the other fields too are ways that help. */
   readonly aside?: (seen: Evidence) => readonly string[];
   readonly unarchive?: true;
   readonly copy?: string | ((seen: Evidence) => string);
@@ -197,6 +198,11 @@ const kinds: readonly Kind[] = [
     reason: "unreadable",
     sign: ({ facts, title }) => facts && lineText(facts.refused, title),
     copy: "a copy that it loads",
+  },
+  {
+    reason: "unreadable",
+    sign: ({ facts }) => facts && facts.emptied !== null && `its line ${facts.emptied} takes all messages out`,
+    copy: "a copy without that line",
   },
   {
     reason: "unreadable",
@@ -274,21 +280,23 @@ export function judge(deps: RescueDeps, seen: Evidence, hasFailed: boolean): Fin
 }
 
 function waysOf(kind: Kind, seen: Evidence, until: number | null): Pick<Finding, "offers" | "aside"> {
-  const { facts, session, moved } = seen;
   const aside = kind.aside?.(seen) ?? [];
   const offers: RescueOffer[] = [];
   if (aside.length > 0) {
-    const what = aside.length === 1 ? "that file, which takes it" : `these files, which takes them`;
+    const what = aside.length === 1 ? "that file, which takes it" : "these files, which takes them";
     const names = aside.length === 1 ? "" : `: ${aside.join(", ")}`;
     offers.push({ kind: "aside", text: `rename ${what} out of the way${names}` });
   }
-  if (kind.unarchive) offers.push({ kind: "unarchive", text: `\`codex unarchive ${session.id}\`, then resume it` });
-  // Gemini CLI names the folders of its projects by a table of its own.
-  const isCopied =
-    facts && facts.rows > 0 && !facts.isPart && until !== 0 && (moved === null || session.client !== "gemini");
-  if (kind.copy !== undefined && isCopied)
+  if (kind.unarchive)
+    offers.push({ kind: "unarchive", text: `\`codex unarchive ${seen.session.id}\`, then resume it` });
+  if (kind.copy !== undefined && until !== 0 && canBeCopied(seen))
     offers.push({ kind: "copy", text: typeof kind.copy === "string" ? kind.copy : kind.copy(seen) });
   return { offers: [...offers, { kind: "brief", text: "a new chat with its brief" }], aside };
+}
+
+function canBeCopied({ facts, moved, file, session }: Evidence): boolean {
+  if (facts === null || facts.rows === 0 || facts.isPart) return false;
+  return moved === null || file === null || transcriptsOf(session.client)?.folderOf?.(file, moved.to) !== null;
 }
 
 function linkText(path: string): string {

@@ -34,7 +34,7 @@ export function factsOfDocument(document: JsonObject): TranscriptFacts {
   const messages = listAt(document, "messages");
   for (const [index, message] of messages.entries()) reader.add(index, openCodeRow(asObject(message) ?? {}));
   const whole = { bytes: 0, refused: [], damaged: [], lost: [], hasHead: true };
-  const not = { isUtf16: false, isCut: false, isPart: false, isUncounted: false };
+  const not = { emptied: null, isUtf16: false, isCut: false, isPart: false, isUncounted: false };
   return { ...reader.conversation, ...whole, ...not, lines: messages.length };
 }
 

@@ -65,6 +65,8 @@ export interface TranscriptFacts extends Conversation {
   readonly damaged: readonly number[];
   /** Lines before which its client no longer finds the rows of the conversation. */
   readonly lost: readonly number[];
+  /** Line that takes all messages out, and after which there are none; null: none does. */
+  readonly emptied: number | null;
   readonly isUtf16: boolean;
   /** The last line is cut, and what its client writes behind it becomes part of it and is lost. */
   readonly isCut: boolean;
@@ -103,12 +105,19 @@ export async function* readRows(path: string, client: ClientTranscripts): AsyncG
     if (text === "" && given.trim() === "") continue;
     const row = parseObject(text);
     const isFit = row === null || (client.accepts?.(row) ?? true);
-    const about = { isRefused: !isFit, isKept: row !== null && isFit, isMarked: given.startsWith(byteOrderMark) };
-    yield { index: index++, text: row === null ? null : text, row, ...about, isText: isUtf8(bytes), isEnded: isEnded || text === "" };
+    const isKept = row !== null && isFit && client.empties?.(row) !== true;
+    const about = { isRefused: !isFit, isKept, isMarked: given.startsWith(byteOrderMark) };
+    yield {
+      index: index++,
+      text: row === null ? null : text,
+      row,
+      ...about,
+      isText: isUtf8(bytes),
+      isEnded: isEnded || text === "",
+    };
   }
 }
 
-/** What a shell that writes UTF-16 has made of a file begins so. */
 function isUtf16(path: string): boolean {
   const file = openSync(path, "r");
   try {
@@ -139,36 +148,68 @@ async function* linesOf(path: string): AsyncGenerator<{ bytes: Buffer; isEnded: 
 /** @throws a system error for a file that cannot be read */
 export async function readTranscript(path: string, client: ClientTranscripts, id: string): Promise<TranscriptFacts> {
   const { size } = await stat(path);
-  const reader = new ConversationReader();
-  const links = new LinkReader();
-  const refused: number[] = [];
-  const damaged: number[] = [];
-  let head: JsonObject | null = null;
-  let last: ReadRow | null = null;
-  for await (const one of readRows(path, client)) {
-    const { index, row, isMarked } = one;
-    last = one;
-    if (one.isRefused) refused.push(index + 1);
-    if (!one.isText) damaged.push(index + 1);
-    if (row === null || !one.isKept) continue;
-    if ((index === 0 || client.head?.isAnywhere) && !isMarked && client.head?.is(row, id)) head ??= row;
-    const kind = client.rowOf(row);
-    reader.add(index, kind);
-    if (client.links) links.add(index + 1, row, kind !== null);
+  const reader = new FactsReader(client, id);
+  for await (const one of readRows(path, client)) reader.add(one);
+  return { ...reader.facts(), bytes: size, isUtf16: isUtf16(path) };
+}
+
+class FactsReader {
+  readonly #client: ClientTranscripts;
+  readonly #id: string;
+  readonly #conversation = new ConversationReader();
+  readonly #links = new LinkReader();
+  readonly #refused: number[] = [];
+  readonly #damaged: number[] = [];
+  #head: JsonObject | null = null;
+  #last: ReadRow | null = null;
+  #emptied: number | null = null;
+
+  constructor(client: ClientTranscripts, id: string) {
+    this.#client = client;
+    this.#id = id;
   }
-  return {
-    ...reader.conversation,
-    bytes: size,
-    lines: (last?.index ?? -1) + 1,
-    refused,
-    damaged,
-    lost: client.links ? links.lost(client.links.lost) : [],
-    isUtf16: isUtf16(path),
-    isCut: client.links?.lost === "parent unknown" && last?.row === null && !last.isEnded,
-    hasHead: client.head === undefined || head !== null,
-    isPart: head !== null && (client.isPart?.(head) ?? false),
-    isUncounted: head !== null && client.counter?.isUsed(head) === true && !(client.counter.name in (last?.row ?? {})),
-  };
+
+  add(one: ReadRow): void {
+    const { index, row } = one;
+    this.#last = one;
+    if (one.isRefused) this.#refused.push(index + 1);
+    if (!one.isText) this.#damaged.push(index + 1);
+    if (this.#client.empties?.(row ?? {})) this.#emptied = index + 1;
+    if (row === null || !one.isKept) return;
+    if (!one.isMarked && this.#isHead(index, row)) this.#head ??= row;
+    const kind = this.#client.rowOf(row);
+    if (kind !== null) this.#emptied = null;
+    this.#conversation.add(index, kind);
+    this.#links.add(index + 1, row, kind !== null);
+  }
+
+  #isHead(index: number, row: JsonObject): boolean {
+    const { head } = this.#client;
+    return head !== undefined && (index === 0 || head.isAnywhere === true) && head.is(row, this.#id);
+  }
+
+  facts(): Omit<TranscriptFacts, "bytes" | "isUtf16"> {
+    const { counter, head, isPart, links } = this.#client;
+    const [first, last] = [this.#head, this.#last];
+    const isCounted = first !== null && counter?.isUsed(first) === true;
+    return {
+      ...this.#conversation.conversation,
+      lines: last === null ? 0 : last.index + 1,
+      refused: this.#refused,
+      damaged: this.#damaged,
+      lost: links ? this.#links.lost(links.lost) : [],
+      emptied: this.#emptied,
+      isCut: links?.lost === "parent unknown" && last?.row === null && !last.isEnded,
+      hasHead: head === undefined || first !== null,
+      isPart: first !== null && isPart?.(first) === true,
+      isUncounted: isCounted && !(counter.name in (last?.row ?? {})),
+    };
+  }
+}
+
+/** Whether another row has had the id. @param parents of the rows so far */
+export function isRepeated(parents: ReadonlyMap<string, string | null>, id: string, parent: string | null): boolean {
+  return parents.has(id) && parents.get(id) !== parent;
 }
 
 /** Follows the links from rows to those before them, which may stand after them. */
@@ -179,9 +220,9 @@ class LinkReader {
 
   add(line: number, row: JsonObject, isOfConversation: boolean): void {
     const [id, parent] = [textAt(row, "uuid"), textAt(row, "parentUuid")];
-    const isRepeated = id !== null && (this.#parents.get(id) ?? parent) !== parent;
-    if (isOfConversation && (id === null || isRepeated)) this.#repeated.push(line);
-    if (id !== null && !isRepeated) this.#parents.set(id, parent);
+    const isOwn = id !== null && !isRepeated(this.#parents, id, parent);
+    if (isOwn) this.#parents.set(id, parent);
+    else if (isOfConversation) this.#repeated.push(line);
     if (isOfConversation && parent !== null) this.#named.push([line, parent]);
   }
 

@@ -237,13 +237,14 @@ export function openCodeSession(id: string, statuses: readonly number[]): object
   };
 }
 
-/** Every file below a folder, with its bytes; folders are null. */
+/** Every file below a folder, with its bytes; folders and links to nothing are null. */
 export function contents(folder: string): Map<string, string | null> {
   const found = new Map<string, string | null>();
   if (!existsSync(folder)) return found;
   for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
     const path = join(folder, name);
-    found.set(name, statSync(path).isFile() ? readFileSync(path, "base64") : null);
+    const isFile = statSync(path, { throwIfNoEntry: false })?.isFile();
+    found.set(name, isFile ? readFileSync(path, "base64") : null);
   }
   return found;
 }

@@ -63,20 +63,24 @@ it("[CL10] a client without a command line is not started", () => {
   expect(planStart({ id, client: "claude-ai" }, whole, fresh)).toBeNull();
 });
 
-it("[CL11] a transcript is whole when its last line is complete JSON and it names the session", () => {
+it("[CL11] a transcript is whole when a row of its end can be read and it names the session", () => {
   expect(checkTranscript(aFile(aTranscript(aUserLine("hi"), aUserLine("go on"))), id)).toEqual(whole);
   expect(checkTranscript(aFile(aTranscript(aUserLine("hi")).trimEnd()), id)).toEqual(whole);
+  // Claude Code, Codex, Copilot CLI and Gemini CLI were seen to load these.
+  const cut = aTranscript(aUserLine("hi"), aUserLine("go on")).slice(0, -20);
+  expect(checkTranscript(aFile(cut), id)).toEqual(whole);
+  expect(checkTranscript(aFile(`${aTranscript(aUserLine("hi"))}${"\0".repeat(64)}`), id)).toEqual(whole);
 });
 
-it("[CL11] a missing, empty, torn, foreign or unreadable transcript is not whole, and says why", () => {
-  const torn = aTranscript(aUserLine("hi"), aUserLine("go on")).slice(0, -20);
+it("[CL11] a missing, empty, foreign or unreadable transcript is not whole, and says why", () => {
+  const torn = aTranscript(aUserLine("hi")).slice(0, -20);
   const cases: [string | null, string][] = [
     [null, "no transcript of it is known"],
     [join(tmpdir(), "shim-not-there", "x.jsonl"), "its transcript is gone"],
     [aFile(""), "its transcript is empty"],
     [aFile("\n\n"), "its transcript is empty"],
-    [aFile(torn), "its transcript ends in the middle of a line"],
-    [aFile("12\n"), "its transcript ends in the middle of a line"],
+    [aFile(torn), "no row of its transcript's end can be read"],
+    [aFile("12\n"), "no row of its transcript's end can be read"],
     [aFile(aTranscript(aUserLine("hi", { sessionId: "another" }))), "its transcript is that of another session"],
     [tmpdir(), "its transcript cannot be read"],
   ];
@@ -85,6 +89,14 @@ it("[CL11] a missing, empty, torn, foreign or unreadable transcript is not whole
     expect(check).toMatchObject({ isWhole: false });
     expect("reason" in check ? check.reason : "").toContain(reason);
   }
+});
+
+it("[CL11] Qwen Code does not continue a transcript that ends in the middle of a line", () => {
+  const path = aFile(aTranscript(aUserLine("hi"), aUserLine("go on")).slice(0, -20));
+  expect(checkTranscript(path, id, "qwen")).toMatchObject({
+    isWhole: false,
+    reason: expect.stringContaining("shim rescue"),
+  });
 });
 
 it("[CL11] of a large transcript only the end is read", () => {

@@ -1,20 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import {
-  appendFileSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  truncateSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import {
-  contents,
   fakeOpenCode,
   invented,
   openCodeSession,
@@ -26,196 +16,7 @@ import { aCliHome, addSession, failed, holding, printed, type CliHome } from "#h
 import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";
-
-const clientFolders = [".claude", ".codex", ".copilot", ".qwen", ".gemini"];
-
-/** Files of all clients below the home. */
-function filesOf({ folder }: CliHome): Map<string, string | null> {
-  return new Map(
-    clientFolders.flatMap((name) => [...contents(join(folder, name))].map(([k, v]) => [`${name}/${k}`, v])),
-  );
-}
-
-/** A session that SHIM knows, whose client wrote it, and whose process is gone. */
-function known(home: CliHome, session: InventedSession, path: string | null = join(home.folder, session.file)): void {
-  const { id, client } = session;
-  addSession(home, { id, client, pid: 77, ...(path === null ? {} : { transcriptPath: path }) });
-}
-
-type Break = (path: string, session: InventedSession) => void;
-
-const lines = (path: string): string[] => readFileSync(path, "utf8").trimEnd().split("\n");
-const put = (path: string, all: readonly string[]): void => writeFileSync(path, `${all.join("\n")}\n`);
-const edit =
-  (change: (all: string[]) => string[]): Break =>
-  (path) =>
-    put(path, change(lines(path)));
-
-const refuse =
-  (...statuses: readonly number[]): Break =>
-  (path, session) =>
-    put(path, [
-      ...lines(path),
-      ...statuses.flatMap((status, number) => session.refused(number, status)).map((row) => JSON.stringify(row)),
-    ]);
-
-const headless = edit((all) => all.slice(1));
-const marked: Break = (path) => writeFileSync(path, `\u{FEFF}${readFileSync(path, "utf8")}`);
-const zeroed: Break = (path) => writeFileSync(path, Buffer.alloc(statSync(path).size));
-const empty: Break = (path) => writeFileSync(path, "");
-const gone: Break = (path) => rmSync(path);
-const folder: Break = (path) => {
-  rmSync(path);
-  mkdirSync(path);
-};
-const badBytes: Break = (path) => {
-  const bytes = readFileSync(path);
-  bytes[bytes.indexOf("Ran one")] = 0xff;
-  writeFileSync(path, bytes);
-};
-const lastAnswer = (change: (line: string) => string): Break =>
-  edit((all) => all.map((line) => (line.includes("Ran one.") && line.includes('"data"') ? change(line) : line)));
-
-/** A client, what is wrong, the reason, what is offered, and what a copy holds and lacks. */
-type Kind = [
-  client: string,
-  what: string,
-  breaks: Break,
-  reason: string,
-  offers: readonly string[],
-  holds?: string,
-  lacks?: string,
-];
-
-const poisonKinds: Kind[] = ["claude-code", "codex", "copilot", "qwen"].flatMap((client): Kind[] => [
-  [client, "two prompts refused alike", refuse(400, 400), "poisoned", ["copy", "brief"], "pear", "Ran one."],
-  [client, "three requests too large", refuse(413, 413, 413), "too_large", ["copy", "brief"], "pear", "refused"],
-]);
-
-const kinds: Kind[] = [
-  ...poisonKinds,
-  ["claude-code", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
-  ["claude-code", "an empty file", empty, "unreadable", ["brief"]],
-  ["claude-code", "a folder in its place", folder, "unreadable", ["brief"]],
-  ["claude-code", "its file is gone", gone, "deleted", ["brief"]],
-  ["codex", "no first row", headless, "unreadable", ["copy", "brief"], "Ran one."],
-  ["codex", "a byte order mark", marked, "unreadable", ["copy", "brief"], "Ran one."],
-  ["codex", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
-  ["codex", "a folder in its place", folder, "unreadable", ["brief"]],
-  ["codex", "an empty file", empty, "unreadable", ["brief"]],
-  ["codex", "its file is gone", gone, "deleted", ["brief"]],
-  ["copilot", "no first row", headless, "unreadable", ["copy", "brief"], "Ran one."],
-  [
-    "copilot",
-    "an answer without text",
-    lastAnswer((line) => line.replace('"Ran one."', "null")),
-    "unreadable",
-    ["copy", "brief"],
-    "pear",
-    "null,",
-  ],
-  [
-    "copilot",
-    "an event without its id",
-    lastAnswer((line) => line.replace(/"id":"[^"]+","timestamp"/, '"id":"x","timestamp"')),
-    "unreadable",
-    ["copy", "brief"],
-    "pear",
-    "Ran one.",
-  ],
-  ["copilot", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
-  ["copilot", "an empty file", empty, "unreadable", ["brief"]],
-  ["copilot", "its file is gone", gone, "deleted", ["brief"]],
-  ["qwen", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
-  ["qwen", "a folder in its place", folder, "unreadable", ["brief"]],
-  ["qwen", "an empty file", empty, "unreadable", ["brief"]],
-  ["qwen", "its file is gone", gone, "deleted", ["brief"]],
-  ["gemini", "no first row", headless, "unreadable", ["copy", "brief"], "Ran one."],
-  ["gemini", "a byte order mark", marked, "unreadable", ["copy", "brief"], "Ran one."],
-  ["gemini", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
-  ["gemini", "an empty file", empty, "unreadable", ["brief"]],
-  ["gemini", "its file is gone", gone, "deleted", ["brief"]],
-];
-
-it.each(kinds)(
-  "[RS1] [RS5] %s, %s: named, and what works is offered",
-  async (client, _what, breaks, reason, offers, holds, lacks) => {
-    const home = aCliHome();
-    const session = invented(client, home.project);
-    const path = writeSession(home.folder, session);
-    known(home, session);
-    breaks(path, session);
-    const before = filesOf(home);
-    const diagnosis = await home.json(`rescue ${session.id}`);
-    expect(diagnosis).toMatchObject({ session: session.id, reason, offers: offers.map((one) => ({ kind: one })) });
-    expect(await home.json("rescue")).toEqual(diagnosis);
-    expect(filesOf(home)).toEqual(before);
-    const done = await home.json(`rescue ${session.id} --yes`);
-    const after = filesOf(home);
-    expect(new Map([...after].filter(([name]) => before.has(name)))).toEqual(before);
-    if (holds === undefined) return expect(done).toMatchObject({ start: { kind: "new" } });
-    const { copy } = (done as { done: { copy: { session: string; file: string; start: object } } }).done;
-    const text = readFileSync(copy.file, "utf8");
-    expect(text).toContain(holds);
-    expect(text).toContain(copy.session.slice(0, 8));
-    expect(text).not.toContain(session.id);
-    if (lacks !== undefined) expect(text).not.toContain(lacks);
-    expect(
-      text
-        .trimEnd()
-        .split("\n")
-        .map((line) => typeof JSON.parse(line)),
-    ).not.toContain("string");
-    // The copy is whole, and only files that did not exist were written.
-    addSession(home, { id: copy.session, client, transcriptPath: copy.file, pid: 78 });
-    expect(await home.json(`rescue ${copy.session}`)).toMatchObject({ reason: null });
-  },
-);
-
-it("[RS1] the table has thirty kinds and more, in five clients and more", () => {
-  // The locks, the moved folder, the archive and OpenCode have tests of their own below.
-  expect(kinds.length).toBeGreaterThanOrEqual(30);
-  expect(new Set(kinds.map(([client]) => client)).size).toBe(5);
-});
-
-const harmless: [client: string, what: string, breaks: Break][] = [
-  ...["claude-code", "codex", "copilot", "qwen", "gemini"].flatMap((client): typeof harmless => [
-    [client, "nothing", () => undefined],
-    [client, "a last line that is cut", (path: string) => truncateSync(path, statSync(path).size - 9)],
-    [client, "a line that is no JSON", edit((all) => [...all.slice(0, 2), '{"type":', ...all.slice(2)])],
-    [client, "zeros at its end", (path: string) => appendFileSync(path, Buffer.alloc(64))],
-  ]),
-  ["copilot", "a row of an unknown kind", edit((all) => [...all, '{"type":"hologram","id":"x"}'])],
-  ...["claude-code", "codex", "copilot", "qwen"].flatMap((client): typeof harmless => [
-    [client, "one refusal", refuse(400)],
-    [client, "a limit, met twice", refuse(429, 429)],
-    [client, "two different refusals", refuse(400, 413)],
-    [
-      client,
-      "refusals before an answer",
-      (path: string, session: InventedSession) => {
-        refuse(400, 400)(path, session);
-        const answer = lines(path).findLast((line) => line.includes("Ran one.") && !line.includes("event_msg"));
-        const other = answer?.replace("msg_2", "msg_3").replace(/"messageId":"0/, '"messageId":"1');
-        appendFileSync(path, `${other}\n`);
-      },
-    ],
-  ]),
-];
-
-it.each(harmless)(
-  "[RS2] [RS3] %s with %s: its client continues it, so nothing is wrong",
-  async (client, _what, breaks) => {
-    const home = aCliHome();
-    const session = invented(client, home.project);
-    const path = writeSession(home.folder, session);
-    known(home, session);
-    breaks(path, session);
-    expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null, offers: [] });
-    expect(await home.shim(`rescue ${session.id}`)).toMatchObject(printed("Nothing is wrong with", "shim resume"));
-    expect(await home.shim("rescue")).toMatchObject(printed("Nothing is wrong with the newest session here."));
-  },
-);
+import { filesOf, known, badBytes } from "#harness/clients/breaks.ts";
 
 function lockOf(home: CliHome, { id }: InventedSession): string {
   const path = join(home.folder, ".codex", "thread-writer-locks", `${id}.lock`);
@@ -292,33 +93,6 @@ it("[RS1] what Codex has archived comes back by its own command", async () => {
   expect(ran).toEqual([["codex", "unarchive", session.id]]);
   expect(home.started).toMatchObject([{ command: "codex", args: ["resume", session.id] }]);
 });
-
-it.each(["claude-code", "qwen"])(
-  "[RS1] a session of %s whose folder is gone continues as a copy in this one",
-  async (client) => {
-    const home = aCliHome();
-    const old = join(home.folder, "old-name");
-    const session = invented(client, old);
-    writeSession(home.folder, session);
-    addSession(home, {
-      id: session.id,
-      client,
-      pid: 77,
-      project: old,
-      transcriptPath: join(home.folder, session.file),
-    });
-    expect(await home.json(`rescue ${session.id}`)).toMatchObject({
-      reason: "invisible",
-      why: `its folder ${old} is gone`,
-      offers: [{ kind: "copy" }, { kind: "brief" }],
-    });
-    const { done } = await home.json(`rescue ${session.id} --yes`);
-    const { file, start } = (done as { copy: { file: string; start: object } }).copy;
-    expect(file).toContain(home.project.replaceAll(/[^a-zA-Z0-9]/g, "-"));
-    expect(start).toMatchObject({ cwd: home.project });
-    expect(readFileSync(file, "utf8")).not.toContain(JSON.stringify(old));
-  },
-);
 
 it("[RS5] OpenCode's own export and import make the copy, with ids that it has not", async () => {
   const home = aCliHome();

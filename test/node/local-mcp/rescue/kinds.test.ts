@@ -1,0 +1,381 @@
+import { appendFileSync, existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { expect, it, onTestFinished } from "vitest";
+import { invented, writeSession, type InventedSession } from "#harness/clients/broken-sessions.ts";
+import { aCliHome, addSession, printed } from "#harness/machine/cli-home.ts";
+import {
+  filesOf,
+  known,
+  type Break,
+  lines,
+  edit,
+  refuse,
+  headless,
+  marked,
+  zeroed,
+  empty,
+  gone,
+  folder,
+  utf16,
+  deadLink,
+  linked,
+  cut,
+  zeroedBeside,
+  rows,
+  inHead,
+} from "#harness/clients/breaks.ts";
+
+function cutDatabase(): Buffer {
+  const page = Buffer.alloc(4_096);
+  page.write("SQLite format 3\0", "latin1");
+  page.writeUInt16BE(4_096, 16);
+  page.writeUInt32BE(2, 28);
+  return page;
+}
+
+const lastAnswer = (change: (line: string) => string): Break =>
+  edit((all) => all.map((line) => (line.includes("Ran one.") && line.includes('"data"') ? change(line) : line)));
+/** A client, what is wrong, the reason, what is offered, and what a copy holds and lacks. */
+type Kind = [
+  client: string,
+  what: string,
+  breaks: Break,
+  reason: string,
+  offers: readonly string[],
+  holds?: string,
+  lacks?: string,
+];
+
+const poisonKinds: Kind[] = ["claude-code", "codex", "copilot", "qwen"].flatMap((client): Kind[] => [
+  [client, "two prompts refused alike", refuse(400, 400), "poisoned", ["copy", "brief"], "pear", "Ran one."],
+  [client, "three requests too large", refuse(413, 413, 413), "too_large", ["copy", "brief"], "pear", "refused"],
+]);
+
+const anyClientKinds: Kind[] = ["claude-code", "codex", "copilot", "qwen", "gemini"].flatMap((client): Kind[] => [
+  [client, "UTF-16", utf16, "unreadable", ["copy", "brief"], "Ran one."],
+  [client, "a link to nothing", deadLink, "unreadable", ["brief"]],
+]);
+
+const kinds: Kind[] = [
+  ...poisonKinds,
+  ...anyClientKinds,
+  [
+    "claude-code",
+    "one uuid in two rows",
+    rows((row, at, all) => (at === 2 ? { ...row, uuid: all[0]?.["uuid"] } : row)),
+    "cut_off",
+    ["copy", "brief"],
+    "Ran one.",
+  ],
+  [
+    "claude-code",
+    "no uuid in a row",
+    rows((row, at) => (at === 1 ? { ...row, uuid: null } : row)),
+    "cut_off",
+    ["copy", "brief"],
+    "pear",
+  ],
+  [
+    "qwen",
+    "a row after one that is lost",
+    rows((row, at) => (at === 2 ? { ...row, parentUuid: "lost" } : row)),
+    "cut_off",
+    ["copy", "brief"],
+    "Ran one.",
+    '"lost"',
+  ],
+  ["qwen", "a last line that is cut", cut, "cut_off", ["copy", "brief"], "pear", "Ran one."],
+  ["codex", "the first row of another session", inHead({ id: "another" }), "unreadable", ["copy", "brief"], "Ran one."],
+  ["codex", "a first row without its folder", inHead({ cwd: null }), "unreadable", ["copy", "brief"], "Ran one."],
+  ["codex", "a first row without its time", inHead({ timestamp: 7 }), "unreadable", ["copy", "brief"], "Ran one."],
+  [
+    "codex",
+    "rows without their number",
+    inHead({ history_mode: "paginated" }),
+    "unreadable",
+    ["copy", "brief"],
+    '"ordinal":7',
+  ],
+  ["codex", "rows without their time", rows((row) => ({ ...row, timestamp: undefined })), "unreadable", ["brief"]],
+  ["codex", "a link to a file of another name", linked, "unreadable", ["copy", "brief"], "Ran one."],
+  ["copilot", "zeros in the file beside it", zeroedBeside, "unreadable", ["copy", "brief"], "Ran one."],
+  [
+    "copilot",
+    "a prompt without its time",
+    rows((row, at) => (at === 1 ? { ...row, timestamp: "now" } : row)),
+    "unreadable",
+    ["copy", "brief"],
+    "Ran one.",
+    "pear",
+  ],
+  ["claude-code", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
+  ["claude-code", "an empty file", empty, "unreadable", ["brief"]],
+  ["claude-code", "a folder in its place", folder, "unreadable", ["brief"]],
+  ["claude-code", "its file is gone", gone, "deleted", ["brief"]],
+  ["codex", "no first row", headless, "unreadable", ["copy", "brief"], "Ran one."],
+  ["codex", "a byte order mark", marked, "unreadable", ["copy", "brief"], "Ran one."],
+  ["codex", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
+  ["codex", "a folder in its place", folder, "unreadable", ["brief"]],
+  ["codex", "an empty file", empty, "unreadable", ["brief"]],
+  ["codex", "its file is gone", gone, "deleted", ["brief"]],
+  ["copilot", "no first row", headless, "unreadable", ["copy", "brief"], "Ran one."],
+  [
+    "copilot",
+    "an answer without text",
+    lastAnswer((line) => line.replace('"Ran one."', "null")),
+    "unreadable",
+    ["copy", "brief"],
+    "pear",
+    "null,",
+  ],
+  [
+    "copilot",
+    "an event without its id",
+    lastAnswer((line) => line.replace(/"id":"[^"]+","timestamp"/, '"id":"x","timestamp"')),
+    "unreadable",
+    ["copy", "brief"],
+    "pear",
+    "Ran one.",
+  ],
+  ["copilot", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
+  ["copilot", "an empty file", empty, "unreadable", ["brief"]],
+  ["copilot", "its file is gone", gone, "deleted", ["brief"]],
+  ["qwen", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
+  ["qwen", "a folder in its place", folder, "unreadable", ["brief"]],
+  ["qwen", "an empty file", empty, "unreadable", ["brief"]],
+  ["qwen", "its file is gone", gone, "deleted", ["brief"]],
+  [
+    "gemini",
+    "a last row that takes all out",
+    edit((all) => [...all, '{"$set":{"messages":[]}}']),
+    "unreadable",
+    ["copy", "brief"],
+    "Ran one.",
+    '"messages":[]',
+  ],
+  ["gemini", "no first row", headless, "unreadable", ["copy", "brief"], "Ran one."],
+  ["gemini", "a byte order mark", marked, "unreadable", ["copy", "brief"], "Ran one."],
+  ["gemini", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
+  ["gemini", "an empty file", empty, "unreadable", ["brief"]],
+  ["gemini", "its file is gone", gone, "deleted", ["brief"]],
+];
+
+it.each(kinds)(
+  "[RS1] [RS5] %s, %s: named, and what works is offered",
+  async (client, _what, breaks, reason, offers, holds, lacks) => {
+    const home = aCliHome();
+    const session = invented(client, home.project);
+    const path = writeSession(home.folder, session);
+    known(home, session);
+    breaks(path, session);
+    const before = filesOf(home);
+    const diagnosis = await home.json(`rescue ${session.id}`);
+    expect(diagnosis).toMatchObject({ session: session.id, reason, offers: offers.map((one) => ({ kind: one })) });
+    expect(await home.json("rescue")).toEqual(diagnosis);
+    expect(filesOf(home)).toEqual(before);
+    const done = await home.json(`rescue ${session.id} --yes`);
+    const after = filesOf(home);
+    expect(new Map([...after].filter(([name]) => before.has(name)))).toEqual(before);
+    if (holds === undefined) return expect(done).toMatchObject({ start: { kind: "new" } });
+    const { copy } = (done as { done: { copy: { session: string; file: string; start: object } } }).done;
+    const text = readFileSync(copy.file, "utf8");
+    expect(text).toContain(holds);
+    expect(text).toContain(copy.session.slice(0, 8));
+    expect(text).not.toContain(session.id);
+    if (lacks !== undefined) expect(text).not.toContain(lacks);
+    expect(
+      text
+        .trimEnd()
+        .split("\n")
+        .map((line) => typeof JSON.parse(line)),
+    ).not.toContain("string");
+    // The copy is whole, and only files that did not exist were written.
+    addSession(home, { id: copy.session, client, transcriptPath: copy.file, pid: 78 });
+    expect(await home.json(`rescue ${copy.session}`)).toMatchObject({ reason: null });
+  },
+);
+
+it("[RS1] the table has fifty kinds and more, in five clients and more", () => {
+  // The locks, the moved folder, the archive and OpenCode have tests of their own below.
+  expect(kinds.length).toBeGreaterThanOrEqual(50);
+  expect(new Set(kinds.map(([client]) => client)).size).toBe(5);
+});
+
+const harmless: [client: string, what: string, breaks: Break][] = [
+  ...["claude-code", "codex", "copilot", "qwen", "gemini"].flatMap((client): typeof harmless => [
+    [client, "nothing", () => undefined],
+    [client, "a line that is no JSON", edit((all) => [...all.slice(0, 2), '{"type":', ...all.slice(2)])],
+    [client, "zeros at its end", (path: string) => appendFileSync(path, Buffer.alloc(64))],
+  ]),
+  ...["claude-code", "codex", "copilot", "gemini"].map((client): (typeof harmless)[number] => [
+    client,
+    "a last line that is cut",
+    cut,
+  ]),
+  ["gemini", "a head that stands later", edit((all) => ["{", ...all.slice(1), all[0] ?? ""])],
+  [
+    "gemini",
+    "all set again after they were taken out",
+    edit((all) => [...all, '{"$set":{"messages":[]}}', ...all.slice(1)]),
+  ],
+  ["copilot", "a row of an unknown kind", edit((all) => [...all, '{"type":"hologram","id":"x"}'])],
+  ...["claude-code", "codex", "copilot", "qwen"].flatMap((client): typeof harmless => [
+    [client, "one refusal", refuse(400)],
+    [client, "a limit, met twice", refuse(429, 429)],
+    [client, "two different refusals", refuse(400, 413)],
+    [
+      client,
+      "refusals before an answer",
+      (path: string, session: InventedSession) => {
+        refuse(400, 400)(path, session);
+        const answer = lines(path).findLast((line) => line.includes("Ran one.") && !line.includes("event_msg"));
+        const other = answer?.replace("msg_2", "msg_3").replace(/"messageId":"0/, '"messageId":"1');
+        appendFileSync(path, `${other}\n`);
+      },
+    ],
+  ]),
+];
+
+it.each(harmless)(
+  "[RS2] [RS3] %s with %s: its client continues it, so nothing is wrong",
+  async (client, _what, breaks) => {
+    const home = aCliHome();
+    const session = invented(client, home.project);
+    const path = writeSession(home.folder, session);
+    known(home, session);
+    breaks(path, session);
+    expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null, offers: [] });
+    expect(await home.shim(`rescue ${session.id}`)).toMatchObject(printed("Nothing is wrong with", "shim resume"));
+    expect(await home.shim("rescue")).toMatchObject(printed("Nothing is wrong with the newest session here."));
+  },
+);
+
+it.each([
+  ["codex", ".codex/state_5.sqlite", "no database".repeat(20), "no whole SQLite database"],
+  ["codex", ".codex/thread_history_1.sqlite", cutDatabase(), "no whole SQLite database"],
+  ["claude-code", ".claude.json", "{", "no JSON"],
+] as const)(
+  "[RS4] %s does not start with a damaged %s, which is renamed with consent",
+  async (client, name, content, what) => {
+    const home = aCliHome();
+    const session = invented(client, home.project);
+    const path = writeSession(home.folder, session);
+    known(home, session);
+    const damaged = join(home.folder, name);
+    writeFileSync(damaged, content);
+    if (client === "codex") for (const end of ["-wal", "-shm"]) writeFileSync(`${damaged}${end}`, end);
+    const before = filesOf(home);
+    expect(await home.json(`rescue ${session.id}`)).toMatchObject({
+      reason: "damaged",
+      why: expect.stringMatching(new RegExp(`does not start with ${damaged}, which is ${what}$`)),
+      offers: [{ kind: "aside" }, { kind: "brief" }],
+    });
+    expect(filesOf(home)).toEqual(before);
+    const { done } = await home.json(`rescue ${session.id} --yes`);
+    const { backups } = done as { backups: readonly string[] };
+    expect(backups).toHaveLength(client === "codex" ? 3 : 1);
+    expect(readFileSync(backups[0] ?? "")).toEqual(Buffer.from(content));
+    expect(existsSync(damaged)).toBe(false);
+    expect(readFileSync(path, "base64")).toBe(before.get(session.file));
+    expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null });
+  },
+);
+
+it("[RS4] databases of Codex that are whole, empty or in use are no reason", async () => {
+  const home = aCliHome();
+  const session = invented("codex", home.project);
+  writeSession(home.folder, session);
+  known(home, session);
+  const whole = new DatabaseSync(join(home.folder, ".codex", "state_5.sqlite"));
+  onTestFinished(() => whole.close());
+  whole.exec("PRAGMA journal_mode = WAL; CREATE TABLE threads (id TEXT)");
+  writeFileSync(join(home.folder, ".codex", "logs_2.sqlite"), "");
+  expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null });
+});
+
+it("[RS1] a session of Qwen Code whose folder has become a link continues as a copy for the real one", async () => {
+  const home = aCliHome();
+  const old = join(home.folder, "old-name");
+  symlinkSync(home.project, old);
+  const session = invented("qwen", old);
+  const path = writeSession(home.folder, session);
+  addSession(home, { id: session.id, client: "qwen", pid: 77, project: old, transcriptPath: path });
+  const { why, ...rest } = await home.json(`rescue ${session.id}`);
+  expect(rest).toMatchObject({ reason: "invisible", offers: [{ kind: "copy" }, { kind: "brief" }] });
+  expect(why).toBe(`Qwen Code does not look for it in ${dirname(path)} when it runs in ${home.project}`);
+  const { done } = await home.json(`rescue ${session.id} --yes`);
+  const { file, start } = (done as { copy: { file: string; start: object } }).copy;
+  expect(file).toContain(home.project.replaceAll(/[^a-zA-Z0-9]/g, "-"));
+  expect(start).toMatchObject({ cwd: home.project });
+});
+
+it.each([
+  [
+    "claude-code",
+    {
+      type: "assistant",
+      uuid: "t",
+      parentUuid: "p",
+      message: { id: "msg_0", content: [{ type: "thinking", thinking: "hm", signature: "old" }] },
+    },
+  ],
+  [
+    "codex",
+    {
+      timestamp: "2026-11-25T10:00:00.000Z",
+      type: "response_item",
+      payload: { type: "reasoning", encrypted_content: "old" },
+    },
+  ],
+] as const)("[RS5] the copy of a poisoned session of %s has no thoughts of its model", async (client, thought) => {
+  const home = aCliHome();
+  const session = invented(client, home.project);
+  const [first, second, ...others] = session.rows;
+  const parent = { ...thought, parentUuid: first?.["uuid"] };
+  const rest = client === "codex" ? [second ?? {}] : [{ ...second, parentUuid: "t" }];
+  writeSession(home.folder, session, [
+    first ?? {},
+    parent,
+    ...rest,
+    ...others,
+    ...session.refused(1, 400),
+    ...session.refused(2, 400),
+  ]);
+  known(home, session);
+  const { done } = await home.json(`rescue ${session.id} --yes`);
+  const { copy } = done as { copy: { session: string; file: string } };
+  const text = readFileSync(copy.file, "utf8");
+  expect(text).not.toContain('"old"');
+  expect(text).not.toContain('"t"');
+  expect(text).toContain("pear");
+  addSession(home, { id: copy.session, client, transcriptPath: copy.file, pid: 78 });
+  expect(await home.json(`rescue ${copy.session}`)).toMatchObject({ reason: null });
+});
+
+it.each(["claude-code", "qwen"])(
+  "[RS1] a session of %s whose folder is gone continues as a copy in this one",
+  async (client) => {
+    const home = aCliHome();
+    const old = join(home.folder, "old-name");
+    const session = invented(client, old);
+    writeSession(home.folder, session);
+    addSession(home, {
+      id: session.id,
+      client,
+      pid: 77,
+      project: old,
+      transcriptPath: join(home.folder, session.file),
+    });
+    expect(await home.json(`rescue ${session.id}`)).toMatchObject({
+      reason: "invisible",
+      why: `its folder ${old} is gone`,
+      offers: [{ kind: "copy" }, { kind: "brief" }],
+    });
+    const { done } = await home.json(`rescue ${session.id} --yes`);
+    const { file, start } = (done as { copy: { file: string; start: object } }).copy;
+    expect(file).toContain(home.project.replaceAll(/[^a-zA-Z0-9]/g, "-"));
+    expect(start).toMatchObject({ cwd: home.project });
+    expect(readFileSync(file, "utf8")).not.toContain(JSON.stringify(old));
+  },
+);
