@@ -34,7 +34,7 @@ export function known(
 export type Break = (path: string, session: InventedSession) => void;
 
 export const lines = (path: string): string[] => readFileSync(path, "utf8").trimEnd().split("\n");
-export const put = (path: string, all: readonly string[]): void => writeFileSync(path, `${all.join("\n")}\n`);
+const put = (path: string, all: readonly string[]): void => writeFileSync(path, `${all.join("\n")}\n`);
 export const edit =
   (change: (all: string[]) => string[]): Break =>
   (path) =>
