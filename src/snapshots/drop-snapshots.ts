@@ -6,11 +6,11 @@ import { removeDurably, syncFolder } from "../platform/private-files.ts";
 import { lines, withTimeLimit, type TimeLimit } from "./git.ts";
 import {
   filterOwned,
-  indexesIn,
-  indexPrefix,
   inRepository,
   pack,
+  readBase,
   refOf,
+  removeBase,
   updateRefs,
   withRepository,
   type OpenRepository,
@@ -59,10 +59,10 @@ async function dropRefs(opened: OpenRepository, checkpointIds: readonly string[]
   const git = inRepository(opened);
   const known = new Set(await lines(git, ["for-each-ref", "--format=%(refname)", "refs/shim/"]));
   const refsToDrop = [...new Set(checkpointIds.map(refOf))].filter((ref) => known.has(ref));
+  const base = readBase(opened);
+  // Its names of files go, too; first, since a base must be there.
+  if (base === null || refsToDrop.includes(refOf(base.checkpointId))) removeBase(opened.repository);
   if (refsToDrop.length > 0) await updateRefs(opened, refsToDrop.map((ref) => `delete ${ref}\n`).join(""));
-  // Its names of files go, too.
-  for (const name of indexesIn(opened.repository))
-    if (refsToDrop.includes(refOf(name.slice(indexPrefix.length)))) rmSync(join(opened.repository, name));
   return [...known].filter((ref) => !refsToDrop.includes(ref));
 }
 

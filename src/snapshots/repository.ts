@@ -1,5 +1,17 @@
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { withLock } from "../platform/process-lock.ts";
@@ -36,11 +48,46 @@ export function repositoryFor(snapshots: string, tree: Pick<WorkTree, "format" |
   return join(snapshots, `${name}.git`);
 }
 
-/** [GS91] Beginning of the name of a plain folder's index; the rest is its checkpoint. */
-export const indexPrefix = "index-";
+/**
+ * [GS91] The newest snapshot, where all of its content is in SHIM's repository: the next one adds
+ * what it lacks. Its index is kept for a folder without git alone.
+ */
+export interface Base {
+  readonly checkpointId: string;
+  readonly commit: string;
+  /** Tree of the commit, and the last line of its message. */
+  readonly root: string;
+  readonly about: string;
+}
 
-export function indexesIn(repository: string): string[] {
-  return readdirSync(repository).filter((name) => name.startsWith(indexPrefix));
+const baseFile = "base.json";
+export const baseIndex = "base-index";
+
+export function readBase({ repository }: Pick<OpenRepository, "repository">): Base | null {
+  try {
+    // Written by this module alone; a power cut may leave a part.
+    return JSON.parse(readFileSync(join(repository, baseFile), "utf8")) as Base;
+  } catch {
+    return null;
+  }
+}
+
+/** @param index of the files that the snapshot holds; null: it is not kept */
+export function writeBase({ repository }: OpenRepository, base: Base, index: string | null): void {
+  if (index !== null && existsSync(index)) {
+    const fresh = join(repository, "tmp_index");
+    copyFileSync(index, fresh);
+    // Git compares what is as young as its index.
+    const { atime, mtime } = statSync(index);
+    utimesSync(fresh, atime, mtime);
+    renameSync(fresh, join(repository, baseIndex));
+  }
+  writeFileSync(join(repository, "tmp_base"), JSON.stringify(base));
+  renameSync(join(repository, "tmp_base"), join(repository, baseFile));
+}
+
+export function removeBase(repository: string): void {
+  for (const name of [baseFile, baseIndex]) rmSync(join(repository, name), { force: true });
 }
 
 /**
@@ -146,9 +193,14 @@ export interface StoredObject {
   readonly isNew: boolean;
 }
 
-/** Lists ids needed by a commit or tree; `absent` in a partial clone or after pruning. */
-export async function listNeeded(git: Git, root: string): Promise<{ ids: string[]; absent: string[] }> {
-  const answer = await lines(git, ["rev-list", "--objects", "--no-object-names", "--missing=print", root]);
+/**
+ * Lists ids needed by a commit or tree; `absent` in a partial clone or after pruning.
+ *
+ * @param base commit whose own are not listed
+ */
+export async function listNeeded(git: Git, root: string, base?: string): Promise<{ ids: string[]; absent: string[] }> {
+  const known = base === undefined ? [] : [`^${base}`];
+  const answer = await lines(git, ["rev-list", "--objects", "--no-object-names", "--missing=print", root, ...known]);
   return {
     ids: answer.filter((id) => !id.startsWith("?")),
     absent: answer.filter((id) => id.startsWith("?")).map((id) => id.slice(1)),
@@ -156,6 +208,7 @@ export async function listNeeded(git: Git, root: string): Promise<{ ids: string[
 }
 
 export async function filterOwned(opened: OpenRepository, ids: readonly string[]): Promise<Set<string>> {
+  if (ids.length === 0) return new Set();
   const answer = await lines(inRepository(opened), ["cat-file", "--batch-check=%(objectname)"], idLines(ids));
   return new Set(answer.filter((line) => !line.endsWith(" missing")));
 }
@@ -215,5 +268,8 @@ export function readingGit(
   config: readonly string[] = [],
 ): Git {
   const location = { gitDir: opened.scratch, alternates: [opened.owned, ...others], config };
-  return repositoryGit(opened.host.env, workTree === undefined ? location : { ...location, workTree }, opened.signal);
+  const { env } = opened.host;
+  const git = repositoryGit(env, workTree === undefined ? location : { ...location, workTree }, opened.signal);
+  // Git may refresh the index, which is a copy.
+  return { ...git, env: { ...git.env, GIT_OPTIONAL_LOCKS: "1" } };
 }

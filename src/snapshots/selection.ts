@@ -30,6 +30,8 @@ export interface Selection {
   /** Paths of which the snapshot keeps HEAD's state, or nothing. */
   readonly kept: readonly FileChange[];
   readonly leftOut: readonly ExcludedFile[];
+  /** Number of those that the snapshot holds, without submodules. */
+  readonly files: number;
 }
 
 /** Time in a turn of the event loop, in ms: other chats wait for it. */
@@ -68,7 +70,14 @@ export async function select(
     else candidates.push({ change, bytes: found });
   }
   const { taken, bytes } = limitTotal(candidates, limits, exclude);
-  return { taken, bytes, deleted, kept, leftOut: [...leftOut, ...unchangedExclusions({ changes, tracked }, filters)] };
+  const changed = new Set(changes.map(({ path }) => path));
+  const unchanged = tracked.filter(({ path }) => !changed.has(path));
+  const files = unchanged.filter(isFile).length + taken.length + kept.filter(({ before }) => isFile(before)).length;
+  return { taken, bytes, deleted, kept, leftOut: [...leftOut, ...unchangedExclusions(unchanged, filters)], files };
+}
+
+function isFile(entry: { readonly mode: string } | null): boolean {
+  return entry !== null && entry.mode !== submoduleMode;
 }
 
 interface Candidate {
@@ -157,20 +166,14 @@ function limitTotal(
 
 /** [GS9] Names submodules and unchanged tracked files under a filter, whose form is stored. */
 function unchangedExclusions(
-  { changes, tracked }: Pick<WorkTreeChanges, "changes" | "tracked">,
+  unchanged: WorkTreeChanges["tracked"],
   filters: ReadonlyMap<RawPath, string>,
 ): ExcludedFile[] {
-  const changed = new Set(changes.map(({ path }) => path));
-  const exclusions: ExcludedFile[] = [];
-  for (const { path, mode } of tracked) {
-    if (changed.has(path)) continue;
+  return unchanged.flatMap(({ path, mode }) => {
+    if (mode === submoduleMode) return [{ path: displayPath(path), reason: "a submodule" }];
     const filter = filters.get(path);
-    if (mode === submoduleMode) exclusions.push({ path: displayPath(path), reason: "a submodule" });
-    else if (filter !== undefined)
-      exclusions.push({
-        path: displayPath(path),
-        reason: `kept as the filter ${displayPath(filter)} stored it, not as it is in the work tree`,
-      });
-  }
-  return exclusions;
+    if (filter === undefined) return [];
+    const reason = `kept as the filter ${displayPath(filter)} stored it, not as it is in the work tree`;
+    return [{ path: displayPath(path), reason }];
+  });
 }

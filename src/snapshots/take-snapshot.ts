@@ -1,14 +1,4 @@
-import {
-  copyFileSync,
-  existsSync,
-  readdirSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, existsSync, readdirSync, realpathSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join, posix, relative, sep } from "node:path";
 import {
   changesSince,
@@ -37,17 +27,19 @@ import {
 import {
   describe,
   filterOwned,
-  inRepository,
-  indexesIn,
-  indexPrefix,
   listNeeded,
+  baseIndex,
   pack,
+  readBase,
   readingGit,
   refOf,
+  removeBase,
   repositoryFor,
   splitIntoPacks,
   updateRefs,
   withRepository,
+  writeBase,
+  type Base,
   type OpenRepository,
   type SnapshotHost,
   type StoredObject,
@@ -122,7 +114,15 @@ export async function withProject<T>(
       const tree = await projectTree(input.env, input.project, signal, repositoryOf);
       if ("skipped" in tree) return refuse({ state: "skipped", reason: tree.skipped });
       const repository = repositoryOf(tree.found);
-      return withRepository(input, repository, tree.found, signal, (opened) => work(opened, tree.found));
+      return withRepository(input, repository, tree.found, signal, async (opened) => {
+        try {
+          return await work(opened, tree.found);
+        } catch (error) {
+          // It may be damaged.
+          if (error instanceof GitError && error.fault === "failed") removeBase(repository);
+          throw error;
+        }
+      });
     },
     (reason) => refuse({ state: "failed", reason }),
   );
@@ -155,23 +155,24 @@ export async function stageTree(
   copyProjectFiles(tree, opened.scratch, index);
   const reader = readingGit(opened, [tree.objects], tree.top, tree.config);
   const writer = readingGit(opened, [], tree.top, tree.config);
-  await unhide(writer, tree.top, await indexEntries(writer));
-  const { selection, special } = await selectChanges(opened, tree, input, reader);
+  const tracked = await indexEntries(writer);
+  await unhide(writer, tree.top, tracked);
+  const { selection, special } = await selectChanges(opened, tree, input, reader, tracked);
   await stage(writer, selection, tree.format);
   const root = await text(writer, ["write-tree", "--missing-ok"]);
   return { root, special, selection, reader, writer };
 }
 
 /** The project's files as they are, in the scratch folder. */
-export interface PresentFiles {
-  readonly commit: string;
+export interface PresentFiles extends Pick<StagedTree, "root" | "reader" | "writer"> {
+  /** Ids of the objects that the base has not. */
+  readonly ids: readonly string[];
+  readonly base: Base | null;
   readonly head: string | null;
-  /** Git that reads them, beside SHIM's and the project's objects. */
-  readonly reader: Git;
   readonly settings: readonly string[];
-  readonly files: readonly IndexEntry[];
-  readonly leftOut: readonly ExcludedFile[];
+  readonly files: number;
   readonly bytes: number;
+  readonly leftOut: readonly ExcludedFile[];
 }
 
 export async function readPresent(
@@ -179,47 +180,66 @@ export async function readPresent(
   found: WorkTree,
   input: SnapshotInput,
 ): Promise<PresentFiles | { readonly skipped: string }> {
-  const base = found.isPlain ? await plainBase(opened) : null;
+  const base = readBase(opened);
   if (found.isPlain && base === null && (await isTooLarge(found.top)))
     return {
       skipped: `${found.top} is not in a git repository and holds more than ${maxPlainFiles} files: \`git init\` there makes it a project`,
     };
-  const tree = base === null ? found : { ...found, head: base.commit };
-  const { root: written, special, selection, reader, writer } = await stageTree(opened, tree, input, base?.index);
-  const reason = "its content is not in the project's objects on this machine";
-  const { entries, absent } = await dropAbsent(reader, writer, written, reason);
-  const root = absent.length === 0 ? written : await text(writer, ["write-tree", "--missing-ok"]);
-  const settings = tree.config.filter(isContentSetting);
-  const head = found.head;
-  const about = JSON.stringify({ head, branch: tree.branch, settings });
-  const message = `Work at checkpoint ${input.checkpointId}\n\n${about}\n`;
-  const commit = await text(withAuthor(writer, input.now), ["commit-tree", root], message);
+  const isFromBase = found.isPlain && base !== null;
+  const tree = isFromBase ? { ...found, head: base.commit } : found;
+  const index = isFromBase ? join(opened.repository, baseIndex) : undefined;
+  const { special, selection, reader, writer, ...staged } = await stageTree(opened, tree, input, index);
+  const { root, ids, absent } = await withoutAbsent(reader, writer, staged.root, base);
   const leftOut = new Map<string, ExcludedFile>();
   for (const one of [...selection.leftOut, ...absent, ...special])
     if (!leftOut.has(one.path)) leftOut.set(one.path, one);
-  const files = entries.filter(({ mode }) => mode !== submoduleMode);
-  return { commit, head, reader, settings, files, leftOut: [...leftOut.values()], bytes: selection.bytes };
+  const about = { base, head: found.head, settings: tree.config.filter(isContentSetting) };
+  const sizes = { files: selection.files - absent.length, bytes: selection.bytes };
+  return { root, ids, reader, writer, ...about, ...sizes, leftOut: [...leftOut.values()] };
+}
+
+/** [GS13] The tree without what the project itself lacks. */
+async function withoutAbsent(
+  reader: Git,
+  writer: Git,
+  root: string,
+  base: Base | null,
+): Promise<Pick<PresentFiles, "root" | "ids"> & { readonly absent: readonly ExcludedFile[] }> {
+  if (root === base?.root) return { root, ids: [], absent: [] };
+  const { ids, absent } = await listNeeded(reader, root, base?.commit);
+  if (absent.length === 0) return { root, ids, absent: [] };
+  const dropped = await dropAbsent(reader, writer, root, "its content is not in the project's objects on this machine");
+  const rest = await text(writer, ["write-tree", "--missing-ok"]);
+  return { ...(await withoutAbsent(reader, writer, rest, base)), absent: dropped.absent };
 }
 
 /** Moves them into SHIM's repository under the checkpoint's name. */
 export async function adopt(
   opened: OpenRepository,
   tree: WorkTree,
-  { commit, head, reader, files, leftOut, bytes }: PresentFiles,
-  { checkpointId, limits }: SnapshotInput,
+  present: PresentFiles,
+  { checkpointId, limits, now }: SnapshotInput,
 ): Promise<Extract<Snapshot, { readonly state: "done" }>> {
-  const borrowed = await adoptObjects(opened, reader, commit, checkpointId, limits);
-  if (tree.isPlain) keepIndex(opened, checkpointId);
+  const { base, root, head, settings, writer, files, bytes } = present;
+  const about = JSON.stringify({ head, branch: tree.branch, settings });
+  // The same work is the same commit.
+  const isKnown = base !== null && base.root === root && base.about === about;
+  const message = `Work saved by SHIM\n\n${about}\n`;
+  const commit = isKnown ? base.commit : await text(withAuthor(writer, now), ["commit-tree", root], message);
+  const borrowed = await adoptObjects(opened, present, isKnown ? [] : [commit], { commit, checkpointId, limits });
+  const isBorrowed = ({ id }: IndexEntry): boolean => borrowed.has(id);
+  if (borrowed.size === 0)
+    writeBase(opened, { checkpointId, commit, root, about }, tree.isPlain ? join(opened.scratch, "index") : null);
   return {
     state: "done",
     head,
     branch: tree.branch,
     commit,
     repository: opened.repository,
-    leftOut: firstLeftOut(leftOut, maxNamed),
-    files: files.length,
+    leftOut: firstLeftOut(present.leftOut, maxNamed),
+    files,
     bytes,
-    borrowed: files.filter(({ id }) => borrowed.has(id)).length,
+    borrowed: borrowed.size === 0 ? 0 : (await indexEntries(writer)).filter(isBorrowed).length,
   };
 }
 
@@ -240,38 +260,14 @@ async function isTooLarge(top: string): Promise<boolean> {
   return files > maxPlainFiles;
 }
 
-/** [GS91] The snapshot of a plain folder whose index is kept: the next one reads changes alone. */
-async function plainBase(opened: OpenRepository): Promise<{ readonly commit: string; readonly index: string } | null> {
-  for (const name of indexesIn(opened.repository)) {
-    const ref = `${refOf(name.slice(indexPrefix.length))}^{commit}`;
-    const { stdout } = await run(inRepository(opened), ["rev-parse", "-q", "--verify", ref], "", [0, 1, 128]);
-    const commit = stdout.toString("utf8").trim();
-    if (commit !== "") return { commit, index: join(opened.repository, name) };
-  }
-  return null;
-}
-
-function keepIndex(opened: OpenRepository, checkpointId: string): void {
-  const from = join(opened.scratch, "index");
-  if (!existsSync(from)) return;
-  const fresh = join(opened.repository, "tmp_index");
-  copyFileSync(from, fresh);
-  // Git compares what is as young as its index.
-  const { atime, mtime } = statSync(from);
-  utimesSync(fresh, atime, mtime);
-  const kept = `${indexPrefix}${checkpointId}`;
-  renameSync(fresh, join(opened.repository, kept));
-  for (const name of indexesIn(opened.repository).filter((name) => name !== kept))
-    rmSync(join(opened.repository, name), { force: true });
-}
-
 async function selectChanges(
   opened: OpenRepository,
   tree: WorkTree,
   input: TreeInput,
   reader: Git,
+  tracked: readonly IndexEntry[],
 ): Promise<{ selection: Selection; special: ExcludedFile[] }> {
-  const changes = await changesSince(reader, tree.head);
+  const changes = await changesSince(reader, tracked);
   const paths = [...new Set([...changes.tracked, ...changes.changes].map(({ path }) => path))];
   const { filter, autoText } = await readAttributes(reader, paths);
   const isOwn = ownFolder(tree.top, input.snapshots);
@@ -306,23 +302,15 @@ function isRequired({ type, isNew }: StoredObject): boolean {
 /** Moves new objects first, then the project's within size and time; returns those borrowed. */
 async function adoptObjects(
   opened: OpenRepository,
-  reader: Git,
-  commit: string,
-  checkpointId: string,
-  limits: SnapshotLimits,
+  { reader, ids }: PresentFiles,
+  commits: readonly string[],
+  { commit, checkpointId, limits }: Pick<SnapshotInput, "checkpointId" | "limits"> & { readonly commit: string },
 ): Promise<Set<string>> {
-  const { ids } = await listNeeded(reader, commit);
-  const ownedIds = await filterOwned(opened, ids);
-  const missing = await describe(
-    reader,
-    opened,
-    ids.filter((id) => !ownedIds.has(id)),
-  );
-  await pack(
-    reader,
-    opened.owned,
-    missing.filter(isRequired).map(({ id }) => id),
-  );
+  const [ownedIds, objects] = await Promise.all([filterOwned(opened, ids), describe(reader, opened, ids)]);
+  const missing = objects.filter(({ id }) => !ownedIds.has(id));
+  await pack(reader, opened.owned, [...commits, ...missing.filter(isRequired).map(({ id }) => id)]);
+  // It may be of this checkpoint, which gets another commit.
+  removeBase(opened.repository);
   await updateRefs(opened, `update ${refOf(checkpointId)} ${commit}\n`);
   const others = missing.filter((object) => !isRequired(object));
   const borrowed = new Set(others.map(({ id }) => id));
@@ -341,8 +329,9 @@ async function adoptObjects(
 
 const maxFoldersSearched = 5_000;
 
-/** Copies the index and this clone's ignore and attribute rules into the scratch. */
+/** Copies HEAD, the index and this clone's ignore and attribute rules into the scratch. */
 function copyProjectFiles(tree: WorkTree, scratch: string, index: string): void {
+  writeFileSync(join(scratch, "HEAD"), `${tree.head ?? "ref: refs/heads/none"}\n`);
   if (tree.isPlain) {
     writeFileSync(join(scratch, "info/exclude"), [...installed].map((name) => `${name}/\n`).join(""));
     writeFileSync(join(scratch, "info/attributes"), "* -text -ident -filter -working-tree-encoding\n");

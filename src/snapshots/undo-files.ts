@@ -1,10 +1,10 @@
-import { lstatSync, mkdirSync } from "node:fs";
+import { copyFileSync, existsSync, lstatSync, mkdirSync } from "node:fs";
 import { isAbsolute, join, relative, sep } from "node:path";
 import type { FileStamp } from "../contract/work-state.ts";
-import { displayPath, joinRaw, rawList, run, splitRaw, type Git, type RawPath } from "./git.ts";
+import { displayPath, joinRaw, rawList, run, splitRaw, text, type Git, type RawPath } from "./git.ts";
 import { realPath } from "../platform/real-path.ts";
-import { diffOf, replaceFiles, withStaging, type FileChange, type Staged } from "./replace-files.ts";
-import { readingGit, type OpenRepository } from "./repository.ts";
+import { replaceFiles, withStaging, type FileChange } from "./replace-files.ts";
+import { describe, readingGit, type OpenRepository } from "./repository.ts";
 import type { ExcludedFile } from "./selection.ts";
 import {
   adopt,
@@ -14,7 +14,7 @@ import {
   type Snapshot,
   type SnapshotInput,
 } from "./take-snapshot.ts";
-import { submoduleMode } from "./work-tree.ts";
+import { submoduleMode, type WorkTree } from "./work-tree.ts";
 
 /** End of a turn that runs: the files of now. */
 export const presentEnd = "present";
@@ -90,32 +90,39 @@ export async function undoFiles(input: UndoInput): Promise<UndoneFiles> {
       const found = await findChanges(input, tree.top, present);
       const wanted = found.changes.filter(({ path }) => isChosen(input.chosen, path));
       const left = found.left.filter(({ path }) => isChosen(input.chosen, path));
-      return withStaging(async (scratch) => {
-        const staged = { folder: join(scratch, "files"), project: tree.top };
-        await stageFiles(opened, [tree.objects], present, wanted, staged.folder);
-        const { ready, missing } = split(wanted, staged);
-        const changes = ready.map(toFileChange);
-        if (!input.isApplied || changes.length === 0) {
-          const limits = { env: input.env, timeoutMs: input.limits.timeoutMs };
-          const diff = changes.length === 0 || input.isApplied ? "" : await diffOf(staged, changes, limits);
-          return { state: "done", changes, left: [...left, ...missing], diff, applied: null };
-        }
-        // [UN5] First: what is replaced comes back from it.
-        const snapshot = await adopt(opened, tree, present, input);
-        const { written, notRestored } = replaceFiles(staged, changes, null);
-        const isWritten = new Set(written);
-        const undone = ready.filter(({ path }) => isWritten.has(displayPath(path)));
-        return {
-          state: "done",
-          changes: changes.filter(({ path }) => isWritten.has(path)),
-          left: [...left, ...missing, ...notRestored],
-          diff: "",
-          applied: { snapshot, undone },
-        };
-      });
+      const { ready, missing } = await split(opened, present, wanted);
+      const stays = [...left, ...missing];
+      if (input.isApplied && ready.length > 0) return apply(input, { opened, tree, present }, ready, stays);
+      const diff = ready.length === 0 || input.isApplied ? "" : await diffOf(opened, present, ready);
+      return { state: "done", changes: ready.map(toFileChange), left: stays, diff, applied: null };
     },
     (refused) => refused,
   );
+}
+
+interface Opened {
+  readonly opened: OpenRepository;
+  readonly tree: WorkTree;
+  readonly present: PresentFiles;
+}
+
+function apply(
+  input: UndoInput,
+  { opened, tree, present }: Opened,
+  ready: readonly UndoneFile[],
+  left: readonly ExcludedFile[],
+): Promise<UndoneFiles> {
+  return withStaging(async (scratch) => {
+    const staged = { folder: join(scratch, "files"), project: tree.top };
+    await stageFiles(opened, [tree.objects], present, ready, staged.folder);
+    // [UN5] First: what is replaced comes back from it.
+    const snapshot = await adopt(opened, tree, present, input);
+    const { written, notRestored } = replaceFiles(staged, ready.map(toFileChange), null);
+    const isWritten = new Set(written);
+    const undone = ready.filter(({ path }) => isWritten.has(displayPath(path)));
+    const changes = undone.map(toFileChange);
+    return { state: "done", changes, left: [...left, ...notRestored], diff: "", applied: { snapshot, undone } };
+  });
 }
 
 function isChosen(chosen: readonly string[], path: RawPath): boolean {
@@ -128,14 +135,19 @@ function toFileChange({ path, before, after }: UndoneFile): FileChange {
 }
 
 /** Files whose content is stored no more cannot come back. */
-function split(wanted: readonly UndoneFile[], { folder }: Staged): { ready: UndoneFile[]; missing: ExcludedFile[] } {
-  const isReady = ({ path, after }: UndoneFile): boolean =>
-    after === null || lstatSync(join(folder, displayPath(path)), { throwIfNoEntry: false }) !== undefined;
-  const missing = wanted.filter((one) => !isReady(one));
-  const reason = "its earlier content is stored no more, or its name cannot be written here";
+async function split(
+  opened: OpenRepository,
+  { reader }: PresentFiles,
+  wanted: readonly UndoneFile[],
+): Promise<{ ready: UndoneFile[]; missing: ExcludedFile[] }> {
+  const ids = wanted.flatMap(({ after }) => after?.split(" ")[1] ?? []);
+  const found = await describe(reader, opened, [...new Set(ids)]);
+  const lost = new Set(found.filter(({ type }) => type === "missing").map(({ id }) => id));
+  const isLost = ({ after }: UndoneFile): boolean => lost.has(after?.split(" ")[1] ?? "");
+  const reason = "its earlier content is stored no more";
   return {
-    ready: wanted.filter(isReady),
-    missing: missing.map(({ path }) => ({ path: displayPath(path), reason })),
+    ready: wanted.filter((one) => !isLost(one)),
+    missing: wanted.filter(isLost).map(({ path }) => ({ path: displayPath(path), reason })),
   };
 }
 
@@ -143,24 +155,40 @@ function split(wanted: readonly UndoneFile[], { folder }: Staged): { ready: Undo
 async function stageFiles(
   opened: OpenRepository,
   objects: readonly string[],
-  { commit, settings }: PresentFiles,
+  { settings }: PresentFiles,
   changes: readonly UndoneFile[],
   folder: string,
 ): Promise<void> {
   mkdirSync(folder);
-  const wanted = changes.flatMap(({ path, after }) => (after === null ? [] : [{ path, after }]));
-  if (wanted.length === 0) return;
-  const reading = readingGit(opened, objects, folder, settings);
-  // The index of the scratch is that of the present files.
-  const git = { ...reading, env: { ...reading.env, GIT_INDEX_FILE: join(opened.scratch, "undo-index") } };
-  await run(git, ["read-tree", commit]);
-  await run(git, ["update-index", "--replace", "-z", "--index-info"], joinRaw(wanted.map(toIndexInfo)));
+  const back = changes.filter(({ after }) => after !== null);
+  const git = await indexAfter(opened, readingGit(opened, objects, folder, settings), back);
   // Exit 1: some could not be written; they are found by their absence.
-  await run(git, ["checkout-index", "-q", "-z", "--stdin"], joinRaw(wanted.map(({ path }) => path)), [0, 1, 128]);
+  await run(git, ["checkout-index", "-q", "-z", "--stdin"], joinRaw(back.map(({ path }) => path)), [0, 1, 128]);
 }
 
-function toIndexInfo({ path, after }: { readonly path: RawPath; readonly after: string }): string {
-  return `${after}\t${path}`;
+/** Text as `git diff` prints it, from the files of now. */
+async function diffOf(
+  opened: OpenRepository,
+  { reader, root }: PresentFiles,
+  changes: readonly UndoneFile[],
+): Promise<string> {
+  const git = await indexAfter(opened, reader, changes);
+  const after = await text(git, ["write-tree", "--missing-ok"]);
+  const flags = ["-r", "-p", "-M", "--no-ext-diff", "--no-textconv", "--no-color"];
+  const { stdout } = await run(git, ["diff-tree", ...flags, "--src-prefix=now/", "--dst-prefix=then/", root, after]);
+  return stdout.toString("utf8");
+}
+
+/** @returns git with an index of the present files and these changes, beside that of the scratch */
+async function indexAfter(opened: OpenRepository, reader: Git, changes: readonly UndoneFile[]): Promise<Git> {
+  const [present, index] = [join(opened.scratch, "index"), join(opened.scratch, "undo-index")];
+  if (existsSync(present)) copyFileSync(present, index);
+  const git = { ...reader, env: { ...reader.env, GIT_INDEX_FILE: index } };
+  // A file may stand where a folder of removed ones is, and the other way round.
+  const removedFirst = changes.toSorted((one, other) => Number(one.after !== null) - Number(other.after !== null));
+  const lines = removedFirst.map(({ path, after, before }) => `${after ?? before?.replace(/\w+/, "0")}\t${path}`);
+  await run(git, ["update-index", "--replace", "-z", "--index-info"], joinRaw(lines));
+  return git;
 }
 
 /** Facts of a file that the chat has changed. */
@@ -190,10 +218,10 @@ async function findChanges(input: UndoInput, top: string, present: PresentFiles)
 }
 
 /** [UN6] A file that is not as the undo left it is later work. */
-async function findRedo(undone: readonly UndoneFile[], { reader, commit }: PresentFiles): Promise<Found> {
+async function findRedo(undone: readonly UndoneFile[], { reader, root }: PresentFiles): Promise<Found> {
   const now = await entriesAt(
     reader,
-    commit,
+    root,
     undone.map(({ path }) => path),
   );
   const isAsLeft = ({ path, after }: UndoneFile): boolean => (now.get(path) ?? null) === after;
@@ -275,7 +303,7 @@ class History {
       return;
     }
     for (const path of step.edited) this.#edited.add(path);
-    const end = step.end === presentEnd ? this.#present.commit : step.end;
+    const end = step.end === presentEnd ? this.#present.root : step.end;
     if (step.unsaved === null) await this.#follow(step, end);
     else this.#unseen.push({ path: "*", reason: step.unsaved });
     this.#isProvable &&= step.unsaved === null;
@@ -299,7 +327,7 @@ class History {
   /** @param proven absolute paths that are as the chat's last edit left them */
   async close(proven: readonly string[]): Promise<void> {
     const own = new Set(this.#isProvable ? proven.flatMap((path) => this.#toRaw(path) ?? []) : []);
-    for (const [path, { old, now }] of await this.#differences(this.#present.commit)) {
+    for (const [path, { old, now }] of await this.#differences(this.#present.root)) {
       if (own.has(path)) this.#change(path, old, now);
       else if (this.#doubt !== null) this.#leaveNew(path, old, now, this.#doubt);
       else this.leaveRaw(path, "it was changed since, not by this chat");
@@ -309,7 +337,7 @@ class History {
 
   /** [UN7] Edits that no snapshot shows, such as those of ignored files. */
   async #leaveUnseen(): Promise<void> {
-    const { reader, commit, leftOut } = this.#present;
+    const { reader, root, leftOut } = this.#present;
     const reasons = new Map(leftOut.map(({ path, reason }) => [toBytes(path), reason]));
     const unseen = [...this.#edited].flatMap((path) => {
       const raw = this.#toRaw(path);
@@ -317,7 +345,7 @@ class History {
     });
     const saved = await entriesAt(
       reader,
-      commit,
+      root,
       unseen.flatMap(({ raw }) => raw ?? []),
     );
     for (const { path, raw } of unseen) {

@@ -1,7 +1,19 @@
 import { existsSync, realpathSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { GitError, firstLine, joinRaw, rawList, run, splitRaw, text, userGit, type Git, type RawPath } from "./git.ts";
+import {
+  GitError,
+  firstLine,
+  joinRaw,
+  rawList,
+  run,
+  splitRaw,
+  text,
+  userGit,
+  type Git,
+  type GitOutput,
+  type RawPath,
+} from "./git.ts";
 
 export interface WorkTree {
   readonly top: string;
@@ -40,19 +52,21 @@ export async function discover(env: NodeJS.ProcessEnv, folder: string, signal: A
   if (!existsSync(folder)) return { skipped: `the folder ${folder} does not exist` };
   const git = userGit(env, folder, signal);
   try {
-    const tooOldReason = await findTooOld(git);
-    if (tooOldReason !== null) return { skipped: tooOldReason };
-    const isInside = await text(git, ["rev-parse", "--is-inside-work-tree"]);
-    if (isInside !== "true")
-      return { skipped: `${folder} is in a bare repository or a git folder: there is no work tree` };
+    const [version, place, settings] = await Promise.all([
+      text(git, ["version"]),
+      run(git, ["rev-parse", ...placeArgs.join(` ${separator} `).split(" ")], "", [0, 128]),
+      run(git, ["config", "-z", "--get-regexp", contentSettings], "", [0, 1, 128]),
+    ]);
+    if (gitNumber(version) < minGitVersion[0] * 1_000 + minGitVersion[1])
+      return { skipped: `${version} is too old: snapshots need git ${minGitVersion.join(".")} or newer` };
+    const tree = { ...(await readPlace(git, place)), config: readSettings(settings) };
+    // A dotfiles repository would copy the whole home. A setting may name a work tree above it.
+    return isAboveHome(env, tree.top) ? { skipped: `${tree.top} is the home folder, not a project` } : { found: tree };
   } catch (error) {
     const reason = skipReason(error, folder);
     if (reason === null) throw error;
     return { skipped: reason, isPlain: error instanceof GitError && error.stderr.includes(noRepository) };
   }
-  const tree = await describe(git);
-  // A dotfiles repository would copy the whole home. A setting may name a work tree above it.
-  return isAboveHome(env, tree.top) ? { skipped: `${tree.top} is the home folder, not a project` } : { found: tree };
 }
 
 function isAboveHome(env: NodeJS.ProcessEnv, top: string): boolean {
@@ -93,50 +107,52 @@ export function gitNumber(versionText: string): number {
   return Number(major) * 1_000 + Number(minor);
 }
 
-async function findTooOld(git: Git): Promise<string | null> {
-  const version = await text(git, ["version"]);
-  if (gitNumber(version) >= minGitVersion[0] * 1_000 + minGitVersion[1]) return null;
-  return `${version} is too old: snapshots need git ${minGitVersion.join(".")} or newer`;
-}
-
 const noRepository = "not a git repository";
 
 function skipReason(error: unknown, folder: string): string | null {
   if (!(error instanceof GitError)) return null;
   if (error.fault === "missing") return "git is not installed, or not on the PATH of this process";
+  if (error.stderr.includes("must be run in a work tree"))
+    return `${folder} is in a bare repository or a git folder: there is no work tree`;
   if (error.stderr.includes(noRepository)) return `${folder} is not in a git repository`;
   if (error.stderr.includes("dubious ownership"))
     return `git refuses this repository because another user owns it; to allow it: git config --global --add safe.directory <folder> (${firstLine(error.stderr)})`;
   return null;
 }
 
-async function describe(git: Git): Promise<WorkTree> {
-  const [top, gitDir, commonDir, objects, format, head, branch, config] = await Promise.all([
-    text(git, ["rev-parse", "--show-toplevel"]),
-    text(git, ["rev-parse", "--absolute-git-dir"]),
-    text(git, ["rev-parse", "--path-format=absolute", "--git-common-dir"]),
-    text(git, ["rev-parse", "--path-format=absolute", "--git-path", "objects"]),
-    text(git, ["rev-parse", "--show-object-format"]),
-    run(git, ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], "", [0, 1]),
-    run(git, ["symbolic-ref", "--quiet", "--short", "HEAD"], "", [0, 1]),
-    run(git, ["config", "-z", "--get-regexp", contentSettings], "", [0, 1]),
-  ]);
-  // `key LF value NUL`, or `key NUL` for a switch; the last of a key counts.
+/** Written by git as it is, between paths that may have line breaks. */
+const separator = "--shim-next";
+const placeArgs = [
+  "--show-object-format",
+  "--show-toplevel",
+  "--absolute-git-dir",
+  "--path-format=absolute --git-common-dir",
+  "--git-path objects",
+  // Last: it fails before the first commit.
+  "HEAD^{commit} --symbolic-full-name HEAD",
+];
+
+async function readPlace(git: Git, { stdout, stderr }: GitOutput): Promise<Omit<WorkTree, "config" | "isPlain">> {
+  const fields = stdout.toString("utf8").split(`\n${separator}\n`);
+  if (fields.length < placeArgs.length) throw new GitError("failed", firstLine(stderr), stderr);
+  const [format = "", top = "", gitDir = "", commonDir = "", objects = "", answer = ""] = fields;
+  const place = { format, top, gitDir, commonDir, objects };
+  const [, head, ref] = /^([0-9a-f]{40,64})\n(.*)\n$/.exec(answer) ?? [];
+  if (head !== undefined && ref !== undefined)
+    return { ...place, head, branch: ref === "HEAD" ? null : ref.replace(/^refs\/(heads\/)?/, "") };
+  const unborn = await run(git, ["symbolic-ref", "--quiet", "--short", "HEAD"], "", [0, 1]);
+  return { ...place, head: null, branch: unborn.stdout.toString("utf8").trim() || null };
+}
+
+/** Reads `key LF value NUL`, or `key NUL` for a switch; the last of a key counts. */
+function readSettings({ code, stdout, stderr }: GitOutput): string[] {
+  if (code === 128) throw new GitError("failed", firstLine(stderr), stderr);
   const settings = new Map<string, string>();
-  for (const entry of config.stdout.toString("utf8").split("\0").slice(0, -1)) {
+  for (const entry of stdout.toString("utf8").split("\0").slice(0, -1)) {
     const [key = "", ...value] = entry.split("\n");
     settings.set(key, `${key}=${entry.includes("\n") ? value.join("\n") : "true"}`);
   }
-  return {
-    top,
-    gitDir,
-    commonDir,
-    objects,
-    format,
-    head: head.stdout.toString("utf8").trim() || null,
-    branch: branch.stdout.toString("utf8").trim() || null,
-    config: [...settings.values()],
-  };
+  return [...settings.values()];
 }
 
 interface GitEntry {
@@ -175,45 +191,43 @@ export async function indexEntries(git: Git): Promise<IndexEntry[]> {
   });
 }
 
-/** Writes only the index copy: enters no submodule, runs no filter. */
-export async function changesSince(git: Git, head: string | null): Promise<WorkTreeChanges> {
-  await run(git, ["update-index", "-q", "--really-refresh", "--unmerged", "--ignore-submodules"], "", [0, 1]);
-  const base = head ?? (await text(git, ["hash-object", "-t", "tree", "--stdin"]));
-  const flags = ["--raw", "-z", "--no-renames", "--no-abbrev", "--ignore-submodules=all"];
-  const [tracked, staged, edited, untracked] = await Promise.all([
-    indexEntries(git),
-    run(git, ["diff-index", "--cached", ...flags, base]),
-    run(git, ["diff-files", ...flags]),
-    run(git, ["ls-files", "--others", "--exclude-standard", "-z"]),
-  ]);
-  const changes = new Map<RawPath, FileChange>();
+/**
+ * Files that differ from HEAD, in the index or in the work tree. Enters no submodule, runs no filter.
+ *
+ * @param known entries of the index, where they are known
+ */
+export async function changesSince(git: Git, known?: readonly IndexEntry[]): Promise<WorkTreeChanges> {
+  const args = ["--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=all"];
+  const [{ stdout, stderr }, tracked] = await Promise.all([run(git, ["status", ...args]), known ?? indexEntries(git)]);
   const inIndex = new Set(tracked.map(({ path }) => path));
   const before = new Map<RawPath, GitEntry>();
-  for (const { path, entry } of parseRawDiff(staged.stdout)) {
+  const changes = new Map<RawPath, FileChange>();
+  for (const record of splitRaw(stdout)) {
+    const { path, entry } = readStatus(record);
     if (entry) before.set(path, entry);
-    if (inIndex.has(path)) changes.set(path, { path, before: entry, isTracked: true });
+    const isTracked = !record.startsWith("?");
+    // HEAD also has a path that is removed from the index only.
+    if (!isTracked || inIndex.has(path)) changes.set(path, { path, before: before.get(path) ?? null, isTracked });
   }
-  for (const { path, entry } of parseRawDiff(edited.stdout)) {
-    if (!changes.has(path)) changes.set(path, { path, before: entry, isTracked: true });
-  }
-  for (const path of splitRaw(untracked.stdout)) {
-    // HEAD also has a path that is unmerged or removed from the index only.
-    changes.set(path, { path, before: before.get(path) ?? null, isTracked: false });
-  }
-  const closed = untracked.stderr.matchAll(/could not open directory '((?:(?!could not open).)*)':/g);
-  const closedFolders = [...closed].map(([, folder = ""]) => folder);
-  return { changes: [...changes.values()], tracked, closedFolders };
+  const closed = stderr.matchAll(/could not open directory '((?:(?!could not open).)*)':/g);
+  return {
+    changes: [...changes.values()],
+    tracked,
+    closedFolders: [...closed].map(([, folder = ""]) => folder),
+  };
 }
 
-/** Parses `:oldmode newmode oldid newid status NUL path NUL`; null where the path was not there. */
-function parseRawDiff(stdout: Buffer): { path: RawPath; entry: GitEntry | null }[] {
-  const fields = splitRaw(stdout);
-  const entries = [];
-  for (let i = 0; i + 1 < fields.length; i += 2) {
-    const [mode = absentMode, , id = ""] = (fields[i] ?? "").slice(1).split(" ");
-    entries.push({ path: fields[i + 1] ?? "", entry: mode === absentMode ? null : { mode, id } });
-  }
-  return entries;
+/** Fields before the path, by the first of them, and those of the mode and id in HEAD, or in ours. */
+const statusFields: Partial<Record<string, readonly [count: number, mode: number, id: number]>> = {
+  "1": [8, 3, 6],
+  u: [10, 4, 8],
+};
+
+function readStatus(record: string): { readonly path: RawPath; readonly entry: GitEntry | null } {
+  const fields = record.split(" ");
+  const [count, modeAt, idAt] = statusFields[fields[0] ?? ""] ?? [1, 0, 0];
+  const [mode = absentMode, id = ""] = count === 1 ? [] : [fields[modeAt], fields[idAt]];
+  return { path: fields.slice(count).join(" "), entry: mode === absentMode ? null : { mode, id } };
 }
 
 interface Attributes {

@@ -94,7 +94,7 @@ async function judge(
   const { offer } = request;
   const applied = await tool.apply();
   if (!applied.ok) return applied;
-  const { changes } = await changesSince(git, "HEAD");
+  const { changes } = await changesSince(git);
   const skipped = new Set(report.leftOut.map(({ path }) => path));
   const changed = changes.map(({ path }) => displayPath(path)).filter((path) => !skipped.has(path));
   const repeated = { ...report, isIdempotent: changed.length === 0 };

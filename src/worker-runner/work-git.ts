@@ -161,7 +161,7 @@ const filesPerTurn = 50;
 /** [WK11] Leaves out files and changes with secrets, and repositories in the worktree. */
 async function stageWork(git: Git, tree: string): Promise<ExcludedFile[]> {
   await run(git, ["add", "--update", "."]);
-  const { changes } = await changesSince(git, "HEAD");
+  const { changes } = await changesSince(git);
   const content = new SecretContent();
   const leftOut: (ExcludedFile & { readonly change: FileChange })[] = [];
   const added: FileChange[] = [];
