@@ -3,7 +3,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { audit } from "../../store/machine-tables.ts";
 
-/** A decision about a session or an experiment; the coordinator's log has those about the team. */
+/** A decision about a session, its files or an experiment; the coordinator's log has those about the team. */
 export interface MachineAction {
   readonly kind:
     | "session.dismissed"
@@ -11,6 +11,8 @@ export interface MachineAction {
     | "session.forgotten"
     | "project.forgotten"
     | "checkpoint.forgotten"
+    | "files.undone"
+    | "files.redone"
     | "experiment.started"
     | "experiment.stopped"
     | "experiment.reverted"
@@ -23,6 +25,7 @@ export interface MachineAction {
   readonly by: "live page" | "command line" | "chat" | "kaizen";
   /** Code of an error, or `done`; of an experiment that moved, its new state. */
   readonly result: string;
+  /** Deleted rows; of an undo the files that it changed. */
   readonly rows?: number;
 }
 

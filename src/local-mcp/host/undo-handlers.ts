@@ -8,6 +8,7 @@ import { asObject, listAt } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
 import { undoFiles, type UndoInput, type UndoneFile, type UndoneFiles } from "../../snapshots/undo-files.ts";
 import { snapshots } from "../../store/session-tables.ts";
+import * as audit from "../audit/machine-audit.ts";
 import { capture } from "../checkpoints/capture.ts";
 import { listMoments, type Moment } from "../forks/moments.ts";
 import { drainInto } from "../hooks/answer-hook.ts";
@@ -30,12 +31,16 @@ export const undoHandlers: Pick<Handlers, "undo.preview" | "undo.apply"> = {
     }),
   "undo.apply": async (context, input) => {
     drainInto(await context.runtime());
-    return onChat(context, input, apply);
+    return onChat(context, input, (runtime, chat) => apply(runtime, chat, context.by));
   },
 };
 
 /** [UN5] The files of now are stored first, so that a redo is an undo of what the undo has done. */
-async function apply(runtime: Runtime, chat: ChosenChat): Promise<HostResult<MachineOutput<"undo.apply">>> {
+async function apply(
+  runtime: Runtime,
+  chat: ChosenChat,
+  by: HandlerContext["by"] = "command line",
+): Promise<HostResult<MachineOutput<"undo.apply">>> {
   const { session } = chat;
   const saved = capture(runtime, { sessionId: session.id, trigger: "undo" });
   if (!saved.ok)
@@ -43,19 +48,26 @@ async function apply(runtime: Runtime, chat: ChosenChat): Promise<HostResult<Mac
   const { id: checkpoint } = saved.value.checkpoint;
   const done = await run(runtime, chat, checkpoint, true);
   const applied = done.ok ? done.value.applied : null;
+  const rows = applied?.undone.length ?? 0;
+  const kind = chat.prompt === null ? "files.redone" : "files.undone";
   runtime.store.write((sql) => {
-    if (applied?.snapshot.state !== "done") {
+    if (rows > 0 || !done.ok)
+      audit.append(sql, runtime.now(), {
+        kind,
+        session: session.id,
+        by,
+        result: done.ok ? "done" : done.error.code,
+        rows,
+      });
+    if (!done.ok || applied?.snapshot.state !== "done") {
       snapshots.update(sql, { checkpointId: checkpoint }, { state: "skipped", reason: "nothing was put back" });
       return;
     }
     const { state, repository, head, branch, commit, ...detail } = applied.snapshot;
     const change = { state, repository, head, branch, commit, detail: { ...detail, undone: applied.undone } };
     snapshots.update(sql, { checkpointId: checkpoint }, change);
-    if (done.ok)
-      news.add(sql, runtime.now(), session.id, `undo:${checkpoint}`, {
-        kind: "notice",
-        text: newsOf(chat, done.value),
-      });
+    const text = newsOf(chat, done.value);
+    news.add(sql, runtime.now(), session.id, `undo:${checkpoint}`, { kind: "notice", text });
   });
   if (!done.ok) return done;
   return ok({ ...factsOf(runtime, chat, done.value), checkpoint: applied === null ? null : checkpoint });

@@ -165,11 +165,19 @@ class Steps {
   ): Pick<Extract<UndoStep, { readonly edited: unknown }>, "end" | "isWhole"> {
     const saved = turn.end;
     if (saved?.state === "done") return { end: saved.commit, isWhole: true };
+    const isInterrupted = this.#isInterrupted(turn);
     const isOpen = saved === null ? turn.over === null && this.#isAlive : unfinished.has(saved.state);
-    if (next === null && isOpen) return { end: presentEnd, isWhole: true };
-    if (saved !== null && next?.state === "done" && next.at - saved.at <= soonMs)
+    if (next === null && (isOpen || isInterrupted)) return { end: presentEnd, isWhole: true };
+    if (next?.state === "done" && (isInterrupted || (saved !== null && next.at - saved.at <= soonMs)))
       return { end: next.commit, isWhole: true };
     return { end: turn.newest?.commit ?? null, isWhole: false };
+  }
+
+  /** No event tells of it: the transcript does, or the next prompt follows without an end. */
+  #isInterrupted({ over, end }: Turn): boolean {
+    if (end !== null) return false;
+    const kind = this.#rows.find(({ seq }) => seq === over)?.entry.kind;
+    return kind === "interrupted" || kind === "prompt";
   }
 }
 

@@ -2,11 +2,12 @@ import { join } from "node:path";
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
+import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
 import { aCliHome, failed, printed } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { undoRigIn } from "#harness/machine/undo-rig.ts";
 
-it("[UN4] `shim undo` shows files and difference and asks; --diff, --yes, --redo, --json and wrong words", async () => {
+it("[UN4] [WP20] `shim undo` shows files and difference, asks, and is in the audit log; --diff, --yes, --redo, --json", async () => {
   const home = aCliHome();
   const { project } = home;
   expect(await home.shim("undo")).toMatchObject(failed(3, "no chat of"));
@@ -33,6 +34,11 @@ it("[UN4] `shim undo` shows files and difference and asks; --diff, --yes, --redo
     checkpoint: expect.stringMatching(/^cp_/),
   });
   expect(content()).toBe("two\n");
+  const logged = listNewest(home.runtime, 5).map(({ kind, actor, detail }) => [kind, actor, detail]);
+  expect(logged).toEqual([
+    ["files.redone", "command line", { result: "done", rows: 2 }],
+    ["files.undone", "command line", { result: "done", rows: 2 }],
+  ]);
   expect(await home.shim("undo", "nowhere")).toMatchObject(failed(3, 'no prompt begins with "nowhere"'));
   expect(await home.shim("undo", "--session", "zzzz")).toMatchObject(failed(3, "there is no session"));
 });

@@ -4,6 +4,7 @@ import { expect, it } from "vitest";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { anotherClaude } from "#harness/machine/claude.ts";
 import { commitAll, contents, write } from "#harness/machine/git-project.ts";
+import { aUserLine } from "#harness/machine/transcripts.ts";
 import { anUndoRig, type ToolWork, type UndoRig } from "#harness/machine/undo-rig.ts";
 
 function command(work: () => void): ToolWork {
@@ -264,6 +265,27 @@ it("[UN9] a turn whose checkpoints are deleted by now is named, and what it chan
   expect(changes.map(({ path }) => path)).toEqual(["b", "c"]);
   expect(reasons(left)).toEqual({ "*": expect.stringContaining("are stored no more") });
   expect(readFileSync(join(rig.project, "b"), "utf8")).toBe("1\n");
+});
+
+it("[UN11] after an interruption the files of the next turn's start, or of now, are those of the turn's end", async () => {
+  const rig = anUndoRig({ ".gitignore": "*.jsonl\n", a: "0\n", b: "0\n" });
+  const { claude, project, runtime } = rig;
+  await rig.begin(
+    "one",
+    command(() => write(project, { a: "1\n", new: "1\n" })),
+  );
+  const timestamp = new Date(runtime.now()).toISOString();
+  claude.transcribe(aUserLine("[Request interrupted by user]", { timestamp }));
+  claude.prompt("what was that?");
+  const names = async (): Promise<string[]> =>
+    (await rig.preview({ prompt: "1" })).changes.map(({ path }) => path).toSorted();
+  expect(await names()).toEqual(["a", "new"]);
+  await rig.turn("three", edit(rig, "b", "3\n"));
+  write(project, { new: "by hand\n" });
+  expect(await names()).toEqual(["a", "b"]);
+  const { left } = await rig.undo({ prompt: "1" });
+  expect(reasons(left)).toEqual({ new: "it was changed since, not by this chat" });
+  expect(["a", "b"].map((name) => readFileSync(join(project, name), "utf8"))).toEqual(["0\n", "0\n"]);
 });
 
 it("[UN1] an end that the end of the session follows at once has the files of that", async () => {
