@@ -93,7 +93,7 @@ export const defaults = {
     /** Maximum packed size of a session's files; larger ones stay on their machine. */
     maxFilesBytes: 8_388_608,
   },
-  retention: { maxAgeMs: 30 * dayMs, checkpointsPerSession: 50, maxBytes: 1_073_741_824, backups: 5 },
+  retention: { maxAgeMs: 30 * dayMs, checkpointsPerSession: 150, maxBytes: 1_073_741_824, backups: 5 },
   team: {
     /** Off: the chat registers with no coordinator and has the six tools of a lone chat. */
     isEnabled: true,

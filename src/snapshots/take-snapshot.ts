@@ -118,7 +118,7 @@ export async function withProject<T>(
         try {
           return await work(opened, tree.found);
         } catch (error) {
-          // It may be damaged.
+          // The base may be damaged.
           if (error instanceof GitError && error.fault === "failed") removeBase(repository);
           throw error;
         }
@@ -309,7 +309,7 @@ async function adoptObjects(
   const [ownedIds, objects] = await Promise.all([filterOwned(opened, ids), describe(reader, opened, ids)]);
   const missing = objects.filter(({ id }) => !ownedIds.has(id));
   await pack(reader, opened.owned, [...commits, ...missing.filter(isRequired).map(({ id }) => id)]);
-  // It may be of this checkpoint, which gets another commit.
+  // The base may be of this checkpoint, which gets another commit.
   removeBase(opened.repository);
   await updateRefs(opened, `update ${refOf(checkpointId)} ${commit}\n`);
   const others = missing.filter((object) => !isRequired(object));

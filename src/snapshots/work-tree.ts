@@ -52,14 +52,14 @@ export async function discover(env: NodeJS.ProcessEnv, folder: string, signal: A
   if (!existsSync(folder)) return { skipped: `the folder ${folder} does not exist` };
   const git = userGit(env, folder, signal);
   try {
-    const [version, place, settings] = await Promise.all([
+    const [version, location, settings] = await Promise.all([
       text(git, ["version"]),
-      run(git, ["rev-parse", ...placeArgs.join(` ${separator} `).split(" ")], "", [0, 128]),
+      run(git, ["rev-parse", ...locationArgs.join(` ${separator} `).split(" ")], "", [0, 128]),
       run(git, ["config", "-z", "--get-regexp", contentSettings], "", [0, 1, 128]),
     ]);
     if (gitNumber(version) < minGitVersion[0] * 1_000 + minGitVersion[1])
       return { skipped: `${version} is too old: snapshots need git ${minGitVersion.join(".")} or newer` };
-    const tree = { ...(await readPlace(git, place)), config: readSettings(settings) };
+    const tree = { ...(await readLocation(git, location)), config: readSettings(settings) };
     // A dotfiles repository would copy the whole home. A setting may name a work tree above it.
     return isAboveHome(env, tree.top) ? { skipped: `${tree.top} is the home folder, not a project` } : { found: tree };
   } catch (error) {
@@ -122,7 +122,7 @@ function skipReason(error: unknown, folder: string): string | null {
 
 /** Written by git as it is, between paths that may have line breaks. */
 const separator = "--shim-next";
-const placeArgs = [
+const locationArgs = [
   "--show-object-format",
   "--show-toplevel",
   "--absolute-git-dir",
@@ -132,16 +132,16 @@ const placeArgs = [
   "HEAD^{commit} --symbolic-full-name HEAD",
 ];
 
-async function readPlace(git: Git, { stdout, stderr }: GitOutput): Promise<Omit<WorkTree, "config" | "isPlain">> {
+async function readLocation(git: Git, { stdout, stderr }: GitOutput): Promise<Omit<WorkTree, "config" | "isPlain">> {
   const fields = stdout.toString("utf8").split(`\n${separator}\n`);
-  if (fields.length < placeArgs.length) throw new GitError("failed", firstLine(stderr), stderr);
+  if (fields.length < locationArgs.length) throw new GitError("failed", firstLine(stderr), stderr);
   const [format = "", top = "", gitDir = "", commonDir = "", objects = "", answer = ""] = fields;
-  const place = { format, top, gitDir, commonDir, objects };
+  const location = { format, top, gitDir, commonDir, objects };
   const [, head, ref] = /^([0-9a-f]{40,64})\n(.*)\n$/.exec(answer) ?? [];
   if (head !== undefined && ref !== undefined)
-    return { ...place, head, branch: ref === "HEAD" ? null : ref.replace(/^refs\/(heads\/)?/, "") };
+    return { ...location, head, branch: ref === "HEAD" ? null : ref.replace(/^refs\/(heads\/)?/, "") };
   const unborn = await run(git, ["symbolic-ref", "--quiet", "--short", "HEAD"], "", [0, 1]);
-  return { ...place, head: null, branch: unborn.stdout.toString("utf8").trim() || null };
+  return { ...location, head: null, branch: unborn.stdout.toString("utf8").trim() || null };
 }
 
 /** Reads `key LF value NUL`, or `key NUL` for a switch; the last of a key counts. */
@@ -192,7 +192,8 @@ export async function indexEntries(git: Git): Promise<IndexEntry[]> {
 }
 
 /**
- * Files that differ from HEAD, in the index or in the work tree. Enters no submodule, runs no filter.
+ * Files that differ from HEAD, in the index or in the work tree. Enters no submodule, runs no
+ * filter.
  *
  * @param known entries of the index, where they are known
  */
@@ -217,7 +218,7 @@ export async function changesSince(git: Git, known?: readonly IndexEntry[]): Pro
   };
 }
 
-/** Fields before the path, by the first of them, and those of the mode and id in HEAD, or in ours. */
+/** Fields before the path, by the first of them; those of the mode and id in HEAD, or in ours. */
 const statusFields: Partial<Record<string, readonly [count: number, mode: number, id: number]>> = {
   "1": [8, 3, 6],
   u: [10, 4, 8],

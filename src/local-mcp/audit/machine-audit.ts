@@ -3,7 +3,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { audit } from "../../store/machine-tables.ts";
 
-/** A decision about a session, its files or an experiment; the coordinator's log has those about the team. */
+/** A decision about a session, its files or an experiment; the coordinator's log has the team's. */
 export interface MachineAction {
   readonly kind:
     | "session.dismissed"
