@@ -28,40 +28,27 @@ interface Wanted {
   readonly declared: EffectCommand;
 }
 
-/** Entries in their order, those whose program has no wildcard also by it. */
-interface Table {
-  readonly byProgram: ReadonlyMap<string, readonly Wanted[]>;
-  readonly wildcards: readonly Wanted[];
-}
+const tables = new WeakMap<readonly EffectCommand[], readonly Wanted[]>();
 
-const tables = new WeakMap<readonly EffectCommand[], Table>();
-
-function tableOf(commands: readonly EffectCommand[]): Table {
+function tableOf(commands: readonly EffectCommand[]): readonly Wanted[] {
   const known = tables.get(commands);
   if (known) return known;
-  const all = commands.map((declared): Wanted => {
-    const [program = { exact: new Set(), wildcards: [] }, ...words] = wordsOf(declared.words);
+  const table = commands.map((declared): Wanted => {
+    const [program, ...words] = wordsOf(declared.words) as [WantedWord, ...WantedWord[]];
     const unless = wordsOf(`${harmlessWords} ${declared.unless ?? ""}`);
     const once = declared.once === undefined ? [] : wordsOf(declared.once);
     return { program, words, unless, once, declared };
   });
-  const byProgram = new Map<string, Wanted[]>();
-  for (const one of all)
-    for (const name of one.program.exact) byProgram.set(name, [...(byProgram.get(name) ?? []), one]);
-  const table = { byProgram, wildcards: all.filter(({ program }) => program.wildcards.length > 0) };
   tables.set(commands, table);
   return table;
 }
 
 /** The first entry that fits, and the index behind the last word that it names. */
-function findEntry(all: readonly Table[], words: readonly string[]): { entry: Wanted; rest: number } | null {
+function findEntry(table: readonly Wanted[], words: readonly string[]): { entry: Wanted; rest: number } | null {
   const name = nameOf(words[0] ?? "");
-  for (const { byProgram, wildcards } of all) {
-    const entries = [...(byProgram.get(name) ?? []), ...wildcards.filter(({ program }) => matchesWord(name, program))];
-    for (const entry of entries) {
-      const rest = matchesAll(words, entry);
-      if (rest !== null) return { entry, rest };
-    }
+  for (const entry of table) {
+    const rest = matchesWord(name, entry.program) ? matchesAll(words, entry) : null;
+    if (rest !== null) return { entry, rest };
   }
   return null;
 }
@@ -76,7 +63,7 @@ export function findEffects(
   toolInput: unknown,
   own: readonly EffectCommand[] = [],
 ): readonly FoundEffect[] {
-  const all = [tableOf(own), tableOf(effectCommands)];
+  const all = [...tableOf(own), ...tableOf(effectCommands)];
   const shell = shells.get(toolName);
   if (shell === undefined) return toolEffects(all, toolName, toolInput);
   const text = textAt(asObject(toolInput), "command");
@@ -91,7 +78,7 @@ const shells: ReadonlyMap<string, "sh" | "powershell"> = new Map([
 const maxInputChars = 1_000;
 
 /** A server's tool is a command without words, whose end is its own. */
-function toolEffects(all: readonly Table[], toolName: string, toolInput: unknown): FoundEffect[] {
+function toolEffects(all: readonly Wanted[], toolName: string, toolInput: unknown): FoundEffect[] {
   if (isWayToOwnTool(toolName) || !/[_:./-]/.test(toolName)) return [];
   const words = [toolName.toLowerCase()];
   // Clients join a server's name and its tool's with different signs.
@@ -103,7 +90,7 @@ function toolEffects(all: readonly Table[], toolName: string, toolInput: unknown
 
 const maxShells = 3;
 
-function effectsIn(all: readonly Table[], text: string, isPowerShell: boolean, depth = 0): FoundEffect[] {
+function effectsIn(all: readonly Wanted[], text: string, isPowerShell: boolean, depth = 0): FoundEffect[] {
   return simpleCommands(text, isPowerShell).flatMap((command): FoundEffect[] => {
     const words = withoutWrappers(command.words);
     const script = depth < maxShells ? scriptOf(words) : null;
@@ -165,33 +152,23 @@ function nameOf(program: string): string {
   return program.slice(program.lastIndexOf("/") + 1).replace(/\.(?:exe|cmd)$/, "");
 }
 
-/** Programs that run the one behind them, with the number of words of their own. */
-const wrappers: ReadonlyMap<string, number> = new Map([
-  ...[
-    "sudo",
-    "doas",
-    "env",
-    "time",
-    "nice",
-    "nohup",
-    "command",
-    "exec",
-    "builtin",
-    "stdbuf",
-    "npx",
-    "bunx",
-    "pnpx",
-  ].map((name) => [name, 0] as const),
-  ...["python", "python3", "py", "php", "ruby", "node"].map((name) => [name, 0] as const),
-  ["timeout", 1],
-]);
+/** Programs that run the one behind them. */
+const wrappers: ReadonlySet<string> = new Set(
+  "sudo doas env time timeout nice nohup command exec builtin stdbuf npx bunx pnpx python python3 py php ruby node".split(
+    " ",
+  ),
+);
 /** Programs that do so with one of these words. */
-const runners: ReadonlyMap<string, ReadonlySet<string>> = new Map([
-  ...["npm", "pnpm", "yarn", "bun"].map((name) => [name, new Set(["exec", "x", "dlx"])] as const),
-  ...["poetry", "uv", "pipenv", "rye", "hatch", "pdm"].map((name) => [name, new Set(["run"])] as const),
-  ["bundle", new Set(["exec"])],
-  ["dotenv", new Set(["run", "--"])],
-]);
+const runners: ReadonlyMap<string, ReadonlySet<string>> = new Map(
+  (
+    [
+      ["npm pnpm yarn bun mise", "exec x dlx"],
+      ["poetry uv pipenv rye hatch pdm doppler op infisical dotenvx", "run"],
+      ["bundle", "exec"],
+      ["dotenv", "run --"],
+    ] as const
+  ).flatMap(([programs, words]) => programs.split(" ").map((one) => [one, new Set(words.split(" "))] as const)),
+);
 
 function withoutWrappers(given: readonly string[]): readonly string[] {
   let words = given;
@@ -199,7 +176,7 @@ function withoutWrappers(given: readonly string[]): readonly string[] {
     const name = nameOf(words[0] ?? "");
     if (/^[A-Za-z_]\w*=/.test(words[0] ?? "")) words = words.slice(1);
     else if (runners.get(name)?.has(words[1] ?? "")) words = behindOptions(words, 2);
-    else if (wrappers.has(name) && words.length > 1) words = behindOptions(words, 1 + (wrappers.get(name) ?? 0));
+    else if (wrappers.has(name) && words.length > 1) words = behindOptions(words, name === "timeout" ? 2 : 1);
     // A shell that is given a file runs that as a program.
     else if (shellNames.has(name) && words.length > 1 && scriptOf(words) === null) words = behindOptions(words, 1);
     else return words;

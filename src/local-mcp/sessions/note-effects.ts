@@ -7,11 +7,10 @@ import type { JournalEntry } from "../../contract/journal.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
 import { codeOf } from "../../shared/error.ts";
 import { asObject, parseObject, textAt } from "../../shared/json-fields.ts";
-import { isCall } from "./effects.ts";
+import { isCall, readPush } from "./effects.ts";
 import { redactAndClip } from "./entries.ts";
 import { type GitHead, projectRoot, readHead } from "./git-head.ts";
 import { findEffects, type FoundEffect } from "./find-effects.ts";
-import { readPush } from "./push-target.ts";
 
 /** Where a call runs that is about to begin or has just ended. */
 export interface CallFolder {

@@ -44,7 +44,7 @@ it.each([
     "gh api graphql -F id=1 -f query='mutation($id: ID!) { x }'",
     "message gh api graphql -F id=1 -f query='mutation($id: ID!) { x }': all",
   ],
-  ["pnpm db:migrate", "deployment pnpm db:migrate: all"],
+  ["pnpm db:migrate", "migration pnpm db:migrate: all"],
   [
     "npx wrangler d1 execute db --remote --command 'DELETE FROM x'",
     "migration npx wrangler d1 execute db --remote --command 'DELETE FROM x': all",

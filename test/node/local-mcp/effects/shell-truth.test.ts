@@ -32,7 +32,7 @@ function scripts(): fc.Arbitrary<string> {
       tie("script").map((text) => `echo "$(${text}\n)"`),
       tie("script").map((text) => `for i in 1; do ${text}\ndone`),
       tie("script").map((text) => `case a in\n(b) true;;\n(a) ${text}\n;; esac`),
-      tie("script").map((text) => `f() {\n${text}\n}; f`),
+      fc.tuple(tie("script"), fc.nat()).map(([text, n]) => `f${n}() {\n${text}\n}; f${n}`),
       tie("script").map((text) => (/[`$\\]/.test(text) ? text : `x=\`${text}\n\``)),
       tie("script").map((text) => (text.includes("'") ? text : `bash -c '${text}'`)),
       simple.map((text) => `! ${text}`),
