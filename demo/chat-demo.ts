@@ -46,7 +46,8 @@ export interface DemoResult {
   readonly brief: string;
 }
 
-const maxWaitMs = 10_000;
+/** Longest wait for what other processes do. */
+const maxWaitMs = 30_000;
 
 /**
  * Demo with real processes in a real git project: a chat is killed in a tool, a second continues.

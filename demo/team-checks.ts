@@ -9,7 +9,12 @@ import type { TeamScene } from "./team-scene.ts";
 export interface Facts {
   /** The project's tests before all work. */
   readonly before: { readonly passed: number; readonly failed: number };
-  readonly killed: { readonly chat: string; readonly queuedAgainMs: number; readonly graceMs: number };
+  readonly killed: {
+    readonly chat: string;
+    readonly queuedAgainMs: number;
+    readonly graceMs: number;
+    readonly ttlMs: number;
+  };
   readonly rescued: { readonly task: number; readonly chat: string };
   readonly runtime: { readonly killed: number; readonly backMs: number };
   /** Batches at which the consumer has thrown. */
@@ -54,8 +59,8 @@ function ofFailures({ killed, rescued, runtime, failed }: Facts, known: readonly
   return [
     {
       what: "dead worker",
-      holds: killed.queuedAgainMs <= killed.graceMs + 1_000,
-      detail: `its task was queued again after ${killed.queuedAgainMs} ms; the grace is ${killed.graceMs} ms`,
+      holds: killed.queuedAgainMs < killed.ttlMs,
+      detail: `its task was queued again after ${killed.queuedAgainMs} ms; the grace is ${killed.graceMs} ms, that of a chat which only falls silent ${killed.ttlMs} ms`,
     },
     {
       what: "taken over",

@@ -40,7 +40,7 @@ export interface TeamResult {
 type Edited = OutputOf<"tasks.get">;
 
 /** Longest wait for what other processes do, in ms: more than a token that was lost needs to be sent again. */
-const patienceMs = 45_000;
+const patienceMs = 120_000;
 const pollMs = 50;
 const failingBatches = 3;
 /** What a submit makes runnable is dispatched at once; what becomes due later goes through the queue. */
@@ -171,7 +171,7 @@ export class TeamDemo {
     });
     const queuedAgainMs = now() - endedAgeMs - killedAt;
     tell(`Task ${task} was queued again ${queuedAgainMs} ms after the kill.`);
-    return { chat, queuedAgainMs, graceMs: settings.workerGraceMs };
+    return { chat, queuedAgainMs, graceMs: settings.workerGraceMs, ttlMs: settings.chatTtlMs };
   }
 
   /** Somebody else has it, and has done one more edit. */
@@ -211,7 +211,11 @@ export class TeamDemo {
     ]);
     await this.#done(tasks);
     const ms = performance.now() - startedAt;
-    const { failed } = await this.#batches();
+    // A worker that asks by itself may have the tasks before.
+    const failed = await this.#until(`the consumer has thrown ${failingBatches} times`, async () => {
+      const batches = await this.#batches();
+      return batches.failed >= failingBatches ? batches.failed : null;
+    });
     tell(`The consumer has thrown ${failed} times; the tasks were done anyway, after ${Math.round(ms)} ms.`);
     return { tasks, failed, ms };
   }

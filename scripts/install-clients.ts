@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs"
 import { dirname, join } from "node:path";
 
 const cache = join(import.meta.dirname, "..", ".scratch", "clients");
-const npmTimeoutMs = 300_000;
+const npmTimeoutMs = 900_000;
 
 /** A client in the version that the tests run: what its hooks send was seen with it. */
 export interface PinnedClient {
@@ -85,7 +85,14 @@ export function installPackage(folder: string, spec: string, find: (folder: stri
   const partial = mkdtempSync(join(dirname(folder), "partial-"));
   try {
     // No install scripts: the native programs are in packages of their own and are started directly.
-    const options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"];
+    const options = [
+      "--no-save",
+      "--ignore-scripts",
+      "--no-audit",
+      "--no-fund",
+      "--no-package-lock",
+      "--fetch-retries=5",
+    ];
     execFileSync("npm", ["install", "--prefix", partial, ...options, spec], {
       stdio: ["ignore", 2, 2],
       timeout: npmTimeoutMs,

@@ -56,7 +56,7 @@ export class LocalEdge {
       method,
       headers: { authorization: `Bearer ${token}` },
       ...(method === "GET" ? {} : { body: JSON.stringify(input) }),
-      signal: AbortSignal.timeout(5_000),
+      signal: AbortSignal.timeout(60_000),
     });
     if (!answer.ok) throw new Error(`${name}: ${answer.status} ${await answer.text()}`);
     return (await answer.json()) as OutputOf<Name>;
@@ -71,12 +71,12 @@ export class LocalEdge {
 
   /** Resolves when the coordinator answers again. */
   async isBack(): Promise<void> {
-    for (let tries = 0; tries < 400; tries++) {
+    for (let tries = 0; tries < 2_400; tries++) {
       const health = await this.call("health", {}).catch(() => null);
       if (health) return;
       await pause(25);
     }
-    throw new Error("the coordinator did not come back within ten seconds");
+    throw new Error("the coordinator did not come back within a minute");
   }
 
   async close(): Promise<void> {

@@ -40,7 +40,8 @@ it("[DE4] [DE5] [DE6] [DE7] [DE9] three workers do six tasks once, while a worke
   expect(lost).toMatchObject({ end: "chat_offline", state: "queued", checkpoint: { done: 2 } });
   expect(done?.chat).not.toBe(lost?.chat);
   expect(known[1]?.result).toMatchObject({ output: { began: 3, edits: 4 } });
-  expect(times.queuedAgain).toBeLessThanOrEqual(6_000);
+  // Not only once it has been silent for too long.
+  expect(times.queuedAgain).toBeLessThan(30_000);
   expect(times.queuedAgain).toBeGreaterThan(0);
   expect(shown.join("\n")).toMatch(/The consumer has thrown 3 times/);
 
