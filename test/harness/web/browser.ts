@@ -3,6 +3,8 @@ import { AxeBuilder } from "@axe-core/playwright";
 import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
 import { onTestFinished } from "vitest";
 
+/** For what a loaded machine does late. */
+const patienceMs = 120_000;
 const executablePath = process.env["SHIM_CHROMIUM"] ?? "/usr/bin/chromium";
 
 let running: Promise<Browser> | null = null;
@@ -14,7 +16,7 @@ function theBrowser(): Promise<Browser> {
   // Containers give no user namespaces, and /dev/shm has 64 MB there. A sandboxed frame in a process of
   // its own gets clicks by what was painted last: one right after a change may be lost.
   const args = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-site-isolation-trials"];
-  running ??= chromium.launch({ executablePath, args });
+  running ??= chromium.launch({ executablePath, args, timeout: patienceMs });
   return running;
 }
 
@@ -34,6 +36,7 @@ export async function openTab(link: string, options: BrowserContextOptions = {})
   const browser = await theBrowser();
   const context = await browser.newContext({ viewport: { width: 1_200, height: 800 }, ...options });
   onTestFinished(() => context.close());
+  context.setDefaultTimeout(patienceMs);
   const page = await context.newPage();
   const faults: string[] = [];
   const { host } = new URL(link);
