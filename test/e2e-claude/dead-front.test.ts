@@ -8,7 +8,7 @@ const clearLine = "\u0015";
 
 /** The chat works at a task with a budget. */
 function setBudget(rig: ClaudeRig, session: string): void {
-  const database = new DatabaseSync(rig.paths.database, { timeout: 5_000 });
+  const database = new DatabaseSync(rig.paths.database, { timeout: 60_000 });
   const row = "(session, task, claim, startedAt, tokens, costMicros, limitTokens)";
   database.prepare(`INSERT INTO task_spending ${row} VALUES (?, 7, 1, 0, 0, 0, 1000000000)`).run(session);
   database.close();

@@ -21,7 +21,7 @@ interface Ran {
 function run(home: string, ...args: string[]): Ran {
   const path = [dirname(process.execPath), "/usr/bin", "/bin"].join(delimiter);
   const env = { HOME: home, PATH: path, CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1" };
-  return spawnSync(claude, args, { cwd: home, env, encoding: "utf8", timeout: 60_000, input: "" });
+  return spawnSync(claude, args, { cwd: home, env, encoding: "utf8", timeout: 240_000, input: "" });
 }
 
 it("[IN14] claude plugin validate accepts the plugin and the marketplace", () => {

@@ -64,7 +64,7 @@ it("[DE14] Ctrl-C in the middle of it: all processes end, and no file stays @nig
   const ended = new Promise<number | null>((resolve) => void child.once("close", resolve));
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
-  await vi.waitUntil(() => said.includes("takes task 2"), { timeout: 60_000, interval: 20 });
+  await vi.waitUntil(() => said.includes("takes task 2"), { timeout: 120_000, interval: 20 });
   const started = descendantsOf(child.pid ?? 0).map((pid) => identify(systemProcesses, pid));
   expect(started.length).toBeGreaterThan(8);
   process.kill(-(child.pid ?? 0), "SIGINT");

@@ -10,7 +10,7 @@ import { call, ClaudeRig, endless, endlessTool, shimTool, received } from "#harn
 import { killEvery } from "#harness/machine/process-tree.ts";
 import { storedCheckpoint } from "#harness/sync/stored-checkpoint.ts";
 
-const patience = { timeout: 60_000, interval: 250 };
+const patience = { timeout: 120_000, interval: 250 };
 
 /** One command of `shim` on a machine. Asynchronous: the proxy of the test works meanwhile. @returns its output */
 async function shim(rig: ClaudeRig, args: readonly string[], input = ""): Promise<string> {

@@ -46,11 +46,11 @@ it("[TA20] [QU5] tasks go to waiting chats over the queue; one chat dies, then t
   });
   await doomed;
   const status = async () => (await edge.call("chats.get", { chat: "w1" })).status;
-  await vi.waitFor(async () => expect(await status()).toBe("offline"), { timeout: 60_000, interval: 50 });
+  await vi.waitFor(async () => expect(await status()).toBe("offline"), { timeout: 120_000, interval: 50 });
   edge.kill();
   await edge.isBack();
   const completed = async () => (await edge.call("tasks.progress", {})).completedTasks;
-  await vi.waitFor(async () => expect(await completed()).toBe(tasks.length), { timeout: 60_000, interval: 200 });
+  await vi.waitFor(async () => expect(await completed()).toBe(tasks.length), { timeout: 120_000, interval: 200 });
   expect([...done.keys()].toSorted((a, b) => a - b)).toEqual(tasks.map(({ task }) => task));
   expect([...done.values()].every((acks) => acks.length === 1)).toBe(true);
   const all = await Promise.all(tasks.map(({ task }) => edge.call("tasks.history", { task })));

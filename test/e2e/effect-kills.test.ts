@@ -25,7 +25,7 @@ function linesOf(path: string): string[] {
 
 it(
   `[EF7] [EF9] ${kills} times kill -9 of a client, every other time with its command: no deployment is repeated @night`,
-  { timeout: 60_000 + kills * 10_000 },
+  { timeout: 240_000 + kills * 10_000 },
   async () => {
     const paths = homeWithoutRetention();
     const commands = [{ words: "deploy.sh *", kind: "deployment" }];
@@ -51,7 +51,9 @@ it(
         await ended;
         // A command that outlives its client ends by itself.
         const [pid] = linesOf(join(folder, "pid"));
-        await vi.waitUntil(() => pid === undefined || systemProcesses.facts(Number(pid)) === null, { timeout: 10_000 });
+        await vi.waitUntil(() => pid === undefined || systemProcesses.facts(Number(pid)) === null, {
+          timeout: 120_000,
+        });
       }
       expect(linesOf(join(folder, "log")).toSorted()).toEqual(Array.from({ length: steps }, (_, n) => String(n)));
       rmSync(join(folder, "over"));

@@ -6,7 +6,7 @@ const driver = openBetterSqlite3;
 /** `SHIM_POWER_CUTS=2000 SHIM_POWER_SEED=7` for a long run. */
 const count = Number(process.env["SHIM_POWER_CUTS"] ?? 40);
 const seed = Number(process.env["SHIM_POWER_SEED"] ?? 1);
-const timeout = 120_000 + count * 1_000;
+const timeout = 240_000 + count * 1_000;
 
 for (const name of ["better-sqlite3", "node:sqlite"] as const) {
   it(`[ST82] a power cut at any moment loses nothing that was acknowledged, by ${name}`, { timeout }, (test) => {

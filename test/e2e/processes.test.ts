@@ -68,7 +68,7 @@ const waysOfOldNode: readonly Way[] = [
 
 it(
   `[PR2] ${starts} starts and ends leave no process, nothing strange on stdout, and sessions that are detached @night`,
-  { timeout: 30_000 + starts * 1_000 },
+  { timeout: 240_000 + starts * 1_000 },
   async () => {
     await eachWay(ways, starts, {});
   },
@@ -126,7 +126,7 @@ it("[PR2] a server whose client died ends by itself, although another process ho
 /** Spins for ever at this signal, in one regular expression. */
 const spinner = `process.on("SIGUSR2", () => new RegExp("^(?:a+)+$").test("a".repeat(60) + "!"));`;
 
-it("[PR21] a front that is busy for ever ends when its client dies @night", { timeout: 60_000 }, async () => {
+it("[PR21] a front that is busy for ever ends when its client dies @night", { timeout: 240_000 }, async () => {
   const paths = tempHome();
   const preload = join(paths.home, "..", "spinner.cjs");
   writeFileSync(preload, spinner);
@@ -135,7 +135,7 @@ it("[PR21] a front that is busy for ever ends when its client dies @night", { ti
   const family = withoutHosts(familyOf(connection.pid), paths);
   process.kill(family[1]?.pid ?? 0, "SIGUSR2");
   connection.process.kill("SIGKILL");
-  await vi.waitUntil(() => !family.some((one) => isAlive(systemProcesses, one)), { timeout: 40_000, interval: 50 });
+  await vi.waitUntil(() => !family.some((one) => isAlive(systemProcesses, one)), { timeout: 120_000, interval: 50 });
 });
 
 /** A host stays for the next chat. */

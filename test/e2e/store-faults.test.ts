@@ -30,34 +30,42 @@ const CRASH_ROUNDS = setting("SHIM_CRASH_ROUNDS", 10);
 const NEW_HOMES = Math.min(CRASH_ROUNDS, 60);
 const DRIVERS = ["better-sqlite3", "node:sqlite"] as const;
 
-it("[ST80] eight processes on one file: no error, nothing lost @night", { timeout: 60_000 + 2 * SOAK_MS }, async () => {
-  const paths = tempHome();
-  const children = Array.from({ length: 8 }, (_, n) =>
-    child(paths, { name: `w${n}`, driver: DRIVERS[n % 2] ?? "node:sqlite", forMs: SOAK_MS }),
-  );
-  await Promise.all(children.map(({ ended }) => ended));
-  for (const one of children) {
-    expect([one.refused, one.errors, one.isDone]).toEqual([[], expect.not.stringContaining("Error:"), true]);
-    expect(one.acknowledged.length).toBeGreaterThan(0);
-  }
-  expectAll(openStore(driver, paths), children);
-});
+it(
+  "[ST80] eight processes on one file: no error, nothing lost @night",
+  { timeout: 240_000 + 2 * SOAK_MS },
+  async () => {
+    const paths = tempHome();
+    const children = Array.from({ length: 8 }, (_, n) =>
+      child(paths, { name: `w${n}`, driver: DRIVERS[n % 2] ?? "node:sqlite", forMs: SOAK_MS }),
+    );
+    await Promise.all(children.map(({ ended }) => ended));
+    for (const one of children) {
+      expect([one.refused, one.errors, one.isDone]).toEqual([[], expect.not.stringContaining("Error:"), true]);
+      expect(one.acknowledged.length).toBeGreaterThan(0);
+    }
+    expectAll(openStore(driver, paths), children);
+  },
+);
 
-it("[ST81] kill -9 at any moment: sound, nothing lost @night", { timeout: 60_000 + CRASH_ROUNDS * 2_000 }, async () => {
-  const paths = tempHome();
-  const children: StoreChild[] = [];
-  for (let round = 0; round < CRASH_ROUNDS; round++) {
-    const pair = DRIVERS.map((name) => child(paths, { name: `r${round}-${name}`, driver: name, bytes: 5_000 }));
-    // The next kill comes in another phase of the work each time: by rows, then by a fraction of a write.
-    await Promise.all(pair.map((one) => one.acknowledges(1 + ((round * 7) % 23))));
-    await pause((round * 1.7) % 5);
-    await Promise.all(pair.map((one) => one.kill()));
-    children.push(...pair);
-  }
-  expect(children.flatMap(({ refused }) => refused)).toEqual([]);
-  expect(children.every(({ acknowledged }) => acknowledged.length > 0)).toBe(true);
-  expectAll(openStore(driver, paths), children);
-});
+it(
+  "[ST81] kill -9 at any moment: sound, nothing lost @night",
+  { timeout: 240_000 + CRASH_ROUNDS * 2_000 },
+  async () => {
+    const paths = tempHome();
+    const children: StoreChild[] = [];
+    for (let round = 0; round < CRASH_ROUNDS; round++) {
+      const pair = DRIVERS.map((name) => child(paths, { name: `r${round}-${name}`, driver: name, bytes: 5_000 }));
+      // The next kill comes in another phase of the work each time: by rows, then by a fraction of a write.
+      await Promise.all(pair.map((one) => one.acknowledges(1 + ((round * 7) % 23))));
+      await pause((round * 1.7) % 5);
+      await Promise.all(pair.map((one) => one.kill()));
+      children.push(...pair);
+    }
+    expect(children.flatMap(({ refused }) => refused)).toEqual([]);
+    expect(children.every(({ acknowledged }) => acknowledged.length > 0)).toBe(true);
+    expectAll(openStore(driver, paths), children);
+  },
+);
 
 it("[ST81] kill -9 at the very first write: the next process finds no store or a whole one", async () => {
   for (let round = 0; round < NEW_HOMES; round++) {

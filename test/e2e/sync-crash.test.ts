@@ -9,7 +9,7 @@ const rounds = Number(process.env["SHIM_SYNC_CRASH_ROUNDS"] ?? 30);
 
 it(
   `[SY60] [SY87] kill -9 of the machine's process and of the runtime, ${rounds} times: nothing lost, nothing twice @night`,
-  { timeout: 120_000 + rounds * 8_000 },
+  { timeout: 240_000 + rounds * 8_000 },
   async () => {
     const edge = await EdgeRuntime.open();
     const crash = await syncCrash(edge, temporaryFolder(), rounds);

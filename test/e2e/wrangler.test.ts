@@ -8,7 +8,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { git, temporaryFolder } from "#harness/machine/git-project.ts";
 
 const root = join(import.meta.dirname, "..", "..");
-const timeout = 50_000;
+const timeout = 200_000;
 
 /** The tracked files as they are now, with the packages of `npm ci` and nothing built. */
 function freshClone(): string {

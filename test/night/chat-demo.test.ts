@@ -11,7 +11,7 @@ import { aCliHome, type CliHome, holding } from "#harness/machine/cli-home.ts";
 import { processesIn } from "#harness/machine/process-tree.ts";
 import { launchSources, sourceEnv, sources } from "#harness/machine/source-programs.ts";
 
-const timeout = 60_000;
+const timeout = 240_000;
 
 it(
   "[DE1] [DE2] [DE3] a chat that is killed in mid-tool comes back whole, and nothing is left @night",
@@ -67,7 +67,7 @@ it("[DE2] a demo that is interrupted leaves no process and no file @night", { ti
   const { io, root } = aStage(home);
   const stop = new AbortController();
   const running = runDemo(home, { ...io, interrupted: () => stop.signal }, "--json");
-  await vi.waitUntil(() => processesIn(root).length > 1, { timeout: 10_000, interval: 5 });
+  await vi.waitUntil(() => processesIn(root).length > 1, { timeout: 120_000, interval: 5 });
   stop.abort();
   const ran = await running;
   expect(ran.json()).toMatchObject({ error: { code: "interrupted" } });

@@ -27,7 +27,7 @@ async function machineTarget(home: MachineHome): Promise<Targets["shim-machine"]
   onTestFinished(() => void child.kill("SIGKILL"));
   let said = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => (said += text));
-  const url = await vi.waitUntil(() => /http:\S+\/metrics/.exec(said)?.[0], { timeout: 20_000, interval: 20 });
+  const url = await vi.waitUntil(() => /http:\S+\/metrics/.exec(said)?.[0], { timeout: 120_000, interval: 20 });
   return { url, token: readFileSync(join(home.paths.home, "metrics-token"), "utf8") };
 }
 

@@ -54,7 +54,7 @@ interface Series {
   readonly value: readonly [number, string];
 }
 
-const patience = { timeout: 30_000, interval: 100 };
+const patience = { timeout: 120_000, interval: 100 };
 
 /** A Prometheus with the shipped configuration, but for the addresses and the intervals; it ends with the test. */
 export class Prometheus {

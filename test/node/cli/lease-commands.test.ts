@@ -95,7 +95,7 @@ it("[CL33] [CL136] [CL137] on the edge it is the same: token, exit code, 75 and 
   expect(await rig.held()).toMatchObject([{ holder: expect.stringMatching(/^run-m1-/) as string }]);
   const refused = await rig.leaseRun(["--wait", "0.3s"], "");
   expect([refused.code, refused.err]).toEqual([75, expect.any(String)]);
-  await expect.poll(async () => (await rig.held())[0]?.heldForMs, { timeout: 30_000 }).toBeGreaterThan(2_500);
+  await expect.poll(async () => (await rig.held())[0]?.heldForMs, { timeout: 120_000 }).toBeGreaterThan(2_500);
   await rig.forceRelease("db");
   expect([(await running).code, isAlive(deaf)]).toEqual([76, false]);
   const script = "process.exit(Number(process.env.SHIM_LEASE_TOKEN) > 0 ? 5 : 6)";

@@ -7,7 +7,7 @@ import { installStryker } from "#harness/mutation/fake-stryker.ts";
 import { aWorkerHome } from "#harness/worker/cli-worker.ts";
 import type { MutantsReport } from "#src/mutation/stryker.ts";
 
-const timeout = 120_000;
+const timeout = 300_000;
 
 function aProject(isNoticed?: string): CliHome {
   const home = aWorkerHome();

@@ -127,7 +127,7 @@ it("[CL19] a command that hangs is stopped with all that it started; what it pri
   const base = { input: "x".repeat(200_000), env: process.env, cwd: home.folder };
   // The shell leads the group of all that it starts.
   const group = Number(await runOwnCommand({ ...base, command: "printf $$; (sleep 3600); true", timeoutMs: 5_000 }));
-  await vi.waitUntil(() => !isGroupAlive(group), { timeout: 30_000 });
+  await vi.waitUntil(() => !isGroupAlive(group), { timeout: 120_000 });
   const cwd = join(home.folder, "gone");
   for (const other of [{ command: "no-such-command-here" }, { cwd, command: "echo x" }])
     expect(await runOwnCommand({ ...base, ...other, timeoutMs: 60_000 })).toBe("");

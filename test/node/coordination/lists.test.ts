@@ -131,7 +131,7 @@ const counts: ListCounts = new Map();
 
 it(
   "[DO3] a frame whose requests run together leaves the answers, hints and rows of its requests one by one @night",
-  { timeout: numRuns * 3_000 },
+  { timeout: 240_000 + numRuns * 3_000 },
   async () => {
     await fc.assert(
       fc.asyncProperty(from(...seeds), history, async (seed, steps) => {

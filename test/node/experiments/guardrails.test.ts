@@ -16,7 +16,7 @@ import {
 /** 1,000 in `npm run stress -- experiments`. */
 const runs = Number(process.env["SHIM_EXPERIMENT_RUNS"] ?? 200);
 const random = seededRandom(Number(process.env["SHIM_EXPERIMENT_SEED"] ?? 3));
-const timeout = 60_000 + runs * 1_000;
+const timeout = 240_000 + runs * 1_000;
 
 function event(rate: number): number {
   return random() < rate ? 1 : 0;

@@ -34,7 +34,7 @@ function opportunitiesOf(
 }
 
 const seeds = Array.from({ length: runs }, (_, index) => 1_000 * index + 7);
-const timeout = 60_000 + runs * 3_000;
+const timeout = 240_000 + runs * 3_000;
 const mixed = paces.map((pace) => Object.assign({}, pace, { everyMs: 5 * minute }));
 const normal = [...paces.map((pace) => ({ name: pace.name, of: [pace] })), { name: "all in one history", of: mixed }];
 

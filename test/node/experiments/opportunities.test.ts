@@ -14,7 +14,7 @@ import { settingAt, withSetting } from "#src/shared/setting-keys.ts";
 /** 1,000 in `npm run stress -- opportunities`. */
 const runs = Number(process.env["SHIM_OPPORTUNITY_RUNS"] ?? 50);
 const seed = Number(process.env["SHIM_OPPORTUNITY_SEED"] ?? 1);
-const timeout = 60_000 + runs * 1_000;
+const timeout = 240_000 + runs * 1_000;
 
 const rows: string[] = [];
 afterAll(() => {

@@ -7,7 +7,7 @@ import { sampleRate } from "#src/routing/model-router.ts";
 /** 1,000 in `npm run stress -- experiments`. */
 const runs = Number(process.env["SHIM_EXPERIMENT_RUNS"] ?? 200);
 const random = seededRandom(Number(process.env["SHIM_EXPERIMENT_SEED"] ?? 1));
-const timeout = 60_000 + runs * 60;
+const timeout = 240_000 + runs * 60;
 const margin = 0.5;
 
 function normal(): number {

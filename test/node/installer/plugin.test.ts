@@ -42,7 +42,7 @@ function start(folder: string, args: readonly string[], nodeVersion?: string): S
   const options = nodeVersion === undefined ? [] : ["--import", pretend];
   return spawnSync(process.execPath, [...options, join(folder, "plugin", "launch.mjs"), ...args], {
     encoding: "utf8",
-    timeout: 10_000,
+    timeout: 120_000,
   });
 }
 

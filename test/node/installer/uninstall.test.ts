@@ -71,7 +71,7 @@ it("[IN10] install and uninstall give the original bytes, in any layout, and ins
     }),
     { numRuns: 40 },
   );
-}, 30_000);
+});
 
 it("[IN11] what the user changed after the install stays, and all of SHIM goes @night", () => {
   fc.assert(
@@ -95,7 +95,7 @@ it("[IN11] what the user changed after the install stays, and all of SHIM goes @
     }),
     { numRuns: 40 },
   );
-}, 30_000);
+});
 
 /** Without backups an empty container of the user's cannot be told from one that SHIM made. */
 function withoutEmpty(value: { hooks?: Record<string, unknown[]> }): object {

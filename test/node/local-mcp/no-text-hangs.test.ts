@@ -66,7 +66,7 @@ function eventsOf(client: string, events: readonly string[]): { event: string; p
 
 it(
   "[JO16] [JO42] no text of 100 KB takes an event of any client over three seconds @night",
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async () => {
     const all = adapters.flatMap((adapter) =>
       eventsOf(adapter.name, adapter.name === "claude-code" ? hookEvents : adapter.events).map(({ event, payload }) => {
@@ -93,7 +93,7 @@ it(
   },
 );
 
-it("[JO16] [JO42] no text takes a session of Claude Code over three seconds @night", { timeout: 120_000 }, async () => {
+it("[JO16] [JO42] no text takes a session of Claude Code over three seconds @night", { timeout: 240_000 }, async () => {
   const runtime = tempRuntime();
   runtime.processes.start(1_000);
   for (const [n, text] of texts.entries()) {
@@ -122,7 +122,7 @@ it("[JO16] [JO42] no text takes a session of Claude Code over three seconds @nig
 
 it(
   "[JO16] [JO42] no text takes a tool or the import of a transcript over three seconds @night",
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async () => {
     const runtime = tempRuntime();
     const client = await connect(runtime);
@@ -195,7 +195,7 @@ function filled(schema: unknown, text: string, depth = 0): unknown {
   return { number: 1, boolean: true }[String(def["type"])] ?? text;
 }
 
-it("[JO16] [JO42] no text takes a schema over three seconds", { timeout: 120_000 }, async () => {
+it("[JO16] [JO42] no text takes a schema over three seconds", { timeout: 240_000 }, async () => {
   const contract = join(import.meta.dirname, "..", "..", "..", "src", "contract");
   const modules = await Promise.all(globSync(join(contract, "*.ts")).map((path) => import(path) as Promise<Json>));
   const ofTools = Object.entries({ ...machineTools, ...teamTools }).map(([name, { input }]) => [name, input] as const);

@@ -99,7 +99,7 @@ it("[GS42] leaves a pack with little garbage alone where that is allowed @night"
   expect(git(repository, "fsck", "--full")).toBe("");
 });
 
-it("[GS42] puts many packs together into one @night", { timeout: 60_000 }, async () => {
+it("[GS42] puts many packs together into one @night", { timeout: 240_000 }, async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const { repository, commit } = await taken(from);
   // Packs as snapshots leave them, without the time of fifty snapshots.

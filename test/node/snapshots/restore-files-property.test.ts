@@ -9,7 +9,7 @@ import { contents, HOST, LIMITS, makeProject, T0, taken } from "#harness/machine
 
 it(
   "[GS4] any sequence of edits comes back byte for byte, but for what is named as left out @night",
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(edit, { minLength: 1, maxLength: 12 }), fc.nat({ max: 11 }), async (steps, at) => {

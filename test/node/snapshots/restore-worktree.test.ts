@@ -88,7 +88,7 @@ const histories = (runs: number, maxLength: number): Promise<void> =>
 
 it(
   "[GS80] a worktree has the tree of the snapshot at the cuts of random histories, and the project stays as it is",
-  { timeout: 60_000 },
+  { timeout: 240_000 },
   () => histories(2, 3),
 );
 

@@ -235,7 +235,7 @@ it("[AN14] Ctrl-C ends the tools, and the command with 130", async () => {
   );
   const stop = new AbortController();
   const ran = home.shimWith({ interrupted: () => stop.signal }, "code analyze --only fallow");
-  await expect.poll(() => existsSync(started), { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => existsSync(started), { timeout: 120_000 }).toBe(true);
   stop.abort();
   expect((await ran).code).toBe(130);
   expect(processesIn(folder)).toEqual([]);

@@ -28,7 +28,7 @@ it("[TX2] Ctrl-C ends a transform, and leaves nothing @night", async () => {
   const running = home.transform(`${command} --branch`, { interrupted: () => stop.signal });
   const work = join(home.paths.home, "work");
   const hasBegun = (): boolean => home.leftovers().some((name) => existsSync(join(work, name, "tree", "begun")));
-  await vi.waitFor(() => expect(hasBegun()).toBe(true), { timeout: 30_000, interval: 50 });
+  await vi.waitFor(() => expect(hasBegun()).toBe(true), { timeout: 120_000, interval: 50 });
   stop.abort();
   expect(await running).toMatchObject(failed(130, "the transform was stopped"));
   nothingLeft(home);

@@ -25,7 +25,7 @@ async function runAndKill(path: string, from: number, times: number): Promise<vo
 
 it(
   "[SD3] processes that are killed at any moment submit one task for each time @night",
-  { timeout: 60_000 },
+  { timeout: 240_000 },
   async () => {
     const path = join(tempHome().home, "coordination", "coordination.db");
     let at = T0;

@@ -53,7 +53,7 @@ const deaths = Number(process.env["SHIM_EARLY_DEATHS"] ?? 30);
 
 it(
   `[CP41] the prompt of the first survives ${deaths} early deaths, each before a first checkpoint @night`,
-  { timeout: 30_000 + deaths * 2_000 },
+  { timeout: 240_000 + deaths * 2_000 },
   () => {
     const runtime = tempRuntime();
     let claude = new Claude(runtime, { cwd: aProject() });

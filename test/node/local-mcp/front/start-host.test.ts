@@ -4,7 +4,7 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { startHost, startMark } from "#src/local-mcp/front/start-host.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 
-const polling = { timeout: 30_000, interval: 5 };
+const polling = { timeout: 120_000, interval: 5 };
 
 /** Writes its number, and stays. */
 const program = `require("node:fs").appendFileSync("started", process.pid + "\\n"); setInterval(() => {}, 1e6);`;

@@ -38,7 +38,7 @@ function rows({ runtime, claude }: Chat): readonly journal.JournalRow[] {
 
 it(
   "[JO42] an event that takes too long is stored as it came, redacted and marked, and the session goes on @night",
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   () => {
     const chat = aChat();
     const { runtime, claude } = chat;
@@ -66,7 +66,7 @@ it(
 
 it(
   "[JO42] an entry that takes too long to fold is skipped, and by every later process @night",
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   () => {
     const chat = aChat();
     const { runtime, claude } = chat;
