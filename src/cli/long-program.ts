@@ -18,7 +18,8 @@ export async function untilAskedToEnd<T>(cli: Cli, body: (signals: EndSignals) =
   const { io } = cli;
   const rules = await cli.call("config.get", { key: "atLimit" });
   const hasRules = rules.ok && Array.isArray(rules.value.value) && rules.value.value.length > 0;
-  if (io.isInteractive && hasRules) cli.progress("Enter stops what the rules for usage limits (`atLimit`) start.");
+  if (io.isInteractive && hasRules)
+    cli.progress("Press Enter to stop what the rules for usage limits (`atLimit`) start; Ctrl-C ends everything.");
   let stoppedAt: number | null = null;
   const [asked, hurried] = [new AbortController(), new AbortController()];
   const subscriptions = [

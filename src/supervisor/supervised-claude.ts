@@ -4,10 +4,12 @@ import {
   handOver,
   limitOf,
   type LimitState,
+  limitText,
   type LimitWay,
   reached,
   successorOf,
   titleOfWay,
+  usualInMs,
   whyStop,
   withoutWay,
   withSession,
@@ -55,20 +57,15 @@ const maxOutputChars = 2_000;
 
 /** [SU7] [SU35] Runs Claude Code without a terminal; each session continues the one before. */
 export function claudeRun(options: SupervisedClaudeOptions): NextRun {
-  const { runtime, folder } = options;
+  const { runtime } = options;
   return ({ chat }) => {
     const { last, limit } = lastRun(runtime, chat);
     const notRun = last && whyNotRun(last, runtime);
     if (notRun) return notRun;
     const restoration = last && restore(runtime, last);
+    const atLimit = limit && runAtLimit(options, restoration, limit);
+    if (atLimit) return atLimit;
     if (!restoration) return runClaude(options, newSession(runtime), limit);
-    if (limit) {
-      const decided = decide(runtime, folder, limit);
-      if ("reason" in decided) return { kind: "stopped", reason: decided.reason };
-      const { next } = decided;
-      if (next.kind === "wait") return { kind: "held", reason: "a usage limit was reached" };
-      if (next.way !== null) return runWay(options, restoration, { way: next.way, limit, rule: decided.rule });
-    }
     const isUnresumable = chat.isUnresumable && last.id === chat.session;
     // [RT16] A session is resumed only by the model that has begun it.
     const obstacle = isUnresumable
@@ -78,6 +75,30 @@ export function claudeRun(options: SupervisedClaudeOptions): NextRun {
         : null;
     return runClaude(options, continueFrom(runtime, restoration, obstacle), limit);
   };
+}
+
+/** Null where Claude Code as usual runs again. */
+function runAtLimit(
+  options: SupervisedClaudeOptions,
+  restoration: Restoration | null,
+  limit: LimitState,
+): ProgramRun | NotRun | null {
+  const move = moveAtLimit(options, limit, restoration !== null);
+  if ("reason" in move) return { kind: "stopped", reason: move.reason };
+  const { way, rule, waitMs } = move;
+  if (way && restoration) return runWay(options, restoration, { way, limit, rule });
+  return waitMs > 0 ? { kind: "held", reason: "a usage limit was reached" } : null;
+}
+
+/** [LI2] Move that the rule of the folder makes. Only a recorded chat is handed over. */
+function moveAtLimit({ runtime, folder }: SupervisedClaudeOptions, limit: LimitState, isRecorded: boolean) {
+  const decided = decide(runtime, folder, limit);
+  if ("reason" in decided) return decided;
+  const { next, rule } = decided;
+  const now = runtime.now();
+  if (next.kind === "wait") return { way: null, waitMs: next.untilMs - now, rule };
+  const way = isRecorded ? next.way : null;
+  return { way, waitMs: way === null ? usualInMs(limit, now) : 0, rule };
 }
 
 /**
@@ -98,18 +119,16 @@ function lastRun(
   };
 }
 
-/** [LI2] The end of a run at a limit, by the rule of its folder. */
 function endAtLimit(
-  { runtime, folder }: SupervisedClaudeOptions,
+  options: SupervisedClaudeOptions,
+  chat: ProgramChat,
   limit: LimitState,
   resetsAtMs: number | null,
 ): restarter.ProgramEnding {
-  const decided = decide(runtime, folder, limit);
-  if ("reason" in decided) return { kind: "stopped", reason: `a usage limit was reached; ${decided.reason}` };
-  const { next } = decided;
-  const waitMs = next.kind === "wait" ? next.untilMs - runtime.now() : 0;
-  const title = next.kind === "wait" || next.way === null ? null : titleOfWay(next.way);
-  return { kind: "limited", resetsAtMs, next: { waitMs, title } };
+  const move = moveAtLimit(options, limit, lastRun(options.runtime, chat).last !== null);
+  if ("reason" in move) return { kind: "stopped", reason: `a usage limit was reached; ${move.reason}` };
+  const { way, waitMs } = move;
+  return { kind: "limited", resetsAtMs, next: { waitMs, title: way && titleOfWay(way) } };
 }
 
 /** @param limit at which it is, from before this run */
@@ -123,7 +142,8 @@ function runClaude(options: SupervisedClaudeOptions, continuation: Continuation,
       const before = hasWorked ? null : limit;
       if (ending.kind !== "limited") return { ending, chat: { ...chat, limit: before } };
       const now = reached(before, ending.resetsAtMs, runtime.now());
-      return { ending: endAtLimit(options, now, ending.resetsAtMs), chat: { ...chat, limit: now } };
+      const next = { ...chat, limit: now };
+      return { ending: endAtLimit(options, next, now, ending.resetsAtMs), chat: next };
     },
   };
 }
@@ -160,12 +180,11 @@ function runWay(options: SupervisedClaudeOptions, from: Restoration, at: AtLimit
       if (ending.kind !== "crashed" && ending.kind !== "limited") return { ending, chat: { ...chat, limit: state } };
       const resetsAtMs = ending.kind === "limited" ? ending.resetsAtMs : null;
       const now = withoutWay(state, way, resetsAtMs, runtime.now());
-      return { ending: endAtLimit(options, now, resetsAtMs), chat: { ...chat, limit: now } };
+      const next = { ...chat, limit: now };
+      return { ending: endAtLimit(options, next, now, resetsAtMs), chat: next };
     },
   };
 }
-
-const limitText = "Claude Code has reached its usage limit";
 
 function withModel(args: readonly string[], model: string): string[] {
   const others = args.filter((arg, at) => !/^--model(=|$)/.test(arg) && args[at - 1] !== "--model");

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { join, resolve } from "node:path";
 import { untilAborted } from "../coordinator-client/edge/platform.ts";
 import type { HostContext, Host } from "../local-mcp/host/host.ts";
+import { stoppedText } from "../local-mcp/recovery/at-limit.ts";
 import { LocalHost } from "../local-mcp/host/local-host.ts";
 import { identify, type ProcessIdentity } from "../platform/processes.ts";
 import { programPath } from "../platform/program-path.ts";
@@ -172,8 +173,7 @@ export class SupervisorDaemon {
 
   async #check(): Promise<void> {
     const stoppedAt = this.#options.stoppedAt?.() ?? null;
-    if (stoppedAt !== this.#stoppedAt)
-      for (const program of this.#programs) program.stopRule("you stopped the rule for usage limits");
+    if (stoppedAt !== this.#stoppedAt) for (const program of this.#programs) program.stopRule(stoppedText);
     this.#stoppedAt = stoppedAt;
     for (const program of this.#programs) program.check();
     const hasNews = this.#hasNews;

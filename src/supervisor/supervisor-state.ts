@@ -4,7 +4,7 @@ import * as z from "zod";
 import { parseJson } from "../shared/json-fields.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
-import type { LimitState } from "../local-mcp/recovery/at-limit.ts";
+import { LimitState } from "../local-mcp/recovery/at-limit.ts";
 import { digest } from "../local-mcp/sessions/entries.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
 import { initial, Restarts, dueInMs } from "./auto-restarter.ts";
@@ -14,13 +14,6 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { HostContext } from "../local-mcp/host/host.ts";
 import type { Sample } from "../contract/metrics.ts";
 import { isAlive, type ProcessIdentity } from "../platform/processes.ts";
-
-const Limit: z.ZodType<LimitState> = z.object({
-  since: z.number(),
-  closed: z.record(z.string(), z.number()),
-  waits: z.number(),
-  sessions: z.array(z.string()),
-});
 
 /** Stored. Add fields as optional. */
 const ProgramState = z.object({
@@ -35,7 +28,7 @@ const ProgramState = z.object({
     /** True: Claude Code cannot resume it; a new session gets its brief. */
     isUnresumable: z.boolean(),
     /** Set from a usage limit of Claude Code until it has worked again. */
-    limit: Limit.nullish(),
+    limit: LimitState.nullish(),
   }),
 });
 export type ProgramState = z.infer<typeof ProgramState>;

@@ -197,7 +197,7 @@ it("[LI4] Enter in the terminal of the supervisor ends the Codex that the rule h
   onTestFinished(() => void child.kill("SIGKILL"));
   const terminal = watch(child);
   await untilFound(() => toolOf(rig), "the tool of Codex");
-  expect(terminal.output.stdout).toContain("Enter stops what the rules");
+  expect(terminal.output.stdout).toContain("Press Enter to stop what the rules");
   child.stdin.write("\r");
   await untilFound(() => terminal.output.stdout.includes("you stopped the rule"), "the end of the rule");
   await untilFound(() => toolOf(rig) === undefined, "the end of Codex's tool");

@@ -135,7 +135,8 @@ function describeEvent(event: Exclude<SupervisorEvent, { type: "output" }>): str
 }
 
 function retryHint({ phase, name, isProgram }: Extract<SupervisorEvent, { type: "ended" }>): string {
-  return isProgram && phase === "looping" ? `. \`shim worker supervise retry ${name}\` starts it` : "";
+  const isOver = phase === "looping" || phase === "stopped";
+  return isProgram && isOver ? `. \`shim worker supervise retry ${name}\` starts it` : "";
 }
 
 function sessionText({ session }: { readonly session: string | null }): string {
@@ -163,7 +164,7 @@ export function phaseText({ phase, reason, againInMs }: PhaseFacts): string {
 const almostSecondMs = 999;
 
 function startText(ms: number): string {
-  return ms === 0 ? "starts next" : `starts in ${age(ms + almostSecondMs)}`;
+  return ms === 0 ? "starts now" : `starts in ${age(ms + almostSecondMs)}`;
 }
 
 /** A reader that takes nothing for so long counts as stuck. */

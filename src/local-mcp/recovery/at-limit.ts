@@ -1,3 +1,4 @@
+import * as z from "zod";
 import { adapterOf, supportedClients } from "../../clients/adapters.ts";
 import type { ActiveLimitRule, LimitRule, LimitStep, UsageLimit } from "../../contract/at-limit.ts";
 import type { Config } from "../../contract/config.ts";
@@ -40,16 +41,21 @@ function foldersOf(folder: string): string[] {
 }
 
 /** Stored: add fields as optional. One time at a limit, until Claude Code works again. */
-export interface LimitState {
+export const LimitState = z.object({
   /** When the limit was reached, epoch ms. */
-  readonly since: number;
+  since: z.number(),
   /** By the name of a way: epoch ms until which it is not tried again. */
-  readonly closed: Readonly<Record<string, number>>;
+  closed: z.record(z.string(), z.number()),
   /** Waits in a row for a reset that was not known. */
-  readonly waits: number;
+  waits: z.number(),
   /** Sessions that the rule started. */
-  readonly sessions: readonly string[];
-}
+  sessions: z.array(z.string()),
+});
+export type LimitState = z.infer<typeof LimitState>;
+
+export const limitText = "Claude Code has reached its usage limit";
+/** Reason of what ends because the user said so. */
+export const stoppedText = "you stopped the rule for usage limits";
 
 /** A way other than to wait. */
 export type LimitWay = Exclude<LimitStep, "wait">;
@@ -101,11 +107,6 @@ export function withoutWay(state: LimitState, way: LimitWay, resetsAtMs: number 
 /** Ms until Claude Code as usual may be started again. */
 export function usualInMs({ closed }: LimitState, now: number): number {
   return Math.max(0, Math.min(maxResetDelayMs + resetMarginMs, (closed[usual] ?? 0) - now));
-}
-
-/** [LI2] The same, for a task that this way cannot do. */
-export function closeFor(state: LimitState, way: LimitWay): LimitState {
-  return { ...state, closed: { ...state.closed, [nameOf(way)]: state.closed[usual] ?? 0 } };
 }
 
 export function withSession(state: LimitState, session: string): LimitState {

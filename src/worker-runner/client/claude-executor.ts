@@ -6,14 +6,15 @@ import type { ClaimedTask } from "../../contract/tasks.ts";
 import { zeroUsage } from "../../contract/usage.ts";
 import { settingsHash } from "../../local-mcp/recording/session-settings.ts";
 import {
-  closeFor,
   decide,
   handOver,
   limitOf,
-  type LimitState,
+  LimitState,
+  limitText,
   type LimitWay,
   noRule,
   reached,
+  stoppedText,
   titleOfWay,
   usualInMs,
   whyStop,
@@ -64,13 +65,14 @@ export interface ClaudeExecutorOptions extends ClientDeps {
 }
 
 export function claudeExecutor(options: ClaudeExecutorOptions): Executor {
-  const limits: Limits = { state: null, words: "" };
+  const limits: Limits = { state: undefined, words: "" };
   return { programs: [options.settings.program], run: (run) => new ClaudeTask(options, run, limits).run() };
 }
 
 /** [CX29] The limit at which the runs of one worker and type are; it passes with time. */
 interface Limits {
-  state: LimitState | null;
+  /** Undefined until a run has shown it. */
+  state: LimitState | null | undefined;
   /** The client's own words on it. */
   words: string;
 }
@@ -93,6 +95,9 @@ type ClaudeOutcome =
 const StoredRoute = z.object({ route: z.object({ attempt: z.int(), chosen: Route }) });
 type StoredRoute = z.infer<typeof StoredRoute>["route"];
 
+/** In the checkpoint, for the next worker of this machine, until that is started again. */
+const StoredLimit = z.object({ limit: z.object({ boot: z.string(), state: LimitState, words: z.string() }) });
+
 interface AtLimit {
   readonly way: LimitWay;
   readonly rule: ActiveLimitRule;
@@ -114,8 +119,6 @@ interface FailedWay extends WayRun {
 }
 
 const otherModel = "another model continues the task";
-const limitText = "Claude Code has reached its usage limit";
-const stoppedText = "you stopped the rule for usage limits";
 /** The longest that the coordinator keeps a task back. */
 const maxDelayMs = 86_400_000;
 /** 48 bits, the most that a number reads at once. */
@@ -139,6 +142,7 @@ class ClaudeTask {
     const now = this.#options.runtime.now();
     const spent = findReachedLimit(zeroUsage, this.#run.budgetLeft);
     if (spent !== null) return { kind: "over_budget", reason: spent };
+    if (this.#limits.state === undefined) this.#restoreLimit(now);
     const { state } = this.#limits;
     if (state && usualInMs(state, now) > 0) return this.#continueAtLimit(state, null, zeroUsage);
     const outcome = await this.#runClaude();
@@ -146,10 +150,18 @@ class ClaudeTask {
     if (outcome.kind === "done") this.#limits.state = null;
     if (outcome.kind !== "limited") return outcome;
     const { limit, hasWorked, words, session, usage } = outcome;
-    const before = hasWorked ? null : this.#limits.state;
+    const before = hasWorked ? null : (this.#limits.state ?? null);
     const next = reached(before, limit.resetsAtMs, this.#options.runtime.now());
     Object.assign(this.#limits, { state: next, words });
     return this.#continueAtLimit(next, session, usage);
+  }
+
+  /** [LI12] Untrusted: it only makes a task wait, as long as the coordinator may let it wait. */
+  #restoreLimit(now: number): void {
+    const stored = StoredLimit.safeParse(this.#run.task.checkpoint).data?.limit;
+    if (stored?.boot !== this.#options.runtime.processes.boot()) return;
+    const { state, words } = stored;
+    Object.assign(this.#limits, { state: { ...state, since: Math.min(state.since, now) }, words });
   }
 
   async #runClaude(): Promise<ClaudeOutcome> {
@@ -217,7 +229,7 @@ class ClaudeTask {
       const run = obstacle === null ? await this.#runWay({ way, rule, state }, last) : null;
       if (run && "kind" in run) return run;
       why = run ? `; ${run.failure}` : `, and ${obstacle}`;
-      state = run ? this.#afterWay(state, way, run) : closeFor(state, way);
+      state = run ? this.#afterWay(state, way, run) : withoutWay(state, way, null, runtime.now());
       last = run ?? last;
     }
     return this.#wait(why);
@@ -330,8 +342,10 @@ class ClaudeTask {
   }
 
   #wait(why: string): RunOutcome {
-    const { state } = this.#limits;
-    const waitMs = state === null ? 0 : usualInMs(state, this.#options.runtime.now());
+    const { runtime } = this.#options;
+    const { state, words } = this.#limits;
+    if (state) this.#run.onCheckpoint({ limit: { boot: runtime.processes.boot(), state, words } });
+    const waitMs = state ? usualInMs(state, runtime.now()) : 0;
     return { kind: "waiting", reason: `${limitText}${why}`, delayMs: Math.min(maxDelayMs, waitMs), isOfType: true };
   }
 

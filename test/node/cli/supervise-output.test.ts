@@ -121,10 +121,14 @@ it.for([
     { ...ended, phase: "due", reason: "it ended with exit code 3", againInMs: 1_500 },
     "fix: it ended with exit code 3; starts in 2 s; it ran for 65 s",
   ],
-  [{ ...ended, phase: "due", againInMs: 0 }, "fix: not started yet; starts next; it ran for 65 s"],
+  [{ ...ended, phase: "due", againInMs: 0 }, "fix: not started yet; starts now; it ran for 65 s"],
   [
     { ...ended, phase: "looping", reason: "x" },
     "fix: stopped, since it crashed again and again: x; it ran for 65 s. `shim worker supervise retry fix` starts it",
+  ],
+  [
+    { ...ended, phase: "stopped", reason: "x" },
+    "fix: stopped: x; it ran for 65 s. `shim worker supervise retry fix` starts it",
   ],
   [
     { ...ended, phase: "looping", name: "chats s1", isProgram: false },

@@ -73,6 +73,16 @@ it("[LI2] with `wait` Claude Code starts again when the limit ends, and in no ot
   expect(ran(rig)).toEqual(["claude", "claude"]);
 });
 
+it("[LI2] a chat that no hook has recorded is handed to nobody, and Claude Code waits for the end of the limit", async () => {
+  const rig = await aRig([codex, "wait"]);
+  await limitIt(rig, hourMs);
+  expect(lastEnd(rig)).toMatchObject({ phase: "due", reason: "a usage limit was reached", againInMs: hourMs + 2_000 });
+  await rig.pass(hourMs - 10_000);
+  expect(rig.runs).toHaveLength(1);
+  await rig.pass(20_000);
+  expect(ran(rig)).toEqual(["claude", "claude"]);
+});
+
 it("[LI2] another model goes on in a new session with the brief, and the usual one takes over after the limit", async () => {
   const rig = await aRig([{ model: "haiku" }, "wait"]);
   const first = live(rig);

@@ -1,3 +1,4 @@
+import type { Json } from "#src/contract/json.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { pause } from "#src/store/pause.ts";
 import { expect, it } from "vitest";
@@ -108,6 +109,18 @@ it("[CX29] until the reset Claude Code is not started again for another task", a
   ]);
   claude.runtime.wait(200_000);
   expect((await claude.run({ isSameWorker: true })).outcome).toMatchObject({ kind: "done" });
+});
+
+it("[LI12] a worker that is started again knows from the task's checkpoint which ways have failed, on this machine", async () => {
+  const claude = withCodex(atLimit((T0 + hourMs) / 1_000), { text: "", code: 1 }, atLimit());
+  died(claude);
+  const { checkpoints } = await claude.run({ settings });
+  const checkpoint = Object.assign({}, ...checkpoints) as { limit: Record<string, Json> };
+  expect((await claude.run({ settings, task: { checkpoint } })).outcome).toMatchObject(wait);
+  expect(claude.started()).toHaveLength(2);
+  const elsewhere = { ...checkpoint, limit: { ...checkpoint.limit, boot: "another" } };
+  await claude.run({ settings, task: { checkpoint: elsewhere } });
+  expect(claude.started()).toHaveLength(4);
 });
 
 it("[CX30] [CX31] by the rule another client does it at once in the same folder, with the brief, and each task until the reset @night", async () => {
