@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { adapterOf, supportedClients } from "../../clients/adapters.ts";
+import { claudeCode } from "../../clients/claude-compatible.ts";
 import type { ActiveLimitRule, LimitRule, LimitStep, UsageLimit } from "../../contract/at-limit.ts";
 import type { Config } from "../../contract/config.ts";
 import { modelFamily } from "../../contract/metrics.ts";
@@ -291,15 +292,23 @@ export function limitLine(
   return ends.length + goOn.length === 0 ? null : [...ends, ...goOn].join(" ");
 }
 
-/** [LI9] Note for the live page on a session at its limit; null: it is at none. */
+/**
+ * [LI9] Note for the live page on a session at its limit; null: it is at none. Rules are for Claude
+ * Code.
+ */
 export function limitNote(
   sql: Sql,
-  { config, now }: Pick<Runtime, "config" | "now">,
+  runtime: Pick<Runtime, "config" | "env" | "now">,
   session: sessions.Session,
 ): { readonly text: string; readonly project: string | null } | null {
-  const { id, project, recovery } = session;
+  const { config, now } = runtime;
+  const { id, client, project, recovery } = session;
   const limit = recovery === "dismissed" ? null : openLimitOf(sql, session, now());
   if (!limit) return null;
+  if (client !== claudeCode.name) {
+    const line = limitLine(sql, runtime, session);
+    return { text: line === null ? "At its usage limit." : `At its usage limit: ${line}`, project: null };
+  }
   const rule = ruleOf(config.atLimit, session);
   if (!rule) return { text: `At its usage limit: ${noRule}.`, project: null };
   const ways = rule.order.map((step) => (step === "wait" ? "wait" : titleOfWay(step))).join(", then ");

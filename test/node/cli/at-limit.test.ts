@@ -64,6 +64,9 @@ it("[LI9] the page shows the rule at a session at its usage limit, and pauses it
   expect(await atLimit(ids.alive)).toBeNull();
   const text = `At its usage limit. The rule of ${home.project}: Codex, then wait; at most 5.00 USD and 8 h; 0.00 USD spent for this limit so far.`;
   expect(await atLimit(ids.dead)).toEqual({ text, project });
+  store.write((sql) => sql.run("UPDATE sessions SET client = 'qwen' WHERE id = ?", ids.dead));
+  const line = `Go on now: \`shim resume ${ids.dead.slice(0, 8)} --in codex\``;
+  expect(await atLimit(ids.dead)).toEqual({ text: `At its usage limit: ${line}`, project: null });
   const paused = await callAs(page, authorization, { name: "pauses.start", input: { project }, requestId: "p1" });
   expect(paused).toMatchObject({ status: 200, value: { started: { project } } });
 });
