@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createPrivateFolder } from "../platform/private-files.ts";
 import { readAnswer, type FileConflict } from "./merge-answer.ts";
-import { GitError, repositoryGit, run, text, userGit, withAuthor, withTimeLimit } from "./git.ts";
+import { GitError, repositoryGit, run, text, userGit, withAuthor, withTimeLimit, type Git } from "./git.ts";
 import { receivedCommit } from "./make-bundle.ts";
 import { prepareScratch, repositoryFor, type OpenRepository, type SnapshotHost } from "./repository.ts";
 import { unpack } from "./restore-files.ts";
@@ -79,8 +79,7 @@ export async function foreseeConflicts(input: ForeseeInput): Promise<Forecast> {
     input,
     async (signal) => {
       const folder = await clearForeseen(input.snapshots, input.keep);
-      const version = await text(userGit(input.env, folder, signal), ["version"]);
-      if (!canForesee(version)) throw new GitError("failed", `${version} is too old: to foresee conflicts takes 2.38`);
+      if (input.sides.every(({ last }) => last === null)) await expectMergeTree(userGit(input.env, folder, signal));
       const sides: MadeSide[] = [];
       const same = new Set<MadeSide>();
       for (const side of input.sides) {
@@ -98,6 +97,11 @@ export async function foreseeConflicts(input: ForeseeInput): Promise<Forecast> {
     },
     (reason) => ({ sides: [], pairs: [], problems: [...problems, reason] }),
   );
+}
+
+async function expectMergeTree(git: Git): Promise<void> {
+  const version = await text(git, ["version"]);
+  if (!canForesee(version)) throw new GitError("failed", `${version} is too old: to foresee conflicts takes 2.38`);
 }
 
 /** Deletes what earlier looks have left. @returns the folder of all */
