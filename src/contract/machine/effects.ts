@@ -33,7 +33,7 @@ export const effectOperations = {
       check: z
         .boolean()
         .default(false)
-        .describe("ask the remote or the registry, within 15 seconds each, where SHIM knows how"),
+        .describe("ask the remote, registry, GitHub, Kubernetes or Terraform, within 15 seconds each"),
       limit: z.int().min(1).max(1_000).default(20).describe("at most this many"),
     }),
     output: z.object({ effects: z.array(ListedEffect) }),

@@ -25,10 +25,11 @@ interface Part {
   group: readonly SimpleCommand[];
   /** Commands of its substitutions: nothing shows how they end. */
   inner: SimpleCommand[];
-  isFunction: boolean;
+  /** Words of a control structure, or the beginning of a function. */
+  hasKeyword: boolean;
+  /** The operator behind it. */
+  after: string;
 }
-
-type EndedPart = Part & { readonly after: string; readonly hasKeyword: boolean };
 
 /** A longer text is read up to here. */
 const maxChars = 20_000;
@@ -80,12 +81,13 @@ class ShellReader {
   /** Reads commands to the end sign, or of the text. */
   list(end: ")" | null): SimpleCommand[] {
     const outer = this.#part;
-    const parts: EndedPart[] = [];
+    const parts: Part[] = [];
     const finish = (after: string): void => {
       const part = this.#part;
-      const hasKeyword = keywords.has(part.words[0]) || part.isFunction;
+      part.after = after;
+      part.hasKeyword ||= keywords.has(part.words[0]);
       // After an operator and a line end the command is still to come.
-      if (part.words.length > 0 || part.group.length > 0) parts.push(Object.assign(part, { after, hasKeyword }));
+      if (part.words.length > 0 || part.group.length > 0) parts.push(part);
       this.#part = newPart();
     };
     this.#part = newPart();
@@ -105,7 +107,7 @@ class ShellReader {
   #step(): void {
     if (this.#match(/(?:[^\S\n]|\\\n)+|#.*/y) !== null) return;
     const part = this.#part;
-    if (this.#match(/\(\s*\)/y) !== null) Object.assign(part, { words: [], isFunction: true });
+    if (this.#match(/\(\s*\)/y) !== null) Object.assign(part, { words: [], hasKeyword: true });
     else if (this.#match(/\(/y) !== null) {
       const isArray = part.words.at(-1)?.endsWith("=") ?? false;
       const commands = this.#nested();
@@ -178,7 +180,7 @@ class ShellReader {
    * [EF3] The status of a list is that of what stands behind its last `;`: only there, and without
    * `||`, `&`, control structures and what may have ended the shell before, does it show something.
    */
-  #shown(parts: readonly EndedPart[]): SimpleCommand[] {
+  #shown(parts: readonly Part[]): SimpleCommand[] {
     const begin = parts.slice(0, -1).findLastIndex(({ after }) => !/^(?:&&|\|.*)$/.test(after)) + 1;
     const list = parts.slice(begin);
     const hasPipe = list.some(({ after }) => after.startsWith("|"));
@@ -228,7 +230,7 @@ class ShellReader {
 }
 
 function newPart(): Part {
-  return { words: [], from: 0, to: 0, group: [], inner: [], isFunction: false };
+  return { words: [], from: 0, to: 0, group: [], inner: [], hasKeyword: false, after: "" };
 }
 
 function unshown(commands: readonly SimpleCommand[]): SimpleCommand[] {
