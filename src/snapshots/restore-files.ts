@@ -2,7 +2,14 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync, writeFileS
 import { join } from "node:path";
 import type { HostErrorCode } from "../contract/errors.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { discover, isContentSetting, submoduleMode, type IndexEntry, type WorkTree } from "./work-tree.ts";
+import {
+  discover,
+  indexEntries,
+  isContentSetting,
+  submoduleMode,
+  type IndexEntry,
+  type WorkTree,
+} from "./work-tree.ts";
 import {
   GitError,
   displayPath,
@@ -91,40 +98,64 @@ async function restoreIntoFolder(opened: OpenRepository, commit: string, folder:
   if (existing && (!existing.isDirectory() || readdirSync(folder).length > 0))
     return refuse("folder_not_empty", `${folder} exists and is not an empty folder: name one that does not exist`);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  return ok({ ...(await writeFiles(opened, commit, realpathSync(folder))), branch: null });
+  const { written, notRestored } = await writeFiles(await readSnapshot(opened, commit), realpathSync(folder));
+  return ok({ written, notRestored, branch: null });
 }
 
-/** Writes a snapshot's files; the scratch has the index of them afterwards. */
+/** Files of a snapshot, in the scratch's index. */
+export interface ReadSnapshot {
+  readonly opened: OpenRepository;
+  readonly commit: string;
+  readonly tree: string;
+  readonly settings: readonly string[];
+  readonly objects: readonly string[];
+}
+
+export async function readSnapshot(opened: OpenRepository, commit: string): Promise<ReadSnapshot> {
+  const [objects, { tree, settings }] = await Promise.all([
+    projectObjects(opened),
+    readCommitInfo(readingGit(opened, []), commit),
+  ]);
+  const known = objects === null ? [] : [objects];
+  await run(readingGit(opened, known), ["read-tree", commit]);
+  return { opened, commit, tree, settings, objects: known };
+}
+
+/** As many processes as there are processors, where a folder gets more files than one writes at once. */
+const inParallel = ["checkout.workers=0", "checkout.thresholdForParallelism=1000"];
+
+/** Writes a snapshot's files; the scratch's index has their times afterwards. */
 export async function writeFiles(
-  opened: OpenRepository,
-  commit: string,
+  { opened, commit, tree, settings, objects }: ReadSnapshot,
   top: string,
-): Promise<Pick<RestoreResult, "written" | "notRestored">> {
-  const objects = await projectObjects(opened);
-  const { settings } = await readCommitInfo(readingGit(opened, []), commit);
-  const git = readingGit(opened, objects === null ? [] : [objects], top, settings);
-  const { entries, notRestored } = await readComplete(git, commit);
+): Promise<Pick<RestoreResult, "written" | "notRestored"> & { readonly tree: string }> {
+  const git = readingGit(opened, objects, top, [...settings, ...inParallel]);
+  const all = await indexEntries(git);
+  const paths = all.filter(({ mode }) => mode !== submoduleMode).map(({ path }) => path);
+  // Exit 1: some files could not be written, or are not there any more; they are found below.
+  const args = ["checkout-index", "-q", "-u", "-z", "--stdin"];
+  const { code, stderr } = await run(git, args, joinRaw(paths), [0, 1, 128]);
+  const { entries, absent } = code === 0 ? { entries: all, absent: [] } : await dropAbsent(git, git, commit, isAbsent);
   const files = entries.filter(({ mode }) => mode !== submoduleMode);
   const submodules = entries.filter(({ mode }) => mode === submoduleMode);
-  // Exit 1: some files could not be written; they are found below.
-  const args = ["checkout-index", "-q", "-u", "-z", "--stdin"];
-  const { code, stderr } = await run(git, args, joinRaw(files.map(({ path }) => path)), [0, 1, 128]);
   const failed = code === 0 ? [] : files.filter(({ path }) => readStats(top, path) === undefined);
   const isFailed = new Set(failed);
   return {
+    tree: absent.length === 0 ? tree : await text(git, ["write-tree", "--missing-ok"]),
     written: files.filter((entry) => !isFailed.has(entry)).map(({ path }) => displayPath(path)),
     notRestored: [
-      ...notRestored,
+      ...absent,
       ...submodules.map(({ path, id }) => ({ path: displayPath(path), reason: `a submodule, at commit ${id}` })),
       ...failed.map(({ path }) => ({ path: displayPath(path), reason: firstLine(stderr) || "git could not write it" })),
     ],
   };
 }
 
+const isAbsent = "it was unchanged and stored only in the project's own objects, which no longer have it";
+
 async function readComplete(git: Git, commit: string): Promise<{ entries: IndexEntry[]; notRestored: ExcludedFile[] }> {
   await run(git, ["read-tree", commit]);
-  const reason = "it was unchanged and stored only in the project's own objects, which no longer have it";
-  const { entries, absent } = await dropAbsent(git, git, commit, reason);
+  const { entries, absent } = await dropAbsent(git, git, commit, isAbsent);
   return { entries, notRestored: absent };
 }
 
@@ -132,10 +163,14 @@ async function readComplete(git: Git, commit: string): Promise<{ entries: IndexE
  * Reads the commit message's last line; a restore continues without it. [GS63] Another machine may
  * have written it: only content settings count, so git runs no command that it names.
  */
-async function readCommitInfo(git: Git, commit: string): Promise<{ head: string | null; settings: string[] }> {
+async function readCommitInfo(
+  git: Git,
+  commit: string,
+): Promise<{ tree: string; head: string | null; settings: string[] }> {
   const message = await text(git, ["cat-file", "commit", commit]);
   const { head, settings } = parseObject(message.trimEnd().split("\n").at(-1) ?? "") ?? {};
   return {
+    tree: message.slice("tree ".length, message.indexOf("\n")),
     head: typeof head === "string" && isCommitId(head) ? head : null,
     settings: Array.isArray(settings)
       ? settings.filter((value) => typeof value === "string" && isContentSetting(value))

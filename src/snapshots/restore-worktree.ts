@@ -13,10 +13,11 @@ import {
   type Git,
   type TimeLimit,
 } from "./git.ts";
-import { readingGit, withRepository, type OpenRepository, type SnapshotHost } from "./repository.ts";
+import { withRepository, type OpenRepository, type SnapshotHost } from "./repository.ts";
 import {
   findMissing,
   findMissingSnapshot,
+  readSnapshot,
   writeFiles,
   type RestoreRefusal,
   type RestoreResult,
@@ -80,20 +81,20 @@ async function addWorktree(
 ): Promise<RestoredWorktree> {
   const add = (make: "-b" | "-B"): string[] => ["add", "--quiet", "--no-track", "--no-checkout", make, branch, folder];
   const from = head ?? "HEAD";
+  const snapshot = await readSnapshot(opened, commit);
   // The failed first try may have made the branch, whose name is unique.
   await worktreeCommand(project, [...add("-b"), from], [...add("-B"), from]);
   try {
     const top = realpathSync(folder);
-    const written = await writeFiles(opened, commit, top);
-    const tree = await text(readingGit(opened, []), ["write-tree", "--missing-ok"]);
     const git = userGit(env, top, opened.signal);
+    const [written, index] = await Promise.all([
+      writeFiles(snapshot, top),
+      text(git, ["rev-parse", "--path-format=absolute", "--git-path", "index"]),
+    ]);
     // This index has the times of the files just written: git need not read them all again.
-    copyFileSync(
-      join(opened.scratch, "index"),
-      await text(git, ["rev-parse", "--path-format=absolute", "--git-path", "index"]),
-    );
+    copyFileSync(join(opened.scratch, "index"), index);
     await run(git, ["read-tree", "--reset", "HEAD"]);
-    return { ...written, tree };
+    return written;
   } catch (error) {
     await remove({ ...project, signal: AbortSignal.timeout(cleanUpMs) }, folder, branch, from);
     throw error;

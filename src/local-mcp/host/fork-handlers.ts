@@ -28,7 +28,7 @@ import { movePath, restoreAt } from "../recovery/restoration.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { HandlerContext, Handlers, HostResult } from "./host.ts";
 import { catchUpWith } from "./recovery-handlers.ts";
-import { findSession, projectOfFolder, shortCheckpoint, shortSession } from "./resolve-id.ts";
+import { findHere, projectOfFolder, shortCheckpoint, shortSession } from "./resolve-id.ts";
 
 const filesTimeoutMs = 600_000;
 
@@ -88,7 +88,7 @@ async function findForked(
   { session: given, folder }: Pick<CheckedMachineInput<"forks.list">, "session" | "folder">,
 ): Promise<HostResult<Forked>> {
   const runtime = await context.runtime();
-  const found = given === undefined ? findNewest(runtime, folder) : findSession(runtime, given);
+  const found = given === undefined ? findNewest(runtime, folder) : await findHere(context, given);
   if (!found.ok) return found;
   const { id } = found.value;
   await catchUpWith(context, { session: id });

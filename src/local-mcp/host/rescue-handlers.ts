@@ -15,7 +15,7 @@ import { importCopy } from "../rescue/opencode-sessions.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { HandlerContext, Handlers } from "./host.ts";
-import { findSession, shortSession } from "./resolve-id.ts";
+import { findHere, shortSession } from "./resolve-id.ts";
 
 /** Sessions of a project that a search checks, newest first. */
 const maxChecked = 20;
@@ -26,7 +26,7 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
     const runtime = await context.runtime();
     const deps = depsOf(context, runtime);
     if (id !== undefined) {
-      const found = findSession(runtime, id);
+      const found = await findHere(context, id);
       if (!found.ok) return found;
       const finding = judge(deps, await examine(deps, found.value, folder), hasFailed);
       return ok({ checked: 1, diagnosis: toDiagnosis(context, runtime, found.value, finding) });
@@ -43,7 +43,7 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
   /** [RS5] Another process may have changed what was wrong since. */
   "recovery.rescue": async (context, { session: id, folder, offer, hasFailed }) => {
     const runtime = await context.runtime();
-    const found = findSession(runtime, id);
+    const found = await findHere(context, id);
     if (!found.ok) return found;
     const session = found.value;
     if (isAlive(runtime, session)) {

@@ -1,13 +1,15 @@
 import { existsSync, realpathSync } from "node:fs";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
+import { findById } from "../recovery/remote-source.ts";
 import * as sessions from "../sessions/sessions.ts";
+import type { Session } from "../sessions/sessions.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import { shortCheckpointId, shortSessionId } from "../sessions/short-ids.ts";
 import { age, oneLine } from "../../shared/format.ts";
-import type { HostContext, HostResult } from "./host.ts";
+import type { HandlerContext, HostResult } from "./host.ts";
 
 /** [CL2] Accepts any unique prefix of an id. */
 export function findSession(runtime: Runtime, idOrPrefix: string): HostResult<sessions.Session> {
@@ -18,14 +20,36 @@ export function findSession(runtime: Runtime, idOrPrefix: string): HostResult<se
   });
 }
 
+type Here = Pick<HandlerContext, "runtime" | "others" | "progress">;
+
+export async function findHere(context: Here, id: string): Promise<HostResult<Session>> {
+  const found = findSession(await context.runtime(), id);
+  return found.ok ? found : unlessElsewhere(context, id, found);
+}
+
+/** [RE27] Of a session of another machine only its brief and its files can be here. */
+export async function unlessElsewhere<T extends HostResult<never>>(
+  { runtime, others, progress }: Here,
+  id: string,
+  refused: T,
+): Promise<T | HostResult<never>> {
+  const context =
+    refused.ok || refused.error.code !== "not_found" ? null : await others.read(await runtime(), progress);
+  const row = context && findById(context, id);
+  if (!row) return refused;
+  const what = `session ${row.session} is of ${row.machine}, where its client keeps it`;
+  const ways = `Here \`shim resume ${id}\` starts a new chat with its brief, and \`shim restore ${id}\` has its files`;
+  return err({ code: "not_found", message: `${what}: do this on that machine. ${ways}.` });
+}
+
 /** Reads something of the session that an id, or its beginning, names. */
 export async function readSession<T>(
-  { runtime: load }: Pick<HostContext, "runtime">,
+  context: Here,
   id: string,
-  body: (sql: Sql, runtime: Runtime, session: sessions.Session) => T,
+  body: (sql: Sql, runtime: Runtime, session: Session) => T,
 ): Promise<HostResult<T>> {
-  const runtime = await load();
-  const found = findSession(runtime, id);
+  const runtime = await context.runtime();
+  const found = await findHere(context, id);
   if (!found.ok) return found;
   const gone = err({ code: "not_found", message: `session ${id} was deleted meanwhile.` } as const);
   return runtime.store.read<HostResult<T>>((sql) => ok(body(sql, runtime, found.value)), gone);

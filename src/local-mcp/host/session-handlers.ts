@@ -26,6 +26,7 @@ import {
   projectOfFolder,
   shortCheckpoint,
   shortSession,
+  unlessElsewhere,
 } from "./resolve-id.ts";
 import { toSessionView, timeline, describeEntry } from "./session-view.ts";
 import type { CheckpointGroup } from "../../contract/machine/sessions.ts";
@@ -63,10 +64,10 @@ export const sessionHandlers = {
     const seen = incomplete ? await findElsewhere(others, name, limit) : await listElsewhere(others, name, limit);
     return ok({ project, sessions: [...views, ...toViews(runtime, seen)], hasOthers: true });
   },
-  async "sessions.find"({ runtime: load }, { id }) {
-    const runtime = await load();
+  async "sessions.find"(context, { id }) {
+    const runtime = await context.runtime();
     const found = findSessionOrCheckpoint(runtime, id);
-    if (!found.ok) return found;
+    if (!found.ok) return unlessElsewhere(context, id, found);
     const { session, checkpoint } = found.value;
     if (!session) return ok({ kind: "checkpoint", id: checkpoint.id, title: null, isAlive: false });
     return ok({

@@ -211,6 +211,15 @@ it("[RE27] what is not here is searched on the other machines: by id, by its beg
   expect((await here.shim("resume nope")).code).toBe(3);
 });
 
+it("[RE27] of a session of another machine rescue, fork and show say which machine has it and what works here @night", async () => {
+  const { here } = await aPair();
+  for (const asked of ["rescue", "fork --list", "sessions show"]) {
+    const ran = await here.shim(`${asked} ${ids.dead}`);
+    expect(ran).toMatchObject(failed(3, `session ${ids.dead} is of desk`));
+    expect(ran.err).toContain(`\`shim resume ${ids.dead}\` starts a new chat with its brief`);
+  }
+});
+
 it("[RE116] [RE26] it starts a new chat in the project's folder and records it; one that never begins changes nothing @night", async () => {
   const { here } = await aPair();
   const note = () => here.runtime.store.read((sql) => noteOf(sql, ids.dead), null);

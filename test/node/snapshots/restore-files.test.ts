@@ -181,7 +181,7 @@ it("[GS31] names files that could not be written @night", async () => {
   const commit = git(snapshot.repository, "commit-tree", tree, "-m", "by hand").trim();
   const result = await restored({ ...snapshot, commit }, join(from.root, "into"));
   expect(result.written).toEqual(["a.txt"]);
-  expect(result.notRestored).toEqual([{ path: name, reason: expect.stringContaining("unable to create file") }]);
+  expect(result.notRestored).toEqual([{ path: name, reason: expect.stringContaining("File name too long") }]);
 });
 
 it("[GS32] makes a new branch on the commit that the work was based on, and touches nothing else @night", async () => {
