@@ -121,7 +121,7 @@ export async function readSnapshot(opened: OpenRepository, commit: string): Prom
   return { opened, commit, tree, settings, objects: known };
 }
 
-/** As many processes as there are processors, where a folder gets more files than one writes at once. */
+/** Settings with which git writes many files by all processors. */
 const inParallel = ["checkout.workers=0", "checkout.thresholdForParallelism=1000"];
 
 /** Writes a snapshot's files; the scratch's index has their times afterwards. */

@@ -27,7 +27,7 @@ export async function findHere(context: Here, id: string): Promise<HostResult<Se
   return found.ok ? found : unlessElsewhere(context, id, found);
 }
 
-/** [RE27] Of a session of another machine only its brief and its files can be here. */
+/** [RE27] Names the machine of a session that is not here: only its brief and its files can be. */
 export async function unlessElsewhere<T extends HostResult<never>>(
   { runtime, others, progress }: Here,
   id: string,
