@@ -7,8 +7,8 @@ import {
   addCompaction,
   addFailure,
   addCounts,
+  limitWindows,
   withdrawTexts,
-  type LimitWindow,
   type LineFormat,
   type LineOrigin,
   type TranscriptDraft,
@@ -37,9 +37,9 @@ const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
   ],
   [
     "event_msg/token_count",
-    (draft, payload, { at }) => {
+    (draft, payload) => {
       draft.contextWindow = numberAt(objectAt(payload, "info"), "model_context_window");
-      const windows = limitWindows(objectAt(payload, "rate_limits"), at);
+      const windows = limitWindows(objectAt(payload, "rate_limits"), ["primary", "secondary"], "used_percent");
       if (windows.length > 0) draft.limitWindows = windows;
     },
   ],
@@ -53,18 +53,6 @@ export function readCodexLine(draft: TranscriptDraft, line: JsonObject, origin: 
   const type = textAt(line, "type") ?? "";
   const row = rows.get(type) ?? rows.get(`${type}/${textAt(payload, "type") ?? ""}`);
   if (payload) row?.(draft, payload, origin);
-}
-
-/** Older versions give the seconds until the reset. */
-function limitWindows(limits: JsonObject | null, at: number | null): LimitWindow[] {
-  return ["primary", "secondary"].flatMap((name) => {
-    const window = objectAt(limits, name);
-    const percent = numberAt(window, "used_percent");
-    const [seconds, after] = [numberAt(window, "resets_at"), numberAt(window, "resets_in_seconds")];
-    const late = at === null || after === null ? null : at + after * 1_000;
-    const resetsAt = seconds === null ? late : seconds * 1_000;
-    return percent === null ? [] : [{ share: Math.min(1, percent / 100), resetsAt }];
-  });
 }
 
 /** A session that continues another one repeats that one's row after its own. */

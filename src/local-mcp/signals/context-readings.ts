@@ -1,6 +1,6 @@
 import type { Readings, Reading, Source } from "../../contract/readings.ts";
 import { merge, toReadings } from "../../policy/readings.ts";
-import type { LimitWindow, Usage } from "./transcript-draft.ts";
+import { limitWindows, type LimitWindow, type Usage } from "./transcript-draft.ts";
 import type { TranscriptPart } from "./transcript.ts";
 import { numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { wordAt } from "../sessions/entries.ts";
@@ -117,7 +117,7 @@ export function parse(text: string, now: number, env: NodeJS.ProcessEnv): Status
         contextTokens: tokens,
         contextWindow: window,
         contextFill: tokens === null || window === null ? null : Math.min(1, tokens / window),
-        ...rateLimit(windowsIn(objectAt(input, "rate_limits")), now),
+        ...rateLimit(limitWindows(objectAt(input, "rate_limits"), claudeWindows, "used_percentage"), now),
         sessionAgeMs: numberAt(cost, "total_duration_ms"),
       },
       "measured",
@@ -142,18 +142,8 @@ function sum(from: JsonObject | null, keys: readonly string[]): number | null {
   return total === 0 || total > maxTokens ? null : total;
 }
 
+const claudeWindows = ["five_hour", "seven_day"];
 const nearlyUsed = 0.9;
-
-/** `resets_at`: epoch seconds. */
-function windowsIn(limits: JsonObject | null): LimitWindow[] {
-  return ["five_hour", "seven_day"].flatMap((name) => {
-    const limit = objectAt(limits, name);
-    const percent = numberAt(limit, "used_percentage");
-    const seconds = numberAt(limit, "resets_at");
-    const resetsAt = seconds === null ? null : seconds * 1_000;
-    return percent === null ? [] : [{ share: Math.min(1, percent / 100), resetsAt }];
-  });
-}
 
 /** The fuller window; one that was reset is ignored. */
 function rateLimit(

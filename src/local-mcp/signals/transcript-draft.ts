@@ -1,6 +1,6 @@
 import type { UsageLimit } from "../../contract/at-limit.ts";
 import type { GitPosition } from "../../contract/work-state.ts";
-import { asObject, listAt, numberAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import type { RunningCommands } from "./codex-calls.ts";
 
 /** Pure. The format is the client's own and changes; what is unknown is skipped. */
@@ -165,6 +165,16 @@ export function emptyDraft(): TranscriptDraft {
     promptAfter: new Map(),
     codex: { programs: new Map(), openPatch: null, sessions: new Map(), polls: new Map(), inputs: new Map() },
   };
+}
+
+/** @param percent name of the share in use; `resets_at` is in epoch seconds */
+export function limitWindows(limits: JsonObject | null, names: readonly string[], percent: string): LimitWindow[] {
+  return names.flatMap((name) => {
+    const window = objectAt(limits, name);
+    const [used, seconds] = [numberAt(window, percent), numberAt(window, "resets_at")];
+    const resetsAt = seconds === null ? null : seconds * 1_000;
+    return used === null ? [] : [{ share: Math.min(1, used / 100), resetsAt }];
+  });
 }
 
 /** An answer of the model in the main chat. */
