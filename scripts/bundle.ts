@@ -4,7 +4,7 @@ import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { packExtension } from "@anthropic-ai/mcpb";
 import { build, type Metafile } from "esbuild";
-import { promptOfExtension } from "../src/local-mcp/server/resources.ts";
+import { promptOfExtension } from "../src/local-mcp/server/prompts.ts";
 import { teamTools } from "../src/contract/team-tools.ts";
 import { machineTools } from "../src/contract/tools.ts";
 import { newestSource } from "./newest-source.ts";

@@ -44,7 +44,7 @@ const configMeanings: Record<string, string> = {
   "team.blockUnchecked":
     "a tool call that SHIM could not check [is blocked](../guide/files.md#no-call-without-a-check) in Claude Code; run `shim init` after a change",
   "team.conflicts":
-    "tells chats of [conflicts](../guide/when-it-breaks.md#conflicts-before-they-happen) between their work trees before they commit",
+    "warns chats of [conflicts](../guide/when-it-breaks.md#conflicts-before-they-happen) between their work trees before they commit",
   "team.maxContinuationsPerHour":
     "how often a chat [continues by itself](../guide/team.md#how-notifications-reach-a-chat) at the end of a turn, because of a notification",
   "team.wake": "`socket`: an idle Claude Code is woken by its messaging socket (experimental)",

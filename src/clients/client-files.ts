@@ -66,6 +66,8 @@ export interface ClientFiles extends Omit<ClientForm, "events"> {
   readonly base?: { readonly variable: string; readonly folder: string };
   readonly hooks: (SharedHooks | OwnHooks) & { readonly file: string };
   readonly servers: ServerForm & { readonly file: string };
+  /** SHIM's slash commands, where the client does not show the prompts of a server as such. */
+  readonly commands?: string;
 }
 
 const plainServers: ServerForm = { key: "mcpServers", entry: (command, args) => ({ command, args }) };
@@ -104,6 +106,7 @@ export const clientFiles = {
       }),
     },
     servers: { ...plainServers, file: ".codex/config.toml", key: "mcp_servers" },
+    commands: ".codex/skills/shim/SKILL.md",
   },
   copilot: {
     program: "copilot",
@@ -115,6 +118,7 @@ export const clientFiles = {
       key: "mcpServers",
       entry: (command, args) => ({ type: "local", command, args, tools: ["*"] }),
     },
+    commands: ".copilot/skills/shim/SKILL.md",
   },
   opencode: {
     program: "opencode",
@@ -129,7 +133,12 @@ export const clientFiles = {
     rules: "keys",
   },
   qwen: { ...settings("qwen", ".qwen/settings.json"), reads: ["a byte order mark", "comments"], rules: "list" },
-  gemini: { ...settings("gemini", ".gemini/settings.json", millisecond), reads: ["comments"] },
+  gemini: {
+    ...settings("gemini", ".gemini/settings.json", millisecond),
+    reads: ["comments"],
+    // Prompts of a server are no commands there (google-gemini/gemini-cli#21077).
+    commands: ".gemini/commands/shim.toml",
+  },
   // Made from Gemini CLI.
   tabnine: { ...settings("tabnine", ".tabnine/agent/settings.json", millisecond), reads: ["comments"] },
   cursor: {

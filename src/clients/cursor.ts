@@ -26,7 +26,7 @@ export const cursor = defineClient({
   lacks: [
     unseen,
     "The transcript has neither tool calls nor tokens, and is not read.",
-    "Events of a subagent are not told apart from those of the chat.",
+    "Events of a subagent cannot be distinguished from those of the chat.",
   ],
   sessionOf: (payload) => textAt(payload, "conversation_id") ?? textAt(payload, "session_id"),
   inputOf,

@@ -98,8 +98,9 @@ function inspectionOf(target: ClientTarget, context: InspectContext, { files, ow
   const form = formOf(target.client);
   const servers = files.servers.root;
   const settings = files.settings?.root ?? {};
-  const ownHandlers = own?.before && isOwnFile(own.before) ? [handlerIn(own.before)] : [];
-  const handlersOf = (event: string): readonly JsonObject[] => (own ? ownHandlers : ourHandlers(settings, event));
+  const ownHooks = own.find(({ what }) => what === "hooks");
+  const ownHandlers = ownHooks?.before && isOwnFile(ownHooks.before) ? [handlerIn(ownHooks.before)] : [];
+  const handlersOf = (event: string): readonly JsonObject[] => (ownHooks ? ownHandlers : ourHandlers(settings, event));
   const wantsBlocking = asksToBlock(files.config?.root ?? {});
   const serverNames = ourServers(servers, form.servers);
   const hookedEvents = form.events.filter((event) => handlersOf(event).length > 0);

@@ -15,6 +15,8 @@ import {
   loadSound,
 } from "./file-edits.ts";
 import { findUnread } from "./settings.ts";
+import { commandsText, isOwnCommands } from "./slash-commands.ts";
+
 import type { ClientTarget } from "./targets.ts";
 
 /**
@@ -37,13 +39,14 @@ export function planFrom(
     const text = `has another MCP server named "${serverName}". Rename or remove that one and try again.`;
     return err(refusal("name_taken", servers.path, text));
   }
-  if (own?.before && !isOwnFile(own.before)) return err(refusal("name_taken", own.path, notOurs));
+  const foreign = own.find(({ before, isOurs }) => before !== null && !isOurs(before));
+  if (foreign) return err(refusal("name_taken", foreign.path, notOurs));
   const { entries, notes } = entriesOf(target, files, context);
   const edits = byFile(entries, ({ add }) => add).map(([file, changes]) => {
     const { text, summary } = changeText(file.path, file.text, changes);
     return toEdit(file, text, summary);
   });
-  const all = [...edits, own && editOwn(own, target, context)].filter((edit) => edit !== null);
+  const all = [...edits, ...own.map((file) => editOwn(file, target, context))].filter((edit) => edit !== null);
   const ignored = findIgnoredFiles(target, context.read).map(({ message }) => message);
   return ok({ action: "install", target, edits: all, notes: [...notes, ...ignored] });
 }
@@ -61,7 +64,8 @@ export function planUninstall(target: ClientTarget, context: PlanContext): Resul
   const edits = byFile(entriesOf(target, files, context).entries, ({ remove }) => remove).map(([file, changes]) =>
     removeFrom(file, changes, installsOf(file.path, context.backups)),
   );
-  if (own?.before && isOwnFile(own.before)) edits.push({ ...own, after: null, summary: ["removes the hooks"] });
+  for (const { path, before, isOurs, what } of own)
+    if (before !== null && isOurs(before)) edits.push({ path, before, after: null, summary: [`removes the ${what}`] });
   const found = edits.flatMap((edit) => {
     if (edit?.after !== null) return edit ?? [];
     const folders = installsOf(edit.path, context.backups).flatMap((file) => file.folders);
@@ -70,37 +74,47 @@ export function planUninstall(target: ClientTarget, context: PlanContext): Resul
   return ok({ action: "uninstall", target, edits: found, notes: [] });
 }
 
+/** A file of a client that is SHIM's alone. */
 interface OwnFile {
   readonly path: string;
   readonly before: string | null;
+  readonly what: "hooks" | "slash commands";
+  readonly isOurs: (text: string) => boolean;
 }
 
 export interface LoadedFiles {
   readonly files: ClientSettings;
-  /** The client's file that is SHIM's alone; null: it needs none. */
-  readonly own: OwnFile | null;
+  readonly own: readonly OwnFile[];
 }
 
 export function load(
   target: ClientTarget,
   { read, shimConfig }: Pick<PlanContext, "read" | "shimConfig">,
 ): Result<LoadedFiles, ClientRefusal> {
-  const { client, serversFile, settingsFile } = target;
+  const { client, serversFile, settingsFile, commandsFile } = target;
   const { hooks } = formOf(client);
   const problemIn = shapeProblemOf(client);
   const servers = loadSound(read, serversFile, problemIn);
   if (!servers.ok) return servers;
   const alone = { servers: servers.value, settings: null, config: null };
-  if (settingsFile === null) return ok({ files: alone, own: null });
+  const own: OwnFile[] = [];
+  if (commandsFile !== undefined) {
+    const text = read(commandsFile);
+    if (!text.ok) return text;
+    own.push({ path: commandsFile, before: text.value, what: "slash commands", isOurs: isOwnCommands });
+  }
+  if (settingsFile === null) return ok({ files: alone, own });
   if (hooks?.form === "own") {
     const text = read(settingsFile);
-    return text.ok ? ok({ files: alone, own: { path: settingsFile, before: text.value } }) : text;
+    if (!text.ok) return text;
+    own.push({ path: settingsFile, before: text.value, what: "hooks", isOurs: isOwnFile });
+    return ok({ files: alone, own });
   }
   const settings = loadSound(read, settingsFile, problemIn);
   if (!settings.ok) return settings;
   const config = client === "claude-code" ? loadSound(read, shimConfig, problemIn) : ok(null);
   if (!config.ok) return config;
-  return ok({ files: { servers: servers.value, settings: settings.value, config: config.value }, own: null });
+  return ok({ files: { servers: servers.value, settings: settings.value, config: config.value }, own });
 }
 
 /** One client has its servers and its hooks in one file. */
@@ -116,8 +130,13 @@ function toEdit({ path, before }: SettingsFile, after: string | null, summary: r
   return before === after || (before === null && after === "") ? null : { path, before, after, summary };
 }
 
-function editOwn({ path, before }: OwnFile, target: ClientTarget, { launch }: PlanContext): FileEdit | null {
+function editOwn({ path, before, what }: OwnFile, target: ClientTarget, { launch }: PlanContext): FileEdit | null {
   const { hooks, events } = formOf(target.client);
+  if (what === "slash commands") {
+    const after = commandsText(path, launch, target.platform);
+    const summary = [before === null ? "adds SHIM's slash commands" : "corrects SHIM's slash commands"];
+    return before === after ? null : { path, before, after, summary };
+  }
   if (hooks?.form !== "own") return null;
   const commandOf = (event: string): string => hookCommandLine(launch, target.platform, event, target.client);
   const after = hooks.text({ ...launch, commandOf });

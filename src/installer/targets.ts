@@ -20,6 +20,8 @@ export interface ClientTarget {
   /** File with hooks, and for Claude Code the status line; null where the client has no hooks. */
   readonly settingsFile: string | null;
   readonly pluginsFolder: string | null;
+  /** SHIM's slash commands; absent: the client shows the server's prompts as such. */
+  readonly commandsFile?: string;
 }
 
 /** Machine facts for `detect`. Paths are of the given platform, whatever system runs this. */
@@ -120,7 +122,8 @@ function fileTarget(machine: Machine, client: (typeof fileClients)[number]): Cli
   const isThere = [path.dirname(serversFile), folder].some(machine.exists) || isOnPath(machine, files.program);
   if (!isThere) return null;
   const label = adapterOf(client)?.title ?? client;
-  return { client, platform: machine.platform, label, serversFile, settingsFile, pluginsFolder: null };
+  const commands = files.commands === undefined ? {} : { commandsFile: fileOf(machine, files, files.commands) };
+  return { client, platform: machine.platform, label, serversFile, settingsFile, pluginsFolder: null, ...commands };
 }
 
 function fileOf({ platform, env, homedir }: Machine, { base }: ClientFiles, file: string): string {

@@ -27,13 +27,13 @@ it("[CL69] /shim:save instructs the model, and the note of the user is in the ch
   expect(rig.stored(session!.id).checkpoints.map(({ trigger }) => trigger)).toContain("on_demand");
 });
 
-it("[CL69] [MC40] /shim:who instructs the model, which is told of the chat that was just offered, and nothing changes @night", async () => {
+it("[CL69] [MC40] /shim:who instructs the model, which learns of the chat that was just offered, and nothing changes @night", async () => {
   const rig = new ClaudeRig();
   const { id } = await rig.killed("fix the parser", begun);
   const list = { list: true, detail: "detailed" };
   const steps = [shimTool("shim_session_status"), shimTool("shim_check_recovery", list), { text: "These." }];
   const { model } = await rig.printed("/shim:who", { steps });
-  expect(received(model)).toContain("Tell the user which chats SHIM knows, without changing anything.");
+  expect(received(model)).toContain("The user asks which chats SHIM knows. Change nothing.");
   expect(received(model, -1)).toMatch(/"died":1,"offeredHere":1/);
   expect(received(model, -1)).toMatch(/"title":"fix the parser"[^}]*"offeredHere":true/);
   expect(rig.session(id).recovery).toBe("offered");

@@ -72,7 +72,7 @@ export type TeamView = z.infer<typeof TeamView>;
 
 export const overviewOperations = {
   "notices.list": machineOperation({
-    summary: "Notices that nobody has acknowledged, oldest first.",
+    summary: "Notices that are not acknowledged yet, oldest first.",
     output: z.object({ notices: z.array(Notice) }),
     effect: "read",
   }),

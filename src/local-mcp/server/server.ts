@@ -10,7 +10,8 @@ import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { StoreError } from "../../store/store-error.ts";
 import type { Chat, ClientInfo, ToolError } from "../chat/chat.ts";
 import { instructions, isWithoutHooks } from "../front/instructions.ts";
-import { registerResources, registerResumePrompt } from "./resources.ts";
+import { registerPrompts } from "./prompts.ts";
+import { registerResources } from "./resources.ts";
 import { teamTools } from "../../contract/team-tools.ts";
 import type { ChatTool } from "../../contract/chat-tool.ts";
 import { machineTools } from "../../contract/tools.ts";
@@ -42,7 +43,7 @@ export function registerAll(server: McpServer, options: ServerOptions): void {
   const offered: Partial<Record<ToolName, ChatTool>> = chat.team ? { ...machineTools, ...teamTools } : machineTools;
   for (const [name, tool] of Object.entries(offered)) register(server, name as ToolName, tool, options);
   registerResources(server, chat);
-  registerResumePrompt(server, chat, options.isExtension ?? false);
+  registerPrompts(server, options);
 }
 
 function register(server: McpServer, name: ToolName, tool: ChatTool, options: ServerOptions): void {

@@ -65,7 +65,7 @@ export function userWords(text: string): string {
   let rest = requestIn(text.trim());
   for (let name = elementOf(rest); name !== undefined; name = elementOf(rest)) rest = withoutElement(rest, name);
   rest = withoutReminderAtEnd(rest).replace(noteOfPlan, "");
-  rest = skillCommand(rest) ?? rest;
+  rest = skillCommand(rest) ?? promptCommand(rest) ?? rest;
   return beginnings.some((beginning) => rest.startsWith(beginning)) ? "" : rest;
 }
 
@@ -90,6 +90,23 @@ function skillCommand(text: string): string | null {
   const end = at < 0 ? "" : text.slice(at + skillFolder.length);
   const [lines, name] = skillPaths.exec(end) ?? [];
   return lines === undefined ? null : `/${name} ${end.slice(lines.length).trim()}`.trim();
+}
+
+/** First line of a prompt of SHIM's MCP server. */
+export function commandHeading(name: string, given: string): string {
+  return `The user typed ${`/shim:${name} ${given}`.trim()}, a command of SHIM.`;
+}
+
+/** Qwen Code sends a prompt as a text of JSON. */
+const promptHeading = /^"?The user typed (\/shim:[^\n]{0,2000}?), a command of SHIM\.(?:\\n|\n|$)/;
+/** Copilot CLI sends the text of a skill that was called. */
+const skillHeading = /^The user explicitly invoked the "(\/[^"\n]{1,200})" skill\. /;
+
+/** [TR203] */
+function promptCommand(text: string): string | null {
+  const [, skill] = skillHeading.exec(text) ?? [];
+  const own = skill === undefined ? text : text.slice(Math.max(0, text.indexOf("The user typed ")));
+  return promptHeading.exec(own)?.[1]?.trim() ?? skill ?? null;
 }
 
 /** Claude Code's own words after a plan that a new chat is to carry out. */

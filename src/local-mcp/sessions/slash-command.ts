@@ -14,11 +14,15 @@ const builtIn = new Set(
 
 const form = /^\/([\w:.-]+)(?:\s+([\s\S]*))?$/;
 
+/** SHIM's skill, as Codex calls it. */
+const skill = /^\$shim(?:\s|$)/;
+
 /** The client's own, whose arguments are the user's words all the same. */
 const withWords = new Set(["compact", "plan"]);
 
 /** [CP62] Commands that ask for no work: the client's own, and those of SHIM. */
 export function isSlashCommand(prompt: string): boolean {
+  if (skill.test(prompt)) return true;
   const [found, name = "", given = ""] = form.exec(prompt) ?? [];
   const command = name.toLowerCase();
   if (found === undefined || (withWords.has(command) && given.trim() !== "")) return false;

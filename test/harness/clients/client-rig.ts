@@ -34,7 +34,32 @@ export class ClientRig extends ChatRig {
   ): Promise<ClientRun> {
     const model = await startScriptedModel({ threads: [{ steps }] });
     onTestFinished(() => model.close());
-    const [program = "", ...args] = this.client.command(prompt, session);
+    return this.#run(model, this.client.command(prompt, session), cwd);
+  }
+
+  /** Types the slash command, which the client has in a form of its own, and waits for the end of the client. */
+  async runCommand(name: string, words: string, steps: Thread["steps"], session: string): Promise<ClientRun> {
+    const model = await startScriptedModel({ threads: [{ steps }] });
+    onTestFinished(() => model.close());
+    const run = this.#run(model, this.client.slashCommand(name, words, session), this.project);
+    const { code } = await run.process.waitForExit();
+    await this.endsStored();
+    if (code !== 0) fail(`${this.client.name} ended with ${code}: ${JSON.stringify(run.process.output)}`);
+    return run;
+  }
+
+  /** Starts the client with its full screen in a pseudo terminal. */
+  async screen(words: readonly string[], steps: Thread["steps"]): Promise<ClientRun> {
+    const model = await startScriptedModel({ threads: [{ steps }] });
+    onTestFinished(() => model.close());
+    const line = `stty cols 180 rows 50; exec ${words.map((word) => `'${word}'`).join(" ")}`;
+    const env = { ...this.#env(model.url), TERM: "xterm-256color", SHELL: "/bin/sh" };
+    const child = spawn("script", ["-qefc", line, "/dev/null"], { cwd: this.project, env });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    return { model, process: watch(child) };
+  }
+
+  #run(model: ScriptedModel, [program = "", ...args]: readonly string[], cwd: string): ClientRun {
     const child = spawn(program, args, {
       cwd,
       env: this.#env(model.url),

@@ -27,6 +27,8 @@ export interface RealClient extends ClientTools {
   readonly pinned: PinnedClient;
   /** Program with its arguments. @param session to resume; null: a new one */
   command(prompt: string, session: string | null): string[];
+  /** Program with its arguments, by which a slash command of SHIM's runs in the session. */
+  slashCommand(name: string, words: string, session: string): string[];
   env(modelUrl: string): Record<string, string>;
   /** In the client's home, beside SHIM's. */
   readonly settings: { readonly file: string; readonly content: object };
@@ -49,6 +51,12 @@ export const copilot: RealClient = {
     ...(session === null ? [] : ["--resume", session]),
     "-p",
     prompt,
+  ],
+  // Without a screen it takes none.
+  slashCommand: (name, words, session) => [
+    ...copilot.command("", session).slice(0, -2),
+    "-i",
+    `/shim ${name} ${words}`.trim(),
   ],
   env: (url) => ({
     COPILOT_PROVIDER_BASE_URL: `${url}/v1`,
@@ -81,6 +89,7 @@ export const qwen: RealClient = {
     ...(session === null ? [] : ["--resume", session]),
     prompt,
   ],
+  slashCommand: (name, words, session) => qwen.command(`/shim:${name} ${words}`.trim(), session),
   env: (url) => ({
     OPENAI_BASE_URL: `${url}/v1`,
     OPENAI_API_KEY: "dummy",
@@ -115,6 +124,15 @@ export const opencode: RealClient = {
     "run",
     ...(session === null ? [] : ["-s", session]),
     prompt,
+  ],
+  slashCommand: (name, words, session) => [
+    programOf(openCodeClient),
+    "run",
+    "-s",
+    session,
+    "--command",
+    `shim:${name}`,
+    words,
   ],
   env: (url) => ({
     STANDIN_URL: `${url}/v1`,
@@ -166,6 +184,7 @@ export const gemini: RealClient = {
     "-p",
     prompt,
   ],
+  slashCommand: (name, words, session) => gemini.command(`/shim ${name} ${words}`.trim(), session),
   env: (url) => ({
     GEMINI_API_KEY: "dummy",
     GOOGLE_GEMINI_BASE_URL: url,

@@ -8,7 +8,7 @@ import { aCliHome } from "#harness/machine/cli-home.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const folders = ["docs", "docs/guide", "docs/reference", "docs/internals", "docs/spec"];
-const pages = ["README.md", "SECURITY.md", "plugin/README.md"].concat(
+const pages = ["README.md", "SECURITY.md"].concat(
   folders.flatMap((folder) =>
     readdirSync(join(root, folder)).flatMap((file) => (file.endsWith(".md") ? [`${folder}/${file}`] : [])),
   ),

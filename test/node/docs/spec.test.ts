@@ -7,7 +7,7 @@ import { configDocs } from "../../../scripts/config-docs.ts";
 import { metricsDocs } from "../../../scripts/metrics-docs.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
-const pages = ["README.md", "AGENTS.md", "CHANGELOG.md", "SECURITY.md", "plugin/README.md"].concat(
+const pages = ["README.md", "AGENTS.md", "CHANGELOG.md", "SECURITY.md"].concat(
   readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".md"))
     .map((file) => join("docs", file)),

@@ -1,9 +1,11 @@
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { slashCommands } from "#src/contract/slash-commands.ts";
 import { adapterOf } from "#src/clients/adapters.ts";
 import { readText } from "#src/installer/client-files.ts";
 import { inspect } from "#src/installer/inspect.ts";
+import { toml } from "#src/installer/settings.ts";
 import { detect, isSetUpUnasked, type ClientName, type ClientTarget, type Machine } from "#src/installer/targets.ts";
 import { aClientHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
 
@@ -165,6 +167,36 @@ it("[IN37] removal leaves a file of SHIM's name that somebody else wrote, and re
     expect(home.read(target.settingsFile ?? ""), client).toBe(text);
     expect(home.read(target.serversFile) ?? "", client).not.toContain("shim.mjs");
   }
+});
+
+it.each(["copilot", "gemini"] as const)("[IN104] %s gets SHIM's slash commands in a file of its own", (client) => {
+  const { home, target } = aHomeWith(client);
+  const { commandsFile = "" } = target;
+  expect(home.install(target).edits.map(({ path }) => path)).toContain(commandsFile);
+  const text = home.read(commandsFile) ?? "";
+  for (const [name, { description }] of Object.entries(slashCommands)) {
+    expect(text).toContain(`\n## ${name}`);
+    expect(text).toContain(description);
+  }
+  expect(text).toContain("`/opt/node/bin/node /src/shim/bin/shim.mjs undo --diff --json`");
+  expect(text).not.toMatch(/\{given\}|\{command\}|`shim /);
+  if (client === "gemini") expect(toml.read(text)).toMatchObject({ prompt: expect.stringContaining("/shim:{{args}}") });
+  home.install(target, { ...launch, script: "/new/shim.mjs" });
+  expect(home.read(commandsFile)).toContain("`/opt/node/bin/node /new/shim.mjs undo");
+  home.uninstall(target);
+  expect(existsSync(commandsFile)).toBe(false);
+  home.write(commandsFile, "my own\n");
+  expect(home.planInstall(target)).toMatchObject({ ok: false, error: { code: "name_taken" } });
+  home.uninstall(target);
+  expect(home.read(commandsFile)).toBe("my own\n");
+});
+
+it("[IN104] Codex gets them in its own folder, wherever it is", () => {
+  const home = aClientHome();
+  const moved = join(home.folder, "moved");
+  mkdirSync(moved);
+  const { commandsFile } = targetOf(home, "codex", { CODEX_HOME: moved });
+  expect(commandsFile).toBe(join(moved, "skills", "shim", "SKILL.md"));
 });
 
 it("[IN36] folders that the environment moves are followed", () => {

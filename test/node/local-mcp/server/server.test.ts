@@ -3,7 +3,7 @@ import { instructions } from "#src/local-mcp/front/instructions.ts";
 import { estimateTokens } from "#src/routing/tokens.ts";
 import { add } from "#src/store/notices.ts";
 import { openTeam } from "#src/local-mcp/chat/open-team.ts";
-import { rowCount, aDeadClaude, aChat, anotherClaude, aProject, storedSession } from "#harness/machine/claude.ts";
+import { rowCount, aDeadClaude, aChat } from "#harness/machine/claude.ts";
 import {
   aDeadChat,
   connect,
@@ -232,59 +232,6 @@ it("[MC15] each session and each checkpoint is a resource: listed by name, read 
       expect(read, uri).toMatchObject({ work: { prompts: [{ text: "fix the parser" }] } });
     }
   }
-});
-
-it("[MC29] the prompt brings the brief of the session that is named, else of the newest that died, and takes nothing @night", async () => {
-  for (const era of eras) {
-    const { runtime, claude: dead } = aChat();
-    const { client } = await connect(runtime, { era });
-    const prompt = async (given?: Record<string, string>): Promise<string> => {
-      const { messages } = await client.getPrompt({ name: "resume", ...(given ? { arguments: given } : {}) });
-      expect(messages.map(({ role }) => role)).toEqual(["user"]);
-      const content = messages[0]?.content;
-      return content && "text" in content ? content.text : "";
-    };
-    for (const given of [undefined, {}, { session: " " }])
-      await expect(prompt(given), era).rejects.toThrow(/nothing to continue/);
-    await expect(prompt({ session: "unknown" })).rejects.toThrow(/knows no session "unknown"/);
-    dead.turn("fix the parser");
-    expect(await prompt({ session: dead.session })).toMatch(/^Continue this work\. Pass ".*is still open.*ago: fix/s);
-    dead.kill();
-    const take = `First call shim_check_recovery (of "${dead.session}", take true)`;
-    for (const given of [undefined, {}, { session: dead.session.slice(0, 12) }]) {
-      const text = await prompt(given);
-      expect(text, era).toContain(take);
-      expect(text.split("ago: fix the parser"), era).toHaveLength(2);
-    }
-    expect(storedSession(runtime, dead.session).recovery).toBeNull();
-    const [listed, ...more] = (await client.listPrompts()).prompts;
-    expect([listed?.name, more]).toEqual(["resume", []]);
-    expect(listed?.arguments).toMatchObject([{ name: "session", required: false }]);
-  }
-});
-
-it("[MC29] the prompt prefers a dead session of the chat's project, and refuses a beginning that several ids have", async () => {
-  const runtime = tempRuntime();
-  const dead = aDeadClaude(runtime, "fix the parser");
-  const other = anotherClaude(runtime, dead, { session: `${dead.session.slice(0, 8)}-other`, cwd: aProject() });
-  other.turn("write the lexer");
-  other.kill();
-  const { ask, client } = await connect(runtime);
-  const { project } = storedSession(runtime, dead.session);
-  await ask("shim_session_status", { project });
-  const { messages } = await client.getPrompt({ name: "resume" });
-  expect(JSON.stringify(messages)).toContain("ago: fix the parser");
-  const several = client.getPrompt({ name: "resume", arguments: { session: dead.session.slice(0, 8) } });
-  await expect(several).rejects.toThrow(/matches several sessions/);
-});
-
-it("[MC29] where nothing died, the prompt brings what another chat of the same app has saved", async () => {
-  const { ask, client } = await desktop(tempRuntime());
-  const { output } = await ask("shim_force_checkpoint", { goal: "write the importer" });
-  await ask("shim_check_recovery", { start: true });
-  const { messages } = await client.getPrompt({ name: "resume" });
-  const session = String(output["session"]);
-  expect(JSON.stringify(messages)).toMatch(new RegExp(`Pass .{1,2}${session}.*s ago\\): write the importer`, "s"));
 });
 
 it.each([

@@ -203,6 +203,15 @@ function local(name: string, words: string): string {
   return `<command-name>/${name}</command-name>\n<command-message>${name}</command-message>\n<command-args>${words}</command-args>`;
 }
 
+it.each([
+  ["/shim", "The user typed /shim:undo 3, a command of SHIM.\n", "/shim:undo 3"],
+  ["/shim", "The user typed /shim:, a command of SHIM.\n", "/shim:"],
+  ["/review", "Read the diff.\n", "/review"],
+])("[TR203] Copilot CLI: the text of the skill %s is the command that called it", (name, text, command) => {
+  const sent = `The user explicitly invoked the "${name}" skill. Follow its instructions now.\n\n<skill-context name="x">\n${text}</skill-context>`;
+  expect(userWords(sent)).toBe(command);
+});
+
 it("[TR202] many reminders in a row cost little", () => {
   expect(userWords(`fix it\n${"<system-reminder>x</system-reminder>\n".repeat(50_000)}`)).toBe("fix it");
   expect(userWords(`${"<system-reminder>x</system-reminder>\n".repeat(50_000)}fix it`)).toBe("fix it");
