@@ -126,7 +126,12 @@ it(`[PR5] resources, prompts and unknown methods with hostile input`, { timeout 
   const methods = "resources/read prompts/get tools/call resources/list completion/complete no/such __proto__";
   const method = fc.constantFrom(...methods.split(" "));
   const params = fc.record(
-    { uri: uriLike(), name: fc.oneof(text, fc.constant("resume")), arguments: anything, cursor: anything },
+    {
+      uri: uriLike(),
+      name: fc.oneof(text, fc.constantFrom("resume", "rescue", "undo", "who")),
+      arguments: anything,
+      cursor: anything,
+    },
     { requiredKeys: [] },
   );
   await fc.assert(

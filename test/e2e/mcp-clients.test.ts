@@ -7,6 +7,7 @@ import { Client as Client2 } from "@modelcontextprotocol/client";
 import { StdioClientTransport as Transport2 } from "@modelcontextprotocol/client/stdio";
 import { Client as Client1 } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport as Transport1 } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { slashCommands } from "#src/contract/slash-commands.ts";
 import { expect, it, onTestFinished } from "vitest";
 import { record, type Message } from "#src/platform/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
@@ -69,8 +70,8 @@ it.each(Object.entries(clients))("[PR4] %s: tools, resources and the prompt over
   for (const uri of uris)
     expect(textOf((await client.readResource({ uri })).contents)).toMatchObject({ work: { goal } });
   await expect(client.readResource({ uri: "shim://sessions/nobody" })).rejects.toThrow(/not found/i);
-  expect((await client.listPrompts()).prompts.map((prompt) => prompt.name)).toEqual(["resume"]);
-  const prompt = await client.getPrompt({ name: "resume", arguments: { session: String(session) } });
+  expect((await client.listPrompts()).prompts.map((prompt) => prompt.name)).toEqual(Object.keys(slashCommands));
+  const prompt = await client.getPrompt({ name: "resume", arguments: { words: String(session) } });
   expect(prompt.messages).toEqual([{ role: "user", content: { type: "text", text: expect.stringContaining(goal) } }]);
   expect(integrityOf(storeOf(paths))).toEqual(["ok"]);
 });
@@ -93,7 +94,9 @@ it("[PR4] MCP Inspector's command line: tools, resources and the prompt, in both
   const { resources } = (await inspect("resources/list")) as { resources: { uri: string }[] };
   const uri = resources.find((one) => one.uri.startsWith("shim://checkpoints/"))?.uri ?? "none";
   expect(textOf((await inspect("resources/read", "--uri", uri))["contents"])).toMatchObject({ work: { goal } });
-  expect(await inspect("prompts/list")).toMatchObject({ prompts: [{ name: "resume" }] });
+  expect(await inspect("prompts/list")).toMatchObject({
+    prompts: Object.keys(slashCommands).map((name) => ({ name })),
+  });
   const prompt = await inspect("prompts/get", "--prompt-name", "resume");
   expect(JSON.stringify(prompt["messages"])).toMatch(new RegExp(`- goal \\([^)]+\\): ${goal}`));
 });
