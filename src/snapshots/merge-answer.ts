@@ -79,25 +79,14 @@ async function hunks(git: Git, base: string, own: string): Promise<Hunk[]> {
   const { stdout } = await run(git, ["diff", ...flags, base, own], "", [0, 1]);
   const [, ...parts] = stdout.toString("latin1").split(/^@@ /m);
   return parts.flatMap((part) => {
-    const [, start = "", count = "1", ownStart = "", ownCount = "1"] =
-      /^-(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@/.exec(part) ?? [];
-    if (start === "") return [];
+    const header = /^-(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@/.exec(part);
+    if (header === null) return [];
+    const numbers = header.slice(1).map((digits: string | undefined) => Number(digits ?? 1));
+    const [start = 0, count = 0, ownFrom = 0, ownCount = 0] = numbers;
     const text = part.slice(part.indexOf("\n") + 1);
-    return [
-      {
-        from: firstLine(Number(start), Number(count)),
-        count: Number(count),
-        ownFrom: Number(ownStart),
-        ownCount: Number(ownCount),
-        text,
-      },
-    ];
+    // Git names the line before a place without lines.
+    return [{ from: count === 0 ? start : start - 1, count, ownFrom, ownCount, text }];
   });
-}
-
-/** Git names the line before a place without lines. */
-function firstLine(start: number, count: number): number {
-  return count === 0 ? start : start - 1;
 }
 
 const maxRanges = 4;

@@ -67,22 +67,22 @@ export class ChatsElsewhere {
     return all.filter(({ row }) => row.project === project);
   }
 
-  /** @returns why the files cannot be compared; null: the chat is over, or they did not come */
-  async fetch({ row, bundle }: ChatElsewhere, clone: string): Promise<Side | string | null> {
+  /** @returns why files cannot be compared; null: the chat is over; undefined: no answer came */
+  async fetch({ row, bundle }: ChatElsewhere, clone: string): Promise<Side | string | null | undefined> {
     const context = this.#context;
     if (context === null || (await assessLiveness(context, row)).isOver) return null;
     const needs = this.#needs.get(bundle) ?? (await this.#readNeeds(context, row));
-    if (needs === null) return null;
+    if (needs === undefined) return undefined;
     this.#needs.set(bundle, needs);
     const [missing] = await findMissing(userGit(this.#runtime.env, clone, AbortSignal.timeout(gitTimeoutMs)), needs);
     if (missing !== undefined) return `commit ${missing} is not here`;
     const files = await fetchFiles(context.mirror, row);
-    if (!files.ok) return null;
+    if (!files.ok) return undefined;
     return { name: bundle, last: null, isSame: false, received: { bundle: files.value.bundle, needs, clone } };
   }
 
-  async #readNeeds({ mirror }: RemoteContext, row: remote.RemoteSession): Promise<readonly string[] | null> {
+  async #readNeeds({ mirror }: RemoteContext, row: remote.RemoteSession): Promise<readonly string[] | undefined> {
     const header = await fetchHeader(mirror, row);
-    return header.ok ? header.value.needs : null;
+    return header.ok ? header.value.needs : undefined;
   }
 }

@@ -49,7 +49,7 @@ export class ConflictWatch {
   /** Last journal entry that was looked at; null: none yet. */
   #seq: number | null = null;
   /** Bundles of other machines that were looked at. */
-  #seen: ReadonlySet<string> = new Set();
+  #seen = new Set<string>();
   readonly #made = new Map<string, Made>();
   #problem = "";
 
@@ -134,7 +134,8 @@ export class ConflictWatch {
       const side = last
         ? { name: last.name, last, isSame: true }
         : await untilAborted(this.#elsewhere.fetch(other, roots[0] ?? ""), signal);
-      if (typeof side === "string") apart.set(other, side);
+      if (side === undefined) this.#seen.delete(other.bundle);
+      else if (typeof side === "string") apart.set(other, side);
       else if (side !== null) sides.push(side);
     }
     const input = {

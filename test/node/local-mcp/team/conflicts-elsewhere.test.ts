@@ -60,13 +60,17 @@ it("[CF10] each machine tells its own chat of a conflict with sealed files, once
   expect(told(one)).toEqual([]);
 });
 
-it("[CF10] a conflict that the other resolves, or whose chat ends, is closed; nothing is fetched twice", async () => {
+it("[CF10] files that did not come are fetched later, and once; a conflict closes when it is resolved or the chat ends", async () => {
   const both = twoMachines();
   const { one, two } = both;
   const watch = watchOf(both, two);
   await saveInClone(both, "theirs");
   await save(both, "mine");
   await sync(both);
+  both.world.weather = () => "unreachable";
+  await watch.check();
+  expect(told(two)).toEqual([]);
+  both.world.weather = () => "good";
   await watch.check();
   expect(readConflicts(two.runtime)).toHaveLength(1);
   const before = asked(both, two).length;
