@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { codexClient, programOf } from "../../scripts/install-clients.ts";
@@ -109,4 +109,39 @@ it("[RS1] [RS4] Codex continues after its lock was set aside, and after its arch
   expect(await isContinued()).toBe(false);
   expect(JSON.parse(rig.shim("rescue", id, "--yes", "--json"))).toMatchObject({ reason: "invisible" });
   expect(await isContinued()).toBe(true);
+});
+
+it("[RS4] Codex does not start with a damaged database of its own, and does when that is set aside @night", async () => {
+  const rig = new CodexRig();
+  await rig.executed("the word is pear", { steps: refusingPoison(null) });
+  const { id } = await rig.begun();
+  const path = rig.transcript(id) ?? fail("no rollout");
+  const before = readFileSync(path);
+  const [database] = globSync(join(rig.home, ".codex", "state_*.sqlite"));
+  writeFileSync(database ?? fail("no database"), "no database".repeat(20));
+  const failed = await rig.exec("go on", { steps: refusingPoison(null) }, id);
+  expect((await failed.codex.waitForExit()).code).not.toBe(0);
+  expect(JSON.parse(rig.shim("rescue", id, "--yes", "--json"))).toMatchObject({ reason: "damaged" });
+  expect(readFileSync(path)).toEqual(before);
+  const accepted: string[] = [];
+  await rig.executed("go on", { steps: refusingPoison(null, accepted) }, id);
+  expect(accepted[0]).toContain("the word is pear");
+});
+
+it("[RS3] [RS5] Qwen Code loses what stands before a cut last line at the second start, and keeps it in the copy @night", async () => {
+  const rig = new ClientRig(qwen);
+  await rig.run("the word is pear", [{ text: "Noted." }]);
+  const { id, transcriptPath } = await rig.begun();
+  await rig.run("the second is plum", [{ text: "Noted, too." }], id);
+  const path = transcriptPath ?? fail("no transcript");
+  writeFileSync(path, readFileSync(path).subarray(0, -9));
+  const { reason, done } = JSON.parse(rig.shim("rescue", id, "--yes", "--json")) as Rescued;
+  expect(reason).toBe("cut_off");
+  const sees = async (session: string): Promise<boolean> => {
+    await rig.run("go on", [{ text: "Third." }], session);
+    const { model } = await rig.run("and more", [{ text: "Fourth." }], session);
+    return JSON.stringify(model.requests.map(({ messages }) => messages)).includes("the second is plum");
+  };
+  expect(await sees(done.copy.session)).toBe(true);
+  expect(await sees(id)).toBe(false);
 });
