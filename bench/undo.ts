@@ -41,7 +41,14 @@ async function measure(folder: string, isGit: boolean): Promise<Row[]> {
     for (const at of range(changed - 2, (n) => n)) large.write(at * 100 + 1, `export const changed = ${round};\n`);
     writeFileSync(join(project, "created.ts"), "export {};\n");
     rmSync(join(project, `d0`, `f${round * 200}.ts`));
-    const step = { start, unsaved: null, end: await snapshot(`end-${round}`), isWhole: true, edited: [] };
+    const step = {
+      start,
+      unsaved: null,
+      end: await snapshot(`end-${round}`),
+      isWhole: true,
+      interruptedAt: null,
+      edited: [],
+    };
     const what = { steps: [{ ...step, isOnlyEdited: false, sharedWith: null, leftOut: [] }] };
     times.preview.push(await timed(() => undo(what, false)));
     let undone: Awaited<ReturnType<typeof undo>> | null = null;

@@ -5,7 +5,7 @@ import { displayPath, joinRaw, rawList, run, splitRaw, text, type Git, type RawP
 import { realPath } from "../platform/real-path.ts";
 import { replaceFiles, withStaging, type FileChange } from "./replace-files.ts";
 import { describe, readingGit, type OpenRepository } from "./repository.ts";
-import type { ExcludedFile } from "./selection.ts";
+import { readStats, type ExcludedFile } from "./selection.ts";
 import {
   adopt,
   readPresent,
@@ -41,6 +41,8 @@ export type UndoStep =
       readonly end: string | null;
       /** False: it may have changed files after them. */
       readonly isWhole: boolean;
+      /** Epoch ms of its interruption, if no files were saved then: younger ones are not its. */
+      readonly interruptedAt: number | null;
       /** Absolute paths of its edits. */
       readonly edited: readonly string[];
       /** True: it has changed no others, since it ran no program. */
@@ -209,7 +211,7 @@ interface Found {
 async function findChanges(input: UndoInput, top: string, present: PresentFiles): Promise<Found> {
   const { what } = input;
   if ("redo" in what) return findRedo(what.redo, present);
-  const history = new History(present, (path) => toRaw(input.project, top, path));
+  const history = new History(present, top, (path) => toRaw(input.project, top, path));
   for (const step of what.steps) await history.add(step);
   await history.close(provenPaths(input));
   for (const [path, reason] of input.others) history.leave(path, reason);
@@ -268,6 +270,9 @@ function toRaw(project: string, top: string, path: string): RawPath | null {
   return inside === undefined ? null : toBytes(inside.split(sep).join("/"));
 }
 
+/** Time in which an interrupted command may still write. */
+const killedMs = 1_000;
+const notByChat = "it was changed since, not by this chat";
 const notSaved = "the files at the end of that turn were not saved, and no edit of the chat proves whose change it is";
 
 /**
@@ -276,6 +281,7 @@ const notSaved = "the files at the end of that turn were not saved, and no edit 
  */
 class History {
   readonly #present: PresentFiles;
+  readonly #top: string;
   readonly #toRaw: (path: string) => RawPath | null;
   readonly #files = new Map<RawPath, Known>();
   readonly #unseen: ExcludedFile[] = [];
@@ -289,8 +295,9 @@ class History {
   /** Whether its edits are proven all the same. */
   #isProvable = true;
 
-  constructor(present: PresentFiles, toRawPath: (path: string) => RawPath | null) {
+  constructor(present: PresentFiles, top: string, toRawPath: (path: string) => RawPath | null) {
     this.#present = present;
+    this.#top = top;
     this.#toRaw = toRawPath;
   }
 
@@ -319,9 +326,14 @@ class History {
       if (!isOwn && step.isOnlyEdited)
         this.leaveRaw(path, "it was changed while the chat worked, by none of its tools");
       else if (!isOwn && step.sharedWith !== null) this.#leaveNew(path, old, now, step.sharedWith);
+      else if (this.#isYounger(path, step.interruptedAt)) this.#leaveNew(path, old, now, notByChat);
       else this.#change(path, old, now);
     }
     this.#moveTo(end);
+  }
+
+  #isYounger(path: RawPath, at: number | null): boolean {
+    return at !== null && (readStats(this.#top, path)?.mtimeMs ?? 0) > at + killedMs;
   }
 
   /** @param proven absolute paths that are as the chat's last edit left them */
@@ -330,7 +342,7 @@ class History {
     for (const [path, { old, now }] of await this.#differences(this.#present.root)) {
       if (own.has(path)) this.#change(path, old, now);
       else if (this.#doubt !== null) this.#leaveNew(path, old, now, this.#doubt);
-      else this.leaveRaw(path, "it was changed since, not by this chat");
+      else this.leaveRaw(path, notByChat);
     }
     await this.#leaveUnseen();
   }

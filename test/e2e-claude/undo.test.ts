@@ -19,6 +19,17 @@ it("[UN1] [UN2] [UN6] the edits and commands of a real turn are taken back, and 
   undoesTheTurn(rig);
 });
 
+it("[UN11] a turn that was interrupted after its commands is taken back", async () => {
+  const rig = new ClaudeRig();
+  const { claude, model } = await rig.typed("Rewrite the files", {
+    steps: [...work(rig).slice(0, -1), { hold: "end", text: "Done." }],
+  });
+  await model.held("end");
+  claude.type("\u001b");
+  await rig.written("[Request interrupted by user");
+  undoesTheTurn(rig);
+});
+
 it("[CL69] /shim:undo shows the user what would change, and the plugin's program takes the chat's work back", async () => {
   const rig = new ClaudeRig();
   const chat = await rig.typed("Rewrite the files", { steps: [...work(rig), ...undoSteps()] });

@@ -13,6 +13,7 @@ import { capture } from "../checkpoints/capture.ts";
 import { listMoments, type Moment } from "../forks/moments.ts";
 import { drainInto } from "../hooks/answer-hook.ts";
 import { isAlive } from "../recovery/session-state.ts";
+import { catchUp, isTurnOpen } from "../observe/record-transcript.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { readSteps } from "../undo/steps.ts";
@@ -31,9 +32,16 @@ export const undoHandlers: Pick<Handlers, "undo.preview" | "undo.apply"> = {
     }),
   "undo.apply": async (context, input) => {
     drainInto(await context.runtime());
-    return onChat(context, input, (runtime, chat) => apply(runtime, chat, context.by));
+    return onChat(context, input, (runtime, chat) => apply(runtime, chat, context.by), readInterruption);
   },
 };
+
+/** [UN11] No event tells of an interruption, and the timer may not have read the transcript yet. */
+function readInterruption({ store, now }: Runtime, { id }: sessions.Session): void {
+  store.write((sql) => {
+    if (isTurnOpen(sql, id)) catchUp(sql, now(), id);
+  });
+}
 
 /** [UN5] The files of now are stored first, so that a redo is an undo of what the undo has done. */
 async function apply(
@@ -97,6 +105,7 @@ async function onChat<T>(
   { runtime: load }: HandlerContext,
   input: Input,
   act: (runtime: Runtime, chat: ChosenChat) => Promise<HostResult<T>>,
+  prepare: (runtime: Runtime, session: sessions.Session) => void = () => undefined,
 ): Promise<HostResult<T>> {
   const runtime = await load();
   const found = input.session === undefined ? newestOf(runtime, input.folder) : findSession(runtime, input.session);
@@ -110,6 +119,7 @@ async function onChat<T>(
   const chosen = chosenPaths(project, input);
   if (!chosen.ok) return chosen;
   const session = { ...found.value, project };
+  prepare(runtime, session);
   const given = input.redo ? readUndo(runtime, session) : readTurns(runtime, session, input.prompt);
   return given.ok ? act(runtime, { session, chosen: chosen.value, ...given.value }) : given;
 }

@@ -113,7 +113,15 @@ class Steps {
       const isChanging = calls.some(({ entry }) => entry.kind === "tool_start" && mayChangeFiles(toolOf(entry.name)));
       if (!isChanging) continue;
       const edited = calls.flatMap(({ entry }) => (isEdit(entry) ? [entry.path] : []));
-      const none = { start: null, end: null, isWhole: false, isOnlyEdited: false, sharedWith: null, leftOut: [] };
+      const none = {
+        start: null,
+        end: null,
+        isWhole: false,
+        interruptedAt: null,
+        isOnlyEdited: false,
+        sharedWith: null,
+        leftOut: [],
+      };
       this.#steps.push({
         ...none,
         unsaved: "the files before that turn were not saved, or are stored no more",
@@ -144,14 +152,13 @@ class Steps {
     this.#turn = null;
     if (turn === null) return;
     const own = this.#rows.filter(({ seq }) => seq > turn.began && (turn.over === null || seq <= turn.over));
-    const { end, isWhole } = this.#endOf(turn, next);
+    const ended = this.#endOf(turn, next);
     const until = turn.end?.at ?? next?.at ?? Number.MAX_SAFE_INTEGER;
     const isOnlyEdited = !own.some(({ entry }) => entry.kind === "tool_start" && mayChangeAnyFile(toolOf(entry.name)));
     this.#steps.push({
       start: turn.start?.commit ?? null,
       unsaved: turn.start !== null && turn.start.commit === null ? unsavedText(turn.start) : null,
-      end,
-      isWhole,
+      ...ended,
       edited: own.flatMap(({ entry }) => (isEdit(entry) ? [entry.path] : [])),
       isOnlyEdited,
       sharedWith: isOnlyEdited ? null : commandsOfOthers(this.#sql, this.#session, own[0]?.at ?? until, until),
@@ -162,22 +169,21 @@ class Steps {
   #endOf(
     turn: Turn,
     next: CheckpointRow | null,
-  ): Pick<Extract<UndoStep, { readonly edited: unknown }>, "end" | "isWhole"> {
+  ): Pick<Extract<UndoStep, { readonly edited: unknown }>, "end" | "isWhole" | "interruptedAt"> {
     const saved = turn.end;
-    if (saved?.state === "done") return { end: saved.commit, isWhole: true };
-    const isInterrupted = this.#isInterrupted(turn);
+    if (saved?.state === "done") return { end: saved.commit, isWhole: true, interruptedAt: null };
+    const interruptedAt = this.#interruptionOf(turn);
     const isOpen = saved === null ? turn.over === null && this.#isAlive : unfinished.has(saved.state);
-    if (next === null && (isOpen || isInterrupted)) return { end: presentEnd, isWhole: true };
-    if (next?.state === "done" && (isInterrupted || (saved !== null && next.at - saved.at <= soonMs)))
-      return { end: next.commit, isWhole: true };
-    return { end: turn.newest?.commit ?? null, isWhole: false };
+    if (next === null && (isOpen || interruptedAt !== null)) return { end: presentEnd, isWhole: true, interruptedAt };
+    if (next?.state === "done" && (interruptedAt !== null || (saved !== null && next.at - saved.at <= soonMs)))
+      return { end: next.commit, isWhole: true, interruptedAt: null };
+    return { end: turn.newest?.commit ?? null, isWhole: false, interruptedAt: null };
   }
 
   /** No event tells of it: the transcript does, or the next prompt follows without an end. */
-  #isInterrupted({ over, end }: Turn): boolean {
-    if (end !== null) return false;
-    const kind = this.#rows.find(({ seq }) => seq === over)?.entry.kind;
-    return kind === "interrupted" || kind === "prompt";
+  #interruptionOf({ over, end }: Turn): number | null {
+    const row = end === null ? this.#rows.find(({ seq }) => seq === over) : undefined;
+    return row?.entry.kind === "interrupted" || row?.entry.kind === "prompt" ? row.at : null;
   }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { ChatRig } from "./chat-rig.ts";
 import { runShim } from "./real-clients.ts";
@@ -25,6 +25,9 @@ export function undoesTheTurn(rig: ChatRig): void {
   const text = "export {};\n";
   expect(contentOf(rig)).toEqual([written, "by command\n", null, "new\n"]);
   writeFileSync(rig.path("two.ts"), "by hand\n");
+  // Nobody types within a moment of the chat's last command.
+  const later = Date.now() / 1_000 + 5;
+  utimesSync(rig.path("two.ts"), later, later);
   const undone = shim(rig, "undo", "--yes");
   expect(undone).toMatchObject({ left: [{ path: "two.ts", reason: "it was changed since, not by this chat" }] });
   expect(contentOf(rig)).toEqual([text, "by hand\n", text, null]);

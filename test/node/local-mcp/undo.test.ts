@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";
@@ -272,7 +272,10 @@ it("[UN11] after an interruption the files of the next turn's start, or of now, 
   const { claude, project, runtime } = rig;
   await rig.begin(
     "one",
-    command(() => write(project, { a: "1\n", new: "1\n" })),
+    command(() => {
+      write(project, { a: "1\n", new: "1\n" });
+      for (const name of ["a", "new"]) utimesSync(join(project, name), runtime.now() / 1_000, runtime.now() / 1_000);
+    }),
   );
   const timestamp = new Date(runtime.now()).toISOString();
   claude.transcribe(aUserLine("[Request interrupted by user]", { timestamp }));
@@ -280,6 +283,9 @@ it("[UN11] after an interruption the files of the next turn's start, or of now, 
   const names = async (): Promise<string[]> =>
     (await rig.preview({ prompt: "1" })).changes.map(({ path }) => path).toSorted();
   expect(await names()).toEqual(["a", "new"]);
+  write(project, { new: "by hand\n" });
+  expect(reasons((await rig.preview({ prompt: "1" })).left)).toEqual({ new: "it was changed since, not by this chat" });
+  write(project, { new: "1\n" });
   await rig.turn("three", edit(rig, "b", "3\n"));
   write(project, { new: "by hand\n" });
   expect(await names()).toEqual(["a", "b"]);
