@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { bash, ClaudeRig, received, shimTool } from "#harness/claude/claude-rig.ts";
+import { built } from "#harness/machine/mcp-process.ts";
 import { git } from "#harness/machine/git-project.ts";
 
 const begun = { steps: [bash("echo begun")] };
@@ -63,4 +64,16 @@ it("[CL69] /shim:fork instructs the model, which is given the id of its chat, an
   const [session] = rig.sessions();
   expect(received(model, -1)).toContain(session!.id);
   expect([rig.sessions().length, existsSync(join(rig.paths.home, "work"))]).toEqual([1, false]);
+});
+
+it("[MC29] [CL69] without the plugin the prompts are slash commands; beside it there are none @night", async () => {
+  const rig = new ClaudeRig();
+  await rig.killed("fix the parser", begun);
+  const shim = { command: process.execPath, args: [built.launcher, "mcp"], env: { SHIM_HOME: rig.paths.home } };
+  const answered = { steps: [{ text: "These." }] };
+  const alone = await rig.printed("/mcp__shim__who", { ...answered, hasPlugin: false, mcpServers: { shim } });
+  expect(received(alone.model)).toContain("The user typed /shim:who, a command of SHIM.");
+  expect(received(alone.model)).toContain('"title": "fix the parser"');
+  const beside = await rig.printed("/mcp__plugin_shim_shim__who", answered).catch(() => null);
+  expect(JSON.stringify(beside?.model.requests ?? [])).not.toContain("a command of SHIM");
 });

@@ -57,21 +57,22 @@ const maxListed = 15;
 
 interface Asked {
   readonly given: string;
-  /** Absent: no hook and no call has named it yet. */
-  readonly session: string | undefined;
-  readonly folder: string;
+  /** Null: no hook and no call has named it yet. */
+  readonly session: string | null;
+  readonly folder: string | null;
 }
 
-/** Operations whose answers are quoted; null: it needs a session. */
-const reads: Partial<Readonly<Record<SlashCommandName, (asked: Asked) => Call | null>>> = {
+/** Operations whose answers are quoted; null: it needs the session, or the folder. */
+const reads: Partial<Readonly<Record<SlashCommandName, (asked: Asked) => Call | "" | null>>> = {
   conflicts: () => ["team.conflicts", {}],
-  effects: ({ session, folder }) => ["effects.list", session === undefined ? { project: folder } : { session }],
-  fork: ({ session, folder }) => (session === undefined ? null : ["forks.list", { session, folder }]),
+  effects: ({ session }) => session && ["effects.list", { session }],
+  fork: ({ session, folder }) => session && folder && ["forks.list", { session, folder }],
   limit: () => ["config.get", { key: "atLimit" }],
-  rescue: ({ given, folder }) => ["recovery.diagnose", { folder, ...(given === "" ? {} : { session: given }) }],
+  rescue: ({ given, folder }) =>
+    folder && ["recovery.diagnose", { folder, ...(given === "" ? {} : { session: given }) }],
   undo({ given, session, folder }) {
     const what = /^(?:--)?redo$/.test(given) ? { redo: true } : { prompt: given || "last" };
-    return session === undefined ? null : ["undo.preview", { session, folder, ...what }];
+    return session && folder && ["undo.preview", { session, folder, ...what }];
   },
   who: () => ["sessions.list", { limit: maxListed }],
 };
@@ -81,8 +82,8 @@ async function quoted(chat: Chat, name: SlashCommandName, given: string): Promis
   const { runtime } = chat;
   const id = chat.current();
   const session = id === null ? null : runtime.store.read((sql) => sessions.get(sql, id), null);
-  const folder = session?.cwd ?? session?.project ?? runtime.env["PWD"];
-  const call = folder === undefined ? null : reads[name]?.({ given, session: session?.id, folder });
+  const folder = session?.cwd ?? session?.project ?? runtime.env["PWD"] ?? null;
+  const call = reads[name]?.({ given, session: session?.id ?? null, folder });
   if (!call) return null;
   const host = new LocalHost({
     paths: runtime.paths,
@@ -96,8 +97,8 @@ async function quoted(chat: Chat, name: SlashCommandName, given: string): Promis
     const [operation, input] = call;
     const done = await host.call(operation, input);
     if (!done.ok) return null;
-    const where = `${session === null ? "" : `, session ${session.id}`}, in ${folder}`;
-    const text = `What SHIM knows (asked in this chat${where}):\n\n${quote(done.value, runtime.now())}`;
+    const about = ["asked in this chat", session && `session ${session.id}`, folder && `in ${folder}`].filter(Boolean);
+    const text = `What SHIM knows (${about.join(", ")}):\n\n${quote(done.value, runtime.now())}`;
     return operation === "undo.preview"
       ? { text, command: undoCommand(done.value as MachineOutput<"undo.preview">) }
       : { text };
