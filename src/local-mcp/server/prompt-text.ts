@@ -57,7 +57,7 @@ const maxListed = 15;
 
 interface Asked {
   readonly given: string;
-  /** Null: no hook and no call has named it yet. */
+  /** Id of the chat; null: no hook and no call has named it yet. */
   readonly session: string | null;
   readonly folder: string | null;
 }
