@@ -177,7 +177,7 @@ const kinds: readonly Kind[] = [
     reason: "deleted",
     sign({ isThere, title, session: { transcriptPath: path } }) {
       if (isThere !== false) return null;
-      return path === null ? `${title} has no conversation of it, or cannot read it` : `${title} has deleted ${path}`;
+      return path === null ? `${title} has no conversation of it, or cannot read it` : `${path} is no longer there`;
     },
   },
   {
