@@ -13,6 +13,8 @@ import {
   removeBase,
   updateRefs,
   withRepository,
+  writeBase,
+  type Base,
   type OpenRepository,
   type SnapshotHost,
 } from "./repository.ts";
@@ -46,24 +48,32 @@ export async function dropSnapshots(input: DropInput): Promise<Result<{ readonly
     input,
     (signal) =>
       withRepository(input, repository, null, signal, async (opened) => {
-        const left = await dropRefs(opened, checkpointIds);
-        if (left.length === 0) removeDurably(repository);
-        else await prune(opened, input.maxGarbage ?? 0);
-        return ok({ left: left.length });
+        const { left, base } = await dropRefs(opened, checkpointIds);
+        if (left === 0) removeDurably(repository);
+        else {
+          await prune(opened, input.maxGarbage ?? 0);
+          // Its packs may be others now.
+          if (base !== null) writeBase(opened, base, null);
+        }
+        return ok({ left });
       }),
     (reason) => fail("drop_failed", `the dropped snapshots may still be on the disk, try again: ${reason}`),
   );
 }
 
-async function dropRefs(opened: OpenRepository, checkpointIds: readonly string[]): Promise<string[]> {
+async function dropRefs(
+  opened: OpenRepository,
+  checkpointIds: readonly string[],
+): Promise<{ readonly left: number; readonly base: Base | null }> {
   const git = inRepository(opened);
   const known = new Set(await lines(git, ["for-each-ref", "--format=%(refname)", "refs/shim/"]));
   const refsToDrop = [...new Set(checkpointIds.map(refOf))].filter((ref) => known.has(ref));
-  const base = readBase(opened);
+  const newest = readBase(opened);
+  const base = newest !== null && refsToDrop.includes(refOf(newest.checkpointId)) ? null : newest;
   // Its names of files go, too; first, since a base must be there.
-  if (base === null || refsToDrop.includes(refOf(base.checkpointId))) removeBase(opened.repository);
+  if (base === null) removeBase(opened.repository);
   if (refsToDrop.length > 0) await updateRefs(opened, refsToDrop.map((ref) => `delete ${ref}\n`).join(""));
-  return [...known].filter((ref) => !refsToDrop.includes(ref));
+  return { left: known.size - refsToDrop.length, base };
 }
 
 interface Pack {

@@ -60,20 +60,36 @@ export interface Base {
   readonly about: string;
 }
 
+interface StoredBase extends Base {
+  /** Names and sizes in bytes of the packs that hold it. */
+  readonly packs: readonly string[];
+}
+
 const baseFile = "base.json";
 export const baseIndex = "base-index";
 
-export function readBase({ repository }: Pick<OpenRepository, "repository">): Base | null {
+/** [GS92] @returns null also where a pack has gone: the next snapshot then adds what is lost */
+export function readBase(opened: Pick<OpenRepository, "repository" | "owned">): Base | null {
+  let base: StoredBase;
   try {
     // Written by this module alone; a power cut may leave a part.
-    return JSON.parse(readFileSync(join(repository, baseFile), "utf8")) as Base;
+    base = JSON.parse(readFileSync(join(opened.repository, baseFile), "utf8")) as StoredBase;
   } catch {
     return null;
   }
+  const present = new Set(packsOf(opened));
+  return base.packs.every((one) => present.has(one)) ? base : null;
+}
+
+function packsOf({ owned }: Pick<OpenRepository, "owned">): string[] {
+  const folder = join(owned, "pack");
+  const names = existsSync(folder) ? readdirSync(folder).filter((name) => /^pack-.*\.(pack|idx)$/.test(name)) : [];
+  return names.map((name) => `${name} ${statSync(join(folder, name)).size}`);
 }
 
 /** @param index of the files that the snapshot holds; null: it is not kept */
-export function writeBase({ repository }: OpenRepository, base: Base, index: string | null): void {
+export function writeBase(opened: OpenRepository, base: Base, index: string | null): void {
+  const { repository } = opened;
   if (index !== null && existsSync(index)) {
     const fresh = join(repository, "tmp_index");
     copyFileSync(index, fresh);
@@ -82,7 +98,7 @@ export function writeBase({ repository }: OpenRepository, base: Base, index: str
     utimesSync(fresh, atime, mtime);
     renameSync(fresh, join(repository, baseIndex));
   }
-  writeFileSync(join(repository, "tmp_base"), JSON.stringify(base));
+  writeFileSync(join(repository, "tmp_base"), JSON.stringify({ ...base, packs: packsOf(opened) }));
   renameSync(join(repository, "tmp_base"), join(repository, baseFile));
 }
 

@@ -227,8 +227,7 @@ export async function adopt(
   const message = `Work saved by SHIM\n\n${about}\n`;
   const commit = isKnown ? base.commit : await text(withAuthor(writer, now), ["commit-tree", root], message);
   const borrowed = await adoptObjects(opened, present, isKnown ? [] : [commit], { commit, checkpointId, limits });
-  const isBorrowed = ({ id }: IndexEntry): boolean => borrowed.has(id);
-  if (borrowed.size === 0)
+  if (borrowed === 0)
     writeBase(opened, { checkpointId, commit, root, about }, tree.isPlain ? join(opened.scratch, "index") : null);
   return {
     state: "done",
@@ -239,7 +238,7 @@ export async function adopt(
     leftOut: firstLeftOut(present.leftOut, maxNamed),
     files,
     bytes,
-    borrowed: borrowed.size === 0 ? 0 : (await indexEntries(writer)).filter(isBorrowed).length,
+    borrowed,
   };
 }
 
@@ -299,13 +298,17 @@ function isRequired({ type, isNew }: StoredObject): boolean {
   return isNew || type !== "blob";
 }
 
-/** Moves new objects first, then the project's within size and time; returns those borrowed. */
+/**
+ * Moves new objects first, then the project's within size and time.
+ *
+ * @returns the number of files whose content is borrowed
+ */
 async function adoptObjects(
   opened: OpenRepository,
-  { reader, ids }: PresentFiles,
+  { reader, writer, ids }: PresentFiles,
   commits: readonly string[],
   { commit, checkpointId, limits }: Pick<SnapshotInput, "checkpointId" | "limits"> & { readonly commit: string },
-): Promise<Set<string>> {
+): Promise<number> {
   const [ownedIds, objects] = await Promise.all([filterOwned(opened, ids), describe(reader, opened, ids)]);
   const missing = objects.filter(({ id }) => !ownedIds.has(id));
   await pack(reader, opened.owned, [...commits, ...missing.filter(isRequired).map(({ id }) => id)]);
@@ -314,6 +317,8 @@ async function adoptObjects(
   await updateRefs(opened, `update ${refOf(checkpointId)} ${commit}\n`);
   const others = missing.filter((object) => !isRequired(object));
   const borrowed = new Set(others.map(({ id }) => id));
+  // While there is time.
+  const entries = others.length === 0 ? [] : await indexEntries(writer);
   for (const portion of splitIntoPacks(others, limits.maxTotalBytes)) {
     try {
       await pack(reader, opened.owned, portion);
@@ -324,7 +329,7 @@ async function adoptObjects(
     }
     for (const id of portion) borrowed.delete(id);
   }
-  return borrowed;
+  return entries.filter(({ id }) => borrowed.has(id)).length;
 }
 
 const maxFoldersSearched = 5_000;

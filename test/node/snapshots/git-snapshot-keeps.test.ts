@@ -3,6 +3,7 @@ import { existsSync, readFileSync, mkdirSync, readdirSync, rmSync, statSync, wri
 import { join, resolve } from "node:path";
 import { once } from "node:events";
 import { expect, it } from "vitest";
+import { dropSnapshots } from "#src/snapshots/drop-snapshots.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import {
   LIMITS,
@@ -42,6 +43,28 @@ it("[GS3] adds only what is new, so that unchanged work costs one small pack @ni
   const added = packs().filter((name) => !first.includes(name));
   expect(added).toHaveLength(1);
   expect(statSync(join(repository, "objects/pack", added[0] ?? "")).size).toBeLessThan(2_000);
+});
+
+it("[GS92] the snapshot after a loss in SHIM's repository is whole again, also where nothing has changed", async () => {
+  const from = makeProject({ "a.txt": "one\n", "d/b.txt": "two\n" });
+  const { repository } = await taken(from);
+  rmSync(join(repository, "objects/pack"), { recursive: true });
+  mkdirSync(join(repository, "objects/pack"));
+  const again = await taken(from, { checkpointId: "cp2" });
+  rmSync(join(from.project, ".git"), { recursive: true });
+  expect(git(repository, "fsck", "--full", again.commit)).toBe("");
+  expect(show(again, "d/b.txt")).toBe("two\n");
+});
+
+it("[GS92] a snapshot that stays is still the newest after others were dropped and packs were rewritten", async () => {
+  const from = makeProject({ "a.txt": "one\n" });
+  const { repository } = await taken(from);
+  write(from.project, { "a.txt": "two\n" });
+  const second = await taken(from, { checkpointId: "cp2" });
+  await dropSnapshots({ ...HOST, repository, checkpointIds: ["cp"], timeoutMs: 60_000 });
+  const third = await taken(from, { checkpointId: "cp3" });
+  expect(third.commit).toBe(second.commit);
+  expect(git(repository, "fsck", "--full")).toBe("");
 });
 
 it("[GS12] beyond the size limit it borrows unchanged content from the project, and says how many files @night", async () => {
