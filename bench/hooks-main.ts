@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- hooks`: what a chat waits for with SHIM and without it, in the real clients: from a prompt to the client's first
- * request, from one request to the next (a tool call), and from the last answer to the end of the turn.
+ * request, from one request to the next (a tool call), from the last answer to the end of the turn, and the whole turn.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,25 +16,36 @@ const { values } = parseArgs({
   options: {
     turns: { type: "string", default: "10" },
     rounds: { type: "string", default: "3" },
+    files: { type: "string", default: "1" },
     client: { type: "string", multiple: true, default: [...hookClientNames] },
   },
 });
-const [turns, rounds] = [Number(values.turns), Number(values.rounds)];
+const [turns, rounds, files] = [Number(values.turns), Number(values.rounds), Number(values.files)];
 const chosen = hookClientNames.filter((client) => values.client.includes(client));
-if (chosen.length < values.client.length || !Number.isInteger(turns) || turns < 2 || !(rounds >= 1)) {
-  console.error(`npm run bench -- hooks [--turns N] [--rounds N] [--client ${hookClientNames.join("|")}]...`);
+if (chosen.length < values.client.length || !Number.isInteger(turns) || turns < 2 || !(rounds >= 1) || !(files >= 1)) {
+  console.error(
+    `npm run bench -- hooks [--turns N] [--rounds N] [--files N] [--client ${hookClientNames.join("|")}]...`,
+  );
   process.exit(2);
 }
 
-const measures = { prompt: "a prompt", call: "a tool call", end: "the end of a turn" } as const;
+const measures = { prompt: "a prompt", call: "a tool call", end: "the end of a turn", turn: "a whole turn" } as const;
 type Measure = keyof typeof measures;
 type Times = Record<Measure, number[]>;
 
 const folder = mkdtempSync(join(tmpdir(), "shim-bench-hooks-"));
 const hookServer = join(folder, "empty-hook-server.mjs");
 
+const projectFiles = Object.fromEntries([
+  ["one.ts", "value = 0;\n"],
+  ...Array.from(
+    { length: files - 1 },
+    (_, at) => [`lib/${at % 40}/file${at}.ts`, `export const n${at} = ${at};\n`] as const,
+  ),
+]);
+
 async function measure(client: HookClient, arm: Arm, times: Times): Promise<void> {
-  const rig = RestoreRig.make({ "one.ts": "value = 0;\n" }, client.shimHome);
+  const rig = RestoreRig.make(projectFiles, client.shimHome);
   const arrivals: number[] = [];
   const steps = stepsIn(client, rig.project);
   const model = await startScriptedModel({
@@ -53,6 +64,7 @@ async function measure(client: HookClient, arm: Arm, times: Times): Promise<void
       if (client.isTyped !== true) times.prompt.push((arrivals[0] ?? NaN) - asked);
       times.call.push(...arrivals.slice(1).map((at, index) => at - (arrivals[index] ?? NaN)));
       times.end.push(ended - (arrivals.at(-1) ?? NaN));
+      if (client.isTyped !== true) times.turn.push(ended - asked);
     }
     await chat.finish();
     const asked = model.requests.filter(({ kind }) => kind === "loop").length;
@@ -82,7 +94,7 @@ function rowsOf(client: HookClient, times: ReadonlyMap<Arm, Times>): Row[] {
     if (Number.isNaN(p50(shim))) return [];
     if (client.mostRatios === undefined || measured !== "call") {
       const added = p50(shim) - p50(without);
-      const most = measured === "prompt" ? undefined : client.mostAdded?.[measured];
+      const most = measured === "prompt" || measured === "turn" ? undefined : client.mostAdded?.[measured];
       const goal = most === undefined ? {} : { goal: `at most ${most} ms more`, isReached: added <= most };
       return [{ ...common, figure, against: `${added.toFixed(1)} ms more`, ...goal }];
     }
@@ -110,7 +122,7 @@ const rows: Row[] = [];
 for (const name of chosen) {
   const client = hookClients[name];
   const arms: Arm[] = [without, ...(client.floor === null ? [] : [client.floor]), shim];
-  const times = new Map(arms.map((arm): [Arm, Times] => [arm, { prompt: [], call: [], end: [] }]));
+  const times = new Map(arms.map((arm): [Arm, Times] => [arm, { prompt: [], call: [], end: [], turn: [] }]));
   for (let round = 0; round < rounds; round++) for (const [arm, list] of times) await measure(client, arm, list);
   rows.push(...rowsOf(client, times));
   console.error(`${client.title}: done`);
