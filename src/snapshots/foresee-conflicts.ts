@@ -49,7 +49,7 @@ export interface ForeseeInput extends SnapshotHost {
 
 export interface Forecast {
   readonly sides: readonly MadeSide[];
-  /** Those of which a side has changed. */
+  /** Pairs of which a side has changed. */
   readonly pairs: readonly ForeseenPair[];
   /** Why sides or pairs were left out, for the log. */
   readonly problems: readonly string[];

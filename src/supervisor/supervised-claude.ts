@@ -77,7 +77,7 @@ export function claudeRun(options: SupervisedClaudeOptions): NextRun {
   };
 }
 
-/** Null where Claude Code as usual runs again. */
+/** @returns null where Claude Code as usual runs again */
 function runAtLimit(
   options: SupervisedClaudeOptions,
   restoration: Restoration | null,

@@ -26,8 +26,8 @@ interface Facts {
 }
 
 /**
- * [MC29] What SHIM knows, and what the model is to do with it; where nothing can be read, the steps
- * that bring it. Changes nothing: a client may ask for a prompt to show it.
+ * [MC29] Quotes what SHIM knows, and says what the model is to do with it; where nothing can be
+ * read, gives the steps that bring it. Changes nothing: a client may ask for a prompt to show it.
  *
  * @param given the user's words; empty: none
  */

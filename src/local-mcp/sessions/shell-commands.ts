@@ -39,7 +39,7 @@ const maxNesting = 40;
 const keywords: ReadonlySet<string | undefined> = new Set(
   "if then elif else fi while until do done { } ! esac for case select function".split(" "),
 );
-/** Those of them that no command follows. */
+/** Keywords that no command follows. */
 const declaring: ReadonlySet<string | undefined> = new Set(["for", "case", "select", "function"]);
 /** After one of these nothing may have run. */
 const leaving: ReadonlySet<string | undefined> = new Set(["exit", "return", "exec"]);

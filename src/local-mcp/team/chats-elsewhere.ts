@@ -58,7 +58,7 @@ export class ChatsElsewhere {
     return this.#context !== null;
   }
 
-  /** Those in the project of a work tree, which the workspace names the same on each machine. */
+  /** Chats in the project of a work tree, which the workspace names the same on each machine. */
   async inProject(all: readonly ChatElsewhere[], root: string): Promise<ChatElsewhere[]> {
     if (this.#context === null || all.length === 0) return [];
     const { mirror, machine } = this.#context;
