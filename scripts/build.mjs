@@ -1,5 +1,4 @@
 // Bundles the programs into dist/ and plugin/dist/. Only better-sqlite3 (a native module) stays outside.
-import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { build } from "esbuild";
@@ -22,7 +21,6 @@ const browser = {
 
 const bundled = await bundlePrograms(process.cwd());
 const page = await buildPage();
-const fleetApp = await buildFleetApp();
 /** OpenCode imports it into its own process. */
 const plugin = await build({
   entryPoints: { "opencode-plugin": "src/clients/opencode-plugin.ts" },
@@ -45,7 +43,6 @@ fill("dist", [
   ["opencode-plugin.mjs", openCodePlugin.contents],
   ["shim-hook", shimHookScript()],
   ["third-party-licenses.txt", licenses],
-  ["fleet-app.html", fleetApp],
 ]);
 const forPlugin = /^(mcp|hook|parts\/(?!commands))/;
 fill("plugin/dist", [
@@ -87,38 +84,6 @@ async function buildPage() {
     ["_headers", Buffer.from(headersFile())],
   ];
   return { files, metafile };
-}
-
-/** The MCP App: one document, since a client shows it without a server. Its own policy allows what is in it, and nothing else. */
-async function buildFleetApp() {
-  const { outputFiles } = await build({
-    ...browser,
-    entryPoints: [
-      { in: join("src", "mcp-app", "fleet-app-entry.tsx"), out: "app" },
-      { in: join("src", "web", "app.css"), out: "app" },
-    ],
-    outdir: "dist",
-  });
-  const textOf = (ending) => outputFiles.find(({ path }) => path.endsWith(ending)).text.trim();
-  const [script, style] = [textOf(".js"), textOf(".css")];
-  if (/<\/script|<!--|<\/style/i.test(script + style)) throw new Error("the app's code would end its own element");
-  const sources = { "script-src": script, "style-src": style };
-  const allowed = Object.entries(sources).map(([name, text]) => `${name} '${hashOf(text)}'`);
-  const policy = ["default-src 'none'", ...allowed, "base-uri 'none'", "form-action 'none'"].join("; ");
-  return Buffer.from(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>SHIM</title>
-<style>${style}</style>
-<body><script type="module">${script}</script></body>
-</html>
-`);
-}
-
-function hashOf(text) {
-  return `sha256-${createHash("sha256").update(text).digest("base64")}`;
 }
 
 /** For the Worker's static assets, which are answered before its program runs. */

@@ -128,8 +128,6 @@ export async function bundle(entry: string, outfile: string): Promise<void> {
     mainFields: ["module", "main"],
     conditions: ["workerd", "worker", "browser"],
     external: ["cloudflare:*", "node:*"],
-    // As wrangler takes it.
-    loader: { ".html": "text" },
     target: "es2024",
     outfile,
   });

@@ -33,8 +33,8 @@ export async function onlyListedOrigins(context: AppContext, next: Next): Promis
 export const allowListedOrigins = cors({
   origin: (origin, context: AppContext) => (listOrigins(context).includes(origin) ? origin : null),
   allowMethods: ["POST"],
-  allowHeaders: ["authorization", "content-type", "mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id"],
-  exposeHeaders: ["www-authenticate", "mcp-session-id"],
+  allowHeaders: ["authorization", "content-type", "mcp-protocol-version", "mcp-method", "mcp-name"],
+  exposeHeaders: ["www-authenticate"],
 });
 
 function listOrigins(context: AppContext): string[] {

@@ -1,6 +1,5 @@
 import {
   createMcpHandler,
-  isInitializeRequest,
   Server,
   type Tool,
   type CallToolResult,
@@ -11,7 +10,6 @@ import { protocolVersion } from "../contract/protocol.ts";
 import { logProblem } from "../durable/log-problem.ts";
 import { dataWarning, fence } from "../shared/fence.ts";
 import type { TokenCaller } from "./callers.ts";
-import { appExtension, appResources, linkApp, readAppResource, showsApps, withAppSession } from "./mcp-app.ts";
 import * as z from "zod";
 import type { Operation } from "../contract/operation.ts";
 import {
@@ -38,43 +36,27 @@ const hint = { ttlMs: 3_600_000, cacheScope: "private" } as const;
 
 /** [RM1] Answers one request of either era; nothing of it is kept. */
 export async function serveMcp(caller: TokenCaller, request: Request, parsedBody: unknown): Promise<Response> {
-  const isShown = showsApps(request, parsedBody);
-  const handler = createMcpHandler(() => createServer(caller, isShown), {
+  const handler = createMcpHandler(() => createServer(caller), {
     // A stream would wait for changes that never come.
     maxSubscriptions: 0,
     onerror: (error) => logProblem("an MCP request was refused", { error: error.message }),
   });
-  const answer = await handler.fetch(request, { parsedBody });
-  return isShown && isInitializeRequest(parsedBody) ? withAppSession(answer) : answer;
+  return handler.fetch(request, { parsedBody });
 }
 
-function createServer(caller: TokenCaller, isShown: boolean): Server {
-  const apps = isShown ? { resources: {}, extensions: { [appExtension]: {} } } : {};
+function createServer(caller: TokenCaller): Server {
   const server = new Server(
     { name: "shim-coordinator", title: "SHIM", version: String(protocolVersion) },
     {
-      capabilities: { tools: {}, ...apps },
+      capabilities: { tools: {} },
       instructions: instructionsFor(caller),
-      cacheHints: {
-        "tools/list": hint,
-        "resources/list": hint,
-        "resources/templates/list": hint,
-        "resources/read": hint,
-      },
+      cacheHints: { "tools/list": hint },
     },
   );
   const tools = listTools(caller.claims.scope);
-  server.setRequestHandler("tools/list", () => ({ tools: isShown ? tools.map(linkApp) : tools }));
+  server.setRequestHandler("tools/list", () => ({ tools }));
   server.setRequestHandler("tools/call", ({ params }) => callTool(caller, params.name, params.arguments));
-  if (isShown) serveApps(server);
   return server;
-}
-
-/** [RM18] */
-function serveApps(server: Server): void {
-  server.setRequestHandler("resources/list", () => ({ resources: [...appResources] }));
-  server.setRequestHandler("resources/templates/list", () => ({ resourceTemplates: [] }));
-  server.setRequestHandler("resources/read", ({ params }) => readAppResource(params.uri));
 }
 
 function instructionsFor({ workspace, claims }: TokenCaller): string {

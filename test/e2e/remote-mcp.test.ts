@@ -21,7 +21,7 @@ const scenarios = {
 
 /**
  * Failing ones. Of the first, four call a tool that only fixtures have, and two need a stream of changes, which is refused [RM1]. Those of
- * the second ask for prompts, which there are none of, and for resources, which only a client that shows apps has [RM18].
+ * the second ask for prompts, and for resources, which there are none of.
  */
 const stateless = [
   "sep-2575-server-rejects-undeclared-capability",
@@ -31,22 +31,21 @@ const stateless = [
   "sep-2575-server-sends-subscription-ack",
   "sep-2575-server-tags-subscription-id",
 ];
-const prompts = "sep-2549-prompts-list-caching-hints";
-const caching = [prompts, "sep-2549-resources-list-caching-hints", "sep-2549-resources-templates-list-caching-hints"];
+const caching = [
+  "sep-2549-prompts-list-caching-hints",
+  "sep-2549-resources-list-caching-hints",
+  "sep-2549-resources-templates-list-caching-hints",
+];
 const failing: Readonly<Record<string, readonly string[]>> = { "server-stateless": stateless, caching };
 
 interface Run {
   readonly revision: string;
   readonly scenario: string;
-  readonly edit?: (body: string) => string;
 }
 
 /** @returns how many checks have passed, and which have failed */
-async function runSuite(
-  edge: EdgeRuntime,
-  { revision, scenario, edit }: Run,
-): Promise<[passed: number, failed: string[]]> {
-  const url = `${await bearerProxy(edge.url, edge.adminToken, edit)}/mcp`;
+async function runSuite(edge: EdgeRuntime, { revision, scenario }: Run): Promise<[passed: number, failed: string[]]> {
+  const url = `${await bearerProxy(edge.url, edge.adminToken)}/mcp`;
   const args = [join(suite, "dist", "index.js"), "server", "--url", url, "--scenario", scenario];
   const options = { cwd: edge.folder, env: { ...process.env, NO_COLOR: "1" } };
   const program = spawn(process.execPath, [...args, "--spec-version", revision], options);
@@ -68,33 +67,6 @@ it.each(Object.entries(scenarios))(
     }
   },
 );
-
-const capabilitiesKey = "io.modelcontextprotocol/clientCapabilities";
-
-/** The suite's own client shows no apps. */
-function declareApps(body: string): string {
-  const message = JSON.parse(body || "{}") as { params?: { _meta?: Record<string, unknown> } };
-  const meta = message.params?._meta ?? {};
-  const declared = meta[capabilitiesKey];
-  // Where the suite leaves it out, that is what it checks.
-  if (typeof declared !== "object") return body;
-  const extensions = { "io.modelcontextprotocol/ui": { mimeTypes: ["text/html;profile=mcp-app"] } };
-  meta[capabilitiesKey] = { ...declared, extensions };
-  return JSON.stringify(message);
-}
-
-it("[RM10] [RM18] for a client that shows apps the suite finds the resources, too", async () => {
-  const edge = await EdgeRuntime.open(quiet);
-  const revision = "2026-07-28";
-  for (const [scenario, count, failed] of [
-    ["server-stateless", 22, stateless],
-    ["tools-list", 4, []],
-    ["caching", 7, [prompts]],
-  ] as const) {
-    const result = await runSuite(edge, { revision, scenario, edit: declareApps });
-    expect([scenario, ...result]).toEqual([scenario, count, failed]);
-  }
-});
 
 it("[RM10] MCP Inspector's command line lists and calls the tools over HTTP, in both eras @night", async () => {
   const edge = await EdgeRuntime.open();
