@@ -22,7 +22,6 @@ const long = [
   "e2e-clients/clients",
   "node/coordination/embedded",
   "node/redaction/properties",
-  "node/cli/commit-guard-hook",
 ].map((name) => `/test/${name}.test.ts`);
 
 function isLong({ moduleId }: TestSpecification): boolean {

@@ -14,7 +14,6 @@ export interface Bundled {
 const dividedPrograms = {
   "mcp-host": "src/local-mcp/server/host-entry.ts",
   cli: "src/cli/cli-entry.ts",
-  "commit-guard": "src/cli/commit-guard-entry.ts",
   demo: "demo/chat-entry.ts",
 };
 
@@ -67,7 +66,6 @@ export { default as process } from "node:process";`
 
 /** What is loaded first, by its modules: each part has what those before it have not. */
 const startParts: readonly (readonly [part: string, modules: readonly string[]])[] = [
-  ["guard", [dividedPrograms["commit-guard"]]],
   ["host", [dividedPrograms["mcp-host"]]],
   // A host loads it for its first chat.
   [

@@ -149,7 +149,7 @@ const log: Log = (level, message, fields = {}) => {
 };
 
 /** Another process is the host. */
-export function besideHost(runtime: Runtime): Runtime {
+function besideHost(runtime: Runtime): Runtime {
   const { paths, launch, env } = runtime;
   const home = { home: paths.home, launch, env };
   const hasFile = (): boolean => existsSync(localStorePath(paths.home));

@@ -34,7 +34,7 @@ async function doctor(cli: Cli, options: DoctorOptions): Promise<CommandResult> 
     }));
   if (options.selfTest) return (await import("./self-test.ts")).selfTest(cli);
   cli.progress("Checking ...");
-  return cli.show("checks.run", { folder: cli.io.cwd }, ({ checks, isHealthy }) => {
+  return cli.show("checks.run", {}, ({ checks, isHealthy }) => {
     const count = (state: Check["state"]): number => checks.filter((one) => one.state === state).length;
     const sum = `${count("ok")} ok, ${pluralize(count("warn"), "warning")}, ${pluralize(count("fail"), "failure")}`;
     const lines = checks.flatMap(({ state, name, text, fix }) => [

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { limitRules } from "../../contract/at-limit.ts";
 import { defaults, type Config } from "../../contract/config.ts";
@@ -11,20 +10,7 @@ import { unknownKeyText } from "../../shared/unknown-key.ts";
 import { limitProblems } from "../recovery/at-limit.ts";
 import type { Handlers, HostContext, HostResult, HostSite } from "./host.ts";
 import { runningHost } from "./machine-host.ts";
-import type { CommitGuard, installationOperations } from "../../contract/machine/installation.ts";
-import {
-  guardState,
-  installGuard,
-  removeGuard,
-  type GuardState,
-  findRepository,
-  guardCommand,
-  howLost,
-  howToDecide,
-  isGuard,
-  isKeptUndecided,
-  isLost,
-} from "../team/guard-hook.ts";
+import type { installationOperations } from "../../contract/machine/installation.ts";
 import { programFolder } from "../../installer/own-program.ts";
 import { originOf, updateCommands, findRealPath } from "../../platform/shim-command.ts";
 import { version } from "../../platform/version.ts";
@@ -43,50 +29,6 @@ export const installationHandlers: Pick<Handlers, Exclude<keyof typeof installat
   },
   "config.set": ({ paths, site }, { key, value }) => change(paths, key, value, site.env),
   "config.unset": ({ paths }, { key }) => change(paths, key, undefined),
-  "commit-guard.status"({ site }, { folder }) {
-    const found = findRepository(site, folder);
-    if (!found.ok) return found;
-    const state = guardState(found.value.hooks, guardCommand(site));
-    return ok({ ...view(state), problem: isLost(state) ? howLost(state) : null });
-  },
-  "commit-guard.install"({ site }, { folder, shared = false }) {
-    const found = findRepository(site, folder);
-    if (!found.ok) return found;
-    const { hooks, isShared } = found.value;
-    const command = guardCommand(site);
-    if (!existsSync(command.script)) {
-      const message = `${command.script} is missing. In a clone run: npm ci && npm run build`;
-      return err({ code: "not_built", message });
-    }
-    if (isShared && !shared) {
-      const message = `core.hooksPath names ${hooks}, whose hooks run in other repositories, too. Add --shared to install it there.`;
-      return err({ code: "bad_input", message });
-    }
-    const before = guardState(hooks, command);
-    if (before.kind === "installed") return ok({ ...view(before), wasInstalled: true });
-    if (isKeptUndecided(before)) {
-      const message = `${howToDecide(before)} Then repeat \`shim team files guard install\`.`;
-      return err({ code: "file_exists", message });
-    }
-    installGuard(before, command);
-    return ok({ ...view(guardState(hooks, command)), wasInstalled: false });
-  },
-  "commit-guard.remove"({ site }, { folder }) {
-    const found = findRepository(site, folder);
-    if (!found.ok) return found;
-    const { hooks } = found.value;
-    const command = guardCommand(site);
-    const before = guardState(hooks, command);
-    const wasGuard = isGuard(before);
-    const isUndecided = isKeptUndecided(before);
-    if (isUndecided || (!wasGuard && !isLost(before))) {
-      const advice = isUndecided ? ` ${howToDecide(before)}` : "";
-      return err({ code: "not_found", message: `${before.path} is not SHIM's commit guard.${advice}` });
-    }
-    removeGuard(before);
-    const restored = wasGuard && before.kept !== null;
-    return ok({ ...view(guardState(hooks, command)), wasGuard, restored });
-  },
   /** [IP5] The only operation that asks the network for a version; it installs nothing. */
   "updates.check"({ site, paths }) {
     const latest = askNpm(site);
@@ -132,10 +74,6 @@ function change(
 
 function unknownKey(key: string): HostResult<never> {
   return err({ code: "bad_input", message: unknownKeyText(key, listKeys(defaults)) });
-}
-
-function view(state: GuardState): CommitGuard {
-  return { isInstalled: isGuard(state), isStale: state.kind === "stale", path: state.path, kept: state.kept };
 }
 
 const question = ["view", "shim-mcp", "version", "--json", "--fetch-retries=0", "--fetch-timeout=10000"];

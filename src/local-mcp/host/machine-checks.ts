@@ -14,7 +14,6 @@ import { readForeignCallers } from "../hooks/foreign-callers.ts";
 import { survey } from "../../store/spool.ts";
 import { type Finding, clientFindings, clientStates } from "../../installer/inspect.ts";
 import { canForesee } from "../../snapshots/foresee-conflicts.ts";
-import { howLost, lostGuard } from "../team/guard-hook.ts";
 import { messageOf } from "../../shared/error.ts";
 import { desktopProgram } from "../notify/notifier.ts";
 import { isOnPath } from "../../platform/program-path.ts";
@@ -26,9 +25,7 @@ import { limitProblems } from "../recovery/at-limit.ts";
 import { type AllFound, type Checks, fail, type Found, pass, runAll, warn } from "./checks.ts";
 import { storeChecks } from "./store-checks.ts";
 
-type Asked = HostContext & { readonly folder: string | undefined };
-
-const groups: Readonly<Record<CheckGroup, Checks<Asked>>> = {
+const groups: Readonly<Record<CheckGroup, Checks<HostContext>>> = {
   machine: {
     node,
     pinned_node: pinnedNode,
@@ -40,7 +37,6 @@ const groups: Readonly<Record<CheckGroup, Checks<Asked>>> = {
     spool,
     experiments,
     other_clients: foreignCallers,
-    commit_guard: commitGuard,
     clients,
     host,
   },
@@ -50,10 +46,9 @@ const groups: Readonly<Record<CheckGroup, Checks<Asked>>> = {
 };
 
 export const checkHandlers = {
-  async "checks.run"(context, { group, folder }) {
+  async "checks.run"(context, { group }) {
     const checks: Check[] = [];
-    for (const one of group ? [groups[group]] : Object.values(groups))
-      checks.push(...(await runAll(one, { ...context, folder })));
+    for (const one of group ? [groups[group]] : Object.values(groups)) checks.push(...(await runAll(one, context)));
     return ok({ isHealthy: !checks.some(({ state }) => state === "fail"), checks });
   },
 } satisfies Partial<Handlers>;
@@ -213,14 +208,6 @@ function foreignCallers(context: HostContext): Found[] {
   if (names.length === 0) return [];
   const text = `${names.join(", ")} runs the hooks of Claude Code's settings; SHIM answers with nothing and saves none of its chats`;
   return [warn(text, "Switch off Claude Code's hooks in that client's settings.")];
-}
-
-/** [FI31] The guard of the repository of the caller's folder. */
-function commitGuard({ site, folder }: Asked): Found[] {
-  const lost = folder === undefined ? null : lostGuard(site, folder);
-  if (lost === null) return [];
-  const text = `the commit guard of ${dirname(lost.path)} is in force no more: chats can commit files that others have reserved`;
-  return [warn(text, howLost(lost))];
 }
 
 function clients(context: HostContext): Found[] {

@@ -86,7 +86,7 @@ function foldersAbove(path: string): string[] {
 type KnownProject = reservationTable.NamedProject & { readonly root: string };
 
 /** A linked work tree without a chat belongs to the project of the main one. */
-export function findProjects(sql: Sql, { roots }: EditedFile): KnownProject[] {
+function findProjects(sql: Sql, { roots }: EditedFile): KnownProject[] {
   for (const root of roots) {
     const projects = reservationTable.listProjects(sql, pathOf(root));
     if (projects.length > 0) return projects.map(({ workspace, project }) => ({ workspace, project, root }));
@@ -115,7 +115,7 @@ function isHeld(sql: Sql, processes: Processes, { resource, holder }: reservatio
 }
 
 /** A chat whose process is not known counts as alive. */
-export function isHolderAlive(sql: Sql, processes: Processes, holder: string): boolean {
+function isHolderAlive(sql: Sql, processes: Processes, holder: string): boolean {
   const chat = teamChats.find(sql, { session: holder });
   return chat === null || processLives(processes, chat.process) !== false;
 }
