@@ -75,8 +75,6 @@ const configMeanings: Record<string, string> = {
   "routing.smallModel": "the family of models for such a task",
   "analysis.trusted":
     "folders whose own code `shim code analyze` may run, with all folders below them: [trust](../guide/analyze.md#trust)",
-  telemetry:
-    "port and token with which [Claude Code's telemetry](../guide/metrics.md#claude-codes-telemetry) is received; `shim init --telemetry` sets it",
   statusLine: "your own status line command, run by `shim statusline` before its own part",
 };
 

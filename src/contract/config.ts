@@ -18,12 +18,6 @@ export interface ModelPrices {
   readonly cacheWrite: number;
 }
 
-/** Where this machine receives Claude Code's telemetry. */
-export interface TelemetrySettings {
-  readonly port: number;
-  readonly token: string;
-}
-
 export type RecoverySetting = "ask" | "brief" | "resume";
 export type SubagentRouting = "off" | "advise" | "apply";
 /** Names that the Agent tool takes. */
@@ -141,7 +135,6 @@ export const defaults = {
     /** Absolute paths of folders whose code the tools of `shim code analyze` may run. */
     trusted: [] as string[],
   },
-  telemetry: null as TelemetrySettings | null,
   statusLine: null as string | null,
 };
 export type Config = typeof defaults;
@@ -201,7 +194,6 @@ export function configSchema(): z.ZodMiniType<Config> {
     analysis: section(defaults.analysis, {
       trusted: z.array(z.string().check(z.minLength(1), z.maxLength(4_096))).check(z.maxLength(1_000)),
     }),
-    telemetry: z.nullable(telemetrySchema()),
     statusLine: z.nullable(text(2_000)),
   });
 }
@@ -213,13 +205,6 @@ function effectSchema() {
     unless: z.optional(text(200)),
     once: z.optional(text(200)),
     check: z.optional(text(200)),
-  });
-}
-
-function telemetrySchema() {
-  return z.strictObject({
-    port: z.int().check(z.minimum(1_024), z.maximum(65_535)),
-    token: z.string().check(z.regex(/^[\w-]{32,200}$/)),
   });
 }
 

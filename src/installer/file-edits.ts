@@ -2,7 +2,6 @@ import type { Launch } from "../platform/launch.ts";
 import type { JsonObject } from "../shared/json-fields.ts";
 import { type Result, err, ok } from "../shared/result.ts";
 import type { Backup } from "./apply.ts";
-import type { TelemetryRequest } from "./client-entries.ts";
 import { type ClientRefusal, type ReadText, refusal } from "./client-files.ts";
 import { type Settings, formatOf, update } from "./settings.ts";
 import type { ClientTarget } from "./targets.ts";
@@ -32,8 +31,6 @@ export interface PlanContext {
   readonly claudeVersion: string | null;
   /** [IN81] Whether the client is to run SHIM's harmless tools without asking. */
   readonly allowsTools?: boolean;
-  /** Undefined: the telemetry stays as it is. */
-  readonly telemetry?: TelemetryRequest | undefined;
 }
 
 /** A settings file as it is. */

@@ -1,11 +1,9 @@
-import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import { homeFrom } from "../platform/paths.ts";
 import { removeDurably } from "../platform/private-files.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { apply, backupsFolder, listBackups, type Backup } from "./apply.ts";
-import { environmentTelemetry, managedTelemetry, type TelemetryRequest } from "./client-entries.ts";
 import { isMissing, readText, type ClientRefusal } from "./client-files.ts";
 import { serverCommand } from "./entries.ts";
 import type { Plan, PlanContext } from "./file-edits.ts";
@@ -31,8 +29,6 @@ export interface SetupRequest {
   readonly client: string | undefined;
   readonly makesLink: boolean;
   readonly allowsTools: boolean;
-  /** True: on the usual port; undefined: as it is. */
-  readonly telemetry: boolean | number | undefined;
   readonly deletesData: boolean;
 }
 
@@ -90,7 +86,7 @@ export function hasChanges({ plans, link, own }: SetupPlan): boolean {
 function planClients(
   installation: Installation,
   targets: readonly ClientTarget[],
-  { action, allowsTools, telemetry }: SetupRequest,
+  { action, allowsTools }: SetupRequest,
 ): Result<Pick<SetupPlan, "plans" | "problems">, ClientRefusal> {
   const { site, paths } = installation;
   const context: PlanContext = {
@@ -100,7 +96,6 @@ function planClients(
     backups: listBackups(backupsFolder(paths.home)),
     claudeVersion: claudeVersion(installation),
     allowsTools,
-    telemetry: telemetryRequest(site.machine, telemetry),
   };
   const plans: Plan[] = [];
   const problems: ClientProblem[] = [];
@@ -116,16 +111,6 @@ function planClients(
 
 function toProblem({ client, label }: ClientTarget, { message }: ClientRefusal): ClientProblem {
   return { client, label, message };
-}
-
-function telemetryRequest(machine: Machine, telemetry: SetupRequest["telemetry"]): TelemetryRequest | undefined {
-  if (telemetry === undefined) return undefined;
-  return {
-    isWanted: telemetry !== false,
-    port: typeof telemetry === "number" ? telemetry : null,
-    newToken: () => randomBytes(32).toString("base64url"),
-    elsewhere: [...environmentTelemetry(machine.env), ...managedTelemetry(machine, readText)],
-  };
 }
 
 /** The terminal's SHIM_HOME is not written into the clients' files. */

@@ -16,7 +16,7 @@ interface Loopback {
 export type LoopbackApp = Hono<Loopback>;
 export type LoopbackContext = Context<Loopback>;
 
-/** [WP2] [OB7] [OB20] Its Host is checked before anything else: a rebound name gets nothing. */
+/** [WP2] [OB7] Its Host is checked before anything else: a rebound name gets nothing. */
 export function loopbackApp(): LoopbackApp {
   const app: LoopbackApp = new Hono();
   app.onError((error, context) => refuse(context, "internal", messageOf(error)));
@@ -74,7 +74,7 @@ export interface Listening {
 }
 
 const timeoutMs = 5_000;
-/** Each chat of Claude Code keeps one for its telemetry. */
+
 const maxConnections = 256;
 
 /**

@@ -3,7 +3,6 @@ import { flag, integer, real, table, text } from "../shared/table.ts";
 /** One row per model response, by its own id: a repeated line or copied transcript adds nothing. */
 export const usageMessages = table("usage_messages", {
   key: text().primary(),
-  requestId: text().nullable(),
   session: text(),
   at: integer(),
   day: text(),
@@ -16,8 +15,6 @@ export const usageMessages = table("usage_messages", {
   output: integer(),
   cacheRead: integer(),
   cacheWrite: integer(),
-  /** Cost by the client's telemetry; null: none has come for this request. */
-  costMicros: integer().nullable(),
 });
 
 /** Cost of a session as reported by the client, split by time. */
@@ -38,16 +35,6 @@ export const usageTotals = table("usage_totals", {
   session: text().primary(),
   costMicros: integer(),
   process: text(),
-  at: integer(),
-});
-
-/** Difference of the two sources of cost since the status line's totals were last counted. */
-export const usageTelemetry = table("usage_telemetry", {
-  session: text().primary(),
-  /** Cost by telemetry less that by totals since they were settled; below 0: not counted yet. */
-  aheadMicros: integer(),
-  /** When the totals were counted. */
-  settledAt: integer(),
   at: integer(),
 });
 
@@ -73,10 +60,9 @@ export const taskSpending = table("task_spending", {
   warnedAt: integer().nullable(),
 });
 
-export const usageTables = [usageMessages, usageCosts, usageTotals, usageTelemetry, usageFiles, taskSpending];
+export const usageTables = [usageMessages, usageCosts, usageTotals, usageFiles, taskSpending];
 
 export const usageIndexes: readonly string[] = [
-  "CREATE INDEX usage_messages_by_request ON usage_messages (requestId) WHERE requestId IS NOT NULL",
   "CREATE INDEX usage_messages_by_session ON usage_messages (session, at)",
   "CREATE INDEX usage_messages_by_time ON usage_messages (at)",
   "CREATE INDEX usage_costs_by_time ON usage_costs (at)",

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { InvalidArgumentError, Option, type Command } from "commander";
+import { Option, type Command } from "commander";
 import { findUntrusted, trustHooks, type TrustSource } from "../../installer/hook-trust.ts";
 import type { Installation } from "../../installer/inspect.ts";
 import { renderPlan } from "../../installer/render-plan.ts";
@@ -26,7 +26,6 @@ import { addCompletion } from "./completion.ts";
 
 interface InitOptions extends CommonOptions {
   readonly allow?: boolean;
-  readonly telemetry?: boolean | number;
   readonly client?: string;
   readonly dryRun?: boolean;
   readonly yes?: boolean;
@@ -44,9 +43,7 @@ export function addCommand(program: Command, cli: Cli): void {
     .option("--no-link", "make no link to `shim` in ~/.local/bin")
     .option("--no-trust", "do not have Codex trust SHIM's hooks")
     .option("--no-allow", "let clients ask before SHIM's tools that only read or save")
-    .option("--telemetry [port]", "receive Claude Code's telemetry on this machine", parsePort)
-    .option("--no-telemetry", "receive none any more")
-    .addOption(removal.conflicts(["link", "trust", "allow", "telemetry"]))
+    .addOption(removal.conflicts(["link", "trust", "allow"]))
     .option("--data", "with --remove: also delete everything that SHIM has stored on this machine")
     .addOption(new Option("--client <name>", "only this client").choices(clientNames))
     .option("--dry-run", "show what would change, and change nothing")
@@ -55,19 +52,12 @@ export function addCommand(program: Command, cli: Cli): void {
   addCompletion(init, cli);
 }
 
-function parsePort(text: string): number {
-  const port = Number(text);
-  if (/^\d+$/.test(text) && port >= 1_024 && port <= 65_535) return port;
-  throw new InvalidArgumentError("It must be a port from 1024 to 65535.");
-}
-
 async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {
   const request: SetupRequest = {
     action: options.remove === true ? "uninstall" : "install",
     client: options.client,
     makesLink: options.link !== false,
     allowsTools: options.allow !== false,
-    telemetry: options.telemetry,
     deletesData: options.data === true,
   };
   const obstacle = request.deletesData ? await dataObstacle(cli, request) : null;

@@ -19,12 +19,12 @@ export const installationHandlers: Pick<Handlers, Exclude<keyof typeof installat
   "config.show"({ paths }) {
     const config = readCurrent(paths.config);
     if (!config.ok) return config;
-    return ok({ path: paths.config, config: { ...printable(config.value) } });
+    return ok({ path: paths.config, config: { ...config.value } });
   },
   "config.get"({ paths }, { key }) {
     const config = readCurrent(paths.config);
     if (!config.ok) return config;
-    const value = settingAt(printable(config.value), key) as Json | undefined;
+    const value = settingAt(config.value, key) as Json | undefined;
     return value === undefined ? unknownKey(key) : ok({ key, value });
   },
   "config.set": ({ paths, site }, { key, value }) => change(paths, key, value, site.env),
@@ -51,11 +51,6 @@ function readCurrent(path: string): HostResult<Config> {
   });
 }
 
-/** Printed settings may be shown to others. */
-function printable(config: Config): Config {
-  return config.telemetry ? { ...config, telemetry: { ...config.telemetry, token: "…" } } : config;
-}
-
 function change(
   { config: path }: HostContext["paths"],
   key: string,
@@ -67,7 +62,7 @@ function change(
   const [problem] = rules?.success ? limitProblems(rules.data, env) : [];
   if (problem !== undefined) return err({ code: "bad_input", message: `atLimit: ${problem}\nNothing was changed.` });
   const edited = editConfig(path, key, value);
-  if (edited.ok) return ok({ key, value: settingAt(printable(edited.value), key) as Json });
+  if (edited.ok) return ok({ key, value: settingAt(edited.value, key) as Json });
   const before = readCurrent(path);
   return before.ok ? err({ code: "bad_input", message: `${edited.error}\nNothing was changed.` }) : before;
 }

@@ -3,10 +3,7 @@ import { basename, join } from "node:path";
 import type { Check } from "../../contract/machine/installation.ts";
 import { age, pluralize } from "../../shared/format.ts";
 import type { HostContext, LoadedRuntime } from "./host.ts";
-import type { TelemetrySettings } from "../../contract/config.ts";
-import { readConfig } from "../../platform/config-file.ts";
-import { codeOf, messageOf } from "../../shared/error.ts";
-import { detect, type ClientTarget } from "../../installer/targets.ts";
+import { messageOf } from "../../shared/error.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
 import { schemaState } from "../../shared/migrate.ts";
@@ -14,13 +11,6 @@ import { findIncomplete } from "../recovery/detect.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { listBackups } from "../../store/backup.ts";
 import { isPurgePending } from "../retention/forget.ts";
-import { readText } from "../../installer/client-files.ts";
-import { json } from "../../installer/settings.ts";
-import { environmentTelemetry, foreignSettings, isEnabled, managedTelemetry } from "../../installer/client-entries.ts";
-import { isDead } from "../recovery/liveness.ts";
-import * as sessions from "../sessions/sessions.ts";
-import { lastReceivedAt } from "../telemetry/telemetry-events.ts";
-import type { JsonObject } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { type AllFound, type Checks, fail, type Found, pass, runAll, warn } from "./checks.ts";
 
@@ -38,7 +28,6 @@ export async function storeChecks(context: HostContext): Promise<Check[]> {
     ...opened,
     ...(isThere ? await runAll({ permissions }, runtime) : []),
     ...(isOpen ? await runAll({ schema, backups, ...contents }, runtime) : []),
-    ...(await runAll({ telemetry: (given: HostContext) => telemetry(given, runtime) }, context)),
   ];
 }
 
@@ -141,75 +130,3 @@ const contents: Checks<Runtime> = {
     return warn(text, `\`shim sessions show ${last ?? ""}\` shows them; please report what they have in common.`);
   }),
 };
-
-const guide = "docs/guide/metrics.md#claude-codes-telemetry";
-
-/** [OB28] Whether Claude Code's telemetry is received, and if not, why. */
-async function telemetry({ site: { machine }, paths }: HostContext, runtime: Runtime): Promise<AllFound> {
-  const target = detect(machine).find(({ client }) => client === "claude-code");
-  if (!target) return [];
-  const config = readConfig(paths.config);
-  const receiver = config.ok ? config.value.telemetry : null;
-  const settings = settingsOf(target);
-  const foreign = [...foreignSettings(settings, receiver), ...managedTelemetry(machine, readText)];
-  const elsewhere = [...foreign, ...environmentTelemetry(machine.env)].join(", ");
-  if (!receiver && elsewhere === "")
-    return pass("off; `shim init --telemetry` receives exact costs and errors of requests");
-  if (!receiver)
-    return pass(`off; Claude Code sends its own elsewhere (${elsewhere}), ${guide} shows how SHIM gets it too`);
-  if (isEnabled(settings, receiver) || foreign.length > 0) return arrival(runtime, receiver, foreign);
-  const fix = "Run `shim init --telemetry` again, or `shim init --no-telemetry`.";
-  return warn(`SHIM receives on port ${receiver.port}, but Claude Code's settings no longer send`, fix);
-}
-
-function settingsOf({ settingsFile }: ClientTarget): JsonObject {
-  const file = readText(settingsFile ?? "");
-  const text = file.ok ? (file.value ?? "") : "";
-  return json.findProblem(text) === null ? json.read(text) : {};
-}
-
-async function arrival(runtime: Runtime, { port }: TelemetrySettings, foreign: readonly string[]): Promise<Found> {
-  const now = runtime.now();
-  const { receivedAt, workedAt } = runtime.store.read((sql) => readArrival(sql, runtime), noArrival);
-  if (await isForeign(port)) {
-    const fix = "Choose another port, such as `shim init --telemetry 25318`, then start new chats.";
-    return warn(`another program has port ${port}, so nothing is received`, fix);
-  }
-  const last = receivedAt === null ? "nothing yet" : `last event ${age(Math.max(0, now - receivedAt))} ago`;
-  const text = `on, port ${port}: ${last}`;
-  if (workedAt === null || workedAt <= (receivedAt ?? 0) + graceMs) return pass(text);
-  const elsewhere =
-    foreign.length > 0 ? ` These settings may send it elsewhere: ${foreign.join(", ")} (${guide}).` : "";
-  return warn(`${text}, although a chat works`, `Start new chats: only they send and receive.${elsewhere}`);
-}
-
-/** The client sends every second; a process takes a free port within two. */
-const graceMs = 60_000;
-const answerMs = 1_000;
-
-interface Arrival {
-  readonly receivedAt: number | null;
-  /** When a living chat of Claude Code has last worked. */
-  readonly workedAt: number | null;
-}
-
-const noArrival: Arrival = { receivedAt: null, workedAt: null };
-
-function readArrival(sql: Sql, { processes, now }: Runtime): Arrival {
-  const living = [...sessions.listOpen(sql)].filter(
-    (one) => one.client === "claude-code" && one.workedAt !== null && !isDead(one, processes, now()),
-  );
-  const workedAt = living.length === 0 ? null : Math.max(...living.map((one) => one.workedAt ?? 0));
-  return { receivedAt: lastReceivedAt(sql), workedAt };
-}
-
-/** Sends no token: a program of another user may have the port. */
-async function isForeign(port: number): Promise<boolean> {
-  try {
-    const signal = AbortSignal.timeout(answerMs);
-    const answer = await fetch(`http://127.0.0.1:${port}/v1/logs`, { method: "POST", redirect: "manual", signal });
-    return !(await answer.text()).includes('"code":"unauthenticated"');
-  } catch (error) {
-    return !(error instanceof Error && codeOf(error.cause) === "ECONNREFUSED");
-  }
-}

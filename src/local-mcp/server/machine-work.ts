@@ -1,5 +1,4 @@
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
-import type { TelemetrySettings } from "../../contract/config.ts";
 import { mayBeJoined, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { settleLocalCoordinator } from "../../coordinator-client/local/open-coordinators.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
@@ -8,7 +7,6 @@ import { attempt } from "../../platform/log-file.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
-import { stackOf } from "../../shared/error.ts";
 import { isEmpty } from "../../store/spool.ts";
 import type { LoadedTeam } from "../chat/late-team.ts";
 import { deadTasks } from "../notify/due-notifications.ts";
@@ -16,7 +14,6 @@ import { Notifier } from "../notify/notifier.ts";
 import type { ConflictWatch } from "../team/conflict-watch.ts";
 import type { startSync } from "../sync/start-sync.ts";
 import type { SyncReport } from "../sync/sync-round.ts";
-import type { TelemetryInput } from "../telemetry/telemetry-input.ts";
 import type { ServedChat } from "./served-chat.ts";
 import { Turns } from "./turns.ts";
 import { Upkeep } from "./upkeep.ts";
@@ -28,15 +25,13 @@ type WorkingChat = Pick<ServedChat, "isSettled" | "announceWork" | "checkClient"
 const quietIntervalMs = 9_000;
 /** [SY162] A chat's first checkpoint is sent soon, but not before what follows its answer. */
 const beginAfterMs = 250;
-/** The client's first export comes a second after its start; its handshake goes first. */
-const listenAfterMs = 300;
 
 /** Time after a commit in which a chat may edit on before conflicts are foreseen. */
 const foreseeAfterMs = 1_500;
 /** Bounds the share of the time in which conflicts are foreseen. */
 const restFactor = 9;
 
-/** A process's work for its machine beside the chats: upkeep, notifications, sync, telemetry. */
+/** A process's work for its machine beside the chats: upkeep, notifications, sync. */
 export class MachineWork {
   /** The turns of the chats' messages. */
   readonly turns = new Turns(setImmediate);
@@ -47,9 +42,6 @@ export class MachineWork {
   readonly #attendants = new Set<{ readonly ring: (() => void) | null }>();
   readonly #upkeep: Upkeep;
   readonly #notifier: Notifier;
-  #telemetry: Promise<TelemetryInput | null> | null = null;
-  /** JSON of those in force. */
-  #telemetrySettings = "null";
   #sync: Promise<ReturnType<typeof startSync>> | null = null;
   /** Initially for what was stored before this process. */
   #hasCommitted = true;
@@ -71,7 +63,6 @@ export class MachineWork {
       deadTasks: deadTasks(runtime.now, () => this.#reader()),
       bells: () => [...this.#attendants].flatMap(({ ring }) => ring ?? []),
     });
-    this.#followTelemetry();
   }
 
   noteCommit(): void {
@@ -130,8 +121,6 @@ export class MachineWork {
 
   /** [MC18] Works at most once per `quietIntervalMs` while the store does not change. */
   tick(): void {
-    this.#followTelemetry();
-    void this.#telemetry?.then((input) => input?.tick());
     for (const chat of this.#chats) chat.checkClient();
     this.settleCoordinator();
     const settled = [...this.#chats].filter(({ isSettled }) => isSettled);
@@ -162,16 +151,6 @@ export class MachineWork {
 
   #watches(): ReturnType<LoadedTeam["watches"]> {
     return [...new Set([...this.#chats].flatMap(({ team }) => team?.watches() ?? []))];
-  }
-
-  /** [OB25] The user switches it on and off, and chooses its port. */
-  #followTelemetry(): void {
-    const { telemetry } = this.#runtime.config;
-    const settings = JSON.stringify(telemetry);
-    if (settings === this.#telemetrySettings) return;
-    void this.#telemetry?.then((input) => input?.stop());
-    this.#telemetrySettings = settings;
-    this.#telemetry = telemetry && loadTelemetry(this.#runtime, telemetry);
   }
 
   #startSync(): Promise<ReturnType<typeof startSync>> {
@@ -227,20 +206,6 @@ export class MachineWork {
   async stop(): Promise<void> {
     this.#stopped.abort();
     await this.#foreseeing;
-    await Promise.all([this.#telemetry?.then((input) => input?.stop()), this.#sync?.then((sync) => sync.stop())]);
-  }
-}
-
-/** @returns null, logged, where it cannot be loaded */
-async function loadTelemetry(runtime: Runtime, settings: TelemetrySettings): Promise<TelemetryInput | null> {
-  try {
-    await pause(listenAfterMs, null, { ref: false });
-    const { TelemetryInput: Loaded } = await import("../telemetry/telemetry-input.ts");
-    const input = new Loaded(runtime, settings);
-    await input.tick();
-    return input;
-  } catch (error) {
-    runtime.log("error", "telemetry", { error: stackOf(error) });
-    return null;
+    await (await this.#sync)?.stop();
   }
 }

@@ -1,4 +1,4 @@
-import type { Readings, Reading, Source } from "../../contract/readings.ts";
+import type { Readings } from "../../contract/readings.ts";
 import { merge, toReadings } from "../../policy/readings.ts";
 import { limitWindows, type LimitWindow, type Usage } from "./transcript-draft.ts";
 import type { TranscriptPart } from "./transcript.ts";
@@ -20,10 +20,20 @@ export function fromTranscript(part: TranscriptPart, old: Readings, env: NodeJS.
   };
 }
 
-/** An estimate, which lacks the tries of sub-agents; the telemetry has all. */
+const maxGapMs = 600_000;
+
+/**
+ * [OB24] Counts failed tries since the last answer; ten minutes without one end a streak. An
+ * estimate, which lacks the tries of sub-agents. An outcome that is not newer was counted before.
+ */
 function streakReading({ outcomes }: TranscriptPart, { apiErrors: before }: Readings, now: number): Readings {
-  const dated = outcomes.map(({ at, isFailed }) => ({ at: at ?? now, failedTries: isFailed ? 1 : 0 }));
-  const streak = streakAfter(before, dated, "estimated", now);
+  let streak = before;
+  for (const { at: reportedAt, isFailed } of outcomes) {
+    const at = Math.min(now, reportedAt ?? now);
+    if (streak ? at <= streak.at || (!isFailed && streak.value === 0) : !isFailed) continue;
+    const earlier = streak && at - streak.at <= maxGapMs ? streak.value : 0;
+    streak = { value: isFailed ? earlier + 1 : 0, source: "estimated", at };
+  }
   return streak && streak !== before ? { apiErrors: streak } : {};
 }
 
@@ -38,48 +48,6 @@ function contextReadings(usage: Usage, old: Readings, env: NodeJS.ProcessEnv, no
     ...toReadings({ contextTokens: tokens }, "measured", at),
     ...toReadings({ contextWindow: window, contextFill: fill }, measuredWindow === null ? "estimated" : "measured", at),
   };
-}
-
-/** Pure. */
-
-/** A request's answer, or tries of it that failed. */
-export interface RequestOutcome {
-  readonly at: number;
-  /** 0: it was answered. */
-  readonly failedTries: number;
-}
-
-const maxGapMs = 600_000;
-
-/**
- * [OB24] Counts failed tries since the last answer; ten minutes without one end a streak. The tries
- * that another source has counted are among those of this one.
- */
-export function streakAfter(
-  before: Reading | undefined,
-  outcomes: readonly RequestOutcome[],
-  source: Source,
-  now: number,
-): Reading | undefined {
-  return outcomes
-    .toSorted((a, b) => a.at - b.at)
-    .reduce((streak, outcome) => afterOutcome(streak, outcome, source, now), before);
-}
-
-function afterOutcome(
-  streak: Reading | undefined,
-  { at: reportedAt, failedTries }: RequestOutcome,
-  source: Source,
-  now: number,
-): Reading | undefined {
-  const at = Math.min(now, reportedAt);
-  if (!streak) return failedTries === 0 ? undefined : { value: failedTries, source, at };
-  const isSame = streak.source === source;
-  // A repeated delivery counts nothing twice, and a late answer ends no later streak.
-  if (at <= streak.at && (isSame || failedTries === 0)) return streak;
-  if (failedTries === 0) return streak.value === 0 ? streak : { value: 0, source, at };
-  const before = isSame && at - streak.at <= maxGapMs ? streak.value : 0;
-  return { value: before + failedTries, source, at };
 }
 
 /** Each field may be missing or null. */

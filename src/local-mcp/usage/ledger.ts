@@ -2,13 +2,12 @@ import type { Config, ModelPrices } from "../../contract/config.ts";
 import { modelFamily } from "../../contract/metrics.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
-import { usageCosts, usageMessages, usageTelemetry, usageTotals } from "../../store/usage-tables.ts";
+import { usageCosts, usageMessages, usageTotals } from "../../store/usage-tables.ts";
 import * as totals from "../../store/metric-totals.ts";
 import { idOf } from "../sessions/entries.ts";
 import type { Session } from "../sessions/sessions.ts";
 import type { TranscriptContent, Usage } from "../signals/transcript-draft.ts";
 import * as spending from "./task-spending.ts";
-import { isWithin } from "../../shared/elapsed.ts";
 import { canonicalModel } from "../../shared/model-name.ts";
 
 /** Each function is part of the caller's transaction. */
@@ -40,9 +39,8 @@ export type TokenCounts = RowOf<typeof tokenCounts>;
 const zeroCounts: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
 
 function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, isSubagent }: CountContext): void {
-  const requestId = usage.requestId === null ? null : idOf(usage.requestId);
-  const key = `${idOf(usage.messageId)}:${requestId ?? ""}`;
-  const counted = tokenCounts.find(sql, { key }) ?? adoptRequest(sql, requestId, key, isSubagent);
+  const key = `${idOf(usage.messageId)}:${usage.requestId === null ? "" : idOf(usage.requestId)}`;
+  const counted = tokenCounts.find(sql, { key });
   const before = counted ?? zeroCounts;
   const { inputTokens, outputTokens, cacheReadTokens, cacheCreationTokens } = usage;
   const reported = {
@@ -58,47 +56,9 @@ function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, 
   // Some clients name the model elsewhere in their transcript.
   const model = modelOf(usage.model ?? session.model);
   const task = taskAt(sql, session.id, at);
-  insertResponse(sql, session, { key, requestId, at, model, task, isSubagent, counts: after });
+  insertResponse(sql, session, { key, at, model, task, isSubagent, counts: after });
   countTokens(sql, model, increase);
   if (task) spending.add(sql, session.id, sum(increase), estimateOf(sql, session.id, prices[model], increase));
-}
-
-/** [OB22] The transcript has a response whose telemetry came first: its row is continued. */
-function adoptRequest(sql: Sql, requestId: string | null, key: string, isSubagent: boolean): TokenCounts | null {
-  if (requestId === null) return null;
-  const adopted = usageMessages.update(sql, { key: `:${requestId}` }, { key, isSubagent });
-  return adopted === 0 ? null : tokenCounts.find(sql, { key });
-}
-
-/** One request of the client, by its telemetry. */
-interface MeteredRequest {
-  readonly requestId: string;
-  readonly model: string;
-  readonly counts: TokenCounts;
-  /** The client may report none. */
-  readonly costMicros: number | null;
-  readonly at: number;
-}
-
-/**
- * [OB22] Counts the tokens unless the transcript has counted the response, and the cost unless this
- * request was reported before.
- */
-export function countRequest(sql: Sql, session: Session, request: MeteredRequest, now: number): void {
-  const requestId = idOf(request.requestId);
-  const at = Math.min(now, request.at);
-  const model = modelOf(request.model);
-  const task = taskAt(sql, session.id, at);
-  const counted = usageMessages.find(sql, { requestId });
-  if (!counted) {
-    const { counts } = request;
-    insertResponse(sql, session, { key: `:${requestId}`, requestId, at, model, task, isSubagent: false, counts });
-    countTokens(sql, model, counts);
-    if (task) spending.add(sql, session.id, sum(counts), 0);
-  }
-  if (request.costMicros === null || (counted && counted.costMicros !== null)) return;
-  usageMessages.update(sql, { requestId }, { costMicros: request.costMicros });
-  countRequestCost(sql, session, { micros: request.costMicros, model, at, task }, now);
 }
 
 function countTokens(sql: Sql, model: string, { input, output, cacheRead, cacheWrite }: TokenCounts): void {
@@ -108,9 +68,7 @@ function countTokens(sql: Sql, model: string, { input, output, cacheRead, cacheW
 }
 
 function estimateOf(sql: Sql, sessionId: string, price: ModelPrices | undefined, counts: TokenCounts): number {
-  const session = { session: sessionId };
-  const hasClientCost = usageTotals.has(sql, session) || usageTelemetry.has(sql, session);
-  return hasClientCost ? 0 : (priceOf(price, counts) ?? 0);
+  return usageTotals.has(sql, { session: sessionId }) ? 0 : (priceOf(price, counts) ?? 0);
 }
 
 function taskAt(sql: Sql, sessionId: string, at: number): spending.TaskSpending | null {
@@ -120,7 +78,6 @@ function taskAt(sql: Sql, sessionId: string, at: number): spending.TaskSpending 
 
 interface Response {
   readonly key: string;
-  readonly requestId: string | null;
   readonly at: number;
   readonly model: string;
   readonly task: spending.TaskSpending | null;
@@ -131,12 +88,12 @@ interface Response {
 function insertResponse(
   sql: Sql,
   { id, project }: Session,
-  { key, requestId, at, model, task, isSubagent, counts }: Response,
+  { key, at, model, task, isSubagent, counts }: Response,
 ): void {
   const { task: number, claim } = task ?? {};
   usageMessages.insert(
     sql,
-    { key, requestId, session: id, at, day: dayOf(at), project, model, task: number, claim, isSubagent, ...counts },
+    { key, session: id, at, day: dayOf(at), project, model, task: number, claim, isSubagent, ...counts },
     `ON CONFLICT (key) DO UPDATE SET input = excluded.input, output = excluded.output, cacheRead = excluded.cacheRead,
        cacheWrite = excluded.cacheWrite`,
   );
@@ -163,29 +120,17 @@ export function priceOf(price: ModelPrices | undefined, counts: TokenCounts): nu
   return input * price.input + output * price.output + cacheRead * price.cacheRead + cacheWrite * price.cacheWrite;
 }
 
-/** Costs by the client's own account. Each function is part of the caller's transaction. */
-
-interface Cost {
-  readonly micros: number;
-  readonly model: string;
-  readonly at: number;
-  readonly task: spending.TaskSpending | null;
-}
-
 /**
  * [SI41] The client reports a running total: only what exceeds the last one is new. A smaller total
  * of another client process starts over; cost from before SHIM knew the session is not counted.
- * [OB23] While telemetry reports each request, the rest of the total is counted once a minute.
  */
 export function countCost(sql: Sql, session: Session, costUsd: number, model: string | null, now: number): void {
-  const increase = recordTotal(sql, session, Math.round(costUsd * 1_000_000), now);
-  const micros = withoutTelemetry(sql, session.id, increase, now);
-  if (micros > 0)
-    addCost(sql, session, { micros, model: modelOf(model), at: now, task: spending.get(sql, session.id) });
+  const micros = recordTotal(sql, session, Math.round(costUsd * 1_000_000), now);
+  if (micros > 0) addCost(sql, session, micros, modelOf(model), now);
 }
 
-/** @returns the rise of the total, 0 for a late one; null: the client has started over */
-function recordTotal(sql: Sql, session: Session, total: number, now: number): number | null {
+/** @returns the rise of the total; 0 for a late one, and where the client has started over */
+function recordTotal(sql: Sql, session: Session, total: number, now: number): number {
   const { owner } = session;
   const process = owner ? `${owner.boot} ${owner.pid} ${owner.start}` : "";
   const last = usageTotals.find(sql, { session: session.id });
@@ -193,43 +138,11 @@ function recordTotal(sql: Sql, session: Session, total: number, now: number): nu
   if (isLate) return 0;
   usageTotals.put(sql, { session: session.id, costMicros: total, process, at: now });
   const base = last?.costMicros ?? (session.origin === "startup" ? 0 : total);
-  return total < base ? null : total - base;
+  return Math.max(0, total - base);
 }
 
-const settleIntervalMs = 60_000;
-/** A chat may be idle for long; then its next request is reported again. */
-const telemetryTrustMs = 3_600_000;
-
-/** @returns what of the status line's totals is to be counted now */
-function withoutTelemetry(sql: Sql, sessionId: string, increase: number | null, now: number): number {
-  const telemetry = usageTelemetry.find(sql, { session: sessionId });
-  if (!telemetry) return increase ?? 0;
-  const { aheadMicros: ahead, at, settledAt } = telemetry;
-  // No total of a client that started over contains what telemetry was ahead of the earlier ones.
-  const left = increase === null ? Math.min(0, ahead) : ahead - increase;
-  const isReported = isWithin(now - at, telemetryTrustMs) && isWithin(now - settledAt, settleIntervalMs);
-  const micros = isReported ? 0 : Math.max(0, -left);
-  if (increase === 0 && micros === 0) return 0;
-  const change = { aheadMicros: left + micros, settledAt: isReported ? settledAt : now };
-  usageTelemetry.update(sql, { session: sessionId }, change);
-  return micros;
-}
-
-/** [OB23] Totals that were counted contain each earlier request. */
-function countRequestCost(sql: Sql, session: Session, cost: Cost, now: number): void {
-  const key = { session: session.id };
-  const settledAt = usageTelemetry.find(sql, key)?.settledAt ?? usageTotals.find(sql, key)?.at ?? 0;
-  const isCounted = cost.at <= settledAt;
-  usageTelemetry.insert(
-    sql,
-    { ...key, aheadMicros: isCounted ? 0 : cost.micros, settledAt, at: now },
-    "ON CONFLICT (session) DO UPDATE SET aheadMicros = aheadMicros + excluded.aheadMicros, at = excluded.at",
-  );
-  if (!isCounted) addCost(sql, session, cost);
-}
-
-function addCost(sql: Sql, session: Session, { micros, model, at, task }: Cost): void {
-  const { id, project } = session;
+function addCost(sql: Sql, { id, project }: Session, micros: number, model: string, at: number): void {
+  const task = spending.get(sql, id);
   const share = { session: id, day: dayOf(at), model, task: task?.task ?? 0, claim: task?.claim ?? 0 };
   usageCosts.insert(
     sql,
@@ -238,7 +151,7 @@ function addCost(sql: Sql, session: Session, { micros, model, at, task }: Cost):
        at = excluded.at`,
   );
   totals.add(sql, "shim_cost_dollars_total", { value: micros / 1e6, labels: [modelFamily(model)] });
-  if (task) spending.add(sql, session.id, 0, micros);
+  if (task) spending.add(sql, id, 0, micros);
 }
 
 /** UTC, as budgets count days. */

@@ -2,7 +2,6 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { apply, listBackups } from "#src/installer/apply.ts";
-import type { TelemetryRequest } from "#src/installer/client-entries.ts";
 import { type ClientRefusal, readText } from "#src/installer/client-files.ts";
 import type { Plan, PlanContext } from "#src/installer/file-edits.ts";
 import { planInstall, planUninstall } from "#src/installer/plan.ts";
@@ -57,9 +56,9 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
   };
   let now = T0;
   const context = (from: Launch): PlanContext => {
-    const { claudeVersion: version, telemetry } = home;
+    const { claudeVersion: version } = home;
     const known = { launch: from, backups: listBackups(kept), claudeVersion: version };
-    return { shimConfig: config, read: readText, ...known, telemetry };
+    return { shimConfig: config, read: readText, ...known };
   };
   const home = {
     folder,
@@ -71,8 +70,6 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     config,
     backups: kept,
     claudeVersion,
-    /** What `--telemetry` or `--no-telemetry` asks for. */
-    telemetry: undefined as TelemetryRequest | undefined,
     /** Bytes as they are, or null. */
     read: (path: string): string | null => (existsSync(path) ? readFileSync(path, "latin1") : null),
     write: (path: string, text: string): void => write("/", { [path]: text }),
