@@ -79,20 +79,6 @@ function windowsFolders({ env, homedir, list }: Machine): LabelledFolder[] {
   ];
 }
 
-/** An administrator's settings on this machine; those of a server or a registry are not seen. */
-export function managedSettings({ platform, list }: Machine): string[] {
-  const path = pathOf(platform);
-  const folder = managedFolders[platform] ?? "/etc/claude-code";
-  const parts = path.join(folder, "managed-settings.d");
-  const names = list(parts).filter((name) => name.endsWith(".json"));
-  return [path.join(folder, "managed-settings.json"), ...names.map((name) => path.join(parts, name))];
-}
-
-const managedFolders: Partial<Record<NodeJS.Platform, string>> = {
-  darwin: "/Library/Application Support/ClaudeCode",
-  win32: "C:\\Program Files\\ClaudeCode",
-};
-
 /** `CLAUDE_CONFIG_DIR` moves everything, also the server file, which is usually outside it. */
 function claudeCodeTarget(machine: Machine): ClientTarget | null {
   const path = pathOf(machine.platform);
