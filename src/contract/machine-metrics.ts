@@ -143,7 +143,7 @@ const safetyMetrics = {
     ...machine,
     group: "Deaths and recovery",
     help: "Recovery events of dead sessions, one per offer, continuation or decision; a session may have several.",
-    labels: { action: ["offered", "taken", "recovered", "undone", "dismissed", "finished"] },
+    labels: { action: ["offered", "taken", "recovered", "undone", "dismissed"] },
   },
   shim_restore_score_ratio: {
     type: "histogram",

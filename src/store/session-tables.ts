@@ -14,15 +14,7 @@ export interface Waiting {
 export type Recovery = "offered" | "recovered" | "dismissed";
 
 /** `recovered` comes with the first checkpoint after `taken`. */
-export type RecoveryAction = "offered" | "taken" | "recovered" | "undone" | "dismissed" | "finished";
-
-/** Done or cancelled task of a dead session. */
-export interface FinishedTask {
-  readonly task: number;
-  readonly type: string;
-  readonly state: "done" | "cancelled";
-  readonly by: string | null;
-}
+export type RecoveryAction = "offered" | "taken" | "recovered" | "undone" | "dismissed";
 
 export interface BriefFacts {
   /** Absolute paths. */
@@ -49,7 +41,6 @@ export interface LimitHandOver {
 export interface RecoveryDetail {
   readonly named?: BriefFacts | undefined;
   readonly rediscovery?: Rediscovery;
-  readonly finished?: readonly FinishedTask[] | undefined;
   readonly limit?: LimitHandOver | undefined;
 }
 

@@ -146,12 +146,6 @@ export const recoveryOperations = {
     surfaces: ["command", "page"],
     example: { session: "5f0e0e5e" },
   }),
-  "recovery.settle": machineOperation({
-    summary: "Note which dead sessions have left nothing to do, since other chats have done their tasks.",
-    output: z.object({}),
-    effect: "write",
-    surfaces: [],
-  }),
   "recovery.catch-up": machineOperation({
     summary: "Store what hooks have left, and what the transcript of a session has since.",
     input: z.strictObject({ session: id.optional() }),

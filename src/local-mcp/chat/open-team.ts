@@ -6,7 +6,6 @@ import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { ok } from "../../shared/result.ts";
 import { recordDeath } from "../recovery/deaths.ts";
-import { recordFinishedTasks } from "../recovery/finished-tasks.ts";
 import { isDead } from "../recovery/liveness.ts";
 import { RemoteRecovery } from "../recovery/remote-recovery.ts";
 import { createNaming } from "../team/chat-naming.ts";
@@ -43,10 +42,7 @@ export function createTeam(options: OwnOptions, open: TeamOptions["open"]): Team
       const recovery = new RemoteRecovery(runtime);
       return (id) => recovery.check(openedLink, id, naming);
     },
-    onCleanedUp: async ({ workspace, link }, died) => {
-      // Its cause travels to the other machines with the session.
-      for (const id of died) runtime.store.write((sql) => recordDeath(sql, runtime, id));
-      await recordFinishedTasks(runtime, workspace, link);
-    },
+    // Its cause travels to the other machines with the session.
+    onDied: (id) => runtime.store.write((sql) => recordDeath(sql, runtime, id)),
   });
 }

@@ -1,19 +1,16 @@
 import { brief } from "../recovery/brief.ts";
 import { age, clip } from "../../shared/format.ts";
-import { formatFinishedTask } from "../recovery/brief-text.ts";
 import { recordDeaths } from "../recovery/deaths.ts";
 import { missingFrom } from "../recovery/compaction.ts";
 import { hasContent } from "../recovery/detect.ts";
 import { compactionOf, recordGivenBack } from "../recovery/give-back.ts";
 import { isDead } from "../recovery/liveness.ts";
-import { recordFinishedHere } from "../recovery/finished-tasks.ts";
 import { isScripted, offer, offerable, offerPolicy, maxVainBriefs, userLine, type Offer } from "../recovery/offers.ts";
 import { closedContext, resumedLine, speakerOf, vainContext } from "../recovery/user-lines.ts";
 import { restore } from "../recovery/restoration.ts";
 import { withSessionConfig } from "../recording/session-settings.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
-import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import * as notices from "../../store/notices.ts";
@@ -38,7 +35,6 @@ export const emptyStart: StartAnswer = { context: null, line: null };
 export function startSession(machine: Runtime, started: StartedSession): StartAnswer {
   const runtime = withSessionConfig(machine, started.session.id);
   recordDeaths(runtime, () => true);
-  recordFinishedHere(runtime);
   const { context, line } = startContext(runtime, started);
   const withCommand = (text: string): string => withShimCommand(text, () => shimCommand(runtime));
   const warnings = runtime.store.read((sql) => notices.list(sql), []).map((notice) => `SHIM notice: ${notice.text}`);
@@ -97,7 +93,7 @@ function pointerLine(runtime: Runtime, { id, project }: sessions.Session): strin
 /** [RE10] The client restores the conversation; SHIM adds the cause of death and later changes. */
 function resumedAnswer(runtime: Runtime, { before }: StartedSession): StartAnswer {
   if (!before) return emptyStart;
-  if (before.recovery === "recovered") return continuedAnswer(runtime, before);
+  if (before.recovery === "recovered") return continuedAnswer(before);
   if (before.endedAt !== null || !isDead(before, runtime.processes, runtime.now())) return emptyStart;
   const isKnown = runtime.store.read((sql) => hasContent(sql, before.id), false);
   const from = isKnown ? restore(runtime, before) : null;
@@ -108,15 +104,8 @@ function resumedAnswer(runtime: Runtime, { before }: StartedSession): StartAnswe
   return { context: isUnchanged ? null : brief(from, runtime.now(), "resumed"), line };
 }
 
-function continuedAnswer(runtime: Runtime, { id, client, recoveryBy }: sessions.Session): StartAnswer {
+function continuedAnswer({ client, recoveryBy }: sessions.Session): StartAnswer {
   const knows = `${speakerOf(client)} knows.`;
-  const done = runtime.store.read((sql) => recoveries.finishedTasks(sql, id), []);
-  if (done.length > 0) {
-    return {
-      context: `SHIM: while this session was gone, ${done.map(formatFinishedTask).join("; ")}.`,
-      line: `SHIM: another chat has finished this chat's task in the meantime. ${knows}`,
-    };
-  }
   return {
     context: `SHIM: this session was continued by session ${recoveryBy} in the meantime; its work may be done already. Check before you repeat it.`,
     line: `SHIM: another chat has continued this one in the meantime; its work may be done already. ${knows}`,

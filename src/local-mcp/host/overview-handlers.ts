@@ -2,8 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { limitNote } from "../recovery/at-limit.ts";
-import { hasFinishedHere } from "../recovery/finished-tasks.ts";
-import type { Host, Handlers, HandlerContext, HostResult, Workspace } from "./host.ts";
+import type { Handlers, HandlerContext, HostResult, Workspace } from "./host.ts";
 import { shimCommand } from "../../platform/shim-command.ts";
 import { findSupervisor } from "../../platform/supervisor-mark.ts";
 import { ok } from "../../shared/result.ts";
@@ -37,18 +36,12 @@ import { catchUp } from "../observe/record-transcript.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 
-/** [RE70] Before a list of sessions; where nothing can be noted they are listed all the same. */
-export async function settle(runtime: Runtime, call: Host["call"]): Promise<void> {
-  if (hasFinishedHere(runtime)) await call("recovery.settle", {});
-}
-
 const recentMs = 86_400_000;
 const maxShown = { finished: 5, incomplete: 20 };
 
 export const overviewHandlers = {
-  async "overview.get"({ runtime: load, call }) {
+  async "overview.get"({ runtime: load }) {
     const runtime = await load();
-    await settle(runtime, call);
     const { path } = runtime.store;
     const now = runtime.now();
     const empty = { sessions: [], notices: [], pauses: [] };
@@ -94,7 +87,6 @@ const shown = { finished: 20, incomplete: 100 };
 /** Sessions of this machine, and the workspace's chats and dead sessions on other machines. */
 async function readFleet({ runtime: load, site, others, ...context }: HandlerContext): Promise<Fleet> {
   const runtime = await load();
-  await settle(runtime, context.call);
   const opened = await context.workspace.open();
   const { chats: all, ...team } = await readTeam(opened);
   const canAsk = opened.ok && opened.value.isEdge && team.trouble === null;

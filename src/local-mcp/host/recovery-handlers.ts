@@ -14,7 +14,6 @@ import { importTranscript } from "../portable/import-transcript.ts";
 import { scoredBrief } from "../recovery/brief.ts";
 import { openLimitOf } from "../recovery/at-limit.ts";
 import { findIncomplete, findOpenOffer } from "../recovery/detect.ts";
-import { recordFinishedHere } from "../recovery/finished-tasks.ts";
 import { localSource, take, withdrawOffer } from "../recovery/local-source.ts";
 import { clientToStart, folderOf, planRelaunch } from "../recovery/relaunch.ts";
 import { findElsewhere } from "../recovery/remote-candidates.ts";
@@ -33,7 +32,6 @@ import type { KeptWorkspace } from "./local-host.ts";
 import { projectOfFolderHere, toViews } from "./other-machines.ts";
 import { toSessionView } from "./session-view.ts";
 import { findSession, shortSession } from "./resolve-id.ts";
-import { settle } from "./overview-handlers.ts";
 import { storeDurations } from "../../runtime/durations.ts";
 import { takePending } from "../../snapshots/stored-snapshots.ts";
 import { capture } from "../checkpoints/capture.ts";
@@ -120,10 +118,6 @@ export const recoveryHandlers = {
       const message = `${named.session} was not released: ${released.error.message}. Nothing has changed.`;
       return err({ code: isUnanswered(released.error) ? "edge_unreachable" : "not_released", message });
     }),
-  async "recovery.settle"({ runtime }) {
-    recordFinishedHere(await runtime());
-    return ok({});
-  },
   async "recovery.catch-up"({ runtime: load }, { session }) {
     const runtime = await load();
     drainInto(runtime);
@@ -168,10 +162,9 @@ async function attestDeath(runtime: Runtime, workspace: KeptWorkspace, session: 
   return `the death of chat ${chat} could not be attested: ${answer.error.message}`;
 }
 
-/** Stores the events that hooks have left in the spool, and tasks that were finished since. */
+/** Stores the events that hooks have left in the spool. */
 async function recordMissed(context: HandlerContext, runtime: Runtime): Promise<void> {
   if (!isEmpty(runtime.paths.spool)) await catchUpWith(context, {});
-  await settle(runtime, context.call);
 }
 
 /** A store that takes nothing has a brief all the same. */

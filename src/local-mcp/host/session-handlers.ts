@@ -11,7 +11,6 @@ import { err, ok } from "../../shared/result.ts";
 import * as textIndex from "../../store/text-index.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { findIncomplete } from "../recovery/detect.ts";
-import { settle } from "./overview-handlers.ts";
 import { promptNumbers } from "../forks/moments.ts";
 import { findSnapshot, readContent } from "../sessions/session-content.ts";
 import { isAlive, readState } from "../recovery/session-state.ts";
@@ -48,7 +47,6 @@ const maxNameChars = 100;
 export const sessionHandlers = {
   async "sessions.list"(context, { project: folder, incomplete, allMachines, limit }) {
     const runtime = await context.runtime();
-    await settle(runtime, context.call);
     const project = folder === undefined ? null : projectOfFolder(runtime, folder);
     const search = { limit, ...(project === null ? {} : { project }) };
     const views = runtime.store.read((sql) => {

@@ -1,5 +1,4 @@
 import { age, clip } from "../../shared/format.ts";
-import type { FinishedTask } from "../sessions/recoveries.ts";
 import { onOneLine } from "../text/excerpt.ts";
 import { neutralize } from "../text/neutralize.ts";
 import type { TaskOfSession } from "./tasks-at-death.ts";
@@ -22,11 +21,6 @@ export function formatEvents(count: number): string {
   return count === 1 ? "1 event" : `${count} events`;
 }
 
-export function formatOpenTask({ task, type }: TaskOfSession): string {
-  return `its task ${task} (${type}) was not finished: it is queued again, and shim_next takes it with what was left of it`;
-}
-
-export function formatFinishedTask({ task, type, state, by }: FinishedTask): string {
-  if (state === "cancelled") return `its task ${task} (${type}) was cancelled: it is no longer needed`;
-  return `its task ${task} (${type}) was finished by ${by ?? "another chat"}: do not do it again`;
+export function formatTask({ task, type }: TaskOfSession): string {
+  return `its task ${task} (${type}) was not finished then: it is queued again, and shim_next takes it with what was left of it; \`shim task show ${task}\` says whether another chat has done it`;
 }

@@ -17,7 +17,7 @@ import {
   summaryLines,
   workLines,
 } from "./brief-quotes.ts";
-import { formatFinishedTask, formatOpenTask, oneLine, quotedMachine } from "./brief-text.ts";
+import { formatTask, oneLine, quotedMachine } from "./brief-text.ts";
 import { earlierWordsLines, wordsLines } from "./brief-words.ts";
 import type { Restoration } from "./restoration.ts";
 import { type RestoreScore, score } from "./score.ts";
@@ -154,7 +154,7 @@ function sanitize(text: string): string {
 }
 
 function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {
-  const { session, cause, causeDetail, elsewhere, finished = [], tasks = [], fork } = from;
+  const { session, cause, causeDetail, elsewhere, tasks = [], fork } = from;
   const started = age(context.now - session.startedAt);
   const room = Math.max(about.least, Math.floor(about.most * context.scale));
   const texts = [
@@ -165,8 +165,7 @@ function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {
           `it ran on: ${quotedMachine(elsewhere.machine)}, in ${elsewhere.root?.slice(0, room) ?? "no project folder"} there`,
         ]
       : []),
-    ...finished.slice(-maxTasks).map(formatFinishedTask),
-    ...tasks.slice(-maxTasks).map(formatOpenTask),
+    ...tasks.slice(-maxTasks).map(formatTask),
     // A transcript does not say how its chat ended.
     ...(cause === null || session.origin === importOrigin
       ? []

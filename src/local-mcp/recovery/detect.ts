@@ -2,6 +2,7 @@ import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import { importOrigin } from "../sessions/sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { isTaskPrompt } from "../../contract/task-prompt.ts";
 import type { UsageLimit } from "../../contract/at-limit.ts";
 import type { CrashCause } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -119,7 +120,8 @@ function listOffered(sql: Sql, processes: Processes, now: number, { isFree }: Se
 }
 
 function matchesSearch(session: sessions.Session, search: SessionSearch): boolean {
-  if (session.id === search.except) return false;
+  // [RE87] Its worker continues it.
+  if (session.id === search.except || isTaskPrompt(session.title ?? "")) return false;
   if (search.project === undefined || session.project === search.project) return true;
   const isWithoutProject = session.project === null || search.project === null;
   return search.isLoose === true && isWithoutProject && session.origin === "handle";

@@ -9,12 +9,11 @@ import * as sessions from "../sessions/sessions.ts";
 import { neutralize } from "../text/neutralize.ts";
 import { recordDeath } from "./deaths.ts";
 import { findIncomplete, findOpenOffer, searchFor, type IncompleteSession, type OpenOffer } from "./detect.ts";
-import { recordFinishedHere } from "./finished-tasks.ts";
 import { offer, recordOffer } from "./offers.ts";
 import { restore, type Restoration } from "./restoration.ts";
 import { acquireLease } from "./session-lease.ts";
 import type { RecoverySource } from "./source.ts";
-import { leaseRefusal, verdict, type Refusal, type SessionFacts, type Successor } from "./verdict.ts";
+import { leaseRefusal, verdict, type Refusal, type SessionFacts } from "./verdict.ts";
 
 /** No other chat is offered the session while the chat `by` lives. */
 export function take(runtime: Runtime, from: Restoration, by: string, limit?: recoveries.LimitHandOver): void {
@@ -130,7 +129,6 @@ function offerFields(
 
 /** The offer stands until this chat's first checkpoint completes the succession. */
 function findOffer(runtime: Runtime, chat: sessions.Session): Restoration | null {
-  recordFinishedHere(runtime);
   const [offered = null] = runtime.store.read((sql) => sessions.listOfferedTo(sql, chat.id), []);
   return (offered && restore(runtime, offered)) ?? offer(runtime, chat.id, searchFor(chat))?.from ?? null;
 }
@@ -140,19 +138,15 @@ function inspect(runtime: Runtime, id: string): Result<Restoration | null, Refus
   return found.ok ? ok(found.value && restore(runtime, found.value)) : found;
 }
 
-function factsOf({ session, cause, finished }: Restoration, chatId: string | null): SessionFacts {
+function factsOf({ session, cause }: Restoration, chatId: string | null): SessionFacts {
   const { id, endedAt, recovery, recoveryBy, owner } = session;
   const isAlive = cause === null && endedAt === null;
   const alive = isAlive ? `is still running${owner ? ` (pid ${owner.pid})` : ""}.` : null;
   const life = { session: id, machine: null, alive };
   if (chatId === null) return { ...life, isEnded: false, successor: null };
   const isContinued = recovery === "recovered" && recoveryBy !== null && recoveryBy !== chatId;
-  const successor = isContinued ? toSuccessor(recoveryBy, finished) : null;
+  const successor = isContinued ? ({ chat: recoveryBy, machine: null, isHere: true } as const) : null;
   return { ...life, isThisChat: id === chatId, isEnded: endedAt !== null, successor };
-}
-
-function toSuccessor(chat: string, finished: Restoration["finished"]): Successor {
-  return { chat, machine: null, isHere: true, finished: finished?.[0] };
 }
 
 /**

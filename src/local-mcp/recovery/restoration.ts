@@ -75,9 +75,8 @@ export interface Restoration {
   readonly workSince?: number;
   /** Times of the last edits, epoch ms: git cannot tell whose a change is. */
   readonly editedByOthers?: ReadonlyMap<string, number>;
-  readonly finished?: readonly recoveries.FinishedTask[];
   readonly elsewhere?: Elsewhere;
-  /** Tasks that it had and that are not finished; absent: not known. */
+  /** Tasks that it had last; absent: not known. */
   readonly tasks?: readonly TaskOfSession[];
   /** Moment at which the session is forked; absent: it is shown as it stands. */
   readonly fork?: ForkedAt;
@@ -122,7 +121,6 @@ export function restoration(
   const chain = [session, ...predecessors.map((one) => one.session)];
   const workSince = Math.min(...chain.map(({ startedAt }) => startedAt));
   const editedByOthers = filesOfOthers(sql, chain, workSince);
-  const finished = recoveries.finishedTasks(sql, session.id);
   const tasks = tasksOf(sql, session.id);
   return {
     session,
@@ -137,7 +135,6 @@ export function restoration(
     snapshot,
     workSince,
     editedByOthers,
-    finished,
     tasks,
   };
 }

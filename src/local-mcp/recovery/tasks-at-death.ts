@@ -1,6 +1,5 @@
 import type { Sql } from "../../shared/sql.ts";
 import { teamClaims } from "../../store/team-tables.ts";
-import * as recoveries from "../sessions/recoveries.ts";
 
 export interface TaskOfSession {
   readonly task: number;
@@ -8,9 +7,9 @@ export interface TaskOfSession {
 }
 
 /** A server may outlive its killed client, and see the claim end. */
-export const deathWindowMs = 60_000;
+const deathWindowMs = 60_000;
 
-/** [RE121] The tasks that a session had last, without those that have ended since. */
+/** [RE121] The tasks that a session had last. */
 export function tasksOf(sql: Sql, session: string): TaskOfSession[] {
   const held = teamClaims.select(sql, "WHERE session = ? ORDER BY at, task", session).map(({ body }) => body);
   const lost = sql.all<TaskOfSession>(
@@ -20,6 +19,5 @@ export function tasksOf(sql: Sql, session: string): TaskOfSession[] {
     session,
     deathWindowMs,
   );
-  const all = new Map([...lost, ...held].map(({ task, type }) => [task, { task, type }]));
-  return [...all.values()].filter(({ task }) => !recoveries.hasFinished(sql, session, task));
+  return [...new Map([...lost, ...held].map(({ task, type }) => [task, { task, type }])).values()];
 }

@@ -1,7 +1,5 @@
 import type { CallError } from "../../contract/errors.ts";
 import { age } from "../../shared/format.ts";
-import type { FinishedTask } from "../sessions/recoveries.ts";
-import { formatFinishedTask } from "./brief-text.ts";
 
 export interface Refusal {
   readonly code: string;
@@ -15,8 +13,6 @@ export interface Successor {
   readonly heldForMs?: number;
   /** On this machine: the user can take it back here. */
   readonly isHere?: true;
-  /** The task of the session that it has finished. */
-  readonly finished?: FinishedTask | undefined;
 }
 
 export interface SessionFacts {
@@ -54,13 +50,10 @@ export function verdict({
   return successor && refuse("held", formatSuccessor(session, successor));
 }
 
-function formatSuccessor(session: string, { chat, machine, heldForMs, isHere, finished }: Successor): string {
+function formatSuccessor(session: string, { chat, machine, heldForMs, isHere }: Successor): string {
   const where = machine === null ? "" : ` on ${machine}`;
   const since = heldForMs === undefined ? "" : `, for ${age(heldForMs)}`;
-  const what = finished
-    ? `is not unfinished: ${formatFinishedTask(finished)}`
-    : `is continued by chat ${chat}${where}${since}`;
-  return `${what}. If the user wants it here: \`shim resume --undo ${session}\`${isHere ? "" : " there"}, then again.`;
+  return `is continued by chat ${chat}${where}${since}. If the user wants it here: \`shim resume --undo ${session}\`${isHere ? "" : " there"}, then again.`;
 }
 
 /** @param holder null if it released the lease in the same moment */

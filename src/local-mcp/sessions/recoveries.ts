@@ -3,7 +3,6 @@ import type { RowOf } from "../../shared/table.ts";
 import {
   recoveries,
   type BriefFacts,
-  type FinishedTask,
   type LimitHandOver,
   type RecoveryAction,
   type RecoveryDetail,
@@ -12,7 +11,6 @@ import * as totals from "../../store/metric-totals.ts";
 
 export type {
   BriefFacts,
-  FinishedTask,
   LimitHandOver,
   RecoveryAction,
   RecoveryDetail,
@@ -26,7 +24,6 @@ export interface RecoveryNote {
   readonly by?: string | null;
   readonly score?: number | null;
   readonly named?: BriefFacts;
-  readonly finished?: readonly FinishedTask[];
   readonly limit?: LimitHandOver | undefined;
 }
 
@@ -45,7 +42,7 @@ export function moveTo(sql: Sql, from: string, to: string): void {
 export interface RecoveryEvent {
   readonly session: string;
   readonly at: number;
-  readonly action: Exclude<RecoveryAction, "finished">;
+  readonly action: RecoveryAction;
   readonly chat: string | null;
   /** Whether the user wrote in the chat: one that was opened and closed again decided nothing. */
   readonly hasPrompt: boolean;
@@ -63,7 +60,7 @@ export function listEvents(
   return sql
     .all<Omit<RecoveryEvent, "hasPrompt"> & { hasPrompt: number }>(
       `SELECT session, at, action, bySession AS chat, (${promptSql}) AS hasPrompt FROM recoveries r
-       WHERE (? IS NULL OR session = ?) AND at >= ? AND at < ? AND action <> 'finished' ORDER BY seq`,
+       WHERE (? IS NULL OR session = ?) AND at >= ? AND at < ? ORDER BY seq`,
       session ?? null,
       session ?? null,
       since,
@@ -127,8 +124,7 @@ export function setDetail(sql: Sql, seq: number, detail: RecoveryDetail): void {
 /** Returns null for none, or an undone one. */
 export function noteOf(sql: Sql, sessionId: string): Pick<RecoveryNote, "at" | "action" | "by"> | null {
   const [row] = sql.all<Pick<RecoveryNote, "at" | "action" | "by">>(
-    `SELECT at, action, bySession AS "by" FROM recoveries WHERE session = ? AND action <> 'finished'
-     ORDER BY seq DESC LIMIT 1`,
+    `SELECT at, action, bySession AS "by" FROM recoveries WHERE session = ? ORDER BY seq DESC LIMIT 1`,
     sessionId,
   );
   return row === undefined || row.action === "undone" ? null : row;
@@ -137,14 +133,4 @@ export function noteOf(sql: Sql, sessionId: string): Pick<RecoveryNote, "at" | "
 export function isTaken(sql: Sql, sessionId: string, by: string): boolean {
   const note = noteOf(sql, sessionId);
   return note?.action === "taken" && note.by === by;
-}
-
-/** [RE70] Lists the session's tasks that others have done or that were cancelled. */
-export function finishedTasks(sql: Sql, sessionId: string): FinishedTask[] {
-  const rows = details.select(sql, "WHERE session = ? AND action = 'finished' ORDER BY seq", sessionId);
-  return rows.flatMap(({ detail }) => detail.finished ?? []);
-}
-
-export function hasFinished(sql: Sql, sessionId: string, task: number): boolean {
-  return finishedTasks(sql, sessionId).some((one) => one.task === task);
 }

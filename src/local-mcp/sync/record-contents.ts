@@ -8,7 +8,6 @@ import { checkpoints as checkpointTable } from "../../store/session-tables.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { readHead, type GitHead } from "../sessions/git-head.ts";
 import * as journal from "../sessions/journal.ts";
-import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as history from "../signals/history.ts";
 import * as sentFiles from "./sent-files.ts";
@@ -168,13 +167,10 @@ function headOf(heads: Map<string, GitHead | null>, project: string): GitHead | 
   return head;
 }
 
-/**
- * [RE25] Omits another machine's takeover: the mirror reports it, and its release at once.
- * [RE70] Keeps it with finished tasks, which only this machine reports.
- */
-export function localRecovery(sql: Sql, { id, recovery, recoveryBy }: sessions.Session): sessions.Recovery | null {
+/** [RE25] Omits another machine's takeover: the mirror reports it, and its release at once. */
+export function localRecovery(sql: Sql, { recovery, recoveryBy }: sessions.Session): sessions.Recovery | null {
   const isForeign = recovery === "recovered" && recoveryBy !== null && sessions.get(sql, recoveryBy) === null;
-  return isForeign && recoveries.finishedTasks(sql, id).length === 0 ? null : recovery;
+  return isForeign ? null : recovery;
 }
 
 function findUnsaved(sql: Sql, session: string, after: number): SessionContent["unsaved"] {

@@ -31,8 +31,8 @@ export interface WatchOptions {
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
   readonly open: () => Result<TeamConnection, string>;
   readonly onSyncHint: (isDeath: boolean) => void;
-  /** Called after chats that died on this machine were attested. */
-  readonly onCleanedUp: (openedLink: OpenedLink, died: readonly string[]) => Promise<void>;
+  /** Called for each chat of this machine whose death was attested. */
+  readonly onDied: (session: string) => void;
 }
 
 /** A chat of this process that is registered. */
@@ -301,8 +301,7 @@ export class WorkspaceWatch {
     this.#hasUnserved = living.length > 0;
     if (isReport) for (const member of living) await this.#keepAlive(opened, member);
     for (const member of dead) await this.#cleanUp(opened, member);
-    const died = dead.map(({ session }) => session);
-    if (isReport || died.length > 0) await this.#options.onCleanedUp(opened, died);
+    for (const { session } of dead) this.#options.onDied(session);
   }
 
   /** [TE112] A chat whose client lives, and whose server was killed with its host. */
