@@ -78,19 +78,6 @@ function set(key: string, value: unknown): Call {
   return { method: "state.set", params: { key, value } };
 }
 
-/** A body that a pattern takes exponential time over. */
-const schema: Attack = async (target, tally, isOver) => {
-  const params = { topic: "trap", schema: { type: "string", pattern: "^(a+)+$" } };
-  const owner = await admin(target);
-  tally.count((await owner?.frame([{ method: "messages.set-topic-schema", params }])) ?? null);
-  owner?.close();
-  const { socket, self } = await aChat(target.workspace, target.tokens.work, attacker, "matcher");
-  const body = `${"a".repeat(40)}!`;
-  const send = { method: "messages.send", params: { self, target: { to: "topic", topic: "trap" }, body } };
-  const again = keptOpen(socket, () => StressSocket.open(target.workspace, target.tokens.work));
-  await hammer(again, () => [send], tally, isOver);
-};
-
 /** One chat waits for the same lease again and again. */
 const waiters: Attack = async (target, tally, isOver) => {
   const { workspace, tokens } = target;
@@ -241,7 +228,7 @@ function keptOpen(first: StressSocket, open: () => Promise<StressSocket | null>)
   };
 }
 
-export const attacks = { schema, waiters, answers, watches, lanes, storage, frames, inbox, leases, bodies } as const;
+export const attacks = { waiters, answers, watches, lanes, storage, frames, inbox, leases, bodies } as const;
 export type AttackName = keyof typeof attacks;
 
 export function isAttack(name: string): name is AttackName {

@@ -26,8 +26,6 @@ interface EngineHostOptions {
   readonly facts?: () => WorkspaceFacts;
   /** Size of the storage, in bytes. Absent: it has no limit. */
   readonly size?: () => number;
-  /** Charges processor time outside of the storage, in µs. */
-  readonly spend?: (micros: number) => void;
   /** A transaction was rolled back: what was read in it may be wrong. */
   readonly onRollBack?: () => void;
 }
@@ -57,7 +55,7 @@ export class EngineHost {
   }
 
   tx(): Tx {
-    const { store, presence, now, facts, size, spend } = this.#options;
+    const { store, presence, now, facts, size } = this.#options;
     const read = facts ? facts() : meta.readFacts(store.sql);
     this.#isFull ??= size !== undefined && size() >= fullThreshold(read.settings.maxStorageBytes);
     return {
@@ -67,7 +65,6 @@ export class EngineHost {
       ...read,
       isFull: this.#isFull,
       tell: (hint) => this.tell(hint),
-      ...(spend ? { spend } : {}),
       requestDispatch: () => void (this.#needsDispatch = true),
     };
   }

@@ -63,7 +63,6 @@ export class ChatCoordinator extends DurableObject<Env> {
     now: () => this.now(),
     facts: () => this.#facts.get(""),
     size: () => this.size(),
-    spend: (micros) => this.#sql.spend(micros),
     onRollBack: () => this.#facts.drop(),
   });
   readonly #connections = new Connections({

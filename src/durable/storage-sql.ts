@@ -27,14 +27,14 @@ export class StorageSql implements Sql {
     const cursor = this.#sql.exec(query, ...values);
     // The row type is the caller's promise about its SQL; nothing can check it here.
     const rows = cursor.toArray() as Row[];
-    this.spend(microsOf.statement + rows.length * microsOf.returned + cursor.rowsRead * microsOf.read);
+    this.#micros += microsOf.statement + rows.length * microsOf.returned + cursor.rowsRead * microsOf.read;
     if (cursor.rowsWritten > 0) this.#note(query, cursor.rowsWritten);
     return rows;
   }
 
   run(query: string, ...values: SqlValue[]): number {
     const { rowsWritten, rowsRead } = this.#sql.exec(query, ...values);
-    this.spend(microsOf.statement + rowsRead * microsOf.read);
+    this.#micros += microsOf.statement + rowsRead * microsOf.read;
     if (rowsWritten > 0) this.#note(query, rowsWritten);
     return rowsWritten;
   }
@@ -72,10 +72,5 @@ export class StorageSql implements Sql {
   /** Estimated processor time, in µs: the clock stands still while a request runs. */
   get micros(): number {
     return this.#micros;
-  }
-
-  /** Adds work outside of the storage. */
-  spend(micros: number): void {
-    this.#micros += micros;
   }
 }

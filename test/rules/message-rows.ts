@@ -99,22 +99,6 @@ export function messageRowRules(it: RowTest): void {
     expect(await kept()).toEqual({ n: 10, chars: 100_000 });
   });
 
-  it("[MS22] a stored unusable schema refuses every body and names the topic", async ({ host, c1: from }) => {
-    const stored = { old: { pattern: "(a)\\1" }, wrong: { dependentRequired: { a: 5 } }, loop: { $ref: "#" } };
-    for (const [topic, schema] of Object.entries(stored)) {
-      await host.run("INSERT INTO topics (topic, jsonSchema) VALUES (?, ?)", topic, JSON.stringify(schema));
-      const result = await from.trySend(toTopic(topic), topic === "old" ? "aa" : { a: 1 });
-      expect(result).toMatchObject({
-        error: {
-          code: "schema_mismatch",
-          message: expect.stringMatching(`topic ${topic} .*set another one`) as string,
-        },
-      });
-      await ask(host, "messages.set-topic-schema", { topic, schema: null });
-      await from.send(toTopic(topic), "free");
-    }
-  });
-
   it("[MS14] after fifty messages for others they are passed for good", async ({ host, c1: from, c2: to }) => {
     const beat = async (who: Correspondent): Promise<number> =>
       (await ask(host, "chats.heartbeat", { self: who.self })).unread;

@@ -41,8 +41,6 @@ export interface Tx extends WorkspaceFacts {
   /** The host dispatches before its commit. Absent: an outbox row is written, and a token sent. */
   readonly requestDispatch?: (() => void) | null;
   readonly tell: (hint: Hint) => void;
-  /** Reports processor time outside of the storage, in µs. Absent: the host charges no token. */
-  readonly spend?: (micros: number) => void;
 }
 
 /** Fencing tokens and revisions per epoch; 2^25 epochs fit below 2^53. */
