@@ -88,8 +88,9 @@ function findMismatch(schema: TopicSchema, value: Json, at: string): string | nu
   const types = schema.type === undefined ? [] : [schema.type].flat();
   if (types.length > 0 && !types.some((type) => hasType(value, type))) return `${at}: must be ${types.join(" or ")}`;
   if (schema.enum && !schema.enum.some((one) => one === value)) return `${at}: one of ${JSON.stringify(schema.enum)}`;
-  if (typeof value === "number") return outside(schema.minimum, value, schema.maximum, at);
-  if (typeof value === "string") return outside(schema.minLength, value.length, schema.maxLength, `${at}: length`);
+  if (typeof value === "number") return findBoundProblem(schema.minimum, value, schema.maximum, at);
+  if (typeof value === "string")
+    return findBoundProblem(schema.minLength, value.length, schema.maxLength, `${at}: length`);
   if (Array.isArray(value)) return findInItems(schema, value, at);
   return value !== null && typeof value === "object" ? findInFields(schema, value, at) : null;
 }
@@ -102,13 +103,13 @@ function hasType(value: Json, type: z.infer<typeof Type>): boolean {
   return typeof value === type;
 }
 
-function outside(least = -Infinity, found: number, most = Infinity, at: string): string | null {
+function findBoundProblem(least = -Infinity, found: number, most = Infinity, at: string): string | null {
   if (found < least) return `${at}: at least ${least}, not ${found}`;
   return found > most ? `${at}: at most ${most}, not ${found}` : null;
 }
 
 function findInItems(schema: TopicSchema, items: readonly Json[], at: string): string | null {
-  const problem = outside(schema.minItems, items.length, schema.maxItems, `${at}: items`);
+  const problem = findBoundProblem(schema.minItems, items.length, schema.maxItems, `${at}: items`);
   if (problem !== null || !schema.items) return problem;
   for (const [index, item] of items.entries()) {
     const found = findMismatch(schema.items, item, `${at}/${index}`);
