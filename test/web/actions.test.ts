@@ -171,11 +171,11 @@ it("[WP9] a hidden page reads nothing until it is shown again @night", async () 
 it("[RS9] a session that its client cannot continue shows why, and the command that continues it", async () => {
   const home = aCliHome();
   const session = invented("codex", home.project);
-  writeSession(home.folder, session, session.rows.slice(1));
+  writeSession(home.folder, session, [...session.rows, ...session.refused(1, 400), ...session.refused(2, 400)]);
   addSession(home, { id: session.id, client: "codex", pid: 77, transcriptPath: join(home.folder, session.file) });
   const served = await servePage(home, { isBuilt: true });
   const { page } = await openTab(served.link());
   await page.getByText("work of 0a00").first().click();
-  await page.getByText("Its client cannot continue it: unreadable.").waitFor();
+  await page.getByText("Its client cannot continue it: poisoned.").waitFor();
   await page.getByText(`rescue ${session.id.slice(0, 8)}`).waitFor();
 });

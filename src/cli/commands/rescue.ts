@@ -99,11 +99,10 @@ async function doOffer(
   const input = { session, folder: cli.io.cwd, offer: kind, ...omitUndefined({ hasFailed }) };
   const done = await cli.call("recovery.rescue", input);
   if (!done.ok) return done;
-  const { copy, backups } = done.value;
+  const { copy, backup } = done.value;
   const data = { ...diagnosis, done: done.value };
   if (copy === null) {
-    const now = backups.length === 1 ? `it is ${backups[0]} now` : `they are ${backups.join(", ")} now`;
-    const text = kind === "unarchive" ? "It is no longer archived.\n" : `That is out of the way; ${now}.\n`;
+    const text = backup === null ? "It is no longer archived.\n" : `That is out of the way; it is ${backup} now.\n`;
     if (!mayStart(cli, options))
       return ok({ data, text: `${text}\`shim resume ${session}\` continues the session.\n` });
     cli.progress(text.trimEnd());

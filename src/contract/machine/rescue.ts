@@ -13,7 +13,6 @@ export const rescueReasons = [
   "invisible",
   "version",
   "cut_off",
-  "damaged",
   "unknown",
 ] as const;
 export type RescueReason = (typeof rescueReasons)[number];
@@ -65,8 +64,8 @@ export const rescueOperations = {
       session: z.string(),
       /** `file`: null: the client keeps its sessions otherwise. */
       copy: z.object({ session: z.string(), file: z.string().nullable(), start: Start }).nullable(),
-      /** Files that were in the way, under their new names. */
-      backups: z.array(z.string()).readonly(),
+      /** New name of the file that was in the way. */
+      backup: z.string().nullable(),
     }),
     errors: ["not_found", "ambiguous", "not_offered", "still_running", "rescue_failed"],
     effect: "write",

@@ -55,9 +55,10 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
     const finding = judge(deps, evidence, hasFailed);
     if (!finding.offers.some(({ kind }) => kind === offer))
       return err({ code: "not_offered", message: `nothing to do so for ${session.id}: ${finding.why}.` });
-    const done = { session: session.id, copy: null, backups: [] };
+    const done = { session: session.id, copy: null, backup: null };
     try {
-      if (offer === "aside") return ok({ ...done, backups: setAside(finding.aside, runtime.now()) });
+      if (offer === "aside" && finding.aside !== null)
+        return ok({ ...done, backup: setAside(finding.aside, runtime.now()) });
       if (offer === "unarchive") {
         const ran = context.site.runQuietly("codex", ["unarchive", session.id]);
         if (ran?.code !== 0) throw new Error(`codex unarchive: ${ran?.text.trim() ?? "codex is not on the PATH"}`);
@@ -109,7 +110,7 @@ interface Broken {
 }
 
 async function makeCopy(deps: RescueDeps, { random }: Runtime, { session, evidence, finding, folder }: Broken) {
-  const { id, client, clientVersion } = session;
+  const { id, client } = session;
   const { file, document, moved } = evidence;
   const { until } = finding;
   const cwd = moved?.to ?? session.cwd ?? session.project ?? folder;
@@ -121,8 +122,7 @@ async function makeCopy(deps: RescueDeps, { random }: Runtime, { session, eviden
     const letters = fresh.replaceAll("-", "").slice(-8);
     made = { session: await importCopy({ env: deps.env, cwd }, document, until, letters), file: null };
   } else if (file !== null && transcripts) {
-    const head = { id, cwd, version: clientVersion ?? "0.0.0", at: new Date(session.startedAt).toISOString() };
-    made = { session: fresh, file: await copyTranscript(transcripts, { file, newId: fresh, until, moved, head }) };
+    made = { session: fresh, file: await copyTranscript(transcripts, { file, id, newId: fresh, until, moved }) };
   } else throw new Error("there is nothing to copy");
   const adapter = adapterOf(client);
   if (!adapter?.commands) throw new Error(`${client} cannot be started from a command line`);

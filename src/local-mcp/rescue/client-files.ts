@@ -1,7 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync, renameSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
 import { codeOf } from "../../shared/error.ts";
-import { parseObject } from "../../shared/json-fields.ts";
 
 /** Process that holds a lock on a file. @returns null: none, or none that can be seen */
 export function holderOf(path: string): number | null {
@@ -37,35 +36,9 @@ export function openProblem(path: string): string | null {
   }
 }
 
-/** @returns what the file is not, though its name says so; null: its start is that of one */
-export function defectOf(path: string): { readonly path: string; readonly isNo: string } | null {
-  const isWhole = path.endsWith(".json") ? parseObject(readFileSync(path, "utf8")) !== null : isDatabase(path);
-  return isWhole ? null : { path, isNo: path.endsWith(".json") ? "JSON" : "whole SQLite database" };
-}
-
-function isDatabase(path: string): boolean {
-  const start = Buffer.alloc(100);
-  const file = openSync(path, "r");
-  try {
-    const { size } = fstatSync(file);
-    // SQLite takes an empty file for a new database.
-    if (size === 0) return true;
-    if (readSync(file, start) < 100 || !start.toString("latin1").startsWith("SQLite format 3\0")) return false;
-    // sqlite.org/fileformat2.html, 1.3: the number of pages counts where both counters agree.
-    const pageBytes = start.readUInt16BE(16) === 1 ? 65_536 : start.readUInt16BE(16);
-    const isCounted = start.readUInt32BE(24) === start.readUInt32BE(92);
-    return !isCounted || start.readUInt32BE(28) * pageBytes <= size;
-  } finally {
-    closeSync(file);
-  }
-}
-
-/** [RS4] Renames files, and what SQLite keeps beside a database. @returns their new names */
-export function setAside(paths: readonly string[], now: number): string[] {
-  const all = paths.flatMap((path) => [path, ...[`${path}-wal`, `${path}-shm`].filter((one) => existsSync(one))]);
-  return all.map((path) => {
-    const backup = `${path}.before-rescue-${now}`;
-    renameSync(path, backup);
-    return backup;
-  });
+/** [RS4] @returns its new name */
+export function setAside(path: string, now: number): string {
+  const backup = `${path}.before-rescue-${now}`;
+  renameSync(path, backup);
+  return backup;
 }

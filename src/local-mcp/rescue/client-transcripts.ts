@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
@@ -32,65 +31,39 @@ export interface Refusal {
 }
 
 /**
- * Files of a client. `*` is any text of a name without a slash, `{id}` the session's id, `{id8}`
- * its first eight characters.
+ * How a client keeps a session in lines of JSON. Its behavior with a broken one was seen with the
+ * version that its adapter names. In paths `*` is any text of a name without a slash, `{id}` the
+ * session's id, `{id8}` its first eight characters.
  */
-export interface ClientFiles {
+export interface ClientTranscripts {
   /** Folder below the user's home, and the variable that moves it. */
   readonly home: readonly [folder: string, variable?: string];
-  /** Without which it does not start a session, though it makes new ones where they are missing. */
-  readonly needed?: string;
-}
-
-/**
- * How a client keeps a session in lines of JSON. Its behavior with a broken one was seen with the
- * version that its adapter names.
- */
-export interface ClientTranscripts extends ClientFiles {
   /** Where the client finds the session by its id. */
   readonly files: string;
   /** Where it keeps sessions that it does not find by their id. */
   readonly archive?: string;
   rowOf(row: JsonObject): Row | null;
-  /** First row, or one anywhere, without which the client loads nothing; absent: it needs none. */
-  readonly head?: {
-    is(row: JsonObject, id: string): boolean;
-    made(from: HeadFacts): object;
-    readonly isAnywhere?: true;
-  };
   /** The row says that what came before is in another file, which it names by positions. */
   readonly isPart?: (row: JsonObject) => boolean;
   /** Whether the client accepts the row; one that it does not accept makes the file unreadable. */
   readonly accepts?: (row: JsonObject) => boolean;
-  /** Number of a row, if the head says so: the client loads no session whose last row lacks it. */
-  readonly counter?: { readonly name: string; isUsed(head: JsonObject): boolean };
-  /** Rows name the one before them; the client does not find what is before one that is `lost`. */
-  readonly links?: { readonly lost: "uuid missing or repeated" | "parent unknown" };
-  /** The row takes all messages out that stand before it. */
-  readonly empties?: (row: JsonObject) => boolean;
+  /** It does not find what stands before a row whose `parentUuid` no row before it has. */
+  readonly losesUnlinked?: true;
   /** A thought of the model, which an API may refuse and does not need. */
   readonly isThought?: (row: JsonObject) => boolean;
   /** Folder for sessions of a project, beside that of the file; null: the client has none yet. */
   readonly folderOf?: (file: string, project: string) => string | null;
   /** Sessions are found in the folder of that path alone, which has no links in it. */
   readonly isInFolder?: true;
-  /** File beside the transcript with the session's id: without such a line it stops the client. */
-  readonly beside?: readonly [name: string, line: RegExp];
-  /** Transcripts that are links to files of other names are not loaded. */
-  readonly refusesLinks?: true;
-}
-
-export interface HeadFacts {
-  readonly id: string;
-  readonly cwd: string;
-  readonly version: string;
-  /** ISO 8601. */
-  readonly at: string;
 }
 
 /** Paths of a client that match; one without `*` is there or not. */
-export function pathsOf(env: NodeJS.ProcessEnv, { home }: ClientFiles, pattern: string, id: string): string[] {
-  const [folder, variable] = home;
+export function pathsOf(
+  env: NodeJS.ProcessEnv,
+  { home: [folder, variable] }: ClientTranscripts,
+  pattern: string,
+  id: string,
+): string[] {
   const root = (variable && env[variable]) || join(env["HOME"] || homedir(), folder);
   const parts = pattern.replace("{id8}", id.slice(0, 8)).replace("{id}", id).split("/");
   return parts.reduce((found, part) => found.flatMap((path) => namesIn(path, part)), [root]);
@@ -122,9 +95,7 @@ function blocksOf(row: JsonObject): unknown[] {
 const claude: ClientTranscripts = {
   home: [".claude", "CLAUDE_CONFIG_DIR"],
   files: "projects/*/{id}.jsonl",
-  needed: "../.claude.json",
   folderOf: (file, project) => join(dirname(dirname(file)), dashed(project)),
-  links: { lost: "uuid missing or repeated" },
   isThought: (row) => blocksOf(row).length > 0 && blocksOf(row).every((type) => String(type).endsWith("thinking")),
   rowOf(row) {
     const message = objectAt(row, "message");
@@ -147,30 +118,10 @@ const codex: ClientTranscripts = {
   home: [".codex", "CODEX_HOME"],
   files: "sessions/*/*/*/rollout-*-{id}.jsonl",
   archive: "archived_sessions/*-{id}.jsonl",
-  needed: "*.sqlite",
-  refusesLinks: true,
   isPart: (row) => objectAt(objectAt(row, "payload"), "history_base") !== null,
-  counter: {
-    name: "ordinal",
-    isUsed: (head) => textAt(objectAt(head, "payload"), "history_mode") === "paginated",
-  },
   isThought: (row) => row["type"] === "response_item" && textAt(objectAt(row, "payload"), "type") === "reasoning",
-  head: {
-    is(row, id) {
-      const payload = objectAt(row, "payload");
-      const isWhole = ["timestamp", "cwd"].every((name) => textAt(payload, name) !== null);
-      return row["type"] === "session_meta" && isWhole && textAt(payload, "id") === id;
-    },
-    made: ({ id, cwd, version, at }) => ({
-      timestamp: at,
-      type: "session_meta",
-      payload: { id, timestamp: at, cwd, originator: "codex_cli", cli_version: version },
-    }),
-  },
   rowOf(row) {
     const payload = objectAt(row, "payload");
-    // Without its time Codex does not see the row.
-    if (textAt(row, "timestamp") === null) return null;
     if (row["type"] === "compacted") return { kind: "input" };
     if (row["type"] === "response_item") return codexItem(payload);
     return row["type"] === "event_msg" ? codexEvent(payload) : null;
@@ -212,24 +163,6 @@ const copilotTexts: ReadonlySet<unknown> = new Set(["user.message", "assistant.m
 const copilot: ClientTranscripts = {
   home: [".copilot", "COPILOT_HOME"],
   files: "session-state/{id}/events.jsonl",
-  beside: ["workspace.yaml", /^id: \S/m],
-  head: {
-    is: (row) => row["type"] === "session.start",
-    made: ({ id, cwd, version, at }) => ({
-      type: "session.start",
-      data: {
-        sessionId: id,
-        version: 1,
-        producer: "copilot-agent",
-        copilotVersion: version,
-        startTime: at,
-        context: { cwd },
-      },
-      id,
-      timestamp: at,
-      parentId: null,
-    }),
-  },
   accepts(row) {
     if (!copilotKinds.test(textAt(row, "type") ?? "")) return true;
     const data = objectAt(row, "data");
@@ -252,7 +185,7 @@ const qwen: ClientTranscripts = {
   files: "projects/*/chats/{id}.jsonl",
   folderOf: (file, project) => join(dirname(dirname(dirname(file))), dashed(project), "chats"),
   isInFolder: true,
-  links: { lost: "parent unknown" },
+  losesUnlinked: true,
   rowOf(row) {
     if (row["type"] === "tool_result") return { kind: "input" };
     if (row["type"] === "user" && objectAt(row, "message")) return { kind: "prompt" };
@@ -283,18 +216,10 @@ function readObject(path: string): JsonObject | null {
   }
 }
 
-/** Gemini CLI stores no refusal, and sets head and messages again with each start. */
+/** Gemini CLI stores no refusal. */
 const gemini: ClientTranscripts = {
   home: [".gemini"],
   files: "tmp/*/chats/*-{id8}.jsonl",
-  head: {
-    is: (row) => (textAt(row, "sessionId") ?? textAt(objectAt(row, "$set"), "sessionId")) !== null,
-    made({ id, cwd, at }) {
-      const projectHash = createHash("sha256").update(cwd).digest("hex");
-      return { sessionId: id, projectHash, startTime: at, lastUpdated: at, kind: "main" };
-    },
-    isAnywhere: true,
-  },
   isInFolder: true,
   folderOf(file, project) {
     const root = dirname(dirname(dirname(dirname(file))));
@@ -302,8 +227,6 @@ const gemini: ClientTranscripts = {
     const name = textAt(names, project);
     return name && join(root, "tmp", name, "chats");
   },
-  empties: (row) =>
-    Array.isArray(objectAt(row, "$set")?.["messages"]) && listAt(objectAt(row, "$set"), "messages").length === 0,
   rowOf(row) {
     if (row["type"] === "user") return { kind: "prompt" };
     return row["type"] === "gemini" ? { kind: "answer", of: textAt(row, "id") } : null;
@@ -320,7 +243,7 @@ const transcripts: Partial<Record<HookClient, ClientTranscripts>> = {
 
 /** [RS3] Behind a cut last line the client writes its next row, and then finds none before it. */
 export function losesAfterCut(client: string): boolean {
-  return transcriptsOf(client)?.links?.lost === "parent unknown";
+  return transcriptsOf(client)?.losesUnlinked === true;
 }
 
 /** @returns null for a client whose files SHIM does not know */

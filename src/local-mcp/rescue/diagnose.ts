@@ -1,5 +1,5 @@
-import { existsSync, lstatSync, readFileSync, readlinkSync, realpathSync, statSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { existsSync, lstatSync, realpathSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { RescueOffer, RescueReason } from "../../contract/machine/rescue.ts";
 import type { Processes } from "../../platform/processes.ts";
@@ -8,7 +8,7 @@ import { oneLine, pluralize } from "../../shared/format.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import { redactAndClip } from "../sessions/entries.ts";
 import { importOrigin, type Session } from "../sessions/sessions.ts";
-import { defectOf, holderOf, openProblem } from "./client-files.ts";
+import { holderOf, openProblem } from "./client-files.ts";
 import { codexLock, pathsOf, transcriptsOf, type ClientTranscripts } from "./client-transcripts.ts";
 import { exportSession, factsOfDocument } from "./opencode-sessions.ts";
 import { readTranscript, type TranscriptFacts } from "./read-conversation.ts";
@@ -41,8 +41,6 @@ export interface Evidence {
   readonly moved: { readonly from: string; readonly to: string } | null;
   /** Codex's lock, where it stops the session. */
   readonly lock: { readonly path: string; readonly holder: string | null; readonly code: string | null } | null;
-  /** Files of the client that stop it. */
-  readonly damaged: readonly { readonly path: string; readonly isNo: string }[];
 }
 
 /** [RS1] Reads only. @param folder where the user is */
@@ -60,20 +58,13 @@ export async function examine(deps: RescueDeps, session: Session, folder: string
     problem: null,
     moved: home === undefined && folders[0] !== undefined ? { from: folders[0], to: folder } : null,
     lock: null,
-    damaged: [],
   };
   if (session.client === "opencode") return { ...nothing, ...(await examineOpenCode(deps, session, home ?? folder)) };
   const client = transcriptsOf(session.client);
   if (!client) return nothing;
-  const { env } = deps;
-  const needed = pathsOf(env, client, client.needed ?? "", session.id).filter((path) => isFile(path));
-  const damaged = needed.flatMap((path) => defectOf(path) ?? []);
-  const lock = session.client === "codex" ? lockOf(deps, pathsOf(env, client, codexLock, session.id)[0] ?? "") : null;
-  return { ...nothing, lock, damaged, ...(await examineFile(deps, session, client, home)) };
-}
-
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+  const [path] = session.client === "codex" ? pathsOf(deps.env, client, codexLock, session.id) : [];
+  const lock = path === undefined ? null : lockOf(deps, path);
+  return { ...nothing, lock, ...(await examineFile(deps, session, client, home)) };
 }
 
 /** [RS4] The kernel frees a lock with its process: a file then blocks only if it does not open. */
@@ -109,7 +100,7 @@ async function examineFile(
   const there = { file, isThere: true, ...(to === null ? {} : { moved: { from: session.cwd ?? to, to } }) };
   try {
     if (isShared && statSync(file).size > sharedBytes) return there;
-    return { ...there, facts: await readTranscript(file, client, session.id) };
+    return { ...there, facts: await readTranscript(file, client) };
   } catch (error) {
     const problem = codeOf(error);
     if (problem === null) throw error;
@@ -132,8 +123,8 @@ export interface Finding {
   readonly why: string;
   /** Cheapest first. */
   readonly offers: readonly RescueOffer[];
-  /** Files to be renamed. */
-  readonly aside: readonly string[];
+  /** File to be renamed. */
+  readonly aside: string | null;
   /** Rows of a copy; null: all. */
   readonly until: number | null;
 }
@@ -147,20 +138,14 @@ interface Kind {
   readonly isAfterFailure?: true;
   /** @returns why, which ends no sentence; a session without it is not of this kind */
   sign(seen: Evidence, deps: RescueDeps): string | null | undefined | false;
-  /** Files that help when they are out of the way; the other fields too are ways that help. */
-  readonly aside?: (seen: Evidence) => readonly string[];
+  /** File that helps when it is out of the way; the other fields too are ways that help. */
+  readonly aside?: (seen: Evidence) => string | null;
   readonly unarchive?: true;
   readonly copy?: string | ((seen: Evidence) => string);
 }
 
 /** [RS1] The first whose sign is there is the reason. */
 const kinds: readonly Kind[] = [
-  {
-    reason: "damaged",
-    sign: ({ title, damaged: [first] }) =>
-      first && `${title} does not start with ${first.path}, which is no ${first.isNo}`,
-    aside: ({ damaged }) => damaged.map(({ path }) => path),
-  },
   {
     reason: "locked",
     sign: ({ lock }) => lock?.holder && `${lock.holder} holds ${lock.path}: continue there, or end that process`,
@@ -169,7 +154,7 @@ const kinds: readonly Kind[] = [
   {
     reason: "locked",
     sign: ({ lock }) => lock && `nobody holds ${lock.path}, and it cannot be opened (${lock.code})`,
-    aside: ({ lock }) => (lock ? [lock.path] : []),
+    aside: ({ lock }) => lock && lock.path,
     copy: "a copy of it",
   },
   { reason: "invisible", sign: ({ isArchived, title }) => isArchived && `${title} has archived it`, unarchive: true },
@@ -182,7 +167,7 @@ const kinds: readonly Kind[] = [
   },
   {
     reason: "unreadable",
-    sign: ({ file, problem }) => problem && `${file}${linkText(file ?? "")} cannot be read (${problem})`,
+    sign: ({ file, problem }) => problem && `${file} cannot be read (${problem})`,
   },
   {
     reason: "unreadable",
@@ -191,34 +176,8 @@ const kinds: readonly Kind[] = [
   },
   {
     reason: "unreadable",
-    sign: ({ facts, title }) => facts?.isUtf16 && `it is UTF-16, and ${title} reads UTF-8`,
-    copy: "a copy in UTF-8",
-  },
-  {
-    reason: "unreadable",
-    sign: ({ facts, title }) => facts && lineText(facts.refused, title),
-    copy: "a copy that it loads",
-  },
-  {
-    reason: "unreadable",
-    sign: ({ facts }) => facts && facts.emptied !== null && `its line ${facts.emptied} takes all messages out`,
-    copy: "a copy without that line",
-  },
-  {
-    reason: "unreadable",
     sign: ({ facts, title }) =>
-      facts?.hasHead === false && `its first line is missing or not whole, without which ${title} does not load it`,
-    copy: "a copy with it",
-  },
-  {
-    reason: "unreadable",
-    sign: ({ facts, title }) =>
-      facts?.isUncounted && `its last line has no number, without which ${title} does not load it`,
-    copy: "a copy with it",
-  },
-  {
-    reason: "unreadable",
-    sign: ({ file, session, title }) => file && nameProblem(file, session, title),
+      facts && facts.refused !== null && `${title} does not load it with its line ${facts.refused}`,
     copy: "a copy that it loads",
   },
   {
@@ -245,12 +204,6 @@ const kinds: readonly Kind[] = [
     },
     copy: ({ moved }) => `a copy of it for ${moved?.to}`,
   },
-  {
-    reason: "unreadable",
-    isAfterFailure: true,
-    sign: ({ facts, title }) => facts && lineText(facts.damaged, title),
-    copy: "a copy that it loads",
-  },
   { reason: "version", isAfterFailure: true, sign: versionText },
   {
     reason: "too_large",
@@ -266,7 +219,7 @@ const kinds: readonly Kind[] = [
 ];
 
 /**
- * [RS1] Pure but for `versionOf` and what a file's name links to.
+ * [RS1] Pure but for `versionOf`.
  *
  * @param hasFailed the client has just ended within seconds of its start
  */
@@ -276,17 +229,13 @@ export function judge(deps: RescueDeps, seen: Evidence, hasFailed: boolean): Fin
     const why = (hasFailed || kind.isAfterFailure !== true) && kind.sign(seen, deps);
     if (why) return { reason: kind.reason, why, ...waysOf(kind, seen, until), until };
   }
-  return { reason: null, why: "nothing is wrong with it", offers: [], aside: [], until };
+  return { reason: null, why: "nothing is wrong with it", offers: [], aside: null, until };
 }
 
 function waysOf(kind: Kind, seen: Evidence, until: number | null): Pick<Finding, "offers" | "aside"> {
-  const aside = kind.aside?.(seen) ?? [];
+  const aside = kind.aside?.(seen) ?? null;
   const offers: RescueOffer[] = [];
-  if (aside.length > 0) {
-    const what = aside.length === 1 ? "that file, which takes it" : "these files, which takes them";
-    const names = aside.length === 1 ? "" : `: ${aside.join(", ")}`;
-    offers.push({ kind: "aside", text: `rename ${what} out of the way${names}` });
-  }
+  if (aside !== null) offers.push({ kind: "aside", text: "rename that file, which takes it out of the way" });
   if (kind.unarchive)
     offers.push({ kind: "unarchive", text: `\`codex unarchive ${seen.session.id}\`, then resume it` });
   if (kind.copy !== undefined && until !== 0 && canBeCopied(seen))
@@ -297,27 +246,6 @@ function waysOf(kind: Kind, seen: Evidence, until: number | null): Pick<Finding,
 function canBeCopied({ facts, moved, file, session }: Evidence): boolean {
   if (facts === null || facts.rows === 0 || facts.isPart) return false;
   return moved === null || file === null || transcriptsOf(session.client)?.folderOf?.(file, moved.to) !== null;
-}
-
-function linkText(path: string): string {
-  if (!lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) return "";
-  return `, a link to ${readlinkSync(path)},`;
-}
-
-function lineText([first, ...more]: readonly number[], title: string): string | null {
-  if (first === undefined) return null;
-  return `${title} does not load it with its line ${first}${more.length > 0 ? ` and ${more.length} more` : ""}`;
-}
-
-/** Codex takes the name of the file to which a link leads; Copilot CLI reads the file beside it. */
-function nameProblem(file: string, session: Session, title: string): string | null {
-  const client = transcriptsOf(session.client);
-  if (client?.refusesLinks && isFile(file) && basename(realpathSync(file)) !== basename(file))
-    return `it is a link to ${realpathSync(file)}, a name under which ${title} does not load it`;
-  if (!client?.beside) return null;
-  const [name, line] = client.beside;
-  const beside = join(dirname(file), name);
-  return isFile(beside) && !line.test(readFileSync(beside, "utf8")) ? `${title} does not load it with ${beside}` : null;
 }
 
 /** [RS2] */
@@ -340,8 +268,7 @@ function repeated({ refusals }: TranscriptFacts) {
 }
 
 function lostText({ lost, isCut }: TranscriptFacts, title: string): string | null {
-  const [first] = lost;
-  if (first !== undefined) return `${title} does not find what stands before its line ${first}`;
+  if (lost !== null) return `${title} does not find what stands before its line ${lost}`;
   return isCut ? `its last line is cut: ${title} would write behind it, and no longer find what stands before` : null;
 }
 

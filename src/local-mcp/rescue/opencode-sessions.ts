@@ -33,9 +33,8 @@ export function factsOfDocument(document: JsonObject): TranscriptFacts {
   const reader = new ConversationReader();
   const messages = listAt(document, "messages");
   for (const [index, message] of messages.entries()) reader.add(index, openCodeRow(asObject(message) ?? {}));
-  const whole = { bytes: 0, refused: [], damaged: [], lost: [], hasHead: true };
-  const not = { emptied: null, isUtf16: false, isCut: false, isPart: false, isUncounted: false };
-  return { ...reader.conversation, ...whole, ...not, lines: messages.length };
+  const whole = { bytes: 0, refused: null, lost: null, isCut: false, isPart: false };
+  return { ...reader.conversation, ...whole, lines: messages.length };
 }
 
 /**

@@ -1,5 +1,4 @@
-import { isUtf8 } from "node:buffer";
-import { closeSync, createReadStream, openSync, readSync } from "node:fs";
+import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import type { ClientTranscripts, Refusal, Row } from "./client-transcripts.ts";
@@ -59,80 +58,46 @@ export interface TranscriptFacts extends Conversation {
   readonly bytes: number;
   /** Lines that are not empty; all line numbers count these, from 1. */
   readonly lines: number;
-  /** Lines with which the client does not load the file. */
-  readonly refused: readonly number[];
-  /** Lines with bytes that are no UTF-8, which clients load in most cases. */
-  readonly damaged: readonly number[];
-  /** Lines before which its client no longer finds the rows of the conversation. */
-  readonly lost: readonly number[];
-  /** Line that takes all messages out, and after which there are none; null: none does. */
-  readonly emptied: number | null;
-  readonly isUtf16: boolean;
+  /** First line with which the client does not load the file; null: none. */
+  readonly refused: number | null;
+  /** First line before which its client no longer finds the rows of the conversation; null: none. */
+  readonly lost: number | null;
   /** The last line is cut, and what its client writes behind it becomes part of it and is lost. */
   readonly isCut: boolean;
-  readonly hasHead: boolean;
   readonly isPart: boolean;
-  /** The last row lacks the field that counts the rows. */
-  readonly isUncounted: boolean;
 }
 
 export interface ReadRow {
   readonly index: number;
-  /** Clean text; null for a line that holds no JSON. */
-  readonly text: string | null;
+  /** Clean text of the line. */
+  readonly text: string;
+  /** Absent (null) where the line holds no JSON. */
   readonly row: JsonObject | null;
   /** The client loads no file with this line. */
   readonly isRefused: boolean;
-  /** A copy has the row. */
-  readonly isKept: boolean;
-  /** False for bytes that are no UTF-8, in whose stead a copy has U+FFFD. */
-  readonly isText: boolean;
-  /** A byte order mark stands before it. */
-  readonly isMarked: boolean;
-  /** A line break ends it, or nothing is in it. */
+  /** A line break ends it. */
   readonly isEnded: boolean;
 }
 
-const byteOrderMark = "\u{FEFF}";
 const newline = 0x0a;
 
 /** Each line that is not empty, in their order; the event loop has turns in between. */
 export async function* readRows(path: string, client: ClientTranscripts): AsyncGenerator<ReadRow, void> {
   let index = 0;
   for await (const { bytes, isEnded } of linesOf(path)) {
-    const given = bytes.toString("utf8");
-    const text = given.replace(byteOrderMark, "").replaceAll("\0", "").trim();
-    if (text === "" && given.trim() === "") continue;
+    // After a power cut zeros stand where rows were.
+    const text = bytes.toString("utf8").replaceAll("\0", "").trim();
+    if (text === "" && bytes.every((byte) => byte !== 0)) continue;
     const row = parseObject(text);
-    const isFit = row === null || (client.accepts?.(row) ?? true);
-    const isKept = row !== null && isFit && client.empties?.(row) !== true;
-    const about = { isRefused: !isFit, isKept, isMarked: given.startsWith(byteOrderMark) };
-    yield {
-      index: index++,
-      text: row === null ? null : text,
-      row,
-      ...about,
-      isText: isUtf8(bytes),
-      isEnded: isEnded || text === "",
-    };
-  }
-}
-
-function isUtf16(path: string): boolean {
-  const file = openSync(path, "r");
-  try {
-    const start = Buffer.alloc(2);
-    return readSync(file, start) === 2 && start.readUInt16LE() === 0xfe_ff;
-  } finally {
-    closeSync(file);
+    const isRefused = row !== null && client.accepts?.(row) === false;
+    yield { index: index++, text, row, isRefused, isEnded: isEnded || text === "" };
   }
 }
 
 async function* linesOf(path: string): AsyncGenerator<{ bytes: Buffer; isEnded: boolean }> {
-  const encoding = isUtf16(path) ? { encoding: "utf16le" as const } : {};
   let parts: Buffer[] = [];
-  for await (const given of createReadStream(path, { highWaterMark: 262_144, ...encoding })) {
-    const chunk = Buffer.from(given as Buffer | string);
+  for await (const given of createReadStream(path, { highWaterMark: 262_144 })) {
+    const chunk = given as Buffer;
     let from = 0;
     for (let at = chunk.indexOf(newline); at >= 0; at = chunk.indexOf(newline, from)) {
       yield { bytes: Buffer.concat([...parts, chunk.subarray(from, at)]), isEnded: true };
@@ -146,88 +111,54 @@ async function* linesOf(path: string): AsyncGenerator<{ bytes: Buffer; isEnded: 
 }
 
 /** @throws a system error for a file that cannot be read */
-export async function readTranscript(path: string, client: ClientTranscripts, id: string): Promise<TranscriptFacts> {
+export async function readTranscript(path: string, client: ClientTranscripts): Promise<TranscriptFacts> {
   const { size } = await stat(path);
-  const reader = new FactsReader(client, id);
-  for await (const one of readRows(path, client)) reader.add(one);
-  return { ...reader.facts(), bytes: size, isUtf16: isUtf16(path) };
-}
-
-class FactsReader {
-  readonly #client: ClientTranscripts;
-  readonly #id: string;
-  readonly #conversation = new ConversationReader();
-  readonly #links = new LinkReader();
-  readonly #refused: number[] = [];
-  readonly #damaged: number[] = [];
-  #head: JsonObject | null = null;
-  #last: ReadRow | null = null;
-  #emptied: number | null = null;
-
-  constructor(client: ClientTranscripts, id: string) {
-    this.#client = client;
-    this.#id = id;
-  }
-
-  add(one: ReadRow): void {
+  const reader = new ConversationReader();
+  const link = linker(client);
+  let refused: number | null = null;
+  let lost: number | null = null;
+  let isPart = false;
+  let last: ReadRow | null = null;
+  for await (const one of readRows(path, client)) {
     const { index, row } = one;
-    this.#last = one;
-    if (one.isRefused) this.#refused.push(index + 1);
-    if (!one.isText) this.#damaged.push(index + 1);
-    if (this.#client.empties?.(row ?? {})) this.#emptied = index + 1;
-    if (row === null || !one.isKept) return;
-    if (!one.isMarked && this.#isHead(index, row)) this.#head ??= row;
-    const kind = this.#client.rowOf(row);
-    if (kind !== null) this.#emptied = null;
-    this.#conversation.add(index, kind);
-    this.#links.add(index + 1, row, kind !== null);
+    last = one;
+    if (one.isRefused) refused ??= index + 1;
+    if (row === null || one.isRefused) continue;
+    if (index === 0) isPart = client.isPart?.(row) === true;
+    if (client.losesUnlinked && link(row) !== row) lost ??= index + 1;
+    reader.add(index, client.rowOf(row));
   }
-
-  #isHead(index: number, row: JsonObject): boolean {
-    const { head } = this.#client;
-    return head !== undefined && (index === 0 || head.isAnywhere === true) && head.is(row, this.#id);
-  }
-
-  facts(): Omit<TranscriptFacts, "bytes" | "isUtf16"> {
-    const { counter, head, isPart, links } = this.#client;
-    const [first, last] = [this.#head, this.#last];
-    const isCounted = first !== null && counter?.isUsed(first) === true;
-    return {
-      ...this.#conversation.conversation,
-      lines: last === null ? 0 : last.index + 1,
-      refused: this.#refused,
-      damaged: this.#damaged,
-      lost: links ? this.#links.lost(links.lost) : [],
-      emptied: this.#emptied,
-      isCut: links?.lost === "parent unknown" && last?.row === null && !last.isEnded,
-      hasHead: head === undefined || first !== null,
-      isPart: first !== null && isPart?.(first) === true,
-      isUncounted: isCounted && !(counter.name in (last?.row ?? {})),
-    };
-  }
+  return {
+    ...reader.conversation,
+    bytes: size,
+    lines: last === null ? 0 : last.index + 1,
+    refused,
+    lost,
+    isCut: client.losesUnlinked === true && last?.row === null && !last.isEnded,
+    isPart,
+  };
 }
 
-/** Whether another row has had the id. @param parents of the rows so far */
-export function isRepeated(parents: ReadonlyMap<string, string | null>, id: string, parent: string | null): boolean {
-  return parents.has(id) && parents.get(id) !== parent;
-}
-
-/** Follows the links from rows to those before them, which may stand after them. */
-class LinkReader {
-  readonly #parents = new Map<string, string | null>();
-  readonly #repeated: number[] = [];
-  readonly #named: (readonly [line: number, parent: string])[] = [];
-
-  add(line: number, row: JsonObject, isOfConversation: boolean): void {
-    const [id, parent] = [textAt(row, "uuid"), textAt(row, "parentUuid")];
-    const isOwn = id !== null && !isRepeated(this.#parents, id, parent);
-    if (isOwn) this.#parents.set(id, parent);
-    else if (isOfConversation) this.#repeated.push(line);
-    if (isOfConversation && parent !== null) this.#named.push([line, parent]);
-  }
-
-  lost(after: NonNullable<ClientTranscripts["links"]>["lost"]): number[] {
-    if (after === "uuid missing or repeated") return this.#repeated;
-    return this.#named.filter(([, parent]) => !this.#parents.has(parent)).map(([line]) => line);
-  }
+/**
+ * Links rows, in their order, to the one before them: one whose parent is left out to the parent of
+ * that, and where a client loses what stands before, also one whose parent is nowhere.
+ *
+ * @returns the row itself where nothing of it changes; null: it is left out
+ */
+export function linker({ losesUnlinked }: ClientTranscripts, isLeftOut: (row: JsonObject) => boolean = () => false) {
+  /** For each row so far itself, or the one that stands in for it. */
+  const standIns = new Map<string, string | null>();
+  let last: string | null = null;
+  return (row: JsonObject): JsonObject | null => {
+    const [id, named] = [textAt(row, "uuid"), textAt(row, "parentUuid")];
+    const known = named === null ? null : standIns.get(named);
+    const parent = known === undefined ? (losesUnlinked ? last : named) : known;
+    const isKept = !isLeftOut(row);
+    if (id !== null) {
+      standIns.set(id, isKept ? id : parent);
+      if (isKept) last = id;
+    }
+    if (!isKept) return null;
+    return parent === named ? row : { ...row, parentUuid: parent };
+  };
 }

@@ -1,13 +1,4 @@
-import {
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { addSession, type CliHome } from "#harness/machine/cli-home.ts";
 import { contents, type InventedSession } from "./broken-sessions.ts";
@@ -48,8 +39,6 @@ export const refuse =
       ...statuses.flatMap((status, number) => session.refused(number, status)).map((row) => JSON.stringify(row)),
     ]);
 
-export const headless = edit((all) => all.slice(1));
-export const marked: Break = (path) => writeFileSync(path, `\u{FEFF}${readFileSync(path, "utf8")}`);
 export const zeroed: Break = (path) => writeFileSync(path, Buffer.alloc(statSync(path).size));
 export const empty: Break = (path) => writeFileSync(path, "");
 export const gone: Break = (path) => rmSync(path);
@@ -57,24 +46,12 @@ export const folder: Break = (path) => {
   rmSync(path);
   mkdirSync(path);
 };
-export const badBytes: Break = (path) => {
-  const bytes = readFileSync(path);
-  bytes[bytes.indexOf("Ran one")] = 0xff;
-  writeFileSync(path, bytes);
-};
-export const utf16: Break = (path) =>
-  writeFileSync(path, Buffer.from(`\u{FEFF}${readFileSync(path, "utf8")}`, "utf16le"));
 export const deadLink: Break = (path) => {
   rmSync(path);
   symlinkSync(join(dirname(path), "nowhere"), path);
 };
-export const linked: Break = (path) => {
-  renameSync(path, join(dirname(path), "moved.jsonl"));
-  symlinkSync(join(dirname(path), "moved.jsonl"), path);
-};
 export const cut: Break = (path) => truncateSync(path, statSync(path).size - 9);
-export const zeroedBeside: Break = (path) => writeFileSync(join(dirname(path), "workspace.yaml"), Buffer.alloc(80));
-type Fields = Record<string, unknown> & { payload?: object };
+type Fields = Record<string, unknown>;
 export const rows =
   (change: (row: Fields, at: number, all: readonly Fields[]) => object): Break =>
   (path) =>
@@ -84,5 +61,3 @@ export const rows =
         .map((line) => JSON.parse(line) as Fields)
         .map((row, at, all) => JSON.stringify(change(row, at, all))),
     );
-export const inHead = (change: object): Break =>
-  rows((row, at) => (at === 0 ? { ...row, payload: { ...row.payload, ...change } } : row));

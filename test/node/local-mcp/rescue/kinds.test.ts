@@ -1,7 +1,6 @@
-import { appendFileSync, existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import { invented, writeSession, type InventedSession } from "#harness/clients/broken-sessions.ts";
 import { aCliHome, addSession, printed } from "#harness/machine/cli-home.ts";
 import {
@@ -11,28 +10,14 @@ import {
   lines,
   edit,
   refuse,
-  headless,
-  marked,
   zeroed,
   empty,
   gone,
   folder,
-  utf16,
   deadLink,
-  linked,
   cut,
-  zeroedBeside,
   rows,
-  inHead,
 } from "#harness/clients/breaks.ts";
-
-function cutDatabase(): Buffer {
-  const page = Buffer.alloc(4_096);
-  page.write("SQLite format 3\0", "latin1");
-  page.writeUInt16BE(4_096, 16);
-  page.writeUInt32BE(2, 28);
-  return page;
-}
 
 const lastAnswer = (change: (line: string) => string): Break =>
   edit((all) => all.map((line) => (line.includes("Ran one.") && line.includes('"data"') ? change(line) : line)));
@@ -53,29 +38,15 @@ const poisonKinds: Kind[] = ["claude-code", "codex", "copilot", "qwen"].flatMap(
 ]);
 
 const anyClientKinds: Kind[] = ["claude-code", "codex", "copilot", "qwen", "gemini"].flatMap((client): Kind[] => [
-  [client, "UTF-16", utf16, "unreadable", ["copy", "brief"], "Ran one."],
   [client, "a link to nothing", deadLink, "unreadable", ["brief"]],
+  [client, "zeros instead of rows", zeroed, "unreadable", ["brief"]],
+  [client, "an empty file", empty, "unreadable", ["brief"]],
+  [client, "its file is gone", gone, "deleted", ["brief"]],
 ]);
 
 const kinds: Kind[] = [
   ...poisonKinds,
   ...anyClientKinds,
-  [
-    "claude-code",
-    "one uuid in two rows",
-    rows((row, at, all) => (at === 2 ? { ...row, uuid: all[0]?.["uuid"] } : row)),
-    "cut_off",
-    ["copy", "brief"],
-    "Ran one.",
-  ],
-  [
-    "claude-code",
-    "no uuid in a row",
-    rows((row, at) => (at === 1 ? { ...row, uuid: null } : row)),
-    "cut_off",
-    ["copy", "brief"],
-    "pear",
-  ],
   [
     "qwen",
     "a row after one that is lost",
@@ -86,20 +57,6 @@ const kinds: Kind[] = [
     '"lost"',
   ],
   ["qwen", "a last line that is cut", cut, "cut_off", ["copy", "brief"], "pear", "Ran one."],
-  ["codex", "the first row of another session", inHead({ id: "another" }), "unreadable", ["copy", "brief"], "Ran one."],
-  ["codex", "a first row without its folder", inHead({ cwd: null }), "unreadable", ["copy", "brief"], "Ran one."],
-  ["codex", "a first row without its time", inHead({ timestamp: 7 }), "unreadable", ["copy", "brief"], "Ran one."],
-  [
-    "codex",
-    "rows without their number",
-    inHead({ history_mode: "paginated" }),
-    "unreadable",
-    ["copy", "brief"],
-    '"ordinal":7',
-  ],
-  ["codex", "rows without their time", rows((row) => ({ ...row, timestamp: undefined })), "unreadable", ["brief"]],
-  ["codex", "a link to a file of another name", linked, "unreadable", ["copy", "brief"], "Ran one."],
-  ["copilot", "zeros in the file beside it", zeroedBeside, "unreadable", ["copy", "brief"], "Ran one."],
   [
     "copilot",
     "a prompt without its time",
@@ -109,17 +66,8 @@ const kinds: Kind[] = [
     "Ran one.",
     "pear",
   ],
-  ["claude-code", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
-  ["claude-code", "an empty file", empty, "unreadable", ["brief"]],
   ["claude-code", "a folder in its place", folder, "unreadable", ["brief"]],
-  ["claude-code", "its file is gone", gone, "deleted", ["brief"]],
-  ["codex", "no first row", headless, "unreadable", ["copy", "brief"], "Ran one."],
-  ["codex", "a byte order mark", marked, "unreadable", ["copy", "brief"], "Ran one."],
-  ["codex", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
   ["codex", "a folder in its place", folder, "unreadable", ["brief"]],
-  ["codex", "an empty file", empty, "unreadable", ["brief"]],
-  ["codex", "its file is gone", gone, "deleted", ["brief"]],
-  ["copilot", "no first row", headless, "unreadable", ["copy", "brief"], "Ran one."],
   [
     "copilot",
     "an answer without text",
@@ -138,27 +86,7 @@ const kinds: Kind[] = [
     "pear",
     "Ran one.",
   ],
-  ["copilot", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
-  ["copilot", "an empty file", empty, "unreadable", ["brief"]],
-  ["copilot", "its file is gone", gone, "deleted", ["brief"]],
-  ["qwen", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
   ["qwen", "a folder in its place", folder, "unreadable", ["brief"]],
-  ["qwen", "an empty file", empty, "unreadable", ["brief"]],
-  ["qwen", "its file is gone", gone, "deleted", ["brief"]],
-  [
-    "gemini",
-    "a last row that takes all out",
-    edit((all) => [...all, '{"$set":{"messages":[]}}']),
-    "unreadable",
-    ["copy", "brief"],
-    "Ran one.",
-    '"messages":[]',
-  ],
-  ["gemini", "no first row", headless, "unreadable", ["copy", "brief"], "Ran one."],
-  ["gemini", "a byte order mark", marked, "unreadable", ["copy", "brief"], "Ran one."],
-  ["gemini", "zeros instead of rows", zeroed, "unreadable", ["brief"]],
-  ["gemini", "an empty file", empty, "unreadable", ["brief"]],
-  ["gemini", "its file is gone", gone, "deleted", ["brief"]],
 ];
 
 it.each(kinds)(
@@ -196,9 +124,9 @@ it.each(kinds)(
   },
 );
 
-it("[RS1] the table has fifty kinds and more, in five clients and more", () => {
+it("[RS1] the table has thirty kinds and more, in five clients", () => {
   // The locks, the moved folder, the archive and OpenCode have tests of their own below.
-  expect(kinds.length).toBeGreaterThanOrEqual(50);
+  expect(kinds.length).toBeGreaterThanOrEqual(30);
   expect(new Set(kinds.map(([client]) => client)).size).toBe(5);
 });
 
@@ -213,12 +141,6 @@ const harmless: [client: string, what: string, breaks: Break][] = [
     "a last line that is cut",
     cut,
   ]),
-  ["gemini", "a head that stands later", edit((all) => ["{", ...all.slice(1), all[0] ?? ""])],
-  [
-    "gemini",
-    "all set again after they were taken out",
-    edit((all) => [...all, '{"$set":{"messages":[]}}', ...all.slice(1)]),
-  ],
   ["copilot", "a row of an unknown kind", edit((all) => [...all, '{"type":"hologram","id":"x"}'])],
   ...["claude-code", "codex", "copilot", "qwen"].flatMap((client): typeof harmless => [
     [client, "one refusal", refuse(400)],
@@ -250,49 +172,6 @@ it.each(harmless)(
     expect(await home.shim("rescue")).toMatchObject(printed("Nothing is wrong with the newest session here."));
   },
 );
-
-it.each([
-  ["codex", ".codex/state_5.sqlite", "no database".repeat(20), "no whole SQLite database"],
-  ["codex", ".codex/thread_history_1.sqlite", cutDatabase(), "no whole SQLite database"],
-  ["claude-code", ".claude.json", "{", "no JSON"],
-] as const)(
-  "[RS4] %s does not start with a damaged %s, which is renamed with consent",
-  async (client, name, content, what) => {
-    const home = aCliHome();
-    const session = invented(client, home.project);
-    const path = writeSession(home.folder, session);
-    known(home, session);
-    const damaged = join(home.folder, name);
-    writeFileSync(damaged, content);
-    if (client === "codex") for (const end of ["-wal", "-shm"]) writeFileSync(`${damaged}${end}`, end);
-    const before = filesOf(home);
-    expect(await home.json(`rescue ${session.id}`)).toMatchObject({
-      reason: "damaged",
-      why: expect.stringMatching(new RegExp(`does not start with ${damaged}, which is ${what}$`)),
-      offers: [{ kind: "aside" }, { kind: "brief" }],
-    });
-    expect(filesOf(home)).toEqual(before);
-    const { done } = await home.json(`rescue ${session.id} --yes`);
-    const { backups } = done as { backups: readonly string[] };
-    expect(backups).toHaveLength(client === "codex" ? 3 : 1);
-    expect(readFileSync(backups[0] ?? "")).toEqual(Buffer.from(content));
-    expect(existsSync(damaged)).toBe(false);
-    expect(readFileSync(path, "base64")).toBe(before.get(session.file));
-    expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null });
-  },
-);
-
-it("[RS4] databases of Codex that are whole, empty or in use are no reason", async () => {
-  const home = aCliHome();
-  const session = invented("codex", home.project);
-  writeSession(home.folder, session);
-  known(home, session);
-  const whole = new DatabaseSync(join(home.folder, ".codex", "state_5.sqlite"));
-  onTestFinished(() => whole.close());
-  whole.exec("PRAGMA journal_mode = WAL; CREATE TABLE threads (id TEXT)");
-  writeFileSync(join(home.folder, ".codex", "logs_2.sqlite"), "");
-  expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null });
-});
 
 it("[RS1] a session of Qwen Code whose folder has become a link continues as a copy for the real one", async () => {
   const home = aCliHome();

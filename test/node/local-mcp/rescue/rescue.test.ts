@@ -16,7 +16,7 @@ import { aCliHome, addSession, failed, holding, printed, type CliHome } from "#h
 import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";
-import { filesOf, known, badBytes } from "#harness/clients/breaks.ts";
+import { filesOf, known } from "#harness/clients/breaks.ts";
 
 function lockOf(home: CliHome, { id }: InventedSession): string {
   const path = join(home.folder, ".codex", "thread-writer-locks", `${id}.lock`);
@@ -150,7 +150,7 @@ it("[RS7] --in takes the brief of any session to another client", async () => {
 it("[RS7] without a yes nothing is changed, and a wrong number is wrong usage", async () => {
   const home = aCliHome();
   const session = invented("codex", home.project);
-  writeSession(home.folder, session, session.rows.slice(1));
+  writeSession(home.folder, session, [...session.rows, ...session.refused(1, 400), ...session.refused(2, 400)]);
   known(home, session);
   const before = filesOf(home);
   expect(await home.shimWith(answering(""), "rescue")).toMatchObject(printed("Nothing was changed."));
@@ -185,23 +185,6 @@ it("[RS8] resume offers the rescue where the client ends with an error within se
   expect(started[1]).not.toBe(session.id);
 });
 
-it("[RS3] [RS8] bytes that are no text are a reason where the client ended at once, and the copy has none", async () => {
-  const home = aCliHome();
-  const session = invented("codex", home.project);
-  const path = writeSession(home.folder, session);
-  known(home, session);
-  badBytes(path, session);
-  expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null });
-  const terminal = {
-    ...answering("1"),
-    startProcess: async ({ args }: { args: readonly string[] }) => Number(args.includes(session.id)),
-  };
-  const asked = await home.shimWith(terminal, `resume ${session.id}`);
-  expect(asked).toMatchObject({ code: 0, err: holding("is unreadable: Codex does not load it with its line 7") });
-  const copy = [...filesOf(home).keys()].find((name) => name.includes("rollout-") && !name.includes(session.id)) ?? "";
-  expect(readFileSync(join(home.folder, copy), "utf8")).toContain("\u{FFFD}an one.");
-});
-
 it("[RS8] a client that is older than the one that wrote the session is named", async () => {
   const home = aCliHome();
   const session = invented("claude-code", home.project);
@@ -218,7 +201,7 @@ it("[RS8] a client that is older than the one that wrote the session is named", 
 it("[RS9] the page has the reason and the command, and starts no program of a client", async () => {
   const home = aCliHome();
   const session = invented("codex", home.project);
-  writeSession(home.folder, session, session.rows.slice(1));
+  writeSession(home.folder, session, [...session.rows, ...session.refused(1, 400), ...session.refused(2, 400)]);
   known(home, session);
   fakeOpenCode(home.folder, openCodeSession("ses_open", [400, 400]));
   addSession(home, { id: "ses_open", client: "opencode", pid: 77 });
@@ -230,7 +213,7 @@ it("[RS9] the page has the reason and the command, and starts no program of a cl
     return (await callAs(page, authorization, { name: "recovery.diagnose", input })).value;
   };
   expect(await ask(session.id)).toMatchObject({
-    diagnosis: { reason: "unreadable", command: `shim rescue ${session.id.slice(0, 8)}` },
+    diagnosis: { reason: "poisoned", command: `shim rescue ${session.id.slice(0, 8)}` },
   });
   expect(await ask("ses_open")).toMatchObject({ diagnosis: { reason: null } });
   const input = { session: session.id, folder: home.project, offer: "copy" };
