@@ -47,7 +47,7 @@ export interface ClientTranscripts {
   readonly isPart?: (row: JsonObject) => boolean;
   /** Whether the client accepts the row; one that it does not accept makes the file unreadable. */
   readonly accepts?: (row: JsonObject) => boolean;
-  /** It does not find what stands before a row whose `parentUuid` no row before it has. */
+  /** Rows before one whose `parentUuid` no row before it has are not found. */
   readonly losesUnlinked?: true;
   /** A thought of the model, which an API may refuse and does not need. */
   readonly isThought?: (row: JsonObject) => boolean;

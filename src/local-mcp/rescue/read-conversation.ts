@@ -60,9 +60,9 @@ export interface TranscriptFacts extends Conversation {
   readonly lines: number;
   /** First line with which the client does not load the file; null: none. */
   readonly refused: number | null;
-  /** First line before which its client no longer finds the rows of the conversation; null: none. */
+  /** First line before which its client finds no rows of the conversation; null: none. */
   readonly lost: number | null;
-  /** The last line is cut, and what its client writes behind it becomes part of it and is lost. */
+  /** The last line is cut, and what its client writes behind it becomes part of it. */
   readonly isCut: boolean;
   readonly isPart: boolean;
 }
