@@ -34,7 +34,7 @@ export async function conformanceHost(runtime: TempRuntime) {
       { name: "shim", version: "1.2.3" },
       { requestState: { verify: verifyState }, ...options },
     );
-    registerAll(server, { chat, version: "1.2.3", afterAnswer: (work) => setImmediate(work) });
+    registerAll(server, { chat, version: "1.2.3", afterAnswer: () => undefined });
     registerTools(server, modern.notify);
     registerRounds(server);
     registerResources(server);

@@ -68,12 +68,11 @@ it("[CL69] /shim:fork instructs the model, which is given the id of its chat, an
 
 it("[MC29] [CL69] without the plugin the prompts are slash commands; beside it there are none @night", async () => {
   const rig = new ClaudeRig();
-  await rig.killed("fix the parser", begun);
   const shim = { command: process.execPath, args: [built.launcher, "mcp"], env: { SHIM_HOME: rig.paths.home } };
   const answered = { steps: [{ text: "These." }] };
   const alone = await rig.printed("/mcp__shim__who", { ...answered, hasPlugin: false, mcpServers: { shim } });
   expect(received(alone.model)).toContain("The user typed /shim:who, a command of SHIM.");
-  expect(received(alone.model)).toContain('"title": "fix the parser"');
+  expect(received(alone.model)).toContain("The user asks which chats SHIM knows. Change nothing.");
   const beside = await rig.printed("/mcp__plugin_shim_shim__who", answered).catch(() => null);
   expect(JSON.stringify(beside?.model.requests ?? [])).not.toContain("a command of SHIM");
 });

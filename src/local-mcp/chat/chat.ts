@@ -2,7 +2,6 @@ import { isAbsolute } from "node:path";
 import * as z from "zod";
 import { adapterOf } from "../../clients/adapters.ts";
 import { sessionVariables } from "../../clients/hook-variables.ts";
-import type { Readings } from "../../contract/readings.ts";
 import * as notices from "../../store/notices.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -23,7 +22,6 @@ import { idOf, label, pathOf } from "../sessions/entries.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import { findSessionArgument } from "../sessions/short-ids.ts";
-import { estimateLong, sampleChars } from "../signals/token-factors.ts";
 import type { ChatTeam } from "./late-team.ts";
 
 /** Why a tool has no result. */
@@ -65,8 +63,6 @@ export class Chat {
   readonly runtime: Runtime;
   readonly team: ChatTeam | null;
   readonly recent: RecentStates = new Map();
-  /** [SI27] Texts between a chat without hooks and the tools: a lower bound of its context. */
-  readonly #exchanged = new Map<string, { readonly chars: number; readonly sample: string }>();
   readonly #options: ChatOptions;
   readonly #minted: MintedSessions;
   /** Sessions of other chats that calls have continued. */
@@ -229,21 +225,6 @@ export class Chat {
     }, null);
     const found = session ? offer(this.runtime, session.id, searchFor(session)) : null;
     return found ? brief(found.from, this.runtime.now(), this.runtime.config.recovery) : null;
-  }
-
-  countExchange(sessionId: string, text: string): void {
-    const { chars, sample } = this.#exchanged.get(sessionId) ?? { chars: 0, sample: "" };
-    const head = text.slice(0, sampleChars);
-    const longest = head.length > sample.length ? head : sample;
-    this.#exchanged.set(sessionId, { chars: chars + text.length, sample: longest });
-  }
-
-  /** Readings of a chat without hooks, from its exchanges. */
-  exchangeReadings({ id, origin, model }: sessions.Session): Readings {
-    const found = this.#exchanged.get(id);
-    if (found === undefined || origin !== "handle") return {};
-    const tokens = this.runtime.store.read((sql) => estimateLong(sql, found.sample, found.chars, model), 0);
-    return { contextTokens: { value: tokens, source: "estimated", at: this.runtime.now() } };
   }
 
   notices(): string[] {

@@ -18,7 +18,7 @@ export function linesOfOtherChats(chat: Chat, sessionId: string): string[] {
 }
 
 /** Sessions with something in them that this process has made, newest first. */
-export function othersOfApp(chat: Chat, sessionId: string | null): sessions.Session[] {
+function othersOfApp(chat: Chat, sessionId: string): sessions.Session[] {
   const ids = chat.servedSessions().filter((id) => id !== sessionId);
   return chat.runtime.store.read((sql) => {
     const stored = ids.flatMap((id) => (hasContent(sql, id) ? (sessions.get(sql, id) ?? []) : []));

@@ -28,7 +28,7 @@ export interface Observation {
 }
 
 /** Reads the transcript on and takes all readings; `fresh` are those that only the caller has. */
-export function refresh(runtime: Runtime, session: sessions.Session, fresh: Readings): Observation {
+export function refresh(runtime: Runtime, session: sessions.Session, fresh: Readings = {}): Observation {
   const part = readOn(runtime, session);
   return runtime.store.write((sql) => {
     const isNew = recordIfNew(sql, runtime, session, part);
@@ -69,8 +69,8 @@ function recordIfNew(sql: Sql, runtime: Runtime, session: sessions.Session, part
 }
 
 /** Takes the readings without the transcript. */
-export function observeNow(runtime: Runtime, session: sessions.Session, fresh: Readings): Observation {
-  return runtime.store.write((sql) => observe(sql, runtime, session, null, fresh));
+export function observeNow(runtime: Runtime, session: sessions.Session): Observation {
+  return runtime.store.write((sql) => observe(sql, runtime, session));
 }
 
 /** @param seen the caller's copy: the row is read again, since others write to it too */

@@ -1,6 +1,8 @@
 import type { McpServer } from "@modelcontextprotocol/server";
 import * as z from "zod";
-import { slashCommands, type SlashCommand, type SlashCommandName } from "../../contract/slash-commands.ts";
+import { slashCommands, stepsOf, type SlashCommand } from "../../contract/slash-commands.ts";
+import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
+import { commandHeading } from "../sessions/harness-text.ts";
 import type { ServerOptions } from "./server.ts";
 
 /**
@@ -25,11 +27,13 @@ export function registerPrompts(server: McpServer, { chat, clientName, isExtensi
   if (chat.runtime.env["CLAUDE_PLUGIN_ROOT"] !== undefined || hasFile.test(client)) return;
   // Qwen Code puts no name of the server in front, and has a command resume of its own.
   const prefix = client.startsWith("qwen") ? "shim:" : "";
-  for (const [name, { description, argument }] of Object.entries<SlashCommand>(slashCommands)) {
-    const answer = async (words = "") => {
-      const { promptText } = await import("./prompt-text.ts");
-      return fromUser(await promptText(chat, name as SlashCommandName, words.trim(), client === "opencode"));
+  for (const [name, command] of Object.entries<SlashCommand>(slashCommands)) {
+    const answer = (words = "") => {
+      const given = words.trim();
+      const text = `${commandHeading(name, given)}\n\n${stepsOf(command, given)}`;
+      return fromUser(withShimCommand(text, () => shimCommand(chat.runtime)));
     };
+    const { description, argument } = command;
     if (argument === undefined) server.registerPrompt(prefix + name, { description }, () => answer());
     else {
       const words = z.string().max(1_000).optional().describe(argument.replaceAll(/[[\]]/g, ""));

@@ -60,7 +60,8 @@ export class ServedChat {
   readonly #startedAt: number;
   #clientInfo: ClientInfo | null = null;
   #hasStored = false;
-  #works: (() => void)[] = [];
+  /** What a call has stored is saved soon. */
+  #isSaving = false;
   /** Why it ends; null: it does not. */
   #endReason: string | null = null;
   #isOver = false;
@@ -111,7 +112,7 @@ export class ServedChat {
           version,
           isExtension,
           clientName: this.#clientInfo?.name ?? null,
-          afterAnswer: (work) => this.#afterAnswer(work),
+          afterAnswer: () => this.#afterAnswer(),
         }),
       { transport, onerror: (error) => runtime.log("warn", "transport", { error: error.message }) },
     );
@@ -290,13 +291,11 @@ export class ServedChat {
     if ("method" in message && message.method === "notifications/initialized") setImmediate(() => hooks.replaceDead());
   }
 
-  #afterAnswer(work: () => void): void {
-    this.#works.push(work);
-    if (this.#works.length > 1) return;
+  #afterAnswer(): void {
+    if (this.#isSaving) return;
+    this.#isSaving = true;
     setTimeout(() => {
-      const works = this.#works;
-      this.#works = [];
-      for (const one of works) one();
+      this.#isSaving = false;
       void this.#files.save();
       this.#stored();
     }, batchMs).unref();

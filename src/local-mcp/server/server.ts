@@ -11,7 +11,6 @@ import { StoreError } from "../../store/store-error.ts";
 import type { Chat, ClientInfo, ToolError } from "../chat/chat.ts";
 import { instructions, isWithoutHooks } from "../front/instructions.ts";
 import { registerPrompts } from "./prompts.ts";
-import { registerResources } from "./resources.ts";
 import { teamTools } from "../../contract/team-tools.ts";
 import type { ChatTool } from "../../contract/chat-tool.ts";
 import { machineTools } from "../../contract/tools.ts";
@@ -26,7 +25,8 @@ export interface ServerOptions {
   readonly clientName?: string | null;
   /** Started from the bundle of Claude Desktop. */
   readonly isExtension?: boolean;
-  readonly afterAnswer: (work: () => void) => void;
+  /** Called when a call has its result. */
+  readonly afterAnswer: () => void;
 }
 
 export function createServer(options: ServerOptions): McpServer {
@@ -42,7 +42,6 @@ export function registerAll(server: McpServer, options: ServerOptions): void {
   const { chat } = options;
   const offered: Partial<Record<ToolName, ChatTool>> = chat.team ? { ...machineTools, ...teamTools } : machineTools;
   for (const [name, tool] of Object.entries(offered)) register(server, name as ToolName, tool, options);
-  registerResources(server, chat);
   registerPrompts(server, options);
 }
 
@@ -65,9 +64,7 @@ function register(server: McpServer, name: ToolName, tool: ChatTool, options: Se
     try {
       readClientInfo(options.chat, mcpReq.envelope);
       options.chat.setCaller(mcpReq._meta);
-      const result = await call(name, options.chat, input);
-      options.afterAnswer(() => countExchange(options.chat, input, result));
-      return result;
+      return await call(name, options.chat, input).finally(options.afterAnswer);
     } catch (error) {
       return toErrorResult(options.chat, toToolError(options.chat, name, error));
     }
@@ -119,11 +116,6 @@ async function call(name: ToolName, chat: Chat, input: unknown): Promise<CallRes
     ...(offerText ? [withCommand(chat, offerText)] : []),
   ];
   return { content: parts.map((part) => ({ type: "text", text: part })), structuredContent: structured };
-}
-
-function countExchange(chat: Chat, input: unknown, result: CallResult): void {
-  const session = result.structuredContent?.["session"];
-  if (typeof session === "string") chat.countExchange(session, JSON.stringify([input, result.content]));
 }
 
 function toErrorResult(chat: Chat, error: ToolError, notices: readonly string[] = []): CallResult {

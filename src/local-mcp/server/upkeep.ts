@@ -56,7 +56,7 @@ function observeSession(chat: Chat, session: sessions.Session): void {
     return;
   }
   readSubagents(runtime, session);
-  const { facts, config } = refresh(runtime, session, chat.exchangeReadings(session));
+  const { facts, config } = refresh(runtime, session);
   const trigger = timerTrigger(facts, config.checkpoint);
   if (trigger) capture(runtime, { sessionId, trigger }, chat.recent);
 }

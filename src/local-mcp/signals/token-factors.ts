@@ -40,12 +40,3 @@ export function calibrate(sql: Sql, part: TranscriptPart): void {
   const learned = learn(factors, model, estimateTokens(text, model, factors), measured);
   if (learned !== factors) saveFactors(sql, learned);
 }
-
-/** Sample length: the density of a text is alike throughout. */
-export const sampleChars = 2_000;
-
-/** [SI27] Extrapolates from a sample's density, which costs a fraction of a millisecond. */
-export function estimateLong(sql: Sql, sample: string, chars: number, model: string | null): number {
-  const tokens = estimateTokens(sample, model, loadFactors(sql));
-  return Math.round((tokens * chars) / Math.max(1, sample.length));
-}

@@ -47,9 +47,8 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
   let made: ReturnType<typeof createServer> | null = null;
   /** How often work was asked for after an answer. */
   let answers = 0;
-  const afterAnswer = (work: () => void): void => {
+  const afterAnswer = (): void => {
     answers += 1;
-    setImmediate(work);
   };
   const [near, far] = InMemoryTransport.createLinkedPair();
   const factory = (): ReturnType<typeof createServer> =>

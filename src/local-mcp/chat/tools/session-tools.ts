@@ -22,8 +22,7 @@ export const autoCheckpoint: ToolHandler<"shim_auto_checkpoint"> = (chat, input)
   if (!entered.ok) return entered;
   const session = entered.value;
   const { runtime } = chat;
-  const heard = chat.exchangeReadings(session);
-  const { risk, facts, config } = observeNow(runtime, session, heard);
+  const { risk, facts, config } = observeNow(runtime, session);
   const isNews = recordUserWords(runtime, session, input.user);
   const due = timerTrigger(facts, config.checkpoint) ?? (risk.level === "critical" ? "risk" : null);
   const { doing, next: nextStep } = input;
@@ -76,8 +75,7 @@ export const monitorSignals: ToolHandler<"shim_monitor_signals"> = (chat, input)
   const { contextTokens: tokens } = input;
   const reported: Readings =
     tokens === undefined ? {} : { contextTokens: { value: tokens, source: "reported", at: runtime.now() } };
-  const fresh = { ...chat.exchangeReadings(session), ...reported };
-  const { risk, readings } = refresh(runtime, session, fresh);
+  const { risk, readings } = refresh(runtime, session, reported);
   const reasons = risk.reasons.map(formatReason);
   return ok({
     text: `Risk ${risk.score} (${risk.level}). ${reasons.join("; ") || "No reason above its threshold."}`,

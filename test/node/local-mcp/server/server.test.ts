@@ -3,7 +3,7 @@ import { instructions } from "#src/local-mcp/front/instructions.ts";
 import { estimateTokens } from "#src/routing/tokens.ts";
 import { add } from "#src/store/notices.ts";
 import { openTeam } from "#src/local-mcp/chat/open-team.ts";
-import { rowCount, aDeadClaude, aChat } from "#harness/machine/claude.ts";
+import { rowCount, aDeadClaude } from "#harness/machine/claude.ts";
 import {
   aDeadChat,
   connect,
@@ -157,12 +157,10 @@ it("[MC25] a notice of the store is in every answer until it is acknowledged", a
   expect((await ask("shim_session_status")).text).not.toContain("NOTICE");
 });
 
-it("[MC24] an unknown tool and an unknown resource are refused by the protocol", async () => {
+it("[MC24] an unknown tool is refused by the protocol", async () => {
   for (const era of eras) {
     const { client } = await connect(tempRuntime(), { era });
     await expect(client.callTool({ name: "shim_nothing", arguments: {} })).rejects.toThrow(/not found/);
-    await expect(client.readResource({ uri: "shim://sessions/unknown" })).rejects.toThrow(/not found/i);
-    await expect(client.readResource({ uri: "shim://checkpoints/cp_1" })).rejects.toThrow(/not found/i);
   }
 });
 
@@ -209,29 +207,6 @@ it("[TE47] input that a tool of the team does not take is refused as its error, 
     expect(await refusal(`shim_${tool}`, input)).toMatch(problem);
   expect(rig.call("tasks.progress", {}).totalTasks).toBe(0);
   expect(rig.call("leases.list", { prefix: "file:" }).leases).toEqual([]);
-});
-
-it("[MC15] each session and each checkpoint is a resource: listed by name, read as JSON with all that is known", async () => {
-  for (const era of eras) {
-    const { runtime, claude } = aChat();
-    claude.turn("fix the parser");
-    const { client } = await connect(runtime, { era });
-    const { resources } = await client.listResources();
-    const uris = [`shim://sessions/${claude.session}`, "shim://checkpoints/cp_", "shim://checkpoints/cp_"];
-    expect(resources.map(({ uri }) => uri.replace(/cp_.*/, "cp_"))).toEqual(uris);
-    for (const { name } of resources) expect(name).toBe("fix the parser");
-    const { resourceTemplates } = await client.listResourceTemplates();
-    expect(resourceTemplates.map(({ uriTemplate }) => uriTemplate)).toEqual([
-      "shim://sessions/{id}",
-      "shim://checkpoints/{id}",
-    ]);
-    for (const { uri } of resources) {
-      const { contents } = await client.readResource({ uri });
-      const [content] = contents;
-      const read = JSON.parse(content && "text" in content ? content.text : "") as Record<string, unknown>;
-      expect(read, uri).toMatchObject({ work: { prompts: [{ text: "fix the parser" }] } });
-    }
-  }
 });
 
 it.each([

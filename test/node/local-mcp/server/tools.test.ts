@@ -225,14 +225,3 @@ it("[MC12] every tool has a detailed answer: reasons, the summary that the searc
   const concise = await ask("shim_force_checkpoint", { goal: "write the exporter" });
   expect(concise.output).not.toHaveProperty("summary");
 });
-
-it("[SI27] the tokens of what has passed are estimated for a chat that measures none, and grow with it", async () => {
-  const runtime = tempRuntime();
-  const { call, chat } = await desktop(runtime);
-  const first = await call("shim_force_checkpoint", { goal: "word ".repeat(500) });
-  chat.countExchange(String(first.output["session"]), "more ".repeat(2_000));
-  await call("shim_auto_checkpoint", { doing: "reading" });
-  const { readings } = storedSession(runtime, String(first.output["session"]));
-  expect(readings.contextTokens).toMatchObject({ source: "estimated" });
-  expect(readings.contextTokens?.value).toBeGreaterThan(2_000);
-});

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { loadFactors, saveFactors, calibrate, estimateLong } from "#src/local-mcp/signals/token-factors.ts";
+import { loadFactors, saveFactors, calibrate } from "#src/local-mcp/signals/token-factors.ts";
 import { estimateTokens, learn, type Factors } from "#src/routing/tokens.ts";
 import { readAppended } from "#src/local-mcp/signals/transcript.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -121,15 +121,4 @@ it("[SI26] the arguments of a tool call count as said", () => {
   const { store } = tempRuntime();
   store.write((sql) => calibrate(sql, partOf("", estimateTokens(words, model) * 2, { command: words })));
   expect(store.read((sql) => Object.keys(loadFactors(sql)).length, 0)).toBe(1);
-});
-
-it("[SI27] a long text is estimated by its density, in proportion to its length", () => {
-  const { store } = tempRuntime();
-  store.write(() => undefined);
-  const tokens = (sample: string, chars: number): number =>
-    store.read((sql) => estimateLong(sql, sample, chars, model), -1);
-  const once = tokens(words, words.length);
-  expect(once).toBeGreaterThan(words.length / 10);
-  expect(tokens(words, words.length * 50) / once).toBeCloseTo(50, 0);
-  expect(tokens("", 0)).toBe(0);
 });
