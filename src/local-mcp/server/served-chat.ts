@@ -60,7 +60,7 @@ export class ServedChat {
   readonly #startedAt: number;
   #clientInfo: ClientInfo | null = null;
   #hasStored = false;
-  /** What a call has stored is saved soon. */
+  /** A save of what calls have stored is due. */
   #isSaving = false;
   /** Why it ends; null: it does not. */
   #endReason: string | null = null;
