@@ -9,19 +9,19 @@ const path = join(import.meta.dirname, "..", "docs", "reference", "clients.md");
 
 const files: Partial<Record<string, ClientFiles>> = clientFiles;
 
-function command(line: CommandLine | undefined): string {
-  return line ? `\`${[line.command, ...line.args].join(" ")}\`` : "-";
+function command(line: CommandLine): string {
+  return `\`${[line.command, ...line.args].join(" ")}\``;
 }
 
 function row({ name, title, verifiedWith, commands, isTranscriptUnread }: ClientAdapter): string {
   const hooks = files[name]?.hooks.file;
   const cells = [
     `[${title}](#${title.toLowerCase().replaceAll(" ", "-")})`,
-    verifiedWith ?? "no: built from documentation",
+    verifiedWith,
     hooks === undefined ? "-" : `\`~/${hooks}\``,
     isTranscriptUnread ? "no" : "yes",
-    command(commands?.resume("<session>")),
-    command(commands?.start("<prompt>", "<id>")),
+    command(commands.resume("<session>")),
+    command(commands.start("<prompt>", "<id>")),
   ];
   return `| ${cells.join(" | ")} |`;
 }
@@ -40,7 +40,7 @@ export function clientsDocs(): string {
 
 Made from the adapters in \`src/clients\` by \`node scripts/clients-docs.ts\`; a test keeps it so. Which clients \`shim init\` installs: [clients](../guide/clients.md).
 
-"Tested with" is the version of the real client that was run, killed and resumed with SHIM; the others were built from their documentation.
+"Tested with" is the version of the real client that was run, killed and resumed with SHIM.
 
 | client | tested with | its hooks or plugin | transcript is read | continues a session | new chat |
 | --- | --- | --- | --- | --- | --- |
@@ -48,7 +48,7 @@ ${supportedClients.map(row).join("\n")}
 
 OpenCode's plugin sends its events to one process of SHIM, Claude Code to its MCP process; each other client starts a process for each event: [how events reach SHIM](../guide/clients.md#how-events-reach-shim).
 
-Not supported: Kiro, whose hooks name no session; Antigravity, which has no start of a session; [Claude Desktop and Cowork](../guide/claude-desktop.md) have no hooks, and use the MCP server alone.
+Not supported: Cursor and the agent of VS Code, Tabnine, CodeBuddy and Devin, which were never run with SHIM ([their MCP server by hand](../guide/clients.md#other-mcp-clients)); Kiro, whose hooks name no session; Antigravity, which has no start of a session; [Claude Desktop and Cowork](../guide/claude-desktop.md) have no hooks, and use the MCP server alone.
 
 ${supportedClients.map(section).join("\n\n")}
 `;

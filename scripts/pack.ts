@@ -2,7 +2,6 @@
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { manPage } from "./man-page.ts";
 import { serverJson, type PackageFacts } from "./server-json.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -21,14 +20,13 @@ const parts = [
 const facts = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as PackageFacts;
 const folder = join(process.argv[2] ?? join(root, ".scratch"), "package");
 rmSync(folder, { recursive: true, force: true });
-mkdirSync(join(folder, "man"), { recursive: true });
+mkdirSync(folder, { recursive: true });
 for (const part of parts) {
   const filter = (path: string): boolean => !/\.(png|svg)$/.test(path) || part !== "docs/guide";
   cpSync(join(root, part), join(folder, part), { recursive: true, filter });
 }
 const licence = join(root, "docs", "licenses", `${facts.license}.txt`);
 if (existsSync(licence)) cpSync(licence, join(folder, "LICENSE"));
-writeFileSync(join(folder, "man", "shim.1"), await manPage());
 writeJson("server.json", serverJson(facts));
 writeJson("package.json", manifest());
 const options = { cwd: folder, encoding: "utf8" } as const;
@@ -51,9 +49,7 @@ function manifest(): Record<string, unknown> {
     keywords: ["mcp", "claude", "claude-code", "recovery", "checkpoint", "session", "crash"],
     type,
     bin,
-    // npm installs no man page of a package that names it in a text.
-    man: ["./man/shim.1"],
-    files: [...new Set(parts.map((part) => part.split("/")[0])), "man", "server.json"],
+    files: [...new Set(parts.map((part) => part.split("/")[0])), "server.json"],
     engines,
     // Found where the user has installed them, and done without elsewhere.
     peerDependencies: { ...facts.peerDependencies, "better-sqlite3": `^${facts.dependencies["better-sqlite3"]}` },

@@ -11,7 +11,7 @@ export function shimHookScript(): string {
     ...markVariables.map((name) => headerWord(name, "")),
   ];
   const values = valueVariables.map((name) => `\${${name}-}`);
-  const tried = supportedClients.filter(({ verifiedWith }) => verifiedWith !== null).map(({ name }) => name);
+  const tried = supportedClients.map(({ name }) => name);
   return source
     .replace("@tried@", () => tried.join(" | "))
     .replace("@headers@", () => headers.join(" \\\n    "))

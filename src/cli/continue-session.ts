@@ -9,7 +9,7 @@ import { failed } from "./answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "./cli.ts";
 
 /** Clients that a command line can start. */
-export const startable = supportedClients.filter(({ commands }) => commands !== null).map(({ name }) => name);
+export const startable = supportedClients.map(({ name }) => name);
 
 export interface ContinueOptions extends CommonOptions {
   /** Only prints the brief. */

@@ -2,7 +2,7 @@ import type { UsageLimit } from "../contract/at-limit.ts";
 import { hookEvents, isHookEvent, type HookEvent } from "../contract/hook-input.ts";
 import type { ClientAdapter } from "./client-adapter.ts";
 import { numberAt, objectAt, type JsonObject } from "../shared/json-fields.ts";
-import { defineClient, isCreated, unseen, withClaudeTool, withNewFile, type ToolNames } from "./define-client.ts";
+import { defineClient, isCreated, withClaudeTool, withNewFile, type ToolNames } from "./define-client.ts";
 
 /** The error is a row, a line of a headless run, or an event. `rate_limit` may be a throttling. */
 function claudeLimit(error: JsonObject): UsageLimit | null {
@@ -172,48 +172,4 @@ export const opencode = claudeCompatible({
     "The fill of the context window is not known.",
   ],
   tools: opencodeTools,
-});
-
-export const codebuddy = claudeCompatible({
-  name: "codebuddy",
-  title: "CodeBuddy Code",
-  isTranscriptUnread: true,
-  commands: {
-    resume: (session) => ({ command: "codebuddy", args: ["--resume", session] }),
-    run: (prompt, args) => ({ command: "codebuddy", args: ["-p", ...args, prompt], input: "" }),
-    start: (prompt) => ({ command: "codebuddy", args: [prompt] }),
-  },
-  verifiedWith: null,
-  events: [
-    "SessionStart",
-    "UserPromptSubmit",
-    "PreToolUse",
-    "PostToolUse",
-    "PreCompact",
-    "Notification",
-    "SubagentStop",
-    "Stop",
-    "SessionEnd",
-  ],
-  lacks: [unseen],
-});
-
-export const devin = claudeCompatible({
-  name: "devin",
-  title: "Devin CLI",
-  isTranscriptUnread: true,
-  commands: {
-    resume: (session) => ({ command: "devin", args: ["--resume", session] }),
-    run: (prompt, args) => ({ command: "devin", args: ["-p", ...args, "--", prompt], input: "" }),
-    start: (prompt) => ({ command: "devin", args: ["--", prompt] }),
-  },
-  verifiedWith: null,
-  events: ["SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop", "SessionEnd"],
-  lacks: [unseen, "A tool call has no id, and there is no transcript: answers of the model are not in the journal."],
-  tools: new Map([
-    ["exec", "Bash"],
-    ["edit", "Edit"],
-    ["write", "Write"],
-    ["read", "Read"],
-  ]),
 });

@@ -17,7 +17,7 @@ export interface CommandLine {
 }
 
 export interface HeadlessRun extends CommandLine {
-  /** Text on stdin; empty where the prompt is an argument, which others can read. */
+  /** Text on stdin. */
   readonly input: string;
 }
 
@@ -25,8 +25,8 @@ export interface HeadlessRun extends CommandLine {
 export interface ClientAdapter {
   readonly name: HookClient;
   readonly title: string;
-  /** Version that passed the tests with the real client; null: built from documentation. */
-  readonly verifiedWith: string | null;
+  /** Version that passed the tests with the real client. */
+  readonly verifiedWith: string;
   /** Names of the events that SHIM registers, in the client's own words. */
   readonly events: readonly string[];
   /** Limits of the client's interface, a sentence each. */
@@ -60,12 +60,11 @@ export interface ClientAdapter {
   normalise(event: string, payload: JsonObject, env: NodeJS.ProcessEnv): readonly ClientEvent[] | null;
   /** @param event the client's name of it */
   answer(event: string, answer: HookAnswer): object;
-  /** Null for a client that cannot be started from a command line. */
   readonly commands: {
     resume(session: string): CommandLine;
     /** @param id a UUID that the client may give its new session */
     start(prompt: string, id: string): CommandLine;
     /** Without a terminal, to its end. @param args the user's own options */
     run(prompt: string, args: readonly string[]): HeadlessRun;
-  } | null;
+  };
 }

@@ -31,8 +31,8 @@ export interface ServerForm {
 
 /** Hooks beside what else the file holds. */
 export interface SharedHooks {
-  /** `groups`: Claude Code's form; `list`: handlers stand directly below their event. */
-  readonly form: "groups" | "list";
+  /** In groups, as Claude Code has them. */
+  readonly form: "groups";
   readonly handler: (command: string, event: string) => HookHandler;
 }
 
@@ -85,7 +85,7 @@ const settings = (program: string, file: string, unit = 1): ClientFiles => ({
 
 /** A start reads the store and writes the brief. */
 function seconds(event: string): number {
-  return event.toLowerCase() === "sessionstart" ? 15 : 10;
+  return event === "SessionStart" ? 15 : 10;
 }
 
 const millisecond = 0.001;
@@ -138,17 +138,6 @@ export const clientFiles = {
     reads: ["comments"],
     // Prompts of a server are no commands there (google-gemini/gemini-cli#21077).
     commands: ".gemini/commands/shim.toml",
-  },
-  // Made from Gemini CLI.
-  tabnine: { ...settings("tabnine", ".tabnine/agent/settings.json", millisecond), reads: ["comments"] },
-  cursor: {
-    program: "cursor-agent",
-    hooks: {
-      file: ".cursor/hooks.json",
-      form: "list",
-      handler: (command, event) => ({ command, timeout: seconds(event) }),
-    },
-    servers: { file: ".cursor/mcp.json", ...plainServers },
   },
 } satisfies Partial<Record<HookClient, ClientFiles>>;
 

@@ -15,8 +15,6 @@ interface ClientDeclaration extends Omit<ClientAdapter, "events" | "normalise" |
   readonly sessionOf?: (payload: JsonObject) => string | null;
   /** The payload with Claude Code's names of fields. */
   readonly inputOf?: (payload: JsonObject, session: string, env: NodeJS.ProcessEnv) => JsonObject;
-  /** Calls in Claude Code's words, where one call may change several files. */
-  readonly callsOf?: (input: JsonObject) => readonly JsonObject[];
   readonly answer?: ClientAdapter["answer"];
 }
 
@@ -25,7 +23,6 @@ export function defineClient({
   tools = new Map(),
   sessionOf = (payload) => textAt(payload, "session_id"),
   inputOf = (payload) => payload,
-  callsOf = callsOfPatch,
   answer = (_event, given) => given,
   ...client
 }: ClientDeclaration): ClientAdapter {
@@ -41,7 +38,7 @@ export function defineClient({
       const found = typeof known === "function" ? known(given) : { event: known, input: given };
       if (found === null || (mainChatEvents.has(found.event) && isOfSubagent(found.input))) return [];
       // [CA4]
-      return callsOf(found.input).map((input) => ({ event: found.event, input }));
+      return callsOfPatch(found.input).map((input) => ({ event: found.event, input }));
     },
     answer,
   };
@@ -80,7 +77,7 @@ export function isCreated(input: JsonObject): boolean {
 }
 
 const patchLine = /^\*\*\* (Add File|Update File|Delete File|Move to): (.+)$/gm;
-const changes: ReadonlyMap<string, ChangedFile["change"]> = new Map([
+const changes: ReadonlyMap<string, "create" | "delete"> = new Map([
   ["Add File", "create"],
   ["Delete File", "delete"],
 ]);
@@ -96,25 +93,14 @@ export function callsOfPatch(input: JsonObject): JsonObject[] {
     change: lines[index + 1]?.action === "Move to" ? ("delete" as const) : changes.get(action),
     path,
   }));
-  return files.length === 0 ? [input] : callsOfFiles(input, files);
-}
-
-interface ChangedFile {
-  readonly path: string;
-  /** Undefined: its content. */
-  readonly change: "create" | "delete" | undefined;
-}
-
-export function callsOfFiles(input: JsonObject, files: readonly ChangedFile[]): JsonObject[] {
+  if (files.length === 0) return [input];
   const folder = textAt(input, "cwd") ?? "/";
   const id = textAt(input, "tool_use_id");
-  return files.map(({ change, path }, at) => ({
-    ...input,
-    ...(id === null ? {} : { tool_use_id: at === 0 ? id : `${id}.${at}` }),
-    tool_name: change === "create" ? "Write" : "Edit",
-    tool_input: { file_path: resolve(folder, path.trim()) },
-    tool_response: change ? { type: change } : {},
-  }));
+  return files.map(({ change, path }, at) =>
+    Object.assign({}, input, id === null || at === 0 ? {} : { tool_use_id: `${id}.${at}` }, {
+      tool_name: change === "create" ? "Write" : "Edit",
+      tool_input: { file_path: resolve(folder, path.trim()) },
+      tool_response: change ? { type: change } : {},
+    }),
+  );
 }
-
-export const unseen = "Built from documentation, never run with the client itself.";

@@ -1,44 +1,7 @@
 import type { HookAnswer } from "../contract/hook-answer.ts";
 import { objectAt, textAt, type JsonObject } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
-import type { ClientAdapter } from "./client-adapter.ts";
-import { defineClient, isCreated, unseen, withClaudeTool, withNewFile, type ToolNames } from "./define-client.ts";
-
-/** Gemini CLI has events of its own, and its fork Tabnine CLI the same. */
-function geminiLike(
-  { name, title, verifiedWith, lacks }: Pick<ClientAdapter, "name" | "title" | "verifiedWith" | "lacks">,
-  command: string,
-): ClientAdapter {
-  return defineClient({
-    name,
-    title,
-    verifiedWith,
-    // PreCompress comes before each request; events of models carry the whole conversation.
-    events: {
-      SessionStart: "SessionStart",
-      BeforeAgent: "UserPromptSubmit",
-      BeforeTool: "PreToolUse",
-      AfterTool: (input) => ({ event: input["error"] === undefined ? "PostToolUse" : "PostToolUseFailure", input }),
-      AfterAgent: "Stop",
-      Notification: "Notification",
-      SessionEnd: "SessionEnd",
-    },
-    lacks: [
-      "A tool call has no id: the same call made twice at once is paired in the order of its events.",
-      "No event says that a conversation was compressed, or which version runs.",
-      "The transcript loses the call that runs when the client is killed; the journal has it.",
-      "The signs < and > of a brief reach the model escaped.",
-      ...lacks,
-    ],
-    inputOf,
-    answer,
-    commands: {
-      resume: (session) => ({ command, args: ["--resume", session] }),
-      run: (prompt, args) => ({ command, args, input: prompt }),
-      start: (prompt, id) => ({ command, args: ["--session-id", id, "-i", prompt] }),
-    },
-  });
-}
+import { defineClient, isCreated, withClaudeTool, withNewFile, type ToolNames } from "./define-client.ts";
 
 export const geminiTools: ToolNames = new Map([
   ["run_shell_command", "Bash"],
@@ -82,9 +45,32 @@ function answer(event: string, { systemMessage, decision, reason, hookSpecificOu
   });
 }
 
-export const gemini = geminiLike({ name: "gemini", title: "Gemini CLI", verifiedWith: "0.61.0", lacks: [] }, "gemini");
-
-export const tabnine = geminiLike(
-  { name: "tabnine", title: "Tabnine CLI", verifiedWith: null, lacks: [unseen] },
-  "tabnine",
-);
+/** Gemini CLI has events of its own. */
+export const gemini = defineClient({
+  name: "gemini",
+  title: "Gemini CLI",
+  verifiedWith: "0.61.0",
+  // PreCompress comes before each request; events of models carry the whole conversation.
+  events: {
+    SessionStart: "SessionStart",
+    BeforeAgent: "UserPromptSubmit",
+    BeforeTool: "PreToolUse",
+    AfterTool: (input) => ({ event: input["error"] === undefined ? "PostToolUse" : "PostToolUseFailure", input }),
+    AfterAgent: "Stop",
+    Notification: "Notification",
+    SessionEnd: "SessionEnd",
+  },
+  lacks: [
+    "A tool call has no id: the same call made twice at once is paired in the order of its events.",
+    "No event says that a conversation was compressed, or which version runs.",
+    "The transcript loses the call that runs when the client is killed; the journal has it.",
+    "The signs < and > of a brief reach the model escaped.",
+  ],
+  inputOf,
+  answer,
+  commands: {
+    resume: (session) => ({ command: "gemini", args: ["--resume", session] }),
+    run: (prompt, args) => ({ command: "gemini", args, input: prompt }),
+    start: (prompt, id) => ({ command: "gemini", args: ["--session-id", id, "-i", prompt] }),
+  },
+});

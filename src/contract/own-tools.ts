@@ -35,7 +35,7 @@ const toolSearches: ReadonlySet<string> = new Set(["ToolSearch", "tool_search"])
 /**
  * Clients put the server's name, as the user chose it, in front: `mcp__shim__shim_report` (Claude
  * Code, Codex, Qwen Code), `mcp_shim_shim_report` (Gemini CLI), `shim-shim_report` (Copilot CLI),
- * `shim_shim_report` (OpenCode), `MCP:shim_report` (Cursor), or nothing.
+ * `shim_shim_report` (OpenCode), or nothing.
  */
 const ownTool = new RegExp(`(?:^|[_:./-])(?:${ownTools.join("|")})$`);
 

@@ -110,7 +110,7 @@ function rulesEntry(file: SettingsFile, kind: keyof typeof allowRules, server: s
 function hooksEntry(
   file: SettingsFile,
   { client, platform }: ClientTarget,
-  { form, handler }: SharedHooks,
+  { handler }: SharedHooks,
   { launch }: PlanContext,
 ): Entry {
   const { events } = formOf(client);
@@ -119,19 +119,13 @@ function hooksEntry(
     add: {
       says: hooksSummary(file.root, events, events),
       apply(root) {
-        if (form === "list") root["version"] ??= 1;
         for (const event of events)
-          setHook(root, event, handler(hookCommandLine(launch, platform, event, client), event), form);
+          setHook(root, event, handler(hookCommandLine(launch, platform, event, client), event));
       },
     },
     remove: {
       says: "removes the hooks",
-      apply(root, original) {
-        if (events.every((event) => ourHandlers(root, event).length === 0)) return;
-        removeHooks(root, events);
-        const isLeft = Object.values(objectAt(root, ["hooks"])).some((one) => !Array.isArray(one) || one.length > 0);
-        if (form === "list" && original["version"] === undefined && !isLeft) delete root["version"];
-      },
+      apply: (root) => removeHooks(root, events),
     },
   };
 }

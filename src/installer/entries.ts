@@ -159,12 +159,12 @@ function correctCommand(entry: Settings, { command, args }: Command): void {
 
 /** The hooks in a client's file. */
 
-/** A hook of SHIM where it stands: in a group of handlers, or directly below its event. */
+/** A hook of SHIM where it stands, in a group of handlers. */
 interface OurHook {
   readonly handler: Settings;
   /** The list that has the handler. */
   readonly siblings: unknown[];
-  readonly group: Settings | null;
+  readonly group: Settings;
   /** Positions as the client counts them. */
   readonly at: readonly number[];
 }
@@ -178,9 +178,7 @@ export function ourHooks(root: JsonObject, event: string): OurHook[] {
       return handlers.flatMap((handler: unknown, index) =>
         isRecord(handler) && isOurHook(handler, event) ? [{ handler, siblings: handlers, group, at: [at, index] }] : [],
       );
-    return isRecord(group) && isOurHook(group, event)
-      ? [{ handler: group, siblings: groups, group: null, at: [at] }]
-      : [];
+    return [];
   });
 }
 
@@ -196,21 +194,19 @@ export function removeHooks(root: Settings, events: readonly string[]): void {
 function removeHook(root: Settings, event: string, { handler, siblings, group }: OurHook): void {
   siblings.splice(siblings.indexOf(handler), 1);
   const groups = listIn(objectIn(root, "hooks"), event);
-  if (group !== null && siblings.length === 0) groups.splice(groups.indexOf(group), 1);
+  if (siblings.length === 0) groups.splice(groups.indexOf(group), 1);
 }
 
-/** @param form `groups`: handlers stand in groups; `list`: directly below their event */
 export function setHook(
   root: Settings,
   event: string,
   handler: HookHandler & { readonly args?: readonly string[] },
-  form: "groups" | "list",
 ): void {
   const [first, ...others] = ourHooks(root, event);
   for (const hook of others) removeHook(root, event, hook);
   if (first) correctCommand(first.handler, { command: handler.command, args: handler.args ?? [] });
   // [IN32] Behind all others, whose position stays.
-  else listIn(objectIn(root, "hooks"), event).push(form === "groups" ? { hooks: [handler] } : handler);
+  else listIn(objectIn(root, "hooks"), event).push({ hooks: [handler] });
 }
 
 /** How Claude Code's hooks reach SHIM. */
@@ -253,7 +249,7 @@ export function setClaudeHooks(root: Settings, launch: Launch, delivery: HookDel
         ? hookCommand(launch, event)
         : { command: shell, args: [shellHookOf(launch), launch.node, event] };
     const handler = { type: "command", ...command, timeout: hookTimeout(event) };
-    if (isKnown) setHook(root, event, handler, "groups");
+    if (isKnown) setHook(root, event, handler);
   }
 }
 

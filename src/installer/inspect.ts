@@ -22,7 +22,7 @@ import type { PlanContext } from "./file-edits.ts";
 import { lastingLaunch } from "./own-program.ts";
 import { type LoadedFiles, findIgnoredFiles, load, planFrom } from "./plan.ts";
 import { json, objectAt, valueAt } from "./settings.ts";
-import { type ClientTarget, type Machine, detect, isSetUpUnasked, pathOf } from "./targets.ts";
+import { type ClientTarget, type Machine, detect, pathOf } from "./targets.ts";
 
 /** Findings with their severity. */
 const severities = {
@@ -140,8 +140,7 @@ function checkPresence(inspection: Inspection): void {
   const how = claudeVersion === null ? "" : `; tool events ${events} (${titleOf(claudeVersion)})`;
   if (plugin) add("installed", `SHIM is installed as the plugin ${plugin.key}${how}`);
   if (!isThere(inspection)) {
-    const isExpected = !plugin && isSetUpUnasked(target.client);
-    if (isExpected) add("not_installed", "SHIM is not installed", "Run `shim init`.");
+    if (!plugin) add("not_installed", "SHIM is not installed", "Run `shim init`.");
     return;
   }
   // [IN102] A hook that the client's present version has, too, waits for the next install.

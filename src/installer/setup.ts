@@ -19,7 +19,7 @@ import {
   type LinkPlan,
 } from "./own-program.ts";
 import { planInstall, planUninstall } from "./plan.ts";
-import { detect, isSetUpUnasked, type ClientTarget, type Machine } from "./targets.ts";
+import { detect, type ClientTarget, type Machine } from "./targets.ts";
 
 /** Connects SHIM to the clients of a machine, or removes it: one plan, one apply, one undo. */
 
@@ -61,9 +61,7 @@ export function planSetup(installation: Installation, request: SetupRequest): Re
   const missing = [launch.script, launch.hookScript].find((path) => !machine.exists(path));
   if (!isRemoval && missing !== undefined)
     return err({ code: "not_built", message: `${missing} is missing. In a clone run: npm ci && npm run build` });
-  const targets = detect(machine).filter(({ client }) =>
-    request.client === undefined ? isRemoval || isSetUpUnasked(client) : client === request.client,
-  );
+  const targets = detect(machine).filter(({ client }) => request.client === undefined || client === request.client);
   const planned = planClients(installation, targets, request);
   if (!planned.ok) return planned;
   if (planned.value.problems.length > 0) return ok({ ...planned.value, link: null, otherShim: null, own: [] });

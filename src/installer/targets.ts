@@ -6,11 +6,6 @@ const fileClients = Object.keys(clientFiles) as readonly (keyof typeof clientFil
 export const clientNames = ["claude-desktop", "claude-code", ...fileClients] as const;
 export type ClientName = (typeof clientNames)[number];
 
-/** [IN36] False for a client that is known from its documentation alone: set up only by name. */
-export function isSetUpUnasked(client: ClientName): boolean {
-  return client === "claude-desktop" || (adapterOf(client)?.verifiedWith ?? null) !== null;
-}
-
 /** Installed client and its settings files, which may not exist yet. */
 export interface ClientTarget {
   readonly client: ClientName;

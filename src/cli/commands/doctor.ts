@@ -2,29 +2,19 @@ import { type Command, InvalidArgumentError } from "commander";
 import type { Check } from "../../contract/machine/installation.ts";
 import { pluralize } from "../../shared/format.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
-import { defineOperation } from "../operation-command.ts";
 import type { ListenAddress } from "./metrics.ts";
 
 interface DoctorOptions extends CommonOptions {
   readonly acknowledge?: boolean;
-  readonly selfTest?: boolean;
 }
 
 export function addCommand(program: Command, cli: Cli): void {
   const command = program
     .command("doctor")
     .description("check everything, and say how to fix it")
-    .option("--acknowledge", "mark the notices as read: do not show them again")
-    .option("--self-test", "save and recover a chat in a temporary folder, and print a report to send");
+    .option("--acknowledge", "mark the notices as read: do not show them again");
   cli.define(command, (options: DoctorOptions) => doctor(cli, options));
   addMetrics(command, cli);
-  defineOperation(cli, command, "update", {
-    operation: "updates.check",
-    view: ({ version, latest, isNewer, command: update }) =>
-      isNewer
-        ? [`SHIM ${latest} is there; this is ${version}. To update:`, `  ${update}`]
-        : [`SHIM ${version} is the newest version.`],
-  });
 }
 
 async function doctor(cli: Cli, options: DoctorOptions): Promise<CommandResult> {
@@ -32,7 +22,6 @@ async function doctor(cli: Cli, options: DoctorOptions): Promise<CommandResult> 
     return cli.show("notices.acknowledge", {}, ({ acknowledged }) => ({
       text: [...acknowledged.map(({ text }) => text), `${pluralize(acknowledged.length, "notice")} acknowledged.`],
     }));
-  if (options.selfTest) return (await import("./self-test.ts")).selfTest(cli);
   cli.progress("Checking ...");
   return cli.show("checks.run", {}, ({ checks, isHealthy }) => {
     const count = (state: Check["state"]): number => checks.filter((one) => one.state === state).length;

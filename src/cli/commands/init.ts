@@ -22,7 +22,6 @@ import { failed, wrongUsage, type Answer, type FailedResult } from "../answer.ts
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { shortPath, table } from "../screen-text.ts";
 import { textOf, type Lines } from "../views.ts";
-import { addCompletion } from "./completion.ts";
 
 interface InitOptions extends CommonOptions {
   readonly allow?: boolean;
@@ -49,7 +48,6 @@ export function addCommand(program: Command, cli: Cli): void {
     .option("--dry-run", "show what would change, and change nothing")
     .option("-y, --yes", "do not ask");
   cli.define(init, (options: InitOptions) => run(cli, options));
-  addCompletion(init, cli);
 }
 
 async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {

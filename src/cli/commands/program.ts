@@ -1,10 +1,9 @@
-import { Command, CommanderError, Help } from "commander";
+import { type Argument, Command, CommanderError, Help } from "commander";
 import { HomeError } from "../../platform/paths.ts";
 import { version } from "../../platform/version.ts";
 import { isClose } from "../../shared/close-words.ts";
 import { exitCodes, failed, wrongUsage } from "../answer.ts";
 import { Cli } from "../cli.ts";
-import { allRows, argumentText, commandTable, type CommandRow } from "../command-table.ts";
 import type { Io } from "../io.ts";
 
 /** Loads a module that adds a command with those below it. */
@@ -105,12 +104,11 @@ export async function build(cli: Cli, complain: (text: string) => void): Promise
 }
 
 /** Adds the commands that a command line may mean, which is all where its first word is none. */
-async function addNeeded(program: Command, cli: Cli, [word = "--help", second]: readonly string[]): Promise<void> {
+async function addNeeded(program: Command, cli: Cli, [word = "--help"]: readonly string[]): Promise<void> {
   if (word === "--version" || word === "-V") return;
   if (word === "--help" || word === "-h") return addCommands(program, cli, first);
   const load = Object.hasOwn(named, word) ? named[word] : undefined;
-  // Completions list all.
-  if (load === undefined || second === "completion") return addAll(program, cli);
+  if (load === undefined) return addAll(program, cli);
   return addCommands(program, cli, { [word]: load });
 }
 
@@ -223,19 +221,39 @@ function findCommand(program: Command, words: readonly string[]): Command {
 
 /** [CL271] Every command with those below it, in the groups of the program. */
 function allCommandsText(program: Command, columns: number): string {
-  const top = commandTable(program);
-  const rows = allRows(top).filter(({ words }) => words.length > 0);
-  const groupOf = ({ words: [name] }: CommandRow): string =>
-    top.subcommands.find(({ words }) => words[0] === name)?.group || "Commands:";
   const help = program.createHelp();
   help.prepareContext({ helpWidth: helpWidth(columns) });
-  const width = Math.max(...rows.map(({ usage }) => usage.length));
-  const items = Map.groupBy(rows, groupOf);
-  const blocks = [...items].map(([group, inGroup]) => {
-    const lines = inGroup.map(({ usage, description }) => help.formatItem(usage, width, description, help));
+  const top = commandsIn(program);
+  const width = Math.max(...top.flatMap(withSubcommands).map((one) => usageOf(one).length));
+  const blocks = [...Map.groupBy(top, (one) => one.helpGroup() || "Commands:")].map(([group, commands]) => {
+    const lines = commands
+      .flatMap(withSubcommands)
+      .map((one) => help.formatItem(usageOf(one), width, one.description(), help));
     return `${group}\n${lines.join("\n")}\n`;
   });
   return blocks.join("\n");
+}
+
+function commandsIn(command: Command): Command[] {
+  return command.commands.filter((one) => one.name() !== "help");
+}
+
+export function withSubcommands(command: Command): Command[] {
+  return [command, ...commandsIn(command).flatMap(withSubcommands)];
+}
+
+/** Words behind `shim`. */
+export function wordsOf(command: Command): string[] {
+  return command.parent === null ? [] : [...wordsOf(command.parent), command.name()];
+}
+
+function usageOf(command: Command): string {
+  return [...wordsOf(command), ...command.registeredArguments.map(argumentText)].join(" ");
+}
+
+function argumentText(argument: Argument): string {
+  const name = `${argument.name()}${argument.variadic ? "..." : ""}`;
+  return argument.required ? `<${name}>` : `[${name}]`;
 }
 
 function helpWidth(columns: number): number {

@@ -264,7 +264,7 @@ export const sessionOperations = {
       session: id.optional().describe("only this session"),
       project: Folder.optional().describe("only this project"),
       since: Moment.optional().describe("only sessions seen since"),
-      format: z.enum(["jsonl", "markdown", "atif"]).default("jsonl").describe("one session as a document"),
+      format: z.enum(["jsonl", "markdown"]).default("jsonl").describe("one session as a document"),
     }),
     /** `isTemporary`: no file was named, and who reads this one deletes it. */
     output: z.object({ file: z.string(), isTemporary: z.boolean(), lines: count, session: z.string().nullable() }),

@@ -1,5 +1,4 @@
 import type * as z from "zod/mini";
-import { senderOf } from "../../clients/adapters.ts";
 import type { ClientAdapter } from "../../clients/client-adapter.ts";
 import type { HookClient } from "../../contract/clients.ts";
 import { HookInput, type HookEvent } from "../../contract/hook-input.ts";
@@ -47,17 +46,16 @@ interface ReadEvent {
 
 /** @param reject gets the reason where nothing is read of the input */
 export function readEvent(given: GivenEvent, reject: (reason: string) => void): ReadEvent {
-  const { event, client: named, env, clientPid, id } = given;
+  const { event, client, env, clientPid, id } = given;
   const nothing = (reason: string): ReadEvent => {
     reject(reason);
-    return { client: named, events: [] };
+    return { client, events: [] };
   };
-  if (!named.events.includes(event)) return nothing(`unknown hook event "${label(event)}"`);
+  if (!client.events.includes(event)) return nothing(`unknown hook event "${label(event)}"`);
   const value = parseJson(given.input);
   if (value === undefined) return nothing(`${event}: input is not JSON`);
   const payload = asObject(value);
-  if (!payload) return nothing(`${event}: input is not what ${named.title} sends: a JSON object is required`);
-  const client = senderOf(named, payload);
+  if (!payload) return nothing(`${event}: input is not what ${client.title} sends: a JSON object is required`);
   const events = client.normalise(event, payload, env);
   if (events === null) return nothing(`${event}: input is not what ${client.title} sends`);
   const read = events.flatMap((one, n): IncomingEvent[] => {

@@ -125,7 +125,7 @@ async function makeCopy(deps: RescueDeps, { random }: Runtime, { session, eviden
     made = { session: fresh, file: await copyTranscript(transcripts, { file, id, newId: fresh, until, moved }) };
   } else throw new Error("there is nothing to copy");
   const adapter = adapterOf(client);
-  if (!adapter?.commands) throw new Error(`${client} cannot be started from a command line`);
+  if (!adapter) throw new Error(`${client} cannot be started from a command line`);
   const start = {
     kind: "resume" as const,
     client: adapter.title,

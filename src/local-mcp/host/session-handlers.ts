@@ -208,7 +208,7 @@ function exportTo(
   session: string | null,
 ): HostResult<MachineOutput<"sessions.export">> {
   const file = given ?? join(tmpdir(), `shim-export-${Buffer.from(runtime.random(8)).toString("hex")}`);
-  const document = session === null || format === "jsonl" ? null : sessionDocument(runtime, session, format);
+  const document = session === null || format === "jsonl" ? null : sessionDocument(runtime, session);
   const project = folder === undefined ? undefined : projectOfFolder(runtime, folder);
   const filter = omitUndefined({ session: session ?? undefined, project, since });
   // One transaction, so the lines agree.

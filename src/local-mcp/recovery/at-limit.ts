@@ -283,9 +283,9 @@ export function limitLine(
   const rule = ruleOf(config.atLimit, session);
   const named =
     rule?.order.flatMap((step) => (typeof step === "object" && "client" in step ? [step.client] : [])) ?? [];
-  const others = supportedClients.filter(({ name, commands }) => {
-    return name !== client && commands !== null && isOnPath(commands.start("", "").command, env);
-  });
+  const others = supportedClients.filter(
+    ({ name, commands }) => name !== client && isOnPath(commands.start("", "").command, env),
+  );
   const other = others.find(({ name }) => named.includes(name)) ?? others[0];
   const ends = limit.resetsAtMs === null ? [] : [`the limit ends at ${endText(limit.resetsAtMs, now())}.`];
   const goOn = other ? [`Go on now: \`shim resume ${shortSessionId(sql, id)} --in ${other.name}\``] : [];

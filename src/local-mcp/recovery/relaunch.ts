@@ -86,7 +86,7 @@ export function planStart(
   into: ClientAdapter | null = null,
 ): StartPlan | null {
   const client = into ?? adapterOf(session.client);
-  if (!client?.commands) return null;
+  if (!client) return null;
   const { title, commands } = client;
   const isOther = client.name !== session.client;
   if (transcript.isWhole && !isOther) {

@@ -273,7 +273,7 @@ function lostText({ lost, isCut }: TranscriptFacts, title: string): string | nul
 }
 
 function versionText({ session, title }: Evidence, { versionOf }: RescueDeps): string | null {
-  const program = adapterOf(session.client)?.commands?.resume(session.id).command;
+  const program = adapterOf(session.client)?.commands.resume(session.id).command;
   const installed = program === undefined ? null : versionIn(versionOf(program));
   const written = versionIn(session.clientVersion);
   const isOlder = installed && written && isBefore(installed, written);

@@ -309,7 +309,6 @@ const formats: ReadonlyMap<string, LineFormat> = new Map<TranscriptClient, LineF
   ["copilot", readCopilotLine],
   ["qwen", readQwenLine],
   ["gemini", readGeminiLine],
-  ["tabnine", readGeminiLine],
   ["opencode", readOpenCodeMessage],
   ["pi", readPiLine],
 ]);

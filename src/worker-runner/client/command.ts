@@ -147,14 +147,11 @@ function writeClaudeFiles(
   return { mcpConfig: write("mcp", { mcpServers }), settings: write("settings", settings) };
 }
 
-export type StartableClient = ClientAdapter & { readonly commands: NonNullable<ClientAdapter["commands"]> };
-
 type ClientWay = Extract<LimitStep, { readonly client: HookClient }>;
 
 /** Null for a client that cannot be started from a command line. */
-export function startableClient(name: HookClient): StartableClient | null {
-  const client = adapterOf(name);
-  return client?.commands ? { ...client, commands: client.commands } : null;
+export function startableClient(name: HookClient): ClientAdapter | null {
+  return adapterOf(name);
 }
 
 export interface OtherRequest {
@@ -170,7 +167,7 @@ export interface OtherRequest {
 /** [CA51] How another client is started that continues a session. */
 export function otherCommand(
   { env, paths }: Pick<Runtime, "env" | "paths">,
-  { name, commands }: StartableClient,
+  { name, commands }: ClientAdapter,
   { program, args = [] }: Pick<ClientWay, "program" | "args">,
   { prompt, successor, variables, ownArgs = [] }: OtherRequest,
 ): ClientCommand {
@@ -224,7 +221,6 @@ const none = /^$/;
 const otherVariables: Partial<Readonly<Record<HookClient, RegExp>>> = {
   codex: /^(CODEX_\w+|OPENAI_\w+|AZURE_OPENAI_\w+)$/,
   copilot: /^(COPILOT_\w+|GH_TOKEN|GITHUB_TOKEN)$/,
-  cursor: /^CURSOR_\w+$/,
   gemini: /^(GEMINI_\w+|GOOGLE_\w+)$/,
   opencode: /^(OPENCODE_\w+|\w+_API_KEY)$/,
   qwen: /^(QWEN_\w+|OPENAI_\w+|DASHSCOPE_\w+)$/,

@@ -25,7 +25,7 @@ it("[LI8] a rule that cannot be followed is refused when it is set, and reported
   const set = (value: string) => home.shim("config set atLimit", value);
   for (const [value, why] of [
     [ruleOf(home, [{ client: "qwen" }]), "Qwen Code is not installed: there is no program qwen"],
-    [ruleOf(home, [{ client: "vscode" }]), "cannot be started from a command line"],
+    [ruleOf(home, [{ client: "cursor" }]), "atLimit"],
     [ruleOf(home, [{ client: "claude-code" }]), "Claude Code is the client at its limit"],
     [ruleOf(home, [{ model: "gpt-5" }]), '"gpt-5" is no model of Claude Code'],
     [ruleOf(home, ["wait", { client: "codex" }]), "atLimit"],

@@ -4,12 +4,12 @@ import { expect, it } from "vitest";
 import { detect } from "#src/installer/targets.ts";
 import { aCliHome, printed } from "#harness/machine/cli-home.ts";
 
-const folders = ".claude .copilot .config/Claude .config/opencode .qwen .gemini .tabnine/agent .cursor".split(" ");
+const folders = ".claude .copilot .config/Claude .config/opencode .qwen .gemini".split(" ");
 
-/** What each client's own parser reads, as it was seen with the real ones [IN24]; Cursor's is taken as strict. */
+/** What each client's own parser reads, as it was seen with the real ones [IN24]. */
 const readersOf = {
   "a byte order mark": ["claude-code", "copilot", "opencode", "qwen"],
-  comments: ["copilot", "opencode", "qwen", "gemini", "tabnine"],
+  comments: ["copilot", "opencode", "qwen", "gemini"],
   "trailing commas": ["copilot", "opencode"],
 } as const;
 const texts = {

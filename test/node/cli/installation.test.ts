@@ -1,76 +1,27 @@
-import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type CliHome, aCliHome, failed, printed, seed } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
-import { withoutPersonal } from "#src/cli/commands/self-test.ts";
 import type { Io } from "#src/cli/io.ts";
-import { clientNames } from "#src/installer/targets.ts";
-import { isTemporary, originOf } from "#src/platform/shim-command.ts";
+import { isTemporary } from "#src/platform/shim-command.ts";
 import { parsePs } from "#src/platform/processes.ts";
 import { expect, it } from "vitest";
 
-/** npm on this machine answers like this. */
-function npmSays(text: string, code = 0): Partial<Io> {
-  return { runQuietly: (command) => (command === "npm" ? { code, text } : null) };
-}
-
-it("[IP5] update prints the newest version and what brings it; nothing but npm view is started", async () => {
-  const home = aCliHome();
-  const asked: string[][] = [];
-  const runQuietly: Io["runQuietly"] = (command, args) => {
-    asked.push([command, ...args]);
-    return { code: 0, text: '"99.1.0"\n' };
-  };
-  const ran = await home.shimWith({ runQuietly }, "doctor update --json");
-  expect(ran.json()).toMatchObject({ latest: "99.1.0", isNewer: true, command: "git pull && npm ci && npm run init" });
-  expect(asked).toEqual([expect.arrayContaining(["npm", "view", "shim-mcp", "version"])]);
-  expect(await home.shimWith(npmSays('"0.0.9"'), "doctor update")).toMatchObject(printed("is the newest version"));
-});
-
-it("[IP5] without an answer update says why, and answers 1", async () => {
-  const home = aCliHome();
-  const codes: Record<string, Partial<Io>> = {
-    offline: npmSays("npm error code ENOTFOUND", 1),
-    not_published: npmSays("npm error code E404", 1),
-    npm_failed: npmSays("something else", 1),
-    npm_missing: { runQuietly: () => null },
-  };
-  for (const [code, io] of Object.entries(codes)) {
-    const ran = await home.shimWith(io, "doctor update --json");
-    expect([ran.code, ran.json()]).toMatchObject([1, { error: { code } }]);
-  }
-});
-
-it("[IP5] where npm lies beside Node, as on Windows, that one is asked", async () => {
-  const home = aCliHome();
-  const { launch } = home.io();
-  const npm = join(home.folder, "app", "node_modules", "npm", "bin", "npm-cli.js");
-  write("/", { [npm]: "" });
-  const runQuietly: Io["runQuietly"] = (command, [script]) =>
-    command === launch.node && script === npm ? { code: 0, text: '"1.2.3"' } : null;
-  expect((await home.shimWith({ runQuietly }, "doctor update --json")).json()).toMatchObject({ latest: "1.2.3" });
-});
-
-it("[IP5] [IP9] how a copy was installed is known from the path of its launcher, on every system", () => {
-  const program = "/home/a/.local/share/shim/program";
-  const paths = {
-    clone: ["/home/a/shim/bin/shim.mjs", "C:\\src\\shim\\bin\\shim.mjs"],
-    npm: [
-      "/usr/local/lib/node_modules/shim-mcp/bin/shim.mjs",
-      "C:\\Users\\a\\AppData\\Roaming\\npm\\node_modules\\shim-mcp\\bin\\shim.mjs",
-    ],
-    npx: [
-      "/home/a/.npm/_npx/0f3a/node_modules/shim-mcp/bin/shim.mjs",
-      "C:\\Users\\a\\AppData\\Local\\npm-cache\\_npx\\0f3a\\node_modules\\shim-mcp\\bin\\shim.mjs",
-      "/Users/a/Library/Caches/pnpm/dlx/x/1/node_modules/.pnpm/shim-mcp@1.0.0/node_modules/shim-mcp/bin/shim.mjs",
-      "/tmp/bunx-501-shim-mcp@latest/node_modules/shim-mcp/bin/shim.mjs",
-    ],
-    copy: [`${program}/bin/shim.mjs`],
-  };
-  for (const [origin, scripts] of Object.entries(paths))
-    expect(scripts.map((script) => originOf(script, program))).toEqual(scripts.map(() => origin));
-  expect(isTemporary("/home/dlx-fan/shim/bin/shim.mjs")).toBe(false);
+it("[IP9] a copy that npx made is known from the path of its launcher, on every system", () => {
+  const temporary = [
+    "/home/a/.npm/_npx/0f3a/node_modules/shim-mcp/bin/shim.mjs",
+    "C:\\Users\\a\\AppData\\Local\\npm-cache\\_npx\\0f3a\\node_modules\\shim-mcp\\bin\\shim.mjs",
+    "/Users/a/Library/Caches/pnpm/dlx/x/1/node_modules/.pnpm/shim-mcp@1.0.0/node_modules/shim-mcp/bin/shim.mjs",
+    "/tmp/bunx-501-shim-mcp@latest/node_modules/shim-mcp/bin/shim.mjs",
+  ];
+  const lasting = [
+    "/home/a/shim/bin/shim.mjs",
+    "C:\\src\\shim\\bin\\shim.mjs",
+    "/usr/local/lib/node_modules/shim-mcp/bin/shim.mjs",
+    "C:\\Users\\a\\AppData\\Roaming\\npm\\node_modules\\shim-mcp\\bin\\shim.mjs",
+    "/home/dlx-fan/shim/bin/shim.mjs",
+  ];
+  expect([...temporary, ...lasting].filter(isTemporary)).toEqual(temporary);
 });
 
 /** Started by npx, on a machine with Claude Code. */
@@ -187,64 +138,6 @@ it("[IP12] a folder that is the user's own, or holds it, is not deleted", async 
     );
   }
   expect(existsSync(home.project)).toBe(true);
-});
-
-it("[IP6] bash completes commands, options and their values", async () => {
-  const home = aCliHome();
-  const { out } = await home.shim("init completion bash");
-  const complete = (...words: string[]): string[] => {
-    const line = words.map((word) => `'${word}'`).join(" ");
-    const script = `${out}\nCOMP_WORDS=(${line}); COMP_CWORD=${words.length - 1}; _shim; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    return execFileSync("bash", ["-euc", script], { encoding: "utf8" }).trim().split("\n").filter(Boolean);
-  };
-  expect(complete("shim", "wor")).toEqual(["worker"]);
-  expect(complete("shim", "task", "sub")).toEqual(["submit"]);
-  expect(complete("shim", "task", "submit", "--prio")).toEqual(["--priority"]);
-  expect(complete("shim", "init", "--client", "")).toEqual([...clientNames]);
-  expect(complete("shim", "init", "completion", "")).toEqual(expect.arrayContaining(["bash", "zsh", "fish"]));
-  expect(complete("shim", "sessions", "show", "5f0e", "--j")).toEqual(["--json"]);
-});
-
-const has = (shell: string): boolean => spawnSync(shell, ["-c", "true"]).status === 0;
-
-it.skipIf(!has("zsh"))("[IP6] zsh completes commands with their descriptions (needs zsh)", async () => {
-  const { out } = await aCliHome().shim("init completion zsh");
-  const stubs = `compdef() {}; _files() {}; _describe() { print -rl -- "\${(P@)4}" }; compadd() { shift; print -rl -- "$@" }`;
-  const complete = (...words: string[]): string[] => {
-    const line = words.map((word) => `'${word}'`).join(" ");
-    const script = `${stubs}\n${out}\nwords=(${line}); CURRENT=${words.length}; _shim`;
-    return execFileSync("zsh", ["-fc", script], { encoding: "utf8" }).trim().split("\n");
-  };
-  expect(complete("shim", "task", "")).toContainEqual(expect.stringMatching(/^submit:/));
-  expect(complete("shim", "")).toContainEqual(expect.stringMatching(/^doctor:check everything/));
-  expect(complete("shim", "init", "--client", "")).toEqual([...clientNames]);
-});
-
-it.skipIf(!has("fish"))("[IP6] fish completes commands with their descriptions (needs fish)", async () => {
-  const home = aCliHome();
-  const path = join(home.folder, "shim.fish");
-  writeFileSync(path, (await home.shim("init completion fish")).out);
-  const complete = (line: string): string[] => {
-    const script = `source '${path}'; complete -C '${line}'`;
-    const env = { PATH: process.env["PATH"], HOME: home.folder };
-    return execFileSync("fish", ["--no-config", "-c", script], { encoding: "utf8", env }).trim().split("\n");
-  };
-  expect(complete("shim task sub")).toEqual([expect.stringMatching(/^submit\t/)]);
-  expect(complete("shim init --client ").map((line) => line.split("\t")[0])).toEqual(clientNames.toSorted());
-  expect(complete("shim doctor --sel")).toEqual([expect.stringMatching(/^--self-test\t/)]);
-});
-
-it("[IP6] an unknown shell is wrong usage", async () => {
-  expect(await aCliHome().shim("init completion tcsh")).toMatchObject(failed(2, "bash, zsh, fish"));
-});
-
-it("[IP8] names and paths of a person are replaced, the longest first", () => {
-  const words = [
-    ["ann", "<user>"],
-    ["/home/ann", "<home>"],
-    ["", "<machine>"],
-  ] as const;
-  expect(withoutPersonal("EACCES: /home/ann/x, user ann", words)).toBe("EACCES: <home>/x, user <user>");
 });
 
 it("[IP14] what ps prints on macOS gives parent, start, memory and command", () => {

@@ -2,8 +2,7 @@ import { existsSync, mkdirSync, statSync, writeFileSync, closeSync, openSync, wr
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { Cli, fileErrorText } from "#src/cli/cli.ts";
-import { allRows, commandTable } from "#src/cli/command-table.ts";
-import { build } from "#src/cli/commands/program.ts";
+import { build, withSubcommands, wordsOf } from "#src/cli/commands/program.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import * as notices from "#src/store/notices.ts";
 import { localTime, parseDuration, parseTime } from "#src/cli/times.ts";
@@ -45,15 +44,16 @@ it("[CL1] wrong commands, options and arguments answer 2, say what is wrong and 
 
 it("[CL251] of two values of one option none is dropped: it is wrong usage, and the same value twice is one @night", async () => {
   const home = aCliHome();
-  const table = allRows(commandTable(await build(new Cli(home.io()), () => undefined)));
+  const commands = withSubcommands(await build(new Cli(home.io()), () => undefined));
   const refused = await home.shim("worker --type a --type b -- true");
   expect(refused).toMatchObject(failed(2, "'--type <type>' takes one value, and got 'a' and 'b'"));
-  for (const { words, options } of table.filter(({ subcommands }) => subcommands.length === 0)) {
-    const single = options.find(
-      ({ takesValue, flags, choices }) => takesValue && !/\.\.\.|\[/.test(flags) && choices.length === 0,
+  for (const command of commands.filter((one) => one.commands.length === 0)) {
+    const words = wordsOf(command);
+    const single = command.options.find(
+      ({ required, flags, argChoices = [] }) => required && !/\.\.\.|\[/.test(flags) && argChoices.length === 0,
     );
     if (!single || words.length === 0) continue;
-    const option = single.names.at(-1) ?? "";
+    const option = single.long ?? "";
     // Values that every option takes: some are numbers, some durations.
     const ran = await home.shim("", ...words, option, "1024", option, "1025");
     expect([words, ran.code]).toEqual([words, 2]);

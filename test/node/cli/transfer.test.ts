@@ -77,9 +77,6 @@ it("[PO3] a document needs its session, and goes to stdout or a new private file
   expect(await home.shim("sessions export --format markdown")).toMatchObject(
     failed(2, "the format markdown needs a session"),
   );
-  expect((await home.shim("sessions export --format atif --session", ids.dead)).json()).toMatchObject({
-    session_id: ids.dead,
-  });
   const path = join(home.project, "session.md");
   expect(await home.shim("sessions export session.md --format markdown --session", ids.dead)).toMatchObject(
     printed(path),

@@ -64,24 +64,6 @@ it("[CA2] Qwen Code's notice of a login is no question, its compaction is kept",
   expect(chat.entries(session).map(({ kind }) => kind)).toEqual(["start", "compacting", "compacted", "start"]);
 });
 
-it("[CA1] [CA3] CodeBuddy Code and Devin CLI, as documented", () => {
-  const runtime = tempRuntime();
-  const codebuddy = new RecordedClient(runtime, "codebuddy");
-  const call = { session_id: "b1", cwd: "/p", tool_name: "Edit", tool_use_id: "t1", tool_input: { file_path: "/p/a" } };
-  codebuddy.report("PreToolUse", call);
-  codebuddy.report("PostToolUse", { ...call, tool_response: {} });
-  expect(codebuddy.session("b1")).toMatchObject({ client: "codebuddy", toolCalls: 1 });
-  const devin = new RecordedClient(runtime, "devin", 2_001);
-  const command = { session_id: "d1", cwd: "/p", tool_name: "exec", tool_input: { command: "npm test" } };
-  devin.report("PreToolUse", command);
-  devin.report("PostToolUse", command);
-  expect(devin.entries("d1")).toMatchObject([
-    { kind: "tool_start", name: "Bash", input: "npm test" },
-    { kind: "tool_end", name: "Bash" },
-  ]);
-  expect(devin.adapter.normalise("Stop", {}, {})).toBeNull();
-});
-
 it("[CA41] the end of a session that Qwen Code never began leaves no session", () => {
   const chat = new RecordedClient(tempRuntime(), "qwen");
   const end = { cwd: "/p", reason: "prompt_input_exit" };

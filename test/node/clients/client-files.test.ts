@@ -42,6 +42,5 @@ function handler(name: keyof typeof clientFiles, event: string): unknown {
 it("[CA17] a handler in a shared file waits in the client's unit of time", () => {
   expect(handler("qwen", "SessionStart")).toEqual({ type: "command", name: "shim", command: "run", timeout: 15 });
   expect(handler("gemini", "BeforeTool")).toMatchObject({ timeout: 10_000 });
-  expect(handler("cursor", "sessionStart")).toEqual({ command: "run", timeout: 15 });
   expect(clientFiles.qwen?.servers?.entry("node", ["mcp"])).toEqual({ command: "node", args: ["mcp"] });
 });

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { gemini, tabnine } from "#src/clients/gemini.ts";
+import { gemini } from "#src/clients/gemini.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -52,12 +52,6 @@ it("[CA2] a question about a tool marks the chat as waiting; PreCompress is not 
   expect(gemini.events).not.toContain("PreCompress");
   expect(gemini.normalise("PreCompress", own, {})).toEqual([]);
   expect(gemini.normalise("SessionStart", {}, {})).toBeNull();
-});
-
-it("[CA1] Tabnine CLI has the same events", () => {
-  const [start] = tabnine.normalise("BeforeAgent", { session_id: "t1", prompt: "go on" }, {}) ?? [];
-  expect(start).toMatchObject({ event: "UserPromptSubmit", input: { prompt: "go on" } });
-  expect(tabnine.commands?.resume("t1")).toEqual({ command: "tabnine", args: ["--resume", "t1"] });
 });
 
 it("[CA18] a call with an error or a code other than 0 in its result has failed", () => {

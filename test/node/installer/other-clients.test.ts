@@ -6,10 +6,10 @@ import { adapterOf } from "#src/clients/adapters.ts";
 import { readText } from "#src/installer/client-files.ts";
 import { inspect } from "#src/installer/inspect.ts";
 import { toml } from "#src/installer/settings.ts";
-import { detect, isSetUpUnasked, type ClientName, type ClientTarget, type Machine } from "#src/installer/targets.ts";
+import { detect, type ClientName, type ClientTarget, type Machine } from "#src/installer/targets.ts";
 import { aClientHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
 
-const clients = ["copilot", "opencode", "qwen", "gemini", "tabnine", "cursor"] as const;
+const clients = ["copilot", "opencode", "qwen", "gemini"] as const;
 
 function machineOf(home: ClientHome, env: Machine["env"] = {}): Machine {
   return { platform: "linux", env, homedir: home.folder, exists: existsSync, list: () => [] };
@@ -24,10 +24,8 @@ function targetOf(home: ClientHome, client: ClientName, env?: Machine["env"]): C
 /** A home in which the client has been started once. */
 function aHomeWith(client: (typeof clients)[number]): { readonly home: ClientHome; readonly target: ClientTarget } {
   const home = aClientHome();
-  const folders = { copilot: ".copilot", opencode: ".config/opencode", tabnine: ".tabnine/agent" };
-  mkdirSync(join(home.folder, { ...folders, qwen: ".qwen", gemini: ".gemini", cursor: ".cursor" }[client]), {
-    recursive: true,
-  });
+  const folders = { copilot: ".copilot", opencode: ".config/opencode", qwen: ".qwen", gemini: ".gemini" };
+  mkdirSync(join(home.folder, folders[client]), { recursive: true });
   return { home, target: targetOf(home, client) };
 }
 
@@ -54,7 +52,7 @@ it("[IN36] every client gets its hooks and the server; twice is once, and remova
   for (const client of clients) {
     const { home, target } = aHomeWith(client);
     const before = namesIn(home);
-    expect(findings(home, target), client).toEqual(isSetUpUnasked(client) ? ["not_installed"] : []);
+    expect(findings(home, target), client).toEqual(["not_installed"]);
     home.install(target);
     const texts = [target.serversFile, target.settingsFile ?? ""].map((path) => home.read(path) ?? "");
     expect(texts[0], client).toContain("shim.mjs");
@@ -93,10 +91,6 @@ it("[IN36] forms and units are the client's own, and servers stand in its own li
     mcpServers: { shim: server },
   });
   expect(written("gemini").hooks).toMatchObject({ hooks: { BeforeTool: [{ hooks: [{ timeout: 10_000 }] }] } });
-  expect(written("cursor")).toMatchObject({
-    servers: { mcpServers: { shim: server } },
-    hooks: { version: 1, hooks: { stop: [{ command: commandOf("stop", "cursor"), timeout: 10 }] } },
-  });
   expect(written("copilot")).toMatchObject({
     servers: { mcpServers: { shim: { type: "local", ...server, tools: ["*"] } } },
     hooks: { version: 1, hooks: { Stop: [{ bash: commandOf("Stop", "copilot") }] } },
@@ -109,7 +103,7 @@ it("[IN36] forms and units are the client's own, and servers stand in its own li
 it("[HO70] a command line is safe for any path, and known again; on Windows it starts the program", () => {
   const folder = "/it's $(x) shim";
   const odd = { node: "/my node/node", script: `${folder}/bin/shim.mjs`, hookScript: `${folder}/dist/hook.cjs` };
-  for (const client of ["qwen", "cursor", "copilot"] as const) {
+  for (const client of ["qwen", "copilot"] as const) {
     const { home, target } = aHomeWith(client);
     home.install(target, odd);
     const line = `/bin/sh '/it'\\\\''s $(x) shim/dist/shim-hook' '/my node/node' `;
@@ -136,16 +130,6 @@ it("[IN5] [IN10] the user's own entries stay, those of another copy are correcte
   home.write(target.serversFile, text.replace('"x"', '"y"'));
   home.uninstall(target);
   expect(home.read(target.serversFile)).toBe(mine.replace('"x"', '"y"'));
-  const { home: other, target: cursor } = aHomeWith("cursor");
-  other.write(cursor.settingsFile ?? "", '{ "version": 1, "hooks": { "stop": [{ "command": "say done" }] } }');
-  other.install(cursor, { ...launch, hookScript: "/old/dist/hook.cjs" });
-  other.install(cursor);
-  const hooks = JSON.parse(other.read(cursor.settingsFile ?? "") ?? "") as { hooks: { stop: object[] } };
-  expect(hooks.hooks.stop).toMatchObject([{ command: "say done" }, { command: commandOf("stop", "cursor") }]);
-  other.uninstall(cursor);
-  expect(other.read(cursor.settingsFile ?? "")).toBe(
-    '{ "version": 1, "hooks": { "stop": [{ "command": "say done" }] } }',
-  );
 });
 
 it("[IN37] a file of SHIM's name that somebody else wrote is refused, and nothing is changed", () => {

@@ -2,12 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Validator } from "@cfworker/json-schema";
 import { expect, it } from "vitest";
-import { Cli } from "#src/cli/cli.ts";
-import { allRows, commandTable } from "#src/cli/command-table.ts";
-import { build } from "#src/cli/commands/program.ts";
-import { aCliHome } from "#harness/machine/cli-home.ts";
 import { serverJsonSchema } from "#harness/machine/server-json-schema.ts";
-import { manPage } from "../../../scripts/man-page.ts";
 import { serverJson, type PackageFacts } from "../../../scripts/server-json.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
@@ -23,18 +18,4 @@ it("[IP3] server.json is current, follows the schema, and names this version of 
   expect(withRepository["repository"]).toEqual({ url: "https://example.com/shim", source: "github" });
   expect(validator.validate(withRepository).valid).toBe(true);
   expect(validator.validate({ ...stored, description: "x".repeat(101) }).valid).toBe(false);
-});
-
-it("[IP4] shim(1) has every command with its options, and no line that groff would take as a request", async () => {
-  const page = await manPage();
-  const rows = allRows(commandTable(await build(new Cli(aCliHome().io()), () => undefined)));
-  const plain = page.replaceAll("\\-", "-");
-  const missing = rows.flatMap(({ usage, options }) => {
-    const flags = options.map((one) => one.flags).filter((one) => !/--(help|json|version)\b/.test(one));
-    return [`shim ${usage}`.trim(), ...flags].filter((text) => !plain.includes(text));
-  });
-  expect(rows.length).toBeGreaterThan(80);
-  expect(missing).toEqual([]);
-  const requests = page.split("\n").filter((line) => /^[.']/.test(line));
-  expect(requests.filter((line) => !/^\.(TH|SH|TP|B|I|RS|RE)\b/.test(line))).toEqual([]);
 });

@@ -183,6 +183,6 @@ it("[HO40] of a client whose input was never seen to end the script takes what h
   const rig = new ShimHookRig();
   await rig.host((_request, response) => response.end("{}"));
   const env = { PATH: `${rig.pathOf("timeout")}:/usr/bin:/bin` };
-  expect(await rig.run(null, { args: ["stop", "--client", "cursor"], env })).toEqual(answered("{}"));
-  expect(rig.posted.map(({ url }) => url)).toEqual(["POST /hook/cursor/stop"]);
+  expect(await rig.run(null, { args: ["Stop", "--client", "unknown"], env })).toEqual(answered("{}"));
+  expect(rig.posted.map(({ url }) => url)).toEqual(["POST /hook/unknown/Stop"]);
 });

@@ -214,7 +214,6 @@ it.each([
   ["some other client", {}, true],
   ["claude-code", {}, false],
   ["codex-mcp-client", {}, false],
-  ["Visual Studio Code", {}, false],
   ["claude-ai", { CLAUDE_CODE_SESSION_ID: "s" }, false],
 ])("[MC26] whether the texts lead %s with %o to save in each turn: %s", async (name, env, isLed) => {
   const runtime = tempRuntime({ env });
