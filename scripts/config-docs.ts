@@ -54,7 +54,6 @@ const configMeanings: Record<string, string> = {
     "uncommitted files go to the workspace with the sessions, sealed: [its files](../guide/other-machine.md#its-files)",
   "sync.maxFilesBytes": "a larger bundle, packed, is not sent",
   "notify.desktop": "notify-send on Linux, osascript on macOS",
-  "notify.bell": "the bell of the terminal of `shim worker supervise`",
   "notify.webhook":
     "an https address, or http on this machine: gets a POST of `{event, at, session, title, text}`; the title of the chat (the first line of its first prompt) is all that it gets of the chat",
   "notify.events": "which events notify you",

@@ -6,12 +6,11 @@ export type NotifyEvent = (typeof notifyEvents)[number];
 
 export interface NotifySettings {
   readonly desktop: boolean;
-  readonly bell: boolean;
   readonly webhook: string | null;
   readonly events: readonly NotifyEvent[];
 }
 
-export const notifyDefaults: NotifySettings = { desktop: false, bell: false, webhook: null, events: [...notifyEvents] };
+export const notifyDefaults: NotifySettings = { desktop: false, webhook: null, events: [...notifyEvents] };
 
 /** [CL72] Titles leave the machine only encrypted, so plain http is for this machine only. */
 function isWebhook(text: string): boolean {
@@ -21,7 +20,6 @@ function isWebhook(text: string): boolean {
 export function notifyShape() {
   return {
     desktop: z.boolean(),
-    bell: z.boolean(),
     webhook: z.nullable(z.string().check(z.maxLength(2_000), z.refine(isWebhook))),
     events: z.readonly(z.array(z.enum(notifyEvents))),
   };

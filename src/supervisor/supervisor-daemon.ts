@@ -22,8 +22,6 @@ import { commandRun, SupervisedProgram, type NextRun, type ProgramDeps } from ".
 import { isProgram, type SupervisorSettings, type WatchedProgram } from "./supervisor-settings.ts";
 
 interface Supervision extends Pick<SupervisorOptions, "emit" | "pace" | "wait" | "stoppedAt"> {
-  /** Rings when a chat has died; absent: nothing rings. */
-  readonly ring?: () => void;
   readonly endSignal: AbortSignal;
   /** Aborted: what still runs is ended at once. */
   readonly hurrySignal: AbortSignal;
@@ -33,7 +31,7 @@ interface Supervision extends Pick<SupervisorOptions, "emit" | "pace" | "wait" |
 export async function supervise(
   context: HostContext,
   settings: SupervisorSettings,
-  { ring, endSignal, hurrySignal, ...more }: Supervision,
+  { endSignal, hurrySignal, ...more }: Supervision,
 ): Promise<Result<void, Failure>> {
   const { paths, site, machineHost } = context;
   const { home: folder } = paths;
@@ -55,7 +53,6 @@ export async function supervise(
     const own = { runtime, call, settings, folder, state: state.value, launch, versionOf, self, previous };
     const daemon = new SupervisorDaemon({ ...own, ...more, run: runProgram, openTerminal });
     void machineHost?.attend({
-      ...(ring ? { ring } : {}),
       onStored: () => daemon.noteStored(),
       onProblem: (message) => runtime.log("warn", message),
       until: over.signal,

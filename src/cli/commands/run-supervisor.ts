@@ -62,8 +62,6 @@ export async function runSupervisor(cli: Cli, { json: isJson = false }: CommonOp
         else io.stdout(textOf(event));
       },
       pace: () => output.pace(),
-      // A bell in a file or in JSON is a stray character.
-      ...(io.isTty && !isJson ? { ring: () => io.stdout("\u0007") } : {}),
     }),
   );
   return ended.ok ? ok({ data: { event: "over" }, text: "", isOneLine: true }) : ended;

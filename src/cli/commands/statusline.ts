@@ -107,13 +107,12 @@ function ownParts({ savedMsAgo, risk, offered, continued }: ChatStatus): string[
   return offered.length + continued.length > 0 ? [] : ["not saved yet", ...riskParts];
 }
 
-function chatParts({ offered, continued, messages, waits, stuck, dayBudget }: ChatStatus): string[] {
+function chatParts({ offered, continued, messages, waits, stuck }: ChatStatus): string[] {
   return [
     ...(offered.length > 0 ? [`can be continued: ${offered.join(", ")}`] : []),
     ...(continued.length > 0 ? [`continues ${continued.join(", ")}`] : []),
     ...(messages > 0 ? [pluralize(messages, "message")] : []),
     ...(waits > 0 ? [`${waits} ${stateWords.waits}`] : []),
     ...(stuck > 0 ? [`${stuck} ${stateWords.stuck}`] : []),
-    ...(dayBudget ? [`day ${dayBudget.text}${dayBudget.isReached ? ", limit reached" : ""}`] : []),
   ];
 }

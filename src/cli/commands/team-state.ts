@@ -215,7 +215,6 @@ export function addBudget(team: Command, cli: Cli): void {
     operation: "budgets.get",
     summary: "Limits on usage, and the usage so far; `team budget set` changes limits.",
     isLabelled: true,
-    run: ({ link }) => readBudgets(cli, link),
     view: formatBudgets,
   });
   const set = command.command("set").description("change limits (a number, or none); limits that are not named stay");
@@ -253,26 +252,8 @@ function dollars(micros: number): string {
   return `$${(micros / 1_000_000).toFixed(6).replace(/0{1,4}$/, "")}`;
 }
 
-interface BudgetsNow extends OutputOf<"budgets.get"> {
-  /** Use of this machine's chats today without a task. */
-  readonly taskless: Pick<Usage, "tokens" | "costMicros">;
-}
-
-async function readBudgets(cli: Cli, link: Workspace): Promise<CliResult<BudgetsNow>> {
-  const found = await link.call("budgets.get", {});
-  if (!found.ok) return found;
-  const usage = await cli.call("usage.list", { by: "task", since: cli.io.now() });
-  if (!usage.ok) return usage;
-  const line = usage.value.lines.find(({ key }) => key === null);
-  const taskless = {
-    tokens: line ? line.input + line.output + line.cacheRead + line.cacheWrite : 0,
-    costMicros: line ? Math.round((line.clientCostUsd + line.estimatedCostUsd) * 1_000_000) : 0,
-  };
-  return ok({ ...found.value, taskless });
-}
-
 function formatBudgets(
-  { limits, today, dayEndsInMs, isDaySpent, chats, taskless }: BudgetsNow,
+  { limits, today, dayEndsInMs, isDaySpent, chats }: OutputOf<"budgets.get">,
   cli: Cli,
   { label }: Pick<Work<"budgets.get">, "label">,
 ): Shown {
@@ -282,7 +263,7 @@ function formatBudgets(
       const limit = limits[owner][measure];
       return limit === undefined ? "none" : show(limit);
     };
-  const chatColumns: Columns<BudgetsNow["chats"][number]> = {
+  const chatColumns: Columns<OutputOf<"budgets.get">["chats"][number]> = {
     CHAT: ({ chat }) => label(chat),
     MACHINE: "machine",
     ...Object.fromEntries(
@@ -301,8 +282,7 @@ function formatBudgets(
     }),
     `${isDaySpent ? reached : ""}The day (UTC) ends in ${age(dayEndsInMs)}.`,
     chats.length > 0 && `\n${cli.table(chats, chatColumns)}`,
-    // [BU17] `shim cost` counts the chats of a machine, the coordinator the tasks of a workspace.
-    `Without a task the chats of this machine have used today: ${taskless.tokens.toLocaleString("en-US")} tokens, ${dollars(taskless.costMicros)}. That is in \`shim cost\` and not in the table: a limit stops tasks, and chats without a task are only warned.`,
+    "Chats that do no task are not in the table: `shim cost` has those of this machine.",
   ];
 }
 
@@ -310,7 +290,7 @@ async function setBudgets(cli: Cli, budgets: BudgetChanges): Promise<CommandResu
   if (Object.keys(budgets).length === 0) return wrongUsage("name a limit, such as --day-usd 20 or --task-tokens none.");
   return cli.withWorkspace(async (link): Promise<CommandResult> => {
     const done = await link.call("settings.set", { settings: { budgets } });
-    const read = done.ok ? await readBudgets(cli, link) : done;
+    const read = done.ok ? await link.call("budgets.get", {}) : done;
     if (!read.ok) return read;
     return ok({ data: read.value, text: formatBudgets(read.value, cli, { label: await chatLabels(cli) }) });
   });

@@ -42,8 +42,6 @@ export const ChatStatus = z.object({
   /** Other living chats by state. */
   waits: count,
   stuck: count,
-  /** Budget of the day; null while its limit is far. */
-  dayBudget: z.object({ isReached: z.boolean(), text: z.string() }).nullable(),
   notices: z.array(z.string()),
   /** Why nothing is saved; null while all is well. */
   trouble: z.string().nullable(),

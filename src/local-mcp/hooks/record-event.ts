@@ -34,8 +34,6 @@ import { isSlashCommand } from "../sessions/slash-command.ts";
 import { updateWaiting } from "../sessions/activity.ts";
 import { deliverAtPrompt, deliverAtStop, deliverAtTool, type Delivery } from "../team/deliver-news.ts";
 import { checkEdit, type EditVerdict } from "../team/file-guard.ts";
-import * as members from "../team/members.ts";
-import { takeDayWarning } from "../usage/day-budget.ts";
 import * as spending from "../usage/task-spending.ts";
 import { checkConnection, promptWarning } from "./connection.ts";
 import { endSession, isWithoutUser } from "./end-session.ts";
@@ -240,7 +238,7 @@ function toolVerdict({ sql, runtime, incoming, known, session: { id } }: Recordi
   const now = runtime.now();
   if (event === "UserPromptSubmit" && !isLate) spending.release(sql, id);
   if (event === "PostToolUse" && !isLate) {
-    const text = spending.warning(sql, id, now) ?? takeDayWarning(sql, members.find(sql, id)?.workspace ?? null, now);
+    const text = spending.warning(sql, id, now);
     if (text !== null) return { kind: "warned", text };
   }
   return callVerdict(sql, runtime, incoming, { id, edited: known.edited, project: known.project, cwd: known.cwd });

@@ -17,7 +17,6 @@ import { canForesee } from "../../snapshots/foresee-conflicts.ts";
 import { messageOf } from "../../shared/error.ts";
 import { desktopProgram } from "../notify/notifier.ts";
 import { isOnPath } from "../../platform/program-path.ts";
-import { findSupervisor } from "../../platform/supervisor-mark.ts";
 import { isTrusted, readTrust, stateText, trustSource } from "../../installer/hook-trust.ts";
 import { lastingLaunch } from "../../installer/own-program.ts";
 import { detect } from "../../installer/targets.ts";
@@ -40,7 +39,7 @@ const groups: Readonly<Record<CheckGroup, Checks<HostContext>>> = {
     clients,
     host,
   },
-  notifications: { notify_desktop: desktop, notify_bell: bell },
+  notifications: { notify_desktop: desktop },
   trust: { "codex:hook_trust": codexTrust },
   store: { store: storeChecks },
 };
@@ -234,30 +233,15 @@ function untestedVersion(context: HostContext, findings: readonly Finding[]): Fo
 }
 
 /** [CL182] A channel that the settings name and that cannot reach the user from here. */
-function isNotifiedBy({ paths }: HostContext, channel: "desktop" | "bell"): boolean {
+function desktop({ paths, site: { machine, env } }: HostContext): AllFound {
   const read = readConfig(paths.config);
-  return read.ok && read.value.notify[channel];
-}
-
-function desktop(context: HostContext): AllFound {
-  if (!isNotifiedBy(context, "desktop")) return [];
-  const { machine, env } = context.site;
+  if (!read.ok || !read.value.notify.desktop) return [];
   const program = desktopProgram(machine.platform);
   if (isOnPath(program, env)) return pass(`${program} shows notifications`);
   const text = `notify.desktop is on, and ${program} was not found: nothing is shown`;
   const fix =
     machine.platform === "linux" ? "Install notify-send (package libnotify-bin or libnotify)" : "Set notify.webhook";
   return warn(text, `${fix}, or \`shim config unset notify.desktop\`.`);
-}
-
-/** Only the supervisor has a terminal of its own. */
-async function bell(context: HostContext): Promise<AllFound> {
-  if (!isNotifiedBy(context, "bell")) return [];
-  const { processes } = await context.runtime();
-  const supervisor = findSupervisor(context.paths.home, processes);
-  if (supervisor !== null) return pass("`shim worker supervise` rings in its terminal");
-  const text = "notify.bell is on, and no `shim worker supervise` runs: only its terminal rings";
-  return warn(text, "Run `shim worker supervise` in a terminal, or `shim config unset notify.bell`.");
 }
 
 /** [IN35] Whether Codex runs the hooks that stand in its file. */

@@ -193,12 +193,10 @@ async function lastLine(answer: IncomingMessage, { progress, onSecretsRemoved }:
 /** Time between two tries to reach a host, in ms. */
 const retryEveryMs = 5_000;
 
-/** Letters that the host writes to a program that attends: notifications, and commits. */
-export const attention = { bell: "b", stored: "s", coordinated: "c" } as const;
+/** Letters that the host writes to a program that attends, for commits. */
+export const attention = { stored: "s", coordinated: "c" } as const;
 
 export interface Attendance {
-  /** Called for each notification; absent: nothing rings. */
-  readonly ring?: () => void;
   /** Called after commits of the store, and when some may have been missed; absent: for none. */
   readonly onStored?: () => void;
   /** The same for commits of the coordinator that `caller` has not asked for. */
@@ -223,8 +221,8 @@ export function machineHostOf(home: HostHome): MachineHost {
 }
 
 /** A host may end at any moment; the next one is started at once. */
-async function attend(home: HostHome, { ring, onStored, onCoordinated, onProblem, until }: Attendance): Promise<void> {
-  const body = { isBell: ring !== undefined, isFollowing: onStored !== undefined, caller: onCoordinated?.caller };
+async function attend(home: HostHome, { onStored, onCoordinated, onProblem, until }: Attendance): Promise<void> {
+  const body = { isFollowing: onStored !== undefined, caller: onCoordinated?.caller };
   let hasFailed = false;
   while (!until.aborted) {
     try {
@@ -235,7 +233,6 @@ async function attend(home: HostHome, { ring, onStored, onCoordinated, onProblem
       const onCommit = onCoordinated?.listener;
       for (const missed of [onStored, onCommit]) missed?.();
       await readLetters(answer, {
-        [attention.bell]: ring,
         [attention.stored]: onStored,
         [attention.coordinated]: onCommit,
       });

@@ -1,4 +1,3 @@
-import * as members from "../team/members.ts";
 import * as clients from "../sessions/clients.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as notices from "../../store/notices.ts";
@@ -25,7 +24,6 @@ import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { countCost } from "../usage/ledger.ts";
 import { quotedTitle } from "../../shared/quoted-title.ts";
-import { dayBudgetOf } from "../usage/day-budget.ts";
 import { silentSessions, waitingSessions } from "../sessions/activity.ts";
 import type { Handlers } from "./host.ts";
 
@@ -39,7 +37,6 @@ const unknownStatus: ChatStatus = {
   messages: 0,
   waits: 0,
   stuck: 0,
-  dayBudget: null,
   notices: [],
   trouble: null,
 };
@@ -143,11 +140,9 @@ const namedForMs = 600_000;
 function chatFacts(sql: Sql, runtime: Runtime, sessionId: string | null): Partial<ChatStatus> {
   const { now } = runtime;
   const others = countOthers(sql, runtime, sessionId);
-  const budget = dayBudgetOf(sql, (sessionId && members.find(sql, sessionId)?.workspace) ?? null, now());
-  const dayBudget = budget && { isReached: budget.isReached, text: budget.text };
-  if (sessionId === null) return { ...others, dayBudget };
+  if (sessionId === null) return others;
   const messages = news.countUndelivered(sql, sessionId, "message");
-  return { ...givenTitles(sql, sessionId, now() - namedForMs), ...others, messages, dayBudget };
+  return { ...givenTitles(sql, sessionId, now() - namedForMs), ...others, messages };
 }
 
 function countOthers(sql: Sql, runtime: Runtime, except: string | null): Pick<ChatStatus, "waits" | "stuck"> {

@@ -9,13 +9,11 @@ import { withoutSecrets } from "../../platform/secret-env.ts";
 import { comingDeaths, dueNotifications, type UserNotification } from "./due-notifications.ts";
 import { digest } from "../sessions/entries.ts";
 
-type Channel = "desktop" | "webhook" | "bell";
+type Channel = "desktop" | "webhook";
 
 export interface NotifierOptions {
   readonly runtime: Runtime;
   readonly deadTasks?: () => Promise<readonly UserNotification[]>;
-  /** Terminals that ring now. */
-  readonly bells?: () => readonly (() => void)[];
 }
 
 const pollEveryMs = 10_000;
@@ -38,13 +36,8 @@ export class Notifier {
 
   /** Settings may change while the process runs. */
   get #channels(): readonly Channel[] {
-    const { runtime, bells } = this.#options;
-    const { desktop, webhook, bell } = runtime.config.notify;
-    return [
-      ...(desktop ? ["desktop" as const] : []),
-      ...(webhook === null ? [] : ["webhook" as const]),
-      ...(bell && bells !== undefined && bells().length > 0 ? ["bell" as const] : []),
-    ];
+    const { desktop, webhook } = this.#options.runtime.config.notify;
+    return [...(desktop ? ["desktop" as const] : []), ...(webhook === null ? [] : ["webhook" as const])];
   }
 
   /** May be called often; never rejects. */
@@ -118,10 +111,9 @@ export class Notifier {
   }
 
   async #sendOne(channel: Channel, notification: UserNotification): Promise<void> {
-    const { runtime, bells } = this.#options;
+    const { runtime } = this.#options;
     const { webhook } = runtime.config.notify;
     if (channel === "desktop") await notifyDesktop(notification.text, runtime.env);
-    else if (channel === "bell") for (const ring of bells?.() ?? []) ring();
     else if (webhook !== null) await postWebhook(webhook, notification, runtime.now());
   }
 }

@@ -44,7 +44,7 @@ const Hello: z.ZodType<FrontHello> = z.object({
 const tickMs = 2_000;
 /** [MC18] The same while nothing is stored. */
 const quietTickMs = 10_000;
-const Attendance = z.object({ isBell: z.boolean(), isFollowing: z.boolean(), caller: z.string().optional() });
+const Attendance = z.object({ isFollowing: z.boolean(), caller: z.string().optional() });
 
 /** The environment of a process has at most some megabytes. */
 const maxHelloBytes = 8_000_000;
@@ -229,13 +229,11 @@ export class HostProcess {
 
   /** [PR36] The host stays, and works for the machine, as long as the program does. */
   async #attend(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { isBell, isFollowing, caller } = Attendance.parse(
-      parseJson(String(await readBody(request, maxQuestionBytes))),
-    );
+    const { isFollowing, caller } = Attendance.parse(parseJson(String(await readBody(request, maxQuestionBytes))));
     const coordinator = caller === undefined ? null : await this.#loadCoordinator();
     if (response.destroyed) return;
     response.writeHead(200).flushHeaders();
-    const leave = this.#machine.attend(isBell ? () => void response.write(attention.bell) : null);
+    const leave = this.#machine.attend();
     // A letter that waits stands for all commits since.
     const send = (letter: string) => () => void (response.writableNeedDrain || response.write(letter));
     const unfollows = [

@@ -39,7 +39,7 @@ export class MachineWork {
   readonly #self: ProcessIdentity;
   readonly #chats = new Set<WorkingChat>();
   /** Programs that run for long beside the chats, such as a worker. */
-  readonly #attendants = new Set<{ readonly ring: (() => void) | null }>();
+  readonly #attendants = new Set<object>();
   readonly #upkeep: Upkeep;
   readonly #notifier: Notifier;
   #sync: Promise<ReturnType<typeof startSync>> | null = null;
@@ -61,7 +61,6 @@ export class MachineWork {
     this.#notifier = new Notifier({
       runtime,
       deadTasks: deadTasks(runtime.now, () => this.#reader()),
-      bells: () => [...this.#attendants].flatMap(({ ring }) => ring ?? []),
     });
   }
 
@@ -97,12 +96,9 @@ export class MachineWork {
     this.#chats.delete(chat);
   }
 
-  /**
-   * The machine's work is done while a program attends, as for a chat. @returns ends that
-   * @param ring lets its terminal ring for notifications; null: it has none
-   */
-  attend(ring: (() => void) | null): () => void {
-    const attendant = { ring };
+  /** The machine's work is done while a program attends, as for a chat. @returns ends that */
+  attend(): () => void {
+    const attendant = {};
     this.#attendants.add(attendant);
     return () => void this.#attendants.delete(attendant);
   }

@@ -1,4 +1,3 @@
-import type { OutputOf } from "../../contract/operations.ts";
 import type { Lease } from "../../contract/leases.ts";
 import type { Change } from "../../contract/state.ts";
 import { pollEveryMs } from "../../coordinator-client/coordinator-client.ts";
@@ -12,7 +11,6 @@ import type { Result } from "../../shared/result.ts";
 import type { Store } from "../../store/store.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { currentDayBudget, judgeDay, storeDayBudget, tasklessUsage } from "../usage/day-budget.ts";
 import { ChatDirectory } from "./chat-directory.ts";
 import type { Naming } from "./chat-naming.ts";
 import { listFileLeases, toReservation } from "./file-reservations.ts";
@@ -38,12 +36,10 @@ export interface WatchOptions {
 /** A chat of this process that is registered. */
 export interface WatchedChat {
   readonly sessionId: string;
-  isActive(): boolean;
   check(): void;
 }
 
 const callTimeoutMs = 10_000;
-const budgetEveryMs = { local: 60_000, edge: 300_000 };
 const reportEveryMs = 10_000;
 const memberCheckEveryMs = 2_000;
 const sendTimeoutMs = 60_000;
@@ -82,7 +78,6 @@ export class WorkspaceWatch {
   #areFilesStale = false;
   #isCopying = false;
   #leaderChanges: Change[] = [];
-  #budgetAt: number;
   #membersAt = Number.NEGATIVE_INFINITY;
   #reportedAt = Number.NEGATIVE_INFINITY;
   #isCheckingMembers = false;
@@ -92,7 +87,6 @@ export class WorkspaceWatch {
     const { runtime } = options;
     this.#options = options;
     this.workspace = workspace;
-    this.#budgetAt = runtime.now();
     this.directory = new ChatDirectory(runtime, () => this.#opened?.link, machine, naming);
   }
 
@@ -162,7 +156,6 @@ export class WorkspaceWatch {
     this.#scheduleCheck();
     if (this.#areFilesStale) this.#refreshFiles();
     this.#reportLeaders();
-    void attempt(this.#options.runtime.log, "the budget of the day", () => this.#checkDayBudget());
     for (const chat of this.#chats.values()) chat.check();
   }
 
@@ -241,32 +234,6 @@ export class WorkspaceWatch {
       });
       this.#leaderChanges = [];
     });
-  }
-
-  /** [BU17] Only the coordinator knows the limit, and only this machine what needed no task. */
-  async #checkDayBudget(): Promise<void> {
-    const { runtime } = this.#options;
-    const opened = this.#opened;
-    const now = runtime.now();
-    const everyMs = opened?.edge === null ? budgetEveryMs.local : budgetEveryMs.edge;
-    // A chat that does nothing uses nothing.
-    const isDue = !isWithin(now - this.#budgetAt, everyMs) && [...this.#chats.values()].some((one) => one.isActive());
-    if (!opened || !isDue) return;
-    this.#budgetAt = now;
-    const found = await opened.link.call("budgets.get", {}, callTimeoutMs);
-    if (found.ok) this.#judgeDay(found.value, now);
-  }
-
-  /** Most days are far from any limit and need no write. */
-  #judgeDay({ limits: { day }, today }: OutputOf<"budgets.get">, now: number): void {
-    const { workspace } = this;
-    const { store, config } = this.#options.runtime;
-    const isKnown = store.read((sql) => currentDayBudget(sql, workspace, now) !== null, false);
-    const hasLimit = day.tokens !== undefined || day.costMicros !== undefined;
-    if (!hasLimit && !isKnown) return;
-    const taskless = store.read((sql) => tasklessUsage(sql, config.usage, now), { tokens: 0, costMicros: 0 });
-    const judged = judgeDay(day, today, taskless, now);
-    if (judged !== null || isKnown) store.write((sql) => storeDayBudget(sql, workspace, judged, now));
   }
 
   /** Whether the last check found living chats that no process serves. */

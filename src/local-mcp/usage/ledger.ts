@@ -155,7 +155,7 @@ function addCost(sql: Sql, { id, project }: Session, micros: number, model: stri
 }
 
 /** UTC, as budgets count days. */
-export function dayOf(at: number): string {
+function dayOf(at: number): string {
   return new Date(at).toISOString().slice(0, 10);
 }
 

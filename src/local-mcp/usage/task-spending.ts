@@ -82,16 +82,16 @@ function measureAll(spending: TaskSpending, now: number): LimitMeasure[] {
   ];
 }
 
-export function showTokens(tokens: number): string {
+function showTokens(tokens: number): string {
   return `${tokens.toLocaleString("en-US")} tokens`;
 }
 
-export function showCost(costMicros: number): string {
+function showCost(costMicros: number): string {
   return `$${(costMicros / 1_000_000).toFixed(2)}`;
 }
 
 /** Empty without a limit. */
-export function measure(used: number, limit: number | null, show: (value: number) => string): LimitMeasure[] {
+function measure(used: number, limit: number | null, show: (value: number) => string): LimitMeasure[] {
   return limit === null ? [] : [{ used, limit, text: `${show(used)} of ${show(limit)}` }];
 }
 

@@ -94,24 +94,6 @@ function spend(home: CliHome, id: string, model: string, output: number, costUsd
   });
 }
 
-it("[BU17] `budget` shows what the chats of this machine used today without a task, as `cost` counts it", async () => {
-  const home = aSeededHome();
-  spend(home, ids.alive, "claude-opus-5-5", 3_000, 1.25);
-  home.now += 86_400_000;
-  spend(home, ids.elsewhere, "claude-sonnet-5-5", 500, 0.5);
-  const { lines } = await home.json("cost --by task --since 1h");
-  const [noTask] = lines as { key: string | null; input: number; output: number; clientCostUsd: number }[];
-  expect(noTask).toMatchObject({ key: null, clientCostUsd: 0.5 });
-  expect(await home.json("team budget")).toMatchObject({
-    today: { tokens: 0, costMicros: 0 },
-    taskless: { tokens: 51_700, costMicros: 500_000 },
-  });
-  expect((await home.shim("team budget")).out).toContain(
-    "have used today: 51,700 tokens, $0.50. That is in `shim cost`",
-  );
-  expect((await home.shim("cost")).out).toContain("`shim team budget` counts the tasks of the workspace");
-});
-
 it("[CL95] `cost` shows tokens and cost by day, session, project, model and task, with their sum", async () => {
   const home = aSeededHome();
   spend(home, ids.alive, "claude-opus-5-5", 3_000, 1.25);

@@ -5,15 +5,12 @@ import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
 import { type TeamChat, type TeamRig, twoChats } from "#harness/team/team-rig.ts";
 import { aClaim } from "#harness/worker/repository-rig.ts";
-import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { type HookClient, hookClients } from "#src/contract/clients.ts";
 import { ownTools } from "#src/contract/own-tools.ts";
 import { teamTools } from "#src/contract/team-tools.ts";
 import { machineTools } from "#src/contract/tools.ts";
-import { statusOf } from "#src/local-mcp/host/status-line.ts";
-import { dayOf } from "#src/local-mcp/usage/ledger.ts";
-import { type DayBudget, storeDayBudget } from "#src/local-mcp/usage/day-budget.ts";
 import { expect, it } from "vitest";
+import { statusOf } from "#src/local-mcp/host/status-line.ts";
 
 let responses = 0;
 
@@ -181,77 +178,4 @@ it("[BU13] a limit that was raised meanwhile is heard of with the next heartbeat
   await rig.time.pass(60_000);
   expect(denied(one)).toBeUndefined();
   expect(rig.call("tasks.get", { task: 1 })).toMatchObject({ state: "running" });
-});
-
-async function withDayLimit(limit: object): Promise<{ rig: TeamRig; one: TeamChat; other: TeamChat }> {
-  const mates = await twoChats();
-  mates.rig.call("settings.set", { settings: { budgets: { day: limit } } });
-  return mates;
-}
-
-function lineOf({ runtime, claude }: TeamChat): string {
-  return renderStatus(statusOf(runtime, JSON.stringify({ session_id: claude.session })));
-}
-
-it("[BU17] what chats use without a task counts towards the day's limit: the user is warned once when it is near and once when it is reached, and no call is denied", async () => {
-  const { rig, one, other } = await withDayLimit({ tokens: 10_000 });
-  const works = async (chat: TeamChat, tokens: number): Promise<string | undefined> => {
-    answered(chat, tokens);
-    chat.claude.use("Bash");
-    await rig.time.pass(60_000);
-    return chat.claude.use("Bash").systemMessage;
-  };
-  expect([await works(one, 4_000), lineOf(one)]).toEqual([undefined, expect.not.stringContaining("day ")]);
-  expect(await works(other, 4_500)).toContain("limit of the day is near: 8,500 tokens of 10,000 tokens used today");
-  expect(one.claude.use("Bash").systemMessage).toBeUndefined();
-  expect(lineOf(one)).toContain("| day 8,500 tokens of 10,000 tokens");
-  expect(await works(one, 2_000)).toContain("limit of the day is reached: 10,500 tokens");
-  expect(await works(other, 1_000)).toBeUndefined();
-  expect(lineOf(other)).toContain("| day 11,500 tokens of 10,000 tokens, limit reached");
-  expect([denied(one), denied(other)]).toEqual([undefined, undefined]);
-  expect(rig.call("budgets.get", {})).toMatchObject({ today: { tokens: 0 }, isDaySpent: false });
-});
-
-it("[BU17] each workspace of a machine has its own day: a far one ends no warning of another, and repeats none", async () => {
-  const { rig, one } = await withDayLimit({ tokens: 10_000 });
-  answered(one, 9_000);
-  one.claude.use("Bash");
-  // A minute and a half, until the chats check next.
-  await rig.time.pass(90_000);
-  expect(one.claude.use("Bash").systemMessage).toContain("limit of the day is near");
-  const judge = (judged: DayBudget | null): void =>
-    one.runtime.store.write((sql) => storeDayBudget(sql, "w1", judged, one.runtime.now()));
-  judge(null);
-  expect(lineOf(one)).toContain("| day 9,000 tokens of 10,000 tokens");
-  const day = dayOf(one.runtime.now());
-  judge({ day, isReached: true, text: "2 tokens of 1 tokens", isShown: false });
-  one.claude.use("Bash");
-  await rig.time.pass(60_000);
-  expect(one.claude.use("Bash").systemMessage).toBeUndefined();
-  expect(lineOf(one)).toContain("| day 9,000 tokens of 10,000 tokens");
-  const alone = renderStatus(statusOf(one.runtime, JSON.stringify({ session_id: "in-no-team" })));
-  expect(alone).toContain("| day 2 tokens of 1 tokens, limit reached");
-});
-
-it("[BU17] tasks of the workspace count as well, each once; a raised limit and the next day end the warning @night", async () => {
-  const { rig, one, other } = await withDayLimit({ tokens: 10_000 });
-  rig.call("tasks.submit", { tasks: [{ type: "a" }] });
-  await one.ask("shim_next");
-  await rig.time.pass(100);
-  answered(one, 5_000);
-  one.claude.use("Bash");
-  answered(other, 3_500);
-  other.claude.use("Bash");
-  await rig.time.pass(120_000);
-  expect(lineOf(other)).toContain("| day 8,500 tokens of 10,000 tokens");
-  rig.call("settings.set", { settings: { budgets: { day: { tokens: 20_000 } } } });
-  other.claude.use("Bash");
-  await rig.time.pass(120_000);
-  expect(lineOf(other)).not.toContain("| day");
-  rig.call("settings.set", { settings: { budgets: { day: { tokens: 9_000 } } } });
-  other.claude.use("Bash");
-  await rig.time.pass(120_000);
-  expect(lineOf(other)).toContain("| day");
-  other.runtime.wait(86_400_000);
-  expect(lineOf(other)).not.toContain("| day");
 });
