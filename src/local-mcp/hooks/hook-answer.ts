@@ -21,8 +21,7 @@ export function toAnswer(
   start: StartAnswer | null,
 ): HookAnswer {
   const { event, input } = incoming;
-  const { verdict, news, refusal } = recorded;
-  if (refusal !== null) return { decision: "block", reason: refusal };
+  const { verdict, news } = recorded;
   if (event === "Stop") return news === null ? {} : { decision: "block", reason: news.context };
   if (verdict.kind === "refused" || verdict.kind === "asked") return refusalOf(event, verdict);
   if (event === "PreModelSwitch") return modelSwitch(runtime, event, input);

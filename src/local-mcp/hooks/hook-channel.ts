@@ -28,7 +28,6 @@ const maxWaitMs = 4_000;
 export class HookChannel {
   readonly #options: HookChannelOptions;
   readonly #clients = new Map<string, number>();
-  #isNoted = false;
 
   constructor(options: HookChannelOptions) {
     this.#options = options;
@@ -51,7 +50,6 @@ export class HookChannel {
     }
     const incoming = { clientName: claudeCode.name, event, input, clientPid, isInParts: true };
     const { answer, work } = answerEvent(runtime, incoming);
-    this.#note(clientPid);
     // [HO33] The files are saved before a risky tool or a compaction.
     if (work && fileChangingEvents.has(event) && work.trigger !== null)
       await Promise.race([defer(work), pause(maxWaitMs)]);
@@ -81,22 +79,6 @@ export class HookChannel {
   #identify(clientPid: number): Record<"self" | "client", ProcessIdentity | null> {
     const { runtime, pid } = this.#options;
     return { self: identify(runtime.processes, pid), client: identify(runtime.processes, clientPid) };
-  }
-
-  /** [HO4] [HO63] At the first event: a tick registers the front some seconds later. */
-  #note(clientPid: number): void {
-    if (this.#isNoted) return;
-    this.#isNoted = true;
-    const { runtime, afterAnswer } = this.#options;
-    afterAnswer(() => {
-      try {
-        const { self, client } = this.#identify(clientPid);
-        if (self && client) servers.noteEvents(runtime, self, client);
-      } catch (error) {
-        this.#isNoted = false;
-        runtime.log("warn", "the way of the events could not be noted", { error: messageOf(error) });
-      }
-    });
   }
 
   /** [ID14] Behind a wrapper the client is the session's owner. */

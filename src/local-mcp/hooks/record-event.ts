@@ -35,7 +35,7 @@ import { updateWaiting } from "../sessions/activity.ts";
 import { deliverAtPrompt, deliverAtStop, deliverAtTool, type Delivery } from "../team/deliver-news.ts";
 import { checkEdit, type EditVerdict } from "../team/file-guard.ts";
 import * as spending from "../usage/task-spending.ts";
-import { checkConnection, promptWarning } from "./connection.ts";
+import { connectionWarning, missedWarning } from "./connection.ts";
 import { endSession, isWithoutUser } from "./end-session.ts";
 import { enterSession, findSession, guardedFile, type KnownSession } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
@@ -58,8 +58,6 @@ export interface RecordedEvent {
   readonly trigger: Trigger | null;
   readonly started: StartedSession | null;
   readonly warning: string | null;
-  /** [HO63] Why the prompt goes back to the user. */
-  readonly refusal: string | null;
   readonly verdict: EditVerdict;
   readonly news: Delivery | null;
   readonly accepted: Acceptance | null;
@@ -69,7 +67,6 @@ const nothing: Omit<RecordedEvent, "sessionId"> = {
   trigger: null,
   started: null,
   warning: null,
-  refusal: null,
   verdict: { kind: "free" },
   news: null,
   accepted: null,
@@ -94,8 +91,7 @@ export function recordEvent(
   const { id: sessionId } = recording.session;
   adoptBriefed(sql, incoming.input.prompt, sessionId);
   const missedTools = recordPart(recording);
-  const connection = checkConnection(recording);
-  if (connection.kind === "refused") return { ...nothing, sessionId, refusal: connection.reason };
+  const deadConnection = connectionWarning(recording);
   const missedStart = findMissedStart(recording);
   const verdict = toolVerdict(recording);
   const { event } = incoming;
@@ -110,8 +106,8 @@ export function recordEvent(
   if (event === "SessionEnd") endSession(recording);
   const started = recordStart(recording) ?? missedStart;
   recordSessionSettings(recording);
-  const warning = promptWarning(connection, incoming, missedTools + missedBySubagents) ?? limit;
-  return { sessionId, trigger, started, warning, refusal: null, verdict, news, accepted };
+  const warning = deadConnection ?? missedWarning(incoming, missedTools + missedBySubagents) ?? limit;
+  return { sessionId, trigger, started, warning, verdict, news, accepted };
 }
 
 /** [LI7] Shown at a failure by few clients, and so with the prompt after it too. */

@@ -3,7 +3,6 @@ import { isAlive, type Processes, type ProcessIdentity } from "../../platform/pr
 import type { Runtime } from "../../runtime/runtime.ts";
 import { identityOf } from "./sessions.ts";
 import { servers } from "../../store/session-tables.ts";
-import * as meta from "../../store/meta.ts";
 
 function isRegistered({ store }: Runtime, server: ProcessIdentity, clientPid?: number): boolean {
   return store.read((sql) => servers.has(sql, { ...identityOf(server), clientPid }), false);
@@ -22,52 +21,12 @@ export function leave(runtime: Runtime, server: ProcessIdentity): void {
 }
 
 export function unregister(sql: Sql, server: ProcessIdentity): void {
-  meta.remove(sql, eventsKey(server));
   servers.delete(sql, identityOf(server));
-}
-
-/** [HO63] Records that the client delivers its events to this server. */
-export function noteEvents(runtime: Runtime, server: ProcessIdentity, client: ProcessIdentity): void {
-  register(runtime, server, client);
-  runtime.store.write((sql) => meta.write(sql, eventsKey(server), "1"));
-}
-
-export function takesEvents(sql: Sql, server: ProcessIdentity): boolean {
-  return meta.read(sql, eventsKey(server)) !== null;
-}
-
-const marks = { events: "events_to", refusedPrompt: "prompt_refused" };
-
-function eventsKey(server: ProcessIdentity): string {
-  return markKey(marks.events, server);
-}
-
-/** Key of the last prompt of this client that was refused, in the table of marks. */
-export function refusedPromptKey(client: ProcessIdentity): string {
-  return markKey(marks.refusedPrompt, client);
-}
-
-function markKey(mark: string, { boot, pid, start }: ProcessIdentity): string {
-  return `${mark}:${boot}:${pid}:${start}`;
 }
 
 /** [ID11] Another boot may also be a container that shares the home, and lives. */
 export function prune(sql: Sql, boot: string, before: number): void {
   sql.run("DELETE FROM servers WHERE boot <> ? AND at < ?", boot, before);
-  sql.run(
-    `${deleteMarks} AND key NOT IN (SELECT ? || boot || ':' || pid || ':' || start FROM servers)`,
-    ...rangeOf(marks.events),
-    `${marks.events}:`,
-  );
-  // Its value begins with the time of the refusal.
-  sql.run(`${deleteMarks} AND CAST(value AS INTEGER) < ?`, ...rangeOf(marks.refusedPrompt), before);
-}
-
-const deleteMarks = "DELETE FROM meta WHERE key >= ? AND key < ?";
-
-/** ";" sorts behind ":". */
-function rangeOf(mark: string): [from: string, to: string] {
-  return [`${mark}:`, `${mark};`];
 }
 
 export function clientOf(sql: Sql, { boot, pid, start }: ProcessIdentity): ProcessIdentity | null {

@@ -120,21 +120,6 @@ function isHolderAlive(sql: Sql, processes: Processes, holder: string): boolean 
   return chat === null || processLives(processes, chat.process) !== false;
 }
 
-/** [HO63] Whether an edit below this root could be refused. */
-export function isProjectGuarded(
-  sql: Sql,
-  context: Pick<EditContext, "session" | "processes" | "isStrict">,
-  projectFolder: string,
-): boolean {
-  const projects = findProjects(sql, { path: projectFolder, roots: [projectFolder] });
-  return projects.some(({ workspace, project, root }) =>
-    reservationTable
-      .listByProject(sql, workspace, project)
-      .filter((one) => context.isStrict || isSameCheckout(sql, one, root))
-      .some((one) => isReservedByOther(sql, context, one)),
-  );
-}
-
 function isSameCheckout(sql: Sql, { holder, checkout }: reservationTable.Reservation, root: string): boolean {
   const project = sessions.get(sql, holder)?.project;
   return (project ?? checkout) === pathOf(root);

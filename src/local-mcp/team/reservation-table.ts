@@ -41,11 +41,6 @@ export function listByResource(sql: Sql, workspace: string, resources: readonly 
   return reservations.select(sql, `WHERE resource IN (${marks}) AND workspace = ?`, ...resources, workspace);
 }
 
-export function listByProject(sql: Sql, workspace: string, project: string): Reservation[] {
-  const prefix = `file:${project}/`;
-  return list(sql).filter((one) => one.workspace === workspace && one.resource.startsWith(prefix));
-}
-
 const namedProjects = teamProjects.pick("workspace", "project");
 
 export type NamedProject = RowOf<typeof namedProjects>;

@@ -31,13 +31,6 @@ export function get(sql: Sql, sessionId: string): TaskSpending | null {
   return taskSpending.find(sql, { session: sessionId });
 }
 
-/** [HO63] Whether a limit of the chat's task could deny a tool call. */
-export function isLimited(sql: Sql, sessionId: string): boolean {
-  const spending = get(sql, sessionId);
-  if (!spending || spending.exceeded !== null) return false;
-  return [spending.limitWallMs, spending.limitTokens, spending.limitCostMicros].some((limit) => limit !== null);
-}
-
 export function add(sql: Sql, sessionId: string, tokens: number, costMicros: number): void {
   if (tokens === 0 && costMicros === 0) return;
   const query = "UPDATE task_spending SET tokens = tokens + ?, costMicros = costMicros + ? WHERE session = ?";

@@ -84,21 +84,20 @@ it("[HO30] an event that the MCP process takes is stored as the same event of a 
 it("[HO66] a front that takes the place of a dead one is registered when the client begins; no other start writes", () => {
   const runtime = tempRuntime();
   const { channel } = aChannel(runtime);
-  const self = runtime.processes.start(2_000, clientPid);
+  runtime.processes.start(2_000, clientPid);
   channel.replaceDead();
   expect(runtime.store.exists()).toBe(false);
   const client = identify(runtime.processes, clientPid)!;
   const status = (): servers.ServerStatus | null =>
     runtime.store.read((sql) => servers.check(sql, runtime.processes, client), null);
   const before = runtime.processes.start(1_900, clientPid);
-  servers.noteEvents(runtime, before, client);
+  servers.register(runtime, before, client);
   channel.replaceDead();
   expect(rowCount(runtime, "servers")).toBe(1);
   runtime.processes.kill(1_900);
   expect(status()).toEqual({ dead: [before], isServed: false });
   channel.replaceDead();
   expect(status()).toEqual({ dead: [before], isServed: true });
-  expect(runtime.store.read((sql) => servers.takesEvents(sql, self), true)).toBe(false);
 });
 
 it("[HO62] an input that is no event of a hook changes nothing, and is answered", async () => {
@@ -165,16 +164,6 @@ it("[HO55] readings that cannot be stored are logged, and the event stays answer
   write.mockRestore();
   expect(runtime.logged).toEqual([expect.stringContaining("the disk is full")]);
   expect(journalKinds(runtime, session)).toEqual(["tool_end"]);
-});
-
-it("[HO4] [HO63] the front is registered at its first event, and once", async () => {
-  const runtime = tempRuntime();
-  const { event } = aChannel(runtime);
-  const [front, client] = [runtime.processes.start(2_000, clientPid), runtime.processes.start(clientPid)];
-  for (const tool_use_id of ["toolu_1", "toolu_2"]) await event("PreToolUse", { ...bash, tool_use_id });
-  const served = runtime.store.read((sql) => servers.check(sql, runtime.processes, client).isServed, false);
-  const takesEvents = runtime.store.read((sql) => servers.takesEvents(sql, front), false);
-  expect([served, takesEvents, rowCount(runtime, "servers")]).toEqual([true, true, 1]);
 });
 
 it("[HO8] an event comes after those that wait in the spool", async () => {
