@@ -85,14 +85,6 @@ const runs: Readonly<Record<string, TestRun>> = {
       seed: { env: "SHIM_OPPORTUNITY_SEED", value: "1" },
     },
   },
-  queue: {
-    about: "queues with planted silences and deaths under two settings each, by the shipped engine; prints a table",
-    test: "node/experiments/queue/proof.test.ts",
-    options: {
-      tasks: { env: "SHIM_QUEUE_TASKS", value: "10000" },
-      seed: { env: "SHIM_QUEUE_SEED", value: "1" },
-    },
-  },
   routing: {
     about: "tiers with planted rates and costs: which do tasks get, what does learning cost, are the intervals right",
     test: "node/routing/routing-simulation.test.ts",

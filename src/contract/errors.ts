@@ -122,7 +122,6 @@ const hostErrorTable = {
   checkpoint_damaged: 500,
   file_exists: 409,
   files_left: 409,
-  invalid_corpus: 422,
   less_safe: 409,
   by_person: 409,
   busy: 409,

@@ -27,7 +27,7 @@ const automatic = [
   "session_end",
 ];
 const triggers = [...automatic, "detached", "on_demand", "undo"];
-export const clients = [...hookClients, "claude-ai", "claude-desktop"];
+const clients = [...hookClients, "claude-ai", "claude-desktop"];
 const riskInputs = ["contextFill", "contextTokens", "sinceCheckpointMs", "hostMemory", "rateLimit", "toolErrors"];
 export const modelFamilies = ["opus", "sonnet", "haiku", "fable", "mythos", "gpt", "gemini"];
 

@@ -1,37 +1,13 @@
 import * as z from "zod";
 
-/** Key of a workspace's state that has its trials. Each change has a condition on its version. */
-export const trialsKey = "shim/kaizen";
-
-/**
- * `proposed` -> `canary` -> `deployed` -> `kept`; from each of them to one of the others. A value
- * of a workspace holds for all chats, so it has no canary; one of a machine begins with it.
- */
+/** `proposed` -> `canary` -> `deployed` -> `kept`; from each of them to one of the others. */
 export const trialStates = ["proposed", "canary", "deployed", "kept", "decided", "stopped", "rolled_back"] as const;
 export type TrialState = (typeof trialStates)[number];
 
 export const Verdict = z.enum(["better", "equivalent", "worse", "undecided"]);
+export type Verdict = z.infer<typeof Verdict>;
 
-const Step = z.looseObject({
-  /** Epoch ms, by the clock of the machine that made it. */
-  at: z.number(),
-  state: z.enum([...trialStates, "replayed", "simulated"]),
-  /** Figures and reason, for a person. */
-  note: z.string().max(500),
-});
-
-const trial = {
-  key: z.string().max(200),
-  from: z.number(),
-  to: z.number(),
-  /** Finding, or the words of the person, that led to it. */
-  reason: z.string().max(500),
-  state: z.enum(trialStates),
-  verdict: Verdict.nullable(),
-  steps: z.array(Step).min(1).max(20),
-};
-
-/** A trial of a setting of a machine that is to begin. */
+/** A trial of a setting that is to begin. */
 export const NewTrial = z.object({
   key: z.string(),
   to: z.number(),
@@ -43,9 +19,26 @@ export const NewTrial = z.object({
 });
 export type NewTrial = z.infer<typeof NewTrial>;
 
-/** Trial of a setting of one machine. Stored as JSON, by this machine alone. */
-export interface MachineTrial extends z.infer<z.ZodObject<typeof trial>> {
+interface Step {
+  /** Epoch ms. */
+  readonly at: number;
+  readonly state: TrialState | "replayed";
+  /** Figures and reason, for a person. */
+  readonly note: string;
+}
+
+/** Trial of a setting of one machine. Stored as JSON. */
+export interface MachineTrial {
   readonly id: string;
+  readonly key: string;
+  readonly from: number;
+  readonly to: number;
+  /** Finding, or the words of the person, that led to it. */
+  readonly reason: string;
+  readonly state: TrialState;
+  readonly verdict: Verdict | null;
+  /** Oldest first. */
+  readonly steps: readonly Step[];
   /** False: `from` was the default, and the file had no value. */
   readonly isSet: boolean;
   /** Splits sessions between the arms. */
@@ -61,37 +54,3 @@ export interface MachineTrial extends z.infer<z.ZodObject<typeof trial>> {
   /** Sessions that the service has been sent. */
   readonly sent?: number;
 }
-
-/** Totals of the workspace when the value was deployed. */
-const Baseline = z.looseObject({
-  /** Counters of tasks that ended done or dead, and of attempts. */
-  ended: z.number(),
-  dead: z.number(),
-  attempts: z.number(),
-  /** Attempts that ended in a timeout or a stall. */
-  overdue: z.number(),
-  /** Chats that went offline by silence, and the time in which they did, in ms. */
-  silent: z.number(),
-  silentMs: z.number(),
-});
-export type Baseline = z.infer<typeof Baseline>;
-
-/** Stored under {@link trialsKey}. Fields are only added, and optional. */
-export const WorkspaceTrial = z.looseObject({
-  ...trial,
-  id: z.string().regex(/^ws_[0-9a-f]{8}$/),
-  baseline: Baseline.nullable(),
-  /** Guardrail that took the value back, and the machine that found it. */
-  violation: z.looseObject({ guardrail: z.string().max(60), machine: z.string().max(300) }).nullable(),
-});
-export type WorkspaceTrial = z.infer<typeof WorkspaceTrial>;
-
-export const WorkspaceTrials = z.looseObject({
-  /** Epoch ms of the kill switch; null: it is not on. */
-  offSince: z.number().nullable(),
-  /** Newest first. */
-  trials: z.array(WorkspaceTrial).max(100),
-});
-export type WorkspaceTrials = z.infer<typeof WorkspaceTrials>;
-
-export type Trial = MachineTrial | WorkspaceTrial;

@@ -5,7 +5,6 @@ import { defaultComplexityWeights } from "./complexity-weights.ts";
 import { ComplexityWeights } from "./complexity.ts";
 import { operation } from "./operation.ts";
 import { Json } from "./json.ts";
-import { Write } from "./state.ts";
 import { counter, durationMs, Id, Label, limit } from "./values.ts";
 
 export const Workspace = z.string().regex(/^[a-z0-9][a-z0-9-]{1,62}$/, "2 to 63 lower case letters, digits and -");
@@ -120,15 +119,10 @@ export const workspaceOperations = {
   "settings.set": operation("PUT /settings", "admin", {
     input: z.strictObject({
       settings: Settings.partial().extend({ budgets: BudgetChanges.optional() }),
-      /** Required present values. */
-      ifSettings: Settings.partial().optional(),
-      /** Made with the change or not at all, each under its condition. */
-      writes: z.array(Write).max(10).optional(),
       /** For the audit log. */
       reason: z.string().min(1).max(500).optional(),
     }),
     output: z.object({ settings: Settings }),
-    errors: ["version_mismatch", "quota_exceeded"],
     summary: "Changes limits and times; settings that are not named stay the same.",
     effect: "free",
     example: { settings: { maxKeys: 100_000 } },

@@ -1,5 +1,5 @@
 /** Exact tests of counts, for samples that are fixed before they are read. Pure. */
-import { gammaln, mean, sampleVariance, sum, errorFunction, probit, variance } from "simple-statistics";
+import { errorFunction, gammaln, mean, sum } from "simple-statistics";
 import type { PairsJudgement } from "../contract/machine/learning.ts";
 
 export interface Interval {
@@ -70,17 +70,6 @@ export function moreOften(usual: Counted, since: Counted, ratio = 1): number {
   return sum(weights.slice(since.hits - first)) / sum(weights);
 }
 
-/** Tails of the number of hits in independent cases, each with a probability of its own. */
-export function unequalTails(probabilities: readonly number[], hits: number): { atMost: number; atLeast: number } {
-  const counts = [1];
-  for (const probability of probabilities) {
-    counts.push(0);
-    for (let count = counts.length - 1; count >= 0; count--)
-      counts[count] = (counts[count] ?? 0) * (1 - probability) + (counts[count - 1] ?? 0) * probability;
-  }
-  return { atMost: sum(counts.slice(0, hits + 1)), atLeast: sum(counts.slice(hits)) };
-}
-
 /**
  * P-value of "the cheaper share is not more than `margin` below the other", by two exact intervals
  * whose error is split in half.
@@ -92,36 +81,10 @@ export function notWorse(cheap: Counted, dear: Counted, margin: number): number 
 }
 
 /**
- * Holm's correction.
- *
- * @returns the adjusted p-values, in the order of the given ones: those of at most alpha hold
- *   together, with one false among them with a probability of at most alpha.
+ * Error of each bound: small, since a growing sample is read again and again (Haybittle 1971, Peto
+ * 1976).
  */
-export function holm(pValues: readonly number[]): number[] {
-  const order = pValues.map((_, index) => index).sort((a, b) => (pValues[a] ?? 1) - (pValues[b] ?? 1));
-  const adjusted = pValues.map(() => 1);
-  let highest = 0;
-  order.forEach((index, rank) => {
-    highest = Math.max(highest, Math.min(1, (pValues[index] ?? 1) * (pValues.length - rank)));
-    adjusted[index] = highest;
-  });
-  return adjusted;
-}
-
-/** Mean of at least two paired differences with its approximate 95 % interval. */
-export function meanInterval(values: readonly number[]): Interval & { readonly mean: number } {
-  const middle = mean([...values]);
-  const half = 1.96 * Math.sqrt(sampleVariance([...values]) / values.length);
-  return { mean: middle, low: middle - half, high: middle + half };
-}
-
-/**
- * Of the reading with all pairs that are needed, and of each before it, which decides only what is
- * beyond doubt (Haybittle 1971, Peto 1976): together below 5 % for a sample that is read while it
- * grows.
- */
-const alpha = { last: 0.035, early: 0.002 };
-const power = 0.8;
+const side = 0.001;
 
 /** A comparison is never based on fewer pairs. */
 const minPairs = 20;
@@ -129,18 +92,14 @@ const minPairs = 20;
 const maxExact = 50;
 /** Steps of the largest difference to which all are rounded; the signs stay as likely. */
 const levels = 120;
-const bisections = 12;
 
 /**
- * A fixed sample: differences of units under two settings, other minus present, of an outcome that
- * is better lower. [EX44]
- *
- * The interval has each mean that Fisher's randomization test of matched pairs does not reject
- * (The Design of Experiments, 1935, section 21; Pitman 1937): around the true mean a difference is
- * as likely above as below, so all signs of the deviations are equally likely, and their sum is
- * compared with those of all signs. The number of pairs that is needed follows from the spread of
- * the differences alone: by two one-sided tests they show with the power that a mean of 0 is within
- * the margin (Schuirmann 1987).
+ * Differences of units under two settings, other minus present, of an outcome that is better lower.
+ * [EX44] By Fisher's randomization test of matched pairs (The Design of Experiments, 1935, section
+ * 21): around the true mean a difference is as likely above as below, so all signs of the deviations
+ * are equally likely, and their sum is compared with those of all signs. [EX7] Equivalent where both
+ * ends of the margin are rejected (Schuirmann 1987), also if 0 is: there is a difference, and it is
+ * too small to matter.
  *
  * @param reach a larger difference counts as this
  * @param margin differences of at most this size make no difference that matters
@@ -148,45 +107,12 @@ const bisections = 12;
 export function judgePairs(differences: readonly number[], reach: number, margin: number): PairsJudgement {
   const values = differences.map((one) => Math.min(Math.max(one, -reach), reach));
   const n = values.length;
-  if (n < minPairs) {
-    const effect = n === 0 ? null : mean(values);
-    return { verdict: "undecided", effect, interval: { low: -reach, high: reach }, n, isOver: false, needed: minPairs };
-  }
-  const perMargin = (probit(1 - alpha.last / 2) + probit((1 + power) / 2)) / margin;
-  const needed = Math.max(minPairs, Math.ceil(perMargin ** 2 * variance(values)));
-  const interval = intervalOfMean(values, reach, (n < needed ? alpha.early : alpha.last) / 2);
-  const verdict = verdictOf(interval, margin);
-  return { verdict, effect: mean(values), interval, n, isOver: verdict !== "undecided" || n >= needed, needed };
-}
-
-/**
- * Better or worse only where the interval excludes 0, equivalent only where it lies within the
- * margin; where both hold, equivalent: there is a difference, and it is too small to matter.
- */
-function verdictOf({ low, high }: Interval, margin: number): PairsJudgement["verdict"] {
-  if (low > high) return "undecided";
-  if (low >= -margin && high <= margin) return "equivalent";
-  if (low >= 0) return "worse";
-  return high <= 0 ? "better" : "undecided";
-}
-
-/** @param side error at each end */
-function intervalOfMean(values: readonly number[], reach: number, side: number): Interval {
-  const end = (direction: 1 | -1): number => {
-    let [included, excluded] = [mean([...values]), direction * reach];
-    const isRejected = (middle: number): boolean => tail(values.map((one) => direction * (middle - one))) <= side;
-    if (!isRejected(excluded)) return excluded;
-    // 0 decides between better and worse: no rounding of an end may hide that it is rejected.
-    if (direction * included < 0 && isRejected(0)) excluded = 0;
-    else if (direction * included < 0) included = 0;
-    for (let step = 0; step < bisections; step++) {
-      const middle = (included + excluded) / 2;
-      if (isRejected(middle)) excluded = middle;
-      else included = middle;
-    }
-    return excluded;
-  };
-  return { low: end(-1), high: end(1) };
+  const effect = n === 0 ? null : mean(values);
+  if (n < minPairs) return { verdict: "undecided", effect, n };
+  const isAbove = (middle: number): boolean => tail(values.map((one) => one - middle)) <= side;
+  const isBelow = (middle: number): boolean => tail(values.map((one) => middle - one)) <= side;
+  if (isAbove(-margin) && isBelow(margin)) return { verdict: "equivalent", effect, n };
+  return { verdict: isAbove(0) ? "worse" : isBelow(0) ? "better" : "undecided", effect, n };
 }
 
 /** Probability, all signs being equally likely, of a sum of at least the present one. */

@@ -1,6 +1,5 @@
 /** Guardrails and plan of a trial: what ends it. Pure. */
 import { median } from "simple-statistics";
-import type { Baseline } from "../contract/trials.ts";
 import { atLeast, moreOften, type Counted } from "./exact-tests.ts";
 
 /**
@@ -12,7 +11,7 @@ const alpha = 0.0005;
 const alphaOfSharesAtEnd = 0.01;
 /** Odds that weeks may differ by without any harm; arms of one canary may not differ. */
 const allowedRatio = { arms: 1, weeks: 2 };
-/** Guardrails of a machine's trial: figures of a session, and what is worse. */
+/** Figures of a session, and what is worse. */
 export const guardrails = {
   /** 1: it died with tool calls that no checkpoint held. */
   unsavedDeath: "higher",
@@ -94,68 +93,4 @@ export function judgeCanary(units: readonly CanaryUnit[], days: number): CanaryV
 /** [EX57] [EX172] Sessions since a deployment against those before it without the value. */
 export function judgeWatch(before: readonly Sampled[], since: readonly Sampled[]): Guardrail | null {
   return findHarm(before, since, allowedRatio.weeks);
-}
-
-/** Totals of the workspace until now. */
-export interface WorkspaceCounts extends Pick<Baseline, "ended" | "dead" | "attempts" | "overdue"> {
-  /** The budget of the day is used up. */
-  readonly isDaySpent: boolean;
-}
-
-/** Chats that went offline by silence, and the time in which they did, in ms. */
-export type Silence = Pick<Baseline, "silent" | "silentMs">;
-
-/** In words, for a person. */
-export const guardrailWords = {
-  deadTasks: "more tasks are dead",
-  overdueAttempts: "more attempts time out or stall",
-  silentChats: "more chats go silent",
-  dayBudget: "the budget of the day is used up",
-} as const;
-
-export interface Violation {
-  readonly guardrail: keyof typeof guardrailWords;
-  /** Figures, for a person. */
-  readonly note: string;
-}
-
-/** [EX94] Exact tests of what has happened since the deployment against what was usual before. */
-export function findViolation(before: Baseline, now: WorkspaceCounts, since: Silence): Violation | null {
-  const grown = (name: "ended" | "dead" | "attempts" | "overdue"): number =>
-    // After a restore from an older state the counters may be lower.
-    now[name] >= before[name] ? now[name] - before[name] : now[name];
-  const shares = [
-    { guardrail: "deadTasks", what: "ended tasks are dead", hits: "dead", n: "ended" },
-    { guardrail: "overdueAttempts", what: "attempts timed out or stalled", hits: "overdue", n: "attempts" },
-  ] as const;
-  for (const { guardrail, what, hits, n } of shares) {
-    const [usual, found] = [
-      { hits: before[hits], n: before[n] },
-      { hits: grown(hits), n: grown(n) },
-    ];
-    if (isMoreOften(usual, found))
-      return { guardrail, note: `${found.hits} of ${found.n} ${what}, ${usual.hits} of ${usual.n} before it` };
-  }
-  if (isMoreFrequent(before, since))
-    return { guardrail: "silentChats", note: `${since.silent} chats went silent, ${before.silent} before it` };
-  return now.isDaySpent ? { guardrail: "dayBudget", note: guardrailWords.dayBudget } : null;
-}
-
-/** With fewer cases before, half is the limit. */
-const minUsual = 20;
-
-function isMoreOften(usual: Counted, { hits, n }: Counted): boolean {
-  const since = { hits: Math.min(hits, n), n };
-  const pValue = usual.n < minUsual ? atLeast(since.hits, n, 0.5) : moreOften(usual, since, allowedRatio.weeks);
-  return pValue <= alpha;
-}
-
-/**
- * Events after the deployment are a binomial share of all, by its time: a machine that sleeps takes
- * all of its chats.
- */
-function isMoreFrequent(before: Silence, since: Silence): boolean {
-  if (before.silentMs <= 0 || since.silentMs <= 0) return false;
-  const weight = allowedRatio.weeks * since.silentMs;
-  return atLeast(since.silent, before.silent + since.silent, weight / (weight + before.silentMs)) <= alpha;
 }

@@ -4,36 +4,27 @@
  * notifications, strict files and what a chat may do without asking.
  */
 export interface Parameter {
-  /** Key in config.json, or of a workspace's settings. */
+  /** Key in config.json. */
   readonly key: string;
-  readonly scope: "machine" | "workspace";
   /** At most one trial of a group at a time. */
-  readonly group: "interval" | "risk" | "brief" | "offers" | "workspace";
+  readonly group: "interval" | "risk" | "offers";
   /** No trial leaves these bounds, whatever the configuration allows. */
   readonly min: number;
   readonly max: number;
   /** Largest factor between the value before and the value of one trial. */
   readonly maxFactor: number;
   readonly isWhole: boolean;
-  /** Direction in which more is lost at a death, or one is found later: a person's decision. */
+  /** Direction in which more is lost at a death: a person's decision. */
   readonly risky: "up" | "down" | "neither";
-  /** Evidence that can decide: recorded sessions, the engine run again, or none: a person does. */
-  readonly method: "replay" | "simulation" | "person";
+  /** Evidence that can decide: recorded sessions, or none: a person does. */
+  readonly method: "replay" | "person";
 }
 
-const machine = { scope: "machine", isWhole: true, maxFactor: 1.5, risky: "up", method: "replay" } as const;
-const interval = { ...machine, group: "interval" } as const;
-const threshold = { ...machine, group: "risk" } as const;
+const usual = { isWhole: true, maxFactor: 1.5, risky: "up", method: "replay" } as const;
+const interval = { ...usual, group: "interval" } as const;
+const threshold = { ...usual, group: "risk" } as const;
 const share = { ...threshold, isWhole: false } as const;
 const weight = { ...share, risky: "down", min: 0.05, max: 0.6 } as const;
-const workspace = {
-  scope: "workspace",
-  group: "workspace",
-  maxFactor: 2,
-  isWhole: true,
-  risky: "up",
-  method: "simulation",
-} as const;
 const dayMs = 86_400_000;
 
 export const parameters: readonly Parameter[] = [
@@ -56,9 +47,8 @@ export const parameters: readonly Parameter[] = [
   { ...weight, key: "risk.weights.latencyTrend" },
   { ...weight, key: "risk.weights.apiErrors" },
   { ...weight, key: "risk.weights.transcriptSize" },
-  { ...machine, key: "brief.prompts", group: "brief", min: 6, max: 150, risky: "down", method: "person" },
   {
-    ...machine,
+    ...usual,
     key: "offerMaxAgeMs",
     group: "offers",
     min: dayMs,
@@ -67,9 +57,6 @@ export const parameters: readonly Parameter[] = [
     risky: "down",
     method: "person",
   },
-  { ...workspace, key: "balancingIntervalMs", min: 1_000, max: 60_000, risky: "neither" },
-  { ...workspace, key: "chatTtlMs", min: 15_000, max: 120_000 },
-  { ...workspace, key: "startDeadlineMs", min: 5_000, max: 120_000 },
 ];
 
 export function findParameter(key: string): Parameter | null {
@@ -96,7 +83,7 @@ function isFar({ maxFactor, isWhole }: Parameter, from: number, to: number): boo
   return from <= 0 || Math.max(to, from) > largest;
 }
 
-/** [EX51] More may be lost at a death, or it is found later: a step for a person. */
+/** [EX51] More may be lost at a death: a step for a person. */
 export function lowersSafety({ risky }: Parameter, from: number, to: number): boolean {
   return (risky === "up" && to > from) || (risky === "down" && to < from);
 }
@@ -130,38 +117,31 @@ export interface Variant {
 
 type ValueOf = (key: string) => number;
 
-/** So many steps of each setting in each direction. */
-export function usualVariants(known: readonly Parameter[], valueOf: ValueOf, steps: number): Variant[] {
-  return known.flatMap((parameter) => {
-    const { key } = parameter;
-    const from = valueOf(key);
-    return (["down", "up"] as const).flatMap((direction) => {
-      const variants: Variant[] = [];
-      let value = nextValue(parameter, from, direction);
-      while (value !== null && variants.length < steps) {
-        variants.push({ key, from, value });
-        value = nextValue(parameter, value, direction);
-      }
-      return variants;
+/** Two steps of each setting of a group in each direction. */
+export function usualVariants(group: Parameter["group"], valueOf: ValueOf): Variant[] {
+  return parameters
+    .filter((parameter) => parameter.group === group)
+    .flatMap((parameter) => {
+      const { key } = parameter;
+      const from = valueOf(key);
+      return (["down", "up"] as const).flatMap((direction) => {
+        const first = nextValue(parameter, from, direction);
+        const second = first === null ? null : nextValue(parameter, first, direction);
+        return [first, second].flatMap((value) => (value === null ? [] : [{ key, from, value }]));
+      });
     });
-  });
 }
 
 /** @param given `key=value` @returns a text: what is wrong with one */
-export function parseVariants(
-  known: readonly Parameter[],
-  valueOf: ValueOf,
-  given: readonly string[],
-  isAllowed: (key: string, value: number) => boolean,
-): Variant[] | string {
+export function parseVariants(valueOf: ValueOf, given: readonly string[]): Variant[] | string {
   const variants: Variant[] = [];
   for (const one of given) {
     const [key = "", text = ""] = one.split("=");
-    const parameter = known.find((each) => each.key === key);
+    const parameter = findParameter(key);
     if (!parameter)
-      return `"${key.slice(0, 60)}" cannot be replayed. These can:\n${known.map((each) => `  ${each.key}`).join("\n")}`;
+      return `"${key.slice(0, 60)}" cannot be replayed. These can:\n${parameters.map((each) => `  ${each.key}`).join("\n")}`;
     const value = text.trim() === "" ? Number.NaN : Number(text);
-    if (!Number.isFinite(value) || value <= 0 || !isAllowed(key, value))
+    if (!Number.isFinite(value) || value <= 0)
       return `"${one.slice(0, 80)}": ${key} has no such value. Give one such as ${key}=${parameter.min}.`;
     variants.push({ key, from: valueOf(key), value });
   }

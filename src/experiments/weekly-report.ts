@@ -1,5 +1,5 @@
 import { sum } from "simple-statistics";
-import type { Trial } from "../contract/trials.ts";
+import type { MachineTrial } from "../contract/trials.ts";
 import { oneLine } from "../shared/format.ts";
 import { wordsOf } from "./trials.ts";
 
@@ -52,34 +52,15 @@ export interface WeeklyFacts {
   /** Dollars by model, as the clients report them. */
   readonly costs: readonly { readonly model: string; readonly dollars: number }[];
   readonly steps: readonly { readonly at: number; readonly text: string; readonly why: string }[];
-  /** Why trials of the workspace are missing; absent (null) where they are not. */
-  readonly problem?: string | null;
 }
 
-interface Trials {
-  readonly trials: readonly Trial[];
-  readonly problem: string | null;
-}
-
-/** [EX96] Together with the week's steps of trials of the workspace. */
-export function withTrials(facts: WeeklyFacts, { trials, problem }: Trials): WeeklyFacts {
-  const steps = trials.flatMap((trial) => stepsInWeek(facts.week, trial, `\`${trial.key}\` of the workspace`));
-  return { ...facts, problem, steps: [...facts.steps, ...steps].toSorted((one, other) => one.at - other.at) };
-}
-
-/** @param name of the setting that the experiment changes */
 export function stepsInWeek(
   { from, until }: WeeklyFacts["week"],
-  { from: before, to, reason: why, steps }: Trial,
-  name: string,
+  { key, from: before, to, reason: why, steps }: MachineTrial,
 ): WeeklyFacts["steps"] {
   return steps
     .filter(({ at }) => at >= from && at < until)
-    .map(({ at, state, note }) => ({
-      at,
-      text: `${name} ${before} -> ${to}: ${wordsOf(state)} (${note})`,
-      why,
-    }));
+    .map(({ at, state, note }) => ({ at, text: `\`${key}\` ${before} -> ${to}: ${wordsOf(state)} (${note})`, why }));
 }
 
 const causeWords: Readonly<Record<string, string>> = {
@@ -110,7 +91,6 @@ export function weeklyReport(facts: WeeklyFacts, ideas: readonly string[] | null
     steps.length === 0
       ? "Nothing."
       : steps.map(({ at, text, why }) => oneLine(`- ${day(at)}: ${text}. Why: ${why}.`, Infinity)).join("\n"),
-    ...(facts.problem ? [oneLine(`Trials of the workspace are not known: ${facts.problem}`, Infinity)] : []),
     "## What could be better",
     ideasText(ideas),
     "",

@@ -7,7 +7,7 @@ import { exitCodes } from "../answer.ts";
 import type { Cli } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
 import { durationOption } from "../task-input.ts";
-import { tableView, type Columns, type Lines, type Shown, type View } from "../views.ts";
+import { tableView, type Lines, type Shown } from "../views.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   const learn = program
@@ -44,16 +44,13 @@ function addReview(learn: Command, cli: Cli): void {
 type Opportunities = MachineOutput<"opportunities.list">;
 
 function opportunitiesView(output: Opportunities, cli: Cli): Shown {
-  const { findings, unjudged, sessions, since, until, teamProblem, hasDepartures } = output;
+  const { findings, unjudged, sessions, since, until, teamProblem } = output;
   const scope = `${pluralize(sessions, "session")} of the last ${age(until - since)}`;
   return [
     findings.length === 0 ? `Nothing found in ${scope}.` : `Found in ${scope}:`,
     ...findings.map(({ title, text, advice }) => `\n${cli.paint("bold", title)}\n${text} ${advice}`),
     unjudged.length > 0 && `\nNot judged, for want of cases:\n${unjudgedTable(output, cli, null)}`,
     teamProblem !== null && `\nThe team was not examined: ${teamProblem}`,
-    teamProblem === null &&
-      !hasDepartures &&
-      "\nChats that came back were not examined: the audit log needs an admin token.",
   ];
 }
 
@@ -75,20 +72,16 @@ function addExperiments(learn: Command, cli: Cli): void {
   defineOperation(cli, command, "stop", {
     operation: "experiments.stop",
     args,
-    view: ({ stopped, workspaceProblem }, _cli, { all }) => [
+    view: ({ stopped }, _cli, { all }) => [
       ...stopped.flatMap(lastLine),
       all === true &&
         `${pluralize(stopped.length, "experiment")} stopped; none starts until \`shim learn experiments allow\`.`,
-      problemLine("Nothing was stopped in the workspace", workspaceProblem),
     ],
   });
   defineOperation(cli, command, "revert", { operation: "experiments.revert", args, view });
   defineOperation(cli, command, "allow", {
     operation: "experiments.allow",
-    view: ({ workspaceProblem }) => [
-      "Experiments may start again.",
-      problemLine("Not in the workspace", workspaceProblem),
-    ],
+    view: () => "Experiments may start again.\n",
   });
 }
 
@@ -98,142 +91,83 @@ const listView = tableView<MachineOutput<"experiments.list">, ExperimentView>({
     ID: "id",
     SETTING: settingText,
     STATE: "state",
-    SESSIONS: ({ scope, sessions }) => (scope === "workspace" ? "all" : sessions && sessions.without + sessions.with),
+    SESSIONS: ({ sessions }) => sessions && sessions.without + sessions.with,
     SINCE: ({ steps }) => cli.ago(steps.at(-1)?.at ?? 0),
   }),
   empty: "No experiment yet. `shim learn opportunities` says what to try.",
-  notes: ({ offSince, workspaceProblem }, cli) => [
+  notes: ({ offSince }, cli) => [
     offSince !== null && `Switched off ${cli.ago(offSince)}. \`shim learn experiments allow\` lets them start again.`,
-    problemLine("Trials of the workspace are not listed", workspaceProblem),
   ],
 });
-
-function problemLine(what: string, problem: string | null): string | null {
-  return problem === null ? null : `${what}: ${problem}`;
-}
 
 /** State, and why it has it. */
 function lastLine({ id, state, steps }: ExperimentView): string[] {
   return [`${id}: ${state}. ${steps.at(-1)?.note ?? ""}`];
 }
 
-function allLines({ id, scope, key, from, to, state, reason, plan, sessions, steps }: ExperimentView): Shown {
+function allLines({ id, key, from, to, state, reason, sessions, steps }: ExperimentView): Shown {
   return [
-    `${id}: ${key}${scope === "workspace" ? " of the workspace" : ""} from ${from} to ${to}, ${state}`,
+    `${id}: ${key} from ${from} to ${to}, ${state}`,
     `Why: ${reason}`,
-    plan &&
-      `Plan, fixed before the start: ${Math.round(plan.share * 100)} % of new sessions, half of them with the new value; at most ${pluralize(plan.sessions, "session")} and ${plan.maxDays} days; decided by ${plan.decidedBy}; guardrails: ${plan.guardrails.join(", ")}.`,
     sessions && `Sessions: ${sessions.with} with the new value, ${sessions.without} without.`,
     ...steps.map((step) => `  ${new Date(step.at).toISOString().slice(0, 16)}  ${step.state}: ${step.note}`),
   ];
 }
 
 function addReplay(learn: Command, cli: Cli): void {
-  const command = defineOperation(cli, learn, "replay", {
+  defineOperation(cli, learn, "replay", {
     operation: "replay.run",
     view: (report, ...more) =>
       report.sessions === 0
         ? "No recorded session has its events. Sessions keep them for seven days.\n"
         : [...sessionLines(report), variantsView(report, ...more)],
   });
-  defineOperation(cli, command, "workspace", { operation: "replay.workspace", view: workspaceView });
-  defineOperation(cli, command, "export", {
-    operation: "replay.export",
-    args: ["file"],
-    view: ({ sessions, file }) => [`Exported ${pluralize(sessions, "session")} to ${file}.`],
-  });
 }
 
 type Report = MachineOutput<"replay.run">;
-type WorkspaceReport = MachineOutput<"replay.workspace">;
-type Verdict = WorkspaceReport["variants"][number]["comparison"]["verdict"];
+type Variant = Report["variants"][number];
 
-const verdictWords: Readonly<Record<Verdict, string>> = {
+const verdictWords: Readonly<Record<Variant["comparison"]["toolCalls"]["verdict"], string>> = {
   better: "better",
   worse: "worse",
   equivalent: "does not matter",
   undecided: "too few to say",
 };
 
-function settingText({
-  key,
-  from,
-  to,
-}: {
-  readonly key: string;
-  readonly from: unknown;
-  readonly to: unknown;
-}): string {
-  return `${key}: ${String(from)} -> ${String(to)}`;
+function settingText({ key, from, to }: Pick<ExperimentView, "key" | "from" | "to">): string {
+  return `${key}: ${from} -> ${to}`;
 }
 
-const setting: Columns<Pick<Report["variants"][number], "key" | "from" | "value">> = {
-  SETTING: ({ key, from, value }) => settingText({ key, from, to: value }),
-};
-
-function noneMatters(verdicts: readonly Verdict[]): string | false {
-  const isNone = verdicts.length > 0 && verdicts.every((verdict) => verdict === "equivalent");
-  return isNone && "\nNone of these values makes a difference that matters here.";
-}
-
-function sessionLines({ sessions, incomplete, activeHours, made, remade, means, saveMs, deaths }: Report): Lines {
+function sessionLines({ sessions, incomplete, activeHours, made, remade, means, deaths }: Report): Lines {
   const { count, unsavedCalls, warned, medianLeadSeconds } = deaths;
   const left = incomplete > 0 ? ` ${pluralize(incomplete, "older session")} without their events left out.` : "";
   const remadeShare = Math.round((100 * remade) / made);
   const ofDeaths = count > 0 ? ` (${pluralize(unsavedCalls, "tool call")} in the deaths here)` : "";
-  const saveTime = saveMs === null ? "" : ` of ${saveMs.toFixed(1)} ms each`;
   const lead = medianLeadSeconds === null ? "" : `, half of these at least ${medianLeadSeconds.toFixed(0)} s before`;
   return [
     `${pluralize(sessions, "session")}, ${activeHours.toFixed(1)} active hours, ${pluralize(count, "death")}.${left}`,
     made > 0 && `The replay makes ${remadeShare} % of the ${made} checkpoints that were made.`,
     `\nOn this machine a death loses no recorded event: the journal keeps what checkpoints lack${ofDeaths}.`,
-    `A chat that continues on another machine has checkpoints only. A death at any active moment would lose there, on average, ${means.toolCalls.toFixed(2)} tool calls, ${means.edits.toFixed(2)} edits and the last ${means.seconds.toFixed(0)} s, for ${means.savesPerHour.toFixed(1)} checkpoints an hour${saveTime}.`,
+    `A chat that continues on another machine has checkpoints only. A death at any active moment would lose there, on average, ${means.toolCalls.toFixed(2)} tool calls, ${means.edits.toFixed(2)} edits and the last ${means.seconds.toFixed(0)} s, for ${means.savesPerHour.toFixed(1)} checkpoints an hour.`,
     count > 0 &&
       `The risk was at danger or higher before ${warned} of ${pluralize(count, "death")}${lead}; it rises ${means.alarmsPerHour.toFixed(2)} times an hour.`,
     "",
   ];
 }
 
-const variantsView = tableView<Report, Report["variants"][number]>({
+const variantsView = tableView<Report, Variant>({
   rows: ({ variants }) => variants,
   columns: {
-    ...setting,
+    SETTING: ({ key, from, value: to }) => settingText({ key, from, to }),
     "CALLS LOST": ({ comparison }) => comparison.means.toolCalls.toFixed(2),
     "SECONDS LOST": ({ comparison }) => comparison.means.seconds.toFixed(0),
     "SAVES/H": ({ comparison }) => comparison.means.savesPerHour.toFixed(1),
     "AGAINST NOW": ({ comparison }) => verdictWords[comparison.toolCalls.verdict],
   },
   empty: "No other value is within the bounds.",
-  notes: ({ variants }) => [noneMatters(variants.map(({ comparison }) => comparison.toolCalls.verdict))],
-});
-
-const workspaceView: View<WorkspaceReport> = (report, ...more) => {
-  const { tasks, chats, windowMs } = report;
-  if (tasks === 0) return "No ended task of the workspace is kept, so there is nothing to compare.\n";
-  const scope = `${pluralize(tasks, "task")} and ${pluralize(chats, "chat")} of ${age(windowMs)}`;
-  return [`${scope}, run again by the shipped engine.`, "", workspaceVariants(report, ...more)];
-};
-
-const workspaceVariants = tableView<WorkspaceReport, WorkspaceReport["variants"][number]>({
-  rows: ({ variants }) => variants,
-  columns: {
-    ...setting,
-    "WAIT NOW": ({ comparison: { outcomes } }) => seconds(outcomes.from.meanWaitMs),
-    "WAIT THEN": ({ comparison: { outcomes } }) => seconds(outcomes.to.meanWaitMs),
-    DEAD: ({ comparison: { outcomes } }) => `${outcomes.from.deadTasks} -> ${outcomes.to.deadTasks}`,
-    "FALSELY OFFLINE": ({ comparison: { outcomes } }) =>
-      `${outcomes.from.falseDepartures} -> ${outcomes.to.falseDepartures}`,
-    REQUESTS: ({ comparison: { outcomes } }) => `${outcomes.from.operations} -> ${outcomes.to.operations}`,
-    "AGAINST NOW": ({ comparison }) => verdictWords[comparison.verdict],
-  },
-  empty: "No other value is within the bounds.",
   notes: ({ variants }) => [
-    noneMatters(variants.map(({ comparison }) => comparison.verdict)),
-    variants.some(({ key, from, value }) => key === "chatTtlMs" && value < from) &&
-      "\nSilences shorter than the present chatTtlMs are not recorded: a shorter one looks better than it is.",
+    variants.length > 0 &&
+      variants.every(({ comparison }) => comparison.toolCalls.verdict === "equivalent") &&
+      "\nNone of these values makes a difference that matters here.",
   ],
 });
-
-function seconds(ms: number): string {
-  return `${(ms / 1_000).toFixed(1)} s`;
-}

@@ -1,15 +1,14 @@
 import * as z from "zod";
 import { opportunityPatterns } from "../opportunities.ts";
-import { NewTrial, WorkspaceTrial, Verdict } from "../trials.ts";
-import { Moment, File } from "./forms.ts";
+import { NewTrial, Verdict } from "../trials.ts";
+import { Moment } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 
 const count = z.int().min(0);
 
-/** A trial of a setting: of this machine, or of its workspace. */
+/** A trial of a setting. */
 export const ExperimentView = z.object({
   id: z.string(),
-  scope: z.enum(["machine", "workspace"]),
   /** Setting, its value before, and the value that is tried. */
   key: z.string(),
   from: z.number(),
@@ -18,17 +17,6 @@ export const ExperimentView = z.object({
   state: z.string(),
   isRunning: z.boolean(),
   reason: z.string(),
-  /** Fixed before the start; null: without a canary. */
-  plan: z
-    .object({
-      /** Share of the new sessions; half of them get the new value. */
-      share: z.number(),
-      sessions: count,
-      maxDays: z.number(),
-      decidedBy: z.string(),
-      guardrails: z.array(z.string()),
-    })
-    .nullable(),
   /** Sessions without and with the new value; null before its canary. */
   sessions: z.object({ without: count, with: count }).nullable(),
   /** Oldest first; `note` has figures and reason. */
@@ -38,13 +26,11 @@ export const ExperimentView = z.object({
 });
 export type ExperimentView = z.infer<typeof ExperimentView>;
 
-/** Why those of the workspace were not reached; null: they were. */
-const workspaceProblem = z.string().nullable();
 const experiment = z.string().min(1).max(60);
 
 export const experimentOperations = {
   "experiments.list": machineOperation({
-    summary: "Trials of settings, of this machine and its workspace.",
+    summary: "Trials of settings of this machine.",
     output: z.object({
       /** Oldest first. */
       experiments: z.array(ExperimentView),
@@ -52,7 +38,6 @@ export const experimentOperations = {
       offSince: z.number().nullable(),
       /** Findings of the last `opportunities.list` by pattern, until its window has passed. */
       opportunities: z.array(z.object({ pattern: z.enum(opportunityPatterns), n: count })).readonly(),
-      workspaceProblem,
       /** Epoch ms of this answer: what ages are counted from. */
       readAt: z.number(),
     }),
@@ -68,29 +53,17 @@ export const experimentOperations = {
     example: { experiment: "exp_0a1b2c3d" },
   }),
   "experiments.start": machineOperation({
-    summary: "Try a value with a share of the sessions that begin from now on; one of the workspace with all chats.",
+    summary: "Try a value with a share of the sessions that begin from now on.",
     input: z.strictObject({
       key: z.string().max(200),
       value: z.number(),
       reason: z.string().default("started by hand").describe("why, for the report"),
-      lessSafe: z
-        .boolean()
-        .optional()
-        .describe("also a value with which more may be lost at a death, or one is noticed later"),
+      lessSafe: z.boolean().optional().describe("also a value with which more may be lost at a death"),
     }),
     output: ExperimentView,
-    errors: [
-      "bad_input",
-      "less_safe",
-      "by_person",
-      "busy",
-      "switched_off",
-      "cannot_end",
-      "config_invalid",
-      "budget_spent",
-    ],
+    errors: ["bad_input", "less_safe", "by_person", "busy", "switched_off", "cannot_end", "config_invalid"],
     effect: "write",
-    example: { key: "balancingIntervalMs", value: 2_500 },
+    example: { key: "checkpoint.everyMs", value: 250_000 },
   }),
   "experiments.stop": machineOperation({
     summary: "End a trial; its value before is in force at once.",
@@ -98,7 +71,7 @@ export const experimentOperations = {
       experiment: experiment.optional(),
       all: z.boolean().optional().describe("every trial, and none starts until `shim learn experiments allow`"),
     }),
-    output: z.object({ stopped: z.array(ExperimentView), workspaceProblem }),
+    output: z.object({ stopped: z.array(ExperimentView) }),
     errors: ["bad_input", "not_found", "ambiguous", "ended"],
     effect: "write",
     surfaces: ["command", "page"],
@@ -115,7 +88,7 @@ export const experimentOperations = {
   }),
   "experiments.allow": machineOperation({
     summary: "Let experiments start again after `stop --all`.",
-    output: z.object({ workspaceProblem }),
+    output: z.object({}),
     effect: "write",
     surfaces: ["command", "page"],
   }),
@@ -134,22 +107,11 @@ export const Finding = z.object({
   /** Null where a person must decide; `figures.suggested` then has a step, if there is one. */
   to: z.number().nullable(),
   direction: z.enum(["up", "down"]).nullable(),
-  /** Effect of one step, computed from the records, with an approximate 95 % interval. */
-  expected: z
-    .object({
-      figure: z.enum(["sharePrevented", "toolCallsLost"]),
-      value: z.number(),
-      low: z.number(),
-      high: z.number(),
-    })
-    .nullable(),
-  test: z.enum(["replay", "simulation", "person"]),
-  confidence: z.object({
-    /** Corrected for all tests of the run. */
-    pValue: z.number(),
-    /** association: what is found together need not cause it; moment: seen once, not over time. */
-    basis: z.enum(["measured", "association", "moment"]),
-  }),
+  /** Effect of one step, computed from the records. */
+  expected: z.object({ figure: z.enum(["sharePrevented", "toolCallsLost"]), value: z.number() }).nullable(),
+  test: z.enum(["replay", "person"]),
+  /** Corrected for all tests of the run. */
+  pValue: z.number(),
   /** In plain English, for a person who does not know the code. */
   title: z.string(),
   /** Observation, with its figures. */
@@ -176,8 +138,6 @@ export const learningOperations = {
       unjudged: z.array(z.object({ pattern: z.string(), subject: z.string(), n: count, minimum: count })).readonly(),
       /** Why the team was not examined; null: it was. */
       teamProblem: z.string().nullable(),
-      /** False: the audit log, which says who came back, needs an admin token. */
-      hasDepartures: z.boolean(),
     }),
     effect: "write",
     doneBy: "caller",
@@ -189,14 +149,6 @@ export const learningOperations = {
       found: z.object({ until: z.int(), patterns: z.array(z.enum(opportunityPatterns)) }).optional(),
       /** Moves each running trial one step on, and tries this one. Absent: no trial moves. */
       trial: NewTrial.nullable().optional(),
-      /** Done in the workspace, by its name of this machine. Stopped trials are announced once. */
-      workspace: z
-        .object({
-          machine: z.string(),
-          trials: z.array(WorkspaceTrial),
-          moved: z.object({ id: z.string(), state: z.string() }).nullable(),
-        })
-        .optional(),
       /** Sessions of an experiment that its service has received. */
       sent: z.object({ experiment: z.string(), count }).optional(),
     }),
@@ -238,10 +190,6 @@ export const learningOperations = {
   }),
 };
 
-const Interval = z.object({ low: z.number(), high: z.number() });
-const since = Moment.optional().describe("only sessions seen since (default: 30d)");
-const set = z.array(z.string().max(200)).max(50).optional();
-
 /** Another value of a setting. */
 const Variant = z.object({ key: z.string(), from: z.number(), value: z.number() });
 
@@ -257,24 +205,16 @@ export type PolicyMeans = Readonly<z.infer<typeof PolicyMeans>>;
 
 const PairsJudgement = z.object({
   verdict: Verdict,
-  /** Other minus present. */
+  /** Mean, other minus present; null: no pair. */
   effect: z.number().nullable(),
-  interval: Interval,
   n: count,
-  /** Nothing more is observed. */
-  isOver: z.boolean(),
-  /** Pairs from which on the sample decides; fewer are worth waiting for more. */
-  needed: z.number(),
 });
 export type PairsJudgement = Readonly<z.infer<typeof PairsJudgement>>;
 
-export const Comparison = z.object({
-  sessions: count,
+const Comparison = z.object({
   means: PolicyMeans,
   /** Unsaved tool calls of a death elsewhere, other policy minus the present one. */
   toolCalls: PairsJudgement,
-  /** Checkpoints per active hour, other minus present. */
-  saves: PairsJudgement,
 });
 export type Comparison = Readonly<z.infer<typeof Comparison>>;
 
@@ -287,8 +227,6 @@ export const ReplayReport = z.object({
   made: count,
   remade: count,
   means: PolicyMeans,
-  /** Mean of the recorded saves; null: none was timed. */
-  saveMs: z.number().nullable(),
   deaths: z.object({
     count,
     /** Tool calls that no checkpoint held, all deaths together: the journal held them. */
@@ -301,65 +239,20 @@ export const ReplayReport = z.object({
 });
 export type ReplayReport = Readonly<z.infer<typeof ReplayReport>>;
 
-/** Figures of the whole record. A task without a start has waited as long as a loss can be. */
-const QueueOutcomes = z.object({
-  /** From the submit to the first start. */
-  meanWaitMs: z.number(),
-  p95WaitMs: z.number(),
-  deadTasks: count,
-  /** Chats that came back and had been declared offline. */
-  falseDepartures: count,
-  /** Attempts that neither ended with a result nor failed; moves are among them. */
-  redeliveries: count,
-  /** Alarms and requests that tasks need; no pings, and no reports of a chat's status. */
-  operations: count,
-});
-export type QueueOutcomes = Readonly<z.infer<typeof QueueOutcomes>>;
-
-export const SettingsComparison = z.object({
-  /** Stretches of the record, each an observation. */
-  blocks: count,
-  verdict: Verdict,
-  /** Mean loss of a task in ms, other settings minus the present ones: below 0 is better. */
-  effect: z.number().nullable(),
-  interval: Interval,
-  outcomes: z.object({ from: QueueOutcomes, to: QueueOutcomes }),
-});
-export type SettingsComparison = Readonly<z.infer<typeof SettingsComparison>>;
-
 export const replayOperations = {
   "replay.run": machineOperation({
     summary: "What deaths would lose under other settings, by the recorded sessions.",
     input: z.strictObject({
-      since,
-      corpus: File.optional().describe("sessions of a file that `shim learn replay export <file>` wrote"),
-      set: set.describe("compare with these settings, such as checkpoint.everyMs=60000 (default: other intervals)"),
+      since: Moment.optional().describe("only sessions seen since (default: 30d)"),
+      set: z
+        .array(z.string().max(200))
+        .max(50)
+        .optional()
+        .describe("compare with these settings, such as checkpoint.everyMs=60000 (default: other intervals)"),
     }),
     output: ReplayReport,
-    errors: ["bad_input", "not_found", "too_large", "invalid_corpus"],
-    effect: "read",
-    example: { set: ["checkpoint.everyMs=60000"] },
-  }),
-  "replay.workspace": machineOperation({
-    summary: "What the workspace's own tasks would have been like under other settings of the workspace.",
-    input: z.strictObject({ set: set.describe("such as chatTtlMs=60000 (default: a step of each)") }),
-    output: z.object({
-      tasks: count,
-      chats: count,
-      windowMs: z.number(),
-      variants: z.array(Variant.extend({ comparison: SettingsComparison })),
-    }),
     errors: ["bad_input"],
     effect: "read",
-    example: { set: ["chatTtlMs=60000"] },
-  }),
-  "replay.export": machineOperation({
-    summary: "Write the sessions as JSON lines: times, kinds and sizes, no texts, names or paths.",
-    input: z.strictObject({ file: File, since }),
-    output: z.object({ file: z.string(), sessions: count }),
-    errors: ["file_exists", "not_found"],
-    effect: "write",
-    doneBy: "caller",
-    example: { file: "/tmp/sessions.jsonl" },
+    example: { set: ["checkpoint.everyMs=60000"] },
   }),
 };

@@ -177,7 +177,7 @@ function updateEach(tx: Tx, requests: List<UpdateRequest>): readonly Result<Upda
 const maxCharsTogether = 500_000;
 
 /** [SV7] All or nothing of each update: every condition is checked before its first write. */
-export function applyEach(tx: Tx, updates: List<Update>, hasSwept = false): readonly Result<Updated, Refusal>[] {
+function applyEach(tx: Tx, updates: List<Update>, hasSwept = false): readonly Result<Updated, Refusal>[] {
   const plan = new WritePlan(tx, updates);
   const results: Result<Updated, Refusal>[] = [];
   for (const update of updates) {

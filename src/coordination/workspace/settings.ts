@@ -1,16 +1,12 @@
 import type { Budget, BudgetChanges, Budgets } from "../../contract/budgets.ts";
-import type { Refusal } from "../../contract/errors.ts";
-import type { Write } from "../../contract/state.ts";
 import type { Settings } from "../../contract/workspaces.ts";
-import { err, ok } from "../../shared/result.ts";
+import { ok } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
 import { raisedEpoch } from "../kernel/meta.ts";
 import * as meta from "../kernel/meta.ts";
 import * as metrics from "./metrics.ts";
 import { enqueueDispatch } from "../tasks/lifecycle.ts";
-import { firstOf, repeatable, type Handlers } from "../kernel/handlers.ts";
-import { applyEach } from "../state/state.ts";
-import type { Tx } from "../kernel/tx.ts";
+import { repeatable, type Handlers } from "../kernel/handlers.ts";
 import * as waiters from "../leases/waiters.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 
@@ -23,28 +19,10 @@ function mergeBudgets(current: Budgets, changes: BudgetChanges): Budgets {
   return { task: changed("task"), chat: changed("chat"), day: changed("day") };
 }
 
-function findUnmet(present: Settings, required: Partial<Settings>): Refusal | null {
-  for (const [name, value] of Object.entries(required)) {
-    const found = JSON.stringify(present[name as keyof Settings]);
-    if (found !== JSON.stringify(value))
-      return { code: "version_mismatch", message: `${name} is ${found}, not ${JSON.stringify(value)}` };
-  }
-  return null;
-}
-
-function refusedWrites(tx: Tx, writes: readonly Write[]): Refusal | null {
-  if (writes.length === 0) return null;
-  const done = firstOf(applyEach(tx, [{ writes: [...writes], guards: [] }]));
-  return done.ok ? null : done.error;
-}
-
 export const handlers = {
   "settings.get": (tx) => ok({ settings: tx.settings }),
 
-  /** [DU9] A refused condition, of a setting or of a key, leaves everything as it was. */
-  "settings.set"(tx, { settings, ifSettings, writes, reason }, actor) {
-    const unmet = findUnmet(tx.settings, omitUndefined(ifSettings ?? {})) ?? refusedWrites(tx, writes ?? []);
-    if (unmet) return err(unmet);
+  "settings.set"(tx, { settings, reason }, actor) {
     const changed = omitUndefined(settings);
     const budgets = mergeBudgets(tx.settings.budgets, settings.budgets ?? {});
     const next: Settings = { ...tx.settings, ...changed, budgets };

@@ -1,7 +1,5 @@
-import { defaults, type Config } from "../../contract/config.ts";
-import type { Sample } from "../../contract/metrics.ts";
+import type { Config } from "../../contract/config.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
-import { settingAt } from "../../shared/setting-keys.ts";
 
 /** Input of the detector, which leaves out rows outside the window. */
 export interface History {
@@ -11,8 +9,7 @@ export interface History {
   readonly config: Config;
   readonly sessions: readonly PastSession[];
   readonly offers: readonly PastOffer[];
-  /** Metrics of this machine. */
-  readonly machine: readonly Sample[];
+  readonly storeBytes: number;
   /** Absent (null) where no coordinator answered. */
   readonly team: TeamHistory | null;
   readonly changes: readonly PastChange[];
@@ -44,13 +41,10 @@ export interface PastOffer {
 
 export interface TeamHistory {
   readonly taskTypes: readonly TaskTypeHistory[];
-  readonly chats: readonly ChatLoad[];
-  /** Absent (null) where the audit log may not be read. */
-  readonly departures: readonly Departure[] | null;
+  /** Tasks of the last hour by chat. */
+  readonly chats: readonly { readonly tasks: number; readonly capacity: number }[];
   /** Absent (null) where the model of an attempt is not recorded. */
   readonly models: readonly ModelOutcomes[] | null;
-  readonly balancingIntervalMs: number;
-  readonly chatTtlMs: number;
 }
 
 /** Ended tasks of one type. */
@@ -58,37 +52,14 @@ export interface TaskTypeHistory {
   /** The user's text: it never becomes a label. */
   readonly type: string;
   readonly tasks: readonly PastTask[];
-  /** Tasks that are queued now. */
-  readonly queued: readonly QueuedTask[];
   readonly runP95Ms: number | null;
 }
 
 export interface PastTask {
   /** Time of its end, epoch ms. */
   readonly at: number;
-  readonly failed: number;
   readonly timeouts: number;
   readonly stalls: number;
-  readonly isPoison: boolean;
-}
-
-export interface QueuedTask {
-  readonly waitedMs: number;
-  /** Chats with free capacity that take this type. */
-  readonly idleChats: number;
-}
-
-export interface ChatLoad {
-  readonly tasks: number;
-  readonly capacity: number;
-}
-
-/** A chat that went offline without leaving. */
-export interface Departure {
-  /** Epoch ms. */
-  readonly at: number;
-  /** The same process registered again within ten minutes. */
-  readonly isBack: boolean;
 }
 
 /** Outcomes of one model at one task type. */
@@ -99,11 +70,4 @@ export interface ModelOutcomes {
   readonly accepted: number;
   /** Mean cost of a task in millionths of a dollar. */
   readonly costMicros: number;
-}
-
-/** [EX63] Only sessions that ran with the values in force say something about these. */
-export function sessionsWith({ sessions, config }: History, keys: readonly string[]): PastSession[] {
-  return sessions.filter(({ session: { changed } }) =>
-    keys.every((key) => changed !== null && (changed[key] ?? settingAt(defaults, key)) === settingAt(config, key)),
-  );
 }

@@ -112,10 +112,10 @@ function warnedSeconds({ end }: ReplaySession, { levels }: Replayed): number {
   return rise === undefined ? 0 : Math.max(0, end.at - rise.at) / 1_000;
 }
 
-/** Differences of at most this size make no difference that matters. */
-const margins = { toolCalls: 0.5, savesPerHour: 3 };
-/** Differences of one session beyond these count as these. */
-const largest = { toolCalls: 6, savesPerHour: 30 };
+/** A difference of unsaved tool calls of at most this size makes no difference that matters. */
+const margin = 0.5;
+/** Differences of one session beyond it count as it. */
+const largest = 6;
 
 /** [EX44] Each session under both policies: needs a fraction of the sessions of a live trial. */
 export function compare(sessions: readonly ReplaySession[], present: SavePolicy, other: SavePolicy): Comparison {
@@ -129,19 +129,8 @@ export function compare(sessions: readonly ReplaySession[], present: SavePolicy,
 /** For several policies: `controls` are the outcomes of the present one. */
 function compareWith(sessions: readonly ReplaySession[], controls: readonly Outcome[], other: SavePolicy): Comparison {
   const treated = sessions.map((session) => outcomeOf(session, other));
-  const differences = (read: (one: Outcome) => number): number[] =>
-    treated.map((one, index) => read(one) - read(controls[index] ?? one));
-  const savesPerHour = ({ saves, activeHours }: Outcome): number => (activeHours === 0 ? 0 : saves / activeHours);
-  return {
-    sessions: sessions.length,
-    means: meansOf(treated),
-    toolCalls: judgePairs(
-      differences(({ toolCalls }) => toolCalls),
-      largest.toolCalls,
-      margins.toolCalls,
-    ),
-    saves: judgePairs(differences(savesPerHour), largest.savesPerHour, margins.savesPerHour),
-  };
+  const differences = treated.map((one, index) => one.toolCalls - (controls[index] ?? one).toolCalls);
+  return { means: meansOf(treated), toolCalls: judgePairs(differences, largest, margin) };
 }
 
 function meansOf(outcomes: readonly Outcome[]): PolicyMeans {
@@ -165,8 +154,6 @@ export function replayReport(
 ): ReplayReport {
   const sessions = all.filter(({ isComplete, events }) => isComplete && events.length > 0);
   const outcomes = sessions.map((session) => outcomeOf(session, config));
-  const saves = sessions.flatMap(({ durations }) => durations["shim_save_duration_seconds"] ?? []);
-  const saveCount = sum(saves.map(({ count }) => count));
   const atDeath = outcomes.flatMap(({ callsAtDeath }) => callsAtDeath ?? []);
   const leads = outcomes.flatMap(({ warnedSeconds: seconds }) => (seconds === null || seconds === 0 ? [] : [seconds]));
   return {
@@ -175,7 +162,6 @@ export function replayReport(
     activeHours: sum(outcomes.map(({ activeHours }) => activeHours)),
     ...remadeSaves(sessions, config),
     means: meansOf(outcomes),
-    saveMs: saveCount === 0 ? null : sum(saves.map(({ sumMs }) => sumMs)) / saveCount,
     deaths: {
       count: atDeath.length,
       unsavedCalls: sum(atDeath),

@@ -60,17 +60,16 @@ const fixedTriggers: ReadonlySet<string> = new Set<Trigger>([
 export function replay(session: ReplaySession, policy: SavePolicy): Replayed {
   const run = new Run(policy);
   const { events, samples, saves } = session;
-  const fixed = saves.filter(({ trigger }) => fixedTriggers.has(trigger));
-  let [sample, save] = [0, 0];
-  for (const event of events) {
-    // Readings of an event's own time were taken with the event.
-    for (let next = samples[sample]; next && next.at <= event.at; next = samples[++sample])
-      run.read(next, next.at < event.at);
-    for (let next = fixed[save]; next && next.at < event.at; next = fixed[++save])
-      run.saveAt(next.at, next.trigger as Trigger);
-    run.add(event);
-  }
-  for (const next of samples.slice(sample)) run.read(next, true);
+  const times = new Set(events.map(({ at }) => at));
+  // Of one time in this order. Readings of an event's own time were taken with the event.
+  const steps = [
+    ...samples.map((one) => ({ at: one.at, take: () => run.read(one, !times.has(one.at)) })),
+    ...events.map((one) => ({ at: one.at, take: () => run.add(one) })),
+    ...saves
+      .filter(({ trigger }) => fixedTriggers.has(trigger))
+      .map(({ at, trigger }) => ({ at, take: () => run.saveAt(at, trigger as Trigger, true) })),
+  ].toSorted((one, other) => one.at - other.at);
+  for (const { take } of steps) take();
   run.idleUntil(session.end.at);
   return run.result;
 }
@@ -127,10 +126,12 @@ class Run {
     this.#now = Math.max(this.#now, at);
   }
 
-  saveAt(at: number, trigger: Trigger): void {
+  /** @param isMade it is recorded, whatever it held */
+  saveAt(at: number, trigger: Trigger, isMade = false): void {
     this.#now = Math.max(this.#now, at);
     const events = this.#events;
-    if (events > this.#savedEvents) this.#saves.push({ at: this.#now, trigger, events, isNew: this.#isChanged });
+    const isNew = isMade || this.#isChanged;
+    if (isMade || events > this.#savedEvents) this.#saves.push({ at: this.#now, trigger, events, isNew });
     this.#isChanged = false;
     this.#savedAt = this.#now;
     this.#savedEvents = this.#events;
@@ -138,9 +139,9 @@ class Run {
     this.#mark = { ...this.#mark, covered: this.#mark.pending ?? this.#mark.covered, pending: null };
   }
 
-  #addCall({ tool = 0, kind, durationMs }: ReplayEvent): void {
+  #addCall({ tool = "", kind, durationMs }: ReplayEvent): void {
     this.#unsavedCalls += 1;
-    this.#tools.push({ name: String(tool), isError: kind === "tool_error", durationMs: durationMs ?? null });
+    this.#tools.push({ name: tool, isError: kind === "tool_error", durationMs: durationMs ?? null });
     if (this.#tools.length > recentTools) this.#tools.shift();
     this.#ofCalls = readingsOfCalls(this.#tools);
   }

@@ -1,7 +1,7 @@
 import type { ExperimentView, Finding } from "../../contract/machine/learning.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
-import type { MachineTrial, NewTrial, TrialState } from "../../contract/trials.ts";
-import { canary, judgeCanary, judgeWatch, nextReading, watchDays } from "../../experiments/guardrails.ts";
+import type { MachineTrial, NewTrial, TrialState, Verdict } from "../../contract/trials.ts";
+import { canary, guardrails, judgeCanary, judgeWatch, nextReading, watchDays } from "../../experiments/guardrails.ts";
 import { findParameter, parameters } from "../../experiments/parameters.ts";
 import { compare } from "../../experiments/replay/loss.ts";
 import {
@@ -13,7 +13,7 @@ import {
   isRunning,
   move,
   refusalOf,
-  type Candidate,
+  viewOf,
 } from "../../experiments/trials.ts";
 import { editConfig, isConfigured } from "../../installer/edit-config.ts";
 import { readConfig } from "../../platform/config-file.ts";
@@ -54,8 +54,15 @@ export function countByState(sql: Sql): ReadonlyMap<TrialState, number> {
   return new Map(rows.map(({ state, n }) => [state, n]));
 }
 
+export function viewTrial({ store }: Pick<Runtime, "store">, trial: MachineTrial): ExperimentView {
+  return viewOf(
+    trial,
+    store.read((sql) => sessionsOf(sql, trial), null),
+  );
+}
+
 /** Sessions of a trial that had a canary, by arm. */
-export function sessionsOf(sql: Sql, id: string, steps: MachineTrial["steps"]): ExperimentView["sessions"] {
+function sessionsOf(sql: Sql, { id, steps }: MachineTrial): ExperimentView["sessions"] {
   if (!steps.some(({ state }) => state === "canary")) return null;
   const [row] = sql.all<NonNullable<ExperimentView["sessions"]>>(
     `SELECT count(*) FILTER (WHERE arm = 'control') AS without, count(*) FILTER (WHERE arm = 'treatment') AS "with"
@@ -135,19 +142,16 @@ function begin(runtime: Runtime, given: NewTrial, from: number): MachineTrial {
   const { share, sessions, maxDays } = canary;
   const isSet = isConfigured(runtime.paths.config, key);
   const common = { id: `exp_${hex(4)}`, key, from, to, isSet, reason, salt: hex(8), share, read: 0, verdict: null };
-  const proposed = addStep<MachineTrial>({ ...common, state: "proposed", steps: [] }, "proposed", at, reason);
+  const proposed = addStep({ ...common, state: "proposed", steps: [] }, "proposed", at, reason);
   const replayed = replay ? addStep(proposed, "replayed", at, replay.note) : proposed;
   if (replay && replay.verdict !== "better")
     return move({ ...replayed, verdict: replay.verdict }, "decided", at, replay.verdict);
-  const plan = `${Math.round(share * 100)} % of new sessions, at most ${sessions} of them and ${maxDays} days`;
+  const names = ["sampleRatio", ...Object.keys(guardrails)].join(", ");
+  const plan = `${Math.round(share * 100)} % of new sessions, half of them with the new value; at most ${sessions} of them and ${maxDays} days; guardrails: ${names}`;
   return move(replayed, "canary", at, plan);
 }
 
 /** [EX174] Why its canary could not have its units in its days on this machine; null: it could. */
-function whyNoEnd({ store, now }: Runtime): string | null {
-  return store.read((sql) => shortageOf(sql, now()), null);
-}
-
 function shortageOf(sql: Sql, now: number): string | null {
   const { sessions, share, maxDays } = canary;
   const query = "SELECT count(*) AS n FROM sessions WHERE startedAt >= ?";
@@ -312,35 +316,23 @@ export function nextTrial(
 ): NextTrial {
   const waits: string[] = [];
   const trials = runtime.store.read((sql) => list(sql), []);
-  for (const candidate of candidates(findings, trials, "machine", runtime.now())) {
-    const { parameter, to, reason } = candidate;
-    const replay = replayed(runtime, recorded, candidate);
-    const obstacle = whyNotYet(runtime, replay);
-    if (obstacle === null) return { trial: { key: parameter.key, to, reason, replay }, waits };
-    waits.push(`\`${parameter.key}\` = ${to} is not tried yet: ${obstacle}.`);
+  const sessions = recorded.slice(-maxReplayed).filter(({ isComplete }) => isComplete);
+  for (const { key, to, reason } of candidates(findings, trials, runtime.now())) {
+    const { toolCalls } = compare(sessions, runtime.config, withSetting(runtime.config, key, to));
+    const { verdict, effect, n } = toolCalls;
+    const note = `${verdict} in ${n} sessions: ${effect?.toFixed(2) ?? "?"} tool calls lost elsewhere`;
+    const obstacle = whyNotYet(runtime, verdict, n);
+    if (obstacle === null) return { trial: { key, to, reason, replay: { verdict, note } }, waits };
+    waits.push(`\`${key}\` = ${to} is not tried yet: ${obstacle}.`);
   }
   return { trial: null, waits };
 }
 
-type Replayed = NonNullable<NewTrial["replay"]> & { readonly isWaiting: boolean };
-
-function whyNotYet(runtime: Runtime, { verdict, note, isWaiting }: Replayed): string | null {
-  if (isWaiting) return note;
-  // A value that replay does not find better needs no chats: its trial ends at once.
-  return verdict === "better" ? whyNoEnd(runtime) : null;
-}
-
-function replayed({ config }: Runtime, recorded: readonly ReplaySession[], { parameter, to }: Candidate): Replayed {
-  const sessions = recorded.slice(-maxReplayed).filter(({ isComplete }) => isComplete);
-  const { toolCalls } = compare(sessions, config, withSetting(config, parameter.key, to));
-  const { verdict, effect, interval, isOver, needed, n } = toolCalls;
-  const figures = `${effect?.toFixed(2) ?? "?"} tool calls lost elsewhere, ${interval.low.toFixed(2)} to ${interval.high.toFixed(2)}`;
-  // The largest sample that a review reads decides in any case.
-  const isWaiting = !isOver && sessions.length < maxReplayed;
-  const note = isWaiting
-    ? `its replay needs about ${needed} sessions with their events, and ${n} are recorded`
-    : `${verdict} in ${n} sessions: ${figures}`;
-  return { verdict, note, isWaiting };
+/** A value that replay does not find better needs no chats: its trial ends at once. */
+function whyNotYet({ store, now }: Runtime, verdict: Verdict, n: number): string | null {
+  if (verdict === "undecided")
+    return `its replay of ${n} sessions with their events does not say which value is better`;
+  return verdict === "better" ? store.read((sql) => shortageOf(sql, now()), null) : null;
 }
 
 const sendMs = 20_000;

@@ -28,7 +28,7 @@ export function weeklyFacts(sql: Sql, week: Week): WeeklyFacts {
     hooks: timesOf(sql, week, "shim_hook_duration_seconds"),
     costs: costsOf(sql, week),
     steps: list(sql)
-      .flatMap((trial) => stepsInWeek(week, trial, `\`${trial.key}\``))
+      .flatMap((trial) => stepsInWeek(week, trial))
       .toSorted((a, b) => a.at - b.at),
   };
 }

@@ -1,71 +1,94 @@
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { err, ok } from "../../shared/result.ts";
-import {
-  allowExperiments,
-  endExperiment,
-  findExperiment,
-  listExperiments,
-  startExperiment,
-  stopAllExperiments,
-  type Deciding,
-  readWorkspaceTrials,
-  viewTrial,
-} from "../experiments/experiments.ts";
-import type { HandlerContext, Handlers, Host, HostResult } from "./host.ts";
-import { storeRun } from "../experiments/review-schedule.ts";
-import { advanceAll, nextTrial, start, type NextTrial, markSent, sendCounted } from "../experiments/machine-trials.ts";
-import { noteReview, reviewWorkspace, type WorkspaceReviewOptions } from "../experiments/workspace-review.ts";
-import { replayFormat, ReplayHeader, ReplaySession } from "../../contract/replay.ts";
+import type { ExperimentView } from "../../contract/machine/learning.ts";
+import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
+import type { ReplaySession } from "../../contract/replay.ts";
+import type { MachineTrial } from "../../contract/trials.ts";
 import {
   findOpportunities,
-  type Opportunities,
   pastChanges,
+  type Opportunities,
 } from "../../experiments/opportunities/find-opportunities.ts";
 import type { TeamHistory } from "../../experiments/opportunities/history.ts";
+import { parseVariants, usualVariants } from "../../experiments/parameters.ts";
+import { replayReport } from "../../experiments/replay/loss.ts";
+import { isRunning } from "../../experiments/trials.ts";
+import { findWeek, weekOf, weeklyReport } from "../../experiments/weekly-report.ts";
 import { allDecisions } from "../../platform/evolve-decisions.ts";
-import { machineMetrics } from "../metrics/machine-metrics.ts";
-import { pastOffers, pastSessions } from "../experiments/corpus.ts";
-import { readTeam, readQueueRecord } from "../experiments/workspace-history.ts";
-import type { MachineOutput } from "../../contract/machine/operations.ts";
-import { findWeek, weekOf, weeklyReport, withTrials, type Week } from "../../experiments/weekly-report.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { compareQueue } from "../experiments/workspace-trials.ts";
-import { weeklyFacts } from "../experiments/weekly-facts.ts";
-import { Settings } from "../../contract/workspaces.ts";
-import { parameters, parseVariants, usualVariants } from "../../experiments/parameters.ts";
-import { replayReport } from "../../experiments/replay/loss.ts";
-import { readFileLines, writeLines } from "../../platform/line-file.ts";
+import { err, ok } from "../../shared/result.ts";
 import { settingAt } from "../../shared/setting-keys.ts";
-import { parseJson } from "../../shared/json-fields.ts";
-
-async function decidingOf(context: HandlerContext): Promise<Deciding> {
-  return {
-    runtime: await context.runtime(),
-    by: context.by ?? "command line",
-    inWorkspace: async (body) => {
-      const opened = await context.workspace.open();
-      return opened.ok ? body(opened.value) : opened;
-    },
-  };
-}
+import { pastOffers, pastSessions } from "../experiments/corpus.ts";
+import {
+  advanceAll,
+  endTrial,
+  list,
+  markSent,
+  nextTrial,
+  offSince,
+  sendCounted,
+  setOff,
+  start,
+  viewTrial,
+  type By,
+  type NextTrial,
+} from "../experiments/machine-trials.ts";
+import { countsOfLastRun, storeRun } from "../experiments/review-schedule.ts";
+import { readTeam } from "../experiments/team-history.ts";
+import { weeklyFacts } from "../experiments/weekly-facts.ts";
+import { machineMetrics } from "../metrics/machine-metrics.ts";
+import type { HandlerContext, Handlers, Host, HostError, HostResult } from "./host.ts";
 
 export const learningHandlers = {
-  "experiments.list": async (context) => listExperiments(await decidingOf(context)),
-  "experiments.show": async (context, { experiment }) => findExperiment(await decidingOf(context), experiment),
-  "experiments.start": async (context, given) => startExperiment(await decidingOf(context), given),
-  async "experiments.stop"(context, { experiment, all = false }) {
-    if (all === (experiment !== undefined)) return err({ code: "bad_input", message: "name an experiment, or --all." });
-    const deciding = await decidingOf(context);
-    if (experiment === undefined) return stopAllExperiments(deciding);
-    const ended = await endExperiment(deciding, experiment, false);
-    return ended.ok ? ok({ stopped: [ended.value], workspaceProblem: null }) : ended;
+  /** Oldest first. */
+  async "experiments.list"({ runtime: load }) {
+    const runtime = await load();
+    const { store, now } = runtime;
+    const trials = store.read((sql) => list(sql), []).toReversed();
+    return ok({
+      experiments: trials.map((one) => viewTrial(runtime, one)),
+      offSince: store.read(offSince, null),
+      opportunities: store.read((sql) => countsOfLastRun(sql, now()), []),
+      readAt: now(),
+    });
   },
-  "experiments.revert": async (context, { experiment }) => endExperiment(await decidingOf(context), experiment, true),
-  "experiments.allow": async (context) => ok({ workspaceProblem: await allowExperiments(await decidingOf(context)) }),
+  async "experiments.show"({ runtime: load }, { experiment }) {
+    const runtime = await load();
+    const found = findTrial(runtime, experiment);
+    return found.ok ? ok(viewTrial(runtime, found.value)) : found;
+  },
+  async "experiments.start"({ runtime: load, by = "command line" }, { key, value: to, reason, lessSafe }) {
+    const runtime = await load();
+    const started = start(runtime, { key, to, reason: reason.slice(0, 300), lessSafe, replay: null }, by);
+    return started.ok ? ok(viewTrial(runtime, started.value)) : started;
+  },
+  /** [EX56] First none starts any more, and then those that run are ended. */
+  async "experiments.stop"({ runtime: load, by = "command line" }, { experiment, all = false }) {
+    if (all === (experiment !== undefined)) return err({ code: "bad_input", message: "name an experiment, or --all." });
+    const runtime = await load();
+    if (experiment !== undefined) {
+      const ended = endByHand(runtime, experiment, false, by);
+      return ended.ok ? ok({ stopped: [ended.value] }) : ended;
+    }
+    setOff(runtime, runtime.now(), by);
+    const stopped: ExperimentView[] = [];
+    let problem: HostError | null = null;
+    for (const { id } of runtime.store.read((sql) => list(sql), []).filter(isRunning)) {
+      const ended = endTrial(runtime, id, false, "stopped by hand, with all", by);
+      if (ended?.ok === true) stopped.push(viewTrial(runtime, ended.value));
+      if (ended?.ok === false) problem = ended.error;
+    }
+    return problem === null ? ok({ stopped }) : err(problem);
+  },
+  "experiments.revert": async ({ runtime, by = "command line" }, { experiment }) =>
+    endByHand(await runtime(), experiment, true, by),
+  async "experiments.allow"({ runtime, by = "command line" }) {
+    setOff(await runtime(), null, by);
+    return ok({});
+  },
   async "opportunities.list"(context, { since: given }) {
-    const examined = await examine(await decidingOf(context), given);
+    const examined = await examine(context, given);
     await storeCounts(context.call, examined);
     const { since, until, recorded, findings, unjudged, team } = examined;
     return ok({
@@ -75,15 +98,13 @@ export const learningHandlers = {
       findings,
       unjudged,
       teamProblem: team.ok ? null : team.error.message,
-      hasDepartures: team.ok && team.value.departures !== null,
     });
   },
-  "report.get": async (context, { week }) => readReport(await decidingOf(context), week),
-  "review.run": async (context, { dryRun }) => review(await decidingOf(context), context.call, dryRun),
-  async "review.store"({ runtime: load }, { found, trial, workspace, sent }) {
+  "report.get": readReport,
+  "review.run": review,
+  async "review.store"({ runtime: load }, { found, trial, sent }) {
     const runtime = await load();
     if (found) runtime.store.write((sql) => storeRun(sql, found.until, found.patterns));
-    if (workspace) noteReview(runtime, workspace);
     if (sent) markSent(runtime, sent.experiment, sent.count);
     const moved = trial === undefined ? [] : advanceAll(runtime).map((one) => viewTrial(runtime, one));
     const started = trial ? start(runtime, trial, "kaizen") : null;
@@ -92,52 +113,20 @@ export const learningHandlers = {
       runtime.log("info", "a finding was not tried", { id: trial?.reason, reason: started.error.code });
     return ok({ moved, started: started?.ok === true ? viewTrial(runtime, started.value) : null });
   },
-  async "replay.run"(context, { since, corpus: file, set }) {
-    const runtime = await context.runtime();
-    const valueOf = (key: string): number => Number(settingAt(runtime.config, key));
-    const known = parameters.filter(({ scope }) => scope === "machine");
-    const intervals = known.filter(({ group }) => group === "interval");
-    const variants = set ? parseVariants(known, valueOf, set, () => true) : usualVariants(intervals, valueOf, 2);
+  async "replay.run"({ runtime: load }, { since, set }) {
+    const { config, store, now } = await load();
+    const valueOf = (key: string): number => Number(settingAt(config, key));
+    const variants = set ? parseVariants(valueOf, set) : usualVariants("interval", valueOf);
     if (typeof variants === "string") return err({ code: "bad_input", message: variants });
-    const sessions = file === undefined ? ok(readStored(runtime, since)) : readCorpus(file);
-    return sessions.ok ? ok(replayReport(sessions.value, runtime.config, variants)) : sessions;
-  },
-  async "replay.workspace"(context, { set }) {
-    const deciding = await decidingOf(context);
-    return deciding.inWorkspace(async (link) => {
-      const found = await link.call("settings.get", {});
-      if (!found.ok) return found;
-      const { settings } = found.value;
-      const valueOf = (key: string): number => Number(settings[key as keyof Settings]);
-      const known = parameters.filter(({ scope }) => scope === "workspace");
-      const variants = set ? parseVariants(known, valueOf, set, isSetting) : usualVariants(known, valueOf, 1);
-      if (typeof variants === "string") return err({ code: "bad_input", message: variants });
-      const record = await readQueueRecord(link, settings.chatTtlMs);
-      if (!record.ok) return record;
-      const compare = compareQueue(deciding.runtime);
-      return ok({
-        tasks: record.value.tasks.length,
-        chats: record.value.chats.length,
-        windowMs: record.value.windowMs,
-        variants: variants.map(({ key, from, value }) => {
-          const comparison = compare(record.value, settings, { ...settings, [key]: value });
-          return { key, from, value, comparison };
-        }),
-      });
-    });
-  },
-  async "replay.export"({ runtime }, { file, since }) {
-    if (existsSync(file)) return err({ code: "file_exists", message: `${file} already exists. Name a new file.` });
-    const rows = readStored(await runtime(), since);
-    const sessions = rows.length;
-    if (sessions === 0)
-      return err({ code: "not_found", message: "no session is stored, so there is nothing to export." });
-    const header: ReplayHeader = { type: "header", format: replayFormat, sessions };
-    writeLines(
-      file,
-      [header, ...rows].map((row) => JSON.stringify(row)),
+    const filter = { since: since ?? now() - defaultWindowMs, limit: maxSessions };
+    const past = store.read((sql) => pastSessions(sql, filter), []);
+    return ok(
+      replayReport(
+        past.map(({ session }) => session),
+        config,
+        variants,
+      ),
     );
-    return ok({ file, sessions });
   },
 } satisfies Partial<Handlers>;
 
@@ -154,23 +143,23 @@ interface Examination extends Opportunities {
 }
 
 /** Examines what this machine and its team have stored. */
-async function examine(deciding: Deciding, given?: number): Promise<Examination> {
-  const { runtime } = deciding;
+async function examine({ runtime: load, workspace }: HandlerContext, given?: number): Promise<Examination> {
+  const runtime = await load();
   const now = runtime.now();
   const since = Math.min(given ?? now - defaultWindowMs, now - 1);
-  const windowMs = now - since;
-  const team = await deciding.inWorkspace((link) => readTeam(link, now));
+  const opened = await workspace.open();
+  const team = opened.ok ? await readTeam(opened.value, now) : opened;
   const { sessions, offers } = runtime.store.read(
     (sql) => ({ sessions: pastSessions(sql, { since, limit: maxSessions }), offers: pastOffers(sql, since) }),
     { sessions: [], offers: [] },
   );
   const found = findOpportunities({
     now,
-    windowMs,
+    windowMs: now - since,
     config: runtime.config,
     sessions,
     offers,
-    machine: machineMetrics(runtime),
+    storeBytes: machineMetrics(runtime).find(({ name }) => name === "shim_store_bytes")?.value ?? 0,
     team: team.ok ? team.value : null,
     changes: pastChanges(allDecisions(runtime.paths.home)),
   });
@@ -184,26 +173,23 @@ async function storeCounts(call: Host["call"], { since, until, findings }: Exami
 }
 
 async function review(
-  deciding: Deciding,
-  call: Host["call"],
-  isDryRun: boolean,
+  context: HandlerContext,
+  { dryRun }: CheckedMachineInput<"review.run">,
 ): Promise<HostResult<MachineOutput<"review.run">>> {
-  const { runtime } = deciding;
-  const examined = await examine(deciding);
-  if (!isDryRun) await storeCounts(call, examined);
+  const runtime = await context.runtime();
+  const examined = await examine(context);
   const { findings } = examined;
   const next = nextOf(runtime, examined);
-  const ofWorkspace = await reviewTeam(deciding, call, examined, isDryRun);
-  if (isDryRun) {
-    const notes = [planText(runtime, next), ...next.waits, ofWorkspace];
+  if (dryRun) {
+    const notes = [planText(runtime, next), ...next.waits];
     return ok({ findings, moved: [], started: null, notes, report: null });
   }
-  const advanced = await call("review.store", { trial: next.trial });
+  await storeCounts(context.call, examined);
+  const advanced = await context.call("review.store", { trial: next.trial });
   if (!advanced.ok) return advanced;
-  await sendCounted(runtime, (experiment, sent) => call("review.store", { sent: { experiment, count: sent } }));
-  const report = await writeLastWeek(deciding, ideas(examined, next));
-  const notes = [...next.waits, ofWorkspace];
-  return ok({ findings, ...advanced.value, notes, report });
+  await sendCounted(runtime, (experiment, sent) => context.call("review.store", { sent: { experiment, count: sent } }));
+  const report = writeLastWeek(runtime, ideas(examined, next));
+  return ok({ findings, ...advanced.value, notes: [...next.waits], report });
 }
 
 function nextOf(runtime: Runtime, { findings, recorded }: Examination): NextTrial {
@@ -216,89 +202,65 @@ function planText({ config }: Runtime, { trial }: NextTrial): string {
   return trial ? `Would try ${trial.key} = ${trial.to}.` : "Would try nothing.";
 }
 
-async function reviewTeam(
-  deciding: Deciding,
-  call: Host["call"],
-  { findings }: Examination,
-  isDryRun: boolean,
-): Promise<string> {
-  const { runtime } = deciding;
-  const note: WorkspaceReviewOptions["note"] = (workspace) => call("review.store", { workspace });
-  const options = { mode: runtime.config.kaizen, findings, isDryRun, compare: compareQueue(runtime), note };
-  const reviewed = await deciding.inWorkspace((link) => reviewWorkspace(runtime, link, options));
-  return `Workspace: ${reviewed.ok ? reviewed.value : `Not reviewed: ${reviewed.error.message}`}`;
-}
-
 function ideas({ findings }: Examination, { waits }: NextTrial): string[] {
   return [...findings.map(({ title, text, advice }) => `${title}. ${text} ${advice}`), ...waits];
 }
 
 /** [EX83] Each week with chats once, as soon as it has ended. @returns the path if written */
-async function writeLastWeek(deciding: Deciding, texts: readonly string[]): Promise<string | null> {
-  const { runtime } = deciding;
+function writeLastWeek(runtime: Runtime, texts: readonly string[]): string | null {
   const folder = join(runtime.paths.home, "reports");
   const week = weekOf(weekOf(runtime.now()).from - 1);
   const path = join(folder, `${week.name}.md`);
   if (existsSync(path)) return null;
-  const report = await reportOf(deciding, week, texts, 1);
-  if (report === null) return null;
+  const facts = runtime.store.read((sql) => weeklyFacts(sql, week), null);
+  if (!facts || facts.sessions === 0) return null;
   createPrivateFolder(folder);
-  writeAtomically(path, report, { mode: 0o600 });
+  writeAtomically(path, weeklyReport(facts, texts), { mode: 0o600 });
   return path;
 }
 
-/** @returns null with fewer chats, or where nothing is stored */
-async function reportOf(
-  deciding: Deciding,
-  week: Week,
-  texts: readonly string[] | null,
-  minSessions = 0,
-): Promise<string | null> {
-  const facts = deciding.runtime.store.read((sql) => weeklyFacts(sql, week), null);
-  if (!facts || facts.sessions < minSessions) return null;
-  return weeklyReport(withTrials(facts, await readWorkspaceTrials(deciding)), texts);
-}
-
-/** @param name default: this week, whose records are examined for it */
-async function readReport(deciding: Deciding, name?: string): Promise<HostResult<MachineOutput<"report.get">>> {
-  const { runtime } = deciding;
+/** Without a name: this week, whose records are examined for it. */
+async function readReport(
+  context: HandlerContext,
+  { week: name }: CheckedMachineInput<"report.get">,
+): Promise<HostResult<MachineOutput<"report.get">>> {
+  const runtime = await context.runtime();
   const present = weekOf(runtime.now());
   const week = name === undefined ? present : findWeek(name);
   if (!week) {
     const message = `"${(name ?? "").slice(0, 40)}" is no week. Name one such as ${present.name}.`;
     return err({ code: "bad_input", message });
   }
-  const examined = week.until > runtime.now() ? await examine(deciding) : null;
-  const report = await reportOf(deciding, week, examined && ideas(examined, nextOf(runtime, examined)));
-  if (report !== null) return ok({ week: week.name, report });
-  return err({ code: "not_found", message: "nothing is stored yet, so there is nothing to report." });
+  const examined = week.until > runtime.now() ? await examine(context) : null;
+  const facts = runtime.store.read((sql) => weeklyFacts(sql, week), null);
+  if (!facts) return err({ code: "not_found", message: "nothing is stored yet, so there is nothing to report." });
+  const texts = examined && ideas(examined, nextOf(runtime, examined));
+  return ok({ week: week.name, report: weeklyReport(facts, texts) });
 }
 
-const maxCorpusBytes = 500_000_000;
-
-function isSetting(key: string, value: number): boolean {
-  return Settings.partial().safeParse({ [key]: value }).success;
+/** @param prefix beginning of its id */
+function findTrial({ store }: Runtime, prefix: string): HostResult<MachineTrial> {
+  const trials = store.read((sql) => list(sql), []);
+  const matching = trials.filter(({ id }) => id.startsWith(prefix) || id === `exp_${prefix}`);
+  const [trial] = matching;
+  if (!trial)
+    return err({
+      code: "not_found",
+      message: `there is no experiment ${prefix.slice(0, 60)}. \`shim learn experiments\` lists them.`,
+    });
+  if (matching.length === 1) return ok(trial);
+  const candidates = matching.map(({ id }) => id);
+  return err({ code: "ambiguous", message: `${prefix} fits several experiments.`, candidates });
 }
 
-/** @param since default: 30 days ago */
-function readStored({ store, now }: Runtime, since = now() - defaultWindowMs): ReplaySession[] {
-  return store.read((sql) => pastSessions(sql, { since, limit: maxSessions }), []).map(({ session }) => session);
-}
-
-function readCorpus(path: string): HostResult<ReplaySession[]> {
-  const file = statSync(path, { throwIfNoEntry: false });
-  if (!file) return err({ code: "not_found", message: `there is no file ${path}.` });
-  if (file.size > maxCorpusBytes) return err({ code: "too_large", message: `${path} is larger than 500 MB.` });
-  const sessions: ReplaySession[] = [];
-  const lines = [...readFileLines(path)].filter((line) => line.trim() !== "");
-  for (const [index, line] of lines.entries()) {
-    const parsed = (index === 0 ? ReplayHeader : ReplaySession).safeParse(parseJson(line));
-    if (!parsed.success)
-      return err({
-        code: "invalid_corpus",
-        message: `${path}, line ${index + 1}: not what \`shim learn replay export <file>\` writes.`,
-      });
-    if (parsed.data.type === "session") sessions.push(parsed.data);
+/** [EX54] */
+function endByHand(runtime: Runtime, prefix: string, isRevert: boolean, by: By): HostResult<ExperimentView> {
+  const found = findTrial(runtime, prefix);
+  if (!found.ok) return found;
+  const ended = endTrial(runtime, found.value.id, isRevert, isRevert ? "reverted by hand" : "stopped by hand", by);
+  if (ended === null) {
+    const { id, state } = viewTrial(runtime, found.value);
+    return err({ code: "ended", message: `${id} has ended: ${state}.` });
   }
-  return ok(sessions);
+  return ended.ok ? ok(viewTrial(runtime, ended.value)) : ended;
 }

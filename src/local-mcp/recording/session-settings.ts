@@ -104,7 +104,7 @@ export function sessionConfig(sql: Sql, config: Config, sessionId: string): Conf
 /** [EX50] A row that no trial of this program could have written changes nothing. */
 function isAllowed({ key, value }: TrialValue): boolean {
   const parameter = findParameter(key);
-  return parameter?.scope === "machine" && isInRange(parameter, value);
+  return parameter !== null && isInRange(parameter, value);
 }
 
 /** For work outside a transaction. */

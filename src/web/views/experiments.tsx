@@ -1,12 +1,12 @@
 import type { JSX } from "preact";
 import type { ExperimentView } from "../../contract/machine/learning.ts";
-import { refused, type Answer, type CallOutput } from "../host.ts";
+import type { CallOutput } from "../host.ts";
 import { plain, words } from "../format.ts";
 import { call } from "../page-state.ts";
 import { ActionButton, type Action } from "../parts/confirm.tsx";
 import { Age, Badge, Command, Empty, Head, Read, Table } from "../parts/pieces.tsx";
 
-/** Trials of the machine's and the workspace's settings; how often each pattern was found. */
+/** Trials of settings; how often each pattern was found. */
 export function ExperimentsView(): JSX.Element {
   return (
     <>
@@ -19,7 +19,7 @@ export function ExperimentsView(): JSX.Element {
 }
 
 function Experiments({ page, at }: { page: CallOutput<"experiments.list">; at: number }): JSX.Element {
-  const { experiments, offSince, opportunities, workspaceProblem, readAt } = page;
+  const { experiments, offSince, opportunities, readAt } = page;
   const found = opportunities.map(({ pattern, n }) => `${n} × ${words(pattern)}`).join(", ");
   return (
     <>
@@ -28,9 +28,6 @@ function Experiments({ page, at }: { page: CallOutput<"experiments.list">; at: n
         {offSince !== null && <Age ms={ageOf(offSince, readAt)} at={at} />}
         <ActionButton action={offSince === null ? stopAll : allow} />
       </p>
-      {workspaceProblem !== null && (
-        <p class="trouble">{`Those of the workspace are missing: ${plain(workspaceProblem)}`}</p>
-      )}
       <Table<ExperimentView>
         caption="Experiments"
         items={experiments.toReversed()}
@@ -54,8 +51,8 @@ function Experiments({ page, at }: { page: CallOutput<"experiments.list">; at: n
   );
 }
 
-function changeOf({ scope, key, from, to }: ExperimentView): string {
-  return `${key}${scope === "workspace" ? " of the workspace" : ""}: ${from} -> ${to}`;
+function changeOf({ key, from, to }: ExperimentView): string {
+  return `${key}: ${from} -> ${to}`;
 }
 
 function ageOf(at: number, readAt: number): number {
@@ -74,19 +71,11 @@ function endOne(one: ExperimentView, { isRevert, effect }: NonNullable<Experimen
   };
 }
 
-/** [WP23] Where the coordinator cannot be asked, an error after the machine's own are switched. */
-async function switched(answering: Promise<Answer<{ workspaceProblem: string | null }>>): Promise<Answer<unknown>> {
-  const answer = await answering;
-  const problem = answer.ok ? answer.value.workspaceProblem : null;
-  if (problem === null) return answer;
-  return refused("edge_unusable", `done for the settings of this machine, not for those of the workspace: ${problem}`);
-}
-
 const stopAll: Action = {
   title: "Stop all experiments?",
   effect: ["Each value before is in force again at once.", "None starts until you allow it here, or in a terminal."],
   verb: "Stop all",
-  run: (requestId) => switched(call("experiments.stop", { all: true }, requestId)),
+  run: (requestId) => call("experiments.stop", { all: true }, requestId),
   done: "All were stopped.",
 };
 
@@ -94,6 +83,6 @@ const allow: Action = {
   title: "Allow experiments again?",
   effect: ["New ones may start: yours, and SHIM's own where kaizen is “apply”. Those that were stopped stay so."],
   verb: "Allow",
-  run: (requestId) => switched(call("experiments.allow", {}, requestId)),
+  run: (requestId) => call("experiments.allow", {}, requestId),
   done: "Experiments may start.",
 };

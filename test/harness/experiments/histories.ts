@@ -20,19 +20,11 @@ const causes = ["killed", "closed", "context_full", "out_of_memory", "usage_limi
 interface Rates {
   /** Deaths before which checkpoints failed for a while. */
   readonly failedSaves: number;
-  /** Sessions without any checkpoint. */
-  readonly noSaves: number;
   readonly unseen: number;
-  readonly cutBrief: number;
-  readonly rediscovered: number;
   readonly dismissed: number;
   readonly open: number;
-  readonly retried: number;
   readonly timedOut: number;
   readonly stalled: number;
-  readonly poison: number;
-  readonly waiting: number;
-  readonly back: number;
   readonly rejectedChange: number;
   /** Share of tasks that go to the first chat, in units of its fair one. */
   readonly busiest: number;
@@ -41,18 +33,11 @@ interface Rates {
 /** What is still usual, by the detector's own bounds. */
 const usual: Rates = {
   failedSaves: 0,
-  noSaves: 0.1,
   unseen: 0.1,
-  cutBrief: 0.2,
-  rediscovered: 0.25,
   dismissed: 0.3,
   open: 0.5,
-  retried: 0.2,
   timedOut: 0.1,
   stalled: 0.1,
-  poison: 0.05,
-  waiting: 0.1,
-  back: 0.2,
   rejectedChange: 0.3,
   busiest: 2,
 };
@@ -73,7 +58,7 @@ export interface Plant {
   readonly hazard?: number;
   readonly cause?: string;
   readonly storeShare?: number;
-  /** Tasks of each of two types, and as many offers, departures and tasks by chat. */
+  /** Tasks of each of two types, and as many offers and tasks by chat. */
   readonly rows?: number;
   readonly dismissedAgeMs?: number;
   readonly models?: TeamHistory["models"];
@@ -96,13 +81,7 @@ export function aHistory(random: Random, plant: Plant = {}): History {
     config,
     sessions: Array.from({ length: count }, () => maker.next()).toSorted((a, b) => a.at - b.at),
     offers: Array.from({ length: rows() }, () => anOffer(random, rates, plant)),
-    machine: [
-      {
-        name: "shim_store_bytes",
-        labels: {},
-        value: (plant.storeShare ?? 0.79 * random()) * config.retention.maxBytes,
-      },
-    ],
+    storeBytes: (plant.storeShare ?? 0.79 * random()) * config.retention.maxBytes,
     team: plant.rows === undefined && random() < 0.3 ? null : aTeam(random, rates, plant, rows),
     changes: Array.from({ length: rows() }, () => ({
       at: timeInWindow(random),
@@ -133,10 +112,7 @@ function aTeam(random: Random, rates: Rates, { models, rows: planted }: Plant, r
   return {
     taskTypes: Array.from({ length: types }, (_, index) => aTaskType(`type-${index}`, random, rates, rows)),
     chats: loads(random, rates, capacities, rows()),
-    departures: Array.from({ length: rows() }, () => ({ at: timeInWindow(random), isBack: random() < rates.back })),
     models: models === undefined ? worseModels(random) : models,
-    balancingIntervalMs: 5_000,
-    chatTtlMs: 30_000,
   };
 }
 
@@ -146,16 +122,9 @@ function aTaskType(type: string, random: Random, rates: Rates, rows: () => numbe
     type,
     tasks: Array.from({ length: rows() }, () => ({
       at: timeInWindow(random),
-      failed: isHit(rates.retried) ? 1 + heavy(random, 1, 5) : 0,
       timeouts: isHit(rates.timedOut) ? 1 + heavy(random, 1, 5) : 0,
       stalls: isHit(rates.stalled) ? 1 + heavy(random, 1, 3) : 0,
-      isPoison: isHit(rates.poison),
     })),
-    queued: Array.from({ length: rows() }, () =>
-      isHit(rates.waiting)
-        ? { waitedMs: 60_001 + heavy(random, 60_000, dayMs), idleChats: 1 + Math.floor(random() * 3) }
-        : { waitedMs: heavy(random, 30_000, dayMs), idleChats: 0 },
-    ),
     runP95Ms: random() < 0.5 ? null : 1_000 + heavy(random, 60_000, dayMs),
   };
 }
@@ -217,7 +186,7 @@ class SessionMaker {
         : ({ at: endAt, kind: "died", cause } as const);
     const samples = [...this.#samples(events), ...this.#lastSample(end)];
     const saves = this.#saves(events, end);
-    return { at: timeInWindow(random), session: aSession({ events, samples, saves, end, recovery: this.#recovery() }) };
+    return { at: timeInWindow(random), session: aSession({ events, samples, saves, end }) };
   }
 
   #events(length: number, same: number): ReplayEvent[] {
@@ -229,7 +198,7 @@ class SessionMaker {
       const isSame = random() < same ? { isSame: true as const } : {};
       if (index % 40 === 0) return { at, kind: "prompt" };
       const kind = random() < errors ? "tool_error" : "tool_end";
-      return { at, kind, tool: Math.floor(random() * 4), durationMs: heavy(random, 500, 100_000), ...isSame };
+      return { at, kind, tool: `tool-${Math.floor(random() * 4)}`, durationMs: heavy(random, 500, 100_000), ...isSame };
     });
   }
 
@@ -262,18 +231,13 @@ class SessionMaker {
   #saves(events: readonly ReplayEvent[], end: ReplaySession["end"]): ReplaySession["saves"] {
     const random = this.#random;
     const { everyMs, everyToolCalls } = defaults.checkpoint;
-    const isCut = random() < this.#rates.cutBrief;
-    const most = defaults.brief.prompts;
-    const prompts = isCut ? most + 2 + heavy(random, 5, 200) : 1 + Math.floor(random() * most);
-    const counts = { prompts, files: 4 };
-    const saves: ReplaySession["saves"] = [];
-    if (random() < this.#rates.noSaves) return saves;
+    const saves: ReplaySession["saves"][number][] = [];
     const isFailing = end.kind === "died" && random() < this.#rates.failedSaves;
     const failsFrom = isFailing ? end.at - everyMs * (1 + 2 * random()) : Infinity;
     let [calls, savedAt] = [0, -everyMs];
     const save = (at: number, trigger: string): void => {
       [calls, savedAt] = [0, at];
-      if (at < failsFrom) saves.push({ at, trigger, bytes: 1_000 + heavy(random, 4_000, 1e6), counts });
+      if (at < failsFrom) saves.push({ at, trigger });
     };
     events.forEach(({ at, kind }, index) => {
       calls += kind === "prompt" ? 0 : 1;
@@ -282,12 +246,5 @@ class SessionMaker {
       if (dueAt < (events[index + 1]?.at ?? end.at)) save(dueAt, "time");
     });
     return saves;
-  }
-
-  #recovery(): ReplaySession["recovery"] {
-    const random = this.#random;
-    if (random() < 0.5) return null;
-    const reads = random() < this.#rates.rediscovered ? 3 + heavy(random, 3, 50) : Math.floor(random() * 3);
-    return { score: random(), reads, repeats: 0 };
   }
 }

@@ -47,7 +47,7 @@ export function paceSession(random: Random, pace: Pace, config: Config): ReplayS
   let at = 0;
   const all = Array.from({ length: count }, (_, index): ReplayEvent => {
     at += Math.ceil(pace.gapMs(random, index));
-    return index % 60 === 0 ? { at, kind: "prompt" } : { at, kind: "tool_end", tool: index % 3 };
+    return index % 60 === 0 ? { at, kind: "prompt" } : { at, kind: "tool_end", tool: `tool-${index % 3}` };
   });
   const activeMs = all.map((event, index) => Math.min(idleAfterMs, (all[index + 1]?.at ?? event.at + 1) - event.at));
   const typicalMs = (pace.events * activeMs.reduce((sum, one) => sum + one, 0)) / count;
@@ -64,7 +64,7 @@ export function paceSession(random: Random, pace: Pace, config: Config): ReplayS
 }
 
 function savesOf(session: ReplaySession, config: Config): ReplaySession["saves"] {
-  return replay(session, config).saves.map(({ at, trigger }) => ({ at, trigger, bytes: 1_000, counts: null }));
+  return replay(session, config).saves.map(({ at, trigger }) => ({ at, trigger }));
 }
 
 /** The same session; none of its checkpoints was made in the last minutes before its death. */

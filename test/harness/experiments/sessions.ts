@@ -1,23 +1,16 @@
 import type { ReplayEvent, ReplaySample, ReplaySession } from "#src/contract/replay.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 
-/** A session as a corpus has it, with nothing in it. */
+/** A session without content. */
 export function aSession(overrides: Partial<ReplaySession> = {}): ReplaySession {
   const events = overrides.events ?? [];
   return {
-    type: "session",
-    client: "claude-code",
-    model: "claude-opus-5-5",
-    effort: null,
     changed: {},
     events,
     samples: [],
     saves: [],
     isComplete: true,
     end: { at: events.at(-1)?.at ?? 0, kind: "ended", cause: null },
-    recovery: null,
-    durations: {},
-    costMicros: null,
     ...overrides,
   };
 }
@@ -42,11 +35,10 @@ function aWorkingSession(random: () => number): ReplaySession {
   const isDead = random() < 0.2;
   const kept = isDead ? events.slice(0, 1 + Math.floor(random() * (events.length - 1))) : events;
   const endAt = kept.at(-1)?.at ?? 0;
-  const counts = { prompts: 3, files: 4 };
   return aSession({
     events: kept,
     samples: fillingContext(kept),
-    saves: [{ at: 60_000, trigger: "turn_end", bytes: 5_000, counts }],
+    saves: [{ at: 60_000, trigger: "turn_end" }],
     end: isDead ? { at: endAt, kind: "died", cause: "killed" } : { at: endAt, kind: "ended", cause: null },
   });
 }
@@ -68,7 +60,7 @@ function workingEvents(random: () => number): ReplayEvent[] {
 function workingEvent(random: () => number): Omit<ReplayEvent, "at"> {
   const kind = kinds[Math.floor(random() * kinds.length)] ?? "tool_end";
   if (kind === "assistant") return { kind };
-  const call = { kind, tool: Math.floor(random() * 5), durationMs: random() * 5_000 };
+  const call = { kind, tool: `tool-${Math.floor(random() * 5)}`, durationMs: random() * 5_000 };
   return kind === "tool_end" && random() < 0.3 ? { ...call, isEdit: true } : call;
 }
 

@@ -40,7 +40,7 @@ export function experiment(paths: Paths): void {
   runtime.store.write((sql) => save(sql, move(kept, "kept", runtime.now(), "after 40 sessions")));
   endTrial(runtime, kept.id, true, "reverted by hand", "command line");
   begin("checkpoint.everyMs", 250_000);
-  runtime.store.write((sql) => storeRun(sql, runtime.now() + 86_400_000, ["overdue_checkpoints"]));
+  runtime.store.write((sql) => storeRun(sql, runtime.now() + 86_400_000, ["large_store"]));
   runtime.store.close();
 
   function begin(key: string, to: number) {

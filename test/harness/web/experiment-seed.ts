@@ -12,7 +12,7 @@ export function seedExperiments({ runtime }: CliHome): { running: string; kept: 
   runtime.store.write((sql) => trials.save(sql, move(kept, "kept", runtime.now(), "after 40 sessions")));
   const running = begin("checkpoint.everyMs", 250_000);
   const until = runtime.now() + 86_400_000;
-  runtime.store.write((sql) => storeRun(sql, until, ["waits_with_idle_chats", "waits_with_idle_chats"]));
+  runtime.store.write((sql) => storeRun(sql, until, ["task_stalls", "task_stalls"]));
   return { running: running.id, kept: kept.id };
 
   function begin(key: string, to: number): MachineTrial {

@@ -12,19 +12,18 @@ it("[WP22] the experiments have their change, sessions and ages by the server's 
   const page = await servePage(home);
   const authorization = await signIn(page);
   const read = async () => (await callAs(page, authorization, { name: "experiments.list" })).value;
-  const nothing = { offSince: null, opportunities: [], workspaceProblem: null };
+  const nothing = { offSince: null, opportunities: [] };
   expect(await read()).toEqual({ ...nothing, experiments: [], readAt: home.now });
   const { running, kept } = seedExperiments(home);
   home.now += 60_000;
   const listed = (await read()) as MachineOutput<"experiments.list">;
   expect(listed).toEqual({
     ...nothing,
-    opportunities: [{ pattern: "waits_with_idle_chats", n: 2 }],
+    opportunities: [{ pattern: "task_stalls", n: 2 }],
     readAt: home.now,
     experiments: expect.arrayContaining([
       expect.objectContaining({
         id: running,
-        scope: "machine",
         key: "checkpoint.everyMs",
         from: 300_000,
         to: 250_000,
@@ -86,53 +85,4 @@ it("[WP23] [EX58] experiments are ended and switched from the page once each, wi
     ["experiment.reverted", kept],
     ["experiment.stopped", running],
   ]);
-});
-
-it("[WP22] [WP23] a trial of the workspace is shown and ended like those of the machine, and stopped with all", async () => {
-  const home = aSeededHome();
-  fakeBundle(home);
-  const page = await servePage(home);
-  const authorization = await signIn(page);
-  const read = async () =>
-    (await callAs(page, authorization, { name: "experiments.list" })).value as MachineOutput<"experiments.list">;
-  const run = (name: string, input: object, requestId: string) =>
-    callAs(page, authorization, { name, input, requestId });
-  const start = () => home.shim("learn experiments start balancingIntervalMs 2500");
-  const interval = async () => (await home.shim("team settings get balancingIntervalMs")).out;
-
-  await start();
-  const { workspaceProblem, experiments } = await read();
-  const [first] = experiments;
-  expect([workspaceProblem, experiments.length, first]).toEqual([
-    null,
-    1,
-    expect.objectContaining({
-      scope: "workspace",
-      key: "balancingIntervalMs",
-      from: 5_000,
-      to: 2_500,
-      state: "deployed",
-      isRunning: true,
-      sessions: null,
-      ending: { isRevert: true, effect: expect.stringContaining("is 5000 again at once") },
-    }),
-  ]);
-  const revert = (requestId: string) => run("experiments.revert", { experiment: first?.id }, requestId);
-  expect((await revert("r1")).value).toMatchObject({ state: "rolled back" });
-  expect(await interval()).toBe("5000\n");
-  expect((await read()).experiments[0]).toMatchObject({ isRunning: false, ending: null });
-  expect((await revert("r2")).value).toMatchObject({ error: { code: "ended" } });
-
-  await start();
-  expect((await run("experiments.stop", { all: true }, "r3")).value).toMatchObject({
-    stopped: [{ id: expect.stringMatching(/^ws_/) }],
-    workspaceProblem: null,
-  });
-  expect(await interval()).toBe("5000\n");
-  expect((await read()).offSince).toBe(home.now);
-  expect((await start()).code).not.toBe(0);
-  await run("experiments.allow", {}, "r4");
-  expect((await start()).code).toBe(0);
-  const ends = audit.listNewest(home.runtime, 9).filter(({ actor }) => actor === "live page");
-  expect(ends.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["experiment.stopped", "experiment.reverted"]));
 });

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { seededRandom } from "#harness/clock/fake-time.ts";
-import { atLeast, holm, moreOften, notWorse, shareInterval, unequalTails } from "#src/experiments/exact-tests.ts";
+import { atLeast, moreOften, notWorse, shareInterval } from "#src/experiments/exact-tests.ts";
 
 it("[EX60] the tail of a binomial count equals R's binom.test, and its interval that of Clopper and Pearson", () => {
   // binom.test(8, 10, 0.25, "greater"), binom.test(7, 20, 0.2, "greater"), binom.test(8, 10).
@@ -10,25 +10,6 @@ it("[EX60] the tail of a binomial count equals R's binom.test, and its interval 
   const { low, high } = shareInterval(8, 10);
   expect([low, high]).toEqual([expect.closeTo(0.4439045, 6), expect.closeTo(0.9747893, 6)]);
   expect([shareInterval(0, 10).low, shareInterval(10, 10).high]).toEqual([0, 1]);
-});
-
-it("[EX60] coins with unequal probabilities have the tails of the binomial where these are equal, and sum to one", () => {
-  const equal = unequalTails(
-    Array.from({ length: 20 }, () => 0.2),
-    7,
-  );
-  expect(equal.atLeast).toBeCloseTo(atLeast(7, 20, 0.2), 10);
-  const random = seededRandom(5);
-  const probabilities = Array.from({ length: 200 }, () => random());
-  const { atMost } = unequalTails(probabilities, 90);
-  expect(atMost + unequalTails(probabilities, 91).atLeast).toBeCloseTo(1, 10);
-  expect(unequalTails([], 0)).toEqual({ atMost: 1, atLeast: 1 });
-});
-
-it("[EX60] Holm's adjusted p-values equal those of R's p.adjust, and stay in order", () => {
-  // p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")
-  expect(holm([0.01, 0.04, 0.03, 0.005])).toEqual([0.03, 0.06, 0.06, 0.02].map((one) => expect.closeTo(one, 12)));
-  expect(holm([])).toEqual([]);
 });
 
 it("[EX60] a cheaper model that is worse by the margin passes for as good no oftener than stated", () => {

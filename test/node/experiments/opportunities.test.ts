@@ -7,8 +7,7 @@ import type { ReplaySession } from "#src/contract/replay.ts";
 import { opportunityPatterns, type OpportunityPattern } from "#src/contract/opportunities.ts";
 import { findOpportunities } from "#src/experiments/opportunities/find-opportunities.ts";
 import type { History, PastSession } from "#src/experiments/opportunities/history.ts";
-import { defaultSettings, Settings } from "#src/contract/workspaces.ts";
-import { findParameter, lowersSafety, nextValue, parameters, refusalOfStep } from "#src/experiments/parameters.ts";
+import { nextValue, parameters, refusalOfStep } from "#src/experiments/parameters.ts";
 import { settingAt, withSetting } from "#src/shared/setting-keys.ts";
 
 /** 1,000 in `npm run stress -- opportunities`. */
@@ -32,21 +31,13 @@ const models = [
 /** Size and strength that a month of work can have. */
 const planted: Readonly<Record<OpportunityPattern, Plant>> = {
   old_checkpoint_at_death: { rates: { failedSaves: 0.95 }, sessions: 200, events: 200, hazard: 0.004 },
-  overdue_checkpoints: { rates: { noSaves: 0.5 }, sessions: 120, events: 60, hazard: 0.001 },
   context_full_unseen: { rates: { unseen: 0.8 }, sessions: 120, events: 60, hazard: 0.01, cause: "context_full" },
   out_of_memory_unseen: { rates: { unseen: 0.8 }, sessions: 120, events: 60, hazard: 0.01, cause: "out_of_memory" },
   large_store: { storeShare: 0.85, sessions: 40 },
   offers_dismissed: { rates: { dismissed: 0.8, open: 0.1 }, rows: 40, dismissedAgeMs: 5 * dayMs },
-  offers_ignored: { rates: { open: 0.9, dismissed: 0 }, rows: 60 },
-  brief_cut: { rates: { cutBrief: 0.6 }, sessions: 80 },
-  rediscovery: { rates: { rediscovered: 0.8 }, sessions: 80 },
-  task_retries: { rates: { retried: 0.6 }, rows: 60 },
   task_timeouts: { rates: { timedOut: 0.5 }, rows: 60 },
   task_stalls: { rates: { stalled: 0.5 }, rows: 60 },
-  task_poison: { rates: { poison: 0.4 }, rows: 60 },
-  waits_with_idle_chats: { rates: { waiting: 0.7 }, rows: 40 },
   uneven_load: { rates: { busiest: 8 }, rows: 300 },
-  chats_came_back: { rates: { back: 0.7 }, rows: 40 },
   cheaper_model: { rows: 10, models },
   evolve_rejected: { rates: { rejectedChange: 0.8 }, rows: 60 },
 };
@@ -81,7 +72,7 @@ function quiet(changes: Partial<History>): History {
     config: defaults,
     sessions: [],
     offers: [],
-    machine: [],
+    storeBytes: 0,
     team: null,
     changes: [],
   };
@@ -140,7 +131,7 @@ it("[EX65] a step that may cost safety is only suggested; one within the bounds 
 
 it("[EX65] each parameter has a next value from its default in both directions, unless it is at its bound", () => {
   for (const parameter of parameters) {
-    const from = settingAt(parameter.scope === "machine" ? defaults : defaultSettings, parameter.key) as number;
+    const from = settingAt(defaults, parameter.key) as number;
     for (const direction of ["up", "down"] as const) {
       const to = nextValue(parameter, from, direction);
       const bound = direction === "up" ? parameter.max : parameter.min;
@@ -152,31 +143,11 @@ it("[EX65] each parameter has a next value from its default in both directions, 
   }
 });
 
-it("[EX84] each setting of a workspace has bounds that it accepts, and one step is at most twice or half the value", () => {
-  const known = parameters.filter(({ scope }) => scope === "workspace");
-  for (const { key, min, max } of known)
-    for (const value of [min, max]) expect(Settings.partial().safeParse({ [key]: value }).success).toBe(true);
-  const ttl = findParameter("chatTtlMs");
-  if (!ttl) throw new Error("no such parameter");
-  expect([nextValue(ttl, 30_000, "up"), nextValue(ttl, 30_000, "down"), nextValue(ttl, 120_000, "up")]).toEqual([
-    60_000,
-    15_000,
-    null,
-  ]);
-  const refusals = [60_001.5, 90_000, 600_000].map((to) => refusalOfStep(ttl, 30_000, to));
-  expect(refusals).toEqual([/whole number/, /factor of 2/, /between/].map((text) => expect.stringMatching(text)));
-  // What finds a dead chat later is for a person; balancing is not.
-  const risky = known.filter((one) => lowersSafety(one, one.min, one.max)).map(({ key }) => key);
-  expect(risky).toEqual(["chatTtlMs", "startDeadlineMs"]);
-  expect(known.some((one) => lowersSafety(one, one.max, one.min))).toBe(false);
-  expect(findParameter("maxTasks")).toBeNull();
-});
-
 it("[EX65] checkpoints that did not come when they were due are no reason for a shorter interval @night", () => {
   const events = Array.from({ length: 300 }, (_, index) => ({
     at: index * 60_000,
     kind: "tool_end" as const,
-    tool: 0,
+    tool: "Bash",
   }));
   const died = (ageMs: number): PastSession[] => {
     const end = { at: 7_200_000, kind: "died", cause: "killed" } as const;
@@ -184,15 +155,14 @@ it("[EX65] checkpoints that did not come when they were due are no reason for a 
     const saves = Array.from({ length: 49 }, (_, index) => ({
       at: end.at - ageMs - index * 120_000,
       trigger: "tools",
-    }));
-    const known = saves.toReversed().map((save) => Object.assign(save, { bytes: 1_000, counts: null }));
-    return Array.from({ length: 40 }, () => ({ at: now, session: aSession({ events, saves: known, end }) }));
+    })).toReversed();
+    return Array.from({ length: 40 }, () => ({ at: now, session: aSession({ events, saves, end }) }));
   };
   const overdue = findOpportunities(quiet({ sessions: died(1_200_000) })).findings;
   expect(overdue).toMatchObject([{ pattern: "old_checkpoint_at_death", parameter: null, to: null }]);
   const late = findOpportunities(quiet({ sessions: died(280_000) })).findings;
   expect(late).toMatchObject([{ parameter: "checkpoint.everyMs", to: 200_000, expected: { figure: "toolCallsLost" } }]);
-  expect(late[0]?.expected?.high).toBeLessThan(0);
+  expect(late[0]?.expected?.value).toBeLessThan(0);
 });
 
 it.each(opportunityPatterns)("[EX66] %s is described in sentences with figures @night", (pattern) => {

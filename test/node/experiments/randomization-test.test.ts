@@ -9,19 +9,22 @@ const runs = Number(process.env["SHIM_EXPERIMENT_RUNS"] ?? 200);
 const random = seededRandom(Number(process.env["SHIM_EXPERIMENT_SEED"] ?? 1));
 const timeout = 240_000 + runs * 60;
 const margin = 0.5;
+/** As many as a review reads. */
+const mostPairs = 500;
 
 function normal(): number {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
-/** Verdict on differences of 20 sessions, and of four more at each reading until the sample decides. */
+/** Verdict on differences of 20 sessions, and of four more at each reading until there is one. */
 function judgeGrowing(draw: () => number): string {
   const differences = Array.from({ length: 20 }, draw);
-  for (;;) {
-    const { verdict, isOver } = judgePairs(differences, 12 * margin, margin);
-    if (isOver) return verdict;
+  while (differences.length < mostPairs) {
+    const { verdict } = judgePairs(differences, 12 * margin, margin);
+    if (verdict !== "undecided") return verdict;
     differences.push(draw(), draw(), draw(), draw());
   }
+  return "undecided";
 }
 
 function shareOf(draw: () => number, wanted: readonly string[]): number {

@@ -13,7 +13,7 @@ function every(everyToolCalls: number, everyMs: number): SavePolicy {
 }
 
 function calls(...seconds: readonly number[]): ReplayEvent[] {
-  return seconds.map((second) => ({ at: second * 1_000, kind: "tool_end", tool: 0 }));
+  return seconds.map((second) => ({ at: second * 1_000, kind: "tool_end", tool: "Bash" }));
 }
 
 function full(second: number): ReplaySample {
@@ -91,9 +91,9 @@ function lossOf(events: readonly ReplayEvent[], ageMs: number): SampledLoss {
 }
 
 const event: fc.Arbitrary<Omit<ReplayEvent, "at">> = fc.constantFrom(
-  { kind: "tool_end", tool: 0 },
-  { kind: "tool_end", tool: 1, isEdit: true },
-  { kind: "tool_error", tool: 1 },
+  { kind: "tool_end", tool: "Bash" },
+  { kind: "tool_end", tool: "Edit", isEdit: true },
+  { kind: "tool_error", tool: "Edit" },
   { kind: "prompt" },
   { kind: "turn_end" },
   { kind: "assistant" },
@@ -146,7 +146,7 @@ it("[EX44] a policy is judged on the same sessions: worse, better, no difference
 
 function withReplayedSaves(session: ReplaySession): ReplaySession {
   const saves = replay(session, usual).saves.slice(0, 5);
-  return { ...session, saves: saves.map(({ at, trigger }) => ({ at, trigger, bytes: 1, counts: null })) };
+  return { ...session, saves: saves.map(({ at, trigger }) => ({ at, trigger })) };
 }
 
 function verdictsOf({ variants }: ReturnType<typeof replayReport>) {

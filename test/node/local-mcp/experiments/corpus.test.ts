@@ -2,7 +2,7 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { configSchema } from "#src/contract/config.ts";
-import { ReplaySession } from "#src/contract/replay.ts";
+import type { ReplaySession } from "#src/contract/replay.ts";
 import { replay } from "#src/experiments/replay/replay.ts";
 import { pastSessions } from "#src/local-mcp/experiments/corpus.ts";
 import { latestSettings, settingsOfHash } from "#src/local-mcp/recording/session-settings.ts";
@@ -10,9 +10,9 @@ import { forget } from "#src/local-mcp/retention/forget.ts";
 import { aChat, aProject, Claude, rowCount } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
-function exported(runtime: TempRuntime): ReplaySession[] {
+function recorded(runtime: TempRuntime): ReplaySession[] {
   const past = runtime.store.read((sql) => pastSessions(sql, { since: 0, limit: 1_000 }), []);
-  return past.map(({ session }) => ReplaySession.parse(session));
+  return past.map(({ session }) => session);
 }
 
 it("[EX40] a session has the settings, the model and the effort that were in force", () => {
@@ -37,23 +37,7 @@ it("[EX40] unchanged settings are written once, and leave with their session", (
   expect(rowCount(runtime, "session_durations")).toBe(0);
 });
 
-it("[EX41] a corpus contains no text, name, path or id of the user's", () => {
-  const { runtime, claude } = aChat({ env: {} });
-  const private_ = ["Zanzibar", "quokka", "mongoose"];
-  claude.start("startup", { model: "arn:aws:bedrock:eu:123456789012:zanzibar" });
-  claude.prompt("Zanzibar: write the quokka");
-  claude.use("mcp__mongoose__quokka", { query: "Zanzibar" });
-  claude.write(join(claude.cwd, "quokka.ts"), "export const mongoose = 1;");
-  claude.fail("Bash", { command: "mongoose" }, "quokka failed");
-  claude.say("I decided to keep Zanzibar");
-  claude.stop("Zanzibar is next");
-  claude.kill();
-  const text = JSON.stringify(exported(runtime));
-  for (const word of [...private_, claude.session, claude.cwd, "mcp__"])
-    expect(text.toLowerCase()).not.toContain(word.toLowerCase());
-});
-
-it("[EX41] events have the order, the kinds and the durations of the journal; a death has its cause", () => {
+it("[EX42] events have the order, the kinds and the durations of the journal; a death has its cause", () => {
   const { runtime, claude } = aChat();
   claude.start();
   claude.prompt("Write the parser");
@@ -62,12 +46,11 @@ it("[EX41] events have the order, the kinds and the durations of the journal; a 
   claude.kill();
   runtime.wait(60_000);
   new Claude(runtime, { cwd: claude.cwd, pid: 2_000, session: "30487890-04b4-4fe0-bbd5-6aa531354563" }).start();
-  const [dead] = exported(runtime);
+  const [dead] = recorded(runtime);
   expect(dead?.events.map(({ kind }) => kind)).toEqual(["other", "prompt", "other", "tool_end", "other", "tool_error"]);
-  expect(dead?.events[3]).toMatchObject({ tool: 0, durationMs: 12, isEdit: true });
-  expect(dead?.events[5]).toMatchObject({ tool: 1, durationMs: 9 });
-  expect(dead).toMatchObject({ end: { kind: "died", cause: "killed" }, isComplete: true, client: "claude-code" });
-  expect(dead?.recovery).not.toBeNull();
+  expect(dead?.events[3]).toMatchObject({ tool: "Write", durationMs: 12, isEdit: true });
+  expect(dead?.events[5]).toMatchObject({ tool: "Bash", durationMs: 9 });
+  expect(dead).toMatchObject({ end: { kind: "died", cause: "killed" }, isComplete: true });
 });
 
 type Step = readonly [kind: "write" | "bash" | "fail" | "turn" | "compact" | "prompt", seconds: number];
@@ -100,8 +83,8 @@ it("[EX42] the replay of a session's own settings makes the checkpoints that wer
           runtime.wait(one[1] * 1_000);
           act(claude, one, index);
         });
-        const [session] = exported(runtime);
-        if (!session) throw new Error("nothing was exported");
+        const [session] = recorded(runtime);
+        if (!session) throw new Error("nothing was recorded");
         const config = configSchema().parse({ checkpoint });
         const made = session.saves.map(({ at, trigger }) => ({ at, trigger }));
         expect(

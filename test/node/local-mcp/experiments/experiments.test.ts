@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
 import type { MachineTrial } from "#src/contract/trials.ts";
 import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
-import { advanceAll, endTrial, sessionsOf, setOff, start } from "#src/local-mcp/experiments/machine-trials.ts";
+import { advanceAll, endTrial, setOff, start, viewTrial } from "#src/local-mcp/experiments/machine-trials.ts";
 import { forget } from "#src/local-mcp/retention/forget.ts";
 import { recordSettings, sessionConfig } from "#src/local-mcp/recording/session-settings.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
@@ -116,8 +116,7 @@ it("[EX53] a forgotten session leaves no id in an experiment, and still counts",
   expect(armsOf(runtime)).toEqual(before);
   const units = runtime.store.read((sql) => sql.all<{ unit: string }>("SELECT unit FROM exposures"), []);
   expect(units.filter(({ unit }) => chats.includes(unit))).toEqual([]);
-  const { steps } = reload(runtime, experiment);
-  expect(runtime.store.read((sql) => sessionsOf(sql, experiment.id, steps), null)).toEqual({
+  expect(viewTrial(runtime, reload(runtime, experiment)).sessions).toEqual({
     without: before["control"],
     with: before["treatment"],
   });
@@ -133,7 +132,7 @@ it("[EX291] a trial that this machine could not end is refused, with its figures
     ok: false,
     error: { code: "cannot_end", message: expect.stringContaining(figures) },
   });
-  expect(begin("brief.prompts", 60)).toMatchObject({ ok: false, error: { code: "by_person" } });
+  expect(begin("offerMaxAgeMs", 800_000_000)).toMatchObject({ ok: false, error: { code: "by_person" } });
   expect(rowCount(runtime, "experiments")).toBe(0);
   expect(begin(key, 8, { verdict: "worse", note: "" })).toMatchObject({ ok: true, value: { state: "decided" } });
   runtime.wait(1_000);
