@@ -61,7 +61,7 @@ export function replay(session: ReplaySession, policy: SavePolicy): Replayed {
   const run = new Run(policy);
   const { events, samples, saves } = session;
   const times = new Set(events.map(({ at }) => at));
-  // Of one time in this order. Readings of an event's own time were taken with the event.
+  // Steps of one time in this order: readings of an event's own time were taken with it.
   const steps = [
     ...samples.map((one) => ({ at: one.at, take: () => run.read(one, !times.has(one.at)) })),
     ...events.map((one) => ({ at: one.at, take: () => run.add(one) })),

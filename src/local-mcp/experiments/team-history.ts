@@ -44,7 +44,7 @@ async function readTaskTypes(link: Link, now: number): Promise<HostResult<TaskTy
   for (let at = 0; at < ended.length; at += parallel) {
     const part = ended.slice(at, at + parallel).map(async (line) => {
       const history = await link.call("tasks.history", { task: line.task, limit: 100 });
-      // It may have been pruned meanwhile.
+      // A pruned task has none.
       return history.ok ? [{ type: line.type, task: toPastTask(line, history.value, now) }] : [];
     });
     past.push(...(await Promise.all(part)).flat());
