@@ -74,7 +74,6 @@ const configMeanings: Record<string, string> = {
   "routing.smallModel": "the family of models for such a task",
   "analysis.trusted":
     "folders whose own code `shim code analyze` may run, with all folders below them: [trust](../guide/analyze.md#trust)",
-  statusLine: "your own status line command, run by `shim statusline` before its own part",
 };
 
 const settingMeanings = {

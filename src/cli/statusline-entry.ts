@@ -3,22 +3,16 @@ import { fstatSync, writeSync } from "node:fs";
 import type { ChatStatus } from "../contract/machine/overview.ts";
 import { exitWithPendingRead, ownLimits, readStdin } from "../local-mcp/hooks/hook-stdin.ts";
 import { statusOfHost } from "../local-mcp/host/status-of-host.ts";
-import { HomeError, homeFrom, pathsIn } from "../platform/paths.ts";
-import { chainedLine, renderLine } from "./commands/statusline.ts";
+import { HomeError, homeFrom } from "../platform/paths.ts";
+import { renderStatus } from "./commands/statusline.ts";
 
 async function main(): Promise<void> {
-  const { home, config } = pathsIn(homeFrom(process.env));
-  const host = {
-    env: process.env,
-    cwd: process.cwd(),
-    configPath: config,
-    statusOf: async (text: string) => (await statusOfHost(home, text)) ?? unstoredStatus(text),
-  };
+  const home = homeFrom(process.env);
   // A terminal sends no input by itself.
   const stdin = fstatSync(0).isCharacterDevice() ? { text: "", isCutOff: false } : await readStdin(ownLimits);
-  const line = await chainedLine(host, stdin.text);
+  const status = (await statusOfHost(home, stdin.text)) ?? (await unstoredStatus(stdin.text));
   // Not process.stdout: making that stream loads node:net.
-  writeSync(1, process.argv.includes("--json") ? `${JSON.stringify(line)}\n` : renderLine(line));
+  writeSync(1, process.argv.includes("--json") ? `${JSON.stringify(status)}\n` : renderStatus(status));
   if (stdin.isCutOff) exitWithPendingRead();
 }
 

@@ -135,7 +135,6 @@ export const defaults = {
     /** Absolute paths of folders whose code the tools of `shim code analyze` may run. */
     trusted: [] as string[],
   },
-  statusLine: null as string | null,
 };
 export type Config = typeof defaults;
 
@@ -194,7 +193,6 @@ export function configSchema(): z.ZodMiniType<Config> {
     analysis: section(defaults.analysis, {
       trusted: z.array(z.string().check(z.minLength(1), z.maxLength(4_096))).check(z.maxLength(1_000)),
     }),
-    statusLine: z.nullable(text(2_000)),
   });
 }
 

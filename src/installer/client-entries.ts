@@ -3,7 +3,6 @@ import { hookEvents } from "../contract/hook-input.ts";
 import { blockingSince, canBlock, hasHookTool } from "../contract/hook-tool.ts";
 import { findRealPath } from "../platform/shim-command.ts";
 import { type JsonObject, isRecord } from "../shared/json-fields.ts";
-import { installsOf } from "./apply.ts";
 import {
   type HookDelivery,
   addServer,
@@ -23,23 +22,21 @@ import {
   supportedEvents,
   enabledPlugins,
 } from "./entries.ts";
-import { type Change, type Entry, type Part, type PlanContext, type SettingsFile, keptEntry } from "./file-edits.ts";
-import { json, objectAt, objectIn, valueAt } from "./settings.ts";
+import { type Change, type Entry, type Part, type PlanContext, type SettingsFile } from "./file-edits.ts";
+import { objectAt, objectIn } from "./settings.ts";
 import type { ClientName, ClientTarget } from "./targets.ts";
 
 /** The settings of a client; null: it has no such file, or one that is SHIM's alone. */
 export interface ClientSettings {
   readonly servers: SettingsFile;
   readonly settings: SettingsFile | null;
-  /** SHIM's own, where it keeps what it has replaced in the settings. */
-  readonly config: SettingsFile | null;
 }
 
 /** All that SHIM has in the settings of a client. */
 export function entriesOf(target: ClientTarget, files: ClientSettings, context: PlanContext): Part {
   const form = formOf(target.client);
-  const { servers, settings, config } = files;
-  if (settings !== null && config !== null) return claudeCode(target, { servers, settings, config }, context);
+  const { servers, settings } = files;
+  if (settings !== null && target.client === "claude-code") return claudeCode(target, servers, settings, context);
   const entries = [serverEntry(servers, form, context)];
   // [IN91] Beside the servers.
   if (form.rules !== undefined)
@@ -51,19 +48,14 @@ export function entriesOf(target: ClientTarget, files: ClientSettings, context: 
 }
 
 /** [IN7] The plugin brings the server and the hooks. */
-function claudeCode(
-  target: ClientTarget,
-  files: Record<keyof ClientSettings, SettingsFile>,
-  context: PlanContext,
-): Part {
+function claudeCode(target: ClientTarget, servers: SettingsFile, settings: SettingsFile, context: PlanContext): Part {
   const form = formOf(target.client);
-  const { servers, settings, config } = files;
   const plugins = enabledPlugins(settings.root);
   const isPlugin = plugins.length > 0;
   const server = serverNameIn(servers.root, form);
-  const wantsBlocking = asksToBlock(config.root);
+  const { wantsBlocking } = context;
   const delivery = hookDelivery(servers.root, context.claudeVersion, target.platform, wantsBlocking);
-  const line = statusLinePart(settings, config, target.platform, context);
+  const line = statusLinePart(settings, target.platform, context);
   const own = [serverEntry(servers, form, context), claudeHooksEntry(settings, delivery, context)];
   const notes = [
     ...(isPlugin
@@ -162,11 +154,6 @@ export function hookDelivery(
   return { server, version, platform, isBlocking: wantsBlocking && canBlock(version) };
 }
 
-/** @param config SHIM's config.json */
-export function asksToBlock(config: JsonObject): boolean {
-  return valueAt(config, ["team", "blockUnchecked"]) === true;
-}
-
 /** Why calls that SHIM could not check are not blocked, although the user asks for it. */
 export function notBlocking(isPlugin: boolean): string {
   const why = isPlugin ? "the plugin's hooks cannot block" : `Claude Code ${blockingSince} or later is needed`;
@@ -223,80 +210,32 @@ function trustKeys({ path, root }: SettingsFile, events: readonly string[]): str
   );
 }
 
-/** Claude Code's settings which SHIM sets beside the hooks. */
-
-/** Longest command that config.json's `statusLine` accepts. */
-const maxStatusLineChars = 2_000;
-
-type StatusLine = { readonly kind: "none" | "ours" | "unknown" } | { readonly kind: "other"; readonly command: string };
-
-function statusLineIn({ statusLine }: JsonObject): StatusLine {
-  if (statusLine === undefined) return { kind: "none" };
-  if (isOurStatusLine(statusLine)) return { kind: "ours" };
-  if (!isRecord(statusLine) || statusLine["type"] !== "command") return { kind: "unknown" };
-  const { command } = statusLine;
-  return typeof command === "string" ? { kind: "other", command } : { kind: "unknown" };
-}
-
-/** [IN6] SHIM's status line, and the user's own in SHIM's config.json. */
-function statusLinePart(
-  settings: SettingsFile,
-  config: SettingsFile,
-  platform: NodeJS.Platform,
-  context: PlanContext,
-): Part {
-  const line = statusLineIn(settings.root);
-  const command = statusLineCommand(context.launch, platform);
-  const problem = command === null ? unsafePath : findLineProblem(line);
-  const own = problem === null && line.kind === "other" ? line.command : null;
-  const before = lineBefore(settings, config, context);
+/** [IN6] SHIM's status line, unless the user has one: `shim statusline` takes the same input. */
+function statusLinePart(settings: SettingsFile, platform: NodeJS.Platform, { launch }: PlanContext): Part {
+  const { statusLine: present } = settings.root;
+  const command = statusLineCommand(launch, platform);
+  const isOurs = isOurStatusLine(present);
+  const isTaken = present !== undefined && !isOurs;
   const added: Change = {
-    says:
-      own === null
-        ? `${verbs[line.kind]} SHIM's status line`
-        : `sets SHIM's status line, which runs yours first: ${own}`,
+    says: `${isOurs ? "corrects" : "sets"} SHIM's status line`,
     apply(root) {
       root["statusLine"] ??= { type: "command" };
       objectIn(root, "statusLine")["command"] = command;
     },
   };
   const removed: Change = {
-    says: before === null ? "removes SHIM's status line" : `restores your status line: ${before}`,
-    apply(root) {
-      if (statusLineIn(root).kind !== "ours") return;
-      if (before === null) delete root["statusLine"];
-      else objectIn(root, "statusLine")["command"] = before;
-    },
+    says: "removes SHIM's status line",
+    apply: (root) => void (isOurStatusLine(root["statusLine"]) && delete root["statusLine"]),
   };
-  const kept = own === null ? null : { value: own, says: "keeps your own status line" };
-  const entries = [
-    { file: settings, add: problem === null ? added : null, remove: removed },
-    keptEntry(config, "statusLine", kept, (value) => before !== null && value === before),
-  ];
-  const { statusLine: old } = config.root;
-  const isReplaced = own !== null && typeof old === "string" && old !== own;
-  const notes = isReplaced ? [`SHIM's config.json held another status line, "${old}"; the newer one replaces it.`] : [];
-  return { entries, notes: problem === null ? notes : [`The status line is left unchanged: ${problem}.`] };
+  const entries = [{ file: settings, add: command === null || isTaken ? null : added, remove: removed }];
+  const notes = isTaken ? [ownLine(command)] : command === null ? [unsafePath] : [];
+  return { entries, notes };
 }
 
-const unsafePath = "a path of SHIM holds quotes that the shells of Windows read differently";
-const verbs = { ours: "corrects", none: "sets", other: "sets", unknown: "sets" } as const;
-
-function findLineProblem(line: StatusLine): string | null {
-  if (line.kind === "unknown") return 'it is not of type "command"';
-  const isTooLong = line.kind === "other" && line.command.length > maxStatusLineChars;
-  return isTooLong ? `it is longer than ${maxStatusLineChars} characters` : null;
+function ownLine(command: string | null): string {
+  const advice = command === null ? "" : ` To have both, let your command also run \`${command}\` with its input.`;
+  return `Your own status line stays, and SHIM's is not set: it reads the exact fill of the context.${advice}`;
 }
 
-/**
- * Finds the status line before SHIM's, or one put into SHIM's config.json since. A command that was
- * there before SHIM, without a status line, does not count.
- */
-function lineBefore(settings: SettingsFile, config: SettingsFile, { backups }: PlanContext): string | null {
-  const [inSettings, inConfig] = [settings, config].map(({ path }) => installsOf(path, backups));
-  const isChained = inConfig?.length !== 0 || inSettings?.length === 0;
-  const { statusLine: kept } = config.root;
-  if (isChained && typeof kept === "string" && statusLineIn(settings.root).kind === "ours") return kept;
-  const line = statusLineIn(json.read(inSettings?.[0]?.before ?? ""));
-  return line.kind === "other" ? line.command : null;
-}
+const unsafePath =
+  "The status line is left unchanged: a path of SHIM holds quotes that the shells of Windows read differently.";

@@ -23,8 +23,8 @@ export interface Plan {
 }
 
 export interface PlanContext {
-  /** SHIM's own config.json; keeps the user's status line while SHIM's replaces it. */
-  readonly shimConfig: string;
+  /** [IN103] The setting `team.blockUnchecked`. */
+  readonly wantsBlocking: boolean;
   readonly read: ReadText;
   readonly launch: Launch;
   readonly backups: readonly Backup[];
@@ -71,20 +71,6 @@ export interface Entry {
   /** Absent where an install leaves it as it is: null. */
   readonly add: Change | null;
   readonly remove: Change;
-}
-
-/** A value in SHIM's config.json, for as long as something in the client's settings needs it. */
-export function keptEntry(
-  file: SettingsFile,
-  key: string,
-  added: { readonly value: unknown; readonly says: string } | null,
-  isOurs: (value: unknown) => boolean,
-): Entry {
-  return {
-    file,
-    add: added && { says: added.says, apply: (root) => void (root[key] = added.value) },
-    remove: { says: `forgets "${key}"`, apply: (root) => void (isOurs(root[key]) && delete root[key]) },
-  };
 }
 
 /** Entries that belong together, and what a person should know of them. */

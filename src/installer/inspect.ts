@@ -2,10 +2,11 @@ import { formOf } from "../clients/client-files.ts";
 import type { HookEvent } from "../contract/hook-input.ts";
 import { hasHookTool, hookToolSince, isEventKnown } from "../contract/hook-tool.ts";
 import type { ClientState } from "../contract/machine/overview.ts";
+import { readConfig } from "../platform/config-file.ts";
 import { type Launch, shellHookOf } from "../platform/launch.ts";
 import type { Paths } from "../platform/paths.ts";
 import { type JsonObject, isRecord, textAt } from "../shared/json-fields.ts";
-import { asksToBlock, hookDelivery, notBlocking } from "./client-entries.ts";
+import { hookDelivery, notBlocking } from "./client-entries.ts";
 import { type ReadText, readText } from "./client-files.ts";
 import {
   findScript,
@@ -55,7 +56,7 @@ export interface Finding {
   readonly fix: string | null;
 }
 
-export interface InspectContext extends Pick<PlanContext, "read" | "shimConfig" | "launch" | "claudeVersion"> {
+export interface InspectContext extends Pick<PlanContext, "read" | "wantsBlocking" | "launch" | "claudeVersion"> {
   readonly exists: (path: string) => boolean;
   readonly nodeVersion: (node: string) => string | null;
 }
@@ -101,11 +102,10 @@ function inspectionOf(target: ClientTarget, context: InspectContext, { files, ow
   const ownHooks = own.find(({ what }) => what === "hooks");
   const ownHandlers = ownHooks?.before && isOwnFile(ownHooks.before) ? [handlerIn(ownHooks.before)] : [];
   const handlersOf = (event: string): readonly JsonObject[] => (ownHooks ? ownHandlers : ourHandlers(settings, event));
-  const wantsBlocking = asksToBlock(files.config?.root ?? {});
   const serverNames = ourServers(servers, form.servers);
   const hookedEvents = form.events.filter((event) => handlersOf(event).length > 0);
   const plugins = listPlugins(target, context.read, settings);
-  const found = { form, servers, settings, wantsBlocking, serverNames, hookedEvents, handlersOf, plugins };
+  const found = { form, servers, settings, serverNames, hookedEvents, handlersOf, plugins };
   return { ...context, ...found, target, add };
 }
 
@@ -268,8 +268,13 @@ export function findingsOf(installation: Installation, target: ClientTarget): Fi
     nodeVersion: versionOf,
     launch: lastingLaunch(launch, installation.paths.home),
     claudeVersion: target.client === "claude-code" ? claudeVersion(installation) : null,
-    shimConfig: installation.paths.config,
+    wantsBlocking: wantsBlocking(installation.paths.config),
   });
+}
+
+export function wantsBlocking(configPath: string): boolean {
+  const config = readConfig(configPath);
+  return config.ok && config.value.team.blockUnchecked;
 }
 
 /** [IN102] Where Claude Code's own installers put it, the PATH may not lead. */

@@ -87,16 +87,13 @@ export interface LoadedFiles {
   readonly own: readonly OwnFile[];
 }
 
-export function load(
-  target: ClientTarget,
-  { read, shimConfig }: Pick<PlanContext, "read" | "shimConfig">,
-): Result<LoadedFiles, ClientRefusal> {
+export function load(target: ClientTarget, { read }: Pick<PlanContext, "read">): Result<LoadedFiles, ClientRefusal> {
   const { client, serversFile, settingsFile, commandsFile } = target;
   const { hooks } = formOf(client);
   const problemIn = shapeProblemOf(client);
   const servers = loadSound(read, serversFile, problemIn);
   if (!servers.ok) return servers;
-  const alone = { servers: servers.value, settings: null, config: null };
+  const alone = { servers: servers.value, settings: null };
   const own: OwnFile[] = [];
   if (commandsFile !== undefined) {
     const text = read(commandsFile);
@@ -112,9 +109,7 @@ export function load(
   }
   const settings = loadSound(read, settingsFile, problemIn);
   if (!settings.ok) return settings;
-  const config = client === "claude-code" ? loadSound(read, shimConfig, problemIn) : ok(null);
-  if (!config.ok) return config;
-  return ok({ files: { servers: servers.value, settings: settings.value, config: config.value }, own });
+  return ok({ files: { servers: servers.value, settings: settings.value }, own });
 }
 
 /** One client has its servers and its hooks in one file. */

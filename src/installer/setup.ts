@@ -7,7 +7,7 @@ import { apply, backupsFolder, listBackups, type Backup } from "./apply.ts";
 import { isMissing, readText, type ClientRefusal } from "./client-files.ts";
 import { serverCommand } from "./entries.ts";
 import type { Plan, PlanContext } from "./file-edits.ts";
-import { claudeVersion, findingsOf, type Installation } from "./inspect.ts";
+import { claudeVersion, findingsOf, type Installation, wantsBlocking } from "./inspect.ts";
 import {
   applyLink,
   lastingLaunch,
@@ -88,7 +88,7 @@ function planClients(
 ): Result<Pick<SetupPlan, "plans" | "problems">, ClientRefusal> {
   const { site, paths } = installation;
   const context: PlanContext = {
-    shimConfig: paths.config,
+    wantsBlocking: wantsBlocking(paths.config),
     read: readText,
     launch: lastingLaunch(site.launch, paths.home),
     backups: listBackups(backupsFolder(paths.home)),

@@ -62,7 +62,7 @@ it("[IN13] inspect knows the plugin as claude plugin install leaves it @night", 
     exists,
     launch,
     claudeVersion: CLAUDE_VERSION,
-    shimConfig: join(home, "config.json"),
+    wantsBlocking: false,
   };
   expect(inspect({ ...target, serversFile: join(home, ".claude.json") }, context).map(({ text }) => text)).toEqual([
     expect.stringContaining("as the plugin shim@shim; tool events go through its MCP process"),

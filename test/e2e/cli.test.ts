@@ -38,7 +38,7 @@ it("[CL19] the status line has a program of its own, which never fails", async (
   const machine = new MachineHome();
   expect(await shim(machine, ["statusline"], "no JSON")).toEqual({ code: 0, out: "SHIM: not saved yet\n", err: "" });
   const { out } = await shim(machine, ["statusline", "--json"], "{}");
-  expect(JSON.parse(out)).toMatchObject({ own: "", status: { trouble: null } });
+  expect(JSON.parse(out)).toMatchObject({ session: null, trouble: null });
   writeFileSync(machine.paths.home, "a file where the folder should be");
   expect((await shim(machine, ["statusline"], "{}")).code).toBe(0);
 });

@@ -45,7 +45,7 @@ const others: Readonly<Record<string, Commands>> = {
     demo: ofLauncher("demo", "a chat that works, is killed and continues, with real processes in a temporary folder"),
   },
   "Started by clients:": {
-    statusline: ofLauncher("statusline", "status line; runs your own command first"),
+    statusline: ofLauncher("statusline", "status line of Claude Code"),
     mcp: ofLauncher("mcp", "the MCP server of one chat, on stdio"),
     hook: ofLauncher("hook <event>", "one hook event, as JSON on stdin"),
   },

@@ -4,6 +4,7 @@ import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { apply, listBackups } from "#src/installer/apply.ts";
 import { type ClientRefusal, readText } from "#src/installer/client-files.ts";
 import type { Plan, PlanContext } from "#src/installer/file-edits.ts";
+import { wantsBlocking } from "#src/installer/inspect.ts";
 import { planInstall, planUninstall } from "#src/installer/plan.ts";
 import type { ClientTarget } from "#src/installer/targets.ts";
 import type { Launch } from "#src/platform/launch.ts";
@@ -58,7 +59,7 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
   const context = (from: Launch): PlanContext => {
     const { claudeVersion: version } = home;
     const known = { launch: from, backups: listBackups(kept), claudeVersion: version };
-    return { shimConfig: config, read: readText, ...known };
+    return { wantsBlocking: wantsBlocking(config), read: readText, ...known };
   };
   const home = {
     folder,
@@ -97,5 +98,5 @@ export function valueOf<T>(result: Result<T, ClientRefusal>): T {
 }
 
 export function contents(home: ClientHome): (string | null)[] {
-  return [home.servers, home.settings, home.config].map((path) => home.read(path));
+  return [home.servers, home.settings].map((path) => home.read(path));
 }

@@ -1,7 +1,5 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { type CliHome, aCliHome, aSeededHome, ids, throwing, withStore } from "#harness/machine/cli-home.ts";
-import { chainedLine, renderLine, renderStatus, runOwnCommand } from "#src/cli/commands/statusline.ts";
+import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import * as clients from "#src/local-mcp/sessions/clients.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
@@ -9,7 +7,7 @@ import { list } from "#src/local-mcp/signals/history.ts";
 import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 
 function input(sessionId: string, tokens = 900_000): string {
   return JSON.stringify({
@@ -43,7 +41,7 @@ it("[CL19] the risk counts the time since the last save, which the client does n
 it("[CL19] notices follow on lines of their own, made safe", () => {
   const home = aSeededHome();
   home.runtime.store.write((sql) => notices.add(sql, home.now, "x", `damaged \u001b[2J ${"long ".repeat(100)}`));
-  const lines = renderLine({ own: "", status: statusOf(home.runtime, input(ids.alive)) }).split("\n");
+  const lines = renderStatus(statusOf(home.runtime, input(ids.alive))).split("\n");
   expect(lines[1]).toMatch(/^SHIM: damaged .*\.\.\.$/);
   expect(lines[1]).not.toContain("\u001b");
 });
@@ -87,48 +85,4 @@ it("[CL19] it never fails: a busy store costs nothing, a broken one is said", as
   expect(full).toBe(`SHIM: cannot save (store_full), run \`shim doctor\` | ${saved.slice(6)}`);
   const broken = await statusWith(home, { read: throwing(new Error("oops")) });
   expect(broken).toBe("SHIM: cannot save (internal error), run `shim doctor`\n");
-});
-
-function withOwn(home: CliHome, command: string): Parameters<typeof chainedLine>[0] {
-  mkdirSync(home.paths.home, { recursive: true });
-  writeFileSync(home.paths.config, JSON.stringify({ statusLine: command }));
-  const { project: cwd, paths, runtime } = home;
-  return { env: { ...process.env }, cwd, configPath: paths.config, statusOf: async (text) => statusOf(runtime, text) };
-}
-
-it("[CL19] the user's own command comes first, with the same input, through a shell", async () => {
-  const home = aSeededHome();
-  const host = withOwn(home, 'printf "mine: "; grep -o "aaaa1111[^\\"]*"');
-  expect(renderLine(await chainedLine(host, input(ids.alive)))).toBe(
-    `mine: ${ids.alive}\nSHIM: saved 60 s ago | risk 0.3 warning | 1 died\n`,
-  );
-  const failingHost = withOwn(home, "exit 3");
-  expect(renderLine(await chainedLine(failingHost, input(ids.alive)))).toMatch(/^SHIM: saved/);
-});
-
-it("[CL19] without SQLite the user's own line is still shown, and a command that leads back here ends", async () => {
-  const home = aCliHome();
-  const host = { ...withOwn(home, "echo mine"), statusOf: async () => Promise.reject(new Error("no SQLite")) };
-  expect(renderLine(await chainedLine(host, "{}"))).toBe("mine\n");
-  const inner = { ...host, env: { ...host.env, SHIM_STATUSLINE: "1" } };
-  expect(renderLine(await chainedLine(inner, "{}"))).toBe("");
-});
-
-function isGroupAlive(group: number): boolean {
-  try {
-    return process.kill(-group, 0);
-  } catch {
-    return false;
-  }
-}
-
-it("[CL19] a command that hangs is stopped with all that it started; what it printed until then counts @night", async () => {
-  const home = aCliHome();
-  const base = { input: "x".repeat(200_000), env: process.env, cwd: home.folder };
-  // The shell leads the group of all that it starts.
-  const group = Number(await runOwnCommand({ ...base, command: "printf $$; (sleep 3600); true", timeoutMs: 5_000 }));
-  await vi.waitUntil(() => !isGroupAlive(group), { timeout: 120_000 });
-  const cwd = join(home.folder, "gone");
-  for (const other of [{ command: "no-such-command-here" }, { cwd, command: "echo x" }])
-    expect(await runOwnCommand({ ...base, ...other, timeoutMs: 60_000 })).toBe("");
 });

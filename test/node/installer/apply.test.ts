@@ -84,7 +84,7 @@ it("[IN9] refuses when a file changed since the plan, and changes none", () => {
   const plan = valueOf(home.planInstall(home.code));
   home.write(home.settings, '{"model": "opus"}');
   expect(carryOut(home, plan)).toMatchObject({ ok: false, error: { code: "config_changed", path: home.settings } });
-  expect(contents(home)).toEqual([null, '{"model": "opus"}', null]);
+  expect(contents(home)).toEqual([null, '{"model": "opus"}']);
   rmSync(home.settings);
   mkdirSync(home.settings);
   expect(carryOut(home, plan)).toMatchObject({ ok: false, error: { code: "config_unreadable" } });
@@ -135,7 +135,7 @@ it("[IN9] refuses when the backup cannot be taken", () => {
   home.write(join(home.folder, "file"), "");
   const refused = carryOut(home, valueOf(home.planInstall(home.code)), join(home.folder, "file", "backups"));
   expect(refused).toMatchObject({ ok: false, error: { code: "write_failed" } });
-  expect(contents(home)).toEqual([null, null, null]);
+  expect(contents(home)).toEqual([null, null]);
 });
 
 it("[IN8] two plans of one moment get a backup each, and a plan without edits none", () => {
@@ -225,10 +225,13 @@ it("[IN3] a corrected path shows as one line out and one in", () => {
 it("[IN3] shows changes that lie apart with what is between them left out", () => {
   const home = aClientHome();
   const between = Array.from({ length: 9 }, (_none, at) => `  "k${at}": ${at},\n`).join("");
-  home.write(home.settings, `{\n  "statusLine": { "type": "command", "command": "mine" },\n${between}  "last": 1\n}\n`);
+  home.write(
+    home.settings,
+    `{\n  "statusLine": { "type": "command", "command": "/old/bin/shim.mjs statusline" },\n${between}  "last": 1\n}\n`,
+  );
   expect(renderPlan(valueOf(home.planInstall(home.code)))).toContain(`
   {
--   "statusLine": { "type": "command", "command": "mine" },
+-   "statusLine": { "type": "command", "command": "/old/bin/shim.mjs statusline" },
 +   "statusLine": { "type": "command", "command": "/opt/node/bin/node /src/shim/bin/shim.mjs statusline" },
     "k0": 0,
     "k1": 1,

@@ -138,7 +138,7 @@ it("[IN12] inspection names what is missing, doubled or elsewhere", () => {
       nodeVersion: () => "v24.0.0",
       launch,
       claudeVersion: null,
-      shimConfig: home.config,
+      wantsBlocking: false,
     }).map(({ code }) => code);
   expect(codes()).toEqual(["not_installed"]);
   home.install(home.codex);

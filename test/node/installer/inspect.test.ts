@@ -6,7 +6,7 @@ import { detect, type Machine } from "#src/installer/targets.ts";
 import { blockingSince } from "#src/contract/hook-tool.ts";
 import { readText } from "#src/installer/client-files.ts";
 import type { Launch } from "#src/platform/launch.ts";
-import { inspect, type Finding, type InspectContext } from "#src/installer/inspect.ts";
+import { inspect, type Finding, type InspectContext, wantsBlocking } from "#src/installer/inspect.ts";
 import { remove, set } from "#harness/machine/settings-edits.ts";
 import { aClientHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
 
@@ -116,13 +116,13 @@ function aContext(overrides: Partial<InspectContext> = {}): InspectContext {
     nodeVersion: () => "v24.1.0",
     launch,
     claudeVersion: "2.1.117 (Claude Code)",
-    shimConfig: "/none/config.json",
+    wantsBlocking: false,
     ...overrides,
   };
 }
 
 function lookAt(home: ClientHome, overrides?: Partial<InspectContext>): Finding[] {
-  return inspect(home.code, aContext({ shimConfig: home.config, ...overrides }));
+  return inspect(home.code, aContext({ wantsBlocking: wantsBlocking(home.config), ...overrides }));
 }
 
 /** The version of the client cannot be asked. */

@@ -153,11 +153,11 @@ it("[IN23] refuses a file that it cannot understand and changes none", () => {
     ["settings", '{"hooks": {"Stop": {}}}', 'unexpected "hooks.Stop"'],
     ["servers", '{"mcpServers": null}', 'unexpected "mcpServers"'],
     ["servers", '{"a": 1, "a": 2}', "a second time"],
-    ["config", "[]", "not an object"],
+    ["servers", "[]", "not an object"],
   ];
   for (const [file, text, message] of cases) {
     const home = aClientHome();
-    const path = file === "settings" ? home.settings : file === "servers" ? home.servers : home.config;
+    const path = file === "settings" ? home.settings : home.servers;
     home.write(path, text);
     const plan = home.planInstall(home.code);
     expect(plan).toMatchObject({ ok: false, error: { code: "config_unsound", path } });
@@ -188,37 +188,14 @@ it("[IN24] [IN4] says when a client will not read the file for its comments", ()
   expect(home.read(home.settings)).toContain('{\n  // mine\n  "model": "opus",\n  "hooks": {');
 });
 
-it("[IN6] chains the user's status line and keeps its padding", () => {
-  const home = aClientHome();
-  home.write(home.settings, '{\n  "statusLine": {"type": "command", "command": "ccline --x", "padding": 2}\n}\n');
-  home.write(home.config, '{\n  "recovery": "ask"\n}\n');
-  const plan = home.install();
-  expect(valueAt(home.read(home.settings) ?? "", ["statusLine"])).toEqual({
-    type: "command",
-    command: "/opt/node/bin/node /src/shim/bin/shim.mjs statusline",
-    padding: 2,
-  });
-  expect(home.read(home.config)).toBe('{\n  "recovery": "ask",\n  "statusLine": "ccline --x"\n}\n');
-  expect(plan.edits.flatMap(({ summary }) => summary)).toContain(
-    "sets SHIM's status line, which runs yours first: ccline --x",
-  );
-});
-
-it("[IN6] a newer status line of the user replaces the one kept before, and that is said", () => {
-  const home = aClientHome();
-  home.write(home.settings, '{"statusLine": {"type": "command", "command": "new"}}');
-  home.write(home.config, '{"statusLine": "old"}');
-  expect(home.install().notes).toEqual([expect.stringContaining('"old"')]);
-  expect(home.read(home.config)).toBe('{"statusLine": "new"}');
-});
-
-it("[IN6] leaves a status line alone that it cannot chain", () => {
-  for (const line of [{ type: "text", text: "x" }, "x", { type: "command", command: "x".repeat(2_001) }]) {
+it("[IN6] leaves the user's own status line, and says how to have both", () => {
+  for (const line of [{ type: "command", command: "ccline --x", padding: 2 }, { type: "text", text: "x" }, "x"]) {
     const home = aClientHome();
     home.write(home.settings, JSON.stringify({ statusLine: line }));
-    expect(home.install().notes).toEqual([expect.stringContaining("The status line is left unchanged")]);
+    expect(home.install().notes).toEqual([
+      expect.stringContaining("let your command also run `/opt/node/bin/node /src/shim/bin/shim.mjs statusline`"),
+    ]);
     expect(valueAt(home.read(home.settings) ?? "", ["statusLine"])).toEqual(line);
-    expect(home.read(home.config)).toBeNull();
   }
 });
 

@@ -44,7 +44,7 @@ function findings(home: ClientHome, target: ClientTarget, version: string | null
     nodeVersion,
     launch,
     claudeVersion: null,
-    shimConfig: home.config,
+    wantsBlocking: false,
   }).map(({ code }) => code);
 }
 

@@ -35,22 +35,16 @@ const userServers = fc.record(
   },
   { requiredKeys: [] },
 );
-const shimConfig = fc.record(
-  { recovery: fc.constantFrom("ask", "brief"), statusLine: fc.constantFrom(null, "old") },
-  { requiredKeys: [] },
-);
 const texts = fc.record({
   servers: fc.option(fc.tuple(userServers, layouts)),
   settings: fc.option(fc.tuple(userSettings, layouts)),
-  config: fc.option(fc.tuple(shimConfig, layouts)),
 });
 type Texts = typeof texts extends fc.Arbitrary<infer T> ? T : never;
 
-function aHomeWith({ servers, settings, config }: Texts): ClientHome {
+function aHomeWith({ servers, settings }: Texts): ClientHome {
   const home = aClientHome();
   if (servers) home.write(home.servers, layOut(...servers));
   if (settings) home.write(home.settings, layOut(...settings));
-  if (config) home.write(home.config, layOut(...config));
   return home;
 }
 
@@ -114,7 +108,7 @@ it("[IN10] files that SHIM made are deleted, also when another program wrote the
   home.write(home.settings, remove(home.read(home.settings) ?? "", ["theUsers"]));
   home.write(home.servers, JSON.stringify(JSON.parse(home.read(home.servers) ?? "")));
   const plan = home.uninstall();
-  expect(contents(home)).toEqual([null, null, null]);
+  expect(contents(home)).toEqual([null, null]);
   const made = "deletes the file, which SHIM made";
   expect(plan.edits.map(({ summary }) => summary)).toEqual([
     ["removes the MCP server", made],
@@ -122,25 +116,12 @@ it("[IN10] files that SHIM made are deleted, also when another program wrote the
   ]);
 });
 
-it("[IN11] the user's own status line is restored when the settings were changed since", () => {
-  const home = aClientHome();
-  home.write(home.settings, '{"statusLine": {"type": "command", "command": "mine"}}');
-  home.install();
-  home.write(home.settings, set(home.read(home.settings) ?? "", ["model"], "opus"));
-  const plan = home.uninstall();
-  expect(home.read(home.settings)).toBe('{"statusLine": {"type": "command", "command": "mine"},"model":"opus"}');
-  expect(home.read(home.config)).toBeNull();
-  expect(plan.edits.flatMap(({ summary }) => summary)).toContain("restores your status line: mine");
-});
-
 it("[IN11] a status line that the user set after the install stays", () => {
   const home = aClientHome();
-  home.write(home.settings, '{"statusLine": {"type": "command", "command": "mine"}}');
   home.install();
   home.write(home.settings, set(home.read(home.settings) ?? "", ["statusLine", "command"], "newer"));
   home.uninstall();
   expect(valueAt(home.read(home.settings) ?? "", ["statusLine", "command"])).toBe("newer");
-  expect(home.read(home.config)).toBeNull();
 });
 
 it("[IN11] an older install that the user edited, below a newer one, goes too", () => {
