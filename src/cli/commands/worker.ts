@@ -2,14 +2,13 @@ import type { Command } from "commander";
 import * as z from "zod";
 import { File } from "../../contract/machine/forms.ts";
 import {
-  type ServiceFile,
   findServiceObstacle,
   installService,
   isInstalled,
-  manualSteps,
   removeService,
-  serviceFile,
   serviceState,
+  systemdUnit,
+  unitFile,
   unitName,
 } from "../../installer/service.ts";
 import { messageOf } from "../../shared/error.ts";
@@ -99,7 +98,7 @@ const LogsInput = z.strictObject({
 const noInput = z.strictObject({});
 
 function addService(worker: Command, cli: Cli): void {
-  const file = serviceFile(cli.io.machine, cli.paths.home);
+  const file = unitFile(cli.io.machine);
   const service = worker.command("service").description("let the system start `shim worker supervise` when you log in");
   const install = { input: InstallInput, summary: "Write the file that starts it, and start it.", asks: true };
   defineProgram(cli, service.command("install"), install, ({ dryRun }, options) =>
@@ -110,68 +109,52 @@ function addService(worker: Command, cli: Cli): void {
   const uninstall = { input: noInput, summary: "End it and remove the file; settings and sessions stay.", asks: true };
   defineProgram(cli, service.command("uninstall"), uninstall, (_input, options) => runUninstall(cli, file, options));
   const logs = { input: LogsInput, summary: "Show its log." };
-  defineProgram(cli, service.command("logs"), logs, (input) => showLogs(cli, file, input));
+  defineProgram(cli, service.command("logs"), logs, (input) => showLogs(cli, input));
 }
 
-async function runInstall(cli: Cli, file: ServiceFile, isDry: boolean, options: AskedOptions): Promise<CommandResult> {
+async function runInstall(cli: Cli, file: string, isDry: boolean, options: AskedOptions): Promise<CommandResult> {
   const { readSupervisorSettings } = await import("./run-supervisor.ts");
   const { refuseSecondSupervisor } = await import("../../supervisor/supervisor-state.ts");
   const { stopSeconds } = await import("../../supervisor/supervisor-settings.ts");
   const settings = readSupervisorSettings(cli);
   if (!settings.ok) return settings;
   const { launch, env } = cli.io;
-  const { path, system } = file;
   const facts = { launch, home: cli.paths.home, path: env["PATH"] ?? "", stopSeconds: stopSeconds(settings.value) };
-  const text = file.textOf(facts);
-  if (isDry) return ok({ data: { isInstalled: false, system, path, text }, text: `# ${path}\n${text}` });
+  const text = systemdUnit(facts);
+  if (isDry) return ok({ data: { isInstalled: false, path: file, text }, text: `# ${file}\n${text}` });
   const obstacle = (await refuseSecondSupervisor(cli.context)) ?? findServiceObstacle(cli.io, file);
   if (obstacle) return failed(obstacle.code, obstacle.message);
-  const refused = await requireYes(cli, `Write ${path} and start the supervisor at each login?`, options);
+  const refused = await requireYes(cli, `Write ${file} and start the supervisor at each login?`, options);
   if (refused) return refused;
   const installed = installService(cli.io, file, text);
   if (!installed.ok) return installed;
-  const isStarted = system === "systemd";
-  const result = isStarted
-    ? "written, and the supervisor is running. `loginctl enable-linger` lets it run while you are not logged in."
-    : `written, untested. ${manualSteps(file)}`;
-  return ok({ data: { isInstalled: true, isStarted, system, path }, text: `${path} is ${result}\n` });
+  const written = `${file} is written, and the supervisor is running. \`loginctl enable-linger\` lets it run while you are not logged in.\n`;
+  return ok({ data: { isInstalled: true, path: file }, text: written });
 }
 
-function showState({ io }: Cli, file: ServiceFile): CommandResult {
+function showState({ io }: Cli, file: string): CommandResult {
   const found = isInstalled(file);
   if (!found.ok) return found;
-  const { path, system } = file;
-  const state = found.value ? serviceState(io, file) : null;
-  const detail =
-    state === null
-      ? manualSteps(file)
-      : `The service is ${state}. \`shim worker supervise status\` shows what it does.`;
-  const text = found.value ? `${path} exists. ${detail}\n` : "Not installed: `shim worker service install`.\n";
-  return ok({ data: { isInstalled: found.value, system, path, state }, text });
+  const state = found.value ? serviceState(io) : null;
+  const text = found.value
+    ? `${file} exists. The service is ${state}. \`shim worker supervise status\` shows what it does.\n`
+    : "Not installed: `shim worker service install`.\n";
+  return ok({ data: { isInstalled: found.value, path: file, state }, text });
 }
 
-async function runUninstall(cli: Cli, file: ServiceFile, options: AskedOptions): Promise<CommandResult> {
+async function runUninstall(cli: Cli, file: string, options: AskedOptions): Promise<CommandResult> {
   const found = isInstalled(file);
   if (!found.ok) return found;
-  const { path, system } = file;
-  if (!found.value) return notFound(`${path} does not exist, so there is nothing to remove.`);
+  if (!found.value) return notFound(`${file} does not exist, so there is nothing to remove.`);
   const question = "End the supervisor and all that it runs, and stop starting it at login?";
   const refused = await requireYes(cli, question, options);
   if (refused) return refused;
   const removed = removeService(cli.io, file);
   if (!removed.ok) return removed;
-  const next = system === "systemd" ? "" : ` ${manualSteps(file)}`;
-  return ok({ data: { isInstalled: false, system, path }, text: `${path} was removed.${next}\n` });
+  return ok({ data: { isInstalled: false, path: file }, text: `${file} was removed.\n` });
 }
 
-async function showLogs(
-  { io, paths }: Cli,
-  file: ServiceFile,
-  { lines, follow }: z.infer<typeof LogsInput>,
-): Promise<CommandResult> {
-  if (file.system === "launchd") return failed("elsewhere", `the log is in ${paths.home}/supervisor.log.`);
-  if (file.system === "task-scheduler")
-    return failed("elsewhere", "the Task Scheduler keeps no output; run `shim worker supervise`.");
+async function showLogs({ io }: Cli, { lines, follow }: z.infer<typeof LogsInput>): Promise<CommandResult> {
   const args = ["--user", "--unit", unitName, "--lines", String(lines), follow ? "--follow" : "--no-pager"];
   try {
     const exit = await io.startProcess({ command: "journalctl", args, cwd: io.cwd });

@@ -1,10 +1,10 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type CliHome, aCliHome, failed } from "#harness/machine/cli-home.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import type { Io } from "#src/cli/io.ts";
-import { launchdAgent, scheduledTask, systemdUnit } from "#src/installer/service.ts";
+import { systemdUnit } from "#src/installer/service.ts";
 import { expect, it } from "vitest";
 
 interface Rig {
@@ -107,21 +107,11 @@ it("[SU15] a file of the user's own is neither replaced nor removed; what system
   expect(await other.shim("install --yes")).toMatchObject(failed(1, /enable --now shim\.service: Failed to connect/));
 });
 
-it("[SU15] launchd and the Task Scheduler get a file that says it is untested, and nothing is started", async () => {
-  for (const [platform, file, by] of [
-    ["darwin", "Library/LaunchAgents/shim.supervisor.plist", "launchctl bootstrap"],
-    ["win32", "shim/supervisor-task.xml", "schtasks /Create"],
-  ] as const) {
-    const folder = temporaryFolder();
-    const rig = aRig({ machine: { ...aCliHome().io().machine, platform, homedir: folder } });
-    const ran = await rig.shim("install --yes --json");
-    expect([ran.code, rig.ran]).toEqual([0, []]);
-    const { path, isStarted } = ran.json() as { path: string; isStarted: boolean };
-    expect([path, isStarted]).toEqual([join(platform === "darwin" ? folder : rig.home.folder, file), false]);
-    expect(readFileSync(path, "utf8")).toContain("Untested");
-    expect((await rig.shim("install --yes")).out).toMatch(new RegExp(`untested\\. Start it: ${by}`));
-    expect(await rig.shim("logs")).toMatchObject(failed(1, /supervis/));
-  }
+it("[SU15] where there is no systemd nothing is written", async () => {
+  const machine = { ...aCliHome().io().machine, platform: "darwin" as const, homedir: temporaryFolder() };
+  const rig = aRig({ machine });
+  expect(await rig.shim("install --yes")).toMatchObject(failed(1, /systemctl was not found: nothing was changed/));
+  expect([readdirSync(machine.homedir), rig.ran]).toEqual([[], []]);
 });
 
 it("[SU15] logs are shown by the journal's own program", async () => {
@@ -157,12 +147,4 @@ it.skipIf(!hasSystemd)("[SU15] systemd accepts the unit, with any path (needs sy
     const ran = spawnSync("systemd-analyze", ["verify", "--man=no", unit], { encoding: "utf8" });
     expect([ran.status, status === 0 ? ran.stderr : ""]).toEqual([status, ""]);
   }
-});
-
-it("[SU15] in XML a path is what it is", () => {
-  const given = facts();
-  const escaped = given.launch.script.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-  const inXml = escaped.replaceAll('"', "&quot;");
-  expect(launchdAgent(given)).toContain(`<string>${inXml}</string>`);
-  expect(scheduledTask(given)).toContain(`<Arguments>"${inXml}" worker supervise</Arguments>`);
 });
