@@ -1,12 +1,6 @@
 import type { Runtime } from "./runtime.ts";
 
-export type JobName =
-  | "takeSnapshot"
-  | "foreseeConflicts"
-  | "dropSnapshots"
-  | "makeBundle"
-  | "undoFiles"
-  | "writeCleanCopy";
+export type JobName = "takeSnapshot" | "foreseeConflicts" | "dropSnapshots" | "makeBundle" | "undoFiles";
 
 /** A name and input of long work, which can be cloned. */
 export interface Job {

@@ -1,16 +1,14 @@
-import { existsSync, rmSync, statSync } from "node:fs";
-import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
+import { existsSync, statSync } from "node:fs";
 import { migrate, migratedState, type Migration } from "../shared/migrate.ts";
 import type { Sql } from "../shared/sql.ts";
 import { backUpBeforeMigration } from "./backup.ts";
 import { connect, transaction, type Connection, type Driver, type DriverName } from "./driver.ts";
 import { setAside } from "./repair.ts";
-import { isReady, removeDatabase, storeFilesOf, withMaintenanceLock, type StoreContext } from "./database.ts";
+import { isReady, storeFilesOf, withMaintenanceLock, type StoreContext } from "./database.ts";
 import { openCopy, openDatabase, openReadOnly, refuseDanglingLink } from "./open-database.ts";
-import { createPrivateFile, inodeOf, renameDurably } from "../platform/private-files.ts";
+import { createPrivateFile, inodeOf } from "../platform/private-files.ts";
 import { migrations as shimMigrations } from "./schema.ts";
 import { NeedsHostError, StoreError, isIndexDamage, isKeyConflict, olderError, toStoreError } from "./store-error.ts";
-import * as meta from "./meta.ts";
 
 export interface StoreOptions {
   readonly path: string;
@@ -24,9 +22,6 @@ export interface StoreOptions {
   readonly isReadOnly?: boolean;
 }
 
-/** Until the next try to take the name of the file, in ms. */
-const replaceRetryMs = 20;
-
 /**
  * `shim.db`: one SQLite file per user, shared by all local processes. Opening does nothing on disk;
  * the first write creates or migrates it. Every write is one durable `BEGIN IMMEDIATE` transaction.
@@ -39,7 +34,6 @@ export class Store {
   #copy: Connection | null = null;
   #inode: bigint | null = null;
   #isMigrated = false;
-  #recorded: RecordedWrites | null = null;
   readonly #commitListeners = new Set<() => void>();
 
   constructor(options: StoreOptions) {
@@ -118,14 +112,9 @@ export class Store {
       for (;;) {
         const connection = this.#currentConnection();
         try {
-          let commit: (() => void) | undefined;
-          const done = transaction(connection, "BEGIN IMMEDIATE", () => {
-            if (!this.#isReady(connection)) return null;
-            const recorded = this.#recorded?.record(connection);
-            commit = recorded?.commit;
-            return { value: body(recorded?.sql ?? connection) };
-          });
-          commit?.();
+          const done = transaction(connection, "BEGIN IMMEDIATE", () =>
+            this.#isReady(connection) ? { value: body(connection) } : null,
+          );
           if (!done) this.#migrate(connection);
           // [ST7] A file that still has its name after the commit can only be moved later, with its
           // rows salvaged. Otherwise the row may be in an abandoned file: write it again.
@@ -158,59 +147,6 @@ export class Store {
     } catch (error) {
       throw toStoreError(error, to);
     }
-  }
-
-  /**
-   * [ST61] Names a copy of the file as the store. Others read and write meanwhile; what this object
-   * writes is in the copy, too. One call at a time.
-   * @param writeCopy writes a copy of a state of the store from after its call
-   * @throws {StoreError} `store_locked` when another process holds an older state, or has written
-   */
-  async replace(writeCopy: (next: string) => Promise<void>): Promise<void> {
-    const { files, driver, busyMs } = this.context;
-    const recorded = this.write((sql) => new RecordedWrites(sql));
-    const version = this.#foreignVersion();
-    this.#recorded = recorded;
-    try {
-      await writeCopy(files.next);
-      for (let waitedMs = 0; ; waitedMs += replaceRetryMs) {
-        const copy = connect(driver, files.next, busyMs);
-        try {
-          while (transaction(copy, "BEGIN IMMEDIATE", () => recorded.repeat(copy))) await nextTurn();
-          recorded.end(copy);
-        } finally {
-          // The last connection moves the log into the file.
-          copy.close();
-        }
-        if (version !== this.#foreignVersion()) throw new StoreError("store_locked", "another process has written");
-        if (this.#takeName()) return;
-        if (waitedMs >= busyMs)
-          throw new StoreError("store_locked", "another process still reads an older state of the store");
-        await pause(replaceRetryMs);
-      }
-    } finally {
-      this.#recorded = null;
-      removeDatabase(files.next);
-    }
-  }
-
-  /** @returns false while not all of the log can be moved into the file */
-  #takeName(): boolean {
-    const { files } = this.context;
-    const connection = this.connection();
-    return withMaintenanceLock(this.context, "exclusive", () => {
-      const [moved] = connection.all<{ log: number; checkpointed: number }>("PRAGMA wal_checkpoint(PASSIVE)");
-      if (!moved || moved.log < 0 || moved.checkpointed < moved.log) return false;
-      this.close();
-      for (const path of files.companions) rmSync(path, { force: true });
-      renameDurably(files.next, files.database);
-      return true;
-    });
-  }
-
-  /** Changes when another connection commits, and with the file. */
-  #foreignVersion(): string {
-    return JSON.stringify([String(this.#inode), this.connection().all("PRAGMA data_version")]);
   }
 
   /** Moves the log into the file as far as readers allow, so that no write has to. */
@@ -308,64 +244,5 @@ export class Store {
     } catch (failure) {
       throw toStoreError(failure, this.path);
     }
-  }
-}
-
-/** In the store and in its copy: the number of the last write that is in it. */
-const key = "recorded_writes";
-/** Writes that are repeated in one turn of the event loop. */
-const portion = 20;
-
-interface RecordedWrite {
-  readonly number: number;
-  readonly statements: ((copy: Sql) => unknown)[];
-}
-
-/**
- * [ST61] Writes that are committed while a copy of the store is made, to repeat them in the copy.
- * So a write must be the same where only free pages and implicit row ids differ.
- */
-class RecordedWrites {
-  readonly #writes: RecordedWrite[] = [];
-  #count = 0;
-
-  constructor(sql: Sql) {
-    meta.write(sql, key, "0");
-  }
-
-  /** @returns `sql` for one write, and what is to be called once that is committed */
-  record(sql: Sql): { readonly sql: Sql; readonly commit: () => void } {
-    const write: RecordedWrite = { number: this.#count + 1, statements: [] };
-    const recording: Sql = {
-      all: (query, ...values) => {
-        if (!/^\s*SELECT\b/i.test(query)) write.statements.push((copy) => copy.all(query, ...values));
-        return sql.all(query, ...values);
-      },
-      run: (query, ...values) => {
-        write.statements.push((copy) => copy.run(query, ...values));
-        return sql.run(query, ...values);
-      },
-    };
-    meta.write(recording, key, String(write.number));
-    return {
-      sql: recording,
-      commit: () => {
-        this.#count = write.number;
-        this.#writes.push(write);
-      },
-    };
-  }
-
-  /** Repeats some of those that `copy` has not. @returns false once there is none */
-  repeat(copy: Sql): boolean {
-    const last = Number(meta.read(copy, key));
-    for (const { number, statements } of this.#writes.splice(0, portion)) {
-      if (number > last) for (const repeat of statements) repeat(copy);
-    }
-    return this.#writes.length > 0;
-  }
-
-  end(copy: Sql): void {
-    meta.remove(copy, key);
   }
 }

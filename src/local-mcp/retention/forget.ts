@@ -9,7 +9,7 @@ import { backUp, listBackups } from "../../store/backup.ts";
 import { decode, encode } from "../../store/checkpoint-body.ts";
 import { removeDatabase, withMaintenanceLock } from "../../store/database.ts";
 import type { Connection } from "../../store/driver.ts";
-import { runApart } from "../../runtime/run-apart.ts";
+import { rebuild } from "../../store/text-index.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import {
   checkpoints as checkpointRows,
@@ -22,7 +22,6 @@ import { removeDurably } from "../../platform/private-files.ts";
 import type { Store } from "../../store/store.ts";
 import { StoreError, toStoreError } from "../../store/store-error.ts";
 import { removeSession } from "./retention.ts";
-import { writeCleanCopy } from "./write-clean-copy.ts";
 
 export type ForgetTarget =
   | { readonly session: string }
@@ -133,23 +132,27 @@ export function isPurgePending(sql: Sql): boolean {
 
 /**
  * [ST61] Removes the traces of forgotten rows: index, spool, free pages, log, all earlier backups
- * and set-aside files; then makes a new backup. Must be repeated after an error.
+ * and set-aside files; then makes a new backup. Others wait meanwhile. Must be repeated after an
+ * error.
  * @throws {StoreError} when another process holds the file for too long; names the step that is
  * left
  */
-export async function purge(runtime: Pick<Runtime, "store" | "paths" | "processes" | "startJob">): Promise<void> {
-  const { store, paths } = runtime;
+export async function purge({ store, paths }: Pick<Runtime, "store" | "paths">): Promise<void> {
   const targets = store.read(targetsOf, { sessions: [], projects: [] });
   const hadBackups = listBackups(store.context.files.backups).length > 0;
   await retryStep("the spool", store, () => spool.remove(paths.spool, (entry) => matchesTargets(entry, targets)));
   await purgeChats(store, paths.home, targets.sessions);
-  await retryStep("free pages and the write-ahead log", store, () =>
-    store.replace((next) => {
-      const input = { database: store.path, next, withoutKey: targetsKey };
-      const write = writeCleanCopy.bind(null, store.context.driver);
-      return runApart(runtime, "writeCleanCopy", write, input);
-    }),
-  );
+  await retryStep("free pages and the write-ahead log", store, async () => {
+    store.write((sql) => {
+      // The index keeps words of deleted rows.
+      rebuild(sql);
+      meta.remove(sql, targetsKey);
+      // A backup that was begun before has a lower number.
+      meta.incrementForgetCount(sql);
+    });
+    store.connection().run("VACUUM");
+    await truncateLog(store.connection());
+  });
   await retryStep("backups and set-aside files", store, () =>
     withMaintenanceLock(store.context, "exclusive", () => {
       const { files } = store.context;

@@ -6,8 +6,6 @@ import { foreseeConflicts } from "../../snapshots/foresee-conflicts.ts";
 import { makeBundle } from "../../snapshots/make-bundle.ts";
 import { takeSnapshot } from "../../snapshots/take-snapshot.ts";
 import { undoFiles } from "../../snapshots/undo-files.ts";
-import { loadDriver } from "../../store/open-driver.ts";
-import { writeCleanCopy } from "../retention/write-clean-copy.ts";
 import type { JobAnswer } from "./job-process.ts";
 
 const jobs: Record<JobName, (input: never) => Promise<unknown>> = {
@@ -16,7 +14,6 @@ const jobs: Record<JobName, (input: never) => Promise<unknown>> = {
   dropSnapshots,
   makeBundle,
   undoFiles,
-  writeCleanCopy: async (input) => writeCleanCopy((await loadDriver()).open, input),
 };
 
 function send(message: JobAnswer): void {

@@ -69,7 +69,7 @@ async function forgetSession(): Promise<void> {
   store.write((sql) => forget(sql, { session: secret }));
   say("unsaved", `row-${rows}`);
   say("unsaved", "backups");
-  await purge({ store, paths, processes: systemProcesses });
+  await purge({ store, paths });
   say("forgotten", secret);
 }
 

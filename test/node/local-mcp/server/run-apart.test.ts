@@ -5,8 +5,7 @@ import { expect, it } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { jobsOf } from "#src/local-mcp/server/job-process.ts";
 import { runApart } from "#src/runtime/run-apart.ts";
-import { writeCleanCopy } from "#src/local-mcp/retention/write-clean-copy.ts";
-import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { makeBundle } from "#src/snapshots/make-bundle.ts";
 import { dropSnapshots } from "#src/snapshots/drop-snapshots.ts";
 import { takeSnapshot } from "#src/snapshots/take-snapshot.ts";
 import { GIT_ENV, LIMITS, makeProject, T0 } from "#harness/machine/git-project.ts";
@@ -69,8 +68,7 @@ it("[PR39] a caller that stops it has the reason, and nothing is left behind", a
 });
 
 it("[PR39] an error of the work is the caller's, with its code", async () => {
-  const { from, runtime } = aRig("");
-  const input = { database: join(from.root, "none.db"), next: join(from.root, "next.db"), withoutKey: "" };
-  const write = writeCleanCopy.bind(null, openBetterSqlite3);
-  await expect(runApart(runtime, "writeCleanCopy", write, input)).rejects.toMatchObject({ code: "SQLITE_CANTOPEN" });
+  const { runtime } = aRig("");
+  const broken = runApart(runtime, "makeBundle", makeBundle, {} as never);
+  await expect(broken).rejects.toMatchObject({ code: "ERR_INVALID_ARG_TYPE" });
 });
