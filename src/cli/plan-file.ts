@@ -25,7 +25,7 @@ export function readInputFile<Schema extends z.ZodType>(
 ): CliResult<z.input<Schema>> {
   const text = readTextFile(cli, file, what, expected.maxChars);
   if (!text.ok) return text;
-  const read = readYaml(text.value, expected.maxChars);
+  const read = readYaml(text.value);
   if (!read.ok) return wrongUsage(`${file}, line ${read.error.line}: ${read.error.message}.`);
   const problem = findProblem(file, read.value, expected);
   // The value passed the schema, so it is the schema's input.

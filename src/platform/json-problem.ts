@@ -5,7 +5,7 @@ export function formatJsonProblem(text: string, problem: ParseError): string {
   return `${formatErrorCode(problem)} at ${formatPosition(text, problem.offset)}`;
 }
 
-export function formatErrorCode({ error }: ParseError): string {
+function formatErrorCode({ error }: ParseError): string {
   const words = printParseErrorCode(error).replaceAll(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter}`);
   return words.toLowerCase().replace("close ", "closing ");
 }
