@@ -1,15 +1,14 @@
 import * as z from "zod";
 import { Finding } from "../analysis/finding.ts";
-import { Budget } from "../contract/budgets.ts";
 import { Duration, File, Folder } from "../contract/machine/forms.ts";
 
-/** Subjects that a run may be limited to; `tests` adds tests instead of removing findings. */
-const subjects = ["types", "lint", "complexity", "duplicates", "dead code", "tests"] as const;
+/** Subjects that a run may be limited to. */
+const subjects = ["types", "lint", "complexity", "duplicates", "dead code"] as const;
 const Subject = z.enum(subjects);
 export type Subject = z.infer<typeof Subject>;
 
 /** Ways to change code without a model. */
-export const Fixer = z.enum(["lint-fix", "unused"]);
+const Fixer = z.enum(["lint-fix", "unused"]);
 export type Fixer = z.infer<typeof Fixer>;
 
 export const CandidateFinding = Finding.omit({
@@ -31,13 +30,8 @@ export const Candidate = z.object({
   fixer: Fixer.nullable(),
   files: z.array(z.string()).min(1).max(100),
   findings: z.array(CandidateFinding).max(50),
-  /** Findings that the change causes in turn, and removes as well. */
-  cascade: z.array(CandidateFinding).max(200).default([]),
   /** severity × hotspot ÷ effort */
   value: z.number(),
-  severity: z.number(),
-  hotspot: z.number(),
-  effort: z.number(),
 });
 export type Candidate = z.infer<typeof Candidate>;
 
@@ -48,14 +42,17 @@ export function methodText({ fixer, method }: Pick<Candidate, "fixer" | "method"
 const maxTextChars = 200;
 
 /** One line: what, where, and how often. */
-export function describe({ findings, files, subject }: Candidate): string {
+export function describe({ findings }: Candidate): string {
   const [first] = findings;
-  if (!first) return `${subject} for ${files.join(", ")}`.slice(0, maxTextChars);
+  if (!first) return "";
   const rules = [...new Set(findings.map(({ rule }) => rule))].join(", ");
   const at = findings.length === 1 && first.range ? `:${first.range.line}` : "";
   const count = findings.length === 1 ? "" : `${findings.length} × `;
   return `${count}${first.tool} ${rules} in ${first.file}${at}`.slice(0, maxTextChars);
 }
+
+/** Extensions of files that can be parsed. */
+export const sourceExtension = /\.[cm]?[jt]sx?$/;
 
 const toolSettings =
   /^(?:\..*(?:rc|ignore|attributes|config)(?:\.\w+)?|.+\.config\.\w+|[jt]sconfig.*\.json|package(?:-lock)?\.json|(?:biome|deno|turbo|nx|fallow|jscpd)\.(?:jsonc?|toml)|knip\.(?:jsonc?|[jt]s)|(?:vitest|jest)\.\w+\.\w+|.*(?:baseline|suppressions)\.json)$/;
@@ -73,10 +70,7 @@ export type JudgeRules = z.infer<typeof JudgeRules>;
 export const RunLimits = z.object({
   /** Counts from the submission, by the coordinator's clock. */
   timeMs: z.int().min(1_000).max(604_800_000).default(7_200_000),
-  tokens: z.int().min(1).nullable().default(null),
   costMicros: z.int().min(1).nullable().default(null),
-  /** Rejections one after the other that end a run. */
-  maxRejected: z.int().min(1).max(100).default(3),
 });
 export type RunLimits = z.infer<typeof RunLimits>;
 
@@ -86,7 +80,6 @@ export const PlanRequest = z.object({
   only: z.array(z.string().min(1).max(200)).max(50).default([]),
   rules: JudgeRules.prefault({}),
   limits: RunLimits.prefault({}),
-  budget: Budget.optional(),
 });
 export type PlanRequest = z.infer<typeof PlanRequest>;
 
@@ -110,24 +103,16 @@ export const EvolveInput = z.strictObject({
   dryRun: z.boolean().default(false).describe("print the plan, change nothing"),
   maxTasks: z.int().min(1).max(50).default(10).describe("changes to try"),
   budgetCost: z.number().min(0.000_001).max(100_000).optional().describe("for the whole run, in US dollars"),
-  budgetTokens: z.int().min(1).max(1_000_000_000).optional().describe("for the whole run"),
   timeLimitMs: Duration.min(1_000).max(604_800_000).optional().describe("for the whole run: 30m, 4h (default: 2h)"),
-  maxRejected: z
-    .int()
-    .min(1)
-    .max(100)
-    .optional()
-    .describe("stop after this many rejected changes in a row (default: 3)"),
   only: z
     .string()
     .transform((text) => text.split(",").flatMap((one) => one.trim() || []))
     .optional()
     .describe(`some of ${subjects.join(", ")}, or tools or rules`),
-  tests: z.string().optional().describe("has to succeed, too (default: the project's test framework alone)"),
+  tests: z.string().optional().describe("has to succeed (default: npm test)"),
   allowApi: z.boolean().default(false).describe("keep changes of the public API"),
   retry: z.boolean().default(false).describe("also what the judge has rejected in earlier runs"),
   trust: z.boolean().default(false).describe("run the project's tools and tests, this time"),
   config: File.optional().describe("settings of a worker that has a type with evolve, for its claude"),
-  work: z.boolean().default(true).describe("only submit the tasks, for workers of that type"),
 });
 export type EvolveInput = z.infer<typeof EvolveInput>;

@@ -1,58 +1,68 @@
 import { join, posix } from "node:path";
 import type { Json } from "../contract/json.ts";
-import { runStryker, type Survivor } from "../mutation/stryker.ts";
+import type { Workspace } from "../local-mcp/host/workspace.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Failure } from "../shared/failure.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { type Result } from "../shared/result.ts";
 import { displayPath, run as runGit, splitRaw, type Git } from "../snapshots/git.ts";
-import { waitForFiles } from "../transform/reserve-files.ts";
-import type { Release } from "../transform/tool-process.ts";
-import { inCommit, linkModulesInside, resetTo, type RepositoryProject } from "../transform/worktree.ts";
+import type { Tests } from "../tool-runner/project-tests.ts";
+import { waitForFiles, type Release } from "../transform/reserve-files.ts";
+import { linkModulesInside, resetTo, type RepositoryProject } from "../transform/worktree.ts";
 import type { Executor, RunOutcome, TaskRun } from "../worker-runner/executor.ts";
 import { readDiff, commitAll, gitInFolder, gitInWorktree, resolveCommit } from "../worker-runner/work-git.ts";
-import type { Candidate, ChangeTask } from "./candidate.ts";
+import type { ChangeTask } from "./candidate.ts";
+import type { Decisions } from "./decisions.ts";
 import { applyFixer } from "./fix.ts";
 import { judge, type FileDelta } from "./judge.ts";
 import { measure, type Measured, type MeasureDeps } from "./measure.ts";
-import type { RunFiles } from "./run-files.ts";
-import { rejectedPrefix, stoppedPrefix, stopRun, type Caller, type Verdict } from "./run.ts";
-import { loadAstGrep } from "./syntax.ts";
-import type { TestWords } from "./tests.ts";
+import { ruleName } from "./rank.ts";
+import { rejectedPrefix, stoppedPrefix, stopRun, type Verdict } from "./run.ts";
+import { loadAstGrep } from "./silencers.ts";
 
 export interface ChangeOptions {
   readonly deps: MeasureDeps;
   readonly project: RepositoryProject;
-  readonly files: RunFiles;
+  readonly decisions: Decisions;
   /** Does what no tool can; null: not set up. */
   readonly claude: Executor | null;
   /** Revision that changes start from. */
   readonly base: string;
-  /** [EV13] From the worker's settings, never from a task. */
-  readonly tests: TestWords;
+  /** [EV13] From the worker's settings, never from a task; null: `npm test`. */
+  readonly tests: Tests | null;
   /** Limit of each tool and of each run of the tests. */
   readonly limitMs: number;
-  readonly call: Caller;
+  readonly workspace: Workspace;
   /** [EV18] Reserves files of the repository, all or none. */
   readonly reserve: (files: readonly string[]) => Promise<Result<Release, Failure>>;
 }
 
-export type MeasureOptions = Pick<ChangeOptions, "deps" | "project" | "files" | "limitMs" | "tests">;
+/** What was measured on a commit is kept for all changes that start from it. */
+const measured = new Map<string, Measured>();
+const maxMeasured = 20;
 
 /** [EV3] @param isRenewed whether what was measured before is measured again */
-export function measureBefore(
-  { deps, project, files, limitMs, tests }: MeasureOptions,
+export async function measureBefore(
+  { deps, project, limitMs, tests }: ChangeOptions,
   commit: string,
   signal: AbortSignal,
   { isRenewed = false } = {},
 ): Promise<Result<Measured, string>> {
-  const request = { commit, tests, runs: 2, limitMs, signal } as const;
-  return files.measured([project, commit, tests], () => measure(deps, project, request), { isRenewed });
+  const key = JSON.stringify([project, commit, tests]);
+  const known = isRenewed ? undefined : measured.get(key);
+  if (known) return { ok: true, value: known };
+  const found = await measure(deps, project, { commit, tests, runs: 2, limitMs, signal });
+  measured.delete(key);
+  // Tests that fail for want of a package may pass once it is there.
+  if (found.ok && found.value.tests.failure === null) measured.set(key, found.value);
+  for (const old of [...measured.keys()].slice(0, -maxMeasured)) measured.delete(old);
+  return found;
 }
 
 /** [EV3] @returns why the tests cannot judge a change */
 export function baselineRefusal({ tests }: Measured): string | null {
-  if (tests.flaky !== null) return `the tests are flaky, and cannot judge: ${tests.flaky}`;
-  return tests.passed ? null : `the tests fail before any change: ${tests.output.trim()}`;
+  if (tests.failure === null) return null;
+  const why = tests.isFlaky ? "the tests are flaky, and cannot judge" : "the tests fail before any change";
+  return `${why}: ${tests.failure.trim()}`;
 }
 
 /** One task of a run, and its worktree. */
@@ -65,9 +75,9 @@ interface Work {
 
 /** [EV4] Makes one change in the task's worktree, and keeps it only if nothing got worse. */
 export async function runChange(options: ChangeOptions, run: TaskRun, task: ChangeTask): Promise<RunOutcome> {
-  const { deps, project, base, call } = options;
+  const { deps, project, base, workspace } = options;
   const git = gitInWorktree(deps.env, project.repository, run.folder);
-  const stopped = await stopRun(call, run.task.task, task.limits, false);
+  const stopped = await stopRun(workspace, run.task.task, task.limits);
   const outcome = stopped === null ? await change({ options, run, task, git }) : failed(`${stoppedPrefix}${stopped}`);
   // The worker deletes a branch that has nothing beyond the start.
   const isFinal = outcome.kind === "failed" && !outcome.isRetryable;
@@ -79,7 +89,7 @@ const maxNoteChars = 400;
 
 async function change(work: Work): Promise<RunOutcome> {
   const { options, run, task, git } = work;
-  const { candidate } = task;
+  const { files, findings, method } = task.candidate;
   const base = run.base ?? (await resolveCommit(git, "HEAD"));
   run.onProgress({ percent: 5, note: "measuring what was there before" });
   const before = await measureBefore(options, base, run.signal);
@@ -87,17 +97,16 @@ async function change(work: Work): Promise<RunOutcome> {
   const refusal = baselineRefusal(before.value);
   if (refusal !== null) return failed(refusal);
   const present = new Set(before.value.findings.map(({ fingerprint }) => fingerprint));
-  const { findings } = candidate;
   // Another change has removed the findings.
-  const isGone = findings.length > 0 && !findings.some(({ fingerprint }) => present.has(fingerprint));
-  if (isGone) return unchanged(before.value, candidate);
-  run.onProgress({ percent: 30, note: `changing ${candidate.files.join(", ")}`.slice(0, maxNoteChars) });
-  const reserved = await options.reserve(candidate.files.map((file) => posix.join(options.project.prefix, file)));
-  if (!reserved.ok) return waitForFiles(run, reserved.error.message);
+  if (!findings.some(({ fingerprint }) => present.has(fingerprint)))
+    return { kind: "done", result: toVerdict(before.value, before.value) };
+  run.onProgress({ percent: 30, note: `changing ${files.join(", ")}`.slice(0, maxNoteChars) });
+  const reserved = await options.reserve(files.map((file) => posix.join(options.project.prefix, file)));
+  if (!reserved.ok) return waitForFiles(reserved.error.message);
   const release = reserved.value;
   try {
     // A model is a chat of its own, which respects reservations. A second release is harmless.
-    if (candidate.method === "worker") await release();
+    if (method === "worker") await release();
     return await makeAndJudge(work, base, before.value);
   } finally {
     await release();
@@ -109,29 +118,20 @@ async function makeAndJudge(work: Work, base: string, before: Measured): Promise
   const { deps, project, limitMs, tests } = options;
   const { candidate, rules } = task;
   const { signal } = run;
-  const mutants = candidate.subject === "tests" ? await survivorsAt(work, base) : ok(null);
-  if (!mutants.ok) return mutants.error;
-  if (mutants.value?.length === 0) return unchanged(before, candidate);
-  const made = await make(work, base, mutants.value);
+  const made = await make(work, base);
   if (made !== null) return made;
   const message = `shim: ${candidate.subject} in ${candidate.files.join(", ")}`;
   const { commit } = await commitAll(git, { tree: run.folder, message, now: deps.now() });
   const changes = await changedFiles(git, base, commit, project.prefix);
+  if (changes.length === 0) return reject(work, base, commit, ["nothing was changed"]);
   run.onProgress({ percent: 60, note: "measuring what is there now" });
-  const request = { commit, tests, runs: 1, limitMs, signal } as const;
-  const after = changes.length === 0 ? ok(before) : await measure(deps, project, request);
+  const after = await measure(deps, project, { commit, tests, runs: 1, limitMs, signal });
   if (signal.aborted) return { kind: "stopped" };
   if (!after.ok) return reject(work, base, commit, [after.error]);
   const astGrep = await loadAstGrep(join(project.top, project.prefix));
   const reasons = judge({ before, after: after.value, candidate, rules, changes, astGrep });
   if (reasons.length > 0) return reject(work, base, commit, reasons);
-  if (mutants.value === null) return { kind: "done", result: toVerdict(candidate, before, after.value, null) };
-  const left = await survivorsAt(work, commit);
-  if (!left.ok) return left.error;
-  const survived = mutants.value.length;
-  const killed = survived - left.value.length;
-  if (killed > 0) return { kind: "done", result: toVerdict(candidate, before, after.value, { survived, killed }) };
-  return reject(work, base, commit, [`the tests notice none of the ${survived} mutants that survived before`]);
+  return { kind: "done", result: toVerdict(before, after.value) };
 }
 
 async function reject(
@@ -141,31 +141,31 @@ async function reject(
   reasons: readonly string[],
 ): Promise<RunOutcome> {
   const { diff } = await readDiff(git, base, commit);
-  run.onOutput(redact(`${reasons.join("\n")}\n${diff}`).text);
-  await stopRun(options.call, run.task.task, task.limits, true);
-  return failed(`${rejectedPrefix}${reasons.join("; ")}`);
+  const reason = reasons.join("; ");
+  run.onOutput(redact(`${reason}\n${diff}`).text);
+  const { id: candidate, findings } = task.candidate;
+  const rules = [...new Set(findings.map(ruleName))];
+  const fingerprints = findings.map(({ fingerprint }) => fingerprint);
+  const decision = { task: run.task.task, candidate, isAccepted: false, reason, rules, fingerprints } as const;
+  options.decisions.add({ ...decision, by: "judge", at: options.deps.now() });
+  return failed(`${rejectedPrefix}${reason}`);
 }
 
 /** @returns how the task ends without a change; null: it was made */
-async function make(
-  { options, run, task, git }: Work,
-  base: string,
-  mutants: readonly Survivor[] | null,
-): Promise<RunOutcome | null> {
+async function make({ options, run, task, git }: Work, base: string): Promise<RunOutcome | null> {
   const { deps, project, claude, limitMs } = options;
   const { folder: tree, signal } = run;
-  const { fixer, files, findings, cascade, method } = task.candidate;
+  const { fixer, files, findings, method } = task.candidate;
   if (fixer !== null) {
     // Without the work of an attempt before this one.
     await resetTo(git, base);
-    const request = { fixer, tree, git, files, findings: [...findings, ...cascade], limitMs, signal };
-    const applied = await applyFixer(deps, project, request);
+    const applied = await applyFixer(deps, project, { fixer, tree, git, files, findings, limitMs, signal });
     if (applied.ok) return null;
     return signal.aborted ? { kind: "stopped" } : failed(applied.error);
   }
   if (method !== "worker" || !claude) return failed("no worker is set up for it: `claude` of the type");
   await linkModulesInside(git, { top: project.top, tree });
-  const payload = toPayload(task, mutants) as unknown as Json;
+  const payload = toPayload(task) as unknown as Json;
   const outcome = await claude.run({ ...run, task: { ...run.task, payload } });
   if (outcome.kind === "done") return null;
   if (outcome.kind !== "waiting") return outcome;
@@ -174,43 +174,16 @@ async function make(
   return { kind, reason, delayMs };
 }
 
-/** [EV16] Mutants of the task's file that no test notices. */
-async function survivorsAt(
-  { options, run, task }: Work,
-  commit: string,
-): Promise<Result<readonly Survivor[], RunOutcome>> {
-  const { deps, project, limitMs: timeMs } = options;
-  const { signal } = run;
-  const { env } = deps;
-  const { files } = task.candidate;
-  const tried = await inCommit(deps, project, { commit, signal }, (folder, { folder: own }) =>
-    runStryker({ folder, scratch: join(own, "scratch"), files, env, timeMs, signal }),
-  );
-  if (signal.aborted) return err({ kind: "stopped" });
-  return tried.ok ? ok(tried.value.flatMap(({ survivors }) => survivors)) : err(failed(tried.error));
-}
-
 /** Rules of a change that a model makes, for the instruction of its settings. */
 export const workerRules = [
-  "The payload names findings of the project's own tools: remove their cause, and nothing else. Or it names mutants, small changes of a file that no test notices: add tests that pass on the present code and fail on them, and leave the file as it is. A mutant without an effect that a test can see is left out.",
-  "Change only the files it lists; new or changed tests are allowed, but no test may be deleted, skipped or made weaker. Write new tests as those that are there.",
+  "The payload names findings of the project's own tools: remove their cause, and nothing else.",
+  "Change only the files it lists; new tests are allowed, but no line of a test may be changed or deleted. Write new tests as those that are there.",
   "Keep the public API of the package. Silence no finding: no comment, setting, `any`, cast, `!`, `void`, name with an underscore or empty catch.",
-  "Run the tests before you end. A judge then analyses the code again, runs the tests and measures their coverage: a change that adds a finding, breaks a test or lowers the coverage is thrown away, and so are tests that notice no mutant.",
+  "Run the tests before you end. A judge then analyses the code again and runs the tests: a change that adds a finding or breaks a test is thrown away.",
 ].join("\n");
 
-const maxMutants = 40;
-const maxSnippetChars = 200;
-
 /** For the prompt of a model: its text is data, which the prompt fences. */
-function toPayload({ candidate, rules }: ChangeTask, mutants: readonly Survivor[] | null): object {
-  const { subject: goal, files } = candidate;
-  if (mutants) {
-    const cut = (text: string): string => text.slice(0, maxSnippetChars);
-    const shown = mutants.slice(0, maxMutants).map(({ line, operator, before, after }) => {
-      return { line, operator, before: cut(before), after: cut(after) };
-    });
-    return { goal, files, mutants: shown };
-  }
+function toPayload({ candidate, rules }: ChangeTask): object {
   const findings = candidate.findings.map(({ tool, rule, file, range, message }) => ({
     tool,
     rule,
@@ -218,7 +191,7 @@ function toPayload({ candidate, rules }: ChangeTask, mutants: readonly Survivor[
     range,
     message,
   }));
-  return { goal, files, findings, mayChangeApi: rules.allowsApi };
+  return { goal: candidate.subject, files: candidate.files, findings, mayChangeApi: rules.allowsApi };
 }
 
 /** Larger files are data. */
@@ -252,27 +225,11 @@ async function readText(git: Git, mode: string, id: string): Promise<string | nu
   return stdout.length > maxBytes || stdout.includes(0) ? null : stdout.toString("utf8");
 }
 
-/** The result of a change of which nothing is left to do. */
-function unchanged(before: Measured, candidate: Candidate): RunOutcome {
-  return { kind: "done", result: toVerdict(candidate, before, before, null) };
-}
-
-function toVerdict({ id }: Candidate, before: Measured, after: Measured, mutants: Verdict["mutants"]): Verdict {
-  const isCompared = before.api !== null && after.api !== null;
-  const isEqual = JSON.stringify(before.api) === JSON.stringify(after.api);
+function toVerdict(before: Measured, after: Measured): Verdict {
   return {
-    candidate: id,
-    removed: before.findings.length - after.findings.length,
-    before: toFacts(before),
-    after: toFacts(after),
-    api: isCompared ? (isEqual ? "unchanged" : "changed") : "not compared",
-    mutants,
-    notes: [...new Set([...before.notes, ...after.notes])],
+    findings: { before: before.findings.length, after: after.findings.length },
+    isApiCompared: before.api !== null && after.api !== null,
   };
-}
-
-function toFacts({ findings, tests, coverage }: Measured): Verdict["before"] {
-  return { findings: findings.length, tests: tests.counts, coverage };
 }
 
 /** @param isRetryable whether the same task may succeed later */

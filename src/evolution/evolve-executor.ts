@@ -12,15 +12,15 @@ import { CommandWords, type TaskDeps, type TypeSettings } from "../worker-runner
 import { commonGitFolder, gitInFolder, resolveCommit } from "../worker-runner/work-git.ts";
 import { EvolveTask, type PlanRequest } from "./candidate.ts";
 import { failed, runChange, workerRules, type ChangeOptions } from "./change.ts";
-import { makePlan, pastDecisions, type PastDecisions } from "./plan.ts";
-import { RunFiles } from "./run-files.ts";
+import { Decisions, runTag } from "./decisions.ts";
+import { makePlan } from "./plan.ts";
 import { readRun, toTasks } from "./run.ts";
 
 /** [EV13] A worker's settings for tasks of runs: what code runs is never chosen by a task. */
 export const EvolveSettings = z.strictObject({
   /** The project's tools and tests may run, which are its code. */
   trust: z.boolean().default(false),
-  /** Has to succeed, too. Default: the test framework alone. */
+  /** Has to succeed. Default: `npm test`. */
   tests: CommandWords.optional(),
   /** Folder of the package in the repository. Default: its top. */
   project: z
@@ -44,50 +44,40 @@ export interface EvolveType extends TypeSettings {
 export async function createEvolve(deps: TaskDeps, type: EvolveType, top: string): Promise<Result<Executor, Failure>> {
   const isAllowed = type.evolve?.trust === true || isTrusted(top, deps.runtime.config.analysis.trusted);
   if (!isAllowed) return fail("bad_input", "tests run code of the repository: set trust to true.");
-  return ok(evolveExecutor(await evolveOptions(deps, type, top)));
+  const options = await evolveOptions(deps, type, top);
+  const { claude, tests } = options;
+  return ok({
+    run: (run) => runTask(options, run),
+    programs: [...(claude?.programs ?? []), ...(tests ? [tests[0]] : [])],
+    // A plan makes its own, and a report reads.
+    needsWorktree: ({ payload }) => EvolveTask.safeParse(payload).data?.evolve === "change",
+  });
 }
 
 export async function evolveOptions(
   deps: TaskDeps,
   { base = "HEAD", evolve = EvolveSettings.parse({}) }: EvolveType,
   top: string,
-): Promise<EvolveOptions> {
-  const { env, now, runtime, workspace } = deps;
-  const { home } = runtime.paths;
-  const { project: prefix = "", claude, tests, timeLimitMs: limitMs } = evolve;
+): Promise<ChangeOptions> {
+  const { env, runtime, workspace } = deps;
+  const { project: prefix = "", claude, tests = null, timeLimitMs: limitMs } = evolve;
   const project = { top, repository: await commonGitFolder(gitInFolder(env, top), top), prefix };
-  const files = new RunFiles(home, project);
   const instruction = [workerRules, claude?.instruction ?? []].flat().join("\n\n");
   return {
     deps,
     project,
-    files,
+    decisions: new Decisions(runtime.paths.home, project),
     claude: claude ? claudeExecutor({ ...deps, settings: { ...claude, instruction } }) : null,
-    tests: tests ?? null,
+    tests,
     limitMs,
     base,
-    call: workspace.call,
+    workspace,
     reserve: (paths) => reserveForTask(workspace, { top, paths: [] }, paths),
-    decisions: () => pastDecisions(home, files, now()),
   };
-}
-
-export interface EvolveOptions extends ChangeOptions {
-  readonly decisions: () => PastDecisions;
 }
 
 /** [EV13] Does the tasks of runs: plans one, makes a change, reports. */
-function evolveExecutor(options: EvolveOptions): Executor {
-  const { claude, tests } = options;
-  return {
-    run: (run) => runTask(options, run),
-    programs: [...(claude?.programs ?? []), ...(tests ? [tests[0]] : [])],
-    // A plan makes its own, and a report reads.
-    needsWorktree: ({ payload }) => EvolveTask.safeParse(payload).data?.evolve === "change",
-  };
-}
-
-function runTask(options: EvolveOptions, run: TaskRun): Promise<RunOutcome> {
+function runTask(options: ChangeOptions, run: TaskRun): Promise<RunOutcome> {
   const parsed = EvolveTask.safeParse(run.task.payload ?? {});
   if (!parsed.success) return Promise.resolve(failed(`the payload is not of this kind: ${formatIssues(parsed.error)}`));
   switch (parsed.data.evolve) {
@@ -100,24 +90,25 @@ function runTask(options: EvolveOptions, run: TaskRun): Promise<RunOutcome> {
   }
 }
 
-async function submitPlan(options: EvolveOptions, run: TaskRun, request: PlanRequest): Promise<RunOutcome> {
-  const commit = await resolveCommit(gitInFolder(options.deps.env, options.project.top), options.base);
+async function submitPlan(options: ChangeOptions, run: TaskRun, request: PlanRequest): Promise<RunOutcome> {
+  const { deps, project, workspace, base } = options;
+  const commit = await resolveCommit(gitInFolder(deps.env, project.top), base);
   const { signal } = run;
-  const plan = await makePlan({ ...options, decisions: options.decisions() }, { ...request, commit, signal });
+  const plan = await makePlan(options, { ...request, commit, isRetry: false, signal });
   if (!plan.ok) return signal.aborted ? { kind: "stopped" } : failed(plan.error);
   const { candidates, facts } = plan.value;
   const { type, task } = run.task;
-  const { rules, limits, budget } = request;
-  const tasks = toTasks(candidates, { type, rules, limits, budget, facts });
+  const { rules, limits } = request;
+  const tasks = toTasks(candidates, { type, tag: runTag(project), rules, limits, facts });
   // The same task submits the same run once, however often it is tried.
-  const submitted = await options.call("tasks.submit", { tasks, requestId: `evolve-${task}` });
+  const submitted = await workspace.call("tasks.submit", { tasks, requestId: `evolve-${task}` });
   if (!submitted.ok) return failed(submitted.error.message, submitted.error.code !== "key_reused");
   const job = submitted.value.tasks.at(-1)?.task ?? null;
   const listed = candidates.map(({ id, method, value, files }) => ({ id, method, value, files }));
   return { kind: "done", result: { job, plan: listed, facts } as unknown as Json };
 }
 
-async function report({ call }: EvolveOptions, { task: { task } }: TaskRun): Promise<RunOutcome> {
-  const state = await readRun(call, task);
+async function report({ workspace }: ChangeOptions, { task: { task } }: TaskRun): Promise<RunOutcome> {
+  const state = await readRun(workspace, task);
   return state.ok ? { kind: "done", result: state.value.report as unknown as Json } : failed(state.error.message, true);
 }

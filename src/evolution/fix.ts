@@ -8,14 +8,14 @@ import type { RepositoryProject } from "../transform/worktree.ts";
 import { commitAll, resolveCommit } from "../worker-runner/work-git.ts";
 import type { Fixer } from "./candidate.ts";
 import type { MeasureDeps } from "./measure.ts";
-import { loadAstGrep, needsParser, parseSource, type AstGrep, type SgNode } from "./syntax.ts";
+import { loadAstGrep, needsParser, parseSource, type AstGrep, type SgNode } from "./silencers.ts";
 
 export interface FixRequest {
   readonly fixer: Fixer;
   /** Top of a worktree, whose files are those of its HEAD. */
   readonly tree: string;
   readonly git: Git;
-  /** Relative to the project: no other file is changed. */
+  /** Relative to the project: no other file is changed; for a linter, empty means all. */
   readonly files: readonly string[];
   readonly findings: readonly UnusedFinding[];
   readonly limitMs: number;
@@ -52,10 +52,12 @@ async function fixUnused(
     const path = join(tree, prefix, file);
     if (lstatSync(path, { throwIfNoEntry: false })?.isFile() !== true) continue;
     const source = readFileSync(path, "utf8");
-    const own = findings.filter((one) => one.file === file && isUnusedName(one));
-    const nameless = own.filter((one) => namesOf(one).length === 0).flatMap(({ range }) => range?.line ?? []);
-    const unused = { names: new Set(own.flatMap(namesOf)), lines: new Set(nameless) };
-    const changed = removeUnused(astGrep, file, source, unused);
+    const changed = removeUnused(
+      astGrep,
+      file,
+      source,
+      findings.filter((one) => one.file === file),
+    );
     if (changed !== source) writeFileSync(path, changed);
   }
   return ok(null);
@@ -91,25 +93,28 @@ async function fixLint(
   return ok(null);
 }
 
-/** Findings in one file. */
-interface UnusedNames {
-  readonly names: ReadonlySet<string>;
-  /** Lines with an import of which nothing is used. */
-  readonly lines: ReadonlySet<number>;
-}
-
 /**
  * [EV10] Pure. Removes imports and declarations that tools have reported as unused: an export that
  * its own file still uses loses the keyword alone, and so does one whose removal could change what
  * runs. Imports that only the removed code used go with it.
  *
+ * @param findings those of the file
  * @returns the text; the same one where nothing can be removed
  */
-export function removeUnused(astGrep: AstGrep, file: string, source: string, unused: UnusedNames): string {
+export function removeUnused(
+  astGrep: AstGrep,
+  file: string,
+  source: string,
+  findings: readonly UnusedFinding[],
+): string {
+  const unused = findings.filter(isUnusedName);
+  const names = new Set(unused.flatMap(namesOf));
+  // An import of which nothing is used is reported by its line alone.
+  const lines = new Set(unused.filter((one) => namesOf(one).length === 0).map(({ range }) => range?.line));
   const root = parseSource(astGrep, file, source);
   const cuts = root.children().flatMap((statement) => {
-    const isWhole = statement.is("import_statement") && unused.lines.has(statement.range().start.line + 1);
-    return isWhole ? [toCut(statement, "", true)] : cutsIn(statement, root, unused.names);
+    const isWhole = statement.is("import_statement") && lines.has(statement.range().start.line + 1);
+    return isWhole ? [toCut(statement, "", true)] : cutsIn(statement, root, names);
   });
   const before = applyCuts(source, cuts);
   return before === source ? source : removeOrphans(astGrep, file, source, before);

@@ -1,10 +1,8 @@
 import { conceptOf, type Finding } from "../analysis/finding.ts";
-import { isToolSettings, type Candidate, type JudgeRules } from "./candidate.ts";
+import { isToolSettings, sourceExtension, type Candidate, type JudgeRules } from "./candidate.ts";
 import { isUnusedName, namesOf } from "./fix.ts";
 import type { Measured } from "./measure.ts";
-import { findAssertions, findSilencers, plainCast, suppressions, typeSilencers, type Silencer } from "./silencers.ts";
-import { needsParser, sourceExtension, type AstGrep } from "./syntax.ts";
-import type { Coverage, TestCounts } from "./tests.ts";
+import { findSilencers, needsParser, type AstGrep } from "./silencers.ts";
 
 export interface FileDelta {
   /** Relative to the project, with `/`; begins with `../` for a file beside it. */
@@ -29,13 +27,13 @@ export interface JudgeInput {
 /** [EV4] Pure. Lists why a change is not kept; none: it is. */
 export function judge(input: JudgeInput): string[] {
   if (input.changes.length === 0) return ["nothing was changed"];
+  const { failure } = input.after.tests;
   return [
     ...judgeFindings(input),
-    ...judgeTests(input),
-    ...judgeCoverage(input.before.coverage, input.after.coverage),
+    ...(failure === null ? [] : [`the tests fail: ${failure.trim()}`]),
     ...judgeApi(input),
     ...judgeFiles(input),
-    ...judgeSilencers(input),
+    ...judgeTexts(input),
   ];
 }
 
@@ -43,9 +41,13 @@ function judgeFindings({ before, after, candidate }: JudgeInput): string[] {
   const own = new Set(candidate.findings.map(({ fingerprint }) => fingerprint));
   const left = after.findings.filter(({ fingerprint }) => own.has(fingerprint));
   const tests = new Set(after.testFiles);
-  // A test framework uses its files, which tools of dead code may not know.
-  const isTest = ({ tool, rule, file }: Finding): boolean => tests.has(file) && conceptOf(tool, rule) === "unused-file";
-  const fresh = newFindings(before.findings, after.findings, own).filter((one) => !isTest(one));
+  const isRemoval = candidate.findings.some(isUnusedName);
+  // What becomes unused in turn is the next run's; a test framework uses its files.
+  const isExpected = ({ tool, rule, file }: Finding): boolean => {
+    const concept = conceptOf(tool, rule);
+    return (isRemoval && concept.startsWith("unused-")) || (tests.has(file) && concept === "unused-file");
+  };
+  const fresh = newFindings(before.findings, after.findings, own).filter((one) => !isExpected(one));
   const ran = new Set(before.tools.filter(({ status }) => status === "ran").map(({ name }) => name));
   const failed = after.tools.filter(({ name, status }) => status !== "ran" && ran.has(name));
   return [
@@ -84,6 +86,7 @@ function keyOf({ tool, rule, file }: Finding): string {
 }
 
 const maxNamed = 3;
+const maxTextChars = 200;
 
 function named(findings: readonly Finding[]): string {
   const texts = findings
@@ -93,48 +96,28 @@ function named(findings: readonly Finding[]): string {
   return `${texts.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-function judgeTests({ before, after }: JudgeInput): string[] {
-  const failed = after.tests.passed ? [] : [`the tests fail: ${after.tests.output.slice(0, maxOutputChars).trim()}`];
-  return [...failed, ...compareCounts(before.tests.counts, after.tests.counts)];
-}
-
-function compareCounts(before: TestCounts | null, after: TestCounts | null): string[] {
-  if (!before) return [];
-  if (!after) return ["the tests are not counted any more"];
-  return [
-    ...(after.ran < before.ran ? [`${after.ran} tests ran, ${before.ran} before`] : []),
-    ...(after.skipped > before.skipped ? [`${after.skipped} tests are skipped, ${before.skipped} before`] : []),
-  ];
-}
-
-const maxOutputChars = 200;
-
-/** [EV21] A covered line that was deleted lowers the share alone, one that is not covered both. */
-function judgeCoverage(before: Coverage | null, after: Coverage | null): string[] {
-  if (!before) return [];
-  if (!after) return ["the coverage cannot be measured any more"];
-  const isShareLower = after.covered / after.lines < before.covered / before.lines;
-  const [old, now] = [before.lines - before.covered, after.lines - after.covered];
-  return isShareLower && now > old ? [`the tests miss ${now} lines, ${old} before`] : [];
-}
-
-/** [EV6] Unused exports may go, and what no entry passes on as a whole may get more. */
+/** [EV6] Nothing that was declared changes or goes; unused exports may, and more may come. */
 function judgeApi({ before, after, candidate, rules }: JudgeInput): string[] {
   if (rules.allowsApi || before.api === null) return [];
   if (after.api === null) return ["the declarations of the package cannot be made any more"];
-  const [old, now] = [new Set(before.api), new Set(after.api)];
-  const unused = new Set([...candidate.findings, ...candidate.cascade].filter(isUnusedName).flatMap(namesOf));
-  const isUnused = (text: string): boolean => text.split(/\W+/, maxNameWords).some((word) => unused.has(word));
-  const gone = before.api.filter((one) => !now.has(one) && !isUnused(one));
-  const fresh = after.api.filter((one) => !old.has(one) && one.startsWith("public "));
-  const [first] = [...gone, ...fresh];
-  if (first === undefined) return [];
-  const text = first.replace("public ", "").slice(0, maxOutputChars);
-  return [`the public API changes: ${gone.length > 0 ? "-" : "+"} ${text}`];
+  const now = new Set(after.api);
+  const names = new Set(after.api.map(nameOf));
+  const unused = new Set(candidate.findings.filter(isUnusedName).flatMap(namesOf));
+  const gone = before.api.find((text) => {
+    if (now.has(text) || text.split(/\W+/, maxNameWords).some((word) => unused.has(word))) return false;
+    // Nobody can name what is not exported: it went with what used it.
+    return text.startsWith("export ") || names.has(nameOf(text));
+  });
+  return gone === undefined ? [] : [`the public API changes: ${gone.slice(0, maxTextChars)}`];
 }
 
 /** Those before a name and the name: `export declare abstract class Name`. */
 const maxNameWords = 5;
+
+function nameOf(declaration: string): string {
+  const named = /\b(?:const|let|var|function|class|interface|type|enum|namespace|module) ([\w$]+)/;
+  return named.exec(declaration)?.[1] ?? declaration;
+}
 
 function judgeFiles({ before, after, candidate, changes }: JudgeInput): string[] {
   const tests = new Set([...before.testFiles, ...after.testFiles]);
@@ -143,8 +126,7 @@ function judgeFiles({ before, after, candidate, changes }: JudgeInput): string[]
   const isAllowed = ({ path, kind }: FileDelta): boolean => {
     if (kind === "retyped" || isToolSettings(path)) return false;
     if (kind === "deleted") return mayDelete && !tests.has(path) && candidate.files.includes(path);
-    // Tests are added beside the code that they test, which stays as it is.
-    return (candidate.subject !== "tests" && candidate.files.includes(path)) || (mayChangeTests && tests.has(path));
+    return candidate.files.includes(path) || (mayChangeTests && tests.has(path));
   };
   const stray = changes.filter((one) => !isAllowed(one));
   const reasons = Map.groupBy(stray, ({ path, kind }) => {
@@ -155,58 +137,53 @@ function judgeFiles({ before, after, candidate, changes }: JudgeInput): string[]
   return [...reasons].map(([reason, files]) => `${reason}: ${files.map(({ path }) => path).join(", ")}`);
 }
 
+function isSource({ path }: FileDelta): boolean {
+  return sourceExtension.test(path);
+}
+
 /** [EV101] A way to silence a checker that is there more often than before; code may move. */
-function judgeSilencers({ before, after, candidate, changes, astGrep }: JudgeInput): string[] {
+function judgeTexts({ before, after, candidate, changes, astGrep }: JudgeInput): string[] {
   const tests = new Set([...before.testFiles, ...after.testFiles]);
-  const parsed = changes.filter(({ path }) => sourceExtension.test(path));
-  if (astGrep === null && parsed.length > 0 && candidate.method === "worker") return [needsParser];
-  const find = (side: "before" | "after"): FoundSilencer[] =>
-    changes.flatMap(({ path, [side]: text }) => {
-      if (text === null) return [];
-      const isParsed = astGrep !== null && sourceExtension.test(path);
-      const found = isParsed ? findSilencers(astGrep, path, text, tests.has(path)) : suppressions(text);
-      return found.map(({ kind, text: words }) => ({ kind, text: words, path }));
+  if (astGrep === null && candidate.method === "worker" && changes.some(isSource)) return [needsParser];
+  const find = (side: "before" | "after") => {
+    const found = changes.flatMap((one) => {
+      const { path, [side]: text } = one;
+      return findSilencers(isSource(one) ? astGrep : null, path, text ?? "", tests.has(path));
     });
-  const added = addedSilencers(find("before"), find("after"));
-  const own = astGrep ? parsed.filter(({ path }) => tests.has(path)) : [];
-  return [
-    ...added.map(({ kind, path, text }) => `${silencedBy(kind)} in ${path}: ${text}`),
-    ...(astGrep ? judgeAssertions(astGrep, own, new Set(candidate.files)) : []),
-  ];
-}
-
-type FoundSilencer = Silencer & Pick<FileDelta, "path">;
-
-function silencedBy(kind: string): string {
-  if (kind === "skipped test") return "a test is skipped";
-  return kind.startsWith("suppression ") ? "a finding is suppressed" : `a checker is silenced (${kind})`;
-}
-
-/** [EV102] A plain cast may replace what checks less than it. */
-function addedSilencers(before: readonly FoundSilencer[], after: readonly FoundSilencer[]): FoundSilencer[] {
-  const byKind = (all: readonly FoundSilencer[]) => Map.groupBy(all, ({ kind }) => kind);
-  const [old, now] = [byKind(before), byKind(after)];
-  const growth = (kind: string): number => (now.get(kind)?.length ?? 0) - (old.get(kind)?.length ?? 0);
-  const replaced = typeSilencers.reduce((sum, kind) => sum + Math.max(0, -growth(kind)), 0);
-  const known = new Set(before.map(({ text }) => text));
-  return [...now].flatMap(([kind, all]) => {
-    if (growth(kind) <= (kind === plainCast ? replaced : 0)) return [];
-    return all.find(({ text }) => !known.has(text)) ?? all.at(-1) ?? [];
+    return Map.groupBy(found, ({ kind }) => kind);
+  };
+  const [old, now] = [find("before"), find("after")];
+  const added = [...now].flatMap(([kind, all]) => {
+    const known = old.get(kind) ?? [];
+    if (all.length <= known.length) return [];
+    const one = all.find(({ text }) => known.every((other) => other.text !== text)) ?? all[0];
+    return one ? [`${kind} in ${one.file}: ${one.text}`] : [];
   });
+  return [...added, ...changes.filter(({ path }) => tests.has(path)).flatMap((one) => judgeTest(one, candidate))];
 }
 
-/** [EV103] Assertions stay, word by word where their test has no finding of its own. */
-function judgeAssertions(astGrep: AstGrep, tests: readonly FileDelta[], own: ReadonlySet<string>): string[] {
-  const find = (side: "before" | "after", files = tests): string[] =>
-    files.flatMap(({ path, [side]: text }) => (text === null ? [] : findAssertions(astGrep, path, text)));
-  const left = find("after");
-  const count = find("before").length;
-  if (left.length < count) return [`the tests assert ${left.length} times, ${count} times before`];
-  const others = tests.filter(({ path }) => !own.has(path));
-  const lost = find("before", others).find((text) => {
-    const at = left.indexOf(text);
-    if (at >= 0) left.splice(at, 1);
-    return at < 0;
+/** [EV103] A test only gains lines; one with a finding of its own asserts no less often. */
+function judgeTest({ path, before, after }: FileDelta, { files }: Candidate): string[] {
+  if (before === null || after === null) return [];
+  if (files.includes(path)) {
+    return countAssertions(after) < countAssertions(before) ? [`the tests in ${path} assert less often`] : [];
+  }
+  const left = new Map<string, number>();
+  for (const line of linesOf(after)) left.set(line, (left.get(line) ?? 0) + 1);
+  const lost = linesOf(before).find((line) => {
+    const count = left.get(line) ?? 0;
+    left.set(line, count - 1);
+    return count <= 0;
   });
-  return lost === undefined ? [] : [`an assertion of a test was changed: ${lost.slice(0, maxOutputChars)}`];
+  return lost === undefined ? [] : [`a line of a test was changed in ${path}: ${lost.slice(0, maxTextChars)}`];
+}
+
+function countAssertions(text: string): number {
+  return text.match(/\b(?:expect|assert|should)\b/g)?.length ?? 0;
+}
+
+/** Without imports, which follow what they name. */
+function linesOf(text: string): string[] {
+  const bare = text.replaceAll(/^import\b[^"']*["'][^"']+["'];?/gm, "");
+  return bare.split("\n").flatMap((line) => line.trim() || []);
 }

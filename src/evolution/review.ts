@@ -4,16 +4,10 @@ import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { lines, run } from "../snapshots/git.ts";
 import { diffTask, mergeTask, type Checkout, type MergedTask } from "../worker-runner/task-branches.ts";
-import { findCommit, gitInFolder } from "../worker-runner/work-git.ts";
+import { gitInFolder } from "../worker-runner/work-git.ts";
 import { findProject, type FoundProject } from "./run-evolve.ts";
-import { parseChange, type Tried, type Verdict } from "./run.ts";
-
-/** A change that was kept and waits for a decision. */
-export interface Offered extends Tried {
-  readonly branch: string;
-  readonly commit: string;
-  readonly verdict: Verdict;
-}
+import { Decisions } from "./decisions.ts";
+import { offeredChanges, type Offered } from "./run.ts";
 
 export interface Accepted extends MergedTask {
   readonly branch: string;
@@ -21,16 +15,24 @@ export interface Accepted extends MergedTask {
   readonly isDeleted: boolean;
 }
 
+interface Reviewed {
+  readonly workspace: Workspace;
+  readonly found: FoundProject;
+  readonly decisions: Decisions;
+}
+
 /** [EV15] Decisions of a person about the kept changes of all runs of a project. */
 export class Review {
   readonly offered: readonly Offered[];
   readonly #workspace: Workspace;
   readonly #found: FoundProject;
+  readonly #decisions: Decisions;
   readonly #site: HostContext["site"];
 
-  constructor(workspace: Workspace, found: FoundProject, site: HostContext["site"], offered: readonly Offered[]) {
+  constructor({ workspace, found, decisions }: Reviewed, site: HostContext["site"], offered: readonly Offered[]) {
     this.#workspace = workspace;
     this.#found = found;
+    this.#decisions = decisions;
     this.#site = site;
     this.offered = offered;
   }
@@ -39,8 +41,8 @@ export class Review {
   async accept(task: number): Promise<Result<Accepted, Failure>> {
     const one = this.#find(task);
     if (!one.ok) return one;
-    const { files, project } = this.#found;
-    const rejected = new Set(files.decisions().flatMap((past) => (past.isAccepted ? [] : [past.task])));
+    const { project } = this.#found;
+    const rejected = new Set(this.#decisions.all().flatMap((past) => (past.isAccepted ? [] : [past.task])));
     const spoiled = one.value.dependsOn.find((before) => rejected.has(before));
     if (spoiled !== undefined)
       return fail(
@@ -87,7 +89,7 @@ export class Review {
   #decide({ task, candidate, rules, fingerprints }: Offered, reason: string | null): void {
     const at = this.#site.now();
     const isAccepted = reason === null;
-    this.#found.files.addDecision({ task, candidate, isAccepted, reason, rules, fingerprints, at });
+    this.#decisions.add({ task, candidate, isAccepted, reason, rules, fingerprints, at });
   }
 }
 
@@ -107,33 +109,10 @@ export async function withReview<T>(
 ): Promise<Result<T, Failure>> {
   const found = await findProject(context, folder);
   if (!found.ok) return found;
+  const decisions = new Decisions(context.paths.home, found.value.project);
   return withWorkspace(context, async (workspace) => {
-    const offered = await listOffered(context, workspace, found.value);
-    return offered.ok ? body(new Review(workspace, found.value, context.site, offered.value)) : offered;
+    const offered = await offeredChanges(workspace, found.value.project, decisions);
+    if (!offered.ok) return offered;
+    return body(new Review({ workspace, found: found.value, decisions }, context.site, offered.value));
   });
-}
-
-/** Done tasks of any run, whose commit is in this repository. */
-async function listOffered(
-  { site }: HostContext,
-  workspace: Workspace,
-  { files, project }: FoundProject,
-): Promise<Result<Offered[], Failure>> {
-  const decided = new Set(files.decisions().map(({ task, candidate }) => `${task} ${candidate}`));
-  const git = gitInFolder(site.env, project.top);
-  const done = await workspace.list("tasks.list", { tag: "evolve", state: "done" });
-  if (!done.ok) return done;
-  const offered: Offered[] = [];
-  for (const { task } of done.value.tasks) {
-    const read = await workspace.call("tasks.get", { task });
-    if (!read.ok) return read;
-    const change = parseChange(read.value);
-    const isWaiting = change && isOffered(change) && !decided.has(`${task} ${change.candidate}`);
-    if (isWaiting && (await findCommit(git, change.commit)) !== null) offered.push(change);
-  }
-  return ok(offered.toSorted((a, b) => a.task - b.task));
-}
-
-function isOffered(change: Tried): change is Offered {
-  return change.outcome === "kept" && change.branch !== null && change.commit !== null && change.verdict !== null;
 }

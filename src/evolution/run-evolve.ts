@@ -1,27 +1,24 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { NewTask } from "../contract/tasks.ts";
-import { nodePlatform } from "../coordinator-client/edge/node-platform.ts";
 import type { HostContext } from "../local-mcp/host/host.ts";
 import { withWorkspace, type Workspace } from "../local-mcp/host/workspace.ts";
-import { newId } from "../coordinator-client/edge/platform.ts";
 import { fail, type Failure } from "../shared/failure.ts";
-import { age, pluralize } from "../shared/format.ts";
+import { pluralize } from "../shared/format.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { trustOf } from "../tool-runner/project-folder.ts";
-import { parseTests } from "../transform/run-transform.ts";
+import { parseTests } from "../tool-runner/project-tests.ts";
 import { removeAbandoned, type RepositoryProject } from "../transform/worktree.ts";
 import { removeEnded, workDeps } from "../worker-runner/worktrees.ts";
 import { runTasksIn, taskDeps } from "../worker-runner/tasks/task-type.ts";
 import { findTarget } from "../worker-runner/work-git.ts";
 import type { EmitWorkerEvent } from "../worker-runner/attempt.ts";
 import { JudgeRules, RunLimits, type EvolveInput } from "./candidate.ts";
+import { runTag } from "./decisions.ts";
 import { createEvolve, evolveOptions, EvolveSettings, type EvolveType } from "./evolve-executor.ts";
-import { makePlan, nothingJudged, type Plan } from "./plan.ts";
-import { projectId, RunFiles, type RunFile } from "./run-files.ts";
-import { cancelTasks, readRun, toTasks, type EvolveReport } from "./run.ts";
+import { makePlan, type Plan } from "./plan.ts";
+import { cancelTasks, newestRun, readRun, toTasks, type EvolveReport } from "./run.ts";
 
 export interface FoundProject {
   readonly project: RepositoryProject;
@@ -29,27 +26,17 @@ export interface FoundProject {
   /** Commit that changes start from. */
   readonly base: string;
   readonly uncommitted: number;
-  readonly files: RunFiles;
 }
 
 /** The package in a folder of a repository. */
-export async function findProject(
-  { site, paths }: HostContext,
-  folder: string,
-): Promise<Result<FoundProject, Failure>> {
+export async function findProject({ site }: HostContext, folder: string): Promise<Result<FoundProject, Failure>> {
   const target = await findTarget(site.env, folder, []);
   if (!target.ok) return target;
-  const {
-    top,
-    repository,
-    base,
-    paths: [prefix = ""],
-    uncommitted,
-  } = target.value;
-  const project = { top, repository, prefix };
+  const { top, repository, base, paths, uncommitted } = target.value;
+  const [prefix = ""] = paths;
   const path = join(top, prefix);
   if (!existsSync(join(path, "package.json"))) return fail("bad_input", `there is no package.json in ${path}.`);
-  return ok({ project, folder: path, base, uncommitted, files: new RunFiles(paths.home, project) });
+  return ok({ project: { top, repository, prefix }, folder: path, base, uncommitted });
 }
 
 export interface Planned {
@@ -61,8 +48,6 @@ export interface Planned {
 
 export type Evolved =
   | Planned
-  /** For workers of that type. */
-  | { readonly kind: "submitted"; readonly job: number; readonly type: string }
   | { readonly kind: "reported"; readonly report: EvolveReport; readonly isInterrupted: boolean };
 
 export interface Run {
@@ -78,7 +63,6 @@ export interface Run {
 /** A run of a project, in its workspace. */
 interface Session {
   readonly context: HostContext;
-  readonly input: EvolveInput;
   readonly run: Run;
   readonly found: FoundProject;
   readonly workspace: Workspace;
@@ -89,52 +73,45 @@ interface Session {
 export async function evolve(context: HostContext, input: EvolveInput, run: Run): Promise<Result<Evolved, Failure>> {
   const found = await findProject(context, input.folder ?? run.cwd);
   if (!found.ok) return found;
-  const made = typeOf(context, input, run, found.value);
-  if (!made.ok) return made;
-  const { name, type } = made.value;
-  const { files, folder, base } = found.value;
+  const type = typeOf(context, input, run, found.value);
+  if (!type.ok) return type;
+  const { project, folder } = found.value;
   return withWorkspace<Evolved>(context, async (workspace) => {
-    const session = { context, input, run, found: found.value, workspace, type };
-    const open = files.runs().find(({ report }) => report?.isEnded !== true);
-    if (open && !input.dryRun) {
-      const since = age(context.site.now() - open.at);
-      context.progress?.(`Continuing the run of ${since} ago; \`shim code evolve stop\` ends it.`);
-      return workOn(session, open);
+    const session = { context, run, found: found.value, workspace, type: type.value };
+    const newest = await newestRun(workspace, project);
+    if (!newest.ok) return newest;
+    if (newest.value?.isOpen && !input.dryRun) {
+      context.progress?.(`Continuing run ${newest.value.job}; \`shim code evolve stop\` ends it.`);
+      return workOn(session, newest.value);
     }
-    const plan = await planRun(session);
+    const plan = await planRun(session, input);
     if (!plan.ok) return plan;
-    const { budgetCost, budgetTokens: tokens, timeLimitMs: timeMs, maxRejected } = input;
+    const { budgetCost, timeLimitMs: timeMs } = input;
     const costMicros = budgetCost === undefined ? undefined : Math.round(budgetCost * 1_000_000);
-    const limits = RunLimits.parse(omitUndefined({ timeMs, tokens, costMicros, maxRejected }));
+    const limits = RunLimits.parse(omitUndefined({ timeMs, costMicros }));
     const planned = { kind: "planned", plan: plan.value, limits, folder } as const;
     const { candidates, facts } = plan.value;
     if (input.dryRun || candidates.length === 0) return ok(planned);
     run.onPlan(planned);
+    const tag = runTag(project);
     const rules = JudgeRules.parse({ allowsApi: input.allowApi });
-    const stored: RunFile = {
-      version: 1,
-      requestId: `evolve-${newId(nodePlatform())}`,
-      type: name,
-      base,
-      at: context.site.now(),
-      tasks: toTasks(candidates, { type: name, rules, limits, facts }).map((one) => NewTask.parse(one)),
-      job: null,
-      tests: type.evolve?.tests ?? null,
-      report: null,
-    };
-    // Stored first: a repeat after a crash is the same request.
-    files.saveRun(stored);
-    return workOn(session, stored);
+    const name = run.written?.name ?? tag;
+    const tasks = toTasks(candidates, { type: name, tag, rules, limits, facts });
+    const submitted = await workspace.call("tasks.submit", { tasks });
+    if (!submitted.ok) return submitted;
+    const job = submitted.value.tasks.at(-1)?.task;
+    if (job === undefined) throw new Error("a run has a task that reports");
+    return workOn(session, { job, type: name });
   });
 }
 
 /** The type of a worker that does the run's tasks here. */
 function typeOf(
   { paths }: HostContext,
-  { trust, tests }: EvolveInput,
+  { trust, tests: words }: EvolveInput,
   { written }: Run,
   { project, base }: FoundProject,
-): Result<NonNullable<Run["written"]>, Failure> {
+): Result<EvolveType, Failure> {
   const trusted = trustOf(paths.config, project.top, trust);
   if (!trusted.ok) return trusted;
   if (!trusted.value)
@@ -142,16 +119,17 @@ function typeOf(
       "not_trusted",
       "changes are judged by the project's own tools and tests, which run its code. --trust allows that this time, and the setting analysis.trusted always.",
     );
-  const words = parseTests(tests);
-  if (!words.ok) return words;
-  const own = { project: project.prefix || undefined, tests: words.value === "script" ? undefined : words.value };
-  const settings = EvolveSettings.parse({ ...written?.type.evolve, trust: true, ...omitUndefined(own) });
-  const type = { ...written?.type, evolve: settings, repository: project.top, base };
-  return ok({ name: written?.name ?? `evolve.${projectId(project)}`, type });
+  const tests = words === undefined ? ok(undefined) : parseTests(words);
+  if (!tests.ok) return tests;
+  const own = omitUndefined({ project: project.prefix || undefined, tests: tests.value });
+  const settings = EvolveSettings.parse({ ...written?.type.evolve, trust: true, ...own });
+  return ok({ ...written?.type, evolve: settings, repository: project.top, base });
 }
 
-async function planRun({ context, input, run, found, workspace, type }: Session): Promise<Result<Plan, Failure>> {
-  const { retry, only = [], maxTasks } = input;
+async function planRun(
+  { context, run, found, workspace, type }: Session,
+  { retry: isRetry, only = [], maxTasks }: EvolveInput,
+): Promise<Result<Plan, Failure>> {
   const { base, uncommitted, folder, project } = found;
   const { signal } = run;
   const deps = await taskDeps(context, workspace);
@@ -160,9 +138,7 @@ async function planRun({ context, input, run, found, workspace, type }: Session)
   if (uncommitted > 0)
     context.progress?.(`Changes that are not committed are left out: ${pluralize(uncommitted, "file")}.`);
   const options = await evolveOptions(deps.value, type, project.top);
-  const past = options.decisions();
-  const decisions = retry ? { ...past, judged: nothingJudged } : past;
-  const plan = await makePlan({ ...options, decisions }, { commit: base, signal, only, maxTasks });
+  const plan = await makePlan(options, { commit: base, signal, only, maxTasks, isRetry });
   if (plan.ok) return plan;
   return signal.aborted
     ? fail("stopped", "it was stopped.")
@@ -171,48 +147,27 @@ async function planRun({ context, input, run, found, workspace, type }: Session)
 
 const pollMs = 1_000;
 
-async function workOn(session: Session, stored: RunFile): Promise<Result<Evolved, Failure>> {
-  const { context, input, run, found, workspace, type } = session;
+async function workOn(
+  session: Session,
+  { job, type: name }: { readonly job: number; readonly type: string },
+): Promise<Result<Evolved, Failure>> {
+  const { context, run, workspace, type } = session;
   const { signal, emit, cwd } = run;
-  const submitted = await submit(workspace, found, stored);
-  if (!submitted.ok) return submitted;
-  const { job, base, tests } = submitted.value;
-  if (!input.work) return ok({ kind: "submitted", job, type: stored.type });
-  // The tests are those of the run, also when another command continues it.
-  const settings = EvolveSettings.parse({ ...type.evolve, ...(tests ? { tests } : {}) });
-  const types = { [stored.type]: { ...type, evolve: settings, base } };
-  const work = { types, concurrency: 1, capabilities: [], drainMs: 0, maxTasks: null, isOnce: true, folder: cwd };
+  const work = { types: { [name]: type }, concurrency: 1, capabilities: [], drainMs: 0, maxTasks: null, isOnce: true };
   for (;;) {
-    const turn = { ...work, makeExecutor: createEvolve, emit, endSignal: signal };
+    const turn = { ...work, folder: cwd, makeExecutor: createEvolve, emit, endSignal: signal };
     const done = await runTasksIn<EvolveType>(context, workspace, turn);
     if (!done.ok) return done;
-    const state = await readRun(workspace.call, job);
+    const state = await readRun(workspace, job);
     if (!state.ok) return state;
     const { report, isReported } = state.value;
-    if (signal.aborted || (report.isEnded && isReported)) return finish(session, submitted.value, report);
+    if (signal.aborted || (report.isEnded && isReported)) return finish(session, report);
     await pause(pollMs, undefined, { signal }).catch(() => undefined);
   }
 }
 
-/** The same request again has the same answer. */
-async function submit(
-  { call }: Workspace,
-  { files }: FoundProject,
-  run: RunFile,
-): Promise<Result<RunFile & { readonly job: number }, Failure>> {
-  if (run.job !== null) return ok({ ...run, job: run.job });
-  const submitted = await call("tasks.submit", { tasks: run.tasks, requestId: run.requestId });
-  if (!submitted.ok) return submitted;
-  const job = submitted.value.tasks.at(-1)?.task;
-  if (job === undefined) throw new Error("a run has a task that reports");
-  const stored = { ...run, job };
-  files.saveRun(stored);
-  return ok(stored);
-}
-
 async function finish(
-  { context, run: { signal }, found: { files, project } }: Session,
-  run: RunFile,
+  { context, run: { signal }, found: { project } }: Session,
   report: EvolveReport,
 ): Promise<Result<Evolved, Failure>> {
   const deps = await workDeps(context);
@@ -220,26 +175,20 @@ async function finish(
   await removeAbandoned(deps.value);
   const ended = report.tried.filter(({ outcome }) => outcome !== "open" && outcome !== "running");
   const tasks = new Set(ended.map(({ task }) => task));
-  await removeEnded(deps.value.home, deps.value, { ...project, tasks, since: run.at });
-  files.saveRun({ ...run, report });
+  const since = context.site.now() - report.ageMs;
+  await removeEnded(deps.value.home, deps.value, { ...project, tasks, since });
   return ok({ kind: "reported", report, isInterrupted: signal.aborted });
 }
 
 /** The report of the newest run, as it is now. */
 export function newestReport(context: HostContext, folder: string): Promise<Result<EvolveReport, Failure>> {
-  return withNewest(context, folder, async ({ call }, { job, report }) => {
-    const state = await readRun(call, job);
-    if (state.ok) return ok(state.value.report);
-    return report ? ok(report) : state;
-  });
+  return withNewest(context, folder, (_workspace, report) => Promise.resolve(ok(report)));
 }
 
 /** Cancels the open tasks of the newest run. */
 export function stopNewest(context: HostContext, folder: string): Promise<Result<{ readonly job: number }, Failure>> {
-  return withNewest(context, folder, async ({ call }, { job }) => {
-    const state = await readRun(call, job);
-    if (!state.ok) return state;
-    await cancelTasks(call, state.value.report.tried, ["open", "running"], "a person stopped the run");
+  return withNewest(context, folder, async (workspace, { tried, job }) => {
+    await cancelTasks(workspace, tried, ["open", "running"], "a person stopped the run");
     return ok({ job });
   });
 }
@@ -247,13 +196,16 @@ export function stopNewest(context: HostContext, folder: string): Promise<Result
 async function withNewest<T>(
   context: HostContext,
   folder: string,
-  body: (workspace: Workspace, run: RunFile & { readonly job: number }) => Promise<Result<T, Failure>>,
+  body: (workspace: Workspace, report: EvolveReport) => Promise<Result<T, Failure>>,
 ): Promise<Result<T, Failure>> {
   const found = await findProject(context, folder);
   if (!found.ok) return found;
-  const [run] = found.value.files.runs();
-  if (!run || run.job === null)
-    return fail("not_found", "there is no run in this project yet: `shim code evolve` starts one.");
-  const { job } = run;
-  return withWorkspace(context, (workspace) => body(workspace, { ...run, job }));
+  return withWorkspace(context, async (workspace) => {
+    const newest = await newestRun(workspace, found.value.project);
+    if (!newest.ok) return newest;
+    if (newest.value === null)
+      return fail("not_found", "there is no run in this project yet: `shim code evolve` starts one.");
+    const state = await readRun(workspace, newest.value.job);
+    return state.ok ? body(workspace, state.value.report) : state;
+  });
 }

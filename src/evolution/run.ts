@@ -1,12 +1,15 @@
 import * as z from "zod";
-import { Usage, type Budget } from "../contract/budgets.ts";
+import { Usage } from "../contract/budgets.ts";
 import type { Json } from "../contract/json.ts";
-import type { CallInput, InputOf, OutputOf } from "../contract/operations.ts";
+import type { InputOf, OutputOf } from "../contract/operations.ts";
 import type { TaskState } from "../contract/tasks.ts";
 import { sum, zeroUsage } from "../contract/usage.ts";
 import { WorkResult } from "../contract/work-result.ts";
+import type { Workspace } from "../local-mcp/host/workspace.ts";
+import type { Failure } from "../shared/failure.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { ok, type Result } from "../shared/result.ts";
+import type { RepositoryProject } from "../transform/worktree.ts";
 import {
   Candidate,
   describe,
@@ -16,15 +19,13 @@ import {
   type JudgeRules,
   type RunLimits,
 } from "./candidate.ts";
+import { runTag, type Decisions } from "./decisions.ts";
 import { ruleName } from "./rank.ts";
-import { Coverage, TestCounts } from "./tests.ts";
 
 /** Facts from the time of the plan; part of the payload of the task that reports. */
 export const RunFacts = z.object({
   base: z.string(),
   findings: z.int(),
-  coverage: Coverage.nullable(),
-  tests: TestCounts.nullable(),
   tools: z.array(z.string()),
   /** Candidates that are only named: for a person, or for a worker that is not set up. */
   reported: z.array(z.object({ method: Candidate.shape.method, subject: z.string(), what: z.string() })).max(50),
@@ -35,10 +36,10 @@ export type RunFacts = z.infer<typeof RunFacts>;
 
 export interface TaskOptions {
   readonly type: string;
+  /** Found again by it. */
+  readonly tag: string;
   readonly rules: JudgeRules;
   readonly limits: RunLimits;
-  /** Limits of each task. */
-  readonly budget?: Budget | undefined;
   readonly facts: RunFacts;
 }
 
@@ -50,14 +51,14 @@ function refOf(index: number): string {
   return `change-${index + 1}`;
 }
 
-const tags = ["evolve"];
-
 /**
  * [EV9] Pure. One task for each candidate and one that reports, which is their parent. A task waits
  * for those before it that have a file in common: no two change a file at the same time.
  */
 export function toTasks(candidates: readonly Candidate[], options: TaskOptions): SubmittedTask[] {
-  const { type, rules, limits, budget, facts } = options;
+  const { type, rules, limits, facts } = options;
+  const tags = [options.tag];
+  const budget = limits.costMicros === null ? undefined : { costMicros: limits.costMicros };
   const changes = candidates.map((candidate, at): SubmittedTask => {
     const files = new Set(candidate.files);
     // All of them: the last may be rejected, and its work is not there then.
@@ -74,7 +75,7 @@ export function toTasks(candidates: readonly Candidate[], options: TaskOptions):
       onDependencyDeath: "ignore",
       startToCloseMs: limits.timeMs,
       tags,
-      ...omitUndefined({ budget: budgetOf(budget, limits) }),
+      ...omitUndefined({ budget }),
     };
   });
   const dependsOn = changes.flatMap(({ ref }) => ref ?? []);
@@ -82,48 +83,26 @@ export function toTasks(candidates: readonly Candidate[], options: TaskOptions):
   return [...changes, { type, ref: reportRef, payload, dependsOn, onDependencyDeath: "ignore", tags }];
 }
 
-/** A task never gets more than the whole run may use. */
-function budgetOf(budget: Budget | undefined, whole: RunLimits): Budget | undefined {
-  const tokens = leastOf(whole.tokens, budget?.tokens);
-  const costMicros = leastOf(whole.costMicros, budget?.costMicros);
-  const both = { ...budget, ...omitUndefined({ tokens, costMicros }) };
-  return Object.keys(both).length === 0 ? undefined : both;
-}
-
-function leastOf(whole: number | null, own: number | undefined): number | undefined {
-  return whole === null ? own : Math.min(whole, own ?? whole);
-}
-
-const Facts = z.object({ findings: z.int(), tests: TestCounts.nullable(), coverage: Coverage.nullable() });
-
 /** [EV12] Result of a change that was kept. */
 export const Verdict = z.object({
-  candidate: z.string(),
-  removed: z.int(),
-  before: Facts,
-  after: Facts,
-  api: z.enum(["unchanged", "changed", "not compared"]),
-  /** Mutants of the task's file that no test noticed, and how many the new tests notice. */
-  mutants: z.object({ survived: z.int(), killed: z.int() }).nullable().default(null),
-  notes: z.array(z.string()),
+  findings: z.object({ before: z.int(), after: z.int() }),
+  isApiCompared: z.boolean(),
 });
 export type Verdict = z.infer<typeof Verdict>;
 
 const Tried = z.object({
   task: z.int(),
   candidate: z.string(),
-  fingerprints: z.array(z.string()).default([]),
+  fingerprints: z.array(z.string()),
   /** `tool rule` of its findings. */
-  rules: z.array(z.string()).default([]),
+  rules: z.array(z.string()),
   what: z.string(),
   method: z.string(),
-  value: z.number(),
   /** kept: a branch waits for a review; stopped: it was not tried; open: it has not begun. */
   outcome: z.enum(["kept", "unchanged", "rejected", "failed", "stopped", "open", "running"]),
   why: z.string().nullable(),
   branch: z.string().nullable(),
   commit: z.string().nullable(),
-  base: z.string().nullable(),
   /** Tasks whose work it begins with. */
   dependsOn: z.array(z.int()),
   verdict: Verdict.nullable(),
@@ -142,21 +121,10 @@ export const EvolveReport = z.object({
   /** In the order of their tasks. */
   tried: z.array(Tried),
   findings: z.object({ before: z.int().nullable(), afterAllKept: z.int().nullable() }),
-  mutants: z.object({ survivedBefore: z.int(), survivedAfter: z.int() }),
   used: Usage,
   ageMs: z.int(),
 });
 export type EvolveReport = z.infer<typeof EvolveReport>;
-
-type Failure = { readonly code: string; readonly message: string };
-
-/** The calls of a coordinator that a run needs. */
-export type Caller<E extends Failure = Failure> = <
-  Name extends "tasks.get" | "tasks.list" | "tasks.submit" | "tasks.cancel",
->(
-  name: Name,
-  input: CallInput<Name>,
-) => Promise<Result<OutputOf<Name>, E>>;
 
 export interface RunState {
   readonly report: EvolveReport;
@@ -166,8 +134,19 @@ export interface RunState {
 
 const maxTasks = 200;
 
+/** The newest run in a project; null: none that the coordinator knows. */
+export async function newestRun(
+  workspace: Workspace,
+  project: RepositoryProject,
+): Promise<Result<{ readonly job: number; readonly type: string; readonly isOpen: boolean } | null, Failure>> {
+  const listed = await workspace.list("tasks.list", { tag: runTag(project) });
+  if (!listed.ok) return listed;
+  const newest = listed.value.tasks.filter(({ ref }) => ref === reportRef).toSorted((a, b) => b.task - a.task)[0];
+  return ok(newest ? { job: newest.task, type: newest.type, isOpen: openStates.has(newest.state) } : null);
+}
+
 /** Reads a run as it is now: its tasks are all that there is of it. */
-export async function readRun<E extends Failure>(call: Caller<E>, job: number): Promise<Result<RunState, E>> {
+export async function readRun({ call }: Pick<Workspace, "call">, job: number): Promise<Result<RunState, Failure>> {
   const root = await call("tasks.get", { task: job });
   if (!root.ok) return root;
   const listed = await call("tasks.list", { parent: job, limit: maxTasks });
@@ -186,10 +165,35 @@ export async function readRun<E extends Failure>(call: Caller<E>, job: number): 
   return ok({ report: toReport({ job, ageMs, facts, tried }, limits), isReported: !openStates.has(state) });
 }
 
-/** @returns null for a task that is no change */
-export function parseChange(task: OutputOf<"tasks.get">): Tried | null {
-  const payload = changePayload(task);
-  return payload && toTried(task, payload.candidate);
+/** A change that was kept and waits for a decision. */
+export interface Offered extends Tried {
+  readonly branch: string;
+  readonly commit: string;
+  readonly verdict: Verdict;
+}
+
+/** Changes of all runs of a project that were kept, and on which nobody has decided. */
+export async function offeredChanges(
+  workspace: Workspace,
+  project: RepositoryProject,
+  decisions: Decisions,
+): Promise<Result<Offered[], Failure>> {
+  const decided = new Set(decisions.all().map(({ task, candidate }) => `${task} ${candidate}`));
+  const done = await workspace.list("tasks.list", { tag: runTag(project), state: "done" });
+  if (!done.ok) return done;
+  const offered: Offered[] = [];
+  for (const { task } of done.value.tasks) {
+    const read = await workspace.call("tasks.get", { task });
+    if (!read.ok) return read;
+    const payload = changePayload(read.value);
+    const change = payload && toTried(read.value, payload.candidate);
+    if (change && isOffered(change) && !decided.has(`${task} ${change.candidate}`)) offered.push(change);
+  }
+  return ok(offered.toSorted((a, b) => a.task - b.task));
+}
+
+function isOffered(change: Tried): change is Offered {
+  return change.outcome === "kept" && change.branch !== null && change.commit !== null && change.verdict !== null;
 }
 
 function changePayload({ payload }: OutputOf<"tasks.get">): ChangeTask | null {
@@ -207,8 +211,8 @@ const ChangeResult = WorkResult.extend({ output: Verdict });
 function toTried(found: OutputOf<"tasks.get">, candidate: Candidate): Tried {
   const { task, state, detail, used, dependsOn } = found;
   const result = state === "done" ? (ChangeResult.safeParse(found.result).data ?? null) : null;
-  const { branch = null, commit = null, base = null, output: verdict = null } = result ?? {};
-  const { id, findings, value } = candidate;
+  const { branch = null, commit = null, output: verdict = null } = result ?? {};
+  const { id, findings } = candidate;
   return {
     task,
     candidate: id,
@@ -216,12 +220,10 @@ function toTried(found: OutputOf<"tasks.get">, candidate: Candidate): Tried {
     rules: [...new Set(findings.map(ruleName))],
     what: describe(candidate),
     method: methodText(candidate),
-    value,
     outcome: result ? (branch === null ? "unchanged" : "kept") : outcomeOf(state, detail),
     why: detail?.replace(rejectedPrefix, "").replace(stoppedPrefix, "") ?? null,
     branch,
     commit,
-    base,
     dependsOn: [...dependsOn],
     verdict,
     used,
@@ -240,11 +242,7 @@ function toReport(
   limits: RunLimits | null,
 ): EvolveReport {
   const kept = tried.flatMap(({ outcome, verdict }) => (outcome === "kept" && verdict ? [verdict] : []));
-  const total = (read: (one: Verdict) => number | undefined): number =>
-    kept.reduce((count, one) => count + (read(one) ?? 0), 0);
-  const removed = total((one) => one.removed);
-  const survived = total(({ mutants }) => mutants?.survived);
-  const killed = total(({ mutants }) => mutants?.killed);
+  const removed = kept.reduce((total, { findings }) => total + findings.before - findings.after, 0);
   const before = facts?.findings ?? null;
   const isEnded = !tried.some(({ outcome }) => outcome === "open" || outcome === "running");
   const given = tried.find(({ outcome, why }) => outcome === "stopped" && why !== null)?.why;
@@ -257,7 +255,6 @@ function toReport(
     facts,
     tried,
     findings: { before, afterAllKept: before === null ? null : before - removed },
-    mutants: { survivedBefore: survived, survivedAfter: survived - killed },
     used: sumUsage(tried),
     ageMs,
   };
@@ -269,49 +266,40 @@ function sumUsage(tried: readonly Pick<Tried, "used">[]): Usage {
 
 /** [EV8] Pure. Says why a run ends before all of its tasks are done; null: it continues. */
 export function stopReason(
-  tried: readonly Pick<Tried, "task" | "outcome" | "used">[],
-  limits: RunLimits,
+  tried: readonly Pick<Tried, "used">[],
+  { timeMs, costMicros }: RunLimits,
   ageMs: number,
 ): string | null {
-  if (ageMs >= limits.timeMs) return `its time of ${limits.timeMs / 1_000} s is over`;
-  const { tokens, costMicros } = sumUsage(tried);
-  if (limits.tokens !== null && tokens >= limits.tokens) return `its budget of ${limits.tokens} tokens is used up`;
-  if (limits.costMicros !== null && costMicros >= limits.costMicros)
-    return `its budget of ${(limits.costMicros / 1_000_000).toFixed(2)} dollars is used up`;
-  const judged = tried.filter(({ outcome }) => ["kept", "unchanged", "rejected"].includes(outcome));
-  const last = judged.toSorted((a, b) => b.task - a.task).slice(0, limits.maxRejected);
-  const isHopeless = last.length === limits.maxRejected && last.every(({ outcome }) => outcome === "rejected");
-  return isHopeless ? `${limits.maxRejected} changes in a row were rejected` : null;
+  if (ageMs >= timeMs) return `its time of ${timeMs / 1_000} s is over`;
+  const isSpent = costMicros !== null && sumUsage(tried).costMicros >= costMicros;
+  return isSpent ? `its budget of ${(costMicros / 1_000_000).toFixed(2)} dollars is used up` : null;
 }
 
 /**
  * [EV8] Cancels the open tasks of a run that is over.
  *
  * @param task one of them, which is not cancelled
- * @param isRejected how it ends, which the coordinator does not know yet
  * @returns why the run is over; null: it continues
  */
 export async function stopRun(
-  call: Caller,
+  workspace: Pick<Workspace, "call">,
   task: number,
   limits: RunLimits,
-  isRejected: boolean,
 ): Promise<string | null> {
-  const own = await call("tasks.get", { task });
+  const own = await workspace.call("tasks.get", { task });
   if (!own.ok || own.value.parent === null) return null;
-  const state = await readRun(call, own.value.parent);
+  const state = await readRun(workspace, own.value.parent);
   if (!state.ok) return null;
   const { tried, ageMs } = state.value.report;
-  const outcome = isRejected ? "rejected" : "running";
-  const now = tried.map((one) => (one.task === task ? Object.assign(one, { outcome }) : one));
-  const reason = stopReason(now, limits, ageMs);
-  if (reason !== null) await cancelTasks(call, now, ["open"], reason);
+  const reason = stopReason(tried, limits, ageMs);
+  const others = tried.filter((one) => one.task !== task);
+  if (reason !== null) await cancelTasks(workspace, others, ["open"], reason);
   return reason;
 }
 
 /** Cancels the tasks of a run that have one of these outcomes. */
 export async function cancelTasks(
-  call: Caller,
+  { call }: Pick<Workspace, "call">,
   tried: readonly Tried[],
   outcomes: readonly Tried["outcome"][],
   reason: string,

@@ -8,6 +8,8 @@ export const Decision = z.object({
   task: z.int(),
   candidate: z.string(),
   isAccepted: z.boolean(),
+  /** Absent: a person's. */
+  by: z.literal("judge").optional(),
   reason: z.string().nullable(),
   /** `tool rule` of its findings. */
   rules: z.array(z.string()),
@@ -26,14 +28,14 @@ export function evolveFolder(home: string): string {
   return join(home, "evolve");
 }
 
-/** People's decisions on changes of one project. */
+/** Decisions on changes of one project. */
 export function readDecisions(folder: string): Decision[] {
   return readJsonFile(join(folder, decisionsFile), Decisions)?.decisions ?? [];
 }
 
-/** Decisions on all projects of this machine. */
+/** People's decisions on all projects of this machine. */
 export function allDecisions(home: string): Decision[] {
   const folder = evolveFolder(home);
   const projects = existsSync(folder) ? readdirSync(folder) : [];
-  return projects.flatMap((name) => readDecisions(join(folder, name)));
+  return projects.flatMap((name) => readDecisions(join(folder, name))).filter(({ by }) => by === undefined);
 }

@@ -9,15 +9,12 @@ import { ok, type Result } from "../shared/result.ts";
 export const linterNames = ["oxlint", "biome", "eslint"] as const;
 export type LinterName = (typeof linterNames)[number];
 
-export const codemodTools = ["jscodeshift", "ts-morph"] as const;
-export type CodemodTool = (typeof codemodTools)[number];
-
 /** A change of code, as the user or a task names it. */
 export type Change =
   /** Rules of ast-grep: YAML documents. */
   | { readonly kind: "rules"; readonly text: string }
   /** Code that changes code. */
-  | { readonly kind: "codemod"; readonly path: string; readonly tool: CodemodTool }
+  | { readonly kind: "codemod"; readonly path: string; readonly tool: "jscodeshift" | "ts-morph" }
   | { readonly kind: "lint-fix"; readonly linter: LinterName | null };
 
 const ruleEndings = new Set([".yml", ".yaml"]);
@@ -39,16 +36,15 @@ export function parseLintFix(text: string): Change | null {
  * jscodeshift.
  *
  * @param path absolute: a file, or a folder of rules
- * @param tool overrides what the text says
  */
-export function readChange(path: string, tool: CodemodTool | null): Result<Change, Failure> {
+export function readChange(path: string): Result<Change, Failure> {
   try {
     const isFolder = statSync(path).isDirectory();
     if (isFolder || ruleEndings.has(extname(path))) return readRules(path, isFolder);
     if (!codeEndings.has(extname(path)))
       return fail("bad_input", `${path} is neither a rule (.yml) nor a codemod (.js, .ts).`);
     const text = readFileSync(path, "utf8");
-    return ok({ kind: "codemod", path, tool: tool ?? (text.includes("ts-morph") ? "ts-morph" : "jscodeshift") });
+    return ok({ kind: "codemod", path, tool: text.includes("ts-morph") ? "ts-morph" : "jscodeshift" });
   } catch (error) {
     const code = codeOf(error);
     if (code === undefined) throw error;
@@ -77,13 +73,11 @@ export const TransformInput = z.strictObject({
     .boolean()
     .default(false)
     .describe("leave a branch shim/transform-... once a second run changes nothing and the tests pass"),
-  tool: z.enum(codemodTools).optional().describe("what a codemod is for (default: by its text)"),
   /** False: none are to run. */
   tests: z
     .union([z.literal(false), z.string()])
     .optional()
     .describe("with --branch: a command that has to succeed (default: npm test, where package.json has one)"),
-  allowRepeat: z.boolean().default(false).describe("with --branch: also where a second run changes the files again"),
   trust: z.boolean().default(false).describe("also run code of the project, this time"),
   timeLimitMs: Duration.min(1_000)
     .max(3_600_000)
@@ -109,10 +103,8 @@ export const TransformTask = z
     rule: z.string().min(1).max(100_000).optional(),
     /** Path of a rule, a folder of rules or a codemod. */
     codemod: Path.optional(),
-    tool: z.enum(codemodTools).optional(),
     lintFix: z.union([z.literal(true), z.enum(linterNames)]).optional(),
     paths: z.array(Path).max(100).default([]),
-    allowRepeat: z.boolean().default(false),
   })
   .refine(
     ({ rule, codemod, lintFix }) => [rule, codemod, lintFix].filter((one) => one !== undefined).length === 1,

@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import * as z from "zod";
 import { overlap } from "../contract/resource-paths.ts";
 import type { Self } from "../contract/values.ts";
 import { toLeasePaths } from "../local-mcp/host/reservation-handlers.ts";
@@ -7,8 +6,9 @@ import type { Workspace } from "../local-mcp/host/workspace.ts";
 import { toResource } from "../local-mcp/team/lease-paths.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
-import type { RunOutcome, TaskRun } from "../worker-runner/executor.ts";
-import type { Release } from "./tool-process.ts";
+import type { RunOutcome } from "../worker-runner/executor.ts";
+
+export type Release = () => Promise<void>;
 
 /** More files than this are reserved as whole folders. */
 const maxFiles = 200;
@@ -70,18 +70,9 @@ export async function reserveForTask(
   return reserveFiles(workspace, { ...target, self, isOwnAllowed: false }, files);
 }
 
-/** Stored in a checkpoint. Sums of delays, since machines' clocks differ. */
-const Waited = z.object({ reserved: z.object({ times: z.int(), waitedMs: z.int() }) });
+const waitMs = 60_000;
 
-const firstDelayMs = 30_000;
-const longestDelayMs = 600_000;
-const patienceMs = 86_400_000;
-
-/** [TX16] Gives a task back whose files another chat has reserved: at no cost, but not for ever. */
-export function waitForFiles({ task, onCheckpoint }: Pick<TaskRun, "task" | "onCheckpoint">, why: string): RunOutcome {
-  const { times, waitedMs } = Waited.safeParse(task.checkpoint).data?.reserved ?? { times: 0, waitedMs: 0 };
-  if (waitedMs >= patienceMs) return { kind: "failed", reason: `it waited for a day: ${why}`, isRetryable: false };
-  const delayMs = Math.min(longestDelayMs, firstDelayMs * 2 ** times);
-  onCheckpoint({ reserved: { times: times + 1, waitedMs: waitedMs + delayMs } });
-  return { kind: "waiting", reason: why, delayMs };
+/** [TX16] Gives a task back whose files another chat has reserved, at no cost. */
+export function waitForFiles(reason: string): RunOutcome {
+  return { kind: "waiting", reason, delayMs: waitMs };
 }

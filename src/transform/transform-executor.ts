@@ -7,13 +7,13 @@ import { fail, type Failure } from "../shared/failure.ts";
 import { formatIssues } from "../shared/problems.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { isTrusted } from "../tool-runner/project-folder.ts";
+import type { Tests } from "../tool-runner/project-tests.ts";
 import type { Executor, RunOutcome, TaskRun } from "../worker-runner/executor.ts";
 import { CommandWords, type TaskDeps } from "../worker-runner/tasks/task-type.ts";
 import { commonGitFolder, gitInFolder, gitInWorktree, resolveCommit } from "../worker-runner/work-git.ts";
 import { readChange, TransformTask, type Change } from "./change.ts";
 import { reserveForTask, waitForFiles } from "./reserve-files.ts";
-import { defaultTimeMs, runTransform } from "./run-transform.ts";
-import type { Tests, TransformReport, TransformRequest } from "./tool-process.ts";
+import { defaultTimeMs, runTransform, type TransformReport, type TransformRequest } from "./run-transform.ts";
 import { resetTo } from "./worktree.ts";
 
 /** A worker's settings for tasks that are transforms. */
@@ -31,7 +31,7 @@ interface Options extends Pick<TransformRequest, "isTrusted" | "timeoutMs"> {
   /** Where packages are installed. */
   readonly top: string;
   readonly repository: string;
-  readonly tests: Tests;
+  readonly tests: Tests | "script" | null;
 }
 
 /** [TX13] Refused where code would have to run, and nothing says that it may. */
@@ -44,7 +44,7 @@ export async function createTransform(
   if (!isCodeTrusted && tests !== false)
     return fail("bad_input", "tests run code of the repository: set trust to true, or tests to false.");
   const repository = await commonGitFolder(gitInFolder(deps.env, top), top);
-  const words = tests === false ? "none" : (tests ?? "script");
+  const words = tests === false ? null : (tests ?? "script");
   const options = { top, repository, isTrusted: isCodeTrusted, tests: words, timeoutMs } as const;
   return ok({ programs: tests ? [tests[0]] : [], run: (run) => runTask(deps, options, run) });
 }
@@ -65,25 +65,21 @@ async function runTask(deps: TaskDeps, options: Options, run: TaskRun): Promise<
     change: (tree) => toChange(task, tree),
     paths: task.paths,
     ...rest,
-    offer: {
-      tests,
-      allowsRepeat: task.allowRepeat,
-      reserve: (files) => reserveForTask(deps.workspace, target, files),
-    },
+    offer: { tests, reserve: (files) => reserveForTask(deps.workspace, target, files) },
     signal: run.signal,
     onOutput: run.onOutput,
   });
-  if (!report.ok) return toOutcome(run, report.error);
+  if (!report.ok) return toOutcome(report.error);
   if (report.value.commit !== null) await resetTo(git, report.value.commit);
   return { kind: "done", result: toResult(report.value) };
 }
 
-function toChange({ rule, codemod, lintFix, tool }: TransformTask, tree: string): Result<Change, Failure> {
+function toChange({ rule, codemod, lintFix }: TransformTask, tree: string): Result<Change, Failure> {
   if (rule !== undefined) return ok({ kind: "rules", text: rule });
   if (codemod === undefined) return ok({ kind: "lint-fix", linter: lintFix === true ? null : (lintFix ?? null) });
   const path = realPathIn(tree, codemod);
   if (path === null) return fail("bad_input", `${codemod} is no file or folder in the repository.`);
-  return readChange(path, tool ?? null);
+  return readChange(path);
 }
 
 /** A symbolic link may lead out of the repository. */
@@ -98,14 +94,12 @@ function realPathIn(tree: string, path: string): string | null {
 }
 
 /** The same transform may succeed later, when tests failed. */
-function toOutcome(run: TaskRun, { code, message: reason }: Failure): RunOutcome {
+function toOutcome({ code, message: reason }: Failure): RunOutcome {
   if (code === "stopped") return { kind: "stopped" };
-  if (code === "reserved") return waitForFiles(run, reason);
+  if (code === "reserved") return waitForFiles(reason);
   return { kind: "failed", reason, isRetryable: code === "tests_failed" };
 }
 
-function toResult({ files, rules, ...report }: TransformReport): Json {
-  const { tool, version, insertions, deletions, isIdempotent, tests } = report;
-  const matches = rules.map((one) => ({ rule: one.rule, matches: one.matches }));
-  return { tool, version, files: files.length, insertions, deletions, rules: matches, isIdempotent, tests };
+function toResult({ files, tool, version, insertions, deletions, tests }: TransformReport): Json {
+  return { tool, version, files: files.length, insertions, deletions, tests };
 }

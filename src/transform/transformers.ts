@@ -5,10 +5,8 @@ import {
   type CommandContext,
   type Detection,
   type ProjectView,
-  type ToolOutput,
 } from "../analysis/adapter.ts";
 import { biome, eslint, oxlint } from "../analysis/adapters/linters.ts";
-import { asObject, textAt } from "../shared/json-fields.ts";
 import { detectLibrary } from "../tool-runner/project-folder.ts";
 import { linterNames, type Change, type LinterName } from "./change.ts";
 
@@ -27,11 +25,6 @@ export interface TransformCommand {
   readonly codes: readonly number[];
 }
 
-export interface RuleCount {
-  readonly rule: string;
-  readonly matches: number;
-}
-
 export interface Transformer {
   readonly name: string;
   /** @param from where the project's packages are installed */
@@ -39,10 +32,6 @@ export interface Transformer {
   /** [TX6] Options of Node, which keeps it from writing elsewhere; null: not a program of Node. */
   readonly permissions: readonly string[] | null;
   readonly apply: (context: TransformContext) => Promise<readonly TransformCommand[]>;
-  readonly count?: {
-    readonly command: (context: TransformContext) => TransformCommand;
-    readonly parse: (output: ToolOutput) => readonly RuleCount[];
-  };
 }
 
 /** @returns the tools that can do it, the first that the project has counts */
@@ -58,13 +47,6 @@ export function transformersFor(change: Change): readonly Transformer[] {
 }
 
 function astGrep(rules: string): Transformer {
-  const scan = ({ paths, writeScratch }: TransformContext, ...more: string[]): TransformCommand => {
-    // The project's own configuration could name libraries to load.
-    const config = writeScratch("sgconfig.yml", "ruleDirs: []\n");
-    const args = ["scan", "--config", config, "--rule", writeScratch("rules.yml", rules), ...more, ...paths];
-    // 1: a rule of the level error still has matches.
-    return { args, codes: [0, 1] };
-  };
   return {
     name: "ast-grep",
     permissions: null,
@@ -75,19 +57,15 @@ function astGrep(rules: string): Transformer {
         setUp: "rules are applied by ast-grep",
         risk: null,
       }),
-    apply: (context) => Promise.resolve([scan(context, "--update-all")]),
-    count: { command: (context) => scan(context, "--json=stream"), parse: parseMatches },
+    apply: ({ paths, writeScratch }) => {
+      // The project's own configuration could name libraries to load.
+      const config = writeScratch("sgconfig.yml", "ruleDirs: []\n");
+      const rule = writeScratch("rules.yml", rules);
+      const args = ["scan", "--config", config, "--rule", rule, "--update-all", ...paths];
+      // 1: a rule of the level error still has matches.
+      return Promise.resolve([{ args, codes: [0, 1] }]);
+    },
   };
-}
-
-/** One match in each line. */
-function parseMatches({ stdout }: ToolOutput): RuleCount[] {
-  const counts = new Map<string, number>();
-  for (const line of stdout.split("\n").filter(Boolean)) {
-    const rule = textAt(asObject(JSON.parse(line)), "ruleId") ?? "";
-    counts.set(rule, (counts.get(rule) ?? 0) + 1);
-  }
-  return [...counts].map(([rule, matches]) => ({ rule, matches }));
 }
 
 const parsers: Readonly<Record<string, readonly string[]>> = {

@@ -24,7 +24,6 @@ export interface WorktreeSource {
 }
 
 export interface ThrowawayWorktree {
-  readonly name: string;
   /** Private folder that holds the worktree, deleted with it. */
   readonly folder: string;
   readonly tree: string;
@@ -36,11 +35,21 @@ export interface ThrowawayWorktree {
 
 const prefix = "transform-";
 
+/** [TX6] Symbolic links, which tools follow out of the worktree, are files that have their text. */
+export function withoutLinks(git: Git): Git {
+  return { ...git, before: [...git.before, "-c", "core.symlinks=false"] };
+}
+
+interface ThrowawayOptions {
+  readonly keepsObjects: boolean;
+  readonly hasLinks: boolean;
+}
+
 /** [TX2] A worktree on no branch. Those whose process has died are removed first. */
 export async function createThrowaway(
   deps: WorkDeps,
   source: WorktreeSource,
-  keepsObjects: boolean,
+  { keepsObjects, hasLinks }: ThrowawayOptions,
 ): Promise<ThrowawayWorktree> {
   const { env, home, self } = deps;
   await removeAbandoned(deps);
@@ -53,13 +62,12 @@ export async function createThrowaway(
   try {
     // Marked, so that one that outlives this process is ended before its worktree is removed.
     const git = gitInFolder({ ...env, [markName]: toMark(self) }, top);
-    await worktreeCommand(git, ["add", "--quiet", "--detach", tree, base]);
+    await worktreeCommand(hasLinks ? git : withoutLinks(git), ["add", "--quiet", "--detach", tree, base]);
   } catch (error) {
     await remove(deps, repository, folder);
     throw error;
   }
   return {
-    name,
     folder,
     tree,
     git: (signal) => {
@@ -117,6 +125,8 @@ export interface RepositoryProject {
   readonly prefix: string;
 }
 
+const throwaway = { keepsObjects: false, hasLinks: true } as const;
+
 /** Checks a commit out, with the installed packages, for the time of `body`. */
 export async function inCommit<T>(
   deps: WorkDeps,
@@ -124,7 +134,7 @@ export async function inCommit<T>(
   { commit, signal }: { readonly commit: string; readonly signal: AbortSignal },
   body: (folder: string, worktree: ThrowawayWorktree) => Promise<T>,
 ): Promise<T> {
-  const worktree = await createThrowaway(deps, { top, repository, base: commit }, false);
+  const worktree = await createThrowaway(deps, { top, repository, base: commit }, throwaway);
   try {
     await linkModulesInside(worktree.git(signal), { top, tree: worktree.tree });
     return await body(join(worktree.tree, prefix), worktree);

@@ -1,11 +1,8 @@
 import { expect, it } from "vitest";
 import { aMachine, evolved, expectClean, fix, withWorker } from "#harness/evolution/evolve-machine.ts";
-import { complexFiles, duplicated, grading, references, shared } from "#harness/evolution/sample-project.ts";
-import { installStryker } from "#harness/mutation/fake-stryker.ts";
+import { complexFiles, duplicated, grading, shared } from "#harness/evolution/sample-project.ts";
 
 const timeout = 300_000;
-
-const names = ["alpha", "beta", "delta"] as const;
 
 function wrong(value: string): string {
   return `export const count: number = ${value};\n`;
@@ -24,7 +21,7 @@ it(
       const settings = withWorker(machine, [{ files: { "src/count.ts": wrong(value) } }]);
       const { tried } = await evolved(machine, "--config", settings, "--only", "types");
       expect(tried).toMatchObject([{ outcome }]);
-      if (outcome === "rejected") expect(tried[0]?.why).toContain("a checker is silenced (cast that checks nothing)");
+      if (outcome === "rejected") expect(tried[0]?.why).toContain("a checker is silenced (unchecked type)");
       expectClean(machine, outcome === "kept" ? 1 : 0);
     }
   },
@@ -48,29 +45,13 @@ it(
   },
 );
 
-it("[EV6] of a project that only has references the public API is compared, too @night", { timeout }, async () => {
-  const machine = aMachine({ ...complexFiles(["alpha", "gamma"]), ...references });
-  const changed = grading("gamma", true).replace("value: number", "value: number, extra = 0");
-  const settings = withWorker(machine, [fix("alpha"), { files: { "src/gamma.ts": changed } }]);
-  const { tried } = await evolved(machine, "--config", settings, "--only", "complexity");
-  expect(tried).toMatchObject([
-    { outcome: "kept", verdict: { api: "unchanged" } },
-    { outcome: "rejected", why: expect.stringContaining("the public API changes: - export declare function gamma") },
-  ]);
-});
-
-it("[EV8] a run ends when its budget is used up, or after rejections in a row @night", { timeout }, async () => {
-  const machine = aMachine(complexFiles([...names, "gamma"]));
+it("[EV8] a run ends when its budget is used up @night", { timeout }, async () => {
+  const machine = aMachine(complexFiles(["alpha", "beta", "delta", "gamma"]));
   const settings = withWorker(machine, [fix("alpha"), fix("beta"), { files: {} }]);
   const spent = await evolved(machine, "--config", settings, "--budget-cost", "0.02");
   expect(spent.tried.map(({ outcome }) => outcome)).toEqual(["kept", "kept", "stopped", "stopped"]);
   expect(spent.stopped).toMatch(/budget of 0.02 dollars is used up/);
   expectClean(machine, 2);
-  for (const { task } of spent.tried.slice(0, 2))
-    await machine.ask("code", "evolve", "review", "--accept", String(task));
-  const hopeless = await evolved(machine, "--config", settings, "--max-rejected", "1");
-  expect(hopeless.tried.map(({ outcome }) => outcome)).toEqual(["rejected", "stopped"]);
-  expect(hopeless.stopped).toBe("1 changes in a row were rejected");
 });
 
 it(
@@ -87,29 +68,3 @@ it(
     expectClean(machine, 2);
   },
 );
-
-it("[EV4] [EV16] tests of a worker that notice nothing more leave no branch @night", { timeout }, async () => {
-  const machine = aMachine({
-    "src/index.ts": `export class Gauge {
-  level = 0;
-  add(by: number): boolean {
-    if (by < 0) return false;
-    this.level += by;
-    return this.level > 10;
-  }
-}
-`,
-    "src/index.test.ts": `import { test } from "node:test";
-import { Gauge } from "./index.ts";
-test("is made", () => void new Gauge());
-`,
-  });
-  installStryker(machine.project);
-  const idle = 'import { test } from "node:test";\nimport "./index.ts";\ntest("nothing", () => undefined);\n';
-  const settings = withWorker(machine, [{ files: { "src/index.evolve.test.ts": idle } }]);
-  const { tried } = await evolved(machine, "--config", settings, "--only", "tests");
-  expect(tried).toMatchObject([
-    { outcome: "rejected", why: expect.stringContaining("the tests notice none of the 2 mutants") },
-  ]);
-  expectClean(machine, 0);
-});

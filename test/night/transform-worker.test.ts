@@ -41,7 +41,6 @@ it("[TX12] a task with a rule leaves a branch with the change, after the repeat 
     files: 2,
     insertions: 3,
     deletions: 3,
-    isIdempotent: true,
     tests: { command: "npm test" },
   };
   expect([state, result]).toMatchObject(["done", { output }]);
@@ -110,12 +109,12 @@ it("[TX10] [TX16] [TA45] a file that another chat has reserved delays a task at 
   await home.shim("team files reserve src/a.ts");
   const number = await submitted(home, { rule: varRule });
   const reason = expect.stringMatching(/src\/a\.ts is reserved by .*cli-/);
-  for (const [times, afterMs] of [30_000, 60_000, 120_000, 240_000].entries()) {
+  for (const times of [1, 2]) {
     await work(home);
     const { state, detail, attempts, dueInMs } = await home.json("task show", number);
-    expect([state, detail, (attempts as object[]).length, dueInMs]).toEqual(["scheduled", reason, times + 1, afterMs]);
+    expect([state, detail, (attempts as object[]).length, dueInMs]).toEqual(["scheduled", reason, times, 60_000]);
     expect((attempts as object[])[0]).toMatchObject({ end: "released", reason });
-    home.now += afterMs;
+    home.now += 60_000;
   }
   await home.shim("team files release");
   await work(home);

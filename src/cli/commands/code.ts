@@ -198,7 +198,6 @@ async function transform(cli: Cli, input: TransformInput): Promise<CommandResult
 const advice: Readonly<Record<string, string>> = {
   no_tool: " SHIM downloads nothing: add the package to the project.",
   not_trusted: " --trust allows that this time, and the setting analysis.trusted always.",
-  not_idempotent: " --allow-repeat accepts that.",
   no_tests: " Name a command with --tests, or say --no-tests.",
   tests_failed: "No branch was left.",
 };
@@ -207,26 +206,16 @@ function changeLines(report: Transformed): Lines {
   const { diff, files, leftOut, uncommitted } = report;
   return [
     diff !== "" && `${diff}\n`,
-    ...(files.length === 0 ? [unchangedText(report)] : [countText(report), resultText(report)]),
+    ...(files.length === 0 ? [`${report.tool} changed nothing.`] : [countText(report), resultText(report)]),
     ...leftOut.map(({ path, reason }) => `Left out: ${path} (${reason}).`),
     uncommitted > 0 &&
       `Not included: ${pluralize(uncommitted, "path")} of your tree with changes that are not committed.`,
   ];
 }
 
-function unchangedText({ tool, rules }: Transformed): string {
-  if (rules.length > 0) return `${tool} changed nothing: ${rulesText(rules)}, without a fix.`;
-  return tool === "ast-grep" ? "No rule matches: nothing was changed." : `${tool} changed nothing.`;
-}
-
-function rulesText(rules: Transformed["rules"]): string {
-  return rules.map(({ rule, matches }) => `${rule} matches ${pluralize(matches, "time")}`).join(", ");
-}
-
-function countText({ tool, version, files, insertions, deletions, rules }: Transformed): string {
+function countText({ tool, version, files, insertions, deletions }: Transformed): string {
   const name = version === null ? tool : `${tool} ${version}`;
-  const lines = `${pluralize(files.length, "file")}, ${pluralize(insertions, "insertion")}, ${pluralize(deletions, "deletion")}`;
-  return `${name}: ${lines}${rules.length === 0 ? "" : `; ${rulesText(rules)}`}.`;
+  return `${name}: ${pluralize(files.length, "file")}, ${pluralize(insertions, "insertion")}, ${pluralize(deletions, "deletion")}.`;
 }
 
 function resultText({ isIdempotent, tests, base, branch }: Transformed): string {

@@ -76,12 +76,7 @@ async function readType(cli: Cli, file: string | undefined): Promise<CliResult<R
 
 function answer(done: Evolved): CommandResult {
   if (done.kind === "reported") return reported(done.report, done.isInterrupted);
-  if (done.kind === "planned") return ok({ data: done.plan, text: planLines(done), isVerbatim: true });
-  const { job, type } = done;
-  return ok({
-    data: { job, type },
-    text: [`Job ${job} is submitted, for workers with \`evolve\` and the type ${type}.`],
-  });
+  return ok({ data: done.plan, text: planLines(done), isVerbatim: true });
 }
 
 function reported(report: EvolveReport, isInterrupted: boolean): CommandResult {
@@ -173,13 +168,12 @@ async function askFor(cli: Cli, review: Review, number: number): Promise<"accept
   return isAccepted ? "accepted" : "rejected";
 }
 
-/** [EV2] Every number of a value is shown. */
 function planLines({ plan: { candidates, facts }, limits, folder }: Planned): Lines {
   return [
     `Plan for ${folder} at ${facts.base.slice(0, 12)}: ${findingsText(facts)}, ${pluralize(candidates.length, "change")} to try.`,
     ...candidates.flatMap((one, at) => [
       `${String(at + 1).padStart(3)}. ${describe(one)}`,
-      `     by ${methodText(one)}; value ${one.value} = severity ${one.severity} × hotspot ${one.hotspot} ÷ effort ${one.effort}`,
+      `     by ${methodText(one)}; value ${one.value}`,
     ]),
     limitsText(limits),
     ...factLines(facts),
@@ -190,14 +184,9 @@ function findingsText({ findings, tools }: RunFacts): string {
   return tools.length === 0 ? "no tool of the project ran" : `${pluralize(findings, "finding")} of ${tools.join(", ")}`;
 }
 
-function limitsText({ timeMs, tokens, costMicros, maxRejected }: RunLimits): string {
-  const limits = [
-    `${age(timeMs)} of time`,
-    ...(tokens === null ? [] : [`${tokens} tokens`]),
-    ...(costMicros === null ? [] : [dollars(costMicros)]),
-    `${maxRejected} rejected changes in a row`,
-  ];
-  return `It ends after at most ${limits.join(", ")}. Mechanical changes cost nothing. Nothing is merged.`;
+function limitsText({ timeMs, costMicros }: RunLimits): string {
+  const cost = costMicros === null ? "" : `, ${dollars(costMicros)}`;
+  return `It ends after at most ${age(timeMs)} of time${cost}. Mechanical changes cost nothing. Nothing is merged.`;
 }
 
 function factLines({ reported, notReported, notes }: RunFacts): Lines {
@@ -211,7 +200,7 @@ function factLines({ reported, notReported, notes }: RunFacts): Lines {
 
 /** [EV12] */
 function reportLines(report: EvolveReport): Lines {
-  const { tried, job, stopped, findings, mutants, used, ageMs, facts, isEnded } = report;
+  const { tried, job, stopped, findings, used, ageMs, facts, isEnded } = report;
   const count = (outcome: Tried["outcome"]): number => tried.filter((one) => one.outcome === outcome).length;
   const kept = count("kept");
   const state = isEnded ? "has ended" : "is not finished; `shim code evolve` continues it";
@@ -220,8 +209,6 @@ function reportLines(report: EvolveReport): Lines {
     ...tried.flatMap(triedLines),
     findings.before !== null &&
       `Findings: ${findings.before}, ${findings.afterAllKept} once all that was kept is merged.`,
-    mutants.survivedBefore > 0 &&
-      `Mutants that no test notices: ${mutants.survivedBefore}, then ${mutants.survivedAfter}.`,
     `Cost: ${dollars(used.costMicros)}, ${used.tokens} tokens. Work: ${age(used.wallMs)}, in ${age(ageMs)}.`,
     kept > 0 && "`shim code evolve review` goes through the branches.",
     ...(facts ? factLines(facts) : []),
@@ -236,15 +223,9 @@ function triedLines({ task: number, outcome, what, method, branch, why, verdict 
   return result === "" ? [line] : [line, `            ${result.replaceAll(/\s+/g, " ").slice(0, maxWhyChars)}`];
 }
 
-function verdictText({ removed, before, after, api, mutants }: NonNullable<Tried["verdict"]>): string {
-  const tests =
-    after.tests === null ? "tests pass" : `${after.tests.ran} tests pass (${before.tests?.ran ?? "?"} before)`;
-  const share = (one: typeof before.coverage): string =>
-    one === null ? "not measured" : `${((100 * one.covered) / one.lines).toFixed(1)} %`;
-  const killed = mutants === null ? [] : [`${mutants.killed} of ${mutants.survived} mutants are noticed now`];
-  const found = removed === 0 ? [] : [`${pluralize(removed, "finding")} less`];
-  const coverage = `coverage ${share(before.coverage)} to ${share(after.coverage)}`;
-  return [...found, ...killed, tests, coverage, `public API ${api}`].join(", ");
+function verdictText({ findings: { before, after }, isApiCompared }: NonNullable<Tried["verdict"]>): string {
+  const api = isApiCompared ? "the public API holds" : "the public API was not compared";
+  return `${pluralize(before, "finding")} before, ${after} now, the tests pass, ${api}`;
 }
 
 function dollars(micros: number): string {

@@ -15,8 +15,7 @@ export function aMeasurement(changes: Partial<Measured> = {}): Measured {
     tools: [{ name: "oxlint", status: "ran", why: null }],
     findings: [],
     hotspots: [],
-    tests: { passed: true, output: "", counts: { ran: 10, skipped: 1 }, flaky: null, commands: [] },
-    coverage: { lines: 100, covered: 80 },
+    tests: { failure: null, isFlaky: false },
     api: ["export declare const a: number;"],
     testFiles: ["src/a.test.ts"],
     notes: [],
@@ -32,11 +31,7 @@ export function aCandidate(changes: Partial<Candidate> = {}): Candidate {
     fixer: "lint-fix",
     files: ["src/a.ts"],
     findings: [aFinding()],
-    cascade: [],
     value: 3,
-    severity: 3,
-    hotspot: 1,
-    effort: 1,
     ...changes,
   };
 }

@@ -36,15 +36,6 @@ const settings = {
   ".gitignore": "node_modules\n",
 };
 
-/** Instead of the package's own: a project that only has references. */
-export const references = {
-  "tsconfig.json": JSON.stringify({ files: [], references: [{ path: "src" }] }),
-  "src/tsconfig.json": JSON.stringify({
-    compilerOptions: { ...compilerOptions, composite: true, emitDeclarationOnly: true, outDir: "../types" },
-  }),
-  ".gitignore": "node_modules\ntypes\n",
-};
-
 /** Seeded: an unused import, unused exports, a lint error that a linter fixes, a type error. */
 export const seeded = {
   "src/index.ts": `import { add, sub } from "./math.ts";

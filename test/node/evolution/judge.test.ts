@@ -2,7 +2,6 @@ import * as astGrep from "@ast-grep/napi";
 import { expect, it } from "vitest";
 import { aCandidate, aFinding, aMeasurement } from "#harness/evolution/measured.ts";
 import { judge, newFindings, type FileDelta, type JudgeInput } from "#src/evolution/judge.ts";
-import { parseCounts, parseLcov } from "#src/evolution/tests.ts";
 
 const change: FileDelta = { path: "src/a.ts", kind: "changed", before: "var a = 1;", after: "let a = 1;" };
 
@@ -47,26 +46,21 @@ it("[EV5] a finding whose line was changed replaces its former self, but no find
   expect(newFindings([own, other], twice, new Set([own.fingerprint]))).toHaveLength(1);
 });
 
-function withTests(tests: object): string[] {
-  return judged({ after: aMeasurement({ findings: fine, tests: { ...aMeasurement().tests, ...tests } }) });
-}
-
-it("[EV4] tests that fail, are fewer, or are skipped reject a change", () => {
-  expect(withTests({ passed: false, output: "it broke" })).toEqual(["the tests fail: it broke"]);
-  expect(withTests({ counts: { ran: 9, skipped: 1 } })).toEqual(["9 tests ran, 10 before"]);
-  expect(withTests({ counts: { ran: 10, skipped: 2 } })).toEqual(["2 tests are skipped, 1 before"]);
-  expect(withTests({ counts: null })).toEqual(["the tests are not counted any more"]);
+it("[EV4] tests that fail reject a change", () => {
+  const after = aMeasurement({ findings: fine, tests: { failure: "npm test ended with exit code 1", isFlaky: false } });
+  expect(judged({ after })).toEqual(["the tests fail: npm test ended with exit code 1"]);
 });
 
-it("[EV4] [EV21] the coverage drops when the tests miss more lines, not when covered lines are deleted", () => {
-  const withCoverage = (lines: number, covered: number) =>
-    judged({ after: aMeasurement({ findings: fine, coverage: { lines, covered } }) });
-  expect(withCoverage(90, 70)).toEqual([]);
-  expect(withCoverage(101, 80)).toEqual(["the tests miss 21 lines, 20 before"]);
-  expect(judged({ after: aMeasurement({ findings: fine, coverage: null }) })).toHaveLength(1);
-  expect(judged({ before: aMeasurement({ findings: [aFinding()], coverage: null }), after: aMeasurement() })).toEqual(
-    [],
-  );
+it("[EV10] what becomes unused where unused code is removed is no new finding", () => {
+  const unused = aFinding({ tool: "knip", rule: "exports", symbol: "one" });
+  const inTurn = aFinding({ tool: "knip", rule: "types", file: "src/b.ts" });
+  const before = aMeasurement({ findings: [unused] });
+  const after = aMeasurement({ findings: [inTurn] });
+  const candidate = aCandidate({ fixer: "unused", findings: [unused] });
+  expect(judged({ before, after, candidate })).toEqual([]);
+  expect(judged({ after: aMeasurement({ findings: [...fine, inTurn] }) })).toEqual([
+    "new findings: knip types in src/b.ts:1",
+  ]);
 });
 
 function withApi(old: readonly string[], now: readonly string[], rest: Partial<JudgeInput> = {}): string[] {
@@ -77,18 +71,20 @@ function withApi(old: readonly string[], now: readonly string[], rest: Partial<J
   });
 }
 
-it("[EV6] a change of the public API is kept only where that is allowed", () => {
+it("[EV6] what was declared stays, but for unused exports and what only they used; more may come", () => {
   const [one, two] = ["export declare const one: number;", "export declare const two: number;"];
-  expect(withApi([one], [])).toEqual([`the public API changes: - ${one}`]);
+  expect(withApi([one], [])).toEqual([`the public API changes: ${one}`]);
+  expect(withApi([one], ["export declare const one: string;"])).toHaveLength(1);
   expect(withApi([one], [], { rules: { allowsApi: true } })).toEqual([]);
-  expect(withApi([], [`public ${one}`])).toEqual([`the public API changes: + ${one}`]);
   expect(withApi([two], [one, two])).toEqual([]);
+  expect(withApi(["interface Gone { a: string; }"], [])).toEqual([]);
+  expect(withApi(["interface Options { a: string; }"], ["interface Options { b: string; }"])).toHaveLength(1);
   const unused = aFinding({ tool: "knip", rule: "exports", symbol: "one" });
   const candidate = aCandidate({ fixer: "unused", findings: [unused] });
   const findings = [unused, aFinding({ rule: "other" })];
   const before = aMeasurement({ findings, api: [one, two] });
   expect(withApi([], [two], { before, candidate })).toEqual([]);
-  expect(withApi([], [], { before, candidate })).toEqual([`the public API changes: - ${two}`]);
+  expect(withApi([], [], { before, candidate })).toEqual([`the public API changes: ${two}`]);
 });
 
 const worker = aCandidate({ method: "worker", fixer: null });
@@ -115,16 +111,6 @@ it("[EV7] other files, deleted files and tests, and links instead of files rejec
   expect(reasons("let a;", null, { kind: "retyped" })).toHaveLength(1);
   // A mechanical change has no business in the tests.
   expect(judged({ changes: [change, { ...test, kind: "changed", before: "", after: "" }] })).toHaveLength(1);
-});
-
-it("[EV16] tests are added beside the code that they test, which stays as it is", () => {
-  const candidate = aCandidate({ method: "worker", fixer: null, subject: "tests", findings: [] });
-  const after = aMeasurement({ findings: [aFinding(), ...fine] });
-  const added: FileDelta = { path: "src/a.test.ts", kind: "added", before: null, after: "assert.equal(a, 1);" };
-  expect(judged({ candidate, after, changes: [added] })).toEqual([]);
-  expect(judged({ candidate, after, changes: [added, change] })).toEqual([
-    "files of no concern were changed: src/a.ts",
-  ]);
 });
 
 it("[EV104] settings of tools are never changed, even where they have a finding", () => {
@@ -159,16 +145,11 @@ it("[EV101] each way to silence a checker rejects a change, by its syntax", () =
     "const a: any = b;",
     "function f(a: Map<string, any>) {}",
     "type A = any;",
-    "type A = Function;",
     "const a = b as string;",
     "const a = b!;",
     "b!.c();",
     "let a!: string;",
     "class A { b!: string }",
-    'declare module "a";',
-    "declare const b: Foo;",
-    "function isA(b: unknown): b is A { return true; }",
-    "function isA(b: unknown): asserts b is A {}",
     "void b;",
     "b;",
     "b.c;",
@@ -179,11 +160,9 @@ it("[EV101] each way to silence a checker rejects a change, by its syntax", () =
     "try { f(); } catch (error) { /* never */ }",
     "p.catch(() => {});",
     "p.catch(() => undefined);",
-    "if (b) { /* nothing to do */ }",
     'eval("b");',
     'globalThis.eval("b");',
     'new Function("b");',
-    'setTimeout("b", 1);',
     "// eslint-disable-next-line\nf();",
     "/* oxlint-disable no-var */",
     "/* eslint no-var: 0 */",
@@ -201,15 +180,6 @@ it("[EV101] each way to silence a checker rejects a change, by its syntax", () =
     expect(reasons("let a;", after), after).toContainEqual(
       expect.stringMatching(/^a (?:checker is silenced|finding is suppressed)/),
     );
-  for (const after of [
-    "/** @type {any} */\nlet a;",
-    "const a = /** @type {Foo} */ (b);",
-    "/** @param {*} a */\nfunction f(a) {}",
-  ])
-    expect(
-      judged({ candidate: aCandidate({ files: ["src/a.js"] }), changes: [{ ...change, path: "src/a.js", after }] }),
-      after,
-    ).toHaveLength(1);
   expect(reasons("let a;", "const a = <b>{/* eslint-disable */}</b>;", { path: "src/a.ts" })).not.toEqual([]);
 });
 
@@ -251,15 +221,12 @@ it("[EV101] a suppression that hides more than before rejects a change", () => {
     ["// eslint-disable-next-line a", "/* eslint-disable a */"],
     ["/* c8 ignore next 1 */", "/* c8 ignore next 30 */"],
     ["const a: any = 1;", "const a = 1 as any;"],
-    ["try { f(); } catch {}", "try { f(); } catch { /* fine */ }"],
   ] as const)
     expect(reasons(before, after), after).not.toEqual([]);
-  expect(reasons("// eslint-disable-next-line a, b -- why", "// eslint-disable-next-line a -- why")).toEqual([]);
 });
 
-it("[EV102] a cast to a type may replace what checks less than it, and nothing else", () => {
+it("[EV101] a cast to a type may replace `any`, and nothing else", () => {
   expect(reasons("const a: any = f();", "const a = f() as Foo;")).toEqual([]);
-  expect(reasons("const a = f() as any;", "const a = f() as Foo;")).toEqual([]);
   expect(reasons("const a: any = f();", "const a = f() as Foo; const b = g() as Foo;")).toHaveLength(1);
 });
 
@@ -271,37 +238,31 @@ it("[EV7] [EV101] tests that are skipped reject a change, whatever they are call
     "xit('c', f)",
     "test('d', { todo: true }, f)",
     "it.skip.each(x)('e', f)",
-    "it['skip']('f', f)",
     "test('g', (t) => { t.skip(); })",
-    "const later = it.skip; later('h', f)",
+    "const later = it.skip;",
   ])
-    expect(reasons("test('a', f)", line, test), line).toHaveLength(1);
-  expect(reasons("", "cursor.skip(3); test('skip', () => f({ only: 1 }));", test)).toEqual([]);
+    expect(reasons("", line, test), line).toHaveLength(1);
+  expect(reasons("", "cursor.skip(3); test('skip', () => f(1));", test)).toEqual([]);
 });
 
-it("[EV103] assertions of a test stay, word by word but for white space, also in another file", () => {
+it("[EV103] a test only gains lines, but for imports; one with a finding of its own asserts no less often", () => {
   const test = { path: "src/a.test.ts" };
-  const before = "test('a', () => { assert.equal(f(1), 2); expect(g()).toBe(3); });";
+  const before = 'import { f } from "./a.ts";\ntest("a", () => {\n  assert.equal(f(1), 2);\n});\n';
   const checks = (after: string): string[] => reasons(before, after, test);
-  expect(
-    checks("test('a', () => {\n  assert.equal(\n    f(1), 2,\n  );\n  expect(g()).toBe(3);\n  assert(h());\n});"),
-  ).toEqual([]);
-  expect(checks("test('a', () => { assert.equal(f(1), 2); g(); });")).toEqual([
-    "the tests assert 1 times, 2 times before",
+  const more =
+    'import {\n  f,\n} from "./b.ts";\n  test("a", () => {\n    assert.equal(f(1), 2);\n  assert(h());\n});\n';
+  expect(checks(more)).toEqual([]);
+  expect(checks(before.replace("2", "9"))).toEqual([
+    "a line of a test was changed in src/a.test.ts: assert.equal(f(1), 2);",
   ]);
-  expect(checks("test('a', () => { assert.equal(f(1), 2); assert(true); });")).toHaveLength(1);
-  expect(checks("test('a', () => { assert.equal(f(1), 9); expect(g()).toBe(3); });")).toEqual([
-    "an assertion of a test was changed: assert.equal(f(1),2)",
-  ]);
-  // A finding in the test itself may need another assertion.
   const candidate = aCandidate({ method: "worker", fixer: null, files: ["src/a.test.ts"] });
-  const changed = {
-    ...test,
-    kind: "changed",
-    before: "expect(a.length).toBe(1);",
-    after: "expect(a).toHaveLength(1);",
-  } as const;
-  expect(judged({ candidate, changes: [changed] })).toEqual([]);
+  const own = (text: string): string[] =>
+    judged({
+      candidate,
+      changes: [{ ...test, kind: "changed", before: "expect(a.length).toBe(1);", after: text }],
+    });
+  expect(own("expect(a).toHaveLength(1);")).toEqual([]);
+  expect(own("f(a);")).toEqual(["the tests in src/a.test.ts assert less often"]);
 });
 
 it("[EV101] without a parser no worker's change is kept, and suppressions of other languages are found all the same", () => {
@@ -310,15 +271,4 @@ it("[EV101] without a parser no worker's change is kept, and suppressions of oth
   expect(judged({ changes, astGrep: null })).toEqual([]);
   const style = { ...change, path: "src/a.css", before: "", after: "/* biome-ignore lint: x */" };
   expect(judged({ candidate: aCandidate({ files: ["src/a.css"] }), changes: [style] })).toHaveLength(1);
-});
-
-it("[EV3] counts and coverage are read from the reports of the frameworks", () => {
-  expect(parseCounts("# tests 5\n# pass 3\n# fail 1\n# skipped 1\n# todo 0\n")).toEqual({ ran: 4, skipped: 1 });
-  expect(parseCounts("no report")).toBeNull();
-  const vitest = { numPassedTests: 3, numFailedTests: 0, numPendingTests: 2, numTodoTests: 1 };
-  expect(parseCounts(JSON.stringify(vitest))).toEqual({ ran: 3, skipped: 3 });
-  expect(parseCounts('{"stats":{"passes":2,"failures":1,"pending":4}}')).toEqual({ ran: 3, skipped: 4 });
-  expect(parseCounts("")).toBeNull();
-  expect(parseLcov("SF:a\nLF:10\nLH:4\nend_of_record\nSF:b\nLF:2\nLH:2\n")).toEqual({ lines: 12, covered: 6 });
-  expect(parseLcov("")).toBeNull();
 });

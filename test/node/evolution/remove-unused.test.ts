@@ -1,10 +1,11 @@
 import * as astGrep from "@ast-grep/napi";
 import { expect, it } from "vitest";
 import { removeUnused } from "#src/evolution/fix.ts";
-import { groupFiles } from "#src/evolution/plan.ts";
 
 function without(source: string, names: readonly string[], lines: readonly number[] = []): string {
-  return removeUnused(astGrep, "a.ts", source, { names: new Set(names), lines: new Set(lines) });
+  const finding = { tool: "knip", rule: "exports", file: "a.ts", range: null, message: "" };
+  const named = names.map((symbol) => ({ ...finding, symbol }));
+  return removeUnused(astGrep, "a.ts", source, [...named, ...lines.map((line) => ({ ...finding, range: { line } }))]);
 }
 
 it.each([
@@ -48,17 +49,4 @@ it("[EV10] what its file uses, or what does something when it is evaluated, lose
   expect(without("export const a = start();\n", ["a"])).toBe("const a = start();\n");
   expect(without("export const f = () => start();\n", ["f"])).toBe("");
   expect(without("export const a = 1, b = 2;\n", ["a"])).toBe("export const a = 1, b = 2;\n");
-});
-
-it("[EV11] a file in which a removed line makes something unused belongs to the same change", () => {
-  const diff = `diff --git a/pkg/a.ts b/pkg/a.ts
---- a/pkg/a.ts
-+++ b/pkg/a.ts
-@@ -1 +1 @@
--import { one, two } from "./b.ts";
-+import { one } from "./b.ts";
-`;
-  const groupOf = groupFiles(diff, [{ file: "b.ts", symbol: "two", message: "" }], "pkg");
-  expect(groupOf("a.ts")).toBe(groupOf("b.ts"));
-  expect(groupOf("c.ts")).toBe("c.ts");
 });

@@ -1,13 +1,8 @@
 import { join } from "node:path";
-import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
-import { aClaim } from "#harness/worker/repository-rig.ts";
 import type { ProjectView } from "#src/analysis/adapter.ts";
-import type { Json } from "#src/contract/json.ts";
 import { parseLintFix, readChange, TransformTask, type Change } from "#src/transform/change.ts";
-import { waitForFiles } from "#src/transform/reserve-files.ts";
-import { lineEndsOf, withLineEnds } from "#src/transform/tool-process.ts";
 import { transformersFor, type TransformCommand, type TransformContext } from "#src/transform/transformers.ts";
 
 const files = ["src/a.ts", "src/b.tsx", "src/c.js"];
@@ -79,30 +74,9 @@ it("[TX4] lint-fix is the first linter that the project uses, or the one that is
 it("[TX4] a folder's rules are one set, in the order of their names, and have a size limit", () => {
   const folder = temporaryFolder();
   write(folder, { "b.yaml": "id: b", "a.yml": "id: a", "note.txt": "" });
-  expect(readChange(folder, null)).toEqual({ ok: true, value: { kind: "rules", text: "id: a\n---\nid: b" } });
+  expect(readChange(folder)).toEqual({ ok: true, value: { kind: "rules", text: "id: a\n---\nid: b" } });
   write(folder, { "c.yml": " ".repeat(1_048_577) });
-  expect(readChange(join(folder, "c.yml"), null)).toMatchObject({ ok: false, error: { code: "bad_input" } });
-});
-
-it("[TX9] line ends of one kind are restored, whatever a tool wrote; those of both kinds are left", () => {
-  expect([lineEndsOf("a\r\nb\r\n"), lineEndsOf("a\nb"), lineEndsOf("a\r\nb\n"), lineEndsOf("a")]).toEqual([
-    "\r\n",
-    "\n",
-    null,
-    null,
-  ]);
-  const line = fc.stringMatching(/^[a-z ]{0,5}$/);
-  fc.assert(
-    fc.property(
-      fc.array(line, { minLength: 2 }),
-      fc.constantFrom("\n", "\r\n"),
-      fc.constantFrom("\n", "\r\n"),
-      (lines, before, after) => {
-        expect(withLineEnds(lines.join(after), before)).toBe(lines.join(before));
-        expect(lineEndsOf(lines.join(before))).toBe(before);
-      },
-    ),
-  );
+  expect(readChange(join(folder, "c.yml"))).toMatchObject({ ok: false, error: { code: "bad_input" } });
 });
 
 function isAccepted(payload: object): boolean {
@@ -117,23 +91,4 @@ it("[TX13] a payload names no path out of the repository", () => {
       false,
       false,
     ]);
-});
-
-it("[TX16] a task waits longer each time for reserved files, and for a day in all", () => {
-  const delays: number[] = [];
-  let checkpoint: Json = null;
-  for (;;) {
-    const outcome = waitForFiles(
-      { task: aClaim({ checkpoint }), onCheckpoint: (one) => void (checkpoint = { ...one }) },
-      "a.ts is reserved",
-    );
-    if (outcome.kind !== "waiting") {
-      expect(outcome).toEqual({ kind: "failed", reason: "it waited for a day: a.ts is reserved", isRetryable: false });
-      break;
-    }
-    delays.push(outcome.delayMs);
-  }
-  expect(delays.slice(0, 7)).toEqual([30_000, 60_000, 120_000, 240_000, 480_000, 600_000, 600_000]);
-  const total = delays.reduce((sum, ms) => sum + ms, 0);
-  expect([total >= 86_400_000, total < 87_000_000]).toEqual([true, true]);
 });

@@ -24,11 +24,7 @@ it("[TX1] [TX2] a dry run shows diff and counts of a rule, and changes nothing b
   const before = contents(home.project, () => false);
   const ran = await home.transform("rules/no-var.yml");
   expect(ran).toMatchObject(
-    printed(
-      "-var b = 2;\n+export let a = 1\n+let b = 2\n",
-      "src/ü b.ts",
-      /2 files, 3 insertions, 3 deletions; no-var matches 3 times/,
-    ),
+    printed("-var b = 2;\n+export let a = 1\n+let b = 2\n", "src/ü b.ts", /2 files, 3 insertions, 3 deletions/),
   );
   expect(ran.out).toContain("A second run changes nothing more. This was a dry run: --branch leaves a branch");
   expect(contents(home.project, (path) => path.endsWith("index"))).toEqual(
@@ -43,35 +39,17 @@ it("[TX1] [TX4] each kind of transform reports the same facts @night", async () 
   const changed = async (command: string) => {
     const report = await home.report(command);
     expect(report).toMatchObject(facts);
-    const { tool, files, rules } = report as { tool: string; files: { path: string }[]; rules: unknown };
-    return [tool, files.map(({ path }) => path), rules];
+    const { tool, files } = report as { tool: string; files: { path: string }[] };
+    return [tool, files.map(({ path }) => path)];
   };
-  expect(await changed("rules")).toEqual(["ast-grep", ["src/a.ts", "src/ü b.ts"], [{ rule: "no-var", matches: 3 }]]);
-  expect(await changed("codemods/no-var.cjs src --trust")).toEqual(["jscodeshift", ["src/a.ts", "src/ü b.ts"], []]);
-  expect(await changed("codemods/rename.ts --trust src")).toEqual(["ts-morph", ["src/a.ts", "src/ü b.ts"], []]);
-  expect(await changed("lint-fix")).toEqual(["oxlint", ["src/a.ts", "src/ü b.ts"], []]);
-  expect(await changed("lint-fix:oxlint src/a.ts")).toEqual(["oxlint", ["src/a.ts"], []]);
+  expect(await changed("rules")).toEqual(["ast-grep", ["src/a.ts", "src/ü b.ts"]]);
+  expect(await changed("codemods/no-var.cjs src --trust")).toEqual(["jscodeshift", ["src/a.ts", "src/ü b.ts"]]);
+  expect(await changed("codemods/rename.ts --trust src")).toEqual(["ts-morph", ["src/a.ts", "src/ü b.ts"]]);
+  expect(await changed("lint-fix")).toEqual(["oxlint", ["src/a.ts", "src/ü b.ts"]]);
+  expect(await changed("lint-fix:oxlint src/a.ts")).toEqual(["oxlint", ["src/a.ts"]]);
 });
 
-it("[TX4] --tool decides for a codemod whose text names no tool @night", async () => {
-  const text = "export default (project) => project.getSourceFiles().forEach((file) => file.addStatements('// x'));";
-  const home = aTransformHome({ "codemods/plain.mjs": text });
-  expect(await home.transform("codemods/plain.mjs src/a.ts --trust --tool ts-morph")).toMatchObject(printed("+// x"));
-  const error = "a second run changes src/a.ts again. --allow-repeat accepts that.";
-  expect(await home.transform(`codemods/plain.mjs src/a.ts --trust --tool ts-morph ${untested}`)).toMatchObject(
-    failed(1, error),
-  );
-});
-
-it("[TX9] a codemod keeps the line ends of a file @night", async () => {
-  const home = aTransformHome();
-  const report = await home.report(`codemods/no-var.cjs src --trust ${untested}`);
-  expect(onBranch(home, report, "src/ü b.ts")).toBe(
-    "import { a } from './a.ts';\r\nlet c: number = a;\r\nlet d = <number>c;\r\n",
-  );
-});
-
-it("[TX9] files that git checks out with other line ends change only where the codemod changed them @night", async () => {
+it("[TX15] files that git checks out with other line ends change only where the codemod changed them @night", async () => {
   const home = aTransformHome();
   git(home.project, "config", "core.autocrlf", "true");
   const report = await home.report(`codemods/no-var.cjs src/a.ts --trust ${untested}`);
@@ -82,32 +60,24 @@ it("[TX9] files that git checks out with other line ends change only where the c
   );
 });
 
-it("[TX3] what changes nothing says why, and ends with exit code 3 @night", async () => {
-  const home = aTransformHome({ "rules/no-fix.yml": varRule.replace(/fix.*\n/, "").replace("no-var", "found") });
-  expect(await home.transform("rules/no-var.yml check.js")).toMatchObject({
-    code: 3,
-    out: "No rule matches: nothing was changed.\n",
-  });
-  const unfixed = { code: 3, out: "ast-grep changed nothing: found matches 3 times, without a fix.\n" };
-  expect(await home.transform("rules/no-fix.yml")).toMatchObject(unfixed);
-  expect(await home.transform(`codemods/no-var.cjs check.js --trust ${untested}`)).toMatchObject({
-    code: 3,
-    out: "jscodeshift changed nothing.\n",
-  });
+it("[TX3] what changes nothing says so, and ends with exit code 3 @night", async () => {
+  const home = aTransformHome();
+  const unchanged = (tool: string) => ({ code: 3, out: `${tool} changed nothing.\n` });
+  expect(await home.transform("rules/no-var.yml check.js")).toMatchObject(unchanged("ast-grep"));
+  expect(await home.transform(`codemods/no-var.cjs check.js --trust ${untested}`)).toMatchObject(
+    unchanged("jscodeshift"),
+  );
   expect(home.branches()).toEqual([]);
 });
 
-it("[TX8] a transform whose second run changes more leaves a branch only with --allow-repeat, with the first run @night", async () => {
+it("[TX8] a transform whose second run changes more says so, and leaves no branch @night", async () => {
   const home = aTransformHome({ "codemods/add.cjs": "module.exports = ({ source }) => `${source}// more\\n`;\n" });
   expect(await home.transform("codemods/add.cjs src/a.ts --trust")).toMatchObject(
     printed("A second run changes these files again."),
   );
   const refused = await home.transform(`codemods/add.cjs src/a.ts --trust ${untested}`);
-  expect(refused).toMatchObject(failed(1, "a second run changes src/a.ts again. --allow-repeat accepts that."));
+  expect(refused).toMatchObject(failed(1, "a second run changes src/a.ts again."));
   expect(home.branches()).toEqual([]);
-  const report = await home.report(`codemods/add.cjs src/a.ts --trust --allow-repeat ${untested}`);
-  expect(report["isIdempotent"]).toBe(false);
-  expect(onBranch(home, report, "src/a.ts").match(/more/g)).toHaveLength(1);
 });
 
 it("[TX11] [TX15] a branch is left once the project's tests pass, and nothing is merged @night", async () => {
@@ -131,7 +101,7 @@ it("[TX11] failing tests, no tests and tests of a project that is not trusted le
     failed(1, "the tests are code of the project", "--trust"),
   );
   expect(await home.transform("rules/no-var.yml --branch --trust --tests no-such-program")).toMatchObject(
-    failed(1, "no-such-program cannot be started"),
+    failed(1, "no-such-program"),
   );
   expect(await home.transform("rules/no-var.yml --branch --trust --tests a|b")).toMatchObject(
     failed(2, "no shell parses"),
