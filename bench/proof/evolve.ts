@@ -43,7 +43,7 @@ function improve(shim: Shim, one: ProofPackage, seed: number, faults: string[]):
   const base = git(root, "rev-parse", "HEAD").trim();
   const answers = answersFor(one.entry, seeding);
   const settings = writeSettings(shim, root, { answers, base });
-  const limits = ["--budget-cost", String(budgetMicros / 1e6), "--max-rejected", String(maxTasks)];
+  const limits = ["--budget-cost", String(budgetMicros / 1e6)];
   const start = performance.now();
   const report = shim.evolve(root, "--config", settings, "--only", only, "--max-tasks", String(maxTasks), ...limits);
   const ms = performance.now() - start;

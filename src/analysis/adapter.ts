@@ -1,7 +1,7 @@
 import type { Result } from "../shared/result.ts";
 import type { RawFinding } from "./finding.ts";
 
-export const toolNames = ["tsc", "eslint", "xo", "oxlint", "biome", "complexity", "knip", "fallow", "jscpd"] as const;
+export const toolNames = ["tsc", "eslint", "oxlint", "biome", "complexity", "knip", "fallow", "jscpd"] as const;
 export type ToolName = (typeof toolNames)[number];
 
 /** Subjects that a project should be analysed for. */

@@ -49,7 +49,7 @@ export type Finding = z.infer<typeof Finding>;
 /** A finding as a parser returns it. */
 export type RawFinding = Pick<Finding, "rule" | "level" | "file" | "range" | "message" | "symbol" | "related">;
 
-const lintTools: readonly string[] = ["eslint", "xo", "oxlint", "biome", "complexity"] satisfies ToolName[];
+const lintTools: readonly string[] = ["eslint", "oxlint", "biome", "complexity"] satisfies ToolName[];
 
 /**
  * Rules of different tools that report the same thing. Rules of linters stand without their plugin,
@@ -89,7 +89,7 @@ const equivalent: Readonly<Record<string, readonly string[]>> = {
     "fallow unused-optional-dependency",
   ],
   "unlisted-dependency": ["knip unlisted", "lint no-extraneous-dependencies", "fallow unlisted-dependency"],
-  complexity: ["lint complexity", "fallow complexity"],
+  complexity: ["lint complexity"],
   duplicate: ["fallow code-duplication", "jscpd duplicate"],
 };
 

@@ -1,7 +1,7 @@
 import { oneLine } from "../shared/format.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { conceptOf, type Finding, type Position } from "./finding.ts";
-import type { Report, ToolRun } from "./report.ts";
+import { packages, type Report, type ToolRun } from "./report.ts";
 
 function position({ file, range }: Pick<Finding, "file" | "range">): string {
   const column = range?.column === undefined ? "" : `:${range.column}`;
@@ -29,11 +29,9 @@ function toolState({ status, why, findings, ms }: ToolRun): string {
   return `${status === "untrusted" ? "not run" : status}: ${why ?? ""}`;
 }
 
-/** Memory is limited for each process, or for the heap of Node programs only. */
-function limitsLine({ limits }: Report): string {
-  const network = limits.network === "blocked" ? "no network" : "the network was NOT blocked on this system";
-  const scope = limits.memory === "process" ? "memory of each process" : "memory of Node programs only";
-  return `Tools ran with ${network}, ${limits.timeMs / 1_000} s each, ${scope} up to ${limits.memoryMb} MB.`;
+/** [AN3] */
+function adviceLines({ notCovered }: Report): string[] {
+  return notCovered.map((kind) => `Not analysed: ${kind}. A tool that does: npm install --save-dev ${packages[kind]}`);
 }
 
 const maxHotspots = 5;
@@ -54,9 +52,8 @@ export function toText(report: Report): string {
     findings,
     ["Tools:", ...tools],
     hotspots.length > 0 ? ["Hotspots (complexity times commits):", ...hotspots] : [],
-    report.advice.map((advice) => `Not analysed: ${advice}`),
+    adviceLines(report),
     report.notes.map(oneLine),
-    [limitsLine(report)],
     [totalsLine(report)],
   ];
   return parts
@@ -84,9 +81,10 @@ export function toMarkdown(report: Report): string {
     rest > 0 ? `${rest} more are in the report as JSON or SARIF.\n` : "",
     `## Tools\n\n${table(["tool", "version", "result"], tools)}`,
     hotspots.length > 0 ? `## Hotspots\n\n${table(["file", "complexity", "commits", "score"], hotspots)}` : "",
-    report.advice.map((advice) => `- Not analysed: ${advice}\n`).join(""),
+    adviceLines(report)
+      .map((advice) => `- ${advice}\n`)
+      .join(""),
     report.notes.map((note) => `- ${escape(note)}\n`).join(""),
-    `${limitsLine(report)}\n`,
   ];
   return parts.filter((part) => part !== "").join("\n");
 }
@@ -106,18 +104,6 @@ function escape(text: string): string {
 }
 
 const schema = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
-const homepages: Readonly<Record<ToolRun["name"], string>> = {
-  tsc: "https://www.typescriptlang.org",
-  eslint: "https://eslint.org",
-  xo: "https://github.com/xojs/xo",
-  oxlint: "https://oxc.rs",
-  biome: "https://biomejs.dev",
-  complexity: "https://eslint.org/docs/latest/rules/complexity",
-  knip: "https://knip.dev",
-  fallow: "https://fallow.tools",
-  jscpd: "https://jscpd.dev",
-};
-
 /** [AN7] A report as SARIF 2.1.0: a run for each tool that ran or failed. */
 export function toSarif({ tools, findings, comparedWith }: Report): object {
   const started = tools.filter(({ status }) => status === "ran" || status === "failed");
@@ -130,7 +116,6 @@ function toRun(tool: ToolRun, findings: readonly Finding[], isCompared: boolean)
   const rules = [...new Set(findings.map(({ rule }) => rule))];
   const driver = {
     name: tool.name,
-    informationUri: homepages[tool.name],
     ...omitUndefined({ version: tool.version ?? undefined }),
     rules: rules.map((id) => ({ id, properties: { concept: conceptOf(tool.name, id) } })),
   };

@@ -30,15 +30,6 @@ export const Hotspot = z.object({
 });
 export type Hotspot = z.infer<typeof Hotspot>;
 
-/** Limits that held while the tools ran. */
-export const Limits = z.object({
-  network: z.enum(["blocked", "open"]),
-  memory: z.enum(["process", "node"]),
-  memoryMb: z.int(),
-  timeMs: z.int(),
-});
-export type Limits = z.infer<typeof Limits>;
-
 export const Report = z.object({
   version: z.literal(1),
   folder: z.string(),
@@ -55,11 +46,8 @@ export const Report = z.object({
   hotspots: z.array(Hotspot),
   /** Kinds of which no tool has run, so that nothing is known of them. */
   notCovered: z.array(z.enum(kinds)).default([]),
-  /** Packages to install for the kinds that no tool covered. */
-  advice: z.array(z.string()),
-  /** Reasons why the report is not complete. */
+  /** Reasons why the report is not complete, and limits that did not hold while the tools ran. */
   notes: z.array(z.string()),
-  limits: Limits,
 });
 export type Report = z.infer<typeof Report>;
 
@@ -69,14 +57,6 @@ export function countTotals(findings: readonly Finding[], isCompared: boolean): 
   return { error: count("error"), warning: count("warning"), note: count("note"), new: isCompared ? fresh : null };
 }
 
-const packages: Readonly<Record<(typeof kinds)[number], string>> = {
-  types: "typescript",
-  lint: "oxlint",
-  complexity: "oxlint",
-  duplicates: "fallow",
-  "dead code": "fallow",
-};
-
 /** [AN101] Kinds of which no tool has run; none where tools are asked for by name. */
 export function notCovered(tools: readonly ToolRun[], only: readonly string[] | null): Kind[] {
   const ran = new Set(tools.filter(({ status }) => status === "ran").flatMap((tool) => tool.kinds));
@@ -84,22 +64,14 @@ export function notCovered(tools: readonly ToolRun[], only: readonly string[] | 
   return only === null ? kinds.filter((kind) => !ran.has(kind)) : [];
 }
 
-/**
- * [AN3] What to do for each kind that no tool covered: add a package, or set up the one that is
- * there.
- */
-export function adviceFor(tools: readonly ToolRun[], isInstalled: (packageName: string) => boolean): string[] {
-  const lacking = notCovered(tools, null).map((kind): [string, string] => {
-    const stopped = tools.find((one) => ["failed", "untrusted"].includes(one.status) && one.kinds.includes(kind));
-    if (stopped) return [`${stopped.name} ${stopped.status === "failed" ? "failed" : "was not run"}`, kind];
-    const name = packages[kind];
-    if (!isInstalled(name)) return [`no tool is installed; \`npm install --save-dev ${name}\` adds one`, kind];
-    const why = tools.find((one) => one.kinds.includes(kind) && one.why !== null)?.why;
-    return [`${name} is installed, but not used: ${why ?? "it is not set up"}`, kind];
-  });
-  const byReason = Map.groupBy(lacking, ([reason]) => reason);
-  return [...byReason].map(([reason, found]) => `${found.map(([, kind]) => kind).join(" and ")}: ${reason}`);
-}
+/** [AN3] */
+export const packages: Readonly<Record<Kind, string>> = {
+  types: "typescript",
+  lint: "oxlint",
+  complexity: "oxlint",
+  duplicates: "fallow",
+  "dead code": "fallow",
+};
 
 export interface FileChurn {
   readonly commits: number;

@@ -36,7 +36,7 @@ export interface ChangeOptions {
   readonly reserve: (files: readonly string[]) => Promise<Result<Release, Failure>>;
 }
 
-/** What was measured on a commit is kept for all changes that start from it. */
+/** Measurements of commits, for all changes that start from them. */
 const measured = new Map<string, Measured>();
 const maxMeasured = 20;
 

@@ -42,7 +42,7 @@ function judgeFindings({ before, after, candidate }: JudgeInput): string[] {
   const left = after.findings.filter(({ fingerprint }) => own.has(fingerprint));
   const tests = new Set(after.testFiles);
   const isRemoval = candidate.findings.some(isUnusedName);
-  // What becomes unused in turn is the next run's; a test framework uses its files.
+  // Code that becomes unused in turn is the next run's; a test framework uses its files.
   const isExpected = ({ tool, rule, file }: Finding): boolean => {
     const concept = conceptOf(tool, rule);
     return (isRemoval && concept.startsWith("unused-")) || (tests.has(file) && concept === "unused-file");
@@ -184,6 +184,12 @@ function countAssertions(text: string): number {
 
 /** Without imports, which follow what they name. */
 function linesOf(text: string): string[] {
-  const bare = text.replaceAll(/^import\b[^"']*["'][^"']+["'];?/gm, "");
-  return bare.split("\n").flatMap((line) => line.trim() || []);
+  let isImport = false;
+  return text.split("\n").flatMap((line) => {
+    isImport ||= line.startsWith("import ");
+    const isLeftOut = isImport;
+    // An import ends with the quoted name of its module.
+    if (/["']/.test(line)) isImport = false;
+    return isLeftOut ? [] : line.trim() || [];
+  });
 }

@@ -17,7 +17,7 @@ export interface Measured extends Pick<Report, "findings" | "hotspots"> {
   readonly tools: readonly Pick<ToolRun, "name" | "status" | "why">[];
   readonly commit: string;
   readonly tests: {
-    /** Null: they passed each time. */
+    /** End of their output; null: they passed each time. */
     readonly failure: string | null;
     /** Two runs of the same code ended differently. */
     readonly isFlaky: boolean;
@@ -34,7 +34,7 @@ export interface MeasureDeps extends WorkDeps {
 
 export interface MeasureRequest {
   readonly commit: string;
-  /** Null: `npm test`. */
+  /** Command; null: `npm test`. */
   readonly tests: Tests | null;
   /** Two runs of the same code show tests that are flaky. */
   readonly runs: 1 | 2;

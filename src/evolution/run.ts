@@ -172,7 +172,7 @@ export interface Offered extends Tried {
   readonly verdict: Verdict;
 }
 
-/** Changes of all runs of a project that were kept, and on which nobody has decided. */
+/** Changes of all runs of a project that were kept, and wait for a decision of a person. */
 export async function offeredChanges(
   workspace: Workspace,
   project: RepositoryProject,

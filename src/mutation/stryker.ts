@@ -99,7 +99,7 @@ export interface StrykerRun {
  * [MU1] [MU10] Runs the Stryker that the project has installed, by the project's settings: code of
  * the project, so for trusted projects only. The error says why nothing is known.
  */
-export async function runStryker(run: StrykerRun): Promise<Result<FileMutants[], string>> {
+async function runStryker(run: StrykerRun): Promise<Result<FileMutants[], string>> {
   const { folder, scratch, files } = run;
   const project = openProject(folder);
   const tool = project.findTool("@stryker-mutator/core", "stryker");

@@ -2,7 +2,6 @@ import { realpathSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { toolNames } from "../analysis/adapter.ts";
-import type { Finding } from "../analysis/finding.ts";
 import { toText } from "../analysis/formats.ts";
 import type { Report } from "../analysis/report.ts";
 import type { Json } from "../contract/json.ts";
@@ -72,7 +71,7 @@ function toOutcome(reports: string, run: TaskRun, report: Report): RunOutcome {
   const path = keepOutput(reports, run.task, `${JSON.stringify(report, null, 2)}\n`);
   if (!report.tools.some(({ status }) => status === "ran")) {
     const reasons = report.tools.filter(({ status }) => status !== "unused").map(({ name, why }) => `${name}: ${why}`);
-    return finalFailure(["no tool ran", ...reasons, ...report.advice].join("; "));
+    return finalFailure(["no tool ran", ...reasons].join("; "));
   }
   const summary = JSON.parse(redact(JSON.stringify(summarize(report))).text) as { [key: string]: Json };
   return { kind: "done", result: { ...summary, report: path } };
@@ -81,28 +80,17 @@ function toOutcome(reports: string, run: TaskRun, report: Report): RunOutcome {
 const maxFindings = 50;
 const maxHotspots = 10;
 const maxMessageChars = 300;
-
-function toShort({ tool, rule, level, file, range, message, fingerprint, isNew }: Finding): object {
-  const line = range?.line ?? null;
-  return {
-    tool,
-    rule,
-    level,
-    file,
-    line,
-    message: message.slice(0, maxMessageChars),
-    fingerprint,
-    isNew: isNew ?? null,
-  };
-}
+const levels = ["error", "warning", "note"];
 
 /** New findings first, then by level. */
-function summarize({ tools, findings, totals, comparedWith, hotspots, advice, notes, limits }: Report): object {
-  const order = ["error", "warning", "note"];
+function summarize({ tools, findings, hotspots, totals, comparedWith, notCovered, notes }: Report): object {
   const ranked = findings.toSorted(
-    (a, b) => Number(b.isNew ?? false) - Number(a.isNew ?? false) || order.indexOf(a.level) - order.indexOf(b.level),
+    (a, b) => Number(b.isNew ?? false) - Number(a.isNew ?? false) || levels.indexOf(a.level) - levels.indexOf(b.level),
   );
-  const shown = ranked.slice(0, maxFindings).map(toShort);
+  const shown = ranked.slice(0, maxFindings).map(({ tool, rule, level, file, range, message, fingerprint, isNew }) => {
+    const short = message.slice(0, maxMessageChars);
+    return { tool, rule, level, file, line: range?.line ?? null, message: short, fingerprint, isNew: isNew ?? null };
+  });
   const used = tools.filter(({ status }) => status !== "unused");
   return {
     totals,
@@ -111,8 +99,7 @@ function summarize({ tools, findings, totals, comparedWith, hotspots, advice, no
     omitted: findings.length - shown.length,
     hotspots: hotspots.slice(0, maxHotspots),
     tools: used.map(({ name, version, status, why }) => ({ name, version, status, why })),
-    advice,
+    notCovered,
     notes,
-    limits,
   };
 }

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Adapter, InstalledTool, Parsed, ProjectView, ToolName } from "../analysis/adapter.ts";
 import { adapters } from "../analysis/adapters/adapters.ts";
@@ -11,21 +11,13 @@ import {
   type Baseline,
   type Finding,
 } from "../analysis/finding.ts";
-import { adviceFor, countTotals, findHotspots, notCovered, type Report, type ToolRun } from "../analysis/report.ts";
+import { countTotals, findHotspots, notCovered, type Report, type ToolRun } from "../analysis/report.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { GitError } from "../snapshots/git.ts";
 import { findCommit } from "../worker-runner/work-git.ts";
-import {
-  copyCommit,
-  findRepository,
-  hasTrackedFiles,
-  ignoredFiles,
-  linkConfigAbove,
-  readChurn,
-  type Repository,
-} from "./history.ts";
+import { copyCommit, findRepository, hasTrackedFiles, ignoredFiles, readChurn, type Repository } from "./history.ts";
 import { modulesOf, openCopy, openProject, projectPath } from "./project-folder.ts";
-import { defaultMemoryMb, defaultTimeMs, isolationOf, runTool } from "./run-tool.ts";
+import { defaultTimeMs, missingLimits, runTool } from "./run-tool.ts";
 
 export interface AnalysisOptions {
   readonly folder: string;
@@ -45,8 +37,6 @@ export interface AnalysisOptions {
   /** After each tool. */
   readonly onRun?: (run: ToolRun) => void;
 }
-
-const maxTools = 4;
 
 /** [AN1] Analyses a folder with the tools of its project. The error is wrong input. */
 export async function analyze(options: AnalysisOptions): Promise<Result<Report, string>> {
@@ -93,16 +83,15 @@ class Analysis {
   }
 
   async report(commit: string | null): Promise<Report> {
-    const { folder, since, baseline, only = null, timeMs = defaultTimeMs, env, now } = this.#options;
+    const { folder, since, baseline, only = null, env, now } = this.#options;
     const project = openProject(realpathSync(folder));
     const results = await this.#runAll(project, "now");
     const found = await this.#ownFindings(results, project);
-    const notes: string[] = [];
+    const notes = missingLimits(env);
     const before = commit === null ? baseline?.baseline : await this.#findingsAt(project, commit, notes);
     const isPresent = (file: string): boolean => existsSync(join(project.root, file));
     const findings = before ? compareWithBaseline(found, before, isPresent) : found;
     const tools = results.map(({ run }) => run);
-    const { network, memory } = isolationOf(env);
     const churn = this.#repository ? await readChurn(this.#repository, now()) : new Map();
     return {
       version: 1,
@@ -119,9 +108,7 @@ class Analysis {
       // The rule of a linter comes first, where it ran.
       hotspots: findHotspots(results.find(({ parsed }) => parsed?.complexity)?.parsed?.complexity ?? [], churn),
       notCovered: notCovered(tools, only),
-      advice: only === null ? adviceFor(tools, (name) => project.findTool(name, name) !== null) : [],
       notes,
-      limits: { network, memory, memoryMb: defaultMemoryMb, timeMs },
     };
   }
 
@@ -129,7 +116,6 @@ class Analysis {
   async #findingsAt(project: ProjectView, commit: string, notes: string[]): Promise<Baseline> {
     if (this.#repository === null) throw new Error("a commit without a repository has passed the check");
     const root = await copyCommit(this.#repository, commit, join(this.#scratch, "commit"));
-    linkConfigAbove(this.#repository, this.#scratch);
     const copy = openCopy(project, root);
     const results = await this.#runAll(copy, "then");
     for (const { run } of results) {
@@ -151,21 +137,14 @@ class Analysis {
     return findings.filter(({ file }) => !ignored.has(file));
   }
 
-  async #runAll(project: ProjectView, phase: string): Promise<AdapterResult[]> {
-    const results: AdapterResult[] = [];
-    let next = 0;
-    const work = async (): Promise<void> => {
-      for (let at = next++; at < this.#selected.length; at = next++) {
-        const adapter = this.#selected[at];
-        if (!adapter) continue;
+  #runAll(project: ProjectView, phase: string): Promise<AdapterResult[]> {
+    return Promise.all(
+      this.#selected.map(async (adapter) => {
         const result = await this.#runAdapter(adapter, project, phase);
-        results[at] = result;
         if (result.run.status !== "unused") this.#options.onRun?.(result.run);
-      }
-    };
-    const workers = Math.min(maxTools, availableParallelism());
-    await Promise.all(Array.from({ length: workers }, work));
-    return results;
+        return result;
+      }),
+    );
   }
 
   async #runAdapter(adapter: Adapter, project: ProjectView, phase: string): Promise<AdapterResult> {

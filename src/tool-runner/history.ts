@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { oxlintConfigs } from "../analysis/adapters/linters.ts";
 import { parseChurn, type FileChurn } from "../analysis/report.ts";
 import { GitError, lines, repositoryGit, run, text, userGit, type Git } from "../snapshots/git.ts";
 
@@ -82,13 +81,4 @@ export async function copyCommit({ git, top, prefix }: Repository, commit: strin
   const folder = join(target, prefix);
   mkdirSync(folder, { recursive: true });
   return folder;
-}
-
-/** oxlint also obeys a configuration above the repository, which is to be above the copy, too. */
-export function linkConfigAbove({ top }: Repository, target: string): void {
-  for (let folder = dirname(top); ; folder = dirname(folder)) {
-    const name = oxlintConfigs.find((one) => existsSync(join(folder, one)));
-    if (name !== undefined) return symlinkSync(join(folder, name), join(target, name));
-    if (dirname(folder) === folder) return;
-  }
 }

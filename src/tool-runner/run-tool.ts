@@ -1,54 +1,51 @@
 import { spawnSync } from "node:child_process";
-import { delimiter, isAbsolute } from "node:path";
+import { delimiter, dirname, isAbsolute } from "node:path";
 import type { InstalledTool, ToolCommand, ToolOutput } from "../analysis/adapter.ts";
-import type { Limits } from "../analysis/report.ts";
 import { largestProcess } from "../platform/process-group.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { runProgram, type ProgramExit } from "../worker-runner/run-program.ts";
 
-/** How programs are kept from the network on this system, and whether their memory is limited. */
-interface Isolation {
-  /** Words before a command, which then has no network. */
-  readonly namespace: readonly string[];
-  readonly network: Limits["network"];
-  readonly memory: Limits["memory"];
-}
+/** Words before a command, which then has no network; null: this system has none. */
+type Namespace = readonly string[] | null;
 
 const probeMs = 5_000;
 /** The first word that follows is the program. */
 const withLoopback = ["sh", "-c", 'ip link set lo up && exec "$0" "$@"'];
 
-const probed = new Map<string, Isolation>();
+const probed = new Map<string, Namespace>();
 
 /**
  * [AN13] Asks the system once what it allows: a network namespace without interfaces, or with the
- * loopback interface alone. Linux only, as is the limit of memory.
+ * loopback interface alone. Linux only.
  */
-export function isolationOf(env: NodeJS.ProcessEnv, hasLoopback = false): Isolation {
+function namespaceOf(env: NodeJS.ProcessEnv, hasLoopback = false): Namespace {
   const path = systemPath(env);
   const key = `${hasLoopback} ${path}`;
-  const isolation = probed.get(key) ?? probe(path, hasLoopback);
-  probed.set(key, isolation);
-  return isolation;
+  const known = probed.get(key);
+  const namespace = known === undefined ? probe(path, hasLoopback) : known;
+  probed.set(key, namespace);
+  return namespace;
 }
 
 /** @param path where programs are searched */
-function probe(path: string, hasLoopback: boolean): Isolation {
+function probe(path: string, hasLoopback: boolean): Namespace {
   const canRun = ([program = "", ...args]: readonly string[]): boolean =>
     process.platform === "linux" &&
     spawnSync(program, [...args, "true"], { stdio: "ignore", timeout: probeMs, env: { PATH: path } }).status === 0;
-  const namespace = [
+  const namespaces = [
     ["unshare", "--net"],
     // Files of other users cannot be written in a namespace of users, whatever the user may do.
     ["unshare", "--map-root-user", "--net"],
-  ]
-    .map((words) => words.concat(hasLoopback ? withLoopback : []))
-    .find(canRun);
-  return {
-    namespace: namespace ?? [],
-    network: namespace ? "blocked" : "open",
-    memory: process.platform === "linux" ? "process" : "node",
-  };
+  ];
+  return namespaces.map((words) => words.concat(hasLoopback ? withLoopback : [])).find(canRun) ?? null;
+}
+
+/** [AN13] Limits that do not hold for tools on this system. */
+export function missingLimits(env: NodeJS.ProcessEnv): string[] {
+  return [
+    ...(namespaceOf(env) === null ? ["The network was NOT blocked for tools on this system."] : []),
+    ...(process.platform === "linux" ? [] : ["The memory of tools was limited for Node programs only."]),
+  ];
 }
 
 /** Characters; above it a tool is stopped. */
@@ -61,7 +58,7 @@ const bytesPerMb = 1_048_576;
 
 /** Limits of a tool. */
 export const defaultTimeMs = 300_000;
-export const defaultMemoryMb = 4_096;
+const defaultMemoryMb = 4_096;
 
 export interface ToolStart {
   readonly tool: InstalledTool;
@@ -94,8 +91,12 @@ export async function runTool(start: ToolStart): Promise<Result<ToolOutput, stri
     if (largestProcess(group) > memoryMb * bytesPerMb) full.abort();
   };
   let memoryTimer: NodeJS.Timeout | undefined;
-  const { namespace } = isolationOf(env, start.hasLoopback);
-  const words = [...namespace, ...(tool.isScript ? [process.execPath] : []), tool.path, ...command.args];
+  const words = [
+    ...(namespaceOf(env, start.hasLoopback) ?? []),
+    ...(tool.isScript ? [process.execPath] : []),
+    tool.path,
+    ...command.args,
+  ];
   const [program = tool.path, ...args] = words;
   const exit = await runProgram({
     command: program,
@@ -142,7 +143,8 @@ function systemPath(env: NodeJS.ProcessEnv): string {
 function toolEnv({ env, scratch, memoryMb = defaultMemoryMb }: ToolStart): NodeJS.ProcessEnv {
   return {
     ...Object.fromEntries(Object.entries(env).filter(([name]) => passedVariables.test(name))),
-    PATH: systemPath(env),
+    // The Node of SHIM itself comes first: tests of the project call it by its name.
+    PATH: [dirname(process.execPath), systemPath(env)].join(delimiter),
     HOME: scratch,
     USERPROFILE: scratch,
     TMPDIR: scratch,

@@ -45,7 +45,7 @@ export interface TransformRequest {
   readonly isTrusted: boolean;
   /** None (null): a dry run, which reserves nothing and runs no tests. */
   readonly offer: {
-    /** Null: nothing judges the change. */
+    /** Judges of the change; null: none. */
     readonly tests: Tests | "script" | null;
     readonly reserve: (files: readonly string[]) => Promise<Result<Release, Failure>>;
   } | null;

@@ -76,16 +76,3 @@ it("[AN9] real tools on a commit: a dead export and a type error in a file that 
   expect(code).toBe(1);
   expect(news).toEqual(["src/shapes.ts unused-export grade", "src/uses.ts TS2362 undefined"]);
 });
-
-it("[AN9] a configuration of oxlint above the repository counts for the commit, too", () => {
-  const folder = join(temporaryFolder(), "outer", "project");
-  write(join(folder, ".."), { ".oxlintrc.json": JSON.stringify({ rules: { "no-var": "error" } }) });
-  write(folder, { ".gitignore": "node_modules\n", "package.json": "{}", "src/a.js": "var a = 1;\nconsole.log(a);\n" });
-  symlinkSync(modules, join(folder, "node_modules"));
-  git(folder, "init", "--quiet");
-  git(folder, "add", "--all");
-  git(folder, "commit", "--quiet", "--message", "first");
-  const { code, report } = analyze(folder, "--since", "HEAD", "--only", "oxlint");
-  expect(report.findings.map(({ rule, isNew }) => [rule, isNew])).toEqual([["eslint(no-var)", false]]);
-  expect(code).toBe(0);
-});

@@ -55,11 +55,11 @@ it(
       expect(second.code, `${message}: ${second.err}`).toBe(0);
       const report = (await machine.ask("code", "evolve", "report")) as unknown as EvolveReport;
       expect([message, report.isEnded]).toEqual([message, true]);
-      expect([message, ...report.tried.map(({ outcome }) => outcome)]).toEqual([message, "kept", "kept"]);
+      expect([message, ...report.tried.map(({ outcome }) => outcome)]).toEqual([message, "kept", "kept", "kept"]);
       const { tasks } = (await machine.ask("task", "list", "--limit", "100")) as unknown as OutputOf<"tasks.list">;
-      expect([message, ...tasks.map(({ state }) => state)]).toEqual([message, "done", "done", "done"]);
-      expect((await machine.ask("code", "evolve", "review"))["offered"], message).toHaveLength(2);
-      expectClean(machine, 2, `${message}: ${second.err}`);
+      expect([message, ...tasks.map(({ state }) => state)]).toEqual([message, "done", "done", "done", "done"]);
+      expect((await machine.ask("code", "evolve", "review"))["offered"], message).toHaveLength(3);
+      expectClean(machine, 3, `${message}: ${second.err}`);
       expect(existsSync(join(machine.project, ".git", "index.lock")), message).toBe(false);
     }
   },

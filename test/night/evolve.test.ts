@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aProject, evolve, expectClean } from "#harness/evolution/evolve-home.ts";
+import { aProject, expectClean } from "#harness/evolution/evolve-home.ts";
 import { branches, seeded } from "#harness/evolution/sample-project.ts";
 import { printed } from "#harness/machine/cli-home.ts";
 import { git } from "#harness/machine/git-project.ts";
@@ -32,12 +31,12 @@ it(
     const io = { interrupted: () => new AbortController().signal, stderr };
     const report = (await home.shimWith(io, "code evolve --trust --json")).json() as unknown as EvolveReport;
     await freed;
-    expect(waits).toEqual(["scheduled 0, blocked 0, blocked 0"]);
-    expect(report.tried.map(({ outcome }) => outcome)).toEqual(["kept", "kept"]);
-    expectClean(home, 2);
+    expect(waits).toEqual(["done 0, done 0, scheduled 0, blocked 0"]);
+    expect(report.tried.map(({ outcome }) => outcome)).toEqual(["kept", "kept", "kept"]);
+    expectClean(home, 3);
     expect(await home.json("team files list")).toMatchObject({ files: [] });
 
-    const [one, other] = report.tried.map(({ task, branch }) => ({ task, branch: branch ?? "" }));
+    const [one, other, third] = report.tried.map(({ task, branch }) => ({ task, branch: branch ?? "" }));
     const head = git(project, "symbolic-ref", "--short", "HEAD").trim();
     git(project, "switch", "--quiet", one?.branch ?? "");
     git(project, "commit", "--quiet", "--allow-empty", "-m", "more");
@@ -45,6 +44,6 @@ it(
     expect(await home.shim(`code evolve review --accept ${one?.task}`)).toMatchObject(printed("is left"));
     git(project, "worktree", "add", "--quiet", join(home.paths.home, "tree-of-a-user"), other?.branch ?? "");
     expect(await home.shim(`code evolve review --accept ${other?.task}`)).toMatchObject(printed("is left"));
-    expect(new Set(branches(project))).toEqual(new Set([one?.branch, other?.branch]));
+    expect(new Set(branches(project))).toEqual(new Set([one?.branch, other?.branch, third?.branch]));
   },
 );

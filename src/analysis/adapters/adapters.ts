@@ -11,7 +11,7 @@ import {
 } from "../adapter.ts";
 import type { Level, RawFinding } from "../finding.ts";
 import { fallow, jscpd, knip } from "./dead-code.ts";
-import { biome, complexity, eslint, oxlint, xo } from "./linters.ts";
+import { biome, complexity, eslint, oxlint } from "./linters.ts";
 import { outputProblem } from "./tool-report.ts";
 
 const settings = "tsconfig.json";
@@ -34,7 +34,7 @@ export const tsc: Adapter = {
   parse: parseTsc,
 };
 
-export function hasReferences(project: ProjectView): boolean {
+function hasReferences(project: ProjectView): boolean {
   return listAt(asObject(parse(project.read(settings) ?? "")), "references").length > 0;
 }
 
@@ -65,4 +65,4 @@ function parseLine(line: string, toFile: (path: string) => string): RawFinding |
 }
 
 /** The tool that comes first names a finding that several report. */
-export const adapters: readonly Adapter[] = [tsc, eslint, xo, oxlint, biome, complexity, knip, fallow, jscpd];
+export const adapters: readonly Adapter[] = [tsc, eslint, oxlint, biome, complexity, knip, fallow, jscpd];

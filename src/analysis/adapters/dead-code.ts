@@ -2,15 +2,7 @@ import { compare } from "../../shared/compare.ts";
 import { asObject, isRecord, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import {
-  detectTool,
-  firstFile,
-  type Adapter,
-  type ParseContext,
-  type Parsed,
-  type ProjectView,
-  type ToolOutput,
-} from "../adapter.ts";
+import { detectTool, firstFile, type Adapter, type ParseContext, type Parsed, type ToolOutput } from "../adapter.ts";
 import type { Level, Position, RawFinding } from "../finding.ts";
 import { outputProblem, parseReport, rangeAt } from "./tool-report.ts";
 
@@ -59,14 +51,14 @@ const knipWords: Readonly<Record<string, string>> = {
   duplicates: "exported more than once",
 };
 
-function parseKnip(output: ToolOutput, { toFile, project }: ParseContext): Result<Parsed, string> {
+function parseKnip(output: ToolOutput, { toFile }: ParseContext): Result<Parsed, string> {
   const report = parseReport(output);
   if (!report.ok) return report;
   const findings = listAt(report.value, "issues").flatMap((one) => {
     const { file: _file, owners: _owners, ...rules } = asObject(one) ?? {};
     const file = toFile(textAt(asObject(one), "file") ?? "");
     return Object.entries(rules).flatMap(([rule, found]) =>
-      knipItems(found).map((item) => knipFinding(project, file, rule, item)),
+      knipItems(found).map((item) => knipFinding(file, rule, item)),
     );
   });
   // Versions before 6 list files beside the issues.
@@ -84,33 +76,21 @@ function unusedFile(file: string): RawFinding {
   return { rule: "files", level: "warning", file, range: null, message: "unused file" };
 }
 
-function knipFinding(
-  project: ProjectView,
-  file: string,
-  rule: string,
-  item: JsonObject | readonly unknown[],
-): RawFinding {
+function knipFinding(file: string, rule: string, item: JsonObject | readonly unknown[]): RawFinding {
   if (rule === "files") return unusedFile(file);
   const group = Array.isArray(item) ? item.map(asObject) : [item as JsonObject];
   const [first = null] = group;
   const symbol = group.map((one) => textAt(one, "name") ?? "").join(", ");
-  const line = numberAt(first, "line") || dependencyLine(project, file, symbol);
+  const line = numberAt(first, "line");
   const column = numberAt(first, "col") || undefined;
   const message = `${knipWords[rule] ?? rule}: ${symbol}`;
   return { rule, level: "warning", file, range: line ? { line, ...omitUndefined({ column }) } : null, message, symbol };
 }
 
-/** Dependencies have no position in some versions. */
-function dependencyLine(project: ProjectView, file: string, name: string): number | null {
-  if (!file.endsWith("package.json")) return null;
-  const lines = (project.read(file) ?? "").split("\n");
-  return lines.findIndex((line) => line.includes(`${JSON.stringify(name)}:`)) + 1 || null;
-}
-
 /** Its configuration and its plugins are data. */
 export const fallow: Adapter = {
   name: "fallow",
-  kinds: ["dead code", "duplicates", "complexity"],
+  kinds: ["dead code", "duplicates"],
   detect: detection("fallow", null, [".fallowrc.json", ".fallowrc.jsonc", "fallow.toml", ".fallow.toml"]),
   command: () => ({ args: ["--format", "json", "--quiet", "--no-cache", "--no-type-aware"] }),
   parse: parseFallow,
@@ -120,7 +100,6 @@ function parseFallow(output: ToolOutput, { toFile }: ParseContext): Result<Parse
   const report = parseReport(output);
   if (!report.ok) return report;
   if (report.value["error"] === true) return err(textAt(report.value, "message") ?? outputProblem(output));
-  const health = objectAt(report.value, "health");
   const clones = listAt(objectAt(report.value, "dupes"), "clone_groups").map(asObject);
   const findings = [
     ...Object.entries(objectAt(report.value, "check") ?? {}).flatMap(([key, found]) =>
@@ -131,13 +110,8 @@ function parseFallow(output: ToolOutput, { toFile }: ParseContext): Result<Parse
       const fields = { file: "file", line: "start_line", endLine: "end_line" };
       return clonesFinding("code-duplication", copies, fields, toFile);
     }),
-    ...listAt(health, "findings").map((one) => healthFinding(asObject(one), toFile)),
   ];
-  const complexity = listAt(health, "file_scores").map((one) => {
-    const score = asObject(one);
-    return { file: toFile(textAt(score, "path") ?? ""), complexity: numberAt(score, "total_cyclomatic") ?? 0 };
-  });
-  return ok({ findings, complexity });
+  return ok({ findings });
 }
 
 const fallowLevels: Readonly<Record<string, Level>> = { error: "error", warn: "warning", warning: "warning" };
@@ -169,23 +143,6 @@ function checkFinding(rule: string, found: JsonObject | null, toFile: ToFile): R
   const message = `${rule.replaceAll("-", " ")}${subject === "" ? "" : `: ${subject}`}`;
   const finding = { rule, level: fallowLevel(found), file: toFile(file), range, message };
   return symbol === undefined ? finding : { ...finding, symbol };
-}
-
-function healthFinding(found: JsonObject | null, toFile: ToFile): RawFinding {
-  const symbol = textAt(found, "name") ?? "";
-  const figures = ["cyclomatic", "cognitive", "crap", "line_count"].flatMap((name) => {
-    const value = numberAt(found, name);
-    return value === null ? [] : [`${name.replace("_", " ")} ${value}`];
-  });
-  const exceeded = textAt(found, "exceeded") ?? "complexity";
-  return {
-    rule: "complexity",
-    level: fallowLevel(found),
-    file: toFile(textAt(found, "path") ?? ""),
-    range: rangeAt(found, { line: "line", column: "col", columnOffset: 1 }),
-    message: `${symbol === "" ? "a function" : symbol} exceeds ${exceeded}: ${figures.join(", ")}`,
-    ...(symbol === "" ? {} : { symbol }),
-  };
 }
 
 export const jscpd: Adapter = {

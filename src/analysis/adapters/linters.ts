@@ -46,23 +46,6 @@ export const eslint: Adapter = {
   parse: parseEslint,
 };
 
-const xoConfigs = [...withEndings("xo.config", ["js", "mjs", "cjs", "ts"]), ".xo-config.js", ".xo-config.json"];
-
-/** ESLint with a configuration of its own, which prints the same reports. */
-export const xo: Adapter = {
-  name: "xo",
-  kinds: ["lint"],
-  detect: (project) => {
-    const isNamed = project.read("package.json")?.includes('"xo"') === true;
-    const config = firstFile(project, xoConfigs) ?? (isNamed ? "package.json" : null);
-    if (config === null) return { kind: "unused", why: "there is no configuration of XO" };
-    const risk = "its configuration and plugins are code of the project";
-    return detectTool(project, { packageName: "xo", setUp: `${config} names it`, risk });
-  },
-  command: () => ({ args: ["--reporter", "json"] }),
-  parse: parseEslint,
-};
-
 /** 2: the configuration or ESLint itself failed. */
 function parseEslint(output: ToolOutput, { toFile }: ParseContext): Result<Parsed, string> {
   const { code, stdout } = output;
@@ -88,7 +71,7 @@ function eslintFinding(file: string, message: JsonObject | null): RawFinding {
 
 const oxlintJson = [".oxlintrc.json", ".oxlintrc.jsonc"];
 const oxlintScripts = withEndings("oxlint.config", scriptEndings);
-export const oxlintConfigs = [...oxlintJson, ...oxlintScripts];
+const oxlintConfigs = [...oxlintJson, ...oxlintScripts];
 
 /** Outside a repository oxlint also reads what is installed. */
 const notPackages = "--ignore-pattern=**/node_modules/**";
@@ -248,13 +231,9 @@ function parseComplexity(output: ToolOutput, context: ParseContext): Result<Pars
 
 /** The linter's own run reports it, with the project's threshold. */
 function hasOwnRule({ project, selected }: ParseContext, isOxlint: boolean): boolean {
-  if (!isOxlint) {
-    const config = eslintConfig(project);
-    return selected.includes("eslint") && config !== null && /\bcomplexity\b/.test(project.read(config) ?? "");
-  }
-  const own = objectAt(oxlintSettings(project), "rules")?.["complexity"] ?? "off";
-  const severity: unknown = Array.isArray(own) ? own[0] : own;
-  return selected.includes("oxlint") && !["off", "allow", 0].includes(severity as string);
+  const config = isOxlint ? firstFile(project, oxlintConfigs) : eslintConfig(project);
+  const isNamed = config !== null && /\bcomplexity\b/.test(project.read(config) ?? "");
+  return isNamed && selected.includes(isOxlint ? "oxlint" : "eslint");
 }
 
 function toFunction(found: RawFinding): { value: number; finding: RawFinding }[] {

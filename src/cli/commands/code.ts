@@ -32,7 +32,6 @@ const AnalyzeInput = z.strictObject({
     .default(false)
     .describe(`write all findings to the baseline (default: ${defaultBaseline} in the folder)`),
   format: z.enum(["text", "json", "sarif", "markdown"]).default("text").describe("of the report"),
-  output: File.optional().describe("write the report to a file"),
   only: z
     .string()
     .transform((text) => text.split(",").map((name) => name.trim()))
@@ -78,7 +77,7 @@ async function runAnalysis(cli: Cli, input: AnalyzeInput, isJson: boolean): Prom
   const { root, path, baseline } = checked.value;
   const trusted = trustOf(cli.paths.config, root, trust);
   if (!trusted.ok) return trusted;
-  const signal = endSignal(cli);
+  const signal = cli.io.interrupted();
   cli.progress(`Analysing ${root} ...`);
   const analyzed = analyze({
     folder: root,
@@ -103,20 +102,8 @@ async function runAnalysis(cli: Cli, input: AnalyzeInput, isJson: boolean): Prom
     writeBaseline(path, report.value);
     cli.progress(`The baseline is in ${relative(cli.io.cwd, path)}.`);
   }
-  return analysisAnswer(input, isJson ? "json" : input.format, report.value);
-}
-
-const parentCheckMs = 1_000;
-
-/** Aborted by Ctrl-C, and when the launcher is gone: a killed one forwards no signal. */
-function endSignal({ io }: Cli): AbortSignal {
-  const orphaned = new AbortController();
-  const parent = io.parentPid();
-  const timer = setInterval(() => {
-    if (io.parentPid() !== parent) orphaned.abort();
-  }, parentCheckMs);
-  timer.unref();
-  return AbortSignal.any([io.interrupted(), orphaned.signal]);
+  const text = formats[isJson ? "json" : input.format](report.value);
+  return ok({ data: report.value, text, isVerbatim: true, exit: analysisExit(report.value, isWritten) });
 }
 
 interface CheckedInput {
@@ -128,7 +115,7 @@ interface CheckedInput {
 
 function checkInput(
   { io }: Cli,
-  { folder = io.cwd, since, baseline: given, writeBaseline: isWritten, output }: AnalyzeInput,
+  { folder = io.cwd, since, baseline: given, writeBaseline: isWritten }: AnalyzeInput,
 ): CliResult<CheckedInput> {
   if (since !== undefined && (isWritten || given !== undefined))
     return wrongUsage("--since cannot be used with a baseline.");
@@ -136,22 +123,8 @@ function checkInput(
   const path = given ?? join(folder, defaultBaseline);
   const baseline = given !== undefined && !isWritten ? readBaseline(path) : ok(null);
   if (!baseline.ok) return baseline;
-  const missing = [output ?? path, path].map(dirname).find((one) => !existsSync(one));
-  if (missing !== undefined) return wrongUsage(`there is no folder ${missing}.`);
+  if (!existsSync(dirname(path))) return wrongUsage(`there is no folder ${dirname(path)}.`);
   return ok({ root: realpathSync(folder), path, baseline: baseline.value });
-}
-
-function analysisAnswer(
-  { output, writeBaseline: isWritten }: AnalyzeInput,
-  format: AnalyzeInput["format"],
-  report: Report,
-): CommandResult {
-  const text = formats[format](report);
-  const exit = analysisExit(report, isWritten);
-  if (output === undefined) return ok({ data: report, text, isVerbatim: true, exit });
-  writeAtomically(output, text, { mode: fileMode });
-  const { totals, tools, notCovered } = report;
-  return ok({ data: { output, totals, tools, notCovered }, text: `The report is in ${output}.\n`, exit });
 }
 
 const formats: Readonly<Record<AnalyzeInput["format"], (report: Report) => string>> = {
@@ -187,7 +160,7 @@ function writeBaseline(path: string, { findings }: Report): void {
 /** [TX3] Exit code 3: nothing changed. */
 async function transform(cli: Cli, input: TransformInput): Promise<CommandResult> {
   const { transformProject } = await import("../../transform/run-transform.ts");
-  const site = { cwd: cli.io.cwd, signal: endSignal(cli) };
+  const site = { cwd: cli.io.cwd, signal: cli.io.interrupted() };
   const done = await transformProject(cli.context, input, site);
   if (!done.ok) return err({ ...done.error, message: `${done.error.message}${advice[done.error.code] ?? ""}` });
   const { files } = done.value;
@@ -228,7 +201,7 @@ function resultText({ isIdempotent, tests, base, branch }: Transformed): string 
 /** [MU31] Exit code 1 where a mutant survives. */
 async function findMutants(cli: Cli, input: MutantsInput): Promise<CommandResult> {
   const { findSurvivors } = await import("../../mutation/stryker.ts");
-  const found = await findSurvivors(cli.context, input, { cwd: cli.io.cwd, signal: endSignal(cli) });
+  const found = await findSurvivors(cli.context, input, { cwd: cli.io.cwd, signal: cli.io.interrupted() });
   if (!found.ok) return found;
   const { files, uncommitted } = found.value;
   const hasSurvivor = files.some(({ survivors }) => survivors.length > 0);

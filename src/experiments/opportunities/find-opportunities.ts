@@ -304,7 +304,7 @@ function rejectedChanges(changes: readonly PastChange[]): Examined[] {
       isHit: ({ isRejected }) => isRejected,
       title: `Changes by \`shim code evolve\` are rejected: ${rule}`,
       text: (counted) => `People rejected ${counted} changes that were about this rule.`,
-      advice: "It is not proposed any more. If the rule itself is unwanted, switch it off in the project's settings.",
+      advice: "If the rule itself is unwanted, switch it off in the project's settings.",
     }),
   );
 }
@@ -506,10 +506,4 @@ interface DecidedChange {
 
 export function pastChanges(decisions: readonly DecidedChange[]): PastChange[] {
   return decisions.flatMap(({ rules, at, isAccepted }) => rules.map((rule) => ({ at, rule, isRejected: !isAccepted })));
-}
-
-/** [EV14] Rules whose changes people reject too often: evolving code stops proposing them. */
-export function rulesToStop(changes: readonly PastChange[]): ReadonlySet<string> {
-  const examined = rejectedChanges(changes).map((test) => ({ pattern: "evolve_rejected" as const, test }));
-  return new Set(certain(examined).map(({ test }) => test.subject));
 }

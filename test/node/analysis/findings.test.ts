@@ -14,7 +14,7 @@ import {
   type RawFinding,
 } from "#src/analysis/finding.ts";
 import { toMarkdown, toSarif, toText } from "#src/analysis/formats.ts";
-import { adviceFor, countTotals, findHotspots, parseChurn, Report, type ToolRun } from "#src/analysis/report.ts";
+import { countTotals, findHotspots, parseChurn, Report, type ToolRun } from "#src/analysis/report.ts";
 
 const outputs = {
   tsc: "tsc",
@@ -26,9 +26,7 @@ const outputs = {
 };
 const recordings = { ...outputs, knip: "knip", fallow: "fallow", jscpd: "jscpd" };
 
-/** XO prints what ESLint prints. */
-const sampleResults = adapters.flatMap(({ name: tool }) => {
-  if (tool === "xo") return [];
+const sampleResults = adapters.map(({ name: tool }) => {
   const { findings } = parseWith(tool, { stdout: recorded(recordings[tool]) });
   return { tool, version: "1.0.0", findings };
 });
@@ -55,7 +53,6 @@ it("[AN5] the tools' findings in a real project are joined, and none is lost", (
       "tsc TS2552, oxlint eslint(no-undef)",
       "tsc TS2307, knip unresolved, fallow unresolved-import",
       "eslint no-debugger, oxlint eslint(no-debugger), biome lint/suspicious/noDebugger",
-      "complexity complexity, fallow complexity",
       "knip exports, fallow unused-export",
       "knip files, fallow unused-file",
       "knip dependencies, fallow unused-dependency",
@@ -189,9 +186,7 @@ function aReport(changes: Partial<Report> = {}): Report {
     totals: countTotals(findings, false),
     comparedWith: null,
     hotspots: [{ file: "src/a.ts", complexity: 5, commits: 2, lines: 6, score: 10 }],
-    advice: [],
     notes: [],
-    limits: { network: "blocked", memory: "process", memoryMb: 4_096, timeMs: 300_000 },
     ...changes,
   });
 }
@@ -243,20 +238,26 @@ it("[AN7] a failed tool is a run that was not successful, and odd names of files
   });
 });
 
-it("[AN7] text and Markdown have findings, tools, hotspots, limits; a message is one line without markup", () => {
+it("[AN7] text and Markdown have findings, tools, hotspots, notes; a message is one line without markup", () => {
   const message = "a | b\n<img src=x> [link](http://x) @team `code`";
   const findings = fingerprinted({}, [aFinding({ message })]);
   const tools = [aRun({ name: "eslint" }), aRun({ name: "knip", status: "failed", why: "exit code 2" })];
-  const report = aReport({ findings, tools, totals: countTotals(findings, false), advice: ["types: add it"] });
+  const report = aReport({
+    findings,
+    tools,
+    totals: countTotals(findings, false),
+    notCovered: ["types"],
+    notes: ["a limit"],
+  });
   expect(toText(report)).toMatch(/^a\.ts:1:1 {2}warning {2}a \| b <img src=x> .* \[eslint r\]\n/);
   expect(toText(report)).toContain("knip        7.0.2  failed: exit code 2\n");
-  expect(toText(report)).toContain("Not analysed: types: add it\n");
+  expect(toText(report)).toContain("Not analysed: types. A tool that does: npm install --save-dev typescript\n");
   const markdown = toMarkdown(report);
   expect(markdown).toContain(
     "| a.ts:1:1 | warning | a \\| b \\<img src=x\\> \\[link\\](http://x) @\u200bteam \\`code\\` | eslint r |\n",
   );
   expect(markdown).toContain("| src/a.ts | 5 | 2 | 10 |\n");
-  expect(markdown).toContain("no network");
+  expect(markdown).toContain("- a limit\n");
 });
 
 it("[AN7] after a comparison only what is new is listed, and the rest is counted", () => {
@@ -273,27 +274,4 @@ it("[AN7] after a comparison only what is new is listed, and the rest is counted
   });
   expect(toText(report)).toMatch(/^a\.ts:1:1 {2}warning {2}second/);
   expect(toText(report)).toContain("1 new since the baseline b; 0 errors, 2 warnings, 0 notes in all\n");
-});
-
-function advice(...tools: ToolRun[]): string[] {
-  return adviceFor(tools, () => false).map((one) => one.replace(/:.*dev/, ":"));
-}
-
-it("[AN3] the package to add is named for each kind that no tool covers", () => {
-  expect(advice()).toEqual([
-    "types: typescript` adds one",
-    "lint and complexity: oxlint` adds one",
-    "duplicates and dead code: fallow` adds one",
-  ]);
-  const untrusted = aRun({ name: "knip", kinds: ["dead code"], status: "untrusted" });
-  const missing = aRun({ name: "eslint", kinds: ["lint"], status: "missing" });
-  expect(advice(aRun(), untrusted, missing)).toEqual([
-    "lint and complexity: oxlint` adds one",
-    "duplicates: fallow` adds one",
-    "dead code: knip was not run",
-  ]);
-  const unused = aRun({ name: "tsc", kinds: ["types"], status: "unused", why: "there is no tsconfig.json" });
-  expect(adviceFor([unused], (name) => name === "typescript")[0]).toBe(
-    "types: typescript is installed, but not used: there is no tsconfig.json",
-  );
 });

@@ -28,7 +28,8 @@ it("[AN1] [AN3] `shim code analyze` reports what the installed tools find, and n
     holding(
       "src/a.js:2:1  error  no debugger  [oxlint eslint(no-debugger)]\n",
       /oxlint +9\.8\.7 +1 findings in/,
-      "Not analysed: duplicates and dead code: no tool is installed; `npm install --save-dev fallow` adds one\n",
+      "Not analysed: duplicates. A tool that does: npm install --save-dev fallow\n",
+      "Not analysed: dead code. A tool that does: npm install --save-dev fallow\n",
       "1 errors, 0 warnings, 0 notes\n",
     ),
   ]);
@@ -62,7 +63,6 @@ it("[AN14] a folder, a commit, a baseline, a tool or a time that does not exist 
     ["--since HEAD --baseline x", "cannot be used with"],
     ["--baseline gone.json", "--write-baseline makes one"],
     ["--baseline .gitignore", "is no baseline"],
-    ["--output gone/report.json", /no folder .*gone/],
     ["--only oxlint,nothing", "one of tsc"],
     ["--format xml", "Allowed choices are text, json, sarif, markdown"],
     ["--time-limit soon", "Give a duration"],
@@ -213,15 +213,12 @@ it("[AN10] hotspots follow from the commits of the folder", async () => {
   expect(hotspots).toEqual([{ file: "src/a.js", complexity: 12, commits: 2, lines: 5, score: 24 }]);
 });
 
-it("[AN7] every format goes to stdout or to a file @night", async () => {
+it("[AN7] every format goes to stdout @night", async () => {
   const home = aCliHome();
-  const folder = anAnalysedProject(home);
+  anAnalysedProject(home);
   expect((await analyze(home, "--only oxlint --format sarif")).json()).toMatchObject({ version: "2.1.0" });
   expect((await analyze(home, "--only oxlint --format markdown")).out).toContain("| src/a.js:2:1 | error |");
   expect((await analyze(home, "--only oxlint --format json")).json()).toMatchObject({ version: 1 });
-  const ran = await analyze(home, "--only oxlint --format sarif --output report.sarif");
-  expect([ran.code, ran.out]).toEqual([1, holding("The report is in ", "report.sarif")]);
-  expect(JSON.parse(readFileSync(join(folder, "report.sarif"), "utf8"))).toMatchObject({ version: "2.1.0" });
 });
 
 it("[AN14] Ctrl-C ends the tools, and the command with 130", async () => {

@@ -22,7 +22,11 @@ it("[AN12] a tool gets no variable of the user's but those that programs need, a
   const secret = { GITHUB_TOKEN: "ghp_x", NODE_OPTIONS: "--require ./evil.js", SHIM_TOKEN: "t", LANG: "C" };
   const env = await seenByTool(home, "process.env", secret);
   expect(Object.keys(env)).toEqual(expect.not.arrayContaining(["GITHUB_TOKEN", "SHIM_TOKEN", "SHIM_HOME"]));
-  expect(env).toMatchObject({ LANG: "C", PATH: home.runtime.env["PATH"], NODE_OPTIONS: "--max-old-space-size=4096" });
+  expect(env).toMatchObject({
+    LANG: "C",
+    PATH: `${dirname(process.execPath)}:${home.runtime.env["PATH"]}`,
+    NODE_OPTIONS: "--max-old-space-size=4096",
+  });
   expect(env["HOME"]).not.toBe(home.folder);
   expect(existsSync(String(env["HOME"]))).toBe(false);
 });
@@ -45,27 +49,24 @@ it("[AN12] a tool that prints without end is stopped @night", async () => {
   expect(tools[0]?.why).toMatch(/its output has more than \d+ characters/);
 });
 
-it("[AN13] a tool has no network where the report says so @night", async () => {
+it("[AN13] a tool has no network, or the report says so @night", async () => {
   const home = aCliHome();
-  const report = await reportOf(home);
+  const { notes } = await reportOf(home);
   const names = await seenByTool(home, "Object.keys(require('node:os').networkInterfaces())");
-  if (report.limits.network === "blocked") expect(names).toEqual([]);
-  else expect(names).not.toEqual([]);
+  expect(notes.includes("The network was NOT blocked for tools on this system.")).toBe(Object.keys(names).length > 0);
 });
 
-it("[AN13] a process above the limit of memory ends where the report says so @night", async () => {
+it("[AN13] a process above the limit of memory ends, on Linux @night", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home);
-  const limit = (await reportOf(home)).limits;
   const start = async (code: string, memoryMb: number): Promise<Awaited<ReturnType<typeof runTool>>> => {
     write(folder, { "tool.cjs": code });
     const tool = { path: join(folder, "tool.cjs"), isScript: true, version: null };
-    const isolation = { namespace: [], network: "open", memory: limit.memory } as const;
     const { signal } = new AbortController();
-    const bounds = { isolation, memoryMb, timeMs: 60_000, signal };
+    const bounds = { memoryMb, timeMs: 60_000, signal };
     return runTool({ tool, command: { args: [] }, folder, scratch: folder, env: process.env, ...bounds });
   };
-  if (limit.memory !== "process") return;
+  if (process.platform !== "linux") return;
   // A process of its own counts as well.
   const full = "const held = Buffer.alloc(5e8, 1); setInterval(() => held.length, 1e3);";
   const child = `require("node:child_process").spawnSync(process.execPath, ["-e", ${JSON.stringify(full)}])`;
@@ -108,15 +109,4 @@ it("[AN11] programs of a repository that brings its node_modules need trust too"
     "the repository brings its own node_modules",
   );
   expect(existsSync(join(folder, "ran"))).toBe(false);
-});
-
-it("[AN12] when the launcher is killed the tools end @night", async () => {
-  const home = aCliHome();
-  const folder = anAnalysedProject(home);
-  install(folder, "fallow", "setInterval(() => {}, 50)");
-  let checks = 0;
-  const { signal } = new AbortController();
-  const io = { interrupted: () => signal, parentPid: () => (checks++ < 2 ? 7 : 1) };
-  expect((await home.shimWith(io, "code analyze --only fallow")).code).toBe(130);
-  expect(processesIn(folder)).toEqual([]);
 });
