@@ -185,7 +185,7 @@ Each entry of \`checkpoint.beforeCommands\` is words that stand in one command i
 
 ### Commands that cannot be undone
 
-SHIM has a table of them. Each entry of \`effects.commands\` adds one: \`{"words": "make ship|release", "kind": "deployment", "unless": "test", "check": "curl https://app.example/version"}\`. \`words\`: the program, then its words in their order, with \`|\` and \`*\` as above; options may stand between them. \`kind\`: ${effectKindNames.map((kind) => `\`${kind}\``).join(", ")}. \`unless\`: words with which it does nothing (\`--dry-run\` and \`--help\` always). \`once\`: words with which its target does it only once, so that the guard does not ask where the outcome is unknown. \`check\`: a command by which you find out; \`{0}\` is the program, \`{1}\` the word behind \`words\`.
+SHIM has a table of them. Each entry of \`effects.commands\` adds one: \`{"words": "make ship|release", "kind": "deployment", "unless": "test", "check": "curl https://app.example/version"}\`. \`words\`: the program, then its words in their order, with \`|\` and \`*\` as above; options may stand between them. \`kind\`: ${effectKindNames.map((kind) => `\`${kind}\``).join(", ")}. \`unless\`: words with which it does nothing (\`--dry-run\` and \`--help\` always). \`check\`: a command by which you find out; \`{0}\` is the program, \`{1}\` the word behind \`words\`.
 
 ## Settings of a workspace
 

@@ -41,7 +41,6 @@ export class HookSteps {
 
   #fieldsOf(event: SessionEvent): readonly HookEvent[] {
     if (event.kind === "answer") this.#words = event.text;
-    if (event.kind === "call" && event.isPoll) return [];
     if (event.kind === "call") this.#calls.set(event.id, event);
     if (event.kind === "prompt") return this.#prompted(event);
     if (event.kind === "call") return [["PreToolUse", fieldsOf(event)]];

@@ -156,7 +156,6 @@ class Player {
       "claude-code": `${id}.jsonl`,
       codex: `rollout-${id}.jsonl`,
       opencode: `${id}.json`,
-      pi: `${id}.jsonl`,
     }[client];
     const path = join(folder, name);
     const text = this.#session.written(0, cut.unit);

@@ -1,11 +1,5 @@
 import { listAt, objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
-import {
-  noteCell,
-  noteSession,
-  polledCommand,
-  type RunningCommands,
-  callsOfProgram,
-} from "../../src/local-mcp/signals/codex-calls.ts";
+import { callsOfProgram } from "../../src/local-mcp/signals/codex-calls.ts";
 import { filesInPatch, textOf } from "./content.ts";
 import { isHarnessText } from "./harness-text.ts";
 import type { RowReader } from "./read-session.ts";
@@ -23,8 +17,6 @@ export class CodexReader implements RowReader {
   id = "";
   cwd = "";
   readonly #patches = new Set<string>();
-  readonly #running: RunningCommands = { sessions: new Map(), polls: new Map(), inputs: new Map() };
-  readonly #commands = new Map<string, CallBody>();
   readonly #programs = new Map<string, readonly string[]>();
 
   read(row: JsonObject): ReturnType<RowReader["read"]> {
@@ -48,23 +40,23 @@ export class CodexReader implements RowReader {
     "event_msg task_complete": () => [{ kind: "turnEnd" }],
     "event_msg patch_apply_end": (payload) => this.#patched(payload),
     "response_item message": (payload) => (payload["role"] === "user" ? harnessIn(textOf(payload["content"])) : []),
-    "response_item function_call": (payload) => [this.#call(payload)],
+    "response_item function_call": (payload) => this.#call(payload),
     "response_item custom_tool_call": (payload) =>
-      payload["name"] === "exec" ? this.#program(payload) : [this.#call(payload)],
+      payload["name"] === "exec" ? this.#program(payload) : this.#call(payload),
     "response_item function_call_output": (payload) => this.#ended(payload),
     "response_item custom_tool_call_output": (payload) => this.#ended(payload),
   };
 
-  #call(payload: JsonObject): CallBody {
+  /** A call that only waits for a command is none: no hook reports it. */
+  #call(payload: JsonObject): CallBody[] {
     const [id, name] = [textAt(payload, "call_id") ?? "", textAt(payload, "name") ?? ""];
-    const poll = name === "write_stdin" || name === "wait" ? this.#poll(id, textAt(payload, "arguments") ?? "") : null;
-    return poll ?? this.#ownCall(id, name, payload);
+    return name === "write_stdin" || name === "wait" ? [] : [this.#ownCall(id, name, payload)];
   }
 
   #ownCall(id: string, name: string, payload: JsonObject): CallBody {
     const input = parseObject(textAt(payload, "arguments") ?? "") ?? { input: payload["input"] };
     const shell = commandIn(input);
-    if (shell !== null) return this.#command({ kind: "call", id, name: "Bash", input: { command: shell }, edits: [] });
+    if (shell !== null) return { kind: "call", id, name: "Bash", input: { command: shell }, edits: [] };
     const files = name === "apply_patch" ? filesInPatch(textAt(input, "input") ?? "") : [];
     if (name === "apply_patch") this.#patches.add(id);
     return { kind: "call", id, name, input, edits: files.map((path) => this.#whole(path)) };
@@ -86,49 +78,19 @@ export class CodexReader implements RowReader {
   /** Hooks report what a program calls; a patch has a row of its own. */
   #program(payload: JsonObject): EventBody[] {
     const [id, program] = [textAt(payload, "call_id") ?? "", textAt(payload, "input") ?? ""];
-    const calls = callsOfProgram(program);
-    const poll = calls[0]?.name === "write_stdin" ? this.#poll(id, program) : null;
-    if (poll !== null) return [poll];
-    const bodies = calls
-      .filter(({ name }) => name !== "apply_patch")
-      .map(({ name, input }, index): CallBody => ({
-        kind: "call",
-        id: index === 0 ? id : `${id}.${index}`,
-        name,
-        input,
-        edits: [],
-      }));
+    const bodies = callsOfProgram(program).map(({ name, input }, index): CallBody => {
+      return { kind: "call", id: index === 0 ? id : `${id}.${index}`, name, input, edits: [] };
+    });
     this.#programs.set(
       id,
       bodies.map((body) => body.id),
     );
-    return bodies.map((body) => (body.name === "Bash" ? this.#command(body) : body));
+    return bodies;
   }
 
-  #command(body: CallBody): CallBody {
-    this.#commands.set(body.id, body);
-    return body;
-  }
-
-  /** The command runs on; no hook reports it. */
-  #poll(id: string, written: string): CallBody | null {
-    const command = polledCommand(this.#running, id, written);
-    const polled = command === null ? undefined : this.#commands.get(command);
-    return polled ? { ...polled, id, isPoll: true } : null;
-  }
-
-  /** A command that runs on has not ended, whatever it has written. */
   #ended(payload: JsonObject): EventBody[] {
-    const end = endIn(payload);
-    const polled = this.#running.polls.get(end.id);
-    const ids = polled === undefined ? (this.#programs.get(end.id) ?? [end.id]) : [end.id, polled];
-    const output = typeof payload["output"] === "string" ? payload["output"] : textOf(payload["output"]);
-    const runsOn = noteCell(this.#running, polled ?? end.id, output);
-    const running = new Set(
-      ids.filter((id) => this.#commands.has(id) && (noteSession(this.#running, id, output) || runsOn)),
-    );
-    const { error, response } = end;
-    return ids.filter((id) => !running.has(id)).map((id) => ({ kind: "end", id, error, response }));
+    const { id: own, error, response } = endIn(payload);
+    return (this.#programs.get(own) ?? [own]).map((id) => ({ kind: "end", id, error, response }));
   }
 
   #whole(path: string): string {

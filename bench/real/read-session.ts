@@ -2,7 +2,6 @@ import { parseObject, type JsonObject } from "../../src/shared/json-fields.ts";
 import { ClaudeReader } from "./read-claude.ts";
 import { CodexReader } from "./read-codex.ts";
 import { readOpenCode } from "./read-opencode.ts";
-import { PiReader } from "./read-pi.ts";
 import {
   withTurnEnds,
   type EventBody,
@@ -26,14 +25,12 @@ export function clientOf(head: string): SessionClient | null {
   const text = head.slice(0, headChars);
   if (/^\s*\{\s*"info"\s*:/.test(text)) return "opencode";
   if (/"type":\s*"session_meta"/.test(text)) return "codex";
-  if (text.startsWith('{"type":"session",')) return "pi";
   return /"sessionId"/.test(text) && !/"projectHash"/.test(text) ? "claude-code" : null;
 }
 
 const readers = {
   "claude-code": () => new ClaudeReader(),
   codex: () => new CodexReader(),
-  pi: () => new PiReader(),
 } satisfies Partial<Record<SessionClient, () => RowReader>>;
 
 /** Null: of no known client, or the user said nothing in it. */

@@ -1,6 +1,6 @@
 import type { JsonObject } from "../../src/shared/json-fields.ts";
 
-export const sessionClients = ["claude-code", "codex", "opencode", "pi"] as const;
+export const sessionClients = ["claude-code", "codex", "opencode"] as const;
 export type SessionClient = (typeof sessionClients)[number];
 
 export type EventBody =
@@ -15,8 +15,6 @@ export type EventBody =
       readonly name: string;
       readonly input: JsonObject;
       readonly edits: readonly string[];
-      /** It waits for a command of an earlier call; hooks do not report it. */
-      readonly isPoll?: true;
     }
   | { readonly kind: "end"; readonly id: string; readonly error: string | null; readonly response: unknown }
   | { readonly kind: "turnEnd" }

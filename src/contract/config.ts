@@ -74,8 +74,7 @@ export const defaults = {
     guard: "off" as "off" | "on",
     /**
      * More of them: `words` as in `checkpoint.beforeCommands`, but the program first; `kind`;
-     * `unless`: words with which it does nothing; `once`: with which its target does it only once;
-     * `check`: a command by which you find out.
+     * `unless`: words with which it does nothing; `check`: a command by which you find out.
      */
     commands: [] as EffectCommand[],
   },
@@ -201,7 +200,6 @@ function effectSchema() {
     words: text(200).check(z.regex(/\S/)),
     kind: z.enum(effectKindNames),
     unless: z.optional(text(200)),
-    once: z.optional(text(200)),
     check: z.optional(text(200)),
   });
 }

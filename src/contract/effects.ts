@@ -25,7 +25,7 @@ export interface EffectCommand {
   readonly once?: string | undefined;
   /**
    * Command by which a person finds out. `{0}`: its program; `{1}`: the word behind those above;
-   * `{before}`, `{behind}`: the words around the last of those; `{subject}`.
+   * `{subject}`.
    */
   readonly check?: string | undefined;
 }
@@ -33,7 +33,8 @@ export interface EffectCommand {
 /** Words with which no command of the table does anything. */
 export const harmlessWords = "--dry-run*|--dryrun|--help|--version";
 
-const scripts = "npm|pnpm|yarn|bun";
+const packages = "npm|pnpm|yarn|bun";
+const trials = "-n|*dry*|*build*|*test*|*preview*|*check*|*local*|*status*|*create*|*generate*|*new*";
 
 /** The first that fits counts. */
 const byKind: Readonly<Record<EffectKind, readonly Omit<EffectCommand, "kind">[]>> = {
@@ -41,115 +42,59 @@ const byKind: Readonly<Record<EffectKind, readonly Omit<EffectCommand, "kind">[]
     { words: "git push -f*|--force*|-d|--delete|--mirror|--prune", unless: "-n|stash" },
     { words: "git push * +*|:*", unless: "-n|stash" },
     { words: "git push", unless: "-n|stash", once: "push" },
-    { words: "jj git push" },
-    { words: "hg push", unless: "-n" },
     { words: "gh repo create|edit|rename|sync", once: "create" },
     { words: "*_push_files|*_create_or_update_file|*_create_branch" },
   ],
   publish: [
     {
-      words: `${scripts}|lerna|changeset publish|unpublish`,
+      words: `${packages} publish|unpublish`,
       unless: "run|run-script|exec",
       once: "publish",
       check: "npm view {subject} version",
     },
-    { words: "yarn npm publish", once: "publish", check: "npm view {subject} version" },
-    { words: "npm|pnpm deprecate|dist-tag", unless: "ls" },
-    { words: "cargo publish|yank", unless: "-n|--list", once: "publish" },
-    { words: "poetry|uv|flit|hatch|pdm|maturin|vsce|ovsx publish", once: "publish" },
-    { words: "twine upload", once: "upload" },
-    { words: "gem push|yank", once: "push" },
-    { words: "mvn*|gradle*|gradlew* deploy|publish*", unless: "publishToMavenLocal|-m|--dry-run" },
-    { words: "dotnet|nuget nuget push", once: "push" },
-    { words: "docker|podman push", check: "{0} manifest inspect {1}" },
-    { words: "docker|podman image|manifest push", check: "{0} manifest inspect {1}" },
-    { words: "mix hex.publish" },
-    { words: "dart|flutter pub publish", unless: "-n" },
-    { words: "pod trunk push" },
-    { words: "helm push" },
+    { words: "cargo|poetry|uv publish|yank", unless: "-n", once: "publish" },
+    { words: "twine|gem upload|push|yank", once: "upload|push" },
+    { words: "docker|podman push" },
   ],
   release: [
     { words: "gh|glab release create|edit|upload", once: "create", check: "{0} release view {1}" },
     { words: "gh|glab release delete" },
-    { words: "goreleaser release", unless: "--snapshot|--skip*publish*" },
-    { words: "semantic-release|release-it", unless: "-d" },
   ],
   deployment: [
     { words: "gh workflow|run run|rerun|cancel|delete", check: "gh run list" },
-    { words: "gh secret|variable set" },
-    { words: "wrangler deploy|publish|rollback", check: "wrangler deployments list" },
-    { words: "wrangler pages|versions deploy", check: "wrangler deployments list" },
-    { words: "wrangler secret put|delete|bulk", check: "wrangler secret list" },
-    { words: "wrangler r2|kv object|key|bulk put|delete", unless: "--local" },
-    { words: "vercel|netlify deploy|promote|rollback|--prod", unless: "--build-only", check: "vercel ls" },
-    { words: "firebase deploy" },
-    { words: "fly|flyctl|railway|eas deploy|up|submit", check: "fly releases" },
+    { words: "wrangler deploy|rollback|delete", check: "wrangler deployments list" },
+    { words: "vercel|netlify deploy|promote|rollback|--prod", unless: "--build-only" },
+    { words: "fly|flyctl|railway|firebase|kamal deploy|up", check: "fly releases" },
     { words: "gcloud app|run|functions deploy" },
-    { words: "sam|cdk|sst|serverless|sls|copilot|eb deploy|destroy|remove|up", unless: "--noexecute|--no-execute" },
-    {
-      words: "terraform|tofu apply",
-      check: "{0} {before} plan -detailed-exitcode -input=false -lock=false -refresh=false {behind}",
-    },
-    { words: "terraform|tofu destroy", check: "{0} {before} state list" },
-    { words: "terragrunt|pulumi apply|destroy|up" },
-    { words: "kubectl|oc apply", check: "{0} {before} diff {behind}" },
-    { words: "kubectl|oc create|replace|patch|scale|set|delete|drain", check: "{0} {before} get {1}" },
-    { words: "kubectl|oc rollout restart|undo" },
+    { words: "sam|cdk|sst|serverless|sls deploy|destroy|remove", unless: "--no-execute" },
+    { words: "terraform|tofu|terragrunt|pulumi apply|destroy|up" },
+    { words: "kubectl apply|create|replace|patch|scale|set|delete|drain|rollout", unless: "status|history" },
     { words: "helm install|upgrade|uninstall|delete|rollback", check: "helm status {1}" },
     { words: "ansible-playbook *", unless: "--check|-c|--syntax-check|--list-*" },
-    { words: "cap *", unless: "-n|-t" },
-    { words: "kamal deploy|redeploy|rollback" },
-    {
-      words: `${scripts} run|run-script deploy*|release*|publish*`,
-      unless: "*dry*|*build*|*test*|*preview*|*check*|*local*",
-    },
-    {
-      words: "pnpm|yarn|bun deploy|deploy:*|release|release:*",
-      unless: "*dry*|*build*|*test*|*preview*|*check*|*local*",
-    },
-    { words: "make|just|task deploy*|release*|publish*|migrate*", unless: "-n|*dry*|*build*|*test*|*check*" },
+    { words: `${packages} run|run-script deploy*|release*|publish*`, unless: trials },
+    { words: "pnpm|yarn|bun|make|just|task deploy|deploy:*|deploy-*|release|release:*", unless: trials },
     { words: "*_deploy_to_*|*_create_deployment|*_deploy_site" },
   ],
   migration: [
-    { words: "wrangler d1 execute * --remote insert*|update*|delete*|drop*|alter*|create*" },
     {
-      words: "wrangler d1 migrations|delete apply|*",
-      unless: "--local|list|create",
+      words: "wrangler d1 migrations apply",
+      unless: "--local",
       once: "apply",
       check: "wrangler d1 migrations list {1}",
     },
+    { words: "wrangler d1 execute * --remote insert*|update*|delete*|drop*|alter*|create*" },
     { words: "prisma migrate deploy|reset", once: "deploy", check: "prisma migrate status" },
     { words: "prisma|supabase db push|reset", unless: "--local", once: "push" },
     { words: "drizzle-kit migrate|push", once: "migrate|push" },
-    {
-      words: "knex migrate:latest|migrate:up|migrate:down|migrate:rollback",
-      once: "migrate:latest",
-      check: "knex migrate:status",
-    },
-    {
-      words: "sequelize* db:migrate*|db:drop|db:seed*",
-      unless: "db:migrate:status",
-      once: "db:migrate",
-      check: "sequelize db:migrate:status",
-    },
-    {
-      words: "typeorm* migration:run|migration:revert|schema:sync|schema:drop",
-      once: "migration:run",
-      check: "typeorm migration:show",
-    },
     { words: "alembic upgrade|downgrade", unless: "--sql", once: "head|heads", check: "alembic current" },
     {
-      words: "dbmate|flyway|goose|liquibase up|down|migrate|rollback*|undo|clean|drop|update",
-      once: "up|migrate|update",
-    },
-    {
-      words: "rails|rake|mix db:migrate*|db:rollback|db:drop|db:reset|ecto.migrate|ecto.rollback|ecto.drop",
+      words: "rails|rake db:migrate*|db:rollback|db:drop|db:reset",
       unless: "db:migrate:status",
-      once: "db:migrate|ecto.migrate",
+      once: "db:migrate",
       check: "rails db:migrate:status",
     },
     {
-      words: "manage.py|django-admin migrate|flush",
+      words: "manage.py migrate|flush",
       unless: "--plan|--check",
       once: "migrate",
       check: "python manage.py showmigrations",
@@ -160,37 +105,29 @@ const byKind: Readonly<Record<EffectKind, readonly Omit<EffectCommand, "kind">[]
       once: "migrate",
       check: "php artisan migrate:status",
     },
-    { words: "dotnet* ef database update|drop", check: "dotnet ef migrations list" },
-    { words: "pnpm|yarn|bun migrate|migrate:*|*:migrate|*:migrate:*", unless: "*dry*|*test*|*status*" },
-    { words: `${scripts} run|run-script *migrat*`, unless: "*dry*|*status*|*test*|*create*|*generate*|*make*|*new*" },
+    { words: "pnpm|yarn|bun|make|just|task migrate|migrate:*|*:migrate|*:migrate:*", unless: trials },
+    { words: `${packages} run|run-script *migrat*`, unless: trials },
     { words: "*_apply_migration" },
   ],
   deletion: [
     { words: "gh api -x|--method delete", unless: "graphql" },
-    { words: "gh repo|gist|secret|variable|cache|label delete|remove|archive" },
-    { words: "wrangler delete" },
-    { words: "aws s3 rm|rb|mv|sync|cp", unless: "cp|sync" },
-    { words: "aws * delete-*|terminate-*" },
-    { words: "gcloud|az|doctl|heroku * delete|destroy" },
-    { words: "gcloud|az|doctl * * delete|destroy" },
+    { words: "gh repo|gist|secret|variable|label delete|remove|archive" },
+    { words: "aws s3 rm|rb" },
+    { words: "aws|gcloud|az * delete|delete-*|terminate-*" },
+    { words: "gcloud|az * * delete" },
   ],
   message: [
     {
-      words: "gh|glab pr|mr create|merge|close|comment|review|reopen|edit|ready|revert|update-branch",
+      words: "gh|glab pr|mr create|merge|close|comment|review|reopen|edit|ready|revert",
       once: "create|merge",
       check: "gh pr list --state all",
     },
     { words: "gh|glab issue create|close|comment|delete|transfer|reopen|edit", check: "gh issue list --state all" },
-    { words: "gh discussion create|comment|edit|close|delete" },
     { words: "gh api -x|--method post|put|patch", unless: "graphql" },
     { words: "gh api -f|--field|--raw-field|--input", unless: "graphql|get" },
     { words: "gh api graphql query=*mutation*" },
-    { words: "mail|mailx|mutt|neomutt *" },
-    { words: "sendmail|msmtp|swaks" },
-    {
-      words:
-        "*_send_email|*_send_mail|*_send_message|*_post_message|*_create_issue|*_update_issue|*_create_comment|*_create_document|*_update_document|*_create_pull_request|*_merge_pull_request|*_add_issue_comment",
-    },
+    { words: "*_send_email|*_send_mail|*_send_message|*_post_message|*_create_issue|*_update_issue" },
+    { words: "*_create_comment|*_add_issue_comment|*_create_pull_request|*_merge_pull_request" },
   ],
 };
 

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { EffectNote, FileNote, FileStamp, GitPosition, Predecessor, runsOn, stored, TodoItem } from "./work-state.ts";
+import { EffectNote, FileNote, FileStamp, GitPosition, Predecessor, stored, TodoItem } from "./work-state.ts";
 
 const text = z.string();
 const call = { id: text, name: text, input: text };
@@ -34,7 +34,6 @@ export const JournalEntry = z.discriminatedUnion("kind", [
     path: z.exactOptional(text),
     action: z.exactOptional(FileNote.shape.action),
     stamp: z.exactOptional(FileStamp),
-    runsOn,
     /** Absent: as at its start. */
     effects,
   }),

@@ -66,9 +66,6 @@ export type ToolRun = Readonly<z.infer<typeof ToolRun>>;
 const CutOffRun = stored({ ...ToolRun.shape, cutOffAt: number });
 export type CutOffRun = Readonly<z.infer<typeof CutOffRun>>;
 
-/** Its command runs on, and no end of that is known. */
-export const runsOn = z.exactOptional(z.literal(true));
-
 /** A call that has ended. */
 const EndedCall = stored({
   name: text,
@@ -76,7 +73,6 @@ const EndedCall = stored({
   at: number,
   /** Output of a call that failed. */
   error: z.exactOptional(text),
-  runsOn,
 });
 export type EndedCall = Readonly<z.infer<typeof EndedCall>>;
 
@@ -111,7 +107,6 @@ const EffectRun = stored({
   outcome: z.exactOptional(z.enum(effectOutcomes)),
   /** Output of a call that failed, cut. */
   error: z.exactOptional(text),
-  runsOn,
   /** The guard had the user asked before it. */
   asked: flag,
   /** The session was resumed after it. */

@@ -44,8 +44,8 @@ export function receivedCommit(bundle: Buffer): string {
 
 /**
  * [GS60] Bundles a snapshot without what a clone has: thin against its base commit where a
- * remote-tracking branch has that, else against its newest ancestors that one has, with the commits
- * since unless they are too large. Needs no repository lock, so that no snapshot waits.
+ * remote-tracking branch has that, else against its newest ancestors that one has. Needs no
+ * repository lock, so that no snapshot waits.
  */
 export async function makeBundle(input: BundleInput): Promise<BundleResult> {
   return withTimeLimit<BundleResult>(
@@ -82,11 +82,8 @@ async function createBundle(
     now,
   );
   const needs = await findBases(repositoryGit(env, { gitDir: tree.gitDir }, signal), head);
-  for (const parents of head === null ? [[]] : [[head], needs]) {
-    const bytes = await writeBundle({ ...git, maxOutputBytes: maxBytes }, commit, parents, needs);
-    if (bytes) return { state: "made", bytes, needs };
-  }
-  return { state: "too_large" };
+  const bytes = await writeBundle({ ...git, maxOutputBytes: maxBytes }, commit, needs);
+  return bytes ? { state: "made", bytes, needs } : { state: "too_large" };
 }
 
 async function findBases(project: Git, head: string | null): Promise<string[]> {
@@ -97,20 +94,10 @@ async function findBases(project: Git, head: string | null): Promise<string[]> {
   return boundaryLines.filter((line) => line.startsWith("-")).map((line) => line.slice(1));
 }
 
-async function writeBundle(
-  git: Git,
-  commit: string,
-  parents: readonly string[],
-  needs: readonly string[],
-): Promise<Buffer | null> {
-  const flags = parents.flatMap((parent) => ["-p", parent]);
-  const baseCommit = await text(git, [
-    "commit-tree",
-    `${commit}^{tree}`,
-    ...flags,
-    "-m",
-    "The files of a snapshot, on what its reader has",
-  ]);
+async function writeBundle(git: Git, commit: string, needs: readonly string[]): Promise<Buffer | null> {
+  const parents = needs.flatMap((parent) => ["-p", parent]);
+  const message = "The files of a snapshot, on what its reader has";
+  const baseCommit = await text(git, ["commit-tree", `${commit}^{tree}`, ...parents, "-m", message]);
   await run(git, ["update-ref", "--stdin"], `update ${filesRef} ${commit}\nupdate ${ontoRef} ${baseCommit}\n`);
   try {
     const args = ["bundle", "create", "--quiet", "-", filesRef, ontoRef, ...needs.map((id) => `^${id}`)];

@@ -17,7 +17,7 @@ import { basename, dirname, join } from "node:path";
 import { withLock } from "../platform/process-lock.ts";
 import type { Processes } from "../platform/processes.ts";
 import { createPrivateFolder, renameDurably, syncFile, syncFolder } from "../platform/private-files.ts";
-import { lines, quoteFolder, repositoryGit, run, text, type Git } from "./git.ts";
+import { lines, repositoryGit, run, text, type Git } from "./git.ts";
 import type { WorkTree } from "./work-tree.ts";
 
 export interface SnapshotHost {
@@ -189,13 +189,6 @@ export async function updateRefs(opened: OpenRepository, commands: string): Prom
 export async function projectObjects(opened: OpenRepository): Promise<string | null> {
   const objects = await text(inRepository(opened), ["config", "--get", "shim.objects"]);
   return existsSync(objects) ? objects : null;
-}
-
-export function shareObjects(opened: OpenRepository, folders: readonly string[]): void {
-  writeFileSync(
-    join(opened.scratch, "objects/info/alternates"),
-    folders.map((folder) => `${quoteFolder(folder)}\n`).join(""),
-  );
 }
 
 /** Bytes per pack, so that an interrupted run keeps its finished packs. */

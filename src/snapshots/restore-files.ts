@@ -2,16 +2,8 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync, writeFileS
 import { join } from "node:path";
 import type { HostErrorCode } from "../contract/errors.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import { discover, indexEntries, isContentSetting, submoduleMode, type WorkTree } from "./work-tree.ts";
 import {
-  discover,
-  indexEntries,
-  isContentSetting,
-  submoduleMode,
-  type IndexEntry,
-  type WorkTree,
-} from "./work-tree.ts";
-import {
-  GitError,
   displayPath,
   firstLine,
   joinRaw,
@@ -19,7 +11,6 @@ import {
   repositoryGit,
   run,
   text,
-  withAuthor,
   withTimeLimit,
   type Git,
   type TimeLimit,
@@ -28,27 +19,24 @@ import {
   projectObjects,
   readingGit,
   repositoryFor,
-  shareObjects,
   withRepository,
   type OpenRepository,
   type SnapshotHost,
 } from "./repository.ts";
 import { readStats, type ExcludedFile } from "./selection.ts";
 import { dropAbsent } from "./take-snapshot.ts";
-import { parseObject } from "../shared/json-fields.ts";
+import { listAt, parseObject } from "../shared/json-fields.ts";
 
 export interface RestoreInput extends SnapshotHost, TimeLimit {
   readonly repository: string;
   readonly commit: string;
-  readonly into: string | { readonly project: string; readonly branch: string };
-  readonly now: number;
+  /** New or empty folder. */
+  readonly into: string;
 }
 
 export interface RestoreResult {
   readonly written: readonly string[];
   readonly notRestored: readonly ExcludedFile[];
-  /** New branch; `parent` is null when the snapshot's base commit is gone from the project. */
-  readonly branch: { readonly name: string; readonly commit: string; readonly parent: string | null } | null;
 }
 
 export interface RestoreRefusal {
@@ -59,8 +47,8 @@ export interface RestoreRefusal {
 export type RestoreOutcome = Result<RestoreResult, RestoreRefusal>;
 
 /**
- * [GS30] Restores into a new folder or branch, never over existing files; work tree, index and HEAD
- * stay. [GS31] Names what cannot be restored and restores the rest.
+ * [GS30] Restores into a new folder, never over existing files. [GS31] What cannot be restored is
+ * named, and the rest restored.
  */
 export async function restoreFiles(input: RestoreInput): Promise<RestoreOutcome> {
   if (!isCommitId(input.commit)) return refuse("snapshot_missing", `${input.commit} is not a commit id`);
@@ -75,12 +63,15 @@ export async function restoreFiles(input: RestoreInput): Promise<RestoreOutcome>
 
 async function putBack(
   opened: OpenRepository,
-  input: Pick<RestoreInput, "commit" | "into" | "now">,
+  { commit, into: folder }: Pick<RestoreInput, "commit" | "into">,
 ): Promise<RestoreOutcome> {
-  const { commit, into } = input;
   const missing = await findMissingSnapshot(opened, commit);
   if (missing !== null) return err(missing);
-  return typeof into === "string" ? restoreIntoFolder(opened, commit, into) : restoreIntoBranch(opened, input, into);
+  const existing = lstatSync(folder, { throwIfNoEntry: false });
+  if (existing && (!existing.isDirectory() || readdirSync(folder).length > 0))
+    return refuse("folder_not_empty", `${folder} exists and is not an empty folder: name one that does not exist`);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return ok(await writeFiles(await readSnapshot(opened, commit), realpathSync(folder)));
 }
 
 export async function findMissingSnapshot(opened: OpenRepository, commit: string): Promise<RestoreRefusal | null> {
@@ -93,32 +84,19 @@ function refuse(code: RestoreRefusal["code"], message: string): RestoreOutcome {
   return err({ code, message });
 }
 
-async function restoreIntoFolder(opened: OpenRepository, commit: string, folder: string): Promise<RestoreOutcome> {
-  const existing = lstatSync(folder, { throwIfNoEntry: false });
-  if (existing && (!existing.isDirectory() || readdirSync(folder).length > 0))
-    return refuse("folder_not_empty", `${folder} exists and is not an empty folder: name one that does not exist`);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const { written, notRestored } = await writeFiles(await readSnapshot(opened, commit), realpathSync(folder));
-  return ok({ written, notRestored, branch: null });
-}
-
 /** Files of a snapshot, in the scratch's index. */
 export interface ReadSnapshot {
   readonly opened: OpenRepository;
   readonly commit: string;
-  readonly tree: string;
   readonly settings: readonly string[];
   readonly objects: readonly string[];
 }
 
 export async function readSnapshot(opened: OpenRepository, commit: string): Promise<ReadSnapshot> {
-  const [objects, { tree, settings }] = await Promise.all([
-    projectObjects(opened),
-    readCommitInfo(readingGit(opened, []), commit),
-  ]);
+  const [objects, settings] = await Promise.all([projectObjects(opened), readSettings(readingGit(opened, []), commit)]);
   const known = objects === null ? [] : [objects];
   await run(readingGit(opened, known), ["read-tree", commit]);
-  return { opened, commit, tree, settings, objects: known };
+  return { opened, commit, settings, objects: known };
 }
 
 /** Settings with which git writes many files by all processors. */
@@ -126,9 +104,9 @@ const inParallel = ["checkout.workers=0", "checkout.thresholdForParallelism=1000
 
 /** Writes a snapshot's files; the scratch's index has their times afterwards. */
 export async function writeFiles(
-  { opened, commit, tree, settings, objects }: ReadSnapshot,
+  { opened, commit, settings, objects }: ReadSnapshot,
   top: string,
-): Promise<Pick<RestoreResult, "written" | "notRestored"> & { readonly tree: string }> {
+): Promise<RestoreResult> {
   const git = readingGit(opened, objects, top, [...settings, ...inParallel]);
   const all = await indexEntries(git);
   const paths = all.filter(({ mode }) => mode !== submoduleMode).map(({ path }) => path);
@@ -141,7 +119,6 @@ export async function writeFiles(
   const failed = code === 0 ? [] : files.filter(({ path }) => readStats(top, path) === undefined);
   const isFailed = new Set(failed);
   return {
-    tree: absent.length === 0 ? tree : await text(git, ["write-tree", "--missing-ok"]),
     written: files.filter((entry) => !isFailed.has(entry)).map(({ path }) => displayPath(path)),
     notRestored: [
       ...absent,
@@ -153,94 +130,18 @@ export async function writeFiles(
 
 const isAbsent = "it was unchanged and stored only in the project's own objects, which no longer have it";
 
-async function readComplete(git: Git, commit: string): Promise<{ entries: IndexEntry[]; notRestored: ExcludedFile[] }> {
-  await run(git, ["read-tree", commit]);
-  const { entries, absent } = await dropAbsent(git, git, commit, isAbsent);
-  return { entries, notRestored: absent };
-}
-
 /**
  * Reads the commit message's last line; a restore continues without it. [GS63] Another machine may
  * have written it: only content settings count, so git runs no command that it names.
  */
-async function readCommitInfo(
-  git: Git,
-  commit: string,
-): Promise<{ tree: string; head: string | null; settings: string[] }> {
+async function readSettings(git: Git, commit: string): Promise<string[]> {
   const message = await text(git, ["cat-file", "commit", commit]);
-  const { head, settings } = parseObject(message.trimEnd().split("\n").at(-1) ?? "") ?? {};
-  return {
-    tree: message.slice("tree ".length, message.indexOf("\n")),
-    head: typeof head === "string" && isCommitId(head) ? head : null,
-    settings: Array.isArray(settings)
-      ? settings.filter((value) => typeof value === "string" && isContentSetting(value))
-      : [],
-  };
+  const settings = listAt(parseObject(message.trimEnd().split("\n").at(-1) ?? ""), "settings");
+  return settings.filter((value) => typeof value === "string" && isContentSetting(value)) as string[];
 }
 
 function isCommitId(text: string): boolean {
   return /^[0-9a-f]{40,64}$/.test(text);
-}
-
-async function restoreIntoBranch(
-  opened: OpenRepository,
-  { commit, now }: Pick<RestoreInput, "commit" | "now">,
-  { project, branch }: { readonly project: string; readonly branch: string },
-): Promise<RestoreOutcome> {
-  const tree = await discover(opened.host.env, project, opened.signal);
-  if ("skipped" in tree) return refuse("not_a_work_tree", tree.skipped);
-  const git = repositoryGit(opened.host.env, { gitDir: tree.found.gitDir }, opened.signal);
-  const ref = `refs/heads/${branch}`;
-  const isNamed = await run(git, ["check-ref-format", ref], "", [0, 1]);
-  if (isNamed.code !== 0 || branch.startsWith("-"))
-    return refuse("bad_branch_name", `git does not accept a branch named ${branch}`);
-  const known = await run(git, ["show-ref", "--verify", "--quiet", ref], "", [0, 1]);
-  if (known.code === 0) return refuse("branch_exists", `the branch ${branch} already exists: name a new one`);
-  const { head } = await readCommitInfo(readingGit(opened, []), commit);
-  const branchRestore: BranchRestore = { opened, project: withAuthor(git, now), tree: tree.found, now, commit };
-  const { entries, notRestored, ...made } = await createBranchCommit(branchRestore, head);
-  const nothing = "0".repeat(made.commit.length);
-  // The old value makes git refuse a branch created meanwhile.
-  await run(branchRestore.project, ["update-ref", "-m", "shim: restored", ref, made.commit, nothing]);
-  const written = entries.map(({ path }) => displayPath(path));
-  return ok({ written, notRestored, branch: { name: branch, ...made } });
-}
-
-interface BranchCommit {
-  readonly commit: string;
-  readonly parent: string | null;
-  readonly entries: readonly IndexEntry[];
-  readonly notRestored: readonly ExcludedFile[];
-}
-
-interface BranchRestore {
-  readonly opened: OpenRepository;
-  readonly project: Git;
-  readonly tree: WorkTree;
-  readonly now: number;
-  readonly commit: string;
-}
-
-/** Leaves the parent out where the project lacks it or its history. */
-async function createBranchCommit(branchRestore: BranchRestore, parent: string | null): Promise<BranchCommit> {
-  const { opened, project, tree, now, commit } = branchRestore;
-  shareObjects(opened, [opened.owned, tree.objects]);
-  const git = readingGit(opened, [tree.objects], opened.scratch);
-  const { entries, notRestored } = await readComplete(git, commit);
-  try {
-    const root = await text(git, ["write-tree", "--missing-ok"]);
-    const parents = parent === null ? [] : ["-p", parent];
-    const message = `Work restored from snapshot ${commit}`;
-    const commitId = await text(withAuthor(git, now), ["commit-tree", root, ...parents, "-m", message]);
-    await run(git, ["update-ref", "refs/heads/restored", commitId]);
-    const flags = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance"];
-    await run(project, ["fetch", ...flags, opened.scratch, "refs/heads/restored"]);
-    return { commit: commitId, parent, entries, notRestored };
-  } catch (error) {
-    const isLacking = parent !== null && error instanceof GitError && error.fault === "failed";
-    if (isLacking) return createBranchCommit(branchRestore, null);
-    throw error;
-  }
 }
 
 export interface RestoreReceivedInput extends Omit<RestoreInput, "repository"> {

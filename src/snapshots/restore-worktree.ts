@@ -1,18 +1,7 @@
-import { copyFileSync, existsSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, existsSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { err, ok, type Result } from "../shared/result.ts";
-import {
-  quoteFolder,
-  repositoryGit,
-  run,
-  text,
-  userGit,
-  withTimeLimit,
-  worktreeCommand,
-  type Git,
-  type TimeLimit,
-} from "./git.ts";
+import { repositoryGit, run, text, userGit, withTimeLimit, worktreeCommand, type Git, type TimeLimit } from "./git.ts";
 import { withRepository, type OpenRepository, type SnapshotHost } from "./repository.ts";
 import {
   findMissing,
@@ -36,12 +25,7 @@ export interface WorktreeInput extends SnapshotHost, TimeLimit {
   readonly branch: string;
 }
 
-export interface RestoredWorktree extends Pick<RestoreResult, "written" | "notRestored"> {
-  /** Id of the tree of its files. */
-  readonly tree: string;
-}
-
-export type WorktreeOutcome = Result<RestoredWorktree, RestoreRefusal>;
+export type WorktreeOutcome = Result<RestoreResult, RestoreRefusal>;
 
 /**
  * [GS80] Adds a worktree on a new branch from the commit that a snapshot is based on, with the
@@ -78,7 +62,7 @@ async function addWorktree(
   opened: OpenRepository,
   { env, commit, head, folder, branch }: WorktreeInput,
   project: Git,
-): Promise<RestoredWorktree> {
+): Promise<RestoreResult> {
   const add = (make: "-b" | "-B"): string[] => ["add", "--quiet", "--no-track", "--no-checkout", make, branch, folder];
   const from = head ?? "HEAD";
   const snapshot = await readSnapshot(opened, commit);
@@ -96,58 +80,11 @@ async function addWorktree(
     await run(git, ["read-tree", "--reset", "HEAD"]);
     return written;
   } catch (error) {
-    await remove({ ...project, signal: AbortSignal.timeout(cleanUpMs) }, folder, branch, from);
+    const left = { ...project, signal: AbortSignal.timeout(cleanUpMs) };
+    await run(left, ["worktree", "remove", "--force", folder]);
+    await run(left, ["update-ref", "-d", `refs/heads/${branch}`, from]);
     throw error;
   }
 }
 
 const cleanUpMs = 30_000;
-
-/** @param base the branch goes only if it is still there */
-async function remove(project: Git, folder: string, branch: string, base: string): Promise<void> {
-  await run(project, ["worktree", "remove", "--force", folder]);
-  await run(project, ["update-ref", "-d", `refs/heads/${branch}`, base]);
-}
-
-export interface RemovalInput extends TimeLimit {
-  readonly env: NodeJS.ProcessEnv;
-  readonly folder: string;
-  readonly branch: string;
-  /** Commit at which the branch began, and tree of the files then. */
-  readonly base: string;
-  readonly tree: string;
-}
-
-/** [GS82] Removes a worktree and its branch while both are as `restoreWorktree` made them. */
-export function removeWorktree(input: RemovalInput): Promise<Result<null, RestoreRefusal>> {
-  const { env, folder, branch, base } = input;
-  const work = async (signal: AbortSignal): Promise<Result<null, RestoreRefusal>> => {
-    if (!existsSync(folder)) return err({ code: "not_found", message: `${folder} does not exist any more` });
-    const git = userGit(env, folder, signal);
-    const changed = await findChange(git, input);
-    if (changed !== null) return err({ code: "has_changes", message: changed });
-    const common = await text(git, ["rev-parse", "--path-format=absolute", "--git-common-dir"]);
-    await remove(userGit(env, common, signal), folder, branch, base);
-    return ok(null);
-  };
-  return withTimeLimit(input, work, (message) => err({ code: "restore_failed", message }));
-}
-
-async function findChange(git: Git, { branch, base, tree }: RemovalInput): Promise<string | null> {
-  const { stdout } = await run(git, ["symbolic-ref", "--quiet", "--short", "HEAD"], "", [0, 1]);
-  if (stdout.toString("utf8").trim() !== branch) return `it is on another branch than ${branch}`;
-  if ((await text(git, ["rev-parse", "HEAD"])) !== base) return `${branch} has commits of its own`;
-  const objects = await text(git, ["rev-parse", "--path-format=absolute", "--git-path", "objects"]);
-  const index = await text(git, ["rev-parse", "--path-format=absolute", "--git-path", "index"]);
-  const scratch = mkdtempSync(join(tmpdir(), "shim-fork-"));
-  try {
-    const own = { GIT_INDEX_FILE: join(scratch, "index"), GIT_OBJECT_DIRECTORY: scratch };
-    const beside: Git = { ...git, env: { ...git.env, ...own, GIT_ALTERNATE_OBJECT_DIRECTORIES: quoteFolder(objects) } };
-    copyFileSync(index, own.GIT_INDEX_FILE);
-    await run(beside, ["add", "--all", "."]);
-    const now = await text(beside, ["write-tree"]);
-    return now === tree ? null : "its files have changed since";
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
-}

@@ -1,5 +1,5 @@
 import { copyFileSync, existsSync, readdirSync, realpathSync, statSync, utimesSync, writeFileSync } from "node:fs";
-import { join, posix, relative, sep } from "node:path";
+import { join, relative, sep } from "node:path";
 import {
   changesSince,
   indexEntries,
@@ -11,19 +11,7 @@ import {
   type IndexEntry,
   type WorkTree,
 } from "./work-tree.ts";
-import {
-  GitError,
-  diskPath,
-  displayPath,
-  joinRaw,
-  run,
-  splitRaw,
-  text,
-  withAuthor,
-  withTimeLimit,
-  type Git,
-  type RawPath,
-} from "./git.ts";
+import { GitError, displayPath, joinRaw, run, text, withAuthor, withTimeLimit, type Git, type RawPath } from "./git.ts";
 import {
   describe,
   filterOwned,
@@ -139,7 +127,6 @@ interface TreeInput extends Pick<SnapshotInput, "snapshots"> {
 interface StagedTree {
   /** Id of the tree, whose new objects are in the scratch. */
   readonly root: string;
-  readonly special: readonly ExcludedFile[];
   readonly selection: Selection;
   readonly reader: Git;
   readonly writer: Git;
@@ -157,10 +144,10 @@ export async function stageTree(
   const writer = readingGit(opened, [], tree.top, tree.config);
   const tracked = await indexEntries(writer);
   await unhide(writer, tree.top, tracked);
-  const { selection, special } = await selectChanges(opened, tree, input, reader, tracked);
+  const selection = await selectChanges(opened, tree, input, reader, tracked);
   await stage(writer, selection, tree.format);
   const root = await text(writer, ["write-tree", "--missing-ok"]);
-  return { root, special, selection, reader, writer };
+  return { root, selection, reader, writer };
 }
 
 /** The project's files as they are, in the scratch folder. */
@@ -188,11 +175,10 @@ export async function readPresent(
   const isFromBase = found.isPlain && base !== null;
   const tree = isFromBase ? { ...found, head: base.commit } : found;
   const index = isFromBase ? join(opened.repository, baseIndex) : undefined;
-  const { special, selection, reader, writer, ...staged } = await stageTree(opened, tree, input, index);
+  const { selection, reader, writer, ...staged } = await stageTree(opened, tree, input, index);
   const { root, ids, absent } = await withoutAbsent(reader, writer, staged.root, base);
   const leftOut = new Map<string, ExcludedFile>();
-  for (const one of [...selection.leftOut, ...absent, ...special])
-    if (!leftOut.has(one.path)) leftOut.set(one.path, one);
+  for (const one of [...selection.leftOut, ...absent]) if (!leftOut.has(one.path)) leftOut.set(one.path, one);
   const about = { base, head: found.head, settings: tree.config.filter(isContentSetting) };
   const sizes = { files: selection.files - absent.length, bytes: selection.bytes };
   return { root, ids, reader, writer, ...about, ...sizes, leftOut: [...leftOut.values()] };
@@ -265,7 +251,7 @@ async function selectChanges(
   input: TreeInput,
   reader: Git,
   tracked: readonly IndexEntry[],
-): Promise<{ selection: Selection; special: ExcludedFile[] }> {
+): Promise<Selection> {
   const changes = await changesSince(reader, tracked);
   const paths = [...new Set([...changes.tracked, ...changes.changes].map(({ path }) => path))];
   const { filter, autoText } = await readAttributes(reader, paths);
@@ -282,7 +268,7 @@ async function selectChanges(
     join(opened.scratch, "objects"),
     existingObjects.filter(({ type }) => type === "blob").map(({ id }) => id),
   );
-  return { selection, special: await specialFiles(reader, tree.top, paths) };
+  return selection;
 }
 
 /** [GS11] Excludes SHIM's own folder inside the project. */
@@ -331,8 +317,6 @@ async function adoptObjects(
   }
   return entries.filter(({ id }) => borrowed.has(id)).length;
 }
-
-const maxFoldersSearched = 5_000;
 
 /** Copies HEAD, the index and this clone's ignore and attribute rules into the scratch. */
 function copyProjectFiles(tree: WorkTree, scratch: string, index: string): void {
@@ -409,23 +393,4 @@ export async function dropAbsent(
     entries: entries.filter(({ id }) => !absentIds.has(id)),
     absent: absent.map(({ path }) => ({ path: displayPath(path), reason })),
   };
-}
-
-/** [GS10] Names sockets, pipes and devices, which git omits silently. */
-async function specialFiles(git: Git, top: string, paths: readonly RawPath[]): Promise<ExcludedFile[]> {
-  const specialPaths: RawPath[] = [];
-  const folders = new Set<RawPath>([".", ...paths.map((path) => posix.dirname(path))]);
-  for (const folder of [...folders].slice(0, maxFoldersSearched)) {
-    const entries = await readdir(diskPath(top, folder), { withFileTypes: true, encoding: "buffer" }).catch(() => []);
-    const special = entries.filter((entry) => !entry.isFile() && !entry.isDirectory() && !entry.isSymbolicLink());
-    specialPaths.push(...special.map((entry) => posix.join(folder, entry.name.toString("latin1"))));
-  }
-  if (specialPaths.length === 0) return [];
-  // ./ keeps a name that begins with a colon from being read as a pattern.
-  const asked = specialPaths.map((path) => `./${path}`);
-  const { stdout } = await run(git, ["check-ignore", "-z", "--stdin"], joinRaw(asked), [0, 1]);
-  const ignored = new Set(splitRaw(stdout));
-  return specialPaths
-    .filter((path) => !ignored.has(`./${path}`))
-    .map((path) => ({ path: displayPath(path), reason: "a socket, pipe or device" }));
 }

@@ -17,7 +17,6 @@ interface ForkOptions extends CommonOptions {
   readonly into?: string;
   readonly list?: boolean;
   readonly print?: boolean;
-  readonly remove?: string;
 }
 
 export function addCommand(program: Command, cli: Cli): void {
@@ -30,23 +29,15 @@ export function addCommand(program: Command, cli: Cli): void {
     )
     .option("--into <folder>", "a copy in this new or empty folder, without a branch")
     .option("--list", "only list the prompts, and whether the files of then are saved")
-    .option("--print", "make the worktree, and print the brief instead of starting the client")
-    .option("--remove <branch>", "remove a fork that has neither commits nor changes of its own");
+    .option("--print", "make the worktree, and print the brief instead of starting the client");
   cli.define(command, (options: ForkOptions, session?: string) => run(cli, options, session));
 }
 
 async function run(cli: Cli, options: ForkOptions, session: string | undefined): Promise<CommandResult> {
-  const { at, list, remove } = options;
-  const folder = cli.io.cwd;
-  const ways = [at !== undefined, list === true, remove !== undefined].filter(Boolean).length;
-  if (ways > 1) return wrongUsage("give one of --at, --list and --remove.");
-  if (remove !== undefined)
-    return cli.show("forks.remove", { branch: remove, folder }, (gone) => {
-      return { text: `Removed the branch ${gone.branch} and its folder ${gone.folder}.\n` };
-    });
-  const from = { ...omitUndefined({ session }), folder };
-  if (list === true)
-    return cli.show("forks.list", from, (listed) => ({ text: listLines(cli, listed), isVerbatim: true }));
+  const { at, list = false } = options;
+  if (at !== undefined && list) return wrongUsage("give one of --at and --list.");
+  const from = { ...omitUndefined({ session }), folder: cli.io.cwd };
+  if (list) return cli.show("forks.list", from, (listed) => ({ text: listLines(cli, listed), isVerbatim: true }));
   const chosen = at === undefined ? await choose(cli, options, from) : ok({ ...from, at });
   return chosen.ok ? fork(cli, chosen.value, options) : chosen;
 }
@@ -105,7 +96,8 @@ function aboutLines(cli: Cli, made: Fork): Exclude<Lines, string>[number][] {
   return [
     `Fork of ${shortId} at prompt ${prompt.number} of ${prompts}: ${oneLine(prompt.text, 80)}`,
     `Folder: ${folder}`,
-    branch !== null && `Branch: ${branch}, from ${base?.slice(0, 12)}; \`shim fork --remove ${branch}\` removes both.`,
+    branch !== null && `Branch: ${branch}, from ${base?.slice(0, 12)}.`,
+    branch !== null && `To remove both: git worktree remove --force ${folder} && git branch -D ${branch}`,
     `Files: ${filesText(prompt)} the prompt (checkpoint ${prompt.files.checkpoint}). Files that git ignores are not there.`,
     !isExact && "Brief: NOT of that moment, whose events are deleted by now, but of the nearest checkpoint.",
     names.length > 0 && "Not there:",

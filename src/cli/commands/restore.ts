@@ -13,7 +13,6 @@ interface RestoreOptions extends CommonOptions {
   readonly diff?: boolean;
   readonly yes?: boolean;
   readonly into?: string;
-  readonly branch?: string;
 }
 
 export function addCommand(program: Command, cli: Cli): void {
@@ -22,8 +21,7 @@ export function addCommand(program: Command, cli: Cli): void {
     .description("put files back as they were: shows what changes, asks, and keeps a copy of what it replaces")
     .option("--diff", "only show what would change")
     .option("-y, --yes", "do not ask")
-    .option("--into <folder>", "into this new or empty folder instead")
-    .option("--branch <name>", "as a new branch of the project instead");
+    .option("--into <folder>", "into this new or empty folder instead");
   // `[files...]` comes as one array.
   cli.define(command, (options: RestoreOptions, ...given: unknown[]) =>
     restore(
@@ -41,10 +39,9 @@ async function restore(cli: Cli, options: RestoreOptions, words: readonly string
   const id = first === undefined || /[./\\]/.test(first) ? undefined : first;
   const files = id === undefined ? words : words.slice(1);
   const selection = { ...omitUndefined({ id }), folder: cli.io.cwd, files: [...files] };
-  const { branch, diff = false, yes = false } = options;
+  const { diff = false, yes = false } = options;
   const into = options.into === undefined ? undefined : resolve(cli.io.cwd, options.into);
-  if (into !== undefined || branch !== undefined)
-    return restoreFiles(cli, { ...selection, ...omitUndefined({ into, branch }) });
+  if (into !== undefined) return restoreFiles(cli, { ...selection, into });
   if (yes && !diff) return restoreFiles(cli, selection);
   const compared = await cli.call("files.diff", selection);
   if (!compared.ok) return compared;
@@ -70,14 +67,12 @@ async function confirm(
 
 function restoreFiles(cli: Cli, input: MachineInput<"files.restore">): Promise<CommandResult> {
   return cli.show("files.restore", input, (restored) => {
-    const { project, origin, into, branch, written, differing, backup } = restored;
+    const { project, origin, into, written, differing, backup } = restored;
     if (differing === 0) return { text: nothingLines(restored) };
     const isInProject = differing !== null;
-    const where = branch === null ? (into ?? project) : `the branch ${branch.name} of ${project}`;
     const text = [
       origin && `The files of ${origin.session} on ${origin.machine}, as they were ${cli.ago(origin.at)}.`,
-      `Restored ${pluralize(written.length, "file")} ${isInProject ? "in" : "into"} ${where}.`,
-      branch?.parent === null && "The commit it was based on is gone, so the branch has no history.",
+      `Restored ${pluralize(written.length, "file")} ${isInProject ? "in" : "into"} ${into ?? project}.`,
       backup !== null && `What they replaced is in ${backup}.`,
       ...listsOf(restored),
     ];

@@ -57,14 +57,12 @@ export const fileOperations = {
     summary: "Put files back as they were, after a copy of what they replace.",
     input: input.extend({
       into: Folder.optional().describe("into this new or empty folder instead"),
-      branch: z.string().min(1).max(1_000).optional().describe("as a new branch of the project instead"),
     }),
     output: Saved.extend({
       written: z.array(z.string()).readonly(),
       /** Files of the project that differed from the saved ones; null: they went elsewhere. */
       differing: z.int().nullable(),
       into: z.string().nullable(),
-      branch: z.object({ name: z.string(), commit: z.string(), parent: z.string().nullable() }).nullable(),
       /** Copies of the replaced files; null: there was nothing to replace. */
       backup: z.string().nullable(),
     }),
@@ -72,8 +70,6 @@ export const fileOperations = {
       ...errors,
       "snapshot_missing",
       "folder_not_empty",
-      "branch_exists",
-      "bad_branch_name",
       "not_a_work_tree",
       "commit_missing",
       "bundle_unusable",

@@ -83,13 +83,4 @@ export const forkOperations = {
     doneBy: "caller",
     example: { session: "5f0e0e5e", folder: "/home/you/app", at: "14" },
   }),
-  "forks.remove": machineOperation({
-    summary: "Remove the worktree and the branch of a fork that has neither commits nor changes of its own.",
-    input: z.strictObject({ branch: z.string().min(1).max(1_000), folder: Folder }),
-    output: z.object({ branch: z.string(), folder: z.string() }),
-    errors: ["not_found", "has_changes", "not_a_work_tree", "restore_failed"],
-    effect: "write",
-    doneBy: "caller",
-    example: { branch: "shim/fork-5f0e-1", folder: "/home/you/app" },
-  }),
 };

@@ -27,9 +27,6 @@ const maxOutputBytes = 4_194_304;
 const answers: readonly (readonly [check: RegExp, missing: RegExp])[] = [
   [/^npm view \S+ version$/, /^0 $|E404/],
   [/^(?:gh|glab) release view /, /release not found/],
-  [/^(?:docker|podman) manifest inspect /, /no such manifest|manifest unknown/],
-  [/^(?:kubectl|oc) (?:\S+ )*diff /, /^1 /],
-  [/^(?:terraform|tofu) (?:\S+ )*plan -detailed-exitcode /, /^2 /],
 ];
 
 /**

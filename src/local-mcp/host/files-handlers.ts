@@ -37,21 +37,15 @@ export const fileHandlers: Pick<Handlers, "files.diff" | "files.restore"> = {
       return ok({ ...factsOf(saved), notRestored, changes, diff });
     }),
   "files.restore": async (context, input) => {
-    const { into, branch, files } = input;
-    if (into === undefined && branch === undefined) return restoreIntoProject(context, input);
-    if (into !== undefined && branch !== undefined)
-      return err({ code: "bad_input", message: "give either --into or --branch." });
-    if (files.length > 0)
-      return err({ code: "bad_input", message: "--into and --branch restore all files: leave the names out." });
+    const { into, files } = input;
+    if (into === undefined) return restoreIntoProject(context, input);
+    if (files.length > 0) return err({ code: "bad_input", message: "--into restores all files: leave the names out." });
     const found = await findSavedFiles(context, input);
     if (!found.ok) return found;
     const saved = found.value;
     context.progress?.("Restoring the files ...");
-    const target = branch === undefined ? (into ?? "") : { project: saved.project, branch };
-    const written = withReason(await saved.write(target));
-    return written.ok
-      ? ok({ ...factsOf(saved), ...written.value, into: into ?? null, differing: null, backup: null })
-      : written;
+    const written = withReason(await saved.write(into));
+    return written.ok ? ok({ ...factsOf(saved), ...written.value, into, differing: null, backup: null }) : written;
   },
 };
 
@@ -62,7 +56,7 @@ function restoreIntoProject(context: HandlerContext, input: Selection) {
     for (let at = 2; existsSync(backup); at += 1) backup = `${folder}-${at}`;
     const replaced = replaceFiles(staged, changes, backup);
     const all = [...notRestored, ...replaced.notRestored];
-    const facts = { ...factsOf(saved), into: null, branch: null, differing: changes.length };
+    const facts = { ...factsOf(saved), into: null, differing: changes.length };
     return ok({ ...facts, ...replaced, notRestored: all });
   });
 }
@@ -124,7 +118,7 @@ interface SavedFiles extends Pick<Saved, "checkpoint" | "project" | "origin"> {
   /** Names the folder of the replaced files. */
   readonly short: string;
   readonly leftOut: readonly ExcludedFile[];
-  write(into: string | { readonly project: string; readonly branch: string }): Promise<RestoreOutcome>;
+  write(into: string): Promise<RestoreOutcome>;
 }
 
 /** [CL264] [CL131] Those of this machine, else of another one. */
@@ -171,7 +165,7 @@ function newestOf(runtime: Runtime, where: Parameters<typeof newestSnapshot>[1])
 }
 
 function sourceOf(runtime: Runtime, { repository, commit, ...row }: SavedRow): SavedFiles {
-  const { env, processes, now } = runtime;
+  const { env, processes } = runtime;
   const limits = { env, processes, timeoutMs: filesTimeoutMs };
   return {
     project: row.project,
@@ -179,7 +173,7 @@ function sourceOf(runtime: Runtime, { repository, commit, ...row }: SavedRow): S
     checkpoint: row.checkpointId,
     leftOut: listAt(asObject(row.detail), "leftOut") as readonly ExcludedFile[],
     origin: null,
-    write: (into) => restoreFiles({ ...limits, repository, commit, into, now: now() }),
+    write: (into) => restoreFiles({ ...limits, repository, commit, into }),
   };
 }
 
@@ -227,7 +221,7 @@ async function receive(
     return err({ code: isUnanswered(files.error) ? "edge_unreachable" : "no_snapshot", message });
   }
   const { header, bundle } = files.value;
-  const { env, processes, paths, now } = runtime;
+  const { env, processes, paths } = runtime;
   const { commit, needs, checkpoint, leftOut } = header;
   const clone = { env, processes, snapshots: paths.snapshots, project: here.root, timeoutMs: filesTimeoutMs };
   return ok({
@@ -236,6 +230,6 @@ async function receive(
     checkpoint,
     leftOut,
     origin: { session, machine, at: localClock(row)(header.at) },
-    write: (into) => restoreReceived({ ...clone, commit, needs, bundle, into, now: now() }),
+    write: (into) => restoreReceived({ ...clone, commit, needs, bundle, into }),
   });
 }

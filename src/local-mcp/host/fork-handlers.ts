@@ -1,16 +1,14 @@
-import { existsSync, readdirSync, realpathSync, rmdirSync, rmSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
-import * as z from "zod";
+import { existsSync, realpathSync, rmdirSync } from "node:fs";
+import { basename, join } from "node:path";
 import type { Fork } from "../../contract/machine/forks.ts";
 import type { CheckedMachineInput } from "../../contract/machine/operations.ts";
-import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
-import { readJsonFile } from "../../platform/read-json-file.ts";
+import { createPrivateFolder } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { age, oneLine } from "../../shared/format.ts";
 import { listAt, parseObject } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
 import { restoreFiles } from "../../snapshots/restore-files.ts";
-import { removeWorktree, restoreWorktree } from "../../snapshots/restore-worktree.ts";
+import { restoreWorktree } from "../../snapshots/restore-worktree.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
 import {
   filesAt,
@@ -32,7 +30,7 @@ import { findHere, projectOfFolder, shortCheckpoint, shortSession } from "./reso
 
 const filesTimeoutMs = 600_000;
 
-export const forkHandlers: Pick<Handlers, "forks.list" | "forks.create" | "forks.remove"> = {
+export const forkHandlers: Pick<Handlers, "forks.list" | "forks.create"> = {
   async "forks.list"(context, input) {
     const found = await findForked(context, input);
     if (!found.ok) return found;
@@ -53,26 +51,6 @@ export const forkHandlers: Pick<Handlers, "forks.list" | "forks.create" | "forks
     const written = await writeFork(context, runtime, { session, saved, into: input.into });
     if (!written.ok) return err({ ...written.error, message: `${written.error.message}${hintOf(written.error.code)}` });
     return ok(forkOf(runtime, { session, files, moment: moment.value, saved, written: written.value }, into.value));
-  },
-  async "forks.remove"(context, { branch, folder }) {
-    const { env, paths } = await context.runtime();
-    const record = findRecord(paths.home, branch);
-    if (record === null)
-      return err({
-        code: "not_found",
-        message: `SHIM has made no fork ${branch} that is still there (folder ${folder}).`,
-      });
-    const removed = await removeWorktree({ env, timeoutMs: filesTimeoutMs, ...record });
-    if (!removed.ok) {
-      const byHand = `\`git worktree remove --force ${record.folder}\` and \`git branch -D ${branch}\` remove it all the same`;
-      return err({
-        ...removed.error,
-        message: `${removed.error.message}: ${branch} stays, in ${record.folder}; ${byHand}.`,
-      });
-    }
-    rmSync(recordFile(dirname(record.folder)), { force: true });
-    rmdirSync(dirname(record.folder));
-    return ok({ branch, folder: record.folder });
   },
 };
 
@@ -115,7 +93,6 @@ function nameOf(runtime: Runtime, session: sessions.Session) {
   return { session: id, shortId: shortSession(runtime, id), title: sessions.displayTitle(session), machine: null };
 }
 
-/** [FK1] @param at number of a prompt, the beginning of its words, or "last" */
 /** [FK1] By its number, a beginning of its words, or `last`. */
 export function pickMoment(moments: readonly Moment[], at: string): HostResult<Moment> {
   const wanted = normalized(at);
@@ -174,11 +151,11 @@ async function writeFork(
   runtime: Runtime,
   { session, saved, into }: ForkTarget,
 ): Promise<HostResult<WrittenFork>> {
-  const { env, processes, now } = runtime;
+  const { env, processes } = runtime;
   const { repository, commit, project, head } = saved;
   const input = { env, processes, repository, commit, timeoutMs: filesTimeoutMs };
   if (into !== undefined) {
-    const written = await restoreFiles({ ...input, into, now: now() });
+    const written = await restoreFiles({ ...input, into });
     if (!written.ok) return written;
     return ok({ folder: realpathSync(into), branch: null, notRestored: written.value.notRestored });
   }
@@ -191,13 +168,9 @@ async function writeFork(
     const folder = join(realpathSync(join(work, name)), basename(project));
     const branch = `shim/${name}`;
     const made = await restoreWorktree({ ...input, project, head, folder, branch });
-    if (made.ok && head !== null) {
-      const record: ForkRecord = { project, branch, base: head, tree: made.value.tree, folder };
-      writeAtomically(recordFile(join(work, name)), JSON.stringify(record));
-      return ok({ folder, branch, notRestored: made.value.notRestored });
-    }
+    if (made.ok) return ok({ folder, branch, notRestored: made.value.notRestored });
     rmdirSync(join(work, name));
-    if (!made.ok && made.error.code !== "branch_exists") return made;
+    if (made.error.code !== "branch_exists") return made;
   }
 }
 
@@ -206,27 +179,6 @@ function hintOf(code: string): string {
   return isOfWorktree
     ? ": --into <folder> makes a copy of the files instead. Nothing was changed."
     : ". Nothing was changed.";
-}
-
-const StoredFork = z.object({
-  project: z.string(),
-  branch: z.string(),
-  base: z.string(),
-  tree: z.string(),
-  folder: z.string(),
-});
-/** Stored. Add fields as optional. */
-type ForkRecord = z.infer<typeof StoredFork>;
-
-function recordFile(folder: string): string {
-  return join(folder, "fork.json");
-}
-
-function findRecord(home: string, branch: string): ForkRecord | null {
-  const work = join(home, "work");
-  const names = existsSync(work) ? readdirSync(work).filter((name) => name.startsWith("fork-")) : [];
-  const records = names.map((name) => readJsonFile(recordFile(join(work, name)), StoredFork));
-  return records.find((one) => one?.branch === branch) ?? null;
 }
 
 interface MadeFork {

@@ -169,20 +169,11 @@ function inputsOf({ id, name, input }: TranscriptToolCall, cwd: string): JsonObj
   return callsOfPatch(withClaudeTool({ tool_use_id: idOf(id), tool_name: name, tool_input: input, cwd }, new Map()));
 }
 
-function ended(
-  { error, at, response, runsOn }: TranscriptToolEnd,
-  call: TranscriptToolCall | undefined,
-  cwd: string,
-): Event[] {
+function ended({ error, at, response }: TranscriptToolEnd, call: TranscriptToolCall | undefined, cwd: string): Event[] {
   if (!call) return [];
   const inputs = inputsOf(call, cwd);
   if (error !== null) return [{ at, entries: hooks("PostToolUseFailure", inputs, { error }) }];
-  const entries = hooks("PostToolUse", inputs, response ? { tool_response: response } : {});
-  return [{ at, entries: runsOn ? (turn) => entries(turn).map(stillRunning) : entries }];
-}
-
-function stillRunning({ key, entry }: KeyedEntry): KeyedEntry {
-  return { key, entry: entry.kind === "tool_end" ? { ...entry, runsOn: true } : entry };
+  return [{ at, entries: hooks("PostToolUse", inputs, response ? { tool_response: response } : {}) }];
 }
 
 function compacted({ summary, trigger, at }: TranscriptCompaction): Event {

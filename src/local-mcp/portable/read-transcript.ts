@@ -1,9 +1,10 @@
+import type { HookClient } from "../../contract/clients.ts";
 import { codeOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { asObject, objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { budgetMs, interpret } from "../../platform/time-budget.ts";
 import type { TranscriptContent } from "../signals/transcript-draft.ts";
-import { transcriptFormat, type TranscriptClient } from "../signals/transcript-formats.ts";
+import { transcriptFormat } from "../signals/transcript-formats.ts";
 import { readLines, readRows, linesOf, openTranscript } from "../signals/transcript.ts";
 
 interface WholeTranscript {
@@ -54,7 +55,7 @@ function contentOf(bytes: Buffer): { readonly head: TranscriptHead | null; reado
 }
 
 export interface TranscriptHead {
-  readonly client: TranscriptClient;
+  readonly client: HookClient;
   readonly session: string;
   readonly cwd: string | null;
   /** Session whose subagent it is; null: none. */
@@ -65,7 +66,7 @@ type Head = Omit<TranscriptHead, "client">;
 type Identify = (line: JsonObject) => Head | null;
 
 /** Each reads the session from a line of its client, and null from any other line. */
-const identifiers: readonly (readonly [TranscriptClient, Identify])[] = [
+const identifiers: readonly (readonly [HookClient, Identify])[] = [
   ["codex", (line) => (line["type"] === "session_meta" ? codexHeadOf(objectAt(line, "payload")) : null)],
   [
     "copilot",
@@ -76,7 +77,6 @@ const identifiers: readonly (readonly [TranscriptClient, Identify])[] = [
     },
   ],
   ["gemini", (line) => (textAt(line, "projectHash") === null ? null : headOf(line, "sessionId"))],
-  ["pi", (line) => (line["type"] === "session" ? headOf(line, "id") : null)],
   ["qwen", (line) => (Array.isArray(objectAt(line, "message")?.["parts"]) ? headOf(line, "sessionId") : null)],
   ["claude-code", (line) => (objectAt(line, "message")?.["content"] === undefined ? null : headOf(line, "sessionId"))],
 ];

@@ -265,16 +265,15 @@ export function effectLines({ state }: Restoration, { now }: BriefContext): Brie
 /** Calls so long before the newest event are not what it ended with. */
 const earlierMs = 300_000;
 
-/** [RE225] [RE227] */
+/** [RE225] */
 function callLines({ session, state, knownUntil }: Restoration, now: number): BriefLine[] {
   const shown = state.calls.slice(-counts.calls);
-  return shown.map(({ name, input, error, at, runsOn }, index) => {
+  return shown.map(({ name, input, error, at }, index) => {
     const when = knownUntil - at < earlierMs ? "" : `${age(now - at)} ago: `;
     const call = callText({ name, input }, session.project, chars.call);
     const failed = error === undefined ? "" : ` FAILED: ${excerpt(neutralize(error), chars.error)}`;
-    const open = runsOn ? " (ran on in the background; no end recorded)" : "";
-    const isNotable = error !== undefined || runsOn;
-    return { text: `- ${when}${call}${failed}${open}`, rank: index === shown.length - 1 ? 1.5 : isNotable ? 2 : 3 };
+    const rank = index === shown.length - 1 ? 1.5 : error === undefined ? 3 : 2;
+    return { text: `- ${when}${call}${failed}`, rank };
   });
 }
 

@@ -35,13 +35,10 @@ export function withEffects(runs: readonly EffectRun[], at: number, entry: Journ
   return [...runs.filter(({ call }) => call !== entry.id), ...ended].slice(-limits.runs);
 }
 
-type Ended = Pick<EffectRun, "outcome" | "error" | "runsOn">;
+type Ended = Pick<EffectRun, "outcome" | "error">;
 
 function endOf({ shows }: EffectNote, entry: CallEntry): Ended {
-  if (entry.kind === "tool_end") {
-    if (entry.runsOn) return { outcome: "unknown", runsOn: true };
-    return { outcome: shows === "all" || shows === "success" ? "done" : "unknown" };
-  }
+  if (entry.kind === "tool_end") return { outcome: shows === "all" || shows === "success" ? "done" : "unknown" };
   if (entry.kind !== "tool_error") return {};
   const error = entry.text.slice(0, limits.error);
   if (entry.isRefused) return { outcome: "refused" };
@@ -56,13 +53,12 @@ export function outcomeOf({ outcome = "unknown" }: EffectRun): EffectOutcome {
 
 /** Outcome with its reason: why it is not known, or how it failed. Quotes the client. */
 export function outcomeText(run: EffectRun): string {
-  const { outcome, error, runsOn, asked } = run;
+  const { outcome, error, asked } = run;
   const quoted = error === undefined ? "" : `: ${error.replaceAll(/\s+/g, " ")}`;
   if (outcome === "done") return "done";
   if (outcome === "refused") return "refused by SHIM, not run";
   if (outcome === "failed") return `FAILED${quoted}`;
   if (outcome === undefined) return `unknown (no end of it was seen${asked ? ", the user was asked before it" : ""})`;
-  if (runsOn) return "unknown (it ran on in the background)";
   if (error !== undefined) return `unknown (its call did not end well${quoted})`;
   return "unknown (its call ended, and what ended it does not show it)";
 }

@@ -108,18 +108,11 @@ function effectsIn(all: readonly Wanted[], text: string, isPowerShell: boolean, 
   });
 }
 
-/** @returns null where a word of it is not known, or would have to be quoted */
+/** @returns null where the word that it needs is missing, or would have to be quoted */
 function checkFor(check: string, words: readonly string[], rest: number): string | null {
-  const behind = words.slice(rest).filter((word) => word !== "-auto-approve");
-  const parts: Readonly<Record<string, readonly (string | undefined)[]>> = {
-    "{0}": [nameOf(words[0] ?? "")],
-    "{1}": [behind.find((word) => !isOption(word))],
-    "{before}": words.slice(1, rest - 1),
-    "{behind}": behind,
-  };
-  const filled = check.split(" ").flatMap((word) => parts[word] ?? [word]);
-  const isPlain = filled.every((word) => word === "{subject}" || /^[\w@./:=,-]+$/.test(word ?? ""));
-  return isPlain ? filled.join(" ") : null;
+  const target = words.slice(rest).find((word) => !isOption(word)) ?? "";
+  if (check.includes("{1}") && !/^[\w@./:=,-]+$/.test(target)) return null;
+  return check.replace("{0}", nameOf(words[0] ?? "")).replace("{1}", target);
 }
 
 /** @returns the index behind the last word that an entry names; null: it is another command */
@@ -153,30 +146,22 @@ function nameOf(program: string): string {
 }
 
 /** Programs that run the one behind them. */
-const wrappers: ReadonlySet<string> = new Set(
-  "sudo doas env time timeout nice nohup command exec builtin stdbuf npx bunx pnpx python python3 py php ruby node".split(
-    " ",
-  ),
-);
+const wrappers =
+  /^(?:sudo|doas|env|time|timeout|nice|nohup|command|exec|builtin|stdbuf|npx|bunx|pnpx|python3?|py|php|ruby|node)$/;
 /** Programs that do so with one of these words. */
-const runners: ReadonlyMap<string, ReadonlySet<string>> = new Map(
-  (
-    [
-      ["npm pnpm yarn bun mise", "exec x dlx"],
-      ["poetry uv pipenv rye hatch pdm doppler op infisical dotenvx", "run"],
-      ["bundle", "exec"],
-      ["dotenv", "run --"],
-    ] as const
-  ).flatMap(([programs, words]) => programs.split(" ").map((one) => [one, new Set(words.split(" "))] as const)),
-);
+const runners = [
+  [/^(?:npm|pnpm|yarn|bun|mise|bundle)$/, /^(?:exec|x|dlx)$/],
+  [/^(?:poetry|uv|pipenv|hatch|pdm|doppler|op|dotenv|dotenvx)$/, /^(?:run|--)$/],
+] as const;
 
 function withoutWrappers(given: readonly string[]): readonly string[] {
   let words = given;
   for (;;) {
     const name = nameOf(words[0] ?? "");
     if (/^[A-Za-z_]\w*=/.test(words[0] ?? "")) words = words.slice(1);
-    else if (runners.get(name)?.has(words[1] ?? "")) words = behindOptions(words, 2);
-    else if (wrappers.has(name) && words.length > 1) words = behindOptions(words, name === "timeout" ? 2 : 1);
+    else if (runners.some(([one, word]) => one.test(name) && word.test(words[1] ?? "")))
+      words = behindOptions(words, 2);
+    else if (wrappers.test(name) && words.length > 1) words = behindOptions(words, name === "timeout" ? 2 : 1);
     // A shell that is given a file runs that as a program.
     else if (shellNames.has(name) && words.length > 1 && scriptOf(words) === null) words = behindOptions(words, 1);
     else return words;

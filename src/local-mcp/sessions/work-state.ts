@@ -96,13 +96,8 @@ const appliers: Appliers = {
     const run = { id, name, input, startedAt: at };
     return { ...state, runningTools: [...stillRunning(state, run), run].slice(-limits.runs) };
   },
-  tool_end: (state, at, { id, name, input, path, action, stamp, runsOn }) => ({
-    ...withEndedCall(state, id, {
-      name: action === "deleted" ? "Delete" : name,
-      input,
-      at,
-      ...(runsOn ? { runsOn } : {}),
-    }),
+  tool_end: (state, at, { id, name, input, path, action, stamp }) => ({
+    ...withEndedCall(state, id, { name: action === "deleted" ? "Delete" : name, input, at }),
     files: path ? withFile(state.files, path, action ?? "noted", stamp) : state.files,
   }),
   tool_error: (state, at, { id, name, input, text }) => {

@@ -1,7 +1,6 @@
 import type { UsageLimit } from "../../contract/at-limit.ts";
 import type { GitPosition } from "../../contract/work-state.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import type { RunningCommands } from "./codex-calls.ts";
 
 /** Pure. The format is the client's own and changes; what is unknown is skipped. */
 
@@ -34,8 +33,6 @@ export interface TranscriptToolEnd {
   readonly at: number | null;
   /** Fields of the result: the user's answers, a plan, a new file or task. */
   readonly response?: JsonObject;
-  /** A command of it runs on, and no end of that is known. */
-  readonly runsOn?: true;
   /** {@link TranscriptToolCall.isUnhooked} */
   readonly isUnhooked?: true;
 }
@@ -123,14 +120,8 @@ export interface TranscriptDraft extends Growing<Omit<TranscriptContent, "usage"
   dequeued: Set<string>;
   /** Newest prompt of Claude Code after a row, by the ids of both. */
   readonly promptAfter: Map<string, string>;
-  readonly codex: CodexDraft;
-}
-
-export interface CodexDraft extends RunningCommands {
-  /** By a program's own id: those of its calls, and what it prints before an exit code. */
-  readonly programs: Map<string, { readonly calls: readonly string[]; readonly marks: readonly string[] }>;
-  /** Program's call of a patch that no row of its own has named yet. */
-  openPatch: string | null;
+  /** Calls that a program of Codex is, by its own id. */
+  readonly programs: Map<string, readonly string[]>;
 }
 
 /** Adds what one line of a client's transcript says. */
@@ -163,7 +154,7 @@ export function emptyDraft(): TranscriptDraft {
     queue: [],
     dequeued: new Set(),
     promptAfter: new Map(),
-    codex: { programs: new Map(), openPatch: null, sessions: new Map(), polls: new Map(), inputs: new Map() },
+    programs: new Map(),
   };
 }
 
@@ -241,27 +232,6 @@ export function addCall(draft: TranscriptDraft, call: Unchecked<TranscriptToolCa
   const known = { ...call, id, name };
   draft.calls.set(id, known);
   draft.toolCalls.push(known);
-}
-
-/** Another row tells of the same call. */
-export function removeCall(draft: TranscriptDraft, id: string): void {
-  draft.calls.delete(id);
-  draft.toolCalls = draft.toolCalls.filter((call) => call.id !== id);
-  draft.ended.add(id);
-}
-
-/** The output of a command until then was not its end. */
-export function reopenCall(draft: TranscriptDraft, id: string): void {
-  const end = draft.toolEnds.findLastIndex(({ toolUseId }) => toolUseId === id);
-  if (end >= 0) draft.toolEnds.splice(end, 1);
-  draft.ended.delete(id);
-}
-
-/** The command of a call that has ended runs on no more. */
-export function stopCall(draft: TranscriptDraft, id: string): void {
-  const position = draft.toolEnds.findLastIndex(({ toolUseId, runsOn }) => toolUseId === id && runsOn);
-  const { runsOn: _runsOn, ...end } = draft.toolEnds[position] ?? {};
-  if ("toolUseId" in end) draft.toolEnds[position] = end;
 }
 
 /** [TR227] The user took back the newest such prompt, and all since. What tools did stays done. */

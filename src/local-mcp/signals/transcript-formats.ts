@@ -20,9 +20,6 @@ import {
   type TranscriptDraft,
 } from "./transcript-draft.ts";
 
-/** Pi has no hooks: its chats come from their files alone. */
-export type TranscriptClient = HookClient | "pi";
-
 /** Readers of rows by the row's kind; other kinds say nothing of the work. */
 type Rows = Readonly<Record<string, LineFormat>>;
 
@@ -168,57 +165,6 @@ function qwenText(line: JsonObject): string {
     .join("\n");
 }
 
-/** [TR201] Entries of Pi's session files. Commands and custom messages are no words of the user. */
-const readPiLine: LineFormat = (draft, line, { at, uuid: position }) => {
-  const uuid = textAt(line, "id", 100) ?? position;
-  const message = objectAt(line, "message");
-  if (line["type"] === "compaction") addCompaction(draft, { summary: textAt(line, "summary"), trigger: "unknown", at });
-  if (line["type"] === "message" && message) piMessages[textAt(message, "role") ?? ""]?.(draft, message, { at, uuid });
-};
-
-const piMessages: Rows = {
-  user: (draft, message, origin) => {
-    const given = textOf(message, "content", "text").trim();
-    const images = blocksOf(message, "image").map((block) => textAt(block, "mimeType", 100) ?? "image");
-    addText(draft, "user", withAttachments(piSkill(given) ?? userWords(given), images), origin);
-  },
-  assistant: (draft, message, origin) => {
-    const text = textOf(message, "content", "text");
-    draft.model = wordAt(message, "model", 200) ?? draft.model;
-    addText(draft, "assistant", text, origin);
-    for (const { id, name, arguments: input } of blocksOf(message, "toolCall")) {
-      const given = textAt({ name }, "name", 200);
-      const known = textAt(withClaudeTool({ tool_name: given, tool_input: input }, piTools), "tool_name");
-      addCall(draft, { id: textAt({ id }, "id", 200), name: given && (known ?? given), input, isUnhooked, ...origin });
-    }
-    const reason = message["stopReason"];
-    draft.turnEnd = reason === "stop" && origin.at !== null ? { text, at: origin.at } : null;
-    if (reason === "aborted") draft.interruptions.push({ at: origin.at });
-    if (reason === "error") addFailure(draft, textAt(message, "errorMessage") ?? "error", origin);
-  },
-  toolResult: (draft, message, { at }) => {
-    const error = message["isError"] === true ? textOf(message, "content", "text") : null;
-    addEnd(draft, { toolUseId: textAt(message, "toolCallId", 200), error, at });
-  },
-};
-
-const piTools: ToolNames = new Map([
-  ["bash", "Bash"],
-  ["read", "Read"],
-  ["edit", "Edit"],
-  ["write", "Write"],
-]);
-
-const skill = /^<skill name="([^"]{1,200})" location="/;
-const skillEnd = "\n</skill>";
-
-/** [TR203] Pi replaces the command of a skill by the skill's text. */
-function piSkill(text: string): string | null {
-  const name = skill.exec(text)?.[1];
-  const end = name === undefined ? -1 : text.indexOf(skillEnd);
-  return end < 0 ? null : `/skill:${name} ${text.slice(end + skillEnd.length).trim()}`.trim();
-}
-
 /** [TR201] Messages of `opencode export`, each with its parts; a live chat has no such file. */
 const readOpenCodeMessage: LineFormat = (draft, row, { uuid }) => {
   const info = objectAt(row, "info");
@@ -304,13 +250,12 @@ function openCodeAnswers(state: JsonObject): JsonObject {
   return { answers: Object.fromEntries(questions.map((question, index) => [question, given[index]])) };
 }
 
-const formats: ReadonlyMap<string, LineFormat> = new Map<TranscriptClient, LineFormat>([
+const formats: ReadonlyMap<string, LineFormat> = new Map<HookClient, LineFormat>([
   ["codex", readCodexLine],
   ["copilot", readCopilotLine],
   ["qwen", readQwenLine],
   ["gemini", readGeminiLine],
   ["opencode", readOpenCodeMessage],
-  ["pi", readPiLine],
 ]);
 
 /** Undefined for Claude Code, and for a client whose files have its format. */

@@ -186,7 +186,7 @@ export function readRows(
     queue: _queue,
     dequeued: _dequeued,
     promptAfter: _promptAfter,
-    codex: _codex,
+    programs: _programs,
     ...content
   } = draft;
   return { ...content, usage: [...draft.usage.values()], subagentUsage: [...draft.subagentUsage.values()] };

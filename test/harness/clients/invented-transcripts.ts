@@ -164,43 +164,6 @@ function openCodeTool(id: string, tool: string, second: number, input: Fields, r
   return { type: "tool", tool, callID: id, state: { status: "completed", input, time, ...result } };
 }
 
-function piRow(second: number, type: string, fields: Fields): Fields {
-  return { type, id: `e${second}`, parentId: null, timestamp: stamp(second), ...fields };
-}
-
-function piMessage(second: number, role: string, fields: Fields): Fields {
-  return piRow(second, "message", { message: { role, ...fields } });
-}
-
-export const piSession: readonly Fields[] = [
-  { type: "session", version: 3, id: "0f000000-0000-4000-8000-000000000001", timestamp: stamp(0), cwd: "/p" },
-  piRow(1, "model_change", { provider: "anthropic", modelId: "claude-opus-5-5" }),
-  piMessage(2, "user", {
-    content: [
-      { type: "text", text: '<skill name="review" location="/s/SKILL.md">\nRead it.\n</skill>\n\nonly the lexer' },
-      { type: "image", mimeType: "image/png", data: "AA==" },
-    ],
-  }),
-  piMessage(3, "assistant", {
-    model: "claude-opus-5-5",
-    stopReason: "toolUse",
-    content: [
-      { type: "thinking", thinking: "hm" },
-      { type: "text", text: "I read the lexer." },
-      { type: "toolCall", id: "c1", name: "read", arguments: { path: "src/lexer.ts" } },
-    ],
-  }),
-  piMessage(4, "toolResult", { toolCallId: "c1", isError: true, content: [{ type: "text", text: "no such file" }] }),
-  piMessage(5, "bashExecution", { command: "git status", output: "clean" }),
-  piRow(6, "compaction", { summary: "The lexer was read." }),
-  piMessage(7, "assistant", { stopReason: "stop", content: [{ type: "text", text: "There is no lexer." }] }),
-  piMessage(8, "user", { content: "then write one" }),
-  piMessage(9, "assistant", {
-    stopReason: "toolUse",
-    content: [{ type: "toolCall", id: "c2", name: "write", arguments: { path: "src/lexer.ts", content: "" } }],
-  }),
-];
-
 /** Before its files became lines. */
 export const geminiDocument = {
   sessionId: "0a000000-0000-4000-8000-000000000001",

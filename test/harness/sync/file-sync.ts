@@ -75,7 +75,7 @@ export async function restored({ two, clone }: Two, { header, bundle }: RemoteFi
   const into = join(temporaryFolder(), "restored");
   const { commit, needs } = header;
   const what = { project: clone, snapshots: two.runtime.paths.snapshots, commit, needs, bundle, into };
-  const done = await restoreReceived({ ...HOST, ...LIMITS, ...what, now: 0 });
+  const done = await restoreReceived({ ...HOST, ...LIMITS, ...what });
   if (!done.ok) throw new Error(done.error.message);
   return contents(into);
 }

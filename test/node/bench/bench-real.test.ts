@@ -94,28 +94,6 @@ const transcripts: Readonly<Record<SessionClient, string>> = {
       },
     ],
   }),
-  pi: jsonLines(
-    { type: "session", id: "p1", cwd: "/home/ann/app" },
-    { type: "message", message: { role: "user", content: "<system-reminder>be brief</system-reminder>" } },
-    { type: "message", message: { role: "user", content: [{ type: "text", text: "Fix the parser." }] } },
-    {
-      type: "message",
-      message: {
-        role: "assistant",
-        content: [{ type: "toolCall", id: "t1", name: "edit", arguments: { path: edit.file_path } }],
-      },
-    },
-    { type: "message", message: { role: "toolResult", toolCallId: "t1", isError: true, content: "no match" } },
-    {
-      type: "message",
-      message: {
-        role: "assistant",
-        content: [{ type: "toolCall", id: "t2", name: "edit", arguments: { path: edit.file_path } }],
-      },
-    },
-    { type: "message", message: { role: "toolResult", toolCallId: "t2", content: "ok" } },
-    { type: "message", message: { role: "assistant", content: [{ type: "text", text: "It is fixed." }] } },
-  ),
 };
 
 function sessionOf(client: SessionClient): RecordedSession {

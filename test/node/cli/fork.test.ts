@@ -57,7 +57,7 @@ it("[FK1] prompts are listed by number, and --at takes a number, the beginning o
   );
   expect(await rig.home.shim("fork --at never")).toMatchObject(failed(3, 'no prompt begins with "never"'));
   expect(await rig.home.shim("fork")).toMatchObject(failed(2, "name the prompt with --at; --list shows all."));
-  expect(await rig.home.shim("fork --at 2 --list")).toMatchObject(failed(2, "give one of --at, --list and --remove."));
+  expect(await rig.home.shim("fork --at 2 --list")).toMatchObject(failed(2, "give one of --at and --list."));
 });
 
 it("[FK3] the files are those saved before the turn's first change, else those saved before the prompt", async () => {
@@ -156,26 +156,10 @@ it("[FK5] [FK6] the client starts in the fork with the brief, as a chat that suc
   expect(start?.env?.["SHIM_SUCCESSOR"]).toBeUndefined();
   expect((await rig.home.json("sessions show", rig.id))["session"]).toMatchObject({ offer: null });
   expect(await rig.home.shimWith(own, "fork --at 2 --print")).toMatchObject(
-    printed("Folder: ", "Branch: ", "<shim-recovered-session-"),
+    printed("Folder: ", "Branch: ", "git worktree remove --force", "<shim-recovered-session-"),
   );
   expect(rig.home.started).toHaveLength(1);
   expect((await rig.home.shimWith({ ...own, ask: answering("") }, "fork")).code).toBe(2);
-});
-
-it("[FK6] [GS82] --remove takes an unchanged fork away, and keeps one with changes @night", async () => {
-  const rig = await threeTurns();
-  const { folder, branch } = await forked(rig, "--at", "2");
-  write(folder, { "mine.txt": "mine\n" });
-  expect(await rig.home.shim("fork", "--remove", branch!)).toMatchObject(
-    failed(1, "its files have changed since", `git worktree remove --force ${folder}`),
-  );
-  expect(filesIn(folder)["mine.txt"]).toBe("mine\n");
-  const other = await forked(rig, "--at", "2");
-  expect(await rig.home.shim("fork", "--remove", other.branch!)).toMatchObject(
-    printed(`Removed the branch ${other.branch}`),
-  );
-  expect([existsSync(other.folder), existsSync(folder)]).toEqual([false, true]);
-  expect(await rig.home.shim("fork --remove main")).toMatchObject(failed(3, "SHIM has made no fork main"));
 });
 
 it("[FK6] a plain folder is forked as a copy in a folder that is named, and not without @night", async () => {

@@ -113,18 +113,8 @@ it("[CL13] the files of a checkpoint come into a folder that is named @night", a
   const { home, id } = await withSnapshot();
   const into = join(home.folder, "back");
   const back = await home.json("restore", id, "--into", "../back");
-  expect(back).toMatchObject({ checkpoint: id, into, written: ["a.txt"], branch: null });
+  expect(back).toMatchObject({ checkpoint: id, into, written: ["a.txt"] });
   expect(readFileSync(join(into, "a.txt"), "utf8")).toBe("two\n");
-});
-
-it("[CL13] or they become a new branch of the project, whose work tree stays as it is @night", async () => {
-  const { home, id } = await withSnapshot();
-  const back = await home.json("restore", id, "--branch", "back");
-  expect(back).toMatchObject({ into: null, branch: { name: "back" } });
-  expect(git(home.project, "show", "back:a.txt")).toBe("two\n");
-  expect(git(home.project, "branch", "--show-current")).toBe("main\n");
-  expect((await home.shim("restore", id, "--branch", "back")).err).toContain("already exists");
-  expect((await home.shim("restore", id, "--branch", "back2")).out).toContain("the branch back2 of");
 });
 
 it("[CL156] never over what is there, and wrong usage changes nothing @night", async () => {
@@ -132,8 +122,8 @@ it("[CL156] never over what is there, and wrong usage changes nothing @night", a
   write(join(home.folder, "full"), { mine: "x" });
   const full = await home.shim("restore", id, "--into", "../full", "--json");
   expect(full).toMatchObject({ code: 1, error: "folder_not_empty" });
-  const wrong = [`restore ${id} --into x --branch y`, `restore ${id} a.txt --into x`, "restore nope"];
-  expect(await home.codes(...wrong)).toEqual([2, 2, 3]);
+  const wrong = [`restore ${id} a.txt --into x`, "restore nope"];
+  expect(await home.codes(...wrong)).toEqual([2, 3]);
 });
 
 it("[CL13] a checkpoint without files says why, and names the session's newest that has them @night", async () => {
@@ -215,14 +205,13 @@ it("[CL131] [RE28] the brief names the command that restores the files of anothe
   expect(readFileSync(join(folder, "a.txt"), "utf8")).toBe("not committed\n");
   expect([existsSync(join(folder, ".env")), contents(here.project)]).toEqual([false, before]);
   const checkpoint = checkpointOf(there, ids.dead);
-  expect((await here.shim("restore", checkpoint, "--branch", "work", "--json")).json()).toMatchObject({
+  expect((await here.shim("restore", checkpoint, "--into", `${folder}-2`, "--json")).json()).toMatchObject({
     checkpoint,
     origin: { session: ids.dead, machine: "desk" },
-    into: null,
-    branch: { name: "work" },
+    into: `${folder}-2`,
     leftOut: [{ path: ".env" }],
   });
-  expect(git(here.project, "show", "work:b.txt")).toBe("new\n");
+  expect(readFileSync(join(`${folder}-2`, "b.txt"), "utf8")).toBe("new\n");
   const placed = await here.shim("restore", ids.dead, "--yes");
   expect(placed).toMatchObject(printed(whose, `Restored 2 files in ${here.project}`, "-before-"));
   expect(textsOf(here.project, "a.txt", "b.txt")).toEqual(["not committed\n", "new\n"]);

@@ -64,7 +64,6 @@ function received(
     bundle: bytes,
     needs,
     into,
-    now: T0,
     timeoutMs: 60_000,
   });
 }
@@ -90,7 +89,7 @@ it("[GS60] [GS61] [GS66] the uncommitted files of a project are restored in a cl
   expect(bundle.bytes.length).toBeLessThan(3_000);
   expect(bundle.needs).toEqual([snapshot.head]);
   const [atHome, work] = [fingerprint(join(here.project, ".git")), contents(here.project)];
-  expect(await received(here, snapshot, bundle)).toMatchObject({ ok: true, value: { notRestored: [], branch: null } });
+  expect(await received(here, snapshot, bundle)).toMatchObject({ ok: true, value: { notRestored: [] } });
   expect(contents(join(here.root, "restored"))).toEqual(contents(there.project));
   expect([fingerprint(join(here.project, ".git")), contents(here.project)]).toEqual([atHome, work]);
   // Nothing of it stays in SHIM's folder.
@@ -99,45 +98,31 @@ it("[GS60] [GS61] [GS66] the uncommitted files of a project are restored in a cl
   expect(git(join(here.snapshots, repository), "count-objects", "-v")).toMatch(/count: 0\n[^]*in-pack: 0\n/);
 });
 
-it("[GS60] commits that were not pushed are in the bundle, and a branch has them as its history @night", async () => {
+it("[GS60] commits that were not pushed are no part of a bundle but by their files @night", async () => {
   const { there, here } = twoClones({ "a.txt": "a\n" });
   const pushed = git(there.project, "rev-parse", "HEAD").trim();
-  write(there.project, { "a.txt": "second\n" });
-  const second = commitAll(there.project, "second");
+  write(there.project, {
+    "a.txt": "second\n",
+    "noise.bin": Buffer.from(crypto.getRandomValues(new Uint8Array(60_000))),
+  });
+  commitAll(there.project, "second");
+  rmSync(join(there.project, "noise.bin"));
   write(there.project, { "c.txt": "third\n" });
-  const third = commitAll(there.project, "third");
+  commitAll(there.project, "third");
   write(there.project, { "a.txt": "not committed\n" });
   const snapshot = await taken(there);
-  const bundle = await made(there, snapshot);
+  const bundle = await made(there, snapshot, { maxBytes: 20_000 });
   expect(bundle.needs).toEqual([pushed]);
-  const into = { project: here.project, branch: "work" };
-  expect(await received(here, snapshot, bundle, into)).toMatchObject({
-    ok: true,
-    value: { branch: { parent: third } },
-  });
-  expect(git(here.project, "log", "--format=%H", "work").split("\n").slice(1, 4)).toEqual([third, second, pushed]);
-  expect(git(here.project, "show", "work:a.txt")).toBe("not committed\n");
-  expect(git(here.project, "status", "--porcelain")).toBe("");
+  expect(await received(here, snapshot, bundle)).toMatchObject({ ok: true });
+  expect(contents(join(here.root, "restored"))).toEqual(contents(there.project));
   // The care of every restore.
-  expect(refusalOf(await received(here, snapshot, bundle, into)).code).toBe("branch_exists");
   expect(refusalOf(await received(here, snapshot, bundle, here.project)).code).toBe("folder_not_empty");
 });
 
-it("[GS64] too large commits are left out; what is too large without them is not sent @night", async () => {
-  const { there, here } = twoClones({ "a.txt": "a\n" });
-  const noise = Buffer.from(crypto.getRandomValues(new Uint8Array(60_000)));
-  write(there.project, { "noise.bin": noise });
-  commitAll(there.project, "large");
-  rmSync(join(there.project, "noise.bin"));
-  commitAll(there.project, "small again");
+it("[GS64] what is too large is not sent @night", async () => {
+  const { there } = twoClones({ "a.txt": "a\n" });
   write(there.project, { "b.txt": "b\n" });
   const snapshot = await taken(there);
-  expect((await made(there, snapshot)).bytes.length).toBeGreaterThan(60_000);
-  const small = await made(there, snapshot, { maxBytes: 20_000 });
-  expect(await received(here, snapshot, small)).toMatchObject({ ok: true });
-  expect(contents(join(here.root, "restored"))).toEqual(contents(there.project));
-  const branch = await received(here, snapshot, small, { project: here.project, branch: "work" });
-  expect(branch).toMatchObject({ ok: true, value: { branch: { parent: null } } });
   expect(await bundled(there, snapshot, { maxBytes: 100 })).toEqual({ state: "too_large" });
   expect(readdirSync(there.snapshots)).toHaveLength(1);
 });
@@ -209,7 +194,6 @@ it("[GS63] settings that a snapshot of another machine brings run no command and
   const evil = { ...snapshot, commit };
   const bundle = await made(there, evil);
   expect(await received(here, evil, bundle)).toMatchObject({ ok: true });
-  expect(await received(here, evil, bundle, { project: here.project, branch: "work" })).toMatchObject({ ok: true });
   expect(existsSync(mark)).toBe(false);
 });
 

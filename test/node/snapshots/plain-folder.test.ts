@@ -9,7 +9,6 @@ import {
   HOST,
   paths,
   reasonFor,
-  T0,
   take,
   taken,
   temporaryFolder,
@@ -45,7 +44,7 @@ it("[GS90] a folder outside git is saved byte for byte and comes back, and nothi
   expect(contents(from.project)).toEqual(before);
   const into = join(from.root, "back");
   const { repository, commit } = snapshot;
-  await restoreFiles({ ...HOST, repository, commit, into, now: T0, timeoutMs: 60_000 });
+  await restoreFiles({ ...HOST, repository, commit, into, timeoutMs: 60_000 });
   const isSaved = (path: string): boolean => paths(snapshot).includes(path);
   expect(contents(into)).toEqual(Object.fromEntries(Object.entries(before).filter(([path]) => isSaved(path))));
 });

@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { displayPath } from "#src/snapshots/git.ts";
 import { restoreFiles } from "#src/snapshots/restore-files.ts";
 import { apply, edit } from "#harness/machine/git-edits.ts";
-import { contents, HOST, LIMITS, makeProject, T0, taken } from "#harness/machine/git-project.ts";
+import { contents, HOST, LIMITS, makeProject, taken } from "#harness/machine/git-project.ts";
 
 it(
   "[GS4] any sequence of edits comes back byte for byte, but for what is named as left out @night",
@@ -31,7 +31,7 @@ it(
           rmSync(join(from.project, ".git"), { recursive: true });
           const { repository, commit } = snapshot;
           const into = join(from.root, "into");
-          const result = await restoreFiles({ ...HOST, repository, commit, into, now: T0, timeoutMs: 60_000 });
+          const result = await restoreFiles({ ...HOST, repository, commit, into, timeoutMs: 60_000 });
           expect(result).toMatchObject({ ok: true, value: { notRestored: [] } });
           const back = contents(join(from.root, "into"));
           const isExpected = ([path]: [string, string]) => !leftOut.has(displayPath(path));

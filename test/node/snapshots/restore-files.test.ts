@@ -6,29 +6,24 @@ import { restoreFiles, type RestoreResult, type RestoreInput } from "#src/snapsh
 import {
   commitAll,
   contents,
-  fingerprint,
   git,
   HOST,
   LIMITS,
   makeProject,
   noise,
-  plantHooks,
   purge,
-  T0,
   taken,
   write,
   type Done,
   snapshotOf,
 } from "#harness/machine/git-project.ts";
 
-type Into = RestoreInput["into"];
-
-function restore(snapshot: Pick<Done, "repository" | "commit">, into: Into, more: Partial<RestoreInput> = {}) {
+function restore(snapshot: Pick<Done, "repository" | "commit">, into: string, more: Partial<RestoreInput> = {}) {
   const { repository, commit } = snapshot;
-  return restoreFiles({ ...HOST, repository, commit, into, now: T0, timeoutMs: 60_000, ...more });
+  return restoreFiles({ ...HOST, repository, commit, into, timeoutMs: 60_000, ...more });
 }
 
-async function restored(snapshot: Done, into: Into): Promise<RestoreResult> {
+async function restored(snapshot: Done, into: string): Promise<RestoreResult> {
   const result = await restore(snapshot, into);
   if (!result.ok) throw new Error(`${result.error.code}: ${result.error.message}`);
   return result.value;
@@ -114,10 +109,6 @@ it("[GS31] is restored whole after an amend, a deleted branch and gc --prune=now
   const into = join(from.root, "into");
   expect((await restored(snapshot, into)).notRestored).toEqual([]);
   expect(contents(into)).toEqual(work);
-  const asBranch = await restored(snapshot, { project: from.project, branch: "rescued" });
-  expect(asBranch).toMatchObject({ notRestored: [], branch: { name: "rescued", parent: null } });
-  expect(git(from.project, "show", "rescued:only-here.txt")).toBe("only on the topic\n");
-  expect(git(from.project, "fsck", "--full")).toBe("");
 });
 
 it("[GS31] names exactly the borrowed files that the project has lost, and brings the rest @night", async () => {
@@ -140,13 +131,6 @@ it("[GS31] names exactly the borrowed files that the project has lost, and bring
   expect(result.notRestored.map(({ path }) => path)).toEqual(["d/large too.bin", "large.bin"]);
   expect(result.notRestored[0]?.reason).toContain("project's own objects");
   expect(Object.keys(contents(into))).toEqual(["a.txt", "new.txt", "small.txt"]);
-  const asBranch = await restored(snapshot, { project: from.project, branch: "rescued" });
-  expect(asBranch.notRestored).toEqual(result.notRestored);
-  expect(git(from.project, "ls-tree", "-r", "--name-only", "rescued").trim().split("\n")).toEqual([
-    "a.txt",
-    "new.txt",
-    "small.txt",
-  ]);
 });
 
 it("[GS31] is restored into a folder when the project is gone, and names what only the project had", async () => {
@@ -182,68 +166,4 @@ it("[GS31] names files that could not be written @night", async () => {
   const result = await restored({ ...snapshot, commit }, join(from.root, "into"));
   expect(result.written).toEqual(["a.txt"]);
   expect(result.notRestored).toEqual([{ path: name, reason: expect.stringContaining("File name too long") }]);
-});
-
-it("[GS32] makes a new branch on the commit that the work was based on, and touches nothing else @night", async () => {
-  const { from, snapshot } = await snapshotOf(
-    { "a.txt": "one\n", "b.txt": "b\n" },
-    { "a.txt": "edited\n", "new.txt": "new\n" },
-  );
-  write(from.project, { "a.txt": "later work\n" });
-  const work = contents(from.project);
-  const status = git(from.project, "status", "--porcelain");
-  const before = fingerprint(join(from.project, ".git"));
-  const result = await restored(snapshot, { project: from.project, branch: "shim/rescued" });
-  const after = fingerprint(join(from.project, ".git"));
-  expect(result.branch).toMatchObject({ name: "shim/rescued", parent: snapshot.head });
-  expect(result.branch?.commit).toBe(git(from.project, "rev-parse", "shim/rescued").trim());
-  expect(git(from.project, "diff", "--name-status", "main", "shim/rescued")).toBe("M\ta.txt\nA\tnew.txt\n");
-  expect(git(from.project, "show", "shim/rescued:a.txt")).toBe("edited\n");
-  expect(contents(from.project)).toEqual(work);
-  expect(git(from.project, "status", "--porcelain")).toBe(status);
-  for (const path of ["HEAD", "index", "refs/heads/main", "config", "logs/HEAD"])
-    expect(after[path]).toBe(before[path]);
-  expect(existsSync(join(from.project, ".git/FETCH_HEAD"))).toBe(false);
-});
-
-it("[GS32] refuses a branch that is there, a name that git does not take, and a project outside git @night", async () => {
-  const { from, snapshot } = await snapshotOf({ "a.txt": "one\n" });
-  const main = git(from.project, "rev-parse", "main");
-  const refusal = async (branch: string, project = from.project) => {
-    const result = await restore(snapshot, { project, branch });
-    return result.ok ? "ok" : result.error.code;
-  };
-  expect(await refusal("main")).toBe("branch_exists");
-  for (const bad of ["", "a..b", "-x", "with blank", "x.lock", "@{-1}"])
-    expect(await refusal(bad)).toBe("bad_branch_name");
-  expect(await refusal("main/below")).toBe("restore_failed");
-  expect(await refusal("new", from.root)).toBe("not_a_work_tree");
-  expect(git(from.project, "rev-parse", "main")).toBe(main);
-  expect(git(from.project, "branch", "--format=%(refname:short)")).toBe("main\n");
-});
-
-it("[GS32] works in a linked work tree, in a shallow clone and before the first commit @night", async () => {
-  const origin = makeProject({ "a.txt": "one\n" });
-  write(origin.project, { "a.txt": "two\n" });
-  commitAll(origin.project, "second");
-  const linked = join(origin.root, "linked");
-  git(origin.project, "worktree", "add", "--quiet", "--detach", linked);
-  const shallow = join(origin.root, "shallow");
-  git(origin.root, "clone", "--quiet", "--depth", "1", `file://${origin.project}`, shallow);
-  const empty = makeProject();
-  for (const project of [linked, shallow, empty.project]) {
-    write(project, { "new.txt": "new\n" });
-    const snapshot = await taken({ ...origin, project });
-    expect((await restored(snapshot, { project, branch: "rescued" })).branch?.parent).toBe(snapshot.head);
-    expect(git(project, "show", "rescued:new.txt")).toBe("new\n");
-    expect(git(project, "fsck")).not.toContain("missing");
-  }
-});
-
-it("[GS32] runs no hook of the project @night", async () => {
-  const from = makeProject({ "a.txt": "one\n" });
-  const mark = join(from.root, "ran");
-  plantHooks(from, mark, ["reference-transaction", "post-checkout", "pre-auto-gc"]);
-  await restored(await taken(from), { project: from.project, branch: "rescued" });
-  expect(existsSync(mark)).toBe(false);
 });

@@ -72,7 +72,6 @@ it("[GS20] the files of a checkpoint are taken after its answer and can be put b
     repository: row?.repository ?? "",
     commit: row?.commit ?? "",
     into,
-    now: rig.clock.now,
     timeoutMs: 60_000,
   });
   expect(restored.ok).toBe(true);

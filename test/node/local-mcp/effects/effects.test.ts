@@ -152,28 +152,6 @@ it.each([
   ["npm publish", "npm", "view app@1.2.0 version", "echo 1.2.0", "echo npm error code E404 >&2; exit 1"],
   ["npm publish --tag next", "npm", "view app@1.2.0 version", "echo 1.2.0", "exit 0"],
   ["gh release create v1 --generate-notes", "gh", "release view v1", "echo v1", "echo release not found >&2; exit 1"],
-  [
-    "docker push r.example/a:1",
-    "docker",
-    "manifest inspect r.example/a:1",
-    "echo '{'",
-    "echo no such manifest: r.example/a:1 >&2; exit 1",
-  ],
-  [
-    "podman push r.example/a:1",
-    "podman",
-    "manifest inspect r.example/a:1",
-    "echo '{'",
-    "echo manifest unknown >&2; exit 125",
-  ],
-  ["kubectl -n prod apply -f x.yaml", "kubectl", "-n prod diff -f x.yaml", "exit 0", "echo '+a'; exit 1"],
-  [
-    "terraform -chdir=infra apply -auto-approve -var-file=x.tfvars",
-    "terraform",
-    "-chdir=infra plan -detailed-exitcode -input=false -lock=false -refresh=false -var-file=x.tfvars",
-    "echo No changes.",
-    "echo Plan: 1 to add >&2; exit 2",
-  ],
 ])("[EF6] the probe of `%s` asks %s %s", async (command, program, asked, there, missing) => {
   expect(await probed(command, program, there)).toMatchObject({ isThere: true, ran: asked });
   expect(await probed(command, program, missing)).toMatchObject({ isThere: false, ran: asked });
@@ -181,7 +159,7 @@ it.each([
   expect(down).toMatchObject({ isThere: null, text: `\`${program} ${asked}\` ended with 9: no route to host` });
 });
 
-it.each(['kubectl apply -f "$file"', "gh release create 'v1; rm -rf x'", "gh release delete v1"])(
+it.each(["gh release create 'v1; rm -rf x'", "gh release delete v1"])(
   "[EF6] `%s` has no check: its words would have to be quoted, or it deletes",
   (command) => {
     const [note] = noteEffects({ tool_name: "Bash", tool_input: { command } });

@@ -93,33 +93,6 @@ it("[RE226] a compaction that had only begun, or whose summary stands in the bri
   for (const text of [begun, summed]) expect(await briefOf(text)).not.toContain("compacted it");
 });
 
-const serves = { call_id: "s", name: "exec_command", arguments: '{"cmd":"npm run serve"}' };
-const types = { call_id: "t", name: "write_stdin", arguments: '{"session_id":7,"chars":"q"}' };
-const polls = { call_id: "u", name: "write_stdin", arguments: '{"session_id":7,"chars":""}' };
-const [running, over] = ["Process running with session ID 7", "Process exited with code 0"].map(
-  (state) => `Wall time: 1 s\n${state}\nOutput:\nport 80`,
-) as [string, string];
-
-it.each([
-  ["it runs on", [], true],
-  ["a later wait saw it run", [[polls, running]], true],
-  ["a later wait saw its end", [[polls, over]], false],
-  ["it ran on after an input", [[types, running]], true],
-  ["an input ended it", [[types, over]], false],
-] as const)(
-  "[RE227] a command in the background whose end Codex has not recorded is said to have run on: %s",
-  async (_case, later, isOpen) => {
-    const called = [[serves, running], ...later] as const;
-    const rows = called.flatMap(([call, output], index) => [
-      codexRow(2 * index + 2, "response_item/function_call", call),
-      codexRow(2 * index + 3, "response_item/function_call_output", { call_id: call.call_id, output }),
-    ]);
-    const brief = await briefOf(jsonLines(codexMeta({}), asked, ...rows));
-    expect(brief).toContain("- Bash npm run serve");
-    expect(brief.includes("- Bash npm run serve (ran on in the background; no end recorded)")).toBe(isOpen);
-  },
-);
-
 it("[RE233] a file that the transcript edited is judged by its date", async () => {
   const home = aSeededHome();
   const names = ["before.ts", "since.ts"];

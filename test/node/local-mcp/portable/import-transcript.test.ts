@@ -11,7 +11,6 @@ import {
   codexOfPrograms,
   geminiDocument,
   openCodeDocument,
-  piSession,
 } from "#harness/clients/invented-transcripts.ts";
 import { aSeededHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
 import { importTranscript } from "#src/local-mcp/portable/import-transcript.ts";
@@ -216,7 +215,7 @@ it("[TR205] a turn that the user stopped is marked, a call without an end runs, 
   expect(entries.map(({ kind }) => kind)).toContain("compacting");
 });
 
-it("[PO4] [TR201] documents of OpenCode and Gemini CLI, and sessions of Pi, are stored with their words", () => {
+it("[PO4] [TR201] documents of OpenCode and Gemini CLI are stored with their words", () => {
   const opencode = imported(JSON.stringify(openCodeDocument, null, 2));
   expect(opencode.client).toBe("opencode");
   expect(outline(opencode)).toEqual([
@@ -237,14 +236,6 @@ it("[PO4] [TR201] documents of OpenCode and Gemini CLI, and sessions of Pi, are 
     "prompt and test it",
     "tool_start Bash",
     "interrupted",
-  ]);
-  const pi = imported(jsonLines(piSession));
-  expect(pi.client).toBe("pi");
-  expect(outline(pi).slice(-4)).toEqual([
-    "assistant There is no lexer.",
-    "turn end",
-    "prompt then write one",
-    "tool_start Write",
   ]);
   const gemini = imported(JSON.stringify(geminiDocument));
   expect(outline(gemini)).toEqual([
@@ -315,7 +306,7 @@ it("[TR207] a prompt of up to 12,000 characters is stored whole, also on a last 
 it("[PO5] a chat that was read from a file stays on offer, also where its last turn was over @night", async () => {
   const messages = [openCodeDocument.messages[0], openCodeDocument.messages[5]];
   const finished = { ...openCodeDocument, messages };
-  for (const text of [JSON.stringify(finished), jsonLines(codexOfFunctions), jsonLines(piSession.slice(0, 7))]) {
+  for (const text of [JSON.stringify(finished), jsonLines(codexOfFunctions)]) {
     const { home, path } = aHome(text);
     const { session: id } = await home.json(`resume --json --from-transcript ${path}`);
     expect((await home.shim("sessions --incomplete")).out).toContain(String(id).slice(0, 8));

@@ -10,7 +10,6 @@ import {
   codexRow,
   geminiDocument,
   openCodeDocument,
-  piSession,
   secondOf,
 } from "#harness/clients/invented-transcripts.ts";
 import { aCompactBoundary, anAssistantLine, aToolResultLine, aUserLine } from "#harness/machine/transcripts.ts";
@@ -130,19 +129,6 @@ it("[TR201] OpenCode: parts of messages, without its own; a failed command, an a
   expect(content.toolEnds.at(-1)?.response).toEqual({ answers: { "Which one?": ["the first", "the last"] } });
   expect(content.compactions).toMatchObject([{ summary: "## Goal: build", trigger: "auto" }]);
   expect(content.interruptions.map(({ at }) => secondOf(at))).toEqual([16]);
-});
-
-it("[TR201] [TR203] Pi: entries of messages; a skill is a command with the user's words, and shell commands are none", () => {
-  const content = read("pi", piSession);
-  expect(said(content)).toEqual([
-    "user: /skill:review only the lexer\n[attached: image/png]",
-    "assistant: I read the lexer.",
-    "assistant: There is no lexer.",
-    "user: then write one",
-  ]);
-  expect(calls(content)).toEqual(["Read: no such file", "Write: running"]);
-  expect(content.compactions).toMatchObject([{ summary: "The lexer was read." }]);
-  expect(content.model).toBe("claude-opus-5-5");
 });
 
 it("[TR201] Gemini CLI: messages of a document with their calls", () => {
