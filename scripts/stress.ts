@@ -85,15 +85,6 @@ const runs: Readonly<Record<string, TestRun>> = {
       seed: { env: "SHIM_OPPORTUNITY_SEED", value: "1" },
     },
   },
-  routing: {
-    about: "tiers with planted rates and costs: which do tasks get, what does learning cost, are the intervals right",
-    test: "node/routing/routing-simulation.test.ts",
-    options: {
-      runs: { env: "SHIM_ROUTING_RUNS", value: "50" },
-      tasks: { env: "SHIM_ROUTING_TASKS", value: "2000" },
-      seed: { env: "SHIM_ROUTING_SEED", value: "1" },
-    },
-  },
   "planted-bugs": {
     about: "bugs planted in host and client are found by the simulation, each from several seeds",
     test: "sim/bugs.test.ts",

@@ -17,8 +17,11 @@ export type Tier = z.infer<typeof Tier>;
 export const Band = z.enum(["unknown", "weak", "usual", "complex"]);
 export type Band = z.infer<typeof Band>;
 
-/** no_counts: the coordinator did not answer; retried: the top tier again. */
-const RouteReason = z.enum(["sampled", "no_evidence", "no_counts", "escalated", "retried"]);
+/**
+ * chosen: the cheapest that is proven good enough, else the default; explored: too little is known
+ * of it; no_counts: the coordinator did not answer; retried: the top tier again.
+ */
+const RouteReason = z.enum(["chosen", "explored", "no_evidence", "no_counts", "escalated", "retried"]);
 
 export const Route = z.strictObject({
   tier: Name,
@@ -26,14 +29,6 @@ export const Route = z.strictObject({
   effort: Effort.nullable(),
   band: Band,
   reason: RouteReason,
-  /** Probability with which this tier was chosen. */
-  propensity: z.number().gt(0).max(1),
-  /** Whether the tier is the default one, the best (last) one, or both. */
-  baseline: z.enum(["default", "best", "both"]).nullable(),
-  /** Both the default and the best tier could have been chosen. */
-  isComparable: z.boolean(),
-  /** Hash of the settings in force. */
-  settings: z.string().max(100).nullable(),
   /** False: the end says nothing of the model, as after trouble of the account. */
   isCounted: z.boolean(),
 });
@@ -70,32 +65,10 @@ const TierCounts = z.object({
 });
 export type TierCounts = z.infer<typeof TierCounts>;
 
-/**
- * Weighted sums over ended tasks: `w` weight, `c` cost in dollars of all attempts, `a` 1 for an
- * accepted task and else 0.
- */
-const EpisodeSums = z.object({
-  n: counter,
-  accepted: counter,
-  w: z.number(),
-  ww: z.number(),
-  wc: z.number(),
-  wa: z.number(),
-  wwcc: z.number(),
-  wwca: z.number(),
-  wwaa: z.number(),
-});
-export type EpisodeSums = z.infer<typeof EpisodeSums>;
-
 const TypeRoutes = z.object({
   tiers: z.array(TierCounts),
-  /** Comparable tasks as they were routed, and weighted to what one first tier would have given. */
-  routed: EpisodeSums,
-  default: EpisodeSums,
-  best: EpisodeSums,
-  /** Ended tasks that are in no sum: no other first choice was possible, or a cost is unknown. */
-  incomparable: counter,
-  unpriced: counter,
+  /** Ended tasks whose costs are known, and the cost of all their routed attempts. */
+  routed: z.object({ tasks: counter, accepted: counter, costMicros: counter }),
   /** Newest 2,000 attempts whose client has named its model, routed or not: no evidence. */
   models: z.array(ModelAttempts).optional(),
 });

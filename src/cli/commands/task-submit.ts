@@ -213,7 +213,7 @@ async function estimate(cli: Cli, { model, ...given }: Given): Promise<CommandRe
   const lines = [
     tokensText(priced.value),
     priced.value.priceNote,
-    `Kind ${analysis.kind ?? "unknown"}, size ${analysis.size}, complexity ${analysis.complexity} of 10, evidence ${analysis.evidence}.`,
+    `Kind ${analysis.kind ?? "unknown"}, complexity ${analysis.complexity} of 10, evidence ${analysis.evidence}.`,
     pastText(type, routes),
   ];
   const data = { type, model: model ?? null, estimate: priced.value, analysis, routes };
@@ -227,9 +227,10 @@ function tokensText(estimated: PricedTokens): string {
 }
 
 function pastText(type: string, routes: TypeRoutes | null): string {
-  const { n = 0, accepted = 0, wc = 0 } = routes?.routed ?? {};
+  const { tasks = 0, accepted = 0, costMicros = 0 } = routes?.routed ?? {};
   if (accepted === 0) return `What a task of the type ${type} costs in all is not known: none was routed and accepted.`;
-  return `Measured: ${n} routed tasks of the type ${type} cost $${(wc / accepted).toFixed(4)} for each accepted one.`;
+  const dollars = (costMicros / accepted / 1e6).toFixed(4);
+  return `Measured: ${tasks} routed tasks of the type ${type} cost $${dollars} for each accepted one.`;
 }
 
 const { cron, overlap, missed, maxRuns } = scheduleOperations["schedules.create"].input.shape;

@@ -4,15 +4,7 @@ import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import type { ModelAttempts, TierCounts, TypeRoutes } from "../../contract/routes.ts";
 import { type TaskLine, type TypeStats, taskViewOperations } from "../../contract/task-views.ts";
 import { TaskState } from "../../contract/tasks.ts";
-import {
-  type CostPerAccepted,
-  type RoutingReport,
-  type Saving,
-  minAccepted,
-  minEffectiveN,
-  toReport,
-} from "../../routing/routing-report.ts";
-import { lowerBound } from "../../routing/model-router.ts";
+import { successBounds } from "../../routing/model-router.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { progressText } from "../../shared/progress-text.ts";
 import { type Result, ok } from "../../shared/result.ts";
@@ -378,7 +370,6 @@ export function mergedText({ works, into, before, commit }: MergedTask): string 
 
 interface TypeReport extends TypeRoutes {
   readonly type: string;
-  readonly report: RoutingReport;
 }
 
 interface Reports {
@@ -407,7 +398,7 @@ async function readReports({ link, input }: Work<"tasks.routes">): Promise<CliRe
     if (!found.ok) return found;
     const { routes } = found.value;
     const isRouted = routed.value.types.includes(type);
-    if (routes && (isRouted || routes.models)) types.push({ type, report: toReport(routes), ...routes });
+    if (routes && (isRouted || routes.models)) types.push({ type, ...routes });
   }
   return ok({ types });
 }
@@ -418,7 +409,7 @@ const tierColumns: Columns<TierCounts> = {
   BAND: "band",
   TRIED: "tried",
   DONE: ({ tried, succeeded }) => `${((100 * succeeded) / tried).toFixed(0)} %`,
-  "AT LEAST": ({ tried, succeeded }) => `${(100 * lowerBound(succeeded, tried)).toFixed(0)} %`,
+  "AT LEAST": (counts) => `${(100 * successBounds(counts).low).toFixed(0)} %`,
   "MEAN COST": meanCost,
 };
 
@@ -430,16 +421,6 @@ const modelColumns: Columns<ModelAttempts> = {
   "MEAN COST": meanCost,
 };
 
-const costColumns: Columns<readonly [string, CostPerAccepted]> = {
-  POLICY: ([name]) => name,
-  TASKS: ([, { n }]) => n,
-  ACCEPTED: ([, { accepted }]) => accepted,
-  "COST OF AN ACCEPTED TASK": ([, { isEnough, dollars, low, high }]) =>
-    isEnough && dollars !== null
-      ? `$${dollars.toFixed(4)} (95 %: ${low?.toFixed(4)} to ${high?.toFixed(4)})`
-      : "not enough evidence",
-};
-
 function modelText({ model, effort }: { readonly model: string; readonly effort: string | null }): string {
   return effort === null ? model : `${model}, ${effort}`;
 }
@@ -448,38 +429,14 @@ function meanCost({ meanCostMicros: micros }: { readonly meanCostMicros: number 
   return micros === null ? "not known" : `$${(micros / 1e6).toFixed(4)}`;
 }
 
-/** [RT32] [RT33] The models of a type without a route are no report of routing. */
-function reportText(
-  cli: Cli,
-  { type, models = [], tiers, report, incomparable, unpriced, routed }: TypeReport,
-): string {
-  const byModel =
-    models.length === 0 ? "" : `All attempts of the type ${type}, by model:\n${cli.table(models, modelColumns)}`;
-  const isRouted = tiers.length > 0 || routed.n > 0 || incomparable > 0 || unpriced > 0;
-  if (!isRouted) return byModel;
-  const policies = [
-    ["as routed", report.routed],
-    ["always default first", report.alwaysDefault],
-    ["always best", report.alwaysBest],
-  ] as const;
+function reportText(cli: Cli, { type, models = [], tiers, routed }: TypeReport): string {
+  const { tasks, accepted, costMicros } = routed;
+  const isRouted = tiers.length > 0 || tasks > 0;
   return textOf([
-    `Tasks of the type ${type}: first attempts by tier`,
-    cli.table(tiers, tierColumns, "None whose tier was a choice.\n"),
-    `\n${cli.table(policies, costColumns)}`,
-    incomparable > 0 && `${pluralize(incomparable, "task")} had no other choice and are not compared.`,
-    unpriced > 0 && `Of ${pluralize(unpriced, "task")} a cost is not known.`,
-    savingText("always default first", report.savedAgainstDefault),
-    savingText("always best", report.savedAgainstBest),
-    byModel !== "" && `\n${byModel}`,
+    isRouted && `Tasks of the type ${type}: first attempts by tier`,
+    isRouted && cli.table(tiers, tierColumns, "None whose tier was a choice.\n"),
+    accepted > 0 &&
+      `${pluralize(tasks, "routed task")}, ${accepted} of them accepted: $${(costMicros / accepted / 1e6).toFixed(4)} for each accepted one, with all attempts.`,
+    models.length > 0 && `All attempts of the type ${type}, by model:\n${cli.table(models, modelColumns)}`,
   ]);
-}
-
-function savingText(baseline: string, saving: Saving | null): string {
-  if (!saving)
-    return `Against ${baseline}: not enough evidence (at least ${minAccepted} accepted tasks of each, and ${minEffectiveN} tasks by weight).`;
-  const { dollars, low, high, verdict } = saving;
-  const range = `${low.toFixed(4)} to ${high.toFixed(4)}`;
-  return verdict === "no difference shown"
-    ? `Against ${baseline}: no difference is shown (saved $${range} for an accepted task).`
-    : `Against ${baseline}: routing is ${verdict} by $${Math.abs(dollars).toFixed(4)} for an accepted task (95 %, saved: ${range}).`;
 }

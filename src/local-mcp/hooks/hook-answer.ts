@@ -10,7 +10,7 @@ import type { IncomingEvent } from "./read-event.ts";
 import type { RecordedEvent } from "./record-event.ts";
 import { emptyStart, type StartAnswer } from "./session-start.ts";
 import { claudeCode } from "../../clients/claude-compatible.ts";
-import { analyzePrompt } from "../../routing/prompt-analyzer.ts";
+import { analyzeTask } from "../../routing/prompt-analyzer.ts";
 import { asObject, textAt } from "../../shared/json-fields.ts";
 
 /** Other text at a stop would make Claude Code continue, or would not be read. */
@@ -84,6 +84,7 @@ function switchWarning(input: HookInput, env: NodeJS.ProcessEnv): string | null 
 }
 
 const maxComplexity = 3;
+const maxPromptChars = 500;
 
 /**
  * [RT40] [RT41] Sets the model of a small subagent task without a user, where the hook has the
@@ -106,7 +107,7 @@ function routeSubagent({ env, config }: Runtime, incoming: IncomingEvent, answer
 }
 
 function isSmall(prompt: string | null): boolean {
-  if (prompt === null) return false;
-  const { evidence, complexity, size } = analyzePrompt(prompt);
-  return evidence === "strong" && size === "small" && complexity <= maxComplexity;
+  if (prompt === null || prompt.length >= maxPromptChars) return false;
+  const { evidence, complexity } = analyzeTask(prompt);
+  return evidence === "strong" && complexity <= maxComplexity;
 }

@@ -4,7 +4,6 @@ import type { Usage } from "../../contract/budgets.ts";
 import { Route } from "../../contract/routes.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import { zeroUsage } from "../../contract/usage.ts";
-import { settingsHash } from "../../local-mcp/recording/session-settings.ts";
 import {
   decide,
   handOver,
@@ -351,13 +350,11 @@ class ClaudeTask {
 
   /** [RT19] Reports it first, so that a worker that dies leaves it with its next heartbeat. */
   async #reportRoute(): Promise<Route | null> {
-    const found = await this.#findRoute();
-    if (!found) return null;
-    const route = { ...found, settings: settingsHash(this.#options.runtime.config) };
+    const route = await this.#findRoute();
+    if (!route) return null;
     this.#setRoute(route);
     const effort = route.effort === null ? "" : `, effort ${route.effort}`;
-    const chance = route.propensity < 1 ? `, chosen with probability ${route.propensity.toFixed(3)}` : "";
-    this.#write(`tier ${route.tier} (${route.model}${effort}): ${route.reason.replace("_", " ")}${chance}`);
+    this.#write(`tier ${route.tier} (${route.model}${effort}): ${route.reason.replace("_", " ")}`);
     return route;
   }
 

@@ -13,21 +13,14 @@ const RouteSettings = z
     /** Cheapest first. */
     tiers: z.array(Tier).min(2).max(6),
     default: z.string(),
-    /** No lower tier does a task of this type; default: the first. */
-    floor: z.string().optional(),
     exploration: z.number().min(0.01).max(0.5).default(0.1),
     acceptable: z.number().min(0.5).max(1).default(0.9),
-    minTried: z.int().min(5).max(1_000).default(10),
-    strongAfter: z.int().min(10).max(2_000).default(100),
   })
-  .superRefine(({ tiers, default: usual, floor }, context) => {
+  .superRefine(({ tiers, default: usual }, context) => {
     const names = tiers.map(({ name }) => name);
     const refuse = (key: string, message: string): void => context.addIssue({ code: "custom", path: [key], message });
     if (new Set(names).size < names.length) refuse("tiers", "each tier has a name of its own");
     if (!names.includes(usual)) refuse("default", "name one of the tiers");
-    if (floor === undefined) return;
-    if (!names.includes(floor)) refuse("floor", "name one of the tiers");
-    else if (names.indexOf(floor) > names.indexOf(usual)) refuse("floor", "the floor is not above the default");
   });
 export type RouteSettings = z.infer<typeof RouteSettings>;
 

@@ -55,11 +55,7 @@ const route: Route = {
   model: "claude-haiku-4-5",
   effort: null,
   band: "usual",
-  reason: "sampled",
-  propensity: 0.5,
-  baseline: null,
-  isComparable: true,
-  settings: null,
+  reason: "chosen",
   isCounted: true,
 };
 

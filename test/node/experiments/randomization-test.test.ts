@@ -1,8 +1,7 @@
 import { mean } from "simple-statistics";
 import { expect, it } from "vitest";
 import { seededRandom } from "#harness/clock/fake-time.ts";
-import { shareInterval, judgePairs } from "#src/experiments/exact-tests.ts";
-import { sampleRate } from "#src/routing/model-router.ts";
+import { judgePairs } from "#src/experiments/exact-tests.ts";
 
 /** 1,000 in `npm run stress -- experiments`. */
 const runs = Number(process.env["SHIM_EXPERIMENT_RUNS"] ?? 200);
@@ -59,20 +58,4 @@ it("[EX7] equivalent only within the margin, better or worse only without 0, und
     "undecided",
   ]);
   expect(judgePairs([], 6, margin)).toMatchObject({ verdict: "undecided", effect: null, n: 0 });
-});
-
-it("[EX1] draws of a rate of success have the quantiles of its Beta distribution", () => {
-  for (const [succeeded, tried] of [
-    [0, 0],
-    [1, 5],
-    [89, 98],
-  ] as const) {
-    const draws = Array.from({ length: 20_000 }, () => sampleRate(succeeded, tried, random));
-    // Clopper and Pearson's lower end is the quantile of Beta(hits, n - hits + 1).
-    for (const probability of [0.05, 0.25, 0.5, 0.75, 0.95]) {
-      const quantile = shareInterval(1 + succeeded, 1 + tried, 2 * probability).low;
-      const below = draws.filter((one) => one <= quantile).length;
-      expect(Math.abs(below / draws.length - probability)).toBeLessThan(0.015);
-    }
-  }
 });

@@ -7,11 +7,7 @@ const route: Route = {
   model: "haiku",
   effort: null,
   band: "usual",
-  reason: "sampled",
-  propensity: 0.5,
-  baseline: null,
-  isComparable: true,
-  settings: null,
+  reason: "chosen",
   isCounted: true,
 };
 
@@ -67,7 +63,6 @@ it("[RT23] [RT24] the model of an attempt reaches the coordinator with its end o
   expect(rig.call("tasks.routes", {})).toEqual({ types: [], routes: null });
   expect(rig.call("tasks.routes", { type: "build" }).routes).toMatchObject({
     tiers: [],
-    incomparable: 0,
     models: [{ ...ran, attempts: 2, done: 1, meanCostMicros: 5_000 }],
   });
 });

@@ -35,7 +35,7 @@ it("[RT8] [RT19] a task of which nothing is known gets the default tier, which i
   const claude = new FakeClaude([good]);
   const { routes, checkpoints, output } = await claude.run({ settings, task: { payload: "hello" }, counts: [] });
   expect(models(claude)).toEqual(["sonnet", undefined]);
-  expect(routes).toMatchObject([{ tier: "medium", reason: "no_evidence", propensity: 1, isCounted: true }]);
+  expect(routes).toMatchObject([{ tier: "medium", reason: "no_evidence", isCounted: true }]);
   expect(checkpoints[0]).toMatchObject({ route: { attempt: 1, chosen: { tier: "medium", model: "sonnet" } } });
   expect(output).toContain("tier medium (sonnet): no evidence\n");
 });
@@ -46,20 +46,14 @@ it("[RT8] [RT11] a coordinator that does not answer leaves the default tier", as
   expect(routes).toMatchObject([{ tier: "medium", reason: "no_counts" }]);
 });
 
-it("[RT11] a tier that is proven good enough and cheaper does the task, with its effort @night", async () => {
+it("[RT10] a tier that is proven good enough and cheaper does the task, with its effort @night", async () => {
   const counts: TierCounts[] = [
     { tier: "small", model: "haiku", effort: "low", band: "usual", tried: 200, succeeded: 196, meanCostMicros: 1_000 },
     { tier: "medium", model: "sonnet", effort: null, band: "usual", tried: 200, succeeded: 190, meanCostMicros: 9_000 },
   ];
   const claude = new FakeClaude([good]);
-  const seen = new Map<string, number>();
-  for (let round = 0; round < 3; round++) {
-    const { routes } = await claude.run({ settings, task: { payload: clear }, counts });
-    const [chosen] = routes;
-    seen.set(chosen?.tier ?? "", chosen?.propensity ?? 0);
-    if (chosen?.tier === "small") expect(models(claude)).toEqual(["haiku", "low"]);
-  }
-  expect(seen.get("small")).toBeCloseTo(0.9 + 0.1 / 3);
+  const { routes } = await claude.run({ settings, task: { payload: clear }, counts });
+  expect([routes[0]?.reason, models(claude)]).toEqual(["chosen", ["haiku", "low"]]);
 });
 
 const chosen = {
@@ -67,11 +61,7 @@ const chosen = {
   model: "sonnet",
   effort: null,
   band: "usual",
-  reason: "sampled",
-  propensity: 0.9,
-  baseline: "default",
-  isComparable: true,
-  settings: null,
+  reason: "chosen",
   isCounted: true,
 } as const;
 
@@ -89,7 +79,7 @@ it("[RT13] [RT16] the attempt after a failure is one tier up, in a new session w
   died(claude);
   const { routes, output } = await claude.run(next(claude, 2));
   expect(models(claude)).toEqual(["opus", "high"]);
-  expect(routes).toMatchObject([{ tier: "large", reason: "escalated", propensity: 1, isComparable: false }]);
+  expect(routes).toMatchObject([{ tier: "large", reason: "escalated" }]);
   expect(output).toContain(`session ${session} is not resumed: another model continues the task\n`);
   expect(claude.started()[0]?.args).not.toContain("--resume");
   expect(claude.started()[0]?.input).toContain("The fault is in one.ts.");
@@ -104,7 +94,7 @@ it("[RT13] [RT16] after a lost chat, or trouble that is not the model's, the sam
     died(claude);
     const { routes } = await claude.run(next(claude, attempt, change));
     expect(models(claude)).toEqual(["sonnet", undefined]);
-    expect(routes).toEqual([{ ...chosen, settings: expect.any(String) }]);
+    expect(routes).toEqual([chosen]);
     expect(valueAfter(claude, "--resume")).toBe(session);
   }
 });
@@ -213,8 +203,6 @@ it("[RT18] a route that cannot be is refused, with what is wrong", () => {
     ClaudeSettings.safeParse({ route: { ...route, ...change } }).error?.issues[0]?.message;
   expect(problem({})).toBeUndefined();
   expect(problem({ default: "huge" })).toBe("name one of the tiers");
-  expect(problem({ floor: "huge" })).toBe("name one of the tiers");
-  expect(problem({ floor: "large" })).toBe("the floor is not above the default");
   expect(problem({ tiers: [tiers[0], tiers[0]], default: "small" })).toBe("each tier has a name of its own");
   expect(problem({ tiers: [tiers[1]] })).toBeDefined();
   expect(problem({ exploration: 0 })).toBeDefined();
