@@ -31,7 +31,7 @@ function changedSettings(config: Config): Record<string, SettingValue> {
 
 const hashes = new WeakMap<Config, string>();
 
-export function settingsHash(config: Config): string {
+function settingsHash(config: Config): string {
   const known = hashes.get(config);
   if (known !== undefined) return known;
   const hash = createHash("sha256")

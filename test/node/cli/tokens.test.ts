@@ -51,7 +51,7 @@ it("[RT3] a task is estimated, and not submitted", async () => {
   const home = aCliHome();
   const { out } = await home.shim("task estimate fix --payload", '{"text":"Fix src/a.ts and add a test."}');
   expect(out).toMatch(/^The payload has about \d+ tokens \(\d+ to \d+, default\)\.\n/);
-  expect(out).toContain("Kind test, size small, complexity 3 of 10, evidence strong.\n");
+  expect(out).toContain("Kind test, complexity 3 of 10, evidence strong.\n");
   expect(out).toContain("is not known: none was routed and accepted.\n");
   expect((await home.json("task list"))["tasks"]).toEqual([]);
 });
