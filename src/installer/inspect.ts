@@ -1,14 +1,14 @@
 import { formOf } from "../clients/client-files.ts";
-import type { HookEvent } from "../contract/hook-input.ts";
-import { hasHookTool, hookToolSince, isEventKnown } from "../contract/hook-tool.ts";
+import { canBlock, hasHookTool } from "../contract/hook-tool.ts";
 import type { ClientState } from "../contract/machine/overview.ts";
 import { readConfig } from "../platform/config-file.ts";
-import { type Launch, shellHookOf } from "../platform/launch.ts";
+import type { Launch } from "../platform/launch.ts";
 import type { Paths } from "../platform/paths.ts";
-import { type JsonObject, isRecord, textAt } from "../shared/json-fields.ts";
-import { hookDelivery, notBlocking } from "./client-entries.ts";
-import { type ReadText, readText } from "./client-files.ts";
+import type { JsonObject } from "../shared/json-fields.ts";
+import { notBlocking } from "./client-entries.ts";
+import { readText } from "./client-files.ts";
 import {
+  enabledPlugins,
   findScript,
   handlerIn,
   isHookToolHandler,
@@ -16,13 +16,11 @@ import {
   ourHandlers,
   ourServers,
   runnerOf,
-  enabledPlugins,
-  isOurPlugin,
 } from "./entries.ts";
 import type { PlanContext } from "./file-edits.ts";
 import { lastingLaunch } from "./own-program.ts";
 import { type LoadedFiles, findIgnoredFiles, load, planFrom } from "./plan.ts";
-import { json, objectAt, valueAt } from "./settings.ts";
+import { objectAt } from "./settings.ts";
 import { type ClientTarget, type Machine, detect, pathOf } from "./targets.ts";
 
 /** Findings with their severity. */
@@ -36,13 +34,8 @@ const severities = {
   doubled: "warning",
   name_taken: "error",
   script_missing: "error",
-  other_copy: "warning",
-  node_missing: "error",
-  node_too_old: "error",
+  node_unfit: "error",
   hooks_disabled: "error",
-  hooks_too_new: "error",
-  plugin_not_built: "error",
-  plugin_too_new: "warning",
   not_blocking: "error",
 } as const;
 
@@ -86,7 +79,6 @@ export function inspect(target: ClientTarget, context: InspectContext): Finding[
   checkPresence(inspection);
   checkCommands(inspection);
   if (client === "claude-code") checkClaudeCode(inspection);
-  for (const plugin of inspection.plugins) checkPlugin(inspection, plugin);
   // An unknown client gets the hooks that every version has.
   const isKnown = client !== "claude-code" || context.claudeVersion !== null;
   const changes = plan.ok && isKnown && isThere(inspection) ? plan.value.edits.flatMap(({ summary }) => summary) : [];
@@ -104,97 +96,58 @@ function inspectionOf(target: ClientTarget, context: InspectContext, { files, ow
   const handlersOf = (event: string): readonly JsonObject[] => (ownHooks ? ownHandlers : ourHandlers(settings, event));
   const serverNames = ourServers(servers, form.servers);
   const hookedEvents = form.events.filter((event) => handlersOf(event).length > 0);
-  const plugins = listPlugins(target, context.read, settings);
-  const found = { form, servers, settings, serverNames, hookedEvents, handlersOf, plugins };
-  return { ...context, ...found, target, add };
+  const plugins = target.client === "claude-code" ? enabledPlugins(settings) : [];
+  return { ...context, form, servers, settings, serverNames, hookedEvents, handlersOf, plugins, target, add };
 }
 
 function isThere({ serverNames, hookedEvents }: Inspection): boolean {
   return serverNames.length + hookedEvents.length > 0;
 }
 
-function listPlugins(
-  { pluginsFolder, platform }: ClientTarget,
-  read: ReadText,
-  settings: JsonObject,
-): InstalledPlugin[] {
-  if (pluginsFolder === null) return [];
-  const readList = (name: string): JsonObject => {
-    const text = read(pathOf(platform).join(pluginsFolder, name));
-    return text.ok && text.value !== null && json.findProblem(text.value) === null ? json.read(text.value) : {};
-  };
-  const installed = installedPlugins(readList("installed_plugins.json"), readList("known_marketplaces.json"), platform);
-  const enabled = enabledPlugins(settings);
-  const unlisted = enabled.filter((key) => !installed.some((plugin) => plugin.key === key));
-  return [
-    ...installed.filter(({ key, scope }) => scope !== "user" || enabled.includes(key)),
-    ...unlisted.map((key) => ({ key, scope: "user", project: null, folder: null })),
-  ];
-}
-
 function checkPresence(inspection: Inspection): void {
-  const { target, form, serverNames, hookedEvents, claudeVersion, plugins, add } = inspection;
-  const plugin = plugins.find(({ scope }) => scope === "user");
-  // Nothing is said of a client whose version is not known.
-  const events = hasHookTool(claudeVersion) ? "go through its MCP process" : "are read from the transcript";
-  const how = claudeVersion === null ? "" : `; tool events ${events} (${titleOf(claudeVersion)})`;
-  if (plugin) add("installed", `SHIM is installed as the plugin ${plugin.key}${how}`);
+  const { form, serverNames, hookedEvents, plugins, add } = inspection;
+  for (const key of plugins) add("installed", `SHIM is installed as the plugin ${key}${deliveryText(inspection)}`);
   if (!isThere(inspection)) {
-    if (!plugin) add("not_installed", "SHIM is not installed", "Run `shim init`.");
+    if (plugins.length === 0) add("not_installed", "SHIM is not installed", "Run `shim init`.");
     return;
   }
-  // [IN102] A hook that the client's present version has, too, waits for the next install.
-  const isInEveryVersion = (event: string): boolean =>
-    target.client !== "claude-code" || isEventKnown(event as HookEvent, null);
-  const lost = form.events.filter((event) => !hookedEvents.includes(event) && isInEveryVersion(event));
   if (serverNames.length === 0) add("incomplete", "the hooks are installed, but not the MCP server", rerunInit);
-  if (lost.length > 0) add("incomplete", `hooks are missing for ${lost.join(", ")}`, rerunInit);
-  if (serverNames.length > 0 && lost.length === 0)
-    add("installed", `SHIM is installed by \`shim init\`${deliveryText(inspection)}`);
-  for (const { key, project } of plugins) {
-    const where = project === null ? "" : ` for ${project}`;
-    const text = `SHIM is installed by \`shim init\` and as the plugin ${key}${where}: its tools are listed twice and each hook starts twice`;
-    const withoutPlugin = `\`claude plugin uninstall ${key}\``;
-    const fix =
-      project === null
-        ? `Keep one. To keep the plugin, run \`shim init\` again, which then leaves the rest to it. To remove it: ${withoutPlugin}.`
-        : `Run ${withoutPlugin} in that project.`;
-    add("doubled", text, fix);
-  }
+  else if (form.events.length > 0 && hookedEvents.length === 0)
+    add("incomplete", "the MCP server is installed, but not the hooks", rerunInit);
+  else add("installed", `SHIM is installed by \`shim init\`${deliveryText(inspection)}`);
+  for (const key of plugins)
+    add(
+      "doubled",
+      `SHIM is installed by \`shim init\` and as the plugin ${key}: its tools are listed twice and each hook starts twice`,
+      `Keep one. To keep the plugin, run \`shim init\` again, which then leaves the rest to it. To remove it: \`claude plugin uninstall ${key}\`.`,
+    );
 }
 
-function deliveryText({ target, handlersOf, claudeVersion }: Inspection): string {
-  if (target.client !== "claude-code") return "";
+/** [IN21] Nothing is said of a client whose version is not known. */
+function deliveryText({ target, handlersOf, claudeVersion, plugins }: Inspection): string {
+  if (target.client !== "claude-code" || claudeVersion === null) return "";
   const handlers = handlersOf("PreToolUse");
-  const isTool = handlers.some(isHookToolHandler);
-  const text = isTool ? "tool events go through its MCP process" : "each tool event starts a process";
+  const isTool = plugins.length > 0 ? hasHookTool(claudeVersion) : handlers.some(isHookToolHandler);
+  const other = plugins.length > 0 ? "are read from the transcript" : "start a process each";
+  const version = /(?<!\d)\d+\.\d+\.\d+/.exec(claudeVersion)?.[0] ?? "of unknown version";
   const blockText = isBlocking(handlers) ? "; a tool call that SHIM could not check is blocked" : "";
-  return `; ${text}${blockText} (${titleOf(claudeVersion)})`;
+  return `; tool events ${isTool ? "go through its MCP process" : other}${blockText} (Claude Code ${version})`;
 }
 
 function isBlocking(handlers: readonly JsonObject[]): boolean {
   return handlers.some((handler) => handler["onFailure"] === "block");
 }
 
-function titleOf(version: string | null): string {
-  return `Claude Code ${/(?<!\d)\d+\.\d+\.\d+/.exec(version ?? "")?.[0] ?? "of unknown version"}`;
-}
-
 function checkCommands(inspection: Inspection): void {
-  const { form, servers, serverNames, handlersOf, launch, exists, add } = inspection;
+  const { form, servers, serverNames, handlersOf, exists, add } = inspection;
   const entries = [
     ...serverNames.map((name) => objectAt(servers, [form.servers.key, name])),
     ...form.events.flatMap(handlersOf),
   ];
-  const expected = new Set([launch.script, launch.hookScript, shellHookOf(launch)]);
-  for (const script of distinct(entries.map(findScript))) {
-    const movedText = `${script} is missing; was the clone moved?`;
-    if (!exists(script)) add("script_missing", movedText, "Run `shim init` in its new folder.");
-    else if (!expected.has(script))
-      add("other_copy", `it starts another copy of SHIM: ${script}`, `To use this one: ${rerunInit}`);
-  }
-  const commands = distinct(entries.map(runnerOf));
-  for (const command of commands) checkNode(inspection, command);
+  for (const script of distinct(entries.map(findScript)))
+    if (!exists(script))
+      add("script_missing", `${script} is missing; was the clone moved?`, "Run `shim init` in its new folder.");
+  for (const command of distinct(entries.map(runnerOf))) checkNode(inspection, command);
 }
 
 function distinct(values: readonly (string | null)[]): string[] {
@@ -206,42 +159,29 @@ const minNode = { major: 22, minor: 16 };
 function checkNode({ nodeVersion, add }: Inspection, command: string): void {
   if (!/(^|[\\/])node[^\\/]*$/.test(command)) return;
   const version = nodeVersion(command);
-  if (version === null) return add("node_missing", `${command} does not run`, rerunInit);
-  const [foundMajor = 0, foundMinor = 0] = version.replace(/^v/, "").split(".").map(Number);
-  if (foundMajor > minNode.major || (foundMajor === minNode.major && foundMinor >= minNode.minor)) return;
-  const tooOldText = `${command} is ${version}; SHIM needs ${minNode.major}.${minNode.minor} or newer`;
-  add("node_too_old", tooOldText, `With a newer Node: ${rerunInit}`);
+  const [major = 0, minor = 0] = (version ?? "").replace(/^v/, "").split(".").map(Number);
+  if (major > minNode.major || (major === minNode.major && minor >= minNode.minor)) return;
+  const found = version === null ? "does not run" : `is ${version}`;
+  add(
+    "node_unfit",
+    `${command} ${found}; SHIM needs Node ${minNode.major}.${minNode.minor} or newer`,
+    `With such a Node: ${rerunInit}`,
+  );
 }
 
 function checkClaudeCode(inspection: Inspection): void {
-  const { target, servers, settings, hookedEvents, handlersOf, claudeVersion, wantsBlocking, add } = inspection;
-  const handlers = handlersOf("PreToolUse");
-  const disabledText = '"disableAllHooks" is set, so nothing is saved as it happens';
+  const { target, settings, handlersOf, claudeVersion, wantsBlocking, plugins, add } = inspection;
   if (settings["disableAllHooks"] === true)
-    add("hooks_disabled", disabledText, `Remove it from ${target.settingsFile}.`);
-  const unknownText = `${titleOf(claudeVersion)} does not support hooks of type mcp_tool (${hookToolSince} does) and ignores all hooks of its settings`;
-  if (claudeVersion !== null && !hasHookTool(claudeVersion) && handlers.some(isHookToolHandler))
-    add("hooks_too_new", unknownText, `Update Claude Code, or: ${rerunInit}`);
-  if (wantsBlocking && claudeVersion !== null && hookedEvents.length > 0 && !isBlocking(handlers)) {
-    const canBlock = hookDelivery(servers, claudeVersion, target.platform, true).isBlocking;
-    const text = "a tool call that SHIM could not check continues, although team.blockUnchecked is set";
-    add("not_blocking", text, canBlock ? rerunInit : `Update Claude Code, then: ${rerunInit}`);
-  }
-}
-
-function checkPlugin(
-  { target, exists, claudeVersion, wantsBlocking, add }: Inspection,
-  { key, folder }: InstalledPlugin,
-): void {
-  const withoutPlugin = `\`claude plugin uninstall ${key}\`, then \`shim init\`.`;
-  if (wantsBlocking) add("not_blocking", notBlocking(true), withoutPlugin);
-  const tooNewText = `${titleOf(claudeVersion)} does not support hooks of type mcp_tool (${hookToolSince} does): no tool event of the plugin arrives, and reserved files are not guarded`;
-  if (claudeVersion !== null && !hasHookTool(claudeVersion))
-    add("plugin_too_new", tooNewText, `Update Claude Code, or: ${withoutPlugin}`);
-  if (folder === null) return;
-  const built = ["dist", "../dist"].map((dist) => pathOf(target.platform).join(folder, dist, "hook.cjs"));
-  if (built.some(exists)) return;
-  add("plugin_not_built", `the plugin in ${folder} is not built`, "Run `npm ci && npm run build` in the clone.");
+    add(
+      "hooks_disabled",
+      '"disableAllHooks" is set, so nothing is saved as it happens',
+      `Remove it from ${target.settingsFile}.`,
+    );
+  if (!wantsBlocking || claudeVersion === null || isBlocking(handlersOf("PreToolUse"))) return;
+  const fix = canBlock(claudeVersion) ? rerunInit : `Update Claude Code, then: ${rerunInit}`;
+  if (plugins.length > 0) add("not_blocking", notBlocking(true), "Remove the plugin, then run `shim init`.");
+  else if (isThere(inspection))
+    add("not_blocking", "a tool call that SHIM could not check continues, although team.blockUnchecked is set", fix);
 }
 
 /** This SHIM, its home, and the machine around it. */
@@ -298,39 +238,4 @@ export function clientStates({ site, paths }: Installation): ClientState[] {
     const { client, label } = target;
     return { client, label, isInstalled: codes.has("installed") && !codes.has("file_ignored") };
   });
-}
-
-interface InstalledPlugin {
-  readonly key: string;
-  readonly scope: string;
-  readonly project: string | null;
-  readonly folder: string | null;
-}
-
-/**
- * Reads `installed_plugins.json`. A marketplace that is a folder, such as a clone, is read
- * directly; the copy that the list names is then unused (seen with 2.1.328).
- */
-function installedPlugins(
-  installed: JsonObject,
-  marketplaces: JsonObject,
-  platform: NodeJS.Platform,
-): InstalledPlugin[] {
-  return Object.entries(objectAt(installed, ["plugins"]))
-    .filter(([key]) => isOurPlugin(key))
-    .flatMap(([key, listed]) => {
-      const marketplace = objectAt(marketplaces, [key.slice(key.indexOf("@") + 1)]);
-      const isFolder = valueAt(marketplace, ["source", "source"]) === "directory";
-      const marketplaceFolder = isFolder ? textAt(marketplace, "installLocation") : null;
-      const entries: unknown[] = Array.isArray(listed) ? listed : [];
-      return entries.filter(isRecord).map((entry) => ({
-        key,
-        scope: textAt(entry, "scope") ?? "user",
-        project: textAt(entry, "projectPath"),
-        folder:
-          marketplaceFolder === null
-            ? textAt(entry, "installPath")
-            : pathOf(platform).join(marketplaceFolder, "plugin"),
-      }));
-    });
 }

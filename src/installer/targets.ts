@@ -14,7 +14,6 @@ export interface ClientTarget {
   readonly serversFile: string;
   /** File with hooks, and for Claude Code the status line; null where the client has no hooks. */
   readonly settingsFile: string | null;
-  readonly pluginsFolder: string | null;
   /** SHIM's slash commands; absent: the client shows the server's prompts as such. */
   readonly commandsFile?: string;
 }
@@ -45,7 +44,6 @@ function desktopTargets(machine: Machine): ClientTarget[] {
       label,
       serversFile: pathOf(platform).join(folder, "claude_desktop_config.json"),
       settingsFile: null,
-      pluginsFolder: null,
     }));
 }
 
@@ -90,7 +88,6 @@ function claudeCodeTarget(machine: Machine): ClientTarget | null {
     label: "Claude Code",
     serversFile: machine.exists(first) ? first : current,
     settingsFile: path.join(folder, "settings.json"),
-    pluginsFolder: path.join(folder, "plugins"),
   };
 }
 
@@ -104,7 +101,7 @@ function fileTarget(machine: Machine, client: (typeof fileClients)[number]): Cli
   if (!isThere) return null;
   const label = adapterOf(client)?.title ?? client;
   const commands = files.commands === undefined ? {} : { commandsFile: fileOf(machine, files, files.commands) };
-  return { client, platform: machine.platform, label, serversFile, settingsFile, pluginsFolder: null, ...commands };
+  return { client, platform: machine.platform, label, serversFile, settingsFile, ...commands };
 }
 
 function fileOf({ platform, env, homedir }: Machine, { base }: ClientFiles, file: string): string {

@@ -37,7 +37,6 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     label: "Claude Code",
     serversFile: servers,
     settingsFile: settings,
-    pluginsFolder: join(folder, ".claude", "plugins"),
   };
   const desktop: ClientTarget = {
     client: "claude-desktop",
@@ -45,7 +44,6 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     label: "Claude Desktop",
     serversFile: join(folder, "Claude", "claude_desktop_config.json"),
     settingsFile: null,
-    pluginsFolder: null,
   };
   const codex: ClientTarget = {
     client: "codex",
@@ -53,7 +51,6 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     label: "Codex",
     serversFile: join(folder, ".codex", "config.toml"),
     settingsFile: join(folder, ".codex", "hooks.json"),
-    pluginsFolder: null,
   };
   let now = T0;
   const context = (from: Launch): PlanContext => {

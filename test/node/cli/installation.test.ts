@@ -58,7 +58,7 @@ it("[IP10] [IP9] init by npx copies SHIM into its own folder, and connects the c
   const { checks } = (await home.shimWith(io, "doctor --json")).json() as { checks: { name: string; state: string }[] };
   const clients = checks.filter(({ name }) => name.startsWith("claude-code:"));
   expect(clients.map(({ name, state }) => [name, state])).toContainEqual(["claude-code:installed", "ok"]);
-  expect(clients.map(({ name }) => name)).not.toContain("claude-code:other_copy");
+  expect(clients.map(({ name }) => name)).not.toContain("claude-code:outdated");
 });
 
 it("[IP10] a later init replaces the copy, and leaves no file of the older version and none half-written", async () => {

@@ -60,7 +60,7 @@ it("[IN36] every client gets its hooks and the server; twice is once, and remova
       expect(texts[1], client).toContain(JSON.stringify(commandOf(event, client)).slice(1, -1));
     expect(home.install(target).edits, client).toEqual([]);
     expect(findings(home, target), client).toEqual(["installed"]);
-    expect(findings(home, target, null), client).toEqual(["installed", "node_missing"]);
+    expect(findings(home, target, null), client).toEqual(["installed", "node_unfit"]);
     home.uninstall(target);
     expect(namesIn(home), client).toEqual(before);
   }
