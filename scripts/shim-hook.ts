@@ -1,15 +1,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { supportedClients } from "../src/clients/adapters.ts";
-import { headerOf, markVariables, valueVariables } from "../src/clients/hook-variables.ts";
+import { headerOf, valueVariables } from "../src/clients/hook-variables.ts";
 
 /** The script `shim-hook`, with the variables that it sends. */
 export function shimHookScript(): string {
   const source = readFileSync(join(import.meta.dirname, "..", "src", "local-mcp", "hooks", "shim-hook.sh"), "utf8");
-  const headers = [
-    ...valueVariables.map((name) => headerWord(name, `$${name}`)),
-    ...markVariables.map((name) => headerWord(name, "")),
-  ];
+  const headers = valueVariables.map((name) => headerWord(name, `$${name}`));
   const values = valueVariables.map((name) => `\${${name}-}`);
   const tried = supportedClients.map(({ name }) => name);
   return source

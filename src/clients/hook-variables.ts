@@ -2,20 +2,6 @@ import type { HookClient } from "../contract/clients.ts";
 import type { HostRequest } from "../platform/host-request.ts";
 
 /**
- * Variables that a client itself sets for its hooks and shells, none that a user sets. Qwen Code
- * sets some of Gemini CLI's too, and in a terminal of VS Code every client has those of VS Code.
- */
-export const clientMarks: readonly (readonly [name: string, variables: readonly string[]])[] = [
-  ["Copilot", ["COPILOT_CLI", "COPILOT_HOOK_DIR", "COPILOT_AGENT_SESSION_ID"]],
-  ["Qwen Code", ["QWEN_CODE_SESSION_ID", "QWEN_PROJECT_DIR"]],
-  ["Gemini CLI", ["GEMINI_SESSION_ID", "GEMINI_CWD", "GEMINI_CLI"]],
-  ["Codex", ["CODEX_SESSION_ID", "CODEX_THREAD_ID", "CODEX_MANAGED_BY_NPM"]],
-  ["OpenCode", ["OPENCODE", "OPENCODE_PID"]],
-  ["Cursor", ["CURSOR_VERSION", "CURSOR_PROJECT_DIR", "CURSOR_AGENT", "CURSOR_TRACE_ID"]],
-  ["VS Code", ["VSCODE_PID", "VSCODE_IPC_HOOK", "VSCODE_CWD"]],
-];
-
-/**
  * The variables of a hook's process that an answer may depend on. The build writes them into
  * `shim-hook`, which sends them to the host; the host has those of the chat that started it.
  */
@@ -30,6 +16,7 @@ export const valueVariables: readonly string[] = [
   "CLAUDE_CODE_USE_FOUNDRY",
   "CLAUDE_CODE_USE_VERTEX",
   "CLAUDE_PID",
+  "CLAUDE_PLUGIN_ROOT",
   "COPILOT_CLI_BINARY_VERSION",
   "COPILOT_HOME",
   "HOME",
@@ -38,12 +25,6 @@ export const valueVariables: readonly string[] = [
   "SHIM_CLIENT_PID",
   "SHIM_SUCCESSOR",
   "SHIM_TASK",
-];
-
-/** Variables that are only looked for: their values, of which some are folders, are not sent. */
-export const markVariables: readonly string[] = [
-  "CLAUDE_PLUGIN_ROOT",
-  ...clientMarks.flatMap(([, variables]) => variables),
 ];
 
 /** The header of the caller's home. */
@@ -62,11 +43,7 @@ export function headerOf(variable: string): string {
 
 /** Home and environment of a program, of any characters. */
 function callerHeaders(home: string, env: NodeJS.ProcessEnv): Record<string, string> {
-  const sent = [
-    [homeHeader, home] as const,
-    ...valueVariables.map((name) => [headerOf(name), env[name]] as const),
-    ...markVariables.map((name) => [headerOf(name), env[name] === undefined ? undefined : ""] as const),
-  ];
+  const sent = [[homeHeader, home] as const, ...valueVariables.map((name) => [headerOf(name), env[name]] as const)];
   return Object.fromEntries(
     sent.flatMap(([name, value]) => (value === undefined ? [] : [[name, `%${encodeURIComponent(value)}`]])),
   );
@@ -80,7 +57,7 @@ type Headers = Readonly<Record<string, string | string[] | undefined>>;
  * @param headers as node:http has them, each byte a character
  */
 export function callerEnv(own: NodeJS.ProcessEnv, headers: Headers): NodeJS.ProcessEnv {
-  const sent = [...valueVariables, ...markVariables].map((name) => [name, valueOf(headers, headerOf(name))] as const);
+  const sent = valueVariables.map((name) => [name, valueOf(headers, headerOf(name))] as const);
   return { ...own, ...Object.fromEntries(sent) };
 }
 

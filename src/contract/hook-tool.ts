@@ -53,7 +53,7 @@ export const hookToolFields = {
 } as const satisfies Partial<Record<HookEvent, readonly string[]>>;
 export type HookToolEvent = keyof typeof hookToolFields;
 
-export const hookToolSince = "2.1.118";
+const hookToolSince = "2.1.118";
 
 /** Events of later versions. A client drops all hooks of a file with an unknown event or type. */
 const eventSince: Partial<Record<HookEvent, string>> = { PreModelSwitch: "2.1.251" };

@@ -144,7 +144,7 @@ function hooksSummary(root: JsonObject, known: readonly string[], wanted: readon
 }
 
 /** [IN20] [IN25] How the hooks reach SHIM in a Claude Code of this version. */
-export function hookDelivery(
+function hookDelivery(
   servers: JsonObject,
   version: string | null,
   platform: NodeJS.Platform,

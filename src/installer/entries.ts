@@ -339,7 +339,7 @@ function keyedWord(server: string): string {
 }
 
 /** Keys of SHIM as a plugin of Claude Code. */
-export const isOurPlugin = (key: string): boolean => key.startsWith("shim@");
+const isOurPlugin = (key: string): boolean => key.startsWith("shim@");
 
 export function enabledPlugins(settings: JsonObject): string[] {
   const switches = objectAt(settings, ["enabledPlugins"]);

@@ -10,8 +10,6 @@ export interface Paths {
   readonly snapshots: string;
   readonly config: string;
   readonly log: string;
-  /** Names of the clients other than Claude Code that have run SHIM's hooks. */
-  readonly foreignCallers: string;
 }
 
 export function pathsIn(home: string): Paths {
@@ -26,7 +24,6 @@ export function pathsIn(home: string): Paths {
     snapshots: at("snapshots"),
     config: at("config.json"),
     log: at("shim.log"),
-    foreignCallers: at("foreign-callers.json"),
   };
 }
 

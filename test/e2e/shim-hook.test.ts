@@ -17,7 +17,6 @@ import { adapterOf } from "#src/clients/adapters.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { runningHost } from "#src/local-mcp/host/machine-host.ts";
-import { readForeignCallers } from "#src/local-mcp/hooks/foreign-callers.ts";
 import { hostLock } from "#src/platform/host-socket.ts";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
@@ -184,7 +183,6 @@ it("[HO70] [HO71] of Claude Code the host knows the chat by its variables: its b
   const { got, hosted } = await expectSame(chats, [session, second]);
   const briefs = got.map(({ stdout }) => stdout.includes("Change the file"));
   expect(briefs).toEqual([false, false, false, false, false, true]);
-  expect(Object.keys(readForeignCallers(hosted.foreignCallers, Date.now()))).toEqual(["Copilot"]);
   expect(storeOf(hosted).read((sql) => findAwaited(sql, Date.now()), undefined)).toBeNull();
   expect(readdirSync(hosted.snapshots)).not.toEqual([]);
 });

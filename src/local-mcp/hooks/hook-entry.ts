@@ -9,7 +9,7 @@ import * as z from "zod/mini";
 import { hookClients, type HookClient } from "../../contract/clients.ts";
 import { hookTool } from "../../contract/hook-tool.ts";
 import { launchOf } from "../../platform/shim-command.ts";
-import { HomeError, homeFrom, pathsIn } from "../../platform/paths.ts";
+import { HomeError, homeFrom } from "../../platform/paths.ts";
 import { ownStatement } from "../../platform/processes.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
@@ -32,8 +32,7 @@ async function main(event: string, name: string): Promise<void> {
   const isOwn = client !== "claude-code" || hasClaudeVariables(env);
   const { text: input, isCutOff } = await readStdin(isOwn ? ownLimits : foreignLimits);
   const host = hostHome();
-  const callers = { path: pathsIn(host.home).foreignCallers, now: Date.now() };
-  if (!isOfForeignCaller({ client, env, input }, callers)) {
+  if (!isOfForeignCaller({ client, env, input })) {
     const answer = await answerOf(host, { client, event, input, process: env["SHIM_HOOK_PROCESS"] ?? ownStatement() });
     // Not process.stdout: making that stream loads node:net.
     writeSync(1, answer);

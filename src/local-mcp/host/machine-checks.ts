@@ -10,7 +10,6 @@ import { defaults } from "../../contract/config.ts";
 import { runService } from "../assignment/service.ts";
 import { shellWord } from "../../platform/launch.ts";
 import { readConfig } from "../../platform/config-file.ts";
-import { readForeignCallers } from "../hooks/foreign-callers.ts";
 import { survey } from "../../store/spool.ts";
 import { type Finding, clientFindings, clientStates } from "../../installer/inspect.ts";
 import { canForesee } from "../../snapshots/foresee-conflicts.ts";
@@ -35,7 +34,6 @@ const groups: Readonly<Record<CheckGroup, Checks<HostContext>>> = {
     at_limit: atLimit,
     spool,
     experiments,
-    other_clients: foreignCallers,
     clients,
     host,
   },
@@ -200,13 +198,6 @@ function unreadableEvents(path: string, isFolder: boolean, reason: string): Foun
   const fix =
     "Make your user the owner of the file (chown, chmod u+r), and the next chat stores it. If it is not SHIM's file, remove it.";
   return warn(text, fix);
-}
-
-function foreignCallers(context: HostContext): Found[] {
-  const names = Object.keys(readForeignCallers(context.paths.foreignCallers, context.site.now()));
-  if (names.length === 0) return [];
-  const text = `${names.join(", ")} runs the hooks of Claude Code's settings; SHIM answers with nothing and saves none of its chats`;
-  return [warn(text, "Switch off Claude Code's hooks in that client's settings.")];
 }
 
 function clients(context: HostContext): Found[] {

@@ -67,7 +67,7 @@ const asked = (version: string | null) => ({
   versionOf: (name: string) => (name === "claude" ? version : "v24.1.0"),
 });
 
-it("[IN102] hooks of an unknown version wait for an update: a warning; one that is lost is a failure", async () => {
+it("[IN102] hooks of an unknown version wait for an update, and so does one that is lost: a warning", async () => {
   const home = aCliHome();
   mkdirSync(join(home.folder, ".claude"));
   expect(await home.shimWith(asked(null), "init --yes --no-link")).toMatchObject(printed("SHIM is connected."));
@@ -84,7 +84,7 @@ it("[IN102] hooks of an unknown version wait for an update: a warning; one that 
   expect(await states()).toEqual(["ok", "warn"]);
   const settings = join(home.folder, ".claude", "settings.json");
   writeFileSync(settings, readFileSync(settings, "utf8").replace('"Stop"', '"Stopped"'));
-  expect(await states()).toContain("fail");
+  expect(await states()).toEqual(["ok", "warn"]);
   expect(await home.shimWith(present, "init --yes --no-link")).toMatchObject(printed("SHIM is connected."));
   expect(await states()).toEqual(["ok"]);
 });

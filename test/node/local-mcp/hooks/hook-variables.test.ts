@@ -5,12 +5,12 @@ import { adapterOf } from "#src/clients/adapters.ts";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { findClientPid } from "#src/local-mcp/hooks/read-event.ts";
 import { isOfForeignCaller } from "#src/local-mcp/hooks/foreign-callers.ts";
-import { markVariables, valueVariables } from "#src/clients/hook-variables.ts";
+import { valueVariables } from "#src/clients/hook-variables.ts";
 import { recording } from "#harness/clients/recorded-client.ts";
 import { aProject } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
-const sent: ReadonlySet<string> = new Set([...valueVariables, ...markVariables]);
+const sent: ReadonlySet<string> = new Set(valueVariables);
 /** Of the machine, and none: the host's own are right. */
 const ofMachine: ReadonlySet<string> = new Set(["SHIM_HOME", "SHIM_WORKSPACE_KEY", "USERPROFILE", ""]);
 
@@ -45,8 +45,7 @@ it("[HO71] an answer depends on no variable that the script does not send", () =
       const { env, payload } = recording(client === "claude-code" ? "qwen" : client, file.replace(".json", ""));
       const watchedEnv = watched({ HOME: "/home/user", ...env, ...own }, read);
       const input = JSON.stringify({ ...payload, cwd, ...(own.CLAUDECODE ? { timestamp: undefined } : {}) });
-      const callers = { path: runtime.paths.foreignCallers, now: runtime.now() };
-      isOfForeignCaller({ client, input, env: watchedEnv }, callers);
+      isOfForeignCaller({ client, input, env: watchedEnv });
       const clientPid = findClientPid(runtime.processes, adapter.name, watchedEnv, 2_000);
       answerHook({ ...runtime, env: watchedEnv }, event, () => input, clientPid, adapter);
     }

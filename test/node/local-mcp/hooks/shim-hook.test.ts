@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { callerEnv, headerOf, markVariables, valueVariables } from "#src/clients/hook-variables.ts";
+import { callerEnv, headerOf, valueVariables } from "#src/clients/hook-variables.ts";
 import { ShimHookRig, type Ended } from "#harness/machine/shim-hook-rig.ts";
 
 /** Quotes, line ends, text that a shell would expand, and characters of several bytes. */
@@ -51,14 +51,13 @@ it.each(transports)(
     const PATH = rig.pathOf("cat", by);
     await rig.host((_request, response) => response.end());
     const values = { CLAUDECODE: "1", SHIM_TASK: "", COPILOT_HOME: "/Jürgen's 🧩/$(x)" };
-    await rig.run("{}", { env: { PATH, ...values, GEMINI_CWD: "/secret\nx: y", CLAUDE_CODE_MESSAGING_TOKEN: "t" } });
+    await rig.run("{}", { env: { PATH, ...values, GEMINI_CWD: "/secret", CLAUDE_CODE_MESSAGING_TOKEN: "t" } });
     const headers = rig.posted[0]?.headers ?? {};
     expect(headers["shim-home"]).toBe(`=${rig.home}`);
     expect(String(headers["shim-process"]).split(" ")[3]).toBe(String(process.pid));
     const host = { CLAUDE_CODE_ENTRYPOINT: "of another chat", USER: "u" };
     expect(callerEnv(host, headers)).toMatchObject({
       ...values,
-      GEMINI_CWD: "",
       PATH,
       HOME: rig.folder,
       USER: "u",
@@ -67,7 +66,7 @@ it.each(transports)(
     });
     expect(JSON.stringify(headers)).not.toMatch(/secret|messaging/);
     const sent = Object.keys(headers).filter((name) => name.startsWith("shim-env-"));
-    const known = [...valueVariables, ...markVariables].map(headerOf);
+    const known = valueVariables.map(headerOf);
     expect(known).toEqual(expect.arrayContaining(sent));
     expect(new Set(known).size).toBe(known.length);
   },
