@@ -116,9 +116,10 @@ export class SyncRig {
     const device = this.#devices.get(session) ?? taken(await call("sync.list", { session })).sessions[0]?.device;
     if (device === undefined) return false;
     this.#devices.set(session, device);
-    const answer = await call("sync.read", { device, session, kind: "checkpoint", checkpoint });
+    const answer = await call("sync.read", { device, session, kind: "checkpoint" });
     if (!answer.ok && answer.error.code === "unknown_key") return false;
-    const { envelope } = taken(answer);
+    const { checkpoint: newest, envelope } = taken(answer);
+    if (newest !== checkpoint) return false;
     const about = { workspace: this.edge.workspace, kind: "checkpoint", device, session, item: checkpoint } as const;
     const content = decodeContent(CheckpointContent, taken(open(new Map([[this.key.id, this.key]]), about, envelope)));
     if (content?.id !== checkpoint) throw new Error(`${checkpoint} does not say what was saved`);

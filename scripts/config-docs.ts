@@ -109,7 +109,6 @@ const settingMeanings = {
   keepDedupeMs: "how long a `dedupeKey` is kept after the submit",
   balancingIntervalMs: "how often tasks that have not started are reassigned to chats with less load",
   keepSyncMs: "how long synced sessions and checkpoints are kept after their last change",
-  maxSyncCheckpoints: "synced checkpoints of one session",
   maxSyncChars: "characters of synced sessions and checkpoints",
   maxStorageBytes: "from four fifths of it on, what adds is refused",
   maxSocketsPerToken: "open sockets of one token",

@@ -35,6 +35,7 @@ const SessionRecord = z.strictObject({
   /** Version that this one replaces, as this home knows it; 0: none. */
   replaces: counter,
 });
+/** Newest checkpoint of a session; it replaces the one before. */
 const CheckpointRecord = z.strictObject({ kind: z.literal("checkpoint"), ...sealed, checkpoint: Id });
 /** `checkpoint`: the files are deleted with it. `bundle`: new for each seal of the files. */
 const ofFiles = { ...sealed, checkpoint: Id, bundle: Id };
@@ -153,8 +154,6 @@ export const syncOperations = {
       device: Device,
       session: Id,
       kind: z.enum(["checkpoint", "files", "part"]),
-      /** Id of a checkpoint; absent: the newest one. */
-      checkpoint: Id.optional(),
       /** Bundle and number of a part. */
       bundle: Id.optional(),
       part: PartNumber.optional(),

@@ -56,9 +56,8 @@ const fields = {
   keepDeadTasksMs: z.int().min(3_600_000).max(7_776_000_000).default(2_592_000_000),
   keepDedupeMs: z.int().min(3_600_000).max(7_776_000_000).default(604_800_000),
   balancingIntervalMs: z.int().min(1_000).max(600_000).default(5_000),
-  /** Retention of sessions and checkpoints after their last change; checkpoints per session. */
+  /** Retention of sessions and checkpoints after their last change. */
   keepSyncMs: z.int().min(3_600_000).max(31_536_000_000).default(2_592_000_000),
-  maxSyncCheckpoints: z.int().min(1).max(1_000).default(20),
   maxSyncChars: z.int().min(1_000).max(5_000_000_000).default(500_000_000),
   /** Growth is refused from four fifths of the limit. On Cloudflare an object holds 10 GB. */
   maxStorageBytes: z.int().min(100_000).max(10_000_000_000).default(10_000_000_000),

@@ -20,13 +20,7 @@ interface Shared {
 /** Immutable rows: the backup's are as good. Other tables are newer in the damaged file. */
 const immutableTables: ReadonlySet<string> = new Set(["journal", "checkpoints", "signals", "crashes", "recoveries"]);
 /** Others are of the new file, or are copies of the coordinator's data, which are pulled again. */
-const ownTables: ReadonlySet<string> = new Set([
-  "migrations",
-  "notices",
-  "checkpoints_unindexed",
-  "remote_sessions",
-  "remote_checkpoints",
-]);
+const ownTables: ReadonlySet<string> = new Set(["migrations", "notices", "checkpoints_unindexed", "remote_sessions"]);
 
 /**
  * Copies the rows of a damaged database that SQLite still reads. [ST96] [ST97] A wrong header, a

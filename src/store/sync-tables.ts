@@ -1,4 +1,4 @@
-import { blob, flag, integer, json, serial, table, text } from "../shared/table.ts";
+import { flag, integer, json, serial, table, text } from "../shared/table.ts";
 
 /** One row while this machine belongs to an edge workspace; changes are recorded only then. */
 export const syncDevice = table("sync_device", {
@@ -15,22 +15,33 @@ export const syncDevice = table("sync_device", {
   joinedAt: integer(),
 });
 
-/** Changes not stored by the coordinator, recorded by triggers in the transaction of the change. */
+/**
+ * Changes that the coordinator has not acknowledged, recorded by triggers in the transaction of the
+ * change: of each session one row, which moves to the end with each change.
+ */
 export const syncChanges = table("sync_changes", {
   seq: serial({ isReused: false }),
-  kind: text<"session" | "checkpoint">(),
   session: text(),
-  id: text(),
+  /** Checkpoint that was deleted; null: the session, or its newest checkpoint, has changed. */
+  deleted: text().nullable(),
+  /** Epoch ms of the first change that waits. */
   at: integer(),
-  /** Request under way that carries it; 0: none. A change meanwhile is a row of its own. */
-  batch: integer().default(0),
+  /** [SY64] Sent at once. */
+  isUrgent: flag(),
 });
+
+/** Checkpoint that the coordinator has of a session. */
+export interface SentCheckpoint {
+  readonly id: string;
+  readonly hash: string;
+}
 
 /** Records of a session of this machine that the coordinator has. */
 export const syncSent = table("sync_sent", {
   session: text().primary(),
   /** Version that was stored last; 0: none. */
-  version: integer(),
+  version: integer().default(0),
+  checkpoint: json<SentCheckpoint>().nullable(),
   files: json<object>().nullable(),
 });
 
@@ -54,57 +65,39 @@ export const remoteSessions = table("remote_sessions", {
   content: json<object>(),
 });
 
-export const remoteCheckpoints = table("remote_checkpoints", {
-  checkpointId: text().primary(),
-  workspace: text(),
-  device: text(),
-  session: text(),
-  at: integer(),
-  body: blob(),
-});
+export const syncTables = [syncDevice, syncChanges, syncSent, remoteSessions];
 
-export const syncTables = [syncDevice, syncChanges, syncSent, remoteSessions, remoteCheckpoints];
-
-const isWaiting = (kind: string, id: string): string =>
-  `EXISTS (SELECT 1 FROM sync_changes WHERE kind = '${kind}' AND id = ${id} AND batch = 0)`;
-const isRecorded = (kind: string): string =>
-  `WHEN EXISTS (SELECT 1 FROM sync_device) AND NOT ${isWaiting(kind, "new.id")}`;
-const record = (kind: string, row: string): string => {
-  const [session, at] = kind === "session" ? ["id", "lastSeenAt"] : ["session", "at"];
-  return `INSERT INTO sync_changes (kind, session, id, at) VALUES ('${kind}', ${row}.${session}, ${row}.id, ${row}.${at});`;
+const isJoined = "WHEN EXISTS (SELECT 1 FROM sync_device)";
+/** No OR REPLACE: the firing statement's conflict clause would win (lang_createtrigger.html). */
+const record = (session: string, at: string, isUrgent: string): string => {
+  const known = `FROM sync_changes WHERE session = ${session} AND deleted IS NULL`;
+  return `INSERT INTO sync_changes (session, at, isUrgent)
+      SELECT ${session}, coalesce(min(at), ${at}), max(coalesce(max(isUrgent), 0), ${isUrgent}) ${known};
+    DELETE ${known} AND seq < (SELECT max(seq) ${known});`;
 };
-/** A session names its newest checkpoint, so that both change together. */
-const recordSessionOf = (row: string): string =>
-  `INSERT INTO sync_changes (kind, session, id, at) SELECT 'session', id, id, lastSeenAt FROM sessions
-     WHERE id = ${row}.session AND NOT ${isWaiting("session", `${row}.session`)};`;
-const recordDeletion = (
-  kind: string,
-): string => `DELETE FROM sync_changes WHERE kind = '${kind}' AND id = old.id AND batch = 0;
-  ${record(kind, "old")}`;
+const isOver = `new.endedAt IS NOT NULL OR new.deathAt IS NOT NULL OR coalesce(new.recovery, '') IN ('recovered', 'dismissed')`;
 
 export const syncTriggers: readonly string[] = [
-  "CREATE UNIQUE INDEX sync_changes_of ON sync_changes (kind, id, batch)",
-  // No OR IGNORE: the firing statement's conflict clause would win (lang_createtrigger.html).
-  `CREATE TRIGGER sync_session_new AFTER INSERT ON sessions ${isRecorded("session")} BEGIN
-     ${record("session", "new")}
+  "CREATE INDEX sync_changes_of ON sync_changes (session)",
+  `CREATE TRIGGER sync_session_new AFTER INSERT ON sessions ${isJoined} BEGIN
+     ${record("new.id", "new.lastSeenAt", isOver)}
    END`,
-  `CREATE TRIGGER sync_session_changed AFTER UPDATE ON sessions ${isRecorded("session")} BEGIN
-     ${record("session", "new")}
+  `CREATE TRIGGER sync_session_changed AFTER UPDATE ON sessions ${isJoined} BEGIN
+     ${record("new.id", "new.lastSeenAt", isOver)}
    END`,
-  `CREATE TRIGGER sync_session_gone AFTER DELETE ON sessions WHEN EXISTS (SELECT 1 FROM sync_device) BEGIN
-     ${recordDeletion("session")}
+  `CREATE TRIGGER sync_session_gone AFTER DELETE ON sessions ${isJoined} BEGIN
+     ${record("old.id", "old.lastSeenAt", "1")}
      DELETE FROM sync_sent WHERE session = old.id;
    END`,
-  `CREATE TRIGGER sync_checkpoint_new AFTER INSERT ON checkpoints ${isRecorded("checkpoint")} BEGIN
-     ${record("checkpoint", "new")}
-     ${recordSessionOf("new")}
+  `CREATE TRIGGER sync_checkpoint_new AFTER INSERT ON checkpoints ${isJoined} BEGIN
+     ${record("new.session", "new.at", "1")}
    END`,
   // Forgetting a session changes the checkpoints that inherited from it.
-  `CREATE TRIGGER sync_checkpoint_changed AFTER UPDATE OF body ON checkpoints ${isRecorded("checkpoint")} BEGIN
-     ${record("checkpoint", "new")}
+  `CREATE TRIGGER sync_checkpoint_changed AFTER UPDATE OF body ON checkpoints ${isJoined} BEGIN
+     ${record("new.session", "new.at", "1")}
    END`,
-  `CREATE TRIGGER sync_checkpoint_gone AFTER DELETE ON checkpoints WHEN EXISTS (SELECT 1 FROM sync_device) BEGIN
-     ${recordDeletion("checkpoint")}
-     ${recordSessionOf("old")}
+  `CREATE TRIGGER sync_checkpoint_gone AFTER DELETE ON checkpoints ${isJoined} BEGIN
+     INSERT INTO sync_changes (session, deleted, at, isUrgent) VALUES (old.session, old.id, old.at, 1);
+     ${record("old.session", "old.at", "1")}
    END`,
 ];

@@ -78,14 +78,14 @@ export function syncRules(it: RuleTest): void {
   });
 
   it("[SY11] forgetting deletes a checkpoint or a session; of nothing it is no error", async ({ host, device }) => {
-    await device.put(session("s1"), checkpoint("k1", "s1"), checkpoint("k2", "s1"));
-    await device.put(session("s2"), checkpoint("k3", "s2"));
-    await device.put(forget("s1", "k1"), forget("s9"), forget("s1", "k9"));
-    expect(await storedOf(host, "s1", ["k1", "k2"])).toEqual(["k2"]);
-    await device.put(forget("s1"));
-    expect(await envelopes(host)).toEqual(["of-s2"]);
-    expect([await opened(host, "k2", "s1"), await opened(host, "k3", "s2")]).toEqual([null, "of-k3"]);
-    expect(await status(host)).toMatchObject({ sessions: 1, checkpoints: 1, chars: 10 });
+    await device.put(session("s1"), checkpoint("k1", "s1"), session("s2"), checkpoint("k2", "s2"));
+    await device.put(session("s3"), checkpoint("k3", "s3"));
+    await device.put(forget("s1", "k1"), forget("s9"), forget("s3", "k9"));
+    expect(await storedOf(host, "s1", ["k1"])).toEqual([]);
+    await device.put(forget("s2"));
+    expect(await envelopes(host)).toEqual(["of-s1", "of-s3"]);
+    expect([await opened(host, "k2", "s2"), await opened(host, "k3", "s3")]).toEqual([null, "of-k3"]);
+    expect(await status(host)).toMatchObject({ sessions: 2, checkpoints: 1, chars: 15 });
   });
 
   it("[SY3] a checkpoint is stored beside its session only", async ({ host, device }) => {

@@ -133,8 +133,8 @@ it("[DO17] a put writes two rows, two for each of its sessions and one for each 
   await put("session, again", session);
   await put("checkpoint, new", checkpoint("k1"));
   await put("checkpoint, again", checkpoint("k1"));
-  await put("session with ten checkpoints", session, ...Array.from({ length: 10 }, (_, at) => checkpoint(`t${at}`)));
-  await count("forget", "sync.put", { ...device, forgotten: [{ session: "s1", checkpoint: "k1" }] });
+  await put("session with its checkpoint", session, checkpoint("k2"));
+  await count("forget", "sync.put", { ...device, forgotten: [{ session: "s1", checkpoint: "k2" }] });
   await count("list", "sync.list", {});
   const token = await take(connection, self, "session:s1");
   await count("take", "sync.take", { self, device: "d1", session: "s1", token });

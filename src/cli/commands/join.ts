@@ -248,7 +248,6 @@ function syncStateLines(cli: Cli, { key, problem, sendsFiles, status }: SyncStat
     `Synced: ${synced}; ${pluralize(backlog, "change")} ${backlog === 1 ? "waits" : "wait"}${oldest}.`,
     notes.trouble ? `Last problem, ${cli.ago(notes.trouble.at)}: ${notes.trouble.message}` : null,
     notes.refused ? `${notes.refused} envelopes of other machines were refused; shim.log names them.` : null,
-    notes.passedOver ? `${notes.passedOver} older checkpoints were skipped, and are here only.` : null,
     notes.keptHere ? `${notes.keptHere} checkpoints could not be sent, and are here only.` : null,
     filesLine(sendsFiles, files),
   ];

@@ -13,7 +13,6 @@ const SyncNotes = z.object({
   /** Refused envelopes of other machines since the last full pull, inclusive. */
   refused: count.optional(),
   /** Checkpoints never sent: newer ones followed while the coordinator was unreachable. */
-  passedOver: count.optional(),
   /** Kept local: too large, damaged, or under an id that no coordinator accepts. */
   keptHere: count.optional(),
 });

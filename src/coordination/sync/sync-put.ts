@@ -165,7 +165,7 @@ class Store {
     const before = this.#contents.get(name);
     const at = this.#createdAt(record);
     if (record.kind === "part" && before) return stored;
-    if (record.kind === "files" && before && isOlder(at, before)) return older;
+    if (before && isOlder(at, before)) return older;
     if (!this.#hasRoom(record, before, isFile ? 0.5 : 1)) return full;
     this.#contents.set(name, { version: 0, at, chars: record.envelope.length, isEnded: false });
     this.#newContents.push(record);
@@ -205,19 +205,13 @@ class Store {
     this.#prune();
   }
 
-  /** [SY13] The oldest checkpoints beyond the limit, and files that are over or replaced. */
+  /** Files that are over or replaced. */
   #prune(): void {
     const { device } = this.#device;
     const remove = (where: string, ...values: string[]): unknown =>
       rows.removeContents(this.#tx, this.#sums, `device = ? AND ${where}`, device, ...values);
     const ended = this.#newSessions.filter(([{ isEnded }]) => isEnded).map(([{ session }]) => session);
     if (ended.length > 0) remove(`${among("session")} AND kind <> 'checkpoint'`, JSON.stringify(ended));
-    const grown = this.#newContents.filter(({ kind }) => kind === "checkpoint").map(({ session }) => session);
-    for (const session of this.#beyondLimit(new Set(grown))) {
-      const excess = `SELECT item FROM sync_contents WHERE session = ? AND device = ? AND kind = 'checkpoint'
-        ORDER BY at DESC, item DESC LIMIT -1 OFFSET ${this.#tx.settings.maxSyncCheckpoints}`;
-      remove(`session = ? AND kind = 'checkpoint' AND item IN (${excess})`, session, session, device);
-    }
     for (const record of this.#newContents) {
       const { session } = record;
       if (record.kind === "files") remove("session = ? AND kind = 'part' AND bundle <> ?", session, record.bundle);
@@ -227,19 +221,6 @@ class Store {
       const other = `kind = 'part' AND bundle <> ? AND bundle NOT IN (${complete})`;
       remove(`session = ? AND ${other}`, session, record.bundle, session, device);
     }
-  }
-
-  #beyondLimit(sessions: ReadonlySet<string>): string[] {
-    if (sessions.size === 0) return [];
-    const found = this.#tx.sql.all<{ session: string }>(
-      `SELECT session FROM json_each(?)
-       CROSS JOIN sync_contents ON session = value AND device = ? AND kind = 'checkpoint'
-       GROUP BY session HAVING count(*) > ?`,
-      JSON.stringify([...sessions]),
-      this.#device.device,
-      this.#tx.settings.maxSyncCheckpoints,
-    );
-    return found.map(({ session }) => session);
   }
 }
 
@@ -256,9 +237,8 @@ function isOlder(at: number, before: Stored): boolean {
   return at < before.at - transitMs;
 }
 
-/** Name of a record among those of its kind and session. */
+/** [SY13] Name of a record among those of its kind and session. */
 function itemOf(record: ContentRecord): string {
-  if (record.kind === "checkpoint") return record.checkpoint;
   return record.kind === "part" ? partItem(record) : "";
 }
 

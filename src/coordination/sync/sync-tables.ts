@@ -42,7 +42,7 @@ export const syncContents = table("sync_contents", {
   session: text().primary(),
   device: text().primary(),
   kind: text<"checkpoint" | "files" | "part">().primary(),
-  /** Id of a checkpoint, name of a part; the header of the files has none. */
+  /** Name of a part; a checkpoint and the header of the files have none: there is one of each. */
   item: text().primary(),
   checkpoint: text(),
   bundle: text().nullable(),

@@ -202,17 +202,12 @@ function toTaken(tx: Tx, row: rows.SessionRow): MirroredSession["taken"] {
 
 function findContent(
   { sql }: Tx,
-  { session, device, kind, checkpoint, bundle, part }: CheckedInputOf<"sync.read">,
+  { session, device, kind, bundle, part }: CheckedInputOf<"sync.read">,
 ): RowOf<typeof syncContents> | null {
-  if (kind === "checkpoint" && checkpoint === undefined) {
-    const newest = "WHERE session = ? AND device = ? AND kind = 'checkpoint' ORDER BY at DESC, item DESC LIMIT 1";
-    return syncContents.select(sql, newest, session, device)[0] ?? null;
-  }
-  const files = kind === "checkpoint" ? null : syncContents.find(sql, { session, device, kind: "files", item: "" });
-  if (kind === "files") return files;
-  if (kind === "part" && files?.bundle !== bundle) return null;
-  const item = kind === "checkpoint" ? (checkpoint ?? "") : partItem({ bundle: bundle ?? "", part: part ?? 0 });
-  return syncContents.find(sql, { session, device, kind, item });
+  if (kind !== "part") return syncContents.find(sql, { session, device, kind, item: "" });
+  const files = syncContents.find(sql, { session, device, kind: "files", item: "" });
+  if (files === null || files.bundle !== bundle) return null;
+  return syncContents.find(sql, { session, device, kind, item: partItem({ bundle, part: part ?? 0 }) });
 }
 
 function unknownSession(device: string, session: string): Refusal {

@@ -6,7 +6,7 @@ import { syncDevice } from "../../store/sync-tables.ts";
 import * as changes from "./pending-changes.ts";
 import { removeNames } from "./find-project.ts";
 import * as remote from "./remote-sessions.ts";
-import * as sentFiles from "./sent-files.ts";
+import * as sentRecords from "./sent-records.ts";
 
 export type Device = RowOf<typeof syncDevice>;
 
@@ -45,7 +45,7 @@ export function mustSendAgain(sql: Sql, { keyId, storeEpoch }: Device, currentKe
 export function sendAgain(sql: Sql, { workspace, keyId, joinedAt }: Device, currentKey: string): void {
   if (keyId !== "") {
     changes.enqueueAll(sql, joinedAt);
-    sentFiles.removeAll(sql);
+    sentRecords.forgetContents(sql);
   }
   if (keyId !== currentKey) removeNames(sql, workspace);
   sql.run("UPDATE sync_device SET keyId = ?, storeEpoch = ?", currentKey, epochOf(sql));

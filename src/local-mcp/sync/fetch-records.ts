@@ -3,9 +3,6 @@ import type { OutputOf } from "../../contract/operations.ts";
 import type { CallError } from "../../contract/errors.ts";
 import { maxFileParts } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Sql } from "../../shared/sql.ts";
-import { remoteCheckpoints } from "../../store/sync-tables.ts";
-import { decode, encode } from "../../store/checkpoint-body.ts";
 import { open, type EnvelopeSubject } from "./envelope.ts";
 import { partName } from "./prepare-files.ts";
 import type { PullDeps } from "./pull.ts";
@@ -21,65 +18,24 @@ export interface RemoteCheckpoint {
   readonly isBehind: boolean;
 }
 
-type CachedCheckpoint = Pick<RemoteCheckpoint, "at" | "content">;
-
 /**
- * [SY54] Opens and caches the newest checkpoint; null when there is none. Errors: `refused` when it
- * cannot be verified, or the coordinator's.
+ * [SY54] Opens the newest checkpoint; null when there is none. Errors: `refused` when it cannot be
+ * verified, or the coordinator's.
  */
 export async function fetchCheckpoint(
   deps: PullDeps,
   row: RemoteSession,
 ): Promise<Result<RemoteCheckpoint | null, CallError>> {
-  const { device, session, content } = row;
-  const named = content.newest?.checkpoint;
-  const cached = named === undefined ? null : deps.runtime.store.read((sql) => findCached(sql, row, named), null);
-  if (cached) return ok(toRemoteCheckpoint(row, cached));
-  const newest = { device, session, kind: "checkpoint" } as const;
-  let answer = await deps.call("sync.read", { ...newest, ...(named === undefined ? {} : { checkpoint: named }) });
-  // An older one is better than none.
-  if (!answer.ok && answer.error.code === "unknown_key" && named !== undefined)
-    answer = await deps.call("sync.read", newest);
+  const { device, session, content: known } = row;
+  const answer = await deps.call("sync.read", { device, session, kind: "checkpoint" });
   if (!answer.ok) return answer.error.code === "unknown_key" ? ok(null) : answer;
   const { checkpoint, ageMs, envelope } = answer.value;
   const opened = openContent(deps, row, { kind: "checkpoint", item: checkpoint }, envelope);
-  const found = opened.ok ? decodeContent(CheckpointContent, opened.value) : null;
-  if (!found) return refusedError(deps, row, `checkpoint ${checkpoint}`, opened.ok ? "malformed" : opened.error);
-  const fetched = { at: deps.runtime.now() - ageMs, content: found };
-  deps.runtime.store.keep((sql) => cache(sql, row, fetched));
-  return ok(toRemoteCheckpoint(row, fetched));
-}
-
-/** [SY54] Compares times of the clock of the machine that made both. */
-function toRemoteCheckpoint({ content: session }: RemoteSession, { at, content }: CachedCheckpoint): RemoteCheckpoint {
-  return { at, content, isBehind: session.newest !== null && content.at < session.newest.at };
-}
-
-function findCached(
-  sql: Sql,
-  { workspace, device, session }: RemoteSession,
-  checkpoint: string,
-): CachedCheckpoint | null {
-  const row = remoteCheckpoints.find(sql, { checkpointId: checkpoint, workspace, device, session });
-  if (!row) return null;
-  const bytes = Buffer.from(row.body);
-  try {
-    const hash = bytes.subarray(0, hashBytes).toString("hex");
-    return { at: row.at, content: decode(bytes.subarray(hashBytes), hash) as CheckpointContent };
-  } catch {
-    // Damaged: the coordinator still has it.
-    return null;
-  }
-}
-
-const hashBytes = 32;
-
-function cache(sql: Sql, { workspace, device, session }: RemoteSession, { at, content }: CachedCheckpoint): void {
-  const of = { workspace, device, session };
-  remoteCheckpoints.delete(sql, of);
-  const { body, hash } = encode(content);
-  const packed = Buffer.concat([Buffer.from(hash, "hex"), body]);
-  remoteCheckpoints.put(sql, { checkpointId: content.id, ...of, at, body: packed });
+  const content = opened.ok ? decodeContent(CheckpointContent, opened.value) : null;
+  if (!content) return refusedError(deps, row, `checkpoint ${checkpoint}`, opened.ok ? "malformed" : opened.error);
+  // Times of the clock of the machine that made both.
+  const isBehind = known.newest !== null && content.at < known.newest.at;
+  return ok({ at: deps.runtime.now() - ageMs, content, isBehind });
 }
 
 export interface RemoteFiles {

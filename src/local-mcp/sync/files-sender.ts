@@ -6,8 +6,8 @@ import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
 import { prepareFiles, sealRecord, toSentFiles, type PreparedFiles } from "./prepare-files.ts";
 import type { SyncTarget } from "./record-sender.ts";
-import * as sentFiles from "./sent-files.ts";
-import type { FilesRecord, PendingFiles } from "./sent-files.ts";
+import * as sentRecords from "./sent-records.ts";
+import type { FilesRecord, PendingFiles } from "./sent-records.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
 
@@ -98,7 +98,7 @@ export class FilesSender {
     return store.read((sql) => {
       const device = devices.get(sql);
       const since = Math.max(device?.joinedAt ?? 0, now() - config.offerMaxAgeMs);
-      const pending = device && sentFiles.findPending(sql, since);
+      const pending = device && sentRecords.findPending(sql, since);
       return device && pending && { device, pending };
     }, null);
   }
@@ -117,11 +117,11 @@ export class FilesSender {
   ): void {
     const { store, now } = this.#options.runtime;
     store.write((sql) => {
-      const previous = sentFiles.get(sql, session);
+      const previous = sentRecords.filesOf(sql, session);
       const sent = outcome.sent ?? previous?.sent ?? null;
       const notSent = outcome.notSent === null ? null : { checkpoint, at, reason: outcome.notSent };
       const record = { checkpoint: isRetried ? null : checkpoint, sent, notSent };
-      if (JSON.stringify(record) !== JSON.stringify(previous)) sentFiles.save(sql, session, record, now());
+      if (JSON.stringify(record) !== JSON.stringify(previous)) sentRecords.saveFiles(sql, session, record, now());
     });
   }
 
@@ -152,7 +152,7 @@ export class FilesSender {
     const isCurrent = this.#options.runtime.store.read((sql) => {
       const current = devices.get(sql);
       const isSame = current?.device === device.device && current.keyId === device.keyId;
-      return isSame && sentFiles.isStillThere(sql, pending);
+      return isSame && sentRecords.isStillThere(sql, pending);
     }, false);
     return (isCurrent && keyRing.keys.get(device.keyId)) || null;
   }

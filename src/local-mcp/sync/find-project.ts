@@ -66,43 +66,11 @@ async function findRootCommit(git: Git): Promise<string | null> {
   return roots.sort()[0] ?? null;
 }
 
-interface CachedProject {
-  readonly name: string;
-  readonly remote: string | null;
-  readonly at: number;
-}
-
-/** Names and remotes of the projects whose sessions are sent. */
-export class ProjectNameCache {
-  readonly #runtime: Pick<Runtime, "store" | "now" | "env">;
-  readonly #context: NamingContext;
-  readonly #entries = new Map<string, CachedProject>();
-
-  constructor(runtime: Pick<Runtime, "store" | "now" | "env">, context: NamingContext) {
-    this.#runtime = runtime;
-    this.#context = context;
-  }
-
-  async refresh(root: string): Promise<void> {
-    const { store, now, env } = this.#runtime;
-    const cached = this.#entries.get(root);
-    if (cached && isWithin(now() - cached.at, validForMs)) return;
-    const { key, machine, workspace } = this.#context;
-    const facts = await readProjectFacts(env, root, machine);
-    const name = projectKey(key, facts);
-    this.#entries.set(root, { name, remote: facts.remote, at: now() });
-    store.write((sql) => saveName(sql, workspace, root, name, now()));
-  }
-
-  find(root: string): CachedProject | null {
-    return this.#entries.get(root) ?? null;
-  }
-}
-
 /** Lifetime in ms: a remote may be added later. */
 const validForMs = 86_400_000;
 
-function findName(sql: Sql, workspace: string, root: string, now: number): string | null {
+/** @returns null: it is not known yet, or too old */
+export function findName(sql: Sql, workspace: string, root: string, now: number): string | null {
   const row = teamProjects.find(sql, { workspace, root });
   return row && isWithin(now - row.at, validForMs) ? row.project : null;
 }

@@ -10,8 +10,8 @@ import { encodeContent, type FilesContent, type SentFiles } from "./record-conte
 import type { Device } from "./device.ts";
 import { seal } from "./envelope.ts";
 import { checkpoints } from "../../store/session-tables.ts";
-import * as sentFiles from "./sent-files.ts";
-import type { PendingFiles } from "./sent-files.ts";
+import * as sentRecords from "./sent-records.ts";
+import type { PendingFiles } from "./sent-records.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
 
 export interface PreparedFiles {
@@ -76,7 +76,7 @@ async function readTree(
 
 function isSent({ store }: Runtime, { session, head }: PendingFiles, tree: string): boolean {
   return store.read((sql) => {
-    const sent = sentFiles.get(sql, session)?.sent;
+    const sent = sentRecords.filesOf(sql, session)?.sent;
     if (!sent || sent.tree !== tree || sent.head !== head) return false;
     return checkpoints.has(sql, { id: sent.checkpoint });
   }, false);

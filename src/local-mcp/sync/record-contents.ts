@@ -10,7 +10,7 @@ import { readHead, type GitHead } from "../sessions/git-head.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as history from "../signals/history.ts";
-import * as sentFiles from "./sent-files.ts";
+import * as sentRecords from "./sent-records.ts";
 
 /**
  * Contents of envelopes, as JSON. Stored at the coordinator and read by other versions of SHIM: add
@@ -76,8 +76,6 @@ export const SessionContent = SharedSession.extend({
   /** Its death as its machine has recorded it; another version may know other causes. */
   death: z.optional(z.object({ cause: z.enum(crashCauses).catch("unknown"), detail: text })),
   git: z.nullable(z.object({ branch: nullableText, commit: nullableText })),
-  /** Repository address without user and password. */
-  remote: nullableText,
   /** Number of checkpoints that its machine keeps. */
   checkpoints: count,
   /** Newest checkpoint: an older one at the coordinator is not the last state. */
@@ -128,29 +126,23 @@ export interface SealStamp {
   readonly heads: Map<string, GitHead | null>;
 }
 
-export function buildSessionContent(
-  sql: Sql,
-  session: sessions.Session,
-  { now, heads }: SealStamp,
-  remote: string | null,
-): SessionContent {
+export function buildSessionContent(sql: Sql, session: sessions.Session, { now, heads }: SealStamp): SessionContent {
   const { id, project } = session;
   const newest = checkpoints.latest(sql, id);
-  const files = sentFiles.get(sql, id);
+  const files = sentRecords.filesOf(sql, id);
   const death = history.findCause(sql, id);
   return {
     ...sharedFields(session),
-    replaces: sentFiles.versionOf(sql, id),
+    replaces: sentRecords.versionOf(sql, id),
     sealedAt: now,
     title: sessions.displayTitle(session),
     recovery: localRecovery(sql, session),
     git: project === null ? null : headOf(heads, project),
-    remote,
     checkpoints: checkpointTable.count(sql, { session: id }),
     newest: newest && { checkpoint: newest.id, at: newest.at },
     unsaved: findUnsaved(sql, id, newest?.journalSeq ?? 0),
     ...(death ? { death } : {}),
-    ...(files ? { files: sentFiles.toContent(files) } : {}),
+    ...(files ? { files: sentRecords.toContent(files) } : {}),
   };
 }
 

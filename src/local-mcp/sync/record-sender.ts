@@ -1,18 +1,25 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { CallError } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
+import type { InputOf, OutputOf } from "../../contract/operations.ts";
+import { maxPutRecords, type SyncRecord } from "../../contract/sync.ts";
+import { Id } from "../../contract/values.ts";
 import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import type { EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { SentCheckpoint } from "../../store/sync-tables.ts";
+import * as checkpoints from "../checkpoints/checkpoints.ts";
+import type { GitHead } from "../sessions/git-head.ts";
+import * as sessions from "../sessions/sessions.ts";
 import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
-import { ProjectNameCache } from "./find-project.ts";
+import { seal, type EnvelopeSubject } from "./envelope.ts";
+import { findName, findProject } from "./find-project.ts";
 import type { KeyRing } from "./key-ring.ts";
 import * as changes from "./pending-changes.ts";
-import { emptyBatch, firstDueAt, sealBatch, type Batch } from "./seal-batch.ts";
-import * as sentFiles from "./sent-files.ts";
-import { addKeptLocalNotice, addSkippedNotice, writeNotes } from "./sync-status.ts";
+import type { PendingChange } from "./pending-changes.ts";
+import { buildCheckpointContent, buildSessionContent, encodeContent, localRecovery } from "./record-contents.ts";
+import * as sentRecords from "./sent-records.ts";
+import { addKeptLocalNotice, writeNotes } from "./sync-status.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
 
@@ -29,11 +36,9 @@ export interface SentCounts {
   forgotten: number;
 }
 
-/** [SY65] Maximum of changes that are sent one by one. */
-const maxChanges = 1_000;
 /** A coordinator that makes the device start over more often than this is not trusted. */
 const maxRestarts = 3;
-/** [SY64] Time between two versions of a working session, in ms. */
+/** [SY64] Time between two rounds for sessions that only go on, in ms. */
 const minIntervalMs = 5_000;
 
 interface Origin {
@@ -43,111 +48,95 @@ interface Origin {
 }
 
 type Put = OutputOf<"sync.put">;
+type Forgotten = NonNullable<InputOf<"sync.put">["forgotten"]>[number];
 /** `restart`: under another key, or as another device. */
 type Step = "done" | "restart" | CallError;
+
+interface SealedRecord {
+  readonly record: SyncRecord;
+  /** Its change. */
+  readonly seq: number;
+  /** Set for a checkpoint. */
+  readonly checkpoint?: SentCheckpoint;
+}
+
+/** One request, and the changes that it carries. */
+export interface Batch {
+  readonly seqs: number[];
+  readonly records: SealedRecord[];
+  readonly forgotten: Forgotten[];
+  /** Records that no coordinator takes. */
+  readonly keptLocal: { readonly id: string; readonly reason: string }[];
+}
 
 /** Seals what has changed and stores it at the coordinator. */
 export class RecordSender {
   readonly #options: SynchronizerOptions;
-  readonly #sentAt = new Map<string, number>();
-  #isThrottled = true;
+  #sentAt = Number.NEGATIVE_INFINITY;
   #requiredKeyId: string | null = null;
   #currentId = "";
-  /** False: an earlier host, or a send that threw, may have left changes marked as under way. */
-  #isSettled = false;
-  #batch: number;
-  /** Newest change when the superseded ones were skipped last. */
-  #skippedAt = 0;
-  #projectNames: { readonly scope: string; readonly cache: ProjectNameCache } | null = null;
 
   constructor(options: SynchronizerOptions) {
     this.#options = options;
-    // Hosts of containers may share a home: each has numbers of its own.
-    this.#batch = Buffer.from(options.runtime.random(5)).readUIntBE(0, 5) * 256;
   }
 
   /** See {@link SyncRound.dueAt}. Also where the device is missing. */
   dueAt(): number {
     return this.#options.runtime.store.read((sql) => {
-      const isWaiting = !this.#isSettled && changes.count(sql) > 0;
-      if (isWaiting || !devices.get(sql)) return Number.NEGATIVE_INFINITY;
-      return firstDueAt(sql, (session) => this.#sessionDueAt(session));
+      if (!devices.get(sql) || changes.hasUrgent(sql)) return Number.NEGATIVE_INFINITY;
+      return changes.count(sql) > 0 ? this.#sentAt + minIntervalMs : Number.POSITIVE_INFINITY;
     }, Number.POSITIVE_INFINITY);
-  }
-
-  #sessionDueAt(session: string): number {
-    if (!this.#isThrottled) return Number.NEGATIVE_INFINITY;
-    return (this.#sentAt.get(session) ?? Number.NEGATIVE_INFINITY) + minIntervalMs;
-  }
-
-  sendWithoutWait(): void {
-    this.#isThrottled = false;
   }
 
   /** @param counts grow by what is sent */
   async send(target: SyncTarget, counts: SentCounts): Promise<CallError | null> {
     if (target.keyRing.current.id !== this.#currentId) this.#requiredKeyId = null;
     this.#currentId = target.keyRing.current.id;
-    if (!this.#isSettled) this.#options.runtime.store.write((sql) => changes.release(sql, null));
-    this.#isSettled = false;
     let step: Step = "restart";
     for (let restarts = 0; step === "restart" && restarts <= maxRestarts; restarts += 1)
       step = await this.#sendAll(target, counts);
-    this.#isSettled = true;
     if (step !== "restart") return step === "done" ? null : step;
     const message = "the answers of the coordinator contradict each other; nothing more is sent for now";
     return { code: "lost_place", message };
   }
 
+  /** [SY68] Deletions come before everything else, and make room for it. */
   async #sendAll({ edge, keyRing, call }: SyncTarget, counts: SentCounts): Promise<Step> {
     const key = this.#selectKey(keyRing);
     if (!key.ok) return key.error;
     const device = this.#prepareDevice(key.value);
     if (!device) return { code: "no_edge", message: "this machine has left the workspace" };
     const from = { edge, device, key: key.value };
-    // [SY68] Deletions make room: then they come before everything else.
+    this.#sentAt = this.#options.platform.clock.monotonic();
+    const { store } = this.#options.runtime;
+    const to = store.read(changes.newest, 0);
     let isFull = false;
-    let hasMadeRoom = false;
-    let batch = await this.#seal(from, isFull);
-    for (;;) {
-      if (batch.seqs.length === 0) {
-        if (!isFull) return "done";
-        if (!hasMadeRoom) return fullError;
-        [isFull, hasMadeRoom] = [false, false];
-        batch = await this.#seal(from, isFull);
-        continue;
-      }
-      const sent = await this.#put(from, call, batch, isFull);
-      if (sent === "restart" || "code" in sent) return sent;
-      count(counts, batch, sent.put);
-      hasMadeRoom ||= isFull && batch.forgotten.length > 0;
-      isFull ||= !sent.hasRoom;
-      batch = sent.next ?? (await this.#seal(from, isFull));
+    for (let after = 0; ;) {
+      const gone = store.read((sql) => changes.deletions(sql, maxPutRecords), []);
+      const isGone = gone.length > 0;
+      const due = isGone ? gone : store.read((sql) => changes.ofSessions(sql, [after, to], maxPutRecords), []);
+      if (due.length === 0) return isFull ? fullError : "done";
+      if (!isGone) await this.#nameProjects(from, due);
+      const batch = this.#seal(from, due);
+      const put = await this.#put(from, call, batch);
+      if (!put.ok) return this.#onRefused(device, put.error);
+      const { hasRoom, hasLost } = this.#onAnswer(from, batch, put.value);
+      if (hasLost) return "restart";
+      count(counts, batch, put.value);
+      isFull ||= !hasRoom;
+      if (!isGone) after = batch.seqs.at(-1) ?? to;
     }
   }
 
-  /** @returns `next`: what was sealed meanwhile; null: there is no room for it */
+  /** Returns null where nothing of the batch can be sent. */
   async #put(
-    from: Origin,
+    { device, key }: Origin,
     call: Call,
-    batch: Batch,
-    isFull: boolean,
-  ): Promise<
-    { readonly hasRoom: boolean; readonly next: Batch | null; readonly put: Put | null } | "restart" | CallError
-  > {
-    const { records, forgotten } = batch;
-    const input = { device: from.device.device, keyId: from.key.id, records, forgotten };
-    const isEmpty = records.length + forgotten.length === 0;
-    const [answer, next] = await Promise.all([isEmpty ? null : call("sync.put", input), this.#sealNext(from, isFull)]);
-    if (answer && !answer.ok) {
-      this.#release(batch, next);
-      return this.#onRefused(from.device, answer.error);
-    }
-    const put = answer?.value ?? null;
-    const { hasRoom, hasLost } = this.#onAnswer(from, batch, put);
-    if (hasRoom && !hasLost) return { hasRoom, next, put };
-    this.#release(next);
-    return hasLost ? "restart" : { hasRoom, next: null, put };
+    { records, forgotten }: Batch,
+  ): Promise<Result<Put | null, CallError>> {
+    if (records.length + forgotten.length === 0) return ok(null);
+    const input = { device: device.device, keyId: key.id, records: records.map(({ record }) => record), forgotten };
+    return call("sync.put", input);
   }
 
   #selectKey({ current, keys }: KeyRing): Result<WorkspaceKey, CallError> {
@@ -167,60 +156,40 @@ export class RecordSender {
     });
   }
 
-  async #seal({ edge, device, key }: Origin, isFull: boolean): Promise<Batch> {
-    const { runtime, platform } = this.#options;
-    const { store, now } = runtime;
-    const monotonicNow = platform.clock.monotonic();
-    const isSessionDue = (session: string): boolean => this.#sessionDueAt(session) <= monotonicNow;
-    const isDue = store.read((sql) => firstDueAt(sql, (session) => this.#sessionDueAt(session)) <= monotonicNow, false);
-    if (!isDue) return emptyBatch;
-    const projectNames = this.#projectNamesFor(edge, key);
-    for (const root of store.read(changes.projectRoots, [])) await projectNames.refresh(root);
-    this.#batch += 1;
-    const number = this.#batch;
-    const batch = store.write((sql) => {
-      if (devices.get(sql)?.device !== device.device) return emptyBatch;
-      this.#skipSuperseded(sql, now());
-      const sealed = sealBatch(sql, device, { runtime, key, projectNames, isSessionDue, isFull, number });
-      addKeptLocalNotice(sql, now(), sealed.keptLocal);
-      return sealed;
-    });
-    this.#recordSealed(batch);
-    return batch;
+  async #nameProjects({ edge, key }: Origin, due: readonly PendingChange[]): Promise<void> {
+    const { runtime } = this.#options;
+    const roots = new Set(
+      due.map(({ session }) => runtime.store.read((sql) => sessions.get(sql, session)?.project ?? null, null)),
+    );
+    for (const root of roots) if (root !== null) await findProject(runtime, { ...edge, key }, root);
   }
 
-  /** [SY67] Seals the next request while one is under way, which leaves first. */
-  async #sealNext(from: Origin, isFull: boolean): Promise<Batch> {
-    await nextTurn();
-    return this.#seal(from, isFull);
-  }
-
-  /** [SY65] Again only after another change was recorded. */
-  #skipSuperseded(sql: Sql, now: number): void {
-    const newest = changes.newest(sql);
-    if (newest === this.#skippedAt || changes.count(sql) <= maxChanges) return;
-    addSkippedNotice(sql, now, changes.skipSuperseded(sql));
-    this.#skippedAt = newest;
-  }
-
-  #recordSealed({ records }: Batch): void {
-    const now = this.#options.platform.clock.monotonic();
-    for (const [session, at] of this.#sentAt) if (now - at >= minIntervalMs) this.#sentAt.delete(session);
-    for (const { kind, session } of records) if (kind === "session") this.#sentAt.set(session, now);
-  }
-
-  #projectNamesFor({ workspace, machine }: EdgeConfig, key: WorkspaceKey): ProjectNameCache {
-    const scope = `${workspace} ${key.id}`;
-    if (this.#projectNames?.scope !== scope)
-      this.#projectNames = { scope, cache: new ProjectNameCache(this.#options.runtime, { workspace, key, machine }) };
-    return this.#projectNames.cache;
-  }
-
-  #release(...batches: readonly Batch[]): void {
-    const { store } = this.#options.runtime;
-    store.write((sql) => {
-      for (const { number } of batches) if (number !== 0) changes.release(sql, number);
-    });
+  /** [SY60] Seals the changes as they are now, as many as one request holds. */
+  #seal({ edge, device, key }: Origin, due: readonly PendingChange[]): Batch {
+    const { store, random, now } = this.#options.runtime;
+    const batch: Batch = { seqs: [], records: [], forgotten: [], keptLocal: [] };
+    const sealer = {
+      device,
+      key,
+      random,
+      now: now(),
+      workspace: edge.workspace,
+      heads: new Map<string, GitHead | null>(),
+    };
+    return store.read((sql) => {
+      let chars = 0;
+      for (const change of due) {
+        const sealed = sealChange(sql, change, sealer);
+        chars += sealed.records.reduce((sum, { record }) => sum + record.envelope.length, 0);
+        const isMore = batch.records.length + sealed.records.length > maxPutRecords || chars > maxChars;
+        if (isMore && batch.seqs.length > 0) break;
+        batch.seqs.push(change.seq);
+        batch.records.push(...sealed.records);
+        batch.forgotten.push(...sealed.forgotten);
+        batch.keptLocal.push(...sealed.keptLocal);
+      }
+      return batch;
+    }, batch);
   }
 
   /** [SY61] A home copied to a machine with another token becomes a device of its own. */
@@ -241,26 +210,26 @@ export class RecordSender {
   /** @param put null: nothing of the batch could be sent */
   #onAnswer(
     { device, key }: Origin,
-    batch: Batch,
+    { seqs, records, keptLocal }: Batch,
     put: Put | null,
   ): { readonly hasRoom: boolean; readonly hasLost: boolean } {
     const { store, now } = this.#options.runtime;
-    const outcomes = put?.results.map(({ outcome }) => outcome) ?? [];
-    const isFull = (at: number): boolean => outcomes[at] === "full";
-    const isTaken = (at: number): boolean => outcomes[at] === "stored" || outcomes[at] === "older";
-    const refused = new Set(batch.recordSeqs.filter((_, at) => isFull(at)));
+    const results = put?.results ?? [];
+    const refused = new Set(records.filter((_, at) => !isTaken(results[at])).map(({ seq }) => seq));
     const hasLost = store.write((sql) => {
       const current = devices.get(sql);
       if (current?.device !== device.device) return false;
-      const done = batch.seqs.filter((seq) => !refused.has(seq));
-      changes.remove(sql, done, batch.number);
-      changes.release(sql, batch.number);
+      changes.remove(
+        sql,
+        seqs.filter((seq) => !refused.has(seq)),
+      );
+      addKeptLocalNotice(sql, now(), keptLocal);
       if (put === null) return false;
-      for (const [at, { kind, session }] of batch.records.entries()) {
-        const { outcome, version } = put.results[at] ?? { outcome: "full", version: 0 };
-        if (kind === "session" && isTaken(at)) sentFiles.saveVersion(sql, session, version);
-        const reason = "its session is not in the workspace";
-        if (outcome === "closed") addKeptLocalNotice(sql, now(), [{ id: session, reason }]);
+      for (const [at, { record, checkpoint }] of records.entries()) {
+        const result = results[at];
+        if (!result || !isTaken(result)) continue;
+        if (checkpoint) sentRecords.saveCheckpoint(sql, record.session, checkpoint);
+        else sentRecords.saveVersion(sql, record.session, result.version);
       }
       const hasBeenLost = current.since !== 0 && (put.since !== current.since || put.revision < current.revision);
       sql.run("UPDATE sync_device SET since = ?, revision = ?", put.since, put.revision);
@@ -272,12 +241,15 @@ export class RecordSender {
   }
 }
 
+/** An older one is at the coordinator in a newer version. */
+function isTaken(result: Put["results"][number] | undefined): boolean {
+  return result?.outcome === "stored" || result?.outcome === "older";
+}
+
 function count(counts: SentCounts, { records, forgotten }: Batch, put: Put | null): void {
   counts.forgotten += forgotten.length;
-  for (const [at, { kind }] of records.entries()) {
-    const outcome = put?.results[at]?.outcome;
-    if (outcome === "stored" || outcome === "older") counts[kind === "session" ? "sessions" : "checkpoints"] += 1;
-  }
+  for (const [at, { record }] of records.entries())
+    if (isTaken(put?.results[at])) counts[record.kind === "session" ? "sessions" : "checkpoints"] += 1;
 }
 
 const fullError: CallError = {
@@ -285,3 +257,84 @@ const fullError: CallError = {
   message:
     "the workspace has no room (maxSyncChars), and nothing in it is old enough to be deleted; forget some sessions, or raise the limit",
 };
+
+/** Maximum of characters of envelopes in one request. */
+const maxChars = 3_500_000;
+
+interface Sealer {
+  readonly device: Device;
+  readonly key: WorkspaceKey;
+  readonly workspace: string;
+  readonly random: (bytes: number) => Uint8Array;
+  readonly now: number;
+  /** Git state by project, of one request: each is read once. */
+  readonly heads: Map<string, GitHead | null>;
+}
+
+type SealedChange = Omit<Batch, "seqs">;
+
+function sealChange(sql: Sql, { session: id, deleted, seq }: PendingChange, sealer: Sealer): SealedChange {
+  const sealed: SealedChange = { records: [], forgotten: [], keptLocal: [] };
+  const keep = (item: string, reason: string): void => void sealed.keptLocal.push({ id: item, reason });
+  const session = sessions.get(sql, id);
+  if (![id, deleted ?? id].every((one) => Id.safeParse(one).success))
+    keep(id, "its id is not one that a coordinator accepts");
+  else if (deleted !== null) sealed.forgotten.push({ session: id, checkpoint: deleted });
+  else if (!session) sealed.forgotten.push({ session: id });
+  else {
+    const own = sealSession(sql, session, sealer);
+    if (!own.ok) {
+      keep(id, own.error);
+      return sealed;
+    }
+    sealed.records.push({ record: own.value, seq });
+    const newest = checkpoints.latest(sql, id);
+    const sent = sentRecords.checkpointOf(sql, id);
+    if (newest === null || (newest.id === sent?.id && newest.hash === sent.hash)) return sealed;
+    const record = sealCheckpoint(sql, newest, session, sealer);
+    if (record.ok) sealed.records.push({ record: record.value, seq, checkpoint: { id: newest.id, hash: newest.hash } });
+    else keep(newest.id, record.error);
+  }
+  return sealed;
+}
+
+function sealSession(sql: Sql, session: sessions.Session, sealer: Sealer): Result<SyncRecord, string> {
+  const { id, project, lastSeenAt } = session;
+  const content = buildSessionContent(sql, session, sealer);
+  const envelope = sealContent(sealer, { kind: "session", session: id, item: "" }, content);
+  if (!envelope.ok) return envelope;
+  const recovery = localRecovery(sql, session);
+  return ok({
+    kind: "session",
+    session: id,
+    project: project === null ? null : findName(sql, sealer.workspace, project, sealer.now),
+    isEnded: session.endedAt !== null || recovery === "recovered" || recovery === "dismissed",
+    replaces: content.replaces,
+    ageMs: Math.max(0, sealer.now - lastSeenAt),
+    envelope: envelope.value,
+  });
+}
+
+function sealCheckpoint(
+  sql: Sql,
+  checkpoint: checkpoints.Checkpoint,
+  session: sessions.Session,
+  sealer: Sealer,
+): Result<SyncRecord, string> {
+  const { id, session: sessionId, at } = checkpoint;
+  const content = buildCheckpointContent(sql, checkpoint, session, sealer.now);
+  if (!content) return err("its content is damaged");
+  const envelope = sealContent(sealer, { kind: "checkpoint", session: sessionId, item: id }, content);
+  if (!envelope.ok) return envelope;
+  const ageMs = Math.max(0, sealer.now - at);
+  return ok({ kind: "checkpoint", session: sessionId, checkpoint: id, ageMs, envelope: envelope.value });
+}
+
+function sealContent(
+  { key, device: { workspace, device }, random }: Sealer,
+  subject: Omit<EnvelopeSubject, "workspace" | "device">,
+  content: Parameters<typeof encodeContent>[0],
+): Result<string, string> {
+  const envelope = seal(key, { workspace, device, ...subject }, encodeContent(content), random);
+  return envelope.ok ? envelope : err(`it has ${envelope.error.bytes} bytes compressed, too many to send`);
+}

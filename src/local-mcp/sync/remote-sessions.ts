@@ -1,6 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
-import { remoteCheckpoints, remoteSessions, type Takeover } from "../../store/sync-tables.ts";
+import { remoteSessions, type Takeover } from "../../store/sync-tables.ts";
 import type { SessionContent } from "./record-contents.ts";
 
 export type { Takeover } from "../../store/sync-tables.ts";
@@ -63,19 +63,10 @@ export function listKeys(sql: Sql, workspace: string): RemoteKey[] {
 
 /** Whether {@link remove} would delete anything of it. */
 export function isStored(sql: Sql, workspace: string, device: string, session: string): boolean {
-  const of = { workspace, device, session };
-  return remoteSessions.has(sql, of) || remoteCheckpoints.has(sql, of);
+  return remoteSessions.has(sql, { workspace, device, session });
 }
 
-/** Replaces the row. [SY53] Deletes a cached checkpoint that is no longer the newest. */
 export function save(sql: Sql, row: RemoteSession): void {
-  sql.run(
-    "DELETE FROM remote_checkpoints WHERE workspace = ? AND device = ? AND session = ? AND checkpointId IS NOT ?",
-    row.workspace,
-    row.device,
-    row.session,
-    row.content.newest?.checkpoint ?? null,
-  );
   remoteSessions.put(sql, row);
 }
 
@@ -88,13 +79,12 @@ export function setTakeover(
 }
 
 export function remove(sql: Sql, workspace: string, device: string, session: string): void {
-  const of = { workspace, device, session };
-  for (const table of [remoteSessions, remoteCheckpoints]) table.delete(sql, of);
+  remoteSessions.delete(sql, { workspace, device, session });
   removeOrphanedRecoveries(sql);
 }
 
 export function removeAll(sql: Sql): void {
-  for (const table of ["remote_sessions", "remote_checkpoints"]) sql.run(`DELETE FROM ${table}`);
+  sql.run("DELETE FROM remote_sessions");
   removeOrphanedRecoveries(sql);
 }
 

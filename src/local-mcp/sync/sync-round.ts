@@ -57,10 +57,6 @@ export class SyncRound {
     return Math.min(this.#sender.dueAt(), this.#files.dueAt());
   }
 
-  sendWithoutWait(): void {
-    this.#sender.sendWithoutWait();
-  }
-
   /** Whether the last round had a workspace to send to. */
   get hasTarget(): boolean {
     return this.#hasTarget;
@@ -95,7 +91,6 @@ export class SyncRound {
     const previous = store.read(changes.count, 0);
     this.#counts.files = await this.#files.sendDue(target, mode);
     if (mode !== "all" || store.read(changes.count, 0) <= previous) return null;
-    this.#sender.sendWithoutWait();
     return this.#sender.send(target, this.#counts);
   }
 

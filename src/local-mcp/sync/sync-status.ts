@@ -4,8 +4,8 @@ import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
 import * as devices from "./device.ts";
 import * as changes from "./pending-changes.ts";
-import type { Batch } from "./seal-batch.ts";
-import * as sentFiles from "./sent-files.ts";
+import type { Batch } from "./record-sender.ts";
+import * as sentRecords from "./sent-records.ts";
 
 export function syncStatus(sql: Sql): SyncStatus | null {
   const device = devices.get(sql);
@@ -17,7 +17,7 @@ export function syncStatus(sql: Sql): SyncStatus | null {
     backlog: changes.count(sql),
     oldestAt: oldest?.at ?? null,
     notes: readNotes(sql),
-    files: sentFiles.counts(sql),
+    files: sentRecords.counts(sql),
   };
 }
 
@@ -37,17 +37,6 @@ export function forgetNotes(sql: Sql): void {
 
 export function countRefused(sql: Sql): void {
   writeNotes(sql, { refused: (readNotes(sql).refused ?? 0) + 1 });
-}
-
-export function addSkippedNotice(sql: Sql, now: number, skippedCount: number): void {
-  if (skippedCount === 0) return;
-  writeNotes(sql, { passedOver: (readNotes(sql).passedOver ?? 0) + skippedCount });
-  addOnce(
-    sql,
-    now,
-    "sync_passed_over",
-    "More had changed here than is sent to the workspace one by one: of each session only the newest checkpoint is sent. All of them are on this machine.",
-  );
 }
 
 export function addKeptLocalNotice(sql: Sql, now: number, keptLocal: Batch["keptLocal"]): void {

@@ -82,7 +82,6 @@ export class StateSynchronizer {
 
   async #runLastRound(): Promise<void> {
     await this.#running;
-    this.#round.sendWithoutWait();
     await this.syncNow({ isPulling: false, files: "none" });
   }
 

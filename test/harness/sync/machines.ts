@@ -145,7 +145,7 @@ export class MachineHome {
       const now = this.runtime.now();
       const newest = checkpoints.latest(sql, id);
       const checkpoint = newest && buildCheckpointContent(sql, newest, row, now);
-      return { row, content: buildSessionContent(sql, row, { now, heads: new Map() }, null), checkpoint };
+      return { row, content: buildSessionContent(sql, row, { now, heads: new Map() }), checkpoint };
     }, null as never);
   }
 

@@ -117,8 +117,10 @@ export async function read(
   return found.ok ? found.value.envelope : null;
 }
 
-export function opened(host: EngineHost, id: string, of: string, device = "d1"): Promise<string | null> {
-  return read(host, { session: of, device, kind: "checkpoint", checkpoint: id });
+/** Envelope of the session's checkpoint, if it is this one. */
+export async function opened(host: EngineHost, id: string, of: string, device = "d1"): Promise<string | null> {
+  const found = await host.call("sync.read", { session: of, device, kind: "checkpoint" });
+  return found.ok && found.value.checkpoint === id ? found.value.envelope : null;
 }
 
 /** Those of the given checkpoints of a session that are stored. */

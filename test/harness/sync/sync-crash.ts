@@ -19,7 +19,6 @@ const key = createKey((bytes) => Uint8Array.from({ length: bytes }, (_, at) => (
 
 /** kill -9 of the process that syncs, of the coordinator's runtime, or of both, at moments that differ from round to round. */
 export async function syncCrash(edge: EdgeRuntime, folder: string, rounds: number) {
-  await edge.call("settings.set", { settings: { maxSyncCheckpoints: 1_000 } });
   const [one, two] = [join(folder, "one"), join(folder, "two")];
   await edge.join(one, "m1", key);
   await edge.join(two, "m2", key);
@@ -69,7 +68,7 @@ function read<T>(home: string, query: (sql: Sql) => T): T {
 }
 
 async function compare(edge: LocalEdge, home: string) {
-  const query = "SELECT session || ' ' || id FROM checkpoints";
+  const query = "SELECT session || ' ' || id FROM checkpoints GROUP BY session HAVING seq = max(seq)";
   const here = read(home, (sql) => ({
     sessions: column(sql, "SELECT id FROM sessions").map(String),
     checkpoints: column(sql, query).map(String),
@@ -80,8 +79,8 @@ async function compare(edge: LocalEdge, home: string) {
   for (const name of here.checkpoints) {
     const [session = "", checkpoint = ""] = name.split(" ");
     const device = devices.get(session) ?? "";
-    const read = edge.call("sync.read", { session, device, kind: "checkpoint", checkpoint });
-    if ((await read.catch(() => null)) === null) lost.push(name);
+    const read = edge.call("sync.read", { session, device, kind: "checkpoint" });
+    if ((await read.catch(() => null))?.checkpoint !== checkpoint) lost.push(name);
   }
   const stored = await edge.call("sync.status", {});
   return {

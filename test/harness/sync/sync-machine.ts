@@ -182,12 +182,12 @@ export class SyncMachine {
     this.runtime.store.write((sql) => sessions.end(sql, this.runtime.now(), session, "exit"));
   }
 
-  /** Ids of all sessions and checkpoints of this home, oldest first. */
+  /** Ids of all sessions of this home, and of the newest checkpoint of each, oldest first. */
   kept(): { sessions: string[]; checkpoints: string[] } {
     const ids = (query: string): string[] => this.runtime.store.read((sql) => column(sql, query).map(String), []);
     return {
       sessions: ids("SELECT id FROM sessions ORDER BY id"),
-      checkpoints: ids("SELECT id FROM checkpoints ORDER BY seq"),
+      checkpoints: ids("SELECT id FROM checkpoints GROUP BY session HAVING seq = max(seq) ORDER BY seq"),
     };
   }
 
@@ -195,8 +195,8 @@ export class SyncMachine {
   async mirrored(): Promise<{ sessions: string[]; checkpoints: string[] }> {
     const { host } = this.world;
     const { sessions } = given(await host.call("sync.list", { device: this.device, limit: 100 }));
-    const query = "SELECT item FROM sync_contents WHERE device = ? AND kind = 'checkpoint'";
-    const stored = host.rows<{ item: string }>(query, this.device).map(({ item }) => item);
+    const query = "SELECT checkpoint FROM sync_contents WHERE device = ? AND kind = 'checkpoint'";
+    const stored = host.rows<{ checkpoint: string }>(query, this.device).map(({ checkpoint }) => checkpoint);
     const order = new Map(this.kept().checkpoints.map((id, at) => [id, at]));
     const rank = (id: string): number => order.get(id) ?? Number.POSITIVE_INFINITY;
     return {

@@ -1,7 +1,7 @@
 import type { SyncStatus } from "../../contract/machine/workspaces.ts";
-import type { Sql } from "../../shared/sql.ts";
+import type { Sql, SqlValue } from "../../shared/sql.ts";
 import { snapshots } from "../../store/session-tables.ts";
-import { syncDevice, syncSent } from "../../store/sync-tables.ts";
+import { syncDevice, syncSent, type SentCheckpoint } from "../../store/sync-tables.ts";
 import * as changes from "./pending-changes.ts";
 import type { NotSentFiles, SentFiles, SessionContent } from "./record-contents.ts";
 
@@ -52,7 +52,7 @@ export function isStillThere(sql: Sql, { checkpoint }: PendingFiles): boolean {
   return snapshots.has(sql, { checkpointId: checkpoint, state: "done" });
 }
 
-export function get(sql: Sql, session: string): FilesRecord | null {
+export function filesOf(sql: Sql, session: string): FilesRecord | null {
   return (syncSent.find(sql, { session })?.files as FilesRecord | null | undefined) ?? null;
 }
 
@@ -61,14 +61,24 @@ export function versionOf(sql: Sql, session: string): number {
   return syncSent.find(sql, { session })?.version ?? 0;
 }
 
+export function checkpointOf(sql: Sql, session: string): SentCheckpoint | null {
+  return syncSent.find(sql, { session })?.checkpoint ?? null;
+}
+
 /** Skips a session forgotten meanwhile. */
 export function saveVersion(sql: Sql, session: string, version: number): void {
-  sql.run(
-    `INSERT INTO sync_sent (session, version) SELECT id, ? FROM sessions WHERE id = ?
-     ON CONFLICT (session) DO UPDATE SET version = excluded.version`,
-    version,
-    session,
-  );
+  save(sql, session, "version", version);
+}
+
+/** Skips a session forgotten meanwhile. */
+export function saveCheckpoint(sql: Sql, session: string, checkpoint: SentCheckpoint): void {
+  save(sql, session, "checkpoint", JSON.stringify(checkpoint));
+}
+
+function save(sql: Sql, session: string, column: "version" | "checkpoint" | "files", value: SqlValue): boolean {
+  const query = `INSERT INTO sync_sent (session, ${column}) SELECT id, ? FROM sessions WHERE id = ?
+     ON CONFLICT (session) DO UPDATE SET ${column} = excluded.${column}`;
+  return sql.run(query, value, session) > 0;
 }
 
 export function toContent({ sent, notSent }: FilesRecord): NonNullable<SessionContent["files"]> {
@@ -78,18 +88,14 @@ export function toContent({ sent, notSent }: FilesRecord): NonNullable<SessionCo
 }
 
 /** Requeues the session, whose content has changed. Skips a session forgotten meanwhile. */
-export function save(sql: Sql, session: string, record: FilesRecord, now: number): void {
-  const stored = sql.run(
-    `INSERT INTO sync_sent (session, version, files) SELECT id, 0, ? FROM sessions WHERE id = ?
-     ON CONFLICT (session) DO UPDATE SET files = excluded.files`,
-    JSON.stringify(record),
-    session,
-  );
-  if (stored > 0 && syncDevice.count(sql) > 0) changes.enqueue(sql, { kind: "session", session, id: session, at: now });
+export function saveFiles(sql: Sql, session: string, record: FilesRecord, now: number): void {
+  const isStored = save(sql, session, "files", JSON.stringify(record));
+  if (isStored && syncDevice.count(sql) > 0) changes.enqueue(sql, session, now);
 }
 
-export function removeAll(sql: Sql): void {
-  sql.run("UPDATE sync_sent SET files = NULL");
+/** All but the versions, which order those that come. */
+export function forgetContents(sql: Sql): void {
+  sql.run("UPDATE sync_sent SET checkpoint = NULL, files = NULL");
 }
 
 export function counts(sql: Sql): SyncStatus["files"] {
