@@ -145,7 +145,7 @@ it("[DO17] a put writes two rows, two for each of its sessions and one for each 
     "session, again": 4,
     "checkpoint, new": 3,
     "checkpoint, again": 3,
-    "session with ten checkpoints": 14,
+    "session with its checkpoint": 5,
     forget: 3,
     list: 0,
     take: 4,
