@@ -21,7 +21,7 @@ export function newest(sql: Sql): number {
   return sql.all<{ seq: number | null }>("SELECT max(seq) AS seq FROM sync_changes")[0]?.seq ?? 0;
 }
 
-/** [SY60] What has changed since it was read has another number. */
+/** [SY60] Changes that were recorded since they were read have other numbers. */
 export function remove(sql: Sql, seqs: readonly number[]): void {
   sql.run("DELETE FROM sync_changes WHERE seq IN (SELECT value FROM json_each(?))", JSON.stringify(seqs));
 }
