@@ -56,10 +56,6 @@ export function nearest(sql: Sql, sessionId: string, at: number): Checkpoint | n
   return heads.select(sql, "WHERE session = ? ORDER BY abs(at - ?), seq LIMIT 1", sessionId, at)[0] ?? null;
 }
 
-export function get(sql: Sql, id: string): Checkpoint | null {
-  return heads.find(sql, { id });
-}
-
 /** Default limit of two: enough to detect an ambiguous prefix. */
 export function byPrefix(sql: Sql, prefix: string, limit = 2): Checkpoint[] {
   return heads.select(sql, "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", prefix, `${prefix}\u{10FFFF}`, limit);
