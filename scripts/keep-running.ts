@@ -1,4 +1,4 @@
-import { initial, afterEnd, RestartRules, afterStart, type RestartPolicy } from "../src/supervisor/auto-restarter.ts";
+import { initial, afterEnd, RestartRules, afterStart } from "../src/supervisor/auto-restarter.ts";
 import { messageOf } from "../src/shared/error.ts";
 import type { LocalRuntime } from "./local-runtime.ts";
 
@@ -24,7 +24,7 @@ export interface KeepRunningOptions {
 const mostSilent = { looks: 3, ms: 20_000 };
 
 /** [DV6] Five crashes within 15 minutes are a loop. */
-const policy: RestartPolicy = { when: "on-crash", rules: RestartRules.parse({}) };
+const rules = RestartRules.parse({});
 
 /**
  * Runs a local coordinator until the signal, and starts it again where it has ended or no longer answers. [DV6]
@@ -91,8 +91,8 @@ class Crashes {
 
   add(reason: string): void {
     const now = this.#options.now();
-    const record = afterEnd(this.#record, { kind: "crashed", reason }, now, policy);
-    const { loopCrashes, loopWithinMs } = policy.rules;
+    const record = afterEnd(this.#record, { kind: "crashed", reason }, now, rules);
+    const { loopCrashes, loopWithinMs } = rules;
     const within = `${loopWithinMs / 60_000} minutes`;
     if (record.phase === "looping") {
       throw new Error(

@@ -12,7 +12,6 @@ import { cleanEnv } from "../../test/harness/claude/claude-code.ts";
 const launcher = join(import.meta.dirname, "..", "..", "bin", "shim.mjs");
 const allowedTools = "Bash,Read,Write,Edit,mcp__shim";
 const author = ["-c", "user.name=SHIM demo", "-c", "user.email=demo@localhost"];
-const stopMs = 2_000;
 
 /** What `shim worker supervise --json` prints. */
 export interface SupervisorLine {
@@ -75,7 +74,7 @@ export class Machine {
   /** @param prompts of each chat, by its name */
   start(prompts: Readonly<Record<string, string>>): void {
     const args = ["--allowedTools", allowedTools];
-    const claude = { kind: "claude", folder: this.project, program: claudeBinary(), args, stopMs };
+    const claude = { kind: "claude", folder: this.project, program: claudeBinary(), args };
     const watch = Object.fromEntries(Object.entries(prompts).map(([name, prompt]) => [name, { ...claude, prompt }]));
     writeFileSync(join(this.paths.home, "supervisor.json"), JSON.stringify({ watch }));
     // In a group of its own: Ctrl-C in the terminal is for the demo, which ends it.

@@ -196,10 +196,7 @@ export class Story {
         fail(`the ${chat} chat has ended: ${JSON.stringify(end)}`);
       return end?.phase === "finished" || null;
     });
-    return machine
-      .lines("output", chat)
-      .map(({ text }) => text)
-      .join("\n");
+    return machine.lines("output", chat).at(-1)?.text ?? "";
   }
 
   async #recordOf(task: number): Promise<TaskRecord> {

@@ -21,8 +21,6 @@ export interface Io extends HostSite {
   readonly machineHost: (home: string) => MachineHost;
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
-  /** While stdout is full: true when it drains, false after `ms`. Null: it takes more now. */
-  readonly drained: (ms: number) => Promise<boolean> | null;
   /** Ends this process after `ms`, even if stdout still has unread output. */
   readonly leaveWithin: (ms: number) => void;
   readonly isTty: boolean;

@@ -30,7 +30,6 @@ export function systemIo(bundle: string): Io {
     ...systemSite(launch, process.env),
     stdout: (text) => void stdout.write(text),
     stderr: (text) => void stderr.write(text),
-    drained,
     leaveWithin: (ms) => void setTimeout(() => process.exit(), ms).unref(),
     isTty: stdout.isTTY,
     isInteractive: stdin.isTTY && stderr.isTTY,
@@ -49,24 +48,6 @@ export function systemIo(bundle: string): Io {
     machineHost: (home) => machineHostOf({ home, launch, env: process.env }),
     makeRuntime,
   };
-}
-
-let drainPromise: Promise<boolean> | null = null;
-
-function drained(ms: number): Promise<boolean> | null {
-  const { stdout } = process;
-  if (!stdout.writableNeedDrain || stdout.destroyed) return null;
-  if (drainPromise) return drainPromise;
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => resolve(false), ms);
-  const onDrain = (): void => resolve(true);
-  for (const event of ["drain", "error", "close"]) stdout.once(event, onDrain);
-  drainPromise = promise.finally(() => {
-    clearTimeout(timer);
-    for (const event of ["drain", "error", "close"]) stdout.off(event, onDrain);
-    drainPromise = null;
-  });
-  return drainPromise;
 }
 
 /** Uses stderr: stdout holds answers only. Ctrl-C and the end of stdin are an empty answer. */

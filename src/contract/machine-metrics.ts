@@ -180,8 +180,8 @@ const supervisorMetrics = {
     ...counter,
     ...machine,
     group: "Supervisor",
-    help: "Programs, chats and apps that the supervisor has started again, by what ended them before; left: ended with an earlier supervisor; asked: by the user.",
-    labels: { reason: ["crashed", "limited", "finished", "left", "asked"] },
+    help: "Programs and chats that the supervisor has started again, by what ended them before; left: ended with an earlier supervisor; asked: by the user.",
+    labels: { reason: ["crashed", "limited", "left", "asked"] },
   },
 } as const satisfies Record<string, MetricDefinition>;
 

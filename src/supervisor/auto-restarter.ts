@@ -1,13 +1,11 @@
 import * as z from "zod";
-import type { EndEvent } from "../worker-runner/client/run-events.ts";
 import { waitAtLimit } from "../local-mcp/recovery/at-limit.ts";
-import type { UsageLimit } from "../contract/at-limit.ts";
-import type { ProgramExit } from "../worker-runner/run-program.ts";
+import { isUserSignal, type ProgramExit } from "../worker-runner/run-program.ts";
 
 /** Pure: what an end means, and when a program starts again. No clock, no timers. */
 
 export type ProgramEnding =
-  /** Completed: restarted only under `always`. */
+  /** Completed. */
   | { readonly kind: "finished" }
   /** `reason` absent: the user ended it. */
   | { readonly kind: "stopped"; readonly reason?: string }
@@ -16,48 +14,18 @@ export type ProgramEnding =
   | { readonly kind: "crashed"; readonly reason: string }
   /** Deterministic failure: a restart would end the same way. */
   | { readonly kind: "failed"; readonly reason: string }
-  /**
-   * A usage limit; `resetsAtMs`: epoch ms of its end, where known. `next`: the wait for the next
-   * run, and the title of what runs then (null: the program itself); absent: after the limit.
-   */
-  | {
-      readonly kind: "limited";
-      readonly resetsAtMs: number | null;
-      readonly next?: { readonly waitMs: number; readonly title: string | null };
-    };
+  /** A usage limit; `waitMs` null: its end is not known. */
+  | { readonly kind: "limited"; readonly waitMs: number | null; readonly reason: string };
 
-export interface EndEvidence {
-  readonly exit: ProgramExit;
-  readonly wasAskedToEnd: boolean;
-  readonly isSessionOver: boolean;
-  readonly limit: UsageLimit | null;
-  /** Last event of Claude Code; null for other programs, and where there was none. */
-  readonly result: EndEvent | null;
-}
-
-/** Signals that users send; kill -9 and fault signals are not among them. */
-const userSignalCodes: ReadonlySet<number> = new Set([130, 143]);
-const userLimits: ReadonlySet<string> = new Set(["error_max_turns", "error_max_budget_usd"]);
-
-/** [SU1] [SU34] Distinguishes a crash from an intended end. */
-export function classifyEnd({ exit, wasAskedToEnd, isSessionOver, limit, result }: EndEvidence): ProgramEnding {
-  if (isSessionOver) return { kind: "finished" };
-  if (wasAskedToEnd) return { kind: "left" };
+/** [SU1] [SU34] Distinguishes a crash from an intended end. @param isLeft it was asked to end */
+export function endingOf(exit: ProgramExit, isLeft: boolean): ProgramEnding {
+  if (isLeft) return { kind: "left" };
   if (exit.kind === "not_started") return { kind: "crashed", reason: `it cannot be started: ${exit.message}` };
-  if (exit.code === 0 && result?.isError !== true) return { kind: "finished" };
-  return limit ? { kind: "limited", resetsAtMs: limit.resetsAtMs } : classifyFailure(exit.code, result);
-}
-
-function classifyFailure(code: number, result: EndEvent | null): ProgramEnding {
-  if (result && userLimits.has(result.subtype)) return { kind: "failed", reason: result.subtype };
-  // At SIGINT Claude Code ends with exit code 0, and this reason.
-  const isStopped = userSignalCodes.has(code) || result?.terminalReason?.startsWith("aborted_") === true;
-  return isStopped ? { kind: "stopped" } : { kind: "crashed", reason: crashReason(code, result) };
-}
-
-function crashReason(code: number, result: EndEvent | null): string {
-  if (code === 0) return `Claude Code ended with ${result?.subtype ?? "nothing"}`;
-  return code > 128 ? `it was ended by signal ${code - 128}` : `it ended with exit code ${code}`;
+  const { code } = exit;
+  if (code === 0) return { kind: "finished" };
+  if (isUserSignal(exit)) return { kind: "stopped" };
+  const how = code > 128 ? `it was ended by signal ${code - 128}` : `it ended with exit code ${code}`;
+  return { kind: "crashed", reason: how };
 }
 
 /** All in ms. */
@@ -73,12 +41,8 @@ export const RestartRules = z.strictObject({
 });
 export type RestartRules = z.infer<typeof RestartRules>;
 
-export const RestartWhen = z.enum(["on-crash", "always", "never"]);
-export type RestartWhen = z.infer<typeof RestartWhen>;
-
 /** End of the run before; `asked`: the user wants another one. */
-const EndedBy = z.enum(["crashed", "limited", "finished", "left", "asked"]);
-export type EndedBy = z.infer<typeof EndedBy>;
+const EndedBy = z.enum(["crashed", "limited", "left", "asked"]);
 
 /** Stored. Add fields as optional. */
 export const Restarts = z.object({
@@ -130,63 +94,41 @@ export function dueInMs({ phase, since, waitMs }: Restarts, now: number): number
   return now < since ? 0 : Math.max(0, since + waitMs - now);
 }
 
-export interface RestartPolicy {
-  readonly when: RestartWhen;
-  readonly rules: RestartRules;
-}
-
-export function afterEnd(previous: Restarts, ending: ProgramEnding, now: number, policy: RestartPolicy): Restarts {
-  const restarts = phaseAfter(previous, ending, now, policy);
-  const isPlanned = restarts.phase === "due" && ending.kind !== "stopped" && ending.kind !== "failed";
-  return isPlanned ? { ...restarts, endedBy: ending.kind } : restarts;
-}
-
-function phaseAfter(previous: Restarts, ending: ProgramEnding, now: number, policy: RestartPolicy): Restarts {
+export function afterEnd(previous: Restarts, ending: ProgramEnding, now: number, rules: RestartRules): Restarts {
   const base = { ...previous, since: now, waitMs: 0 };
   switch (ending.kind) {
     case "finished":
-      return policy.when === "always"
-        ? afterCrash(previous, "it ended on its own", now, policy)
-        : { ...base, phase: "finished", reason: null };
+      return { ...base, phase: "finished", reason: null };
     case "stopped":
       return { ...base, phase: "stopped", reason: ending.reason ?? "the user ended it" };
     case "left":
-      return { ...base, phase: "due", reason: leftReason };
+      return { ...base, phase: "due", reason: leftReason, endedBy: "left" };
     case "failed":
       return { ...base, phase: "failed", reason: ending.reason };
     case "limited":
-      return afterLimit(base, ending, now, policy);
+      return afterLimit(base, ending, now);
     case "crashed":
-      return afterCrash(previous, ending.reason, now, policy);
+      return afterCrash(previous, ending.reason, now, rules);
   }
 }
 
 /** [SU3] Waits double until a healthy run. [SU4] Too many recent crashes are a loop. */
-function afterCrash(previous: Restarts, reason: string, now: number, { when, rules }: RestartPolicy): Restarts {
-  if (when === "never") return { ...previous, phase: "failed", since: now, waitMs: 0, reason };
+function afterCrash(previous: Restarts, reason: string, now: number, rules: RestartRules): Restarts {
   const isRecent = (at: number): boolean => at <= now && now - at < rules.loopWithinMs;
   const crashes = [...previous.crashes.filter(isRecent), now].slice(-rules.loopCrashes);
   const failures = now - previous.since >= rules.healthyMs ? 1 : previous.failures + 1;
   const nextState = { ...previous, since: now, limits: 0, failures, crashes, reason };
   if (crashes.length >= rules.loopCrashes) return { ...nextState, phase: "looping", waitMs: 0 };
   const waitMs = Math.min(rules.mostMs, rules.firstMs * 2 ** Math.min(failures - 1, 50));
-  return { ...nextState, phase: "due", waitMs };
+  return { ...nextState, phase: "due", waitMs, endedBy: "crashed" };
 }
-
-const limitReason = "a usage limit was reached";
 
 /** [SU5] A usage limit is no crash. */
 function afterLimit(
   base: Restarts,
-  { resetsAtMs, next }: Extract<ProgramEnding, { kind: "limited" }>,
+  { waitMs, reason }: Extract<ProgramEnding, { kind: "limited" }>,
   now: number,
-  { when }: RestartPolicy,
 ): Restarts {
-  const reason = limitReason;
-  if (when === "never") return { ...base, phase: "failed", reason };
-  if (next) {
-    const { waitMs, title } = next;
-    return { ...base, phase: "due", waitMs, reason: title === null ? reason : `${reason}; ${title} continues` };
-  }
-  return { ...base, phase: "due", reason, ...waitAtLimit({ resetsAtMs }, now, base.limits) };
+  const waits = waitMs === null ? waitAtLimit({ resetsAtMs: null }, now, base.limits) : { waitMs };
+  return { ...base, phase: "due", reason, endedBy: "limited", ...waits };
 }

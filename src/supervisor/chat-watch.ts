@@ -1,9 +1,10 @@
+import type { UsageLimit } from "../contract/at-limit.ts";
+import { isTaskPrompt } from "../contract/task-prompt.ts";
 import type { CrashCause } from "../contract/readings.ts";
-import * as servers from "../local-mcp/sessions/servers.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { isClosed } from "../local-mcp/sessions/closed-sessions.ts";
 import { isAlive, mayBeAlive } from "../platform/processes.ts";
-import { limitOf, ruleFor, whyStop } from "../local-mcp/recovery/at-limit.ts";
+import { limitOf, ruleFor, waitAtLimit, whyStop } from "../local-mcp/recovery/at-limit.ts";
 import { restoreById, type Restoration } from "../local-mcp/recovery/restoration.ts";
 import { folderOf, planRelaunch } from "../local-mcp/recovery/relaunch.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -39,12 +40,11 @@ const startTimeoutMs = 60_000;
 /** Sessions silent for longer before the supervisor began are not followed. */
 const maxSilenceMs = 30 * 86_400_000;
 
-/** [SU41] [SU44] Chats, or an app, of the user, which are restarted only where configured. */
+/** [SU41] Chats of the user, which are restarted only where configured. */
 export class ChatWatch {
   readonly #options: ChatWatchOptions;
   /** [SU11] Only a chat that was seen alive can die. */
   readonly #living = new Set<string>();
-  /** By session; an app has one entry, by the name of its watch. */
   readonly #planned = new Map<string, PlannedRestart>();
 
   constructor(options: ChatWatchOptions) {
@@ -53,77 +53,61 @@ export class ChatWatch {
 
   /** @param hasNews false: nothing was stored since the last check */
   async check(hasNews: boolean): Promise<void> {
-    const { name, watched, runtime } = this.#options;
+    const { watched, runtime } = this.#options;
     for (const { id } of hasNews ? this.#takeDeaths() : []) {
       const ending = await this.#reportDeath(id);
-      if (ending && watched.restartWith) this.#planRestart(watched.kind === "sessions" ? id : name, ending);
+      if (ending && watched.restartWith) this.#planRestart(id, ending);
     }
     const now = runtime.now();
     // A chat that is started now is checked the next time.
-    for (const [key, planned] of new Map(this.#planned)) {
-      if (restarter.dueInMs(planned.restarts, now) !== 0) await this.#checkStarted(key, planned, now);
-      else if (watched.kind === "sessions") await this.#restartChat(key, planned.restarts);
-      else await this.#restartApp(planned.restarts);
+    for (const [id, planned] of new Map(this.#planned)) {
+      if (restarter.dueInMs(planned.restarts, now) === 0) await this.#restart(id, planned.restarts);
+      else await this.#checkStarted(id, planned, now);
     }
   }
 
   /** @returns each recorded death once; chats that ended well are not among them */
   #takeDeaths(): sessions.Session[] {
-    const { store, processes, now } = this.#options.runtime;
+    const { isSupervised, runtime } = this.#options;
+    const { store, processes, now } = runtime;
     return store.read((sql) => {
-      for (const session of sessions.listOpen(sql)) {
-        const { id, owner, deathAt, lastSeenAt } = session;
+      for (const { id, client, owner, deathAt, lastSeenAt } of sessions.listOpen(sql)) {
         if (now() - lastSeenAt > maxSilenceMs) break;
-        if (deathAt !== null || this.#living.has(id) || !this.#isFollowed(session)) continue;
+        if (deathAt !== null || client !== "claude-code" || this.#living.has(id)) continue;
         if (owner && isAlive(processes, owner)) this.#living.add(id);
       }
       return [...this.#living].flatMap((id) => {
         const session = sessions.get(sql, id);
         if (session?.deathAt === null && session.endedAt === null) return [];
         this.#living.delete(id);
-        return session?.endedAt === null ? [session] : [];
+        return session?.endedAt === null && !isSupervised(id) ? [session] : [];
       });
     }, []);
   }
 
-  #isFollowed({ id, client, origin }: sessions.Session): boolean {
-    const { watched, isSupervised } = this.#options;
-    return (watched.kind === "sessions" ? client === "claude-code" : origin === "handle") && !isSupervised(id);
-  }
-
   /** @returns null where nothing is to be restarted */
   async #reportDeath(id: string): Promise<restarter.ProgramEnding | null> {
-    const { name, runtime, emit, endSignal, watched } = this.#options;
+    const { name, runtime, emit, endSignal } = this.#options;
     const checkpoint = await recordDeath(this.#options, id);
     const restoration = restoreById(runtime, id);
     if (!restoration?.cause || restoration.session.endedAt !== null || isClosed(restoration.session)) return null;
     if (endSignal.aborted) return null;
     emit({ type: "died", name, session: id, cause: restoration.cause, checkpoint });
-    return watched.kind === "sessions" ? endingOfChat(restoration, runtime) : endingOfApp(restoration.session, runtime);
+    return endingOfChat(restoration, runtime);
   }
 
-  #planRestart(key: string, ending: restarter.ProgramEnding): void {
-    const { name, watched, runtime, rules, emit } = this.#options;
-    const { restarts: earlier, sourceId = key } = this.#planned.get(key) ?? {};
-    // Several chats of an app die at once.
-    if (earlier?.phase === "due") return;
+  #planRestart(id: string, ending: restarter.ProgramEnding): void {
+    const { name, runtime, rules, emit } = this.#options;
+    const { restarts: earlier, sourceId = id } = this.#planned.get(id) ?? {};
     const now = runtime.now();
     const previous = earlier ?? restarter.initial(now);
-    const restarts = restarter.afterEnd(previous, ending, now, { when: "on-crash", rules });
-    this.#planned.set(key, { restarts, sourceId });
-    const shownName = watched.kind === "sessions" ? `${name} ${sourceId}` : name;
-    emit(toEndedEvent({ name: shownName, isProgram: false }, previous, restarts, now));
+    const restarts = restarter.afterEnd(previous, ending, now, rules);
+    this.#planned.set(id, { restarts, sourceId });
+    emit(toEndedEvent({ name: `${name} ${sourceId}`, isProgram: false }, previous, restarts, now));
   }
 
-  async #restartApp(restarts: restarter.Restarts): Promise<void> {
-    const { name, runtime, watched } = this.#options;
-    this.#planned.set(name, { restarts: restarter.afterStart(restarts, runtime.now()), sourceId: name });
-    const command = watched.restartWith ?? [];
-    if (this.#living.size === 0) await this.#open(restarts, command, runtime.paths.home, null, command.join(" "));
-  }
-
-  async #restartChat(id: string, restarts: restarter.Restarts): Promise<void> {
-    const { name, runtime, watched, emit } = this.#options;
+  async #restart(id: string, restarts: restarter.Restarts): Promise<void> {
+    const { name, runtime, watched, emit, openTerminal } = this.#options;
     const restoration = restoreById(runtime, id);
     this.#planned.delete(id);
     if (!restoration || isClaimed(restoration, runtime)) return;
@@ -135,22 +119,11 @@ export class ChatWatch {
     }
     if (plan.newId !== null) await takeFor(this.#options, id, plan.newId);
     this.#planned.set(plan.newId ?? id, { restarts: restarter.afterStart(restarts, runtime.now()), sourceId: id });
-    const opener = (watched.restartWith ?? []).map((word) => word.replaceAll("{cwd}", cwd));
-    await this.#open(restarts, [...opener, plan.command, ...plan.args], cwd, id, plan.reason);
-  }
-
-  async #open(
-    planned: restarter.Restarts,
-    [command = "", ...args]: readonly string[],
-    cwd: string,
-    session: string | null,
-    how: string,
-  ): Promise<void> {
-    const { name, openTerminal, emit } = this.#options;
+    const [command = "", ...opener] = (watched.restartWith ?? []).map((word) => word.replaceAll("{cwd}", cwd));
     try {
-      await openTerminal(command, args, cwd);
-      countRestart(this.#options, planned);
-      emit({ type: "restarting", name, session, how });
+      await openTerminal(command, [...opener, plan.command, ...plan.args], cwd);
+      countRestart(this.#options, restarts);
+      emit({ type: "restarting", name, session: id, how: plan.reason });
     } catch (error) {
       emit({ type: "problem", name, message: `${command} cannot be started: ${messageOf(error)}` });
     }
@@ -158,8 +131,8 @@ export class ChatWatch {
 
   /** [SU43] */
   async #checkStarted(id: string, { restarts, sourceId }: PlannedRestart, now: number): Promise<void> {
-    const { runtime, watched } = this.#options;
-    if (watched.kind !== "sessions" || restarts.phase !== "running") return;
+    const { runtime } = this.#options;
+    if (restarts.phase !== "running") return;
     if (this.#living.has(id) || isWithin(now - restarts.since, startTimeoutMs)) return;
     const session = runtime.store.read((sql) => sessions.get(sql, id), null);
     if (session && session.lastSeenAt > restarts.since) return;
@@ -174,10 +147,16 @@ export class ChatWatch {
 function endingOfChat({ cause, session, state }: Restoration, runtime: Runtime): restarter.ProgramEnding | null {
   if (session.recovery !== null) return null;
   // The worker continues the task itself.
-  if (state.prompts[0]?.text.startsWith("Do task ")) return null;
+  if (isTaskPrompt(state.prompts[0]?.text ?? "")) return null;
   const limit = runtime.store.read((sql) => limitOf(sql, session), null);
-  if (limit) return waitsByRule(session, runtime) ? { kind: "limited", resetsAtMs: limit.resetsAtMs } : null;
+  if (limit) return waitsByRule(session, runtime) ? endingAtLimit(limit, runtime.now()) : null;
   return cause !== null && crashCauses.has(cause) ? { kind: "crashed", reason: cause.replaceAll("_", " ") } : null;
+}
+
+function endingAtLimit({ resetsAtMs }: UsageLimit, now: number): restarter.ProgramEnding {
+  const isKnown = resetsAtMs !== null && resetsAtMs > now;
+  const waitMs = isKnown ? waitAtLimit({ resetsAtMs }, now, 0).waitMs : null;
+  return { kind: "limited", waitMs, reason: "a usage limit was reached" };
 }
 
 /** A chat of the user is started again only in its own client. */
@@ -185,17 +164,6 @@ function waitsByRule({ cwd, lastSeenAt }: sessions.Session, runtime: Runtime): b
   const rule = cwd === null ? null : ruleFor(runtime.config.atLimit, cwd);
   if (cwd === null || rule?.order.includes("wait") !== true) return false;
   return whyStop(runtime, cwd, rule, { since: lastSeenAt, closed: {}, waits: 0, sessions: [] }) === null;
-}
-
-/** [SU45] An app that quits closes its connections, and lives on for a moment. */
-function endingOfApp(
-  { owner, detachedAt, detachReason }: sessions.Session,
-  runtime: Runtime,
-): restarter.ProgramEnding | null {
-  const client = owner && runtime.store.read((sql) => servers.clientOf(sql, owner), null);
-  const hasVanished = client !== null && !isAlive(runtime.processes, client);
-  const isCrash = detachedAt === null ? hasVanished : detachReason === "client_gone";
-  return isCrash ? { kind: "crashed", reason: "the app went away without closing its connections" } : null;
 }
 
 function isClaimed({ session }: Restoration, { processes }: Runtime): boolean {

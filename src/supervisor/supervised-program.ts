@@ -1,13 +1,12 @@
 import { messageOf } from "../shared/error.ts";
-import { omitUndefined } from "../shared/omit-undefined.ts";
 import { redact } from "../redaction/redact.ts";
-import type { Program, ProgramExit, runProgram } from "../worker-runner/run-program.ts";
+import type { Program as RunOptions, runProgram } from "../worker-runner/run-program.ts";
 import * as restarter from "./auto-restarter.ts";
-import { dueInMs, type Restarts } from "./auto-restarter.ts";
+import { dueInMs, type ProgramEnding, type Restarts } from "./auto-restarter.ts";
 import type { SupervisorSettings, WatchedProgram } from "./supervisor-settings.ts";
-import { noChat, type ProgramChat, type ProgramState, type SupervisorState } from "./supervisor-state.ts";
+import type { ProgramState, SupervisorState } from "./supervisor-state.ts";
 import type { CrashCause } from "../contract/readings.ts";
-import { logFailure, type ClientDeps } from "../worker-runner/client/continuation.ts";
+import { logFailure, sessionsIn, type ClientDeps } from "../worker-runner/client/continuation.ts";
 
 /** `type` is the field `event` of `shim worker supervise --json`. */
 export type SupervisorEvent =
@@ -21,7 +20,7 @@ export type SupervisorEvent =
       readonly reason: string | null;
       readonly againInMs: number | null;
       readonly ranMs: number;
-      /** False: a chat, or an app, that the user has started. */
+      /** False: a chat that the user has started. */
       readonly isProgram: boolean;
     }
   | {
@@ -31,8 +30,7 @@ export type SupervisorEvent =
       readonly cause: CrashCause;
       readonly checkpoint: string | null;
     }
-  /** `session`: null where an app is started, not a chat. */
-  | { readonly type: "restarting"; readonly name: string; readonly session: string | null; readonly how: string }
+  | { readonly type: "restarting"; readonly name: string; readonly session: string; readonly how: string }
   | { readonly type: "held"; readonly name: string; readonly reason: string }
   | { readonly type: "ending"; readonly reason: string }
   | { readonly type: "problem"; readonly name: string | null; readonly message: string };
@@ -79,84 +77,80 @@ export function countRestart({ runtime, call }: DeathDeps, { endedBy }: Restarts
   void logFailure(runtime, "supervisor: a restart was not counted", counted);
 }
 
-export type ProgramStart = Pick<Program, "command" | "args" | "cwd" | "env" | "input" | "maxLineChars">;
+export type Checkpoint = ProgramState["checkpoint"];
 
-export interface ProgramRun {
-  readonly start: ProgramStart;
-  /** Done before the start; absent: nothing. Gives what is done after the end. */
-  readonly prepare?: () => Promise<() => Promise<void>>;
-  readonly how: string;
-  readonly chat: ProgramChat;
-  readonly onLine: (line: string) => string | null;
-  readonly onEnd: (exit: ProgramExit, wasAskedToEnd: boolean) => Promise<RunEnd>;
-  /** Asked while it runs. @returns why it is to end and not to start again; null: it may go on */
-  readonly whyStop?: () => string | null;
+/** One run of a program, and where the news of it goes. */
+export interface RunContext {
+  /** Checkpoint of the run before. */
+  readonly checkpoint: Checkpoint;
+  /** Aborted: the supervisor ends. */
+  readonly signal: AbortSignal;
+  readonly onStart: (how: string, session: string | null) => void;
+  /** Durable when it returns. */
+  readonly onCheckpoint: (fields: Checkpoint) => void;
+  readonly onOutput: (text: string) => void;
 }
 
-export interface RunEnd {
-  readonly ending: restarter.ProgramEnding;
-  readonly chat: ProgramChat;
+export interface Program {
+  /** Why it is not started now; null: it may be. */
+  readonly whyNot: (checkpoint: Checkpoint) => NotRun | null;
+  readonly run: (context: RunContext) => Promise<ProgramEnding>;
 }
 
-export type NotRun = { readonly kind: "finished" | "held" | "stopped"; readonly reason: string };
+export interface NotRun {
+  readonly kind: "finished" | "held";
+  readonly reason: string;
+}
 
-/** Decides what runs next of a program. */
-export type NextRun = (state: ProgramState) => ProgramRun | NotRun;
+/** Lets a worker finish its tasks, which have a minute. */
+const workerTimes = { interruptMs: 65_000, graceMs: 6_000 };
 
-/** A program that has no session. */
-export function commandRun(start: Omit<ProgramStart, "input">): NextRun {
-  return ({ chat }) => ({
-    start: { ...start, input: "" },
-    how: redact([start.command, ...start.args].join(" ")).text,
-    chat,
-    onLine: (line) => redact(line).text,
-    onEnd: async (exit, wasAskedToEnd) => {
-      const seen = { exit, wasAskedToEnd, isSessionOver: false, limit: null, result: null };
-      return { ending: restarter.classifyEnd(seen), chat };
+/** A worker, which has no session of its own. */
+export function workerProgram(
+  { run }: Pick<ProgramDeps, "run">,
+  start: Pick<RunOptions, "command" | "args" | "cwd" | "env">,
+): Program {
+  return {
+    whyNot: () => null,
+    run: async ({ signal, onStart, onOutput }) => {
+      onStart([start.command, ...start.args].join(" "), null);
+      const exit = await run({ ...start, ...workerTimes, input: "", signal, onLine: onOutput, onStderr: onOutput });
+      return restarter.endingOf(exit, signal.aborted);
     },
-  });
+  };
 }
 
 export interface ProgramDeps extends DeathDeps {
   readonly state: SupervisorState;
   readonly settings: Pick<SupervisorSettings, "restarts">;
   readonly run: typeof runProgram;
-  /** [SU30] No more output is read until it resolves. Absent: all is read at once. */
-  readonly pace?: () => Promise<unknown> | null;
 }
-
-/** SHIM's own server, started by Claude Code, saves files after TERM. */
-const graceMs = 6_000;
 
 /** Keeps one program running; never two processes of it at a time. */
 export class SupervisedProgram {
   readonly name: string;
   readonly #deps: ProgramDeps;
-  readonly #watched: WatchedProgram;
-  readonly #next: NextRun;
+  readonly #program: Program;
   readonly #wake: () => void;
   readonly #now: () => number;
   readonly #stopController = new AbortController();
   #programState: ProgramState;
   #running: Promise<void> | null = null;
-  /** Run that a rule has started and may end, with a text as the reason. */
-  #ruleRun: { readonly whyStop: () => string | null; readonly controller: AbortController } | null = null;
   #writeAgainAt: number | null = null;
 
   /** @param wake called after the end of a run */
-  constructor(deps: ProgramDeps, name: string, watched: WatchedProgram, next: NextRun, wake: () => void) {
+  constructor(deps: ProgramDeps, name: string, watched: WatchedProgram, program: Program, wake: () => void) {
     this.name = name;
     this.#deps = deps;
-    this.#watched = watched;
-    this.#next = next;
+    this.#program = program;
     this.#wake = wake;
     this.#now = deps.runtime.now;
     const stored = deps.state.stateFor(name, watched, this.#now());
     this.#programState = { ...stored, restarts: restarter.afterTakeover(stored.restarts, this.#now()) };
   }
 
-  get session(): string | null {
-    return this.#programState.chat.session;
+  isSessionOf(session: string): boolean {
+    return sessionsIn(this.#programState.checkpoint).includes(session);
   }
 
   /** Ms until the next check; null: no timer is needed. */
@@ -172,29 +166,25 @@ export class SupervisedProgram {
     }
   }
 
-  /** [LI4] Ends what the rule for a usage limit has started, or would start. */
+  /** [LI4] A program that waits by the rule for a usage limit is not started again. */
   stopRule(reason: string): void {
-    const { restarts, chat } = this.#programState;
-    if (this.#ruleRun) this.#ruleRun.controller.abort(reason);
-    else if (!this.#running && restarts.phase === "due" && chat.limit)
-      this.#recordEnd({ kind: "stopped", reason }, null);
+    const { phase, endedBy } = this.#programState.restarts;
+    if (!this.#running && phase === "due" && endedBy === "limited") this.#recordEnd({ kind: "stopped", reason }, null);
   }
 
   #check(): void {
     const now = this.#now();
-    const why = this.#ruleRun?.whyStop() ?? null;
-    if (why !== null) this.stopRule(why);
     if (this.#writeAgainAt !== null && now >= this.#writeAgainAt) this.#save({});
     if (this.#deps.state.takeRestartRequest(this.name) && !this.#running) {
-      const { chat, restarts } = this.#programState;
+      const { checkpoint, restarts } = this.#programState;
       // A program that ended well starts fresh; others continue their session.
-      const next = restarts.phase === "finished" ? noChat : { ...chat, limit: null };
-      this.#save({ restarts: restarter.afterRequest(now), chat: next });
+      const next = restarts.phase === "finished" ? {} : { ...checkpoint, limit: null };
+      this.#save({ restarts: restarter.afterRequest(now), checkpoint: next });
     }
     if (this.dueInMs() !== 0 || this.#stopController.signal.aborted) return;
-    const programRun = this.#next(this.#programState);
-    if (!("start" in programRun)) return this.#noteNotRun(programRun);
-    this.#running = this.#run(programRun)
+    const notRun = this.#program.whyNot(this.#programState.checkpoint);
+    if (notRun) return this.#noteNotRun(notRun);
+    this.#running = this.#run()
       .catch((error: unknown) => this.#hold(error))
       .finally(() => {
         this.#running = null;
@@ -217,7 +207,6 @@ export class SupervisedProgram {
   #noteNotRun({ kind, reason }: NotRun): void {
     const { restarts } = this.#programState;
     if (kind === "finished") return this.#recordEnd({ kind }, reason);
-    if (kind === "stopped") return this.#recordEnd({ kind, reason }, null);
     if (restarts.reason !== reason) this.#deps.emit({ type: "held", name: this.name, reason });
     this.#save({ restarts: restarter.afterHold(restarts, this.#now(), reason) });
   }
@@ -232,47 +221,35 @@ export class SupervisedProgram {
     this.#programState = { ...this.#programState, restarts };
   }
 
-  async #run(programRun: ProgramRun): Promise<void> {
+  async #run(): Promise<void> {
     const { name } = this;
-    const { emit, pace, run } = this.#deps;
-    const { kind, stopMs } = this.#watched;
-    const { start, prepare, how, chat, onLine, onEnd, whyStop } = programRun;
-    const controller = new AbortController();
+    const { emit } = this.#deps;
     // Saved first, so that a killed supervisor leaves no unknown program.
     const { restarts } = this.#programState;
-    this.#save({ chat, restarts: restarter.afterStart(restarts, this.#now()) });
+    this.#save({ restarts: restarter.afterStart(restarts, this.#now()) });
     countRestart(this.#deps, restarts);
-    const release = await prepare?.();
-    emit({ type: "started", name, how, session: chat.session });
-    const emitOutput = (text: string | null): void => {
-      if (text !== null) emit({ type: "output", name, text });
+    const keep = (fields: Checkpoint): void => {
+      this.#save({ checkpoint: { ...this.#programState.checkpoint, ...fields } });
     };
-    if (whyStop) this.#ruleRun = { whyStop, controller };
-    const exit = await run({
-      ...start,
-      signal: AbortSignal.any([this.#stopController.signal, controller.signal]),
-      // INT makes Claude Code report its progress, and lets a worker finish its tasks.
-      ...(kind === "command" ? { interruptMs: 0, graceMs: stopMs } : { interruptMs: stopMs, graceMs }),
-      ...omitUndefined({ pace }),
-      onLine: (line) => emitOutput(onLine(line)),
-      onStderr: (text) => emitOutput(redact(text.trimEnd()).text),
+    const ending = await this.#program.run({
+      checkpoint: this.#programState.checkpoint,
+      signal: this.#stopController.signal,
+      onStart: (how, session) => {
+        if (session !== null) keep({ started: session });
+        emit({ type: "started", name, how: redact(how).text, session });
+      },
+      onCheckpoint: keep,
+      onOutput: (text) => emit({ type: "output", name, text: redact(text.trimEnd()).text }),
     });
-    this.#ruleRun = null;
-    const isLeft = this.#stopController.signal.aborted;
-    const { ending, chat: nextChat } = await onEnd(exit, isLeft || controller.signal.aborted);
-    await release?.();
-    const isStopped = ending.kind === "left" && !isLeft;
-    const reason = String(controller.signal.reason);
-    this.#recordEnd(isStopped ? { kind: "stopped", reason } : ending, null, nextChat);
+    this.#recordEnd(ending, null);
   }
 
-  #recordEnd(ending: restarter.ProgramEnding, endReason: string | null, chat = this.#programState.chat): void {
+  #recordEnd(ending: ProgramEnding, endReason: string | null): void {
     const { settings, emit } = this.#deps;
     const now = this.#now();
     const previous = this.#programState.restarts;
-    const policy = { when: this.#watched.restart, rules: settings.restarts };
-    const restarts = restarter.afterEnd(previous, ending, now, policy);
-    this.#save({ restarts, chat });
+    const restarts = restarter.afterEnd(previous, ending, now, settings.restarts);
+    this.#save({ restarts });
     const event = toEndedEvent({ name: this.name, isProgram: true }, previous, restarts, now);
     emit({ ...event, reason: endReason ?? restarts.reason });
   }

@@ -1,27 +1,28 @@
 import { spawn } from "node:child_process";
 import { join, resolve } from "node:path";
+import { nodePlatform } from "../coordinator-client/edge/node-platform.ts";
 import { untilAborted } from "../coordinator-client/edge/platform.ts";
 import type { HostContext, Host } from "../local-mcp/host/host.ts";
 import { stoppedText } from "../local-mcp/recovery/at-limit.ts";
 import { LocalHost } from "../local-mcp/host/local-host.ts";
 import { identify, type ProcessIdentity } from "../platform/processes.ts";
 import { programPath } from "../platform/program-path.ts";
-import { withoutSecrets } from "../platform/secret-env.ts";
 import { findLastSupervisor, markSupervisor, supervisorFolder, unmarkSupervisor } from "../platform/supervisor-mark.ts";
 import { messageOf } from "../shared/error.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { lockFile } from "../store/file-lock.ts";
 import { loadDriver } from "../store/open-driver.ts";
+import type { RunDeps } from "../worker-runner/client/client-run.ts";
 import { logFailure } from "../worker-runner/client/continuation.ts";
 import { endMarked, hasMarks, runProgram, toMark } from "../worker-runner/run-program.ts";
 import { ChatWatch, type OpenTerminal } from "./chat-watch.ts";
 import { alreadyRunning, SupervisorState } from "./supervisor-state.ts";
-import { claudeRun } from "./supervised-claude.ts";
-import { commandRun, SupervisedProgram, type NextRun, type ProgramDeps } from "./supervised-program.ts";
+import { claudeProgram } from "./supervised-claude.ts";
+import { type Program, type ProgramDeps, SupervisedProgram, workerProgram } from "./supervised-program.ts";
 import { isProgram, type SupervisorSettings, type WatchedProgram } from "./supervisor-settings.ts";
 
-interface Supervision extends Pick<SupervisorOptions, "emit" | "pace" | "wait" | "stoppedAt"> {
+interface Supervision extends Pick<SupervisorOptions, "emit" | "wait" | "stoppedAt"> {
   readonly endSignal: AbortSignal;
   /** Aborted: what still runs is ended at once. */
   readonly hurrySignal: AbortSignal;
@@ -36,6 +37,7 @@ export async function supervise(
   const { paths, site, machineHost } = context;
   const { home: folder } = paths;
   const runtime = await context.runtime();
+  const { clock } = nodePlatform();
   const self = identify(runtime.processes, process.pid);
   if (!self) return fail("unknown_process", "this system does not report when a process was started.");
   const lock = lockFile(join(supervisorFolder(folder), "lock"), (await loadDriver()).open);
@@ -51,7 +53,13 @@ export async function supervise(
     await logFailure(runtime, "what hooks have left was not stored", call("recovery.catch-up", {}));
     const { launch, versionOf } = site;
     const own = { runtime, call, settings, folder, state: state.value, launch, versionOf, self, previous };
-    const daemon = new SupervisorDaemon({ ...own, ...more, run: runProgram, openTerminal });
+    const daemon = new SupervisorDaemon({
+      ...own,
+      ...more,
+      run: runProgram,
+      monotonic: () => clock.monotonic(),
+      openTerminal,
+    });
     void machineHost?.attend({
       onStored: () => daemon.noteStored(),
       onProblem: (message) => runtime.log("warn", message),
@@ -63,7 +71,7 @@ export async function supervise(
     // A service restarts it after this failure.
     return fail(
       "memory_limit",
-      `the supervisor used more than ${settings.memoryLimitMb} MB and has ended, with all that it ran. \`shim worker supervise\` continues where it stopped.`,
+      `the supervisor used more than ${maxMegabytes} MB and has ended, with all that it ran. \`shim worker supervise\` continues where it stopped.`,
     );
   } finally {
     over.abort();
@@ -82,7 +90,7 @@ export const openTerminal: OpenTerminal = (command, args, cwd) =>
     });
   });
 
-export interface SupervisorOptions extends ProgramDeps {
+export interface SupervisorOptions extends ProgramDeps, Pick<RunDeps, "monotonic" | "stopTimeouts"> {
   readonly settings: SupervisorSettings;
   /** Folder of the settings; their paths are relative to it. */
   readonly folder: string;
@@ -101,6 +109,7 @@ export type SupervisorEnd = "asked" | "memory";
 /** Time between two checks of what no one reports: its memory, and what the user asks for. */
 const checkEveryMs = 2_000;
 const leftoverMs = 3_000;
+const maxMegabytes = 256;
 const bytesPerMb = 1_048_576;
 
 /** [SU51] Checks what is due until it is asked to end; then ends all its programs. */
@@ -119,12 +128,12 @@ export class SupervisorDaemon {
     const watch = Object.entries(options.settings.watch);
     const wake = (): void => this.#wakeController.abort();
     this.#programs = watch.flatMap(([name, target]) =>
-      isProgram(target) ? [new SupervisedProgram(options, name, target, this.#nextRun(target), wake)] : [],
+      isProgram(target) ? [new SupervisedProgram(options, name, target, this.#programOf(target), wake)] : [],
     );
     const shared = {
       ...options,
       rules: options.settings.restarts,
-      isSupervised: (session: string) => this.#programs.some((program) => program.session === session),
+      isSupervised: (session: string) => this.#programs.some((program) => program.isSessionOf(session)),
       endSignal: this.#endController.signal,
     };
     this.#chats = watch.flatMap(([name, watched]) =>
@@ -140,9 +149,8 @@ export class SupervisorDaemon {
   /** @param hurrySignal aborted: programs that still run get TERM at once */
   async run(endSignal: AbortSignal, hurrySignal: AbortSignal): Promise<SupervisorEnd> {
     const { self, previous, settings, emit, wait, runtime } = this.#options;
-    const { memoryLimitMb } = settings;
     const isTooLarge = (): boolean =>
-      (runtime.processes.facts(self.pid)?.residentBytes ?? 0) > memoryLimitMb * bytesPerMb;
+      (runtime.processes.facts(self.pid)?.residentBytes ?? 0) > maxMegabytes * bytesPerMb;
     const onEnd = (): void => {
       this.#endController.abort();
       this.#wakeController.abort();
@@ -162,7 +170,7 @@ export class SupervisorDaemon {
       if (!endSignal.aborted) await wait(Math.min(checkEveryMs, ...dueTimes), this.#wakeController.signal);
     }
     const end = endSignal.aborted ? "asked" : "memory";
-    emit({ type: "ending", reason: end === "asked" ? "asked to end" : `it uses more than ${memoryLimitMb} MB` });
+    emit({ type: "ending", reason: end === "asked" ? "asked to end" : `it uses more than ${maxMegabytes} MB` });
     hurrySignal.addEventListener("abort", () => void endMarked(toMark(self)), { once: true });
     await Promise.all(this.#programs.map((program) => program.leave()));
     return end;
@@ -189,21 +197,12 @@ export class SupervisorDaemon {
     }
   }
 
-  #nextRun(watched: WatchedProgram): NextRun {
+  #programOf(watched: WatchedProgram): Program {
     const { runtime, launch } = this.#options;
-    const { env } = runtime;
-    const cwd = resolve(this.#options.folder, watched.folder ?? ".");
-    switch (watched.kind) {
-      case "command": {
-        const [command, ...args] = watched.command;
-        return commandRun({ command, args, cwd, env: withoutSecrets(env) });
-      }
-      case "worker": {
-        const args = [launch.script, "worker", ...watched.args];
-        return commandRun({ command: launch.node, args, cwd, env: { ...env, SHIM_HOME: runtime.paths.home } });
-      }
-      case "claude":
-        return claudeRun({ ...this.#options, watched, folder: cwd });
-    }
+    const folder = resolve(this.#options.folder, watched.folder ?? ".");
+    if (watched.kind === "claude") return claudeProgram({ ...this.#options, watched, folder });
+    const args = [launch.script, "worker", ...watched.args];
+    const env = { ...runtime.env, SHIM_HOME: runtime.paths.home };
+    return workerProgram(this.#options, { command: launch.node, args, cwd: folder, env });
   }
 }

@@ -3,29 +3,17 @@ import { resolve } from "node:path";
 import * as z from "zod";
 import { isOnPath } from "../platform/program-path.ts";
 import { VariableNames } from "../worker-runner/client/settings.ts";
-import { RestartRules, RestartWhen } from "./auto-restarter.ts";
+import { RestartRules } from "./auto-restarter.ts";
 
 const Text = z.string().min(1).max(4_096);
 const CommandLine = z.tuple([Text], z.string().max(4_096));
-const StopMs = z.int().min(0).max(3_600_000);
-
-const Command = z.strictObject({
-  kind: z.literal("command"),
-  command: CommandLine,
-  /** Relative to the folder of the settings. */
-  folder: Text.optional(),
-  restart: RestartWhen.default("on-crash"),
-  stopMs: StopMs.default(10_000),
-});
 
 const Worker = z.strictObject({
   kind: z.literal("worker"),
   /** Arguments of `shim worker`: `["--config", "worker.yaml"]`. */
   args: z.array(z.string().max(4_096)).min(1).max(1_000),
+  /** Relative to the folder of the settings. */
   folder: Text.optional(),
-  restart: RestartWhen.default("on-crash"),
-  /** A worker gives its tasks a minute to end. */
-  stopMs: StopMs.default(65_000),
 });
 
 /** SHIM sets Claude Code's session itself, and reads its output. */
@@ -46,21 +34,16 @@ const Claude = z.strictObject({
     .default([]),
   program: Text.default("claude"),
   env: VariableNames,
-  restart: z.enum(["on-crash", "never"]).default("on-crash"),
-  stopMs: StopMs.default(10_000),
 });
 
-/** Chats of the user; desktop: those of Claude Desktop and of other clients without hooks. */
+/** Chats of Claude Code that the user has started. */
 const Chats = z.strictObject({
-  kind: z.enum(["sessions", "desktop"]),
-  /**
-   * Command that opens a terminal, to which the chat's command is appended (`{cwd}`: the session's
-   * folder), or that starts the app after a crash: `["open", "-a", "Claude"]`.
-   */
+  kind: z.literal("sessions"),
+  /** Command that opens a terminal, to which the chat's is appended (`{cwd}`: its folder). */
   restartWith: CommandLine.optional(),
 });
 
-const WatchTarget = z.discriminatedUnion("kind", [Command, Worker, Claude, Chats]);
+const WatchTarget = z.discriminatedUnion("kind", [Worker, Claude, Chats]);
 export type WatchTarget = z.infer<typeof WatchTarget>;
 export type WatchedProgram = Exclude<WatchTarget, WatchedChats>;
 export type WatchedChats = z.infer<typeof Chats>;
@@ -78,22 +61,15 @@ export const SupervisorSettings = z.strictObject({
       message: "a name has 1 to 64 lowercase letters, digits, _ and -",
     }),
   restarts: RestartRules.prefault({}),
-  memoryLimitMb: z.int().min(128).max(65_536).default(256),
 });
 export type SupervisorSettings = z.infer<typeof SupervisorSettings>;
 
 export function isProgram(watched: WatchTarget): watched is WatchedProgram {
-  return watched.kind !== "sessions" && watched.kind !== "desktop";
+  return watched.kind !== "sessions";
 }
 
-/** Time beyond the programs' own limits: for checkpoints and their files. */
-const spareSeconds = 30;
-
-/** How long the system that starts the supervisor waits for its end. */
-export function stopSeconds({ watch }: SupervisorSettings): number {
-  const stops = Object.values(watch).map((one) => (isProgram(one) ? one.stopMs : 0));
-  return spareSeconds + Math.ceil(Math.max(...stops) / 1_000);
-}
+/** How long the system that starts the supervisor waits for its end: a worker may take 65 s. */
+export const stopSeconds = 95;
 
 /** [SU14] A program or a folder that is not there. @param home folder of the settings */
 export function findMissing({ watch }: SupervisorSettings, home: string, env: NodeJS.ProcessEnv): string | null {
@@ -109,15 +85,6 @@ export function findMissing({ watch }: SupervisorSettings, home: string, env: No
 }
 
 function programOf(watched: WatchTarget): string | null {
-  switch (watched.kind) {
-    case "command":
-      return watched.command[0];
-    case "claude":
-      return watched.program;
-    case "sessions":
-    case "desktop":
-      return watched.restartWith?.[0] ?? null;
-    case "worker":
-      return null;
-  }
+  if (watched.kind === "worker") return null;
+  return watched.kind === "claude" ? watched.program : (watched.restartWith?.[0] ?? null);
 }

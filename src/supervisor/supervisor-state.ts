@@ -4,7 +4,8 @@ import * as z from "zod";
 import { parseJson } from "../shared/json-fields.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
-import { LimitState } from "../local-mcp/recovery/at-limit.ts";
+import { Json } from "../contract/json.ts";
+import { sessionsIn } from "../worker-runner/client/continuation.ts";
 import { digest } from "../local-mcp/sessions/entries.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
 import { initial, Restarts, dueInMs } from "./auto-restarter.ts";
@@ -20,24 +21,12 @@ const ProgramState = z.object({
   /** Hash of its settings: changed settings start fresh. */
   settings: z.string(),
   restarts: Restarts,
-  chat: z.object({
-    /** Claude Code's current session; null: none yet. */
-    session: z.string().nullable(),
-    /** Session that it continues, in case it never begins. */
-    before: z.string().nullable(),
-    /** True: Claude Code cannot resume it; a new session gets its brief. */
-    isUnresumable: z.boolean(),
-    /** Set from a usage limit of Claude Code until it has worked again. */
-    limit: LimitState.nullish(),
-  }),
+  /** Names the session that its next run continues. */
+  checkpoint: z.record(z.string(), Json),
 });
 export type ProgramState = z.infer<typeof ProgramState>;
 
-export type ProgramChat = ProgramState["chat"];
-
 const State = z.object({ programs: z.record(z.string(), ProgramState) });
-
-export const noChat: ProgramChat = { session: null, before: null, isUnresumable: false };
 
 /** Program states across supervisors of one home. A file, since the store may be what fails. */
 export class SupervisorState {
@@ -62,7 +51,7 @@ export class SupervisorState {
   stateFor(name: string, watched: WatchedProgram, now: number): ProgramState {
     const settings = digest(JSON.stringify(watched));
     const stored = this.#programs[name];
-    return stored?.settings === settings ? stored : { settings, restarts: initial(now), chat: noChat };
+    return stored?.settings === settings ? stored : { settings, restarts: initial(now), checkpoint: {} };
   }
 
   /** Durable when it returns: a program starts only after that. */
@@ -125,7 +114,14 @@ export function watchedStates(
       return { name, kind, phase, reason: null, session: null, againInMs: null };
     }
     const { phase, reason } = known.restarts;
-    return { name, kind, phase, reason, session: known.chat.session, againInMs: dueInMs(known.restarts, now) };
+    return {
+      name,
+      kind,
+      phase,
+      reason,
+      session: sessionsIn(known.checkpoint)[0] ?? null,
+      againInMs: dueInMs(known.restarts, now),
+    };
   });
 }
 
@@ -174,7 +170,7 @@ export async function retryProgram(
 /** [OB15] Programs of these settings by phase. */
 export function programSamples(...given: Parameters<typeof watchedStates>): Sample[] {
   const isSupervised = given[3];
-  const programs = watchedStates(...given).filter(({ kind }) => kind !== "sessions" && kind !== "desktop");
+  const programs = watchedStates(...given).filter(({ kind }) => kind !== "sessions");
   return programs.map(({ phase }) => {
     const label = phase !== "due" ? phase : isSupervised ? "waiting" : "unwatched";
     return { name: "shim_supervisor_programs", labels: { phase: label }, value: 1 };

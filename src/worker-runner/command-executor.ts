@@ -5,7 +5,7 @@ import { Json } from "../contract/json.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Executor, RunOutcome, TaskRun } from "./executor.ts";
 import { isWholeJob } from "./worktrees.ts";
-import { runProgram, type ProgramExit, programEnv } from "./run-program.ts";
+import { runProgram, type ProgramExit, programEnv, taskVariables } from "./run-program.ts";
 import { jsonOrText, parseJson } from "../shared/json-fields.ts";
 
 export interface CommandOptions {
@@ -38,7 +38,7 @@ async function runCommand({ command, env, finalCodes }: CommandOptions, run: Tas
     command: program,
     args,
     cwd: run.folder,
-    env: programEnv(env, run.task),
+    env: programEnv(env, taskVariables(run.task)),
     input: `${JSON.stringify(conflicts.length === 0 ? input : { ...input, conflicts })}\n`,
     signal: run.signal,
     graceMs,

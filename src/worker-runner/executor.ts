@@ -119,12 +119,26 @@ export interface TaskRun {
 
 export type RunOutcome =
   | { readonly kind: "done"; readonly result: Json; readonly tests?: { readonly command: string } }
-  | { readonly kind: "failed"; readonly reason: string; readonly isRetryable: boolean; readonly delayMs?: number }
+  /** `isByUser`: a signal of the user has ended it. */
+  | {
+      readonly kind: "failed";
+      readonly reason: string;
+      readonly isRetryable: boolean;
+      readonly delayMs?: number;
+      readonly isByUser?: true;
+    }
   /**
    * Another chat has a thing that it needs, or a limit has to reset: costs no attempt. `isOfType`:
-   * every task of the type would have to wait as long.
+   * every task of the type would have to wait as long. `isByRule`: the user's rule for usage limits
+   * waits for it.
    */
-  | { readonly kind: "waiting"; readonly reason: string; readonly delayMs: number; readonly isOfType?: true }
+  | {
+      readonly kind: "waiting";
+      readonly reason: string;
+      readonly delayMs: number;
+      readonly isOfType?: true;
+      readonly isByRule?: true;
+    }
   | { readonly kind: "stopped" }
   | { readonly kind: "over_budget"; readonly reason: string };
 

@@ -31,8 +31,6 @@ export interface Program {
   /** Output as it comes, before it is split into lines. */
   readonly onText?: (text: string) => void;
   readonly onStderr: (text: string) => void;
-  /** Backpressure: pauses reading until the promise resolves. */
-  readonly pace?: () => Promise<unknown> | null;
   /** Gets the number of its process group. */
   readonly onStart?: (group: number) => void;
   /** Called before leftover processes are ended. */
@@ -42,6 +40,11 @@ export interface Program {
 export type ProgramExit =
   /** `code` is 128 plus the number of the signal for a program ended by one. */
   { readonly kind: "exited"; readonly code: number } | { readonly kind: "not_started"; readonly message: string };
+
+/** Whether a signal that users send has ended it: not kill -9, and not that of a fault. */
+export function isUserSignal(exit: ProgramExit): boolean {
+  return exit.kind === "exited" && (exit.code === 130 || exit.code === 143);
+}
 
 /** A process outside the group may still write into the pipes. */
 const outputDrainMs = 1_000;
@@ -108,31 +111,18 @@ function whenNotSpawned(child: ChildProcess, cwd: string): Promise<ProgramExit> 
 
 const defaultMaxChars = 300_000;
 
-function readOutput(
-  child: ChildProcess,
-  { input, dialog, onLine, onText, onStderr, maxLineChars, pace }: Program,
-): void {
+function readOutput(child: ChildProcess, { input, dialog, onLine, onText, onStderr, maxLineChars }: Program): void {
   const onDialogLine = (line: string): void => {
     onLine(line);
     if (dialog?.isOver()) child.stdin?.end();
   };
   const lines = new LineReader(onDialogLine, maxLineChars ?? defaultMaxChars);
-  const readStream = (stream: Readable | null, onText: (text: string) => void): void => {
-    stream?.setEncoding("utf8").on("data", (text: string) => {
-      onText(text);
-      const paused = child.exitCode === null && child.signalCode === null ? pace?.() : null;
-      if (!paused) return;
-      stream.pause();
-      void paused.then(() => stream.resume());
-    });
-    child.once("exit", () => stream?.resume());
-  };
-  readStream(child.stdout, (text) => {
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
     onText?.(text);
     lines.push(text);
   });
   child.stdout?.once("close", () => lines.end());
-  readStream(child.stderr, onStderr);
+  child.stderr?.setEncoding("utf8").on("data", onStderr);
   // The program may end before it has read everything.
   child.stdin?.on("error", () => undefined);
   child.stdin?.write(input);
@@ -143,10 +133,15 @@ function readOutput(
 const gitLocationVariables =
   /^GIT_(DIR|WORK_TREE|INDEX_FILE|COMMON_DIR|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|PREFIX|NAMESPACE)$/;
 
-/** [WK17] Contains no text of the task. */
-export function programEnv(env: NodeJS.ProcessEnv, { task, claim }: ClaimedTask): NodeJS.ProcessEnv {
+/** @param variables values that it gets besides */
+export function programEnv(env: NodeJS.ProcessEnv, variables: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const passed = Object.entries(withoutSecrets(env)).filter(([name]) => !gitLocationVariables.test(name));
-  return { ...Object.fromEntries(passed), SHIM_TASK: String(task), SHIM_CLAIM: String(claim) };
+  return { ...Object.fromEntries(passed), ...variables };
+}
+
+/** [WK17] No text of the task is among them. */
+export function taskVariables({ task, claim }: ClaimedTask): Readonly<Record<string, string>> {
+  return { SHIM_TASK: String(task), SHIM_CLAIM: String(claim) };
 }
 
 /** Inherited by all processes of a task, even outside its group (setsid). */

@@ -33,7 +33,7 @@ it("[SU11] [SU41] the host sees a killed chat, and the supervisor opens a termin
   writeFileSync(terminal, "#!/bin/sh\n", { mode: 0o755 });
   mkdirSync(home.paths.home, { recursive: true });
   // Each of its starts is a round of the supervisor.
-  const rounds = { kind: "command", command: ["true"], restart: "always" };
+  const rounds = { kind: "claude", folder: home.project, prompt: "x", program: "false" };
   const watch = { chats: { kind: "sessions", restartWith: [terminal, "{cwd}"] }, rounds };
   const restarts = { firstMs: 500, mostMs: 500, loopCrashes: 1_000_000 };
   writeFileSync(join(home.paths.home, "supervisor.json"), JSON.stringify({ watch, restarts }));

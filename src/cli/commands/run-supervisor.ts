@@ -15,7 +15,6 @@ import type { SupervisorEvent } from "../../supervisor/supervised-program.ts";
 import { SupervisorSettings, findMissing } from "../../supervisor/supervisor-settings.ts";
 import { type CliResult, notFound, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
-import type { Io } from "../io.ts";
 import { eventText, untilAskedToEnd } from "../long-program.ts";
 import { readInputFile } from "../plan-file.ts";
 
@@ -51,25 +50,14 @@ export async function runSupervisor(cli: Cli, { json: isJson = false }: CommonOp
   const settings = readSupervisorSettings(cli);
   if (!settings.ok) return settings;
   const { io } = cli;
-  const output = new PacedOutput(io);
-  const textOf = (event: SupervisorEvent): string => eventText(cli, isJson, event, formatEvent);
   const ended = await untilAskedToEnd(cli, (signals) =>
     supervise(cli.context, settings.value, {
       ...signals,
       wait: io.wait,
-      emit: (event) => {
-        if (event.type === "output") output.write(textOf(event), event.text.split("\n").length, droppedText);
-        else io.stdout(textOf(event));
-      },
-      pace: () => output.pace(),
+      emit: (event) => io.stdout(eventText(cli, isJson, event, formatEvent)),
     }),
   );
   return ended.ok ? ok({ data: { event: "over" }, text: "", isOneLine: true }) : ended;
-
-  function droppedText(lines: number): string {
-    const message = `${lines} lines of program output were dropped, since nothing read them`;
-    return textOf({ type: "problem", name: null, message });
-  }
 }
 
 export async function showStatus(cli: Cli): Promise<CommandResult> {
@@ -122,7 +110,7 @@ function describeEvent(event: Exclude<SupervisorEvent, { type: "output" }>): str
     case "died":
       return `${event.name}: session ${event.session} died (${event.cause.replaceAll("_", " ")}), ${savedText(event.checkpoint)}`;
     case "restarting":
-      return `${event.name}: ${sessionText(event)} is started again (${event.how})`;
+      return `${event.name}: session ${event.session} is started again (${event.how})`;
     case "held":
       return `${event.name}: not started now: ${event.reason}`;
     case "ending":
@@ -135,10 +123,6 @@ function describeEvent(event: Exclude<SupervisorEvent, { type: "output" }>): str
 function retryHint({ phase, name, isProgram }: Extract<SupervisorEvent, { type: "ended" }>): string {
   const isOver = phase === "looping" || phase === "stopped";
   return isProgram && isOver ? `. \`shim worker supervise retry ${name}\` starts it` : "";
-}
-
-function sessionText({ session }: { readonly session: string | null }): string {
-  return session === null ? "the app" : `session ${session}`;
 }
 
 function savedText(checkpoint: string | null): string {
@@ -163,39 +147,4 @@ const almostSecondMs = 999;
 
 function startText(ms: number): string {
   return ms === 0 ? "starts now" : `starts in ${age(ms + almostSecondMs)}`;
-}
-
-/** A reader that takes nothing for so long counts as stuck. */
-const maxReaderWaitMs = 1_000;
-
-/** [SU30] Prints no faster than stdout is read. [SU53] A stuck reader loses lines. */
-export class PacedOutput {
-  readonly #io: Pick<Io, "stdout" | "drained">;
-  #isStuck = false;
-  #droppedLines = 0;
-
-  constructor(io: Pick<Io, "stdout" | "drained">) {
-    this.#io = io;
-  }
-
-  pace(): Promise<void> | null {
-    const drained = this.#io.drained(maxReaderWaitMs);
-    if (!drained) return null;
-    return this.#wait(drained);
-  }
-
-  async #wait(drained: Promise<boolean>): Promise<void> {
-    this.#isStuck = !(await drained);
-  }
-
-  write(text: string, lines: number, formatDropped: (droppedLines: number) => string): void {
-    if (this.#isStuck && this.#io.drained(maxReaderWaitMs)) {
-      this.#droppedLines += lines;
-      return;
-    }
-    this.#isStuck = false;
-    const before = this.#droppedLines > 0 ? formatDropped(this.#droppedLines) : "";
-    this.#droppedLines = 0;
-    this.#io.stdout(before + text);
-  }
 }

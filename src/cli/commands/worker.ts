@@ -119,7 +119,7 @@ async function runInstall(cli: Cli, file: string, isDry: boolean, options: Asked
   const settings = readSupervisorSettings(cli);
   if (!settings.ok) return settings;
   const { launch, env } = cli.io;
-  const facts = { launch, home: cli.paths.home, path: env["PATH"] ?? "", stopSeconds: stopSeconds(settings.value) };
+  const facts = { launch, home: cli.paths.home, path: env["PATH"] ?? "", stopSeconds };
   const text = systemdUnit(facts);
   if (isDry) return ok({ data: { isInstalled: false, path: file, text }, text: `# ${file}\n${text}` });
   const obstacle = (await refuseSecondSupervisor(cli.context)) ?? findServiceObstacle(cli.io, file);

@@ -170,7 +170,7 @@ export function costText({ usd }: Pick<LimitHandOver, "usd">): string {
 
 const hourMs = 3_600_000;
 
-export const noRule = "no rule of this folder (`atLimit`) says to go on";
+const noRule = "no rule of this folder (`atLimit`) says to go on";
 
 /** [LI2] [LI3] Decision by the rule of a folder; `reason`: it does nothing more for this limit. */
 export function decide(

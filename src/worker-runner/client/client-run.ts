@@ -4,11 +4,10 @@ import { sum } from "../../contract/usage.ts";
 import { redactAndClip } from "../../local-mcp/sessions/entries.ts";
 import { StallDetector } from "../../routing/stall-detector.ts";
 import type { TaskRun, RunOutcome } from "../executor.ts";
-import { programEnv, runProgram, type Program, type ProgramExit } from "../run-program.ts";
+import { isUserSignal, programEnv, type runProgram, type Program, type ProgramExit } from "../run-program.ts";
 import type { ClientCommand } from "./command.ts";
-import { toCheckpoint } from "./continuation.ts";
+import { type Continuation, toCheckpoint } from "./continuation.ts";
 import { type ClientOutput, type EndEvent, type RunEvent, totalTokens } from "./run-events.ts";
-import type { ClaudeSettings } from "./settings.ts";
 import type { Json } from "../../contract/json.ts";
 import type { UsageLimit } from "../../contract/at-limit.ts";
 import { redactJson } from "../../redaction/redact.ts";
@@ -19,17 +18,17 @@ import type { TokenCounts } from "../../local-mcp/usage/ledger.ts";
 export type StopTimeouts = Required<Pick<Program, "interruptMs" | "graceMs">>;
 
 /** An interrupted client reports its last event, with the usage. */
-export const defaultStopTimeouts: StopTimeouts = { interruptMs: 5_000, graceMs: 5_000 };
+const defaultStopTimeouts: StopTimeouts = { interruptMs: 5_000, graceMs: 5_000 };
 
 /** The last event repeats what was refused. */
-export const maxLineChars = 4_000_000;
+const maxLineChars = 4_000_000;
 const reportEveryMs = 250;
 const maxNoteChars = 400;
 const maxOutputChars = 2_000;
 const maxStderrChars = 4_000;
 
 /** How far one run of a client has come, by its events. */
-export class RunState {
+class RunState {
   readonly #output: ClientOutput;
   /** The first that has begun. */
   session: string | null = null;
@@ -73,7 +72,41 @@ export class RunState {
   }
 }
 
-export interface ClientRunOptions {
+/** Model of Claude Code, where it is not the one of the settings. */
+export type Model = Pick<Route, "model" | "effort">;
+
+/** Work of a client, and where the news of it goes. */
+export interface ClientWork extends Pick<
+  TaskRun,
+  "folder" | "signal" | "budgetLeft" | "onUsage" | "onProgress" | "onCheckpoint" | "onOutput" | "onModel"
+> {
+  /** Checkpoint of the run before. */
+  readonly checkpoint: Json;
+  /** Beginning of a session that it may continue; null: of each that the checkpoint names. */
+  readonly opening: string | null;
+  /** Claude Code. */
+  readonly program: string;
+  /** Names of further variables of the environment that a client gets. */
+  readonly env: readonly string[];
+  /** Variables and their values that it gets besides. */
+  readonly variables: Readonly<Record<string, string>>;
+  /** @param model null: the usual one */
+  readonly argsOf: (model: Model | null) => readonly string[];
+  readonly promptOf: (continuation: Continuation) => string;
+  /** A session is about to begin. */
+  readonly onStart?: (session: string, how: string) => void;
+  readonly onEnd?: (session: string) => Promise<void>;
+}
+
+/** How clients are run here. */
+export interface RunDeps {
+  /** Clock in ms that stops while the machine sleeps, and never jumps. */
+  readonly monotonic: () => number;
+  readonly run: typeof runProgram;
+  readonly stopTimeouts?: StopTimeouts;
+}
+
+export interface ClientRunOptions extends RunDeps {
   readonly title: string;
   readonly output: ClientOutput;
   readonly command: ClientCommand;
@@ -82,9 +115,6 @@ export interface ClientRunOptions {
   readonly route: Route | null;
   /** Another attempt with a higher tier would follow a stalled run. */
   readonly canEscalate: boolean;
-  readonly prices: ClaudeSettings["prices"];
-  readonly monotonic: () => number;
-  readonly stopTimeouts: StopTimeouts;
   /** Usage of this attempt before this client began. */
   readonly usedBefore: Usage;
   /** Why the rule for usage limits ends it; null: not. `session` null: none has begun. */
@@ -102,12 +132,12 @@ export interface ClientEnd {
   readonly isCostMeasured: boolean;
 }
 
-/** [CX30] One run of a client that does a task. */
+/** [CX30] One run of a client. */
 export class ClientRun {
   readonly #options: ClientRunOptions;
-  readonly #run: TaskRun;
+  readonly #work: ClientWork;
   readonly #state: RunState;
-  readonly #meter: UsageMeter;
+  readonly #meter = new UsageMeter();
   readonly #startedAt: number;
   /** Their reasons are texts. */
   readonly #limit = new AbortController();
@@ -118,11 +148,10 @@ export class ClientRun {
   #hasBegun = false;
   #stderr = "";
 
-  constructor(options: ClientRunOptions, run: TaskRun) {
+  constructor(options: ClientRunOptions, work: ClientWork) {
     this.#options = options;
-    this.#run = run;
+    this.#work = work;
     this.#state = new RunState(options.output);
-    this.#meter = new UsageMeter(options.prices);
     this.#startedAt = options.monotonic();
   }
 
@@ -140,24 +169,25 @@ export class ClientRun {
     }
     const stop = this.#stopReason();
     const usage = this.#reportUsage();
-    this.#run.onUsage(usage);
+    this.#work.onUsage(usage);
     const state = this.#state;
     if (state.unreadableLines > 0) this.#write(`${state.unreadableLines} lines of ${title} could not be read`);
     return { exit, stop, state, stderr: this.#stderr, usage, isCostMeasured: this.#meter.isMeasured };
   }
 
   #startProgram(): Promise<ProgramExit> {
-    const { interruptLine, ...command } = this.#options.command;
-    const { folder, signal, task, onOutput } = this.#run;
+    const { command, run, stopTimeouts = defaultStopTimeouts } = this.#options;
+    const { interruptLine, ...program } = command;
+    const { folder, signal, variables, onOutput } = this.#work;
     // A line that could not be read may have been the last event.
     const isOver = (): boolean => this.#state.end !== null || this.#state.unreadableLines > 0;
-    return runProgram({
-      ...command,
+    return run({
+      ...program,
       cwd: folder,
-      env: programEnv(command.env, task),
+      env: programEnv(program.env, variables),
       ...(interruptLine === undefined ? {} : { dialog: { interruptLine, isOver } }),
       signal: AbortSignal.any([signal, this.#limit.signal, this.#stall.signal, this.#rule.signal]),
-      ...this.#options.stopTimeouts,
+      ...stopTimeouts,
       maxLineChars,
       onLine: (line) => {
         for (const event of this.#state.read(line)) this.#onEvent(event);
@@ -173,12 +203,12 @@ export class ClientRun {
   /** [CX12] Stops the run at a limit, and reports what passed it only at the end, with the cost. */
   #reportUsage(): Usage {
     const { monotonic, usedBefore } = this.#options;
-    const { budgetLeft } = this.#run;
+    const { budgetLeft } = this.#work;
     const usage = sum(usedBefore, this.#meter.usage(Math.round(monotonic() - this.#startedAt)));
     const left = this.#state.end ? { ...budgetLeft, tokens: null, costMicros: null } : budgetLeft;
     const limit = findReachedLimit(usage, left);
     if (limit !== null && !this.#limit.signal.aborted) this.#limit.abort(limit);
-    if (!this.#limit.signal.aborted) this.#run.onUsage(usage);
+    if (!this.#limit.signal.aborted) this.#work.onUsage(usage);
     return usage;
   }
 
@@ -216,7 +246,7 @@ export class ClientRun {
     this.#reportModel(model ?? (start === null ? title : null));
     if (this.#hasBegun) return;
     this.#hasBegun = true;
-    this.#run.onCheckpoint(toCheckpoint(session, this.#run.folder));
+    this.#work.onCheckpoint(toCheckpoint(session, this.#work.folder));
     const how = start === null ? `of ${title}` : `(${start})`;
     const permissionText = permissions === null ? "" : `, permissions: ${permissions}`;
     this.#write(`session ${session} ${how}, model ${model ?? "unknown"}${permissionText}`);
@@ -227,13 +257,13 @@ export class ClientRun {
     if (model === null || model === this.#model) return;
     this.#model = model;
     const { route } = this.#options;
-    this.#run.onModel({ model, effort: route?.effort ?? null, source: route ? "router" : "default" });
+    this.#work.onModel({ model, effort: route?.effort ?? null, source: route ? "router" : "default" });
   }
 
   #onText({ text }: Extract<RunEvent, { kind: "text" }>): void {
     if (text.trim() === "") return;
     this.#write(redactAndClip(text, maxOutputChars));
-    this.#run.onProgress({ note: redactAndClip(this.#state.lastText, maxNoteChars).trim() });
+    this.#work.onProgress({ note: redactAndClip(this.#state.lastText, maxNoteChars).trim() });
   }
 
   /** [RT15] */
@@ -246,14 +276,14 @@ export class ClientRun {
 
   /** The last event may be of a turn that waited for a tool in the background: it counts less. */
   #stopReason(): ClientEnd["stop"] {
-    if (this.#run.signal.aborted) return { kind: "stopped", reason: "" };
+    if (this.#work.signal.aborted) return { kind: "stopped", reason: "" };
     if (this.#limit.signal.aborted) return { kind: "over_budget", reason: String(this.#limit.signal.reason) };
     if (this.#rule.signal.aborted) return { kind: "rule", reason: String(this.#rule.signal.reason) };
     return this.#stall.signal.aborted ? { kind: "stalled", reason: String(this.#stall.signal.reason) } : null;
   }
 
   #write(text: string): void {
-    this.#run.onOutput(`${text}\n`);
+    this.#work.onOutput(`${text}\n`);
   }
 }
 
@@ -275,36 +305,71 @@ const machineProblems: ReadonlySet<string> = new Set([
 const machineRetryMs = 60_000;
 const serviceProblems: ReadonlySet<string> = new Set(["rate_limit", "server_error", "overloaded", "unknown"]);
 
-/** Outcome of a run that SHIM has stopped; null: it ended by itself. */
-export function outcomeOfStop({ stop }: ClientEnd): RunOutcome | null {
-  if (stop?.kind === "stalled") return failure(`stalled: ${stop.reason}`);
-  if (stop?.kind === "rule") return { kind: "waiting", reason: stop.reason, delayMs: machineRetryMs, isOfType: true };
-  return stop && (stop.kind === "stopped" ? { kind: "stopped" } : { kind: "over_budget", reason: stop.reason });
+/** Meaning of the end of a run. */
+export type Judged =
+  | RunOutcome
+  /** The session to resume does not exist. */
+  | { readonly kind: "unknown_session"; readonly reason: string }
+  /** [CX25] `words`: the client's own. */
+  | { readonly kind: "limited"; readonly limit: UsageLimit; readonly words: string }
+  /** The rule for usage limits has ended it. */
+  | { readonly kind: "rule"; readonly reason: string }
+  /** [CX32] Another client has failed, which is not the fault of its work. */
+  | { readonly kind: "client_failed"; readonly reason: string };
+
+/** Limits that the settings name: another run would end the same way. */
+const userLimits: ReadonlySet<string> = new Set(["error_max_turns", "error_max_budget_usd"]);
+
+/** Judges the end of a run of Claude Code. */
+export function judgeClaude({ exit, stop, state, stderr, ...run }: ClientEnd, { program }: ClientWork): Judged {
+  if (stop) return outcomeOfStop(stop);
+  const { end, problem, limit } = state;
+  if (exit.kind === "not_started") return failure(`${program}: ${exit.message}`);
+  if (!end) return { ...failure(`Claude Code ended with ${exit.code} and no result. ${stderr}`), ...byUser(exit, end) };
+  if (userLimits.has(end.subtype)) return { kind: "over_budget", reason: toReason(end.text || end.subtype) };
+  if (!end.isError) return outcomeOfClaude(end, state, run);
+  if (limit && !isFull(end)) return { kind: "limited", limit, words: toReason(end.text) };
+  const failed = { ...failure(end.text || `Claude Code ended with ${end.subtype}`), ...byUser(exit, end) };
+  const isUnknown = end.subtype === "error_during_execution" && end.turns === 0 && !failed.isByUser;
+  if (isUnknown) return { kind: "unknown_session", reason: failed.reason };
+  return { ...failed, ...retryOf(problem, end) };
+}
+
+function retryOf(problem: string | null, end: EndEvent): { readonly isRetryable: boolean; readonly delayMs?: number } {
+  const isRetryable = isFull(end) || problem !== "invalid_request";
+  const isOfMachine = problem !== null && machineProblems.has(problem);
+  return { isRetryable, ...(isOfMachine ? { delayMs: machineRetryMs } : {}) };
+}
+
+function outcomeOfStop({ kind, reason }: NonNullable<ClientEnd["stop"]>): Judged {
+  if (kind === "stalled") return failure(`stalled: ${reason}`);
+  return kind === "stopped" ? { kind } : { kind, reason };
+}
+
+/** At SIGINT Claude Code ends with exit code 0, and this reason. */
+function byUser(exit: ProgramExit, end: EndEvent | null): { readonly isByUser?: true } {
+  return isUserSignal(exit) || end?.terminalReason?.startsWith("aborted_") === true ? { isByUser: true } : {};
 }
 
 /** [CX10] Claude Code reached no usage limit. */
-export function outcomeOfClaude({ exit, state, stderr, usage, ...run }: ClientEnd, program: string): RunOutcome {
-  const { end, problem, session } = state;
-  if (exit.kind === "not_started") return failure(`${program}: ${exit.message}`);
-  if (!end) return failure(`Claude Code ended with ${exit.code} and no result. ${stderr}`);
-  if (end.subtype === "error_max_budget_usd") return { kind: "over_budget", reason: toReason(end.text) };
-  if (end.isError) {
-    const isRetryable = isFull(end) || problem !== "invalid_request";
-    const delay = problem !== null && machineProblems.has(problem) ? { delayMs: machineRetryMs } : {};
-    return { ...failure(end.text || `Claude Code ended with ${end.subtype}`), isRetryable, ...delay };
-  }
-  const { text, turns, refused } = end;
-  const cost = run.isCostMeasured ? "measured" : "estimated";
+function outcomeOfClaude(
+  { text, turns, refused }: EndEvent,
+  { session }: RunState,
+  { usage, isCostMeasured }: Pick<ClientEnd, "usage" | "isCostMeasured">,
+): RunOutcome {
   const { tokens, costMicros } = usage;
+  const cost = isCostMeasured ? "measured" : "unknown";
   return outcomeOfAnswer(text, { session, turns, refused, tokens, costMicros, cost });
 }
 
-/** [CX31] [CX32] A text says why another client failed, which is not the task's fault. */
-export function outcomeOfOther({ exit, state, stderr, usage }: ClientEnd, title: string): RunOutcome | string {
+/** [CX31] Judges the end of a run of another client. */
+export function judgeOther({ exit, stop, state, stderr, usage }: ClientEnd, title: string): Judged {
+  if (stop) return outcomeOfStop(stop);
   const { end, session, lastText } = state;
-  if (exit.kind === "not_started") return toReason(`${title}: ${exit.message}`);
-  if (end?.isError) return toReason(`${title}: ${end.text}`);
-  if (!end || exit.code !== 0) return toReason(`${title}: it ended with ${exit.code} and no result. ${stderr}`);
+  const failed = (why: string): Judged => ({ kind: "client_failed", reason: toReason(`${title}: ${why}`) });
+  if (exit.kind === "not_started") return failed(exit.message);
+  if (end?.isError) return failed(end.text);
+  if (!end || exit.code !== 0) return failed(`it ended with ${exit.code} and no result. ${stderr}`);
   const { tokens, costMicros } = usage;
   const facts = { session, turns: end.turns, refused: 0, client: title, tokens, costMicros, cost: "unknown" };
   return outcomeOfAnswer(lastText, facts);
@@ -312,11 +377,6 @@ export function outcomeOfOther({ exit, state, stderr, usage }: ClientEnd, title:
 
 function failure(text: string): Extract<RunOutcome, { kind: "failed" }> {
   return { kind: "failed", reason: toReason(text), isRetryable: true };
-}
-
-/** [CX25] The usage limit that has ended a run; a short throttling of the service is none. */
-export function limitAtEnd({ end, limit }: RunState): UsageLimit | null {
-  return end?.isError === true && !isFull(end) ? limit : null;
 }
 
 /** [RT12] The account, the service, the network or the program failed, not the model. */
@@ -328,11 +388,6 @@ export function isMachineTrouble({ exit, state: { end, problem } }: ClientEnd): 
 
 export function isFull({ terminalReason }: EndEvent): boolean {
   return terminalReason === "prompt_too_long";
-}
-
-/** [CX22] Whether the session to resume does not exist. */
-export function isUnknownSession({ isError, subtype, turns }: EndEvent): boolean {
-  return isError && subtype === "error_during_execution" && turns === 0;
 }
 
 /** [CX11] Reads the last line if it has one of the two forms that the prompt names. */
@@ -354,44 +409,33 @@ function outcomeOfAnswer(text: string, facts: Readonly<Record<string, Json>>): R
   return { kind: "done", result: { text: fitting, ...value, ...facts } };
 }
 
-export function toReason(text: string): string {
+function toReason(text: string): string {
   return redactAndClip(text, maxReasonChars).replaceAll(/\s+/g, " ").trim() || "no reason is given";
 }
 
 const noTokens: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
 
-interface ApiResponse {
-  readonly model: string;
-  readonly counts: TokenCounts;
-}
-
 /**
- * [CX9] A response counts once; the sum of the last event replaces the count. The cost is estimated
- * (0 without prices) until the client reports it. Never decreases.
+ * [CX9] A response counts once; the sum of the last event replaces the count. The cost is 0 until
+ * the client reports it. Never decreases.
  */
-export class UsageMeter {
-  readonly #prices: ClaudeSettings["prices"];
-  readonly #responses = new Map<string, ApiResponse>();
+class UsageMeter {
+  readonly #responses = new Map<string, TokenCounts>();
   /** Response that is still arriving, by caller. */
   readonly #openResponses = new Map<string, string>();
   #measured = { tokens: 0, costUsd: 0 };
   #counted = 0;
-  #estimated = 0;
   #tokens = 0;
   #costMicros = 0;
   isMeasured = false;
 
-  constructor(prices: ClaudeSettings["prices"]) {
-    this.#prices = prices;
-  }
-
   read(event: RunEvent): void {
-    if (event.kind === "response") this.#count(event.id, event.counts, event.model);
+    if (event.kind === "response") this.#count(event.id, event.counts);
     else if (event.kind === "counted") {
       const { parent, id, counts } = event;
       if (id !== null) this.#openResponses.set(parent, id);
       const openResponse = this.#openResponses.get(parent);
-      if (openResponse !== undefined) this.#count(openResponse, counts, null);
+      if (openResponse !== undefined) this.#count(openResponse, counts);
     } else if (event.kind === "ended") this.#measure(event);
   }
 
@@ -399,36 +443,22 @@ export class UsageMeter {
     return { wallMs, tokens: this.#tokens, costMicros: this.#costMicros };
   }
 
-  #count(id: string, newCounts: TokenCounts, model: string | null): void {
-    const before = this.#responses.get(id) ?? { model: "unknown", counts: noTokens };
-    const larger = (name: keyof TokenCounts): number => Math.max(before.counts[name], newCounts[name]);
+  #count(id: string, newCounts: TokenCounts): void {
+    const before = this.#responses.get(id) ?? noTokens;
+    const larger = (name: keyof TokenCounts): number => Math.max(before[name], newCounts[name]);
     const [input, output] = [larger("input"), larger("output")];
     const counts = { input, output, cacheRead: larger("cacheRead"), cacheWrite: larger("cacheWrite") };
-    const after = { model: model ?? before.model, counts };
-    this.#responses.set(id, after);
-    this.#counted += totalTokens(counts) - totalTokens(before.counts);
-    this.#estimated += this.#estimate(after) - this.#estimate(before);
-    this.#raise(this.#counted, this.#estimated);
+    this.#responses.set(id, counts);
+    this.#counted += totalTokens(counts) - totalTokens(before);
+    this.#tokens = Math.max(this.#tokens, this.#counted);
   }
 
   #measure({ tokens, costUsd, isPart }: EndEvent): void {
     const before = isPart ? this.#measured : { tokens: 0, costUsd: 0 };
     this.#measured = { tokens: before.tokens + (tokens ?? 0), costUsd: before.costUsd + (costUsd ?? 0) };
-    this.#raise(this.#measured.tokens, this.#measured.costUsd * 1_000_000);
+    this.#tokens = Math.max(this.#tokens, this.#measured.tokens);
+    this.#costMicros = Math.max(this.#costMicros, Math.round(this.#measured.costUsd * 1_000_000));
     this.isMeasured ||= costUsd !== null;
-  }
-
-  #raise(tokens: number, costMicros: number): void {
-    this.#tokens = Math.max(this.#tokens, tokens);
-    this.#costMicros = Math.max(this.#costMicros, Math.round(costMicros));
-  }
-
-  #estimate({ model, counts }: ApiResponse): number {
-    const price = Object.hasOwn(this.#prices, model) ? this.#prices[model] : undefined;
-    if (!price) return 0;
-    const { input, output, cacheRead, cacheWrite } = counts;
-    // Dollars per million tokens are millionths of a dollar per token.
-    return input * price.input + output * price.output + cacheRead * price.cacheRead + cacheWrite * price.cacheWrite;
   }
 }
 

@@ -1,11 +1,9 @@
 import { join } from "node:path";
 import { adapterOf } from "../../clients/adapters.ts";
-import type { ClientAdapter } from "../../clients/client-adapter.ts";
 import type { LimitStep } from "../../contract/at-limit.ts";
 import type { RemainingBudget } from "../../contract/budgets.ts";
 import type { HookClient } from "../../contract/clients.ts";
 import { canBlock, hasHookTool } from "../../contract/hook-tool.ts";
-import type { Route } from "../../contract/routes.ts";
 import { edgeConfigPath } from "../../coordinator-client/edge-config.ts";
 import { serverCommand, serverName, setClaudeHooks } from "../../installer/entries.ts";
 import type { Settings } from "../../installer/settings.ts";
@@ -14,6 +12,7 @@ import { digest } from "../../local-mcp/sessions/entries.ts";
 import type { Launch } from "../../platform/launch.ts";
 import { createPrivateFolder, inodeOf, writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import type { ClientWork } from "./client-run.ts";
 import type { ClientDeps, Continuation } from "./continuation.ts";
 import type { ClaudeSettings } from "./settings.ts";
 
@@ -39,51 +38,18 @@ const interruptLine = JSON.stringify({
   request: { subtype: "interrupt" },
 });
 
-/**
- * [CX1] [CX2] Its arguments hold nothing of the task, and deny what is not allowed without a
- * question.
- */
-export function claudeTaskCommand(
-  deps: CommandDeps,
-  settings: ClaudeSettings,
-  route: Route | null,
-  continuation: Continuation,
-  budgetLeft: RemainingBudget,
-  prompt: string,
-): ClientCommand {
-  const { program, maxTurns, settingSources, env } = settings;
-  const { model, effort } = route ?? { model: settings.model, effort: null };
-  const { costMicros } = budgetLeft;
-  const args = [
-    ...pair("--input-format", "stream-json"),
-    "--include-partial-messages",
-    "--strict-mcp-config",
-    ...pair("--setting-sources", settingSources.join(",")),
-    ...permissions(settings),
-    ...pair("--model", model),
-    ...pair("--effort", effort ?? undefined),
-    ...pair("--max-turns", maxTurns),
-    ...pair("--max-budget-usd", costMicros === null ? undefined : (costMicros / 1_000_000).toFixed(6)),
-  ];
-  // A message per line.
-  const input = `${JSON.stringify({ type: "user", message: { role: "user", content: prompt } })}\n`;
-  return { ...claudeCommand(deps, { program, args, env }, continuation, input), interruptLine };
-}
-
 /** Claude Code without a terminal, with SHIM's server and hooks, in a session of SHIM's choice. */
 export function claudeCommand(
   { runtime, launch, versionOf }: CommandDeps,
-  {
-    program,
-    args,
-    env,
-  }: { readonly program: string; readonly args: readonly string[]; readonly env: readonly string[] },
+  { program, env }: Pick<ClientWork, "program" | "env">,
+  args: readonly string[],
   { kind, session }: Pick<Continuation, "kind" | "session">,
-  input: string,
+  prompt: string,
 ): ClientCommand {
   const files = writeClaudeFiles(runtime, launch, versionOf(program));
   const ownArgs = [
     "-p",
+    ...pair("--input-format", "stream-json"),
     ...pair("--output-format", "stream-json"),
     "--verbose",
     ...pair("--mcp-config", files.mcpConfig),
@@ -93,8 +59,30 @@ export function claudeCommand(
     command: program,
     args: [...ownArgs, ...args, kind === "resume" ? "--resume" : "--session-id", session],
     env: clientEnvironment("claude-code", runtime.env, env, runtime.paths.home),
-    input,
+    // A message per line.
+    input: `${JSON.stringify({ type: "user", message: { role: "user", content: prompt } })}\n`,
+    interruptLine,
   };
+}
+
+/** [CX1] [CX2] Arguments hold nothing of a task, and deny what is not allowed without asking. */
+export function taskArgs(
+  settings: ClaudeSettings,
+  model: string | undefined,
+  effort: string | null,
+  { costMicros }: RemainingBudget,
+): string[] {
+  const { maxTurns, settingSources } = settings;
+  return [
+    "--include-partial-messages",
+    "--strict-mcp-config",
+    ...pair("--setting-sources", settingSources.join(",")),
+    ...permissions(settings),
+    ...pair("--model", model),
+    ...pair("--effort", effort ?? undefined),
+    ...pair("--max-turns", maxTurns),
+    ...pair("--max-budget-usd", costMicros === null ? undefined : (costMicros / 1_000_000).toFixed(6)),
+  ];
 }
 
 function pair(option: string, value: string | number | undefined): string[] {
@@ -149,34 +137,28 @@ function writeClaudeFiles(
 
 type ClientWay = Extract<LimitStep, { readonly client: HookClient }>;
 
-/** Null for a client that cannot be started from a command line. */
-export function startableClient(name: HookClient): ClientAdapter | null {
-  return adapterOf(name);
-}
-
-export interface OtherRequest {
-  readonly prompt: string;
-  /** The id to which the session that it continues was given. */
-  readonly successor: string;
-  /** Names of further variables of the environment. */
-  readonly variables: readonly string[];
-  /** Arguments of SHIM's own, which precede the user's. */
-  readonly ownArgs?: readonly string[];
-}
-
-/** [CA51] How another client is started that continues a session. */
+/**
+ * [CA51] How another client is started that continues a session.
+ *
+ * @param ownArgs arguments that precede the user's
+ * @param successor the id to which the session that it continues was given
+ */
 export function otherCommand(
   { env, paths }: Pick<Runtime, "env" | "paths">,
-  { name, commands }: ClientAdapter,
-  { program, args = [] }: Pick<ClientWay, "program" | "args">,
-  { prompt, successor, variables, ownArgs = [] }: OtherRequest,
+  { client, program, args = [] }: ClientWay,
+  variables: readonly string[],
+  ownArgs: readonly string[],
+  successor: string,
+  prompt: string,
 ): ClientCommand {
+  const commands = adapterOf(client)?.commands;
+  if (!commands) throw new Error(`${client} cannot be started from a command line`);
   const line = commands.run(prompt, [...ownArgs, ...args]);
   return {
     command: program ?? line.command,
     args: line.args,
     input: line.input,
-    env: { ...clientEnvironment(name, env, variables, paths.home), [successorVariable]: successor },
+    env: { ...clientEnvironment(client, env, variables, paths.home), [successorVariable]: successor },
   };
 }
 

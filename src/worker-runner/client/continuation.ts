@@ -5,6 +5,8 @@ import type { Json } from "../../contract/json.ts";
 import { codeOf, stackOf } from "../../shared/error.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { mayBeAlive } from "../../platform/processes.ts";
+import { successorOf } from "../../local-mcp/recovery/at-limit.ts";
+import { hasContent } from "../../local-mcp/recovery/detect.ts";
 import { brief } from "../../local-mcp/recovery/brief.ts";
 import { restoreById, type Restoration } from "../../local-mcp/recovery/restoration.ts";
 import { checkTranscript } from "../../local-mcp/recovery/relaunch.ts";
@@ -17,7 +19,8 @@ import type { LimitHandOver } from "../../local-mcp/sessions/recoveries.ts";
 import type * as sessions from "../../local-mcp/sessions/sessions.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { FailedTests } from "../command-executor.ts";
-import type { TaskRun, MergedInputs } from "../executor.ts";
+import type { MergedInputs, TaskRun } from "../executor.ts";
+import type { ClientWork } from "./client-run.ts";
 
 /** Parts of the machine that the run of a client needs. */
 export interface ClientDeps {
@@ -35,7 +38,7 @@ export type Continuation =
   | { readonly kind: "resume" | "new"; readonly session: string }
   | { readonly kind: "brief"; readonly session: string; readonly restoration: Restoration; readonly reason: string };
 
-/** Untrusted, and becomes a program's argument. */
+/** May be untrusted, and becomes a program's argument. */
 const SessionId = z.uuid();
 const StoredCheckpoint = z.object({
   claude: z.object({ session: SessionId, folder: z.string().max(4_096), isFull: z.boolean().default(false) }),
@@ -43,6 +46,27 @@ const StoredCheckpoint = z.object({
 
 export function toCheckpoint(session: string, folder: string, isFull = false): Readonly<Record<string, Json>> {
   return { claude: { session, folder, ...(isFull ? { isFull } : {}) } };
+}
+
+/** In a checkpoint: the session that is about to begin. */
+const StartedCheckpoint = z.object({ started: SessionId });
+
+/** Sessions that a checkpoint names, the newest first. */
+export function sessionsIn(checkpoint: Json): string[] {
+  const { started } = StartedCheckpoint.safeParse(checkpoint).data ?? {};
+  const { session } = StoredCheckpoint.safeParse(checkpoint).data?.claude ?? {};
+  return [started ?? [], session ?? []].flat();
+}
+
+/**
+ * Session that work with this checkpoint continues; null: none is known. [LI5] A process that died
+ * while another client began has not stored its session: the hand-over names it.
+ */
+export function sessionToContinue(runtime: Pick<Runtime, "store">, checkpoint: Json): string | null {
+  const { started } = StartedCheckpoint.safeParse(checkpoint).data ?? {};
+  if (started !== undefined && runtime.store.read((sql) => hasContent(sql, started), false)) return started;
+  const { session = null } = StoredCheckpoint.safeParse(checkpoint).data?.claude ?? {};
+  return session && (successorOf(runtime, session) ?? session);
 }
 
 /**
@@ -53,41 +77,34 @@ export function toCheckpoint(session: string, folder: string, isFull = false): R
  */
 export async function chooseContinuation(
   { runtime, call }: MachineDeps,
-  task: ClaimedTask,
-  folder: string,
+  { checkpoint, opening, folder }: Pick<ClientWork, "checkpoint" | "opening" | "folder">,
   obstacle: string | null = null,
 ): Promise<Continuation> {
-  const stored = StoredCheckpoint.safeParse(task.checkpoint).data?.claude;
-  if (!stored) return newSession(runtime);
-  await logFailure(runtime, notUpdated, call("recovery.catch-up", { session: stored.session }));
-  const restoration = restoreById(runtime, stored.session);
-  // Untrusted: a checkpoint must not give access to other chats' sessions.
-  if (restoration?.state.prompts[0]?.text.startsWith(openingLine(task)) !== true) return newSession(runtime);
-  const full = stored.isFull ? "it takes no further request" : null;
-  return continueFrom(runtime, restoration, full ?? obstacle ?? findMove(runtime, restoration.session, folder));
+  const id = sessionToContinue(runtime, checkpoint);
+  if (id === null) return newSession(runtime);
+  await logFailure(runtime, notUpdated, call("recovery.catch-up", { session: id }));
+  const from = restoreById(runtime, id);
+  // A checkpoint must not give access to other chats' sessions.
+  const isOwn = opening === null || from?.state.prompts[0]?.text.startsWith(opening) === true;
+  if (!from || !isOwn) return newSession(runtime);
+  const { claude: stored } = StoredCheckpoint.safeParse(checkpoint).data ?? {};
+  const full = stored?.session === id && stored.isFull ? "it takes no further request" : null;
+  const reason = full ?? obstacle ?? whyNotResumed(runtime, from.session, folder);
+  if (reason === null) return { kind: "resume", session: id };
+  return { kind: "brief", session: newSession(runtime).session, restoration: from, reason };
 }
 
-export function newSession({ now, random }: Runtime): Continuation {
-  return { kind: "new", session: uuidv7(now(), random(16)) };
-}
-
-/** @param obstacle why it is not resumed; null: none but its client or transcript is known */
-export function continueFrom(runtime: Runtime, from: Restoration, obstacle: string | null): Continuation {
-  const { id, client, transcriptPath } = from.session;
-  const isOwn = client === "claude-code";
+function whyNotResumed(runtime: Runtime, session: sessions.Session, folder: string): string | null {
+  const { id, client, transcriptPath } = session;
+  const move = findMove(runtime, session, folder);
+  if (move !== null) return move;
+  if (client !== "claude-code") return `it was ${adapterOf(client)?.title ?? client}'s`;
   const transcript = checkTranscript(transcriptPath, id);
-  const reason = obstacle ?? (isOwn ? null : `it was ${adapterOf(client)?.title ?? client}'s`);
-  if (reason === null && transcript.isWhole) return { kind: "resume", session: id };
-  return briefFor(runtime, from, reason ?? transcript.reason);
+  return transcript.isWhole ? null : transcript.reason;
 }
 
-/** A new session that gets the brief. */
-export function briefFor(
-  runtime: Runtime,
-  restoration: Restoration,
-  reason: string,
-): Extract<Continuation, { readonly kind: "brief" }> {
-  return { kind: "brief", session: newSession(runtime).session, restoration, reason };
+function newSession({ now, random }: Runtime): Continuation {
+  return { kind: "new", session: uuidv7(now(), random(16)) };
 }
 
 function findMove(runtime: Runtime, { owner, cwd }: sessions.Session, folder: string): string | null {

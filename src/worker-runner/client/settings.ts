@@ -33,8 +33,6 @@ const ToolRule = z
     "the name of a tool, with its allowed arguments in parentheses: Read, Bash(npm test *)",
   );
 
-const Price = z.number().min(0);
-
 export const ClaudeSettings = z
   .strictObject({
     program: z.string().min(1).max(4_096).default("claude"),
@@ -50,10 +48,6 @@ export const ClaudeSettings = z
     /** Each source brings its own permissions, hooks and memory files. */
     settingSources: z.array(z.enum(["user", "project", "local"])).default([]),
     env: VariableNames,
-    /** US dollars per million tokens by model name; estimates the cost until it is measured. */
-    prices: z
-      .record(z.string(), z.strictObject({ input: Price, output: Price, cacheRead: Price, cacheWrite: Price }))
-      .default({}),
   })
   .refine(({ model, route }) => model === undefined || route === undefined, {
     message: "give a model or a route: the default tier of a route names a model",

@@ -252,7 +252,6 @@ function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: s
     onInterrupt: () => () => undefined,
     onEnter: () => () => undefined,
     onReaderGone: () => () => undefined,
-    drained: () => null,
     leaveWithin: () => undefined,
     parentPid: () => 1_000,
     wait: async () => undefined,

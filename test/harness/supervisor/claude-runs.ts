@@ -29,6 +29,7 @@ export async function aRig(order: Order = null, { rule, config, after }: RuleOpt
   const rig = new SupervisorRig({ watch: { fix } }, { env, config: { ...config, atLimit }, ...beside });
   mkdirSync(join(rig.folder, "project"), { recursive: true });
   await rig.begin();
+  if (!after) await rig.until(() => rig.runs.length > 0);
   return rig;
 }
 
@@ -37,21 +38,39 @@ export function valueAfter(rig: SupervisorRig, option: string): string | undefin
   return args.includes(option) ? args[args.indexOf(option) + 1] : undefined;
 }
 
+/** The prompt of the run with this number, the first being 0. */
+export function promptOf(rig: SupervisorRig, run: number): string {
+  const { input, args } = rig.runs[run]!.program;
+  if (!args.includes("--input-format")) return input;
+  return (JSON.parse(input) as { message: { content: string } }).message.content;
+}
+
 /** The session of its command has begun. */
 export function live(rig: SupervisorRig, change: Partial<LiveChat> = {}): string {
   const id = valueAfter(rig, "--session-id") ?? valueAfter(rig, "--resume") ?? "";
-  aLiveChat(rig.runtime, { id, pid: 500 + rig.runs.length, ...change });
+  const folder = join(rig.folder, "project");
+  aLiveChat(rig.runtime, { id, pid: 500 + rig.runs.length, folder, ...change });
+  prints(rig, init({ session_id: id }));
   return id;
 }
+
+export const codexId = "01a2045f-b750-74a3-8d32-75b263a4244d";
+
+/** Codex has done it. */
+export const codexDone = { type: "turn.completed", usage: { input_tokens: 20, output_tokens: 4 } };
 
 export async function die(rig: SupervisorRig, code = 137): Promise<void> {
   rig.runtime.processes.kill(500 + rig.runs.length);
   await rig.end(code);
 }
 
+/** It crashes, and what follows at once has happened. */
 export async function crash(rig: SupervisorRig, code?: number): Promise<void> {
+  const { length } = rig.runs;
   await die(rig, code);
+  const isDue = rig.emitted("ended").at(-1)?.phase === "due";
   await rig.pass(10_000);
+  if (isDue) await rig.until(() => rig.runs.length > length || rig.emitted("ended").at(-1)?.phase !== "due");
 }
 
 export function prints(rig: SupervisorRig, ...events: object[]): void {
@@ -65,12 +84,19 @@ export function codexWorks(rig: SupervisorRig, prompt = "Fix the parser. Codex i
   rig.runtime.processes.start(pid);
   const runtime = { ...rig.runtime, env };
   const send = (event: string, fields: object): void => {
-    const input = { session_id: "codex-1", cwd, ...fields };
+    const input = { session_id: codexId, cwd, ...fields };
     answerHook(runtime, event, () => JSON.stringify(input), pid, codex);
   };
   send("SessionStart", { source: "startup" });
   send("UserPromptSubmit", { prompt });
   send("PreToolUse", { tool_name: "Bash", tool_use_id: "c1", tool_input: { command: "npm test" } });
+  prints(rig, { type: "thread.started", thread_id: codexId });
+}
+
+/** Time passes until the run with this number, the first being 1, has begun. */
+export async function passToRun(rig: SupervisorRig, ms: number, run: number): Promise<void> {
+  await rig.pass(ms);
+  await rig.until(() => rig.runs.length >= run);
 }
 
 /** @param resetsInMs absent: the end of the limit is not reported */
@@ -79,7 +105,6 @@ export function limitIt(rig: SupervisorRig, resetsInMs?: number): Promise<void> 
   const limit = { type: "rate_limit_event", rate_limit_info: { status: "rejected", resetsAt } };
   prints(
     rig,
-    init(),
     ...(resetsInMs === undefined ? [] : [limit]),
     says({ error: "rate_limit", api_error: "usage_limit_reached" }),
     result({ is_error: true, result: "You've hit your limit" }),

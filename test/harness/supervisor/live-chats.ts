@@ -13,12 +13,14 @@ export interface LiveChat {
   readonly prompt?: string;
   /** Null: it has none. */
   readonly transcript?: string | null;
+  /** Where it works; default: a folder of its own. */
+  readonly folder?: string;
 }
 
 /** A chat that works, as its hooks leave it: a prompt in the journal, no checkpoint yet. @returns its folder */
 export function aLiveChat(runtime: TempRuntime, chat: LiveChat): string {
   const { id, pid, client = "claude-code", origin = "startup", prompt = "make the parser accept empty input" } = chat;
-  const folder = join(runtime.paths.home, "..", `project-${id.slice(0, 8)}`);
+  const { folder = join(runtime.paths.home, "..", `project-${id.slice(0, 8)}`) } = chat;
   mkdirSync(folder, { recursive: true });
   const { transcript = `${JSON.stringify({ type: "user", sessionId: id })}\n` } = chat;
   const transcriptPath = join(folder, "transcript.jsonl");

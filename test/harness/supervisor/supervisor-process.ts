@@ -7,7 +7,7 @@ import { MachineHome } from "#harness/machine/real-machine.ts";
 
 /**
  * Stands for Claude Code: runs the hooks of the settings that it is given, writes a transcript, has a tool in its group and one outside of it, and works until
- * it is killed. `broken` in its folder: it leaves half a line in its transcript. Whether another one lives it sees itself.
+ * it is killed. `broken` in its folder: no line of its transcript can be read. Whether another one lives it sees itself.
  */
 const claude = (node: string): string => `#!${node}
 const fs = require("node:fs");
@@ -38,11 +38,16 @@ const idle = ["-e", "setInterval(() => 0, 1000)"];
 const tools = [spawn(process.execPath, idle), spawn(process.execPath, idle, { detached: true })];
 const pids = [process.pid, ...tools.map(({ pid }) => pid)];
 fs.writeFileSync(at("last"), pids.join(" "));
-const prompt = fs.readFileSync(0, "utf8");
+const part = Buffer.alloc(1_000_000);
+let given = "";
+while (!given.includes("\\n")) given += part.toString("utf8", 0, fs.readSync(0, part));
+const prompt = JSON.parse(given).message.content;
+console.log(JSON.stringify({ type: "system", subtype: "init", session_id }));
 const context = hook("SessionStart", { source: isResumed ? "resume" : "startup" });
 hook("UserPromptSubmit", { prompt });
 const line = JSON.stringify({ type: "user", sessionId: session_id, message: { role: "user", content: "x" } }) + "\\n";
-fs.appendFileSync(transcript_path, fs.existsSync(at("broken")) ? line + line.slice(0, 20) : line);
+if (fs.existsSync(at("broken"))) fs.writeFileSync(transcript_path, line.slice(0, 20));
+else fs.appendFileSync(transcript_path, line);
 const entry = { session: session_id, isResumed, prompt, context, pids, keeper: process.ppid, alive };
 fs.appendFileSync(at("runs.jsonl"), JSON.stringify(entry) + "\\n");
 setInterval(() => 0, 1000);

@@ -90,6 +90,7 @@ export class SupervisorRig {
       self: own,
       previous: null,
       run: (program) => this.#run(program),
+      monotonic: this.runtime.now,
       openTerminal: async (command, args, cwd) => {
         if (this.openProblem !== null) throw new Error(this.openProblem);
         this.opened.push({ words: [command, ...args], cwd });
@@ -151,11 +152,11 @@ export class SupervisorRig {
     }
   }
 
-  /** The newest of the program's runs ends so, and the supervisor has handled it. */
+  /** The newest run ends so, and the supervisor has handled it: its program has ended, or another run began. */
   async end(code: number): Promise<void> {
-    const before = this.emitted("ended").length;
+    const [ends, runs] = [this.emitted("ended").length, this.runs.length];
     this.runs.at(-1)?.end(code);
-    await this.until(() => this.emitted("ended").length > before);
+    await this.until(() => this.emitted("ended").length > ends || this.runs.length > runs);
     await this.#rest();
   }
 
@@ -177,6 +178,7 @@ export class SupervisorRig {
       };
       program.signal.addEventListener("abort", () => this.atStop(run), { once: true });
       this.runs.push(run);
+      this.#moves.emit("move");
     });
   }
 

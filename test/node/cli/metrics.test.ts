@@ -90,7 +90,7 @@ it("[OB1] with --json it answers the samples, and no text of a chat is among the
 
 it("[OB15] programs of the supervisor are counted by phase, whether they can be started from here or not", async () => {
   const home = aSeededHome();
-  const job = { kind: "command", command: ["a-program-of-another-path"] };
+  const job = { kind: "claude", folder: "nowhere", prompt: "x", program: "a-program-of-another-path" };
   const watched = SupervisorSettings.parse({ watch: { job } }).watch["job"] as WatchedProgram;
   const opened = SupervisorState.open(home.paths.home);
   if (!opened.ok) throw new Error(opened.error.message);

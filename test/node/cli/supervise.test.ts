@@ -9,6 +9,7 @@ import type { Io } from "#src/cli/io.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { findSupervisor } from "#src/platform/supervisor-mark.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { lockFile } from "#src/store/file-lock.ts";
 import type { Attendance } from "#src/local-mcp/host/machine-host.ts";
 import { recordDeaths } from "#src/local-mcp/recovery/deaths.ts";
@@ -26,7 +27,23 @@ import {
 } from "#harness/machine/cli-home.ts";
 
 const node = process.execPath;
-const command = (script: string): object => ({ kind: "command", command: [node, "-e", script] });
+const says = `const say = (event) => console.log(JSON.stringify(event));
+process.stdin.on("data", (text) => String(text).includes('"interrupt"') && process.exit(1));
+`;
+
+/** Stands for Claude Code, and does this. */
+function claude(script: string): object {
+  const program = join(temporaryFolder(), "claude");
+  writeFileSync(program, `#!${node}\n${says}${script}`, { mode: 0o755 });
+  return { kind: "claude", folder: ".", prompt: "Make it.", program };
+}
+
+/** It says a word, and is done. */
+const done = `const content = [{ type: "text", text: "made " + process.cwd() }];
+say({ type: "assistant", message: { id: "m", content }, parent_tool_use_id: null });
+say({ type: "result", subtype: "success", is_error: false, result: "made" });
+process.exit();`;
+const idle = "setInterval(() => 0, 1000);";
 
 function aHome(settings?: object | string): CliHome {
   const home = aCliHome();
@@ -74,7 +91,7 @@ type Told = { readonly event: string; readonly [field: string]: unknown };
 
 it("[SU14] it does what supervisor.json says, reports it line by line, and ends when it is asked to", async () => {
   const home = aHome({
-    watch: { once: command("console.log('made ' + process.cwd())"), idle: command("setInterval(() => 0, 1000)") },
+    watch: { once: claude(done), idle: claude(idle) },
   });
   const ran = await supervise(home, (out) => out.includes('"finished"'));
   expect([ran.code, ran.err]).toEqual([0, ""]);
@@ -87,13 +104,13 @@ it("[SU14] it does what supervisor.json says, reports it line by line, and ends 
     { name: "idle", phase: "due" },
   ]);
   expect(told.at(-1)).toEqual({ event: "over" });
-  const program = { kind: "command", session: null };
-  const idle = { phase: "due", reason: "it ended with its supervisor", againInMs: 0 };
+  const program = { kind: "claude", session: null };
+  const left = { phase: "due", reason: "it ended with its supervisor", againInMs: 0 };
   const { watched, pid } = await home.json("worker supervise status");
   expect(pid).toBeNull();
   expect(watched).toEqual([
     { ...program, name: "once", phase: "finished", reason: null, againInMs: null },
-    { ...program, name: "idle", ...idle },
+    { ...program, name: "idle", ...left },
   ]);
 });
 
@@ -105,24 +122,22 @@ it("[SU14] what is wrong in the settings is said, with its line, and nothing is 
     ["{", /line 1/],
     ['{"watch": {}}', /line 1: watch: name something/],
     ['{\n"watch": {"a": {"kind": "nothing"}}}', /line 2: watch\.a\.kind: one of /],
-    ['{\n"watch": {"a": {"kind": "command"}}}', /line 2: watch\.a\.command: is missing/],
+    ['{\n"watch": {"a": {"kind": "worker"}}}', /line 2: watch\.a\.args: is missing/],
     ['{"watch": {"A b": {"kind": "sessions"}}}', /lowercase letters/],
     ['{"watch": {"a": {"kind": "sessions"}},\n"memory": 1}', /line 2: no such field: "memory"/],
-    ['{"watch": {"a": {"kind": "sessions"}}, "memoryLimitMb": 1}', /memoryLimitMb: at least 128/],
-    ['{"watch": {"a": {"kind": "command", "command": ["no-such-program"]}}}', /a: there is no program no-such-program/],
+    [aClaude('"program": "no-such-program"'), /a: there is no program no-such-program/],
     ['{"watch": {"a": {"kind": "sessions", "restartWith": ["no-such"]}}}', /a: there is no program no-such/],
     [
       '{"watch": {"a": {"kind": "worker", "args": ["--once"], "folder": "nowhere"}}}',
       /a: there is no folder .*nowhere/,
     ],
     [aClaude('"args": ["--resume=x"]'), /a\.args: SHIM sets -p, the session and the output format itself/],
-    [aClaude('"restart": "always"'), /one of on-crash, never/],
   ] as const) {
     const home = aHome(text);
     expect([text, await home.shim("worker supervise")]).toMatchObject([text, { ...failed(2, said), out: "" }]);
     expect((await home.shim("worker supervise status")).code).toBe(2);
   }
-  const damaged = aHome({ watch: { a: command("0") } });
+  const damaged = aHome({ watch: { a: claude(done) } });
   mkdirSync(join(damaged.paths.home, "supervisor"));
   writeFileSync(join(damaged.paths.home, "supervisor", "state.json"), "{");
   expect(await damaged.shim("worker supervise")).toMatchObject(failed(1, /state\.json is damaged: remove it/));
@@ -130,7 +145,7 @@ it("[SU14] what is wrong in the settings is said, with its line, and nothing is 
 });
 
 it("[SU8] a second supervisor is refused with the pid of the first; what a dead one has left blocks none @night", async () => {
-  const home = aHome({ watch: { a: command("0") } });
+  const home = aHome({ watch: { a: claude(done) } });
   const folder = join(home.paths.home, "supervisor");
   const owner = join(folder, "owner.json");
   const lock = lockFile(join(folder, "lock"), openBetterSqlite3);
@@ -139,7 +154,7 @@ it("[SU8] a second supervisor is refused with the pid of the first; what a dead 
   writeFileSync(owner, JSON.stringify({ boot: "boot-1", pid: 4_000, start: "s4000" }));
   expect(await home.shim("worker supervise")).toMatchObject(failed(1, /already running, pid 4000.*supervise stop/));
   expect((await home.shim("worker supervise status")).out).toMatch(
-    /^Supervisor: pid 4000\.\nNAME.*STATE\na +command +not started yet/,
+    /^Supervisor: pid 4000\.\nNAME.*STATE\na +claude +not started yet/,
   );
   // In another container that shares the home.
   writeFileSync(owner, JSON.stringify({ boot: "boot-1 pid:[2]", pid: 1, start: "s1" }));
@@ -169,7 +184,7 @@ it("[SU8] of many that begin at once one supervises", async () => {
 });
 
 it("[SU14] retry is heard by the supervisor that runs, or by the next one; stop finds none @night", async () => {
-  const home = aHome({ watch: { a: command("process.exit(0)"), chats: { kind: "sessions" } } });
+  const home = aHome({ watch: { a: claude(done), chats: { kind: "sessions" } } });
   await supervise(home, (out) => out.includes('"finished"'));
   const out = "a starts again with the next `shim worker supervise`.\n";
   expect(await home.shim("worker supervise retry a")).toMatchObject({ code: 0, out });
@@ -183,7 +198,7 @@ it("[SU14] retry is heard by the supervisor that runs, or by the next one; stop 
 });
 
 it("[SU13] too much memory is a failure, so that a service starts it again", async () => {
-  const home = aHome({ watch: { a: command("setInterval(() => 0, 1000)") } });
+  const home = aHome({ watch: { a: claude(idle) } });
   const facts = { parent: 1, start: "s", command: "node", residentBytes: 300 * 1_048_576 };
   const processes = { boot: () => "boot-1", facts: () => facts };
   const ran = await supervise(home, () => false, withRuntime({ ...home.runtime, processes }));
@@ -230,7 +245,7 @@ it("[SU10] the coordinator of this machine is notified of a chat that has died, 
 });
 
 it("[SU14] stop asks the supervisor to end and waits until it is gone", async () => {
-  const home = aHome({ watch: { a: command("0") } });
+  const home = aHome({ watch: { a: claude(done) } });
   const child = spawn(node, ["-e", "setInterval(() => 0, 1000)"], { stdio: "ignore" });
   const pid = child.pid ?? 0;
   home.alive.add(pid);
@@ -246,7 +261,7 @@ it("[SU14] stop asks the supervisor to end and waits until it is gone", async ()
 });
 
 it("[SU14] for people each line bears the time; a reader that goes away ends it, as Ctrl-C does", async () => {
-  const home = aHome({ watch: { once: command("console.log('made')") } });
+  const home = aHome({ watch: { once: claude(done) } });
   let leave: (() => void) | null = null;
   let out = "";
   const stdout = (text: string): void => void (out += text);
@@ -265,7 +280,7 @@ it("[SU14] for people each line bears the time; a reader that goes away ends it,
   expect(lines.map((line) => line.slice(20))).toEqual([
     holding(/^supervises once/),
     holding(/^once: started/),
-    "once | made",
+    holding(/^once \| made /),
     holding(/^once: finished/),
     "ends (asked to end)",
   ]);
@@ -290,7 +305,7 @@ it("[CL184] [PR36] while it runs the host of the machine runs", async () => {
 });
 
 it("[SU54] when it has ended, unread output keeps its process for two seconds at most", async () => {
-  const home = aHome({ watch: { idle: command("setInterval(() => 0, 1000)") } });
+  const home = aHome({ watch: { idle: claude(idle) } });
   const limits: number[] = [];
   const ran = await supervise(home, (out) => out.includes("started"), { leaveWithin: (ms) => void limits.push(ms) });
   expect([ran.code, limits]).toEqual([0, [2_000]]);

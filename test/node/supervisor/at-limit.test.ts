@@ -1,11 +1,19 @@
 import { expect, it } from "vitest";
 import { timeline } from "#src/local-mcp/host/session-view.ts";
 import { dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
-import * as journal from "#src/local-mcp/sessions/journal.ts";
 import { readContent } from "#src/local-mcp/sessions/session-content.ts";
 import { pause, resume } from "#src/store/pause.ts";
 import { usageMessages } from "#src/store/usage-tables.ts";
-import { aRig, codexWorks, die, limitIt, live, valueAfter } from "#harness/supervisor/claude-runs.ts";
+import {
+  aRig,
+  codexId,
+  codexWorks,
+  limitIt,
+  live,
+  passToRun,
+  promptOf,
+  valueAfter,
+} from "#harness/supervisor/claude-runs.ts";
 import { sessionOf } from "#harness/supervisor/live-chats.ts";
 import type { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
 
@@ -35,51 +43,36 @@ function codexUses(rig: SupervisorRig, tokens: number, model = "gpt-x"): void {
     const counts = { input: tokens, output: 0, cacheRead: 0, cacheWrite: 0 };
     const at = rig.runtime.now();
     const day = new Date(at).toISOString().slice(0, 10);
-    const row = { key: `m${tokens}`, session: "codex-1", at, day, model, isSubagent: false, ...counts };
+    const row = { key: `m${tokens}`, session: codexId, at, day, model, isSubagent: false, ...counts };
     usageMessages.insert(sql, row);
   });
 }
 
-/** Codex ends at a limit of its own. */
-async function limitCodex(rig: SupervisorRig): Promise<void> {
-  const failure = { kind: "failure", text: "usage limit", limit: { resetsAtMs: null } } as const;
-  rig.runtime.store.write((sql) => journal.append(sql, "codex-1", rig.runtime.now(), "f", failure));
-  await die(rig, 1);
-}
+const reached = "Claude Code has reached its usage limit: You've hit your limit";
 
 it("[LI1] [SU5] without a rule, and with `off`, nothing goes on by itself after a usage limit", async () => {
   for (const order of [null, "off"] as const) {
     const rig = await aRig(order);
     live(rig);
     await limitIt(rig, hourMs);
-    const reason = "a usage limit was reached; no rule of this folder (`atLimit`) says to go on";
+    const reason = `${reached}; no rule of this folder (\`atLimit\`) says to go on`;
     expect(lastEnd(rig)).toMatchObject({ phase: "stopped", reason });
     await rig.pass(2 * hourMs);
     expect(rig.runs).toHaveLength(1);
     rig.state.requestRestart("fix");
-    await rig.pass(3_000);
+    await passToRun(rig, 3_000, 2);
     expect(ran(rig)).toEqual(["claude", "claude"]);
   }
 });
 
-it("[LI2] with `wait` Claude Code starts again when the limit ends, and in no other way before", async () => {
+it("[LI2] [SU5] with `wait` Claude Code starts again when the limit ends, and in no other way before", async () => {
   const rig = await aRig(["wait"]);
   live(rig);
   await limitIt(rig, hourMs);
-  expect(lastEnd(rig)).toMatchObject({ phase: "due", reason: "a usage limit was reached" });
+  expect(lastEnd(rig)).toMatchObject({ phase: "due", reason: reached });
   await rig.pass(hourMs - 10_000);
   expect(rig.runs).toHaveLength(1);
-  await rig.pass(20_000);
-  expect(ran(rig)).toEqual(["claude", "claude"]);
-});
-
-it("[LI2] a chat that no hook has recorded is handed to nobody, and Claude Code waits for the end of the limit", async () => {
-  const rig = await aRig([codex, "wait"]);
-  await limitIt(rig, hourMs);
-  expect(lastEnd(rig)).toMatchObject({ phase: "due", reason: "a usage limit was reached", againInMs: hourMs + 2_000 });
-  await rig.pass(hourMs - 10_000);
-  expect(rig.runs).toHaveLength(1);
-  await rig.pass(20_000);
+  await passToRun(rig, 20_000, 2);
   expect(ran(rig)).toEqual(["claude", "claude"]);
 });
 
@@ -87,45 +80,17 @@ it("[LI2] another model goes on in a new session with the brief, and the usual o
   const rig = await aRig([{ model: "haiku" }, "wait"]);
   const first = live(rig);
   await limitIt(rig, hourMs);
-  expect(lastEnd(rig)).toMatchObject({
-    reason: "a usage limit was reached; Claude Code with the model haiku continues",
-    againInMs: 0,
-  });
-  await rig.pass(1_000);
-  const { args, input } = rig.runs[1]!.program;
+  const { args } = rig.runs[1]!.program;
   expect(args.filter((arg) => arg === "--model")).toHaveLength(1);
   expect(valueAfter(rig, "--model")).toBe("haiku");
-  expect(input).toContain("make the parser");
+  expect(promptOf(rig, 1)).toContain("make the parser");
   const second = live(rig);
   expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: second });
-  await die(rig, 137);
-  await rig.pass(hourMs + 10_000);
+  await limitIt(rig, hourMs);
+  await passToRun(rig, hourMs + 10_000, 3);
   expect(ran(rig)).toEqual(["claude", "haiku", "claude"]);
   // Begun by another model, so it is not resumed.
   expect([valueAfter(rig, "--resume"), valueAfter(rig, "--model")]).toEqual([undefined, "opus"]);
-});
-
-it("[LI2] where all are at their limits, each is tried once until the limit ends, and then it waits", async () => {
-  const rig = await aRig([{ model: "haiku" }, codex]);
-  live(rig);
-  await limitIt(rig, 2 * hourMs);
-  await rig.pass(1_000);
-  live(rig);
-  await limitIt(rig, hourMs);
-  await rig.pass(1_000);
-  codexWorks(rig);
-  await limitCodex(rig);
-  expect(ran(rig)).toEqual(["claude", "haiku", "codex"]);
-  expect(lastEnd(rig)).toMatchObject({ phase: "due", reason: "a usage limit was reached" });
-  // The model's own limit ends first.
-  await rig.pass(hourMs - 10_000);
-  expect(rig.runs).toHaveLength(3);
-  await rig.pass(20_000);
-  expect(ran(rig).slice(3)).toEqual(["haiku"]);
-  live(rig);
-  await limitIt(rig, 5 * hourMs);
-  await rig.pass(hourMs + 10_000);
-  expect(ran(rig).slice(4)).toEqual(["claude"]);
 });
 
 it("[LI3] the ceiling of hours ends what the rule does, and what it would wait for", async () => {
@@ -135,13 +100,13 @@ it("[LI3] the ceiling of hours ends what the rule does, and what it would wait f
   await running.pass(1_000);
   codexWorks(running);
   await running.pass(hourMs - 10_000);
-  expect(running.emitted("ended")).toHaveLength(1);
-  const reason = "the rule of this folder goes on for at most 1 h after the limit";
+  expect(running.emitted("ended")).toEqual([]);
+  const reason = expect.stringContaining("; the rule of this folder goes on for at most 1 h after the limit") as string;
   expect(await passToEnd(running, 20_000)).toMatchObject({ phase: "stopped", reason });
   const waiting = await aRig(["wait"], { rule: { mostHours: 1 } });
   live(waiting);
   await limitIt(waiting, 2 * hourMs);
-  expect(lastEnd(waiting)).toMatchObject({ phase: "stopped", reason: `a usage limit was reached; ${reason}` });
+  expect(lastEnd(waiting)).toMatchObject({ phase: "stopped", reason });
 });
 
 it("[LI3] the ceiling of money counts what the rule's chats have used, and ends them", async () => {
@@ -153,11 +118,11 @@ it("[LI3] the ceiling of money counts what the rule's chats have used, and ends 
   codexWorks(rig);
   codexUses(rig, 400_000);
   await rig.pass(3_000);
-  expect(rig.emitted("ended")).toHaveLength(1);
+  expect(rig.emitted("ended")).toEqual([]);
   codexUses(rig, 200_000);
   expect(await passToEnd(rig, 3_000)).toMatchObject({
     phase: "stopped",
-    reason: "the rule of this folder allows at most 5.00 USD, and 6.00 USD were spent",
+    reason: expect.stringContaining("allows at most 5.00 USD, and 6.00 USD were spent") as string,
   });
   await rig.pass(12 * hourMs);
   expect(rig.runs).toHaveLength(2);
@@ -170,11 +135,11 @@ it("[LI3] usage without a price counts as the ceiling", async () => {
   await rig.pass(1_000);
   codexWorks(rig);
   await rig.pass(3_000);
-  expect(rig.emitted("ended")).toHaveLength(1);
+  expect(rig.emitted("ended")).toEqual([]);
   codexUses(rig, 1);
   expect(await passToEnd(rig, 3_000)).toMatchObject({
     phase: "stopped",
-    reason: "the rule of this folder allows at most 5.00 USD, and 1 token has no price (`usage.prices`)",
+    reason: expect.stringContaining("at most 5.00 USD, and 1 token has no price (`usage.prices`)") as string,
   });
 });
 
@@ -185,9 +150,10 @@ it("[LI4] Enter stops what the rule has started, and what it waits for", async (
   await running.pass(1_000);
   codexWorks(running);
   running.stoppedAt = running.runtime.now();
-  const stopped = { phase: "stopped", reason: "you stopped the rule for usage limits" };
+  const reason = expect.stringContaining("you stopped the rule for usage limits") as string;
+  const stopped = { phase: "stopped", reason };
   expect(await passToEnd(running, 3_000)).toMatchObject(stopped);
-  expect(sessionOf(running.runtime, id)).toMatchObject({ recoveryBy: "codex-1" });
+  expect(sessionOf(running.runtime, id)).toMatchObject({ recoveryBy: codexId });
   const waiting = await aRig(["wait"]);
   live(waiting);
   await limitIt(waiting, hourMs);
@@ -206,7 +172,7 @@ it("[LI4] a pause stops what the rule has started, and nothing starts when it is
   rig.runtime.store.write((sql) => pause(sql, rig.runtime.now(), null, null));
   expect(await passToEnd(rig, 3_000)).toMatchObject({
     phase: "stopped",
-    reason: "`shim pause` stopped the rule of this folder",
+    reason: expect.stringContaining("`shim pause` stopped the rule of this folder") as string,
   });
   rig.runtime.store.write((sql) => resume(sql, rig.runtime.now(), null));
   await rig.pass(2 * hourMs);
@@ -221,8 +187,9 @@ it("[LI5] a supervisor that dies in a hand-over leaves one successor: the next c
   await early.pass(1_000);
   early.runtime.processes.kill(502);
   const afterEarly = await aRig([codex], { after: early });
+  await passToRun(afterEarly, 0, 1);
   expect(ran(afterEarly)).toEqual(["codex"]);
-  expect(afterEarly.runs[0]!.program.input).toContain(first);
+  expect(promptOf(afterEarly, 0)).toContain(first);
   // While Codex worked.
   const late = await aRig([codex]);
   const source = live(late);
@@ -231,9 +198,10 @@ it("[LI5] a supervisor that dies in a hand-over leaves one successor: the next c
   codexWorks(late, "Codex has fixed the lexer.");
   late.runtime.processes.kill(502);
   const afterLate = await aRig([codex], { after: late });
+  await passToRun(afterLate, 0, 1);
   expect(ran(afterLate)).toEqual(["codex"]);
-  expect(afterLate.runs[0]!.program.input).toContain("Codex has fixed the lexer.");
-  expect(sessionOf(late.runtime, source)).toMatchObject({ recoveryBy: "codex-1" });
+  expect(promptOf(afterLate, 0)).toContain("Codex has fixed the lexer.");
+  expect(sessionOf(late.runtime, source)).toMatchObject({ recoveryBy: codexId });
 });
 
 it("[LI5] a successor that still lives is waited for", async () => {
@@ -244,7 +212,7 @@ it("[LI5] a successor that still lives is waited for", async () => {
   codexWorks(rig);
   const next = await aRig([codex], { after: rig });
   expect(next.runs).toEqual([]);
-  expect(next.emitted("held")).toMatchObject([{ reason: "session codex-1 is already running (pid 502)" }]);
+  expect(next.emitted("held")).toMatchObject([{ reason: `session ${codexId} is already running (pid 502)` }]);
 });
 
 it("[LI6] a hand-over is in the timeline of both sessions and in a notification, with reason and cost", async () => {
@@ -257,8 +225,8 @@ it("[LI6] a hand-over is in the timeline of both sessions and in a notification,
   const linesOf = (id: string): string[] =>
     store.read((sql) => timeline(readContent(sql, id)).map(({ text }) => text), []);
   const why = "Codex, because a usage limit was reached; 0.00 USD spent for this limit so far";
-  expect(linesOf(first)).toContainEqual(`taken by session codex-1: ${why}`);
-  expect(linesOf("codex-1")).toContainEqual(`continues session ${first} of Claude Code: ${why}`);
+  expect(linesOf(first)).toContainEqual(`taken by session ${codexId}: ${why}`);
+  expect(linesOf(codexId)).toContainEqual(`continues session ${first} of Claude Code: ${why}`);
   const texts = store.read((sql) => dueNotifications(sql, rig.runtime).map(({ text }) => text), []);
   expect(texts).toContainEqual(
     expect.stringContaining(

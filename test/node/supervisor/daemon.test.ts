@@ -5,7 +5,7 @@ import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { SupervisorState } from "#src/supervisor/supervisor-state.ts";
 import { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
 
-const job = { kind: "command", command: ["make", "all"] } as const;
+const job = { kind: "worker", args: ["--config", "a.yaml"] } as const;
 const one = { watch: { job } };
 
 it("[SU3] [SU4] starts what crashed again after its wait, and a loop no more", async () => {
@@ -55,30 +55,18 @@ it("[SU1] [SU2] [SU14] [SU31] what has finished or was stopped stays so, until t
   }
 });
 
-it("[SU51] asked to end it ends what it runs, each by its own settings, and the next one continues", async () => {
-  const rig = new SupervisorRig(
-    {
-      watch: {
-        job: { ...job, stopMs: 3_000 },
-        worker: { kind: "worker", args: ["--config", "w.yaml"], stopMs: 70_000 },
-        done: job,
-      },
-    },
-    { env: { SHIM_TOKEN: "t" } },
-  );
+it("[SU51] asked to end it ends what it runs, a worker with the time that its tasks get, and the next one continues", async () => {
+  const rig = new SupervisorRig({ watch: { job, done: job } }, { env: { SHIM_TOKEN: "t" } });
   await rig.begin();
-  const [first, worker, done] = rig.runs.map(({ program }) => program);
+  const { program } = rig.runs[0]!;
   // A worker is SHIM itself.
-  expect([first?.env["SHIM_TOKEN"], worker?.env["SHIM_TOKEN"]]).toEqual([undefined, "t"]);
-  expect([first?.interruptMs, first?.graceMs]).toEqual([0, 3_000]);
-  expect([worker?.interruptMs, worker?.args.slice(1)]).toEqual([70_000, ["worker", "--config", "w.yaml"]]);
-  expect(done?.command).toBe("make");
+  expect(program).toMatchObject({ interruptMs: 65_000, graceMs: 6_000, env: { SHIM_TOKEN: "t" } });
+  expect(program.args.slice(1)).toEqual(["worker", "--config", "a.yaml"]);
   await rig.end(0);
   rig.stop();
   expect(await rig.over()).toBe("asked");
   expect(rig.emitted("ending")).toEqual([{ type: "ending", reason: "asked to end" }]);
-  const phases = ["job", "worker", "done"].map((name) => rig.stateOf(name).restarts.phase);
-  expect(phases).toEqual(["due", "due", "finished"]);
+  expect(["job", "done"].map((name) => rig.stateOf(name).restarts.phase)).toEqual(["due", "finished"]);
   expect(rig.stateOf("job").restarts).toMatchObject({ crashes: [], reason: "it ended with its supervisor" });
 });
 
@@ -100,10 +88,9 @@ it("[SU49] [SU50] the state of a program is reset when its settings change; a da
   const rig = new SupervisorRig(one);
   await rig.begin();
   await rig.end(0);
-  const known = (command: readonly [string, ...string[]]): string =>
-    rig.state.stateFor("job", { kind: "command", command: [...command], restart: "on-crash", stopMs: 10_000 }, 0)
-      .restarts.phase;
-  expect([known(["make", "all"]), known(["make", "test"])]).toEqual(["finished", "due"]);
+  const known = (file: string): string =>
+    rig.state.stateFor("job", { kind: "worker", args: ["--config", file] }, 0).restarts.phase;
+  expect([known("a.yaml"), known("b.yaml")]).toEqual(["finished", "due"]);
   const path = join(rig.runtime.paths.home, "supervisor", "state.json");
   for (const text of ["{", '{"programs": 5}', ""]) {
     writeFileSync(path, text);
@@ -116,10 +103,10 @@ it("[SU49] [SU50] the state of a program is reset when its settings change; a da
 it("[SU34] a program that cannot be started has crashed, and the reason is reported", async () => {
   const rig = new SupervisorRig(one);
   await rig.begin();
-  rig.runs[0]?.cannotStart("there is no program make");
+  rig.runs[0]?.cannotStart("there is no program node");
   await rig.pass(1);
   await rig.until(() => rig.emitted("ended").length > 0);
-  expect(rig.emitted("ended").at(-1)?.reason).toBe("it cannot be started: there is no program make");
+  expect(rig.emitted("ended").at(-1)?.reason).toBe("it cannot be started: there is no program node");
 });
 
 /** A file stands where the supervisor's folder should be. */
@@ -131,7 +118,7 @@ function breakFolder({ runtime }: SupervisorRig): string {
 }
 
 it("[SU52] a state that cannot be written now is tried again, and the others continue", async () => {
-  const rig = new SupervisorRig({ watch: { job, other: { kind: "command", command: ["other"] } } });
+  const rig = new SupervisorRig({ watch: { job, other: { kind: "worker", args: ["--other"] } } });
   await rig.begin();
   const folder = breakFolder(rig);
   rig.runs[0]?.end(137);
@@ -143,7 +130,7 @@ it("[SU52] a state that cannot be written now is tried again, and the others con
   rmSync(folder);
   expect(rig.runs).toHaveLength(2);
   await rig.pass(2_000);
-  expect(rig.runs.map(({ program }) => program.command)).toEqual(["make", "other", "make"]);
+  expect(rig.runs.map(({ program }) => program.args[2])).toEqual(["--config", "--other", "--config"]);
   expect(rig.stateOf("job").restarts.phase).toBe("running");
 });
 
@@ -182,7 +169,7 @@ it("[SU52] a store that cannot be read is reported once, and the chats are check
 });
 
 it("[SU13] it ends when it uses more memory than it may, in good order", async () => {
-  const rig = new SupervisorRig({ ...one, memoryLimitMb: 256 });
+  const rig = new SupervisorRig(one);
   await rig.begin();
   rig.runtime.processes.use(1, 256 * 1_048_576);
   await rig.pass(2_000);

@@ -1,79 +1,35 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { EndEvent } from "#src/worker-runner/client/run-events.ts";
 import * as restarter from "#src/supervisor/auto-restarter.ts";
-import { classifyEnd, type ProgramEnding, type EndEvidence } from "#src/supervisor/auto-restarter.ts";
+import { endingOf, type ProgramEnding } from "#src/supervisor/auto-restarter.ts";
 
 const T0 = 1_700_000_000_000;
 const rules = restarter.RestartRules.parse({});
-const policy = (when: restarter.RestartWhen = "on-crash") => ({ when, rules });
 const crash: ProgramEnding = { kind: "crashed", reason: "it was ended by signal 9" };
+const limited = (waitMs: number | null): ProgramEnding => ({ kind: "limited", waitMs, reason: "a usage limit" });
 
-const result = (change: Partial<EndEvent>): EndEvent => ({
-  kind: "ended",
-  subtype: "success",
-  isError: false,
-  terminalReason: null,
-  text: "",
-  turns: 1,
-  refused: 0,
-  tokens: null,
-  costUsd: null,
-  isPart: true,
-  ...change,
+const ended = (code: number, isLeft = false): ProgramEnding => endingOf({ kind: "exited", code }, isLeft);
+
+it("[SU1] [SU31] [SU34] tells a crash from an end that the user wanted", () => {
+  expect(ended(0)).toEqual({ kind: "finished" });
+  expect([ended(130), ended(143)]).toEqual([{ kind: "stopped" }, { kind: "stopped" }]);
+  expect(ended(143, true)).toEqual({ kind: "left" });
+  expect(ended(137)).toEqual({ kind: "crashed", reason: "it was ended by signal 9" });
+  expect(ended(139)).toMatchObject({ kind: "crashed" });
+  expect(ended(3)).toEqual({ kind: "crashed", reason: "it ended with exit code 3" });
+  const reason = "it cannot be started: ENOENT";
+  expect(endingOf({ kind: "not_started", message: "ENOENT" }, false)).toEqual({ kind: "crashed", reason });
 });
 
-function ending(code: number, change: Partial<EndEvidence> = {}): ProgramEnding {
-  const ended = { kind: "exited", code } as const;
-  return classifyEnd({ exit: ended, wasAskedToEnd: false, isSessionOver: false, limit: null, result: null, ...change });
-}
-
-it("[SU1] [SU31] [SU32] [SU33] [SU34] tells a crash from an end that the user wanted, a limit and a failure", () => {
-  expect(ending(0)).toEqual({ kind: "finished" });
-  expect(ending(137, { isSessionOver: true })).toEqual({ kind: "finished" });
-  expect([ending(130), ending(143)]).toEqual([{ kind: "stopped" }, { kind: "stopped" }]);
-  expect(ending(143, { wasAskedToEnd: true })).toEqual({ kind: "left" });
-  expect(ending(0, { wasAskedToEnd: true, isSessionOver: true })).toEqual({ kind: "finished" });
-  expect(ending(137)).toEqual({ kind: "crashed", reason: "it was ended by signal 9" });
-  expect(ending(139)).toMatchObject({ kind: "crashed" });
-  expect(ending(3)).toEqual({ kind: "crashed", reason: "it ended with exit code 3" });
-  const ended = { kind: "not_started", message: "ENOENT" } as const;
-  expect(ending(0, { exit: ended })).toEqual({ kind: "crashed", reason: "it cannot be started: ENOENT" });
-  const limit = { resetsAtMs: T0 };
-  expect(ending(1, { limit })).toEqual({ kind: "limited", resetsAtMs: T0 });
-  // It was met, and the request went through later.
-  expect(ending(0, { limit, result: result({}) })).toEqual({ kind: "finished" });
-  expect(ending(0, { limit, result: result({ isError: true }) })).toMatchObject({ kind: "limited" });
-  expect(ending(1, { result: result({ isError: true, subtype: "error_max_turns" }) })).toEqual({
-    kind: "failed",
-    reason: "error_max_turns",
-  });
-  const broken = { isError: true, subtype: "error_during_execution" };
-  expect(ending(1, { result: result(broken) })).toEqual({ kind: "crashed", reason: "it ended with exit code 1" });
-  expect(ending(0, { result: result(broken) })).toEqual({
-    kind: "crashed",
-    reason: "Claude Code ended with error_during_execution",
-  });
-  expect(ending(0, { result: result({ ...broken, terminalReason: "aborted_tools" }) })).toEqual({ kind: "stopped" });
-});
-
-it("[SU2] what ended well, was stopped or has failed waits for the user; always and never are obeyed", () => {
+it("[SU2] what ended well, was stopped or has failed waits for the user", () => {
   const running = restarter.afterStart(restarter.initial(T0), T0);
-  const after = (end: ProgramEnding, when?: restarter.RestartWhen): string =>
-    restarter.afterEnd(running, end, T0 + 5_000, policy(when)).phase;
-  const failed: ProgramEnding = { kind: "failed", reason: "x" };
-  const limited: ProgramEnding = { kind: "limited", resetsAtMs: null };
-  expect([after({ kind: "finished" }), after({ kind: "stopped" }), after(failed)]).toEqual([
+  const after = (end: ProgramEnding): string => restarter.afterEnd(running, end, T0 + 5_000, rules).phase;
+  expect([after({ kind: "finished" }), after({ kind: "stopped" }), after({ kind: "failed", reason: "x" })]).toEqual([
     "finished",
     "stopped",
     "failed",
   ]);
-  expect([after({ kind: "finished" }, "always"), after({ kind: "stopped" }, "always")]).toEqual(["due", "stopped"]);
-  expect([after(crash, "never"), after(limited, "never"), after({ kind: "left" }, "never")]).toEqual([
-    "failed",
-    "failed",
-    "due",
-  ]);
+  expect(after({ kind: "left" })).toBe("due");
   for (const phase of ["finished", "stopped", "failed", "looping", "running"] as const) {
     expect(restarter.dueInMs({ ...running, phase }, T0 + 1e12)).toBeNull();
   }
@@ -87,7 +43,7 @@ function waits(count: number, ranMs: number, change: Partial<restarter.RestartRu
   return Array.from({ length: count }, () => {
     state = restarter.afterStart(state, now);
     now += ranMs;
-    state = restarter.afterEnd(state, crash, now, { when: "on-crash", rules: { ...rules, ...change } });
+    state = restarter.afterEnd(state, crash, now, { ...rules, ...change });
     const wait = restarter.dueInMs(state, now);
     now += wait ?? 0;
     return wait;
@@ -101,7 +57,7 @@ it("[SU3] waits double from 1 s up to 10 min, and begin anew after a run of 10 m
 });
 
 it("[SU3] a clock that was set back makes no program wait longer", () => {
-  const state = restarter.afterEnd(restarter.afterStart(restarter.initial(T0), T0), crash, T0, policy());
+  const state = restarter.afterEnd(restarter.afterStart(restarter.initial(T0), T0), crash, T0, rules);
   expect([
     restarter.dueInMs(state, T0),
     restarter.dueInMs(state, T0 + 400),
@@ -117,26 +73,21 @@ it("[SU4] the fifth crash within 15 min is a loop, and older ones do not count",
   // Ends that are no crashes do not count.
   let state = restarter.initial(T0);
   for (let round = 0; round < 20; round++) {
-    state = restarter.afterEnd(state, { kind: "limited", resetsAtMs: T0 + 60_000 }, T0, policy());
+    state = restarter.afterEnd(state, limited(60_000), T0, rules);
   }
   expect(state.phase).toBe("due");
 });
 
-it("[SU5] waits for the reported reset, at most a week; else 5 min doubling up to 5 h", () => {
+it("[SU5] a usage limit is waited for as long as is said; else 5 min doubling up to 5 h", () => {
   const running = restarter.afterStart(restarter.initial(T0), T0);
-  const wait = (resetsAtMs: number): number =>
-    restarter.afterEnd(running, { kind: "limited", resetsAtMs }, T0, policy()).waitMs;
-  expect(wait(T0 + 3_600_000)).toBe(3_602_000);
-  expect(wait(T0 + 1e12)).toBe(7 * 86_400_000);
+  expect(restarter.afterEnd(running, limited(3_602_000), T0, rules)).toMatchObject({ phase: "due", waitMs: 3_602_000 });
   let state = running;
   const waits = Array.from({ length: 8 }, () => {
-    state = restarter.afterEnd(state, { kind: "limited", resetsAtMs: null }, T0, policy());
+    state = restarter.afterEnd(state, limited(null), T0, rules);
     return state.waitMs / 60_000;
   });
   expect(waits).toEqual([5, 10, 20, 40, 80, 160, 300, 300]);
-  expect(restarter.afterEnd(state, crash, T0, policy()).limits).toBe(0);
-  // The reported reset has passed already, and still it does not start.
-  expect(wait(T0 - 1)).toBe(300_000);
+  expect(restarter.afterEnd(state, crash, T0, rules).limits).toBe(0);
 });
 
 const endings: fc.Arbitrary<ProgramEnding> = fc.oneof(
@@ -145,9 +96,7 @@ const endings: fc.Arbitrary<ProgramEnding> = fc.oneof(
   fc.constant<ProgramEnding>({ kind: "stopped" }),
   fc.constant<ProgramEnding>({ kind: "left" }),
   fc.constant<ProgramEnding>({ kind: "failed", reason: "x" }),
-  fc
-    .option(fc.integer({ min: T0 - 1e9, max: T0 + 1e12 }))
-    .map((at): ProgramEnding => ({ kind: "limited", resetsAtMs: at })),
+  fc.option(fc.integer({ min: 0, max: 7 * 86_400_000 })).map(limited),
 );
 
 it("[SU3] [SU4] whatever happens, no wait is longer than a week, and no 15 min see more than five crashes started again", () => {
@@ -161,7 +110,7 @@ it("[SU3] [SU4] whatever happens, no wait is longer than a week, and no 15 min s
         if (wait === null) return;
         expect(wait).toBeLessThanOrEqual(7 * 86_400_000);
         state = restarter.afterStart(state, (now += wait));
-        state = restarter.afterEnd(state, end, (now += ranMs), policy());
+        state = restarter.afterEnd(state, end, (now += ranMs), rules);
         if (end.kind === "crashed" && state.phase === "due") restarted.push(now);
         expect(restarted.filter((at) => now - at < rules.loopWithinMs).length).toBeLessThan(rules.loopCrashes);
       }

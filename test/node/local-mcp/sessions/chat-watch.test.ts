@@ -1,8 +1,6 @@
 import { rmSync } from "node:fs";
 import { expect, it } from "vitest";
-import { identify } from "#src/platform/processes.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
-import * as servers from "#src/local-mcp/sessions/servers.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { spoolEvent } from "#src/local-mcp/hooks/spool-event.ts";
 import { ok } from "#src/shared/result.ts";
@@ -69,70 +67,6 @@ it("[SU11] [SU42] what ended well, or another process continues, is no death; wh
   aLiveChat(rig.runtime, { id: second, pid: 703 });
   await die(rig);
   expect([rig.emitted("died"), rig.opened]).toEqual([[], []]);
-});
-
-const app = { client: "claude-ai", origin: "handle", transcript: null };
-const appWatch = { watch: { app: { kind: "desktop", restartWith: ["open", "-a", "Claude"] } } };
-
-it("[SU16] [SU44] chats of clients without hooks are watched by their server; without a command no app is started", async () => {
-  const rig = await aRig({ watch: { app: { kind: "desktop" } } }, app);
-  detach(rig, "client_gone");
-  await die(rig);
-  expect(rig.emitted("died")).toMatchObject([{ name: "app", session: id }]);
-  expect(rig.opened).toEqual([]);
-  const other = await aRig(watching, app);
-  await die(other);
-  expect(other.emitted("died")).toEqual([]);
-});
-
-it("[SU44] an app that was gone with its connection is started again, once for all of its chats @night", async () => {
-  const rig = await aRig(appWatch, app);
-  aLiveChat(rig.runtime, { ...app, id: second, pid: 701 });
-  await rig.pass(2_000);
-  const crash = async (...pids: readonly number[]): Promise<void> => {
-    for (const one of [id, second]) detach(rig, "client_gone", one);
-    for (const pid of pids) rig.runtime.processes.kill(pid);
-    await rig.pass(8_000);
-  };
-  await crash(700, 701);
-  expect(rig.opened.map(({ words }) => words)).toEqual([["open", "-a", "Claude"]]);
-  expect(rig.emitted("died")).toHaveLength(2);
-  for (let pid = 710; pid < 714; pid++) {
-    aLiveChat(rig.runtime, { ...app, id: `cccc${pid}-0000-4000-8000-000000000003`, pid });
-    await rig.pass(2_000);
-    rig.runtime.store.write((sql) => sql.run("UPDATE sessions SET detachedAt = 1, detachReason = 'client_gone'"));
-    await crash(pid);
-    await rig.pass(10_000);
-  }
-  expect(rig.opened).toHaveLength(4);
-  expect(rig.emitted("ended").at(-1)).toMatchObject({ name: "app", phase: "looping" });
-});
-
-it("[SU45] [SU44] an app that closed the connection first is not started, nor one that is there again", async () => {
-  const quit = await aRig(appWatch, app);
-  detach(quit, "stdin_end");
-  await die(quit);
-  const back = await aRig(appWatch, app);
-  detach(back, "client_gone");
-  back.runtime.processes.kill(700);
-  await back.pass(2_000);
-  aLiveChat(back.runtime, { ...app, id: "dddd4444-0000-4000-8000-000000000004", pid: 720 });
-  await back.pass(60_000);
-  for (const rig of [quit, back]) expect([rig.opened, rig.emitted("died").length]).toEqual([[], 1]);
-});
-
-it.each([
-  [true, 0],
-  [false, 1],
-])("[SU45] an app whose server died alone is not started: alive %s, started %s", async (isAppAlive, started) => {
-  const rig = new SupervisorRig(appWatch);
-  const client = rig.runtime.processes.start(690);
-  aLiveChat(rig.runtime, { ...app, id, pid: 700 });
-  servers.register(rig.runtime, identify(rig.runtime.processes, 700)!, client);
-  await rig.begin();
-  if (!isAppAlive) rig.runtime.processes.kill(690);
-  await die(rig);
-  expect(rig.opened).toHaveLength(started);
 });
 
 it("[SU41] [OB15] with a command that opens a terminal a killed chat is resumed in it, after its wait", async () => {

@@ -9,6 +9,7 @@ const hourMs = 3_600_000;
 const other = "01a2045f-b750-74a3-8d32-75b263a4244d";
 const words = "You've hit your session limit";
 const wait = { kind: "waiting", isOfType: true } as const;
+const noRule = `Claude Code has reached its usage limit: ${words}; no rule of this folder (\`atLimit\`) says to go on`;
 
 const reached = { error: "rate_limit", api_error: "usage_limit_reached" };
 
@@ -69,7 +70,7 @@ it("[CX25] at a usage limit a task waits for the reset, at most a day at a time,
   ] as const) {
     const limited = aWorker(atLimit((T0 + resetsInMs) / 1_000));
     const { outcome } = await limited.run();
-    expect(outcome).toEqual({ ...wait, reason: `Claude Code has reached its usage limit: ${words}`, delayMs });
+    expect(outcome).toEqual({ ...wait, reason: noRule, delayMs });
   }
   const billing = await aWorker(atLimit(undefined, { error: "billing_error" }, "Credit balance is too low")).run();
   expect(billing.outcome).toMatchObject({ ...wait, delayMs: 300_000 });
@@ -103,10 +104,7 @@ it("[CX29] until the reset Claude Code is not started again for another task", a
   await claude.run();
   claude.runtime.wait(100_000);
   const { outcome } = await claude.run({ isSameWorker: true, task: { task: 8 } });
-  expect([outcome, claude.started().length]).toEqual([
-    { ...wait, reason: `Claude Code has reached its usage limit: ${words}`, delayMs: 200_000 },
-    1,
-  ]);
+  expect([outcome, claude.started().length]).toEqual([{ ...wait, reason: noRule, delayMs: 200_000 }, 1]);
   claude.runtime.wait(200_000);
   expect((await claude.run({ isSameWorker: true })).outcome).toMatchObject({ kind: "done" });
 });
