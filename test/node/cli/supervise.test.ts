@@ -104,7 +104,7 @@ it("[SU14] it does what supervisor.json says, reports it line by line, and ends 
     { name: "idle", phase: "due" },
   ]);
   expect(told.at(-1)).toEqual({ event: "over" });
-  const program = { kind: "claude", session: null };
+  const program = { kind: "claude", session: expect.any(String) as string };
   const left = { phase: "due", reason: "it ended with its supervisor", againInMs: 0 };
   const { watched, pid } = await home.json("worker supervise status");
   expect(pid).toBeNull();
