@@ -90,10 +90,11 @@ const cacheKib = 2_000;
 export function connect(driver: Driver, path: string, busyMs: number): Connection {
   const connection = driver({ path, readOnly: false, busyMs });
   try {
-    // better-sqlite3 is built with NORMAL as the default in WAL mode.
+    // better-sqlite3 is built with NORMAL as the default in WAL mode. [ST61] Deletions that are
+    // secure from the start leave nothing in pages that SQLite has rebalanced, either.
     connection.script(
       `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = ${maxWalBytes};
-       PRAGMA wal_autocheckpoint = ${autoCheckpointPages}; PRAGMA cache_size = -${cacheKib}`,
+       PRAGMA wal_autocheckpoint = ${autoCheckpointPages}; PRAGMA cache_size = -${cacheKib}; PRAGMA secure_delete = ON`,
     );
     // SQLite opens the -wal file by name at the first read, which needs the maintenance lock.
     connection.all("SELECT count(*) AS n FROM sqlite_schema");

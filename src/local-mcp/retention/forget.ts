@@ -52,8 +52,6 @@ const maxCheckpointWaits = 250;
  * @param keepsCopies backups are kept: no purge follows
  */
 export function forget(sql: Sql, target: ForgetTarget, keepsCopies = false): ForgetResult {
-  // better-sqlite3's run() throws for a PRAGMA that returns a row.
-  sql.all("PRAGMA secure_delete = ON");
   const sessions = sessionsOf(sql, target);
   const isCheckpoint = "checkpoint" in target;
   const [where, values] = isCheckpoint ? ["id = ?", [target.checkpoint]] : inClause("session", sessions);
@@ -131,9 +129,9 @@ export function isPurgePending(sql: Sql): boolean {
 }
 
 /**
- * [ST61] Removes the traces of forgotten rows: index, spool, free pages, log, all earlier backups
- * and set-aside files; then makes a new backup. Others wait meanwhile. Must be repeated after an
- * error.
+ * [ST61] Removes the traces of forgotten rows: index, spool, log, all earlier backups and set-aside
+ * files; then makes a new backup. SQLite itself overwrites what is deleted. Must be repeated after
+ * an error.
  * @throws {StoreError} when another process holds the file for too long; names the step that is
  * left
  */
@@ -142,7 +140,7 @@ export async function purge({ store, paths }: Pick<Runtime, "store" | "paths">):
   const hadBackups = listBackups(store.context.files.backups).length > 0;
   await retryStep("the spool", store, () => spool.remove(paths.spool, (entry) => matchesTargets(entry, targets)));
   await purgeChats(store, paths.home, targets.sessions);
-  await retryStep("free pages and the write-ahead log", store, async () => {
+  await retryStep("the write-ahead log", store, async () => {
     store.write((sql) => {
       // The index keeps words of deleted rows.
       rebuild(sql);
@@ -150,7 +148,6 @@ export async function purge({ store, paths }: Pick<Runtime, "store" | "paths">):
       // A backup that was begun before has a lower number.
       meta.incrementForgetCount(sql);
     });
-    store.connection().run("VACUUM");
     await truncateLog(store.connection());
   });
   await retryStep("backups and set-aside files", store, () =>
