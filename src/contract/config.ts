@@ -24,7 +24,7 @@ export type SubagentRouting = "off" | "advise" | "apply";
 export type SmallModel = "haiku" | "sonnet" | "opus" | "fable";
 export type WakeSetting = "hooks" | "socket";
 export type KaizenSetting = "off" | "report" | "apply";
-export type ExperimentProvider = "local" | "statsig" | "openfeature";
+export type ExperimentProvider = "local" | "statsig";
 
 /** Defaults. Times in ms, sizes in bytes, shares 0 to 1. */
 export const defaults = {
@@ -121,8 +121,6 @@ export const defaults = {
     statsigRules: null as string | null,
     /** Name of the environment variable that has Statsig's key. */
     statsigKeyEnv: null as string | null,
-    /** Path or package of the user's whose default export is an OpenFeature provider. */
-    openFeatureModule: null as string | null,
   },
   routing: {
     /** For a small task of a subagent: nothing, advice, or its model. */
@@ -206,12 +204,11 @@ function effectSchema() {
 
 function experimentsSchema() {
   return section(defaults.experiments, {
-    provider: z.enum(["local", "statsig", "openfeature"]),
+    provider: z.enum(["local", "statsig"]),
     waitMs: z.int().check(z.minimum(100), z.maximum(3_000)),
     statsigRules: z.nullable(text(1_000).check(z.minLength(1))),
     // A key has a hyphen, so none passes for a name.
     statsigKeyEnv: z.nullable(z.string().check(z.regex(/^[A-Za-z_]\w{0,99}$/))),
-    openFeatureModule: z.nullable(text(1_000).check(z.minLength(1))),
   });
 }
 

@@ -19,7 +19,6 @@ export interface ReplayEvent {
   readonly kind: (typeof replayKinds)[number];
   readonly tool?: string;
   readonly durationMs?: number;
-  readonly isEdit?: true;
   /** A checkpoint after it equals one before it. */
   readonly isSame?: true;
 }

@@ -2,19 +2,12 @@ import type { SettingValue } from "../contract/replay.ts";
 import type { MachineTrial } from "../contract/trials.ts";
 import { integer, json, real, serial, table, text } from "../shared/table.ts";
 
-/** Settings that differ from the defaults; named by their digest. */
-export const settingsSeen = table("settings_seen", {
-  hash: text().primary(),
-  changed: json<Record<string, SettingValue>>(),
-  at: integer(),
-});
-
 /** Settings, model and effort of a session from that time on. */
 export const sessionSettings = table("session_settings", {
   session: text().primary(),
   at: integer().primary(),
-  /** Digest of the settings that differ from the defaults. */
-  hash: text(),
+  /** Those that differ from the defaults. */
+  changed: json<Record<string, SettingValue>>(),
   model: text().nullable(),
   effort: text().nullable(),
 });
@@ -48,7 +41,7 @@ export const experiments = table("experiments", {
   body: json<MachineTrial>(),
 });
 
-export const recordingTables = [settingsSeen, sessionSettings, sessionDurations, exposures, experiments];
+export const recordingTables = [sessionSettings, sessionDurations, exposures, experiments];
 
 export const recordingIndexes: readonly string[] = [
   "CREATE UNIQUE INDEX exposures_units ON exposures (experiment, unit)",

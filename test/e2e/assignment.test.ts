@@ -55,12 +55,18 @@ it("[EX70] [EX75] [EX76] the hook of a session's start has Statsig assign by a f
   expect(exposures(home)).toHaveLength(assigned.length);
 });
 
-it("[EX71] [EX72] [EX76] a module that prints and hangs holds up no session for longer, and is never read", async () => {
-  const home = await withTrial({ provider: "openfeature", openFeatureModule: "./flags.mjs", waitMs: 100 });
-  writeFileSync(join(home.paths.home, "flags.mjs"), `console.log("read me"); process.exitCode = 1; while (true);`);
+it("[EX71] [EX72] [EX76] a package that prints and hangs holds up no session for longer, and is never read", async () => {
+  const home = await withTrial({ provider: "statsig", statsigKeyEnv: "HOME", waitMs: 100 });
+  const folder = join(home.paths.home, "node_modules/@statsig/serverless-client");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(
+    join(folder, "package.json"),
+    JSON.stringify({ name: "@statsig/serverless-client", main: "index.mjs" }),
+  );
+  writeFileSync(join(folder, "index.mjs"), `console.log("read me"); process.exitCode = 1; while (true);`);
   const { out } = startSession(home, 1);
   expect(out).not.toContain("read me");
-  expect(out).toContain("not assigned by openfeature");
+  expect(out).toContain("not assigned by statsig");
   expect(exposures(home)).toEqual([]);
-  expect(startSession(home, 2).out).toContain("not assigned by openfeature");
+  expect(startSession(home, 2).out).toContain("not assigned by statsig");
 });

@@ -139,18 +139,15 @@ function settingText({ key, from, to }: Pick<ExperimentView, "key" | "from" | "t
 }
 
 function sessionLines({ sessions, incomplete, activeHours, made, remade, means, deaths }: Report): Lines {
-  const { count, unsavedCalls, warned, medianLeadSeconds } = deaths;
+  const { count, unsavedCalls } = deaths;
   const left = incomplete > 0 ? ` ${pluralize(incomplete, "older session")} without their events left out.` : "";
   const remadeShare = Math.round((100 * remade) / made);
   const ofDeaths = count > 0 ? ` (${pluralize(unsavedCalls, "tool call")} in the deaths here)` : "";
-  const lead = medianLeadSeconds === null ? "" : `, half of these at least ${medianLeadSeconds.toFixed(0)} s before`;
   return [
     `${pluralize(sessions, "session")}, ${activeHours.toFixed(1)} active hours, ${pluralize(count, "death")}.${left}`,
     made > 0 && `The replay makes ${remadeShare} % of the ${made} checkpoints that were made.`,
     `\nOn this machine a death loses no recorded event: the journal keeps what checkpoints lack${ofDeaths}.`,
-    `A chat that continues on another machine has checkpoints only. A death at any active moment would lose there, on average, ${means.toolCalls.toFixed(2)} tool calls, ${means.edits.toFixed(2)} edits and the last ${means.seconds.toFixed(0)} s, for ${means.savesPerHour.toFixed(1)} checkpoints an hour.`,
-    count > 0 &&
-      `The risk was at danger or higher before ${warned} of ${pluralize(count, "death")}${lead}; it rises ${means.alarmsPerHour.toFixed(2)} times an hour.`,
+    `A chat that continues on another machine has checkpoints only. A death at any active moment would lose there, on average, ${means.toolCalls.toFixed(2)} tool calls and the last ${means.seconds.toFixed(0)} s, for ${means.savesPerHour.toFixed(1)} checkpoints an hour.`,
     "",
   ];
 }

@@ -196,10 +196,8 @@ const Variant = z.object({ key: z.string(), from: z.number(), value: z.number() 
 /** Means over sessions; rates are per active hour of all sessions together. */
 export const PolicyMeans = z.object({
   toolCalls: z.number(),
-  edits: z.number(),
   seconds: z.number(),
   savesPerHour: z.number(),
-  alarmsPerHour: z.number(),
 });
 export type PolicyMeans = Readonly<z.infer<typeof PolicyMeans>>;
 
@@ -231,9 +229,6 @@ export const ReplayReport = z.object({
     count,
     /** Tool calls that no checkpoint held, all deaths together: the journal held them. */
     unsavedCalls: count,
-    /** Deaths before which the risk was danger or higher without a break. */
-    warned: count,
-    medianLeadSeconds: z.number().nullable(),
   }),
   variants: z.array(Variant.extend({ comparison: Comparison })),
 });

@@ -1,115 +1,63 @@
-import { mean, median, sum } from "simple-statistics";
+import { mean, sum } from "simple-statistics";
 import type { Config } from "../../contract/config.ts";
 import type { Comparison, PolicyMeans, ReplayReport } from "../../contract/machine/learning.ts";
-import type { RiskLevel } from "../../contract/readings.ts";
-import type { ReplayEvent, ReplaySession } from "../../contract/replay.ts";
+import type { ReplaySession } from "../../contract/replay.ts";
 import { withSetting } from "../../shared/setting-keys.ts";
 import type { Variant } from "../parameters.ts";
 import { judgePairs } from "../exact-tests.ts";
-import { replay, type Replayed, type ReplayedSave, type SavePolicy } from "./replay.ts";
+import { isCall, replay, type SavePolicy } from "./replay.ts";
 
 /**
- * Content that the newest checkpoint lacks. On the machine itself the journal still has it; another
- * machine that continues the session has checkpoints only.
+ * Content that the newest checkpoint lacks, as means over every active moment as the moment of
+ * death. On the machine itself the journal still has it; another machine that continues the session
+ * has checkpoints only.
  */
-interface Unsaved {
+export interface Outcome {
   readonly toolCalls: number;
-  readonly edits: number;
   /** Time since the last checkpoint; 0 while nothing is unsaved. */
   readonly seconds: number;
-}
-
-/** Means over every active moment as the moment of death. */
-export interface Outcome extends Unsaved {
   /** Time with events; after five minutes without one a chat counts as idle. */
   readonly activeHours: number;
   readonly saves: number;
-  /** Rises to danger or higher. */
-  readonly alarms: number;
-  /** Seconds in danger or higher without a break until the death; null: it did not die. */
-  readonly warnedSeconds: number | null;
   /** Tool calls that no checkpoint held at the real death; null: it did not die. */
   readonly callsAtDeath: number | null;
 }
 
 export const idleAfterMs = 300_000;
-const nothing: Unsaved = { toolCalls: 0, edits: 0, seconds: 0 };
 
-/** [EX43] Pure. */
+/** [EX43] Pure. Between two events or checkpoints all but the time since a save is constant. */
 export function outcomeOf(session: ReplaySession, policy: SavePolicy): Outcome {
-  const replayed = replay(session, policy);
   const { events, end } = session;
-  const total = new Integral(replayed.saves, events[0]?.at ?? 0);
-  for (const [index, event] of events.entries()) total.add(event, index + 1, events[index + 1]?.at ?? end.at);
-  const { activeMs, sums } = total;
-  const average = (amount: number): number => (activeMs === 0 ? 0 : amount / activeMs);
-  const isDead = end.kind === "died";
-  return {
-    activeHours: activeMs / 3_600_000,
-    toolCalls: average(sums.toolCalls),
-    edits: average(sums.edits),
-    seconds: average(sums.seconds),
-    saves: replayed.saves.filter(({ isNew }) => isNew).length,
-    alarms: replayed.levels.filter(
-      ({ level }, index) => isAlarm(level) && !isAlarm(replayed.levels[index - 1]?.level ?? "safe"),
-    ).length,
-    warnedSeconds: isDead ? warnedSeconds(session, replayed) : null,
-    callsAtDeath: isDead ? total.unsaved.toolCalls : null,
-  };
-}
-
-/** Between two events or checkpoints all but the time since a save is constant. */
-class Integral {
-  readonly #saves: readonly ReplayedSave[];
-  #saved = 0;
-  #savedAt: number;
-  /** Its `seconds` is 0 while nothing is unsaved, otherwise 1. */
-  unsaved = nothing;
-  activeMs = 0;
-  /** Times ms. */
-  sums = nothing;
-
-  constructor(saves: readonly ReplayedSave[], startedAt: number) {
-    this.#saves = saves;
-    this.#savedAt = startedAt;
-  }
-
-  /** @param until the next event, or the end */
-  add({ at: eventAt, kind, isEdit }: ReplayEvent, events: number, until: number): void {
-    const isCall = kind === "tool_end" || kind === "tool_error";
-    const { toolCalls, edits } = this.unsaved;
-    this.unsaved = { toolCalls: toolCalls + (isCall ? 1 : 0), edits: edits + (isEdit === true ? 1 : 0), seconds: 1 };
-    const idleAt = Math.min(Math.max(until, eventAt), eventAt + idleAfterMs);
-    let from = eventAt;
-    for (let save = this.#saves[this.#saved]; save && save.events <= events; save = this.#saves[++this.#saved]) {
-      // A checkpoint in a long pause covers the events before it, too.
-      const at = Math.min(save.at, idleAt);
-      this.#addTime(from, at);
-      [from, this.#savedAt, this.unsaved] = [Math.max(from, at), save.at, nothing];
-    }
-    this.#addTime(from, idleAt);
-    this.activeMs += idleAt - eventAt;
-  }
-
-  #addTime(from: number, until: number): void {
+  const saves = replay(session, policy);
+  let [saved, savedAt, calls, isUnsaved] = [0, events[0]?.at ?? 0, 0, false];
+  let [activeMs, callSum, secondSum] = [0, 0, 0];
+  const addTime = (from: number, until: number): void => {
     const ms = Math.max(0, until - from);
-    const meanAge = Math.max(0, (from + until) / 2 - this.#savedAt) / 1_000;
-    const { toolCalls, edits, seconds } = this.unsaved;
-    this.sums = {
-      toolCalls: this.sums.toolCalls + toolCalls * ms,
-      edits: this.sums.edits + edits * ms,
-      seconds: this.sums.seconds + seconds * meanAge * ms,
-    };
+    callSum += calls * ms;
+    if (isUnsaved) secondSum += (ms * Math.max(0, (from + until) / 2 - savedAt)) / 1_000;
+  };
+  for (const [index, event] of events.entries()) {
+    const { at } = event;
+    if (isCall(event)) calls += 1;
+    isUnsaved = true;
+    const idleAt = Math.min(Math.max(events[index + 1]?.at ?? end.at, at), at + idleAfterMs);
+    let from = at;
+    for (let save = saves[saved]; save && save.events <= index + 1; save = saves[++saved]) {
+      // A checkpoint in a long pause covers the events before it, too.
+      const until = Math.min(save.at, idleAt);
+      addTime(from, until);
+      [from, savedAt, calls, isUnsaved] = [Math.max(from, until), save.at, 0, false];
+    }
+    addTime(from, idleAt);
+    activeMs += idleAt - at;
   }
-}
-
-function isAlarm(level: RiskLevel): boolean {
-  return level === "danger" || level === "critical";
-}
-
-function warnedSeconds({ end }: ReplaySession, { levels }: Replayed): number {
-  const rise = levels[levels.findLastIndex(({ level }) => !isAlarm(level)) + 1];
-  return rise === undefined ? 0 : Math.max(0, end.at - rise.at) / 1_000;
+  return {
+    toolCalls: activeMs === 0 ? 0 : callSum / activeMs,
+    seconds: activeMs === 0 ? 0 : secondSum / activeMs,
+    activeHours: activeMs / 3_600_000,
+    saves: saves.filter(({ isNew }) => isNew).length,
+    callsAtDeath: end.kind === "died" ? calls : null,
+  };
 }
 
 /** A difference of unsaved tool calls of at most this size makes no difference that matters. */
@@ -136,13 +84,10 @@ function compareWith(sessions: readonly ReplaySession[], controls: readonly Outc
 function meansOf(outcomes: readonly Outcome[]): PolicyMeans {
   const hours = sum(outcomes.map(({ activeHours }) => activeHours));
   const average = (read: (one: Outcome) => number): number => (outcomes.length === 0 ? 0 : mean(outcomes.map(read)));
-  const perHour = (read: (one: Outcome) => number): number => (hours === 0 ? 0 : sum(outcomes.map(read)) / hours);
   return {
     toolCalls: average(({ toolCalls }) => toolCalls),
-    edits: average(({ edits }) => edits),
     seconds: average(({ seconds }) => seconds),
-    savesPerHour: perHour(({ saves }) => saves),
-    alarmsPerHour: perHour(({ alarms }) => alarms),
+    savesPerHour: hours === 0 ? 0 : sum(outcomes.map(({ saves }) => saves)) / hours,
   };
 }
 
@@ -155,22 +100,18 @@ export function replayReport(
   const sessions = all.filter(({ isComplete, events }) => isComplete && events.length > 0);
   const outcomes = sessions.map((session) => outcomeOf(session, config));
   const atDeath = outcomes.flatMap(({ callsAtDeath }) => callsAtDeath ?? []);
-  const leads = outcomes.flatMap(({ warnedSeconds: seconds }) => (seconds === null || seconds === 0 ? [] : [seconds]));
   return {
     sessions: sessions.length,
     incomplete: all.length - sessions.length,
     activeHours: sum(outcomes.map(({ activeHours }) => activeHours)),
     ...remadeSaves(sessions, config),
     means: meansOf(outcomes),
-    deaths: {
-      count: atDeath.length,
-      unsavedCalls: sum(atDeath),
-      warned: leads.length,
-      medianLeadSeconds: leads.length === 0 ? null : median(leads),
-    },
-    variants: variants.map((variant) => ({
-      ...variant,
-      comparison: compareWith(sessions, outcomes, withSetting(config, variant.key, variant.value)),
+    deaths: { count: atDeath.length, unsavedCalls: sum(atDeath) },
+    variants: variants.map(({ key, from, value }) => ({
+      key,
+      from,
+      value,
+      comparison: compareWith(sessions, outcomes, withSetting(config, key, value)),
     })),
   };
 }
@@ -186,7 +127,7 @@ function remadeSaves(sessions: readonly ReplaySession[], config: Config): { made
       (before, [key, value]) => withSetting(before, key, value),
       config,
     );
-    const times = replay(session, own).saves.map(({ at }) => at);
+    const times = replay(session, own).map(({ at }) => at);
     made += session.saves.length;
     remade += session.saves.filter(({ at }) => times.some((one) => Math.abs(one - at) <= toleranceMs)).length;
   }

@@ -1,6 +1,6 @@
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { Config } from "../../contract/config.ts";
-import type { Reading, Readings, RiskLevel, RiskMark } from "../../contract/readings.ts";
+import type { Reading, Readings, RiskMark } from "../../contract/readings.ts";
 import type { ReplayEvent, ReplaySample, ReplaySession } from "../../contract/replay.ts";
 import { derive, merge, type ToolOutcome } from "../../policy/readings.ts";
 import { markReading, assess, timerTrigger, type SaveLimits } from "../../policy/risk.ts";
@@ -19,17 +19,6 @@ export interface ReplayedSave {
   readonly events: number;
   /** False: the newest checkpoint held the same state, and covers the later events too. */
   readonly isNew: boolean;
-}
-
-export interface ReplayedLevel {
-  readonly at: number;
-  readonly level: RiskLevel;
-}
-
-export interface Replayed {
-  readonly saves: readonly ReplayedSave[];
-  /** Changes of the risk level, oldest first. */
-  readonly levels: readonly ReplayedLevel[];
 }
 
 /** The shipped process takes its readings this often while it lives. */
@@ -57,7 +46,7 @@ const fixedTriggers: ReadonlySet<string> = new Set<Trigger>([
  * Runs the shipped rules for readings, risk and checkpoints over a recorded session.
  * Pure; linear in events, samples, and 15 s steps with unsaved events.
  */
-export function replay(session: ReplaySession, policy: SavePolicy): Replayed {
+export function replay(session: ReplaySession, policy: SavePolicy): readonly ReplayedSave[] {
   const run = new Run(policy);
   const { events, samples, saves } = session;
   const times = new Set(events.map(({ at }) => at));
@@ -71,13 +60,16 @@ export function replay(session: ReplaySession, policy: SavePolicy): Replayed {
   ].toSorted((one, other) => one.at - other.at);
   for (const { take } of steps) take();
   run.idleUntil(session.end.at);
-  return run.result;
+  return run.saves;
+}
+
+export function isCall({ kind }: Pick<ReplayEvent, "kind">): boolean {
+  return kind === "tool_end" || kind === "tool_error";
 }
 
 class Run {
   readonly #policy: SavePolicy;
-  readonly #saves: ReplayedSave[] = [];
-  readonly #levels: ReplayedLevel[] = [];
+  readonly saves: ReplayedSave[] = [];
   readonly #tools: ToolOutcome[] = [];
   #readings: Readings = {};
   #ofCalls: CallReadings = {};
@@ -93,10 +85,6 @@ class Run {
     this.#policy = policy;
   }
 
-  get result(): Replayed {
-    return { saves: this.#saves, levels: this.#levels };
-  }
-
   read({ at, readings }: ReplaySample, isObserved: boolean): void {
     this.idleUntil(at);
     const fresh = Object.fromEntries(
@@ -110,11 +98,10 @@ class Run {
     this.idleUntil(event.at);
     this.#events += 1;
     this.#isChanged ||= event.isSame !== true;
-    const isCall = event.kind === "tool_end" || event.kind === "tool_error";
-    if (isCall) this.#addCall(event);
+    if (isCall(event)) this.#addCall(event);
     const due = alwaysDue[event.kind];
     if (due !== undefined) this.saveAt(event.at, due);
-    else if (isCall) this.#observe();
+    else if (isCall(event)) this.#observe();
   }
 
   /** Time passes; while something is unsaved, the process takes readings. */
@@ -131,7 +118,7 @@ class Run {
     this.#now = Math.max(this.#now, at);
     const events = this.#events;
     const isNew = isMade || this.#isChanged;
-    if (isMade || events > this.#savedEvents) this.#saves.push({ at: this.#now, trigger, events, isNew });
+    if (isMade || events > this.#savedEvents) this.saves.push({ at: this.#now, trigger, events, isNew });
     this.#isChanged = false;
     this.#savedAt = this.#now;
     this.#savedEvents = this.#events;
@@ -154,7 +141,6 @@ class Run {
     const ofCalls = Object.entries(this.#ofCalls).map(([name, reading]) => [name, { ...reading, at: now }]);
     this.#readings = { ...this.#readings, ...Object.fromEntries(ofCalls), sinceCheckpointMs: measured(age, now) };
     const { level } = assess(this.#readings, this.#policy.risk, now);
-    if (level !== (this.#levels.at(-1)?.level ?? "safe")) this.#levels.push({ at: now, level });
     this.#mark = markReading(this.#mark, level, now);
     const trigger = timerTrigger(
       {

@@ -1,10 +1,7 @@
-/**
- * Reads a request on stdin, and writes its answer to descriptor 3: no output of a module of the
- * user is read.
- */
+/** Reads a request on stdin, answers on descriptor 3: no output of a package is read. */
 import { readFileSync, writeSync } from "node:fs";
 import { messageOf } from "../../shared/error.ts";
-import { answerRequest } from "./answer-request.ts";
+import { answerRequest } from "./statsig.ts";
 import type { ServiceAnswer, ServiceRequest } from "./service.ts";
 
 function end(answer: ServiceAnswer): never {

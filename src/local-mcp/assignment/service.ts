@@ -23,14 +23,12 @@ export interface ServiceRequest {
 }
 
 export type ServiceWork =
-  | { readonly kind: "check" }
   /** An experiment has the key of its setting as its name. */
   | { readonly kind: "choose"; readonly trials: readonly { readonly name: string; readonly unit: string }[] }
   | { readonly kind: "send"; readonly name: string; readonly units: readonly SentUnit[] };
 
 export interface SentUnit {
   readonly unit: string;
-  readonly arm: string;
   readonly measured: Readonly<Record<string, number>>;
 }
 
@@ -49,7 +47,7 @@ const maxProblemChars = 300;
 
 /**
  * [EX71] [EX72] Work of the configured service in a process of its own, which is killed at the
- * limit: whatever a package or a module of the user does, the caller gets an answer.
+ * limit: whatever its package does, the caller gets an answer.
  *
  * @param waitMs limit for the work itself
  */

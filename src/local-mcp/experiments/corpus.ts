@@ -7,15 +7,16 @@ import {
   type ReplaySession,
 } from "../../contract/replay.ts";
 import type { WorkState } from "../../contract/work-state.ts";
+import { isCall } from "../../experiments/replay/replay.ts";
 import type { PastOffer, PastSession } from "../../experiments/opportunities/history.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { checkpoints, crashes, hasContentSql, signals } from "../../store/session-tables.ts";
-import { isEdited, emptyState, fold } from "../sessions/work-state.ts";
+import { emptyState, fold } from "../sessions/work-state.ts";
 import * as journal from "../sessions/journal.ts";
 import { resolve, type RecoveryProgress } from "../recovery/resolution.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { latestSettings, settingsOfHash } from "../recording/session-settings.ts";
+import { latestSettings } from "../recording/session-settings.ts";
 
 export interface CorpusFilter {
   /** Epoch ms: sessions seen since. */
@@ -44,16 +45,14 @@ function toReplaySession(sql: Sql, session: sessions.Session): ReplaySession {
   const startedAt = Math.min(session.startedAt, entries[0]?.at ?? session.startedAt);
   const clock: Clock = (epochMs) => Math.max(0, Math.round(epochMs - startedAt));
   const events = toEvents(entries, clock);
-  const calls = events.filter(({ kind }) => kind === "tool_end" || kind === "tool_error").length;
-  const settings = latestSettings(sql, id);
   const toTime = rising(clock);
   const saves = savesOfSession.select(sql, "WHERE session = ? ORDER BY seq", id);
   return {
-    changed: settings && settingsOfHash(sql, settings.hash),
+    changed: latestSettings(sql, id)?.changed ?? null,
     events,
     samples: readSamples(sql, id, clock),
     saves: saves.map(({ at, trigger }) => ({ at: toTime(at), trigger })),
-    isComplete: calls >= session.toolCalls,
+    isComplete: events.filter(isCall).length >= session.toolCalls,
     end: endOf(sql, session, clock, events.at(-1)?.at ?? 0),
   };
 }
@@ -101,13 +100,8 @@ function isSameState(one: WorkState, other: WorkState): boolean {
 function eventOf(entry: JournalEntry): Omit<ReplayEvent, "at"> {
   if (entry.kind !== "tool_end" && entry.kind !== "tool_error")
     return { kind: replayKinds.find((kind) => kind === entry.kind) ?? "other" };
-  const isEdit = entry.kind === "tool_end" && isEdited(entry);
-  return {
-    kind: entry.kind,
-    tool: entry.name,
-    ...(entry.durationMs === undefined ? {} : { durationMs: Math.max(0, entry.durationMs) }),
-    ...(isEdit ? { isEdit } : {}),
-  };
+  const { kind, name: tool, durationMs } = entry;
+  return { kind, tool, ...(durationMs === undefined ? {} : { durationMs: Math.max(0, durationMs) }) };
 }
 
 function readSamples(sql: Sql, id: string, clock: Clock): ReplaySample[] {

@@ -373,10 +373,9 @@ function listDue(sql: Sql, now: number, provider: string): Due[] {
     const isStoppedByHand = trial.state === "stopped" && trial.violated === undefined;
     if (trial.provider !== provider || isStoppedByHand) return [];
     const counted = canaryUnits(sql, now, trial.id);
-    const units = counted.slice(trial.sent ?? 0).flatMap(({ session, isTreated, measured }) => {
-      const arm = isTreated ? "treatment" : "control";
-      return session === null ? [] : [{ unit: toUnit(trial.salt, session), arm, measured }];
-    });
+    const units = counted
+      .slice(trial.sent ?? 0)
+      .flatMap(({ session, measured }) => (session === null ? [] : [{ unit: toUnit(trial.salt, session), measured }]));
     return counted.length > (trial.sent ?? 0) ? [{ trial, units, until: counted.length }] : [];
   });
 }

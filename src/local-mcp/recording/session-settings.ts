@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import { defaults, type Config } from "../../contract/config.ts";
 import type { SettingValue } from "../../contract/replay.ts";
 import { findParameter, isInRange } from "../../experiments/parameters.ts";
@@ -6,9 +7,9 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { listKeys, settingAt, withSetting } from "../../shared/setting-keys.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
-import { sessionSettings, settingsSeen, exposures } from "../../store/recording-tables.ts";
+import { sessionSettings, exposures } from "../../store/recording-tables.ts";
 
-const settings = sessionSettings.pick("at", "hash", "model", "effort");
+const settings = sessionSettings.pick("at", "changed", "model", "effort");
 
 export type SessionSettings = RowOf<typeof settings>;
 
@@ -29,19 +30,6 @@ function changedSettings(config: Config): Record<string, SettingValue> {
   return Object.fromEntries(changed);
 }
 
-const hashes = new WeakMap<Config, string>();
-
-function settingsHash(config: Config): string {
-  const known = hashes.get(config);
-  if (known !== undefined) return known;
-  const hash = createHash("sha256")
-    .update(JSON.stringify(changedSettings(config)))
-    .digest("hex")
-    .slice(0, 16);
-  hashes.set(config, hash);
-  return hash;
-}
-
 export interface ChatModel {
   readonly model: string | null;
   readonly effort?: string | null;
@@ -58,32 +46,15 @@ export function recordSettings(
 ): void {
   const last = latestSettings(sql, sessionId);
   if (last === null) expose(sql, now, sessionId, answered);
-  const own = sessionConfig(sql, config, sessionId);
-  const next = { hash: settingsHash(own), ...chatModel(given, last) };
-  if (last !== null && isSame(last, next)) return;
-  const seen = { hash: next.hash, changed: changedSettings(own), at: now };
-  settingsSeen.insert(sql, seen, "ON CONFLICT (hash) DO NOTHING");
-  sessionSettings.put(sql, { session: sessionId, at: now, ...next });
-}
-
-function chatModel(
-  { model, effort }: ChatModel,
-  last: SessionSettings | null,
-): Pick<SessionSettings, "model" | "effort"> {
-  return { model: model ?? last?.model ?? null, effort: effort ?? last?.effort ?? null };
-}
-
-function isSame(one: Omit<SessionSettings, "at">, other: Omit<SessionSettings, "at">): boolean {
-  return one.hash === other.hash && one.model === other.model && one.effort === other.effort;
+  const changed = changedSettings(sessionConfig(sql, config, sessionId));
+  const model = given.model ?? last?.model ?? null;
+  const effort = given.effort ?? last?.effort ?? null;
+  if (last !== null && isDeepStrictEqual(last, { at: last.at, changed, model, effort })) return;
+  sessionSettings.put(sql, { session: sessionId, at: now, changed, model, effort });
 }
 
 export function latestSettings(sql: Sql, sessionId: string): SessionSettings | null {
   return settings.select(sql, "WHERE session = ? ORDER BY at DESC LIMIT 1", sessionId)[0] ?? null;
-}
-
-/** Null where the program that ran the session recorded none. */
-export function settingsOfHash(sql: Sql, hash: string): Record<string, SettingValue> | null {
-  return settingsSeen.find(sql, { hash })?.changed ?? null;
 }
 
 interface TrialValue {

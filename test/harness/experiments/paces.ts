@@ -64,7 +64,7 @@ export function paceSession(random: Random, pace: Pace, config: Config): ReplayS
 }
 
 function savesOf(session: ReplaySession, config: Config): ReplaySession["saves"] {
-  return replay(session, config).saves.map(({ at, trigger }) => ({ at, trigger }));
+  return replay(session, config).map(({ at, trigger }) => ({ at, trigger }));
 }
 
 /** The same session; none of its checkpoints was made in the last minutes before its death. */

@@ -60,8 +60,7 @@ function workingEvents(random: () => number): ReplayEvent[] {
 function workingEvent(random: () => number): Omit<ReplayEvent, "at"> {
   const kind = kinds[Math.floor(random() * kinds.length)] ?? "tool_end";
   if (kind === "assistant") return { kind };
-  const call = { kind, tool: `tool-${Math.floor(random() * 5)}`, durationMs: random() * 5_000 };
-  return kind === "tool_end" && random() < 0.3 ? { ...call, isEdit: true } : call;
+  return { kind, tool: `tool-${Math.floor(random() * 5)}`, durationMs: random() * 5_000 };
 }
 
 function fillingContext(events: readonly ReplayEvent[]): ReplaySample[] {

@@ -59,7 +59,7 @@ it("[EX70] by default SHIM assigns, starts no process, and no hook has an adapte
     external: ["better-sqlite3"],
     outfile: "hook.cjs",
   });
-  const adapters = Object.keys(metafile.inputs).filter((path) => /assignment\/answer|statsig|openfeature/.test(path));
+  const adapters = Object.keys(metafile.inputs).filter((path) => /assignment\/statsig|@statsig/.test(path));
   expect(adapters).toEqual([]);
 });
 
@@ -85,7 +85,7 @@ it("[EX70] a service is asked once, for a session that begins while a trial runs
 });
 
 it("[EX70] a session that the service does not take, and one of a paused project, are in no trial @night", () => {
-  const runtime = aServiceRuntime({ provider: "openfeature" });
+  const runtime = aServiceRuntime({ provider: "statsig" });
   started(runtime);
   runtime.serve("answer({ arms: [null], problems: [] });");
   aChat(runtime);
@@ -127,9 +127,7 @@ it("[EX74] an experiment keeps the provider with which it began; with another on
   started(service);
   const local = aServiceRuntime({}, service);
   aChat(local);
-  const other = aServiceRuntime({ provider: "openfeature" }, service);
-  aChat(other);
-  expect([armsOf(service), asked(local), asked(other)]).toEqual([[], 0, 0]);
+  expect([armsOf(service), asked(local)]).toEqual([[], 0]);
   const mine = aServiceRuntime({});
   started(mine);
   const later = aServiceRuntime({ provider: "statsig" }, mine);

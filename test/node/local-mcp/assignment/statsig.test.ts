@@ -1,11 +1,9 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
-import { OpenFeature } from "@openfeature/server-sdk";
 import { build } from "esbuild";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { defaults } from "#src/contract/config.ts";
-import { answerRequest } from "#src/local-mcp/assignment/answer-request.ts";
+import { answerRequest } from "#src/local-mcp/assignment/statsig.ts";
 import { chooseArm, toUnit } from "#src/local-mcp/recording/session-settings.ts";
 import type { ServiceAnswer, ServiceWork } from "#src/local-mcp/assignment/service.ts";
 import { statsigRules } from "#harness/experiments/statsig-rules.ts";
@@ -15,7 +13,6 @@ const name = "checkpoint.everyMs";
 const units = Array.from({ length: 60 }, (_, n) => toUnit("salt", `session ${n}`));
 const choose: ServiceWork = { kind: "choose", trials: units.map((unit) => ({ name, unit })) };
 const rules = statsigRules(name, ["control", "treatment"]);
-const sdk = pathToFileURL(join(process.cwd(), "node_modules/@openfeature/server-sdk/dist/esm/index.js")).href;
 
 const requests: { url: string; body: string }[] = [];
 let answer: (url: string) => Promise<Response> = async () => Promise.reject(new Error("no network"));
@@ -29,9 +26,8 @@ beforeEach(() => {
   });
 });
 
-afterEach(async () => {
+afterEach(() => {
   vi.unstubAllGlobals();
-  await OpenFeature.close();
 });
 
 function ask(
@@ -66,7 +62,7 @@ it("[EX23] [EX70] [EX73] live Statsig has its key from the environment, and is s
   expect((await ask(settings, choose, { env })).problems).toEqual([]);
   expect(requests.filter(({ body }) => body !== "")).toEqual([]);
   const unit = units[3] ?? "";
-  const sent = [{ unit, arm: "treatment", measured: { toolErrors: 0.25 } }];
+  const sent = [{ unit, measured: { toolErrors: 0.25 } }];
   expect(await ask(settings, { kind: "send", name, units: sent }, { env })).toEqual({ arms: [], problems: [] });
   const events = requests
     .flatMap(({ body }) => (body === "" ? [] : (JSON.parse(body) as { events: Record<string, unknown>[] }).events))
@@ -78,66 +74,23 @@ it("[EX23] [EX70] [EX73] live Statsig has its key from the environment, and is s
   ]);
 });
 
-/** A module in SHIM's folder, as a user would write it. */
-function aProviderModule(home: string, exported: string): string {
-  const path = join(home, "flags.mjs");
-  writeFileSync(
-    path,
-    `import { InMemoryProvider } from ${JSON.stringify(sdk)};
-     const variants = { control: "control", treatment: "treatment" };
-     const contextEvaluator = ({ targetingKey }) => (targetingKey < "8" ? "control" : "treatment");
-     const flags = { "${name}": { variants, defaultVariant: "control", disabled: false, contextEvaluator } };
-     class Mine extends InMemoryProvider {
-       kept = [];
-       track(...event) { this.kept.push(event); }
-       onClose() {}
-     }
-     ${exported}`,
-  );
-  return "./flags.mjs";
+/** A package in the place of Statsig's, which does this. */
+function aPackage(folder: string, text: string): void {
+  const path = join(folder, "node_modules/@statsig/serverless-client");
+  mkdirSync(path, { recursive: true });
+  const packaged = { name: "@statsig/serverless-client", main: "index.mjs" };
+  writeFileSync(join(path, "package.json"), JSON.stringify(packaged));
+  writeFileSync(join(path, "index.mjs"), text);
 }
 
-it.each(["export default new Mine(flags);", "export default async () => new Mine(flags);"])(
-  "[EX70] [EX28] OpenFeature assigns by the user's own module: %s",
-  async (exported) => {
-    const home = temporaryFolder();
-    const openFeatureModule = aProviderModule(home, exported);
-    const { arms, problems } = await ask({ provider: "openfeature", openFeatureModule }, choose, { home });
-    expect(problems).toEqual([]);
-    expect(arms).toEqual(units.map((unit) => (unit < "8" ? "control" : "treatment")));
-  },
-);
-
-it("[EX73] what an OpenFeature provider has kept it sends at its end", async () => {
-  const home = temporaryFolder();
-  const openFeatureModule = aProviderModule(home, "export default new Mine(flags);");
-  const close = vi.fn<(events: unknown) => void>();
-  const mine = (await import(pathToFileURL(join(home, "flags.mjs")).href)) as {
-    default: { kept: unknown; onClose: () => void };
-  };
-  mine.default.onClose = () => close(mine.default.kept);
-  const [unit = ""] = units;
-  const work: ServiceWork = { kind: "send", name, units: [{ unit, arm: "control", measured: { dollars: 2 } }] };
-  expect(await ask({ provider: "openfeature", openFeatureModule }, work, { home })).toEqual({ arms: [], problems: [] });
-  expect(close).toHaveBeenCalledWith([
-    ["exposure", { targetingKey: unit }, { experiment: name, arm: "control" }],
-    ["dollars", { targetingKey: unit }, { experiment: name, value: 2 }],
-  ]);
-});
-
-it("[EX72] a package of the user's is resolved from SHIM's folder, and nothing from the folder of a project", async () => {
-  const home = temporaryFolder();
-  const folder = join(home, "node_modules", "my-flags");
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "my-flags", main: "flags.mjs" }));
-  aProviderModule(folder, "export default new Mine(flags);");
-  const settings = { provider: "openfeature", openFeatureModule: "my-flags" } as const;
-  expect((await ask(settings, choose, { home })).problems).toEqual([]);
-  const project = temporaryFolder();
-  aProviderModule(project, "export default new Mine(flags);");
+it("[EX72] the package is resolved from SHIM's folder, and nothing from the folder of a project", async () => {
+  const [home, project] = [temporaryFolder(), temporaryFolder()];
+  aPackage(home, `throw new Error("of SHIM's folder");`);
+  aPackage(project, `throw new Error("of a project");`);
+  const settings = { provider: "statsig", statsigKeyEnv: "KEY" } as const;
   vi.spyOn(process, "cwd").mockReturnValue(project);
-  const { problems } = await ask({ provider: "openfeature", openFeatureModule: "./flags.mjs" }, choose);
-  expect(problems).toEqual([expect.stringContaining("flags.mjs")]);
+  const { problems } = await ask(settings, choose, { home, env: { KEY: "client-key" } });
+  expect(problems).toEqual(["of SHIM's folder"]);
   vi.restoreAllMocks();
 });
 
@@ -145,19 +98,8 @@ it.each<[Partial<(typeof defaults)["experiments"]>, string]>([
   [{ provider: "statsig" }, "Set experiments.statsigRules or experiments.statsigKeyEnv."],
   [{ provider: "statsig", statsigKeyEnv: "NO_KEY" }, "The environment has no NO_KEY."],
   [{ provider: "statsig", statsigRules: "none.json" }, "none.json"],
-  [{ provider: "openfeature" }, "Set experiments.openFeatureModule."],
-  [{ provider: "openfeature", openFeatureModule: "not-installed" }, "not-installed"],
-  [{ provider: "local" }, "no service is configured"],
 ])("[EX76] what a service lacks is in the answer: %j", async (settings, problem) => {
-  for (const work of [choose, { kind: "check" }] as const)
-    expect(await ask(settings, work)).toEqual({ arms: [], problems: [expect.stringContaining(problem)] });
-});
-
-it("[EX76] a default export that is no provider is named", async () => {
-  const home = temporaryFolder();
-  const openFeatureModule = aProviderModule(home, "export default 7;");
-  const { problems } = await ask({ provider: "openfeature", openFeatureModule }, { kind: "check" }, { home });
-  expect(problems).toEqual(["The default export of ./flags.mjs is no OpenFeature provider."]);
+  expect(await ask(settings, choose)).toEqual({ arms: [], problems: [expect.stringContaining(problem)] });
 });
 
 it("[EX27] rules that Statsig cannot read, an experiment that it does not know, and late rules are problems", async () => {
@@ -182,7 +124,7 @@ it("[EX27] rules that Statsig cannot read, an experiment that it does not know, 
 
 it("[EX26] a package that is not installed is named with its command, and none is in a bundle", async () => {
   const { metafile } = await build({
-    entryPoints: ["src/local-mcp/assignment/answer-request.ts"],
+    entryPoints: ["src/local-mcp/assignment/statsig.ts"],
     bundle: true,
     platform: "node",
     format: "cjs",
@@ -191,11 +133,7 @@ it("[EX26] a package that is not installed is named with its command, and none i
   });
   expect(Object.keys(metafile.inputs).filter((path) => path.includes("node_modules"))).toEqual([]);
   const home = temporaryFolder();
-  const broken = join(home, "node_modules/@statsig/serverless-client");
-  mkdirSync(broken, { recursive: true });
-  const packaged = { name: "@statsig/serverless-client", main: "index.mjs" };
-  writeFileSync(join(broken, "package.json"), JSON.stringify(packaged));
-  writeFileSync(join(broken, "index.mjs"), 'import "not-installed-at-all";');
+  aPackage(home, 'import "not-installed-at-all";');
   writeFileSync(join(home, "rules.json"), rules);
   const { problems } = await ask({ provider: "statsig", statsigRules: "rules.json" }, choose, { home });
   expect(problems).toEqual([
