@@ -5,14 +5,7 @@ import type { Finding } from "../analysis/finding.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { analyze } from "../tool-runner/analyze.ts";
 import { inCommit } from "../transform/worktree.ts";
-import {
-  describe,
-  isToolSettings,
-  sourceExtension,
-  type Candidate,
-  type Fixer,
-  type PlanRequest,
-} from "./candidate.ts";
+import { isToolSettings, sourceExtension, type Candidate, type Fixer, type PlanRequest } from "./candidate.ts";
 import { baselineRefusal, measureBefore, type ChangeOptions } from "./change.ts";
 import { applyFixer, isUnusedName, removeUnused } from "./fix.ts";
 import type { Measured } from "./measure.ts";
@@ -32,7 +25,6 @@ interface PlanInput extends Pick<PlanRequest, "maxTasks" | "only"> {
   readonly signal: AbortSignal;
 }
 
-const maxReported = 50;
 const maxNotes = 50;
 const maxNoteChars = 300;
 
@@ -56,9 +48,12 @@ export async function makePlan(options: ChangeOptions, input: PlanInput): Promis
     method === "fix" || (method === "worker" && claude !== null && astGrep !== null);
   const doable = all.filter(isDone);
   const candidates = doable.slice(0, maxTasks);
-  const others = all.filter((one) => !isDone(one));
+  const left = (method: Candidate["method"]): number =>
+    all.filter((one) => one.method === method && !isDone(one)).length;
   const failed = tools.filter(({ status }) => status === "failed");
   const counts = [
+    [left("worker"), "need a worker, which is not set up"],
+    [left("person"), "are for a person"],
     [doable.length - candidates.length, "more are worth a change than this run may try"],
     [findings.length - open.length, "findings are left out: by --only, or since their change was rejected or waits"],
   ] as const;
@@ -68,10 +63,6 @@ export async function makePlan(options: ChangeOptions, input: PlanInput): Promis
       base: commit,
       findings: findings.length,
       tools: tools.filter(({ status }) => status === "ran").map(({ name }) => name),
-      reported: others
-        .slice(0, maxReported)
-        .map((one) => ({ method: one.method, subject: one.subject, what: describe(one) })),
-      notReported: Math.max(0, others.length - maxReported),
       notes: [
         ...notes,
         ...(astGrep === null ? [`No unused code is removed, and no worker was used: ${needsParser}.`] : []),

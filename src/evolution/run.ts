@@ -27,9 +27,6 @@ export const RunFacts = z.object({
   base: z.string(),
   findings: z.int(),
   tools: z.array(z.string()),
-  /** Candidates that are only named: for a person, or for a worker that is not set up. */
-  reported: z.array(z.object({ method: Candidate.shape.method, subject: z.string(), what: z.string() })).max(50),
-  notReported: z.int().default(0),
   notes: z.array(z.string()).max(50),
 });
 export type RunFacts = z.infer<typeof RunFacts>;

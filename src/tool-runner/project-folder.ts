@@ -1,4 +1,4 @@
-import { closeSync, existsSync, lstatSync, openSync, readFileSync, readSync, realpathSync, statSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readSync, realpathSync, statSync } from "node:fs";
 import { dirname, extname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Detection, InstalledTool, ProjectView } from "../analysis/adapter.ts";
@@ -78,16 +78,12 @@ function toolIn(modules: string, packageName: string, program: string): Installe
   return { path, isScript: isScript(path), version: versionOf(path, packageName) };
 }
 
-/** The files in `.bin` that are no links are shell scripts of package managers. */
+/** As its package names it; what package managers write into `.bin` is not read. */
 function programFile(modules: string, packageName: string, program: string): string | null {
-  const link = join(modules, ".bin", program);
-  const stat = lstatSync(link, { throwIfNoEntry: false });
-  if (stat?.isSymbolicLink()) return link;
   const folder = join(modules, packageName);
   const manifest = parseObject(readText(join(folder, "package.json")) ?? "");
   const own = textAt(objectAt(manifest, "bin"), program) ?? textAt(manifest, "bin");
-  if (own !== null) return join(folder, own);
-  return stat?.isFile() ? link : null;
+  return own === null ? null : join(folder, own);
 }
 
 function isScript(path: string): boolean {

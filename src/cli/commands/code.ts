@@ -1,13 +1,13 @@
 import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
-import { basename, dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import * as z from "zod";
 import { toolNames } from "../../analysis/adapter.ts";
 import { Baseline, toBaseline } from "../../analysis/finding.ts";
 import { toMarkdown, toSarif, toText } from "../../analysis/formats.ts";
+import { parseReport, type FileMutants } from "../../analysis/mutants.ts";
 import type { Report } from "../../analysis/report.ts";
 import { Duration, File, Folder } from "../../contract/machine/forms.ts";
-import { MutantsInput, type MutantsReport } from "../../mutation/stryker.ts";
 import { writeAtomically } from "../../platform/private-files.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
@@ -15,7 +15,7 @@ import { type AnalysisOptions, analyze } from "../../tool-runner/analyze.ts";
 import { trustOf } from "../../tool-runner/project-folder.ts";
 import { TransformInput } from "../../transform/change.ts";
 import type { Transformed } from "../../transform/run-transform.ts";
-import { type CliResult, exitCodes, wrongUsage } from "../answer.ts";
+import { type Answer, type CliResult, exitCodes, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
 import type { Lines } from "../views.ts";
@@ -60,12 +60,12 @@ export function addCommand(program: Command, cli: Cli): void {
     own: [new Option("--no-tests", "with --branch: run no tests")],
   };
   defineProgram(cli, code.command("transform"), transformation, (input) => transform(cli, input));
-  const mutation = {
+  const mutants = {
     input: MutantsInput,
-    summary: "Small changes of these files that no test notices: Stryker tries them on your last commit.",
+    summary: "Small changes of your code that no test notices, from a report of Stryker.",
     rest: "files",
   };
-  defineProgram(cli, code.command("mutants"), mutation, (input) => findMutants(cli, input));
+  defineProgram(cli, code.command("mutants"), mutants, (input) => Promise.resolve(showMutants(cli, input)));
   addEvolve(code, cli);
 }
 
@@ -198,25 +198,29 @@ function resultText({ isIdempotent, tests, base, branch }: Transformed): string 
   return `${repeat} ${judged}. It is on the branch ${branch}, from ${base.slice(0, 12)}; nothing is merged.`;
 }
 
+const MutantsInput = z.strictObject({
+  files: z.array(z.string()).default([]),
+  report: File.default("reports/mutation/mutation.json").describe("Stryker's report as JSON"),
+});
+
 /** [MU31] Exit code 1 where a mutant survives. */
-async function findMutants(cli: Cli, input: MutantsInput): Promise<CommandResult> {
-  const { findSurvivors } = await import("../../mutation/stryker.ts");
-  const found = await findSurvivors(cli.context, input, { cwd: cli.io.cwd, signal: cli.io.interrupted() });
-  if (!found.ok) return found;
-  const { files, uncommitted } = found.value;
-  const hasSurvivor = files.some(({ survivors }) => survivors.length > 0);
-  const exit = hasSurvivor ? exitCodes.failed : exitCodes.ok;
-  const text = [
-    ...files.flatMap(mutantLines),
-    uncommitted > 0 && `Your ${pluralize(uncommitted, "path")} with changes that are not committed were left out.`,
-  ];
-  return ok({ data: found.value, text, isVerbatim: true, exit });
+function showMutants({ io }: Cli, { files: only, report }: z.infer<typeof MutantsInput>): CliResult<Answer> {
+  const path = resolve(io.cwd, report);
+  if (!existsSync(path))
+    return wrongUsage(`there is no report ${path}: \`npx stryker run --reporters json\` makes one.`);
+  const parsed = parseReport(readFileSync(path, "utf8"), only);
+  if (!parsed.ok) return wrongUsage(`${path}: ${parsed.error}.`);
+  const files = parsed.value;
+  const missing = only.find((name) => files.every(({ file }) => file !== name));
+  if (missing !== undefined) return wrongUsage(`${path} has no file ${missing}.`);
+  const exit = files.some(({ survivors }) => survivors.length > 0) ? exitCodes.failed : exitCodes.ok;
+  return ok({ data: { files }, text: files.flatMap(mutantLines), isVerbatim: true, exit });
 }
 
 const maxChars = 60;
 
 /** One line for each survivor, below its file. */
-function mutantLines({ file, counts, survivors }: MutantsReport["files"][number]): string[] {
+function mutantLines({ file, counts, survivors }: FileMutants): string[] {
   const { killed, timeout, survived, invalid } = counts;
   return [
     `${file}: ${survived} survived, ${killed + timeout} noticed by a test${invalid > 0 ? `, ${invalid} invalid` : ""}.`,

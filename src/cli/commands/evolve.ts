@@ -189,13 +189,8 @@ function limitsText({ timeMs, costMicros }: RunLimits): string {
   return `It ends after at most ${age(timeMs)} of time${cost}. Mechanical changes cost nothing. Nothing is merged.`;
 }
 
-function factLines({ reported, notReported, notes }: RunFacts): Lines {
-  return [
-    reported.length > 0 && "Only reported:",
-    ...reported.map(({ method, what }) => `  - ${what} (${method === "worker" ? "needs a worker" : "for a person"})`),
-    reported.length > 0 && notReported > 0 && `  and ${notReported} more`,
-    ...notes.map((note) => `Note: ${note}`),
-  ];
+function factLines({ notes }: RunFacts): Lines {
+  return notes.map((note) => `Note: ${note}`);
 }
 
 /** [EV12] */

@@ -63,8 +63,6 @@ const facts = {
   base: "c",
   findings: 0,
   tools: [],
-  reported: [],
-  notReported: 0,
   notes: [],
 };
 
