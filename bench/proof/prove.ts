@@ -108,7 +108,7 @@ function fixSeeded(
   faults: string[],
 ): NonNullable<Proof["fixed"]> & { readonly branches: readonly string[] } {
   const branches: string[] = [];
-  for (const what of ["lint-fix:oxlint", writeRemoval(scratch, fresh)]) {
+  for (const what of ["lint-fix", writeRemoval(scratch, fresh)]) {
     const [branch] = attempt(faults, what, () => shim.transform(root, what)?.branch);
     if (!branch) continue;
     git(root, "merge", "--quiet", "--ff-only", branch);

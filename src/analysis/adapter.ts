@@ -32,9 +32,8 @@ export type Detection =
       /** How the project's own code would run or write; null: it cannot. */
       readonly risk: string | null;
     }
-  /** The project is set up for the tool, or nothing else does its work. */
-  | { readonly kind: "missing"; readonly why: string }
-  | { readonly kind: "unused"; readonly why: string };
+  /** The project is set up for the tool, which cannot be started. */
+  | { readonly kind: "missing"; readonly why: string };
 
 export interface CommandContext {
   readonly project: ProjectView;
@@ -79,7 +78,8 @@ export interface ToolCommand {
 export interface Adapter {
   readonly name: ToolName;
   readonly kinds: readonly Kind[];
-  readonly detect: (project: ProjectView) => Detection;
+  /** Null: the project does not use it. */
+  readonly detect: (project: ProjectView) => Detection | null;
   readonly command: (context: CommandContext) => ToolCommand;
   /** The error says why the output is no report. */
   readonly parse: (output: ToolOutput, context: ParseContext) => Result<Parsed, string>;
@@ -101,10 +101,10 @@ interface Needed {
 export function detectTool(
   project: ProjectView,
   { packageName, program = packageName, setUp, risk }: Needed,
-): Detection {
+): Detection | null {
   const tool = project.findTool(packageName, program);
   if (typeof tool === "string") return { kind: "missing", why: tool };
   if (tool !== null) return { kind: "ready", tool, risk };
-  if (setUp === null) return { kind: "unused", why: `${packageName} is not installed` };
+  if (setUp === null) return null;
   return { kind: "missing", why: `${setUp}, but ${packageName} is not installed in node_modules` };
 }

@@ -42,9 +42,9 @@ export function toText(report: Report): string {
     (finding) =>
       `${position(finding)}  ${finding.level}  ${oneLine(finding.message, Infinity)}  [${ruleNames(finding)}]`,
   );
-  const tools = report.tools
-    .filter(({ status }) => status !== "unused")
-    .map((tool) => `${tool.name.padEnd(10)}  ${tool.version ?? "-"}  ${oneLine(toolState(tool), Infinity)}`);
+  const tools = report.tools.map(
+    (tool) => `${tool.name.padEnd(10)}  ${tool.version ?? "-"}  ${oneLine(toolState(tool), Infinity)}`,
+  );
   const hotspots = report.hotspots
     .slice(0, maxHotspots)
     .map(({ file, complexity, commits }) => `${file}  complexity ${complexity}, ${commits} commits in a year`);
@@ -70,9 +70,7 @@ export function toMarkdown(report: Report): string {
   const rows = shown
     .slice(0, maxRows)
     .map((finding) => [position(finding), finding.level, finding.message, ruleNames(finding)]);
-  const tools = report.tools
-    .filter(({ status }) => status !== "unused")
-    .map((tool) => [tool.name, tool.version ?? "", toolState(tool)]);
+  const tools = report.tools.map((tool) => [tool.name, tool.version ?? "", toolState(tool)]);
   const hotspots = report.hotspots.map(({ file, complexity, commits, score }) => [file, complexity, commits, score]);
   const rest = shown.length - maxRows;
   const parts = [

@@ -8,10 +8,9 @@ export const ToolRun = z.object({
   kinds: z.array(z.enum(kinds)),
   /**
    * ran: its findings count; failed: it crashed, was stopped, or gave no report; missing: expected
-   * but not installed; untrusted: would run code of a project that is not trusted; unused: the
-   * project does not use it.
+   * but not installed; untrusted: would run code of a project that is not trusted.
    */
-  status: z.enum(["ran", "failed", "missing", "untrusted", "unused"]),
+  status: z.enum(["ran", "failed", "missing", "untrusted"]),
   version: z.string().nullable(),
   /** Null for a tool that ran. */
   why: z.string().nullable(),
@@ -25,7 +24,6 @@ export const Hotspot = z.object({
   file: z.string(),
   complexity: z.int(),
   commits: z.int(),
-  lines: z.int(),
   score: z.int(),
 });
 export type Hotspot = z.infer<typeof Hotspot>;
@@ -73,36 +71,16 @@ export const packages: Readonly<Record<Kind, string>> = {
   "dead code": "fallow",
 };
 
-export interface FileChurn {
-  readonly commits: number;
-  /** Added and deleted. */
-  readonly lines: number;
-}
-
-/** Parses `git log -z --numstat --no-renames --format=`: one record for each file of a commit. */
-export function parseChurn(text: string): Map<string, FileChurn> {
-  const churn = new Map<string, FileChurn>();
-  for (const record of text.split("\0")) {
-    const [, added, deleted, file] = /^\s*(\d+|-)\t(\d+|-)\t([\s\S]+)$/.exec(record) ?? [];
-    if (file === undefined) continue;
-    const { commits, lines } = churn.get(file) ?? { commits: 0, lines: 0 };
-    // Binary files have no lines.
-    const changed = [added, deleted].reduce((sum, count) => sum + (Number(count) || 0), 0);
-    churn.set(file, { commits: commits + 1, lines: lines + changed });
-  }
-  return churn;
-}
-
 const maxHotspots = 20;
 
 /** [AN10] Files by complexity times commits; a file without either is none. */
 export function findHotspots(
   complexities: readonly FileComplexity[],
-  churn: ReadonlyMap<string, FileChurn>,
+  commitsByFile: ReadonlyMap<string, number>,
 ): Hotspot[] {
   const hotspots = complexities.flatMap(({ file, complexity }) => {
-    const changes = churn.get(file);
-    return changes && complexity > 0 ? [{ file, complexity, ...changes, score: complexity * changes.commits }] : [];
+    const commits = commitsByFile.get(file) ?? 0;
+    return commits > 0 && complexity > 0 ? [{ file, complexity, commits, score: complexity * commits }] : [];
   });
   return hotspots.toSorted((a, b) => b.score - a.score || compare(a.file, b.file)).slice(0, maxHotspots);
 }

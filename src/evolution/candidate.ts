@@ -62,10 +62,6 @@ export function isToolSettings(path: string): boolean {
   return toolSettings.test(path.slice(path.lastIndexOf("/") + 1)) && !/\.test\.\w+$/.test(path);
 }
 
-/** Exceptions of the judge. */
-export const JudgeRules = z.object({ allowsApi: z.boolean().default(false) });
-export type JudgeRules = z.infer<typeof JudgeRules>;
-
 /** [EV8] Bounds of a run as a whole. */
 export const RunLimits = z.object({
   /** Counts from the submission, by the coordinator's clock. */
@@ -78,7 +74,8 @@ export const PlanRequest = z.object({
   evolve: z.literal("plan").default("plan"),
   maxTasks: z.int().min(1).max(50).default(10),
   only: z.array(z.string().min(1).max(200)).max(50).default([]),
-  rules: JudgeRules.prefault({}),
+  /** Whether changes of the public API are kept. */
+  allowsApi: z.boolean().default(false),
   limits: RunLimits.prefault({}),
 });
 export type PlanRequest = z.infer<typeof PlanRequest>;
@@ -88,7 +85,7 @@ export const EvolveTask = z.union([
   z.object({
     evolve: z.literal("change"),
     candidate: Candidate,
-    rules: JudgeRules,
+    allowsApi: z.boolean(),
     limits: RunLimits,
   }),
   z.object({ evolve: z.literal("report") }),

@@ -116,7 +116,7 @@ async function change(work: Work): Promise<RunOutcome> {
 async function makeAndJudge(work: Work, base: string, before: Measured): Promise<RunOutcome> {
   const { options, run, task, git } = work;
   const { deps, project, limitMs, tests } = options;
-  const { candidate, rules } = task;
+  const { candidate, allowsApi } = task;
   const { signal } = run;
   const made = await make(work, base);
   if (made !== null) return made;
@@ -129,7 +129,7 @@ async function makeAndJudge(work: Work, base: string, before: Measured): Promise
   if (signal.aborted) return { kind: "stopped" };
   if (!after.ok) return reject(work, base, commit, [after.error]);
   const astGrep = await loadAstGrep(join(project.top, project.prefix));
-  const reasons = judge({ before, after: after.value, candidate, rules, changes, astGrep });
+  const reasons = judge({ before, after: after.value, candidate, allowsApi, changes, astGrep });
   if (reasons.length > 0) return reject(work, base, commit, reasons);
   return { kind: "done", result: toVerdict(before, after.value) };
 }
@@ -183,7 +183,7 @@ export const workerRules = [
 ].join("\n");
 
 /** For the prompt of a model: its text is data, which the prompt fences. */
-function toPayload({ candidate, rules }: ChangeTask): object {
+function toPayload({ candidate, allowsApi }: ChangeTask): object {
   const findings = candidate.findings.map(({ tool, rule, file, range, message }) => ({
     tool,
     rule,
@@ -191,7 +191,7 @@ function toPayload({ candidate, rules }: ChangeTask): object {
     range,
     message,
   }));
-  return { goal: candidate.subject, files: candidate.files, findings, mayChangeApi: rules.allowsApi };
+  return { goal: candidate.subject, files: candidate.files, findings, mayChangeApi: allowsApi };
 }
 
 /** Larger files are data. */
@@ -226,10 +226,7 @@ async function readText(git: Git, mode: string, id: string): Promise<string | nu
 }
 
 function toVerdict(before: Measured, after: Measured): Verdict {
-  return {
-    findings: { before: before.findings.length, after: after.findings.length },
-    isApiCompared: before.api !== null && after.api !== null,
-  };
+  return { findings: { before: before.findings.length, after: after.findings.length } };
 }
 
 /** @param isRetryable whether the same task may succeed later */

@@ -98,8 +98,8 @@ async function submitPlan(options: ChangeOptions, run: TaskRun, request: PlanReq
   if (!plan.ok) return signal.aborted ? { kind: "stopped" } : failed(plan.error);
   const { candidates, facts } = plan.value;
   const { type, task } = run.task;
-  const { rules, limits } = request;
-  const tasks = toTasks(candidates, { type, tag: runTag(project), rules, limits, facts });
+  const { allowsApi, limits } = request;
+  const tasks = toTasks(candidates, { type, tag: runTag(project), allowsApi, limits, facts });
   // The same task submits the same run once, however often it is tried.
   const submitted = await workspace.call("tasks.submit", { tasks, requestId: `evolve-${task}` });
   if (!submitted.ok) return failed(submitted.error.message, submitted.error.code !== "key_reused");

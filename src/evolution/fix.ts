@@ -78,7 +78,7 @@ async function fixLint(
   const all = prefix === "" ? [] : [prefix];
   const report = await runTransform(deps, {
     source: { top, repository, base: await resolveCommit(git, "HEAD") },
-    change: () => ok({ kind: "lint-fix", linter: null }),
+    change: () => ok({ kind: "lint-fix" }),
     paths: files.length === 0 ? all : files.map((file) => posix.join(prefix, file)),
     isTrusted: true,
     offer: null,

@@ -1,5 +1,5 @@
 import { conceptOf, type Finding } from "../analysis/finding.ts";
-import { isToolSettings, sourceExtension, type Candidate, type JudgeRules } from "./candidate.ts";
+import { isToolSettings, sourceExtension, type Candidate } from "./candidate.ts";
 import { isUnusedName, namesOf } from "./fix.ts";
 import type { Measured } from "./measure.ts";
 import { findSilencers, needsParser, type AstGrep } from "./silencers.ts";
@@ -18,7 +18,7 @@ export interface JudgeInput {
   readonly before: Measured;
   readonly after: Measured;
   readonly candidate: Candidate;
-  readonly rules: JudgeRules;
+  readonly allowsApi: boolean;
   readonly changes: readonly FileDelta[];
   /** The parser; null where it is not installed. */
   readonly astGrep: AstGrep | null;
@@ -97,8 +97,8 @@ function named(findings: readonly Finding[]): string {
 }
 
 /** [EV6] Nothing that was declared changes or goes; unused exports may, and more may come. */
-function judgeApi({ before, after, candidate, rules }: JudgeInput): string[] {
-  if (rules.allowsApi || before.api === null) return [];
+function judgeApi({ before, after, candidate, allowsApi }: JudgeInput): string[] {
+  if (allowsApi || before.api === null) return [];
   if (after.api === null) return ["the declarations of the package cannot be made any more"];
   const now = new Set(after.api);
   const names = new Set(after.api.map(nameOf));

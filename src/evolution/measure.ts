@@ -93,7 +93,7 @@ async function declarations(
   signal: AbortSignal,
 ): Promise<Result<string[], string>> {
   const detected = tsc.detect(openProject(folder));
-  if (detected.kind !== "ready") return err(detected.why);
+  if (detected?.kind !== "ready") return err(detected?.why ?? "there is no tsconfig.json");
   // Files beside the project are written beside the folder of the output.
   const out = join(own, "reports", "a", "b", "declarations");
   mkdirSync(out, { recursive: true });

@@ -10,15 +10,7 @@ import type { Failure } from "../shared/failure.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { ok, type Result } from "../shared/result.ts";
 import type { RepositoryProject } from "../transform/worktree.ts";
-import {
-  Candidate,
-  describe,
-  EvolveTask,
-  methodText,
-  type ChangeTask,
-  type JudgeRules,
-  type RunLimits,
-} from "./candidate.ts";
+import { Candidate, describe, EvolveTask, methodText, type ChangeTask, type RunLimits } from "./candidate.ts";
 import { runTag, type Decisions } from "./decisions.ts";
 import { ruleName } from "./rank.ts";
 
@@ -35,7 +27,7 @@ export interface TaskOptions {
   readonly type: string;
   /** Found again by it. */
   readonly tag: string;
-  readonly rules: JudgeRules;
+  readonly allowsApi: boolean;
   readonly limits: RunLimits;
   readonly facts: RunFacts;
 }
@@ -53,7 +45,7 @@ function refOf(index: number): string {
  * for those before it that have a file in common: no two change a file at the same time.
  */
 export function toTasks(candidates: readonly Candidate[], options: TaskOptions): SubmittedTask[] {
-  const { type, rules, limits, facts } = options;
+  const { type, allowsApi, limits, facts } = options;
   const tags = [options.tag];
   const budget = limits.costMicros === null ? undefined : { costMicros: limits.costMicros };
   const changes = candidates.map((candidate, at): SubmittedTask => {
@@ -62,7 +54,7 @@ export function toTasks(candidates: readonly Candidate[], options: TaskOptions):
     const before = candidates
       .slice(0, at)
       .flatMap((one, index) => (one.files.some((file) => files.has(file)) ? refOf(index) : []));
-    const payload: ChangeTask = { evolve: "change", candidate, rules, limits };
+    const payload: ChangeTask = { evolve: "change", candidate, allowsApi, limits };
     return {
       type,
       ref: refOf(at),
@@ -81,10 +73,7 @@ export function toTasks(candidates: readonly Candidate[], options: TaskOptions):
 }
 
 /** [EV12] Result of a change that was kept. */
-export const Verdict = z.object({
-  findings: z.object({ before: z.int(), after: z.int() }),
-  isApiCompared: z.boolean(),
-});
+export const Verdict = z.object({ findings: z.object({ before: z.int(), after: z.int() }) });
 export type Verdict = z.infer<typeof Verdict>;
 
 const Tried = z.object({

@@ -70,7 +70,7 @@ function toOutcome(reports: string, run: TaskRun, report: Report): RunOutcome {
   run.onOutput(toText(report));
   const path = keepOutput(reports, run.task, `${JSON.stringify(report, null, 2)}\n`);
   if (!report.tools.some(({ status }) => status === "ran")) {
-    const reasons = report.tools.filter(({ status }) => status !== "unused").map(({ name, why }) => `${name}: ${why}`);
+    const reasons = report.tools.map(({ name, why }) => `${name}: ${why}`);
     return finalFailure(["no tool ran", ...reasons].join("; "));
   }
   const summary = JSON.parse(redact(JSON.stringify(summarize(report))).text) as { [key: string]: Json };
@@ -91,14 +91,13 @@ function summarize({ tools, findings, hotspots, totals, comparedWith, notCovered
     const short = message.slice(0, maxMessageChars);
     return { tool, rule, level, file, line: range?.line ?? null, message: short, fingerprint, isNew: isNew ?? null };
   });
-  const used = tools.filter(({ status }) => status !== "unused");
   return {
     totals,
     comparedWith,
     findings: shown,
     omitted: findings.length - shown.length,
     hotspots: hotspots.slice(0, maxHotspots),
-    tools: used.map(({ name, version, status, why }) => ({ name, version, status, why })),
+    tools: tools.map(({ name, version, status, why }) => ({ name, version, status, why })),
     notCovered,
     notes,
   };

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Adapter, InstalledTool, Parsed, ProjectView, ToolName } from "../analysis/adapter.ts";
+import type { Adapter, Detection, InstalledTool, Parsed, ProjectView, ToolName } from "../analysis/adapter.ts";
 import { adapters } from "../analysis/adapters/adapters.ts";
 import {
   compareWithBaseline,
@@ -15,7 +15,7 @@ import { countTotals, findHotspots, notCovered, type Report, type ToolRun } from
 import { err, ok, type Result } from "../shared/result.ts";
 import { GitError } from "../snapshots/git.ts";
 import { findCommit } from "../worker-runner/work-git.ts";
-import { copyCommit, findRepository, hasTrackedFiles, ignoredFiles, readChurn, type Repository } from "./history.ts";
+import { copyCommit, countCommits, findRepository, hasTrackedFiles, ignoredFiles, type Repository } from "./history.ts";
 import { modulesOf, openCopy, openProject, projectPath } from "./project-folder.ts";
 import { defaultTimeMs, missingLimits, runTool } from "./run-tool.ts";
 
@@ -92,7 +92,7 @@ class Analysis {
     const isPresent = (file: string): boolean => existsSync(join(project.root, file));
     const findings = before ? compareWithBaseline(found, before, isPresent) : found;
     const tools = results.map(({ run }) => run);
-    const churn = this.#repository ? await readChurn(this.#repository, now()) : new Map();
+    const commits = this.#repository ? await countCommits(this.#repository, now()) : new Map<string, number>();
     return {
       version: 1,
       folder,
@@ -106,7 +106,7 @@ class Analysis {
             : null
           : { kind: "commit", name: since },
       // The rule of a linter comes first, where it ran.
-      hotspots: findHotspots(results.find(({ parsed }) => parsed?.complexity)?.parsed?.complexity ?? [], churn),
+      hotspots: findHotspots(results.find(({ parsed }) => parsed?.complexity)?.parsed?.complexity ?? [], commits),
       notCovered: notCovered(tools, only),
       notes,
     };
@@ -137,19 +137,26 @@ class Analysis {
     return findings.filter(({ file }) => !ignored.has(file));
   }
 
-  #runAll(project: ProjectView, phase: string): Promise<AdapterResult[]> {
-    return Promise.all(
+  /** Those that the project uses. */
+  async #runAll(project: ProjectView, phase: string): Promise<AdapterResult[]> {
+    const results = await Promise.all(
       this.#selected.map(async (adapter) => {
-        const result = await this.#runAdapter(adapter, project, phase);
-        if (result.run.status !== "unused") this.#options.onRun?.(result.run);
-        return result;
+        const detected = adapter.detect(project);
+        const result = detected && (await this.#runAdapter(adapter, detected, project, phase));
+        if (result) this.#options.onRun?.(result.run);
+        return result ?? [];
       }),
     );
+    return results.flat();
   }
 
-  async #runAdapter(adapter: Adapter, project: ProjectView, phase: string): Promise<AdapterResult> {
-    const detected = adapter.detect(project);
-    if (detected.kind !== "ready") return notRun(adapter, detected.kind, detected.why, null);
+  async #runAdapter(
+    adapter: Adapter,
+    detected: Detection,
+    project: ProjectView,
+    phase: string,
+  ): Promise<AdapterResult> {
+    if (detected.kind === "missing") return notRun(adapter, "missing", detected.why, null);
     const { tool, risk } = detected;
     const refusal = await this.#findRefusal(tool, risk);
     if (refusal !== null) return notRun(adapter, "untrusted", refusal, tool.version);
@@ -200,7 +207,7 @@ class Analysis {
 
 function notRun(
   { name, kinds }: Adapter,
-  status: "missing" | "unused" | "untrusted",
+  status: "missing" | "untrusted",
   why: string,
   version: string | null,
 ): AdapterResult {

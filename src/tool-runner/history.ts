@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { parseChurn, type FileChurn } from "../analysis/report.ts";
 import { GitError, lines, repositoryGit, run, text, userGit, type Git } from "../snapshots/git.ts";
 
 const churnMs = 365 * 86_400_000;
@@ -31,14 +30,15 @@ export async function findRepository(
   }
 }
 
-/** Commits of the last year by file, relative to the folder. */
-export async function readChurn({ git }: Repository, now: number): Promise<Map<string, FileChurn>> {
+/** Number of commits of the last year by file, relative to the folder. */
+export async function countCommits({ git }: Repository, now: number): Promise<Map<string, number>> {
   const since = `--since=${new Date(now - churnMs).toISOString()}`;
-  const format = ["-z", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv", "--format="];
+  const format = ["-z", "--name-only", "--no-renames", "--format="];
   const args = ["log", ...format, "--no-merges", `--max-count=${maxCommits}`, since, "--relative", "--", "."];
   // 128: a repository without a commit.
   const { code, stdout } = await run(git, args, "", [0, 128]);
-  return code === 0 ? parseChurn(stdout.toString("utf8")) : new Map();
+  const files = code === 0 ? stdout.toString("utf8").split("\0").filter(Boolean) : [];
+  return new Map([...Map.groupBy(files, (file) => file.trim())].map(([file, all]) => [file, all.length]));
 }
 
 /** Whether a folder has files that came with the repository. */

@@ -78,7 +78,7 @@ function toolIn(modules: string, packageName: string, program: string): Installe
   return { path, isScript: isScript(path), version: versionOf(path, packageName) };
 }
 
-/** As its package names it; what package managers write into `.bin` is not read. */
+/** File that a package names; what package managers write into `.bin` is not read. */
 function programFile(modules: string, packageName: string, program: string): string | null {
   const folder = join(modules, packageName);
   const manifest = parseObject(readText(join(folder, "package.json")) ?? "");

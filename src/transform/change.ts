@@ -6,30 +6,19 @@ import { codeOf } from "../shared/error.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 
-export const linterNames = ["oxlint", "biome", "eslint"] as const;
-export type LinterName = (typeof linterNames)[number];
-
 /** A change of code, as the user or a task names it. */
 export type Change =
   /** Rules of ast-grep: YAML documents. */
   | { readonly kind: "rules"; readonly text: string }
   /** Code that changes code. */
   | { readonly kind: "codemod"; readonly path: string; readonly tool: "jscodeshift" | "ts-morph" }
-  | { readonly kind: "lint-fix"; readonly linter: LinterName | null };
+  /** Fixes of the first linter that the project uses. */
+  | { readonly kind: "lint-fix" };
 
 const ruleEndings = new Set([".yml", ".yaml"]);
 const codeEndings = new Set([".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"]);
 /** Bounds what is read into memory. */
 const maxRuleBytes = 1_048_576;
-
-/** @returns null for a text that does not name the fixes of a linter */
-export function parseLintFix(text: string): Change | null {
-  const [name, linter, ...rest] = text.split(":");
-  if (name !== "lint-fix" || rest.length > 0) return null;
-  if (linter === undefined) return { kind: "lint-fix", linter: null };
-  const found = linterNames.find((each) => each === linter);
-  return found ? { kind: "lint-fix", linter: found } : null;
-}
 
 /**
  * [TX4] Reads rules. A codemod is for ts-morph if its text names that package, else for
@@ -103,7 +92,7 @@ export const TransformTask = z
     rule: z.string().min(1).max(100_000).optional(),
     /** Path of a rule, a folder of rules or a codemod. */
     codemod: Path.optional(),
-    lintFix: z.union([z.literal(true), z.enum(linterNames)]).optional(),
+    lintFix: z.literal(true).optional(),
     paths: z.array(Path).max(100).default([]),
   })
   .refine(

@@ -20,7 +20,7 @@ import {
   readDiff,
 } from "../worker-runner/work-git.ts";
 import { type WorkDeps, workDeps } from "../worker-runner/worktrees.ts";
-import { parseLintFix, readChange, type Change, type TransformInput } from "./change.ts";
+import { readChange, type Change, type TransformInput } from "./change.ts";
 import { reserveFiles, type Release } from "./reserve-files.ts";
 import { transformersFor, type TransformCommand, type Transformer } from "./transformers.ts";
 import {
@@ -189,8 +189,8 @@ async function prepareTool(
   const reasons: string[] = [];
   for (const transformer of transformersFor(change.value)) {
     const detection = transformer.detect(view, installed.root);
-    if (detection.kind !== "ready") {
-      reasons.push(detection.why);
+    if (detection?.kind !== "ready") {
+      reasons.push(detection?.why ?? `${transformer.name} is not used here`);
       continue;
     }
     const { tool, risk } = detection;
@@ -317,10 +317,7 @@ export async function transformProject(
   if (!deps.ok) return deps;
   const request = {
     source,
-    change: () => {
-      const lintFix = parseLintFix(what);
-      return lintFix ? ok(lintFix) : readChange(resolve(cwd, what));
-    },
+    change: () => (what === "lint-fix" ? ok({ kind: "lint-fix" } as const) : readChange(resolve(cwd, what))),
     paths: source.paths,
     isTrusted: trusted.value,
     timeoutMs: timeLimitMs ?? defaultTimeMs,

@@ -74,9 +74,9 @@ async function runTask(deps: TaskDeps, options: Options, run: TaskRun): Promise<
   return { kind: "done", result: toResult(report.value) };
 }
 
-function toChange({ rule, codemod, lintFix }: TransformTask, tree: string): Result<Change, Failure> {
+function toChange({ rule, codemod }: TransformTask, tree: string): Result<Change, Failure> {
   if (rule !== undefined) return ok({ kind: "rules", text: rule });
-  if (codemod === undefined) return ok({ kind: "lint-fix", linter: lintFix === true ? null : (lintFix ?? null) });
+  if (codemod === undefined) return ok({ kind: "lint-fix" });
   const path = realPathIn(tree, codemod);
   if (path === null) return fail("bad_input", `${codemod} is no file or folder in the repository.`);
   return readChange(path);

@@ -8,7 +8,7 @@ import {
 } from "../analysis/adapter.ts";
 import { biome, eslint, oxlint } from "../analysis/adapters/linters.ts";
 import { detectLibrary } from "../tool-runner/project-folder.ts";
-import { linterNames, type Change, type LinterName } from "./change.ts";
+import type { Change } from "./change.ts";
 
 export interface TransformContext extends Pick<CommandContext, "project" | "isTrusted" | "writeScratch"> {
   /** Relative to the project, each beginning with `./`. */
@@ -28,7 +28,7 @@ export interface TransformCommand {
 export interface Transformer {
   readonly name: string;
   /** @param from where the project's packages are installed */
-  readonly detect: (project: ProjectView, from: string) => Detection;
+  readonly detect: (project: ProjectView, from: string) => Detection | null;
   /** [TX6] Options of Node, which keeps it from writing elsewhere; null: not a program of Node. */
   readonly permissions: readonly string[] | null;
   readonly apply: (context: TransformContext) => Promise<readonly TransformCommand[]>;
@@ -42,7 +42,7 @@ export function transformersFor(change: Change): readonly Transformer[] {
     case "codemod":
       return [change.tool === "ts-morph" ? tsMorph(change.path) : jscodeshift(change.path)];
     case "lint-fix":
-      return (change.linter === null ? linterNames : [change.linter]).map((name) => linters[name]);
+      return linters;
   }
 }
 
@@ -125,17 +125,17 @@ function linter(
   return { name, permissions, detect, apply: (context) => Promise.resolve(apply(context)) };
 }
 
-const linters: Readonly<Record<LinterName, Transformer>> = {
+const linters: readonly Transformer[] = [
   // Configurations in folders below could name plugins, which are code.
-  oxlint: linter(oxlint, null, ({ paths, isTrusted }) => [
+  linter(oxlint, null, ({ paths, isTrusted }) => [
     "--fix",
     ...(isTrusted ? [] : ["--disable-nested-config"]),
     ...paths,
   ]),
-  biome: linter(biome, null, ({ paths }) => ["lint", "--write", ...paths]),
+  linter(biome, null, ({ paths }) => ["lint", "--write", ...paths]),
   // Resolvers of its plugins are native.
-  eslint: linter(eslint, ["--allow-addons"], ({ paths }) => ["--fix", ...paths]),
-};
+  linter(eslint, ["--allow-addons"], ({ paths }) => ["--fix", ...paths]),
+];
 
 /**
  * [TX6] Runs jscodeshift's own program. Its writes ask for fsync, which Node's permissions refuse

@@ -83,7 +83,7 @@ it(
   async () => {
     const machine = aMachine(complexFiles(["alpha"]));
     const settings = withWorker(machine, [fix("alpha")]);
-    const payload = { only: ["complexity"], rules: { tests: ["touch", "chosen"] }, tests: ["touch", "chosen"] };
+    const payload = { only: ["complexity"], tests: ["touch", "chosen"] };
     const { tasks } = await machine.ask("task", "submit", "evolve", "--payload", JSON.stringify(payload));
     const plan = String((tasks as OutputOf<"tasks.submit">["tasks"])[0]?.task);
     const worked = await machine.shim("worker", "--config", settings, "--once");

@@ -55,7 +55,7 @@ it("[TX12] a codemod of the repository and the fixes of its linter are tasks, to
     tool: "jscodeshift",
     files: 2,
   });
-  expect((await done(home, { lintFix: "oxlint", paths: ["check.js"] })).result).toMatchObject({
+  expect((await done(home, { lintFix: true, paths: ["check.js"] })).result).toMatchObject({
     branch: null,
     output: { files: 0 },
   });

@@ -22,7 +22,7 @@ export const tsc: Adapter = {
   name: "tsc",
   kinds: ["types"],
   detect: (project) => {
-    if (project.read(settings) === null) return { kind: "unused", why: `there is no ${settings}` };
+    if (project.read(settings) === null) return null;
     const risk = hasReferences(project) ? buildRisk : null;
     return detectTool(project, { packageName: "typescript", program: "tsc", setUp: `there is a ${settings}`, risk });
   },

@@ -7,7 +7,6 @@ import {
   firstFile,
   type Adapter,
   type CommandContext,
-  type Detection,
   type ParseContext,
   type Parsed,
   type ProjectView,
@@ -38,7 +37,7 @@ export const eslint: Adapter = {
   kinds: ["lint"],
   detect: (project) => {
     const config = eslintConfig(project);
-    if (config === null) return { kind: "unused", why: "there is no configuration of ESLint" };
+    if (config === null) return null;
     const risk = `${config} and the plugins in it are code of the project`;
     return detectTool(project, { packageName: "eslint", setUp: `there is ${config}`, risk });
   },
@@ -153,7 +152,7 @@ export const biome: Adapter = {
   kinds: ["lint"],
   detect: (project) => {
     const config = firstFile(project, ["biome.json", "biome.jsonc", ".biome.json", ".biome.jsonc"]);
-    if (config === null) return { kind: "unused", why: "there is no configuration of Biome" };
+    if (config === null) return null;
     const setUp = `there is ${config}`;
     return detectTool(project, { packageName: "@biomejs/biome", program: "biome", setUp, risk: null });
   },
@@ -187,11 +186,11 @@ const complexityRule = { complexity: ["warn", { max: 1 }] };
 export const complexity: Adapter = {
   name: "complexity",
   kinds: ["complexity"],
-  detect: (project): Detection => {
+  detect: (project) => {
     const detected = hasOxlint(project)
       ? detectTool(project, { packageName: "oxlint", setUp: null, risk: null })
       : eslint.detect(project);
-    return detected.kind === "ready" ? detected : { kind: "unused", why: "neither oxlint nor ESLint can run here" };
+    return detected?.kind === "ready" ? detected : null;
   },
   command: (context) =>
     hasOxlint(context.project)

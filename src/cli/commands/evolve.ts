@@ -218,9 +218,8 @@ function triedLines({ task: number, outcome, what, method, branch, why, verdict 
   return result === "" ? [line] : [line, `            ${result.replaceAll(/\s+/g, " ").slice(0, maxWhyChars)}`];
 }
 
-function verdictText({ findings: { before, after }, isApiCompared }: NonNullable<Tried["verdict"]>): string {
-  const api = isApiCompared ? "the public API holds" : "the public API was not compared";
-  return `${pluralize(before, "finding")} before, ${after} now, the tests pass, ${api}`;
+function verdictText({ findings: { before, after } }: NonNullable<Tried["verdict"]>): string {
+  return `${pluralize(before, "finding")} before, ${after} now, the tests pass`;
 }
 
 function dollars(micros: number): string {

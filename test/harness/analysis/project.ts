@@ -64,8 +64,7 @@ export async function reportOf(home: CliHome, options = ""): Promise<Report> {
   return Report.parse((await analyze(home, `--json ${options}`)).json());
 }
 
-/** Status, reason and number of findings of the tools that are not unused. */
+/** Status, reason and number of findings of the tools. */
 export function states({ tools }: Report): Record<string, string> {
-  const used = tools.filter(({ status }) => status !== "unused");
-  return Object.fromEntries(used.map(({ name, status, why, findings }) => [name, why ?? `${status} ${findings}`]));
+  return Object.fromEntries(tools.map(({ name, status, why, findings }) => [name, why ?? `${status} ${findings}`]));
 }

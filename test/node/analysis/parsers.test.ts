@@ -176,7 +176,7 @@ it("[AN4] what is no report is a failure in the tool's own words", () => {
 });
 
 function kind(name: ToolName, files: Record<string, string>, installed?: readonly string[]): string {
-  return adapterOf(name).detect(aView(files, installed)).kind;
+  return adapterOf(name).detect(aView(files, installed))?.kind ?? "unused";
 }
 
 it("[AN3] a tool is ready, missing where the project is set up for it, and else unused", () => {
@@ -192,7 +192,7 @@ it("[AN3] a tool is ready, missing where the project is set up for it, and else 
 
 function risk(name: ToolName, files: Record<string, string>): boolean {
   const detected = adapterOf(name).detect(aView(files));
-  return detected.kind === "ready" && detected.risk !== null;
+  return detected?.kind === "ready" && detected.risk !== null;
 }
 
 it("[AN11] which tools can run code of the project follows from its files", () => {

@@ -12,7 +12,7 @@ function judged(changes: Partial<JudgeInput> = {}): string[] {
     before,
     after,
     candidate: aCandidate(),
-    rules: { allowsApi: false },
+    allowsApi: false,
     changes: [change],
     astGrep,
     ...changes,
@@ -75,7 +75,7 @@ it("[EV6] what was declared stays, but for unused exports and what only they use
   const [one, two] = ["export declare const one: number;", "export declare const two: number;"];
   expect(withApi([one], [])).toEqual([`the public API changes: ${one}`]);
   expect(withApi([one], ["export declare const one: string;"])).toHaveLength(1);
-  expect(withApi([one], [], { rules: { allowsApi: true } })).toEqual([]);
+  expect(withApi([one], [], { allowsApi: true })).toEqual([]);
   expect(withApi([two], [one, two])).toEqual([]);
   expect(withApi(["interface Gone { a: string; }"], [])).toEqual([]);
   expect(withApi(["interface Options { a: string; }"], ["interface Options { b: string; }"])).toHaveLength(1);

@@ -75,7 +75,7 @@ it("[EV9] of tasks with a file in common each waits for the one before, and one 
       const tasks = toTasks(candidates, {
         type: "evolve",
         tag: "evolve.1",
-        rules: { allowsApi: false },
+        allowsApi: false,
         limits,
         facts,
       });

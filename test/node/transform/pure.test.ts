@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import type { ProjectView } from "#src/analysis/adapter.ts";
-import { parseLintFix, readChange, TransformTask, type Change } from "#src/transform/change.ts";
+import { readChange, TransformTask, type Change } from "#src/transform/change.ts";
 import { transformersFor, type TransformCommand, type TransformContext } from "#src/transform/transformers.ts";
 
 const files = ["src/a.ts", "src/b.tsx", "src/c.js"];
@@ -39,10 +39,6 @@ it("[TX4] each tool gets the paths, or the files for its parser", async () => {
   expect(configured).toEqual([["/scratch/files", "/p/mod.ts", "/p/tsconfig.json"]]);
 });
 
-function fixes(linter: "oxlint" | "biome" | "eslint", isTrusted = true): Promise<(readonly string[])[]> {
-  return commands({ kind: "lint-fix", linter }, aContext({}, isTrusted));
-}
-
 function permissionsOf(change: Change): (readonly string[] | null)[] {
   return transformersFor(change).map(({ permissions }) => permissions);
 }
@@ -50,25 +46,19 @@ function permissionsOf(change: Change): (readonly string[] | null)[] {
 it("[TX6] codemods and ESLint run in Node's permission model, in which only plugins of ESLint have native code", () => {
   expect(permissionsOf({ kind: "codemod", path: "/p/mod.js", tool: "jscodeshift" })).toEqual([[]]);
   expect(permissionsOf({ kind: "codemod", path: "/p/mod.ts", tool: "ts-morph" })).toEqual([[]]);
-  expect(permissionsOf({ kind: "lint-fix", linter: "eslint" })).toEqual([["--allow-addons"]]);
+  expect(permissionsOf({ kind: "lint-fix" })).toEqual([null, null, ["--allow-addons"]]);
 });
 
-it("[TX4] lint-fix is the first linter that the project uses, or the one that is named", async () => {
-  expect(transformersFor({ kind: "lint-fix", linter: null }).map(({ name }) => name)).toEqual([
-    "oxlint",
-    "biome",
-    "eslint",
+it("[TX4] lint-fix is the first linter that the project uses", async () => {
+  const linters = transformersFor({ kind: "lint-fix" });
+  const args = async (isTrusted: boolean): Promise<unknown[]> =>
+    Promise.all(linters.map(async ({ name, apply }) => [name, (await apply(aContext({}, isTrusted)))[0]?.args]));
+  expect(await args(true)).toEqual([
+    ["oxlint", ["--fix", "./src"]],
+    ["biome", ["lint", "--write", "./src"]],
+    ["eslint", ["--fix", "./src"]],
   ]);
-  expect(await fixes("oxlint")).toEqual([["--fix", "./src"]]);
-  expect(await fixes("oxlint", false)).toEqual([["--fix", "--disable-nested-config", "./src"]]);
-  expect(await fixes("biome")).toEqual([["lint", "--write", "./src"]]);
-  expect(await fixes("eslint")).toEqual([["--fix", "./src"]]);
-  expect([
-    parseLintFix("lint-fix"),
-    parseLintFix("lint-fix:biome"),
-    parseLintFix("lint-fix:x"),
-    parseLintFix("a"),
-  ]).toEqual([{ kind: "lint-fix", linter: null }, { kind: "lint-fix", linter: "biome" }, null, null]);
+  expect((await args(false))[0]).toEqual(["oxlint", ["--fix", "--disable-nested-config", "./src"]]);
 });
 
 it("[TX4] a folder's rules are one set, in the order of their names, and have a size limit", () => {
