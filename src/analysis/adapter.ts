@@ -78,7 +78,7 @@ export interface ToolCommand {
 export interface Adapter {
   readonly name: ToolName;
   readonly kinds: readonly Kind[];
-  /** Null: the project does not use it. */
+  /** Installation of the tool; null: the project does not use it. */
   readonly detect: (project: ProjectView) => Detection | null;
   readonly command: (context: CommandContext) => ToolCommand;
   /** The error says why the output is no report. */
