@@ -1,5 +1,5 @@
 import { rmSync } from "node:fs";
-import { basename, isAbsolute } from "node:path";
+import { isAbsolute } from "node:path";
 import type { Command } from "commander";
 import * as z from "zod";
 import { clientTitle } from "../../clients/adapters.ts";
@@ -194,29 +194,14 @@ function showCheckpoint(cli: Cli, id: string): Promise<CommandResult> {
 
 /** A head and a row for each. */
 function checkpointRows(cli: Cli, checkpoints: readonly ListedCheckpoint[]): string[] {
-  const room = Math.max(16, Math.floor((cli.io.size().columns - 50) / 3));
+  const room = Math.max(16, cli.io.size().columns - 50);
   const rows = cli.table(checkpoints, {
     "  CHECKPOINT": ({ shortId }) => `  ${shortId}`,
     SAVED: ({ at }) => cli.ago(at),
     BECAUSE: ({ trigger }) => triggerText(trigger),
     "LAST REQUEST": ({ contents }) => oneLine(contents.isDamaged ? "(damaged)" : (contents.lastRequest ?? "-"), room),
-    "LAST TOOL": ({ contents: { lastTool } }) =>
-      oneLine(lastTool === null ? "-" : `${lastTool.name} ${lastTool.input}`, room),
-    "CHANGED FILES": ({ contents }) => oneLine(fileNames(contents.changedFiles), room),
   });
   return rows.trimEnd().split("\n");
-}
-
-const maxFileNames = 3;
-
-function fileNames(paths: readonly string[]): string {
-  if (paths.length === 0) return "-";
-  const names = paths
-    .slice(-maxFileNames)
-    .toReversed()
-    .map((path) => basename(path));
-  const more = paths.length - names.length;
-  return `${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
 function storedLines({ session, copies, ...tables }: MachineOutput<"sessions.stored">, cli: Cli): Lines {

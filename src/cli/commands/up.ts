@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import * as z from "zod";
-import { type ChatState, type ShownState, causeText, stateText } from "../../contract/chat-state.ts";
+import { type ChatState, type ShownState, stateText } from "../../contract/chat-state.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import type { ClientState, TeamView } from "../../contract/machine/overview.ts";
 import type { SessionView } from "../../contract/machine/sessions.ts";
@@ -12,7 +12,7 @@ import { ok } from "../../shared/result.ts";
 import { type CliResult, fromHost, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
-import { type Paint, safeText, shortPath } from "../screen-text.ts";
+import { type Paint, shortPath } from "../screen-text.ts";
 import { localTime } from "../times.ts";
 
 const UpInput = z.strictObject({
@@ -60,17 +60,14 @@ async function servePage(cli: Cli, port: number | undefined, isJson: boolean): P
 async function up(cli: Cli, isOnce: boolean): Promise<CommandResult> {
   const first = await read(cli, await readClients(cli));
   if (!first.ok) return first;
-  const isFresh = !first.value.store.isThere && !cli.io.isTty;
-  if (isOnce || isFresh) return ok({ data: first.value, text: overviewLines(first.value, styleOf(cli)) });
-  const stop = cli.io.interrupted();
-  if (cli.io.isTty) await redraw(cli, stop);
-  else await printChanges(cli, stop);
+  if (isOnce || !cli.io.isTty) return ok({ data: first.value, text: overviewLines(first.value, styleOf(cli)) });
+  await redraw(cli, cli.io.interrupted());
   return ok({ data: null, text: "" });
 }
 
 function styleOf(cli: Cli): OverviewStyle {
   const { paint, command, io } = cli;
-  return { paint, command, columns: io.size().columns, home: io.env["HOME"] ?? "", hasAges: true };
+  return { paint, command, columns: io.size().columns, home: io.env["HOME"] ?? "" };
 }
 
 async function read(cli: Cli, clients: readonly ClientState[]): Promise<CliResult<Overview>> {
@@ -143,21 +140,6 @@ function cutLine(line: string, columns: number): string {
   return keptPieces.join("");
 }
 
-async function printChanges(cli: Cli, stop: AbortSignal): Promise<void> {
-  const style: OverviewStyle = { ...styleOf(cli), paint: (_format, text) => text, columns: 200 };
-  let previous: ReadonlyMap<string, string> | null = null;
-  await watch(cli, stop, (overview) => {
-    const facts = typeof overview === "string" ? new Map([["store", overview]]) : overviewFacts(overview, style);
-    const changed = [...facts].filter(([key, text]) => previous?.get(key) !== text).map(([, text]) => text);
-    const gone = [...(previous?.keys() ?? [])].filter((key) => !facts.has(key)).map((key) => `${key} is gone`);
-    const opening =
-      previous === null && typeof overview !== "string" && facts.size === 0 ? overviewLines(overview, style) : [];
-    const at = previous === null ? "" : `${localTime(cli.io.now())} `;
-    for (const text of [...opening, ...changed, ...gone]) cli.io.stdout(safeText(`${at}${text}\n`));
-    previous = facts;
-  });
-}
-
 /** Printed as JSON: fields are only added. */
 export interface Overview extends MachineOutput<"overview.get"> {
   readonly clients: readonly ClientState[];
@@ -169,56 +151,41 @@ export interface OverviewStyle {
   readonly columns: number;
   readonly home: string;
   readonly command: string;
-  /** False: without figures that always move, so that a line changes only with its fact. */
-  readonly hasAges: boolean;
-}
-
-interface Row {
-  /** Names what the row is about. */
-  readonly key: string;
-  readonly text: string;
 }
 
 /** Rows with a title; those without one stand at the top. */
-type Section = readonly [title: string | null, rows: readonly Row[]];
+type Section = readonly [title: string | null, rows: readonly string[]];
 
 function overviewLines(overview: Overview, style: OverviewStyle): string[] {
   const { paint, home, command } = style;
   return [
     paint("bold", `SHIM at ${localTime(overview.at)}, ${shortPath(overview.store.path, home)}`),
     ...sectionsOf(overview, style).flatMap(([title, rows]) => {
-      if (title === null) return rows.map(({ text }) => text).concat("");
-      const lines = rows.map(({ text }) => `  ${text}`);
+      if (title === null) return rows.concat("");
+      const lines = rows.map((row) => `  ${row}`);
       return rows.length === 0 ? [] : [paint("bold", title)].concat(lines, "");
     }),
     ...nextStepLines(overview, command),
   ];
 }
 
-/** [CL133] For output that is no terminal. */
-export function overviewFacts(overview: Overview, style: OverviewStyle): Map<string, string> {
-  const rows = sectionsOf(overview, { ...style, hasAges: false }).flatMap(([, rows]) => rows);
-  return new Map(rows.map(({ key, text }) => [key, text.trim()]));
-}
-
 function sectionsOf({ at, notices, pauses, sessions, team }: Overview, style: OverviewStyle): Section[] {
-  const rowsOf = (text: typeof aliveText, of: readonly SessionView[]): Row[] =>
+  const rowsOf = (text: typeof aliveText, of: readonly SessionView[]): string[] =>
     of.map((one) => {
       const where = one.project === null ? one.client : shortPath(one.project, style.home);
-      const head = `${one.shortId}  ${where}  ${titleOf(one.title, style)}`;
-      return { key: one.id, text: `${head}  ${text(one, at, style)}` };
+      return `${one.shortId}  ${where}  ${titleOf(one.title, style)}  ${text(one, at, style)}`;
     });
   const alive = sessions.filter(({ isAlive }) => isAlive);
   const open = sessions.filter(({ isAlive, state }) => !isAlive && state !== "ended");
   const warnings = [
-    ...notices.map((one) => ({ key: `notice ${one.id}`, text: `notice ${one.id}: ${one.text}` })),
+    ...notices.map((one) => `notice ${one.id}: ${one.text}`),
     ...pauses.map(({ project, until }) => {
       const end = until === null ? "" : ` until ${localTime(until)}`;
-      return { key: `pause ${project}`, text: `paused: ${project ?? "every project"}${end}` };
+      return `paused: ${project ?? "every project"}${end}`;
     }),
   ];
   return [
-    [null, warnings.map(({ key, text }) => ({ key, text: style.paint("yellow", text) }))],
+    [null, warnings.map((text) => style.paint("yellow", text))],
     [`Alive (${alive.length})`, rowsOf(aliveText, alive)],
     [`Can come back (${open.length + team.elsewhere.length})`, rowsOf(deadText, [...open, ...team.elsewhere])],
     ...teamSections(team, style),
@@ -244,11 +211,10 @@ const levelColours: Record<RiskLevel, "green" | "yellow" | "red"> = {
 };
 
 function aliveText(one: SessionView, now: number, style: OverviewStyle): string {
-  const { risk, savedAt, waitingSince, contextFill, checkpoints } = one;
+  const { risk, savedAt, waitingSince, contextFill } = one;
   const { score = 0, level = "safe", reasons = [] } = risk ?? {};
   const why = reasons.length === 0 ? "" : ` (${reasons.map(({ name }) => name).join(", ")})`;
   const riskText = `${style.paint(levelColours[level], `risk ${score} ${level}`)}${why}`;
-  if (!style.hasAges) return `${paintState(one, style)}, ${riskText}, ${pluralize(checkpoints, "checkpoint")}`;
   const since = waitingSince === null ? "" : ` for ${age(now - waitingSince)}`;
   const saved = savedAt === null ? "not saved yet" : `saved ${age(now - savedAt)} ago`;
   const fill = contextFill === null ? "" : `, context ${Math.round(contextFill * 100)} %`;
@@ -256,22 +222,15 @@ function aliveText(one: SessionView, now: number, style: OverviewStyle): string 
 }
 
 function deadText(one: SessionView, now: number, style: OverviewStyle): string {
-  const shown = style.hasAges ? one : withoutAge(one);
   const where = one.machine === null ? "" : ` on ${one.machine}`;
-  const ago = style.hasAges ? `, ${age(now - one.lastSeenAt)} ago` : "";
-  return `${paintState(shown, style, `${where}${ago}`)}: ${style.command} resume ${one.shortId}`;
+  return `${paintState(one, style, `${where}, ${age(now - one.lastSeenAt)} ago`)}: ${style.command} resume ${one.shortId}`;
 }
 
-/** The state's own words have the age of an offer. */
-function withoutAge({ state, cause, offer }: SessionView): ShownState {
-  const causes = state === "died" && cause !== null ? [causeText(cause)] : [];
-  const offers = offer === null ? [] : [`offered to chat ${offer.shortId}`];
-  return { state, detail: [...causes, ...offers].join("; ") || null };
-}
-
-function endedText(one: SessionView, now: number, { paint, hasAges }: OverviewStyle): string {
-  const ago = hasAges ? `, ${age(now - (one.endedAt ?? now))} ago` : "";
-  return paint("dim", `${stateText(one)}${ago}, ${pluralize(one.checkpoints, "checkpoint")}`);
+function endedText(one: SessionView, now: number, { paint }: OverviewStyle): string {
+  return paint(
+    "dim",
+    `${stateText(one)}, ${age(now - (one.endedAt ?? now))} ago, ${pluralize(one.checkpoints, "checkpoint")}`,
+  );
 }
 
 const stateColours: Partial<Record<ChatState, "yellow" | "red">> = { waits: "yellow", stuck: "red", died: "red" };
@@ -283,30 +242,28 @@ function paintState(one: ShownState, { paint }: OverviewStyle, more = ""): strin
 }
 
 /** [CL63] Chats, tasks and files with their holders; empty where there is no team. */
-function teamSections(team: TeamView, { paint, hasAges }: OverviewStyle): Section[] {
+function teamSections(team: TeamView, { paint }: OverviewStyle): Section[] {
   const { where, trouble, names, tasks, chats, underWay, files } = team;
-  if (trouble !== null)
-    return [[null, [{ key: "team", text: paint("yellow", `Team: ${where} did not answer: ${trouble}`) }]]];
+  if (trouble !== null) return [[null, [paint("yellow", `Team: ${where} did not answer: ${trouble}`)]]];
   if (!hasTeam(team)) return [];
   const nameOf = (chat: string): string => names[chat]?.shortId ?? chat;
   const members = chats.map((one) => {
     const work = one.taskCount > 0 ? `, ${pluralize(one.taskCount, "task")}` : "";
     const who = oneLine(names[one.chat]?.title ?? one.client, 40);
-    const text = `${nameOf(one.chat)}  ${who}  ${one.machine}  ${stateText(one)}${work}${afterColon(one.progress)}`;
-    return { key: `chat ${one.chat}`, text };
+    return `${nameOf(one.chat)}  ${who}  ${one.machine}  ${stateText(one)}${work}${afterColon(one.progress)}`;
   });
   const running = underWay.map((one) => {
     const by = one.chat === null ? "" : ` by ${nameOf(one.chat)}`;
     const note = afterColon(one.progress?.note ?? null);
-    return { key: `task ${one.task}`, text: `  ${one.task}  ${one.type}  ${one.state}${by}${note}` };
+    return `  ${one.task}  ${one.type}  ${one.state}${by}${note}`;
   });
-  const reserved = files.map(({ resource, holder, heldForMs }) => {
-    const since = hasAges ? ` for ${age(heldForMs)}` : "";
-    return { key: resource, text: `${resource.replace(/^file:[^/]*\//, "")}  reserved by ${nameOf(holder)}${since}` };
-  });
+  const reserved = files.map(
+    ({ resource, holder, heldForMs }) =>
+      `${resource.replace(/^file:[^/]*\//, "")}  reserved by ${nameOf(holder)} for ${age(heldForMs)}`,
+  );
   const { queuedTasks = 0, inProgressTasks = 0, completedTasks = 0, totalTasks = 0 } = tasks ?? {};
   const sum = `tasks: ${queuedTasks} queued, ${inProgressTasks} under way, ${completedTasks} done, ${totalTasks} in all`;
-  const sums = hasAges && totalTasks > 0 ? [{ key: "tasks", text: sum }] : [];
+  const sums = totalTasks > 0 ? [sum] : [];
   return [[`Team (${where})`, [...members, ...sums, ...running, ...reserved]]];
 }
 

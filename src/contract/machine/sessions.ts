@@ -92,10 +92,6 @@ export const ListedCheckpoint = Checkpoint.extend({
   shortId: z.string(),
   contents: z.object({
     lastRequest: z.string().nullable(),
-    /** Newest tool call before the checkpoint; null also when its journal row was pruned. */
-    lastTool: z.object({ name: z.string(), input: z.string() }).nullable(),
-    /** Absolute paths, newest last. */
-    changedFiles: z.array(z.string()).readonly(),
     isDamaged: z.boolean(),
   }),
 });

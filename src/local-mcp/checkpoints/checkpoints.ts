@@ -4,9 +4,8 @@ import type { Sql } from "../../shared/sql.ts";
 import type { NewRowOf, RowOf } from "../../shared/table.ts";
 import { decode } from "../../store/checkpoint-body.ts";
 import * as totals from "../../store/metric-totals.ts";
-import { checkpoints, journal } from "../../store/session-tables.ts";
-import type { JournalEntry } from "../../contract/journal.ts";
-import { isEdited, lastRequest } from "../sessions/work-state.ts";
+import { checkpoints } from "../../store/session-tables.ts";
+import { lastRequest } from "../sessions/work-state.ts";
 
 /** Without its body, which may be large. */
 const heads = checkpoints.without("body");
@@ -172,35 +171,7 @@ export function clip(text: string, bytes: number): string {
     .replace(/(?<!\uFFFD)\uFFFD+$/u, "");
 }
 
-type Contents = ListedCheckpoint["contents"];
-
-export function readContents(sql: Sql, checkpoint: Checkpoint): Contents {
-  const state = findState(sql, checkpoint.seq);
-  return {
-    lastRequest: (state && lastRequest(state)?.text) ?? null,
-    lastTool: toolBefore(sql, checkpoint) ?? runningTool(state),
-    changedFiles: changedFiles(state),
-    isDamaged: state === null,
-  };
-}
-
-const journalBodies = journal.pick("body");
-
-function toolBefore(sql: Sql, { session, journalSeq }: Checkpoint): Contents["lastTool"] {
-  const rest = "WHERE session = ? AND seq <= ? AND kind = 'tool_start' ORDER BY seq DESC LIMIT 1";
-  const [row] = journalBodies.select(sql, rest, session, journalSeq);
-  if (!row) return null;
-  // Written by the journal only.
-  const { name, input } = row.body as Extract<JournalEntry, { kind: "tool_start" }>;
-  return { name, input };
-}
-
-function runningTool(state: WorkState | null): Contents["lastTool"] {
-  const last = state?.runningTools.at(-1);
-  return last ? { name: last.name, input: last.input } : null;
-}
-
-function changedFiles(state: WorkState | null): string[] {
-  const changed = (state?.files ?? []).filter(isEdited);
-  return changed.map(({ path }) => path);
+export function readContents(sql: Sql, { seq }: Checkpoint): ListedCheckpoint["contents"] {
+  const state = findState(sql, seq);
+  return { lastRequest: (state && lastRequest(state)?.text) ?? null, isDamaged: state === null };
 }

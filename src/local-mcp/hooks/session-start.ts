@@ -5,8 +5,8 @@ import { missingFrom } from "../recovery/compaction.ts";
 import { hasContent } from "../recovery/detect.ts";
 import { compactionOf, recordGivenBack } from "../recovery/give-back.ts";
 import { isDead } from "../recovery/liveness.ts";
-import { isScripted, offer, offerable, offerPolicy, maxVainBriefs, userLine, type Offer } from "../recovery/offers.ts";
-import { closedContext, resumedLine, speakerOf, vainContext } from "../recovery/user-lines.ts";
+import { isScripted, offer, offerable, offerPolicy, userLine, type Offer } from "../recovery/offers.ts";
+import { closedContext, resumedLine, speakerOf } from "../recovery/user-lines.ts";
 import { restore } from "../recovery/restoration.ts";
 import { withSessionConfig } from "../recording/session-settings.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -66,8 +66,8 @@ function offerAnswer(runtime: Runtime, { session }: StartedSession): StartAnswer
   const answer = (): StartAnswer => {
     const found = offer(runtime, id, { project });
     if (!found) return emptyStart;
-    const { from, more, vainOffers } = found;
-    const offered = { ...from, more, isVain: vainOffers >= maxVainBriefs };
+    const { from, more } = found;
+    const offered = { ...from, more };
     const line = runtime.store.read((sql) => userLine(sql, runtime, offered, client), null);
     return { context: offeredContext(runtime, found), line };
   };
@@ -75,9 +75,8 @@ function offerAnswer(runtime: Runtime, { session }: StartedSession): StartAnswer
   return runtime.durations.time("shim_recovery_duration_seconds", answer, options);
 }
 
-function offeredContext(runtime: Runtime, { from, vainOffers, more }: Offer): string {
+function offeredContext(runtime: Runtime, { from, more }: Offer): string {
   if (isClosedWithNothingOpen(from.session)) return closedContext(from, runtime.now(), more);
-  if (vainOffers >= maxVainBriefs) return vainContext(from, runtime.now(), vainOffers);
   const others = more > 0 ? `\n${more} more incomplete: \`shim sessions --incomplete\`.` : "";
   return brief(from, runtime.now(), runtime.config.recovery) + others;
 }

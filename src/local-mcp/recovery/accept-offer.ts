@@ -1,12 +1,13 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 import { findTitle } from "../sync/remote-sessions.ts";
 import { brief } from "./brief.ts";
-import { isMentioned, isScripted } from "./offers.ts";
+import { isScripted } from "./offers.ts";
 import { restore } from "./restoration.ts";
 import { quotedTitle } from "../../shared/quoted-title.ts";
 
@@ -41,8 +42,7 @@ export function acceptOffer(sql: Sql, runtime: Runtime, chat: string, prompt: st
   if (session === null) return null;
   const dead = sessions.get(sql, session);
   const title = dead ? sessions.displayTitle(dead) : (findTitle(sql, session)?.title ?? null);
-  // Before the row that ends the count of the chats before this one.
-  const needsBrief = dead !== null && isMentioned(sql, runtime, dead, chat);
+  const needsBrief = dead !== null && isClosedWithNothingOpen(dead);
   recoveries.add(sql, { at: runtime.now(), session: session, action: "taken", by: chat });
   return {
     session,

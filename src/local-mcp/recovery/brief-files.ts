@@ -8,7 +8,7 @@ import { formatEvents, oneLine, quotedMachine } from "./brief-text.ts";
 import { age } from "../../shared/format.ts";
 import type { Elsewhere, Restoration, RestoredFile } from "./restoration.ts";
 
-const most = { files: 15, pathChars: 160, tasks: 8 };
+const most = { files: 15, pathChars: 160 };
 const least = { files: 4, pathChars: 40 };
 /** Files in one line: open ones without a line of their own, committed ones, those only read. */
 const maxNames = { open: 20, committed: 16, read: 8 };
@@ -160,17 +160,14 @@ function gitLineElsewhere({ hasCommit }: Elsewhere, then: string, now: string | 
 
 /** @param now epoch ms */
 function syncLines(elsewhere: Elsewhere, session: string, now: number): string[] {
-  const { unsaved, lost, tasks, syncedUntil } = elsewhere;
+  const { unsaved, lost, syncedUntil } = elsewhere;
   const later =
     unsaved === 0
       ? ""
       : `; ${formatEvents(unsaved)} after the checkpoint came with it, and ${unsaved === 1 ? "is" : "are"} in this`;
-  const hidden = tasks.length - most.tasks;
   return [
     `not synced: ${lost === null ? "" : `${lost}; `}whatever it did after ${age(now - syncedUntil)} ago${later}`,
     filesLine(elsewhere, session, now),
-    ...tasks.slice(0, most.tasks).map((line) => `its task: ${line}`),
-    ...(hidden > 0 ? [`and ${hidden} more tasks`] : []),
   ];
 }
 

@@ -1,7 +1,7 @@
 import { age, clip } from "../../shared/format.ts";
 import { onOneLine } from "../text/excerpt.ts";
 import { neutralize } from "../text/neutralize.ts";
-import type { TaskOfSession } from "./tasks-at-death.ts";
+import type { TaskOfSession } from "../sessions/session-tasks.ts";
 
 export function oneLine(text: string, max: number): string {
   return clip(onOneLine(neutralize(text)), max);

@@ -32,8 +32,6 @@ export function isScripted(env: NodeJS.ProcessEnv): boolean {
 
 export interface Offer {
   readonly from: Restoration;
-  /** Chats that were offered it before, and did not take it. */
-  readonly vainOffers: number;
   readonly more: number;
 }
 
@@ -47,7 +45,6 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
   const from = restore(runtime, first.session);
   if (!from) return null;
   return runtime.store.write((sql) => {
-    const vainOffers = countVainOffers(sql, runtime, from.session, to);
     recordOffer(sql, runtime, from, to);
     if (isClosedWithNothingOpen(first.session)) {
       for (const { session } of offerableSessions) {
@@ -59,27 +56,8 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
       // Under this setting the brief makes the chat continue the session.
       recoveries.add(sql, { at: now, session: first.session.id, action: "taken", by: to });
     }
-    return { from, vainOffers, more: offerableSessions.length - 1 };
+    return { from, more: offerableSessions.length - 1 };
   });
-}
-
-/** [RE132] After so many chats that did not take it, a brief costs more than it helps. */
-export const maxVainBriefs = 3;
-
-/** Whether the chat gets a sentence about the session instead of its brief. */
-export function isMentioned(sql: Sql, runtime: Runtime, session: sessions.Session, chat: string): boolean {
-  return isClosedWithNothingOpen(session) || countVainOffers(sql, runtime, session, chat) >= maxVainBriefs;
-}
-
-/** Under the setting "resume" each chat gets the whole brief, and continues the session. */
-function countVainOffers(sql: Sql, { config }: Runtime, session: sessions.Session, chat: string): number {
-  return config.recovery === "resume" ? 0 : countDeclined(sql, session.id, session.lastSeenAt, chat);
-}
-
-/** @param since the session's end: what it was offered for before is another matter */
-function countDeclined(sql: Sql, session: string, since: number, except?: string): number {
-  const [progress] = resolve(recoveries.listEvents(sql, { session, since }));
-  return progress?.declinedBy.filter((chat) => chat !== except).length ?? 0;
 }
 
 export function recordOffer(sql: Sql, runtime: Runtime, from: Restoration, to: string): void {
@@ -118,7 +96,7 @@ function findOfferable(sql: Sql, runtime: Runtime, search: SessionSearch): Incom
     const accepts = (session: sessions.Session): boolean =>
       now - session.lastSeenAt <= runtime.config.offerMaxAgeMs &&
       isClosedWithNothingOpen(session) === isCalm &&
-      isOfferDue(sql, session);
+      isOfferDue(sql, runtime, session);
     return findIncomplete(sql, runtime.processes, now, { ...search, isFree: true, accepts });
   };
   const dead = findWith(false);
@@ -128,10 +106,14 @@ function findOfferable(sql: Sql, runtime: Runtime, search: SessionSearch): Incom
 /** A user who closes terminals every evening is not asked about each in every chat. */
 const maxOffers = { withNothingOpen: 1, withOpenWork: 3 };
 
-function isOfferDue(sql: Sql, session: sessions.Session): boolean {
-  if (!isClosed(session)) return true;
-  const maxOffersOfSession = isClosedWithNothingOpen(session) ? maxOffers.withNothingOpen : maxOffers.withOpenWork;
-  return countDeclined(sql, session.id, session.detachedAt ?? 0) < maxOffersOfSession;
+/** [RE132] Offers before its end do not count. */
+function isOfferDue(sql: Sql, { config }: Runtime, session: sessions.Session): boolean {
+  const isCalm = isClosedWithNothingOpen(session);
+  // Under this setting each chat continues it.
+  if (config.recovery === "resume" && !isClosed(session)) return true;
+  const since = isClosed(session) ? (session.detachedAt ?? 0) : session.lastSeenAt;
+  const [progress] = resolve(recoveries.listEvents(sql, { session: session.id, since }));
+  return (progress?.declinedBy.length ?? 0) < (isCalm ? maxOffers.withNothingOpen : maxOffers.withOpenWork);
 }
 
 type StoredOffer = Extract<News, { kind: "offer" }>;
@@ -151,22 +133,22 @@ export function toStoredOffer(from: Restoration, machine: string, occasion: Occa
 }
 
 type OfferOfLine = Pick<Restoration, "session" | "cause"> &
-  Pick<OfferedSession, "more" | "isVain"> & { readonly elsewhere?: Restoration["elsewhere"] };
+  Pick<OfferedSession, "more"> & { readonly elsewhere?: Restoration["elsewhere"] };
 
 /** [RE54] [RE115] The line that the chat's user reads; null for a script. */
 export function userLine(sql: Sql, { config, env, now }: Runtime, offered: OfferOfLine, client: string): string | null {
   if (isScripted(env)) return null;
-  const { session, cause, elsewhere, more, isVain } = offered;
+  const { session, cause, elsewhere, more } = offered;
   const origin = { machine: elsewhere?.machine ?? null, isCertain: elsewhere?.isCertain ?? true };
   const shortId = shortSessionId(sql, session.id);
   const isPlugin = env["CLAUDE_PLUGIN_ROOT"] !== undefined;
-  return offeredLine({ session, cause, shortId, more, isVain, ...origin }, now(), config.recovery, isPlugin, client);
+  return offeredLine({ session, cause, shortId, more, ...origin }, now(), config.recovery, isPlugin, client);
 }
 
 /** The same line for an offer of another machine, which comes with a prompt. */
 export function storedLine(sql: Sql, runtime: Runtime, { from }: StoredOffer, chat: string): string | null {
   const client = sessions.get(sql, chat)?.client ?? "";
-  return from ? userLine(sql, runtime, { ...(from as Restoration), more: 0, isVain: false }, client) : null;
+  return from ? userLine(sql, runtime, { ...(from as Restoration), more: 0 }, client) : null;
 }
 
 export function toDelivered(news: News, now: number): News {

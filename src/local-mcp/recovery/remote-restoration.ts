@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import type { TaskLine } from "../../contract/task-views.ts";
 import type { WorkState, FileNote } from "../../contract/work-state.ts";
 import { compareFiles } from "../../snapshots/file-state.ts";
 import { GitError, userGit, run } from "../../snapshots/git.ts";
@@ -20,11 +19,8 @@ import type { DeadElsewhere } from "./remote-candidates.ts";
 import type { RemoteContext } from "./remote-context.ts";
 import { localClock, toSession, unsavedSince } from "./remote-session.ts";
 import type { FilesElsewhere, Restoration } from "./restoration.ts";
-import { callTimeoutMs } from "./session-lease.ts";
 
 const gitTimeoutMs = 5_000;
-/** A brief must not wait for hundreds of answers. */
-const maxHistories = 10;
 
 /** [RE21] Leaves out what does not answer. @param here root of the same project; null: absent */
 export async function inspectElsewhere(
@@ -39,10 +35,9 @@ export async function inspectElsewhere(
   const { inside, external } = mapFiles(state.files, { there: session.project, here });
   const files = [...compareFiles(inside), ...external];
   const head = here === null ? null : readHead(here);
-  const [hasCommit, uncommitted, tasks] = await Promise.all([
+  const [hasCommit, uncommitted] = await Promise.all([
     isHere(context, here, commitOf(row, newest)),
     filesOf(context, row, here),
-    tasksOf(context, row.session),
   ]);
   return {
     session: { ...session, project: here },
@@ -63,8 +58,8 @@ export async function inspectElsewhere(
       unsaved: unsaved.length,
       lost: lossText(row, newest, unsaved.length),
       uncommitted,
-      tasks,
     },
+    tasks: row.content.tasks ?? [],
   };
 }
 
@@ -189,42 +184,6 @@ async function isHere(
     if (error instanceof GitError) return null;
     throw error;
   }
-}
-
-/** Searches only the first tasks of the queue. */
-async function tasksOf(context: RemoteContext, chat: string): Promise<string[]> {
-  const [own, queued, running] = await Promise.all([
-    listTasks(context, { chat }),
-    listTasks(context, { state: "queued" }),
-    listTasks(context, { state: "running" }),
-  ]);
-  const others = [...queued, ...running].filter((task) => task.chat !== chat && task.progress !== null);
-  const heldTasks = await Promise.all(others.slice(0, maxHistories).map((task) => ifHeldBy(context, task, chat)));
-  return [
-    ...own.map((task) => `${taskLabel(task)}: still assigned to it; it is queued again once its chat counts as gone`),
-    ...heldTasks.flatMap((task) => (task === null ? [] : [`${taskLabel(task)}: ${formatState(task)}`])),
-  ];
-}
-
-async function listTasks(
-  { link }: RemoteContext,
-  filter: { readonly chat: string } | { readonly state: "queued" | "running" },
-): Promise<readonly TaskLine[]> {
-  const answer = await link.call("tasks.list", { ...filter, limit: 50 }, callTimeoutMs);
-  return answer.ok ? answer.value.tasks : [];
-}
-
-async function ifHeldBy({ link }: RemoteContext, task: TaskLine, chat: string): Promise<TaskLine | null> {
-  const answer = await link.call("tasks.history", { task: task.task }, callTimeoutMs);
-  return answer.ok && answer.value.attempts.some((one) => one.chat === chat) ? task : null;
-}
-
-function taskLabel({ task, type }: TaskLine): string {
-  return `task ${task} (${type})`;
-}
-
-function formatState({ state, chat }: TaskLine): string {
-  return state === "queued" ? "queued again, for any chat" : `now with chat ${chat ?? "nobody"}`;
 }
 
 interface Roots {

@@ -15,8 +15,8 @@ import { compareFiles, stampOf, type FileComparison } from "../../snapshots/file
 import { snapshots } from "../../store/session-tables.ts";
 import { causeOf } from "./detect.ts";
 import { isDead } from "./liveness.ts";
-import { tasksOf, type TaskOfSession } from "./tasks-at-death.ts";
 import type { StoredSnapshotRow } from "../sessions/session-content.ts";
+import { tasksOf, type TaskOfSession } from "../sessions/session-tasks.ts";
 
 /** `repository`: SHIM's own that holds it; null: none was made. */
 export type SnapshotNote = Pick<StoredSnapshotRow, "checkpointId" | "state" | "reason" | "commit" | "repository">;
@@ -45,7 +45,6 @@ export interface Elsewhere {
   readonly lost: string | null;
   /** Null if its machine sends none. */
   readonly uncommitted: FilesElsewhere | null;
-  readonly tasks: readonly string[];
 }
 
 export interface RestoredFile extends FileNote {

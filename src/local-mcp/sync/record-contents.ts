@@ -8,6 +8,7 @@ import { checkpoints as checkpointTable } from "../../store/session-tables.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { readHead, type GitHead } from "../sessions/git-head.ts";
 import * as journal from "../sessions/journal.ts";
+import { tasksOf } from "../sessions/session-tasks.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as history from "../signals/history.ts";
 import * as sentRecords from "./sent-records.ts";
@@ -81,6 +82,8 @@ export const SessionContent = SharedSession.extend({
   /** Newest checkpoint: an older one at the coordinator is not the last state. */
   newest: z.nullable(z.object({ checkpoint: text, at })),
   unsaved: Unsaved,
+  /** Tasks of the workspace that it had last. */
+  tasks: z.optional(z.array(z.object({ task: count, type: text }))),
   files: z.optional(
     z.object({
       sent: z.nullable(SentFiles),
@@ -131,6 +134,7 @@ export function buildSessionContent(sql: Sql, session: sessions.Session, { now, 
   const newest = checkpoints.latest(sql, id);
   const files = sentRecords.filesOf(sql, id);
   const death = history.findCause(sql, id);
+  const tasks = tasksOf(sql, id);
   return {
     ...sharedFields(session),
     replaces: sentRecords.versionOf(sql, id),
@@ -142,6 +146,7 @@ export function buildSessionContent(sql: Sql, session: sessions.Session, { now, 
     newest: newest && { checkpoint: newest.id, at: newest.at },
     unsaved: findUnsaved(sql, id, newest?.journalSeq ?? 0),
     ...(death ? { death } : {}),
+    ...(tasks.length > 0 ? { tasks } : {}),
     ...(files ? { files: sentRecords.toContent(files) } : {}),
   };
 }

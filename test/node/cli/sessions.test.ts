@@ -168,9 +168,7 @@ it("[CL26] checkpoints are searched by words, session, project and time", async 
     'Nothing found for "tests failed".\n',
   );
   expect((await home.shim("sessions search test failed")).out).toContain("one test failed");
-  expect((await home.shim("sessions search parser")).out).toMatch(
-    /^ {2}CHECKPOINT +SAVED +BECAUSE +LAST REQUEST +LAST TOOL +CHANGED FILES\n/,
-  );
+  expect((await home.shim("sessions search parser")).out).toMatch(/^ {2}CHECKPOINT +SAVED +BECAUSE +LAST REQUEST\n/);
 });
 
 it("[CL26] `sessions show` of a checkpoint prints the whole state, and says when it is damaged", async () => {

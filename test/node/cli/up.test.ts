@@ -8,7 +8,6 @@ import { StoreError } from "#src/store/store-error.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import {
   aCliHome,
-  addSession,
   aSeededHome,
   between,
   holding,
@@ -86,58 +85,24 @@ it("[CL132] in a terminal it draws over itself until Ctrl-C, fits the window, an
   expect([ran.out.startsWith("\u001b[?25l"), ran.out.endsWith("\u001b[?25h")]).toEqual([true, true]);
 });
 
-it("[CL133] outside a terminal it prints a line for each change, and nothing while nothing changes", async () => {
+it("[CL133] outside a terminal it prints what there is once", async () => {
   const home = aSeededHome();
-  const steps = [
-    () => void (home.now += 40_000),
-    () => void home.alive.delete(100),
-    () => addSession(home, { id: "dddd", pid: 500 }),
-    () => home.runtime.store.write((sql) => void sql.run("DELETE FROM sessions WHERE id = 'dddd'")),
-  ];
-  const ran = await home.shimWith(between(...steps), "up");
-  expect(ran.code).toBe(0);
-  const lines = ran.out.trim().split("\n");
-  const time = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d /;
-  // What is there at the beginning has no time; changes have.
-  expect(lines.map((line) => time.test(line))).toEqual([false, false, false, false, true, true, true]);
-  expect(lines.map((line) => line.replace(time, ""))).toEqual([
-    expect.stringMatching(/^aaaa1111.* works, risk 0 safe, 1 checkpoint/),
-    expect.stringMatching(/^bbbb.* died \(killed\): shim resume bbbb/),
-    expect.stringMatching(/^bbbb.* died/),
-    expect.stringMatching(/^cccc4444.* ended \(finished\)/),
-    expect.stringMatching(/^aaaa1111.* died/),
-    expect.stringMatching(/^dddd .* died/),
-    "dddd is gone",
-  ]);
-});
-
-it("[CL133] outside a terminal, with a store but nothing in it, it says so once and waits", async () => {
-  const home = aCliHome();
-  home.runtime.store.write((sql) => pause(sql, home.now, home.now + 1, null));
-  home.now += 10;
-  const ran = await home.shimWith(
-    between(() => undefined),
-    "up",
-  );
-  expect(ran.out.match(/No session is running/g)).toHaveLength(1);
-  expect(ran.out).toEqual(holding(/^SHIM at /, /^No session is running/m));
+  const { code, out } = await home.shim("up");
+  expect([code, out]).toEqual([0, (await home.shim("up --once")).out]);
 });
 
 it("[CL134] when the launcher is gone the view ends with 0", async () => {
   const home = aSeededHome();
-  for (const isTty of [true, false]) {
-    let parent = 4_000;
-    let looks = 0;
-    const wait = async (): Promise<void> => {
-      looks++;
-      if (looks === 2) parent = 1;
-      if (looks > 2) throw new Error("it did not end");
-    };
-    const io = { isTty, wait, parentPid: () => parent, interrupted: () => new AbortController().signal };
-    const ran = await home.shimWith(io, "up");
-    expect([isTty, ran.code, looks]).toEqual([isTty, 0, 2]);
-    expect(ran.out.endsWith("\u001b[?25h")).toBe(isTty);
-  }
+  let parent = 4_000;
+  let looks = 0;
+  const wait = async (): Promise<void> => {
+    looks++;
+    if (looks === 2) parent = 1;
+    if (looks > 2) throw new Error("it did not end");
+  };
+  const io = { isTty: true, wait, parentPid: () => parent, interrupted: () => new AbortController().signal };
+  const ran = await home.shimWith(io, "up");
+  expect([ran.code, looks, ran.out.endsWith("\u001b[?25h")]).toEqual([0, 2, true]);
 });
 
 it("[CL135] a store that is busy for a moment is shown, and does not end the view; a bug does", async () => {
@@ -152,7 +117,7 @@ it("[CL135] a store that is busy for a moment is shown, and does not end the vie
     () => void (error = new StoreError("store_locked", "another process is writing")),
     () => void (error = null),
   ];
-  const ran = await home.shimWith({ ...between(...steps), ...runtime }, "up");
+  const ran = await home.shimWith({ ...between(...steps), ...runtime, isTty: true }, "up");
   expect(ran).toMatchObject(printed("another process is writing"));
   const failing = between(() => void (error = new Error("oops")));
   const bug = await home.shimWith({ ...failing, ...runtime, isTty: true }, "up");
@@ -218,24 +183,6 @@ it("[CL63] a chat whose process is gone is not shown, nor what it had; the comma
   const { out } = await home.shim("up --once");
   expect(out).toContain("tasks: 2 queued, 0 under way");
   expect(out).not.toMatch(/c0ffee11|shim command line|reserved/);
-});
-
-it("[CL63] outside a terminal each change of the team is a line of its own", async () => {
-  const home = aSeededHome();
-  const steps = between(
-    () => atWork(home),
-    () => void (home.now += 2_000),
-    () => void home.alive.delete(700),
-    () => void (home.now += 2_000),
-  );
-  expect((await home.shimWith(steps, "up")).out).toEqual(
-    holding(
-      / c0ffee11 {2}claude-code {2}here {2}(idle|works)/,
-      / \d+ {2}test {2}running by c0ffee11: half of it\n/,
-      " src/parser/**  reserved by c0ffee11\n",
-      " chat c0ffee11 is gone\n",
-    ),
-  );
 });
 
 it("[CL164] a coordinator that does not answer is named, and the sessions are shown", async () => {

@@ -147,7 +147,6 @@ it("[RE22] for any data of another machine its brief keeps the same bounds, with
         notThere: fc.option(fc.string({ maxLength: 400 })),
       }),
     ),
-    tasks: fc.array(fc.string({ maxLength: 90 }), { maxLength: 20 }),
   });
   fc.assert(
     fc.property(

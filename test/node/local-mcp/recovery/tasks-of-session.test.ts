@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { brief } from "#src/local-mcp/recovery/brief.ts";
 import { findIncomplete } from "#src/local-mcp/recovery/detect.ts";
+import { buildSessionContent } from "#src/local-mcp/sync/record-contents.ts";
 import { restore } from "#src/local-mcp/recovery/restoration.ts";
 import { Claude, storedSession } from "#harness/machine/claude.ts";
 import { type TeamRig, twoChats } from "#harness/team/team-rig.ts";
@@ -16,7 +17,7 @@ function briefOf({ base }: TeamRig, id: string): string {
   return from ? brief(from, base.now(), "brief") : "";
 }
 
-it("[RE121] the brief of a session names its task, also when its server outlived the client and saw another chat take it", async () => {
+it("[RE121] [RE95] the brief of a session names its task, and what other machines get of it does, also when its server outlived the client and saw another chat take it", async () => {
   const { rig, one, other } = await twoChats();
   const { session } = one.claude;
   rig.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r1" });
@@ -31,6 +32,10 @@ it("[RE121] the brief of a session names its task, also when its server outlived
     /its task 1 \(tests\) .*`shim task show 1` says whether another chat has done it/,
   );
   expect(incomplete(rig)).toContain(session);
+  const stamp = { now: rig.base.now(), heads: new Map() };
+  const row = storedSession(rig.base, session);
+  const shared = rig.base.store.read((sql) => buildSessionContent(sql, row, stamp), null);
+  expect(shared?.tasks).toEqual([{ task: 1, type: "tests" }]);
 });
 
 it("[RE87] a session that a worker began for a task is no unfinished work", async () => {
