@@ -123,7 +123,6 @@ const hostErrorTable = {
   file_exists: 409,
   files_left: 409,
   less_safe: 409,
-  by_person: 409,
   busy: 409,
   switched_off: 409,
   cannot_end: 409,

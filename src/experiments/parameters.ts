@@ -7,7 +7,7 @@ export interface Parameter {
   /** Key in config.json. */
   readonly key: string;
   /** At most one trial of a group at a time. */
-  readonly group: "interval" | "risk" | "offers";
+  readonly group: "interval" | "risk";
   /** No trial leaves these bounds, whatever the configuration allows. */
   readonly min: number;
   readonly max: number;
@@ -15,17 +15,14 @@ export interface Parameter {
   readonly maxFactor: number;
   readonly isWhole: boolean;
   /** Direction in which more is lost at a death: a person's decision. */
-  readonly risky: "up" | "down" | "neither";
-  /** Evidence that can decide: recorded sessions, or none: a person does. */
-  readonly method: "replay" | "person";
+  readonly risky: "up" | "down";
 }
 
-const usual = { isWhole: true, maxFactor: 1.5, risky: "up", method: "replay" } as const;
+const usual = { isWhole: true, maxFactor: 1.5, risky: "up" } as const;
 const interval = { ...usual, group: "interval" } as const;
 const threshold = { ...usual, group: "risk" } as const;
 const share = { ...threshold, isWhole: false } as const;
 const weight = { ...share, risky: "down", min: 0.05, max: 0.6 } as const;
-const dayMs = 86_400_000;
 
 export const parameters: readonly Parameter[] = [
   { ...interval, key: "checkpoint.everyToolCalls", min: 2, max: 40 },
@@ -47,16 +44,6 @@ export const parameters: readonly Parameter[] = [
   { ...weight, key: "risk.weights.latencyTrend" },
   { ...weight, key: "risk.weights.apiErrors" },
   { ...weight, key: "risk.weights.transcriptSize" },
-  {
-    ...usual,
-    key: "offerMaxAgeMs",
-    group: "offers",
-    min: dayMs,
-    max: 30 * dayMs,
-    maxFactor: 2,
-    risky: "down",
-    method: "person",
-  },
 ];
 
 export function findParameter(key: string): Parameter | null {

@@ -83,7 +83,7 @@ export function candidates(findings: readonly Finding[], trials: readonly Machin
   const tried = new Set(recent.map(({ key, to }) => `${key}=${to}`));
   return findings.flatMap(({ parameter: key, from, to, id: reason }) => {
     const parameter = key === null ? null : findParameter(key);
-    if (!parameter || parameter.method === "person" || from === null || to === null) return [];
+    if (!parameter || from === null || to === null) return [];
     const isFree = !lowersSafety(parameter, from, to) && !tried.has(`${key}=${to}`);
     return isFree ? [{ key: parameter.key, to, reason }] : [];
   });

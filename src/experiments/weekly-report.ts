@@ -47,8 +47,6 @@ export interface WeeklyFacts {
   /** Continued chats that were counted, and facts of their briefs that they read or ran again. */
   readonly rediscovery: { readonly chats: number; readonly repeats: number };
   readonly checkpoints: { readonly count: number; readonly bytes: number };
-  readonly saves: { readonly count: number; readonly slow: number; readonly meanMs: number | null };
-  readonly hooks: { readonly count: number; readonly slow: number; readonly meanMs: number | null };
   /** Dollars by model, as the clients report them. */
   readonly costs: readonly { readonly model: string; readonly dollars: number }[];
   readonly steps: readonly { readonly at: number; readonly text: string; readonly why: string }[];
@@ -141,17 +139,9 @@ function lost({ deaths, rediscovery }: WeeklyFacts): string {
   ].join("\n");
 }
 
-function cost({ costs, saves, hooks }: WeeklyFacts): string {
-  const models = costs.map(({ model, dollars }) => `- ${model}: $${dollars.toFixed(2)}`);
-  return [
-    ...(models.length === 0 ? ["- No client reported a cost."] : models),
-    `- SHIM itself, in these chats: ${timeText("save", saves)}; ${timeText("hook event", hooks)} in a chat's server.`,
-  ].join("\n");
-}
-
-function timeText(name: string, { count: n, slow, meanMs }: WeeklyFacts["saves"]): string {
-  if (n === 0 || meanMs === null) return `no ${name} was timed`;
-  return `${count(n, name)} of ${meanMs.toFixed(1)} ms on average, ${slow} above 100 ms`;
+function cost({ costs }: WeeklyFacts): string {
+  if (costs.length === 0) return "No client reported a cost.";
+  return costs.map(({ model, dollars }) => `- ${model}: $${dollars.toFixed(2)}`).join("\n");
 }
 
 function ideasText(ideas: readonly string[] | null): string {

@@ -5,8 +5,6 @@ export interface Factor {
   /** Tokens of the model per token of o200k, as `o200kTokens` estimates them. */
   readonly factor: number;
   readonly samples: number;
-  /** Mean square of the logarithm of measured / estimated; absent: not measured yet. */
-  readonly variance?: number;
 }
 
 /** By canonical model id; the last learned is last. */
@@ -36,8 +34,6 @@ const otherModel = /(?:^|[/:])(?:gemini|gemma|qwen|deepseek|kimi|glm|grok|\w*str
 
 /** Ten new measurements make nine tenths of the factor. */
 const learningRate = 0.2;
-/** Slower than the factor: rare large errors belong to the range. */
-const varianceRate = 0.1;
 /** No tokenizer is further off: other pairs did not measure the same text. */
 const factorBounds = { min: 0.5, max: 4 };
 const maxRatio = 5;
@@ -45,12 +41,8 @@ const maxRatio = 5;
 const minLearnTokens = 500;
 export const maxModels = 50;
 
-/** Spread of kinds of text (code, prose, languages) around one factor, as a logarithm. */
-const defaultVariance = 0.25 ** 2;
-/** Weight of the default spread against measured ones. */
-const defaultSamples = 5;
-/** Logarithms of errors have heavier tails than a normal distribution's 1.645. */
-const rangeWidth = 2;
+/** Factor between an estimate and its bounds: kinds of text differ so much. */
+const spread = 1.65;
 
 /** A million characters would take more than 100 ms; longer texts are sampled at both ends. */
 const sampleChars = 100_000;
@@ -60,11 +52,10 @@ export function estimateTokens(text: string, model: string | null, factors: Fact
   return Math.round(o200kTokens(text) * factorOf(factors, model));
 }
 
-/** [RT1] [RT2] Pure. A range from the errors of earlier estimates for this model. */
+/** [RT1] Pure. */
 export function estimateRange(text: string, model: string | null, factors: Factors = {}): TokenEstimate {
   const tokens = estimateTokens(text, model, factors);
   const learned = model === null ? undefined : entryOf(factors, canonicalModel(model));
-  const spread = Math.exp(rangeWidth * Math.sqrt(varianceOf(learned)));
   return {
     tokens,
     low: Math.floor(tokens / spread),
@@ -83,23 +74,9 @@ export function learn(factors: Factors, model: string, estimated: number, measur
   const before = entryOf(factors, key);
   const old = factorOf(factors, model);
   const moved = old + learningRate * (old * ratio - old);
-  const variance = nextVariance(before, Math.log(ratio) ** 2);
-  const learned = { factor: clampFactor(moved), samples: (before?.samples ?? 0) + 1, variance };
+  const learned = { factor: clampFactor(moved), samples: (before?.samples ?? 0) + 1 };
   const others = Object.entries(factors).filter(([name]) => name !== key);
   return Object.fromEntries([...others, [key, learned] as const].slice(-maxModels));
-}
-
-/** The plain mean of the first measurements, then an exponentially weighted one. */
-function nextVariance(before: Factor | undefined, squaredError: number): number {
-  if (before?.variance === undefined) return squaredError;
-  const rate = Math.max(varianceRate, 1 / (before.samples + 1));
-  return before.variance + rate * (squaredError - before.variance);
-}
-
-function varianceOf(learned: Factor | undefined): number {
-  if (learned?.variance === undefined) return defaultVariance;
-  const { samples, variance } = learned;
-  return (defaultSamples * defaultVariance + samples * variance) / (defaultSamples + samples);
 }
 
 function factorOf(factors: Factors, model: string | null): number {

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import * as z from "zod";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
-import type { PricedTokens, TokenCheck } from "../../contract/machine/usage.ts";
+import type { PricedTokens } from "../../contract/machine/usage.ts";
 import type { UsageLine } from "../../contract/machine/usage.ts";
 import { oneLine } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
@@ -58,10 +58,6 @@ function costText({ clientCostUsd, estimatedCostUsd, unpricedTokens }: UsageLine
 const TokensInput = z.strictObject({
   files: z.array(z.string()).min(1),
   model: z.string().optional().describe("the model that reads them; without one the estimate is on the high side"),
-  check: z
-    .boolean()
-    .default(false)
-    .describe("the files are transcripts: how far estimates are from what the API counted"),
 });
 
 const maxFileBytes = 256_000_000;
@@ -72,7 +68,7 @@ function addTokens(cost: Command, cli: Cli): void {
   defineProgram(cli, cost.command("tokens"), details, (input) => showTokens(cli, input));
 }
 
-async function showTokens(cli: Cli, { files, model, check }: z.infer<typeof TokensInput>): Promise<CommandResult> {
+async function showTokens(cli: Cli, { files, model }: z.infer<typeof TokensInput>): Promise<CommandResult> {
   if (files.filter((file) => file === "-").length > 1) return wrongUsage("stdin (-) can be read once.");
   const texts: string[] = [];
   for (const file of files) {
@@ -80,7 +76,6 @@ async function showTokens(cli: Cli, { files, model, check }: z.infer<typeof Toke
     if (!text.ok) return text;
     texts.push(text.value);
   }
-  if (check) return checkTranscripts(cli, texts);
   const estimates: (PricedTokens & { readonly file: string })[] = [];
   for (const [at, text] of texts.entries()) {
     const estimate = await cli.call("tokens.estimate", { text, ...omitUndefined({ model }) });
@@ -104,18 +99,4 @@ export function sourceText({ source, samples }: PricedTokens): string {
 
 export function count(tokens: number): string {
   return tokens.toLocaleString("en-US");
-}
-
-function checkTranscripts(cli: Cli, transcripts: string[]): Promise<CommandResult> {
-  const none = "No response without thinking has enough text and a count by the API.";
-  return cli.show("tokens.check", { transcripts }, (checks) => ({
-    text: checks.learned.pairs === 0 ? [none] : Object.entries(checks).map(checkLine),
-  }));
-}
-
-function checkLine([source, check]: readonly [string, TokenCheck]): string {
-  const [median, p90, inside] = [check.medianError, check.p90Error, check.insideShare].map(
-    (share) => `${(100 * (share ?? 0)).toFixed(1)} %`,
-  );
-  return `${source}: n = ${check.pairs}, median error ${median}, 90 % below ${p90}, ${inside} inside the range`;
 }

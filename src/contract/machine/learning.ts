@@ -61,7 +61,7 @@ export const experimentOperations = {
       lessSafe: z.boolean().optional().describe("also a value with which more may be lost at a death"),
     }),
     output: ExperimentView,
-    errors: ["bad_input", "less_safe", "by_person", "busy", "switched_off", "cannot_end", "config_invalid"],
+    errors: ["bad_input", "less_safe", "busy", "switched_off", "cannot_end", "config_invalid"],
     effect: "write",
     example: { key: "checkpoint.everyMs", value: 250_000 },
   }),
@@ -104,9 +104,8 @@ export const Finding = z.object({
   /** Key of a setting that SHIM may change; null: none answers to this. */
   parameter: z.string().nullable(),
   from: z.number().nullable(),
-  /** Null where a person must decide; `figures.suggested` then has a step, if there is one. */
+  /** Null where a person must decide. */
   to: z.number().nullable(),
-  direction: z.enum(["up", "down"]).nullable(),
   /** Effect of one step, computed from the records. */
   expected: z.object({ figure: z.enum(["sharePrevented", "toolCallsLost"]), value: z.number() }).nullable(),
   test: z.enum(["replay", "person"]),

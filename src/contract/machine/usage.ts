@@ -25,15 +25,6 @@ export const UsageLine = z.object({
 });
 export type UsageLine = z.infer<typeof UsageLine>;
 
-const TokenCheck = z.object({
-  pairs: z.int(),
-  /** Shares; null without pairs. */
-  medianError: z.number().nullable(),
-  p90Error: z.number().nullable(),
-  insideShare: z.number().nullable(),
-});
-export type TokenCheck = z.infer<typeof TokenCheck>;
-
 const PricedTokens = z.object({
   tokens: z.int(),
   low: z.int(),
@@ -84,13 +75,6 @@ export const usageOperations = {
     output: PricedTokens,
     effect: "read",
     example: { text: "a text", model: "claude-opus-5-5" },
-  }),
-  "tokens.check": machineOperation({
-    summary: "How far estimates are from what the API counted, by responses in transcripts.",
-    input: z.strictObject({ transcripts: z.array(z.string()) }),
-    output: z.object({ learned: TokenCheck, default: TokenCheck }),
-    effect: "read",
-    example: { transcripts: [] },
   }),
   "metrics.read": machineOperation({
     summary: "Metrics of this machine, and of its own coordinator: one on the edge is scraped there.",

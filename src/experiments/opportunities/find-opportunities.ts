@@ -6,7 +6,7 @@ import type { ReplaySession } from "../../contract/replay.ts";
 import { age } from "../../shared/format.ts";
 import { settingAt, withSetting } from "../../shared/setting-keys.ts";
 import { atLeast, notWorse, shareInterval, type Counted } from "../exact-tests.ts";
-import { findParameter, lowersSafety, nextValue } from "../parameters.ts";
+import { findParameter, nextValue } from "../parameters.ts";
 import { compare, idleAfterMs } from "../replay/loss.ts";
 import { tickMs } from "../replay/replay.ts";
 import type { History, ModelOutcomes, PastChange, PastTask, TaskTypeHistory, TeamHistory } from "./history.ts";
@@ -149,7 +149,7 @@ function oldCheckpoints(history: History): Examined {
     advice: isOverdue
       ? "A shorter interval would not help: checkpoints did not come when they were due. See `shim doctor`."
       : "On this machine the journal has the events since; another machine that continues the chat has the checkpoint only.",
-    step: isOverdue ? undefined : stepOf(config, key, "down"),
+    step: isOverdue ? undefined : stepOf(config, key),
     effectOf: (to) => {
       const { effect } = compare(died.slice(-maxReplayed), config, withSetting(config, key, to)).toolCalls;
       return effect === null ? null : { figure: "toolCallsLost", value: effect };
@@ -179,7 +179,7 @@ interface UnseenCause {
 
 /** Deaths of a cause whose last reading was not above the threshold. */
 function unseenCause(history: History, { cause, key, title, died, reading, maxAgeMs }: UnseenCause): Examined {
-  const step = stepOf(history.config, key, "down");
+  const step = stepOf(history.config, key);
   const dead = sessionsWith(history, key).filter(({ end }) => end.kind === "died" && end.cause === cause);
   return examineShare({
     subject: key,
@@ -202,13 +202,11 @@ function prevented(value: number): Finding["expected"] {
 }
 
 function dismissedOffers({ now, offers, config }: History): Examined {
-  const key = "offerMaxAgeMs";
-  const step = stepOf(config, key, "down");
-  const { to } = step;
+  const maxAgeMs = config.offerMaxAgeMs;
   // A shorter time helps only where what was dismissed is old.
-  const isOld = to !== null && offers.some(({ resolution, ageMs }) => resolution === "dismissed" && ageMs > to);
+  const isOld = offers.some(({ resolution, ageMs }) => resolution === "dismissed" && ageMs > maxAgeMs / 2);
   return examineShare({
-    subject: key,
+    subject: "offerMaxAgeMs",
     usual: 0.3,
     // An offer of today may still be taken.
     cases: offers.filter(({ at, resolution }) => resolution !== "open" || now - at >= dayMs),
@@ -216,10 +214,8 @@ function dismissedOffers({ now, offers, config }: History): Examined {
     title: "Offers of dead sessions are dismissed",
     text: (counted) => `${counted} dead sessions that were offered were dismissed.`,
     advice: isOld
-      ? "With a shorter offerMaxAgeMs old ones are listed, and no longer offered."
+      ? `\`shim config set offerMaxAgeMs ${maxAgeMs / 2}\`: old ones are then listed, and no longer offered.`
       : "They were recent ones, so a shorter offerMaxAgeMs changes nothing; `shim config set recovery ask` asks before a brief is given.",
-    step: isOld ? step : undefined,
-    effectOf: (limit, hits) => prevented(hits.filter(({ ageMs }) => ageMs > limit).length / hits.length),
   });
 }
 
@@ -356,19 +352,14 @@ interface Step {
   readonly from: number;
   /** Absent (null) at the bound of what SHIM would try. */
   readonly to: number | null;
-  readonly direction: "up" | "down";
-  /** More may be lost, or no trial can judge it: it is only suggested. */
-  readonly isForPerson: boolean;
 }
 
-/** One step of a parameter. */
-function stepOf(config: Config, key: string, direction: "up" | "down"): Step {
+/** One step down of a parameter. */
+function stepOf(config: Config, key: string): Step {
   const parameter = findParameter(key);
   const from = settingAt(config, key);
   if (!parameter || typeof from !== "number") throw new Error(`${key} is no parameter.`);
-  const to = nextValue(parameter, from, direction);
-  const isForPerson = to !== null && lowersSafety(parameter, from, to);
-  return { parameter: key, from, to, direction, isForPerson };
+  return { parameter: key, from, to: nextValue(parameter, from, "down") };
 }
 
 /** Probability, at most, that a run has any false finding. */
@@ -457,30 +448,16 @@ function toFinding(
   isFirst: boolean,
 ): Finding {
   const evidence = { n, windowMs, figures };
-  const common = { id: `${pattern}:${subject}`, pattern, subject, pValue, ...texts };
-  if (!step)
-    return { ...common, evidence, parameter: null, from: null, to: null, direction: null, test: "person", expected };
-  const { parameter, from, direction, isForPerson } = step;
-  const to = isForPerson || !isFirst ? null : step.to;
-  const suggested = isForPerson && step.to !== null ? { suggested: step.to } : {};
-  return {
-    ...common,
-    evidence: { ...evidence, figures: { ...figures, ...suggested } },
-    parameter,
-    from,
-    to,
-    direction,
-    test: to === null ? "person" : "replay",
-    expected,
-    advice: `${stepText(step, to, expected)}${texts.advice}`,
-  };
-}
-
-function stepText({ parameter, from, to, isForPerson }: Step, next: number | null, expected: Finding["expected"]) {
+  const common = { id: `${pattern}:${subject}`, pattern, subject, pValue, evidence, expected, ...texts };
+  if (!step) return { ...common, parameter: null, from: null, to: null, test: "person" };
+  const { parameter, from } = step;
+  const to = isFirst ? step.to : null;
   const effect = expected ? expectedText(expected) : "";
-  if (next !== null) return `Try ${parameter} ${from} -> ${next}, judged by replay of your sessions${effect}. `;
-  if (!isForPerson) return `${parameter} is ${from}, at the bound of what SHIM would try. `;
-  return `You decide: ${parameter} ${from} -> ${to} may cost safety, so SHIM does not try it${effect}. `;
+  const advice =
+    to === null
+      ? `${parameter} is ${from}, at the bound of what SHIM would try, or tried for another finding. `
+      : `Try ${parameter} ${from} -> ${to}, judged by replay of your sessions${effect}. `;
+  return { ...common, parameter, from, to, test: to === null ? "person" : "replay", advice: advice + texts.advice };
 }
 
 function expectedText({ figure, value }: NonNullable<Finding["expected"]>): string {

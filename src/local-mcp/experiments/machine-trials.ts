@@ -105,11 +105,6 @@ export function start(runtime: Runtime, given: NewTrial, by: By): HostResult<Mac
   const parameter = findParameter(key);
   if (!parameter) return err({ code: "bad_input", message: unknownText(key) });
   const from = Number(settingAt(config.value, key));
-  if (parameter.method === "person")
-    return err({
-      code: "by_person",
-      message: `no trial can judge ${key}: change it with \`shim config set ${key} <value>\`.`,
-    });
   const { provider } = config.value.experiments;
   const service = provider === "local" ? {} : { provider };
   const started = runtime.store.write<HostResult<MachineTrial>>((sql) => {

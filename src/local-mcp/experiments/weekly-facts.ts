@@ -24,8 +24,6 @@ export function weeklyFacts(sql: Sql, week: Week): WeeklyFacts {
       week,
       { count: 0, bytes: 0 },
     ),
-    saves: timesOf(sql, week, "shim_save_duration_seconds"),
-    hooks: timesOf(sql, week, "shim_hook_duration_seconds"),
     costs: costsOf(sql, week),
     steps: list(sql)
       .flatMap((trial) => stepsInWeek(week, trial))
@@ -76,18 +74,6 @@ function recoveriesOf(
     meanScore: scores.length === 0 ? null : sum(scores) / scores.length,
     rediscovery: { chats: counted.length, repeats: sum(counted.map(({ reads, repeats }) => reads + repeats)) },
   };
-}
-
-function timesOf(sql: Sql, week: Week, name: string): WeeklyFacts["saves"] {
-  const [row] = sql.all<{ count: number; slow: number; sum: number }>(
-    `SELECT coalesce(sum(count), 0) AS count, coalesce(sum(slow), 0) AS slow, coalesce(sum(sum), 0) AS sum
-     FROM session_durations d JOIN sessions ON id = session WHERE d.name = ? AND lastSeenAt >= ? AND startedAt < ?`,
-    name,
-    week.from,
-    week.until,
-  );
-  const { count: n, slow, sum: seconds } = row ?? { count: 0, slow: 0, sum: 0 };
-  return { count: n, slow, meanMs: n === 0 ? null : (1_000 * seconds) / n };
 }
 
 function costsOf(sql: Sql, { from, until }: Week): WeeklyFacts["costs"] {

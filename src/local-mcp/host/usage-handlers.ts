@@ -6,7 +6,6 @@ import { emptyLine, sum, usageBy } from "../usage/usage-report.ts";
 import type { Handlers } from "./host.ts";
 import { estimateRange } from "../../routing/tokens.ts";
 import { canonicalModel } from "../../shared/model-name.ts";
-import { checkEstimates, readPairs } from "../signals/token-check.ts";
 import { loadFactors } from "../signals/token-factors.ts";
 import * as totals from "../../store/metric-totals.ts";
 import { machineMetrics } from "../metrics/machine-metrics.ts";
@@ -33,10 +32,6 @@ export const usageHandlers = {
     const price = Object.hasOwn(prices, known) ? (prices[known]?.input ?? null) : null;
     const dollars = price === null ? null : (estimate.tokens * price) / 1e6;
     return ok({ ...estimate, dollars, pricesAsOf, priceNote: priceNote(model, price, pricesAsOf) });
-  },
-  async "tokens.check"(_context, { transcripts }) {
-    const pairs = transcripts.flatMap((text) => readPairs(text.split("\n")));
-    return ok({ learned: checkEstimates(pairs), default: checkEstimates(pairs, false) });
   },
   /** [OB1] Each request to an edge is billed. */
   async "metrics.read"({ runtime, workspace }) {

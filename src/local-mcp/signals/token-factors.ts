@@ -1,4 +1,4 @@
-import { clampFactor, maxModels, type Factor, type Factors, estimateTokens, learn } from "../../routing/tokens.ts";
+import { clampFactor, maxModels, type Factors, estimateTokens, learn } from "../../routing/tokens.ts";
 import { asObject, numberAt, parseObject } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as meta from "../../store/meta.ts";
@@ -12,10 +12,8 @@ export function loadFactors(sql: Sql): Factors {
     const entry = asObject(value);
     const factor = numberAt(entry, "factor");
     const samples = numberAt(entry, "samples");
-    const variance = numberAt(entry, "variance");
     if (factor === null || samples === null) return [];
-    const read: Factor = { factor: clampFactor(factor), samples, ...(variance === null ? {} : { variance }) };
-    return [[model, read] as const];
+    return [[model, { factor: clampFactor(factor), samples }] as const];
   });
   return Object.fromEntries(entries.slice(-maxModels));
 }

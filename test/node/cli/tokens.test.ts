@@ -2,7 +2,6 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aCliHome, failed, withRuntime } from "#harness/machine/cli-home.ts";
-import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
 
 const prices = { input: 4, output: 20, cacheRead: 0.2, cacheWrite: 5 };
 
@@ -32,19 +31,6 @@ it("[RT3] the price is the user's, with its date", async () => {
   const { out } = await home.shimWith(given, "cost tokens a.txt --model claude-opus-5-5-20261001");
   expect(out).toMatch(/about \$0\.00\d\d/);
   expect(out).toContain("By your price of $4 for a million input tokens, as of 2026-11-01.");
-});
-
-it("[RT4] transcripts show how far estimates are from what the API counted", async () => {
-  const home = aCliHome();
-  const content = [{ type: "text", text: "The parser reads a token. ".repeat(200) }];
-  const line = (id: string) => anAssistantLine({ id, content, usage: { output_tokens: 1_300 } });
-  writeFileSync(join(home.project, "t.jsonl"), aTranscript(line("a"), line("b"), line("c")));
-  const { out } = await home.shim("cost tokens --check t.jsonl");
-  expect(out).toMatch(
-    /^learned: n = 3, median error \d+\.\d %, 90 % below \d+\.\d %, \d+\.\d % inside the range\ndefault: n = 3/,
-  );
-  writeFileSync(join(home.project, "t.jsonl"), "");
-  expect((await home.shim("cost tokens --check t.jsonl")).out).toContain("No response");
 });
 
 it("[RT3] a task is estimated, and not submitted", async () => {

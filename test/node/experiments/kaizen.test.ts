@@ -10,8 +10,6 @@ const quiet: WeeklyFacts = {
   meanScore: null,
   rediscovery: { chats: 0, repeats: 0 },
   checkpoints: { count: 0, bytes: 0 },
-  saves: { count: 0, slow: 0, meanMs: null },
-  hooks: { count: 0, slow: 0, meanMs: null },
   costs: [],
   steps: [],
 };
@@ -57,7 +55,6 @@ it("[EX83] a full week has its figures", () => {
       meanScore: 93.4,
       rediscovery: { chats: 11, repeats: 23 },
       checkpoints: { count: 1_240, bytes: 12_345_678 },
-      saves: { count: 1_300, slow: 2, meanMs: 4.25 },
       costs: [{ model: "claude-opus-5-5", dollars: 41.2 }],
       steps: [
         { at: Date.UTC(2026, 10, 18), text: "`checkpoint.everyMs` 300000 -> 200000: kept", why: "deaths lose calls" },
@@ -73,7 +70,6 @@ it("[EX83] a full week has its figures", () => {
   );
   expect(text).toContain("31 tool calls of dead chats were in no checkpoint");
   expect(text).toContain("11 continued chats read or ran 23 facts again");
-  expect(text).toContain("1,300 saves of 4.3 ms on average, 2 above 100 ms; no hook event was timed");
   expect(text).toContain("- 2026-11-18: `checkpoint.everyMs` 300000 -> 200000: kept. Why: deaths lose calls.");
   expect(text).toContain("- Save more often.");
 });

@@ -107,7 +107,7 @@ it("[EX63] sessions that ran with another value, or with one that is not known, 
     expect(findOpportunities(quiet({ sessions: fullContexts(50, 0.7, changed) })).findings).toEqual([]);
   const config = withSetting(defaults, "risk.thresholds.contextFill", 0.9);
   const { findings } = findOpportunities(quiet({ config, sessions: fullContexts(50, 0.7, other) }));
-  expect(findings).toMatchObject([{ from: 0.9, to: 0.6, direction: "down", test: "replay" }]);
+  expect(findings).toMatchObject([{ from: 0.9, to: 0.6, test: "replay" }]);
 });
 
 it("[EX64] a finding ends when its evidence has left the window", () => {
@@ -116,13 +116,15 @@ it("[EX64] a finding ends when its evidence has left the window", () => {
   expect([after(0), after(30 * dayMs - 1), after(30 * dayMs), after(-1)]).toEqual([1, 1, 0, 0]);
 });
 
-it("[EX65] a step that may cost safety is only suggested; one within the bounds is proposed with its effect", () => {
+it("[EX65] a step within the bounds is proposed with its effect; at a bound, or without a parameter, a person decides", () => {
   const offers = Array.from({ length: 20 }, () => dismissed);
-  const { findings } = findOpportunities(quiet({ offers }));
-  expect(findings).toMatchObject([
-    { parameter: "offerMaxAgeMs", from: 7 * dayMs, to: null, direction: "down", test: "person" },
+  const advice = expect.stringContaining("shim config set offerMaxAgeMs 302400000");
+  expect(findOpportunities(quiet({ offers })).findings).toMatchObject([
+    { subject: "offerMaxAgeMs", parameter: null, to: null, test: "person", advice },
   ]);
-  expect(findings[0]?.evidence.figures).toMatchObject({ suggested: 3.5 * dayMs, hits: 20 });
+  const effect = { figure: "sharePrevented", value: 1 };
+  const within = findOpportunities(quiet({ sessions: fullContexts(20, 0.7) }));
+  expect(within.findings).toMatchObject([{ to: 0.5, test: "replay", expected: effect }]);
   const fromBound = withSetting(defaults, "risk.thresholds.contextFill", 0.4);
   const changed = { "risk.thresholds.contextFill": 0.4 };
   const atBound = findOpportunities(quiet({ config: fromBound, sessions: fullContexts(20, 0.3, changed) }));

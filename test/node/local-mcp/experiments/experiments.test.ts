@@ -132,7 +132,6 @@ it("[EX291] a trial that this machine could not end is refused, with its figures
     ok: false,
     error: { code: "cannot_end", message: expect.stringContaining(figures) },
   });
-  expect(begin("offerMaxAgeMs", 800_000_000)).toMatchObject({ ok: false, error: { code: "by_person" } });
   expect(rowCount(runtime, "experiments")).toBe(0);
   expect(begin(key, 8, { verdict: "worse", note: "" })).toMatchObject({ ok: true, value: { state: "decided" } });
   runtime.wait(1_000);
