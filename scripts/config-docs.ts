@@ -67,9 +67,6 @@ const configMeanings: Record<string, string> = {
   "experiments.waitMs": "how long the start of a session waits for the service, beside the start of its process",
   "experiments.statsigRules": "Statsig: the file of its rules, absolute or in SHIM's folder; nothing is sent then",
   "experiments.statsigKeyEnv": "Statsig, live: the name of the environment variable that has the key",
-  "routing.subagents":
-    "what the hook of the Agent tool does for a small task: nothing, advise, or set the model where no user is there ([subagents](../guide/model-routing.md#subagents))",
-  "routing.smallModel": "the family of models for such a task",
   "analysis.trusted":
     "folders whose own code `shim code analyze` may run, with all folders below them: [trust](../guide/analyze.md#trust)",
 };

@@ -19,9 +19,6 @@ export interface ModelPrices {
 }
 
 export type RecoverySetting = "ask" | "brief" | "resume";
-export type SubagentRouting = "off" | "advise" | "apply";
-/** Names that the Agent tool takes. */
-export type SmallModel = "haiku" | "sonnet" | "opus" | "fable";
 export type WakeSetting = "hooks" | "socket";
 export type KaizenSetting = "off" | "report" | "apply";
 export type ExperimentProvider = "local" | "statsig";
@@ -122,12 +119,6 @@ export const defaults = {
     /** Name of the environment variable that has Statsig's key. */
     statsigKeyEnv: null as string | null,
   },
-  routing: {
-    /** For a small task of a subagent: nothing, advice, or its model. */
-    subagents: "off" as SubagentRouting,
-    /** Family of the model for such a task. */
-    smallModel: "haiku" as SmallModel,
-  },
   analysis: {
     /** Absolute paths of folders whose code the tools of `shim code analyze` may run. */
     trusted: [] as string[],
@@ -186,7 +177,6 @@ export function configSchema(): z.ZodMiniType<Config> {
     usage: usageSchema(),
     kaizen: z.enum(["off", "report", "apply"]),
     experiments: experimentsSchema(),
-    routing: routingSchema(),
     analysis: section(defaults.analysis, {
       trusted: z.array(z.string().check(z.minLength(1), z.maxLength(4_096))).check(z.maxLength(1_000)),
     }),
@@ -209,13 +199,6 @@ function experimentsSchema() {
     statsigRules: z.nullable(text(1_000).check(z.minLength(1))),
     // A key has a hyphen, so none passes for a name.
     statsigKeyEnv: z.nullable(z.string().check(z.regex(/^[A-Za-z_]\w{0,99}$/))),
-  });
-}
-
-function routingSchema() {
-  return section(defaults.routing, {
-    subagents: z.enum(["off", "advise", "apply"]),
-    smallModel: z.enum(["haiku", "sonnet", "opus", "fable"]),
   });
 }
 

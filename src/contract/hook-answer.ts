@@ -11,6 +11,5 @@ export interface HookAnswer {
     readonly additionalContext?: string;
     readonly permissionDecision?: "deny" | "ask";
     readonly permissionDecisionReason?: string;
-    readonly updatedInput?: Readonly<Record<string, unknown>>;
   };
 }

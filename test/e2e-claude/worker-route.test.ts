@@ -1,7 +1,6 @@
-import { writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { WorkerMachine } from "#harness/claude/claude-workers.ts";
-import { bash, call } from "#harness/claude/claude-rig.ts";
+import { bash } from "#harness/claude/claude-rig.ts";
 
 const route = {
   tiers: [
@@ -40,18 +39,4 @@ it("[RT8] [RT13] [RT15] [RT16] a stalled run is stopped, and the next is of the 
   expect(sessions).toHaveLength(2);
   const { routes } = machine.ask("tasks.routes", { type: "fix" });
   expect(routes).toMatchObject({ tiers: [] });
-});
-
-it("[RT40] the model of a worker's subagent is set by the hook, where the settings say so @night", async () => {
-  const prompt = "Fix the bug in src/a.ts and add a test.";
-  const agent = call("Agent", { description: "A fix", prompt, subagent_type: "general-purpose" });
-  const machine = await WorkerMachine.with([agent, done, done], { allowedTools: ["Agent"], model: "claude-opus-5-5" });
-  const task = machine.submit(request);
-  writeFileSync(machine.rig.paths.config, JSON.stringify({ routing: { subagents: "apply" } }));
-  expect(await machine.worker("--once").ended).toBe(0);
-  expect(machine.ask("tasks.get", { task })).toMatchObject({ state: "done" });
-  const models = machine.model.requests.map(({ body }) => String(body?.["model"]));
-  expect(models.some((model) => model.includes("haiku"))).toBe(true);
-  const own = machine.model.requests.filter(({ messages }) => messages.some(({ text }) => text.includes("shim-task-")));
-  expect(own.every(({ body }) => body?.["model"] === "claude-opus-5-5")).toBe(true);
 });

@@ -9,9 +9,6 @@ import { isWithoutUser } from "./end-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
 import type { RecordedEvent } from "./record-event.ts";
 import { emptyStart, type StartAnswer } from "./session-start.ts";
-import { claudeCode } from "../../clients/claude-compatible.ts";
-import { analyzeTask } from "../../routing/prompt-analyzer.ts";
-import { asObject, textAt } from "../../shared/json-fields.ts";
 
 /** Other text at a stop would make Claude Code continue, or would not be read. */
 export function toAnswer(
@@ -25,8 +22,7 @@ export function toAnswer(
   if (event === "Stop") return news === null ? {} : { decision: "block", reason: news.context };
   if (verdict.kind === "refused" || verdict.kind === "asked") return refusalOf(event, verdict);
   if (event === "PreModelSwitch") return modelSwitch(runtime, event, input);
-  const answer = toText(event, recorded, start ?? emptyStart, acceptedAnswer(runtime, recorded));
-  return runtime.config.routing.subagents === "off" ? answer : routeSubagent(runtime, incoming, answer);
+  return toText(event, recorded, start ?? emptyStart, acceptedAnswer(runtime, recorded));
 }
 
 /** Denies a refused tool call, or has its user asked; empty for any other verdict. */
@@ -81,33 +77,4 @@ function switchWarning(input: HookInput, env: NodeJS.ProcessEnv): string | null 
   const [held, taken] = [contextTokens, window].map((tokens) => tokens.toLocaleString("en-US"));
   // The client shows about 160 characters.
   return `SHIM: this chat holds ${held} tokens, and ${to} takes ${taken}: run /compact first${stay}. Everything is saved.`;
-}
-
-const maxComplexity = 3;
-const maxPromptChars = 500;
-
-/**
- * [RT40] [RT41] Sets the model of a small subagent task without a user, where the hook has the
- * whole input of the tool; otherwise advises the user.
- */
-function routeSubagent({ env, config }: Runtime, incoming: IncomingEvent, answer: HookAnswer): HookAnswer {
-  const { event, input, clientName, isLate = false, isInParts = false } = incoming;
-  const { subagents, smallModel } = config.routing;
-  const isCall = event === "PreToolUse" && !isLate && clientName === claudeCode.name && input.tool_name === "Agent";
-  const toolInput = isCall ? asObject(input.tool_input) : null;
-  if (!toolInput || toolInput["model"] !== undefined || !isSmall(textAt(toolInput, "prompt"))) return answer;
-  // Hooks of an older configuration have parts of the input, never this one.
-  const isWhole = !isInParts || toolInput["subagent_type"] !== undefined;
-  if (subagents === "apply" && isWhole && isWithoutUser(env)) {
-    const updatedInput = { ...toolInput, model: smallModel };
-    return { ...answer, hookSpecificOutput: { hookEventName: event, ...answer.hookSpecificOutput, updatedInput } };
-  }
-  const advice = `SHIM: this subagent has a small task; if it names no model, ${smallModel} may do.`;
-  return { ...answer, systemMessage: [answer.systemMessage, advice].filter((line) => line !== undefined).join("\n") };
-}
-
-function isSmall(prompt: string | null): boolean {
-  if (prompt === null || prompt.length >= maxPromptChars) return false;
-  const { evidence, complexity } = analyzeTask(prompt);
-  return evidence === "strong" && complexity <= maxComplexity;
 }

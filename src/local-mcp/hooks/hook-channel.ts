@@ -48,7 +48,7 @@ export class HookChannel {
       rejectInput(runtime, `${event}: ${input}`);
       return { content: [] };
     }
-    const incoming = { clientName: claudeCode.name, event, input, clientPid, isInParts: true };
+    const incoming = { clientName: claudeCode.name, event, input, clientPid };
     const { answer, work } = answerEvent(runtime, incoming);
     // [HO33] The files are saved before a risky tool or a compaction.
     if (work && fileChangingEvents.has(event) && work.trigger !== null)

@@ -17,8 +17,6 @@ export interface IncomingEvent {
   readonly id?: string | undefined;
   /** From the spool: no sign of life now, and the answer is not read. */
   readonly isLate?: boolean;
-  /** The hook tool may be given parts of a tool's input. */
-  readonly isInParts?: boolean;
 }
 
 /** @param process the line by which the process of a hook describes itself: it has one event */
