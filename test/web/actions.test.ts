@@ -82,7 +82,7 @@ it("[WP22] [WP23] experiments are stopped, taken back, switched off and allowed,
   const { home, page, go } = await aRig();
   const { running, kept } = seedExperiments(home);
   await go("experiments");
-  await page.getByText("2 × waits with idle chats").waitFor();
+  await page.getByText("2 × task stalls").waitFor();
   expect(await page.getByRole("row", { name: "300000 -> 250000" }).textContent()).toContain("canary");
   await page.getByRole("button", { name: "Stop", exact: true }).click();
   await page.getByRole("button", { name: "Leave it" }).click();
