@@ -89,7 +89,7 @@ function toReview(
     },
     diff: async (task) => {
       const found = await call("tasks.get", { task });
-      const diff = found.ok ? await diffTask(checkout, found.value, false) : found;
+      const diff = found.ok ? await diffTask(checkout, found.value) : found;
       return diff.ok ? diff.value.diff : diff.error.message;
     },
   };

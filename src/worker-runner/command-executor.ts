@@ -11,12 +11,8 @@ import { jsonOrText, parseJson } from "../shared/json-fields.ts";
 export interface CommandOptions {
   readonly command: readonly [program: string, ...args: string[]];
   readonly env: NodeJS.ProcessEnv;
-  /** Exit codes of failures that a retry would repeat. */
-  readonly finalCodes: readonly number[];
 }
 
-/** EX_TEMPFAIL of sysexits.h. */
-const temporaryFailure = 75;
 /** Between TERM and KILL. */
 const graceMs = 5_000;
 const maxReasonChars = 300;
@@ -27,11 +23,10 @@ export function commandExecutor(options: CommandOptions): Executor {
   return { programs: [options.command[0]], run: (run) => runCommand(options, run) };
 }
 
-async function runCommand({ command, env, finalCodes }: CommandOptions, run: TaskRun): Promise<RunOutcome> {
+async function runCommand({ command, env }: CommandOptions, run: TaskRun): Promise<RunOutcome> {
   const [program, ...args] = command;
   const { task, type, payload, attempt, progress, checkpoint, inputs } = run.task;
   const input = { task, type, payload, attempt, progress, checkpoint, inputs };
-  const { conflicts } = run.merged;
   const lastLines = { result: null as string | null, stderr: "" };
   let hasEnded = false;
   const exit = await runProgram({
@@ -39,7 +34,7 @@ async function runCommand({ command, env, finalCodes }: CommandOptions, run: Tas
     args,
     cwd: run.folder,
     env: programEnv(env, taskVariables(run.task)),
-    input: `${JSON.stringify(conflicts.length === 0 ? input : { ...input, conflicts })}\n`,
+    input: `${JSON.stringify(input)}\n`,
     signal: run.signal,
     graceMs,
     onLine: (line) => {
@@ -53,13 +48,12 @@ async function runCommand({ command, env, finalCodes }: CommandOptions, run: Tas
     onEnd: () => (hasEnded = !run.signal.aborted),
   });
   if (run.signal.aborted && !hasEnded) return { kind: "stopped" };
-  return toOutcome(exit, lastLines, finalCodes);
+  return toOutcome(exit, lastLines);
 }
 
 function toOutcome(
   exit: ProgramExit,
   { result, stderr }: { readonly result: string | null; readonly stderr: string },
-  finalCodes: readonly number[],
 ): RunOutcome {
   if (exit.kind === "not_started") {
     return { kind: "failed", reason: `the program cannot be started: ${exit.message}`, isRetryable: true };
@@ -68,7 +62,7 @@ function toOutcome(
   if (code === 0) return { kind: "done", result: result === null ? null : (jsonOrText(result) as Json) };
   const message = (lastLine(stderr) || lastLine(result ?? "")).slice(-maxReasonChars);
   const reason = message === "" ? `exit code ${code}` : `exit code ${code}: ${message}`;
-  return { kind: "failed", reason, isRetryable: code === temporaryFailure || !finalCodes.includes(code) };
+  return { kind: "failed", reason, isRetryable: true };
 }
 
 /** [WK65] A line of nothing but colors is none. */
@@ -106,7 +100,7 @@ export function testedExecutor(
   executor: Executor,
   { command, env }: { readonly command: readonly [string, ...string[]]; readonly env: NodeJS.ProcessEnv },
 ): Executor {
-  const tests = commandExecutor({ command, env, finalCodes: [] });
+  const tests = commandExecutor({ command, env });
   return {
     ...executor,
     programs: [...(executor.programs ?? []), command[0]],

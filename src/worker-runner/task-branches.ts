@@ -6,17 +6,7 @@ import { fail, type Failure } from "../shared/failure.ts";
 import { pluralize } from "../shared/format.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { ok, type Result } from "../shared/result.ts";
-import {
-  GitError,
-  lines,
-  run,
-  text,
-  type Git,
-  displayPath,
-  repositoryGit,
-  splitRaw,
-  withAuthor,
-} from "../snapshots/git.ts";
+import { GitError, run, text, type Git, displayPath, repositoryGit, splitRaw, withAuthor } from "../snapshots/git.ts";
 import type { WorktreeOptions } from "./worktrees.ts";
 import { TaskFolderError, type MergedInputs } from "./executor.ts";
 import {
@@ -218,7 +208,7 @@ export async function unresolved(git: Git, files: readonly string[]): Promise<st
 }
 
 export interface InputSettings {
-  readonly isMerged: boolean;
+  /** A model can resolve a conflict. */
   readonly isConflictKept: boolean;
   readonly remote: string | null;
 }
@@ -297,54 +287,15 @@ export interface Checkout {
   readonly remote: string | undefined;
 }
 
-interface TaskRange {
+interface TaskDiff extends CommitDiff {
   readonly task: number;
   readonly branch: string;
   readonly base: string;
   readonly commit: string;
 }
 
-export interface TaskDiff extends TaskRange, CommitDiff {}
-
-export interface TaskCommit {
-  readonly commit: string;
-  readonly at: number;
-  readonly author: string;
-  readonly subject: string;
-}
-
-export interface TaskLog extends TaskRange {
-  readonly commits: readonly TaskCommit[];
-}
-
-/** [CL120] The task's own changes. @param isAll also the results that it began with */
-export function diffTask(checkout: Checkout, task: Task, isAll: boolean): Promise<Answer<TaskDiff>> {
-  return withRange(checkout, task, isAll, async (git, range) => ({
-    ...range,
-    ...(await readDiff(git, range.base, range.commit)),
-  }));
-}
-
-/** [CL121] The newest first. */
-export function logTask(checkout: Checkout, task: Task, isAll: boolean): Promise<Answer<TaskLog>> {
-  return withRange(checkout, task, isAll, async (git, range) => {
-    const format = "--format=%H%x09%at%x09%an%x09%s";
-    const revisions = `${range.base}..${range.commit}`;
-    const found = await lines(git, ["log", "--no-color", "--no-show-signature", format, revisions]);
-    const commits = found.map((line) => {
-      const [commit = "", at = "", author = "", ...subject] = line.split("\t");
-      return { commit, at: Number(at) * 1_000, author, subject: subject.join("\t") };
-    });
-    return { ...range, commits };
-  });
-}
-
-function withRange<T>(
-  checkout: Checkout,
-  found: Task,
-  isAll: boolean,
-  body: (git: Git, range: TaskRange) => Promise<T>,
-): Promise<Answer<T>> {
+/** [CL120] The task's own changes, without the results that it began with. */
+export function diffTask(checkout: Checkout, found: Task): Promise<Answer<TaskDiff>> {
   return withRepository(checkout, async (repository) => {
     const missing = whyNoBranch(found);
     if (missing !== null) return fail("no_branch", `task ${found.task} has no branch: ${missing}.`);
@@ -353,8 +304,9 @@ function withRange<T>(
     const unavailable = await fetchCommits(repository, [work], checkout.remote);
     if (unavailable) return unavailable;
     const { git } = repository;
-    const start = (isAll ? undefined : base) ?? (await text(git, ["merge-base", "HEAD", commit]));
-    return ok(await body(git, { task: found.task, branch: work.branch, base: start, commit }));
+    const start = base ?? (await text(git, ["merge-base", "HEAD", commit]));
+    const diff = await readDiff(git, start, commit);
+    return ok({ task: found.task, branch: work.branch, base: start, commit, ...diff });
   });
 }
 

@@ -69,15 +69,8 @@ const StoredRecord = z.object({
   base: z.string(),
   merged: MergedRecord.optional(),
   owner: z.object({ boot: z.string(), pid: z.int(), start: z.string() }).nullable(),
-  /** The branch may be part of a result. */
-  isOffered: z.boolean().optional(),
 });
 export type WorkRecord = z.infer<typeof StoredRecord>;
-
-/** The base with the work of other tasks, as SHIM has merged it. */
-function firstCommit({ base, merged }: Pick<WorkRecord, "base" | "merged">): string {
-  return merged?.commit ?? base;
-}
 
 export function worktreePath(folder: string): string {
   return join(folder, "tree");
@@ -219,7 +212,7 @@ export class TaskWorktrees implements TaskFolders {
     previous: PreviousWork | null,
     inputs: ReadInputs,
   ): Promise<StartPoint & Pick<WorkRecord, "base" | "merged">> {
-    const { env, repository: folder, inputs: settings } = this.#options;
+    const { env, repository: folder } = this.#options;
     const git = gitInFolder(env, folder);
     const isContinued = previous !== null && (await findCommit(git, previous.commit)) !== null;
     if (isContinued && previous.merged)
@@ -230,7 +223,7 @@ export class TaskWorktrees implements TaskFolders {
       previous && !isContinued
         ? [`the work of the previous attempt is on ${previous.machine}, not here: the task starts again`]
         : [];
-    const works = settings.isMerged ? await inputs() : [];
+    const works = await inputs();
     if (works.length === 0) return { commit: start, base, isContinued, notes: lostNotes };
     const mergedStart = await startWithInputs(this.#options, { folder, repository, task }, start, works);
     const { commit, merged, notes } = mergedStart;
@@ -275,7 +268,8 @@ class Worktree implements TaskFolder {
   }
 
   get base(): string {
-    return firstCommit(this.#record);
+    const { base, merged } = this.#record;
+    return merged?.commit ?? base;
   }
 
   location(): Json {
@@ -298,9 +292,6 @@ class Worktree implements TaskFolder {
     await run(this.#git, ["update-ref", "-d", this.#ref]);
     const branch = await currentBranch(this.#git);
     const isUnchanged = branch === this.#record.branch && commit === this.#record.base;
-    this.#record = { ...this.#record, isOffered: !isUnchanged };
-    // Before the result is reported: no worker removes the branch of a result.
-    writeRecord(this.#recordFolder, this.#record);
     const { machine, env } = this.#options;
     const leftOutField = leftOut.length > 0 ? { leftOut: firstLeftOut(leftOut, maxLeftOutNamed) } : {};
     const work = { branch: isUnchanged ? null : branch, commit, base: this.base, machine, ...leftOutField };
@@ -420,12 +411,8 @@ export async function removeOldWorktrees(home: string, deps: RemovalDeps & Pick<
   const removedFolders: string[] = [];
   for (const left of leftWorktrees(home)) {
     const { folder, record, leftAt } = left;
-    const isOld = deps.now() - leftAt >= maxAgeMs;
-    // Without an owner it was left in good order for the next attempt.
-    const mayBeUnused = record.owner !== null && record.isOffered !== true;
-    if ((!isOld && !mayBeUnused) || !(await isFolderFree(deps.processes, folder, record))) continue;
-    if (!isOld && !(await isUntouched(deps.env, left))) continue;
-    if (await isRemoved(deps.env, left, !isOld)) removedFolders.push(folder);
+    if (deps.now() - leftAt < maxAgeMs || !(await isFolderFree(deps.processes, folder, record))) continue;
+    if (await isRemoved(deps.env, left)) removedFolders.push(folder);
   }
   return removedFolders;
 }
@@ -446,36 +433,15 @@ export async function removeEnded(
   for (const left of leftWorktrees(home)) {
     const { folder, record, leftAt } = left;
     const isMeant = record.repository === repository && tasks.has(record.task) && leftAt >= since;
-    if (isMeant && (await isFolderFree(processes, folder, record)))
-      await isRemoved(env, left, record.isOffered !== true);
+    if (isMeant && (await isFolderFree(processes, folder, record))) await isRemoved(env, left);
   }
 }
 
-/** @param withBranch also its branch, unless that has moved. @returns whether it is removed */
-async function isRemoved(
-  env: NodeJS.ProcessEnv,
-  { folder, record }: LeftWorktree,
-  withBranch: boolean,
-): Promise<boolean> {
+/** Its branch goes too where nothing is on it. @returns whether it is removed */
+async function isRemoved(env: NodeJS.ProcessEnv, { folder, record }: LeftWorktree): Promise<boolean> {
   if ((await removeWorktree(env, record, worktreePath(folder))) !== null) return false;
   const git = gitInFolder(env, record.repository);
-  for (const commit of withBranch ? new Set([firstCommit(record), record.base]) : [])
-    await run(git, ["update-ref", "-d", `refs/heads/${record.branch}`, commit], "", [0, 1, 128]);
+  await run(git, ["update-ref", "-d", `refs/heads/${record.branch}`, record.base], "", [0, 1, 128]);
   removeRecord(folder);
   return true;
-}
-
-/** Nothing was saved or committed in it. */
-async function isUntouched(env: NodeJS.ProcessEnv, { folder, record }: LeftWorktree): Promise<boolean> {
-  const { repository } = record;
-  const tree = worktreePath(folder);
-  try {
-    if ((await findCommit(gitInFolder(env, repository), savedRef(folder))) !== null) return false;
-    return (
-      !existsSync(tree) || (await resolveCommit(gitInWorktree(env, repository, tree), "HEAD")) === firstCommit(record)
-    );
-  } catch (error) {
-    if (!(error instanceof GitError)) throw error;
-    return false;
-  }
 }

@@ -49,20 +49,18 @@ function readConfig(cli: Cli, input: WorkerInput): CliResult<WorkerConfig> {
   return parsed.success ? ok(parsed.data) : wrongUsage(`${formatIssues(parsed.error)}.`);
 }
 
-function fromFile(cli: Cli, file: string, { type, command, mergeInputs, ...input }: WorkerInput): CliResult<object> {
+function fromFile(cli: Cli, file: string, { type, command, ...input }: WorkerInput): CliResult<object> {
   const { folder, repository, base, remote } = input;
-  const isDouble = !mergeInputs || command.length > 0;
-  if (isDouble || (type ?? folder ?? repository ?? base ?? remote) !== undefined)
+  if (command.length > 0 || (type ?? folder ?? repository ?? base ?? remote) !== undefined)
     return wrongUsage("with --config the file names the types, their folders and their commands; give no other.");
   return readWorkerConfig(cli, file);
 }
 
-function fromCommand({ type, command, folder, repository, base, remote, mergeInputs }: WorkerInput): CliResult<object> {
+function fromCommand({ type, command, folder, repository, base, remote }: WorkerInput): CliResult<object> {
   if (type === undefined) return wrongUsage("give --config, or --type and its command after --.");
   if (command.length === 0)
     return wrongUsage(`give the command after --: \`shim worker --type ${type.slice(0, 64)} -- npm test\`.`);
-  const inputs = mergeInputs ? {} : { mergeInputs };
-  return ok({ types: { [type]: { command, ...omitUndefined({ folder, repository, base, remote }), ...inputs } } });
+  return ok({ types: { [type]: { command, ...omitUndefined({ folder, repository, base, remote }) } } });
 }
 
 /** Ends that fail the command, for a worker started for some tasks only. */
@@ -79,7 +77,7 @@ function toAnswer(ends: EndCounts, isBounded: boolean): Answer {
 }
 
 const ways = ["command", "claude", "analyze", "transform", "evolve"] as const;
-const worktreeFields = ["transform", "evolve", "repository", "base", "mergeInputs", "onConflict", "remote"] as const;
+const worktreeFields = ["transform", "evolve", "repository", "base", "remote"] as const;
 
 const TypeConfig = TypeSettings.extend({
   analyze: AnalyzeSettings.optional(),
@@ -95,13 +93,8 @@ const TypeConfig = TypeSettings.extend({
     path: ["analyze"],
   })
   .refine((type) => type.folder === undefined || worktreeFields.every((field) => type[field] === undefined), {
-    message:
-      "a folder is worked in as it is: it takes neither repository nor base, mergeInputs, onConflict, remote, transform or evolve",
+    message: "a folder is worked in as it is: it takes neither repository nor base, remote, transform or evolve",
     path: ["folder"],
-  })
-  .refine(({ finalCodes, command }) => finalCodes === undefined || command !== undefined, {
-    message: "finalCodes are only for a command",
-    path: ["finalCodes"],
   });
 type TypeConfig = z.infer<typeof TypeConfig>;
 

@@ -9,7 +9,7 @@ import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { progressText } from "../../shared/progress-text.ts";
 import { type Result, ok } from "../../shared/result.ts";
 import type { Failure } from "../../shared/failure.ts";
-import type { Checkout, MergedTask, TaskCommit } from "../../worker-runner/task-branches.ts";
+import type { Checkout, MergedTask } from "../../worker-runner/task-branches.ts";
 import { type CliResult, failed, wrongUsage } from "../answer.ts";
 import type { Cli } from "../cli.ts";
 import { recordLines, tableView, textOf, treeLines, type Shown, type Columns } from "../views.ts";
@@ -292,35 +292,17 @@ function whyNot({ state, reason }: { readonly state: string; readonly reason: st
 }
 
 const remoteOption = new Option("--remote <name>", "fetch missing commits from this remote");
-const allOption = new Option("--all", "also what the task started with: the work of its dependencies");
 
 /** The git branches of tasks, in the repository of the working folder. */
 function addBranches(task: Command, cli: Cli): void {
   const shared = { operation: "tasks.get", args: ["task"] } as const;
-  const range = { ...shared, own: [remoteOption, allOption], isVerbatim: true } as const;
   defineWork(cli, task, "diff", {
-    ...range,
+    ...shared,
+    own: [remoteOption],
+    isVerbatim: true,
     summary: "What a task has changed, as a patch.",
-    run: (work) =>
-      withTask(work, work.input.task, (branches, found) =>
-        branches.diffTask(checkoutOf(work), found, work.options["all"] === true),
-      ),
-    view: ({ task: number, diff }) =>
-      diff || `Task ${number} changed nothing itself; --all shows what it started with.\n`,
-  });
-  defineWork(cli, task, "log", {
-    ...range,
-    summary: "The commits of a task.",
-    run: (work) =>
-      withTask(work, work.input.task, (branches, found) =>
-        branches.logTask(checkoutOf(work), found, work.options["all"] === true),
-      ),
-    view: ({ task: number, commits }) =>
-      cli.table(
-        commits,
-        commitColumns(cli),
-        `Task ${number} made no commits; --all shows those that it started with.\n`,
-      ),
+    run: (work) => withTask(work, work.input.task, (branches, found) => branches.diffTask(checkoutOf(work), found)),
+    view: ({ task: number, diff }) => diff || `Task ${number} changed nothing itself.\n`,
   });
   defineWork(cli, task, "merge", {
     ...shared,
@@ -351,15 +333,6 @@ async function withTask<T>(
 
 function checkoutOf({ cli: { io }, options: { remote } }: Context): Checkout {
   return { env: io.env, folder: io.cwd, remote: typeof remote === "string" ? remote : undefined };
-}
-
-function commitColumns(cli: Cli): Columns<TaskCommit> {
-  return {
-    COMMIT: ({ commit }) => commit.slice(0, 12),
-    MADE: ({ at }) => cli.ago(at),
-    BY: ({ author }) => author,
-    SUBJECT: ({ subject }) => subject,
-  };
 }
 
 export function mergedText({ works, into, before, commit }: MergedTask): string {

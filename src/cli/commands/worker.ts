@@ -11,7 +11,6 @@ import {
   unitFile,
   unitName,
 } from "../../installer/service.ts";
-import { messageOf } from "../../shared/error.ts";
 import { ok } from "../../shared/result.ts";
 import { failed, notFound } from "../answer.ts";
 import { type Cli, type CommandResult, requireYes } from "../cli.ts";
@@ -23,7 +22,6 @@ const WorkerInput = z.strictObject({
   folder: z.string().optional().describe("work in this folder itself"),
   repository: z.string().optional().describe("work in worktrees of this repository (default: the current one)"),
   base: z.string().optional().describe("what new worktrees start from (default: HEAD)"),
-  mergeInputs: z.boolean().default(true).describe("do not merge the dependencies of a task into its new worktree"),
   remote: z.string().optional().describe("push finished branches to this remote, and fetch missing ones from it"),
   concurrency: z.int().min(1).max(100).optional().describe("tasks at a time (default: 1)"),
   capabilities: z.array(z.string()).optional().describe("also take tasks that need this; may be repeated"),
@@ -91,10 +89,6 @@ function program(): Promise<typeof import("./run-supervisor.ts")> {
 }
 
 const InstallInput = z.strictObject({ dryRun: z.boolean().default(false).describe("only show the file") });
-const LogsInput = z.strictObject({
-  lines: z.int().min(1).max(10_000).default(100).describe("the last lines"),
-  follow: z.boolean().default(false).describe("follow new lines"),
-});
 const noInput = z.strictObject({});
 
 function addService(worker: Command, cli: Cli): void {
@@ -108,8 +102,6 @@ function addService(worker: Command, cli: Cli): void {
   defineProgram(cli, service.command("status"), status, () => showState(cli, file));
   const uninstall = { input: noInput, summary: "End it and remove the file; settings and sessions stay.", asks: true };
   defineProgram(cli, service.command("uninstall"), uninstall, (_input, options) => runUninstall(cli, file, options));
-  const logs = { input: LogsInput, summary: "Show its log." };
-  defineProgram(cli, service.command("logs"), logs, (input) => showLogs(cli, input));
 }
 
 async function runInstall(cli: Cli, file: string, isDry: boolean, options: AskedOptions): Promise<CommandResult> {
@@ -137,7 +129,7 @@ function showState({ io }: Cli, file: string): CommandResult {
   if (!found.ok) return found;
   const state = found.value ? serviceState(io) : null;
   const text = found.value
-    ? `${file} exists. The service is ${state}. \`shim worker supervise status\` shows what it does.\n`
+    ? `${file} exists. The service is ${state}. \`shim worker supervise status\` shows what it does, \`journalctl --user --unit ${unitName}\` its log.\n`
     : "Not installed: `shim worker service install`.\n";
   return ok({ data: { isInstalled: found.value, path: file, state }, text });
 }
@@ -152,15 +144,4 @@ async function runUninstall(cli: Cli, file: string, options: AskedOptions): Prom
   const removed = removeService(cli.io, file);
   if (!removed.ok) return removed;
   return ok({ data: { isInstalled: false, path: file }, text: `${file} was removed.\n` });
-}
-
-async function showLogs({ io }: Cli, { lines, follow }: z.infer<typeof LogsInput>): Promise<CommandResult> {
-  const args = ["--user", "--unit", unitName, "--lines", String(lines), follow ? "--follow" : "--no-pager"];
-  try {
-    const exit = await io.startProcess({ command: "journalctl", args, cwd: io.cwd });
-    if (exit === 0) return ok({ data: { exit }, text: "" });
-    return failed("journalctl_failed", `journalctl ended with ${exit}.`);
-  } catch (error) {
-    return failed("journalctl_failed", `journalctl cannot be started: ${messageOf(error)}.`);
-  }
 }

@@ -27,7 +27,6 @@ export const CommandWords = z.tuple([z.string().min(1).max(4_096)], z.string().m
 export const TypeSettings = z.strictObject({
   command: CommandWords.optional(),
   claude: ClaudeSettings.optional(),
-  finalCodes: z.array(z.int().min(1).max(255)).max(100).optional(),
   /** Shared by all tasks; relative to the settings file. */
   folder: z.string().min(1).max(4_096).optional(),
   /** Default: the repository where the worker was started. */
@@ -36,9 +35,6 @@ export const TypeSettings = z.strictObject({
     .string()
     .regex(/^[^-\p{Cc}\s][^\p{Cc}\s]{0,199}$/u, "the name of a branch, a tag or a commit")
     .optional(),
-  mergeInputs: z.boolean().optional(),
-  /** Conflicting inputs: fail names the files; pass keeps the conflict markers. */
-  onConflict: z.enum(["fail", "pass"]).optional(),
   /** Remote for finished branches and missing commits. */
   remote: z
     .string()
@@ -85,12 +81,10 @@ async function createSetup<Type extends TypeSettings>(
   makeOther: MakeExecutor<Type>,
 ): Promise<Result<TaskSetup, Failure>> {
   const { env } = deps;
-  const { command, finalCodes = [], claude, jobTests } = type;
+  const { command, claude, jobTests } = type;
   const root = await findRoot(env, type, from);
   if (!root.ok) return root;
-  const own = command
-    ? commandExecutor({ command, finalCodes, env })
-    : claude && claudeExecutor({ ...deps, settings: claude });
+  const own = command ? commandExecutor({ command, env }) : claude && claudeExecutor({ ...deps, settings: claude });
   const made = own ? ok(own) : await makeOther(deps, type, root.value);
   if (!made.ok) return made;
   const executor = jobTests ? testedExecutor(made.value, { command: jobTests, env }) : made.value;
@@ -129,19 +123,14 @@ async function findRoot(
 
 function foldersOf(
   { workspace, self, ...deps }: TaskDeps,
-  { folder, base = "HEAD", mergeInputs, onConflict, remote, claude }: TypeSettings,
+  { folder, base = "HEAD", remote, claude }: TypeSettings,
   root: string,
   { needsWorktree = () => true }: Executor,
 ): TaskFolders {
   const { machine } = workspace;
   const fixed = fixedFolder(root, machine);
   if (folder !== undefined) return fixed;
-  const inputs = {
-    isMerged: mergeInputs !== false,
-    // A model can resolve a conflict; a plain program must be configured for it.
-    isConflictKept: (onConflict ?? (claude ? "pass" : "fail")) === "pass",
-    remote: remote ?? null,
-  };
+  const inputs = { isConflictKept: claude !== undefined, remote: remote ?? null };
   const worktrees = new TaskWorktrees({ ...deps, self, machine, repository: root, base, inputs });
   return { open: (task, works) => (needsWorktree(task) ? worktrees : fixed).open(task, works) };
 }

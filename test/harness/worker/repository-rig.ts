@@ -53,7 +53,7 @@ export class RepositoryRig {
       random,
       env: { ...GIT_ENV, ...env },
       now: () => T0,
-      inputs: { isMerged: true, isConflictKept: false, remote: null, ...inputs },
+      inputs: { isConflictKept: false, remote: null, ...inputs },
     });
     return worktrees.open(task, () => readInputWork(unasked, task.inputs));
   }

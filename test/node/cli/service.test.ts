@@ -114,16 +114,6 @@ it("[SU15] where there is no systemd nothing is written", async () => {
   expect([readdirSync(machine.homedir), rig.ran]).toEqual([[], []]);
 });
 
-it("[SU15] logs are shown by the journal's own program", async () => {
-  const rig = aRig();
-  expect((await rig.shim("logs --lines 5 --follow")).code).toBe(0);
-  expect(rig.home.started).toMatchObject([
-    { command: "journalctl", args: ["--user", "--unit", "shim.service", "--lines", "5", "--follow"] },
-  ]);
-  const without = aRig({ startProcess: async () => Promise.reject(new Error("spawn journalctl ENOENT")) });
-  expect((await without.shim("logs")).err).toMatch(/journalctl cannot be started/);
-});
-
 const hasSystemd = spawnSync("systemd-analyze", ["--version"]).status === 0;
 
 /** In a folder whose name means something to each of the three. */

@@ -5,62 +5,23 @@ import { aCliHome, between, holding, linesOf, failed, type CliHome } from "#harn
 import { submit, submitPlan, Worker } from "#harness/worker/cli-worker.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 
-/** What stands in the rows of a terminal after each change: each frame goes up over the one before. */
-function frames(out: string): string[][] {
-  // eslint-disable-next-line no-control-regex -- the sequences are what tells frames apart
-  return out.split(/\u001b\[\d+A\r\u001b\[J/).map((frame) => frame.trimEnd().split("\n"));
-}
-
-it("[CL48] [CL142] in a terminal a watch is rows that are written over, with a bar, until the task is done", async () => {
-  const home = aCliHome();
-  const task = await submit(home, "build");
-  const work = { now: null as ReturnType<Worker["take"]> | null };
-  const io = between(
-    () => (work.now = new Worker(home).take()),
-    () => work.now?.beat(40, "half\u202e way"),
-    () => undefined,
-    () => work.now?.done(),
-  );
-  const terminal = { ...io, isTty: true, size: () => ({ columns: 70, rows: 9 }) };
-  const ran = await home.shimWith(terminal, "task watch", task);
-  expect(ran.code).toBe(0);
-  expect(frames(ran.out)).toEqual([
-    [`task ${task} (build): queued`],
-    [`task ${task} (build): running, by w`],
-    [expect.stringMatching(/^█{8}░{12} {2}40 % task \d+ \(build\): running, by w half/)],
-    [`task ${task} (build): done`],
-  ]);
-  expect(ran.out).not.toContain("\u202e");
-  for (const row of frames(ran.out).flat()) expect(row.length).toBeLessThan(70);
-});
-
-it("[CL140] a task with parts has a bar for all of them, and a row for each; what does not fit is counted", async () => {
+it("[CL140] of a task with parts it says how many are done", async () => {
   const home = aCliHome();
   const plan = [
-    { type: "join", ref: "join", dependsOn: ["a", "b", "c", "d"], joinRule: "count" },
-    ...["a", "b", "c", "d"].map((ref) => ({ type: "part", ref, parent: "join" })),
+    { type: "join", ref: "join", dependsOn: ["a", "b"], joinRule: "count" },
+    ...["a", "b"].map((ref) => ({ type: "part", ref, parent: "join" })),
   ];
   await submitPlan(home, plan);
   const worker = new Worker(home);
   const finish = (): void => worker.take().done();
-  const small = { ...between(finish, finish, finish, finish), isTty: true, size: () => ({ columns: 80, rows: 6 }) };
-  const ran = await home.shimWith(small, "task watch 1");
-  expect(ran.code).toBe(0);
-  const [first, second] = frames(ran.out);
-  expect(first).toEqual([
-    "░░░░░░░░░░░░░░░░░░░░   0 % task 1 (join join): blocked, 0 of 4 parts done",
-    "task 2 (part a): queued",
-    "task 3 (part b): queued",
-    "... and 2 more",
+  const ran = await home.shimWith(between(finish, finish), "task watch 1");
+  expect([ran.code, ran.out.trimEnd().split("\n")].flat()).toEqual([
+    0,
+    ...["blocked, 0 of 2", "blocked, 1 of 2", "done, 2 of 2"].map((text) => holding(text)),
   ]);
-  expect(second?.slice(0, 2)).toEqual([
-    "█████░░░░░░░░░░░░░░░  25 % task 1 (join join): blocked, 1 of 4 parts done",
-    "████████████████████ 100 % task 2 (part a): done",
-  ]);
-  expect(frames(ran.out).at(-1)).toEqual(["task 1 (join join): done, 4 of 4 parts done"]);
 });
 
-it("[CL141] [CL142] elsewhere a watch is a line for each change; a dead task and Ctrl-C answer 1", async () => {
+it("[CL141] [CL142] a watch is a line for each change; a dead task and Ctrl-C answer 1", async () => {
   const home = aCliHome();
   const task = await submit(home, "build");
   const stopped = await home.shimWith(between(), "task watch", task);

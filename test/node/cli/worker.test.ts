@@ -73,7 +73,6 @@ it("[WK18] a file names types and how each is done, with paths from its folder; 
 types:
   build:
     command: [${node}, -e, "process.exit(9)"]
-    finalCodes: [9]
     repository: ../project
     base: main
   test:
@@ -84,7 +83,7 @@ types:
   const [build, test, other] = [await submit(home, "build"), await submit(home, "test"), await submit(home, "deploy")];
   const ran = await home.shim("worker --config ../other/worker.yaml --concurrency 1 --once");
   expect([ran.code, ran.err]).toEqual([1, ""]);
-  expect(await task(home, build)).toMatchObject({ state: "dead", detail: "exit code 9" });
+  expect(await task(home, build)).toMatchObject({ failures: 1, detail: "exit code 9" });
   expect(await task(home, test)).toMatchObject({ state: "done", result: home.other });
   expect(await task(home, other)).toMatchObject({ state: "queued" });
 });
