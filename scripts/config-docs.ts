@@ -110,7 +110,6 @@ const settingMeanings = {
   maxSockets: "open sockets of the workspace",
   maxOperationsPerSecond: "operations of one token, sustained; three seconds' worth at once",
   budgets: "limits for a task, a chat and a day (`shim team budget`): wallMs, tokens, costMicros",
-  complexity: "what makes a job complex: [the rules](../spec/coordination-plans.md#complexity)",
 } satisfies Record<keyof typeof Settings.shape, string>;
 
 /** Keys with dots, down to the values; a whole section where it has one meaning. */

@@ -97,10 +97,9 @@ export const corners: readonly Corner[] = [
       const send = (): unknown =>
         engine.call("messages.send", { self, target: { to: "all" }, body: 1, ttlMs: 7 * dayMs });
       send();
-      const sentBy = engine.now + dayMs;
       engine.now += 2 * dayMs;
       for (let n = 0; n < size; n++) send();
-      return { engine, work: () => newestExpiry(engine.tx(), "gone", sentBy) };
+      return { engine, work: () => newestExpiry(engine.tx(), "gone", engine.now + dayMs) };
     },
   },
 ];

@@ -133,7 +133,7 @@ const works: Readonly<Record<string, Work>> = {
   },
   "message to a topic": ({ engine, self }, n) =>
     engine.call("messages.send", { self, target: { to: "topic", topic: "topic-3" }, body: n }),
-  "all due times": ({ engine }) => engine.readAllDue(),
+  "all due times": ({ engine }) => engine.nextDue(),
   "alarm with one expired key": ({ engine }, n) => {
     engine.call("state.set", { key: `expiring/${n}`, value: n, ttlMs: 1_000 });
     engine.now += 1_000;

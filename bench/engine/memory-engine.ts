@@ -5,7 +5,6 @@ import * as liveness from "../../src/coordination/chats/liveness.ts";
 import { EngineHost } from "../../src/coordination/engine-host.ts";
 import { run, type EngineOperation } from "../../src/coordination/engine.ts";
 import type { Hint, Tx } from "../../src/coordination/kernel/tx.ts";
-import { tablesWrittenBy } from "../../src/coordination/due.ts";
 import * as dispatch from "../../src/coordination/scheduling/dispatch.ts";
 import { migrations } from "../../src/coordination/schema.ts";
 import { checkInput } from "../../src/shared/check-input.ts";
@@ -26,16 +25,14 @@ export class MemoryEngine {
   hints: Hint[] = [];
   readonly #host: EngineHost;
   readonly #connected = new Set<string>();
-  readonly #known: due.KnownDueTimes = new Map();
-  readonly #written = new Set<string>();
   readonly #close: () => void;
 
   constructor() {
     const connection = openBetterSqlite3({ path: inMemory, readOnly: false, busyMs: 0 });
     this.#close = () => connection.close();
     this.sql = {
-      all: (query, ...values) => this.#noting(query, connection.all(query, ...values)),
-      run: (query, ...values) => this.#noting(query, connection.run(query, ...values)),
+      all: (query, ...values) => connection.all(query, ...values),
+      run: (query, ...values) => connection.run(query, ...values),
     };
     migrate(this.sql, this.now, migrations);
     this.#host = new EngineHost({
@@ -43,11 +40,6 @@ export class MemoryEngine {
       presence: { lastSeen: (chat) => (this.#connected.has(chat) ? this.now : null) },
       now: () => this.now,
     });
-  }
-
-  #noting<T>(query: string, result: T): T {
-    for (const table of tablesWrittenBy(query)) this.#written.add(table);
-    return result;
   }
 
   /** One operation from the text of its input to the text of its answer. @throws {Error} for a refusal */
@@ -60,22 +52,16 @@ export class MemoryEngine {
     return result.value;
   }
 
-  /** What the object does at the end of an event: the due times of written tables are read again. */
+  /** What the object does at the end of an event: the due times are read. */
   transaction<T>(work: (tx: Tx) => T): T {
     const done = this.#host.run((tx) => ok(work({ ...tx, requestDispatch: null })));
     this.hints.push(...this.#host.takeHints());
     if (!done.ok) throw new Error(done.error.message);
-    if (this.#written.size > 0) this.nextDue();
+    this.nextDue();
     return done.value;
   }
 
   nextDue(): number | null {
-    due.forgetWritten(this.#known, this.#written);
-    this.#written.clear();
-    return due.nextDue(this.tx(), this.#known);
-  }
-
-  readAllDue(): number | null {
     return due.nextDue(this.tx());
   }
 

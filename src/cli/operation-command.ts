@@ -218,7 +218,6 @@ function parseJson(text: string): unknown {
 
 const placeholders: Readonly<Record<Form, string>> = {
   moment: "time",
-  later: "time",
   duration: "duration",
   folder: "folder",
   file: "file",
@@ -233,17 +232,12 @@ function parse(cli: Cli, form: Form, text: string): number | string {
   return value;
 }
 
-const parsers: Readonly<Record<"moment" | "later" | "duration", (text: string, now: number) => number | null>> = {
-  moment: (text, now) => parseTime(text, now, "first"),
-  later: (text, now) => {
-    const duration = parseDuration(text);
-    return duration === null ? parseTime(text, now, "last") : now + duration;
-  },
+const parsers: Readonly<Record<"moment" | "duration", (text: string, now: number) => number | null>> = {
+  moment: parseTime,
   duration: parseDuration,
 };
 
-const advice: Readonly<Record<"moment" | "later" | "duration", string>> = {
-  later: "Give a duration from now (30d, 12h) or a date (2026-12-24).",
+const advice: Readonly<Record<"moment" | "duration", string>> = {
   moment: "Give a duration (2d, 3h, 15m) or a date (2026-11-20, 2026-11-20T08:00).",
   duration: "Give a duration such as 30m, 2h or 1d.",
 };

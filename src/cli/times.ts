@@ -19,26 +19,25 @@ export function parseDuration(text: string): number | null {
 }
 
 /**
- * Parses a duration (so long ago), a date (its first or last moment here), or ISO 8601.
+ * Parses a duration (so long ago), a date (its first moment here), or ISO 8601.
  *
  * @param now epoch ms
  * @returns epoch ms; null when it is none of these
  */
-export function parseTime(text: string, now: number, edge: "first" | "last"): number | null {
+export function parseTime(text: string, now: number): number | null {
   const ago = parseDuration(text);
   if (ago !== null) return now - ago;
   const [, year, month, day] = /^(\d{4})-(\d{2})-(\d{2})$/.exec(text.trim()) ?? [];
-  if (year !== undefined) return dayBoundary(Number(year), Number(month), Number(day), edge);
+  if (year !== undefined) return startOfDay(Number(year), Number(month), Number(day));
   if (!/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}/.test(text.trim())) return null;
   const at = Date.parse(text.trim());
   return Number.isNaN(at) ? null : at;
 }
 
-function dayBoundary(year: number, month: number, day: number, edge: "first" | "last"): number | null {
+function startOfDay(year: number, month: number, day: number): number | null {
   const first = new Date(year, month - 1, day);
   // 2026-02-31 would become a day in March.
-  if (first.getMonth() !== month - 1 || first.getDate() !== day) return null;
-  return edge === "first" ? first.getTime() : new Date(year, month - 1, day + 1).getTime() - 1;
+  return first.getMonth() !== month - 1 || first.getDate() !== day ? null : first.getTime();
 }
 
 /** Formats local time as `2026-11-20 08:46:12`. */

@@ -14,7 +14,7 @@ const TopicPattern = z
 
 /** Limit of a body as JSON. */
 export const maxMessageBodyChars = 65_536;
-const maxMessageTtlMs = 604_800_000;
+export const maxMessageTtlMs = 604_800_000;
 
 export const Target = z.discriminatedUnion("to", [
   z.strictObject({ to: z.literal("chat"), chat: Id }),
@@ -50,8 +50,6 @@ export const ListedMessage = z.object({
   /** Start of the body, at most 500 characters; of a body that is no string, its JSON. */
   text: z.string(),
   isClipped: z.boolean(),
-  /** Receivers that have not acknowledged it; 0 once it is expired. At most 100. */
-  waitingFor: counter,
 });
 export type ListedMessage = z.infer<typeof ListedMessage>;
 
@@ -137,8 +135,7 @@ export const messageOperations = {
       limit: limit(200, 50),
     }),
     output: z.object({ messages: z.array(ListedMessage), isMore: z.boolean() }),
-    summary:
-      "Lists the stored messages of all chats, newest first, with the number of receivers that have yet to acknowledge each.",
+    summary: "Lists the stored messages of all chats, newest first.",
     effect: "read",
     surfaces: ["page", "remote"],
     example: {},

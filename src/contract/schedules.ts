@@ -18,9 +18,7 @@ const TimeZone = z.string().regex(/^[A-Za-z][\w+/-]{0,63}$/, "the name of a time
 
 /** Effect of a time at which the last task of the schedule has not ended. */
 const Overlap = z.enum(["skip", "submit"]);
-/** After an outage: one task for all times that were missed, or none. */
-const MissedTimes = z.enum(["once", "skip"]);
-const ScheduleState = z.enum(["active", "paused", "ended"]);
+const ScheduleState = z.enum(["active", "paused"]);
 const ScheduleOutcome = z.enum(["submitted", "skipped", "refused"]);
 
 /** A graph belongs to one submit, and `overlap` does what a key would. */
@@ -40,10 +38,7 @@ export const Schedule = z.object({
   timeZone: z.string(),
   type: z.string(),
   overlap: Overlap,
-  missed: MissedTimes,
   state: ScheduleState,
-  endAt: moment.nullable(),
-  maxRuns: counter.nullable(),
   /** Tasks submitted at its times, without those of `schedules.run`. */
   runs: counter,
   nextAt: moment.nullable(),
@@ -65,11 +60,6 @@ export const scheduleOperations = {
       timeZone: TimeZone.default("UTC"),
       task: ScheduledTask,
       overlap: Overlap.default("skip"),
-      missed: MissedTimes.default("once"),
-      /** No time after it. */
-      endAt: moment.optional(),
-      /** Number of submitted tasks after which the schedule has ended. */
-      maxRuns: z.int().min(1).max(1_000_000).optional(),
       requestId: Id.optional(),
     }),
     output: z.object({ schedule: Schedule, /** At most three. */ nextTimes: z.array(moment) }),

@@ -83,27 +83,13 @@ const NeededTask = z.object({
 export type NeededTask = z.infer<typeof NeededTask>;
 
 /** Why a chat cannot take a task; the first four do not pass by waiting. */
-const Obstacle = z.enum([
-  "draining",
-  "takes_none",
-  "lacks_capability",
-  "other_types",
-  "full",
-  "stuck",
-  "budget_spent",
-  "day_spent",
-]);
+const Obstacle = z.enum(["draining", "takes_none", "lacks_capability", "other_types", "full", "stuck", "budget_spent"]);
 export type Obstacle = z.infer<typeof Obstacle>;
 
 const Claimant = z.object({
   chat: Id,
   obstacle: Obstacle.nullable(),
   lacks: z.array(z.string()),
-  capacity: z.int(),
-  held: counter,
-  /** Types that are assigned to it; null: it asks for tasks itself. */
-  taskTypes: z.array(z.string()).nullable(),
-  isConnected: z.boolean(),
 });
 export type Claimant = z.infer<typeof Claimant>;
 
@@ -222,7 +208,7 @@ export const taskViewOperations = {
       inProgressTasks: counter,
       queuedTasks: counter,
       activeChats: counter,
-      /** False: covers the newest 100,000, and of the older ones those queued or under way. */
+      /** False: covers the newest 100,000. */
       isAll: z.boolean().default(true),
     }),
     summary: "Returns the progress of all tasks, or of those directly below one.",
@@ -239,7 +225,7 @@ export const taskViewOperations = {
     surfaces: ["page", "remote"],
     example: {},
   }),
-  /** Covers the last hour, by the newest 10,000 attempts. */
+  /** Throughput covers the newest 10,000 tasks. */
   "tasks.load": operation("GET /tasks/load", "observe", {
     input: z.strictObject({}),
     output: z.object({
@@ -248,14 +234,11 @@ export const taskViewOperations = {
           chatId: Id,
           currentTasks: counter,
           utilizationRate: z.number(),
-          throughput: z.number(),
-          successRate: z.number().nullable(),
-          avgDurationMs: z.number().nullable(),
+          throughput: counter,
         }),
       ),
-      isSample: z.boolean(),
     }),
-    summary: "Returns load, throughput and success rate of each live chat.",
+    summary: "Returns the load of each live chat, and the tasks that it has done in the last hour.",
     effect: "read",
     example: {},
   }),

@@ -49,8 +49,8 @@ const Backoff = z.strictObject({
   hasJitter: z.boolean().default(true),
 });
 
-/** collect: unchanged results; merge: one JSON object of all; count: how many ended how. */
-export const AggregateRule = z.enum(["collect", "merge", "count"]);
+/** collect: the results as they are; count: how many ended how. */
+export const AggregateRule = z.enum(["collect", "count"]);
 export type AggregateRule = z.infer<typeof AggregateRule>;
 
 const TaskReference = z.union([TaskNumber, Id]);

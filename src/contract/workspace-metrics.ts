@@ -60,13 +60,6 @@ const teamMetrics = {
   shim_leader_changes_total: { ...counter, ...workspace, group: "Team", help: "Elections that a chat has won." },
   shim_messages_total: { ...counter, ...workspace, group: "Team", help: "Messages that were sent." },
   shim_messages: { ...gauge, ...workspace, group: "Team", help: "Messages that are stored." },
-  shim_unread_messages: {
-    ...gauge,
-    ...workspace,
-    group: "Team",
-    help: "Unread messages of live chats, one for each reader (10,000 at most); topics with wildcards are left out.",
-    labels: { target: ["chat", "topic", "all"] },
-  },
   shim_state_keys: { ...gauge, ...workspace, group: "Team", help: "Keys of the shared state." },
   shim_workspace_events_total: {
     ...counter,
@@ -138,7 +131,7 @@ const taskMetrics = {
     ...workspace,
     group: "Tasks",
     help: "Schedules of tasks, by state.",
-    labels: { state: ["active", "paused", "ended"] },
+    labels: { state: ["active", "paused"] },
   },
   shim_schedule_times_total: {
     ...counter,

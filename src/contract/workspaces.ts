@@ -1,8 +1,6 @@
 import * as z from "zod";
 import { metrics, type MetricName } from "./metrics.ts";
 import { BudgetChanges, Budgets, Usage } from "./budgets.ts";
-import { defaultComplexityWeights } from "./complexity-weights.ts";
-import { ComplexityWeights } from "./complexity.ts";
 import { operation } from "./operation.ts";
 import { Json } from "./json.ts";
 import { counter, durationMs, Id, Label, limit } from "./values.ts";
@@ -68,7 +66,6 @@ const fields = {
    */
   maxOperationsPerSecond: z.int().min(10).max(1_000_000).default(2_000),
   budgets: Budgets.default({ task: {}, chat: {}, day: {} }),
-  complexity: ComplexityWeights.default(defaultComplexityWeights),
 };
 type Fields = typeof fields;
 

@@ -5,7 +5,7 @@ import * as budgets from "./tasks/budgets.ts";
 import * as changes from "./kernel/changes.ts";
 import * as dispatch from "./scheduling/dispatch.ts";
 import * as idempotency from "./kernel/idempotency.ts";
-import { endDelays, endQuietPeriod } from "./leases/lease-grants.ts";
+import { delayDueAt, endDelays, endQuietPeriod } from "./leases/lease-grants.ts";
 import * as liveness from "./chats/liveness.ts";
 import * as messages from "./messages/messages.ts";
 import * as meta from "./kernel/meta.ts";
@@ -19,7 +19,6 @@ import * as retention from "./tasks/task-retention.ts";
 import { enqueueDispatch } from "./tasks/lifecycle.ts";
 import * as tasks from "./tasks/task-sweep.ts";
 import type { Tx } from "./kernel/tx.ts";
-import * as waiters from "./leases/waiters.ts";
 
 /** Everything with a due time; a host's one alarm is set to the earliest. */
 
@@ -37,7 +36,7 @@ const coarseMs = 3_600_000;
 
 const dueKinds: readonly DueKind[] = [
   { name: "quiet", dueAt: meta.quietDueAt, sweep: endQuietPeriod },
-  { name: "delays", dueAt: waiters.delayDueAt, sweep: endDelays },
+  { name: "delays", dueAt: delayDueAt, sweep: endDelays },
   { name: "state", dueAt: state.dueAt, sweep: state.sweep },
   {
     name: "idempotency",
@@ -69,8 +68,7 @@ const dueKinds: readonly DueKind[] = [
       enqueueDispatch(tx);
     },
   },
-  { name: "prunes", dueAt: retention.pruneDueAt, sweep: retention.sweepPrunes },
-  { name: "surplus", dueAt: retention.dueAt, sweep: retention.sweep },
+  { name: "prunes", dueAt: retention.dueAt, sweep: retention.sweep },
   {
     name: "sync",
     dueAt: syncRows.dueAt,
@@ -87,38 +85,22 @@ const dueKinds: readonly DueKind[] = [
   },
 ];
 
-interface DueSource extends Pick<DueKind, "name" | "dueAt" | "value"> {
-  /** A write to one of these may change the value; settings are stored in `meta`. */
-  readonly tables: readonly string[];
-}
-
 const putOffSource = { name: "putOff", dueAt: "SELECT value FROM meta WHERE key = 'put_off'" };
 
-const sources: readonly DueSource[] = [
+const sources: readonly Pick<DueKind, "name" | "dueAt" | "value">[] = [
   { name: "chats", dueAt: liveness.dueAt },
   { name: "tasks", dueAt: tasks.dueAt },
   { name: "schedules", dueAt: schedules.dueAt },
   putOffSource,
   ...dueKinds,
-].map(({ name, dueAt, value }: Pick<DueKind, "name" | "dueAt" | "value">) => {
-  const tables = tablesReadBy(dueAt);
-  return value ? { name, dueAt, value, tables: [...tables, "meta"] } : { name, dueAt, tables };
-});
+];
 
-/**
- * Due times by name, as they were read last. No write is missed: the object is the only writer, and
- * `forgetWritten` is called with the tables of all its writes. What triggers write is due for none.
- */
-export type KnownDueTimes = Map<string, number | string | null>;
+/** One statement reads all. */
+const dueQuery = `SELECT ${sources.map(({ name, dueAt }) => `(${dueAt}) AS ${name}`).join(", ")}`;
 
-export function forgetWritten(known: KnownDueTimes, tables: ReadonlySet<string>): void {
-  for (const source of sources) {
-    if (source.tables.some((table) => tables.has(table))) known.delete(source.name);
-  }
-}
-
-export function nextDue(tx: Tx, known: KnownDueTimes = new Map()): number | null {
-  const { chats, tasks, schedules, kinds } = readDueTimes(tx, known);
+/** @returns epoch ms; null: nothing waits for its time */
+export function nextDue(tx: Tx): number | null {
+  const { chats, tasks, schedules, kinds } = readDueTimes(tx);
   const times = [chats, tasks, schedules, ...kinds.map(({ at }) => at)].filter((at) => at !== null);
   return times.length === 0 ? null : Math.min(...times);
 }
@@ -130,27 +112,18 @@ interface DueTimes {
   readonly kinds: readonly { readonly one: DueKind; readonly at: number | null }[];
 }
 
-function readDueTimes(tx: Tx, known: KnownDueTimes): DueTimes {
-  readUnknown(tx, known);
-  const timeOf = (name: string): number | null => (known.get(name) ?? null) as number | null;
-  const postponed = JSON.parse(String(known.get(putOffSource.name) ?? "{}")) as PostponedKinds;
+function readDueTimes({ sql, settings, isFull }: Tx): DueTimes {
+  const values = sources.flatMap(({ value }) => (value ? [value(settings)] : []));
+  const [row = {}] = sql.all<Record<string, number | string | null>>(dueQuery, ...values);
+  const timeOf = (name: string): number | null => (row[name] ?? null) as number | null;
+  const postponed = JSON.parse(String(row[putOffSource.name] ?? "{}")) as PostponedKinds;
   const kinds = dueKinds.map((one) => {
     const at = timeOf(one.name);
     if (at === null) return { one, at };
-    const isLater = one.isCoarse && !tx.isFull;
+    const isLater = one.isCoarse && !isFull;
     return { one, at: Math.max(isLater ? Math.ceil(at / coarseMs) * coarseMs : at, postponed[one.name] ?? 0) };
   });
   return { chats: timeOf("chats"), tasks: timeOf("tasks"), schedules: timeOf("schedules"), kinds };
-}
-
-/** One statement reads all. */
-function readUnknown({ sql, settings }: Tx, known: KnownDueTimes): void {
-  const unknown = sources.filter(({ name }) => !known.has(name));
-  if (unknown.length === 0) return;
-  const columns = unknown.map(({ name, dueAt }) => `(${dueAt}) AS ${name}`);
-  const values = unknown.flatMap(({ value }) => (value ? [value(settings)] : []));
-  const [row = {}] = sql.all<Record<string, number | string | null>>(`SELECT ${columns.join(", ")}`, ...values);
-  for (const { name } of unknown) known.set(name, row[name] ?? null);
 }
 
 type PostponedKinds = Partial<Record<string, number>>;
@@ -195,7 +168,7 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
       (until) => tasks.postpone(tx, task, until),
     );
   }
-  const times = readDueTimes(tx, new Map());
+  const times = readDueTimes(tx);
   const hasDueSchedule = times.schedules !== null && times.schedules <= tx.now;
   for (const name of hasDueSchedule ? schedules.listDue(tx, limit) : []) {
     tryWork(
@@ -213,20 +186,4 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
     );
   }
   return problems;
-}
-
-const tablesOfQueries = new Map<string, readonly string[]>();
-
-/** Names of the tables that a statement writes, triggers apart. May name more, never fewer. */
-export function tablesWrittenBy(query: string): readonly string[] {
-  const parsed = tablesOfQueries.get(query);
-  if (parsed) return parsed;
-  const tables = Array.from(query.matchAll(/\b(?:INTO|UPDATE|DELETE FROM)\s+(\w+)/g), ([, table = ""]) => table);
-  tablesOfQueries.set(query, tables);
-  return tables;
-}
-
-/** Names of the tables that a statement reads. May name more, never fewer. */
-function tablesReadBy(query: string): readonly string[] {
-  return Array.from(query.matchAll(/\b(?:FROM|JOIN)\s+(\w+)/g), ([, table = ""]) => table);
 }

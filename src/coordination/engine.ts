@@ -23,7 +23,6 @@ import * as claims from "./tasks/claims.ts";
 import * as deadLetters from "./tasks/dead-letters.ts";
 import * as submit from "./tasks/submit.ts";
 import * as routes from "./tasks/routes.ts";
-import * as retention from "./tasks/task-retention.ts";
 import * as taskQueries from "./tasks/task-queries.ts";
 import * as taskStats from "./tasks/task-stats.ts";
 import * as metrics from "./workspace/metrics.ts";
@@ -92,7 +91,6 @@ export function runFirst<Name extends EngineOperation>(
 
 /** [TA5] Runs after the operation's rollback, in a transaction of its own; null: nothing to do. */
 export function followUpOf(input: unknown, refusal: Refusal): ((tx: Pick<Tx, "sql">) => void) | null {
-  if (refusal.code === "quota_exceeded") return retention.followUpOf(refusal);
   if (refusal.code !== "stale_claim") return null;
   const { self, task, claim } = input as ClaimedTaskReference;
   return (tx) => countLateCall(tx, task, claim, self.chat);

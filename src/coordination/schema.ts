@@ -5,7 +5,6 @@ import { messageIndexes, messageTables } from "./messages/inboxes.ts";
 import { scheduleIndex, schedules } from "./schedules/schedule-rows.ts";
 import { state, stateIndex } from "./state/state.ts";
 import { syncIndexes, syncTables } from "./sync/sync-tables.ts";
-import { candidates, candidateTriggers } from "./tasks/candidates.ts";
 import { taskIndexes, taskTables } from "./tasks/task-tables.ts";
 import { tokens } from "./workspace/tokens.ts";
 
@@ -15,7 +14,6 @@ const tables = [
   ...messageTables,
   ...taskTables,
   ...syncTables,
-  candidates,
   schedules,
   state,
   tokens,
@@ -36,7 +34,6 @@ export const migrations: readonly Migration[] = [
       ...messageIndexes,
       ...taskIndexes,
       ...syncIndexes,
-      ...candidateTriggers,
       scheduleIndex,
       stateIndex,
     ],

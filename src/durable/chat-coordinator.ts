@@ -48,7 +48,6 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #tokenExpiry = new TokenExpiry(this.#sql);
   readonly #tokenRows = new KeptRows(this.#sql, "tokens", (id) => tokens.find({ sql: this.#sql }, id));
   readonly #alarm = new Alarm(this.ctx.storage);
-  readonly #dueTimes: due.KnownDueTimes = new Map();
   readonly #groupCommit = new GroupCommit({
     event: (work) => this.#event(work),
     storage: this.#sql,
@@ -296,8 +295,7 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   #arm(pauseMs: number): void {
     const tx = this.#engine.tx();
-    due.forgetWritten(this.#dueTimes, this.#sql.takeWrittenTables());
-    const times = [due.nextDue(tx, this.#dueTimes), this.#tokenExpiry.next].filter((at) => at !== null);
+    const times = [due.nextDue(tx), this.#tokenExpiry.next].filter((at) => at !== null);
     if (times.length > 0) this.#alarm.arm(Math.max(Math.min(...times), tx.now + pauseMs), tx.now);
   }
 

@@ -1,4 +1,3 @@
-import { tablesWrittenBy } from "../coordination/due.ts";
 import type { Sql, SqlValue } from "../shared/sql.ts";
 
 /** Writes by table of each storage, whichever instance of StorageSql makes them. */
@@ -14,7 +13,6 @@ export class StorageSql implements Sql {
   #written = 0;
   #micros = 0;
   #asked = 0;
-  readonly #tables = new Set<string>();
   readonly #writes: Map<string, number>;
 
   constructor(storage: DurableObjectStorage) {
@@ -41,22 +39,12 @@ export class StorageSql implements Sql {
 
   #note(query: string, rowsWritten: number): void {
     this.#written += rowsWritten;
-    for (const table of tablesWrittenBy(query)) {
-      this.#tables.add(table);
-      this.#writes.set(table, this.writesTo(table) + 1);
-    }
+    for (const table of tablesWrittenBy(query)) this.#writes.set(table, this.writesTo(table) + 1);
   }
 
   /** Grows with each statement that writes rows of the table, also where it is rolled back. */
   writesTo(table: string): number {
     return this.#writes.get(table) ?? 0;
-  }
-
-  /** Tables with rows written since the last call, also by transactions that were rolled back. */
-  takeWrittenTables(): ReadonlySet<string> {
-    const tables = new Set(this.#tables);
-    this.#tables.clear();
-    return tables;
   }
 
   hasWritten(): boolean {
@@ -73,4 +61,15 @@ export class StorageSql implements Sql {
   get micros(): number {
     return this.#micros;
   }
+}
+
+const tablesOfQueries = new Map<string, readonly string[]>();
+
+/** Names of the tables that a statement writes, triggers apart. May name more, never fewer. */
+function tablesWrittenBy(query: string): readonly string[] {
+  const parsed = tablesOfQueries.get(query);
+  if (parsed) return parsed;
+  const tables = Array.from(query.matchAll(/\b(?:INTO|UPDATE|DELETE FROM)\s+(\w+)/g), ([, table = ""]) => table);
+  tablesOfQueries.set(query, tables);
+  return tables;
 }

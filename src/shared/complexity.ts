@@ -1,9 +1,39 @@
-import { defaultComplexityWeights } from "../contract/complexity-weights.ts";
-import type { ComplexityWeights, Scale } from "../contract/complexity.ts";
 import type { Job, WorkKind } from "../contract/plans.ts";
 import { folderOf } from "./folders.ts";
 
+interface Scale {
+  readonly points: number;
+  /** Value up to which a signal does not count, and from which it counts in full. */
+  readonly from: number;
+  readonly full: number;
+}
+
 const sizeSignals = ["files", "modules", "steps", "textChars", "payloadChars"] as const;
+
+/**
+ * Weights are a judgement, not measured (docs/spec/coordination-plans.md): the reach of a change
+ * (files, modules) counts most, and no signal alone passes the threshold.
+ */
+const scales: Record<(typeof sizeSignals)[number], Scale> = {
+  files: { points: 3, from: 1, full: 40 },
+  modules: { points: 2.5, from: 1, full: 8 },
+  steps: { points: 2, from: 1, full: 12 },
+  textChars: { points: 1, from: 500, full: 8_000 },
+  payloadChars: { points: 0.5, from: 1_000, full: 32_000 },
+};
+const maxKindPoints = 3;
+
+/** English only; a job in another language states its kinds. */
+const kinds: Record<WorkKind, { readonly points: number; readonly pattern: RegExp }> = {
+  refactor: { points: 1.5, pattern: /\b(refactor|restructur|renam|rewrit)\w*/i },
+  migrate: { points: 2, pattern: /\b(migrat|upgrad)\w*|\bport(ed|ing)\b/i },
+  test: { points: 1, pattern: /\b(tests?|tested|testing|coverage)\b/i },
+  fix: { points: 0.5, pattern: /\b(fix(es|ed|ing)?|bugs?|repair\w*)\b/i },
+  document: { points: 0.5, pattern: /\b(document(s|ed|ing|ation)?|docs|readme)\b/i },
+};
+
+/** [PL3] A job above it is worth splitting. */
+export const complexityThreshold = 8;
 
 export interface ComplexityReason {
   readonly signal: (typeof sizeSignals)[number] | WorkKind;
@@ -21,20 +51,20 @@ export interface Complexity {
  * [PL1] 1 plus all points, rounded, at most 10. [PL2] Monotonic in files, text, kinds and payload.
  * Logarithmic, since the sizes of changes are: 1 to 2 files counts like 20 to 40.
  */
-export function estimateComplexity(job: Job, weights: ComplexityWeights = defaultComplexityWeights): Complexity {
-  const [ofSize, ofKinds] = [reasonsOfSize(job, weights), reasonsOfKinds(job, weights)];
-  const points = sumPoints(ofSize) + Math.min(sumPoints(ofKinds), weights.kinds.most);
+export function estimateComplexity(job: Job): Complexity {
+  const [ofSize, ofKinds] = [reasonsOfSize(job), reasonsOfKinds(job)];
+  const points = sumPoints(ofSize) + Math.min(sumPoints(ofKinds), maxKindPoints);
   // The last bits of the sum could otherwise give a larger job a smaller score.
   const score = Math.min(10, Math.round(1 + Math.round(points * 1e6) / 1e6));
   const reasons = [...ofSize, ...ofKinds].filter((reason) => reason.points > 0).toSorted((a, b) => b.points - a.points);
-  return { score, isAboveThreshold: score > weights.threshold, reasons };
+  return { score, isAboveThreshold: score > complexityThreshold, reasons };
 }
 
 function sumPoints(reasons: readonly ComplexityReason[]): number {
   return reasons.reduce((sum, { points }) => sum + points, 0);
 }
 
-function reasonsOfSize(job: Job, weights: ComplexityWeights): ComplexityReason[] {
+function reasonsOfSize(job: Job): ComplexityReason[] {
   const values: Record<(typeof sizeSignals)[number], number> = {
     files: job.files.length,
     modules: new Set(job.files.map(({ path }) => folderOf(path))).size,
@@ -45,7 +75,7 @@ function reasonsOfSize(job: Job, weights: ComplexityWeights): ComplexityReason[]
   return sizeSignals.map((signal) => ({
     signal,
     value: values[signal],
-    points: pointsOf(values[signal], weights[signal]),
+    points: pointsOf(values[signal], scales[signal]),
   }));
 }
 
@@ -54,21 +84,12 @@ function pointsOf(value: number, { points, from, full }: Scale): number {
   return points * Math.min(1, Math.log(value / from) / Math.log(full / from));
 }
 
-function reasonsOfKinds({ title, text, kinds }: Job, weights: ComplexityWeights): ComplexityReason[] {
+function reasonsOfKinds({ title, text, kinds: stated }: Job): ComplexityReason[] {
   const fullText = `${title}\n${text}`;
-  return (Object.keys(kindPatterns) as WorkKind[])
-    .filter((kind) => kinds.includes(kind) || kindPatterns[kind].test(fullText))
-    .map((kind) => ({ signal: kind, value: 1, points: weights.kinds.of[kind] }));
+  return (Object.keys(kinds) as WorkKind[])
+    .filter((kind) => stated.includes(kind) || kinds[kind].pattern.test(fullText))
+    .map((kind) => ({ signal: kind, value: 1, points: kinds[kind].points }));
 }
-
-/** English only; a job in another language states its kinds. */
-const kindPatterns: Record<WorkKind, RegExp> = {
-  refactor: /\b(refactor|restructur|renam|rewrit)\w*/i,
-  migrate: /\b(migrat|upgrad)\w*|\bport(ed|ing)\b/i,
-  test: /\b(tests?|tested|testing|coverage)\b/i,
-  fix: /\b(fix(es|ed|ing)?|bugs?|repair\w*)\b/i,
-  document: /\b(document(s|ed|ing|ation)?|docs|readme)\b/i,
-};
 
 /** List items and sequence words. Repeats are bounded: the text is untrusted. */
 function countSteps(text: string): number {

@@ -3,7 +3,6 @@ import type { PageOperation } from "../contract/live-page.ts";
 import type { Fleet, ReceivedMessage } from "../contract/machine/page.ts";
 import type { ListedMessage } from "../contract/messages.ts";
 import type { OutputOf } from "../contract/operations.ts";
-import { count } from "./format.ts";
 import { refused, toAnswer, type Answer, type CallName, type Host, type OnChange, type OnState } from "./host.ts";
 
 const changing = /^(?:chats\.drain|leases\.force-release|tasks\.(?:cancel|discard|replay)|tokens\.revoke)$/;
@@ -112,8 +111,7 @@ export class EdgeHost implements Host {
   }
 }
 
-function toReceived({ target, text, isClipped, expiresInMs, waitingFor, ...one }: ListedMessage): ReceivedMessage {
-  const over = expiresInMs === 0 ? "expired" : "acknowledged";
+function toReceived({ target, text, isClipped, expiresInMs, ...one }: ListedMessage): ReceivedMessage {
   return {
     ...one,
     kind: "message",
@@ -121,8 +119,8 @@ function toReceived({ target, text, isClipped, expiresInMs, waitingFor, ...one }
     topic: target.to === "topic" ? target.topic : null,
     to: target.to === "chat" ? target.chat : null,
     toTitle: null,
-    isDelivered: waitingFor === 0,
-    status: waitingFor === 0 ? over : `waits for ${count(waitingFor, "chat")}`,
+    isDelivered: true,
+    status: expiresInMs === 0 ? "expired" : "sent",
   };
 }
 

@@ -71,7 +71,7 @@ export async function readInputWork(get: GetTask, inputs: readonly Input[]): Pro
   return [...workByTask.values()].filter((work) => work !== null);
 }
 
-const JoinedResult = z.object({ value: z.unknown(), conflicts: z.array(z.unknown()), isComplete: z.boolean() });
+const JoinedResult = z.object({ value: z.unknown(), isComplete: z.boolean() });
 
 function parseWork(task: number, result: Json): InputWork | null {
   const { data } = WorkResult.safeParse(result);

@@ -103,7 +103,6 @@ export function messageReceiverRules(it: RuleTest): void {
     await from.send(toAll, "in time", { ttlMs: 2 * day });
     await later(to.host, 2, from);
     await to.host.ring();
-    for (const target of [toAll, toTheTopic]) await from.send(target, "too late", request);
     await later(to.host, 2 * day - 3, from);
     await to.host.ring();
     expect(await to.host.call("chats.get", { chat: to.chat })).toMatchObject({ ok: true });
@@ -127,6 +126,17 @@ export function messageReceiverRules(it: RuleTest): void {
       }
       await to.back();
       expect(await to.bodies()).toEqual(["long"]);
+    }
+  });
+
+  it("[MS13] messages to all keep a chat for eight days", async ({ c1: from, c2: to }) => {
+    await to.leave();
+    for (let days = 1; days <= 8; days++) {
+      await from.send(toAll, days, request);
+      await later(to.host, day, from);
+      await to.host.ring();
+      const isKept = (await to.host.call("chats.get", { chat: to.chat })).ok;
+      expect([days, isKept]).toEqual([days, days < 8]);
     }
   });
 

@@ -1,5 +1,4 @@
 import { expect } from "vitest";
-import type { Target } from "#src/contract/messages.ts";
 import type { MetricName } from "#src/contract/metrics.ts";
 import type { EngineHost } from "#harness/coordinator/engine-host.ts";
 import { pass, Peer } from "#harness/coordinator/peers.ts";
@@ -153,29 +152,6 @@ export function metricRules(it: TaskTest): void {
     const after = await sampled(host);
     expect(after("shim_leader_changes_total")).toBe(1);
     expect(after("shim_workspace_events_total", "lease.granted")).toBe(554);
-  });
-
-  it("[OB4] unread messages count once for each live chat that may read them", async ({ host }) => {
-    await ask(host, "settings.set", { settings: { chatTtlMs: 600_000 } });
-    const [a, b, c] = [await Peer.join(host, "a"), await Peer.join(host, "b"), await Peer.join(host, "c")];
-    await ask(host, "messages.subscribe", { self: b.self, pattern: "build" });
-    await ask(host, "messages.subscribe", { self: c.self, pattern: "build" });
-    const send = (target: Target): Promise<{ id: number }> =>
-      ask(host, "messages.send", { self: a.self, target, body: 1 });
-    for (const target of [{ to: "chat", chat: "b" }, { to: "chat", chat: "b" }, { to: "all" }] as const)
-      await send(target);
-    const { id } = await send({ to: "topic", topic: "build" });
-    const unread = async (): Promise<(number | undefined)[]> => {
-      const value = await sampled(host);
-      return ["chat", "topic", "all"].map((target) => value("shim_unread_messages", target));
-    };
-    expect(await unread()).toEqual([2, 2, 2]);
-    await ask(host, "messages.ack", { self: b.self, ids: [id] });
-    expect(await unread()).toEqual([2, 1, 2]);
-    await ask(host, "messages.ack", { self: b.self, cursor: id });
-    expect(await unread()).toEqual([0, 1, 1]);
-    await c.leave();
-    expect(await unread()).toEqual([0, 0, 0]);
   });
 
   it("[OB4] chats are counted by status, leases while they are held", async ({ host }) => {

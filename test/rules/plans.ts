@@ -44,13 +44,6 @@ export function planRules(it: TaskTest): void {
     expect((await ask(host, "tasks.list", {})).tasks).toEqual([]);
   });
 
-  it("[PL19] weights and threshold are settings of the workspace", async ({ host }) => {
-    const { settings } = await ask(host, "settings.get", {});
-    await ask(host, "settings.set", { settings: { complexity: { ...settings.complexity, threshold: 1 } } });
-    const job: Job = { title: "refactor", files: [{ path: "a/a.ts" }, { path: "b/b.ts" }] };
-    expect((await ask(host, "plans.estimate", { job })).parts).toHaveLength(2);
-  });
-
   it("[PL20] [PL31] [PL32] parts are submitted together, and the join represents the job", async ({ host }) => {
     const made = await ask(host, "plans.submit", {
       job: large,
@@ -120,6 +113,15 @@ export function planRules(it: TaskTest): void {
     expect(await refused(host, { job: small, type: "x", strategy: { by: "file" }, isForced: true })).toMatch(
       /^bad_input/,
     );
+    const twice = ["x", "x"].map((name) => ({ name, text: name }));
+    const circle = [
+      { name: "x", text: "x", dependsOn: ["y"] },
+      { name: "y", text: "y", dependsOn: ["x"] },
+    ];
+    const listed = (parts: typeof circle) =>
+      refused(host, { job: { title: "t" }, type: "x", strategy: { by: "list", parts } });
+    expect(await listed(twice as typeof circle)).toContain("two tasks have the ref x");
+    expect(await listed(circle)).toContain("a cycle");
     expect((await ask(host, "tasks.list", {})).tasks).toHaveLength(1);
   });
 }
@@ -131,23 +133,30 @@ async function refused(host: EngineHost, input: InputOf<"plans.submit">): Promis
 
 /** Rules of tasks that the coordinator does itself. */
 export function taskJoinRules(it: TaskTest): void {
-  it("[TA26] done parts are joined by the rule; no chat claims the join", async ({ host, a }) => {
+  it("[TA26] [PL8] done parts are joined by the rule; no chat claims the join", async ({ host, a }) => {
     const [web, api, all, count] = await submit(
       host,
       { type: "x", ref: "web" },
       { type: "x", ref: "api" },
-      { type: "join", dependsOn: ["web", "api"], joinRule: "merge" },
+      { type: "join", dependsOn: ["web", "api"], joinRule: "collect" },
       { type: "join", dependsOn: ["web", "api"], joinRule: "count" },
     );
     const [first, second] = await a.claim({ limit: 5 });
     if (!first || !second) throw new Error("two tasks were there");
-    await a.ack(first, { web: 1, same: true });
+    await a.ack(first, { web: 1 });
     expect(await stateOf(host, all)).toBe("blocked");
-    await a.ack(second, { api: 2, same: true });
+    await a.ack(second, { api: 2 });
     expect(await taskOf(host, all)).toMatchObject({
       state: "done",
-      joinRule: "merge",
-      result: { value: { web: 1, api: 2, same: true }, conflicts: [], isComplete: true, missing: [] },
+      joinRule: "collect",
+      result: {
+        value: [
+          { part: "web", result: { web: 1 } },
+          { part: "api", result: { api: 2 } },
+        ],
+        isComplete: true,
+        missing: [],
+      },
     });
     expect((await taskOf(host, count)).result).toMatchObject({ value: { parts: 2, done: 2, dead: 0, cancelled: 0 } });
     const { attempts } = await ask(host, "tasks.history", { task: all });
@@ -187,7 +196,6 @@ export function taskJoinRules(it: TaskTest): void {
     await cancel(host, gone, "not needed");
     expect((await taskOf(host, all)).result).toEqual({
       value: [{ part: "good", result: 1 }],
-      conflicts: [],
       isComplete: false,
       missing: [
         { part: "bad", state: "dead", reason: "does not compile" },

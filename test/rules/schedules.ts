@@ -82,8 +82,6 @@ export function scheduleRules(it: TaskTest): void {
       });
     for (const timeZone of ["Nowhere/City", "+01:00", ""])
       expect((await refusal(host, "schedules.create", { ...hourly, timeZone })).message).toContain("time zone");
-    const endAt = host.now() + minute;
-    expect((await refusal(host, "schedules.create", { ...hourly, endAt })).message).toContain("no time before");
     expect((await ask(host, "schedules.list", {})).schedules).toEqual([]);
   });
 
@@ -139,20 +137,12 @@ export function scheduleRules(it: TaskTest): void {
     expect((await tasksOf(host)).length).toBe(2);
   });
 
-  it("[SD9] of several missed times one submits a task, and with skip none", async ({ host }) => {
+  it("[SD9] of several missed times one submits a task", async ({ host }) => {
     await create(host);
-    await create(host, { name: "skipping", missed: "skip" });
     host.wait(10 * hour - (host.now() % hour) + 6 * minute);
     await host.ring();
-    expect([(await tasksOf(host)).length, (await tasksOf(host, "skipping")).length]).toEqual([1, 0]);
-    expect((await scheduleOf(host, "skipping")).last).toMatchObject({
-      outcome: "skipped",
-      detail: "the time was missed",
-    });
-    for (const name of ["hourly", "skipping"]) expect((await scheduleOf(host, name)).nextAt).toBe(fullHour(host));
-    host.wait(10 * hour - (host.now() % hour) + 5 * minute);
-    await host.ring();
-    expect(await tasksOf(host, "skipping")).toHaveLength(1);
+    expect(await tasksOf(host)).toHaveLength(1);
+    expect((await scheduleOf(host)).nextAt).toBe(fullHour(host));
   });
 
   it("[SD10] a refused task is stored with the reason; the schedule continues", async ({ host }) => {
@@ -204,22 +194,6 @@ export function scheduleRules(it: TaskTest): void {
     // The task of the run has not ended.
     expect((await scheduleOf(host)).last).toMatchObject({ outcome: "skipped" });
     expect((await refusal(host, "schedules.run", { name: "no" })).code).toBe("unknown_schedule");
-  });
-
-  it("[SD15] a schedule ends after its last run and after its end", async ({ host }) => {
-    await create(host, { name: "twice", maxRuns: 2, overlap: "submit" });
-    await create(host, { name: "until", endAt: fullHour(host, 3), overlap: "submit" });
-    expect((await ask(host, "schedules.get", { name: "twice" })).nextTimes).toHaveLength(2);
-    for (let times = 0; times < 5; times++) await passHours(host);
-    expect([(await tasksOf(host, "twice")).length, (await tasksOf(host, "until")).length]).toEqual([2, 3]);
-    const { schedules } = await ask(host, "schedules.list", {});
-    expect(schedules.map(({ state, nextAt }) => [state, nextAt])).toEqual([
-      ["ended", null],
-      ["ended", null],
-    ]);
-    expect((await ask(host, "schedules.resume", { name: "twice" })).schedule.state).toBe("ended");
-    await ask(host, "schedules.pause", { name: "twice" });
-    expect((await scheduleOf(host, "twice")).state).toBe("ended");
   });
 
   it("[SD16] a deleted schedule leaves its tasks, and its name is free", async ({ host }) => {

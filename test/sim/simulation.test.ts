@@ -57,7 +57,7 @@ const reached = [
   "attempt: budget_exceeded, task: budget_exceeded, task went as one too many",
   "task: failed, task: poison, task: expired, task: dependency, task: discarded, task: cancelled",
   "list of leases.acquire, list of leases.renew, list of leases.release, list of state.get, list of state.set, list of state.delete",
-  "list of tasks.ack, list of tasks.extend, refused for the load: tasks.submit, refused for the load: leases.acquire",
+  "list of tasks.ack, refused for the load: tasks.submit, refused for the load: leases.acquire",
   "at night: done, at night: dead, at night: cancelled, accepted task accounted for, task pruned, cancelled before it was seen",
 ].flatMap((names) => names.split(", "));
 

@@ -86,9 +86,10 @@ it("[WP16] [WP22] a pasted token signs in, stays out of the address and of what 
   expect(faults).toEqual([]);
 });
 
-it("[WP18] messages of all chats and what they wait for are followed, and so are tasks from a machine that has joined @night", async () => {
+it("[WP18] messages of all chats are followed, and so are tasks from a machine that has joined @night", async () => {
   const edge = await theEdge();
-  const [{ self: from }, { self: to }] = [await register(edge, "sender-1"), await register(edge, "reader-1")];
+  const { self: from } = await register(edge, "sender-1");
+  await register(edge, "reader-1");
   const { page, faults } = await openTab(edge.url);
   await page.getByLabel("Access token").fill(edge.adminToken);
   await page.keyboard.press("Enter");
@@ -96,12 +97,10 @@ it("[WP18] messages of all chats and what they wait for are followed, and so are
   await page.getByRole("link", { name: "Messages" }).click();
   await page.getByText("No chat has received a message yet.").waitFor();
   const target = { to: "chat", chat: "reader-1" } as const;
-  const { id } = await edge.call("messages.send", { self: from, target, body: "<b>the parser is yours</b>" });
+  await edge.call("messages.send", { self: from, target, body: "<b>the parser is yours</b>" });
   await page.getByText("<b>the parser is yours</b>").waitFor();
-  await page.getByText("waits for 1 chat").waitFor();
+  await page.getByText("sent", { exact: true }).waitFor();
   expect(await axeFaults(page)).toEqual([]);
-  await edge.call("messages.ack", { self: to, cursor: id });
-  await page.getByText("acknowledged").waitFor();
   await edge.call("messages.send", { self: from, target: { to: "topic", topic: "build.web" }, body: { ok: true } });
   await page.getByText("all who listen").waitFor();
   const home = aCliHome();

@@ -211,7 +211,7 @@ function beat(unread: number) {
 }
 
 it("[MS28] a heartbeat costs the same, however many messages to others lie after what is unread", async () => {
-  const { heartbeat = [] } = await reads(manyMessages, { heartbeat: beat(1) }, [1_200, 4_000]);
+  const { heartbeat = [] } = await reads(manyMessages, { heartbeat: beat(1) }, [4_000, 16_000]);
   expect(heartbeat[1]).toBe(heartbeat[0]);
 });
 
@@ -243,7 +243,7 @@ it("[MS28] [MS17] pull, ack and heartbeat cost the same, however many messages t
     },
     [16_000, 64_000],
   );
-  const most: Record<string, number> = { pull: 2_300, acknowledgement: 2_300, heartbeat: 10_200 };
+  const most: Record<string, number> = { pull: 2_300, acknowledgement: 2_300, heartbeat: 2_300 };
   for (const [name, [few = 0, more]] of Object.entries(found)) {
     expect([name, more]).toEqual([name, few]);
     expect([name, few < (most[name] ?? 0)]).toEqual([name, true]);
@@ -285,8 +285,7 @@ function around(before: number, behind: number) {
 it("[MS15] a heartbeat counts unread messages over the gap that a raised epoch leaves, at no cost", async () => {
   const { heartbeat: behind = [] } = await reads(around(0, 3), { heartbeat: beat(3) }, [30, 300]);
   const { heartbeat: none = [] } = await reads(around(0, 0), { heartbeat: beat(0) }, [30]);
-  // Those behind the gap are counted once those before it are acknowledged.
-  const both = { first: beat(2), acknowledged: ackTwo, heartbeat: beat(3) };
+  const both = { first: beat(5), acknowledged: ackTwo, heartbeat: beat(3) };
   const { first = [], heartbeat = [] } = await reads(around(2, 3), both, [30]);
   for (const [rows = 0, more = rows] of [behind, none, first, heartbeat]) {
     expect(rows).toBeLessThan(100);

@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import * as z from "zod";
-import { Duration, Later } from "../../contract/machine/forms.ts";
+import { Duration } from "../../contract/machine/forms.ts";
 import type { PricedTokens } from "../../contract/machine/usage.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { Job, planOperations } from "../../contract/plans.ts";
@@ -233,16 +233,13 @@ function pastText(type: string, routes: TypeRoutes | null): string {
   return `Measured: ${tasks} routed tasks of the type ${type} cost $${dollars} for each accepted one.`;
 }
 
-const { cron, overlap, missed, maxRuns } = scheduleOperations["schedules.create"].input.shape;
+const { cron, overlap } = scheduleOperations["schedules.create"].input.shape;
 const ScheduleFields = z.object({
   cron,
   type: TaskType.describe("type of the task"),
   timeZone: z.string().optional().describe("of the times, such as Europe/Berlin (default: the one of this machine)"),
   name: z.string().optional().describe("name of the schedule (default: the type)"),
   overlap: overlap.unwrap().optional().describe("while its last task has not ended (default: skip)"),
-  missed: missed.unwrap().optional().describe("for times that nothing handled (default: once)"),
-  endAt: Later.optional().describe("no time after it (30d, 2026-12-24)"),
-  maxRuns: maxRuns.describe("end after this many tasks"),
   ...taskFields,
 });
 
@@ -254,11 +251,11 @@ export function addSchedules(task: Command, cli: Cli): void {
     operation: "schedules.create",
     fields: ScheduleFields,
     args: ["cron"],
-    read: async ({ cron: times, timeZone, name, overlap: policy, missed: late, endAt, maxRuns: max, ...given }) => {
+    read: async ({ cron: times, timeZone, name, overlap: policy, ...given }) => {
       const found = await readTask(cli, given);
       if (!found.ok) return found;
       const zone = timeZone ?? new Intl.DateTimeFormat().resolvedOptions().timeZone;
-      const others = omitUndefined({ overlap: policy, missed: late, endAt, maxRuns: max });
+      const others = omitUndefined({ overlap: policy });
       const input = { name: name ?? given["type"], cron: times, timeZone: zone, task: found.value, ...others };
       return ok(input as InputOf<"schedules.create">);
     },
@@ -278,7 +275,7 @@ export function addSchedules(task: Command, cli: Cli): void {
         ZONE: "timeZone",
         TYPE: ({ type }) => type,
         NEXT: ({ nextAt, timeZone, state }) => (nextAt === null ? state : zoneTime(nextAt, timeZone)),
-        RUNS: (one) => (one.maxRuns === null ? one.runs : `${one.runs}/${one.maxRuns}`),
+        RUNS: "runs",
         LAST: (one) => lastText(one, cli.io.now()),
       },
       empty: "No schedules.",

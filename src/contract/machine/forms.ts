@@ -1,13 +1,10 @@
 import * as z from "zod";
 
 /** How a person writes a value on a command line; the value itself is plain. */
-export type Form = "moment" | "later" | "duration" | "folder" | "file" | "session-or-project";
+export type Form = "moment" | "duration" | "folder" | "file" | "session-or-project";
 
 /** Epoch ms; a person writes `2d` (so long ago) or a date, which stands for its first moment. */
 export const Moment = z.int().min(0).meta({ form: "moment" });
-
-/** Epoch ms; a person writes `30d` (from now on) or a date, which stands for its last moment. */
-export const Later = z.int().min(0).meta({ form: "later" });
 
 /** Milliseconds; a person writes `30m`. */
 export const Duration = z.int().min(1).meta({ form: "duration" });

@@ -1,4 +1,5 @@
 import type { OfflineReason } from "../../contract/chats.ts";
+import { maxMessageTtlMs } from "../../contract/messages.ts";
 import * as audit from "../kernel/audit.ts";
 import * as budgets from "../tasks/budgets.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
@@ -116,10 +117,11 @@ export function checkChat(tx: Tx, chat: string): void {
   tx.sql.run("UPDATE chats SET dueAt = ? WHERE chat = ?", next, chat);
 }
 
-/** [CH14] [MS13] Checks the inbox after a day, and when its newest message has expired. */
+/** [CH14] [MS13] Checks the inbox after a day, and when what keeps it has expired. */
 function keptUntil(tx: Tx, row: ChatRow): number {
   const dayOver = row.statusAt + keepOfflineMs;
-  return dayOver > tx.now ? dayOver : Math.max(dayOver, newestExpiry(tx, row.chat, dayOver));
+  if (dayOver > tx.now) return dayOver;
+  return Math.max(dayOver, newestExpiry(tx, row.chat, dayOver + maxMessageTtlMs));
 }
 
 function nextCheckAt(tx: Tx, row: ChatRow, lease: number | null, wait: number | null): number | null {

@@ -52,7 +52,7 @@ export function append(tx: Tx, list: readonly NewChange[], before?: Totals): voi
     tx.tell({ kind: "changes" });
     if (revision % compactEvery > 0) continue;
     changes.insertAll(tx.sql, rows);
-    compact(tx, totals);
+    prune(tx, maxCompactedRows);
     rows = [];
   }
   changes.insertAll(tx.sql, rows);
@@ -201,11 +201,6 @@ function wholeGroups(
 
 const keepRows = 100_000;
 
-/** A raised epoch leaves a gap in the numbers, which is no excess of rows. */
-function isSameEpoch(one: number, other: number): boolean {
-  return Math.floor(one / numbersPerEpoch) === Math.floor(other / numbersPerEpoch);
-}
-
 /** Due time of the oldest group, by age (`keepMs`: ?) or number; never of the newest. */
 export const dueAt = `
   SELECT min(at + keep, ifnull(
@@ -217,43 +212,24 @@ export const dueAt = `
     (SELECT ? AS keep)
   WHERE oldest.grp < newest.grp`;
 
+/** [SV18] Excess is deleted by the write that causes it; mostly only age waits for the alarm. */
 const compactEvery = 256;
 const maxCompactedRows = 10_000;
 
-/** [SV18] Excess is deleted by the write that causes it; only age waits for the alarm. */
-function compact(tx: Tx, { revision, written }: Totals): void {
-  const [oldest] = tx.sql.all<AgedRow>(`${agedRowsSql} LIMIT 1`);
-  if (oldest && isExcess(tx, oldest, { revision, written })) prune(tx, maxCompactedRows);
-}
-
-interface AgedRow {
-  readonly at: number;
-  readonly grp: number;
-  readonly written: number;
-}
-
-const agedRowsSql = "SELECT at, grp, writtenChars AS written FROM changes ORDER BY revision";
-
-/** Later changes alone reach the limit. */
-function isExcess({ settings }: Tx, { grp, written }: AgedRow, newest: Pick<Totals, "revision" | "written">): boolean {
-  const isTooMany = isSameEpoch(grp, newest.revision) && grp < newest.revision - keepRows;
-  return isTooMany || newest.written - written >= settings.maxChangeChars;
-}
-
 /** [SV5] Oldest first, whole groups, never the newest; about `limit` rows. */
-export function prune(tx: Tx, limit: number): void {
-  const { sql, now, settings } = tx;
+export function prune({ sql, now, settings }: Tx, limit: number): void {
   const newest = readTotals(sql);
+  const oldest = "SELECT revision, at, grp, writtenChars AS written FROM changes ORDER BY revision LIMIT ?";
   // Few of the rows are read: SQLite stops at the first that is kept.
   const [kept] = sql.all<{ grp: number }>(
-    `SELECT grp FROM (${agedRowsSql} LIMIT ?) WHERE at > ? AND written > ? AND (grp >= ? OR grp < ?) LIMIT 1`,
+    `SELECT grp FROM (${oldest}) WHERE at > ? AND written > ? AND (grp >= ? OR grp < ?) LIMIT 1`,
     limit,
     now - settings.keepChangesMs,
     newest.written - settings.maxChangeChars,
     newest.revision - keepRows,
     Math.floor(newest.revision / numbersPerEpoch) * numbersPerEpoch,
   );
-  const before = kept?.grp ?? nextGroup(sql, lastGroup(sql, limit));
+  const before = kept?.grp ?? groupAfter(sql, limit);
   const query = "SELECT revision FROM changes WHERE revision < ? ORDER BY revision DESC LIMIT 1";
   const [last] = sql.all<{ revision: number }>(query, before);
   if (!last) return;
@@ -261,12 +237,11 @@ export function prune(tx: Tx, limit: number): void {
   meta.write(sql, floorKey, String(last.revision));
 }
 
-function lastGroup(sql: Sql, limit: number): number {
-  const query = `SELECT grp FROM (SELECT revision, grp FROM changes ORDER BY revision LIMIT ?) ORDER BY revision DESC LIMIT 1`;
-  return sql.all<{ grp: number }>(query, limit)[0]?.grp ?? 0;
-}
-
-function nextGroup(sql: Sql, group: number): number {
-  const query = "SELECT revision FROM changes WHERE revision > ? AND grp > ? ORDER BY revision LIMIT 1";
-  return sql.all<{ revision: number }>(query, group, group)[0]?.revision ?? group;
+/** @returns the group behind that of the oldest rows, or theirs, where it is the newest */
+function groupAfter(sql: Sql, rows: number): number {
+  const oldest = "SELECT revision, grp FROM changes ORDER BY revision LIMIT ?";
+  const [last] = sql.all<{ grp: number }>(`SELECT grp FROM (${oldest}) ORDER BY revision DESC LIMIT 1`, rows);
+  const behind = "SELECT grp FROM changes WHERE revision > ? AND grp > ? ORDER BY revision LIMIT 1";
+  const group = last?.grp ?? 0;
+  return sql.all<{ grp: number }>(behind, group, group)[0]?.grp ?? group;
 }

@@ -18,8 +18,7 @@ type ListOperation =
   | "state.set"
   | "state.update"
   | "state.delete"
-  | "tasks.ack"
-  | "tasks.extend";
+  | "tasks.ack";
 
 /** One transaction, which the host rolls back on a refusal or an exception. */
 type Handler<Input, Output> = (tx: Tx, input: Input, actor: Actor) => Result<Output, Refusal>;

@@ -3,7 +3,19 @@ import type { CheckedInputOf } from "../../contract/operations.ts";
 import * as audit from "../kernel/audit.ts";
 import * as changes from "../kernel/changes.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import { expiresAt, findOverlapping, heldBy, isBlocked, isLive, type LeaseRow, leases } from "./lease-rows.ts";
+import {
+  expiresAt,
+  findOverlapping,
+  haveWaiters,
+  heldBy,
+  isBlocked,
+  isLive,
+  leases,
+  lockDelays,
+  type LeaseRow,
+  type LockDelay,
+  type WaiterRow,
+} from "./lease-rows.ts";
 import * as meta from "../kernel/meta.ts";
 import { OverlapSet, projectOf } from "../../contract/resource-paths.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
@@ -69,20 +81,20 @@ export function expireHeldBy(tx: Tx, chat: string): number | null {
 
 export interface Overlap {
   readonly held: readonly LeaseRow[];
-  readonly delays: readonly waiters.LockDelay[];
+  readonly delays: readonly LockDelay[];
   readonly hasWaiters: boolean;
 }
 
 function findOverlap(tx: Tx, resource: string): Overlap {
   return {
     held: findOverlapping<LeaseRow>(tx.sql, "leases", resource),
-    delays: [...findOverlapping<waiters.LockDelay>(tx.sql, "lock_delays", resource), ...quietDelays(tx, resource)],
-    hasWaiters: waiters.hasWaiters(tx.sql, resource),
+    delays: [...findOverlapping<LockDelay>(tx.sql, "lock_delays", resource), ...quietDelays(tx, resource)],
+    hasWaiters: haveWaiters(tx.sql, [resource]),
   };
 }
 
 /** [LE19] Blocks every grant: leases of a lost history may still be trusted. */
-function quietDelays({ quietUntil, now }: Tx, resource: string): waiters.LockDelay[] {
+function quietDelays({ quietUntil, now }: Tx, resource: string): LockDelay[] {
   return quietUntil > now ? [{ resource, until: quietUntil }] : [];
 }
 
@@ -99,23 +111,30 @@ export function resolveOverlap(tx: Tx, resource: string): Overlap {
   if (expired.length + endedDelays.length === 0 && (!overlap.hasWaiters || (isHeld && projectOf(resource) === null)))
     return overlap;
   // [LE11] Ends old delays before an expiry sets a new one.
-  for (const delay of endedDelays) waiters.endDelay(tx.sql, delay.resource);
+  for (const { resource: ended } of endedDelays) lockDelays.delete(tx.sql, { resource: ended });
   expire(tx, expired);
   grantWaiting(tx, [resource, ...endedDelays.map((delay) => delay.resource)]);
   return findOverlap(tx, resource);
 }
 
+export const delayDueAt = "SELECT min(until) FROM lock_delays";
+
 export function endDelays(tx: Tx, limit: number): void {
-  const expired = waiters.listExpiredDelays(tx.sql, tx.now, limit);
-  for (const resource of expired) waiters.endDelay(tx.sql, resource);
-  grantWaiting(tx, expired);
+  const { sql, now } = tx;
+  const ended = lockDelays.select(sql, "WHERE until <= ? ORDER BY until LIMIT ?", now, limit);
+  for (const { resource } of ended) lockDelays.delete(sql, { resource });
+  grantWaiting(
+    tx,
+    ended.map(({ resource }) => resource),
+  );
 }
 
 /** [LE10] [LE11] Involuntary end, so a lock delay applies. */
 function expire(tx: Tx, expired: readonly LeaseRow[]): void {
   for (const row of expired) {
     audit.append(tx, { kind: "lease.expired", subject: row.resource, actor: row.holder, detail: { token: row.token } });
-    if (row.lockDelayMs > 0) waiters.setDelay(tx, row.resource, expiresAt(tx, row) + row.lockDelayMs);
+    const until = expiresAt(tx, row) + row.lockDelayMs;
+    if (row.lockDelayMs > 0 && until > tx.now) lockDelays.put(tx.sql, { resource: row.resource, until });
   }
   deleteLeases(tx, expired);
 }
@@ -181,7 +200,7 @@ function grantPaths(tx: Tx, project: string, freed: readonly string[]): void {
   }
 }
 
-function grantWaiter(tx: Tx, chat: chatRows.LivenessRow, waiter: waiters.WaiterRow): void {
+function grantWaiter(tx: Tx, chat: chatRows.LivenessRow, waiter: WaiterRow): void {
   grant(tx, chat, [waiters.toRequest(waiter)]);
   tx.tell({ kind: "lease", chat: waiter.chat, resource: waiter.resource });
 }

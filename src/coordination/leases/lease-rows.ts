@@ -1,6 +1,6 @@
-import { among, type Sql, type SqlValue } from "../../shared/sql.ts";
+import { among, type Sql } from "../../shared/sql.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import { namesAbove, rangeBelow } from "../../contract/resource-paths.ts";
+import { namesAbove, projectOf, rangeBelow } from "../../contract/resource-paths.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { type RowOf, integer, serial, table, text } from "../../shared/table.ts";
 
@@ -82,52 +82,35 @@ export function countLive(tx: Tx): number {
   return byChat.reduce((sum, row) => sum + (isLive(tx, row) ? row.n : 0), live);
 }
 
-interface Condition {
-  readonly text: string;
-  readonly values: readonly SqlValue[];
-}
-
-/** One for names above, one for those below a pattern; each uses the index. */
-function overlapConditions(resource: string): Condition[] {
-  const range = rangeBelow(resource);
-  const isFolder = resource.endsWith("/*");
-  const above = among(namesAbove(resource));
-  const below = `resource >= ? AND resource < ?${isFolder ? " AND instr(substr(resource, length(?) + 1), '/') = 0" : ""}`;
-  return [
-    { text: `resource ${above.text}`, values: [above.value] },
-    ...(range ? [{ text: below, values: [range.from, range.to, ...(isFolder ? [range.from] : [])] }] : []),
-  ];
-}
-
-export function findOverlapping<Row>(sql: Sql, table: (typeof tables)[number], resource: string): Row[] {
-  const conditions = overlapConditions(resource);
-  const parts = conditions.map(({ text }) => `SELECT * FROM ${table} WHERE ${text}`);
-  return sql.all<Row>(parts.join(" UNION "), ...conditions.flatMap(({ values }) => values));
-}
-
-/** One of the leases that overlap the resource, expired or not. */
-export function findBlocker(sql: Sql, resource: string): LeaseRow | null {
-  for (const { text, values } of overlapConditions(resource)) {
-    const [row] = sql.all<LeaseRow>(`SELECT * FROM leases WHERE ${text} LIMIT 1`, ...values);
-    if (row) return row;
-  }
-  return null;
-}
-
-/** Reads at most the first blocker. An expired lease blocks until handled: it may leave a delay. */
-export function isBlocked({ sql, now }: Pick<Tx, "sql" | "now">, resource: string): boolean {
-  const checks = overlapConditions(resource).flatMap(({ text, values }) => [
-    { text: `EXISTS (SELECT 1 FROM leases WHERE ${text})`, values },
-    { text: `EXISTS (SELECT 1 FROM lock_delays WHERE ${text} AND until > ?)`, values: [...values, now] },
-  ]);
-  const [row] = sql.all<{ is_any: number }>(
-    `SELECT ${checks.map(({ text }) => text).join(" OR ")} AS is_any`,
-    ...checks.flatMap(({ values }) => values),
-  );
-  return row?.is_any === 1;
-}
+export type LockDelay = RowOf<typeof lockDelays>;
+export type WaiterRow = RowOf<typeof waiters>;
 
 const tables = ["leases", "lock_delays", "waiters"] as const;
+
+/** Rows that overlap a resource: those of names above it, and those below a pattern. */
+export function findOverlapping<Row>(sql: Sql, table: (typeof tables)[number], resource: string, limit = -1): Row[] {
+  const above = among(namesAbove(resource));
+  const range = rangeBelow(resource);
+  if (!range) return sql.all<Row>(`SELECT * FROM ${table} WHERE resource ${above.text} LIMIT ?`, above.value, limit);
+  const isFolder = resource.endsWith("/*");
+  const inFolder = isFolder ? "AND instr(substr(resource, length(?) + 1), '/') = 0" : "";
+  return sql.all<Row>(
+    `SELECT * FROM ${table} WHERE resource ${above.text} OR (resource >= ? AND resource < ? ${inFolder}) LIMIT ?`,
+    above.value,
+    range.from,
+    range.to,
+    ...(isFolder ? [range.from] : []),
+    limit,
+  );
+}
+
+/** An expired lease blocks until handled: it may leave a delay. */
+export function isBlocked({ sql, now }: Pick<Tx, "sql" | "now">, resource: string): boolean {
+  return (
+    findOverlapping(sql, "leases", resource, 1).length > 0 ||
+    findOverlapping<LockDelay>(sql, "lock_delays", resource).some(({ until }) => until > now)
+  );
+}
 
 /** The leases of this process of a chat among the named ones, by resource. */
 export function listHeld(
@@ -158,19 +141,25 @@ export function areFree(sql: Sql, resources: readonly string[]): boolean {
     if (rangeBelow(resource)) return false;
     for (const name of namesAbove(resource)) names.add(name);
   }
-  const where = names.size === 1 ? "resource = ?" : "resource = name.value";
-  const checks = tables.map((table) => `EXISTS (SELECT 1 FROM ${table} WHERE ${where})`).join(" OR ");
-  const [row] =
-    names.size === 1
-      ? sql.all<{ is_any: number }>(`SELECT ${checks} AS is_any`, ...tables.flatMap(() => resources))
-      : sql.all<{ is_any: number }>(
-          `SELECT EXISTS (SELECT 1 FROM json_each(?) AS name WHERE ${checks}) AS is_any`,
-          JSON.stringify([...names]),
-        );
-  return row?.is_any === 0;
+  const checks = tables.map((table) => `EXISTS (SELECT 1 FROM ${table} WHERE resource = name.value)`).join(" OR ");
+  return sql.all(`SELECT 1 FROM json_each(?) AS name WHERE ${checks} LIMIT 1`, JSON.stringify([...names])).length === 0;
 }
 
-export function findCovering(sql: Sql, resource: string): LeaseRow[] {
-  const { text, value } = among(namesAbove(resource));
-  return leases.select(sql, `WHERE resource ${text}`, value);
+/** Whether anything waits for one of the resources, or for a path in the project of one. */
+export function haveWaiters(sql: Sql, resources: readonly string[]): boolean {
+  const byProject = Map.groupBy(resources, projectOf);
+  const isIn = (project: string | null, names: readonly string[]): boolean =>
+    project === null
+      ? sql.all(
+          "SELECT 1 FROM json_each(?) AS name CROSS JOIN waiters ON resource = name.value LIMIT 1",
+          JSON.stringify(names),
+        ).length > 0
+      : sql.all("SELECT 1 FROM waiters WHERE resource >= ? AND resource <= ? LIMIT 1", project, prefixEnd(project))
+          .length > 0;
+  return [...byProject].some(([project, names]) => isIn(project, names));
+}
+
+/** Upper bound of all paths of a project: the character after "/" is "0". */
+export function prefixEnd(project: string): string {
+  return `${project.slice(0, -1)}0`;
 }

@@ -1,3 +1,4 @@
+import { namesAbove } from "../../contract/resource-paths.ts";
 import { among } from "../../shared/sql.ts";
 import type { Refusal } from "../../contract/errors.ts";
 import type { Lease } from "../../contract/leases.ts";
@@ -9,13 +10,15 @@ import * as chatRows from "../kernel/chat-rows.ts";
 import {
   areFree,
   expiresAt,
-  findBlocker,
-  findCovering,
+  findOverlapping,
   findLease,
+  haveWaiters,
   heldBy,
   isLive,
+  leases,
   listHeld,
   type LeaseRow,
+  type WaiterRow,
 } from "./lease-rows.ts";
 import * as grants from "./lease-grants.ts";
 import type { Overlap, LeaseRequest } from "./lease-grants.ts";
@@ -101,7 +104,9 @@ function acquireOrWait(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest
   const overlap = grants.resolveOverlap(tx, resource);
   const mine = overlap.held.find((row) => isGrantOf(tx, row, chat, request));
   if (mine) return toGranted(tx, mine);
-  const waiter = overlap.hasWaiters ? waiters.findActive(tx, resource, chat.chat, requestId) : null;
+  const stored = overlap.hasWaiters ? waiters.find(tx.sql, resource, chat.chat, requestId) : null;
+  const waiter = stored && stored.until > tx.now ? stored : null;
+  if (stored && !waiter) waiters.remove(tx.sql, stored.seq);
   const ahead = overlap.hasWaiters ? waiters.countAhead(tx, resource, waiter?.seq) : 0;
   if (overlap.held.length + overlap.delays.length + ahead > 0)
     return enqueue(tx, chat, request, { overlap, waiter, ahead });
@@ -148,7 +153,7 @@ export function releaseEach(
   const held = listHeld(tx.sql, caller, namesOf(requests));
   const isHeld = requests.map(({ resource, token }) => held.get(resource)?.token === token && held.delete(resource));
   const released = namesOf(requests.filter((_, at) => isHeld[at]));
-  const isAlone = requests.length === 1 || waiters.haveWaiters(tx.sql, released);
+  const isAlone = requests.length === 1 || haveWaiters(tx.sql, released);
   if (!isAlone) grants.remove(tx, released);
   else if (isHeld[0]) grants.deleteLeases(tx, [requests[0]]);
   return (isAlone ? isHeld.slice(0, 1) : isHeld).map((isReleased) => ok({ isReleased }));
@@ -166,7 +171,7 @@ function isGrantOf(tx: Tx, row: LeaseRow, chat: chatRows.LivenessRow, request: L
 /** [LE61] Refuses a wait beyond a limit before all that overlaps is read. */
 function checkNewWait(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Refusal | null {
   const { resource, requestId, waitMs } = request;
-  const blocker = waitMs > 0 ? findBlocker(tx.sql, resource) : null;
+  const [blocker] = waitMs > 0 ? findOverlapping<LeaseRow>(tx.sql, "leases", resource, 1) : [];
   if (!blocker || !isLive(tx, blocker) || isGrantOf(tx, blocker, chat, request)) return null;
   return waiters.find(tx.sql, resource, chat.chat, requestId) ? null : checkWaitLimits(tx, chat.chat, resource);
 }
@@ -177,7 +182,7 @@ function checkWaitLimits(tx: Tx, chat: string, resource: string): Refusal | null
 
 interface WaitContext {
   readonly overlap: Overlap;
-  readonly waiter: waiters.WaiterRow | null;
+  readonly waiter: WaiterRow | null;
   readonly ahead: number;
 }
 
@@ -238,7 +243,8 @@ function leaseHeld(tx: Tx, resource: string, { held, delays }: Overlap): Refusal
 
 /** [LE7] A token is valid while its lease is held and covers the resource. */
 export function check(tx: Tx, { resource, token }: CheckedInputOf<"leases.check"> | Guard): OutputOf<"leases.check"> {
-  const covering = findCovering(tx.sql, resource).filter((row) => isLive(tx, row));
+  const { text, value } = among(namesAbove(resource));
+  const covering = leases.select(tx.sql, `WHERE resource ${text}`, value).filter((row) => isLive(tx, row));
   const found = covering.find((row) => row.token === token);
   const reported = found ?? covering[0];
   return {

@@ -2,51 +2,19 @@ import type { CheckedInputOf } from "../../contract/operations.ts";
 import type { Refusal } from "../../contract/errors.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import { findOverlapping as nearIn, lockDelays, waiters } from "./lease-rows.ts";
+import { findOverlapping, prefixEnd, waiters, type WaiterRow } from "./lease-rows.ts";
 import { projectOf } from "../../contract/resource-paths.ts";
 import type { Tx } from "../kernel/tx.ts";
-import type { RowOf } from "../../shared/table.ts";
-
-export type WaiterRow = RowOf<typeof waiters>;
 
 export function find(sql: Sql, resource: string, chat: string, requestId: string): WaiterRow | null {
   return waiters.find(sql, { resource, chat, requestId });
 }
 
-export function findActive(tx: Tx, resource: string, chat: string, requestId: string): WaiterRow | null {
-  const waiter = find(tx.sql, resource, chat, requestId);
-  if (!waiter || waiter.until > tx.now) return waiter;
-  remove(tx.sql, waiter.seq);
-  return null;
-}
-
-export function hasWaiters(sql: Sql, resource: string): boolean {
-  const project = projectOf(resource);
-  const query = "SELECT 1 FROM waiters WHERE resource >= ? AND resource <= ? LIMIT 1";
-  const [from, to] = project === null ? [resource, resource] : [project, prefixEnd(project)];
-  return sql.all(query, from, to).length > 0;
-}
-
-/** Whether anything waits for one of the resources, or for a path in the project of one. */
-export function haveWaiters(sql: Sql, resources: readonly string[]): boolean {
-  const projects = new Map(resources.map((resource) => [projectOf(resource), resource]));
-  projects.delete(null);
-  const query = "SELECT 1 FROM json_each(?) AS name CROSS JOIN waiters ON resource = name.value LIMIT 1";
-  return (
-    sql.all(query, JSON.stringify(resources)).length > 0 ||
-    [...projects.values()].some((resource) => hasWaiters(sql, resource))
-  );
-}
-
-function prefixEnd(project: string): string {
-  // The character after "/" is "0".
-  return `${project.slice(0, -1)}0`;
-}
-
 export function countAhead(tx: Tx, resource: string, before = Number.MAX_SAFE_INTEGER): number {
   const { sql, now } = tx;
   if (projectOf(resource) !== null) {
-    return nearIn<WaiterRow>(sql, "waiters", resource).filter(({ seq, until }) => seq < before && until > now).length;
+    return findOverlapping<WaiterRow>(sql, "waiters", resource).filter(({ seq, until }) => seq < before && until > now)
+      .length;
   }
   const query = "SELECT count(*) AS n FROM waiters WHERE resource = ? AND seq < ? AND until > ?";
   return sql.all<{ n: number }>(query, resource, before, now)[0]?.n ?? 0;
@@ -135,8 +103,8 @@ export function listResources(sql: Sql): string[] {
 }
 
 /** [LE23] Some waiters of before the restore no longer wait; the others ask again. */
-export function removeAll(tx: Tx): void {
-  for (const { chat } of tx.sql.all<{ chat: string }>("SELECT DISTINCT chat FROM waiters")) removeOfChat(tx, chat);
+export function removeAll({ sql }: Tx): void {
+  sql.run("DELETE FROM waiters");
 }
 
 export function expireOfChat({ sql, now }: Tx, chat: string): { expired: string[]; next: number | null } {
@@ -146,23 +114,3 @@ export function expireOfChat({ sql, now }: Tx, chat: string): { expired: string[
   const left = rows.filter(({ until }) => until > now).map(({ until }) => until);
   return { expired: expired.map(({ resource }) => resource), next: left.length === 0 ? null : Math.min(...left) };
 }
-
-export type LockDelay = RowOf<typeof lockDelays>;
-
-/** [LE11] No other chat gets the resource before the delay ends. */
-export function setDelay({ sql, now }: Tx, resource: string, until: number): void {
-  if (until <= now) return;
-  lockDelays.put(sql, { resource, until });
-}
-
-export function endDelay(sql: Sql, resource: string): void {
-  lockDelays.delete(sql, { resource });
-}
-
-export function listExpiredDelays(sql: Sql, now: number, limit: number): string[] {
-  return sql
-    .all<{ resource: string }>("SELECT resource FROM lock_delays WHERE until <= ? ORDER BY until LIMIT ?", now, limit)
-    .map(({ resource }) => resource);
-}
-
-export const delayDueAt = "SELECT min(until) FROM lock_delays";

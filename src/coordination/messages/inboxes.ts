@@ -92,23 +92,6 @@ export function readCursor(sql: Sql, chat: string): InboxCursor {
   return row ? { cursor: row.cursor, ahead: JSON.parse(row.ahead) as number[] } : { cursor: 0, ahead: [] };
 }
 
-/** Inboxes of the first `maxRead` chats that have not passed this number; at most `limit`. */
-export function listBehind(
-  sql: Sql,
-  id: number,
-  maxRead: number,
-  limit: number,
-): (InboxCursor & { readonly chat: string })[] {
-  const query =
-    "SELECT * FROM (SELECT chat, cursor, ahead FROM inboxes ORDER BY chat LIMIT ?) WHERE cursor < ? LIMIT ?";
-  const rows = sql.all<{ chat: string; cursor: number; ahead: string }>(query, maxRead, id, limit);
-  return rows.map(({ chat, cursor, ahead }) => ({ chat, cursor, ahead: JSON.parse(ahead) as number[] }));
-}
-
-export function exists(sql: Sql, chat: string): boolean {
-  return inboxes.has(sql, { chat });
-}
-
 export function open(sql: Sql, chat: string): void {
   inboxes.insert(sql, { chat, cursor: newestId(sql), ahead: "[]" }, "ON CONFLICT DO NOTHING");
 }
@@ -145,7 +128,7 @@ export function isExact(pattern: string): boolean {
 }
 
 /** [MS4] All patterns that match a topic: at most 511, as a topic has at most eight words. */
-export function patternsOf(topic: string): string[] {
+function patternsOf(topic: string): string[] {
   const patterns = ["**"];
   let prefixes: string[] = [];
   for (const [at, word] of topic.split(".").entries()) {

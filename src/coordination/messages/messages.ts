@@ -17,7 +17,7 @@ import { unfit } from "./topic-schemas.ts";
 import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 import * as unread from "./unread.ts";
-import { messages, subscriptions, type MessageRow, patternsOf } from "./inboxes.ts";
+import { messages, subscriptions, type MessageRow } from "./inboxes.ts";
 import * as pages from "../kernel/pages.ts";
 
 /** Delivery at least once, ordered by id, until acknowledged or expired. */
@@ -71,9 +71,7 @@ export const handlers = {
       limit + 1,
     );
     const rows = pages.page(found, limit, ({ chars }) => chars);
-    const receivers = new Receivers(tx, rows[0]?.id ?? 0);
-    const messages = rows.map((row) => toListed(tx, row, receivers.countWaiting(row)));
-    return ok({ messages, isMore: found.length > rows.length });
+    return ok({ messages: rows.map((row) => toListed(tx, row)), isMore: found.length > rows.length });
   },
 } satisfies Partial<Handlers>;
 
@@ -266,7 +264,7 @@ interface ListedRow extends MessageRow {
   readonly chars: number;
 }
 
-function toListed({ sql, now }: Tx, row: ListedRow, waitingFor: number): ListedMessage {
+function toListed({ sql, now }: Tx, row: ListedRow): ListedMessage {
   const body = inboxes.readBody(sql, row.id);
   const text = body.startsWith('"') ? (JSON.parse(body) as string) : body;
   return {
@@ -278,54 +276,5 @@ function toListed({ sql, now }: Tx, row: ListedRow, waitingFor: number): ListedM
     expiresInMs: Math.max(0, row.expiresAt - now),
     text: text.slice(0, maxTextChars).toWellFormed(),
     isClipped: text.length > maxTextChars,
-    waitingFor,
   };
-}
-
-const maxInboxes = 1_000;
-const maxWaiting = 100;
-
-interface Receiver extends inboxes.InboxCursor {
-  readonly chat: string;
-  readonly subscriptions: readonly inboxes.Subscription[];
-}
-
-/** [MS37] The chats that may not have acknowledged a message; read once for a page. */
-class Receivers {
-  readonly #tx: Tx;
-  readonly #newest: number;
-  #behind: readonly Receiver[] | null = null;
-
-  constructor(tx: Tx, newest: number) {
-    this.#tx = tx;
-    this.#newest = newest;
-  }
-
-  countWaiting(row: MessageRow): number {
-    if (row.expiresAt <= this.#tx.now) return 0;
-    if (row.target.startsWith("chat:")) return this.#isWaiting(row, row.target.slice(5)) ? 1 : 0;
-    this.#behind ??= this.#readBehind();
-    const patterns = row.target === "all" ? null : new Set(patternsOf(row.target.slice(6)));
-    const isReceiver = ({ subscriptions }: Receiver): boolean =>
-      patterns === null || subscriptions.some(({ pattern, since }) => row.id > since && patterns.has(pattern));
-    return this.#behind.filter((one) => one.chat !== row.fromChat && isUnread(row, one) && isReceiver(one)).length;
-  }
-
-  #isWaiting(row: MessageRow, chat: string): boolean {
-    return inboxes.exists(this.#tx.sql, chat) && isUnread(row, inboxes.readCursor(this.#tx.sql, chat));
-  }
-
-  #readBehind(): Receiver[] {
-    const { sql } = this.#tx;
-    return inboxes.listBehind(sql, this.#newest, maxInboxes, maxWaiting).map(({ chat, cursor, ahead }) => ({
-      chat,
-      cursor,
-      ahead,
-      subscriptions: inboxes.listSubscriptions(sql, chat),
-    }));
-  }
-}
-
-function isUnread({ id }: MessageRow, { cursor, ahead }: inboxes.InboxCursor): boolean {
-  return id > cursor && !ahead.includes(id);
 }

@@ -18,7 +18,6 @@ export interface UnreadScan {
 
 interface UnreadQuery {
   readonly limit: number;
-  readonly upTo?: number;
   /** High priority only, without wildcards: an index finds them. */
   readonly isUrgent?: boolean;
 }
@@ -30,7 +29,7 @@ export function scan(tx: Tx, chat: string, { cursor, ahead }: InboxCursor, query
   const isUnread = unreadBy(tx, chat, ahead);
   const { sources, isComplete } = sourcesOf(tx.sql, chat, query);
   const found: MessageRow[] = [];
-  let upTo = query.upTo ?? newest;
+  let upTo = newest;
   for (const source of sources) {
     const span = { after: Math.max(cursor, source.since), upTo };
     const rows = source.read(span, query.limit + ahead.length);
@@ -130,26 +129,13 @@ function* pages(
 /** Messages for other chats, or its own, after which the cursor skips them. */
 const mostPassed = 50;
 const maxReported = 100;
-const scannedAtOnce = 1_000;
-const maxScans = 10;
 
-/** [MS14] Skips messages to others for good. [MS28] Stops at the first scan with a match. */
+/** [MS14] Skips messages to others for good. [MS28] 1 where more are to be read than were. */
 export function count(tx: Tx, chat: string): number {
   const at = inboxes.readCursor(tx.sql, chat);
-  const newest = inboxes.newestId(tx.sql);
-  let [unread, scanned]: [readonly MessageRow[], number] = [[], at.cursor];
-  for (let scans = 0; scans < maxScans && unread.length === 0 && scanned < newest; scans++) {
-    const cursor = nextId(tx.sql, scanned) - 1;
-    scanned = Math.min(newest, cursor + scannedAtOnce);
-    unread = scan(tx, chat, { cursor, ahead: at.ahead }, { limit: maxReported, upTo: scanned }).rows;
-  }
-  const [first] = unread;
-  pass(tx.sql, chat, at, first ? first.id - 1 : scanned);
-  return first || scanned >= newest ? unread.length : 1;
-}
-
-function nextId(sql: Sql, after: number): number {
-  return sql.all<{ id: number }>("SELECT id FROM messages WHERE id > ? ORDER BY id LIMIT 1", after)[0]?.id ?? after + 1;
+  const { rows, upTo, isAll } = scan(tx, chat, at, { limit: maxReported });
+  pass(tx.sql, chat, at, rows[0] ? rows[0].id - 1 : upTo);
+  return rows.length > 0 || isAll ? rows.length : 1;
 }
 
 export function pass(sql: Sql, chat: string, { cursor, ahead }: InboxCursor, upTo: number): number {
@@ -178,97 +164,20 @@ export function acknowledge(
 }
 
 /**
- * [MS13] 0: none. Older messages may last longer: ask again at that time. Shared ones count only if
- * sent by `sentBy`; otherwise a chat that never returns is kept while others send to all.
+ * [MS13] Expiry of the last message that keeps the inbox, epoch ms; 0: none does.
+ * @param sharedUntil up to which messages to topics and to all keep it, epoch ms
  */
-export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
-  const { cursor, ahead } = inboxes.readCursor(tx.sql, chat);
-  const last = newestSentBy(tx.sql, sentBy);
-  const newest = (target: string, after: number, upTo: number): number =>
-    tx.sql.all<{ until: number }>(
-      `SELECT expiresAt AS until FROM messages
-       WHERE target = ? AND id > ? AND id <= ? AND expiresAt > ? AND (fromChat <> ? OR target LIKE 'chat:%')
-         AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id DESC LIMIT 1`,
-      target,
-      after,
-      upTo,
-      tx.now,
-      chat,
-      JSON.stringify(ahead),
-    )[0]?.until ?? 0;
-  const subscribed = inboxes.listSubscriptions(tx.sql, chat);
-  const exact = subscribed.filter(({ pattern }) => isExact(pattern));
-  const isUnread = ({ id, expiresAt: until, fromChat: from }: MessageRow): boolean =>
-    until > tx.now && from !== chat && !ahead.includes(id);
-  const wild = newestOfTopics(tx.sql, subscribed, { after: cursor, upTo: last }, isUnread);
-  return Math.max(
-    newest(`chat:${chat}`, cursor, Number.MAX_SAFE_INTEGER),
-    newest("all", cursor, last),
-    ...exact.map(({ pattern, since }) => newest(`topic:${pattern}`, Math.max(cursor, since), last)),
-    wild?.expiresAt ?? 0,
+export function newestExpiry(tx: Tx, chat: string, sharedUntil: number): number {
+  const at = inboxes.readCursor(tx.sql, chat);
+  const [own] = tx.sql.all<{ until: number | null }>(
+    `SELECT max(expiresAt) AS until FROM messages
+     WHERE target = ? AND id > ? AND expiresAt > ? AND id NOT IN (SELECT value FROM json_each(?))`,
+    `chat:${chat}`,
+    at.cursor,
+    tx.now,
+    JSON.stringify(at.ahead),
   );
-}
-
-/** [MS35] Finds it by halves, since later messages may be many; 0: none. Ids ascend in time. */
-function newestSentBy(sql: Sql, by: number): number {
-  let [low, high] = [0, inboxes.newestId(sql)];
-  for (let middle = high; low < high; middle = Math.ceil((low + high) / 2)) {
-    const query = "SELECT id, at FROM messages WHERE id <= ? ORDER BY id DESC LIMIT 1";
-    const [row] = sql.all<{ id: number; at: number }>(query, middle);
-    if (row && row.at > by) high = row.id - 1;
-    else low = middle;
-  }
-  return low;
-}
-
-function newestOfTopics(
-  sql: Sql,
-  subscribed: readonly Subscription[],
-  { after: cursor, upTo }: Span,
-  isUnread: (row: MessageRow) => boolean,
-): MessageRow | null {
-  const wild = subscribed.filter(({ pattern }) => !isExact(pattern));
-  if (wild.length === 0) return null;
-  const after = Math.max(cursor, Math.min(...wild.map(({ since }) => since)));
-  const query = `SELECT ${columns} FROM messages WHERE id > ? AND id < ? ORDER BY id DESC LIMIT 200`;
-  for (let first = upTo + 1; ;) {
-    const rows = sql.all<MessageRow>(query, after, first);
-    const found = rows.find((row) => isUnread(row) && isSubscribed(wild, row));
-    if (found || rows.length < 200) return found ?? null;
-    first = rows.at(-1)?.id ?? 0;
-  }
-}
-
-/** For each kind of target, in all. */
-const maxCountedOfTarget = 10_000;
-
-/** SQL of the readers of a kind, with the last id that was read and those read beyond it. */
-const readers = {
-  chat: "SELECT chat, 'chat:' || chat AS target, cursor, ahead FROM readers",
-  topic: `SELECT chat, 'topic:' || pattern AS target, max(cursor, since) AS cursor, ahead
-    FROM readers JOIN subscriptions USING (chat)`,
-  all: "SELECT chat, 'all' AS target, cursor, ahead FROM readers",
-} as const;
-
-type Kind = keyof typeof readers;
-
-/** Unread messages of live chats, each once for each reader; topics with wildcards are left out. */
-export function countByTarget(tx: Tx): { readonly kind: Kind; readonly n: number }[] {
-  return (Object.keys(readers) as Kind[]).map((kind) => ({ kind, n: countOf(tx, kind) }));
-}
-
-function countOf({ sql, now }: Tx, kind: Kind): number {
-  // CROSS JOIN: SQLite keeps this order of the tables.
-  const [row] = sql.all<{ n: number }>(
-    `WITH readers AS (SELECT chat, cursor, ahead FROM chats JOIN inboxes USING (chat) WHERE status <> 'offline')
-     SELECT count(*) AS n FROM (
-       SELECT 1 FROM (${readers[kind]}) AS reader CROSS JOIN messages
-       WHERE messages.target = reader.target AND id > cursor AND expiresAt > ?
-         AND (reader.target = 'chat:' || chat OR fromChat <> chat)
-         AND (ahead = '[]' OR id NOT IN (SELECT value FROM json_each(ahead)))
-       LIMIT ?)`,
-    now,
-    maxCountedOfTarget,
-  );
-  return row?.n ?? 0;
+  const { rows, isAll } = scan(tx, chat, at, { limit: maxCounted });
+  const shared = Math.max(...rows.map(({ expiresAt }) => expiresAt), isAll ? 0 : tx.now + 86_400_000);
+  return Math.max(own?.until ?? 0, Math.min(shared, sharedUntil));
 }

@@ -1,10 +1,10 @@
 import type { Refusal } from "../../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
-import { SplitStrategy, type Job } from "../../contract/plans.ts";
+import { SplitStrategy, type GivenPart, type Job } from "../../contract/plans.ts";
 import { NewTask } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { estimateComplexity } from "../../shared/complexity.ts";
-import { split, type Plan, joinName } from "./decompose.ts";
+import { complexityThreshold as threshold, estimateComplexity } from "../../shared/complexity.ts";
+import { joinName, split } from "./decompose.ts";
 import { once } from "../kernel/idempotency.ts";
 import { formatIssues } from "../../shared/problems.ts";
 import { submitOnce } from "../tasks/submit.ts";
@@ -17,11 +17,11 @@ type Submitted = OutputOf<"plans.submit">;
 type Estimated = OutputOf<"plans.estimate">;
 
 export const handlers = {
-  "plans.estimate"(tx, input) {
-    const planned = plan(tx, input);
+  "plans.estimate"(_tx, input) {
+    const planned = plan(input);
     if (!planned.ok) return planned;
     const { complexity, parts, reason } = planned.value;
-    return ok({ complexity, parts: parts?.parts.map(toPart) ?? null, reason });
+    return ok({ complexity, parts: parts && [...parts], reason });
   },
 
   /** [PL20] All or nothing; a repeat submits nothing. */
@@ -32,47 +32,33 @@ export const handlers = {
   },
 } satisfies Partial<Handlers>;
 
-function toPart({ name, text, files, dependsOn }: Plan["parts"][number]): NonNullable<Estimated["parts"]>[number] {
-  return { name, text, files: [...files], dependsOn: [...dependsOn] };
-}
-
 interface JobPlan {
   readonly complexity: Estimated["complexity"];
-  readonly parts: Plan | null;
+  readonly parts: readonly GivenPart[] | null;
   readonly reason: string | null;
 }
 
 /** [PL19] Splits above the threshold, on request, or as listed. */
-function plan(
-  tx: Tx,
-  { job, strategy, maxParts, isForced }: CheckedInputOf<"plans.estimate">,
-): Result<JobPlan, Refusal> {
-  const weights = tx.settings.complexity;
-  const { score, isAboveThreshold, reasons } = estimateComplexity(job, weights);
-  const complexity = { score, threshold: weights.threshold, isAboveThreshold, reasons: [...reasons] };
+function plan({ job, strategy, maxParts, isForced }: CheckedInputOf<"plans.estimate">): Result<JobPlan, Refusal> {
+  const { score, isAboveThreshold, reasons } = estimateComplexity(job);
+  const complexity = { score, threshold, isAboveThreshold, reasons: [...reasons] };
   if (!isAboveThreshold && !isForced && strategy?.by !== "list") {
-    return ok({ complexity, parts: null, reason: `its complexity ${score} is not above ${weights.threshold}` });
+    return ok({ complexity, parts: null, reason: `its complexity ${score} is not above ${threshold}` });
   }
-  if (strategy) {
-    const parts = split(job, strategy, maxParts);
-    return parts.ok ? ok({ complexity, parts: parts.value, reason: null }) : parts;
-  }
-  const parts = splitByDefault(job, maxParts);
-  if (!parts.ok) return ok({ complexity, parts: null, reason: parts.error.message });
-  return ok({ complexity, parts: parts.value, reason: null });
+  const parts = strategy ? split(job, strategy, maxParts) : splitByDefault(job, maxParts);
+  if (parts.ok) return ok({ complexity, parts: parts.value, reason: null });
+  return strategy ? parts : ok({ complexity, parts: null, reason: parts.error.message });
 }
 
-function splitByDefault(job: Job, maxParts: number | undefined): Result<Plan, Refusal> {
+function splitByDefault(job: Job, maxParts: number): Result<readonly GivenPart[], Refusal> {
   const byModule = split(job, { by: "module" }, maxParts);
   if (byModule.ok) return byModule;
-  const byFile = split(job, { by: "file" }, maxParts);
-  if (byFile.ok) return byFile;
-  const byPhase = split(job, SplitStrategy.parse({ by: "phase" }), maxParts);
-  return byPhase.ok ? byPhase : byModule;
+  const others = [{ by: "file" } as const, SplitStrategy.parse({ by: "phase" })];
+  return others.map((strategy) => split(job, strategy, maxParts)).find(({ ok: isSplit }) => isSplit) ?? byModule;
 }
 
 function submitJob(tx: Tx, input: CheckedInputOf<"plans.submit">): Result<Submitted, Refusal> {
-  const planned = plan(tx, input);
+  const planned = plan(input);
   if (!planned.ok) return planned;
   const { complexity, parts, reason } = planned.value;
   const duplicate = findDuplicate(tx, input);
@@ -80,9 +66,7 @@ function submitJob(tx: Tx, input: CheckedInputOf<"plans.submit">): Result<Submit
   const stored = submitDrafts(tx, parts ? draftTasks(input, parts) : [draftWholeJob(input)]);
   if (!stored.ok) return stored;
   const { root, others } = stored.value;
-  const namedParts = (parts?.parts ?? []).flatMap(({ name }, at) =>
-    others.slice(at, at + 1).map((task) => ({ name, task })),
-  );
+  const namedParts = (parts ?? []).flatMap(({ name }, at) => others.slice(at, at + 1).map((task) => ({ name, task })));
   return ok({ complexity, ...root, isDuplicate: false, parts: namedParts, reason });
 }
 
@@ -123,7 +107,7 @@ function draftWholeJob({ job, type, options, dedupeKey }: CheckedInputOf<"plans.
   };
 }
 
-function draftTasks(input: CheckedInputOf<"plans.submit">, { parts, join }: Plan): TaskDraft[] {
+function draftTasks(input: CheckedInputOf<"plans.submit">, parts: readonly GivenPart[]): TaskDraft[] {
   const { job, type, options, joinRule, joinType, onPartDeath, dedupeKey } = input;
   const joinTask = {
     ...options,
@@ -132,7 +116,7 @@ function draftTasks(input: CheckedInputOf<"plans.submit">, { parts, join }: Plan
     ref: joinName,
     dedupeKey,
     joinRule,
-    dependsOn: join.dependsOn,
+    dependsOn: parts.map(({ name }) => name),
     onDependencyDeath: onPartDeath,
     payload: { job: jobSummary(job), join: parts.map(({ name, text }) => ({ name, text })) },
   };

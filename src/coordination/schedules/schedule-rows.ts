@@ -18,13 +18,10 @@ export const schedules = table("schedules", {
   cron: text(),
   timeZone: text(),
   overlap: text<Schedule["overlap"]>(),
-  missed: text<Schedule["missed"]>(),
   state: text<Schedule["state"]>(),
-  endAt: integer().nullable(),
-  maxRuns: integer().nullable(),
   runs: integer().default(0),
   at: integer(),
-  /** Next time of the expression; null: paused or ended. */
+  /** Next time of the expression; null: paused. */
   nextAt: integer().nullable(),
   /** The next time, or later after a sweep that failed. */
   dueAt: integer().nullable(),
@@ -69,29 +66,17 @@ export function update<Row extends ScheduleRow>({ sql }: Tx, row: Row, changes: 
   return { ...row, ...changes };
 }
 
-type Limits = Pick<ScheduleRow, "cron" | "timeZone" | "endAt">;
-
-/** @returns the first time after `after` that the schedule still has; null: none */
-export function timeAfter(row: Limits, after: number): number | null {
-  const next = nextTime(row, after);
-  return next === null || (row.endAt !== null && next > row.endAt) ? null : next;
+/** @returns at most three from the first one on */
+export function listTimes(times: CronTimes, first: number | null): number[] {
+  const found: number[] = [];
+  for (let at = first; at !== null && found.length < 3; at = nextTime(times, at)) found.push(at);
+  return found;
 }
-
-/** @returns at most three, as far as the schedule's last run is not before them */
-export function listTimes(row: Limits & Pick<ScheduleRow, "maxRuns" | "runs">, first: number | null): number[] {
-  const times: number[] = [];
-  const max = Math.min(3, row.maxRuns === null ? 3 : row.maxRuns - row.runs);
-  for (let at = first; at !== null && times.length < max; at = timeAfter(row, at)) times.push(at);
-  return times;
-}
-
-type Progress = Pick<ScheduleRow, "state" | "nextAt" | "dueAt">;
 
 /** [SD4] Never a time that has passed: the clock may have been set back. */
-export function progressAfter(row: ScheduleRow, after: number): Progress {
-  const isDone = row.maxRuns !== null && row.runs >= row.maxRuns;
-  const next = isDone ? null : timeAfter(row, Math.max(after, row.lastAt ?? 0));
-  return next === null ? { state: "ended", nextAt: null, dueAt: null } : { state: "active", nextAt: next, dueAt: next };
+export function progressAfter(row: ScheduleRow, after: number): Pick<ScheduleRow, "state" | "nextAt" | "dueAt"> {
+  const next = nextTime(row, Math.max(after, row.lastAt ?? 0));
+  return { state: "active", nextAt: next, dueAt: next };
 }
 
 /** @throws {z.ZodError} when the stored task is not one */
@@ -111,10 +96,7 @@ export function toSchedule({ now }: Tx, row: ScheduleRow): Schedule {
     timeZone: row.timeZone,
     type: row.type,
     overlap: row.overlap,
-    missed: row.missed,
     state: row.state,
-    endAt: row.endAt,
-    maxRuns: row.maxRuns,
     runs: row.runs,
     nextAt: row.nextAt,
     last:
@@ -168,8 +150,7 @@ export function postpone({ sql }: Tx, name: string, until: number): void {
 export function checkSchedule(tx: Tx, name: string): void {
   const row = find(tx, name);
   if (!row || row.nextAt === null || row.dueAt === null || row.dueAt > tx.now) return;
-  const time = { ...row, nextAt: row.nextAt };
-  const { outcome, detail, task } = runTime(tx, time);
+  const { outcome, detail, task } = runTime(tx, row);
   const isSubmitted = task !== null;
   const updated = {
     ...row,
@@ -194,7 +175,7 @@ interface Outcome {
   readonly task: number | null;
 }
 
-function runTime(tx: Tx, row: ScheduleRow & { readonly nextAt: number }): Outcome {
+function runTime(tx: Tx, row: ScheduleRow): Outcome {
   const obstacle = findObstacle(tx, row);
   if (obstacle !== null) return { outcome: "skipped", detail: obstacle, task: null };
   if (tx.isFull) return { outcome: "refused", detail: "the storage of the workspace is full", task: null };
@@ -204,19 +185,9 @@ function runTime(tx: Tx, row: ScheduleRow & { readonly nextAt: number }): Outcom
 }
 
 const maxDetailChars = 500;
-/** Delay, in ms, after which a time counts as missed; an alarm and its repeats may be late. */
-const lateMs = 300_000;
 
-function findObstacle(tx: Tx, row: ScheduleRow & { readonly nextAt: number }): string | null {
-  if (row.missed === "skip" && !isOnTime(tx, row)) return "the time was missed";
+function findObstacle(tx: Tx, row: ScheduleRow): string | null {
   if (row.overlap === "submit" || row.lastTask === null) return null;
   const last = taskRows.find(tx, row.lastTask);
   return last && !taskRows.isEnded(last) ? `task ${row.lastTask} has not ended` : null;
-}
-
-/** Whether any time up to now is less than five minutes ago. */
-function isOnTime({ now }: Tx, row: ScheduleRow & { readonly nextAt: number }): boolean {
-  if (row.nextAt >= now - lateMs) return true;
-  const recent = timeAfter(row, now - lateMs - 1);
-  return recent !== null && recent <= now;
 }

@@ -102,17 +102,15 @@ function checkName(tx: Tx, name: string): Refusal | null {
 }
 
 /** [SD2] The library's words name the field that is wrong. */
-function findTimes({ now }: Tx, { cron, timeZone, endAt, maxRuns }: NewSchedule): Result<number[], Refusal> {
-  const limits = { cron, timeZone, endAt: endAt ?? null, maxRuns: maxRuns ?? null, runs: 0 };
+function findTimes({ now }: Tx, { cron, timeZone }: NewSchedule): Result<number[], Refusal> {
   if (!isTimeZone(timeZone))
     return err(badInput(`there is no time zone ${timeZone}; give a name such as Europe/Berlin or UTC`));
   try {
-    const times = rows.listTimes(limits, rows.timeAfter(limits, now));
-    if (times.length > 0) return ok(times);
+    const times = rows.listTimes({ cron, timeZone }, rows.nextTime({ cron, timeZone }, now));
+    return times.length > 0 ? ok(times) : err(badInput(`"${cron}" has no time`));
   } catch (error) {
     return err(badInput(`"${cron}" is not a cron expression: ${messageOf(error).replace(/^\w+: /, "")}`));
   }
-  return err(badInput(`"${cron}" has no time${endAt === undefined ? "" : " before the end of the schedule"}`));
 }
 
 function isTimeZone(timeZone: string): boolean {

@@ -39,7 +39,6 @@ function assignFrom(tx: Tx): number {
     chatRows.recordAssignment(tx, life, due);
     tx.tell({ kind: "task", chat: life.chat });
   }
-  candidates.settle();
   return assigned;
 }
 

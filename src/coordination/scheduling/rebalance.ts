@@ -111,14 +111,12 @@ function scheduleNext(tx: Tx): void {
   meta.write(tx.sql, nextKey, String(tx.now + tx.settings.balancingIntervalMs));
 }
 
-const maxChats = 1_000;
-
 export function sweep(tx: Tx): void {
   const waiting = listAssigned(tx);
   if (waiting.length === 0) return meta.remove(tx.sql, nextKey);
   scheduleNext(tx);
-  const receivers = new Map(candidates.listAll(tx).map((candidate) => [candidate.chat, candidate]));
-  const all = [...receivers.values()].slice(0, maxChats).map((candidate) => toReceiver(candidate, waiting));
+  const receivers = new Map(candidates.listAvailable(tx).map((candidate) => [candidate.chat, candidate]));
+  const all = [...receivers.values()].map((candidate) => toReceiver(candidate, waiting));
   const others = listGivers(tx, waiting, receivers);
   const byTask = new Map(waiting.map((row) => [row.task, row]));
   const reassignments = rebalance([...all, ...others], waiting.map(toAssigned));
@@ -137,7 +135,7 @@ function listAssigned(tx: Tx): TaskRow[] {
     .filter((row) => !isExpired(tx, row));
 }
 
-function toReceiver(candidate: candidates.TypedChat, waiting: readonly TaskRow[]): ChatLoad {
+function toReceiver(candidate: candidates.AvailableChat, waiting: readonly TaskRow[]): ChatLoad {
   const types = candidate.types.has("*") ? new Set(waiting.map(({ type }) => type)) : candidate.types;
   return { ...candidate, capabilities: [...candidate.capabilities, ...[...types].map((type) => `\n${type}`)] };
 }

@@ -40,26 +40,33 @@ function isExpired({ now }: Tx, { expiresAt: at }: StateRow): boolean {
 }
 
 export const lists = {
-  /** Up to the first long value. */
   "state.get"(tx, inputs) {
-    const rows = readByKeys<ReadRow>(tx, inputs, `, CASE WHEN chars <= ${maxReadChars} THEN value END AS text`);
-    const results: Result<OutputOf<"state.get">, never>[] = [];
-    for (const { key } of inputs) {
+    const { text, value } = among(inputs.map(({ key }) => key));
+    const rows = new Map(state.select(tx.sql, `WHERE key ${text}`, value).map((row) => [row.key, row]));
+    return inputs.map(({ key }) => {
       const row = liveRow(tx, rows.get(key) ?? null);
-      results.push(ok({ entry: row && (row.text === null ? readEntry(tx, row) : toEntry(tx, row, row.text)) }));
-      if (row?.text === null) break;
-    }
-    return results;
+      return ok({ entry: row && toEntry(tx, row, row.value) });
+    });
   },
 
   /** [SV1] Two writes under the same condition: one succeeds. */
   "state.set": (tx, inputs) =>
-    updateEach(tx, mapList(inputs, toSet)).map((one) => (one.ok ? ok({ version: versionOf(one.value) }) : one)),
+    updateEach(
+      tx,
+      mapList(inputs, (input) => {
+        const { key, value, ifVersion, ttlMs } = input;
+        return toUpdate("state.set", input, { op: "set", key, value, ...omitUndefined({ ifVersion, ttlMs }) });
+      }),
+    ).map((one) => (one.ok ? ok({ version: versionOf(one.value) }) : one)),
 
   "state.delete": (tx, inputs) =>
-    updateEach(tx, mapList(inputs, toDelete)).map((one) =>
-      one.ok ? ok({ isDeleted: versionOf(one.value) > 0, version: versionOf(one.value) }) : one,
-    ),
+    updateEach(
+      tx,
+      mapList(inputs, (input) => {
+        const { key, ifVersion } = input;
+        return toUpdate("state.delete", input, { op: "delete", key, ...omitUndefined({ ifVersion }) });
+      }),
+    ).map((one) => (one.ok ? ok({ isDeleted: versionOf(one.value) > 0, version: versionOf(one.value) }) : one)),
 
   "state.update": (tx, inputs) =>
     updateEach(
@@ -95,45 +102,18 @@ function mapList<In, Out>([first, ...others]: List<In>, change: (one: In) => Out
   return [change(first), ...others.map(change)];
 }
 
-function toSet(input: CheckedInputOf<"state.set">): UpdateRequest {
-  const { key, value, ifVersion, ttlMs, guard, by, requestId } = input;
-  const writes: Write[] = [{ op: "set", key, value, ...omitUndefined({ ifVersion, ttlMs }) }];
-  return { operation: "state.set", requestId, input, writes, guards: guard ? [guard] : [], ...omitUndefined({ by }) };
-}
-
-function toDelete(input: CheckedInputOf<"state.delete">): UpdateRequest {
-  const { key, ifVersion, guard, by, requestId } = input;
-  const writes: Write[] = [{ op: "delete", key, ...omitUndefined({ ifVersion }) }];
-  return {
-    operation: "state.delete",
-    requestId,
-    input,
-    writes,
-    guards: guard ? [guard] : [],
-    ...omitUndefined({ by }),
-  };
+function toUpdate(
+  operation: "state.set" | "state.delete",
+  input: CheckedInputOf<"state.set"> | CheckedInputOf<"state.delete">,
+  write: Write,
+): UpdateRequest {
+  const { guard, by, requestId } = input;
+  return { operation, requestId, input, writes: [write], guards: guard ? [guard] : [], ...omitUndefined({ by }) };
 }
 
 /** Version after an update of one key; 0: there was nothing to delete. */
 function versionOf({ versions }: Updated): number {
   return versions[0]?.version ?? 0;
-}
-
-const maxReadChars = 5_000;
-
-interface ReadRow extends StateRow {
-  readonly text: string | null;
-}
-
-/** @param more columns */
-function readByKeys<Row extends StateRow>(
-  { sql }: Tx,
-  named: readonly { readonly key: string }[],
-  more = "",
-): Map<string, Row> {
-  const { text, value } = among(named.map(({ key }) => key));
-  const rows = sql.all<Row>(`SELECT key, chars, version, at, expiresAt ${more} FROM state WHERE key ${text}`, value);
-  return new Map(rows.map((row) => [row.key, row]));
 }
 
 function readEntry(tx: Tx, row: StateRow): Entry {
@@ -218,10 +198,9 @@ class WritePlan {
 
   constructor(tx: Tx, updates: readonly Update[]) {
     this.#tx = tx;
-    this.#stored = readByKeys(
-      tx,
-      updates.flatMap(({ writes }) => writes),
-    );
+    const { text, value } = among(updates.flatMap(({ writes }) => writes.map(({ key }) => key)));
+    const stored = stateRows.select(tx.sql, `WHERE key ${text}`, value);
+    this.#stored = new Map(stored.map((row) => [row.key, row]));
     this.#before = changes.readTotals(tx.sql);
     this.#totals = this.#before;
   }

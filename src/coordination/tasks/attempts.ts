@@ -33,12 +33,8 @@ function isHeld(tx: Tx, row: TaskRow, { self, claim }: ClaimedTaskReference): bo
   return row.chat === self.chat && row.incarnation === self.incarnation && row.claim === claim && !isExpired(tx, row);
 }
 
-/** The rows of the first claims that are held, each once. @param canTake ends them at a row */
-function listHeld(
-  tx: Tx,
-  claims: readonly ClaimedTaskReference[],
-  canTake: (row: TaskRow) => boolean = () => true,
-): TaskRow[] {
+/** The rows of the first claims that are held, each once. */
+function listHeld(tx: Tx, claims: readonly ClaimedTaskReference[]): TaskRow[] {
   const stored = rows.findAll(
     tx,
     claims.map(({ task }) => task),
@@ -46,7 +42,7 @@ function listHeld(
   const held: TaskRow[] = [];
   for (const claim of claims) {
     const row = stored.get(claim.task);
-    if (!row || !isHeld(tx, row, claim) || !canTake(row)) break;
+    if (!row || !isHeld(tx, row, claim)) break;
     held.push(row);
     stored.delete(claim.task);
   }
@@ -86,7 +82,7 @@ export const lists = {
     }
     // A result is accepted whatever it cost.
     for (const [at, row] of held.entries()) budgets.recordFinalUsage(tx, row, inputs[at]?.usage);
-    chatPerformance.recordAll(tx, held, true);
+    chatPerformance.record(tx, held, true);
     const done = inputs.slice(0, held.length);
     lifecycle.complete(
       tx,
@@ -99,33 +95,21 @@ export const lists = {
       ok({ state: "done", next: claimNext(tx, { chat, state: "done", isRepeat: false }, input) }),
     );
   }),
-
-  /** Up to one that has not started. */
-  "tasks.extend": byOneChat((tx, inputs) => {
-    const running = listHeld(tx, inputs, ({ state }) => state === "running");
-    if (running.length === 0) {
-      const started = requireRunning(tx, inputs[0]);
-      if (!started.ok) return [started];
-      running.push(started.value);
-    }
-    const extended = running.map(({ task, closeMs, closeAt }, at) => ({
-      task,
-      closeMs,
-      closeAt: Math.max(closeAt ?? 0, tx.now + (inputs[at]?.ms ?? 0)),
-    }));
-    tasks.updateAll(
-      tx.sql,
-      extended.map(({ task, closeAt }) => ({ task, closeAt })),
-      { seenAt: tx.now },
-    );
-    return extended.map((row) => ok({ remainingMs: remainingMs(tx, row) }));
-  }),
 } satisfies Partial<ListHandlers>;
 
 export const handlers = {
   "tasks.start"(tx, input) {
     const row = requireRunning(tx, input);
     return row.ok ? ok({ remainingMs: remainingMs(tx, row.value) }) : row;
+  },
+
+  "tasks.extend"(tx, input) {
+    const found = requireRunning(tx, input);
+    if (!found.ok) return found;
+    const row = found.value;
+    const closeAt = Math.max(row.closeAt ?? 0, tx.now + input.ms);
+    tasks.update(tx.sql, { task: row.task }, { closeAt, seenAt: tx.now });
+    return ok({ remainingMs: remainingMs(tx, { ...row, closeAt }) });
   },
 
   /** [TA17] Writes no row without news within a third of the silence limit. */

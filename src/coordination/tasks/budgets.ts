@@ -146,14 +146,6 @@ export function checkExhausted(tx: Tx, chat: string): Refusal | null {
   return why === null ? null : { code: "budget_exceeded", message: `${why}; raise it with \`shim team budget set\`` };
 }
 
-export function isChatSpent(tx: Tx, chat: string): boolean {
-  return isExhausted(tx.settings.budgets.chat, () => readTotal(tx, "chat", chat));
-}
-
-export function isDaySpent(tx: Tx): boolean {
-  return isExhausted(tx.settings.budgets.day, () => readTotal(tx, "day", dayKey(tx)));
-}
-
 /** [BU5] Least remaining of all limits. */
 export function remaining(tx: Tx, row: Pick<TaskRow, "task" | "chat" | "budget">): RemainingBudget {
   const all = limitsOf(tx, row.chat ?? "", row).map(({ budget, used }) => ({ budget, has: used() }));
@@ -183,7 +175,7 @@ export const handlers = {
       limits: budgets,
       today,
       dayEndsInMs: dayMs - (tx.now % dayMs),
-      isDaySpent: isDaySpent(tx),
+      isDaySpent: isExhausted(budgets.day, () => today),
       chats: rows.map(({ chat, machine, ...used }) => ({
         chat,
         machine,

@@ -1,78 +1,43 @@
-import type { TaskRow } from "./task-rows.ts";
+import { among } from "../../shared/sql.ts";
 import type { Tx } from "../kernel/tx.ts";
+import type { TaskRow } from "./task-rows.ts";
 import { chatPerformance } from "./task-tables.ts";
 
-const performances = chatPerformance.pick("successRate", "durationMs");
+const performances = chatPerformance.pick("chat", "successRate", "durationMs");
 
-const minChange = { successRate: 0.02, durationShare: 0.05, durationMs: 50 };
-
-type EndedAttempt = Pick<TaskRow, "chat" | "type" | "startedAt">;
-
-export function record(tx: Tx, attempt: EndedAttempt, isSuccess: boolean): void {
-  recordAll(tx, [attempt], isSuccess);
-}
-
-interface ChangedPerformance extends Performance {
-  readonly chat: string;
-  readonly type: string;
-  readonly isNew: boolean;
-}
-
-/** @param attempts of one chat */
-export function recordAll(tx: Tx, attempts: readonly EndedAttempt[], isSuccess: boolean): void {
-  const changed = new Map<string, ChangedPerformance>();
-  for (const attempt of attempts) {
-    const change = changeBy(tx, attempt, isSuccess, changed);
-    if (change) changed.set(keyOf(change.chat, change.type), change);
-  }
-  chatPerformance.putAll(tx.sql, [...changed.values()]);
-}
-
-/** [PL29] Changes only what affects dispatch. Small steps add up where they change the rank. */
-function changeBy(
-  tx: Tx,
-  { chat, type, startedAt }: EndedAttempt,
-  isSuccess: boolean,
-  changed: ReadonlyMap<string, ChangedPerformance>,
-): ChangedPerformance | null {
-  if (chat === null || startedAt === null) return null;
-  const known = changed.get(keyOf(chat, type));
-  const stored = known ?? findStored(tx, chat, type);
-  const current = stored ?? initialPerformance;
-  const next = update(current, { isSuccess, durationMs: Math.max(0, tx.now - startedAt) });
-  const isWritten = stored ? isRelevant(stored, next, isSuccess) : !hasMaxTypes(tx, chat, countNew(changed));
-  return isWritten ? { chat, type, ...next, isNew: stored === null || known?.isNew === true } : null;
-}
-
-function isRelevant(current: Performance, next: Performance, isSuccess: boolean): boolean {
-  return hasChanged(current, next) || !hasRankOf(current, isSuccess);
-}
-
-function countNew(changed: ReadonlyMap<string, ChangedPerformance>): number {
-  return [...changed.values()].filter(({ isNew }) => isNew).length;
-}
-
-/** Names of chats have no line break. */
-function keyOf(chat: string, type: string): string {
-  return `${chat}\n${type}`;
+/** By chat. */
+export function readPerformances({ sql }: Tx, type: string, chats: readonly string[]): Map<string, Performance> {
+  const { text, value } = among(chats);
+  const found = performances.select(sql, `WHERE chat ${text} AND type = ?`, value, type);
+  return new Map(found.map(({ chat, ...performance }) => [chat, performance]));
 }
 
 const maxTypesPerChat = 500;
 
-function hasMaxTypes({ sql }: Tx, chat: string, added: number): boolean {
-  const query = "SELECT count(*) AS n FROM chat_performance WHERE chat = ?";
-  return (sql.all<{ n: number }>(query, chat)[0]?.n ?? 0) + added >= maxTypesPerChat;
+/** [PL29] Writes only what affects dispatch. @param attempts of one chat, which have ended */
+export function record(
+  tx: Tx,
+  attempts: readonly Pick<TaskRow, "chat" | "type" | "startedAt">[],
+  isSuccess: boolean,
+): void {
+  const changed = new Map<string, Performance & { readonly chat: string; readonly type: string }>();
+  for (const { chat, type, startedAt } of attempts) {
+    if (chat === null || startedAt === null) continue;
+    const stored = changed.get(type) ?? readPerformances(tx, type, [chat]).get(chat);
+    const next = update(stored ?? initialPerformance, { isSuccess, durationMs: Math.max(0, tx.now - startedAt) });
+    const isWritten = stored
+      ? isRelevant(stored, next, isSuccess)
+      : chatPerformance.count(tx.sql, { chat }) + changed.size < maxTypesPerChat;
+    if (isWritten) changed.set(type, { chat, type, ...next });
+  }
+  chatPerformance.putAll(tx.sql, [...changed.values()]);
 }
 
-function findStored({ sql }: Tx, chat: string, type: string): Performance | null {
-  return performances.find(sql, { chat, type });
-}
-
-function hasChanged(current: Performance, next: Performance): boolean {
-  if (Math.abs(next.successRate - current.successRate) >= minChange.successRate) return true;
+/** Small steps add up where more of the same would change the rank. */
+function isRelevant(current: Performance, next: Performance, isSuccess: boolean): boolean {
+  if (tenths(current) !== (isSuccess ? 10 : 0) || Math.abs(next.successRate - current.successRate) >= 0.02) return true;
   if (current.durationMs === null || next.durationMs === null) return current.durationMs !== next.durationMs;
-  const step = Math.max(minChange.durationMs, current.durationMs * minChange.durationShare);
-  return Math.abs(next.durationMs - current.durationMs) >= step;
+  return Math.abs(next.durationMs - current.durationMs) >= Math.max(50, current.durationMs / 20);
 }
 
 export function deleteChat({ sql }: Tx, chat: string): void {
@@ -112,10 +77,6 @@ export function update(performance: Performance, { isSuccess, durationMs }: RunO
 /** [PL12] Ranks the better first. Tenths, so that a small difference cannot outweigh duration. */
 export function comparePerformance(one: Performance, other: Performance): number {
   return tenths(other) - tenths(one) || (one.durationMs ?? 0) - (other.durationMs ?? 0);
-}
-
-function hasRankOf(performance: Performance, isSuccess: boolean): boolean {
-  return tenths(performance) === (isSuccess ? 10 : 0);
 }
 
 function tenths({ successRate }: Performance): number {

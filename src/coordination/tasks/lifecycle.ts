@@ -131,7 +131,7 @@ export function requeue(tx: Tx, before: TaskRow, input: RequeueInput): TaskState
     detail: reason ?? before.detail,
     ...(counter ? { [counter]: before[counter] + 1 } : {}),
   };
-  if (counter === "failures" || counter === "stalls") chatPerformance.record(tx, before, false);
+  if (counter === "failures" || counter === "stalls") chatPerformance.record(tx, [before], false);
   const became = endOrRetry(tx, row, input);
   attemptRows.insert(tx, before, { ended, became, reason: reason ?? null });
   routes.record(tx, before, { ended, became });

@@ -291,45 +291,47 @@ function resolveEdges(
   names: ReadonlyMap<string, number>,
   kind: EdgeKind,
 ): Result<Edges, Refusal> {
-  // Most submits have no edges, and sorting none costs a tenth of a large one.
-  if (fresh.every(({ input }) => kind.referencesOf(input).length === 0)) {
-    return ok({ of: new Map(), depths: new Map(fresh.map(({ task }) => [task, 0])) });
-  }
-  const indexes = new Map(fresh.map(({ task }, at) => [task, at]));
-  const storedDepths = new Map<number, number>();
+  const own = new Set(fresh.map(({ task }) => task));
+  const depths = new Map<number, number>();
   const of = new Map<number, readonly number[]>();
-  for (const { input, task } of fresh) {
+  for (const one of fresh) {
+    const { input, task } = one;
     const others = new Set<number>();
     for (const reference of kind.referencesOf(input)) {
-      const found = resolveReference(
-        reference,
-        names,
-        indexes,
-        (other) => storedDepths.get(other) ?? kind.depthOf(other),
-      );
-      if (!found) return err(unknownReference(`${formatTask(input, task)} ${kind.verb}`, reference));
-      if (found.depth !== null) storedDepths.set(found.other, found.depth);
-      others.add(found.other);
+      const other = typeof reference === "string" ? names.get(reference) : reference;
+      const isOwn = typeof reference === "string" && other !== undefined && own.has(other);
+      const depth = other === undefined || isOwn ? null : (depths.get(other) ?? kind.depthOf(other));
+      if (other === undefined || (!isOwn && depth === null))
+        return err(unknownReference(`${formatTask(one)} ${kind.verb}`, reference));
+      if (depth !== null) depths.set(other, depth);
+      others.add(other);
     }
     of.set(task, [...others]);
   }
-  const inside = fresh.map(({ task }) => (of.get(task) ?? []).flatMap((other) => indexes.get(other) ?? []));
-  const result = sortTopologically(inside);
-  if ("circle" in result) return err(badInput(`a cycle: ${formatCycle(fresh, result.circle, kind.verb)}`));
-  return depthsOf(fresh, of, result.order, storedDepths, kind.verb);
+  return addDepths(fresh, of, depths, kind.verb);
 }
 
-function resolveReference(
-  reference: number | string,
-  names: ReadonlyMap<string, number>,
-  indexes: ReadonlyMap<number, number>,
-  depthOf: (task: number) => number | null,
-): { other: number; depth: number | null } | null {
-  const other = typeof reference === "string" ? names.get(reference) : reference;
-  if (other === undefined) return null;
-  if (typeof reference === "string" && indexes.has(other)) return { other, depth: null };
-  const depth = depthOf(other);
-  return depth === null ? null : { other, depth };
+/** Level by level: at most a hundred and one, as longer chains are refused. */
+function addDepths(
+  fresh: readonly PlannedTask[],
+  of: ReadonlyMap<number, readonly number[]>,
+  depths: Map<number, number>,
+  verb: string,
+): Result<Edges, Refusal> {
+  const othersOf = ({ task }: PlannedTask): readonly number[] => of.get(task) ?? [];
+  for (let open = fresh; open.length > 0;) {
+    const isFree = (one: PlannedTask): boolean => othersOf(one).every((other) => depths.has(other));
+    const level = open.filter(isFree);
+    if (level.length === 0) return err(badInput(`there is a cycle among ${open.map(formatTask).join(", ")}`));
+    for (const one of level) {
+      const depth = 1 + Math.max(-1, ...othersOf(one).map((other) => depths.get(other) ?? 0));
+      if (depth > maxChainLength)
+        return err(badInput(`${formatTask(one)} ${verb} a chain of more than ${maxChainLength} tasks`));
+      depths.set(one.task, depth);
+    }
+    open = open.filter((one) => !depths.has(one.task));
+  }
+  return ok({ of, depths });
 }
 
 function unknownReference(who: string, reference: number | string): Refusal {
@@ -338,67 +340,10 @@ function unknownReference(who: string, reference: number | string): Refusal {
   return { ...rows.unknownTask(reference), message: `${who} task ${reference}, which is unknown, or no longer kept` };
 }
 
-function depthsOf(
-  fresh: readonly PlannedTask[],
-  of: ReadonlyMap<number, readonly number[]>,
-  order: readonly number[],
-  storedDepths: ReadonlyMap<number, number>,
-  verb: string,
-): Result<Edges, Refusal> {
-  const depths = new Map<number, number>();
-  for (const at of order) {
-    const one = fresh[at];
-    if (!one) continue;
-    const others = (of.get(one.task) ?? []).map((other) => depths.get(other) ?? storedDepths.get(other) ?? 0);
-    const depth = others.length === 0 ? 0 : Math.max(...others) + 1;
-    if (depth > maxChainLength) {
-      return err(badInput(`${formatTask(one.input, one.task)} ${verb} a chain of more than ${maxChainLength} tasks`));
-    }
-    depths.set(one.task, depth);
-  }
-  return ok({ of, depths });
-}
-
-function formatCycle(fresh: readonly PlannedTask[], indexes: readonly number[], verb: string): string {
-  const names = indexes.map((at) => {
-    const one = fresh[at];
-    return one ? formatTask(one.input, one.task) : "";
-  });
-  return [...names, names[0]].join(` ${verb} `);
-}
-
-function formatTask({ ref, type }: NewTask, task: number): string {
+function formatTask({ input: { ref, type }, task }: PlannedTask): string {
   return ref === undefined ? `task ${task} (${type})` : `"${ref}"`;
 }
 
 function badInput(message: string): Refusal {
   return { code: "bad_input", message: `tasks.submit: ${message}` };
-}
-
-function sortTopologically(needs: readonly (readonly number[])[]): { order: number[] } | { circle: number[] } {
-  const dependents: number[][] = needs.map(() => []);
-  const openCounts = needs.map((dependencies, at) => {
-    for (const one of dependencies) dependents[one]?.push(at);
-    return dependencies.length;
-  });
-  const order = [...needs.keys()].filter((at) => openCounts[at] === 0);
-  // Grows during the loop.
-  for (const at of order) {
-    for (const next of dependents[at] ?? []) {
-      openCounts[next] = (openCounts[next] ?? 0) - 1;
-      if (openCounts[next] === 0) order.push(next);
-    }
-  }
-  return order.length === needs.length ? { order } : { circle: findCycle(needs, openCounts) };
-}
-
-/** Every remaining index needs a remaining one, so a walk returns to itself. */
-function findCycle(needs: readonly (readonly number[])[], openCounts: readonly number[]): number[] {
-  const path: number[] = [];
-  let at = openCounts.findIndex((count) => count > 0);
-  while (!path.includes(at)) {
-    path.push(at);
-    at = needs[at]?.find((one) => (openCounts[one] ?? 0) > 0) ?? at;
-  }
-  return path.slice(path.indexOf(at));
 }

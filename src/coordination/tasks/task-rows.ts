@@ -109,21 +109,20 @@ export function countAncestors({ sql }: Tx, task: number): number | null {
 
 const isOpenSql = "other.state NOT IN ('done', 'dead', 'cancelled')";
 
-export const isNeededSql = `(EXISTS (SELECT 1 FROM tasks AS other WHERE other.parent = tasks.task AND ${isOpenSql})
-  OR EXISTS (SELECT 1 FROM task_dependents JOIN tasks AS other USING (task) WHERE needs = tasks.task AND ${isOpenSql}))`;
+export function isNeeded({ sql }: Tx, task: number): boolean {
+  const children = `SELECT 1 FROM tasks AS other WHERE parent = ? AND ${isOpenSql}`;
+  const dependents = `SELECT 1 FROM task_dependents JOIN tasks AS other USING (task) WHERE needs = ? AND ${isOpenSql}`;
+  return sql.all(`${children} UNION ALL ${dependents} LIMIT 1`, task, task).length > 0;
+}
 
 function readFloor(sql: Tx["sql"]): number {
   return Number(meta.read(sql, floorKey) ?? 0);
 }
 
-/** Count of the tasks at a refusal; dropped when one is removed. */
-export const refusedCountKey = "task_count_refused";
-
 export function remove({ sql }: Tx, { task }: Pick<TaskRow, "task">): void {
   const [newest] = sql.all<{ task: number }>("SELECT max(task) AS task FROM tasks");
   // The newest may be deleted first; lower ones then become the newest.
   if (newest?.task === task && task > readFloor(sql)) meta.write(sql, floorKey, String(task));
-  meta.remove(sql, refusedCountKey);
   for (const table of [tasks, taskTexts, attempts, taskUsage]) table.delete(sql, { task });
   taskDependents.delete(sql, { needs: task });
 }

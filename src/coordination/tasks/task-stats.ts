@@ -7,26 +7,32 @@ import type { TypeStats } from "../../contract/task-views.ts";
 const hourMs = 3_600_000;
 /** Counted one by one: done tasks have no index, and the object does nothing else meanwhile. */
 const maxCounted = 100_000;
-/** Bounds of the tasks read for statistics by type, and of the attempts for the load. */
+/** Bound of the tasks read for statistics by type, and for what was done lately. */
 const maxSampled = 10_000;
 const maxTypes = 1_000;
 
 export const handlers = {
   /** [TA25] Covers kept tasks; cancelled and dead ones only count into the total. */
-  "tasks.progress"(tx, { parent }) {
-    const counts = countNewest(tx, parent);
-    const isAll = sum(counts) < maxCounted;
-    const held = countHeld(tx, parent);
-    if (!isAll && parent === undefined) {
-      counts.set("queued", countQueued(tx)).set("running", held.n).delete("assigned");
-    }
+  "tasks.progress"({ sql }, { parent }) {
+    const [where, values] = parent === undefined ? ["", []] : ["WHERE parent = ?", [parent]];
+    const counts = sql.all<{ state: string; n: number; chats: number }>(
+      `SELECT state, count(*) AS n FROM (SELECT state FROM tasks ${where} ORDER BY task DESC LIMIT ?) GROUP BY state`,
+      ...values,
+      maxCounted,
+    );
+    const sum = (...states: string[]): number =>
+      counts.reduce((total, { state, n }) => total + (states.length === 0 || states.includes(state) ? n : 0), 0);
+    const [held] = sql.all<{ chats: number }>(
+      `SELECT count(DISTINCT chat) AS chats FROM tasks ${where === "" ? "WHERE" : `${where} AND`} chat IS NOT NULL`,
+      ...values,
+    );
     return ok({
-      totalTasks: sum(counts),
-      completedTasks: sum(counts, "done"),
-      inProgressTasks: sum(counts, "assigned", "running"),
-      queuedTasks: sum(counts, "blocked", "scheduled", "queued"),
-      activeChats: held.chats,
-      isAll,
+      totalTasks: sum(),
+      completedTasks: sum("done"),
+      inProgressTasks: sum("assigned", "running"),
+      queuedTasks: sum("blocked", "scheduled", "queued"),
+      activeChats: held?.chats ?? 0,
+      isAll: sum() < maxCounted,
     });
   },
 
@@ -45,43 +51,18 @@ export const handlers = {
 
   /** [PL14] Load of live chats, by name. */
   "tasks.load"({ sql, now }) {
-    const limits = [maxSampled, maxCounted, maxSampled, maxSampled] as const;
-    const [sample] = sql.all<{ attempts: number; tasks: number }>(sampleSql, ...limits, maxCounted);
-    const rows = sql.all<LoadRow>(loadSql, ...limits, now - hourMs);
-    const isSample = sample?.attempts === maxSampled || sample?.tasks === maxCounted;
-    return ok({ chats: rows.map(toLoadMetrics), isSample });
+    const rows = sql.all<LoadRow>(loadSql, maxSampled, now - hourMs);
+    return ok({
+      chats: rows.map(({ chat, running, capacity, done }) => ({
+        chatId: chat,
+        currentTasks: running,
+        // 1 for a chat with capacity 0 that still has tasks.
+        utilizationRate: running === 0 ? 0 : Math.min(1, running / capacity),
+        throughput: done,
+      })),
+    });
   },
 } satisfies Partial<Handlers>;
-
-type Counts = Map<string, number>;
-
-function sum(counts: Counts, ...states: string[]): number {
-  const selected = states.length === 0 ? [...counts.keys()] : states;
-  return selected.reduce((total, state) => total + (counts.get(state) ?? 0), 0);
-}
-
-function countNewest({ sql }: Tx, parent: number | undefined): Counts {
-  const where = parent === undefined ? "" : "WHERE parent = ?";
-  const rows = sql.all<{ state: string; n: number }>(
-    `SELECT state, count(*) AS n FROM (SELECT state FROM tasks ${where} ORDER BY task DESC LIMIT ?) GROUP BY state`,
-    ...(parent === undefined ? [] : [parent]),
-    maxCounted,
-  );
-  return new Map(rows.map(({ state, n }) => [state, n]));
-}
-
-function countQueued({ sql }: Tx): number {
-  return sql.all<{ n: number }>("SELECT count(*) AS n FROM tasks WHERE state = 'queued'")[0]?.n ?? 0;
-}
-
-function countHeld({ sql }: Tx, parent: number | undefined): { readonly n: number; readonly chats: number } {
-  const [row] = sql.all<{ n: number; chats: number }>(
-    "SELECT count(*) AS n, count(DISTINCT chat) AS chats FROM tasks WHERE chat IS NOT NULL AND (? IS NULL OR parent = ?)",
-    parent ?? null,
-    parent ?? null,
-  );
-  return row ?? { n: 0, chats: 0 };
-}
 
 interface StatsRow extends Omit<TypeStats, "wait" | "run"> {
   readonly tasks: number;
@@ -144,40 +125,11 @@ interface LoadRow {
   readonly capacity: number;
   readonly running: number;
   readonly done: number;
-  readonly ended: number;
-  readonly runMs: number;
 }
-
-/** The newest attempts; successful ones are read of the newest tasks, since those have no index. */
-const newestAttemptsSql = `
-  SELECT * FROM (
-    SELECT * FROM (SELECT task, claim, chat, ended, startedAt, endedAt FROM attempts ORDER BY task DESC, claim DESC LIMIT ?)
-    UNION ALL
-    SELECT * FROM (SELECT task, claim, doneBy, 'done', startedAt, endedAt
-      FROM (SELECT task, claim, doneBy, startedAt, endedAt FROM tasks ORDER BY task DESC LIMIT ?)
-      WHERE doneBy IS NOT NULL LIMIT ?))
-  ORDER BY task DESC, claim DESC LIMIT ?`;
-
-const sampleSql = `SELECT (SELECT count(*) FROM (${newestAttemptsSql})) AS attempts,
-  (SELECT count(*) FROM (SELECT 1 FROM tasks LIMIT ?)) AS tasks`;
 
 const loadSql = `
-  SELECT chats.chat AS chat, capacity, (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) AS running,
-    ifnull(done, 0) AS done, ifnull(ended, 0) AS ended, ifnull(run_ms, 0) AS runMs
+  SELECT chat, capacity, (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) AS running, ifnull(n, 0) AS done
   FROM chats LEFT JOIN (
-    SELECT chat, sum(ended = 'done') AS done, count(*) AS ended, sum(max(0, endedAt - startedAt)) AS run_ms
-    FROM (${newestAttemptsSql})
-    WHERE endedAt > ? AND ended IN ('done', 'failed', 'timeout', 'stalled') GROUP BY chat) AS recent ON recent.chat = chats.chat
-  WHERE status <> 'offline' ORDER BY chats.chat`;
-
-function toLoadMetrics({ chat, running, capacity, done, ended, runMs }: LoadRow) {
-  return {
-    chatId: chat,
-    currentTasks: running,
-    // 1 for a chat with capacity 0 that still has tasks.
-    utilizationRate: running === 0 ? 0 : Math.min(1, running / capacity),
-    throughput: done,
-    successRate: ended > 0 ? done / ended : null,
-    avgDurationMs: ended > 0 ? runMs / ended : null,
-  };
-}
+    SELECT doneBy, count(*) AS n FROM (SELECT doneBy, endedAt FROM tasks ORDER BY task DESC LIMIT ?)
+    WHERE doneBy IS NOT NULL AND endedAt > ? GROUP BY doneBy) ON doneBy = chat
+  WHERE status <> 'offline' ORDER BY chat`;

@@ -12,9 +12,8 @@ import * as totals from "../kernel/metric-totals.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as leaseRows from "../leases/lease-rows.ts";
 import * as inboxes from "../messages/inboxes.ts";
-import * as unread from "../messages/unread.ts";
 import * as budgets from "../tasks/budgets.ts";
-import * as taskRows from "../tasks/task-rows.ts";
+import * as retention from "../tasks/task-retention.ts";
 import { recentDurations } from "../tasks/task-stats.ts";
 
 /**
@@ -67,7 +66,6 @@ function teamSamples(tx: Tx): Sample[] {
     sample("shim_lease_waiters", count(sql, "(SELECT count(*) FROM waiters)")),
     sample("shim_messages_total", sentMessages(tx)),
     sample("shim_messages", count(sql, "(SELECT count(*) FROM messages)")),
-    ...unread.countByTarget(tx).map(({ kind, n }) => sample("shim_unread_messages", n, { target: kind })),
     sample("shim_state_keys", changes.readTotals(sql).keys),
     ...auditSamples(sql),
   ];
@@ -87,22 +85,14 @@ function sentMessages(tx: Tx): number {
   return totals.get(tx.sql, "shim_messages_total") + messagesOfEpoch(tx);
 }
 
-function submittedTasks(tx: Tx): number {
-  return totals.get(tx.sql, "shim_tasks_submitted_total") + tasksOfEpoch(tx);
-}
-
 function messagesOfEpoch(tx: Tx): number {
   return Math.max(0, inboxes.newestId(tx.sql) - meta.numberFloor(tx));
-}
-
-function tasksOfEpoch(tx: Tx): number {
-  return taskRows.nextNumber(tx) - 1 - meta.numberFloor(tx);
 }
 
 /** Before the epoch is raised: the numbers of the next one start again. */
 export function keepNumbers(tx: Tx): void {
   totals.add(tx, "shim_messages_total", "", messagesOfEpoch(tx));
-  totals.add(tx, "shim_tasks_submitted_total", "", tasksOfEpoch(tx));
+  totals.add(tx, "shim_tasks_submitted_total", "", retention.countOfEpoch(tx));
 }
 
 interface Queued {
@@ -153,7 +143,7 @@ function taskSamples(tx: Tx): Sample[] {
   const openStates = { queued, ...others };
   const open = Object.values(openStates).reduce((sum, n) => sum + n, 0);
   const [reasons = {}] = sql.all<Record<string, number>>(deadTasks);
-  const submitted = submittedTasks(tx);
+  const submitted = retention.countSubmitted(tx);
   const ends = (outcome: string): number => totals.get(sql, "shim_task_ends_total", outcome);
   const deadEver = ends("dead");
   const replayed = totals.get(sql, "shim_task_replays_total");

@@ -277,10 +277,9 @@ async function chooseWork(context: HostContext, choice: "import" | "keep" | unde
   });
 }
 
-/** Without those that have ended. */
 function listSchedules(local: LocalCoordinator): Schedule[] {
   const listed = local.call("schedules.list", {});
-  return listed.ok ? listed.value.schedules.filter(({ state }) => state !== "ended") : [];
+  return listed.ok ? listed.value.schedules : [];
 }
 
 /** [SY95] [SD18] Moves open tasks, all or none, then schedules; a repeat moves nothing twice. */
@@ -344,7 +343,7 @@ function taskRef(task: number): string {
   return `local-${task}`;
 }
 
-/** Creates the schedules there, with what is left of their runs, and deletes them here. */
+/** Creates the schedules there, and deletes them here. */
 async function moveSchedules(
   local: LocalCoordinator,
   link: Workspace,
@@ -366,7 +365,7 @@ async function moveSchedules(
 async function createSchedule(
   local: LocalCoordinator,
   link: Workspace,
-  { name, cron, timeZone, overlap, missed, endAt, maxRuns, runs, state }: Schedule,
+  { name, cron, timeZone, overlap, state }: Schedule,
   prefix: string,
 ): Promise<HostResult<unknown>> {
   const found = local.call("schedules.get", { name });
@@ -377,13 +376,8 @@ async function createSchedule(
     timeZone,
     task: found.value.task,
     overlap,
-    missed,
     // A name may be as long as an id of a request.
     requestId: `${prefix}.schedule.${createHash("sha256").update(name).digest("hex").slice(0, 32)}`,
-    ...omitUndefined({
-      endAt: endAt ?? undefined,
-      maxRuns: maxRuns === null ? undefined : Math.max(1, maxRuns - runs),
-    }),
   });
   return created.ok && state === "paused" ? link.call("schedules.pause", { name }) : created;
 }

@@ -12,8 +12,7 @@ import { connect, type Connection, type Driver } from "#src/store/driver.ts";
 import { createPrivateFile } from "#src/platform/private-files.ts";
 import { migrate } from "#src/shared/migrate.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
-import type { Sql, SqlValue } from "#src/shared/sql.ts";
-import { tablesWrittenBy } from "#src/coordination/due.ts";
+import type { SqlValue } from "#src/shared/sql.ts";
 import { m1, type RowHost } from "./engine-host.ts";
 import { writeMigratedFile } from "#harness/store/migrated-file.ts";
 import { tempHome, T0 } from "#harness/store/temp-store.ts";
@@ -25,8 +24,6 @@ export class LocalHost implements RowHost {
   readonly hints: Hint[] = [];
   readonly #host: EngineHost;
   readonly #seen = new Map<string, number>();
-  readonly #dueTimes: due.KnownDueTimes = new Map();
-  readonly #written = new Set<string>();
   #now = T0;
   #depth = 0;
 
@@ -41,12 +38,8 @@ export class LocalHost implements RowHost {
     prepare?.(this.sql);
     migrate(this.sql, T0, migrations);
     onTestFinished(() => this.sql.close());
-    const noting: Sql = {
-      all: (query, ...values) => this.#noting(query, () => this.sql.all(query, ...values)),
-      run: (query, ...values) => this.#noting(query, () => this.sql.run(query, ...values)),
-    };
     this.#host = new EngineHost({
-      store: { sql: noting, transaction: (work) => this.#atomically(work) },
+      store: { sql: this.sql, transaction: (work) => this.#atomically(work) },
       presence: { lastSeen: (chat) => this.#seen.get(chat) ?? null },
       now: () => this.#now,
     });
@@ -108,7 +101,7 @@ export class LocalHost implements RowHost {
   }
 
   async run(statement: string, ...values: SqlValue[]): Promise<void> {
-    this.#noting(statement, () => this.sql.run(statement, ...values));
+    this.sql.run(statement, ...values);
   }
 
   async rowsWritten(): Promise<number> {
@@ -132,20 +125,9 @@ export class LocalHost implements RowHost {
     return result as R;
   }
 
-  /** [DU3] What an object keeps of due times is what a new one would read. */
   #checkDueTimes(): void {
-    due.forgetWritten(this.#dueTimes, this.#written);
-    this.#written.clear();
-    const tx = this.#host.tx();
-    const [kept, read] = [due.nextDue(tx, this.#dueTimes), due.nextDue(tx)];
-    if (kept !== read) throw new Error(`the kept due time is ${kept}, the stored one ${read}`);
     const [late] = this.sql.all(lateChatSql);
     if (late) throw new Error(`a task is due before the chat that holds it: ${JSON.stringify(late)}`);
-  }
-
-  #noting<T>(query: string, work: () => T): T {
-    for (const table of tablesWrittenBy(query)) this.#written.add(table);
-    return work();
   }
 
   #atomically<T>(work: () => T): T {

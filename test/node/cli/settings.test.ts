@@ -19,30 +19,23 @@ it("[CL103] [CL104] settings are listed, read, changed and put back, here and on
   for (const home of [aCliHome(), await aHomeOnEdge()]) {
     const set = await home.json("team settings set maxConcurrentChats 7");
     expect(set).toEqual({ key: "maxConcurrentChats", value: 7 });
-    const others = ["complexity.threshold 6", "complexity.kinds.most 2", "budgets.day.costMicros 5000000"];
-    for (const one of [...others, "budgets.chat.tokens 1000"])
+    for (const one of ["budgets.day.costMicros 5000000", "budgets.chat.tokens 1000"])
       expect((await home.shim(`team settings set ${one}`)).code).toBe(0);
     expect((await home.shim("team settings")).out).toEqual(
-      holding(
-        "maxConcurrentChats: 7 (default: 100)",
-        "complexity.threshold: 6 (default: 8)",
-        /^complexity\.files\.full: 40$/m,
-      ),
+      holding("maxConcurrentChats: 7 (default: 100)", /^maxKeys: 200000$/m),
     );
     expect(await home.json("team settings")).toMatchObject({
       settings: {
         budgets: { chat: { tokens: 1_000 }, day: { costMicros: 5_000_000 } },
-        complexity: { kinds: { most: 2 } },
       },
     });
-    for (const key of ["maxConcurrentChats", "complexity.threshold", "budgets.day.costMicros"]) {
+    for (const key of ["maxConcurrentChats", "budgets.day.costMicros"]) {
       expect((await home.shim("team settings unset", key)).code).toBe(0);
     }
     for (const [key, value] of Object.entries({
       maxConcurrentChats: "100",
       "budgets.day.costMicros": "none",
       "budgets.chat.tokens": "1000",
-      "complexity.kinds.most": "2",
     }))
       expect((await home.shim("team settings get", key)).out).toBe(`${value}\n`);
   }
@@ -52,10 +45,8 @@ it("[CL103] [CL165] a wrong key or value is wrong usage, and changes nothing", a
   const home = aCliHome();
   await home.misuses("team settings", [
     ["get maxChats", /no setting "maxChats"[^]*maxConcurrentChats/],
-    ["get complexity", /no setting "complexity"[^]*complexity\.threshold/],
     ["set maxConcurrentChats 0", /maxConcurrentChats/],
     ["set maxConcurrentChats many", /the value is not JSON/],
-    ["set complexity.files.full 0", /full/],
     ["unset nothing", /no setting "nothing"/],
   ]);
   expect((await home.shim("team settings")).out).not.toContain("default:");

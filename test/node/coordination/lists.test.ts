@@ -149,7 +149,7 @@ it(
       { numRuns, examples },
     );
     const ofLeases = ["leases.acquire", "leases.release", "leases.renew"];
-    const others = ["state.delete", "state.get", "state.set", "tasks.ack", "tasks.extend"];
+    const others = ["state.delete", "state.get", "state.set", "tasks.ack"];
     expect([...counts.keys()].toSorted()).toEqual([...ofLeases, ...others]);
   },
 );

@@ -63,7 +63,7 @@ const rich = {
   affinity: undefined,
   backoff: { hasJitter: false },
   budget: { tokens: 5, wallMs: undefined },
-  joinRule: "merge",
+  joinRule: "collect",
   delayMs: undefined,
 };
 

@@ -20,15 +20,24 @@ function misreadTask(change: (row: Row) => Row): () => PatchFor {
   }));
 }
 
+/** The statement that ends the tasks of one acknowledgement, or of several. */
+const done = /^UPDATE tasks SET state = \?, reason = \?, detail = \?, doneBy/;
+
 /** Of what is done the result is stored, but for one in twenty. */
 function resultLost(): PatchFor {
   let count = 0;
-  return patched(/^UPDATE tasks SET state = 'done'/, () => ({
-    run: (next, values) => next(...((count += 1) % 20 === 0 ? values.with(2, withoutResults(values[2])) : values)),
+  return patched(done, (query) => ({
+    run: (next, values) =>
+      next(
+        ...((count += 1) % 20 === 0
+          ? values.with(10, withoutResults(values[10], query.includes("json_each")))
+          : values),
+      ),
   }))();
 }
 
-function withoutResults(given: SqlValue = null): string {
+function withoutResults(given: SqlValue = null, isList: boolean): SqlValue {
+  if (!isList) return null;
   return JSON.stringify((JSON.parse(String(given)) as [number, string][]).map(([task]) => [task, null]));
 }
 
@@ -44,8 +53,8 @@ const planted: readonly Bug[] = [
   {
     name: "attempts-not-counted",
     about: "a failure is not counted",
-    patch: patched(/^UPDATE tasks SET state = \?, reason = NULL/, () => ({
-      run: (next, [state = "", detail = "", , ...rest]) => next(state, detail, 0, ...rest),
+    patch: patched(/^UPDATE tasks SET state = \?, reason = \?, detail = \?, failures/, () => ({
+      run: (next, values) => next(...values.with(3, 0)),
     })),
   },
   {
@@ -70,7 +79,7 @@ const planted: readonly Bug[] = [
   {
     name: "children-forgotten",
     about: "nobody looks at those that depended on what has ended",
-    patch: patched(/^SELECT task FROM task_dependents/, () => ({ all: () => [] })),
+    patch: patched(/^SELECT DISTINCT task FROM task_dependents/, () => ({ all: () => [] })),
   },
   {
     name: "priority-inverted",
@@ -129,9 +138,7 @@ const planted: readonly Bug[] = [
     name: "task-pruned-early",
     within: 60_000,
     about: "a task is pruned the moment it ends",
-    patch: patched(/^UPDATE tasks SET state = 'done'/, () => ({
-      run: (next, [endedAt = null, , given = null]) => next(endedAt, endedAt, given),
-    })),
+    patch: patched(done, () => ({ run: (next, values) => next(...values.with(9, values[8] ?? null)) })),
   },
   {
     name: "number-reused",

@@ -190,7 +190,7 @@ export function resultOfJoin({ needs, input }: KnownTask, get: Act["get"]): stri
     result: JSON.parse(part.result ?? "null") as Json,
   }));
   const value = input.joinRule === "count" ? countsOf(parts) : collected;
-  return JSON.stringify({ value, conflicts: [], isComplete: missing.length === 0, missing });
+  return JSON.stringify({ value, isComplete: missing.length === 0, missing });
 }
 
 function countsOf(parts: readonly KnownTask[]): Record<string, number> {

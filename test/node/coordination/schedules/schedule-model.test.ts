@@ -17,8 +17,6 @@ const name = "s";
 /** What a schedule of every quarter of an hour does, without a word about its expression. */
 class ScheduleModel {
   readonly overlap: Shown["overlap"];
-  readonly missed: Shown["missed"];
-  readonly maxRuns: number | null;
   readonly tasks: number[] = [];
   /** Times that had a task. */
   readonly times: number[] = [];
@@ -27,19 +25,15 @@ class ScheduleModel {
   lastAt = 0;
   outcome: string | null = null;
 
-  constructor(now: number, { overlap, missed, maxRuns }: Pick<Shown, "overlap" | "missed" | "maxRuns">) {
+  constructor(now: number, overlap: Shown["overlap"]) {
     this.overlap = overlap;
-    this.missed = missed;
-    this.maxRuns = maxRuns;
     this.nextAt = this.#after(now);
   }
 
   /** @returns whether a task is submitted */
   ring(now: number, isLastOpen: boolean): boolean {
     if (this.nextAt === null || this.nextAt > now) return false;
-    const newest = Math.floor(now / every) * every;
-    const isMissed = this.missed === "skip" && newest < now - 5 * minute;
-    const isSubmitted = !isMissed && !(this.overlap === "skip" && isLastOpen);
+    const isSubmitted = !(this.overlap === "skip" && isLastOpen);
     if (isSubmitted) this.times.push(this.nextAt);
     this.lastAt = this.nextAt;
     this.outcome = isSubmitted ? "submitted" : "skipped";
@@ -52,9 +46,8 @@ class ScheduleModel {
   }
 
   resume(now: number): void {
-    const isOver = this.maxRuns !== null && this.times.length >= this.maxRuns;
-    this.state = isOver ? "ended" : "active";
-    this.nextAt = isOver ? null : this.#after(Math.max(now, this.lastAt));
+    this.state = "active";
+    this.nextAt = this.#after(Math.max(now, this.lastAt));
   }
 
   #after(at: number): number {
@@ -71,11 +64,7 @@ const anyStep = fc.oneof(
 );
 type Step = typeof anyStep extends fc.Arbitrary<infer One> ? One : never;
 
-const policies = fc.record({
-  overlap: fc.constantFrom("skip", "submit"),
-  missed: fc.constantFrom("once", "skip"),
-  maxRuns: fc.constantFrom(null, null, 3),
-});
+const policies = fc.constantFrom("skip", "submit");
 
 class Run {
   readonly host = new LocalHost(openBetterSqlite3);
@@ -86,10 +75,9 @@ class Run {
   }
 
   async create(): Promise<void> {
-    const { overlap, missed, maxRuns } = this.#model;
-    const more = maxRuns === null ? {} : { maxRuns };
+    const { overlap } = this.#model;
     const task = { type: "build" };
-    await ask(this.host, "schedules.create", { name, cron: "*/15 * * * *", task, overlap, missed, ...more });
+    await ask(this.host, "schedules.create", { name, cron: "*/15 * * * *", task, overlap });
   }
 
   async do(one: Step): Promise<void> {
@@ -154,7 +142,7 @@ class Run {
   }
 }
 
-it("[SD3] [SD4] [SD8] [SD9] [SD13] [SD14] [SD15] a schedule does what its policies say, whatever happens @night", async () => {
+it("[SD3] [SD4] [SD8] [SD9] [SD13] [SD14] a schedule does what its policies say, whatever happens @night", async () => {
   const steps = fc.array(anyStep, { maxLength: 40 });
   await fc.assert(
     fc.asyncProperty(policies, steps, async (policy, all) => {

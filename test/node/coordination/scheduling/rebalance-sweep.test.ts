@@ -162,7 +162,7 @@ it("[PL12] of chats that are alike the one that has waited longest for a new tas
   expect(got).toEqual(["a", "b", "a", "b"]);
 });
 
-it("[PL14] load, throughput, success and duration of each live chat, of the last hour", async () => {
+it("[PL14] load of each live chat, and what it has done in the last hour", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const [a] = [await taker(host, "a"), await taker(host, "b", { capacity: 2 })];
   await submit(host, { type: "x" }, { type: "x", maxAttempts: 1 }, { type: "x" });
@@ -172,14 +172,11 @@ it("[PL14] load, throughput, success and duration of each live chat, of the last
   await a.ack(one);
   host.wait(4 * second);
   await a.nack(two);
-  const done = { throughput: 1, successRate: 0.5, avgDurationMs: 6 * second };
-  const none = { throughput: 0, successRate: null, avgDurationMs: null };
   expect(await ask(host, "tasks.load", {})).toEqual({
     chats: [
-      { chatId: "a", currentTasks: 1, utilizationRate: 0.25, ...done },
-      { chatId: "b", currentTasks: 0, utilizationRate: 0, ...none },
+      { chatId: "a", currentTasks: 1, utilizationRate: 0.25, throughput: 1 },
+      { chatId: "b", currentTasks: 0, utilizationRate: 0, throughput: 0 },
     ],
-    isSample: false,
   });
   await taker(host, "a", { capacity: 0 });
   expect((await ask(host, "tasks.load", {})).chats).toMatchObject([{ currentTasks: 1, utilizationRate: 1 }, {}]);
