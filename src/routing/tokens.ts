@@ -1,25 +1,12 @@
 import { estimateTokenCount, type LanguageConfig } from "tokenx";
 import { canonicalModel } from "../shared/model-name.ts";
 
-export interface Factor {
-  /** Tokens of the model per token of o200k, as `o200kTokens` estimates them. */
-  readonly factor: number;
-  readonly samples: number;
-}
-
-/** By canonical model id; the last learned is last. */
-export type Factors = Readonly<Record<string, Factor>>;
-
 export interface TokenEstimate {
   /** Whole tokens. */
   readonly tokens: number;
   /** About nine of ten texts of some hundred tokens lie between the bounds. */
   readonly low: number;
   readonly high: number;
-  /** learned: from counts of the API for this model; default: from its tokenizer's family. */
-  readonly source: "learned" | "default";
-  /** Measurements behind the factor. */
-  readonly samples: number;
 }
 
 /** Claude up to 4.6 counts about 15 to 20 % more than o200k. */
@@ -32,67 +19,27 @@ const otherFactor = 1.2;
 const o200kModel = /(?:^|[/:])(?:gpt-(?:4o|4\.\d|[5-9]|\d\d|oss)|o[1-9]|chatgpt|codex)/;
 const otherModel = /(?:^|[/:])(?:gemini|gemma|qwen|deepseek|kimi|glm|grok|\w*stral|llama|minimax)/;
 
-/** Ten new measurements make nine tenths of the factor. */
-const learningRate = 0.2;
-/** No tokenizer is further off: other pairs did not measure the same text. */
-const factorBounds = { min: 0.5, max: 4 };
-const maxRatio = 5;
-/** Framing distorts the ratio of fewer tokens. */
-const minLearnTokens = 500;
-export const maxModels = 50;
-
-/** Factor between an estimate and its bounds: kinds of text differ so much. */
+/** Spread of kinds of text (code, prose, languages) around one factor. */
 const spread = 1.65;
 
 /** A million characters would take more than 100 ms; longer texts are sampled at both ends. */
 const sampleChars = 100_000;
 
 /** [SI8] Returns whole tokens, never to be shown without saying that they are an estimate. */
-export function estimateTokens(text: string, model: string | null, factors: Factors = {}): number {
-  return Math.round(o200kTokens(text) * factorOf(factors, model));
+export function estimateTokens(text: string, model: string | null): number {
+  return Math.round(o200kTokens(text) * (model === null ? newFactor : factorOf(canonicalModel(model))));
 }
 
 /** [RT1] Pure. */
-export function estimateRange(text: string, model: string | null, factors: Factors = {}): TokenEstimate {
-  const tokens = estimateTokens(text, model, factors);
-  const learned = model === null ? undefined : entryOf(factors, canonicalModel(model));
-  return {
-    tokens,
-    low: Math.floor(tokens / spread),
-    high: Math.ceil(tokens * spread),
-    source: learned ? "learned" : "default",
-    samples: learned?.samples ?? 0,
-  };
+export function estimateRange(text: string, model: string | null): TokenEstimate {
+  const tokens = estimateTokens(text, model);
+  return { tokens, low: Math.floor(tokens / spread), high: Math.ceil(tokens * spread) };
 }
 
-/** [SI9] Exponentially weighted mean; skips pairs that are too small or absurd. */
-export function learn(factors: Factors, model: string, estimated: number, measured: number): Factors {
-  const ratio = measured / estimated;
-  const key = canonicalModel(model);
-  const isUsable = estimated >= minLearnTokens && ratio >= 1 / maxRatio && ratio <= maxRatio;
-  if (!isUsable || key.length > 200) return factors;
-  const before = entryOf(factors, key);
-  const old = factorOf(factors, model);
-  const moved = old + learningRate * (old * ratio - old);
-  const learned = { factor: clampFactor(moved), samples: (before?.samples ?? 0) + 1 };
-  const others = Object.entries(factors).filter(([name]) => name !== key);
-  return Object.fromEntries([...others, [key, learned] as const].slice(-maxModels));
-}
-
-function factorOf(factors: Factors, model: string | null): number {
-  if (model === null) return newFactor;
-  const key = canonicalModel(model);
-  return entryOf(factors, key)?.factor ?? defaultFactor(key);
-}
-
-function defaultFactor(key: string): number {
+function factorOf(key: string): number {
   if (o200kModel.test(key)) return 1;
   if (otherModel.test(key)) return otherFactor;
   return hasOldTokenizer(key) ? oldFactor : newFactor;
-}
-
-function entryOf(factors: Factors, key: string): Factor | undefined {
-  return Object.hasOwn(factors, key) ? factors[key] : undefined;
 }
 
 function hasOldTokenizer(model: string): boolean {
@@ -142,8 +89,4 @@ function estimateWhole(text: string): number {
   // Each pattern is compared with each word: only those that the text needs.
   const languageConfigs = [...denseRuns, ...scripts.filter(({ pattern }) => pattern.test(text))];
   return estimateTokenCount(text, { languageConfigs });
-}
-
-export function clampFactor(factor: number): number {
-  return Math.min(factorBounds.max, Math.max(factorBounds.min, factor));
 }

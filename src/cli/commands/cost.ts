@@ -87,14 +87,9 @@ async function showTokens(cli: Cli, { files, model }: z.infer<typeof TokensInput
     FILE: ({ file }) => (file === "-" ? "stdin" : file),
     TOKENS: ({ tokens }) => `about ${count(tokens)}`,
     RANGE: ({ low, high }) => `${count(low)} to ${count(high)}`,
-    SOURCE: sourceText,
     PRICE: ({ dollars }) => (dollars === null ? "-" : `about $${dollars.toFixed(4)}`),
   });
   return ok({ data: { model: model ?? null, files: estimates }, text: [text, first?.priceNote ?? ""] });
-}
-
-export function sourceText({ source, samples }: PricedTokens): string {
-  return source === "learned" ? `learned (${samples})` : source;
 }
 
 export function count(tokens: number): string {

@@ -90,7 +90,7 @@ async function fork(cli: Cli, chosen: Chosen, options: ForkOptions): Promise<Com
 }
 
 function aboutLines(cli: Cli, made: Fork): Exclude<Lines, string>[number][] {
-  const { prompt, prompts, shortId, branch, folder, base, isExact, leftOut, notRestored } = made;
+  const { prompt, prompts, shortId, branch, folder, base, leftOut, notRestored } = made;
   const missing = [...notRestored, ...leftOut];
   const names = missing.slice(0, maxNames).map(({ path, reason }) => `  ${path}: ${reason}`);
   return [
@@ -99,7 +99,6 @@ function aboutLines(cli: Cli, made: Fork): Exclude<Lines, string>[number][] {
     branch !== null && `Branch: ${branch}, from ${base?.slice(0, 12)}.`,
     branch !== null && `To remove both: git worktree remove --force ${folder} && git branch -D ${branch}`,
     `Files: ${filesText(prompt)} the prompt (checkpoint ${prompt.files.checkpoint}). Files that git ignores are not there.`,
-    !isExact && "Brief: NOT of that moment, whose events are deleted by now, but of the nearest checkpoint.",
     names.length > 0 && "Not there:",
     ...names,
     missing.length > names.length && `  and ${missing.length - names.length} more (--json has all)`,

@@ -19,7 +19,7 @@ import { type Given, declareCommand } from "../operation-command.ts";
 import { readJson } from "../task-input.ts";
 import { type View, tableView } from "../views.ts";
 import { defineWork } from "../workspace-command.ts";
-import { count, sourceText } from "./cost.ts";
+import { count } from "./cost.ts";
 
 const { payload, priority, capabilities, tags, maxAttempts, dedupeKey } = NewTask.shape;
 
@@ -223,7 +223,7 @@ async function estimate(cli: Cli, { model, ...given }: Given): Promise<CommandRe
 function tokensText(estimated: PricedTokens): string {
   const { tokens, low, high, dollars } = estimated;
   const price = dollars === null ? "" : `, about $${dollars.toFixed(4)}`;
-  return `The payload has about ${count(tokens)} tokens (${count(low)} to ${count(high)}, ${sourceText(estimated)})${price}.`;
+  return `The payload has about ${count(tokens)} tokens (${count(low)} to ${count(high)})${price}.`;
 }
 
 function pastText(type: string, routes: TypeRoutes | null): string {

@@ -33,8 +33,6 @@ const Fork = Named.extend({
   prompt: Moment.extend({ files: Files }),
   /** Number of the session's newest prompt. */
   prompts: z.int(),
-  /** Whether the brief is of that moment; false: of the nearest checkpoint. */
-  isExact: z.boolean(),
   /** New branch; null for a copy of the files in a folder that was named. */
   branch: z.string().nullable(),
   folder: z.string(),

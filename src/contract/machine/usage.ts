@@ -29,9 +29,6 @@ const PricedTokens = z.object({
   tokens: z.int(),
   low: z.int(),
   high: z.int(),
-  /** learned: from counts of the API for this model. */
-  source: z.enum(["learned", "default"]),
-  samples: z.int(),
   /** Price as uncached input; null: no price is set for the model. */
   dollars: z.number().nullable(),
   pricesAsOf: z.string().nullable(),

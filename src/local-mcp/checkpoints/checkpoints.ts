@@ -50,11 +50,6 @@ export function latestAt(sql: Sql, sessionId: string, journalSeq: number): Check
   return heads.select(sql, rest, sessionId, journalSeq)[0] ?? null;
 }
 
-/** The nearest in time to a moment, epoch ms. */
-export function nearest(sql: Sql, sessionId: string, at: number): Checkpoint | null {
-  return heads.select(sql, "WHERE session = ? ORDER BY abs(at - ?), seq LIMIT 1", sessionId, at)[0] ?? null;
-}
-
 /** Default limit of two: enough to detect an ambiguous prefix. */
 export function byPrefix(sql: Sql, prefix: string, limit = 2): Checkpoint[] {
   return heads.select(sql, "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", prefix, `${prefix}\u{10FFFF}`, limit);

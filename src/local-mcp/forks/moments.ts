@@ -4,7 +4,6 @@ import type { JournalEntry } from "../../contract/journal.ts";
 import { oneLine } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { maxAwaitMs } from "../../snapshots/stored-snapshots.ts";
-import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { currentState, stateAt, type PastState } from "../checkpoints/capture.ts";
 import { mayChangeFiles } from "../checkpoints/triggers.ts";
 import * as journal from "../sessions/journal.ts";
@@ -140,12 +139,7 @@ function isSameAs(prompt: number, saved: SavedFiles, calls: readonly ChangingCal
 export function filesAt({ moments, saved, calls }: FilesOfSession, moment: Moment): SavedFiles | null {
   const { seq } = moment;
   const next = moments[moments.indexOf(moment) + 1];
-  if (seq === null) {
-    // Without its calls only files that were read before the first change of its turn are its own.
-    const isOfTurn = ({ trigger, checkpointAt }: SavedFiles): boolean =>
-      trigger === "turn" && checkpointAt >= moment.at && checkpointAt < (next?.at ?? Infinity);
-    return saved.find(isOfTurn) ?? null;
-  }
+  if (seq === null) return null;
   const later = saved.find((one) => one.journalSeq >= seq && isSameAs(seq, one, calls));
   if (later !== undefined && later.checkpointAt < (next?.at ?? Infinity)) return later;
   return saved.findLast((one) => one.journalSeq < seq && isSameAs(seq, one, calls)) ?? later ?? null;
@@ -163,24 +157,17 @@ export function toForkFiles(saved: SavedFiles, { at }: Moment): ForkFiles {
   return { checkpoint: saved.checkpointId, at: saved.at, isBefore: saved.at < at };
 }
 
-/** [FK2] The state of a moment, or of the nearest checkpoint. */
+/** [FK2] @returns null: events before the moment are deleted by now */
 export function stateOfMoment(
   sql: Sql,
   session: string,
   moments: readonly Moment[],
-  moment: Moment,
-): PastState & { readonly isExact: boolean } {
-  const { seq, at } = moment;
-  const near = (): PastState & { readonly isExact: false } => {
-    const checkpoint = checkpoints.nearest(sql, session, at);
-    const state = checkpoint && checkpoints.findState(sql, checkpoint.seq);
-    if (!state) return { ...stateAt(sql, session, seq ?? 0), isExact: false };
-    return { state, checkpoint, isExact: false };
-  };
-  if (seq === null) return near();
+  { seq }: Moment,
+): PastState | null {
+  if (seq === null) return null;
   const past = stateAt(sql, session, seq);
   // Rows are pruned from the oldest on.
   const oldest = journal.list(sql, session, 0, 1)[0]?.seq ?? seq;
   const isWhole = moments.every((one) => one.seq !== null) && moments[0]?.number === 1;
-  return isWhole || (past.checkpoint?.journalSeq ?? 0) >= oldest ? { ...past, isExact: true } : near();
+  return isWhole || (past.checkpoint?.journalSeq ?? 0) >= oldest ? past : null;
 }

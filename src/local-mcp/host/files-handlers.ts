@@ -22,7 +22,6 @@ import { findById } from "../recovery/remote-source.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import { findSnapshot, newestSnapshot, type StoredSnapshotRow } from "../sessions/session-content.ts";
 import { fetchFiles } from "../sync/fetch-records.ts";
-import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 import { projectOfFolderHere } from "./other-machines.ts";
 import { isUnanswered } from "./recovery-handlers.ts";
@@ -128,7 +127,7 @@ async function findSavedFiles(context: HandlerContext, { id, folder }: Selection
   if (found.ok) return ok(sourceOf(runtime, found.value));
   if (id === undefined || found.error.code !== "not_found") return found;
   const others = await context.others.read(runtime, context.progress);
-  const row = others && (findById(others, id) ?? findByCheckpoint(others, id));
+  const row = others && findById(others, id);
   return row ? receive(context, others, row, folder) : found;
 }
 
@@ -189,15 +188,6 @@ function otherText(runtime: Runtime, session: string): string {
   return other
     ? ` The newest files of the session: \`shim restore ${shortCheckpoint(runtime, other.checkpointId)}\`.`
     : "";
-}
-
-function findByCheckpoint({ runtime, mirror }: RemoteContext, given: string): RemoteSession | null {
-  const rows = runtime.store.read((sql) => remoteSessions.list(sql, mirror.workspace), []);
-  const matches = rows.filter(({ device, content }) => {
-    const checkpoint = content.files?.sent?.checkpoint ?? "";
-    return device !== mirror.device && [given, `cp_${given}`].some((begin) => checkpoint.startsWith(begin));
-  });
-  return given.length >= 4 && matches.length === 1 ? (matches[0] ?? null) : null;
 }
 
 async function receive(

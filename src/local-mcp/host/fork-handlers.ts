@@ -20,6 +20,7 @@ import {
   type Moment,
   type SavedFiles,
 } from "../forks/moments.ts";
+import type { PastState } from "../checkpoints/capture.ts";
 import { scoredBrief } from "../recovery/brief.ts";
 import { clientToStart, planFork, type StartPlan } from "../recovery/relaunch.ts";
 import { movePath, restoreAt } from "../recovery/restoration.ts";
@@ -45,12 +46,19 @@ export const forkHandlers: Pick<Handlers, "forks.list" | "forks.create"> = {
     const { runtime, session, files } = found.value;
     const moment = pickMoment(files.moments, input.at);
     if (!moment.ok) return moment;
+    const past = runtime.store.read((sql) => stateOfMoment(sql, session.id, files.moments, moment.value), null);
+    if (past === null) {
+      const message = `the events until prompt ${moment.value.number} are deleted by now.`;
+      return err({ code: "no_snapshot", message });
+    }
     const saved = filesAt(files, moment.value);
     if (saved === null) return noFiles(files, moment.value);
     context.progress?.("Writing the files ...");
     const written = await writeFork(context, runtime, { session, saved, into: input.into });
     if (!written.ok) return err({ ...written.error, message: `${written.error.message}${hintOf(written.error.code)}` });
-    return ok(forkOf(runtime, { session, files, moment: moment.value, saved, written: written.value }, into.value));
+    return ok(
+      forkOf(runtime, { session, files, past, moment: moment.value, saved, written: written.value }, into.value),
+    );
   },
 };
 
@@ -184,6 +192,7 @@ function hintOf(code: string): string {
 interface MadeFork {
   readonly session: sessions.Session;
   readonly files: FilesOfSession;
+  readonly past: PastState;
   readonly moment: Moment;
   readonly saved: SavedFiles;
   readonly written: WrittenFork;
@@ -191,32 +200,25 @@ interface MadeFork {
 
 function forkOf(
   runtime: Runtime,
-  { session, files, moment, saved, written }: MadeFork,
+  { session, files, past, moment, saved, written }: MadeFork,
   into: Parameters<typeof planFork>[3],
 ): Fork {
-  const { store, now } = runtime;
   const { moments } = files;
   const { folder, branch, notRestored } = written;
-  const past = store.read((sql) => stateOfMoment(sql, session.id, moments, moment), null);
-  if (past === null) throw new Error(`the state of session ${session.id} cannot be read`);
-  const { state, checkpoint, isExact } = past;
+  const { state, checkpoint } = past;
   const prompts = moments.at(-1)?.number ?? moment.number;
   const { checkpointId, repository, commit } = saved;
   const snapshot = { checkpointId, state: "done", reason: null, repository, commit };
-  const notes = [
-    filesNote(runtime, { moment, saved, written }),
-    ...(isExact ? [] : [nearestNote(checkpoint?.at, moment)]),
-  ];
+  const notes = [filesNote(runtime, { moment, saved, written })];
   const fork = { prompt: moment.number, prompts, project: session.project, notes };
   const from = restoreAt(runtime, session, { state, checkpoint, snapshot, at: moment.at, folder, fork });
-  const { text } = scoredBrief(from, now(), "fork");
+  const { text } = scoredBrief(from, runtime.now(), "fork");
   const plan = planFork(runtime, session, text, into);
   const cwd = session.cwd === null ? folder : movePath(session.cwd, session.project, folder);
   return {
     ...nameOf(runtime, session),
     prompt: { ...toForkMoment(files, moment), files: toForkFiles(saved, moment) },
     prompts,
-    isExact,
     branch,
     folder,
     base: branch === null ? null : saved.head,
@@ -244,10 +246,4 @@ function filesNote(
   const where = written.branch === null ? "a copy without git" : `branch ${written.branch}, nothing of it committed`;
   const short = shortCheckpoint(runtime, checkpointId);
   return `files of this folder: as saved ${when} (checkpoint ${short}); ${where}; files that git ignores are not in it`;
-}
-
-function nearestNote(at: number | undefined, moment: Moment): string {
-  const when =
-    at === undefined ? "" : `, ${age(Math.abs(at - moment.at))} ${at < moment.at ? "before" : "after"} the prompt`;
-  return `NOT of that moment: its events are deleted by now; what follows is of the nearest checkpoint${when}`;
 }

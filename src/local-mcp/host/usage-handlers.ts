@@ -6,7 +6,6 @@ import { emptyLine, sum, usageBy } from "../usage/usage-report.ts";
 import type { Handlers } from "./host.ts";
 import { estimateRange } from "../../routing/tokens.ts";
 import { canonicalModel } from "../../shared/model-name.ts";
-import { loadFactors } from "../signals/token-factors.ts";
 import * as totals from "../../store/metric-totals.ts";
 import { machineMetrics } from "../metrics/machine-metrics.ts";
 
@@ -25,8 +24,8 @@ export const usageHandlers = {
   },
   /** [RT3] The price is the user's own, with its date. */
   async "tokens.estimate"({ runtime }, { text, model = null }) {
-    const { store, config } = await runtime();
-    const estimate = estimateRange(text, model, store.read(loadFactors, {}));
+    const { config } = await runtime();
+    const estimate = estimateRange(text, model);
     const { prices, pricesAsOf } = config.usage;
     const known = model === null ? "" : canonicalModel(model);
     const price = Object.hasOwn(prices, known) ? (prices[known]?.input ?? null) : null;

@@ -8,7 +8,6 @@ import type { Readings, Risk } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { type SaveFacts, markReading, assess } from "../../policy/risk.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { calibrate } from "../signals/token-factors.ts";
 import { afterCompaction, derive, merge, type ToolOutcome } from "../../policy/readings.ts";
 import { fromTranscript } from "../signals/context-readings.ts";
 import { oomKills, share, systemMemory } from "../../platform/memory.ts";
@@ -114,24 +113,14 @@ export function takeReadings(
   const { compactBoundary } = part;
   const old = compactBoundary ? afterCompaction(session.readings, compactBoundary.at ?? now) : session.readings;
   const readings = merge(old, fromTranscript(part, old, runtime.env, now));
-  sessions.update(sql, session.id, { readings, ...transcriptProgress(sql, part, session, now) });
-  return { ...session, readings };
-}
-
-function transcriptProgress(
-  sql: Sql,
-  part: TranscriptPart,
-  session: sessions.Session,
-  now: number,
-): sessions.SessionChange {
-  calibrate(sql, part);
-  const growth = part.offset > session.transcriptOffset ? { workedAt: now } : {};
-  return {
+  sessions.update(sql, session.id, {
+    readings,
     transcriptOffset: part.offset,
     model: part.contextUsage?.model ?? null,
     clientVersion: part.clientVersion,
-    ...growth,
-  };
+    ...(part.offset > session.transcriptOffset ? { workedAt: now } : {}),
+  });
+  return { ...session, readings };
 }
 
 export function clearContextReadings(sql: Sql, now: number, session: sessions.Session): sessions.Session {

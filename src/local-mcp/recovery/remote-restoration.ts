@@ -131,7 +131,7 @@ function causeOf(
   const { cause, detail } = inferCause({
     readings: content.readings,
     endedAt: content.lastSeenAt,
-    lastFailure: last?.kind === "failure" ? { text: last.text, limit: last.limit ?? null } : null,
+    lastFailure: last?.kind === "failure" ? { limit: last.limit ?? null } : null,
     detachReason: content.detachReason,
     isSameBoot: liveness.isAttested ? true : null,
     oomKillsBefore: null,

@@ -12,7 +12,6 @@ import * as servers from "../sessions/servers.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { unsavedOf } from "../sessions/session-content.ts";
-import * as history from "../signals/history.ts";
 import { dropMarked } from "../../snapshots/stored-snapshots.ts";
 import { backUp, firstCheckpointAt, isBackupDue } from "../../store/backup.ts";
 import { prune } from "../retention/retention.ts";
@@ -87,7 +86,6 @@ export class Upkeep {
     recordDeaths(this.#runtime, ({ lastSeenAt }) => !isWithin(now - lastSeenAt, longSilentMs));
     store.write((sql) => {
       prune(sql, now, config.retention, 200);
-      history.thin(sql, now, { maxAgeMs: config.retention.maxAgeMs, rows: 500 });
       for (const table of [clients, servers]) table.prune(sql, this.#runtime.processes.boot(), now - processRowsMs);
     });
     void attempt(log, "experiments", async () => {

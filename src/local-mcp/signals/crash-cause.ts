@@ -6,7 +6,7 @@ export interface Evidence {
   /** Epoch ms; absent: when the newest reading was taken. */
   readonly endedAt?: number;
   /** Last error of the client, if nothing began after it. */
-  readonly lastFailure: { readonly text: string; readonly limit: UsageLimit | null } | null;
+  readonly lastFailure: { readonly limit: UsageLimit | null } | null;
   /** stdin_end (its client lived on), client_gone, sigterm, sighup, sigint or parent_death. */
   readonly detachReason: string | null;
   /** True if the owner ran since the last boot; null if unknown, or without an owner. */
@@ -29,9 +29,6 @@ const fullMemory = 0.95;
 const fullContext = 0.95;
 /** Readings older than this say nothing of the end. */
 const nearEndMs = 300_000;
-
-const contextWords =
-  /prompt is too long|input is too long for requested model|context limit reached|conversation too long|model_context_window_exceeded|exceeds? the (?:maximum )?context (?:window|limit|length)/i;
 
 const orderlyEnds: Readonly<Record<string, string>> = {
   sighup: "its terminal was closed (SIGHUP)",
@@ -57,11 +54,8 @@ export function inferCause(evidence: Evidence): Cause {
 }
 
 function fromFailure({ lastFailure }: Evidence): Cause | null {
-  if (lastFailure?.limit)
-    return { cause: "usage_limit", detail: "The client reported that a usage limit was reached." };
-  if (lastFailure && contextWords.test(lastFailure.text))
-    return { cause: "context_full", detail: "The client reported that the context is full." };
-  return null;
+  if (!lastFailure?.limit) return null;
+  return { cause: "usage_limit", detail: "The client reported that a usage limit was reached." };
 }
 
 function fromSignal({ detachReason, isSameBoot }: Evidence): Cause | null {

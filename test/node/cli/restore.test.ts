@@ -204,9 +204,8 @@ it("[CL131] [RE28] the brief names the command that restores the files of anothe
   });
   expect(readFileSync(join(folder, "a.txt"), "utf8")).toBe("not committed\n");
   expect([existsSync(join(folder, ".env")), contents(here.project)]).toEqual([false, before]);
-  const checkpoint = checkpointOf(there, ids.dead);
-  expect((await here.shim("restore", checkpoint, "--into", `${folder}-2`, "--json")).json()).toMatchObject({
-    checkpoint,
+  expect((await here.shim("restore", ids.dead, "--into", `${folder}-2`, "--json")).json()).toMatchObject({
+    checkpoint: checkpointOf(there, ids.dead),
     origin: { session: ids.dead, machine: "desk" },
     into: `${folder}-2`,
     leftOut: [{ path: ".env" }],

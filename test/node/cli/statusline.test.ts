@@ -3,7 +3,7 @@ import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import * as clients from "#src/local-mcp/sessions/clients.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { list } from "#src/local-mcp/signals/history.ts";
+import { listSamples } from "#harness/machine/crashes.ts";
 import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";
 import { StoreError } from "#src/store/store-error.ts";
@@ -28,7 +28,7 @@ it("[CL19] it shows when the chat was saved, its risk, what died in its project,
   const session = sessionOf(home, ids.alive);
   expect(session?.readings.contextFill).toMatchObject({ value: 0.9, source: "measured", at: home.now });
   expect(session?.model).toBe("claude-opus-5-5");
-  const [sample] = home.runtime.store.read((sql) => list(sql, ids.alive), []);
+  const [sample] = home.runtime.store.read((sql) => listSamples(sql, ids.alive), []);
   expect(sample).toMatchObject({ at: home.now, level: "warning" });
 });
 

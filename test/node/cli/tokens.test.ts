@@ -9,7 +9,7 @@ it("[RT1] [RT3] the tokens of files and of stdin, with their range; without pric
   const home = aCliHome();
   writeFileSync(join(home.project, "a.txt"), "word ".repeat(1_000));
   const { out } = await home.shim("cost tokens a.txt");
-  expect(out).toMatch(/a\.txt +about 1,\d{3} +[\d,]+ to [\d,]+ +default +-/);
+  expect(out).toMatch(/a\.txt +about 1,\d{3} +[\d,]+ to [\d,]+ +-/);
   expect(out).toContain("name the model with --model");
   expect((await home.shim("cost tokens a.txt --model claude-opus-5-5")).out).toContain(
     "No price is set for claude-opus-5-5: set it with its date in usage.prices and usage.pricesAsOf.",
@@ -36,7 +36,7 @@ it("[RT3] the price is the user's, with its date", async () => {
 it("[RT3] a task is estimated, and not submitted", async () => {
   const home = aCliHome();
   const { out } = await home.shim("task estimate fix --payload", '{"text":"Fix src/a.ts and add a test."}');
-  expect(out).toMatch(/^The payload has about \d+ tokens \(\d+ to \d+, default\)\.\n/);
+  expect(out).toMatch(/^The payload has about \d+ tokens \(\d+ to \d+\)\.\n/);
   expect(out).toContain("Kind test, complexity 3 of 10, evidence strong.\n");
   expect(out).toContain("is not known: none was routed and accepted.\n");
   expect((await home.json("task list"))["tasks"]).toEqual([]);

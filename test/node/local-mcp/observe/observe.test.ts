@@ -5,7 +5,7 @@ import * as journal from "#src/local-mcp/sessions/journal.ts";
 import { timerTrigger } from "#src/policy/risk.ts";
 import { observe, refresh } from "#src/local-mcp/observe/observe.ts";
 import { recordTranscript, catchUp } from "#src/local-mcp/observe/record-transcript.ts";
-import * as history from "#src/local-mcp/signals/history.ts";
+import { listSamples } from "#harness/machine/crashes.ts";
 import { readAppended } from "#src/local-mcp/signals/transcript.ts";
 import { aLiveClaude, rowCount, storedSession, journalKinds, stateOf } from "#harness/machine/claude.ts";
 import { tempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
@@ -56,7 +56,7 @@ it("[ID10] a figure that the chat reports counts where nothing is measured, and 
   const seen = runtime.store.write((sql) => observe(sql, runtime, session, null, fresh));
   expect(seen.risk).toMatchObject({ score: 0.3, level: "warning", reasons: [{ name: "contextFill" }] });
   expect(seen.facts).toMatchObject({ isRiskPending: true });
-  expect(runtime.store.read((sql) => history.list(sql, claude.session), [])[0]).toMatchObject({ level: "warning" });
+  expect(runtime.store.read((sql) => listSamples(sql, claude.session), [])[0]).toMatchObject({ level: "warning" });
 });
 
 it("[ID10] what another process has written to the session meanwhile is not lost", () => {
