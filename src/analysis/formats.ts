@@ -63,42 +63,15 @@ export function toText(report: Report): string {
 }
 
 /** Comments of code hosts have limits. */
-const maxRows = 300;
+const maxFindings = 300;
 
+/** The text in a fence: messages and names of files are data, without markup, links or mentions. */
 export function toMarkdown(report: Report): string {
   const shown = shownFindings(report);
-  const rows = shown
-    .slice(0, maxRows)
-    .map((finding) => [position(finding), finding.level, finding.message, ruleNames(finding)]);
-  const tools = report.tools.map((tool) => [tool.name, tool.version ?? "", toolState(tool)]);
-  const hotspots = report.hotspots.map(({ file, complexity, commits, score }) => [file, complexity, commits, score]);
-  const rest = shown.length - maxRows;
-  const parts = [
-    `# Analysis\n\n${escape(totalsLine(report))}.\n`,
-    rows.length > 0 ? `## Findings\n\n${table(["position", "level", "message", "rules"], rows)}` : "",
-    rest > 0 ? `${rest} more are in the report as JSON or SARIF.\n` : "",
-    `## Tools\n\n${table(["tool", "version", "result"], tools)}`,
-    hotspots.length > 0 ? `## Hotspots\n\n${table(["file", "complexity", "commits", "score"], hotspots)}` : "",
-    adviceLines(report)
-      .map((advice) => `- ${advice}\n`)
-      .join(""),
-    report.notes.map((note) => `- ${escape(note)}\n`).join(""),
-  ];
-  return parts.filter((part) => part !== "").join("\n");
-}
-
-function table(heading: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
-  const lines = [heading, heading.map(() => "---"), ...rows.map((row) => row.map((cell) => escape(String(cell))))];
-  return lines.map((cells) => `| ${cells.join(" | ")} |\n`).join("");
-}
-
-/** Messages and names of files are data: no markup, no link, no mention. */
-function escape(text: string): string {
-  return text
-    .replaceAll(/\s+/g, " ")
-    .replaceAll(/[\\`*_[\]<>|~#]/g, "\\$&")
-    .replaceAll("@", "@\u200b")
-    .trim();
+  const text = toText({ ...report, findings: shown.slice(0, maxFindings) }).replaceAll("````", "'''");
+  const rest = shown.length - maxFindings;
+  const more = rest > 0 ? `\n${rest} more are in the report as JSON or SARIF.\n` : "";
+  return `# Analysis\n\n${totalsLine(report)}.\n\n\`\`\`\`text\n${text}\`\`\`\`\n${more}`;
 }
 
 const schema = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";

@@ -34,23 +34,6 @@ export const knip: Adapter = {
   parse: parseKnip,
 };
 
-const knipWords: Readonly<Record<string, string>> = {
-  dependencies: "unused dependency",
-  devDependencies: "unused development dependency",
-  optionalPeerDependencies: "optional peer dependency in use",
-  unlisted: "dependency in use that package.json does not list",
-  binaries: "program in use of a package that package.json does not list",
-  unresolved: "import that cannot be resolved",
-  exports: "unused export",
-  types: "unused exported type",
-  nsExports: "unused export of a namespace",
-  nsTypes: "unused type of a namespace",
-  enumMembers: "unused member of an enum",
-  classMembers: "unused member of a class",
-  namespaceMembers: "unused member of a namespace",
-  duplicates: "exported more than once",
-};
-
 function parseKnip(output: ToolOutput, { toFile }: ParseContext): Result<Parsed, string> {
   const report = parseReport(output);
   if (!report.ok) return report;
@@ -83,7 +66,7 @@ function knipFinding(file: string, rule: string, item: JsonObject | readonly unk
   const symbol = group.map((one) => textAt(one, "name") ?? "").join(", ");
   const line = numberAt(first, "line");
   const column = numberAt(first, "col") || undefined;
-  const message = `${knipWords[rule] ?? rule}: ${symbol}`;
+  const message = `${rule}: ${symbol}`;
   return { rule, level: "warning", file, range: line ? { line, ...omitUndefined({ column }) } : null, message, symbol };
 }
 

@@ -258,10 +258,12 @@ it("[AN7] text and Markdown have findings, tools, hotspots, notes; a message is 
   expect(toText(report)).toContain("Not analysed: types. A tool that does: npm install --save-dev typescript\n");
   const markdown = toMarkdown(report);
   expect(markdown).toContain(
-    "| a.ts:1:1 | warning | a \\| b \\<img src=x\\> \\[link\\](http://x) @\u200bteam \\`code\\` | eslint r |\n",
+    "````text\na.ts:1:1  warning  a | b <img src=x> [link](http://x) @team `code`  [eslint r]\n",
   );
-  expect(markdown).toContain("| src/a.ts | 5 | 2 | 10 |\n");
-  expect(markdown).toContain("- a limit\n");
+  expect(markdown).toContain("src/a.ts  complexity 5, 2 commits in a year\n");
+  expect(markdown).toContain("a limit\n");
+  const fences = toMarkdown(aReport({ findings: fingerprinted({}, [aFinding({ message: "````" })]) }));
+  expect(fences.match(/````/g)).toHaveLength(2);
 });
 
 it("[AN7] after a comparison only what is new is listed, and the rest is counted", () => {

@@ -217,7 +217,7 @@ it("[AN7] every format goes to stdout @night", async () => {
   const home = aCliHome();
   anAnalysedProject(home);
   expect((await analyze(home, "--only oxlint --format sarif")).json()).toMatchObject({ version: "2.1.0" });
-  expect((await analyze(home, "--only oxlint --format markdown")).out).toContain("| src/a.js:2:1 | error |");
+  expect((await analyze(home, "--only oxlint --format markdown")).out).toContain("````text\nsrc/a.js:2:1  error");
   expect((await analyze(home, "--only oxlint --format json")).json()).toMatchObject({ version: 1 });
 });
 
