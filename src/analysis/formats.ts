@@ -53,7 +53,7 @@ export function toText(report: Report): string {
     ["Tools:", ...tools],
     hotspots.length > 0 ? ["Hotspots (complexity times commits):", ...hotspots] : [],
     adviceLines(report),
-    report.notes.map(oneLine),
+    report.notes.map((note) => oneLine(note, Infinity)),
     [totalsLine(report)],
   ];
   return parts
