@@ -171,7 +171,7 @@ function serverNameIn(root: JsonObject, { servers }: ClientForm): string {
 export function shapeProblemOf(client: ClientName): (root: JsonObject) => string | null {
   const { servers, events } = formOf(client);
   return (root) => {
-    const key = [servers.key, "hooks", "env"].find((name) => root[name] !== undefined && !isRecord(root[name]));
+    const key = [servers.key, "hooks"].find((name) => root[name] !== undefined && !isRecord(root[name]));
     const hooks = objectAt(root, ["hooks"]);
     const event = events.find((name) => hooks[name] !== undefined && !Array.isArray(hooks[name]));
     const wrong = key ?? (event === undefined ? null : `hooks.${event}`);

@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import * as z from "zod";
 import { JournalEntry } from "../contract/journal.ts";
 import { WorkState } from "../contract/work-state.ts";
@@ -164,72 +163,58 @@ export interface ImportResult {
 
 const maxRefusals = 20;
 
+/** [ST72] Ends the transaction, so that nothing was added. */
+class RefusedLines extends Error {
+  readonly refused: readonly Refusal[];
+
+  constructor(refused: readonly Refusal[]) {
+    super("lines were refused");
+    this.refused = refused;
+  }
+}
+
 /**
- * [ST71] Adds what the store lacks, in steps; a repeat adds nothing, or what an interrupted import
- * has left. [ST72] All lines are checked before the first is added.
+ * [ST71] Adds what the store lacks, all of it or nothing; a repeat adds nothing.
  *
- * @param lines called twice
+ * @param lines may be called twice
  */
-export async function importLines(store: Store, lines: () => Iterable<string>): Promise<ImportResult> {
-  const refused: Refusal[] = [];
-  for (const step of stepsOf(checkedLines(lines()))) {
-    for (const { line, reason } of step) if (reason !== undefined) refused.push({ line, reason });
-    if (refused.length >= maxRefusals) break;
-    await nextTurn();
+export function importLines(store: Store, lines: () => Iterable<string>): ImportResult {
+  try {
+    return { ...store.write((sql) => addLines(sql, lines())), refused: [] };
+  } catch (error) {
+    if (!(error instanceof RefusedLines)) throw error;
+    return { added: 0, skipped: 0, refused: error.refused };
   }
-  if (refused.length > 0) return { added: 0, skipped: 0, refused: refused.slice(0, maxRefusals) };
-  let progress: Progress = { added: 0, skipped: 0, newestAt: null };
-  for (const step of stepsOf(checkedLines(lines()))) {
-    const before = progress;
-    // The write may run again.
-    progress = store.write((sql) => {
-      const after = step.reduce((done, line) => addLine(sql, done, line), before);
-      raiseJournalSequence(sql);
-      return after;
-    });
-    await nextTurn();
-  }
-  const { added, skipped } = progress;
-  return { added, skipped, refused };
 }
 
-/** Without an entry: the header, or with the reason why it is refused. */
-interface CheckedLine {
-  readonly line: number;
-  readonly chars: number;
-  readonly entry?: Entry;
-  readonly reason?: string;
-  /** Key of the last journal entry of a checkpoint. */
-  readonly folded?: string | undefined;
-}
-
-/** Characters of lines that are read, or added in one transaction, between two turns of others. */
-const stepChars = 65_536;
-
-function* stepsOf(lines: Iterable<CheckedLine>): Generator<CheckedLine[]> {
-  let step: CheckedLine[] = [];
-  let chars = 0;
-  for (const line of lines) {
-    step.push(line);
-    chars += line.chars;
-    if (chars < stepChars) continue;
-    yield step;
-    [step, chars] = [[], 0];
-  }
-  if (step.length > 0) yield step;
-}
-
-function* checkedLines(lines: Iterable<string>): Generator<CheckedLine> {
+/** @throws {RefusedLines} after all that were read are checked */
+function addLines(sql: Sql, lines: Iterable<string>): Pick<ImportResult, "added" | "skipped"> {
   const check = new LineCheck();
+  const refused: Refusal[] = [];
+  let progress: Progress = { added: 0, skipped: 0, newestAt: null };
   let line = 0;
   for (const text of lines) {
     line += 1;
     if (line > 1 && text.trim() === "") continue;
     const parsed = parse(text);
     const checked = parsed.ok ? check.next(parsed.value, line) : { reason: parsed.error };
-    yield { line, chars: text.length, ...checked };
+    if (checked.reason !== undefined) refused.push({ line, reason: checked.reason });
+    else if (refused.length === 0) progress = addLine(sql, progress, checked);
+    if (refused.length === maxRefusals) break;
   }
-  if (line === 0) yield { line: 1, chars: 0, reason: "the file is empty" };
+  if (line === 0) refused.push({ line: 1, reason: "the file is empty" });
+  if (refused.length > 0) throw new RefusedLines(refused);
+  raiseJournalSequence(sql);
+  const { added, skipped } = progress;
+  return { added, skipped };
+}
+
+/** Without an entry: the header, or with the reason why it is refused. */
+interface CheckedLine {
+  readonly entry?: Entry;
+  readonly reason?: string;
+  /** Key of the last journal entry of a checkpoint. */
+  readonly folded?: string | undefined;
 }
 
 function parse(text: string): Result<unknown, string> {
@@ -251,7 +236,7 @@ class LineCheck {
   /** Journal of that session. */
   #journal: { readonly seq: number; readonly key: string }[] = [];
 
-  next(value: unknown, line: number): Pick<CheckedLine, "entry" | "reason" | "folded"> {
+  next(value: unknown, line: number): CheckedLine {
     if (line === 1) {
       const expected = `the first line must say format "${format}", version ${version}`;
       return Header.safeParse(value).success ? {} : { reason: `not an export that this shim reads: ${expected}` };

@@ -275,6 +275,7 @@ export const sessionOperations = {
     output: z.object({ file: z.string(), added: count, skipped: count }),
     errors: ["not_found", "not_a_file", "import_refused"],
     effect: "write",
+    isLong: true,
     example: { file: "/tmp/shim-export.jsonl" },
   }),
 };

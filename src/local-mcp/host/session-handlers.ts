@@ -195,7 +195,7 @@ export const storedSessionHandlers = {
       return err({ code: "not_a_file", message });
     }
     const { store } = await runtime();
-    const { added, skipped, refused } = await importLines(store, () => readFileLines(file));
+    const { added, skipped, refused } = importLines(store, () => readFileLines(file));
     const reasons = refused.map(({ line, reason }) => `\n  line ${line}: ${reason}`).join("");
     if (refused.length > 0) return err({ code: "import_refused", message: `nothing was imported:${reasons}` });
     return ok({ file, added, skipped });

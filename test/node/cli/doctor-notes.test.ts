@@ -1,7 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { claudeCode } from "#src/clients/claude-compatible.ts";
 import type { Io } from "#src/cli/io.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 
@@ -29,18 +28,6 @@ it("[CL182] a channel of notify that cannot work here is a line of doctor, and c
   writeFileSync(join(bin, "notify-send"), "", { mode: 0o755 });
   const withDesktop = await doctor(home, { env: { ...home.runtime.env, PATH: bin } });
   expect(withDesktop.get("notify_desktop")?.state).toBe("ok");
-});
-
-it("[CL183] another version of Claude Code than the tested one is a note that names both", async () => {
-  const home = aCliHome();
-  mkdirSync(join(home.folder, ".claude"));
-  const at = async (version: string): Promise<Line | undefined> =>
-    (await doctor(home, { versionOf: () => version })).get("claude-code:version");
-  expect(await at("2.9.1 (Claude Code)")).toMatchObject({
-    state: "ok",
-    text: expect.stringMatching(/is 2\.9\.1, and SHIM was tested with \d+\.\d+\.\d+$/) as string,
-  });
-  expect(await at(`${claudeCode.verifiedWith} (Claude Code)`)).toBeUndefined();
 });
 
 it("[CF9] doctor says that conflicts are not foreseen where git is older than 2.38", async () => {

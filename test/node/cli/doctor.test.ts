@@ -52,7 +52,7 @@ it("[CL15] a healthy machine has only ok lines, and answers 0", async () => {
   const { code, lines } = await doctor(home);
   expect([...lines.values()].filter(({ state }) => state !== "ok")).toEqual([]);
   expect(code).toBe(0);
-  const names = "node pinned_node git folder disk_space config spool claude-code:installed sqlite store schema";
+  const names = "node git folder disk_space config spool claude-code:installed sqlite store schema";
   const others = "permissions backups incomplete snapshots";
   expect([...lines.keys()]).toEqual(expect.arrayContaining(`${names} ${others}`.split(" ")));
   expect((await home.shim("doctor")).out).toEqual(
