@@ -51,11 +51,8 @@ export interface ClientForm {
   readonly events: readonly string[];
   /** Extensions of JSON that its parser reads, as far as was tried. */
   readonly reads?: readonly JsonExtension[];
-  /**
-   * Form of the rules by which single tools run without a question: a list in `permissions.allow`,
-   * or keys of `permission`. Absent: the file of the servers takes none.
-   */
-  readonly rules?: "list" | "keys";
+  /** Single tools run without a question by a list in `permissions.allow`, beside the servers. */
+  readonly hasRules?: true;
 }
 
 /** Files are below the user's home folder. */
@@ -130,9 +127,8 @@ export const clientFiles = {
       key: "mcp",
       entry: (command, args) => ({ type: "local", command: [command, ...args], enabled: true }),
     },
-    rules: "keys",
   },
-  qwen: { ...settings("qwen", ".qwen/settings.json"), reads: ["a byte order mark", "comments"], rules: "list" },
+  qwen: { ...settings("qwen", ".qwen/settings.json"), reads: ["a byte order mark", "comments"], hasRules: true },
   gemini: {
     ...settings("gemini", ".gemini/settings.json", millisecond),
     reads: ["comments"],
@@ -146,8 +142,6 @@ const claudeForms: Readonly<Record<string, ClientForm>> = {
     servers: { ...plainServers, entry: (command, args) => ({ type: "stdio", command, args }) },
     hooks: null,
     events: hookEvents,
-    // Rules of its settings.
-    rules: "list",
     reads: ["a byte order mark"],
   },
 };

@@ -6,7 +6,7 @@ import { type JsonObject, isRecord } from "../shared/json-fields.ts";
 import {
   type HookDelivery,
   addServer,
-  allowRules,
+  addRules,
   hookCommandLine,
   isOurStatusLine,
   ourHandlers,
@@ -14,6 +14,7 @@ import {
   ourServers,
   pluginServer,
   removeHooks,
+  removeRules,
   removeServers,
   serverName,
   setClaudeHooks,
@@ -39,8 +40,7 @@ export function entriesOf(target: ClientTarget, files: ClientSettings, context: 
   if (settings !== null && target.client === "claude-code") return claudeCode(target, servers, settings, context);
   const entries = [serverEntry(servers, form, context)];
   // [IN91] Beside the servers.
-  if (form.rules !== undefined)
-    entries.push(rulesEntry(servers, form.rules, serverNameIn(servers.root, form), context.allowsTools === true));
+  if (form.hasRules) entries.push(rulesEntry(servers, serverNameIn(servers.root, form), context.allowsTools === true));
   if (settings === null || form.hooks === null || form.hooks.form === "own") return { entries, notes: [] };
   entries.push(hooksEntry(settings, target, form.hooks, context));
   if (target.client === "codex") entries.push(trustEntry(servers, settings, form.events));
@@ -71,7 +71,7 @@ function claudeCode(target: ClientTarget, servers: SettingsFile, settings: Setti
       : own),
     ...line.entries,
     ...[server, pluginServer].map((name) =>
-      rulesEntry(settings, "list", name, context.allowsTools === true && isPlugin === (name === pluginServer)),
+      rulesEntry(settings, name, context.allowsTools === true && isPlugin === (name === pluginServer)),
     ),
   ];
   return { entries, notes };
@@ -86,15 +86,14 @@ function serverEntry(file: SettingsFile, { servers }: ClientForm, { launch }: Pl
   };
 }
 
-function rulesEntry(file: SettingsFile, kind: keyof typeof allowRules, server: string, isAdded: boolean): Entry {
-  const rules = allowRules[kind];
+function rulesEntry(file: SettingsFile, server: string, isAdded: boolean): Entry {
   const says = "allows SHIM's tools that only read or save, without a question";
   return {
     file,
-    add: isAdded ? { says, apply: (root) => rules.add(root, server) } : null,
+    add: isAdded ? { says, apply: (root) => addRules(root, server) } : null,
     remove: {
       says: "removes the rules for SHIM's tools",
-      apply: (root, original) => rules.remove(root, server, original),
+      apply: (root, original) => removeRules(root, server, original),
     },
   };
 }

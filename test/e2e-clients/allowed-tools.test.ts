@@ -2,15 +2,11 @@ import { expect, it } from "vitest";
 import type { ScriptedModel } from "#harness/claude/scripted-model.ts";
 import { ClientRig } from "#harness/clients/client-rig.ts";
 import { CodexRig, shimTool } from "#harness/clients/codex-rig.ts";
-import { opencode, qwen, type RealClient } from "#harness/clients/real-clients.ts";
+import { qwen, type RealClient } from "#harness/clients/real-clients.ts";
 
 /** Run without the flag or setting that approves everything: without a user each question is a no. */
 const asking: readonly RealClient[] = [
   { ...qwen, command: (prompt, session) => qwen.command(prompt, session).filter((word) => word !== "--yolo") },
-  {
-    ...opencode,
-    settings: { ...opencode.settings, content: { ...opencode.settings.content, permission: { "*": "ask" } } },
-  },
 ];
 
 const save = { goal: "the parser accepts empty input" };
