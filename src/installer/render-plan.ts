@@ -43,7 +43,7 @@ function changedLines(before: readonly string[], after: readonly string[]): stri
   });
 }
 
-/** Of a long line, and one of several keys, only what differs. */
+/** Parts that differ of a long line, and of one with several keys. */
 function changedParts(old: string, fresh: string): string[] {
   const { start, end } = commonEnds(old, fresh);
   const short = (line: string): string =>
