@@ -159,13 +159,6 @@ const safetyMetrics = {
     group: "Deaths and recovery",
     help: "Time to find a session that died and to write its brief.",
   },
-  shim_rediscoveries_total: {
-    ...counter,
-    ...machine,
-    group: "Deaths and recovery",
-    help: "Work that a chat repeated although its brief had the result, counted until its first edit.",
-    labels: { kind: ["reads", "repeats"] },
-  },
 } as const satisfies Record<string, MetricDefinition>;
 
 const supervisorMetrics = {

@@ -44,8 +44,6 @@ export interface WeeklyFacts {
   readonly recoveries: Readonly<Record<"continued" | "dismissed" | "open" | "chats", number>>;
   /** Mean score of the briefs that were offered, 0 to 100; null: none. */
   readonly meanScore: number | null;
-  /** Continued chats that were counted, and facts of their briefs that they read or ran again. */
-  readonly rediscovery: { readonly chats: number; readonly repeats: number };
   readonly checkpoints: { readonly count: number; readonly bytes: number };
   /** Dollars by model, as the clients report them. */
   readonly costs: readonly { readonly model: string; readonly dollars: number }[];
@@ -127,16 +125,9 @@ function saved({ checkpoints, recoveries: { chats, continued, dismissed, open },
   ].join("\n");
 }
 
-function lost({ deaths, rediscovery }: WeeklyFacts): string {
+function lost({ deaths }: WeeklyFacts): string {
   const calls = sum(deaths.map(({ unsavedCalls }) => unsavedCalls));
-  const repeated =
-    rediscovery.chats === 0
-      ? "No continued chat was counted for what it read again."
-      : `${count(rediscovery.chats, "continued chat")} read or ran ${count(rediscovery.repeats, "fact")} again that the brief had.`;
-  return [
-    `- ${count(calls, "tool call")} of dead chats were in no checkpoint. On this machine the journal has them; another machine lacks them.`,
-    `- ${repeated}`,
-  ].join("\n");
+  return `- ${count(calls, "tool call")} of dead chats were in no checkpoint. On this machine the journal has them; another machine lacks them.`;
 }
 
 function cost({ costs }: WeeklyFacts): string {

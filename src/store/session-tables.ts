@@ -16,20 +16,6 @@ export type Recovery = "offered" | "recovered" | "dismissed";
 /** `recovered` comes with the first checkpoint after `taken`. */
 export type RecoveryAction = "offered" | "taken" | "recovered" | "undone" | "dismissed";
 
-export interface BriefFacts {
-  /** Absolute paths. */
-  readonly files: readonly string[];
-  readonly results: readonly string[];
-}
-
-/** Repeats of facts in the brief before the chat's first edit. */
-export interface Rediscovery {
-  readonly reads: number;
-  readonly repeats: number;
-  /** True after the first edit, or after so much without one that counting stops. */
-  readonly isOver: boolean;
-}
-
 /** Hand-over by the rule of a folder, because the session reached a usage limit. */
 export interface LimitHandOver {
   /** Title of what continues. */
@@ -39,8 +25,6 @@ export interface LimitHandOver {
 }
 
 export interface RecoveryDetail {
-  readonly named?: BriefFacts | undefined;
-  readonly rediscovery?: Rediscovery;
   readonly limit?: LimitHandOver | undefined;
 }
 

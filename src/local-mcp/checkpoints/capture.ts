@@ -9,7 +9,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { readHead } from "../sessions/git-head.ts";
-import { countRediscovery, toPredecessor, markRecovered, type InheritedWork } from "./succession.ts";
+import { toPredecessor, markRecovered, type InheritedWork } from "./succession.ts";
 import { recordSettings } from "../recording/session-settings.ts";
 import { firstPrompt, withoutSomePrompts, foldWithinBudget, emptyState, withNotes } from "../sessions/work-state.ts";
 import { noteFile } from "../../snapshots/file-state.ts";
@@ -246,7 +246,6 @@ function store(
   const now = runtime.now();
   if (!sessions.markSaved(sql, now, input.sessionId, sessionTitle(fitted.state))) return null;
   markRecovered(sql, now, input.sessionId, fitted.state, basis.inheritedWork);
-  if (fitted.state.continues) countRediscovery(sql, fitted.state.continues.session, input.sessionId);
   if (last?.hash === fitted.packed.hash && !basis.isLastDamaged && !ownFiles.has(input.trigger)) {
     // The events since change nothing: they need not be folded, or counted as news, again.
     checkpoints.setJournalSeq(sql, last.seq, basis.journalSeq);

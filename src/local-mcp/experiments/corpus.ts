@@ -13,7 +13,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { checkpoints, crashes, hasContentSql, signals } from "../../store/session-tables.ts";
 import { emptyState, fold } from "../sessions/work-state.ts";
 import * as journal from "../sessions/journal.ts";
-import { resolve, type RecoveryProgress } from "../recovery/resolution.ts";
+import { resolve } from "../recovery/resolution.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { latestSettings } from "../recording/session-settings.ts";
@@ -120,18 +120,6 @@ function endOf(sql: Sql, session: sessions.Session, clock: Clock, lastEvent: num
   const crash = crashes.find(sql, { session: session.id, at: session.deathAt ?? -1 });
   const at = until(session.lastSeenAt);
   return crash ? { at, kind: "died", cause: crash.cause } : { at, kind: "open", cause: null };
-}
-
-/**
- * [EX261] What a chat repeated of the brief of a dead session that it continued. Null where no chat
- * continued the session, or the one that did was given no brief.
- */
-export function rediscoveryOf(
-  sql: Sql,
-  { session, continuedBy }: Pick<RecoveryProgress, "session" | "continuedBy">,
-): recoveries.Rediscovery | null {
-  if (continuedBy === null) return null;
-  return recoveries.latestOffer(sql, session, continuedBy)?.detail.rediscovery ?? null;
 }
 
 /** Dead sessions that were offered or decided since then, each with its resolution. */

@@ -3,7 +3,6 @@ import { stepsInWeek, type Week, type WeeklyFacts } from "../../experiments/week
 import type { Sql } from "../../shared/sql.ts";
 import { resolve, type Resolution } from "../recovery/resolution.ts";
 import * as recoveries from "../sessions/recoveries.ts";
-import { rediscoveryOf } from "./corpus.ts";
 import { list } from "./machine-trials.ts";
 
 /** [EX83] Rows of the week that are still stored. */
@@ -39,10 +38,7 @@ function count(sql: Sql, query: string, week: Week): number {
   return one<{ n: number }>(sql, query, week, { n: 0 }).n;
 }
 
-function recoveriesOf(
-  sql: Sql,
-  { from, until }: Week,
-): Pick<WeeklyFacts, "died" | "recoveries" | "meanScore" | "rediscovery"> {
+function recoveriesOf(sql: Sql, { from, until }: Week): Pick<WeeklyFacts, "died" | "recoveries" | "meanScore"> {
   const known = resolve(recoveries.listEvents(sql, { since: from, until }));
   const seen = known.filter(({ resolution, offeredTo }) => resolution !== "open" || offeredTo.length > 0);
   const countOf = (resolution: Resolution): number => seen.filter((one) => one.resolution === resolution).length;
@@ -59,7 +55,6 @@ function recoveriesOf(
     until,
   );
   const continuedBy = new Map(seen.map((one) => [one.session, one.continuedBy]));
-  const counted = seen.flatMap((one) => rediscoveryOf(sql, one) ?? []);
   return {
     died: {
       chats: died.length,
@@ -72,7 +67,6 @@ function recoveriesOf(
       open: countOf("open"),
     },
     meanScore: scores.length === 0 ? null : sum(scores) / scores.length,
-    rediscovery: { chats: counted.length, repeats: sum(counted.map(({ reads, repeats }) => reads + repeats)) },
   };
 }
 

@@ -197,12 +197,9 @@ function snapshotText({ checkpointId, state, reason, branch, commit }: SessionCo
   return `files of ${checkpointId}: ${state}${where}${reason ? `, ${oneLine(reason, maxLineChars)}` : ""}`;
 }
 
-function recoveryText({ action, bySession, score, rediscovery, limit }: SessionContent["recoveries"][number]): string {
+function recoveryText({ action, bySession, score, limit }: SessionContent["recoveries"][number]): string {
   const by = bySession ? ` ${action === "offered" ? "to" : "by"} session ${bySession}` : "";
-  const rediscoveryText = rediscovery
-    ? `; ${rediscovery.isOver ? "before its first edit" : "so far"} it read ${pluralize(rediscovery.reads, "file")} that the brief named and repeated ${pluralize(rediscovery.repeats, "call")} whose result the brief gave`
-    : "";
-  return `${action}${by}${score === null ? "" : `, restore score ${score} of 100`}${rediscoveryText}${limitText(limit)}`;
+  return `${action}${by}${score === null ? "" : `, restore score ${score} of 100`}${limitText(limit)}`;
 }
 
 function continuedText({ session, client, limit }: SessionContent["continued"][number]): string {

@@ -7,8 +7,6 @@ import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 import { brief, scoreOf, type Occasion } from "./brief.ts";
-import type { EndedCall } from "../../contract/work-state.ts";
-import { listedFiles } from "./brief-files.ts";
 import { recordDeath } from "./deaths.ts";
 import { findIncomplete, type IncompleteSession, type SessionSearch } from "./detect.ts";
 import { resolve } from "./resolution.ts";
@@ -68,21 +66,7 @@ export function recordOffer(sql: Sql, runtime: Runtime, from: Restoration, to: s
 }
 
 export function noteOffered(sql: Sql, at: number, from: Restoration, by: string): void {
-  const named = briefFacts(from);
-  recoveries.add(sql, { at, session: from.session.id, action: "offered", by, score: scoreOf(from).total, named });
-}
-
-const maxFiles = 40;
-
-function briefFacts(from: Restoration): recoveries.BriefFacts {
-  const files = listedFiles(from)
-    .slice(0, maxFiles)
-    .map(({ path }) => path);
-  return { files, results: from.state.calls.flatMap(failureText) };
-}
-
-function failureText({ name, input, error }: EndedCall): string[] {
-  return error === undefined ? [] : [`${name} ${input}: ${error}`.slice(0, 400)];
+  recoveries.add(sql, { at, session: from.session.id, action: "offered", by, score: scoreOf(from).total });
 }
 
 /** [RE12] Newest first; [RE52] those closed with nothing open only where there are no others. */

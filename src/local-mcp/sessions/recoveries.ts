@@ -1,21 +1,9 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
-import {
-  recoveries,
-  type BriefFacts,
-  type LimitHandOver,
-  type RecoveryAction,
-  type RecoveryDetail,
-} from "../../store/session-tables.ts";
+import { recoveries, type LimitHandOver, type RecoveryAction } from "../../store/session-tables.ts";
 import * as totals from "../../store/metric-totals.ts";
 
-export type {
-  BriefFacts,
-  LimitHandOver,
-  RecoveryAction,
-  RecoveryDetail,
-  Rediscovery,
-} from "../../store/session-tables.ts";
+export type { LimitHandOver, RecoveryAction } from "../../store/session-tables.ts";
 
 export interface RecoveryNote {
   readonly at: number;
@@ -23,7 +11,6 @@ export interface RecoveryNote {
   readonly action: RecoveryAction;
   readonly by?: string | null;
   readonly score?: number | null;
-  readonly named?: BriefFacts;
   readonly limit?: LimitHandOver | undefined;
 }
 
@@ -108,17 +95,6 @@ const takenRows = recoveries.pick("session", "bySession", "detail");
 
 function toTaken({ session, bySession, detail }: RowOf<typeof takenRows>): Taken[] {
   return bySession === null ? [] : [{ session, by: bySession, limit: detail.limit ?? null }];
-}
-
-const details = recoveries.pick("seq", "detail");
-
-export function latestOffer(sql: Sql, sessionId: string, by: string): RowOf<typeof details> | null {
-  const rest = "WHERE session = ? AND bySession = ? AND action = 'offered' ORDER BY seq DESC LIMIT 1";
-  return details.select(sql, rest, sessionId, by)[0] ?? null;
-}
-
-export function setDetail(sql: Sql, seq: number, detail: RecoveryDetail): void {
-  recoveries.update(sql, { seq }, { detail });
 }
 
 /** Returns null for none, or an undone one. */

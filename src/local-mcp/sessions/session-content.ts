@@ -2,7 +2,7 @@ import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { checkpoints, clients, crashes, recoveries, signals, snapshots } from "../../store/session-tables.ts";
 import * as journal from "./journal.ts";
-import type { LimitHandOver, Rediscovery } from "./recoveries.ts";
+import type { LimitHandOver } from "./recoveries.ts";
 
 const snapshotRows = snapshots.without("session");
 const signalRows = signals.without("session");
@@ -18,7 +18,6 @@ type StoredCheckpoint = Pick<
 export type StoredSnapshotRow = RowOf<typeof snapshotRows>;
 
 type StoredRecovery = Omit<RowOf<typeof recoveryRows>, "detail"> & {
-  readonly rediscovery: Rediscovery | null;
   /** Set for a hand-over at a usage limit by the user's rule. */
   readonly limit: LimitHandOver | null;
 };
@@ -56,7 +55,7 @@ export function readContent(sql: Sql, sessionId: string): SessionContent {
     crashes: crashRows.select(sql, "WHERE session = ? ORDER BY at", sessionId),
     recoveries: recoveryRows
       .select(sql, "WHERE session = ? ORDER BY seq", sessionId)
-      .map(({ detail: { rediscovery = null, limit = null }, ...row }) => Object.assign(row, { rediscovery, limit })),
+      .map(({ detail: { limit = null }, ...row }) => Object.assign(row, { limit })),
     continued: sql
       .all<Omit<Continued, "limit"> & { readonly limit: string | null }>(
         `SELECT min(r.at) AS at, r.session, s.client, max(json_extract(r.detail, '$.limit')) AS "limit"

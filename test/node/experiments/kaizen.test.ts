@@ -8,7 +8,6 @@ const quiet: WeeklyFacts = {
   died: { chats: 0, continued: 0 },
   recoveries: { chats: 0, continued: 0, dismissed: 0, open: 0 },
   meanScore: null,
-  rediscovery: { chats: 0, repeats: 0 },
   checkpoints: { count: 0, bytes: 0 },
   costs: [],
   steps: [],
@@ -53,7 +52,6 @@ it("[EX83] a full week has its figures", () => {
       died: { chats: 12, continued: 11 },
       recoveries: { chats: 14, continued: 11, dismissed: 1, open: 2 },
       meanScore: 93.4,
-      rediscovery: { chats: 11, repeats: 23 },
       checkpoints: { count: 1_240, bytes: 12_345_678 },
       costs: [{ model: "claude-opus-5-5", dollars: 41.2 }],
       steps: [
@@ -69,7 +67,6 @@ it("[EX83] a full week has its figures", () => {
     "14 dead chats offered to 14 chats with a mean restore score of 93 of 100 (prompts quoted, the end of the conversation there, files as left), or decided by you: 11 continued, 1 dismissed, 2 open.",
   );
   expect(text).toContain("31 tool calls of dead chats were in no checkpoint");
-  expect(text).toContain("11 continued chats read or ran 23 facts again");
   expect(text).toContain("- 2026-11-18: `checkpoint.everyMs` 300000 -> 200000: kept. Why: deaths lose calls.");
   expect(text).toContain("- Save more often.");
 });

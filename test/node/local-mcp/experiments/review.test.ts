@@ -42,7 +42,6 @@ it("[EX83] [RE182] a week's figures of recoveries add up: each dead chat once, b
   expect(runtime.store.read((sql) => weeklyFacts(sql, weekOf(runtime.now())), null)).toMatchObject({
     died: { chats: 4, continued: 1 },
     recoveries: { chats: 3, continued: 1, dismissed: 2, open: 1 },
-    rediscovery: { chats: 1 },
   });
 });
 
