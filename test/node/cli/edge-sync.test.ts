@@ -275,10 +275,10 @@ it("[SY75] [SY77] a round is reported, and without a coordinator what waits is c
   server.isDown = true;
   addSession(home, { id: ids.dead });
   home.now += 120_000;
-  expect(await home.shim("join sync")).toMatchObject(failed(1, "2 changes wait on this machine"));
+  expect(await home.shim("join sync")).toMatchObject(failed(1, "1 change waits on this machine"));
   expect(await home.shim("join status")).toMatchObject({
     code: 1,
-    out: holding("does not answer", /Synced: never; 2 changes wait, the oldest 2 min ago/, "Last problem"),
+    out: holding("does not answer", /Synced: never; 1 change waits, the oldest 2 min ago/, "Last problem"),
   });
   server.isDown = false;
   expect((await home.shim("join sync")).out).toContain("Sent: 1 session, 1 checkpoint, 0 deletions");
