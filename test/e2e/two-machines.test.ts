@@ -104,9 +104,9 @@ it("[SY162] the first checkpoint of a chat is sent, and its chat registered, bef
   const { session } = await answered(server, "shim_force_checkpoint", { goal: "first", project: a.machine.project });
   await vi.waitFor(async () => {
     expect(await storedCheckpoint(edge, String(session))).not.toBeNull();
+    const { chats } = await edge.call("chats.list", {});
+    expect(chats.map(({ chat }) => chat)).toEqual([session]);
   }, patience);
-  const { chats } = await edge.call("chats.list", {});
-  expect(chats.map(({ chat }) => chat)).toEqual([session]);
 });
 
 it("[TE111] a client without hooks is killed: the other machine has its session at once, and a host that is killed loses nothing @night", async () => {
