@@ -119,7 +119,7 @@ export function apiDocs(): string {
 
 Made from the table of operations by \`node scripts/api-docs.ts\`; a test keeps it so. Paths lie below \`/v1/workspaces/:workspace\`; input stands in the query of a GET, else
 in the body as JSON. Over a socket (\`GET /v1/workspaces/:workspace/connect\`) the same operations are JSON-RPC 2.0 requests; an array of up to 100 is one frame and one commit.
-\`GET /openapi.json\` describes what goes over HTTP. \`POST /v1/workspaces\` with \`{"workspace": "<name>"}\`, and SHIM_ADMIN_SECRET as the token, makes a workspace and answers with its admin token; with a \`requestId\` the same request again is answered with the same token.
+\`POST /v1/workspaces\` with \`{"workspace": "<name>"}\`, and SHIM_ADMIN_SECRET as the token, makes a workspace and answers with its admin token; with a \`requestId\` the same request again is answered with the same token.
 Every call needs \`Authorization: Bearer <token>\`. Durations are in milliseconds. Every operation may also answer ${commonErrors.map((code) => `\`${code}\``).join(", ")}.
 
 ## Errors

@@ -29,9 +29,6 @@ const banned: Readonly<Record<string, string>> = {
   wish: "request",
 };
 
-/** Fields that are stored or printed under such a name keep it. */
-const kept = new Map([["told", ["src/durable/attachments.ts", "src/durable/watches.ts"]]]);
-
 const comment = /\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/[^\n]*/g;
 const text = /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g;
 const identifier = /(?<![\w$])[A-Za-z_$][\w$]*/g;
@@ -41,7 +38,6 @@ export function namingFaults(path: string, source: string): string[] {
   const code = source.replaceAll(comment, blank).replaceAll(text, blank);
   return [...code.matchAll(identifier)].flatMap(({ 0: name, index }) => {
     const word = wordsOf(name).find((one) => Object.hasOwn(banned, one));
-    if (kept.get(name)?.includes(path)) return [];
     const line = code.slice(0, index).split("\n").length;
     return word === undefined ? [] : [`${path}:${line}: the name ${name} has the word "${word}"; use ${banned[word]}`];
   });

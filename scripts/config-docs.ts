@@ -47,7 +47,6 @@ const configMeanings: Record<string, string> = {
     "warns chats of [conflicts](../guide/when-it-breaks.md#conflicts-before-they-happen) between their work trees before they commit",
   "team.maxContinuationsPerHour":
     "how often a chat [continues by itself](../guide/team.md#how-notifications-reach-a-chat) at the end of a turn, because of a notification",
-  "team.wake": "`socket`: an idle Claude Code is woken by its messaging socket (experimental)",
   "team.capabilities": "what chats of this machine can do; tasks may require it",
   "team.capacity": "how many tasks a chat can have at a time",
   "sync.files":

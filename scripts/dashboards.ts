@@ -23,10 +23,7 @@ import { definitionOf, metrics, type MetricDefinition, type MetricName } from ".
 
 const folder = join(import.meta.dirname, "..", "ops", "grafana", "dashboards");
 const prometheus = { type: "prometheus", uid: "${datasource}" };
-/** The variables list the jobs of machines and workspaces. */
-function selectorOf(name: MetricName): string {
-  return definitionOf(name).source === "deployment" ? "" : '{job=~"$job", instance=~"$instance"}';
-}
+const selector = '{job=~"$job", instance=~"$instance"}';
 /** Most of what is counted is rare: over minutes its rate would be noise. */
 const range = "1h";
 
@@ -61,7 +58,7 @@ const plans: Readonly<Record<string, DashboardPlan>> = {
   "team.json": {
     title: "SHIM: team",
     uid: "shim-team",
-    sources: ["workspace", "deployment"],
+    sources: ["workspace"],
     groups: null,
     listing: ["shim_chats"],
     overview: [
@@ -116,11 +113,10 @@ function queriesOf(name: MetricName): Query[] {
   const by = Object.keys(labels);
   const legend = by.map((label) => `{{${label}}}`).join(" ");
   if (type === "histogram") return quantilesOf(name);
-  if (type === "counter")
-    return [{ expr: `${aggregate("sum", by)} (increase(${name}${selectorOf(name)}[${range}]))`, legend }];
+  if (type === "counter") return [{ expr: `${aggregate("sum", by)} (increase(${name}${selector}[${range}]))`, legend }];
   // A sum of shares or of ages says nothing, nor does one of versions.
   const isSum = unit !== "seconds" && unit !== "ratio" && !name.endsWith("_version");
-  return [{ expr: `${aggregate(isSum ? "sum" : "max", by)} (${name}${selectorOf(name)})`, legend }];
+  return [{ expr: `${aggregate(isSum ? "sum" : "max", by)} (${name}${selector})`, legend }];
 }
 
 function aggregate(operator: "sum" | "max", by: readonly string[]): string {
@@ -131,7 +127,7 @@ function aggregate(operator: "sum" | "max", by: readonly string[]): string {
 function quantilesOf(name: MetricName): Query[] {
   const quantiles = definitionOf(name).unit === "ratio" ? [0.05, 0.5, 0.95, 0.99] : [0.5, 0.95, 0.99];
   return quantiles.map((quantile) => ({
-    expr: `histogram_quantile(${quantile}, sum by (le) (increase(${name}_bucket${selectorOf(name)}[${range}])))`,
+    expr: `histogram_quantile(${quantile}, sum by (le) (increase(${name}_bucket${selector}[${range}])))`,
     legend: `p${Math.round(quantile * 100)}`,
   }));
 }

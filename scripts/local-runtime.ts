@@ -43,7 +43,6 @@ export const declared = {
   compatibilityFlags: ["global_fetch_strictly_public"] as string[],
   durableObjects: {
     COORDINATOR: { className: "ChatCoordinator", useSQLite: true },
-    QUARANTINE: { className: "QueueQuarantine", useSQLite: true },
   },
   queueProducers: { DISPATCH: "shim-dispatch" },
   queueConsumers: {
@@ -186,7 +185,7 @@ function assetsIn(directory: string) {
     routerConfig: {
       has_user_worker: true,
       static_routing: {
-        user_worker: ["/v1/*", "/health", "/openapi.json", "/mcp", "/authorize", "/oauth/*", "/.well-known/*"],
+        user_worker: ["/v1/*", "/health", "/mcp", "/authorize", "/oauth/*", "/.well-known/*"],
       },
     },
     assetConfig: { headers: { version: 2 as const, rules: { "/*": { set: pageHeaders } } } },

@@ -49,12 +49,6 @@ ${section("machine")}
 From \`GET /v1/workspaces/:workspace/metrics\` of an edge; where a machine has its own coordinator, from its \`shim doctor metrics\`. Its connections and its storage are measured on an edge only.
 
 ${section("workspace")}
-
-## Of a deployment
-
-From \`GET /metrics\` of an edge, with the deployment's admin secret.
-
-${section("deployment")}
 `;
 }
 

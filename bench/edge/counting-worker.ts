@@ -3,8 +3,6 @@ import { ChatCoordinator as Real } from "../../src/durable/chat-coordinator.ts";
 import type { Env } from "../../src/durable/env.ts";
 import worker from "../../src/worker/worker-entry.ts";
 
-export { QueueQuarantine } from "../../src/worker/worker-entry.ts";
-
 /** A message of the second queue does nothing but come back: the least that the way through a queue takes. */
 export default {
   fetch: worker.fetch,

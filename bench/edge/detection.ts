@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import type { OutputOf } from "../../src/contract/operations.ts";
 import type { Row } from "../figures.ts";
 import { EdgeRig } from "./edge-rig.ts";
 
@@ -11,11 +12,21 @@ export async function detection(): Promise<Row[]> {
   const rig = await EdgeRig.open(false);
   const observer = await rig.client("observer");
   const offline = new Map<string, number>();
-  observer.onNotification = (text) => {
-    for (const [, chat] of text.matchAll(/"key":"\$chat\/([^"]+)","op":"set","by":null,"value":\{"status":"offline"/g))
-      offline.set(chat ?? "", performance.now());
+  let reading = Promise.resolve();
+  let after = 0;
+  const read = async (): Promise<void> => {
+    const { changes, revision } = await observer.call<OutputOf<"state.changes">>("state.changes", {
+      prefix: "$chat/",
+      after,
+    });
+    after = revision;
+    for (const { key, value } of changes)
+      if (JSON.stringify(value).startsWith('{"status":"offline"')) offline.set(key.slice(6), performance.now());
   };
-  await observer.call("state.watch", { watch: "w", prefix: "$chat/", after: 0 });
+  observer.onNotification = (text) => {
+    if (text.includes("state.changed")) reading = reading.then(read);
+  };
+  await observer.call("state.watch", { watch: "w", prefix: "$chat/" });
   const ends: Record<string, (child: ChildProcess, chat: string) => unknown> = {
     // The system closes its connection.
     worker: (child) => child.kill("SIGKILL"),

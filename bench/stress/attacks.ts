@@ -123,7 +123,7 @@ const watches: Attack = async ({ workspace, tokens }, tally, isOver) => {
     sockets.push(socket);
     tally.count(
       await socket.frame(
-        range(16, (n) => ({ method: "state.watch", params: { watch: `w${n}`, prefix: `nothing/${n}/`, after: 0 } })),
+        range(16, (n) => ({ method: "state.watch", params: { watch: `w${n}`, prefix: `nothing/${n}/` } })),
       ),
     );
   }

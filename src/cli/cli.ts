@@ -245,14 +245,6 @@ export function limitOption(defaultLimit: number | "all", description = "at most
   });
 }
 
-/** Versions and revisions start above epoch * 2^28: up to 16 digits. */
-export function revision(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
-  const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError("The version is too high.");
-  return value;
-}
-
 const adviceByCode: Record<string, string> = {
   EACCES: "permission denied; grant your user access, or name another path",
   EPERM: "permission denied; grant your user access, or name another path",

@@ -19,7 +19,6 @@ export interface ModelPrices {
 }
 
 export type RecoverySetting = "ask" | "brief" | "resume";
-export type WakeSetting = "hooks" | "socket";
 export type KaizenSetting = "off" | "report" | "apply";
 export type ExperimentProvider = "local" | "statsig";
 
@@ -94,8 +93,6 @@ export const defaults = {
     /** Merges the work trees of a repository's chats after edits, and tells them of conflicts. */
     conflicts: true,
     maxContinuationsPerHour: 3,
-    /** Delivery by the next hook or, in Claude Code, by the messaging socket while idle. */
-    wake: "hooks" as WakeSetting,
     capabilities: [] as string[],
     capacity: 1,
   },
@@ -168,7 +165,6 @@ export function configSchema(): z.ZodMiniType<Config> {
       blockUnchecked: z.boolean(),
       conflicts: z.boolean(),
       maxContinuationsPerHour: z.int().check(z.minimum(0), z.maximum(60)),
-      wake: z.enum(["hooks", "socket"]),
       capabilities: z.array(z.string().check(z.regex(/^[^\p{Cc}]{1,200}$/u))).check(z.maxLength(50)),
       capacity: z.int().check(z.minimum(0), z.maximum(100)),
     }),

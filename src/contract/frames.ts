@@ -2,9 +2,7 @@ import * as z from "zod";
 import type { Refusal } from "./errors.ts";
 import { toWire } from "./wire-error.ts";
 import { defaultMaxBodyBytes, flowMarkMethod, maxBatchSize, maxFrameChars } from "./protocol.ts";
-import { Message } from "./messages.ts";
-import { Change } from "./state.ts";
-import { counter, Id } from "./values.ts";
+import { Id } from "./values.ts";
 
 /** JSON-RPC 2.0 (jsonrpc.org/specification) for both ends of a socket. Pure. */
 
@@ -77,25 +75,15 @@ export function toAnswer(id: string | number | null, result: FrameResult<unknown
   return { jsonrpc: "2.0", id, error: { code: rpcCodes[code] ?? -32_000, message, data: toWire(result.error) } };
 }
 
-/** All but the changes are hints: a client that misses one finds it by asking. */
+/** Hints: a client that misses one finds it by asking. */
 export const Notification = z.discriminatedUnion("method", [
-  z.object({
-    method: z.literal("state.changes"),
-    params: z.object({ watch: Id, after: counter, changes: z.array(Change), revision: counter }),
-  }),
-  z.object({ method: z.literal("resync"), params: z.object({ watch: Id, revision: counter }) }),
+  /** [DO5] Something below the watch's prefix has changed; `state.changes` reads what. */
+  z.object({ method: z.literal("state.changed"), params: z.object({ watch: Id }) }),
   z.object({ method: z.literal("lease.granted"), params: z.object({ chat: Id, resource: z.string() }) }),
-  /** [MS34] With the message where that is the only unread one; invalid counts as absent. */
-  z.object({
-    method: z.literal("messages.new"),
-    params: z.object({ chat: Id, message: Message.optional().catch(undefined) }),
-  }),
-  /** A new task or a cancelled one; a claim or the next heartbeat reads which. */
-  z.object({ method: z.literal("tasks.new"), params: z.object({ chat: Id }) }),
+  /** A message, or a new or a cancelled task; a pull, a claim or the next heartbeat reads which. */
+  z.object({ method: z.enum(["messages.new", "tasks.new"]), params: z.object({ chat: Id }) }),
   /** [SY101] Another machine has stored sessions, or one may be taken over; a pull reads which. */
   z.object({ method: z.literal("sync.changed"), params: z.object({ isDeath: z.boolean() }) }),
-  /** [DO56] */
-  z.object({ method: z.enum(["tasks.changed", "messages.changed"]), params: z.object({}).optional() }),
   /** [DO7] [DO10] This socket no longer represents the chat. */
   z.object({ method: z.enum(["chat.offline", "chat.replaced"]), params: z.object({ chat: Id }) }),
 ]);

@@ -2,8 +2,8 @@ export interface MetricDefinition {
   readonly type: "counter" | "gauge" | "histogram";
   /** Base unit of the value, also in the name; null: a plain number. */
   readonly unit: "seconds" | "bytes" | "ratio" | "dollars" | null;
-  /** Subject: one machine, one workspace of a coordinator, or a coordinator's deployment. */
-  readonly source: "machine" | "workspace" | "deployment";
+  /** Subject: one machine, or one workspace of a coordinator. */
+  readonly source: "machine" | "workspace";
   /** Row of the dashboard. */
   readonly group: string;
   readonly help: string;

@@ -1,13 +1,13 @@
 import { metricsOfMachine, modelFamilies } from "./machine-metrics.ts";
 import type { MetricDefinition } from "./metric-definition.ts";
-import { metricsOfDeployment, metricsOfWorkspace } from "./workspace-metrics.ts";
+import { metricsOfWorkspace } from "./workspace-metrics.ts";
 
 export type { MetricDefinition } from "./metric-definition.ts";
 
 export const other = "other";
 
 /** The one declaration of all metrics: text, documentation, dashboards and alerts follow it. */
-export const metrics = { ...metricsOfMachine, ...metricsOfWorkspace, ...metricsOfDeployment } as const satisfies Record<
+export const metrics = { ...metricsOfMachine, ...metricsOfWorkspace } as const satisfies Record<
   string,
   MetricDefinition
 >;

@@ -136,18 +136,17 @@ export const stateOperations = {
     example: { after: 0 },
   }),
   /**
-   * Socket only: changes arrive as `state.changes` {watch, after, changes, revision}. `after` is
-   * the revision of the previous notification, at first of the watch; a client below it missed one
-   * and watches again from its own revision.
+   * Socket only: `state.changed` {watch} says that keys below the prefix have changed, for `$task/`
+   * and `$message/` that tasks or messages have. `state.changes` reads what.
    */
   "state.watch": operation("POST /state/watch", "observe", {
-    input: z.strictObject({ watch: Id, prefix: Prefix.default(""), after: counter }),
+    input: z.strictObject({ watch: Id, prefix: Prefix.default("") }),
     output: z.object({ watch: Id, revision: counter }),
-    errors: ["compacted", "quota_exceeded"],
-    summary: "Sends changes below a prefix to this socket.",
+    errors: ["quota_exceeded"],
+    summary: "Tells this socket of changes below a prefix.",
     isSocketOnly: true,
     effect: "read",
-    example: { watch: "w1", after: 0 },
+    example: { watch: "w1" },
   }),
   "state.unwatch": operation("POST /state/unwatch", "observe", {
     input: z.strictObject({ watch: Id }),

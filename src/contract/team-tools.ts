@@ -85,8 +85,6 @@ export const teamTools = {
       ...answer,
       /** task, isNew, type, payload, attempt, progress, checkpoint, inputs, remainingMs */
       task: some.nullable(),
-      /** Fields without a task: type, tasks, waitsFor [{task, state}], needs, dueInMs */
-      waiting: items.optional(),
     }),
   },
   shim_report: {

@@ -220,22 +220,4 @@ const coordinatorMetrics = {
   },
 } as const satisfies Record<string, MetricDefinition>;
 
-const deployment = { source: "deployment" } as const;
-
-export const metricsOfDeployment = {
-  shim_quarantined_messages: {
-    ...gauge,
-    ...deployment,
-    group: "Deployment",
-    help: "Messages of the queues that cannot be read (100 at most, kept for 30 days).",
-  },
-  shim_quarantined_age_seconds: {
-    ...age,
-    ...deployment,
-    group: "Deployment",
-    help: "Time since the oldest and the newest of them came; 0 where there is none.",
-    labels: { message: ["oldest", "newest"] },
-  },
-} as const satisfies Record<string, MetricDefinition>;
-
 export const metricsOfWorkspace = { ...teamMetrics, ...taskMetrics, ...coordinatorMetrics } as const;

@@ -1,5 +1,4 @@
 import type { CallError } from "../contract/errors.ts";
-import type { Message } from "../contract/messages.ts";
 import type { Json } from "../contract/json.ts";
 import type { CallInput } from "../contract/operations.ts";
 import type { Entry } from "../contract/state.ts";
@@ -7,7 +6,7 @@ import type { Self } from "../contract/values.ts";
 import { fullJitter } from "../shared/backoff.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { LocalCalls } from "../runtime/local-calls.ts";
-import type { Call, HintKind, OnChanges } from "./coordinator-client.ts";
+import type { Call, HintKind } from "./coordinator-client.ts";
 import { isToken, parseAddress } from "./edge/address.ts";
 import { Calls, type PrepareInput } from "./edge/calls.ts";
 import {
@@ -21,11 +20,8 @@ import { EdgeEvents, type ConnectionState, type EdgeEvent } from "./edge/events.
 import { Leases, type HeldLease, type HoldOptions, type LeadershipRequest, type LeaseRequest } from "./edge/leases.ts";
 import { sleep, within, type Platform } from "./edge/platform.ts";
 import { EdgeSockets } from "./edge/socket.ts";
-import { StateWatch, type WatchEvent, type WatchOptions } from "./edge/state-watch.ts";
+import { StateWatch, type OnChanges } from "./edge/state-watch.ts";
 import { LocalConnection } from "./local/local-connection.ts";
-
-/** [DO56] Hints at rows, by the prefix for which they are sent. */
-const rowHints: Readonly<Record<string, string>> = { "$task/": "tasks.changed", "$message/": "messages.changed" };
 
 export interface EdgeOptions {
   readonly edge: string;
@@ -148,43 +144,30 @@ export class WorkspaceClient {
     return self ? this.#leases.lead(self, request, options) : Promise.resolve(notRegistered("elections.campaign"));
   }
 
-  /** Survives interruptions; a failure is its last event. @returns ends it */
-  watch(options: WatchOptions, onEvent: (event: WatchEvent) => void): () => void {
+  /**
+   * Changes below a prefix, in order, over all interruptions; null: read everything again (first,
+   * and after a gap); empty: rows changed which are not state, such as tasks below `$task/`.
+   *
+   * @returns ends it
+   */
+  onChanges(prefix: string, onChanges: OnChanges): () => void {
     this.#connection.start();
     const deps = { platform: this.#platform, calls: this.#calls, connection: this.#connection, events: this.#events };
-    const watch = new StateWatch(deps, this.#calls.newId(), options, onEvent);
+    const watch = new StateWatch(deps, this.#calls.newId(), prefix, onChanges);
     return () => watch.close();
   }
 
   /**
-   * Changes below a prefix, in order; null: read everything again (first, and after a gap); empty:
-   * rows changed which are not state, such as tasks below `$task/`.
-   */
-  onChanges(prefix: string, onChanges: OnChanges): () => void {
-    const close = this.watch({ prefix }, (event) => {
-      // A snapshot lacks the coordinator's own keys: it only signals that changes were missed.
-      if (event.type !== "failed") onChanges(event.type === "changes" ? event.changes : null);
-    });
-    const stop = this.#events.on((event) => {
-      if (event.type === "notified" && event.notification.method === rowHints[prefix]) onChanges([]);
-    });
-    return () => {
-      stop();
-      close();
-    };
-  }
-
-  /**
-   * [EC22] A claim, a heartbeat or a pull reads what it is about, unless its message came with it.
+   * [EC22] A claim, a heartbeat or a pull reads what it is about.
    * @returns unsubscribes
    */
-  onHint(listener: (hint: HintKind, message?: Message) => void): () => void {
+  onHint(listener: (hint: HintKind) => void): () => void {
     return this.#events.on((event) => {
       if (event.type === "unread") listener("message");
       else if (event.type === "registered" || event.type === "changed") listener("any");
       else if (event.type !== "notified") return;
       else if (event.notification.method === "tasks.new") listener("task");
-      else if (event.notification.method === "messages.new") listener("message", event.notification.params.message);
+      else if (event.notification.method === "messages.new") listener("message");
     });
   }
 

@@ -1,11 +1,7 @@
 import type { CallError } from "../contract/errors.ts";
 import type { CallInput, CallName, OutputOf } from "../contract/operations.ts";
-import type { Change } from "../contract/state.ts";
 import type { Result } from "../shared/result.ts";
 import type { WorkspaceClient } from "./client.ts";
-
-/** Changes in order; null: read everything again; empty: rows changed that are not state. */
-export type OnChanges = (changes: readonly Change[] | null) => void;
 
 /** task: a task that may be free, or the end of one that the chat has; any: check everything. */
 export type HintKind = "task" | "message" | "any";

@@ -1,17 +1,6 @@
-/** Changed in memory first; the stored copy may lag behind ({@link Watches}). */
 export interface Watch {
   readonly id: string;
   readonly prefix: string;
-  /** Last revision compared; matching changes up to here were sent. */
-  compared: number;
-  /** Revision of the last frame. */
-  sent: number;
-  /** Acknowledged revision; all that was compared once the last frame is acknowledged. */
-  taken: number;
-  /** Unacknowledged characters; absent: 0. */
-  chars?: number;
-  /** Nothing is sent until the client watches again. */
-  isStalled: boolean;
 }
 
 export interface Credentials {

@@ -24,7 +24,6 @@ import { Outgoing } from "./outgoing.ts";
 import { LoadShedder } from "./load-shedding.ts";
 import { KeptRows } from "./kept-rows.ts";
 import { logProblem, withErrorBoundary } from "./log-problem.ts";
-import { MetricsHistory } from "./metrics-history.ts";
 import { migrateWorkspace } from "./migrate-workspace.ts";
 import { Requests, type CallAnswer } from "./requests.ts";
 import { close, Sockets } from "./sockets.ts";
@@ -40,11 +39,13 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #sql = new StorageSql(this.ctx.storage);
   readonly #outgoing = new Outgoing(() => crypto.randomUUID());
   readonly #throttle = new Throttle();
-  readonly #watches = new Watches(this.#sql, this.#outgoing, {
-    isSpent: (token) => this.#isSpent(token),
-    charge: (token, chars) => this.#throttle.charge(token, "usual", { chars, rows: 1, micros: 0 }),
+  readonly #watches: Watches = new Watches({
+    sql: this.#sql,
+    outgoing: this.#outgoing,
+    listOpen: () => this.#sockets.all(),
+    now: () => this.now(),
   });
-  readonly #sockets = new Sockets(this.ctx, this.#sql, this.#outgoing, this.#watches, () => this.now());
+  readonly #sockets: Sockets = new Sockets(this.ctx, this.#sql, this.#outgoing, this.#watches);
   readonly #tokenExpiry = new TokenExpiry(this.#sql);
   readonly #tokenRows = new KeptRows(this.#sql, "tokens", (id) => tokens.find({ sql: this.#sql }, id));
   readonly #alarm = new Alarm(this.ctx.storage);
@@ -82,14 +83,12 @@ export class ChatCoordinator extends DurableObject<Env> {
     size: () => this.size(),
     closeSocket: (socket, code, reason) => this.#connections.close(socket, code, reason),
   });
-  readonly #history = new MetricsHistory(this.#engine, this.#operations, this.ctx.id.name ?? "");
   readonly #requests = new Requests({
     sql: this.#sql,
     operations: this.#operations,
     engine: this.#engine,
     throttle: this.#throttle,
     load: this.#groupCommit.load,
-    watches: this.#watches,
     outgoing: this.#outgoing,
     connections: this.#connections,
   });
@@ -104,6 +103,7 @@ export class ChatCoordinator extends DurableObject<Env> {
       if (!this.#isCreated) return;
       migrateWorkspace(ctx.storage, this.#sql, this.now());
       await this.#alarm.load();
+      this.#watches.begin();
       this.#connections.closeExpired();
       this.#engine.run((tx) => ok(liveness.markLostConnections(tx, Number.MAX_SAFE_INTEGER)));
       this.#endEvent(0);
@@ -230,11 +230,6 @@ export class ChatCoordinator extends DurableObject<Env> {
     return this.#groupCommit.run(() => this.#connections.handleClosed(socket));
   }
 
-  #isSpent(token: string): boolean {
-    const { settings, now } = this.#engine.tx();
-    return this.#throttle.isSpent(token, settings.maxOperationsPerSecond, now);
-  }
-
   /**
    * [DO4] Sets the next alarm while anything is due, even after the last failed retry. A failure
    * does not end the event: setting an alarm would replace the runtime's retry with its backoff.
@@ -244,10 +239,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     this.#alarm.ring();
     if (!this.#isCreated) return;
     try {
-      // Before old changes are compacted: watch positions are in memory.
-      this.#sockets.notifyChanges();
       for (const error of this.#engine.sweep(sweepRows)) logProblem("a sweep failed", { error });
-      this.#history.record(this.env.METRICS);
       this.#endEvent(minPauseMs);
     } catch (error) {
       if ((info?.retryCount ?? 0) < 5) throw error;

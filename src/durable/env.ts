@@ -1,17 +1,13 @@
 import type { ChatCoordinator } from "./chat-coordinator.ts";
-import type { QueueQuarantine } from "./queue-quarantine.ts";
 
 export interface Env {
   readonly COORDINATOR: DurableObjectNamespace<ChatCoordinator>;
-  readonly QUARANTINE: DurableObjectNamespace<QueueQuarantine>;
   readonly DISPATCH: Queue<{ readonly workspace: string }>;
   /** Signs the tokens of every workspace. At least 32 characters. */
   readonly SHIM_SIGNING_SECRET: string;
   readonly SHIM_ADMIN_SECRET: string;
   readonly RATE_LIMITER?: RateLimit;
   readonly AUTH_FAILURE_LIMITER?: RateLimit;
-  /** Gets the samples of each scrape, and some at alarms. */
-  readonly METRICS?: AnalyticsEngineDataset;
   /** Grants and clients of OAuth; without it and an address OAuth is off. */
   readonly OAUTH_KV?: KVNamespace;
   /** Address of this deployment as clients reach it, such as `https://shim.example.com`. */

@@ -48,26 +48,25 @@ export class GroupCommit {
       }
     };
     this.#queued.push({ handle, at: this.#options.now() });
-    if (!this.#isCommitting) void this.#commit(null);
+    if (!this.#isCommitting) void this.#commit();
     return handled.promise;
   }
 
   #runEvent<T>(work: () => T, waitedMs: number): T {
-    const { event, storage, load, now } = this.#options;
-    const [before, startedAt] = [storage.written, now()];
+    const { event, storage, load } = this.#options;
+    const before = storage.written;
     load.beginEvent(waitedMs);
     const result = event(work);
-    if (storage.written > before) void this.#commit(startedAt);
+    if (storage.written > before) void this.#commit();
     return result;
   }
 
-  async #commit(startedAt: number | null): Promise<void> {
+  async #commit(): Promise<void> {
     this.#isCommitting = true;
-    const { synced, load, now } = this.#options;
+    const { synced, now } = this.#options;
     // A failed commit resets the object, so nothing waits for ever.
     await synced().catch(() => undefined);
     this.#isCommitting = false;
-    if (startedAt !== null) load.measure(now() - startedAt);
     const [oldest] = this.#queued;
     if (!oldest) return;
     const batch = this.#queued;

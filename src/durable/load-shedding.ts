@@ -10,10 +10,6 @@ const maxWaitMs = { postponable: 1_000, usual: 4_000 } as const;
 const msPerRequest = 0.1;
 const msPerRow = 1 / 160;
 const msPerChar = 1 / 25_000;
-/** Estimates below this say nothing about the speed of the machine. */
-const minMeasuredMs = 10;
-/** At this, too, an event that begins to refuse has done enough to be measured. */
-const maxSlowness = 20;
 const minRetryMs = 1_000;
 const maxRetryMs = 10_000;
 
@@ -24,8 +20,6 @@ const maxRetryMs = 10_000;
 export class LoadShedder {
   #waitedMs = 0;
   #doneMs = 0;
-  /** Time that events took, over their estimates. */
-  #slowness = 1;
   #refused = 0;
 
   beginEvent(waitedMs: number): void {
@@ -38,14 +32,8 @@ export class LoadShedder {
     this.#doneMs += requests * msPerRequest + chars * msPerChar + rows * msPerRow + micros / 1_000;
   }
 
-  /** @param tookMs of the last event with its commit */
-  measure(tookMs: number): void {
-    if (this.#doneMs < minMeasuredMs || tookMs <= 0) return;
-    this.#slowness = Math.min(maxSlowness, (this.#slowness + tookMs / this.#doneMs) / 2);
-  }
-
   refuse(name: string): Refusal | null {
-    if (this.#waitedMs + this.#doneMs * this.#slowness < maxWaitOf(name)) return null;
+    if (this.#waitedMs + this.#doneMs < maxWaitOf(name)) return null;
     this.#refused += 1;
     return {
       code: "overloaded",

@@ -51,7 +51,7 @@ export class Operations {
     if (refused) return err(refused);
     const actor = actorOf(bearer);
     // checkInput() has validated the input for this name; TypeScript cannot follow that.
-    if (name === "metrics") return this.sampleMetrics();
+    if (name === "metrics") return this.#sampleMetrics();
     if (!isEngineOperation(name)) return this.#hostOperations[name](input as never, actor, socket);
     return this.#options.engine.call(actor, name, input as never, (tx, result) => {
       if (name === "settings.set" || name === "epoch.raise") this.#options.engine.beginEvent();
@@ -91,12 +91,8 @@ export class Operations {
   }
 
   readonly #hostOperations: HostOperations = {
-    "state.watch": (input, _actor, socket) => {
-      const watched = socket ? this.#options.watches.watch(socket, input) : socketOnly("state.watch");
-      // The answer precedes the changes since.
-      if (watched.ok) this.#options.engine.tell({ kind: "changes" });
-      return watched;
-    },
+    "state.watch": (input, _actor, socket) =>
+      socket ? this.#options.watches.watch(socket, input) : socketOnly("state.watch"),
     "state.unwatch": (input, _actor, socket) =>
       socket ? ok(this.#options.watches.unwatch(socket, input)) : socketOnly("state.unwatch"),
     "tokens.create": () => err({ code: "bad_input", message: "tokens are created over HTTP" }),
@@ -113,7 +109,7 @@ export class Operations {
   };
 
   /** [OB5] Kept for ten seconds: however many scrape, the object reads the rows once. */
-  sampleMetrics(): Result<OutputOf<"metrics">, Refusal> {
+  #sampleMetrics(): Result<OutputOf<"metrics">, Refusal> {
     const { now } = this.#options.engine.tx();
     if (this.#sampled && isWithin(now - this.#sampled.at, keepSamplesMs)) return ok({ samples: this.#sampled.samples });
     return this.#options.engine.run((tx) => {

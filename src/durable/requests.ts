@@ -17,7 +17,6 @@ import { canRollBack } from "./sockets.ts";
 import type { StorageSql } from "./storage-sql.ts";
 import type { Share, Throttle } from "./throttle.ts";
 import { rollbackSignal, type EngineHost } from "../coordination/engine-host.ts";
-import type { Watches } from "./watches.ts";
 
 interface RequestsOptions {
   readonly sql: StorageSql;
@@ -25,7 +24,6 @@ interface RequestsOptions {
   readonly engine: EngineHost;
   readonly throttle: Throttle;
   readonly load: LoadShedder;
-  readonly watches: Watches;
   readonly outgoing: Outgoing;
   readonly connections: Connections;
 }
@@ -174,9 +172,8 @@ export class Requests {
   }
 
   #receive(socket: WebSocket, { method, params }: RpcRequest): null {
-    const { watch, revision, mark, chat } = params as Receipt;
-    if (method === watchAckMethod) this.#options.watches.taken(socket, watch, revision);
-    else if (method === leaveMethod) this.#options.connections.leave(socket, String(chat));
+    const { mark, chat } = params as Receipt;
+    if (method === leaveMethod) this.#options.connections.leave(socket, String(chat));
     else this.#options.outgoing.read(socket, mark);
     return null;
   }
@@ -214,18 +211,14 @@ const tooLong: Refusal = {
   message: `the answers before this one have ${maxAnswerChars} characters; this request was not run: send it in another frame`,
 };
 
-const watchAckMethod = "state.watch-ack";
-
 /** Report of a client on its side of a connection; it has no answer. */
 interface Receipt {
-  readonly watch?: unknown;
-  readonly revision?: unknown;
   readonly mark?: unknown;
   readonly chat?: unknown;
 }
 
 function isReceipt({ method }: RpcRequest): boolean {
-  return method === watchAckMethod || method === flowReadMethod || method === leaveMethod;
+  return method === flowReadMethod || method === leaveMethod;
 }
 
 /** Nothing is checked of a request that is refused. */

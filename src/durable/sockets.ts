@@ -11,9 +11,7 @@ import { err, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import { attach, attachmentOf } from "./attachments.ts";
 import type { Outgoing } from "./outgoing.ts";
-import type { StorageSql } from "./storage-sql.ts";
 import type { Watches } from "./watches.ts";
-import { findCarried } from "../coordination/messages/messages.ts";
 
 /** State lives in the sockets' attachments, which outlive a hibernation. */
 export class Sockets implements Presence {
@@ -24,16 +22,9 @@ export class Sockets implements Presence {
   /** The connection that represents each chat; null: unknown since the start. */
   #bound: Map<string, WebSocket> | null = null;
   readonly #syncHintedAt = new WeakMap<WebSocket, number>();
-  readonly #tableHints: TableHints;
 
-  constructor(ctx: DurableObjectState, sql: StorageSql, outgoing: Outgoing, watches: Watches, now: () => number) {
+  constructor(ctx: DurableObjectState, sql: Sql, outgoing: Outgoing, watches: Watches) {
     this.#ctx = ctx;
-    this.#tableHints = new TableHints({
-      writesTo: (table) => sql.writesTo(table),
-      send: (prefix, text) => this.#sendToWatchers(prefix, text),
-      now,
-      setTimer: (work, ms) => void setTimeout(work, ms),
-    });
     this.#sql = sql;
     this.#outgoing = outgoing;
     this.#watches = watches;
@@ -104,22 +95,15 @@ export class Sockets implements Presence {
 
   /** Runs after a commit. A closed connection finds what it missed by asking. */
   notify(hints: readonly Hint[], tx: () => Tx): void {
-    if (hints.some(({ kind }) => kind === "changes")) this.notifyChanges();
-    const messageHints = new MessageHints(this.#outgoing, tx);
+    this.#watches.notify(hints.some(({ kind }) => kind === "changes"));
     for (const hint of hints) {
       if (hint.kind === "lease") this.#send(hint.chat, "lease.granted", { resource: hint.resource });
-      if (hint.kind === "message") this.#notifyMessage(hint, messageHints);
+      if (hint.kind === "message")
+        for (const chat of hint.chat === null ? this.#listReceivers(hint.topic) : [hint.chat])
+          this.#send(chat, "messages.new");
       if (hint.kind === "task") this.#send(hint.chat, "tasks.new");
       if (hint.kind === "sync") this.#notifySync(hint, tx().now);
       if (hint.kind === "offline") this.#endIfOffline(hint.chat);
-    }
-    this.#tableHints.notify();
-  }
-
-  #notifyMessage({ chat, topic }: Extract<Hint, { kind: "message" }>, messageHints: MessageHints): void {
-    for (const receiver of chat === null ? this.#listReceivers(topic) : [chat]) {
-      const socket = this.#find(receiver);
-      if (socket) messageHints.send(socket, receiver);
     }
   }
 
@@ -157,14 +141,6 @@ export class Sockets implements Presence {
   listOfToken(id: string): WebSocket[] {
     return this.#open(`token:${id}`);
   }
-
-  #sendToWatchers(prefix: string, text: string): void {
-    for (const socket of this.#watches.listOf(prefix, () => this.#open())) this.#outgoing.send(socket, text);
-  }
-
-  notifyChanges(): void {
-    this.#watches.notify(() => this.#open());
-  }
 }
 
 /** [DO7] Whether the connection can represent one more chat. */
@@ -197,94 +173,5 @@ export function close(socket: WebSocket, code: number, reason: string): void {
     socket.close(code, reason);
   } catch {
     // Closed already.
-  }
-}
-
-/** Chats per event whose unread messages are read for a hint. */
-const maxLookups = 100;
-
-/** [DO15] [MS34] The hints of one event; each chat's unread messages are read once. */
-export class MessageHints {
-  readonly #outgoing: Outgoing;
-  readonly #tx: () => Tx;
-  readonly #texts = new Map<string, string>();
-
-  constructor(outgoing: Outgoing, tx: () => Tx) {
-    this.#outgoing = outgoing;
-    this.#tx = tx;
-  }
-
-  send(socket: WebSocket, chat: string): void {
-    this.#outgoing.send(socket, this.#outgoing.isBehind(socket) ? plainHint(chat) : this.#textFor(chat));
-  }
-
-  #textFor(chat: string): string {
-    const known = this.#texts.get(chat);
-    if (known !== undefined || this.#texts.size === maxLookups) return known ?? plainHint(chat);
-    const message = findCarried(this.#tx(), chat);
-    const text = message ? notificationFrame("messages.new", { chat, message }) : plainHint(chat);
-    this.#texts.set(chat, text);
-    return text;
-  }
-}
-
-function plainHint(chat: string): string {
-  return notificationFrame("messages.new", { chat });
-}
-
-/** Tables of which connections hear, by the prefix that they watch for it. */
-const hinted = [
-  { table: "tasks", prefix: "$task/", text: notificationFrame("tasks.changed", {}) },
-  { table: "messages", prefix: "$message/", text: notificationFrame("messages.changed", {}) },
-  { table: "inboxes", prefix: "$message/", text: notificationFrame("messages.changed", {}) },
-] as const;
-
-const everyMs = 1_000;
-
-interface TableHintsOptions {
-  readonly writesTo: (table: string) => number;
-  /** Sends to the connections that watch the prefix. */
-  readonly send: (prefix: string, text: string) => void;
-  readonly now: () => number;
-  readonly setTimer: (work: () => void, ms: number) => void;
-}
-
-/**
- * [DO56] At most one hint of each kind a second, without a row. The timer runs for at most a second
- * after a write, so it keeps no idle object awake.
- */
-export class TableHints {
-  readonly #options: TableHintsOptions;
-  readonly #known = new Map<string, number>();
-  #sentAt = 0;
-  #isTimerSet = false;
-
-  constructor(options: TableHintsOptions) {
-    this.#options = options;
-  }
-
-  /** Runs after each commit. */
-  notify(): void {
-    if (this.#isTimerSet || !hinted.some(({ table }) => this.#hasChanged(table))) return;
-    const { now, setTimer } = this.#options;
-    const sinceMs = now() - this.#sentAt;
-    if (!isWithin(sinceMs, everyMs)) return this.#send();
-    this.#isTimerSet = true;
-    setTimer(() => {
-      this.#isTimerSet = false;
-      this.#send();
-    }, everyMs - sinceMs);
-  }
-
-  #hasChanged(table: string): boolean {
-    return this.#options.writesTo(table) > (this.#known.get(table) ?? 0);
-  }
-
-  #send(): void {
-    const { now, send, writesTo } = this.#options;
-    this.#sentAt = now();
-    const changed = hinted.filter(({ table }) => this.#hasChanged(table));
-    for (const { table } of changed) this.#known.set(table, writesTo(table));
-    for (const [text, prefix] of new Map(changed.map((one) => [one.text, one.prefix]))) send(prefix, text);
   }
 }

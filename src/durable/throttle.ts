@@ -68,10 +68,6 @@ export class Throttle {
     if (level) level[share] -= operationsPerLimit;
   }
 
-  isSpent(token: string, perSecond: number, now: number): boolean {
-    return this.#level(token, perSecond, now).usual <= 0;
-  }
-
   /** [DO24] Counts a refused frame. @returns whether the token ignores its refusals */
   isFlooding(token: string, chars: number): boolean {
     const level = this.#levels.get(token);

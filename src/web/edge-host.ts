@@ -23,12 +23,7 @@ const pingMs = 30_000;
 const retryMs = { base: 2_000, most: 60_000 };
 /** Announced by the coordinator; of tasks and messages it only says that some have changed. */
 const watched = ["$chat/", "$file/", "$leader/", "$task/", "$message/"];
-const changedBy: Readonly<Record<string, Parameters<OnChange>[0]>> = {
-  "state.changes": "team",
-  "tasks.changed": "tasks",
-  "messages.changed": "messages",
-  resync: "all",
-};
+const changedBy: Readonly<Record<string, Parameters<OnChange>[0]>> = { task: "tasks", message: "messages" };
 
 /** The workspace that a token names; null: it is no token. */
 export function workspaceOf(token: string): string | null {
@@ -133,13 +128,13 @@ function followSocket(socket: WebSocket, onChange: OnChange, onState: OnState): 
     isOpen = true;
     onState(true);
     onChange("all");
-    send(socket, "health", {}, 1);
+    for (const prefix of watched) send(socket, "state.watch", { watch: prefix.slice(1, -1), prefix }, 1);
   });
   socket.addEventListener("message", ({ data }) => {
     const frame = (typeof data === "string" && data.startsWith("{") ? JSON.parse(data) : {}) as Frame;
-    const part = changedBy[frame.method ?? ""];
-    if (part) onChange(part);
-    handleFrame(socket, frame);
+    const { mark, watch = "" } = frame.params ?? {};
+    if (frame.method === "state.changed") onChange(changedBy[watch] ?? "team");
+    if (frame.method === "flow.mark") send(socket, "flow.read", { mark });
   });
   socket.addEventListener("close", () => {
     clearInterval(ping);
@@ -149,24 +144,11 @@ function followSocket(socket: WebSocket, onChange: OnChange, onState: OnState): 
   return promise;
 }
 
-function handleFrame(socket: WebSocket, { id, method, result, params = {} }: Frame): void {
-  const { mark, watch, revision } = params;
-  if (id === 1)
-    for (const prefix of watched)
-      send(socket, "state.watch", { watch: prefix.slice(1, -1), prefix, after: result?.revision ?? 0 }, 2);
-  else if (method === "flow.mark") send(socket, "flow.read", { mark });
-  else if (method === "state.changes") send(socket, "state.watch-ack", { watch, revision });
-  // Changes were missed: the watches begin again from now.
-  else if (method === "resync") send(socket, "health", {}, 1);
-}
-
 function send(socket: WebSocket, method: string, params: object, id?: number): void {
   socket.send(JSON.stringify({ jsonrpc: "2.0", method, params, ...(id === undefined ? {} : { id }) }));
 }
 
 interface Frame {
-  readonly id?: number;
   readonly method?: string;
-  readonly result?: { readonly revision?: number };
-  readonly params?: { readonly mark?: string; readonly watch?: string; readonly revision?: number };
+  readonly params?: { readonly mark?: string; readonly watch?: string };
 }

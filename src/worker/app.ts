@@ -12,14 +12,11 @@ import {
   requireDeploymentAdmin,
   authenticate,
   coordinatorOf,
-  quarantineOf,
   type AppBindings,
   type Caller,
   type AppContext,
 } from "./callers.ts";
-import { openApi } from "./open-api.ts";
 import { check, NewWorkspace, readBody, readQuery } from "./inputs.ts";
-import { writeDataPoints } from "../durable/metrics-history.ts";
 import {
   allowListedOrigins,
   handleMcp,
@@ -32,8 +29,6 @@ import {
 import { mcpPath } from "./oauth-server.ts";
 import { authenticatePage, giveTicket } from "./tickets.ts";
 import * as tokens from "./tokens.ts";
-import type { Sample } from "../contract/metrics.ts";
-import type { QuarantinedMessage } from "../durable/queue-quarantine.ts";
 
 const base = "/v1/workspaces/:workspace";
 
@@ -55,9 +50,7 @@ app.notFound((context) =>
 
 app.use((context, next) => storeNothing(context, next));
 app.use((context, next) => onlyLoopbackHosts(context, next));
-app.get("/health", (context) => health(context));
-app.get("/metrics", (context) => scrapeDeployment(context));
-app.get("/openapi.json", () => Response.json(openApi()));
+app.get("/health", () => Response.json({ protocol: protocolVersion, oldestProtocol: oldestProtocolVersion }));
 app.use(mcpPath, (context, next) => onlyListedOrigins(context, next), allowListedOrigins);
 app.all(mcpPath, limitBody(), (context) => handleMcp(context));
 for (const path of [resourceMetadataPath, `${resourceMetadataPath}${mcpPath}`]) {
@@ -78,15 +71,6 @@ function limitBody({
 }: Pick<Operation, "maxBodyBytes"> = {}): MiddlewareHandler {
   const tooLarge: Refusal = { code: "too_large", message: `a body has at most ${maxSize} bytes` };
   return bodyLimit({ maxSize, onError: () => errorResponse(tooLarge) });
-}
-
-/** [QU7] Deployment admins also get the quarantined queue messages. */
-async function health(context: AppContext): Promise<Response> {
-  const versions = { protocol: protocolVersion, oldestProtocol: oldestProtocolVersion };
-  if (context.req.header("authorization") === undefined) return Response.json(versions);
-  const admin = await requireDeploymentAdmin(context);
-  if (admin.ok) return Response.json({ ...versions, quarantine: await quarantineOf(context.env).list() });
-  return admin.error.code === "unauthenticated" ? Response.json(versions) : errorResponse(admin.error);
 }
 
 /** [WO1] Only for the holder of the deployment's admin secret. */
@@ -135,19 +119,10 @@ async function answer({ stub, credentials }: Caller, name: OperationName, input:
 async function scrape(context: AppContext): Promise<Response> {
   const caller = await authenticate(context);
   if (!caller.ok) return errorResponse(caller.error);
-  const { stub, credentials, workspace } = caller.value;
+  const { stub, credentials } = caller.value;
   const result = await stub.call(credentials, "metrics", {});
   if (!result.ok) return errorResponse(result.error);
   const { samples } = JSON.parse(result.value) as OutputOf<"metrics">;
-  writeDataPoints(context.env.METRICS, workspace, samples);
-  return new Response(await toExposition(samples), { headers: { "content-type": contentType } });
-}
-
-/** [OB14] Metrics that belong to no workspace. */
-async function scrapeDeployment(context: AppContext): Promise<Response> {
-  const admin = await requireDeploymentAdmin(context);
-  if (!admin.ok) return errorResponse(admin.error);
-  const samples = quarantineSamples(await quarantineOf(context.env).list());
   return new Response(await toExposition(samples), { headers: { "content-type": contentType } });
 }
 
@@ -217,17 +192,4 @@ async function onlyLoopbackHosts(context: AppContext, next: Next): Promise<Respo
     });
   }
   return next();
-}
-
-function quarantineSamples(messages: readonly Pick<QuarantinedMessage, "ageMs">[]): Sample[] {
-  const ages = messages.map(({ ageMs }) => ageMs);
-  return [
-    { name: "shim_quarantined_messages", labels: {}, value: ages.length },
-    ageSample("oldest", Math.max(0, ...ages)),
-    ageSample("newest", ages.length === 0 ? 0 : Math.min(...ages)),
-  ];
-}
-
-function ageSample(message: "oldest" | "newest", ms: number): Sample {
-  return { name: "shim_quarantined_age_seconds", labels: { message }, value: ms / 1_000 };
 }

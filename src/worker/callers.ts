@@ -5,7 +5,6 @@ import { oldestProtocolVersion, protocolVersion } from "../contract/protocol.ts"
 import type { Credentials } from "../durable/attachments.ts";
 import type { ChatCoordinator } from "../durable/chat-coordinator.ts";
 import type { Env } from "../durable/env.ts";
-import type { QueueQuarantine } from "../durable/queue-quarantine.ts";
 import { logProblem } from "../durable/log-problem.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { unauthenticated } from "./error-response.ts";
@@ -125,10 +124,6 @@ export function coordinatorOf(context: AppContext, workspace: string): DurableOb
 /** The runtime routes by Host, so it names this deployment. */
 export function ownOrigin({ req }: AppContext): string {
   return `${new URL(req.url).protocol}//${req.header("host")}`;
-}
-
-export function quarantineOf({ QUARANTINE }: Pick<Env, "QUARANTINE">): DurableObjectStub<QueueQuarantine> {
-  return QUARANTINE.getByName("messages");
 }
 
 export function readBearerToken(context: Pick<AppContext, "req">): string | null {

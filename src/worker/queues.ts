@@ -3,7 +3,6 @@ import { Workspace } from "../contract/workspaces.ts";
 import { messageOf } from "../shared/error.ts";
 import type { Env } from "../durable/env.ts";
 import { logProblem } from "../durable/log-problem.ts";
-import { quarantineOf } from "./callers.ts";
 
 const Token = z.object({ workspace: Workspace });
 
@@ -16,15 +15,13 @@ const failedSeconds = 2;
 /** [QU3] Acknowledges a message only after the object of its workspace has answered. */
 export async function consume(batch: MessageBatch, env: Env): Promise<void> {
   const groups = new Map<string, Message[]>();
-  const unreadable: Message[] = [];
   for (const message of batch.messages) {
     const token = Token.safeParse(message.body);
     if (token.success) groups.set(token.data.workspace, [...(groups.get(token.data.workspace) ?? []), message]);
-    else unreadable.push(message);
+    else drop(message, batch.queue);
   }
   const isDead = batch.queue === deadLetterQueue;
-  const dispatches = [...groups].map(([workspace, messages]) => dispatchWorkspace(env, workspace, messages, isDead));
-  await Promise.all([...dispatches, quarantine(env, batch.queue, unreadable)]);
+  await Promise.all([...groups].map(([workspace, messages]) => dispatchWorkspace(env, workspace, messages, isDead)));
 }
 
 async function dispatchWorkspace(
@@ -44,21 +41,13 @@ async function dispatchWorkspace(
   }
 }
 
-/** [QU4] [QU7] Redelivered only if quarantining fails. */
-async function quarantine(env: Env, queue: string, messages: readonly Message[]): Promise<void> {
-  if (messages.length === 0) return;
-  const unreadable = messages.map(({ id, body }) => ({ id, queue, body: formatBody(body) }));
-  for (const one of unreadable) logProblem("a queue message cannot be read", one);
-  try {
-    await quarantineOf(env).keep(unreadable);
-    for (const message of messages) message.ack();
-  } catch (error) {
-    logProblem("messages were not set aside", { queue, error: messageOf(error) });
-    for (const message of messages) message.retry({ delaySeconds: failedSeconds });
-  }
-}
-
 const maxShownChars = 500;
+
+/** [QU4] No task is lost by it: a message only reminds a workspace to dispatch. */
+function drop(message: Message, queue: string): void {
+  logProblem("a queue message cannot be read", { id: message.id, queue, body: formatBody(message.body) });
+  message.ack();
+}
 
 /** A body may hold what JSON cannot: a cycle, a bigint. */
 function formatBody(body: unknown): string {

@@ -3,5 +3,4 @@ import { app } from "./app.ts";
 import { consume } from "./queues.ts";
 
 export { ChatCoordinator } from "../durable/chat-coordinator.ts";
-export { QueueQuarantine } from "../durable/queue-quarantine.ts";
 export default { fetch: app.fetch, queue: consume } satisfies ExportedHandler<Env>;

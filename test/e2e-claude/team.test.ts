@@ -1,27 +1,18 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";
 import * as files from "#src/local-mcp/team/reservation-table.ts";
-import * as news from "#src/local-mcp/sessions/news.ts";
+import type { Sql } from "#src/shared/sql.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
 import { call, ClaudeRig, endless, endlessTool, kill, received, shimTool } from "#harness/claude/claude-rig.ts";
 
 /** Writes what an MCP process writes when it receives something. */
-function receive(rig: ClaudeRig, write: (sql: Parameters<typeof news.add>[0]) => void): void {
+function receive(rig: ClaudeRig, write: (sql: Sql) => void): void {
   const store = new Store({ path: rig.paths.database, driver: openNodeSqlite, now: Date.now });
   store.write(write);
   store.close();
 }
-
-const message = (text: string): news.News => ({
-  kind: "message",
-  id: 1,
-  from: "b-chat",
-  fromName: "write the lexer",
-  topic: null,
-  text,
-});
 
 it("[FI3] Claude Code does not edit a file that another chat has reserved in its checkout", async () => {
   const rig = new ClaudeRig();
@@ -49,20 +40,6 @@ it("[FI3] Claude Code does not edit a file that another chat has reserved in its
   expect(rig.shown(id).join()).toContain("The edit is allowed");
   const tools = rig.kinds(id).filter((kind) => kind.startsWith("tool"));
   expect(tools).toEqual(["tool_error", "tool_start", "tool_end"]);
-});
-
-it("[HO20] an idle Claude Code is woken by its messaging socket, and the turn that it starts gets the news @night", async () => {
-  const rig = new ClaudeRig();
-  mkdirSync(rig.paths.home);
-  writeFileSync(rig.paths.config, '{ "team": { "wake": "socket" } }');
-  const chat = await rig.typed("fix the parser", { steps: [{ text: "Fixed." }, { text: "Answered." }] });
-  const { id } = chat;
-  await rig.turns(id, 1);
-  receive(rig, (sql) => void news.add(sql, Date.now(), id, "1", message("Which grammar do you use?")));
-  await rig.turns(id, 2);
-  expect(received(chat.model, 1)).toContain("SHIM: news waits for this chat (1)");
-  expect(received(chat.model, 1)).toContain("Which grammar do you use?");
-  expect(rig.stored(id).journal.filter(({ entry }) => entry.kind === "prompt")).toHaveLength(1);
 });
 
 it("[FI3] [FI5] a file that one Claude Code has reserved is not edited by another, until the first is killed @night", async () => {

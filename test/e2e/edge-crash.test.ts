@@ -56,11 +56,8 @@ it(
 function copyOf(client: WorkspaceClient): { readonly keys: Map<string, unknown>; readonly problems: string[] } {
   const [keys, problems] = [new Map<string, unknown>(), [] as string[]];
   let last = 0;
-  client.watch({}, (event) => {
-    if (event.type === "failed") problems.push(event.error.message);
-    if (event.type === "snapshot") for (const { key, value: there } of event.entries) keys.set(key, there);
-    if (event.type !== "changes") return;
-    for (const { key, revision, value: next } of event.changes) {
+  client.onChanges("", (changes) => {
+    for (const { key, revision, value: next } of changes ?? []) {
       if (revision <= last) problems.push(`revision ${revision} came after ${last}`);
       last = revision;
       if (!key.startsWith("$")) keys.set(key, next);

@@ -25,7 +25,7 @@ it("[DO25] under frames with large answers the coordinator's memory is bounded, 
   expect(neighbourRefused).toEqual({});
 });
 
-it("[DO26] [DO28] a token opens no more sockets than it may, with idle watches on all of them @night", async () => {
+it("[DO26] [DO56] a token opens no more sockets than it may, with idle watches on all of them @night", async () => {
   const { tally, neighbourRefused } = await attacked("watches");
   expect(tally.opened).toBeLessThanOrEqual(200);
   expect(neighbourRefused).toEqual({});

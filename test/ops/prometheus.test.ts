@@ -41,7 +41,6 @@ async function allTargets(home: MachineHome, edge: EdgeRuntime): Promise<Targets
   return {
     "shim-machine": await machineTarget(home),
     "shim-workspace": await workspaceTarget(edge),
-    "shim-deployment": { url: `${edge.url}/metrics`, token: edge.adminSecret },
   };
 }
 

@@ -9,7 +9,7 @@ import { forget } from "#src/local-mcp/retention/forget.ts";
 import { migrations } from "#src/store/schema.ts";
 import * as notices from "#src/store/notices.ts";
 import { prune } from "#src/local-mcp/retention/retention.ts";
-import { consumeContinuation } from "#src/local-mcp/team/deliver-news.ts";
+import { teamContinuations } from "#src/store/team-tables.ts";
 import * as news from "#src/local-mcp/sessions/news.ts";
 import * as snapshotDrops from "#src/store/snapshot-drops.ts";
 import { addCheckpoint, addJournal, addSession, addSnapshot, column, plantRest } from "#harness/store/store-rows.ts";
@@ -129,7 +129,7 @@ export function storeUpkeepRules(driver: Driver): void {
         addCheckpoint(sql, { id: session, session });
         plantRest(sql, session, "x");
         news.add(sql, T0, session, "k", { kind: "notice", text: "x" });
-        consumeContinuation(sql, T0, session, 1);
+        teamContinuations.insert(sql, { session, at: T0 });
       }
     });
     const pruned = store.write((sql) => prune(sql, T0 + 1 + 30 * DAY, LIMITS, 1_000));

@@ -3,7 +3,6 @@ import { raisedEpoch } from "#src/coordination/kernel/meta.ts";
 import { numbersPerEpoch } from "#src/coordination/kernel/tx.ts";
 import { type Bug, soundClient, soundHost, soundOperator } from "./bug.ts";
 import { Client, skillsOf, type Surroundings } from "./client/client.ts";
-import type { Copy } from "./client/copy.ts";
 import { chatName } from "./client/message-acts.ts";
 import { LeaseBeliefs, TaskBeliefs } from "./beliefs.ts";
 import { Front } from "./host/front.ts";
@@ -45,8 +44,6 @@ export class World {
   readonly clients = new Set<Client>();
   readonly size: Size;
   readonly around: Surroundings;
-  /** Of the newest process of each chat. */
-  readonly #copies = new Map<string, Copy>();
   /** Those that take part in the present event. */
   readonly #touched = new Set<Client>();
   readonly operator: typeof soundOperator;
@@ -153,9 +150,7 @@ export class World {
         skills: skillsOf(place),
       },
       this.around,
-      rng.chance(0.5) ? (this.#copies.get(chatName(place)) ?? null) : null,
     );
-    this.#copies.set(chatName(place), client.copy);
     this.clients.add(client);
     return client;
   }

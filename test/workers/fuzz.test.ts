@@ -117,7 +117,7 @@ const frames = fc.array(
     fc.record({
       jsonrpc: fc.constantFrom("2.0", "2.0", "2.0", "2.0", "1.0"),
       id: fc.constantFrom<unknown>(1, "a", 0, null, {}),
-      method: fc.constantFrom(method, method, method, "__proto__", "state.watch-ack"),
+      method: fc.constantFrom(method, method, method, "__proto__", "flow.read"),
       params: inputsOf(method),
     }),
   ),
@@ -130,7 +130,7 @@ type Sent = Readonly<Record<"jsonrpc" | "id" | "method", unknown>>;
 function idOf({ jsonrpc, id, method }: Sent): unknown[] {
   const isRequest = jsonrpc === "2.0" && (id === null || typeof id !== "object");
   if (!isRequest) return [null];
-  return id === null || method === "state.watch-ack" ? [] : [id];
+  return id === null || method === "flow.read" ? [] : [id];
 }
 
 function checkAnswers(sent: readonly Sent[], answers: readonly Message[]): void {

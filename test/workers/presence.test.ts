@@ -13,15 +13,15 @@ async function statusOf(workspace: TestWorkspace, chat: string): Promise<[string
 
 it("[DO2] a ping does not wake the object, and connections survive its sleep", async ({ workspace }) => {
   const { connection, self } = await workspace.join("c1");
-  await connection.ask("state.watch", { watch: "w", prefix: "a/", after: 0 });
+  await connection.ask("state.watch", { watch: "w", prefix: "a/" });
   await evictDurableObject(workspace.stub, { webSockets: "hibernate" });
   connection.send(pingText);
   expect(await connection.text()).toBe(pongText);
   // Only a running object can be evicted.
   await expect(evictDurableObject(workspace.stub)).rejects.toThrow();
 
-  const { version } = await workspace.ask("state.set", { key: "a/1", value: "x" });
-  expect(await connection.next()).toMatchObject({ method: "state.changes", params: { watch: "w", revision: version } });
+  await workspace.ask("state.set", { key: "a/1", value: "x" });
+  expect(await connection.next()).toMatchObject({ method: "state.changed", params: { watch: "w" } });
   expect(await statusOf(workspace, "c1")).toEqual(["idle", null, true]);
   expect(await workspace.ask("health", {})).toMatchObject({ sockets: 1, chats: 1 });
   expect(await workspace.rows(grace, "c1")).toEqual([{ isConnected: 1, graceUntil: null }]);

@@ -1,8 +1,8 @@
-import { createExecutionContext, createMessageBatch, getQueueResult, runInDurableObject } from "cloudflare:test";
-import { afterEach, expect, onTestFinished, vi } from "vitest";
+import { createExecutionContext, createMessageBatch, getQueueResult } from "cloudflare:test";
+import { afterEach, expect, vi } from "vitest";
 import worker from "#src/worker/worker-entry.ts";
 import { deadLetterQueue } from "#src/worker/queues.ts";
-import { bearer, bindings, it, request, TestWorkspace } from "./support.ts";
+import { bindings, it, TestWorkspace } from "./support.ts";
 
 afterEach(() => void vi.restoreAllMocks());
 
@@ -71,74 +71,6 @@ it("[QU4] a message that cannot be read is logged and not delivered a second tim
   const handed = await hand("shim-dispatch", ["junk", { workspace: "No Name" }, null, undefined, 1n, circle]);
   expect(handed).toEqual({ acked: ["0", "1", "2", "3", "4", "5"], retried: [] });
   expect(log).toHaveBeenCalledTimes(6);
-});
-
-interface DeploymentHealth {
-  readonly protocol: number;
-  readonly quarantine?: readonly { id: string; queue: string; body: string; ageMs: number }[];
-}
-
-async function health(secret?: string): Promise<DeploymentHealth> {
-  const answer = await request("/health", secret === undefined ? {} : { headers: bearer(secret) });
-  return answer.json();
-}
-
-async function quarantined(): Promise<string[]> {
-  const { quarantine } = await health(bindings.SHIM_ADMIN_SECRET);
-  return (quarantine ?? []).map(({ id }) => id);
-}
-
-/** As no test before it has left it. */
-async function empty(): Promise<void> {
-  await runInDurableObject(bindings.QUARANTINE.getByName("messages"), (_quarantine, { storage }) =>
-    storage.sql.exec("DELETE FROM messages").toArray(),
-  );
-}
-
-it("[QU7] what cannot be read is kept once, and health shows it to who has the deployment's secret only", async () => {
-  vi.spyOn(console, "error").mockImplementation(() => undefined);
-  await empty();
-  const workspace = await TestWorkspace.create();
-  await hand("shim-dispatch", [{ workspace: workspace.name }, { workspace: "No Name" }, 1n]);
-  await hand("shim-dispatch", ["again", { workspace: "No Name" }]);
-  await hand(deadLetterQueue, [["x".repeat(1_000)]]);
-  const { quarantine, protocol } = await health(bindings.SHIM_ADMIN_SECRET);
-  expect(protocol).toBe(1);
-  expect(quarantine).toMatchObject([
-    { id: "0", queue: deadLetterQueue, body: `["${"x".repeat(498)}`, ageMs: expect.any(Number) as number },
-    { id: "0", queue: "shim-dispatch", body: '"again"' },
-    { id: "2", queue: "shim-dispatch", body: "[object BigInt], which JSON cannot show" },
-    { id: "1", queue: "shim-dispatch", body: '{"workspace":"No Name"}' },
-  ]);
-  for (const secret of [undefined, "wrong", workspace.token]) {
-    expect(await health(secret)).toEqual({ protocol: 1, oldestProtocol: 1 });
-  }
-});
-
-it("[QU7] the newest hundred are kept, for 30 days", async () => {
-  vi.spyOn(console, "error").mockImplementation(() => undefined);
-  await empty();
-  await hand(
-    "shim-dispatch",
-    Array.from({ length: 250 }, (_, n) => n),
-  );
-  const kept = await quarantined();
-  expect([kept.length, kept[0], kept.at(-1)]).toEqual([100, "249", "150"]);
-  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 30 * 86_400_000 });
-  onTestFinished(() => void vi.useRealTimers());
-  expect(await quarantined()).toEqual([]);
-});
-
-it("[QU7] where it cannot be kept it comes again, and tokens of the same batch are looked at", async () => {
-  vi.spyOn(console, "error").mockImplementation(() => undefined);
-  const quarantine = bindings.QUARANTINE.getByName("messages");
-  const run = (statement: string): Promise<unknown> =>
-    runInDurableObject(quarantine, (_quarantine, { storage }) => storage.sql.exec(statement).toArray());
-  await run("ALTER TABLE messages RENAME TO gone");
-  onTestFinished(async () => void (await run("ALTER TABLE gone RENAME TO messages")));
-  const workspace = await TestWorkspace.create();
-  const handed = await hand("shim-dispatch", ["junk", { workspace: workspace.name }]);
-  expect(handed).toEqual({ acked: ["1"], retried: ["0"] });
 });
 
 it("[QU11] a token that the queue has given up is in the audit log", async ({ workspace }) => {

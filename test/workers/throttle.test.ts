@@ -48,24 +48,6 @@ it("[DO23] [DO34] operations of a token are bounded, not those of others or rene
   expect(await workspace.refusal("state.get", { key: "k" }, token)).toBeNull();
 });
 
-it("[DO33] [DO32] watch messages count; a token over its share gets resync", async ({ workspace }) => {
-  const { token } = await workspace.tokenOf("observe");
-  const connection = await workspace.connect(token);
-  for (let n = 0; n < 16; n++) await connection.ask("state.watch", { watch: `w${n}`, prefix: "", after: 0 });
-  await workspace.ask("settings.set", { settings: slow });
-  for (let n = 0; n < 12; n++) await workspace.ask("state.set", { key: "k", value: n });
-  const methods: (string | undefined)[] = [];
-  connection.send({ jsonrpc: "2.0", id: 99, method: "chats.heartbeat", params: {} });
-  for (let message = await connection.next(); message.id !== 99; message = await connection.next())
-    methods.push(message.method);
-  expect(methods.filter((method) => method === "resync")).toHaveLength(16);
-  expect(methods.length).toBeLessThan(16 * 12);
-  expect(await connection.refusal("state.watch", { watch: "w0", prefix: "", after: 1 })).toBe("throttled");
-  wait(1_000);
-  await connection.ask("state.watch", { watch: "w0", prefix: "", after: 11 });
-  expect((await connection.next()).params?.["changes"]).toMatchObject([{ key: "k", value: 11 }]);
-});
-
 it("[DO93] a request beyond a limit counts as eleven operations, one within its limits as one", async ({
   workspace,
 }) => {

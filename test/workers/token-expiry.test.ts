@@ -13,8 +13,7 @@ async function aGuest(workspace: TestWorkspace): Promise<{ connection: Connectio
   const { incarnation } = await connection.ask("chats.register", aChat("c1"));
   const self = { chat: "c1", incarnation };
   await connection.ask("leases.acquire", { self, resource: "r", requestId: "q", isBound: true });
-  const { revision } = await connection.ask("health", {});
-  await connection.ask("state.watch", { watch: "w", prefix: "", after: revision });
+  await connection.ask("state.watch", { watch: "w", prefix: "" });
   return { connection, id, token };
 }
 

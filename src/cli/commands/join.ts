@@ -10,7 +10,6 @@ import { err, ok } from "../../shared/result.ts";
 import { exitCodes, wrongUsage, type CliResult, type CommandError } from "../answer.ts";
 import { requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
-import { readTextFile } from "../task-input.ts";
 import { tableView, type Lines } from "../views.ts";
 import { defineWork } from "../workspace-command.ts";
 
@@ -21,8 +20,6 @@ interface JoinOptions extends CommonOptions {
   readonly url?: string;
   readonly yes?: boolean;
   readonly import?: boolean;
-  readonly keep?: boolean;
-  readonly keyFile?: string;
   readonly sync?: boolean;
 }
 
@@ -31,7 +28,6 @@ export function addCommand(program: Command, cli: Cli): void {
     .command("join <workspace>")
     .description("join a workspace that machines share; token and key are read from stdin, a line each, or asked for")
     .option("--url <url>", "URL of the coordinator")
-    .option("--key-file <file>", "file with the key of the workspace")
     .option("--no-sync", "only coordinate: sessions and checkpoints stay on this machine");
   cli.define(addChoices(join), (options: JoinOptions, workspace: string) => joinWorkspace(cli, options, workspace));
   // [SY77]
@@ -55,38 +51,26 @@ export function addCommand(program: Command, cli: Cli): void {
 
 function addChoices(command: Command): Command {
   return command
-    .option("--import", "import this machine's earlier work: sessions, and tasks that have not started")
-    .option("--keep", "keep this machine's earlier work in its local files")
+    .option("--import", "also sync the sessions that this machine has from before")
     .option("-y, --yes", "do not ask");
 }
 
 async function joinWorkspace(cli: Cli, options: JoinOptions, workspace: string): Promise<CommandResult> {
-  const { url, keyFile, sync } = options;
+  const { url, sync, import: earlier } = options;
   if (url === undefined) return wrongUsage("give the coordinator: `shim join <workspace> --url <url>`.");
-  const choice = choiceOf(options);
-  if (!choice.ok) return choice;
-  const [token, line] = cli.io.isInteractive ? [] : (await cli.io.readInput()).trim().split(/\r?\n/);
-  const key = readCode(cli, keyFile, line);
-  if (!key.ok) return key;
-  const input = { url, workspace, ...omitUndefined({ sync, token: token?.trim(), key: key.value }), ...choice.value };
+  const [token, key] = cli.io.isInteractive ? [] : (await cli.io.readInput()).trim().split(/\r?\n/);
+  const input = { url, workspace, ...omitUndefined({ earlier, sync, token: token?.trim(), key: key?.trim() }) };
   const joined = await callWithAnswers(cli, "workspace.join", input, options);
   return joined.ok ? ok({ data: joined.value, text: joinedLines(joined.value) }) : joined;
 }
 
 async function createWorkspace(cli: Cli, options: JoinOptions, workspace: string): Promise<CommandResult> {
-  const { url = devUrl } = options;
-  const choice = choiceOf(options);
-  if (!choice.ok) return choice;
-  const input = { url, workspace, ...choice.value, ...omitUndefined({ secret: adminSecret(cli, url) }) };
+  const { url = devUrl, import: earlier } = options;
+  const input = { url, workspace, ...omitUndefined({ earlier, secret: adminSecret(cli, url) }) };
   const created = await callWithAnswers(cli, "workspace.create", input, options);
   if (!created.ok) return created;
   const next = "For another machine: `shim join token create --machine <name>`.";
   return ok({ data: created.value, text: [...joinedLines(created.value), next] });
-}
-
-function choiceOf({ import: isImported, keep }: JoinOptions): CliResult<{ readonly earlierWork?: "import" | "keep" }> {
-  if (isImported && keep) return wrongUsage("give --import or --keep, not both.");
-  return ok(isImported ? { earlierWork: "import" } : keep ? { earlierWork: "keep" } : {});
 }
 
 /** The development server's secret lies beside it; elsewhere only the environment has one. */
@@ -106,15 +90,12 @@ function isDevServer(text: string, ownPort: string | undefined): boolean {
   return ["127.0.0.1", "localhost", "[::1]"].includes(url.hostname) && [devPort, ownPort].includes(url.port);
 }
 
-function joinedLines({ workspace, machine, keyId, key, imported, kept }: MachineOutput<"workspace.join">): Lines {
-  const { tasks, schedules, leftSchedules } = imported;
+function joinedLines({ workspace, machine, keyId, key, stays }: MachineOutput<"workspace.join">): Lines {
+  const { tasks, schedules, keys } = stays;
   return [
     `This machine has joined ${workspace} as ${machine}.`,
-    tasks > 0 && `${tasks} open tasks were submitted there, and cancelled here.`,
-    schedules.length > 0 && `${pluralize(schedules.length, "schedule")} moved there.`,
-    ...leftSchedules.map(({ name, reason }) => `The schedule ${name} stays here, without times: ${reason}`),
-    kept.runningTasks > 0 && `${kept.runningTasks} running tasks continue here.`,
-    kept.keys > 0 && "State and messages of this machine stay in its own file.",
+    tasks + schedules + keys > 0 &&
+      `${pluralize(tasks, "open task")}, ${pluralize(schedules, "schedule")} and ${pluralize(keys, "key")} of state stay in this machine's own file, and wait there until \`shim join leave\`.`,
     ...(keyId === null ? ["Nothing is synced: this machine only coordinates."] : edgeVisibility),
     ...keyLines(key),
     keyId !== null && "`shim join sync` sends the local sessions now; open chats do it automatically.",
@@ -151,7 +132,6 @@ async function callWithAnswers<Name extends "workspace.adopt" | "workspace.creat
 const questions: Readonly<Record<string, { readonly field: string; readonly question: string }>> = {
   token_needed: { field: "token", question: "Token of this machine (shim_): " },
   key_needed: { field: "key", question: "Key of the workspace (shimkey-): " },
-  choice_needed: { field: "earlierWork", question: "import or keep? " },
 };
 
 async function ask(cli: Cli, error: CommandError, options: Confirmed): Promise<CliResult<object>> {
@@ -176,15 +156,10 @@ function addKey(join: Command, cli: Cli): void {
     const shown = refused ?? (await cli.call("workspace.key", {}));
     return shown.ok ? ok({ data: shown.value, text: keyLines(shown.value.key) }) : shown;
   });
-  const key = join
-    .command("key")
-    .description("set the workspace's key; it is read from stdin, or asked for")
-    .option("--key-file <file>", "file with the key of the workspace");
-  cli.define(key, async ({ keyFile }: JoinOptions) => {
-    const isRead = keyFile === undefined && !cli.io.isInteractive;
-    const code = readCode(cli, keyFile, isRead ? await cli.io.readInput() : undefined);
-    if (!code.ok) return code;
-    const adopted = await callWithAnswers(cli, "workspace.adopt", omitUndefined({ key: code.value }), {});
+  const key = join.command("key").description("set the workspace's key; it is read from stdin, or asked for");
+  cli.define(key, async () => {
+    const code = cli.io.isInteractive ? "" : (await cli.io.readInput()).trim();
+    const adopted = await callWithAnswers(cli, "workspace.adopt", code === "" ? {} : { key: code }, {});
     if (!adopted.ok) return adopted;
     const first = `This machine has key ${adopted.value.keyId} of the workspace.`;
     return ok({ data: adopted.value, text: [first, ...keyLines(adopted.value.key)] });
@@ -208,12 +183,6 @@ async function changeKey(cli: Cli, options: Confirmed): Promise<CommandResult> {
     "On the other machines: `shim join key`.",
   ];
   return ok({ data: changed.value, text });
-}
-
-/** A key is no argument: those are visible to others. */
-function readCode(cli: Cli, file: string | undefined, line = ""): CliResult<string | undefined> {
-  const text = file === undefined ? ok(line) : readTextFile(cli, file, "the key of the workspace", 1_000);
-  return text.ok ? ok(text.value.trim() || undefined) : text;
 }
 
 function keyLines(code: string | null): string[] {

@@ -2,15 +2,14 @@ import { InvalidArgumentError, type Command } from "commander";
 import { Budget, Budgets, type BudgetChanges, type Usage } from "../../contract/budgets.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { defaultSettings, type Settings } from "../../contract/workspaces.ts";
-import type { FollowedChanges, Workspace } from "../../local-mcp/host/host.ts";
+import type { Workspace } from "../../local-mcp/host/host.ts";
 import { age, oneLine } from "../../shared/format.ts";
 import { pick } from "../../shared/json-fields.ts";
 import { ok } from "../../shared/result.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
 import { unknownKeyText } from "../../shared/unknown-key.ts";
-import { notFound, wrongUsage, type CliResult, type FailedResult } from "../answer.ts";
-import { revision, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
-import { safeJsonLine, safeText } from "../screen-text.ts";
+import { notFound, wrongUsage, type FailedResult } from "../answer.ts";
+import { type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { parseJson } from "../task-input.ts";
 import { recordLines, tableView, type Columns, type Shown } from "../views.ts";
 import { chatLabels, defineWork, type Work } from "../workspace-command.ts";
@@ -55,76 +54,6 @@ export function addState(team: Command, cli: Cli): void {
 
 function noKey(key: string): FailedResult {
   return notFound(`there is no key ${key}.`);
-}
-
-interface WatchOptions extends CommonOptions {
-  readonly from?: number;
-  readonly once?: boolean;
-}
-
-export function addWatch(team: Command, cli: Cli): void {
-  const command = team
-    .command("watch [prefix]")
-    .description("show changes of state, chats ($chat/) and leaders ($leader/) as they happen")
-    .option("--from <revision>", "start after this revision (default: now)", revision)
-    .option("--once", "print the changes made so far and exit");
-  cli.define(command, ({ from, once, json = false }: WatchOptions, prefix = "") =>
-    cli.withWorkspace(async (link): Promise<CommandResult> => {
-      const start = await findStart(link, from);
-      if (!start.ok) return start;
-      let after = start.value;
-      const show = (event: FollowedChanges): void => {
-        for (const line of linesOf(event, json)) cli.io.stdout(json ? line : safeText(line));
-        after = event.revision;
-      };
-      if (once === true) {
-        for (let isMore = true; isMore;) {
-          const pulled = await link.call("state.changes", { prefix, after, limit: 500 });
-          if (!pulled.ok) return pulled;
-          const { changes } = pulled.value;
-          show({ type: "changes", changes, revision: pulled.value.revision });
-          isMore = pulled.value.isMore;
-        }
-      } else {
-        // [CL31] Follows over all interruptions; ends with Ctrl-C, or on a final error.
-        const stop = cli.io.interrupted();
-        const onTrouble = (text: string): void => cli.progress(text);
-        const ended = await link.watch({ prefix, after }, stop, onTrouble, show);
-        if (!ended.ok) return ended;
-      }
-      const isUnchanged = once === true && after === start.value;
-      return ok({
-        data: { revision: after },
-        text: [isUnchanged && `no change after revision ${after}`],
-        isOneLine: true,
-      });
-    }),
-  );
-}
-
-async function findStart(link: Workspace, from: number | undefined): Promise<CliResult<number>> {
-  if (from === undefined) {
-    const listed = await link.call("state.list", { limit: 1 });
-    return listed.ok ? ok(listed.value.revision) : listed;
-  }
-  // A revision that is no longer kept is refused, not skipped.
-  const asked = await link.call("state.changes", { after: from, limit: 1 });
-  return asked.ok ? ok(from) : asked;
-}
-
-function linesOf(event: FollowedChanges, isJson: boolean): string[] {
-  if (event.type === "changes")
-    return event.changes.map((change) => {
-      if (isJson) return `${safeJsonLine(change)}\n`;
-      const { revision: at, op, key, value } = change;
-      return `${at}  ${op}  ${oneLine(key, 200)}${op === "set" ? `  ${oneLine(JSON.stringify(value), 200)}` : ""}\n`;
-    });
-  const { entries, revision: at } = event;
-  if (isJson) return [`${safeJsonLine({ snapshot: entries, revision: at })}\n`];
-  const lines = entries.map(
-    ({ key, version, value }) => `${version}  is  ${oneLine(key, 200)}  ${oneLine(JSON.stringify(value), 200)}\n`,
-  );
-  return [`${at}  the changes since then are no longer kept; the current state:\n`, ...lines];
 }
 
 /** Unset limits have no value, so the defaults do not name them. */

@@ -17,11 +17,10 @@ import { exitCodes, notFound, wrongUsage, type CliResult } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { defineOperation, defineProgram } from "../operation-command.ts";
 import { shortPath } from "../screen-text.ts";
-import { parseJson, readJson } from "../task-input.ts";
 import { durationUpTo } from "../times.ts";
 import { tableView, type Columns } from "../views.ts";
 import { defineWork, findChat, type Work } from "../workspace-command.ts";
-import { addBudget, addSettings, addState, addWatch } from "./team-state.ts";
+import { addBudget, addSettings, addState } from "./team-state.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   const team = program
@@ -35,7 +34,6 @@ export function addCommand(program: Command, cli: Cli): void {
   addLocks(team, cli);
   addLeaders(team, cli);
   addState(team, cli);
-  addWatch(team, cli);
   addBudget(team, cli);
   addSettings(team, cli);
   defineWork(cli, team, "audit", {
@@ -92,41 +90,28 @@ function addChats(team: Command, cli: Cli): void {
 
 const SendInput = z.strictObject({
   to: z.string(),
-  text: z.string().optional(),
+  text: z.string(),
   priority: Priority.optional(),
 });
 
 function addSend(team: Command, cli: Cli): void {
   const details = {
     input: SendInput,
-    summary: "A message to a chat, to topic:<name>, or to all; the text - is read from stdin.",
+    summary: "A message to a chat, to topic:<name>, or to all: JSON, otherwise a text; - is read from stdin.",
     args: ["to", "text"],
-    own: [new Option("--json [body]", "send this JSON; without it, print the answer as JSON")],
   };
-  defineProgram(cli, team.command("send"), details, async ({ to, text, priority }, { json }) => {
-    const body = await readBody(cli, text, json);
-    if (!body.ok) return body;
+  defineProgram(cli, team.command("send"), details, async ({ to, text, priority }) => {
+    const body = jsonOrText(text === "-" ? (await cli.io.readInput()).trimEnd() : text) as Json;
     return cli.withWorkspace(async (link): Promise<CommandResult> => {
       const target = await resolveTarget(cli, to);
       if (!target.ok) return target;
       const self = await link.self();
       if (!self.ok) return self;
-      const message = { self: self.value, target: target.value, body: body.value, ...omitUndefined({ priority }) };
+      const message = { self: self.value, target: target.value, body, ...omitUndefined({ priority }) };
       const sent = await link.call("messages.send", message);
       return sent.ok ? ok({ data: sent.value, text: `Sent to ${to}.\n` }) : sent;
     });
   });
-}
-
-/** @param json a text: the body; true: the answer is printed as JSON */
-async function readBody(cli: Cli, text: string | undefined, json: unknown): Promise<CliResult<Json>> {
-  if (typeof json !== "string") {
-    if (text === undefined) return wrongUsage("give a text, or an object: `shim team send all --json '{\"job\": 7}'`.");
-    return ok(jsonOrText(text === "-" ? (await cli.io.readInput()).trimEnd() : text) as Json);
-  }
-  if (text !== undefined)
-    return wrongUsage("give a text or --json <body>, not both; --json as the last word prints JSON.");
-  return json === "-" ? readJson(cli, json) : parseJson(json, "--json");
 }
 
 async function resolveTarget(cli: Cli, to: string): Promise<CliResult<Target>> {
@@ -272,18 +257,6 @@ function addLeaders(team: Command, cli: Cli): void {
       }),
       empty: "No election has a leader.",
     }),
-  });
-  defineWork(cli, leaders, "show", {
-    operation: "elections.observe",
-    args: ["name"],
-    summary: "Who leads one election; exit code 3: nobody.",
-    refuse: ({ leader }, { name }) => (leader ? null : notFound(`${name} has no leader.`)),
-    view: async ({ leader }, _cli, { link, input: { name } }) => {
-      if (!leader) return "";
-      const chat = await link.call("chats.get", { chat: leader.leader });
-      const where = chat.ok ? ` on ${chat.value.machine} (${chat.value.client})` : "";
-      return `${leader.leader}${where} leads ${name}, term ${leader.term}, ${age(leader.remainingMs)} left unless renewed.\n`;
-    },
   });
   addLeaderRun(leaders, cli);
 }

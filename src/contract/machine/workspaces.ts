@@ -61,10 +61,7 @@ const ShownKey = z.object({
 const Change = z.strictObject({
   url: z.string().describe("URL of the coordinator"),
   workspace: Workspace,
-  earlierWork: z
-    .enum(["import", "keep"])
-    .optional()
-    .describe("what becomes of the sessions, tasks and schedules of this machine"),
+  earlier: z.boolean().default(false).describe("also sync the sessions that this machine has from before"),
   replace: z.boolean().default(false).describe("leave the workspace that the machine belongs to"),
 });
 
@@ -76,22 +73,11 @@ const Joined = z.object({
   keyId: z.string().nullable(),
   /** Code of a key that was made here, to be shown once; null: none was. */
   key: z.string().nullable(),
-  imported: z.object({
-    tasks: count,
-    schedules: z.array(z.string()),
-    /** Schedules that the workspace refuses; they stay here, where they have no times. */
-    leftSchedules: z.array(z.object({ name: z.string(), reason: z.string() })),
-  }),
-  kept: z.object({ runningTasks: count, keys: count }),
+  /** Open tasks, schedules and keys in the machine's own coordinator: back when it leaves. */
+  stays: z.object({ tasks: count, schedules: count, keys: count }),
 });
 
-const changeErrors = [
-  "environment_decides",
-  "other_workspace",
-  "choice_needed",
-  "key_unusable",
-  "too_many_tasks",
-] as const;
+const changeErrors = ["environment_decides", "other_workspace", "key_unusable"] as const;
 
 export const workspaceOperations = {
   "workspace.adopt": machineOperation({

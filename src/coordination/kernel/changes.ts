@@ -75,7 +75,7 @@ export function announcement(key: string, value: object | null): NewChange {
 const floorKey = "changes_floor";
 
 /** Newest deleted revision: a watch from there on misses nothing. 0: none was deleted. */
-export function compactionFloor(sql: Sql): number {
+function compactionFloor(sql: Sql): number {
   return Number(meta.read(sql, floorKey) ?? 0);
 }
 
@@ -110,64 +110,29 @@ export function pull(
       details: { floor: lowest, revision: newest },
     });
   }
-  return ok(new ChangeBatch(sql, after).pull({ prefix, after, limit }));
+  const found = sql.all<ChangeRow>(
+    `SELECT revision, grp, key, op, byChat, coalesce(octet_length(value), 0) AS size FROM changes
+     WHERE revision > ? ORDER BY revision LIMIT ?`,
+    after,
+    maxScannedRows,
+  );
+  // The last group may continue after the rows that were read.
+  const last = found.length === maxScannedRows ? found.findIndex(({ grp }) => grp === found.at(-1)?.grp) : 0;
+  const page = wholeGroups(last > 0 ? found.slice(0, last) : found, prefix, limit);
+  const revision = page.revision ?? after;
+  return ok({ changes: page.rows.map((row) => toChange(sql, row)), revision, isMore: revision < newest });
 }
 
-/** Returns null below the floor or outside this workspace's past. */
-export function readAfter(sql: Sql, after: number): ChangeBatch | null {
-  return isKnownRevision(sql, after, compactionFloor(sql)) ? new ChangeBatch(sql, after) : null;
+/** @returns the keys that have changed since a revision; null: too many to compare */
+export function keysAfter(sql: Sql, after: number): { readonly keys: string[] | null; readonly revision: number } {
+  const { revision } = readTotals(sql);
+  const rows = sql.all<{ key: string }>("SELECT key FROM changes WHERE revision > ? LIMIT ?", after, maxScannedRows);
+  return { keys: rows.length < maxScannedRows ? rows.map(({ key }) => key) : null, revision };
 }
 
-export class ChangeBatch {
-  readonly #sql: Sql;
-  readonly #after: number;
-  readonly #newest: number;
-  readonly #rows: readonly ChangeRow[];
-  readonly #changes = new Map<number, Change>();
-
-  constructor(sql: Sql, after: number) {
-    this.#sql = sql;
-    this.#after = after;
-    this.#newest = readTotals(sql).revision;
-    const rows = sql.all<ChangeRow>(
-      `SELECT revision, grp, key, op, byChat, coalesce(octet_length(value), 0) AS size FROM changes
-       WHERE revision > ? ORDER BY revision LIMIT ?`,
-      after,
-      maxScannedRows,
-    );
-    // The last group may continue after the rows that were read.
-    const last = rows.length === maxScannedRows ? rows.findIndex(({ grp }) => grp === rows.at(-1)?.grp) : 0;
-    this.#rows = last > 0 ? rows.slice(0, last) : rows;
-  }
-
-  get revision(): number {
-    return this.#rows.at(-1)?.revision ?? this.#after;
-  }
-
-  covers(after: number): boolean {
-    return after >= this.#after && after < this.revision;
-  }
-
-  hasNone(prefix: string, after: number): boolean {
-    return !this.#rows.some(({ revision, key }) => revision > after && key.startsWith(prefix));
-  }
-
-  pull({ prefix, after, limit }: CheckedInputOf<"state.changes">): OutputOf<"state.changes"> {
-    const rows = this.#rows.filter(({ revision }) => revision > after);
-    const page = wholeGroups(rows, prefix, limit);
-    const revision = page.revision ?? after;
-    return { changes: page.rows.map((row) => this.#toChange(row)), revision, isMore: revision < this.#newest };
-  }
-
-  #toChange({ revision, grp, key, op, byChat: by }: ChangeRow): Change {
-    const cached = this.#changes.get(revision);
-    if (cached) return cached;
-    const [row] = this.#sql.all<{ value: string | null }>("SELECT value FROM changes WHERE revision = ?", revision);
-    const value = JSON.parse(row?.value ?? "null") as Change["value"];
-    const change = { revision, group: grp, key, op, by, value };
-    this.#changes.set(revision, change);
-    return change;
-  }
+function toChange(sql: Sql, { revision, grp, key, op, byChat: by }: ChangeRow): Change {
+  const [row] = sql.all<{ value: string | null }>("SELECT value FROM changes WHERE revision = ?", revision);
+  return { revision, group: grp, key, op, by, value: JSON.parse(row?.value ?? "null") as Change["value"] };
 }
 
 function isKnownRevision(sql: Sql, revision: number, lowest: number): boolean {

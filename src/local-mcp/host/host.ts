@@ -1,6 +1,5 @@
 import type { Sample } from "../../contract/metrics.ts";
 import type { CheckedMachineInput, MachineOperationName, MachineOutput } from "../../contract/machine/operations.ts";
-import type { WatchEvent } from "../../coordinator-client/edge/state-watch.ts";
 import type { HostResult } from "../../shared/host-result.ts";
 import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import type { ServiceSite } from "../../installer/service.ts";
@@ -65,8 +64,6 @@ export interface HeldRight {
   /** Ends the chat too, within a few seconds; without an answer the ttl ends the right. */
   release(): Promise<void>;
 }
-
-export type FollowedChanges = Exclude<WatchEvent, { readonly type: "failed" }>;
 
 export interface LoadedRuntime {
   readonly runtime: Runtime;

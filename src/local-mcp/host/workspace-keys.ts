@@ -75,7 +75,7 @@ async function registerKey(link: Pick<Workspace, "call">, { id }: WorkspaceKey):
 }
 
 function keyNeeded(expectedKeyId: string): HostResult<never> {
-  const message = `the workspace has a key (${expectedKeyId}) that this machine does not have. \`shim join rekey --code\` shows it on a machine that does; give it here as the second line of stdin, with --key-file or in SHIM_WORKSPACE_KEY. To coordinate without sync: --no-sync. Nothing was changed.`;
+  const message = `the workspace has a key (${expectedKeyId}) that this machine does not have. \`shim join rekey --code\` shows it on a machine that does; give it here as the second line of stdin or in SHIM_WORKSPACE_KEY. To coordinate without sync: --no-sync. Nothing was changed.`;
   return err({ code: "key_needed", message });
 }
 

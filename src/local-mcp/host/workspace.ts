@@ -8,7 +8,6 @@ import { readEdgeConfig, type EdgeConfig, type EdgeWorkspace } from "../../coord
 import type { PrepareInput } from "../../coordinator-client/edge/calls.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
 import { untilAborted, newId, pause, within } from "../../coordinator-client/edge/platform.ts";
-import type { WatchOptions } from "../../coordinator-client/edge/state-watch.ts";
 import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { openLocalClient } from "../../coordinator-client/open-link.ts";
@@ -17,7 +16,7 @@ import { redactInput } from "../../redaction/redact.ts";
 import { findBadInput } from "../../shared/check-input.ts";
 import type { Failure } from "../../shared/failure.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { HostContext, FollowedChanges, HeldRight, HostError, HostResult, RightRequest } from "./host.ts";
+import type { HostContext, HeldRight, HostError, HostResult, RightRequest } from "./host.ts";
 import { openProjectReservations, type ProjectReservations } from "./reservation-handlers.ts";
 import { badInputText } from "../../shared/problems.ts";
 import { marginMs } from "../../coordinator-client/edge/trust.ts";
@@ -168,33 +167,6 @@ export class Workspace {
   /** Asks for a right under a chat of its own, until it has it or `stop` is aborted. */
   hold(right: RightRequest, stop: AbortSignal): Promise<HostResult<HeldRight>> {
     return holdRight(this, right, stop);
-  }
-
-  /**
-   * [CL31] Changes of shared state, over all interruptions; ends with `stop`, or with an error.
-   *
-   * @param onTrouble gets what a person should know of the connection
-   */
-  async watch(
-    start: WatchOptions,
-    stop: AbortSignal,
-    onTrouble: (text: string) => void,
-    onChanges: (changes: FollowedChanges) => void,
-  ): Promise<HostResult<null>> {
-    this.client.on((event) => {
-      if (event.type !== "state" || event.state === event.previous) return;
-      if (event.state === "disconnected" && event.previous !== "connecting")
-        onTrouble(`No connection to the coordinator (${event.reason}); retrying, no change will be missed.`);
-      if (event.state === "fallback") onTrouble("No socket connection: polling every 5 s over HTTP.");
-    });
-    const failed = Promise.withResolvers<HostResult<null>>();
-    const close = this.client.watch(start, (event) => {
-      if (event.type === "failed") failed.resolve(err(this.toHostError(event.error)));
-      else onChanges(event);
-    });
-    const ended = await untilAborted(failed.promise, stop);
-    close();
-    return ended ?? ok(null);
   }
 
   /** The listener is called after anything in the workspace may have changed. */

@@ -14,7 +14,7 @@ const settings = sessionSettings.pick("at", "changed", "model", "effort");
 export type SessionSettings = RowOf<typeof settings>;
 
 /** Choices of fixed names; other texts in the settings may be private. */
-const choices: ReadonlySet<string> = new Set(["recovery", "team.wake", "kaizen"]);
+const choices: ReadonlySet<string> = new Set(["recovery", "kaizen"]);
 
 const recordedKeys: readonly string[] = listKeys(defaults).filter((key) => {
   const usual = settingAt(defaults, key);

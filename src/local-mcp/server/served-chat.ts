@@ -19,7 +19,6 @@ import { isPausedById } from "../sessions/paused-session.ts";
 import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { isSignal } from "../signals/crash-cause.ts";
-import { ChatWaker } from "../team/chat-waker.ts";
 import type { TeamEnding } from "../team/team.ts";
 import { controlMethods, type FrontHello } from "../front/hello.ts";
 import { withControl } from "./control-transport.ts";
@@ -55,7 +54,6 @@ export class ServedChat {
   readonly #chat: Chat;
   readonly #team: LateTeam | null;
   readonly #files: FileSaver;
-  readonly #wakeUp: ChatWaker;
   readonly #close: () => Promise<void>;
   readonly #startedAt: number;
   #clientInfo: ClientInfo | null = null;
@@ -83,7 +81,6 @@ export class ServedChat {
     );
     this.#chat = new Chat({ runtime, server, client, clientInfo: () => this.#clientInfo, team: this.#team, isRestart });
     this.#files = new FileSaver(runtime, this.#chat);
-    this.#wakeUp = new ChatWaker(runtime);
     const hooks = new HookChannel({
       runtime,
       pid: server.pid,
@@ -277,7 +274,6 @@ export class ServedChat {
     if (this.client && this.#endReason === null) servers.register(this.#options.runtime, this.server, this.client);
     if (session) refreshIfDue(this.#chat, session);
     void this.#team?.follow(session);
-    if (session) this.#wakeUp.check(session);
     void this.#files.save();
   }
 

@@ -65,13 +65,10 @@ const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[
   PreModelSwitch: () => [],
 };
 
-/** Prompt that wakes an idle chat; the journal does not store it. */
-export const wakeLine = "SHIM: news waits for this chat";
-
-/** [TR202] Skips prompts of the client itself (a finished background task) and SHIM's wake line. */
+/** [TR202] Skips prompts of the client itself (a finished background task). */
 function prompt(input: HookInput, turn: string): KeyedEntry[] {
   const text = withoutBriefs(userWords(input.prompt ?? ""));
-  if (!text || text.startsWith(wakeLine)) return [];
+  if (!text) return [];
   const kept = redactAndKeepEnds(text, limits.prompt);
   return [keyed(`prompt:${eventStamp(input, turn)}`, { kind: "prompt", text: kept })];
 }

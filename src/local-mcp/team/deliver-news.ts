@@ -20,7 +20,7 @@ const urgentKinds: ReadonlySet<News["kind"]> = new Set([
   "task_available",
 ]);
 
-export function isUrgent({ kind }: News): boolean {
+function isUrgent({ kind }: News): boolean {
   return urgentKinds.has(kind);
 }
 
@@ -62,7 +62,7 @@ export function deliverAtStop(sql: Sql, now: number, session: string, maxPerHour
 const hourMs = 3_600_000;
 
 /** [HO49] Bounds continuations: chats that answer each other would never end. */
-export function consumeContinuation(sql: Sql, now: number, session: string, maxPerHour: number): boolean {
+function consumeContinuation(sql: Sql, now: number, session: string, maxPerHour: number): boolean {
   sql.run("DELETE FROM team_continuations WHERE session = ? AND at <= ?", session, now - hourMs);
   if (teamContinuations.count(sql, { session }) >= maxPerHour) return false;
   teamContinuations.insert(sql, { session, at: now }, "ON CONFLICT DO NOTHING");

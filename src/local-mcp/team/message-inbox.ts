@@ -13,51 +13,37 @@ export class MessageInbox {
   readonly #parts: ChatParts;
   #running: Promise<Result<null, CallError>> | null = null;
   #isPullWanted = false;
-  /** The highest id that was received or acknowledged. */
-  #newest = 0;
   #isClosed = false;
 
   constructor(parts: ChatParts) {
     this.#parts = parts;
   }
 
+  /** [TE50] One that is asked for during another follows it. */
   pull(): Promise<Result<null, CallError>> {
     this.#isPullWanted = true;
-    return this.#run(null);
-  }
-
-  /** [TE50] A pull under way may return the same message, and an older one may be late. */
-  onHint(message: Message | undefined): Promise<Result<null, CallError>> {
-    const isNext = message && !this.#running && message.id > this.#newest;
-    return isNext ? this.#run(message) : this.pull();
+    this.#running ??= this.#receiveAll().finally(() => (this.#running = null));
+    return this.#running;
   }
 
   close(): void {
     this.#isClosed = true;
   }
 
-  #run(carried: Message | null): Promise<Result<null, CallError>> {
-    this.#running ??= this.#receiveAll(carried).finally(() => (this.#running = null));
-    return this.#running;
-  }
-
-  async #receiveAll(carried: Message | null): Promise<Result<null, CallError>> {
-    let done = carried ? await this.#receive([carried]) : ok(null);
+  async #receiveAll(): Promise<Result<null, CallError>> {
     while (this.#isPullWanted && !this.#isClosed) {
       this.#isPullWanted = false;
       const page = await this.#pullPage();
       if (!page.ok) return page;
-      done = ok(null);
       this.#isPullWanted ||= page.value.isMore;
     }
-    return done;
+    return ok(null);
   }
 
   async #pullPage(): Promise<Result<{ readonly isMore: boolean }, CallError>> {
     const answer = await this.#parts.link.call("messages.pull", { limit: pageSize }, timeoutMs);
     if (!answer.ok) return answer;
-    const { messages, isMore, cursor } = answer.value;
-    this.#newest = Math.max(this.#newest, cursor);
+    const { messages, isMore } = answer.value;
     const received = messages.length === 0 ? ok(null) : await this.#receive(messages);
     return received.ok ? ok({ isMore }) : received;
   }
@@ -65,7 +51,6 @@ export class MessageInbox {
   async #receive(messages: readonly Message[]): Promise<Result<null, CallError>> {
     if (this.#isClosed) return ok(null);
     const ids = messages.map(({ id }) => id);
-    this.#newest = Math.max(this.#newest, ...ids);
     await this.#store(messages);
     const acknowledged = await this.#parts.link.call("messages.ack", { ids }, timeoutMs);
     return acknowledged.ok ? ok(null) : acknowledged;

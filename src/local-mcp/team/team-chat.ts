@@ -1,6 +1,5 @@
 import type { CallError } from "../../contract/errors.ts";
 import { waitingProgress } from "../../contract/chat-state.ts";
-import type { Message } from "../../contract/messages.ts";
 import { Id } from "../../contract/values.ts";
 import { statusReporter, type ReportStatus } from "../../coordinator-client/chat-status.ts";
 import type { HintKind } from "../../coordinator-client/coordinator-client.ts";
@@ -308,7 +307,7 @@ export class TeamChat {
     if (this.#unsubscribes.length > 0 || this.#isClosed) return;
     const { link } = this.openedLink;
     this.#unsubscribes = [
-      link.onHint((hint, message) => this.#runSafely("a hint", () => this.#onHint(hint, message))),
+      link.onHint((hint) => this.#runSafely("a hint", () => this.#onHint(hint))),
       link.onLost((reason) => this.#runSafely("the loss of the chat", () => this.#onLost(reason))),
     ];
     this.#runSafely("the leadership of an earlier process", () => this.leadership.adopt());
@@ -327,12 +326,12 @@ export class TeamChat {
     void attempt(this.#runtime.log, what, work);
   }
 
-  #onHint(hint: HintKind, message?: Message): void {
+  #onHint(hint: HintKind): void {
     if (hint !== "message") {
       this.tasks.check();
       this.#runSafely("tasks that were asked for", () => this.claims.check());
     }
-    if (hint !== "task") this.#runSafely("messages", () => this.#inbox.onHint(message));
+    if (hint !== "task") this.#runSafely("messages", () => this.#inbox.pull());
     if (hint !== "any") return;
     void this.outbox.flush();
     this.#reportActivity();

@@ -1,6 +1,5 @@
 import type { Refusal } from "#src/contract/errors.ts";
 import { toWire } from "#src/contract/wire-error.ts";
-import type { OutputOf } from "#src/contract/operations.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { Socket, SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import { ok, type Result } from "#src/shared/result.ts";
@@ -8,11 +7,8 @@ import type { FakeEdge } from "./fake-edge.ts";
 
 interface Watch {
   readonly prefix: string;
-  sent: number;
-  /** The revision of the last frame. */
-  notified: number;
-  taken: number;
-  isStalled: boolean;
+  /** Up to which the client was hinted. */
+  revision: number;
 }
 
 /** A WebSocket and both of its ends. */
@@ -42,6 +38,11 @@ export class FakeConnection {
 
   isWatching(prefix: string): boolean {
     return [...this.#watches.values()].some((watch) => watch.prefix === prefix);
+  }
+
+  hintAt(prefix: string): void {
+    for (const [watch, { prefix: watched }] of this.#watches)
+      if (watched === prefix) this.notify("state.changed", { watch });
   }
 
   /** It no longer represents the chat. */
@@ -151,10 +152,8 @@ export class FakeConnection {
     switch (method) {
       case "chats.leave":
         return this.#leave(params as { chat: string });
-      case "state.watch-ack":
-        return this.#taken(params as { watch: string; revision: number });
       case "state.watch":
-        return this.#watch(params as { watch: string; prefix: string; after: number });
+        return this.#watch(params as { watch: string; prefix: string });
       case "state.unwatch":
         return ok({ isRemoved: this.#watches.delete((params as { watch: string }).watch) });
       case "chats.register":
@@ -187,42 +186,24 @@ export class FakeConnection {
     return ok({});
   }
 
-  async #watch(input: { watch: string; prefix: string; after: number }): Promise<Result<unknown, Refusal>> {
-    const { watch, prefix, after } = input;
+  async #watch(input: { watch: string; prefix: string }): Promise<Result<unknown, Refusal>> {
+    const { watch, prefix } = input;
     this.#server.arrived.push({ way: "socket", name: "state.watch", input });
-    const first = await this.#server.host.call("state.changes", { prefix, after, limit: 1 });
-    if (!first.ok) return first;
-    this.#watches.set(watch, { prefix, sent: after, notified: after, taken: after, isStalled: false });
-    return ok({ watch, revision: after });
-  }
-
-  #taken({ watch, revision }: { watch: string; revision: number }): Result<unknown, Refusal> {
-    const found = this.#watches.get(watch);
-    if (found) found.taken = Math.max(found.taken, Math.min(revision, found.sent));
-    return ok({});
+    const listed = await this.#server.host.call("state.list", { limit: 1 });
+    if (!listed.ok) return listed;
+    const { revision } = listed.value;
+    this.#watches.set(watch, { prefix, revision });
+    return ok({ watch, revision });
   }
 
   async #tellWatch(id: string, watch: Watch): Promise<void> {
-    const { sent: after, prefix } = watch;
-    const { host, pace } = this.#server;
-    const pulled = await host.call("state.changes", { prefix, after, limit: pace.changesPerFrame });
-    // Meanwhile another call has sent it.
-    if (watch.isStalled || watch.sent !== after) return;
-    if (!pulled.ok || watch.sent - watch.taken >= pace.maxBehind) {
-      watch.isStalled = true;
-      return this.notify("resync", { watch: id, revision: watch.taken });
-    }
-    this.#tellPage(id, watch, pulled.value);
-    if (watch.sent !== after && pulled.value.isMore) await this.#tellWatch(id, watch);
-  }
-
-  #tellPage(id: string, watch: Watch, { changes, revision }: OutputOf<"state.changes">): void {
-    const isIdle = watch.taken === watch.sent;
-    watch.sent = revision;
-    if (changes.length > 0) {
-      this.notify("state.changes", { watch: id, after: watch.notified, changes, revision });
-      watch.notified = revision;
-    } else if (isIdle) watch.taken = revision;
+    const { revision: after, prefix } = watch;
+    const pulled = await this.#server.host.call("state.changes", { prefix, after, limit: 500 });
+    // Meanwhile another call has told it.
+    if (watch.revision !== after) return;
+    if (pulled.ok) watch.revision = pulled.value.revision;
+    if (!pulled.ok || pulled.value.changes.length > 0) this.notify("state.changed", { watch: id });
+    if (pulled.ok && pulled.value.isMore) await this.#tellWatch(id, watch);
   }
 }
 

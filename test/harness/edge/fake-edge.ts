@@ -2,8 +2,6 @@ import * as z from "zod";
 import { errorTable, type Refusal } from "#src/contract/errors.ts";
 import { toWire } from "#src/contract/wire-error.ts";
 import { isOperation, operations, type InputOf, type OperationName } from "#src/contract/operations.ts";
-import type { Message } from "#src/contract/messages.ts";
-import { findCarried } from "#src/coordination/messages/messages.ts";
 import { isEngineOperation } from "#src/coordination/engine.ts";
 import type { Actor, Hint } from "#src/coordination/kernel/tx.ts";
 import type { Fetch, FetchResponse, OpenSocket } from "#src/coordinator-client/edge/platform.ts";
@@ -59,11 +57,7 @@ export class FakeEdge {
     loses: () => false,
     refuses: () => null,
   };
-  /** Of the frames of watches; small, so that tests reach the limits. */
-  readonly pace = { maxBehind: 20, changesPerFrame: 5 };
   readonly revoked = new Set<string>();
-  /** An older coordinator sends hints alone. */
-  carriesMessages = true;
   /** Headers of each try to open a socket. */
   readonly upgrades: { readonly url: string; readonly headers: Record<string, string> }[] = [];
   #connections: FakeConnection[] = [];
@@ -154,7 +148,7 @@ export class FakeEdge {
     const watching = this.#connections.filter((one) => one.isWatching("$task/"));
     if (watching.length === 0) return;
     const tasks = JSON.stringify(this.host.sql.all("SELECT task, state FROM tasks"));
-    if (tasks !== this.#tasks) for (const one of watching) one.notify("tasks.changed", {});
+    if (tasks !== this.#tasks) for (const one of watching) one.hintAt("$task/");
     this.#tasks = tasks;
   }
 
@@ -164,7 +158,7 @@ export class FakeEdge {
     for (const chat of hint.chat === null ? connection.chats : [hint.chat]) {
       if (!connection.chats.has(chat)) continue;
       if (hint.kind === "lease") connection.notify("lease.granted", { chat, resource: hint.resource });
-      else if (hint.kind === "message") connection.notify("messages.new", { chat, ...this.#carried(chat) });
+      else if (hint.kind === "message") connection.notify("messages.new", { chat });
       else if (hint.kind === "task") connection.notify("tasks.new", { chat });
       else if (this.#isOffline(chat)) connection.end(chat, "chat.offline");
     }
@@ -173,13 +167,6 @@ export class FakeEdge {
   /** [DO10] It may be back by now. */
   #isOffline(chat: string): boolean {
     return this.host.sql.all("SELECT 1 FROM chats WHERE chat = ? AND status = 'offline'", chat).length > 0;
-  }
-
-  /** [MS34] With the message, where it is the next one. */
-  #carried(chat: string): { readonly message?: Message } {
-    if (!this.carriesMessages) return {};
-    const message = this.host.commit((tx) => ok(findCarried(tx, chat))).value;
-    return message ? { message } : {};
   }
 
   lose(connection: FakeConnection): void {

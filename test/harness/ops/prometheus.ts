@@ -17,7 +17,7 @@ interface Target {
 }
 
 /** By the name of the job in ops/prometheus/prometheus.yml. */
-export type Targets = Readonly<Record<"shim-machine" | "shim-workspace" | "shim-deployment", Target>>;
+export type Targets = Readonly<Record<"shim-machine" | "shim-workspace", Target>>;
 
 interface Config {
   global: Record<string, string>;
@@ -37,7 +37,7 @@ export function configFolder(tokens: Readonly<Record<string, string>> = {}): str
   mkdirSync(join(folder, "secrets"));
   for (const file of ["prometheus.yml", "alerts.yml", "alerts.test.yml"])
     copyFileSync(join(ops, "prometheus", file), join(folder, file));
-  for (const name of ["machine-token", "workspace-token", "deployment-secret"])
+  for (const name of ["machine-token", "workspace-token"])
     writeFileSync(join(folder, "secrets", name), tokens[name] ?? "a token");
   return folder;
 }
@@ -77,7 +77,6 @@ export class Prometheus {
     const folder = configFolder({
       "machine-token": targets["shim-machine"].token,
       "workspace-token": targets["shim-workspace"].token,
-      "deployment-secret": targets["shim-deployment"].token,
     });
     const path = join(folder, "prometheus.yml");
     const config = parse(readFileSync(path, "utf8")) as Config;

@@ -1,5 +1,4 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { expect, it } from "vitest";
 import { edgeConfigPath, readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { addKey, keyFilePath } from "#src/local-mcp/sync/key-ring.ts";
@@ -63,9 +62,7 @@ it("[SY93] another machine gives the key; without it, or with another one, nothi
       false,
     ]);
   }
-  const file = join(home.folder, "key");
-  writeFileSync(file, `${code}\n`);
-  expect(await joinAs(home, server, [], "--key-file", file)).toMatchObject({ code: 0 });
+  expect(await joinAs(home, server, [code])).toMatchObject({ code: 0 });
   expect(readFileSync(keyFilePath(home.paths.home), "utf8")).toContain(code);
   const third = aCliHome();
   const joined = await joinAs(third, server, [], "--no-sync");
@@ -75,7 +72,7 @@ it("[SY93] another machine gives the key; without it, or with another one, nothi
   expect((await third.shimWith(line, "join key")).out).toContain("This machine has key");
 });
 
-it("[SY93] [SY73] in a terminal a join asks for what it lacks, and without an answer nothing is changed", async () => {
+it("[SY93] in a terminal a join asks for what it lacks, and without an answer nothing is changed", async () => {
   const server = await SyncServer.listen();
   const code = await create(aCliHome(), server);
   const home = aCliHome();
@@ -86,13 +83,13 @@ it("[SY93] [SY73] in a terminal a join asks for what it lacks, and without an an
     const ask = (question: string) => Promise.resolve((questions.push(question), texts.shift() ?? ""));
     return { questions, ran: home.shimWith({ isInteractive: true, ask }, "join team --url", server.url) };
   };
-  for (const given of [[], [tokenOf("m2")], [tokenOf("m2"), code], [tokenOf("m2"), code, "neither"]]) {
+  for (const given of [[], [tokenOf("m2")]]) {
     expect((await answers(...given).ran).code).not.toBe(0);
     expect(existsSync(edgeConfigPath(home.paths.home)) || existsSync(keyFilePath(home.paths.home))).toBe(false);
   }
-  const { questions, ran } = answers(tokenOf("m2"), code, "keep");
+  const { questions, ran } = answers(tokenOf("m2"), code);
   expect(await ran).toMatchObject(printed("This machine has joined team as m2"));
-  expect(questions.join("")).toMatch(/Token.*Key.*import or keep/);
+  expect(questions.join("")).toMatch(/Token.*Key/);
 });
 
 it("[SY93] a secret is no field of a command line", async () => {
@@ -136,82 +133,37 @@ it("[SY161] a registration whose answer was lost is repeated with the same key",
   expect((await home.shim("join sync")).code).toBe(0);
 });
 
-it("[SY73] [SY95] with work of its own a machine joins only with a choice; import sends it @night", async () => {
+it("[SY73] [SY95] tasks, schedules and state of a machine stay in its own file, and are there again when it leaves", async () => {
   const server = await SyncServer.listen();
   const code = await create(aCliHome(), server);
   const home = aCliHome();
   addSession(home, { id: ids.dead });
   await home.shim("task submit build --payload", '{"n":1}');
   await home.shim("team state set color", '"red"');
-  expect(await joinAs(home, server, [code])).toMatchObject(failed(1, "1 sessions, 1 open tasks and 1 keys"));
-  expect(existsSync(edgeConfigPath(home.paths.home))).toBe(false);
-  expect(await joinAs(home, server, [code], "--import", "--keep")).toMatchObject({ code: 2 });
-  expect(await joinAs(home, server, [code], "--import")).toMatchObject(printed("1 open tasks were submitted there"));
-  const there = await server.host.call("tasks.list", {});
-  expect(there).toMatchObject({ ok: true, value: { tasks: [{ type: "build", state: "queued" }] } });
-  // Again, with another token say: nothing comes twice.
-  expect(await joinAs(home, server, [code], "--import")).toMatchObject({ code: 0 });
-  const again = await server.host.call("tasks.list", {});
-  expect(again.ok && again.value.tasks.length).toBe(1);
+  await home.shim("task schedules add --type build --time-zone UTC --name nightly", "0 3 * * *");
+  const stays = printed("1 open task, 1 schedule and 1 key of state stay in this machine's own file");
+  expect(await joinAs(home, server, [code], "--import")).toMatchObject(stays);
+  expect(await joinAs(home, server, [code], "--import")).toMatchObject(stays);
+  expect(await server.host.call("tasks.list", {})).toMatchObject({ ok: true, value: { tasks: [] } });
   expect(await home.shim("join sync")).toMatchObject(printed("Sent: 1 session, 1 checkpoint"));
   await home.shim("join leave --yes");
-  expect(await home.json("task list")).toMatchObject({ tasks: [{ state: "cancelled" }] });
+  expect(await home.json("task list")).toMatchObject({ tasks: [{ state: "queued" }] });
+  expect(await home.json("task schedules")).toMatchObject({ schedules: [{ name: "nightly" }] });
   expect((await home.shim("team state get color")).out).toBe('"red"\n');
 });
 
-it("[SD18] [SY73] schedules are imported once; what the workspace refuses stays", async () => {
-  const server = await SyncServer.listen();
-  const code = await create(aCliHome(), server);
-  const home = aCliHome();
-  const schedule = (name: string) =>
-    home.shim(`task schedules add --type build --time-zone UTC --name ${name}`, "0 3 * * *");
-  await schedule("nightly");
-  await schedule("resting");
-  await home.shim("task schedules pause resting");
-  await schedule("taken");
-  const local = home.coordinator();
-  const tomorrow = 1.5 * 86_400_000;
-  home.now += tomorrow;
-  local.call("tasks.list", {});
-  const task = { type: "other" };
-  await server.host.call("schedules.create", { name: "taken", cron: "0 4 * * *", timeZone: "UTC", task });
-  expect(await joinAs(home, server, [code])).toMatchObject(failed(1, "keys of state, and 3 schedules"));
-  expect(await joinAs(home, server, [code], "--import")).toMatchObject(
-    printed("2 schedules moved there.", /The schedule taken stays here, without times: .*taken/),
-  );
-  const listed = async () => {
-    const there = await server.host.call("schedules.list", {});
-    return there.ok ? there.value.schedules.map(({ name, type, state }) => [name, type, state]) : [];
-  };
-  const expected = [
-    ["nightly", "build", "active"],
-    ["resting", "build", "paused"],
-    ["taken", "other", "active"],
-  ];
-  expect(await listed()).toEqual(expected);
-  expect(await joinAs(home, server, [code], "--import")).toMatchObject({ code: 0 });
-  expect(await listed()).toEqual(expected);
-  await home.shim("join leave --yes");
-  expect(await home.json("task schedules")).toMatchObject({ schedules: [{ name: "taken" }] });
-});
-
-it("[SY96] what is kept stays here, and only later changes are sent", async () => {
+it("[SY96] without --import what was there stays here, and only later changes are sent", async () => {
   const server = await SyncServer.listen();
   const code = await create(aCliHome(), server);
   const home = aCliHome();
   addSession(home, { id: ids.dead });
-  await home.shim("task submit build --payload", '{"n":1}');
-  expect(await joinAs(home, server, [code], "--keep")).toMatchObject({ code: 0 });
+  expect(await joinAs(home, server, [code])).toMatchObject({ code: 0 });
   expect((await home.shim("join sync")).out).toContain("Sent: 0 sessions, 0 checkpoints");
   home.now += 1_000;
   addSession(home, { id: ids.elsewhere });
   expect((await home.shim("join sync")).out).toContain("Sent: 1 session, 1 checkpoint");
   // Also where all is sent again.
   expect((await home.shim("join rekey --yes")).out).toContain("Sent: 1 session, 1 checkpoint");
-  const there = await server.host.call("tasks.list", {});
-  expect(there.ok && there.value.tasks).toEqual([]);
-  await home.shim("join leave --yes");
-  expect(await home.json("task list")).toMatchObject({ tasks: [{ state: "queued" }] });
 });
 
 it("[SY94] [SY96] with --no-sync nothing is sent though the key is here, and what was to stay stays", async () => {
@@ -221,10 +173,10 @@ it("[SY94] [SY96] with --no-sync nothing is sent though the key is here, and wha
   await joinAs(home, server, [code]);
   await home.shim("join sync");
   addSession(home, { id: ids.dead });
-  expect(await joinAs(home, server, [], "--no-sync", "--keep")).toMatchObject({ code: 0 });
+  expect(await joinAs(home, server, [], "--no-sync")).toMatchObject({ code: 0 });
   expect(await home.shim("join sync")).toMatchObject(failed(1, "joined with --no-sync"));
   await home.shim("join leave --yes");
-  expect(await joinAs(home, server, [], "--no-sync", "--keep")).toMatchObject({ code: 0 });
+  expect(await joinAs(home, server, [], "--no-sync")).toMatchObject({ code: 0 });
   expect(await home.shim("join sync")).toMatchObject({ code: 1 });
   home.now += 1_000;
   addSession(home, { id: ids.elsewhere });
@@ -240,7 +192,7 @@ it("[SY96] what one coordinator was sent stays away from another one with a work
   await create(home, first, "--import");
   expect((await home.shim("join sync")).out).toContain("Sent: 1 session, 1 checkpoint");
   const code = await create(aCliHome(), second);
-  expect(await joinAs(home, second, [code], "--keep", "--yes")).toMatchObject({ code: 0 });
+  expect(await joinAs(home, second, [code], "--yes")).toMatchObject({ code: 0 });
   expect((await home.shim("join sync")).out).toContain("Sent: 0 sessions, 0 checkpoints");
 });
 
@@ -269,7 +221,7 @@ it("[SY74] a machine that leaves chooses what becomes of the copies; keys and se
 it("[SY75] [SY77] a round is reported, and without a coordinator what waits is counted and nothing is lost @night", async () => {
   const server = await SyncServer.listen();
   const home = aCliHome();
-  const code = await create(home, server);
+  const code = await create(home, server, "--import");
   const other = aCliHome();
   await joinAs(other, server, [code]);
   server.isDown = true;
@@ -292,6 +244,7 @@ it("[SY76] another key is made only when it is confirmed, and other machines con
   const server = await SyncServer.listen();
   const [home, other] = [aCliHome(), aCliHome()];
   const code = await create(home, server);
+  home.now += 1_000;
   addSession(home, { id: ids.dead });
   await home.shim("join sync");
   await joinAs(other, server, [code]);

@@ -100,7 +100,7 @@ export class Client implements Believer, Endpoint {
   #incarnation = 0;
   #backlog: (() => boolean | void)[] = [];
 
-  constructor(identity: Identity, around: Surroundings, before: Copy | null) {
+  constructor(identity: Identity, around: Surroundings) {
     this.identity = identity;
     this.around = around;
     this.#clock = clockOf(around.bugs, identity.machine);
@@ -110,7 +110,7 @@ export class Client implements Believer, Endpoint {
     this.edge = opened.value;
     this.leasing = new Leasing(this);
     this.working = new Working(this);
-    this.copy = new Copy(this, before);
+    this.copy = new Copy(this);
     this.edge.on((event) => this.#heard(event));
     this.edge.onHint((news) => {
       if (news === "task") this.working.hinted();

@@ -22,10 +22,8 @@ export interface Connection {
 /** How far a watch has been sent what is below its prefix. */
 export interface Watched {
   readonly prefix: string;
-  /** Compared up to this revision. */
-  sent: number;
-  /** The revision of the last frame. */
-  notified: number;
+  /** Up to which the connection was told of changes. */
+  told: number;
 }
 
 /** Of a socket that ends without a close. */

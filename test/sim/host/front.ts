@@ -37,8 +37,6 @@ export interface Call {
   readonly input: object;
 }
 
-/** Changes in one frame: few, so that a watch gets many frames. */
-const changesPerFrame = 20;
 const healthy = {
   alarmInMs: null,
   overdueRows: 0,
@@ -110,25 +108,13 @@ export class Front {
     return replies;
   }
 
-  /** What a connection watches is sent as far as it was not. */
+  /** Says of what a connection watches that it has changed since it was told last. */
   follow(connection: Connection): void {
     for (const [watch, place] of connection.watches) {
-      for (let isMore = true; isMore;) {
-        const { prefix, sent: after } = place;
-        const pulled = changes.pull(this.#host.sql, { prefix, after, limit: changesPerFrame });
-        if (!pulled.ok) {
-          connection.watches.delete(watch);
-          connection.notify("resync", { watch, revision: place.notified });
-          break;
-        }
-        const { changes: found, revision } = pulled.value;
-        if (found.length > 0) {
-          connection.notify("state.changes", { watch, after: place.notified, changes: found, revision });
-          place.notified = revision;
-        }
-        place.sent = revision;
-        isMore = pulled.value.isMore;
-      }
+      const { keys, revision } = changes.keysAfter(this.#host.sql, place.told);
+      place.told = revision;
+      if (keys === null || keys.some((key) => key.startsWith(place.prefix)))
+        connection.notify("state.changed", { watch });
     }
   }
 
@@ -151,17 +137,16 @@ export class Front {
     if (name === "state.unwatch")
       return ok({ isRemoved: watches.delete((params as CheckedInputOf<"state.unwatch">).watch) });
     if (name !== "state.watch") return null;
-    const { watch, prefix, after } = params as CheckedInputOf<"state.watch">;
-    const first = changes.pull(this.#host.sql, { prefix, after, limit: 1 });
-    if (!first.ok) return first;
-    watches.set(watch, { prefix, sent: after, notified: after });
-    return ok({ watch, revision: after });
+    const { watch, prefix } = params as CheckedInputOf<"state.watch">;
+    const { revision } = changes.readTotals(this.#host.sql);
+    watches.set(watch, { prefix, told: revision });
+    return ok({ watch, revision });
   }
 
   /** Hints go over sockets only. */
   #hint(hint: Hint): void {
     const { connections } = this.#host;
-    // No hint, though it comes with one: what is watched is sent.
+    // Of what is watched no hint is lost.
     if (hint.kind === "changes") for (const connection of connections.open()) this.follow(connection);
     if (this.losesHints) return;
     const pushed = notificationOf(hint);
@@ -173,7 +158,7 @@ export class Front {
 
   #push(connection: Connection, { method, params }: Pushed): void {
     const { chat } = connection;
-    connection.notify(method, { chat, ...(method === "messages.new" ? this.#host.carried(chat) : params) });
+    connection.notify(method, { chat, ...params });
   }
 }
 

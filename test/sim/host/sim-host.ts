@@ -1,13 +1,11 @@
 import type { Refusal } from "#src/contract/errors.ts";
 import type { CheckedInputOf } from "#src/contract/operations.ts";
-import type { Message } from "#src/contract/messages.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
 import * as audit from "#src/coordination/kernel/audit.ts";
 import * as dispatch from "#src/coordination/scheduling/dispatch.ts";
 import * as due from "#src/coordination/due.ts";
 import { type EngineOperation, followUpOf, run } from "#src/coordination/engine.ts";
 import * as liveness from "#src/coordination/chats/liveness.ts";
-import { findCarried } from "#src/coordination/messages/messages.ts";
 import { migrations } from "#src/coordination/schema.ts";
 import type { Actor, Hint, Tx } from "#src/coordination/kernel/tx.ts";
 import { migrate } from "#src/shared/migrate.ts";
@@ -221,16 +219,6 @@ export class SimHost {
       false,
     );
     this.alarm.arm();
-  }
-
-  /** [MS34] What the hint of a message says. */
-  carried(chat: string): { readonly message?: Message } {
-    const message = findCarried(
-      this.#transactions.tx(() => undefined),
-      chat,
-    );
-    if (message) this.#sim.count("hint with its message");
-    return message ? { message } : {};
   }
 
   nextDue(): number | null {

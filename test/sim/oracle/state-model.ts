@@ -157,10 +157,14 @@ export class StateModel {
     if (name === "state.list") this.#listed(input as CheckedInputOf<"state.list">, value as OutputOf<"state.list">);
   }
 
-  #listed({ prefix }: CheckedInputOf<"state.list">, { entries, cursor }: OutputOf<"state.list">): void {
-    const expected = [...this.keys.keys()].filter((key) => key.startsWith(prefix) && this.live(key)).sort();
-    if (cursor !== null || expected.length !== entries.length) {
-      this.#sim.fail("state", `${expected.length} keys stand below ${prefix}, ${entries.length} were listed`);
+  #listed(
+    { prefix, limit, cursor: after = "" }: CheckedInputOf<"state.list">,
+    { entries, cursor }: OutputOf<"state.list">,
+  ): void {
+    const below = [...this.keys.keys()].filter((key) => key.startsWith(prefix) && key > after && this.live(key)).sort();
+    const expected = below.slice(0, limit);
+    if ((cursor === null) !== (expected.length === below.length) || expected.length !== entries.length) {
+      this.#sim.fail("state", `${below.length} keys stand below ${prefix}, ${entries.length} were listed`);
     }
     for (const [place, entry] of entries.entries()) {
       const key = expected[place] ?? "";

@@ -6,7 +6,6 @@ import { err, ok, type Result } from "../../../shared/result.ts";
 import { WorkResult } from "../../../contract/work-result.ts";
 import { age } from "../../../shared/format.ts";
 import type { Abilities, TeamChat } from "../../team/team-chat.ts";
-import type { WaitingTasks } from "../../team/task-claims.ts";
 import { cut, teamTool, type TeamResult } from "./team-tool.ts";
 import type { Json } from "../../../contract/json.ts";
 import type { ReportResult, HeldTask } from "../../team/held-claims.ts";
@@ -20,34 +19,11 @@ export const next = teamTool<"shim_next">(async ({ member }, { types = [], capab
   const taken = await member.claims.claim(types, waitMs);
   if (!taken.ok) return taken;
   if (taken.value) return ok(showTask(member, taken.value, true));
-  const waited = await member.claims.findWaiting(types);
-  const waiting = waited.ok ? waited.value : [];
-  return ok({ message: nothingText(waiting), output: { task: null, waiting } });
+  const message = "No task is available. A notification comes when there is a task for this chat; then call shim_next.";
+  return ok({ message, output: { task: null } });
 });
 
-function nothingText(waiting: readonly WaitingTasks[]): string {
-  const why = waiting.length === 0 ? "No task is available" : waiting.map(formatReason).join("; ");
-  return `${why}. A notification comes when there is a task for this chat; then call shim_next.`;
-}
-
 const maxNamed = 10;
-
-/** Capabilities are untrusted text: structured answer only. */
-function formatReason({ type, tasks, waitsFor, needs, dueInMs }: WaitingTasks): string {
-  const s = tasks.length === 1 ? "s" : "";
-  const reasons = [
-    waitsFor.length === 0 ? "" : `wait${s} for ${listTasks(waitsFor)}`,
-    dueInMs === null ? "" : `come${s} in ${age(dueInMs)}`,
-    needs.length === 0 ? "" : `need${s} capabilities that this chat lacks`,
-  ].filter((text) => text !== "");
-  return `${tasks.length} task${s === "" ? "s" : ""} of type ${type} ${reasons.join(", or ") || "cannot be taken yet"}`;
-}
-
-function listTasks(tasks: WaitingTasks["waitsFor"]): string {
-  const named = tasks.slice(0, maxNamed).map(({ task, state }) => `${task} (${state})`);
-  const more = tasks.length > maxNamed ? ` and ${tasks.length - maxNamed} more` : "";
-  return `${named.join(", ")}${more}`;
-}
 
 function showTask(member: TeamChat, held: HeldTask, isNew: boolean) {
   const { task, type, payload, attempt, maxAttempts, progress, checkpoint, inputs } = held.task;
