@@ -66,8 +66,9 @@ async function forgetSession(): Promise<void> {
   saveRow(secret, secret);
   spool.append(paths.spool, { at: now(), session_id: secret, key: "of no concern" });
   if (rng.chance(0.5)) await backUp(store, now(), 3);
-  store.write((sql) => forget(sql, { session: secret }));
+  // The deletion may be on the disk before its commit is answered.
   say("unsaved", `row-${rows}`);
+  store.write((sql) => forget(sql, { session: secret }));
   say("unsaved", "backups");
   await purge({ store, paths });
   say("forgotten", secret);
