@@ -66,7 +66,8 @@ export { default as process } from "node:process";`
 
 /** What is loaded first, by its modules: each part has what those before it have not. */
 const startParts: readonly (readonly [part: string, modules: readonly string[]])[] = [
-  ["host", [dividedPrograms["mcp-host"]]],
+  // Without better-sqlite3, as the npm package is, each host has this driver.
+  ["host", [dividedPrograms["mcp-host"], "src/store/driver-node-sqlite.ts"]],
   // A host loads it for its first chat.
   [
     "chat",

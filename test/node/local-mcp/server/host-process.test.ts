@@ -79,6 +79,11 @@ it.each([
   ];
   await one.call("shim_hook", { event: "Notification", session_id: "s1", message: "waits" });
   const session = await one.save("one");
+  // A tick registers the front of a chat that has stored something.
+  await vi.waitUntil(() => {
+    vi.advanceTimersByTime(2_000);
+    return rowCount(host.runtime, "servers") === 1;
+  }, patience);
   if (reason === null) one.connection.destroy();
   else one.send({ jsonrpc: "2.0", id: "shim-front:1", method: "shim/end", params: { reason } });
   await vi.waitUntil(() => storedSession(host.runtime, session).detachedAt !== null, patience);
