@@ -197,7 +197,7 @@ it("[CL83] [CL84] a session is shown with its newest checkpoints, found once, an
     );
   }
   const { out } = await home.shim("sessions show bbbb --limit 5");
-  const row = / {2}cp_zz500000 +0 s ago +time +fix the parser with pnpm +Bash pnpm test +a\.ts\n/;
+  const row = / {2}cp_zz500000 +0 s ago +time +fix the parser with pnpm\n/;
   expect(out).toEqual(holding(row, "  2 more: add `--limit 7`\n"));
   expect((await home.json("sessions show bbbb"))["checkpoints"]).toHaveLength(7);
   expect((await home.json("sessions show bbbb --limit 6"))["checkpoints"]).toHaveLength(6);

@@ -27,16 +27,16 @@ function aHost(runtime = tempRuntime()): LocalHost {
 it.for(machineOperationNames)("[CL262] %s does its example, and its answer is the declared output", async (name) => {
   const { example, output, errors } = machineOperations[name];
   const answer = await aHost().call(name, example);
-  // An id of the example is in no store, and no example has a secret.
+  // The store has no id of an example and no sessions for a trial, and no example has a secret.
   if (!answer.ok)
-    return expect(errors.filter((code) => /^not_found$|_needed$/.test(code))).toContain(answer.error.code);
+    return expect(errors.filter((code) => /^not_found$|_needed$|^cannot_end$/.test(code))).toContain(answer.error.code);
   expect(answer.ok && output.safeParse(answer.value)).toMatchObject({ success: true, data: answer.ok && answer.value });
 });
 
 it("[WP7] each declared refusal of a machine's operation has its status on the page", () => {
   const codes = new Set(machineOperationNames.flatMap((name) => machineOperations[name].errors));
   const without = [...codes].filter((code) => !(statusOf(code) >= 400 && statusOf(code) < 600));
-  expect([codes.size > 40, without]).toEqual([true, []]);
+  expect([codes.size > 30, without]).toEqual([true, []]);
   const some = ["not_found", "ambiguous", "bad_input", "edge_unreachable", "too_large", "switched_off"] as const;
   expect(some.map(statusOf)).toEqual([404, 409, 400, 503, 413, 409]);
 });
