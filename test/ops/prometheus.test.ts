@@ -64,7 +64,7 @@ it("[OB10] [OB11] a real Prometheus scrapes a machine and a workspace, and every
   const [home, edge] = [new MachineHome(), await EdgeRuntime.open()];
   const targets = await allTargets(home, edge);
   const prometheus = await Prometheus.start(targets);
-  await prometheus.until("count(up == 1) == 3");
+  await prometheus.until("count(up == 1) == 2");
   workAndDie(home.paths);
   experiment(home.paths);
   await workAsTeam(edge);
@@ -109,7 +109,7 @@ it("[OB11] the variables of the dashboards find the jobs, and the shipped alerts
   const [home, edge] = [new MachineHome(), await EdgeRuntime.open()];
   const targets = await allTargets(home, edge);
   const prometheus = await Prometheus.start(targets);
-  await prometheus.until("count(up == 1) == 3");
+  await prometheus.until("count(up == 1) == 2");
   const jobs = await Promise.all(
     dashboards.map(async (file) => {
       const queries = dashboard(file).templating.list.map(({ query }) => (query as { query?: string }).query);
