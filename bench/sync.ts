@@ -24,7 +24,7 @@ export async function benchSync(folder: string): Promise<Row[]> {
     const reader = await rig.machine("reader", origin);
     return [
       ...(await reach(rig, reader, await rig.machine("writer", origin))),
-      ...(await throughput(rig, origin, oneByOne)),
+      ...(await throughput(rig, origin, afterADay)),
       ...(await throughput(rig, origin, afterAWeek)),
       ...(await foreground(rig, reader, await rig.machine("chat-2", origin), 2_000)),
       ...(await foreground(rig, reader, await rig.machine("chat-20", origin), 20_000)),
@@ -77,9 +77,8 @@ interface Backlog {
   readonly changesOfSession: number;
 }
 
-/** A thousand changes are the most that are sent one by one. */
-const oneByOne: Backlog = { name: "one-by-one", sessions: Math.min(50, rounds), changesOfSession: 20 };
-/** Of more only each session and its newest checkpoint are sent. */
+/** Of each session itself and its newest checkpoint are sent. */
+const afterADay: Backlog = { name: "after-a-day", sessions: Math.min(50, rounds) * 10, changesOfSession: 2 };
 const afterAWeek: Backlog = { name: "after-a-week", sessions: Math.min(50, rounds) * 50, changesOfSession: 2 };
 
 async function throughput(rig: SyncRig, origin: string, backlog: Backlog): Promise<Row[]> {
