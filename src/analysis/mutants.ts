@@ -23,7 +23,7 @@ const statuses = {
 export interface FileMutants {
   /** Relative to the package, with `/`. */
   readonly file: string;
-  /** Those that Stryker ignored are left out. */
+  /** Mutants that Stryker ignored are left out. */
   readonly counts: Readonly<Record<(typeof statuses)[keyof typeof statuses], number>>;
   /** In the order of their positions. */
   readonly survivors: readonly Survivor[];

@@ -83,7 +83,7 @@ function toRoute({ tiers }: RouteTable, at: number, band: Band, reason: Route["r
 
 type Counts = Pick<TierCounts, "tried" | "succeeded">;
 
-/** Those of another model or effort are of another tier. */
+/** Attempts of another model or effort are of another tier. */
 function countsOf({ tiers }: RouteTable, at: number, band: Band, counts: readonly TierCounts[]): Counts {
   const { name, model, effort = null } = tiers[at] ?? {};
   const found = counts.find(

@@ -6,7 +6,7 @@ import { integer, json, real, serial, table, text } from "../shared/table.ts";
 export const sessionSettings = table("session_settings", {
   session: text().primary(),
   at: integer().primary(),
-  /** Those that differ from the defaults. */
+  /** Settings that differ from the defaults. */
   changed: json<Record<string, SettingValue>>(),
   model: text().nullable(),
   effort: text().nullable(),

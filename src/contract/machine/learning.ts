@@ -104,7 +104,7 @@ export const Finding = z.object({
   /** Key of a setting that SHIM may change; null: none answers to this. */
   parameter: z.string().nullable(),
   from: z.number().nullable(),
-  /** Null where a person must decide. */
+  /** Value to set; null where a person must decide. */
   to: z.number().nullable(),
   /** Effect of one step, computed from the records. */
   expected: z.object({ figure: z.enum(["sharePrevented", "toolCallsLost"]), value: z.number() }).nullable(),

@@ -64,7 +64,9 @@ function register(server: McpServer, name: ToolName, tool: ChatTool, options: Se
     try {
       readClientInfo(options.chat, mcpReq.envelope);
       options.chat.setCaller(mcpReq._meta);
-      return await call(name, options.chat, input).finally(options.afterAnswer);
+      const result = await call(name, options.chat, input);
+      options.afterAnswer();
+      return result;
     } catch (error) {
       return toErrorResult(options.chat, toToolError(options.chat, name, error));
     }

@@ -31,8 +31,8 @@ export function record(sql: Sql, now: number, session: string, readings: Reading
 }
 
 /**
- * [SI21] Of the samples that are older than an hour by now. better-sqlite3 binds numbers as floats,
- * whose division does not round: hence the cast.
+ * [SI21] Thins the samples that are older than an hour by now. better-sqlite3 binds numbers as
+ * floats, whose division does not round: hence the cast.
  */
 function keepWorst(sql: Sql, session: string, from: number, to: number): void {
   sql.run(
