@@ -1,6 +1,7 @@
-import { resolve } from "node:path";
+import { posix, resolve, win32 } from "node:path";
 import type { HookEvent } from "../contract/hook-input.ts";
 import { objectAt, textAt, type JsonObject } from "../shared/json-fields.ts";
+import { isWindowsPath } from "../shared/windows-path.ts";
 import type { ClientAdapter, ClientEvent } from "./client-adapter.ts";
 
 /** Claude Code's names of a client's tools. */
@@ -62,8 +63,14 @@ export function withClaudeTool(input: JsonObject, names: ToolNames): JsonObject 
   const values = objectAt(input, "tool_input");
   const path = pathFields.map((field) => textAt(values, field)).find((one) => one !== null);
   if (!fileTools.has(name) || path === undefined) return { ...input, tool_name: name };
-  const file = resolve(textAt(input, "cwd") ?? "/", path);
+  const file = pathIn(textAt(input, "cwd") ?? "/", path);
   return { ...input, tool_name: name, tool_input: { ...values, file_path: file } };
+}
+
+/** [TR239] A transcript may come from another system: its paths stay that system's. */
+function pathIn(folder: string, path: string): string {
+  if (isWindowsPath(folder) || isWindowsPath(path)) return win32.resolve(folder, path);
+  return folder.startsWith("/") ? posix.resolve(folder, path) : resolve(folder, path);
 }
 
 /** Marks the result of a write that made a new file, as Claude Code does. */
@@ -99,7 +106,7 @@ export function callsOfPatch(input: JsonObject): JsonObject[] {
   return files.map(({ change, path }, at) =>
     Object.assign({}, input, id === null || at === 0 ? {} : { tool_use_id: `${id}.${at}` }, {
       tool_name: change === "create" ? "Write" : "Edit",
-      tool_input: { file_path: resolve(folder, path.trim()) },
+      tool_input: { file_path: pathIn(folder, path.trim()) },
       tool_response: change ? { type: change } : {},
     }),
   );

@@ -1,5 +1,14 @@
 import * as z from "zod";
-import { EffectNote, FileNote, FileStamp, GitPosition, Predecessor, stored, TodoItem } from "./work-state.ts";
+import {
+  DamagedParts,
+  EffectNote,
+  FileNote,
+  FileStamp,
+  GitPosition,
+  Predecessor,
+  stored,
+  TodoItem,
+} from "./work-state.ts";
 
 const text = z.string();
 const call = { id: text, name: text, input: text };
@@ -68,6 +77,8 @@ export const JournalEntry = z.discriminatedUnion("kind", [
   }),
   /** Over its budget of time: kept as it came, redacted. `of`: the event, or the entry's kind. */
   entry("unread", { of: text, text }),
+  /** Of the transcript. */
+  entry("damaged", DamagedParts.shape),
   entry("detached", { reason: text }),
   entry("end", { reason: text }),
 ]);

@@ -115,6 +115,18 @@ const EffectRun = stored({
 export type EffectRun = Readonly<z.infer<typeof EffectRun>>;
 const effects = z.exactOptional(z.array(EffectRun).readonly());
 
+/** What could not be read of a transcript, or is missing from it. */
+export const DamagedParts = stored({
+  /** `at`: of the newest row before it, epoch ms. `bytes`: 0 for rows that are missing. */
+  parts: z.array(stored({ at: z.nullable(number), bytes: number })).readonly(),
+  /** Of all parts; `parts` may have fewer. */
+  count: number,
+  isAtEnd: flag,
+  /** Two branches of the conversation went on, as when two chats write one file. */
+  isBranched: flag,
+});
+export type DamagedParts = Readonly<z.infer<typeof DamagedParts>>;
+
 export const Predecessor = stored({
   session: text,
   /** Prompts of it and of those before it, shortened, oldest first. */
@@ -185,6 +197,8 @@ export const WorkState = stored({
   writtenGit: z.exactOptional(GitPosition),
   /** Newest commands that cannot be undone, oldest first; absent: none. */
   effects,
+  /** Absent: every row of the transcript was read. */
+  damaged: z.exactOptional(DamagedParts),
   /** Session that died and that this one continues. */
   continues: z.exactOptional(Predecessor),
 });

@@ -13,3 +13,8 @@ export function oneLine(text: string, max: number): string {
 export function pluralize(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
+
+/** @param of what they are parts of: "of its transcript" */
+export function unreadParts(count: number, of: string): string {
+  return `${pluralize(count, "part")} ${of} could not be read or ${count === 1 ? "is" : "are"} missing`;
+}

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { Option, type Command } from "commander";
 import { stateText } from "../../contract/chat-state.ts";
 import type { Candidate } from "../../contract/machine/recovery.ts";
-import { oneLine } from "../../shared/format.ts";
+import { oneLine, unreadParts } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import { ambiguous, failed, notFound, wrongUsage, type CliResult } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
@@ -66,8 +66,13 @@ async function dismiss(cli: Cli, session: string): Promise<CommandResult> {
 async function importTranscript(cli: Cli, file: string): Promise<CliResult<string>> {
   const imported = await cli.call("transcripts.import", { file, folder: cli.io.cwd });
   if (!imported.ok) return imported;
-  const { session, isNew } = imported.value;
-  cli.progress(isNew ? `Read session ${session} from ${file}.` : `SHIM has recorded session ${session} already.`);
+  const { session, how, damages } = imported.value;
+  const unread = damages === 0 ? "" : ` ${unreadParts(damages, "of it")}.`;
+  cli.progress(
+    how === "recorded"
+      ? `SHIM has recorded session ${session} from its chat: nothing was taken from ${file}.`
+      : `Read session ${session} from ${file}${how === "again" ? " again" : ""}.${unread}`,
+  );
   return ok(session);
 }
 

@@ -167,10 +167,17 @@ export const recoveryOperations = {
     example: { session: "5f0e0e5e" },
   }),
   "transcripts.import": machineOperation({
-    summary: "Store a session that SHIM has not recorded, as its client's transcript has it.",
+    summary: "Store a session that SHIM has not recorded, as its client's transcript has it now.",
     input: z.strictObject({ file: File, folder: Folder.describe("its folder, where the transcript names none") }),
-    /** `isNew`: false for one that SHIM has recorded. */
-    output: z.object({ session: z.string(), isNew: z.boolean() }),
+    /**
+     * `again`: an earlier import was replaced. `recorded`: SHIM has the session from its chat itself, and nothing was
+     * taken. `damages`: parts of the file that could not be read, or are missing.
+     */
+    output: z.object({
+      session: z.string(),
+      how: z.enum(["new", "again", "recorded"]),
+      damages: z.int(),
+    }),
     errors: ["not_found", "transcript_unusable"],
     effect: "write",
     isLong: true,

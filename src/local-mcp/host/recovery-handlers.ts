@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import type { Candidate, Plan } from "../../contract/machine/recovery.ts";
 import type { SessionView } from "../../contract/machine/sessions.ts";
 import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
@@ -121,8 +121,9 @@ export const recoveryHandlers = {
   async "recovery.catch-up"({ runtime: load }, { session }) {
     const runtime = await load();
     drainInto(runtime);
-    if (session !== undefined && runtime.store.read((sql) => sessions.get(sql, session), null) !== null)
-      runtime.store.write((sql) => catchUp(sql, runtime.now(), session));
+    const known = session === undefined ? null : runtime.store.read((sql) => sessions.get(sql, session), null);
+    if (known && sessions.isOnlyImported(known)) importAgain(runtime, known);
+    else if (known) runtime.store.write((sql) => catchUp(sql, runtime.now(), known.id));
     return ok({});
   },
   async "recovery.record-death"({ runtime: load, workspace }, { session }) {
@@ -138,10 +139,20 @@ export const recoveryHandlers = {
   "transcripts.import": async ({ runtime }, { file, folder }) => {
     if (!existsSync(file)) return err({ code: "not_found", message: `there is no file ${file}.` });
     const imported = importTranscript(await runtime(), { path: file, folder });
-    if (imported.ok) return ok({ session: imported.value.session, isNew: imported.value.isNew });
+    if (imported.ok) {
+      const { session, how, damages } = imported.value;
+      return ok({ session, how, damages });
+    }
     return err({ code: "transcript_unusable", message: `${file}: ${imported.error}. Nothing was stored.` });
   },
 } satisfies Partial<Handlers>;
+
+/** [PO6] Without its file the session stays as it was read. */
+function importAgain(runtime: Runtime, { transcriptPath: path, transcriptOffset, cwd }: sessions.Session): void {
+  if (path === null || statSync(path, { throwIfNoEntry: false })?.size === transcriptOffset) return;
+  const imported = importTranscript(runtime, { path, folder: cwd ?? "/" });
+  if (!imported.ok) runtime.log("warn", "the imported transcript was not read again", { path, error: imported.error });
+}
 
 /**
  * [SU10] Frees a dead chat's leases at once; attests only a death that is visible from here.

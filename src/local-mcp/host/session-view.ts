@@ -18,7 +18,7 @@ import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { triggerText } from "../../contract/checkpoint.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { SessionContent } from "../sessions/session-content.ts";
-import { age, pluralize, oneLine } from "../../shared/format.ts";
+import { age, oneLine, pluralize, unreadParts } from "../../shared/format.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { EffectRun } from "../../contract/work-state.ts";
 import { effectText, isCall, outcomeOf, outcomeText, withEffects } from "../sessions/effects.ts";
@@ -235,6 +235,11 @@ const descriptions: { readonly [K in Kind]: (entry: EntryOf<K>, max: number) => 
   subagent_end: ({ text }, max) => `subagent ended: ${oneLine(text, max)}`,
   failure: ({ text }, max) => `failed: ${oneLine(text, max)}`,
   unread: ({ of, text }, max) => `not interpreted, since it took too long (${of}): ${oneLine(text, max)}`,
+  damaged: ({ count, isBranched }) =>
+    [
+      ...(count > 0 ? [unreadParts(count, "of the transcript")] : []),
+      ...(isBranched ? ["the transcript goes on along two branches"] : []),
+    ].join("; "),
   turn_end: () => "answer complete",
   interrupted: () => "interrupted by the user",
   plan: ({ text }, max) => `user approved a plan: ${oneLine(text, max)}`,

@@ -4,6 +4,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { approvedPlan, assistant, failure, idOf } from "../sessions/entries.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
 import { asShownBy } from "../sessions/note-effects.ts";
+import { recordDamages } from "../sessions/damages.ts";
 import * as journal from "../sessions/journal.ts";
 import { isSessionPaused, pauseReadLimits, markTranscript, type PauseReadLimits } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -27,7 +28,7 @@ import { usageFiles } from "../../store/usage-tables.ts";
 /** [RE13] Stores what a client wrote into its transcript after the last hook; the readings stay. */
 export function catchUp(sql: Sql, now: number, sessionId: string): void {
   const session = sessions.get(sql, sessionId);
-  if (!session?.transcriptPath) return;
+  if (!session?.transcriptPath || sessions.isOnlyImported(session)) return;
   const { transcriptPath: path } = session;
   const limits = { ...pauseReadLimits(sql, path, session), format: transcriptFormat(session.client) };
   const part = readAppended(path, session.transcriptOffset, limits);
@@ -63,6 +64,7 @@ export function recordTranscript(
   countResponses(sql, session, part, now, options.prices);
   const missed = recordMissedTools(sql, session, now, part, options);
   recordInterruptions(sql, session.id, part);
+  recordDamages(sql, session.id, now, `${part.offset}`, part);
   return missed;
 }
 
@@ -175,7 +177,15 @@ export function readTurnEnd(path: string, limits: ReadLimits): TranscriptTurnEnd
  */
 export function recordTurnEnd(sql: Sql, sessionId: string, now: number, turnEnd: TranscriptTurnEnd | null): void {
   const prompt = journal.newestPrompt(sql, sessionId);
-  if (!turnEnd || !prompt || turnEnd.at < prompt.at || turnEnd.at > now || !isTurnOpen(sql, sessionId)) return;
+  if (
+    !turnEnd ||
+    turnEnd.at === null ||
+    !prompt ||
+    turnEnd.at < prompt.at ||
+    turnEnd.at > now ||
+    !isTurnOpen(sql, sessionId)
+  )
+    return;
   // Stop has the text without the blanks around it.
   const input = { session_id: sessionId, last_assistant_message: turnEnd.text.trim() };
   for (const { key, entry } of entriesOf("Stop", input, turnOf(prompt)))

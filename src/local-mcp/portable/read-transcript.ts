@@ -1,134 +1,108 @@
+import { parse, type ParseError } from "jsonc-parser";
 import type { HookClient } from "../../contract/clients.ts";
-import { codeOf } from "../../shared/error.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
-import { asObject, objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { budgetMs, interpret } from "../../platform/time-budget.ts";
-import type { TranscriptContent } from "../signals/transcript-draft.ts";
+import { asObject, parseObject, type JsonObject } from "../../shared/json-fields.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { Driver } from "../../store/driver.ts";
+import type { Damage, TranscriptContent } from "../signals/transcript-draft.ts";
 import { transcriptFormat } from "../signals/transcript-formats.ts";
-import { readLines, readRows, linesOf, openTranscript } from "../signals/transcript.ts";
+import { rowsIn, type TranscriptRow } from "../signals/transcript-rows.ts";
+import { readRows } from "../signals/transcript.ts";
+import { foldGemini } from "./gemini-file.ts";
+import { identifyDocument, identifyRows, type TranscriptHead } from "./identify-transcript.ts";
+import { isDatabase, readDatabase } from "./opencode-database.ts";
+import { toFirstVersion } from "./opencode-messages.ts";
+import { readWholeFile } from "./transcript-bytes.ts";
 
 interface WholeTranscript {
   readonly head: TranscriptHead;
   readonly content: TranscriptContent;
+  /** Size of the file; 0: a database, which holds other sessions too. */
   readonly bytes: number;
 }
 
 /** Reads all of a file, also a last line without its end. Returns why that is impossible. */
-export function readTranscript(path: string): Result<WholeTranscript, string> {
-  const read = readBytes(path);
-  if (!read.ok) return read;
-  const bytes = read.value;
+export function readTranscript(path: string, driver: Driver): Result<WholeTranscript, string> {
+  if (isDatabase(path)) {
+    const document = readDatabase(path, driver);
+    return document.ok ? ok({ ...readMessages(document.value, []), bytes: 0 }) : document;
+  }
+  const file = readWholeFile(path);
+  if (!file.ok) return file;
+  const { bytes, size, isCut } = file.value;
   const megabytes = Math.max(1, bytes.length / 1_048_576);
-  const found = interpret(() => contentOf(bytes), megabytes * budgetMs);
+  const found = interpret(() => contentOf(bytes, path), megabytes * budgetMs);
   if (found === null) return err("it takes too long to read");
-  return found.head ? ok({ ...found, head: found.head, bytes: bytes.length }) : err(unknownClient);
+  if (!found.ok) return found;
+  const { head, content } = found.value;
+  const last = { at: content.damages.at(-1)?.at ?? null, position: bytes.length, bytes: 0 };
+  const damages = isCut ? [...content.damages, last] : content.damages;
+  return ok({ head, content: { ...content, damages, isEndDamaged: isCut || content.isEndDamaged }, bytes: size });
 }
 
-const unknownClient = "it is not a transcript of a client that SHIM knows";
+type ReadContent = Omit<WholeTranscript, "bytes">;
 
-function readBytes(path: string): Result<Buffer, string> {
-  let file = null;
-  try {
-    file = openTranscript(path);
-    const bytes = Buffer.alloc(file.size());
-    return ok(bytes.subarray(0, file.read(bytes, 0)));
-  } catch (error) {
-    const code = codeOf(error);
-    if (code === null) throw error;
-    return err(`it cannot be read (${code})`);
-  } finally {
-    file?.close();
-  }
+function contentOf(bytes: Buffer, path: string): Result<ReadContent, string> {
+  const head = identifyRows(rowsIn(bytes), path);
+  if (head) return ok(readFile(head, bytes));
+  const document = readDocument(bytes);
+  return document ? ok(document) : err("it is not a transcript of a client that SHIM knows");
+}
+
+function readFile(
+  { isHeadless, ...head }: TranscriptHead & { readonly isHeadless: boolean },
+  bytes: Buffer,
+): ReadContent {
+  const rows = head.client === "gemini" ? foldGemini(rowsIn(bytes)) : rowsIn(bytes);
+  const content = readRows(rows, undefined, transcriptFormat(head.client), true);
+  const beginning = { at: null, position: 0, bytes: 0 };
+  const isCounted = content.damages.some(({ at, position }) => at === null && position === 0);
+  const damages = isHeadless && !isCounted ? [beginning, ...content.damages] : content.damages;
+  return { head, content: { ...content, damages } };
 }
 
 /** Beyond it V8 has no string for a document. */
 const maxDocumentBytes = 256 * 1_048_576;
 
-function contentOf(bytes: Buffer): { readonly head: TranscriptHead | null; readonly content: TranscriptContent } {
-  const head = identifyTranscript(linesOf(bytes, 0, bytes.length, 0));
-  if (head)
-    return { head, content: readLines(linesOf(bytes, 0, bytes.length, 0), undefined, transcriptFormat(head.client)) };
-  const document = bytes.length > maxDocumentBytes ? null : readDocument(bytes.toString("utf8"));
-  if (!document) return { head: null, content: readLines([]) };
-  const rows = document.messages.map((message, position) => ({ row: asObject(message), position }));
-  return { head: document.head, content: readRows(rows, undefined, transcriptFormat(document.head.client)) };
+/** A transcript that is one JSON document: `opencode export`, and Gemini CLI before its lines. */
+function readDocument(bytes: Buffer): ReadContent | null {
+  if (bytes.length > maxDocumentBytes) return null;
+  const text = bytes.toString("utf8").replace(/\0+$/, "").trim();
+  if (!text.startsWith("{")) return null;
+  const whole = parseObject(text);
+  if (whole) return readMessagesOf(whole, []);
+  // As much of it as stands there.
+  const errors: ParseError[] = [];
+  const part = asObject(parse(text, errors));
+  const at = errors[0]?.offset ?? 0;
+  const position = Buffer.byteLength(text.slice(0, at));
+  return part && readMessagesOf(part, [{ at: null, position, bytes: Math.max(1, bytes.length - position) }]);
 }
 
-export interface TranscriptHead {
-  readonly client: HookClient;
-  readonly session: string;
-  readonly cwd: string | null;
-  /** Session whose subagent it is; null: none. */
-  readonly parent: string | null;
+function readMessagesOf(document: JsonObject, damages: readonly Damage[]): ReadContent | null {
+  const identified = identifyDocument(document);
+  return identified && readMessages(identified, damages);
 }
 
-type Head = Omit<TranscriptHead, "client">;
-type Identify = (line: JsonObject) => Head | null;
-
-/** Each reads the session from a line of its client, and null from any other line. */
-const identifiers: readonly (readonly [HookClient, Identify])[] = [
-  ["codex", (line) => (line["type"] === "session_meta" ? codexHeadOf(objectAt(line, "payload")) : null)],
-  [
-    "copilot",
-    (line) => {
-      const data = line["type"] === "session.start" ? objectAt(line, "data") : null;
-      const head = headOf(data, "sessionId");
-      return head && { ...head, cwd: textAt(objectAt(data, "context"), "cwd", 4_096) };
-    },
-  ],
-  ["gemini", (line) => (textAt(line, "projectHash") === null ? null : headOf(line, "sessionId"))],
-  ["qwen", (line) => (Array.isArray(objectAt(line, "message")?.["parts"]) ? headOf(line, "sessionId") : null)],
-  ["claude-code", (line) => (objectAt(line, "message")?.["content"] === undefined ? null : headOf(line, "sessionId"))],
-];
-
-function headOf(holder: JsonObject | null, idKey: string): Head | null {
-  const session = textAt(holder, idKey, 200);
-  return session === null ? null : { session, cwd: textAt(holder, "cwd", 4_096), parent: null };
-}
-
-function codexHeadOf(payload: JsonObject | null): Head | null {
-  const head = headOf(payload, "id");
-  const spawned = objectAt(objectAt(objectAt(payload, "source"), "subagent"), "thread_spawn");
-  return head && { ...head, parent: textAt(spawned, "parent_thread_id", 200) };
-}
-
-/** Lines before the first one that names the session (a summary, a title). */
-const maxHeadLines = 50;
-
-/** [PO4] Returns null where no line is of a client that SHIM knows. */
-function identifyTranscript(lines: Iterable<{ readonly text: string }>): TranscriptHead | null {
-  let count = 0;
-  for (const { text } of lines) {
-    const line = parseObject(text);
-    // One with all messages in it is a document.
-    if (line && !("messages" in line)) {
-      for (const [client, identify] of identifiers) {
-        const head = identify(line);
-        if (head) return { client, ...head };
-      }
-    }
-    if (++count >= maxHeadLines) return null;
-  }
-  return null;
-}
-
-interface TranscriptDocument {
+interface Document {
   readonly head: TranscriptHead;
   readonly messages: readonly unknown[];
 }
 
-/** A transcript that is one JSON document: `opencode export`, and Gemini CLI before its lines. */
-function readDocument(text: string): TranscriptDocument | null {
-  const document = parseObject(text);
-  const messages = document?.["messages"];
-  if (!document || !Array.isArray(messages)) return null;
-  const info = objectAt(document, "info");
-  const opencode = headOf(info, "id");
-  if (opencode) {
-    const [cwd, parent] = [textAt(info, "directory", 4_096), textAt(info, "parentID", 200)];
-    const head = { client: "opencode" as const, ...opencode, cwd, parent };
-    return { head, messages };
-  }
-  const gemini = textAt(document, "projectHash") === null ? null : headOf(document, "sessionId");
-  return gemini && { head: { client: "gemini", ...gemini }, messages };
+function readMessages({ head, messages }: Document, damages: readonly Damage[]): ReadContent {
+  const rows = messages.map((message, position): TranscriptRow => ({
+    row: rowOf(message, head.client),
+    position,
+    bytes: 0,
+  }));
+  const content = readRows(rows, undefined, transcriptFormat(head.client));
+  const until = content.texts.reduce<number | null>((newest, { at }) => at ?? newest, null);
+  const found = damages.map((damage) => ({ ...damage, at: until }));
+  const isEndDamaged = content.isEndDamaged || found.length > 0;
+  return { head, content: { ...content, isEndDamaged, damages: [...content.damages, ...found] } };
+}
+
+function rowOf(message: unknown, client: HookClient): JsonObject | null {
+  const row = asObject(message);
+  return row && client === "opencode" ? toFirstVersion(row) : row;
 }

@@ -1,11 +1,12 @@
 import { defaults } from "../../contract/config.ts";
 import type { EndedCall, UserPrompt, WorkState } from "../../contract/work-state.ts";
 import { age } from "../../shared/format.ts";
+import { isKnownTime } from "../../shared/known-time.ts";
 import { effectLine } from "../sessions/effects.ts";
 import { limits, pathOf } from "../sessions/entries.ts";
 import { excerpt, isNod, onOneLine, tail } from "../text/excerpt.ts";
 import { neutralize } from "../text/neutralize.ts";
-import { formatWhen, oneLine } from "./brief-text.ts";
+import { formatAgo, formatWhen, oneLine } from "./brief-text.ts";
 import type { Restoration } from "./restoration.ts";
 import { standingOf } from "./standing.ts";
 
@@ -77,7 +78,7 @@ export function standingLine(from: Restoration, { now, scale }: BriefContext): s
   const maxCall = Math.max(chars.leastCall, chars.call * scale);
   const runs = shown.map(
     ({ startedAt, ...call }) =>
-      `${callText(call, session.project, maxCall)} (begun ${age(knownUntil - startedAt)} before; no result was seen${cause === null ? "" : afterDeath(call)})`,
+      `${callText(call, session.project, maxCall)} (begun ${isKnownTime(knownUntil) ? `${age(knownUntil - startedAt)} before` : "at an unknown time"}; no result was seen${cause === null ? "" : afterDeath(call)})`,
   );
   const hidden = runningTools.length - shown.length;
   const text = {
@@ -134,7 +135,7 @@ export function promptLines(
     const shown = index === newest && areWordsQuoted ? alone : prompt;
     const text = promptText(shown, Math.floor(limitOf(index) * context.scale), session.id);
     // The order of many older prompts says enough.
-    const when = rank === 4 ? "" : `${age(context.now - prompt.at)} ago: `;
+    const when = rank === 4 ? "" : `${formatAgo(context.now, prompt.at)}: `;
     const own = index - earlier.length;
     return [{ text: `- ${when}${text}`, rank, ...(own >= 0 ? { prompt: own } : {}) }];
   });
@@ -202,7 +203,7 @@ export function statedLines({ state }: Restoration, { now, scale }: BriefContext
       ? planLines(
           plan.text,
           isOld(state, plan.at) ? 3 : 1,
-          `${plan.path ? `${oneLine(pathOf(plan.path), chars.plan)}, ` : ""}approved ${age(now - plan.at)} ago`,
+          `${plan.path ? `${oneLine(pathOf(plan.path), chars.plan)}, ` : ""}approved ${formatAgo(now, plan.at)}`,
         )
       : []),
     ...headed("the user's answers to questions of the chat:", answers),
@@ -269,7 +270,7 @@ const earlierMs = 300_000;
 function callLines({ session, state, knownUntil }: Restoration, now: number): BriefLine[] {
   const shown = state.calls.slice(-counts.calls);
   return shown.map(({ name, input, error, at }, index) => {
-    const when = knownUntil - at < earlierMs ? "" : `${age(now - at)} ago: `;
+    const when = knownUntil - at < earlierMs || !isKnownTime(at) ? "" : `${formatAgo(now, at)}: `;
     const call = callText({ name, input }, session.project, chars.call);
     const failed = error === undefined ? "" : ` FAILED: ${excerpt(neutralize(error), chars.error)}`;
     const rank = index === shown.length - 1 ? 1.5 : error === undefined ? 3 : 2;

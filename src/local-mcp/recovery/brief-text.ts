@@ -1,4 +1,5 @@
 import { age, clip } from "../../shared/format.ts";
+import { isKnownTime, maxAheadMs } from "../../shared/known-time.ts";
 import { onOneLine } from "../text/excerpt.ts";
 import { neutralize } from "../text/neutralize.ts";
 import type { TaskOfSession } from "../sessions/session-tasks.ts";
@@ -9,7 +10,16 @@ export function oneLine(text: string, max: number): string {
 
 /** @param at epoch ms; null or absent: the time is not known */
 export function formatWhen(now: number, at: number | null | undefined): string {
-  return at === null || at === undefined || at === 0 ? "" : ` (${age(now - at)} ago)`;
+  return at === null || at === undefined || !isPast(now, at) ? "" : ` (${age(now - at)} ago)`;
+}
+
+/** [TR234] @param at epoch ms, or the ordinal of an event without a time */
+export function formatAgo(now: number, at: number): string {
+  return isPast(now, at) ? `${age(now - at)} ago` : "at an unknown time";
+}
+
+function isPast(now: number, at: number): boolean {
+  return isKnownTime(at) && at <= now + maxAheadMs;
 }
 
 /** Another machine has chosen its name, which is also outside of the fence. */

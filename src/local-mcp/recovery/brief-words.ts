@@ -1,7 +1,7 @@
 import type { Remark, WorkState } from "../../contract/work-state.ts";
-import { age } from "../../shared/format.ts";
 import { bothEnds, tail } from "../text/excerpt.ts";
 import { neutralize } from "../text/neutralize.ts";
+import { formatAgo } from "./brief-text.ts";
 import { headed, roomFor, type BriefContext, type BriefLine } from "./brief-quotes.ts";
 import type { Restoration } from "./restoration.ts";
 import { standingOf, type Standing } from "./standing.ts";
@@ -70,5 +70,5 @@ function wordsOfOpenTurn(state: WorkState, last: Remark): WordsOfTurn {
 }
 
 function quotation({ at }: Remark, now: number, text: string): string {
-  return `- ${age(now - at)} ago: ${text}`;
+  return `- ${formatAgo(now, at)}: ${text}`;
 }

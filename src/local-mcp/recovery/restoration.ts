@@ -1,6 +1,7 @@
 import { isAbsolute, join, relative } from "node:path";
 import type { CrashCause } from "../../contract/readings.ts";
 import type { FileNote, WorkState } from "../../contract/work-state.ts";
+import { isKnownTime, maxAheadMs } from "../../shared/known-time.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { currentState } from "../checkpoints/capture.ts";
@@ -63,7 +64,7 @@ export interface Restoration {
   readonly causeDetail: string;
   readonly state: WorkState;
   readonly checkpoint: checkpoints.Checkpoint | null;
-  /** Time of the newest known event, epoch ms. */
+  /** Time of the newest known event, epoch ms; 0: its transcript has no times. */
   readonly knownUntil: number;
   readonly files: readonly RestoredFile[];
   readonly head: GitHead | null;
@@ -130,7 +131,7 @@ export function restoration(
     head,
     checkpoint,
     maxPrompts: config.brief.prompts,
-    knownUntil: session.lastSeenAt,
+    knownUntil: isUndated(state, now) ? 0 : session.lastSeenAt,
     snapshot,
     workSince,
     editedByOthers,
@@ -310,10 +311,16 @@ function compareByContent(
   return compareWithSnapshot(env, known, paths, knownUntil) ?? new Map<string, FileComparison>();
 }
 
+/** [TR234] Neither the newest prompt nor the newest words have a time that is over. */
+function isUndated({ prompts, words }: WorkState, now: number): boolean {
+  const newest = [prompts.at(-1), words.at(-1)].flatMap((remark) => remark?.at ?? []);
+  return newest.length > 0 && !newest.some((at) => isKnownTime(at) && at <= now + maxAheadMs);
+}
+
 /** [RE233] Returns null for a file that the chat did not edit, or that has no date. */
 function compareDate(file: RestoredFile, knownUntil: number): VerifiedState | null {
   const stamp = isEdited(file) && file.action !== "deleted" ? stampOf(file.path) : null;
-  if (stamp === null) return null;
+  if (stamp === null || !isKnownTime(knownUntil)) return null;
   return { now: stamp.modifiedMs > knownUntil + editSlackMs ? "changed" : "same", isByDate: true };
 }
 

@@ -1,5 +1,7 @@
-import type { FileNote, WorkState } from "../../contract/work-state.ts";
+import type { DamagedParts, FileNote, WorkState } from "../../contract/work-state.ts";
 import type { FileComparison } from "../../snapshots/file-state.ts";
+import { isKnownTime } from "../../shared/known-time.ts";
+import { standingOf, type Standing } from "./standing.ts";
 
 export interface ScorePart {
   readonly name: "prompts" | "end" | "files";
@@ -35,17 +37,34 @@ export function score(state: WorkState, files: readonly ScoredFile[], quoted: Re
   return { total: parts.length === 0 ? 0 : Math.round((100 * sum) / parts.length), parts };
 }
 
-function promptsPart({ prompts, droppedPrompts }: WorkState, quoted: ReadonlySet<number>): ScorePart[] {
+/** [TR230] What could not be read may hold a prompt each. */
+function promptsPart({ prompts, droppedPrompts, damaged }: WorkState, quoted: ReadonlySet<number>): ScorePart[] {
   const made = prompts.length + droppedPrompts;
-  const text = `${quoted.size} of ${made} prompts quoted`;
-  return made === 0 ? [] : [{ name: "prompts", share: quoted.size / made, text }];
+  const unread = damaged?.count ?? 0;
+  const text = `${quoted.size} of ${unread > 0 ? "at least " : ""}${made} prompts quoted`;
+  return made === 0 ? [] : [{ name: "prompts", share: quoted.size / (made + unread), text }];
 }
 
-function endPart({ prompts, words }: WorkState): ScorePart[] {
+const ended: ReadonlySet<Standing> = new Set<Standing>(["waiting", "interrupted"]);
+
+/** [TR230] The end is there where its client wrote that the turn was over, and nothing unread follows. */
+function endPart(state: WorkState): ScorePart[] {
+  const { prompts, words, damaged } = state;
   if (prompts.length === 0) return [];
-  const isThere = words.length > 0;
-  const text = isThere ? "the end of the conversation is there" : "no words of the chat are known";
-  return [{ name: "end", share: isThere ? 1 : 0, text }];
+  if (damaged && isEndUnread(damaged, prompts.at(-1)?.at ?? 0))
+    return [end(0, "the end of the conversation could not be read")];
+  if (words.length === 0) return [end(0, "no words of the chat are known")];
+  if (ended.has(standingOf(state))) return [end(1, "the end of the conversation is there")];
+  return [end(1, "the chat's newest words are there, the end of its turn is not")];
+}
+
+/** Words that answer the newest prompt may stand in what could not be read. */
+function isEndUnread({ parts, isAtEnd }: DamagedParts, prompted: number): boolean {
+  return isAtEnd === true || parts.some(({ at }) => (at === null ? !isKnownTime(prompted) : at >= prompted));
+}
+
+function end(share: number, text: string): ScorePart {
+  return { name: "end", share, text };
 }
 
 function filesPart(files: readonly ScoredFile[]): ScorePart[] {

@@ -14,6 +14,7 @@ const notices = [
   "agent-message",
   "teammate-message",
   "session-start-hook",
+  "ci-monitor-event",
   "user-prompt-submit-hook",
   // Codex
   "user_shell_command",
@@ -58,6 +59,7 @@ const beginnings = [
   "# AGENTS.md instructions for ",
   // Gemini CLI
   "System: Please continue.",
+  "<state_snapshot>",
 ];
 
 /** [TR202] The user's words in a message of the user; empty: all of it is the client's. */

@@ -70,6 +70,11 @@ export function displayTitle({ name, title }: Pick<Session, "name" | "title">): 
   return name ?? title;
 }
 
+/** A chat that the client continued has an owner, and is recorded by its hooks since. */
+export function isOnlyImported({ origin, owner }: Pick<Session, "origin" | "owner">): boolean {
+  return origin === importOrigin && owner === null;
+}
+
 /** For a session of which no event comes any more. */
 export function touch(sql: Sql, now: number, id: string): void {
   sql.run("UPDATE sessions SET lastSeenAt = max(lastSeenAt, ?) WHERE id = ? AND deathAt IS NULL", now, id);

@@ -1,6 +1,7 @@
 import type { WorkNotes } from "../../contract/checkpoint.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import type {
+  DamagedParts,
   EndedCall,
   FileNote,
   Remark,
@@ -21,7 +22,17 @@ import { cutChars } from "./entries.ts";
 
 /** Pure: no storage, no clock. Keeps what was said and done; nothing is concluded from words. */
 
-const limits = { words: 8, firstWords: 3, calls: 5, answers: 30, runs: 50, todos: 200, list: 200, goal: 500 };
+const limits = {
+  words: 8,
+  firstWords: 3,
+  calls: 5,
+  answers: 30,
+  runs: 50,
+  todos: 200,
+  list: 200,
+  goal: 500,
+  damaged: 50,
+};
 
 /** A shorter text announces the next call. */
 const leastFirstWords = 120;
@@ -139,6 +150,7 @@ const appliers: Appliers = {
   given_back: unchanged,
   subagent_end: unchanged,
   unread: unchanged,
+  damaged: (state, _at, { kind: _kind, ...damaged }) => ({ ...state, damaged: withDamaged(state.damaged, damaged) }),
   detached: withCutOffTools,
 };
 
@@ -165,6 +177,12 @@ function applyPrompt(state: WorkState, at: number, text: string): WorkState {
 /** Whether a prompt of the journal is one of the state's. */
 export function isRequest(text: string): boolean {
   return goalOfCommand(text) === null && !isSlashCommand(text);
+}
+
+function withDamaged(known: DamagedParts | undefined, more: DamagedParts): DamagedParts {
+  if (!known) return more;
+  const parts = [...known.parts, ...more.parts].slice(-limits.damaged);
+  return { ...known, ...more, parts, count: known.count + more.count };
 }
 
 function withWords(state: WorkState, remark: Remark): WorkState {

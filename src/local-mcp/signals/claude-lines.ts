@@ -11,7 +11,7 @@ import {
   addUsage,
   blocksOf,
   textOf,
-  withdrawTexts,
+  type Branch,
   type LineFormat,
   type LineOrigin,
   type TranscriptDraft,
@@ -51,8 +51,26 @@ export function readClaudeLine(draft: TranscriptDraft, line: JsonObject, origin:
   readSubagentLine(draft, line, origin);
 }
 
+/** A row stands in its parent's branch; one that is not linked, in that of the row before it. */
+function followBranch(draft: TranscriptDraft, line: JsonObject): void {
+  const [id, parent] = [textAt(line, "uuid", 100), textAt(line, "parentUuid", 100)];
+  const known = parent === null ? undefined : draft.branches.get(parent);
+  if (known !== undefined) draft.branch = known;
+  if (id !== null) draft.branches.set(id, draft.branch);
+}
+
+/** [TR233] The chat went on from a prompt that seemed to be taken back: another chat wrote the other one. */
+function goOn(draft: TranscriptDraft): void {
+  for (let branch = draft.branch; branch !== null; branch = branch.parent) {
+    if (!branch.isWithdrawn) continue;
+    branch.isWithdrawn = false;
+    draft.isBranched = true;
+  }
+}
+
 /** A line of the transcript that a sub-agent has of its own: there it is the main chat. */
 export function readSubagentLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  followBranch(draft, line);
   const type = textAt(line, "type") ?? "";
   const kind = textAt(line, "subtype") ?? textAt(line, "operation") ?? "";
   (rows.get(type) ?? rows.get(`${type}/${kind}`))?.(draft, line, origin);
@@ -68,16 +86,24 @@ function readUser(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin):
   if (line["isMeta"] === true || isOfClient(line)) return;
   if (text.startsWith(interruption)) return void draft.interruptions.push({ at: origin.at });
   const words = withAttachments(wordsOf(text), imagesOf(message));
-  if (words !== "") withdrawOther(draft, textAt(line, "parentUuid", 100), origin);
+  if (words !== "") startBranch(draft, textAt(line, "parentUuid", 100), origin);
   addPrompt(draft, words, commandIn(text)?.isLocal === true ? "local" : undefined, origin);
 }
 
-/** [TR227] A second prompt after one row: the user edited the first, or went back to before it. */
-function withdrawOther(draft: TranscriptDraft, parent: string | null, { uuid }: LineOrigin): void {
+/**
+ * [TR227] A second prompt after one row: the user edited the first, or went back to before it. Where
+ * the row came after that first prompt, the links of the file are damaged, and say nothing.
+ */
+function startBranch(draft: TranscriptDraft, parent: string | null, { uuid }: LineOrigin): void {
+  goOn(draft);
+  const isParentBefore = parent !== null && draft.branches.has(parent);
+  const branch: Branch = { parent: isParentBefore ? draft.branch : null, isWithdrawn: false };
+  draft.branches.set(uuid, branch);
+  draft.branch = branch;
   if (parent === null) return;
   const other = draft.promptAfter.get(parent);
-  draft.promptAfter.set(parent, uuid);
-  if (other !== undefined && other !== uuid) withdrawTexts(draft, (text) => text.uuid === other);
+  draft.promptAfter.set(parent, { branch, isParentBefore });
+  if (other?.isParentBefore === isParentBefore) other.branch.isWithdrawn = true;
 }
 
 function wordsOf(text: string): string {
@@ -96,7 +122,9 @@ function addPrompt(
   startsNoTurn: TranscriptText["startsNoTurn"],
   origin: LineOrigin,
 ): void {
-  if (text !== "") draft.texts.push({ role: "user", text, ...origin, ...(startsNoTurn ? { startsNoTurn } : {}) });
+  const { branch } = draft;
+  if (text !== "")
+    draft.texts.push({ role: "user", text, branch, ...origin, ...(startsNoTurn ? { startsNoTurn } : {}) });
 }
 
 /** Its row follows that of the compaction. */
@@ -150,9 +178,9 @@ function readAssistant(draft: TranscriptDraft, line: JsonObject, origin: LineOri
   const text = wordsIn(message);
   if (line["isApiErrorMessage"] === true) return addFailure(draft, text, origin, claudeCode.limitIn?.(line));
   if (message?.["model"] === "<synthetic>") return;
-  if (text !== "") draft.texts.push({ role: "assistant", text, ...origin });
-  const isEnd = origin.at !== null && message?.["stop_reason"] === "end_turn";
-  draft.turnEnd = isEnd ? { text, at: origin.at } : null;
+  goOn(draft);
+  if (text !== "") draft.texts.push({ role: "assistant", text, branch: draft.branch, ...origin });
+  draft.turnEnd = message?.["stop_reason"] === "end_turn" ? { text, at: origin.at } : null;
   for (const block of listAt(message, "content")) readToolUse(draft, asObject(block), origin);
   const usage = usageIn(line, message, origin);
   if (usage) addUsage(draft, usage);

@@ -142,7 +142,7 @@ function readEnd(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin
   const error = objectAt(payload, "error");
   if (error) return addFailure(draft, textAt(error, "message") ?? "error", origin, codex.limitIn?.(error));
   const text = textAt(payload, "last_agent_message") ?? "";
-  if (origin.at !== null) draft.turnEnd = { text, at: origin.at };
+  draft.turnEnd = { text, at: origin.at };
 }
 
 function readUsage(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {

@@ -11,6 +11,16 @@ export interface LineOrigin {
   readonly uuid: string;
 }
 
+/** A part of a transcript that could not be read, or that is not there though a row names it. */
+export interface Damage {
+  /** Of the newest row before it; null: none has a time. */
+  readonly at: number | null;
+  /** In bytes, from the start of the file. */
+  readonly position: number;
+  /** 0: the rows are missing. */
+  readonly bytes: number;
+}
+
 export interface TranscriptText extends LineOrigin {
   /** `user`: the user's own words, without what a client adds to them. */
   readonly role: "user" | "assistant";
@@ -54,7 +64,7 @@ export interface LimitWindow {
 /** Last words of a turn that the model itself ended. */
 export interface TranscriptTurnEnd {
   readonly text: string;
-  readonly at: number;
+  readonly at: number | null;
 }
 
 export interface Usage {
@@ -99,27 +109,48 @@ export interface TranscriptContent {
   readonly clientVersion: string | null;
   /** Where git was: at the start with a commit, or at the end without one; null: not known. */
   readonly git: GitPosition | null;
-  readonly invalidLines: number;
+  /** [TR230] What the file lacks, in the order of its discovery. */
+  readonly damages: readonly Damage[];
+  /** What stands last could not be read. */
+  readonly isEndDamaged: boolean;
+  /** [TR233] A prompt was followed by another one after the same row, and both went on. */
+  readonly isBranched: boolean;
 }
 
 type Growing<T> = {
   -readonly [Key in keyof T]: T[Key] extends readonly (infer One)[] ? One[] : T[Key];
 };
 
+/** Rows of Claude Code that follow a prompt, up to the next prompt. */
+export interface Branch {
+  readonly parent: Branch | null;
+  /** Another prompt took its place, and nothing has followed it since. */
+  isWithdrawn: boolean;
+}
+
+export type DraftText = TranscriptText & { readonly branch?: Branch | null };
+
 /** Content that grows line by line, with what the reader of a format keeps from line to line. */
-export interface TranscriptDraft extends Growing<Omit<TranscriptContent, "usage" | "subagentUsage">> {
+export interface TranscriptDraft extends Growing<Omit<TranscriptContent, "usage" | "subagentUsage" | "texts">> {
+  texts: DraftText[];
   usage: Map<string, Usage>;
   subagentUsage: Map<string, Usage>;
   calls: Map<string, TranscriptToolCall>;
   ended: Set<string>;
   /** The newest plan since the last prompt. */
   proposedPlan: string | null;
+  /** Copilot CLI: words of the newest answer, if it calls no tool. */
+  lastAnswer: string | null;
   /** Prompts that wait until the model has time for them. */
   queue: { readonly text: string; readonly at: number | null }[];
   /** Taken from the queue into a running turn. */
   dequeued: Set<string>;
-  /** Newest prompt of Claude Code after a row, by the ids of both. */
-  readonly promptAfter: Map<string, string>;
+  /** Branch of each row of Claude Code, by its id. */
+  readonly branches: Map<string, Branch | null>;
+  /** That of the newest row. */
+  branch: Branch | null;
+  /** Newest prompt of Claude Code after a row, by that row's id, and whether it stood before the prompt. */
+  readonly promptAfter: Map<string, { readonly branch: Branch; readonly isParentBefore: boolean }>;
   /** Calls that a program of Codex is, by its own id. */
   readonly programs: Map<string, readonly string[]>;
 }
@@ -147,12 +178,17 @@ export function emptyDraft(): TranscriptDraft {
     model: null,
     clientVersion: null,
     git: null,
-    invalidLines: 0,
+    damages: [],
+    isEndDamaged: false,
+    isBranched: false,
     calls: new Map(),
     ended: new Set(),
     proposedPlan: null,
+    lastAnswer: null,
     queue: [],
     dequeued: new Set(),
+    branches: new Map(),
+    branch: null,
     promptAfter: new Map(),
     programs: new Map(),
   };

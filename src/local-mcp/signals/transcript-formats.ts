@@ -17,7 +17,9 @@ import {
   blocksOf,
   textOf,
   type LineFormat,
+  type LineOrigin,
   type TranscriptDraft,
+  type TranscriptTurnEnd,
 } from "./transcript-draft.ts";
 
 /** Readers of rows by the row's kind; other kinds say nothing of the work. */
@@ -30,8 +32,21 @@ const isUnhooked = true;
 const copilotEvents: Rows = {
   "session.start": readCopilotVersion,
   "session.resume": readCopilotVersion,
-  "user.message": (draft, data, origin) => addText(draft, "user", userWords(textAt(data, "content") ?? ""), origin),
-  "assistant.message": (draft, data, origin) => addText(draft, "assistant", textAt(data, "content") ?? "", origin),
+  "user.message": (draft, data, origin) => {
+    // A skill, a schedule, a notification: the source of the user's own messages is the user, or not named.
+    const source = textAt(data, "source") ?? "user";
+    if (source === "user") addText(draft, "user", userWords(textAt(data, "content") ?? ""), origin);
+  },
+  "assistant.message": (draft, data, origin) => {
+    const text = textAt(data, "content") ?? "";
+    addText(draft, "assistant", text, origin);
+    draft.lastAnswer = listAt(data, "toolRequests").length === 0 ? text : null;
+    draft.turnEnd = null;
+  },
+  // Each answer of the model has one; the last calls no tool.
+  "assistant.turn_end": (draft, _data, { at }) => {
+    if (draft.lastAnswer !== null) draft.turnEnd = { text: draft.lastAnswer, at };
+  },
   "session.usage_record": (draft, data, { at, uuid }) => {
     const usage = objectAt(data, "usage");
     const fields = { input: "inputTokens", cached: "cacheReadTokens", written: "cacheWriteTokens" };
@@ -78,6 +93,11 @@ const readCopilotLine: LineFormat = (draft, line, { at, uuid }) => {
   copilotEvents[type]?.(draft, data, { at, uuid: id });
 };
 
+/** [TR205] These clients write no end of a turn: its last answer has words, and calls no tool. */
+function endWithout(calls: readonly unknown[], text: string, { at }: LineOrigin): TranscriptTurnEnd | null {
+  return calls.length === 0 && text.trim() !== "" ? { text, at } : null;
+}
+
 /**
  * [TR201] Messages of Gemini CLI, each written again when it grows, between lines that only set
  * fields of the file.
@@ -85,8 +105,11 @@ const readCopilotLine: LineFormat = (draft, line, { at, uuid }) => {
 const geminiMessages: Rows = {
   user: (draft, line, origin) => addText(draft, "user", userWords(textOf(line)), origin),
   gemini: (draft, line, origin) => {
-    addText(draft, "assistant", textOf(line), origin);
-    for (const call of listAt(line, "toolCalls")) readGeminiCall(draft, asObject(call) ?? {}, origin);
+    const text = textOf(line);
+    addText(draft, "assistant", text, origin);
+    const calls = listAt(line, "toolCalls");
+    for (const call of calls) readGeminiCall(draft, asObject(call) ?? {}, origin);
+    draft.turnEnd = endWithout(calls, text, origin);
     const fields = { input: "input", cached: "cached", output: ["output", "thoughts"] };
     const about = { messageId: origin.uuid, model: wordAt(line, "model", 200), at: origin.at };
     addCounts(draft, objectAt(line, "tokens"), fields, about);
@@ -119,10 +142,14 @@ const readGeminiCall: LineFormat = (draft, call, { at: lineAt, uuid }) => {
 const qwenRecords: Rows = {
   user: (draft, line, origin) => addText(draft, "user", userWords(qwenText(line)), origin),
   assistant: (draft, line, origin) => {
-    addText(draft, "assistant", qwenText(line), origin);
-    for (const part of qwenParts(line)) {
-      const call = objectAt(part, "functionCall");
-      const given = { tool_name: textAt(call, "name", 200), tool_input: call?.["args"] ?? null, cwd: line["cwd"] };
+    const text = qwenText(line);
+    addText(draft, "assistant", text, origin);
+    const calls = qwenParts(line)
+      .map((part) => objectAt(part, "functionCall"))
+      .filter((call) => call !== null);
+    draft.turnEnd = endWithout(calls, text, origin);
+    for (const call of calls) {
+      const given = { tool_name: textAt(call, "name", 200), tool_input: call["args"] ?? null, cwd: line["cwd"] };
       const { tool_name: name, tool_input: input } = withClaudeTool(given, qwenTools);
       addCall(draft, { id: textAt(call, "id", 200), name: typeof name === "string" ? name : null, input, ...origin });
     }

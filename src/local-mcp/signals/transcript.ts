@@ -2,8 +2,12 @@ import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "n
 import { type LineFormat, type TranscriptContent, emptyDraft, type LineOrigin } from "./transcript-draft.ts";
 import { budgetMs, interpret, shortText } from "../../platform/time-budget.ts";
 import { codeOf } from "../../shared/error.ts";
-import { parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { numberAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { toMilliseconds } from "../../shared/known-time.ts";
 import { readClaudeLine } from "./claude-lines.ts";
+import { finished } from "./finish-draft.ts";
+import { Links } from "./row-links.ts";
+import { rowsIn, type TranscriptRow } from "./transcript-rows.ts";
 
 export interface TranscriptPart extends TranscriptContent {
   /** Start of the next read, in bytes. */
@@ -57,7 +61,7 @@ export function readAppended(path: string, offset: number, limits: ReadLimits = 
   } catch (error) {
     const unreadable = codeOf(error);
     if (unreadable === null) throw error;
-    return { ...readLines([]), offset, size: 0, skippedBytes: 0, isRestarted: false, isOverBudget: false, unreadable };
+    return { ...readRows([]), offset, size: 0, skippedBytes: 0, isRestarted: false, isOverBudget: false, unreadable };
   } finally {
     file?.close();
   }
@@ -93,10 +97,10 @@ function readPart(
   // An import reads all of a file at once.
   const megabytes = Math.max(1, part.length / defaultMaxBytes);
   const read = (): TranscriptContent =>
-    readLines(isInsideLine ? [] : linesOf(part, begin, end, base), isExcluded, format);
+    readRows(isInsideLine ? [] : rowsIn(part, begin, end, base), isExcluded, format);
   const content = part.length < shortText ? read() : interpret(read, megabytes * budgetMs);
   return {
-    ...(content ?? readLines([])),
+    ...(content ?? readRows([])),
     isOverBudget: content === null,
     offset: Math.max(from, base + end),
     size,
@@ -104,16 +108,6 @@ function readPart(
     isRestarted,
     unreadable: null,
   };
-}
-
-/** Cut at bytes, before decoding: a newline byte is never a part of another UTF-8 character. */
-export function* linesOf(bytes: Buffer, begin: number, end: number, base: number): Generator<TranscriptLine> {
-  for (let at = begin; at < end;) {
-    const found = bytes.indexOf(newline, at);
-    const next = found < 0 ? end : found;
-    yield { text: bytes.toString("utf8", at, next), position: base + at };
-    at = next + 1;
-  }
 }
 
 /** Refuses anything that is no regular file. */
@@ -138,61 +132,39 @@ export function openTranscript(path: string): TranscriptFile {
   throw Object.assign(new Error(`${path} is not a file`), { code: "not_a_file" });
 }
 
-interface TranscriptLine {
-  readonly text: string;
-  readonly position: number;
-}
-
-interface TranscriptRow {
-  readonly row: JsonObject | null;
-  readonly position: number;
-}
-
 type IsExcluded = (at: number, cwd: string | null) => boolean;
 
-export function readLines(
-  lines: Iterable<TranscriptLine>,
-  isExcluded?: IsExcluded,
-  format?: LineFormat,
-): TranscriptContent {
-  return readRows(rowsOf(lines), isExcluded, format);
-}
-
-function* rowsOf(lines: Iterable<TranscriptLine>): Generator<TranscriptRow> {
-  for (const { text, position } of lines) if (text.trim() !== "") yield { row: parseObject(text), position };
-}
-
+/** @param isWhole the rows are all that the file has, so that a row which another one names must be among them */
 export function readRows(
   rows: Iterable<TranscriptRow>,
   isExcluded: IsExcluded = () => false,
   format: LineFormat = readClaudeLine,
+  isWhole = false,
 ): TranscriptContent {
   const draft = emptyDraft();
+  const links = new Links();
   let newest: number | null = null;
-  for (const { row, position } of rows) {
+  for (const { row, position, bytes } of rows) {
+    draft.isEndDamaged = row === null;
     if (!row) {
-      draft.invalidLines += 1;
+      draft.damages.push({ at: newest, position, bytes });
+      links.breakOff();
       continue;
     }
     const origin = originOf(row, position);
     newest = origin.at ?? newest;
     if (newest !== null && isExcluded(newest, textAt(row, "cwd", 4_096))) continue;
+    if (links.isTwin(row)) continue;
+    links.add(row, { at: newest, position, bytes: 0 });
     format(draft, row, origin);
   }
-  const {
-    calls: _calls,
-    ended: _ended,
-    proposedPlan: _plan,
-    queue: _queue,
-    dequeued: _dequeued,
-    promptAfter: _promptAfter,
-    programs: _programs,
-    ...content
-  } = draft;
-  return { ...content, usage: [...draft.usage.values()], subagentUsage: [...draft.subagentUsage.values()] };
+  if (isWhole) draft.damages.push(...links.unknownParents());
+  return finished(draft);
 }
 
+/** [TR234] Some tools write a number, in milliseconds or in seconds. */
 function originOf(line: JsonObject, position: number): LineOrigin {
-  const at = Date.parse(textAt(line, "timestamp", 40) ?? "");
+  const written = numberAt(line, "timestamp");
+  const at = written === null ? Date.parse(textAt(line, "timestamp", 40) ?? "") : toMilliseconds(written);
   return { at: Number.isNaN(at) ? null : at, uuid: textAt(line, "uuid", 100) ?? `@${position}` };
 }

@@ -1,6 +1,6 @@
 /** Invented transcripts in the forms of each client and family of versions, with the fields that matter. */
 
-const day = Date.parse("2026-05-04T10:00:00Z");
+const day = Date.parse("2023-11-14T10:00:00Z");
 
 function stamp(second: number): string {
   return new Date(day + second * 1_000).toISOString();

@@ -80,7 +80,7 @@ it("[CA31] [CA32] a command that fails is a failure of its call, and no call is 
 });
 
 it("[TR201] [CA32] a live chat of Codex 0.118 has its answers, failures and the end of its turn from the rollout, and calls from its hooks", () => {
-  const runtime = tempRuntime({ now: Date.parse("2026-05-04T09:59:59Z") });
+  const runtime = tempRuntime({ now: Date.parse("2023-11-14T09:59:59Z") });
   const chat = new RecordedClient(runtime, "codex");
   const path = join(temporaryFolder(), "rollout.jsonl");
   writeFileSync(path, "");
@@ -105,7 +105,7 @@ it("[TR201] [CA32] a live chat of Codex 0.118 has its answers, failures and the 
 });
 
 it("[TR211] a live chat's plan is approved by a prompt that is read later", () => {
-  const runtime = tempRuntime({ now: Date.parse("2026-05-04T09:59:59Z") });
+  const runtime = tempRuntime({ now: Date.parse("2023-11-14T09:59:59Z") });
   const chat = new RecordedClient(runtime, "codex");
   const path = join(temporaryFolder(), "rollout.jsonl");
   writeFileSync(path, "");
@@ -140,7 +140,7 @@ it.each([
   ["two parts of the transcript", { hooks: false, parts: 2, question: "which" }],
   ["hooks and the transcript", { hooks: true, parts: 2, question: "Which one?" }],
 ])("[TR212] answers of a live chat's dialog are kept once: %s", (_case, { hooks, parts, question }) => {
-  const runtime = tempRuntime({ now: Date.parse("2026-05-04T09:59:59Z") });
+  const runtime = tempRuntime({ now: Date.parse("2023-11-14T09:59:59Z") });
   const chat = new RecordedClient(runtime, "codex");
   const path = join(temporaryFolder(), "rollout.jsonl");
   writeFileSync(path, "");
@@ -162,7 +162,7 @@ it.each([
 });
 
 it("[TR212] a live chat's to-do list, of which hooks say nothing, is taken from the transcript", () => {
-  const chat = new RecordedClient(tempRuntime({ now: Date.parse("2026-05-04T09:59:59Z") }), "codex");
+  const chat = new RecordedClient(tempRuntime({ now: Date.parse("2023-11-14T09:59:59Z") }), "codex");
   const path = join(temporaryFolder(), "rollout.jsonl");
   writeFileSync(path, "");
   const common = { session_id: session, transcript_path: path };

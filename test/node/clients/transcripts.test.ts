@@ -2,11 +2,12 @@ import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { transcriptFormat } from "#src/local-mcp/signals/transcript-formats.ts";
 import type { TranscriptContent } from "#src/local-mcp/signals/transcript-draft.ts";
-import { readLines } from "#src/local-mcp/signals/transcript.ts";
+import { rowsIn } from "#src/local-mcp/signals/transcript-rows.ts";
+import { readRows } from "#src/local-mcp/signals/transcript.ts";
 
 function read(client: string, lines: readonly object[]): TranscriptContent {
-  const texts = lines.map((line, position) => ({ text: JSON.stringify(line), position }));
-  return readLines(texts, () => false, transcriptFormat(client));
+  const text = lines.map((line) => JSON.stringify(line)).join("\n");
+  return readRows(rowsIn(Buffer.from(text)), () => false, transcriptFormat(client));
 }
 
 const timestamp = "2026-11-21T12:00:00.000Z";
@@ -31,13 +32,14 @@ it("[CA16] records of Qwen Code: texts, calls with the ids of the hooks, usage a
       },
       usageMetadata: { promptTokenCount: 1_000, cachedContentTokenCount: 200, candidatesTokenCount: 20 },
     },
-    { ...frame, type: "tool_result", toolCallResult: { callId: "call_1", status: "success" } },
+    { ...frame, uuid: "q3", type: "tool_result", toolCallResult: { callId: "call_1", status: "success" } },
     {
       ...frame,
+      uuid: "q4",
       type: "tool_result",
       toolCallResult: { callId: "call_2", status: "error", error: { message: "no such file" } },
     },
-    { ...frame, type: "tool_result", message: { parts: [] } },
+    { ...frame, uuid: "q5", type: "tool_result", message: { parts: [] } },
   ]);
   expect(content).toMatchObject({
     clientVersion: "0.24.4",
@@ -123,12 +125,7 @@ it("[ID18] lines of Claude Code name its version; a client without a format has 
 
 function recorded(client: string): TranscriptContent {
   const file = new URL(`../../harness/clients/transcripts/${client}.jsonl`, import.meta.url);
-  const lines = readFileSync(file, "utf8").trimEnd().split("\n");
-  return readLines(
-    lines.map((text, position) => ({ text, position })),
-    () => false,
-    transcriptFormat(client),
-  );
+  return readRows(rowsIn(readFileSync(file)), () => false, transcriptFormat(client));
 }
 
 it.each([

@@ -3,7 +3,8 @@ import { expect, it } from "vitest";
 import type { Readings, Source } from "#src/contract/readings.ts";
 import { afterCompaction, derive, merge, type SessionFacts, type ToolOutcome } from "#src/policy/readings.ts";
 import { fromTranscript } from "#src/local-mcp/signals/context-readings.ts";
-import { readLines, type TranscriptPart } from "#src/local-mcp/signals/transcript.ts";
+import { rowsIn } from "#src/local-mcp/signals/transcript-rows.ts";
+import { readRows, type TranscriptPart } from "#src/local-mcp/signals/transcript.ts";
 import { someReadings } from "#harness/machine/readings.ts";
 import { anAssistantLine, T0 } from "#harness/machine/transcripts.ts";
 
@@ -28,7 +29,7 @@ function calls(count: number, overrides: Partial<ToolOutcome> = {}): ToolOutcome
 }
 
 function aPart(line: string, overrides: Partial<TranscriptPart> = {}): TranscriptPart {
-  const content = readLines([{ text: line, position: 0 }]);
+  const content = readRows(rowsIn(Buffer.from(line)));
   return {
     ...content,
     offset: 100,

@@ -65,8 +65,8 @@ it("[TR224] the session of a subagent is not read as a user's, and the refusal n
 });
 
 const jsonLines = (...rows: readonly object[]): string => rows.map((row) => JSON.stringify(row)).join("\n");
-const qwen = { sessionId: "q", uuid: "1", cwd: "/p", version: "0.20.1", timestamp: "2026-05-04T10:00:01Z" };
-const boundary = { type: "system", subtype: "compact_boundary", timestamp: "2026-05-04T10:00:02Z" };
+const qwen = { sessionId: "q", uuid: "1", cwd: "/p", version: "0.20.1", timestamp: "2023-11-14T10:00:01Z" };
+const boundary = { type: "system", subtype: "compact_boundary", timestamp: "2023-11-14T10:00:02Z" };
 const compactions: readonly (readonly [string, string])[] = [
   ["Codex", jsonLines(codexMeta({}), asked, codexRow(2, "compacted", { message: "" }))],
   ["Claude Code", aTranscript(aUserLine("mend the hull"), JSON.stringify(boundary))],

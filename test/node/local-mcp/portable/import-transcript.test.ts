@@ -117,13 +117,21 @@ it("[PO4] the transcript of each client is known by its lines @night", async () 
   }
 });
 
-it("[PO5] a session that is recorded already is not read a second time @night", async () => {
+it("[PO6] an import again has what was added, once, and so has a resume by the id", async () => {
   const { home, path } = aHome(aTranscript(...lines));
   await home.json(`resume --json --from-transcript ${path}`);
-  writeFileSync(path, aTranscript(...lines, aUserLine("and more", after(9))));
+  writeFileSync(path, aTranscript(...lines, aUserLine("Then bump the version.", after(9))));
   const again = await home.shim(`resume --print --from-transcript ${path}`);
-  expect(again.err).toContain(`SHIM has recorded session ${session} already`);
-  expect(again.out).not.toContain("and more");
+  expect(again.err).toContain(`Read session ${session} from ${path} again.`);
+  expect(again.out).toContain("Then bump the version.");
+  expect(again.out).toContain("3 of 3 prompts quoted");
+  writeFileSync(
+    path,
+    aTranscript(...lines, aUserLine("Then bump the version.", after(9)), aUserLine("And tag it.", after(10))),
+  );
+  const resumed = await home.shim(`resume --print ${session}`);
+  expect(resumed.out).toContain("And tag it.");
+  expect(resumed.out).toContain("4 of 4 prompts quoted");
 });
 
 it("[PO4] a file that is no transcript, is empty, or is missing stores nothing, and says why", async () => {
@@ -244,6 +252,7 @@ it("[PO4] [TR201] documents of OpenCode and Gemini CLI are stored with their wor
     "tool_start Write",
     "tool_end Write created /home/ann/app/note.txt",
     "assistant The note is written.",
+    "turn end",
   ]);
 });
 

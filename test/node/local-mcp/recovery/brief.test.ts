@@ -82,7 +82,7 @@ it("[RE77] [RE78] its parts stand in one order: how it died and stood, what was 
     "git: was main at a1b2c3d4e5f6; cannot be read now",
     "last checkpoint: none; all of this comes from the journal",
     expect.stringMatching(
-      /^of the session: 2 of 2 prompts quoted; the end of the conversation is there; 1 of 1 files as left\. Not verified: /,
+      /^of the session: 2 of 2 prompts quoted; the chat's newest words are there, the end of its turn is not; 1 of 1 files as left\. Not verified: /,
     ),
     "</shim-recovered-session-20487890>",
     expect.stringContaining("shim_check_recovery"),

@@ -9,7 +9,7 @@ const edited = { path: "/p/a", hash: "h", action: "edited" } as const;
 const words = [{ text: "Painted.", at: T0 + 9_000 }];
 
 it("[RE6] it counts prompts quoted of prompts made, the end of the conversation, and files as left; the total is their mean", () => {
-  const state = aState({ prompts: prompts("one", "two", "three"), droppedPrompts: 1, words });
+  const state = aState({ prompts: prompts("one", "two", "three"), droppedPrompts: 1, words, turnEndedAt: T0 + 9_000 });
   const files = [
     { now: "same", action: "edited" },
     { now: "deleted", action: "created" },
@@ -58,7 +58,10 @@ it("[RE76] what does not apply is left out: files that were only read or are com
 
 it("[RE6] the score of a brief is of what that brief quotes, whoever reads it, and stands in it", () => {
   const many = Array.from({ length: 200 }, (_, n) => `Paint boat ${n}: ${"leave the deck as it is. ".repeat(8)}`);
-  const from = aRestoration({ prompts: prompts(...many), words }, { files: [{ ...edited, now: "same" }] });
+  const from = aRestoration(
+    { prompts: prompts(...many), words, turnEndedAt: T0 + 300_000 },
+    { files: [{ ...edited, now: "same" }] },
+  );
   const text = brief(from, T0 + 360_000, "ask");
   const quoted = many.filter((one) => text.includes(one.slice(0, one.indexOf(":") + 1))).length;
   expect(quoted).toBeGreaterThan(20);

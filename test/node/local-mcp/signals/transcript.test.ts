@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { openTranscript, readAppended, type TranscriptFile, readLines } from "#src/local-mcp/signals/transcript.ts";
+import { rowsIn } from "#src/local-mcp/signals/transcript-rows.ts";
+import { openTranscript, readAppended, type TranscriptFile, readRows } from "#src/local-mcp/signals/transcript.ts";
 import type { TranscriptContent } from "#src/local-mcp/signals/transcript-draft.ts";
 import {
   anAssistantLine,
@@ -108,7 +109,7 @@ it("[SI1] where more was appended than the limit, the last part is read from a l
   const length = Buffer.byteLength(lines[0] ?? "") + 1;
   const part = readAppended(path, length, { maxBytes: 1_000 });
   expect(textsOf(part).at(-1)).toBe("message 99");
-  expect(part.invalidLines).toBe(0);
+  expect(part.damages).toEqual([]);
   expect(part.skippedBytes + length).toBe(Buffer.byteLength(aTranscript(...lines.slice(0, -part.texts.length))));
 });
 
@@ -124,10 +125,10 @@ it("[SI1] a line of 10 MB is passed over while it is written and when it is done
   const { open, bytes } = counted();
   const one = readAppended(path, 0, { open });
   expect(textsOf(one)).toEqual([]);
-  expect(one).toMatchObject({ offset: one.size, skippedBytes: one.size, invalidLines: 0 });
+  expect(one).toMatchObject({ offset: one.size, skippedBytes: one.size, damages: [] });
   appendFileSync(path, `${long.slice(5_000_000)}\n`);
   const two = readAppended(path, one.offset, { open });
-  expect(two).toMatchObject({ texts: [], offset: two.size, invalidLines: 0 });
+  expect(two).toMatchObject({ texts: [], offset: two.size, damages: [] });
   appendFileSync(path, aTranscript(aUserLine("after")));
   expect(textsOf(readAppended(path, two.offset, { open }))).toEqual(["after"]);
   expect(bytes()).toBeLessThan(2_200_000);
@@ -191,7 +192,8 @@ it("[SI4] lines that are no JSON object are counted; bad UTF-8 spoils only its o
   const rest = Buffer.from(aTranscript(...odd, aUserLine("ok")));
   const part = readAppended(aFile(Buffer.concat([broken, rest])), 0);
   expect(textsOf(part)).toEqual(["a\ufffd\ufffdb", "ok"]);
-  expect(part.invalidLines).toBe(3);
+  // The words with a wrong character, and three lines.
+  expect(part.damages.map(({ bytes }) => bytes)).toEqual([broken.length - 1, 9, 2, 2]);
 });
 
 it("[SI4] a line without an id is named by its position, the same every time", () => {
@@ -202,7 +204,7 @@ it("[SI4] a line without an id is named by its position, the same every time", (
 });
 
 function read(...lines: readonly string[]): TranscriptContent {
-  return readLines(lines.map((text, position) => ({ text, position })));
+  return readRows(rowsIn(Buffer.from(lines.join("\n"))));
 }
 
 it("[SI4] generated lines never throw @night", () => {
@@ -219,7 +221,7 @@ it("[SI4] generated lines never throw @night", () => {
   }));
   fc.assert(
     fc.property(fc.array(fc.dictionary(field, tree, { minKeys: 1 }), { maxLength: 5 }), (lines) => {
-      expect(read(...lines.map((line) => JSON.stringify(line))).invalidLines).toBe(0);
+      expect(read(...lines.map((line) => JSON.stringify(line))).damages).toEqual([]);
     }),
     { numRuns: 200 },
   );
@@ -257,7 +259,7 @@ it("[SI5] sub-agents, made-up answers, the client's notes and unknown types coun
     JSON.stringify({ type: "queue-operation", operation: "enqueue", content: "queued" }),
     JSON.stringify({ type: "api-request-blob", message: { role: "user", content } }),
   );
-  expect(part).toMatchObject({ texts: [], usage: [], toolCalls: [], contextUsage: null, invalidLines: 0 });
+  expect(part).toMatchObject({ texts: [], usage: [], toolCalls: [], contextUsage: null, damages: [] });
 });
 
 it("[SI5] tool calls, their errors and the client's own errors are distinguished", () => {

@@ -1,0 +1,15 @@
+/** Pure. In 1973: a smaller number of milliseconds is none. */
+const firstTime = 100_000_000_000;
+
+/** A clock may be so much ahead of the one of the machine that reads. */
+export const maxAheadMs = 300_000;
+
+/** False for the ordinal of an event whose source gives no times, and for seconds. */
+export function isKnownTime(at: number): boolean {
+  return at >= firstTime;
+}
+
+/** A time as tools write it: in milliseconds, or in seconds. */
+export function toMilliseconds(time: number): number {
+  return isKnownTime(time) ? time : time * 1_000;
+}
