@@ -176,7 +176,7 @@ function forgettingChat(folder: string, home: string): Neighbour {
   return async (isOver) => {
     let forgotten = 0;
     const env = { PATH: process.env["PATH"], HOME: folder, SHIM_HOME: home };
-    const forget = (): string[] => ["dist/cli.cjs", "sessions", "forget", idOf(forgotten), "--yes"];
+    const forget = (): string[] => ["dist/cli.cjs", "forget", idOf(forgotten), "--yes"];
     for (; !isOver(); forgotten++) await promisify(execFile)(process.execPath, forget(), { env });
     return `${forgotten} sessions`;
   };

@@ -78,7 +78,7 @@ export class SyncRig {
     return origin;
   }
 
-  /** As `shim join` leaves a machine that has cloned the project. */
+  /** As `shim workspace join` leaves a machine that has cloned the project. */
   async machine(name: string, origin: string, url = this.edge.url): Promise<Machine> {
     const { workspace } = this.edge;
     const home = join(this.#folder, name);

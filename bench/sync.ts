@@ -101,7 +101,7 @@ async function throughput(rig: SyncRig, origin: string, backlog: Backlog): Promi
   return [
     {
       group,
-      name: `\`shim join sync\` with ${waiting.toLocaleString("en")} changes of ${backlog.sessions.toLocaleString("en")} sessions waiting`,
+      name: `\`shim workspace sync\` with ${waiting.toLocaleString("en")} changes of ${backlog.sessions.toLocaleString("en")} sessions waiting`,
       figure: `${speed(whole - idle)} beyond the ${ms(idle)} of the command with nothing to send`,
       against: `the whole command ${speed(whole)} (${ms(whole)}); bare pushes of as much ${speed(raw)} (${ms(raw)})`,
       goal: "at least 4,000 per s",
@@ -137,7 +137,7 @@ const run = promisify(execFile);
 /** @throws when it has not sent as many */
 async function sent({ env }: Machine, count: number): Promise<void> {
   const given = { PATH: process.env["PATH"], ...env };
-  const { stdout } = await run(process.execPath, ["bin/shim.mjs", "join", "sync", "--json"], { env: given });
+  const { stdout } = await run(process.execPath, ["bin/shim.mjs", "workspace", "sync", "--json"], { env: given });
   const report = JSON.parse(stdout) as { readonly sessions: number; readonly checkpoints: number };
   if (report.sessions + report.checkpoints !== count) throw new Error(`not ${count}: ${stdout}`);
 }

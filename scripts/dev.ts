@@ -17,7 +17,7 @@ const answerWithinMs = 10_000;
 
 /** The command looks at the usual port; for another one it needs the address, and the variable to accept it. */
 function createCommand(port: number): string {
-  const command = "node bin/shim.mjs join workspaces create my-team";
+  const command = "node bin/shim.mjs workspace create my-team";
   return port === usualPort ? command : `SHIM_DEV_PORT=${port} ${command} --url http://127.0.0.1:${port}`;
 }
 

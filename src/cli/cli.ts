@@ -235,6 +235,12 @@ function toFailure(error: unknown, home: string): FailedResult {
   return failed("internal", `${message} (a bug in SHIM; SHIM_DEBUG=1 shows where)`);
 }
 
+/** [CL276] A command that only has others below it: without one of them it prints its help. */
+export function addGroup(parent: Command, name: string, description: string): Command {
+  const group = parent.command(name).description(description);
+  return group.action(() => group.outputHelp());
+}
+
 const maxLimit = 10_000;
 
 export function limitOption(defaultLimit: number | "all", description = "at most this many"): Option {

@@ -29,7 +29,9 @@ export interface OperationCommand<Name extends MachineOperationName> {
   readonly view: View<MachineOutput<Name>, MachineInput<Name>>;
   /** True: the text quotes stored content, whose commands are not rewritten. */
   readonly isVerbatim?: boolean;
-  /** A refusal, or the question to ask first; default: the summary if it is destructive. */
+  /** Asked first; absent: the summary if it is destructive. */
+  readonly question?: string;
+  /** A refusal, or the question that only the input decides. */
   readonly before?: (input: MachineInput<Name>, cli: Cli, options: Given) => Promise<CliResult<string | null>>;
   /** Exit code of an answer; default: 0. */
   readonly exitOf?: (output: MachineOutput<Name>) => ExitCode;
@@ -44,9 +46,9 @@ export function defineOperation<Name extends MachineOperationName>(
   name: string,
   declared: OperationCommand<Name>,
 ): Command {
-  const { operation, args, rest, fixed = {} } = declared;
+  const { operation, args, rest, fixed = {}, question } = declared;
   const { input, summary, effect } = machineOperations[operation];
-  const words = { args, rest, hidden: Object.keys(fixed), asks: effect === "destructive" };
+  const words = { args, rest, hidden: Object.keys(fixed), asks: effect === "destructive" || question !== undefined };
   return declareCommand(cli, parent.command(name), { input, summary, ...words }, (given, options) =>
     runOperation(cli, declared, { ...given, ...fixed } as MachineInput<Name>, options),
   );
@@ -55,12 +57,13 @@ export function defineOperation<Name extends MachineOperationName>(
 /** The operation itself checks what a command line has given. */
 async function runOperation<Name extends MachineOperationName>(
   cli: Cli,
-  { operation, view, isVerbatim, before, exitOf, after }: OperationCommand<Name>,
+  { operation, view, isVerbatim, question, before, exitOf, after }: OperationCommand<Name>,
   input: MachineInput<Name>,
   options: Given & AskedOptions,
 ): Promise<CommandResult> {
   const { effect, summary } = machineOperations[operation];
-  const asked = before ? await before(input, cli, options) : ok(effect === "destructive" ? summary : null);
+  const usual = question ?? (effect === "destructive" ? summary : null);
+  const asked = before ? await before(input, cli, options) : ok(usual);
   if (!asked.ok) return asked;
   const refused = asked.value === null ? null : await requireYes(cli, asked.value, options);
   if (refused) return refused;

@@ -37,7 +37,6 @@ interface WorkspaceCommand<Name extends CallName, Data> {
   readonly hidden?: readonly (keyof InputOf<Name> & string)[];
   /** Instead of the operation's own summary. */
   readonly summary?: string;
-  readonly isDefault?: boolean;
   /** Values of hidden fields. */
   readonly fixed?: Partial<InputOf<Name>>;
   /** Most items of a list without `--limit`; absent: all. */
@@ -78,7 +77,7 @@ export function defineWork<Name extends CallName, Data>(
   name: string,
   details: WorkspaceCommand<Name, Data>,
 ): Command {
-  const { operation, fields, args, hidden = [], isDefault = false, fixed = {}, own = [], usualLimit } = details;
+  const { operation, fields, args, hidden = [], fixed = {}, own = [], usualLimit } = details;
   const { input, summary } = operations[operation];
   const paging = [
     limitOption(usualLimit ?? "all"),
@@ -93,7 +92,7 @@ export function defineWork<Name extends CallName, Data>(
     // [CL261]
     asks: details.isAsked !== false && "isDestructive" in operations[operation],
   };
-  return declareCommand(cli, parent.command(name, { isDefault }), declared, async (typed, options) => {
+  return declareCommand(cli, parent.command(name), declared, async (typed, options) => {
     const given = { ...typed, ...fixed };
     const made = details.read ? await details.read(given, cli, options) : ok(given);
     if (!made.ok) return made;

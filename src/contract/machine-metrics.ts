@@ -235,7 +235,7 @@ const machineMetrics = {
     ...gauge,
     ...machine,
     group: "Opportunities",
-    help: "Findings of the last shim learn opportunities, by pattern.",
+    help: "Findings of the last shim report opportunities, by pattern.",
     labels: { pattern: opportunityPatterns },
   },
   shim_store_bytes: {

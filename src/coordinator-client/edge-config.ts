@@ -58,7 +58,7 @@ export function edgeConfigFromEnv(env: NodeJS.ProcessEnv): Result<EdgeConfig | n
   const [url = "", workspace = "", token = ""] = requiredNames.map((name) => envText(env, name));
   const address = parseAddress(url, workspace);
   if (!address.ok) return err(`SHIM_EDGE_URL and SHIM_WORKSPACE: ${address.error}`);
-  if (!isMachineToken(token)) return err("SHIM_TOKEN is not a token as shown by `shim join token create ...`");
+  if (!isMachineToken(token)) return err("SHIM_TOKEN is not a token as shown by `shim workspace token create ...`");
   const machine = machineOf(env, token);
   return machine.ok ? ok({ url, workspace, machine: machine.value, token }) : machine;
 }
@@ -92,7 +92,7 @@ function readFile(path: string): Result<EdgeConfig | null, string> {
   }
   const parsed = EdgeConfig.safeParse(parseJson(text));
   // Never quote the text: it may hold a token.
-  return parsed.success ? ok(parsed.data) : err(`${path} is damaged; \`shim join leave\` removes it`);
+  return parsed.success ? ok(parsed.data) : err(`${path} is damaged; \`shim workspace leave\` removes it`);
 }
 
 export function writeEdgeConfig(home: string, edge: EdgeConfig): void {

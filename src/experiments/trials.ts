@@ -63,7 +63,7 @@ export function refusalOf(
   if (refusal !== null) return { code: "bad_input", message: refusal };
   const loss = `with ${key} = ${to} a death may lose more than now: add --less-safe to try it.`;
   if (lessSafe !== true && lowersSafety(parameter, from, to)) return { code: "less_safe", message: loss };
-  const allow = "`shim learn experiments allow` lets them start again.";
+  const allow = "`shim experiment allow` lets them start again.";
   if (offSince !== null) return { code: "switched_off", message: `experiments are switched off. ${allow}` };
   // Two of a group would change each other's outcomes.
   const busy = trials.find((one) => isRunning(one) && findParameter(one.key)?.group === group);

@@ -136,7 +136,7 @@ function cost({ costs }: WeeklyFacts): string {
 }
 
 function ideasText(ideas: readonly string[] | null): string {
-  if (ideas === null) return "The records were not examined: `shim learn opportunities` does.";
+  if (ideas === null) return "The records were not examined: `shim report opportunities` does.";
   if (ideas.length === 0) return "The records show nothing that should change.";
   return ideas.map((text) => `- ${oneLine(text, Infinity)}`).join("\n");
 }

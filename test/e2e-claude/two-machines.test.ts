@@ -35,10 +35,12 @@ async function twoMachines() {
   const power = await CutProxy.to(edge.url);
   const join = async (rig: ClaudeRig, machine: string, url: string, code: string): Promise<void> => {
     const { token } = await edge.call("tokens.create", { machine, scope: "work" });
-    await shim(rig, ["join", edge.workspace, "--url", url, "--import"], `${token}\n${code}\n`);
+    await shim(rig, ["workspace", "join", edge.workspace, "--url", url, "--import"], `${token}\n${code}\n`);
   };
   await join(machines.a, "desktop", power.url, "");
-  const { key } = JSON.parse(await shim(machines.a, ["join", "rekey", "--code", "--yes", "--json"])) as { key: string };
+  const { key } = JSON.parse(await shim(machines.a, ["workspace", "key", "show", "--yes", "--json"])) as {
+    key: string;
+  };
   await join(machines.b, "laptop", edge.url, key);
   return { edge, power, ...machines };
 }
@@ -92,7 +94,7 @@ it("[MA1] Claude Code works on a task, its machine loses power; on the other mac
 
   // The power is back, and a user opens the old chat again.
   power.heal();
-  await shim(a, ["join", "sync"]);
+  await shim(a, ["workspace", "sync"]);
   const back = await a.printed("go on", { args: ["--resume", dead], steps: [{ text: "I see." }] });
   expect(received(back.model)).toMatch(/continued by .*|went on elsewhere/);
   expect(received(back.model)).toContain(heir);

@@ -37,7 +37,7 @@ async function withTrial(experiments: object): Promise<MachineHome> {
   mkdirSync(home.paths.home, { recursive: true, mode: 0o700 });
   writeFileSync(home.paths.config, JSON.stringify({ experiments }));
   pastChats({ store: storeOf(home.paths), now: Date.now });
-  await home.ask("learn", "experiments", "start", key, "250000");
+  await home.ask("experiment", "start", key, "250000");
   return home;
 }
 
@@ -50,7 +50,7 @@ it("[EX70] [EX75] [EX76] the hook of a session's start has Statsig assign by a f
   expect(assigned.every(({ unit }) => chats.has(unit))).toBe(true);
   expect(new Set(assigned.map(({ arm }) => arm))).toEqual(new Set(["control", "treatment"]));
   expect((await home.shim("doctor")).out).toContain("sessions of trials are assigned by statsig");
-  expect((await home.shim("learn", "experiments", "stop", "--all")).code).toBe(0);
+  expect((await home.shim("experiment", "stop", "--all")).code).toBe(0);
   startSession(home, 20);
   expect(exposures(home)).toHaveLength(assigned.length);
 });

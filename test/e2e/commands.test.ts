@@ -47,7 +47,7 @@ it("[PR41] [ST99] commands at once write through one host, and each read has the
 it("[PR41] a host that is killed during an operation: the command says that it may have been done, and does not repeat it", async () => {
   const machine = new MachineHome();
   const { url, asked } = await aSilentServer();
-  const joining = machine.spawn(["join", "team", "--url", url], ["pipe", "pipe", "pipe"]);
+  const joining = machine.spawn(["workspace", "join", "team", "--url", url], ["pipe", "pipe", "pipe"]);
   const ended = outputOf(joining, "shim_eyJtIjoiaGVyZSJ9.secret\n");
   await asked;
   await killHosts(machine.paths.home);

@@ -70,6 +70,6 @@ function carry({ first, second }: { first: MachineHome; second: MachineHome }): 
 }
 
 async function tokenOf(machine: MachineHome): Promise<string> {
-  const { tokens } = await machine.ask("join", "token", "list");
+  const { tokens } = await machine.ask("workspace", "token", "list");
   return (tokens as { id: string; machine: string }[]).find((one) => one.machine === "laptop")?.id ?? "";
 }

@@ -30,11 +30,11 @@ async function twoMachines(): Promise<{ edge: EdgeRuntime; a: Joined; b: Joined 
     const [machine, proxy] = [new MachineHome(name, { folder, origin }), await CutProxy.to(edge.url)];
     const { token } = await edge.call("tokens.create", { machine: name, scope: "work" });
     writeFileSync(join(machine.home, "given"), `${token}\n${code}\n`, { mode: 0o600 });
-    await machine.run([`shim join ${edge.workspace} --url ${proxy.url} --import < "$HOME/given"`]);
+    await machine.run([`shim workspace join ${edge.workspace} --url ${proxy.url} --import < "$HOME/given"`]);
     return { machine, proxy };
   };
   const a = await joined("desktop", "");
-  const code = await a.machine.run(["shim join rekey --code --yes | grep -o 'shimkey-[^ ]*'"]);
+  const code = await a.machine.run(["shim workspace key show --yes | grep -o 'shimkey-[^ ]*'"]);
   return { edge, a, b: await joined("laptop", code.trim()) };
 }
 import { storedCheckpoint } from "#harness/sync/stored-checkpoint.ts";
@@ -62,7 +62,7 @@ it("[MA1] a machine loses power in mid-task: a chat of the other one takes over 
   const half = { inProgress: ["half of the lexer"], nextStep: "the other half" };
   await answered(one.server, "shim_force_checkpoint", half);
   await answered(one.server, "shim_report", { outcome: "progress", percent: 50, note: "half" });
-  await a.machine.run(["shim join sync"]);
+  await a.machine.run(["shim workspace sync"]);
   a.proxy.cut();
   one.server.process.kill("SIGKILL");
   await one.server.ended;
@@ -92,7 +92,7 @@ it("[MA1] a machine loses power in mid-task: a chat of the other one takes over 
 
   // The next chat of the first machine is not offered what was continued elsewhere.
   a.proxy.heal();
-  await a.machine.run(["shim join sync"]);
+  await a.machine.run(["shim workspace sync"]);
   const late = await startServer(a.machine.paths);
   const answer = await answered(late, "shim_check_recovery", { project: a.machine.project });
   expect(JSON.stringify(answer)).not.toContain("half of the lexer");
@@ -124,7 +124,7 @@ it("[TE111] a client without hooks is killed: the other machine has its session 
     const { isConnected } = await edge.call("chats.get", { chat: one.session });
     expect([await statusOf(), isConnected]).toEqual(["alive", true]);
   }, patience);
-  await a.machine.run(["shim join sync"]);
+  await a.machine.run(["shim workspace sync"]);
   one.server.process.kill("SIGKILL");
   await vi.waitFor(async () => expect(await statusOf()).toBe("offline: attested"), patience);
   const other = await aChat(b, "hello");
@@ -234,7 +234,7 @@ it("[MA6] none of a hundred marked words of a chat's work is in what the coordin
   await answered(server, "shim_next", {});
   await answered(server, "shim_report", { outcome: "progress", note: "half" });
   await answered(server, "shim_files", { action: "reserve", paths: ["src/**"], project });
-  await a.machine.run(["shim join sync"]);
+  await a.machine.run(["shim workspace sync"]);
   expect(await edge.call("sync.status", {})).toMatchObject({ sessions: 1, checkpoints: 1 });
   const stored = bytesBelow(edge.folder);
   expect(marks.filter((mark) => stored.includes(mark))).toEqual([]);
@@ -263,13 +263,13 @@ it("[SY63] [SY64] the chats of a machine send what they save; when their host is
   await vi.waitFor(() => expect(known()).toBe(2), patience);
 });
 
-it("[SY75] `shim join sync` starts a host where none runs, and reports the round that it does", async () => {
+it("[SY75] `shim workspace sync` starts a host where none runs, and reports the round that it does", async () => {
   const { edge, a } = await twoMachines();
   const { server, session } = await aChat(a, "the parser");
   server.process.kill("SIGKILL");
   await server.ended;
   await killHosts(a.machine.paths.home);
-  const out = await a.machine.run(["shim join sync"]);
+  const out = await a.machine.run(["shim workspace sync"]);
   expect(out).toMatch(/^Sent: .*\. Received: 0 sessions of other machines\.\n$/);
   await vi.waitFor(() => expect(hostsOf(a.machine.paths.home)).toHaveLength(1), patience);
   const { sessions } = await edge.call("sync.list", { session });

@@ -176,7 +176,7 @@ it("[WP12] an empty machine says in each view what to do first", async () => {
     ["files", "No chat has reserved a file"],
     ["messages", "shim team send"],
     ["plan", "Choose a job"],
-    ["experiments", "shim learn opportunities"],
+    ["experiments", "shim report opportunities"],
     ["health", "No entry"],
   ] as const;
   for (const [path, text] of empty) {

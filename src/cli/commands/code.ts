@@ -16,7 +16,7 @@ import { trustOf } from "../../tool-runner/project-folder.ts";
 import { TransformInput } from "../../transform/change.ts";
 import type { Transformed } from "../../transform/run-transform.ts";
 import { type Answer, type CliResult, exitCodes, wrongUsage } from "../answer.ts";
-import type { Cli, CommandResult } from "../cli.ts";
+import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
 import type { Lines } from "../views.ts";
 import { addEvolve } from "./evolve.ts";
@@ -44,7 +44,7 @@ const AnalyzeInput = z.strictObject({
 type AnalyzeInput = z.infer<typeof AnalyzeInput>;
 
 export function addCommand(program: Command, cli: Cli): void {
-  const code = program.command("code").description("analyze and change a project's code");
+  const code = addGroup(program, "code", "analyze and change a project's code");
   const analysis = {
     input: AnalyzeInput,
     summary: "What the project's own tools find: types, lint, complexity, duplicates, dead code.",

@@ -1,11 +1,11 @@
 import type { Command } from "commander";
 import type { RunningHost } from "../../contract/machine/installation.ts";
 import { pluralize } from "../../shared/format.ts";
-import type { Cli } from "../cli.ts";
+import { addGroup, type Cli } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
-  const command = program.command("host").description("the process that serves all chats of this machine");
+  const command = addGroup(program, "host", "the process that serves all chats of this machine");
   defineOperation(cli, command, "status", {
     operation: "host.status",
     view: ({ host }) => [

@@ -182,7 +182,7 @@ function removalAnswer(cli: Cli, outcome: SetupOutcome, { client, deletesData }:
     client === undefined && !isLeft && deletesData && "Everything that SHIM has stored is deleted.",
     client === undefined &&
       isLeft &&
-      `Stored data stays in ${home}; \`shim sessions forget ...\` deletes some of it, \`shim init --remove --data\` all of it.`,
+      `Stored data stays in ${home}; \`shim forget ...\` deletes some of it, \`shim init --remove --data\` all of it.`,
   ]);
 }
 

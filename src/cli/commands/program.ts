@@ -9,42 +9,55 @@ import type { Io } from "../io.ts";
 /** Loads a module that adds a command with those below it. */
 type Load = () => Promise<{ readonly addCommand: (parent: Command, cli: Cli) => void }>;
 
-/** By name; what a command needs is loaded when it is typed or listed. */
+/** By name; what a command needs is loaded when it is typed or listed with those below it. */
 type Commands = Readonly<Record<string, Load>>;
 
-/** [CL270] The commands of `shim --help`. */
-const first: Commands = {
-  init: () => import("./init.ts"),
-  up: () => import("./up.ts"),
-  sessions: () => import("./sessions.ts"),
-  resume: () => import("./resume.ts"),
-  restore: () => import("./restore.ts"),
-  task: () => import("./tasks.ts"),
-  worker: () => import("./worker.ts"),
-  team: () => import("./team.ts"),
-  join: () => import("./join.ts"),
-  cost: () => import("./cost.ts"),
-  config: () => import("./config.ts"),
-  doctor: () => import("./doctor.ts"),
+interface Listed {
+  readonly line: string;
+  readonly load: Load;
+}
+
+/** [CL270] The groups of `shim --help`, and the line of each command there. */
+const helpGroups: Readonly<Record<string, Readonly<Record<string, Listed>>>> = {
+  "Set up": {
+    init: { line: "connect the AI clients of this machine; --remove undoes it", load: () => import("./init.ts") },
+    doctor: { line: "check everything, and say how to fix what is wrong", load: () => import("./doctor.ts") },
+    config: { line: "show and change the settings of this machine", load: () => import("./config.ts") },
+    pause: { line: "record nothing for a while", load: () => import("./pause.ts") },
+  },
+  Sessions: {
+    up: { line: "watch sessions, tasks and chats; --web: in a browser", load: () => import("./up.ts") },
+    sessions: { line: "list sessions; show, search, name or export them", load: () => import("./sessions.ts") },
+    resume: { line: "continue a session that died", load: () => import("./resume.ts") },
+    rescue: { line: "find out why a session cannot continue, and repair that", load: () => import("./rescue.ts") },
+    fork: { line: "start again from an earlier prompt, with its files", load: () => import("./fork.ts") },
+    undo: { line: "take back what a chat changed since a prompt", load: () => import("./undo.ts") },
+    restore: { line: "put files back as they were at a checkpoint", load: () => import("./restore.ts") },
+    forget: { line: "delete a session or a project, with every copy", load: () => import("./forget.ts") },
+    effects: { line: "list what cannot be undone: pushes, deployments", load: () => import("./effects.ts") },
+    cost: { line: "tokens and cost of the chats of this machine", load: () => import("./cost.ts") },
+  },
+  "Work as a team": {
+    team: { line: "chats, messages, reserved files, locks, shared state", load: () => import("./team.ts") },
+    task: { line: "submit tasks, and see how far they are", load: () => import("./tasks.ts") },
+    worker: { line: "do tasks with a program or with Claude Code", load: () => import("./worker.ts") },
+    workspace: { line: "share all this between machines: create, join, leave", load: () => import("./workspace.ts") },
+  },
+  Improve: {
+    code: { line: "analyze, transform and improve a project's code", load: () => import("./code.ts") },
+    report: { line: "what the records of a week say, and what to change", load: () => import("./report.ts") },
+    experiment: { line: "try other values of settings on some sessions", load: () => import("./experiment.ts") },
+  },
 };
 
-/** The commands that only `shim help --all` lists, by the title of their group. */
-const others: Readonly<Record<string, Commands>> = {
-  "When something breaks:": {
-    rescue: () => import("./rescue.ts"),
-    effects: () => import("./effects.ts"),
-    undo: () => import("./undo.ts"),
-  },
-  "Improve code:": { code: () => import("./code.ts") },
-  "Learn from records:": { learn: () => import("./learn.ts") },
-  "Everything else:": {
+/** Groups that only `shim help --all` lists. */
+const otherGroups: Readonly<Record<string, Commands>> = {
+  "Everything else": {
     call: () => import("./call.ts"),
-    fork: () => import("./fork.ts"),
     host: () => import("./host.ts"),
-    pause: () => import("./pause.ts"),
     demo: ofLauncher("demo", "a chat that works, is killed and continues, with real processes in a temporary folder"),
   },
-  "Started by clients:": {
+  "Started by clients": {
     statusline: ofLauncher("statusline", "status line of Claude Code"),
     mcp: ofLauncher("mcp", "the MCP server of one chat, on stdio"),
     hook: ofLauncher("hook <event>", "one hook event, as JSON on stdin"),
@@ -61,7 +74,15 @@ function ofLauncher(name: string, description: string): Load {
   });
 }
 
-const named: Commands = Object.assign({}, first, ...Object.values(others));
+const allGroups: Readonly<Record<string, Commands>> = {
+  ...mapValues(helpGroups, (commands) => mapValues(commands, ({ load }) => load)),
+  ...otherGroups,
+};
+const named: Commands = Object.assign({}, ...Object.values(allGroups));
+
+function mapValues<From, To>(record: Readonly<Record<string, From>>, map: (value: From) => To): Record<string, To> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]));
+}
 
 /** @param argv without node and script @returns the exit code, see `exitCodes` */
 export function run(argv: readonly string[], io: Io): Promise<number> {
@@ -105,16 +126,15 @@ export async function build(cli: Cli, complain: (text: string) => void): Promise
 
 /** Adds the commands that a command line may mean, which is all where its first word is none. */
 async function addNeeded(program: Command, cli: Cli, [word = "--help"]: readonly string[]): Promise<void> {
-  if (word === "--version" || word === "-V") return;
-  if (word === "--help" || word === "-h") return addCommands(program, cli, first);
+  if (["--version", "-V", "--help", "-h"].includes(word)) return;
   const load = Object.hasOwn(named, word) ? named[word] : undefined;
   if (load === undefined) return addAll(program, cli);
   return addCommands(program, cli, { [word]: load });
 }
 
 async function addAll(program: Command, cli: Cli): Promise<void> {
-  for (const [title, commands] of Object.entries({ "": first, ...others })) {
-    program.commandsGroup(title);
+  for (const [title, commands] of Object.entries(allGroups)) {
+    program.commandsGroup(`${title}:`);
     await addCommands(program, cli, commands);
   }
 }
@@ -123,12 +143,28 @@ async function addCommands(program: Command, cli: Cli, commands: Commands): Prom
   for (const load of Object.values(commands)) (await load()).addCommand(program, cli);
 }
 
-const helpEnding = `
-Ids may be shortened to any unique prefix. Every command has --json.
-Exit codes: 0 done, 1 failed, 2 wrong usage or ambiguous, 3 not found, 78 unusable Node.
-SHIM_HOME names the folder of all stored data; NO_COLOR switches colors off; SHIM_DEBUG=1 shows where an error came from.
-\`shim help --all\` lists the rest of the commands, \`shim help <command>\` the options of one.
+const description = "Keeps AI chat sessions alive: nothing a chat knew or was doing is lost when it dies.";
+
+/** [CL270] One line for each command that a person types; no command's module is loaded for it. */
+function firstHelp(): string {
+  const width = Math.max(
+    ...Object.values(helpGroups).flatMap((commands) => Object.keys(commands).map(({ length }) => length)),
+  );
+  const groups = Object.entries(helpGroups).map(([title, commands]) => {
+    const lines = Object.entries(commands).map(([name, { line }]) => `  ${name.padEnd(width)}  ${line}\n`);
+    return `${title}:\n${lines.join("")}\n`;
+  });
+  return `Usage: shim <command> [options]
+
+${description}
+
+${groups.join("")}Ids may be shortened to any unique prefix. Every command has --json.
+Exit codes: 0 done, 1 failed, 2 wrong usage or ambiguous, 3 not found,
+78 unusable Node. SHIM_HOME names the folder of all stored data; NO_COLOR
+switches colors off; SHIM_DEBUG=1 shows where an error came from.
+\`shim help <command>\` has the options of one, \`shim help --all\` lists the rest.
 `;
+}
 
 const helpHint = "`shim help --all` lists the commands, `shim help <command>` the options of one.";
 
@@ -140,7 +176,7 @@ function finish(cli: Cli, error: CommanderError, complaint: string, isJson: bool
   cli.exitCode = exitCodes.wrongUsage;
 }
 
-/** A word behind a command that takes none is a mistyped subcommand; commander counts arguments. */
+/** [CL276] A word behind a command that takes none is no argument too many, as commander says. */
 function mistypedSubcommand(program: Command, argv: readonly string[]): string | null {
   let parent = program;
   for (const word of argv) {
@@ -148,8 +184,10 @@ function mistypedSubcommand(program: Command, argv: readonly string[]): string |
     if (found === undefined) {
       if (parent === program || parent.commands.length === 0 || parent.registeredArguments.length > 0) return null;
       if (word.startsWith("-")) return null;
+      const group = wordsOf(parent).join(" ");
       const names = parent.commands.map((one) => one.name());
-      return `unknown command '${word}'${suggestion(word, names)}\n${helpHint}`;
+      const advice = suggestion(word, names) || `\n(shim ${group} has ${names.join(", ")}.)`;
+      return `unknown command '${word}'${advice}\n\`shim help ${group}\` shows what each does.`;
     }
     parent = found;
   }
@@ -174,7 +212,7 @@ function suggestion(typed: string, names: readonly string[]): string {
 function newProgram(cli: Cli, complain: (text: string) => void): Command {
   const { io } = cli;
   const program = new Command("shim")
-    .description("Keeps AI chat sessions alive: nothing a chat knew or was doing is lost when it dies.")
+    .description(description)
     .version(version, "-V, --version")
     .exitOverride()
     .showHelpAfterError(helpHint)
@@ -188,10 +226,10 @@ function newProgram(cli: Cli, complain: (text: string) => void): Command {
     .enablePositionalOptions()
     .configureHelp({
       subcommandTerm: (one) => [one.name(), ...one.registeredArguments.map(argumentText)].join(" "),
-      formatHelp: formatFirstHelp,
+      formatHelp: (command, help) =>
+        command.parent === null ? firstHelp() : Help.prototype.formatHelp.call(help, command, help),
     })
-    .helpCommand(false)
-    .addHelpText("after", helpEnding);
+    .helpCommand(false);
   // Replaces commander's help command, which has no option and knows no command below another.
   const help = new Command("help")
     .copyInheritedSettings(program)
@@ -203,13 +241,6 @@ function newProgram(cli: Cli, complain: (text: string) => void): Command {
       else findCommand(program, words).outputHelp();
     });
   return program.addCommand(help);
-}
-
-/** [CL270] The program's own help lists the commands without a group, `shim help --all` all. */
-function formatFirstHelp(command: Command, help: Help): string {
-  if (command.parent === null)
-    help.visibleCommands = () => command.commands.filter((one) => one.helpGroup() === "" && one.name() !== "help");
-  return Help.prototype.formatHelp.call(help, command, help);
 }
 
 function findCommand(program: Command, words: readonly string[]): Command {

@@ -1,5 +1,4 @@
 import { rmSync } from "node:fs";
-import { isAbsolute } from "node:path";
 import type { Command } from "commander";
 import * as z from "zod";
 import { clientTitle } from "../../clients/adapters.ts";
@@ -10,7 +9,7 @@ import type { ListedCheckpoint, SessionView, TimelineEntry } from "../../contrac
 import { readFileLines } from "../../platform/line-file.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
-import { wrongUsage, type CliResult } from "../answer.ts";
+import { wrongUsage } from "../answer.ts";
 import { limitOption, type Cli, type CommandResult } from "../cli.ts";
 import { defineOperation, defineProgram } from "../operation-command.ts";
 import { shortPath } from "../screen-text.ts";
@@ -35,7 +34,6 @@ export function addCommand(program: Command, cli: Cli): void {
         : `${shortId} is called "${name}".`,
     ],
   });
-  addForget(sessions, cli);
   addExport(sessions, cli);
   defineOperation(cli, sessions, "import", {
     operation: "sessions.import",
@@ -81,7 +79,7 @@ function listView(
   if (!allMachines) return table;
   if (hasOthers)
     return [table, "", cli.table(elsewhere, others, "Other machines: none.\n").replace(/^ID/, "Other machines:\nID")];
-  const why = "This machine has not joined a workspace, or has no key of it (`shim join status`).";
+  const why = "This machine has not joined a workspace, or has no key of it (`shim workspace status`).";
   return [table, "", `Other machines: none. ${why}`];
 }
 
@@ -210,9 +208,7 @@ function storedLines({ session, copies, ...tables }: MachineOutput<"sessions.sto
     ...sectionLines("session", fields),
     ...Object.entries(tables).flatMap(([name, rows]) => sectionLines(name, rows.map(rowText))),
     cli.format("content of a checkpoint: `shim sessions show <id>`"),
-    cli.format(
-      `copies: ${copies.backups} backups may hold the same; \`shim sessions forget ${session.id}\` deletes all of it`,
-    ),
+    cli.format(`copies: ${copies.backups} backups may hold the same; \`shim forget ${session.id}\` deletes all of it`),
   ];
 }
 
@@ -227,42 +223,6 @@ function rowText({ at, text, ...row }: { readonly at: number; readonly text?: un
 function fieldText(name: string, value: unknown): string {
   if (name.endsWith("At") && typeof value === "number") return localTime(value);
   return typeof value === "string" ? value : JSON.stringify(value);
-}
-
-function addForget(sessions: Command, cli: Cli): void {
-  defineOperation(cli, sessions, "forget", {
-    operation: "sessions.forget",
-    args: ["target"],
-    fixed: { isCheckpoint: false, keepsCopies: false },
-    before: async ({ target }) => {
-      const label = await labelOf(cli, target);
-      if (!label.ok) return label;
-      return ok(label.value && `Delete ${label.value}, with all snapshots and backups? This cannot be undone.`);
-    },
-    view: ({ sessions: count, checkpoints, snapshots, rows }) => [
-      `Forgotten: ${pluralize(count, "session")}, ${pluralize(checkpoints, "checkpoint")}, ${pluralize(snapshots, "snapshot")}, ${pluralize(rows, "row")} in all. Older backups are deleted too.`,
-    ],
-  });
-}
-
-/** @returns null: nothing is there to be deleted but what an earlier call has left */
-async function labelOf(cli: Cli, target: string): Promise<CliResult<string | null>> {
-  if (isAbsolute(target)) {
-    const listed = await cli.call("sessions.list", { project: target, limit: 10_000 });
-    if (!listed.ok) return listed;
-    const { sessions, project } = listed.value;
-    if (sessions.some(({ isAlive }) => isAlive)) warnOfLiving(cli);
-    return ok(sessions.length === 0 ? null : `${pluralize(sessions.length, "session")} of ${project}`);
-  }
-  const found = await cli.call("sessions.find", { id: target });
-  if (!found.ok) return found.error.code === "not_found" ? ok(null) : found;
-  const { kind, id, title, isAlive } = found.value;
-  if (isAlive) warnOfLiving(cli);
-  return ok(kind === "session" ? `session ${id} (${oneLine(title ?? "untitled", 60)})` : null);
-}
-
-function warnOfLiving(cli: Cli): void {
-  cli.progress("It is still running, so it is stored again from its next event on. Run `shim pause` first, or end it.");
 }
 
 function addExport(sessions: Command, cli: Cli): void {

@@ -14,7 +14,7 @@ import { age } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { type CliResult, wrongUsage } from "../answer.ts";
-import type { Cli, CommandResult } from "../cli.ts";
+import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { type Given, declareCommand } from "../operation-command.ts";
 import { readJson } from "../task-input.ts";
 import { type View, tableView } from "../views.ts";
@@ -113,7 +113,7 @@ const JobFields = z.object({
 });
 
 function addJobs(task: Command, cli: Cli): void {
-  const jobs = task.command("jobs").description("a complex job: how complex it is, and its parts as tasks");
+  const jobs = addGroup(task, "jobs", "a complex job: how complex it is, and its parts as tasks");
   defineWork(cli, jobs, "estimate", {
     operation: "plans.estimate",
     fields: z.object(splitFields),
@@ -244,9 +244,7 @@ const ScheduleFields = z.object({
 });
 
 export function addSchedules(task: Command, cli: Cli): void {
-  const schedules = task
-    .command("schedules")
-    .description("schedules of tasks: add, list, pause, resume, run or delete them");
+  const schedules = addGroup(task, "schedules", "schedules of tasks: add, list, pause, resume, run or delete them");
   defineWork(cli, schedules, "add", {
     operation: "schedules.create",
     fields: ScheduleFields,
@@ -266,7 +264,6 @@ export function addSchedules(task: Command, cli: Cli): void {
   });
   defineWork(cli, schedules, "list", {
     operation: "schedules.list",
-    isDefault: true,
     view: tableView({
       rows: (output) => output.schedules,
       columns: {

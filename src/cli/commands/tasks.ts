@@ -11,14 +11,14 @@ import { type Result, ok } from "../../shared/result.ts";
 import type { Failure } from "../../shared/failure.ts";
 import type { Checkout, MergedTask } from "../../worker-runner/task-branches.ts";
 import { type CliResult, failed, wrongUsage } from "../answer.ts";
-import type { Cli } from "../cli.ts";
+import { addGroup, type Cli } from "../cli.ts";
 import { recordLines, tableView, textOf, treeLines, type Shown, type Columns } from "../views.ts";
 import { type Work, chatLabels, defineWork, findChat } from "../workspace-command.ts";
 import { addEstimate, addSchedules, addSubmit } from "./task-submit.ts";
 import { addWatch } from "./task-watch.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
-  const task = program.command("task").description("tasks: submit them, see how far they are");
+  const task = addGroup(program, "task", "tasks: submit them, see how far they are");
   addSubmit(task, cli);
   addEstimate(task, cli);
   addSchedules(task, cli);

@@ -9,13 +9,13 @@ import { ok } from "../../shared/result.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
 import { unknownKeyText } from "../../shared/unknown-key.ts";
 import { notFound, wrongUsage, type FailedResult } from "../answer.ts";
-import { type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
+import { addGroup, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { parseJson } from "../task-input.ts";
 import { recordLines, tableView, type Columns, type Shown } from "../views.ts";
 import { chatLabels, defineWork, type Work } from "../workspace-command.ts";
 
 export function addState(team: Command, cli: Cli): void {
-  const command = team.command("state").description("shared, versioned values");
+  const command = addGroup(team, "state", "shared, versioned values");
   defineWork(cli, command, "get", {
     operation: "state.get",
     args: ["key"],

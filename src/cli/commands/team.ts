@@ -14,7 +14,7 @@ import { isRecord, jsonOrText } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
 import { exitCodes, notFound, wrongUsage, type CliResult } from "../answer.ts";
-import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
+import { addGroup, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { defineOperation, defineProgram } from "../operation-command.ts";
 import { shortPath } from "../screen-text.ts";
 import { durationUpTo } from "../times.ts";
@@ -23,9 +23,11 @@ import { defineWork, findChat, type Work } from "../workspace-command.ts";
 import { addBudget, addSettings, addState } from "./team-state.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
-  const team = program
-    .command("team")
-    .description("chats of the workspace: messages, files, locks, shared state, budgets and settings");
+  const team = addGroup(
+    program,
+    "team",
+    "chats of the workspace: messages, files, locks, shared state, budgets and settings",
+  );
   addChats(team, cli);
   addSend(team, cli);
   addInbox(team, cli);
@@ -175,7 +177,7 @@ function addConflicts(team: Command, cli: Cli): void {
 }
 
 function addFiles(program: Command, cli: Cli): void {
-  const command = program.command("files").description("files of this project that chats have reserved");
+  const command = addGroup(program, "files", "files of this project that chats have reserved");
   const fixed = { folder: cli.io.cwd };
   defineOperation(cli, command, "list", {
     operation: "reservations.list",
@@ -209,7 +211,7 @@ function addFiles(program: Command, cli: Cli): void {
 }
 
 function addLocks(program: Command, cli: Cli): void {
-  const command = program.command("locks").description("exclusive rights to resources, and their holders");
+  const command = addGroup(program, "locks", "exclusive rights to resources, and their holders");
   defineWork(cli, command, "list", {
     operation: "leases.list",
     args: ["prefix"],

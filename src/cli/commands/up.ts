@@ -281,8 +281,7 @@ function nextStepLines({ clients, sessions, store, team }: Overview, command: st
   const isStored = store.isThere || hasTeam(team);
   const nothing = isStored ? "No session is running on this machine." : "Nothing is stored on this machine yet.";
   const state = isAlive ? [] : [nothing];
-  const howToJoin =
-    "A second machine: a coordinator that both can reach, then `shim join ...` on each (`shim join --help`).";
+  const howToJoin = "A second machine: a coordinator that both can reach; `shim workspace` says how to join it.";
   const join = team.isEdge || team.chats.length === 0 ? [] : [howToJoin];
   if (clients.some((one) => one.isInstalled))
     return [...state, ...(sessions.length > 0 ? [] : ["Start a chat; it appears here."]), ...join];

@@ -13,7 +13,7 @@ import {
 } from "../../installer/service.ts";
 import { ok } from "../../shared/result.ts";
 import { failed, notFound } from "../answer.ts";
-import { type Cli, type CommandResult, requireYes } from "../cli.ts";
+import { addGroup, type Cli, type CommandResult, requireYes } from "../cli.ts";
 import { type AskedOptions, defineProgram } from "../operation-command.ts";
 
 const WorkerInput = z.strictObject({
@@ -93,7 +93,7 @@ const noInput = z.strictObject({});
 
 function addService(worker: Command, cli: Cli): void {
   const file = unitFile(cli.io.machine);
-  const service = worker.command("service").description("let the system start `shim worker supervise` when you log in");
+  const service = addGroup(worker, "service", "let the system start `shim worker supervise` when you log in");
   const install = { input: InstallInput, summary: "Write the file that starts it, and start it.", asks: true };
   defineProgram(cli, service.command("install"), install, ({ dryRun }, options) =>
     runInstall(cli, file, dryRun, options),

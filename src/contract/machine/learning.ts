@@ -69,7 +69,7 @@ export const experimentOperations = {
     summary: "End a trial; its value before is in force at once.",
     input: z.strictObject({
       experiment: experiment.optional(),
-      all: z.boolean().optional().describe("every trial, and none starts until `shim learn experiments allow`"),
+      all: z.boolean().optional().describe("every trial, and none starts until `shim experiment allow`"),
     }),
     output: z.object({ stopped: z.array(ExperimentView) }),
     errors: ["bad_input", "not_found", "ambiguous", "ended"],

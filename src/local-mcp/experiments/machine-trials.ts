@@ -126,7 +126,7 @@ function unknownText(key: string): string {
 
 /** [EX291] */
 function endlessText(shortage: string, key: string, to: number): string {
-  return `it could not end here, so nothing was started: ${shortage}.\n\`shim learn replay --set ${key}=${to}\` compares it on the recorded sessions; \`shim config set ${key} ${to}\` sets it without a trial.`;
+  return `it could not end here, so nothing was started: ${shortage}.\n\`shim experiment replay --set ${key}=${to}\` compares it on the recorded sessions; \`shim config set ${key} ${to}\` sets it without a trial.`;
 }
 
 /** [EX44] Only a value that loses less in replay is tried. */

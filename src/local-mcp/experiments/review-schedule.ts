@@ -15,7 +15,7 @@ export function reviewIfDue(runtime: Runtime): void {
   const now = runtime.now();
   if (runtime.config.kaizen === "off" || !runtime.store.write((sql) => claimReview(sql, now))) return;
   const { node, script } = runtime.launch;
-  const child = spawn(node, [script, "learn", "run", "--time-limit", timeLimit], {
+  const child = spawn(node, [script, "report", "run", "--time-limit", timeLimit], {
     stdio: "ignore",
     windowsHide: true,
     env: runtime.env,

@@ -35,7 +35,8 @@ export async function joinWorkspace(
   const refused = refuseChange(context, next);
   if (refused) return refused;
   if (token === undefined || !isMachineToken(token)) {
-    const message = "the token of this machine is needed (shim_...): `shim join <workspace> --url <url> < token-file`.";
+    const message =
+      "the token of this machine is needed (shim_...): `shim workspace join <name> --url <url> < token-file`.";
     return err({ code: "token_needed", message });
   }
   const { url, workspace } = next;

@@ -246,7 +246,7 @@ function findTrial({ store }: Runtime, prefix: string): HostResult<MachineTrial>
   if (!trial)
     return err({
       code: "not_found",
-      message: `there is no experiment ${prefix.slice(0, 60)}. \`shim learn experiments\` lists them.`,
+      message: `there is no experiment ${prefix.slice(0, 60)}. \`shim experiment list\` lists them.`,
     });
   if (matching.length === 1) return ok(trial);
   const candidates = matching.map(({ id }) => id);

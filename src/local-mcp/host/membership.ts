@@ -42,7 +42,7 @@ export function environmentConflict({ site }: Site): HostResult<never> | null {
 
 export function lossText({ adminToken }: EdgeConfig): string {
   if (adminToken === undefined) return "";
-  return " The admin token is deleted too: to keep one, first run `shim join token create --machine <name> --scope admin`.";
+  return " The admin token is deleted too: to keep one, first run `shim workspace token create --machine <name> --scope admin`.";
 }
 
 export async function syncNow(context: HostContext, edge: EdgeWorkspace): Promise<HostResult<SyncCounts>> {

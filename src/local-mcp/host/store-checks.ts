@@ -108,7 +108,7 @@ const contents: Checks<Runtime> = {
       .map(({ project }) => warn(`nothing is stored for ${project ?? "every project"}`, "`shim pause --off` ends it.")),
   ),
   forget: inStore((sql) => {
-    const fix = "Repeat `shim sessions forget ...` with the same argument.";
+    const fix = "Repeat `shim forget ...` with the same argument.";
     return isPurgePending(sql) ? fail("traces of forgotten data are left", fix) : [];
   }),
   incomplete: inStore((sql, { processes, now }) => {

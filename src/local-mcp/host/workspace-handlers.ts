@@ -95,8 +95,11 @@ async function syncState(context: HostContext, edge: EdgeConfig): Promise<SyncSt
   const ring = readKeys(context.paths.home, edge, context.site.env);
   const key = ring.ok ? (ring.value?.current.id ?? null) : null;
   const isOff = store.read((sql) => joinPreferences.read(sql, edge.workspace), null)?.isSynced === false;
-  const keyProblem = key === null ? "this machine has no key of the workspace; `shim join key` sets it." : null;
-  const problem = isOff ? "this machine has joined with --no-sync; `shim join key` starts the sync." : keyProblem;
+  const keyProblem =
+    key === null ? "this machine has no key of the workspace; `shim workspace key set` sets it." : null;
+  const problem = isOff
+    ? "this machine has joined with --no-sync; `shim workspace key set` starts the sync."
+    : keyProblem;
   return {
     key,
     problem: ring.ok ? problem : `${ring.error}.`,

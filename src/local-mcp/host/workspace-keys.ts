@@ -43,7 +43,7 @@ function checkCode(code: string, expectedKeyId: string | null): HostResult<Works
   const key = parseCode(code);
   if (!key.ok) return err({ code: "bad_input", message: `${key.error}. Nothing was changed.` });
   if (expectedKeyId === null || key.value.id === expectedKeyId) return key;
-  const message = `this is key ${key.value.id}, but the workspace has ${expectedKeyId}: \`shim join rekey --code\` shows the right one on a machine that has it. Nothing was changed.`;
+  const message = `this is key ${key.value.id}, but the workspace has ${expectedKeyId}: \`shim workspace key show\` shows the right one on a machine that has it. Nothing was changed.`;
   return err({ code: "wrong_key", message });
 }
 
@@ -75,7 +75,7 @@ async function registerKey(link: Pick<Workspace, "call">, { id }: WorkspaceKey):
 }
 
 function keyNeeded(expectedKeyId: string): HostResult<never> {
-  const message = `the workspace has a key (${expectedKeyId}) that this machine does not have. \`shim join rekey --code\` shows it on a machine that does; give it here as the second line of stdin or in SHIM_WORKSPACE_KEY. To coordinate without sync: --no-sync. Nothing was changed.`;
+  const message = `the workspace has a key (${expectedKeyId}) that this machine does not have. \`shim workspace key show\` shows it on a machine that does; give it here as the second line of stdin or in SHIM_WORKSPACE_KEY. To coordinate without sync: --no-sync. Nothing was changed.`;
   return err({ code: "key_needed", message });
 }
 
@@ -144,7 +144,10 @@ function ownKeys(context: HostContext): HostResult<OwnKeys> {
   const ring = readRing(context, edge.value);
   if (!ring.ok) return ring;
   if (ring.value !== null) return ok({ edge: edge.value, ring: ring.value });
-  return err({ code: "not_found", message: "this machine has no key of the workspace: set it with `shim join key`." });
+  return err({
+    code: "not_found",
+    message: "this machine has no key of the workspace: set it with `shim workspace key set`.",
+  });
 }
 
 /** [SY97] Key that the workspace seals under: not the newest one here after a failed rekey. */
@@ -154,7 +157,7 @@ async function presentKey(context: HostContext, { edge, ring }: OwnKeys): Promis
   const { keyId } = status.value;
   const key = keyId === null ? ring.current : ring.keys.get(keyId);
   if (key) return ok(key);
-  const message = `the workspace now has another key (${keyId}), which this machine does not have: \`shim join rekey --code\` shows it on the machine that made it, \`shim join key\` sets it here.`;
+  const message = `the workspace now has another key (${keyId}), which this machine does not have: \`shim workspace key show\` shows it on the machine that made it, \`shim workspace key set\` sets it here.`;
   return err({ code: "wrong_key", message });
 }
 

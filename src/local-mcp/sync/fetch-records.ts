@@ -104,7 +104,7 @@ function openContent(
 }
 
 const refusalReasons = {
-  unknown_key: "sealed under a key that this machine does not have; ask for it there: `shim join rekey --code`",
+  unknown_key: "sealed under a key that this machine does not have; ask for it there: `shim workspace key show`",
   not_authentic: "not what its machine has sealed, and not used",
   malformed: "not what this version of SHIM reads, and not used",
   replayed: "older than what its machine has sent, and not used",

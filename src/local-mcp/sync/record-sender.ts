@@ -142,7 +142,7 @@ export class RecordSender {
   #selectKey({ current, keys }: KeyRing): Result<WorkspaceKey, CallError> {
     const key = this.#requiredKeyId === null ? current : keys.get(this.#requiredKeyId);
     if (key) return ok(key);
-    const message = `the workspace has a new key (${this.#requiredKeyId}): \`shim join rekey --code\` shows it on the machine that made it, \`shim join key\` stores it here; until then changes wait`;
+    const message = `the workspace has a new key (${this.#requiredKeyId}): \`shim workspace key show\` shows it on the machine that made it, \`shim workspace key set\` stores it here; until then changes wait`;
     return err({ code: "wrong_key", message });
   }
 

@@ -113,7 +113,7 @@ export class SyncRound {
     if (runtime.store.read((sql) => joinPreferences.read(sql, workspace), null)?.isSynced === false)
       return err({
         code: "no_sync",
-        message: "this machine has joined with --no-sync; `shim join key` begins to sync",
+        message: "this machine has joined with --no-sync; `shim workspace key set` begins to sync",
       });
     const keyRing = readKeys(runtime.paths.home, edge.value, runtime.env);
     if (!keyRing.ok) return err({ code: "no_key", message: keyRing.error });

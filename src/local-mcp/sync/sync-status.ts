@@ -47,11 +47,11 @@ export function addKeptLocalNotice(sql: Sql, now: number, keptLocal: Batch["kept
     sql,
     now,
     "sync_kept_here",
-    `${example.id} is on this machine only, and not in the workspace: ${example.reason}. \`shim join status\` counts such cases.`,
+    `${example.id} is on this machine only, and not in the workspace: ${example.reason}. \`shim workspace status\` counts such cases.`,
   );
 }
 
-/** [SY66] Without a notice, no user would check `shim join status`. */
+/** [SY66] Without a notice, no user would check `shim workspace status`. */
 export function addWrongKeyNotice(sql: Sql, now: number, message: string): void {
   addOnce(sql, now, "sync_wrong_key", `Nothing of this machine is synced for now: ${message}.`);
 }

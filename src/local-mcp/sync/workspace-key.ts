@@ -31,7 +31,7 @@ export function formatCode({ bytes }: WorkspaceKey): string {
 
 export function parseCode(text: string): Result<WorkspaceKey, string> {
   const code = text.trim();
-  if (!code.startsWith(prefix)) return err(`a key begins with ${prefix}; \`shim join rekey --code\` shows it`);
+  if (!code.startsWith(prefix)) return err(`a key begins with ${prefix}; \`shim workspace key show\` shows it`);
   const decoded = Buffer.from(code.slice(prefix.length), "base64url");
   const bytes = decoded.subarray(0, keyBytes);
   const isWhole = decoded.length === keyBytes + checkBytes && formatCode(toKey(bytes)) === code;

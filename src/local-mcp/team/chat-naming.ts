@@ -79,7 +79,7 @@ class SealedNaming implements Naming {
   async project(root: string): Promise<Result<string, string>> {
     const keys = this.#readKeys();
     if (!keys.ok) return keys;
-    if (!keys.value) return err("this machine has no key of the workspace; `shim join key` stores it here");
+    if (!keys.value) return err("this machine has no key of the workspace; `shim workspace key set` stores it here");
     const { workspace, machine } = this.#identity;
     return ok(await findProject(this.#runtime, { workspace, machine, key: keys.value.current }, root));
   }

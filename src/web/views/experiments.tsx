@@ -46,7 +46,7 @@ function Experiments({ page, at }: { page: CallOutput<"experiments.list">; at: n
       />
       <h2>Opportunities</h2>
       <p>{found || "No finding is stored."}</p>
-      <Command purpose="To see the figures and what to do" command="shim learn opportunities" />
+      <Command purpose="To see the figures and what to do" command="shim report opportunities" />
     </>
   );
 }

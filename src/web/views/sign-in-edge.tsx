@@ -34,7 +34,7 @@ export function SignInToEdge(): JSX.Element {
       </form>
       <p class="muted">
         A token for looking only, made on a machine that has the workspace's admin token:{" "}
-        <code>shim join token create --machine browser --scope observe --ttl 12h</code>
+        <code>shim workspace token create --machine browser --scope observe --ttl 12h</code>
       </p>
     </main>
   );

@@ -13,7 +13,7 @@ const aCode = /shimkey-[\w-]{48}/;
 async function create(home: CliHome, server: SyncServer, ...more: string[]): Promise<string> {
   home.alive.add(process.pid);
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
-  const made = await home.shimWith({ env }, "join workspaces create team --url", server.url, ...more);
+  const made = await home.shimWith({ env }, "workspace create team --url", server.url, ...more);
   expect([made.code, made.out]).toEqual([0, expect.stringContaining("This machine has joined team")]);
   const [code] = aCode.exec(made.out) ?? [];
   if (code === undefined) throw new Error(made.out);
@@ -23,20 +23,20 @@ async function create(home: CliHome, server: SyncServer, ...more: string[]): Pro
 function joinAs(home: CliHome, server: SyncServer, lines: readonly string[], ...more: string[]) {
   home.alive.add(process.pid);
   const input = { readInput: () => Promise.resolve(`${[tokenOf("m2"), ...lines].join("\n")}\n`) };
-  return home.shimWith(input, "join team --url", server.url, ...more);
+  return home.shimWith(input, "workspace join team --url", server.url, ...more);
 }
 
 it("[SY71] [SY72] the first machine makes the key, shows it once, and says what the coordinator can read", async () => {
   const server = await SyncServer.listen();
   const home = aCliHome();
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
-  const made = await home.shimWith({ env }, "join workspaces create team --url", server.url);
+  const made = await home.shimWith({ env }, "workspace create team --url", server.url);
   expect(made.out).toMatch(aCode);
   expect(made.out).toContain("what is synced is lost too");
   expect(made.out).toContain("What the coordinator can read: tasks, messages, state");
   expect(statSync(keyFilePath(home.paths.home)).mode & 0o777).toBe(0o600);
   const [code = ""] = aCode.exec(made.out) ?? [];
-  expect((await home.shim("join status")).out).not.toContain(code);
+  expect((await home.shim("workspace status")).out).not.toContain(code);
   expect(readFileSync(edgeConfigPath(home.paths.home), "utf8")).not.toContain(code);
 });
 
@@ -67,9 +67,9 @@ it("[SY93] another machine gives the key; without it, or with another one, nothi
   const third = aCliHome();
   const joined = await joinAs(third, server, [], "--no-sync");
   expect([joined.code, joined.out]).toEqual([0, expect.stringContaining("Nothing is synced")]);
-  expect((await third.shim("join status")).out).toContain("joined with --no-sync");
+  expect((await third.shim("workspace status")).out).toContain("joined with --no-sync");
   const line = { readInput: () => Promise.resolve(code) };
-  expect((await third.shimWith(line, "join key")).out).toContain("This machine has key");
+  expect((await third.shimWith(line, "workspace key set")).out).toContain("This machine has key");
 });
 
 it("[SY93] in a terminal a join asks for what it lacks, and without an answer nothing is changed", async () => {
@@ -81,7 +81,7 @@ it("[SY93] in a terminal a join asks for what it lacks, and without an answer no
   const answers = (...texts: string[]) => {
     const questions: string[] = [];
     const ask = (question: string) => Promise.resolve((questions.push(question), texts.shift() ?? ""));
-    return { questions, ran: home.shimWith({ isInteractive: true, ask }, "join team --url", server.url) };
+    return { questions, ran: home.shimWith({ isInteractive: true, ask }, "workspace join team --url", server.url) };
   };
   for (const given of [[], [tokenOf("m2")]]) {
     expect((await answers(...given).ran).code).not.toBe(0);
@@ -104,7 +104,7 @@ it("[SY161] a machine that joins before anything was synced makes no second key"
   const home = aCliHome();
   const refused = await joinAs(home, server, []);
   expect(refused).toMatchObject({ code: 1, out: "" });
-  expect(refused.err).toContain("`shim join rekey --code` shows it on a machine that does");
+  expect(refused.err).toContain("`shim workspace key show` shows it on a machine that does");
   expect(existsSync(keyFilePath(home.paths.home))).toBe(false);
   expect(await joinAs(home, server, [code])).toMatchObject({ code: 0 });
 });
@@ -130,7 +130,7 @@ it("[SY161] a registration whose answer was lost is repeated with the same key",
   expect((await joinAs(home, server, [])).code).toBe(1);
   server.losesAnswersOf = null;
   expect(await joinAs(home, server, [])).toMatchObject({ code: 0 });
-  expect((await home.shim("join sync")).code).toBe(0);
+  expect((await home.shim("workspace sync")).code).toBe(0);
 });
 
 it("[SY73] [SY95] tasks, schedules and state of a machine stay in its own file, and are there again when it leaves", async () => {
@@ -145,10 +145,10 @@ it("[SY73] [SY95] tasks, schedules and state of a machine stay in its own file, 
   expect(await joinAs(home, server, [code], "--import")).toMatchObject(stays);
   expect(await joinAs(home, server, [code], "--import")).toMatchObject(stays);
   expect(await server.host.call("tasks.list", {})).toMatchObject({ ok: true, value: { tasks: [] } });
-  expect(await home.shim("join sync")).toMatchObject(printed("Sent: 1 session, 1 checkpoint"));
-  await home.shim("join leave --yes");
+  expect(await home.shim("workspace sync")).toMatchObject(printed("Sent: 1 session, 1 checkpoint"));
+  await home.shim("workspace leave --yes");
   expect(await home.json("task list")).toMatchObject({ tasks: [{ state: "queued" }] });
-  expect(await home.json("task schedules")).toMatchObject({ schedules: [{ name: "nightly" }] });
+  expect(await home.json("task schedules list")).toMatchObject({ schedules: [{ name: "nightly" }] });
   expect((await home.shim("team state get color")).out).toBe('"red"\n');
 });
 
@@ -158,12 +158,12 @@ it("[SY96] without --import what was there stays here, and only later changes ar
   const home = aCliHome();
   addSession(home, { id: ids.dead });
   expect(await joinAs(home, server, [code])).toMatchObject({ code: 0 });
-  expect((await home.shim("join sync")).out).toContain("Sent: 0 sessions, 0 checkpoints");
+  expect((await home.shim("workspace sync")).out).toContain("Sent: 0 sessions, 0 checkpoints");
   home.now += 1_000;
   addSession(home, { id: ids.elsewhere });
-  expect((await home.shim("join sync")).out).toContain("Sent: 1 session, 1 checkpoint");
+  expect((await home.shim("workspace sync")).out).toContain("Sent: 1 session, 1 checkpoint");
   // Also where all is sent again.
-  expect((await home.shim("join rekey --yes")).out).toContain("Sent: 1 session, 1 checkpoint");
+  expect((await home.shim("workspace key rotate --yes")).out).toContain("Sent: 1 session, 1 checkpoint");
 });
 
 it("[SY94] [SY96] with --no-sync nothing is sent though the key is here, and what was to stay stays", async () => {
@@ -171,18 +171,18 @@ it("[SY94] [SY96] with --no-sync nothing is sent though the key is here, and wha
   const code = await create(aCliHome(), server);
   const home = aCliHome();
   await joinAs(home, server, [code]);
-  await home.shim("join sync");
+  await home.shim("workspace sync");
   addSession(home, { id: ids.dead });
   expect(await joinAs(home, server, [], "--no-sync")).toMatchObject({ code: 0 });
-  expect(await home.shim("join sync")).toMatchObject(failed(1, "joined with --no-sync"));
-  await home.shim("join leave --yes");
+  expect(await home.shim("workspace sync")).toMatchObject(failed(1, "joined with --no-sync"));
+  await home.shim("workspace leave --yes");
   expect(await joinAs(home, server, [], "--no-sync")).toMatchObject({ code: 0 });
-  expect(await home.shim("join sync")).toMatchObject({ code: 1 });
+  expect(await home.shim("workspace sync")).toMatchObject({ code: 1 });
   home.now += 1_000;
   addSession(home, { id: ids.elsewhere });
   const line = { readInput: () => Promise.resolve(code) };
-  expect(await home.shimWith(line, "join key")).toMatchObject({ code: 0 });
-  expect((await home.shim("join sync")).out).toContain("Sent: 1 session, 1 checkpoint");
+  expect(await home.shimWith(line, "workspace key set")).toMatchObject({ code: 0 });
+  expect((await home.shim("workspace sync")).out).toContain("Sent: 1 session, 1 checkpoint");
 });
 
 it("[SY96] what one coordinator was sent stays away from another one with a workspace of the same name @night", async () => {
@@ -190,10 +190,10 @@ it("[SY96] what one coordinator was sent stays away from another one with a work
   const home = aCliHome();
   addSession(home, { id: ids.dead });
   await create(home, first, "--import");
-  expect((await home.shim("join sync")).out).toContain("Sent: 1 session, 1 checkpoint");
+  expect((await home.shim("workspace sync")).out).toContain("Sent: 1 session, 1 checkpoint");
   const code = await create(aCliHome(), second);
   expect(await joinAs(home, second, [code], "--yes")).toMatchObject({ code: 0 });
-  expect((await home.shim("join sync")).out).toContain("Sent: 0 sessions, 0 checkpoints");
+  expect((await home.shim("workspace sync")).out).toContain("Sent: 0 sessions, 0 checkpoints");
 });
 
 it("[SY74] a machine that leaves chooses what becomes of the copies; keys and sessions stay on the machine", async () => {
@@ -201,17 +201,17 @@ it("[SY74] a machine that leaves chooses what becomes of the copies; keys and se
   const home = aCliHome();
   addSession(home, { id: ids.dead });
   await create(home, server, "--import");
-  await home.shim("join sync");
+  await home.shim("workspace sync");
   const stored = async (): Promise<unknown> => {
     const status = await server.host.call("sync.status", {});
     return status.ok && [status.value.sessions, status.value.checkpoints];
   };
   expect(await stored()).toEqual([1, 1]);
   server.isDown = true;
-  expect(await home.shim("join leave --yes --forget")).toMatchObject(failed(1, "this machine has not left"));
+  expect(await home.shim("workspace leave --yes --forget")).toMatchObject(failed(1, "this machine has not left"));
   expect(existsSync(edgeConfigPath(home.paths.home))).toBe(true);
   server.isDown = false;
-  const left = await home.shim("join leave --yes --forget");
+  const left = await home.shim("workspace leave --yes --forget");
   expect(left.out).toContain("1 session and 1 checkpoint of this machine were deleted there");
   expect(await stored()).toEqual([0, 0]);
   expect(existsSync(keyFilePath(home.paths.home))).toBe(true);
@@ -227,17 +227,19 @@ it("[SY75] [SY77] a round is reported, and without a coordinator what waits is c
   server.isDown = true;
   addSession(home, { id: ids.dead });
   home.now += 120_000;
-  expect(await home.shim("join sync")).toMatchObject(failed(1, "1 change waits on this machine"));
-  expect(await home.shim("join status")).toMatchObject({
+  expect(await home.shim("workspace sync")).toMatchObject(failed(1, "1 change waits on this machine"));
+  expect(await home.shim("workspace status")).toMatchObject({
     code: 1,
     out: holding("does not answer", /Synced: never; 1 change waits, the oldest 2 min ago/, "Last problem"),
   });
   server.isDown = false;
-  expect((await home.shim("join sync")).out).toContain("Sent: 1 session, 1 checkpoint, 0 deletions");
-  expect((await other.shim("join sync")).out).toContain("Received: 1 session");
+  expect((await home.shim("workspace sync")).out).toContain("Sent: 1 session, 1 checkpoint, 0 deletions");
+  expect((await other.shim("workspace sync")).out).toContain("Received: 1 session");
   expect(other.runtime.store.read((sql) => remote.list(sql, "team").length, 0)).toBe(1);
-  expect((await home.shim("join status")).out).toMatch(/Device dev_\S+, key [0-9a-f]{16}\.\n.*0 changes wait/);
-  expect(await home.json("join status")).toMatchObject({ sync: { status: { backlog: 0, notes: { trouble: null } } } });
+  expect((await home.shim("workspace status")).out).toMatch(/Device dev_\S+, key [0-9a-f]{16}\.\n.*0 changes wait/);
+  expect(await home.json("workspace status")).toMatchObject({
+    sync: { status: { backlog: 0, notes: { trouble: null } } },
+  });
 });
 
 it("[SY76] another key is made only when it is confirmed, and other machines continue when they have it @night", async () => {
@@ -246,23 +248,23 @@ it("[SY76] another key is made only when it is confirmed, and other machines con
   const code = await create(home, server);
   home.now += 1_000;
   addSession(home, { id: ids.dead });
-  await home.shim("join sync");
+  await home.shim("workspace sync");
   await joinAs(other, server, [code]);
-  expect(await home.codes("join rekey", "join rekey --code")).toEqual([1, 1]);
-  expect((await home.shim("join rekey --code --yes")).out).toContain(code);
-  const changed = await home.shim("join rekey --yes");
+  expect(await home.codes("workspace key rotate", "workspace key show")).toEqual([1, 1]);
+  expect((await home.shim("workspace key show --yes")).out).toContain(code);
+  const changed = await home.shim("workspace key rotate --yes");
   expect([changed.code, changed.out]).toEqual([0, expect.stringContaining("Sent: 1 session, 1 checkpoint")]);
   const [next = ""] = aCode.exec(changed.out) ?? [];
   expect(next).not.toBe(code);
   addSession(other, { id: ids.elsewhere });
-  expect(await other.shim("join sync")).toMatchObject(failed(1, "nothing is lost"));
+  expect(await other.shim("workspace sync")).toMatchObject(failed(1, "nothing is lost"));
   const line = { readInput: () => Promise.resolve(next) };
-  expect((await other.shimWith(line, "join key")).code).toBe(0);
-  expect((await other.shim("join sync")).out).toMatch(/Sent: 1 session, 1 checkpoint.*Received: 1 session/);
+  expect((await other.shimWith(line, "workspace key set")).code).toBe(0);
+  expect((await other.shim("workspace sync")).out).toMatch(/Sent: 1 session, 1 checkpoint.*Received: 1 session/);
   server.isDown = true;
-  expect((await home.shim("join rekey --yes")).code).toBe(1);
+  expect((await home.shim("workspace key rotate --yes")).code).toBe(1);
   server.isDown = false;
-  expect((await home.shim("join rekey --code --yes")).out).toContain(next);
+  expect((await home.shim("workspace key show --yes")).out).toContain(next);
 });
 
 it("[SY97] a rekey that was cut short is repaired by the next one, and the shown code is the workspace's @night", async () => {
@@ -270,19 +272,19 @@ it("[SY97] a rekey that was cut short is repaired by the next one, and the shown
   const home = aCliHome();
   const code = await create(home, server);
   addSession(home, { id: ids.dead });
-  await home.shim("join sync");
-  const present = async (): Promise<string> => (await home.shim("join rekey --code --yes --json")).out;
+  await home.shim("workspace sync");
+  const present = async (): Promise<string> => (await home.shim("workspace key show --yes --json")).out;
   const there = async (): Promise<unknown> => {
     const status = await server.host.call("sync.status", {});
     return status.ok && status.value.keyId;
   };
   // The workspace has taken the key, and nobody here was told.
   server.losesAnswersOf = "/sync/rekey";
-  expect((await home.shim("join rekey --yes")).code).toBe(1);
+  expect((await home.shim("workspace key rotate --yes")).code).toBe(1);
   server.losesAnswersOf = null;
   expect(await present()).toContain(await there());
   expect(await present()).not.toContain(code);
-  expect((await home.shim("join rekey --yes")).out).toContain("The workspace has a new key");
+  expect((await home.shim("workspace key rotate --yes")).out).toContain("The workspace has a new key");
   // Killed before it asked: the newest key here is none that the workspace knows.
   const edge = readEdgeConfig(home.paths.home);
   if (!edge.ok || !edge.value) throw new Error("not joined");
@@ -292,6 +294,6 @@ it("[SY97] a rekey that was cut short is repaired by the next one, and the shown
     createKey((bytes) => new Uint8Array(bytes).fill(9)),
   );
   expect(await present()).toContain(await there());
-  expect((await home.shim("join rekey --yes")).out).toContain("The workspace has a new key");
+  expect((await home.shim("workspace key rotate --yes")).out).toContain("The workspace has a new key");
   expect(await present()).toContain(await there());
 });

@@ -19,12 +19,12 @@ it("[EM3] without a workspace this machine decides, and its commands work at onc
   expect((await home.shim("team state delete color --yes")).code).toBe(0);
   expect(await home.shim("team state get color")).toMatchObject({ code: 3 });
   expect(await home.shim("team locks force-release x --reason test --yes")).toMatchObject({ code: 3 });
-  expect((await home.shim("join status")).out).toMatch(/^Coordinator: this machine; /);
+  expect((await home.shim("workspace status")).out).toMatch(/^Coordinator: this machine; /);
 });
 
 it("[CL8] on a machine without chats reading makes nothing", async () => {
   const home = aCliHome();
-  for (const look of ["team chats", "team locks list", "team state list", "join status"])
+  for (const look of ["team chats", "team locks list", "team state list", "workspace status"])
     expect([look, (await home.shim(look)).code]).toEqual([look, 0]);
   expect((await home.shim("team state get color")).code).toBe(3);
   expect(await home.json("team state list")).toEqual({ entries: [], cursor: null, revision: 0 });
@@ -36,10 +36,10 @@ it("[EM3] the file that names the coordinator is private, and a machine leaves i
   home.join(edge.url);
   const path = edgeConfigPath(home.paths.home);
   expect(statSync(path).mode & 0o777).toBe(0o600);
-  const other = await home.shim("join workspaces create other --url http://127.0.0.1:9");
+  const other = await home.shim("workspace create other --url http://127.0.0.1:9");
   expect(other.err).toContain("This machine belongs to http://127.0.0.1:9, workspace team.");
   expect(JSON.parse(readFileSync(path, "utf8"))).toEqual(edge);
-  expect(await home.codes("join leave", "join leave --yes", "join leave --yes")).toEqual([1, 0, 3]);
+  expect(await home.codes("workspace leave", "workspace leave --yes", "workspace leave --yes")).toEqual([1, 0, 3]);
   expect(existsSync(path)).toBe(false);
 });
 
@@ -54,12 +54,12 @@ it("[EM3] what cannot be used is refused with what to do, and shows no token", a
   expect((await home.shim("team chats")).err).toContain("plain http:// is only for this machine");
   removeEdgeConfig(home.paths.home);
   for (const [command, why] of Object.entries({
-    "join workspaces create Not-A-Name": "2 to 63 lower case letters",
-    "join team --url ftp://x": "https://",
+    "workspace create Not-A-Name": "2 to 63 lower case letters",
+    "workspace join team --url ftp://x": "https://",
     "team chats --state asleep": "Allowed choices are waits, died",
     "team send all x --priority urgent": "Allowed choices are low, normal, high",
-    "join token create --machine m --scope god": "Allowed choices are observe, submit",
-    "join token list": "has not joined a workspace",
+    "workspace token create --machine m --scope god": "Allowed choices are observe, submit",
+    "workspace token list": "has not joined a workspace",
   }))
     expect((await home.shim(command)).err).toContain(why);
 });
@@ -68,10 +68,10 @@ it("[CL28] a request whose answer is lost is sent a second time under the same i
   const home = aCliHome();
   const server = await RealServer.answering(null, '{"id":"tok_1","token":"shim_x.y"}', null, null);
   home.join(server.url, { adminToken: "shim_c.d" });
-  expect(await home.shim("join token create --machine m2")).toMatchObject({ code: 0, out: "shim_x.y\n" });
+  expect(await home.shim("workspace token create --machine m2")).toMatchObject({ code: 0, out: "shim_x.y\n" });
   const ids = server.requestIds;
   expect([ids.length, new Set(ids).size, typeof ids[0]]).toEqual([2, 1, "string"]);
-  expect((await home.shim("join token create --machine m2")).err).toContain("did not answer");
+  expect((await home.shim("workspace token create --machine m2")).err).toContain("did not answer");
   expect(server.seen.length).toBe(4);
 });
 
@@ -110,14 +110,14 @@ it("[CL30] the admin token is used where it is needed, kept by a new token, and 
   const used = server.seen.map(({ headers }) => headers.authorization);
   expect([...new Set(used.slice(0, -1))]).toEqual(["Bearer shim_a.b"]);
   expect(used.at(-1)).toBe("Bearer shim_c.d");
-  expect((await home.shim("join leave")).err).toContain("The admin token is deleted too");
-  expect((await home.shim("join other --url", server.url)).err).toContain("The admin token is deleted too");
+  expect((await home.shim("workspace leave")).err).toContain("The admin token is deleted too");
+  expect((await home.shim("workspace join other --url", server.url)).err).toContain("The admin token is deleted too");
   const counts = { overdueRows: 0, outboxDepth: 0, sockets: 0, chats: 0, schemaVersion: 1, epoch: 0, revision: 0 };
   const health = JSON.stringify({ ...counts, alarmInMs: null, storage: null, protocol: 1 });
   server.answer = (_request, response) => void response.end(health);
   const token = tokenWith({ m: "m2", s: "work" });
   const input = { readInput: () => Promise.resolve(token) };
-  expect((await home.shimWith(input, `join team --url ${server.url}/ --no-sync`)).code).toBe(0);
+  expect((await home.shimWith(input, `workspace join team --url ${server.url}/ --no-sync`)).code).toBe(0);
   const stored = JSON.parse(readFileSync(edgeConfigPath(home.paths.home), "utf8")) as object;
   expect(stored).toMatchObject({ machine: "m2", token, adminToken: "shim_c.d" });
 });
@@ -132,10 +132,12 @@ it("[CL30] a machine that has joined with an admin's token makes tokens, too", a
     response.writeHead(isAdmin ? 200 : 403).end(isAdmin ? '{"id":"tok_1","token":"shim_x.y"}' : forbidden);
   };
   home.join(server.url, { token: work });
-  expect((await home.shim("join token create --machine m2")).err).toContain("on the machine that made the workspace");
+  expect((await home.shim("workspace token create --machine m2")).err).toContain(
+    "on the machine that made the workspace",
+  );
   home.join(server.url, { token: admin });
-  const err = holding(`shim join team --url ${server.url} < token`);
-  expect(await home.shim("join token create --machine m2")).toMatchObject({ code: 0, out: "shim_x.y\n", err });
+  const err = holding(`shim workspace join team --url ${server.url} < token`);
+  expect(await home.shim("workspace token create --machine m2")).toMatchObject({ code: 0, out: "shim_x.y\n", err });
 });
 
 function tokenWith(claims: object): string {
@@ -150,7 +152,7 @@ it("[CL32] a workspace whose answer was lost is made by the same command again",
   const home = aCliHome();
   const server = await RealServer.answering(null, made, registered, null, null, made, registered, own);
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
-  const command = `join workspaces create team --url ${server.url}`;
+  const command = `workspace create team --url ${server.url}`;
   for (let times = 0; times < 2; times++) {
     expect(await home.shimWith({ env }, command)).toMatchObject(failed(1, "answer"));
     expect(readEdgeConfig(home.paths.home)).toEqual({ ok: true, value: null });
@@ -170,7 +172,7 @@ it("[CL32] a name that is taken is not asked for under the old id again, and oth
   const server = await RealServer.answering(null, exists, null, exists);
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
   for (const name of ["other", "team", "team", "other"]) {
-    expect((await home.shimWith({ env }, "join workspaces create", name, "--url", server.url)).code).toBe(1);
+    expect((await home.shimWith({ env }, "workspace create", name, "--url", server.url)).code).toBe(1);
   }
   const [other, team, again, otherAgain] = server.requestIds;
   expect([team === again, other === otherAgain]).toEqual([false, true]);

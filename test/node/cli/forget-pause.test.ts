@@ -38,11 +38,11 @@ it("[CL16] forgetting a session leaves none of it in any file: rows, index, log,
   addSession(home, { id: "dddd", pid: 500, title: "unforgettable-title", entries });
   await backUp(home.runtime.store, home.now, 5);
   expect(filesWith(home, "unforgettable").length).toBeGreaterThan(1);
-  const forgotten = await home.json("sessions forget dddd --yes");
+  const forgotten = await home.json("forget dddd --yes");
   expect(forgotten).toMatchObject({ sessions: 1, checkpoints: 1 });
   expect(filesWith(home, "unforgettable")).toEqual([]);
   expect(await sessionsOf(home)).toEqual([ids.alive, ids.dead, ids.elsewhere, ids.finished]);
-  expect((await home.shim("sessions forget dddd --yes")).code).toBe(3);
+  expect((await home.shim("forget dddd --yes")).code).toBe(3);
 });
 
 it("[ST261] forgetting an open chat leaves nothing of its title with the coordinator of this machine either", async () => {
@@ -68,7 +68,7 @@ it("[ST261] forgetting an open chat leaves nothing of its title with the coordin
     expect(open.coordinator.call("chats.heartbeat", report)).toMatchObject({ ok: true });
   }
   expect(filesWith(home, "unforgettable").some((path) => path.includes("coordination"))).toBe(true);
-  expect(await home.json("sessions forget dddd --yes")).toMatchObject({ sessions: 1 });
+  expect(await home.json("forget dddd --yes")).toMatchObject({ sessions: 1 });
   expect(filesWith(home, "unforgettable")).toEqual([]);
   const kept = open.coordinator.call("chats.list", {});
   expect(kept.ok && kept.value.chats.map(({ metadata }) => metadata)).toEqual([
@@ -89,21 +89,21 @@ it("[CL16] forgetting a project takes all its sessions and the snapshots of its 
   expect(readdirSync(home.paths.snapshots).filter((name) => name.endsWith(".git"))).toHaveLength(1);
   const err = holding("still running");
   const forgotten = printed("Forgotten: 3 sessions, 3 checkpoints, 1 snapshot");
-  expect(await home.shim("sessions forget . --yes")).toMatchObject({ ...forgotten, err });
+  expect(await home.shim("forget . --yes")).toMatchObject({ ...forgotten, err });
   expect(readdirSync(home.paths.snapshots).filter((name) => name.endsWith(".git"))).toEqual([]);
   expect(await sessionsOf(home)).toEqual([ids.elsewhere]);
-  expect((await home.shim("sessions forget", home.folder, "--yes")).code).toBe(3);
+  expect((await home.shim("forget", home.folder, "--yes")).code).toBe(3);
 });
 
 it("[CL16] what is to be deleted is asked for first, and is named", async () => {
   const home = aSeededHome();
-  expect(await home.shim("sessions forget ../other")).toMatchObject(failed(1, `1 session of ${home.other}`, "--yes"));
+  expect(await home.shim("forget ../other")).toMatchObject(failed(1, `1 session of ${home.other}`, "--yes"));
   const questions: string[] = [];
   const ask = async (question: string): Promise<string> => {
     questions.push(question);
     return "";
   };
-  const no = await home.shimWith({ isTty: true, isInteractive: true, ask }, "sessions forget bbbb2");
+  const no = await home.shimWith({ isTty: true, isInteractive: true, ask }, "forget bbbb2");
   expect(no).toMatchObject(failed(1, "nothing was changed"));
   expect(questions[0]).toContain(`session ${ids.dead} (work of bbbb)`);
   expect(await sessionsOf(home)).toHaveLength(4);
@@ -117,13 +117,13 @@ it("[CL16] where files could not be removed it says so, and repeating the comman
   execFileSync("git", ["init", "-q", "--bare", repository]);
   addSnapshot(home, { state: "done", repository });
   Object.assign(home.runtime.env, { PATH: home.folder });
-  const ran = await home.shim("sessions forget", ids.dead, "--yes", "--json");
+  const ran = await home.shim("forget", ids.dead, "--yes", "--json");
   expect(ran).toMatchObject({ code: 1, error: "files_left" });
   expect((await home.shim("doctor")).out).toContain("fail  forget: traces of forgotten data are left");
   Object.assign(home.runtime.env, { PATH: process.env["PATH"] });
-  expect(await home.json("sessions forget", ids.dead, "--yes")).toMatchObject({ snapshots: 1 });
+  expect(await home.json("forget", ids.dead, "--yes")).toMatchObject({ snapshots: 1 });
   expect(existsSync(repository)).toBe(false);
-  expect((await home.shim("sessions forget", ids.dead, "--yes")).code).toBe(3);
+  expect((await home.shim("forget", ids.dead, "--yes")).code).toBe(3);
 });
 
 it("[CL17] a pause holds for a time or until --off, for all or for one project", async () => {

@@ -58,7 +58,7 @@ it("[CL35] the list of tokens says until when each is valid", async () => {
   });
   server.answer = (_request, response) => void response.end(JSON.stringify({ tokens }));
   home.join(server.url, { adminToken: "shim_c.d" });
-  const { out } = await home.shim("join token list");
+  const { out } = await home.shim("workspace token list");
   expect(out).toMatch(/EXPIRES\ntok_0 .* good +never\ntok_1 .* good +in 2 h.*\ntok_2 .* over +-\n/);
 });
 
@@ -76,7 +76,7 @@ it("[CL36] the secret in .dev.vars is for the development server only, whatever 
     ["https://localhost:9", false],
     ["https://shim.example.com:9", false],
   ] as const) {
-    const tried = await home.shimWith({ env }, "join workspaces create team --url", url);
+    const tried = await home.shimWith({ env }, "workspace create team --url", url);
     expect([url, !tried.err.includes(needs)]).toEqual([url, isUsed]);
   }
 });

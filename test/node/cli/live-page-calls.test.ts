@@ -156,7 +156,7 @@ it("[WP20] what the page and the command line do to sessions is in one list with
   expect((await home.shim("resume --undo", ids.elsewhere)).code).toBe(1);
   home.now += 1_000;
   await callAs(page, authorization, { name: "sessions.forget", input: { target: ids.dead }, requestId: "r2" });
-  expect((await home.shim("sessions forget --yes", ids.elsewhere)).code).toBe(0);
+  expect((await home.shim("forget --yes", ids.elsewhere)).code).toBe(0);
   const rows = { result: "done", rows: expect.any(Number) };
   const [dead, elsewhere] = [ids.dead.slice(0, 8), ids.elsewhere.slice(0, 8)];
   expect(await listed("session.forgotten")).toEqual([

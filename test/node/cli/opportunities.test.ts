@@ -40,7 +40,7 @@ async function stallOnce(home: CliHome, type: string, count: number): Promise<vo
 
 it("[EX66] a quiet machine has nothing, and what cannot be judged is named with the cases that it needs", async () => {
   const home = aSeededHome();
-  expect(await home.shim("learn opportunities")).toMatchObject(
+  expect(await home.shim("report opportunities")).toMatchObject(
     printed(
       "Nothing found in 4 sessions of the last 30 d.\n",
       "Not judged, for want of cases:\n",
@@ -53,14 +53,14 @@ it("[EX66] a quiet machine has nothing, and what cannot be judged is named with 
 it("[EX66] a finding is a paragraph with its figures and what to do; --json has all of it", async () => {
   const home = aSeededHome();
   dismissOffers(home, 12);
-  expect(await home.shim("learn opportunities --since 7d")).toMatchObject(
+  expect(await home.shim("report opportunities --since 7d")).toMatchObject(
     printed(
       "Found in 4 sessions of the last 7 d:\n",
       "Offers of dead sessions are dismissed\n12 of 12 dead sessions that were offered were dismissed. That is 100 % (95 % interval 74 % to 100 %); up to 30 % is usual.",
       "They were recent ones, so a shorter offerMaxAgeMs changes nothing; `shim config set recovery ask`",
     ),
   );
-  const { findings, sessions, teamProblem } = await home.json("learn opportunities");
+  const { findings, sessions, teamProblem } = await home.json("report opportunities");
   expect([sessions, teamProblem]).toEqual([4, null]);
   expect(findings).toMatchObject([
     { id: "offers_dismissed:offerMaxAgeMs", evidence: { n: 12, windowMs: 30 * dayMs }, parameter: null, to: null },
@@ -70,18 +70,18 @@ it("[EX66] a finding is a paragraph with its figures and what to do; --json has 
 it("[EX66] tasks of the team's coordinator are examined by type", async () => {
   const home = aCliHome();
   await stallOnce(home, "acme.deploy", 20);
-  const { findings } = (await home.json("learn opportunities")) as { findings: Finding[] };
+  const { findings } = (await home.json("report opportunities")) as { findings: Finding[] };
   expect(findings.map(({ id, evidence }) => [id, evidence.n, evidence.figures["hits"]])).toEqual([
     ["task_stalls:acme.deploy", 20, 20],
   ]);
-  expect((await home.shim("learn opportunities")).out).toContain("Tasks of the type acme.deploy stall\n");
+  expect((await home.shim("report opportunities")).out).toContain("Tasks of the type acme.deploy stall\n");
 });
 
 it("[EX66] without a coordinator this machine is examined alone, and the reason is printed", async () => {
   const home = aSeededHome();
   dismissOffers(home, 12);
   writeFileSync(join(home.paths.home, "edge.json"), "{");
-  const { code, out } = await home.shim("learn opportunities");
+  const { code, out } = await home.shim("report opportunities");
   expect([code, out]).toEqual([0, expect.stringMatching(/Offers of dead[^]+The team was not examined: .*edge\.json/)]);
   expect(out).not.toContain("task_");
   rmSync(join(home.paths.home, "edge.json"));
@@ -93,7 +93,7 @@ it("[EX67] the metric has the counts of the last run until its window has passed
   await stallOnce(home, "acme.deploy", 20);
   const counted = 'shim_opportunities{pattern="task_stalls"} 1\n';
   expect((await home.shim("doctor metrics")).out).not.toContain(counted);
-  await home.shim("learn opportunities");
+  await home.shim("report opportunities");
   const { out } = await home.shim("doctor metrics");
   expect(out).toContain(counted);
   expect(out).toContain('shim_opportunities{pattern="offers_dismissed"} 1\n');

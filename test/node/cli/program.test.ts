@@ -32,7 +32,7 @@ it("[CL1] wrong commands, options and arguments answer 2, say what is wrong and 
     pase: "pause",
   }))
     expect((await home.shim(typed)).err).toContain(`unknown command '${typed}'\n(Did you mean ${meant}?)\n`);
-  for (const typed of ["install", "foo", "get", "remove", "report"]) {
+  for (const typed of ["install", "foo", "get", "remove", "learn", "join"]) {
     expect((await home.shim(typed)).err).toContain(`unknown command '${typed}'\n\`shim help --all\``);
   }
   expect((await home.shim("sessions serch x")).err).toContain("unknown command 'serch'\n(Did you mean search?)\n");
@@ -191,7 +191,7 @@ it("[CL7] every command answers with one JSON document under --json @night", asy
     "hook Stop": 1,
     [`restore ${checkpoint}`]: 1,
     "sessions export": 2,
-    [`sessions forget ${dead}`]: 1,
+    [`forget ${dead}`]: 1,
     "init --dry-run": 3,
     "init --remove": 3,
   };
@@ -199,7 +199,7 @@ it("[CL7] every command answers with one JSON document under --json @night", asy
     sessions show ${dead} --stored, sessions show ${checkpoint}, resume --dismiss ${elsewhere},
     resume --undo ${elsewhere}, doctor, config, config get recovery, config set recovery ask,
     config unset recovery, config path, pause 1h, pause --off, sessions export all.jsonl, sessions import all.jsonl`;
-  for (const command of [...Object.keys(codes), ...succeed.split(/,\s+/), `sessions forget ${dead} --yes`]) {
+  for (const command of [...Object.keys(codes), ...succeed.split(/,\s+/), `forget ${dead} --yes`]) {
     const ran = await home.shim(command, "--json");
     expect([command, ran.code, typeof ran.json()]).toEqual([command, codes[command] ?? 0, "object"]);
   }

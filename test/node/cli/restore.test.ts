@@ -189,8 +189,10 @@ it("[CL131] [RE28] the brief names the command that restores the files of anothe
   const pair = await aPair();
   const { there, here } = pair;
   await loseAChat(pair);
-  expect(await there.shim("join sync")).toMatchObject(printed("uncommitted files of 1 session"));
-  expect((await there.shim("join status")).out).toContain("Uncommitted files: those of 1 session are stored there");
+  expect(await there.shim("workspace sync")).toMatchObject(printed("uncommitted files of 1 session"));
+  expect((await there.shim("workspace status")).out).toContain(
+    "Uncommitted files: those of 1 session are stored there",
+  );
   const brief = await here.shim("resume", ids.dead, "--print");
   const command = `shim restore ${ids.dead}`;
   expect(brief.out).toContain(`uncommitted ones too: \`${command}\``);
@@ -224,7 +226,7 @@ it("[CL151] it says why not: another folder, a missing commit, no answer, an unk
   git(there.project, "push", "-q", "origin", "main");
   git(there.project, "fetch", "-q", "origin");
   await loseAChat(pair);
-  expect((await there.shim("join sync")).code).toBe(0);
+  expect((await there.shim("workspace sync")).code).toBe(0);
   expect(await here.shimWith({ cwd: here.other }, "restore", ids.dead, "--yes")).toMatchObject(
     failed(1, "this folder is not the project"),
   );
@@ -244,8 +246,8 @@ it("[RE28] [SY86] a brief claims no files that did not arrive, and says why they
   const pair = await aPair(200);
   const { there, here } = pair;
   await loseAChat(pair);
-  await there.shim("join sync");
-  expect((await there.shim("join status")).out).toContain(
+  await there.shim("workspace sync");
+  expect((await there.shim("workspace status")).out).toContain(
     "the newest of 1 session are here only: packed they have more than 200 bytes",
   );
   const brief = await here.shim("resume", ids.dead, "--print");
@@ -256,7 +258,7 @@ it("[RE28] [SY86] a brief claims no files that did not arrive, and says why they
   const off = await aPair();
   Object.assign(off.there.runtime, { config: defaults });
   await loseAChat(off);
-  await off.there.shim("join sync");
-  expect((await off.there.shim("join status")).out).not.toContain("ncommitted files");
+  await off.there.shim("workspace sync");
+  expect((await off.there.shim("workspace status")).out).not.toContain("ncommitted files");
   expect((await off.here.shim("resume", ids.dead, "--print")).out).not.toContain("shim restore");
 });

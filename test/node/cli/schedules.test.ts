@@ -11,12 +11,12 @@ function create(home: CliHome, options = "--name nightly --time-zone Europe/Berl
 }
 
 async function list(home: CliHome): Promise<OutputOf<"schedules.list">["schedules"]> {
-  return ((await home.json("task schedules")) as unknown as OutputOf<"schedules.list">).schedules;
+  return ((await home.json("task schedules list")) as unknown as OutputOf<"schedules.list">).schedules;
 }
 
 it("[SD17] a schedule is created with the options of a task, and its next three times are printed", async () => {
   const home = aCliHome();
-  expect((await home.shim("task schedules")).out).toBe("No schedules.\n");
+  expect((await home.shim("task schedules list")).out).toBe("No schedules.\n");
   const options = '--payload {"x":1} --priority 7 --capability gpu --delay 30s --tag a --overlap submit';
   const created = await create(home, `--name nightly --time-zone Europe/Berlin ${options}`);
   expect(created).toMatchObject({
@@ -44,7 +44,7 @@ it("[SD17] schedules are listed with the next time and the last result, their ta
   await submit(home, "lint");
   expect((await home.shim("task list")).out).not.toContain("SCHEDULE");
   home.now += 5 * hour;
-  const [, line] = (await home.shim("task schedules")).out.split("\n");
+  const [, line] = (await home.shim("task schedules list")).out.split("\n");
   expect(line).toMatch(
     /^nightly +0 3 \* \* \* +Europe\/Berlin +build +2023-11-16 03:00 +1 +submitted 73 min ago: task 2$/,
   );
@@ -60,7 +60,7 @@ it("[SD17] a schedule is paused, resumed, run and deleted by its name", async ()
   const home = aCliHome();
   await create(home);
   expect((await home.shim("task schedules pause nightly")).out).toBe("Schedule nightly is paused.\n");
-  expect((await home.shim("task schedules")).out).toMatch(/ paused +0 +-$/m);
+  expect((await home.shim("task schedules list")).out).toMatch(/ paused +0 +-$/m);
   const resumed = await home.shim("task schedules resume nightly");
   expect(resumed.out).toBe("Schedule nightly is active; next: 2023-11-15 03:00 (Europe/Berlin).\n");
   expect((await home.shim("task schedules run nightly")).out).toBe("Task 1 is queued.\n");

@@ -67,11 +67,11 @@ it("[DX4] [DX10] commands use the coordinator of the environment, and leave a fi
   writeEdgeConfig(home.paths.home, ofFile);
   const changes = [
     ["leave", "--yes"],
-    ["team", "--url", url],
-    ["workspaces", "create", "team", "--url", url],
+    ["join", "team", "--url", url],
+    ["create", "team", "--url", url],
   ];
   for (const change of changes) {
-    const refused = await home.shimWith({ env, readInput: () => Promise.resolve(token) }, "join", ...change);
+    const refused = await home.shimWith({ env, readInput: () => Promise.resolve(token) }, "workspace", ...change);
     expect([change, refused]).toEqual([change, expect.objectContaining({ code: 1 })]);
     expect(refused.err).toContain("Unset them first");
   }

@@ -80,8 +80,8 @@ it("[CL75] answers and refusals of the tools name commands that can be typed", a
 
 it("[CL75] notices name commands that can be typed, for the model, the tools and the status line", async () => {
   const { runtime, script } = anInstallation();
-  runtime.store.write((sql) => notices.add(sql, runtime.now(), "sync", "`shim join status` counts such cases."));
-  const typed = `\`/opt/node ${script} join status\``;
+  runtime.store.write((sql) => notices.add(sql, runtime.now(), "sync", "`shim workspace status` counts such cases."));
+  const typed = `\`/opt/node ${script} workspace status\``;
   const claude = new Claude(runtime, { cwd: aProject() });
   expect(claude.start()).toContain(typed);
   const { call } = await desktop(runtime);

@@ -72,7 +72,7 @@ it("[TE10] without the workspace's key an edge receives nothing of a chat's fold
   const register = rig.edge.arrived.find(({ name }) => name === "chats.register")?.input;
   expect(register?.["metadata"]).toEqual({});
   const refused = await rig.time.until(one.refusal("shim_files", { action: "reserve", paths: ["a.ts"] }));
-  expect(refused).toMatch(/^no_key: .*`shim join key`/);
+  expect(refused).toMatch(/^no_key: .*`shim workspace key set`/);
 });
 
 it("[TE50] a message whose hint comes while others are received is received too", async () => {

@@ -1,87 +1,38 @@
 import type { Command } from "commander";
 import type { ExperimentView } from "../../contract/machine/learning.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
-import { age, pluralize } from "../../shared/format.ts";
-import { ok } from "../../shared/result.ts";
-import { exitCodes } from "../answer.ts";
-import type { Cli } from "../cli.ts";
+import { pluralize } from "../../shared/format.ts";
+import { addGroup, type Cli } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
-import { durationOption } from "../task-input.ts";
 import { tableView, type Lines, type Shown } from "../views.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
-  const learn = program
-    .command("learn")
-    .description("what the records of sessions and tasks say, and trials of settings");
-  addReview(learn, cli);
-  addExperiments(learn, cli);
-  addReplay(learn, cli);
-}
-
-const maxUnjudged = 25;
-
-function addReview(learn: Command, cli: Cli): void {
-  defineOperation(cli, learn, "run", {
-    operation: "review.run",
-    // The process that has started the review may have ended since.
-    before: async (_input, _cli, { timeLimit }) => {
-      if (typeof timeLimit === "number") setTimeout(() => process.exit(exitCodes.failed), timeLimit).unref();
-      return ok(null);
-    },
-    view: ({ findings, moved, started, notes, report }) => [
-      `${pluralize(findings.length, "finding")}.`,
-      ...findings.map(({ title, text, advice }) => `- ${title}. ${text} ${advice}`),
-      ...moved.map(({ id, state }) => `${id}: ${state}.`),
-      started && `${started.id}: ${started.key} = ${started.to}, ${started.state}.`,
-      ...notes,
-      report !== null && `Report: ${report}`,
-    ],
-  }).option("--time-limit <duration>", "give up after this time (5m)", durationOption);
-  defineOperation(cli, learn, "report", { operation: "report.get", view: ({ report }) => report, isVerbatim: true });
-  defineOperation(cli, learn, "opportunities", { operation: "opportunities.list", view: opportunitiesView });
-}
-
-type Opportunities = MachineOutput<"opportunities.list">;
-
-function opportunitiesView(output: Opportunities, cli: Cli): Shown {
-  const { findings, unjudged, sessions, since, until, teamProblem } = output;
-  const scope = `${pluralize(sessions, "session")} of the last ${age(until - since)}`;
-  return [
-    findings.length === 0 ? `Nothing found in ${scope}.` : `Found in ${scope}:`,
-    ...findings.map(({ title, text, advice }) => `\n${cli.paint("bold", title)}\n${text} ${advice}`),
-    unjudged.length > 0 && `\nNot judged, for want of cases:\n${unjudgedTable(output, cli, null)}`,
-    teamProblem !== null && `\nThe team was not examined: ${teamProblem}`,
-  ];
-}
-
-const unjudgedTable = tableView<Opportunities, Opportunities["unjudged"][number]>({
-  rows: ({ unjudged }) => unjudged.slice(0, maxUnjudged),
-  columns: { PATTERN: "pattern", SUBJECT: "subject", CASES: "n", NEEDED: "minimum" },
-  empty: "",
-  notes: ({ unjudged }) => [
-    unjudged.length > maxUnjudged && `and ${unjudged.length - maxUnjudged} more (--json has all)`,
-  ],
-});
-
-function addExperiments(learn: Command, cli: Cli): void {
-  const command = defineOperation(cli, learn, "experiments", { operation: "experiments.list", view: listView });
+  const group = addGroup(program, "experiment", "trials of settings on this machine's sessions");
   const args = ["experiment"] as const;
   const view = lastLine;
-  defineOperation(cli, command, "show", { operation: "experiments.show", args, view: allLines });
-  defineOperation(cli, command, "start", { operation: "experiments.start", args: ["key", "value"], view });
-  defineOperation(cli, command, "stop", {
+  defineOperation(cli, group, "list", { operation: "experiments.list", view: listView });
+  defineOperation(cli, group, "show", { operation: "experiments.show", args, view: allLines });
+  defineOperation(cli, group, "start", { operation: "experiments.start", args: ["key", "value"], view });
+  defineOperation(cli, group, "stop", {
     operation: "experiments.stop",
     args,
     view: ({ stopped }, _cli, { all }) => [
       ...stopped.flatMap(lastLine),
       all === true &&
-        `${pluralize(stopped.length, "experiment")} stopped; none starts until \`shim learn experiments allow\`.`,
+        `${pluralize(stopped.length, "experiment")} stopped; none starts until \`shim experiment allow\`.`,
     ],
   });
-  defineOperation(cli, command, "revert", { operation: "experiments.revert", args, view });
-  defineOperation(cli, command, "allow", {
+  defineOperation(cli, group, "revert", { operation: "experiments.revert", args, view });
+  defineOperation(cli, group, "allow", {
     operation: "experiments.allow",
     view: () => "Experiments may start again.\n",
+  });
+  defineOperation(cli, group, "replay", {
+    operation: "replay.run",
+    view: (report, ...more) =>
+      report.sessions === 0
+        ? "No recorded session has its events. Sessions keep them for seven days.\n"
+        : [...sessionLines(report), variantsView(report, ...more)],
   });
 }
 
@@ -94,9 +45,9 @@ const listView = tableView<MachineOutput<"experiments.list">, ExperimentView>({
     SESSIONS: ({ sessions }) => sessions && sessions.without + sessions.with,
     SINCE: ({ steps }) => cli.ago(steps.at(-1)?.at ?? 0),
   }),
-  empty: "No experiment yet. `shim learn opportunities` says what to try.",
+  empty: "No experiment yet. `shim report opportunities` says what to try.",
   notes: ({ offSince }, cli) => [
-    offSince !== null && `Switched off ${cli.ago(offSince)}. \`shim learn experiments allow\` lets them start again.`,
+    offSince !== null && `Switched off ${cli.ago(offSince)}. \`shim experiment allow\` lets them start again.`,
   ],
 });
 
@@ -112,16 +63,6 @@ function allLines({ id, key, from, to, state, reason, sessions, steps }: Experim
     sessions && `Sessions: ${sessions.with} with the new value, ${sessions.without} without.`,
     ...steps.map((step) => `  ${new Date(step.at).toISOString().slice(0, 16)}  ${step.state}: ${step.note}`),
   ];
-}
-
-function addReplay(learn: Command, cli: Cli): void {
-  defineOperation(cli, learn, "replay", {
-    operation: "replay.run",
-    view: (report, ...more) =>
-      report.sessions === 0
-        ? "No recorded session has its events. Sessions keep them for seven days.\n"
-        : [...sessionLines(report), variantsView(report, ...more)],
-  });
 }
 
 type Report = MachineOutput<"replay.run">;

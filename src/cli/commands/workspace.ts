@@ -8,7 +8,7 @@ import { age, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
 import { exitCodes, wrongUsage, type CliResult, type CommandError } from "../answer.ts";
-import { requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
+import { addGroup, requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { defineOperation } from "../operation-command.ts";
 import { tableView, type Lines } from "../views.ts";
 import { defineWork } from "../workspace-command.ts";
@@ -24,29 +24,28 @@ interface JoinOptions extends CommonOptions {
 }
 
 export function addCommand(program: Command, cli: Cli): void {
-  const join = program
-    .command("join <workspace>")
-    .description("join a workspace that machines share; token and key are read from stdin, a line each, or asked for")
-    .option("--url <url>", "URL of the coordinator")
-    .option("--no-sync", "only coordinate: sessions and checkpoints stay on this machine");
-  cli.define(addChoices(join), (options: JoinOptions, workspace: string) => joinWorkspace(cli, options, workspace));
-  // [SY77]
-  defineOperation(cli, join, "status", {
-    operation: "workspace.status",
-    view: (status) => [coordinatorLine(status), ...(status.sync ? syncStateLines(cli, status.sync) : [])],
-    exitOf: ({ unreachable }) => (unreachable === undefined ? exitCodes.ok : exitCodes.failed),
-  });
-  addLeave(join, cli);
-  defineOperation(cli, join, "sync", { operation: "workspace.sync", view: syncLines });
-  addKey(join, cli);
-  addTokens(join, cli);
-  const create = join
-    .command("workspaces")
-    .description("workspaces of a coordinator")
+  const workspace = addGroup(program, "workspace", "the workspace that machines share: create, join or leave one");
+  const create = workspace
     .command("create <name>")
     .description("make a workspace (needs SHIM_ADMIN_SECRET), and join it with this machine")
     .option("--url <url>", `URL of the coordinator (default: ${devUrl})`);
   cli.define(addChoices(create), (options: JoinOptions, name: string) => createWorkspace(cli, options, name));
+  const join = workspace
+    .command("join <name>")
+    .description("join a workspace; token and key are read from stdin, a line each, or asked for")
+    .option("--url <url>", "URL of the coordinator")
+    .option("--no-sync", "only coordinate: sessions and checkpoints stay on this machine");
+  cli.define(addChoices(join), (options: JoinOptions, name: string) => joinWorkspace(cli, options, name));
+  addLeave(workspace, cli);
+  // [SY77]
+  defineOperation(cli, workspace, "status", {
+    operation: "workspace.status",
+    view: (status) => [coordinatorLine(status), ...(status.sync ? syncStateLines(cli, status.sync) : [])],
+    exitOf: ({ unreachable }) => (unreachable === undefined ? exitCodes.ok : exitCodes.failed),
+  });
+  defineOperation(cli, workspace, "sync", { operation: "workspace.sync", view: syncLines });
+  addTokens(workspace, cli);
+  addKeys(workspace, cli);
 }
 
 function addChoices(command: Command): Command {
@@ -57,7 +56,7 @@ function addChoices(command: Command): Command {
 
 async function joinWorkspace(cli: Cli, options: JoinOptions, workspace: string): Promise<CommandResult> {
   const { url, sync, import: earlier } = options;
-  if (url === undefined) return wrongUsage("give the coordinator: `shim join <workspace> --url <url>`.");
+  if (url === undefined) return wrongUsage("give the coordinator: `shim workspace join <name> --url <url>`.");
   const [token, key] = cli.io.isInteractive ? [] : (await cli.io.readInput()).trim().split(/\r?\n/);
   const input = { url, workspace, ...omitUndefined({ earlier, sync, token: token?.trim(), key: key?.trim() }) };
   const joined = await callWithAnswers(cli, "workspace.join", input, options);
@@ -69,7 +68,7 @@ async function createWorkspace(cli: Cli, options: JoinOptions, workspace: string
   const input = { url, workspace, ...omitUndefined({ earlier, secret: adminSecret(cli, url) }) };
   const created = await callWithAnswers(cli, "workspace.create", input, options);
   if (!created.ok) return created;
-  const next = "For another machine: `shim join token create --machine <name>`.";
+  const next = "For another machine: `shim workspace token create --machine <name>`.";
   return ok({ data: created.value, text: [...joinedLines(created.value), next] });
 }
 
@@ -95,10 +94,10 @@ function joinedLines({ workspace, machine, keyId, key, stays }: MachineOutput<"w
   return [
     `This machine has joined ${workspace} as ${machine}.`,
     tasks + schedules + keys > 0 &&
-      `${pluralize(tasks, "open task")}, ${pluralize(schedules, "schedule")} and ${pluralize(keys, "key")} of state stay in this machine's own file, and wait there until \`shim join leave\`.`,
+      `${pluralize(tasks, "open task")}, ${pluralize(schedules, "schedule")} and ${pluralize(keys, "key")} of state stay in this machine's own file, and wait there until \`shim workspace leave\`.`,
     ...(keyId === null ? ["Nothing is synced: this machine only coordinates."] : edgeVisibility),
     ...keyLines(key),
-    keyId !== null && "`shim join sync` sends the local sessions now; open chats do it automatically.",
+    keyId !== null && "`shim workspace sync` sends the local sessions now; open chats do it automatically.",
   ];
 }
 
@@ -144,45 +143,39 @@ async function ask(cli: Cli, error: CommandError, options: Confirmed): Promise<C
   return text === "" ? err(error) : ok({ [asking.field]: text });
 }
 
-function addKey(join: Command, cli: Cli): void {
-  const rekey = join
-    .command("rekey")
-    .description("make a new key for the workspace: all that this machine has stored is sealed and sent again")
-    .option("--code", "only show the current key")
-    .option("-y, --yes", "do not ask");
-  cli.define(rekey, async (options: CommonOptions & Confirmed & { readonly code?: boolean }) => {
-    if (!options.code) return changeKey(cli, options);
-    const refused = await requireYes(cli, "Show the key of the workspace on this screen?", options);
-    const shown = refused ?? (await cli.call("workspace.key", {}));
-    return shown.ok ? ok({ data: shown.value, text: keyLines(shown.value.key) }) : shown;
+function addKeys(workspace: Command, cli: Cli): void {
+  const keys = addGroup(workspace, "key", "the key that seals what the workspace's machines sync");
+  defineOperation(cli, keys, "show", {
+    operation: "workspace.key",
+    question: "Show the key of the workspace on this screen?",
+    view: ({ key }) => keyLines(key),
   });
-  const key = join.command("key").description("set the workspace's key; it is read from stdin, or asked for");
-  cli.define(key, async () => {
+  const set = keys.command("set").description("set the workspace's key; it is read from stdin, or asked for");
+  cli.define(set, async () => {
     const code = cli.io.isInteractive ? "" : (await cli.io.readInput()).trim();
     const adopted = await callWithAnswers(cli, "workspace.adopt", code === "" ? {} : { key: code }, {});
     if (!adopted.ok) return adopted;
     const first = `This machine has key ${adopted.value.keyId} of the workspace.`;
     return ok({ data: adopted.value, text: [first, ...keyLines(adopted.value.key)] });
   });
+  defineOperation(cli, keys, "rotate", {
+    operation: "workspace.rekey",
+    question:
+      "Make a new key? Everything that this machine has stored is sealed and sent again; other machines continue once they have the new key.",
+    view: rotatedLines,
+  });
 }
 
-const rekeyQuestion =
-  "Make a new key? Everything that this machine has stored is sealed and sent again; other machines continue once they have the new key.";
-
-async function changeKey(cli: Cli, options: Confirmed): Promise<CommandResult> {
-  const refused = await requireYes(cli, rekeyQuestion, options);
-  const changed = refused ?? (await cli.call("workspace.rekey", {}));
-  if (!changed.ok) return changed;
-  const { key, trouble } = changed.value;
+function rotatedLines(changed: MachineOutput<"workspace.rekey">): Lines {
+  const { key, trouble } = changed;
   const [sent, ...others] =
-    trouble === null ? syncLines(changed.value) : [`Not everything is sealed under the new key yet: ${trouble}.`];
-  const text = [
+    trouble === null ? syncLines(changed) : [`Not everything is sealed under the new key yet: ${trouble}.`];
+  return [
     `The workspace has a new key. ${sent}`,
     ...others,
     ...keyLines(key),
-    "On the other machines: `shim join key`.",
+    "On the other machines: `shim workspace key set`.",
   ];
-  return ok({ data: changed.value, text });
 }
 
 function keyLines(code: string | null): string[] {
@@ -207,7 +200,7 @@ function coordinatorLine(status: MachineOutput<"workspace.status">): string {
 
 function syncStateLines(cli: Cli, { key, problem, sendsFiles, status }: SyncState): Lines {
   if (problem !== null) return [`Not synced: ${problem}`];
-  if (status === null) return [`Key ${key}. Nothing is synced yet: \`shim join sync\`, or the next chat.`];
+  if (status === null) return [`Key ${key}. Nothing is synced yet: \`shim workspace sync\`, or the next chat.`];
   const { device, keyId, backlog, oldestAt, notes, files } = status;
   const oldest = backlog > 0 && oldestAt !== null ? `, the oldest ${cli.ago(oldestAt)}` : "";
   const synced = notes.syncedAt === undefined ? "never" : cli.ago(notes.syncedAt);
@@ -241,8 +234,8 @@ function syncLines({ sessions, checkpoints, forgotten, files, received, refused,
   ];
 }
 
-function addLeave(join: Command, cli: Cli): void {
-  defineOperation(cli, join, "leave", {
+function addLeave(workspace: Command, cli: Cli): void {
+  defineOperation(cli, workspace, "leave", {
     operation: "workspace.leave",
     before: async ({ forget }) => {
       const current = await cli.call("workspace.current", {});
@@ -264,8 +257,8 @@ function addLeave(join: Command, cli: Cli): void {
   });
 }
 
-function addTokens(join: Command, cli: Cli): void {
-  const token = join.command("token").description("tokens of machines (needs the workspace's admin token)");
+function addTokens(workspace: Command, cli: Cli): void {
+  const token = addGroup(workspace, "token", "tokens of machines (needs the workspace's admin token)");
   defineWork(cli, token, "create", {
     operation: "tokens.create",
     summary: "A token for one machine, shown once.",
@@ -273,7 +266,7 @@ function addTokens(join: Command, cli: Cli): void {
       const current = await cli.call("workspace.current", {});
       const { workspace = "<workspace>", url = "<url>" } = (current.ok && current.value.joined) || {};
       cli.progress(
-        `Token ${id} for ${machine}, shown only now. On that machine, with the token on stdin: shim join ${workspace} --url ${url} < token`,
+        `Token ${id} for ${machine}, shown only now. On that machine, with the token on stdin: shim workspace join ${workspace} --url ${url} < token`,
       );
       return [secret];
     },

@@ -1,0 +1,58 @@
+import type { Command } from "commander";
+import type { MachineOutput } from "../../contract/machine/operations.ts";
+import { age, pluralize } from "../../shared/format.ts";
+import { ok } from "../../shared/result.ts";
+import { exitCodes } from "../answer.ts";
+import type { Cli } from "../cli.ts";
+import { defineOperation } from "../operation-command.ts";
+import { durationOption } from "../task-input.ts";
+import { tableView, type Shown } from "../views.ts";
+
+const maxUnjudged = 25;
+
+export function addCommand(program: Command, cli: Cli): void {
+  const report = defineOperation(cli, program, "report", {
+    operation: "report.get",
+    view: ({ report: text }) => text,
+    isVerbatim: true,
+  });
+  defineOperation(cli, report, "run", {
+    operation: "review.run",
+    // The process that has started the review may have ended since.
+    before: async (_input, _cli, { timeLimit }) => {
+      if (typeof timeLimit === "number") setTimeout(() => process.exit(exitCodes.failed), timeLimit).unref();
+      return ok(null);
+    },
+    view: ({ findings, moved, started, notes, report: path }) => [
+      `${pluralize(findings.length, "finding")}.`,
+      ...findings.map(({ title, text, advice }) => `- ${title}. ${text} ${advice}`),
+      ...moved.map(({ id, state }) => `${id}: ${state}.`),
+      started && `${started.id}: ${started.key} = ${started.to}, ${started.state}.`,
+      ...notes,
+      path !== null && `Report: ${path}`,
+    ],
+  }).option("--time-limit <duration>", "give up after this time (5m)", durationOption);
+  defineOperation(cli, report, "opportunities", { operation: "opportunities.list", view: opportunitiesView });
+}
+
+type Opportunities = MachineOutput<"opportunities.list">;
+
+function opportunitiesView(output: Opportunities, cli: Cli): Shown {
+  const { findings, unjudged, sessions, since, until, teamProblem } = output;
+  const scope = `${pluralize(sessions, "session")} of the last ${age(until - since)}`;
+  return [
+    findings.length === 0 ? `Nothing found in ${scope}.` : `Found in ${scope}:`,
+    ...findings.map(({ title, text, advice }) => `\n${cli.paint("bold", title)}\n${text} ${advice}`),
+    unjudged.length > 0 && `\nNot judged, for want of cases:\n${unjudgedTable(output, cli, null)}`,
+    teamProblem !== null && `\nThe team was not examined: ${teamProblem}`,
+  ];
+}
+
+const unjudgedTable = tableView<Opportunities, Opportunities["unjudged"][number]>({
+  rows: ({ unjudged }) => unjudged.slice(0, maxUnjudged),
+  columns: { PATTERN: "pattern", SUBJECT: "subject", CASES: "n", NEEDED: "minimum" },
+  empty: "",
+  notes: ({ unjudged }) => [
+    unjudged.length > maxUnjudged && `and ${unjudged.length - maxUnjudged} more (--json has all)`,
+  ],
+});
