@@ -131,6 +131,9 @@ export async function bundlePrograms(root: string): Promise<Bundled> {
     transform: { target: "node22.16", define: { shimBuiltAt: String(newestSource(root)) } },
     // Entries export nothing.
     preserveEntrySignatures: false,
+    // Rolldown takes any static importer for one that loads a module at the start, also one that is itself loaded
+    // on demand. And a module of the same part is not run before its dynamic import.
+    checks: { ineffectiveDynamicImport: false },
     plugins: [lazyBuiltins, smallValidator],
   };
   const output: OutputOptions = {
