@@ -4,7 +4,7 @@ import type { MachineInput, MachineOperationName, MachineOutput } from "../contr
 import type { Host, Workspace, HostContext, LoadedRuntime } from "../local-mcp/host/host.ts";
 import { LocalHost } from "../local-mcp/host/local-host.ts";
 import { type Paths, homeFrom, pathsIn } from "../platform/paths.ts";
-import { shimCommand, withShimCommand } from "../platform/shim-command.ts";
+import { shimCommand, typedCommand, withShimCommand } from "../platform/shim-command.ts";
 import { messageOf } from "../shared/error.ts";
 import { age } from "../shared/format.ts";
 import { ok, type Result } from "../shared/result.ts";
@@ -57,6 +57,9 @@ export class Cli {
   exitCode: number = exitCodes.ok;
   #loaded: Promise<LoadedRuntime> | null = null;
   #hasAskedHost = false;
+  #namesCommand = false;
+  /** True: `shim` is no command any more, and is not to become one. */
+  isRemoved = false;
 
   constructor(io: Io) {
     this.io = io;
@@ -65,9 +68,11 @@ export class Cli {
     this.host = new LocalHost(this.context);
   }
 
-  /** [CL75] How the user can type `shim` here. */
+  /** [CL75] How a person types `shim` in this terminal. */
   get command(): string {
-    return shimCommand(this.io) ?? "shim";
+    this.#namesCommand = true;
+    if (this.isRemoved) return shimCommand(this.io) ?? "shim";
+    return typedCommand(this.io, this.io.machine).command;
   }
 
   /** Does an operation of this machine. */
@@ -130,6 +135,12 @@ export class Cli {
     return this.#screen.format(text);
   }
 
+  /** Help names `shim` as the manual does, however this copy is started. */
+  writeHelp(text: string): void {
+    this.io.stdout(this.verbatim(text));
+    this.#namesCommand = true;
+  }
+
   format(text: string): string {
     return withShimCommand(this.verbatim(text), () => this.command);
   }
@@ -175,13 +186,13 @@ export class Cli {
   report(outcome: CommandResult, isJson: boolean): void {
     if (outcome.ok) {
       const { data, text, isFailed, isOneLine, isVerbatim, exit } = outcome.value;
-      const displayText = isVerbatim === true ? this.verbatim(textOf(text)) : this.format(textOf(text));
-      this.io.stdout(isJson ? `${isOneLine ? safeJsonLine(data) : safeJson(data)}\n` : displayText);
+      if (isJson) this.io.stdout(`${isOneLine ? safeJsonLine(data) : safeJson(data)}\n`);
+      else this.io.stdout(isVerbatim === true ? this.verbatim(textOf(text)) : this.format(textOf(text)));
       this.exitCode = exit ?? (isFailed ? exitCodes.failed : exitCodes.ok);
       return;
     }
     const { code, candidates } = outcome.error;
-    const message = withShimCommand(outcome.error.message, () => this.command);
+    const message = withShimCommand(outcome.error.message, () => (isJson ? shimCommand(this.io) : this.command));
     if (isJson) this.io.stdout(`${safeJson({ error: { code, message, ...(candidates ? { candidates } : {}) } })}\n`);
     this.io.stderr(`${this.verbatim(`${this.paint("red", "shim:")} ${message}`)}\n`);
     this.exitCode = exitOf(outcome.error);
@@ -198,6 +209,13 @@ export class Cli {
     const stop = this.io.interrupted();
     const parent = this.io.parentPid();
     while (!stop.aborted && this.io.parentPid() === parent) await this.io.wait(parentCheckMs, stop);
+  }
+
+  /** [CL75] Once, behind everything that was printed. */
+  sayHowToType(): void {
+    if (!this.#namesCommand || this.isRemoved) return;
+    const { howTo } = typedCommand(this.io, this.io.machine);
+    if (howTo !== null) this.io.stderr(`To make \`shim\` a command, ${howTo}\n`);
   }
 
   async close(): Promise<void> {

@@ -79,19 +79,22 @@ function claudeCode(target: ClientTarget, servers: SettingsFile, settings: Setti
 
 function serverEntry(file: SettingsFile, { servers }: ClientForm, { launch }: PlanContext): Entry {
   const verb = ourServers(file.root, servers).length > 0 ? "corrects" : "adds";
+  const piece = "MCP server";
   return {
     file,
-    add: { says: `${verb} the MCP server "${serverName}"`, apply: (root) => addServer(root, servers, launch) },
-    remove: { says: "removes the MCP server", apply: (root) => removeServers(root, servers) },
+    add: { piece, says: `${verb} the MCP server "${serverName}"`, apply: (root) => addServer(root, servers, launch) },
+    remove: { piece, says: "removes the MCP server", apply: (root) => removeServers(root, servers) },
   };
 }
 
 function rulesEntry(file: SettingsFile, server: string, isAdded: boolean): Entry {
   const says = "allows SHIM's tools that only read or save, without a question";
+  const piece = "allowed tools";
   return {
     file,
-    add: isAdded ? { says, apply: (root) => addRules(root, server) } : null,
+    add: isAdded ? { piece, says, apply: (root) => addRules(root, server) } : null,
     remove: {
+      piece,
       says: "removes the rules for SHIM's tools",
       apply: (root, original) => removeRules(root, server, original),
     },
@@ -108,16 +111,14 @@ function hooksEntry(
   return {
     file,
     add: {
+      piece: "hooks",
       says: hooksSummary(file.root, events, events),
       apply(root) {
         for (const event of events)
           setHook(root, event, handler(hookCommandLine(launch, platform, event, client), event));
       },
     },
-    remove: {
-      says: "removes the hooks",
-      apply: (root) => removeHooks(root, events),
-    },
+    remove: { piece: "hooks", says: "removes the hooks", apply: (root) => removeHooks(root, events) },
   };
 }
 
@@ -125,10 +126,11 @@ function claudeHooksEntry(file: SettingsFile, delivery: HookDelivery, { launch }
   return {
     file,
     add: {
+      piece: "hooks",
       says: hooksSummary(file.root, hookEvents, supportedEvents(delivery)),
       apply: (root) => setClaudeHooks(root, launch, delivery),
     },
-    remove: { says: "removes the hooks", apply: (root) => removeHooks(root, hookEvents) },
+    remove: { piece: "hooks", says: "removes the hooks", apply: (root) => removeHooks(root, hookEvents) },
   };
 }
 
@@ -160,7 +162,7 @@ export function notBlocking(isPlugin: boolean): string {
 }
 
 const versionNote =
-  "`claude` is not on the PATH, so the version of Claude Code is not known, and each event starts a process: hooks that every version has, but slower. With `claude` on the PATH `shim init` changes them.";
+  "`claude` is not on the PATH, so the version of Claude Code is not known, and each event starts a process, which every version can, but slower. With `claude` on the PATH `shim init` changes that.";
 
 function serverNameIn(root: JsonObject, { servers }: ClientForm): string {
   return ourServers(root, servers)[0] ?? serverName;
@@ -189,6 +191,7 @@ function trustEntry(file: SettingsFile, hooks: SettingsFile, events: readonly st
     file,
     add: null,
     remove: {
+      piece: "trust in hooks",
       says,
       apply(root) {
         const known = objectAt(root, ["hooks", "state"]);
@@ -215,7 +218,9 @@ function statusLinePart(settings: SettingsFile, platform: NodeJS.Platform, { lau
   const command = statusLineCommand(launch, platform);
   const isOurs = isOurStatusLine(present);
   const isTaken = present !== undefined && !isOurs;
+  const piece = "status line";
   const added: Change = {
+    piece,
     says: `${isOurs ? "corrects" : "sets"} SHIM's status line`,
     apply(root) {
       root["statusLine"] ??= { type: "command" };
@@ -223,17 +228,19 @@ function statusLinePart(settings: SettingsFile, platform: NodeJS.Platform, { lau
     },
   };
   const removed: Change = {
+    piece,
     says: "removes SHIM's status line",
     apply: (root) => void (isOurStatusLine(root["statusLine"]) && delete root["statusLine"]),
   };
   const entries = [{ file: settings, add: command === null || isTaken ? null : added, remove: removed }];
-  const notes = isTaken ? [ownLine(command)] : command === null ? [unsafePath] : [];
+  const notes = isTaken ? [ownLine(present, command)] : command === null ? [unsafePath] : [];
   return { entries, notes };
 }
 
-function ownLine(command: string | null): string {
-  const advice = command === null ? "" : ` To have both, let your command also run \`${command}\` with its input.`;
-  return `Your own status line stays, and SHIM's is not set: it reads the exact fill of the context.${advice}`;
+function ownLine(present: unknown, command: string | null): string {
+  const own = isRecord(present) && typeof present["command"] === "string" ? ` (${present["command"]})` : "";
+  const advice = command === null ? "" : ` To have both, let it also run \`${command}\` with its input.`;
+  return `Your own status line stays${own}, and SHIM's is not set.${advice}`;
 }
 
 const unsafePath =

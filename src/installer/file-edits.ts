@@ -6,11 +6,21 @@ import { type ClientRefusal, type ReadText, refusal } from "./client-files.ts";
 import { type Settings, formatOf, update } from "./settings.ts";
 import type { ClientTarget } from "./targets.ts";
 
+/** Part of SHIM in the files of a client. */
+export type Piece = "MCP server" | "hooks" | "trust in hooks" | "status line" | "allowed tools" | "slash commands";
+
+/** A change in words; the piece is null for one of the file as a whole. */
+export interface Said {
+  readonly piece: Piece | null;
+  /** For a person, where it changes something. */
+  readonly says: string;
+}
+
 export interface FileEdit {
   readonly path: string;
   readonly before: string | null;
   readonly after: string | null;
-  readonly summary: readonly string[];
+  readonly summary: readonly Said[];
   /** Made for a file that is deleted, outermost first; the empty ones go with it. */
   readonly folders?: readonly string[];
 }
@@ -58,9 +68,7 @@ export function loadSound(
 }
 
 /** A change of the settings in one file. */
-export interface Change {
-  /** For a person, where it changes something. */
-  readonly says: string;
+export interface Change extends Said {
   /** @param original the file before SHIM */
   readonly apply: (root: Settings, original: JsonObject) => void;
 }
@@ -81,18 +89,18 @@ export interface Part {
 
 export interface ChangedText {
   readonly text: string;
-  readonly summary: readonly string[];
+  readonly summary: readonly Said[];
 }
 
 export function changeText(path: string, text: string, changes: readonly Change[], original = ""): ChangedText {
   const format = formatOf(path);
   const before = format.read(original);
-  const summary: string[] = [];
+  const summary: Said[] = [];
   const change = (root: Settings): void => {
-    for (const { says, apply } of changes) {
+    for (const { piece, says, apply } of changes) {
       const unchanged = JSON.stringify(root);
       apply(root, before);
-      if (JSON.stringify(root) !== unchanged) summary.push(says);
+      if (JSON.stringify(root) !== unchanged) summary.push({ piece, says });
     }
   };
   return { text: update(format, text, change, before), summary };

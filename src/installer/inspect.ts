@@ -81,7 +81,10 @@ export function inspect(target: ClientTarget, context: InspectContext): Finding[
   if (client === "claude-code") checkClaudeCode(inspection);
   // An unknown client gets the hooks that every version has.
   const isKnown = client !== "claude-code" || context.claudeVersion !== null;
-  const changes = plan.ok && isKnown && isThere(inspection) ? plan.value.edits.flatMap(({ summary }) => summary) : [];
+  const changes =
+    plan.ok && isKnown && isThere(inspection)
+      ? plan.value.edits.flatMap(({ summary }) => summary.map(({ says }) => says))
+      : [];
   if (changes.length > 0 && findings.every(({ severity }) => severity === "ok"))
     add("outdated", `SHIM is not set up as it would be now: \`shim init\` ${changes.join("; ")}`, rerunInit);
   return findings;

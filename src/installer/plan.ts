@@ -10,6 +10,7 @@ import {
   type FileEdit,
   type Plan,
   type PlanContext,
+  type Said,
   type SettingsFile,
   changeText,
   loadSound,
@@ -65,7 +66,8 @@ export function planUninstall(target: ClientTarget, context: PlanContext): Resul
     removeFrom(file, changes, installsOf(file.path, context.backups)),
   );
   for (const { path, before, isOurs, what } of own)
-    if (before !== null && isOurs(before)) edits.push({ path, before, after: null, summary: [`removes the ${what}`] });
+    if (before !== null && isOurs(before))
+      edits.push({ path, before, after: null, summary: [{ piece: what, says: `removes the ${what}` }] });
   const found = edits.flatMap((edit) => {
     if (edit?.after !== null) return edit ?? [];
     const folders = installsOf(edit.path, context.backups).flatMap((file) => file.folders);
@@ -121,7 +123,7 @@ function byFile(entries: readonly Entry[], changeOf: (entry: Entry) => Change | 
   ]);
 }
 
-function toEdit({ path, before }: SettingsFile, after: string | null, summary: readonly string[]): FileEdit | null {
+function toEdit({ path, before }: SettingsFile, after: string | null, summary: readonly Said[]): FileEdit | null {
   return before === after || (before === null && after === "") ? null : { path, before, after, summary };
 }
 
@@ -129,13 +131,15 @@ function editOwn({ path, before, what }: OwnFile, target: ClientTarget, { launch
   const { hooks, events } = formOf(target.client);
   if (what === "slash commands") {
     const after = commandsText(path, launch, target.platform);
-    const summary = [before === null ? "adds SHIM's slash commands" : "corrects SHIM's slash commands"];
+    const says = before === null ? "adds SHIM's slash commands" : "corrects SHIM's slash commands";
+    const summary = [{ piece: what, says }];
     return before === after ? null : { path, before, after, summary };
   }
   if (hooks?.form !== "own") return null;
   const commandOf = (event: string): string => hookCommandLine(launch, target.platform, event, target.client);
   const after = hooks.text({ ...launch, commandOf });
-  const summary = [before === null ? `adds hooks for ${events.join(", ")}` : "corrects SHIM's hooks"];
+  const says = before === null ? `adds hooks for ${events.join(", ")}` : "corrects SHIM's hooks";
+  const summary = [{ piece: what, says }];
   return before === after ? null : { path, before, after, summary };
 }
 
@@ -147,10 +151,12 @@ function removeFrom(file: SettingsFile, changes: readonly Change[], installs: re
   const exact = originalText(before, installs);
   const isBlank = /^(?:\{\s*\})?$/.test(text.trim());
   const isMade = exact === null || (exact === undefined && first?.before === null && text !== before && isBlank);
-  if (isMade) return toEdit(file, null, [...summary, "deletes the file, which SHIM made"]);
+  if (isMade) return toEdit(file, null, [...summary, { piece: null, says: "deletes the file, which SHIM made" }]);
   // Between two installs the file may have been edited by hand.
   const isClean = typeof exact === "string" && changeText(path, exact, changes).text === exact;
-  return isClean ? toEdit(file, exact, [...summary, "the file is restored exactly"]) : toEdit(file, text, summary);
+  return isClean
+    ? toEdit(file, exact, [...summary, { piece: null, says: "the file is restored exactly" }])
+    : toEdit(file, text, summary);
 }
 
 /** Rolls back each install whose result matches, newest first; undefined when none matches. */

@@ -5,23 +5,20 @@ import type { FileEdit, Plan } from "./file-edits.ts";
 const maxComparedLines = 2_000;
 const maxLineChars = 160;
 
-/** @param maxLines of the changes of one file */
-export function renderPlan(plan: Plan, maxLines = Infinity): string {
+export function renderPlan(plan: Plan): string {
   const head = `${plan.action === "install" ? "Set up" : "Remove from"} ${plan.target.label}`;
-  const edits = plan.edits.length === 0 ? ["Nothing to change."] : plan.edits.map((edit) => renderEdit(edit, maxLines));
+  const edits = plan.edits.length === 0 ? ["Nothing to change."] : plan.edits.map(renderEdit);
   const notes = plan.notes.map((note) => `Note: ${note}`);
   return `${[head, ...edits, ...notes].join("\n")}\n`;
 }
 
-function renderEdit({ path, before, after, summary }: FileEdit, maxLines: number): string {
+function renderEdit({ path, before, after, summary }: FileEdit): string {
   const changes = after === null ? [] : changedLines(linesOf(before ?? ""), linesOf(after));
-  const left = changes.length - maxLines;
   return [
     `--- ${before === null ? "(no file)" : path}`,
     `+++ ${after === null ? "(deleted)" : path}`,
-    ...summary.map((line) => `# ${line}`),
-    ...changes.slice(0, maxLines),
-    ...(left > 0 ? [`… ${left} more lines; --dry-run shows all`] : []),
+    ...summary.map(({ says }) => `# ${says}`),
+    ...changes,
   ].join("\n");
 }
 

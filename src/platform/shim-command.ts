@@ -1,5 +1,6 @@
-import { existsSync, realpathSync } from "node:fs";
+import { existsSync, lstatSync, realpathSync } from "node:fs";
 import { basename, delimiter, dirname, isAbsolute, join } from "node:path";
+import { codeOf } from "../shared/error.ts";
 import { shellWord, type Launch } from "./launch.ts";
 
 export interface CommandSource {
@@ -18,8 +19,58 @@ export function shimCommand({ env, launch }: CommandSource): string | null {
   if (found !== undefined && found === ownScript) return "shim";
   if (ownScript === null) return null;
   if (isTemporary(ownScript)) return "npx shim-mcp";
-  const hasNode = folders.some((folder) => existsSync(join(folder, "node")));
-  return `${hasNode ? "node" : shellWord(launch.node)} ${shellWord(launch.script)}`;
+  return `${hasNode(folders) ? "node" : shellWord(launch.node)} ${shellWord(launch.script)}`;
+}
+
+export interface TypedCommand {
+  readonly command: string;
+  /** An instruction with a line to run first; null: none is needed. */
+  readonly howTo: string | null;
+}
+
+/** [CL75] The command for a person in a terminal: `shim`, also where a line must be run first. */
+export function typedCommand(source: CommandSource, { platform, homedir }: Home): TypedCommand {
+  const command = shimCommand(source) ?? "shim";
+  const howTo = command === "shim" || platform === "win32" ? null : linkCommand(source, homedir);
+  return { command: howTo === null ? command : "shim", howTo };
+}
+
+interface Home {
+  readonly platform: NodeJS.Platform;
+  readonly homedir: string;
+}
+
+/** Null where another program has the name, this copy does not stay, or no Node is on the PATH. */
+function linkCommand({ env, launch }: CommandSource, homedir: string): string | null {
+  const folders = persistentPathFolders(env);
+  const local = join(homedir, ".local", "bin");
+  const isLinked = findRealPath(join(local, "shim")) === findRealPath(launch.script);
+  const names = [...folders, ...(isLinked ? [] : [local])].map((folder) => join(folder, "shim"));
+  if (names.some(isTaken) || isTemporary(launch.script) || !hasNode(folders)) return null;
+  const { SHELL = "" } = env;
+  const isFish = SHELL.endsWith("fish");
+  const adding = isFish ? "fish_add_path ~/.local/bin" : 'export PATH="$HOME/.local/bin:$PATH"';
+  // fish keeps it.
+  if (isLinked) return isFish ? `run: ${adding}` : `run this, and add it to ${startFile(SHELL)}: ${adding}`;
+  const linking = `mkdir -p ~/.local/bin && ln -s ${shellWord(launch.script)} ~/.local/bin/shim`;
+  return `run: ${[linking, ...(folders.includes(local) ? [] : [adding])].join(" && ")}`;
+}
+
+function startFile(shell: string): string {
+  return shell.endsWith("zsh") ? "~/.zshrc" : "~/.bashrc";
+}
+
+function hasNode(folders: readonly string[]): boolean {
+  return folders.some((folder) => existsSync(join(folder, "node")));
+}
+
+/** True also for a link that leads nowhere, and where a file stands in place of the folder. */
+function isTaken(path: string): boolean {
+  try {
+    return lstatSync(path) !== null;
+  } catch (error) {
+    return codeOf(error) !== "ENOENT";
+  }
 }
 
 /** [CL75] Replaces commands in backquotes, as `shim doctor`, with what can be typed here. */

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 import { Option, type Command } from "commander";
 import { findUntrusted, trustHooks, type TrustSource } from "../../installer/hook-trust.ts";
 import type { Installation } from "../../installer/inspect.ts";
@@ -15,17 +16,19 @@ import {
   type SetupPlan,
   type SetupRequest,
 } from "../../installer/setup.ts";
-import { clientNames } from "../../installer/targets.ts";
+import { otherProgram, setupOverview } from "../../installer/setup-overview.ts";
+import { clientNames, type ClientTarget } from "../../installer/targets.ts";
 import { pluralize } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
 import { failed, wrongUsage, type Answer, type FailedResult } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
-import { shortPath, table } from "../screen-text.ts";
+import { shortPath } from "../screen-text.ts";
 import { textOf, type Lines } from "../views.ts";
 
 interface InitOptions extends CommonOptions {
   readonly allow?: boolean;
   readonly client?: string;
+  readonly diff?: boolean;
   readonly dryRun?: boolean;
   readonly yes?: boolean;
   readonly link?: boolean;
@@ -46,6 +49,7 @@ export function addCommand(program: Command, cli: Cli): void {
     .option("--data", "with --remove: also delete everything that SHIM has stored on this machine")
     .addOption(new Option("--client <name>", "only this client").choices(clientNames))
     .option("--dry-run", "show what would change, and change nothing")
+    .addOption(new Option("--diff", "show every line that would change, and change nothing").conflicts("yes"))
     .option("-y, --yes", "do not ask");
   cli.define(init, (options: InitOptions) => run(cli, options));
 }
@@ -65,25 +69,43 @@ async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {
   if (!planned.ok) return err(planned.error);
   const setup = planned.value;
   const untrusted = options.trust === false ? null : await findUntrusted(installation, setup.plans);
-  const preview = previewOf(setup, cli, options);
+  const short = (path: string): string => shortPath(path, cli.io.machine.homedir);
+  const preview = setupOverview(setup, request.action === "uninstall", short);
+  if (options.diff) return ok(unchangedAnswer(setup, [diffOf(setup), "Nothing was changed."]));
   if (!hasChanges(setup) && untrusted === null) return ok(unchanged(installation, setup, request, preview));
-  if (options.dryRun) return ok(unchangedAnswer(setup, [preview, "Dry run: nothing was changed."]));
-  if (options.json !== true) cli.io.stdout(cli.format(`${preview}\n`));
+  if (options.dryRun) return ok(unchangedAnswer(setup, [...preview, "Dry run: nothing was changed."]));
+  if (options.json !== true) cli.io.stdout(cli.format(textOf(preview)));
+  return change(cli, installation, { setup, request, untrusted, options });
+}
+
+interface Wanted {
+  readonly setup: SetupPlan;
+  readonly request: SetupRequest;
+  /** Hooks that Codex is to trust; null: none. */
+  readonly untrusted: TrustSource | null;
+  readonly options: InitOptions;
+}
+
+async function change(cli: Cli, installation: Installation, wanted: Wanted): Promise<CommandResult> {
+  const { setup, request, untrusted, options } = wanted;
   const reply = await askForChange(cli, setup, options);
   if (reply === "unasked") return wrongUsage(howToConfirm(cli, request));
   if (reply === "no") return ok(unchangedAnswer(setup, ["Nothing was changed."]));
   const outcome = applySetup(installation, setup, request);
-  if (request.action === "uninstall") return ok(removalAnswer(cli, outcome, request));
+  if (request.action === "uninstall") {
+    cli.isRemoved = true;
+    return ok(removalAnswer(cli, outcome, request));
+  }
   const [problem] = outcome.problems;
   if (problem && outcome.done.length === 0) return failed("write_failed", problem.message);
   return ok(await withTrust(cli, untrusted, outcome, options));
 }
 
 /** [IN24] A client may be set up, and not connected. */
-function unchanged(installation: Installation, setup: SetupPlan, { action }: SetupRequest, preview: string): Answer {
-  if (action === "uninstall") return unchangedAnswer(setup, [preview]);
+function unchanged(installation: Installation, setup: SetupPlan, { action }: SetupRequest, preview: Lines): Answer {
+  if (action === "uninstall") return unchangedAnswer(setup, preview);
   const problems = connectionProblems(installation, setup.plans);
-  return unchangedAnswer({ ...setup, problems }, [preview, ...problemLines("is not connected", problems)]);
+  return unchangedAnswer({ ...setup, problems }, [...preview, ...problemLines("is not connected", problems)]);
 }
 
 function askForChange(cli: Cli, setup: SetupPlan, { yes, data }: InitOptions): ReturnType<Cli["confirm"]> {
@@ -97,7 +119,7 @@ function askForChange(cli: Cli, setup: SetupPlan, { yes, data }: InitOptions): R
 function howToConfirm({ io }: Cli, { action }: SetupRequest): string {
   const start = io.env["npm_lifecycle_event"] === "init" ? "npm run init --" : "shim init";
   const commandWith = (option: string): string => `${start} ${action === "install" ? "" : "--remove "}${option}`;
-  return `this changes files, and there is no terminal to confirm it. To see the changes: \`${commandWith("--dry-run")}\`. To make them: \`${commandWith("--yes")}\`.`;
+  return `this changes files, and there is no terminal to confirm it. To see every line of them: \`${commandWith("--diff")}\`. To make them: \`${commandWith("--yes")}\`.`;
 }
 
 const byHand =
@@ -157,7 +179,7 @@ function installAnswer(cli: Cli, outcome: SetupOutcome): Answer {
   const { done, problems } = outcome;
   const targets = done.map(({ plan }) => plan.target);
   const connected = targets.filter(({ label }) => !problems.some((one) => one.label === label));
-  return toAnswer(cli, outcome, [
+  return toAnswer(outcome, [
     problems.length === 0 ? "SHIM is connected." : clientsAfter("SHIM is connected to", connected),
     ...problemLines("is not connected", problems),
     ...restartLines(done),
@@ -168,7 +190,7 @@ function installAnswer(cli: Cli, outcome: SetupOutcome): Answer {
 function removalAnswer(cli: Cli, outcome: SetupOutcome, { client, deletesData }: SetupRequest): Answer {
   const { done, problems } = outcome;
   if (problems.length > 0)
-    return toAnswer(cli, outcome, [
+    return toAnswer(outcome, [
       clientsAfter("SHIM is removed from", changedClients(done)),
       ...restartLines(done),
       ...problemLines("still has SHIM", problems),
@@ -176,7 +198,7 @@ function removalAnswer(cli: Cli, outcome: SetupOutcome, { client, deletesData }:
     ]);
   const { home } = cli.paths;
   const isLeft = existsSync(home);
-  return toAnswer(cli, outcome, [
+  return toAnswer(outcome, [
     "SHIM is removed.",
     ...restartLines(done),
     client === undefined && !isLeft && deletesData && "Everything that SHIM has stored is deleted.",
@@ -186,18 +208,19 @@ function removalAnswer(cli: Cli, outcome: SetupOutcome, { client, deletesData }:
   ]);
 }
 
-function toAnswer(cli: Cli, { done, problems, link }: SetupOutcome, lines: Lines): Answer {
-  const backups = done.map(({ backup }) => backup !== null && `The files as they were: ${backup}`);
+function toAnswer({ done, problems, link }: SetupOutcome, lines: Lines): Answer {
+  const kept = new Set(done.flatMap(({ backup }) => (backup === null ? [] : dirname(backup))));
+  const backups = [...kept].map((folder) => `The files as they were: ${folder}`);
   const changed = link?.problem === null ? link.plan : null;
   return {
     data: { isApplied: true, clients: done.map(toData), problems, link: changed },
-    text: [...backups, ...linkLines(link, cli.io.env["SHELL"] ?? ""), ...lines],
+    text: [...backups, ...linkLines(link), ...lines],
     isFailed: problems.length > 0,
   };
 }
 
 function toData({ plan: { target, edits, notes }, backup }: AppliedPlan): unknown {
-  const changes = edits.map(({ path, summary }) => ({ path, summary }));
+  const changes = edits.map(({ path, summary }) => ({ path, summary: summary.map(({ says }) => says) }));
   return { client: target.client, label: target.label, edits: changes, notes, backup };
 }
 
@@ -209,57 +232,35 @@ function clientsAfter(words: string, clients: readonly { readonly label: string 
   return clients.length > 0 && `${words} ${clients.map(({ label }) => label).join(", ")}.`;
 }
 
-function restartLines(done: readonly AppliedPlan[]): string[] {
-  return changedClients(done).map(({ client, label }) =>
-    client === "claude-desktop"
-      ? `${label}: quit it completely (tray or menu bar), then start it again.`
-      : `${label}: open chats continue as before; start a new one.`,
-  );
+function restartLines(done: readonly AppliedPlan[]): Lines {
+  const { desktop, others } = { desktop: [], others: [], ...Object.groupBy(changedClients(done), kindOf) };
+  return [
+    clientsAfter("Quit completely (tray or menu bar), then start again:", desktop),
+    clientsAfter("Open chats continue as before; start a new one in", others),
+  ];
 }
 
-function linkLines(link: SetupOutcome["link"], shell: string): string[] {
+function kindOf({ client }: ClientTarget): "desktop" | "others" {
+  return client === "claude-desktop" ? "desktop" : "others";
+}
+
+function linkLines(link: SetupOutcome["link"]): string[] {
   if (link === null) return [];
   const { plan, problem } = link;
   const isMade = plan.action === "create";
   if (problem !== null) return [`The link ${plan.path} was not ${isMade ? "made" : "removed"}: ${problem}`];
   if (!isMade) return [`Removed the link ${plan.path}.`];
-  if (plan.isOnPath) return ["`shim` is a command now."];
-  const isFish = shell.endsWith("fish");
-  const file = isFish ? "~/.config/fish/config.fish" : shell.endsWith("zsh") ? "~/.zshrc" : "~/.bashrc";
-  return [
-    `~/.local/bin is not on your PATH yet. For \`shim\` as a command add this line to ${file}, and open a new terminal:`,
-    `  ${isFish ? "fish_add_path ~/.local/bin" : 'export PATH="$HOME/.local/bin:$PATH"'}`,
-  ];
+  return [plan.isOnPath ? "`shim` is a command now." : `Made the link ${plan.path}.`];
 }
 
-const maxLinesOfFile = 12;
-
-/** [CL76] The diffs, then one line for each file, the link and each folder. */
-function previewOf(setup: SetupPlan, cli: Cli, { dryRun = false }: InitOptions): string {
-  const { plans, problems, link, otherShim } = setup;
+/** Every line that changes. */
+function diffOf({ plans, problems, link, otherShim, own }: SetupPlan): string {
   const parts = [
-    ...plans.map((plan) => renderPlan(plan, dryRun ? Infinity : maxLinesOfFile)),
+    ...plans.map(renderPlan),
     ...problems.map(({ label, message }) => `${label}: ${message}\n`),
-    otherShim === null ? "" : `Note: ${otherShim} is another program; it stays. SHIM is started by: ${cli.command}\n`,
-    link?.action === "create" ? `Make \`shim\` a command\n+++ ${link.path} -> ${link.target}\n` : "",
-    link?.action === "remove" ? `Remove the command \`shim\`\n--- ${link.path} -> ${link.target}\n` : "",
-    summaryOf(setup, cli),
+    link === null ? "" : `${link.action === "create" ? "+++" : "---"} ${link.path} -> ${link.target}\n`,
+    ...own.map(({ path, what }) => `${path}: ${what}\n`),
+    otherShim === null ? "" : `Note: ${otherProgram(otherShim)}\n`,
   ];
   return parts.filter((part) => part !== "").join("\n");
-}
-
-function summaryOf({ plans, link, own }: SetupPlan, { io }: Cli): string {
-  const short = (path: string): string => shortPath(path, io.env["HOME"] ?? "");
-  const files = plans.flatMap(({ target, edits }) =>
-    edits.map(({ path, summary }) => [` ${target.label}`, short(path), summary.join("; ")]),
-  );
-  const verb = link?.action === "create" ? "makes the link" : "removes the link";
-  const links = link === null ? [] : [[" command", short(link.path), verb]];
-  const folders = own.map(({ path, what }) => [" SHIM", short(path), what]);
-  const rows = [...files, ...links, ...folders];
-  if (rows.length === 0) return "";
-  const counts = Object.entries({ file: files, link: links, folder: folders })
-    .filter(([, some]) => some.length > 0)
-    .map(([name, some]) => pluralize(some.length, name));
-  return `Summary: ${counts.join(" and ")}\n${table(rows, io.size().columns)}`;
 }

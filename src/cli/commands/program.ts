@@ -113,6 +113,7 @@ export async function runProgram(argv: readonly string[], io: Io, addCommands: A
     else cli.reportError(error, isJson);
   } finally {
     await cli.close();
+    if (!argv.includes("--json")) cli.sayHowToType();
   }
   return cli.exitCode;
 }
@@ -217,8 +218,7 @@ function newProgram(cli: Cli, complain: (text: string) => void): Command {
     .exitOverride()
     .showHelpAfterError(helpHint)
     .configureOutput({
-      // Help names commands as the manual does: `shim`, however this copy is started.
-      writeOut: (text) => io.stdout(cli.verbatim(text)),
+      writeOut: (text) => cli.writeHelp(text),
       writeErr: complain,
       getOutHelpWidth: () => helpWidth(io.size().columns),
       getOutHasColors: () => false,
@@ -237,7 +237,7 @@ function newProgram(cli: Cli, complain: (text: string) => void): Command {
     .description("the options of a command")
     .option("--all", "list every command")
     .action((words: readonly string[], { all }: { readonly all?: boolean }) => {
-      if (all === true) io.stdout(cli.verbatim(allCommandsText(program, io.size().columns)));
+      if (all === true) cli.writeHelp(allCommandsText(program, io.size().columns));
       else findCommand(program, words).outputHelp();
     });
   return program.addCommand(help);

@@ -66,8 +66,8 @@ async function up(cli: Cli, isOnce: boolean): Promise<CommandResult> {
 }
 
 function styleOf(cli: Cli): OverviewStyle {
-  const { paint, command, io } = cli;
-  return { paint, command, columns: io.size().columns, home: io.env["HOME"] ?? "" };
+  const { paint, io } = cli;
+  return { paint, command: () => cli.command, columns: io.size().columns, home: io.env["HOME"] ?? "" };
 }
 
 async function read(cli: Cli, clients: readonly ClientState[]): Promise<CliResult<Overview>> {
@@ -150,7 +150,7 @@ export interface OverviewStyle {
   readonly paint: Paint;
   readonly columns: number;
   readonly home: string;
-  readonly command: string;
+  readonly command: () => string;
 }
 
 /** Rows with a title; those without one stand at the top. */
@@ -223,7 +223,7 @@ function aliveText(one: SessionView, now: number, style: OverviewStyle): string 
 
 function deadText(one: SessionView, now: number, style: OverviewStyle): string {
   const where = one.machine === null ? "" : ` on ${one.machine}`;
-  return `${paintState(one, style, `${where}, ${age(now - one.lastSeenAt)} ago`)}: ${style.command} resume ${one.shortId}`;
+  return `${paintState(one, style, `${where}, ${age(now - one.lastSeenAt)} ago`)}: ${style.command()} resume ${one.shortId}`;
 }
 
 function endedText(one: SessionView, now: number, { paint }: OverviewStyle): string {
@@ -276,7 +276,7 @@ function hasTeam({ isEdge, chats, tasks, files }: TeamView): boolean {
   return isEdge || chats.length > 0 || files.length > 0 || (tasks?.totalTasks ?? 0) > 0;
 }
 
-function nextStepLines({ clients, sessions, store, team }: Overview, command: string): string[] {
+function nextStepLines({ clients, sessions, store, team }: Overview, command: () => string): string[] {
   const isAlive = sessions.some((one) => one.isAlive);
   const isStored = store.isThere || hasTeam(team);
   const nothing = isStored ? "No session is running on this machine." : "Nothing is stored on this machine yet.";
@@ -289,6 +289,6 @@ function nextStepLines({ clients, sessions, store, team }: Overview, command: st
     clients.length === 0
       ? "No client was found here; SHIM works with Claude Code, Claude Desktop and any MCP client."
       : `${clients.map((one) => one.label).join(" and ")}: SHIM is not connected.`;
-  const steps = [`  ${command} init  connects it`, `  ${command} demo  shows a session die and come back`];
+  const steps = [`  ${command()} init  connects it`, `  ${command()} demo  shows a session die and come back`];
   return [...state, clientHint, ...steps, ...join];
 }

@@ -23,7 +23,7 @@ const rules = harmlessTools.map((tool) => `mcp__shim__${tool}`);
 it("[IN81] init allows the tools that only read or save, says so, and does it once; uninstall restores the file", async () => {
   const { home, path, text } = withSettings({ permissions: { allow: ["Bash(ls)"], deny: ["WebFetch"] } });
   const dry = await home.shim("init --client claude-code --dry-run");
-  expect(dry.out).toContain("allows SHIM's tools that only read or save");
+  expect(dry.out).toMatch(/^Tools: \d+ tools of SHIM that only read or save/m);
   expect(rulesIn(path)).toEqual(["Bash(ls)"]);
   for (let n = 0; n < 2; n++) expect((await home.shim("init --client claude-code --yes")).code).toBe(0);
   expect(rulesIn(path)).toEqual(["Bash(ls)", ...rules]);
@@ -71,7 +71,9 @@ function aHomeOf(file: string, text: string): { home: CliHome; path: string } {
 it("[IN91] Qwen Code gets the rules in its settings, and its file is as it was after uninstall", async () => {
   const text = '{\n  // mine\n  "permissions": { "allow": ["Bash(ls)"] }\n}\n';
   const { home, path } = aHomeOf(".qwen/settings.json", text);
-  expect((await home.shim("init --client qwen --dry-run")).out).toContain("allows SHIM's tools that only read or save");
+  expect((await home.shim("init --client qwen --dry-run")).out).toMatch(
+    /^Tools: \d+ tools of SHIM that only read or save/m,
+  );
   for (let n = 0; n < 2; n++) expect((await home.shim("init --client qwen --yes")).code).toBe(0);
   for (const rule of rules) expect(readFileSync(path, "utf8").split(`"${rule}"`)).toHaveLength(2);
   writeFileSync(path, readFileSync(path, "utf8").replace("// mine", "// mine, changed"));

@@ -88,18 +88,3 @@ it("[IN102] hooks of an unknown version wait for an update, and so does one that
   expect(await home.shimWith(present, "init --yes --no-link")).toMatchObject(printed("SHIM is connected."));
   expect(await states()).toEqual(["ok"]);
 });
-
-function addedLines(text: string): number {
-  return text.split("\n").filter((line) => line.startsWith("+ ")).length;
-}
-
-it("[CL76] the question comes after a few lines of each file; --dry-run shows them all", async () => {
-  const home = aCliHome();
-  mkdirSync(join(home.folder, ".claude"));
-  const dry = (await home.shim("init --dry-run --no-link")).out;
-  const asked = (await home.shimWith({ isTty: true, isInteractive: true }, "init --no-link")).out;
-  const left = [...asked.matchAll(/… (\d+) more lines; --dry-run shows all/g)].map(([, count]) => Number(count));
-  expect(left.length).toBeGreaterThan(0);
-  expect(addedLines(asked) + left.reduce((sum, count) => sum + count, 0)).toBe(addedLines(dry));
-  expect(dry).not.toContain("more lines");
-});

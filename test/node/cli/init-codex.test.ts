@@ -47,9 +47,9 @@ it("[IN33] init asks for the trust in words of its own; uninstall gives the file
     "Codex runs hooks only when you trust them. Trust SHIM's 10 hooks? [y/N] ",
   ]);
   expect(await trustState(home)).toBe("ok");
-  expect(await home.shim("init --client codex --no-link")).toMatchObject(printed("Nothing to change."));
+  expect(await home.shim("init --client codex --no-link")).toMatchObject(printed("Nothing to change in Codex."));
   expect(await home.shim("init --remove --client codex --yes")).toMatchObject(
-    printed("removes the trust in SHIM's hooks"),
+    printed("Codex: MCP server, hooks, trust in hooks, slash commands"),
   );
   expect(readFileSync(files.config, "utf8")).toBe(before);
   expect(existsSync(files.hooks)).toBe(false);

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -15,7 +16,7 @@ import { expect, it } from "vitest";
 import { homeFrom } from "#src/platform/paths.ts";
 import type { Io } from "#src/cli/io.ts";
 import { shellHookOf } from "#src/platform/launch.ts";
-import { aCliHome, failed, launchIn, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, holding, launchIn, printed, type CliHome } from "#harness/machine/cli-home.ts";
 
 /** A machine with Claude Code and Claude Desktop, whose user has settings of his own. */
 function withClients(home: CliHome): { servers: string; settings: string; desktop: string } {
@@ -40,11 +41,9 @@ it("[CL24] [CL6] --dry-run shows what would change, and changes nothing", async 
   const ran = await home.shim("init --dry-run");
   expect(ran.code).toBe(0);
   for (const text of [
-    "Set up Claude Desktop",
-    "Set up Claude Code",
-    files.settings,
-    "SessionStart",
-    "Your own status line stays",
+    "Claude Desktop: MCP server\n",
+    "Claude Code: MCP server, hooks, allowed tools\n",
+    "Your own status line stays (",
     "Dry run: nothing was changed.",
   ]) {
     expect(ran.out).toContain(text);
@@ -90,7 +89,7 @@ it("[CL24] init writes absolute paths of this copy and keeps the user's status l
   });
   expect(readFileSync(files.settings, "utf8")).toContain(shellHookOf(launchIn(home.folder)));
   expect(readFileSync(files.settings, "utf8")).toContain('"command": "my-line"');
-  expect(await home.shim("init")).toMatchObject(printed("Nothing to change."));
+  expect(await home.shim("init")).toMatchObject(printed("Nothing to change in Claude Desktop, Claude Code."));
   expect(await home.shim("init --remove --yes")).toMatchObject(printed("SHIM is removed."));
   expect(textsOf(files)).toEqual(before);
 });
@@ -165,13 +164,19 @@ function aNewUser(): { home: CliHome; link: string; io: (more?: NodeJS.ProcessEn
 it("[IN16] init links the launcher into ~/.local/bin, and the dry run only says so", async () => {
   const { home, link, io } = aNewUser();
   const { script } = launchIn(home.folder);
-  expect((await home.shimWith(io(), "init --dry-run")).out).toContain(`+++ ${link} -> ${script}`);
+  expect((await home.shimWith(io(), "init --dry-run")).out).toContain(
+    `Command: ~/.local/bin/shim will lead to ${script}.`,
+  );
   expect(existsSync(link)).toBe(false);
   const ran = await home.shimWith(io(), "init --yes --json");
   expect(ran.json()).toMatchObject({ isApplied: true, link: { action: "create", path: link, target: script } });
   expect(readlinkSync(link)).toBe(script);
   const again = await home.shimWith(io({ PATH: `${join(link, "..")}:/usr/bin` }), "init");
-  expect([again.code, again.out.includes("Nothing to change."), again.out.includes(link)]).toEqual([0, true, false]);
+  expect([again.code, again.out.includes("Nothing to change in Claude Code."), again.out.includes(link)]).toEqual([
+    0,
+    true,
+    false,
+  ]);
 });
 
 it("[IN16] nothing is linked with --no-link, on Windows, and where `shim` is this copy already", async () => {
@@ -242,13 +247,13 @@ it("[IN18] of one client alone the command stays; without any client the link is
 it("[IN19] where the folder is not on the PATH init prints the line for the user's shell", async () => {
   const lineFor = async (SHELL: string): Promise<string> => {
     const { home, io } = aNewUser();
-    return (await home.shimWith(io({ SHELL }), "init --yes")).out;
+    return (await home.shimWith(io({ SHELL }), "init --yes")).err;
   };
   expect(await lineFor("/bin/bash")).toContain(
-    '~/.bashrc, and open a new terminal:\n  export PATH="$HOME/.local/bin:$PATH"\n',
+    'run this, and add it to ~/.bashrc: export PATH="$HOME/.local/bin:$PATH"\n',
   );
   expect(await lineFor("/usr/bin/zsh")).toContain("~/.zshrc");
-  expect(await lineFor("/usr/bin/fish")).toContain("  fish_add_path ~/.local/bin\n");
+  expect(await lineFor("/usr/bin/fish")).toContain("run: fish_add_path ~/.local/bin\n");
   const { home, link, io } = aNewUser();
   const ran = await home.shimWith(io({ PATH: `/usr/bin:${join(link, "..")}` }), "init --yes");
   expect(ran.out).toContain("`shim` is a command now.");
@@ -264,48 +269,129 @@ it("[IN19] a link that cannot be made is reported, and the clients are connected
   expect(existsSync(join(home.folder, ".claude.json"))).toBe(true);
 });
 
-it("[CL76] the preview ends with a line for each file and the link", async () => {
+it("[CL76] the overview names clients, status line, tools, hooks, files and command in at most 15 lines", async () => {
   const { home, io } = aNewUser();
+  for (const folder of [".codex", ".copilot", ".gemini", ".qwen", ".config/opencode", ".config/Claude"])
+    mkdirSync(join(home.folder, folder), { recursive: true });
   const { out } = await home.shimWith(io(), "init --dry-run");
-  const summary = out.slice(out.indexOf("Summary: "));
-  expect(summary.split("\n").map((line) => line.trim().replaceAll(/ {2,}/g, " | ").slice(0, 60))).toEqual([
-    "Summary: 2 files and 1 link",
-    'Claude Code | ~/.claude.json | adds the MCP server "shim"',
-    expect.stringContaining("Claude Code | ~/.claude/settings.json | adds hooks for"),
-    "command | ~/.local/bin/shim | makes the link",
-    "Dry run: nothing was changed.",
-    "",
-  ]);
+  const lines = out.trimEnd().split("\n");
+  expect(lines.length).toBeLessThanOrEqual(15);
+  expect(out).not.toMatch(/\.\.\.|…/);
+  for (const line of [
+    "  Claude Desktop: MCP server",
+    "  Claude Code: MCP server, hooks, status line, allowed tools",
+    "  Codex, Copilot CLI, Gemini CLI: MCP server, hooks, slash commands",
+    "  Qwen Code: MCP server, hooks, allowed tools",
+    "Status line: Claude Code has none of yours, and will show SHIM's; `shim init --remove` removes it.",
+    expect.stringMatching(
+      /^Tools: \d+ tools of SHIM .* without asking in Claude Code, Qwen Code; --no-allow prevents that\.$/,
+    ),
+    expect.stringMatching(/^Hooks: .*each prompt, tool call and end of a turn/),
+    expect.stringMatching(/^Files: \d+ files will change; .*`shim init --diff` shows every line\.$/),
+    `Command: ~/.local/bin/shim will lead to ${launchIn(home.folder).script}.`,
+  ])
+    expect(lines).toContainEqual(line);
+});
+
+it("[CL76] --diff shows every line that changes, changes nothing, and takes no --yes", async () => {
+  const { home, link, io } = aNewUser();
+  const { code, out } = await home.shimWith(io(), "init --diff");
+  const diff = out.split("\n").flatMap((line) => (line.startsWith("+ ") ? line.slice(2) : []));
+  expect([code, existsSync(join(home.folder, ".claude.json"))]).toEqual([0, false]);
+  expect(await home.shimWith(io(), "init --diff --yes")).toMatchObject(failed(2, "cannot be used with"));
+  await home.shimWith(io(), "init --yes");
+  for (const file of [".claude.json", ".claude/settings.json"]) {
+    const text = readFileSync(join(home.folder, file), "utf8");
+    expect(diff.join("\n")).toContain(text.trimEnd());
+  }
+  expect(out).toContain(`+++ ${link} -> ${launchIn(home.folder).script}`);
+});
+
+it("[CL76] of a removal the overview says what goes, and --diff shows every line", async () => {
+  const { home, io } = aNewUser();
+  await home.shimWith(io(), "init --yes");
+  expect((await home.shimWith(io(), "init --remove --dry-run")).out).toBe(`SHIM will be removed from these clients:
+  Claude Code: MCP server, hooks, status line, allowed tools
+Files: 0 files will change, and 2 that SHIM made will be deleted; what is yours stays. \`shim init --remove --diff\` shows every line.
+Command: ~/.local/bin/shim will go.
+Dry run: nothing was changed.
+`);
+  const { out } = await home.shimWith(io(), "init --remove --diff");
+  expect(out).toContain("# removes the MCP server");
+  expect(existsSync(join(home.folder, ".claude.json"))).toBe(true);
 });
 
 it("[CL76] without a terminal the refusal names the command to type, npm's when npm has started it", async () => {
   const { home, io } = aNewUser();
   const byNpm = await home.shimWith(io({ npm_lifecycle_event: "init" }), "init");
   expect([byNpm.code, byNpm.err.includes("`npm run init -- --yes`")]).toEqual([2, true]);
-  expect((await home.shimWith(io(), "init")).err).toContain(`${launchIn(home.folder).script} init --yes\``);
+  expect((await home.shimWith(io(), "init")).err).toContain("`shim init --yes`");
   await home.shimWith(io(), "init --yes");
   const removal = await home.shimWith(io({ npm_lifecycle_event: "init" }), "init --remove");
   expect(removal).toMatchObject(failed(2, "`npm run init -- --remove --yes`"));
 });
 
-it("[CL75] commands are printed as they can be typed: with the full path until this copy is the first shim on the PATH", async () => {
-  const { home, io } = aNewUser();
+it("[CL75] commands are printed as `shim`, with one line that makes it a command where it is none", async () => {
+  const { home, link, io } = aNewUser();
+  const { script } = launchIn(home.folder);
+  const said = async (more: NodeJS.ProcessEnv, command = "sessions show zzzz"): Promise<string> =>
+    (await home.shimWith(io(more), command)).err;
+  const own = join(home.folder, "path");
+  const withNode = join(home.folder, "with-node");
+  mkdirSync(withNode);
+  writeFileSync(join(withNode, "node"), "");
+  const lists = /`shim sessions` lists them\.\n/;
+  const toLink = `To make \`shim\` a command, run: mkdir -p ~/.local/bin && ln -s ${script} ~/.local/bin/shim`;
+  const toAdd = 'export PATH="$HOME/.local/bin:$PATH"';
+  expect(await said({ PATH: own })).toMatch(/lists them\.\n$/);
+  const unlinked = await said({ PATH: withNode });
+  expect(unlinked).toMatch(lists);
+  expect(unlinked.trimEnd().split("\n").slice(1)).toEqual([`${toLink} && ${toAdd}`]);
+  expect((await said({ PATH: `${withNode}:${join(link, "..")}` })).trimEnd().split("\n").slice(1)).toEqual([toLink]);
+  // npm's folder is on the PATH of what npm starts, and not on the user's.
+  const npm = join(home.folder, "node_modules", ".bin");
+  mkdirSync(npm, { recursive: true });
+  symlinkSync(script, join(npm, "shim"));
+  expect(await said({ PATH: `${npm}:${withNode}` })).toContain(toLink);
+  mkdirSync(join(link, ".."), { recursive: true });
+  symlinkSync(script, link);
+  const linked = await said({ PATH: withNode });
+  expect(linked).toMatch(lists);
+  expect(linked).toContain(`run this, and add it to ~/.bashrc: ${toAdd}\n`);
+  expect(await said({ PATH: withNode }, "cost --json")).toBe("");
+  const up = await home.shimWith(io({ PATH: withNode }), "up --once");
+  expect(up).toMatchObject({ out: expect.stringContaining("  shim init  connects it"), err: holding(toAdd) });
+});
+
+it("[CL75] the full command is printed where `shim` is another program, without a Node on the PATH, and in JSON", async () => {
+  const { home, link, io } = aNewUser();
   const { node, script } = launchIn(home.folder);
   const said = async (PATH: string): Promise<string> => (await home.shimWith(io({ PATH }), "sessions show zzzz")).err;
-  const withNode = join(home.folder, "with-node");
-  const foreign = join(home.folder, "with-foreign");
-  const npm = join(home.folder, "node_modules", ".bin");
-  for (const folder of [withNode, foreign, npm]) mkdirSync(folder, { recursive: true });
-  writeFileSync(join(withNode, "node"), "");
-  chmodSync(join(withNode, "node"), 0o755);
+  const foreign = join(home.folder, "foreign");
+  mkdirSync(foreign);
   writeFileSync(join(foreign, "shim"), "");
-  symlinkSync(script, join(npm, "shim"));
-  const own = join(home.folder, "path");
-  expect(await said(own)).toContain("`shim sessions` lists them");
-  expect(await said(withNode)).toContain(`\`node ${script} sessions\` lists them`);
-  expect(await said("/nowhere")).toContain(`\`${node} ${script} sessions\` lists them`);
-  expect(await said(`${foreign}:${own}`)).toContain(`${script} sessions\` lists them`);
-  // npm's folder is on the PATH of what npm starts, and not on the user's.
-  expect(await said(npm)).toContain(`${script} sessions\` lists them`);
-  expect((await home.shimWith(io(), "up --once")).out).toContain(`${script} init  connects it`);
+  writeFileSync(join(foreign, "node"), "");
+  expect(await said("/nowhere")).toMatch(new RegExp(`\`${node} ${script} sessions\` lists them\\.\\n$`));
+  expect(await said(`${foreign}:${join(home.folder, "path")}`)).toMatch(/`node \S+ sessions` lists them\.\n$/);
+  rmSync(join(foreign, "shim"));
+  mkdirSync(join(link, ".."), { recursive: true });
+  writeFileSync(link, "another program");
+  expect(await said(foreign)).toContain(`\`node ${script} sessions\` lists them`);
+  rmSync(link);
+  const json = await home.shimWith(io({ PATH: foreign }), "sessions show zzzz --json");
+  expect(json.json()).toMatchObject({ error: { message: expect.stringContaining(`\`node ${script} sessions\``) } });
+});
+
+it("[CL75] what the line says makes `shim` a command in a shell", async () => {
+  const { home, io } = aNewUser();
+  const { script } = launchIn(home.folder);
+  writeFileSync(script, "#!/bin/sh\necho it runs\n");
+  chmodSync(script, 0o755);
+  const env = { ...io().env, PATH: "/usr/bin:/bin" };
+  for (const before of ["not linked", "linked"]) {
+    const { err } = await home.shimWith(io(), "help");
+    const line = /^To make `shim` a command, run.*?: (.*)$/m.exec(err)?.[1] ?? "";
+    const ran = spawnSync("sh", ["-c", `${line}\nshim`], { env, encoding: "utf8" });
+    expect([before, ran.stdout, ran.stderr]).toEqual([before, "it runs\n", ""]);
+  }
 });

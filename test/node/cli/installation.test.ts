@@ -49,7 +49,7 @@ it("[IP10] [IP9] init by npx copies SHIM into its own folder, and connects the c
   const home = aCliHome();
   const { io, program } = byNpx(home);
   const preview = await home.shimWith(io, "init --dry-run");
-  expect(preview).toMatchObject(printed("and 1 folder", "gets a copy of SHIM"));
+  expect(preview).toMatchObject(printed(": gets a copy of SHIM"));
   expect(existsSync(program)).toBe(false);
   expect(await home.shimWith(io, "init --yes")).toMatchObject(printed("`npx shim-mcp up`"));
   expect(readFileSync(join(program, "dist", "web", "index.html"), "utf8")).toBe("page");

@@ -193,7 +193,7 @@ it("[IN6] leaves the user's own status line, and says how to have both", () => {
     const home = aClientHome();
     home.write(home.settings, JSON.stringify({ statusLine: line }));
     expect(home.install().notes).toEqual([
-      expect.stringContaining("let your command also run `/opt/node/bin/node /src/shim/bin/shim.mjs statusline`"),
+      expect.stringContaining("let it also run `/opt/node/bin/node /src/shim/bin/shim.mjs statusline`"),
     ]);
     expect(valueAt(home.read(home.settings) ?? "", ["statusLine"])).toEqual(line);
   }

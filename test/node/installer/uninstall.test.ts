@@ -110,7 +110,7 @@ it("[IN10] files that SHIM made are deleted, also when another program wrote the
   const plan = home.uninstall();
   expect(contents(home)).toEqual([null, null]);
   const made = "deletes the file, which SHIM made";
-  expect(plan.edits.map(({ summary }) => summary)).toEqual([
+  expect(plan.edits.map(({ summary }) => summary.map(({ says }) => says))).toEqual([
     ["removes the MCP server", made],
     ["removes the hooks", "removes SHIM's status line", made],
   ]);

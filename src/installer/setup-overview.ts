@@ -1,0 +1,98 @@
+import { harmlessTools } from "../contract/own-tools.ts";
+import { pluralize } from "../shared/format.ts";
+import type { FileEdit, Piece, Plan } from "./file-edits.ts";
+import type { SetupPlan } from "./setup.ts";
+
+/** With the question below it, fifteen lines. */
+const maxLines = 14;
+
+/** [CL76] Changes of a setup, in a few lines. @param short a path as a person reads it */
+export function setupOverview(setup: SetupPlan, isRemoval: boolean, short: (path: string) => string): string[] {
+  const { plans, problems, link, otherShim, own } = setup;
+  const diff = `\`shim init ${isRemoval ? "--remove " : ""}--diff\``;
+  const lines = [
+    ...clientLines(plans, isRemoval),
+    ...(isRemoval ? [] : factLines(plans)),
+    ...fileLines(plans, isRemoval, diff),
+    ...(link === null ? [] : [`Command: ${short(link.path)} will ${isRemoval ? "go" : `lead to ${link.target}`}.`]),
+    ...own.map(({ path, what }) => `${short(path)}: ${what}.`),
+    ...problems.map(({ label, message }) => `${label}: ${message}`),
+  ];
+  const other = otherShim === null ? [] : [otherProgram(otherShim)];
+  const all = [...plans.flatMap((plan) => plan.notes), ...other];
+  // Notes of one client first: those on all clients may be left out.
+  const notes = [...Map.groupBy(all, (note) => note).values()]
+    .toSorted((one, two) => one.length - two.length)
+    .flatMap(([note]) => note ?? []);
+  const room = maxLines - lines.length;
+  const shown = notes.length <= room ? notes : notes.slice(0, Math.max(0, room - 1));
+  const left = notes.length - shown.length;
+  return [
+    ...lines,
+    ...shown.map((note) => `Note: ${note}`),
+    ...(left > 0 ? [`${pluralize(left, "more note")}: ${diff} shows all.`] : []),
+  ];
+}
+
+export function otherProgram(path: string): string {
+  return `${path} is another program; it stays. SHIM is started by its full command.`;
+}
+
+/** Clients with the same pieces share a line. */
+function clientLines(plans: readonly Plan[], isRemoval: boolean): string[] {
+  const changed = plans.filter(({ edits }) => edits.length > 0);
+  const unchanged = plans.filter(({ edits }) => edits.length === 0);
+  const groups = Map.groupBy(changed, ({ edits }) => piecesOf(edits).join(", "));
+  const head = isRemoval ? "SHIM will be removed from these clients:" : "SHIM will be set up in these clients:";
+  return [
+    ...(changed.length > 0 ? [head] : []),
+    ...[...groups].map(([pieces, some]) => `  ${labelsOf(some)}: ${pieces}`),
+    ...(unchanged.length > 0 ? [`Nothing to change in ${labelsOf(unchanged)}.`] : []),
+  ];
+}
+
+function piecesOf(edits: readonly FileEdit[]): Piece[] {
+  const pieces = edits.flatMap(({ summary }) => summary.flatMap(({ piece }) => piece ?? []));
+  return [...new Set(pieces)].toSorted((one, other) => order.indexOf(one) - order.indexOf(other));
+}
+
+const order: readonly Piece[] = [
+  "MCP server",
+  "hooks",
+  "trust in hooks",
+  "status line",
+  "allowed tools",
+  "slash commands",
+];
+
+function labelsOf(plans: readonly Plan[]): string {
+  return plans.map(({ target }) => target.label).join(", ");
+}
+
+/** Facts that decide the answer: never cut. */
+function factLines(plans: readonly Plan[]): string[] {
+  const withPiece = (piece: Piece): Plan[] => plans.filter(({ edits }) => piecesOf(edits).includes(piece));
+  const [allowing, lines, hooking] = [withPiece("allowed tools"), withPiece("status line"), withPiece("hooks")];
+  return [
+    lines.length > 0 &&
+      `Status line: ${labelsOf(lines)} has none of yours, and will show SHIM's; \`shim init --remove\` removes it.`,
+    allowing.length > 0 &&
+      `Tools: ${pluralize(harmlessTools.length, "tool")} of SHIM that only read or save will run without asking in ${labelsOf(allowing)}; --no-allow prevents that.`,
+    hooking.length > 0 &&
+      "Hooks: the clients will run SHIM at each prompt, tool call and end of a turn, and SHIM records it.",
+  ].filter((line) => line !== false);
+}
+
+function fileLines(plans: readonly Plan[], isRemoval: boolean, diff: string): string[] {
+  const edits = plans.flatMap((plan) => plan.edits);
+  if (edits.length === 0) return [];
+  const all = `${diff} shows every line.`;
+  if (!isRemoval)
+    return [
+      `Files: ${pluralize(edits.length, "file")} will change; each is kept as it was, and \`shim init --remove\` puts it back. ${all}`,
+    ];
+  const made = edits.filter(({ after }) => after === null).length;
+  return [
+    `Files: ${pluralize(edits.length - made, "file")} will change, and ${made} that SHIM made will be deleted; what is yours stays. ${all}`,
+  ];
+}
