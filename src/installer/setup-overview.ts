@@ -9,7 +9,7 @@ const maxLines = 14;
 /** [CL76] Changes of a setup, in a few lines. @param short a path as a person reads it */
 export function setupOverview(setup: SetupPlan, isRemoval: boolean, short: (path: string) => string): string[] {
   const { plans, problems, link, otherShim, own } = setup;
-  const diff = `\`shim init ${isRemoval ? "--remove " : ""}--diff\``;
+  const diff = isRemoval ? "`shim init --remove --diff`" : "`shim init --diff`";
   const lines = [
     ...clientLines(plans, isRemoval),
     ...(isRemoval ? [] : factLines(plans)),
@@ -92,7 +92,10 @@ function fileLines(plans: readonly Plan[], isRemoval: boolean, diff: string): st
       `Files: ${pluralize(edits.length, "file")} will change; each is kept as it was, and \`shim init --remove\` puts it back. ${all}`,
     ];
   const made = edits.filter(({ after }) => after === null).length;
-  return [
-    `Files: ${pluralize(edits.length - made, "file")} will change, and ${made} that SHIM made will be deleted; what is yours stays. ${all}`,
+  const changed = edits.length - made;
+  const parts = [
+    changed > 0 && `${pluralize(changed, "file")} will change, and what is yours stays`,
+    made > 0 && `${pluralize(made, "file")} that SHIM made will be deleted`,
   ];
+  return [`Files: ${parts.filter((part) => part !== false).join("; ")}. ${all}`];
 }

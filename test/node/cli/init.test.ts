@@ -293,7 +293,7 @@ it("[CL76] the overview names clients, status line, tools, hooks, files and comm
     expect(lines).toContainEqual(line);
 });
 
-it("[CL76] --diff shows every line that changes, changes nothing, and takes no --yes", async () => {
+it("[CL278] --diff shows every line that changes, changes nothing, and takes no --yes", async () => {
   const { home, link, io } = aNewUser();
   const { code, out } = await home.shimWith(io(), "init --diff");
   const diff = out.split("\n").flatMap((line) => (line.startsWith("+ ") ? line.slice(2) : []));
@@ -307,12 +307,12 @@ it("[CL76] --diff shows every line that changes, changes nothing, and takes no -
   expect(out).toContain(`+++ ${link} -> ${launchIn(home.folder).script}`);
 });
 
-it("[CL76] of a removal the overview says what goes, and --diff shows every line", async () => {
+it("[CL76] [CL278] of a removal the overview says what goes, and --diff shows every line", async () => {
   const { home, io } = aNewUser();
   await home.shimWith(io(), "init --yes");
   expect((await home.shimWith(io(), "init --remove --dry-run")).out).toBe(`SHIM will be removed from these clients:
   Claude Code: MCP server, hooks, status line, allowed tools
-Files: 0 files will change, and 2 that SHIM made will be deleted; what is yours stays. \`shim init --remove --diff\` shows every line.
+Files: 2 files that SHIM made will be deleted. \`shim init --remove --diff\` shows every line.
 Command: ~/.local/bin/shim will go.
 Dry run: nothing was changed.
 `);
@@ -321,7 +321,7 @@ Dry run: nothing was changed.
   expect(existsSync(join(home.folder, ".claude.json"))).toBe(true);
 });
 
-it("[CL76] without a terminal the refusal names the command to type, npm's when npm has started it", async () => {
+it("[CL278] without a terminal the refusal names the command to type, npm's when npm has started it", async () => {
   const { home, io } = aNewUser();
   const byNpm = await home.shimWith(io({ npm_lifecycle_event: "init" }), "init");
   expect([byNpm.code, byNpm.err.includes("`npm run init -- --yes`")]).toEqual([2, true]);
@@ -363,7 +363,7 @@ it("[CL75] commands are printed as `shim`, with one line that makes it a command
   expect(up).toMatchObject({ out: expect.stringContaining("  shim init  connects it"), err: holding(toAdd) });
 });
 
-it("[CL75] the full command is printed where `shim` is another program, without a Node on the PATH, and in JSON", async () => {
+it("[CL277] the full command is printed where `shim` is another program, without a Node on the PATH, and in JSON", async () => {
   const { home, link, io } = aNewUser();
   const { node, script } = launchIn(home.folder);
   const said = async (PATH: string): Promise<string> => (await home.shimWith(io({ PATH }), "sessions show zzzz")).err;

@@ -48,7 +48,7 @@ it("[CL75] without a command line the texts stay as they are", () => {
   expect(withShimCommand("`shim doctor`", () => null)).toBe("`shim doctor`");
 });
 
-it("[CL75] the brief at the start of a chat names a command that can be typed", () => {
+it("[CL277] the brief at the start of a chat names a command that can be typed", () => {
   const { runtime, script } = anInstallation();
   const first = new Claude(runtime, { cwd: aProject() });
   first.start();
@@ -63,7 +63,7 @@ it("[CL75] the brief at the start of a chat names a command that can be typed", 
   expect(context).not.toContain("`shim ");
 });
 
-it("[CL75] answers and refusals of the tools name commands that can be typed", async () => {
+it("[CL277] answers and refusals of the tools name commands that can be typed", async () => {
   const { runtime, script } = anInstallation();
   const dead = await aDeadChat(runtime);
   const { call } = await desktop(runtime);
@@ -78,7 +78,7 @@ it("[CL75] answers and refusals of the tools name commands that can be typed", a
   expect(refused.text).toContain(`\`/opt/node ${script} resume --undo ${dead}\``);
 });
 
-it("[CL75] notices name commands that can be typed, for the model, the tools and the status line", async () => {
+it("[CL277] notices name commands that can be typed, for the model, the tools and the status line", async () => {
   const { runtime, script } = anInstallation();
   runtime.store.write((sql) => notices.add(sql, runtime.now(), "sync", "`shim workspace status` counts such cases."));
   const typed = `\`/opt/node ${script} workspace status\``;
