@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { codeOf } from "../shared/error.ts";
-import { identify, systemProcesses, unknownStart, type ProcessIdentity } from "./processes.ts";
+import { identify, isSameProcess, systemProcesses, unknownStart, type ProcessIdentity } from "./processes.ts";
 
 type SendSignal = (signal: NodeJS.Signals | 0) => boolean;
 
@@ -33,9 +33,8 @@ export async function endGroup(
 
 function sendSignal(group: ProcessGroup, signal: NodeJS.Signals | 0): boolean {
   // The kernel does not reuse a pid while its group exists.
-  const start = systemProcesses.facts(group.pid)?.start;
-  const isKnown = start !== undefined && start !== unknownStart && group.start !== unknownStart;
-  if (isKnown && start !== group.start) return false;
+  const found = identify(systemProcesses, group.pid);
+  if (found && !isSameProcess(found, group)) return false;
   try {
     process.kill(hasGroups ? -group.pid : group.pid, signal);
     return signal !== 0 || !isDead(group);

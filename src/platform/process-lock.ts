@@ -1,8 +1,8 @@
 import { linkSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 import { codeOf } from "../shared/error.ts";
-import { identify, isAlive, type ProcessIdentity, type Processes } from "./processes.ts";
-import { parseObject } from "../shared/json-fields.ts";
+import { asProcessIdentity, identify, isAlive, type ProcessIdentity, type Processes } from "./processes.ts";
+import { parseJson } from "../shared/json-fields.ts";
 
 const pollIntervalMs = 25;
 /** Breaking a lock takes a lock; more levels mean that process after process dies at it. */
@@ -78,6 +78,5 @@ function readText(path: string): string | null {
 }
 
 function parseOwner(text: string): ProcessIdentity | null {
-  const { boot, pid, start } = parseObject(text) ?? {};
-  return typeof boot === "string" && typeof pid === "number" && typeof start === "string" ? { boot, pid, start } : null;
+  return asProcessIdentity(parseJson(text));
 }

@@ -2,12 +2,25 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
 import { codeOf } from "../shared/error.ts";
+import { asObject } from "../shared/json-fields.ts";
 
 /** Unlike a pid, never reused. `start` is opaque (Linux: clock ticks since boot; else a date). */
 export interface ProcessIdentity {
   readonly boot: string;
   readonly pid: number;
   readonly start: string;
+}
+
+/** @returns null for a value that does not name a process */
+export function asProcessIdentity(value: unknown): ProcessIdentity | null {
+  const { boot, pid, start } = asObject(value) ?? {};
+  return typeof boot === "string" && typeof pid === "number" && typeof start === "string" ? { boot, pid, start } : null;
+}
+
+/** [ID21] Nothing is not the same as nothing. A start that could not be read rules nothing out. */
+export function isSameProcess(one: ProcessIdentity | null | undefined, other: ProcessIdentity | null | undefined) {
+  if (!one || !other || one.boot !== other.boot || one.pid !== other.pid) return false;
+  return one.start === other.start || [one.start, other.start].includes(unknownStart);
 }
 
 export interface ProcessFacts {

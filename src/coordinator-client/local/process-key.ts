@@ -1,4 +1,10 @@
-import { isAlive, isInOtherNamespace, type ProcessIdentity, type Processes } from "../../platform/processes.ts";
+import {
+  asProcessIdentity,
+  isAlive,
+  isInOtherNamespace,
+  type ProcessIdentity,
+  type Processes,
+} from "../../platform/processes.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 
 export function processKey({ boot, pid, start }: ProcessIdentity): string {
@@ -9,7 +15,7 @@ export function readProcessKey(key: string): ProcessIdentity | null {
   const value = parseJson(key);
   if (!Array.isArray(value)) return null;
   const [boot, pid, start] = value as unknown[];
-  return typeof boot === "string" && typeof pid === "number" && typeof start === "string" ? { boot, pid, start } : null;
+  return asProcessIdentity({ boot, pid, start });
 }
 
 /** Processes that cannot be seen from here, such as those of another container, give null. */

@@ -6,7 +6,7 @@ import * as notices from "../../store/notices.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { isAlive, isDescendant, type ProcessIdentity } from "../../platform/processes.ts";
+import { isAlive, isDescendant, isSameProcess, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isPaused } from "../../store/pause.ts";
 import { isWithin } from "../../shared/elapsed.ts";
@@ -302,10 +302,6 @@ function isFresh(known: sessions.Session, sighting: sessions.Sighting, now: numb
   const isOpen = known.endedAt === null && known.detachedAt === null && known.recovery === null;
   const isSameOwner = sighting.owner === null || isSameProcess(known.owner, sighting.owner);
   return isOpen && isSameOwner && isSameProject && isWithin(now - known.lastSeenAt, freshMs);
-}
-
-function isSameProcess(one: ProcessIdentity | null, other: ProcessIdentity | null | undefined): boolean {
-  return one !== null && one.pid === other?.pid && one.start === other.start;
 }
 
 /**

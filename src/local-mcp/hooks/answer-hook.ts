@@ -4,7 +4,7 @@ import type { ClientAdapter } from "../../clients/client-adapter.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookAnswer } from "../../contract/hook-answer.ts";
 import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-input.ts";
-import { identify } from "../../platform/processes.ts";
+import { asProcessIdentity, isAlive } from "../../platform/processes.ts";
 import { interpret, OverBudgetError, repeatWithinBudget, shortText } from "../../platform/time-budget.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
@@ -282,7 +282,7 @@ export function drainInto(runtime: Runtime, maxMs = maxDrainMs): number {
 }
 
 function applyEntry(runtime: Runtime, entry: SpoolEntry): void {
-  const { event, clientPid } = entry;
+  const { event } = entry;
   const id = typeof entry["id"] === "string" ? entry["id"] : undefined;
   const input = HookInput.safeParse(entry["input"]);
   if (typeof event !== "string" || !isHookEvent(event) || !input.success) {
@@ -295,11 +295,10 @@ function applyEntry(runtime: Runtime, entry: SpoolEntry): void {
   // [RE106] The event's client decides whether a user attended the session.
   const entryPoint = typeof entry["entryPoint"] === "string" ? entry["entryPoint"] : undefined;
   const past = { ...runtime, env: { ...runtime.env, CLAUDE_CODE_ENTRYPOINT: entryPoint }, now: () => entry.at };
-  // If another process has the id by now, the client is gone.
-  const isSame = identify(runtime.processes, Number(clientPid))?.start === entry["clientStart"];
-  const ownPid = isSame ? Number(clientPid) : noProcessId;
+  const client = asProcessIdentity(entry["client"]);
+  const clientPid = client && isAlive(runtime.processes, client) ? client.pid : noProcessId;
   try {
-    const incoming = { event, input: input.data, clientName, clientPid: ownPid, id, isLate: true };
+    const incoming = { event, input: input.data, clientName, clientPid, id, isLate: true };
     const { work } = storeEvent(past, incoming);
     if (work) void finishEvent(past, work);
   } catch (error) {

@@ -1,6 +1,6 @@
 import { adapterOf } from "../../clients/adapters.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
-import { identify, isAlive, type ProcessIdentity } from "../../platform/processes.ts";
+import { identify, isAlive, isSameProcess, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -138,8 +138,7 @@ function nameSession(
 function isHeldByAnother(runtime: Runtime, session: sessions.Session | null, client: ProcessIdentity): boolean {
   const owner = session?.owner;
   if (!owner || session.endedAt !== null) return false;
-  const isSame = owner.pid === client.pid && owner.start === client.start && owner.boot === client.boot;
-  return !isSame && isAlive(runtime.processes, owner);
+  return !isSameProcess(owner, client) && isAlive(runtime.processes, owner);
 }
 
 /** [ID19] A client with threads reports the end of each. */

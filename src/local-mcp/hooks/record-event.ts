@@ -1,7 +1,7 @@
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
-import { isAlive } from "../../platform/processes.ts";
+import { isAlive, isSameProcess } from "../../platform/processes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -12,6 +12,7 @@ import { currentState } from "../checkpoints/capture.ts";
 import { isCall } from "../sessions/effects.ts";
 import { asShownBy, noteEffects, type CallFolder } from "../sessions/note-effects.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
+import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { reasonToAsk } from "../effects/repeat-guard.ts";
 import { mayBeProject } from "../../snapshots/work-tree.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
@@ -155,7 +156,7 @@ function isForeign(sql: Sql, { processes }: Runtime, { row, parentId, client }: 
   const owner = (row ?? (parentId === null ? null : sessions.get(sql, parentId)))?.owner;
   if (!owner) return false;
   if (!client) return isAlive(processes, owner);
-  return owner.pid !== client.pid || owner.start !== client.start || owner.boot !== processes.boot();
+  return !isSameProcess(owner, client);
 }
 
 /** Events that only a living session sends; the others may arrive after its end. */
@@ -437,9 +438,8 @@ function recordStart({ sql, runtime, incoming, known, session, before }: Recordi
   const source = startSource(incoming);
   const git = known.project === null ? null : readHead(known.project);
   const details = { ...(git ? { git } : {}), ...(isLate ? ({ isUndelivered: true } as const) : {}) };
-  const { pid, start } = known.client ?? { pid: 0, start: "" };
   const [last] = journal.newest(sql, id, ["compacting", "end", "detached"], 1);
-  const key = `start:${source}:${pid}:${start}:${last?.seq ?? 0}`;
+  const key = `start:${source}:${known.client ? processKey(known.client) : ""}:${last?.seq ?? 0}`;
   const isFirst = journal.append(sql, id, runtime.now(), key, { kind: "start", source, ...details });
   if (!isFirst || isLate) return null;
   // A spooled start is applied by a process with another environment.

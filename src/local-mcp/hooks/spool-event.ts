@@ -34,8 +34,7 @@ export function spoolEvent(
     id,
     event,
     clientName,
-    clientPid,
-    clientStart: identify(processes, clientPid)?.start ?? null,
+    client: identify(processes, clientPid),
     entryPoint: env["CLAUDE_CODE_ENTRYPOINT"],
     input: redactJson(boundTexts(fields, maxText)).value,
   });

@@ -4,7 +4,7 @@ import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
 import { requestHost, type HostRequest } from "../../platform/host-request.ts";
 import { checkSocketFolder, hostSocket, SocketFolderError, markedHost } from "../../platform/host-socket.ts";
-import { systemProcesses } from "../../platform/processes.ts";
+import { isSameProcess, systemProcesses, type ProcessIdentity } from "../../platform/processes.ts";
 import { builtAt } from "../../platform/version.ts";
 import { parseJson, parseObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -109,11 +109,11 @@ async function whileWatched<T>(home: string, work: () => Promise<T>, onEnded: ()
     schedule: (check, ms) => void setTimeout(check, ms).unref(),
     log: fileLog(pathsIn(home).log, Date.now),
   });
-  let watched: string | null = null;
+  let watched: ProcessIdentity | null = null;
   const find = (): void => {
     const host = markedHost(home, boot);
-    if (host === null || host.start === watched) return;
-    watched = host.start;
+    if (host === null || isSameProcess(host, watched)) return;
+    watched = host;
     watch.begin(host);
     watch.ping();
   };

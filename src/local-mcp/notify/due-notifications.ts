@@ -14,6 +14,7 @@ import { isClosed } from "../sessions/closed-sessions.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import type { InputOf } from "../../contract/operations.ts";
+import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
 
 /** Sent once per `key`. Contains no text of a chat but its title. */
@@ -132,7 +133,7 @@ function findCriticalRisks(sql: Sql, runtime: Runtime): UserNotification[] {
     const { id, owner, readings } = session;
     const title = sessions.displayTitle(session);
     if (assess(readings, config.risk, now()).level !== "critical") return [];
-    const key = `risk_critical:${id}:${owner?.pid ?? 0}:${owner?.start ?? ""}`;
+    const key = `risk_critical:${id}:${owner ? processKey(owner) : ""}`;
     return [{ event: "risk_critical", key, session: id, title, text: `${quotedTitle(title)} is at critical risk` }];
   });
 }

@@ -4,6 +4,7 @@
  */
 import { edgeConfigFromEnv } from "../../coordinator-client/edge-config.ts";
 import { homeFrom } from "../../platform/paths.ts";
+import { isSameProcess } from "../../platform/processes.ts";
 import { messageOf } from "../../shared/error.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
@@ -42,7 +43,7 @@ function main(): void {
     // Claude Desktop has no hooks.
     keepEvent: () => Promise.resolve({ content: [] }),
     endHost: (hung) => {
-      if (hung.pid === self.pid) host?.stop();
+      if (isSameProcess(hung, self)) host?.stop();
       else killHost(hung);
     },
     exit: (code) => {

@@ -1,5 +1,6 @@
 import type { Config, ModelPrices } from "../../contract/config.ts";
 import { modelFamily } from "../../contract/metrics.ts";
+import { processKey } from "../../coordinator-client/local/process-key.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { usageCosts, usageMessages, usageTotals } from "../../store/usage-tables.ts";
@@ -132,7 +133,7 @@ export function countCost(sql: Sql, session: Session, costUsd: number, model: st
 /** @returns the rise of the total; 0 for a late one, and where the client has started over */
 function recordTotal(sql: Sql, session: Session, total: number, now: number): number {
   const { owner } = session;
-  const process = owner ? `${owner.boot} ${owner.pid} ${owner.start}` : "";
+  const process = owner ? processKey(owner) : "";
   const last = usageTotals.find(sql, { session: session.id });
   const isLate = last !== null && last.process === process && total <= last.costMicros;
   if (isLate) return 0;

@@ -8,10 +8,12 @@ import {
   identify,
   isAlive,
   isInOtherNamespace,
+  isSameProcess,
   linuxProcesses,
   portableProcesses,
   skipShells,
   systemProcesses,
+  unknownStart,
   type Processes,
 } from "#src/platform/processes.ts";
 import { withLock } from "#src/platform/process-lock.ts";
@@ -80,6 +82,27 @@ it("[ID1] a reused pid and another boot are not the same process", () => {
   processes.reboot();
   expect(processes.start(7).start).toBe(first.start);
   expect(isAlive(processes, first)).toBe(false);
+});
+
+it("[ID21] two records name the same process where boot, number and start agree, or a start could not be read", () => {
+  const process = { boot: "b", pid: 7, start: "100" };
+  const others = [
+    { ...process, boot: "c" },
+    { ...process, pid: 8 },
+    { ...process, start: "200" },
+    { ...process, boot: "c", start: unknownStart },
+    null,
+    undefined,
+  ];
+  for (const other of others)
+    expect([isSameProcess(process, other), isSameProcess(other, process)]).toEqual([false, false]);
+  const unread = { ...process, start: unknownStart };
+  expect([
+    isSameProcess(process, { ...process }),
+    isSameProcess(process, unread),
+    isSameProcess(unread, process),
+  ]).toEqual([true, true, true]);
+  expect(isSameProcess(null, null)).toBe(false);
 });
 
 it("[ID1] the process table of this machine is the system's own", () => {

@@ -170,7 +170,7 @@ it("[HO8] an event comes after those that wait in the spool", async () => {
   const runtime = tempRuntime();
   const { event } = aChannel(runtime);
   const input = { session_id: session, prompt_id: "p1", prompt: "fix the parser" };
-  const entry = { at: runtime.now(), event: "UserPromptSubmit", clientPid, clientStart: null, input };
+  const entry = { at: runtime.now(), event: "UserPromptSubmit", client: null, input };
   spool.append(runtime.paths.spool, entry);
   expect(await event("PreToolUse", bash)).toEqual({ content: [] });
   expect(journalKinds(runtime, session)).toEqual(["prompt", "tool_start"]);
@@ -187,7 +187,7 @@ it("[HO32] an edit of a reserved file is refused, also while events wait in the 
     const { content } = await event("PreToolUse", { ...call, tool_use_id });
     const printed: unknown = JSON.parse(content[0]?.text ?? "");
     expect(printed).toMatchObject({ hookSpecificOutput: { permissionDecision: "deny" } });
-    spool.append(runtime.paths.spool, { at: 1, event: "Stop", clientPid, clientStart: null, input: {} });
+    spool.append(runtime.paths.spool, { at: 1, event: "Stop", client: null, input: {} });
   }
 });
 

@@ -160,13 +160,17 @@ it("[HO45] an event from the spool opens no ended session, makes no offer, and s
   expect(stateOf(runtime, second.session)?.runningTools).toEqual([]);
 });
 
-it("[HO46] a process that got the client's number since is not taken for it", () => {
+it.each([
+  ["a process that got the client's number since", (): void => undefined],
+  ["a process with the client's number and start after a reboot", ({ processes }: TempRuntime) => processes.reboot()],
+])("[HO46] [ID21] %s is not taken for it", (_, before) => {
   const { disk, runtime, claude } = aFailingDisk();
   claude.turn("one");
   const { owner } = storedSession(runtime, claude.session);
   disk.error = sqliteError("SQLITE_BUSY");
   claude.prompt("two");
   disk.error = null;
+  before(runtime);
   runtime.processes.start(claude.pid);
   drainInto(runtime);
   expect(storedSession(runtime, claude.session).owner).toEqual(owner);

@@ -124,7 +124,7 @@ it("[MC16] at intervals the process updates its session: registered, spool appli
   claude.prompt("fix it");
   const { end, closed } = await aServedChat(runtime);
   const input = { session_id: claude.session, prompt: "kept aside", prompt_id: "p9" };
-  const entry = { at: runtime.now(), event: "UserPromptSubmit", clientPid: 1, clientStart: null, input };
+  const entry = { at: runtime.now(), event: "UserPromptSubmit", client: null, input };
   spool.append(runtime.paths.spool, entry);
   runtime.wait(400_000);
   await nextTick();
@@ -189,7 +189,7 @@ it("[MC18] while nothing changes the background work is done every ten seconds; 
   runtime.store.write((sql) => sql.run("UPDATE sessions SET title = 'another'"));
   expect(tick(3)).toEqual([0, 1, 2]);
   tick(10);
-  const entry = { event: "Notification", clientPid: claude.pid, clientStart: null, input: { session_id: "s" } };
+  const entry = { event: "Notification", client: null, input: { session_id: "s" } };
   spool.append(runtime.paths.spool, { at: runtime.now(), ...entry });
   expect(tick(2)).toEqual([0, 1]);
 });

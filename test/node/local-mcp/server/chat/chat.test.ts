@@ -18,6 +18,19 @@ it("[MC3] a client without session ids gets a handle with its first call, which 
   expect(storedSession(runtime, session)).toMatchObject({ client: "claude-ai", origin: "handle", owner: server });
 });
 
+it("[ID21] after a reboot a process with the number and the start of a session's owner is another: the session gets it as its owner", async () => {
+  const runtime = tempRuntime();
+  const before = await desktop(runtime);
+  const session = String((await before.ask("shim_auto_checkpoint", { doing: "reading" })).output["session"]);
+  runtime.processes.reboot();
+  const after = await desktop(runtime);
+  const { boot, ...numbers } = before.server;
+  expect(after.server).toMatchObject(numbers);
+  await after.ask("shim_auto_checkpoint", { doing: "writing", session });
+  expect(storedSession(runtime, session).owner?.boot).toBe(runtime.processes.boot());
+  expect(runtime.processes.boot()).not.toBe(boot);
+});
+
 it("[MC19] in one process each project has its own session", async () => {
   const { ask, refusal, chat } = await desktop(tempRuntime());
   const [p, q] = [aProject(), aProject()];
