@@ -1,16 +1,8 @@
 import type { Readable, Writable } from "node:stream";
 import type { Log } from "../../platform/log-file.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
-import {
-  controlMethods,
-  controlPrefix,
-  isNewer,
-  type HostHello,
-  type ProgramVersion,
-  eachLine,
-  parseMessage,
-  requestKey,
-} from "./hello.ts";
+import { isNewer, type ProgramVersion } from "../../platform/version.ts";
+import { controlMethods, controlPrefix, type HostHello, eachLine, parseMessage, requestKey } from "./hello.ts";
 import { HostWatch } from "./host-watch.ts";
 import { WaitingRequests, type WaitingRequestsOptions } from "./waiting-requests.ts";
 

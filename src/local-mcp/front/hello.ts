@@ -1,17 +1,11 @@
 import type { ProcessIdentity } from "../../platform/processes.ts";
+import type { ProgramVersion } from "../../platform/version.ts";
 import type { Readable } from "node:stream";
 import { parseObject } from "../../shared/json-fields.ts";
 
 /** Path of the upgrade by which a front's connection becomes that of one MCP client. */
 export const mcpPath = "/mcp";
 export const mcpProtocol = "shim-mcp";
-
-/** Builds of one version differ by the time of their newest source. */
-export interface ProgramVersion {
-  readonly version: string;
-  /** Epoch ms. */
-  readonly builtAt: number;
-}
 
 /** First line of a front: what only its process knows. */
 export interface FrontHello {
@@ -49,11 +43,6 @@ export const controlMethods = {
 
 /** Marks control requests, whose answers must not reach the client. */
 export const controlPrefix = "shim-front:";
-
-export function isNewer(one: ProgramVersion, other: ProgramVersion): boolean {
-  const order = one.version.localeCompare(other.version, "en", { numeric: true });
-  return order === 0 ? one.builtAt > other.builtAt : order > 0;
-}
 
 /** An id of JSON-RPC is a string or a number, which differ. */
 export function requestKey(id: unknown): string {

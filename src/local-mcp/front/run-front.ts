@@ -1,7 +1,7 @@
 import { type Log, fileLog } from "../../platform/log-file.ts";
 import { pathsIn } from "../../platform/paths.ts";
 import { clientPidOf, identify, isAlive, systemProcesses, type ProcessIdentity } from "../../platform/processes.ts";
-import { builtAt, version } from "../../platform/version.ts";
+import { ownProgram } from "../../platform/version.ts";
 import { Front, type FrontOptions, type HostEvents, type HostLink } from "./front.ts";
 import { reserveStart, maxStartMs, retryMs } from "./start-host.ts";
 import { connect, type Socket } from "node:net";
@@ -37,17 +37,16 @@ export interface FrontKind extends Pick<FrontOptions, "keepEvent" | "endHost" | 
 
 /** Passes the messages of this process' stdio on to the host of the machine. */
 export function runFront({ home, self, client, log }: OwnProcess, kind: FrontKind): void {
-  const program = { version, builtAt };
   const { isExtension, startHost, ...ways } = kind;
   const front = new Front({
     ...ways,
     stdin: process.stdin,
     stdout: process.stdout,
-    program,
+    program: ownProgram,
     connect: (isRestart, events) =>
       openHostLink(
         { home, boot: self.boot, startHost },
-        { program, front: self, client, isRestart, isExtension, env: process.env },
+        { program: ownProgram, front: self, client, isRestart, isExtension, env: process.env },
         events,
       ),
     reserveStart: () => reserveStart(home),

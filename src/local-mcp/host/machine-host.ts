@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { requestHost, type HostRequest } from "../../platform/host-request.ts";
 import { checkSocketFolder, hostSocket, SocketFolderError, markedHost } from "../../platform/host-socket.ts";
 import { isSameProcess, systemProcesses, type ProcessIdentity } from "../../platform/processes.ts";
-import { builtAt } from "../../platform/version.ts";
+import { ownProgram } from "../../platform/version.ts";
 import { parseJson, parseObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { reachHost, type HostHome, NoHostError } from "../front/reach-host.ts";
@@ -63,11 +63,11 @@ function callHost(host: HostHome, question: HostQuestion): Promise<IncomingMessa
   return reachHost(host, requestOf(question));
 }
 
-/** Header with the time of the caller's build. */
-export const builtAtHeader = "shim-built-at";
+/** Header with the caller's program, as JSON. */
+export const programHeader = "shim-program";
 
 function requestOf({ method, path, body, signal }: HostQuestion): HostRequest {
-  const headers = { [builtAtHeader]: String(builtAt) };
+  const headers = { [programHeader]: JSON.stringify(ownProgram) };
   return { method, path, headers, body: body === undefined ? undefined : JSON.stringify(body), signal };
 }
 

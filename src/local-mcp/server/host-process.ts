@@ -6,8 +6,8 @@ import type { Config } from "../../contract/config.ts";
 import type { RunningHost } from "../../contract/machine/installation.ts";
 import { teamTools } from "../../contract/team-tools.ts";
 import { machineTools } from "../../contract/tools.ts";
-import { type FrontHello, type HostHello, type ProgramVersion, mcpPath, mcpProtocol } from "../front/hello.ts";
-import { builtAtHeader, attention } from "../host/machine-host.ts";
+import { type FrontHello, type HostHello, mcpPath, mcpProtocol } from "../front/hello.ts";
+import { attention, programHeader } from "../host/machine-host.ts";
 import { handsOver } from "../front/reach-host.ts";
 import { startMark } from "../front/start-host.ts";
 import { coordinatorPath, callPath } from "../host/operation-wire.ts";
@@ -17,7 +17,7 @@ import { readBody } from "../../platform/read-body.ts";
 import { hostLock, hostSocket, linkSocket, markHost, prepareSocketFolder } from "../../platform/host-socket.ts";
 import { inodeOf } from "../../platform/private-files.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
-import { builtAt, version } from "../../platform/version.ts";
+import { isNewer, ownProgram, type ProgramVersion } from "../../platform/version.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { systemRuntime } from "../../runtime/system-runtime.ts";
 import { stackOf } from "../../shared/error.ts";
@@ -155,10 +155,11 @@ export class HostProcess {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     if (!this.#isOver && isPostedEvent(request)) return void this.#answerEvent(request, response);
     const { method, url, headers } = request;
+    const caller = Program.safeParse(parseJson(String(headers[programHeader]))).data;
     const isStop = method === "POST" && url === "/stop";
     if (isStop || (method === "GET" && url === "/status")) return this.#answerStatus(response, isStop);
     // The caller starts its own, newer host.
-    if (Number(headers[builtAtHeader]) > this.#options.program.builtAt)
+    if (caller && isNewer(caller, this.#options.program))
       return void response.writeHead(handsOver).end(() => this.stop());
     const answer = this.#answerOf(request, response);
     if (answer) return void this.#finish(answer, response);
@@ -374,7 +375,7 @@ export function hostHere({ home, self, open, fallbackReason, onEnded, startJob }
   return new HostProcess({
     runtime,
     self,
-    program: { version, builtAt },
+    program: ownProgram,
     socket,
     kill: (pid) => {
       // A front in the host's process ends with it, and in order.

@@ -99,9 +99,10 @@ export function ask(
   method: string,
   path: string,
   question?: object,
+  headers: Record<string, string> = {},
 ): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
-    const sent = request({ socketPath, method, path }, (response) => {
+    const sent = request({ socketPath, method, path, headers }, (response) => {
       let body = "";
       response.on("data", (part: Buffer) => (body += part.toString()));
       response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));

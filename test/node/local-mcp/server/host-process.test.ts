@@ -119,6 +119,17 @@ it("[PR34] a host that hands over closes its connections and detaches no session
   expect(storedSession(other, session).detachedAt).toBe(null);
 });
 
+it("[PR46] a command of an older version ends no host, however late it was built; one of a newer version does", async () => {
+  const host = await aHost();
+  const call = async (caller: object): Promise<number> =>
+    (await ask(host.socket, "POST", "/call/unknown", {}, { "shim-program": JSON.stringify(caller) })).status;
+  const { version, builtAt } = program;
+  expect(await call({ version: "1.9.0", builtAt: builtAt + 5_000 })).toBe(404);
+  expect(await call({ version, builtAt })).toBe(404);
+  expect(await call({ version: "2.0.1", builtAt: builtAt - 1 })).toBe(426);
+  await host.ended;
+});
+
 it("[PR9] a chat that comes back to the next host keeps its session", async () => {
   const first = await aHost();
   const session = await (await aFront(first, { pid: 101, clientPid: 100 })).save("one");
