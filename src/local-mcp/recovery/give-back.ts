@@ -23,7 +23,7 @@ export function noteCompaction(sql: Sql, now: number, session: string, key: stri
 
 /** Returns null where no compaction is waiting, or its summary lacks nothing. */
 export function giveBack(sql: Sql, now: number, id: string): string | null {
-  const waiting = news.undeliveredOf(sql, id, "compaction");
+  const waiting = news.undeliveredOf(sql, id, "compaction", -1);
   if (waiting.length === 0) return null;
   news.markDelivered(sql, now, waiting);
   const client = sessions.get(sql, id)?.client ?? "";

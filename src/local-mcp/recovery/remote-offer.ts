@@ -44,10 +44,7 @@ export async function offerNewest(
   const from = await inspectElsewhere(context, first, root);
   storeOffer(context, from, first.row.machine);
   // The answer delivers the offer, so that the chat's next hook does not.
-  store.write((sql) => {
-    const rows = news.undelivered(sql, context.chatId, 1_000).filter(({ key }) => key === offerKey(first.row.session));
-    news.markDelivered(sql, now(), rows);
-  });
+  store.write((sql) => news.markKeyDelivered(sql, now(), context.chatId, offerKey(first.row.session)));
   return from;
 }
 

@@ -52,7 +52,8 @@ export interface DeliveredNews extends NewsRow {
 }
 
 const newsRows = teamNews.pick("seq", "key", "at", "body");
-const numbers = teamNews.pick("seq");
+
+type Kind = News["kind"];
 
 /** Written by {@link add}. */
 function toNews<R extends { readonly body: object }>({ body, ...row }: R): Omit<R, "body"> & { readonly news: News } {
@@ -83,13 +84,27 @@ export function has(sql: Sql, sessionId: string, key: string): boolean {
 /** In lists; a chat is given what its compaction dropped instead. */
 export const compactionText = "the conversation was compacted";
 
-export function undelivered(sql: Sql, sessionId: string, limit: number): NewsRow[] {
-  const rest = "WHERE session = ? AND deliveredAt IS NULL AND kind <> 'compaction' ORDER BY seq LIMIT ?";
-  return newsRows.select(sql, rest, sessionId, limit).map(toNews);
+/** The oldest. @param first kinds that come before older news of others */
+export function undelivered(
+  sql: Sql,
+  sessionId: string,
+  limit: number,
+  { except = [], first = [] }: { readonly except?: readonly Kind[]; readonly first?: readonly Kind[] } = {},
+): NewsRow[] {
+  const left = ["compaction", ...except];
+  const rest = `WHERE session = ? AND deliveredAt IS NULL AND kind NOT IN (${marks(left)})
+    ORDER BY kind IN (${marks(first)}) DESC, seq LIMIT ?`;
+  return newsRows.select(sql, rest, sessionId, ...left, ...first, limit).map(toNews);
 }
 
-export function undeliveredOf(sql: Sql, sessionId: string, kind: News["kind"]): Pick<NewsRow, "seq">[] {
-  return numbers.select(sql, "WHERE session = ? AND kind = ? AND deliveredAt IS NULL ORDER BY seq", sessionId, kind);
+function marks(values: readonly unknown[]): string {
+  return values.map(() => "?").join(", ");
+}
+
+/** The oldest of one kind. @param limit -1: all */
+export function undeliveredOf(sql: Sql, sessionId: string, kind: Kind, limit: number): NewsRow[] {
+  const rest = "WHERE session = ? AND kind = ? AND deliveredAt IS NULL ORDER BY seq LIMIT ?";
+  return newsRows.select(sql, rest, sessionId, kind, limit).map(toNews);
 }
 
 /** Lists the news of all sessions, newest first. */
@@ -97,10 +112,14 @@ export function listNewest(sql: Sql, limit: number): DeliveredNews[] {
   return teamNews.select(sql, "ORDER BY seq DESC LIMIT ?", limit).map(toNews);
 }
 
-export function countUndelivered(sql: Sql, sessionId: string, kind: News["kind"]): number {
+export function countUndelivered(sql: Sql, sessionId: string, kind: Kind): number {
   return teamNews.count(sql, { session: sessionId, kind, deliveredAt: null });
 }
 
 export function markDelivered(sql: Sql, at: number, rows: readonly Pick<NewsRow, "seq">[]): void {
   for (const { seq } of rows) teamNews.update(sql, { seq, deliveredAt: null }, { deliveredAt: at });
+}
+
+export function markKeyDelivered(sql: Sql, at: number, session: string, key: string): void {
+  teamNews.update(sql, { session, key, deliveredAt: null }, { deliveredAt: at });
 }

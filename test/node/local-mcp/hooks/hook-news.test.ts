@@ -27,6 +27,7 @@ function items(text: string): string[] {
 const lost: News = { kind: "claim_lost", task: 7, title: "Write the docs", reason: "its deadline has passed" };
 const cancelled: News = { kind: "task_cancelled", task: 8, title: "Old work", reason: "not needed" };
 const refused: News = { kind: "report_refused", task: 9, reason: "another chat has it now" };
+const available: News = { kind: "task_available", task: 10, title: "New work" };
 const leader: News = { kind: "leader_changed", name: "release", leader: "c-chat", isSelf: false };
 
 it("[HO16] news come with the user's next prompt, each once, oldest first, and say what to do", () => {
@@ -113,6 +114,45 @@ it("[HO17] at the end of a turn a chat continues for what needs it, once", () =>
     expect(claude.tell("Stop", { stop_hook_active: true, last_assistant_message: "I answered." })).toEqual({});
     expect(prompt("two")).toBe("");
   }
+});
+
+it("[HO78] what a chat continues for comes at the end of its turn first, behind however many notices", () => {
+  for (const [index, one] of [aMessage("hello"), lost, cancelled, refused, available].entries()) {
+    const { claude, hear } = aChat();
+    for (let n = 0; n < 20 + index * 30; n++) hear({ kind: "notice", text: `notice ${n} ${"x".repeat(150)}` });
+    hear(one);
+    hear(aMessage("and this"));
+    const { decision, reason = "" } = claude.stop();
+    const [first, second, third] = items(reason);
+    expect([decision, first?.includes("notice"), second, third?.includes("notice 0")]).toEqual([
+      "block",
+      false,
+      expect.stringContaining("and this"),
+      true,
+    ]);
+  }
+});
+
+it("[HO78] notices alone, however many, do not make a chat continue, and use up none of its times", () => {
+  const { claude, hear } = aChat({ config: { team: { maxContinuationsPerHour: 1 } } });
+  for (let n = 0; n < 50; n++) hear({ kind: "notice", text: `notice ${n}` });
+  expect(claude.stop()).toEqual({});
+  claude.prompt("next");
+  hear(aMessage("hello"));
+  expect(claude.stop("answer").decision).toBe("block");
+});
+
+it("[HO78] a conflict comes with the next tool call, and a message with the next prompt, behind however many of other kinds", () => {
+  const { claude, prompt, hear } = aChat();
+  for (let n = 0; n < 40; n++) hear({ kind: "notice", text: `notice ${n}` });
+  hear({ kind: "conflict", text: "b-chat changes the lexer" });
+  expect(items(context(claude.use("Bash")))).toEqual([expect.stringContaining("b-chat changes the lexer")]);
+  const other = aChat();
+  for (let n = 0; n < 40; n++) other.hear({ kind: "offer", session: `s${n}`, machine: "m", brief: `SHIM: brief ${n}` });
+  other.hear(aMessage("hello"));
+  expect(items(other.prompt("two"))).toEqual([expect.stringContaining("hello")]);
+  expect(other.prompt("three")).toBe("SHIM: brief 0");
+  expect(prompt("two")).toContain("notice 0");
 });
 
 it("[HO49] a chat continues by itself three times an hour, or as often as the settings say", () => {
