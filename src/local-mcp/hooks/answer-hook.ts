@@ -20,7 +20,8 @@ import { label, limits, redactAndClip } from "../sessions/entries.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { refusalOf, toAnswer } from "./hook-answer.ts";
+import { toAnswer, verdictAnswer } from "./hook-answer.ts";
+import { isEdit, type EditVerdict } from "../team/file-guard.ts";
 import { problemEvents, problemText } from "./hook-problem.ts";
 import { betweenTurns, isEventPaused, readSession, skipTranscript, type KnownSession } from "./known-session.ts";
 import { readEvent, type IncomingEvent } from "./read-event.ts";
@@ -136,17 +137,22 @@ function guardOnly(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
   const { event } = incoming;
   if (event !== "PreToolUse" || isSurelyPaused(runtime, incoming)) return { answer: {}, work: null };
   try {
-    return { answer: refusalOf(event, readVerdict(runtime, incoming)), work: null };
+    return { answer: verdictAnswer(event, readVerdict(runtime, incoming)), work: null };
   } catch (error) {
     runtime.log("error", `${event}: budgets and reservations cannot be read`, { error: stackOf(error) });
-    return { answer: runtime.config.team.blockUnchecked ? refusalOf(event, unchecked) : {}, work: null };
+    return { answer: verdictAnswer(event, uncheckedVerdict(runtime, incoming)), work: null };
   }
 }
 
-const unchecked = {
-  kind: "refused",
-  reason: "SHIM could not check this call: its store cannot be read. Run `shim doctor`, then try again.",
-} as const;
+/** [HO76] Not refused by default: SHIM's own trouble must not end the client's work. */
+function uncheckedVerdict({ config: { team } }: Runtime, { input }: IncomingEvent): EditVerdict {
+  const cause = "its store cannot be read. Run `shim doctor`";
+  if (team.blockUnchecked)
+    return { kind: "refused", reason: `SHIM could not check this call: ${cause}, then try again.` };
+  if (!team.isEnabled || !isEdit(input)) return { kind: "free" };
+  const subject = "SHIM could not check whether another chat has reserved this file";
+  return { kind: "warned", text: `${subject}: ${cause}. The edit is allowed.` };
+}
 
 /**
  * Reads what the event needs, records it with what it leads to, and answers.

@@ -20,14 +20,18 @@ export function toAnswer(
   const { event, input } = incoming;
   const { verdict, news } = recorded;
   if (event === "Stop") return news === null ? {} : { decision: "block", reason: news.context };
-  if (verdict.kind === "refused" || verdict.kind === "asked") return refusalOf(event, verdict);
+  if (verdict.kind === "refused" || verdict.kind === "asked") return verdictAnswer(event, verdict);
   if (event === "PreModelSwitch") return modelSwitch(runtime, event, input);
   return toText(event, recorded, start ?? emptyStart, acceptedAnswer(runtime, recorded));
 }
 
-/** Denies a refused tool call, or has its user asked; empty for any other verdict. */
-export function refusalOf(event: HookEvent, verdict: EditVerdict): HookAnswer {
-  if (verdict.kind !== "refused" && verdict.kind !== "asked") return {};
+/** Denies a refused tool call, has its user asked, or warns. */
+export function verdictAnswer(event: HookEvent, verdict: EditVerdict): HookAnswer {
+  if (verdict.kind === "free") return {};
+  if (verdict.kind === "warned") {
+    const { text } = verdict;
+    return { systemMessage: text, hookSpecificOutput: { hookEventName: event, additionalContext: text } };
+  }
   const permissionDecision = verdict.kind === "asked" ? "ask" : "deny";
   return { hookSpecificOutput: { hookEventName: event, permissionDecision, permissionDecisionReason: verdict.reason } };
 }

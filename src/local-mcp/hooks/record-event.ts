@@ -34,7 +34,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { isSlashCommand } from "../sessions/slash-command.ts";
 import { updateWaiting } from "../sessions/activity.ts";
 import { deliverAtPrompt, deliverAtStop, deliverAtTool, type Delivery } from "../team/deliver-news.ts";
-import { checkEdit, type EditVerdict } from "../team/file-guard.ts";
+import { checkEdit, recordWarning, type EditVerdict } from "../team/file-guard.ts";
 import * as spending from "../usage/task-spending.ts";
 import { connectionWarning, missedWarning } from "./connection.ts";
 import { endSession, isWithoutUser } from "./end-session.ts";
@@ -118,7 +118,10 @@ function limitWarning({ sql, runtime, session }: Recording): string | null {
   return line && withShimCommand(`SHIM: ${line}`, () => shimCommand(runtime));
 }
 
-/** [JO42] Records that the event came, with its redacted text, and interprets nothing of it. */
+/**
+ * [JO42] Records that the event came, with its redacted text, and interprets nothing of it. Its
+ * budget and its file are guarded all the same.
+ */
 export function recordUnreadEvent(
   sql: Sql,
   runtime: Runtime,
@@ -134,7 +137,8 @@ export function recordUnreadEvent(
   }
   const key = `unread:${incoming.event}:${digest(text)}`;
   journal.append(sql, session.id, runtime.now(), key, { kind: "unread", of: incoming.event, text });
-  return { ...nothing, sessionId: session.id };
+  const verdict = noteVerdict(sql, runtime.now(), session.id, boundVerdict(sql, runtime, incoming, known));
+  return { ...nothing, sessionId: session.id, verdict };
 }
 
 const callKinds: Partial<Record<HookEvent, "start" | "end">> = {
@@ -238,7 +242,13 @@ function toolVerdict({ sql, runtime, incoming, known, session: { id } }: Recordi
     const text = spending.warning(sql, id, now);
     if (text !== null) return { kind: "warned", text };
   }
-  return callVerdict(sql, runtime, incoming, { id, edited: known.edited, project: known.project, cwd: known.cwd });
+  const { edited, project, cwd } = known;
+  return noteVerdict(sql, now, id, callVerdict(sql, runtime, incoming, { id, edited, project, cwd }));
+}
+
+function noteVerdict(sql: Sql, now: number, id: string, verdict: EditVerdict): EditVerdict {
+  if (verdict.kind === "warned" && verdict.about !== undefined) recordWarning(sql, now, id, verdict.about);
+  return verdict;
 }
 
 function callVerdict(
@@ -247,14 +257,24 @@ function callVerdict(
   incoming: IncomingEvent,
   known: Pick<KnownSession, "id" | "edited" | "project" | "cwd">,
 ): EditVerdict {
-  const { now, processes, config } = runtime;
-  const { event, input, isLate = false } = incoming;
-  const { id, edited } = known;
-  const isAwaited = event === "PreToolUse" && !isLate;
-  const reason = isAwaited ? spending.refusal(sql, id, input.tool_name, now()) : null;
+  const bound = boundVerdict(sql, runtime, incoming, known);
+  const isGuarded = isAwaited(incoming) && runtime.config.effects.guard !== "off" && bound.kind !== "refused";
+  return (isGuarded ? repeatVerdict(sql, runtime, incoming, known) : null) ?? bound;
+}
+
+function isAwaited({ event, isLate = false }: IncomingEvent): boolean {
+  return event === "PreToolUse" && !isLate;
+}
+
+/** Interprets no text of the call. */
+function boundVerdict(
+  sql: Sql,
+  { now, processes, config }: Runtime,
+  incoming: IncomingEvent,
+  { id, edited }: Pick<KnownSession, "id" | "edited">,
+): EditVerdict {
+  const reason = isAwaited(incoming) ? spending.refusal(sql, id, incoming.input.tool_name, now()) : null;
   if (reason !== null) return { kind: "refused", reason };
-  const repeated = isAwaited && config.effects.guard !== "off" ? repeatVerdict(sql, runtime, incoming, known) : null;
-  if (repeated) return repeated;
   if (!edited) return { kind: "free" };
   return checkEdit(sql, { now: now(), processes, session: id, isStrict: config.team.strictFiles }, edited);
 }

@@ -144,7 +144,7 @@ export function updateWaiting(
   const waitingKind = isQuestion(event, input) ? "dialog" : event === "Notification" ? waitingFor(input) : null;
   if (waitingKind !== null) {
     if (waitingKind !== session.waiting?.for) sessions.setWaiting(sql, session.id, { for: waitingKind, since: now });
-  } else if (session.waiting !== undefined && !keepsWaiting.has(event)) {
+  } else if (session.waiting !== null && !keepsWaiting.has(event)) {
     sessions.setWaiting(sql, session.id, null);
   }
 }

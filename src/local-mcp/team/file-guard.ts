@@ -21,7 +21,8 @@ export type EditVerdict =
   | { readonly kind: "refused"; readonly reason: string }
   /** The client asks its user. */
   | { readonly kind: "asked"; readonly reason: string }
-  | { readonly kind: "warned"; readonly text: string };
+  /** The call is allowed. `about`: the same is not said again once {@link recordWarning} has it. */
+  | { readonly kind: "warned"; readonly text: string; readonly about?: string };
 
 export interface EditContext {
   readonly now: number;
@@ -44,7 +45,7 @@ const warnEveryMs = 3_600_000;
 /** A statement takes 100 values, one of which is the workspace. */
 const maxNames = 99;
 
-/** [FI3] Refuses in the same checkout, warns in another. @throws {StoreError} */
+/** [FI3] [FI31] Refuses in the same checkout, warns in another. Reads only. */
 export function checkEdit(sql: Sql, context: EditContext, file: EditedFile): EditVerdict {
   for (const { workspace, project, root } of findProjects(sql, file)) {
     const path = relative(root, file.path).split(sep).join("/");
@@ -67,6 +68,11 @@ export function editedFile(input: HookInput): EditedFile | null {
   const root = projectRoot(dirname(path));
   if (root !== null && existsSync(join(root, ".git"))) return { path, roots: [root] };
   return { path, roots: foldersAbove(path) };
+}
+
+/** [HO76] Whether an edit is unchecked where nothing can be read. */
+export function isEdit(input: HookInput): boolean {
+  return editedPath(input) !== null;
 }
 
 function editedPath({ tool_name: tool, tool_input: toolInput, cwd }: HookInput): string | null {
@@ -104,17 +110,10 @@ function isReservedByOther(
   { session, processes }: Pick<EditContext, "session" | "processes">,
   reservation: reservationTable.Reservation,
 ): boolean {
-  return reservation.holder !== session && isHeld(sql, processes, reservation);
+  return reservation.holder !== session && isHolderAlive(sql, processes, reservation.holder);
 }
 
-/** [FI5] Drops the reservation of a chat of this machine whose process is proved dead. */
-function isHeld(sql: Sql, processes: Processes, { resource, holder }: reservationTable.Reservation): boolean {
-  if (isHolderAlive(sql, processes, holder)) return true;
-  reservationTable.remove(sql, resource, holder);
-  return false;
-}
-
-/** A chat whose process is not known counts as alive. */
+/** [FI5] A chat whose process is not known counts as alive. */
 function isHolderAlive(sql: Sql, processes: Processes, holder: string): boolean {
   const chat = teamChats.find(sql, { session: holder });
   return chat === null || processLives(processes, chat.process) !== false;
@@ -140,22 +139,32 @@ function assessEdit(
   if (isHere || isStrict) {
     return { kind: "refused", reason: `SHIM: ${subject} Do not edit it by other means, either. ${advice}` };
   }
-  if (!recordWarning(sql, now, session, `${reservation.holder} ${path}`)) return allowed;
+  const about = `${reservation.holder} ${path}`;
+  const lastWarning = teamNews.find(sql, { session, key: warningKey(about) });
+  if (lastWarning && isWithin(now - lastWarning.at, warnEveryMs)) return allowed;
   return {
     kind: "warned",
+    about,
     text: `SHIM: ${subject} The edit is allowed; both versions may have to be merged. ${advice}`,
   };
 }
 
-/** [FI4] Warns once an hour per holder and file. */
-function recordWarning(sql: Sql, now: number, session: string, what: string): boolean {
-  const key = `file: ${what}`;
-  const lastWarning = teamNews.find(sql, { session, key });
-  if (lastWarning && isWithin(now - lastWarning.at, warnEveryMs)) return false;
+function warningKey(about: string): string {
+  return `file: ${about}`;
+}
+
+/** [FI4] Holds back the same warning for an hour. */
+export function recordWarning(sql: Sql, now: number, session: string, about: string): void {
   teamNews.insert(
     sql,
-    { session, key, kind: "notice", at: now, body: { kind: "notice", text: what }, deliveredAt: now },
+    {
+      session,
+      key: warningKey(about),
+      kind: "notice",
+      at: now,
+      body: { kind: "notice", text: about },
+      deliveredAt: now,
+    },
     "ON CONFLICT (session, key) DO UPDATE SET at = excluded.at, deliveredAt = excluded.deliveredAt",
   );
-  return true;
 }

@@ -1,8 +1,10 @@
+import { join } from "node:path";
 import { Script } from "node:vm";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { capture, currentState } from "#src/local-mcp/checkpoints/capture.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
-import { aChat } from "#harness/machine/claude.ts";
+import { aChat, anotherClaude } from "#harness/machine/claude.ts";
+import { joinTeam, reservationReceived } from "#harness/team/team-rows.ts";
 
 /** A new expression that nobody has checked; it hangs at the word, and counts how often. */
 const bad = vi.hoisted(() => {
@@ -63,6 +65,23 @@ it(
     });
   },
 );
+
+it("[FI31] an edit of a reserved file that takes too long to interpret is refused @night", () => {
+  const { runtime, claude } = aChat();
+  const other = anotherClaude(runtime, claude);
+  for (const chat of [claude, other]) {
+    chat.start();
+    joinTeam(runtime, chat);
+  }
+  reservationReceived(runtime, { resource: "file:parser/one.ts", holder: other.session, machine: "here" });
+  const write = (name: string): string | undefined => {
+    const tool_input = { file_path: join(claude.cwd, name), content: `hang ${"x ".repeat(1_000)}` };
+    const call = { tool_name: "Write", tool_input, tool_use_id: name };
+    return claude.tell("PreToolUse", call).hookSpecificOutput?.permissionDecision;
+  };
+  expect([write("one.ts"), write("two.ts")]).toEqual(["deny", undefined]);
+  expect(runtime.logged.filter((line) => line.includes("was stored without being interpreted"))).toHaveLength(2);
+});
 
 it(
   "[JO42] an entry that takes too long to fold is skipped, and by every later process @night",

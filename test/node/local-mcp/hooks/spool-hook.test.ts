@@ -66,6 +66,17 @@ it.each([true, false])(
   },
 );
 
+it("[HO76] an edit that could not be checked, since nothing can be read, is allowed with a warning", () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  for (const way of ["read", "write"] as const) vi.spyOn(runtime.store, way).mockImplementation(unreadable);
+  const edit = { tool_name: "Edit", tool_input: { file_path: "/p/one.ts" }, tool_use_id: "toolu_1" };
+  const { systemMessage, hookSpecificOutput } = claude.tell("PreToolUse", edit);
+  vi.restoreAllMocks();
+  expect(systemMessage).toContain("SHIM could not check whether another chat has reserved this file");
+  expect(hookSpecificOutput).toEqual({ hookEventName: "PreToolUse", additionalContext: systemMessage });
+});
+
 it("[HO14] a start that found the store locked is answered with the next prompt, once", () => {
   const runtime = tempRuntime({ busyMs: 10 });
   const next = anotherClaude(runtime, aDeadClaude(runtime));

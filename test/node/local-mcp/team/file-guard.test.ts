@@ -4,6 +4,8 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { overlap } from "#src/contract/resource-paths.ts";
 import * as files from "#src/local-mcp/team/reservation-table.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import type { Connection, OpenOptions } from "#src/store/driver.ts";
 import { aProject, anotherClaude, Claude, journalKinds, type Printed, aChat } from "#harness/machine/claude.ts";
 import { reservationReceived, joinTeam, nameProject } from "#harness/team/team-rows.ts";
 import { tempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
@@ -169,15 +171,46 @@ it("[FI4] where the setting is strict the other checkout is refused, too", () =>
   for (const round of [1, 2]) expect([round, isRefused(edit(a, path("one.ts")))]).toEqual([round, true]);
 });
 
-it("[FI5] a holder that is proved dead has reserved nothing, and its reservations are forgotten", () => {
+it("[FI5] a holder that is proved dead has reserved nothing, also when another process gets its number", () => {
   const { runtime, a, b, reserve, path } = aTeam();
   reserve("one.ts");
   b.kill();
   expect(edit(a, path("one.ts"))).toEqual({});
   runtime.processes.start(b.pid);
   expect(edit(a, path("one.ts"))).toEqual({});
-  expect(runtime.store.read((sql) => files.list(sql), [])).toEqual([]);
 });
+
+it.each(["SQLITE_BUSY", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "none of SQLite's"])(
+  "[FI31] while writes fail with %s a reserved file is guarded, also beside rows of a dead chat, and a warning is given",
+  (code) => {
+    const disk = { isBroken: false };
+    const driver = (options: OpenOptions): Connection => {
+      const connection = openBetterSqlite3(options);
+      const run: Connection["run"] = (query, ...values) => {
+        // Only a transaction that reads can begin and end.
+        if (disk.isBroken && !["BEGIN", "COMMIT", "ROLLBACK"].includes(query))
+          throw Object.assign(new Error("refused"), { code });
+        return connection.run(query, ...values);
+      };
+      return { ...connection, run };
+    };
+    const { runtime, a, b, reserve, path } = aTeam({ driver, busyMs: 10 });
+    const dead = anotherClaude(runtime, a, { session: "c-session", pid: 3_000 });
+    dead.start();
+    joinTeam(runtime, dead);
+    reservationReceived(runtime, { resource: "file:parser/src/*", holder: dead.session, machine: "here" });
+    reservationReceived(runtime, { resource: "file:parser/far.ts", checkout: "9d1f" });
+    reserve("src/**");
+    dead.kill();
+    disk.isBroken = true;
+    expect(isRefused(edit(a, path("src", "lexer.ts")))).toBe(true);
+    expect(edit(a, path("far.ts")).systemMessage).toContain('another checkout ("other-machine")');
+    expect(edit(a, path("free.ts"))).toEqual({});
+    b.kill();
+    expect(edit(a, path("src", "lexer.ts"))).toEqual({});
+    disk.isBroken = false;
+  },
+);
 
 it("[FI5] a holder out of sight counts as alive", () => {
   const { runtime, a, b, reserve, path } = aTeam();
