@@ -99,11 +99,10 @@ function storeOrSpool(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent 
   const { event } = incoming;
   try {
     // [HO8] [HO14] Earlier events are still to be stored: this one queues behind them.
-    drainInto(runtime, hookDrainMs);
-    const isInTurn = event === "SessionStart" || isEmpty(runtime.paths.spool);
+    const isInTurn = isEmpty(runtime.paths.spool) || hasDrained(runtime) || event === "SessionStart";
     if (!isInTurn && isLeftOver(runtime, incoming)) return guardOnly(runtime, incoming);
     // Its sender got no answer, or has spooled it meanwhile.
-    if (runtime.store.read((sql) => isRecorded(sql, incoming.id), false)) return guardOnly(runtime, incoming);
+    if (isRecorded(runtime, incoming.id)) return guardOnly(runtime, incoming);
     return storeEvent(runtime, incoming);
   } catch (error) {
     runtime.log("error", `${event} was not stored`, { error: stackOf(error) });
@@ -117,6 +116,12 @@ function storeOrSpool(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent 
 
 /** The client waits for its hook, so each hook handles only a part of a long queue. */
 const hookDrainMs = 300;
+
+/** @returns whether nothing waits any more */
+function hasDrained(runtime: Runtime): boolean {
+  drainInto(runtime, hookDrainMs);
+  return isEmpty(runtime.paths.spool);
+}
 
 /** @returns false: the event is lost, since the spool cannot be written either */
 function isLeftOver(runtime: Runtime, incoming: IncomingEvent): boolean {
@@ -264,8 +269,8 @@ function recordedIds(sql: Sql): string[] {
 }
 
 /** [HO74] Whether the event was recorded before, as it came or from the spool. */
-function isRecorded(sql: Sql, id: string | undefined): boolean {
-  return id !== undefined && recordedIds(sql).includes(id);
+function isRecorded({ store }: Runtime, id: string | undefined): boolean {
+  return id !== undefined && store.read((sql) => recordedIds(sql).includes(id), false);
 }
 
 /** The host calls again two seconds later. */
@@ -295,7 +300,7 @@ function applyEntry(runtime: Runtime, entry: SpoolEntry): void {
     runtime.log("warn", "spooled entry is not a hook event", { event: label(String(event)) });
     return;
   }
-  if (runtime.store.read((sql) => isRecorded(sql, id), false)) return;
+  if (isRecorded(runtime, id)) return;
   // An entry without a known client is Claude Code's.
   const clientName = adapterOf(String(entry["clientName"]))?.name ?? claudeCode.name;
   // [RE106] The event's client decides whether a user attended the session.

@@ -1,0 +1,59 @@
+import { expect, it } from "vitest";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import type { Connection, OpenOptions } from "#src/store/driver.ts";
+import { aChat } from "#harness/machine/claude.ts";
+
+/** A chat on a store that notes each statement. */
+function aCountedChat() {
+  let statements: string[] = [];
+  const note = (query: string): void => void statements.push(query);
+  const driver = (options: OpenOptions): Connection => {
+    const connection = openBetterSqlite3(options);
+    return {
+      ...connection,
+      all: (query, ...values) => (note(query), connection.all(query, ...values)),
+      run: (query, ...values) => (note(query), connection.run(query, ...values)),
+    };
+  };
+  const chat = aChat({ driver });
+  const during = (work: () => void): string[] => {
+    statements = [];
+    work();
+    return statements;
+  };
+  return { ...chat, during };
+}
+
+const begins = (statements: readonly string[]): string[] => statements.filter((one) => one.startsWith("BEGIN"));
+const ofWaiting = (statements: readonly string[]): string[] => statements.filter((one) => /SET "waiting"/.test(one));
+
+it("[HO79] an event within a turn is read in one transaction, recorded in another, and its readings follow in a third", () => {
+  const { claude, during } = aCountedChat();
+  claude.start();
+  claude.prompt("fix the parser");
+  claude.use("Bash", { command: "ls" });
+  let id = "";
+  const before = during(() => void (id = claude.begin("Bash", { command: "ls" })));
+  const after = during(() => void claude.done(id, "Bash", { command: "ls" }));
+  expect([begins(before), begins(after)]).toEqual([
+    ["BEGIN", "BEGIN IMMEDIATE"],
+    ["BEGIN", "BEGIN IMMEDIATE", "BEGIN IMMEDIATE"],
+  ]);
+  expect([before.length <= 24, after.length <= 34]).toEqual([true, true]);
+});
+
+it("[HO79] that a chat waits for its user is written when it begins and when it ends, not with each event", () => {
+  const { claude, during } = aCountedChat();
+  const turn = (): void => {
+    claude.prompt("fix the parser");
+    claude.use("Bash", { command: "ls" });
+    claude.stop();
+  };
+  claude.start();
+  expect(ofWaiting(during(turn))).toEqual([]);
+  const ask = (): void => void claude.tell("Notification", { notification_type: "permission_prompt", message: "?" });
+  expect(ofWaiting(during(ask))).toHaveLength(1);
+  expect(ofWaiting(during(ask))).toEqual([]);
+  expect(ofWaiting(during(turn))).toHaveLength(1);
+  expect(ofWaiting(during(turn))).toEqual([]);
+});
