@@ -2,20 +2,27 @@ import type { Readable, Writable } from "node:stream";
 import type { Log } from "../../platform/log-file.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import { isNewer, type ProgramVersion } from "../../platform/version.ts";
-import { controlMethods, controlPrefix, type HostHello, eachLine, parseMessage, requestKey } from "./hello.ts";
+import { framingError, invalidRequest, isFramed, readClientLine, type ReceivedMessage } from "./client-line.ts";
+import { controlMethods, controlPrefix, type HostHello, parseMessage, requestKey } from "./hello.ts";
 import { HostWatch } from "./host-watch.ts";
-import { WaitingRequests, type WaitingRequestsOptions } from "./waiting-requests.ts";
+import { eachLine, tooLongText, type LineEvents } from "./lines.ts";
+import { internalError, WaitingRequests, type WaitingRequestsOptions } from "./waiting-requests.ts";
 
 /** Events of a connection to the host. */
 export interface HostEvents {
   readonly onHello: (hello: HostHello) => void;
   readonly onLine: (line: string) => void;
+  readonly onLongLine: LineEvents["onLongLine"];
+  /** The host has taken what was sent to it. */
+  readonly onDrain: () => void;
   /** Called once. */
   readonly onClose: (reason: string) => void;
 }
 
 export interface HostLink {
   send(line: string): void;
+  /** Size of the lines that the host has not taken yet. */
+  unsentBytes(): number;
   pause(): void;
   resume(): void;
 }
@@ -35,6 +42,10 @@ export interface FrontOptions extends Pick<WaitingRequestsOptions, "keepEvent" |
   readonly exit: (code: number) => void;
 }
 
+/** While more than this is not taken by the client or by the host, the client's input waits. */
+const maxUntakenBytes = 1024 * 1024;
+/** The same while requests of this size have no answer. */
+const maxWaitingBytes = 4 * 1024 * 1024;
 /** A host that was connected this long started well. */
 const stableMs = 10_000;
 const maxPauseMs = 10_000;
@@ -73,6 +84,7 @@ export class Front {
   /** An older host ends because this front has asked it to. */
   #isHandedOver = false;
   #isOver = false;
+  #isFramingReported = false;
 
   constructor(options: FrontOptions) {
     this.#options = options;
@@ -81,7 +93,8 @@ export class Front {
     this.#waiting = new WaitingRequests({ keepEvent, schedule, hasHost, send: (line) => this.#sendToClient(line) });
     this.#watch = new HostWatch({
       ...options,
-      isWaiting: (host) => host === this.#host && this.#waiting.size > 0,
+      // An answer is not read while the client does not take the last one.
+      isWaiting: (host) => host === this.#host && this.#waiting.size > 0 && !this.#options.stdout.writableNeedDrain,
       ping: () => this.#control(controlMethods.ping, {}),
     });
   }
@@ -89,7 +102,17 @@ export class Front {
   start(): void {
     const { stdin, stdout } = this.#options;
     this.#connect();
-    eachLine(stdin, (line) => this.#onClientLine(line));
+    eachLine(stdin, {
+      onLine: (line) => this.#onClientLine(line),
+      onLongLine: ({ id, isRequest }) =>
+        this.#refuse(isRequest ? id : null, { code: invalidRequest, message: `this line is refused: ${tooLongText}` }),
+    });
+    stdout.on("drain", () => {
+      this.#link?.resume();
+      this.#watch.noteAnswer();
+      this.#watch.ping();
+      this.#holdBack();
+    });
     for (const event of ["end", "close", "error"]) stdin.on(event, () => this.end(null));
     stdout.on("error", () => this.end(null));
   }
@@ -123,6 +146,8 @@ export class Front {
     this.#link = this.#options.connect(this.#hasGreeted, {
       onHello: (hello) => this.#onHello(hello),
       onLine: (line) => this.#onHostLine(line),
+      onLongLine: ({ id }) => this.#onLongAnswer(id),
+      onDrain: () => this.#holdBack(),
       onClose: (reason) => this.#onClose(reason),
     });
   }
@@ -155,36 +180,66 @@ export class Front {
   }
 
   #onClientLine(line: string): void {
-    const message = parseMessage(line);
-    const { id, method, params } = message ?? {};
-    if (method === "notifications/initialized") this.#initialized = line;
+    if (isFramed(line)) {
+      if (!this.#isFramingReported) this.#refuse(null, framingError);
+      this.#isFramingReported = true;
+      return;
+    }
+    const read = readClientLine(line);
+    if ("error" in read) this.#refuse(null, read.error);
+    else for (const each of read.messages) this.#onClientMessage(each);
+    this.#holdBack();
+  }
+
+  #onClientMessage({ text, message: { id, method, params } }: ReceivedMessage): void {
+    if (method === "notifications/initialized") this.#initialized = text;
     if (method === "notifications/cancelled") this.#waiting.delete(requestKey(params?.requestId));
-    if (method === "initialize") this.#initialize = line;
-    if (id !== undefined && method !== undefined) this.#waiting.add(line, id, method, params);
+    if (method === "initialize") this.#initialize = text;
+    // The host refuses a request with any other id, and answers it without one.
+    const hasId = typeof id === "string" || typeof id === "number";
+    if (hasId && method !== undefined) this.#waiting.add(text, id, method, params);
     if (this.#host === null) return;
-    this.#link?.send(line);
+    this.#link?.send(text);
     this.#watch.ping();
+  }
+
+  #refuse(id: string | number | null, error: { readonly code: number; readonly message: string }): void {
+    this.#sendToClient(JSON.stringify({ jsonrpc: "2.0", id, error }));
+    this.#holdBack();
+  }
+
+  /** [PR48] The client's input waits while what it has sent is not taken, or what it is sent. */
+  #holdBack(): void {
+    const { stdin, stdout } = this.#options;
+    const untaken = Math.max(stdout.writableLength, this.#link?.unsentBytes() ?? 0);
+    const isHeld = untaken > maxUntakenBytes || this.#waiting.bytes > maxWaitingBytes;
+    if (isHeld) stdin.pause();
+    else if (stdin.isPaused()) stdin.resume();
   }
 
   #onHostLine(line: string): void {
     this.#watch.noteAnswer();
     const message = parseMessage(line);
-    if (message?.method === controlMethods.longWork) return this.#watch.noteLongWork(message.params?.isOver === true);
-    if (message?.id === undefined || message.method !== undefined) return this.#sendToClient(line);
+    if (message === null) return this.#options.log("error", "the host sent a line that is no message", {});
+    if (message.method === controlMethods.longWork) return this.#watch.noteLongWork(message.params?.isOver === true);
+    if (message.id === undefined || message.method !== undefined) return this.#sendToClient(line);
     const key = requestKey(message.id);
     this.#waiting.delete(key);
     const isOwn = String(message.id).startsWith(controlPrefix);
     if (!isOwn && !this.#ignored.delete(key)) this.#sendToClient(line);
+    this.#holdBack();
   }
 
-  /** Backpressure: a slow client must not fill this process's memory. */
+  #onLongAnswer(id: string | number | null): void {
+    this.#options.log("error", "an answer of the host is too long", { id });
+    const error = { code: internalError, message: `the answer is left out: ${tooLongText}` };
+    if (id !== null) this.#onHostLine(JSON.stringify({ jsonrpc: "2.0", id, error }));
+  }
+
+  /** A slow client must not fill this process's memory: the host's output waits. */
   #sendToClient(line: string): void {
-    const { stdout } = this.#options;
-    const isTaken = stdout.write(`${line}\n`);
-    const link = this.#link;
-    if (isTaken || this.#isOver || !link) return;
-    link.pause();
-    stdout.once("drain", () => link.resume());
+    const isTaken = this.#options.stdout.write(`${line}\n`);
+    if (!isTaken) this.#link?.pause();
   }
 
   #onClose(reason: string): void {
@@ -208,6 +263,7 @@ export class Front {
     if (wasConnected) this.#waiting.onDeath(this.#repeatable);
     else if (this.#failedStarts >= maxStarts) this.#waiting.onUnreachable(reason);
     this.#waiting.keepHooksLater();
+    this.#holdBack();
     const pauseMs = this.#failures === 1 ? 0 : Math.min(maxPauseMs, 50 * 2 ** this.#failures);
     if (pauseMs === 0) this.#connect();
     else schedule(() => this.#connect(), pauseMs);

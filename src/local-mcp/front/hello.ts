@@ -1,6 +1,5 @@
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { ProgramVersion } from "../../platform/version.ts";
-import type { Readable } from "node:stream";
 import { parseObject } from "../../shared/json-fields.ts";
 
 /** Path of the upgrade by which a front's connection becomes that of one MCP client. */
@@ -61,24 +60,6 @@ export interface Message {
   };
   readonly [field: string]: unknown;
 }
-
-/** A message may contain U+2028 (MCP specification, "Transports", stdio). */
-export function eachLine(stream: Readable, onLine: (line: string) => void): void {
-  let chunks: Buffer[] = [];
-  stream.on("data", (chunk: Buffer) => {
-    let from = 0;
-    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, from)) {
-      chunks.push(chunk.subarray(from, end));
-      const line = Buffer.concat(chunks).toString();
-      chunks = [];
-      from = end + 1;
-      if (line.trim() !== "") onLine(line);
-    }
-    if (from < chunk.length) chunks.push(chunk.subarray(from));
-  });
-}
-
-const newline = 0x0a;
 
 export function parseMessage(line: string): Message | null {
   return parseObject(line);

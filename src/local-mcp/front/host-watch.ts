@@ -45,7 +45,11 @@ export class HostWatch {
 
   ping(): void {
     const host = this.#host;
-    if (this.#isPinging || host === null || !this.#options.isWaiting(host)) return;
+    if (this.#isPinging || host === null) return;
+    if (!this.#options.isWaiting(host)) {
+      this.#missedPings = 0;
+      return;
+    }
     this.#isPinging = true;
     this.#options.ping();
     this.#missedPings += 1;
@@ -55,7 +59,7 @@ export class HostWatch {
   #check(host: ProcessIdentity): void {
     this.#isPinging = false;
     const isPatient = this.#missedPings < maxMissedPings || this.#options.now() < this.#worksUntil;
-    if (this.#host !== host || isPatient) return this.ping();
+    if (this.#host !== host || isPatient || !this.#options.isWaiting(host)) return this.ping();
     this.#options.log("error", "the host hangs and is ended", { pid: host.pid });
     this.#options.endHost(host);
   }

@@ -8,7 +8,8 @@ import { connect, type Socket } from "node:net";
 import { checkSocketFolder, hostSocket } from "../../platform/host-socket.ts";
 import { messageOf } from "../../shared/error.ts";
 import { parseObject } from "../../shared/json-fields.ts";
-import { eachLine, mcpPath, mcpProtocol, type FrontHello, type HostHello } from "./hello.ts";
+import { mcpPath, mcpProtocol, type FrontHello, type HostHello } from "./hello.ts";
+import { eachLine } from "./lines.ts";
 
 /** The process that a client has started. */
 export interface OwnProcess {
@@ -106,21 +107,24 @@ function openHostLink(address: HostAddress, hello: FrontHello, events: HostEvent
   attempt();
   return {
     send: (line) => void socket?.write(`${line}\n`),
+    unsentBytes: () => socket?.writableLength ?? 0,
     pause: () => void socket?.pause(),
     resume: () => void socket?.resume(),
   };
 }
 
-function greet(socket: Socket, hello: FrontHello, { onHello, onLine }: HostEvents): void {
+function greet(socket: Socket, hello: FrontHello, { onHello, onDrain, ...events }: HostEvents): void {
   socket.write(`GET ${mcpPath} HTTP/1.1\r\nHost: shim\r\nConnection: Upgrade\r\nUpgrade: ${mcpProtocol}\r\n\r\n`);
   socket.write(`${JSON.stringify(hello)}\n`);
   let isGreeted = false;
-  eachLine(socket, (line) => {
-    if (isGreeted) return onLine(line);
+  const onLine = (line: string): void => {
+    if (isGreeted) return events.onLine(line);
     // Lines of HTTP come before the host's greeting.
     const greeting = parseObject(line);
     if (greeting === null) return;
     isGreeted = true;
     onHello(greeting as unknown as HostHello);
-  });
+  };
+  eachLine(socket, { onLine, onLongLine: events.onLongLine });
+  socket.on("drain", onDrain);
 }

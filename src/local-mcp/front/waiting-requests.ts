@@ -26,9 +26,15 @@ const maxHookWaitMs = 1_800;
 export class WaitingRequests {
   readonly #options: WaitingRequestsOptions;
   readonly #requests = new Map<string, WaitingRequest>();
+  #bytes = 0;
 
   constructor(options: WaitingRequestsOptions) {
     this.#options = options;
+  }
+
+  /** Size of all lines, with the cost of a request beside its line. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   get size(): number {
@@ -46,12 +52,17 @@ export class WaitingRequests {
   add(line: string, id: string | number, method: string, params: Message["params"]): void {
     const key = requestKey(id);
     const isHook = method === "tools/call" && params?.name === hookTool;
+    this.delete(key);
     this.#requests.set(key, { line, method, isHook, deaths: 0 });
+    this.#bytes += sizeOf(line);
     if (isHook && !this.#options.hasHost()) this.#keepLater(key);
   }
 
   delete(key: string): void {
+    const request = this.#requests.get(key);
+    if (request === undefined) return;
     this.#requests.delete(key);
+    this.#bytes -= sizeOf(request.line);
   }
 
   /**
@@ -89,7 +100,7 @@ export class WaitingRequests {
 
   /** [HO76] Where the hook blocks, a call is refused that no host has checked. */
   #keep(key: string, { line }: WaitingRequest): void {
-    this.#requests.delete(key);
+    this.delete(key);
     const { id, params } = parseMessage(line) ?? {};
     const given = params?.arguments;
     const blocks = isRecord(given) && given[blockingArgument] === "true";
@@ -97,7 +108,7 @@ export class WaitingRequests {
   }
 
   #fail(key: string, { line, method }: WaitingRequest, reason?: string): void {
-    this.#requests.delete(key);
+    this.delete(key);
     const result = { isError: true, content: [{ type: "text", text: reason ?? restartedText }] };
     const error = { code: internalError, message: reason ?? repeatedDeathText };
     this.#answer(parseMessage(line)?.id, method === "tools/call" ? { result } : { error });
@@ -123,8 +134,15 @@ const uncheckedResult = {
   content: [{ type: "text", text: JSON.stringify({ hookSpecificOutput: uncheckedDecision }) }],
 };
 
+/** An entry of the table and its strings. */
+const entryBytes = 500;
+
+function sizeOf(line: string): number {
+  return line.length + entryBytes;
+}
+
 /** JSON-RPC 2.0, section 5.1. */
-const internalError = -32_603;
+export const internalError = -32_603;
 const repeatedDeathText = "SHIM's host died twice during this request; see its log.";
 const restartedText =
   "outcome_unknown: SHIM's host died during this call and was restarted. The call may or may not have taken effect: check, then call again.";

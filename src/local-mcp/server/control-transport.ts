@@ -1,5 +1,6 @@
 import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/server";
 import { hookTool } from "../../contract/hook-tool.ts";
+import type { ConnectionTransport } from "./connection-transport.ts";
 import { controlMethods } from "../front/hello.ts";
 
 export interface Control {
@@ -19,7 +20,7 @@ export interface Control {
 type Request = Extract<JSONRPCMessage, { id: unknown; method: string }>;
 
 /** Separates hook events and the front's own requests from the client's messages. */
-export function withControl(inner: Transport, control: Control): Transport {
+export function withControl(inner: ConnectionTransport, control: Control): Transport {
   const reply = (id: Request["id"], result: Record<string, unknown>): void =>
     void inner.send({ jsonrpc: "2.0", id, result }).catch((error: unknown) => inner.onerror?.(error as Error));
   const answerAtOnce = ({ id, method }: Request): boolean => {
@@ -39,8 +40,9 @@ export function withControl(inner: Transport, control: Control): Transport {
     async start() {
       // oxlint-disable unicorn/prefer-add-event-listener -- a transport of the SDK is no EventTarget
       inner.onmessage = (message, extra) => {
-        if ("method" in message && "id" in message && answerAtOnce(message)) return;
+        if ("method" in message && "id" in message && answerAtOnce(message)) return inner.taken();
         control.inTurn(() => {
+          inner.taken();
           if ("method" in message && "id" in message && handle(message)) return;
           control.onMessage(message);
           outer.onmessage?.(message, extra);
@@ -56,7 +58,7 @@ export function withControl(inner: Transport, control: Control): Transport {
       await inner.start();
       control.onStart();
     },
-    send: (message, options) => inner.send(message, options),
+    send: (message) => inner.send(message),
     close: () => inner.close(),
   };
   return outer;

@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import type { JSONRPCMessage } from "@modelcontextprotocol/server";
-import { serveStdio, StdioServerTransport } from "@modelcontextprotocol/server/stdio";
+import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import { attempt } from "../../platform/log-file.ts";
@@ -21,6 +21,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { isSignal } from "../signals/crash-cause.ts";
 import type { TeamEnding } from "../team/team.ts";
 import { controlMethods, type FrontHello } from "../front/hello.ts";
+import { ConnectionTransport } from "./connection-transport.ts";
 import { withControl } from "./control-transport.ts";
 import { FileSaver } from "./file-saver.ts";
 import type { MachineWork } from "./machine-work.ts";
@@ -89,9 +90,7 @@ export class ServedChat {
       afterAnswer: (work) => void setImmediate(work),
       pause: (ms) => pause(ms),
     });
-    // The SDK's transport adds a listener for each unread answer.
-    connection.setMaxListeners(0);
-    const transport = withControl(new StdioServerTransport(connection, connection), {
+    const transport = withControl(new ConnectionTransport(connection), {
       // The host has paused it behind the front's greeting.
       onStart: () => connection.resume(),
       inTurn: (work) => machine.turns.take(this, work),

@@ -23,9 +23,10 @@ export const ownProgram = { version: "2.0.0", builtAt: 1_000 };
 /** A host that the test plays. */
 function aFakeHost(pid: number, isRestart: boolean, events: HostEvents) {
   const received: Message[] = [];
-  const state = { isHeld: false };
+  const state = { isHeld: false, unsent: 0 };
   const link: HostLink = {
     send: (line) => void received.push(JSON.parse(line) as Message),
+    unsentBytes: () => state.unsent,
     pause: () => void (state.isHeld = true),
     resume: () => void (state.isHeld = false),
   };
@@ -47,9 +48,18 @@ function aFakeHost(pid: number, isRestart: boolean, events: HostEvents) {
       events.onLine(JSON.stringify({ jsonrpc: "2.0", ...message }));
       return settled();
     },
+    sendLine: (line: string) => {
+      events.onLine(line);
+      return settled();
+    },
     answerPings: () => {
       for (const one of received)
         if (one["method"] === "shim/ping") events.onLine(JSON.stringify({ jsonrpc: "2.0", id: one["id"], result: {} }));
+    },
+    takeAll: () => {
+      state.unsent = 0;
+      events.onDrain();
+      return settled();
     },
     die: () => {
       events.onClose("closed");

@@ -1,3 +1,4 @@
+import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { aFrontRig, ownProgram, settled, type FrontRig } from "#harness/machine/front-rig.ts";
 
@@ -314,4 +315,167 @@ it("[PR11] the output of a host whose client reads no more is held back", async 
   rig.stdout.resume();
   await settled();
   expect(rig.hosts[0]?.isHeld).toBe(false);
+});
+
+const codes = (rig: FrontRig): unknown[] =>
+  rig.heard().flatMap(({ id, error }) => (error === undefined ? [] : [[id, (error as { code: number }).code]]));
+
+it.each([
+  ["text", "not JSON", -32_700],
+  ["half of a message", '{"jsonrpc":"2.0","id":5,"method":"pi', -32_700],
+  ["a message with other text behind it", '{"jsonrpc":"2.0","id":5,"method":"ping"} and', -32_700],
+  ["two messages, one of which is torn", '{"jsonrpc":"2.0","id":5,"method":"ping"}{"jsonrpc":"2.0","id":6', -32_700],
+  ["UTF-16", Buffer.from('{"jsonrpc":"2.0"}', "utf16le").toString("latin1"), -32_700],
+  ["a batch", '[{"jsonrpc":"2.0","id":5,"method":"ping"}]', -32_600],
+  ["an empty batch", "[]", -32_600],
+  ["a number", "5", -32_600],
+  ["null", "null", -32_600],
+])("[PR47] %s in a line is answered with an error without an id, and what follows is served", async (_, line, code) => {
+  const rig = await greeted();
+  const ping = { jsonrpc: "2.0", id: 7, method: "ping" };
+  await rig.say(`${line}\n`, ping);
+  expect(codes(rig)).toEqual([[null, code]]);
+  expect(rig.hosts[0]?.received()).toEqual([initialize, initialized, ping]);
+});
+
+it("[PR47] a byte order mark, NULs and blanks around a message are skipped, and blank lines are not answered", async () => {
+  const rig = aFrontRig();
+  await rig.hosts[0]?.greet();
+  await rig.say(`\u{FEFF}${JSON.stringify(initialize)}\r\n\r\n\0\0\n \n\0${JSON.stringify(initialized)}\0\n`);
+  expect([rig.hosts[0]?.received(), rig.heard()]).toEqual([[initialize, initialized], []]);
+});
+
+it("[PR47] messages without a line break between them are all served, with any text in them", async () => {
+  const rig = await greeted();
+  const messages = ["}{", '"}{"id":9}', "\\", "a\nb", "\u2028"].map((text, id) => ({
+    jsonrpc: "2.0",
+    id,
+    method: "m",
+    params: { text },
+  }));
+  await rig.say(`${messages.map((one) => JSON.stringify(one)).join("")}\n`);
+  await rig.say(`${messages.map((one) => JSON.stringify(one)).join(" \0\u{FEFF}")}\n`);
+  expect(rig.hosts[0]?.received().slice(2)).toEqual([...messages, ...messages]);
+  expect(codes(rig)).toEqual([]);
+});
+
+it("[PR47] Content-Length framing is answered once, with what MCP expects", async () => {
+  for (const [header, join] of [
+    ["Content-Length: 40\r\n\r\n", ""],
+    ["content-length:40\r\nContent-Type: application/vscode-jsonrpc; charset=utf-8\r\n\r\n", "\r\n"],
+  ] as const) {
+    const rig = aFrontRig();
+    await rig.hosts[0]?.greet();
+    for (let id = 0; id < 5; id++)
+      await rig.say(`${header}${JSON.stringify({ jsonrpc: "2.0", id, method: "ping" })}${join}`);
+    expect(codes(rig)).toEqual([[null, -32_700]]);
+    expect(JSON.stringify(rig.heard())).toContain("one JSON-RPC message a line");
+  }
+});
+
+it("[PR47] a line over 10 MiB is refused alone: its id gets the limit, other requests their answers, the host stays", async () => {
+  const rig = await greeted();
+  const open = { jsonrpc: "2.0", id: 4, method: "tools/list" };
+  const after = { jsonrpc: "2.0", id: 6, method: "tools/list" };
+  const long = { method: "tools/call", params: { name: "t", arguments: { id: 9, text: "x".repeat(12_000_000) } } };
+  await rig.say(open, { jsonrpc: "2.0", id: 5, ...long }, { ...long, jsonrpc: "2.0", id: "5b" }, after);
+  expect(codes(rig)).toEqual([
+    [5, -32_600],
+    ["5b", -32_600],
+  ]);
+  expect(JSON.stringify(rig.heard())).toContain("10 MiB (10485760 bytes)");
+  expect(rig.hosts[0]?.received().slice(2)).toEqual([open, after]);
+  await rig.hosts[0]?.answer({ id: 4, result: {} });
+  expect([rig.hosts.length, rig.ended, rig.heard().at(-1)?.["id"]]).toEqual([1, [], 4]);
+});
+
+/** Offers lines until the front has not taken one of them, for which the whole stream is waited. @returns how many it took */
+async function taken(rig: FrontRig, line: (n: number) => string, most: number): Promise<number> {
+  for (let n = 0; n < most; n++) {
+    if (rig.stdin.isPaused()) return n;
+    await rig.say(`${line(n)}\n`);
+  }
+  return most;
+}
+
+const pings = (n: number): string => JSON.stringify({ jsonrpc: "2.0", id: n + 1_000, method: "ping" });
+
+it("[PR48] a client that does not read is not read: of bad lines, of requests with an answer, of requests without one", async () => {
+  const rigs = [await greeted(), await greeted(), await greeted()] as const;
+  const [bad, answered, open] = rigs;
+  for (const rig of rigs) rig.stdout.pause();
+  expect(await taken(bad, () => "bad", 20_000)).toBeLessThan(10_000);
+  expect(bad.stdout.writableLength).toBeLessThan(2_000_000);
+  expect(await taken(open, pings, 20_000)).toBeLessThan(10_000);
+  const answers = taken(
+    answered,
+    (n) => {
+      void answered.hosts[0]?.answer({ id: n + 999, result: { text: "x".repeat(10_000) } });
+      return pings(n);
+    },
+    2_000,
+  );
+  expect(await answers).toBeLessThan(500);
+  bad.stdout.resume();
+  await settled();
+  expect([bad.stdin.isPaused(), open.stdin.isPaused()]).toEqual([false, true]);
+  for (let id = 1_000; open.stdin.isPaused(); id++) await open.hosts[0]?.answer({ id, result: {} });
+  expect(await taken(bad, () => "bad", 10)).toBe(10);
+});
+
+it("[PR48] while the host takes nothing the client is not read, and read on when it takes", async () => {
+  const rig = await greeted();
+  const [host] = rig.hosts;
+  if (host) host.unsent = 2_000_000;
+  expect(await taken(rig, pings, 10)).toBe(1);
+  await host?.takeAll();
+  expect(await taken(rig, pings, 10)).toBe(10);
+});
+
+it("[PR48] a host whose answers the client does not read is not taken for one that hangs", async () => {
+  const rig = await greeted();
+  rig.stdout.pause();
+  await rig.say({ jsonrpc: "2.0", id: 2, method: "tools/list" });
+  for (let n = 0; n < 20; n++)
+    await rig.hosts[0]?.answer({ method: "notifications/message", params: "x".repeat(10_000) });
+  for (let round = 0; round < 6; round++) await rig.pass(2_500);
+  expect([rig.hosts[0]?.isHeld, rig.ended]).toEqual([true, []]);
+  rig.stdout.resume();
+  await settled();
+  for (let round = 0; round < 3; round++) await rig.pass(2_500);
+  expect([rig.hosts[0]?.isHeld, rig.ended]).toEqual([false, [rig.hosts[0]?.host]]);
+});
+
+it("[PR47] what a host sends that is no message never reaches the client", async () => {
+  const rig = await greeted();
+  await rig.hosts[0]?.sendLine("not a message");
+  await rig.hosts[0]?.answer({ id: 0, result: {} });
+  expect(rig.heard().every(({ jsonrpc }) => jsonrpc === "2.0")).toBe(true);
+});
+
+it("[PR47] whatever lines come, all that is written is JSON-RPC, and a request behind them is served", async () => {
+  const odd = fc.oneof(
+    fc.string({ unit: "binary", maxLength: 40 }),
+    fc.jsonValue().map((value) => JSON.stringify(value)),
+    fc.constantFrom(
+      '{"id":1}{',
+      "Content-Length: 5",
+      "}{",
+      '"',
+      "\\",
+      "\u{FEFF}",
+      '{"method":5,"id":{}}',
+      '{"params":null,"method":"x","id":3}',
+    ),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(odd, { maxLength: 8 }), async (lines) => {
+      const rig = await greeted();
+      await rig.say(`${lines.join("\n")}\n`, { jsonrpc: "2.0", id: "last", method: "ping" });
+      expect(rig.hosts[0]?.received().at(-1)).toMatchObject({ id: "last" });
+      expect(rig.heard().every(({ jsonrpc }) => jsonrpc === "2.0")).toBe(true);
+      expect(rig.exits).toEqual([]);
+    }),
+    { numRuns: 200 },
+  );
 });

@@ -1,0 +1,92 @@
+import type { Duplex } from "node:stream";
+import { parseJSONRPCMessage, type JSONRPCMessage, type Transport } from "@modelcontextprotocol/server";
+import { asObject, parseJson } from "../../shared/json-fields.ts";
+import { messageOf } from "../../shared/error.ts";
+import { invalidRequest } from "../front/client-line.ts";
+import { eachLine, maxLineBytes, tooLongText } from "../front/lines.ts";
+
+/** A front whose client does not read what it has asked for is not read either. */
+const maxUnreadBytes = 256 * 1024;
+/** Messages that wait for their turn, each of which may have an answer of many kilobytes. */
+const maxUntaken = 8;
+/** JSON-RPC 2.0, section 5.1. */
+const internalError = -32_603;
+
+/** Messages between the host and one front. */
+export class ConnectionTransport implements Transport {
+  onclose?: NonNullable<Transport["onclose"]>;
+  onerror?: NonNullable<Transport["onerror"]>;
+  onmessage?: NonNullable<Transport["onmessage"]>;
+  readonly #connection: Duplex;
+  #untaken = 0;
+  #isClosed = false;
+
+  constructor(connection: Duplex) {
+    this.#connection = connection;
+  }
+
+  async start(): Promise<void> {
+    eachLine(this.#connection, {
+      onLine: (line) => this.#receive(line),
+      onLongLine: ({ id, isRequest }) => this.#refuse(isRequest ? id : null, `this line is refused: ${tooLongText}`),
+    });
+    for (const event of ["end", "close", "error"]) this.#connection.once(event, () => void this.close());
+    this.#connection.on("drain", () => this.#holdBack());
+  }
+
+  /** The turn of a message has come. */
+  taken(): void {
+    this.#untaken -= 1;
+    this.#holdBack();
+  }
+
+  async send(message: JSONRPCMessage): Promise<void> {
+    if (this.#isClosed) throw new Error("the connection is closed");
+    const line = `${JSON.stringify(message)}\n`;
+    const isTooLong = Buffer.byteLength(line) > maxLineBytes && "id" in message;
+    this.#write(isTooLong ? errorLine(message.id, internalError, `the answer is left out: ${tooLongText}`) : line);
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.onclose?.();
+  }
+
+  #receive(line: string): void {
+    if (this.#isClosed) return;
+    let message: JSONRPCMessage;
+    try {
+      message = parseJSONRPCMessage(parseJson(line));
+    } catch (error) {
+      this.onerror?.(new Error(messageOf(error)));
+      // With the id of a request only: a response has one of this side.
+      const { id, result, error: failure } = asObject(parseJson(line)) ?? {};
+      const isAsked = result === undefined && failure === undefined && ["string", "number"].includes(typeof id);
+      return this.#refuse(isAsked ? id : null, "this is JSON but no message of JSON-RPC 2.0 as MCP defines it");
+    }
+    this.#untaken += 1;
+    this.onmessage?.(message);
+    this.#holdBack();
+  }
+
+  #refuse(id: unknown, message: string): void {
+    if (!this.#isClosed) this.#write(errorLine(id, invalidRequest, message));
+  }
+
+  #write(line: string): void {
+    this.#connection.write(line);
+    this.#holdBack();
+  }
+
+  /** [PR48] */
+  #holdBack(): void {
+    const connection = this.#connection;
+    if (connection.writableLength > maxUnreadBytes || this.#untaken > maxUntaken) connection.pause();
+    else if (connection.isPaused()) connection.resume();
+  }
+}
+
+function errorLine(id: unknown, code: number, message: string): string {
+  return `${JSON.stringify({ jsonrpc: "2.0", id: id ?? null, error: { code, message } })}\n`;
+}
