@@ -5,7 +5,8 @@ import { expect, it } from "vitest";
 import { hookEvents } from "#src/contract/hook-input.ts";
 import { record, type McpConnection, type Message } from "#src/platform/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
-import { built, envOf, integrityOf, setting, startServer, storeOf } from "#harness/machine/mcp-process.ts";
+import { built, envOf, integrityOf, setting, spawnServer, startServer, storeOf } from "#harness/machine/mcp-process.ts";
+import { hostsOf } from "#harness/machine/process-tree.ts";
 import { outputOf, type Output } from "#harness/machine/programs.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 
@@ -180,6 +181,27 @@ it("[PR5] hostile bytes on stdin: the server answers the next request", { timeou
   expect(await server.ended).toEqual({ code: 0, signal: null });
   expect(server.errors).toBe("");
 });
+
+it(
+  "[PR47] a byte order mark is skipped, and a line of 64 MB is refused alone, by the host that was there",
+  { timeout },
+  async () => {
+    const paths = tempHome();
+    const server = spawnServer(paths);
+    server.write("\u{FEFF}");
+    await server.initialize("e2e");
+    const hosts = hostsOf(paths.home);
+    const long = server.request("tools/call", {
+      name: "shim_force_checkpoint",
+      arguments: { goal: "x".repeat(64_000_000) },
+    });
+    const next = server.request("ping");
+    await expect(long).rejects.toThrow("10 MiB (10485760 bytes)");
+    await expect(next).resolves.toEqual({});
+    expect([hosts.length, hostsOf(paths.home)]).toEqual([1, hosts]);
+    await expectWell(server, paths);
+  },
+);
 
 const fields =
   "session_id transcript_path cwd prompt prompt_id agent_id agent_type source model tool_name tool_use_id tool_input " +
