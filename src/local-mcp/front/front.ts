@@ -85,6 +85,7 @@ export class Front {
   #isHandedOver = false;
   #isOver = false;
   #isFramingReported = false;
+  #hasRefused = false;
 
   constructor(options: FrontOptions) {
     this.#options = options;
@@ -204,6 +205,9 @@ export class Front {
   }
 
   #refuse(id: string | number | null, error: { readonly code: number; readonly message: string }): void {
+    // Once: most clients show nothing of an error without an id, and some send thousands.
+    if (!this.#hasRefused) this.#options.log("warn", "a line of the client was refused", { reason: error.message });
+    this.#hasRefused = true;
     this.#sendToClient(JSON.stringify({ jsonrpc: "2.0", id, error }));
     this.#holdBack();
   }

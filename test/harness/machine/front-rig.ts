@@ -73,6 +73,7 @@ export function aFrontRig(keepEvent: (given: unknown) => Promise<object> = async
   const [stdin, stdout] = [new PassThrough(), new PassThrough()];
   const hosts: ReturnType<typeof aFakeHost>[] = [];
   const exits: number[] = [];
+  const logged: string[] = [];
   const ended: ProcessIdentity[] = [];
   let later: { readonly work: () => void; readonly ms: number }[] = [];
   let written = "";
@@ -93,7 +94,7 @@ export function aFrontRig(keepEvent: (given: unknown) => Promise<object> = async
     isClientAlive: () => state.isClientAlive,
     now: () => state.now,
     schedule: (work, ms) => void later.push({ work, ms }),
-    log: () => {},
+    log: (_, message) => void logged.push(message),
     exit: (code) => void exits.push(code),
   });
   front.start();
@@ -111,5 +112,5 @@ export function aFrontRig(keepEvent: (given: unknown) => Promise<object> = async
     await settled();
     return due.map((one) => one.ms);
   };
-  return Object.assign(state, { front, stdin, stdout, hosts, exits, ended, say, heard, pass });
+  return Object.assign(state, { front, stdin, stdout, hosts, exits, logged, ended, say, heard, pass });
 }

@@ -338,6 +338,12 @@ it.each([
   expect(rig.hosts[0]?.received()).toEqual([initialize, initialized, ping]);
 });
 
+it("[PR47] the log says once that lines were refused", async () => {
+  const rig = await greeted();
+  await rig.say("one\n", "two\n");
+  expect([rig.logged, codes(rig).length]).toEqual([["a line of the client was refused"], 2]);
+});
+
 it("[PR47] a byte order mark, NULs and blanks around a message are skipped, and blank lines are not answered", async () => {
   const rig = aFrontRig();
   await rig.hosts[0]?.greet();

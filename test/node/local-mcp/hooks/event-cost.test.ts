@@ -42,6 +42,16 @@ it("[HO79] an event within a turn is read in one transaction, recorded in anothe
   expect([before.length <= 24, after.length <= 34]).toEqual([true, true]);
 });
 
+it("[HO79] an event looks once whether others wait in the spool", () => {
+  const { runtime, claude } = aCountedChat();
+  claude.start();
+  const { spool } = runtime.paths;
+  let reads = 0;
+  Object.defineProperty(runtime.paths, "spool", { get: () => ((reads += 1), spool) });
+  claude.begin("Bash", { command: "ls" });
+  expect(reads).toBe(1);
+});
+
 it("[HO79] that a chat waits for its user is written when it begins and when it ends, not with each event", () => {
   const { claude, during } = aCountedChat();
   const turn = (): void => {
