@@ -139,6 +139,7 @@ export class Front {
     if (this.#host === null) return exit(0);
     // [SI47] The client lives while the host detaches its sessions, which no killed one does.
     this.#control(controlMethods.end, { reason });
+    this.#link?.resume();
     schedule(() => exit(1), maxEndMs);
   }
 
@@ -242,8 +243,11 @@ export class Front {
 
   /** A slow client must not fill this process's memory: the host's output waits. */
   #sendToClient(line: string): void {
-    const isTaken = this.#options.stdout.write(`${line}\n`);
-    if (!isTaken) this.#link?.pause();
+    const { stdout } = this.#options;
+    // The end of the host's connection is behind what it has written.
+    if (this.#isOver && stdout.writableNeedDrain) return;
+    const isTaken = stdout.write(`${line}\n`);
+    if (!isTaken && !this.#isOver) this.#link?.pause();
   }
 
   #onClose(reason: string): void {

@@ -288,6 +288,20 @@ it("[PR11] a host that does not detach the sessions in fifteen seconds is not wa
   expect(rig.exits).toEqual([1]);
 });
 
+it("[PR11] a front that ends does not wait for a client that no longer reads", async () => {
+  const rig = await greeted();
+  rig.stdout.pause();
+  const answer = { method: "notifications/message", params: "x".repeat(10_000) };
+  for (let n = 0; n < 20; n++) await rig.hosts[0]?.answer(answer);
+  expect(rig.hosts[0]?.isHeld).toBe(true);
+  rig.front.end("SIGTERM");
+  const before = rig.stdout.writableLength;
+  for (let n = 0; n < 20; n++) await rig.hosts[0]?.answer(answer);
+  expect([rig.hosts[0]?.isHeld, rig.stdout.writableLength]).toEqual([false, before]);
+  await rig.hosts[0]?.die();
+  expect(rig.exits).toEqual([0]);
+});
+
 it("[SI47] a signal that arrives with the end of stdin is the reason of the end", async () => {
   const rig = await greeted();
   rig.stdin.once("end", () => setImmediate(() => rig.front.end("SIGINT")));
