@@ -1,7 +1,14 @@
 import * as z from "zod/mini";
 
 /** Events of which the user can be notified. zod/mini: the hooks load it with the settings. */
-export const notifyEvents = ["chat_died", "task_dead", "message_waiting", "risk_critical", "usage_limit"] as const;
+export const notifyEvents = [
+  "chat_died",
+  "task_dead",
+  "message_waiting",
+  "risk_critical",
+  "usage_limit",
+  "conflict",
+] as const;
 export type NotifyEvent = (typeof notifyEvents)[number];
 
 export interface NotifySettings {

@@ -74,11 +74,11 @@ export const teamClaims = table("team_claims", {
 
 type SideChange = "changed" | "added" | "deleted";
 
-/** Conflicts of two living chats that are foreseen now; each has been news to both. */
+/** Conflicts of two living chats that are open now. */
 export const teamConflicts = table("team_conflicts", {
   seq: serial({ isReused: false }),
-  /** merge: of a file in two work trees; tree: both write this work tree; apart: not compared. */
-  kind: text<"merge" | "tree" | "apart">(),
+  /** merge: of a file in two work trees; file: in one; tree: both write it; apart: not compared. */
+  kind: text<"merge" | "file" | "tree" | "apart">(),
   session: text(),
   /** May be of another machine. */
   other: text(),

@@ -22,8 +22,11 @@ function ownParts({ savedMsAgo, risk, offered, continued }: ChatStatus): string[
   return offered.length + continued.length > 0 ? [] : ["not saved yet", ...riskParts];
 }
 
-function chatParts({ offered, continued, messages, waits, stuck }: ChatStatus): string[] {
+function chatParts({ offered, continued, conflicts, messages, waits, stuck }: ChatStatus): string[] {
+  const [conflict, ...more] = conflicts;
+  const others = more.length === 0 ? "" : ` (and ${more.length} more)`;
   return [
+    ...(conflict ? [`conflict in ${oneLine(conflict.path, 60)} with ${conflict.with}${others}`] : []),
     ...(offered.length > 0 ? [`can be continued: ${offered.join(", ")}`] : []),
     ...(continued.length > 0 ? [`continues ${continued.join(", ")}`] : []),
     ...(messages > 0 ? [pluralize(messages, "message")] : []),

@@ -156,24 +156,56 @@ function addConflicts(team: Command, cli: Cli): void {
   defineOperation(cli, team, "conflicts", {
     operation: "team.conflicts",
     view: ({ isOn, conflicts }, { io }) => {
-      const side =
-        (at: 0 | 1) =>
-        ({ kind, chats }: ForeseenConflict) => {
-          const { shortId, title, did, lines, root } = chats[at];
-          const what = kind === "apart" ? "" : lines === null ? `${did}, ` : `lines ${lines}, `;
-          return `${shortId} ${oneLine(title ?? "untitled", 30)}, ${what}${shortPath(root, io.env["HOME"] ?? "")}`;
-        };
-      const columns: Columns<ForeseenConflict> = {
-        FILE: ({ kind, path }) =>
-          kind === "merge" ? path : kind === "tree" ? "(both write one work tree)" : `(not compared: ${path})`,
-        CHAT: side(0),
-        OTHER: side(1),
-        SINCE: ({ ageMs }) => `${age(ageMs)} ago`,
-      };
-      const off = "Conflicts are not foreseen: `shim config set team.conflicts true`.\n";
-      return [cli.table(conflicts, columns, isOn ? "No conflict between chats is foreseen.\n" : off)];
+      if (!isOn) return "Conflicts are not foreseen: `shim config set team.conflicts true`.\n";
+      if (conflicts.length === 0) return "No conflict between chats is foreseen.\n";
+      const groups = Map.groupBy(conflicts, ({ kind, chats }) => [kind, ...chats.map(({ chat }) => chat)].join("\0"));
+      const home = io.env["HOME"] ?? "";
+      return [...groups.values()].flatMap((group, at) => (at === 0 ? [] : [""]).concat(conflictLines(group, home)));
     },
   });
+}
+
+/** [CF15] Conflicts of one kind between two chats, newest first. */
+function conflictLines(group: readonly ForeseenConflict[], home: string): string[] {
+  const [{ kind, chats }] = group as [ForeseenConflict];
+  const named = chats.map(({ shortId, title, client, root, savedAgeMs }) => {
+    const saved = savedAgeMs === null ? "" : `, as saved ${age(savedAgeMs)} ago`;
+    return `${shortId} "${oneLine(title ?? "untitled", 60)}" (${client}) in ${shortPath(root, home)}${saved}`;
+  });
+  const since = `(${age(Math.max(...group.map(({ ageMs }) => ageMs)))} ago)`;
+  const [one, other] = chats;
+  const file = (conflict: ForeseenConflict): string =>
+    `  ${conflict.path}${kind === "file" ? "" : `: ${conflict.chats.map(didText).join(", ")}`}`;
+  const lines: Record<ForeseenConflict["kind"], () => string[]> = {
+    merge: () => [
+      `Will not merge ${since}:`,
+      ...named.map((text) => `  ${text}`),
+      ...group.map(file),
+      `What to do: let one commit first and the other merge that, or ask one to wait: \`shim team send ${other.shortId} <text>\`.`,
+    ],
+    file: () => [
+      `Both have edited the same file, and it is not committed ${since}:`,
+      ...named.map((text) => `  ${text}`),
+      ...group.map(file),
+      `What to do: let one finish and commit before the other goes on, or ask one to wait: \`shim team send ${other.shortId} <text>\`.`,
+    ],
+    tree: () => [
+      `Both write one work tree, without reservations ${since}:`,
+      ...named.map((text, at) => `  ${text}: ${chats[at]?.edited.join(", ") || "no file known"}`),
+      `What to do: give one of them a work tree of its own, or let each reserve its files: \`shim team files reserve <path>\`.`,
+    ],
+    apart: () => [
+      `Not compared ${since}:`,
+      ...named.map((text) => `  ${text}`),
+      ...group.map(({ path }) => `  ${path}`),
+      `What to do: fetch that commit in ${shortPath(one.root, home)}.`,
+    ],
+  };
+  return lines[kind]();
+}
+
+function didText({ shortId, did, lines }: ForeseenConflict["chats"][number]): string {
+  return `${shortId} ${lines === null ? did : `${/^\d+$/.test(lines) ? "line" : "lines"} ${lines}`}`;
 }
 
 function addFiles(program: Command, cli: Cli): void {

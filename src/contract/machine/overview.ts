@@ -37,6 +37,8 @@ export const ChatStatus = z.object({
   /** [CL67] Titles of dead sessions that the chat was offered, and of those that it continues. */
   offered: z.array(z.string()),
   continued: z.array(z.string()),
+  /** [CF13] Files that another chat has changed too, with its title or short id. */
+  conflicts: z.array(z.object({ path: z.string(), with: z.string() })),
   /** Undelivered messages of other chats. */
   messages: count,
   /** Other living chats by state. */

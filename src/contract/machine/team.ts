@@ -22,21 +22,28 @@ const SideOfConflict = z.object({
   chat: z.string(),
   shortId: z.string(),
   title: z.string().nullable(),
+  /** Name and version, for people. */
+  client: z.string(),
   /** Root of its work tree, on another machine after the machine's name and a colon. */
   root: z.string(),
   did: z.enum(["changed", "added", "deleted"]),
   /** In its own version; null: the whole file. */
   lines: z.string().nullable(),
+  /** Files that it has edited there, newest first; only of kind `tree`. */
+  edited: z.array(z.string()),
+  /** When another machine saved its files; null: it is of this one. */
+  savedAgeMs: z.number().nullable(),
 });
 
 export const ForeseenConflict = z.object({
   /**
-   * merge: the same file in two work trees; tree: both chats write one work tree; apart: the files
-   * of a chat of another machine that are not compared.
+   * merge: the same file in two work trees; file: the same file in one work tree; tree: both chats
+   * write one work tree; apart: the files of a chat of another machine that are not compared.
    */
-  kind: z.enum(["merge", "tree", "apart"]),
+  kind: z.enum(["merge", "file", "tree", "apart"]),
   /** Relative to both work trees; of kind `tree` the work tree itself, of `apart` why. */
   path: z.string(),
+  /** Since when both have changed it. */
   ageMs: z.number(),
   chats: z.tuple([SideOfConflict, SideOfConflict]),
 });
@@ -60,7 +67,8 @@ export const teamOperations = {
     example: { all: true },
   }),
   "team.conflicts": machineOperation({
-    summary: "Conflicts of chats of this machine that are foreseen now, before anyone commits.",
+    summary:
+      "Conflicts of the living chats of this machine: files that two of them have changed, before anyone commits.",
     /** `isOn`: whether conflicts are foreseen at all. */
     output: z.object({ isOn: z.boolean(), conflicts: z.array(ForeseenConflict) }),
     effect: "read",

@@ -18,8 +18,12 @@ export function toAnswer(
   start: StartAnswer | null,
 ): HookAnswer {
   const { event, input } = incoming;
-  const { verdict, news } = recorded;
-  if (event === "Stop") return news === null ? {} : { decision: "block", reason: news.context };
+  const { verdict, news, conflict } = recorded;
+  if (event === "Stop")
+    return {
+      ...(conflict === null ? {} : { systemMessage: conflict }),
+      ...(news === null ? {} : { decision: "block", reason: news.context }),
+    };
   if (verdict.kind === "refused" || verdict.kind === "asked") return verdictAnswer(event, verdict);
   if (event === "PreModelSwitch") return modelSwitch(runtime, event, input);
   return toText(event, recorded, start ?? emptyStart, acceptedAnswer(runtime, recorded));
@@ -49,7 +53,7 @@ function acceptedAnswer(runtime: Runtime, { accepted, news }: RecordedEvent): St
 
 function toText(
   event: HookEvent,
-  { verdict, news, warning }: RecordedEvent,
+  { verdict, news, warning, conflict }: RecordedEvent,
   start: StartAnswer,
   accepted: StartAnswer,
 ): HookAnswer {
@@ -57,7 +61,7 @@ function toText(
   const { context: newsContext, line: newsLine } = news ?? emptyStart;
   const given = [start.context ?? newsContext ?? verdictText, accepted.context].filter((text) => text !== null);
   const context = given.join("\n\n");
-  const lines = [start.line, newsLine, accepted.line, warning ?? verdictText].filter((text) => text !== null);
+  const lines = [start.line, newsLine, accepted.line, conflict, warning ?? verdictText].filter((text) => text !== null);
   return {
     ...(lines.length > 0 ? { systemMessage: lines.join("\n") } : {}),
     ...(context ? { hookSpecificOutput: { hookEventName: event, additionalContext: context } } : {}),

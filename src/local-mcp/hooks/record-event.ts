@@ -33,6 +33,7 @@ import { clearPausedFolder, transcriptMark } from "../sessions/paused-session.ts
 import * as sessions from "../sessions/sessions.ts";
 import { isSlashCommand } from "../sessions/slash-command.ts";
 import { updateWaiting } from "../sessions/activity.ts";
+import { conflictLine } from "../team/conflict-news.ts";
 import { deliverAtPrompt, deliverAtStop, deliverAtTool, type Delivery } from "../team/deliver-news.ts";
 import { checkEdit, recordWarning, type EditVerdict } from "../team/file-guard.ts";
 import * as spending from "../usage/task-spending.ts";
@@ -59,6 +60,8 @@ export interface RecordedEvent {
   readonly trigger: Trigger | null;
   readonly started: StartedSession | null;
   readonly warning: string | null;
+  /** [CF13] For the user. */
+  readonly conflict: string | null;
   readonly verdict: EditVerdict;
   readonly news: Delivery | null;
   readonly accepted: Acceptance | null;
@@ -68,6 +71,7 @@ const nothing: Omit<RecordedEvent, "sessionId"> = {
   trigger: null,
   started: null,
   warning: null,
+  conflict: null,
   verdict: { kind: "free" },
   news: null,
   accepted: null,
@@ -103,12 +107,22 @@ export function recordEvent(
   // A start's brief fills what the client takes of a hook; one after a compaction has none.
   const isBriefed = missedStart !== null && missedStart.source !== "compact";
   const news = isNew && !isBriefed ? findNews(recording, accepted) : null;
+  const conflict = isNew ? userConflict(recording) : null;
   const trigger = recordReadings(recording);
   if (event === "SessionEnd") endSession(recording);
   const started = recordStart(recording) ?? missedStart;
   recordSessionSettings(recording);
   const warning = deadConnection ?? missedWarning(incoming, missedTools + missedBySubagents) ?? limit;
-  return { sessionId, trigger, started, warning, verdict, news, accepted };
+  return { sessionId, trigger, started, warning, conflict, verdict, news, accepted };
+}
+
+/** Events with which clients show the user a line. */
+const shownEvents: ReadonlySet<HookEvent> = new Set(["UserPromptSubmit", "PostToolUse", "PostToolUseFailure", "Stop"]);
+
+function userConflict({ sql, runtime, incoming, session }: Recording): string | null {
+  const { event, input, isLate = false } = incoming;
+  const isShown = shownEvents.has(event) && !isLate && input.agent_id === undefined && !isWithoutUser(runtime.env);
+  return isShown ? conflictLine(sql, runtime, session.id) : null;
 }
 
 /** [LI7] Shown at a failure by few clients, and so with the prompt after it too. */
@@ -417,11 +431,12 @@ function findNews(
   const { now, env, config } = runtime;
   const isChats = input.agent_id === undefined;
   if (isLate) return null;
+  const isToolEnd = (event === "PostToolUse" || event === "PostToolUseFailure") && isChats;
   const isRead = event === "UserPromptSubmit" || (event === "PostToolUse" && isChats);
   const missing = isRead ? giveBack(sql, now(), id) : null;
   if (missing !== null) return { context: missing, line: null };
   if (event === "UserPromptSubmit") return deliverAtPrompt(sql, runtime, id, accepted);
-  if (event === "PostToolUse" && isChats) return toDelivery(deliverAtTool(sql, now(), id));
+  if (isToolEnd) return toDelivery(deliverAtTool(sql, runtime, id));
   if (event !== "Stop" || input.stop_hook_active === true || !isChats || env["SHIM_TASK"]) return null;
   return toDelivery(deliverAtStop(sql, now(), id, config.team.maxContinuationsPerHour));
 }

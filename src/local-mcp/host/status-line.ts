@@ -25,6 +25,7 @@ import { StoreError } from "../../store/store-error.ts";
 import { countCost } from "../usage/ledger.ts";
 import { quotedTitle } from "../../shared/quoted-title.ts";
 import { silentSessions, waitingSessions } from "../sessions/activity.ts";
+import { conflictsOf } from "../team/open-conflicts.ts";
 import type { Handlers } from "./host.ts";
 
 const unknownStatus: ChatStatus = {
@@ -34,6 +35,7 @@ const unknownStatus: ChatStatus = {
   died: 0,
   offered: [],
   continued: [],
+  conflicts: [],
   messages: 0,
   waits: 0,
   stuck: 0,
@@ -142,7 +144,18 @@ function chatFacts(sql: Sql, runtime: Runtime, sessionId: string | null): Partia
   const others = countOthers(sql, runtime, sessionId);
   if (sessionId === null) return others;
   const messages = news.countUndelivered(sql, sessionId, "message");
-  return { ...givenTitles(sql, sessionId, now() - namedForMs), ...others, messages };
+  return {
+    ...givenTitles(sql, sessionId, now() - namedForMs),
+    ...others,
+    conflicts: shownConflicts(sql, runtime, sessionId),
+    messages,
+  };
+}
+
+function shownConflicts(sql: Sql, runtime: Runtime, session: string): ChatStatus["conflicts"] {
+  return conflictsOf(sql, runtime, session)
+    .filter(({ kind }) => kind === "merge" || kind === "file")
+    .map(({ path, chats: [, other] }) => ({ path, with: quotedTitle(other.title ?? other.shortId, 40) }));
 }
 
 function countOthers(sql: Sql, runtime: Runtime, except: string | null): Pick<ChatStatus, "waits" | "stuck"> {

@@ -9,13 +9,10 @@ import { localWorkspace, readEdgeConfig } from "../../coordinator-client/edge-co
 import type { Runtime } from "../../runtime/runtime.ts";
 import { oneLine } from "../../shared/format.ts";
 import { shortIds } from "../../contract/short-id.ts";
-import { teamConflicts } from "../../store/team-tables.ts";
-import type { Sql } from "../../shared/sql.ts";
-import { isAlive, readChatState } from "../recovery/session-state.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
-import * as remote from "../sync/remote-sessions.ts";
+import { readChatState } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { createNaming, folderOf } from "../team/chat-naming.ts";
+import { openConflicts } from "../team/open-conflicts.ts";
 import type { TeamView } from "../../contract/machine/overview.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { NeedsHostError, StoreError } from "../../store/store-error.ts";
@@ -33,10 +30,7 @@ export const teamHandlers = {
   async "team.conflicts"({ runtime: load }) {
     const runtime = await load();
     const { isEnabled, conflicts } = runtime.config.team;
-    return ok({
-      isOn: isEnabled && conflicts,
-      conflicts: readConflicts(runtime),
-    });
+    return ok({ isOn: isEnabled && conflicts, conflicts: readConflicts(runtime) });
   },
   async "team.find-chat"(context, { chat }) {
     const listed = await allChats(context);
@@ -45,33 +39,8 @@ export const teamHandlers = {
   },
 } satisfies Partial<Handlers>;
 
-/** [CF5] Lists those between living chats, newest first. */
 export function readConflicts(runtime: Runtime): ForeseenConflict[] {
   return runtime.store.read((sql) => openConflicts(sql, runtime), []);
-}
-
-const maxElsewhere = 200;
-
-export function openConflicts(sql: Sql, runtime: Runtime): ForeseenConflict[] {
-  const rows = teamConflicts.select(sql, "ORDER BY seq DESC LIMIT 200");
-  const elsewhere = rows.length === 0 ? [] : remote.listWithFiles(sql, maxElsewhere);
-  const nameLiving = (chat: string) => {
-    const own = sessions.get(sql, chat);
-    const other = elsewhere.find(({ session }) => session === chat);
-    if (own ? !isAlive(runtime, own) : !other) return null;
-    const title = own ? sessions.displayTitle(own) : (other?.content.title ?? null);
-    return { chat, shortId: shortSessionId(sql, chat), title };
-  };
-  return rows.flatMap((row) => {
-    const { kind, path, at, root, did, lines } = row;
-    const [one, two] = [row.session, row.other].map(nameLiving);
-    if (!one || !two) return [];
-    const chats: ForeseenConflict["chats"] = [
-      { ...one, root, did, lines },
-      { ...two, root: row.otherRoot, did: row.otherDid, lines: row.otherLines },
-    ];
-    return [{ kind, path, ageMs: runtime.now() - at, chats }];
-  });
 }
 
 async function allChats(

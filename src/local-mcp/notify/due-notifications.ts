@@ -5,12 +5,14 @@ import type { NotifyEvent } from "../../contract/notify.ts";
 import { mayBeAlive } from "../../platform/processes.ts";
 import { assess } from "../../policy/risk.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { age } from "../../shared/format.ts";
 import { quotedTitle } from "../../shared/quoted-title.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isOwnerGone } from "../recovery/deaths.ts";
 import { costText, limitLine, openLimitOf } from "../recovery/at-limit.ts";
 import { causeOf, findIncomplete } from "../recovery/detect.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
+import { openConflicts } from "../team/open-conflicts.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import type { InputOf } from "../../contract/operations.ts";
@@ -34,6 +36,7 @@ const maxChats = 20;
 type Readers = { readonly [Event in NotifyEvent]: (sql: Sql, runtime: Runtime) => UserNotification[] };
 
 const readers: Readers = {
+  conflict: findConflicts,
   chat_died: (sql, runtime) => [
     ...recordedDeaths(sql, runtime.now()),
     // Nobody records the death of a chat whose process cannot be seen before it is offered.
@@ -98,6 +101,17 @@ function deathOf(session: sessions.Session, at: number, cause: string): UserNoti
   const causeText = cause === "unknown" ? "" : ` (${cause.replaceAll("_", " ")})`;
   const text = `${quotedTitle(title)} died${causeText}`;
   return { event: "chat_died", key: `chat_died:${session.id}:${at}`, session: session.id, title, text };
+}
+
+/** [CF13] Only of files that are known to be changed by two chats. */
+function findConflicts(sql: Sql, runtime: Runtime): UserNotification[] {
+  const open = openConflicts(sql, runtime).filter(({ kind }) => kind === "merge" || kind === "file");
+  return open.slice(0, maxChats).map(({ seq, kind, path, ageMs, chats: [one, other] }) => {
+    const names = [one, other].map(({ title, shortId }) => quotedTitle(title ?? shortId));
+    const what = kind === "file" ? "have both edited it" : "have changed it in ways that do not merge";
+    const text = `conflict in ${path}: ${names.join(" and ")} ${what} (${age(ageMs)} ago). Let one finish and commit first`;
+    return { event: "conflict", key: `conflict:${seq}`, session: one.chat, title: one.title, text };
+  });
 }
 
 interface UnreadRow {

@@ -17,8 +17,6 @@ export interface NotifierOptions {
 }
 
 const pollEveryMs = 10_000;
-/** Longer than any reason to notify lasts. */
-const retentionMs = 90 * 86_400_000;
 
 /** [CL145] Off unless the settings name a channel. */
 export class Notifier {
@@ -50,10 +48,9 @@ export class Notifier {
     this.#checking = null;
   }
 
-  /** [CL180] For a process that ends: at once, and without a question to the coordinator. */
-  async checkLast(): Promise<void> {
-    await this.#checking;
-    await this.#notify(() => Promise.resolve([]));
+  /** [CL180] [CF13] At once, and without a question to the coordinator. */
+  async checkNow(): Promise<void> {
+    await Promise.all([this.#checking, this.#notify(() => Promise.resolve([]))]);
   }
 
   async #notify(deadTasks: () => Promise<readonly UserNotification[]>): Promise<void> {
@@ -88,7 +85,6 @@ export class Notifier {
     return store.write((sql) => {
       // Never pruned.
       const isFirst = record(sql, Number.MAX_SAFE_INTEGER, startKey);
-      sql.run("DELETE FROM sent_notifications WHERE at < ?", now() - retentionMs);
       const unsent = due.filter((notification) => record(sql, now(), keyOf(notification)));
       if (!isFirst || this.#hasBegunEmpty) return unsent;
       for (const death of comingDeaths(sql, runtime)) record(sql, now(), keyOf(death));

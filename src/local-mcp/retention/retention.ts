@@ -23,6 +23,8 @@ const crashAgeFactor = 12;
 
 /** [SI43] Usage is kept this many times longer than sessions. */
 const usageAgeFactor = 3;
+/** Longer than any reason to notify lasts. */
+const sentMs = 90 * 86_400_000;
 
 /** An incomplete session can still be recovered. The table must not be aliased. */
 const incompleteSql = `(sessions.endedAt IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed'))
@@ -45,6 +47,7 @@ export function prune(sql: Sql, now: number, retention: Config["retention"], lim
   // [ST48] Undelivered news stays as long as its session.
   pruneRows(sql, budget, "team_news", "seq", "deliveredAt < ?", now - retention.maxAgeMs);
   pruneRows(sql, budget, "crashes", "session, at", "at < ?", now - retention.maxAgeMs * crashAgeFactor);
+  pruneRows(sql, budget, "sent_notifications", "key", "at < ?", now - sentMs);
   const usageBefore = now - retention.maxAgeMs * usageAgeFactor;
   pruneRows(sql, budget, "usage_messages", "key", "at < ?", usageBefore);
   pruneRows(sql, budget, "usage_costs", "session, day, model, task, claim", "at < ?", usageBefore);

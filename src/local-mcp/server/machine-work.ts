@@ -30,6 +30,13 @@ const beginAfterMs = 250;
 const foreseeAfterMs = 1_500;
 /** Bounds the share of the time in which conflicts are foreseen. */
 const restFactor = 9;
+/** [CF14] The user is to learn of a conflict within five seconds. */
+const maxRestMs = 3_000;
+
+/** @returns when so much time has passed, or the signal came */
+export type Wait = (ms: number, signal: AbortSignal) => Promise<void>;
+
+const systemWait: Wait = (ms, signal) => pause(ms, undefined, { ref: false, signal }).catch(() => undefined);
 
 /** A process's work for its machine beside the chats: upkeep, notifications, sync. */
 export class MachineWork {
@@ -37,6 +44,7 @@ export class MachineWork {
   readonly turns = new Turns(setImmediate);
   readonly #runtime: Runtime;
   readonly #self: ProcessIdentity;
+  readonly #wait: Wait;
   readonly #chats = new Set<WorkingChat>();
   /** Programs that run for long beside the chats, such as a worker. */
   readonly #attendants = new Set<object>();
@@ -54,9 +62,10 @@ export class MachineWork {
   #foreseeing: Promise<void> | null = null;
   #isForeseenLate = false;
 
-  constructor(runtime: Runtime, self: ProcessIdentity) {
+  constructor(runtime: Runtime, self: ProcessIdentity, wait = systemWait) {
     this.#runtime = runtime;
     this.#self = self;
+    this.#wait = wait;
     this.#upkeep = new Upkeep(runtime);
     this.#notifier = new Notifier({
       runtime,
@@ -74,7 +83,7 @@ export class MachineWork {
   async #foresee(afterMs: number): Promise<void> {
     const { log, now } = this.#runtime;
     const { signal } = this.#stopped;
-    await pause(afterMs, undefined, { ref: false, signal }).catch(() => undefined);
+    await this.#wait(afterMs, signal);
     if (signal.aborted) return;
     this.#isForeseenLate = false;
     const at = now();
@@ -83,8 +92,9 @@ export class MachineWork {
       const { ConflictWatch } = await import("../team/conflict-watch.ts");
       this.#conflicts ??= new ConflictWatch(this.#runtime, () => this.#reader());
       await this.#conflicts.check(signal);
+      void this.#notifier.checkNow();
     });
-    const restMs = Math.max(foreseeAfterMs, restFactor * (now() - at));
+    const restMs = Math.min(maxRestMs, Math.max(foreseeAfterMs, restFactor * (now() - at)));
     this.#foreseeing = this.#isForeseenLate ? this.#foresee(restMs) : null;
   }
 
@@ -190,7 +200,7 @@ export class MachineWork {
   /** The user may learn of the death from no other process. */
   async clientGone(): Promise<void> {
     this.settleCoordinator();
-    await this.#notifier.checkLast();
+    await this.#notifier.checkNow();
   }
 
   /** [EM2] Frees what is held by chats whose process is gone, and does what is due. */

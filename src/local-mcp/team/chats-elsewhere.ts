@@ -9,7 +9,7 @@ import { localClock, toSession } from "../recovery/remote-session.ts";
 import { fetchFiles, fetchHeader } from "../sync/fetch-records.ts";
 import { findProject } from "../sync/find-project.ts";
 import * as remote from "../sync/remote-sessions.ts";
-import type { WorkingChat } from "./conflict-news.ts";
+import type { WorkingChat } from "./working-chats.ts";
 
 /** Link to the workspace; null: none. */
 export type OpenLink = () => Linked | null | Promise<Linked | null>;
@@ -46,7 +46,7 @@ export class ChatsElsewhere {
       if (!sent) return [];
       const at = localClock(row)(sent.at);
       const elsewhere = { machine, root: `${machine}:${content.project ?? ""}`, at };
-      const chat = { session: toSession(row), home: sent.bundle, edited: new Map<string, string>(), elsewhere };
+      const chat = { session: toSession(row), home: sent.bundle, edits: [], elsewhere };
       return [{ ...chat, row, bundle: sent.bundle }];
     });
   }

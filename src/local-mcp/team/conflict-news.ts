@@ -1,71 +1,106 @@
+import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { age } from "../../shared/format.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { sentNotifications } from "../../store/machine-tables.ts";
 import { digest, label, pathOf } from "../sessions/entries.ts";
 import type { BranchSwitch } from "../sessions/git-head.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
-import type { FileConflict } from "../../snapshots/merge-answer.ts";
-import { age } from "../../shared/format.ts";
-import type { Sql } from "../../shared/sql.ts";
 import { formatChat } from "./news-text.ts";
+import { conflictsOf, type NumberedConflict } from "./open-conflicts.ts";
+import type { WorkingChat } from "./working-chats.ts";
 
-/** A living chat, as far as its work may meet that of others. */
-export interface WorkingChat {
-  readonly session: sessions.Session;
-  /** Root of the work tree in which it was started. */
-  readonly home: string | null;
-  /** Its newest edit in each work tree, relative to the root. */
-  readonly edited: ReadonlyMap<string, string>;
-  /** Where it works, as people name it, and when it saved its files; null: on this machine. */
-  readonly elsewhere: { readonly machine: string; readonly root: string; readonly at: number } | null;
+type Reader = "model" | "user";
+
+/** Open conflicts that are new to this reader, by other chat; from now on they are known. */
+function unread(sql: Sql, runtime: Runtime, session: string, reader: Reader): NumberedConflict[][] {
+  const fresh = conflictsOf(sql, runtime, session).filter(({ seq, kind }) => {
+    if (kind === "apart") return false;
+    const key = digest(`conflict:${seq}:${session}:${reader}`);
+    return sentNotifications.insert(sql, { key, at: runtime.now() }, "ON CONFLICT DO NOTHING") > 0;
+  });
+  return [...Map.groupBy(fresh.toReversed(), pairOf).values()];
 }
 
-/**
- * Tells each of two chats that is of this machine of the other one.
- * @param text for the first (0) or the second (1)
- */
-export function tell(
-  sql: Sql,
-  at: number,
-  two: readonly [WorkingChat, WorkingChat],
-  text: (reader: 0 | 1, other: WorkingChat) => string,
-): void {
-  for (const reader of [0, 1] as const) {
-    if (two[reader].elsewhere !== null) continue;
-    const words = text(reader, two[reader === 0 ? 1 : 0]);
-    news.add(sql, at, two[reader].session.id, `conflict:${at}:${digest(words)}`, { kind: "conflict", text: words });
+function pairOf({ kind, chats: [own, other] }: NumberedConflict): string {
+  return [kind, other.chat, own.root].join("\0");
+}
+
+/** [CF6] Adds what the chat has to learn now to its news: nothing of it can be out of date. */
+export function addConflictNews(sql: Sql, runtime: Runtime, session: string): void {
+  for (const group of unread(sql, runtime, session, "model")) {
+    const [first] = group;
+    if (first)
+      news.add(sql, runtime.now(), session, `conflict:${first.seq}`, { kind: "conflict", text: toNews(group) });
   }
+}
+
+/** [CF13] @returns null when the user knows of all */
+export function conflictLine(sql: Sql, runtime: Runtime, session: string): string | null {
+  const lines = unread(sql, runtime, session, "user").map(toLine);
+  return lines.length === 0 ? null : withShimCommand(lines.join("\n"), () => shimCommand(runtime));
 }
 
 const maxFiles = 5;
 
-/** [CF6] */
-export function mergeNews(
-  sql: Sql,
-  { session, elsewhere }: WorkingChat,
-  conflicts: readonly FileConflict[],
-  reader: 0 | 1,
-  { now, where }: { readonly now: number; readonly where: readonly [string, string] },
-): string {
-  const files = conflicts.slice(0, maxFiles).map((one) => `${pathOf(one.path)}${how(one, reader)}`);
-  const more = conflicts.length > maxFiles ? ` and ${conflicts.length - maxFiles} more` : "";
-  const saved = elsewhere === null ? "" : `, as it saved its files ${age(now - elsewhere.at)} ago,`;
-  const there = `${pathOf(where[reader === 0 ? 1 : 0])}${saved}`;
-  return `your changes and those of ${nameOf(sql, session)} in ${there} will not merge by themselves: ${files.join(", ")}${more}. ${advice(session)}, or merge early.`;
+function toNews(group: readonly NumberedConflict[]): string {
+  const [
+    {
+      kind,
+      chats: [, other],
+    },
+  ] = group as [NumberedConflict];
+  const who = formatChat(other.title ?? other.client, other.shortId);
+  const apart = `${advice({ id: other.chat })}, or go on in a work tree of your own.`;
+  if (kind === "tree")
+    return `${who} edits files in the same work tree ${pathOf(other.root)} as this chat, without reservations (its newest edit: ${other.edited[0] ?? "not known"}). Each may overwrite or commit what the other wrote. ${apart}`;
+  if (kind === "file")
+    return `${who} has edited in ${pathOf(other.root)} what this chat has edited, too, and it is not committed: ${files(group, () => "")}. Each may overwrite or commit what the other wrote. ${apart}`;
+  const saved = other.savedAgeMs === null ? "" : `, as it saved its files ${age(other.savedAgeMs)} ago,`;
+  return `your changes and those of ${who} in ${pathOf(other.root)}${saved} will not merge by themselves: ${files(group, how)}. ${advice({ id: other.chat })}, or merge early.`;
 }
 
-function how({ did, lines }: FileConflict, reader: 0 | 1): string {
-  const [own, others] = reader === 0 ? did : [did[1], did[0]];
-  if (own === "added" && others === "added") return " (added by both)";
-  if (own === "deleted") return " (deleted here, changed there)";
-  if (others === "deleted") return " (changed here, deleted there)";
-  const range = lines[reader];
-  return range === null ? "" : ` (your ${/^\d+$/.test(range) ? "line" : "lines"} ${range})`;
+function files(group: readonly NumberedConflict[], note: (one: NumberedConflict) => string, max = maxFiles): string {
+  const named = group.slice(0, max).map((one) => `${one.path}${note(one)}`);
+  return named.join(", ") + (group.length > max ? ` and ${group.length - max} more` : "");
 }
 
-/** [CF7] */
-export function treeNews(sql: Sql, { session, edited }: WorkingChat, root: string): string {
-  const newest = pathOf(edited.get(root) ?? "");
-  return `${nameOf(sql, session)} edits files in the same work tree ${pathOf(root)} as this chat, without reservations (its newest edit: ${newest}). Each may overwrite or commit what the other wrote. ${advice(session)}, or go on in a work tree of your own.`;
+function how({ chats: [own, other] }: NumberedConflict): string {
+  if (own.did === "added" && other.did === "added") return " (added by both)";
+  if (own.did === "deleted") return " (deleted here, changed there)";
+  if (other.did === "deleted") return " (changed here, deleted there)";
+  return own.lines === null ? "" : ` (your ${/^\d+$/.test(own.lines) ? "line" : "lines"} ${own.lines})`;
+}
+
+const maxFilesInLine = 3;
+
+function toLine(group: readonly NumberedConflict[]): string {
+  const [
+    {
+      kind,
+      ageMs,
+      chats: [, other],
+    },
+  ] = group as [NumberedConflict];
+  const where = other.savedAgeMs === null ? "" : ` in ${pathOf(other.root)}`;
+  const name = formatChat(other.title ?? "untitled", other.shortId);
+  const who = `${name} of ${other.client}${where}`;
+  const since = `(${age(ageMs)} ago)`;
+  const changed = files(group, () => "", maxFilesInLine);
+  const more = "`shim team conflicts` shows both.";
+  if (kind === "tree")
+    return `SHIM: ${who} edits files in the same work tree as this chat ${since}; its newest: ${other.edited[0] ?? "not known"}. Each may overwrite what the other wrote: let one finish first, or give it a work tree of its own. ${more}`;
+  const what =
+    kind === "file"
+      ? `this chat and ${who} have both edited ${group.length === 1 ? "it" : "them"}`
+      : `the changes of this chat and of ${who} do not merge`;
+  const advised =
+    kind === "file"
+      ? "Let one finish and commit before the other goes on."
+      : "Let one commit, and the other merge that.";
+  return `SHIM: conflict in ${changed} ${since}: ${what}. ${advised} ${more}`;
 }
 
 /** [CF8] Tells each chat of a work tree once of a switch. @param by whose call ran meanwhile */
@@ -98,6 +133,6 @@ function nameOf(sql: Sql, session: sessions.Session): string {
   return formatChat(sessions.displayTitle(session) ?? session.client, shortSessionId(sql, session.id));
 }
 
-function advice({ id }: sessions.Session): string {
+function advice({ id }: Pick<sessions.Session, "id">): string {
   return `What may help: wait for it, ask it by shim_send to "${id}"`;
 }

@@ -1,20 +1,27 @@
-import { dirname, isAbsolute, relative } from "node:path";
 import { teamConflicts } from "../../store/team-tables.ts";
 import { untilAborted } from "../../coordinator-client/edge/platform.ts";
-import { realPath } from "../../platform/real-path.ts";
 import { runApart } from "../../runtime/run-apart.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { clearForeseen, foreseeConflicts, type MadeSide, type Side } from "../../snapshots/foresee-conflicts.ts";
 import type { FileConflict } from "../../snapshots/merge-answer.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { isAlive } from "../recovery/session-state.ts";
 import { pathOf } from "../sessions/entries.ts";
-import { branchSwitches, gitFolders, projectRoot, readHead } from "../sessions/git-head.ts";
-import { isSessionPaused } from "../sessions/paused-session.ts";
-import * as sessions from "../sessions/sessions.ts";
+import { branchSwitches, gitFolders, readHead } from "../sessions/git-head.ts";
 import { ChatsElsewhere, type ChatElsewhere, type OpenLink } from "./chats-elsewhere.ts";
-import { mergeNews, switchNews, tell, treeNews, type WorkingChat } from "./conflict-news.ts";
+import { switchNews } from "./conflict-news.ts";
 import * as reservationTable from "./reservation-table.ts";
+import { findSharedFiles, settleShared } from "./shared-files.ts";
+import {
+  chatsAtWork,
+  hasEditedIn,
+  hasWorkedSince,
+  livingChats,
+  pairsOf,
+  rootsOf,
+  type AtWork,
+  type Two,
+  type WorkingChat,
+} from "./working-chats.ts";
 
 /** A repository with several living chats. */
 interface Repository {
@@ -34,14 +41,6 @@ const maxSides = 12;
 /** Chats of other machines that are looked through for those of a project. */
 const maxElsewhere = 50;
 const timeoutMs = 20_000;
-/** Journal entries from before the host's start that are looked at. */
-const firstEntries = 200;
-const maxEdits = 100;
-
-/** SQL: whether a call may have changed files, by a shell as well. */
-const mayChange =
-  "kind IN ('tool_end', 'tool_error') AND coalesce(body ->> 'action', '') <> 'read' AND body ->> 'name' NOT IN ('Read', 'Grep', 'Glob', 'LS')";
-
 /** [CF4] Foresees conflicts of the living chats of this machine. One call at a time. */
 export class ConflictWatch {
   readonly #runtime: Runtime;
@@ -62,12 +61,15 @@ export class ConflictWatch {
   async check(signal: AbortSignal = new AbortController().signal): Promise<number> {
     const { store, config } = this.#runtime;
     if (!config.team.isEnabled || !config.team.conflicts) return 0;
-    const active = store.read((sql) => this.#findActive(sql), new Set<string>());
-    const elsewhere = this.#elsewhere.list(maxElsewhere);
     const seen = this.#seen;
+    const nothing = { active: new Set<string>(), seq: this.#seq };
+    const { active, seq } = store.read<AtWork>((sql) => chatsAtWork(sql, this.#seq), nothing);
+    this.#seq = seq;
+    const elsewhere = this.#elsewhere.list(maxElsewhere);
     const isFresh = ({ bundle }: ChatElsewhere): boolean => !seen.has(bundle);
     if (active.size + this.#made.size === 0 && !elsewhere.some(isFresh)) return 0;
     const chats = store.read((sql) => livingChats(sql, this.#runtime), []);
+    if (active.size > 0) await this.#shareFiles(chats, signal);
     const isLinked = chats.length > 0 && elsewhere.length > 0 && (await this.#elsewhere.connect());
     if (isLinked) this.#seen = new Set(elsewhere.map(({ bundle }) => bundle));
     const all = await this.#groupByRepository(chats, isLinked ? elsewhere : []);
@@ -85,13 +87,11 @@ export class ConflictWatch {
     return merged.length;
   }
 
-  /** Chats that may have changed files since the last call. */
-  #findActive(sql: Sql): Set<string> {
-    const last = sql.all<{ last: number | null }>("SELECT max(seq) AS last FROM journal")[0]?.last ?? 0;
-    const since = this.#seq ?? last - firstEntries;
-    this.#seq = last;
-    const query = `SELECT DISTINCT session FROM journal WHERE seq > ? AND seq <= ? AND ${mayChange}`;
-    return new Set(sql.all<{ session: string }>(query, since, last).map(({ session }) => session));
+  async #shareFiles(chats: readonly WorkingChat[], signal: AbortSignal): Promise<void> {
+    const { store, log } = this.#runtime;
+    const shared = await findSharedFiles(this.#runtime, chats, signal);
+    if (typeof shared === "string") log("warn", "files that chats share could not be compared", { problem: shared });
+    else store.write((sql) => settleShared(sql, shared));
   }
 
   async #groupByRepository(chats: readonly WorkingChat[], elsewhere: readonly ChatElsewhere[]): Promise<Repository[]> {
@@ -163,45 +163,15 @@ export class ConflictWatch {
   /** A work tree, which is the same if neither a commit nor a call of its chats followed. */
   #sideOf(sql: Sql, root: string, chats: readonly WorkingChat[]): Side {
     const { side: last = null, at = 0 } = this.#made.get(root) ?? {};
-    const newest = `SELECT at FROM journal WHERE session = ? AND ${mayChange} ORDER BY seq DESC LIMIT 1`;
-    const isBehind = chats
-      .filter((chat) => chat.home === root || chat.edited.has(root))
-      .some(({ session }) => (sql.all<{ at: number }>(newest, session.id)[0]?.at ?? 0) >= at);
+    const isBehind = chats.filter((chat) => isIn(chat, root)).some((chat) => hasWorkedSince(sql, chat, at));
     return { name: root, last, isSame: !isBehind && last?.tree.head === readHead(root)?.commit };
   }
 }
 
-function livingChats(sql: Sql, runtime: Runtime): WorkingChat[] {
-  const roots = new Map<string, string | null>();
-  const rootOf = (folder: string): string | null => {
-    if (!roots.has(folder)) roots.set(folder, projectRoot(realPath(folder)));
-    return roots.get(folder) ?? null;
-  };
-  const living = [...sessions.listOpen(sql)].filter(
-    (one) => isAlive(runtime, one) && !isSessionPaused(sql, runtime.now(), one),
-  );
-  return living.map((session) => {
-    const edits = sql.all<{ path: string }>(
-      `SELECT body ->> 'path' AS path FROM journal WHERE session = ? AND kind = 'tool_end'
-         AND body ->> 'action' IN ('edited', 'created', 'deleted') ORDER BY seq DESC LIMIT ${maxEdits}`,
-      session.id,
-    );
-    const edited = new Map<string, string>();
-    for (const { path } of edits) {
-      const root = isAbsolute(path) ? rootOf(dirname(path)) : null;
-      if (root !== null && !edited.has(root)) edited.set(root, relative(root, realPath(path)));
-    }
-    const home = session.project === null ? null : rootOf(session.project);
-    return { session, home, edited, elsewhere: null };
-  });
+/** Whether it was started in the work tree, or has edited files there. */
+function isIn(chat: WorkingChat, root: string): boolean {
+  return chat.home === root || hasEditedIn(chat, root);
 }
-
-/** Work trees of its edits, and where it has edited nothing yet the one in which it was started. */
-function rootsOf({ home, edited }: WorkingChat): string[] {
-  return edited.size > 0 || home === null ? [...edited.keys()] : [home];
-}
-
-type Two = readonly [WorkingChat, WorkingChat];
 
 /** Each two chats of two work trees, once. */
 function meetings(chats: readonly WorkingChat[], [root, otherRoot]: readonly [string, string]): Two[] {
@@ -216,7 +186,7 @@ function meetings(chats: readonly WorkingChat[], [root, otherRoot]: readonly [st
   );
 }
 
-/** [CF5] Stores what is foreseen now; files that were not before are news to both chats. */
+/** [CF5] Stores what is foreseen now. */
 function settle(
   sql: Sql,
   now: number,
@@ -229,7 +199,6 @@ function settle(
   const pair = { kind: "merge", session, other, root, otherRoot } as const;
   const where = "WHERE kind = 'merge' AND session = ? AND other = ? AND root = ? AND otherRoot = ?";
   const open = teamConflicts.select(sql, where, session, other, root, otherRoot);
-  const fresh: FileConflict[] = [];
   for (const one of conflicts) {
     const path = pathOf(one.path);
     const [lines, otherLines] = one.lines;
@@ -237,15 +206,12 @@ function settle(
     if (row === undefined) {
       const [did, otherDid] = one.did;
       teamConflicts.insert(sql, { ...pair, path, did, otherDid, lines, otherLines, at: now });
-      fresh.push(one);
     } else if (row.lines !== lines || row.otherLines !== otherLines) {
       teamConflicts.update(sql, { seq: row.seq }, { lines, otherLines });
     }
   }
   const paths = new Set(conflicts.map(({ path }) => pathOf(path)));
   for (const { seq, path } of open) if (!paths.has(path)) teamConflicts.delete(sql, { seq });
-  if (fresh.length > 0)
-    tell(sql, now, two, (reader, other) => mergeNews(sql, other, fresh, reader, { now, where: [root, otherRoot] }));
 }
 
 /** Shows that files of another machine cannot be compared. @param why null: they can */
@@ -279,16 +245,12 @@ function closeEnded(sql: Sql, chats: readonly WorkingChat[]): void {
 function meetInTrees(sql: Sql, runtime: Runtime, { chats }: Repository): void {
   const roots = new Set(chats.flatMap((chat) => [...rootsOf(chat), ...(chat.home === null ? [] : [chat.home])]));
   for (const root of roots) {
-    const present = chats.filter((chat) => chat.home === root || chat.edited.has(root));
+    const present = chats.filter((chat) => isIn(chat, root));
     if (present.length < 2) continue;
-    for (const two of pairsOf(present.filter(({ edited }) => edited.has(root))))
+    for (const two of pairsOf(present.filter((chat) => hasEditedIn(chat, root))))
       shareTree(sql, runtime.now(), root, two);
     noteSwitches(sql, runtime, root, present);
   }
-}
-
-function pairsOf(chats: readonly WorkingChat[]): Two[] {
-  return chats.flatMap((chat, at) => chats.slice(at + 1).map((other): Two => [chat, other]));
 }
 
 function shareTree(sql: Sql, at: number, root: string, two: Two): void {
@@ -298,7 +260,6 @@ function shareTree(sql: Sql, at: number, root: string, two: Two): void {
   if (teamConflicts.has(sql, pair) || holders.has(session) || holders.has(other)) return;
   const row = { ...pair, otherRoot: root, path: pathOf(root), did: "changed", otherDid: "changed", at } as const;
   teamConflicts.insert(sql, row);
-  tell(sql, at, two, (_, other) => treeNews(sql, other, root));
 }
 
 /** Switches that are older are no news any more. */

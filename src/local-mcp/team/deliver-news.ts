@@ -5,6 +5,7 @@ import type { Acceptance } from "../recovery/accept-offer.ts";
 import { renderBrief, storedLine, toDelivered } from "../recovery/offers.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { addConflictNews } from "./conflict-news.ts";
 import { newsText } from "./news-text.ts";
 import { markDelivered, undelivered, undeliveredOf, type News, type NewsRow } from "../sessions/news.ts";
 
@@ -38,15 +39,17 @@ export function deliverAtPrompt(
   session: string,
   accepted: Acceptance | null,
 ): Delivery | null {
+  addConflictNews(sql, runtime, session);
   const rows = undelivered(sql, session, maxDelivery.items, { except });
   const context = deliver(sql, runtime.now(), session, rows, "SHIM: news from this chat's team.");
   return context === null ? deliverOffer(sql, runtime, session, accepted) : { context, line: null };
 }
 
 /** [CF6] Between two tools of a long turn a chat hears of conflicts alone. */
-export function deliverAtTool(sql: Sql, now: number, session: string): string | null {
+export function deliverAtTool(sql: Sql, runtime: Runtime, session: string): string | null {
+  addConflictNews(sql, runtime, session);
   const rows = undeliveredOf(sql, session, "conflict", maxDelivery.items);
-  return deliver(sql, now, session, rows, "SHIM: other chats work on the same files.");
+  return deliver(sql, runtime.now(), session, rows, "SHIM: other chats work on the same files.");
 }
 
 /** [HO17] [HO78] News that the chat continues for come first. Returns null to let the chat stop. */
@@ -153,11 +156,12 @@ const maxChars = 20_000;
 
 /** The oldest news that a chat has not had, which count as delivered. */
 export function takeNews(
-  { store, now }: Runtime,
+  runtime: Runtime,
   session: string,
 ): { readonly rows: readonly NewsRow[]; readonly isMore: boolean } {
-  const at = now();
-  return store.write((sql) => {
+  const at = runtime.now();
+  return runtime.store.write((sql) => {
+    addConflictNews(sql, runtime, session);
     const waiting = undelivered(sql, session, maxNews + 1).map((row) =>
       Object.assign(row, { news: toDelivered(row.news, at) }),
     );

@@ -39,7 +39,12 @@ function Groups({ fleet, at }: { fleet: Fleet; at: number }): JSX.Element {
 }
 
 function Conflict({ one: { kind, path, chats } }: { one: ForeseenConflict }): JSX.Element {
-  const texts = { merge: "A conflict is foreseen in", tree: "Two chats write the work tree", apart: "Not compared:" };
+  const texts = {
+    merge: "A conflict is foreseen in",
+    file: "Two chats have edited",
+    tree: "Two chats write the work tree",
+    apart: "Not compared:",
+  };
   const sides = chats.map(({ chat, title, did, lines }) => (
     <>
       <a href={linkTo("chat", chat)}>{plain(title ?? "untitled")}</a>

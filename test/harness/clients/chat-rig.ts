@@ -6,11 +6,12 @@ import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { readContent, type SessionContent } from "#src/local-mcp/sessions/session-content.ts";
 import { runningHost } from "#src/local-mcp/host/machine-host.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
-import { listNewest, undelivered, type NewsRow } from "#src/local-mcp/sessions/news.ts";
+import { undelivered, type NewsRow } from "#src/local-mcp/sessions/news.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import * as spool from "#src/store/spool.ts";
 import { Store } from "#src/store/store.ts";
+import { teamConflicts } from "#src/store/team-tables.ts";
 import { commandOf, readOrNull, untilFound, type Child } from "#harness/claude/claude-code.ts";
 import { makeRepository } from "#harness/machine/git-project.ts";
 import { killEvery, killHosts } from "#harness/machine/process-tree.ts";
@@ -128,10 +129,10 @@ export class ChatRig {
     return this.#store.read((sql) => undelivered(sql, id, 100), []);
   }
 
-  /** Whether a conflict was foreseen for each of so many chats; one may have heard of it already. */
+  /** Whether a conflict is open between so many chats. */
   hasConflicts(chats: number): boolean {
-    const rows = this.#store.read((sql) => listNewest(sql, 1_000), []);
-    return new Set(rows.flatMap(({ news, session }) => (news.kind === "conflict" ? [session] : []))).size === chats;
+    const rows = this.#store.read((sql) => teamConflicts.select(sql, ""), []);
+    return new Set(rows.flatMap(({ session, other }) => [session, other])).size === chats;
   }
 
   async #leave(): Promise<void> {

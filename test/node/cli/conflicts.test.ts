@@ -1,4 +1,6 @@
+import { join } from "node:path";
 import { expect, it } from "vitest";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as devices from "#src/local-mcp/sync/device.ts";
 import { remoteSessions } from "#src/store/sync-tables.ts";
 import { teamConflicts } from "#src/store/team-tables.ts";
@@ -34,7 +36,14 @@ it("[CF5] `shim team conflicts` shows what is open between living chats", async 
   expect(await aCliHome().shim("team conflicts")).toMatchObject(printed("No conflict between chats is foreseen.\n"));
   const home = withConflict();
   expect(await home.shim("team conflicts")).toMatchObject(
-    printed(/src\/a.ts +aaaa1111 work of aaaa, lines 7-9, \S+ +bbbb2222 work of bbbb, deleted, /),
+    printed(
+      `Will not merge (0 s ago):
+  aaaa1111 "work of aaaa" (Claude Code) in ~/project
+  bbbb2222 "work of bbbb" (Claude Code) in ~/other
+  src/a.ts: aaaa1111 lines 7-9, bbbb2222 deleted
+What to do: let one commit first and the other merge that, or ask one to wait: \`shim team send bbbb2222 <text>\`.
+`,
+    ),
   );
   expect(await home.json("team conflicts")).toMatchObject({
     isOn: true,
@@ -65,7 +74,13 @@ it("[CF11] `shim team conflicts` names the other machine, and why its files are 
   const home = withConflict();
   const other = "cccc3333-0000-4000-8000-000000000003";
   const from = { workspace: "team", session: other, device: "dev_2", machine: "laptop", project: "app", at: home.now };
-  const content = { title: "write the lexer", files: { sent: { bundle: "files_1" } } };
+  const content = {
+    title: "write the lexer",
+    client: "codex",
+    clientVersion: null,
+    sealedAt: home.now,
+    files: { sent: { bundle: "files_1", at: home.now - 60_000 } },
+  };
   const trees = { root: home.project, otherRoot: "laptop:/app", did: "changed", otherDid: "changed" } as const;
   const apart = { kind: "apart", session: one, other, path: "commit abc is not here", ...trees, at: home.now } as const;
   home.runtime.store.write((sql) => {
@@ -73,9 +88,36 @@ it("[CF11] `shim team conflicts` names the other machine, and why its files are 
     remoteSessions.put(sql, { ...from, isEnded: false, taken: null, content });
     teamConflicts.insert(sql, apart);
   });
-  const line =
-    /\(not compared: commit abc is not here\) +aaaa1111 work of aaaa, \S+ +cccc3333 write the lexer, laptop:\/app/;
-  expect(await home.shim("team conflicts")).toMatchObject(printed(line));
+  const { out } = await home.shim("team conflicts");
+  expect(out).toMatch(
+    /Not compared \(0 s ago\):\n {2}aaaa1111 "work of aaaa" .*\n {2}cccc3333 "write the lexer" \(Codex\) in laptop:\/app, as saved 60 s ago\n {2}commit abc is not here\nWhat to do: fetch that commit in /,
+  );
   home.runtime.store.write((sql) => remoteSessions.update(sql, { session: other }, { isEnded: true }));
   expect((await home.json("team conflicts"))["conflicts"]).toHaveLength(1);
+});
+
+it("[CF15] two chats stand there once with all their files, and with those that each edits in a shared work tree", async () => {
+  const home = withConflict();
+  const both = { session: one, other: two, root: home.project, otherRoot: home.project } as const;
+  const did = { did: "changed", otherDid: "changed" } as const;
+  home.runtime.store.write((sql) => {
+    teamConflicts.insert(sql, { kind: "file", ...both, path: "src/b.ts", ...did, at: home.now - 60_000 });
+    teamConflicts.insert(sql, { kind: "file", ...both, path: "src/c.ts", ...did, at: home.now });
+  });
+  expect((await home.shim("team conflicts")).out).toContain(`(60 s ago):
+  aaaa1111 "work of aaaa" (Claude Code) in ~/project
+  bbbb2222 "work of bbbb" (Claude Code) in ~/project
+  src/c.ts
+  src/b.ts
+What to do: let one finish and commit before the other goes on`);
+  home.runtime.store.write((sql) => {
+    teamConflicts.delete(sql, { kind: "file" });
+    teamConflicts.insert(sql, { kind: "tree", ...both, path: home.project, ...did, at: home.now });
+    const end = { kind: "tool_end", id: "t1", name: "Edit", input: "", action: "edited" } as const;
+    journal.append(sql, one, home.now, "end:t1", { ...end, path: join(home.project, "src/d.ts") });
+  });
+  expect((await home.shim("team conflicts")).out).toContain(`Both write one work tree, without reservations (0 s ago):
+  aaaa1111 "work of aaaa" (Claude Code) in ~/project: src/d.ts
+  bbbb2222 "work of bbbb" (Claude Code) in ~/project: no file known
+What to do: `);
 });

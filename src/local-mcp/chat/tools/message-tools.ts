@@ -48,8 +48,7 @@ export const chats = teamTool<"shim_chats">(async ({ chat: { runtime }, member, 
         ...listed.map(formatChat),
         ...leaders.map(({ name, chat }) => `${chat} leads ${name}`),
         ...conflicts.map(
-          ({ kind, path, chats }) =>
-            `${kind === "apart" ? "not compared:" : "a conflict is foreseen in"} ${path}: ${chats.map(sideText).join(", ")}`,
+          ({ kind, path, chats }) => `${conflictWords[kind]} ${path}: ${chats.map(sideText).join(", ")}`,
         ),
       ].join("\n"),
     },
@@ -62,6 +61,13 @@ export const chats = teamTool<"shim_chats">(async ({ chat: { runtime }, member, 
     },
   });
 });
+
+const conflictWords: Record<ForeseenConflict["kind"], string> = {
+  merge: "a conflict is foreseen in",
+  file: "two chats have edited",
+  tree: "two chats write the work tree",
+  apart: "not compared:",
+};
 
 function sideText({ chat, did, lines }: ForeseenConflict["chats"][number]): string {
   return `${chat} ${lines === null ? did : `lines ${lines}`}`;

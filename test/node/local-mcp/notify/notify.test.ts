@@ -80,10 +80,10 @@ it("[CL180] the last look of a process that ends does not wait for the time of t
   const receiver = await aReceiver();
   const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
   const notifier = new Notifier({ runtime, deadTasks: () => Promise.reject(new Error("asked at the end")) });
-  await notifier.checkLast();
+  await notifier.checkNow();
   die(runtime);
   recordDeaths(runtime, () => true);
-  await Promise.all([notifier.checkLast(), notifier.checkLast()]);
+  await Promise.all([notifier.checkNow(), notifier.checkNow()]);
   expect(receiver.bodies).toMatchObject([{ event: "chat_died" }]);
   expect(runtime.logged).toEqual([]);
 });

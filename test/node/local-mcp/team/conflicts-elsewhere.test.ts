@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readConflicts } from "#src/local-mcp/host/team-handlers.ts";
 import * as news from "#src/local-mcp/sessions/news.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { ConflictWatch } from "#src/local-mcp/team/conflict-watch.ts";
+import { takeNews } from "#src/local-mcp/team/deliver-news.ts";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { commitAll, git, write } from "#harness/machine/git-project.ts";
 import { save, twoMachines, type Two } from "#harness/sync/file-sync.ts";
@@ -30,6 +32,7 @@ async function sync({ one, two }: Two): Promise<void> {
 }
 
 function told({ runtime }: SyncMachine): string[] {
+  for (const { id } of runtime.store.read((sql) => [...sessions.listOpen(sql)], [])) takeNews(runtime, id);
   const all = runtime.store.read((sql) => news.listNewest(sql, 100), []);
   return all.flatMap(({ news: row }) => (row.kind === "conflict" ? row.text : [])).toReversed();
 }
@@ -72,7 +75,7 @@ it("[CF10] files that did not come are fetched later, and once; a conflict close
   expect(told(two)).toEqual([]);
   both.world.weather = () => "good";
   await watch.check();
-  expect(readConflicts(two.runtime)).toHaveLength(1);
+  expect([readConflicts(two.runtime).length, told(two).length]).toEqual([1, 1]);
   const before = asked(both, two).length;
   two.runtime.store.write(() => undefined);
   expect(await watch.check()).toBe(0);
