@@ -1,6 +1,7 @@
 import { styleText } from "node:util";
 import { visible, visibleJson } from "../shared/visible-text.ts";
 import type { Io } from "./io.ts";
+import { cutPathToWidth, cutToWidth, padToWidth, textWidth } from "./text-width.ts";
 
 /** Titles, prompts and errors come from chats, so they may hold anything. */
 
@@ -41,17 +42,43 @@ export function safeJsonLine(data: unknown): string {
   return visibleJson(JSON.stringify(data));
 }
 
+/** [CL240] What gives way where a table is too wide, in this order, and down to how many columns. */
+const shrinking: readonly (readonly [heading: string, least: number, cut: typeof cutToWidth])[] = [
+  ["PROJECT", 12, cutPathToWidth],
+  ["PROJECT THERE", 13, cutPathToWidth],
+  ["DETAIL", 16, cutToWidth],
+  ["TITLE", 24, cutToWidth],
+];
+const leastOf = new Map(shrinking.map(([heading, least]) => [heading, least]));
+/** Columns that are left out where that is not enough, in this order. */
+const spared = ["CHECKPOINTS", "SAVED", "CAN", "SEEN", "CLIENT", "PROJECT THERE", "PROJECT", "DETAIL"];
+const gap = 2;
+
+/** @param rows the first has the headings */
 export function table(rows: readonly (readonly string[])[], width: number): string {
-  const widths: number[] = [];
-  for (const row of rows) row.forEach((cell, at) => (widths[at] = Math.max(widths[at] ?? 0, cell.length)));
-  const lines = rows.map((row) =>
-    row
-      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
-      .join("  ")
+  let columns = (rows[0] ?? []).map((heading, at) => {
+    const cells = rows.map((row) => safeText(row[at] ?? ""));
+    return { heading, cells, width: Math.max(...cells.map(textWidth)) };
+  });
+  const excess = (widthOf: (column: (typeof columns)[number]) => number): number =>
+    columns.reduce((sum, one) => sum + widthOf(one) + gap, -gap) - width;
+  for (const heading of spared)
+    if (excess((one) => Math.min(one.width, leastOf.get(one.heading) ?? one.width)) > 0)
+      columns = columns.filter((one) => one.heading !== heading);
+  for (const [heading, least, cut] of shrinking) {
+    const column = columns.find((one) => one.heading === heading);
+    const tooMuch = excess((one) => one.width);
+    if (!column || tooMuch <= 0 || column.width <= least) continue;
+    column.width = Math.max(least, column.width - tooMuch);
+    column.cells = column.cells.map((cell) => cut(cell, column.width));
+  }
+  const lines = rows.map((_, at) =>
+    columns
+      .map(({ cells, width: columnWidth }) => padToWidth(cells[at] ?? "", columnWidth))
+      .join(" ".repeat(gap))
       .trimEnd(),
   );
-  const fitting = lines.map((line) => (line.length <= width ? line : `${line.slice(0, Math.max(0, width - 3))}...`));
-  return fitting.map((line) => `${line}\n`).join("");
+  return lines.map((line) => `${cutToWidth(line, width)}\n`).join("");
 }
 
 /** Lines of a diff that a question shows; `--diff` prints all. */

@@ -9,10 +9,12 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
+import { visible } from "../../shared/visible-text.ts";
 import { type CliResult, fromHost, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
 import { type Paint, shortPath } from "../screen-text.ts";
+import { cutPathToWidth, cutToWidth, shownWidth, textWidth, wrapLine } from "../text-width.ts";
 import { localTime } from "../times.ts";
 
 const UpInput = z.strictObject({
@@ -106,7 +108,7 @@ const sequences = {
   clearBelow: "\u001b[J",
 };
 
-/** [CL132] Overwrites the old picture line by line, so nothing flickers; cut to the window. */
+/** [CL132] Overwrites the old picture line by line, so nothing flickers. */
 async function redraw(cli: Cli, stop: AbortSignal): Promise<void> {
   cli.io.stdout(`${sequences.hideCursor}\u001b[2J`);
   try {
@@ -114,9 +116,8 @@ async function redraw(cli: Cli, stop: AbortSignal): Promise<void> {
       const { columns, rows } = cli.io.size();
       const all = typeof overview === "string" ? [overview] : overviewLines(overview, styleOf(cli));
       const hint = cli.paint("dim", "Ctrl-C ends this view; nothing else.");
-      const fitting = [...all.slice(0, Math.max(1, rows - 2)), hint].map((line) =>
-        cutLine(cli.verbatim(line), columns),
-      );
+      const lines = all.flatMap((line) => wrapLine(cli.verbatim(line), columns));
+      const fitting = [...lines.slice(0, Math.max(1, rows - 2)), cli.verbatim(hint)];
       cli.io.stdout(
         `${sequences.home}${fitting.map((line) => `${line}${sequences.clearLine}\n`).join("")}${sequences.clearBelow}`,
       );
@@ -124,20 +125,6 @@ async function redraw(cli: Cli, stop: AbortSignal): Promise<void> {
   } finally {
     cli.io.stdout(sequences.showCursor);
   }
-}
-
-/** Cuts to a number of visible characters; colours have no width and are closed. */
-function cutLine(line: string, columns: number): string {
-  // eslint-disable-next-line no-control-regex -- ESC begins a colour
-  const pieces = line.split(/(\u001b\[[\d;]*m)/);
-  let room = columns;
-  const keptPieces = pieces.map((piece) => {
-    if (piece.startsWith("\u001b")) return piece;
-    const part = piece.slice(0, Math.max(0, room));
-    room -= piece.length;
-    return part;
-  });
-  return keptPieces.join("");
 }
 
 /** Printed as JSON: fields are only added. */
@@ -171,10 +158,9 @@ function overviewLines(overview: Overview, style: OverviewStyle): string[] {
 
 function sectionsOf({ at, notices, pauses, sessions, team }: Overview, style: OverviewStyle): Section[] {
   const rowsOf = (text: typeof aliveText, of: readonly SessionView[]): string[] =>
-    of.map((one) => {
-      const where = one.project === null ? one.client : shortPath(one.project, style.home);
-      return `${one.shortId}  ${where}  ${titleOf(one.title, style)}  ${text(one, at, style)}`;
-    });
+    of.flatMap((one) => sessionLines(one, text(one, at, style), null, style));
+  const deadRows = (of: readonly SessionView[]): string[] =>
+    of.flatMap((one) => sessionLines(one, deadText(one, at, style), `${style.command()} resume ${one.shortId}`, style));
   const alive = sessions.filter(({ isAlive }) => isAlive);
   const open = sessions.filter(({ isAlive, state }) => !isAlive && state !== "ended");
   const warnings = [
@@ -187,7 +173,7 @@ function sectionsOf({ at, notices, pauses, sessions, team }: Overview, style: Ov
   return [
     [null, warnings.map((text) => style.paint("yellow", text))],
     [`Alive (${alive.length})`, rowsOf(aliveText, alive)],
-    [`Can come back (${open.length + team.elsewhere.length})`, rowsOf(deadText, [...open, ...team.elsewhere])],
+    [`Can come back (${open.length + team.elsewhere.length})`, deadRows([...open, ...team.elsewhere])],
     ...teamSections(team, style),
     [
       "Ended in the last day",
@@ -199,9 +185,31 @@ function sectionsOf({ at, notices, pauses, sessions, team }: Overview, style: Ov
   ];
 }
 
-function titleOf(title: string | null, { columns }: OverviewStyle): string {
-  return oneLine(title ?? "untitled", Math.max(10, Math.min(40, columns - 80)));
+const most = { path: 40, title: 40 };
+const least = { path: 12, title: 20 };
+/** The section's indent and three gaps. */
+const frame = 8;
+
+/** [CL241] @param command continues it; null: nothing to continue */
+function sessionLines(one: SessionView, text: string, command: string | null, style: OverviewStyle): string[] {
+  const room = style.columns - frame - one.shortId.length - shownWidth(text);
+  const title = oneLine(visible(one.title ?? "untitled"), maxTitleChars);
+  const path = one.project === null ? one.client : shortPath(one.project, style.home);
+  const pathWidth = Math.min(most.path, textWidth(path));
+  const titleWidth = Math.min(
+    most.title,
+    textWidth(title),
+    Math.max(least.title, room - Math.min(pathWidth, least.path)),
+  );
+  const where = cutPathToWidth(path, Math.min(pathWidth, Math.max(least.path, room - titleWidth)));
+  const line = `${one.shortId}  ${where}  ${cutToWidth(title, titleWidth)}  ${text}`;
+  if (command === null) return [line];
+  const whole = `${line}: ${command}`;
+  return shownWidth(whole) + 2 <= style.columns ? [whole] : [`${line}:`, `  ${command}`];
 }
+
+/** Longer than any window shows. */
+const maxTitleChars = 200;
 
 const levelColours: Record<RiskLevel, "green" | "yellow" | "red"> = {
   safe: "green",
@@ -223,7 +231,7 @@ function aliveText(one: SessionView, now: number, style: OverviewStyle): string 
 
 function deadText(one: SessionView, now: number, style: OverviewStyle): string {
   const where = one.machine === null ? "" : ` on ${one.machine}`;
-  return `${paintState(one, style, `${where}, ${age(now - one.lastSeenAt)} ago`)}: ${style.command()} resume ${one.shortId}`;
+  return paintState(one, style, `${where}, ${age(now - one.lastSeenAt)} ago`);
 }
 
 function endedText(one: SessionView, now: number, { paint }: OverviewStyle): string {

@@ -1,4 +1,6 @@
+import { join } from "node:path";
 import { expect, it } from "vitest";
+import { textWidth } from "#src/cli/text-width.ts";
 import { describeEntry } from "#src/local-mcp/host/session-view.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { offer } from "#src/local-mcp/recovery/offers.ts";
@@ -73,6 +75,28 @@ it("[CL25] [CL82] sessions are listed newest first, for people with short ids an
   const narrow = await home.shimWith({ size: () => ({ columns: 60, rows: 10 }) }, "sessions");
   for (const line of narrow.out.split("\n")) expect(line.length).toBeLessThanOrEqual(60);
 });
+
+it.each([80, 100, 120, 160])(
+  "[CL240] in %i columns the list has titles of wide characters, and paths give way",
+  async (columns) => {
+    const home = aSeededHome();
+    const project = join(home.folder, "customers", "a-customer-with-a-long-name", "projects", "the-project");
+    const title = "解析器を直す 🚀 and then a title that goes on for longer than a window is wide";
+    home.runtime.store.write((sql) => {
+      sessions.rename(sql, ids.dead, title);
+      sql.run("UPDATE sessions SET project = ? WHERE id = ?", project, ids.dead);
+    });
+    const { out } = await home.shimWith({ size: () => ({ columns, rows: 10 }) }, "sessions");
+    const lines = out.trimEnd().split("\n");
+    expect(lines[0]).toContain("TITLE");
+    const dead = lines.find((line) => line.startsWith("bbbb2222")) ?? "";
+    expect(dead).toContain("解析器を直す 🚀 and");
+    if (columns >= 100) expect(dead).toMatch(/(~\/\.\.\.\/(projects\/)?|\s)the-proj/);
+    const at = textWidth(lines[0]?.split("TITLE")[0] ?? "");
+    expect(textWidth(dead.split("解析")[0] ?? "")).toBe(at);
+    for (const line of lines) expect(textWidth(line), line).toBeLessThanOrEqual(columns);
+  },
+);
 
 function addTraces(home: CliHome): void {
   const { runtime } = home;

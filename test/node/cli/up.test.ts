@@ -1,5 +1,5 @@
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import * as notices from "#src/store/notices.ts";
@@ -17,6 +17,8 @@ import {
   withStore,
   type CliHome,
 } from "#harness/machine/cli-home.ts";
+import { textWidth } from "#src/cli/text-width.ts";
+import { write } from "#harness/machine/git-project.ts";
 import { someReadings } from "#harness/machine/readings.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 
@@ -84,6 +86,32 @@ it("[CL132] in a terminal it draws over itself until Ctrl-C, fits the window, an
   }
   expect([ran.out.startsWith("\u001b[?25l"), ran.out.endsWith("\u001b[?25h")]).toEqual([true, true]);
 });
+
+const wideTitle = "解析器を直す 🚀 and then a title that goes on for very much longer than a window is wide";
+
+it.each([80, 100, 120, 160])(
+  "[CL241] in %i columns no command of the view is cut, and the title stays",
+  async (columns) => {
+    const home = aSeededHome();
+    const project = join(home.folder, "customers", "a-customer-with-a-long-name", "projects", "the-project");
+    home.runtime.store.write((sql) => {
+      sessions.rename(sql, ids.dead, wideTitle);
+      sql.run("UPDATE sessions SET project = ?", project);
+    });
+    const script = join(home.folder, "source", "shim-of-the-team", "bin", "shim.mjs");
+    write(dirname(script), { "shim.mjs": "" });
+    const launch = { ...home.io().launch, node: "/usr/bin/node", script };
+    const env = { ...home.runtime.env, NO_COLOR: "1", PATH: "/nonexistent" };
+    const shape = { size: () => ({ columns, rows: 60 }), isTty: true, env, launch };
+    const ran = await home.shimWith({ ...shape, ...between() }, "up");
+    // eslint-disable-next-line no-control-regex -- ESC begins what draws the picture
+    const lines = (ran.out.split("\u001b[H").at(-1) ?? "").replaceAll(/\u001b\[[\d;?]*[a-zA-Z]/g, "").split("\n");
+    const command = `/usr/bin/node ${script} resume bbbb2222`;
+    expect(lines.join("\n").replaceAll("\n      ", " ")).toMatch(new RegExp(`(: |\n {4})${command}\n`));
+    expect(lines.join("\n")).toContain("the-project  解析器を直す 🚀");
+    for (const line of lines) expect(textWidth(line), line).toBeLessThanOrEqual(columns);
+  },
+);
 
 it("[CL133] outside a terminal it prints what there is once", async () => {
   const home = aSeededHome();
