@@ -42,7 +42,7 @@ export function safeJsonLine(data: unknown): string {
   return visibleJson(JSON.stringify(data));
 }
 
-/** [CL240] What gives way where a table is too wide, in this order, and down to how many columns. */
+/** [CL240] Columns that give way where a table is too wide, in this order, down to a width. */
 const shrinking: readonly (readonly [heading: string, least: number, cut: typeof cutToWidth])[] = [
   ["PROJECT", 12, cutPathToWidth],
   ["PROJECT THERE", 13, cutPathToWidth],

@@ -58,7 +58,7 @@ export function cutPathToWidth(path: string, width: number): string {
   return cutToWidth(names.at(-1) ?? path, width);
 }
 
-/** Breaks a line between words; colours have no width. @returns a longer word on a line of its own */
+/** Breaks a line between words, also a coloured one; a longer word has a line of its own. */
 export function wrapLine(line: string, width: number, indent = "      "): string[] {
   if (shownWidth(line) <= width) return [line];
   const lines: string[] = [];

@@ -37,7 +37,7 @@ function views({ team }: Rig): readonly (readonly [path: string, text: string])[
     ["messages", "the parser is yours"],
     [`plan/${team.job}`, "render"],
     ["experiments", "to lose fewer calls"],
-    ["health", "lease granted"],
+    ["health", "lock granted"],
   ];
 }
 
@@ -127,6 +127,8 @@ it("[WP11] with the keyboard alone: skip to the view, find a chat, dismiss it, a
   await page.keyboard.press("Tab");
   expect(await focused()).toBe("Payments: retry on timeout");
   await page.getByRole("link", { name: "Search: index" }).focus();
+  await page.keyboard.press("Shift+Tab");
+  expect(await focused()).toBe("Copy");
   await page.keyboard.press("Shift+Tab");
   expect(await focused()).toContain("Parser");
   await page.keyboard.press("Enter");

@@ -33,7 +33,7 @@ export const FleetRow = SessionView.pick({
   costUsdToday: z.number().nullable(),
   taskCount: count.nullable(),
   progress: z.string().nullable(),
-  /** Command that continues a dead session of another machine here. */
+  /** Command that continues a session that died, here. */
   resumeCommand: z.string().nullable(),
 });
 export type FleetRow = z.infer<typeof FleetRow>;

@@ -94,14 +94,16 @@ async function readFleet({ runtime: load, site, others, ...context }: HandlerCon
   const dead = canAsk ? await others.listDead(runtime, all) : [];
   const now = runtime.now();
   const command = shimCommand(site) ?? "shim";
-  const elsewhere = dead.map((view) =>
-    Object.assign(toFleetRow(view, now), { resumeCommand: `${command} resume ${view.shortId}` }),
-  );
+  const resumeCommand = ({ shortId }: Pick<FleetRow, "shortId">): string => `${command} resume ${shortId}`;
+  const elsewhere = dead.map((view) => Object.assign(toFleetRow(view, now), { resumeCommand: resumeCommand(view) }));
   const byChat = new Map(all.map((one) => [one.chat, one]));
   const own = runtime.store.read((sql) => readOwn(sql, runtime, byChat), noneHere);
   const known = new Set(own.rows.map(({ id }) => id));
+  const rows = own.rows.map((row) =>
+    row.state === "died" ? Object.assign(row, { resumeCommand: resumeCommand(row) }) : row,
+  );
   const chats = all.filter((one) => !known.has(one.chat) && isPresent(readChatState(runtime, one)));
-  return { ...own, ...team, rows: [...own.rows, ...elsewhere], chats };
+  return { ...own, ...team, rows: [...rows, ...elsewhere], chats };
 }
 
 async function readTeam(opened: HostResult<Workspace>): Promise<Pick<Fleet, "where" | "trouble" | "chats">> {

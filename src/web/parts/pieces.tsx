@@ -196,8 +196,8 @@ export function First<Item>({ items, atFirst = 50, children }: FirstProps<Item>)
   );
 }
 
-/** A command to copy. */
-export function Command({ purpose, command }: { purpose: string; command: string }): Node {
+/** A command to copy. @param isMain the first thing to do in its view */
+export function Command({ purpose, command, isMain }: { purpose: string; command: string; isMain?: true }): Node {
   const copy = async (): Promise<void> => {
     await navigator.clipboard.writeText(command);
     notice.value = "Copied. Paste it in a terminal, in the project's folder.";
@@ -205,7 +205,7 @@ export function Command({ purpose, command }: { purpose: string; command: string
   return (
     <p class="line">
       {purpose}, in a terminal: <code>{plain(command)}</code>
-      <button type="button" onClick={() => void copy()} children="Copy" />
+      <button type="button" class={isMain ? "main" : ""} onClick={() => void copy()} children="Copy" />
     </p>
   );
 }

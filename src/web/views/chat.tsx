@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { stateOfRegistered, stateText, workProgress } from "../../contract/chat-state.ts";
 import type { FleetRow, SessionPage, TimelineLine } from "../../contract/machine/page.ts";
 import { rowsOf } from "../fleet-groups.ts";
-import { matches, percent, plain, words } from "../format.ts";
+import { count, matches, percent, plain, words } from "../format.ts";
 import { call, host, query, useCall } from "../page-state.ts";
 import { ActionButton, ActionButtons, type Action } from "../parts/confirm.tsx";
 import {
@@ -55,10 +55,8 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
           ["Id", row.id],
         ]}
       />
-      {row.cause !== null && (
-        <p class="trouble">{`Cause of its end: ${words(row.cause)}. ${plain(row.causeDetail ?? "")}`}</p>
-      )}
-      {page.resumeCommand !== null && <Command purpose="To continue it" command={page.resumeCommand} />}
+      {row.causeDetail !== null && <p class="trouble">{plain(row.causeDetail)}</p>}
+      {page.resumeCommand !== null && <Command purpose="To continue it" command={page.resumeCommand} isMain />}
       {row.machine === null && !page.isAlive && <Obstacle row={row} />}
       {page.atLimit !== null && <p class="trouble">{plain(page.atLimit.text)}</p>}
       <ActionButtons actions={actionsOf(page)} />
@@ -221,11 +219,16 @@ function Timeline({ page: { timeline, isAll, forkCommand }, at }: { page: Sessio
       <First items={fitting} atFirst={100}>
         {(shown) => (
           <ol class="timeline">
-            {shown.map((line, position) => (
+            {foldSaves(shown, source === "").map(([line, ...earlier], position) => (
               <li key={`${position} ${line.kind}`} class={line.source}>
                 <Age ms={line.ageMs} at={at} />
                 <span class="muted">{words(line.kind)}</span>
                 <span class="text">{plain(line.text)}</span>
+                {earlier.length > 0 && (
+                  <Fold title={count(earlier.length, "earlier save")}>
+                    <Lines lines={earlier.map(({ kind, text }) => `${words(kind)}: ${text}`)} />
+                  </Fold>
+                )}
                 {/* [FK7] A page cannot start a client in a terminal. */}
                 {line.prompt !== undefined && (
                   <Fold title="Fork from here">
@@ -240,6 +243,20 @@ function Timeline({ page: { timeline, isAll, forkCommand }, at }: { page: Sessio
       {!isAll && <p class="muted">Older events: the command “shim sessions show --stored” prints all.</p>}
     </section>
   );
+}
+
+type Run = [newest: TimelineLine, ...earlier: TimelineLine[]];
+
+/** [WP24] Each line alone, but saves that follow each other together. */
+function foldSaves(lines: readonly TimelineLine[], isFolding: boolean): Run[] {
+  const isSave = ({ source }: TimelineLine): boolean => isFolding && (source === "checkpoint" || source === "snapshot");
+  const runs: Run[] = [];
+  for (const line of lines) {
+    const last = runs.at(-1);
+    if (last && isSave(line) && isSave(last[0])) last.push(line);
+    else runs.push([line]);
+  }
+  return runs;
 }
 
 /** A chat of the workspace, without the content that only its own machine has. */
@@ -266,7 +283,7 @@ function MemberView({ id }: { id: string }): JSX.Element {
                 ["Progress", plain(workProgress(chat) ?? "-")],
               ]}
             />
-            {command && <Command purpose="To continue it" command={command} />}
+            {command && <Command purpose="To continue it" command={command} isMain />}
             {chat.status !== "offline" && chat.status !== "draining" && <ActionButton action={drainAction(id)} />}
           </>
         )}

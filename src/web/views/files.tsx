@@ -14,19 +14,22 @@ export function FilesView(): JSX.Element {
       <Head title="Files" search="Search files and holders" />
       <label class="line">
         <input type="checkbox" checked={isAll} onChange={({ currentTarget }) => setIsAll(currentTarget.checked)} />
-        also the other leases
+        also the other locks
       </label>
       <Read name="leases.list" input={{ limit: 200, prefix: isAll ? "" : "file:" }}>
         {({ leases, cursor }, at) => (
           <>
             <Table<Lease>
-              caption="Leases"
+              caption="Files and locks"
               items={leases}
               keyOf={({ resource }) => resource}
               textsOf={({ resource, holder }) => [resource, holder]}
               none={none}
               columns={[
-                { head: "Resource", cell: ({ resource }) => <span title={plain(resource)}>{nameOf(resource)}</span> },
+                {
+                  head: isAll ? "File or lock" : "File",
+                  cell: ({ resource }) => <span title={plain(resource)}>{nameOf(resource)}</span>,
+                },
                 {
                   head: "Holder",
                   cell: ({ holder }) => <a href={linkTo("chat", holder)}>{plain(holder.slice(0, 12))}</a>,
@@ -49,7 +52,7 @@ export function FilesView(): JSX.Element {
 
 const none = (
   <Empty title="No chat has reserved a file.">
-    A chat reserves what it edits by itself once two chats work in one project; in a terminal:{" "}
+    A chat that is asked to can reserve files, with its tool <code>shim_files</code>; in a terminal:{" "}
     <code>shim team files reserve</code>.
   </Empty>
 );

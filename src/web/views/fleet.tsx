@@ -1,5 +1,4 @@
 import type { JSX } from "preact";
-import { stateText } from "../../contract/chat-state.ts";
 import type { ForeseenConflict } from "../../contract/machine/team.ts";
 import type { Fleet, FleetRow } from "../../contract/machine/page.ts";
 import { groupTitles, toGroups, type FleetGroup } from "../fleet-groups.ts";
@@ -98,11 +97,12 @@ function ChatCard({ row, at, kind }: { row: FleetRow; at: number; kind: string }
     <li class={`card ${kind}`}>
       <p class="line">
         <a href={linkTo("chat", row.id)}>{plain(row.title ?? "untitled")}</a>
-        <Badge kind={kind}>{plain(stateText(row))}</Badge>
+        {/* The group has the state. */}
+        {row.detail !== null && <Badge kind={kind}>{plain(row.detail)}</Badge>}
         {row.waitingMs !== null && <Age ms={row.waitingMs} at={at} suffix="" />}
       </p>
-      <p class="muted">{plain(names.filter((part) => part).join(" · "))}</p>
       <p class="line">
+        <span class="muted">{plain(names.filter((part) => part).join(" · "))}</span>
         {contextFill !== null && <Meter share={contextFill} label="context" />}
         {risk && <RiskNote risk={risk} />}
         {/* A chat of another machine does not say when it was saved. */}
@@ -113,7 +113,7 @@ function ChatCard({ row, at, kind }: { row: FleetRow; at: number; kind: string }
         {costUsdToday !== null && <span>{`${dollars(costUsdToday)} today`}</span>}
         {row.taskCount ? <span>{count(row.taskCount, "task")}</span> : null}
       </p>
-      {row.resumeCommand !== null && <Command purpose="To continue it" command={row.resumeCommand} />}
+      {row.resumeCommand !== null && <Command purpose="To continue it" command={row.resumeCommand} isMain />}
     </li>
   );
 }

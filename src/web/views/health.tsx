@@ -26,15 +26,15 @@ export function HealthView(): JSX.Element {
 }
 
 function healthFacts(value: OutputOf<"health">): Fact[] {
-  const { overdueRows, chats, alarmInMs, sockets, schemaVersion, epoch, revision, protocol, storage } = value;
+  const { overdueRows, chats, alarmInMs, sockets, schemaVersion, protocol, storage } = value;
   const late = alarmInMs !== null && alarmInMs < 0 ? `late by ${age(-alarmInMs)}` : null;
   return [
-    ["Overdue work", overdueRows === 0 ? "none" : count(overdueRows, "row")],
-    ["Next alarm", late ?? (alarmInMs === null ? "none is needed" : `in ${age(alarmInMs)}`)],
+    ["Overdue work", overdueRows === 0 ? "none" : count(overdueRows, "item")],
+    ["Next timed work", late ?? (alarmInMs === null ? "none is needed" : `in ${age(alarmInMs)}`)],
     ["Chats", String(chats)],
     ["Connections", String(sockets)],
     ["Storage", storage === null ? "not measured here" : `${percent(storage.bytes / storage.limitBytes)} used`],
-    ["Versions", `schema ${schemaVersion}, protocol ${protocol}, epoch ${epoch}, revision ${revision}`],
+    ["Versions", `store ${schemaVersion}, protocol ${protocol}`],
   ];
 }
 
@@ -99,7 +99,7 @@ function Audit(): JSX.Element {
     <section aria-labelledby="audit">
       <h2 id="audit">Audit log, newest first</h2>
       <div class="filters">
-        <Field label="Kind, such as lease.granted" value={kind} onChange={setKind} />
+        <Field label="Kind, such as task.dead" value={kind} onChange={setKind} />
       </div>
       <Read name="page.audit" input={kind ? { kind } : {}}>
         {({ entries, trouble }, at) => (
@@ -113,7 +113,7 @@ function Audit(): JSX.Element {
               none={<Empty title="There is no entry." />}
               columns={[
                 { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={at} /> },
-                { head: "Kind", cell: (one) => words(one.kind.replace(".", " ")) },
+                { head: "Kind", cell: (one) => words(one.kind.replace(/^lease/, "lock").replace(".", " ")) },
                 { head: "Subject", cell: ({ subject }) => plain(subject) },
                 { head: "By", cell: ({ actor }) => plain(actor ?? "-") },
                 { head: "Detail", cell: ({ detail }) => plain(detailText(detail)) },
@@ -128,6 +128,9 @@ function Audit(): JSX.Element {
 
 function detailText(detail: AuditEntry["detail"]): string {
   const entries = typeof detail === "object" && detail !== null ? Object.entries(detail) : [];
-  const texts = entries.map(([name, one]) => `${words(name)}: ${typeof one === "object" ? JSON.stringify(one) : one}`);
-  return texts.join(", ") || "-";
+  const texts = entries
+    // Numbers that only the coordinator's own checks need.
+    .filter(([name]) => !/^(?:epoch|incarnation|token)$/.test(name))
+    .map(([name, one]) => `${words(name)}: ${typeof one === "object" ? JSON.stringify(one) : one}`);
+  return texts.join(", ").replace(/\battested\b/, "its process has ended") || "-";
 }

@@ -17,7 +17,12 @@ export function TasksView(): JSX.Element {
     <>
       <Head title="Tasks" search="Search tasks" />
       <Read name="tasks.progress" input={{}}>
-        {(totals) => <Totals totals={totals} />}
+        {(totals) => (
+          <>
+            <Totals totals={totals} />
+            {totals.totalTasks > 0 && <List isRunning={totals.inProgressTasks > 0} />}
+          </>
+        )}
       </Read>
       <Read name="tasks.stats" input={{}}>
         {({ types }) =>
@@ -29,7 +34,6 @@ export function TasksView(): JSX.Element {
           )
         }
       </Read>
-      <List />
     </>
   );
 }
@@ -95,8 +99,9 @@ export function StateBadge({ task }: { task: Pick<TaskLine, "state" | "reason" |
 
 const perPage = 50;
 
-function List(): JSX.Element {
-  const [state, setState] = useState<State | "">("running");
+/** @param isRunning whether a task is under way, which the list shows first */
+function List({ isRunning }: { isRunning: boolean }): JSX.Element {
+  const [state, setState] = useState<State | "">(isRunning ? "running" : "");
   const [type, setType] = useState("");
   const [tag, setTag] = useState("");
   const [least, setLeast] = useState(perPage);
@@ -115,7 +120,7 @@ function List(): JSX.Element {
           <Found
             items={tasks}
             textsOf={(one) => [String(one.task), one.type, one.chat, noteOf(one)]}
-            none={<Empty title="No task matches." />}
+            none={<Empty title={`No task ${type || tag ? "of this type and tag " : ""}is ${state || "there"} now.`} />}
           >
             {(fitting) => (
               <>
