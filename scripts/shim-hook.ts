@@ -1,21 +1,17 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { supportedClients } from "../src/clients/adapters.ts";
-import { headerOf, valueVariables } from "../src/clients/hook-variables.ts";
+import { headerPrefix, valueVariables } from "../src/clients/hook-variables.ts";
 
-/** The script `shim-hook`, with the variables that it sends. */
+/** The script `shim-hook`, with its program and the variables that it sends. */
 export function shimHookScript(): string {
-  const source = readFileSync(join(import.meta.dirname, "..", "src", "local-mcp", "hooks", "shim-hook.sh"), "utf8");
-  const headers = valueVariables.map((name) => headerWord(name, `$${name}`));
-  const values = valueVariables.map((name) => `\${${name}-}`);
-  const tried = supportedClients.map(({ name }) => name);
-  return source
-    .replace("@tried@", () => tried.join(" | "))
-    .replace("@headers@", () => headers.join(" \\\n    "))
-    .replace("@values@", () => values.join(""));
+  const program = source("shim-hook.pl")
+    .replaceAll(/^\s*#.*\n/gm, "")
+    .replace("@variables@", () => valueVariables.join(" "))
+    .replace("@prefix@", () => headerPrefix);
+  if (program.includes("'")) throw new Error("shim-hook.pl is written between single quotes, so it cannot hold one");
+  return source("shim-hook.sh").replace("@perl@", () => program);
 }
 
-/** One word for a variable that is set, and none for another. */
-function headerWord(name: string, value: string): string {
-  return `\${${name}+"-H${headerOf(name)}: =${value}"}`;
+function source(name: string): string {
+  return readFileSync(join(import.meta.dirname, "..", "src", "local-mcp", "hooks", name), "utf8");
 }

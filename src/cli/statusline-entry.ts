@@ -1,7 +1,7 @@
 /** Program of `shim statusline`: runs after every step, so it loads little. Never fails. */
-import { fstatSync, writeSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import type { ChatStatus } from "../contract/machine/overview.ts";
-import { exitWithPendingRead, ownLimits, readStdin } from "../local-mcp/hooks/hook-stdin.ts";
+import { endNow, ownLimits, readStdin, writeTo } from "../local-mcp/hooks/hook-stdin.ts";
 import { statusOfHost } from "../local-mcp/host/status-of-host.ts";
 import { HomeError, homeFrom } from "../platform/paths.ts";
 import { renderStatus } from "./commands/statusline.ts";
@@ -9,11 +9,10 @@ import { renderStatus } from "./commands/statusline.ts";
 async function main(): Promise<void> {
   const home = homeFrom(process.env);
   // A terminal sends no input by itself.
-  const stdin = fstatSync(0).isCharacterDevice() ? { text: "", isCutOff: false } : await readStdin(ownLimits);
+  const stdin = fstatSync(0).isCharacterDevice() ? { text: "", isOpen: false } : await readStdin(ownLimits);
   const status = (await statusOfHost(home, stdin.text)) ?? (await unstoredStatus(stdin.text));
-  // Not process.stdout: making that stream loads node:net.
-  writeSync(1, process.argv.includes("--json") ? `${JSON.stringify(status)}\n` : renderStatus(status));
-  if (stdin.isCutOff) exitWithPendingRead();
+  await writeTo(1, process.argv.includes("--json") ? `${JSON.stringify(status)}\n` : renderStatus(status));
+  if (stdin.isOpen) endNow();
 }
 
 /** [CL19] Without a host nothing is stored. */
@@ -27,5 +26,5 @@ async function unstoredStatus(text: string): Promise<ChatStatus> {
 }
 
 main().catch((error: unknown) => {
-  if (error instanceof HomeError) writeSync(1, `SHIM: ${error.message}\n`);
+  return error instanceof HomeError ? writeTo(1, `SHIM: ${error.message}\n`) : undefined;
 });

@@ -34,7 +34,7 @@ export const processHeader = "shim-process";
 /** The same of a client that sends its events itself. */
 export const clientHeader = "shim-client";
 
-const headerPrefix = "shim-env-";
+export const headerPrefix = "shim-env-";
 
 /** The script's value follows an equals sign: curl sends no header without a value. */
 export function headerOf(variable: string): string {

@@ -7,6 +7,7 @@ export interface Paths {
   readonly backups: string;
   readonly setAside: string;
   readonly spool: string;
+  readonly unread: string;
   readonly snapshots: string;
   readonly config: string;
   readonly log: string;
@@ -21,6 +22,7 @@ export function pathsIn(home: string): Paths {
     backups: at("backups"),
     setAside: at("set-aside"),
     spool: at("spool"),
+    unread: at("unread"),
     snapshots: at("snapshots"),
     config: at("config.json"),
     log: at("shim.log"),

@@ -28,7 +28,7 @@ export const handsOver = 426;
  *
  * @param maxMs for the start of a host; 0: none is started
  * @throws {NoHostError} where none has started in time, or others may enter its folder
- * @throws {Error} where the connection was lost or the signal aborted: the host may have done it
+ * @throws {Error} where the connection was lost or the signal aborted: a host may have done it
  */
 export async function reachHost(
   { home, launch, env }: HostHome,
@@ -48,6 +48,7 @@ export async function reachHost(
       throw new NoHostError(`no host has started at ${socket}; host.log in ${home} says why`);
     if (answer === null) orNoHost(() => startHost({ home, socket, program, env }));
     await pause(retryMs);
+    request.signal.throwIfAborted();
   }
 }
 

@@ -24,10 +24,11 @@ import { toAnswer, verdictAnswer } from "./hook-answer.ts";
 import { isEdit, type EditVerdict } from "../team/file-guard.ts";
 import { problemEvents, problemText } from "./hook-problem.ts";
 import { betweenTurns, isEventPaused, readSession, skipTranscript, type KnownSession } from "./known-session.ts";
-import { readEvent, type IncomingEvent } from "./read-event.ts";
+import { readEvent, type IncomingEvent, type UnreadInput } from "./read-event.ts";
 import { readVerdict, recordEvent, recordUnreadEvent, type RecordedEvent } from "./record-event.ts";
 import { startSession } from "./session-start.ts";
-import { trySpool } from "./spool-event.ts";
+import { redactUnread, trySpool, unreadText } from "./spool-event.ts";
+import { keepUnread, takeUnreadLine } from "./unread-input.ts";
 
 /** Work that an event leaves for after its answer. */
 export interface DeferredWork {
@@ -61,16 +62,38 @@ export function answerHook(
 ): string {
   try {
     const given = { event, input: readInput(), client: named, env: runtime.env, clientPid, id };
-    const { client, events } = readEvent(given, (reason) => rejectInput(runtime, reason));
+    const { client, events, unread } = readEvent(given, (reason) => rejectInput(runtime, reason));
+    if (unread !== null) keepUnread(runtime, redactUnread(unread));
     const answered = events.map((one) => answerEvent(runtime, one));
     const works = answered.flatMap(({ work }) => work ?? []);
     const isAwaited = works.some((work) => fileChangingEvents.has(work.event));
     if (works.length > 0) later(() => Promise.all(works.map((work) => finishEvent(runtime, work))), isAwaited);
-    const answer = client.answer(event, strictest(answered.map((one) => one.answer)));
+    const isShowing = kindsOf(client, event, events, runtime.env).some((kind) => problemEvents.has(kind));
+    const line = isShowing ? takeUnreadLine(runtime, clientPid) : null;
+    const answer = client.answer(event, withLine(strictest(answered.map((one) => one.answer)), line));
     return Object.keys(answer).length === 0 ? "" : JSON.stringify(answer);
   } catch (error) {
     return rejectInput(runtime, `${event}: ${stackOf(error)}`);
   }
+}
+
+/** Kinds of a client's event, also where nothing of its input could be read. */
+function kindsOf(
+  client: ClientAdapter,
+  event: string,
+  events: readonly IncomingEvent[],
+  env: NodeJS.ProcessEnv,
+): readonly string[] {
+  const read = events.length > 0 ? events : client.normalise(event, anyPayload, env);
+  return (read ?? []).map((one) => one.event);
+}
+
+const anyPayload = { session_id: "any", sessionId: "any", prompt: "any" };
+
+function withLine(answer: HookAnswer, line: string | null): HookAnswer {
+  if (line === null) return answer;
+  const { systemMessage: before } = answer;
+  return { ...answer, systemMessage: before === undefined ? line : `${before}\n${line}` };
 }
 
 /** [HO33] Events whose answer lets files change. */
@@ -83,7 +106,7 @@ function strictest(answers: readonly HookAnswer[]): HookAnswer {
 }
 
 export function rejectInput({ log }: Runtime, reason: string): string {
-  log("error", "hook did nothing", { reason });
+  log("error", unreadText, { reason });
   return "";
 }
 
@@ -293,7 +316,9 @@ export function drainInto(runtime: Runtime, maxMs = maxDrainMs): number {
 }
 
 function applyEntry(runtime: Runtime, entry: SpoolEntry): void {
-  const { event } = entry;
+  const { event, unread } = entry;
+  // Its hook has checked the shape.
+  if (unread !== undefined) return keepUnread({ ...runtime, now: () => entry.at }, unread as UnreadInput);
   const id = typeof entry["id"] === "string" ? entry["id"] : undefined;
   const input = HookInput.safeParse(entry["input"]);
   if (typeof event !== "string" || !isHookEvent(event) || !input.success) {

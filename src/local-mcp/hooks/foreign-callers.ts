@@ -1,4 +1,4 @@
-import { parseJson } from "../../shared/json-fields.ts";
+import { readPayload } from "./payload.ts";
 
 /** Other clients run the hooks of Claude Code's settings too, with their own payloads. */
 
@@ -38,5 +38,5 @@ export interface CalledHook {
 
 /** [HO36] Another caller than Claude Code gets nothing, and nothing of its event is stored. */
 export function isOfForeignCaller({ client, env, input }: CalledHook): boolean {
-  return client === "claude-code" && !isClaudeCode(env, parseJson(input));
+  return client === "claude-code" && !isClaudeCode(env, readPayload(input).objects[0]);
 }

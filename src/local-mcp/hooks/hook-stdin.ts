@@ -1,70 +1,83 @@
-import { read } from "node:fs";
+import { read, write } from "node:fs";
 import { codeOf } from "../../shared/error.ts";
+import { JsonObjectReader, maxInputBytes } from "./json-object-reader.ts";
+import { decodePayload, isUtf16 } from "./payload.ts";
 
 interface Limits {
   /** For the first part of the input. */
   readonly firstMs: number;
-  /** A client silent for so long while its input is incomplete sends no more. */
-  readonly silenceMs: number;
   readonly totalMs: number;
 }
 
-/** Below the ten seconds that the client gives a hook. */
-export const ownLimits: Limits = { firstMs: 3_000, silenceMs: 3_000, totalMs: 6_000 };
+/** [HO40] From the start of the process. Half a second is left to store what has come. */
+export const ownLimits: Limits = { firstMs: 1_500, totalMs: 1_500 };
 /**
  * [HO65] Another client that sends nothing does not wait for an answer that is empty. What it has
  * begun to send is read to its end: some clients fail where a hook ends before it has read.
  */
 export const foreignLimits: Limits = { ...ownLimits, firstMs: 100 };
+/** Left to a process whose start has taken most of the time. */
+const minMs = 500;
 const partBytes = 65_536;
-const emptyPipePollMs = 10;
-const maxBytes = 32_000_000;
+const busyHandlePollMs = 10;
+/** For what may stand behind an object. */
+const quietMs = 10;
 
 interface HookStdin {
   readonly text: string;
+  /** The input had not ended, nor had its object. */
   readonly isCutOff: boolean;
+  /** A read is still under way. */
+  readonly isOpen: boolean;
+}
+
+export interface StdinSource {
+  readonly nextPart: (onPart: (part: Buffer | null) => void) => void;
+  readonly schedule: (work: () => void, ms: number) => () => void;
+  /** Calls when the process is to end. */
+  readonly onSignal: (work: () => void) => void;
 }
 
 /** [HO40] Ends with the JSON object, even if stdin stays open. */
 export function readHookInput(
-  nextPart: (onPart: (part: Buffer | null) => void) => void,
-  schedule: (work: () => void, ms: number) => () => void,
-  { firstMs, silenceMs, totalMs }: Limits = ownLimits,
+  { nextPart, schedule, onSignal }: StdinSource,
+  { firstMs, totalMs }: Limits = ownLimits,
 ): Promise<HookStdin> {
   const reader = new JsonObjectReader();
   const parts: Buffer[] = [];
   let bytes = 0;
   return new Promise((resolve) => {
     let isOver = false;
-    const finish = (isCutOff: boolean): void => {
+    const finish = (isOpen: boolean): void => {
       if (isOver) return;
       isOver = true;
-      cancelSilence();
-      cancelAll();
-      // Anything but a JSON object is passed on unchanged, to be reported.
-      const isWhole = !isCutOff && bytes <= maxBytes;
-      resolve({ text: isWhole ? Buffer.concat(parts).toString() : reader.text(), isCutOff });
+      for (const cancel of timers) cancel();
+      const text = bytes <= maxInputBytes ? decodePayload(Buffer.concat(parts)) : reader.text();
+      resolve({ text, isCutOff: isOpen && !reader.isWhole, isOpen });
     };
-    let cancelSilence = schedule(() => finish(true), firstMs);
-    const cancelAll = schedule(() => finish(true), totalMs);
+    const timers = [schedule(() => finish(true), totalMs)];
+    const cancelFirst = schedule(() => finish(true), firstMs);
+    timers.push(cancelFirst);
+    onSignal(() => finish(true));
     const onPart = (part: Buffer | null): void => {
       if (isOver) return;
       if (part === null) return finish(false);
-      cancelSilence();
-      cancelSilence = schedule(() => finish(true), silenceMs);
+      cancelFirst();
       bytes += part.length;
-      if (bytes <= maxBytes) parts.push(part);
+      if (bytes <= maxInputBytes) parts.push(part);
       else parts.length = 0;
-      reader.push(part);
-      if (reader.isWhole) finish(false);
-      else nextPart(onPart);
+      const wasWhole = reader.isWhole;
+      if (!wasWhole && !isUtf16(parts[0] ?? part)) reader.push(part);
+      if (reader.isWhole && !wasWhole) timers.push(schedule(() => finish(true), quietMs));
+      nextPart(onPart);
     };
     nextPart(onPart);
   });
 }
 
-export function readStdin(limits: Limits): Promise<HookStdin> {
-  return readHookInput(nextPart, schedule, limits);
+export function readStdin(limits: Limits, onSignal: StdinSource["onSignal"] = () => undefined): Promise<HookStdin> {
+  const left = { ...limits, totalMs: Math.max(minMs, limits.totalMs - performance.now()) };
+  return readHookInput({ nextPart, schedule, onSignal }, left);
 }
 
 function schedule(work: () => void, ms: number): () => void {
@@ -72,8 +85,8 @@ function schedule(work: () => void, ms: number): () => void {
   return () => clearTimeout(timer);
 }
 
-/** `process.exit` would wait for the pending read's thread, so the process is replaced. */
-export function exitWithPendingRead(): void {
+/** `process.exit` would wait for the thread of a pending read or write: the process is replaced. */
+export function endNow(): void {
   if (process.platform !== "win32") process.execve?.("/bin/sh", ["sh", "-c", "exit 0"], {});
   process.kill(process.pid, "SIGKILL");
 }
@@ -82,87 +95,31 @@ export function exitWithPendingRead(): void {
 function nextPart(onPart: (part: Buffer | null) => void): void {
   read(0, Buffer.allocUnsafe(partBytes), 0, partBytes, null, (error, count, buffer) => {
     // The parent may have made the pipe non-blocking, for itself as well.
-    if (codeOf(error) === "EAGAIN") setTimeout(() => nextPart(onPart), emptyPipePollMs);
+    if (codeOf(error) === "EAGAIN") setTimeout(() => nextPart(onPart), busyHandlePollMs);
     else onPart(error || count === 0 ? null : buffer.subarray(0, count));
   });
 }
 
-/** Larger top-level values are dropped: only a tool's output can be that large. */
-const maxValueBytes = 16_000_000;
+/** A client takes an answer at once, or not at all. */
+const maxWriteMs = 1_000;
 
-const byte = { quote: 0x22, comma: 0x2c, backslash: 0x5c };
-const opening: ReadonlySet<number> = new Set(Buffer.from("{["));
-const closing: ReadonlySet<number> = new Set(Buffer.from("}]"));
+/**
+ * Not `process.stdout` or `process.stderr`: making them loads node:net. A client that does not read
+ * makes the process wait no longer than {@link maxWriteMs}.
+ */
+export async function writeTo(handle: 1 | 2, text: string): Promise<void> {
+  const timer = setTimeout(endNow, maxWriteMs);
+  let rest = Buffer.from(text);
+  while (rest.length > 0) rest = rest.subarray(await writePart(handle, rest));
+  clearTimeout(timer);
+}
 
-/** Reads in bounded memory. [HO40] [HO41] */
-export class JsonObjectReader {
-  readonly #fields: Buffer[] = [];
-  #bytes = 0;
-  #depth = 0;
-  #isInString = false;
-  #isEscaped = false;
-  #isWhole = false;
-  #field: Buffer[] = [];
-  #fieldBytes = 0;
-
-  get isWhole(): boolean {
-    return this.#isWhole;
-  }
-
-  push(part: Buffer): void {
-    let from = 0;
-    for (let at = 0; at < part.length && !this.#isWhole; at++) {
-      const isBoundary = this.#step(part[at] ?? 0);
-      if (!isBoundary) continue;
-      this.#append(part.subarray(from, at));
-      this.#endField();
-      from = at + 1;
-    }
-    if (!this.#isWhole && this.#depth > 0) this.#append(part.subarray(from));
-  }
-
-  text(): string {
-    return `{${this.#fields.map((field) => field.toString()).join(",")}}`;
-  }
-
-  /** @returns whether the byte begins or ends a field of the object */
-  #step(next: number): boolean {
-    if (this.#isInString) {
-      this.#stepInString(next);
-      return false;
-    }
-    if (next === byte.quote) this.#isInString = true;
-    if (opening.has(next)) return (this.#depth += 1) === 1;
-    if (!closing.has(next)) return next === byte.comma && this.#depth === 1;
-    this.#depth -= 1;
-    this.#isWhole = this.#depth === 0;
-    return this.#isWhole;
-  }
-
-  #stepInString(next: number): void {
-    if (this.#isEscaped) this.#isEscaped = false;
-    else if (next === byte.backslash) this.#isEscaped = true;
-    else if (next === byte.quote) this.#isInString = false;
-  }
-
-  #append(part: Buffer): void {
-    this.#fieldBytes += part.length;
-    if (this.#isFieldTooLarge) this.#field = [];
-    else this.#field.push(part);
-  }
-
-  get #isFieldTooLarge(): boolean {
-    return this.#fieldBytes > maxValueBytes || this.#bytes + this.#fieldBytes > maxBytes;
-  }
-
-  #endField(): void {
-    // Only white space precedes the first field.
-    const field = Buffer.concat(this.#field);
-    if (!this.#isFieldTooLarge && field.includes(":")) {
-      this.#fields.push(field);
-      this.#bytes += this.#fieldBytes;
-    }
-    this.#field = [];
-    this.#fieldBytes = 0;
-  }
+function writePart(handle: number, part: Buffer): Promise<number> {
+  return new Promise((resolve) => {
+    write(handle, part, (error, count) => {
+      if (codeOf(error) === "EAGAIN") setTimeout(() => resolve(0), busyHandlePollMs);
+      // A client that has closed its end wants no answer.
+      else resolve(error ? part.length : count);
+    });
+  });
 }

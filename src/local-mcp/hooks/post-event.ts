@@ -29,19 +29,25 @@ function maxAnswerMs(event: string): number {
  * Sends the event to the host, and starts one where none runs.
  *
  * @returns the answer
+ * @param ended when the client ends the hook
  * @throws {NoHostError} where no host can be reached
  * @throws {Error} without an answer in time, and where the host refuses the event
  */
-export async function postEvent(host: HostHome, { client, event, input, process }: SentEvent): Promise<string> {
+export async function postEvent(
+  host: HostHome,
+  { client, event, input, process }: SentEvent,
+  ended: AbortSignal,
+): Promise<string> {
   const failedMark = `${host.home}/host.failed`;
   const failedAt = statSync(failedMark, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const isFailing = isWithin(Date.now() - failedAt, failedMs);
   const maxMs = maxAnswerMs(event);
+  const signal = AbortSignal.any([ended, AbortSignal.timeout(maxMs)]);
   const sender = { [processHeader]: process };
   try {
     const answer = await reachHost(
       host,
-      eventRequest(host.home, host.env, { client, event, input, sender, signal: AbortSignal.timeout(maxMs) }),
+      eventRequest(host.home, host.env, { client, event, input, sender, signal }),
       isFailing ? 0 : maxMs - reservedMs,
     );
     if (answer.statusCode !== 200) throw new Error(`the host refuses it with status ${answer.statusCode}`);

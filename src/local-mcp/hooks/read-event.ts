@@ -4,8 +4,9 @@ import type { HookClient } from "../../contract/clients.ts";
 import { HookInput, type HookEvent } from "../../contract/hook-input.ts";
 import { hookToolFields, isHookToolEvent, type HookToolEvent } from "../../contract/hook-tool.ts";
 import { clientPidOf, skipShells, type Processes } from "../../platform/processes.ts";
-import { asObject, jsonOrText, parseJson, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { asObject, jsonOrText, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { digest, idOf, label } from "../sessions/entries.ts";
+import { readPayload } from "./payload.ts";
 
 /** An event of a client in Claude Code's names, checked and bounded. */
 export interface IncomingEvent {
@@ -25,7 +26,7 @@ export function eventIdOf(event: string, process: string): string {
 }
 
 /** An event as a client has given it. */
-interface GivenEvent {
+export interface GivenEvent {
   /** The client's name of it. */
   readonly event: string;
   readonly input: string;
@@ -36,34 +37,63 @@ interface GivenEvent {
   readonly id?: string | undefined;
 }
 
-interface ReadEvent {
+/** [HO79] An input that is not whole, or is no event. */
+export interface UnreadInput {
+  readonly id: string;
+  /** The client's name of it. */
+  readonly event: string;
+  readonly clientName: HookClient;
+  readonly clientPid: number;
+  readonly session: string | null;
+  readonly cwd: string | null;
+  /** Why it is not read. */
+  readonly problem: string;
+  readonly text: string;
+}
+
+export interface ReadEvent {
   /** The client that has sent it. */
   readonly client: ClientAdapter;
   readonly events: readonly IncomingEvent[];
+  readonly unread: UnreadInput | null;
 }
 
-/** @param reject gets the reason where nothing is read of the input */
+/** @param reject gets the reason where a part of the input is not read */
 export function readEvent(given: GivenEvent, reject: (reason: string) => void): ReadEvent {
   const { event, client, env, clientPid, id } = given;
-  const nothing = (reason: string): ReadEvent => {
-    reject(reason);
-    return { client, events: [] };
-  };
-  if (!client.events.includes(event)) return nothing(`unknown hook event "${label(event)}"`);
-  const value = parseJson(given.input);
-  if (value === undefined) return nothing(`${event}: input is not JSON`);
-  const payload = asObject(value);
-  if (!payload) return nothing(`${event}: input is not what ${client.title} sends: a JSON object is required`);
-  const events = client.normalise(event, payload, env);
-  if (events === null) return nothing(`${event}: input is not what ${client.title} sends`);
-  const read = events.flatMap((one, n): IncomingEvent[] => {
+  if (!client.events.includes(event)) {
+    reject(`unknown hook event "${label(event)}"`);
+    return { client, events: [], unread: null };
+  }
+  const { objects, problem } = readPayload(given.input);
+  const problems = problem === null ? [] : [problem];
+  const inputs = objects.flatMap((payload) => {
+    const normalised = client.normalise(event, payload, env);
+    if (normalised === null) problems.push(`input is not what ${client.title} sends`);
+    return normalised ?? [];
+  });
+  const events = inputs.flatMap((one, n): IncomingEvent[] => {
     const input = parseInput(one.input, client.title);
     const ownId = id === undefined ? undefined : `${id}.${n}`;
     if (typeof input !== "string") return [{ event: one.event, input, clientName: client.name, clientPid, id: ownId }];
-    reject(`${one.event}: ${input}`);
+    problems.push(input);
     return [];
   });
-  return { client, events: read };
+  const [first] = problems;
+  if (first === undefined) return { client, events, unread: null };
+  reject(`${event}: ${first}`);
+  const [object = null] = objects;
+  const unread = {
+    id: id ?? digest(given.input),
+    event,
+    clientName: client.name,
+    clientPid,
+    session: events[0]?.input.session_id ?? null,
+    cwd: textAt(object, "cwd"),
+    problem: first,
+    text: given.input,
+  };
+  return { client, events, unread };
 }
 
 const idFields = ["session_id", "prompt_id", "tool_use_id", "agent_id"] as const;

@@ -9,10 +9,18 @@ import { stackOf } from "../../shared/error.ts";
 import { asObject, pick } from "../../shared/json-fields.ts";
 import { append } from "../../store/spool.ts";
 import type { HostHome } from "../front/reach-host.ts";
-import { boundTexts, redactAndKeepEnds } from "../sessions/entries.ts";
+import { boundTexts, pathOf, redactAndKeepEnds } from "../sessions/entries.ts";
 import { problemEvents, problemText } from "./hook-problem.ts";
 import type { SentEvent } from "./post-event.ts";
-import { eventIdOf, findClientPid, readEvent, type IncomingEvent } from "./read-event.ts";
+import {
+  eventIdOf,
+  findClientPid,
+  readEvent,
+  type GivenEvent,
+  type IncomingEvent,
+  type ReadEvent,
+  type UnreadInput,
+} from "./read-event.ts";
 
 /** Limit of a spooled text, in characters: the store keeps no more. */
 const maxText = 32_000;
@@ -41,16 +49,43 @@ export function spoolEvent(
 }
 
 /** @returns false when the spool cannot be written either: the event is lost */
-export function trySpool(
-  source: Pick<Runtime, "processes" | "env" | "paths" | "now" | "log">,
-  incoming: IncomingEvent,
-): boolean {
+export function trySpool(source: SpoolSource, incoming: IncomingEvent): boolean {
   try {
     spoolEvent(source, incoming);
     return true;
   } catch (error) {
     source.log("error", `${incoming.event} is lost: it could not be spooled`, { error: stackOf(error) });
     return false;
+  }
+}
+
+export const unreadText = "the input of a hook could not be read";
+
+/** The input as it is kept or waits in the spool: without secrets. */
+export function redactUnread({ text, cwd, ...input }: UnreadInput): UnreadInput {
+  return { ...input, cwd: cwd === null ? null : pathOf(cwd), text: redactAndKeepEnds(text, wordEnds) };
+}
+
+type SpoolSource = Pick<Runtime, "processes" | "env" | "paths" | "now" | "log">;
+
+/** Keeps what could be read of an event, and what could not, until a host applies it. */
+export function spoolGiven(
+  source: SpoolSource,
+  given: GivenEvent,
+): Pick<ReadEvent, "client" | "events"> & { readonly isLater: boolean } {
+  const { log } = source;
+  const { client, events, unread } = readEvent(given, (reason) => log("error", unreadText, { reason }));
+  const isLater = events.map((one) => trySpool(source, one)).every(Boolean);
+  if (unread !== null) spoolUnread(source, unread);
+  return { client, events, isLater };
+}
+
+/** [HO79] Only the host knows whether SHIM is paused. */
+function spoolUnread({ paths, now, log }: SpoolSource, unread: UnreadInput): void {
+  try {
+    append(paths.spool, { at: now(), unread: redactUnread(unread) });
+  } catch (error) {
+    log("error", "an input that could not be read is lost: it could not be spooled", { error: stackOf(error) });
   }
 }
 
@@ -68,12 +103,11 @@ export function spoolUnanswered({ home, env, launch }: HostHome, unanswered: Una
   const log = fileLog(paths.log, Date.now);
   const named = adapterOf(name);
   if (!named) return "";
-  const parent = statedProcess(systemProcesses, stated)?.parent ?? process.ppid;
+  // The client of a process that is gone is not known.
+  const parent = statedProcess(systemProcesses, stated)?.parent ?? 0;
   const clientPid = findClientPid(systemProcesses, name, env, parent);
   const given = { event, input, client: named, env, clientPid, id: eventIdOf(event, stated) };
-  const { client, events } = readEvent(given, (reason) => log("error", "hook did nothing", { reason }));
-  const source = { processes: systemProcesses, env, paths, now: Date.now, log };
-  const isLater = events.map((one) => trySpool(source, one)).every(Boolean);
+  const { client, events, isLater } = spoolGiven({ processes: systemProcesses, env, paths, now: Date.now, log }, given);
   const isShown = (problem !== null || !isLater) && events.some((one) => problemEvents.has(one.event));
   if (!isShown) return "";
   const reason = (problem ?? "the host does not answer").replace(/[^.]$/, "$&.");

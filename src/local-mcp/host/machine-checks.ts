@@ -10,6 +10,7 @@ import { runService } from "../assignment/service.ts";
 import { shellWord } from "../../platform/launch.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { survey } from "../../store/spool.ts";
+import { summarizeUnread } from "../hooks/unread-input.ts";
 import { clientFindings, clientStates } from "../../installer/inspect.ts";
 import { canForesee } from "../../snapshots/foresee-conflicts.ts";
 import { messageOf } from "../../shared/error.ts";
@@ -31,6 +32,7 @@ const groups: Readonly<Record<CheckGroup, Checks<HostContext>>> = {
     config,
     at_limit: atLimit,
     spool,
+    hook_input: hookInput,
     experiments,
     clients,
     host,
@@ -188,6 +190,21 @@ function unreadableEvents(path: string, isFolder: boolean, reason: string): Foun
   const fix =
     "Make your user the owner of the file (chown, chmod u+r), and the next chat stores it. If it is not SHIM's file, remove it.";
   return warn(text, fix);
+}
+
+/** [HO79] */
+function hookInput({ paths: { unread: folder } }: HostContext): Found {
+  const found = summarizeUnread(folder);
+  if (found === null) return pass("all that clients have sent to hooks could be read");
+  const { count, isFull, firstAt, lastAt, last } = found;
+  const number = isFull ? `the last ${count} inputs` : pluralize(count, "input");
+  const [since, until] = [firstAt, lastAt].map((at) => new Date(at).toISOString());
+  const when = count === 1 ? `at ${until}` : `from ${since} to ${until}`;
+  const text = `${number} of hooks could not be read whole, ${when} (the last: ${last}); what came is in ${folder}`;
+  return warn(
+    text,
+    `Read the files to see what is missing, then remove ${folder}. If it comes back, report it to the client.`,
+  );
 }
 
 function clients(context: HostContext): Found[] {

@@ -130,8 +130,8 @@ export function isPurgePending(sql: Sql): boolean {
 
 /**
  * [ST61] Removes the traces of forgotten rows: index, spool, log, all earlier backups and set-aside
- * files; then makes a new backup. SQLite itself overwrites what is deleted. Must be repeated after
- * an error.
+ * files, unread inputs; then makes a new backup. SQLite itself overwrites what is deleted. Must be
+ * repeated after an error.
  * @throws {StoreError} when another process holds the file for too long; names the step that is
  * left
  */
@@ -156,6 +156,7 @@ export async function purge({ store, paths }: Pick<Runtime, "store" | "paths">):
       removeDatabase(files.next);
       removeDurably(files.backups);
       removeDurably(files.setAside);
+      removeDurably(paths.unread);
     }),
   );
   if (hadBackups) await backUp(store, store.context.now(), 1);

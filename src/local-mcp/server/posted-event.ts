@@ -11,6 +11,8 @@ import { takeAwaited } from "../../snapshots/stored-snapshots.ts";
 import { answerHook } from "../hooks/answer-hook.ts";
 import { eventIdOf, findClientPid } from "../hooks/read-event.ts";
 import { isOfForeignCaller } from "../hooks/foreign-callers.ts";
+import { decodePayload } from "../hooks/payload.ts";
+import { spoolGiven } from "../hooks/spool-event.ts";
 
 /** [HO41] The program that `shim-hook` starts then leaves out a part of larger input. */
 const maxBytes = 32_000_000;
@@ -40,20 +42,25 @@ export async function answerPosted(runtime: Runtime, request: IncomingMessage): 
   const { headers } = request;
   const caller = callerOf(runtime, headers, client, event);
   if (caller === null) return refused(409, "This is the host of another home, or of another container.");
-  const input = (await readBody(request, maxBytes))?.toString();
-  if (input === undefined) return refused(413, `An event has at most ${maxBytes} bytes.`);
-  if (await hasGone(request)) return null;
-  const given = { client: client.name, env: caller.env, input };
-  if (isOfForeignCaller(given)) return refused(200, "");
-  const own = { ...runtime, env: caller.env };
+  const body = await readBody(request, maxBytes);
+  if (body === null) return refused(413, `An event has at most ${maxBytes} bytes.`);
+  const input = decodePayload(body);
+  const isLeft = await hasGone(request);
+  const { env, clientPid, eventId: id } = caller;
+  if (isOfForeignCaller({ client: client.name, env, input })) return refused(200, "");
+  const own = { ...runtime, env };
+  if (isLeft) {
+    spoolGiven(own, { event, input, client, env, clientPid, id });
+    return null;
+  }
   let awaited: Promise<unknown> | null = null;
   const text = answerHook(
     own,
     event,
     () => input,
-    caller.clientPid,
+    clientPid,
     client,
-    caller.eventId,
+    id,
     (work, isAwaited) => {
       if (isAwaited) awaited = work();
       else setImmediate(() => void work());
@@ -92,7 +99,10 @@ function callerOf(runtime: Runtime, headers: IncomingHttpHeaders, client: Client
   };
 }
 
-/** [HO74] The end of a connection is read in the turn after its last data. */
+/**
+ * [HO74] Such an event is spooled: its sender may have been killed, and no client reads the answer.
+ * The end of a connection is read in the turn after its last data.
+ */
 async function hasGone({ socket }: IncomingMessage): Promise<boolean> {
   await nextTurn();
   await nextTurn();

@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync, readdirSync 
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
+import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { backUp } from "#src/store/backup.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import * as notices from "#src/store/notices.ts";
@@ -52,7 +53,7 @@ it("[CL15] a healthy machine has only ok lines, and answers 0", async () => {
   const { code, lines } = await doctor(home);
   expect([...lines.values()].filter(({ state }) => state !== "ok")).toEqual([]);
   expect(code).toBe(0);
-  const names = "node git folder disk_space config spool claude-code:installed sqlite store schema";
+  const names = "node git folder disk_space config spool hook_input claude-code:installed sqlite store schema";
   const others = "permissions backups incomplete snapshots";
   expect([...lines.keys()]).toEqual(expect.arrayContaining(`${names} ${others}`.split(" ")));
   expect((await home.shim("doctor")).out).toEqual(
@@ -78,6 +79,21 @@ it("[CL15] it warns of what needs attention: SQLite's second choice, no git, wai
   const waiting = `waiting in ${home.paths.spool}: 1 file of events\n`;
   expect((await home.shimWith(fallback, "doctor")).out).toEqual(
     holding(waiting, /warn {2}incomplete: 2 sessions died unfinished\n {6}fix: /),
+  );
+});
+
+it("[HO79] it says how many inputs of hooks could not be read whole, when, and where they are", async () => {
+  const home = aCliHome();
+  const { runtime, paths } = home;
+  answerHook(runtime, "UserPromptSubmit", () => "no json", 1);
+  const at = new Date(runtime.now()).toISOString();
+  expect((await doctor(home)).lines.get("hook_input")).toMatchObject({
+    state: "warn",
+    text: `1 input of hooks could not be read whole, at ${at} (the last: UserPromptSubmit of Claude Code: input is not JSON); what came is in ${paths.unread}`,
+  });
+  answerHook(runtime, "Stop", () => "", 1);
+  expect((await doctor(home)).lines.get("hook_input")?.text).toContain(
+    `2 inputs of hooks could not be read whole, from ${at} to ${at}`,
   );
 });
 

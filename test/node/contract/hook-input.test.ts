@@ -5,9 +5,13 @@ import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 it("[HO1] what is wrong with an input is logged in plain words, without its content", () => {
   const none = "input is not what Claude Code sends: ";
   for (const [input, why] of [
-    ["{", "input is not JSON"],
-    ["[1]", `${none}a JSON object is required`],
-    ["null", `${none}a JSON object is required`],
+    ["", "input is empty"],
+    ["no json", "input is not JSON"],
+    ["{", "input ends in the middle of its JSON object"],
+    ["[1]", "input is not a JSON object"],
+    ["null", "input is not a JSON object"],
+    ['{"session_id":"a"} text', "input has text beside its JSON object"],
+    ['{"session_id":"a","prompt":nothing}', "a field of the input is not JSON"],
     ["{}", `${none}session_id is missing or is not text`],
     ['{"session_id":["secret"]}', `${none}session_id is missing or is not text`],
     ['{"session_id":""}', `${none}session_id is empty`],

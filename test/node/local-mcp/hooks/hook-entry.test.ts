@@ -5,7 +5,8 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { build } from "esbuild";
-import { foreignLimits, ownLimits, readHookInput, JsonObjectReader } from "#src/local-mcp/hooks/hook-stdin.ts";
+import { foreignLimits, ownLimits, readHookInput, type StdinSource } from "#src/local-mcp/hooks/hook-stdin.ts";
+import { JsonObjectReader } from "#src/local-mcp/hooks/json-object-reader.ts";
 import { isClaudeCode } from "#src/local-mcp/hooks/foreign-callers.ts";
 import { aCliHome } from "#harness/machine/cli-home.ts";
 
@@ -24,31 +25,39 @@ it("[HO41] an object that comes in any parts is complete at its end, with all of
   );
 });
 
-/** A read of stdin, whose parts and timers the test makes. */
+/** A read of stdin, whose parts, timers and signal the test makes. */
 function reading(limits = ownLimits) {
   const waiting: ((part: Buffer | null) => void)[] = [];
   const timers = new Map<() => void, number>();
-  const read = readHookInput(
-    (take) => void waiting.push(take),
-    (work, ms) => {
+  const signals: (() => void)[] = [];
+  const source: StdinSource = {
+    nextPart: (take) => void waiting.push(take),
+    schedule(work, ms) {
       timers.set(work, ms);
       return () => void timers.delete(work);
     },
-    limits,
-  );
-  return { read, timers, send: (text: string | null) => waiting.shift()?.(text === null ? null : Buffer.from(text)) };
+    onSignal: (work) => void signals.push(work),
+  };
+  /** The timer that is over first. */
+  const fire = (): void => [...timers].toSorted((a, b) => a[1] - b[1])[0]?.[0]();
+  const send = (part: string | Buffer | null): void =>
+    waiting.shift()?.(typeof part === "string" ? Buffer.from(part) : part);
+  return { read: readHookInput(source, limits), timers, fire, send, end: () => signals[0]?.() };
 }
 
 it("[HO40] input is complete when its object is, also where stdin stays open; other input when it ends", async () => {
   const rig = reading();
   rig.send('{"session_id":"a",');
   rig.send('"prompt":"}"}');
-  expect(await rig.read).toEqual({ text: '{"session_id":"a","prompt":"}"}', isCutOff: false });
+  rig.send(" behind it");
+  rig.fire();
+  const text = '{"session_id":"a","prompt":"}"} behind it';
+  expect(await rig.read).toEqual({ text, isCutOff: false, isOpen: true });
   expect(rig.timers.size).toBe(0);
   const rubbish = reading();
   rubbish.send("no json");
   rubbish.send(null);
-  expect(await rubbish.read).toEqual({ text: "no json", isCutOff: false });
+  expect(await rubbish.read).toEqual({ text: "no json", isCutOff: false, isOpen: false });
 });
 
 it("[HO41] of input that is too large the fields that are too large are left out", async () => {
@@ -56,26 +65,44 @@ it("[HO41] of input that is too large the fields that are too large are left out
   rig.send('{"session_id":"a","tool_response":"');
   for (let n = 0; n < 4; n++) rig.send('{\\"[,'.repeat(1_800_000));
   rig.send('","tool_name":"Read"}');
-  expect(await rig.read).toEqual({ text: '{"session_id":"a","tool_name":"Read"}', isCutOff: false });
+  rig.send(null);
+  expect(await rig.read).toEqual({ text: '{"session_id":"a","tool_name":"Read"}', isCutOff: false, isOpen: false });
 });
 
-it("[HO40] of input that stops in the middle the fields before are kept, after a silence that has an end", async () => {
-  const rig = reading();
-  rig.send('{"session_id":"a","cwd":"/p","prompt":"half');
-  const [silence] = [...rig.timers].toSorted((a, b) => a[1] - b[1]);
-  expect(Math.max(...rig.timers.values())).toBeLessThan(10_000);
-  silence?.[0]();
-  expect(await rig.read).toEqual({ text: '{"session_id":"a","cwd":"/p"}', isCutOff: true });
-  const silent = reading();
-  for (const work of silent.timers.keys()) work();
-  expect(await silent.read).toEqual({ text: "{}", isCutOff: true });
+it("[HO40] of input that is not whole in time, or whose hook is ended, what has come is read", async () => {
+  const cut = '{"session_id":"a","cwd":"/p","prompt":"half';
+  for (const end of ["fire", "end"] as const) {
+    const rig = reading();
+    rig.send(cut);
+    expect(Math.max(...rig.timers.values())).toBeLessThan(2_000);
+    rig[end]();
+    expect(await rig.read).toEqual({ text: cut, isCutOff: true, isOpen: true });
+    const silent = reading();
+    silent[end]();
+    expect(await silent.read).toEqual({ text: "", isCutOff: true, isOpen: true });
+  }
+});
+
+it("[HO78] in UTF-16 no end of an object is searched, and it is read as text", async () => {
+  const text = '{"session_id":"\u227b","prompt":"\\"}"}';
+  for (const mark of ["", "\ufeff"])
+    for (const isSwapped of [false, true]) {
+      const bytes = Buffer.from(mark + text, "utf16le");
+      if (isSwapped) bytes.swap16();
+      const rig = reading();
+      rig.send(bytes.subarray(0, 20));
+      rig.send(bytes.subarray(20));
+      expect(rig.timers.size).toBe(1);
+      rig.send(null);
+      expect((await rig.read).text).toBe(mark + text);
+    }
 });
 
 it("[HO40] a process ends with 0 although a read of its stdin is under way", async () => {
-  const script = `import { exitWithPendingRead } from ${JSON.stringify(join(src, "local-mcp/hooks/hook-stdin.ts"))};
+  const script = `import { endNow } from ${JSON.stringify(join(src, "local-mcp/hooks/hook-stdin.ts"))};
     import { read } from "node:fs";
     read(0, Buffer.alloc(1), 0, 1, null, () => undefined);
-    setImmediate(exitWithPendingRead);`;
+    setImmediate(endNow);`;
   const child = spawn(process.execPath, ["--input-type=module-typescript", "-e", script], {
     stdio: ["pipe", "ignore", "ignore"],
   });
@@ -178,14 +205,14 @@ it("[HO65] to a client without Claude Code's variables the answer comes while it
 
 it("[HO65] of another client that has sent nothing the input is not waited for; what it has begun to send is", async () => {
   const silent = reading(foreignLimits);
-  const [first] = [...silent.timers].toSorted((a, b) => a[1] - b[1]);
-  expect(first?.[1]).toBeLessThanOrEqual(100);
-  first?.[0]();
-  expect(await silent.read).toEqual({ text: "{}", isCutOff: true });
+  expect(Math.min(...silent.timers.values())).toBeLessThanOrEqual(100);
+  silent.fire();
+  expect(await silent.read).toEqual({ text: "", isCutOff: true, isOpen: true });
   const talking = reading(foreignLimits);
   talking.send('{"session_id":"a",');
-  expect(Math.min(...talking.timers.values())).toBe(ownLimits.silenceMs);
+  expect([...talking.timers.values()]).toEqual([ownLimits.totalMs]);
   talking.send('"prompt":"b"}');
+  talking.send(null);
   expect((await talking.read).isCutOff).toBe(false);
 });
 

@@ -1,0 +1,92 @@
+import { isRecord, parseJson, parseObject, type JsonObject } from "../../shared/json-fields.ts";
+import { JsonObjectReader } from "./json-object-reader.ts";
+
+/** Pure. The JSON that a client has written to a hook, also where it is damaged. */
+
+interface Payload {
+  /** In their order. */
+  readonly objects: readonly JsonObject[];
+  /** Why not all of the input is in the objects; null: all of it is. */
+  readonly problem: string | null;
+}
+
+/** More objects in one input are no events of a client. */
+const maxObjects = 8;
+
+/** [HO78] An object that is cut off counts with its complete fields, and the part of a prompt. */
+export function readPayload(text: string): Payload {
+  const value = parseJson(text);
+  if (isRecord(value)) return { objects: [value], problem: null };
+  // JSON holds no NUL; a byte order mark counts as a blank.
+  const clean = text.replaceAll("\0", "").trim();
+  if (clean === "") return { objects: [], problem: "input is empty" };
+  const cleanValue = parseJson(clean);
+  if (isRecord(cleanValue)) return { objects: [cleanValue], problem: null };
+  return cleanValue === undefined ? findObjects(clean) : { objects: [], problem: "input is not a JSON object" };
+}
+
+function findObjects(text: string): Payload {
+  const objects: JsonObject[] = [];
+  let problem: string | null = null;
+  let rest = Buffer.from(text);
+  while (rest.length > 0) {
+    const reader = new JsonObjectReader();
+    reader.push(rest);
+    const isFound = reader.skippedBytes < rest.length && objects.length < maxObjects;
+    if (reader.skippedBytes > 0 || !isFound)
+      problem ??= objects.length > 0 || isFound ? besideObject : "input is not JSON";
+    if (!isFound) break;
+    const { object, isComplete } = objectOf(reader);
+    objects.push(object);
+    if (!reader.isWhole) return { objects, problem: "input ends in the middle of its JSON object" };
+    if (!isComplete) problem ??= "a field of the input is not JSON";
+    rest = Buffer.from(reader.rest.toString().trimStart());
+  }
+  return { objects, problem };
+}
+
+const besideObject = "input has text beside its JSON object";
+
+function objectOf(reader: JsonObjectReader): { readonly object: JsonObject; readonly isComplete: boolean } {
+  const whole = reader.isWhole ? parseObject(reader.text()) : null;
+  if (whole) return { object: whole, isComplete: true };
+  const fields = reader.fields.map((field) => parseObject(`{${field}}`));
+  const open = reader.isWhole ? null : openFieldOf(reader.openField);
+  const entries = [...fields, open].flatMap((field) => Object.entries(field ?? {}));
+  return { object: Object.fromEntries(entries), isComplete: false };
+}
+
+/** An escape may be cut off as well: `\u12`. */
+const maxEscapeChars = 5;
+
+/** A value that is cut off counts only of a prompt: an id would be another one. */
+function openFieldOf(field: string): JsonObject | null {
+  const text = field.trimEnd();
+  const complete = /["\]}]$/.test(text) ? parseObject(`{${text}}`) : null;
+  if (complete || !/^\s*"prompt"\s*:\s*"/.test(text)) return complete;
+  for (let chars = 0; chars <= maxEscapeChars; chars++) {
+    const closed = parseObject(`{${field.slice(0, field.length - chars)}"}`);
+    if (closed) return { prompt: `${String(closed["prompt"])} [cut off: the rest did not arrive]` };
+  }
+  return null;
+}
+
+/** The end of an object is not searched in UTF-16, whose bytes are not those of JSON. */
+export function isUtf16(bytes: Buffer): boolean {
+  return encodingOf(bytes) !== "utf8";
+}
+
+export function decodePayload(bytes: Buffer): string {
+  const encoding = encodingOf(bytes);
+  if (encoding !== "utf16be") return bytes.toString(encoding);
+  return Buffer.from(bytes.subarray(0, bytes.length - (bytes.length % 2)))
+    .swap16()
+    .toString("utf16le");
+}
+
+/** By its mark, or by the zeros beside the brace that begins an object. */
+function encodingOf(bytes: Buffer): "utf8" | "utf16le" | "utf16be" {
+  const start = bytes.subarray(0, 3).toString("hex");
+  if (/^(?:fffe|7b00)/.test(start)) return "utf16le";
+  return /^(?:feff|007b00)/.test(start) ? "utf16be" : "utf8";
+}
