@@ -36,7 +36,7 @@ export const clientHeader = "shim-client";
 
 export const headerPrefix = "shim-env-";
 
-/** The script's value follows an equals sign: curl sends no header without a value. */
+/** The value of the script follows an equals sign, that of a program a percent sign. */
 export function headerOf(variable: string): string {
   return `${headerPrefix}${variable.toLowerCase().replaceAll("_", "-")}`;
 }

@@ -1,10 +1,12 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   utimesSync,
   writeFileSync,
@@ -12,7 +14,7 @@ import {
 import { request } from "node:http";
 import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
-import { expect, it, vi } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { adapterOf } from "#src/clients/adapters.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
@@ -255,7 +257,7 @@ it("[HO73] [HO75] while the host hangs an event waits in the spool, and comes be
   expect(readdirSync(paths.spool)).toEqual([]);
 });
 
-it("[HO74] a host that runs again after the program has the event leaves it, and the brief of a start, to the next prompt @night", async () => {
+it("[HO74] a host that runs again after the program has the event spools it as well: the brief of a start comes with the next prompt @night", async () => {
   const paths = tempHome();
   const host = await startHost(paths);
   const { project } = makeProject({ "a.txt": "committed" });
@@ -265,8 +267,9 @@ it("[HO74] a host that runs again after the program has the event leaves it, and
   if (!start || !next || !prompt) throw new Error("no start is recorded");
   chat(paths, byHost, [start, ...events]);
   const node = join(dirname(paths.home), "node");
-  const status = `curl --silent --unix-socket '${join(paths.home, "host.sock")}' http://shim/status`;
-  const lines = ["#!/bin/sh", `kill -CONT ${host.pid}`, `${status} >&2`, `exec '${process.execPath}' "$@"`, ""];
+  const asked = JSON.stringify({ socketPath: join(paths.home, "host.sock"), path: "/status" });
+  const status = `'${process.execPath}' -e 'require("node:http").get(${asked}, (answer) => answer.pipe(process.stderr))'`;
+  const lines = ["#!/bin/sh", `kill -CONT ${host.pid}`, status, `exec '${process.execPath}' "$@"`, ""];
   writeFileSync(node, lines.join("\n"), { mode: 0o755 });
   process.kill(host.pid, "SIGSTOP");
   const late: Way = ({ event, client }) => ["/bin/sh", script, node, event, "--client", client];
@@ -317,3 +320,101 @@ it("[HO75] where no host can be started each event waits in the spool, a second 
   expect(readdirSync(paths.spool)).toEqual([]);
   expect(chat(paths, registered, [stop])).toMatchObject([{ status: 0, stdout: "", stderr: "" }]);
 });
+
+/** Each client's prompt. */
+const promptEvents = {
+  "claude-code": "UserPromptSubmit",
+  codex: "UserPromptSubmit",
+  copilot: "UserPromptSubmit",
+  opencode: "UserPromptSubmit",
+  qwen: "UserPromptSubmit",
+  gemini: "BeforeAgent",
+};
+const claudes = { CLAUDECODE: "1", CLAUDE_CODE_ENTRYPOINT: "cli" };
+
+/** A hook in a process group of its own, whose stdin stays open. */
+function openHook(paths: Paths, [command, ...args]: ReturnType<Way>, input: string | Buffer): ChildProcess {
+  const env = { ...envOf(paths), NODE_NO_WARNINGS: "1", ...claudes };
+  const child = spawn(command, args, { env, detached: true });
+  child.stdin?.on("error", () => undefined).write(input);
+  onTestFinished(() => void child.kill("SIGKILL"));
+  return child;
+}
+
+function promptOf(text: string): string {
+  return JSON.stringify({ session_id: session, cwd: "/nonexistent/p", prompt: text, hook_event_name: "x" });
+}
+
+/** Damaged inputs with the prompt that is stored of each. */
+const damages: readonly (readonly [said: string, input: string | Buffer])[] = [
+  ["behind a mark", `\ufeff${promptOf("behind a mark")}`],
+  ["between NULs", `\0${promptOf("between NULs")}\0`],
+  ["in UTF-16", Buffer.from(`\ufeff${promptOf("in UTF-16")}`, "utf16le")],
+  ["before a text", `${promptOf("before a text")} it's "{`],
+  ["the second", `${promptOf("the first")}\n${promptOf("the second")}`],
+  [
+    "half of it [cut off: the rest did not arrive]",
+    promptOf("half of it").slice(0, -'","hook_event_name":"x"}'.length),
+  ],
+];
+
+it.each(Object.entries(promptEvents))(
+  "[HO40] [HO78] of %s the host records each prompt of an open and damaged stdin",
+  async (client, event) => {
+    const paths = tempHome();
+    await startHost(paths);
+    for (const [, input] of damages) {
+      const child = openHook(paths, byHost({ event, client, payload: {} }), input);
+      expect(await once(child, "exit")).toEqual([0, null]);
+    }
+    expect(prompts(paths)).toEqual(expect.arrayContaining(damages.map(([said]) => said)));
+    expect(prompts(paths)).toContain("the first");
+    expect(readdirSync(paths.unread)).toHaveLength(2);
+  },
+);
+
+it("[HO40] [HO78] without a host, or where perl is missing, the program keeps each prompt of an open and damaged stdin", async () => {
+  const paths = tempHome();
+  // Where a host cannot take its lock none starts.
+  mkdirSync(hostLock(paths.home, systemProcesses.boot()), { recursive: true });
+  const ways = [registered, byProgram].map((way) => way({ event: "UserPromptSubmit", client: "codex", payload: {} }));
+  for (const way of ways) {
+    for (const [, input] of damages) expect(await once(openHook(paths, way, input), "exit")).toEqual([0, null]);
+  }
+  const waiting = readdirSync(paths.spool).map((name) => readFileSync(join(paths.spool, name), "utf8"));
+  for (const [said] of [...damages, ["the first"] as const])
+    expect(waiting.filter((text) => text.includes(`"prompt":"${said}"`))).toHaveLength(ways.length);
+  expect(waiting.filter((text) => text.includes('"unread"'))).toHaveLength(2 * ways.length);
+});
+
+it.each(["SIGTERM", "SIGHUP", "SIGINT"] as const)(
+  "[HO80] %s to the group of the program while it waits for a host: the event waits in the spool",
+  async (signal) => {
+    const paths = tempHome();
+    const host = await startHost(paths);
+    process.kill(host.pid, "SIGSTOP");
+    const way = byProgram({ event: "UserPromptSubmit", client: "codex", payload: {} });
+    const child = openHook(paths, way, promptOf("kept"));
+    await vi.waitUntil(() => socketsOf(child.pid) > 3, polling);
+    process.kill(-(child.pid ?? 0), signal);
+    expect(await once(child, "exit")).toEqual([0, null]);
+    process.kill(host.pid, "SIGKILL");
+    const waiting = readdirSync(paths.spool).map((name) => readFileSync(join(paths.spool, name), "utf8"));
+    expect(waiting).toEqual([expect.stringContaining('"prompt":"kept"')]);
+  },
+);
+
+/** Open sockets of a process: its stdio, three of them, and its connection to a host. */
+function socketsOf(pid: number | undefined): number {
+  const folder = `/proc/${pid}/fd`;
+  return readdirSync(folder).filter((name) => linkOf(join(folder, name)).startsWith("socket:")).length;
+}
+
+/** A handle may be closed between two calls. */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}

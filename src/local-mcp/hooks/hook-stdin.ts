@@ -20,7 +20,7 @@ export const foreignLimits: Limits = { ...ownLimits, firstMs: 100 };
 const minMs = 500;
 const partBytes = 65_536;
 const busyHandlePollMs = 10;
-/** For what may stand behind an object. */
+/** For a part that is on its way when the object is whole, or the process is to end. */
 const quietMs = 10;
 
 interface HookStdin {
@@ -58,7 +58,8 @@ export function readHookInput(
     const timers = [schedule(() => finish(true), totalMs)];
     const cancelFirst = schedule(() => finish(true), firstMs);
     timers.push(cancelFirst);
-    onSignal(() => finish(true));
+    // A part that is there already is still read.
+    onSignal(() => timers.push(schedule(() => finish(true), quietMs)));
     const onPart = (part: Buffer | null): void => {
       if (isOver) return;
       if (part === null) return finish(false);

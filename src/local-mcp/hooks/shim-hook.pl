@@ -47,7 +47,7 @@ exit if $is_ended && $input eq "";
 
 my $self = describe();
 my $answer = $is_ended ? undef : post();
-put(\*STDOUT, $answer // run(), $seconds + 1);
+put(\*STDOUT, $answer // run(), $elapsed + 2);
 exit;
 
 # By the line of proc(5). Elsewhere number and parent come again; what is drawn does not.

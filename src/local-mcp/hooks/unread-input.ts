@@ -47,7 +47,7 @@ function isUnreadPaused({ store, processes, now }: Runtime, { session, cwd, clie
   }, false);
 }
 
-/** [HO79] @returns the line for the user of a client's process, once */
+/** [HO81] @returns the line for the user of a client's process, once */
 export function takeUnreadLine(runtime: Runtime, clientPid: number): string | null {
   const { paths, processes } = runtime;
   const key = clientKey(processes, clientPid);

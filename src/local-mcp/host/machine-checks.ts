@@ -192,7 +192,7 @@ function unreadableEvents(path: string, isFolder: boolean, reason: string): Foun
   return warn(text, fix);
 }
 
-/** [HO79] */
+/** [HO81] */
 function hookInput({ paths: { unread: folder } }: HostContext): Found {
   const found = summarizeUnread(folder);
   if (found === null) return pass("all that clients have sent to hooks could be read");

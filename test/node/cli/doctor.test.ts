@@ -82,7 +82,7 @@ it("[CL15] it warns of what needs attention: SQLite's second choice, no git, wai
   );
 });
 
-it("[HO79] it says how many inputs of hooks could not be read whole, when, and where they are", async () => {
+it("[HO81] it says how many inputs of hooks could not be read whole, when, and where they are", async () => {
   const home = aCliHome();
   const { runtime, paths } = home;
   answerHook(runtime, "UserPromptSubmit", () => "no json", 1);

@@ -44,7 +44,7 @@ it("[HO79] what is not read of an input is kept without its secrets, once, besid
   expect(JSON.stringify(files(runtime))).not.toContain("0aB0aB");
 });
 
-it("[HO79] the user learns of it once for each run of a client, with a start or a prompt", () => {
+it("[HO81] the user learns of it once for each run of a client, with a start or a prompt", () => {
   const runtime = aRuntime();
   expect(send(runtime, "PostToolUse", "no json")).toBe("");
   expect(send(runtime, "Stop", "")).toBe("");
@@ -57,7 +57,7 @@ it("[HO79] the user learns of it once for each run of a client, with a start or 
   expect(send(runtime, "BeforeAgent", "{", undefined, gemini)).toContain("SHIM could not read all");
 });
 
-it("[HO79] of inputs that could not be read the last hundred are kept, and counted with their times", () => {
+it("[HO79] [HO81] of inputs that could not be read the last hundred are kept, and counted with their times", () => {
   const runtime = aRuntime();
   expect(summarizeUnread(runtime.paths.unread)).toBeNull();
   const from = runtime.clock.now;
