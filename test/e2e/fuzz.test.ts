@@ -183,7 +183,7 @@ it("[PR5] hostile bytes on stdin: the server answers the next request", { timeou
 });
 
 it(
-  "[PR47] a byte order mark is skipped, and a line of 64 MB is refused alone, by the host that was there",
+  "[PR49] a byte order mark is skipped, and a line of 64 MB is refused alone, by the host that was there",
   { timeout },
   async () => {
     const paths = tempHome();

@@ -359,7 +359,7 @@ const damages: readonly (readonly [said: string, input: string | Buffer])[] = [
 ];
 
 it.each(Object.entries(promptEvents))(
-  "[HO40] [HO78] of %s the host records each prompt of an open and damaged stdin",
+  "[HO40] [HO82] of %s the host records each prompt of an open and damaged stdin",
   async (client, event) => {
     const paths = tempHome();
     await startHost(paths);
@@ -373,7 +373,7 @@ it.each(Object.entries(promptEvents))(
   },
 );
 
-it("[HO40] [HO78] without a host, or where perl is missing, the program keeps each prompt of an open and damaged stdin", async () => {
+it("[HO40] [HO82] without a host, or where perl is missing, the program keeps each prompt of an open and damaged stdin", async () => {
   const paths = tempHome();
   // Where a host cannot take its lock none starts.
   mkdirSync(hostLock(paths.home, systemProcesses.boot()), { recursive: true });
@@ -388,7 +388,7 @@ it("[HO40] [HO78] without a host, or where perl is missing, the program keeps ea
 });
 
 it.each(["SIGTERM", "SIGHUP", "SIGINT"] as const)(
-  "[HO80] %s to the group of the program while it waits for a host: the event waits in the spool",
+  "[HO84] %s to the group of the program while it waits for a host: the event waits in the spool",
   async (signal) => {
     const paths = tempHome();
     const host = await startHost(paths);

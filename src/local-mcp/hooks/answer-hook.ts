@@ -172,7 +172,7 @@ function guardOnly(runtime: Runtime, incoming: IncomingEvent): AnsweredEvent {
   }
 }
 
-/** [HO76] Not refused by default: SHIM's own trouble must not end the client's work. */
+/** [HO80] Not refused by default: SHIM's own trouble must not end the client's work. */
 function uncheckedVerdict({ config: { team } }: Runtime, { input }: IncomingEvent): EditVerdict {
   const cause = "its store cannot be read. Run `shim doctor`";
   if (team.blockUnchecked)

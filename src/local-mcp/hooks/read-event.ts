@@ -37,7 +37,7 @@ export interface GivenEvent {
   readonly id?: string | undefined;
 }
 
-/** [HO79] An input that is not whole, or is no event. */
+/** [HO83] An input that is not whole, or is no event. */
 export interface UnreadInput {
   readonly id: string;
   /** The client's name of it. */

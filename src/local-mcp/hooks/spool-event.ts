@@ -80,7 +80,7 @@ export function spoolGiven(
   return { client, events, isLater };
 }
 
-/** [HO79] Only the host knows whether SHIM is paused. */
+/** [HO83] Only the host knows whether SHIM is paused. */
 function spoolUnread({ paths, now, log }: SpoolSource, unread: UnreadInput): void {
   try {
     append(paths.spool, { at: now(), unread: redactUnread(unread) });

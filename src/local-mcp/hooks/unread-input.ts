@@ -19,7 +19,7 @@ import type { UnreadInput } from "./read-event.ts";
 const fileName = /^(?<at>\d{15})-(?<client>[\da-f]{16})-(?<id>[\w.-]+?)(?<shown>\.shown)?\.json$/;
 const maxFiles = 100;
 
-/** [HO79] Keeps a redacted input, unless SHIM is paused where it came from. Never throws. */
+/** [HO83] Keeps a redacted input, unless SHIM is paused where it came from. Never throws. */
 export function keepUnread(runtime: Runtime, input: UnreadInput): void {
   const { paths, log, now } = runtime;
   try {

@@ -379,7 +379,7 @@ it("[PR47] messages without a line break between them are all served, with any t
   expect(codes(rig)).toEqual([]);
 });
 
-it("[PR47] Content-Length framing is answered once, with what MCP expects", async () => {
+it("[PR50] Content-Length framing is answered once, with what MCP expects", async () => {
   for (const [header, join] of [
     ["Content-Length: 40\r\n\r\n", ""],
     ["content-length:40\r\nContent-Type: application/vscode-jsonrpc; charset=utf-8\r\n\r\n", "\r\n"],
@@ -393,7 +393,7 @@ it("[PR47] Content-Length framing is answered once, with what MCP expects", asyn
   }
 });
 
-it("[PR47] a line over 10 MiB is refused alone: its id gets the limit, other requests their answers, the host stays", async () => {
+it("[PR49] a line over 10 MiB is refused alone: its id gets the limit, other requests their answers, the host stays", async () => {
   const rig = await greeted();
   const open = { jsonrpc: "2.0", id: 4, method: "tools/list" };
   const after = { jsonrpc: "2.0", id: 6, method: "tools/list" };

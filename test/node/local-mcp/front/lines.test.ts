@@ -55,7 +55,7 @@ it("[PR47] whatever bytes come, each line that is not blank comes once, and no o
   );
 });
 
-it("[PR47] the id of a request is found before and behind parameters of any kind, however its bytes are cut", () => {
+it("[PR49] the id of a request is found before and behind parameters of any kind, however its bytes are cut", () => {
   const id = fc.oneof(fc.integer(), fc.string({ unit: "binary", maxLength: 30 }));
   const message = fc.record({
     id,
@@ -95,7 +95,7 @@ it("[PR47] a response, an id within the parameters and bytes that are no JSON gi
   );
 });
 
-it("[PR47] a line over the limit is reported once, with its id as soon as that is known, and the lines around it come", async () => {
+it("[PR49] a line over the limit is reported once, with its id as soon as that is known, and the lines around it come", async () => {
   const long = "x".repeat(maxLineBytes);
   const [head, tail] = [`{"id":5,"method":"m","params":"${long}`, `{"method":"m","params":"${long}","id":"6"}\n`];
   expect(await linesOf([Buffer.from(`1\n${head}`)])).toEqual(["1", { tooLong: 5 }]);

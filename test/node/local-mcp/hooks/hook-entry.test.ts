@@ -85,7 +85,7 @@ it("[HO40] of input that is not whole in time, or whose hook is ended, what has 
   }
 });
 
-it("[HO78] in UTF-16 no end of an object is searched, and it is read as text", async () => {
+it("[HO82] in UTF-16 no end of an object is searched, and it is read as text", async () => {
   const text = '{"session_id":"\u227b","prompt":"\\"}"}';
   for (const mark of ["", "\ufeff"])
     for (const isSwapped of [false, true]) {

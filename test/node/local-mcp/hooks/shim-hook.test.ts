@@ -225,7 +225,7 @@ it("[HO40] what has come of an object that does not get whole is given to the ho
 });
 
 it.each(["SIGTERM", "SIGHUP", "SIGINT"] as const)(
-  "[HO80] %s to the group of the client ends the hook, and what was read is given to the program",
+  "[HO84] %s to the group of the client ends the hook, and what was read is given to the program",
   async (signal) => {
     const hanging = await hangingHost();
     const asked = new ShimHookRig();
@@ -249,7 +249,7 @@ function isPolling(pid: number | undefined): boolean {
   return /^(?:23|270|72) /.test(readFileSync(`/proc/${pid}/syscall`, "utf8"));
 }
 
-it("[HO80] a client that reads no answer, and one that has closed stdin or stdout, gets the hook ended and its event kept", async () => {
+it("[HO84] a client that reads no answer, and one that has closed stdin or stdout, gets the hook ended and its event kept", async () => {
   const rig = new ShimHookRig();
   await rig.host((_request, response) => response.end("x".repeat(1_000_000)));
   const unread = rig.start();

@@ -66,7 +66,7 @@ it.each([true, false])(
   },
 );
 
-it("[HO76] an edit that could not be checked, since nothing can be read, is allowed with a warning", () => {
+it("[HO80] an edit that could not be checked, since nothing can be read, is allowed with a warning", () => {
   const { runtime, claude } = aChat();
   claude.start();
   for (const way of ["read", "write"] as const) vi.spyOn(runtime.store, way).mockImplementation(unreadable);

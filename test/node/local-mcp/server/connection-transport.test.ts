@@ -66,7 +66,7 @@ it("[PR47] any object is either a message, as the SDK reads it, or answered", as
   );
 });
 
-it("[PR47] a line or an answer over 10 MiB is replaced by an error with its id, and the connection stays", async () => {
+it("[PR49] a line or an answer over 10 MiB is replaced by an error with its id, and the connection stays", async () => {
   const { delivered, transport, heard, say } = await aConnection();
   const text = "x".repeat(maxLineBytes);
   await say({ jsonrpc: "2.0", method: "m", params: { text }, id: 5 }, ping(7));
