@@ -75,7 +75,14 @@ function isSameChange(one: Hunk, other: Hunk): boolean {
 
 /** None for a binary file. */
 async function hunks(git: Git, base: string, own: string): Promise<Hunk[]> {
-  const flags = ["-U0", "--diff-algorithm=histogram", "--no-color", "--no-ext-diff", "--no-textconv"];
+  const flags = [
+    "-U0",
+    "--ignore-cr-at-eol",
+    "--diff-algorithm=histogram",
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+  ];
   const { stdout } = await run(git, ["diff", ...flags, base, own], "", [0, 1]);
   const [, ...parts] = stdout.toString("latin1").split(/^@@ /m);
   return parts.flatMap((part) => {

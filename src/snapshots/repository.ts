@@ -50,7 +50,8 @@ export function repositoryFor(snapshots: string, tree: Pick<WorkTree, "format" |
 
 /**
  * [GS91] The newest snapshot, where all of its content is in SHIM's repository: the next one adds
- * what it lacks. Its index is kept for a folder without git alone.
+ * what it lacks. Its index is kept for what the project's own index does not tell: the files of a
+ * folder without git, and those that git stores in another form.
  */
 export interface Base {
   readonly checkpointId: string;
@@ -87,7 +88,7 @@ function packsOf({ owned }: Pick<OpenRepository, "owned">): string[] {
   return names.map((name) => `${name} ${statSync(join(folder, name)).size}`);
 }
 
-/** @param index of the files that the snapshot holds; null: it is not kept */
+/** @param index kept with it, where it is there; null: the one that is kept stays */
 export function writeBase(opened: OpenRepository, base: Base, index: string | null): void {
   const { repository } = opened;
   if (index !== null && existsSync(index)) {
@@ -100,6 +101,17 @@ export function writeBase(opened: OpenRepository, base: Base, index: string | nu
   }
   writeFileSync(join(repository, "tmp_base"), JSON.stringify({ ...base, packs: packsOf(opened) }));
   renameSync(join(repository, "tmp_base"), join(repository, baseFile));
+}
+
+export function copyIndex(index: string, scratch: string, name = "index"): void {
+  if (!existsSync(index)) return;
+  const copy = join(scratch, name);
+  copyFileSync(index, copy);
+  // Git trusts files older than the index: a younger index copy would hide changes, an older one
+  // only costs a comparison.
+  const { mtimeMs } = statSync(index);
+  const seconds = Math.floor(mtimeMs / 1_000) - 1;
+  utimesSync(copy, seconds, seconds);
 }
 
 export function removeBase(repository: string): void {
@@ -126,6 +138,7 @@ export async function withRepository<T>(
         await createRepository(host, { repository, fresh: join(scratch, "new") }, tree, signal);
       }
       prepareScratch(repository, scratch);
+      useBytes(scratch);
       return await body({ host, signal, repository, owned: join(repository, "objects"), scratch });
     } finally {
       await rm(scratch, { recursive: true, force: true });
@@ -172,6 +185,14 @@ export function prepareScratch(repository: string, scratch: string): void {
   }
   if (!existsSync(join(repository, "HEAD"))) return;
   for (const file of ["HEAD", "config"]) copyFileSync(join(repository, file), join(scratch, file));
+}
+
+/**
+ * [GS14] From now on git neither converts nor filters content in this scratch, whatever attributes
+ * and settings say: these rules come before all others.
+ */
+export function useBytes(scratch: string): void {
+  writeFileSync(join(scratch, "info/attributes"), "* -text -ident -filter -working-tree-encoding\n");
 }
 
 export function inRepository(opened: OpenRepository): Git {

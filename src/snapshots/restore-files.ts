@@ -10,7 +10,6 @@ import {
   lines,
   repositoryGit,
   run,
-  text,
   withTimeLimit,
   type Git,
   type TimeLimit,
@@ -24,8 +23,8 @@ import {
   type SnapshotHost,
 } from "./repository.ts";
 import { readStats, type ExcludedFile } from "./selection.ts";
-import { dropAbsent } from "./take-snapshot.ts";
-import { listAt, parseObject } from "../shared/json-fields.ts";
+import { dropAbsent, readAbout } from "./take-snapshot.ts";
+import { listAt } from "../shared/json-fields.ts";
 
 export interface RestoreInput extends SnapshotHost, TimeLimit {
   readonly repository: string;
@@ -131,12 +130,11 @@ export async function writeFiles(
 const isAbsent = "it was unchanged and stored only in the project's own objects, which no longer have it";
 
 /**
- * Reads the commit message's last line; a restore continues without it. [GS63] Another machine may
- * have written it: only content settings count, so git runs no command that it names.
+ * [GS63] Another machine may have written them: only content settings count, so git runs no command
+ * that they name.
  */
 async function readSettings(git: Git, commit: string): Promise<string[]> {
-  const message = await text(git, ["cat-file", "commit", commit]);
-  const settings = listAt(parseObject(message.trimEnd().split("\n").at(-1) ?? ""), "settings");
+  const settings = listAt(await readAbout(git, commit), "settings");
   return settings.filter((value) => typeof value === "string" && isContentSetting(value)) as string[];
 }
 

@@ -37,7 +37,11 @@ export interface Selection {
 /** Time in a turn of the event loop, in ms: other chats wait for it. */
 const turnMs = 2;
 
-/** [GS7] [GS8] [GS9] [GS10] [GS24] Names every path that is left out, with the reason. */
+/**
+ * [GS7] [GS8] [GS9] [GS10] [GS24] Names every path that is left out, with the reason.
+ *
+ * @param filters drivers of the files that are left out because git keeps them through one
+ */
 export async function select(
   top: string,
   { changes, tracked, closedFolders }: WorkTreeChanges,
@@ -106,7 +110,10 @@ function assessChange(
   const stats = isBehindLink(top, path, links) ? undefined : readStats(top, path);
   if (!stats) return null;
   if (stats.isDirectory()) return before?.mode === submoduleMode ? "a submodule" : null;
-  return (stats.isSymbolicLink() ? null : exclusionReason(context, path, stats, filter)) ?? stats.size;
+  if (stats.isSymbolicLink()) return stats.size;
+  if (stats.isFile() && filter !== undefined)
+    return `git keeps it through the filter ${displayPath(filter)}, which is not run`;
+  return exclusionReason(context, path, stats) ?? stats.size;
 }
 
 /** Returns undefined when nothing is there, or can be (a parent is a file, the name too long). */
@@ -129,15 +136,13 @@ function isBehindLink(top: string, path: RawPath, links: Map<string, boolean>): 
   return isLink;
 }
 
-function exclusionReason(
-  { top, limits, content }: SelectionContext,
+export function exclusionReason(
+  { top, limits, content }: Pick<SelectionContext, "top" | "limits" | "content">,
   path: RawPath,
   stats: Stats,
-  filter: string | undefined,
 ): string | null {
   if (!stats.isFile()) return "a socket, pipe or device";
   if (isSecretName(path)) return secretName;
-  if (filter !== undefined) return `git keeps it through the filter ${displayPath(filter)}, which is not run`;
   if (stats.size > limits.maxFileBytes) return `larger than ${limits.maxFileBytes} bytes`;
   return content.reason(diskPath(top, path), path);
 }
@@ -164,7 +169,7 @@ function limitTotal(
   return { taken, bytes };
 }
 
-/** [GS9] Names submodules and unchanged tracked files under a filter, whose form is stored. */
+/** [GS9] Names submodules, and unchanged tracked files under one of the filters. */
 function unchangedExclusions(
   unchanged: WorkTreeChanges["tracked"],
   filters: ReadonlyMap<RawPath, string>,

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, readdirSync, realpathSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative, sep } from "node:path";
 import {
   changesSince,
@@ -7,6 +7,8 @@ import {
   projectTree,
   readAttributes,
   submoduleMode,
+  updateIndex,
+  type Attributes,
   type FileChange,
   type IndexEntry,
   type WorkTree,
@@ -17,6 +19,7 @@ import {
   filterOwned,
   listNeeded,
   baseIndex,
+  copyIndex,
   pack,
   readBase,
   readingGit,
@@ -25,6 +28,7 @@ import {
   repositoryFor,
   splitIntoPacks,
   updateRefs,
+  useBytes,
   withRepository,
   writeBase,
   type Base,
@@ -40,6 +44,9 @@ import {
   type Selection,
   type SnapshotLimits,
 } from "./selection.ts";
+import { bytesIndex, stageBytes, type ConvertedFiles } from "./stage-bytes.ts";
+import { parseObject } from "../shared/json-fields.ts";
+import { listUnsaved, type UnsavedFile } from "./unsaved-files.ts";
 import { readdir } from "node:fs/promises";
 
 export interface SnapshotInput extends SnapshotHost {
@@ -128,15 +135,23 @@ interface StagedTree {
   /** Id of the tree, whose new objects are in the scratch. */
   readonly root: string;
   readonly selection: Selection;
+  readonly ignored: readonly RawPath[];
+  /** Whether unchanged files that git converts are in the form that git stores. */
+  readonly isInGitsForm: boolean;
   readonly reader: Git;
   readonly writer: Git;
 }
 
-/** Writes the files that a snapshot would hold as a tree into the scratch, nothing elsewhere. */
+/**
+ * Writes the files that a snapshot would hold as a tree into the scratch, nothing elsewhere.
+ *
+ * @param form that of the work tree, or the one in which git stores and merges them
+ */
 export async function stageTree(
   opened: OpenRepository,
   tree: WorkTree,
   input: TreeInput,
+  form: "bytes" | "git",
   index = join(tree.gitDir, "index"),
 ): Promise<StagedTree> {
   copyProjectFiles(tree, opened.scratch, index);
@@ -144,10 +159,20 @@ export async function stageTree(
   const writer = readingGit(opened, [], tree.top, tree.config);
   const tracked = await indexEntries(writer);
   await unhide(writer, tree.top, tracked);
-  const selection = await selectChanges(opened, tree, input, reader, tracked);
-  await stage(writer, selection, tree.format);
+  const { selection, unchanged, attributes, ignored } = await selectChanges(tree, input, reader, tracked, form);
+  const staged = { selection, ignored, reader, writer, isInGitsForm: form === "git" };
+  if (form === "git") {
+    await packAutoText(opened, reader, tracked, selection, attributes.autoText);
+    await stage(writer, selection, tree.format);
+    return { ...staged, root: await text(writer, ["write-tree", "--missing-ok"]) };
+  }
+  useBytes(opened.scratch);
+  const { converted } = attributes;
+  await stage(writer, { ...selection, taken: selection.taken.filter(({ path }) => !converted.has(path)) }, tree.format);
+  const files = { selection, unchanged, attributes };
+  const { leftOut, isInGitsForm } = await stageBytes(opened, tree, { reader, writer }, files, input.limits);
   const root = await text(writer, ["write-tree", "--missing-ok"]);
-  return { root, selection, reader, writer };
+  return { ...staged, isInGitsForm, root, selection: { ...selection, leftOut: [...selection.leftOut, ...leftOut] } };
 }
 
 /** The project's files as they are, in the scratch folder. */
@@ -157,6 +182,8 @@ export interface PresentFiles extends Pick<StagedTree, "root" | "reader" | "writ
   readonly base: Base | null;
   readonly head: string | null;
   readonly settings: readonly string[];
+  readonly isInGitsForm: boolean;
+  readonly unsaved: readonly UnsavedFile[];
   readonly files: number;
   readonly bytes: number;
   readonly leftOut: readonly ExcludedFile[];
@@ -175,11 +202,13 @@ export async function readPresent(
   const isFromBase = found.isPlain && base !== null;
   const tree = isFromBase ? { ...found, head: base.commit } : found;
   const index = isFromBase ? join(opened.repository, baseIndex) : undefined;
-  const { selection, reader, writer, ...staged } = await stageTree(opened, tree, input, index);
+  const { selection, reader, writer, ...staged } = await stageTree(opened, tree, input, "bytes", index);
   const { root, ids, absent } = await withoutAbsent(reader, writer, staged.root, base);
   const leftOut = new Map<string, ExcludedFile>();
   for (const one of [...selection.leftOut, ...absent]) if (!leftOut.has(one.path)) leftOut.set(one.path, one);
-  const about = { base, head: found.head, settings: tree.config.filter(isContentSetting) };
+  const unsaved = await listUnsaved(tree.top, staged.ignored, selection.leftOut, installed);
+  const { isInGitsForm } = staged;
+  const about = { base, head: found.head, settings: tree.config.filter(isContentSetting), isInGitsForm, unsaved };
   const sizes = { files: selection.files - absent.length, bytes: selection.bytes };
   return { root, ids, reader, writer, ...about, ...sizes, leftOut: [...leftOut.values()] };
 }
@@ -199,6 +228,21 @@ async function withoutAbsent(
   return { ...(await withoutAbsent(reader, writer, rest, base)), absent: dropped.absent };
 }
 
+/** Last line of a snapshot's message, as JSON. */
+interface About {
+  readonly head: string | null;
+  readonly branch: string | null;
+  readonly settings: readonly string[];
+  readonly isInGitsForm: boolean;
+  readonly unsaved: readonly UnsavedFile[];
+}
+
+/** [GS63] Another machine may have written it. */
+export async function readAbout(git: Git, commit: string): Promise<Partial<Record<keyof About, unknown>>> {
+  const message = await text(git, ["cat-file", "commit", commit]);
+  return parseObject(message.trimEnd().split("\n").at(-1) ?? "") ?? {};
+}
+
 /** Moves them into SHIM's repository under the checkpoint's name. */
 export async function adopt(
   opened: OpenRepository,
@@ -206,15 +250,17 @@ export async function adopt(
   present: PresentFiles,
   { checkpointId, limits, now }: SnapshotInput,
 ): Promise<Extract<Snapshot, { readonly state: "done" }>> {
-  const { base, root, head, settings, writer, files, bytes } = present;
-  const about = JSON.stringify({ head, branch: tree.branch, settings });
+  const { base, root, head, settings, isInGitsForm, unsaved, writer, files, bytes } = present;
+  const about = JSON.stringify({ head, branch: tree.branch, settings, isInGitsForm, unsaved } satisfies About);
   // The same work is the same commit.
   const isKnown = base !== null && base.root === root && base.about === about;
   const message = `Work saved by SHIM\n\n${about}\n`;
   const commit = isKnown ? base.commit : await text(withAuthor(writer, now), ["commit-tree", root], message);
   const borrowed = await adoptObjects(opened, present, isKnown ? [] : [commit], { commit, checkpointId, limits });
-  if (borrowed === 0)
-    writeBase(opened, { checkpointId, commit, root, about }, tree.isPlain ? join(opened.scratch, "index") : null);
+  if (borrowed === 0) {
+    const index = join(opened.scratch, tree.isPlain ? "index" : bytesIndex);
+    writeBase(opened, { checkpointId, commit, root, about }, index);
+  }
   return {
     state: "done",
     head,
@@ -245,30 +291,42 @@ async function isTooLarge(top: string): Promise<boolean> {
   return files > maxPlainFiles;
 }
 
+interface SelectedChanges extends Omit<ConvertedFiles, "attributes"> {
+  readonly attributes: Attributes;
+  readonly ignored: readonly RawPath[];
+}
+
 async function selectChanges(
-  opened: OpenRepository,
   tree: WorkTree,
   input: TreeInput,
   reader: Git,
   tracked: readonly IndexEntry[],
-): Promise<Selection> {
+  form: "bytes" | "git",
+): Promise<SelectedChanges> {
   const changes = await changesSince(reader, tracked);
   const paths = [...new Set([...changes.tracked, ...changes.changes].map(({ path }) => path))];
-  const { filter, autoText } = await readAttributes(reader, paths);
+  const attributes = await readAttributes(reader, paths);
   const isOwn = ownFolder(tree.top, input.snapshots);
-  const selection = await select(tree.top, changes, filter, input.limits, isOwn);
-  // Automatic line endings depend on the index, whose objects the writing step does not see.
-  const convertedPaths = new Set(selection.taken.map(({ path }) => path).filter((path) => autoText.has(path)));
-  const ids = changes.tracked
-    .filter(({ path, mode }) => convertedPaths.has(path) && mode !== submoduleMode)
-    .map(({ id }) => id);
-  const existingObjects = await describe(reader, opened, [...new Set(ids)]);
-  await pack(
-    reader,
-    join(opened.scratch, "objects"),
-    existingObjects.filter(({ type }) => type === "blob").map(({ id }) => id),
-  );
-  return selection;
+  const filters = form === "git" ? attributes.filter : new Map<RawPath, string>();
+  const selection = await select(tree.top, changes, filters, input.limits, isOwn);
+  const changed = new Set(changes.changes.map(({ path }) => path));
+  const unchanged = tracked.filter(({ path }) => !changed.has(path));
+  return { selection, unchanged, attributes, ignored: changes.ignored };
+}
+
+/** Automatic line endings depend on the index, whose objects the writing step does not see. */
+async function packAutoText(
+  opened: OpenRepository,
+  reader: Git,
+  tracked: readonly IndexEntry[],
+  { taken }: Selection,
+  autoText: ReadonlySet<RawPath>,
+): Promise<void> {
+  const paths = new Set(taken.map(({ path }) => path).filter((path) => autoText.has(path)));
+  const ids = tracked.filter(({ path, mode }) => paths.has(path) && mode !== submoduleMode).map(({ id }) => id);
+  const existing = await describe(reader, opened, [...new Set(ids)]);
+  const blobs = existing.filter(({ type }) => type === "blob").map(({ id }) => id);
+  await pack(reader, join(opened.scratch, "objects"), blobs);
 }
 
 /** [GS11] Excludes SHIM's own folder inside the project. */
@@ -323,10 +381,10 @@ function copyProjectFiles(tree: WorkTree, scratch: string, index: string): void 
   writeFileSync(join(scratch, "HEAD"), `${tree.head ?? "ref: refs/heads/none"}\n`);
   if (tree.isPlain) {
     writeFileSync(join(scratch, "info/exclude"), [...installed].map((name) => `${name}/\n`).join(""));
-    writeFileSync(join(scratch, "info/attributes"), "* -text -ident -filter -working-tree-encoding\n");
     copyIndex(index, scratch);
     return;
   }
+  rmSync(join(scratch, "info/attributes"), { force: true });
   for (const file of ["info/exclude", "info/attributes"]) {
     const from = join(tree.commonDir, file);
     if (existsSync(from)) copyFileSync(from, join(scratch, file));
@@ -336,17 +394,6 @@ function copyProjectFiles(tree: WorkTree, scratch: string, index: string): void 
   copyIndex(index, scratch);
 }
 
-function copyIndex(index: string, scratch: string): void {
-  if (!existsSync(index)) return;
-  const copy = join(scratch, "index");
-  copyFileSync(index, copy);
-  // Git trusts files older than the index: a younger index copy would hide changes, an older one
-  // only costs a comparison.
-  const { mtimeMs } = statSync(index);
-  const seconds = Math.floor(mtimeMs / 1_000) - 1;
-  utimesSync(copy, seconds, seconds);
-}
-
 /** Includes files hidden from git by the user, unless they are missing from the work tree. */
 async function unhide(git: Git, top: string, tracked: readonly IndexEntry[]): Promise<void> {
   const isThere = ({ path }: IndexEntry) => readStats(top, path) !== undefined;
@@ -354,11 +401,6 @@ async function unhide(git: Git, top: string, tracked: readonly IndexEntry[]): Pr
   const assumed = tracked.filter(({ tag }) => tag !== tag.toUpperCase());
   await updateIndex(git, ["--no-skip-worktree"], skipped);
   await updateIndex(git, ["--no-assume-unchanged"], assumed);
-}
-
-async function updateIndex(git: Git, flags: readonly string[], files: readonly { path: RawPath }[]): Promise<void> {
-  if (files.length > 0)
-    await run(git, ["update-index", ...flags, "-z", "--stdin"], joinRaw(files.map(({ path }) => path)));
 }
 
 /**

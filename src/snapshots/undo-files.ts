@@ -8,12 +8,15 @@ import { describe, readingGit, type OpenRepository } from "./repository.ts";
 import { readStats, type ExcludedFile } from "./selection.ts";
 import {
   adopt,
+  readAbout,
   readPresent,
   withProject,
   type PresentFiles,
   type Snapshot,
   type SnapshotInput,
 } from "./take-snapshot.ts";
+import { listAt } from "../shared/json-fields.ts";
+import { lostOf, type UnsavedFile } from "./unsaved-files.ts";
 import { submoduleMode, type WorkTree } from "./work-tree.ts";
 
 /** End of a turn that runs: the files of now. */
@@ -153,7 +156,7 @@ async function split(
   };
 }
 
-/** Writes the files as they are to be, with the project's settings and attributes. */
+/** Writes the files as they are to be. */
 async function stageFiles(
   opened: OpenRepository,
   objects: readonly string[],
@@ -212,12 +215,29 @@ async function findChanges(input: UndoInput, top: string, present: PresentFiles)
   const { what } = input;
   if ("redo" in what) return findRedo(what.redo, present);
   const history = new History(present, top, (path) => toRaw(input.project, top, path));
+  const [first] = what.steps;
+  const start = first?.start ?? null;
+  const about = start === null ? {} : await readAbout(present.reader, start);
+  if (about.isInGitsForm !== undefined && about.isInGitsForm !== present.isInGitsForm) return otherForm;
   for (const step of what.steps) await history.add(step);
   await history.close(provenPaths(input));
   for (const [path, reason] of input.others) history.leave(path, reason);
   for (const { path, reason } of present.leftOut) history.leaveRaw(toBytes(path), reason);
-  return history.result();
+  const mayBeAny = what.steps.some((step) => "edited" in step && !step.isOnlyEdited);
+  const lost = mayBeAny ? lostOf(top, listAt(about, "unsaved") as readonly UnsavedFile[]) : [];
+  return history.result(lost);
 }
+
+const otherForm: Found = {
+  changes: [],
+  left: [
+    {
+      path: "*",
+      reason:
+        "the snapshot has git's form of files that git converts, and the files of now are bytes, or the other way round",
+    },
+  ],
+};
 
 /** [UN6] A file that is not as the undo left it is later work. */
 async function findRedo(undone: readonly UndoneFile[], { reader, root }: PresentFiles): Promise<Found> {
@@ -379,7 +399,8 @@ class History {
     if (known) this.#files.set(path, { ...known, reason: known.reason ?? reason });
   }
 
-  result(): Found {
+  /** @param lost files that no snapshot has */
+  result(lost: readonly ExcludedFile[]): Found {
     const all = [...this.#files].filter(([, { base, last, reason }]) => base !== last || reason !== null);
     const left = all.flatMap(([path, { base, last, reason }]) => {
       const isSubmodule = [base, last].some((entry) => entry?.startsWith(submoduleMode));
@@ -388,9 +409,11 @@ class History {
     });
     const isLeft = new Set(left.map(({ path }) => path));
     const own = all.filter(([path]) => !isLeft.has(displayPath(path)));
+    const named = [...left, ...this.#unseen];
+    const isNamed = new Set(named.map(({ path }) => path));
     return {
       changes: own.map(([path, { base, last }]) => ({ path, before: last, after: base })),
-      left: [...left, ...this.#unseen],
+      left: [...named, ...lost.filter(({ path }) => !isNamed.has(path))],
     };
   }
 

@@ -177,6 +177,8 @@ export interface WorkTreeChanges {
   readonly changes: readonly FileChange[];
   readonly tracked: readonly IndexEntry[];
   readonly closedFolders: readonly string[];
+  /** Files, and folders that are ignored as a whole, with a slash at the end. */
+  readonly ignored: readonly RawPath[];
 }
 
 export const submoduleMode = "160000";
@@ -191,6 +193,15 @@ export async function indexEntries(git: Git): Promise<IndexEntry[]> {
   });
 }
 
+export async function updateIndex(
+  git: Git,
+  flags: readonly string[],
+  files: readonly { path: RawPath }[],
+): Promise<void> {
+  if (files.length > 0)
+    await run(git, ["update-index", ...flags, "-z", "--stdin"], joinRaw(files.map(({ path }) => path)));
+}
+
 /**
  * Files that differ from HEAD, in the index or in the work tree. Enters no submodule, runs no
  * filter.
@@ -199,12 +210,18 @@ export async function indexEntries(git: Git): Promise<IndexEntry[]> {
  */
 export async function changesSince(git: Git, known?: readonly IndexEntry[]): Promise<WorkTreeChanges> {
   const args = ["--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=all"];
+  args.push("--ignored=matching");
   const [{ stdout, stderr }, tracked] = await Promise.all([run(git, ["status", ...args]), known ?? indexEntries(git)]);
   const inIndex = new Set(tracked.map(({ path }) => path));
   const before = new Map<RawPath, GitEntry>();
   const changes = new Map<RawPath, FileChange>();
+  const ignored: RawPath[] = [];
   for (const record of splitRaw(stdout)) {
     const { path, entry } = readStatus(record);
+    if (record.startsWith("!")) {
+      ignored.push(path);
+      continue;
+    }
     if (entry) before.set(path, entry);
     const isTracked = !record.startsWith("?");
     // HEAD also has a path that is removed from the index only.
@@ -215,6 +232,7 @@ export async function changesSince(git: Git, known?: readonly IndexEntry[]): Pro
     changes: [...changes.values()],
     tracked,
     closedFolders: [...closed].map(([, folder = ""]) => folder),
+    ignored,
   };
 }
 
@@ -231,21 +249,45 @@ function readStatus(record: string): { readonly path: RawPath; readonly entry: G
   return { path: fields.slice(count).join(" "), entry: mode === absentMode ? null : { mode, id } };
 }
 
-interface Attributes {
-  readonly filter: Map<RawPath, string>;
-  readonly autoText: Set<RawPath>;
+export interface Attributes {
+  readonly filter: ReadonlyMap<RawPath, string>;
+  readonly autoText: ReadonlySet<RawPath>;
+  /**
+   * Paths whose content git may store in another form than the work tree has. True: in one that may
+   * have the same size.
+   */
+  readonly converted: ReadonlyMap<RawPath, boolean>;
 }
+
+const attributeNames = ["filter", "text", "crlf", "eol", "ident", "working-tree-encoding"] as const;
+type AttributeValues = Record<(typeof attributeNames)[number], string>;
 
 export async function readAttributes(git: Git, paths: readonly RawPath[]): Promise<Attributes> {
   const filter = new Map<RawPath, string>();
   const autoText = new Set<RawPath>();
+  const converted = new Map<RawPath, boolean>();
   const isConverting = git.before.some((setting) => /^core\.autocrlf=(?!false|no|off|0$)/i.test(setting));
   const automatic = new Set(isConverting ? ["auto", "unspecified"] : ["auto"]);
-  const fields = await rawList(git, ["check-attr", "--stdin", "-z", "filter", "text"], joinRaw(paths));
-  for (let at = 0; at + 2 < fields.length; at += 3) {
-    const [path = "", name = "", value = ""] = fields.slice(at, at + 3);
-    if (name === "text" && automatic.has(value)) autoText.add(path);
-    if (name === "filter" && value !== "unspecified" && value !== "unset") filter.set(path, value);
+  const fields = await rawList(git, ["check-attr", "--stdin", "-z", ...attributeNames], joinRaw(paths));
+  for (let at = 0; at + 2 < fields.length; at += 3 * attributeNames.length) {
+    const path = fields[at] ?? "";
+    const values = Object.fromEntries(attributeNames.map((name, index) => [name, fields[at + 3 * index + 2] ?? ""]));
+    const { filter: driver, text, ident, "working-tree-encoding": encoding, ...ends } = values as AttributeValues;
+    if (automatic.has(text)) autoText.add(path);
+    if (isGiven(driver)) filter.set(path, driver);
+    if (isGiven(driver) || isGiven(encoding)) converted.set(path, true);
+    else if (ident === "set" || isText({ text, ...ends }, isConverting)) converted.set(path, false);
   }
-  return { filter, autoText };
+  return { filter, autoText, converted };
+}
+
+function isGiven(value: string): boolean {
+  return value !== "unspecified" && value !== "unset";
+}
+
+/** Order of git: `text`, else its old name `crlf`, else `eol`, else core.autocrlf. */
+function isText({ text, crlf, eol }: Pick<AttributeValues, "text" | "crlf" | "eol">, isConverting: boolean): boolean {
+  if (text !== "unspecified") return text !== "unset";
+  if (crlf !== "unspecified") return crlf !== "unset";
+  return eol === "lf" || eol === "crlf" || isConverting;
 }

@@ -4,14 +4,20 @@ import { Folder } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 
 const input = z.strictObject({
-  /** Absent: the newest chat of the folder's project. */
-  session: z.string().max(200).optional().describe("the chat; default: the newest one of this project"),
+  /** Absent: the chat that changed files last in the folder's project. */
+  session: z
+    .string()
+    .max(200)
+    .optional()
+    .describe("the chat; default: the one that changed files last in this project"),
   folder: Folder,
   prompt: z
     .string()
     .max(1_000)
     .default("last")
-    .describe("since this prompt: its number, the beginning of its words, or last"),
+    .describe(
+      "since this prompt: its number, the beginning of its words, or last: the newest whose turn changed files",
+    ),
   redo: z.boolean().default(false).describe("take the last undo back"),
   files: z.array(z.string().min(1).max(4_096)).max(10_000).default([]).describe("only these files; none: all"),
 });

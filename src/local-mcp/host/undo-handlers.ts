@@ -3,7 +3,7 @@ import { relative, resolve, sep } from "node:path";
 import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import { runApart } from "../../runtime/run-apart.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { pluralize } from "../../shared/format.ts";
+import { oneLine, pluralize } from "../../shared/format.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
 import { undoFiles, type UndoInput, type UndoneFile, type UndoneFiles } from "../../snapshots/undo-files.ts";
@@ -16,6 +16,7 @@ import { isAlive } from "../recovery/session-state.ts";
 import { catchUp, isTurnOpen } from "../observe/record-transcript.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { changingTurns, newestUndoOf } from "../undo/changing-turns.ts";
 import { readSteps } from "../undo/steps.ts";
 import type { HandlerContext, Handlers, HostResult } from "./host.ts";
 import { pickMoment } from "./fork-handlers.ts";
@@ -108,28 +109,85 @@ async function onChat<T>(
   prepare: (runtime: Runtime, session: sessions.Session) => void = () => undefined,
 ): Promise<HostResult<T>> {
   const runtime = await load();
-  const found = input.session === undefined ? newestOf(runtime, input.folder) : findSession(runtime, input.session);
+  const named = input.session === undefined ? null : findSession(runtime, input.session);
+  if (named && !named.ok) return named;
+  const of = named ? { session: named.value } : { project: projectOfFolder(runtime, input.folder) };
+  const found = input.redo ? newestUndo(runtime, of) : newestTurn(runtime, of);
   if (!found.ok) return found;
-  const { project } = found.value;
-  if (project === null || !existsSync(project)) {
-    const message =
-      project === null ? "the chat works in no project." : `the chat's project ${project} does not exist.`;
-    return err({ code: "no_project", message });
-  }
-  const chosen = chosenPaths(project, input);
+  const session = withProject(runtime, found.value.session);
+  if (!session.ok) return session;
+  const chosen = chosenPaths(session.value.project, input);
   if (!chosen.ok) return chosen;
-  const session = { ...found.value, project };
-  prepare(runtime, session);
-  const given = input.redo ? readUndo(runtime, session) : readTurns(runtime, session, input.prompt);
-  return given.ok ? act(runtime, { session, chosen: chosen.value, ...given.value }) : given;
+  prepare(runtime, session.value);
+  const whole = { session: session.value, chosen: chosen.value };
+  if (input.redo) return act(runtime, { ...whole, ...readUndo(found.value.detail) });
+  const turn = input.prompt === "last" ? await newestUndoable(runtime, of, chosen.value) : null;
+  if (turn) return act(runtime, turn);
+  const given = readTurns(runtime, session.value, input.prompt);
+  return given.ok ? act(runtime, { ...whole, ...given.value }) : given;
 }
 
-function newestOf(runtime: Runtime, folder: string): HostResult<sessions.Session> {
-  const project = projectOfFolder(runtime, folder);
-  const [session] = runtime.store.read((sql) => sessions.list(sql, { project, limit: 1 }), []);
-  if (session) return ok(session);
-  const message = `no chat of ${project} is stored. \`shim sessions\` lists those that are; --session names one.`;
+function withProject(runtime: Runtime, session: sessions.Session): HostResult<ChosenChat["session"]> {
+  const { project } = session;
+  if (project !== null && existsSync(project)) return ok({ ...session, project });
+  const chat = nameOf(runtime, session);
+  const message =
+    project === null ? `${chat} works in no project.` : `the project ${project} of ${chat} does not exist.`;
+  return err({ code: "no_project", message });
+}
+
+type Chats = { readonly session: sessions.Session } | { readonly project: string };
+
+/** The chat that changed files last; without one the named chat. */
+function newestTurn(runtime: Runtime, of: Chats): HostResult<{ session: sessions.Session; detail: string }> {
+  const [turn] = runtime.store.read((sql) => changingTurns(sql, of), []);
+  if (turn) return ok({ session: turn.session, detail: "" });
+  if ("session" in of) return ok({ session: of.session, detail: "" });
+  const count = runtime.store.read((sql) => sessions.list(sql, { project: of.project }).length, 0);
+  const what =
+    count === 0
+      ? `no chat of ${of.project} is stored`
+      : `none of the ${pluralize(count, "chat")} of ${of.project} has changed files, as far as its events are stored`;
+  const message = `${what}. \`shim sessions\` lists those that are stored; --session names one.`;
   return err({ code: "not_found", message });
+}
+
+function newestUndo(runtime: Runtime, of: Chats): HostResult<{ session: sessions.Session; detail: string }> {
+  const found = runtime.store.read((sql) => {
+    const row = newestUndoOf(sql, "session" in of ? { session: of.session.id } : of);
+    const session = row && sessions.get(sql, row.session);
+    return row && session && { session, detail: row.detail };
+  }, null);
+  if (found) return ok(found);
+  const whose = "session" in of ? nameOf(runtime, of.session) : `the chats of ${of.project}`;
+  return err({ code: "not_found", message: `nothing of ${whose} was undone, or its files are stored no more.` });
+}
+
+/** Turns whose files are compared: a comparison takes a tenth of a second. */
+const maxCompared = 10;
+
+/**
+ * [UN12] The newest turn whose changes can be put back, or at least named. One that was undone
+ * counts while something of it can still be put back.
+ */
+async function newestUndoable(runtime: Runtime, of: Chats, chosen: readonly string[]): Promise<ChosenChat | null> {
+  const turns = runtime.store.read((sql) => changingTurns(sql, of), []);
+  for (const { session, prompt, at } of turns.slice(0, maxCompared)) {
+    const own = withProject(runtime, session);
+    const given = readTurns(runtime, session, String(prompt.number));
+    if (!own.ok || !given.ok) continue;
+    const chat = { session: own.value, chosen, ...given.value };
+    const done = await run(runtime, chat, "preview", false);
+    if (!done.ok) continue;
+    const isUndone = runtime.store.read((sql) => newestUndoOf(sql, { session: session.id })?.at ?? 0, 0) >= at;
+    if (done.value.changes.length > 0 || (done.value.left.length > 0 && !isUndone)) return chat;
+  }
+  return null;
+}
+
+function nameOf(runtime: Runtime, session: sessions.Session): string {
+  const title = sessions.displayTitle(session);
+  return `chat ${shortSession(runtime, session.id)}${title === null ? "" : ` (${oneLine(title, 60)})`}`;
 }
 
 function chosenPaths(project: string, { folder, files }: Input): HostResult<string[]> {
@@ -142,31 +200,27 @@ function chosenPaths(project: string, { folder, files }: Input): HostResult<stri
 type Given = Omit<ChosenChat, "session" | "chosen">;
 
 function readTurns(runtime: Runtime, session: sessions.Session, wanted: string): HostResult<Given> {
+  const chat = nameOf(runtime, session);
   const moments = runtime.store.read((sql) => listMoments(sql, session.id), []);
+  if (moments.length === 0)
+    return err({
+      code: "not_found",
+      message: `no prompt of ${chat} is stored, so that none of its turns can be undone.`,
+    });
   const prompt = pickMoment(moments, wanted);
-  if (!prompt.ok) return prompt;
+  if (!prompt.ok) return err({ ...prompt.error, message: `in ${chat} ${prompt.error.message}` });
   const none = { steps: [], stamps: [], others: [] };
   const { seq, number } = prompt.value;
   if (seq === null)
-    return err({ code: "no_snapshot", message: `the events since prompt ${number} are deleted by now.` });
+    return err({ code: "no_snapshot", message: `the events of ${chat} since prompt ${number} are deleted by now.` });
   const read = runtime.store.read((sql) => readSteps(sql, session, seq, isAlive(runtime, session)), none);
   const { steps, ...rest } = read;
   return ok({ prompt: prompt.value, what: { steps }, ...rest });
 }
 
-function readUndo(runtime: Runtime, { id }: sessions.Session): HostResult<Given> {
-  const [row] = runtime.store.read(
-    (sql) =>
-      sql.all<{ detail: string }>(
-        `SELECT s.detail FROM checkpoints c JOIN snapshots s ON s.checkpointId = c.id
-         WHERE c.session = ? AND c.trigger = 'undo' AND s.state = 'done' ORDER BY c.seq DESC LIMIT 1`,
-        id,
-      ),
-    [],
-  );
-  const undone = listAt(asObject(JSON.parse(row?.detail ?? "null")), "undone") as readonly UndoneFile[];
-  if (undone.length > 0) return ok({ prompt: null, what: { redo: undone }, stamps: [], others: [] });
-  return err({ code: "not_found", message: "nothing of this chat was undone, or its files are stored no more." });
+function readUndo(detail: string): Given {
+  const undone = listAt(asObject(JSON.parse(detail)), "undone") as readonly UndoneFile[];
+  return { prompt: null, what: { redo: undone }, stamps: [], others: [] };
 }
 
 type DoneFiles = Extract<UndoneFiles, { readonly state: "done" }>;

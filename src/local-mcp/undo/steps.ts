@@ -6,6 +6,7 @@ import type { ExcludedFile } from "../../snapshots/selection.ts";
 import { presentEnd, type UndoInput, type UndoneFile, type UndoStep } from "../../snapshots/undo-files.ts";
 import { mayChangeAnyFile, mayChangeFiles } from "../checkpoints/triggers.ts";
 import * as journal from "../sessions/journal.ts";
+import { toolOf } from "./changing-turns.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
 
@@ -207,11 +208,6 @@ function parsed(text: string | null): unknown {
 function leftOutOf(row: CheckpointRow | null): ExcludedFile[] {
   const all = listAt(asObject(parsed(row?.detail ?? null)), "leftOut") as readonly ExcludedFile[];
   return all.filter(({ path }) => path !== "...");
-}
-
-/** The journal marks the calls of subagents. */
-function toolOf(name: string): string {
-  return name.replace(/ \(subagent\)$/, "");
 }
 
 type Edit = Extract<Row["entry"], { readonly kind: "tool_end" }> & { readonly path: string };

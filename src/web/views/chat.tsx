@@ -178,28 +178,30 @@ const undoVerbs = { changed: "is put back", missing: "comes back", created: "is 
 function Undo({ id, project }: { id: string; project: string }): JSX.Element {
   return (
     <Read name="undo.preview" input={{ session: id, folder: project }}>
-      {({ changes, left, diff }) => (
+      {({ prompt, changes, left, diff }) => (
         <>
-          {changes.length === 0 && <Empty title="Nothing of its last turn can be put back." />}
+          {prompt !== null && <p class="muted">{`Since prompt ${prompt.number}: ${plain(prompt.text)}`}</p>}
+          {changes.length === 0 && <Empty title="Nothing of it can be put back." />}
           <Lines lines={changes.map(({ path, now }) => `${path}: ${undoVerbs[now]}`)} />
           <Lines lines={left.map(({ path, reason }) => `${path} stays: ${reason}`)} />
           {diff !== "" && <Code value={diff} />}
-          {changes.length > 0 && <ActionButton action={undoAction(id, project, changes.length)} />}
+          {changes.length > 0 && <ActionButton action={undoAction(id, project, prompt?.number, changes.length)} />}
         </>
       )}
     </Read>
   );
 }
 
-function undoAction(session: string, folder: string, files: number): Action {
+function undoAction(session: string, folder: string, number: number | undefined, files: number): Action {
+  const prompt = number === undefined ? {} : { prompt: String(number) };
   return {
-    title: "Take the last turn back?",
+    title: "Take these changes back?",
     effect: [
       `${files === 1 ? "One file" : `${files} files`} in ${plain(folder)} become as before it. The chat is told.`,
       "“shim undo --redo” takes it back.",
     ],
     verb: "Take back",
-    run: (requestId) => call("undo.apply", { session, folder }, requestId),
+    run: (requestId) => call("undo.apply", { session, folder, ...prompt }, requestId),
     done: "Taken back.",
   };
 }

@@ -55,7 +55,8 @@ it.each([true, false])(
     expect(await rig.undo()).toMatchObject({ changes: expect.arrayContaining([...changes]), left: [] });
     expect(contents(project)).toEqual(before);
     expect(existsSync(join(project, "new"))).toBe(false);
-    expect((await rig.preview()).changes).toEqual([]);
+    expect((await rig.preview({ prompt: "2" })).changes).toEqual([]);
+    expect(await rig.preview()).toMatchObject({ prompt: { number: 1 }, changes: [{ path: "a.txt" }] });
     expect(await rig.undo({ redo: true })).toMatchObject({ prompt: null, left: [] });
     expect(contents(project)).toEqual(after);
     await rig.undo({ redo: true });
@@ -128,7 +129,7 @@ it("[UN3] a prompt is a number, the beginning of its words or the last; what fit
     /several prompts begin.*\n {2}1 {2}fix the parser\n {2}2 {2}fix/,
   );
   expect(await rig.refusal({ prompt: "9" })).toContain("there is no prompt 9");
-  expect(await rig.refusal({ redo: true })).toContain("nothing of this chat was undone");
+  expect(await rig.refusal({ redo: true })).toContain("nothing of the chats of");
   expect(await rig.refusal({ files: ["../b"] })).toContain("is not in");
   expect(await rig.refusal({ session: "none" })).toContain("there is no session");
   await rig.undo({ prompt: "2" });

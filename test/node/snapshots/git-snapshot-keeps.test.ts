@@ -102,22 +102,6 @@ it("[GS12] a failure of git while it takes over is a failure, not a lack of time
   });
 });
 
-it("[GS14] stores line endings as git would, by the project's settings and attributes @night", async () => {
-  const from = makeProject({ "crlf-committed.txt": "a\r\nb\r\n" });
-  git(from.project, "config", "core.autocrlf", "true");
-  git(from.project, "config", "core.safecrlf", "true");
-  write(from.project, {
-    "new.txt": "a\r\nb\r\n",
-    "crlf-committed.txt": "a\r\nb\r\nc\r\n",
-    "bin.dat": Buffer.from([0, 13, 10, 1]),
-  });
-  const snapshot = await taken(from);
-  expect(show(snapshot, "new.txt")).toBe("a\nb\n");
-  expect(show(snapshot, "bin.dat")).toBe("\0\r\n\u0001");
-  git(from.project, "-c", "core.safecrlf=false", "add", "-A");
-  expect(git(from.project, "write-tree")).toBe(git(snapshot.repository, "rev-parse", `${snapshot.commit}^{tree}`));
-});
-
 it("[GS16] stops in time, says so, and leaves nothing behind @night", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   const pids = join(from.root, "pids");

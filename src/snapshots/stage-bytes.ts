@@ -1,0 +1,127 @@
+import { existsSync, lstatSync } from "node:fs";
+import { join } from "node:path";
+import { diskPath, displayPath, joinRaw, lines, run, type Git, type RawPath } from "./git.ts";
+import { baseIndex, copyIndex, readBase, type OpenRepository } from "./repository.ts";
+import { exclusionReason, type ExcludedFile, type Selection, type SnapshotLimits } from "./selection.ts";
+import { SecretContent } from "./secret-content.ts";
+import { indexEntries, updateIndex, type Attributes, type IndexEntry, type WorkTree } from "./work-tree.ts";
+
+/** Index of the files that git would store in another form, in the scratch. */
+export const bytesIndex = "bytes-index";
+
+export interface ConvertedFiles {
+  readonly selection: Selection;
+  /** Entries of the project's index that are as the work tree has them, but for the form. */
+  readonly unchanged: readonly IndexEntry[];
+  readonly attributes: Pick<Attributes, "converted" | "filter">;
+}
+
+/**
+ * [GS14] Puts the files that git would store in another form into the index of the snapshot as
+ * bytes. [GS91] Only those are read that have changed since the newest snapshot.
+ *
+ * @param reader sees the project's objects
+ * @param writer runs with {@link useBytes}
+ * @returns the files of which the snapshot has git's form
+ */
+export async function stageBytes(
+  opened: OpenRepository,
+  { top, config }: WorkTree,
+  { reader, writer }: { readonly reader: Git; readonly writer: Git },
+  files: ConvertedFiles,
+  limits: SnapshotLimits,
+): Promise<{ readonly leftOut: readonly ExcludedFile[]; readonly isInGitsForm: boolean }> {
+  const { converted } = files.attributes;
+  const taken = files.selection.taken.map(({ path }) => path).filter((path) => converted.has(path));
+  const { wanted, leftOut, bytes } = await unchangedBytes(reader, top, files, limits);
+  const isInGitsForm = bytes > limits.maxTotalBytes;
+  const unchanged = isInGitsForm ? [] : wanted;
+  const paths = [...taken, ...unchanged.map(({ path }) => path)];
+  if (paths.length > 0) await addBytes(opened, writer, paths, modesOf(config, files.unchanged));
+  const reason = `git converts its content, and more than ${limits.maxTotalBytes} bytes of such files are here: the snapshot has git's form`;
+  const inGitsForm = isInGitsForm ? wanted.map(({ path }) => ({ path: displayPath(path), reason })) : [];
+  return { leftOut: [...leftOut, ...inGitsForm], isInGitsForm };
+}
+
+interface Unchanged {
+  readonly wanted: readonly IndexEntry[];
+  readonly bytes: number;
+  readonly leftOut: readonly ExcludedFile[];
+}
+
+/** Those whose bytes may differ from what git has stored. */
+async function unchangedBytes(
+  reader: Git,
+  top: string,
+  { unchanged, attributes: { converted, filter } }: ConvertedFiles,
+  limits: SnapshotLimits,
+): Promise<Unchanged> {
+  const candidates = unchanged.filter(({ path, mode }) => mode.startsWith("100") && converted.has(path));
+  const sizes = await sizesOf(reader, candidates);
+  const context = { top, limits, content: new SecretContent() };
+  const wanted: IndexEntry[] = [];
+  const leftOut: ExcludedFile[] = [];
+  let bytes = 0;
+  for (const entry of candidates) {
+    const { path, id } = entry;
+    const stats = lstatSync(diskPath(top, path), { throwIfNoEntry: false });
+    // Line endings and ids only become shorter on their way into git.
+    if (!stats?.isFile() || (converted.get(path) === false && stats.size === sizes.get(id))) continue;
+    const driver = filter.get(path);
+    const reason =
+      driver === undefined && stats.size <= limits.maxFileBytes ? null : exclusionReason(context, path, stats);
+    if (reason !== null) {
+      const form = driver === undefined ? "git" : `the filter ${displayPath(driver)}`;
+      leftOut.push({ path: displayPath(path), reason: `${reason}; it is kept as ${form} stored it` });
+      continue;
+    }
+    bytes += stats.size;
+    wanted.push(entry);
+  }
+  return { wanted, bytes, leftOut };
+}
+
+async function sizesOf(git: Git, entries: readonly IndexEntry[]): Promise<Map<string, number>> {
+  const ids = [...new Set(entries.map(({ id }) => id))];
+  if (ids.length === 0) return new Map();
+  const format = "--batch-check=%(objectname) %(objectsize)";
+  const answer = await lines(git, ["cat-file", format], ids.map((id) => `${id}\n`).join(""));
+  return new Map(
+    answer.map((line): [string, number] => {
+      const [id = "", size] = line.split(" ");
+      return [id, Number(size)];
+    }),
+  );
+}
+
+/** Modes that count instead of those of the files, by path. */
+function modesOf(config: readonly string[], entries: readonly IndexEntry[]): ReadonlyMap<RawPath, string> {
+  const isUnreliable = config.some((setting) => /^core\.filemode=(false|no|off|0)$/i.test(setting));
+  return new Map(isUnreliable ? entries.map(({ path, mode }) => [path, mode]) : []);
+}
+
+async function addBytes(
+  opened: OpenRepository,
+  writer: Git,
+  paths: readonly RawPath[],
+  modes: ReadonlyMap<RawPath, string>,
+): Promise<void> {
+  const known = join(opened.repository, baseIndex);
+  if (readBase(opened) !== null && existsSync(known)) copyIndex(known, opened.scratch, bytesIndex);
+  const git = { ...writer, env: { ...writer.env, GIT_INDEX_FILE: join(opened.scratch, bytesIndex) } };
+  const wanted = new Set(paths);
+  const stale = (await indexEntries(git)).filter(({ path }) => !wanted.has(path));
+  await updateIndex(git, ["--force-remove"], stale);
+  await updateIndex(
+    git,
+    ["--add", "--remove", "--replace"],
+    paths.map((path) => ({ path })),
+  );
+  const entries = new Map((await indexEntries(git)).map((entry) => [entry.path, entry]));
+  const changes = paths.map((path) => {
+    const entry = entries.get(path);
+    // A file that was deleted meanwhile is not in the snapshot either.
+    return entry ? `${modes.get(path) ?? entry.mode} ${entry.id}\t${path}` : `0 ${"0".repeat(40)}\t${path}`;
+  });
+  await run(writer, ["update-index", "--replace", "-z", "--index-info"], joinRaw(changes));
+}
