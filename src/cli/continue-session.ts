@@ -25,6 +25,9 @@ export interface ContinueOptions extends CommonOptions {
 /** A client that ends with an error so soon has not let its user work. */
 const earlyMs = 10_000;
 
+/** Refusals of a session that someone works on, which the reader of its brief has to know. */
+const busyCodes: ReadonlySet<string> = new Set(["held", "still_running"]);
+
 export function nameOf({ session, title, machine }: Pick<Candidate, "session" | "title" | "machine">): string {
   return `${quotedTitle(title)} (${session}${machine === null ? "" : ` of ${machine}`})`;
 }
@@ -40,7 +43,10 @@ export async function continueSession(cli: Cli, session: string, options: Contin
   if (!planned.ok) return planned;
   const { offer, start, refusal } = planned.value;
   if (offer !== null) cli.progress(`${nameOf(planned.value)} was ${offeredText(offer.shortId, offer.msAgo)}.`);
-  if (options.print === true || !mayStart(cli, options)) return printed(planned.value);
+  if (options.print === true || !mayStart(cli, options)) {
+    if (refusal !== null && busyCodes.has(refusal.code)) cli.progress(refusal.message);
+    return printed(planned.value);
+  }
   if (start === null) {
     cli.progress(`${planned.value.client} cannot be started from here: give this to a new chat.`);
     return printed(planned.value);

@@ -11,7 +11,7 @@ async function main(): Promise<void> {
   // A terminal sends no input by itself.
   const stdin = fstatSync(0).isCharacterDevice() ? { text: "", isOpen: false } : await readStdin(ownLimits);
   const status = (await statusOfHost(home, stdin.text)) ?? (await unstoredStatus(stdin.text));
-  await writeTo(1, process.argv.includes("--json") ? `${JSON.stringify(status)}\n` : renderStatus(status));
+  await writeTo(1, process.argv.includes("--json") ? `${JSON.stringify(status)}\n` : renderStatus(status, Date.now()));
   if (stdin.isOpen) endNow();
 }
 

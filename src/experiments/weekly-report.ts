@@ -34,15 +34,28 @@ export function findWeek(name: string): Week | null {
   return week.name === name ? week : null;
 }
 
+/** All figures are of the chats that died in the week, each once. */
+interface Died {
+  readonly chats: number;
+  /** More than the chats, where one was resumed and died again. */
+  readonly deaths: number;
+  /** Outcomes until the report: the four add up to the chats. */
+  readonly continued: number;
+  readonly resumed: number;
+  readonly dismissed: number;
+  readonly open: number;
+  readonly offered: number;
+  /** Chats that were offered one of them. */
+  readonly offeredTo: number;
+}
+
 export interface WeeklyFacts {
   readonly week: Week;
   readonly sessions: number;
-  readonly deaths: readonly { readonly cause: string; readonly count: number; readonly unsavedCalls: number }[];
-  /** Chats of those deaths, and how many of them another chat has continued. */
-  readonly died: { readonly chats: number; readonly continued: number };
-  /** Dead chats that were offered or decided, by resolution; `chats` counts those offered one. */
-  readonly recoveries: Readonly<Record<"continued" | "dismissed" | "open" | "chats", number>>;
-  /** Mean score of the briefs that were offered, 0 to 100; null: none. */
+  /** Chats that died in the week, by the cause of their last death in it. */
+  readonly causes: readonly { readonly cause: string; readonly chats: number; readonly unsavedCalls: number }[];
+  readonly died: Died;
+  /** Mean score of the briefs of those chats that were offered, 0 to 100; null: none. */
   readonly meanScore: number | null;
   readonly checkpoints: { readonly count: number; readonly bytes: number };
   /** Dollars by model, as the clients report them. */
@@ -76,7 +89,7 @@ export function weeklyReport(facts: WeeklyFacts, ideas: readonly string[] | null
     `${day(week.from)} to ${day(week.until - 1)}, UTC.`,
     summary(facts),
     "## What died",
-    deathTable(facts),
+    causeTable(facts),
     "## What was saved",
     saved(facts),
     "## What was lost",
@@ -98,36 +111,42 @@ function day(at: number): string {
 }
 
 function summary(facts: WeeklyFacts): string {
-  const { chats: dead, continued } = facts.died;
+  const { chats: dead, deaths, continued, resumed, dismissed, open } = facts.died;
   const dollars = sum(facts.costs.map((one) => one.dollars));
   const money = facts.costs.length === 0 ? "" : ` They cost $${dollars.toFixed(2)}.`;
   if (facts.sessions === 0) return "**No chat worked on this machine.**";
   if (dead === 0) return `**${count(facts.sessions, "chat")}, and none died.**${money}`;
-  return `**Of ${count(facts.sessions, "chat")} ${dead} died; another chat has continued ${continued} of these.**${money}`;
+  const times = deaths > dead ? ` (${count(deaths, "death")})` : "";
+  const became = `${continued} continued by another chat, ${resumed} resumed, ${dismissed} dismissed, ${open} open`;
+  return `**Of ${count(facts.sessions, "chat")} ${dead} died${times}: ${became}.**${money}`;
 }
 
-function deathTable({ deaths }: WeeklyFacts): string {
-  if (deaths.length === 0) return "Nothing.";
-  const rows = deaths.map(
-    ({ cause, count: n, unsavedCalls }) => `| ${causeWords[cause] ?? cause} | ${n} | ${unsavedCalls} |`,
+function causeTable({ causes }: WeeklyFacts): string {
+  if (causes.length === 0) return "Nothing.";
+  const rows = causes.map(
+    ({ cause, chats, unsavedCalls }) => `| ${causeWords[cause] ?? cause} | ${chats} | ${unsavedCalls} |`,
   );
-  return ["| cause | chats | tool calls since the last checkpoint |", "| --- | ---: | ---: |", ...rows].join("\n");
+  return [
+    "| cause (of the last death) | chats | tool calls since the last checkpoint |",
+    "| --- | ---: | ---: |",
+    ...rows,
+  ].join("\n");
 }
 
-function saved({ checkpoints, recoveries: { chats, continued, dismissed, open }, meanScore }: WeeklyFacts): string {
+function saved({ checkpoints, died: { chats, offered, offeredTo }, meanScore }: WeeklyFacts): string {
   const score =
     meanScore === null
       ? ""
       : ` with a mean restore score of ${Math.round(meanScore)} of 100 (prompts quoted, the end of the conversation there, files as left)`;
   return [
     `- ${count(checkpoints.count, "checkpoint")} of this week are kept, ${(checkpoints.bytes / 1e6).toFixed(1)} MB before compression.`,
-    `- ${count(continued + dismissed + open, "dead chat")} offered to ${count(chats, "chat")}${score}, or decided by you: ${continued} continued, ${dismissed} dismissed, ${open} open.`,
+    `- ${offered} of the ${count(chats, "chat")} that died ${offered === 1 ? "was" : "were"} offered to ${count(offeredTo, "chat")}${score}.`,
   ].join("\n");
 }
 
-function lost({ deaths }: WeeklyFacts): string {
-  const calls = sum(deaths.map(({ unsavedCalls }) => unsavedCalls));
-  return `- ${count(calls, "tool call")} of dead chats were in no checkpoint. On this machine the journal has them; another machine lacks them.`;
+function lost({ causes }: WeeklyFacts): string {
+  const calls = sum(causes.map(({ unsavedCalls }) => unsavedCalls));
+  return `- ${count(calls, "tool call")} of the chats that died ${calls === 1 ? "was" : "were"} in no checkpoint. On this machine the journal has them; another machine lacks them.`;
 }
 
 function cost({ costs }: WeeklyFacts): string {

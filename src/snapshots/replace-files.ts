@@ -50,17 +50,20 @@ export async function withStaging<T>(work: (folder: string) => Promise<T>): Prom
  *
  * @param chosen paths of files and folders, relative to the project; empty: all
  */
-export function changesOf({ folder, project }: Staged, chosen: readonly string[]): FileChange[] {
+export function changesOf(
+  { folder, project }: Staged,
+  chosen: readonly string[],
+): { readonly compared: number; readonly changes: FileChange[] } {
   const isChosen = (path: string): boolean =>
     chosen.length === 0 || chosen.some((one) => path === one || path.startsWith(`${one}/`));
-  return filesIn(folder, "")
-    .filter(isChosen)
-    .flatMap((path): FileChange[] => {
-      const [then, now] = [statsOf(join(folder, path)), statsOf(join(project, path))];
-      if (!then) return [];
-      if (!now) return [{ path, now: "missing" }];
-      return isSame(join(folder, path), then, join(project, path), now) ? [] : [{ path, now: "changed" }];
-    });
+  const paths = filesIn(folder, "").filter(isChosen);
+  const changes = paths.flatMap((path): FileChange[] => {
+    const [then, now] = [statsOf(join(folder, path)), statsOf(join(project, path))];
+    if (!then) return [];
+    if (!now) return [{ path, now: "missing" }];
+    return isSame(join(folder, path), then, join(project, path), now) ? [] : [{ path, now: "changed" }];
+  });
+  return { compared: paths.length, changes };
 }
 
 function filesIn(folder: string, above: string): string[] {

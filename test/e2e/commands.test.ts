@@ -66,12 +66,12 @@ it("[CL19] the status line has its readings stored by a host that runs; without 
     return (await outputOf(machine.spawn(["statusline"], "pipe"), JSON.stringify(input))).out;
   };
   const fill = async (): Promise<unknown> => (await machine.ask("sessions"))["sessions"];
-  expect(await line(900_000)).toMatch(/^SHIM: saved \d+ s ago \| risk .* warning\n$/);
+  expect(await line(900_000)).toMatch(/^SHIM: saved at \d\d:\d\d \| risk .* warning\n$/);
   expect(await fill()).toMatchObject([{ contextFill: 0.9 }]);
   server.process.kill("SIGKILL");
   await server.ended;
   await killHosts(machine.paths.home);
-  expect(await line(100_000)).toMatch(/^SHIM: saved \d+ s ago \| risk .*\n$/);
+  expect(await line(100_000)).toMatch(/^SHIM: saved at \d\d:\d\d \| risk .*\n$/);
   expect(await fill()).toMatchObject([{ contextFill: 0.9 }]);
   expect(hostsOf(machine.paths.home)).toEqual([]);
 });

@@ -2,12 +2,14 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { Saved } from "../../contract/machine/files.ts";
 import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
-import { pluralize } from "../../shared/format.ts";
+import { oneLine, pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { failed } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { diffExcerpt } from "../screen-text.ts";
+
+type Compared = MachineOutput<"files.diff">;
 
 interface RestoreOptions extends CommonOptions {
   readonly diff?: boolean;
@@ -46,32 +48,47 @@ async function restore(cli: Cli, options: RestoreOptions, words: readonly string
   const compared = await cli.call("files.diff", selection);
   if (!compared.ok) return compared;
   const { value: data } = compared;
-  if (data.changes.length === 0) return ok({ data, text: nothingLines(data) });
+  if (data.changes.length === 0) return ok({ data, text: nothingLines(cli, data) });
   if (diff) return ok({ data, text: data.diff, isVerbatim: true });
   const refused = await confirm(cli, data);
   // Another checkpoint may be the newest by now.
   return refused ?? restoreFiles(cli, { ...selection, id: data.checkpoint });
 }
 
-async function confirm(
-  cli: Cli,
-  { diff, changes, project }: MachineOutput<"files.diff">,
-): Promise<CommandResult | null> {
-  cli.io.stderr(`${cli.verbatim(diffExcerpt(diff).join("\n").trimEnd())}\n`);
+/** [CL302] Says first which files of which session these are. */
+async function confirm(cli: Cli, compared: Compared): Promise<CommandResult | null> {
+  const { diff, changes, project } = compared;
   const count = pluralize(changes.length, "file");
+  const verb = changes.length === 1 ? "differs" : "differ";
+  const heading = `${savedText(cli, compared)}. ${count} of ${compared.compared} ${verb} from ${project}:`;
+  const names = changes
+    .slice(0, maxNamed)
+    .map(({ path, now }) => `  ${path}: ${now === "missing" ? "comes back" : "put back"}`);
+  const more = changes.length > maxNamed ? [`  and ${changes.length - maxNamed} more: --diff shows all`] : [];
+  const shown = [...diffExcerpt(diff.trimEnd()), "", heading, ...names, ...more];
+  cli.io.stderr(`${cli.verbatim(shown.join("\n"))}\n`);
   const reply = await cli.confirm(`Restore ${count} in ${project}? What is there now is copied first.`, false);
   if (reply === "yes") return null;
   if (reply === "no") return ok({ data: { isRestored: false }, text: "Nothing was restored.\n" });
-  return failed("not_confirmed", `this would change ${count} in ${project}. Add --yes.`);
+  const command = `\`shim restore ${compared.checkpoint} --yes\``;
+  return failed("not_confirmed", `this would change ${count} in ${project}. ${command} does it without a question.`);
+}
+
+const maxNamed = 20;
+
+function savedText(cli: Cli, { session, savedAt, checkpoint, origin, project }: Saved): string {
+  const where = origin === null ? "" : ` on ${origin.machine}`;
+  const title = oneLine(session.title ?? "untitled", 60);
+  return `Files of ${project} as session ${session.shortId} (${title})${where} had them ${cli.ago(savedAt)} (checkpoint ${checkpoint})`;
 }
 
 function restoreFiles(cli: Cli, input: MachineInput<"files.restore">): Promise<CommandResult> {
   return cli.show("files.restore", input, (restored) => {
-    const { project, origin, into, written, differing, backup } = restored;
-    if (differing === 0) return { text: nothingLines(restored) };
+    const { project, into, written, differing, backup } = restored;
+    if (differing === 0) return { text: nothingLines(cli, restored) };
     const isInProject = differing !== null;
     const text = [
-      origin && `The files of ${origin.session} on ${origin.machine}, as they were ${cli.ago(origin.at)}.`,
+      `${savedText(cli, restored)}.`,
       `Restored ${pluralize(written.length, "file")} ${isInProject ? "in" : "into"} ${into ?? project}.`,
       backup !== null && `What they replaced is in ${backup}.`,
       ...listsOf(restored),
@@ -80,8 +97,9 @@ function restoreFiles(cli: Cli, input: MachineInput<"files.restore">): Promise<C
   });
 }
 
-function nothingLines(saved: Saved): string[] {
-  return [`The files in ${saved.project} are as they were saved: nothing to restore.`, ...listsOf(saved)];
+function nothingLines(cli: Cli, saved: Saved): string[] {
+  const nothing = `The files in ${saved.project} are as they were saved: nothing to restore.`;
+  return [`${savedText(cli, saved)}.`, nothing, ...listsOf(saved)];
 }
 
 function listsOf({ notRestored, leftOut }: Saved): string[] {

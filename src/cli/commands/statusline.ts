@@ -1,13 +1,14 @@
 import { stateWords } from "../../contract/chat-state.ts";
 import type { ChatStatus } from "../../contract/machine/overview.ts";
-import { age, oneLine, pluralize } from "../../shared/format.ts";
+import { oneLine, pluralize } from "../../shared/format.ts";
 import { safeText } from "../screen-text.ts";
 
-export function renderStatus(status: ChatStatus): string {
+/** @param now epoch ms */
+export function renderStatus(status: ChatStatus, now: number): string {
   const { session, died, trouble } = status;
   const parts = [
     ...(trouble === null ? [] : [trouble]),
-    ...(trouble !== null && session === null ? [] : ownParts(status)),
+    ...(trouble !== null && session === null ? [] : ownParts(status, now)),
     ...chatParts(status),
     ...(died > 0 ? [`${died} ${stateWords.died}`] : []),
   ];
@@ -16,10 +17,22 @@ export function renderStatus(status: ChatStatus): string {
 }
 
 /** Empty for a chat that has an offer and nothing of its own that could be lost. */
-function ownParts({ savedMsAgo, risk, offered, continued }: ChatStatus): string[] {
+function ownParts({ savedMsAgo, risk, offered, continued }: ChatStatus, now: number): string[] {
   const riskParts = risk ? [`risk ${risk.score} ${risk.level}`] : [];
-  if (savedMsAgo !== null) return [`saved ${age(savedMsAgo)} ago`, ...riskParts];
+  if (savedMsAgo !== null) return [`saved ${clock(now - savedMsAgo, now)}`, ...riskParts];
   return offered.length + continued.length > 0 ? [] : ["not saved yet", ...riskParts];
+}
+
+/** [CL19] The line stays until the client asks for the next one: an age would grow wrong. */
+function clock(at: number, now: number): string {
+  const [then, today] = [new Date(at), new Date(now)];
+  const time = `at ${twoDigits(then.getHours())}:${twoDigits(then.getMinutes())}`;
+  if (then.toDateString() === today.toDateString()) return time;
+  return `on ${then.getFullYear()}-${twoDigits(then.getMonth() + 1)}-${twoDigits(then.getDate())} ${time}`;
+}
+
+function twoDigits(value: number): string {
+  return String(value).padStart(2, "0");
 }
 
 function chatParts({ offered, continued, conflicts, messages, waits, stuck }: ChatStatus): string[] {

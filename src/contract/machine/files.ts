@@ -13,10 +13,14 @@ export const FileChanges = z
 
 const Saved = z.object({
   checkpoint: z.string(),
+  /** Session whose files they are. */
+  session: z.object({ id: z.string(), shortId: z.string(), title: z.string().nullable() }),
+  /** Epoch ms at which they were saved, by the clock of this machine. */
+  savedAt: z.int(),
   /** Folder of the project on this machine. */
   project: z.string(),
   /** Where the files come from another machine. */
-  origin: z.object({ session: z.string(), machine: z.string(), at: z.int() }).nullable(),
+  origin: z.object({ machine: z.string() }).nullable(),
   /** Files that were never saved. */
   leftOut: excluded,
   notRestored: excluded,
@@ -45,6 +49,8 @@ export const fileOperations = {
     summary: "What a restore of saved files would change.",
     input,
     output: Saved.extend({
+      /** Number of the saved files that were compared. */
+      compared: z.int(),
       changes: FileChanges,
       /** Text as `git diff` prints it. */
       diff: z.string(),

@@ -20,7 +20,13 @@ import type { RemoteContext } from "../recovery/remote-context.ts";
 import { localClock } from "../recovery/remote-session.ts";
 import { findById } from "../recovery/remote-source.ts";
 import { projectRoot } from "../sessions/git-head.ts";
-import { findSnapshot, newestSnapshot, type StoredSnapshotRow } from "../sessions/session-content.ts";
+import {
+  findSnapshot,
+  newestSnapshot,
+  sessionOfSnapshot,
+  type StoredSnapshotRow,
+} from "../sessions/session-content.ts";
+import * as sessions from "../sessions/sessions.ts";
 import { fetchFiles } from "../sync/fetch-records.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 import { projectOfFolderHere } from "./other-machines.ts";
@@ -30,10 +36,10 @@ import { asObject, listAt } from "../../shared/json-fields.ts";
 
 export const fileHandlers: Pick<Handlers, "files.diff" | "files.restore"> = {
   "files.diff": (context, input) =>
-    compare(context, input, async (saved, { staged, changes, notRestored }) => {
+    compare(context, input, async (saved, { staged, compared, changes, notRestored }) => {
       const { env } = context.site;
       const diff = changes.length === 0 ? "" : await diffOf(staged, changes, { env, timeoutMs: filesTimeoutMs });
-      return ok({ ...factsOf(saved), notRestored, changes, diff });
+      return ok({ ...factsOf(saved), notRestored, compared, changes, diff });
     }),
   "files.restore": async (context, input) => {
     const { into, files } = input;
@@ -64,6 +70,7 @@ type Selection = CheckedMachineInput<"files.diff">;
 
 interface Compared {
   readonly staged: Staged;
+  readonly compared: number;
   readonly changes: readonly FileChange[];
   readonly notRestored: readonly ExcludedFile[];
 }
@@ -89,8 +96,8 @@ async function compare<T>(
     const unknown = chosen.value.find((path) => !lstatSync(join(staged.folder, path), { throwIfNoEntry: false }));
     if (unknown !== undefined)
       return err({ code: "not_found", message: `${unknown} is not among the saved files. Nothing was restored.` });
-    const changes = changesOf(staged, chosen.value);
-    return act(found.value, { staged, changes, notRestored: written.value.notRestored });
+    const { compared, changes } = changesOf(staged, chosen.value);
+    return act(found.value, { staged, compared, changes, notRestored: written.value.notRestored });
   });
 }
 
@@ -106,14 +113,14 @@ function chosenPaths(project: string, { folder, files }: Selection): HostResult<
   return err({ code: "bad_input", message: `${files[foreign]} is not in ${project}, whose files were saved.` });
 }
 
-function factsOf({ checkpoint, project, leftOut, origin }: SavedFiles) {
-  return { checkpoint, project, leftOut, origin };
+function factsOf({ checkpoint, session, savedAt, project, leftOut, origin }: SavedFiles) {
+  return { checkpoint, session, savedAt, project, leftOut, origin };
 }
 
 const filesTimeoutMs = 600_000;
 
 /** Saved files, of this machine or of another. */
-interface SavedFiles extends Pick<Saved, "checkpoint" | "project" | "origin"> {
+interface SavedFiles extends Pick<Saved, "checkpoint" | "session" | "savedAt" | "project" | "origin"> {
   /** Names the folder of the replaced files. */
   readonly short: string;
   readonly leftOut: readonly ExcludedFile[];
@@ -170,10 +177,18 @@ function sourceOf(runtime: Runtime, { repository, commit, ...row }: SavedRow): S
     project: row.project,
     short: shortCheckpoint(runtime, row.checkpointId),
     checkpoint: row.checkpointId,
+    session: sessionOf(runtime, row.checkpointId),
+    savedAt: row.at,
     leftOut: listAt(asObject(row.detail), "leftOut") as readonly ExcludedFile[],
     origin: null,
     write: (into) => restoreFiles({ ...limits, repository, commit, into }),
   };
+}
+
+function sessionOf(runtime: Runtime, checkpointId: string): Saved["session"] {
+  const id = runtime.store.read((sql) => sessionOfSnapshot(sql, checkpointId), null) ?? "";
+  const session = runtime.store.read((sql) => sessions.get(sql, id), null);
+  return { id, shortId: shortSession(runtime, id), title: session && sessions.displayTitle(session) };
 }
 
 function missingText({ now }: Runtime, snapshot: StoredSnapshotRow | null): string {
@@ -219,7 +234,9 @@ async function receive(
     short: shortSession(runtime, session),
     checkpoint,
     leftOut,
-    origin: { session, machine, at: localClock(row)(header.at) },
+    session: { id: session, shortId: shortSession(runtime, session), title: row.content.title },
+    savedAt: localClock(row)(header.at),
+    origin: { machine },
     write: (into) => restoreReceived({ ...clone, commit, needs, bundle, into }),
   });
 }

@@ -5,6 +5,9 @@ import type { MachineInput, MachineOutput } from "../../contract/machine/operati
 import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
 import { mayBeAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { clientTitle } from "../../clients/adapters.ts";
+import { age } from "../../shared/format.ts";
+import { quotedTitle } from "../../shared/quoted-title.ts";
 import { err, ok } from "../../shared/result.ts";
 import { isEmpty } from "../../store/spool.ts";
 import * as audit from "../audit/machine-audit.ts";
@@ -21,6 +24,7 @@ import { findById, remoteSource } from "../recovery/remote-source.ts";
 import { restore, type Restoration } from "../recovery/restoration.ts";
 import type { RecoverySource } from "../recovery/source.ts";
 import { successorVariable } from "../recovery/successor.ts";
+import { isAlive } from "../recovery/session-state.ts";
 import { hasDied } from "../sessions/closed-sessions.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
@@ -75,7 +79,7 @@ export const recoveryHandlers = {
       const checked = await source.check(from.value);
       const isFree = checked?.code === "still_running" && into !== null && into.name !== session.client;
       const isLimited = isFree && runtime.store.read((sql) => openLimitOf(sql, session, runtime.now()), null) !== null;
-      const obstacle = isLimited ? null : checked;
+      const obstacle = isLimited ? null : (takenRefusal(runtime, session) ?? checked);
       const refusal = obstacle ?? (start?.cwd === null ? folderRefusal(from.value) : null);
       return ok({ ...named, ...briefOf(runtime, from.value), client: session.client, offer, start, refusal });
     });
@@ -265,6 +269,24 @@ function offerOf(runtime: Runtime, session: string): Plan["offer"] {
   const { store, processes, now } = runtime;
   const offer = store.read((sql) => findOpenOffer(sql, processes, now(), session), null);
   return offer && { shortId: shortSession(runtime, offer.chat), msAgo: now() - offer.at };
+}
+
+/** [CL301] Refusal of a session that a living chat has taken. */
+function takenRefusal(runtime: Runtime, session: sessions.Session): Plan["refusal"] {
+  const { id, recovery, recoveryBy } = session;
+  if (recovery === null || recovery === "dismissed" || recoveryBy === null) return null;
+  const found = runtime.store.read((sql) => {
+    const chat = sessions.get(sql, recoveryBy);
+    const note = recoveries.noteOf(sql, id);
+    const isTaken = note?.action === "taken" || note?.action === "recovered";
+    return chat && isTaken && note.by === recoveryBy ? { chat, at: note.at } : null;
+  }, null);
+  if (!found || !isAlive(runtime, found.chat)) return null;
+  const { chat, at } = found;
+  const where = chat.cwd === null ? "" : ` in ${chat.cwd}`;
+  const name = `chat ${shortSession(runtime, chat.id)} (${quotedTitle(sessions.displayTitle(chat), 60)}, ${clientTitle(chat)}${where})`;
+  const message = `${id} is continued by ${name} since ${age(runtime.now() - at)} ago: go on there. To have it here, end that chat or leave it, then \`shim resume --undo ${shortSession(runtime, id)}\`, and resume again.`;
+  return { code: "held", message };
 }
 
 function folderRefusal({ session, elsewhere }: Restoration): NonNullable<Plan["refusal"]> {

@@ -12,6 +12,8 @@ import { identify } from "../../platform/processes.ts";
 import { ok } from "../../shared/result.ts";
 import { limitLine } from "../recovery/at-limit.ts";
 import { findIncomplete } from "../recovery/detect.ts";
+import { isSettled } from "../recovery/remote-candidates.ts";
+import { localClock } from "../recovery/remote-session.ts";
 import { readState } from "../recovery/session-state.ts";
 import { hasDied } from "../sessions/closed-sessions.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -169,7 +171,7 @@ function countOthers(sql: Sql, runtime: Runtime, except: string | null): Pick<Ch
 function givenTitles(sql: Sql, chat: string, since: number): Pick<ChatStatus, "offered" | "continued"> {
   const given = recoveries.listOfferedTo(sql, chat, since).flatMap(({ session: sessionId }) => {
     const note = recoveries.noteOf(sql, sessionId);
-    const title = note?.by === chat ? titleOf(sql, sessionId) : null;
+    const title = note?.by === chat ? titleOf(sql, sessionId, { chat, at: note.at }) : null;
     return title === null ? [] : [{ title, isOffered: note?.action === "offered" }];
   });
   return {
@@ -178,10 +180,20 @@ function givenTitles(sql: Sql, chat: string, since: number): Pick<ChatStatus, "o
   };
 }
 
-/** Null for a chat that was only closed. */
-function titleOf(sql: Sql, id: string): string | null {
+/**
+ * [CL67] Null for a session that was only closed, and for one that was resumed, has ended or was
+ * taken by another chat since it was given to this one.
+ */
+function titleOf(sql: Sql, id: string, given: { readonly chat: string; readonly at: number }): string | null {
   const here = sessions.get(sql, id);
-  if (here) return hasDied(here) ? quotedTitle(sessions.displayTitle(here), 40) : null;
-  const there = remoteSessions.findTitle(sql, id);
-  return there && `${quotedTitle(there.title, 40)} of ${quotedMachine(there.machine)}`;
+  if (here) {
+    const isGiven = here.recoveryBy === given.chat && here.endedAt === null && hasDied(here);
+    return isGiven ? quotedTitle(sessions.displayTitle(here), 40) : null;
+  }
+  const there = remoteSessions.findNewest(sql, id);
+  if (!there) return null;
+  const { isEnded, taken, machine, content } = there;
+  const isOver = isEnded || isSettled(there) || localClock(there)(content.lastSeenAt) > given.at;
+  const isGiven = taken === null ? !isOver : taken.chat === given.chat;
+  return isGiven ? `${quotedTitle(content.title, 40)} of ${quotedMachine(machine)}` : null;
 }

@@ -69,7 +69,7 @@ function isUnfinished(row: RemoteSession): boolean {
   return !row.isEnded && !isSettled(row) && hasSomeContent(row);
 }
 
-function isSettled({ content: { recovery } }: RemoteSession): boolean {
+export function isSettled({ content: { recovery } }: RemoteSession): boolean {
   return recovery === "recovered" || recovery === "dismissed";
 }
 

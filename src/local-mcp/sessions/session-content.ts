@@ -81,6 +81,10 @@ export function newestSnapshot(
   return snapshotRows.select(sql, rest, value)[0] ?? null;
 }
 
+export function sessionOfSnapshot(sql: Sql, checkpointId: string): string | null {
+  return snapshots.find(sql, { checkpointId })?.session ?? null;
+}
+
 export function findSnapshot(sql: Sql, checkpointId: string): StoredSnapshotRow | null {
   return snapshotRows.find(sql, { checkpointId });
 }

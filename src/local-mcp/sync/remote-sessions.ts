@@ -44,6 +44,13 @@ export function listWithFiles(sql: Sql, most: number): RemoteSession[] {
   return rows as RemoteSession[];
 }
 
+/** Newest row of the session, of any device and workspace. */
+export function findNewest(sql: Sql, session: string): RemoteSession | null {
+  const [row] = remoteSessions.select(sql, "WHERE session = ? ORDER BY at DESC LIMIT 1", session);
+  // Written by save().
+  return (row as RemoteSession | undefined) ?? null;
+}
+
 export function findTitle(
   sql: Sql,
   session: string,

@@ -90,7 +90,10 @@ it("[SI65] one chat in each state is shown in the same words by every list, the 
   expect(await onPage(rig)).toEqual(expected);
   const { output } = await chats.works.ask("shim_chats", { all: true });
   expect(textsOf(output["chats"])).toEqual(expected);
-  const line = renderStatus(statusOf(rig.base, JSON.stringify({ session_id: chats.works.claude.session })));
+  const line = renderStatus(
+    statusOf(rig.base, JSON.stringify({ session_id: chats.works.claude.session })),
+    rig.base.now(),
+  );
   expect(line).toMatch(/\| 1 waits for you \| 1 stuck \| 1 died\n/);
   for (const one of [chats.waits, chats.works, chats.idle])
     expect(await own(one)).toBe(expected.get(one.claude.session));

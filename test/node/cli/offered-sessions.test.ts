@@ -1,6 +1,8 @@
 import { expect, it } from "vitest";
 import type { FleetRow } from "#src/contract/machine/page.ts";
 import type { Io } from "#src/cli/io.ts";
+import { statusOf } from "#src/local-mcp/host/status-line.ts";
+import type { Sql } from "#src/shared/sql.ts";
 import * as news from "#src/local-mcp/sessions/news.ts";
 import * as recoveries from "#src/local-mcp/sessions/recoveries.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
@@ -80,4 +82,42 @@ it("[RE184] `shim up` shows what died on another machine, with the command that 
   const { out } = await here.shim("up --once");
   expect(out).toContain("Can come back (1)");
   expect(out).toMatch(/bbbb2222 {2}\S+ {2}fix the parser {2}died on desk, .* ago: shim resume bbbb2222\n/);
+});
+
+it("[CL301] of a session that a living chat has taken `shim resume` says which chat, where, since when and what to do, and starts nothing", async () => {
+  const home = aSeededHome();
+  offer(home, "taken");
+  const said = holding(
+    `${ids.dead} is continued by chat aaaa1111 (`,
+    "Claude Code",
+    "since 2 min ago: go on there",
+    "`shim resume --undo bbbb2222`",
+  );
+  expect(await home.shim(`resume ${ids.dead}`)).toMatchObject({ code: 0, out: holding("fix the parser"), err: said });
+  expect(await home.shim(`resume ${ids.dead} --print`)).toMatchObject({ code: 0, err: said });
+  const terminal = { isTty: true, isInteractive: true };
+  expect(await home.shimWith(terminal, `resume ${ids.dead}`)).toMatchObject({ code: 1, out: "", err: said });
+  expect(home.started).toEqual([]);
+  home.alive.clear();
+  expect(await home.shimWith(terminal, `resume ${ids.dead}`)).toMatchObject({ code: 0 });
+  expect(home.started).toHaveLength(1);
+});
+
+function offeredAfter(change: (sql: Sql, at: number) => void): readonly string[] {
+  const home = anOfferedHome();
+  home.runtime.store.write((sql) => change(sql, home.now));
+  return statusOf(home.runtime, JSON.stringify({ session_id: ids.alive })).offered;
+}
+
+const sighting = { id: ids.dead, client: "claude-code", origin: "resume", owner: null, isAlive: true } as const;
+
+it("[CL67] the status line names an offered session until it is resumed, taken elsewhere, finished or dismissed", () => {
+  const ends: Record<string, Parameters<typeof offeredAfter>[0]> = {
+    resumed: (sql, at) => void sessions.recordSighting(sql, at, sighting),
+    finished: (sql, at) => sessions.end(sql, at, ids.dead, "finished"),
+    taken: (sql, at) => sessions.setRecovery(sql, at, ids.dead, "recovered", "a chat of another machine"),
+    dismissed: (sql, at) => sessions.setRecovery(sql, at, ids.dead, "dismissed", null),
+  };
+  expect(offeredAfter(() => {})).toHaveLength(1);
+  for (const [how, change] of Object.entries(ends)) expect([how, offeredAfter(change)]).toEqual([how, []]);
 });

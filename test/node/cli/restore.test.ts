@@ -37,13 +37,24 @@ async function withSnapshot(): Promise<{ home: CliHome; id: string; short: strin
   return { home, id, short: home.runtime.store.read((sql) => shortCheckpointId(sql, id), "") };
 }
 
-it("[CL263] [GS70] [GS71] without a flag the files are put back in place, with a copy of what they replace @night", async () => {
+it("[CL263] [CL302] [GS70] [GS71] without a flag the files are put back in place, with a copy of what they replace @night", async () => {
   const { home, id, short } = await withSnapshot();
   write(home.project, { "a.txt": "three\n", "later.txt": "kept\n" });
   expect(await home.shim("restore", short, "--diff")).toMatchObject(
     printed("--- now/a.txt\n+++ then/a.txt\n", "-three\n+two\n"),
   );
-  expect(await home.shim("restore", short)).toMatchObject(failed(1, "+two", "change 1 file in", "Add --yes."));
+  for (const words of [[], [short]])
+    expect(await home.shim("restore", ...words)).toMatchObject(
+      failed(
+        1,
+        "+two",
+        /Files of \S+project as session \S+ \(.*\) had them .* ago \(checkpoint cp_/,
+        "1 file of 1 differs from",
+        "  a.txt: put back",
+        `change 1 file in`,
+        `\`shim restore ${id} --yes\` does it without a question.`,
+      ),
+    );
   expect(textsOf(home.project, "a.txt")).toEqual(["three\n"]);
   const backup = `${home.project}-before-${short}`;
   const asked = (ask: Io["ask"]) => home.shimWith({ isInteractive: true, ask }, "restore", short);
@@ -197,7 +208,7 @@ it("[CL131] [RE28] the brief names the command that restores the files of anothe
   const command = `shim restore ${ids.dead}`;
   expect(brief.out).toContain(`uncommitted ones too: \`${command}\``);
   const before = contents(here.project);
-  const whose = `The files of ${ids.dead} on desk, as they were`;
+  const whose = /^Files of .* as session \S+ \(.*\) on desk had them .* ago \(checkpoint cp_/;
   const folder = `${here.project}-back`;
   expect(await here.shim("restore", ids.dead, "--into", folder)).toMatchObject({
     // What a snapshot leaves out does not travel.
@@ -208,7 +219,8 @@ it("[CL131] [RE28] the brief names the command that restores the files of anothe
   expect([existsSync(join(folder, ".env")), contents(here.project)]).toEqual([false, before]);
   expect((await here.shim("restore", ids.dead, "--into", `${folder}-2`, "--json")).json()).toMatchObject({
     checkpoint: checkpointOf(there, ids.dead),
-    origin: { session: ids.dead, machine: "desk" },
+    session: { id: ids.dead },
+    origin: { machine: "desk" },
     into: `${folder}-2`,
     leftOut: [{ path: ".env" }],
   });

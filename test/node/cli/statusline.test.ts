@@ -1,4 +1,5 @@
 import { type CliHome, aCliHome, aSeededHome, ids, throwing, withStore } from "#harness/machine/cli-home.ts";
+import { localTime } from "#src/cli/times.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import * as clients from "#src/local-mcp/sessions/clients.ts";
@@ -17,14 +18,18 @@ function input(sessionId: string, tokens = 900_000): string {
   });
 }
 
+function savedAt(at: number): string {
+  return `saved at ${localTime(at).slice(11, 16)}`;
+}
+
 function sessionOf(home: CliHome, id: string): sessions.Session | null {
   return home.runtime.store.read((sql) => sessions.get(sql, id), null);
 }
 
 it("[CL19] it shows when the chat was saved, its risk, what died in its project, and stores what the client measured", () => {
   const home = aSeededHome();
-  const line = renderStatus(statusOf(home.runtime, input(ids.alive)));
-  expect(line).toBe("SHIM: saved 60 s ago | risk 0.3 warning | 1 died\n");
+  const line = renderStatus(statusOf(home.runtime, input(ids.alive)), home.runtime.now());
+  expect(line).toBe(`SHIM: ${savedAt(home.now - 60_000)} | risk 0.3 warning | 1 died\n`);
   const session = sessionOf(home, ids.alive);
   expect(session?.readings.contextFill).toMatchObject({ value: 0.9, source: "measured", at: home.now });
   expect(session?.model).toBe("claude-opus-5-5");
@@ -41,7 +46,7 @@ it("[CL19] the risk counts the time since the last save, which the client does n
 it("[CL19] notices follow on lines of their own, made safe", () => {
   const home = aSeededHome();
   home.runtime.store.write((sql) => notices.add(sql, home.now, "x", `damaged \u001b[2J ${"long ".repeat(100)}`));
-  const lines = renderStatus(statusOf(home.runtime, input(ids.alive))).split("\n");
+  const lines = renderStatus(statusOf(home.runtime, input(ids.alive)), home.runtime.now()).split("\n");
   expect(lines[1]).toMatch(/^SHIM: damaged .*\.\.\.$/);
   expect(lines[1]).not.toContain("\u001b");
 });
@@ -59,27 +64,29 @@ it("[CL19] a chat in a second client with the same id is found by its process", 
 
 it("[CL19] a chat that no hook has reported says so once it has worked; before that it is only not saved yet", () => {
   const home = aCliHome();
-  expect(renderStatus(statusOf(home.runtime, input("new", 0)))).toBe("SHIM: not saved yet\n");
-  expect(renderStatus(statusOf(home.runtime, ""))).toBe("SHIM: not saved yet\n");
-  expect(renderStatus(statusOf(home.runtime, input("new")))).toBe("SHIM: this chat is not saved, run `shim doctor`\n");
+  expect(renderStatus(statusOf(home.runtime, input("new", 0)), home.runtime.now())).toBe("SHIM: not saved yet\n");
+  expect(renderStatus(statusOf(home.runtime, ""), home.runtime.now())).toBe("SHIM: not saved yet\n");
+  expect(renderStatus(statusOf(home.runtime, input("new")), home.runtime.now())).toBe(
+    "SHIM: this chat is not saved, run `shim doctor`\n",
+  );
 });
 
 it("[CL19] while paused it stores nothing, and says so", () => {
   const home = aSeededHome();
   home.runtime.store.write((sql) => pause(sql, home.now, null, null));
   const status = statusOf(home.runtime, input(ids.alive));
-  expect(renderStatus(status)).toContain("paused, nothing is saved");
+  expect(renderStatus(status, home.now)).toContain("paused, nothing is saved");
   expect(sessionOf(home, ids.alive)?.readings.contextFill).toBeUndefined();
 });
 
 async function statusWith(home: CliHome, changed: Parameters<typeof withStore>[1]): Promise<string> {
   const { runtime } = await withStore(home, changed).makeRuntime();
-  return renderStatus(statusOf(runtime, input(ids.alive)));
+  return renderStatus(statusOf(runtime, input(ids.alive)), runtime.now());
 }
 
 it("[CL19] it never fails: a busy store costs nothing, a broken one is said", async () => {
   const home = aSeededHome();
-  const saved = "SHIM: saved 60 s ago | risk 0.3 warning | 1 died\n";
+  const saved = `SHIM: ${savedAt(home.now - 60_000)} | risk 0.3 warning | 1 died\n`;
   expect(await statusWith(home, { write: throwing(new StoreError("store_locked", "busy")) })).toBe(saved);
   const full = await statusWith(home, { write: throwing(new StoreError("store_full", "full")) });
   expect(full).toBe(`SHIM: cannot save (store_full), run \`shim doctor\` | ${saved.slice(6)}`);

@@ -19,7 +19,7 @@ function waiting(runtime: TempRuntime, { session }: Claude): sessions.Waiting | 
 }
 
 function statusFor(runtime: TempRuntime, { session }: Claude): string {
-  return renderStatus(statusOf(runtime, JSON.stringify({ session_id: session })));
+  return renderStatus(statusOf(runtime, JSON.stringify({ session_id: session })), runtime.now());
 }
 
 it.each([

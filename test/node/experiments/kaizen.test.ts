@@ -4,9 +4,8 @@ import { findWeek, weekOf, weeklyReport, type WeeklyFacts } from "#src/experimen
 const quiet: WeeklyFacts = {
   week: weekOf(Date.UTC(2026, 10, 22)),
   sessions: 0,
-  deaths: [],
-  died: { chats: 0, continued: 0 },
-  recoveries: { chats: 0, continued: 0, dismissed: 0, open: 0 },
+  causes: [],
+  died: { chats: 0, deaths: 0, continued: 0, resumed: 0, dismissed: 0, open: 0, offered: 0, offeredTo: 0 },
   meanScore: null,
   checkpoints: { count: 0, bytes: 0 },
   costs: [],
@@ -45,12 +44,11 @@ it("[EX83] a full week has its figures", () => {
     {
       ...quiet,
       sessions: 84,
-      deaths: [
-        { cause: "killed", count: 7, unsavedCalls: 20 },
-        { cause: "context_full", count: 5, unsavedCalls: 11 },
+      causes: [
+        { cause: "killed", chats: 7, unsavedCalls: 20 },
+        { cause: "context_full", chats: 5, unsavedCalls: 11 },
       ],
-      died: { chats: 12, continued: 11 },
-      recoveries: { chats: 14, continued: 11, dismissed: 1, open: 2 },
+      died: { chats: 12, deaths: 13, continued: 8, resumed: 1, dismissed: 1, open: 2, offered: 10, offeredTo: 14 },
       meanScore: 93.4,
       checkpoints: { count: 1_240, bytes: 12_345_678 },
       costs: [{ model: "claude-opus-5-5", dollars: 41.2 }],
@@ -60,13 +58,15 @@ it("[EX83] a full week has its figures", () => {
     },
     ["Save  more\noften."],
   );
-  expect(text).toContain("**Of 84 chats 12 died; another chat has continued 11 of these.** They cost $41.20.");
+  expect(text).toContain(
+    "**Of 84 chats 12 died (13 deaths): 8 continued by another chat, 1 resumed, 1 dismissed, 2 open.** They cost $41.20.",
+  );
   expect(text).toContain("| the context was full | 5 | 11 |");
   expect(text).toContain("1,240 checkpoints of this week are kept, 12.3 MB");
   expect(text).toContain(
-    "14 dead chats offered to 14 chats with a mean restore score of 93 of 100 (prompts quoted, the end of the conversation there, files as left), or decided by you: 11 continued, 1 dismissed, 2 open.",
+    "10 of the 12 chats that died were offered to 14 chats with a mean restore score of 93 of 100 (prompts quoted, the end of the conversation there, files as left).",
   );
-  expect(text).toContain("31 tool calls of dead chats were in no checkpoint");
+  expect(text).toContain("31 tool calls of the chats that died were in no checkpoint");
   expect(text).toContain("- 2026-11-18: `checkpoint.everyMs` 300000 -> 200000: kept. Why: deaths lose calls.");
   expect(text).toContain("- Save more often.");
 });

@@ -86,7 +86,7 @@ it("[CL277] notices name commands that can be typed, for the model, the tools an
   expect(claude.start()).toContain(typed);
   const { call } = await desktop(runtime);
   expect((await call("shim_session_status")).text).toContain(typed);
-  expect(renderStatus(statusOf(runtime, "{}"))).toContain(typed);
+  expect(renderStatus(statusOf(runtime, "{}"), runtime.now())).toContain(typed);
 });
 
 it("[CL79] a tool takes the beginning of an id; one that fits several is refused with their titles", async () => {

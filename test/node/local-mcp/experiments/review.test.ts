@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { weekOf } from "#src/experiments/weekly-report.ts";
 import { claimReview } from "#src/local-mcp/experiments/review-schedule.ts";
+import { recordDeath } from "#src/local-mcp/recovery/deaths.ts";
 import { dismiss } from "#src/local-mcp/recovery/local-source.ts";
 import { weeklyFacts } from "#src/local-mcp/experiments/weekly-facts.ts";
 import { aDeadClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
@@ -40,8 +41,7 @@ it("[EX83] [RE182] a week's figures of recoveries add up: each dead chat once, b
   continued?.stop();
   for (const { session } of dead.slice(2)) dismiss(runtime, session);
   expect(runtime.store.read((sql) => weeklyFacts(sql, weekOf(runtime.now())), null)).toMatchObject({
-    died: { chats: 4, continued: 1 },
-    recoveries: { chats: 3, continued: 1, dismissed: 2, open: 1 },
+    died: { chats: 4, deaths: 4, continued: 1, resumed: 0, dismissed: 2, open: 1, offered: 3, offeredTo: 3 },
   });
 });
 
@@ -55,9 +55,8 @@ it("[EX83] the facts of a week are those of its rows", () => {
   const facts = runtime.store.read((sql) => weeklyFacts(sql, weekOf(runtime.now())), null);
   expect(facts).toMatchObject({
     sessions: 2,
-    deaths: [{ cause: "killed", count: 1 }],
-    died: { chats: 1, continued: 1 },
-    recoveries: { chats: 1, continued: 1, dismissed: 0, open: 0 },
+    causes: [{ cause: "killed", chats: 1 }],
+    died: { chats: 1, deaths: 1, continued: 1, resumed: 0, dismissed: 0, open: 0, offered: 1, offeredTo: 1 },
     costs: [],
     steps: [],
   });
@@ -66,8 +65,26 @@ it("[EX83] the facts of a week are those of its rows", () => {
   const later = runtime.store.read((sql) => weeklyFacts(sql, weekOf(runtime.now())), null);
   expect(later).toMatchObject({
     sessions: 0,
-    deaths: [],
-    recoveries: { chats: 0, open: 0 },
+    causes: [],
+    died: { chats: 0, open: 0 },
     checkpoints: { count: 0 },
   });
+});
+
+it("[EX83] a chat that died twice and was resumed counts once, as resumed, in every figure of its week", () => {
+  const runtime = tempRuntime();
+  const dead = aDeadClaude(runtime);
+  runtime.store.write((sql) => recordDeath(sql, runtime, dead.session));
+  runtime.wait(60_000);
+  const again = anotherClaude(runtime, dead, { session: dead.session });
+  again.resume();
+  again.write(join(again.cwd, "parser.ts"), "more");
+  again.kill();
+  runtime.store.write((sql) => recordDeath(sql, runtime, dead.session));
+  const read = () => runtime.store.read((sql) => weeklyFacts(sql, weekOf(runtime.now())), null);
+  const chat = { chats: 1, deaths: 2, continued: 0, dismissed: 0 };
+  expect(read()).toMatchObject({ sessions: 1, causes: [{ chats: 1 }], died: { ...chat, resumed: 0, open: 1 } });
+  runtime.wait(60_000);
+  anotherClaude(runtime, dead, { session: dead.session, pid: 4_000 }).resume();
+  expect(read()).toMatchObject({ sessions: 1, causes: [{ chats: 1 }], died: { ...chat, resumed: 1, open: 0 } });
 });

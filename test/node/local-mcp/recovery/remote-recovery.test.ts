@@ -265,7 +265,7 @@ it("[RE96] a session of this machine that another one continues cannot be taken 
   expect(storedSession(one.there.runtime, one.dead.session)).toMatchObject(offered);
 });
 
-it("[RE24] [RE185] a chat that joins is offered it by a notification, and its user reads the line and the status line, also where the death becomes known a while later", async () => {
+it("[CL67] [RE24] [RE185] a chat that joins is offered it by a notification, and its user reads the line and the status line, also where the death becomes known a while later", async () => {
   const one = await aWorld({ isDead: false });
   const team = one.here.team();
   const joined = await team.chatFor(storedSession(one.here.runtime, one.chat.session));
@@ -279,8 +279,24 @@ it("[RE24] [RE185] a chat that joins is offered it by a notification, and its us
   await one.there.attest(one.dead.session);
   expect(await news()).toMatchObject([{ kind: "offer", session: one.dead.session }]);
   const status = (): string =>
-    renderStatus(statusOf(one.here.runtime, JSON.stringify({ session_id: one.chat.session })));
+    renderStatus(statusOf(one.here.runtime, JSON.stringify({ session_id: one.chat.session })), one.here.runtime.now());
   expect(status()).toBe('SHIM: can be continued: "fix the parser" of desk\n');
+  // [CL67] What its own machine or a third one has reported since.
+  const { store } = one.here.runtime;
+  const other = JSON.stringify({ chat: "other-chat", machine: "third", at: 1 });
+  const later = `json_set(content, '$.lastSeenAt', json_extract(content, '$.sealedAt') + 600000)`;
+  const known = store.read((sql) => sql.all<{ content: string }>("SELECT content FROM remote_sessions"), []);
+  const set = (change: string): void => store.write((sql) => void sql.run(`UPDATE remote_sessions SET ${change}`));
+  for (const [change, back] of [
+    ["isEnded = 1", "isEnded = 0"],
+    [`taken = '${other}'`, "taken = NULL"],
+    [`content = ${later}`, `content = '${known[0]?.content.replaceAll("'", "''")}'`],
+  ] as const) {
+    set(change);
+    expect([change, status()]).toEqual([change, "SHIM: not saved yet | risk 0 safe\n"]);
+    set(back);
+  }
+  expect(status()).toContain("can be continued");
   const { systemMessage, hookSpecificOutput } = one.chat.prompt("what was I doing?");
   expect(hookSpecificOutput?.additionalContext).toContain("on another machine (desk)");
   expect(systemMessage).toMatch(
