@@ -19,9 +19,7 @@ export function endSession({ sql, runtime, incoming, session }: Recording): void
   const { reason = "other" } = incoming.input;
   const now = runtime.now();
   const [last] = journal.newest(sql, session.id, turnKinds, 1);
-  // [HO5] Two hooks report one end: the start before it and the last event identify it.
-  const [start] = journal.newest(sql, session.id, ["start"], 1);
-  const key = `over:${start?.seq ?? 0}:${reason}:${last?.seq ?? 0}`;
+  const key = keyOf(sql, session.id, reason, last);
   const detached = detachReason(sql, runtime, session.id, { reason, last });
   if (detached === null) {
     journal.append(sql, session.id, now, key, { kind: "end", reason });
@@ -33,6 +31,24 @@ export function endSession({ sql, runtime, incoming, session }: Recording): void
   const detachedSession = sessions.get(sql, session.id) ?? session;
   const { cause, causeDetail: detail } = causeOf(sql, detachedSession, runtime.processes);
   correctCause(sql, session.id, { cause, detail });
+}
+
+/**
+ * [CA42] Gemini CLI reports the end of a cancelled turn and that of the chat at once, by hooks that
+ * run side by side: what came first looked like an end in the middle of the turn.
+ */
+export function endAfterTurn(recording: Recording): void {
+  const { sql, session, incoming } = recording;
+  const [turn, before] = journal.newest(sql, session.id, turnKinds, 2);
+  if (turn?.entry.kind !== "turn_end" || !journal.has(sql, session.id, keyOf(sql, session.id, anyReason, before)))
+    return;
+  endSession({ ...recording, incoming: { ...incoming, input: { ...incoming.input, reason: anyReason } } });
+}
+
+/** [HO5] Two hooks report one end: the start before it and the last event identify it. */
+function keyOf(sql: Sql, sessionId: string, reason: string, last: journal.JournalRow | undefined): string {
+  const [start] = journal.newest(sql, sessionId, ["start"], 1);
+  return `over:${start?.seq ?? 0}:${reason}:${last?.seq ?? 0}`;
 }
 
 const turnKinds = ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"] as const;
@@ -50,13 +66,20 @@ const anyReason = "exit";
 /** @returns null for a normal end, also of a chat without a prompt */
 function detachReason(sql: Sql, runtime: Runtime, id: string, { reason, last }: End): string | null {
   if (!last || (reason !== askedReason && reason !== anyReason)) return null;
-  if (last.entry.kind !== "turn_end") return sessions.interruptedReason;
+  const isOver = last.entry.kind === "turn_end" || (reason === anyReason && isInterrupted(sql, id));
+  if (!isOver) return sessions.interruptedReason;
   if (reason === anyReason) return null;
   // The ordinary end of a run has the same reason as a closed terminal.
   if (isWithoutUser(runtime.env)) return null;
   const state = currentState(sql, id);
   const isOpen = state !== null && hasOpenWork(state);
   return closedReason(isOpen || isCutOff(sql, id, last, runtime.now()));
+}
+
+/** [CA42] A tool that the user cancels ends its turn without an event: the transcript has it. */
+function isInterrupted(sql: Sql, id: string): boolean {
+  const [last] = journal.newest(sql, id, ["prompt", "turn_end", "interrupted"], 1);
+  return last?.entry.kind === "interrupted";
 }
 
 /** A user cannot read an answer and close the terminal within this time. */

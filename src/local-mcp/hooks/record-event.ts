@@ -38,7 +38,7 @@ import { deliverAtPrompt, deliverAtStop, deliverAtTool, type Delivery } from "..
 import { checkEdit, recordWarning, type EditVerdict } from "../team/file-guard.ts";
 import * as spending from "../usage/task-spending.ts";
 import { connectionWarning, missedWarning } from "./connection.ts";
-import { endSession, isWithoutUser } from "./end-session.ts";
+import { endAfterTurn, endSession, isWithoutUser } from "./end-session.ts";
 import { enterSession, findSession, guardedFile, type KnownSession } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
 import type { StartedSession } from "./session-start.ts";
@@ -110,6 +110,7 @@ export function recordEvent(
   const conflict = isNew ? userConflict(recording) : null;
   const trigger = recordReadings(recording);
   if (event === "SessionEnd") endSession(recording);
+  if (event === "Stop" && isNew) endAfterTurn(recording);
   const started = recordStart(recording) ?? missedStart;
   recordSessionSettings(recording);
   const warning = deadConnection ?? missedWarning(incoming, missedTools + missedBySubagents) ?? limit;

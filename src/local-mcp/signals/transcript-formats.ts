@@ -115,6 +115,9 @@ const geminiMessages: Rows = {
     addCounts(draft, objectAt(line, "tokens"), fields, about);
   },
   error: (draft, line, origin) => addFailure(draft, textOf(line) || "error", origin),
+  info: (draft, line, { at }) => {
+    if (textOf(line) === "Request cancelled.") draft.interruptions.push({ at });
+  },
 };
 
 const readGeminiLine: LineFormat = (draft, line, { at, uuid }) =>

@@ -1,6 +1,9 @@
+import { appendFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { gemini } from "#src/clients/gemini.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
+import { T0, temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const session = "00000000-0000-4000-8000-000000000001";
@@ -76,4 +79,35 @@ it("[CA42] a chat of Gemini CLI that is asked to end in the middle of a turn was
   for (const name of ["SessionStart", "BeforeAgent", "AfterAgent", "SessionEnd"])
     chat.send(name, { session_id: "done", reason: "exit" });
   expect(chat.session("done")).toMatchObject({ endedAt: expect.any(Number), detachReason: null });
+});
+
+it("[CA42] a turn that is cancelled and a client that is quit by Ctrl-C end the chat, in whichever order the hooks report it", () => {
+  const late = new RecordedClient(tempRuntime(), "gemini");
+  const orders = [
+    ["AfterAgent", "SessionEnd", "SessionEnd", "SessionEnd"],
+    ["SessionEnd", "AfterAgent", "SessionEnd", "SessionEnd"],
+    ["SessionEnd", "SessionEnd", "SessionEnd", "AfterAgent"],
+  ];
+  for (const [at, order] of orders.entries()) {
+    const session_id = `session-${at}`;
+    for (const name of ["SessionStart", "BeforeAgent", "BeforeTool", ...order]) late.send(name, { ...own, session_id });
+    expect([order, late.session(session_id)]).toMatchObject([order, { endReason: "exit" }]);
+  }
+});
+
+function line(type: string, content: unknown, second: number): string {
+  const timestamp = new Date(T0 + second * 1_000).toISOString();
+  return `${JSON.stringify({ id: `row-${second}`, timestamp, type, content })}\n`;
+}
+
+it("[CA42] [TR201] after a tool that the user cancelled, which only the transcript says, the end of the client is that of the chat", () => {
+  const path = join(temporaryFolder(), "session.jsonl");
+  writeFileSync(path, line("user", [{ text: "do the scripted work" }], 1));
+  const chat = new RecordedClient(tempRuntime(), "gemini");
+  const given = { ...own, transcript_path: path };
+  for (const name of ["SessionStart", "BeforeAgent", "BeforeTool"]) chat.send(name, given);
+  appendFileSync(path, line("info", "Request cancelled.", 2));
+  appendFileSync(path, line("gemini", "", 3));
+  for (const name of ["AfterTool", "SessionEnd", "SessionEnd"]) chat.send(name, given);
+  expect(chat.session(session)).toMatchObject({ endReason: "exit", detachReason: null });
 });
