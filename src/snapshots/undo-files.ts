@@ -228,6 +228,7 @@ async function findChanges(input: UndoInput, top: string, present: PresentFiles)
   return history.result(lost);
 }
 
+/** [GS94] */
 const otherForm: Found = {
   changes: [],
   left: [
@@ -399,7 +400,7 @@ class History {
     if (known) this.#files.set(path, { ...known, reason: known.reason ?? reason });
   }
 
-  /** @param lost files that no snapshot has */
+  /** @param lost files that no snapshot has [UN13] */
   result(lost: readonly ExcludedFile[]): Found {
     const all = [...this.#files].filter(([, { base, last, reason }]) => base !== last || reason !== null);
     const left = all.flatMap(([path, { base, last, reason }]) => {

@@ -145,7 +145,7 @@ it("[GS14] a file whose line endings alone have changed comes back, which git ca
   expect(readFileSync(join(project, "a.txt"), "utf8")).toBe("one\r\ntwo\r\n");
 });
 
-it("[GS14] converted files beyond the total are named, and an undo takes nothing back between the two forms", async () => {
+it("[GS94] converted files beyond the total are named, and an undo takes nothing back between the two forms", async () => {
   const from = makeProject({ "a.txt": "one\n", "b.txt": "two\n" });
   git(from.project, "config", "core.autocrlf", "true");
   write(from.project, { "a.txt": "one\r\n", "b.txt": "two\r\n" });

@@ -19,7 +19,7 @@ it("[EX80] one process a day gets the review, and none on the first day", () => 
   expect(claim()).toBe(true);
 });
 
-it("[EX83] [RE182] a week's figures of recoveries add up: each dead chat once, by its resolution, and only who continued it counts as a continued chat", () => {
+it("[EX84] [RE182] a week's figures of recoveries add up: each dead chat once, by its resolution, and only who continued it counts as a continued chat", () => {
   const runtime = tempRuntime();
   const dead = ["one", "two", "three", "four"].map((name, n) => {
     const chat = new Claude(runtime, { cwd: aProject(), session: `${name}-session`, pid: 3_000 + n });
@@ -71,7 +71,7 @@ it("[EX83] the facts of a week are those of its rows", () => {
   });
 });
 
-it("[EX83] a chat that died twice and was resumed counts once, as resumed, in every figure of its week", () => {
+it("[EX84] a chat that died twice and was resumed counts once, as resumed, in every figure of its week", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);
   runtime.store.write((sql) => recordDeath(sql, runtime, dead.session));
