@@ -13,7 +13,7 @@ export interface UnsavedFile {
 
 /** Each snapshot has the list. */
 const maxListed = 1_000;
-export const ignoredReason = "git ignores it";
+const ignoredReason = "git ignores it";
 
 /**
  * [GS93] Lists what a snapshot lacks, so that an undo can name what is gone. Folders come before
