@@ -1,11 +1,13 @@
+import { resolve } from "node:path";
 import { supportedClients } from "../clients/adapters.ts";
 import { offeredText } from "../contract/chat-state.ts";
 import type { Candidate, Plan, Start } from "../contract/machine/recovery.ts";
 import { codeOf } from "../shared/error.ts";
+import { unreadParts } from "../shared/format.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { quotedTitle } from "../shared/quoted-title.ts";
-import { ok } from "../shared/result.ts";
-import { failed } from "./answer.ts";
+import { err, ok } from "../shared/result.ts";
+import { failed, type CliResult } from "./answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "./cli.ts";
 
 /** Clients that a command line can start. */
@@ -32,14 +34,52 @@ export function nameOf({ session, title, machine }: Pick<Candidate, "session" | 
   return `${quotedTitle(title)} (${session}${machine === null ? "" : ` of ${machine}`})`;
 }
 
+/**
+ * [RS12] Asks about a session by its id, the beginning of it, or a file. One that SHIM has not
+ * recorded is read from where its client keeps it first.
+ */
+export async function withRecorded<T>(
+  cli: Cli,
+  session: string,
+  ask: (session: string) => Promise<CliResult<T>>,
+): Promise<CliResult<T>> {
+  if (/[/\\]|\.(?:jsonl|json|zst)$/.test(session)) {
+    const imported = await importFile(cli, session);
+    return imported.ok ? ask(imported.value) : imported;
+  }
+  const asked = await ask(session);
+  if (asked.ok || asked.error.code !== "not_found") return asked;
+  const imported = await cli.call("transcripts.import-session", { session, folder: cli.io.cwd });
+  if (imported.ok) {
+    const { file } = imported.value;
+    cli.progress(`SHIM had not recorded session ${imported.value.session}: it was read from ${file ?? "its client"}.`);
+    return ask(imported.value.session);
+  }
+  if (imported.error.code !== "not_found") return imported;
+  return err({ ...asked.error, message: `${asked.error.message} ${imported.error.message}` });
+}
+
+/** @returns the session */
+export async function importFile(cli: Cli, path: string): Promise<CliResult<string>> {
+  const file = resolve(cli.io.cwd, path);
+  const imported = await cli.call("transcripts.import", { file, folder: cli.io.cwd });
+  if (!imported.ok) return imported;
+  const { session, how, damages } = imported.value;
+  const unread = damages === 0 ? "" : ` ${unreadParts(damages, "of it")}.`;
+  cli.progress(
+    how === "recorded"
+      ? `SHIM has recorded session ${session} from its chat: nothing was taken from ${file}.`
+      : `Read session ${session} from ${file}${how === "again" ? " again" : ""}.${unread}`,
+  );
+  return ok(session);
+}
+
 /** Starts the client of a session, or of a new chat with its brief, or prints the brief. */
 export async function continueSession(cli: Cli, session: string, options: ContinueOptions): Promise<CommandResult> {
   const { in: client, isNew } = options;
-  const planned = await cli.call("recovery.plan", {
-    session,
-    folder: cli.io.cwd,
-    ...omitUndefined({ client, isNew }),
-  });
+  const planned = await withRecorded(cli, session, (known) =>
+    cli.call("recovery.plan", { session: known, folder: cli.io.cwd, ...omitUndefined({ client, isNew }) }),
+  );
   if (!planned.ok) return planned;
   const { offer, start, refusal } = planned.value;
   if (offer !== null) cli.progress(`${nameOf(planned.value)} was ${offeredText(offer.shortId, offer.msAgo)}.`);

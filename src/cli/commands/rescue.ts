@@ -1,11 +1,12 @@
 import { Option, type Command } from "commander";
 import type { Diagnosis, RescueOffer } from "../../contract/machine/rescue.ts";
+import { quotedTitle } from "../../shared/quoted-title.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";
 import { pluralize } from "../../shared/format.ts";
 import { wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
-import { continueSession, mayStart, nameOf, startable, startChat } from "../continue-session.ts";
+import { continueSession, mayStart, nameOf, startable, startChat, withRecorded } from "../continue-session.ts";
 
 interface RescueOptions extends CommonOptions {
   readonly yes?: boolean;
@@ -28,25 +29,27 @@ export function addCommand(program: Command, cli: Cli): void {
 /** [RS7] Changes nothing before a yes. */
 async function rescue(cli: Cli, options: RescueOptions, id: string | undefined): Promise<CommandResult> {
   const folder = cli.io.cwd;
-  const asked = await cli.call("recovery.diagnose", { folder, ...(id === undefined ? {} : { session: id }) });
+  const asked =
+    id === undefined
+      ? await cli.call("recovery.diagnose", { folder })
+      : await withRecorded(cli, id, (session) => cli.call("recovery.diagnose", { folder, session }));
   if (!asked.ok) return asked;
-  const { checked, diagnosis } = asked.value;
-  if (diagnosis === null) {
-    const sessions = checked === 1 ? "session" : pluralize(checked, "session");
-    const text =
-      checked === 0 ? "This project has no session.\n" : `Nothing is wrong with the newest ${sessions} here.\n`;
-    return ok({ data: { diagnosis }, text });
-  }
+  const { healthy, diagnosis } = asked.value;
+  if (diagnosis === null) return ok({ data: { diagnosis, healthy }, text: allHealthyText(folder, healthy) });
   if (options.in !== undefined)
     return continueSession(cli, diagnosis.session, { ...options, in: options.in, isNew: true });
-  if (diagnosis.reason === null) return ok({ data: diagnosis, text: healthyText(diagnosis) });
   const done = await offerRescue(cli, diagnosis, options);
   return done ?? ok({ data: diagnosis, text: "Nothing was changed.\n" });
 }
 
-function healthyText({ shortId, isAlive, ...named }: Diagnosis): string {
-  if (isAlive) return `Nothing is wrong with ${nameOf(named)}: it runs.\n`;
-  return `Nothing is wrong with ${nameOf(named)}: \`shim resume ${shortId}\` continues it.\n`;
+function allHealthyText(folder: string, healthy: readonly Diagnosis[]): string {
+  const [first] = healthy;
+  if (!first)
+    return `SHIM has recorded no session of ${folder}. \`shim rescue <id>\` searches the clients' own files.\n`;
+  const sessions = healthy.length === 1 ? "session" : pluralize(healthy.length, "session");
+  const lines = healthy.map(({ shortId, title, why }) => `  ${shortId}  ${quotedTitle(title)}: ${why}\n`);
+  const hint = `\`shim rescue ${first.shortId}\` offers a new chat with its brief all the same.\n`;
+  return `Nothing was found wrong with the newest ${sessions} of ${folder}:\n${lines.join("")}${hint}`;
 }
 
 /** [RS8] After the client has ended at once. @returns null: nothing was done */
@@ -58,10 +61,11 @@ export async function rescueAfterFailure(cli: Cli, session: string): Promise<Com
 
 /** @returns null: the user wants none of the ways */
 async function offerRescue(cli: Cli, diagnosis: Diagnosis, options: RescueOptions): Promise<CommandResult | null> {
-  const { offers, isAlive } = diagnosis;
+  const { offers, isAlive, reason } = diagnosis;
   const lines = offers.map(({ text }, at) => `  ${at + 1}  ${text}\n`);
   const running = isAlive ? "It still runs: end that chat first.\n" : "";
-  const text = `${nameOf(diagnosis)} is ${reasonText(diagnosis)}.\n${running}What works, cheapest first:\n${lines.join("")}`;
+  const ways = reason === null || reason === "refused" ? "What works besides" : "What works, cheapest first";
+  const text = `${diagnosisText(diagnosis)}${running}${ways}:\n${lines.join("")}`;
   const [first] = offers;
   if (first === undefined || isAlive) return ok({ data: diagnosis, text });
   if (options.yes === true) {
@@ -82,9 +86,16 @@ async function offerRescue(cli: Cli, diagnosis: Diagnosis, options: RescueOption
     : wrongUsage(`"${reply}" is none of them. Nothing was changed.`);
 }
 
-function reasonText({ reason, why }: Diagnosis): string {
-  const words = reason === "unknown" ? "not continued by its client" : (reason ?? "").replaceAll("_", " ");
-  return `${words}: ${why}`;
+/** The session, its file, what is wrong and why. */
+function diagnosisText({ reason, why, file, shortId, isRead, isAlive, ...named }: Diagnosis): string {
+  const name = nameOf(named);
+  const where = file === null ? "" : `Its file: ${file}\n`;
+  const resume = isAlive ? "" : `\`shim resume ${shortId}\` continues it in its client.\n`;
+  if (reason === null)
+    return `Nothing is ${isRead ? "" : "known to be "}wrong with ${name}: ${why}.\n${where}${resume}`;
+  if (reason === "refused") return `${name} may be refused again: ${why}.\n${where}${resume}`;
+  const words = reason === "unknown" ? "not continued by its client" : reason.replaceAll("_", " ");
+  return `${name} is ${words}: ${why}.\n${where}`;
 }
 
 async function doOffer(

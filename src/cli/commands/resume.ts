@@ -1,12 +1,11 @@
-import { resolve } from "node:path";
 import { Option, type Command } from "commander";
 import { stateText } from "../../contract/chat-state.ts";
 import type { Candidate } from "../../contract/machine/recovery.ts";
-import { oneLine, unreadParts } from "../../shared/format.ts";
+import { oneLine } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import { ambiguous, failed, notFound, wrongUsage, type CliResult } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
-import { continueSession, nameOf, startable } from "../continue-session.ts";
+import { continueSession, importFile, nameOf, startable } from "../continue-session.ts";
 import { rescueAfterFailure } from "./rescue.ts";
 
 interface ResumeOptions extends CommonOptions {
@@ -36,8 +35,7 @@ async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Pr
     return wrongUsage("give one session: to resume, with --undo, with --dismiss, or with --from-transcript.");
   if (undone !== undefined) return undo(cli, undone);
   if (dismissed !== undefined) return dismiss(cli, dismissed);
-  const session =
-    fromTranscript === undefined ? ok(id) : await importTranscript(cli, resolve(cli.io.cwd, fromTranscript));
+  const session = fromTranscript === undefined ? ok(id) : await importFile(cli, fromTranscript);
   if (!session.ok) return session;
   const chosen = session.value === undefined ? await choose(cli, options) : ok(session.value);
   if (!chosen.ok) return chosen;
@@ -61,19 +59,6 @@ async function dismiss(cli: Cli, session: string): Promise<CommandResult> {
   const where = answer.value.machine === null ? "" : " on this machine";
   const text = `${nameOf(answer.value)} is not offered${where} any more. \`shim resume --undo ${answer.value.session}\` undoes that.\n`;
   return ok({ data: { ...answer.value, recovery: "dismissed" }, text });
-}
-
-async function importTranscript(cli: Cli, file: string): Promise<CliResult<string>> {
-  const imported = await cli.call("transcripts.import", { file, folder: cli.io.cwd });
-  if (!imported.ok) return imported;
-  const { session, how, damages } = imported.value;
-  const unread = damages === 0 ? "" : ` ${unreadParts(damages, "of it")}.`;
-  cli.progress(
-    how === "recorded"
-      ? `SHIM has recorded session ${session} from its chat: nothing was taken from ${file}.`
-      : `Read session ${session} from ${file}${how === "again" ? " again" : ""}.${unread}`,
-  );
-  return ok(session);
 }
 
 async function choose(cli: Cli, { json, print }: ResumeOptions): Promise<CliResult<string>> {

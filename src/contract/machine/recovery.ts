@@ -183,4 +183,18 @@ export const recoveryOperations = {
     isLong: true,
     example: { file: "/home/you/transcript.jsonl", folder: "/home/you/app" },
   }),
+  "transcripts.import-session": machineOperation({
+    summary: "Store a session that SHIM has not recorded, from where its client keeps it.",
+    input: z.strictObject({
+      session: id.describe("its id, or the first eight characters of it and more"),
+      folder: Folder.describe("its folder, where the client's file names none"),
+    }),
+    /** `file`: null: its client keeps it otherwise. */
+    output: z.object({ session: z.string(), file: z.string().nullable() }),
+    errors: [...unknown, "transcript_unusable"],
+    effect: "write",
+    isLong: true,
+    surfaces: [],
+    example: { session: "5f0e0e5e", folder: "/home/you/app" },
+  }),
 };

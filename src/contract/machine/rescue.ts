@@ -3,7 +3,10 @@ import { Folder } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 import { Named, Start } from "./recovery.ts";
 
-/** Reasons why a session that exists cannot be continued. unknown: its client ended at once. */
+/**
+ * Reasons why a session that exists cannot be continued. refused: it can be, but its last prompt
+ * may be refused again. unknown: its client ended at once.
+ */
 export const rescueReasons = [
   "poisoned",
   "unreadable",
@@ -13,6 +16,7 @@ export const rescueReasons = [
   "invisible",
   "version",
   "cut_off",
+  "refused",
   "unknown",
 ] as const;
 export type RescueReason = (typeof rescueReasons)[number];
@@ -27,12 +31,16 @@ export type RescueOffer = z.infer<typeof RescueOffer>;
 
 const Diagnosis = Named.extend({
   client: z.string(),
+  /** The client's own file of it; null: there is none, or it keeps it otherwise. */
+  file: z.string().nullable(),
   /** Reason, if any; null: nothing is wrong. */
   reason: z.enum(rescueReasons).nullable(),
-  /** Ends no sentence. */
+  /** Where there is no reason: what was checked. Ends no sentence. */
   why: z.string(),
   /** Ways to continue it, cheapest first. */
   offers: z.array(RescueOffer).readonly(),
+  /** SHIM has read what its client keeps of it. */
+  isRead: z.boolean(),
   isAlive: z.boolean(),
   /** Command for a terminal that does one of them. */
   command: z.string(),
@@ -50,8 +58,8 @@ export const rescueOperations = {
       folder: Folder,
       hasFailed,
     }),
-    /** `diagnosis`: null: nothing is wrong with any of the `checked` sessions. */
-    output: z.object({ checked: z.int(), diagnosis: Diagnosis.nullable() }),
+    /** `diagnosis`: null: no session has a reason. `healthy`: those that were checked before. */
+    output: z.object({ diagnosis: Diagnosis.nullable(), healthy: z.array(Diagnosis) }),
     errors: ["not_found", "ambiguous"],
     effect: "read",
     surfaces: ["command", "page"],

@@ -32,6 +32,7 @@ import { fileHandlers } from "./files-handlers.ts";
 import { forkHandlers } from "./fork-handlers.ts";
 import { noticeHandlers, overviewHandlers, pageHandlers, pauseHandlers } from "./overview-handlers.ts";
 import { recoveryHandlers } from "./recovery-handlers.ts";
+import { importSessionHandlers } from "./import-session.ts";
 import { rescueHandlers } from "./rescue-handlers.ts";
 import { reservationHandlers } from "./reservation-handlers.ts";
 import { learningHandlers } from "./learning-handlers.ts";
@@ -85,6 +86,7 @@ const handlers: Handlers = {
   ...pauseHandlers,
   ...recoveryHandlers,
   ...rescueHandlers,
+  ...importSessionHandlers,
   ...reservationHandlers,
   ...learningHandlers,
   ...sessionHandlers,

@@ -28,17 +28,21 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
     if (id !== undefined) {
       const found = await findHere(context, id);
       if (!found.ok) return found;
-      const finding = judge(deps, await examine(deps, found.value, folder), hasFailed);
-      return ok({ checked: 1, diagnosis: toDiagnosis(context, runtime, found.value, finding) });
+      const evidence = await examine(deps, found.value, folder);
+      const diagnosis = toDiagnosis(context, runtime, evidence, judge(deps, evidence, hasFailed));
+      return ok({ diagnosis, healthy: [] });
     }
     const project = projectRoot(folder) ?? folder;
     const newest = runtime.store.read((sql) => sessions.list(sql, { project, limit: maxChecked }), []);
-    for (const [index, session] of newest.entries()) {
-      const finding = judge(deps, await examine(deps, session, folder), false);
-      if (isBroken(runtime, session, finding))
-        return ok({ checked: index + 1, diagnosis: toDiagnosis(context, runtime, session, finding) });
+    const healthy: Diagnosis[] = [];
+    for (const session of newest) {
+      const evidence = await examine(deps, session, folder);
+      const finding = judge(deps, evidence, false);
+      const diagnosis = toDiagnosis(context, runtime, evidence, finding);
+      if (isBroken(runtime, session, finding)) return ok({ diagnosis, healthy });
+      healthy.push(diagnosis);
     }
-    return ok({ checked: newest.length, diagnosis: null });
+    return ok({ diagnosis: null, healthy });
   },
   /** [RS5] Another process may have changed what was wrong since. */
   "recovery.rescue": async (context, { session: id, folder, offer, hasFailed }) => {
@@ -84,7 +88,7 @@ function isBroken(runtime: Runtime, session: sessions.Session, { reason }: Findi
 function toDiagnosis(
   { site }: HandlerContext,
   runtime: Runtime,
-  session: sessions.Session,
+  { session, file, facts }: Evidence,
   { reason, why, offers }: Finding,
 ): Diagnosis {
   const shortId = shortSession(runtime, session.id);
@@ -94,9 +98,11 @@ function toDiagnosis(
     title: sessions.displayTitle(session),
     machine: null,
     client: session.client,
+    file,
     reason,
     why,
     offers: [...offers],
+    isRead: facts !== null,
     isAlive: isAlive(runtime, session),
     command: `${shimCommand(site) ?? "shim"} rescue ${shortId}`,
   };

@@ -5,7 +5,9 @@ import type { HostResult } from "../../shared/host-result.ts";
 import { uuidv4 } from "../../shared/ids.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { losesAfterCut } from "../rescue/client-transcripts.ts";
+import { transcriptsOf } from "../rescue/client-transcripts.ts";
+import { isKept } from "../rescue/find-sessions.ts";
+import { compressed } from "../rescue/read-conversation.ts";
 import { importOrigin } from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { codeOf } from "../../shared/error.ts";
@@ -56,7 +58,7 @@ const tailBytes = 8_388_608;
 
 /** @returns null for a client that cannot be started from a command line */
 export function planRelaunch(
-  { now, random }: Pick<Runtime, "now" | "random">,
+  { now, random, env }: Pick<Runtime, "now" | "random" | "env">,
   from: Restoration,
   { into, isNew }: RelaunchWay = { into: null, isNew: false },
 ): StartPlan | null {
@@ -65,11 +67,16 @@ export function planRelaunch(
     ? toBroken(`its transcript is on ${elsewhere.machine}`)
     : isNew
       ? toBroken("that was asked for")
-      : session.origin === importOrigin
+      : session.origin === importOrigin && !isKeptByClient(env, session)
         ? toBroken("it was read from a file, which its client may not have")
         : checkTranscript(session.transcriptPath, session.id, session.client);
   const at = now();
   return planStart(session, transcript, { id: uuidv4(random(16)), brief: brief(from, at, "resume") }, into);
+}
+
+/** [PO5] An imported session whose client has the file that was read. */
+function isKeptByClient(env: NodeJS.ProcessEnv, { client, id, transcriptPath: path }: Session): boolean {
+  return path === null ? adapterOf(client)?.isTranscriptUnread === true : isKept(env, client, id, path);
 }
 
 /** Returns the folder in which to continue the session; null if it is not here. */
@@ -116,6 +123,7 @@ function titleOf(client: string): string {
 /** [CL11] Reads only the end, whatever the size; never throws. */
 export function checkTranscript(path: string | null, sessionId: string, client = "claude-code"): TranscriptCheck {
   if (path === null) return checkUnread(client);
+  if (isCompressed(path)) return { isWhole: true, reason: "its transcript is there, which its client has compressed" };
   let tail: string;
   try {
     tail = readTail(path);
@@ -132,6 +140,10 @@ export function checkTranscript(path: string | null, sessionId: string, client =
   return problem === null ? whole : toBroken(problem);
 }
 
+function isCompressed(path: string): boolean {
+  return existsSync(path) ? path.endsWith(compressed) : existsSync(`${path}${compressed}`);
+}
+
 /** [CA15] */
 function checkUnread(client: string): TranscriptCheck {
   if (adapterOf(client)?.isTranscriptUnread) return { isWhole: true, reason: "it keeps the chat" };
@@ -144,7 +156,7 @@ function transcriptProblem(tail: string, isOfSession: boolean, client: string): 
   const last = rows.findLastIndex((row) => parseObject(row) !== null);
   if (last < 0) return "no row of its transcript's end can be read";
   const isCut = last < rows.length - 1 && !tail.endsWith("\n");
-  if (isCut && losesAfterCut(client))
+  if (isCut && transcriptsOf(client)?.losesAfterCut)
     return "its transcript ends in the middle of a line: `shim rescue` copies the rest";
   return isOfSession ? null : "its transcript is that of another session";
 }

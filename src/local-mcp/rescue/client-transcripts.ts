@@ -11,10 +11,15 @@ import {
   textAt,
   type JsonObject,
 } from "../../shared/json-fields.ts";
+import { commandIn, userWords } from "../sessions/harness-text.ts";
+import type { LinkRules } from "./row-chain.ts";
 
-/** Kind of a row in the conversation with the model. */
+/**
+ * Kind of a row in the conversation with the model. message: words of the user that a prompt's row
+ * repeats.
+ */
 export type Row =
-  | { readonly kind: "prompt" | "input" }
+  | { readonly kind: "prompt" | "message" | "input" }
   /** `of`: rows of one response have the same; null: the response is known by what is around it. */
   | { readonly kind: "answer"; readonly of: string | null }
   | Refusal;
@@ -22,7 +27,7 @@ export type Row =
 /** The model's API answered a request with an error. */
 export interface Refusal {
   readonly kind: "refusal";
-  /** Codes of the error, never its words: two refusals with the same one are the same refusal. */
+  /** Codes of the error, never its words. */
   readonly structure: string;
   /** passing: the same request may succeed later, or with other settings. */
   readonly of: "content" | "size" | "passing";
@@ -39,16 +44,20 @@ export interface ClientTranscripts {
   /** Folder below the user's home, and the variable that moves it. */
   readonly home: readonly [folder: string, variable?: string];
   /** Where the client finds the session by its id. */
-  readonly files: string;
+  readonly files: readonly string[];
   /** Where it keeps sessions that it does not find by their id. */
-  readonly archive?: string;
+  readonly archive?: readonly string[];
   rowOf(row: JsonObject): Row | null;
+  /** Messages of a row that holds all of them so far; null: it is one itself. */
+  readonly messagesIn?: (row: JsonObject) => readonly unknown[] | null;
   /** The row says that what came before is in another file, which it names by positions. */
   readonly isPart?: (row: JsonObject) => boolean;
   /** Whether the client accepts the row; one that it does not accept makes the file unreadable. */
   readonly accepts?: (row: JsonObject) => boolean;
-  /** Rows before one whose `parentUuid` no row before it has are not found. */
-  readonly losesUnlinked?: true;
+  /** Rows are found by the `parentUuid` of the one after them. */
+  readonly links?: LinkRules;
+  /** [RS3] Behind a cut last line the client writes its next row, and then finds none before it. */
+  readonly losesAfterCut?: true;
   /** A thought of the model, which an API may refuse and does not need. */
   readonly isThought?: (row: JsonObject) => boolean;
   /** Folder for sessions of a project, beside that of the file; null: the client has none yet. */
@@ -57,27 +66,39 @@ export interface ClientTranscripts {
   readonly isInFolder?: true;
 }
 
+export function rootOf(env: NodeJS.ProcessEnv, { home: [folder, variable] }: ClientTranscripts): string {
+  return (variable && env[variable]) || join(env["HOME"] || homedir(), folder);
+}
+
 /** Paths of a client that match; one without `*` is there or not. */
 export function pathsOf(
   env: NodeJS.ProcessEnv,
-  { home: [folder, variable] }: ClientTranscripts,
-  pattern: string,
+  client: ClientTranscripts,
+  patterns: readonly string[],
   id: string,
 ): string[] {
-  const root = (variable && env[variable]) || join(env["HOME"] || homedir(), folder);
-  const parts = pattern.replace("{id8}", id.slice(0, 8)).replace("{id}", id).split("/");
-  return parts.reduce((found, part) => found.flatMap((path) => namesIn(path, part)), [root]);
+  return patterns.flatMap((pattern) => {
+    const parts = pattern.replace("{id8}", id.slice(0, 8)).replace("{id}", id).split("/");
+    return parts.reduce((found, part) => found.flatMap((path) => namesIn(path, part)), [rootOf(env, client)]);
+  });
 }
 
 function namesIn(folder: string, pattern: string): string[] {
   if (!pattern.includes("*")) return [join(folder, pattern)];
-  const [start = "", end = ""] = pattern.split("*");
+  const [start = "", ...others] = pattern.split("*");
   try {
-    const names = readdirSync(folder).filter((name) => name.startsWith(start) && name.endsWith(end));
+    const names = readdirSync(folder).filter((name) => name.startsWith(start) && matches(name, start.length, others));
     return names.map((name) => join(folder, name));
   } catch {
     return [];
   }
+}
+
+/** The text between two `*` is at its first place, the one behind the last `*` at the end. */
+function matches(name: string, from: number, [next = "", ...others]: readonly string[]): boolean {
+  if (others.length === 0) return name.length >= from + next.length && name.endsWith(next);
+  const at = name.indexOf(next, from);
+  return at >= 0 && matches(name, at + next.length, others);
 }
 
 const dashed = (path: string): string => path.replaceAll(/[^a-zA-Z0-9]/g, "-");
@@ -92,32 +113,68 @@ function blocksOf(row: JsonObject): unknown[] {
   return listAt(objectAt(row, "message"), "content").map((block) => asObject(block)?.["type"]);
 }
 
+/** Rows of type user also hold results of calls, notices and the client's own summary. */
+function isOfUser(row: JsonObject, message: JsonObject): boolean {
+  if (row["isMeta"] === true || row["isCompactSummary"] === true) return false;
+  const blocks = blocksOf(row);
+  if (blocks.includes("tool_result")) return false;
+  const texts = listAt(message, "content").map((block) => textAt(asObject(block), "text") ?? "");
+  const text = (textAt(message, "content") ?? texts.join("\n")).trim();
+  return (commandIn(text)?.text ?? userWords(text)) !== "" || blocks.includes("image");
+}
+
+const claudeLinks: ReadonlySet<unknown> = new Set(["user", "assistant", "attachment", "system", "progress"]);
+/** Errors that a later request may not meet, whatever their status. */
+const claudePassing: ReadonlySet<unknown> = new Set([
+  "authentication_failed",
+  "oauth_org_not_allowed",
+  "account_on_hold",
+  "verification_required",
+  "billing_error",
+  "rate_limit",
+  "overloaded",
+  "model_not_found",
+  "server_error",
+]);
+
+function claudeRefusal(row: JsonObject, message: JsonObject): Refusal {
+  const text = textAt(asObject(listAt(message, "content")[0]), "text");
+  const [, shown] = /^API Error: (\d{3})\b/.exec(text ?? "") ?? [];
+  const known = numberAt(row, "apiErrorStatus") ?? (shown === undefined ? null : Number(shown));
+  const status = known ?? (row["error"] === "invalid_request" ? 400 : null);
+  const given = refusal(status, [row["apiErrorType"], row["error"]], text);
+  return claudePassing.has(row["error"]) ? { ...given, of: "passing" } : given;
+}
+
 const claude: ClientTranscripts = {
   home: [".claude", "CLAUDE_CONFIG_DIR"],
-  files: "projects/*/{id}.jsonl",
+  files: ["projects/*/{id}.jsonl"],
+  links: {
+    isLink: (row) => claudeLinks.has(row["type"]),
+    isPassedOver: (row) => row["type"] === "progress",
+    isBoundary: (row) => row["type"] === "system" && row["subtype"] === "compact_boundary",
+    newestIn: (row) => (row["type"] === "last-prompt" ? textAt(row, "leafUuid") : null),
+    bridgeMs: 5_000,
+    losesFused: true,
+  },
   folderOf: (file, project) => join(dirname(dirname(file)), dashed(project)),
   isThought: (row) => blocksOf(row).length > 0 && blocksOf(row).every((type) => String(type).endsWith("thinking")),
   rowOf(row) {
     const message = objectAt(row, "message");
     if (row["isSidechain"] === true || message === null) return null;
-    if (row["type"] === "user")
-      return { kind: blocksOf(row).includes("tool_result") || row["isMeta"] === true ? "input" : "prompt" };
+    if (row["type"] === "user") return { kind: isOfUser(row, message) ? "prompt" : "input" };
     if (row["type"] !== "assistant") return null;
-    if (row["isApiErrorMessage"] === true) {
-      const text = textAt(asObject(listAt(message, "content")[0]), "text");
-      const status = numberAt(row, "apiErrorStatus") ?? (row["error"] === "invalid_request" ? 400 : null);
-      return refusal(status, [row["apiErrorType"], row["error"]], text);
-    }
+    if (row["isApiErrorMessage"] === true) return claudeRefusal(row, message);
     return message["model"] === "<synthetic>" ? null : { kind: "answer", of: textAt(message, "id") };
   },
 };
 
-export const codexLock = "thread-writer-locks/{id}.lock";
+export const codexLock = ["thread-writer-locks/{id}.lock"];
 
 const codex: ClientTranscripts = {
   home: [".codex", "CODEX_HOME"],
-  files: "sessions/*/*/*/rollout-*-{id}.jsonl",
-  archive: "archived_sessions/*-{id}.jsonl",
+  files: ["sessions/*/*/*/rollout-*-{id}.jsonl", "sessions/*/*/*/rollout-*-{id}.jsonl.zst"],
+  archive: ["archived_sessions/*-{id}.jsonl", "archived_sessions/*-{id}.jsonl.zst"],
   isPart: (row) => objectAt(objectAt(row, "payload"), "history_base") !== null,
   isThought: (row) => row["type"] === "response_item" && textAt(objectAt(row, "payload"), "type") === "reasoning",
   rowOf(row) {
@@ -131,7 +188,7 @@ const codex: ClientTranscripts = {
 function codexItem(payload: JsonObject | null): Row | null {
   const type = textAt(payload, "type") ?? "";
   if (type.endsWith("_output")) return { kind: "input" };
-  if (type === "message" && payload?.["role"] !== "assistant") return { kind: "input" };
+  if (type === "message" && payload?.["role"] !== "assistant") return { kind: "message" };
   const isAnswer = type === "message" || type === "reasoning" || type.endsWith("_call");
   return isAnswer ? { kind: "answer", of: null } : null;
 }
@@ -154,7 +211,7 @@ function codexRefusal(error: JsonObject | null): Refusal {
   return { ...refusal(status, [], textAt(error, "message")), structure: name };
 }
 
-const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
+export const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 const time = /^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)$/;
 /** Rows of other kinds pass unread. */
 const copilotKinds = /^(?:user|assistant|tool|session|system|hook)\./;
@@ -162,7 +219,7 @@ const copilotTexts: ReadonlySet<unknown> = new Set(["user.message", "assistant.m
 
 const copilot: ClientTranscripts = {
   home: [".copilot", "COPILOT_HOME"],
-  files: "session-state/{id}/events.jsonl",
+  files: ["session-state/{id}/events.jsonl"],
   accepts(row) {
     if (!copilotKinds.test(textAt(row, "type") ?? "")) return true;
     const data = objectAt(row, "data");
@@ -182,10 +239,11 @@ const copilot: ClientTranscripts = {
 
 const qwen: ClientTranscripts = {
   home: [".qwen"],
-  files: "projects/*/chats/{id}.jsonl",
+  files: ["projects/*/chats/{id}.jsonl"],
   folderOf: (file, project) => join(dirname(dirname(dirname(file))), dashed(project), "chats"),
   isInFolder: true,
-  losesUnlinked: true,
+  links: { isLink: () => true, bridgeMs: 0 },
+  losesAfterCut: true,
   rowOf(row) {
     if (row["type"] === "tool_result") return { kind: "input" };
     if (row["type"] === "user" && objectAt(row, "message")) return { kind: "prompt" };
@@ -216,10 +274,16 @@ function readObject(path: string): JsonObject | null {
   }
 }
 
+function listOrNull(from: JsonObject | null, key: string): readonly unknown[] | null {
+  return Array.isArray(from?.[key]) ? from[key] : null;
+}
+
 /** Gemini CLI stores no refusal. */
 const gemini: ClientTranscripts = {
   home: [".gemini"],
-  files: "tmp/*/chats/*-{id8}.jsonl",
+  // Older versions wrote one document.
+  files: ["tmp/*/chats/*-{id8}.jsonl", "tmp/*/chats/*-{id8}.json"],
+  messagesIn: (row) => listOrNull(row, "messages") ?? listOrNull(objectAt(row, "$set"), "messages"),
   isInFolder: true,
   folderOf(file, project) {
     const root = dirname(dirname(dirname(dirname(file))));
@@ -233,18 +297,13 @@ const gemini: ClientTranscripts = {
   },
 };
 
-const transcripts: Partial<Record<HookClient, ClientTranscripts>> = {
+export const transcripts = {
   "claude-code": claude,
   codex,
   copilot,
   qwen,
   gemini,
-};
-
-/** [RS3] Behind a cut last line the client writes its next row, and then finds none before it. */
-export function losesAfterCut(client: string): boolean {
-  return transcriptsOf(client)?.losesUnlinked === true;
-}
+} satisfies Partial<Record<HookClient, ClientTranscripts>>;
 
 /** @returns null for a client whose files SHIM does not know */
 export function transcriptsOf(client: string): ClientTranscripts | null {

@@ -1,8 +1,11 @@
 import { existsSync } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import type { JsonObject } from "../../shared/json-fields.ts";
 import type { ClientTranscripts } from "./client-transcripts.ts";
-import { linker, readRows } from "./read-conversation.ts";
+import { rowsIn } from "./fused-rows.ts";
+import { compressed, readRows } from "./read-conversation.ts";
+import { Relinker, type Changed } from "./relink-rows.ts";
 
 export interface CopyOf {
   readonly file: string;
@@ -23,7 +26,8 @@ export interface CopyOf {
  */
 export async function copyTranscript(client: ClientTranscripts, copy: CopyOf): Promise<string> {
   const { file, id, newId, moved } = copy;
-  const renamed = file.replaceAll(id, newId).replaceAll(`-${id.slice(0, 8)}.`, `-${newId.slice(0, 8)}.`);
+  const plain = file.endsWith(compressed) ? file.slice(0, -compressed.length) : file;
+  const renamed = plain.replaceAll(id, newId).replaceAll(`-${id.slice(0, 8)}.`, `-${newId.slice(0, 8)}.`);
   const folder = (moved && client.folderOf?.(file, moved.to)) ?? dirname(renamed);
   const path = join(folder, basename(renamed));
   if (existsSync(path)) throw Object.assign(new Error(`${path} exists`), { code: "EEXIST" });
@@ -49,12 +53,39 @@ export async function copyTranscript(client: ClientTranscripts, copy: CopyOf): P
   return path;
 }
 
-async function* linesOfCopy(client: ClientTranscripts, { file, until }: CopyOf): AsyncGenerator<string, void> {
-  const link = linker(client, (row) => until !== null && client.isThought?.(row) === true);
+interface RowOfCopy {
+  readonly text: string;
+  readonly row: JsonObject;
+  readonly isKept: boolean;
+}
+
+/** Rows that the client loads, also those of lines in which it finds none. */
+async function* rowsOfCopy(client: ClientTranscripts, { file, until }: CopyOf): AsyncGenerator<RowOfCopy, void> {
+  const isKept = (row: JsonObject): boolean => until === null || client.isThought?.(row) !== true;
   for await (const { index, text, row, isRefused } of readRows(file, client)) {
     if (until !== null && index >= until) return;
-    if (row === null || isRefused) continue;
-    const linked = link(row);
-    if (linked !== null) yield linked === row ? text : JSON.stringify(linked);
+    if (row === null && client.links?.losesFused)
+      for (const one of rowsIn(text)) yield { text: JSON.stringify(one), row: one, isKept: isKept(one) };
+    if (row !== null && !isRefused) yield { text, row, isKept: isKept(row) };
   }
+}
+
+async function* linesOfCopy(client: ClientTranscripts, copy: CopyOf): AsyncGenerator<string, void> {
+  const changes = client.links ? await relinked(client, client.links, copy) : [];
+  let at = 0;
+  for await (const { text, row, isKept } of rowsOfCopy(client, copy)) {
+    const changed = changes[at++] ?? {};
+    if (isKept) yield Object.keys(changed).length === 0 ? text : JSON.stringify({ ...row, ...changed });
+  }
+}
+
+async function relinked(
+  client: ClientTranscripts,
+  links: NonNullable<ClientTranscripts["links"]>,
+  copy: CopyOf,
+): Promise<readonly Changed[]> {
+  const relinker = new Relinker(links);
+  for await (const { row, isKept } of rowsOfCopy(client, copy))
+    relinker.add(row, { isKept, isTurn: client.rowOf(row) !== null });
+  return relinker.solve();
 }

@@ -9,9 +9,10 @@ import type { JsonObject } from "../../shared/json-fields.ts";
 import { redactAndClip } from "../sessions/entries.ts";
 import { importOrigin, type Session } from "../sessions/sessions.ts";
 import { holderOf, openProblem } from "./client-files.ts";
-import { codexLock, pathsOf, transcriptsOf, type ClientTranscripts } from "./client-transcripts.ts";
+import { codexLock, pathsOf, transcriptsOf, type ClientTranscripts, type Refusal } from "./client-transcripts.ts";
 import { exportSession, factsOfDocument } from "./opencode-sessions.ts";
-import { readTranscript, type TranscriptFacts } from "./read-conversation.ts";
+import { compressed, isDocument, readTranscript, type TranscriptFacts } from "./read-conversation.ts";
+import type { Sent } from "./row-chain.ts";
 
 export interface RescueDeps {
   readonly env: NodeJS.ProcessEnv;
@@ -31,6 +32,8 @@ export interface Evidence {
   readonly file: string | null;
   /** Whether the client keeps it, as far as SHIM can look; null: it cannot. */
   readonly isThere: boolean | null;
+  /** File that SHIM has read, and that its client does not find; null: there is none. */
+  readonly strayFile: string | null;
   readonly isArchived: boolean;
   readonly facts: TranscriptFacts | null;
   /** OpenCode's export; null for other clients. */
@@ -52,6 +55,7 @@ export async function examine(deps: RescueDeps, session: Session, folder: string
     title: adapterOf(session.client)?.title ?? session.client,
     file: null,
     isThere: null,
+    strayFile: null,
     isArchived: false,
     facts: null,
     document: null,
@@ -89,13 +93,12 @@ async function examineFile(
   client: ClientTranscripts,
   home: string | undefined,
 ): Promise<Partial<Evidence>> {
-  const known = session.origin === importOrigin ? [] : [session.transcriptPath ?? ""];
-  const own = pathsOf(env, client, client.files, session.id);
+  const { id, origin, transcriptPath } = session;
+  const known =
+    origin === importOrigin || transcriptPath === null ? [] : [transcriptPath, `${transcriptPath}${compressed}`];
+  const own = pathsOf(env, client, client.files, id);
   const file = [...known, ...own].find((path) => lstatSync(path, { throwIfNoEntry: false }));
-  if (file === undefined) {
-    const archived = client.archive === undefined ? [] : pathsOf(env, client, client.archive, session.id);
-    return { isArchived: archived.length > 0, isThere: false };
-  }
+  if (file === undefined) return examineMissing(env, session, client);
   const to = home !== undefined && own.includes(file) ? folderWithout(client, file, home) : null;
   const there = { file, isThere: true, ...(to === null ? {} : { moved: { from: session.cwd ?? to, to } }) };
   try {
@@ -106,6 +109,16 @@ async function examineFile(
     if (problem === null) throw error;
     return { ...there, problem };
   }
+}
+
+function examineMissing(
+  env: NodeJS.ProcessEnv,
+  { id, origin, transcriptPath: path }: Session,
+  client: ClientTranscripts,
+): Partial<Evidence> {
+  const archived = pathsOf(env, client, client.archive ?? [], id);
+  const strayFile = origin === importOrigin && path !== null && existsSync(path) ? path : null;
+  return { isArchived: archived.length > 0, isThere: false, strayFile };
 }
 
 /** @returns the folder in which its client runs and does not find the file; null: it does */
@@ -142,6 +155,8 @@ interface Kind {
   readonly aside?: (seen: Evidence) => string | null;
   readonly unarchive?: true;
   readonly copy?: string | ((seen: Evidence) => string);
+  /** The copy may meet the same again. */
+  readonly isBriefFirst?: true;
 }
 
 /** [RS1] The first whose sign is there is the reason. */
@@ -160,10 +175,16 @@ const kinds: readonly Kind[] = [
   { reason: "invisible", sign: ({ isArchived, title }) => isArchived && `${title} has archived it`, unarchive: true },
   {
     reason: "deleted",
-    sign({ isThere, title, session: { transcriptPath: path } }) {
-      if (isThere !== false) return null;
-      return path === null ? `${title} has no conversation of it, or cannot read it` : `${path} is no longer there`;
+    sign({ isThere, strayFile, title, session: { transcriptPath: path } }) {
+      if (isThere !== false || strayFile !== null) return null;
+      if (path === null) return `${title} has no conversation of it, or cannot read it`;
+      return `${path} is no longer there, and ${title} has no other file of it`;
     },
+  },
+  {
+    reason: "invisible",
+    sign: ({ strayFile, title }) =>
+      strayFile && `SHIM has read it from ${strayFile}, where ${title} does not look for it`,
   },
   {
     reason: "unreadable",
@@ -172,7 +193,9 @@ const kinds: readonly Kind[] = [
   {
     reason: "unreadable",
     sign: ({ facts }) =>
-      facts?.rows === 0 && `no row of a conversation can be read in its ${pluralize(facts.lines, "line")}`,
+      facts?.rows === 0 &&
+      facts.fused === null &&
+      `no row of a conversation can be read in its ${pluralize(facts.lines, "line")}`,
   },
   {
     reason: "unreadable",
@@ -212,6 +235,12 @@ const kinds: readonly Kind[] = [
       facts && facts.bytes > largeBytes && `its transcript has ${Math.round(facts.bytes / 1_048_576)} MB`,
   },
   {
+    reason: "refused",
+    sign: ({ facts }) => facts && lastRefusalText(facts),
+    copy: beforeRefusedText,
+    isBriefFirst: true,
+  },
+  {
     reason: "unknown",
     isAfterFailure: true,
     sign: ({ title }) => `${title} ended at once, and what it has stored of the session looks whole`,
@@ -224,12 +253,44 @@ const kinds: readonly Kind[] = [
  * @param hasFailed the client has just ended within seconds of its start
  */
 export function judge(deps: RescueDeps, seen: Evidence, hasFailed: boolean): Finding {
-  const until = seen.facts && repeated(seen.facts) ? seen.facts.accepted : null;
   for (const kind of kinds) {
     const why = (hasFailed || kind.isAfterFailure !== true) && kind.sign(seen, deps);
-    if (why) return { reason: kind.reason, why, ...waysOf(kind, seen, until), until };
+    if (!why) continue;
+    const until = untilOf(kind, seen.facts);
+    return { reason: kind.reason, why, ...waysOf(kind, seen, until), until };
   }
-  return { reason: null, why: "nothing is wrong with it", offers: [], aside: null, until };
+  return { reason: null, why: checkedText(seen), offers: [briefOffer], aside: null, until: null };
+}
+
+const briefOffer: RescueOffer = { kind: "brief", text: "a new chat with its brief" };
+
+function untilOf({ reason }: Kind, facts: TranscriptFacts | null): number | null {
+  if (facts && repeated(facts)) return facts.accepted;
+  return reason === "refused" && facts ? facts.beforeRefused : null;
+}
+
+/** Says what was read where no reason was found. */
+function checkedText({ facts, title, document }: Evidence): string {
+  if (facts === null) return `SHIM has not read what ${title} keeps of it`;
+  const { lines, prompts, unreadable, sent } = facts;
+  const what = document ? pluralize(lines, "message") : pluralize(lines - unreadable, "row");
+  const none = unreadable === 0 ? "" : `, ${pluralize(unreadable, "line")} ${unreadable === 1 ? "holds" : "hold"} none`;
+  const found =
+    sent === null ? `${pluralize(prompts, "prompt")}, and nothing that stops ${title}` : sentText(sent, title);
+  return `its ${what} were read${none}: ${found}${passingText(facts)}`;
+}
+
+function sentText({ prompts, sent }: Sent, title: string): string {
+  const linked = "each names one that is there";
+  if (sent === prompts)
+    return `${linked}, and ${title} sends ${prompts === 1 ? "its prompt" : `all ${prompts} prompts`}`;
+  const others = "the others stand before a compaction, or were taken back";
+  return `${linked}, and ${title} sends ${sent} of ${pluralize(prompts, "prompt")} (${others})`;
+}
+
+function passingText({ refusals }: TranscriptFacts): string {
+  const last = refusals.at(-1);
+  return last === undefined ? "" : `; its last prompt met an error that may pass (${last.structure || "no code"})`;
 }
 
 function waysOf(kind: Kind, seen: Evidence, until: number | null): Pick<Finding, "offers" | "aside"> {
@@ -240,11 +301,12 @@ function waysOf(kind: Kind, seen: Evidence, until: number | null): Pick<Finding,
     offers.push({ kind: "unarchive", text: `\`codex unarchive ${seen.session.id}\`, then resume it` });
   if (kind.copy !== undefined && until !== 0 && canBeCopied(seen))
     offers.push({ kind: "copy", text: typeof kind.copy === "string" ? kind.copy : kind.copy(seen) });
-  return { offers: [...offers, { kind: "brief", text: "a new chat with its brief" }], aside };
+  return { offers: kind.isBriefFirst ? [briefOffer, ...offers] : [...offers, briefOffer], aside };
 }
 
 function canBeCopied({ facts, moved, file, session }: Evidence): boolean {
-  if (facts === null || facts.rows === 0 || facts.isPart) return false;
+  if (facts === null || (facts.rows === 0 && facts.fused === null) || facts.isPart) return false;
+  if (file !== null && isDocument(file)) return false;
   return moved === null || file === null || transcriptsOf(session.client)?.folderOf?.(file, moved.to) !== null;
 }
 
@@ -252,8 +314,26 @@ function canBeCopied({ facts, moved, file, session }: Evidence): boolean {
 function refusalText(facts: TranscriptFacts, of: "size" | "content"): string | null {
   const refusal = repeated(facts);
   if (refusal?.of !== of) return null;
-  const words = refusal.text === "" ? "" : `: "${oneLine(redactAndClip(refusal.text, 160), 160)}"`;
-  return `the API has refused its last ${facts.refusals.length} prompts in the same way (${refusal.structure})${words}`;
+  const alike = lasting(facts).filter((one) => one.of === of).length;
+  return `the API has refused ${countText(alike, facts)} in the same way${codesOf([refusal])}`;
+}
+
+/** A prompt that the API refused once may be refused again. */
+function lastRefusalText(facts: TranscriptFacts): string | null {
+  const refused = lasting(facts);
+  return refused.length === 0 ? null : `the API has refused ${countText(refused.length, facts)}${codesOf(refused)}`;
+}
+
+/** The others met errors that may pass. */
+function countText(refused: number, { refusals }: TranscriptFacts): string {
+  const last = refusals.length === 1 ? "its last prompt" : `its last ${refusals.length} prompts`;
+  return refused === refusals.length ? last : `${refused} of ${last}`;
+}
+
+function codesOf(refusals: readonly Refusal[]): string {
+  const codes = [...new Set(refusals.map(({ structure }) => structure))].join(", ");
+  const text = refusals.at(-1)?.text ?? "";
+  return ` (${codes})${text === "" ? "" : `: "${oneLine(redactAndClip(text, 160), 160)}"`}`;
 }
 
 function acceptedText(facts: TranscriptFacts | null): string {
@@ -261,14 +341,27 @@ function acceptedText(facts: TranscriptFacts | null): string {
   return `a copy that ends at the last request which the API accepted: it lacks the last answer and ${prompts}`;
 }
 
-/** The refusal that the last two prompts met alike; a refusal that may pass is none. */
-function repeated({ refusals }: TranscriptFacts) {
-  const [before, last] = refusals.slice(-2);
-  return last !== undefined && before?.structure === last.structure && last.of !== "passing" ? last : null;
+function beforeRefusedText({ facts }: Evidence): string {
+  const prompts = facts?.refusals.length ?? 0;
+  if (prompts > 1) return `a copy that ends before the first of these prompts`;
+  return facts?.beforeRefused === facts?.accepted ? acceptedText(facts) : "a copy without the last prompt";
 }
 
-function lostText({ lost, isCut }: TranscriptFacts, title: string): string | null {
-  if (lost !== null) return `${title} does not find what stands before its line ${lost}`;
+function lasting({ refusals }: TranscriptFacts): readonly Refusal[] {
+  return refusals.filter(({ of }) => of !== "passing");
+}
+
+/** The refusal that two prompts met alike. Errors that may pass take none back. */
+function repeated(facts: TranscriptFacts): Refusal | null {
+  const [before, last] = lasting(facts).slice(-2);
+  return last !== undefined && before?.of === last.of ? last : null;
+}
+
+function lostText({ sent, fused, isCut }: TranscriptFacts, title: string): string | null {
+  const lost = sent?.lost ?? null;
+  if (lost?.where === "before") return `${title} does not find what stands before its line ${lost.line}`;
+  if (lost !== null) return `${title} does not find what stands from its line ${lost.line} on`;
+  if (fused !== null) return `${title} reads none of the rows in its line ${fused}, which holds more than one`;
   return isCut ? `its last line is cut: ${title} would write behind it, and no longer find what stands before` : null;
 }
 

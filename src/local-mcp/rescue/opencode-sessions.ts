@@ -20,6 +20,10 @@ function run({ env, cwd }: OpenCodeSite, args: readonly string[]): Promise<strin
   });
 }
 
+export function isOpenCodeId(id: string): boolean {
+  return /^ses_\w{10,200}$/.test(id);
+}
+
 /** @returns null: OpenCode has no such session, or cannot be started */
 export async function exportSession(site: OpenCodeSite, id: string): Promise<JsonObject | null> {
   try {
@@ -33,7 +37,7 @@ export function factsOfDocument(document: JsonObject): TranscriptFacts {
   const reader = new ConversationReader();
   const messages = listAt(document, "messages");
   for (const [index, message] of messages.entries()) reader.add(index, openCodeRow(asObject(message) ?? {}));
-  const whole = { bytes: 0, refused: null, lost: null, isCut: false, isPart: false };
+  const whole = { bytes: 0, unreadable: 0, refused: null, sent: null, fused: null, isCut: false, isPart: false };
   return { ...reader.conversation, ...whole, lines: messages.length };
 }
 

@@ -179,6 +179,11 @@ export function update(sql: Sql, id: string, change: SessionChange): void {
   );
 }
 
+/** Its client keeps the session where SHIM reads no file. */
+export function setUnread(sql: Sql, id: string): void {
+  sessions.update(sql, { id }, { transcriptPath: null });
+}
+
 export function setRiskMark(sql: Sql, id: string, riskMark: RiskMark): void {
   sessions.update(sql, { id }, { riskMark });
 }

@@ -87,7 +87,8 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
 function Obstacle({ row }: { row: FleetRow }): JSX.Element | null {
   const loaded = useCall("recovery.diagnose", { session: row.id, folder: row.project ?? "/" });
   const found = loaded.value?.diagnosis;
-  if (!found || found.reason === null) return null;
+  // [RS13] One that may be refused again can be continued.
+  if (!found || found.reason === null || found.reason === "refused") return null;
   return (
     <>
       <p class="trouble">{`Its client cannot continue it: ${words(found.reason)}. ${plain(found.why)}.`}</p>

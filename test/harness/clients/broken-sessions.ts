@@ -140,16 +140,13 @@ function said(role: string, part: Fields): Fields {
 }
 
 function ofQwen(id: string, project: string): InventedSession {
-  const row = (type: string, more: Fields): Fields => ({
-    uuid: anId(),
-    parentUuid: null,
-    sessionId: id,
-    timestamp: at,
-    type,
-    cwd: project,
-    version: "0.24.4",
-    ...more,
-  });
+  let parent: string | null = null;
+  const row = (type: string, more: Fields): Fields => {
+    const uuid = anId();
+    const made = { uuid, parentUuid: parent, sessionId: id, timestamp: at, type, cwd: project, version: "0.24.4" };
+    parent = uuid;
+    return { ...made, ...more };
+  };
   return {
     client: "qwen",
     id,

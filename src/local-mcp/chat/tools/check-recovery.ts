@@ -89,7 +89,7 @@ async function obstacleOf({ runtime }: Chat, choice: Choice | null): Promise<str
   const { session } = choice.from;
   const deps = { env: runtime.env, processes: runtime.processes, versionOf: () => null, isShared: true };
   const { reason, why } = judge(deps, await examine(deps, session, session.cwd ?? "/"), false);
-  if (reason === null) return null;
+  if (reason === null || reason === "refused") return null;
   const text = `Its client cannot continue it (${reason}): ${why}. The user can, in a terminal: \`shim rescue ${shortSession(runtime, session.id)}\`.`;
   return withShimCommand(text, () => shimCommand(runtime));
 }

@@ -32,10 +32,22 @@ type Kind = [
   lacks?: string,
 ];
 
-const poisonKinds: Kind[] = ["claude-code", "codex", "copilot", "qwen"].flatMap((client): Kind[] => [
-  [client, "two prompts refused alike", refuse(400, 400), "poisoned", ["copy", "brief"], "pear", "Ran one."],
-  [client, "three requests too large", refuse(413, 413, 413), "too_large", ["copy", "brief"], "pear", "refused"],
-]);
+const poison: (readonly [reason: string, ...statuses: number[]])[] = [
+  ["poisoned", 400, 400],
+  ["poisoned", 400, 529, 400],
+  ["poisoned", 400, 400, 429],
+  ["poisoned", 400, 500, 529, 400, 529],
+  ["poisoned", 413, 400, 400],
+  ["too_large", 413, 413, 413],
+  ["too_large", 413, 529, 413],
+];
+
+const poisonKinds: Kind[] = ["claude-code", "codex", "copilot", "qwen"].flatMap((client) =>
+  poison.map(([reason, ...statuses]): Kind => {
+    const what = `prompts refused with ${statuses.join(", ")}`;
+    return [client, what, refuse(...statuses), reason, ["copy", "brief"], "pear", "Ran one."];
+  }),
+);
 
 const anyClientKinds: Kind[] = ["claude-code", "codex", "copilot", "qwen", "gemini"].flatMap((client): Kind[] => [
   [client, "a link to nothing", deadLink, "unreadable", ["brief"]],
@@ -87,6 +99,11 @@ const kinds: Kind[] = [
     "Ran one.",
   ],
   ["qwen", "a folder in its place", folder, "unreadable", ["brief"]],
+  ...["claude-code", "codex", "copilot", "qwen"].flatMap((client): Kind[] => [
+    [client, "one refusal", refuse(400), "refused", ["brief", "copy"]],
+    [client, "two different refusals", refuse(400, 413), "refused", ["brief", "copy"]],
+    [client, "a refusal before a limit", refuse(400, 429), "refused", ["brief", "copy"]],
+  ]),
 ];
 
 it.each(kinds)(
@@ -143,9 +160,7 @@ const harmless: [client: string, what: string, breaks: Break][] = [
   ]),
   ["copilot", "a row of an unknown kind", edit((all) => [...all, '{"type":"hologram","id":"x"}'])],
   ...["claude-code", "codex", "copilot", "qwen"].flatMap((client): typeof harmless => [
-    [client, "one refusal", refuse(400)],
     [client, "a limit, met twice", refuse(429, 429)],
-    [client, "two different refusals", refuse(400, 413)],
     [
       client,
       "refusals before an answer",
@@ -160,18 +175,72 @@ const harmless: [client: string, what: string, breaks: Break][] = [
 ];
 
 it.each(harmless)(
-  "[RS2] [RS3] %s with %s: its client continues it, so nothing is wrong",
+  "[RS2] [RS3] [RS15] %s with %s: its client continues it, so nothing is wrong",
   async (client, _what, breaks) => {
     const home = aCliHome();
     const session = invented(client, home.project);
     const path = writeSession(home.folder, session);
     known(home, session);
     breaks(path, session);
-    expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason: null, offers: [] });
-    expect(await home.shim(`rescue ${session.id}`)).toMatchObject(printed("Nothing is wrong with", "shim resume"));
-    expect(await home.shim("rescue")).toMatchObject(printed("Nothing is wrong with the newest session here."));
+    expect(await home.json(`rescue ${session.id}`)).toMatchObject({
+      reason: null,
+      offers: [{ kind: "brief" }],
+      file: path,
+    });
+    const shown = await home.shim(`rescue ${session.id}`);
+    expect(shown).toMatchObject(printed("Nothing is wrong with", /its \d+ rows were read/, "shim resume", path));
+    expect(shown).toMatchObject(printed("1  a new chat with its brief"));
+    expect(await home.shim("rescue")).toMatchObject(
+      printed(`Nothing was found wrong with the newest session of ${home.project}:`, "rows were read"),
+    );
   },
 );
+
+it.each(["claude-code", "codex", "copilot", "qwen"])(
+  "[RS13] the copy of a session of %s whose last prompt was refused lacks that prompt alone",
+  async (client) => {
+    const home = aCliHome();
+    const session = invented(client, home.project);
+    const path = writeSession(home.folder, session);
+    known(home, session);
+    refuse(400)(path, session);
+    expect(await home.shim(`rescue ${session.id}`)).toMatchObject(
+      printed(
+        "may be refused again: the API has refused its last prompt (",
+        "1  a new chat",
+        "2  a copy without the last",
+      ),
+    );
+    const call = ["call", "recovery.rescue", `session=${session.id}`, `folder=${home.project}`, "offer=copy"];
+    const { copy } = (await home.shim("", ...call)).json() as { copy: { file: string } };
+    const text = readFileSync(copy.file, "utf8");
+    expect(text).toContain("Ran one.");
+    expect(text).not.toContain("refused 0");
+  },
+);
+
+it.each([
+  ["a 400 in words alone, twice", "API Error: 400 {}", {}, "poisoned"],
+  ["a request that was too large, in words alone, twice", "API Error: 413 {}", {}, "too_large"],
+  [
+    "a bill that is not paid, twice",
+    "Credit balance is too low",
+    { apiErrorStatus: 400, error: "billing_error" },
+    null,
+  ],
+  ["a lost connection, twice", "API Error: Connection error.", {}, null],
+])("[RS2] [RS16] rows of Claude Code with %s", async (_what, text, fields, reason) => {
+  const home = aCliHome();
+  const session = invented("claude-code", home.project);
+  const refused = [1, 2].flatMap((number) => {
+    const [prompt = {}, { apiErrorStatus: _status, apiErrorType: _type, ...rest } = {}] = session.refused(number, 400);
+    const message = { ...(rest["message"] as object), content: [{ type: "text", text }] };
+    return [prompt, { ...rest, ...fields, message }];
+  });
+  writeSession(home.folder, session, [...session.rows, ...refused]);
+  known(home, session);
+  expect(await home.json(`rescue ${session.id}`)).toMatchObject({ reason });
+});
 
 it("[RS1] a session of Qwen Code whose folder has become a link continues as a copy for the real one", async () => {
   const home = aCliHome();

@@ -244,7 +244,7 @@ it("[CF8] all chats of a work tree learn once that its branch was switched, and 
 /** The status line as the client of the chat shows it. */
 function statusText(runtime: TempRuntime, { session, pid }: Claude): string {
   const own = { ...runtime, env: { ...runtime.env, CLAUDE_PID: String(pid) } };
-  return renderStatus(statusOf(own, JSON.stringify({ session_id: session })));
+  return renderStatus(statusOf(own, JSON.stringify({ session_id: session })), runtime.now());
 }
 
 it("[CF12] two chats that edit one file of a folder have a conflict in it, with the time of the later edit", async () => {

@@ -1,0 +1,80 @@
+import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import type { HookClient } from "../../contract/clients.ts";
+import { pathsOf, rootOf, transcripts, transcriptsOf, uuid, type ClientTranscripts } from "./client-transcripts.ts";
+
+/** A file in which a client keeps a session. */
+export interface KeptSession {
+  readonly client: HookClient;
+  readonly id: string;
+  readonly path: string;
+  readonly changedAt: number;
+}
+
+/** Fewer characters of an id name too much. */
+export const minIdLength = 8;
+
+/**
+ * [RS12] Reads folders at the depth at which each client keeps its sessions.
+ *
+ * @param prefix beginning of an id
+ */
+export function findKept(env: NodeJS.ProcessEnv, prefix: string): KeptSession[] {
+  if (prefix.length < minIdLength || !/^[\w-]+$/.test(prefix)) return [];
+  const found = Object.entries(transcripts).flatMap(([name, client]) =>
+    keptBy(env, name as HookClient, client, prefix),
+  );
+  // A compressed file, or one in the archive, is of the same session as the plain one.
+  const isSame = (one: KeptSession, other: KeptSession): boolean =>
+    one.client === "codex" && other.client === "codex" && one.id === other.id;
+  return found.filter((one, at) => found.findIndex((other) => isSame(one, other) || one === other) === at);
+}
+
+function keptBy(env: NodeJS.ProcessEnv, name: HookClient, client: ClientTranscripts, prefix: string): KeptSession[] {
+  const paths = pathsOf(env, client, [...client.files, ...(client.archive ?? [])], `${prefix}*`);
+  return paths.flatMap((path) => {
+    const stats = statSync(path, { throwIfNoEntry: false });
+    const id = stats?.isFile() === true ? idOf(path, prefix) : null;
+    return id === null || !stats ? [] : [{ client: name, id, path, changedAt: stats.mtimeMs }];
+  });
+}
+
+/** Clients name a file, or its folder, by the id; Gemini CLI by the first part of it alone. */
+function idOf(path: string, prefix: string): string | null {
+  const named = [basename(path), basename(dirname(path))].flatMap((name) => uuidAtEnd(name) ?? []);
+  const ids = named.length > 0 ? named : [idIn(path) ?? ""];
+  return ids.find((id) => id.startsWith(prefix)) ?? null;
+}
+
+function uuidAtEnd(name: string): string | null {
+  const id = name.replace(/(?:\.jsonl|\.json)?(?:\.zst)?$/, "").slice(-36);
+  return uuid.test(id) ? id : null;
+}
+
+const headBytes = 65_536;
+
+function idIn(path: string): string | null {
+  const file = openSync(path, "r");
+  try {
+    const bytes = Buffer.alloc(headBytes);
+    const head = bytes.toString("utf8", 0, readSync(file, bytes, 0, headBytes, 0));
+    return /"sessionId":\s{0,8}"([\w-]{1,200})"/.exec(head)?.[1] ?? null;
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Folders in which they are looked for. */
+export function searchedFolders(env: NodeJS.ProcessEnv): string[] {
+  return Object.values(transcripts).flatMap((client: ClientTranscripts) =>
+    [...new Set([...client.files, ...(client.archive ?? [])].map((pattern) => pattern.split("/")[0] ?? ""))].map(
+      (folder) => join(rootOf(env, client), folder),
+    ),
+  );
+}
+
+/** Whether the session's file is where its client looks for it. */
+export function isKept(env: NodeJS.ProcessEnv, client: string, id: string, path: string): boolean {
+  const known = transcriptsOf(client);
+  return known !== null && pathsOf(env, known, known.files, id).includes(path);
+}

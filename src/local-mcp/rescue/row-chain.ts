@@ -1,0 +1,177 @@
+import { textAt, type JsonObject } from "../../shared/json-fields.ts";
+
+/** How a client finds a conversation: from the newest row to the one that each names. */
+export interface LinkRules {
+  /** Others can name the row. */
+  isLink(row: JsonObject): boolean;
+  /** The client drops the row; those that name it get the one that it names. */
+  isPassedOver?(row: JsonObject): boolean;
+  /** Rows before this one are left out on purpose. */
+  isBoundary?(row: JsonObject): boolean;
+  /** Row that the client wrote down as its newest one. */
+  newestIn?(row: JsonObject): string | null;
+  /** Where a row that is named is not there, the client takes the last one of so long before. */
+  readonly bridgeMs: number;
+  /** The client reads nothing of a line that holds two rows. */
+  readonly losesFused?: true;
+}
+
+interface Link {
+  readonly id: string;
+  readonly parent: string | null;
+  readonly index: number;
+  readonly at: number;
+  readonly side: unknown;
+  readonly isTurn: boolean;
+  readonly isPrompt: boolean;
+}
+
+/** The row that each row names; a row that is passed over is replaced by the one that it names. */
+export class Parents {
+  readonly #passed = new Map<string, string | null>();
+
+  /** Rows are given in the order of the file. */
+  of(rules: LinkRules, row: JsonObject): { readonly parent: string | null; readonly isPassedOver: boolean } {
+    const named = textAt(row, "parentUuid");
+    const parent = named !== null && this.#passed.has(named) ? (this.#passed.get(named) ?? null) : named;
+    const isPassedOver = rules.isPassedOver?.(row) === true;
+    const id = textAt(row, "uuid");
+    if (isPassedOver && id !== null) this.#passed.set(id, parent);
+    return { parent, isPassedOver };
+  }
+}
+
+/** Rows from one to where the way up ends. */
+interface Walked {
+  readonly found: ReadonlySet<string>;
+  readonly end: Link;
+}
+
+/** Rows of the conversation that a client does not find. */
+export interface Lost {
+  /** Line that names a row which is not there, from 1. */
+  readonly line: number;
+  /** after: the client continues from a row before the line, which it wrote down. */
+  readonly where: "before" | "after";
+}
+
+export interface Sent {
+  readonly prompts: number;
+  /** Those of them that the client sends. */
+  readonly sent: number;
+  readonly lost: Lost | null;
+}
+
+/**
+ * [RS11] Finds what a client sends of a file as it does itself. Seen with Claude Code 2.1.197 and
+ * 2.1.328: a parent may stand later in the file, of twins the last one counts, a loop ends the way.
+ */
+export class RowChain {
+  readonly #rules: LinkRules;
+  readonly #links = new Map<string, Link>();
+  readonly #parents = new Parents();
+  #last: string | null = null;
+  #newest: string | null = null;
+  #boundary = -1;
+
+  constructor(rules: LinkRules) {
+    this.#rules = rules;
+  }
+
+  /** @param turn what the row is in the conversation; null: nothing */
+  add(index: number, row: JsonObject, turn: "prompt" | "other" | null): void {
+    this.#newest = this.#rules.newestIn?.(row) ?? this.#newest;
+    const id = textAt(row, "uuid");
+    if (id === null || !this.#rules.isLink(row)) return;
+    const { parent, isPassedOver } = this.#parents.of(this.#rules, row);
+    if (isPassedOver) return;
+    const side = row["isSidechain"];
+    const isMain = side !== true;
+    this.#links.set(id, {
+      id,
+      parent,
+      index: this.#links.get(id)?.index ?? index,
+      at: Date.parse(textAt(row, "timestamp") ?? ""),
+      side,
+      isTurn: isMain && turn !== null,
+      isPrompt: isMain && turn === "prompt",
+    });
+    if (!isMain) return;
+    this.#last = id;
+    if (this.#rules.isBoundary?.(row)) [this.#boundary, this.#newest] = [index, null];
+  }
+
+  has(id: string): boolean {
+    return this.#links.has(id);
+  }
+
+  /** Null where there is no row that others can name. */
+  get sent(): Sent | null {
+    const last = this.#last === null ? undefined : this.#links.get(this.#last);
+    if (last === undefined) return null;
+    const noted = this.#newest === null ? undefined : this.#links.get(this.#newest);
+    const fromLast = noted === undefined ? this.#walkFromLatest(last) : this.#walk(last);
+    const isPast = noted === undefined || noted.side === true || fromLast.found.has(noted.id);
+    const { found, end } = isPast ? fromLast : this.#walk(noted);
+    const prompts = [...this.#links.values()].filter(({ isPrompt }) => isPrompt);
+    const lost = this.#lostBefore(found, end) ?? (isPast ? null : lostFrom(fromLast.end));
+    return { prompts: prompts.length, sent: prompts.filter(({ id }) => found.has(id)).length, lost };
+  }
+
+  #lostBefore(found: ReadonlySet<string>, end: Link): Lost | null {
+    const links = [...this.#links.values()];
+    const isUnlinked = links.every(({ parent }) => parent === null) && this.#rules.bridgeMs > 0;
+    if (end.parent === null && !isUnlinked) return null;
+    const isLost = ({ id, isTurn, index }: Link): boolean =>
+      isTurn && index > this.#boundary && index < end.index && !found.has(id);
+    return links.some(isLost) ? { line: end.index + 1, where: "before" } : null;
+  }
+
+  /** Rows that stand twice may end a file. */
+  #walkFromLatest(last: Link): Walked {
+    const main = [...this.#links.values()].filter(({ side }) => side !== true);
+    const latest = main.reduce((one, other) => (other.at >= one.at ? other : one), last);
+    const walked = this.#walk(latest);
+    return walked.found.has(last.id) ? walked : this.#walk(last);
+  }
+
+  #walk(from: Link): Walked {
+    const found = new Set<string>();
+    for (let link = from; ;) {
+      found.add(link.id);
+      if (link.parent === null) return { found, end: link };
+      const named = this.#links.get(link.parent);
+      const next = named && !found.has(named.id) ? named : this.#bridge(link, found);
+      if (next === undefined) return { found, end: link };
+      link = next;
+    }
+  }
+
+  /** Links in the order of their times, those of one time in that of the file backwards. */
+  #timed: readonly Link[] | null = null;
+
+  #bridge({ at, side }: Link, found: ReadonlySet<string>): Link | undefined {
+    const { bridgeMs } = this.#rules;
+    if (bridgeMs === 0 || Number.isNaN(at)) return undefined;
+    this.#timed ??= [...this.#links.values()]
+      .filter((link) => !Number.isNaN(link.at))
+      .toReversed()
+      .toSorted((one, other) => one.at - other.at);
+    let [low, high] = [0, this.#timed.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#timed[middle]?.at ?? 0) <= at) low = middle + 1;
+      else high = middle;
+    }
+    for (let index = low - 1; index >= 0; index -= 1) {
+      const link = this.#timed[index];
+      if (link === undefined || at - link.at > bridgeMs) return undefined;
+      if (link.side === side && !found.has(link.id)) return link;
+    }
+    return undefined;
+  }
+}
+
+function lostFrom({ parent, index }: Link): Lost | null {
+  return parent === null ? null : { line: index + 1, where: "after" };
+}
