@@ -178,7 +178,7 @@ async function attestDeath(runtime: Runtime, workspace: KeptWorkspace, session: 
 }
 
 /** Stores the events that hooks have left in the spool. */
-async function recordMissed(context: HandlerContext, runtime: Runtime): Promise<void> {
+export async function recordMissed(context: HandlerContext, runtime: Runtime): Promise<void> {
   if (!isEmpty(runtime.paths.spool)) await catchUpWith(context, {});
 }
 

@@ -15,6 +15,7 @@ import { importCopy } from "../rescue/opencode-sessions.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { HandlerContext, Handlers } from "./host.ts";
+import { recordMissed } from "./recovery-handlers.ts";
 import { findHere, shortSession } from "./resolve-id.ts";
 
 /** Sessions of a project that a search checks, newest first. */
@@ -25,6 +26,7 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
   "recovery.diagnose": async (context, { session: id, folder, hasFailed }) => {
     const runtime = await context.runtime();
     const deps = depsOf(context, runtime);
+    if (!deps.isShared) await recordMissed(context, runtime);
     if (id !== undefined) {
       const found = await findHere(context, id);
       if (!found.ok) return found;

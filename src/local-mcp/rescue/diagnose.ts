@@ -155,8 +155,6 @@ interface Kind {
   readonly aside?: (seen: Evidence) => string | null;
   readonly unarchive?: true;
   readonly copy?: string | ((seen: Evidence) => string);
-  /** The copy may meet the same again. */
-  readonly isBriefFirst?: true;
 }
 
 /** [RS1] The first whose sign is there is the reason. */
@@ -237,8 +235,7 @@ const kinds: readonly Kind[] = [
   {
     reason: "refused",
     sign: ({ facts }) => facts && lastRefusalText(facts),
-    copy: beforeRefusedText,
-    isBriefFirst: true,
+    copy: "a copy",
   },
   {
     reason: "unknown",
@@ -256,28 +253,31 @@ export function judge(deps: RescueDeps, seen: Evidence, hasFailed: boolean): Fin
   for (const kind of kinds) {
     const why = (hasFailed || kind.isAfterFailure !== true) && kind.sign(seen, deps);
     if (!why) continue;
-    const until = untilOf(kind, seen.facts);
-    return { reason: kind.reason, why, ...waysOf(kind, seen, until), until };
+    const refused = kind.reason === "refused" || !seen.facts ? null : lastRefusalText(seen.facts);
+    const until = untilOf(seen.facts);
+    const ways = waysOf(kind, seen, until);
+    return { reason: kind.reason, why: refused === null ? why : `${why}; and ${refused}`, ...ways, until };
   }
   return { reason: null, why: checkedText(seen), offers: [briefOffer], aside: null, until: null };
 }
 
 const briefOffer: RescueOffer = { kind: "brief", text: "a new chat with its brief" };
 
-function untilOf({ reason }: Kind, facts: TranscriptFacts | null): number | null {
-  if (facts && repeated(facts)) return facts.accepted;
-  return reason === "refused" && facts ? facts.beforeRefused : null;
+function untilOf(facts: TranscriptFacts | null): number | null {
+  return facts && repeated(facts) ? facts.accepted : (facts?.beforeRefused ?? null);
 }
 
 /** Says what was read where no reason was found. */
-function checkedText({ facts, title, document }: Evidence): string {
+function checkedText({ facts, title, file, document }: Evidence): string {
   if (facts === null) return `SHIM has not read what ${title} keeps of it`;
-  const { lines, prompts, unreadable, sent } = facts;
-  const what = document ? pluralize(lines, "message") : pluralize(lines - unreadable, "row");
+  const { lines, rows, prompts, unreadable, sent } = facts;
+  const isWhole = document !== null || (file !== null && isDocument(file));
+  const count = isWhole ? rows : lines - unreadable;
+  const read = `${pluralize(count, isWhole ? "message" : "row")} ${count === 1 ? "was" : "were"} read`;
   const none = unreadable === 0 ? "" : `, ${pluralize(unreadable, "line")} ${unreadable === 1 ? "holds" : "hold"} none`;
   const found =
     sent === null ? `${pluralize(prompts, "prompt")}, and nothing that stops ${title}` : sentText(sent, title);
-  return `its ${what} were read${none}: ${found}${passingText(facts)}`;
+  return `its ${read}${none}: ${found}${passingText(facts)}`;
 }
 
 function sentText({ prompts, sent }: Sent, title: string): string {
@@ -299,9 +299,13 @@ function waysOf(kind: Kind, seen: Evidence, until: number | null): Pick<Finding,
   if (aside !== null) offers.push({ kind: "aside", text: "rename that file, which takes it out of the way" });
   if (kind.unarchive)
     offers.push({ kind: "unarchive", text: `\`codex unarchive ${seen.session.id}\`, then resume it` });
-  if (kind.copy !== undefined && until !== 0 && canBeCopied(seen))
-    offers.push({ kind: "copy", text: typeof kind.copy === "string" ? kind.copy : kind.copy(seen) });
-  return { offers: kind.isBriefFirst ? [briefOffer, ...offers] : [...offers, briefOffer], aside };
+  const without = withoutText(seen.facts);
+  if (kind.copy !== undefined && until !== 0 && canBeCopied(seen)) {
+    const text = typeof kind.copy === "string" ? kind.copy : kind.copy(seen);
+    offers.push({ kind: "copy", text: `${text}${without}` });
+  }
+  // [RS13] The copy may be refused again, too.
+  return { offers: without === "" ? [...offers, briefOffer] : [briefOffer, ...offers], aside };
 }
 
 function canBeCopied({ facts, moved, file, session }: Evidence): boolean {
@@ -320,7 +324,7 @@ function refusalText(facts: TranscriptFacts, of: "size" | "content"): string | n
 
 /** A prompt that the API refused once may be refused again. */
 function lastRefusalText(facts: TranscriptFacts): string | null {
-  const refused = lasting(facts);
+  const refused = repeated(facts) ? [] : lasting(facts);
   return refused.length === 0 ? null : `the API has refused ${countText(refused.length, facts)}${codesOf(refused)}`;
 }
 
@@ -341,10 +345,13 @@ function acceptedText(facts: TranscriptFacts | null): string {
   return `a copy that ends at the last request which the API accepted: it lacks the last answer and ${prompts}`;
 }
 
-function beforeRefusedText({ facts }: Evidence): string {
-  const prompts = facts?.refusals.length ?? 0;
-  if (prompts > 1) return `a copy that ends before the first of these prompts`;
-  return facts?.beforeRefused === facts?.accepted ? acceptedText(facts) : "a copy without the last prompt";
+/** Says what a copy lacks where the API has refused prompts, but no two alike. */
+function withoutText(facts: TranscriptFacts | null): string {
+  if (facts === null || lasting(facts).length === 0 || repeated(facts)) return "";
+  if (facts.promptsAfter === 0) return ", without the last answer and what came since";
+  return facts.refusals.length === 1
+    ? " without the last prompt"
+    : " without the first of these prompts and what came since";
 }
 
 function lasting({ refusals }: TranscriptFacts): readonly Refusal[] {

@@ -219,6 +219,26 @@ it.each(["claude-code", "codex", "copilot", "qwen"])(
   },
 );
 
+it("[RS13] a refused prompt is named beside another reason, and the copy lacks it", async () => {
+  const home = aCliHome();
+  const session = invented("claude-code", join(home.folder, "old-name"));
+  const path = writeSession(home.folder, session);
+  addSession(home, {
+    id: session.id,
+    client: "claude-code",
+    pid: 77,
+    project: join(home.folder, "old-name"),
+    transcriptPath: path,
+  });
+  refuse(400)(path, session);
+  const { why, ...rest } = await home.json(`rescue ${session.id}`);
+  expect(rest).toMatchObject({ reason: "invisible", offers: [{ kind: "brief" }, { kind: "copy" }] });
+  expect(why).toContain("is gone; and the API has refused its last prompt (400");
+  const call = ["call", "recovery.rescue", `session=${session.id}`, `folder=${home.project}`, "offer=copy"];
+  const { copy } = (await home.shim("", ...call)).json() as { copy: { file: string } };
+  expect(readFileSync(copy.file, "utf8")).not.toContain("refused 0");
+});
+
 it.each([
   ["a 400 in words alone, twice", "API Error: 400 {}", {}, "poisoned"],
   ["a request that was too large, in words alone, twice", "API Error: 413 {}", {}, "too_large"],
