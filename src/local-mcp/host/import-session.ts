@@ -8,7 +8,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
 import { importTranscript } from "../portable/import-transcript.ts";
-import { findKept, minIdLength, searchedFolders, type KeptSession } from "../rescue/find-sessions.ts";
+import { findKept, isSearchable, searchedFolders, type KeptSession } from "../rescue/find-sessions.ts";
 import { exportSession, isOpenCodeId } from "../rescue/opencode-sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Handlers, HostResult } from "./host.ts";
@@ -68,8 +68,8 @@ function ambiguousFiles({ now }: Runtime, id: string, kept: readonly KeptSession
 }
 
 function notFoundText(env: NodeJS.ProcessEnv, id: string): string {
-  if (id.length < minIdLength)
-    return `Clients' own files are searched for ${minIdLength} characters of an id and more.`;
+  if (!isSearchable(id))
+    return "Clients' own files are searched for 8 characters of an id and more: letters, digits, - and _.";
   const [there, absent] = [true, false].map((isThere) =>
     searchedFolders(env).filter((path) => existsSync(path) === isThere),
   );

@@ -11,8 +11,12 @@ export interface KeptSession {
   readonly changedAt: number;
 }
 
-/** Fewer characters of an id name too much. */
-export const minIdLength = 8;
+/** Fewer characters of an id name too much; other ones are of no id. */
+const searchable = /^[\w-]{8,}$/;
+
+export function isSearchable(prefix: string): boolean {
+  return searchable.test(prefix);
+}
 
 /**
  * [RS12] Reads folders at the depth at which each client keeps its sessions.
@@ -20,7 +24,7 @@ export const minIdLength = 8;
  * @param prefix beginning of an id
  */
 export function findKept(env: NodeJS.ProcessEnv, prefix: string): KeptSession[] {
-  if (prefix.length < minIdLength || !/^[\w-]+$/.test(prefix)) return [];
+  if (!isSearchable(prefix)) return [];
   const found = Object.entries(transcripts).flatMap(([name, client]) =>
     keptBy(env, name as HookClient, client, prefix),
   );

@@ -117,7 +117,7 @@ it("[RS18] where no client has it, the answer names the folders that were search
     );
     expect(await home.shim(`${command} 5f0e`)).toMatchObject(failed(3, "8 characters of an id and more"));
     expect(await home.shim(`${command} ../5f0e0e5e.jsonl`)).toMatchObject(failed(3, "there is no file"));
-    expect((await home.shim(`${command} ..%2f5f0e0e5e*`)).code).toBe(3);
+    expect(await home.shim(`${command} ..%2f5f0e0e5e*`)).toMatchObject(failed(3, "letters, digits, - and _"));
   }
 });
 
