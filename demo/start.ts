@@ -27,6 +27,6 @@ export async function start({ shim, clients, isTerminal, print }: StartSystem): 
     return 0;
   }
   if (isTerminal) return shim("init");
-  print(`\nFound here: ${labels}. \`npm run init\` connects; it shows every change first.`);
+  print(`\nFound here: ${labels}. \`npm run init\` connects; it says first what it changes.`);
   return 0;
 }
