@@ -53,8 +53,6 @@ export const errorTable = {
   duplicate_task: { status: 409, retry: "never" },
   version_mismatch: { status: 409, retry: "never" },
   key_reused: { status: 409, retry: "never" },
-  /** Number of an op is not the one after the newest: ops between are missing. */
-  /** Another op has this number: the device continues from a copy or an older state. */
   wrong_key: { status: 409, retry: "after_user" },
   compacted: { status: 410, retry: "never" },
   budget_exceeded: { status: 402, retry: "never" },

@@ -6,7 +6,7 @@ import type { Surface } from "./operation.ts";
 import { messageOperations } from "./messages.ts";
 import { planOperations } from "./plans.ts";
 import { scheduleOperations } from "./schedules.ts";
-import { routeOperations } from "./routes.ts";
+import { routeOperations } from "./model-routes.ts";
 import { stateOperations } from "./state.ts";
 import { syncOperations } from "./sync.ts";
 import { taskViewOperations } from "./task-views.ts";

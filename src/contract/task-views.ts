@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { Ran } from "./routes.ts";
+import { Ran } from "./model-routes.ts";
 import { Budget, Usage } from "./budgets.ts";
 import { operation } from "./operation.ts";
 import { AggregateRule, AttemptEnd, DeathReason, Progress, TaskState } from "./tasks.ts";

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { Budget, RemainingBudget, Usage } from "./budgets.ts";
 import { chatErrors, operation } from "./operation.ts";
 import { Json, jsonText, limitedJson } from "./json.ts";
-import { Ran, Route } from "./routes.ts";
+import { Ran, Route } from "./model-routes.ts";
 import { exampleSelf, counter, durationMs, Id, Label, limit, Self } from "./values.ts";
 
 const maxPayloadChars = 65_536;

@@ -128,7 +128,7 @@ function readDueTimes({ sql, settings, isFull }: Tx): DueTimes {
 
 type PostponedKinds = Partial<Record<string, number>>;
 
-function putOff({ sql }: Tx): PostponedKinds {
+function postponedKinds({ sql }: Tx): PostponedKinds {
   return JSON.parse(meta.read(sql, "put_off") ?? "{}") as PostponedKinds;
 }
 
@@ -182,7 +182,7 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
     tryWork(
       one.name,
       () => one.sweep(tx, limit),
-      (until) => meta.write(tx.sql, "put_off", JSON.stringify({ ...putOff(tx), [one.name]: until })),
+      (until) => meta.write(tx.sql, "put_off", JSON.stringify({ ...postponedKinds(tx), [one.name]: until })),
     );
   }
   return problems;

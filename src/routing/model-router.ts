@@ -1,4 +1,4 @@
-import type { Band, Route, Tier, TierCounts } from "../contract/routes.ts";
+import type { Band, Route, Tier, TierCounts } from "../contract/model-routes.ts";
 import type { Analysis } from "./prompt-analyzer.ts";
 
 /** Pure; randomness is passed in. */

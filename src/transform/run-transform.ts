@@ -16,7 +16,7 @@ import {
   commitAll,
   findTarget,
   gitInFolder,
-  isCreated,
+  createBranch,
   readDiff,
 } from "../worker-runner/work-git.ts";
 import { type WorkDeps, workDeps } from "../worker-runner/worktrees.ts";
@@ -339,7 +339,7 @@ export async function transformProject(
     const { commit } = report.value;
     if (commit === null) return ok({ ...report.value, branch: null, uncommitted });
     const branch = `shim/transform-${report.value.tool}-${commit.slice(0, 12)}`;
-    if (!(await isCreated(git, branch, commit)))
+    if (!(await createBranch(git, branch, commit)))
       return fail("branch_exists", `there is a branch ${branch} with another commit than ${commit}.`);
     return ok({ ...report.value, branch, uncommitted });
   });

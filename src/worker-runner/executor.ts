@@ -1,7 +1,7 @@
 import type { RemainingBudget, Usage } from "../contract/budgets.ts";
 import type { ClaimedTask, Progress } from "../contract/tasks.ts";
 import type { Json } from "../contract/json.ts";
-import type { Ran, Route, TierCounts } from "../contract/routes.ts";
+import type { Ran, Route, TierCounts } from "../contract/model-routes.ts";
 import { statSync } from "node:fs";
 import type { InputWork } from "./task-branches.ts";
 

@@ -80,7 +80,7 @@ export async function findCommit(git: Git, name: string): Promise<string | null>
 }
 
 /** Creates a branch. @returns false where the name has another commit */
-export async function isCreated(git: Git, name: string, commit: string): Promise<boolean> {
+export async function createBranch(git: Git, name: string, commit: string): Promise<boolean> {
   try {
     // The empty old value requires that the branch does not exist.
     await run(git, ["update-ref", `refs/heads/${name}`, commit, ""]);

@@ -21,7 +21,7 @@ import {
   gitInFolder,
   gitInWorktree,
   findCommit,
-  isCreated,
+  createBranch,
   pushBranch,
   resolveCommit,
   unlock,
@@ -360,7 +360,7 @@ export function isWholeJob(payload: Json): boolean {
 /** [WK34] Creates `shim/job-<number>`, or with part of the hash if taken; moves no branch. */
 async function nameJobBranch(git: Git, task: number, commit: string): Promise<string> {
   const name = `shim/job-${task}`;
-  if (await isCreated(git, name, commit)) return name;
+  if (await createBranch(git, name, commit)) return name;
   const uniqueName = `${name}-${commit.slice(0, 12)}`;
   await run(git, ["update-ref", `refs/heads/${uniqueName}`, commit]);
   return uniqueName;
@@ -412,7 +412,7 @@ export async function removeOldWorktrees(home: string, deps: RemovalDeps & Pick<
   for (const left of leftWorktrees(home)) {
     const { folder, record, leftAt } = left;
     if (deps.now() - leftAt < maxAgeMs || !(await isFolderFree(deps.processes, folder, record))) continue;
-    if (await isRemoved(deps.env, left)) removedFolders.push(folder);
+    if (await removeLeftWorktree(deps.env, left)) removedFolders.push(folder);
   }
   return removedFolders;
 }
@@ -433,12 +433,12 @@ export async function removeEnded(
   for (const left of leftWorktrees(home)) {
     const { folder, record, leftAt } = left;
     const isMeant = record.repository === repository && tasks.has(record.task) && leftAt >= since;
-    if (isMeant && (await isFolderFree(processes, folder, record))) await isRemoved(env, left);
+    if (isMeant && (await isFolderFree(processes, folder, record))) await removeLeftWorktree(env, left);
   }
 }
 
 /** Its branch goes too where nothing is on it. @returns whether it is removed */
-async function isRemoved(env: NodeJS.ProcessEnv, { folder, record }: LeftWorktree): Promise<boolean> {
+async function removeLeftWorktree(env: NodeJS.ProcessEnv, { folder, record }: LeftWorktree): Promise<boolean> {
   if ((await removeWorktree(env, record, worktreePath(folder))) !== null) return false;
   const git = gitInFolder(env, record.repository);
   await run(git, ["update-ref", "-d", `refs/heads/${record.branch}`, record.base], "", [0, 1, 128]);

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
 import { defaultSettings } from "#src/contract/workspaces.ts";
-import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -135,6 +135,6 @@ export function auditRowRules(it: RowTest): void {
   });
 }
 
-async function stored(host: EngineHost): Promise<unknown> {
+async function stored(host: RuleHost): Promise<unknown> {
   return (await ask(host, "settings.get", {})).settings;
 }

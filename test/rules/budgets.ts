@@ -1,11 +1,11 @@
 import { expect } from "vitest";
 import type { Budgets } from "#src/contract/budgets.ts";
-import type { EngineHost } from "#harness/coordinator/engine-host.ts";
+import type { RuleHost } from "#harness/coordinator/engine-host.ts";
 import { ask, day, hour, refused } from "#harness/coordinator/state-calls.ts";
 import { endsOf, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
 import type { TaskTest } from "./rule-test.ts";
 
-async function limit(host: EngineHost, budgets: Partial<Budgets>): Promise<void> {
+async function limit(host: RuleHost, budgets: Partial<Budgets>): Promise<void> {
   await ask(host, "settings.set", { settings: { budgets } });
 }
 

@@ -2,12 +2,12 @@ import { expect } from "vitest";
 import { operations, type InputOf } from "#src/contract/operations.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import { codeOf, look, pass, Peer, second, successorOf, toldBelow } from "#harness/coordinator/peers.ts";
-import { admin, m1, type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { admin, m1, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { given, refused } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest } from "./rule-test.ts";
 
 /** How a chat's process may be gone, so that another may follow. */
-const endings: Record<string, (host: EngineHost, old: Peer) => Promise<unknown>> = {
+const endings: Record<string, (host: RuleHost, old: Peer) => Promise<unknown>> = {
   "its connection was closed": async (host, old) => {
     await host.connect(old.chat);
     await host.disconnect(old.chat);
@@ -50,7 +50,7 @@ export function deedsOf({ self }: Pick<Peer, "self">): { readonly [Name in Engin
 }
 
 export async function codesOf(
-  host: EngineHost,
+  host: RuleHost,
   deeds: ReturnType<typeof deedsOf>,
   actor = m1,
 ): Promise<Record<string, string>> {

@@ -1,16 +1,16 @@
 import { expect } from "vitest";
 import { auditOf, codeOf, leaderOf, pass, Peer, second, successorOf, toldBelow } from "#harness/coordinator/peers.ts";
-import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest } from "./rule-test.ts";
 
 /** Who was told to lead, in order; null: nobody. */
-async function toldLeaders(host: EngineHost, name: string): Promise<(string | null)[]> {
+async function toldLeaders(host: RuleHost, name: string): Promise<(string | null)[]> {
   const told = await toldBelow(host, `$leader/${name}`);
   return told.map(({ value }) => (value === null ? null : (value as { leader: string }).leader));
 }
 
-async function termOf(host: EngineHost, name: string): Promise<number> {
+async function termOf(host: RuleHost, name: string): Promise<number> {
   return (await leaderOf(host, name))?.term ?? 0;
 }
 
@@ -202,6 +202,6 @@ export function electionRules(it: RuleTest): void {
   });
 }
 
-function renewed(host: EngineHost, peer: Peer, term: number) {
+function renewed(host: RuleHost, peer: Peer, term: number) {
   return host.call("elections.renew", { self: peer.self, name: "boss", term });
 }

@@ -12,7 +12,7 @@ import {
   twoPeers,
   type Lease,
 } from "#harness/coordinator/peers.ts";
-import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { given, refused, toChat, waitForFullHour } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest } from "./rule-test.ts";
 
@@ -81,7 +81,7 @@ export function lockDelayRules(it: RuleTest): void {
     expect(codeOf(await b.acquire("file:p/src/a.ts"))).toBe("ok");
   });
 
-  const handovers: Record<string, (host: EngineHost, a: Peer, lease: Lease) => unknown> = {
+  const handovers: Record<string, (host: RuleHost, a: Peer, lease: Lease) => unknown> = {
     "gives it back": (_, a, lease) => a.release(lease),
     leaves: (_, a) => a.leave(),
     "is attested dead": (host, { registration: { chat, machine, process } }) =>
@@ -168,7 +168,7 @@ export function leaseAdminRules(it: RuleTest): void {
   });
 }
 
-async function raise(host: EngineHost, quietMs?: number): Promise<number> {
+async function raise(host: RuleHost, quietMs?: number): Promise<number> {
   const input = { reason: "restored", ...(quietMs === undefined ? {} : { quietMs }) };
   return given(await host.call("epoch.raise", input, admin)).epoch;
 }

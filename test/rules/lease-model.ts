@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
 import { check, Peer, second, type Lease } from "#harness/coordinator/peers.ts";
-import { type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { LeaseModel, meet, type LeaseRequest } from "#harness/coordinator/lease-model.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest } from "./rule-test.ts";
@@ -40,19 +40,19 @@ type StepOf<Kind> = Extract<Step, { kind: Kind }>;
 
 /** The engine and the model side by side. */
 class Bench {
-  readonly host: EngineHost;
+  readonly host: RuleHost;
   readonly model: LeaseModel;
   readonly peers: Map<string, Peer>;
   /** Of each grant so far, oldest first; the lease that it came with while it is held. */
   readonly tokens = new Map<number, string>();
 
-  private constructor(host: EngineHost, peers: Map<string, Peer>) {
+  private constructor(host: RuleHost, peers: Map<string, Peer>) {
     this.host = host;
     this.peers = peers;
     this.model = new LeaseModel(host.now(), chats);
   }
 
-  static async open(host: EngineHost): Promise<Bench> {
+  static async open(host: RuleHost): Promise<Bench> {
     const peers = new Map<string, Peer>();
     for (const name of chats) {
       peers.set(name, await Peer.join(host, name, { isInteractive: name !== "d" }));

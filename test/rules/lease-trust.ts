@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
 import { check, look, Peer, second, successorOf } from "#harness/coordinator/peers.ts";
-import { type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { meet } from "#harness/coordinator/lease-model.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest } from "./rule-test.ts";
@@ -70,10 +70,10 @@ class Holder {
 }
 
 class World {
-  readonly host: EngineHost;
+  readonly host: RuleHost;
   readonly holders: readonly Holder[];
 
-  constructor(host: EngineHost) {
+  constructor(host: RuleHost) {
     this.host = host;
     const [a, b, c] = ["a", "b", "c"].map((chat) => new Peer(host, chat, { isInteractive: chat !== "b" }));
     if (!a || !b || !c) throw new Error("three chats");

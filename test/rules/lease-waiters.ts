@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { auditOf, check, codeOf, holders, pass, Peer, second, successorOf } from "#harness/coordinator/peers.ts";
-import type { EngineHost } from "#harness/coordinator/engine-host.ts";
+import type { RuleHost } from "#harness/coordinator/engine-host.ts";
 import { given, refused } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest } from "./rule-test.ts";
 
@@ -111,7 +111,7 @@ export function leaseWaiterRules(it: RuleTest): void {
     expect((await holders(host))["file:p/doc/x.md"]).toBe("d");
   });
 
-  const partings: Record<string, (host: EngineHost, first: Peer) => Promise<unknown>> = {
+  const partings: Record<string, (host: RuleHost, first: Peer) => Promise<unknown>> = {
     "is cancelled": (_, first) => first.cancel("file:p/**"),
     "has waited long enough": (host) => pass(host, 100 * second),
     leaves: (_, first) => first.leave(),

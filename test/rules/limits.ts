@@ -2,7 +2,7 @@ import { expect } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
 import { codeOf, Peer, second } from "#harness/coordinator/peers.ts";
-import { type EngineHost, type RowHost } from "#harness/coordinator/engine-host.ts";
+import { type RuleHost, type RowHost } from "#harness/coordinator/engine-host.ts";
 import { ask, day, given, happened, hour, minute, refusal, refused, set } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest, RowTest } from "./rule-test.ts";
 
@@ -248,7 +248,7 @@ export function limitRowRules(it: RowTest): void {
   });
 }
 
-async function limit(host: EngineHost, settings: Partial<Settings>): Promise<void> {
+async function limit(host: RuleHost, settings: Partial<Settings>): Promise<void> {
   await ask(host, "settings.set", { settings: { chatTtlMs: 600_000, ...settings } });
 }
 
@@ -261,6 +261,6 @@ async function token(host: RowHost, machine: string, expiresAt: number | null = 
   await host.run(insert, `tok-${machine}`, machine, expiresAt);
 }
 
-function join(host: EngineHost, chat: string, machine: string): ReturnType<Peer["tryBack"]> {
+function join(host: RuleHost, chat: string, machine: string): ReturnType<Peer["tryBack"]> {
   return new Peer(host, chat, { machine }).tryBack();
 }

@@ -1,13 +1,13 @@
 import { expect } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
 import { maxMessageBodyChars } from "#src/contract/messages.ts";
-import type { EngineHost } from "#harness/coordinator/engine-host.ts";
+import type { RuleHost } from "#harness/coordinator/engine-host.ts";
 import { ask, rowsWritten, toAll, toChat, toTopic } from "#harness/coordinator/state-calls.ts";
 import type { RowTest, RuleTest } from "./rule-test.ts";
 
 type Listed = OutputOf<"messages.list">["messages"];
 
-async function list(host: EngineHost): Promise<Listed> {
+async function list(host: RuleHost): Promise<Listed> {
   return (await ask(host, "messages.list", {})).messages;
 }
 

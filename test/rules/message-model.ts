@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
 import type { Priority, Target } from "#src/contract/messages.ts";
-import { type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { Correspondent, day, hour, minute, some, toAll, toTopic } from "#harness/coordinator/state-calls.ts";
 import { standsFor } from "./message-receivers.ts";
 import type { RuleTest } from "./rule-test.ts";
@@ -82,11 +82,11 @@ class Reader {
 
 /** Who has to get what, by the rules alone. */
 class Post {
-  readonly #host: EngineHost;
+  readonly #host: RuleHost;
   readonly #readers: readonly Reader[];
   readonly #sent: Sent[] = [];
 
-  constructor(host: EngineHost, chats: readonly Correspondent[]) {
+  constructor(host: RuleHost, chats: readonly Correspondent[]) {
     this.#host = host;
     this.#readers = chats.map((chat) => new Reader(chat));
   }

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { Hint } from "#src/coordination/kernel/tx.ts";
 import { maxMessageBodyChars } from "#src/contract/messages.ts";
-import { type EngineHost, type OpenHost, type RowHost } from "#harness/coordinator/engine-host.ts";
+import { type RuleHost, type OpenHost, type RowHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -133,7 +133,7 @@ async function fillTopic(host: RowHost, topic: string, count: number, priority =
 }
 
 /** What a host of this process is told to hand on. */
-export function messageHintRules(open: OpenHost<EngineHost & { readonly hints: Hint[] }>): void {
+export function messageHintRules(open: OpenHost<RuleHost & { readonly hints: Hint[] }>): void {
   const it = ruleTest(open);
   it("[MS1] a hint names a committed message, and no other", async ({ host, c1: from, c2: to }) => {
     host.hints.length = 0;

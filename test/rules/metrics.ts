@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import type { MetricName } from "#src/contract/metrics.ts";
-import type { EngineHost } from "#harness/coordinator/engine-host.ts";
+import type { RuleHost } from "#harness/coordinator/engine-host.ts";
 import { pass, Peer } from "#harness/coordinator/peers.ts";
 import { ask, day } from "#harness/coordinator/state-calls.ts";
 import { cancel, Hand, submitOne } from "#harness/coordinator/task-calls.ts";
@@ -8,7 +8,7 @@ import type { TaskTest } from "./rule-test.ts";
 
 type Values = (name: MetricName, label?: string) => number | undefined;
 
-async function sampled(host: EngineHost): Promise<Values> {
+async function sampled(host: RuleHost): Promise<Values> {
   // The object keeps its samples for ten seconds.
   await pass(host, 10_000);
   const { samples } = await ask(host, "metrics", {});

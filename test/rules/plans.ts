@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
-import type { EngineHost } from "#harness/coordinator/engine-host.ts";
+import type { RuleHost } from "#harness/coordinator/engine-host.ts";
 import { ask, refusal } from "#harness/coordinator/state-calls.ts";
 import { cancel, endsOf, Hand, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
 import type { TaskTest } from "./rule-test.ts";
@@ -126,7 +126,7 @@ export function planRules(it: TaskTest): void {
   });
 }
 
-async function refused(host: EngineHost, input: InputOf<"plans.submit">): Promise<string> {
+async function refused(host: RuleHost, input: InputOf<"plans.submit">): Promise<string> {
   const { code, message } = await refusal(host, "plans.submit", input);
   return `${code}: ${message}`;
 }

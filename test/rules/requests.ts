@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
-import { type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { type RuleHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,
   Correspondent,
@@ -238,7 +238,7 @@ export function requestRowRules(it: RowTest): void {
 }
 
 /** Starts as another process after the first one is gone. */
-async function restart(host: EngineHost, chat: Correspondent): Promise<void> {
+async function restart(host: RuleHost, chat: Correspondent): Promise<void> {
   await chat.leave();
   chat.process = "boot-1/2/200";
   await chat.back();

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import type { Ran, Route, TypeRoutes } from "#src/contract/routes.ts";
-import type { EngineHost } from "#harness/coordinator/engine-host.ts";
+import type { Ran, Route, TypeRoutes } from "#src/contract/model-routes.ts";
+import type { RuleHost } from "#harness/coordinator/engine-host.ts";
 import { pass } from "#harness/coordinator/peers.ts";
 import { ask, day, minute, rowsWritten } from "#harness/coordinator/state-calls.ts";
 import { Hand, submit, submitOne } from "#harness/coordinator/task-calls.ts";
@@ -22,7 +22,7 @@ const ran: Ran = { model: "claude-opus-5-5", effort: "high", source: "default" }
 
 const large = { tier: "large", model: "claude-opus-5-5" } as const;
 
-async function routesOf(host: EngineHost, type = "build"): Promise<TypeRoutes> {
+async function routesOf(host: RuleHost, type = "build"): Promise<TypeRoutes> {
   const { routes } = await ask(host, "tasks.routes", { type });
   if (!routes) throw new Error("a type was named");
   return routes;

@@ -1,12 +1,12 @@
 import { test } from "vitest";
-import { runsOn, type EngineHost, type OpenHost, type RowHost } from "#harness/coordinator/engine-host.ts";
+import { runsOn, type RuleHost, type OpenHost, type RowHost } from "#harness/coordinator/engine-host.ts";
 import { crew, Peer } from "#harness/coordinator/peers.ts";
 import { Correspondent } from "#harness/coordinator/state-calls.ts";
 import { calm, Hand } from "#harness/coordinator/task-calls.ts";
 import { Device } from "#harness/sync/sealed-content.ts";
 
 /** Tests of rules. Each has a host of its own; of chats and devices only those are there which a test names. */
-export function ruleTest<Host extends EngineHost>(open: OpenHost<Host>) {
+export function ruleTest<Host extends RuleHost>(open: OpenHost<Host>) {
   return test
     .extend("open", () => open)
     .extend("runs", () => (usual: number) => runsOn(open, usual))
@@ -21,7 +21,7 @@ export function ruleTest<Host extends EngineHost>(open: OpenHost<Host>) {
 }
 
 /** The same of tasks: chats live long without a word. */
-export function taskTest<Host extends EngineHost>(open: OpenHost<Host>) {
+export function taskTest<Host extends RuleHost>(open: OpenHost<Host>) {
   return test
     .extend("open", () => open)
     .extend("runs", () => (usual: number) => runsOn(open, usual))
@@ -30,7 +30,7 @@ export function taskTest<Host extends EngineHost>(open: OpenHost<Host>) {
     .extend("b", ({ host }) => Hand.join(host, "b"));
 }
 
-export type RuleTest = ReturnType<typeof ruleTest<EngineHost>>;
+export type RuleTest = ReturnType<typeof ruleTest<RuleHost>>;
 export type RowTest = ReturnType<typeof ruleTest<RowHost>>;
-export type TaskTest = ReturnType<typeof taskTest<EngineHost>>;
+export type TaskTest = ReturnType<typeof taskTest<RuleHost>>;
 export type TaskRowTest = ReturnType<typeof taskTest<RowHost>>;

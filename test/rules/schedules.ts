@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
-import type { EngineHost } from "#harness/coordinator/engine-host.ts";
+import type { RuleHost } from "#harness/coordinator/engine-host.ts";
 import { ask, day, hour, minute, refusal } from "#harness/coordinator/state-calls.ts";
 import { cancel, stateOf, submit, submitOne } from "#harness/coordinator/task-calls.ts";
 import type { TaskRowTest, TaskTest } from "./rule-test.ts";
@@ -10,29 +10,29 @@ type Schedule = OutputOf<"schedules.list">["schedules"][number];
 
 const hourly: NewSchedule = { name: "hourly", cron: "0 * * * *", task: { type: "build" } };
 
-function create(host: EngineHost, more: Partial<NewSchedule> = {}): Promise<OutputOf<"schedules.create">> {
+function create(host: RuleHost, more: Partial<NewSchedule> = {}): Promise<OutputOf<"schedules.create">> {
   return ask(host, "schedules.create", { ...hourly, ...more });
 }
 
-async function scheduleOf(host: EngineHost, name = "hourly"): Promise<Schedule> {
+async function scheduleOf(host: RuleHost, name = "hourly"): Promise<Schedule> {
   return (await ask(host, "schedules.get", { name })).schedule;
 }
 
-async function tasksOf(host: EngineHost, schedule = "hourly"): Promise<number[]> {
+async function tasksOf(host: RuleHost, schedule = "hourly"): Promise<number[]> {
   return (await ask(host, "tasks.list", { schedule, limit: 200 })).tasks.map(({ task }) => task);
 }
 
 /** To the given full hour from now, when the alarm rings. */
-async function passHours(host: EngineHost, hours = 1): Promise<void> {
+async function passHours(host: RuleHost, hours = 1): Promise<void> {
   host.wait(hour - (host.now() % hour) + (hours - 1) * hour);
   await host.ring();
 }
 
-function fullHour(host: EngineHost, hours = 1): number {
+function fullHour(host: RuleHost, hours = 1): number {
   return Math.floor(host.now() / hour + hours) * hour;
 }
 
-async function auditOf(host: EngineHost): Promise<string[]> {
+async function auditOf(host: RuleHost): Promise<string[]> {
   const { entries } = await ask(host, "audit.list", {});
   const own = entries.filter(({ kind }) => kind.startsWith("schedule."));
   // The coordinator's own entries have no actor.

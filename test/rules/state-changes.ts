@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
 import type { Json } from "#src/contract/json.ts";
-import { type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { ask, Correspondent, happened, hour, listed, minute, set } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest } from "./rule-test.ts";
 import { step } from "./steps.ts";
@@ -147,10 +147,10 @@ export function stateChangeRules(it: RuleTest): void {
 class Watch {
   readonly held = new Map<string, Json>();
   compactions = 0;
-  readonly #host: EngineHost;
+  readonly #host: RuleHost;
   #at = 0;
 
-  constructor(host: EngineHost) {
+  constructor(host: RuleHost) {
     this.#host = host;
   }
 

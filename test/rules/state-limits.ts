@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect } from "vitest";
 import { maxValueChars } from "#src/contract/state.ts";
 import type { Json } from "#src/contract/json.ts";
-import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { ask, get, happened, listed, refusal, revision, set } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest } from "./rule-test.ts";
 
@@ -146,7 +146,7 @@ export function stateLimitRules(it: RuleTest): void {
   });
 }
 
-async function limited(host: EngineHost, settings: { maxKeys?: number; maxStateChars?: number }): Promise<void> {
+async function limited(host: RuleHost, settings: { maxKeys?: number; maxStateChars?: number }): Promise<void> {
   await ask(host, "settings.set", { settings });
 }
 

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
 import type { Json } from "#src/contract/json.ts";
-import { admin, type EngineHost, type OpenHost, type RowHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type RuleHost, type OpenHost, type RowHost } from "#harness/coordinator/engine-host.ts";
 import { ask, happened, hour, listed, type Changes } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest, RowTest } from "./rule-test.ts";
 import { step } from "./steps.ts";
@@ -51,7 +51,7 @@ type Step = typeof anyStep extends fc.Arbitrary<infer T> ? T : never;
 /** A low one, so that some updates are refused for it. */
 const maxStateChars = 1_500;
 
-async function randomWrites<Host extends EngineHost>(
+async function randomWrites<Host extends RuleHost>(
   open: OpenHost<Host>,
   check: (host: Host) => Promise<void>,
   runs: { readonly numRuns: number },
@@ -103,12 +103,12 @@ function sizeOf(held: ReadonlyMap<string, Held>): number {
 
 /** What the coordinator has to hold and to tell, by the rules alone. */
 class Model {
-  readonly host: EngineHost;
+  readonly host: RuleHost;
   readonly log: Changes = [];
   /** With those that have expired and that no sweep has seen. */
   readonly #held = new Map<string, Held>();
 
-  constructor(host: EngineHost) {
+  constructor(host: RuleHost) {
     this.host = host;
   }
 
@@ -232,10 +232,10 @@ class Model {
 class Reader {
   readonly prefix: string;
   readonly seen: Changes = [];
-  readonly #host: EngineHost;
+  readonly #host: RuleHost;
   #at = 0;
 
-  constructor(host: EngineHost, prefix: string) {
+  constructor(host: RuleHost, prefix: string) {
     this.#host = host;
     this.prefix = prefix;
   }

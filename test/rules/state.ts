@@ -15,7 +15,7 @@ import {
 } from "#harness/coordinator/state-calls.ts";
 import type { RowTest, RuleTest } from "./rule-test.ts";
 import { maxValueChars } from "#src/contract/state.ts";
-import type { EngineHost } from "#harness/coordinator/engine-host.ts";
+import type { RuleHost } from "#harness/coordinator/engine-host.ts";
 
 /** Rules of versioned keys that hold behind any host. */
 export function stateRules(it: RuleTest): void {
@@ -213,7 +213,7 @@ export function stateUpdateRules(it: RuleTest): void {
   });
 }
 
-async function leased(host: EngineHost, chat: Correspondent, resource: string, ttlMs = 5_000): Promise<number> {
+async function leased(host: RuleHost, chat: Correspondent, resource: string, ttlMs = 5_000): Promise<number> {
   const input = { self: chat.self, resource, requestId: `r${host.now()}`, ttlMs };
   const acquired = await ask(host, "leases.acquire", input);
   if (acquired.state !== "granted") throw new Error("the lease is held");

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { day, given, hour, minute, refused, waitForFullHour } from "#harness/coordinator/state-calls.ts";
 import {
   checkpoint,
@@ -197,6 +197,6 @@ export function syncContentRules(it: RuleTest): void {
   });
 }
 
-function set(host: EngineHost, settings: Partial<Record<string, number>>): Promise<unknown> {
+function set(host: RuleHost, settings: Partial<Record<string, number>>): Promise<unknown> {
   return host.call("settings.set", { settings }, admin).then(given);
 }

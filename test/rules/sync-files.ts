@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { day, given, hour, waitForFullHour } from "#harness/coordinator/state-calls.ts";
 import { checkpoint, Device, files, forget, part, read, session, status } from "#harness/sync/sealed-content.ts";
 import type { RuleTest } from "./rule-test.ts";
@@ -11,7 +11,7 @@ async function put(device: Device, bundle: string, parts: number): Promise<void>
 
 const header = { session: "s1", kind: "files" } as const;
 
-function readPart(host: EngineHost, bundle: string, at: number): Promise<string | null> {
+function readPart(host: RuleHost, bundle: string, at: number): Promise<string | null> {
   return read(host, { ...header, kind: "part", bundle, part: at });
 }
 

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
-import { type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { hour, minute } from "#harness/coordinator/state-calls.ts";
 import {
   checkpoint,
@@ -87,7 +87,7 @@ class Shelf {
 
 /** Some homes of two devices, and what the coordinator has to have of them. */
 class World {
-  readonly #host: EngineHost;
+  readonly #host: RuleHost;
   readonly #homes: Home[];
   readonly #shelves = new Map([
     ["d0", new Shelf()],
@@ -98,7 +98,7 @@ class World {
   /** As one who polls has it. */
   readonly #seen = new Map<string, string>();
 
-  constructor(host: EngineHost) {
+  constructor(host: RuleHost) {
     this.#host = host;
     const homes = ["d0", "d1"].map((device) => ({ device: new Device(host, device), waiting: new Map() }));
     this.#homes = [...homes, ...homes.map(copyOf)];

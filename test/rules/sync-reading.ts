@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { ask, Correspondent, given, hour, later, minute, refused } from "#harness/coordinator/state-calls.ts";
 import { Device, envelopes, forget, list, m2, session } from "#harness/sync/sealed-content.ts";
 import type { RuleTest } from "./rule-test.ts";
@@ -189,7 +189,7 @@ export function syncReadingRules(it: RuleTest): void {
 }
 
 /** A chat that holds the lease of s1, and has taken it. */
-async function taken(host: EngineHost, chat: string): Promise<Correspondent> {
+async function taken(host: RuleHost, chat: string): Promise<Correspondent> {
   const one = await Correspondent.join(host, chat);
   const token = await lease(one);
   const input = { self: one.self, device: "d1", session: "s1", token };
@@ -203,6 +203,6 @@ async function lease({ host, self }: Correspondent): Promise<number> {
   return held.state === "granted" ? held.lease.token : 0;
 }
 
-async function takerOf(host: EngineHost): Promise<unknown> {
+async function takerOf(host: RuleHost): Promise<unknown> {
   return (await list(host, { session: "s1" })).sessions[0]?.taken;
 }

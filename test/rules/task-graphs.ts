@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { pass } from "#harness/coordinator/peers.ts";
-import { type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { ask, day, minute, refusal } from "#harness/coordinator/state-calls.ts";
 import { cancel, Hand, stateOf, statesOf, submit, submitOne, type NewTask } from "#harness/coordinator/task-calls.ts";
 import type { TaskTest } from "./rule-test.ts";
@@ -187,7 +187,7 @@ export function taskGraphRules(it: TaskTest): void {
   });
 }
 
-async function why(host: EngineHost, ...tasks: NewTask[]): Promise<string> {
+async function why(host: RuleHost, ...tasks: NewTask[]): Promise<string> {
   const { code, message } = await refusal(host, "tasks.submit", { tasks });
   return `${code}: ${message}`;
 }

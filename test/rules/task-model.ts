@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect } from "vitest";
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import { codeOf, second } from "#harness/coordinator/peers.ts";
-import { type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { type RuleHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
 import { ask, minute } from "#harness/coordinator/state-calls.ts";
 import { calm, type Claimed, Hand } from "#harness/coordinator/task-calls.ts";
 import { backoff, type ModelChat, type ModelTask, TaskModel, type Wished } from "#harness/coordinator/task-model.ts";
@@ -61,13 +61,13 @@ interface Ticket {
 
 /** A host and the model beside it. */
 class Bench {
-  readonly host: EngineHost;
+  readonly host: RuleHost;
   readonly model: TaskModel;
   readonly hands: ReadonlyMap<string, Hand>;
   readonly tickets: Ticket[] = [];
   #requests = 0;
 
-  private constructor(host: EngineHost, hands: ReadonlyMap<string, Hand>) {
+  private constructor(host: RuleHost, hands: ReadonlyMap<string, Hand>) {
     this.host = host;
     this.hands = hands;
     this.model = new TaskModel(host.now(), new Map(names.map((one) => [one, { ...kinds[one], isHere: true }])));

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { Hint } from "#src/coordination/kernel/tx.ts";
 import { pass } from "#harness/coordinator/peers.ts";
-import { type EngineHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
+import { type RuleHost, type OpenHost } from "#harness/coordinator/engine-host.ts";
 import { ask, day, hour, minute, refusal, rowsWritten } from "#harness/coordinator/state-calls.ts";
 import { cancel, Hand, stateOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
 import { taskTest, type TaskRowTest } from "./rule-test.ts";
@@ -149,7 +149,7 @@ export function taskRowRules(it: TaskRowTest): void {
 }
 
 /** What a host of this process is told to hand on. */
-export function taskHintRules(open: OpenHost<EngineHost & { readonly hints: Hint[] }>): void {
+export function taskHintRules(open: OpenHost<RuleHost & { readonly hints: Hint[] }>): void {
   const it = taskTest(open);
   it("[TA21] a hint tells the host of whose task was cancelled", async ({ host, a }) => {
     const hinted = (): Hint[] => host.hints.splice(0).filter(({ kind }) => kind === "task");

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
 import { pass } from "#harness/coordinator/peers.ts";
-import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { ask, day, given, hour, minute, refusal } from "#harness/coordinator/state-calls.ts";
 import { cancel, endsOf, Hand, stateOf, statesOf, submit, submitOne, taskOf } from "#harness/coordinator/task-calls.ts";
 import type { TaskTest } from "./rule-test.ts";
@@ -226,7 +226,7 @@ export function taskViewRules(it: TaskTest): void {
   });
 }
 
-async function listed(host: EngineHost, filter: object, limit = 200): Promise<number[]> {
+async function listed(host: RuleHost, filter: object, limit = 200): Promise<number[]> {
   const numbers: number[] = [];
   for (let cursor: string | null = "0"; cursor !== null;) {
     const page: { tasks: { task: number }[]; cursor: string | null } = given(

@@ -5,7 +5,7 @@ import type { PricedTokens } from "../../contract/machine/usage.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { Job, planOperations } from "../../contract/plans.ts";
 import { defaultMaxBodyBytes } from "../../contract/protocol.ts";
-import type { TypeRoutes } from "../../contract/routes.ts";
+import type { TypeRoutes } from "../../contract/model-routes.ts";
 import { type Schedule, scheduleOperations } from "../../contract/schedules.ts";
 import { NewTask, TaskType, taskOperations } from "../../contract/tasks.ts";
 import { counter } from "../../contract/values.ts";

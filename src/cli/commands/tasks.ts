@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import * as z from "zod";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
-import type { ModelAttempts, TierCounts, TypeRoutes } from "../../contract/routes.ts";
+import type { ModelAttempts, TierCounts, TypeRoutes } from "../../contract/model-routes.ts";
 import { type TaskLine, type TypeStats, taskViewOperations } from "../../contract/task-views.ts";
 import { TaskState } from "../../contract/tasks.ts";
 import { successBounds } from "../../routing/model-router.ts";

@@ -14,8 +14,7 @@ export type Hint =
   | { readonly kind: "message"; readonly chat: string | null; readonly topic: string | null }
   | { readonly kind: "task"; readonly chat: string }
   | { readonly kind: "changes" }
-  /** The machine has stored sessions, which others mirror. */
-  /** isDeath: a session may be taken over. */
+  /** The machine has stored sessions, which others mirror; isDeath: one may be taken over. */
   | { readonly kind: "sync"; readonly machine: string; readonly isDeath: boolean }
   /** A task is queued for an available chat: the host sends a token. */
   | { readonly kind: "dispatch" }

@@ -113,7 +113,7 @@ export function isBlocked({ sql, now }: Pick<Tx, "sql" | "now">, resource: strin
 }
 
 /** The leases of this process of a chat among the named ones, by resource. */
-export function listHeld(
+export function heldLeases(
   sql: Sql,
   { chat, incarnation }: chatRows.LivenessRow,
   resources: readonly string[],

@@ -16,7 +16,7 @@ import {
   heldBy,
   isLive,
   leases,
-  listHeld,
+  heldLeases,
   type LeaseRow,
   type WaiterRow,
 } from "./lease-rows.ts";
@@ -121,7 +121,7 @@ export function renewEach(
   requests: List<Omit<CheckedInputOf<"leases.renew">, "self">>,
   caller: chatRows.LivenessRow,
 ): readonly Result<Lease, Refusal>[] {
-  const held = listHeld(tx.sql, caller, namesOf(requests));
+  const held = heldLeases(tx.sql, caller, namesOf(requests));
   const renewed: LeaseRow[] = [];
   for (const { resource, token, ttlMs: newTtlMs } of requests) {
     const row = held.get(resource);
@@ -150,7 +150,7 @@ export function releaseEach(
   requests: List<Omit<CheckedInputOf<"leases.release">, "self">>,
   caller: chatRows.LivenessRow,
 ): readonly Result<OutputOf<"leases.release">, Refusal>[] {
-  const held = listHeld(tx.sql, caller, namesOf(requests));
+  const held = heldLeases(tx.sql, caller, namesOf(requests));
   const isHeld = requests.map(({ resource, token }) => held.get(resource)?.token === token && held.delete(resource));
   const released = namesOf(requests.filter((_, at) => isHeld[at]));
   const isAlone = requests.length === 1 || haveWaiters(tx.sql, released);

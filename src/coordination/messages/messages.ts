@@ -52,9 +52,9 @@ export const handlers = {
 
   /** [MS3] Pull is authoritative: unread messages by priority, then by id. */
   "messages.pull": byLiveChat((tx, { self, limit, minPriority }) => {
-    const { matching, isAll, ...toMessage } = waiting(tx, self.chat, priorities[minPriority ?? "low"], limit);
+    const { matching, isAll, ...seen } = waiting(tx, self.chat, priorities[minPriority ?? "low"], limit);
     const messages = page(tx, matching.slice(0, limit));
-    return ok({ messages, isMore: matching.length > messages.length || !isAll, ...toMessage });
+    return ok({ messages, isMore: matching.length > messages.length || !isAll, ...seen });
   }),
 
   /** [MS7] Acknowledged messages never return, in whatever order they were acknowledged. */

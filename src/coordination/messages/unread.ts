@@ -33,7 +33,7 @@ export function scan(tx: Tx, chat: string, { cursor, ahead }: InboxCursor, query
   for (const source of sources) {
     const span = { after: Math.max(cursor, source.since), upTo };
     const rows = source.read(span, query.limit + ahead.length);
-    upTo = firstOf(rows, (row) => isUnread(row) && source.isFor(row), query.limit, found) ?? upTo;
+    upTo = collectFirst(rows, (row) => isUnread(row) && source.isFor(row), query.limit, found) ?? upTo;
   }
   const all = distinct(found.filter(({ id }) => id <= upTo));
   const end = all[query.limit - 1]?.id ?? upTo;
@@ -46,7 +46,7 @@ function unreadBy({ now }: Tx, chat: string, ahead: readonly number[]): (row: Me
     until > now && !acknowledged.has(id) && (from !== chat || target.startsWith("chat:"));
 }
 
-function firstOf(
+function collectFirst(
   rows: Iterable<MessageRow>,
   isWanted: (row: MessageRow) => boolean,
   limit: number,

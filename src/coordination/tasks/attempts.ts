@@ -34,7 +34,7 @@ function isHeld(tx: Tx, row: TaskRow, { self, claim }: ClaimedTaskReference): bo
 }
 
 /** The rows of the first claims that are held, each once. */
-function listHeld(tx: Tx, claims: readonly ClaimedTaskReference[]): TaskRow[] {
+function firstHeld(tx: Tx, claims: readonly ClaimedTaskReference[]): TaskRow[] {
   const stored = rows.findAll(
     tx,
     claims.map(({ task }) => task),
@@ -74,7 +74,7 @@ export const lists = {
   /** Up to one that asks for more. */
   "tasks.ack": byOneChat((tx, inputs, chat) => {
     const last = inputs.findIndex(({ next }) => next !== undefined);
-    const held = listHeld(tx, last < 0 ? inputs : inputs.slice(0, last + 1));
+    const held = firstHeld(tx, last < 0 ? inputs : inputs.slice(0, last + 1));
     if (held.length === 0) {
       const [input] = inputs;
       const repeated = endClaim(tx, input, "done", ({ state }) => state);

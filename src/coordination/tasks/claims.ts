@@ -33,7 +33,7 @@ export const handlers = {
 export function next(tx: Tx, chat: chatRows.LivenessRow, requestId: string, options: ClaimOptions): ClaimedTask[] {
   const requests = requestIdsOfHeld(tx, chat.chat);
   const isAnyRelevant = requests.some((one) => one === requestId || one === lifecycle.pushedRequestId);
-  const held = isAnyRelevant ? listHeld(tx, chat) : [];
+  const held = isAnyRelevant ? heldTasksOf(tx, chat) : [];
   const sameRequest = held.filter((row) => row.requestId === requestId);
   if (sameRequest.length > 0 || budgets.checkExhausted(tx, chat.chat)) return toClaimedTasks(tx, sameRequest);
   const pushedRows = adoptPushed(tx, chat, held, requestId, options);
@@ -42,7 +42,7 @@ export function next(tx: Tx, chat: chatRows.LivenessRow, requestId: string, opti
 }
 
 export function repeat(tx: Tx, chat: chatRows.LivenessRow, requestId: string): ClaimedTask[] {
-  const sameRequest = listHeld(tx, chat).filter((row) => row.requestId === requestId);
+  const sameRequest = heldTasksOf(tx, chat).filter((row) => row.requestId === requestId);
   return toClaimedTasks(tx, sameRequest);
 }
 
@@ -53,7 +53,7 @@ function requestIdsOfHeld({ sql }: Tx, chat: string): (string | null)[] {
   return rows.map(({ requestId }) => requestId);
 }
 
-function listHeld(tx: Tx, { chat, incarnation }: chatRows.LivenessRow): OwnRow[] {
+function heldTasksOf(tx: Tx, { chat, incarnation }: chatRows.LivenessRow): OwnRow[] {
   const held = tx.sql.all<OwnRow>(
     `SELECT ${lifecycle.heldColumns}, incarnation, requestId, seenAt FROM tasks WHERE chat = ? ORDER BY task`,
     chat,

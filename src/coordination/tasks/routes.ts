@@ -1,5 +1,5 @@
 import { modelFamily } from "../../contract/metrics.ts";
-import type { ModelAttempts, Ran, Route, TierCounts, TypeRoutes } from "../../contract/routes.ts";
+import type { ModelAttempts, Ran, Route, TierCounts, TypeRoutes } from "../../contract/model-routes.ts";
 import type { AttemptEnd, TaskState } from "../../contract/tasks.ts";
 import { ok } from "../../shared/result.ts";
 import type { Handlers } from "../kernel/handlers.ts";

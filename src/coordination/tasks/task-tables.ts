@@ -1,4 +1,4 @@
-import type { Band, Ran, Route } from "../../contract/routes.ts";
+import type { Band, Ran, Route } from "../../contract/model-routes.ts";
 import type { AggregateRule, AttemptEnd, DeathReason, TaskState } from "../../contract/tasks.ts";
 import { integer, real, serial, table, text } from "../../shared/table.ts";
 

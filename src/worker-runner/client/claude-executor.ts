@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { Route } from "../../contract/routes.ts";
+import { Route } from "../../contract/model-routes.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import { openingLine } from "../../contract/task-prompt.ts";
 import { bandOf, chooseRoute, escalate, hasHigherTier } from "../../routing/model-router.ts";

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { ActiveLimitRule, UsageLimit } from "../../contract/at-limit.ts";
 import type { Usage } from "../../contract/budgets.ts";
-import type { Route } from "../../contract/routes.ts";
+import type { Route } from "../../contract/model-routes.ts";
 import { zeroUsage } from "../../contract/usage.ts";
 import {
   decide,

@@ -1,5 +1,5 @@
 import type { Usage, RemainingBudget } from "../../contract/budgets.ts";
-import type { Route } from "../../contract/routes.ts";
+import type { Route } from "../../contract/model-routes.ts";
 import { sum } from "../../contract/usage.ts";
 import { redactAndClip } from "../../local-mcp/sessions/entries.ts";
 import { StallDetector } from "../../routing/stall-detector.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { Tier } from "../../contract/routes.ts";
+import { Tier } from "../../contract/model-routes.ts";
 
 /** Names of further environment variables that a client gets. */
 export const VariableNames = z

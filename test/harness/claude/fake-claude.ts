@@ -2,7 +2,7 @@ import { callsOf } from "#harness/machine/machine-host.ts";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RemainingBudget, Usage } from "#src/contract/budgets.ts";
-import type { Ran, Route, TierCounts } from "#src/contract/routes.ts";
+import type { Ran, Route, TierCounts } from "#src/contract/model-routes.ts";
 import type { ClaimedTask, Progress } from "#src/contract/tasks.ts";
 import { capture } from "#src/local-mcp/checkpoints/capture.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";

@@ -13,7 +13,7 @@ import type { Driver } from "#src/store/driver.ts";
 import { Store } from "#src/store/store.ts";
 import type { Result } from "#src/shared/result.ts";
 import type { SqlValue } from "#src/shared/sql.ts";
-import { m1, type EngineHost } from "./engine-host.ts";
+import { m1, type RuleHost } from "./engine-host.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import { writeMigratedFile } from "#harness/store/migrated-file.ts";
 import { tempHome, T0 } from "#harness/store/temp-store.ts";
@@ -22,7 +22,7 @@ import { tempHome, T0 } from "#harness/store/temp-store.ts";
  * The coordinator of one machine, on a file of its own at the first epoch. The chats of the rules run in processes that cannot be seen from
  * here, so they live by what they say. Each machine that asks is another process on the same file, as which everybody is an admin.
  */
-export class EmbeddedHost implements EngineHost {
+export class EmbeddedHost implements RuleHost {
   readonly #store: Store;
   readonly #processes = new FakeProcesses();
   readonly #machines = new Map<string, LocalCoordinator>();

@@ -6,7 +6,7 @@ import type { Result } from "#src/shared/result.ts";
 import type { SqlValue } from "#src/shared/sql.ts";
 
 /** The engine behind whatever hosts it: what a rule of test/rules needs of a host. */
-export interface EngineHost {
+export interface RuleHost {
   /** Whoever asks does first what is due. */
   readonly sweepsFirst?: boolean;
   /** Epoch ms; only the test moves it. */
@@ -31,7 +31,7 @@ export interface EngineHost {
 }
 
 /** A host whose rows can be seen. */
-export interface RowHost extends EngineHost {
+export interface RowHost extends RuleHost {
   rows<Row>(query: string, ...values: SqlValue[]): Promise<Row[]>;
   run(statement: string, ...values: SqlValue[]): Promise<void>;
   /** Rows that were inserted, updated or deleted so far, also where nothing about them changed. */
@@ -41,7 +41,7 @@ export interface RowHost extends EngineHost {
   nextDue(): Promise<number | null>;
 }
 
-export interface OpenHost<Host extends EngineHost = EngineHost> {
+export interface OpenHost<Host extends RuleHost = RuleHost> {
   (): Promise<Host>;
   /** Where each operation goes over a wire, properties have at most so many runs. */
   readonly mostRuns?: number;

@@ -4,7 +4,7 @@ import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Self } from "#src/contract/values.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { Result } from "#src/shared/result.ts";
-import { admin, type EngineHost } from "./engine-host.ts";
+import { admin, type RuleHost } from "./engine-host.ts";
 import { given } from "./state-calls.ts";
 
 /** Chats, their leases and their elections, as tests use them. */
@@ -23,18 +23,18 @@ export type Lease = OutputOf<"leases.renew">;
 
 /** One process that works as a chat. */
 export class Peer {
-  readonly host: EngineHost;
+  readonly host: RuleHost;
   readonly registration: InputOf<"chats.register">;
   incarnation = 0;
 
-  constructor(host: EngineHost, chat: string, more: Registration = {}) {
+  constructor(host: RuleHost, chat: string, more: Registration = {}) {
     this.host = host;
     const process = `boot:${chat}:1`;
     this.registration = { chat, session: `of-${chat}`, process, machine: "m1", client: "test", ...more };
   }
 
   /** A registered one. */
-  static async join(host: EngineHost, chat: string, more: Registration = {}): Promise<Peer> {
+  static async join(host: RuleHost, chat: string, more: Registration = {}): Promise<Peer> {
     const peer = new Peer(host, chat, more);
     await peer.back();
     return peer;
@@ -122,13 +122,13 @@ export class Peer {
 type Crew = Readonly<Record<"a" | "b" | "c" | "d", Peer>>;
 
 /** Four chats that live as long as the test. */
-export async function crew(host: EngineHost): Promise<Crew> {
+export async function crew(host: RuleHost): Promise<Crew> {
   given(await host.call("settings.set", { settings: { chatTtlMs: 600_000 } }, admin));
   const join = (chat: string): Promise<Peer> => Peer.join(host, chat);
   return { a: await join("a"), b: await join("b"), c: await join("c"), d: await join("d") };
 }
 
-export async function twoPeers(host: EngineHost): Promise<[Peer, Peer]> {
+export async function twoPeers(host: RuleHost): Promise<[Peer, Peer]> {
   return [await Peer.join(host, "a"), await Peer.join(host, "b")];
 }
 
@@ -137,47 +137,47 @@ export function successorOf(peer: Peer, more: Registration = {}): Peer {
   return new Peer(peer.host, peer.chat, { ...peer.registration, process: `boot:${peer.chat}:2`, ...more });
 }
 
-export async function look(host: EngineHost, chat: string): Promise<OutputOf<"chats.get">> {
+export async function look(host: RuleHost, chat: string): Promise<OutputOf<"chats.get">> {
   return given(await host.call("chats.get", { chat }));
 }
 
 /** How a chat is told to be, with the reason of an end. */
-export async function statusOf(host: EngineHost, chat: string): Promise<string> {
+export async function statusOf(host: RuleHost, chat: string): Promise<string> {
   const { status, reason } = await look(host, chat);
   return status === "offline" ? `${status} ${reason}` : status;
 }
 
 /** An admin takes a lease away. */
-export function force(host: EngineHost, resource: string, reason = "asked by ana") {
+export function force(host: RuleHost, resource: string, reason = "asked by ana") {
   return host.call("leases.force-release", { resource, reason }, admin);
 }
 
 /** Who holds what, by name. */
-export async function holders(host: EngineHost, prefix = ""): Promise<Record<string, string>> {
+export async function holders(host: RuleHost, prefix = ""): Promise<Record<string, string>> {
   const { leases } = given(await host.call("leases.list", { prefix, limit: 200 }));
   return Object.fromEntries(leases.map(({ resource, holder }) => [resource, holder]));
 }
 
-export async function check(host: EngineHost, resource: string, token: number): Promise<OutputOf<"leases.check">> {
+export async function check(host: RuleHost, resource: string, token: number): Promise<OutputOf<"leases.check">> {
   return given(await host.call("leases.check", { resource, token }));
 }
 
-export async function leaderOf(host: EngineHost, name: string): Promise<OutputOf<"elections.observe">["leader"]> {
+export async function leaderOf(host: RuleHost, name: string): Promise<OutputOf<"elections.observe">["leader"]> {
   return given(await host.call("elections.observe", { name })).leader;
 }
 
 /** What was told to the watches of a prefix, oldest first. */
-export async function toldBelow(host: EngineHost, prefix: string): Promise<Pick<Change, "key" | "op" | "value">[]> {
+export async function toldBelow(host: RuleHost, prefix: string): Promise<Pick<Change, "key" | "op" | "value">[]> {
   const { changes } = given(await host.call("state.changes", { prefix, after: 0, limit: 500 }));
   return changes.map(({ key, op, value }) => ({ key, op, value }));
 }
 
-export async function auditOf(host: EngineHost, kind: string): Promise<OutputOf<"audit.list">["entries"]> {
+export async function auditOf(host: RuleHost, kind: string): Promise<OutputOf<"audit.list">["entries"]> {
   return given(await host.call("audit.list", { kind }, admin)).entries;
 }
 
 /** Time passes, and the alarm rings whenever it was set to. */
-export async function pass(host: EngineHost, ms: number): Promise<void> {
+export async function pass(host: RuleHost, ms: number): Promise<void> {
   const end = host.now() + ms;
   for (;;) {
     const next = await host.ring();

@@ -4,7 +4,7 @@ import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Json } from "#src/contract/json.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { Result } from "#src/shared/result.ts";
-import { admin, type EngineHost, type OpenHost, type RowHost } from "./engine-host.ts";
+import { admin, type RuleHost, type OpenHost, type RowHost } from "./engine-host.ts";
 
 /** What tests of state and messages ask a host. */
 
@@ -25,7 +25,7 @@ export function refused(result: Result<unknown, Refusal>): Refusal {
 }
 
 export async function ask<Name extends EngineOperation>(
-  host: EngineHost,
+  host: RuleHost,
   name: Name,
   input: InputOf<Name>,
 ): Promise<OutputOf<Name>> {
@@ -33,7 +33,7 @@ export async function ask<Name extends EngineOperation>(
 }
 
 export async function refusal<Name extends EngineOperation>(
-  host: EngineHost,
+  host: RuleHost,
   name: Name,
   input: InputOf<Name>,
 ): Promise<Refusal> {
@@ -42,7 +42,7 @@ export async function refusal<Name extends EngineOperation>(
 
 /** @returns the version */
 export async function set(
-  host: EngineHost,
+  host: RuleHost,
   key: string,
   value: Json,
   more: Omit<InputOf<"state.set">, "key" | "value"> = {},
@@ -50,12 +50,12 @@ export async function set(
   return (await ask(host, "state.set", { key, value, ...more })).version;
 }
 
-export async function get(host: EngineHost, key: string): Promise<OutputOf<"state.get">["entry"]> {
+export async function get(host: RuleHost, key: string): Promise<OutputOf<"state.get">["entry"]> {
   return (await ask(host, "state.get", { key })).entry;
 }
 
 /** All entries below a prefix, page by page. */
-export async function listed(host: EngineHost, prefix = "", limit = 500) {
+export async function listed(host: RuleHost, prefix = "", limit = 500) {
   const first = await ask(host, "state.list", { prefix, limit });
   const entries = [...first.entries];
   for (let { cursor } = first; cursor !== null;) {
@@ -69,7 +69,7 @@ export async function listed(host: EngineHost, prefix = "", limit = 500) {
 export type Changes = OutputOf<"state.changes">["changes"];
 
 /** All changes below a prefix after a revision, page by page. */
-export async function happened(host: EngineHost, prefix = "", after = 0, limit = 500): Promise<Changes> {
+export async function happened(host: RuleHost, prefix = "", after = 0, limit = 500): Promise<Changes> {
   const changes: Changes = [];
   for (let at = after; ;) {
     const page = await ask(host, "state.changes", { prefix, after: at, limit });
@@ -80,12 +80,12 @@ export async function happened(host: EngineHost, prefix = "", after = 0, limit =
 }
 
 /** The newest revision. */
-export async function revision(host: EngineHost): Promise<number> {
+export async function revision(host: RuleHost): Promise<number> {
   return (await ask(host, "state.list", { limit: 1 })).revision;
 }
 
 /** The next full hour, at which housekeeping is done. */
-export function waitForFullHour(host: EngineHost): void {
+export function waitForFullHour(host: RuleHost): void {
   host.wait(hour - (host.now() % hour));
 }
 
@@ -94,17 +94,17 @@ type Pulling = Omit<InputOf<"messages.pull">, "self">;
 
 /** A chat that sends and reads. */
 export class Correspondent {
-  readonly host: EngineHost;
+  readonly host: RuleHost;
   readonly chat: string;
   incarnation = 0;
   process = "boot-1/1/100";
 
-  private constructor(host: EngineHost, chat: string) {
+  private constructor(host: RuleHost, chat: string) {
     this.host = host;
     this.chat = chat;
   }
 
-  static async join(host: EngineHost, chat: string): Promise<Correspondent> {
+  static async join(host: RuleHost, chat: string): Promise<Correspondent> {
     const one = new Correspondent(host, chat);
     await one.back();
     return one;
@@ -176,13 +176,13 @@ export function toTopic(topic: string): Target {
 }
 
 /** Lets time pass, after which these chats register again. */
-export async function later(host: EngineHost, ms: number, ...chats: Correspondent[]): Promise<void> {
+export async function later(host: RuleHost, ms: number, ...chats: Correspondent[]): Promise<void> {
   host.wait(ms);
   for (const chat of chats) await chat.back();
 }
 
 /** Chats of these names. */
-export async function some(host: EngineHost, ...names: string[]): Promise<Correspondent[]> {
+export async function some(host: RuleHost, ...names: string[]): Promise<Correspondent[]> {
   const chats: Correspondent[] = [];
   for (const name of names) chats.push(await Correspondent.join(host, name));
   return chats;

@@ -4,7 +4,7 @@ import type { Json } from "#src/contract/json.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { Result } from "#src/shared/result.ts";
 import { Peer } from "./peers.ts";
-import { admin, type EngineHost } from "./engine-host.ts";
+import { admin, type RuleHost } from "./engine-host.ts";
 import { ask, given } from "./state-calls.ts";
 
 /** Tasks and the chats that work on them, as tests use them. */
@@ -22,7 +22,7 @@ export class Hand extends Peer {
 
   /** A registered one that nothing is expected of for a day. */
   static override async join(
-    host: EngineHost,
+    host: RuleHost,
     chat: string,
     more: Partial<InputOf<"chats.register">> = {},
   ): Promise<Hand> {
@@ -69,7 +69,7 @@ export class Hand extends Peer {
 }
 
 /** A workspace in which chats live long without a word. */
-export async function calm<Host extends EngineHost>(open: () => Promise<Host>): Promise<Host> {
+export async function calm<Host extends RuleHost>(open: () => Promise<Host>): Promise<Host> {
   const host = await open();
   await ask(host, "settings.set", { settings: { chatTtlMs: 600_000 } });
   return host;
@@ -77,40 +77,40 @@ export async function calm<Host extends EngineHost>(open: () => Promise<Host>): 
 
 /** @returns their numbers */
 export async function submit<Tasks extends NewTask[]>(
-  host: EngineHost,
+  host: RuleHost,
   ...tasks: Tasks
 ): Promise<{ [At in keyof Tasks]: number }> {
   const submitted = await ask(host, "tasks.submit", { tasks });
   return submitted.tasks.map(({ task }) => task) as { [At in keyof Tasks]: number };
 }
 
-export async function submitOne(host: EngineHost, task: Partial<NewTask> = {}): Promise<number> {
+export async function submitOne(host: RuleHost, task: Partial<NewTask> = {}): Promise<number> {
   const [number] = await submit(host, { type: "build", ...task });
   return number;
 }
 
-export function taskOf(host: EngineHost, task: number): Promise<OutputOf<"tasks.get">> {
+export function taskOf(host: RuleHost, task: number): Promise<OutputOf<"tasks.get">> {
   return ask(host, "tasks.get", { task });
 }
 
 /** The state, with the reason of a death. */
-export async function stateOf(host: EngineHost, task: number): Promise<string> {
+export async function stateOf(host: RuleHost, task: number): Promise<string> {
   const { state, reason } = await taskOf(host, task);
   return reason === null ? state : `${state} ${reason}`;
 }
 
-export async function statesOf(host: EngineHost, tasks: readonly number[]): Promise<string[]> {
+export async function statesOf(host: RuleHost, tasks: readonly number[]): Promise<string[]> {
   const states: string[] = [];
   for (const task of tasks) states.push(await stateOf(host, task));
   return states;
 }
 
 /** How the attempts ended, the first one first. */
-export async function endsOf(host: EngineHost, task: number): Promise<string[]> {
+export async function endsOf(host: RuleHost, task: number): Promise<string[]> {
   const { attempts } = await ask(host, "tasks.history", { task, limit: 100 });
   return attempts.map(({ end }) => end).toReversed();
 }
 
-export async function cancel(host: EngineHost, task: number, reason = "not wanted"): Promise<string> {
+export async function cancel(host: RuleHost, task: number, reason = "not wanted"): Promise<string> {
   return given(await host.call("tasks.cancel", { task, reason }, admin)).state;
 }

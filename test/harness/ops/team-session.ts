@@ -1,4 +1,4 @@
-import type { Route } from "#src/contract/routes.ts";
+import type { Route } from "#src/contract/model-routes.ts";
 import type { Self } from "#src/contract/values.ts";
 import { move } from "#src/experiments/trials.ts";
 import { endTrial, save, start } from "#src/local-mcp/experiments/machine-trials.ts";

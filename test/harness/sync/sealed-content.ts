@@ -3,7 +3,7 @@ import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { PutResult } from "#src/contract/sync.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { Result } from "#src/shared/result.ts";
-import { m1, type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { m1, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { given, refused } from "#harness/coordinator/state-calls.ts";
 
 /** What tests of the sync ask a host. */
@@ -47,14 +47,14 @@ export function files(bundle: string, more: Partial<Of<"files">> = {}): Of<"file
 
 /** A home, which knows the versions that it has stored. */
 export class Device {
-  readonly host: EngineHost;
+  readonly host: RuleHost;
   readonly device: string;
   readonly actor: Actor;
   keyId = key;
   readonly versions: Map<string, number>;
 
   constructor(
-    host: EngineHost,
+    host: RuleHost,
     device = "d1",
     actor: Actor = m1,
     versions: ReadonlyMap<string, number> = new Map<string, number>(),
@@ -99,18 +99,18 @@ export class Device {
 
 type Listed = OutputOf<"sync.list">;
 
-export async function list(host: EngineHost, input: InputOf<"sync.list"> = {}): Promise<Listed> {
+export async function list(host: RuleHost, input: InputOf<"sync.list"> = {}): Promise<Listed> {
   return given(await host.call("sync.list", input));
 }
 
 /** Envelopes of sessions, in the order of their last changes. */
-export async function envelopes(host: EngineHost, input: InputOf<"sync.list"> = {}): Promise<string[]> {
+export async function envelopes(host: RuleHost, input: InputOf<"sync.list"> = {}): Promise<string[]> {
   return (await list(host, input)).sessions.map(({ envelope }) => envelope);
 }
 
 /** A record's envelope; null: it is not stored. */
 export async function read(
-  host: EngineHost,
+  host: RuleHost,
   input: Omit<InputOf<"sync.read">, "device"> & { readonly device?: string },
 ): Promise<string | null> {
   const found = await host.call("sync.read", { device: "d1", ...input });
@@ -118,23 +118,18 @@ export async function read(
 }
 
 /** Envelope of the session's checkpoint, if it is this one. */
-export async function opened(host: EngineHost, id: string, of: string, device = "d1"): Promise<string | null> {
+export async function opened(host: RuleHost, id: string, of: string, device = "d1"): Promise<string | null> {
   const found = await host.call("sync.read", { session: of, device, kind: "checkpoint" });
   return found.ok && found.value.checkpoint === id ? found.value.envelope : null;
 }
 
 /** Those of the given checkpoints of a session that are stored. */
-export async function storedOf(
-  host: EngineHost,
-  of: string,
-  ids: readonly string[],
-  device?: string,
-): Promise<string[]> {
+export async function storedOf(host: RuleHost, of: string, ids: readonly string[], device?: string): Promise<string[]> {
   const found: string[] = [];
   for (const id of ids) if ((await opened(host, id, of, device)) !== null) found.push(id);
   return found;
 }
 
-export async function status(host: EngineHost): Promise<OutputOf<"sync.status">> {
+export async function status(host: RuleHost): Promise<OutputOf<"sync.status">> {
   return given(await host.call("sync.status", {}));
 }

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { Band, TierCounts } from "#src/contract/routes.ts";
+import type { Band, TierCounts } from "#src/contract/model-routes.ts";
 import {
   bandOf,
   chooseRoute,

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { Ran, Route } from "#src/contract/routes.ts";
+import type { Ran, Route } from "#src/contract/model-routes.ts";
 import { WorkerRig } from "#harness/worker/worker-rig.ts";
 
 const route: Route = {

@@ -3,13 +3,13 @@ import type { OperationName } from "#src/contract/operations.ts";
 import type { Workspace } from "#src/local-mcp/host/host.ts";
 import { readTeam } from "#src/local-mcp/experiments/team-history.ts";
 import { err, ok } from "#src/shared/result.ts";
-import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { admin, type RuleHost } from "#harness/coordinator/engine-host.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { ask, given } from "#harness/coordinator/state-calls.ts";
 
 /** As a command of an admin has it; without the operations that its token may not ask. */
-function linkTo(host: EngineHost, forbidden: readonly OperationName[] = []): Pick<Workspace, "call"> {
+function linkTo(host: RuleHost, forbidden: readonly OperationName[] = []): Pick<Workspace, "call"> {
   const call = async (name: never, input: never) =>
     forbidden.includes(name)
       ? err({ code: "forbidden", message: "the scope is too small" })

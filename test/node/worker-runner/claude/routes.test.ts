@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { TierCounts } from "#src/contract/routes.ts";
+import type { TierCounts } from "#src/contract/model-routes.ts";
 import { ClaudeSettings } from "#src/worker-runner/client/settings.ts";
 import { died, FakeClaude, init, lines, result, says, session, type Part } from "#harness/claude/fake-claude.ts";
 
