@@ -4,6 +4,6 @@ import { endWithoutReader, systemIo } from "../src/cli/system-io.ts";
 import { addDemo } from "./chat-command.ts";
 
 endWithoutReader();
-void runProgram(["demo", ...process.argv.slice(2)], systemIo(import.meta.url), addDemo).then(
+void runProgram(["demo", ...process.argv.slice(2)], systemIo(import.meta.url, process.env), addDemo).then(
   (code) => (process.exitCode = code),
 );

@@ -2,4 +2,4 @@ import { run } from "./commands/program.ts";
 import { endWithoutReader, systemIo } from "./system-io.ts";
 
 endWithoutReader();
-void run(process.argv.slice(2), systemIo(import.meta.url)).then((code) => (process.exitCode = code));
+void run(process.argv.slice(2), systemIo(import.meta.url, process.env)).then((code) => (process.exitCode = code));

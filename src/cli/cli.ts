@@ -107,7 +107,7 @@ export class Cli {
   /** Parts that make a host, or a program beside it. */
   get context(): HostContext {
     const { io, paths } = this;
-    const machineHost = io.machineHost(paths.home);
+    const machineHost = io.machineHost({ home: paths.home, launch: io.launch, env: io.env });
     const loaded = (): Promise<LoadedRuntime> => (this.#loaded ??= io.makeRuntime());
     return {
       paths,

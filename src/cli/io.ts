@@ -1,4 +1,5 @@
 import type { HostSite, LoadedRuntime } from "../local-mcp/host/host.ts";
+import type { HostHome } from "../local-mcp/front/reach-host.ts";
 import type { MachineHost } from "../local-mcp/host/machine-host.ts";
 
 export interface ProcessStart {
@@ -17,8 +18,7 @@ export interface ProcessGroup {
 }
 
 export interface Io extends HostSite {
-  /** The host of a home. */
-  readonly machineHost: (home: string) => MachineHost;
+  readonly machineHost: (home: HostHome) => MachineHost;
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
   /** Ends this process after `ms`, even if stdout still has unread output. */

@@ -22,7 +22,7 @@ async function unstoredStatus(text: string): Promise<ChatStatus> {
     import("../runtime/system-runtime.ts"),
     import("../store/driver-node-sqlite.ts"),
   ]);
-  return statusOf(systemRuntime({ driver: openNodeSqlite, busyMs: 200, isReadOnly: true }), text);
+  return statusOf(systemRuntime({ driver: openNodeSqlite, busyMs: 200, isReadOnly: true, env: process.env }), text);
 }
 
 main().catch((error: unknown) => {

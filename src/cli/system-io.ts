@@ -17,8 +17,11 @@ import { systemSite } from "../local-mcp/host/system-site.ts";
 import type { Io, ProcessStart, ProcessGroup } from "./io.ts";
 import { endGroup, exitCode, groupOf, hasGroups } from "../platform/process-group.ts";
 
-/** @param bundle URL of dist/cli.cjs: dist/hook.cjs lies beside it, bin/shim.mjs above it */
-export function systemIo(bundle: string): Io {
+/**
+ * @param bundle URL of dist/cli.cjs: dist/hook.cjs lies beside it, bin/shim.mjs above it
+ * @param env of the command: names the home
+ */
+export function systemIo(bundle: string, env: NodeJS.ProcessEnv): Io {
   const { stdin, stdout, stderr } = process;
   const bundlePath = (path: string): string => fileURLToPath(new URL(path, bundle));
   const launch = {
@@ -27,7 +30,7 @@ export function systemIo(bundle: string): Io {
     hookScript: bundlePath("./hook.cjs"),
   };
   return {
-    ...systemSite(launch, process.env),
+    ...systemSite(launch, env),
     stdout: (text) => void stdout.write(text),
     stderr: (text) => void stderr.write(text),
     leaveWithin: (ms) => void setTimeout(() => process.exit(), ms).unref(),
@@ -45,8 +48,8 @@ export function systemIo(bundle: string): Io {
     wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
     startProcess,
     startGroup,
-    machineHost: (home) => machineHostOf({ home, launch, env: process.env }),
-    makeRuntime,
+    machineHost: machineHostOf,
+    makeRuntime: () => makeRuntime(env),
   };
 }
 
@@ -137,9 +140,9 @@ function besideHost(runtime: Runtime): Runtime {
   return { ...runtime, localCalls: () => hostCalls(home, hasFile, () => callsInProcess(runtime)) };
 }
 
-async function makeRuntime(): Promise<LoadedRuntime> {
+async function makeRuntime(env: NodeJS.ProcessEnv): Promise<LoadedRuntime> {
   const { open, driver, fallbackReason } = await loadDriver();
-  const runtime = systemRuntime({ driver: open, busyMs: 5_000, isReadOnly: true, log });
+  const runtime = systemRuntime({ driver: open, busyMs: 5_000, isReadOnly: true, log, env });
   return { runtime: besideHost(runtime), driver, fallbackReason };
 }
 

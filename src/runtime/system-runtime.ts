@@ -11,12 +11,14 @@ import { Store, type StoreOptions } from "../store/store.ts";
 
 export interface SystemOptions extends Omit<StoreOptions, "path" | "now" | "busyMs" | "migrations" | "minEpoch"> {
   readonly busyMs: number;
+  /** Names the home. */
+  readonly env: NodeJS.ProcessEnv;
   readonly log?: Log;
 }
 
 /** Unreadable settings are logged, and the defaults hold. */
-export function systemRuntime(options: SystemOptions): Runtime {
-  const paths = pathsIn(homeFrom(process.env));
+export function systemRuntime({ env, ...options }: SystemOptions): Runtime {
+  const paths = pathsIn(homeFrom(env));
   const now = Date.now;
   const log = options.log ?? fileLog(paths.log, now);
   const config = readConfig(paths.config);
@@ -24,7 +26,7 @@ export function systemRuntime(options: SystemOptions): Runtime {
   return {
     now,
     random: (bytes) => randomBytes(bytes),
-    env: process.env,
+    env,
     launch: launchOf(process.argv[1] ?? ""),
     paths,
     config: config.ok ? config.value : defaults,

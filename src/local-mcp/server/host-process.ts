@@ -370,7 +370,10 @@ export function hostHere({ home, self, open, fallbackReason, onEnded, startJob }
     );
     return null;
   }
-  const runtime = withCurrentConfig({ ...systemRuntime({ driver: open, busyMs }), ...(startJob && { startJob }) });
+  const runtime = withCurrentConfig({
+    ...systemRuntime({ driver: open, busyMs, env: process.env }),
+    ...(startJob && { startJob }),
+  });
   if (fallbackReason) runtime.log("warn", "second choice of SQLite", { reason: fallbackReason });
   return new HostProcess({
     runtime,

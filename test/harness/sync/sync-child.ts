@@ -14,7 +14,7 @@ import { systemRuntime } from "#src/runtime/system-runtime.ts";
  * and syncs meanwhile; prints `+` for each stored checkpoint. `drain`: syncs until nothing is left, and prints the last report.
  */
 const [mode, name = ""] = process.argv.slice(2);
-const runtime = systemRuntime({ driver: openBetterSqlite3, busyMs: 5_000, log: () => undefined });
+const runtime = systemRuntime({ driver: openBetterSqlite3, busyMs: 5_000, log: () => undefined, env: process.env });
 const synchronizer = createSynchronizer(runtime, recordTakeovers);
 
 if (mode === "work") {

@@ -5,7 +5,9 @@ import { PassThrough, Readable } from "node:stream";
 import { pathToFileURL } from "node:url";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { versionOf } from "#src/local-mcp/host/system-site.ts";
+import { run } from "#src/cli/commands/program.ts";
 import { readAll, interrupted, startProcess, systemIo } from "#src/cli/system-io.ts";
+import { killHosts, servingHost } from "#harness/machine/process-tree.ts";
 
 function aFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "shim-io-"));
@@ -14,7 +16,7 @@ function aFolder(): string {
 }
 
 it("names this copy of SHIM by absolute paths beside and above the bundle", () => {
-  const io = systemIo(pathToFileURL("/opt/shim/dist/cli.cjs").href);
+  const io = systemIo(pathToFileURL("/opt/shim/dist/cli.cjs").href, process.env);
   expect(io.launch).toEqual({
     node: process.execPath,
     script: "/opt/shim/bin/shim.mjs",
@@ -28,7 +30,7 @@ it("names this copy of SHIM by absolute paths beside and above the bundle", () =
 });
 
 it("the first Ctrl-C or SIGTERM is reported, and the waiting ends at once", async () => {
-  const { signal, io } = { signal: interrupted(), io: systemIo(import.meta.url) };
+  const { signal, io } = { signal: interrupted(), io: systemIo(import.meta.url, process.env) };
   const wait = io.wait(60_000, signal);
   process.emit("SIGINT");
   await wait;
@@ -62,7 +64,7 @@ it("a program's version is its first word on the matter, or null", () => {
 });
 
 it("a short program is run without a terminal: its exit code and what it says, or null", () => {
-  const { runQuietly } = systemIo(new URL("../../../dist/cli.cjs", import.meta.url).href);
+  const { runQuietly } = systemIo(new URL("../../../dist/cli.cjs", import.meta.url).href, process.env);
   const script = "console.log('out'); console.error('err'); process.exit(3)";
   expect(runQuietly(process.execPath, ["-e", script])).toEqual({ code: 3, text: "out\nerr\n" });
   expect(runQuietly("shim-no-such-program", [])).toBeNull();
@@ -77,11 +79,11 @@ it("a question goes to stderr and takes one line from stdin", async () => {
     vi.restoreAllMocks();
     write.mockRestore();
   });
-  const reply = systemIo(import.meta.url).ask("Go on? ");
+  const reply = systemIo(import.meta.url, process.env).ask("Go on? ");
   stdin.write("yes\n");
   expect(await reply).toBe("yes");
   expect(asked.join("")).toContain("Go on? ");
-  const ended = systemIo(import.meta.url).ask("And now? ");
+  const ended = systemIo(import.meta.url, process.env).ask("And now? ");
   stdin.end();
   expect(await ended).toBe("");
 });
@@ -100,7 +102,7 @@ it("the runtime is made of the real clock and files, with warnings for the perso
     vi.unstubAllEnvs();
     write.mockRestore();
   });
-  const { runtime, driver } = await systemIo(import.meta.url).makeRuntime();
+  const { runtime, driver } = await systemIo(import.meta.url, process.env).makeRuntime();
   expect(driver).toBe("better-sqlite3");
   expect(runtime.paths.home).toBe(home);
   runtime.log("info", "nobody needs this");
@@ -111,11 +113,25 @@ it("the runtime is made of the real clock and files, with warnings for the perso
 it("what is printed goes to the process's own streams", () => {
   const out = vi.spyOn(process.stdout, "write").mockReturnValue(true);
   const err = vi.spyOn(process.stderr, "write").mockReturnValue(true);
-  const io = systemIo(import.meta.url);
+  const io = systemIo(import.meta.url, process.env);
   io.stdout("a");
   io.stderr("b");
   const calls = [out.mock.calls[0]?.[0], err.mock.calls[0]?.[0]];
   out.mockRestore();
   err.mockRestore();
   expect(calls).toEqual(["a", "b"]);
+});
+
+it("[PR51] the runtime and the host of a command are those of its environment, whatever this process has", async () => {
+  const own = aFolder();
+  const home = join(own, "shim");
+  const env = { HOME: own, SHIM_HOME: home, PATH: process.env["PATH"], SHIM_TEST_MARK: own };
+  const bundle = pathToFileURL(join(import.meta.dirname, "..", "..", "..", "dist", "cli.cjs")).href;
+  onTestFinished(() => killHosts(home));
+  const io = { ...systemIo(bundle, env), stdout: () => undefined, stderr: () => undefined };
+  expect((await io.makeRuntime()).runtime.paths.home).toBe(home);
+  // The host reads the transcript, and refuses it.
+  expect(await run(["resume", "--print", "--from-transcript", own], io)).not.toBe(0);
+  const { pid } = servingHost(home);
+  expect(readFileSync(`/proc/${pid}/environ`, "utf8").split("\0")).toContain(`SHIM_TEST_MARK=${own}`);
 });

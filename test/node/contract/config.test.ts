@@ -86,10 +86,9 @@ it("[ID7] the log is JSON lines, private, moved aside when it is large; one that
 
 it("[ID6] a process takes its folder from the environment; settings that cannot be used are logged, and the defaults hold", () => {
   const home = aFolder();
-  vi.stubEnv("SHIM_HOME", home);
-  onTestFinished(() => void vi.unstubAllEnvs());
+  const env = { SHIM_HOME: home };
   const logged: unknown[] = [];
-  const options = { driver: openBetterSqlite3, busyMs: 100, log: (...line: unknown[]) => void logged.push(line) };
+  const options = { driver: openBetterSqlite3, busyMs: 100, env, log: (...line: unknown[]) => void logged.push(line) };
   const runtime = systemRuntime(options);
   expect(runtime).toMatchObject({ paths: pathsIn(home), config: defaults });
   expect(runtime.store.path).toBe(join(home, "shim.db"));
