@@ -95,7 +95,7 @@ function failOverdue(runtime: Runtime): void {
     false,
   );
   if (!isAny) return;
-  const reason = "the process that should have saved the files had ended";
+  const reason = "the host had ended, or had no time to save the files within a minute";
   runtime.store.write((sql) =>
     sql.run(`UPDATE snapshots SET state = 'skipped', reason = ? WHERE ${overdueSql}`, reason, before),
   );

@@ -23,8 +23,9 @@ export interface StoreOptions {
 }
 
 /**
- * `shim.db`: one SQLite file per user, shared by all local processes. Opening does nothing on disk;
- * the first write creates or migrates it. Every write is one durable `BEGIN IMMEDIATE` transaction.
+ * `shim.db`: one SQLite file of a home, which its host alone writes, and other processes read.
+ * Opening does nothing on disk; the first write creates or migrates it. Every write is one
+ * durable `BEGIN IMMEDIATE` transaction.
  */
 export class Store {
   readonly path: string;

@@ -194,7 +194,7 @@ function sessionOf(runtime: Runtime, checkpointId: string): Saved["session"] {
 function missingText({ now }: Runtime, snapshot: StoredSnapshotRow | null): string {
   if (!snapshot) return "no files were saved with this checkpoint: it has no project, or snapshots are switched off.";
   if (snapshot.state === "pending" || snapshot.state === "running")
-    return `the files of this checkpoint (${age(now() - snapshot.at)} ago) are not saved yet. The chat's own process saves them within a minute of the checkpoint: try again after that. If that process has ended, they can no longer be saved.`;
+    return `the files of this checkpoint (${age(now() - snapshot.at)} ago) are not saved yet. The host of this machine saves them within a minute of the checkpoint, or no more: try again after that.`;
   return `the files of this checkpoint were not saved: ${snapshot.reason ?? snapshot.state}. Files are never saved later, so they cannot be restored.`;
 }
 

@@ -177,7 +177,8 @@ function spool(context: HostContext): Found[] {
   const skipped = unreadable.map(({ name, reason }) => unreadableEvents(join(folder, name), name === "", reason));
   if (waiting.length === 0) return skipped.length > 0 ? skipped : [pass("no events wait to be stored")];
   const text = `waiting in ${folder}: ${pluralize(waiting.length, "file")} of events`;
-  const fix = "The next running chat stores them. If they stay, see the lines on the store.";
+  const fix =
+    "The host stores them when it starts: with the next message of a chat, or command that changes something. If they stay, see the lines on the store.";
   return [warn(text, fix), ...skipped];
 }
 

@@ -188,7 +188,7 @@ async function retryStep(remainder: string, store: Store, work: () => unknown): 
         throw new StoreError(
           mapped.code,
           `the forgotten data is deleted, but ${remainder} may still hold traces of it; repeat the command ` +
-            `(if that does not help, close the other chats first). ${mapped.message}`,
+            `(if that does not help, another program has the files open: end it first). ${mapped.message}`,
           { cause: error },
         );
       }
