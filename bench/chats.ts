@@ -4,11 +4,12 @@ import { setTimeout as pause } from "node:timers/promises";
 import { McpConnection } from "../src/platform/mcp-connection.ts";
 import { hostsOf, killEvery } from "../test/harness/machine/process-tree.ts";
 import type { Row } from "./figures.ts";
+import { scaled } from "./size.ts";
 
-const counts = [1, 5, 15];
+const counts = [1, 5, 15].slice(0, scaled(3));
 /** The readings of the first minute are over, and what was loaded for the handshake is collected. */
-const settleMs = Number(process.env["SHIM_BENCH_SETTLE"] ?? 75_000);
-const watchMs = Number(process.env["SHIM_BENCH_WATCH"] ?? 30_000);
+const settleMs = scaled(75_000);
+const watchMs = scaled(30_000, 500);
 const maxBytes: Readonly<Record<number, number>> = { 1: 90e6, 15: 300e6 };
 
 /** Memory and wake-ups of idle chats of one machine that have saved once: their fronts and the host. */
@@ -35,12 +36,14 @@ export async function benchChats(folder: string): Promise<Row[]> {
     const name = `${count} idle ${count === 1 ? "chat" : "chats"}`;
     rows.push({
       group: "machine",
+      n: pids.length,
       name: `${name}: memory, what processes share counted in parts`,
       figure: `${(bytes / 1e6).toFixed(0)} MB`,
       ...(max === undefined ? {} : { goal: `at most ${max / 1e6} MB`, isReached: bytes <= max }),
     });
     rows.push({
       group: "machine",
+      n: pids.length,
       name: `${name}: wake-ups of all threads`,
       figure: `${perSecond.toFixed(2)} a second`,
       goal: "under 0.5",

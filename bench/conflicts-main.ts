@@ -12,17 +12,18 @@ import { runApart } from "../src/runtime/run-apart.ts";
 import { foreseeConflicts, type Forecast, type MadeSide } from "../src/snapshots/foresee-conflicts.ts";
 import { defaults } from "../src/contract/config.ts";
 import { generatedFiles, generatePairs, git, readTasks, type Edit, type Pair, type Task } from "./conflicts/pairs.ts";
-import { mean, ms, sample, table } from "./figures.ts";
+import { mean, ms, sample, printTable, type Row } from "./figures.ts";
 import { Random } from "./restore/random.ts";
+import { scaled } from "./size.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { pairs: { type: "string", default: "60" }, seed: { type: "string", default: "1" } },
+  options: { pairs: { type: "string", default: String(scaled(60, 4)) }, seed: { type: "string", default: "1" } },
 });
 const [dataset, clones] = positionals;
 const random = new Random(Number(values.seed));
 const startJob = jobsOf(join(import.meta.dirname, "..", "dist", "mcp-jobs.cjs"));
-const root = mkdtempSync(join(tmpdir(), "shim-bench-"));
+const root = mkdtempSync(join(tmpdir(), "conflicts-"));
 
 /** What a pair came to; edits are counted over both chats. */
 interface Played {
@@ -176,35 +177,32 @@ const share = (part: number, whole: number): string => `${part} of ${whole} (${(
 const leftOut = tasks.reduce((sum, one) => sum + one.leftOut, 0);
 const edits = played.reduce((sum, one) => sum + one.edits, 0);
 const cpu = played.flatMap(({ cpuMs }) => cpuMs);
-const wall = sample(played.flatMap(({ wallMs }) => wallMs));
+const wall = played.flatMap(({ wallMs }) => wallMs);
 const group = "conflicts";
-const row = (name: string, figure: string) => ({ group, name, figure });
-console.log(
-  table([
-    row("pairs drawn, with edits", `${played.length} of ${all.length} (${leftOut} do not fit), ${edits} edits`),
-    row("pairs and files that git merge of the final commits cannot merge", `${meeting.length}, ${truths}`),
-    row(
-      "pairs foreseen before the first commit",
-      share(meeting.filter((one) => [...one.truth].some((path) => early(one, path))).length, meeting.length),
-    ),
-    row("files foreseen before the first commit", share(filesOf(early), truths)),
-    row(
-      "files foreseen before the second commit",
-      share(
-        filesOf(({ told }, path) => told.has(path)),
-        truths,
-      ),
-    ),
-    row("edits from the news to the first commit, median (mean)", `${sample(leads).p50} (${mean(leads).toFixed(1)})`),
-    row(
-      "files told that merge in the end",
-      share(falseFiles.length, falseFiles.length + filesOf(({ told }, path) => told.has(path))),
-    ),
-    row("pairs told that merge in the end", share(falsePairs, played.length - meeting.length)),
-    row("processor time after an edit, mean", ms(mean(cpu))),
-    row(
-      "time until both are told after an edit, p50 (p99), without the quiet time",
-      `${ms(wall.p50)} (${ms(wall.p99)})`,
-    ),
-  ]),
-);
+/** @param of what it was measured on */
+const row = (of: readonly unknown[], name: string, figure: string): Row => ({ group, n: of.length, name, figure });
+const firstPart = meeting.filter((one) => [...one.truth].some((path) => early(one, path))).length;
+const second = filesOf(({ told }, path) => told.has(path));
+const metFiles = meeting.flatMap(({ truth }) => [...truth]);
+const toldFiles = falseFiles.length + second;
+const mergedPairs = played.filter(({ truth }) => truth.size === 0);
+printTable([
+  row(played, "pairs drawn, with edits", `${played.length} of ${all.length} (${leftOut} do not fit), ${edits} edits`),
+  row(played, "pairs and files that git merge of the final commits cannot merge", `${meeting.length}, ${truths}`),
+  row(meeting, "pairs foreseen before the first commit", share(firstPart, meeting.length)),
+  row(metFiles, "files foreseen before the first commit", share(filesOf(early), truths)),
+  row(metFiles, "files foreseen before the second commit", share(second, truths)),
+  row(
+    leads,
+    "edits from the news to the first commit, median (mean)",
+    `${sample(leads).p50} (${mean(leads).toFixed(1)})`,
+  ),
+  row(played, "files told that merge in the end", `${falseFiles.length} of ${toldFiles}`),
+  row(mergedPairs, "pairs told that merge in the end", share(falsePairs, mergedPairs.length)),
+  row(cpu, "processor time after an edit, mean", ms(mean(cpu))),
+  row(
+    wall,
+    "time until both are told after an edit, p50 (p99), without the quiet time",
+    `${ms(sample(wall).p50)} (${ms(sample(wall).p99)})`,
+  ),
+]);

@@ -7,8 +7,9 @@ import { Store } from "../src/store/store.ts";
 import * as sessions from "../src/local-mcp/sessions/sessions.ts";
 import { hostsOf, killEvery } from "../test/harness/machine/process-tree.ts";
 import { ms, sample, type Row } from "./figures.ts";
+import { scaled } from "./size.ts";
 
-const rounds = 30;
+const rounds = scaled(30);
 const maxMs = 50;
 const giveUpMs = 30_000;
 
@@ -22,9 +23,10 @@ export async function benchDeaths(folder: string): Promise<Row[]> {
   for (const ending of ["client", "client and front"] as const) {
     const times: number[] = [];
     for (let round = 0; round < rounds; round++) times.push(await deathOf(`${ending} ${round}`, ending, home, store));
-    const { p50, p99 } = sample(times);
+    const { p50, p99, n } = sample(times);
     rows.push({
       group: "machine",
+      n,
       name: `${ending} killed: death recorded, p50 / most`,
       figure: `${ms(p50)} / ${ms(p99)}`,
       goal: `p50 at most ${maxMs} ms`,

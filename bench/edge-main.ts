@@ -7,25 +7,33 @@ import { growth, rowCounts, socketGrowth } from "./edge/growth.ts";
 import { messageLatency } from "./edge/messages.ts";
 import { metricsCost } from "./edge/metrics.ts";
 import { oneAtATime } from "./edge/one-at-a-time.ts";
-import { ownRedis } from "./edge/redis.ts";
-import { Parts } from "./parts.ts";
+import { besideRedis, type Peers } from "./edge/redis.ts";
+import type { Row } from "./figures.ts";
+import { measureParts } from "./parts.ts";
 
-const parts = new Parts();
-
-const rig = await EdgeRig.open(false);
-const [redis, rare] = [await ownRedis("always"), await ownRedis("everysec")];
-try {
-  await rig.set({ maxConcurrentChats: 1_000 });
-  await parts.run("one", () => oneAtATime(rig, redis, rare));
-  await parts.run("batched", () => batched(rig, redis));
-  await parts.run("messages", () => messageLatency(rig, redis));
-} finally {
-  await Promise.all([rig.close(), redis.close(), rare.close()]);
+/** A coordinator of its own for each part, and both kinds of Redis. */
+function beside(measure: (rig: EdgeRig, peers: Peers) => Promise<Row[]>): () => Promise<Row[]> {
+  return () =>
+    besideRedis(async (peers) => {
+      const rig = await EdgeRig.open(false);
+      try {
+        await rig.set({ maxConcurrentChats: 1_000 });
+        return await measure(rig, peers);
+      } finally {
+        await rig.close();
+      }
+    });
 }
-await parts.run("growth", growth);
-await parts.run("sockets", socketGrowth);
-await parts.run("rows", rowCounts);
-await parts.run("metrics", metricsCost);
-await parts.run("detection", detection);
-await parts.run("capacity", capacity);
-parts.report("bench/results-edge.json");
+
+const parts = {
+  one: beside(oneAtATime),
+  batched: beside(batched),
+  messages: beside(messageLatency),
+  growth,
+  sockets: socketGrowth,
+  rows: rowCounts,
+  metrics: metricsCost,
+  detection,
+  capacity,
+};
+await measureParts("bench/results-edge.json", parts, process.argv.slice(2));

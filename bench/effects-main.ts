@@ -1,9 +1,10 @@
 /** `npm run bench -- effects`: what the guard before repeated effects asks and lets through, in the model of the tests. Prints a table and writes bench/results-effects.json. */
 import { type KillFigures, killFigures } from "#harness/effects/kill-model.ts";
 import type { Row } from "./figures.ts";
-import { Parts } from "./parts.ts";
+import { measureParts } from "./parts.ts";
+import { scaled } from "./size.ts";
 
-const kills = 1_000;
+const kills = scaled(1_000, 20);
 const maxShareInVain = 0.02;
 
 function figures(outlives: number, about: string): Row[] {
@@ -16,6 +17,7 @@ function figures(outlives: number, about: string): Row[] {
   return [
     {
       group,
+      n: on.calls,
       name: "guard on: repeated",
       figure: String(on.repeated),
       against: `${off.repeated} repeated without the guard`,
@@ -24,6 +26,7 @@ function figures(outlives: number, about: string): Row[] {
     },
     {
       group,
+      n: on.calls,
       name: "guard on: asked",
       figure: `before ${on.asked} of ${on.calls} calls, ${on.inVain} in vain (${(100 * share).toFixed(1)} %)`,
       against: `${on.harmless} ran again that their target does only once`,
@@ -33,8 +36,9 @@ function figures(outlives: number, about: string): Row[] {
   ];
 }
 
-const parts = new Parts();
-await parts.run("outlived", async () => figures(1, "the running command goes on"));
-await parts.run("mixed", async () => figures(0.7, "7 of 10 running commands go on"));
-await parts.run("down", async () => figures(0, "the running command is killed too"));
-parts.report("bench/results-effects.json");
+const parts = {
+  outlived: async () => figures(1, "the running command goes on"),
+  mixed: async () => figures(0.7, "7 of 10 running commands go on"),
+  down: async () => figures(0, "the running command is killed too"),
+};
+await measureParts("bench/results-effects.json", parts, process.argv.slice(2));

@@ -1,27 +1,31 @@
 import { randomUUID } from "node:crypto";
-import { readdirSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { join } from "node:path";
 import { McpConnection } from "../src/platform/mcp-connection.ts";
-import { systemProcesses } from "../src/platform/processes.ts";
 import * as recoveries from "../src/local-mcp/sessions/recoveries.ts";
+import { servingHost } from "../test/harness/machine/process-tree.ts";
 import { range, sample, type Row } from "./figures.ts";
+import { scaled, share } from "./size.ts";
 import { savedBy, storeOf, SyncRig, type Machine } from "./sync-rig.ts";
 
-const rounds = Math.min(5, Number(process.env["SHIM_BENCH_ROUNDS"] ?? 5));
+const rounds = scaled(5);
 const group = "elsewhere";
 /** Interval at which it is asked whether an offer is there, in ms. */
 const pollMs = 50;
 /** Longer than every grace of the coordinator and the time after which it gives up a silent chat. */
 const maxOfferMs = 120_000;
 /** How long a living chat is watched; a false offer came after 29 s. */
-const livingMs = 60_000;
+const livingMs = scaled(60_000, 500);
+/** An open chat asks by itself so often: the end comes at any moment of that. */
+const askEveryMs = scaled(15_000);
 
 /** A chat, in a client that is a process of its own. */
 interface BenchChat {
   readonly session: string;
   readonly client: McpConnection;
   readonly front: number;
+  /** SHIM's, of its machine. */
+  readonly home: string;
 }
 
 interface Kind {
@@ -33,16 +37,16 @@ interface Kind {
   /** The chat must not be offered. */
   readonly isLiving?: boolean;
   readonly isCut?: boolean;
+  readonly isOfSmallest?: boolean;
   readonly goalS?: number;
   readonly end: (chat: BenchChat) => unknown;
 }
 
 const killClient = ({ client }: BenchChat): unknown => client.process.kill("SIGKILL");
 const killFront = ({ front }: BenchChat): unknown => process.kill(front, "SIGKILL");
-const killWorkers = ({ front }: BenchChat): unknown => childrenOf(front).map((pid) => process.kill(pid, "SIGKILL"));
-const killServer = ({ front }: BenchChat): unknown =>
-  [...childrenOf(front), front].map((pid) => process.kill(pid, "SIGKILL"));
-const killAll = (chat: BenchChat): unknown => [killServer(chat), killClient(chat)];
+const killHost = ({ home }: BenchChat): unknown => process.kill(servingHost(home).pid, "SIGKILL");
+const killChat = (chat: BenchChat): unknown => [killFront(chat), killClient(chat)];
+const killAll = (chat: BenchChat): unknown => [killHost(chat), killChat(chat)];
 const endFront = ({ front }: BenchChat): unknown => process.kill(front, "SIGTERM");
 const endClient = ({ client }: BenchChat): unknown => client.process.kill("SIGTERM");
 const closeStdin = ({ client }: BenchChat): unknown => client.request("bench/close");
@@ -50,33 +54,37 @@ const closeStdin = ({ client }: BenchChat): unknown => client.request("bench/clo
 function kindsOf(hasHooks: boolean): Kind[] {
   const kind = hasHooks ? "a client with hooks" : "a client without hooks";
   const living = { hasHooks, isLiving: true };
-  // Where the client has no session ids, its server is the session's owner.
-  const server = hasHooks ? living : { hasHooks, goalS: 5 };
+  // Where the client has no session ids, its front is the session's owner.
+  const front = hasHooks ? living : { hasHooks, goalS: 5 };
   const neighbor = "another chat of the machine lives";
   return [
-    { name: `${kind}: killed`, hasHooks, goalS: 5, end: killClient },
+    { name: `${kind}: killed`, hasHooks, goalS: 5, isOfSmallest: hasHooks, end: killClient },
     { name: `${kind}: ended by TERM`, hasHooks, goalS: 5, end: endClient },
-    { name: `${kind}: killed with its server, ${neighbor}`, hasHooks, hasNeighbor: true, goalS: 5, end: killAll },
-    { name: `${kind}: killed with its server`, hasHooks, goalS: 30, end: killAll },
+    { name: `${kind}: killed with its front`, hasHooks, goalS: 5, end: killChat },
+    { name: `${kind}: killed with front and host, ${neighbor}`, hasHooks, hasNeighbor: true, goalS: 5, end: killAll },
+    // Nobody is left who saw it.
+    { name: `${kind}: killed with front and host`, hasHooks, goalS: 30, end: killAll },
     { name: `${kind}: the machine vanished`, hasHooks, isCut: true, goalS: 30, end: killAll },
-    { ...server, name: `${kind}: its front killed`, end: killFront },
-    { ...server, name: `${kind}: its front ended by TERM`, end: endFront },
-    { ...server, name: `${kind}: stdin of its front closed`, end: closeStdin },
-    { ...living, name: `${kind}: its worker killed`, end: killWorkers },
+    { ...front, name: `${kind}: its front killed`, end: killFront },
+    { ...front, name: `${kind}: its front ended by TERM`, end: endFront },
+    { ...front, name: `${kind}: stdin of its front closed`, end: closeStdin },
+    { ...living, name: `${kind}: the host killed`, isOfSmallest: hasHooks, end: killHost },
   ];
 }
 
-const kinds: readonly Kind[] = [
+const all: readonly Kind[] = [
   ...kindsOf(true),
   {
-    name: "a client with hooks: its server killed, another chat of the machine lives",
+    name: "a client with hooks: front and host killed, another chat of the machine lives",
     hasHooks: true,
     hasNeighbor: true,
     isLiving: true,
-    end: killServer,
+    end: (chat) => [killHost(chat), killFront(chat)],
   },
   ...kindsOf(false),
 ];
+/** Each takes seconds. */
+const kinds = share === 0 ? all.filter(({ isOfSmallest }) => isOfSmallest === true) : all;
 
 /** A chat of one machine dies, or lives on, and an open chat of another machine is offered its session, or not. */
 export async function benchElsewhere(folder: string): Promise<Row[]> {
@@ -109,8 +117,7 @@ async function offeredAfter(rig: SyncRig, kind: Kind, name: string): Promise<num
     const chat = await savedChat(rig, kind, there, here);
     chats.push(chat, await open(here, true, "hello"));
     for (const { session } of chats) await untilRegistered(rig, session);
-    // An open chat asks by itself every 15 s: the end comes at any moment of that.
-    await pause(Math.random() * 15_000);
+    await pause(Math.random() * askEveryMs);
     const ended = performance.now();
     if (kind.isCut) link.cut();
     await kind.end(chat);
@@ -162,31 +169,39 @@ async function open(machine: Machine, hasHooks: boolean, prompt: string): Promis
   }
   const saved = await client.callTool("shim_force_checkpoint", { goal: prompt, project: machine.project });
   const { pid } = await client.request("bench/server");
-  return { session: String(saved.data["session"]), client, front: Number(pid) };
+  return { session: String(saved.data["session"]), client, front: Number(pid), home: machine.paths.home };
 }
 
 async function untilRegistered(rig: SyncRig, chat: string): Promise<void> {
   while ((await rig.edge.call("leases.list", { prefix: `session:${chat}` })).leases.length === 0) await pause(pollMs);
 }
 
-function childrenOf(parent: number): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && systemProcesses.facts(Number(name))?.parent === parent)
-    .map(Number);
-}
-
 function toRow({ name, isLiving = false, goalS }: Kind, times: readonly (number | null)[]): Row {
   if (isLiving) {
     const offers = times.filter((time) => time !== null).length;
     const figure = offers === 0 ? `not offered in ${livingMs / 1_000} s` : `offered after ${seconds(times[0] ?? NaN)}`;
-    return { group, name: `${name}, the chat lives`, figure, goal: "never offered", isReached: offers === 0 };
+    return {
+      group,
+      n: times.length,
+      name: `${name}, the chat lives`,
+      figure,
+      goal: "never offered",
+      isReached: offers === 0,
+    };
   }
   const offered = times.filter((time) => time !== null);
   const { p50, p99 } = sample(offered);
   const missing = times.length - offered.length;
   const figure = `${seconds(p50)} / ${seconds(p99)}${missing > 0 ? `, ${missing} not in ${maxOfferMs / 1_000} s` : ""}`;
   const isReached = missing === 0 && p99 <= (goalS ?? 0) * 1_000;
-  return { group, name: `${name}, offered after, p50 / most`, figure, goal: `at most ${goalS} s`, isReached };
+  return {
+    group,
+    n: offered.length,
+    name: `${name}, offered after, p50 / most`,
+    figure,
+    goal: `at most ${goalS} s`,
+    isReached,
+  };
 }
 
 function seconds(ms: number): string {

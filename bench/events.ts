@@ -4,11 +4,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import { McpConnection } from "../src/platform/mcp-connection.ts";
 import { hostsOf } from "../test/harness/machine/process-tree.ts";
 import { ms, sample, timed, type Row } from "./figures.ts";
+import { scaled } from "./size.ts";
 
-const rounds = Number(process.env["SHIM_BENCH_EVENTS"] ?? 1_000);
-const idleMs = Number(process.env["SHIM_BENCH_IDLE_MS"] ?? 60_000);
+const rounds = scaled(1_000);
+const idleMs = scaled(60_000, 500);
 /** From the last call on, until a process counts as idle: by then it has loaded what it works with in the background, and looks less often. */
-const settleMs = 25_000;
+const settleMs = scaled(25_000);
+const warmUp = scaled(20);
 
 /** Hook events as the client delivers them to the MCP process, while a transcript grows; and what an idle process costs. */
 export async function benchEvents(folder: string): Promise<Row[]> {
@@ -23,7 +25,7 @@ async function eventRows(folder: string): Promise<Row[]> {
   const transcript = join(cwd, "transcript.jsonl");
   writeFileSync(transcript, "");
   const times: number[] = [];
-  for (let n = -20; n < rounds; n++) {
+  for (let n = -warmUp; n < rounds; n++) {
     for (const event of ["PreToolUse", "PostToolUse"]) {
       appendFileSync(transcript, `${assistantLine(n, event)}\n`);
       const time = await timed(() => server.request("tools/call", hookCall(event, n, cwd, transcript)));
@@ -31,10 +33,10 @@ async function eventRows(folder: string): Promise<Row[]> {
     }
   }
   await end(server);
-  const { p50, p99 } = sample(times);
+  const { p50, p99, n } = sample(times);
   const group = "hook event in the MCP process";
   return [
-    { group, name: "p50 / p99", figure: `${ms(p50)} / ${ms(p99)}`, goal: "p99 under 10 ms", isReached: p99 < 10 },
+    { group, n, name: "p50 / p99", figure: `${ms(p50)} / ${ms(p99)}`, goal: "p99 under 10 ms", isReached: p99 < 10 },
   ];
 }
 
@@ -70,7 +72,8 @@ async function idleRows(folder: string): Promise<Row[]> {
   await end(server);
   const figure = `${(100 * share).toFixed(3)} % of a core`;
   const name = `over ${idleMs / 1_000} s, front and host`;
-  return [{ group: "idle joined process", name, figure, goal: "under 0.1 %", isReached: share < 0.001 }];
+  const n = processes.length;
+  return [{ group: "idle joined process", n, name, figure, goal: "under 0.1 %", isReached: share < 0.001 }];
 }
 
 /** Time on a processor of these processes, by the scheduler's own count of each thread (Linux, sched-stats). */

@@ -20,6 +20,8 @@ export interface Row {
   readonly group: string;
   readonly name: string;
   readonly figure: string;
+  /** How many measurements the figure stands for. */
+  readonly n: number;
   /** What it is held against, from the same run. */
   readonly against?: string;
   readonly goal?: string;
@@ -49,13 +51,23 @@ export function perSecond(rate: number): string {
   return `${Math.round(rate).toLocaleString("en")} per s`;
 }
 
-/** A Markdown table, as it stands in docs/benchmarks.md. */
-export function table(rows: readonly Row[]): string {
-  const lines = rows.map((row) => {
-    const verdict = row.isReached === undefined ? "" : row.isReached ? "reached" : "MISSED";
-    return `| ${row.group} | ${row.name} | ${row.figure} | ${row.against ?? ""} | ${row.goal ?? ""} | ${verdict} |`;
+/**
+ * Prints a Markdown table, as it stands in docs/benchmarks.md. A figure without a measurement behind it is none: it is not printed, and
+ * the bench fails.
+ */
+export function printTable(rows: readonly Row[]): void {
+  const [measured, empty] = [rows.filter(isMeasured), rows.filter((row) => !isMeasured(row))];
+  const lines = measured.map(({ group, name, n, figure, against = "", goal = "", isReached }) => {
+    const verdict = isReached === undefined ? "" : isReached ? "reached" : "MISSED";
+    return `| ${[group, name, n, figure, against, goal, verdict].join(" | ")} |`;
   });
-  return ["| part | measured | figure | against | goal | |", "| --- | --- | --- | --- | --- | --- |", ...lines].join(
-    "\n",
-  );
+  const head = ["| part | measured | n | figure | against | goal | |", "| --- | --- | --- | --- | --- | --- | --- |"];
+  if (lines.length > 0) console.log([...head, ...lines].join("\n"));
+  for (const { group, name } of empty) console.error(`nothing was measured of ${group}: ${name}`);
+  if (rows.length === 0) console.error("nothing was measured");
+  if (empty.length > 0 || rows.length === 0) process.exitCode = 1;
+}
+
+function isMeasured({ n, figure }: Row): boolean {
+  return n > 0 && !/NaN|Infinity/.test(figure);
 }

@@ -5,9 +5,10 @@ import { restoreWorktree } from "../src/snapshots/restore-worktree.ts";
 import { takeSnapshot } from "../src/snapshots/take-snapshot.ts";
 import { ms, range, ratio, sample, timed, type Row } from "./figures.ts";
 import { env, files, LargeProject, limits } from "./large-project.ts";
+import { scaled } from "./size.ts";
 
-const changed = 200;
-const rounds = 5;
+const changed = files / 100;
+const rounds = scaled(5);
 const goalMs = 2_000;
 
 /** Worktrees with the files of a snapshot, interleaved with git's own of the same commit. */
@@ -51,6 +52,7 @@ export async function benchFork(folder: string): Promise<Row[]> {
   return [
     {
       group: "fork",
+      n: fork.n,
       name: `worktree with the files of a prompt, ${files.toLocaleString("en")} files, ${changed} of them not committed`,
       figure: ms(fork.p50),
       against: `${ms(bare.p50)} \`git worktree add\` alone (${ratio(fork.p50 / bare.p50)})`,

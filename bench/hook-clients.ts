@@ -1,6 +1,7 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CLAUDE_VERSION } from "../scripts/install-claude.ts";
+import { CLAUDE_VERSION, claudeBinary } from "../scripts/install-claude.ts";
+import { programOf } from "../scripts/install-clients.ts";
 import { clientFiles } from "../src/clients/client-files.ts";
 import { hookEvents } from "../src/contract/hook-input.ts";
 import { hookToolGroups, isHookToolEvent } from "../src/contract/hook-tool.ts";
@@ -21,6 +22,8 @@ export type Arm = typeof without | typeof emptyServer | typeof emptyHooks | type
 /** A client as the bench of hooks drives it. */
 export interface HookClient {
   readonly title: string;
+  /** @throws {Error} where it is not installed */
+  readonly program: () => string;
   readonly shimHome?: (home: string) => string;
   /** Its prompts are typed, which takes longer than the hook. */
   readonly isTyped?: true;
@@ -42,6 +45,7 @@ const plugin = join(import.meta.dirname, "..", "plugin");
 
 const claude: HookClient = {
   title: `Claude Code ${CLAUDE_VERSION}`,
+  program: claudeBinary,
   floor: emptyServer,
   mostRatios: [
     [emptyServer, 1.15],
@@ -75,6 +79,7 @@ function other(name: OtherClientName): HookClient {
   return {
     ...client,
     title: `${client.title} ${client.pinned.version}`,
+    program: () => programOf(client.pinned),
     // Codex trusts no hooks that were changed, and OpenCode's are no processes.
     floor: name === "codex" || name === "opencode" ? null : emptyHooks,
     ...(name !== "opencode" && { mostAdded: { call: 35, end: 60 } }),

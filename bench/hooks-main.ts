@@ -2,20 +2,22 @@
  * `npm run bench -- hooks`: what a chat waits for with SHIM and without it, in the real clients: from a prompt to the client's first
  * request, from one request to the next (a tool call), from the last answer to the end of the turn, and the whole turn.
  */
-import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
+import { messageOf } from "../src/shared/error.ts";
 import { startScriptedModel, type Step } from "../test/harness/claude/scripted-model.ts";
-import { ratio, sample, table, type Row } from "./figures.ts";
+import { CannotMeasureError } from "./cannot-measure.ts";
+import { ratio, sample, printTable, type Row } from "./figures.ts";
 import { hookClientNames, hookClients, shim, without, type Arm, type HookClient } from "./hook-clients.ts";
 import { RestoreRig } from "./restore/restore-rig.ts";
+import { scaled } from "./size.ts";
 
 const { values } = parseArgs({
   options: {
-    turns: { type: "string", default: "10" },
-    rounds: { type: "string", default: "3" },
+    turns: { type: "string", default: String(scaled(10, 2)) },
+    rounds: { type: "string", default: String(scaled(3)) },
     files: { type: "string", default: "1" },
     client: { type: "string", multiple: true, default: [...hookClientNames] },
   },
@@ -23,18 +25,19 @@ const { values } = parseArgs({
 const [turns, rounds, files] = [Number(values.turns), Number(values.rounds), Number(values.files)];
 const chosen = hookClientNames.filter((client) => values.client.includes(client));
 if (chosen.length < values.client.length || !Number.isInteger(turns) || turns < 2 || !(rounds >= 1) || !(files >= 1)) {
-  console.error(
+  throw new CannotMeasureError(
     `npm run bench -- hooks [--turns N] [--rounds N] [--files N] [--client ${hookClientNames.join("|")}]...`,
   );
-  process.exit(2);
 }
+const missing = chosen.flatMap((name) => whyMissing(hookClients[name]) ?? []);
+if (missing.length > 0)
+  throw new CannotMeasureError(`${missing.join("\n")}\nWith --client it measures those that are there.`);
 
 const measures = { prompt: "a prompt", call: "a tool call", end: "the end of a turn", turn: "a whole turn" } as const;
 type Measure = keyof typeof measures;
 type Times = Record<Measure, number[]>;
 
-const folder = mkdtempSync(join(tmpdir(), "shim-bench-hooks-"));
-const hookServer = join(folder, "empty-hook-server.mjs");
+const hookServer = join(tmpdir(), "empty-hook-server.mjs");
 
 const projectFiles = Object.fromEntries([
   ["one.ts", "value = 0;\n"],
@@ -43,6 +46,16 @@ const projectFiles = Object.fromEntries([
     (_, at) => [`lib/${at % 40}/file${at}.ts`, `export const n${at} = ${at};\n`] as const,
   ),
 ]);
+
+/** @returns how to install the client; null: it is there */
+function whyMissing({ program }: HookClient): string | null {
+  try {
+    program();
+    return null;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
 
 async function measure(client: HookClient, arm: Arm, times: Times): Promise<void> {
   const rig = RestoreRig.make(projectFiles, client.shimHome);
@@ -89,7 +102,7 @@ function stepsIn(client: HookClient, project: string): Step[] {
 function rowsOf(client: HookClient, times: ReadonlyMap<Arm, Times>): Row[] {
   return (Object.keys(measures) as Measure[]).flatMap((measured) => {
     const p50 = (arm: Arm): number => sample(times.get(arm)?.[measured] ?? []).p50;
-    const common = { group: client.title, name: measures[measured] };
+    const common = { group: client.title, n: times.get(shim)?.[measured].length ?? 0, name: measures[measured] };
     const figure = [...times.keys()].map((arm) => `${p50(arm).toFixed(1)} ms ${arm}`).join(", ");
     if (Number.isNaN(p50(shim))) return [];
     if (client.mostRatios === undefined || measured !== "call") {
@@ -111,11 +124,6 @@ function rowsOf(client: HookClient, times: ReadonlyMap<Arm, Times>): Row[] {
   });
 }
 
-process.once("exit", () => {
-  RestoreRig.removeAll();
-  rmSync(folder, { recursive: true, force: true });
-});
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 const source = { entryPoints: ["bench/empty-hook-server.ts"], outfile: hookServer, bundle: true };
 await build({ ...source, platform: "node", format: "esm", target: "node22.16" });
 const rows: Row[] = [];
@@ -127,4 +135,4 @@ for (const name of chosen) {
   rows.push(...rowsOf(client, times));
   console.error(`${client.title}: done`);
 }
-console.log(table(rows));
+printTable(rows);

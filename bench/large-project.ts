@@ -2,11 +2,12 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { range } from "./figures.ts";
+import { scaled } from "./size.ts";
 
 /** Git without the user's settings. */
 export const env = { PATH: process.env["PATH"], HOME: "/nonexistent", GIT_CONFIG_GLOBAL: "/dev/null" };
 export const limits = { maxFileBytes: 1_048_576, maxTotalBytes: 268_435_456, timeoutMs: 600_000 };
-export const files = 20_000;
+export const files = Math.ceil(scaled(20_000, 400) / 100) * 100;
 
 /** A project of {@link files} small files, without a repository. */
 export class LargeProject {

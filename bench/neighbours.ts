@@ -12,22 +12,31 @@ import { Store } from "../src/store/store.ts";
 import { addJournal, addSession } from "../test/harness/store/store-rows.ts";
 import { hostsOf } from "../test/harness/machine/process-tree.ts";
 import { ms, perSecond, sample, timed, type Row } from "./figures.ts";
+import { scaled } from "./size.ts";
 
-const events = Number(process.env["SHIM_BENCH_EVENTS"] ?? 1_000);
-const transcriptBytes = Number(process.env["SHIM_BENCH_TRANSCRIPT"] ?? 100e6);
-const files = Number(process.env["SHIM_BENCH_FILES"] ?? 200_000);
-const storeBytes = Number(process.env["SHIM_BENCH_STORE"] ?? 300e6);
+const events = scaled(1_000, 4);
+const transcriptBytes = scaled(100e6, 1e6);
+const files = scaled(200_000, 1_000);
+const storeBytes = scaled(300e6, 1e6);
 const wantedPerSecond = 5_000;
 /** A chat that works sends some events a second, not as many as it can. */
 const restMs = 5;
-const counts = (process.env["SHIM_BENCH_GROWTH"] ?? "10000,50000,100000").split(",").map(Number);
+const counts = [scaled(10_000, 10), scaled(50_000, 20), scaled(100_000, 30)];
+const warmUp = scaled(50);
+const settleMs = scaled(2_000);
 const senders = 8;
 
 /** The host's processor profile is written into this folder when it ends. */
 const profiles = process.env["SHIM_BENCH_PROFILE"];
 
-/** Work of another chat on the same host, until `isOver`. @returns what it got done */
-type Neighbour = (isOver: () => boolean) => Promise<string>;
+interface Progress {
+  isOver: boolean;
+  /** Pieces of work that are done: before the first there is no neighbour. */
+  done: number;
+}
+
+/** Work of another chat on the same host, until that is over. @returns what it got done */
+type Neighbour = (progress: Progress) => Promise<string>;
 
 function chatOf(home: string, cwd: string): McpConnection {
   const env = {
@@ -66,20 +75,22 @@ export async function benchNeighbours(folder: string): Promise<Row[]> {
     const neighbour = prepare(own, home);
     const chat = chatOf(home, own);
     await chat.initialize("bench");
-    for (let warm = 0; warm < 50; warm++) await tool(chat, "measured", "PostToolUse", -warm);
-    const progress = { isOver: false };
-    const work = neighbour?.(() => progress.isOver);
+    for (let warm = 0; warm < warmUp; warm++) await tool(chat, "measured", "PostToolUse", -warm);
+    const progress: Progress = { isOver: false, done: 0 };
+    const work = neighbour?.(progress);
+    if (work === undefined) progress.done = 1;
     const times: number[] = [];
-    for (let event = 0; event < events; event++) {
+    for (let event = 0; event < events || progress.done === 0; event++) {
       times.push(await timed(() => tool(chat, "measured", event % 2 === 0 ? "PreToolUse" : "PostToolUse", event >> 1)));
       await pause(restMs);
     }
     progress.isOver = true;
     const done = await work;
-    const { p50, p99 } = sample(times);
+    const { p50, p99, n: measured } = sample(times);
     const most = Math.max(...times);
     rows.push({
       group: "neighbours",
+      n: measured,
       name: `hook event beside ${name}, p50 / p99 / most`,
       figure: `${ms(p50)} / ${ms(p99)} / ${ms(most)}`,
       ...(done === undefined ? {} : { against: done }),
@@ -115,13 +126,12 @@ function readingChat(folder: string, home: string): Neighbour {
     bytes += part.length;
     appendFileSync(path, part);
   }
-  return async (isOver) => {
+  return async (progress) => {
     const chat = chatOf(home, folder);
     await chat.initialize("bench");
-    let turns = 0;
-    while (!isOver()) {
+    while (!progress.isOver) {
       // Each turn is of a chat that SHIM sees for the first time, so that all is read.
-      const session = `reader-${turns}`;
+      const session = `reader-${progress.done}`;
       const more = { transcript_path: path, cwd: folder };
       await hook(chat, session, "UserPromptSubmit", { ...more, prompt: "Continue." });
       await hook(chat, session, "PostToolUse", {
@@ -131,26 +141,28 @@ function readingChat(folder: string, home: string): Neighbour {
         "tool_input.command": "x",
       });
       await hook(chat, session, "Stop", { ...more, last_assistant_message: "Done." });
-      turns += 1;
+      progress.done += 1;
       await pause(200);
     }
     chat.process.kill("SIGKILL");
-    return `${turns} chats began with it`;
+    return `${progress.done} chats began with it`;
   };
 }
 
 function floodingChat(folder: string, home: string): Neighbour {
-  return async (isOver) => {
+  return async (progress) => {
     const chat = chatOf(home, folder);
     await chat.initialize("bench");
     const startedAt = performance.now();
-    let sent = 0;
-    const send = async (): Promise<void> => {
-      while (!isOver()) await tool(chat, "flood", "PostToolUse", (sent += 1));
+    const send = async (sender: number): Promise<void> => {
+      for (let n = sender; !progress.isOver; n += senders) {
+        await tool(chat, "flood", "PostToolUse", n);
+        progress.done += 1;
+      }
     };
-    await Promise.all(Array.from({ length: senders }, send));
+    await Promise.all(Array.from({ length: senders }, (_, sender) => send(sender)));
     chat.process.kill("SIGKILL");
-    return `${perSecond((1_000 * sent) / (performance.now() - startedAt))} of ${wantedPerSecond} wanted`;
+    return `${perSecond((1_000 * progress.done) / (performance.now() - startedAt))} of ${wantedPerSecond} wanted`;
   };
 }
 
@@ -173,12 +185,11 @@ function forgettingChat(folder: string, home: string): Neighbour {
     });
   }
   store.close();
-  return async (isOver) => {
-    let forgotten = 0;
+  return async (progress) => {
     const env = { PATH: process.env["PATH"], HOME: folder, SHIM_HOME: home };
-    const forget = (): string[] => ["dist/cli.cjs", "forget", idOf(forgotten), "--yes"];
-    for (; !isOver(); forgotten++) await promisify(execFile)(process.execPath, forget(), { env });
-    return `${forgotten} sessions`;
+    const forget = (): string[] => ["dist/cli.cjs", "forget", idOf(progress.done), "--yes"];
+    for (; !progress.isOver; progress.done++) await promisify(execFile)(process.execPath, forget(), { env });
+    return `${progress.done} sessions`;
   };
 }
 
@@ -195,18 +206,19 @@ function snapshotChat(folder: string, home: string): Neighbour {
   git("init", "-q");
   git("add", ".");
   git("commit", "-qm", "all");
-  return async (isOver) => {
+  return async (progress) => {
     const chat = chatOf(home, project);
     await chat.initialize("bench");
-    let saves = 0;
-    while (!isOver()) {
-      for (let n = 0; n < 200; n++) await writeFile(join(project, `f${n}`, `new-${saves}.txt`), `save ${saves}\n`);
+    const folders = Math.min(200, Math.ceil(files / perFolder));
+    while (!progress.isOver) {
+      const saves = progress.done;
+      for (let n = 0; n < folders; n++) await writeFile(join(project, `f${n}`, `new-${saves}.txt`), `save ${saves}\n`);
       await chat.callTool("shim_force_checkpoint", { goal: `save ${saves}`, project });
-      saves += 1;
+      progress.done += 1;
       await pause(500);
     }
     chat.process.kill("SIGKILL");
-    return `${saves} saves`;
+    return `${progress.done} saves`;
   };
 }
 
@@ -226,12 +238,13 @@ export async function benchGrowth(folder: string): Promise<Row[]> {
   };
   for (const count of counts) {
     await Promise.all(Array.from({ length: senders }, () => send(count)));
-    await pause(2_000);
+    await pause(settleMs);
     const [host] = hostsOf(home);
     const { pss, rss } = memoryOf(host?.pid ?? -1);
     if (Number.isNaN(first)) first = pss;
     rows.push({
       group: "growth",
+      n: sent,
       name: `memory of the host after ${count.toLocaleString("en")} events, PSS / RSS`,
       figure: `${(pss / 1e6).toFixed(0)} MB / ${(rss / 1e6).toFixed(0)} MB`,
       against: `${(pss / first).toFixed(2)} x the first`,

@@ -2,20 +2,28 @@
 import { parseArgs } from "node:util";
 import { proveEvolve, type EvolveProof } from "./proof/evolve.ts";
 import { proveOwn } from "./proof/own.ts";
+import { CannotMeasureError } from "./cannot-measure.ts";
 import { packages, type ProofPackage } from "./proof/packages.ts";
 import { prove, type Proof } from "./proof/prove.ts";
+import { share } from "./size.ts";
 
 const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
     /** Folders of packages; `repository` for this one. */
-    only: { type: "string" },
+    only: { type: "string", ...(share === 0 && { default: "sqids" }) },
     /** `tools` or `evolve`. */
-    part: { type: "string" },
+    part: { type: "string", ...(share === 0 && { default: "tools" }) },
   },
 });
 const options = { seed: Number(values.seed) };
 const names = values.only?.split(",");
+const known = ["repository", ...packages.map(({ folder }) => folder)];
+const unknown = names?.filter((name) => !known.includes(name)) ?? [];
+if (unknown.length > 0)
+  throw new CannotMeasureError(`There is no package ${unknown.join(", ")}, only ${known.join(", ")}.`);
+if (values.part !== undefined && values.part !== "tools" && values.part !== "evolve")
+  throw new CannotMeasureError(`There is no part ${values.part}, only tools and evolve.`);
 const chosen = packages.filter(({ folder }) => names?.includes(folder) ?? true);
 console.log(`${new Date().toISOString().slice(0, 10)}, node ${process.version}, ${JSON.stringify(options)}`);
 if (values.part !== "evolve") showTools();

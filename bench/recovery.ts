@@ -6,17 +6,21 @@ import { encode } from "../src/store/checkpoint-body.ts";
 import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
 import { Store } from "../src/store/store.ts";
 import { ms, ratio, sample, timed, type Row, type Sample } from "./figures.ts";
+import { scaled } from "./size.ts";
 import { connect } from "./stdio-client.ts";
 
 /** More than for a save: these calls are short, and a percentile of few says little. */
-const rounds = Number(process.env["SHIM_BENCH_ROUNDS"] ?? 1_000);
+const rounds = scaled(1_000);
+const warmUp = scaled(20);
+const sessionsOf = { small: scaled(100, 3), large: scaled(10_000, 30) };
+const checkpointsOfSession = 10;
 
 /** shim_check_recovery over stdio with a small and a large history, in turn. */
 export async function benchRecovery(folder: string): Promise<Row[]> {
-  const small = await history(join(folder, "small"), 100, 10);
-  const large = await history(join(folder, "large"), 10_000, 10);
+  const small = await history(join(folder, "small"), sessionsOf.small);
+  const large = await history(join(folder, "large"), sessionsOf.large);
   const times: { small: number[]; large: number[] } = { small: [], large: [] };
-  for (let round = -20; round < rounds; round++) {
+  for (let round = -warmUp; round < rounds; round++) {
     const a = await timed(() => small.call("shim_check_recovery", { project: "/bench" }));
     const b = await timed(() => large.call("shim_check_recovery", { project: "/bench" }));
     if (round < 0) continue;
@@ -27,20 +31,26 @@ export async function benchRecovery(folder: string): Promise<Row[]> {
   return rowsOf(sample(times.small), sample(times.large));
 }
 
+function count(ofSessions: number): string {
+  return (ofSessions * checkpointsOfSession).toLocaleString("en");
+}
+
 function rowsOf(small: Sample, large: Sample): Row[] {
   const group = "recovery check";
   const growth = large.p50 / small.p50;
   return [
     {
       group,
-      name: "10,000 sessions, 100,000 checkpoints: p50 / p99",
+      n: large.n,
+      name: `${sessionsOf.large.toLocaleString("en")} sessions, ${count(sessionsOf.large)} checkpoints: p50 / p99`,
       figure: `${ms(large.p50)} / ${ms(large.p99)}`,
       goal: "p99 under 5 ms",
       isReached: large.p99 < 5,
     },
     {
       group,
-      name: "100,000 checkpoints against 1,000, p50",
+      n: large.n,
+      name: `${count(sessionsOf.large)} checkpoints against ${count(sessionsOf.small)}, p50`,
       figure: ratio(growth),
       against: ms(small.p50),
       goal: "at most 1.3 x",
@@ -50,29 +60,23 @@ function rowsOf(small: Sample, large: Sample): Row[] {
 }
 
 /** Finished sessions, and three that died: their owner is no process of this machine. */
-async function history(home: string, count: number, each: number): ReturnType<typeof connect> {
+async function history(home: string, count: number): ReturnType<typeof connect> {
   const store = new Store({ path: join(home, "shim.db"), driver: openBetterSqlite3, now: Date.now });
   const start = Date.now() - 3_600_000;
   for (let first = 0; first < count; first += 500) {
     store.write((sql) => {
-      for (let i = first; i < Math.min(count, first + 500); i++) addSession(sql, i, start + i, each, i >= count - 3);
+      for (let i = first; i < Math.min(count, first + 500); i++) addSession(sql, i, start + i, i >= count - 3);
     });
   }
   store.close();
   return connect(["dist/mcp.cjs"], { SHIM_HOME: home });
 }
 
-function addSession(
-  sql: Parameters<typeof sessions.recordSighting>[0],
-  i: number,
-  at: number,
-  each: number,
-  isDead: boolean,
-): void {
+function addSession(sql: Parameters<typeof sessions.recordSighting>[0], i: number, at: number, isDead: boolean): void {
   const id = `ses_${String(i).padStart(8, "0")}`;
   const owner = { boot: "an earlier boot", pid: 1, start: "1" };
   sessions.recordSighting(sql, at, { id, client: "bench", origin: "handle", project: "/bench", owner, isAlive: true });
-  for (let n = 0; n < each; n++) {
+  for (let n = 0; n < checkpointsOfSession; n++) {
     const text = `step ${n} of session ${i}`;
     const packed = encode({ ...emptyState, goal: text, nextStep: `${text}, then the next one` });
     checkpoints.insert(sql, {
@@ -86,5 +90,5 @@ function addSession(
       ...packed,
     });
   }
-  if (!isDead) sessions.end(sql, at + each, id, "finished");
+  if (!isDead) sessions.end(sql, at + checkpointsOfSession, id, "finished");
 }

@@ -5,9 +5,10 @@ import { secretCases } from "../test/harness/secrets/secret-cases.ts";
 import { draw, lower, uuid } from "../test/harness/secrets/secret-draw.ts";
 import { tuned } from "../test/harness/secrets/secret-families.ts";
 import { ms, range, sample, type Row } from "./figures.ts";
+import { scaled } from "./size.ts";
 
-const warmUp = 5;
-const rounds = 40;
+const warmUp = scaled(5);
+const rounds = scaled(40);
 const seed = 7;
 /** One pass that stops at many characters and finds nothing: what any rule costs at the least. */
 const onePass = /[aeiou]{9}/g;
@@ -36,6 +37,7 @@ function rowOf({ name, text, mostPasses }: Text): Row {
   const passes = own / pass;
   return {
     group: "redaction",
+    n: times.redact.length,
     name: `${name}, ${Math.round(text.length / 1_000)} KB`,
     figure: `${Math.round(text.length / 1_000 / own)} MB/s (${ms(own)})`,
     against: `${passes.toFixed(1)} x one trivial pass`,

@@ -2,22 +2,24 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { median } from "simple-statistics";
-import { CLAUDE_VERSION } from "../scripts/install-claude.ts";
+import { CLAUDE_VERSION, claudeBinary } from "../scripts/install-claude.ts";
+import { programOf } from "../scripts/install-clients.ts";
 import { version } from "../src/platform/version.ts";
+import { CannotMeasureError, needed } from "./cannot-measure.ts";
 import { hookTimes } from "./restore/codex-chat.ts";
-import { RestoreRig } from "./restore/restore-rig.ts";
 import { inDesktopChats, inOtherClient, kindNames, makeSession, sessionsOfRound } from "./restore/kinds.ts";
 import { measureAll } from "./restore/measure.ts";
 import { isOtherClient, otherClientNames, otherClients } from "./restore/other-clients.ts";
 import type { SessionPlan } from "./restore/plan.ts";
-import { failures, summarize, tableOfFacts, tableOfKinds, tableOfTargets } from "./restore/report.ts";
+import { failures, summarize, tableOfFacts, tableOfKinds, printTargets } from "./restore/report.ts";
+import { scaled, share } from "./size.ts";
 
 const usage = `npm run bench -- restore [--seed N] [--sessions N] [--only NAME]... [--keep DIR] [--jobs N] [--client claude-code|${otherClientNames.join("|")}|desktop]
 kinds: ${kindNames.join(", ")}`;
 const { values } = parseArgs({
   options: {
     seed: { type: "string", default: String(Math.floor(Math.random() * 100_000)) },
-    sessions: { type: "string", default: String(sessionsOfRound) },
+    sessions: { type: "string", default: String(scaled(sessionsOfRound)) },
     only: { type: "string", multiple: true, default: [] },
     keep: { type: "string" },
     jobs: { type: "string", default: "2" },
@@ -36,16 +38,14 @@ if (
   (other === null && !isDesktop && values.client !== "claude-code") ||
   ![seed, count, jobs].every((value) => Number.isInteger(value) && value >= 0)
 ) {
-  console.error(usage);
-  process.exit(2);
+  throw new CannotMeasureError(usage);
 }
 
 const realClient = other
   ? `${otherClients[other].title} ${otherClients[other].pinned.version}`
   : `Claude Code ${CLAUDE_VERSION}`;
 const client = isDesktop ? "a scripted Claude Desktop" : realClient;
-process.once("exit", () => RestoreRig.removeAll());
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+if (!isDesktop) needed(() => (other ? programOf(otherClients[other].pinned) : claudeBinary()));
 const about = `seed ${seed}, ${client}, SHIM ${version}, node ${process.version}`;
 console.error(about);
 const made = Array.from({ length: count }, (_, index) => makeSession(seed, index));
@@ -60,7 +60,8 @@ const { measured, failed } = await measureAll(chosen, values.keep ?? null, Math.
 for (const line of failures(measured)) console.log(line);
 for (const { name, error } of failed) console.log(`${name}: COULD NOT BE RUN: ${error}`);
 if (measured.length > 0) {
-  console.log(`\n${tableOfKinds(measured)}\n\n${tableOfFacts(measured)}\n\n${tableOfTargets(measured)}\n`);
+  console.log(`\n${tableOfKinds(measured)}\n\n${tableOfFacts(measured)}\n`);
+  printTargets(measured);
 }
 for (const [event, times] of hookTimes)
   console.log(`hook ${event}: median ${median(times)} ms of ${times.length} (Codex's own measure)`);
@@ -76,8 +77,10 @@ const results = {
   at: new Date().toISOString(),
   tookMs,
 };
-writeFileSync(
-  "bench/results-restore.json",
-  `${JSON.stringify({ ...results, ...(measured.length > 0 ? { total: summarize(measured) } : {}), measured, failed }, null, 2)}\n`,
-);
-if (failed.length > 0 || measured.length === 0) process.exitCode = 1;
+if (share === 1)
+  writeFileSync(
+    "bench/results-restore.json",
+    `${JSON.stringify({ ...results, ...(measured.length > 0 ? { total: summarize(measured) } : {}), measured, failed }, null, 2)}\n`,
+  );
+if (measured.length === 0) throw new CannotMeasureError(`no session was measured: ${kindNames.join(", ")} are there`);
+if (failed.length > 0) process.exitCode = 1;

@@ -5,11 +5,15 @@ import { zstdCompressSync } from "node:zlib";
 import Database from "better-sqlite3";
 import { redactJson } from "../src/redaction/redact.ts";
 import { ms, ratio, sample, timed, type Row, type Sample } from "./figures.ts";
+import { scaled } from "./size.ts";
 import { connect, type Stdio } from "./stdio-client.ts";
 import { generator, lines } from "./texts.ts";
 
 const sizes = [2_000, 20_000, 100_000];
-const rounds = Number(process.env["SHIM_BENCH_ROUNDS"] ?? 300);
+/** Entries that server-memory keeps. */
+const kept = scaled(200);
+const rounds = scaled(300);
+const warmUp = scaled(20);
 /** Before each measured call, in ms: what follows another call at once finds a warm processor. */
 const pauseMs = 5;
 
@@ -34,7 +38,7 @@ async function benchSize(folder: string, size: number, emptyServer: string, memo
   const index = indexTable();
   await fillMemory(memory, size, random);
   const times: Record<string, number[]> = {};
-  for (let round = -20; round < rounds; round++) {
+  for (let round = -warmUp; round < rounds; round++) {
     const done = lines(size, random);
     const content = JSON.stringify({ done });
     const keep = async (name: string, work: () => unknown): Promise<void> => {
@@ -71,12 +75,14 @@ function rowsOf(size: number, samples: Record<string, Sample>): Row[] {
   const steps = Object.entries(floors.cpu).map(([name, step]) => `${name} ${ms(step.p50)}`);
   const wanted = size === 2_000 ? 1 : size === 20_000 ? 4 : null;
   const gain = memory.p50 / save.p50;
+  const { n } = save;
   return [
-    { group, name: "CPU steps p50", figure: ms(cpu50), against: steps.join(", ") },
-    { group, name: "bare durable insert p50 / p99", figure: `${ms(floors.bare.p50)} / ${ms(floors.bare.p99)}` },
-    { group, name: "empty MCP call p50 / p99", figure: `${ms(empty.p50)} / ${ms(empty.p99)}` },
+    { group, n, name: "CPU steps p50", figure: ms(cpu50), against: steps.join(", ") },
+    { group, n, name: "bare durable insert p50 / p99", figure: `${ms(floors.bare.p50)} / ${ms(floors.bare.p99)}` },
+    { group, n, name: "empty MCP call p50 / p99", figure: `${ms(empty.p50)} / ${ms(empty.p99)}` },
     {
       group,
+      n,
       name: "checkpoint p50",
       figure: ms(save.p50),
       against: `1.5 x (insert + CPU) + empty call = ${ms(limit50)}`,
@@ -85,6 +91,7 @@ function rowsOf(size: number, samples: Record<string, Sample>): Row[] {
     },
     {
       group,
+      n,
       name: "checkpoint p99",
       figure: ms(save.p99),
       against: `2 x insert p99 + CPU p99 = ${ms(limit99)}`,
@@ -93,7 +100,8 @@ function rowsOf(size: number, samples: Record<string, Sample>): Row[] {
     },
     {
       group,
-      name: "faster than server-memory (200 entries), p50",
+      n,
+      name: `faster than server-memory (${kept} entries), p50`,
       figure: ratio(gain),
       against: `${ms(memory.p50)} / p99 ${ms(memory.p99)}`,
       ...(wanted === null ? {} : { goal: `at least ${wanted} x`, isReached: gain >= wanted }),
@@ -123,6 +131,6 @@ function entity(name: string, observations: readonly string[]): Record<string, u
 }
 
 async function fillMemory(memory: Stdio, size: number, random: () => number): Promise<void> {
-  for (let i = 0; i < 200; i++)
+  for (let i = 0; i < kept; i++)
     await memory.call("create_entities", { entities: [entity(`kept${i}`, lines(size, random))] });
 }

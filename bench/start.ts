@@ -8,8 +8,10 @@ import { Store } from "../src/store/store.ts";
 import * as files from "../src/local-mcp/team/reservation-table.ts";
 import { familyOf, hostsOf, killEvery } from "../test/harness/machine/process-tree.ts";
 import { ms, ratio, sample, timed, type Row, type Sample } from "./figures.ts";
+import { scaled } from "./size.ts";
 
-const rounds = Number(process.env["SHIM_BENCH_STARTS"] ?? 40);
+const rounds = scaled(40);
+const warmUp = scaled(3, 0);
 const initialize = {
   id: 1,
   method: "initialize",
@@ -31,7 +33,7 @@ export async function benchStart(folder: string, emptyServer: string, memoryServ
   const times: Record<string, number[]> = {};
   const residents: Record<string, Resident> = {};
   const note = (name: string, time: number): void => void (times[name] ??= []).push(time);
-  for (let round = -3; round < rounds; round++) {
+  for (let round = -warmUp; round < rounds; round++) {
     const keep = round < 0 ? (): void => {} : note;
     keep("node", await timed(() => spawnSync(process.execPath, ["-e", "0"], { env })));
     for (const [name, args] of Object.entries(servers)) {
@@ -142,12 +144,14 @@ function hook(event: string, round: number, env: NodeJS.ProcessEnv, fields: obje
 function startRows(samples: Record<string, Sample>): Row[] {
   const of = (name: string): number => samples[name]?.p50 ?? NaN;
   const group = "cold start";
+  const count = (name: string): number => samples[name]?.n ?? 0;
   const growth = of("shim") / of("empty");
   return [
-    { group, name: "node -e 0", figure: ms(of("node")) },
-    { group, name: "empty bundled server of the same SDK", figure: ms(of("empty")) },
+    { group, n: count("node"), name: "node -e 0", figure: ms(of("node")) },
+    { group, n: count("empty"), name: "empty bundled server of the same SDK", figure: ms(of("empty")) },
     {
       group,
+      n: count("shim"),
       name: "shim mcp, a host runs",
       figure: ms(of("shim")),
       against: `${ratio(growth)} the empty server`,
@@ -156,6 +160,7 @@ function startRows(samples: Record<string, Sample>): Row[] {
     },
     {
       group,
+      n: count("alone"),
       name: "shim mcp where no host runs",
       figure: ms(of("alone")),
       against: `${ratio(of("alone") / of("empty"))} the empty server`,
@@ -164,18 +169,21 @@ function startRows(samples: Record<string, Sample>): Row[] {
     },
     {
       group,
+      n: count("shim: tools"),
       name: "shim mcp until its tools are listed",
       figure: ms(of("shim: tools")),
       against: `${ratio(of("shim: tools") / of("empty: tools"))} the empty server`,
     },
     {
       group,
+      n: count("launcher"),
       name: "shim mcp through the launcher",
       figure: ms(of("launcher")),
       against: `${ratio(of("launcher") / of("empty"))} the empty server`,
     },
     {
       group,
+      n: count("memory"),
       name: "server-memory",
       figure: ms(of("memory")),
       against: `${ratio(of("memory") / of("shim"))} shim`,
@@ -188,10 +196,11 @@ function startRows(samples: Record<string, Sample>): Row[] {
 function hookRows(samples: Record<string, Sample>): Row[] {
   const node = samples["node"]?.p50 ?? NaN;
   return ["PreToolUse", "PostToolUse", "Stop", guarded].map((event) => {
-    const { p50 = NaN, p99 = NaN } = samples[event] ?? {};
+    const { p50, p99, n } = samples[event] ?? sample([]);
     const growth = p50 / node;
     return {
       group: "hook process",
+      n,
       name: `${event} p50 / p99`,
       figure: `${ms(p50)} / ${ms(p99)}`,
       against: `${ratio(growth)} node -e 0`,
@@ -229,6 +238,7 @@ function sizeRows(residents: Record<string, Resident>, emptyServer: string): Row
   return [
     {
       group: "memory",
+      n: Object.keys(residents).length,
       name: "resident with the tools listed: shim mcp, front and host",
       figure: resident("alone"),
       against: `empty ${resident("empty")}, server-memory ${resident("memory")}`,
@@ -237,12 +247,14 @@ function sizeRows(residents: Record<string, Resident>, emptyServer: string): Row
     },
     {
       group: "memory",
+      n: Object.keys(residents).length,
       name: "the same, what processes share counted in parts",
       figure: proportional("alone"),
       against: `empty ${proportional("empty")}, server-memory ${proportional("memory")}`,
     },
     {
       group: "bundle",
+      n: sizes.length,
       name: "host / front / hook, as loaded at the start",
       figure: sizes.map(kb).join(" / "),
       against: `empty server ${kb(statSync(emptyServer).size)}`,

@@ -7,31 +7,25 @@ import { playAlone, playTeam, whyNoStory, type Played } from "../demo/story/show
 import type { HostName } from "../demo/story/story.ts";
 import { midway } from "../demo/story/team-chat.ts";
 import { boundOf } from "../demo/story/bound.ts";
+import { CannotMeasureError } from "./cannot-measure.ts";
+import { share } from "./size.ts";
 
 const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
     /** 1: the waits of a model as they are; both runs take a quarter of an hour. */
-    scale: { type: "string", default: "1" },
+    scale: { type: "string", default: String(share === 0 ? 0.01 : share) },
     host: { type: "string", default: "local,edge" },
   },
 });
 const reason = whyNoStory();
-if (reason !== null) {
-  console.error(reason);
-  process.exit(2);
-}
-const interrupted = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interrupted.abort());
-process.once("uncaughtException", (error) => {
-  console.error(interrupted.signal.aborted ? "interrupted; all that was started has been ended." : error);
-  process.exit(1);
-});
+if (reason !== null) throw new CannotMeasureError(reason);
 const waits = { seed: Number(values.seed), scale: Number(values.scale) };
 const hosts = values.host.split(",").filter((host): host is HostName => host === "local" || host === "edge");
+if (hosts.length === 0) throw new CannotMeasureError("--host takes local, edge, or both with a comma between them.");
 const at = new Date().toISOString();
 const shown = { onEvent: (event: Parameters<typeof eventLine>[0]) => console.error(eventLine(event)) };
-const options = { waits, kill: midway, signal: interrupted.signal, ...shown };
+const options = { waits, kill: midway, signal: new AbortController().signal, ...shown };
 
 const bound = boundOf(waits);
 console.log(`${at.slice(0, 10)}, node ${process.version}, Claude Code ${CLAUDE_VERSION}, ${JSON.stringify(waits)}`);

@@ -51,13 +51,10 @@ export class SyncRig {
   readonly #ended = new AbortController();
   /** Device of each session. */
   readonly #devices = new Map<string, string>();
-  /** Whoever interrupts the bench leaves no workerd behind. */
-  readonly #kill = (): unknown => this.edge.kill();
 
   private constructor(edge: LocalEdge, folder: string) {
     this.edge = edge;
     this.#folder = folder;
-    process.once("exit", this.#kill);
   }
 
   /** @param folder is made, and holds everything */
@@ -161,7 +158,6 @@ export class SyncRig {
   async close(): Promise<void> {
     this.#ended.abort();
     await this.edge.close();
-    process.off("exit", this.#kill);
   }
 }
 

@@ -9,11 +9,12 @@ import * as sessions from "../src/local-mcp/sessions/sessions.ts";
 import { emptyState } from "../src/local-mcp/sessions/work-state.ts";
 import { encode } from "../src/store/checkpoint-body.ts";
 import { mean, ms, perSecond, range, ratio, sample, timed, type Row } from "./figures.ts";
+import { scaled } from "./size.ts";
 import { connect } from "./stdio-client.ts";
 import { generator, lines } from "./texts.ts";
 import { savedBy, storeOf, taken, SyncRig, type Machine } from "./sync-rig.ts";
 
-const rounds = Number(process.env["SHIM_BENCH_ROUNDS"] ?? 100);
+const rounds = scaled(100);
 const group = "sync";
 
 /** What a machine saves is read on another one; and what that costs the chat that saves. */
@@ -42,7 +43,7 @@ async function reach(rig: SyncRig, reader: Machine, { env, project }: Machine): 
   const random = generator(1);
   const times: { read: number[]; asked: number[]; bare: number[] } = { read: [], asked: [], bare: [] };
   try {
-    for (let round = -3; round < rounds; round++) {
+    for (let round = -scaled(3); round < rounds; round++) {
       const bare = [await rig.roundTrip(reader), await rig.roundTrip(reader), await rig.roundTrip(reader)];
       await pause(random() * lookEveryMs);
       const done = lines(2_000, random);
@@ -61,6 +62,7 @@ async function reach(rig: SyncRig, reader: Machine, { env, project }: Machine): 
   return [
     {
       group,
+      n: read.n,
       name: "from the answer to a save to readable on the other machine, p50 / p99",
       figure: `${ms(read.p50)} / ${ms(read.p99)}`,
       against: `bare HTTP round trip ${ms(bare.p50)} / ${ms(bare.p99)}: ${ratio(read.p50 / bare.p50)} / ${ratio(read.p99 / bare.p99)}; a question of the reader ${ms(asked.p50)} / ${ms(asked.p99)}`,
@@ -78,14 +80,14 @@ interface Backlog {
 }
 
 /** Of each session itself and its newest checkpoint are sent. */
-const afterADay: Backlog = { name: "after-a-day", sessions: Math.min(50, rounds) * 10, changesOfSession: 2 };
-const afterAWeek: Backlog = { name: "after-a-week", sessions: Math.min(50, rounds) * 50, changesOfSession: 2 };
+const afterADay: Backlog = { name: "after-a-day", sessions: scaled(500, 10), changesOfSession: 2 };
+const afterAWeek: Backlog = { name: "after-a-week", sessions: scaled(2_500, 20), changesOfSession: 2 };
 
 async function throughput(rig: SyncRig, origin: string, backlog: Backlog): Promise<Row[]> {
   const waiting = backlog.sessions * backlog.changesOfSession;
   const times: { sent: number[]; idle: number[]; raw: number[] } = { sent: [], idle: [], raw: [] };
   let chars = 0;
-  for (const round of range(3, (n) => n)) {
+  for (const round of range(scaled(3), (n) => n)) {
     const before = await storedChars(rig);
     const machine = await rig.machine(`${backlog.name}-${round}`, origin);
     fill(machine, generator(round), backlog);
@@ -101,6 +103,7 @@ async function throughput(rig: SyncRig, origin: string, backlog: Backlog): Promi
   return [
     {
       group,
+      n: times.sent.length,
       name: `\`shim workspace sync\` with ${waiting.toLocaleString("en")} changes of ${backlog.sessions.toLocaleString("en")} sessions waiting`,
       figure: `${speed(whole - idle)} beyond the ${ms(idle)} of the command with nothing to send`,
       against: `the whole command ${speed(whole)} (${ms(whole)}); bare pushes of as much ${speed(raw)} (${ms(raw)})`,
@@ -174,7 +177,7 @@ async function foreground(rig: SyncRig, reader: Machine, { env }: Machine, size:
     const first = await joined.call("shim_force_checkpoint", { done: lines(size, random) });
     await rig.untilReadable(reader, savedBy(first));
     let last = savedBy(first);
-    for (let round = -20; round < rounds * 3; round++) {
+    for (let round = -scaled(20); round < rounds * 3; round++) {
       const done = lines(size, random);
       const keep = (name: "joined" | "plain", time: number): unknown => round >= 0 && times[name].push(time);
       const ways = {
@@ -195,6 +198,7 @@ async function foreground(rig: SyncRig, reader: Machine, { env }: Machine, size:
   return [
     {
       group,
+      n: with_.n,
       name: `${name}, p50`,
       figure: ratio(growth),
       against: `${ms(with_.p50)} / p99 ${ms(with_.p99)} against ${ms(without.p50)} / p99 ${ms(without.p99)}`,
@@ -204,6 +208,7 @@ async function foreground(rig: SyncRig, reader: Machine, { env }: Machine, size:
     // Of saves without a pause few meet a push, which a median does not see.
     {
       group,
+      n: with_.n,
       name: `${name}, mean`,
       figure: ratio(mean(times.joined) / mean(times.plain)),
       against: `${ms(mean(times.joined))} against ${ms(mean(times.plain))}`,

@@ -3,11 +3,13 @@ import { join } from "node:path";
 import { claudeBinary } from "../scripts/install-claude.ts";
 import { startClaude, type ClaudeOptions } from "../test/harness/claude/claude-code.ts";
 import { startScriptedModel, type Step } from "../test/harness/claude/scripted-model.ts";
+import { needed } from "./cannot-measure.ts";
 import { ms, ratio, sample, type Row, type Sample } from "./figures.ts";
 import { toolHooks } from "./hook-clients.ts";
+import { scaled } from "./size.ts";
 
-const rounds = Number(process.env["SHIM_BENCH_TOOL_CALL_ROUNDS"] ?? 5);
-const calls = 30;
+const rounds = scaled(5);
+const calls = scaled(30, 4);
 /** Calls that fill caches: the first `sleep` lets the servers connect. */
 const warmUp = 3;
 
@@ -15,6 +17,7 @@ type Setting = Pick<ClaudeOptions, "pluginDir" | "mcpServers" | "settings">;
 
 /** The time of one tool call as the user has it: from the model's answer to the client's next request. */
 export async function benchToolCall(folder: string, hookServer: string): Promise<Row[]> {
+  needed(claudeBinary);
   const settings: Record<string, () => Setting> = {
     none: () => ({}),
     empty: () => ({
@@ -58,16 +61,17 @@ async function oneSession(folder: string, setting: Setting): Promise<number[]> {
 function rows(samples: Record<string, Sample>): Row[] {
   const group = `one tool call of Claude Code (${claudeBinary().match(/\d+\.\d+\.\d+/)?.[0]})`;
   const p50 = (name: string): number => samples[name]?.p50 ?? NaN;
+  const n = samples["shim"]?.n ?? 0;
   const against = (name: string, goal: number): Pick<Row, "against" | "goal" | "isReached"> => {
     const growth = p50("shim") / p50(name);
     const peer = name === "none" ? "no hooks" : "the empty server";
     return { against: `${ratio(growth)} ${peer}`, goal: `at most ${goal} x`, isReached: growth <= goal };
   };
   return [
-    { group, name: "no hooks", figure: ms(p50("none")) },
-    { group, name: "mcp_tool hooks of an empty server", figure: ms(p50("empty")) },
-    { group, name: "SHIM, p50", figure: ms(p50("shim")), ...against("empty", 1.15) },
-    { group, name: "SHIM, p50", figure: ms(p50("shim")), ...against("none", 1.5) },
-    { group, name: "SHIM, p99", figure: ms(samples["shim"]?.p99 ?? NaN) },
+    { group, n, name: "no hooks", figure: ms(p50("none")) },
+    { group, n, name: "mcp_tool hooks of an empty server", figure: ms(p50("empty")) },
+    { group, n, name: "SHIM, p50", figure: ms(p50("shim")), ...against("empty", 1.15) },
+    { group, n, name: "SHIM, p50", figure: ms(p50("shim")), ...against("none", 1.5) },
+    { group, n, name: "SHIM, p99", figure: ms(samples["shim"]?.p99 ?? NaN) },
   ];
 }

@@ -5,9 +5,10 @@ import { takeSnapshot } from "../src/snapshots/take-snapshot.ts";
 import { undoFiles, type UndoInput } from "../src/snapshots/undo-files.ts";
 import { ms, range, sample, timed, type Row, type Sample } from "./figures.ts";
 import { env, files, LargeProject, limits } from "./large-project.ts";
+import { scaled } from "./size.ts";
 
-const changed = 200;
-const rounds = 7;
+const changed = files / 100;
+const rounds = scaled(7);
 const goalMs = 1_000;
 
 /** A turn of a large project: the snapshot at its start, the preview of its undo, the undo, and its redo. */
@@ -58,8 +59,9 @@ async function measure(folder: string, isGit: boolean): Promise<Row[]> {
     await undo(what, true);
   }
   const where = `${isGit ? "git" : "no git"}, ${files.toLocaleString("en")} files`;
-  const row = (name: string, { p50 }: Sample, goal?: number): Row => ({
+  const row = (name: string, { p50, n }: Sample, goal?: number): Row => ({
     group: "undo",
+    n,
     name: `${name} (${where})`,
     figure: ms(p50),
     ...(goal === undefined ? {} : { goal: `below ${goal / 1_000} s`, isReached: p50 < goal }),

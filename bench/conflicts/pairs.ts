@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Random } from "../restore/random.ts";
+import { scaled } from "../size.ts";
 
 /** The text of a file after each of its edits; null: the file is not there. */
 export interface Edit {
@@ -109,7 +110,7 @@ function applied(text: string, hunks: readonly string[]): string[] | null {
   return texts;
 }
 
-const [files, linesOfFile, edits] = [4, 40, 6];
+const [files, linesOfFile, edits] = [4, 40, scaled(6, 2)];
 
 /** Pairs of chats that change drawn lines of drawn files; about half of them meet. */
 export function generatePairs(repository: string, count: number, random: Random): Task {

@@ -1,14 +1,15 @@
 /** Frames of 100 operations, each one commit, against pipelines of 100 commands with the same durability. */
 import type { Redis } from "ioredis";
 import { perSecond, type Row, range } from "../figures.ts";
+import { scaled } from "../size.ts";
 import type { EdgeRig } from "./edge-rig.ts";
 import type { WireClient } from "./wire-client.ts";
-import type { OwnRedis } from "./redis.ts";
+import type { Peers } from "./redis.ts";
 
 const perFrame = 100;
-const frames = 60;
+const frames = scaled(60);
 
-export async function batched(rig: EdgeRig, redis: OwnRedis): Promise<Row[]> {
+export async function batched(rig: EdgeRig, { always: redis }: Peers): Promise<Row[]> {
   const client = await rig.client("batcher");
   const peer = redis.connect();
   const spent: Record<string, number> = {};
@@ -43,6 +44,7 @@ export async function batched(rig: EdgeRig, redis: OwnRedis): Promise<Row[]> {
   const scripts = rate("redis token acquire", "redis token release");
   const row = (name: string, ours: number, theirs: number): Row => ({
     group: "batched",
+    n: frames,
     name,
     figure: perSecond(ours),
     against: `Redis, pipelines of ${perFrame}: ${perSecond(theirs)}: ${(ours / theirs).toFixed(2)} x; ${(ours / bare).toFixed(2)} x bare rows`,
@@ -52,6 +54,7 @@ export async function batched(rig: EdgeRig, redis: OwnRedis): Promise<Row[]> {
   return [
     {
       group: "batched",
+      n: frames,
       name: `bare durable rows, frames of ${perFrame}: the runtime's limit`,
       figure: perSecond(bare),
     },
@@ -62,6 +65,7 @@ export async function batched(rig: EdgeRig, redis: OwnRedis): Promise<Row[]> {
     ),
     {
       group: "batched",
+      n: frames,
       name: "the same leases against Redis scripts with a growing token and an owner's check",
       figure: perSecond(rate("acquire", "release")),
       against: `${perSecond(scripts)}: ${(rate("acquire", "release") / scripts).toFixed(2)} x`,

@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { descendantsOf } from "../../scripts/local-edge.ts";
-import { median, scaled } from "../tasks/sizes.ts";
+import { median } from "../tasks/sizes.ts";
+import { scaled } from "../size.ts";
 import { ms, perSecond, range, ratio, sample, type Row } from "../figures.ts";
 import { EdgeRig } from "./edge-rig.ts";
 import type { WireClient } from "./wire-client.ts";
@@ -68,19 +69,21 @@ export async function capacity(): Promise<Row[]> {
     const calls = callsPerEvent * mixed.sustained;
     const beside = `empty frames ${perSecond(empty.rate)} (${ratio(calls / empty.rate)}), frames with one bare row ${perSecond(bare.rate)} (${ratio(calls / bare.rate)})`;
     return [
-      row(`mixed calls of ${chats} connected chats, p99 at most ${maxP99Ms} ms`, perSecond(calls), beside),
+      row(mixed.count, `mixed calls of ${chats} connected chats, p99 at most ${maxP99Ms} ms`, perSecond(calls), beside),
       row(
+        mixed.count,
         "processor time of the runtime for a mixed call",
         `${Math.round(mixed.cpuUs / callsPerEvent)} µs: ${perSecond(1e6 / (mixed.cpuUs / callsPerEvent))} of it`,
         `a heartbeat ${Math.round(beats.cpuUs)} µs, an empty frame ${Math.round(empty.cpuUs)} µs, a frame with one bare row ${Math.round(bare.cpuUs)} µs`,
       ),
-      row("p50 / p99 at a rate of mixed events", mixed.steps.join("; ")),
+      row(mixed.count, "p50 / p99 at a rate of mixed events", mixed.steps.join("; ")),
       row(
+        beats.count,
         "heartbeats alone",
         perSecond(beats.sustained),
         `so chats that do nothing else: ${chatCount(beats.sustained, 10)} at one each 10 s, ${chatCount(beats.sustained, 30)} at 30 s`,
       ),
-      row("p50 / p99 at a rate of heartbeats", beats.steps.join("; ")),
+      row(beats.count, "p50 / p99 at a rate of heartbeats", beats.steps.join("; ")),
       ...(await storageRows(rig, clients)),
     ];
   } finally {
@@ -89,8 +92,8 @@ export async function capacity(): Promise<Row[]> {
   }
 }
 
-function row(name: string, figure: string, against?: string): Row {
-  return { group: "capacity", name, figure, ...(against === undefined ? {} : { against }) };
+function row(n: number, name: string, figure: string, against?: string): Row {
+  return { group: "capacity", n, name, figure, ...(against === undefined ? {} : { against }) };
 }
 
 function chatCount(rate: number, seconds: number): string {
@@ -103,6 +106,7 @@ interface Risen {
   /** Of one event, in all steps. */
   readonly cpuUs: number;
   readonly steps: readonly string[];
+  readonly count: number;
 }
 
 async function risen(clients: readonly WireClient[], events: readonly Event[]): Promise<Risen> {
@@ -124,7 +128,7 @@ async function risen(clients: readonly WireClient[], events: readonly Event[]): 
     failed = isLate ? failed + 1 : 0;
     if (!isLate) [sustained, rate] = [rate, rate * stepFactor];
   }
-  return { sustained, cpuUs: (runtimeCpuUs() - cpuBefore) / count, steps };
+  return { sustained, cpuUs: (runtimeCpuUs() - cpuBefore) / count, steps, count };
 }
 
 /** Ticks of a hundredth of a second, as proc(5) has them. */
@@ -225,7 +229,9 @@ async function storageRows(rig: EdgeRig, [client]: readonly WireClient[]): Promi
     await add();
     const each = ((await storedBytes(client)) - before) / count;
     const fitting = Math.round(usableBytes / each / 100_000) / 10;
-    rows.push(row(`storage of a ${name}`, `${Math.round(each)} bytes`, `${fitting} million fill four fifths of 10 GB`));
+    rows.push(
+      row(count, `storage of a ${name}`, `${Math.round(each)} bytes`, `${fitting} million fill four fifths of 10 GB`),
+    );
   }
   return rows;
 }

@@ -57,7 +57,7 @@ function counting(ctx: DurableObjectState): DurableObjectState {
       const all = cursor.toArray();
       counted.read += cursor.rowsRead;
       counted.written += cursor.rowsWritten;
-      return { toArray: () => all, rowsWritten: cursor.rowsWritten };
+      return { toArray: () => all, rowsRead: cursor.rowsRead, rowsWritten: cursor.rowsWritten };
     },
   });
   const setAlarm = storage.setAlarm.bind(storage);

@@ -4,9 +4,10 @@ import { once } from "node:events";
 import { join } from "node:path";
 import type { OutputOf } from "../../src/contract/operations.ts";
 import type { Row } from "../figures.ts";
+import { scaled } from "../size.ts";
 import { EdgeRig } from "./edge-rig.ts";
 
-const tries = 5;
+const tries = scaled(5);
 
 export async function detection(): Promise<Row[]> {
   const rig = await EdgeRig.open(false);
@@ -60,6 +61,7 @@ export async function detection(): Promise<Row[]> {
 function row(name: string, ms: number | undefined, most: number, goal: string): Row {
   return {
     group: "detection",
+    n: tries,
     name: `${name}, the slowest of ${tries}`,
     figure: `${((ms ?? NaN) / 1_000).toFixed(2)} s`,
     goal,

@@ -1,9 +1,16 @@
 /** A coordinator under workerd and clients that speak the wire, as lean as can be: what is measured is the coordinator. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { madeWorkspace } from "../../scripts/local-edge.ts";
 import { bundle, LocalRuntime } from "../../scripts/local-runtime.ts";
+import { folderOnDisk } from "../own-processes.ts";
 import { WireClient, type About } from "./wire-client.ts";
+
+async function builtWorker(): Promise<string> {
+  const script = join(folderOnDisk("edge-worker"), "worker.mjs");
+  await bundle("bench/edge/counting-worker.ts", script);
+  return script;
+}
 
 export class EdgeRig {
   readonly #runtime: LocalRuntime;
@@ -11,6 +18,8 @@ export class EdgeRig {
   /** Of the workspace. */
   readonly url: string;
   readonly token: string;
+
+  static #script: Promise<string> | undefined;
 
   private constructor(runtime: LocalRuntime, folder: string, token: string) {
     this.#runtime = runtime;
@@ -20,10 +29,9 @@ export class EdgeRig {
   }
 
   static async open(isCounting: boolean): Promise<EdgeRig> {
-    const script = ".scratch/bench-edge/worker.mjs";
-    await bundle("bench/edge/counting-worker.ts", script);
+    const script = await (EdgeRig.#script ??= builtWorker());
     // On a disk: durability is what is compared.
-    const state = mkdtempSync(join(process.cwd(), ".scratch", "bench-edge-"));
+    const state = folderOnDisk("edge");
     const runtime = await LocalRuntime.start({
       script,
       state,

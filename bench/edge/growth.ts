@@ -1,9 +1,12 @@
 /** What an operation costs while the workspace grows, and how many rows it reads and writes. */
 import { ms, range, sample, timed, type Row } from "../figures.ts";
+import { scaled } from "../size.ts";
 import { EdgeRig } from "./edge-rig.ts";
 import type { Counted, WireClient } from "./wire-client.ts";
 
-const rounds = 200;
+const rounds = scaled(200);
+/** Of a workspace that is not measured in full. */
+const leastSize = 100;
 type Work = (client: WireClient, round: number) => Promise<unknown>;
 
 const works: Record<string, Work> = {
@@ -33,19 +36,14 @@ interface Place {
 
 export async function growth(): Promise<Row[]> {
   return [
-    ...(await compared([10, 100, 1_000, 5_000], withChats, "growth: chats", "10 to 5,000 chats")),
-    ...(await compared(
-      [100, 1_000, 10_000, 100_000],
-      withKeys,
-      "growth: keys and leases",
-      "100 to 100,000 keys and as many leases",
-    )),
+    ...(await compared([10, 100, 1_000, 5_000], withChats, "growth: chats", "chats")),
+    ...(await compared([100, 1_000, 10_000, 100_000], withKeys, "growth: keys and leases", "keys and as many leases")),
   ];
 }
 
 /** Chats with a socket each, which do nothing. */
 export function socketGrowth(): Promise<Row[]> {
-  return compared([10, 100, 2_000], withSockets, "growth: sockets", "10 to 2,000 connected chats");
+  return compared([10, 100, 2_000], withSockets, "growth: sockets", "connected chats");
 }
 
 /** All sizes are there at once and take turns: a machine that becomes slower or faster meanwhile does so for all of them. */
@@ -56,7 +54,8 @@ async function compared(
   what: string,
 ): Promise<Row[]> {
   const places: Place[] = [];
-  for (const size of sizes) {
+  for (const whole of sizes.slice(0, scaled(sizes.length, 2))) {
+    const size = scaled(whole, Math.min(whole, leastSize));
     const rig = await EdgeRig.open(false);
     // The clients of the bench do not ping.
     await rig.set({ chatTtlMs: 600_000, maxConcurrentChats: 10_000, maxKeys: 500_000 });
@@ -116,13 +115,15 @@ async function once(place: Place | undefined, round: number): Promise<void> {
 
 function rowsOf(group: string, places: readonly Place[], what: string): Row[] {
   const p50 = (place: Place | undefined, name: string): number => sample(place?.times[name] ?? []).p50;
+  const [from = 0, to = 0] = [places[0]?.size, places.at(-1)?.size];
   return Object.keys(works).map((name) => {
     const ratio = p50(places.at(-1), name) / p50(places[0], name);
     return {
       group,
+      n: places.at(-1)?.times[name]?.length ?? 0,
       name: `${name}, p50`,
       figure: `${ratio.toFixed(2)} x`,
-      against: `${what}: ${places.map((place) => ms(p50(place, name))).join(", ")}`,
+      against: `${from.toLocaleString("en")} to ${to.toLocaleString("en")} ${what}: ${places.map((place) => ms(p50(place, name))).join(", ")}`,
       goal: "at most 1.3 x",
       isReached: ratio <= 1.3,
     };
@@ -141,6 +142,7 @@ export async function rowCounts(): Promise<Row[]> {
     const { read, written, alarms } = await client.counted();
     rows.push({
       group: "rows",
+      n: 1,
       name,
       figure: `${written + alarms} written, ${read} read`,
       against: alarms === 0 ? "no alarm set" : `${alarms} of them the alarm`,
@@ -164,14 +166,15 @@ export async function rowCounts(): Promise<Row[]> {
 }
 
 /** Longer than the runtime waits before it puts an idle object to sleep. */
-const idleMs = 25_000;
+const idleMs = scaled(25_000, 1_000);
+const pingMs = scaled(5_000, 500);
 
 async function idle(): Promise<Row[]> {
   const rig = await EdgeRig.open(true);
   const client = await rig.client("idle");
   await client.counted();
-  for (let waited = 0; waited < idleMs; waited += 5_000) {
-    await new Promise((resolve) => setTimeout(resolve, 5_000));
+  for (let waited = 0; waited < idleMs; waited += pingMs) {
+    await new Promise((resolve) => setTimeout(resolve, pingMs));
     await client.raw("ping");
   }
   const { written, alarms, events, starts }: Counted = await client.counted();
@@ -181,7 +184,8 @@ async function idle(): Promise<Row[]> {
   return [
     {
       group: "idle chat",
-      name: `in ${idleMs / 1_000} s with a ping each 5 s`,
+      n: 1,
+      name: `in ${idleMs / 1_000} s with a ping each ${pingMs / 1_000} s`,
       figure: `${written + alarms} rows written, ${events - 1} events, ${starts === 0 ? "not" : "fell asleep and was"} started anew by the question`,
       against: "an hour has the same: pings are answered by the runtime",
       goal: "no row, no wake-up",

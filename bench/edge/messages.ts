@@ -1,9 +1,10 @@
 /** From the start of a send to the text in the receiver's hands: from the hint where that has it, as clients do, else pulled; against Redis pub/sub, which keeps nothing. */
 import { ms, sample, type Row } from "../figures.ts";
+import { scaled } from "../size.ts";
 import type { EdgeRig } from "./edge-rig.ts";
-import type { OwnRedis } from "./redis.ts";
+import type { Peers } from "./redis.ts";
 
-const rounds = 300;
+const rounds = scaled(300);
 const text = "x".repeat(200);
 
 interface Received {
@@ -16,7 +17,7 @@ function both(times: readonly number[]): string {
   return `${ms(p50)} / ${ms(p99)}`;
 }
 
-export async function messageLatency(rig: EdgeRig, redis: OwnRedis): Promise<Row[]> {
+export async function messageLatency(rig: EdgeRig, { always: redis }: Peers): Promise<Row[]> {
   const [from, to] = [await rig.client("sender"), await rig.client("receiver")];
   await to.call("messages.subscribe", { self: to.self, pattern: "bench" });
   let fromHints = 0;
@@ -36,6 +37,7 @@ export async function messageLatency(rig: EdgeRig, redis: OwnRedis): Promise<Row
   return [
     {
       group: "messages",
+      n: a.n,
       name: "from send to read, p50 / p99",
       figure: `${ms(a.p50)} / ${ms(a.p99)}`,
       against: `Redis pub/sub (nothing kept) ${ms(b.p50)} / ${ms(b.p99)}: ${ratio("p50")} x / ${ratio("p99")} x; ${fromHints} of ${rounds} came with the hint; of 5,000 characters, pulled: ${both(times.pulled)}`,

@@ -1,7 +1,8 @@
 /** What a scrape costs the object: its time, and the rows that it reads. */
 import { ms, range, sample, timed, type Row } from "../figures.ts";
 import { freshRig, newTasks, submitAll } from "../tasks/fresh-rig.ts";
-import { perSubmit, scaled } from "../tasks/sizes.ts";
+import { perSubmit } from "../tasks/sizes.ts";
+import { scaled } from "../size.ts";
 import { TaskWorker } from "../tasks/task-worker.ts";
 import type { EdgeRig } from "./edge-rig.ts";
 import type { WireClient } from "./wire-client.ts";
@@ -10,7 +11,7 @@ const chats = scaled(1_000, 50);
 const tasks = scaled(100_000, 1_000);
 /** As many entries as the audit log keeps. */
 const auditEntries = scaled(20_000, 200);
-const rounds = 15;
+const rounds = scaled(15);
 const maxMs = 50;
 /** The object keeps its samples for ten seconds. */
 const keepMs = 10_000;
@@ -78,6 +79,7 @@ async function measured(client: WireClient, name: string): Promise<Row> {
   const [scrape, frame] = [sample(scrapes).p50, sample(empty).p50];
   return {
     group: "metrics",
+    n: scrapes.length,
     name: `object time ${name}, p50`,
     figure: ms(scrape - frame),
     against: `${count(rowsRead)} rows read; an empty frame ${ms(frame)}`,

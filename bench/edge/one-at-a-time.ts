@@ -2,16 +2,17 @@
 import type { Redis } from "ioredis";
 import Redlock from "redlock";
 import { ms, sample, timed, type Row, type Sample } from "../figures.ts";
+import { scaled } from "../size.ts";
 import type { EdgeRig } from "./edge-rig.ts";
 import type { WireClient } from "./wire-client.ts";
-import type { OwnRedis } from "./redis.ts";
+import type { Peers } from "./redis.ts";
 
 /** One try of a subject by one of the clients. */
 type Try = (client: number, round: number) => Promise<unknown>;
 
-const roundsOf: Record<number, number> = { 1: 400, 10: 80, 50: 24 };
+const roundsOf: Record<number, number> = { 1: scaled(400), 10: scaled(80), 50: scaled(24) };
 
-export async function oneAtATime(rig: EdgeRig, redis: OwnRedis, rare: OwnRedis): Promise<Row[]> {
+export async function oneAtATime(rig: EdgeRig, { always: redis, everysec: rare }: Peers): Promise<Row[]> {
   const rows: Row[] = [];
   for (const clients of [1, 10, 50]) {
     const wires = await Promise.all(Array.from({ length: clients }, (_, n) => rig.client(`c${clients}-${n}`)));
@@ -89,6 +90,7 @@ function rowsOf(group: string, times: Map<string, number[]>): Row[] {
       const ratio = ours[share] / theirs[share];
       return {
         group,
+        n: ours.n,
         name: `${name}, ${share}`,
         figure: ms(ours[share]),
         against: `${peer} ${ms(theirs[share])}: ${ratio.toFixed(2)} x; ${(ours[share] / of("empty")[share]).toFixed(2)} x an empty call, ${(ours[share] / of("row")[share]).toFixed(2)} x a bare row`,
@@ -98,15 +100,22 @@ function rowsOf(group: string, times: Map<string, number[]>): Row[] {
     });
   };
   return [
-    { group, name: "empty call over the socket, p50 / p99", figure: `${ms(of("empty").p50)} / ${ms(of("empty").p99)}` },
     {
       group,
+      n: of("empty").n,
+      name: "empty call over the socket, p50 / p99",
+      figure: `${ms(of("empty").p50)} / ${ms(of("empty").p99)}`,
+    },
+    {
+      group,
+      n: of("row").n,
       name: "bare durable row over the socket, p50 / p99",
       figure: `${ms(of("row").p50)} / ${ms(of("row").p99)}`,
     },
     ...against("heartbeat", "redis heartbeat"),
     {
       group,
+      n: of("unchanged").n,
       name: "unchanged heartbeat, p50 / p99",
       figure: `${ms(of("unchanged").p50)} / ${ms(of("unchanged").p99)}`,
     },
@@ -114,6 +123,7 @@ function rowsOf(group: string, times: Map<string, number[]>): Row[] {
     ...against("state and notify", "hset and publish"),
     {
       group,
+      n: of("hset and publish, fsync each second").n,
       name: "the same Redis with fsync each second, p50 / p99",
       figure: `${ms(of("hset and publish, fsync each second").p50)} / ${ms(of("hset and publish, fsync each second").p99)}`,
     },

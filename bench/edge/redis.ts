@@ -1,9 +1,10 @@
 /** A Redis of the bench's own: its own port and folder, append-only, with the wished durability. */
-import { spawn, type ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { rmSync } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
 import { Redis } from "ioredis";
+import { CannotMeasureError } from "../cannot-measure.ts";
+import { folderOnDisk } from "../own-processes.ts";
 
 export interface OwnRedis {
   readonly port: number;
@@ -11,10 +12,27 @@ export interface OwnRedis {
   readonly close: () => Promise<void>;
 }
 
+/** The same with both durabilities. */
+export interface Peers {
+  readonly always: OwnRedis;
+  readonly everysec: OwnRedis;
+}
+
+/** @throws {CannotMeasureError} where no redis-server is installed */
+export async function besideRedis<T>(measure: (peers: Peers) => Promise<T>): Promise<T> {
+  if (spawnSync("redis-server", ["--version"], { stdio: "ignore" }).error)
+    throw new CannotMeasureError("it needs redis-server in PATH: on Debian, apt-get install redis-server.");
+  const peers = { always: await ownRedis("always"), everysec: await ownRedis("everysec") };
+  try {
+    return await measure(peers);
+  } finally {
+    await Promise.all([peers.always.close(), peers.everysec.close()]);
+  }
+}
+
 /** @param fsync "always": on the disk before each answer, as a coordinator; "everysec": up to a second may be lost */
-export async function ownRedis(fsync: "always" | "everysec"): Promise<OwnRedis> {
-  mkdirSync(".scratch", { recursive: true });
-  const folder = mkdtempSync(join(process.cwd(), ".scratch", "bench-redis-"));
+async function ownRedis(fsync: "always" | "everysec"): Promise<OwnRedis> {
+  const folder = folderOnDisk("redis");
   const port = await freePort();
   const args = ["--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""];
   const server: ChildProcess = spawn("redis-server", [...args, "--appendonly", "yes", "--appendfsync", fsync], {

@@ -1,7 +1,7 @@
 /** Corners of a large workspace, each in engines of its own: what is refused, what is offline, who takes tasks, many lanes. */
 import { newestExpiry } from "../../src/coordination/messages/unread.ts";
 import { range } from "../figures.ts";
-import { scaled } from "../tasks/sizes.ts";
+import { scaled } from "../size.ts";
 import { MemoryEngine } from "./memory-engine.ts";
 
 export interface Corner {

@@ -1,6 +1,7 @@
 /** Whether an operation costs the same in a small and in a large workspace: the engine in memory, both in turns. */
 import type { InputOf } from "../../src/contract/operations.ts";
-import { median, scaled } from "../tasks/sizes.ts";
+import { median } from "../tasks/sizes.ts";
+import { scaled } from "../size.ts";
 import { range, ratio, type Row } from "../figures.ts";
 import { corners, type Corner } from "./flat-corners.ts";
 import { MemoryEngine } from "./memory-engine.ts";
@@ -14,12 +15,13 @@ interface Size {
 
 const small: Size = { chats: 100, tasks: 1_000, keys: 1_000, messages: 1_000 };
 const large: Size = {
-  chats: scaled(9_990, 200),
+  chats: scaled(9_990, 150),
   tasks: scaled(1_000_000, 2_000),
   keys: scaled(990_000, 2_000),
   messages: scaled(90_000, 2_000),
 };
-const rounds = scaled(400, 20);
+const rounds = scaled(400);
+const cornerRounds = scaled(40);
 /** Calls of one round, whose mean counts. */
 const perRound = 5;
 const maxGrowth = 1.3;
@@ -153,6 +155,7 @@ export async function flat(): Promise<Row[]> {
     rows.push(
       rowOf(
         name,
+        rounds,
         inTurns(
           rounds,
           places.map((place) => (n: number) => work(place, n)),
@@ -172,8 +175,9 @@ function cornerRow({ name, small: few, large: many, prepare }: Corner): Row {
   const places = [few, many].map(prepare);
   const row = rowOf(
     `${name}: ${few.toLocaleString("en")} and ${many.toLocaleString("en")}`,
+    cornerRounds,
     inTurns(
-      scaled(40, 5),
+      cornerRounds,
       places.map(({ work }) => work),
     ),
   );
@@ -194,10 +198,11 @@ function inTurns(count: number, works: readonly ((n: number) => unknown)[]): num
   return times.map(median);
 }
 
-function rowOf(name: string, [few = NaN, many = NaN]: readonly number[]): Row {
+function rowOf(name: string, n: number, [few = NaN, many = NaN]: readonly number[]): Row {
   const growth = many / few;
   return {
     group: "flat",
+    n,
     name,
     figure: ratio(growth),
     against: `${few.toFixed(1)} and ${many.toFixed(1)} µs`,

@@ -2,12 +2,12 @@
 import type { InputOf } from "../../src/contract/operations.ts";
 import { perSecond, range, ratio, type Row } from "../figures.ts";
 import { Random } from "../restore/random.ts";
-import { scaled } from "../tasks/sizes.ts";
+import { scaled } from "../size.ts";
 import { aWorld, drawAct, type Act, type FleetChat, type Step, type World } from "./fleet-world.ts";
 import { MemoryEngine } from "./memory-engine.ts";
 
-const objects = 100;
-const chatCount = scaled(100_000, 2_000);
+const objects = scaled(100, 10);
+const chatCount = scaled(100_000, 200);
 /** Simulated time. */
 const seconds = scaled(5, 3);
 /** A third of these are heartbeats: one each 30 s. */
@@ -226,6 +226,7 @@ function sizeRow(world: World, { homeOf }: Split, group: string): Row {
   const largest = Math.max(...world.members.map(({ length }) => length));
   return {
     group,
+    n: world.chats.length,
     name: "chats of the fullest object against the mean",
     figure: ratio((fullest * objects) / world.chats.length),
     against: `${fullest.toLocaleString("en")} chats, where an object takes ${(maxChats + 1).toLocaleString("en")}; the largest project has ${largest.toLocaleString("en")}, ${counts.filter((chats) => chats === 0).length} objects have none`,
@@ -243,12 +244,14 @@ function outcomeRows({ split, fleet, crossings }: Outcome): Row[] {
   return [
     {
       group,
+      n: calls,
       name: "processor time of the busiest object against the mean",
       figure: ratio(skew),
       against: `${perSecond(rate)} of processor time for one object, ${perSecond((rate * objects) / skew)} for all until the busiest is full; the simulated time needs ${perSecond(calls / seconds)}`,
     },
     {
       group,
+      n: calls,
       name: "what crosses objects",
       figure: kinds.map((kind) => `${kind}s ${(100 * crossings.share(kind)).toFixed(1)} %`).join(", "),
       against: `${(crossings.crossed / (chatCount * actsPerChatSecond * seconds)).toFixed(2)} hops for each act`,

@@ -2,9 +2,9 @@
 import { ms, perSecond, range, ratio, sample, timed, type Row } from "../figures.ts";
 import { EdgeRig } from "../edge/edge-rig.ts";
 import type { WireClient } from "../edge/wire-client.ts";
-import { scaled } from "../tasks/sizes.ts";
+import { scaled } from "../size.ts";
 
-const rounds = scaled(300, 10);
+const rounds = scaled(300);
 const underWay = 100;
 const kinds = { empty: "an empty call of the own object", hop: "a call of another object", queue: "a queue message" };
 
@@ -24,9 +24,10 @@ export async function hop(): Promise<Row[]> {
   await rig.close();
   const empty = sample(times["empty"] ?? []).p50;
   return Object.entries(kinds).map(([kind, name]) => {
-    const { p50, p99 } = sample(times[kind] ?? []);
+    const { p50, p99, n } = sample(times[kind] ?? []);
     return {
       group: "hop",
+      n,
       name: `${name}, there and back, p50 / p99`,
       figure: `${ms(p50)} / ${ms(p99)}`,
       against: `${ratio(p50 / empty)} of the empty call; with ${underWay} under way ${perSecond(rates[kind] ?? NaN)}`,

@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import * as z from "zod";
+import { CannotMeasureError } from "../cannot-measure.ts";
 import type { ProofPackage, Published } from "./packages.ts";
 
 const own = join(import.meta.dirname, "../../node_modules");
@@ -41,11 +42,19 @@ function download({ name, version, integrity }: Published): string {
     temporary,
     `${name}@${version}`,
   ];
-  const [packed] = Packed.parse(JSON.parse(execFileSync("npm", args, { encoding: "utf8" })));
+  const [packed] = Packed.parse(JSON.parse(pack(args)));
   if (packed?.integrity !== integrity) throw new Error(`${name}@${version} is not the pinned package`);
   execFileSync("tar", ["xzf", join(temporary, basename(packed.filename)), "-C", temporary]);
   execFileSync("mv", [temporary, folder]);
   return join(folder, "package");
+}
+
+function pack(args: readonly string[]): string {
+  const { stdout, stderr, status } = spawnSync("npm", args, { encoding: "utf8" });
+  if (status === 0) return stdout;
+  throw new CannotMeasureError(
+    `npm cannot download ${args.at(-1)}, which is needed once: ${stderr.trim() || stdout.trim()}`,
+  );
 }
 
 /** Makes the package a project of its own: its sources and tests, in a repository with one commit. */

@@ -4,11 +4,13 @@ import { join } from "node:path";
 import { compactionOf } from "../../src/local-mcp/recovery/give-back.ts";
 import type { WorkState } from "../../src/contract/work-state.ts";
 import { missingFrom } from "../../src/local-mcp/recovery/compaction.ts";
+import type { JournalRow } from "../../src/local-mcp/sessions/journal.ts";
 import { emptyState, fold } from "../../src/local-mcp/sessions/work-state.ts";
 import { isNod } from "../../src/local-mcp/text/excerpt.ts";
 import { o200kTokens } from "../../src/routing/tokens.ts";
 import type { Row } from "../figures.ts";
-import { Machine, type StoredTranscript } from "./machine.ts";
+import { Machine } from "./machine.ts";
+import type { SessionClient } from "./session-events.ts";
 import { normalized, presentShare, shareIn } from "./text-match.ts";
 
 /** One compaction of a recorded session. */
@@ -32,16 +34,16 @@ const firstChars = 60;
 export class Compactions {
   readonly #all: Compaction[] = [];
 
-  read(path: string): void {
+  async read(client: SessionClient, path: string): Promise<void> {
     const folder = mkdtempSync(join(tmpdir(), "shim-compactions-"));
-    const machine = new Machine(join(folder, "home"), folder, Date.now());
-    const stored = machine.import(path);
-    if (stored !== null) this.#count(stored);
-    machine.remove();
+    const machine = new Machine(join(folder, "machine"), folder, Date.now());
+    const { session, refusal } = await machine.resume("--from-transcript", path);
+    if (refusal === null) this.#count(client, await machine.rows(session));
+    await machine.remove();
     rmSync(folder, { recursive: true });
   }
 
-  #count({ client, rows }: StoredTranscript): void {
+  #count(client: SessionClient, rows: readonly JournalRow[]): void {
     const { showsSummary } = compactionOf(client);
     let state = emptyState;
     let known = 0;
@@ -68,6 +70,7 @@ export class Compactions {
         const nothing = tokens.filter((one) => one === 0).length;
         return {
           group: "compaction",
+          n: all.length,
           name: `${name} (${all.length}): prompts kept by the client, and with what is given back`,
           figure: `${sum((one) => one.inSummary)} and ${sum((one) => one.withGivenBack)} of ${sum((one) => one.prompts)}; tokens median ${median}, most ${most}; nothing to give ${nothing} x`,
           goal: "at most 300 tokens",

@@ -7,8 +7,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { clientHeader, eventRequest } from "../../src/clients/hook-variables.ts";
 import type { HookClient } from "../../src/contract/clients.ts";
 import { type HostRequest, requestHost } from "../../src/platform/host-request.ts";
-import { hostSocket } from "../../src/platform/host-socket.ts";
-import { ownStatement, systemProcesses } from "../../src/platform/processes.ts";
+import { hostSocket, markedHost } from "../../src/platform/host-socket.ts";
+import { systemProcesses } from "../../src/platform/processes.ts";
 import { messageOf } from "../../src/shared/error.ts";
 import { parseJson } from "../../src/shared/json-fields.ts";
 
@@ -25,31 +25,29 @@ export interface SentEvent {
   readonly answer: unknown;
 }
 
-/** The built host, which answers one event after the other as this process's. */
+/** The built host of a home, which answers one event after the other. */
 export class EventHost {
-  readonly #client: HookClient;
   readonly #home: string;
   readonly #env: NodeJS.ProcessEnv;
   #child: ChildProcess | null = null;
 
-  constructor(client: HookClient, home: string) {
-    this.#client = client;
+  /** @param env names the home */
+  constructor(home: string, env: NodeJS.ProcessEnv) {
     this.#home = home;
-    this.#env = { ...process.env, SHIM_HOME: home, CLAUDECODE: "1" };
-    // No child of a chat: its variable would name another session.
-    delete this.#env["CLAUDE_CODE_SESSION_ID"];
+    this.#env = env;
   }
 
-  async send(event: string, payload: object): Promise<SentEvent> {
-    const child = await this.#start();
+  /** @param statement by which the client's process describes itself */
+  async send(client: HookClient, statement: string, event: string, payload: object): Promise<SentEvent> {
+    const child = await this.start();
     const before = cpuMs(child);
     const watch = setInterval(() => {
       if (cpuMs(child) - before > hangMs) child.kill("SIGKILL");
     }, checkMs);
     try {
       const input = JSON.stringify(payload);
-      const sender = { [clientHeader]: ownStatement() };
-      const posted = { client: this.#client, event, input, sender, signal: AbortSignal.timeout(maxAnswerMs) };
+      const sender = { [clientHeader]: statement };
+      const posted = { client, event, input, sender, signal: AbortSignal.timeout(maxAnswerMs) };
       const given = await this.#answerTo(eventRequest(this.#home, this.#env, posted));
       if (given === null) throw new Error("the host has ended");
       return { cpuMs: cpuMs(child) - before, answer: parseJson(given) ?? {} };
@@ -62,15 +60,28 @@ export class EventHost {
     }
   }
 
+  /** Processor time so far, and the most memory. */
+  async used(): Promise<{ readonly cpuMs: number; readonly bytes: number }> {
+    const child = await this.start();
+    const [, kilobytes] = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${child.pid}/status`, "utf8")) ?? [];
+    return { cpuMs: cpuMs(child), bytes: Number(kilobytes) * 1_024 };
+  }
+
+  /** Also one that a command has started in its place. */
   async end(): Promise<void> {
     const child = this.#child;
     this.#child = null;
-    if (child === null) return;
-    child.kill();
-    if (child.exitCode === null) await once(child, "exit");
+    if (child !== null && child.exitCode === null && child.signalCode === null) {
+      child.kill();
+      await once(child, "exit");
+    }
+    const other = markedHost(this.#home, systemProcesses.boot());
+    if (other === null || systemProcesses.facts(other.pid)?.start !== other.start) return;
+    process.kill(other.pid, "SIGTERM");
+    while (systemProcesses.facts(other.pid)?.start === other.start) await pause(retryMs);
   }
 
-  async #start(): Promise<ChildProcess> {
+  async start(): Promise<ChildProcess> {
     if (this.#child !== null) return this.#child;
     mkdirSync(this.#home, { recursive: true, mode: 0o700 });
     const child = spawn(process.execPath, [program], { env: this.#env, stdio: ["ignore", "ignore", "inherit"] });

@@ -1,7 +1,7 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Random } from "../restore/random.ts";
+import { temporaryFolder } from "../own-processes.ts";
 import type { PlayedCut } from "./play.ts";
 import { turnState } from "./claims.ts";
 import type { SessionEvent } from "./session-events.ts";
@@ -33,7 +33,7 @@ export class Gradings {
   /** @returns the folder, outside of the repository; null if nothing was to be kept */
   write(): string | null {
     if (this.#kept.length === 0) return null;
-    const folder = mkdtempSync(join(tmpdir(), "shim-gradings-"));
+    const folder = mkdtempSync(join(temporaryFolder, "shim-gradings-"));
     for (const [index, text] of this.#kept.entries()) writeFileSync(join(folder, `${index + 1}.md`), text);
     return folder;
   }

@@ -6,6 +6,7 @@ import { o200kTokens } from "../../src/routing/tokens.ts";
 import { mean, type Row } from "../figures.ts";
 import { Machine } from "./machine.ts";
 import type { RecordedSession } from "./session-events.ts";
+import type { JsonObject } from "../../src/shared/json-fields.ts";
 import { normalized, presentShare, prohibitionsOf, requestShare, shareIn } from "./text-match.ts";
 
 /** A prompt, and what the chat said last before the next one. */
@@ -67,6 +68,7 @@ export class LongSessions {
     const length = Math.round(median(this.#assignments.map(({ prompt }) => prompt.length)));
     return {
       group: "long sessions",
+      n: count,
       name: `one assignment of ${leastAssignmentChars} characters and more (${count}, median ${length})`,
       figure: `its beginning and key sentence ${percent(whole / count)}; of the prohibitions of each ${percent(mean(shares))}, all of them in ${shares.filter((one) => one === 1).length} of ${shares.length}; tokens median ${Math.round(median(tokens))}, most ${Math.round(Math.max(...tokens))}`,
     };
@@ -81,6 +83,7 @@ async function manyRow(exchanges: readonly Exchange[]): Promise<Row> {
   const share = (prompts: readonly string[]): string => percent(prompts.filter(isThere).length / prompts.length);
   return {
     group: "long sessions",
+    n: exchanges.length,
     name: `${exchanges.length} prompts`,
     figure: `newest ${requestShare(real.at(-1) ?? "", text) >= presentShare ? "there" : "missing"}, first ${isThere(real[0] ?? "") ? "there" : "missing"}, newest ${newest} ${share(real.slice(-newest))}, all ${share(real)}; ${Math.round(o200kTokens(brief))} tokens`,
   };
@@ -88,18 +91,22 @@ async function manyRow(exchanges: readonly Exchange[]): Promise<Row> {
 
 async function briefOf(exchanges: readonly Exchange[]): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), "shim-long-"));
-  const machine = new Machine(join(folder, "home"), folder, Date.UTC(2026, 0));
+  const startedAt = Date.UTC(2026, 0);
+  const machine = new Machine(join(folder, "machine"), folder, startedAt);
   const about = { session_id: "long", cwd: folder };
-  machine.send("claude-code", "SessionStart", { ...about, source: "startup" });
+  let at = startedAt;
+  const send = async (event: string, fields: JsonObject): Promise<void> => {
+    machine.clock.putOnTo((at += turnMs));
+    await machine.send("claude-code", event, { ...about, hook_event_name: event, ...fields });
+  };
+  await send("SessionStart", { source: "startup" });
   for (const { prompt, answer } of exchanges) {
-    machine.now += turnMs;
-    machine.send("claude-code", "UserPromptSubmit", { ...about, prompt });
-    machine.now += turnMs;
-    machine.send("claude-code", "Stop", { ...about, last_assistant_message: answer });
+    await send("UserPromptSubmit", { prompt });
+    await send("Stop", { last_assistant_message: answer });
   }
-  machine.isClientAlive = false;
+  await machine.killClient();
   const { brief } = await machine.resume("long");
-  machine.remove();
+  await machine.remove();
   rmSync(folder, { recursive: true });
   return brief;
 }

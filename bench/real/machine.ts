@@ -1,147 +1,135 @@
-import { cpSync, rmSync } from "node:fs";
-import { adapterOf } from "../../src/clients/adapters.ts";
-import { run } from "../../src/cli/commands/program.ts";
-import { systemIo } from "../../src/cli/system-io.ts";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import type { HookClient } from "../../src/contract/clients.ts";
-import { defaults } from "../../src/contract/config.ts";
-import { answerHook } from "../../src/local-mcp/hooks/answer-hook.ts";
-import { importTranscript } from "../../src/local-mcp/portable/import-transcript.ts";
-import { scoredBrief } from "../../src/local-mcp/recovery/brief.ts";
-import { restoreById } from "../../src/local-mcp/recovery/restoration.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import { pathsIn } from "../../src/platform/paths.ts";
-import { Durations } from "../../src/runtime/durations.ts";
-import type { Runtime } from "../../src/runtime/runtime.ts";
-import { parseObject, textAt, objectAt, type JsonObject } from "../../src/shared/json-fields.ts";
+import { numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
 import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";
 import { Store } from "../../src/store/store.ts";
-import { Random } from "../restore/random.ts";
+import { EventHost, type SentEvent } from "./event-host.ts";
+import { SessionClock } from "./session-clock.ts";
 
-const clientPid = 4_000;
-const client = { parent: 1, start: "1", command: "client", residentBytes: 1 };
-const bundle = new URL("../../dist/cli.cjs", import.meta.url).href;
-
+const program = join(import.meta.dirname, "..", "..", "bin", "shim.mjs");
+const preload = new URL("preload.mjs", import.meta.url).href;
 const maxRows = 200_000;
-
-export interface StoredTranscript {
-  readonly client: string;
-  readonly rows: readonly journal.JournalRow[];
-}
+const run = promisify(execFile);
 
 export interface Resumed {
+  readonly session: string;
   /** "" where SHIM has none. */
   readonly brief: string;
   /** Why there is none. */
   readonly refusal: string | null;
+  /** Of the command and the host. */
   readonly cpuMs: number;
+  /** The most memory of one of them, in bytes. */
+  readonly memory: number;
 }
 
-/** SHIM's home on a machine whose clock and process table are the bench's, with the real store, hooks and commands. */
+/** A machine with SHIM's built programs, a home of its own, and the clock of a recorded session. */
 export class Machine {
   readonly #folder: string;
   readonly #cwd: string;
-  readonly #random = new Random(1);
-  #recording: Runtime | null = null;
-  /** What SHIM logged, without what it is about. */
-  readonly problems: string[] = [];
-  isClientAlive = true;
-  /** Epoch ms. */
-  now: number;
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #host: EventHost;
+  readonly #usage: string;
+  readonly clock: SessionClock;
+  #client: ChildProcess | null = null;
 
-  /** @param cwd where commands are typed */
-  constructor(folder: string, cwd: string, now: number) {
+  /**
+   * @param folder is made
+   * @param cwd where commands are typed
+   * @param at what its clock says, epoch ms
+   */
+  constructor(folder: string, cwd: string, at: number) {
     this.#folder = folder;
     this.#cwd = cwd;
-    this.now = now;
-  }
-
-  send(client: HookClient, event: string, payload: JsonObject): void {
-    const adapter = adapterOf(client);
-    if (adapter === null) throw new Error(`no adapter of ${client}`);
-    this.#recording ??= this.#open();
-    answerHook(this.#recording, event, () => JSON.stringify(payload), clientPid, adapter);
-  }
-
-  /** Another machine in the same state, with the client dead. */
-  copy(folder: string): Machine {
-    this.close();
-    cpSync(this.#folder, folder, { recursive: true });
-    const other = new Machine(folder, this.#cwd, this.now);
-    other.isClientAlive = false;
-    return other;
-  }
-
-  /** `shim resume` of a session, or of a transcript. */
-  async resume(...args: readonly string[]): Promise<Resumed> {
-    let out = "";
-    const runtime = this.#open();
-    const before = process.cpuUsage();
-    await run(["resume", "--print", "--json", ...args], {
-      ...systemIo(bundle),
-      stdout: (text) => void (out += text),
-      stderr: () => undefined,
-      isTty: false,
-      isInteractive: false,
-      env: runtime.env,
-      cwd: this.#cwd,
-      now: runtime.now,
-      makeRuntime: async () => ({ runtime, driver: "better-sqlite3", fallbackReason: null }),
-    });
-    const { user, system } = process.cpuUsage(before);
-    const answer = parseObject(out);
-    const brief = textAt(answer, "brief") ?? "";
-    const refusal = brief === "" ? (textAt(objectAt(answer, "error"), "code") ?? "no answer") : null;
-    return { brief, refusal, cpuMs: (user + system) / 1_000 };
-  }
-
-  /** Processor ms from the store to the text of a brief, with what git is asked; 0: there is none. */
-  briefMs(session: string): number {
-    const runtime = this.#open();
-    const before = process.cpuUsage();
-    const from = restoreById(runtime, session);
-    if (from === null) return 0;
-    scoredBrief(from, this.now, "brief");
-    const { user, system } = process.cpuUsage(before);
-    runtime.store.close();
-    return (user + system) / 1_000;
-  }
-
-  /** A transcript as SHIM stores it; null: SHIM refuses it. */
-  import(path: string): StoredTranscript | null {
-    this.#recording ??= this.#open();
-    const imported = importTranscript(this.#recording, { path, folder: this.#cwd });
-    if (!imported.ok) return null;
-    const { client, session } = imported.value;
-    return { client, rows: this.#recording.store.read((sql) => journal.list(sql, session, 0, maxRows), []) };
-  }
-
-  close(): void {
-    this.#recording?.store.close();
-    this.#recording = null;
-  }
-
-  remove(): void {
-    this.close();
-    rmSync(this.#folder, { recursive: true, force: true });
-  }
-
-  #open(): Runtime {
-    const paths = pathsIn(this.#folder);
-    const now = (): number => this.now;
-    return {
-      now,
-      random: (bytes) => Uint8Array.from({ length: bytes }, () => this.#random.between(0, 255)),
-      env: { SHIM_HOME: this.#folder, HOME: this.#folder, PATH: process.env["PATH"], CLAUDECODE: "1" },
-      launch: { node: process.execPath, script: "/opt/shim/bin/shim.mjs", hookScript: "/opt/shim/dist/hook.cjs" },
-      paths,
-      config: defaults,
-      processes: {
-        boot: () => "boot-1",
-        facts: (pid) => (pid === clientPid && this.isClientAlive ? client : null),
-      },
-      store: new Store({ path: paths.database, driver: openBetterSqlite3, now }),
-      log: (level, message) => void this.problems.push(`${level}: ${message}`),
-      durations: new Durations(() => 0),
+    const home = join(folder, "home");
+    mkdirSync(home, { recursive: true });
+    this.clock = new SessionClock(join(folder, "clock"), at);
+    this.#usage = join(folder, "usage");
+    this.#env = {
+      PATH: process.env["PATH"],
+      TMPDIR: process.env["TMPDIR"],
+      HOME: home,
+      SHIM_HOME: this.#shimHome,
+      CLAUDECODE: "1",
+      NODE_OPTIONS: `--import=${preload}`,
+      SHIM_BENCH_CLOCK: this.clock.path,
     };
+    this.#host = new EventHost(this.#shimHome, this.#env);
+  }
+
+  get #shimHome(): string {
+    return join(this.#folder, "shim");
+  }
+
+  /** An event of a hook of the client, which lives until {@link killClient}. */
+  send(client: HookClient, event: string, payload: JsonObject): Promise<SentEvent> {
+    this.#client ??= spawn("sleep", ["infinity"], { env: this.#env, stdio: "ignore" });
+    return this.#host.send(client, readFileSync(`/proc/${this.#client.pid}/stat`, "utf8").trim(), event, payload);
+  }
+
+  async killClient(): Promise<void> {
+    if (this.#client === null) return;
+    const gone = once(this.#client, "exit");
+    this.#client.kill("SIGKILL");
+    await gone;
+    this.#client = null;
+  }
+
+  /** `shim resume --print` of a session, or of a transcript. */
+  async resume(...args: readonly string[]): Promise<Resumed> {
+    const before = await this.#host.used();
+    rmSync(this.#usage, { force: true });
+    const env = { ...this.#env, SHIM_BENCH_USAGE: this.#usage };
+    const options = { cwd: this.#cwd, env, maxBuffer: 64e6 };
+    const { stdout } = await run(process.execPath, [program, "resume", "--print", "--json", ...args], options).catch(
+      (error: unknown) => error as { stdout: string },
+    );
+    const after = await this.#host.used();
+    const used = this.#usageOfCommand();
+    const answer = parseObject(stdout);
+    const brief = textAt(answer, "brief") ?? "";
+    const failed = objectAt(answer, "error");
+    return {
+      session: textAt(answer, "session") ?? "",
+      brief,
+      refusal: brief === "" ? (textAt(failed, "code") ?? "no answer") : null,
+      cpuMs: used.cpuMs + after.cpuMs - before.cpuMs,
+      memory: Math.max(used.bytes, after.bytes),
+    };
+  }
+
+  /** The launcher and the program are one process or two. */
+  #usageOfCommand(): { readonly cpuMs: number; readonly bytes: number } {
+    const used = readFileSync(this.#usage, "utf8").split("\n").map(parseObject);
+    const cpuUs = used.map((one) => (numberAt(one, "userCPUTime") ?? 0) + (numberAt(one, "systemCPUTime") ?? 0));
+    const kilobytes = used.map((one) => numberAt(one, "maxRSS") ?? 0);
+    return { cpuMs: cpuUs.reduce((sum, one) => sum + one, 0) / 1_000, bytes: Math.max(...kilobytes) * 1_024 };
+  }
+
+  /** What is stored of a session. Ends the host: its store has one owner. */
+  async rows(session: string): Promise<readonly journal.JournalRow[]> {
+    await this.#host.end();
+    const path = pathsIn(this.#shimHome).database;
+    if (!existsSync(path)) return [];
+    const store = new Store({ path, driver: openBetterSqlite3, now: () => this.clock.now() });
+    try {
+      return store.read((sql) => journal.list(sql, session, 0, maxRows), []);
+    } finally {
+      store.close();
+    }
+  }
+
+  /** Ends all that it has started. */
+  async remove(): Promise<void> {
+    await this.killClient();
+    await this.#host.end();
+    this.clock.close();
+    rmSync(this.#folder, { recursive: true, force: true });
   }
 }

@@ -15,6 +15,8 @@ export interface MeasuredCut extends Measures {
   readonly isCompacted: boolean;
   readonly cut: CutKind;
   readonly way: Way;
+  /** Why there is no brief: the code of the refusal. */
+  readonly refusal: string | null;
   /** Processor time. */
   readonly briefMs: number;
   readonly importMs: number | null;
@@ -34,6 +36,7 @@ export function measure(session: number, played: PlayedCut): MeasuredCut {
     isCompacted: before.some(({ kind }) => kind === "compaction"),
     cut: cut.kind,
     way,
+    refusal: resumed.refusal,
     briefMs,
     importMs: way === "import" && resumed.refusal === null ? Math.max(0, resumed.cpuMs - briefMs) : null,
     megabytes,

@@ -20,7 +20,7 @@ export interface PlayedCut {
   readonly before: readonly SessionEvent[];
   readonly after: readonly SessionEvent[];
   readonly resumed: Resumed;
-  /** Processor time of the brief alone. */
+  /** Processor time of the command that gives the brief of a stored session. */
   readonly briefMs: number;
   readonly bytes: number;
   /** Changed by hand after the death. */
@@ -35,7 +35,7 @@ export const hookClients: Partial<Record<SessionClient, HookClient>> = { "claude
 const deadForMs = 300_000;
 const otherBranch = "by-hand";
 
-/** Plays a session once, and takes its brief at each cut: from the transcript so far, and from the hook events so far. */
+/** Lets a session die at drawn moments, each time in a life of its own, and takes its briefs: from the transcript so far, and from the hook events so far. */
 export async function playSession(
   text: string,
   random: Random,
@@ -44,69 +44,79 @@ export async function playSession(
 ): Promise<void> {
   const recorded = readSession(text);
   if (recorded === null) return;
-  const world = new World(recorded.cwd);
-  try {
-    const session = readSession(world.here(text));
-    if (session) await new Player(session, world, random, onCut).play(chooseCuts(session, random, mostCuts));
-  } finally {
-    world.remove();
+  for (const cut of chooseCuts(recorded, random, mostCuts)) {
+    const world = new World(recorded.cwd);
+    try {
+      const session = readSession(world.here(text));
+      if (session) await new Life(session, world, random).dieAt(cut, onCut);
+    } finally {
+      world.remove();
+    }
   }
 }
 
-class Player {
+/** One life of a session, up to a cut. */
+class Life {
   readonly #session: RecordedSession;
   readonly #world: World;
   readonly #random: Random;
-  readonly #onCut: (played: PlayedCut) => void;
-  readonly #recorder: Machine;
+  readonly #machine: Machine;
   readonly #steps: HookSteps;
   readonly #transcript: string;
   #written = 0;
   #branch: string | null = null;
-  #imports = 0;
 
-  constructor(session: RecordedSession, world: World, random: Random, onCut: (played: PlayedCut) => void) {
+  constructor(session: RecordedSession, world: World, random: Random) {
     this.#session = session;
     this.#world = world;
     this.#random = random;
-    this.#onCut = onCut;
     this.#steps = new HookSteps(session.client);
     const startedAt = session.events.find(({ at }) => at !== null)?.at ?? Date.UTC(2026, 0);
-    this.#recorder = new Machine(join(world.root, "shim"), world.project, startedAt);
+    this.#machine = new Machine(join(world.root, "machine"), world.project, startedAt);
     this.#transcript = join(world.root, "home", "transcripts", `${session.id}.jsonl`);
     mkdirSync(join(world.root, "home", "transcripts"));
     writeFileSync(this.#transcript, "");
   }
 
-  async play(cuts: readonly Cut[]): Promise<void> {
-    const { events } = this.#session;
-    this.#send(this.#steps.start());
-    let next = 0;
-    for (const cut of cuts) {
-      for (; next < events.length; next++) {
-        const event = events[next] as SessionEvent;
-        if (event.unit > cut.unit) break;
-        this.#happen(event);
-      }
+  async dieAt(cut: Cut, onCut: (played: PlayedCut) => void): Promise<void> {
+    const { events, client } = this.#session;
+    const next = events.findIndex(({ unit }) => unit > cut.unit);
+    const count = next === -1 ? events.length : next;
+    try {
+      await this.#send(this.#steps.start());
+      for (const event of events.slice(0, count)) await this.#happen(event);
       this.#write(cut.unit);
-      await this.#die(cut, next);
+      await this.#machine.killClient();
+      const before = events.slice(0, count);
+      const changedFile = this.#fileToChange(before);
+      const branch = this.#branch;
+      const isBranchChanged = branch !== null && this.#random.isLucky(0.25);
+      if (changedFile !== null) this.#world.changeByHand(changedFile);
+      if (isBranchChanged) this.#world.switchTo(otherBranch);
+      const has = (path: string): boolean => this.#world.has(path);
+      const after = events.slice(count);
+      const about = { session: this.#session, cut, before, after, changedFile, isBranchChanged, branch, has };
+      onCut({ ...about, way: "import", ...(await this.#import(cut)) });
+      if (hookClients[client] !== undefined) onCut({ ...about, way: "hooks", ...(await this.#resume()) });
+    } finally {
+      await this.#machine.remove();
     }
-    this.#recorder.close();
   }
 
-  #happen(event: SessionEvent): void {
-    this.#recorder.now = Math.max(this.#recorder.now, event.at ?? 0);
+  async #happen(event: SessionEvent): Promise<void> {
+    if (event.at !== null) this.#machine.clock.putOnTo(event.at);
     this.#world.apply(event);
     if (event.kind === "branch") this.#branch = event.name;
-    for (const step of this.#steps.of(event)) this.#send(step);
+    for (const step of this.#steps.of(event)) await this.#send(step);
   }
 
-  #send({ unit, event, fields }: ReturnType<HookSteps["start"]>): void {
+  async #send({ unit, event, fields }: ReturnType<HookSteps["start"]>): Promise<void> {
     const client = hookClients[this.#session.client];
     if (client === undefined) return;
     this.#write(unit);
     const common = { session_id: this.#session.id, transcript_path: this.#transcript, cwd: this.#world.project };
-    this.#recorder.send(client, event, { ...common, hook_event_name: event, ...fields });
+    const { answer } = await this.#machine.send(client, event, { ...common, hook_event_name: event, ...fields });
+    if (answer === null) throw new Error(`SHIM gave no answer to ${event} at row ${unit}`);
   }
 
   /** The client's own file grows as it works. */
@@ -116,31 +126,6 @@ class Player {
     this.#written = unit;
   }
 
-  async #die(cut: Cut, next: number): Promise<void> {
-    const { events, client } = this.#session;
-    const before = events.slice(0, next);
-    const changedFile = this.#fileToChange(before);
-    const branch = this.#branch;
-    const isBranchChanged = branch !== null && this.#random.isLucky(0.25);
-    const undo = changedFile === null ? null : this.#world.changeByHand(changedFile);
-    if (isBranchChanged) this.#world.switchTo(otherBranch);
-    const has = (path: string): boolean => this.#world.has(path);
-    const about = {
-      session: this.#session,
-      cut,
-      before,
-      after: events.slice(next),
-      changedFile,
-      isBranchChanged,
-      branch,
-      has,
-    };
-    this.#onCut({ ...about, way: "import", ...(await this.#import(cut)) });
-    if (hookClients[client] !== undefined) this.#onCut({ ...about, way: "hooks", ...(await this.#resume()) });
-    undo?.();
-    if (isBranchChanged) this.#world.switchTo(branch);
-  }
-
   /** In every second cut somebody changes a file of the chat's after its death. */
   #fileToChange(before: readonly SessionEvent[]): string | null {
     const edited = before.flatMap((event) => (event.kind === "call" ? event.edits : []));
@@ -148,8 +133,9 @@ class Player {
     return there.length > 0 && this.#random.isLucky(0.5) ? this.#random.pick(there) : null;
   }
 
+  /** On a machine of its own, to which the transcript is new. */
   async #import(cut: Cut): Promise<Pick<PlayedCut, "resumed" | "briefMs" | "bytes">> {
-    const folder = join(this.#world.root, `import-${(this.#imports += 1)}`);
+    const folder = join(this.#world.root, "import");
     const { client, id } = this.#session;
     mkdirSync(folder);
     const name = {
@@ -160,20 +146,19 @@ class Player {
     const path = join(folder, name);
     const text = this.#session.written(0, cut.unit);
     writeFileSync(path, text);
-    const machine = new Machine(join(folder, "shim"), this.#world.project, this.#recorder.now + deadForMs);
-    machine.isClientAlive = false;
-    const resumed = await machine.resume("--from-transcript", path);
-    const briefMs = machine.briefMs(id);
-    machine.remove();
-    return { resumed, briefMs, bytes: Buffer.byteLength(text) };
+    const machine = new Machine(join(folder, "machine"), this.#world.project, this.#machine.clock.now() + deadForMs);
+    try {
+      const resumed = await machine.resume("--from-transcript", path);
+      const again = resumed.refusal === null ? await machine.resume(resumed.session) : null;
+      return { resumed, briefMs: again?.cpuMs ?? 0, bytes: Buffer.byteLength(text) };
+    } finally {
+      await machine.remove();
+    }
   }
 
   async #resume(): Promise<Pick<PlayedCut, "resumed" | "briefMs" | "bytes">> {
-    const machine = this.#recorder.copy(join(this.#world.root, "dead"));
-    machine.now += deadForMs;
-    const resumed = await machine.resume(this.#session.id);
-    const briefMs = machine.briefMs(this.#session.id);
-    machine.remove();
-    return { resumed, briefMs, bytes: 0 };
+    this.#machine.clock.putOnTo(this.#machine.clock.now() + deadForMs);
+    const resumed = await this.#machine.resume(this.#session.id);
+    return { resumed, briefMs: resumed.cpuMs, bytes: 0 };
   }
 }

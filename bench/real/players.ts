@@ -2,11 +2,13 @@ import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import type { MeasuredCut } from "./measured.ts";
+import type { SessionClient } from "./session-events.ts";
 
 /** A session to play. Its cuts depend on nothing but this. */
 export interface Job {
   readonly folder: string;
   readonly path: string;
+  readonly client: SessionClient;
   /** Number in this run. */
   readonly session: number;
   readonly seed: number;
@@ -27,7 +29,7 @@ const program = join(import.meta.dirname, "play-child.ts");
 export async function playAll(
   jobs: readonly Job[],
   processes: number,
-  onPlayed: (played: Played) => void,
+  onPlayed: (played: Played, job: Job) => void,
 ): Promise<void> {
   const results: (Played | undefined)[] = [];
   let next = 0;
@@ -36,7 +38,7 @@ export async function playAll(
     const child = fork(program, { stdio: ["ignore", "ignore", "inherit", "ipc"] });
     for (let at = next++; at < jobs.length; at = next++) {
       results[at] = await play(child, jobs[at] as Job);
-      for (let done = results[given]; done; done = results[(given += 1)]) onPlayed(done);
+      for (let done = results[given]; done; done = results[(given += 1)]) onPlayed(done, jobs[given] as Job);
     }
     child.disconnect();
   };

@@ -1,4 +1,4 @@
-import { table, type Row } from "../figures.ts";
+import { printTable, type Row } from "../figures.ts";
 import { weights } from "./facts.ts";
 import type { Measured } from "./measure.ts";
 
@@ -60,13 +60,12 @@ export function tableOfFacts(sessions: readonly Measured[]): string {
   return ["| fact | weight | planted | recall |", "| --- | --- | --- | --- |", ...rows].join("\n");
 }
 
-function row(name: string, figure: string, goal: string, isReached: boolean): Row {
-  return { group: "restore", name, figure, goal, isReached };
-}
-
-export function tableOfTargets(sessions: readonly Measured[]): string {
+export function printTargets(sessions: readonly Measured[]): void {
   const all = summarize(sessions);
-  return table([
+  const row = (name: string, figure: string, goal: string, isReached: boolean): Row => {
+    return { group: "restore", n: sessions.length, name, figure, goal, isReached };
+  };
+  printTable([
     row("weighted recall", percent(all.recallMean), ">= 95 %", all.recallMean >= targets.recall),
     row("false statements", String(all.falseStatements), "0", all.falseStatements === 0),
     row("tokens of a brief, most", String(all.tokensMax), "<= 2,000", all.tokensMax <= targets.mostTokens),

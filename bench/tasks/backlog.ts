@@ -2,11 +2,12 @@
 import { range, ms, ratio, sample, type Row } from "../figures.ts";
 import type { EdgeRig } from "../edge/edge-rig.ts";
 import { freshRig } from "./fresh-rig.ts";
-import { payload, perSubmit, scaled } from "./sizes.ts";
+import { payload, perSubmit } from "./sizes.ts";
+import { scaled } from "../size.ts";
 import { TaskWorker } from "./task-worker.ts";
 
 const sizes = [100, scaled(10_000, 500), scaled(100_000, 1_000)] as const;
-const rounds = scaled(300, 10);
+const rounds = scaled(300);
 const mostGrowth = 1.3;
 
 const labels = ["git", "browser", "gpu", "docs"];
@@ -66,6 +67,7 @@ function rowOf(places: readonly Place[], limit: number): Row {
   const costs = places.map((place) => `${place.size.toLocaleString("en")}: ${ms(p50(place))}`);
   return {
     group: "backlog",
+    n: last?.times[limit]?.length ?? 0,
     name: `claim of ${limit}, p50, the largest backlog against the smallest`,
     figure: ratio(growth),
     against: costs.join(", "),

@@ -49,9 +49,3 @@ export class Bull {
     await this.#queue.close();
   }
 }
-
-/** The same with both durabilities. */
-export interface Peers {
-  readonly always: OwnRedis;
-  readonly everysec: OwnRedis;
-}

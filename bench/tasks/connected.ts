@@ -4,11 +4,11 @@ import type { WireClient } from "../edge/wire-client.ts";
 import { range, ratio, sample, type Row } from "../figures.ts";
 import { both } from "./latency.ts";
 import { freshRig, newTasks } from "./fresh-rig.ts";
-import { scaled } from "./sizes.ts";
+import { scaled } from "../size.ts";
 import { TaskWorker } from "./task-worker.ts";
 
-const sizes = [10, 100, 1_000];
-const rounds = scaled(200, 5);
+const sizes = [10, scaled(100, 20), scaled(1_000, 30)];
+const rounds = scaled(200);
 
 interface Fleet {
   readonly size: number;
@@ -30,6 +30,7 @@ export async function connected(): Promise<Row[]> {
   return [
     {
       group: "connected",
+      n: rounds,
       name: `submit to received, p50 / p99, ${sizes.join(", ")} idle workers`,
       figure: fleets.map(({ times }) => both(times)).join("; "),
       against: `the most against the fewest: ${ratio(p50(fleets.at(-1)) / p50(fleets[0]))}`,

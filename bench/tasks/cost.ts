@@ -2,10 +2,11 @@
 import type { Row } from "../figures.ts";
 import type { Counted, WireClient } from "../edge/wire-client.ts";
 import { freshRig, newTasks } from "./fresh-rig.ts";
-import { perWorker, scaled } from "./sizes.ts";
+import { perWorker } from "./sizes.ts";
+import { scaled } from "../size.ts";
 import { TaskWorker } from "./task-worker.ts";
 
-const rounds = scaled(100, 5);
+const rounds = scaled(100);
 const hourMs = 3_600_000;
 const mostRows = 14;
 const mostRequests = 4;
@@ -28,6 +29,8 @@ const gbOfAnObject = 0.128;
 
 /** For each task. */
 interface Life {
+  /** How many there were. */
+  readonly tasks: number;
   readonly live: number;
   readonly pruning: number;
   readonly rowsRead: number;
@@ -61,6 +64,7 @@ function rowsOf(life: Life, how: string, hasGoals = true): Row[] {
   return [
     {
       group: "cost",
+      n: life.tasks,
       name: `rows written for a task, ${how}`,
       figure: fixed(rows),
       against: `submit to acknowledgement ${fixed(life.live)}, pruning ${fixed(life.pruning)}; ${fixed(life.rowsRead)} read`,
@@ -68,6 +72,7 @@ function rowsOf(life: Life, how: string, hasGoals = true): Row[] {
     },
     {
       group: "cost",
+      n: life.tasks,
       name: `object requests for a task, ${how}`,
       figure: fixed(requests),
       against: `${fixed(life.frames)} of them frames, each counted as one; queue messages ${fixed(life.messages)}`,
@@ -75,6 +80,7 @@ function rowsOf(life: Life, how: string, hasGoals = true): Row[] {
     },
     {
       group: "cost",
+      n: life.tasks,
       name: `a million tasks, ${how}`,
       figure: `$${dollars.toFixed(2)}`,
       against: partsOf(life),
@@ -131,6 +137,7 @@ async function livesOf(perBatch: number, isTold: boolean): Promise<Life> {
   // The question itself was a frame.
   const per = (count: number): number => count / tasks;
   return {
+    tasks,
     live: per(live.written + live.alarms),
     pruning: (pruned.written + pruned.alarms) / (tasks + perBatch),
     rowsRead: per(live.read) + pruned.read / (tasks + perBatch),

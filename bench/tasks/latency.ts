@@ -1,13 +1,13 @@
 /** From the submit to an idle worker that has the task, beside a queue message that does nothing and BullMQ's way. All take turns. */
 import { ms, sample, timed, type Row } from "../figures.ts";
-import type { OwnRedis } from "../edge/redis.ts";
+import type { OwnRedis, Peers } from "../edge/redis.ts";
 import type { WireClient } from "../edge/wire-client.ts";
-import { Bull, type Peers } from "./bull.ts";
+import { Bull } from "./bull.ts";
 import { freshRig, newTasks } from "./fresh-rig.ts";
-import { scaled } from "./sizes.ts";
+import { scaled } from "../size.ts";
 import { TaskWorker } from "./task-worker.ts";
 
-const rounds = scaled(300, 10);
+const rounds = scaled(300);
 const mostMs = 100;
 
 export async function latency(peers: Peers): Promise<Row[]> {
@@ -31,6 +31,7 @@ export async function latency(peers: Peers): Promise<Row[]> {
   return [
     {
       group: "latency",
+      n: ours.length,
       name: "submit to received by an idle worker, p50 / p99",
       figure: both(ours),
       against: `an empty queue message there and back: ${both(floor)}; BullMQ, always: ${both(always.times)}; everysec: ${both(everysec.times)}`,

@@ -1,10 +1,4 @@
-/** How much is measured, and what a task is. `SHIM_BENCH_SHARE=0.01` measures a hundredth, to see that all works. */
-
-const share = Number(process.env["SHIM_BENCH_SHARE"] ?? 1);
-
-export function scaled(count: number, least = 1): number {
-  return Math.max(least, Math.round(count * share));
-}
+/** What a task is, and how many of them are sent and worked on at once. */
 
 /** Tasks of one frame, one body, one `addBulk`. */
 export const perSubmit = 500;

@@ -1,10 +1,12 @@
 /** Submitting, one at a time and many at once, against `add` and `addBulk`. All take turns. */
 import { ms, perSecond, range, ratio, sample, timed, type Row } from "../figures.ts";
 import type { EdgeRig } from "../edge/edge-rig.ts";
+import type { Peers } from "../edge/redis.ts";
 import type { WireClient } from "../edge/wire-client.ts";
-import { Bull, type Peers } from "./bull.ts";
+import { Bull } from "./bull.ts";
 import { freshRig, newTasks } from "./fresh-rig.ts";
-import { perSubmit, scaled } from "./sizes.ts";
+import { perSubmit } from "./sizes.ts";
+import { scaled } from "../size.ts";
 
 type Subjects = Readonly<Record<string, (n: number) => Promise<unknown>>>;
 
@@ -33,7 +35,7 @@ async function inTurns(rounds: number, subjects: Subjects): Promise<(name: strin
 }
 
 async function oneAtATime(client: WireClient, always: Bull, everysec: Bull): Promise<Row[]> {
-  const times = await inTurns(scaled(1_000, 10), {
+  const times = await inTurns(scaled(1_000), {
     ours: () => client.call("tasks.submit", { tasks: newTasks("one", 1) }),
     always: (n) => always.add(n),
     everysec: (n) => everysec.add(n),
@@ -45,6 +47,7 @@ async function oneAtATime(client: WireClient, always: Bull, everysec: Bull): Pro
   return [
     {
       group: "submit",
+      n: times("ours").length,
       name: "one at a time, p50 / p99",
       figure: both("ours"),
       against: `BullMQ, always: ${both("always")}; everysec: ${both("everysec")}`,
@@ -57,7 +60,7 @@ const submitters = 50;
 
 async function concurrent(rig: EdgeRig, always: Bull, everysec: Bull): Promise<Row[]> {
   const clients = await Promise.all(range(submitters, (n) => rig.client(`submitter-${n}`)));
-  const times = await inTurns(scaled(40, 2), {
+  const times = await inTurns(scaled(40), {
     ours: () => Promise.all(clients.map((client) => client.call("tasks.submit", { tasks: newTasks("many", 1) }))),
     always: () => Promise.all(range(submitters, (n) => always.add(n))),
     everysec: () => Promise.all(range(submitters, (n) => everysec.add(n))),
@@ -68,6 +71,7 @@ async function concurrent(rig: EdgeRig, always: Bull, everysec: Bull): Promise<R
   return [
     {
       group: "submit",
+      n: times("ours").length,
       name: `${submitters} at a time`,
       figure: perSecond(rate("ours")),
       against: `BullMQ, always: ${against("always")}; everysec: ${against("everysec")}`,
@@ -76,7 +80,7 @@ async function concurrent(rig: EdgeRig, always: Bull, everysec: Bull): Promise<R
 }
 
 async function bulk(rig: EdgeRig, client: WireClient, always: Bull, everysec: Bull): Promise<Row[]> {
-  const times = await inTurns(scaled(40, 2), {
+  const times = await inTurns(scaled(40), {
     frames: () => client.call("tasks.submit", { tasks: newTasks("bulk", perSubmit) }),
     bodies: () => rig.submit(newTasks("bulk", perSubmit)),
     always: () => always.addBulk(perSubmit),
@@ -94,6 +98,7 @@ async function bulk(rig: EdgeRig, client: WireClient, always: Bull, everysec: Bu
   return [
     {
       group: "submit",
+      n: times("frames").length,
       name: `frames of ${perSubmit}`,
       figure: perSecond(rate("frames")),
       against: against("frames"),
@@ -102,6 +107,7 @@ async function bulk(rig: EdgeRig, client: WireClient, always: Bull, everysec: Bu
     },
     {
       group: "submit",
+      n: times("bodies").length,
       name: `HTTP bodies of ${perSubmit}`,
       figure: perSecond(rate("bodies")),
       against: against("bodies"),

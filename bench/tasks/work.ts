@@ -1,11 +1,12 @@
 /** Eight workers of ten that do nothing: what waits already, and the whole way from the submit to the end. Round by round in turn. */
 import { range, perSecond, ratio, timed, type Row } from "../figures.ts";
 import type { EdgeRig } from "../edge/edge-rig.ts";
-import type { OwnRedis } from "../edge/redis.ts";
+import type { OwnRedis, Peers } from "../edge/redis.ts";
 import type { WireClient } from "../edge/wire-client.ts";
-import { Bull, type Peers } from "./bull.ts";
+import { Bull } from "./bull.ts";
 import { freshRig, submitAll } from "./fresh-rig.ts";
-import { median, perSubmit, perWorker, scaled, workers } from "./sizes.ts";
+import { median, perSubmit, perWorker, workers } from "./sizes.ts";
+import { scaled } from "../size.ts";
 import { TaskWorker } from "./task-worker.ts";
 
 const tasks = scaled(10_000, 200);
@@ -37,7 +38,7 @@ export async function working(peers: Peers): Promise<Row[]> {
 function row(name: string, rate: (subject: string) => number): Row {
   const of = (peer: string): string => `${perSecond(rate(peer))}: ${ratio(rate("ours") / rate(peer))}`;
   const against = `BullMQ, always: ${of("always")}; everysec: ${of("everysec")}`;
-  return { group: "work", name, figure: perSecond(rate("ours")), against };
+  return { group: "work", n: rounds, name, figure: perSecond(rate("ours")), against };
 }
 
 /** Tasks in a second, of the median round. */

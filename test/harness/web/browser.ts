@@ -2,21 +2,21 @@ import { existsSync } from "node:fs";
 import { AxeBuilder } from "@axe-core/playwright";
 import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
 import { onTestFinished } from "vitest";
+import { chromiumPath } from "./chromium.ts";
 
 /** For what a loaded machine does late. */
 const patienceMs = 120_000;
-const executablePath = process.env["SHIM_CHROMIUM"] ?? "/usr/bin/chromium";
 
 let running: Promise<Browser> | null = null;
 
 /** One browser for all tests of a file; {@link closeBrowser} ends it. */
 function theBrowser(): Promise<Browser> {
-  if (!existsSync(executablePath))
-    throw new Error(`${executablePath} is not there: install chromium, or name one in SHIM_CHROMIUM`);
+  if (!existsSync(chromiumPath))
+    throw new Error(`${chromiumPath} is not there: install chromium, or name one in SHIM_CHROMIUM`);
   // Containers give no user namespaces, and /dev/shm has 64 MB there. A sandboxed frame in a process of
   // its own gets clicks by what was painted last: one right after a change may be lost.
   const args = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-site-isolation-trials"];
-  running ??= chromium.launch({ executablePath, args, timeout: patienceMs });
+  running ??= chromium.launch({ executablePath: chromiumPath, args, timeout: patienceMs });
   return running;
 }
 

@@ -215,7 +215,7 @@ function aPlayedCut(brief: string, changes: Partial<PlayedCut> = {}): PlayedCut 
     way: "hooks",
     before: eventsOf(before),
     after: eventsOf(after),
-    resumed: { brief, refusal: brief === "" ? "unusable" : null, cpuMs: 1 },
+    resumed: { brief, refusal: brief === "" ? "unusable" : null, cpuMs: 1, memory: 1, session: "s" },
     briefMs: 1,
     bytes: 1,
     changedFile: null,

@@ -1,0 +1,24 @@
+// Loaded into SHIM's programs by NODE_OPTIONS: the clock of a recorded session, and what the process has used when it ends.
+import { appendFileSync, openSync, readSync } from "node:fs";
+
+const { SHIM_BENCH_CLOCK: clock, SHIM_BENCH_USAGE: usage } = process.env;
+if (clock) {
+  const file = openSync(clock, "r");
+  const ahead = new Float64Array(1);
+  const SystemDate = Date;
+  const now = () => {
+    readSync(file, ahead, 0, ahead.byteLength, 0);
+    return Math.round(SystemDate.now() + ahead[0]);
+  };
+  globalThis.Date = class extends SystemDate {
+    constructor(...given) {
+      if (given.length === 0) super(now());
+      else super(...given);
+    }
+
+    static now() {
+      return now();
+    }
+  };
+}
+if (usage) process.on("exit", () => appendFileSync(usage, `${JSON.stringify(process.resourceUsage())}\n`));

@@ -1,0 +1,265 @@
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { chromiumPath } from "#harness/web/chromium.ts";
+import { suites } from "../../bench/suites.ts";
+import { programOf, codexClient } from "../../scripts/install-clients.ts";
+import { claudeBinary } from "../../scripts/install-claude.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+const local = "save recovery redaction start chats deaths events neighbours growth sync elsewhere fork undo".split(" ");
+const registry = "http://127.0.0.1:9/";
+
+interface Bench {
+  readonly child: ChildProcess;
+  /** All that it writes and starts is below it. */
+  readonly folder: string;
+  /** The part `growth` has printed a line, and its host runs. */
+  readonly isMeasuring: Promise<void>;
+  readonly ended: Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>;
+}
+
+function start(args: readonly string[], command: readonly string[] = [process.execPath]): Bench {
+  const folder = mkdtempSync(join(tmpdir(), "bn-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const [program = "", ...before] = command;
+  const own = {
+    TMPDIR: folder,
+    HOME: join(folder, "developer"),
+    npm_config_registry: registry,
+    npm_config_cache: folder,
+  };
+  const child = spawn(program, [...before, "bench/main.ts", ...args], {
+    cwd: root,
+    // Without the variable by which Vitest keeps children from the developer's home: the bench does that itself.
+    env: { ...process.env, SHIM_HOME: undefined, ...own },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const { promise: isMeasuring, resolve, reject } = Promise.withResolvers<void>();
+  isMeasuring.catch(() => undefined);
+  let stderr = "";
+  child.stderr.setEncoding("utf8").on("data", (part: string) => {
+    stderr += part;
+    if (stderr.includes("memory of the host")) resolve();
+  });
+  // Its guard holds stderr until nothing is left.
+  const ended = Promise.all([text(child.stdout), once(child, "close")]).then(([stdout]) => {
+    reject(new Error(stderr));
+    return { code: child.exitCode, stdout, stderr };
+  });
+  return { child, folder, ended, isMeasuring };
+}
+
+/** Processes that have the folder in their environment, their arguments or their place, and what else is left of it. */
+function leftOf({ folder }: Bench): string[] {
+  const processes = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && namesFolder(Number(name), folder));
+  return [...processes.map(commandOf), ...readdirSync(folder).filter((name) => name.startsWith("shim-"))];
+}
+
+function namesFolder(pid: number, folder: string): boolean {
+  const read = (name: string): string => {
+    try {
+      return name === "cwd" ? readlinkSync(`/proc/${pid}/cwd`) : readFileSync(`/proc/${pid}/${name}`, "utf8");
+    } catch {
+      return "";
+    }
+  };
+  return ["environ", "cmdline", "cwd"].some((name) => read(name).includes(folder));
+}
+
+function commandOf(pid: string): string {
+  return `${pid} ${existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, "utf8") : ""}`;
+}
+
+/** The rows of its table. */
+function rowsIn(stdout: string): { readonly n: number; readonly figure: string; readonly row: string }[] {
+  const lines = stdout.split("\n").filter((line) => line.startsWith("| ") && !line.startsWith("| part | "));
+  return lines.flatMap((row) => {
+    const [, , , n = "", figure = ""] = row
+      .split(" | ")
+      .map((cell) => cell.replace(/^\| /, ""))
+      .toSpliced(0, 0, "");
+    return /^\d+$/.test(n) ? [{ n: Number(n), figure, row }] : [];
+  });
+}
+
+/** @param rows at least so many figures */
+async function expectMeasured(args: readonly string[], rows: number): Promise<string> {
+  const bench = start([...args, "--smallest"]);
+  const { code, stdout, stderr } = await bench.ended;
+  expect(code, stderr).toBe(0);
+  expect(stderr).not.toMatch(/not measured|nothing was measured/);
+  const figures = rowsIn(stdout);
+  expect(figures.length).toBeGreaterThanOrEqual(rows);
+  for (const { n, figure, row } of figures) {
+    expect(n, row).toBeGreaterThan(0);
+    expect(figure, row).toMatch(/\d/);
+    expect(figure, row).not.toContain("NaN");
+  }
+  expect(leftOf(bench)).toEqual([]);
+  return stdout;
+}
+
+/** @param says one line, without a stack */
+async function expectRefused(args: readonly string[], says: RegExp): Promise<void> {
+  const bench = start(args);
+  const { code, stdout, stderr } = await bench.ended;
+  expect(stderr).toMatch(says);
+  expect(stderr).not.toMatch(/^ {4}at /m);
+  expect(stdout).not.toContain("|");
+  expect(code).toBe(1);
+  expect(leftOf(bench)).toEqual([]);
+}
+
+function isThere(find: () => unknown): boolean {
+  try {
+    find();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A session of Claude Code: two prompts, an edit, a command. */
+function aTranscript(folder: string, id: string): void {
+  const cwd = "/home/dev/shop";
+  let parent: string | null = null;
+  const rows: string[] = [];
+  const add = (type: "user" | "assistant", content: unknown, isOver = false): void => {
+    const uuid = `${id}-${rows.length}`;
+    const timestamp = new Date(1_780_000_000_000 + 30_000 * rows.length).toISOString();
+    const about = { id: `m${rows.length}`, model: "m", stop_reason: isOver ? "end_turn" : "tool_use" };
+    const message = { role: type, content, ...(type === "assistant" && about) };
+    const row = { parentUuid: parent, type, message, uuid, timestamp, cwd, sessionId: id, gitBranch: "main" };
+    rows.push(JSON.stringify({ ...row, isSidechain: false, version: "2.1.328", userType: "external" }));
+    parent = uuid;
+  };
+  const use = (name: string, input: object): object => ({ type: "tool_use", id: `t${rows.length}`, name, input });
+  const result = (content: string): object => ({ type: "tool_result", tool_use_id: `t${rows.length - 1}`, content });
+  add("user", "Please fix the parser so that empty input gives an empty list, without a new dependency.");
+  add("assistant", [use("Edit", { file_path: `${cwd}/src/parser.ts`, old_string: "a", new_string: "b" })]);
+  add("user", [result("The file has been updated.")]);
+  add("assistant", [{ type: "text", text: "Empty input now gives an empty list; the lexer comes next." }], true);
+  add("user", "Now write the test of the lexer with three cases, and run it.");
+  add("assistant", [use("Bash", { command: "npm test" })]);
+  add("user", [result("3 passed")]);
+  add("assistant", [{ type: "text", text: "All three cases pass, so I would commit next." }], true);
+  writeFileSync(join(folder, `${id}.jsonl`), `${rows.join("\n")}\n`);
+}
+
+function transcripts(count: number): string {
+  const folder = mkdtempSync(join(tmpdir(), "bn-transcripts-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  for (let n = 0; n < count; n++) aTranscript(folder, `11111111-2222-4333-8444-55555555555${n}`);
+  return folder;
+}
+
+describe.skipIf(process.platform !== "linux")("benches", { concurrent: true }, () => {
+  it.each([
+    [["save", "recovery", "redaction"], 25],
+    [["start", "chats", "deaths", "events"], 20],
+    [["neighbours", "growth"], 8],
+    [["sync", "elsewhere"], 9],
+    [["fork", "undo"], 9],
+  ] as const)("[BN1] [BN2] [BN3] %s of this machine measure something with --smallest", async (parts, rows) => {
+    await expectMeasured(parts, rows);
+  });
+
+  it("[BN1] [BN2] [BN3] so does each suite that needs no other program", async () => {
+    await expectMeasured(["tasks", "backlog", "connected", "cost"], 12);
+    await expectMeasured(["edge", "rows", "metrics", "capacity"], 20);
+    await expectMeasured(["flat"], 25);
+    await expectMeasured(["fleet"], 15);
+    await expectMeasured(["effects"], 6);
+    await expectMeasured(["conflicts"], 10);
+  });
+
+  it("[BN1] [BN2] [BN3] so do those that take longer @night", async () => {
+    await expectMeasured(["restore", "--client", "desktop"], 4);
+    await expectMeasured(["edge", "growth", "sockets", "detection"], 19);
+  });
+
+  it("[BN1] [BN2] [BN3] a folder of transcripts is measured with the built program, in homes of its own", async () => {
+    const folder = transcripts(2);
+    const stdout = await expectMeasured(["real", folder], 8);
+    expect(stdout).toContain("2 of 2 transcripts imported");
+    expect(stdout).toMatch(/^\| refused \| 0 %/m);
+  });
+
+  it("[BN2] transcripts that cannot be measured fail the bench, which says how many and why", async () => {
+    await expectRefused(["real", transcripts(0)], /^of 0 transcripts in .* none has a prompt/m);
+    const folder = transcripts(1);
+    // The bench reads it by its first rows; SHIM refuses a file that is no transcript of a client that it knows.
+    const [name = ""] = readdirSync(folder);
+    const rows = readFileSync(join(folder, name), "utf8").replaceAll('"type":"user"', '"type":"user","isMeta":true');
+    writeFileSync(join(folder, name), rows);
+    await expectRefused(["real", folder], /^of 1 transcripts in .* none has a prompt/m);
+  });
+
+  it("[BN1] what needs another program says so in one line, or measures", async () => {
+    const clients = [() => claudeBinary(), () => programOf(codexClient)];
+    if (!clients.every(isThere)) {
+      await expectRefused(["tool-call"], /Claude Code .* is not installed .* Run "npm run test:e2e:claude"/);
+      await expectRefused(["restore"], /Claude Code .* is not installed .* Run "npm run test:e2e:claude"/);
+      await expectRefused(
+        ["restore", "--client", "codex"],
+        /codex .* is not installed .* Run "npm run test:e2e:clients"/,
+      );
+      await expectRefused(["hooks"], /Run "npm run test:e2e:claude"[\s\S]* Run "npm run test:e2e:clients"/);
+      await expectRefused(["story"], /needs the real Claude Code/);
+    }
+    if (!existsSync(chromiumPath)) await expectRefused(["page"], /is not there: install chromium/);
+    if (spawnSync("redis-server", ["--version"]).error) {
+      await expectRefused(["edge", "one", "batched", "messages"], /one was not measured: it needs redis-server/);
+      await expectRefused(["tasks", "submit", "work", "latency"], /submit was not measured: it needs redis-server/);
+    } else {
+      await expectMeasured(["edge", "one", "batched", "messages"], 20);
+      await expectMeasured(["tasks", "submit", "work", "latency"], 7);
+    }
+    if (!existsSync(join(root, ".scratch", "packages", "published")))
+      await expectRefused(["proof", "--smallest"], /npm cannot download sqids@.*, which is needed once/);
+  });
+
+  it("[BN1] no name is accepted that is not there, and no option", async () => {
+    const bench = start(["nothing"]);
+    const { stderr } = await bench.ended;
+    const [, parts = ""] = /only (.*)\.\nAs the first word/.exec(stderr) ?? [];
+    expect(parts.split(", ").toSorted()).toEqual([...local, "tool-call"].toSorted());
+    expect(stderr).toContain(Object.keys(suites).join(", "));
+    expect(await bench.ended).toMatchObject({ code: 1, stdout: "" });
+    await expectRefused(["edge", "nothing"], /^There is no part nothing, only one, /m);
+    await expectRefused(["flat", "nothing"], /^There is no part nothing, only daily, corners/m);
+    await expectRefused(["proof", "--only", "nothing"], /^There is no package nothing, only repository, sqids/m);
+    await expectRefused(["proof", "nothing"], /Unexpected argument 'nothing'/);
+    await expectRefused(["--share", "7"], /^--share takes a number from 0 to 1/m);
+  });
+
+  /** Would go on for minutes. */
+  const long = ["growth", "--share", "0.02"];
+
+  it.each(["SIGTERM", "SIGINT", "SIGHUP", "SIGKILL"] as const)(
+    "[BN3] a bench that %s ends leaves nothing",
+    async (signal) => {
+      const bench = start(long);
+      await bench.isMeasuring;
+      expect(leftOf(bench).join("\n")).toContain("mcp-host");
+      bench.child.kill(signal);
+      await bench.ended;
+      expect(leftOf(bench)).toEqual([]);
+    },
+  );
+
+  it("[BN3] nor does one whose npm is killed, or npm's shell", async () => {
+    // As npm starts it; what comes behind it keeps the shell from becoming the bench.
+    const bench = start(long, ["/bin/sh", "-c", `npm_lifecycle_event=bench "${process.execPath}" "$@"; true`, "sh"]);
+    await bench.isMeasuring;
+    expect(leftOf(bench).join("\n")).toContain("mcp-host");
+    bench.child.kill("SIGKILL");
+    await bench.ended;
+    expect(leftOf(bench)).toEqual([]);
+  });
+});
