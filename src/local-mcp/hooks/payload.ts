@@ -66,7 +66,9 @@ function openFieldOf(field: string): JsonObject | null {
   if (complete || !/^\s*"prompt"\s*:\s*"/.test(text)) return complete;
   for (let chars = 0; chars <= maxEscapeChars; chars++) {
     const closed = parseObject(`{${field.slice(0, field.length - chars)}"}`);
-    if (closed) return { prompt: `${String(closed["prompt"])} [cut off: the rest did not arrive]` };
+    // A character of which only some bytes came.
+    const words = String(closed?.["prompt"]).replace(/\u{FFFD}{1,3}$/u, "");
+    if (closed) return { prompt: `${words} [cut off: the rest did not arrive]` };
   }
   return null;
 }

@@ -34,6 +34,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { isSlashCommand } from "../sessions/slash-command.ts";
 import { updateWaiting } from "../sessions/activity.ts";
 import { conflictLine } from "../team/conflict-news.ts";
+import { conflictsOf, type NumberedConflict } from "../team/open-conflicts.ts";
 import { deliverAtPrompt, deliverAtStop, deliverAtTool, type Delivery } from "../team/deliver-news.ts";
 import { checkEdit, recordWarning, type EditVerdict } from "../team/file-guard.ts";
 import * as spending from "../usage/task-spending.ts";
@@ -106,8 +107,9 @@ export function recordEvent(
   const limit = event === "StopFailure" ? limitWarning(recording) : lastLimit;
   // A start's brief fills what the client takes of a hook; one after a compaction has none.
   const isBriefed = missedStart !== null && missedStart.source !== "compact";
-  const news = isNew && !isBriefed ? findNews(recording, accepted) : null;
-  const conflict = isNew ? userConflict(recording) : null;
+  const open = isNew ? conflictsFor(recording) : [];
+  const news = isNew && !isBriefed ? findNews(recording, accepted, open) : null;
+  const conflict = userConflict(recording, open);
   const trigger = recordReadings(recording);
   if (event === "SessionEnd") endSession(recording);
   if (event === "Stop" && isNew) endAfterTurn(recording);
@@ -117,13 +119,25 @@ export function recordEvent(
   return { sessionId, trigger, started, warning, conflict, verdict, news, accepted };
 }
 
-/** Events with which clients show the user a line. */
-const shownEvents: ReadonlySet<HookEvent> = new Set(["UserPromptSubmit", "PostToolUse", "PostToolUseFailure", "Stop"]);
+/** Events with which clients show the user a line; most of them bring the chat its news, too. */
+const conflictEvents: ReadonlySet<HookEvent> = new Set([
+  "UserPromptSubmit",
+  "PostToolUse",
+  "PostToolUseFailure",
+  "Stop",
+]);
 
-function userConflict({ sql, runtime, incoming, session }: Recording): string | null {
-  const { event, input, isLate = false } = incoming;
-  const isShown = shownEvents.has(event) && !isLate && input.agent_id === undefined && !isWithoutUser(runtime.env);
-  return isShown ? conflictLine(sql, runtime, session.id) : null;
+function conflictsFor({ sql, runtime, incoming, session }: Recording): readonly NumberedConflict[] {
+  return conflictEvents.has(incoming.event) ? conflictsOf(sql, runtime, session.id) : [];
+}
+
+function userConflict(
+  { sql, runtime, incoming, session }: Recording,
+  open: readonly NumberedConflict[],
+): string | null {
+  const { input, isLate = false } = incoming;
+  const isShown = !isLate && input.agent_id === undefined && !isWithoutUser(runtime.env);
+  return isShown ? conflictLine(sql, runtime, session.id, open) : null;
 }
 
 /** [LI7] Shown at a failure by few clients, and so with the prompt after it too. */
@@ -427,6 +441,7 @@ function sessionChange(entry: JournalEntry): sessions.SessionChange | null {
 function findNews(
   { sql, runtime, incoming, session: { id } }: Recording,
   accepted: Acceptance | null,
+  open: readonly NumberedConflict[],
 ): Delivery | null {
   const { event, input, isLate = false } = incoming;
   const { now, env, config } = runtime;
@@ -436,8 +451,8 @@ function findNews(
   const isRead = event === "UserPromptSubmit" || (event === "PostToolUse" && isChats);
   const missing = isRead ? giveBack(sql, now(), id) : null;
   if (missing !== null) return { context: missing, line: null };
-  if (event === "UserPromptSubmit") return deliverAtPrompt(sql, runtime, id, accepted);
-  if (isToolEnd) return toDelivery(deliverAtTool(sql, runtime, id));
+  if (event === "UserPromptSubmit") return deliverAtPrompt(sql, runtime, id, accepted, open);
+  if (isToolEnd) return toDelivery(deliverAtTool(sql, runtime, id, open));
   if (event !== "Stop" || input.stop_hook_active === true || !isChats || env["SHIM_TASK"]) return null;
   return toDelivery(deliverAtStop(sql, now(), id, config.team.maxContinuationsPerHour));
 }

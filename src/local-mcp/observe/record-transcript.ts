@@ -111,6 +111,7 @@ export function recordAssistant(sql: Sql, sessionId: string, at: number, text: s
 
 /** No client has an event for it. */
 function recordInterruptions(sql: Sql, sessionId: string, { interruptions }: TranscriptPart): void {
+  if (interruptions.length === 0) return;
   const { at: since = 0 } = journal.newestPrompt(sql, sessionId) ?? {};
   for (const { at } of interruptions)
     if (at !== null && at >= since && isTurnOpen(sql, sessionId))

@@ -16,6 +16,8 @@ interface WholeFile {
 /** Codex compresses rollouts that are older than seven days. */
 const compressedEnd = ".zst";
 const zstandard = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+/** `zlib.constants.ZSTD_e_flush`: what stands there is enough. A constant of a module would load it at the start. */
+const flush = 1;
 /** Unpacked; beyond it V8 has no string for a document either. */
 const maxUnpackedBytes = 512 * 1_048_576;
 
@@ -48,8 +50,7 @@ function readBytes(path: string): Result<Buffer, string> {
 }
 
 function unpack(bytes: Buffer): Result<Pick<WholeFile, "bytes" | "isCut">, string> {
-  // Node 22.15 brings it.
-  if (typeof zlib.zstdDecompressSync !== "function")
+  if (!("zstdDecompressSync" in process.getBuiltinModule("node:zlib")))
     return err("it is compressed (zstd), which Node reads from version 22.15 on: run SHIM with a newer Node");
   try {
     return ok({ bytes: zlib.zstdDecompressSync(bytes, { maxOutputLength: maxUnpackedBytes }), isCut: false });
@@ -58,11 +59,8 @@ function unpack(bytes: Buffer): Result<Pick<WholeFile, "bytes" | "isCut">, strin
       return err(`it is larger than ${maxUnpackedBytes / 1_048_576} MiB when it is unpacked`);
   }
   try {
-    const finishFlush = zlib.constants.ZSTD_e_flush;
-    return ok({
-      bytes: zlib.zstdDecompressSync(bytes, { maxOutputLength: maxUnpackedBytes, finishFlush }),
-      isCut: true,
-    });
+    const options = { maxOutputLength: maxUnpackedBytes, finishFlush: flush };
+    return ok({ bytes: zlib.zstdDecompressSync(bytes, options), isCut: true });
   } catch (error) {
     return err(`it is compressed (zstd) and damaged (${codeOf(error) ?? "unknown error"})`);
   }

@@ -38,7 +38,7 @@ function* rowsOfLine(line: Buffer, position: number): Generator<TranscriptRow> {
 /** The whole search reads a line at most so many times: no line takes longer than its length allows. */
 const maxReadings = 16;
 
-/** Rows of a line that is not one row: two without a break, zeros before one, a cut one before a whole one. */
+/** [TR240] Rows of a line that is not one row: two without a break, zeros before one, a cut one before a whole one. */
 function* rowsOfBrokenLine(text: string, position: number): Generator<TranscriptRow> {
   const toBytes = (from: number, to: number): Pick<TranscriptRow, "position" | "bytes"> => {
     return {

@@ -15,8 +15,14 @@ import type { WorkingChat } from "./working-chats.ts";
 type Reader = "model" | "user";
 
 /** Open conflicts that are new to this reader, by other chat; from now on they are known. */
-function unread(sql: Sql, runtime: Runtime, session: string, reader: Reader): NumberedConflict[][] {
-  const fresh = conflictsOf(sql, runtime, session).filter(({ seq, kind }) => {
+function unread(
+  sql: Sql,
+  runtime: Runtime,
+  session: string,
+  reader: Reader,
+  open: readonly NumberedConflict[],
+): NumberedConflict[][] {
+  const fresh = open.filter(({ seq, kind }) => {
     if (kind === "apart") return false;
     const key = digest(`conflict:${seq}:${session}:${reader}`);
     return sentNotifications.insert(sql, { key, at: runtime.now() }, "ON CONFLICT DO NOTHING") > 0;
@@ -28,9 +34,18 @@ function pairOf({ kind, chats: [own, other] }: NumberedConflict): string {
   return [kind, other.chat, own.root].join("\0");
 }
 
-/** [CF6] Adds what the chat has to learn now to its news: nothing of it can be out of date. */
-export function addConflictNews(sql: Sql, runtime: Runtime, session: string): void {
-  for (const group of unread(sql, runtime, session, "model")) {
+/**
+ * [CF6] Adds what the chat has to learn now to its news: nothing of it can be out of date.
+ *
+ * @param open the chat's conflicts
+ */
+export function addConflictNews(
+  sql: Sql,
+  runtime: Runtime,
+  session: string,
+  open: readonly NumberedConflict[] = conflictsOf(sql, runtime, session),
+): void {
+  for (const group of unread(sql, runtime, session, "model", open)) {
     const [first] = group;
     if (first)
       news.add(sql, runtime.now(), session, `conflict:${first.seq}`, { kind: "conflict", text: toNews(group) });
@@ -38,8 +53,13 @@ export function addConflictNews(sql: Sql, runtime: Runtime, session: string): vo
 }
 
 /** [CF13] @returns null when the user knows of all */
-export function conflictLine(sql: Sql, runtime: Runtime, session: string): string | null {
-  const lines = unread(sql, runtime, session, "user").map(toLine);
+export function conflictLine(
+  sql: Sql,
+  runtime: Runtime,
+  session: string,
+  open: readonly NumberedConflict[],
+): string | null {
+  const lines = unread(sql, runtime, session, "user", open).map(toLine);
   return lines.length === 0 ? null : withShimCommand(lines.join("\n"), () => shimCommand(runtime));
 }
 

@@ -6,6 +6,7 @@ import { renderBrief, storedLine, toDelivered } from "../recovery/offers.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { addConflictNews } from "./conflict-news.ts";
+import type { NumberedConflict } from "./open-conflicts.ts";
 import { newsText } from "./news-text.ts";
 import { markDelivered, undelivered, undeliveredOf, type News, type NewsRow } from "../sessions/news.ts";
 
@@ -38,16 +39,22 @@ export function deliverAtPrompt(
   runtime: Runtime,
   session: string,
   accepted: Acceptance | null,
+  open: readonly NumberedConflict[],
 ): Delivery | null {
-  addConflictNews(sql, runtime, session);
+  addConflictNews(sql, runtime, session, open);
   const rows = undelivered(sql, session, maxDelivery.items, { except });
   const context = deliver(sql, runtime.now(), session, rows, "SHIM: news from this chat's team.");
   return context === null ? deliverOffer(sql, runtime, session, accepted) : { context, line: null };
 }
 
 /** [CF6] Between two tools of a long turn a chat hears of conflicts alone. */
-export function deliverAtTool(sql: Sql, runtime: Runtime, session: string): string | null {
-  addConflictNews(sql, runtime, session);
+export function deliverAtTool(
+  sql: Sql,
+  runtime: Runtime,
+  session: string,
+  open: readonly NumberedConflict[],
+): string | null {
+  addConflictNews(sql, runtime, session, open);
   const rows = undeliveredOf(sql, session, "conflict", maxDelivery.items);
   return deliver(sql, runtime.now(), session, rows, "SHIM: other chats work on the same files.");
 }

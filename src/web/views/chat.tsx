@@ -197,10 +197,7 @@ function undoAction(session: string, folder: string, number: number | undefined,
   const prompt = number === undefined ? {} : { prompt: String(number) };
   return {
     title: "Take these changes back?",
-    effect: [
-      `${files === 1 ? "One file" : `${files} files`} in ${plain(folder)} become as before it. The chat is told.`,
-      "“shim undo --redo” takes it back.",
-    ],
+    effect: [`${count(files, "file")} in ${plain(folder)} will be put back. “shim undo --redo” reverses it.`],
     verb: "Take back",
     run: (requestId) => call("undo.apply", { session, folder, ...prompt }, requestId),
     done: "Taken back.",
@@ -248,12 +245,10 @@ function Timeline({ page: { timeline, isAll, forkCommand }, at }: { page: Sessio
   );
 }
 
-type Run = [newest: TimelineLine, ...earlier: TimelineLine[]];
-
 /** [WP24] Each line alone, but saves that follow each other together. */
-function foldSaves(lines: readonly TimelineLine[], isFolding: boolean): Run[] {
+function foldSaves(lines: readonly TimelineLine[], isFolding: boolean): [TimelineLine, ...TimelineLine[]][] {
   const isSave = ({ source }: TimelineLine): boolean => isFolding && (source === "checkpoint" || source === "snapshot");
-  const runs: Run[] = [];
+  const runs: [TimelineLine, ...TimelineLine[]][] = [];
   for (const line of lines) {
     const last = runs.at(-1);
     if (last && isSave(line) && isSave(last[0])) last.push(line);

@@ -7,9 +7,9 @@ import type { HookEvent, HookInput } from "#src/contract/hook-input.ts";
 import { spoolEvent } from "#src/local-mcp/hooks/spool-event.ts";
 import { drainInto } from "#src/local-mcp/hooks/answer-hook.ts";
 import { statusOf } from "#src/local-mcp/host/status-line.ts";
-import { dismiss } from "#src/local-mcp/recovery/local-source.ts";
+import { dismiss, take } from "#src/local-mcp/recovery/local-source.ts";
+import { restoreById } from "#src/local-mcp/recovery/restoration.ts";
 import * as news from "#src/local-mcp/sessions/news.ts";
-import * as recoveries from "#src/local-mcp/sessions/recoveries.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 
 const permission = { message: "Claude needs your permission to use Bash", notification_type: "permission_prompt" };
@@ -135,8 +135,8 @@ it("[CL67] [CL81] for ten minutes the status line names what the chat was given 
   expect(statusFor(runtime, next)).toContain('can be continued: "the parser"\n');
   dismiss(runtime, dead.session);
   expect(statusFor(runtime, next)).not.toContain("the parser");
-  const taken = { session: dead.session, action: "taken", by: next.session } as const;
-  runtime.store.write((sql) => recoveries.add(sql, { at: runtime.now(), ...taken }));
+  const from = restoreById(runtime, dead.session);
+  if (from) take(runtime, from, next.session);
   expect(statusFor(runtime, next)).toContain('continues "the parser"\n');
   runtime.wait(600_001);
   expect(statusFor(runtime, next)).not.toContain("the parser");

@@ -145,7 +145,7 @@ function checkNoLoss(importer: Importer, { client, turns: count, row, within, ot
   for (const { prompt } of turns) expect(told?.text.split(prompt).length).toBe(2);
 }
 
-it("[TR229] [TR230] no brief of a damaged transcript claims what it lacks, and what is whole is read whole: 300 damages", () => {
+it("[TR229] [TR230] [TR240] no brief of a damaged transcript claims what it lacks, and what is whole is read whole: 300 damages", () => {
   const importer = new Importer();
   fc.assert(
     fc.property(cases, (given) => checkLoss(importer, given)),

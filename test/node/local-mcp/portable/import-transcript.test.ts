@@ -51,7 +51,7 @@ function aHome(text: string): { readonly home: CliHome; readonly path: string } 
   return { home, path };
 }
 
-it("[PO4] [PO5] a session that died before SHIM was there is read from its transcript, and continued with a brief", async () => {
+it("[PO4] [PO5] [PO7] a session that died before SHIM was there is read from its transcript, and continued with a brief", async () => {
   const { home, path } = aHome(aTranscript(...lines));
   const ran = await home.json(`resume --json --from-transcript ${path}`);
   expect(ran).toMatchObject({ session, start: { kind: "new", reason: expect.stringContaining("read from a file") } });

@@ -129,7 +129,7 @@ it("[TR235] a rollout that Codex has compressed is read, as far as it goes where
   expect(cut).toContain("1 of at least 1 prompts quoted; the end of the conversation could not be read");
 });
 
-it("[TR236] a session is found behind a long head, by the file's name without its own row, and by most of its rows", async () => {
+it("[TR236] [TR241] a session is found behind a long head, by the file's name without its own row, and by most of its rows", async () => {
   const head = Array.from({ length: 120 }, (_, n) =>
     JSON.stringify({ type: "summary", summary: `${n}`, leafUuid: "x" }),
   );
