@@ -77,7 +77,7 @@ export const JournalEntry = z.discriminatedUnion("kind", [
   }),
   /** Over its budget of time: kept as it came, redacted. `of`: the event, or the entry's kind. */
   entry("unread", { of: text, text }),
-  /** Of the transcript. */
+  /** Parts of the transcript that could not be read or are missing. */
   entry("damaged", DamagedParts.shape),
   entry("detached", { reason: text }),
   entry("end", { reason: text }),

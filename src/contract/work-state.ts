@@ -115,11 +115,11 @@ const EffectRun = stored({
 export type EffectRun = Readonly<z.infer<typeof EffectRun>>;
 const effects = z.exactOptional(z.array(EffectRun).readonly());
 
-/** What could not be read of a transcript, or is missing from it. */
+/** Parts that could not be read of a transcript, or are missing from it. */
 export const DamagedParts = stored({
   /** `at`: of the newest row before it, epoch ms. `bytes`: 0 for rows that are missing. */
   parts: z.array(stored({ at: z.nullable(number), bytes: number })).readonly(),
-  /** Of all parts; `parts` may have fewer. */
+  /** Number of all parts; `parts` may have fewer. */
   count: number,
   isAtEnd: flag,
   /** Two branches of the conversation went on, as when two chats write one file. */

@@ -170,8 +170,8 @@ export const recoveryOperations = {
     summary: "Store a session that SHIM has not recorded, as its client's transcript has it now.",
     input: z.strictObject({ file: File, folder: Folder.describe("its folder, where the transcript names none") }),
     /**
-     * `again`: an earlier import was replaced. `recorded`: SHIM has the session from its chat itself, and nothing was
-     * taken. `damages`: parts of the file that could not be read, or are missing.
+     * `again`: an earlier import was replaced. `recorded`: the chat's hooks have recorded the
+     * session, and nothing was taken. `damages`: parts that could not be read, or are missing.
      */
     output: z.object({
       session: z.string(),

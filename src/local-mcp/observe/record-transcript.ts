@@ -4,7 +4,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { approvedPlan, assistant, failure, idOf } from "../sessions/entries.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
 import { asShownBy } from "../sessions/note-effects.ts";
-import { recordDamages } from "../sessions/damages.ts";
+import { recordDamages } from "../signals/record-damages.ts";
 import * as journal from "../sessions/journal.ts";
 import { isSessionPaused, pauseReadLimits, markTranscript, type PauseReadLimits } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";

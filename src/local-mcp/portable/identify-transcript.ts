@@ -52,7 +52,7 @@ function codexHeadOf(payload: JsonObject | null): Head | null {
 const codexTypes: ReadonlySet<unknown> = new Set(["turn_context", "event_msg", "response_item", "compacted"]);
 const geminiTypes: ReadonlySet<unknown> = new Set(["user", "gemini"]);
 
-/** For a file that has lost the row with its session's id: the client by any row, the id by the file's name. */
+/** For a file without the row that has the session's id: the file's name has it. */
 const byOtherRows: readonly (readonly [HookClient, (row: JsonObject, path: string) => Head | null])[] = [
   [
     "codex",
@@ -85,11 +85,11 @@ function idIn(path: string): string | null {
   return uuid.exec(basename(path))?.[0] ?? null;
 }
 
-/** A fork begins with rows of the session that it was made of: the ids of so many rows decide. */
+/** Rows whose ids decide: a fork begins with rows of the session that it was made of. */
 const votingRows = 200;
 
 interface IdentifiedRows extends TranscriptHead {
-  /** The row that names the session, which stands first in the client's files, could not be found there. */
+  /** The client's files begin with a row that names the session: it is not there. */
   readonly isHeadless: boolean;
 }
 
@@ -112,7 +112,7 @@ export function identifyRows(rows: Iterable<TranscriptRow>, path: string): Ident
   return other && { ...other, isHeadless: true };
 }
 
-/** Codex repeats the row of the session that this one continues behind its own, which is the first. */
+/** Codex's own row is the first; that of a session which this one continues follows it. */
 function firstId({ client }: TranscriptHead, position: number, path: string): string | null {
   return client === "codex" && position > 0 ? idIn(path) : null;
 }

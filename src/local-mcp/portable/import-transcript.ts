@@ -10,7 +10,7 @@ import { isWindowsPath } from "../../shared/windows-path.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { checkpoints, journal as journalRows } from "../../store/session-tables.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
-import { recordDamages } from "../sessions/damages.ts";
+import { recordDamages } from "../signals/record-damages.ts";
 import { asShownBy } from "../sessions/note-effects.ts";
 import { approvedPlan, assistant, idOf, pathOf, type KeyedEntry } from "../sessions/entries.ts";
 import { projectRoot } from "../sessions/git-head.ts";
@@ -36,8 +36,7 @@ export interface ImportedTranscript extends TranscriptHead {
 }
 
 /**
- * [PO4] [PO5] [TR224] Stores a session as its transcript has it; one that was imported before is
- * stored anew.
+ * [PO4] [PO5] [TR224] Stores a session as its transcript has it, in the place of an earlier import.
  * @param folder that of the session, where the transcript names none
  * @returns why that is impossible
  */
@@ -106,7 +105,7 @@ function store(sql: Sql, runtime: Runtime, reading: Reading): ImportedTranscript
   return { ...imported, how: before ? "again" : "new" };
 }
 
-/** [PO6] What an earlier import has stored: the file may have grown, or been repaired. */
+/** [PO6] Deletes what an earlier import has stored: the file may have grown since. */
 function clear(sql: Sql, session: string): void {
   const saved = checkpoints.select(sql, "WHERE session = ?", session).map(({ id }) => id);
   snapshotDrops.enqueue(sql, "checkpointId IN (SELECT value FROM json_each(?))", JSON.stringify(saved));
@@ -114,7 +113,7 @@ function clear(sql: Sql, session: string): void {
   journalRows.delete(sql, { session });
 }
 
-/** [TR239] Of a folder that a transcript names: it may come from another system. */
+/** [TR239] A transcript may come from another system. */
 function isOfThisSystem(folder: string): boolean {
   return isWindowsPath(folder) === (process.platform === "win32");
 }
@@ -135,7 +134,7 @@ interface Event {
   readonly turn?: "starts" | "joins" | "ends" | "fails" | "interrupts";
 }
 
-/** As its row gives it. */
+/** Its time is the one of its row. */
 type WrittenEvent = Omit<Event, "at"> & { readonly at: number | null };
 
 /** [TR205] A turn is over when the model, an error or the user ended it, or the next one begins. */

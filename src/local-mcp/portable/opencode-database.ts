@@ -10,7 +10,7 @@ interface SessionInDatabase {
   readonly messages: readonly (JsonObject | null)[];
 }
 
-/** Of an SQLite database. */
+/** First bytes of an SQLite database. */
 const fileHeader = Buffer.from("SQLite format 3\0");
 const busyMs = 2_000;
 /** Ids that an error names. */
@@ -108,7 +108,7 @@ function firstVersion(db: Connection, session: string): (JsonObject | null)[] {
     const own = (parts.get(id) ?? []).map((part) => parseObject(part.data));
     const read = own.filter((part) => part !== null);
     messages.push(info && { info: { ...info, id }, parts: read });
-    // What a part said is unknown.
+    // The words of a damaged part are unknown.
     if (read.length < own.length) messages.push(null);
   }
   return messages;

@@ -71,7 +71,7 @@ function readDocument(bytes: Buffer): ReadContent | null {
   if (!text.startsWith("{")) return null;
   const whole = parseObject(text);
   if (whole) return readMessagesOf(whole, []);
-  // As much of it as stands there.
+  // A document that is cut has its first messages.
   const errors: ParseError[] = [];
   const part = asObject(parse(text, errors));
   const at = errors[0]?.offset ?? 0;

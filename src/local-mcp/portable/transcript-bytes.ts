@@ -16,7 +16,7 @@ interface WholeFile {
 /** Codex compresses rollouts that are older than seven days. */
 const compressedEnd = ".zst";
 const zstandard = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
-/** `zlib.constants.ZSTD_e_flush`: what stands there is enough. A constant of a module would load it at the start. */
+/** `zlib.constants.ZSTD_e_flush`: no error at the end of a cut file. A literal loads no zlib. */
 const flush = 1;
 /** Unpacked; beyond it V8 has no string for a document either. */
 const maxUnpackedBytes = 512 * 1_048_576;

@@ -59,7 +59,7 @@ function followBranch(draft: TranscriptDraft, line: JsonObject): void {
   if (id !== null) draft.branches.set(id, draft.branch);
 }
 
-/** [TR233] The chat went on from a prompt that seemed to be taken back: another chat wrote the other one. */
+/** [TR233] An answer to a prompt that seemed withdrawn: two chats write the file. */
 function goOn(draft: TranscriptDraft): void {
   for (let branch = draft.branch; branch !== null; branch = branch.parent) {
     if (!branch.isWithdrawn) continue;
@@ -91,8 +91,8 @@ function readUser(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin):
 }
 
 /**
- * [TR227] A second prompt after one row: the user edited the first, or went back to before it. Where
- * the row came after that first prompt, the links of the file are damaged, and say nothing.
+ * [TR227] A second prompt after one row: the user edited the first, or went back to before it.
+ * Where the row came after that first prompt the file's links are damaged, and prove nothing.
  */
 function startBranch(draft: TranscriptDraft, parent: string | null, { uuid }: LineOrigin): void {
   goOn(draft);

@@ -46,7 +46,7 @@ interface Said {
   readonly role?: TranscriptText["role"];
 }
 
-/** [TR232] The same words at the same moment were written twice: by a client's replay, or by a copy. */
+/** [TR232] A client's replay, or a copy, writes the same words with the same time again. */
 function saidOnce<One extends Said>(all: readonly One[]): One[] {
   const known = new Set<string>();
   return all.filter(({ role = "", at, text }) => {

@@ -6,7 +6,7 @@ interface Link {
   readonly damage: Damage;
 }
 
-/** Rows of these types stand in the conversation; others (progress) name rows that are not written. */
+/** Rows of the conversation; others (progress) name rows that are never written. */
 const linkedTypes: ReadonlySet<unknown> = new Set(["user", "assistant", "attachment", "system", "tool_result"]);
 
 /** [TR231] [TR232] Follows rows with a `uuid` and a `parentUuid` (Claude Code, Qwen Code). */
@@ -16,7 +16,7 @@ export class Links {
   /** The next row names one that may stand in what could not be read. */
   #isBroken = false;
 
-  /** Whether the file has the row already: a backup or a program that synchronises may repeat rows. */
+  /** Whether the file has the row already: a restored backup may repeat rows. */
   isTwin(row: JsonObject): boolean {
     const id = textAt(row, "uuid", 100);
     return id !== null && this.#ids.has(id);
@@ -31,12 +31,12 @@ export class Links {
     if (this.#ids.has(parent)) this.#isBroken = false;
   }
 
-  /** What stands at this point could not be read, and is counted already. */
+  /** A part that could not be read, and that is counted already, stands here. */
   breakOff(): void {
     this.#isBroken = true;
   }
 
-  /** One for each row that is named and is nowhere, with what is known of the first row that names it. */
+  /** One for each parent that is nowhere, at the first row that names it. */
   unknownParents(): Damage[] {
     const unknown = new Map<string, Damage>();
     for (const { parent, damage } of this.#links)

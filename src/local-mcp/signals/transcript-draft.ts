@@ -13,7 +13,7 @@ export interface LineOrigin {
 
 /** A part of a transcript that could not be read, or that is not there though a row names it. */
 export interface Damage {
-  /** Of the newest row before it; null: none has a time. */
+  /** Time of the newest row before it; null: none has a time. */
   readonly at: number | null;
   /** In bytes, from the start of the file. */
   readonly position: number;
@@ -109,9 +109,9 @@ export interface TranscriptContent {
   readonly clientVersion: string | null;
   /** Where git was: at the start with a commit, or at the end without one; null: not known. */
   readonly git: GitPosition | null;
-  /** [TR230] What the file lacks, in the order of its discovery. */
+  /** [TR230] Parts that could not be read, in their order, then rows that are missing. */
   readonly damages: readonly Damage[];
-  /** What stands last could not be read. */
+  /** The last part of the file could not be read. */
   readonly isEndDamaged: boolean;
   /** [TR233] A prompt was followed by another one after the same row, and both went on. */
   readonly isBranched: boolean;
@@ -147,9 +147,9 @@ export interface TranscriptDraft extends Growing<Omit<TranscriptContent, "usage"
   dequeued: Set<string>;
   /** Branch of each row of Claude Code, by its id. */
   readonly branches: Map<string, Branch | null>;
-  /** That of the newest row. */
+  /** Branch of the newest row. */
   branch: Branch | null;
-  /** Newest prompt of Claude Code after a row, by that row's id, and whether it stood before the prompt. */
+  /** Newest prompt of Claude Code after a row, by the row's id. */
   readonly promptAfter: Map<string, { readonly branch: Branch; readonly isParentBefore: boolean }>;
   /** Calls that a program of Codex is, by its own id. */
   readonly programs: Map<string, readonly string[]>;

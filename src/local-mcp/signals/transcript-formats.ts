@@ -33,7 +33,7 @@ const copilotEvents: Rows = {
   "session.start": readCopilotVersion,
   "session.resume": readCopilotVersion,
   "user.message": (draft, data, origin) => {
-    // A skill, a schedule, a notification: the source of the user's own messages is the user, or not named.
+    // A skill, a schedule and a notification name themselves as its source.
     const source = textAt(data, "source") ?? "user";
     if (source === "user") addText(draft, "user", userWords(textAt(data, "content") ?? ""), origin);
   },

@@ -4,7 +4,7 @@ import { objectAt, parseObject, textAt, type JsonObject } from "../../shared/jso
 /** Pure. Bytes of a transcript as rows; bytes that hold no row are counted, never dropped. */
 
 export interface TranscriptRow {
-  /** Null: what stands there could not be read, or not as it was written. */
+  /** The row; null: the bytes could not be read, or not as they were written. */
   readonly row: JsonObject | null;
   /** In bytes, from the start of the file. */
   readonly position: number;
@@ -13,7 +13,7 @@ export interface TranscriptRow {
 
 const newline = 0x0a;
 
-/** [TR229] Cut at bytes, before decoding: a newline byte is never a part of another UTF-8 character. */
+/** [TR229] Cut at bytes, before decoding: no other UTF-8 character has a newline byte. */
 export function* rowsIn(bytes: Buffer, begin = 0, end = bytes.length, base = 0): Generator<TranscriptRow> {
   for (let at = begin; at < end;) {
     const found = bytes.indexOf(newline, at);
@@ -23,7 +23,7 @@ export function* rowsIn(bytes: Buffer, begin = 0, end = bytes.length, base = 0):
   }
 }
 
-function* rowsOfLine(line: Buffer, position: number): Generator<TranscriptRow> {
+export function* rowsOfLine(line: Buffer, position: number): Generator<TranscriptRow> {
   const text = line.toString("utf8");
   // `trim` takes a byte order mark for a blank.
   const trimmed = text.trim();
@@ -35,10 +35,10 @@ function* rowsOfLine(line: Buffer, position: number): Generator<TranscriptRow> {
   else yield* rowsOfBrokenLine(text, position);
 }
 
-/** The whole search reads a line at most so many times: no line takes longer than its length allows. */
+/** Times that the whole search reads a line at most, so that its time is linear. */
 const maxReadings = 16;
 
-/** [TR240] Rows of a line that is not one row: two without a break, zeros before one, a cut one before a whole one. */
+/** [TR240] Rows without a break between them, behind zeros, or behind a row that is cut. */
 function* rowsOfBrokenLine(text: string, position: number): Generator<TranscriptRow> {
   const toBytes = (from: number, to: number): Pick<TranscriptRow, "position" | "bytes"> => {
     return {
@@ -105,7 +105,7 @@ function endOfString(text: string, start: number): number | null {
   }
 }
 
-/** Behind a part that was lost an object may be one of a row's own: a row is followed by a row or by nothing. */
+/** Behind a lost part an object may belong to a row; a whole row ends the line, or precedes one. */
 function isWholeRow(row: JsonObject, text: string, end: number): boolean {
   const next = text.charAt(skipBlanks(text, end));
   return (next === "" || next === "{" || next === "\0") && hasFrame(row);

@@ -134,7 +134,7 @@ export function openTranscript(path: string): TranscriptFile {
 
 type IsExcluded = (at: number, cwd: string | null) => boolean;
 
-/** @param isWhole the rows are all that the file has, so that a row which another one names must be among them */
+/** @param isWhole the rows are all of the file's, so each parent must be among them */
 export function readRows(
   rows: Iterable<TranscriptRow>,
   isExcluded: IsExcluded = () => false,

@@ -109,7 +109,9 @@ it.each([80, 100, 120, 160])(
     const command = `/usr/bin/node ${script} resume bbbb2222`;
     expect(lines.join("\n").replaceAll("\n      ", " ")).toMatch(new RegExp(`(: |\n {4})${command}\n`));
     expect(lines.join("\n")).toContain("the-project  解析器を直す 🚀");
-    for (const line of lines) expect(textWidth(line), line).toBeLessThanOrEqual(columns);
+    // A path of one word may be longer than the window, and is not cut either.
+    const several = lines.filter((line) => line.trim().includes(" "));
+    for (const line of several) expect(textWidth(line), line).toBeLessThanOrEqual(columns);
   },
 );
 

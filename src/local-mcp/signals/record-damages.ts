@@ -1,6 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
-import type { TranscriptContent } from "../signals/transcript-draft.ts";
-import * as journal from "./journal.ts";
+import type { TranscriptContent } from "./transcript-draft.ts";
+import * as journal from "../sessions/journal.ts";
 
 /** Parts whose time is kept; all are counted. */
 const maxParts = 50;
