@@ -69,7 +69,9 @@ function start(args: readonly string[], command: readonly string[] = [process.ex
 /** Processes that have the folder in their environment, their arguments or their place, and what else is left of it. */
 function leftOf({ folder }: Bench): string[] {
   const processes = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && namesFolder(Number(name), folder));
-  return [...processes.map(commandOf), ...readdirSync(folder).filter((name) => name.startsWith("shim-"))];
+  // One that has ended, and that its parent has not read the status of, has no command.
+  const running = processes.map((pid) => `${pid} ${commandOf(pid)}`).filter((one) => !/^\d+ $/.test(one));
+  return [...running, ...readdirSync(folder).filter((name) => name.startsWith("shim-"))];
 }
 
 function namesFolder(pid: number, folder: string): boolean {
@@ -84,7 +86,11 @@ function namesFolder(pid: number, folder: string): boolean {
 }
 
 function commandOf(pid: string): string {
-  return `${pid} ${existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, "utf8") : ""}`;
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return "";
+  }
 }
 
 /** The rows of its table. */
@@ -170,31 +176,32 @@ function transcripts(count: number): string {
 }
 
 describe.skipIf(process.platform !== "linux")("benches", { concurrent: true }, () => {
+  /** A minute of a processor; all subjects take four. */
   it.each([
     [["save", "recovery", "redaction"], 25],
+    [["fork"], 1],
+    [["tasks", "cost"], 2],
+    [["edge", "rows"], 4],
+    [["effects"], 6],
+  ] as const)("[BN1] [BN2] [BN3] %s measures something with --smallest", async (args, rows) => {
+    await expectMeasured(args, rows);
+  });
+
+  it.each([
     [["start", "chats", "deaths", "events"], 20],
     [["neighbours", "growth"], 8],
     [["sync"], 7],
     [["elsewhere"], 2],
     [["fork", "undo"], 9],
-  ] as const)("[BN1] [BN2] [BN3] %s of this machine measure something with --smallest", async (parts, rows) => {
-    await expectMeasured(parts, rows);
-  });
-
-  it.each([
     [["tasks", "backlog", "connected", "cost"], 12],
     [["edge", "rows", "metrics", "capacity"], 20],
+    [["edge", "growth", "sockets", "detection"], 19],
     [["flat"], 25],
     [["fleet"], 15],
-    [["effects"], 6],
     [["conflicts"], 10],
-  ] as const)("[BN1] [BN2] [BN3] so does %s, without another program", async (args, rows) => {
+    [["restore", "--client", "desktop"], 4],
+  ] as const)("[BN1] [BN2] [BN3] so does %s @night", async (args, rows) => {
     await expectMeasured(args, rows);
-  });
-
-  it("[BN1] [BN2] [BN3] so do those that take longer @night", async () => {
-    await expectMeasured(["restore", "--client", "desktop"], 4);
-    await expectMeasured(["edge", "growth", "sockets", "detection"], 19);
   });
 
   it("[BN1] [BN2] [BN3] a folder of transcripts is measured with the built program, in homes of its own", async () => {
@@ -214,7 +221,7 @@ describe.skipIf(process.platform !== "linux")("benches", { concurrent: true }, (
     await expectRefused(["real", folder], /^of 1 transcripts in .* none has a prompt/m);
   });
 
-  it("[BN1] what needs another program says so in one line, or measures", async () => {
+  it("[BN1] what needs another program says so in one line, or measures @night", async () => {
     const clients = [() => claudeBinary(), () => programOf(codexClient)];
     if (!clients.every(isThere)) {
       await expectRefused(["tool-call"], /Claude Code .* is not installed .* Run "npm run test:e2e:claude"/);
@@ -238,6 +245,11 @@ describe.skipIf(process.platform !== "linux")("benches", { concurrent: true }, (
       await expectRefused(["proof", "--smallest"], /npm cannot download sqids@.*, which is needed once/);
   });
 
+  it("[BN1] what needs a real client says in one line which, and how it is installed", async () => {
+    if (!isThere(() => claudeBinary()))
+      await expectRefused(["tool-call"], /Claude Code .* is not installed .* Run "npm run test:e2e:claude"/);
+  });
+
   it("[BN1] no name is accepted that is not there, and no option", async () => {
     const bench = start(["nothing"]);
     const { stderr } = await bench.ended;
@@ -245,9 +257,12 @@ describe.skipIf(process.platform !== "linux")("benches", { concurrent: true }, (
     expect(parts.split(", ").toSorted()).toEqual([...local, "tool-call"].toSorted());
     expect(stderr).toContain(Object.keys(suites).join(", "));
     expect(await bench.ended).toMatchObject({ code: 1, stdout: "" });
+    await expectRefused(["proof", "--only", "nothing"], /^There is no package nothing, only repository, sqids/m);
+  });
+
+  it("[BN1] nor is one of any suite @night", async () => {
     await expectRefused(["edge", "nothing"], /^There is no part nothing, only one, /m);
     await expectRefused(["flat", "nothing"], /^There is no part nothing, only daily, corners/m);
-    await expectRefused(["proof", "--only", "nothing"], /^There is no package nothing, only repository, sqids/m);
     await expectRefused(["proof", "nothing"], /Unexpected argument 'nothing'/);
     await expectRefused(["--share", "7"], /^--share takes a number from 0 to 1/m);
   });
@@ -255,19 +270,20 @@ describe.skipIf(process.platform !== "linux")("benches", { concurrent: true }, (
   /** Would go on for minutes. */
   const long = ["growth", "--share", "0.02"];
 
-  it.each(["SIGTERM", "SIGINT", "SIGHUP", "SIGKILL"] as const)(
-    "[BN3] a bench that %s ends leaves nothing",
-    async (signal) => {
-      const bench = start(long);
-      await bench.isMeasuring;
-      expect(leftOf(bench).join("\n")).toContain("mcp-host");
-      bench.child.kill(signal);
-      await bench.ended;
-      expect(leftOf(bench)).toEqual([]);
-    },
-  );
+  async function expectEnded(signal: NodeJS.Signals): Promise<void> {
+    const bench = start(long);
+    await bench.isMeasuring;
+    expect(leftOf(bench).join("\n")).toContain("mcp-host");
+    bench.child.kill(signal);
+    await bench.ended;
+    expect(leftOf(bench)).toEqual([]);
+  }
 
-  it("[BN3] nor does one whose npm is killed, or npm's shell", async () => {
+  it("[BN3] a bench that SIGKILL ends leaves nothing", () => expectEnded("SIGKILL"));
+
+  it.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("[BN3] nor does one that %s ends @night", expectEnded);
+
+  it("[BN3] nor does one whose npm is killed, or npm's shell @night", async () => {
     // As npm starts it; what comes behind it keeps the shell from becoming the bench.
     const bench = start(long, ["/bin/sh", "-c", `npm_lifecycle_event=bench "${process.execPath}" "$@"; true`, "sh"]);
     await bench.isMeasuring;

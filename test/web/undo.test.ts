@@ -28,5 +28,5 @@ it("[UN10] the chat's view shows what its last turn changed, asks, and takes it 
   await dialog.waitFor({ state: "detached" });
   expect(readFileSync(join(home.project, "a.txt"), "utf8")).toBe("one\n");
   expect(existsSync(join(home.project, "new.txt"))).toBe(false);
-  await page.getByText("Nothing of its last turn can be put back.").waitFor();
+  await page.getByText("Nothing of it can be put back.").waitFor();
 });
