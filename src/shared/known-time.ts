@@ -13,3 +13,8 @@ export function isKnownTime(at: number): boolean {
 export function toMilliseconds(time: number): number {
   return isKnownTime(time) ? time : time * 1_000;
 }
+
+/** False also for a time to come. @param at epoch ms, or the ordinal of an event without a time */
+export function isPast(now: number, at: number): boolean {
+  return isKnownTime(at) && at <= now + maxAheadMs;
+}

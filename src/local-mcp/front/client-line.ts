@@ -1,4 +1,5 @@
 import { isRecord, parseJson } from "../../shared/json-fields.ts";
+import { endOfObject } from "../../shared/json-object-end.ts";
 import type { Message } from "./hello.ts";
 
 /** Codes of JSON-RPC 2.0, section 5.1. */
@@ -47,7 +48,7 @@ export function isFramed(line: string): boolean {
 function splitMessages(line: string): ReceivedMessage[] {
   const found: ReceivedMessage[] = [];
   for (let from = 0; from < line.length;) {
-    const to = endOfObject(line, from);
+    const to = endOfObject(line, from) ?? line.length;
     const text = line.slice(from, to);
     const message = parseJson(text);
     if (!isRecord(message)) return [];
@@ -59,18 +60,3 @@ function splitMessages(line: string): ReceivedMessage[] {
 }
 
 const between: ReadonlySet<string> = new Set([" ", "\t", "\r", "\0", "\u{FEFF}"]);
-
-/** @returns the length of the line where none ends */
-function endOfObject(line: string, from: number): number {
-  let depth = 0;
-  let isInString = false;
-  for (let at = from; at < line.length; at++) {
-    const char = line[at];
-    if (isInString && char === "\\") at += 1;
-    else if (char === '"') isInString = !isInString;
-    else if (isInString) continue;
-    else if (char === "{") depth += 1;
-    else if (char === "}" && (depth -= 1) === 0) return at + 1;
-  }
-  return line.length;
-}

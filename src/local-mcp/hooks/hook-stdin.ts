@@ -1,7 +1,7 @@
 import { read, write } from "node:fs";
 import { codeOf } from "../../shared/error.ts";
 import { JsonObjectReader, maxInputBytes } from "./json-object-reader.ts";
-import { decodePayload, isUtf16 } from "./payload.ts";
+import { decodeText, isUtf16 } from "../../platform/text-encoding.ts";
 
 interface Limits {
   /** For the first part of the input. */
@@ -52,7 +52,7 @@ export function readHookInput(
       if (isOver) return;
       isOver = true;
       for (const cancel of timers) cancel();
-      const text = bytes <= maxInputBytes ? decodePayload(Buffer.concat(parts)) : reader.text();
+      const text = bytes <= maxInputBytes ? decodeText(Buffer.concat(parts)) : reader.text();
       resolve({ text, isCutOff: isOpen && !reader.isWhole, isOpen });
     };
     const timers = [schedule(() => finish(true), totalMs)];

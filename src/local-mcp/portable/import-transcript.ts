@@ -6,7 +6,7 @@ import type { JsonObject } from "../../shared/json-fields.ts";
 import { isKnownTime, maxAheadMs } from "../../shared/known-time.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { isWindowsPath } from "../../shared/windows-path.ts";
+import { isOfThisSystem } from "../../platform/this-system.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { checkpoints, journal as journalRows } from "../../store/session-tables.ts";
 import * as snapshotDrops from "../../store/snapshot-drops.ts";
@@ -111,11 +111,6 @@ function clear(sql: Sql, session: string): void {
   snapshotDrops.enqueue(sql, "checkpointId IN (SELECT value FROM json_each(?))", JSON.stringify(saved));
   checkpoints.delete(sql, { session });
   journalRows.delete(sql, { session });
-}
-
-/** [TR239] A transcript may come from another system. */
-function isOfThisSystem(folder: string): boolean {
-  return isWindowsPath(folder) === (process.platform === "win32");
 }
 
 function titleOf({ texts }: TranscriptContent): string | null {

@@ -2,8 +2,8 @@ import { parseObject, type JsonObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { codeOf } from "../../shared/error.ts";
 import { withConnection, type Connection, type Driver } from "../../store/driver.ts";
-import { openTranscript } from "../signals/transcript.ts";
 import type { TranscriptHead } from "./identify-transcript.ts";
+import { readBytes } from "./transcript-bytes.ts";
 
 interface SessionInDatabase {
   readonly head: TranscriptHead;
@@ -18,17 +18,8 @@ const maxNamed = 5;
 
 /** False also for a file that cannot be read. */
 export function isDatabase(path: string): boolean {
-  let file = null;
-  try {
-    file = openTranscript(path);
-    const bytes = Buffer.alloc(fileHeader.length);
-    return file.read(bytes, 0) === bytes.length && bytes.equals(fileHeader);
-  } catch (error) {
-    if (codeOf(error) === null) throw error;
-    return false;
-  } finally {
-    file?.close();
-  }
+  const head = readBytes(path, fileHeader.length);
+  return head.ok && head.value.equals(fileHeader);
 }
 
 /**

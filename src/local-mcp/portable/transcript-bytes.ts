@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
 import * as zlib from "node:zlib";
+import { decodeText } from "../../platform/text-encoding.ts";
 import { codeOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { openTranscript } from "../signals/transcript.ts";
+import { compressedEnd, openTranscript } from "../signals/transcript.ts";
 
 interface WholeFile {
   /** Plain UTF-8, unless damaged. */
@@ -13,8 +14,6 @@ interface WholeFile {
   readonly isCut: boolean;
 }
 
-/** Codex compresses rollouts that are older than seven days. */
-const compressedEnd = ".zst";
 const zstandard = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 /** `zlib.constants.ZSTD_e_flush`: no error at the end of a cut file. A literal loads no zlib. */
 const flush = 1;
@@ -34,11 +33,12 @@ export function readWholeFile(path: string): Result<WholeFile, string> {
   return unpacked.ok ? ok({ ...whole, ...unpacked.value }) : unpacked;
 }
 
-function readBytes(path: string): Result<Buffer, string> {
+/** @param most bytes to read; default: all */
+export function readBytes(path: string, most = Infinity): Result<Buffer, string> {
   let file = null;
   try {
     file = openTranscript(path);
-    const bytes = Buffer.alloc(file.size());
+    const bytes = Buffer.alloc(Math.min(most, file.size()));
     return ok(bytes.subarray(0, file.read(bytes, 0)));
   } catch (error) {
     const code = codeOf(error);
@@ -66,11 +66,8 @@ function unpack(bytes: Buffer): Result<Pick<WholeFile, "bytes" | "isCut">, strin
   }
 }
 
-/** Editors of Windows write UTF-16, with a mark at its beginning. */
+/** By the mark alone: zeros beside a brace are those of a crash here. */
 function toUtf8(bytes: Buffer): Buffer {
-  const mark = bytes.length < 2 ? 0 : bytes.readUInt16BE(0);
-  if (mark === 0xfffe) return Buffer.from(bytes.subarray(2).toString("utf16le"));
-  if (mark !== 0xfeff) return bytes;
-  const swapped = Buffer.from(bytes.subarray(2, 2 + 2 * Math.floor((bytes.length - 2) / 2)));
-  return Buffer.from(swapped.swap16().toString("utf16le"));
+  const isUtf16 = /^(?:fffe|feff)$/.test(bytes.subarray(0, 2).toString("hex"));
+  return isUtf16 ? Buffer.from(decodeText(bytes)) : bytes;
 }

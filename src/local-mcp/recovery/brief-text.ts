@@ -1,5 +1,5 @@
 import { age, clip } from "../../shared/format.ts";
-import { isKnownTime, maxAheadMs } from "../../shared/known-time.ts";
+import { isPast } from "../../shared/known-time.ts";
 import { onOneLine } from "../text/excerpt.ts";
 import { neutralize } from "../text/neutralize.ts";
 import type { TaskOfSession } from "../sessions/session-tasks.ts";
@@ -16,10 +16,6 @@ export function formatWhen(now: number, at: number | null | undefined): string {
 /** [TR234] @param at epoch ms, or the ordinal of an event without a time */
 export function formatAgo(now: number, at: number): string {
   return isPast(now, at) ? `${age(now - at)} ago` : "at an unknown time";
-}
-
-function isPast(now: number, at: number): boolean {
-  return isKnownTime(at) && at <= now + maxAheadMs;
 }
 
 /** Another machine has chosen its name, which is also outside of the fence. */

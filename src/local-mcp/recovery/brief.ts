@@ -2,7 +2,7 @@ import { adapterOf, clientTitle } from "../../clients/adapters.ts";
 import { interpret } from "../../platform/time-budget.ts";
 import { o200kTokens } from "../../routing/tokens.ts";
 import { pluralize } from "../../shared/format.ts";
-import { isWindowsPath } from "../../shared/windows-path.ts";
+import { isOfThisSystem } from "../../platform/this-system.ts";
 import { isKnownTime } from "../../shared/known-time.ts";
 import { type Session, importOrigin } from "../sessions/sessions.ts";
 import { emptyState } from "../sessions/work-state.ts";
@@ -181,7 +181,7 @@ function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {
 
 /** [TR239] A transcript may name a folder of another system. */
 function projectText({ project, cwd, origin }: Session): string {
-  const isElsewhere = origin === importOrigin && cwd !== null && isWindowsPath(cwd) !== (process.platform === "win32");
+  const isElsewhere = origin === importOrigin && cwd !== null && !isOfThisSystem(cwd);
   return project ?? (isElsewhere ? `${cwd}, which is not of this system` : "none");
 }
 

@@ -7,7 +7,7 @@ import { err, ok } from "../../shared/result.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { transcriptsOf } from "../rescue/client-transcripts.ts";
 import { isKept } from "../rescue/find-sessions.ts";
-import { compressed } from "../rescue/read-conversation.ts";
+import { compressedEnd } from "../signals/transcript.ts";
 import { importOrigin } from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { codeOf } from "../../shared/error.ts";
@@ -141,7 +141,7 @@ export function checkTranscript(path: string | null, sessionId: string, client =
 }
 
 function isCompressed(path: string): boolean {
-  return existsSync(path) ? path.endsWith(compressed) : existsSync(`${path}${compressed}`);
+  return existsSync(path) ? path.endsWith(compressedEnd) : existsSync(`${path}${compressedEnd}`);
 }
 
 /** [CA15] */

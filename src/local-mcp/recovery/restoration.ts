@@ -1,7 +1,7 @@
 import { isAbsolute, join, relative } from "node:path";
 import type { CrashCause } from "../../contract/readings.ts";
 import type { FileNote, WorkState } from "../../contract/work-state.ts";
-import { isKnownTime, maxAheadMs } from "../../shared/known-time.ts";
+import { isKnownTime, isPast } from "../../shared/known-time.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { currentState } from "../checkpoints/capture.ts";
@@ -314,7 +314,7 @@ function compareByContent(
 /** [TR234] Neither the newest prompt nor the newest words have a time that is over. */
 function isUndated({ prompts, words }: WorkState, now: number): boolean {
   const newest = [prompts.at(-1), words.at(-1)].flatMap((remark) => remark?.at ?? []);
-  return newest.length > 0 && !newest.some((at) => isKnownTime(at) && at <= now + maxAheadMs);
+  return newest.length > 0 && !newest.some((at) => isPast(now, at));
 }
 
 /** [RE233] Returns null for a file that the chat did not edit, or that has no date. */

@@ -4,7 +4,8 @@ import { basename, dirname, join } from "node:path";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import type { ClientTranscripts } from "./client-transcripts.ts";
 import { rowsIn } from "./fused-rows.ts";
-import { compressed, readRows } from "./read-conversation.ts";
+import { compressedEnd } from "../signals/transcript.ts";
+import { readRows } from "./read-conversation.ts";
 import { Relinker, type Changed } from "./relink-rows.ts";
 
 export interface CopyOf {
@@ -26,7 +27,7 @@ export interface CopyOf {
  */
 export async function copyTranscript(client: ClientTranscripts, copy: CopyOf): Promise<string> {
   const { file, id, newId, moved } = copy;
-  const plain = file.endsWith(compressed) ? file.slice(0, -compressed.length) : file;
+  const plain = file.endsWith(compressedEnd) ? file.slice(0, -compressedEnd.length) : file;
   const renamed = plain.replaceAll(id, newId).replaceAll(`-${id.slice(0, 8)}.`, `-${newId.slice(0, 8)}.`);
   const folder = (moved && client.folderOf?.(file, moved.to)) ?? dirname(renamed);
   const path = join(folder, basename(renamed));

@@ -11,7 +11,8 @@ import { importOrigin, type Session } from "../sessions/sessions.ts";
 import { holderOf, openProblem } from "./client-files.ts";
 import { codexLock, pathsOf, transcriptsOf, type ClientTranscripts, type Refusal } from "./client-transcripts.ts";
 import { exportSession, factsOfDocument } from "./opencode-sessions.ts";
-import { compressed, isDocument, readTranscript, type TranscriptFacts } from "./read-conversation.ts";
+import { compressedEnd } from "../signals/transcript.ts";
+import { isDocument, readTranscript, type TranscriptFacts } from "./read-conversation.ts";
 import type { Sent } from "./row-chain.ts";
 
 export interface RescueDeps {
@@ -95,7 +96,7 @@ async function examineFile(
 ): Promise<Partial<Evidence>> {
   const { id, origin, transcriptPath } = session;
   const known =
-    origin === importOrigin || transcriptPath === null ? [] : [transcriptPath, `${transcriptPath}${compressed}`];
+    origin === importOrigin || transcriptPath === null ? [] : [transcriptPath, `${transcriptPath}${compressedEnd}`];
   const own = pathsOf(env, client, client.files, id);
   const file = [...known, ...own].find((path) => lstatSync(path, { throwIfNoEntry: false }));
   if (file === undefined) return examineMissing(env, session, client);

@@ -3,6 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { pipeline } from "node:stream";
 import { createZstdDecompress } from "node:zlib";
 import { asObject, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { compressedEnd } from "../signals/transcript.ts";
 import type { ClientTranscripts, Refusal, Row } from "./client-transcripts.ts";
 import { rowsIn } from "./fused-rows.ts";
 import { RowChain, type Sent } from "./row-chain.ts";
@@ -133,13 +134,10 @@ export async function* readRows(path: string, client: ClientTranscripts): AsyncG
   }
 }
 
-/** Codex compresses a session that it has not written for a week. */
-export const compressed = ".zst";
-
 function bytesOf(path: string): AsyncIterable<unknown> {
   const file = createReadStream(path, { highWaterMark: 262_144 });
   // A failure of the file is one of the stream that is read.
-  return path.endsWith(compressed) ? pipeline(file, createZstdDecompress(), () => undefined) : file;
+  return path.endsWith(compressedEnd) ? pipeline(file, createZstdDecompress(), () => undefined) : file;
 }
 
 async function* linesOf(path: string): AsyncGenerator<{ bytes: Buffer; isEnded: boolean }> {

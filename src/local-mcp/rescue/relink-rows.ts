@@ -3,7 +3,7 @@ import { Parents, type LinkRules } from "./row-chain.ts";
 
 interface Entry {
   readonly index: number;
-  /** Null where nothing can name the row. */
+  /** Id of the row; null: no other row can name it. */
   id: string | null;
   parent: string | null;
   /** The parent that the row itself names. */

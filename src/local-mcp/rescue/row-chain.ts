@@ -57,7 +57,7 @@ export interface Lost {
 
 export interface Sent {
   readonly prompts: number;
-  /** Those of them that the client sends. */
+  /** Prompts that the client sends. */
   readonly sent: number;
   readonly lost: Lost | null;
 }
@@ -105,7 +105,7 @@ export class RowChain {
     return this.#links.has(id);
   }
 
-  /** Null where there is no row that others can name. */
+  /** Prompts that are sent; null: no row of the file can be named by another. */
   get sent(): Sent | null {
     const last = this.#last === null ? undefined : this.#links.get(this.#last);
     if (last === undefined) return null;

@@ -11,7 +11,7 @@ import { takeAwaited } from "../../snapshots/stored-snapshots.ts";
 import { answerHook } from "../hooks/answer-hook.ts";
 import { eventIdOf, findClientPid } from "../hooks/read-event.ts";
 import { isOfForeignCaller } from "../hooks/foreign-callers.ts";
-import { decodePayload } from "../hooks/payload.ts";
+import { decodeText } from "../../platform/text-encoding.ts";
 import { spoolGiven } from "../hooks/spool-event.ts";
 
 /** [HO41] The program that `shim-hook` starts then leaves out a part of larger input. */
@@ -44,7 +44,7 @@ export async function answerPosted(runtime: Runtime, request: IncomingMessage): 
   if (caller === null) return refused(409, "This is the host of another home, or of another container.");
   const body = await readBody(request, maxBytes);
   if (body === null) return refused(413, `An event has at most ${maxBytes} bytes.`);
-  const input = decodePayload(body);
+  const input = decodeText(body);
   const isLeft = await hasGone(request);
   const { env, clientPid, eventId: id } = caller;
   if (isOfForeignCaller({ client: client.name, env, input })) return refused(200, "");

@@ -51,10 +51,8 @@ function saidOnce<One extends Said>(all: readonly One[]): One[] {
   const known = new Set<string>();
   return all.filter(({ role = "", at, text }) => {
     const key = `${role} ${at} ${text}`;
-    if (at === null || !known.has(key)) {
-      known.add(key);
-      return true;
-    }
-    return false;
+    if (at !== null && known.has(key)) return false;
+    known.add(key);
+    return true;
   });
 }

@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { endOfObject } from "../../shared/json-object-end.ts";
 
 /** Pure. Bytes of a transcript as rows; bytes that hold no row are counted, never dropped. */
 
@@ -70,39 +71,6 @@ function skipBlanks(text: string, from: number): number {
   let at = from;
   while (at < text.length && text.charAt(at).trim() === "") at += 1;
   return at;
-}
-
-const structural = /["{}]/g;
-const stringEnd = /["\\]/g;
-
-/** @returns the position behind the object that begins at `start`; null: it has no end */
-function endOfObject(text: string, start: number): number | null {
-  let depth = 0;
-  for (let at = start; ;) {
-    structural.lastIndex = at;
-    const found = structural.exec(text);
-    if (found === null) return null;
-    at = found.index + 1;
-    if (found[0] === "{") depth += 1;
-    else if (found[0] === "}") {
-      depth -= 1;
-      if (depth === 0) return at;
-    } else {
-      const end = endOfString(text, at);
-      if (end === null) return null;
-      at = end;
-    }
-  }
-}
-
-function endOfString(text: string, start: number): number | null {
-  for (let at = start; ;) {
-    stringEnd.lastIndex = at;
-    const found = stringEnd.exec(text);
-    if (found === null) return null;
-    if (found[0] === '"') return found.index + 1;
-    at = found.index + 2;
-  }
 }
 
 /** Behind a lost part an object may belong to a row; a whole row ends the line, or precedes one. */

@@ -110,6 +110,9 @@ function readPart(
   };
 }
 
+/** Codex compresses a session that it has not written for seven days. */
+export const compressedEnd = ".zst";
+
 /** Refuses anything that is no regular file. */
 export function openTranscript(path: string): TranscriptFile {
   // Without O_NONBLOCK a pipe of that name would block the hook. Windows has no such flag.

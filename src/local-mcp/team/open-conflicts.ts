@@ -27,7 +27,7 @@ export function openConflicts(sql: Sql, runtime: Runtime): NumberedConflict[] {
   return toConflicts(sql, runtime, teamConflicts.select(sql, "ORDER BY seq DESC LIMIT ?", maxConflicts));
 }
 
-/** Those of one chat, which stands first in each, newest first. */
+/** Lists the conflicts of one chat, which stands first in each, newest first. */
 export function conflictsOf(sql: Sql, runtime: Runtime, session: string): NumberedConflict[] {
   const where = "WHERE session = ? OR other = ? ORDER BY seq DESC LIMIT ?";
   const open = toConflicts(sql, runtime, teamConflicts.select(sql, where, session, session, maxConflicts));
