@@ -64,7 +64,7 @@ const inNode = {
 const inOwnProcess = [
   "test/node/coordination/schedules/kills.test.ts",
   "test/node/coordination/sync-push-set.test.ts",
-  "test/node/local-mcp/hooks/over-budget.test.ts",
+  "test/node/local-mcp/events/over-budget.test.ts",
 ];
 
 /** Node strips the types of each file once, not for each file of tests. */

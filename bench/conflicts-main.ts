@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { jobsOf } from "../src/local-mcp/server/job-process.ts";
+import { jobsOf } from "../src/local-mcp/host/job-process.ts";
 import { systemProcesses } from "../src/platform/processes.ts";
 import { runApart } from "../src/runtime/run-apart.ts";
 import { foreseeConflicts, type Forecast, type MadeSide } from "../src/snapshots/foresee-conflicts.ts";

@@ -4,7 +4,7 @@ import { pathsIn } from "../src/platform/paths.ts";
 import { McpConnection } from "../src/platform/mcp-connection.ts";
 import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
 import { Store } from "../src/store/store.ts";
-import * as sessions from "../src/local-mcp/sessions/sessions.ts";
+import * as sessions from "../src/machine/sessions/sessions.ts";
 import { hostsOf, killEvery } from "../test/harness/machine/process-tree.ts";
 import { ms, sample, type Row } from "./figures.ts";
 import { scaled } from "./size.ts";

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { join } from "node:path";
 import { McpConnection } from "../src/platform/mcp-connection.ts";
-import * as recoveries from "../src/local-mcp/sessions/recoveries.ts";
+import * as recoveries from "../src/machine/sessions/recoveries.ts";
 import { servingHost } from "../test/harness/machine/process-tree.ts";
 import { range, sample, type Row } from "./figures.ts";
 import { scaled, share } from "./size.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { emptyState } from "../src/local-mcp/sessions/work-state.ts";
-import * as checkpoints from "../src/local-mcp/checkpoints/checkpoints.ts";
-import * as sessions from "../src/local-mcp/sessions/sessions.ts";
+import { emptyState } from "../src/machine/sessions/work-state.ts";
+import * as checkpoints from "../src/machine/checkpoints/checkpoints.ts";
+import * as sessions from "../src/machine/sessions/sessions.ts";
 import { encode } from "../src/store/checkpoint-body.ts";
 import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
 import { Store } from "../src/store/store.ts";

@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { pathsIn } from "../src/platform/paths.ts";
 import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
 import { Store } from "../src/store/store.ts";
-import * as files from "../src/local-mcp/team/reservation-table.ts";
+import * as files from "../src/machine/team/reservation-table.ts";
 import { familyOf, hostsOf, killEvery } from "../test/harness/machine/process-tree.ts";
 import { ms, ratio, sample, timed, type Row, type Sample } from "./figures.ts";
 import { scaled } from "./size.ts";

@@ -13,11 +13,11 @@ import { nodePlatform } from "../src/coordinator-client/edge/node-platform.ts";
 import { pathsIn, type Paths } from "../src/platform/paths.ts";
 import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
 import { Store } from "../src/store/store.ts";
-import { CheckpointContent, decodeContent } from "../src/local-mcp/sync/record-contents.ts";
-import * as devices from "../src/local-mcp/sync/device.ts";
-import { open } from "../src/local-mcp/sync/envelope.ts";
-import { addKey } from "../src/local-mcp/sync/key-ring.ts";
-import { createKey } from "../src/local-mcp/sync/workspace-key.ts";
+import { CheckpointContent, decodeContent } from "../src/machine/sharing/record-contents.ts";
+import * as devices from "../src/machine/sharing/device.ts";
+import { open } from "../src/machine/sharing/envelope.ts";
+import { addKey } from "../src/machine/sharing/key-ring.ts";
+import { createKey } from "../src/machine/sharing/workspace-key.ts";
 import { timed } from "./figures.ts";
 
 export interface Machine {

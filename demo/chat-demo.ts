@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { runningHost } from "../src/local-mcp/host/machine-host.ts";
-import { findIncomplete } from "../src/local-mcp/recovery/detect.ts";
-import { findSnapshot, type StoredSnapshotRow } from "../src/local-mcp/sessions/session-content.ts";
-import * as sessions from "../src/local-mcp/sessions/sessions.ts";
+import { runningHost } from "../src/local-mcp/host-client/machine-host.ts";
+import { findIncomplete } from "../src/machine/recovery/detect.ts";
+import { findSnapshot, type StoredSnapshotRow } from "../src/machine/sessions/session-content.ts";
+import * as sessions from "../src/machine/sessions/sessions.ts";
 import type { Launch } from "../src/platform/launch.ts";
 import { identify, isAlive, systemProcesses, type ProcessIdentity } from "../src/platform/processes.ts";
 import { restoreFiles } from "../src/snapshots/restore-files.ts";

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { WorkerEvent } from "../src/worker-runner/attempt.ts";
+import type { WorkerEvent } from "../src/runner/worker/attempt.ts";
 import { identify, isAlive, systemProcesses, type ProcessIdentity } from "../src/platform/processes.ts";
 import { descendantsOf } from "../scripts/local-edge.ts";
 import type { TeamScene } from "./team-scene.ts";

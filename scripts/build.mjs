@@ -23,7 +23,7 @@ const bundled = await bundlePrograms(process.cwd());
 const page = await buildPage();
 /** OpenCode imports it into its own process. */
 const plugin = await build({
-  entryPoints: { "opencode-plugin": "src/clients/opencode-plugin.ts" },
+  entryPoints: { "opencode-plugin": "src/clients/opencode/opencode-plugin.ts" },
   outdir: "dist",
   outExtension: { ".js": ".mjs" },
   write: false,

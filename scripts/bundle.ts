@@ -4,7 +4,7 @@ import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { packExtension } from "@anthropic-ai/mcpb";
 import { build, type Metafile } from "esbuild";
-import { promptOfExtension } from "../src/local-mcp/server/prompts.ts";
+import { promptOfExtension } from "../src/local-mcp/mcp/prompts.ts";
 import { teamTools } from "../src/contract/team-tools.ts";
 import { machineTools } from "../src/contract/tools.ts";
 import { newestSource } from "./newest-source.ts";
@@ -26,7 +26,7 @@ cpSync(join(source, "index.cjs"), join(folder, "server", "index.cjs"));
 writeFileSync(join(folder, "manifest.json"), `${JSON.stringify(manifest(), null, 2)}\n`);
 
 const { metafile } = await build({
-  entryPoints: { mcp: join(root, "src/local-mcp/server/desktop-entry.ts") },
+  entryPoints: { mcp: join(root, "src/local-mcp/host/desktop-entry.ts") },
   outdir: join(folder, "server"),
   outExtension: { ".js": ".cjs" },
   bundle: true,

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { supportedClients } from "../src/clients/adapters.ts";
-import type { ClientAdapter, CommandLine } from "../src/clients/client-adapter.ts";
+import type { ClientAdapter, CommandLine } from "../src/clients/adapter/client-adapter.ts";
 import { clientFiles, type ClientFiles } from "../src/clients/client-files.ts";
 
 const path = join(import.meta.dirname, "..", "docs", "reference", "clients.md");

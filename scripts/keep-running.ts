@@ -1,4 +1,4 @@
-import { initial, afterEnd, RestartRules, afterStart } from "../src/supervisor/auto-restarter.ts";
+import { initial, afterEnd, RestartRules, afterStart } from "../src/runner/supervisor/auto-restarter.ts";
 import { messageOf } from "../src/shared/error.ts";
 import type { LocalRuntime } from "./local-runtime.ts";
 

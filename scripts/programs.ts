@@ -12,7 +12,7 @@ export interface Bundled {
 
 /** Large programs, which share their parts: a part is loaded when it is first used. */
 const dividedPrograms = {
-  "mcp-host": "src/local-mcp/server/host-entry.ts",
+  "mcp-host": "src/local-mcp/host/host-entry.ts",
   cli: "src/cli/cli-entry.ts",
   demo: "demo/chat-entry.ts",
 };
@@ -20,9 +20,9 @@ const dividedPrograms = {
 /** Programs that start for each chat, event or status line: one file each, since each file costs a start 0.3 ms. */
 const wholePrograms = {
   mcp: "src/local-mcp/front/front-entry.ts",
-  hook: "src/local-mcp/hooks/hook-entry.ts",
-  "hook-service": "src/local-mcp/assignment/service-entry.ts",
-  "mcp-jobs": "src/local-mcp/server/jobs-entry.ts",
+  hook: "src/local-mcp/events/hook-entry.ts",
+  "hook-service": "src/machine/learning/assignment-service-entry.ts",
+  "mcp-jobs": "src/local-mcp/host/jobs-entry.ts",
   statusline: "src/cli/statusline-entry.ts",
 };
 
@@ -72,11 +72,11 @@ const startParts: readonly (readonly [part: string, modules: readonly string[]])
   [
     "chat",
     [
-      "src/local-mcp/chat/open-team.ts",
-      "src/local-mcp/chat/tools/handlers.ts",
-      "src/local-mcp/server/coordinator-requests.ts",
-      "src/local-mcp/sync/start-sync.ts",
-      "src/local-mcp/team/conflict-watch.ts",
+      "src/local-mcp/mcp/chat/open-team.ts",
+      "src/local-mcp/mcp/tools/handlers.ts",
+      "src/local-mcp/host/coordinator-requests.ts",
+      "src/machine/sharing/start-sync.ts",
+      "src/machine/team/conflict-watch.ts",
     ],
   ],
   ["command", [dividedPrograms.cli]],

@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { conceptOf, type Finding } from "../../src/analysis/finding.ts";
+import { conceptOf, type Finding } from "../../src/code/analysis/finding.ts";
 import type { ProofPackage } from "./packages.ts";
 
 const increments = `id: increment

@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
-import type { ToolName } from "../../src/analysis/adapter.ts";
-import { adapters } from "../../src/analysis/adapters/adapters.ts";
-import type { Report } from "../../src/analysis/report.ts";
-import { openProject } from "../../src/tool-runner/project-folder.ts";
+import type { ToolName } from "../../src/code/analysis/adapter.ts";
+import { adapters } from "../../src/code/analysis/adapters/adapters.ts";
+import type { Report } from "../../src/code/analysis/report.ts";
+import { openProject } from "../../src/code/tool-runner/project-folder.ts";
 
 export interface ToolComparison {
   readonly tool: string;

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { EvolveReport, Tried } from "../../src/evolution/run.ts";
+import type { EvolveReport, Tried } from "../../src/code/evolution/run.ts";
 import { answersFor, type Answer } from "./answers.ts";
 import { commitAll, git, prepare, testsPass } from "./fetch.ts";
 import { isOf } from "./match-defects.ts";

@@ -1,4 +1,4 @@
-import { conceptOf, type Finding } from "../../src/analysis/finding.ts";
+import { conceptOf, type Finding } from "../../src/code/analysis/finding.ts";
 import type { Defect, DefectKind } from "./defects.ts";
 
 export interface Matched {

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Finding } from "../../src/analysis/finding.ts";
+import type { Finding } from "../../src/code/analysis/finding.ts";
 import { writeCodemods, writeRemoval } from "./codemods.ts";
 import { compareTools, joinedFindings, type ToolComparison } from "./compare-tools.ts";
 import { seedDefects, type Defect, type DefectKind, type Seeding, type SeedRequest } from "./defects.ts";

@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
-import { Report } from "../../src/analysis/report.ts";
-import { EvolveReport } from "../../src/evolution/run.ts";
+import { Report } from "../../src/code/analysis/report.ts";
+import { EvolveReport } from "../../src/code/evolution/run.ts";
 
 const launcher = join(import.meta.dirname, "../../bin/shim.mjs");
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { median } from "simple-statistics";
-import { o200kTokens } from "../../src/routing/tokens.ts";
+import { o200kTokens } from "../../src/learning/routing/tokens.ts";
 import { mean, type Row } from "../figures.ts";
 import { Machine } from "./machine.ts";
 import type { RecordedSession } from "./session-events.ts";

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { HookClient } from "../../src/contract/clients.ts";
-import * as journal from "../../src/local-mcp/sessions/journal.ts";
+import * as journal from "../../src/machine/sessions/journal.ts";
 import { pathsIn } from "../../src/platform/paths.ts";
 import { numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
 import { openBetterSqlite3 } from "../../src/store/driver-better-sqlite3.ts";

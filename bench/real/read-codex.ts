@@ -1,5 +1,5 @@
 import { listAt, objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
-import { callsOfProgram } from "../../src/local-mcp/signals/codex-calls.ts";
+import { callsOfProgram } from "../../src/clients/codex/codex-calls.ts";
 import { filesInPatch, textOf } from "./content.ts";
 import { isHarnessText } from "./harness-text.ts";
 import type { RowReader } from "./read-session.ts";

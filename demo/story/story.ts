@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { OutputOf } from "../../src/contract/operations.ts";
-import * as sessions from "../../src/local-mcp/sessions/sessions.ts";
+import * as sessions from "../../src/machine/sessions/sessions.ts";
 import { openNodeSqlite } from "../../src/store/driver-node-sqlite.ts";
 import { Store } from "../../src/store/store.ts";
 import {

@@ -1,5 +1,5 @@
 import { errorTable, type ErrorCode } from "../contract/errors.ts";
-import type { HostResult } from "../local-mcp/host/host.ts";
+import type { HostResult } from "../machine/operations/host.ts";
 import { err, type Result } from "../shared/result.ts";
 import type { Shown } from "./views.ts";
 

@@ -1,7 +1,7 @@
 import { sep } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { MachineInput, MachineOperationName, MachineOutput } from "../contract/machine/operations.ts";
-import type { Host, Workspace, HostContext, LoadedRuntime } from "../local-mcp/host/host.ts";
+import type { Host, Workspace, HostContext, LoadedRuntime } from "../machine/operations/host.ts";
 import { LocalHost } from "../local-mcp/host/local-host.ts";
 import { type Paths, homeFrom, pathsIn } from "../platform/paths.ts";
 import { shimCommand, typedCommand, withShimCommand } from "../platform/shim-command.ts";

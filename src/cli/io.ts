@@ -1,6 +1,6 @@
-import type { HostSite, LoadedRuntime } from "../local-mcp/host/host.ts";
-import type { HostHome } from "../local-mcp/front/reach-host.ts";
-import type { MachineHost } from "../local-mcp/host/machine-host.ts";
+import type { HostSite, LoadedRuntime } from "../machine/operations/host.ts";
+import type { HostHome } from "../local-mcp/host-client/reach-host.ts";
+import type { MachineHost } from "../local-mcp/host-client/machine-host.ts";
 
 export interface ProcessStart {
   readonly command: string;

@@ -1,8 +1,8 @@
 /** Program of `shim statusline`: runs after every step, so it loads little. Never fails. */
 import { fstatSync } from "node:fs";
 import type { ChatStatus } from "../contract/machine/overview.ts";
-import { endNow, ownLimits, readStdin, writeTo } from "../local-mcp/hooks/hook-stdin.ts";
-import { statusOfHost } from "../local-mcp/host/status-of-host.ts";
+import { endNow, ownLimits, readStdin, writeTo } from "../local-mcp/events/hook-stdin.ts";
+import { statusOfHost } from "../local-mcp/host-client/status-of-host.ts";
 import { HomeError, homeFrom } from "../platform/paths.ts";
 import { renderStatus } from "./commands/statusline.ts";
 
@@ -18,7 +18,7 @@ async function main(): Promise<void> {
 /** [CL19] Without a host nothing is stored. */
 async function unstoredStatus(text: string): Promise<ChatStatus> {
   const [{ statusOf }, { systemRuntime }, { openNodeSqlite }] = await Promise.all([
-    import("../local-mcp/host/status-line.ts"),
+    import("../machine/operations/status-line.ts"),
     import("../runtime/system-runtime.ts"),
     import("../store/driver-node-sqlite.ts"),
   ]);

@@ -1,9 +1,9 @@
 import { type HookClient, hookClients } from "../contract/clients.ts";
-import { claudeCode, opencode, qwen } from "./claude-compatible.ts";
-import type { ClientAdapter } from "./client-adapter.ts";
-import { codex } from "./codex.ts";
-import { copilot } from "./copilot.ts";
-import { gemini } from "./gemini.ts";
+import { claudeCode, opencode, qwen } from "./claude-code/claude-compatible.ts";
+import type { ClientAdapter } from "./adapter/client-adapter.ts";
+import { codex } from "./codex/codex.ts";
+import { copilot } from "./copilot/copilot.ts";
+import { gemini } from "./gemini/gemini.ts";
 
 const adapters: Readonly<Record<HookClient, ClientAdapter>> = {
   "claude-code": claudeCode,

@@ -2,7 +2,7 @@ import { dirname, join } from "node:path";
 import type { HookClient } from "../contract/clients.ts";
 import { hookEvents } from "../contract/hook-input.ts";
 import { adapterOf } from "./adapters.ts";
-import { copilot } from "./copilot.ts";
+import { copilot } from "./copilot/copilot.ts";
 
 /** How an installer starts the hook program. */
 export interface HookLaunch {

@@ -10,8 +10,8 @@ import {
   toWebRequest,
 } from "@modelcontextprotocol/node";
 import { createMcpHandler, isLegacyRequest, McpServer, type McpServerOptions } from "@modelcontextprotocol/server";
-import { Chat } from "#src/local-mcp/chat/chat.ts";
-import { registerAll } from "#src/local-mcp/server/server.ts";
+import { Chat } from "#src/local-mcp/mcp/chat/chat.ts";
+import { registerAll } from "#src/local-mcp/mcp/server.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { registerRounds, verifyState } from "./fixture-rounds.ts";
 import { registerPrompts, registerResources } from "./fixture-texts.ts";

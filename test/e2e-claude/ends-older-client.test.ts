@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { OLDER_CLAUDE_VERSION, otherClaudeBinary } from "../../scripts/install-claude.ts";
-import { hasDied } from "#src/local-mcp/sessions/closed-sessions.ts";
+import { hasDied } from "#src/machine/sessions/closed-sessions.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
 import { bash, briefs, ClaudeRig, endless, endlessTool, hello } from "#harness/claude/claude-rig.ts";
 

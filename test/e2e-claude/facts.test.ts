@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { usageBy } from "#src/local-mcp/usage/usage-report.ts";
+import { usageBy } from "#src/machine/usage/usage-report.ts";
 import { defaults } from "#src/contract/config.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";

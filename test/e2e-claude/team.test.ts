@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";
-import * as files from "#src/local-mcp/team/reservation-table.ts";
+import * as files from "#src/machine/team/reservation-table.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
 import { call, ClaudeRig, endless, endlessTool, kill, received, shimTool } from "#harness/claude/claude-rig.ts";

@@ -7,7 +7,7 @@ import { fail, type ChatRig } from "#harness/clients/chat-rig.ts";
 import { ClientRig } from "#harness/clients/client-rig.ts";
 import { CodexRig, shell } from "#harness/clients/codex-rig.ts";
 import { copilot, gemini, opencode, qwen, type RealClient } from "#harness/clients/real-clients.ts";
-import { isRequest } from "#src/local-mcp/sessions/work-state.ts";
+import { isRequest } from "#src/machine/sessions/work-state.ts";
 
 const before = "export {};\n";
 

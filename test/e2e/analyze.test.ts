@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { Report } from "#src/analysis/report.ts";
+import { Report } from "#src/code/analysis/report.ts";
 import { sampleFiles } from "#harness/analysis/recorded.ts";
 import { git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 

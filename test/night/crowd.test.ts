@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 import { sample } from "../../bench/figures.ts";
 import { type McpConnection, type Message, record } from "#src/platform/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
-import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
+import { createKey } from "#src/machine/sharing/workspace-key.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { answered, setting, startServer } from "#harness/machine/mcp-process.ts";

@@ -8,7 +8,7 @@ import { setting } from "#harness/machine/mcp-process.ts";
 import { outputOf } from "#harness/machine/programs.ts";
 import type { MachineHome } from "#harness/machine/real-machine.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
-import type { EvolveReport } from "#src/evolution/run.ts";
+import type { EvolveReport } from "#src/code/evolution/run.ts";
 
 const rounds = setting("SHIM_EVOLVE_KILL_ROUNDS", 1);
 const seed = setting("SHIM_EVOLVE_KILL_SEED", 1);

@@ -5,7 +5,7 @@ import { branches, seeded } from "#harness/evolution/sample-project.ts";
 import { printed } from "#harness/machine/cli-home.ts";
 import { git } from "#harness/machine/git-project.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
-import type { EvolveReport } from "#src/evolution/run.ts";
+import type { EvolveReport } from "#src/code/evolution/run.ts";
 
 const timeout = 300_000;
 

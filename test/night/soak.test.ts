@@ -4,10 +4,10 @@ import { dirname } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { HookEvent } from "#src/contract/hook-input.ts";
 import type { Message } from "#src/platform/mcp-connection.ts";
-import { drainInto } from "#src/local-mcp/hooks/answer-hook.ts";
+import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
-import * as journal from "#src/local-mcp/sessions/journal.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
 import type { Store } from "#src/store/store.ts";
 import {
   answered,

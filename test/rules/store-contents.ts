@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { backUp, listBackups } from "#src/store/backup.ts";
 import type { Driver } from "#src/store/driver.ts";
-import { forget, isPurgePending, purge } from "#src/local-mcp/retention/forget.ts";
+import { forget, isPurgePending, purge } from "#src/machine/keeping/forget.ts";
 import * as pauses from "#src/store/pause.ts";
 import * as snapshotDrops from "#src/store/snapshot-drops.ts";
 import * as spool from "#src/store/spool.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Page, Request } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { invented, writeSession } from "#harness/clients/broken-sessions.ts";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";

@@ -1,6 +1,6 @@
 import type { Page } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { checkpoints } from "#src/store/session-tables.ts";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
 import { given } from "#harness/coordinator/state-calls.ts";

@@ -2,19 +2,19 @@ import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import * as z from "zod";
-import { toolNames } from "../../analysis/adapter.ts";
-import { Baseline, toBaseline } from "../../analysis/finding.ts";
-import { toMarkdown, toSarif, toText } from "../../analysis/formats.ts";
-import { parseReport, type FileMutants } from "../../analysis/mutants.ts";
-import type { Report } from "../../analysis/report.ts";
+import { toolNames } from "../../code/analysis/adapter.ts";
+import { Baseline, toBaseline } from "../../code/analysis/finding.ts";
+import { toMarkdown, toSarif, toText } from "../../code/analysis/formats.ts";
+import { parseReport, type FileMutants } from "../../code/analysis/mutants.ts";
+import type { Report } from "../../code/analysis/report.ts";
 import { Duration, File, Folder } from "../../contract/machine/forms.ts";
 import { writeAtomically } from "../../platform/private-files.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
-import { type AnalysisOptions, analyze } from "../../tool-runner/analyze.ts";
-import { trustOf } from "../../tool-runner/project-folder.ts";
-import { TransformInput } from "../../transform/change.ts";
-import type { Transformed } from "../../transform/run-transform.ts";
+import { type AnalysisOptions, analyze } from "../../code/tool-runner/analyze.ts";
+import { trustOf } from "../../code/tool-runner/project-folder.ts";
+import { TransformInput } from "../../code/transform/change.ts";
+import type { Transformed } from "../../code/transform/run-transform.ts";
 import { type Answer, type CliResult, exitCodes, wrongUsage } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { defineProgram } from "../operation-command.ts";
@@ -159,7 +159,7 @@ function writeBaseline(path: string, { findings }: Report): void {
 
 /** [TX3] Exit code 3: nothing changed. */
 async function transform(cli: Cli, input: TransformInput): Promise<CommandResult> {
-  const { transformProject } = await import("../../transform/run-transform.ts");
+  const { transformProject } = await import("../../code/transform/run-transform.ts");
   const site = { cwd: cli.io.cwd, signal: cli.io.interrupted() };
   const done = await transformProject(cli.context, input, site);
   if (!done.ok) return err({ ...done.error, message: `${done.error.message}${advice[done.error.code] ?? ""}` });

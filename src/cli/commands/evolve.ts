@@ -1,10 +1,10 @@
 import type { Command } from "commander";
 import * as z from "zod";
 import { Folder } from "../../contract/machine/forms.ts";
-import { type RunLimits, EvolveInput, describe, methodText } from "../../evolution/candidate.ts";
-import type { EvolveReport, Tried, RunFacts } from "../../evolution/run.ts";
-import type { Review } from "../../evolution/review.ts";
-import type { Evolved, Planned, Run } from "../../evolution/run-evolve.ts";
+import { type RunLimits, EvolveInput, describe, methodText } from "../../code/evolution/candidate.ts";
+import type { EvolveReport, Tried, RunFacts } from "../../code/evolution/run.ts";
+import type { Review } from "../../code/evolution/review.ts";
+import type { Evolved, Planned, Run } from "../../code/evolution/run-evolve.ts";
 import { age, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import { exitCodes, wrongUsage, type CliResult } from "../answer.ts";
@@ -29,13 +29,13 @@ export function addEvolve(code: Command, cli: Cli): void {
   defineProgram(cli, command, { input: EvolveInput, summary, args }, (input) => evolveProject(cli, input));
   const report = { input: FolderInput, summary: "The newest run: what was tried, kept and rejected.", args };
   defineProgram(cli, command.command("report"), report, async ({ folder = cli.io.cwd }) => {
-    const { newestReport } = await import("../../evolution/run-evolve.ts");
+    const { newestReport } = await import("../../code/evolution/run-evolve.ts");
     const found = await newestReport(cli.context, folder);
     return found.ok ? reported(found.value, false) : found;
   });
   const stop = { input: FolderInput, summary: "Cancel the open tasks of the newest run.", args };
   defineProgram(cli, command.command("stop"), stop, async ({ folder = cli.io.cwd }) => {
-    const { stopNewest } = await import("../../evolution/run-evolve.ts");
+    const { stopNewest } = await import("../../code/evolution/run-evolve.ts");
     const stopped = await stopNewest(cli.context, folder);
     if (!stopped.ok) return stopped;
     return ok({ data: stopped.value, text: [`The open tasks of job ${stopped.value.job} are cancelled.`] });
@@ -51,7 +51,7 @@ export function addEvolve(code: Command, cli: Cli): void {
 async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResult> {
   const written = await readType(cli, input.config);
   if (!written.ok) return written;
-  const { evolve } = await import("../../evolution/run-evolve.ts");
+  const { evolve } = await import("../../code/evolution/run-evolve.ts");
   const { formatEvent } = await import("./worker-event.ts");
   const done = await evolve(cli.context, input, {
     written: written.value,
@@ -92,7 +92,7 @@ async function reviewRuns(
 ): Promise<CommandResult> {
   if (accept !== undefined && reject !== undefined) return wrongUsage("give --accept or --reject, not both.");
   if (reject !== undefined && reason.trim() === "") return wrongUsage("--reject needs a --reason.");
-  const { withReview } = await import("../../evolution/review.ts");
+  const { withReview } = await import("../../code/evolution/review.ts");
   return withReview(cli.context, folder, async (review) => {
     if (accept !== undefined) return acceptChange(review, accept);
     if (reject !== undefined) return rejectChange(review, reject, reason);

@@ -3,7 +3,7 @@ import { systemProcesses } from "../../platform/processes.ts";
 import { findSupervisor } from "../../platform/supervisor-mark.ts";
 import { toExposition } from "../../shared/exposition.ts";
 import { ok } from "../../shared/result.ts";
-import { programSamples, SupervisorState } from "../../supervisor/supervisor-state.ts";
+import { programSamples, SupervisorState } from "../../runner/supervisor/supervisor-state.ts";
 import { fromHost } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { parseSupervisorSettings } from "./run-supervisor.ts";

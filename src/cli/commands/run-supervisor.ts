@@ -9,10 +9,10 @@ import {
   stopSupervisor,
   watchedStates,
   SupervisorState,
-} from "../../supervisor/supervisor-state.ts";
-import { supervise } from "../../supervisor/supervisor-daemon.ts";
-import type { SupervisorEvent } from "../../supervisor/supervised-program.ts";
-import { SupervisorSettings, findMissing } from "../../supervisor/supervisor-settings.ts";
+} from "../../runner/supervisor/supervisor-state.ts";
+import { supervise } from "../../runner/supervisor/supervisor-daemon.ts";
+import type { SupervisorEvent } from "../../runner/supervisor/supervised-program.ts";
+import { SupervisorSettings, findMissing } from "../../runner/supervisor/supervisor-settings.ts";
 import { type CliResult, notFound, wrongUsage } from "../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../cli.ts";
 import { eventText, untilAskedToEnd } from "../long-program.ts";

@@ -9,7 +9,7 @@ import type { TypeRoutes } from "../../contract/model-routes.ts";
 import { type Schedule, scheduleOperations } from "../../contract/schedules.ts";
 import { NewTask, TaskType, taskOperations } from "../../contract/tasks.ts";
 import { counter } from "../../contract/values.ts";
-import { analyzeTask } from "../../routing/prompt-analyzer.ts";
+import { analyzeTask } from "../../learning/routing/prompt-analyzer.ts";
 import { age } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok } from "../../shared/result.ts";

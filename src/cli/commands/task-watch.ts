@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import * as z from "zod";
 import type { TaskLine } from "../../contract/task-views.ts";
 import { counter } from "../../contract/values.ts";
-import { pollEveryMs, type Workspace } from "../../local-mcp/host/host.ts";
+import { pollEveryMs, type Workspace } from "../../machine/operations/host.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { progressText } from "../../shared/progress-text.ts";
 import { ok } from "../../shared/result.ts";

@@ -4,12 +4,12 @@ import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import type { ModelAttempts, TierCounts, TypeRoutes } from "../../contract/model-routes.ts";
 import { type TaskLine, type TypeStats, taskViewOperations } from "../../contract/task-views.ts";
 import { TaskState } from "../../contract/tasks.ts";
-import { successBounds } from "../../routing/model-router.ts";
+import { successBounds } from "../../learning/routing/model-router.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { progressText } from "../../shared/progress-text.ts";
 import { type Result, ok } from "../../shared/result.ts";
 import type { Failure } from "../../shared/failure.ts";
-import type { Checkout, MergedTask } from "../../worker-runner/task-branches.ts";
+import type { Checkout, MergedTask } from "../../runner/worker/task-branches.ts";
 import { type CliResult, failed, wrongUsage } from "../answer.ts";
 import { addGroup, type Cli } from "../cli.ts";
 import { recordLines, tableView, textOf, treeLines, type Shown, type Columns } from "../views.ts";
@@ -316,7 +316,7 @@ function addBranches(task: Command, cli: Cli): void {
   });
 }
 
-type Branches = typeof import("../../worker-runner/task-branches.ts");
+type Branches = typeof import("../../runner/worker/task-branches.ts");
 type Task = OutputOf<"tasks.get">;
 type Context = Pick<Work<"tasks.get">, "cli" | "link" | "options">;
 
@@ -328,7 +328,7 @@ async function withTask<T>(
   const found = await link.call("tasks.get", { task });
   if (!found.ok) return found;
   // Few commands need git.
-  return body(await import("../../worker-runner/task-branches.ts"), found.value);
+  return body(await import("../../runner/worker/task-branches.ts"), found.value);
 }
 
 function checkoutOf({ cli: { io }, options: { remote } }: Context): Checkout {

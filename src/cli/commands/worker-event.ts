@@ -1,5 +1,5 @@
 import { age, oneLine } from "../../shared/format.ts";
-import type { WorkerEvent } from "../../worker-runner/attempt.ts";
+import type { WorkerEvent } from "../../runner/worker/attempt.ts";
 
 const maxEventChars = 400;
 

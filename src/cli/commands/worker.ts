@@ -106,8 +106,8 @@ function addService(worker: Command, cli: Cli): void {
 
 async function runInstall(cli: Cli, file: string, isDry: boolean, options: AskedOptions): Promise<CommandResult> {
   const { readSupervisorSettings } = await import("./run-supervisor.ts");
-  const { refuseSecondSupervisor } = await import("../../supervisor/supervisor-state.ts");
-  const { stopSeconds } = await import("../../supervisor/supervisor-settings.ts");
+  const { refuseSecondSupervisor } = await import("../../runner/supervisor/supervisor-state.ts");
+  const { stopSeconds } = await import("../../runner/supervisor/supervisor-settings.ts");
   const settings = readSupervisorSettings(cli);
   if (!settings.ok) return settings;
   const { launch, env } = cli.io;

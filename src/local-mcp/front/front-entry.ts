@@ -6,9 +6,9 @@ import { setFlagsFromString } from "node:v8";
 import { hookTool } from "../../contract/hook-tool.ts";
 import { messageOf } from "../../shared/error.ts";
 import { homeFrom } from "../../platform/paths.ts";
-import { killHost } from "./host-watch.ts";
+import { killHost } from "../host-client/host-watch.ts";
 import { ownProcess, runFront } from "./run-front.ts";
-import { startHost } from "./start-host.ts";
+import { startHost } from "../host-client/start-host.ts";
 
 // V8 would wake an idle front every eight seconds, to see whether its small heap has garbage.
 setFlagsFromString("--no-memory-reducer-for-small-heaps");

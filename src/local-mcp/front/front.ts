@@ -4,7 +4,7 @@ import type { ProcessIdentity } from "../../platform/processes.ts";
 import { isNewer, type ProgramVersion } from "../../platform/version.ts";
 import { framingError, invalidRequest, isFramed, readClientLine, type ReceivedMessage } from "./client-line.ts";
 import { controlMethods, controlPrefix, type HostHello, parseMessage, requestKey } from "./hello.ts";
-import { HostWatch } from "./host-watch.ts";
+import { HostWatch } from "../host-client/host-watch.ts";
 import { eachLine, tooLongText, type LineEvents } from "./lines.ts";
 import { internalError, WaitingRequests, type WaitingRequestsOptions } from "./waiting-requests.ts";
 

@@ -1,7 +1,7 @@
 import { age } from "../../shared/format.ts";
-import { findIncomplete } from "../recovery/detect.ts";
+import { findIncomplete } from "../../machine/recovery/detect.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { displayTitle } from "../sessions/sessions.ts";
+import { displayTitle } from "../../machine/sessions/sessions.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { messageOf } from "../../shared/error.ts";
 import { hookClients } from "../../contract/clients.ts";

@@ -6,9 +6,9 @@ import { readConfig } from "../../platform/config-file.ts";
 import { err, ok } from "../../shared/result.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
 import { unknownKeyText } from "../../shared/unknown-key.ts";
-import { limitProblems } from "../recovery/at-limit.ts";
-import type { Handlers, HostContext, HostResult } from "./host.ts";
-import { runningHost } from "./machine-host.ts";
+import { limitProblems } from "../../machine/recovery/at-limit.ts";
+import type { Handlers, HostContext, HostResult } from "../../machine/operations/host.ts";
+import { runningHost } from "../host-client/machine-host.ts";
 import type { installationOperations } from "../../contract/machine/installation.ts";
 
 export const installationHandlers: Pick<Handlers, Exclude<keyof typeof installationOperations, "checks.run">> = {

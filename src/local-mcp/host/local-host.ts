@@ -7,8 +7,8 @@ import type {
   PageServing,
   ServedMetrics,
   ServedPage,
-} from "./host.ts";
-import type { Workspace } from "./workspace.ts";
+} from "../../machine/operations/host.ts";
+import type { Workspace } from "../../machine/operations/workspace.ts";
 import {
   machineOperations,
   type CheckedMachineInput,
@@ -21,25 +21,25 @@ import { NeedsHostError, StoreError } from "../../store/store-error.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
 import { formatIssues } from "../../shared/problems.ts";
-import type { MachineHost } from "./machine-host.ts";
-import { OtherMachines } from "./other-machines.ts";
-import { TeamReader, teamHandlers } from "./team-handlers.ts";
-import { checkHandlers } from "./machine-checks.ts";
+import type { MachineHost } from "../host-client/machine-host.ts";
+import { OtherMachines } from "../../machine/operations/other-machines.ts";
+import { TeamReader, teamHandlers } from "../../machine/operations/team-handlers.ts";
+import { checkHandlers } from "../doctor/machine-checks.ts";
 import { installationHandlers } from "./installation-handlers.ts";
-import { undoHandlers } from "./undo-handlers.ts";
-import { usageHandlers } from "./usage-handlers.ts";
-import { fileHandlers } from "./files-handlers.ts";
-import { forkHandlers } from "./fork-handlers.ts";
-import { noticeHandlers, overviewHandlers, pageHandlers, pauseHandlers } from "./overview-handlers.ts";
-import { recoveryHandlers } from "./recovery-handlers.ts";
-import { importSessionHandlers } from "./import-session.ts";
-import { rescueHandlers } from "./rescue-handlers.ts";
-import { reservationHandlers } from "./reservation-handlers.ts";
-import { learningHandlers } from "./learning-handlers.ts";
-import { effectHandlers } from "./effects-handlers.ts";
-import { sessionHandlers, storedSessionHandlers } from "./session-handlers.ts";
-import { statusLineHandlers } from "./status-line.ts";
-import { workspaceHandlers } from "./workspace-handlers.ts";
+import { undoHandlers } from "../../machine/operations/undo-handlers.ts";
+import { usageHandlers } from "../../machine/operations/usage-handlers.ts";
+import { fileHandlers } from "../../machine/operations/files-handlers.ts";
+import { forkHandlers } from "../../machine/operations/fork-handlers.ts";
+import { noticeHandlers, overviewHandlers, pageHandlers, pauseHandlers } from "../../machine/operations/overview-handlers.ts";
+import { recoveryHandlers } from "../../machine/operations/recovery-handlers.ts";
+import { importSessionHandlers } from "../../machine/operations/import-session.ts";
+import { rescueHandlers } from "../../machine/operations/rescue-handlers.ts";
+import { reservationHandlers } from "../../machine/operations/reservation-handlers.ts";
+import { learningHandlers } from "../../machine/operations/learning-handlers.ts";
+import { effectHandlers } from "../../machine/operations/effects-handlers.ts";
+import { sessionHandlers, storedSessionHandlers } from "../../machine/operations/session-handlers.ts";
+import { statusLineHandlers } from "../../machine/operations/status-line.ts";
+import { workspaceHandlers } from "../../machine/operations/workspace-handlers.ts";
 
 /** A host's own connection: opened at the first use, again after a failure. */
 export class KeptWorkspace {
@@ -138,13 +138,13 @@ export class LocalHost {
   /** The one that the machine has joined, or its own. */
   async workspace(): Promise<HostResult<Workspace>> {
     // Most commands need none.
-    const { openWorkspace } = await import("./workspace.ts");
+    const { openWorkspace } = await import("../../machine/operations/workspace.ts");
     return openWorkspace(this.#context);
   }
 
   /** Serves the live page on loopback until it is closed. */
   async servePage(serving: PageServing): Promise<HostResult<ServedPage>> {
-    const { servePage } = await import("./serve.ts");
+    const { servePage } = await import("../page/serve.ts");
     const host = new LocalHost({ ...this.#context, by: "live page" });
     const served = await servePage(host, host.#context, serving);
     if (!served.ok) return served;
@@ -157,7 +157,7 @@ export class LocalHost {
 
   /** Serves the metrics on loopback until it is closed. */
   async serveMetrics(serving: MetricsServing): Promise<HostResult<ServedMetrics>> {
-    const { serveMetrics } = await import("./serve.ts");
+    const { serveMetrics } = await import("../page/serve.ts");
     return serveMetrics(this.#context.paths.home, serving, async () => {
       const read = await this.call("metrics.read", {});
       return read.ok ? ok([...read.value.samples, ...serving.more()]) : read;

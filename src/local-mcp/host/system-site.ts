@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import type { Launch } from "../../platform/launch.ts";
 import { programPath } from "../../platform/program-path.ts";
 import { codeOf } from "../../shared/error.ts";
-import type { HostSite } from "./host.ts";
+import type { HostSite } from "../../machine/operations/host.ts";
 
 const versionTimeoutMs = 5_000;
 

@@ -7,7 +7,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { sentNotifications } from "../../store/machine-tables.ts";
 import { withoutSecrets } from "../../platform/secret-env.ts";
 import { comingDeaths, dueNotifications, type UserNotification } from "./due-notifications.ts";
-import { digest } from "../sessions/entries.ts";
+import { digest } from "../../machine/sessions/entries.ts";
 
 type Channel = "desktop" | "webhook";
 

@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { Report } from "#src/analysis/report.ts";
+import { Report } from "#src/code/analysis/report.ts";
 import { git, write } from "#harness/machine/git-project.ts";
 import type { CliHome } from "#harness/machine/cli-home.ts";
 

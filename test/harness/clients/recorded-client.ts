@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { adapterOf } from "#src/clients/adapters.ts";
-import type { ClientAdapter } from "#src/clients/client-adapter.ts";
-import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
-import * as journal from "#src/local-mcp/sessions/journal.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import type { ClientAdapter } from "#src/clients/adapter/client-adapter.ts";
+import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 interface Recording {

@@ -1,7 +1,7 @@
-import { toPredecessor } from "#src/local-mcp/checkpoints/succession.ts";
-import { noteEffects } from "#src/local-mcp/sessions/note-effects.ts";
-import { reasonToAsk } from "#src/local-mcp/effects/repeat-guard.ts";
-import { emptyState, fold } from "#src/local-mcp/sessions/work-state.ts";
+import { toPredecessor } from "#src/machine/checkpoints/succession.ts";
+import { noteEffects } from "#src/machine/sessions/note-effects.ts";
+import { reasonToAsk } from "#src/machine/effects/repeat-guard.ts";
+import { emptyState, fold } from "#src/machine/sessions/work-state.ts";
 import type { Config } from "#src/contract/config.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { EffectNote, WorkState } from "#src/contract/work-state.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { init, lines, result, writeFakeClaude, type Part } from "#harness/claude/fake-claude.ts";
 import { MachineHome } from "#harness/machine/real-machine.ts";
-import type { EvolveReport } from "#src/evolution/run.ts";
+import type { EvolveReport } from "#src/code/evolution/run.ts";
 import { branches, extraWorktrees, grading, writeSample } from "./sample-project.ts";
 
 /** A machine whose project is the sample with these files. */

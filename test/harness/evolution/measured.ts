@@ -1,6 +1,6 @@
-import type { Finding } from "#src/analysis/finding.ts";
-import type { Candidate } from "#src/evolution/candidate.ts";
-import type { Measured } from "#src/evolution/measure.ts";
+import type { Finding } from "#src/code/analysis/finding.ts";
+import type { Candidate } from "#src/code/evolution/candidate.ts";
+import type { Measured } from "#src/code/evolution/measure.ts";
 
 export function aFinding(changes: Partial<Finding> = {}): Finding {
   const { tool = "oxlint", rule = "no-var", file = "src/a.ts", range = { line: 1 } } = changes;

@@ -6,7 +6,7 @@ import type {
   PastSession,
   TaskTypeHistory,
   TeamHistory,
-} from "#src/experiments/opportunities/history.ts";
+} from "#src/learning/experiments/opportunities/history.ts";
 import { aSession } from "./sessions.ts";
 
 type Random = () => number;

@@ -1,6 +1,6 @@
 import type { Config } from "#src/contract/config.ts";
 import type { ReplayEvent, ReplaySession } from "#src/contract/replay.ts";
-import { replay } from "#src/experiments/replay/replay.ts";
+import { replay } from "#src/learning/experiments/replay/replay.ts";
 import { aSession } from "./sessions.ts";
 
 type Random = () => number;

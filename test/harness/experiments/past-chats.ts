@@ -1,4 +1,4 @@
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import type { Store } from "#src/store/store.ts";
 
 /** As many as a trial needs. */

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import type { Config } from "#src/contract/config.ts";
-import type { ServiceRequest } from "#src/local-mcp/assignment/service.ts";
+import type { ServiceRequest } from "#src/machine/learning/assignment-service.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 

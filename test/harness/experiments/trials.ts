@@ -1,6 +1,6 @@
 import type { MachineTrial, NewTrial } from "#src/contract/trials.ts";
-import { isRunning } from "#src/experiments/trials.ts";
-import { endTrial, get, list, setOff, start } from "#src/local-mcp/experiments/machine-trials.ts";
+import { isRunning } from "#src/learning/experiments/trials.ts";
+import { endTrial, get, list, setOff, start } from "#src/machine/learning/machine-trials.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 
 export function startTrial(runtime: Runtime, key: string, to: number, replay: NewTrial["replay"] = null): MachineTrial {

@@ -1,11 +1,11 @@
 import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { HookEvent } from "#src/contract/hook-input.ts";
-import { currentState } from "#src/local-mcp/checkpoints/capture.ts";
+import { currentState } from "#src/machine/checkpoints/capture.ts";
 import type { WorkState } from "#src/contract/work-state.ts";
-import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
-import * as journal from "#src/local-mcp/sessions/journal.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { column } from "#harness/store/store-rows.ts";
 import { temporaryFolder, write } from "./git-project.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "./temp-runtime.ts";

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { addKey } from "#src/local-mcp/sync/key-ring.ts";
-import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
+import { addKey } from "#src/machine/sharing/key-ring.ts";
+import { createKey } from "#src/machine/sharing/workspace-key.ts";
 import { aCliHome, addSession, ids, type CliHome } from "./cli-home.ts";
 import { roundOf } from "./machine-host.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { request } from "node:http";
 import { connect as connectTo, type Socket } from "node:net";
 import { onTestFinished, vi } from "vitest";
-import { HostProcess } from "#src/local-mcp/server/host-process.ts";
+import { HostProcess } from "#src/local-mcp/host/host-process.ts";
 import { hostSocket } from "#src/platform/host-socket.ts";
 import { identify } from "#src/platform/processes.ts";
 import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";

@@ -1,10 +1,10 @@
 import type { MachineInput } from "#src/contract/machine/operations.ts";
-import type { HostContext, Host } from "#src/local-mcp/host/host.ts";
+import type { HostContext, Host } from "#src/machine/operations/host.ts";
 import { LocalHost } from "#src/local-mcp/host/local-host.ts";
-import type { MachineHost } from "#src/local-mcp/host/machine-host.ts";
-import { createSynchronizer } from "#src/local-mcp/sync/start-sync.ts";
-import type { RoundOptions, SyncReport } from "#src/local-mcp/sync/sync-round.ts";
-import { recordTakeovers } from "#src/local-mcp/sync/takeover-notices.ts";
+import type { MachineHost } from "#src/local-mcp/host-client/machine-host.ts";
+import { createSynchronizer } from "#src/machine/sharing/start-sync.ts";
+import type { RoundOptions, SyncReport } from "#src/machine/sharing/sync-round.ts";
+import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 
 /** What the host of a machine does in a round of the sync. */

@@ -1,6 +1,6 @@
 import type { WorkState } from "#src/contract/work-state.ts";
-import type { Restoration } from "#src/local-mcp/recovery/restoration.ts";
-import type { Session } from "#src/local-mcp/sessions/sessions.ts";
+import type { Restoration } from "#src/machine/recovery/restoration.ts";
+import type { Session } from "#src/machine/sessions/sessions.ts";
 import { T0 } from "#harness/store/temp-store.ts";
 import { aState } from "./work-states.ts";
 

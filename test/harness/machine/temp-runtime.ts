@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { onTestFinished } from "vitest";
 import { configSchema } from "#src/contract/config.ts";
-import { requireState } from "#src/local-mcp/checkpoints/checkpoints.ts";
+import { requireState } from "#src/machine/checkpoints/checkpoints.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import type { ProcessFacts, Processes, ProcessIdentity } from "#src/platform/processes.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";

@@ -1,8 +1,8 @@
 import type { Route } from "#src/contract/model-routes.ts";
 import type { Self } from "#src/contract/values.ts";
-import { move } from "#src/experiments/trials.ts";
-import { endTrial, save, start } from "#src/local-mcp/experiments/machine-trials.ts";
-import { storeRun } from "#src/local-mcp/experiments/review-schedule.ts";
+import { move } from "#src/learning/experiments/trials.ts";
+import { endTrial, save, start } from "#src/machine/learning/machine-trials.ts";
+import { storeRun } from "#src/machine/learning/review-schedule.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
 import { pastChats } from "#harness/experiments/past-chats.ts";

@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { codex } from "#src/clients/codex.ts";
-import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import { codex } from "#src/clients/codex/codex.ts";
+import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { init, lines, result, says } from "#harness/claude/fake-claude.ts";
 import { aLiveChat, type LiveChat } from "#harness/supervisor/live-chats.ts";
 import { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";

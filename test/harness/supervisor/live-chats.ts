@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
-import * as journal from "#src/local-mcp/sessions/journal.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 export interface LiveChat {

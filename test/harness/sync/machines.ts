@@ -1,6 +1,6 @@
-import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import * as devices from "#src/local-mcp/sync/device.ts";
+import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import * as devices from "#src/machine/sharing/device.ts";
 import type { Call } from "#src/coordinator-client/coordinator-client.ts";
 import type { CallError } from "#src/contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
@@ -8,8 +8,8 @@ import type { EngineOperation } from "#src/coordination/engine.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import type { LocalCalls } from "#src/runtime/local-calls.ts";
 import type { Platform } from "#src/coordinator-client/edge/platform.ts";
-import type { RemoteContext } from "#src/local-mcp/recovery/remote-context.ts";
-import { createTeam } from "#src/local-mcp/chat/open-team.ts";
+import type { RemoteContext } from "#src/machine/recovery/remote-context.ts";
+import { createTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import {
   buildCheckpointContent,
@@ -17,13 +17,13 @@ import {
   encodeContent,
   type CheckpointContent,
   type SessionContent,
-} from "#src/local-mcp/sync/record-contents.ts";
-import { seal } from "#src/local-mcp/sync/envelope.ts";
-import { pull, type PullDeps } from "#src/local-mcp/sync/pull.ts";
-import { addKey } from "#src/local-mcp/sync/key-ring.ts";
-import type { Naming } from "#src/local-mcp/team/chat-naming.ts";
-import type { Team } from "#src/local-mcp/team/team.ts";
-import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
+} from "#src/machine/sharing/record-contents.ts";
+import { seal } from "#src/machine/sharing/envelope.ts";
+import { pull, type PullDeps } from "#src/machine/sharing/pull.ts";
+import { addKey } from "#src/machine/sharing/key-ring.ts";
+import type { Naming } from "#src/machine/team/chat-naming.ts";
+import type { Team } from "#src/machine/team/team.ts";
+import { createKey } from "#src/machine/sharing/workspace-key.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { FakeTime, seededRandom } from "#harness/clock/fake-time.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import * as remoteSessions from "#src/local-mcp/sync/remote-sessions.ts";
-import type { RemoteSession } from "#src/local-mcp/sync/remote-sessions.ts";
-import * as news from "#src/local-mcp/sessions/news.ts";
+import * as remoteSessions from "#src/machine/sharing/remote-sessions.ts";
+import type { RemoteSession } from "#src/machine/sharing/remote-sessions.ts";
+import * as news from "#src/machine/sessions/news.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { MachineHome, Machines, workspace } from "./machines.ts";
 

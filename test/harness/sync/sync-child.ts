@@ -1,12 +1,12 @@
 import { writeSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import * as journal from "#src/local-mcp/sessions/journal.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { capture } from "#src/local-mcp/checkpoints/capture.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { capture } from "#src/machine/checkpoints/capture.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
-import { forget } from "#src/local-mcp/retention/forget.ts";
-import { recordTakeovers } from "#src/local-mcp/sync/takeover-notices.ts";
-import { createSynchronizer } from "#src/local-mcp/sync/start-sync.ts";
+import { forget } from "#src/machine/keeping/forget.ts";
+import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
+import { createSynchronizer } from "#src/machine/sharing/start-sync.ts";
 import { systemRuntime } from "#src/runtime/system-runtime.ts";
 
 /**

@@ -1,9 +1,9 @@
 import { onTestFinished } from "vitest";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
 import { openLocalCoordinator } from "#src/coordinator-client/open-link.ts";
-import { openTeam } from "#src/local-mcp/chat/open-team.ts";
-import type { Team } from "#src/local-mcp/team/team.ts";
-import { saveName } from "#src/local-mcp/sync/find-project.ts";
+import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
+import type { Team } from "#src/machine/team/team.ts";
+import { saveName } from "#src/machine/sharing/find-project.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { platformOf } from "#harness/edge/edge-clients.ts";

@@ -1,7 +1,7 @@
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { identify } from "#src/platform/processes.ts";
-import * as files from "#src/local-mcp/team/reservation-table.ts";
-import * as news from "#src/local-mcp/sessions/news.ts";
+import * as files from "#src/machine/team/reservation-table.ts";
+import * as news from "#src/machine/sessions/news.ts";
 import type { Claude } from "#harness/machine/claude.ts";
 import { insert } from "#harness/store/store-rows.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";

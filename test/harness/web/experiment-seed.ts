@@ -1,9 +1,9 @@
 import { pastChats } from "#harness/experiments/past-chats.ts";
 import type { CliHome } from "#harness/machine/cli-home.ts";
 import type { MachineTrial } from "#src/contract/trials.ts";
-import { move } from "#src/experiments/trials.ts";
-import * as trials from "#src/local-mcp/experiments/machine-trials.ts";
-import { storeRun } from "#src/local-mcp/experiments/review-schedule.ts";
+import { move } from "#src/learning/experiments/trials.ts";
+import * as trials from "#src/machine/learning/machine-trials.ts";
+import { storeRun } from "#src/machine/learning/review-schedule.ts";
 
 /** An experiment that runs, one whose value was deployed and kept, and two opportunities. @returns ids */
 export function seedExperiments({ runtime }: CliHome): { running: string; kept: string } {

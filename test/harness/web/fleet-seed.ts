@@ -1,7 +1,7 @@
 import type { CliHome } from "#harness/machine/cli-home.ts";
 import { addSession } from "#harness/machine/cli-home.ts";
-import * as news from "#src/local-mcp/sessions/news.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as news from "#src/machine/sessions/news.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 
 export const fleetIds = {
   waits: "11110000-0000-4000-8000-000000000001",

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { answersFor } from "../../../bench/proof/answers.ts";
 import { counts, defectKinds, seedDefects } from "../../../bench/proof/defects.ts";
 import { matchDefects } from "../../../bench/proof/match-defects.ts";
-import type { Finding } from "#src/analysis/finding.ts";
+import type { Finding } from "#src/code/analysis/finding.ts";
 
 const request = { entry: "src/index.ts", sources: { "src/index.ts": "export {};", "src/a.ts": "const a = 1;\n" } };
 

@@ -1,8 +1,8 @@
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import * as journal from "#src/local-mcp/sessions/journal.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { aCliHome, aSeededHome, failed, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";

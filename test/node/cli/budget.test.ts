@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import type { Session } from "#src/local-mcp/sessions/sessions.ts";
-import { countCost, countResponses } from "#src/local-mcp/usage/ledger.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import type { Session } from "#src/machine/sessions/sessions.ts";
+import { countCost, countResponses } from "#src/machine/usage/ledger.ts";
 import {
   aCliHome,
   aSeededHome,

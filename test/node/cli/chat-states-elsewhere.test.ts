@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { stateText, waitingProgress, type ShownState } from "#src/contract/chat-state.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { addSession, holding, ids } from "#harness/machine/cli-home.ts";
 import { aChat, sync, twoCliHomes } from "#harness/machine/cli-machines.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import * as journal from "#src/local-mcp/sessions/journal.ts";
-import * as devices from "#src/local-mcp/sync/device.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import * as devices from "#src/machine/sharing/device.ts";
 import { remoteSessions } from "#src/store/sync-tables.ts";
 import { teamConflicts } from "#src/store/team-tables.ts";
 import { aCliHome, addSession, printed, type CliHome } from "#harness/machine/cli-home.ts";

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync, readdirSync 
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
-import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { backUp } from "#src/store/backup.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import * as notices from "#src/store/notices.ts";

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { expect, it } from "vitest";
 import { edgeConfigPath, readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { addKey, keyFilePath } from "#src/local-mcp/sync/key-ring.ts";
-import * as remote from "#src/local-mcp/sync/remote-sessions.ts";
-import { formatCode, createKey } from "#src/local-mcp/sync/workspace-key.ts";
+import { addKey, keyFilePath } from "#src/machine/sharing/key-ring.ts";
+import * as remote from "#src/machine/sharing/remote-sessions.ts";
+import { formatCode, createKey } from "#src/machine/sharing/workspace-key.ts";
 import { aCliHome, addSession, failed, holding, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-server.ts";
 

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
-import * as files from "#src/local-mcp/team/reservation-table.ts";
+import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
+import * as files from "#src/machine/team/reservation-table.ts";
 import { aCliHome, failed, holding, type CliHome } from "#harness/machine/cli-home.ts";
 
 function reserved(home: CliHome): string[] {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { shortIdAmong, shortIds } from "#src/contract/short-id.ts";
 import {
   aCliHome,

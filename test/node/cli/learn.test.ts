@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import * as audit from "#src/local-mcp/audit/machine-audit.ts";
+import * as audit from "#src/machine/sessions/machine-audit.ts";
 import { readConfig } from "#src/platform/config-file.ts";
 import { pastChats } from "#harness/experiments/past-chats.ts";
 import { aCliHome, aSeededHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { MachineOutput } from "#src/contract/machine/operations.ts";
-import * as audit from "#src/local-mcp/audit/machine-audit.ts";
+import * as audit from "#src/machine/sessions/machine-audit.ts";
 import { aSeededHome } from "#harness/machine/cli-home.ts";
 import { startTrial } from "#harness/experiments/trials.ts";
 import { seedExperiments } from "#harness/web/experiment-seed.ts";

@@ -5,9 +5,9 @@ import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { Sample } from "#src/contract/metrics.ts";
-import { initial } from "#src/supervisor/auto-restarter.ts";
-import { SupervisorSettings, type WatchedProgram } from "#src/supervisor/supervisor-settings.ts";
-import { SupervisorState } from "#src/supervisor/supervisor-state.ts";
+import { initial } from "#src/runner/supervisor/auto-restarter.ts";
+import { SupervisorSettings, type WatchedProgram } from "#src/runner/supervisor/supervisor-settings.ts";
+import { SupervisorState } from "#src/runner/supervisor/supervisor-state.ts";
 import { aCliHome, aSeededHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 

@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
 import type { FleetRow } from "#src/contract/machine/page.ts";
 import type { Io } from "#src/cli/io.ts";
-import { statusOf } from "#src/local-mcp/host/status-line.ts";
+import { statusOf } from "#src/machine/operations/status-line.ts";
 import type { Sql } from "#src/shared/sql.ts";
-import * as news from "#src/local-mcp/sessions/news.ts";
-import * as recoveries from "#src/local-mcp/sessions/recoveries.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as news from "#src/machine/sessions/news.ts";
+import * as recoveries from "#src/machine/sessions/recoveries.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { addSession, aSeededHome, holding, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { loseSession, sync, twoCliHomes } from "#harness/machine/cli-machines.ts";
 

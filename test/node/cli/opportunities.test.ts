@@ -2,7 +2,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Finding } from "#src/contract/machine/learning.ts";
-import * as recoveries from "#src/local-mcp/sessions/recoveries.ts";
+import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { aCliHome, aSeededHome, printed, type CliHome } from "#harness/machine/cli-home.ts";

@@ -1,13 +1,13 @@
-import { codex } from "#src/clients/codex.ts";
-import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import { codex } from "#src/clients/codex/codex.ts";
+import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { append } from "#src/store/spool.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import { noteOf } from "#src/local-mcp/sessions/recoveries.ts";
+import { noteOf } from "#src/machine/sessions/recoveries.ts";
 import {
   aCliHome,
   addSession,

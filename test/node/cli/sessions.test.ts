@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { textWidth } from "#src/cli/text-width.ts";
-import { describeEntry } from "#src/local-mcp/host/session-view.ts";
+import { describeEntry } from "#src/machine/operations/session-view.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
-import { offer } from "#src/local-mcp/recovery/offers.ts";
-import * as clients from "#src/local-mcp/sessions/clients.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { record } from "#src/local-mcp/signals/history.ts";
+import { offer } from "#src/machine/recovery/offers.ts";
+import * as clients from "#src/machine/sessions/clients.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { record } from "#src/machine/signals/history.ts";
 import {
   addSession,
   aCliHome,

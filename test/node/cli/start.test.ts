@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { codex } from "#src/clients/codex.ts";
-import { checkTranscript, planStart, whole } from "#src/local-mcp/recovery/relaunch.ts";
+import { codex } from "#src/clients/codex/codex.ts";
+import { checkTranscript, planStart, whole } from "#src/machine/recovery/relaunch.ts";
 import { aTranscript, aUserLine } from "#harness/machine/transcripts.ts";
 
 const id = "5f0e0e5e-0000-4000-8000-000000000001";

@@ -1,9 +1,9 @@
 import { type CliHome, aCliHome, aSeededHome, ids, throwing, withStore } from "#harness/machine/cli-home.ts";
 import { localTime } from "#src/cli/times.ts";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
-import { statusOf } from "#src/local-mcp/host/status-line.ts";
-import * as clients from "#src/local-mcp/sessions/clients.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { statusOf } from "#src/machine/operations/status-line.ts";
+import * as clients from "#src/machine/sessions/clients.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { listSamples } from "#harness/machine/crashes.ts";
 import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";

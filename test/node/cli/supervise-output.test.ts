@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lookIn } from "#harness/machine/look-in-folder.ts";
 import { formatEvent, phaseText } from "#src/cli/commands/run-supervisor.ts";
-import { openTerminal } from "#src/supervisor/supervisor-daemon.ts";
-import type { SupervisorEvent } from "#src/supervisor/supervised-program.ts";
+import { openTerminal } from "#src/runner/supervisor/supervisor-daemon.ts";
+import type { SupervisorEvent } from "#src/runner/supervisor/supervised-program.ts";
 import { expect, it, onTestFinished } from "vitest";
 
 it("[SU41] what opens a terminal runs in the chat's folder, in a group of its own, and is not waited for", async () => {

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { readFileSync, rmSync } from "node:fs";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
-import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
+import { listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { aCliHome, failed, printed } from "#harness/machine/cli-home.ts";
 import { anotherClaude } from "#harness/machine/claude.ts";
 import { makeRepository, write } from "#harness/machine/git-project.ts";

@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";
 import { StoreError } from "#src/store/store-error.ts";

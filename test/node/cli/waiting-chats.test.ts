@@ -4,13 +4,13 @@ import { twoChats } from "#harness/team/team-rig.ts";
 import { expect, it } from "vitest";
 import { renderStatus } from "#src/cli/commands/statusline.ts";
 import type { HookEvent, HookInput } from "#src/contract/hook-input.ts";
-import { spoolEvent } from "#src/local-mcp/hooks/spool-event.ts";
-import { drainInto } from "#src/local-mcp/hooks/answer-hook.ts";
-import { statusOf } from "#src/local-mcp/host/status-line.ts";
-import { dismiss, take } from "#src/local-mcp/recovery/local-source.ts";
-import { restoreById } from "#src/local-mcp/recovery/restoration.ts";
-import * as news from "#src/local-mcp/sessions/news.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
+import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
+import { statusOf } from "#src/machine/operations/status-line.ts";
+import { dismiss, take } from "#src/machine/recovery/local-source.ts";
+import { restoreById } from "#src/machine/recovery/restoration.ts";
+import * as news from "#src/machine/sessions/news.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 
 const permission = { message: "Claude needs your permission to use Bash", notification_type: "permission_prompt" };
 

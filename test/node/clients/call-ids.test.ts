@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
-import * as journal from "#src/local-mcp/sessions/journal.ts";
+import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 it("[CA3] calls without an id are paired by name, input and order, in parallel and one after the other", () => {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { recordDeath } from "#src/local-mcp/recovery/deaths.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { recordDeath } from "#src/machine/recovery/deaths.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 

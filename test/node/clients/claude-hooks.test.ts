@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { isClaudeCode } from "#src/local-mcp/hooks/foreign-callers.ts";
+import { isClaudeCode } from "#src/local-mcp/events/foreign-callers.ts";
 import { recording } from "#harness/clients/recorded-client.ts";
 
 const recorded = [

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
-import { codex } from "#src/clients/codex.ts";
+import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
+import { codex } from "#src/clients/codex/codex.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { copilot } from "#src/clients/copilot.ts";
+import { copilot } from "#src/clients/copilot/copilot.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 

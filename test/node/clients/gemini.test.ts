@@ -1,7 +1,7 @@
 import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { gemini } from "#src/clients/gemini.ts";
+import { gemini } from "#src/clients/gemini/gemini.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { T0, temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";

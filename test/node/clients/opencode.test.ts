@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { openCodeHooks, type OpenCodeHooks } from "#src/clients/opencode-plugin.ts";
+import { openCodeHooks, type OpenCodeHooks } from "#src/clients/opencode/opencode-plugin.ts";
 import { recording, RecordedClient } from "#harness/clients/recorded-client.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { transcriptFormat } from "#src/local-mcp/signals/transcript-formats.ts";
-import type { TranscriptContent } from "#src/local-mcp/signals/transcript-draft.ts";
-import { rowsIn } from "#src/local-mcp/signals/transcript-rows.ts";
-import { readRows } from "#src/local-mcp/signals/transcript.ts";
+import { transcriptFormat } from "#src/clients/transcript-formats.ts";
+import type { TranscriptContent } from "#src/clients/transcript/transcript-draft.ts";
+import { rowsIn } from "#src/clients/transcript/transcript-rows.ts";
+import { readRows } from "#src/clients/transcript.ts";
 
 function read(client: string, lines: readonly object[]): TranscriptContent {
   const text = lines.map((line) => JSON.stringify(line)).join("\n");

@@ -1,11 +1,11 @@
 import { appendFileSync, chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { openCodeHooks } from "#src/clients/opencode-plugin.ts";
-import { limitOf } from "#src/local-mcp/recovery/at-limit.ts";
-import { refresh } from "#src/local-mcp/observe/observe.ts";
+import { openCodeHooks } from "#src/clients/opencode/opencode-plugin.ts";
+import { limitOf } from "#src/machine/recovery/at-limit.ts";
+import { refresh } from "#src/machine/signals/observe.ts";
 import { dueNotifications } from "#src/local-mcp/notify/due-notifications.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { aLiveClaude } from "#harness/machine/claude.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";

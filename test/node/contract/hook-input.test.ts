@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 it("[HO1] what is wrong with an input is logged in plain words, without its content", () => {

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { codexSource, putCodexOnPath } from "#harness/clients/fake-codex.ts";
 import { type ClientHome, aClientHome, launch } from "#harness/machine/client-home.ts";
-import { codex } from "#src/clients/codex.ts";
+import { codex } from "#src/clients/codex/codex.ts";
 import { readText } from "#src/installer/client-files.ts";
 import { readTrust, trustHooks } from "#src/installer/hook-trust.ts";
 import { inspect } from "#src/installer/inspect.ts";

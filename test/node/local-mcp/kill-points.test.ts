@@ -2,12 +2,12 @@ import { writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { expect, it } from "vitest";
 import type { WorkState } from "#src/contract/work-state.ts";
-import { brief } from "#src/local-mcp/recovery/brief.ts";
-import { restore } from "#src/local-mcp/recovery/restoration.ts";
-import * as journal from "#src/local-mcp/sessions/journal.ts";
-import type { JournalRow } from "#src/local-mcp/sessions/journal.ts";
-import type { Session } from "#src/local-mcp/sessions/sessions.ts";
-import { emptyState, fold } from "#src/local-mcp/sessions/work-state.ts";
+import { brief } from "#src/machine/recovery/brief.ts";
+import { restore } from "#src/machine/recovery/restoration.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import type { JournalRow } from "#src/machine/sessions/journal.ts";
+import type { Session } from "#src/machine/sessions/sessions.ts";
+import { emptyState, fold } from "#src/machine/sessions/work-state.ts";
 import { Claude, storedSession, aChat, stateOf } from "#harness/machine/claude.ts";
 import { type TempRuntime } from "#harness/machine/temp-runtime.ts";
 

@@ -1,10 +1,10 @@
 import { appendFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { statusOf } from "#src/local-mcp/host/status-line.ts";
+import { statusOf } from "#src/machine/operations/status-line.ts";
 import { hookEvents } from "#src/contract/hook-input.ts";
-import { refreshIfDue } from "#src/local-mcp/server/upkeep.ts";
-import { idOf } from "#src/local-mcp/sessions/entries.ts";
+import { refreshIfDue } from "#src/local-mcp/host/upkeep.ts";
+import { idOf } from "#src/machine/sessions/entries.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { base62, draw, hex } from "#harness/secrets/secret-draw.ts";

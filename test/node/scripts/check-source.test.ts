@@ -55,14 +55,14 @@ it("a comment that is too wide, begins with a pronoun or has a banned word is a 
 
 it("a surface that imports what holds state is a fault; the interface of a host is none", () => {
   const imports = new Map([
-    ["src/cli/commands/up.ts", ["src/store/sql.ts", "src/local-mcp/host/host.ts", "src/contract/age.ts"]],
-    ["src/web/page.ts", ["src/local-mcp/checkpoints/capture.ts"]],
+    ["src/cli/commands/up.ts", ["src/store/sql.ts", "src/machine/operations/host.ts", "src/contract/age.ts"]],
+    ["src/web/page.ts", ["src/machine/checkpoints/capture.ts"]],
     ["src/local-mcp/host/handlers.ts", ["src/store/sql.ts"]],
     ["src/cli/cli.ts", ["src/local-mcp/host/local-host.ts"]],
   ]);
   expect(boundaryFaults(imports)).toEqual([
     "src/cli/commands/up.ts: imports src/store/sql.ts; a surface calls operations of a host instead",
-    "src/web/page.ts: imports src/local-mcp/checkpoints/capture.ts; a surface calls operations of a host instead",
+    "src/web/page.ts: imports src/machine/checkpoints/capture.ts; a surface calls operations of a host instead",
   ]);
 });
 
@@ -73,5 +73,5 @@ it("a tool of a chat neither imports the store nor uses it; other code of the ch
     "src/local-mcp/chat/tools/status.ts: imports src/store/notices.ts; a tool calls what the chat or the host does",
     "src/local-mcp/chat/tools/status.ts: uses the store; a tool calls what the host does",
   ]);
-  expect(toolFaults("src/local-mcp/chat/chat.ts", source, imports)).toEqual([]);
+  expect(toolFaults("src/local-mcp/mcp/chat/chat.ts", source, imports)).toEqual([]);
 });

@@ -1,15 +1,15 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { capture } from "#src/local-mcp/checkpoints/capture.ts";
+import { capture } from "#src/machine/checkpoints/capture.ts";
 import type { Trigger } from "#src/contract/checkpoint.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { takeAwaited, takePending } from "#src/snapshots/stored-snapshots.ts";
 import { restoreFiles } from "#src/snapshots/restore-files.ts";
 import { dropMarked } from "#src/snapshots/stored-snapshots.ts";
-import { forget } from "#src/local-mcp/retention/forget.ts";
+import { forget } from "#src/machine/keeping/forget.ts";
 import { GIT_ENV, makeProject, write, type GitProject } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 

@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
 import type { ServerResponse } from "node:http";
 import { expect, it } from "vitest";
-import { LiveFeed } from "#src/local-mcp/host/page-app.ts";
+import { LiveFeed } from "#src/local-mcp/page/page-app.ts";
 
 /** A feed whose timers fire when the test says so. */
 class FeedRig {

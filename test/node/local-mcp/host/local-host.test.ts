@@ -4,7 +4,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { statusOf } from "#src/contract/errors.ts";
 import { isMachineOperation, machineOperationNames, machineOperations } from "#src/contract/machine/operations.ts";
 import { operationNames } from "#src/contract/operations.ts";
-import type { HostContext } from "#src/local-mcp/host/host.ts";
+import type { HostContext } from "#src/machine/operations/host.ts";
 import { LocalHost } from "#src/local-mcp/host/local-host.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";

@@ -1,0 +1,224 @@
+import { claudeCode } from "./claude-compatible.ts";
+import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { wordAt } from "../../machine/sessions/entries.ts";
+import { commandIn, refusalWords, userWords, withAttachments } from "../adapter/harness-text.ts";
+import {
+  addCall,
+  addCompaction,
+  addEnd,
+  addFailure,
+  addUsage,
+  blocksOf,
+  textOf,
+  type Branch,
+  type LineFormat,
+  type LineOrigin,
+  type TranscriptDraft,
+  type TranscriptText,
+  type Usage,
+} from "../transcript/transcript-draft.ts";
+
+/** [TR201] Rows of Claude Code 2.0.64 to 2.1.328; others say nothing of the work. */
+const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
+  ["user", readUser],
+  ["assistant", readAssistant],
+  ["attachment", readAttachment],
+  [
+    "system/compact_boundary",
+    (draft, line, { at }) => {
+      const trigger = textAt(objectAt(line, "compactMetadata"), "trigger", 40) ?? "unknown";
+      addCompaction(draft, { summary: null, trigger, at });
+    },
+  ],
+  // A failed try that is repeated; the last one is an answer of the client.
+  ["system/api_error", (draft, _line, { at }) => void draft.outcomes.push({ at, isFailed: true })],
+  // Prompts typed while the model worked.
+  ["queue-operation/enqueue", (draft, line, { at }) => void draft.queue.push({ text: queuedText(line), at })],
+  // Submitted as usual: a row of the user follows.
+  ["queue-operation/dequeue", (draft) => void draft.queue.shift()],
+  // Back into the input field.
+  ["queue-operation/popAll", (draft) => void (draft.queue = [])],
+  ["queue-operation/remove", readJoined],
+]);
+
+export function readClaudeLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  draft.clientVersion = wordAt(line, "version", 40) ?? draft.clientVersion;
+  const branch = wordAt(line, "gitBranch", 200);
+  // Without a branch it is "HEAD", without a repository empty.
+  if (branch !== null && branch !== "" && branch !== "HEAD") draft.git = { branch, commit: null };
+  if (line["isSidechain"] === true) return readSidechain(draft, line, origin);
+  readSubagentLine(draft, line, origin);
+}
+
+/** A row stands in its parent's branch; one that is not linked, in that of the row before it. */
+function followBranch(draft: TranscriptDraft, line: JsonObject): void {
+  const [id, parent] = [textAt(line, "uuid", 100), textAt(line, "parentUuid", 100)];
+  const known = parent === null ? undefined : draft.branches.get(parent);
+  if (known !== undefined) draft.branch = known;
+  if (id !== null) draft.branches.set(id, draft.branch);
+}
+
+/** [TR233] An answer to a prompt that seemed withdrawn: two chats write the file. */
+function goOn(draft: TranscriptDraft): void {
+  for (let branch = draft.branch; branch !== null; branch = branch.parent) {
+    if (!branch.isWithdrawn) continue;
+    branch.isWithdrawn = false;
+    draft.isBranched = true;
+  }
+}
+
+/** A line of the transcript that a sub-agent has of its own: there it is the main chat. */
+export function readSubagentLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  followBranch(draft, line);
+  const type = textAt(line, "type") ?? "";
+  const kind = textAt(line, "subtype") ?? textAt(line, "operation") ?? "";
+  (rows.get(type) ?? rows.get(`${type}/${kind}`))?.(draft, line, origin);
+}
+
+const interruption = "[Request interrupted by user";
+
+function readUser(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  const message = objectAt(line, "message");
+  for (const block of listAt(message, "content")) readToolResult(draft, asObject(block), line, origin);
+  const text = wordsIn(message).trim();
+  if (line["isCompactSummary"] === true) return addSummary(draft, text, origin);
+  if (line["isMeta"] === true || isOfClient(line)) return;
+  if (text.startsWith(interruption)) return void draft.interruptions.push({ at: origin.at });
+  const words = withAttachments(wordsOf(text), imagesOf(message));
+  if (words !== "") startBranch(draft, textAt(line, "parentUuid", 100), origin);
+  addPrompt(draft, words, commandIn(text)?.isLocal === true ? "local" : undefined, origin);
+}
+
+/**
+ * [TR227] A second prompt after one row: the user edited the first, or went back to before it.
+ * Where the row came after that first prompt the file's links are damaged, and prove nothing.
+ */
+function startBranch(draft: TranscriptDraft, parent: string | null, { uuid }: LineOrigin): void {
+  goOn(draft);
+  const isParentBefore = parent !== null && draft.branches.has(parent);
+  const branch: Branch = { parent: isParentBefore ? draft.branch : null, isWithdrawn: false };
+  draft.branches.set(uuid, branch);
+  draft.branch = branch;
+  if (parent === null) return;
+  const other = draft.promptAfter.get(parent);
+  draft.promptAfter.set(parent, { branch, isParentBefore });
+  if (other?.isParentBefore === isParentBefore) other.branch.isWithdrawn = true;
+}
+
+function wordsOf(text: string): string {
+  return commandIn(text)?.text ?? userWords(text);
+}
+
+/** Newer versions name who wrote a message. */
+function isOfClient(line: JsonObject): boolean {
+  const by = textAt(objectAt(line, "origin"), "kind");
+  return by !== null && by !== "human";
+}
+
+function addPrompt(
+  draft: TranscriptDraft,
+  text: string,
+  startsNoTurn: TranscriptText["startsNoTurn"],
+  origin: LineOrigin,
+): void {
+  const { branch } = draft;
+  if (text !== "")
+    draft.texts.push({ role: "user", text, branch, ...origin, ...(startsNoTurn ? { startsNoTurn } : {}) });
+}
+
+/** Its row follows that of the compaction. */
+function addSummary(draft: TranscriptDraft, summary: string, { at }: LineOrigin): void {
+  const last = draft.compactions.at(-1);
+  if (last?.summary === null) draft.compactions[draft.compactions.length - 1] = { ...last, summary };
+  else draft.compactions.push({ summary, trigger: "unknown", at });
+}
+
+/** The queue's own rows come first, where the client writes those. */
+function readAttachment(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  const attachment = objectAt(line, "attachment");
+  if (attachment?.["type"] !== "queued_command") return;
+  const text = wordsIn(attachment, "prompt").trim();
+  if ((attachment["commandMode"] ?? "prompt") === "prompt" && !draft.dequeued.has(text))
+    addPrompt(draft, withAttachments(wordsOf(text), imagesOf(attachment, "prompt")), "queued", origin);
+}
+
+/** One that the model got in its turn. Older versions write nothing else of it. */
+function readJoined(draft: TranscriptDraft, line: JsonObject, { at, uuid }: LineOrigin): void {
+  const text = queuedText(line);
+  const index = text === "" ? 0 : draft.queue.findIndex((one) => one.text === text);
+  const [taken] = index < 0 ? [] : draft.queue.splice(index, 1);
+  if (!taken) return;
+  draft.dequeued.add(taken.text);
+  addPrompt(draft, wordsOf(taken.text), "queued", { at: taken.at ?? at, uuid });
+}
+
+function queuedText(line: JsonObject): string {
+  return (textAt(line, "content") ?? "").trim();
+}
+
+function readToolResult(draft: TranscriptDraft, result: JsonObject | null, line: JsonObject, { at }: LineOrigin): void {
+  if (result?.["type"] !== "tool_result") return;
+  const toolUseId = textAt(result, "tool_use_id", 200);
+  if (toolUseId === null) return;
+  const error = result["is_error"] === true ? wordsIn(result) : null;
+  addEnd(draft, { toolUseId, error, at, ...responseOf(objectAt(line, "toolUseResult")) });
+  addPrompt(draft, refusalWords(error ?? ""), "queued", { at, uuid: toolUseId });
+}
+
+/** The whole result may be megabytes. */
+function responseOf(result: JsonObject | null): { readonly response?: JsonObject } {
+  if (!result) return {};
+  const { type, answers, plan, filePath, task } = result;
+  return { response: omitUndefined({ type, answers, plan, filePath, task }) };
+}
+
+function readAssistant(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  const message = objectAt(line, "message");
+  const text = wordsIn(message);
+  if (line["isApiErrorMessage"] === true) return addFailure(draft, text, origin, claudeCode.limitIn?.(line));
+  if (message?.["model"] === "<synthetic>") return;
+  goOn(draft);
+  if (text !== "") draft.texts.push({ role: "assistant", text, branch: draft.branch, ...origin });
+  draft.turnEnd = message?.["stop_reason"] === "end_turn" ? { text, at: origin.at } : null;
+  for (const block of listAt(message, "content")) readToolUse(draft, asObject(block), origin);
+  const usage = usageIn(line, message, origin);
+  if (usage) addUsage(draft, usage);
+}
+
+function readToolUse(draft: TranscriptDraft, block: JsonObject | null, origin: LineOrigin): void {
+  if (block?.["type"] !== "tool_use") return;
+  const [id, name] = ["id", "name"].map((key) => textAt(block, key, 200));
+  addCall(draft, { id: id ?? null, name: name ?? null, input: block["input"] ?? null, ...origin });
+}
+
+function readSidechain(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  const message = objectAt(line, "message");
+  const usage = line["type"] === "assistant" ? usageIn(line, message, origin) : null;
+  if (usage && usage.model !== "<synthetic>") draft.subagentUsage.set(usage.messageId, usage);
+}
+
+function usageIn(line: JsonObject, message: JsonObject | null, origin: LineOrigin): Usage | null {
+  const counts = objectAt(message, "usage");
+  const messageId = textAt(message, "id", 200);
+  if (!counts || messageId === null) return null;
+  return {
+    messageId,
+    requestId: textAt(line, "requestId", 200),
+    model: wordAt(message, "model", 200),
+    inputTokens: numberAt(counts, "input_tokens") ?? 0,
+    cacheReadTokens: numberAt(counts, "cache_read_input_tokens") ?? 0,
+    cacheCreationTokens: numberAt(counts, "cache_creation_input_tokens") ?? 0,
+    outputTokens: numberAt(counts, "output_tokens") ?? 0,
+    at: origin.at,
+  };
+}
+
+function wordsIn(holder: JsonObject | null, key = "content"): string {
+  return textOf(holder, key, "text");
+}
+
+function imagesOf(holder: JsonObject | null, key = "content"): string[] {
+  const images = blocksOf(holder, "image", key);
+  return images.map((block) => textAt(objectAt(block, "source"), "media_type", 100) ?? "image");
+}

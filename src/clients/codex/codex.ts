@@ -1,0 +1,64 @@
+import { asObject, listAt, objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { defineClient, isOfSubagent } from "../adapter/define-client.ts";
+
+/** Codex has Claude Code's payload, its events and its form of answers, with these differences. */
+export const codex = defineClient({
+  name: "codex",
+  title: "Codex",
+  verifiedWith: "0.169.0",
+  hasThreads: true,
+  hidesFailures: true,
+  // Its summary is encrypted.
+  compaction: { keepsPrompts: true, showsSummary: false },
+  limitIn: (error) => (error["codex_error_info"] === "usage_limit_exceeded" ? { resetsAtMs: null } : null),
+  events: {
+    SessionStart: "SessionStart",
+    UserPromptSubmit: "UserPromptSubmit",
+    PreToolUse: "PreToolUse",
+    PostToolUse: "PostToolUse",
+    PermissionRequest: (input) => ({
+      event: "Notification",
+      input: { ...input, notification_type: "permission_prompt" },
+    }),
+    PreCompact: "PreCompact",
+    PostCompact: "PostCompact",
+    SubagentStop: "SubagentStop",
+    Stop: "Stop",
+    SessionEnd: "SessionEnd",
+  },
+  lacks: [
+    "Hooks run only after the user trusts them.",
+    "A start's context is cut to about 2,500 tokens.",
+    "A failed shell command is reported like a successful one.",
+    "An API error fires no event but the end of the session.",
+  ],
+  // The transcript named in a subagent's events is its own.
+  inputOf({ turn_id: turn, transcript_path: transcript, ...rest }) {
+    const own = isOfSubagent(rest) ? {} : { transcript_path: transcript };
+    return withDialog({ ...rest, ...own, prompt_id: turn });
+  },
+  commands: {
+    resume: (session) => ({ command: "codex", args: ["resume", session] }),
+    run: (prompt, args) => ({ command: "codex", args: ["exec", ...args, "-"], input: prompt }),
+    start: (prompt) => ({ command: "codex", args: [prompt] }),
+  },
+});
+
+/** [TR212] Codex's dialog as Claude Code's; the call of another tool stays as it is. */
+function withDialog(input: JsonObject): JsonObject {
+  if (input["tool_name"] !== "request_user_input") return input;
+  const { tool_response: output, ...call } = input;
+  const response = output === undefined ? {} : { tool_response: answersOf(input["tool_input"], output) };
+  return { ...call, ...response, tool_name: "AskUserQuestion" };
+}
+
+/** The answers name a question by its id, which stands for one that is not known. */
+export function answersOf(input: unknown, output: unknown): JsonObject {
+  const result = typeof output === "string" ? parseObject(output) : asObject(output);
+  const questions = listAt(asObject(input), "questions").map(asObject);
+  const answers = Object.entries(objectAt(result, "answers") ?? {}).map(([id, answer]) => {
+    const question = questions.find((one) => one?.["id"] === id) ?? null;
+    return [textAt(question, "question") ?? id, asObject(answer)?.["answers"]];
+  });
+  return { answers: Object.fromEntries(answers) };
+}

@@ -1,0 +1,116 @@
+import { basename, dirname, join } from "node:path";
+import type { UsageLimit } from "../../contract/at-limit.ts";
+import type { HookAnswer } from "../../contract/hook-answer.ts";
+import { asObject, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { defineClient, withClaudeTool, withNewFile, type ToolNames } from "../adapter/define-client.ts";
+
+export const copilotTools: ToolNames = new Map([
+  ["bash", "Bash"],
+  ["powershell", "PowerShell"],
+  ["view", "Read"],
+  ["create", "Write"],
+  ["edit", "Edit"],
+  ["task", "Agent"],
+]);
+
+/** Limits of a plan; the other codes throttle for a short time. */
+const limitCodes: ReadonlySet<unknown> = new Set(["user_weekly_rate_limited", "user_global_rate_limited"]);
+
+/** A `session.error`. Its status 402 is HTTP's "payment required". */
+function limitIn({ errorType, errorCode, statusCode }: JsonObject): UsageLimit | null {
+  const isReached = errorType === "quota" || statusCode === 402 || limitCodes.has(errorCode);
+  return isReached ? { resetsAtMs: null } : null;
+}
+
+/** Errors of a tool or of what the user typed end no turn. */
+const turnErrors: ReadonlySet<unknown> = new Set(["model_call", "system"]);
+
+/**
+ * Copilot CLI, and the chats of VS Code that it runs. Events registered in PascalCase have Claude
+ * Code's payload, but for these differences.
+ */
+export const copilot = defineClient({
+  name: "copilot",
+  title: "Copilot CLI",
+  verifiedWith: "1.0.102",
+  endsSilently: true,
+  limitIn,
+  events: {
+    SessionStart: (input) => ({
+      event: "SessionStart",
+      input: { ...input, source: input["source"] === "new" ? "startup" : input["source"] },
+    }),
+    UserPromptSubmit: "UserPromptSubmit",
+    PreToolUse: "PreToolUse",
+    PostToolUse: (input) => ({ event: exitCode(input) > 0 ? "PostToolUseFailure" : "PostToolUse", input }),
+    PostToolUseFailure: "PostToolUseFailure",
+    PreCompact: "PreCompact",
+    Notification: "Notification",
+    SubagentStop: "SubagentStop",
+    Stop: "Stop",
+    ErrorOccurred(input) {
+      const error = textAt(objectAt(input, "error"), "message") ?? "unknown error";
+      return turnErrors.has(input["error_context"]) ? { event: "StopFailure", input: { ...input, error } } : null;
+    },
+    // Comes after each prompt of an editor's chat, and after the one of a headless run.
+    SessionEnd: (input) => ({ event: input["reason"] === "complete" ? "Stop" : "SessionEnd", input }),
+  },
+  lacks: [
+    "No event says that an editor has closed a chat, or that a headless run is over: it counts as closed when its process is gone after the end of a turn.",
+    "A tool call has no id: the same call made twice at once is paired in the order of its events.",
+    "The hooks of a session's start and of its first prompt run at once: the journal may have the prompt first.",
+    "A session that is killed in its first tool call cannot be resumed by the client: the next chat gets its brief.",
+    "Messages of SHIM for the user are not shown.",
+    "The instructions of an MCP server do not reach the model without --allow-all-mcp-server-instructions.",
+  ],
+  sessionOf,
+  inputOf,
+  answer,
+  commands: {
+    resume: (session) => ({ command: "copilot", args: ["--resume", session] }),
+    run: (prompt, args) => ({ command: "copilot", args, input: prompt }),
+    start: (prompt, id) => ({ command: "copilot", args: ["--session-id", id, "-i", prompt] }),
+  },
+});
+
+/** A command that fails is a success for Copilot CLI; the end of its result has the code. */
+function exitCode(input: JsonObject): number {
+  const result = textAt(objectAt(input, "tool_response"), "text_result_for_llm") ?? "";
+  return Number(/completed with exit code (\d+)>\s*$/.exec(result)?.[1] ?? 0);
+}
+
+/** Notifications keep the camelCase names. A subagent's session belongs to its parent's. */
+function sessionOf(payload: JsonObject): string | null {
+  const own = textAt(payload, "session_id") ?? textAt(payload, "sessionId");
+  const parent = textAt(payload, "parent_agent_id");
+  if (parent === null) return own;
+  const transcript = textAt(payload, "transcript_path");
+  return transcript === null ? parent : basename(dirname(transcript));
+}
+
+function inputOf(payload: JsonObject, session: string, env: NodeJS.ProcessEnv): JsonObject {
+  const { tool_result: response, ...rest } = payload;
+  const home = env["COPILOT_HOME"] ?? join(env["HOME"] ?? env["USERPROFILE"] ?? "", ".copilot");
+  const input = withClaudeTool(
+    {
+      ...rest,
+      ...omitUndefined({
+        tool_response: response,
+        error: payload["error"] ?? textAt(asObject(response), "text_result_for_llm") ?? undefined,
+      }),
+      session_id: session,
+      client_version: env["COPILOT_CLI_BINARY_VERSION"],
+      transcript_path: textAt(payload, "transcript_path") ?? join(home, "session-state", session, "events.jsonl"),
+    },
+    copilotTools,
+  );
+  // `create` refuses a file that exists.
+  return withNewFile(input, () => response !== undefined);
+}
+
+/** [CA8] Context stands at the top of an answer, but inside at PreToolUse. */
+function answer(event: string, { decision, reason, hookSpecificOutput: inner }: HookAnswer): object {
+  if (event === "PreToolUse") return inner === undefined ? {} : { ...inner, hookSpecificOutput: inner };
+  return omitUndefined({ decision, reason, additionalContext: inner?.additionalContext });
+}

@@ -1,0 +1,106 @@
+import { parseObject, type JsonObject } from "../../shared/json-fields.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { codeOf } from "../../shared/error.ts";
+import { withConnection, type Connection, type Driver } from "../../store/driver.ts";
+import type { TranscriptHead } from "../identify-transcript.ts";
+import { readBytes } from "../transcript/transcript-bytes.ts";
+
+interface SessionInDatabase {
+  readonly head: TranscriptHead;
+  readonly messages: readonly (JsonObject | null)[];
+}
+
+/** First bytes of an SQLite database. */
+const fileHeader = Buffer.from("SQLite format 3\0");
+const busyMs = 2_000;
+/** Ids that an error names. */
+const maxNamed = 5;
+
+/** False also for a file that cannot be read. */
+export function isDatabase(path: string): boolean {
+  const head = readBytes(path, fileHeader.length);
+  return head.ok && head.value.equals(fileHeader);
+}
+
+/**
+ * [TR238] The session of a database of OpenCode, with what its log has not written back yet.
+ *
+ * @param session its id; null: the only one
+ */
+export function readDatabase(
+  path: string,
+  driver: Driver,
+  session: string | null = null,
+): Result<SessionInDatabase, string> {
+  try {
+    return withConnection(driver({ path, readOnly: true, busyMs }), (db) => readSession(db, session));
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === null) throw error;
+    return err(`it cannot be read as a database (${code})`);
+  }
+}
+
+interface SessionRow {
+  readonly id: string;
+  readonly directory: string | null;
+  readonly parent_id: string | null;
+}
+
+/** OpenCode 2 keeps the tables of OpenCode 1 beside its own, with the sessions of before. */
+const sources = [
+  { sessions: "session_v2", messages: "session_message", read: secondVersion },
+  { sessions: "session", messages: "message", read: firstVersion },
+] as const;
+
+function readSession(db: Connection, given: string | null): Result<SessionInDatabase, string> {
+  const tables = new Set(db.all<{ name: string }>("SELECT name FROM sqlite_master").map(({ name }) => name));
+  const known = sources.filter(({ sessions, messages }) => tables.has(sessions) && tables.has(messages));
+  if (known.length === 0) return err("it is a database, and not one of OpenCode");
+  const found = new Map<string, SessionRow & { readonly read: typeof firstVersion }>();
+  for (const { sessions, read } of known)
+    for (const row of db.all<SessionRow>(`SELECT id, directory, parent_id FROM ${sessions} ORDER BY time_updated DESC`))
+      if ((given === null ? row.parent_id === null : row.id === given) && !found.has(row.id))
+        found.set(row.id, { ...row, read });
+  const [first, ...others] = found.values();
+  if (!first) return err(given === null ? "it holds no session" : `it holds no session ${given}`);
+  if (others.length > 0) {
+    const ids = [...found.keys()];
+    const more = ids.length > maxNamed ? ` and ${ids.length - maxNamed} more` : "";
+    const which = `${ids.slice(0, maxNamed).join(", ")}${more}`;
+    return err(
+      `it is a database of OpenCode with ${ids.length} sessions (${which}): resume one by its id, \`shim resume <id>\``,
+    );
+  }
+  const { id, directory, parent_id: parent } = first;
+  return ok({ head: { client: "opencode", session: id, cwd: directory, parent }, messages: first.read(db, id) });
+}
+
+function secondVersion(db: Connection, session: string): (JsonObject | null)[] {
+  const query = "SELECT id, type, data FROM session_message WHERE session_id = ? ORDER BY seq";
+  return db.all<{ id: string; type: string; data: string }>(query, session).map(({ id, type, data }) => {
+    const message = parseObject(data);
+    return message && Object.assign({}, message, { id, type });
+  });
+}
+
+function firstVersion(db: Connection, session: string): (JsonObject | null)[] {
+  const parts = Map.groupBy(
+    db.all<{ message_id: string; data: string }>(
+      "SELECT message_id, data FROM part WHERE session_id = ? ORDER BY message_id, id",
+      session,
+    ),
+    ({ message_id: message }) => message,
+  );
+  const query = "SELECT id, data FROM message WHERE session_id = ? ORDER BY time_created, id";
+  const messages: (JsonObject | null)[] = [];
+  for (const { id, data } of db.all<{ id: string; data: string }>(query, session)) {
+    const info = parseObject(data);
+    const own = (parts.get(id) ?? []).map((part) => parseObject(part.data));
+    const read = own.filter((part) => part !== null);
+    messages.push(info && { info: { ...info, id }, parts: read });
+    // The words of a damaged part are unknown.
+    if (read.length < own.length) messages.push(null);
+  }
+  return messages;
+}

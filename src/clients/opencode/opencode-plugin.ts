@@ -1,0 +1,261 @@
+/**
+ * SHIM's plugin for OpenCode, which has no hook commands: it sends each event to the host
+ * and gives the answers to the model. Bundled as one file without dependencies.
+ */
+import { asObject, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { HookProgram, type SendEvent } from "../adapter/hook-program.ts";
+
+/** OpenCode's input of a plugin, as far as it is used. */
+interface PluginInput {
+  readonly directory: string;
+  readonly client: {
+    readonly session: { get(options: { path: { id: string } }): Promise<{ data?: unknown }> };
+    readonly app: { log(options: { body: JsonObject }): Promise<unknown> };
+    readonly tui: { showToast(options: { body: JsonObject }): Promise<unknown> };
+  };
+}
+
+interface MessageOutput {
+  readonly message: JsonObject;
+  /** OpenCode keeps what is added here. */
+  readonly parts: unknown[];
+}
+
+interface ToolOutput {
+  output?: unknown;
+  readonly metadata?: unknown;
+}
+
+export interface OpenCodeHooks {
+  event(given: { readonly event: JsonObject }): Promise<void>;
+  "chat.message"(input: JsonObject, output: MessageOutput): Promise<void>;
+  "tool.execute.before"(input: JsonObject, output: { readonly args: unknown }): Promise<void>;
+  "tool.execute.after"(input: JsonObject, output: ToolOutput): Promise<void>;
+  "experimental.session.compacting"(input: JsonObject, output: { readonly context: string[] }): Promise<void>;
+}
+
+/** @param hook the program with its arguments */
+export function openCodePlugin(hook: readonly string[]): (input: PluginInput) => Promise<OpenCodeHooks> {
+  // OpenCode calls the plugin for each of its projects.
+  const program = new HookProgram(hook, "opencode");
+  return (input) =>
+    Promise.resolve(
+      openCodeHooks(input, (event, payload) => program.send(event, payload, (message) => logOnce(input, message))),
+    );
+}
+
+/** Long enough to read a command. */
+const toastMs = 15_000;
+
+/** Chat or subagent. */
+interface Session {
+  readonly parent: string | null;
+  readonly version: string | null;
+  /** By this process; a session of an earlier one is resumed. */
+  readonly isNew: boolean;
+  isStarted: boolean;
+  /** Answer of the model that no event has carried yet. */
+  text: string | null;
+}
+
+export function openCodeHooks(input: PluginInput, sendEvent: SendEvent): OpenCodeHooks {
+  const chats = new OpenCodeChats(input, sendEvent);
+  return {
+    event: ({ event }) => chats.event(event),
+    "chat.message": (given, output) => chats.prompt(textAt(given, "sessionID"), output),
+    "tool.execute.before": (given, { args }) => chats.toolStart(textAt(given, "sessionID"), given, args),
+    "tool.execute.after": (given, output) => chats.toolEnd(textAt(given, "sessionID"), given, output),
+    "experimental.session.compacting": (given, { context }) => chats.compacting(textAt(given, "sessionID"), context),
+  };
+}
+
+type EventReader = (id: string, properties: JsonObject) => Promise<unknown>;
+
+/** The sessions of one process of OpenCode. */
+class OpenCodeChats {
+  readonly #client: PluginInput["client"];
+  readonly #folder: string;
+  readonly #sendEvent: SendEvent;
+  readonly #sessions = new Map<string, Session>();
+  #queue: Promise<unknown> = Promise.resolve();
+  readonly #readers: ReadonlyMap<string, EventReader> = new Map<string, EventReader>([
+    ["session.created", (id, properties) => this.#created(id, objectAt(properties, "info"))],
+    ["message.part.updated", (id, properties) => this.#part(id, objectAt(properties, "part"))],
+    ["session.idle", (id) => this.#idle(id)],
+    ["session.error", (id, properties) => this.#error(id, objectAt(properties, "error"))],
+    ["session.status", (id, properties) => this.#status(id, objectAt(properties, "status"))],
+    ["session.compacted", (id) => this.#send("PostCompact", id, {})],
+    ["permission.asked", (id) => this.#send("Notification", id, { notification_type: "permission_prompt" })],
+  ]);
+
+  constructor({ client, directory }: PluginInput, sendEvent: SendEvent) {
+    this.#client = client;
+    this.#folder = directory;
+    this.#sendEvent = sendEvent;
+  }
+
+  async event(event: JsonObject): Promise<void> {
+    const properties = objectAt(event, "properties");
+    const id = textAt(properties, "sessionID") ?? textAt(objectAt(properties, "part"), "sessionID");
+    if (properties !== null && id !== null) await this.#readers.get(textAt(event, "type") ?? "")?.(id, properties);
+  }
+
+  async prompt(id: string | null, { message, parts }: MessageOutput): Promise<void> {
+    const session = id === null ? null : await this.#find(id);
+    if (id === null || session?.parent !== null) return;
+    const texts = parts.map(asObject).filter((part) => part?.["type"] === "text" && part["synthetic"] !== true);
+    const model = textAt(objectAt(message, "model"), "modelID") ?? undefined;
+    const given = texts.map((part) => textAt(part, "text") ?? "").join("\n");
+    // `opencode run` quotes a prompt with blanks.
+    const prompt = /^"([^]*)"\s*$/.exec(given)?.[1] ?? given;
+    const answers = [
+      await this.#start(id, session, model),
+      await this.#send("UserPromptSubmit", id, { prompt, prompt_id: message["id"], model }),
+    ];
+    const [first] = texts;
+    if (!first) return;
+    for (const [at, text] of answers.flatMap((answer) => contextOf(answer) ?? []).entries())
+      parts.push({ ...first, id: `${String(first["id"])}shim${at}`, text, synthetic: true });
+  }
+
+  async #start(id: string, session: Session, model: string | undefined): Promise<JsonObject> {
+    if (session.isStarted) return {};
+    session.isStarted = true;
+    return this.#send("SessionStart", id, { source: session.isNew ? "startup" : "resume", model });
+  }
+
+  async toolStart(id: string | null, call: JsonObject, args: unknown): Promise<void> {
+    if (id === null) return;
+    const session = await this.#find(id);
+    const words = session.parent === null ? takeText(session) : {};
+    const answer = await this.#send("PreToolUse", id, { ...callOf(call), tool_input: args, ...words });
+    const decision = objectAt(answer, "hookSpecificOutput");
+    // OpenCode's way to refuse a call: the model reads the message.
+    if (decision?.["permissionDecision"] === "deny")
+      throw new Error(textAt(decision, "permissionDecisionReason") ?? "SHIM refuses this call.");
+  }
+
+  async toolEnd(id: string | null, call: JsonObject, output: ToolOutput): Promise<void> {
+    if (id === null) return;
+    const metadata = asObject(output.metadata);
+    const exit = numberAt(metadata, "exit") ?? 0;
+    const answer = await this.#send(exit === 0 ? "PostToolUse" : "PostToolUseFailure", id, {
+      ...callOf(call),
+      tool_input: call["args"],
+      ...(metadata?.["exists"] === false ? { tool_response: { type: "create" } } : {}),
+      ...(exit === 0 ? {} : { error: `Exit code ${exit}\n${String(output.output)}` }),
+    });
+    const context = contextOf(answer);
+    if (context !== null && typeof output.output === "string") output.output += `\n\n${context}`;
+  }
+
+  async compacting(id: string | null, context: string[]): Promise<void> {
+    if (id === null) return;
+    await this.#send("PreCompact", id, { trigger: "auto" });
+    const text = contextOf(await this.#send("SessionStart", id, { source: "compact" }));
+    if (text !== null) context.push(text);
+  }
+
+  #created(id: string, info: JsonObject | null): Promise<unknown> {
+    this.#sessions.set(id, toSession(info, true));
+    return Promise.resolve();
+  }
+
+  async #part(id: string, part: JsonObject | null): Promise<void> {
+    // Only the model's parts have times.
+    const isWhole = objectAt(part, "time")?.["end"] !== undefined;
+    if (part?.["type"] === "text" && isWhole) (await this.#find(id)).text = textAt(part, "text");
+    if (part?.["type"] === "tool") await this.#toolFailed(id, part, objectAt(part, "state"));
+  }
+
+  /** OpenCode ends no call that fails with a hook. */
+  async #toolFailed(id: string, part: JsonObject, state: JsonObject | null): Promise<void> {
+    if (state?.["status"] !== "error") return;
+    await this.#send("PostToolUseFailure", id, {
+      tool_name: part["tool"],
+      tool_use_id: part["callID"],
+      tool_input: state["input"],
+      error: textAt(state, "error") ?? "failed",
+    });
+  }
+
+  async #idle(id: string): Promise<void> {
+    const session = await this.#find(id);
+    if (session.parent === null) await this.#send("Stop", id, takeText(session));
+  }
+
+  async #error(id: string, error: JsonObject | null): Promise<void> {
+    if (error?.["name"] === "MessageAbortedError" || (await this.#find(id)).parent !== null) return;
+    const text = textAt(objectAt(error, "data"), "message") ?? textAt(error, "name") ?? "unknown error";
+    await this.#send("StopFailure", id, { error: text, data: { statusCode: objectAt(error, "data")?.["statusCode"] } });
+  }
+
+  /** At a usage limit OpenCode waits, and reports no error. */
+  async #status(id: string, status: JsonObject | null): Promise<void> {
+    const action = objectAt(status, "action");
+    if (action === null || (await this.#find(id)).parent !== null) return;
+    await this.#send("StopFailure", id, { error: textAt(status, "message"), action, next: status?.["next"] });
+  }
+
+  async #find(id: string): Promise<Session> {
+    const known = this.#sessions.get(id);
+    if (known) return known;
+    const found = await this.#client.session.get({ path: { id } }).catch(() => ({ data: null }));
+    const session = this.#sessions.get(id) ?? toSession(asObject(found.data), false);
+    this.#sessions.set(id, session);
+    return session;
+  }
+
+  async #rootOf(id: string): Promise<string> {
+    const { parent } = await this.#find(id);
+    return parent === null ? id : this.#rootOf(parent);
+  }
+
+  /** One event at a time, in OpenCode's order. */
+  #send(event: string, id: string, fields: JsonObject): Promise<JsonObject> {
+    const answer = this.#queue.then(async () => {
+      const { parent, version } = await this.#find(id);
+      const root = await this.#rootOf(id);
+      const agent = parent === null ? {} : { agent_id: id, agent_type: "subagent" };
+      const common = { session_id: root, cwd: this.#folder, client_version: version };
+      const given = await this.#sendEvent(event, { ...common, ...agent, ...fields });
+      this.#show(textAt(given, "systemMessage"));
+      return given;
+    });
+    this.#queue = answer.catch(() => null);
+    return answer.catch(() => ({}));
+  }
+
+  /** Text for the user. A run without a terminal shows none. */
+  #show(message: string | null): void {
+    const body = { message, variant: "info", duration: toastMs };
+    if (message !== null) void this.#client.tui.showToast({ body }).catch(() => undefined);
+  }
+}
+
+function toSession(info: JsonObject | null, isNew: boolean): Session {
+  return { parent: textAt(info, "parentID"), version: textAt(info, "version"), isNew, isStarted: false, text: null };
+}
+
+function takeText(session: Session): JsonObject {
+  const { text } = session;
+  session.text = null;
+  return text === null ? {} : { last_assistant_message: text };
+}
+
+function callOf(input: JsonObject): JsonObject {
+  return { tool_name: input["tool"], tool_use_id: input["callID"] };
+}
+
+function contextOf(answer: JsonObject): string | null {
+  return textAt(objectAt(answer, "hookSpecificOutput"), "additionalContext");
+}
+
+const reported = new WeakSet<PluginInput>();
+
+/** [CA12] Once, since the hook runs at each event. */
+function logOnce(input: PluginInput, message: string): void {
+  if (reported.has(input)) return;
+  reported.add(input);
+  void input.client.app.log({ body: { service: "shim", level: "error", message } }).catch(() => undefined);
+}

@@ -1,0 +1,173 @@
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { type LineFormat, type TranscriptContent, emptyDraft, type LineOrigin } from "./transcript/transcript-draft.ts";
+import { budgetMs, interpret, shortText } from "../platform/time-budget.ts";
+import { codeOf } from "../shared/error.ts";
+import { numberAt, textAt, type JsonObject } from "../shared/json-fields.ts";
+import { toMilliseconds } from "../shared/known-time.ts";
+import { readClaudeLine } from "./claude-code/claude-lines.ts";
+import { finished } from "./transcript/finish-draft.ts";
+import { Links } from "./transcript/row-links.ts";
+import { rowsIn, type TranscriptRow } from "./transcript/transcript-rows.ts";
+
+export interface TranscriptPart extends TranscriptContent {
+  /** Start of the next read, in bytes. */
+  readonly offset: number;
+  readonly size: number;
+  /** Bytes skipped unread, or of a line whose start was skipped. */
+  readonly skippedBytes: number;
+  /** The file became smaller than the offset: it was cut or replaced. */
+  readonly isRestarted: boolean;
+  /** [JO42] The part was skipped: it took too long. */
+  readonly isOverBudget: boolean;
+  /** Error code (`ENOENT`, `EACCES`, `not_a_file` ...); null: readable. */
+  readonly unreadable: string | null;
+}
+
+export interface TranscriptFile {
+  size(): number;
+  read(into: Uint8Array, position: number): number;
+  close(): void;
+}
+
+export interface ReadLimits {
+  /** Nothing before this offset is read, in bytes. */
+  readonly minOffset?: number;
+  /** Skips lines by their time in epoch ms (else the previous line's) and folder. */
+  readonly isExcluded?: (at: number, cwd: string | null) => boolean;
+  /** Limit of one call, plus one byte to see where a line starts. */
+  readonly maxBytes?: number;
+  /** Limit of one call that leaves the rest to the next one, unless it is within one line. */
+  readonly stepBytes?: number;
+  /** Default: Claude Code's. */
+  readonly format?: LineFormat | undefined;
+  /** @throws a system error, or one with `code` "not_a_file" */
+  readonly open?: (path: string) => TranscriptFile;
+}
+
+const newline = 0x0a;
+/** About 5 ms of reading and parsing; a turn between two hooks is seldom over a tenth of it. */
+const defaultMaxBytes = 1_048_576;
+
+/** Beside other chats: with what it leads to in the store, some ms. */
+export const stepBytes = 65_536;
+
+/** [SI1] [SI2] [SI3] [SI4] @param offset the last call's `offset`; 0 for a new file */
+export function readAppended(path: string, offset: number, limits: ReadLimits = {}): TranscriptPart {
+  const { open = openTranscript } = limits;
+  let file: TranscriptFile | null = null;
+  try {
+    file = open(path);
+    return readPart(file, offset, limits);
+  } catch (error) {
+    const unreadable = codeOf(error);
+    if (unreadable === null) throw error;
+    return { ...readRows([]), offset, size: 0, skippedBytes: 0, isRestarted: false, isOverBudget: false, unreadable };
+  } finally {
+    file?.close();
+  }
+}
+
+/** Returns 0 where there is no file, which `readAppended` then reports. */
+export function unreadBytes(path: string, offset: number): number {
+  try {
+    return Math.max(0, statSync(path).size - offset);
+  } catch {
+    return 0;
+  }
+}
+
+function readPart(
+  file: TranscriptFile,
+  offset: number,
+  { maxBytes = defaultMaxBytes, stepBytes: step = Infinity, minOffset = 0, isExcluded, format }: ReadLimits,
+): TranscriptPart {
+  const size = file.size();
+  const isRestarted = size < offset;
+  // A file that is shorter than its offset, or its mark, is another file.
+  const from = Math.max(isRestarted ? 0 : offset, size < minOffset ? 0 : minOffset);
+  const start = Math.max(from, size - maxBytes);
+  // One byte before the start: only a newline there shows that a line begins at the start.
+  const base = Math.max(0, start - 1);
+  const bytes = Buffer.alloc(Math.min(size, start + step) - base);
+  const part = bytes.subarray(0, file.read(bytes, base));
+  const begin = start === 0 ? 0 : part.indexOf(newline) + 1;
+  // Without a newline all of it lies inside one long line: its rest is dropped next time.
+  const isInsideLine = start > 0 && begin === 0;
+  const end = isInsideLine ? part.length : Math.max(begin, part.lastIndexOf(newline) + 1);
+  // An import reads all of a file at once.
+  const megabytes = Math.max(1, part.length / defaultMaxBytes);
+  const read = (): TranscriptContent =>
+    readRows(isInsideLine ? [] : rowsIn(part, begin, end, base), isExcluded, format);
+  const content = part.length < shortText ? read() : interpret(read, megabytes * budgetMs);
+  return {
+    ...(content ?? readRows([])),
+    isOverBudget: content === null,
+    offset: Math.max(from, base + end),
+    size,
+    skippedBytes: Math.max(0, base + (isInsideLine ? end : begin) - from),
+    isRestarted,
+    unreadable: null,
+  };
+}
+
+/** Codex compresses a session that it has not written for seven days. */
+export const compressedEnd = ".zst";
+
+/** Refuses anything that is no regular file. */
+export function openTranscript(path: string): TranscriptFile {
+  // Without O_NONBLOCK a pipe of that name would block the hook. Windows has no such flag.
+  const fd = openSync(path, constants.O_RDONLY | (process.platform === "win32" ? 0 : constants.O_NONBLOCK));
+  const file: TranscriptFile = {
+    size: () => fstatSync(fd).size,
+    read(into, position) {
+      let bytesRead = 0;
+      while (bytesRead < into.length) {
+        const count = readSync(fd, into, bytesRead, into.length - bytesRead, position + bytesRead);
+        if (count === 0) break;
+        bytesRead += count;
+      }
+      return bytesRead;
+    },
+    close: () => closeSync(fd),
+  };
+  if (fstatSync(fd).isFile()) return file;
+  file.close();
+  throw Object.assign(new Error(`${path} is not a file`), { code: "not_a_file" });
+}
+
+type IsExcluded = (at: number, cwd: string | null) => boolean;
+
+/** @param isWhole the rows are all of the file's, so each parent must be among them */
+export function readRows(
+  rows: Iterable<TranscriptRow>,
+  isExcluded: IsExcluded = () => false,
+  format: LineFormat = readClaudeLine,
+  isWhole = false,
+): TranscriptContent {
+  const draft = emptyDraft();
+  const links = new Links();
+  let newest: number | null = null;
+  for (const { row, position, bytes } of rows) {
+    draft.isEndDamaged = row === null;
+    if (!row) {
+      draft.damages.push({ at: newest, position, bytes });
+      links.breakOff();
+      continue;
+    }
+    const origin = originOf(row, position);
+    newest = origin.at ?? newest;
+    if (newest !== null && isExcluded(newest, textAt(row, "cwd", 4_096))) continue;
+    if (links.isTwin(row)) continue;
+    links.add(row, { at: newest, position, bytes: 0 });
+    format(draft, row, origin);
+  }
+  if (isWhole) draft.damages.push(...links.unknownParents());
+  return finished(draft);
+}
+
+/** [TR234] Some tools write a number, in milliseconds or in seconds. */
+function originOf(line: JsonObject, position: number): LineOrigin {
+  const written = numberAt(line, "timestamp");
+  const at = written === null ? Date.parse(textAt(line, "timestamp", 40) ?? "") : toMilliseconds(written);
+  return { at: Number.isNaN(at) ? null : at, uuid: textAt(line, "uuid", 100) ?? `@${position}` };
+}

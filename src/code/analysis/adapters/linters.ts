@@ -1,0 +1,248 @@
+import { parse } from "jsonc-parser";
+import { asObject, listAt, numberAt, objectAt, parseJson, textAt, type JsonObject } from "../../../shared/json-fields.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
+import {
+  detectTool,
+  firstFile,
+  type Adapter,
+  type CommandContext,
+  type ParseContext,
+  type Parsed,
+  type ProjectView,
+  type ToolCommand,
+  type ToolOutput,
+} from "../adapter.ts";
+import type { Level, Range, RawFinding } from "../finding.ts";
+import { outputProblem, parseReport, rangeAt } from "./tool-report.ts";
+
+function withEndings(name: string, endings: readonly string[]): string[] {
+  return endings.map((ending) => `${name}.${ending}`);
+}
+
+const scriptEndings = ["js", "mjs", "cjs", "ts", "mts", "cts"];
+const eslintConfigs = [
+  ...withEndings("eslint.config", scriptEndings),
+  ".eslintrc",
+  ...withEndings(".eslintrc", ["js", "cjs", "yaml", "yml", "json"]),
+];
+
+function eslintConfig(project: ProjectView): string | null {
+  const file = firstFile(project, eslintConfigs);
+  return file ?? (project.read("package.json")?.includes('"eslintConfig"') ? "package.json" : null);
+}
+
+export const eslint: Adapter = {
+  name: "eslint",
+  kinds: ["lint"],
+  detect: (project) => {
+    const config = eslintConfig(project);
+    if (config === null) return null;
+    const risk = `${config} and the plugins in it are code of the project`;
+    return detectTool(project, { packageName: "eslint", setUp: `there is ${config}`, risk });
+  },
+  command: () => ({ args: ["--format", "json", "."] }),
+  parse: parseEslint,
+};
+
+/** 2: the configuration or ESLint itself failed. */
+function parseEslint(output: ToolOutput, { toFile }: ParseContext): Result<Parsed, string> {
+  const { code, stdout } = output;
+  const files = code <= 1 ? parseJson(stdout.slice(Math.max(0, stdout.indexOf("[{")))) : null;
+  if (!Array.isArray(files)) return err(outputProblem(output));
+  const findings = files.map(asObject).flatMap((file) => {
+    const path = toFile(textAt(file, "filePath") ?? "");
+    return listAt(file, "messages").map((message) => eslintFinding(path, asObject(message)));
+  });
+  return ok({ findings });
+}
+
+function eslintFinding(file: string, message: JsonObject | null): RawFinding {
+  const isFatal = message?.["fatal"] === true;
+  return {
+    rule: textAt(message, "ruleId") ?? (isFatal ? "parse-error" : "eslint"),
+    level: isFatal || numberAt(message, "severity") === 2 ? "error" : "warning",
+    file,
+    range: rangeAt(message, { line: "line", column: "column", endLine: "endLine", endColumn: "endColumn" }),
+    message: textAt(message, "message") ?? "",
+  };
+}
+
+const oxlintJson = [".oxlintrc.json", ".oxlintrc.jsonc"];
+const oxlintScripts = withEndings("oxlint.config", scriptEndings);
+const oxlintConfigs = [...oxlintJson, ...oxlintScripts];
+
+/** Outside a repository oxlint also reads what is installed. */
+const notPackages = "--ignore-pattern=**/node_modules/**";
+
+function oxlintSettings(project: ProjectView): JsonObject | null {
+  const config = firstFile(project, oxlintJson);
+  return config === null ? null : asObject(parse(project.read(config) ?? ""));
+}
+
+export const oxlint: Adapter = {
+  name: "oxlint",
+  kinds: ["lint"],
+  detect: (project) => {
+    const config = firstFile(project, oxlintConfigs);
+    const setUp = config === null ? null : `there is ${config}`;
+    return detectTool(project, { packageName: "oxlint", setUp, risk: oxlintRisk(project, config) });
+  },
+  command: ({ project, isTrusted, writeScratch }) => {
+    const args = ["-f", "json", notPackages];
+    if (isTrusted) return { args };
+    // Configurations in other folders could name plugins, which are code.
+    const config = firstFile(project, oxlintConfigs) ?? writeScratch("oxlint.json", "{}");
+    return { args: [...args, "-c", config, "--disable-nested-config"] };
+  },
+  parse: parseOxlint,
+};
+
+function oxlintRisk(project: ProjectView, config: string | null): string | null {
+  if (config === null) return null;
+  if (oxlintScripts.includes(config)) return `${config} is code of the project`;
+  const settings = oxlintSettings(project);
+  const isPlain = settings !== null && settings["jsPlugins"] === undefined && settings["extends"] === undefined;
+  const overrides = listAt(settings, "overrides").map(asObject);
+  if (isPlain && overrides.every((one) => one?.["jsPlugins"] === undefined)) return null;
+  return `${config} names plugins or other configurations, which may be code of the project`;
+}
+
+const levels: Readonly<Record<string, Level>> = { fatal: "error", error: "error", warning: "warning" };
+
+function levelOf(found: JsonObject | null): Level {
+  return levels[textAt(found, "severity") ?? ""] ?? "note";
+}
+
+function parseOxlint(output: ToolOutput, { project, toFile }: ParseContext): Result<Parsed, string> {
+  const report = parseReport(output);
+  if (!report.ok) return report;
+  const sources = new Map<string, Buffer>();
+  const findings = listAt(report.value, "diagnostics").map((one): RawFinding => {
+    const diagnostic = asObject(one);
+    const file = toFile(textAt(diagnostic, "filename") ?? "");
+    const source = sources.get(file) ?? Buffer.from(project.read(file) ?? "");
+    sources.set(file, source);
+    return {
+      rule: textAt(diagnostic, "code") ?? "parse-error",
+      level: levelOf(diagnostic),
+      file,
+      range: spanRange(objectAt(asObject(listAt(diagnostic, "labels")[0]), "span"), source),
+      message: textAt(diagnostic, "message") ?? "",
+    };
+  });
+  return ok({ findings });
+}
+
+/** Spans are an offset and a length in bytes of UTF-8. */
+function spanRange(span: JsonObject | null, source: Buffer): Range | null {
+  const start = rangeAt(span, { line: "line", column: "column" });
+  const offset = numberAt(span, "offset") ?? 0;
+  const text = source.subarray(offset, offset + (numberAt(span, "length") ?? 0)).toString("utf8");
+  if (start?.column === undefined || text === "") return start;
+  const lines = text.split("\n");
+  const last = lines.at(-1)?.length ?? 0;
+  const endColumn = lines.length === 1 ? start.column + last : last + 1;
+  return { ...start, endLine: start.line + lines.length - 1, endColumn };
+}
+
+/** Its configuration is data, and its plugins are patterns. */
+export const biome: Adapter = {
+  name: "biome",
+  kinds: ["lint"],
+  detect: (project) => {
+    const config = firstFile(project, ["biome.json", "biome.jsonc", ".biome.json", ".biome.jsonc"]);
+    if (config === null) return null;
+    const setUp = `there is ${config}`;
+    return detectTool(project, { packageName: "@biomejs/biome", program: "biome", setUp, risk: null });
+  },
+  command: () => ({ args: ["lint", "--reporter=json", "--max-diagnostics=none", "."] }),
+  parse: (output, { toFile }) => {
+    const report = parseReport(output);
+    if (!report.ok) return report;
+    return ok({ findings: listAt(report.value, "diagnostics").map((one) => biomeFinding(asObject(one), toFile)) });
+  },
+};
+
+function biomeFinding(diagnostic: JsonObject | null, toFile: (path: string) => string): RawFinding {
+  const location = objectAt(diagnostic, "location");
+  const start = rangeAt(objectAt(location, "start"), { line: "line", column: "column" });
+  const end = rangeAt(objectAt(location, "end"), { line: "line", column: "column" });
+  return {
+    rule: textAt(diagnostic, "category") ?? "biome",
+    level: levelOf(diagnostic),
+    file: toFile(textAt(location, "path") ?? ""),
+    range: start && { ...start, ...omitUndefined({ endLine: end?.line, endColumn: end?.column }) },
+    message: textAt(diagnostic, "message") ?? "",
+  };
+}
+
+/** Above it a function is a finding, where the project has no rule of its own. */
+const maxComplexity = 10;
+/** The run reports every function with a branch: hotspots need the sums. */
+const complexityRule = { complexity: ["warn", { max: 1 }] };
+
+/** The `complexity` rule of oxlint, or of ESLint where oxlint is not installed. */
+export const complexity: Adapter = {
+  name: "complexity",
+  kinds: ["complexity"],
+  detect: (project) => {
+    const detected = hasOxlint(project)
+      ? detectTool(project, { packageName: "oxlint", setUp: null, risk: null })
+      : eslint.detect(project);
+    return detected?.kind === "ready" ? detected : null;
+  },
+  command: (context) =>
+    hasOxlint(context.project)
+      ? oxlintComplexity(context)
+      : { args: ["--format", "json", "--rule", JSON.stringify(complexityRule), "."] },
+  parse: parseComplexity,
+};
+
+function hasOxlint(project: ProjectView): boolean {
+  const tool = project.findTool("oxlint", "oxlint");
+  return tool !== null && typeof tool !== "string";
+}
+
+/** With a configuration of SHIM's own, so nothing of the project's is code here. */
+function oxlintComplexity({ project, writeScratch }: CommandContext): ToolCommand {
+  const config = { plugins: ["typescript"], categories: { correctness: "off" }, rules: complexityRule };
+  const ignored = listAt(oxlintSettings(project), "ignorePatterns").filter((one) => typeof one === "string");
+  const path = writeScratch("complexity.json", JSON.stringify(config));
+  const patterns = ignored.map((pattern) => `--ignore-pattern=${pattern}`);
+  return { args: ["-c", path, "--disable-nested-config", "-f", "json", notPackages, ...patterns] };
+}
+
+function parseComplexity(output: ToolOutput, context: ParseContext): Result<Parsed, string> {
+  const isOxlint = hasOxlint(context.project);
+  const parsed = isOxlint ? parseOxlint(output, context) : parseEslint(output, context);
+  if (!parsed.ok) return parsed;
+  const found = parsed.value.findings.filter((one) => /^(?:eslint\()?complexity\)?$/.test(one.rule));
+  const functions = found.flatMap(toFunction);
+  const byFile = Map.groupBy(functions, ({ finding }) => finding.file);
+  const complexities = [...byFile].map(([file, own]) => ({
+    file,
+    complexity: own.reduce((sum, { value }) => sum + value, 0),
+  }));
+  const high = hasOwnRule(context, isOxlint) ? [] : functions.filter(({ value }) => value > maxComplexity);
+  return ok({ findings: high.map(({ finding }) => finding), complexity: complexities });
+}
+
+/** The linter's own run reports it, with the project's threshold. */
+function hasOwnRule({ project, selected }: ParseContext, isOxlint: boolean): boolean {
+  const config = isOxlint ? firstFile(project, oxlintConfigs) : eslintConfig(project);
+  const isNamed = config !== null && /\bcomplexity\b/.test(project.read(config) ?? "");
+  return isNamed && selected.includes(isOxlint ? "oxlint" : "eslint");
+}
+
+function toFunction(found: RawFinding): { value: number; finding: RawFinding }[] {
+  const measured = /^(.*?)(?:[`']([^`']*)[`'])? has a complexity of (\d+)/;
+  const [, , symbol, digits] = measured.exec(found.message) ?? [];
+  if (digits === undefined || found.range === null) return [];
+  const { line, column } = found.range;
+  const message = found.message.replace(/Maximum allowed is \d+/, `Maximum allowed is ${maxComplexity}`);
+  // The range of oxlint is the whole function: two of them, one in the other, are not the same.
+  const range = column === undefined ? { line } : { line, column };
+  const finding = { ...found, rule: "complexity", level: "warning" as const, range, message };
+  return [{ value: Number(digits), finding: symbol ? { ...finding, symbol } : finding }];
+}

@@ -1,0 +1,86 @@
+import * as z from "zod";
+import { compare } from "../../shared/compare.ts";
+import { kinds, toolNames, type FileComplexity, type Kind } from "./adapter.ts";
+import { Finding } from "./finding.ts";
+
+export const ToolRun = z.object({
+  name: z.enum(toolNames),
+  kinds: z.array(z.enum(kinds)),
+  /**
+   * ran: its findings count; failed: it crashed, was stopped, or gave no report; missing: expected
+   * but not installed; untrusted: would run code of a project that is not trusted.
+   */
+  status: z.enum(["ran", "failed", "missing", "untrusted"]),
+  version: z.string().nullable(),
+  /** Null for a tool that ran. */
+  why: z.string().nullable(),
+  /** Number that the tool itself reported, before findings were joined. */
+  findings: z.int(),
+  ms: z.int(),
+});
+export type ToolRun = z.infer<typeof ToolRun>;
+
+export const Hotspot = z.object({
+  file: z.string(),
+  complexity: z.int(),
+  commits: z.int(),
+  score: z.int(),
+});
+export type Hotspot = z.infer<typeof Hotspot>;
+
+export const Report = z.object({
+  version: z.literal(1),
+  folder: z.string(),
+  tools: z.array(ToolRun),
+  findings: z.array(Finding),
+  totals: z.object({
+    error: z.int(),
+    warning: z.int(),
+    note: z.int(),
+    /** Null where nothing was compared. */
+    new: z.int().nullable(),
+  }),
+  comparedWith: z.object({ kind: z.enum(["baseline", "commit"]), name: z.string() }).nullable(),
+  hotspots: z.array(Hotspot),
+  /** Kinds of which no tool has run, so that nothing is known of them. */
+  notCovered: z.array(z.enum(kinds)).default([]),
+  /** Reasons why the report is not complete, and limits that did not hold while the tools ran. */
+  notes: z.array(z.string()),
+});
+export type Report = z.infer<typeof Report>;
+
+export function countTotals(findings: readonly Finding[], isCompared: boolean): Report["totals"] {
+  const count = (level: Finding["level"]): number => findings.filter((one) => one.level === level).length;
+  const fresh = findings.filter(({ isNew }) => isNew === true).length;
+  return { error: count("error"), warning: count("warning"), note: count("note"), new: isCompared ? fresh : null };
+}
+
+/** [AN101] Kinds of which no tool has run; none where tools are asked for by name. */
+export function notCovered(tools: readonly ToolRun[], only: readonly string[] | null): Kind[] {
+  const ran = new Set(tools.filter(({ status }) => status === "ran").flatMap((tool) => tool.kinds));
+  // Tools that are asked for by name cover what they can; the other kinds are no question.
+  return only === null ? kinds.filter((kind) => !ran.has(kind)) : [];
+}
+
+/** [AN3] */
+export const packages: Readonly<Record<Kind, string>> = {
+  types: "typescript",
+  lint: "oxlint",
+  complexity: "oxlint",
+  duplicates: "fallow",
+  "dead code": "fallow",
+};
+
+const maxHotspots = 20;
+
+/** [AN10] Files by complexity times commits; a file without either is none. */
+export function findHotspots(
+  complexities: readonly FileComplexity[],
+  commitsByFile: ReadonlyMap<string, number>,
+): Hotspot[] {
+  const hotspots = complexities.flatMap(({ file, complexity }) => {
+    const commits = commitsByFile.get(file) ?? 0;
+    return commits > 0 && complexity > 0 ? [{ file, complexity, commits, score: complexity * commits }] : [];
+  });
+  return hotspots.toSorted((a, b) => b.score - a.score || compare(a.file, b.file)).slice(0, maxHotspots);
+}

@@ -1,0 +1,115 @@
+import * as z from "zod";
+import { Finding } from "../analysis/finding.ts";
+import { Duration, File, Folder } from "../../contract/machine/forms.ts";
+
+/** Subjects that a run may be limited to. */
+const subjects = ["types", "lint", "complexity", "duplicates", "dead code"] as const;
+const Subject = z.enum(subjects);
+export type Subject = z.infer<typeof Subject>;
+
+/** Ways to change code without a model. */
+const Fixer = z.enum(["lint-fix", "unused"]);
+export type Fixer = z.infer<typeof Fixer>;
+
+export const CandidateFinding = Finding.omit({
+  version: true,
+  content: true,
+  related: true,
+  others: true,
+  isNew: true,
+});
+export type CandidateFinding = z.infer<typeof CandidateFinding>;
+
+/** [EV1] One change that is worth trying. Paths are relative to the project, with `/`. */
+export const Candidate = z.object({
+  /** Equal for the same findings and method in every run. */
+  id: z.string(),
+  subject: Subject,
+  /** fix: a mechanical change; worker: a model changes the code; person: neither can. */
+  method: z.enum(["fix", "worker", "person"]),
+  fixer: Fixer.nullable(),
+  files: z.array(z.string()).min(1).max(100),
+  findings: z.array(CandidateFinding).max(50),
+  /** severity × hotspot ÷ effort */
+  value: z.number(),
+});
+export type Candidate = z.infer<typeof Candidate>;
+
+export function methodText({ fixer, method }: Pick<Candidate, "fixer" | "method">): string {
+  return fixer ?? (method === "worker" ? "a worker" : "a person");
+}
+
+const maxTextChars = 200;
+
+/** One line: what, where, and how often. */
+export function describe({ findings }: Candidate): string {
+  const [first] = findings;
+  if (!first) return "";
+  const rules = [...new Set(findings.map(({ rule }) => rule))].join(", ");
+  const at = findings.length === 1 && first.range ? `:${first.range.line}` : "";
+  const count = findings.length === 1 ? "" : `${findings.length} × `;
+  return `${count}${first.tool} ${rules} in ${first.file}${at}`.slice(0, maxTextChars);
+}
+
+/** Extensions of files that can be parsed. */
+export const sourceExtension = /\.[cm]?[jt]sx?$/;
+
+const toolSettings =
+  /^(?:\..*(?:rc|ignore|attributes|config)(?:\.\w+)?|.+\.config\.\w+|[jt]sconfig.*\.json|package(?:-lock)?\.json|(?:biome|deno|turbo|nx|fallow|jscpd)\.(?:jsonc?|toml)|knip\.(?:jsonc?|[jt]s)|(?:vitest|jest)\.\w+\.\w+|.*(?:baseline|suppressions)\.json)$/;
+
+/** [EV104] Files that say what tools report: thresholds, exceptions, scripts. */
+export function isToolSettings(path: string): boolean {
+  return toolSettings.test(path.slice(path.lastIndexOf("/") + 1)) && !/\.test\.\w+$/.test(path);
+}
+
+/** [EV8] Bounds of a run as a whole. */
+export const RunLimits = z.object({
+  /** Counts from the submission, by the coordinator's clock. */
+  timeMs: z.int().min(1_000).max(604_800_000).default(7_200_000),
+  costMicros: z.int().min(1).nullable().default(null),
+});
+export type RunLimits = z.infer<typeof RunLimits>;
+
+export const PlanRequest = z.object({
+  evolve: z.literal("plan").default("plan"),
+  maxTasks: z.int().min(1).max(50).default(10),
+  only: z.array(z.string().min(1).max(200)).max(50).default([]),
+  /** Whether changes of the public API are kept. */
+  allowsApi: z.boolean().default(false),
+  limits: RunLimits.prefault({}),
+});
+export type PlanRequest = z.infer<typeof PlanRequest>;
+
+/** Payload of a task that `tool: evolve` does; without `evolve` it asks for a whole run. */
+export const EvolveTask = z.union([
+  z.object({
+    evolve: z.literal("change"),
+    candidate: Candidate,
+    allowsApi: z.boolean(),
+    limits: RunLimits,
+  }),
+  z.object({ evolve: z.literal("report") }),
+  PlanRequest,
+]);
+export type EvolveTask = z.infer<typeof EvolveTask>;
+export type ChangeTask = Extract<EvolveTask, { evolve: "change" }>;
+
+/** A run in one package, as a person asks for it. */
+export const EvolveInput = z.strictObject({
+  folder: Folder.optional(),
+  dryRun: z.boolean().default(false).describe("print the plan, change nothing"),
+  maxTasks: z.int().min(1).max(50).default(10).describe("changes to try"),
+  budgetCost: z.number().min(0.000_001).max(100_000).optional().describe("for the whole run, in US dollars"),
+  timeLimitMs: Duration.min(1_000).max(604_800_000).optional().describe("for the whole run: 30m, 4h (default: 2h)"),
+  only: z
+    .string()
+    .transform((text) => text.split(",").flatMap((one) => one.trim() || []))
+    .optional()
+    .describe(`some of ${subjects.join(", ")}, or tools or rules`),
+  tests: z.string().optional().describe("has to succeed (default: npm test)"),
+  allowApi: z.boolean().default(false).describe("keep changes of the public API"),
+  retry: z.boolean().default(false).describe("also what the judge has rejected in earlier runs"),
+  trust: z.boolean().default(false).describe("run the project's tools and tests, this time"),
+  config: File.optional().describe("settings of a worker that has a type with evolve, for its claude"),
+});
+export type EvolveInput = z.infer<typeof EvolveInput>;

@@ -1,0 +1,118 @@
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { tsc } from "../analysis/adapters/adapters.ts";
+import type { Report, ToolRun } from "../analysis/report.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { displayPath, rawList } from "../../snapshots/git.ts";
+import { analyze } from "../tool-runner/analyze.ts";
+import { openProject } from "../tool-runner/project-folder.ts";
+import { runTests, testScript, type Tests } from "../tool-runner/project-tests.ts";
+import { defaultTimeMs, runTool } from "../tool-runner/run-tool.ts";
+import { inCommit, type RepositoryProject } from "../transform/worktree.ts";
+import type { WorkDeps } from "../../runner/worker/worktrees.ts";
+import { sourceExtension } from "./candidate.ts";
+
+/** [EV3] One commit of a project, as the judge compares it. */
+export interface Measured extends Pick<Report, "findings" | "hotspots"> {
+  readonly tools: readonly Pick<ToolRun, "name" | "status" | "why">[];
+  readonly commit: string;
+  readonly tests: {
+    /** End of their output; null: they passed each time. */
+    readonly failure: string | null;
+    /** Two runs of the same code ended differently. */
+    readonly isFlaky: boolean;
+  };
+  /** Declarations; null where they cannot be made, for the reason in `notes`. */
+  readonly api: readonly string[] | null;
+  readonly testFiles: readonly string[];
+  readonly notes: readonly string[];
+}
+
+export interface MeasureDeps extends WorkDeps {
+  readonly monotonic: () => number;
+}
+
+export interface MeasureRequest {
+  readonly commit: string;
+  /** Command; null: `npm test`. */
+  readonly tests: Tests | null;
+  /** Two runs of the same code show tests that are flaky. */
+  readonly runs: 1 | 2;
+  /** Limit of each run of the tests. */
+  readonly limitMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** [EV3] Runs the project's tools and tests on a commit, in a throwaway worktree. */
+export async function measure(
+  deps: MeasureDeps,
+  project: RepositoryProject,
+  { commit, tests: given, runs, limitMs: timeMs, signal }: MeasureRequest,
+): Promise<Result<Measured, string>> {
+  return inCommit(deps, project, { commit, signal }, async (folder, worktree) => {
+    const tests = given ?? testScript(folder);
+    if (tests === null) return err("there is no script for tests in package.json; --tests names a command");
+    const report = await analyze({ ...deps, folder, isTrusted: true, signal });
+    if (!report.ok) return report;
+    const below = project.prefix === "" ? "" : `${project.prefix}/`;
+    const tracked = (await rawList(worktree.git(signal), ["ls-files", "-z"])).map(displayPath);
+    const files = tracked.filter((path) => path.startsWith(below)).map((path) => path.slice(below.length));
+    const failures: string[] = [];
+    for (let round = 0; round < runs; round++) {
+      const done = await runTests(tests, { folder, env: deps.env, timeMs, signal });
+      if (!done.ok) failures.push(done.error);
+    }
+    const [failure = null] = failures;
+    const api = await declarations(folder, worktree.folder, deps.env, signal);
+    if (signal.aborted) return err("stopped before it was done");
+    const { tools, findings, hotspots } = report.value;
+    return ok({
+      commit,
+      tools,
+      findings,
+      hotspots,
+      tests: { failure, isFlaky: failure !== null && failures.length < runs },
+      api: api.ok ? apiOf(api.value) : null,
+      testFiles: files.filter(isTestFile),
+      notes: api.ok ? [] : [`The public API is not compared: ${api.error}.`],
+    });
+  });
+}
+
+const testFile = /(?:[.\-_](?:test|spec)\.[cm]?[jt]sx?$)|(?:^|\/)(?:tests?|specs?|__tests__)\//;
+
+function isTestFile(file: string): boolean {
+  return sourceExtension.test(file) && !file.endsWith(".d.ts") && testFile.test(file);
+}
+
+/** [EV6] Declaration files as the project's own compiler writes them. */
+async function declarations(
+  folder: string,
+  own: string,
+  env: NodeJS.ProcessEnv,
+  signal: AbortSignal,
+): Promise<Result<string[], string>> {
+  const detected = tsc.detect(openProject(folder));
+  if (detected?.kind !== "ready") return err(detected?.why ?? "there is no tsconfig.json");
+  // Files beside the project are written beside the folder of the output.
+  const out = join(own, "reports", "a", "b", "declarations");
+  mkdirSync(out, { recursive: true });
+  const switches = ["--noEmit", "--composite", "--incremental", "--declarationMap", "--noEmitOnError"];
+  const off = switches.flatMap((name) => [name, "false"]);
+  const args = ["--project", "tsconfig.json", "--declaration", "--emitDeclarationOnly", ...off];
+  const command = { args: [...args, "--rootDir", ".", "--outDir", out] };
+  const { tool } = detected;
+  const output = await runTool({ tool, command, folder, scratch: own, env, timeMs: defaultTimeMs, signal });
+  const written = readdirSync(out, { recursive: true, encoding: "utf8" }).filter((path) => /\.d\.[cm]?ts$/.test(path));
+  if (written.length > 0) return ok(written.map((path) => readFileSync(join(out, path), "utf8")));
+  return output.ok ? err("the compiler wrote no declarations") : output;
+}
+
+/** [EV6] Pure. Statements of declaration files, which have each at the start of a line. */
+export function apiOf(files: readonly string[]): string[] {
+  const statements = files.flatMap((text) => {
+    const bare = text.replaceAll(/\/\*[\s\S]*?(?:\*\/|$)/g, "").replaceAll(/^[ \t]*\/\/.*$/gm, "");
+    return bare.split(/\n(?=[a-z])/).map((one) => one.trim().replaceAll(/\s+/g, " "));
+  });
+  return [...new Set(statements)].filter((one) => !/^(?:$|import |export \{\};$)/.test(one)).toSorted();
+}

@@ -1,0 +1,346 @@
+import { existsSync, lstatSync, mkdirSync, writeFileSync } from "node:fs";
+import { basename, dirname, extname, join, posix, resolve } from "node:path";
+import type { InstalledTool, ProjectView, ToolOutput } from "../analysis/adapter.ts";
+import type { HostContext } from "../../machine/operations/host.ts";
+import { withWorkspace } from "../../machine/operations/workspace.ts";
+import { fail, type Failure } from "../../shared/failure.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import { displayPath, GitError, rawList } from "../../snapshots/git.ts";
+import { changesSince } from "../../snapshots/work-tree.ts";
+import { hasTrackedFiles } from "../tool-runner/history.ts";
+import { modulesOf, openCopy, openProject, trustOf } from "../tool-runner/project-folder.ts";
+import { parseTests, runTests, testScript, type Tests } from "../tool-runner/project-tests.ts";
+import { runTool } from "../tool-runner/run-tool.ts";
+import {
+  type ChangedFile,
+  commitAll,
+  findTarget,
+  gitInFolder,
+  createBranch,
+  readDiff,
+} from "../../runner/worker/work-git.ts";
+import { type WorkDeps, workDeps } from "../../runner/worker/worktrees.ts";
+import { readChange, type Change, type TransformInput } from "./change.ts";
+import { reserveFiles, type Release } from "./reserve-files.ts";
+import { transformersFor, type TransformCommand, type Transformer } from "./transformers.ts";
+import {
+  createThrowaway,
+  linkModulesBeside,
+  linkModulesInside,
+  resetTo,
+  withoutLinks,
+  type ThrowawayWorktree,
+  type WorktreeSource,
+} from "./worktree.ts";
+
+/** Limit of each run of a tool, and of the tests. */
+export const defaultTimeMs = 600_000;
+
+export interface TransformRequest {
+  readonly source: WorktreeSource;
+  readonly change: (tree: string) => Result<Change, Failure>;
+  /** Relative to the top, with `/`; empty: everything. */
+  readonly paths: readonly string[];
+  /** Whether code of the project may run. */
+  readonly isTrusted: boolean;
+  /** None (null): a dry run, which reserves nothing and runs no tests. */
+  readonly offer: {
+    /** Judges of the change; null: none. */
+    readonly tests: Tests | "script" | null;
+    readonly reserve: (files: readonly string[]) => Promise<Result<Release, Failure>>;
+  } | null;
+  /** Limit of each start of the tool, and of the tests. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  readonly onOutput: (text: string) => void;
+}
+
+export interface TransformReport {
+  readonly tool: string;
+  readonly version: string | null;
+  readonly base: string;
+  /** On no branch; null where nothing was changed. */
+  readonly commit: string | null;
+  readonly files: readonly ChangedFile[];
+  readonly insertions: number;
+  readonly deletions: number;
+  readonly isIdempotent: boolean;
+  readonly tests: { readonly command: string } | null;
+  readonly leftOut: readonly { readonly path: string; readonly reason: string }[];
+  readonly diff: string;
+}
+
+type Outcome = Result<TransformReport, Failure>;
+
+/** [TX1] [TX2] Works in a worktree of its own, which is removed whatever happens. */
+export async function runTransform(deps: WorkDeps, request: TransformRequest): Promise<Outcome> {
+  const keepsObjects = request.offer !== null;
+  const worktree = await createThrowaway(deps, request.source, { keepsObjects, hasLinks: false });
+  try {
+    return await transform(deps, request, worktree);
+  } catch (error) {
+    if (!(error instanceof GitError) || !request.signal.aborted) throw error;
+    return stopped();
+  } finally {
+    await worktree.remove();
+  }
+}
+
+function stopped(): Result<never, Failure> {
+  return fail("stopped", "the transform was stopped.");
+}
+
+async function transform(deps: WorkDeps, request: TransformRequest, worktree: ThrowawayWorktree): Promise<Outcome> {
+  const git = withoutLinks(worktree.git(request.signal));
+  const prepared = await prepareTool(deps, request, worktree);
+  if (!prepared.ok) return prepared;
+  const ready = prepared.value;
+  const apply = (): ReturnType<typeof applyTool> => applyTool(deps, request, worktree, ready);
+  const applied = await apply();
+  if (!applied.ok) return applied;
+  const { base } = request.source;
+  const message = `shim: ${ready.subject}`;
+  const { commit, leftOut } = await commitAll(git, { tree: worktree.tree, message, now: deps.now() });
+  const { files, diff } = await readDiff(git, base, commit);
+  const report: TransformReport = {
+    tool: ready.transformer.name,
+    version: ready.tool.version,
+    base,
+    commit: files.length === 0 ? null : commit,
+    files,
+    insertions: files.reduce((total, { added }) => total + (added ?? 0), 0),
+    deletions: files.reduce((total, { removed }) => total + (removed ?? 0), 0),
+    isIdempotent: true,
+    tests: null,
+    leftOut,
+    diff,
+  };
+  if (files.length === 0) return ok(report);
+  const { offer } = request;
+  // [TX10] Reserved until the commit is judged.
+  const reserved = offer ? await offer.reserve(files.map(({ path }) => path)) : ok(null);
+  if (!reserved.ok) return reserved;
+  try {
+    // [TX8] Applied again.
+    const repeated = await apply();
+    if (!repeated.ok) return repeated;
+    const { changes } = await changesSince(git);
+    const skipped = new Set(leftOut.map(({ path }) => path));
+    const changed = changes.map(({ path }) => displayPath(path)).filter((path) => !skipped.has(path));
+    if (!offer) return ok({ ...report, isIdempotent: changed.length === 0 });
+    if (changed.length > 0) return fail("not_idempotent", `a second run changes ${namedFiles(changed)} again.`);
+    await resetTo(worktree.git(request.signal), commit);
+    const tests = await testCommit(deps, request, worktree, { project: ready.project, tests: offer.tests });
+    return tests.ok ? ok({ ...report, tests: tests.value }) : tests;
+  } finally {
+    await reserved.value?.();
+  }
+}
+
+const maxNamed = 5;
+
+function namedFiles(paths: readonly string[]): string {
+  const more = paths.length > maxNamed ? ` and ${paths.length - maxNamed} more` : "";
+  return `${paths.slice(0, maxNamed).join(", ")}${more}`;
+}
+
+/** [TX11] Tests are code of the project. @returns null: none were to run */
+async function testCommit(
+  { env }: WorkDeps,
+  { isTrusted, source, timeoutMs: timeMs, signal }: TransformRequest,
+  { git, tree }: ThrowawayWorktree,
+  { project, tests }: { readonly project: string; readonly tests: Tests | "script" | null },
+): Promise<Result<{ readonly command: string } | null, Failure>> {
+  if (tests === null) return ok(null);
+  const folder = join(tree, project);
+  const command = tests === "script" ? testScript(folder) : tests;
+  if (command === null) return fail("no_tests", `there is no script for tests in ${join(project, "package.json")}.`);
+  if (!isTrusted) return fail("not_trusted", "the tests are code of the project.");
+  await linkModulesInside(git(signal), { top: source.top, tree });
+  const passed = await runTests(command, { folder, env, timeMs, signal });
+  if (signal.aborted) return stopped();
+  return passed.ok ? ok({ command: command.join(" ") }) : fail("tests_failed", `${passed.error}.`);
+}
+
+interface ReadyTool {
+  readonly transformer: Transformer;
+  readonly tool: InstalledTool;
+  readonly view: ProjectView;
+  /** Folder of the nearest package.json, relative to the top. */
+  readonly project: string;
+  /** Subject of the commit. */
+  readonly subject: string;
+}
+
+/** [TX5] Finds the tool; it is installed, and trusted as far as it needs to be. */
+async function prepareTool(
+  { env }: WorkDeps,
+  { source: { top }, paths, change: read, isTrusted }: TransformRequest,
+  { tree }: ThrowawayWorktree,
+): Promise<Result<ReadyTool, Failure>> {
+  const change = read(tree);
+  if (!change.ok) return change;
+  const missing = paths.find((path) => !existsSync(join(tree, path)));
+  if (missing !== undefined) return fail("bad_input", `${missing} is not in the commit that the worktree starts from.`);
+  const project = findProject(tree, paths);
+  // Settings are those of the commit, tools are where they are installed.
+  const installed = openProject(join(top, project));
+  const view = openCopy(installed, join(tree, project));
+  const reasons: string[] = [];
+  for (const transformer of transformersFor(change.value)) {
+    const detection = transformer.detect(view, installed.root);
+    if (detection?.kind !== "ready") {
+      reasons.push(detection?.why ?? `${transformer.name} is not used here`);
+      continue;
+    }
+    const { tool, risk } = detection;
+    const repository = { git: gitInFolder(env, top), top, prefix: "" };
+    const isTracked = !isTrusted && risk === null && (await hasTrackedFiles(repository, modulesOf(tool)));
+    const danger = isTracked ? "the repository brings its own node_modules" : risk;
+    if (!isTrusted && danger !== null)
+      return fail("not_trusted", `${transformer.name} would run code of the project: ${danger}.`);
+    linkModulesBeside({ top, tree }, project);
+    return ok({ transformer, tool, view, project, subject: subjectOf(change.value, transformer) });
+  }
+  return fail("no_tool", `${reasons.join("; ")}.`);
+}
+
+const maxNamedRules = 3;
+
+function subjectOf(change: Change, { name }: Transformer): string {
+  if (change.kind === "codemod") return `${basename(change.path)}, by ${name}`;
+  if (change.kind === "lint-fix") return `fixes of ${name}`;
+  const ids = [...change.text.matchAll(/^id: *([\w-]{1,60})/gm)].map(([, id]) => id);
+  return `${ids.slice(0, maxNamedRules).join(", ") || "rules"}, by ${name}`;
+}
+
+/** The nearest folder with a package.json above all paths, else the top. */
+function findProject(tree: string, paths: readonly string[]): string {
+  const folders = paths.map((path) => (lstatSync(join(tree, path)).isDirectory() ? path : posix.dirname(path)));
+  let [folder = "."] = folders.map((one) => posix.normalize(one));
+  const isAboveAll = (): boolean => folders.every((one) => `${posix.normalize(one)}/`.startsWith(`${folder}/`));
+  while (folder !== "." && !(isAboveAll() && existsSync(join(tree, folder, "package.json")))) folder = dirname(folder);
+  return folder;
+}
+
+async function applyTool(
+  { env }: WorkDeps,
+  { paths, isTrusted, timeoutMs, signal, onOutput }: TransformRequest,
+  worktree: ThrowawayWorktree,
+  { transformer, tool, view, project }: ReadyTool,
+): Promise<Result<null, Failure>> {
+  const { tree, folder } = worktree;
+  const scratch = join(folder, "scratch");
+  mkdirSync(scratch, { recursive: true });
+  const relativePaths = paths.map((path) => `./${posix.relative(project, path)}`);
+  const commands = await transformer.apply({
+    project: view,
+    isTrusted,
+    paths: relativePaths.length === 0 ? ["."] : relativePaths,
+    writeScratch: (name, text) => {
+      writeFileSync(join(scratch, name), text);
+      return join(scratch, name);
+    },
+    listFiles: async (endings) => {
+      const git = worktree.git(signal);
+      const literal = { ...git, before: [...git.before, "--literal-pathspecs"] };
+      const listed = await rawList(literal, [
+        "ls-files",
+        "--stage",
+        "-z",
+        "--",
+        ...(paths.length === 0 ? ["."] : paths),
+      ]);
+      // Neither symbolic links nor modules.
+      const plain = listed.flatMap((entry) => /^100\d+ \w+ 0\t(.*)$/.exec(displayPath(entry))?.[1] ?? []);
+      const present = plain.filter((path) => endings.includes(extname(path)) && existsSync(join(tree, path)));
+      return present.map((path) => posix.relative(project, path));
+    },
+  });
+  for (const command of commands) {
+    const { words, started } = startOf(transformer, tool, command, [tree, scratch]);
+    const options = { folder: view.root, scratch, env, timeMs: timeoutMs, signal };
+    const output = await runTool({ ...options, tool: started, command: { args: words } });
+    if (signal.aborted) return stopped();
+    if (!output.ok) return fail("tool_failed", `${transformer.name} ${output.error}.`);
+    const { code, stdout, stderr } = output.value;
+    if (!command.codes.includes(code))
+      return fail("tool_failed", `${transformer.name} ended with exit code ${code}: ${lastWords(output.value)}`);
+    onOutput(`${stdout}${stderr}`);
+  }
+  return ok(null);
+}
+
+/** [TX6] Node then writes only in these folders, and starts no other program. */
+function startOf(
+  { permissions }: Transformer,
+  tool: InstalledTool,
+  { args, script }: TransformCommand,
+  writable: readonly string[],
+): { readonly words: readonly string[]; readonly started: InstalledTool } {
+  if (permissions === null) return { words: args, started: tool };
+  const allowed = writable.map((path) => `--allow-fs-write=${path}`);
+  const program = script === undefined ? [tool.path] : ["-e", script, "--", tool.path];
+  const words = ["--permission", "--allow-fs-read=*", ...allowed, ...permissions, ...program, ...args];
+  return { words, started: { ...tool, path: process.execPath, isScript: false } };
+}
+
+const maxWords = 600;
+
+function lastWords({ stdout, stderr }: ToolOutput): string {
+  const text = stderr.trim() || stdout.trim() || "it printed nothing";
+  return text.length > maxWords ? `...${text.slice(-maxWords)}` : text;
+}
+
+/** Printed as JSON: fields are only added. */
+export interface Transformed extends TransformReport {
+  /** None was asked for, or nothing was changed: null, and there is no commit either. */
+  readonly branch: string | null;
+  /** Paths of the tree with changes that are not committed. */
+  readonly uncommitted: number;
+}
+
+/** [TX1] Shows what a transform would change; with `branch` leaves it on one. */
+export async function transformProject(
+  context: HostContext,
+  { what, paths, branch: isBranch, tests: words, trust, timeLimitMs }: TransformInput,
+  { cwd, signal }: { readonly cwd: string; readonly signal: AbortSignal },
+): Promise<Result<Transformed, Failure>> {
+  const tests = words === undefined ? ok("script" as const) : words === false ? ok(null) : parseTests(words);
+  if (!tests.ok) return tests;
+  const target = await findTarget(context.site.env, cwd, paths);
+  if (!target.ok) return target;
+  const { git, uncommitted, ...source } = target.value;
+  const trusted = trustOf(context.paths.config, source.top, trust);
+  if (!trusted.ok) return trusted;
+  const deps = await workDeps(context);
+  if (!deps.ok) return deps;
+  const request = {
+    source,
+    change: () => (what === "lint-fix" ? ok({ kind: "lint-fix" } as const) : readChange(resolve(cwd, what))),
+    paths: source.paths,
+    isTrusted: trusted.value,
+    timeoutMs: timeLimitMs ?? defaultTimeMs,
+    signal,
+    onOutput: () => undefined,
+  };
+  if (!isBranch) {
+    const report = await runTransform(deps.value, { ...request, offer: null });
+    return report.ok ? ok({ ...report.value, commit: null, branch: null, uncommitted }) : report;
+  }
+  return withWorkspace<Transformed>(context, async (workspace) => {
+    const self = await workspace.self();
+    if (!self.ok) return self;
+    const reservation = { top: source.top, paths: source.paths, self: self.value, isOwnAllowed: true };
+    const reserve = (files: readonly string[]): ReturnType<typeof reserveFiles> =>
+      reserveFiles(workspace, reservation, files);
+    const report = await runTransform(deps.value, { ...request, offer: { tests: tests.value, reserve } });
+    if (!report.ok) return report;
+    const { commit } = report.value;
+    if (commit === null) return ok({ ...report.value, branch: null, uncommitted });
+    const branch = `shim/transform-${report.value.tool}-${commit.slice(0, 12)}`;
+    if (!(await createBranch(git, branch, commit)))
+      return fail("branch_exists", `there is a branch ${branch} with another commit than ${commit}.`);
+    return ok({ ...report.value, branch, uncommitted });
+  });
+}

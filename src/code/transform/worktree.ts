@@ -1,0 +1,198 @@
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, isAbsolute, join, relative, sep } from "node:path";
+import { lines, quoteFolder, run, worktreeCommand, type Git } from "../../snapshots/git.ts";
+import { markName, toMark } from "../../runner/worker/run-program.ts";
+import { type WorkDeps, isFolderFree, readRecord, worktreePath, writeRecord } from "../../runner/worker/worktrees.ts";
+import { gitInFolder, gitInWorktree, worktreeAdminFolder } from "../../runner/worker/work-git.ts";
+
+export interface WorktreeSource {
+  /** Top of the user's work tree. */
+  readonly top: string;
+  /** Folder that all work trees of the repository share. */
+  readonly repository: string;
+  /** Hash of a commit. */
+  readonly base: string;
+}
+
+export interface ThrowawayWorktree {
+  /** Private folder that holds the worktree, deleted with it. */
+  readonly folder: string;
+  readonly tree: string;
+  /** [TX1] Without `keepsObjects` what it writes is deleted with the worktree. */
+  readonly git: (signal: AbortSignal) => Git;
+  /** Removes everything that `createThrowaway` has made, whatever a program did to it. */
+  readonly remove: () => Promise<void>;
+}
+
+const prefix = "transform-";
+
+/** [TX6] Symbolic links, which tools follow out of the worktree, are files that have their text. */
+export function withoutLinks(git: Git): Git {
+  return { ...git, before: [...git.before, "-c", "core.symlinks=false"] };
+}
+
+interface ThrowawayOptions {
+  readonly keepsObjects: boolean;
+  readonly hasLinks: boolean;
+}
+
+/** [TX2] A worktree on no branch. Those whose process has died are removed first. */
+export async function createThrowaway(
+  deps: WorkDeps,
+  source: WorktreeSource,
+  { keepsObjects, hasLinks }: ThrowawayOptions,
+): Promise<ThrowawayWorktree> {
+  const { env, home, self } = deps;
+  await removeAbandoned(deps);
+  const suffix = Math.floor(deps.random() * 2 ** 32).toString(16);
+  const name = `${prefix}${suffix.padStart(8, "0")}`;
+  const folder = join(home, name);
+  const tree = worktreePath(folder);
+  const { top, repository, base } = source;
+  writeRecord(folder, { task: 0, repository, branch: `shim/${name}`, base, owner: self });
+  try {
+    // Marked, so that one that outlives this process is ended before its worktree is removed.
+    const git = gitInFolder({ ...env, [markName]: toMark(self) }, top);
+    await worktreeCommand(hasLinks ? git : withoutLinks(git), ["add", "--quiet", "--detach", tree, base]);
+  } catch (error) {
+    await remove(deps, repository, folder);
+    throw error;
+  }
+  return {
+    folder,
+    tree,
+    git: (signal) => {
+      const git = gitInWorktree(env, repository, tree);
+      const ownObjects = keepsObjects ? {} : objectsIn(join(folder, "objects"), repository);
+      return { ...git, env: { ...git.env, ...ownObjects }, signal: AbortSignal.any([git.signal, signal]) };
+    },
+    remove: () => remove(deps, repository, folder),
+  };
+}
+
+function objectsIn(folder: string, repository: string): NodeJS.ProcessEnv {
+  mkdirSync(folder, { recursive: true });
+  const alternate = quoteFolder(join(repository, "objects"));
+  return { GIT_OBJECT_DIRECTORY: folder, GIT_ALTERNATE_OBJECT_DIRECTORIES: alternate };
+}
+
+/** [TX2] Git needs the folder and its `.git` as they were, which a program may have changed. */
+async function remove({ env }: Pick<WorkDeps, "env">, repository: string, folder: string): Promise<void> {
+  const tree = worktreePath(folder);
+  mkdirSync(tree, { recursive: true });
+  const adminFolder = worktreeAdminFolder(repository, tree);
+  if (adminFolder !== null) {
+    rmSync(join(tree, ".git"), { recursive: true, force: true });
+    writeFileSync(join(tree, ".git"), `gitdir: ${adminFolder}\n`);
+    await worktreeCommand(gitInFolder(env, repository), ["remove", "--force", tree]);
+  }
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** [TX2] Removes the worktrees of processes that have died. */
+export async function removeAbandoned(deps: Pick<WorkDeps, "env" | "processes" | "home">): Promise<void> {
+  const names = existsSync(deps.home) ? readdirSync(deps.home) : [];
+  for (const name of names.filter((each) => each.startsWith(prefix))) {
+    const folder = join(deps.home, name);
+    const record = readRecord(folder);
+    if (record && existsSync(record.repository) && (await isFolderFree(deps.processes, folder, record)))
+      await remove(deps, record.repository, folder);
+  }
+}
+
+/** Makes the worktree what the commit has; files that git ignores stay. */
+export async function resetTo(git: Git, commit: string): Promise<void> {
+  await run(git, ["reset", "--hard", "--quiet", commit]);
+  await run(git, ["clean", "-ffdq"]);
+}
+
+/** A project in a repository whose code may run. */
+export interface RepositoryProject {
+  /** Top of the user's work tree, where packages are installed. */
+  readonly top: string;
+  /** Folder that all work trees of the repository share. */
+  readonly repository: string;
+  /** From the top to the project, with `/`; "" for the top itself. */
+  readonly prefix: string;
+}
+
+const throwaway = { keepsObjects: false, hasLinks: true } as const;
+
+/** Checks a commit out, with the installed packages, for the time of `body`. */
+export async function inCommit<T>(
+  deps: WorkDeps,
+  { top, repository, prefix }: RepositoryProject,
+  { commit, signal }: { readonly commit: string; readonly signal: AbortSignal },
+  body: (folder: string, worktree: ThrowawayWorktree) => Promise<T>,
+): Promise<T> {
+  const worktree = await createThrowaway(deps, { top, repository, base: commit }, throwaway);
+  try {
+    await linkModulesInside(worktree.git(signal), { top, tree: worktree.tree });
+    return await body(join(worktree.tree, prefix), worktree);
+  } finally {
+    await worktree.remove();
+  }
+}
+
+export interface Trees {
+  /** Top of the user's work tree, where packages are installed. */
+  readonly top: string;
+  readonly tree: string;
+}
+
+const modules = "node_modules";
+
+/**
+ * [TX7] Links the packages of a project, and of the folders above it, beside the worktree: programs
+ * in it find them, git does not.
+ *
+ * @param project folder, relative to the top
+ */
+export function linkModulesBeside(trees: Trees, project: string): void {
+  const target = join(dirname(trees.tree), modules);
+  for (let folder = project; ; folder = dirname(folder)) {
+    linkPackages(trees, join(trees.top, folder, modules), target);
+    if (folder === "." || folder === "") return;
+  }
+}
+
+/** [TX7] Links installed packages into the worktree, where git ignores that. */
+export async function linkModulesInside(git: Git, trees: Trees): Promise<void> {
+  const manifests = await lines(git, ["ls-files", "--", "package.json", "**/package.json"]);
+  for (const folder of new Set(["", ...manifests.map((path) => dirname(path))])) {
+    const target = join(folder, modules);
+    if (!existsSync(join(trees.top, target)) || existsSync(join(trees.tree, target))) continue;
+    const { code } = await run(git, ["check-ignore", "--quiet", `${target}/`], "", [0, 1]);
+    if (code === 0) linkPackages(trees, join(trees.top, target), join(trees.tree, target));
+  }
+}
+
+function linkPackages(trees: Trees, source: string, target: string): void {
+  if (!existsSync(source)) return;
+  mkdirSync(target, { recursive: true });
+  for (const name of readdirSync(source)) {
+    const path = join(source, name);
+    const isScope = name.startsWith("@") && lstatSync(path).isDirectory();
+    // Caches of tools are not shared.
+    const isPrivate = name.startsWith(".") && name !== ".bin";
+    if (isScope) linkPackages(trees, path, join(target, name));
+    else if (!isPrivate && existsSync(path) && !existsSync(join(target, name)))
+      symlinkSync(redirect(trees, path), join(target, name), "junction");
+  }
+}
+
+/** A package of the same workspace is the one in the worktree. */
+function redirect({ top, tree }: Trees, path: string): string {
+  const inside = relative(top, realpathSync(path));
+  const isForeign = inside.startsWith("..") || isAbsolute(inside);
+  return isForeign || inside.split(sep).includes(modules) ? path : join(tree, inside);
+}

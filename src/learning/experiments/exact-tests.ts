@@ -1,0 +1,142 @@
+/** Exact tests of counts, for samples that are fixed before they are read. Pure. */
+import { errorFunction, gammaln, mean, sum } from "simple-statistics";
+import type { PairsJudgement } from "../../contract/machine/learning.ts";
+
+export interface Interval {
+  readonly low: number;
+  readonly high: number;
+}
+
+export interface Counted {
+  readonly hits: number;
+  readonly n: number;
+}
+
+/** Probability of at least `hits` in `n` independent cases, each with the probability `share`. */
+export function atLeast(hits: number, n: number, share: number): number {
+  if (hits <= 0) return 1;
+  if (hits > n || share <= 0) return 0;
+  if (share >= 1) return 1;
+  return hits > n * share ? upperTail(hits, n, share) : 1 - upperTail(n - hits + 1, n, 1 - share);
+}
+
+/** @param hits above the mean, so that each term is smaller than the one before */
+function upperTail(hits: number, n: number, share: number): number {
+  let term = Math.exp(lnChoose(n, hits) + hits * Math.log(share) + (n - hits) * Math.log1p(-share));
+  let total = 0;
+  for (let count = hits; count <= n && term > total * 1e-17; count++) {
+    total += term;
+    term *= ((n - count) / (count + 1)) * (share / (1 - share));
+  }
+  return Math.min(1, total);
+}
+
+function lnChoose(n: number, hits: number): number {
+  return gammaln(n + 1) - gammaln(hits + 1) - gammaln(n - hits + 1);
+}
+
+/** Clopper-Pearson: holds the share with a probability of at least 1 - `alpha`. */
+export function shareInterval(hits: number, n: number, alpha = 0.05): Interval {
+  return {
+    low: hits === 0 ? 0 : firstAbove((share) => atLeast(hits, n, share) > alpha / 2),
+    high: hits === n ? 1 : firstAbove((share) => atLeast(hits + 1, n, share) > 1 - alpha / 2),
+  };
+}
+
+/** The number from 0 to 1 above which `isAbove` is true. */
+function firstAbove(isAbove: (value: number) => boolean): number {
+  let [low, high] = [0, 1];
+  for (let step = 0; step < 50; step++) {
+    const middle = (low + high) / 2;
+    if (isAbove(middle)) high = middle;
+    else low = middle;
+  }
+  return high;
+}
+
+/**
+ * Fisher's exact test: the probability of at least so many hits in the second group, given the hits
+ * of both, if its odds of a hit are `ratio` times those of the first.
+ */
+export function moreOften(usual: Counted, since: Counted, ratio = 1): number {
+  const hits = usual.hits + since.hits;
+  const first = Math.max(0, hits - usual.n);
+  const counts = Array.from({ length: Math.min(hits, since.n) - first + 1 }, (_, index) => first + index);
+  const logarithms = counts.map(
+    (count) => lnChoose(since.n, count) + lnChoose(usual.n, hits - count) + count * Math.log(ratio),
+  );
+  const largest = logarithms.reduce((most, one) => Math.max(most, one), -Infinity);
+  const weights = logarithms.map((one) => Math.exp(one - largest));
+  return sum(weights.slice(since.hits - first)) / sum(weights);
+}
+
+/**
+ * P-value of "the cheaper share is not more than `margin` below the other", by two exact intervals
+ * whose error is split in half.
+ */
+export function notWorse(cheap: Counted, dear: Counted, margin: number): number {
+  const isShown = (alpha: number): boolean =>
+    shareInterval(cheap.hits, cheap.n, alpha).low >= shareInterval(dear.hits, dear.n, alpha).high - margin;
+  return isShown(1) ? firstAbove(isShown) : 1;
+}
+
+/**
+ * Error of each bound: small, since a growing sample is read again and again (Haybittle 1971, Peto
+ * 1976).
+ */
+const side = 0.001;
+
+/** A comparison is never based on fewer pairs. */
+const minPairs = 20;
+/** Up to so many differences the test is exact. */
+const maxExact = 50;
+/** Steps of the largest difference to which all are rounded; the signs stay as likely. */
+const levels = 120;
+
+/**
+ * Differences of units under two settings, other minus present, of an outcome that is better
+ * lower. [EX44] By Fisher's randomization test of matched pairs (The Design of Experiments, 1935,
+ * section 21): around the true mean a difference is as likely above as below, so all signs of the
+ * deviations are equally likely, and their sum is compared with those of all signs. [EX7]
+ * Equivalent where both ends of the margin are rejected (Schuirmann 1987), also if 0 is: there is a
+ * difference, and it is too small to matter.
+ *
+ * @param reach a larger difference counts as this
+ * @param margin differences of at most this size make no difference that matters
+ */
+export function judgePairs(differences: readonly number[], reach: number, margin: number): PairsJudgement {
+  const values = differences.map((one) => Math.min(Math.max(one, -reach), reach));
+  const n = values.length;
+  const effect = n === 0 ? null : mean(values);
+  if (n < minPairs) return { verdict: "undecided", effect, n };
+  const isAbove = (middle: number): boolean => tail(values.map((one) => one - middle)) <= side;
+  const isBelow = (middle: number): boolean => tail(values.map((one) => middle - one)) <= side;
+  if (isAbove(-margin) && isBelow(margin)) return { verdict: "equivalent", effect, n };
+  return { verdict: isAbove(0) ? "worse" : isBelow(0) ? "better" : "undecided", effect, n };
+}
+
+/** Probability, all signs being equally likely, of a sum of at least the present one. */
+function tail(values: readonly number[]): number {
+  const largest = Math.max(...values.map(Math.abs));
+  const rounded = values.flatMap((one) => Math.round((levels * one) / largest) || []);
+  if (rounded.length === 0) return 1;
+  const total = sum(rounded);
+  if (rounded.length > maxExact) return normalTail(total / Math.sqrt(sum(rounded.map((one) => one ** 2))));
+  // The sum of those with a positive sign, one value after another (Pagano and Tritchler 1983).
+  const sizes = rounded.map(Math.abs);
+  const all = sum(sizes);
+  const chances = new Float64Array(all + 1);
+  chances[0] = 1;
+  let most = 0;
+  for (const size of sizes) {
+    most += size;
+    for (let at = most; at >= 0; at--)
+      chances[at] = ((chances[at] ?? 0) + (at >= size ? (chances[at - size] ?? 0) : 0)) / 2;
+  }
+  return sum([...chances.subarray((all + total) / 2)]);
+}
+
+/** Probability that a standard normal variable is at least `z`. */
+function normalTail(z: number): number {
+  return (1 - errorFunction(z / Math.SQRT2)) / 2;
+}

@@ -1,0 +1,486 @@
+import { sum } from "simple-statistics";
+import { defaults, type Config } from "../../../contract/config.ts";
+import type { Finding } from "../../../contract/machine/learning.ts";
+import { opportunityPatterns, type OpportunityPattern } from "../../../contract/opportunities.ts";
+import type { ReplaySession } from "../../../contract/replay.ts";
+import { age } from "../../../shared/format.ts";
+import { settingAt, withSetting } from "../../../shared/setting-keys.ts";
+import { atLeast, notWorse, shareInterval, type Counted } from "../exact-tests.ts";
+import { findParameter, nextValue } from "../parameters.ts";
+import { compare, idleAfterMs } from "../replay/loss.ts";
+import { tickMs } from "../replay/replay.ts";
+import type { History, ModelOutcomes, PastChange, PastTask, TaskTypeHistory, TeamHistory } from "./history.ts";
+
+/** One test of one pattern, whether or not it found something. */
+interface Examined {
+  readonly subject: string;
+  readonly n: number;
+  readonly pValue: number;
+  readonly toFinding: () => Found;
+}
+
+/** The rest of a finding, made only where there is one. Its texts may have the user's subject. */
+interface Found extends Pick<Finding, "title" | "text" | "advice"> {
+  readonly figures?: Readonly<Record<string, number>>;
+  /** Step of a setting that SHIM may change. */
+  readonly step?: Step | undefined;
+  readonly expected?: Finding["expected"];
+}
+
+interface Pattern {
+  /** Below so many cases nothing is tested. */
+  readonly minimum: number;
+  readonly examine: (history: History) => Examined[];
+}
+
+const dayMs = 86_400_000;
+const fullShare = 0.8;
+const minChats = 3;
+/** A lower share of accepted tasks within it makes no difference that matters. */
+const margin = 0.1;
+
+const patterns: Readonly<Record<OpportunityPattern, Pattern>> = {
+  old_checkpoint_at_death: { minimum: 15, examine: (history) => [oldCheckpoints(history)] },
+  context_full_unseen: {
+    minimum: 8,
+    examine: (history) => [
+      unseenCause(history, {
+        cause: "context_full",
+        key: "risk.thresholds.contextFill",
+        reading: "contextFill",
+        maxAgeMs: Infinity,
+        title: "Contexts are full before the risk counts it",
+        died: "died of a full context",
+      }),
+    ],
+  },
+  out_of_memory_unseen: {
+    minimum: 8,
+    examine: (history) => [
+      unseenCause(history, {
+        cause: "out_of_memory",
+        key: "risk.thresholds.memory",
+        reading: "hostMemory",
+        maxAgeMs: 300_000,
+        title: "Memory runs out before the risk counts it",
+        died: "died for want of memory",
+      }),
+    ],
+  },
+  /** A measured fact, so without a test. */
+  large_store: {
+    minimum: 20,
+    examine: ({ storeBytes: bytes, config, sessions }) => {
+      const limit = config.retention.maxBytes;
+      const toFinding = (): Found => ({
+        title: "The store is nearly full",
+        text: `It has ${megabytes(bytes)} of the ${megabytes(limit)} of retention.maxBytes; above it the oldest sessions are deleted.`,
+        advice: "Raise retention.maxBytes, or keep less: retention.maxAgeMs, retention.checkpointsPerSession.",
+        figures: { bytes, limit },
+      });
+      const pValue = bytes >= fullShare * limit ? 0 : 1;
+      return [{ subject: "retention.maxBytes", n: sessions.length, pValue, toFinding }];
+    },
+  },
+  offers_dismissed: { minimum: 10, examine: (history) => [dismissedOffers(history)] },
+  task_timeouts: {
+    minimum: 20,
+    examine: (history) =>
+      eachTaskType(history, ({ runP95Ms }) => ({
+        isHit: ({ timeouts }) => timeouts > 0,
+        what: "exceed their time",
+        seen: "had an attempt that timed out",
+        more: runP95Ms === null ? "" : ` Of those that were done, 95 % ran for at most ${age(runP95Ms)}.`,
+        advice: "Submit them with a longer startToCloseMs, or split them.",
+      })),
+  },
+  task_stalls: {
+    minimum: 20,
+    examine: (history) =>
+      eachTaskType(history, () => ({
+        isHit: ({ stalls }) => stalls > 0,
+        what: "stall",
+        seen: "had an attempt without a heartbeat in time",
+        more: "",
+        advice: "Submit them with a longer heartbeatMs, or report progress more often.",
+      })),
+  },
+  uneven_load: { minimum: 50, examine: ({ team }) => (team ? [unevenLoad(team)] : []) },
+  /** Each model of a task type against the cheaper ones. */
+  cheaper_model: {
+    minimum: 50,
+    examine: ({ team }) => {
+      const models = team?.models ?? [];
+      return models.flatMap((dear) =>
+        models
+          .filter(({ type, costMicros }) => type === dear.type && costMicros < dear.costMicros)
+          .map((cheap) => compareModels(cheap, dear)),
+      );
+    },
+  },
+  evolve_rejected: { minimum: 8, examine: ({ changes }) => rejectedChanges(changes) },
+};
+
+/**
+ * [EX281] A death at a random active moment finds something unsaved for longer than half of the
+ * interval at most as often as the second half is part of the whole. A death in a pause is no such
+ * moment.
+ */
+function oldCheckpoints(history: History): Examined {
+  const key = "checkpoint.everyMs";
+  const { config } = history;
+  const { everyMs } = config.checkpoint;
+  const died = sessionsWith(history, key).filter(
+    ({ events, end, isComplete }) =>
+      end.kind === "died" && isComplete && end.at <= (events.at(-1)?.at ?? 0) + idleAfterMs,
+  );
+  const ages = died.map(unsavedAgeMs);
+  // Where checkpoints did not come when they were due, a shorter interval changes nothing.
+  const late = ages.filter((ms) => ms > everyMs / 2);
+  const isOverdue = late.filter((ms) => ms > 1.5 * everyMs).length > late.length / 2;
+  return examineShare({
+    subject: key,
+    usual: (everyMs / 2 + tickMs) / (everyMs + tickMs),
+    cases: ages,
+    isHit: (ms) => ms > everyMs / 2,
+    title: "Chats die when their checkpoint is old",
+    text: (counted, old) =>
+      `At ${counted} deaths something had been unsaved for longer than half of ${key}, at most for ${age(Math.max(...old))}.`,
+    advice: isOverdue
+      ? "A shorter interval would not help: checkpoints did not come when they were due. See `shim doctor`."
+      : "On this machine the journal has the events since; another machine that continues the chat has the checkpoint only.",
+    step: isOverdue ? undefined : stepOf(config, key),
+    effectOf: (to) => {
+      const { effect } = compare(died.slice(-maxReplayed), config, withSetting(config, key, to)).toolCalls;
+      return effect === null ? null : { figure: "toolCallsLost", value: effect };
+    },
+  });
+}
+
+/** Sessions that are replayed for the expected effect: the newest. */
+const maxReplayed = 200;
+
+/** [EX280] Time since the first event after the last checkpoint that changed something. */
+export function unsavedAgeMs({ events, saves, end }: ReplaySession): number {
+  const savedAt = saves.at(-1)?.at ?? -1;
+  const first = events.find(({ at, isSame }) => at > savedAt && isSame !== true);
+  return first ? end.at - first.at : 0;
+}
+
+interface UnseenCause {
+  readonly cause: string;
+  readonly key: string;
+  readonly reading: "contextFill" | "hostMemory";
+  /** An older reading says nothing. */
+  readonly maxAgeMs: number;
+  readonly title: string;
+  readonly died: string;
+}
+
+/** Deaths of a cause whose last reading was not above the threshold. */
+function unseenCause(history: History, { cause, key, title, died, reading, maxAgeMs }: UnseenCause): Examined {
+  const step = stepOf(history.config, key);
+  const dead = sessionsWith(history, key).filter(({ end }) => end.kind === "died" && end.cause === cause);
+  return examineShare({
+    subject: key,
+    usual: 0.1,
+    cases: dead.flatMap(({ samples, end }) => {
+      const last = samples.findLast(({ readings }) => readings[reading] !== undefined)?.readings[reading];
+      return last && last.at >= end.at - maxAgeMs ? [last.value] : [];
+    }),
+    isHit: (value) => value <= step.from,
+    title,
+    text: (counted) => `${counted} chats that ${died} were last read at or below ${key}.`,
+    advice: "A lower threshold makes a checkpoint earlier.",
+    step,
+    effectOf: (to, missed) => prevented(missed.filter((value) => value > to).length / missed.length),
+  });
+}
+
+function prevented(value: number): Finding["expected"] {
+  return { figure: "sharePrevented", value };
+}
+
+function dismissedOffers({ now, offers, config }: History): Examined {
+  const maxAgeMs = config.offerMaxAgeMs;
+  // A shorter time helps only where what was dismissed is old.
+  const isOld = offers.some(({ resolution, ageMs }) => resolution === "dismissed" && ageMs > maxAgeMs / 2);
+  return examineShare({
+    subject: "offerMaxAgeMs",
+    usual: 0.3,
+    // An offer of today may still be taken.
+    cases: offers.filter(({ at, resolution }) => resolution !== "open" || now - at >= dayMs),
+    isHit: ({ resolution }) => resolution === "dismissed",
+    title: "Offers of dead sessions are dismissed",
+    text: (counted) => `${counted} dead sessions that were offered were dismissed.`,
+    advice: isOld
+      ? `\`shim config set offerMaxAgeMs ${maxAgeMs / 2}\`: old ones are then listed, and no longer offered.`
+      : "They were recent ones, so a shorter offerMaxAgeMs changes nothing; `shim config set recovery ask` asks before a brief is given.",
+  });
+}
+
+interface TaskPattern extends Pick<ShareTest<PastTask>, "isHit" | "advice"> {
+  /** Verb of `Tasks of the type X ...`. */
+  readonly what: string;
+  /** End of `3 of 8 ended tasks ...`. */
+  readonly seen: string;
+  readonly more: string;
+}
+
+/** Tasks are counted, not attempts: the attempts of one task fail together. */
+function eachTaskType({ team }: History, patternOf: (history: TaskTypeHistory) => TaskPattern): Examined[] {
+  return (team?.taskTypes ?? []).map((one) => {
+    const { what, seen, more, ...test } = patternOf(one);
+    return examineShare({
+      ...test,
+      subject: one.type,
+      usual: 0.1,
+      cases: one.tasks,
+      title: `Tasks of the type ${one.type} ${what}`,
+      text: (counted) => `${counted} ended tasks ${seen}.${more}`,
+    });
+  });
+}
+
+/** One chat had more than twice the share that its capacity gives it. */
+function unevenLoad({ chats }: TeamHistory): Examined {
+  const able = chats.filter(({ capacity }) => capacity > 0);
+  const capacity = sum(able.map((one) => one.capacity));
+  const tasks = sum(able.map((one) => one.tasks));
+  const tests = able.map((one) => {
+    const fair = one.capacity / capacity;
+    return { share: one.tasks / Math.max(1, tasks), fair, pValue: atLeast(one.tasks, tasks, Math.min(1, 2 * fair)) };
+  });
+  const busiest = tests.toSorted((a, b) => a.pValue - b.pValue)[0] ?? { share: 0, fair: 0, pValue: 1 };
+  const { share, fair, pValue } = busiest;
+  return {
+    subject: "balancingIntervalMs",
+    n: able.length < minChats ? 0 : tasks,
+    pValue: Math.min(1, pValue * able.length),
+    toFinding: () => ({
+      title: "One chat does most of the work",
+      text: `Of ${tasks} tasks of the last hour one of ${able.length} chats did ${percent(share)}; its capacity is ${percent(fair)} of all.`,
+      advice:
+        "`shim team settings set balancingIntervalMs <ms>` with a shorter interval moves waiting tasks sooner; capacities and capabilities may be the cause.",
+      figures: { share, fair, chats: able.length },
+    }),
+  };
+}
+
+function toCounted({ tasks, accepted }: ModelOutcomes): Counted {
+  return { n: tasks, hits: accepted };
+}
+
+function compareModels(cheap: ModelOutcomes, dear: ModelOutcomes): Examined {
+  const n = Math.min(cheap.tasks, dear.tasks);
+  const subject = `${cheap.type}: ${cheap.model} for ${dear.model}`;
+  return {
+    subject,
+    n,
+    pValue: n === 0 ? 1 : notWorse(toCounted(cheap), toCounted(dear), margin),
+    toFinding: () => {
+      const [share, dearShare] = [cheap.accepted / cheap.tasks, dear.accepted / dear.tasks];
+      const saved = dear.costMicros - cheap.costMicros;
+      return {
+        title: `A cheaper model does as well: ${subject}`,
+        text: `Of its tasks ${percent(share)} were accepted, of the other's ${percent(dearShare)}; a task costs $${(saved / 1e6).toFixed(4)} less.`,
+        advice: "Route this task type to it, and watch the share.",
+        figures: { share, dearShare, saved },
+      };
+    },
+  };
+}
+
+function rejectedChanges(changes: readonly PastChange[]): Examined[] {
+  return [...Map.groupBy(changes, ({ rule }) => rule)].map(([rule, decided]) =>
+    examineShare({
+      subject: rule,
+      usual: 0.3,
+      cases: decided,
+      isHit: ({ isRejected }) => isRejected,
+      title: `Changes by \`shim code evolve\` are rejected: ${rule}`,
+      text: (counted) => `People rejected ${counted} changes that were about this rule.`,
+      advice: "If the rule itself is unwanted, switch it off in the project's settings.",
+    }),
+  );
+}
+
+/** [EX63] Only sessions that ran with the value in force say something about it. */
+function sessionsWith({ sessions, config }: History, key: string): ReplaySession[] {
+  const isInForce = ({ changed }: ReplaySession): boolean =>
+    changed !== null && (changed[key] ?? settingAt(defaults, key)) === settingAt(config, key);
+  return sessions.map(({ session }) => session).filter(isInForce);
+}
+
+interface ShareTest<Case> extends Omit<Found, "text" | "figures" | "expected"> {
+  readonly subject: string;
+  readonly cases: readonly Case[];
+  readonly isHit: (one: Case) => boolean;
+  /** Share of hits up to which nothing is wrong. */
+  readonly usual: number;
+  /** @param counted such as `3 of 8` */
+  readonly text: (counted: string, hits: readonly Case[]) => string;
+  /** Effect of the value of the step. */
+  readonly effectOf?: (to: number, hits: readonly Case[]) => Finding["expected"];
+}
+
+/** Exact test that the share of hits is above the usual one. */
+function examineShare<Case>({ subject, cases, isHit, usual, text, effectOf, ...found }: ShareTest<Case>): Examined {
+  const hits = cases.filter(isHit);
+  const n = cases.length;
+  return {
+    subject,
+    n,
+    pValue: atLeast(hits.length, n, usual),
+    toFinding: () => {
+      const share = hits.length / n;
+      const { low, high } = shareInterval(hits.length, n);
+      const bounds = `That is ${percent(share)} (95 % interval ${percent(low)} to ${percent(high)}); up to ${percent(usual)} is usual.`;
+      const to = found.step?.to ?? null;
+      return {
+        ...found,
+        text: `${text(`${hits.length} of ${n}`, hits)} ${bounds}`,
+        figures: { hits: hits.length, share, low, high, usual },
+        expected: to === null ? null : (effectOf?.(to, hits) ?? null),
+      };
+    },
+  };
+}
+
+interface Step {
+  readonly parameter: string;
+  readonly from: number;
+  /** Absent (null) at the bound of what SHIM would try. */
+  readonly to: number | null;
+}
+
+/** One step down of a parameter. */
+function stepOf(config: Config, key: string): Step {
+  const parameter = findParameter(key);
+  const from = settingAt(config, key);
+  if (!parameter || typeof from !== "number") throw new Error(`${key} is no parameter.`);
+  return { parameter: key, from, to: nextValue(parameter, from, "down") };
+}
+
+/** Probability, at most, that a run has any false finding. */
+const falseFindings = 0.005;
+
+export interface Unjudged {
+  readonly pattern: OpportunityPattern;
+  readonly subject: string;
+  readonly n: number;
+  readonly minimum: number;
+}
+
+export interface Opportunities {
+  /** Least likely by chance first. */
+  readonly findings: readonly Finding[];
+  /** Not tested, for want of cases. */
+  readonly unjudged: readonly Unjudged[];
+}
+
+/** [EX60] Pure: the same history has the same findings. */
+export function findOpportunities(all: History): Opportunities {
+  const history = inWindow(all);
+  const examined = opportunityPatterns.flatMap((pattern) =>
+    patterns[pattern].examine(history).map((test) => ({ pattern, test })),
+  );
+  const moved = new Set<string>();
+  const findings = certain(examined).map((one) => {
+    const found = one.test.toFinding();
+    // [EX65] Only the first of several findings for one setting has a next value.
+    const isFirst = !moved.has(found.step?.parameter ?? "");
+    if (found.step) moved.add(found.step.parameter);
+    return toFinding(one, found, history.windowMs, isFirst);
+  });
+  const unjudged = examined
+    .filter((one) => !isEnough(one))
+    .map(({ pattern, test: { subject, n } }) => ({ pattern, subject, n, minimum: patterns[pattern].minimum }));
+  return { findings, unjudged };
+}
+
+interface PatternTest {
+  readonly pattern: OpportunityPattern;
+  readonly test: Examined;
+}
+
+interface Certain extends PatternTest {
+  readonly pValue: number;
+}
+
+function isEnough({ pattern, test }: PatternTest): boolean {
+  return test.n >= patterns[pattern].minimum;
+}
+
+/** [EX62] Corrected together (Bonferroni). Least likely by chance first. */
+function certain(examined: readonly PatternTest[]): Certain[] {
+  const judged = examined.filter(isEnough);
+  return judged
+    .map(({ pattern, test }) => ({ pattern, test, pValue: test.pValue * judged.length }))
+    .filter(({ pValue }) => pValue <= falseFindings)
+    .toSorted((a, b) => a.pValue - b.pValue);
+}
+
+/** [EX64] Older rows, and those of the future after a clock was set back, are no evidence. */
+function inWindow(history: History): History {
+  const { now, windowMs, sessions, offers, team, changes } = history;
+  const isRecent = ({ at }: { readonly at: number }): boolean => at > now - windowMs && at <= now;
+  return {
+    ...history,
+    sessions: sessions.filter(isRecent),
+    offers: offers.filter(isRecent),
+    changes: changes.filter(isRecent),
+    team: team && {
+      ...team,
+      taskTypes: team.taskTypes.map(({ type, runP95Ms, tasks }) => ({
+        type,
+        runP95Ms,
+        tasks: tasks.filter(isRecent),
+      })),
+    },
+  };
+}
+
+function toFinding(
+  { pattern, test: { subject, n }, pValue }: Certain,
+  { figures = {}, step, expected = null, ...texts }: Found,
+  windowMs: number,
+  isFirst: boolean,
+): Finding {
+  const evidence = { n, windowMs, figures };
+  const common = { id: `${pattern}:${subject}`, pattern, subject, pValue, evidence, expected, ...texts };
+  if (!step) return { ...common, parameter: null, from: null, to: null, test: "person" };
+  const { parameter, from } = step;
+  const to = isFirst ? step.to : null;
+  const effect = expected ? expectedText(expected) : "";
+  const advice =
+    to === null
+      ? `${parameter} is ${from}, at the bound of what SHIM would try, or tried for another finding. `
+      : `Try ${parameter} ${from} -> ${to}, judged by replay of your sessions${effect}. `;
+  return { ...common, parameter, from, to, test: to === null ? "person" : "replay", advice: advice + texts.advice };
+}
+
+function expectedText({ figure, value }: NonNullable<Finding["expected"]>): string {
+  return figure === "sharePrevented"
+    ? `; expected share of these cases that it would have changed: ${percent(value)}`
+    : `; expected change of the tool calls that a death loses: ${value.toFixed(1)}`;
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / 1e6)} MB`;
+}
+
+interface DecidedChange {
+  readonly at: number;
+  /** Those of the findings that the change was about. */
+  readonly rules: readonly string[];
+  readonly isAccepted: boolean;
+}
+
+export function pastChanges(decisions: readonly DecidedChange[]): PastChange[] {
+  return decisions.flatMap(({ rules, at, isAccepted }) => rules.map((rule) => ({ at, rule, isRejected: !isAccepted })));
+}

@@ -1,0 +1,128 @@
+import type { Config } from "../../contract/config.ts";
+import type { Reading, ReadingName, Readings, Risk, RiskLevel, RiskReason, RiskMark } from "../../contract/readings.ts";
+import type { Trigger } from "../../contract/checkpoint.ts";
+
+/** Pure: no clock, no storage. */
+
+type RiskSettings = Config["risk"];
+
+interface RiskRule {
+  readonly name: ReadingName;
+  readonly weight: keyof RiskSettings["weights"];
+  readonly threshold: keyof RiskSettings["thresholds"];
+  /** Counts only while that reading is unknown. */
+  readonly insteadOf?: ReadingName;
+  /** Read only where the user has switched it on: not named as unknown. */
+  readonly isOptional?: boolean;
+}
+
+const rules: readonly RiskRule[] = [
+  { name: "contextFill", weight: "contextFill", threshold: "contextFill" },
+  { name: "contextTokens", weight: "contextFill", threshold: "contextTokens", insteadOf: "contextFill" },
+  { name: "sinceCheckpointMs", weight: "sinceCheckpoint", threshold: "sinceCheckpointMs" },
+  { name: "hostMemory", weight: "memory", threshold: "memory" },
+  { name: "rateLimit", weight: "rateLimit", threshold: "rateLimit" },
+  { name: "toolErrors", weight: "toolErrors", threshold: "toolErrors" },
+  { name: "latencyTrend", weight: "latencyTrend", threshold: "latencyTrend" },
+  { name: "apiErrors", weight: "apiErrors", threshold: "apiErrors", isOptional: true },
+  { name: "transcriptBytes", weight: "transcriptSize", threshold: "transcriptBytes" },
+];
+
+/** Memory and the service change within minutes. */
+const maxAgeMs: Partial<Record<ReadingName, number>> = { hostMemory: 300_000, apiErrors: 600_000 };
+/** Others change only while the chat works, when they are read again. */
+const usualMaxAgeMs = 3_600_000;
+
+/** Durations keep growing after they were read, so they are never stale. */
+const durationReadings: ReadonlySet<ReadingName> = new Set(["sinceCheckpointMs", "sessionAgeMs"]);
+
+/**
+ * [SI13] Sums the weights of readings above their thresholds, at most 1
+ * (docs/reference/signals.md). [SI14] [SI15] Returns the reasons by falling weight.
+ */
+export function assess(readings: Readings, config: RiskSettings, now: number): Risk {
+  const reasons = rules
+    .flatMap((rule) => reasonOf(rule, readings, config, now) ?? [])
+    .sort((a, b) => b.weight - a.weight);
+  const sum = reasons.reduce((total, reason) => total + reason.weight, 0);
+  // 0.4 + 0.3 + 0.1 is 0.7999999999999999: without rounding it would miss the level 0.8.
+  const score = Math.min(1, Math.round(sum * 1e6) / 1e6);
+  return { score, level: levelOf(score, config.levels), reasons };
+}
+
+/** [SI14] Unknown inputs must not be shown as safe. */
+export function unknownInputs(readings: Readings, now: number): ReadingName[] {
+  return rules
+    .filter(({ insteadOf, isOptional }) => insteadOf === undefined && isOptional !== true)
+    .map((rule) => rule.name)
+    .filter((name) => valueAt(readings, name, now) === null);
+}
+
+function reasonOf(rule: RiskRule, readings: Readings, config: RiskSettings, now: number): RiskReason | null {
+  const value = valueAt(readings, rule.name, now);
+  const reading = readings[rule.name];
+  const threshold = config.thresholds[rule.threshold];
+  const weight = config.weights[rule.weight];
+  if (value === null || !reading || value <= threshold || weight === 0) return null;
+  if (rule.insteadOf !== undefined && valueAt(readings, rule.insteadOf, now) !== null) return null;
+  return { name: rule.name, value, threshold, weight, source: reading.source };
+}
+
+/** Counts a time ahead of `now` as now: clocks jump back. */
+function valueAt(readings: Readings, name: ReadingName, now: number): number | null {
+  const reading: Reading | undefined = readings[name];
+  if (!reading || !Number.isFinite(reading.value) || !Number.isFinite(reading.at)) return null;
+  const age = Math.max(0, now - reading.at);
+  if (durationReadings.has(name)) return reading.value + age;
+  return age > (maxAgeMs[name] ?? usualMaxAgeMs) ? null : reading.value;
+}
+
+function levelOf(score: number, levels: RiskSettings["levels"]): RiskLevel {
+  if (score >= levels.critical) return "critical";
+  if (score >= levels.danger) return "danger";
+  return score >= levels.warning ? "warning" : "safe";
+}
+
+const levels: readonly RiskLevel[] = ["safe", "warning", "danger", "critical"];
+
+/** A level that returns sooner was saved a moment ago: it is no new rise. */
+const minBelowMs = 300_000;
+
+/** Pure. [SI28] Any process may be the first to see a rise. [SI29] */
+export function markReading(mark: RiskMark, level: RiskLevel, now: number): RiskMark {
+  const { covered, belowAt } = afterLevel(mark, level, now);
+  const highest = mark.pending ?? covered;
+  return { covered, belowAt, pending: isAbove(level, highest) ? level : mark.pending };
+}
+
+function afterLevel({ covered, belowAt }: RiskMark, level: RiskLevel, now: number): Omit<RiskMark, "pending"> {
+  if (!isAbove(covered, level)) return { covered, belowAt: null };
+  // A clock that was set back begins the wait again.
+  const since = belowAt === null || belowAt > now ? now : belowAt;
+  return now - since >= minBelowMs ? { covered: level, belowAt: null } : { covered, belowAt: since };
+}
+
+function isAbove(one: RiskLevel, other: RiskLevel): boolean {
+  return levels.indexOf(one) > levels.indexOf(other);
+}
+
+/** Pure. Reasons for a checkpoint after a tool call, or while the chat is idle. */
+
+export interface SaveFacts {
+  /** Calls since the last checkpoint. */
+  readonly toolCalls: number;
+  /** Null if never saved. */
+  readonly sinceSavedMs: number | null;
+  readonly isRiskPending: boolean;
+}
+
+export type SaveLimits = Pick<Config["checkpoint"], "everyToolCalls" | "everyMs">;
+
+export function timerTrigger(facts: SaveFacts, limits: SaveLimits): Trigger | null {
+  return facts.isRiskPending ? "risk" : countTrigger(facts, limits);
+}
+
+export function countTrigger(facts: Omit<SaveFacts, "isRiskPending">, limits: SaveLimits): Trigger | null {
+  if (facts.toolCalls >= limits.everyToolCalls) return "tools";
+  return facts.sinceSavedMs === null || facts.sinceSavedMs >= limits.everyMs ? "time" : null;
+}

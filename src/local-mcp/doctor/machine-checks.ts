@@ -1,0 +1,250 @@
+import { accessSync, constants, existsSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Check, CheckGroup } from "../../contract/machine/installation.ts";
+import { pluralize } from "../../shared/format.ts";
+import { ok } from "../../shared/result.ts";
+import type { Handlers, HostContext } from "../../machine/operations/host.ts";
+import { runningHost } from "../host-client/machine-host.ts";
+import { defaults } from "../../contract/config.ts";
+import { runService } from "../../machine/learning/assignment-service.ts";
+import { shellWord } from "../../platform/launch.ts";
+import { readConfig } from "../../platform/config-file.ts";
+import { survey } from "../../store/spool.ts";
+import { summarizeUnread } from "../events/unread-input.ts";
+import { clientFindings, clientStates } from "../../installer/inspect.ts";
+import { canForesee } from "../../snapshots/foresee-conflicts.ts";
+import { messageOf } from "../../shared/error.ts";
+import { desktopProgram } from "../notify/notifier.ts";
+import { isOnPath } from "../../platform/program-path.ts";
+import { isTrusted, readTrust, stateText, trustSource } from "../../installer/hook-trust.ts";
+import { lastingLaunch } from "../../installer/own-program.ts";
+import { detect } from "../../installer/targets.ts";
+import { limitProblems } from "../../machine/recovery/at-limit.ts";
+import { type AllFound, type Checks, fail, type Found, pass, runAll, warn } from "./checks.ts";
+import { storeChecks } from "./store-checks.ts";
+
+const groups: Readonly<Record<CheckGroup, Checks<HostContext>>> = {
+  machine: {
+    node,
+    git,
+    folder,
+    disk_space: disk,
+    config,
+    at_limit: atLimit,
+    spool,
+    hook_input: hookInput,
+    experiments,
+    clients,
+    host,
+  },
+  notifications: { notify_desktop: desktop },
+  trust: { "codex:hook_trust": codexTrust },
+  store: { store: storeChecks },
+};
+
+export const checkHandlers = {
+  async "checks.run"(context, { group }) {
+    const checks: Check[] = [];
+    for (const one of group ? [groups[group]] : Object.values(groups)) checks.push(...(await runAll(one, context)));
+    return ok({ isHealthy: !checks.some(({ state }) => state === "fail"), checks });
+  },
+} satisfies Partial<Handlers>;
+
+async function host(context: HostContext): Promise<Found> {
+  const asked = await runningHost(context, "GET", "/status");
+  if (!asked.ok) return warn(asked.error.message, "Wait for the next message of a chat, or end the process.");
+  const { host } = asked.value;
+  if (host === null) return pass("none runs; the next chat starts one");
+  const chats = host.chats.filter(({ isConnected }) => isConnected).length;
+  return pass(`process ${host.pid} serves ${pluralize(chats, "chat")}`);
+}
+
+const minNode = { major: 22, minor: 16 };
+/** Below the first a save may fail now; below the second, backups and snapshots soon. */
+const space = { failBytes: 50_000_000, warnBytes: 1_000_000_000 };
+
+/** A save makes a few files at a time: SQLite's log, a spool file, a backup. */
+const minFreeInodes = 20;
+
+function node({ site: { nodeVersion, launch } }: HostContext): Found {
+  const [major = 0, minor = 0] = nodeVersion.split(".").map(Number);
+  const isEnough = major > minNode.major || (major === minNode.major && minor >= minNode.minor);
+  const text = `Node ${nodeVersion} (${launch.node})`;
+  return isEnough ? pass(text) : fail(`${text} is too old`, `Install Node ${minNode.major}.${minNode.minor} or newer.`);
+}
+
+function git({ site }: HostContext): Found {
+  const version = site.versionOf("git");
+  if (version === null) return warn("git was not found, so files are not saved with checkpoints", "Install git.");
+  // [CF9]
+  if (canForesee(version)) return pass(version);
+  return warn(`${version}: conflicts between chats are not foreseen`, "Install git 2.38 or newer.");
+}
+
+function folder({ paths: { home } }: HostContext): Found {
+  const nearest = nearestExisting(home);
+  const fix = "Make it a folder that your user can write to, or set SHIM_HOME to one; until then nothing can be saved.";
+  if (!statSync(nearest).isDirectory()) return fail(`${nearest} is not a folder, so ${home} cannot be used`, fix);
+  try {
+    accessSync(nearest, constants.W_OK | constants.X_OK);
+    if (nearest === home) tryToWrite(home);
+    return pass(nearest === home ? `${home} can be written to` : `${home} can be created`);
+  } catch (error) {
+    return fail(`${nearest} cannot be written to (${messageOf(error)})`, fix);
+  }
+}
+
+/** A quota, or a disk without a free inode, shows only on a write. */
+function tryToWrite(home: string): void {
+  const path = join(home, `doctor-${process.pid}.tmp`);
+  try {
+    writeFileSync(path, Buffer.alloc(probeBytes), { mode: 0o600, flush: true });
+  } finally {
+    rmSync(path, { force: true });
+  }
+}
+
+const probeBytes = 65_536;
+
+function disk({ paths }: HostContext): Found {
+  const folder = nearestExisting(paths.home);
+  const { bavail, bsize, files, ffree } = statfsSync(folder);
+  const freeBytes = bavail * bsize;
+  const text = `${(freeBytes / 1e9).toFixed(1)} GB free for ${folder}`;
+  // Some file systems make inodes on demand and report 0 of 0.
+  if (files > 0 && ffree < minFreeInodes) {
+    const fix = "Remove some files: soon no new one can be created, and nothing can be saved.";
+    return fail(`${ffree} of ${files} inodes free for ${folder}`, fix);
+  }
+  if (freeBytes < space.failBytes) return fail(text, "Free some space: soon nothing can be saved.");
+  if (freeBytes < space.warnBytes) return warn(text, "Free some space.");
+  return pass(text);
+}
+
+function nearestExisting(path: string): string {
+  return existsSync(path) || dirname(path) === path ? path : nearestExisting(dirname(path));
+}
+
+function config({ paths: { config: path } }: HostContext): Found {
+  if (!existsSync(path)) return pass("no config.json: all defaults");
+  const read = readConfig(path);
+  return read.ok ? pass(`${path} is valid`) : fail(read.error, "Correct the file; until then the defaults apply.");
+}
+
+/** [LI8] Rules for usage limits that cannot do what they say. */
+function atLimit({ paths, site }: HostContext): Found[] {
+  const read = readConfig(paths.config);
+  if (!read.ok) return [];
+  const { atLimit: rules, usage } = read.value;
+  const fix = "Change it: `shim config get atLimit`, `shim config set atLimit <json>`.";
+  const problems = limitProblems(rules, site.env).map((text) => fail(text, fix));
+  const isUnpriced = Object.keys(usage.prices).length === 0;
+  const ceilings = rules.filter((rule) => rule.order !== "off" && rule.mostUsd !== null && isUnpriced);
+  return [
+    ...problems,
+    ...ceilings.map(({ folder }) =>
+      warn(
+        `the ceiling of money for ${folder} counts as reached with the first tokens of a client that reports no cost`,
+        "Set prices: `shim config set usage.prices <json>` (docs/reference/signals.md), or `mostUsd` null.",
+      ),
+    ),
+  ];
+}
+
+/** [EX76] Loads the service as the start of a session does. */
+function experiments(context: HostContext): Found[] {
+  const { site, paths } = context;
+  const read = readConfig(paths.config);
+  const { provider } = read.ok ? read.value.experiments : defaults.experiments;
+  if (!read.ok || provider === "local") return [];
+  const source = { launch: site.launch, env: site.env, paths, config: read.value };
+  const [problem] = runService(source, { kind: "choose", trials: [] }, serviceMs).problems;
+  if (problem === undefined) return [pass(`sessions of trials are assigned by ${provider}`)];
+  const text = `${provider} cannot assign: ${problem} Sessions that begin are in no trial.`;
+  const [, missing] = /npm install (\S+)$/.exec(problem) ?? [];
+  const fix =
+    missing === undefined
+      ? "See docs/guide/kaizen.md, or `shim config unset experiments.provider`."
+      : `npm install --prefix ${shellWord(paths.home)} ${missing}`;
+  return [warn(text, fix)];
+}
+
+const serviceMs = 8_000;
+
+function spool(context: HostContext): Found[] {
+  const folder = context.paths.spool;
+  const { waiting, unreadable } = survey(folder);
+  const skipped = unreadable.map(({ name, reason }) => unreadableEvents(join(folder, name), name === "", reason));
+  if (waiting.length === 0) return skipped.length > 0 ? skipped : [pass("no events wait to be stored")];
+  const text = `waiting in ${folder}: ${pluralize(waiting.length, "file")} of events`;
+  const fix =
+    "The host stores them when it starts: with the next message of a chat, or command that changes something. If they stay, see the lines on the store.";
+  return [warn(text, fix), ...skipped];
+}
+
+function unreadableEvents(path: string, isFolder: boolean, reason: string): Found {
+  if (isFolder) {
+    const text = `${path} cannot be used (${reason}): while the store is locked, events are lost`;
+    return fail(text, "Make it a folder that your user can read and write, or move it away: SHIM creates it again.");
+  }
+  const text = `${path} is skipped (${reason}); the events in it are not stored`;
+  const fix =
+    "Make your user the owner of the file (chown, chmod u+r), and the next chat stores it. If it is not SHIM's file, remove it.";
+  return warn(text, fix);
+}
+
+/** [HO81] */
+function hookInput({ paths: { unread: folder } }: HostContext): Found {
+  const found = summarizeUnread(folder);
+  if (found === null) return pass("all that clients have sent to hooks could be read");
+  const { count, isFull, firstAt, lastAt, last } = found;
+  const number = isFull ? `the last ${count} inputs` : pluralize(count, "input");
+  const [since, until] = [firstAt, lastAt].map((at) => new Date(at).toISOString());
+  const when = count === 1 ? `at ${until}` : `from ${since} to ${until}`;
+  const text = `${number} of hooks could not be read whole, ${when} (the last: ${last}); what came is in ${folder}`;
+  return warn(
+    text,
+    `Read the files to see what is missing, then remove ${folder}. If it comes back, report it to the client.`,
+  );
+}
+
+function clients(context: HostContext): Found[] {
+  const findings = clientFindings(context);
+  if (findings.length === 0) return [warn("no client that SHIM knows was found", "Install one, then run `shim init`.")];
+  const states = { ok: "ok", warning: "warn", error: "fail" } as const;
+  return findings.map((one) => ({
+    name: `${one.client}:${one.code}`,
+    state: states[one.severity],
+    text: one.text,
+    fix: one.fix,
+  }));
+}
+
+/** [CL182] A channel that the settings name and that cannot reach the user from here. */
+function desktop({ paths, site: { machine, env } }: HostContext): AllFound {
+  const read = readConfig(paths.config);
+  if (!read.ok || !read.value.notify.desktop) return [];
+  const program = desktopProgram(machine.platform);
+  if (isOnPath(program, env)) return pass(`${program} shows notifications`);
+  const text = `notify.desktop is on, and ${program} was not found: nothing is shown`;
+  const fix =
+    machine.platform === "linux" ? "Install notify-send (package libnotify-bin or libnotify)" : "Set notify.webhook";
+  return warn(text, `${fix}, or \`shim config unset notify.desktop\`.`);
+}
+
+/** [IN35] Whether Codex runs the hooks that stand in its file. */
+async function codexTrust(context: HostContext): Promise<AllFound> {
+  const { machine, launch: given } = context.site;
+  const target = detect(machine).find(({ client }) => client === "codex");
+  const source = target && trustSource(target, lastingLaunch(given, context.paths.home), machine.env);
+  const isInstalled = clientStates(context).some((state) => state.client === "codex" && state.isInstalled);
+  if (!source || !isInstalled) return [];
+  const hooks = await readTrust(source);
+  if (!hooks.ok) {
+    const text = `Codex could not be asked whether it trusts SHIM's hooks: ${hooks.error}`;
+    return warn(text, "Start `codex`, type /hooks, and look at those of SHIM.");
+  }
+  if (isTrusted(hooks.value, source)) return pass(`Codex trusts SHIM's ${hooks.value.length} hooks`);
+  const text = `Codex does not run SHIM's hooks (${stateText(hooks.value, source)}): a hook that is new, changed or moved needs trust`;
+  return fail(text, "Run `shim init`, or start `codex`, type /hooks, and trust those of SHIM.");
+}

@@ -1,0 +1,23 @@
+import { isAlive } from "../../platform/processes.ts";
+import * as servers from "../../machine/sessions/servers.ts";
+import type { IncomingEvent } from "./read-event.ts";
+import type { Recording } from "./record-event.ts";
+
+const deadText =
+  "SHIM: the MCP process has died. Reconnect it with /mcp: until then its tools are missing, reserved files and budgets are not guarded, and tool calls are saved with your next prompt.";
+
+/** [HO4] Shown once, with the next prompt, which also deletes the row of the dead process. */
+export function connectionWarning({ sql, runtime, incoming, known: { client } }: Recording): string | null {
+  const isPrompt = incoming.event === "UserPromptSubmit" && !incoming.isLate;
+  if (!isPrompt || !client || !isAlive(runtime.processes, client)) return null;
+  const { dead, isServed } = servers.check(sql, runtime.processes, client);
+  for (const server of dead) servers.unregister(sql, server);
+  return dead.length > 0 && !isServed ? deadText : null;
+}
+
+/** [HO37] All tool events have arrived by the end of a turn. */
+export function missedWarning({ event }: IncomingEvent, missed: number): string | null {
+  if (event !== "UserPromptSubmit" || missed === 0) return null;
+  const calls = missed === 1 ? "One tool call" : `${missed} tool calls`;
+  return `SHIM: ${calls} did not reach the MCP process; what the transcript has of ${missed === 1 ? "it" : "them"} is saved now. If this happens again: /mcp shows the process.`;
+}

@@ -1,0 +1,88 @@
+import type { HookAnswer } from "../../contract/hook-answer.ts";
+import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { effectiveWindow } from "../../machine/signals/context-readings.ts";
+import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
+import { acceptedContext } from "../../machine/recovery/accept-offer.ts";
+import type { EditVerdict } from "../../machine/team/file-guard.ts";
+import { isWithoutUser } from "./end-session.ts";
+import type { IncomingEvent } from "./read-event.ts";
+import type { RecordedEvent } from "./record-event.ts";
+import { emptyStart, type StartAnswer } from "./session-start.ts";
+
+/** Other text at a stop would make Claude Code continue, or would not be read. */
+export function toAnswer(
+  runtime: Runtime,
+  incoming: IncomingEvent,
+  recorded: RecordedEvent,
+  start: StartAnswer | null,
+): HookAnswer {
+  const { event, input } = incoming;
+  const { verdict, news, conflict } = recorded;
+  if (event === "Stop")
+    return {
+      ...(conflict === null ? {} : { systemMessage: conflict }),
+      ...(news === null ? {} : { decision: "block", reason: news.context }),
+    };
+  if (verdict.kind === "refused" || verdict.kind === "asked") return verdictAnswer(event, verdict);
+  if (event === "PreModelSwitch") return modelSwitch(runtime, event, input);
+  return toText(event, recorded, start ?? emptyStart, acceptedAnswer(runtime, recorded));
+}
+
+/** Denies a refused tool call, has its user asked, or warns. */
+export function verdictAnswer(event: HookEvent, verdict: EditVerdict): HookAnswer {
+  if (verdict.kind === "free") return {};
+  if (verdict.kind === "warned") {
+    const { text } = verdict;
+    return { systemMessage: text, hookSpecificOutput: { hookEventName: event, additionalContext: text } };
+  }
+  const permissionDecision = verdict.kind === "asked" ? "ask" : "deny";
+  return { hookSpecificOutput: { hookEventName: event, permissionDecision, permissionDecisionReason: verdict.reason } };
+}
+
+/** A brief that comes as news says already that the chat has the session. */
+function acceptedAnswer(runtime: Runtime, { accepted, news }: RecordedEvent): StartAnswer {
+  if (accepted === null) return emptyStart;
+  const withCommand = (text: string): string => withShimCommand(text, () => shimCommand(runtime));
+  const isBriefed = news?.brief === accepted.session;
+  return {
+    context: isBriefed ? null : withCommand(acceptedContext(runtime, accepted)),
+    line: accepted.line && withCommand(accepted.line),
+  };
+}
+
+function toText(
+  event: HookEvent,
+  { verdict, news, warning, conflict }: RecordedEvent,
+  start: StartAnswer,
+  accepted: StartAnswer,
+): HookAnswer {
+  const verdictText = verdict.kind === "warned" ? verdict.text : null;
+  const { context: newsContext, line: newsLine } = news ?? emptyStart;
+  const given = [start.context ?? newsContext ?? verdictText, accepted.context].filter((text) => text !== null);
+  const context = given.join("\n\n");
+  const lines = [start.line, newsLine, accepted.line, conflict, warning ?? verdictText].filter((text) => text !== null);
+  return {
+    ...(lines.length > 0 ? { systemMessage: lines.join("\n") } : {}),
+    ...(context ? { hookSpecificOutput: { hookEventName: event, additionalContext: context } } : {}),
+  };
+}
+
+/** [SI34] Asks: a message would be shown after the switch. A client without a user refuses. */
+function modelSwitch({ env }: Runtime, event: HookEvent, input: HookInput): HookAnswer {
+  const warning = switchWarning(input, env);
+  if (warning === null) return {};
+  if (isWithoutUser(env)) return { systemMessage: warning };
+  const question = { permissionDecision: "ask", permissionDecisionReason: warning } as const;
+  return { hookSpecificOutput: { hookEventName: event, ...question } };
+}
+
+function switchWarning(input: HookInput, env: NodeJS.ProcessEnv): string | null {
+  const { from_model: from, to_model: to, context_tokens: contextTokens } = input;
+  const window = to === undefined ? null : effectiveWindow(to, env);
+  if (window === null || contextTokens === undefined || contextTokens <= window) return null;
+  const stay = from === undefined ? "" : `, or stay with ${from}`;
+  const [held, taken] = [contextTokens, window].map((tokens) => tokens.toLocaleString("en-US"));
+  // The client shows about 160 characters.
+  return `SHIM: this chat holds ${held} tokens, and ${to} takes ${taken}: run /compact first${stay}. Everything is saved.`;
+}

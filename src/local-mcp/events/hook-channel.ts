@@ -1,0 +1,114 @@
+import { claudeCode } from "../../clients/claude-code/claude-compatible.ts";
+import { messageOf } from "../../shared/error.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { HookEvent } from "../../contract/hook-input.ts";
+import { answerEvent, fileChangingEvents, rejectInput, type DeferredWork } from "./answer-hook.ts";
+import { parseInput, toHookInput } from "./read-event.ts";
+import { identify, isDescendant, type ProcessIdentity } from "../../platform/processes.ts";
+import * as servers from "../../machine/sessions/servers.ts";
+import * as sessions from "../../machine/sessions/sessions.ts";
+
+export interface HookReply extends Record<string, unknown> {
+  readonly content: readonly { readonly type: "text"; readonly text: string }[];
+}
+
+export interface HookChannelOptions {
+  readonly runtime: Runtime;
+  /** The process that the client started. */
+  readonly pid: number;
+  readonly clientPid: number;
+  readonly defer: (work: DeferredWork) => Promise<unknown>;
+  readonly afterAnswer: (work: () => void) => void;
+  readonly pause: (ms: number) => Promise<void>;
+}
+
+/** Below the client's time limit for a hook. */
+const maxWaitMs = 4_000;
+
+export class HookChannel {
+  readonly #options: HookChannelOptions;
+  readonly #clients = new Map<string, number>();
+
+  constructor(options: HookChannelOptions) {
+    this.#options = options;
+  }
+
+  /** [HO30] Never rejects. @param given arguments of the hook tool */
+  async answer(given: unknown): Promise<HookReply> {
+    const { runtime, defer, afterAnswer, pause } = this.#options;
+    const toolInput = toHookInput(given);
+    if (!toolInput) {
+      runtime.log("error", "the hook tool was called without an event");
+      return { content: [] };
+    }
+    const { event } = toolInput;
+    const clientPid = this.#clientOf(toolInput.input["session_id"]);
+    const input = parseInput(toolInput.input, claudeCode.title);
+    if (typeof input === "string") {
+      rejectInput(runtime, `${event}: ${input}`);
+      return { content: [] };
+    }
+    const incoming = { clientName: claudeCode.name, event, input, clientPid };
+    const { answer, work } = answerEvent(runtime, incoming);
+    // [HO33] The files are saved before a risky tool or a compaction.
+    if (work && fileChangingEvents.has(event) && work.trigger !== null)
+      await Promise.race([defer(work), pause(maxWaitMs)]);
+    else if (work) afterAnswer(() => void defer(work));
+    return reply(event, answer);
+  }
+
+  /**
+   * [HO66] After a reconnection: the next prompt may come before the front is registered by a tick.
+   * Every other start writes nothing here. Never throws.
+   */
+  replaceDead(): void {
+    const { runtime, clientPid } = this.#options;
+    try {
+      const { self, client } = this.#identify(clientPid);
+      if (!self || !client) return;
+      const { dead, isServed } = runtime.store.read(
+        (sql) => servers.check(sql, runtime.processes, client),
+        servers.unserved,
+      );
+      if (dead.length > 0 && !isServed) servers.register(runtime, self, client);
+    } catch (error) {
+      runtime.log("warn", "the new process could not be registered yet", { error: messageOf(error) });
+    }
+  }
+
+  #identify(clientPid: number): Record<"self" | "client", ProcessIdentity | null> {
+    const { runtime, pid } = this.#options;
+    return { self: identify(runtime.processes, pid), client: identify(runtime.processes, clientPid) };
+  }
+
+  /** [ID14] Behind a wrapper the client is the session's owner. */
+  #clientOf(sessionId: unknown): number {
+    const { runtime, pid, clientPid } = this.#options;
+    if (typeof sessionId !== "string") return clientPid;
+    const known = this.#clients.get(sessionId);
+    if (known !== undefined) return known;
+    const owner = ownerOf(runtime, sessionId);
+    if (!owner) return clientPid;
+    const client = owner.pid !== clientPid && isDescendant(runtime.processes, pid, owner) ? owner.pid : clientPid;
+    // Another owner is not cached: this client may own the session later.
+    if (client === owner.pid) this.#clients.set(sessionId, client);
+    return client;
+  }
+}
+
+function ownerOf(runtime: Runtime, sessionId: string): sessions.Session["owner"] {
+  try {
+    return runtime.store.read((sql) => sessions.get(sql, sessionId)?.owner ?? null, null);
+  } catch (error) {
+    runtime.log("warn", "the owner of the session cannot be read", { error: String(error) });
+    return null;
+  }
+}
+
+/** The terminal client prints any text that answers a compaction event. */
+const silentEvents: ReadonlySet<HookEvent> = new Set(["PreCompact", "PostCompact"]);
+
+function reply(event: HookEvent, answer: object): HookReply {
+  if (Object.keys(answer).length === 0 || silentEvents.has(event)) return { content: [] };
+  return { content: [{ type: "text", text: JSON.stringify(answer) }] };
+}

@@ -1,0 +1,68 @@
+import { closeSync, openSync, statSync, utimesSync } from "node:fs";
+import { text } from "node:stream/consumers";
+import { eventRequest, processHeader } from "../../clients/adapter/hook-variables.ts";
+import { isWithin } from "../../shared/elapsed.ts";
+import { type HostHome, NoHostError, reachHost } from "../host-client/reach-host.ts";
+
+export interface SentEvent {
+  readonly client: string;
+  /** The client's name of it. */
+  readonly event: string;
+  readonly input: string;
+  /** The line by which the process of the hook describes itself. */
+  readonly process: string;
+}
+
+/** After a start that failed no event waits for another one for so long. */
+const failedMs = 60_000;
+
+/** The part of the time that a host has for its answer once it was started. */
+const reservedMs = 200;
+
+/** The times of `shim-hook`. */
+function maxAnswerMs(event: string): number {
+  if (/^session_?start$/i.test(event)) return 6_000;
+  return event === "PreToolUse" || event === "PreCompact" ? 5_000 : 2_000;
+}
+
+/**
+ * Sends the event to the host, and starts one where none runs.
+ *
+ * @returns the answer
+ * @param ended when the client ends the hook
+ * @throws {NoHostError} where no host can be reached
+ * @throws {Error} without an answer in time, and where the host refuses the event
+ */
+export async function postEvent(
+  host: HostHome,
+  { client, event, input, process }: SentEvent,
+  ended: AbortSignal,
+): Promise<string> {
+  const failedMark = `${host.home}/host.failed`;
+  const failedAt = statSync(failedMark, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const isFailing = isWithin(Date.now() - failedAt, failedMs);
+  const maxMs = maxAnswerMs(event);
+  const signal = AbortSignal.any([ended, AbortSignal.timeout(maxMs)]);
+  const sender = { [processHeader]: process };
+  try {
+    const answer = await reachHost(
+      host,
+      eventRequest(host.home, host.env, { client, event, input, sender, signal }),
+      isFailing ? 0 : maxMs - reservedMs,
+    );
+    if (answer.statusCode !== 200) throw new Error(`the host refuses it with status ${answer.statusCode}`);
+    return await text(answer);
+  } catch (error) {
+    if (error instanceof NoHostError && !isFailing) touch(failedMark);
+    throw error;
+  }
+}
+
+function touch(path: string): void {
+  try {
+    closeSync(openSync(path, "a", 0o600));
+    utimesSync(path, new Date(), new Date());
+  } catch {
+    // Where nothing can be written each event finds that out at once.
+  }
+}

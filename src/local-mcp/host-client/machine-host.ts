@@ -1,0 +1,293 @@
+import { randomUUID } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import { text } from "node:stream/consumers";
+import { setTimeout as pause } from "node:timers/promises";
+import { requestHost, type HostRequest } from "../../platform/host-request.ts";
+import { checkSocketFolder, hostSocket, SocketFolderError, markedHost } from "../../platform/host-socket.ts";
+import { isSameProcess, systemProcesses, type ProcessIdentity } from "../../platform/processes.ts";
+import { ownProgram } from "../../platform/version.ts";
+import { parseJson, parseObject } from "../../shared/json-fields.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { reachHost, type HostHome, NoHostError } from "./reach-host.ts";
+import type { HostResult, HostContext } from "../../machine/operations/host.ts";
+import { fileLog } from "../../platform/log-file.ts";
+import { pathsIn } from "../../platform/paths.ts";
+import { HostWatch, killHost } from "./host-watch.ts";
+import { messageOf } from "../../shared/error.ts";
+import { RunningHost } from "../../contract/machine/installation.ts";
+import { callPath, type AnswerLine, type AskedOperation, coordinatorPath } from "../../machine/operations/operation-wire.ts";
+import type { CallError } from "../../contract/errors.ts";
+import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
+import { CallLostError, type LocalCalls } from "../../runtime/local-calls.ts";
+import { isRead } from "../../shared/check-input.ts";
+
+/** A host answers within milliseconds unless it hangs. */
+const usualMs = 5_000;
+
+interface HostQuestion {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** Ends the wait for the answer. */
+  readonly signal: AbortSignal;
+}
+
+/** @returns the host as it was when it was asked */
+export async function runningHost(
+  { paths: { home } }: Pick<HostContext, "paths">,
+  ...[method, path]: ["GET", "/status"] | ["POST", "/stop"]
+): Promise<HostResult<{ host: RunningHost | null }>> {
+  const socket = hostSocket(home, systemProcesses.boot());
+  try {
+    checkSocketFolder(home, socket);
+    const signal = AbortSignal.timeout(usualMs);
+    const answer = await requestHost(socket, requestOf({ method, path, signal }));
+    const described = answer && parseJson(await text(answer));
+    return ok({ host: RunningHost.nullable().parse(described ?? null) });
+  } catch (error) {
+    if (error instanceof SocketFolderError) return unusable(error.message);
+    return unusable(
+      `The host at ${socket} does not answer. The next message of a chat, or command that changes something, ends it and starts another.`,
+    );
+  }
+}
+
+/**
+ * Asks the host, and starts one where none runs, or where it is older than this program.
+ *
+ * @throws {NoHostError} where none has started in time, or others may enter its folder
+ * @throws {Error} where the connection was lost or the signal aborted: the host may have done it
+ */
+function callHost(host: HostHome, question: HostQuestion): Promise<IncomingMessage> {
+  return reachHost(host, requestOf(question));
+}
+
+/** Header with the caller's program, as JSON. */
+export const programHeader = "shim-program";
+
+function requestOf({ method, path, body, signal }: HostQuestion): HostRequest {
+  const headers = { [programHeader]: JSON.stringify(ownProgram) };
+  return { method, path, headers, body: body === undefined ? undefined : JSON.stringify(body), signal };
+}
+
+/** Interval at which the host is identified, which may be started only during the work. */
+const findEveryMs = 1_000;
+
+/**
+ * [PR33] Pings the host before `work`, and during it. A host that answers nothing for five seconds
+ * is ended, as by a front, and the work's connection with it.
+ *
+ * @param onEnded called when it is ended
+ */
+async function whileWatched<T>(home: string, work: () => Promise<T>, onEnded: () => void): Promise<T> {
+  const boot = systemProcesses.boot();
+  const over = new AbortController();
+  let answered = Promise.resolve();
+  const ping = async (): Promise<void> => {
+    const { signal } = over;
+    // A host without its mark has announced long work.
+    watch.noteLongWork(markedHost(home, boot) !== null);
+    try {
+      const socket = hostSocket(home, boot);
+      checkSocketFolder(home, socket);
+      const answer = await requestHost(socket, { method: "GET", path: "/status", signal });
+      answer?.resume();
+      watch.noteAnswer();
+    } catch {
+      // The work or the host has ended, or others may enter its folder, which the work finds.
+    }
+  };
+  const watch: HostWatch = new HostWatch({
+    isWaiting: () => !over.signal.aborted,
+    ping: () => void (answered = ping()),
+    endHost: (host) => {
+      onEnded();
+      killHost(host);
+    },
+    now: Date.now,
+    schedule: (check, ms) => void setTimeout(check, ms).unref(),
+    log: fileLog(pathsIn(home).log, Date.now),
+  });
+  let watched: ProcessIdentity | null = null;
+  const find = (): void => {
+    const host = markedHost(home, boot);
+    if (host === null || isSameProcess(host, watched)) return;
+    watched = host;
+    watch.begin(host);
+    watch.ping();
+  };
+  find();
+  const timer = setInterval(find, findEveryMs).unref();
+  try {
+    await answered;
+    return await work();
+  } finally {
+    clearInterval(timer);
+    over.abort();
+  }
+}
+
+/** Gets what is reported before the result. */
+type Hearing = Partial<Pick<HostContext, "progress" | "onSecretsRemoved">>;
+
+/**
+ * [PR41] Never repeated: the host completes what it has begun, also without its caller. So one that
+ * hangs is ended before it is asked.
+ */
+export function askOperation(home: HostHome, asked: AskedOperation, hearing: Hearing): Promise<HostResult<unknown>> {
+  return whileWatched(
+    home.home,
+    () => ask(home, asked, hearing),
+    () => hearing.progress?.(endedText),
+  );
+}
+
+const endedText = "The host of this machine did not answer for five seconds, and was ended. Another one is started.";
+
+async function ask(home: HostHome, { name, ...body }: AskedOperation, hearing: Hearing): Promise<HostResult<unknown>> {
+  const question = { method: "POST", path: `${callPath}${name}`, body, signal: new AbortController().signal } as const;
+  let line: AnswerLine | null;
+  try {
+    const answer = await callHost(home, question);
+    if (answer.statusCode !== 200) {
+      answer.resume();
+      return unusable(`the host of this machine refuses ${name} (${answer.statusCode}). Nothing was changed.`);
+    }
+    line = await lastLine(answer, hearing);
+  } catch (error) {
+    if (error instanceof NoHostError) return unusable(`${messageOf(error)}. Nothing was changed.`);
+    return lost(name, messageOf(error));
+  }
+  if (line === null) return lost(name, "its answer is not whole");
+  if ("error" in line) throw Object.assign(new Error(line.error.message), line.error);
+  return "result" in line ? line.result : lost(name, "its answer has no result");
+}
+
+function unusable(message: string): HostResult<never> {
+  return err({ code: "host_unusable", message });
+}
+
+function lost(name: string, why: string): HostResult<never> {
+  const message = `the host of this machine ended before it answered (${why}). It may have done ${name}: look before you repeat it.`;
+  return err({ code: "outcome_unknown", message });
+}
+
+/** @returns null where the answer ends before its last line */
+async function lastLine(answer: IncomingMessage, { progress, onSecretsRemoved }: Hearing): Promise<AnswerLine | null> {
+  answer.setEncoding("utf8");
+  let rest = "";
+  for await (const part of answer) {
+    const lines = `${rest}${String(part)}`.split("\n");
+    rest = lines.pop() ?? "";
+    for (const text of lines) {
+      const line = JSON.parse(text) as AnswerLine;
+      if ("progress" in line) progress?.(line.progress);
+      else if ("secretsRemoved" in line) onSecretsRemoved?.(line.secretsRemoved);
+      else return line;
+    }
+  }
+  return null;
+}
+
+/** Time between two tries to reach a host, in ms. */
+const retryEveryMs = 5_000;
+
+/** Letters that the host writes to a program that attends, for commits. */
+export const attention = { stored: "s", coordinated: "c" } as const;
+
+export interface Attendance {
+  /** Called after commits of the store, and when some may have been missed; absent: for none. */
+  readonly onStored?: () => void;
+  /** The same for commits of the coordinator that `caller` has not asked for. */
+  readonly onCoordinated?: { readonly caller: string; readonly listener: () => void };
+  readonly onProblem: (message: string) => void;
+  readonly until: AbortSignal;
+}
+
+/** The host of a machine, as its other programs see it; it is started where none runs. */
+export interface MachineHost {
+  /** Does an operation there; bugs throw. */
+  call(asked: AskedOperation, hearing: Hearing): Promise<HostResult<unknown>>;
+  /** Keeps a host running while this program does; never rejects. */
+  attend(attendance: Attendance): Promise<void>;
+}
+
+export function machineHostOf(home: HostHome): MachineHost {
+  return {
+    call: (asked, hearing) => askOperation(home, asked, hearing),
+    attend: (attendance) => attend(home, attendance),
+  };
+}
+
+/** A host may end at any moment; the next one is started at once. */
+async function attend(home: HostHome, { onStored, onCoordinated, onProblem, until }: Attendance): Promise<void> {
+  const body = { isFollowing: onStored !== undefined, caller: onCoordinated?.caller };
+  let hasFailed = false;
+  while (!until.aborted) {
+    try {
+      const answer = await callHost(home, { method: "POST", path: "/attend", body, signal: until });
+      if (answer.statusCode !== 200) throw new Error(`its answer to a program that attends is ${answer.statusCode}`);
+      hasFailed = false;
+      // Commits between two hosts are not reported.
+      const onCommit = onCoordinated?.listener;
+      for (const missed of [onStored, onCommit]) missed?.();
+      await readLetters(answer, {
+        [attention.stored]: onStored,
+        [attention.coordinated]: onCommit,
+      });
+    } catch (error) {
+      if (until.aborted) return;
+      if (!hasFailed) onProblem(`the host of this machine cannot be reached: ${messageOf(error)}`);
+      hasFailed = true;
+      await pause(retryEveryMs, undefined, { signal: until }).catch(() => undefined);
+    }
+  }
+}
+
+/** Resolves when the host has ended. */
+async function readLetters(
+  answer: IncomingMessage,
+  listeners: Readonly<Record<string, (() => void) | undefined>>,
+): Promise<void> {
+  try {
+    // Letters that come together stand for one moment.
+    for await (const part of answer as AsyncIterable<Buffer>)
+      for (const letter of new Set(part.toString())) listeners[letter]?.();
+  } catch {
+    // A host that is killed sends no end.
+  }
+}
+
+/**
+ * The coordinator in the host, for a process beside it.
+ *
+ * @param hasFile false: nothing is stored yet, and [EM8] a read starts no host
+ * @param empty answers reads then
+ */
+export function hostCalls(home: HostHome, hasFile: () => boolean, empty: () => LocalCalls): LocalCalls {
+  const end = new AbortController();
+  const caller = randomUUID();
+  const path = (name: string): string => `${coordinatorPath}${name}?caller=${caller}`;
+  return {
+    async call<Name extends OperationName>(name: Name, input: InputOf<Name>, timeoutMs: number) {
+      if (isRead(name) && !hasFile()) return empty().call(name, input, timeoutMs);
+      const signal = AbortSignal.any([end.signal, AbortSignal.timeout(Math.ceil(timeoutMs))]);
+      try {
+        const answer = await callHost(home, { method: "POST", path: path(name), body: input, signal });
+        const result = parseObject(await text(answer));
+        if (result === null) throw new Error("the host's answer is not whole");
+        return result as unknown as Result<OutputOf<Name>, CallError>;
+      } catch (error) {
+        throw new CallLostError(messageOf(error), !(error instanceof NoHostError));
+      }
+    },
+    onCommit(listener) {
+      const onCoordinated = { caller, listener };
+      // A call says what is wrong.
+      void attend(home, { onCoordinated, onProblem: () => undefined, until: end.signal });
+      return () => end.abort();
+    },
+    close: () => end.abort(),
+  };
+}

@@ -1,0 +1,51 @@
+import type { ServerResponse } from "node:http";
+import * as z from "zod";
+import { isMachineOperation, machineOperations, type MachineInput } from "../../contract/machine/operations.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { stackOf } from "../../shared/error.ts";
+import { parseJson } from "../../shared/json-fields.ts";
+import type { HostContext, HostResult } from "../../machine/operations/host.ts";
+import { LocalHost } from "./local-host.ts";
+import { toSentError, type AnswerLine } from "../../machine/operations/operation-wire.ts";
+import { systemSite } from "./system-site.ts";
+import type { MachineWork } from "./machine-work.ts";
+
+const Asked = z.object({
+  input: z.unknown(),
+  env: z.record(z.string(), z.string()),
+  by: z.enum(["command line", "live page"]),
+});
+
+interface Doing {
+  readonly runtime: Runtime;
+  readonly machine: Pick<MachineWork, "syncNow" | "atLongWork">;
+}
+
+/** [PR41] Does an operation as its caller would, and answers with its lines. */
+export async function doOperation(doing: Doing, name: string, body: string, response: ServerResponse): Promise<void> {
+  if (!isMachineOperation(name)) return void response.writeHead(404).end();
+  const { input, env, by } = Asked.parse(parseJson(body));
+  const runtime = { ...doing.runtime, env };
+  const send = (line: AnswerLine): void => void response.write(`${JSON.stringify(line)}\n`);
+  const context: HostContext = {
+    paths: runtime.paths,
+    site: systemSite(runtime.launch, env),
+    loaded: async () => ({ runtime, driver: runtime.store.connection().driver, fallbackReason: null }),
+    runtime: async () => runtime,
+    syncNow: ({ url, workspace }) => doing.machine.syncNow({ url, workspace }),
+    by,
+    progress: (text) => send({ progress: text }),
+    onSecretsRemoved: (count) => send({ secretsRemoved: count }),
+  };
+  const host = new LocalHost(context);
+  try {
+    const call = (): Promise<HostResult<unknown>> => host.call(name, input as MachineInput<typeof name>);
+    send({ result: await (machineOperations[name].isLong ? doing.machine.atLongWork(call) : call()) });
+  } catch (error) {
+    runtime.log("error", `${name} failed`, { error: stackOf(error) });
+    send({ error: toSentError(error) });
+  } finally {
+    await host.close();
+    response.end();
+  }
+}

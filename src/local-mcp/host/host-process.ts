@@ -1,0 +1,411 @@
+import { chmodSync, rmSync, statSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import * as z from "zod";
+import type { Config } from "../../contract/config.ts";
+import type { RunningHost } from "../../contract/machine/installation.ts";
+import { teamTools } from "../../contract/team-tools.ts";
+import { machineTools } from "../../contract/tools.ts";
+import { type FrontHello, type HostHello, mcpPath, mcpProtocol } from "../front/hello.ts";
+import { attention, programHeader } from "../host-client/machine-host.ts";
+import { handsOver } from "../host-client/reach-host.ts";
+import { startMark } from "../host-client/start-host.ts";
+import { coordinatorPath, callPath } from "../../machine/operations/operation-wire.ts";
+import { readConfig } from "../../platform/config-file.ts";
+import { attempt } from "../../platform/log-file.ts";
+import { readBody } from "../../platform/read-body.ts";
+import { hostLock, hostSocket, linkSocket, markHost, prepareSocketFolder } from "../../platform/host-socket.ts";
+import { inodeOf } from "../../platform/private-files.ts";
+import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
+import { isNewer, ownProgram, type ProgramVersion } from "../../platform/version.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { systemRuntime } from "../../runtime/system-runtime.ts";
+import { stackOf } from "../../shared/error.ts";
+import { parseJson } from "../../shared/json-fields.ts";
+import { lockFile } from "../../store/file-lock.ts";
+import type { LoadedDriver } from "../../store/open-driver.ts";
+import { drainInto } from "../events/answer-hook.ts";
+import type { CoordinatorRequests } from "./coordinator-requests.ts";
+import { answerPosted, isPostedEvent } from "../events/posted-event.ts";
+import { MachineWork } from "./machine-work.ts";
+import { ServedChat } from "./served-chat.ts";
+
+const Identity = z.object({ boot: z.string(), pid: z.int(), start: z.string() });
+const Program = z.object({ version: z.string(), builtAt: z.number() });
+const Hello: z.ZodType<FrontHello> = z.object({
+  program: Program,
+  front: Identity,
+  client: Identity.nullable(),
+  isRestart: z.boolean(),
+  isExtension: z.boolean(),
+  env: z.record(z.string(), z.string().optional()),
+});
+
+const tickMs = 2_000;
+/** [MC18] The same while nothing is stored. */
+const quietTickMs = 10_000;
+const Attendance = z.object({ isFollowing: z.boolean(), caller: z.string().optional() });
+
+/** The environment of a process has at most some megabytes. */
+const maxHelloBytes = 8_000_000;
+/** More than any operation takes. */
+const maxCallBytes = 64_000_000;
+const maxQuestionBytes = 10_000;
+/** [PR30] A host ends by itself this long after its last connection, in ms. */
+const maxIdleMs = 600_000;
+/** Time after which a process that has closed its connection is gone, or lives on. */
+const goneMs = 100;
+/** Time that a front which has lost its client may take to end. */
+const hungMs = 3_000;
+
+export interface HostProcessOptions {
+  readonly runtime: Runtime;
+  readonly self: ProcessIdentity;
+  readonly program: ProgramVersion;
+  readonly socket: string;
+  readonly kill: (pid: number) => void;
+  /** The host has ended; its connections are closed. */
+  readonly onEnded: () => void;
+}
+
+const repeatable = Object.entries({ ...machineTools, ...teamTools }).flatMap(([name, tool]) =>
+  tool.isRepeatable ? [name] : [],
+);
+
+/** Serves all chats of a machine on one socket. */
+export class HostProcess {
+  readonly #options: HostProcessOptions;
+  readonly #machine: MachineWork;
+  #coordinator: CoordinatorRequests | null = null;
+  /** Operations that are being done for processes beside the host. */
+  readonly #running = new Set<Promise<void>>();
+  readonly #server: Server;
+  readonly #chats = new Set<ServedChat>();
+  /** Answers to programs that attend; each stays open as long as its program runs. */
+  readonly #attending = new Set<ServerResponse>();
+  #timer: NodeJS.Timeout;
+  readonly #home: bigint | null;
+  readonly #startedAt: number;
+  readonly #ignoreCommits: () => void;
+  #tickEveryMs = tickMs;
+  #usedAt: number;
+  #isOver = false;
+
+  constructor(options: HostProcessOptions) {
+    this.#options = options;
+    const { runtime, socket } = options;
+    this.#machine = new MachineWork(runtime, options.self);
+    this.#startedAt = this.#usedAt = runtime.now();
+    this.#home = inodeOf(runtime.paths.home);
+    // Events of the time without a host come before those that it is sent.
+    void attempt(runtime.log, "the spool cannot be drained", () => drainInto(runtime));
+    // The lock of the host is held: a socket that is there is of a host that is gone.
+    if (process.platform !== "win32") rmSync(socket, { force: true });
+    this.#server = createServer((request, response) => this.#answer(request, response));
+    this.#server.on("upgrade", (request, connection, head) => {
+      const isFront = request.url === mcpPath && request.headers.upgrade === mcpProtocol;
+      if (!isFront || this.#isOver) return void connection.end("HTTP/1.1 404 Not Found\r\n\r\n");
+      connection.unshift(head);
+      this.#greet(connection);
+    });
+    this.#server.on("error", (error) => {
+      runtime.log("error", "the socket of the host", { error: stackOf(error) });
+      // Into host.log, which a failed start names.
+      process.stderr.write(`no socket can be made at ${socket} (${error.message}). Set SHIM_HOME to a local disk.\n`);
+      this.stop();
+    });
+    this.#server.listen(socket, () => this.#open());
+    this.#timer = setInterval(() => this.#tick(), tickMs);
+    this.#ignoreCommits = runtime.store.onCommit(() => {
+      this.#machine.noteCommit();
+      this.#tickEvery(tickMs);
+    });
+  }
+
+  #open(): void {
+    const { runtime, self, socket } = this.#options;
+    try {
+      if (process.platform !== "win32") chmodSync(socket, 0o600);
+    } catch (error) {
+      runtime.log("error", "the socket of the host", { error: stackOf(error) });
+      return this.stop();
+    }
+    // Without the link each event starts a program, as without a host.
+    void attempt(runtime.log, "the link to the socket of the host", () => {
+      linkSocket(runtime.paths.home, socket);
+      markHost(runtime.paths.home, self);
+      rmSync(startMark(runtime.paths.home), { force: true });
+    });
+  }
+
+  async #answerEvent(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { runtime } = this.#options;
+    this.#usedAt = runtime.now();
+    try {
+      const answer = await answerPosted(runtime, request);
+      if (!answer) return;
+      const headers = { connection: "close", "content-length": Buffer.byteLength(answer.text) };
+      response.writeHead(answer.status, headers).end(answer.text);
+    } catch (error) {
+      runtime.log("error", "an event was not answered", { error: stackOf(error) });
+      response.writeHead(500).end();
+    }
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    if (!this.#isOver && isPostedEvent(request)) return void this.#answerEvent(request, response);
+    const { method, url, headers } = request;
+    const caller = Program.safeParse(parseJson(String(headers[programHeader]))).data;
+    const isStop = method === "POST" && url === "/stop";
+    if (isStop || (method === "GET" && url === "/status")) return this.#answerStatus(response, isStop);
+    // The caller starts its own, newer host.
+    if (caller && isNewer(caller, this.#options.program))
+      return void response.writeHead(handsOver).end(() => this.stop());
+    const answer = this.#answerOf(request, response);
+    if (answer) return void this.#finish(answer, response);
+    response.writeHead(404).end();
+  }
+
+  #answerOf(request: IncomingMessage, response: ServerResponse): Promise<void> | null {
+    if (request.url?.startsWith(coordinatorPath)) return this.#answerCoordinator(request, response);
+    if (request.method !== "POST") return null;
+    if (request.url?.startsWith(callPath))
+      return this.#answerCall(request.url.slice(callPath.length), request, response);
+    return request.url === "/attend" ? this.#attend(request, response) : null;
+  }
+
+  async #answerCall(name: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { runtime } = this.#options;
+    const body = await readBody(request, maxCallBytes);
+    if (body === null) return void response.writeHead(413).end();
+    // The caller may have gone.
+    response.on("error", () => undefined);
+    // Many hosts are never asked for an operation, so these are loaded by the first one.
+    const running = import("./do-operation.ts").then(({ doOperation }) =>
+      doOperation({ runtime, machine: this.#machine }, name, body.toString(), response),
+    );
+    this.#running.add(running);
+    await running.finally(() => this.#running.delete(running));
+  }
+
+  async #answerCoordinator(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const coordinator = await this.#loadCoordinator();
+    return coordinator ? coordinator.answer(request, response) : void response.destroy();
+  }
+
+  /** Half of the program, and a chat begins before it is needed. Null: the host ends. */
+  async #loadCoordinator(): Promise<CoordinatorRequests | null> {
+    const { CoordinatorRequests: Loaded } = await import("./coordinator-requests.ts");
+    if (this.#isOver) return null;
+    return (this.#coordinator ??= new Loaded(this.#options.runtime));
+  }
+
+  async #finish(answer: Promise<void>, response: ServerResponse): Promise<void> {
+    const { runtime } = this.#options;
+    this.#usedAt = runtime.now();
+    try {
+      await answer;
+    } catch (error) {
+      runtime.log("error", "a call was not answered", { error: stackOf(error) });
+      response.destroy();
+    }
+  }
+
+  #answerStatus(response: ServerResponse, isStop: boolean): void {
+    const { self, program } = this.#options;
+    const status: RunningHost = {
+      pid: self.pid,
+      version: program.version,
+      startedAt: this.#startedAt,
+      chats: [...this.#chats].map(({ server, client, isConnected }) => ({
+        front: server.pid,
+        client: client?.pid ?? null,
+        isConnected,
+      })),
+    };
+    response.end(JSON.stringify(status), () => {
+      if (isStop) this.stop();
+    });
+  }
+
+  /** [PR36] The host stays, and works for the machine, as long as the program does. */
+  async #attend(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { isFollowing, caller } = Attendance.parse(parseJson(String(await readBody(request, maxQuestionBytes))));
+    const coordinator = caller === undefined ? null : await this.#loadCoordinator();
+    if (response.destroyed) return;
+    response.writeHead(200).flushHeaders();
+    const leave = this.#machine.attend();
+    // A letter that waits stands for all commits since.
+    const send = (letter: string) => () => void (response.writableNeedDrain || response.write(letter));
+    const unfollows = [
+      isFollowing ? this.#options.runtime.store.onCommit(send(attention.stored)) : null,
+      caller === undefined ? null : coordinator?.follow(caller, send(attention.coordinated)),
+    ];
+    this.#attending.add(response);
+    response.once("close", () => {
+      for (const unfollow of unfollows) unfollow?.();
+      leave();
+      this.#attending.delete(response);
+      this.#usedAt = this.#options.runtime.now();
+      // The kernel closes the connections of a process before it is gone.
+      setTimeout(() => this.#machine.settleCoordinator(), goneMs).unref();
+    });
+  }
+
+  /** Reads the front's first line. */
+  #greet(connection: Duplex): void {
+    const { log } = this.#options.runtime;
+    const parts: Buffer[] = [];
+    let bytes = 0;
+    const refuse = (reason: string): void => {
+      log("warn", "a connection was refused", { reason });
+      connection.destroy();
+    };
+    connection.on("error", () => undefined);
+    const read = (part: Buffer): void => {
+      const end = part.indexOf(0x0a);
+      bytes += part.length;
+      parts.push(end < 0 ? part : part.subarray(0, end));
+      if (end < 0) {
+        if (bytes > maxHelloBytes) refuse("the greeting is too long");
+        return;
+      }
+      connection.off("data", read);
+      connection.pause();
+      if (end + 1 < part.length) connection.unshift(part.subarray(end + 1));
+      const hello = Hello.safeParse(parseJson(Buffer.concat(parts).toString())).data;
+      if (hello === undefined) return refuse("the greeting is not that of a front");
+      this.#serve(hello, connection);
+    };
+    connection.on("data", read);
+  }
+
+  #serve({ env, ...hello }: FrontHello, connection: Duplex): void {
+    const { runtime, self, program, kill } = this.#options;
+    const greeting: HostHello = { program, host: self, repeatable };
+    connection.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${mcpProtocol}\r\n\r\n`);
+    connection.write(`${JSON.stringify(greeting)}\n`);
+    const { front, client } = hello;
+    const chat = new ServedChat({
+      runtime: { ...runtime, env },
+      machine: this.#machine,
+      version: program.version,
+      hello,
+      connection,
+      onHandOver: () => this.stop(),
+      onEnded: () => {
+        this.#chats.delete(chat);
+        this.#usedAt = runtime.now();
+        connection.destroy();
+        // [PR21] A front that hangs does not see that its client is gone.
+        setTimeout(() => {
+          const isClientAlive = client !== null && isAlive(runtime.processes, client);
+          if (!isClientAlive && isAlive(runtime.processes, front)) kill(front.pid);
+        }, hungMs).unref();
+      },
+    });
+    this.#chats.add(chat);
+    this.#tickEvery(tickMs);
+  }
+
+  #tickEvery(ms: number): void {
+    if (ms === this.#tickEveryMs || this.#isOver) return;
+    this.#tickEveryMs = ms;
+    clearInterval(this.#timer);
+    this.#timer = setInterval(() => this.#tick(), ms);
+  }
+
+  #tick(): void {
+    const { runtime } = this.#options;
+    // The home was deleted or replaced: its files are no longer those of this process.
+    if (inodeOf(runtime.paths.home) !== this.#home) return this.stop();
+    this.#machine.tick();
+    // After it: what the tick itself stores is no reason for another one.
+    this.#tickEvery(this.#machine.isQuiet && this.#attending.size === 0 ? quietTickMs : tickMs);
+    const count = this.#chats.size + this.#attending.size + this.#running.size;
+    if (count > 0) this.#usedAt = runtime.now();
+    else if (runtime.now() - this.#usedAt > maxIdleMs) this.stop();
+  }
+
+  /** The fronts connect to the next host. */
+  stop(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearInterval(this.#timer);
+    this.#ignoreCommits();
+    this.#server.close();
+    this.#server.closeAllConnections();
+    this.#coordinator?.close();
+    void this.#leave().finally(() => {
+      this.#options.runtime.store.close();
+      this.#options.onEnded();
+    });
+  }
+
+  async #leave(): Promise<void> {
+    await Promise.all([Promise.allSettled(this.#running), ...[...this.#chats].map((chat) => chat.leave())]);
+    await this.#machine.stop();
+  }
+}
+
+/** Other processes only read, each for milliseconds. */
+const busyMs = 2_000;
+
+interface HostHereOptions extends Pick<LoadedDriver, "open" | "fallbackReason">, Pick<Runtime, "startJob"> {
+  readonly home: string;
+  readonly self: ProcessIdentity;
+  /** The host has ended, and another process can be the host. */
+  readonly onEnded: () => void;
+}
+
+/** Makes this process the host of the home; null: another process is it. */
+export function hostHere({ home, self, open, fallbackReason, onEnded, startJob }: HostHereOptions): HostProcess | null {
+  const socket = hostSocket(home, self.boot);
+  prepareSocketFolder(home, socket);
+  const lockPath = hostLock(home, self.boot);
+  const lock = lockFile(lockPath, open);
+  if (lock === null) {
+    process.stderr.write(
+      `${lockPath} is locked by another host, or its file system has no locks: SHIM_HOME needs them.\n`,
+    );
+    return null;
+  }
+  const runtime = withCurrentConfig({
+    ...systemRuntime({ driver: open, busyMs, env: process.env }),
+    ...(startJob && { startJob }),
+  });
+  if (fallbackReason) runtime.log("warn", "second choice of SQLite", { reason: fallbackReason });
+  return new HostProcess({
+    runtime,
+    self,
+    program: ownProgram,
+    socket,
+    kill: (pid) => {
+      // A front in the host's process ends with it, and in order.
+      if (pid !== self.pid) process.kill(pid, "SIGKILL");
+    },
+    onEnded: () => {
+      lock.close();
+      onEnded();
+    },
+  });
+}
+
+/** Settings change while the host runs; a file that cannot be read changes nothing. */
+function withCurrentConfig(started: Runtime): Runtime {
+  let read = { at: 0, config: started.config };
+  const current = (): Config => {
+    const at = statSync(started.paths.config, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    if (at !== read.at) {
+      const found = readConfig(started.paths.config);
+      read = { at, config: found.ok ? found.value : read.config };
+    }
+    return read.config;
+  };
+  return {
+    ...started,
+    get config() {
+      return current();
+    },
+  };
+}

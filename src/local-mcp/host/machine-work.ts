@@ -1,0 +1,217 @@
+import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
+import { mayBeJoined, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
+import { settleLocalCoordinator } from "../../coordinator-client/local/open-coordinators.ts";
+import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import { markHost, unmarkHost } from "../../platform/host-socket.ts";
+import { attempt } from "../../platform/log-file.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { isWithin } from "../../shared/elapsed.ts";
+import { isEmpty } from "../../store/spool.ts";
+import type { LoadedTeam } from "../mcp/chat/late-team.ts";
+import { deadTasks } from "../notify/due-notifications.ts";
+import { Notifier } from "../notify/notifier.ts";
+import type { ConflictWatch } from "../../machine/team/conflict-watch.ts";
+import type { startSync } from "../../machine/sharing/start-sync.ts";
+import type { SyncReport } from "../../machine/sharing/sync-round.ts";
+import type { ServedChat } from "./served-chat.ts";
+import { Turns } from "./turns.ts";
+import { Upkeep } from "./upkeep.ts";
+
+/** A chat that the process serves, as far as the machine's work concerns it. */
+type WorkingChat = Pick<ServedChat, "isSettled" | "announceWork" | "checkClient" | "team" | "work" | "reader">;
+
+/** [MC18] The host ticks every ten seconds then, and a timer may be early. */
+const quietIntervalMs = 9_000;
+/** [SY162] A chat's first checkpoint is sent soon, but not before what follows its answer. */
+const beginAfterMs = 250;
+
+/** Time after a commit in which a chat may edit on before conflicts are foreseen. */
+const foreseeAfterMs = 1_500;
+/** Bounds the share of the time in which conflicts are foreseen. */
+const restFactor = 9;
+/** [CF14] The user is to learn of a conflict within five seconds. */
+const maxRestMs = 3_000;
+
+/** @returns when so much time has passed, or the signal came */
+export type Wait = (ms: number, signal: AbortSignal) => Promise<void>;
+
+const systemWait: Wait = (ms, signal) => pause(ms, undefined, { ref: false, signal }).catch(() => undefined);
+
+/** A process's work for its machine beside the chats: upkeep, notifications, sync. */
+export class MachineWork {
+  /** The turns of the chats' messages. */
+  readonly turns = new Turns(setImmediate);
+  readonly #runtime: Runtime;
+  readonly #self: ProcessIdentity;
+  readonly #wait: Wait;
+  readonly #chats = new Set<WorkingChat>();
+  /** Programs that run for long beside the chats, such as a worker. */
+  readonly #attendants = new Set<object>();
+  readonly #upkeep: Upkeep;
+  readonly #notifier: Notifier;
+  #sync: Promise<ReturnType<typeof startSync>> | null = null;
+  /** Initially for what was stored before this process. */
+  #hasCommitted = true;
+  #changedAt = Number.NEGATIVE_INFINITY;
+  #ranAt = Number.NEGATIVE_INFINITY;
+  #isBeginning = false;
+  #conflicts: ConflictWatch | null = null;
+  readonly #stopped = new AbortController();
+  /** The next or present look for conflicts; null: nothing was stored since the last one. */
+  #foreseeing: Promise<void> | null = null;
+  #isForeseenLate = false;
+
+  constructor(runtime: Runtime, self: ProcessIdentity, wait = systemWait) {
+    this.#runtime = runtime;
+    this.#self = self;
+    this.#wait = wait;
+    this.#upkeep = new Upkeep(runtime);
+    this.#notifier = new Notifier({
+      runtime,
+      deadTasks: deadTasks(runtime.now, () => this.#reader()),
+    });
+  }
+
+  noteCommit(): void {
+    this.#hasCommitted = true;
+    this.#isForeseenLate = this.#foreseeing !== null;
+    this.#foreseeing ??= this.#foresee(foreseeAfterMs);
+  }
+
+  /** [CF4] One at a time; what is stored meanwhile leads to another, after a rest. */
+  async #foresee(afterMs: number): Promise<void> {
+    const { log, now } = this.#runtime;
+    const { signal } = this.#stopped;
+    await this.#wait(afterMs, signal);
+    if (signal.aborted) return;
+    this.#isForeseenLate = false;
+    const at = now();
+    await attempt(log, "conflicts were not foreseen", async () => {
+      // Not at the start: it comes with the part of the chats.
+      const { ConflictWatch } = await import("../../machine/team/conflict-watch.ts");
+      this.#conflicts ??= new ConflictWatch(this.#runtime, () => this.#reader());
+      await this.#conflicts.check(signal);
+      void this.#notifier.checkNow();
+    });
+    const restMs = Math.min(maxRestMs, Math.max(foreseeAfterMs, restFactor * (now() - at)));
+    this.#foreseeing = this.#isForeseenLate ? this.#foresee(restMs) : null;
+  }
+
+  add(chat: WorkingChat): void {
+    this.#chats.add(chat);
+  }
+
+  remove(chat: WorkingChat): void {
+    this.#chats.delete(chat);
+  }
+
+  /** The machine's work is done while a program attends, as for a chat. @returns ends that */
+  attend(): () => void {
+    const attendant = {};
+    this.#attendants.add(attendant);
+    return () => void this.#attendants.delete(attendant);
+  }
+
+  #reader(): OpenedLink | null | Promise<OpenedLink | null> {
+    const [chat] = this.#chats;
+    return chat?.reader() ?? null;
+  }
+
+  /** Something was stored: another machine is to have it soon. */
+  begin(): void {
+    if (this.#isBeginning || !mayBeJoined(this.#runtime.paths.home, this.#runtime.env)) return;
+    this.#isBeginning = true;
+    setTimeout(() => this.tick(), beginAfterMs).unref();
+  }
+
+  /** [MC18] Works at most once per `quietIntervalMs` while the store does not change. */
+  tick(): void {
+    for (const chat of this.#chats) chat.checkClient();
+    this.settleCoordinator();
+    const settled = [...this.#chats].filter(({ isSettled }) => isSettled);
+    if (settled.length === 0 && this.#attendants.size === 0 && this.#ranAt === Number.NEGATIVE_INFINITY) return;
+    const { paths, now } = this.#runtime;
+    const at = now();
+    for (const watch of this.#watches()) void watch.checkMembers();
+    if (this.#hasCommitted || !isEmpty(paths.spool)) this.#changedAt = at;
+    if (this.isQuiet && isWithin(at - this.#ranAt, quietIntervalMs)) return;
+    this.#ranAt = at;
+    void attempt(this.#runtime.log, "tick", () => {
+      for (const chat of settled) chat.work();
+      void this.#notifier.check();
+      this.#upkeep.run();
+      // Most machines never join a workspace.
+      if (mayBeJoined(paths.home, this.#runtime.env)) void this.#startSync();
+    });
+    // After the run, whose own commits are no news.
+    this.#hasCommitted = false;
+  }
+
+  /** Whether nothing was stored for a while, and no chat waits for a check. */
+  get isQuiet(): boolean {
+    const isCalm = [...this.#chats].every((chat) => chat.isSettled);
+    const isWatched = this.#watches().every(({ hasUnserved }) => !hasUnserved);
+    return isCalm && isWatched && !isWithin(this.#runtime.now() - this.#changedAt, quietIntervalMs);
+  }
+
+  #watches(): ReturnType<LoadedTeam["watches"]> {
+    return [...new Set([...this.#chats].flatMap(({ team }) => team?.watches() ?? []))];
+  }
+
+  #startSync(): Promise<ReturnType<typeof startSync>> {
+    const load = (): Promise<ReturnType<typeof startSync>> =>
+      Promise.all([import("../../machine/sharing/start-sync.ts"), import("../../machine/sharing/takeover-notices.ts")]).then(
+        ([sync, { recordTakeovers }]) =>
+          sync.startSync(this.#runtime, (...pulled) => {
+            recordTakeovers(...pulled);
+            for (const { team } of this.#chats) team?.onPulled();
+          }),
+      );
+    return (this.#sync ??= load());
+  }
+
+  /** [PR33] A host that is at `work` is not taken for one that hangs. */
+  async atLongWork<T>(work: () => Promise<T>): Promise<T> {
+    const { home } = this.#runtime.paths;
+    for (const chat of this.#chats) chat.announceWork(false);
+    unmarkHost(home, this.#self);
+    // Their fronts read it before the work begins.
+    await nextTurn();
+    try {
+      return await work();
+    } finally {
+      markHost(home, this.#self);
+      for (const chat of this.#chats) chat.announceWork(true);
+    }
+  }
+
+  /** @param isDeath another machine's session may be taken over */
+  pullSoon(isDeath: boolean): void {
+    void attempt(this.#runtime.log, "sync", async () => (await this.#sync)?.pullSoon(isDeath));
+  }
+
+  /** @param asked the workspace of the process that asks for the round */
+  async syncNow(asked: EdgeWorkspace): Promise<SyncReport> {
+    const sync = await this.#startSync();
+    return sync.syncNow({ isPulling: true, files: "all", asked });
+  }
+
+  /** The user may learn of the death from no other process. */
+  async clientGone(): Promise<void> {
+    this.settleCoordinator();
+    await this.#notifier.checkNow();
+  }
+
+  /** [EM2] Frees what is held by chats whose process is gone, and does what is due. */
+  settleCoordinator(): void {
+    const { paths, log } = this.#runtime;
+    void attempt(log, "the coordinator of this machine", () => settleLocalCoordinator(paths.home));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await this.#foreseeing;
+    await (await this.#sync)?.stop();
+  }
+}

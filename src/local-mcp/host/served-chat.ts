@@ -1,0 +1,366 @@
+import type { Duplex } from "node:stream";
+import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
+import type { JSONRPCMessage } from "@modelcontextprotocol/server";
+import { serveStdio } from "@modelcontextprotocol/server/stdio";
+import { adapterOf } from "../../clients/adapters.ts";
+import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import { attempt } from "../../platform/log-file.ts";
+import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { isWithin } from "../../shared/elapsed.ts";
+import { Chat, type ClientInfo } from "../mcp/chat/chat.ts";
+import { lateTeam, type LateTeam, type LoadedTeam } from "../mcp/chat/late-team.ts";
+import { HookChannel } from "../events/hook-channel.ts";
+import { finishEvent, type DeferredWork } from "../events/answer-hook.ts";
+import { capture } from "../../machine/checkpoints/capture.ts";
+import { catchUp, isTurnOpen } from "../../machine/transcripts/record-transcript.ts";
+import { recordDeath } from "../../machine/recovery/deaths.ts";
+import { isPausedById } from "../../machine/sessions/paused-session.ts";
+import * as servers from "../../machine/sessions/servers.ts";
+import * as sessions from "../../machine/sessions/sessions.ts";
+import { isSignal } from "../../machine/signals/crash-cause.ts";
+import type { TeamEnding } from "../../machine/team/team.ts";
+import { controlMethods, type FrontHello } from "../front/hello.ts";
+import { ConnectionTransport } from "./connection-transport.ts";
+import { withControl } from "./control-transport.ts";
+import { FileSaver } from "./file-saver.ts";
+import type { MachineWork } from "./machine-work.ts";
+import { clientInfoIn, createServer } from "../mcp/server.ts";
+import { refreshIfDue } from "./upkeep.ts";
+
+/** Nothing is written for a client that only inspects the server and leaves. */
+const settleMs = 3_000;
+const batchMs = 30;
+const maxEndMs = 10_000;
+const witnessTickMs = 2_000;
+/** A client that ends its server mostly ends soon. */
+const endingChecks = 20;
+const endingPauseMs = 50;
+
+export interface ServedChatOptions {
+  /** With the variables of the chat. */
+  readonly runtime: Runtime;
+  readonly machine: MachineWork;
+  readonly version: string;
+  readonly hello: Omit<FrontHello, "program" | "env">;
+  readonly connection: Duplex;
+  readonly onHandOver: () => void;
+  /** Called once, when all is saved, or the end took too long. */
+  readonly onEnded: () => void;
+}
+
+/** One client's connection. [MC8] It ends once, and detaches its sessions. */
+export class ServedChat {
+  readonly #options: ServedChatOptions;
+  readonly #chat: Chat;
+  readonly #team: LateTeam | null;
+  readonly #files: FileSaver;
+  readonly #close: () => Promise<void>;
+  readonly #startedAt: number;
+  #clientInfo: ClientInfo | null = null;
+  #hasStored = false;
+  /** A save of what calls have stored is due. */
+  #isSaving = false;
+  /** Why it ends; null: it does not. */
+  #endReason: string | null = null;
+  #isOver = false;
+  /** The sessions are detached, and only the client's end is waited for. */
+  #isWitness = false;
+  /** Resolved when nothing of the end is lost with this process. */
+  readonly #mayLeave = Promise.withResolvers<void>();
+
+  constructor(options: ServedChatOptions) {
+    const { runtime, machine, version, hello, connection } = options;
+    const { front: server, client, isRestart, isExtension } = hello;
+    this.#options = options;
+    this.#startedAt = runtime.now();
+    this.#team = lateTeam(
+      runtime,
+      server,
+      () => this.#chat.client,
+      (isDeath) => machine.pullSoon(isDeath),
+    );
+    this.#chat = new Chat({ runtime, server, client, clientInfo: () => this.#clientInfo, team: this.#team, isRestart });
+    this.#files = new FileSaver(runtime, this.#chat);
+    const hooks = new HookChannel({
+      runtime,
+      pid: server.pid,
+      clientPid: client?.pid ?? server.pid,
+      defer: (work) => this.#afterEvent(work),
+      afterAnswer: (work) => void setImmediate(work),
+      pause: (ms) => pause(ms),
+    });
+    const transport = withControl(new ConnectionTransport(connection), {
+      // The host has paused it behind the front's greeting.
+      onStart: () => connection.resume(),
+      inTurn: (work) => machine.turns.take(this, work),
+      onHook: (given) => hooks.answer(given),
+      onEnd: (reason) => this.end(reason),
+      onHandOver: options.onHandOver,
+      // A transport that cannot write closes itself; the end of its paused input is never seen.
+      onClosed: () => this.#closed(),
+      onMessage: (message) => this.#onMessage(message, hooks),
+    });
+    const handle = serveStdio(
+      () =>
+        createServer({
+          chat: this.#chat,
+          version,
+          isExtension,
+          clientName: this.#clientInfo?.name ?? null,
+          afterAnswer: () => this.#afterAnswer(),
+        }),
+      { transport, onerror: (error) => runtime.log("warn", "transport", { error: error.message }) },
+    );
+    this.#close = () => handle.close();
+    machine.add(this);
+    for (const event of ["end", "close"]) connection.once(event, () => machine.turns.take(this, () => this.#closed()));
+  }
+
+  get isConnected(): boolean {
+    return !this.#isWitness;
+  }
+
+  get server(): ProcessIdentity {
+    return this.#options.hello.front;
+  }
+
+  get client(): ProcessIdentity | null {
+    return this.#chat.client;
+  }
+
+  /** @param reason the end of stdin, a signal, or the death of a process, as sessions record it */
+  end(reason: string): void {
+    void this.#begin(reason, false);
+  }
+
+  /** A front that was not killed says that it ends. */
+  #closed(): void {
+    void this.#begin("stdin_end", true);
+  }
+
+  /** The host ends, and the front connects to another one: nothing is detached. */
+  async leave(): Promise<void> {
+    const { machine } = this.#options;
+    // The front sends to the next host what was not answered.
+    machine.turns.forget(this);
+    // An end that has begun is finished, but no witness stays.
+    if (this.#endReason !== null) await this.#mayLeave.promise;
+    if (!this.#isOver) {
+      this.#isOver = true;
+      this.#files.stop();
+      await this.#leaveTeam("goes_on");
+    }
+    machine.remove(this);
+    this.#options.connection.end();
+  }
+
+  /** @param isKilled the process that the client started has said nothing of its end */
+  async #begin(reason: string, isKilled: boolean): Promise<void> {
+    const before = this.#endReason;
+    this.#endReason = before === null || isOrderly(reason) ? reason : before;
+    if (before !== null || this.#isOver) return;
+    const { runtime, connection } = this.#options;
+    const limit = this.#limitEnd();
+    this.#files.stop();
+    // [SI47] Node reports the end of stdin before a signal that preceded it.
+    await nextTurn();
+    const outlived = this.client === null ? null : await checksUntilGone(runtime, this.client, reason);
+    const isClientGone = outlived !== null;
+    // [CA43] Killed together they would have ended together.
+    const isByClient = isKilled && outlived !== null && outlived >= minOutlived;
+    this.#saveAndDetach({ isClientGone, isKilled, isByClient, reason: this.#endReason });
+    // The process that the client has started may end.
+    connection.end();
+    // A client may still write its transcript: it is read after the client has ended.
+    if (isClientGone) return this.#finish(true);
+    await this.#leaveTeam("server_gone");
+    if (this.#isOver) return;
+    clearTimeout(limit);
+    this.#isWitness = true;
+    this.#mayLeave.resolve();
+    const isGoneNow = await this.#witness();
+    if (this.#isOver) return;
+    this.#limitEnd();
+    this.#saveAndDetach({ isClientGone: isGoneNow, isKilled, isByClient: false, reason: "parent_death" });
+    return this.#finish(isGoneNow);
+  }
+
+  /** Bounds the end if a disk or git hangs. */
+  #limitEnd(): NodeJS.Timeout {
+    return setTimeout(() => this.#over(), maxEndMs).unref();
+  }
+
+  #over(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#mayLeave.resolve();
+    this.#options.machine.remove(this);
+    this.#options.onEnded();
+  }
+
+  async #finish(isClientGone: boolean): Promise<void> {
+    const { runtime, machine } = this.#options;
+    const left = this.#leaveTeam(isClientGone ? "client_gone" : "goes_on");
+    if (isClientGone) await this.#files.saveLast();
+    // First: at the hint of this machine's changes the other machines ask whether the chat lives.
+    await left;
+    if (isClientGone) await attempt(runtime.log, "notifications", () => machine.clientGone());
+    await attempt(runtime.log, "close", this.#close);
+    this.#over();
+  }
+
+  async #leaveTeam(ending: TeamEnding): Promise<void> {
+    await attempt(this.#options.runtime.log, "leaving the team", () => this.#team?.end(ending));
+  }
+
+  /**
+   * [TE112] Shows the other machines that the client of a server that is gone lives on.
+   *
+   * @returns whether the client is gone; else it has another server, or this process is to end
+   */
+  async #witness(): Promise<boolean> {
+    const { runtime } = this.#options;
+    const { store, processes } = runtime;
+    const { client } = this;
+    if (client === null) return false;
+    for (let checks = 0; checks < endingChecks && isAlive(processes, client); checks++)
+      await pause(endingPauseMs, undefined, { ref: false });
+    const isServed = (): boolean => store.read((sql) => servers.check(sql, processes, client).isServed, false);
+    while (!this.#isOver && isAlive(processes, client) && !isServed()) {
+      await attempt(runtime.log, "the team", () => this.#team?.follow(this.#chat.current()));
+      await pause(witnessTickMs, undefined, { ref: false });
+    }
+    return !isAlive(processes, client);
+  }
+
+  /** [RE3] Neither the end of stdin nor a signal means that the work is finished. */
+  #saveAndDetach(end: Ending): void {
+    const { runtime } = this.#options;
+    void attempt(runtime.log, "last checkpoint", () => {
+      // [HO4] Its row shows the hooks of the living client that the server has died.
+      if (end.isClientGone || !end.isKilled) servers.leave(runtime, this.server);
+      for (const sessionId of this.#chat.servedSessions()) detachSession(runtime, this.#chat, sessionId, end);
+    });
+  }
+
+  /** False until something was stored, or the client has stayed for a few seconds. */
+  get isSettled(): boolean {
+    return this.#hasStored || !isWithin(this.#options.runtime.now() - this.#startedAt, settleMs);
+  }
+
+  /** Tells its front that the host may be silent for long, or no longer. */
+  announceWork(isOver: boolean): void {
+    const notification = { jsonrpc: "2.0", method: controlMethods.longWork, params: { isOver } };
+    this.#options.connection.write(`${JSON.stringify(notification)}\n`);
+  }
+
+  /** Ends it if its client is gone. */
+  checkClient(): void {
+    const { processes } = this.#options.runtime;
+    const isOrphan = [this.client, this.server].some((one) => one !== null && !isAlive(processes, one));
+    if (isOrphan) this.end("parent_death");
+  }
+
+  /** Null until it is loaded. */
+  get team(): LoadedTeam | null {
+    return this.#team?.loaded ?? null;
+  }
+
+  work(): void {
+    const session = this.#chat.current();
+    // The client's hooks have deleted the row of a front that is dead [HO4].
+    if (this.client && this.#endReason === null) servers.register(this.#options.runtime, this.server, this.client);
+    if (session) refreshIfDue(this.#chat, session);
+    void this.#team?.follow(session);
+    void this.#files.save();
+  }
+
+  reader(): OpenedLink | null | Promise<OpenedLink | null> {
+    return this.#team?.reader() ?? null;
+  }
+
+  /** Reads who connects before the SDK makes its server, whose texts are for this client. */
+  #onMessage(message: JSONRPCMessage, hooks: HookChannel): void {
+    this.#clientInfo ??= clientInfoIn(message);
+    if ("method" in message && message.method === "notifications/initialized") setImmediate(() => hooks.replaceDead());
+  }
+
+  #afterAnswer(): void {
+    if (this.#isSaving) return;
+    this.#isSaving = true;
+    setTimeout(() => {
+      this.#isSaving = false;
+      void this.#files.save();
+      this.#stored();
+    }, batchMs).unref();
+  }
+
+  #afterEvent(work: DeferredWork): Promise<void> {
+    const { runtime } = this.#options;
+    return attempt(runtime.log, "the work after a hook event", async () => {
+      await this.#files.saveFor(await finishEvent(runtime, work, this.#chat.recent));
+      this.#stored();
+    });
+  }
+
+  #stored(): void {
+    this.#hasStored = true;
+    this.#options.machine.begin();
+  }
+}
+
+interface Ending {
+  readonly isClientGone: boolean;
+  readonly isKilled: boolean;
+  /** The client has killed its server in its own end. */
+  readonly isByClient: boolean;
+  /** The end of stdin, a signal, or the death of a parent. */
+  readonly reason: string;
+}
+
+/** A killed client causes no such signal; one that led its terminal's session causes SIGHUP. */
+function isOrderly(reason: string): boolean {
+  return reason === "sigint" || reason === "sigterm";
+}
+
+function detachSession(runtime: Runtime, chat: Chat, sessionId: string, end: Ending): void {
+  const { store, now } = runtime;
+  const { isClientGone, isByClient } = end;
+  const session = store.read((sql) => sessions.get(sql, sessionId), null);
+  if (session === null) return;
+  const isQuit = isOrderly(end.reason) || (isByClient && adapterOf(session.client)?.endsSilently === true);
+  const reason = isClientGone && !isQuit ? "client_gone" : end.reason;
+  store.write((sql) => {
+    catchUp(sql, now(), sessionId);
+    // [RE187] Its work went on until this moment, whatever its last event was.
+    if (isClientGone && isTurnOpen(sql, sessionId)) sessions.touch(sql, now(), sessionId);
+    // [RE60] The last checkpoint would hide what the death has lost.
+    if (isClientGone) recordDeath(sql, runtime, sessionId, reason);
+  });
+  const isPaused = store.read((sql) => isPausedById(sql, now(), sessionId), false);
+  if (!isPaused) capture(runtime, { sessionId, trigger: "detached" }, chat.recent);
+  store.write((sql) => {
+    sessions.detach(sql, now(), sessionId, reason, isSignal(reason));
+    runtime.durations.store(sql);
+  });
+}
+
+const dyingChecks = 20;
+const dyingPauseMs = 10;
+/** A client that was not killed together with its server survives so many of these checks. */
+const minOutlived = 2;
+
+/**
+ * A killed process closes stdin and hangs up before it leaves the process table.
+ *
+ * @returns how many checks it has survived; null: it lives
+ */
+async function checksUntilGone(runtime: Runtime, client: ProcessIdentity, reason: string): Promise<number | null> {
+  const isDying = reason === "stdin_end" || reason === "sighup";
+  for (let checks = 0; checks < (isDying ? dyingChecks : 1); checks++) {
+    if (!isAlive(runtime.processes, client)) return checks;
+    if (isDying) await pause(dyingPauseMs);
+  }
+  return null;
+}

@@ -1,0 +1,393 @@
+import { isAbsolute } from "node:path";
+import * as z from "zod";
+import { adapterOf } from "../../../clients/adapters.ts";
+import { sessionVariables } from "../../../clients/adapter/hook-variables.ts";
+import * as notices from "../../../store/notices.ts";
+import { uuidv7 } from "../../../shared/ids.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import { isAlive, isDescendant, isSameProcess, type ProcessIdentity } from "../../../platform/processes.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { isPaused } from "../../../store/pause.ts";
+import { isWithin } from "../../../shared/elapsed.ts";
+import * as clients from "../../../machine/sessions/clients.ts";
+import * as journal from "../../../machine/sessions/journal.ts";
+import * as sessions from "../../../machine/sessions/sessions.ts";
+import type { RecentStates } from "../../../machine/checkpoints/capture.ts";
+import { brief } from "../../../machine/recovery/brief.ts";
+import { recordEarlierDeath } from "../../../machine/recovery/deaths.ts";
+import { hasContent, searchFor } from "../../../machine/recovery/detect.ts";
+import { offer } from "../../../machine/recovery/offers.ts";
+import { idOf, label, pathOf } from "../../../machine/sessions/entries.ts";
+import { projectRoot } from "../../../machine/sessions/git-head.ts";
+import { isSessionPaused } from "../../../machine/sessions/paused-session.ts";
+import { findSessionArgument } from "../../../machine/sessions/short-ids.ts";
+import type { ChatTeam } from "./late-team.ts";
+
+/** Why a tool has no result. */
+export interface ToolError {
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface ClientInfo {
+  readonly name: string;
+  readonly version: string;
+}
+
+export interface ChatOptions {
+  readonly runtime: Runtime;
+  readonly server: ProcessIdentity;
+  /** The client, or a wrapper that the client started. */
+  readonly client: ProcessIdentity | null;
+  /** Name and version that the client gave in the handshake. */
+  readonly clientInfo: () => ClientInfo | null;
+  readonly team: ChatTeam | null;
+  readonly isRestart?: boolean;
+}
+
+/** `work` is a sign of life, `look` is none; `delete` works even while SHIM is paused. */
+export type Purpose = "work" | "look" | "delete";
+
+export interface SessionTarget {
+  readonly session?: string | undefined;
+  readonly project?: string | undefined;
+  readonly start?: boolean | undefined;
+}
+
+/**
+ * The chat behind one MCP process. A call belongs to the session that hooks saw in this client,
+ * else to the one in the environment, else to a minted one. [MC20] A call may name any session.
+ */
+export class Chat {
+  readonly runtime: Runtime;
+  readonly team: ChatTeam | null;
+  readonly recent: RecentStates = new Map();
+  readonly #options: ChatOptions;
+  readonly #minted: MintedSessions;
+  /** Sessions of other chats that calls have continued. */
+  readonly #continued = new Set<string>();
+  #clientInfo: ClientInfo | null = null;
+  #client: ProcessIdentity | null;
+  #hasFoundClient = false;
+  /** The client's id of the session in which it has made the last call that names one. */
+  #namedByClient: string | null = null;
+  /** Sessions to which nothing is offered any more. */
+  readonly #offered = new Set<string>();
+
+  constructor(options: ChatOptions) {
+    this.#options = options;
+    this.runtime = options.runtime;
+    this.team = options.team;
+    this.#client = options.client;
+    this.#minted = new MintedSessions(options.runtime);
+    if (!options.isRestart) return;
+    // [MC18] Minted sessions survive a restart of the host; nothing is offered a second time.
+    const open = this.runtime.store.read((sql) => sessions.listOpenOf(sql, options.server), []);
+    this.#minted.adoptOpen(open);
+    for (const { id } of open) this.cancelOffer(id);
+  }
+
+  get client(): ProcessIdentity | null {
+    return this.#client;
+  }
+
+  /** The first one counts. */
+  setClientInfo(clientInfo: ClientInfo): void {
+    this.#clientInfo ??= clientInfo;
+  }
+
+  /** [ID20] @param meta of the request that makes the call */
+  setCaller(meta: unknown): void {
+    this.#namedByClient = namedSession(meta, this.#clientName) ?? this.#namedByClient;
+  }
+
+  /** The session that hooks, the environment or the calls themselves name; none is made here. */
+  #findCaller(sql: Sql): string | null {
+    const named = this.#namedByClient === null ? null : this.#findNamedByClient(sql, this.#namedByClient);
+    if (named !== null) return named;
+    // This server is that of one session of its client, and no call has said of which.
+    if (this.#client && hasThreads(this.#clientName) && clients.hasSeveral(sql, this.#client)) return null;
+    const known = this.#client && clients.current(sql, this.#client);
+    return known?.session ?? this.#findGiven(sql);
+  }
+
+  #findGiven(sql: Sql): string | null {
+    const given = this.#envSessionId();
+    const found = given === null || this.#hasFoundClient ? null : this.#findWrappedClient(sql, given);
+    return (found && clients.current(sql, found)?.session) ?? given;
+  }
+
+  /** Before there is a store, only the environment names the session. */
+  #callerSession(): string | null {
+    return this.runtime.store.read((sql) => this.#findCaller(sql), this.#envSessionId());
+  }
+
+  /** Null for one that no hook has reported. */
+  #findNamedByClient(sql: Sql, named: string): string | null {
+    const id = (this.#client && clients.sessionOf(sql, this.#client, named)) ?? named;
+    return sessions.get(sql, id) === null ? null : id;
+  }
+
+  /** [ID14] The parent may be a wrapper; the client is then the owner that hooks recorded. */
+  #findWrappedClient(sql: Sql, given: string): ProcessIdentity | null {
+    const owner = sessions.get(sql, given)?.owner ?? null;
+    if (!owner || !isDescendant(this.runtime.processes, this.#options.server.pid, owner)) return null;
+    this.#hasFoundClient = true;
+    return (this.#client = owner);
+  }
+
+  #envSessionId(): string | null {
+    return envSessionId(this.runtime.env, this.#clientName);
+  }
+
+  get #clientName(): string | null {
+    return this.#info()?.name ?? null;
+  }
+
+  enter(target: SessionTarget, purpose: Purpose = "work"): Result<sessions.Session, ToolError> {
+    const found = this.#findStored(target, purpose);
+    if (!found.ok) return found;
+    const isOfAnother = target.session !== undefined;
+    if (found.value && isOfAnother && purpose !== "work") return ok(found.value);
+    if (found.value && isOfAnother) this.#continued.add(found.value.id);
+    return ok(
+      this.#recordSighting(found.value, { ...this.#sighting(target, found.value), isAlive: purpose === "work" }),
+    );
+  }
+
+  /** One read, since every call begins with it. */
+  #findStored(target: SessionTarget, purpose: Purpose): Result<sessions.Session | null, ToolError> {
+    const { project } = target;
+    if (project !== undefined && !isAbsolute(project)) {
+      return err({ code: "bad_project", message: `project must be an absolute path, not "${project}".` });
+    }
+    const folder = this.#folder(target, false);
+    const root = folder && projectRoot(folder);
+    const now = this.runtime.now();
+    return this.runtime.store.read<Result<sessions.Session | null, ToolError>>((sql) => {
+      if (purpose === "delete") return this.#findSession(sql, target);
+      if (isPaused(sql, now, root)) return err(pausedError);
+      const found = this.#findSession(sql, target);
+      // The chat may have left the folder that the client was started in.
+      return found.ok && found.value && isSessionPaused(sql, now, found.value) ? err(pausedError) : found;
+    }, ok(null));
+  }
+
+  #recordSighting(known: sessions.Session | null, sighting: sessions.Sighting): sessions.Session {
+    const now = this.runtime.now();
+    if (known && isFresh(known, sighting, now)) return known;
+    return this.runtime.store.write((sql) => {
+      if (known && sighting.isAlive) recordEarlierDeath(sql, this.runtime, known);
+      return sessions.recordSighting(sql, now, sighting);
+    });
+  }
+
+  servedSessions(): string[] {
+    const hooked = this.#callerSession();
+    const continued = [...this.#continued].filter((id) => {
+      const owner = this.runtime.store.read((sql) => sessions.get(sql, id)?.owner, null);
+      return this.#isOwnProcess(owner);
+    });
+    return [...new Set([...(hooked ? [hooked] : []), ...this.#minted.ids(), ...continued])];
+  }
+
+  #isOwnProcess(owner: ProcessIdentity | null | undefined): boolean {
+    return [this.#options.server, this.#client].some((one) => isSameProcess(one, owner));
+  }
+
+  current(): string | null {
+    return this.#callerSession() ?? this.#minted.last;
+  }
+
+  /** [MC27] Gives a chat that begins its own session where another chat has the present one. */
+  begin(target: SessionTarget): Result<sessions.Session, ToolError> {
+    const { session, project, start } = target;
+    const present = this.#minted.findFor(project) ?? this.#minted.last;
+    const isMinted = session === undefined && present !== null && this.#callerSession() === null;
+    if (start && isMinted && this.runtime.store.read((sql) => hasContent(sql, present), false))
+      this.#minted.begin(project);
+    return this.enter(target, "look");
+  }
+
+  cancelOffer(sessionId: string): void {
+    this.#offered.add(sessionId);
+  }
+
+  /** [MC5] The first answer to a session of this process makes the offer where no hook does. */
+  offerOnce(sessionId: string): string | null {
+    const isOwn = this.#minted.has(sessionId) || this.#callerSession() === sessionId;
+    if (this.#offered.has(sessionId) || !isOwn) return null;
+    this.cancelOffer(sessionId);
+    const session = this.runtime.store.read((sql) => {
+      // A hook that saw the session's start makes the offers itself.
+      return journal.newest(sql, sessionId, ["start"], 1).length > 0 ? null : sessions.get(sql, sessionId);
+    }, null);
+    const found = session ? offer(this.runtime, session.id, searchFor(session)) : null;
+    return found ? brief(found.from, this.runtime.now(), this.runtime.config.recovery) : null;
+  }
+
+  notices(): string[] {
+    return this.runtime.store.read((sql) => notices.list(sql), []).map((notice) => notice.text);
+  }
+
+  #findSession(sql: Sql, target: SessionTarget): Result<sessions.Session | null, ToolError> {
+    if (target.session !== undefined) return this.#findNamed(sql, target.session);
+    const id = this.#findCaller(sql) ?? this.#minted.findFor(target.project);
+    return ok(sessions.get(sql, id ?? this.#minted.findOrMake(target.project)));
+  }
+
+  #sighting(target: SessionTarget, known: sessions.Session | null): sessions.Sighting {
+    const id = known?.id ?? this.current() ?? this.#minted.findOrMake(target.project);
+    const isMinted = known ? known.origin === "handle" : this.#minted.has(id);
+    return {
+      id,
+      ...this.#clientFields(known, isMinted),
+      isAlive: true,
+      ...this.#folderFields(target, isMinted),
+      ...(isMinted ? { origin: "handle", owner: this.#options.server } : { origin: "startup", owner: this.#client }),
+      ...(known && this.#isHeldByAnother(known) ? { owner: null } : {}),
+    };
+  }
+
+  #info(): ClientInfo | null {
+    return this.#clientInfo ?? this.#options.clientInfo();
+  }
+
+  #clientFields(
+    known: sessions.Session | null,
+    isMinted: boolean,
+  ): Pick<sessions.Sighting, "client" | "clientVersion"> {
+    const info = this.#info();
+    const client = known?.client ?? label(info?.name ?? "unknown");
+    return isMinted && info ? { client, clientVersion: label(info.version) } : { client };
+  }
+
+  #folderFields(target: SessionTarget, isMinted: boolean): Pick<sessions.Sighting, "project" | "cwd"> {
+    const folder = this.#folder(target, isMinted || target.session !== undefined);
+    // Redacted first: resolving a path may remove what makes a secret recognizable.
+    const cwd = folder && pathOf(folder);
+    return { project: cwd && projectRoot(cwd), cwd };
+  }
+
+  /** Whether another living client owns the session: taking it would end it with this process. */
+  #isHeldByAnother({ owner }: sessions.Session): boolean {
+    return owner !== null && !this.#isOwnProcess(owner) && isAlive(this.runtime.processes, owner);
+  }
+
+  #folder(target: SessionTarget, isMinted: boolean): string | null {
+    return target.project ?? (isMinted ? null : (this.runtime.env["CLAUDE_PROJECT_DIR"] ?? null));
+  }
+
+  #findNamed(sql: Sql, handle: string): Result<sessions.Session | null, ToolError> {
+    const found = findSessionArgument(sql, handle);
+    if (!found.ok || found.value) return found;
+    return err({
+      code: "unknown_session",
+      message: `"${handle}" is not a session that SHIM knows. Leave "session" out, or take it from an earlier answer.`,
+    });
+  }
+}
+
+const pausedError: ToolError = {
+  code: "paused",
+  message: "SHIM is paused: nothing is stored. `shim pause --off` ends it.",
+};
+
+/** Signs of life closer together than this are not stored, in ms. */
+const freshMs = 30_000;
+
+function isFresh(known: sessions.Session, sighting: sessions.Sighting, now: number): boolean {
+  const isSameProject = !sighting.project || sighting.project === known.project;
+  const isOpen = known.endedAt === null && known.detachedAt === null && known.recovery === null;
+  const isSameOwner = sighting.owner === null || isSameProcess(known.owner, sighting.owner);
+  return isOpen && isSameOwner && isSameProject && isWithin(now - known.lastSeenAt, freshMs);
+}
+
+/**
+ * [ID17] A client started from another's chat inherits that chat's variable, so the client's own
+ * name decides which one counts: the handshake has it, or a name that begins with it.
+ */
+function envSessionId(env: NodeJS.ProcessEnv, clientName: string | null): string | null {
+  const own = sessionVariables.find(([client]) => clientName?.startsWith(client));
+  const given = env[own?.[1] ?? "CLAUDE_CODE_SESSION_ID"];
+  return given === undefined ? null : idOf(given);
+}
+
+const NamedSession = z.object({ sessionId: z.string() });
+
+/** @param clientName of the handshake: whether one process of it works in several sessions */
+function hasThreads(clientName: string | null): boolean {
+  return clientName !== null && adapterOf(clientName.replace(/-mcp-client$/, ""))?.hasThreads === true;
+}
+
+/** [ID19] The session in which a client with threads makes a call. @param meta of the request */
+function namedSession(meta: unknown, clientName: string | null): string | null {
+  const named = hasThreads(clientName) ? NamedSession.safeParse(meta).data : undefined;
+  return named ? idOf(named.sessionId) : null;
+}
+
+/** One session per project, and one for calls without a project. */
+class MintedSessions {
+  readonly #runtime: Pick<Runtime, "now" | "random">;
+  /** Keyed by project; "" for none. */
+  readonly #ids = new Map<string, string>();
+  /** Those of chats that were followed by another one of the same project. */
+  readonly #earlier = new Set<string>();
+  #last: string | null = null;
+
+  constructor(runtime: Pick<Runtime, "now" | "random">) {
+    this.#runtime = runtime;
+  }
+
+  /** @param open in the order of their creation */
+  adoptOpen(open: readonly sessions.Session[]): void {
+    for (const { id, project } of open) this.#set(project ?? "", id);
+    this.#last = open.at(-1)?.id ?? null;
+  }
+
+  get last(): string | null {
+    return this.#last;
+  }
+
+  ids(): string[] {
+    return [...this.#earlier, ...this.#ids.values()];
+  }
+
+  has(id: string): boolean {
+    return this.ids().includes(id);
+  }
+
+  findFor(project: string | undefined): string | null {
+    return this.#ids.get(project ?? "") ?? null;
+  }
+
+  findOrMake(project: string | undefined): string {
+    const known = project === undefined ? this.#last : (this.findFor(project) ?? this.#adopt(project));
+    if (known === null) return this.begin(project);
+    this.#last = known;
+    return known;
+  }
+
+  /** A new session, also where the project has one. */
+  begin(project: string | undefined): string {
+    const id = `ses_${uuidv7(this.#runtime.now(), this.#runtime.random(16))}`;
+    this.#set(project ?? "", id);
+    this.#last = id;
+    return id;
+  }
+
+  #set(project: string, id: string): void {
+    const before = this.#ids.get(project);
+    if (before !== undefined) this.#earlier.add(before);
+    this.#ids.set(project, id);
+  }
+
+  #adopt(project: string): string | null {
+    const id = this.findFor(undefined);
+    if (id === null) return null;
+    this.#ids.delete("");
+    this.#ids.set(project, id);
+    return id;
+  }
+}

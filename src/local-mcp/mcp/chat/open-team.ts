@@ -1,0 +1,48 @@
+import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
+import type { Platform } from "../../../coordinator-client/edge/platform.ts";
+import { processKey } from "../../../coordinator-client/local/process-key.ts";
+import { openLink } from "../../../coordinator-client/open-link.ts";
+import type { ProcessIdentity } from "../../../platform/processes.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { ok } from "../../../shared/result.ts";
+import { recordDeath } from "../../../machine/recovery/deaths.ts";
+import { isDead } from "../../../machine/recovery/liveness.ts";
+import { RemoteRecovery } from "../../../machine/recovery/remote-recovery.ts";
+import { createNaming } from "../../../machine/team/chat-naming.ts";
+import type { TeamOptions } from "../../../machine/team/team-chat.ts";
+import { Team } from "../../../machine/team/team.ts";
+
+type OwnOptions = Pick<TeamOptions, "runtime" | "platform" | "processOf"> & Partial<Pick<TeamOptions, "onSyncHint">>;
+
+/** [TE1] A chat of a client with session ids ends with the client; any other with this process. */
+export function openTeam(
+  runtime: Runtime,
+  server: ProcessIdentity,
+  client: () => ProcessIdentity | null,
+  platform: Platform = nodePlatform(),
+  onSyncHint: (isDeath: boolean) => void = () => undefined,
+): Team {
+  const processOf: TeamOptions["processOf"] = ({ origin }) =>
+    processKey(origin === "handle" ? server : (client() ?? server));
+  return createTeam({ runtime, platform, processOf, onSyncHint }, () => {
+    const opened = openLink(runtime, platform);
+    return opened.ok ? ok({ openedLink: opened.value, naming: createNaming(runtime, opened.value) }) : opened;
+  });
+}
+
+/** Gives the chats what recovery does for them; the team itself knows nothing of recovery. */
+export function createTeam(options: OwnOptions, open: TeamOptions["open"]): Team {
+  const { runtime } = options;
+  return new Team({
+    onSyncHint: () => undefined,
+    ...options,
+    open,
+    isDead: (session) => isDead(session, runtime.processes, runtime.now()),
+    otherMachines: ({ openedLink, naming }) => {
+      const recovery = new RemoteRecovery(runtime);
+      return (id) => recovery.check(openedLink, id, naming);
+    },
+    // Its cause travels to the other machines with the session.
+    onDied: (id) => runtime.store.write((sql) => recordDeath(sql, runtime, id)),
+  });
+}

@@ -1,0 +1,28 @@
+import { age } from "../../../shared/format.ts";
+import { hasContent } from "../../../machine/recovery/detect.ts";
+import { quotedTitle } from "../../../shared/quoted-title.ts";
+import * as sessions from "../../../machine/sessions/sessions.ts";
+import type { Chat } from "./chat.ts";
+
+const maxListed = 3;
+
+/** [MC27] An app with one process for all its chats lives on when one of them is full. */
+export function linesOfOtherChats(chat: Chat, sessionId: string): string[] {
+  const others = othersOfApp(chat, sessionId);
+  if (others.length === 0) return [];
+  const now = chat.runtime.now();
+  const lines = others
+    .slice(0, maxListed)
+    .map((one) => `- ${quotedTitle(sessions.displayTitle(one))} (${one.id}), ${age(now - one.lastSeenAt)} ago`);
+  return ['Other chats of this app ("of" gives a brief; to continue one, pass its id as "session"):', ...lines];
+}
+
+/** Sessions with something in them that this process has made, newest first. */
+function othersOfApp(chat: Chat, sessionId: string): sessions.Session[] {
+  const ids = chat.servedSessions().filter((id) => id !== sessionId);
+  return chat.runtime.store.read((sql) => {
+    const stored = ids.flatMap((id) => (hasContent(sql, id) ? (sessions.get(sql, id) ?? []) : []));
+    const made = stored.filter(({ origin, endedAt }) => origin === "handle" && endedAt === null);
+    return made.sort((a, b) => b.lastSeenAt - a.lastSeenAt);
+  }, []);
+}

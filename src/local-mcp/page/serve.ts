@@ -1,0 +1,168 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import * as z from "zod";
+import {
+  listenOnLoopback,
+  type Listening,
+  type LoopbackApp,
+  loopbackApp,
+  onlyWithToken,
+} from "../../platform/loopback.ts";
+import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type {
+  HandlerContext,
+  Host,
+  HostResult,
+  PageServing,
+  ServedPage,
+  MetricsServing,
+  ServedMetrics,
+} from "../../machine/operations/host.ts";
+import { LiveFeed, pageApp, readPageFiles, SignIn } from "./page-app.ts";
+import { readJsonFile } from "../../platform/read-json-file.ts";
+import { isMachineOperation, machineOperations } from "../../contract/machine/operations.ts";
+import type { PageCall, PageOperation } from "../../contract/live-page.ts";
+import { offeredOn, operations } from "../../contract/operations.ts";
+import type { KeptWorkspace } from "../host/local-host.ts";
+import type { Sample } from "../../contract/metrics.ts";
+import { codeOf } from "../../shared/error.ts";
+import { contentType, toExposition } from "../../shared/exposition.ts";
+
+/** [WP1] Serves the live page until it is closed. */
+export async function servePage(
+  host: Pick<Host, "call">,
+  { runtime: load, site, workspace, machineHost }: HandlerContext,
+  { port, onLinkNeeded, onProblem }: PageServing,
+): Promise<HostResult<ServedPage>> {
+  const runtime = await load();
+  const folder = join(dirname(site.launch.hookScript), "web");
+  if (!existsSync(folder))
+    return err({ code: "no_page", message: "the page is not built in this copy of SHIM: `npm run build`." });
+  const feed = new LiveFeed(setTimer);
+  workspace.follow(() => feed.changed("team"));
+  const answerTo = pageCalls(host, workspace);
+  const signIn = new SignIn(runtime);
+  const linkTo = (origin: string): string => `${origin}/#t=${signIn.newToken()}`;
+  const app = pageApp({
+    files: readPageFiles(folder),
+    feed,
+    signIn,
+    call: async (call) => {
+      const before = process.cpuUsage();
+      const answer = await answerTo(call);
+      const { user, system } = process.cpuUsage(before);
+      feed.spent((user + system) / 1_000);
+      return answer;
+    },
+    onLinkNeeded: (origin) => onLinkNeeded(linkTo(origin)),
+    onProblem,
+  });
+  const listening = await listen(app, join(runtime.paths.home, "web.json"), port);
+  if (!listening.ok)
+    return err({ code: "port_unusable", message: `${listening.error}. Leave --port out for a free one.` });
+  const over = new AbortController();
+  const onStored = (): void => feed.changed("sessions");
+  const attending = machineHost?.attend({ onStored, onProblem, until: over.signal });
+  const close = async (): Promise<void> => {
+    over.abort();
+    feed.close();
+    await Promise.all([attending, listening.value.close()]);
+  };
+  return ok({ link: linkTo(listening.value.origin), close });
+}
+
+const PortFile = z.object({ port: z.int().min(1_024).max(65_535) });
+
+/** [WP1] The port is remembered, so that a bookmark stays good. */
+async function listen(app: LoopbackApp, file: string, given: number | undefined): Promise<Result<Listening, string>> {
+  const lastPort = readJsonFile(file, PortFile)?.port;
+  const listening = await listenOnLoopback(app, { port: given ?? lastPort ?? 0 });
+  if (given !== undefined) return listening;
+  // Another page of this machine has the last port, and keeps it.
+  if (lastPort !== undefined) return listening.ok ? listening : listenOnLoopback(app, { port: 0 });
+  if (!listening.ok) return listening;
+  createPrivateFolder(dirname(file));
+  writeAtomically(file, `${JSON.stringify({ port: listening.value.port })}\n`);
+  return listening;
+}
+
+/** Ends with Ctrl-C, and when the launcher is gone: a killed launcher forwards no signal. */
+function setTimer(work: () => void, ms: number): () => void {
+  const timer = setTimeout(work, ms);
+  timer.unref();
+  return () => clearTimeout(timer);
+}
+
+const maxAnswers = 200;
+
+type Answer = HostResult<unknown>;
+
+/** [WP7] Answers the page's calls; repeats of a request get the answer of the first. */
+function pageCalls(host: Pick<Host, "call">, workspace: KeptWorkspace): (call: PageCall) => Promise<Answer> {
+  const answers = new Map<string, Promise<Answer>>();
+  return (call) => {
+    const { name, requestId } = call;
+    const key = `${name} ${requestId}`;
+    const known = requestId === undefined ? undefined : answers.get(key);
+    if (known) return known;
+    const answer = answerCall(host, workspace, call);
+    if (requestId === undefined) return answer;
+    answers.set(key, answer);
+    // A request that has failed may be sent again.
+    void answer.then(
+      ({ ok }) => ok || answers.delete(key),
+      () => answers.delete(key),
+    );
+    const [oldest] = answers.keys();
+    if (answers.size > maxAnswers && oldest !== undefined) answers.delete(oldest);
+    return answer;
+  };
+}
+
+async function answerCall(
+  host: Pick<Host, "call">,
+  workspace: KeptWorkspace,
+  { name, input, requestId }: PageCall,
+): Promise<Answer> {
+  if (isMachineOperation(name) && machineOperations[name].surfaces.includes("page")) return host.call(name, input);
+  const operation = offeredOn("page").find((one) => one === name);
+  if (operation === undefined) return err({ code: "unknown_operation", message: `the page has no ${name}` });
+  const opened = await workspace.open();
+  if (!opened.ok) return opened;
+  const takesId = requestId !== undefined && "requestId" in operations[operation].input.shape;
+  return opened.value.call<PageOperation>(operation, takesId ? { ...input, requestId } : input);
+}
+
+/** [OB7] Serves the metrics on loopback. */
+export async function serveMetrics(
+  home: string,
+  address: Pick<MetricsServing, "host" | "port">,
+  read: () => Promise<HostResult<readonly Sample[]>>,
+): Promise<HostResult<ServedMetrics>> {
+  // `credentials_file` of Prometheus: readable by this user only, the same after a restart.
+  const tokenFile = join(home, "metrics-token");
+  const app = loopbackApp();
+  app.get("/metrics", onlyWithToken(ensureToken(home, tokenFile)), async (context) => {
+    const samples = await read();
+    if (!samples.ok) return context.text(`${samples.error.message}\n`, 503);
+    return context.text(await toExposition(samples.value), 200, { "content-type": contentType });
+  });
+  const listening = await listenOnLoopback(app, address);
+  if (!listening.ok) return err({ code: "port_unusable", message: `${listening.error}; name another with --listen` });
+  return ok({ ...listening.value, url: `${listening.value.origin}/metrics`, tokenFile });
+}
+
+function ensureToken(home: string, path: string): string {
+  try {
+    const text = readFileSync(path, "utf8").trim();
+    if (text.length >= 32) return text;
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+  }
+  createPrivateFolder(home);
+  const token = randomBytes(32).toString("base64url");
+  writeAtomically(path, `${token}\n`);
+  return token;
+}

@@ -1,0 +1,133 @@
+import type { JournalEntry } from "../../contract/journal.ts";
+import {
+  replayKinds,
+  replayReadings,
+  type ReplayEvent,
+  type ReplaySample,
+  type ReplaySession,
+} from "../../contract/replay.ts";
+import type { WorkState } from "../../contract/work-state.ts";
+import { isCall } from "../../learning/experiments/replay/replay.ts";
+import type { PastOffer, PastSession } from "../../learning/experiments/opportunities/history.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { checkpoints, crashes, hasContentSql, signals } from "../../store/session-tables.ts";
+import { emptyState, fold } from "../sessions/work-state.ts";
+import * as journal from "../sessions/journal.ts";
+import { resolve } from "../recovery/resolution.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { latestSettings } from "../sessions/session-settings.ts";
+
+export interface CorpusFilter {
+  /** Epoch ms: sessions seen since. */
+  readonly since: number;
+  /** Newest sessions first. */
+  readonly limit: number;
+}
+
+/** The newest sessions with content, oldest first. */
+export function pastSessions(sql: Sql, { since, limit }: CorpusFilter): PastSession[] {
+  const recorded = sql.all<{ readonly id: string; readonly at: number }>(
+    `SELECT id, lastSeenAt AS at FROM sessions WHERE lastSeenAt >= ? AND ${hasContentSql("sessions.id")}
+     ORDER BY lastSeenAt DESC, id LIMIT ?`,
+    since,
+    limit,
+  );
+  return recorded.toReversed().flatMap(({ id, at }) => {
+    const session = sessions.get(sql, id);
+    return session ? [{ at, session: toReplaySession(sql, session) }] : [];
+  });
+}
+
+function toReplaySession(sql: Sql, session: sessions.Session): ReplaySession {
+  const { id } = session;
+  const entries = readEntries(sql, id);
+  const startedAt = Math.min(session.startedAt, entries[0]?.at ?? session.startedAt);
+  const clock: Clock = (epochMs) => Math.max(0, Math.round(epochMs - startedAt));
+  const events = toEvents(entries, clock);
+  const toTime = rising(clock);
+  const saves = savesOfSession.select(sql, "WHERE session = ? ORDER BY seq", id);
+  return {
+    changed: latestSettings(sql, id)?.changed ?? null,
+    events,
+    samples: readSamples(sql, id, clock),
+    saves: saves.map(({ at, trigger }) => ({ at: toTime(at), trigger })),
+    isComplete: events.filter(isCall).length >= session.toolCalls,
+    end: endOf(sql, session, clock, events.at(-1)?.at ?? 0),
+  };
+}
+
+const savesOfSession = checkpoints.pick("at", "trigger");
+
+/** From epoch ms to ms since the start of a session. */
+type Clock = (epochMs: number) => number;
+
+/** Times in the order in which they were recorded: a clock that was set back stands still. */
+function rising(toTime: Clock): Clock {
+  let last = 0;
+  return (epochMs) => (last = Math.max(last, toTime(epochMs)));
+}
+
+function readEntries(sql: Sql, id: string): journal.JournalRow[] {
+  const all: journal.JournalRow[] = [];
+  for (;;) {
+    const page = journal.list(sql, id, all.at(-1)?.seq ?? 0);
+    if (page.length === 0) return all;
+    all.push(...page);
+  }
+}
+
+function toEvents(rows: readonly journal.JournalRow[], clock: Clock): ReplayEvent[] {
+  const toTime = rising(clock);
+  let state = emptyState;
+  return rows.map((row) => {
+    const before = state;
+    state = fold(before, [row]);
+    const same = isSameState(before, state) ? { isSame: true as const } : {};
+    return { at: toTime(row.at), ...eventOf(row.entry), ...same };
+  });
+}
+
+/** Apart from running tools: they end, and then it is the same again. */
+function isSameState(one: WorkState, other: WorkState): boolean {
+  const names = new Set([...Object.keys(one), ...Object.keys(other)]) as Set<keyof WorkState>;
+  names.delete("runningTools");
+  return [...names].every(
+    (name) => one[name] === other[name] || JSON.stringify(one[name]) === JSON.stringify(other[name]),
+  );
+}
+
+function eventOf(entry: JournalEntry): Omit<ReplayEvent, "at"> {
+  if (entry.kind !== "tool_end" && entry.kind !== "tool_error")
+    return { kind: replayKinds.find((kind) => kind === entry.kind) ?? "other" };
+  const { kind, name: tool, durationMs } = entry;
+  return { kind, tool, ...(durationMs === undefined ? {} : { durationMs: Math.max(0, durationMs) }) };
+}
+
+function readSamples(sql: Sql, id: string, clock: Clock): ReplaySample[] {
+  return signals.select(sql, "WHERE session = ? ORDER BY at", id).map(({ at, readings: all }) => {
+    const known = replayReadings.flatMap((name) => {
+      const reading = all[name];
+      return reading ? [[name, { value: reading.value, at: clock(reading.at) }] as const] : [];
+    });
+    return { at: clock(at), readings: Object.fromEntries(known) };
+  });
+}
+
+function endOf(sql: Sql, session: sessions.Session, clock: Clock, lastEvent: number): ReplaySession["end"] {
+  const until = (at: number): number => Math.max(lastEvent, clock(at));
+  if (session.endedAt !== null) return { at: until(session.endedAt), kind: "ended", cause: null };
+  const crash = crashes.find(sql, { session: session.id, at: session.deathAt ?? -1 });
+  const at = until(session.lastSeenAt);
+  return crash ? { at, kind: "died", cause: crash.cause } : { at, kind: "open", cause: null };
+}
+
+/** Dead sessions that were offered or decided since then, each with its resolution. */
+export function pastOffers(sql: Sql, since: number): PastOffer[] {
+  const known = resolve(recoveries.listEvents(sql, { since }));
+  const seen = known.filter(({ resolution, offeredTo }) => resolution !== "open" || offeredTo.length > 0);
+  return seen.map(({ session, at, resolution }) => {
+    const dead = sessions.get(sql, session);
+    return { at, ageMs: Math.max(0, at - (dead?.deathAt ?? dead?.lastSeenAt ?? at)), resolution };
+  });
+}

@@ -1,0 +1,383 @@
+import type { ExperimentView, Finding } from "../../contract/machine/learning.ts";
+import type { ReplaySession } from "../../contract/replay.ts";
+import type { MachineTrial, NewTrial, TrialState, Verdict } from "../../contract/trials.ts";
+import { canary, guardrails, judgeCanary, judgeWatch, nextReading, watchDays } from "../../learning/experiments/guardrails.ts";
+import { findParameter, parameters } from "../../learning/experiments/parameters.ts";
+import { compare } from "../../learning/experiments/replay/loss.ts";
+import {
+  addStep,
+  canEnd,
+  candidates,
+  end,
+  isInForce,
+  isRunning,
+  move,
+  refusalOf,
+  viewOf,
+} from "../../learning/experiments/trials.ts";
+import { editConfig, isConfigured } from "../../installer/edit-config.ts";
+import { readConfig } from "../../platform/config-file.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { HostResult } from "../../shared/host-result.ts";
+import { err, ok } from "../../shared/result.ts";
+import { settingAt, withSetting } from "../../shared/setting-keys.ts";
+import type { Sql } from "../../shared/sql.ts";
+import * as meta from "../../store/meta.ts";
+import * as totals from "../../store/metric-totals.ts";
+import * as notices from "../../store/notices.ts";
+import { experiments } from "../../store/recording-tables.ts";
+import * as audit from "../sessions/machine-audit.ts";
+import { toUnit } from "../sessions/session-settings.ts";
+import { runService, type SentUnit } from "./assignment-service.ts";
+import { canaryUnits, sessionsSince, untreatedBefore } from "./trial-units.ts";
+
+const dayMs = 86_400_000;
+const stored = experiments.pick("body");
+
+/** Newest first. */
+export function list(sql: Sql, limit = 200): MachineTrial[] {
+  return stored.select(sql, "ORDER BY at DESC, id LIMIT ?", limit).map(({ body }) => body);
+}
+
+export function get(sql: Sql, id: string): MachineTrial | null {
+  return stored.find(sql, { id })?.body ?? null;
+}
+
+/** Part of the caller's transaction. [EX54] The stored trial is what puts its value in force. */
+export function save(sql: Sql, trial: MachineTrial): void {
+  const { id, state, steps } = trial;
+  experiments.put(sql, { id, state, at: steps[0]?.at ?? 0, body: trial });
+}
+
+export function countByState(sql: Sql): ReadonlyMap<TrialState, number> {
+  const rows = sql.all<{ state: TrialState; n: number }>("SELECT state, count(*) AS n FROM experiments GROUP BY state");
+  return new Map(rows.map(({ state, n }) => [state, n]));
+}
+
+export function viewTrial({ store }: Pick<Runtime, "store">, trial: MachineTrial): ExperimentView {
+  return viewOf(
+    trial,
+    store.read((sql) => sessionsOf(sql, trial), null),
+  );
+}
+
+/** Sessions of a trial that had a canary, by arm. */
+function sessionsOf(sql: Sql, { id, steps }: MachineTrial): ExperimentView["sessions"] {
+  if (!steps.some(({ state }) => state === "canary")) return null;
+  const [row] = sql.all<NonNullable<ExperimentView["sessions"]>>(
+    `SELECT count(*) FILTER (WHERE arm = 'control') AS without, count(*) FILTER (WHERE arm = 'treatment') AS "with"
+     FROM exposures WHERE experiment = ?`,
+    id,
+  );
+  return row ?? null;
+}
+
+const switchKey = "experiments_off_since";
+
+/** [EX56] Epoch ms of the kill switch; null: it is not on. */
+export function offSince(sql: Sql): number | null {
+  const value = meta.read(sql, switchKey);
+  return value === null || value === "" ? null : Number(value);
+}
+
+/** [EX56] @param since null: trials may start again */
+export function setOff(runtime: Runtime, since: number | null, by: By): void {
+  runtime.store.write((sql) => {
+    if (since !== null || offSince(sql) !== null)
+      audit.append(sql, runtime.now(), {
+        kind: since === null ? "experiments.allowed" : "experiments.off",
+        session: null,
+        by,
+        result: "done",
+      });
+    meta.write(sql, switchKey, since === null ? "" : String(since));
+  });
+}
+
+/** Source of a decision. */
+export type By = audit.MachineAction["by"];
+
+/** [EX54] [EX291] One transaction: stored with its first value in force, or refused. */
+export function start(runtime: Runtime, given: NewTrial, by: By): HostResult<MachineTrial> {
+  const { key, to, lessSafe } = given;
+  const config = readConfig(runtime.paths.config);
+  if (!config.ok) return err({ code: "config_invalid", message: `${config.error}\nCorrect the file first.` });
+  const parameter = findParameter(key);
+  if (!parameter) return err({ code: "bad_input", message: unknownText(key) });
+  const from = Number(settingAt(config.value, key));
+  const { provider } = config.value.experiments;
+  const service = provider === "local" ? {} : { provider };
+  const started = runtime.store.write<HostResult<MachineTrial>>((sql) => {
+    const refusal = refusalOf(parameter, { from, to, lessSafe }, { offSince: offSince(sql), trials: list(sql) });
+    if (refusal !== null) return err(refusal);
+    const trial = { ...begin(runtime, given, from), ...service };
+    const shortage = isRunning(trial) ? shortageOf(sql, runtime.now()) : null;
+    if (shortage !== null) return err({ code: "cannot_end", message: endlessText(shortage, key, to) });
+    save(sql, trial);
+    log(sql, runtime.now(), by, "experiment.started", trial);
+    return ok(trial);
+  });
+  return started;
+}
+
+function unknownText(key: string): string {
+  return `"${key.slice(0, 60)}" is never changed by experiments. These are:\n${parameters.map((one) => `  ${one.key}`).join("\n")}`;
+}
+
+/** [EX291] */
+function endlessText(shortage: string, key: string, to: number): string {
+  return `it could not end here, so nothing was started: ${shortage}.\n\`shim experiment replay --set ${key}=${to}\` compares it on the recorded sessions; \`shim config set ${key} ${to}\` sets it without a trial.`;
+}
+
+/** [EX44] Only a value that loses less in replay is tried. */
+function begin(runtime: Runtime, given: NewTrial, from: number): MachineTrial {
+  const at = runtime.now();
+  const hex = (bytes: number): string => Buffer.from(runtime.random(bytes)).toString("hex");
+  const { key, to, reason, replay } = given;
+  const { share, sessions, maxDays } = canary;
+  const isSet = isConfigured(runtime.paths.config, key);
+  const common = { id: `exp_${hex(4)}`, key, from, to, isSet, reason, salt: hex(8), share, read: 0, verdict: null };
+  const proposed = addStep({ ...common, state: "proposed", steps: [] }, "proposed", at, reason);
+  const replayed = replay ? addStep(proposed, "replayed", at, replay.note) : proposed;
+  if (replay && replay.verdict !== "better")
+    return move({ ...replayed, verdict: replay.verdict }, "decided", at, replay.verdict);
+  const names = ["sampleRatio", ...Object.keys(guardrails)].join(", ");
+  const plan = `${Math.round(share * 100)} % of new sessions, half of them with the new value; at most ${sessions} of them and ${maxDays} days; guardrails: ${names}`;
+  return move(replayed, "canary", at, plan);
+}
+
+/** [EX174] Why its canary could not have its units in its days on this machine; null: it could. */
+function shortageOf(sql: Sql, now: number): string | null {
+  const { sessions, share, maxDays } = canary;
+  const query = "SELECT count(*) AS n FROM sessions WHERE startedAt >= ?";
+  const had = sql.all<{ n: number }>(query, now - maxDays * dayMs)[0]?.n ?? 0;
+  const needed = Math.ceil(sessions / share);
+  if (had >= needed) return null;
+  return `its trial needs ${needed} new chats in ${maxDays} days, and this machine had ${had} in the last ${maxDays}`;
+}
+
+/** [EX58] Moves each running trial one step on. @returns those that changed their state */
+export function advanceAll(runtime: Runtime): MachineTrial[] {
+  const running = runtime.store.read((sql) => list(sql), []).filter(isRunning);
+  const moved = running.flatMap(({ id }) => {
+    const done = change(runtime, id, "kaizen", "experiment.moved", (sql, before) =>
+      advance(sql, runtime.now(), before),
+    );
+    if (done?.ok === false) runtime.log("error", "an experiment was not moved", { id, reason: done.error.message });
+    return done?.ok === true && done.value.after.state !== done.value.before.state ? [done.value.after] : [];
+  });
+  return moved;
+}
+
+/** [EX54] @returns null where nothing is left to end: unknown, or over */
+export function endTrial(
+  runtime: Runtime,
+  id: string,
+  isRevert: boolean,
+  note: string,
+  by: By,
+): HostResult<MachineTrial> | null {
+  const kind = isRevert ? "experiment.reverted" : "experiment.stopped";
+  const done = change(runtime, id, by, kind, (_sql, before) =>
+    canEnd(before, isRevert) ? end(before, runtime.now(), note) : before,
+  );
+  if (done === null || (done.ok && done.value.after === done.value.before)) return null;
+  return done.ok ? ok(done.value.after) : done;
+}
+
+interface Change {
+  readonly before: MachineTrial;
+  readonly after: MachineTrial;
+}
+
+/**
+ * [EX57] One transaction. A value that holds for all from now on, or no longer, is written to the
+ * file before it is committed: a process that dies in between leaves a step that is made again.
+ */
+function change(
+  runtime: Runtime,
+  id: string,
+  by: By,
+  kind: audit.MachineAction["kind"],
+  next: (sql: Sql, before: MachineTrial) => MachineTrial,
+): HostResult<Change> | null {
+  return runtime.store.write<HostResult<Change> | null>((sql) => {
+    const before = get(sql, id);
+    if (!before) return null;
+    let after = next(sql, before);
+    if (isInForce(after) !== isInForce(before)) {
+      const written = writeValue(runtime, after);
+      if (!written.ok) return written;
+      after = withNote(after, written.value);
+    }
+    if (after !== before) save(sql, after);
+    if (after.state !== before.state) log(sql, runtime.now(), by, kind, after);
+    if (after.state === "rolled_back" && after !== before) totals.add(sql, "shim_experiment_rollbacks_total");
+    if (after.violated !== before.violated) announce(sql, runtime.now(), after, before.state);
+    return ok({ before, after });
+  });
+}
+
+function withNote(trial: MachineTrial, more: string): MachineTrial {
+  const steps = trial.steps.map((step, index) =>
+    index === trial.steps.length - 1 ? { ...step, note: `${step.note}; ${more}` } : step,
+  );
+  return { ...trial, steps };
+}
+
+/** A value that a person has set meanwhile stays. */
+function writeValue({ paths: { config: path } }: Runtime, trial: MachineTrial): HostResult<string> {
+  const { key, from, to, isSet } = trial;
+  const [expected, value] = isInForce(trial) ? [from, to] : [to, from];
+  const failed = (reason: string): HostResult<string> =>
+    err({ code: "config_invalid", message: `${reason}\nCorrect the file: until then ${key} stays as it is.` });
+  const read = readConfig(path);
+  if (!read.ok) return failed(read.error);
+  const present = settingAt(read.value, key);
+  if (present !== expected) return ok(`${key} is ${String(present)} in config.json and stays`);
+  const edited = editConfig(path, key, value === from && !isSet ? undefined : value);
+  return edited.ok ? ok(`${key} is ${String(settingAt(edited.value, key))} in config.json`) : failed(edited.error);
+}
+
+/** [EX58] Part of the transaction of what it is about. */
+function log(sql: Sql, at: number, by: By, kind: audit.MachineAction["kind"], trial: MachineTrial): void {
+  const result = kind === "experiment.moved" ? trial.state : "done";
+  audit.append(sql, at, { kind, session: null, by, result, experiment: trial.id });
+}
+
+/** One step of a running trial by the sessions that have ended since; the same one without any. */
+function advance(sql: Sql, now: number, trial: MachineTrial): MachineTrial {
+  const since = trial.steps.findLast(({ state }) => state === trial.state)?.at ?? now;
+  const days = Math.max(0, now - since) / dayMs;
+  if (trial.state === "canary") return advanceCanary(sql, now, trial, days);
+  return trial.state === "deployed" ? advanceWatch(sql, now, trial, since, days) : trial;
+}
+
+function advanceCanary(sql: Sql, now: number, trial: MachineTrial, days: number): MachineTrial {
+  const units = canaryUnits(sql, now, trial.id);
+  const isOver = days >= canary.maxDays || units.length >= canary.sessions;
+  if (!isOver && units.length < nextReading(trial.read)) return trial;
+  const verdict = judgeCanary(units, days);
+  const read = { ...trial, read: units.length };
+  const treated = units.filter(({ isTreated }) => isTreated).length;
+  const sessions = `${units.length} sessions, ${treated} of them with the new value`;
+  if (verdict === "running") return read;
+  if (typeof verdict === "object") return violated(read, now, verdict.violated, sessions);
+  if (verdict === "better") return move({ ...read, verdict, read: 0 }, "deployed", now, sessions);
+  return move({ ...read, verdict }, "decided", now, `${verdict} after ${sessions}`);
+}
+
+/** The watch of a value that holds for all chats. */
+function advanceWatch(sql: Sql, now: number, trial: MachineTrial, since: number, days: number): MachineTrial {
+  const sessions = sessionsSince(sql, now, since);
+  const isOver = days >= watchDays;
+  if (!isOver && sessions.length < nextReading(trial.read)) return trial;
+  const harm = judgeWatch(untreatedBefore(sql, since, trial.id), sessions);
+  const read = { ...trial, read: sessions.length };
+  const count = `${sessions.length} sessions`;
+  if (harm !== null) return violated(read, now, harm, count);
+  return isOver ? move(read, "kept", now, `after ${count}`) : read;
+}
+
+function violated(trial: MachineTrial, now: number, guardrail: string, sessions: string): MachineTrial {
+  return end({ ...trial, violated: guardrail }, now, `${guardrail} after ${sessions}`);
+}
+
+/** [EX57] Reported and counted with the step that takes the value back. */
+function announce(sql: Sql, now: number, { id, key, from, to, steps }: MachineTrial, phase: TrialState): void {
+  totals.add(sql, "shim_experiment_stops_total", { labels: [phase === "canary" ? "canary" : "deployed"] });
+  const reason = steps.at(-1)?.note ?? "";
+  notices.add(sql, now, "experiment", `experiment ${id} was stopped (${reason}): ${key} is ${from} again, not ${to}.`);
+}
+
+const maxReplayed = 500;
+
+export interface NextTrial {
+  readonly trial: NewTrial | null;
+  /** Sentences: why findings that are more certain are not tried yet. */
+  readonly waits: readonly string[];
+}
+
+/**
+ * [EX82] The most certain finding that SHIM may act on, and that can be decided on this machine,
+ * by replay first. [EX171] [EX174] One that has to wait blocks no other.
+ *
+ * @param recorded sessions as the review has read them, oldest first
+ */
+export function nextTrial(
+  runtime: Runtime,
+  findings: readonly Finding[],
+  recorded: readonly ReplaySession[],
+): NextTrial {
+  const waits: string[] = [];
+  const trials = runtime.store.read((sql) => list(sql), []);
+  const sessions = recorded.slice(-maxReplayed).filter(({ isComplete }) => isComplete);
+  for (const { key, to, reason } of candidates(findings, trials, runtime.now())) {
+    const { toolCalls } = compare(sessions, runtime.config, withSetting(runtime.config, key, to));
+    const { verdict, effect, n } = toolCalls;
+    const note = `${verdict} in ${n} sessions: ${effect?.toFixed(2) ?? "?"} tool calls lost elsewhere`;
+    const obstacle = whyNotYet(runtime, verdict, n);
+    if (obstacle === null) return { trial: { key, to, reason, replay: { verdict, note } }, waits };
+    waits.push(`\`${key}\` = ${to} is not tried yet: ${obstacle}.`);
+  }
+  return { trial: null, waits };
+}
+
+/** A value that replay does not find better needs no chats: its trial ends at once. */
+function whyNotYet({ store, now }: Runtime, verdict: Verdict, n: number): string | null {
+  if (verdict === "undecided")
+    return `its replay of ${n} sessions with their events does not say which value is better`;
+  return verdict === "better" ? store.read((sql) => shortageOf(sql, now()), null) : null;
+}
+
+const sendMs = 20_000;
+
+interface Due {
+  readonly trial: MachineTrial;
+  readonly units: readonly SentUnit[];
+  /** Counted sessions, with those that are forgotten. */
+  readonly until: number;
+}
+
+/**
+ * [EX73] Sends the configured service the sessions that its trials have counted since, with their
+ * outcomes. Those of a sending with a problem are sent again by the next review.
+ *
+ * @param mark does {@link markSent} where the store is written
+ */
+export async function sendCounted(runtime: Runtime, mark: (trial: string, sent: number) => unknown): Promise<void> {
+  const { provider } = runtime.config.experiments;
+  if (provider === "local") return;
+  for (const { trial, units, until } of runtime.store.read((sql) => listDue(sql, runtime.now(), provider), [])) {
+    const work = { kind: "send", name: trial.key, units } as const;
+    const problems = units.length === 0 ? [] : runService(runtime, work, sendMs).problems;
+    if (problems.length === 0) await mark(trial.id, until);
+    else
+      runtime.log("warn", "sessions of an experiment were not sent", {
+        provider,
+        id: trial.id,
+        problems: problems.slice(0, 3),
+      });
+  }
+}
+
+/** [EX75] None while experiments are switched off, and none that a person has stopped. */
+function listDue(sql: Sql, now: number, provider: string): Due[] {
+  if (offSince(sql) !== null) return [];
+  return list(sql).flatMap((trial) => {
+    const isStoppedByHand = trial.state === "stopped" && trial.violated === undefined;
+    if (trial.provider !== provider || isStoppedByHand) return [];
+    const counted = canaryUnits(sql, now, trial.id);
+    const units = counted
+      .slice(trial.sent ?? 0)
+      .flatMap(({ session, measured }) => (session === null ? [] : [{ unit: toUnit(trial.salt, session), measured }]));
+    return counted.length > (trial.sent ?? 0) ? [{ trial, units, until: counted.length }] : [];
+  });
+}
+
+export function markSent({ store }: Runtime, id: string, sent: number): void {
+  store.write((sql) => {
+    const trial = get(sql, id);
+    if (trial) save(sql, { ...trial, sent });
+  });
+}

@@ -1,0 +1,113 @@
+import { canary, type CanaryUnit, type Measured } from "../../learning/experiments/guardrails.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { exposures } from "../../store/recording-tables.ts";
+import * as sessionDurations from "../../store/session-durations.ts";
+import { crashes } from "../../store/session-tables.ts";
+import * as sessions from "../sessions/sessions.ts";
+
+/** Sessions that a trial counts, with their outcomes. */
+
+/** A session that has not ended by then counts as it is. */
+const outcomeAfterMs = 86_400_000;
+/** A share of fewer calls says little. */
+const minCalls = 5;
+
+/** Sessions of a watch that are read. */
+const maxWatched = 640;
+const maxBefore = 500;
+
+const exposed = exposures.pick("unit", "arm", "at");
+
+type Exposed = RowOf<typeof exposed>;
+
+interface Unit extends CanaryUnit {
+  /** Absent (null) for one that is forgotten. */
+  readonly session: string | null;
+}
+
+/**
+ * Units in the order of assignment, up to the first with an open outcome: an order by outcome would
+ * favour one arm.
+ */
+export function canaryUnits(sql: Sql, now: number, trial: string): Unit[] {
+  const rest = "WHERE experiment = ? ORDER BY seq LIMIT ?";
+  return measureUntilOpen(sql, now, exposed.select(sql, rest, trial, canary.sessions));
+}
+
+/** [EX55] Sessions since a deployment, all with the new value. */
+export function sessionsSince(sql: Sql, now: number, since: number): Unit[] {
+  const started = sql.all<Exposed>(
+    `SELECT id AS unit, 'treatment' AS arm, startedAt AS at FROM sessions WHERE startedAt >= ?
+     ORDER BY startedAt, id LIMIT ?`,
+    since,
+    maxWatched,
+  );
+  return measureUntilOpen(sql, now, started);
+}
+
+/**
+ * [EX172] Outcomes of the newest sessions that began before `until`, are over, and did not have the
+ * experiment's new value.
+ */
+export function untreatedBefore(sql: Sql, until: number, experiment: string): Pick<Unit, "measured">[] {
+  const started = sql.all<{ id: string }>(
+    `SELECT id FROM sessions WHERE startedAt < ?
+       AND (endedAt IS NOT NULL OR deathAt IS NOT NULL OR startedAt <= ?)
+       AND id NOT IN (SELECT unit FROM exposures WHERE experiment = ? AND arm = 'treatment')
+     ORDER BY startedAt DESC, id LIMIT ?`,
+    until,
+    until - outcomeAfterMs,
+    experiment,
+    maxBefore,
+  );
+  return started.flatMap(({ id }) => {
+    const session = sessions.get(sql, id);
+    return session ? [{ measured: measure(sql, session) }] : [];
+  });
+}
+
+function measureUntilOpen(sql: Sql, now: number, all: readonly Exposed[]): Unit[] {
+  const units: Unit[] = [];
+  for (const { unit, arm, at } of all) {
+    const session = sessions.get(sql, unit);
+    const isOver = !session || session.endedAt !== null || session.deathAt !== null || now - at >= outcomeAfterMs;
+    if (!isOver) return units;
+    const measured = session ? measure(sql, session) : {};
+    units.push({ session: session?.id ?? null, isTreated: arm === "treatment", measured });
+  }
+  return units;
+}
+
+function measure(sql: Sql, session: sessions.Session): Measured {
+  const { id, toolCalls, toolErrors } = session;
+  const durations = new Map(sessionDurations.list(sql, id).map((one) => [one.name, one]));
+  const slowShare = (name: string): number | undefined => {
+    const found = durations.get(name);
+    return found && found.count > 0 ? found.slow / found.count : undefined;
+  };
+  const figures: { [Name in keyof Measured]: Measured[Name] | undefined } = {
+    unsavedDeath: unsavedDeath(sql, session),
+    restoreScore: numberOf(sql, restoreScore, id),
+    slowSaves: slowShare("shim_save_duration_seconds"),
+    slowRecoveries: slowShare("shim_recovery_duration_seconds"),
+    toolErrors: toolCalls >= minCalls ? toolErrors / toolCalls : undefined,
+    dollars: numberOf(sql, dollars, id),
+  };
+  return omitUndefined(figures);
+}
+
+function unsavedDeath(sql: Sql, { id, deathAt }: sessions.Session): number {
+  if (deathAt === null) return 0;
+  const crash = crashes.find(sql, { session: id, at: deathAt });
+  return (crash?.unsavedToolCalls ?? 0) > 0 ? 1 : 0;
+}
+
+const restoreScore =
+  "SELECT score / 100.0 AS n FROM recoveries WHERE session = ? AND action = 'offered' ORDER BY seq LIMIT 1";
+const dollars = "SELECT sum(costMicros) / 1e6 AS n FROM usage_costs WHERE session = ?";
+
+function numberOf(sql: Sql, query: string, session: string): number | undefined {
+  return sql.all<{ n: number | null }>(query, session)[0]?.n ?? undefined;
+}

@@ -1,0 +1,242 @@
+import { existsSync, lstatSync } from "node:fs";
+import { join, relative, resolve, sep } from "node:path";
+import type { CheckedMachineInput } from "../../contract/machine/operations.ts";
+import { err, ok } from "../../shared/result.ts";
+import {
+  changesOf,
+  diffOf,
+  replaceFiles,
+  withStaging,
+  type FileChange,
+  type Staged,
+} from "../../snapshots/replace-files.ts";
+import { type RestoreOutcome, restoreFiles, restoreReceived } from "../../snapshots/restore-files.ts";
+import type { ExcludedFile } from "../../snapshots/selection.ts";
+import type { HandlerContext, Handlers, HostResult } from "./host.ts";
+import type { Saved } from "../../contract/machine/files.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { age } from "../../shared/format.ts";
+import type { RemoteContext } from "../recovery/remote-context.ts";
+import { localClock } from "../recovery/remote-session.ts";
+import { findById } from "../recovery/remote-source.ts";
+import { projectRoot } from "../sessions/git-head.ts";
+import {
+  findSnapshot,
+  newestSnapshot,
+  sessionOfSnapshot,
+  type StoredSnapshotRow,
+} from "../sessions/session-content.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { fetchFiles } from "../sharing/fetch-records.ts";
+import type { RemoteSession } from "../sharing/remote-sessions.ts";
+import { projectOfFolderHere } from "./other-machines.ts";
+import { isUnanswered } from "./recovery-handlers.ts";
+import { findSessionOrCheckpoint, shortCheckpoint, shortSession } from "./resolve-id.ts";
+import { asObject, listAt } from "../../shared/json-fields.ts";
+
+export const fileHandlers: Pick<Handlers, "files.diff" | "files.restore"> = {
+  "files.diff": (context, input) =>
+    compare(context, input, async (saved, { staged, compared, changes, notRestored }) => {
+      const { env } = context.site;
+      const diff = changes.length === 0 ? "" : await diffOf(staged, changes, { env, timeoutMs: filesTimeoutMs });
+      return ok({ ...factsOf(saved), notRestored, compared, changes, diff });
+    }),
+  "files.restore": async (context, input) => {
+    const { into, files } = input;
+    if (into === undefined) return restoreIntoProject(context, input);
+    if (files.length > 0) return err({ code: "bad_input", message: "--into restores all files: leave the names out." });
+    const found = await findSavedFiles(context, input);
+    if (!found.ok) return found;
+    const saved = found.value;
+    context.progress?.("Restoring the files ...");
+    const written = withReason(await saved.write(into));
+    return written.ok ? ok({ ...factsOf(saved), ...written.value, into, differing: null, backup: null }) : written;
+  },
+};
+
+function restoreIntoProject(context: HandlerContext, input: Selection) {
+  return compare(context, input, async (saved, { staged, changes, notRestored }) => {
+    const folder = `${saved.project}-before-${saved.short}`;
+    let backup = folder;
+    for (let at = 2; existsSync(backup); at += 1) backup = `${folder}-${at}`;
+    const replaced = replaceFiles(staged, changes, backup);
+    const all = [...notRestored, ...replaced.notRestored];
+    const facts = { ...factsOf(saved), into: null, differing: changes.length };
+    return ok({ ...facts, ...replaced, notRestored: all });
+  });
+}
+
+type Selection = CheckedMachineInput<"files.diff">;
+
+interface Compared {
+  readonly staged: Staged;
+  readonly compared: number;
+  readonly changes: readonly FileChange[];
+  readonly notRestored: readonly ExcludedFile[];
+}
+
+/** Compares the saved files with those of the project, in a folder of their own. */
+async function compare<T>(
+  context: HandlerContext,
+  input: Selection,
+  act: (saved: SavedFiles, compared: Compared) => Promise<HostResult<T>>,
+): Promise<HostResult<T>> {
+  const found = await findSavedFiles(context, input);
+  if (!found.ok) return found;
+  const { project } = found.value;
+  if (!existsSync(project))
+    return err({ code: "no_project", message: `${project} does not exist. --into names another folder.` });
+  const chosen = chosenPaths(project, input);
+  if (!chosen.ok) return chosen;
+  return withStaging(async (scratch) => {
+    context.progress?.("Comparing the files ...");
+    const staged = { folder: join(scratch, "files"), project };
+    const written = withReason(await found.value.write(staged.folder));
+    if (!written.ok) return written;
+    const unknown = chosen.value.find((path) => !lstatSync(join(staged.folder, path), { throwIfNoEntry: false }));
+    if (unknown !== undefined)
+      return err({ code: "not_found", message: `${unknown} is not among the saved files. Nothing was restored.` });
+    const { compared, changes } = changesOf(staged, chosen.value);
+    return act(found.value, { staged, compared, changes, notRestored: written.value.notRestored });
+  });
+}
+
+function withReason(outcome: RestoreOutcome): RestoreOutcome {
+  if (outcome.ok) return outcome;
+  return err({ code: outcome.error.code, message: `${outcome.error.message}. Nothing was restored.` });
+}
+
+function chosenPaths(project: string, { folder, files }: Selection): HostResult<string[]> {
+  const paths = files.map((file) => relative(project, resolve(folder, file)).split(sep).join("/"));
+  const foreign = paths.findIndex((path) => path === ".." || path.startsWith("../../local-mcp/"));
+  if (foreign < 0) return ok(paths.filter((path) => path !== ""));
+  return err({ code: "bad_input", message: `${files[foreign]} is not in ${project}, whose files were saved.` });
+}
+
+function factsOf({ checkpoint, session, savedAt, project, leftOut, origin }: SavedFiles) {
+  return { checkpoint, session, savedAt, project, leftOut, origin };
+}
+
+const filesTimeoutMs = 600_000;
+
+/** Saved files, of this machine or of another. */
+interface SavedFiles extends Pick<Saved, "checkpoint" | "session" | "savedAt" | "project" | "origin"> {
+  /** Names the folder of the replaced files. */
+  readonly short: string;
+  readonly leftOut: readonly ExcludedFile[];
+  write(into: string): Promise<RestoreOutcome>;
+}
+
+/** [CL264] [CL131] Those of this machine, else of another one. */
+async function findSavedFiles(context: HandlerContext, { id, folder }: Selection): Promise<HostResult<SavedFiles>> {
+  const runtime = await context.runtime();
+  const found = id === undefined ? findNewest(runtime, folder) : findOwn(runtime, id);
+  if (found.ok) return ok(sourceOf(runtime, found.value));
+  if (id === undefined || found.error.code !== "not_found") return found;
+  const others = await context.others.read(runtime, context.progress);
+  const row = others && findById(others, id);
+  return row ? receive(context, others, row, folder) : found;
+}
+
+type SavedRow = StoredSnapshotRow & { readonly repository: string; readonly commit: string };
+
+function isSaved(row: StoredSnapshotRow | null): row is SavedRow {
+  return row?.state === "done";
+}
+
+function findNewest(runtime: Runtime, folder: string): HostResult<SavedRow> {
+  const root = projectRoot(folder);
+  const row = root === null ? null : newestOf(runtime, { project: root });
+  if (isSaved(row)) return ok(row);
+  const message = "no files of this project are saved. `shim sessions` lists the sessions.";
+  return err({ code: "not_found", message });
+}
+
+function findOwn(runtime: Runtime, id: string): HostResult<SavedRow> {
+  const found = findSessionOrCheckpoint(runtime, id);
+  if (!found.ok) return found;
+  const { session, checkpoint } = found.value;
+  const row = session
+    ? newestOf(runtime, { session: session.id })
+    : runtime.store.read((sql) => findSnapshot(sql, checkpoint.id), null);
+  if (isSaved(row)) return ok(row);
+  const message = session
+    ? "no files were saved with this session."
+    : `${missingText(runtime, row)}${otherText(runtime, checkpoint.session)}`;
+  return err({ code: "no_snapshot", message });
+}
+
+function newestOf(runtime: Runtime, where: Parameters<typeof newestSnapshot>[1]): StoredSnapshotRow | null {
+  return runtime.store.read((sql) => newestSnapshot(sql, where), null);
+}
+
+function sourceOf(runtime: Runtime, { repository, commit, ...row }: SavedRow): SavedFiles {
+  const { env, processes } = runtime;
+  const limits = { env, processes, timeoutMs: filesTimeoutMs };
+  return {
+    project: row.project,
+    short: shortCheckpoint(runtime, row.checkpointId),
+    checkpoint: row.checkpointId,
+    session: sessionOf(runtime, row.checkpointId),
+    savedAt: row.at,
+    leftOut: listAt(asObject(row.detail), "leftOut") as readonly ExcludedFile[],
+    origin: null,
+    write: (into) => restoreFiles({ ...limits, repository, commit, into }),
+  };
+}
+
+function sessionOf(runtime: Runtime, checkpointId: string): Saved["session"] {
+  const id = runtime.store.read((sql) => sessionOfSnapshot(sql, checkpointId), null) ?? "";
+  const session = runtime.store.read((sql) => sessions.get(sql, id), null);
+  return { id, shortId: shortSession(runtime, id), title: session && sessions.displayTitle(session) };
+}
+
+function missingText({ now }: Runtime, snapshot: StoredSnapshotRow | null): string {
+  if (!snapshot) return "no files were saved with this checkpoint: it has no project, or snapshots are switched off.";
+  if (snapshot.state === "pending" || snapshot.state === "running")
+    return `the files of this checkpoint (${age(now() - snapshot.at)} ago) are not saved yet. The host of this machine saves them within a minute of the checkpoint, or no more: try again after that.`;
+  return `the files of this checkpoint were not saved: ${snapshot.reason ?? snapshot.state}. Files are never saved later, so they cannot be restored.`;
+}
+
+function otherText(runtime: Runtime, session: string): string {
+  const other = newestOf(runtime, { session });
+  return other
+    ? ` The newest files of the session: \`shim restore ${shortCheckpoint(runtime, other.checkpointId)}\`.`
+    : "";
+}
+
+async function receive(
+  { progress }: HandlerContext,
+  others: RemoteContext,
+  row: RemoteSession,
+  folder: string,
+): Promise<HostResult<SavedFiles>> {
+  const { runtime, mirror } = others;
+  const { session, machine } = row;
+  const here = await projectOfFolderHere(others, folder);
+  if (here === null || here.project !== row.project) {
+    const there = `${row.content.project ?? "no project"} on ${machine}`;
+    const message = `this folder is not the project of ${session} (${there}): run this in that project's folder on this machine.`;
+    return err({ code: "project_elsewhere", message });
+  }
+  progress?.("Fetching the files from the workspace ...");
+  const files = await fetchFiles(mirror, row);
+  if (!files.ok) {
+    const message = `${files.error.message}. Nothing was restored.`;
+    return err({ code: isUnanswered(files.error) ? "edge_unreachable" : "no_snapshot", message });
+  }
+  const { header, bundle } = files.value;
+  const { env, processes, paths } = runtime;
+  const { commit, needs, checkpoint, leftOut } = header;
+  const clone = { env, processes, snapshots: paths.snapshots, project: here.root, timeoutMs: filesTimeoutMs };
+  return ok({
+    project: here.root,
+    short: shortSession(runtime, session),
+    checkpoint,
+    leftOut,
+    session: { id: session, shortId: shortSession(runtime, session), title: row.content.title },
+    savedAt: localClock(row)(header.at),
+    origin: { machine },
+    write: (into) => restoreReceived({ ...clone, commit, needs, bundle, into }),
+  });
+}

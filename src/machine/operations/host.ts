@@ -1,0 +1,121 @@
+import type { Sample } from "../../contract/metrics.ts";
+import type { CheckedMachineInput, MachineOperationName, MachineOutput } from "../../contract/machine/operations.ts";
+import type { HostResult } from "../../shared/host-result.ts";
+import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
+import type { ServiceSite } from "../../installer/service.ts";
+import type { Launch } from "../../platform/launch.ts";
+import type { Paths } from "../../platform/paths.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { DriverName } from "../../store/driver.ts";
+import type { SyncReport } from "../sharing/sync-round.ts";
+import type { KeptWorkspace, LocalHost } from "../../local-mcp/host/local-host.ts";
+import type { MachineHost } from "../../local-mcp/host-client/machine-host.ts";
+import type { OtherMachines } from "./other-machines.ts";
+import type { TeamReader } from "./team-handlers.ts";
+
+export type { HostError, HostResult } from "../../shared/host-result.ts";
+export type { LocalHost as Host } from "../../local-mcp/host/local-host.ts";
+export type { Workspace } from "./workspace.ts";
+export { pollEveryMs } from "../../coordinator-client/coordinator-client.ts";
+
+export interface PageServing {
+  /** Absent: the one of the last time, else a free one. */
+  readonly port?: number;
+  /** A page has to sign in, and the last link was used or is too old. */
+  readonly onLinkNeeded: (link: string) => void;
+  readonly onProblem: (message: string) => void;
+}
+
+export interface ServedPage {
+  /** Signs in once, within a minute. */
+  readonly link: string;
+  close(): Promise<void>;
+}
+
+export interface MetricsServing {
+  readonly host: string;
+  readonly port: number;
+  /** Samples of what the caller runs besides. */
+  readonly more: () => readonly Sample[];
+}
+
+export interface ServedMetrics {
+  readonly url: string;
+  readonly tokenFile: string;
+  close(): Promise<void>;
+}
+
+export interface RightRequest {
+  readonly kind: "lock" | "election";
+  readonly name: string;
+  /** How long it outlives this process. */
+  readonly ttlMs: number;
+  /** Limit of the wait; null: until it is free. */
+  readonly waitMs: number | null;
+  /** True: an outage is waited for. */
+  readonly isPatient?: boolean;
+}
+
+export interface HeldRight {
+  /** Fencing token, or term. */
+  readonly token: number;
+  /** Aborted when the right may not be relied on any more; the reason is a text. */
+  readonly lost: AbortSignal;
+  /** Ends the chat too, within a few seconds; without an answer the ttl ends the right. */
+  release(): Promise<void>;
+}
+
+export interface LoadedRuntime {
+  readonly runtime: Runtime;
+  readonly driver: DriverName;
+  /** Why the first choice of SQLite failed; null when it was used. */
+  readonly fallbackReason: string | null;
+}
+
+/** The host's own process, and the machine outside SHIM's home. */
+export interface HostSite extends ServiceSite {
+  readonly env: NodeJS.ProcessEnv;
+  readonly now: () => number;
+  readonly launch: Launch;
+  readonly nodeVersion: string;
+  readonly versionOf: (program: string) => string | null;
+}
+
+/** Surface of a caller. */
+export type CallerSurface = "command line" | "live page";
+
+export interface HostContext {
+  readonly paths: Paths;
+  readonly site: HostSite;
+  readonly loaded: () => Promise<LoadedRuntime>;
+  /** Opens the store with the first call. */
+  readonly runtime: () => Promise<Runtime>;
+  /** Absent in the host itself. */
+  readonly machineHost?: MachineHost;
+  /** Does a whole round of the sync; only the host has it. */
+  readonly syncNow?: (edge: EdgeWorkspace) => Promise<SyncReport>;
+  readonly onSecretsRemoved?: (count: number) => void;
+  /** For the audit log; default: the command line. */
+  readonly by?: CallerSurface;
+  /** Shows a line to a person who waits for the answer. */
+  readonly progress?: (text: string) => void;
+}
+
+/** A host keeps the rest from one call to the next. */
+export interface HandlerContext extends HostContext {
+  /** Another operation, such as a write that a read needs. */
+  readonly call: LocalHost["call"];
+  readonly workspace: KeptWorkspace;
+  readonly others: OtherMachines;
+  readonly team: TeamReader;
+}
+
+type Answered<T> = T | Promise<T>;
+
+/** The code of each operation; its input is checked. */
+export type Handlers = {
+  readonly [One in MachineOperationName]: (
+    context: HandlerContext,
+    input: CheckedMachineInput<One>,
+  ) => Answered<HostResult<MachineOutput<One>>>;
+};

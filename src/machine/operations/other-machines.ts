@@ -1,0 +1,108 @@
+import type { Chat } from "../../contract/chats.ts";
+import type { SessionView } from "../../contract/machine/sessions.ts";
+import { isRefusal } from "../../contract/errors.ts";
+import type { InputOf } from "../../contract/operations.ts";
+import type { Call } from "../../coordinator-client/coordinator-client.ts";
+import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { isWithin } from "../../shared/elapsed.ts";
+import { err, ok } from "../../shared/result.ts";
+import { findElsewhere, type SeenElsewhere } from "../recovery/remote-candidates.ts";
+import { remoteContext, type ProjectHere, type RemoteContext } from "../recovery/remote-context.ts";
+import { projectRoot } from "../sessions/git-head.ts";
+import { findProject } from "../sharing/find-project.ts";
+import { pull } from "../sharing/pull.ts";
+import type { HostContext, Host, HostResult } from "./host.ts";
+import type { KeptWorkspace } from "../../local-mcp/host/local-host.ts";
+import { toViewElsewhere } from "./session-view.ts";
+
+const callTimeoutMs = 15_000;
+const maxSessions = 50;
+/** Time between two pulls for the page; a chat of this machine that syncs pulls more often. */
+const pullEveryMs = 60_000;
+
+/** Sessions of the workspace's other machines, for the user, who is no chat. */
+export class OtherMachines {
+  readonly #workspace: KeptWorkspace;
+  readonly #call: Host["call"];
+  #pulled = { at: 0, revision: 0 };
+
+  constructor(workspace: KeptWorkspace, call: Host["call"]) {
+    this.#workspace = workspace;
+    this.#call = call;
+  }
+
+  /** [RE27] @returns null: without a workspace on an edge, or without a key of it */
+  async read(runtime: Runtime, progress: HostContext["progress"]): Promise<RemoteContext | null> {
+    const context = await this.#context(runtime, []);
+    if (!context) return null;
+    const trouble = await this.#pull(runtime);
+    if (trouble !== null) progress?.(`Other machines as of the last sync: ${trouble}.`);
+    return { ...context, isStale: trouble !== null };
+  }
+
+  /**
+   * [WP19] Sessions that died and can be continued here; after a failure as of the last sync.
+   *
+   * @param chats all of the workspace, so that none is asked for again
+   */
+  async listDead(runtime: Runtime, chats: readonly Chat[]): Promise<SessionView[]> {
+    const context = await this.#context(runtime, chats);
+    if (!context) return [];
+    if (!isWithin(runtime.now() - this.#pulled.at, pullEveryMs)) await this.#pull(runtime);
+    return toViews(runtime, await findElsewhere(context, undefined, maxSessions));
+  }
+
+  async #context(runtime: Runtime, chats: readonly Chat[]): Promise<RemoteContext | null> {
+    const edge = readEdgeConfig(runtime.paths.home, runtime.env);
+    if (!edge.ok || !edge.value) return null;
+    const opened = await this.#workspace.open();
+    if (!opened.ok) return null;
+    const { url, workspace, machine } = edge.value;
+    const { client } = opened.value;
+    const chatsById = new Map(chats.map((one) => [one.chat, one]));
+    const call = (async (name, input, deadlineMs = callTimeoutMs) => {
+      const chat = name === "chats.get" ? chatsById.get((input as unknown as InputOf<"chats.get">).chat) : undefined;
+      if (chat) return ok(chat);
+      const answer = await client.call(name, input, deadlineMs);
+      if (answer.ok || isRefusal(answer.error)) return answer;
+      return err({ ...answer.error, message: `${url} did not answer: ${answer.error.message}` });
+    }) as Call;
+    return remoteContext(runtime, { link: { self: null, call }, edge: edge.value, workspace, machine }, "");
+  }
+
+  /** @returns why not */
+  async #pull({ now }: Runtime): Promise<string | null> {
+    const at = now();
+    this.#pulled = { ...this.#pulled, at };
+    const pulled = await this.#call("workspace.pull", { after: this.#pulled.revision });
+    if (!pulled.ok) return pulled.error.message;
+    this.#pulled = { at, revision: pulled.value.revision };
+    return null;
+  }
+
+  /** Stores what the others have stored since a revision. */
+  async fetch(runtime: Runtime, after: number): Promise<HostResult<{ readonly revision: number }>> {
+    const context = await this.#context(runtime, []);
+    if (!context) return err({ code: "not_found", message: "this machine has no key of a workspace." });
+    const pulled = await pull(context.mirror, after);
+    return pulled.ok
+      ? ok({ revision: pulled.value.revision })
+      : err({ code: pulled.error.code, message: pulled.error.message });
+  }
+}
+
+export function toViews(runtime: Runtime, all: readonly SeenElsewhere[]): SessionView[] {
+  return runtime.store.read((sql) => all.map((one) => toViewElsewhere(sql, runtime, one)), []);
+}
+
+/** @returns the project's name in the workspace */
+export function projectOf({ runtime, machine, mirror }: RemoteContext, root: string): Promise<string> {
+  return findProject(runtime, { workspace: mirror.workspace, machine, key: mirror.keys.current }, root);
+}
+
+/** @returns null: the folder belongs to no project */
+export async function projectOfFolderHere(context: RemoteContext, folder: string): Promise<ProjectHere | null> {
+  const root = projectRoot(folder);
+  return root === null ? null : { root, project: await projectOf(context, root) };
+}

@@ -1,0 +1,296 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { limitNote } from "../recovery/at-limit.ts";
+import type { Handlers, HandlerContext, HostResult, Workspace } from "./host.ts";
+import { shimCommand } from "../../platform/shim-command.ts";
+import { findSupervisor } from "../../platform/supervisor-mark.ts";
+import { ok } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import * as notices from "../../store/notices.ts";
+import * as pauses from "../../store/pause.ts";
+import { findIncomplete } from "../recovery/detect.ts";
+import { asSeen, isAlive, readChatState } from "../recovery/session-state.ts";
+import { hasDied } from "../sessions/closed-sessions.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { toSessionView, timeline } from "./session-view.ts";
+import { clientTitle } from "../../clients/adapters.ts";
+import { workProgress } from "../../contract/chat-state.ts";
+import type { Chat } from "../../contract/chats.ts";
+import { commandLine } from "../../contract/command-line-chat.ts";
+import type { Fleet, FleetRow, SessionPage, ReceivedMessage } from "../../contract/machine/page.ts";
+import type { SessionView } from "../../contract/machine/sessions.ts";
+import { age } from "../../shared/format.ts";
+import { pickFields } from "../../shared/json-fields.ts";
+import { emptyLine, sum, totalCost, usageBy } from "../usage/usage-report.ts";
+import { isPresent } from "./team-handlers.ts";
+import * as audit from "../sessions/machine-audit.ts";
+import { promptNumbers } from "../checkpoints/moments.ts";
+import { readContent } from "../sessions/session-content.ts";
+import { visible } from "../../shared/visible-text.ts";
+import { findSession, readSession } from "./resolve-id.ts";
+import * as news from "../sessions/news.ts";
+import { newsText } from "../team/news-text.ts";
+import { openConflicts } from "../team/open-conflicts.ts";
+import { realPath } from "../../platform/real-path.ts";
+import { catchUp } from "../transcripts/record-transcript.ts";
+import { projectRoot } from "../sessions/git-head.ts";
+import { isSessionPaused } from "../sessions/paused-session.ts";
+
+const recentMs = 86_400_000;
+const maxShown = { finished: 5, incomplete: 20 };
+
+export const overviewHandlers = {
+  async "overview.get"({ runtime: load }) {
+    const runtime = await load();
+    const { path } = runtime.store;
+    const now = runtime.now();
+    const empty = { sessions: [], notices: [], pauses: [] };
+    const views = runtime.store.read((sql) => {
+      return {
+        sessions: sessionsToShow(sql, runtime, maxShown).map((one) => toSessionView(sql, runtime, one)),
+        notices: notices.list(sql),
+        pauses: pauses.list(sql, now),
+      };
+    }, empty);
+    const supervisor = findSupervisor(runtime.paths.home, runtime.processes);
+    return ok({
+      at: now,
+      store: { path, isThere: existsSync(path) },
+      ...views,
+      supervisor: supervisor && { pid: supervisor.pid },
+    });
+  },
+  "team.overview": async ({ runtime, team }, { maxAgeMs }) => ok(await team.read(await runtime(), maxAgeMs)),
+  async "clients.list"(context) {
+    // Chats load this module for other operations; what reads the clients' files is large.
+    const { clientStates } = await import("../../installer/inspect.ts");
+    return ok({ clients: clientStates(context) });
+  },
+} satisfies Partial<Handlers>;
+
+/** Those that are alive, those that can come back, and the newest that ended within a day. */
+function sessionsToShow(
+  sql: Sql,
+  runtime: Runtime,
+  { finished: maxFinished, incomplete }: Readonly<Record<"finished" | "incomplete", number>>,
+): sessions.Session[] {
+  const now = runtime.now();
+  const alive = [...sessions.listOpen(sql)].filter((one) => isAlive(runtime, one));
+  const dead = findIncomplete(sql, runtime.processes, now, { limit: incomplete, accepts: hasDied });
+  const recent = sessions.list(sql, { since: now - recentMs, limit: 200 });
+  const finished = recent.filter((one) => asSeen(sql, runtime, one).endedAt !== null);
+  return [...alive, ...dead.map(({ session }) => session), ...finished.slice(0, maxFinished)];
+}
+
+const shown = { finished: 20, incomplete: 100 };
+
+/** Sessions of this machine, and the workspace's chats and dead sessions on other machines. */
+async function readFleet({ runtime: load, site, others, ...context }: HandlerContext): Promise<Fleet> {
+  const runtime = await load();
+  const opened = await context.workspace.open();
+  const { chats: all, ...team } = await readTeam(opened);
+  const canAsk = opened.ok && opened.value.isEdge && team.trouble === null;
+  const dead = canAsk ? await others.listDead(runtime, all) : [];
+  const now = runtime.now();
+  const command = shimCommand(site) ?? "shim";
+  const resumeCommand = ({ shortId }: Pick<FleetRow, "shortId">): string => `${command} resume ${shortId}`;
+  const elsewhere = dead.map((view) => Object.assign(toFleetRow(view, now), { resumeCommand: resumeCommand(view) }));
+  const byChat = new Map(all.map((one) => [one.chat, one]));
+  const own = runtime.store.read((sql) => readOwn(sql, runtime, byChat), noneHere);
+  const known = new Set(own.rows.map(({ id }) => id));
+  const rows = own.rows.map((row) =>
+    row.state === "died" ? Object.assign(row, { resumeCommand: resumeCommand(row) }) : row,
+  );
+  const chats = all.filter((one) => !known.has(one.chat) && isPresent(readChatState(runtime, one)));
+  return { ...own, ...team, rows: [...rows, ...elsewhere], chats };
+}
+
+async function readTeam(opened: HostResult<Workspace>): Promise<Pick<Fleet, "where" | "trouble" | "chats">> {
+  if (!opened.ok) return { where: "this machine", trouble: opened.error.message, chats: [] };
+  const { where } = opened.value;
+  const listed = await opened.value.list("chats.list", {});
+  if (!listed.ok) return { where, trouble: listed.error.message, chats: [] };
+  return { where, trouble: null, chats: listed.value.chats.filter(({ client }) => client !== commandLine) };
+}
+
+const noneHere = { rows: [], costUsdToday: null, unpricedTokensToday: 0, notices: [], conflicts: [] };
+
+function readOwn(sql: Sql, runtime: Runtime, chats: ReadonlyMap<string, Chat>): Pick<Fleet, keyof typeof noneHere> {
+  const now = runtime.now();
+  const usage = usageBy(sql, { by: "session", since: now }, runtime.config.usage);
+  const costs = new Map(usage.map((line) => [line.key, totalCost(line)]));
+  const total = usage.reduce(sum, emptyLine);
+  const views = sessionsToShow(sql, runtime, shown).map((one) => toSessionView(sql, runtime, one, chats.get(one.id)));
+  const paused = pauses.list(sql, now).map((one) => pauseText(one, now));
+  return {
+    rows: views.map((view) => toFleetRow(view, now, chats.get(view.id), costs.get(view.id))),
+    costUsdToday: usage.length === 0 ? null : totalCost(total),
+    unpricedTokensToday: total.unpricedTokens,
+    notices: [...notices.list(sql).map(({ text }) => text), ...paused],
+    conflicts: openConflicts(sql, runtime),
+  };
+}
+
+function pauseText({ project, until }: pauses.Pause, now: number): string {
+  const rest = until === null ? "" : ` for another ${age(until - now)}`;
+  return `Nothing is stored for ${project ?? "any project"}${rest}: paused.`;
+}
+
+const sharedFields = [
+  "id",
+  "shortId",
+  "title",
+  "state",
+  "detail",
+  "project",
+  "model",
+  "contextFill",
+  "risk",
+  "cause",
+  "causeDetail",
+  "machine",
+] as const;
+
+function toFleetRow(view: SessionView, now: number, chat?: Chat, costUsdToday: number | null = null): FleetRow {
+  const { waitingSince, lastSeenAt, savedAt } = view;
+  return {
+    ...pickFields(view, sharedFields),
+    client: clientTitle(view),
+    waitingMs: waitingSince === null ? null : now - waitingSince,
+    seenAgeMs: now - lastSeenAt,
+    savedAgeMs: savedAt === null ? null : now - savedAt,
+    costUsdToday,
+    taskCount: chat?.taskCount ?? null,
+    progress: chat ? workProgress(chat) : null,
+    resumeCommand: null,
+  };
+}
+
+const maxLines = 500;
+const maxEntries = 200;
+
+export const pageHandlers = {
+  "page.fleet": async (context) => ok(await readFleet(context)),
+  async "page.session"(context, { session: id }) {
+    const found = findSession(await context.runtime(), id);
+    if (!found.ok) return found;
+    const opened = await context.workspace.open();
+    const asked = opened.ok ? await opened.value.call("chats.get", { chat: found.value.id }) : opened;
+    const chat = asked.ok && asked.value.status !== "offline" ? asked.value : undefined;
+    return readSession(context, found.value.id, (sql, runtime, session): SessionPage => {
+      const now = runtime.now();
+      const view = toSessionView(sql, runtime, session, chat);
+      const command = shimCommand(context.site) ?? "shim";
+      const lines = timeline(readContent(sql, session.id), promptNumbers(sql, session.id)).toReversed();
+      return {
+        row: toFleetRow(view, now, chat),
+        timeline: lines
+          .slice(0, maxLines)
+          .map(({ at, text, ...line }) => Object.assign(line, { text: visible(text), ageMs: now - at })),
+        isAll: lines.length <= maxLines,
+        checkpoints: view.checkpoints,
+        resumeCommand: view.isAlive ? null : `${command} resume ${view.shortId}`,
+        forkCommand: `${command} fork ${view.shortId} --at`,
+        isAlive: view.isAlive,
+        canDismiss: view.cause !== null && session.recovery !== "dismissed" && session.recovery !== "recovered",
+        canOfferAgain: view.endedAt === null && session.recovery !== null,
+        atLimit: limitNote(sql, runtime, session),
+      };
+    });
+  },
+  "page.messages": async ({ runtime }) => ok({ messages: readMessages(await runtime()) }),
+  /** Leaves out the workspace's log where it cannot be read, with the reason. */
+  async "page.audit"({ runtime, workspace }, { kind }) {
+    const own = audit.listNewest(await runtime(), maxEntries).filter((one) => !kind || one.kind === kind);
+    const opened = await workspace.open();
+    const input = { limit: maxEntries, ...(kind ? { kind } : {}) };
+    const team = opened.ok ? await opened.value.call("audit.list", input) : opened;
+    const all = [...own, ...(team.ok ? team.value.entries : [])].toSorted((a, b) => a.ageMs - b.ageMs);
+    return ok({ entries: all.slice(0, maxEntries), trouble: team.ok ? null : team.error.message });
+  },
+} satisfies Partial<Handlers>;
+
+const maxMessages = 200;
+const maxChars = 2_000;
+
+/** Notifications of this machine's chats, newest first. */
+function readMessages({ store, now }: Runtime): ReceivedMessage[] {
+  return store.read(
+    (sql) =>
+      news.listNewest(sql, maxMessages).map(({ seq, at, session, deliveredAt, news: one }) => {
+        const receiver = sessions.get(sql, session);
+        return {
+          id: seq,
+          ageMs: now() - at,
+          kind: one.kind,
+          text: visible(one.kind === "message" ? one.text : newsText(one)).slice(0, maxChars),
+          from: one.kind === "message" ? one.fromName : null,
+          topic: one.kind === "message" ? one.topic : null,
+          to: session,
+          toTitle: receiver && sessions.displayTitle(receiver),
+          isDelivered: deliveredAt !== null,
+          status: deliveredAt === null ? "not shown yet" : "shown to it",
+        };
+      }),
+    [],
+  );
+}
+
+export const noticeHandlers = {
+  async "notices.list"({ runtime }) {
+    const { store } = await runtime();
+    return ok({ notices: store.read(notices.list, []) });
+  },
+  "notices.acknowledge": async ({ runtime }) => ok({ acknowledged: acknowledgeNotices(await runtime()) }),
+} satisfies Partial<Handlers>;
+
+/** @returns those that were open */
+export function acknowledgeNotices({ store, now }: Runtime): notices.Notice[] {
+  const open = store.read(notices.list, []);
+  if (open.length > 0) store.write((sql) => notices.acknowledge(sql, now(), null));
+  return open;
+}
+
+export const pauseHandlers = {
+  async "pauses.list"({ runtime }) {
+    const { store, now } = await runtime();
+    return ok({ pauses: store.read((sql) => pauses.list(sql, now()), []) });
+  },
+  async "pauses.start"({ runtime }, { forMs, project }) {
+    const { store, now } = await runtime();
+    const started = { project: projectOf(project), until: forMs === undefined ? null : now() + forMs };
+    store.write((sql) => pauses.pause(sql, now(), started.until, started.project));
+    return ok({ started, pauses: store.read((sql) => pauses.list(sql, now()), []) });
+  },
+  async "pauses.end"({ runtime }, { project: folder }) {
+    const { store, now } = await runtime();
+    const project = projectOf(folder);
+    const list = (sql: Sql): pauses.Pause[] => pauses.list(sql, now());
+    const ended = pausesOf(store.read(list, []), project).length > 0;
+    if (ended)
+      store.write((sql) => {
+        skipOpenTranscripts(sql, now());
+        for (const one of pausesOf(list(sql), project)) pauses.resume(sql, now(), one.project);
+      });
+    return ok({ ended, project, pauses: store.read(list, []) });
+  },
+} satisfies Partial<Handlers>;
+
+function pausesOf(all: readonly pauses.Pause[], project: string | null): pauses.Pause[] {
+  return all.filter((one) => (one.project === null ? null : realPath(one.project)) === project);
+}
+
+/** [HO10] Skips transcript entries that no hook has reported yet, too. */
+function skipOpenTranscripts(sql: Sql, now: number): void {
+  for (const session of sessions.listOpen(sql)) {
+    if (isSessionPaused(sql, now, session)) catchUp(sql, now, session.id);
+  }
+}
+
+/** Project root by its real path: clients report that path or a link to it. */
+function projectOf(folder: string | undefined): string | null {
+  if (folder === undefined) return null;
+  const path = realPath(resolve(folder));
+  return projectRoot(path) ?? path;
+}

@@ -1,0 +1,337 @@
+import { existsSync, statSync } from "node:fs";
+import type { Candidate, Plan } from "../../contract/machine/recovery.ts";
+import type { SessionView } from "../../contract/machine/sessions.ts";
+import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
+import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
+import { mayBeAlive } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { clientTitle } from "../../clients/adapters.ts";
+import { age } from "../../shared/format.ts";
+import { quotedTitle } from "../../shared/quoted-title.ts";
+import { err, ok } from "../../shared/result.ts";
+import { isEmpty } from "../../store/spool.ts";
+import * as audit from "../sessions/machine-audit.ts";
+import { drainInto } from "../../local-mcp/events/answer-hook.ts";
+import { catchUp } from "../transcripts/record-transcript.ts";
+import { importTranscript } from "../transcripts/import-transcript.ts";
+import { scoredBrief } from "../recovery/brief.ts";
+import { openLimitOf } from "../recovery/at-limit.ts";
+import { findIncomplete, findOpenOffer } from "../recovery/detect.ts";
+import { localSource, take, withdrawOffer } from "../recovery/local-source.ts";
+import { clientToStart, folderOf, planRelaunch } from "../recovery/relaunch.ts";
+import { findElsewhere } from "../recovery/remote-candidates.ts";
+import { findById, remoteSource } from "../recovery/remote-source.ts";
+import { restore, type Restoration } from "../recovery/restoration.ts";
+import type { RecoverySource } from "../recovery/source.ts";
+import { successorVariable } from "../recovery/successor.ts";
+import { isAlive } from "../recovery/session-state.ts";
+import { hasDied } from "../sessions/closed-sessions.ts";
+import { projectRoot } from "../sessions/git-head.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { findTitle } from "../sharing/remote-sessions.ts";
+import * as members from "../team/members.ts";
+import type { HandlerContext, Handlers, HostContext, HostResult } from "./host.ts";
+import type { KeptWorkspace } from "../../local-mcp/host/local-host.ts";
+import { projectOfFolderHere, toViews } from "./other-machines.ts";
+import { toSessionView } from "./session-view.ts";
+import { findSession, shortSession } from "./resolve-id.ts";
+import { storeDurations } from "../../runtime/durations.ts";
+import { takePending } from "../../snapshots/stored-snapshots.ts";
+import { capture } from "../checkpoints/capture.ts";
+import { isSessionPaused } from "../sessions/paused-session.ts";
+import { recordDeath } from "../recovery/deaths.ts";
+
+export const recoveryHandlers = {
+  /** [CL9] The sessions that died in the project, else those that were closed there. */
+  async "recovery.check"(context, { folder }) {
+    const runtime = await context.runtime();
+    await recordMissed(context, runtime);
+    const project = projectRoot(folder);
+    const open = runtime.store.read(
+      (sql) => findIncomplete(sql, runtime.processes, runtime.now(), { limit: 100 }).map(({ session }) => session),
+      [],
+    );
+    const own = open.filter((session) => session.project === project);
+    const dead = own.filter(hasDied);
+    const shown = dead.length > 0 ? dead : own;
+    const here = runtime.store.read((sql) => shown.map((session) => toSessionView(sql, runtime, session)), []);
+    const found = here.length > 0 ? here : await candidatesElsewhere(context, runtime, folder);
+    return ok({ project, sessions: found.map(toCandidate), others: open.length - own.length });
+  },
+  "recovery.brief": (context, input) =>
+    onSession(context, input, async (runtime, { source, named }) => {
+      const from = await inspect(source, named.session);
+      return from.ok ? ok({ ...named, ...briefOf(runtime, from.value) }) : from;
+    }),
+  "recovery.plan": async (context, { client, isNew, ...input }) => {
+    const asked = clientToStart(client);
+    if (!asked.ok) return asked;
+    const into = asked.value;
+    await recordMissed(context, await context.runtime());
+    return onSession(context, input, async (runtime, { source, named }) => {
+      if (named.machine === null) await catchUpWith(context, { session: named.session });
+      const from = await inspect(source, named.session);
+      if (!from.ok) return from;
+      const start = startOf(runtime, from.value, { into, isNew });
+      const offer = offerOf(runtime, named.session);
+      const { session } = from.value;
+      const checked = await source.check(from.value);
+      const isFree = checked?.code === "still_running" && into !== null && into.name !== session.client;
+      const isLimited = isFree && runtime.store.read((sql) => openLimitOf(sql, session, runtime.now()), null) !== null;
+      const obstacle = isLimited ? null : (takenRefusal(runtime, session) ?? checked);
+      const refusal = obstacle ?? (start?.cwd === null ? folderRefusal(from.value) : null);
+      return ok({ ...named, ...briefOf(runtime, from.value), client: session.client, offer, start, refusal });
+    });
+  },
+  "recovery.take": async ({ runtime: load }, { session, chat, limit }) => {
+    const runtime = await load();
+    const { store, now } = runtime;
+    const own = store.read((sql) => sessions.get(sql, session), null);
+    const from = own && restore(runtime, own);
+    if (from) take(runtime, from, chat, limit);
+    else if (store.read((sql) => findTitle(sql, session), null) === null)
+      return err({ code: "not_found", message: `there is no session ${session}.` });
+    else store.write((sql) => recoveries.add(sql, { at: now(), session: session, action: "taken", by: chat }));
+    return ok({ session });
+  },
+  "recovery.withdraw": async ({ runtime: load }, { session, chat }) => {
+    const { store, now, ...runtime } = await load();
+    return ok({
+      isWithdrawn: store.read((sql) => sessions.get(sql, session), null)
+        ? withdrawOffer({ ...runtime, store, now }, session, chat)
+        : store.write((sql) => {
+            if (sessions.get(sql, chat) !== null || !recoveries.isTaken(sql, session, chat)) return false;
+            recoveries.add(sql, { at: now(), session: session, action: "undone", by: null });
+            return true;
+          }),
+    });
+  },
+  "recovery.dismiss": (context, input) =>
+    onSession(context, input, (runtime, { source, named }) => {
+      source.dismiss(named.session);
+      record(context, runtime, "session.dismissed", named.session, "done");
+      return ok(named);
+    }),
+  "recovery.undo": (context, input) =>
+    onSession(context, input, async (runtime, { source, named }) => {
+      const released = await source.release(named.session);
+      const result = released.ok ? (released.value ? "done" : "nothing_to_undo") : released.error.code;
+      record(context, runtime, "session.offered-again", named.session, result);
+      if (released.ok) return ok({ ...named, isUndone: released.value });
+      const message = `${named.session} was not released: ${released.error.message}. Nothing has changed.`;
+      return err({ code: isUnanswered(released.error) ? "edge_unreachable" : "not_released", message });
+    }),
+  async "recovery.catch-up"({ runtime: load }, { session }) {
+    const runtime = await load();
+    drainInto(runtime);
+    const known = session === undefined ? null : runtime.store.read((sql) => sessions.get(sql, session), null);
+    if (known && sessions.isOnlyImported(known)) importAgain(runtime, known);
+    else if (known) runtime.store.write((sql) => catchUp(sql, runtime.now(), known.id));
+    return ok({});
+  },
+  async "recovery.record-death"({ runtime: load, workspace }, { session }) {
+    const runtime = await load();
+    const attesting = attestDeath(runtime, workspace, session);
+    try {
+      const checkpoint = await saveLastCheckpoint(runtime, session);
+      return ok({ checkpoint, trouble: await attesting });
+    } finally {
+      await attesting;
+    }
+  },
+  "transcripts.import": async ({ runtime }, { file, folder }) => {
+    if (!existsSync(file)) return err({ code: "not_found", message: `there is no file ${file}.` });
+    const imported = importTranscript(await runtime(), { path: file, folder });
+    if (imported.ok) {
+      const { session, how, damages } = imported.value;
+      return ok({ session, how, damages });
+    }
+    return err({ code: "transcript_unusable", message: `${file}: ${imported.error}. Nothing was stored.` });
+  },
+} satisfies Partial<Handlers>;
+
+/** [PO6] Without its file the session stays as it was read. */
+function importAgain(runtime: Runtime, { transcriptPath: path, transcriptOffset, cwd }: sessions.Session): void {
+  if (path === null || statSync(path, { throwIfNoEntry: false })?.size === transcriptOffset) return;
+  const imported = importTranscript(runtime, { path, folder: cwd ?? "/" });
+  if (!imported.ok) runtime.log("warn", "the imported transcript was not read again", { path, error: imported.error });
+}
+
+/**
+ * [SU10] Frees a dead chat's leases at once; attests only a death that is visible from here.
+ *
+ * @returns why that failed; null: it did not
+ */
+async function attestDeath(runtime: Runtime, workspace: KeptWorkspace, session: string): Promise<string | null> {
+  const member = runtime.store.read((sql) => members.find(sql, session), null);
+  const owner = member && readProcessKey(member.process);
+  if (!owner || mayBeAlive(runtime.processes, owner)) return null;
+  const { chat, process } = member;
+  const opened = await workspace.open();
+  const answer = opened.ok
+    ? await opened.value.call("chats.attest-death", { chat, machine: opened.value.machine, process })
+    : opened;
+  // A chat that the coordinator does not know holds nothing.
+  if (answer.ok || answer.error.code === "unknown_chat") return null;
+  return `the death of chat ${chat} could not be attested: ${answer.error.message}`;
+}
+
+/** Stores the events that hooks have left in the spool. */
+export async function recordMissed(context: HandlerContext, runtime: Runtime): Promise<void> {
+  if (!isEmpty(runtime.paths.spool)) await catchUpWith(context, {});
+}
+
+/** A store that takes nothing has a brief all the same. */
+export async function catchUpWith(
+  { call, progress }: HandlerContext,
+  input: MachineInput<"recovery.catch-up">,
+): Promise<void> {
+  const done = await call("recovery.catch-up", input);
+  if (!done.ok) progress?.(`Some of the last events are missing: ${done.error.message}`);
+}
+
+function toCandidate({ id, shortId, title, machine, lastSeenAt, state, detail }: SessionView): Candidate {
+  return { session: id, shortId, title, machine, lastSeenAt, state, detail };
+}
+
+async function candidatesElsewhere(context: HandlerContext, runtime: Runtime, folder: string): Promise<SessionView[]> {
+  const others = await context.others.read(runtime, context.progress);
+  const project = others && (await projectOfFolderHere(others, folder));
+  return project ? toViews(runtime, await findElsewhere(others, project.project)) : [];
+}
+
+interface Named {
+  readonly session: string;
+  readonly shortId: string;
+  readonly title: string | null;
+  readonly machine: string | null;
+}
+
+function nameOf(runtime: Runtime, session: string, title: string | null, machine: string | null): Named {
+  return { session, shortId: shortSession(runtime, session), title, machine };
+}
+
+interface Found {
+  readonly source: RecoverySource;
+  readonly named: Named;
+}
+
+/** [RE27] A session of this machine counts first: more is known of it. */
+async function onSession<T>(
+  context: HandlerContext,
+  { session: id, folder }: { readonly session: string; readonly folder?: string | undefined },
+  act: (runtime: Runtime, found: Found) => HostResult<T> | Promise<HostResult<T>>,
+): Promise<HostResult<T>> {
+  const runtime = await context.runtime();
+  const found = findSession(runtime, id);
+  if (found.ok) {
+    const named = nameOf(runtime, found.value.id, sessions.displayTitle(found.value), null);
+    return act(runtime, { source: localSource(runtime, null), named });
+  }
+  if (found.error.code !== "not_found") return found;
+  const others = await context.others.read(runtime, context.progress);
+  const row = others && findById(others, id);
+  if (!row) return found;
+  const here = folder === undefined ? null : await projectOfFolderHere(others, folder);
+  const named = nameOf(runtime, row.session, row.content.title, row.machine);
+  return act(runtime, { source: remoteSource(others, here), named });
+}
+
+async function inspect(source: RecoverySource, session: string): Promise<HostResult<Restoration>> {
+  const found = await source.inspect(session);
+  if (found.ok && found.value) return ok(found.value);
+  return err({ code: "not_found", message: `session ${session} was deleted meanwhile.` });
+}
+
+type Briefed = Pick<MachineOutput<"recovery.brief">, "cause" | "causeDetail" | "score" | "brief">;
+
+function briefOf({ now, config }: Runtime, from: Restoration): Briefed {
+  const { cause, causeDetail, elsewhere } = from;
+  const { text, score } = scoredBrief(from, now(), elsewhere ? "brief" : config.recovery);
+  return { cause, causeDetail, score: { ...score, parts: [...score.parts] }, brief: text };
+}
+
+function startOf(runtime: Runtime, from: Restoration, way: Parameters<typeof planRelaunch>[2]): Plan["start"] {
+  const plan = planRelaunch(runtime, from, way);
+  if (!plan) return null;
+  const { title: client, newId, ...program } = plan;
+  return {
+    ...program,
+    client,
+    cwd: folderOf(from),
+    env: newId === null ? {} : { [successorVariable]: newId },
+    newId,
+  };
+}
+
+function offerOf(runtime: Runtime, session: string): Plan["offer"] {
+  const { store, processes, now } = runtime;
+  const offer = store.read((sql) => findOpenOffer(sql, processes, now(), session), null);
+  return offer && { shortId: shortSession(runtime, offer.chat), msAgo: now() - offer.at };
+}
+
+/** [CL301] Refusal of a session that a living chat has taken. */
+function takenRefusal(runtime: Runtime, session: sessions.Session): Plan["refusal"] {
+  const { id, recovery, recoveryBy } = session;
+  if (recovery === null || recovery === "dismissed" || recoveryBy === null) return null;
+  const found = runtime.store.read((sql) => {
+    const chat = sessions.get(sql, recoveryBy);
+    const note = recoveries.noteOf(sql, id);
+    const isTaken = note?.action === "taken" || note?.action === "recovered";
+    return chat && isTaken && note.by === recoveryBy ? { chat, at: note.at } : null;
+  }, null);
+  if (!found || !isAlive(runtime, found.chat)) return null;
+  const { chat, at } = found;
+  const where = chat.cwd === null ? "" : ` in ${chat.cwd}`;
+  const name = `chat ${shortSession(runtime, chat.id)} (${quotedTitle(sessions.displayTitle(chat), 60)}, ${clientTitle(chat)}${where})`;
+  const message = `${id} is continued by ${name} since ${age(runtime.now() - at)} ago: go on there. To have it here, end that chat or leave it, then \`shim resume --undo ${shortSession(runtime, id)}\`, and resume again.`;
+  return { code: "held", message };
+}
+
+function folderRefusal({ session, elsewhere }: Restoration): NonNullable<Plan["refusal"]> {
+  if (!elsewhere)
+    return { code: "folder_gone", message: `the folder of the session (${session.cwd ?? "unknown"}) is gone.` };
+  const there = `${elsewhere.root ?? "no project"} on ${elsewhere.machine}`;
+  const message = `this folder is not its project (${there}): run this in that project's folder on this machine.`;
+  return { code: "project_elsewhere", message };
+}
+
+function record(
+  { by = "command line" }: HostContext,
+  runtime: Runtime,
+  kind: audit.MachineAction["kind"],
+  session: string,
+  result: string,
+): void {
+  audit.record(runtime, { kind, session, by, result });
+}
+
+export function isUnanswered({ code }: { readonly code: string }): boolean {
+  return code === "unreachable" || code === "outcome_unknown";
+}
+
+const filesTimeoutMs = 5_000;
+
+/**
+ * [SU6] Reads spool, transcript and journal. Files are taken for a new checkpoint only.
+ *
+ * @returns its id; null: nothing to save, a session that ended well, or a pause
+ * @throws {StoreError} when the store cannot be written now
+ */
+export async function saveLastCheckpoint(runtime: Runtime, sessionId: string): Promise<string | null> {
+  drainInto(runtime);
+  const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+  if (!session || session.endedAt !== null) return null;
+  runtime.store.write((sql) => {
+    catchUp(sql, runtime.now(), sessionId);
+    // [RE60] First, since the checkpoint would hide the loss that the death record counts.
+    recordDeath(sql, runtime, sessionId);
+  });
+  if (runtime.store.read((sql) => isSessionPaused(sql, runtime.now(), session), false)) return null;
+  const saved = capture(runtime, { sessionId, trigger: "detached" });
+  if (!saved.ok) return null;
+  storeDurations(runtime);
+  if (saved.value.isNew) await takePending(runtime, [sessionId], AbortSignal.timeout(filesTimeoutMs));
+  return saved.value.checkpoint.id;
+}

@@ -1,0 +1,167 @@
+import { resolve } from "node:path";
+import type { ReservedFile } from "../../contract/machine/reservations.ts";
+import { err, ok } from "../../shared/result.ts";
+import { formatResource } from "../team/lease-paths.ts";
+import type { Reservation } from "../team/reservation-table.ts";
+import type { HandlerContext, Handlers, HostResult, HostError } from "./host.ts";
+import type { CallError } from "../../contract/errors.ts";
+import type { Self } from "../../contract/values.ts";
+import { localWorkspace, readEdgeConfig } from "../../coordinator-client/edge-config.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { age } from "../../shared/format.ts";
+import { projectRoot } from "../sessions/git-head.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { readProjectFacts } from "../sharing/find-project.ts";
+import { projectKey } from "../sharing/project-key.ts";
+import { createNaming } from "../team/chat-naming.ts";
+import { FileReservations, type ReservationError } from "../team/file-reservations.ts";
+import { resolveLinks, toLeasePath } from "../team/lease-paths.ts";
+import type { Workspace } from "./workspace.ts";
+
+export const reservationHandlers = {
+  async "reservations.list"(context, { folder }) {
+    const workspace = await context.workspace.open();
+    if (!workspace.ok) return workspace;
+    const opened = await workspace.value.reservations(folder, null);
+    if (!opened.ok) return opened;
+    const { root, project, files, toHostError } = opened.value;
+    const found = await files.list(project);
+    return found.ok ? ok({ project: root, files: await view(context, found.value) }) : err(toHostError(found.error));
+  },
+  "reservations.create": (context, { folder, paths, forMs }) =>
+    withPaths(context, folder, paths, async ({ project, files, toHostError }, leasePaths) => {
+      const reserved = await files.reserve(project, leasePaths, forMs);
+      if (!reserved.ok) return err(toHostError(reserved.error));
+      return ok({ forMs, files: await view(context, reserved.value) });
+    }),
+  "reservations.release": (context, { folder, paths }) =>
+    withPaths(context, folder, paths, async ({ project, files, toHostError }, leasePaths) => {
+      const reserved = await files.listOwn(project);
+      if (!reserved.ok) return err(toHostError(reserved.error));
+      const paths = reserved.value.map(({ resource }) => formatResource(resource));
+      const chosen = leasePaths.length === 0 ? paths : paths.filter((path) => leasePaths.includes(path));
+      if (chosen.length === 0) {
+        const message = "the command line has reserved none of these here; `shim team files list` shows who has.";
+        return err({ code: "not_found", message });
+      }
+      const released = await files.release(project, chosen);
+      return released.ok ? ok({ released: chosen }) : err(toHostError(released.error));
+    }),
+} satisfies Partial<Handlers>;
+
+async function view(context: HandlerContext, found: readonly Reservation[]): Promise<ReservedFile[]> {
+  const now = (await context.runtime()).now();
+  return found.map(({ resource, holder, holderName, machine, since }) => ({
+    path: formatResource(resource),
+    chat: holder,
+    name: holderName || null,
+    machine: machine || null,
+    heldForMs: now - since,
+    resource,
+  }));
+}
+
+async function withPaths<T>(
+  context: HandlerContext,
+  folder: string,
+  given: readonly string[],
+  body: (reservations: ProjectReservations, leasePaths: readonly string[]) => Promise<HostResult<T>>,
+): Promise<HostResult<T>> {
+  const workspace = await context.workspace.open();
+  if (!workspace.ok) return workspace;
+  const leasePaths = toLeasePaths(
+    folder,
+    given.map((path) => resolve(folder, path)),
+  );
+  if (!leasePaths.ok) return leasePaths;
+  const opened = await workspace.value.reservations(folder, () => workspace.value.self());
+  return opened.ok ? body(opened.value, leasePaths.value) : opened;
+}
+
+/** A chat's reservations in the project of a folder. */
+export interface ProjectReservations {
+  readonly root: string;
+  /** The coordinator's name for the project. */
+  readonly project: string;
+  readonly files: FileReservations;
+  readonly toHostError: (error: CallError | ReservationError) => HostError;
+}
+
+/**
+ * For the command line, and for chats of programs.
+ *
+ * @param asChat asked for once the project is known; null: only looks, and [CL8] makes no store
+ *   just to keep the project's name for its hooks
+ */
+export async function openProjectReservations(
+  runtime: Runtime,
+  workspace: Workspace,
+  folder: string,
+  asChat: (() => Promise<HostResult<Self>>) | null,
+): Promise<HostResult<ProjectReservations>> {
+  const root = projectRoot(folder);
+  if (root === null)
+    return err({ code: "bad_input", message: `${folder} is not in a project: run this in a project's folder.` });
+  const edge = readEdgeConfig(runtime.paths.home, runtime.env);
+  if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
+  const { machine, client } = workspace;
+  const scope = { workspace: edge.value?.workspace ?? localWorkspace, machine, edge: edge.value };
+  const naming = createNaming(runtime, scope);
+  const isUnkept = asChat === null && edge.value === null && !runtime.store.exists();
+  const project = isUnkept
+    ? ok(projectKey(null, await readProjectFacts(runtime.env, root, machine)))
+    : await naming.project(root);
+  if (!project.ok)
+    return err({ code: "no_key", message: `the project has no name in the workspace: ${project.error}.` });
+  const self = asChat === null ? ok(null) : await asChat();
+  if (!self.ok) return self;
+  const identify = async (chat: string): Promise<{ name: string; machine: string; checkout: string }> => {
+    const session = runtime.store.read((sql) => sessions.get(sql, chat), null);
+    const title = session && sessions.displayTitle(session);
+    const found = await client.call("chats.get", { chat });
+    if (!found.ok) return { name: title ?? "", machine: "", checkout: "" };
+    return {
+      name: title ?? naming.titleOf(found.value) ?? found.value.client,
+      machine: found.value.machine,
+      checkout: "",
+    };
+  };
+  const files = new FileReservations({
+    runtime,
+    newId: () => Buffer.from(runtime.random(16)).toString("hex"),
+    link: client,
+    directory: { identify },
+    workspace: scope.workspace,
+    self: self.value,
+    /** [FI30] Hooks of this machine's chats read these at once, other processes soon after. */
+    shownAs: { holderName: "the user, by the command line", checkout: root },
+  });
+  const toHostError = (error: CallError | ReservationError): HostError =>
+    ("holder" in error ? explain(error, self.value, runtime.now()) : null) ?? workspace.toHostError(error);
+  return ok({ root, project: project.value, files, toHostError });
+}
+
+function explain({ code, holder }: ReservationError, self: Self | null, now: number): HostError | null {
+  if (holder === null) return null;
+  const path = formatResource(holder.resource);
+  if (holder.holder === self?.chat) {
+    const message = `the command line has already reserved ${path}, which overlaps. Release that first.`;
+    return { code, message };
+  }
+  const { holderName: name, machine } = holder;
+  const who = [name === "" ? [] : `"${name}"`, `chat ${holder.holder}`, machine === "" ? [] : `on ${machine}`];
+  const ask = `Ask with \`shim team send ${holder.holder} "..."\``;
+  return { code, message: `${path} is reserved by ${who.flat().join(", ")}, for ${age(now - holder.since)}. ${ask}.` };
+}
+
+/** @param paths absolute */
+export function toLeasePaths(folder: string, paths: readonly string[]): HostResult<string[]> {
+  const root = projectRoot(folder) ?? folder;
+  const found: string[] = [];
+  for (const one of paths) {
+    const path = toLeasePath(root, one);
+    if (!path.ok) return err({ code: "bad_input", message: `${path.error}.` });
+    found.push(resolveLinks(root, path.value));
+  }
+  return ok(found);
+}

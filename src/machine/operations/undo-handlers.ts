@@ -1,0 +1,254 @@
+import { existsSync } from "node:fs";
+import { relative, resolve, sep } from "node:path";
+import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
+import { runApart } from "../../runtime/run-apart.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { oneLine, pluralize } from "../../shared/format.ts";
+import { asObject, listAt } from "../../shared/json-fields.ts";
+import { err, ok } from "../../shared/result.ts";
+import { undoFiles, type UndoInput, type UndoneFile, type UndoneFiles } from "../../snapshots/undo-files.ts";
+import { snapshots } from "../../store/session-tables.ts";
+import * as audit from "../sessions/machine-audit.ts";
+import { capture } from "../checkpoints/capture.ts";
+import { listMoments, type Moment } from "../checkpoints/moments.ts";
+import { drainInto } from "../../local-mcp/events/answer-hook.ts";
+import { isAlive } from "../recovery/session-state.ts";
+import { catchUp, isTurnOpen } from "../transcripts/record-transcript.ts";
+import * as news from "../sessions/news.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { changingTurns, newestUndoOf } from "../undo/changing-turns.ts";
+import { readSteps } from "../undo/steps.ts";
+import type { HandlerContext, Handlers, HostResult } from "./host.ts";
+import { pickMoment } from "./fork-handlers.ts";
+import { findSession, projectOfFolder, shortSession } from "./resolve-id.ts";
+
+type Input = CheckedMachineInput<"undo.preview">;
+type Facts = Omit<MachineOutput<"undo.preview">, "diff">;
+
+export const undoHandlers: Pick<Handlers, "undo.preview" | "undo.apply"> = {
+  "undo.preview": (context, input) =>
+    onChat(context, input, async (runtime, chat) => {
+      const done = await run(runtime, chat, "preview", false);
+      return done.ok ? ok({ ...factsOf(runtime, chat, done.value), diff: done.value.diff }) : done;
+    }),
+  "undo.apply": async (context, input) => {
+    drainInto(await context.runtime());
+    return onChat(context, input, (runtime, chat) => apply(runtime, chat, context.by), readInterruption);
+  },
+};
+
+/** [UN11] No event tells of an interruption, and the timer may not have read the transcript yet. */
+function readInterruption({ store, now }: Runtime, { id }: sessions.Session): void {
+  store.write((sql) => {
+    if (isTurnOpen(sql, id)) catchUp(sql, now(), id);
+  });
+}
+
+/** [UN5] The files of now are stored first, so that a redo is an undo of what the undo has done. */
+async function apply(
+  runtime: Runtime,
+  chat: ChosenChat,
+  by: HandlerContext["by"] = "command line",
+): Promise<HostResult<MachineOutput<"undo.apply">>> {
+  const { session } = chat;
+  const saved = capture(runtime, { sessionId: session.id, trigger: "undo" });
+  if (!saved.ok)
+    return err({ code: "restore_failed", message: `this moment could not be saved (${saved.error.code}).` });
+  const { id: checkpoint } = saved.value.checkpoint;
+  const done = await run(runtime, chat, checkpoint, true);
+  const applied = done.ok ? done.value.applied : null;
+  const rows = applied?.undone.length ?? 0;
+  const kind = chat.prompt === null ? "files.redone" : "files.undone";
+  runtime.store.write((sql) => {
+    if (rows > 0 || !done.ok)
+      audit.append(sql, runtime.now(), {
+        kind,
+        session: session.id,
+        by,
+        result: done.ok ? "done" : done.error.code,
+        rows,
+      });
+    if (!done.ok || applied?.snapshot.state !== "done") {
+      snapshots.update(sql, { checkpointId: checkpoint }, { state: "skipped", reason: "nothing was put back" });
+      return;
+    }
+    const { state, repository, head, branch, commit, ...detail } = applied.snapshot;
+    const change = { state, repository, head, branch, commit, detail: { ...detail, undone: applied.undone } };
+    snapshots.update(sql, { checkpointId: checkpoint }, change);
+    const text = newsOf(chat, done.value);
+    news.add(sql, runtime.now(), session.id, `undo:${checkpoint}`, { kind: "notice", text });
+  });
+  if (!done.ok) return done;
+  return ok({ ...factsOf(runtime, chat, done.value), checkpoint: applied === null ? null : checkpoint });
+}
+
+const maxNamed = 10;
+
+/** [UN8] The chat still has its changes in its context. */
+function newsOf({ prompt }: ChosenChat, { changes }: DoneFiles): string {
+  const named = changes.slice(0, maxNamed).map(({ path }) => path);
+  const more = changes.length > maxNamed ? ` and ${changes.length - maxNamed} more` : "";
+  const what = prompt === null ? "put back what an undo had taken away" : "took back your changes";
+  return `the user ${what} in ${pluralize(changes.length, "file")}: ${named.join(", ")}${more}. Read a file again before you edit it.`;
+}
+
+interface ChosenChat {
+  readonly session: sessions.Session & { readonly project: string };
+  /** Absent (null) where its last undo is taken back. */
+  readonly prompt: Moment | null;
+  readonly what: UndoInput["what"];
+  readonly stamps: UndoInput["stamps"];
+  readonly others: UndoInput["others"];
+  readonly chosen: readonly string[];
+}
+
+async function onChat<T>(
+  { runtime: load }: HandlerContext,
+  input: Input,
+  act: (runtime: Runtime, chat: ChosenChat) => Promise<HostResult<T>>,
+  prepare: (runtime: Runtime, session: sessions.Session) => void = () => undefined,
+): Promise<HostResult<T>> {
+  const runtime = await load();
+  const named = input.session === undefined ? null : findSession(runtime, input.session);
+  if (named && !named.ok) return named;
+  const of = named ? { session: named.value } : { project: projectOfFolder(runtime, input.folder) };
+  const found = input.redo ? newestUndo(runtime, of) : newestTurn(runtime, of);
+  if (!found.ok) return found;
+  const session = withProject(runtime, found.value.session);
+  if (!session.ok) return session;
+  const chosen = chosenPaths(session.value.project, input);
+  if (!chosen.ok) return chosen;
+  prepare(runtime, session.value);
+  const whole = { session: session.value, chosen: chosen.value };
+  if (input.redo) return act(runtime, { ...whole, ...readUndo(found.value.detail) });
+  const turn = input.prompt === "last" ? await newestUndoable(runtime, of, chosen.value) : null;
+  if (turn) return act(runtime, turn);
+  const given = readTurns(runtime, session.value, input.prompt);
+  return given.ok ? act(runtime, { ...whole, ...given.value }) : given;
+}
+
+function withProject(runtime: Runtime, session: sessions.Session): HostResult<ChosenChat["session"]> {
+  const { project } = session;
+  if (project !== null && existsSync(project)) return ok({ ...session, project });
+  const chat = nameOf(runtime, session);
+  const message =
+    project === null ? `${chat} works in no project.` : `the project ${project} of ${chat} does not exist.`;
+  return err({ code: "no_project", message });
+}
+
+type Chats = { readonly session: sessions.Session } | { readonly project: string };
+
+/** The chat that changed files last; without one the named chat. */
+function newestTurn(runtime: Runtime, of: Chats): HostResult<{ session: sessions.Session; detail: string }> {
+  const [turn] = runtime.store.read((sql) => changingTurns(sql, of), []);
+  if (turn) return ok({ session: turn.session, detail: "" });
+  if ("session" in of) return ok({ session: of.session, detail: "" });
+  const count = runtime.store.read((sql) => sessions.list(sql, { project: of.project }).length, 0);
+  const what =
+    count === 0
+      ? `no chat of ${of.project} is stored`
+      : `none of the ${pluralize(count, "chat")} of ${of.project} has changed files, as far as its events are stored`;
+  const message = `${what}. \`shim sessions\` lists those that are stored; --session names one.`;
+  return err({ code: "not_found", message });
+}
+
+function newestUndo(runtime: Runtime, of: Chats): HostResult<{ session: sessions.Session; detail: string }> {
+  const found = runtime.store.read((sql) => {
+    const row = newestUndoOf(sql, "session" in of ? { session: of.session.id } : of);
+    const session = row && sessions.get(sql, row.session);
+    return row && session && { session, detail: row.detail };
+  }, null);
+  if (found) return ok(found);
+  const whose = "session" in of ? nameOf(runtime, of.session) : `the chats of ${of.project}`;
+  return err({ code: "not_found", message: `nothing of ${whose} was undone, or its files are stored no more.` });
+}
+
+/** Turns whose files are compared: a comparison takes a tenth of a second. */
+const maxCompared = 10;
+
+/**
+ * [UN12] The newest turn whose changes can be put back, or at least named. One that was undone
+ * counts while something of it can still be put back.
+ */
+async function newestUndoable(runtime: Runtime, of: Chats, chosen: readonly string[]): Promise<ChosenChat | null> {
+  const turns = runtime.store.read((sql) => changingTurns(sql, of), []);
+  for (const { session, prompt, at } of turns.slice(0, maxCompared)) {
+    const own = withProject(runtime, session);
+    const given = readTurns(runtime, session, String(prompt.number));
+    if (!own.ok || !given.ok) continue;
+    const chat = { session: own.value, chosen, ...given.value };
+    const done = await run(runtime, chat, "preview", false);
+    if (!done.ok) continue;
+    const isUndone = runtime.store.read((sql) => newestUndoOf(sql, { session: session.id })?.at ?? 0, 0) >= at;
+    if (done.value.changes.length > 0 || (done.value.left.length > 0 && !isUndone)) return chat;
+  }
+  return null;
+}
+
+function nameOf(runtime: Runtime, session: sessions.Session): string {
+  const title = sessions.displayTitle(session);
+  return `chat ${shortSession(runtime, session.id)}${title === null ? "" : ` (${oneLine(title, 60)})`}`;
+}
+
+function chosenPaths(project: string, { folder, files }: Input): HostResult<string[]> {
+  const paths = files.map((file) => relative(project, resolve(folder, file)).split(sep).join("/"));
+  const foreign = paths.findIndex((path) => path === ".." || path.startsWith("../../local-mcp/"));
+  if (foreign >= 0) return err({ code: "bad_input", message: `${files[foreign]} is not in ${project}.` });
+  return ok(paths.filter((path) => path !== ""));
+}
+
+type Given = Omit<ChosenChat, "session" | "chosen">;
+
+function readTurns(runtime: Runtime, session: sessions.Session, wanted: string): HostResult<Given> {
+  const chat = nameOf(runtime, session);
+  const moments = runtime.store.read((sql) => listMoments(sql, session.id), []);
+  if (moments.length === 0)
+    return err({
+      code: "not_found",
+      message: `no prompt of ${chat} is stored, so that none of its turns can be undone.`,
+    });
+  const prompt = pickMoment(moments, wanted);
+  if (!prompt.ok) return err({ ...prompt.error, message: `in ${chat} ${prompt.error.message}` });
+  const none = { steps: [], stamps: [], others: [] };
+  const { seq, number } = prompt.value;
+  if (seq === null)
+    return err({ code: "no_snapshot", message: `the events of ${chat} since prompt ${number} are deleted by now.` });
+  const read = runtime.store.read((sql) => readSteps(sql, session, seq, isAlive(runtime, session)), none);
+  const { steps, ...rest } = read;
+  return ok({ prompt: prompt.value, what: { steps }, ...rest });
+}
+
+function readUndo(detail: string): Given {
+  const undone = listAt(asObject(JSON.parse(detail)), "undone") as readonly UndoneFile[];
+  return { prompt: null, what: { redo: undone }, stamps: [], others: [] };
+}
+
+type DoneFiles = Extract<UndoneFiles, { readonly state: "done" }>;
+
+async function run(
+  runtime: Runtime,
+  { session, what, stamps, others, chosen }: ChosenChat,
+  checkpointId: string,
+  isApplied: boolean,
+): Promise<HostResult<DoneFiles>> {
+  const { env, paths, config } = runtime;
+  const project = { project: session.project, snapshots: paths.snapshots, limits: config.snapshots };
+  const work = { what, stamps, others, chosen, isApplied };
+  const input = { env: { ...env }, ...project, checkpointId, now: runtime.now(), ...work };
+  const done = await runApart(runtime, "undoFiles", undoFiles, input);
+  if (done.state === "done") return ok(done);
+  const code = done.state === "skipped" ? "no_snapshot" : "restore_failed";
+  return err({ code, message: `${done.reason}. Nothing was put back.` });
+}
+
+function factsOf(runtime: Runtime, { session, prompt }: ChosenChat, { changes, left }: DoneFiles): Facts {
+  return {
+    session: session.id,
+    shortId: shortSession(runtime, session.id),
+    title: sessions.displayTitle(session),
+    project: session.project,
+    prompt: prompt && { number: prompt.number, text: prompt.text, at: prompt.at },
+    changes,
+    left,
+  };
+}

@@ -1,0 +1,92 @@
+import { existsSync } from "node:fs";
+import { mkdir, open, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { JsonObject } from "../../shared/json-fields.ts";
+import type { ClientTranscripts } from "./client-transcripts.ts";
+import { rowsIn } from "./fused-rows.ts";
+import { compressedEnd } from "../../clients/transcript.ts";
+import { readRows } from "./read-conversation.ts";
+import { Relinker, type Changed } from "./relink-rows.ts";
+
+export interface CopyOf {
+  readonly file: string;
+  readonly id: string;
+  readonly newId: string;
+  /** Rows from this index on are left out, and all thoughts; null: nothing of that. */
+  readonly until: number | null;
+  /** Folder of the session and the one in which it is to continue; null: it stays where it is. */
+  readonly moved: { readonly from: string; readonly to: string } | null;
+}
+
+/**
+ * [RS5] Writes a session again under a new id, as its client loads it. The file itself is only
+ * read, and nothing is overwritten.
+ *
+ * @returns the path of the copy
+ * @throws a system error; then nothing is left of the copy
+ */
+export async function copyTranscript(client: ClientTranscripts, copy: CopyOf): Promise<string> {
+  const { file, id, newId, moved } = copy;
+  const plain = file.endsWith(compressedEnd) ? file.slice(0, -compressedEnd.length) : file;
+  const renamed = plain.replaceAll(id, newId).replaceAll(`-${id.slice(0, 8)}.`, `-${newId.slice(0, 8)}.`);
+  const folder = (moved && client.folderOf?.(file, moved.to)) ?? dirname(renamed);
+  const path = join(folder, basename(renamed));
+  if (existsSync(path)) throw Object.assign(new Error(`${path} exists`), { code: "EEXIST" });
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const partial = `${path}.shim-partial`;
+  try {
+    const target = await open(partial, "wx", 0o600);
+    try {
+      for await (const line of linesOfCopy(client, copy)) {
+        const own = line.replaceAll(id, newId);
+        const text = moved ? own.replaceAll(JSON.stringify(moved.from), JSON.stringify(moved.to)) : own;
+        await target.write(`${text}\n`);
+      }
+      await target.sync();
+    } finally {
+      await target.close();
+    }
+    await rename(partial, path);
+  } catch (error) {
+    await rm(partial, { force: true });
+    throw error;
+  }
+  return path;
+}
+
+interface RowOfCopy {
+  readonly text: string;
+  readonly row: JsonObject;
+  readonly isKept: boolean;
+}
+
+/** Rows that the client loads, also those of lines in which it finds none. */
+async function* rowsOfCopy(client: ClientTranscripts, { file, until }: CopyOf): AsyncGenerator<RowOfCopy, void> {
+  const isKept = (row: JsonObject): boolean => until === null || client.isThought?.(row) !== true;
+  for await (const { index, text, row, isRefused } of readRows(file, client)) {
+    if (until !== null && index >= until) return;
+    if (row === null && client.links?.losesFused)
+      for (const one of rowsIn(text)) yield { text: JSON.stringify(one), row: one, isKept: isKept(one) };
+    if (row !== null && !isRefused) yield { text, row, isKept: isKept(row) };
+  }
+}
+
+async function* linesOfCopy(client: ClientTranscripts, copy: CopyOf): AsyncGenerator<string, void> {
+  const changes = client.links ? await relinked(client, client.links, copy) : [];
+  let at = 0;
+  for await (const { text, row, isKept } of rowsOfCopy(client, copy)) {
+    const changed = changes[at++] ?? {};
+    if (isKept) yield Object.keys(changed).length === 0 ? text : JSON.stringify({ ...row, ...changed });
+  }
+}
+
+async function relinked(
+  client: ClientTranscripts,
+  links: NonNullable<ClientTranscripts["links"]>,
+  copy: CopyOf,
+): Promise<readonly Changed[]> {
+  const relinker = new Relinker(links);
+  for await (const { row, isKept } of rowsOfCopy(client, copy))
+    relinker.add(row, { isKept, isTurn: client.rowOf(row) !== null });
+  return relinker.solve();
+}

@@ -1,0 +1,392 @@
+import { existsSync, lstatSync, realpathSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { adapterOf } from "../../clients/adapters.ts";
+import type { RescueOffer, RescueReason } from "../../contract/machine/rescue.ts";
+import type { Processes } from "../../platform/processes.ts";
+import { codeOf } from "../../shared/error.ts";
+import { oneLine, pluralize } from "../../shared/format.ts";
+import type { JsonObject } from "../../shared/json-fields.ts";
+import { redactAndClip } from "../sessions/entries.ts";
+import { importOrigin, type Session } from "../sessions/sessions.ts";
+import { holderOf, openProblem } from "./client-files.ts";
+import { codexLock, pathsOf, transcriptsOf, type ClientTranscripts, type Refusal } from "./client-transcripts.ts";
+import { exportSession, factsOfDocument } from "./opencode-sessions.ts";
+import { compressedEnd } from "../../clients/transcript.ts";
+import { isDocument, readTranscript, type TranscriptFacts } from "./read-conversation.ts";
+import type { Sent } from "./row-chain.ts";
+
+export interface RescueDeps {
+  readonly env: NodeJS.ProcessEnv;
+  readonly processes: Processes;
+  /** First line that the program prints of its version; null: it cannot be started. */
+  readonly versionOf: (program: string) => string | null;
+  /** Other chats wait for this process: it starts no client, and reads no transcript over 64 MB. */
+  readonly isShared: boolean;
+}
+
+/** Facts of a session from its client's own files. */
+export interface Evidence {
+  readonly session: Session;
+  /** Name of the client for a user. */
+  readonly title: string;
+  /** Its file, link or folder; null: there is none, or the client keeps it otherwise. */
+  readonly file: string | null;
+  /** Whether the client keeps it, as far as SHIM can look; null: it cannot. */
+  readonly isThere: boolean | null;
+  /** File that SHIM has read, and that its client does not find; null: there is none. */
+  readonly strayFile: string | null;
+  readonly isArchived: boolean;
+  readonly facts: TranscriptFacts | null;
+  /** OpenCode's export; null for other clients. */
+  readonly document: JsonObject | null;
+  /** Why the file cannot be read, as the system names it; null: it can. */
+  readonly problem: string | null;
+  /** Folder where its client does not find it, and one where it finds a copy; null: it does. */
+  readonly moved: { readonly from: string; readonly to: string } | null;
+  /** Codex's lock, where it stops the session. */
+  readonly lock: { readonly path: string; readonly holder: string | null; readonly code: string | null } | null;
+}
+
+/** [RS1] Reads only. @param folder where the user is */
+export async function examine(deps: RescueDeps, session: Session, folder: string): Promise<Evidence> {
+  const folders = [session.cwd, session.project].filter((one) => one !== null);
+  const home = folders.find((one) => existsSync(one));
+  const nothing: Evidence = {
+    session,
+    title: adapterOf(session.client)?.title ?? session.client,
+    file: null,
+    isThere: null,
+    strayFile: null,
+    isArchived: false,
+    facts: null,
+    document: null,
+    problem: null,
+    moved: home === undefined && folders[0] !== undefined ? { from: folders[0], to: folder } : null,
+    lock: null,
+  };
+  if (session.client === "opencode") return { ...nothing, ...(await examineOpenCode(deps, session, home ?? folder)) };
+  const client = transcriptsOf(session.client);
+  if (!client) return nothing;
+  const [path] = session.client === "codex" ? pathsOf(deps.env, client, codexLock, session.id) : [];
+  const lock = path === undefined ? null : lockOf(deps, path);
+  return { ...nothing, lock, ...(await examineFile(deps, session, client, home)) };
+}
+
+/** [RS4] The kernel frees a lock with its process: a file then blocks only if it does not open. */
+function lockOf({ processes }: RescueDeps, path: string): Evidence["lock"] {
+  if (!existsSync(path)) return null;
+  const pid = holderOf(path);
+  if (pid !== null) return { path, holder: `${processes.facts(pid)?.command ?? "unknown"} (pid ${pid})`, code: null };
+  const code = openProblem(path);
+  return code === null ? null : { path, holder: null, code };
+}
+
+async function examineOpenCode(deps: RescueDeps, { id }: Session, cwd: string): Promise<Partial<Evidence>> {
+  if (deps.isShared) return {};
+  const document = await exportSession({ env: deps.env, cwd }, id);
+  const isThere = document !== null || (deps.versionOf("opencode") === null ? null : false);
+  return { document, isThere, facts: document && factsOfDocument(document) };
+}
+
+async function examineFile(
+  { env, isShared }: RescueDeps,
+  session: Session,
+  client: ClientTranscripts,
+  home: string | undefined,
+): Promise<Partial<Evidence>> {
+  const { id, origin, transcriptPath } = session;
+  const known =
+    origin === importOrigin || transcriptPath === null ? [] : [transcriptPath, `${transcriptPath}${compressedEnd}`];
+  const own = pathsOf(env, client, client.files, id);
+  const file = [...known, ...own].find((path) => lstatSync(path, { throwIfNoEntry: false }));
+  if (file === undefined) return examineMissing(env, session, client);
+  const to = home !== undefined && own.includes(file) ? folderWithout(client, file, home) : null;
+  const there = { file, isThere: true, ...(to === null ? {} : { moved: { from: session.cwd ?? to, to } }) };
+  try {
+    if (isShared && statSync(file).size > sharedBytes) return there;
+    return { ...there, facts: await readTranscript(file, client) };
+  } catch (error) {
+    const problem = codeOf(error);
+    if (problem === null) throw error;
+    return { ...there, problem };
+  }
+}
+
+function examineMissing(
+  env: NodeJS.ProcessEnv,
+  { id, origin, transcriptPath: path }: Session,
+  client: ClientTranscripts,
+): Partial<Evidence> {
+  const archived = pathsOf(env, client, client.archive ?? [], id);
+  const strayFile = origin === importOrigin && path !== null && existsSync(path) ? path : null;
+  return { isArchived: archived.length > 0, isThere: false, strayFile };
+}
+
+/** @returns the folder in which its client runs and does not find the file; null: it does */
+function folderWithout({ isInFolder, folderOf }: ClientTranscripts, file: string, home: string): string | null {
+  const real = realpathSync(home);
+  const folder = folderOf?.(file, real) ?? dirname(file);
+  // Names of long paths are cut.
+  return isInFolder && real.length <= 180 && folder !== dirname(file) ? real : null;
+}
+
+export interface Finding {
+  /** Reason, if any; null: nothing is wrong. */
+  readonly reason: RescueReason | null;
+  /** Ends no sentence. */
+  readonly why: string;
+  /** Cheapest first. */
+  readonly offers: readonly RescueOffer[];
+  /** File to be renamed. */
+  readonly aside: string | null;
+  /** Rows of a copy; null: all. */
+  readonly until: number | null;
+}
+
+const largeBytes = 536_870_912;
+const sharedBytes = 67_108_864;
+
+interface Kind {
+  readonly reason: RescueReason;
+  /** Its client has just ended within seconds of its start. */
+  readonly isAfterFailure?: true;
+  /** @returns why, which ends no sentence; a session without it is not of this kind */
+  sign(seen: Evidence, deps: RescueDeps): string | null | undefined | false;
+  /** File that helps when it is out of the way; the other fields too are ways that help. */
+  readonly aside?: (seen: Evidence) => string | null;
+  readonly unarchive?: true;
+  readonly copy?: string | ((seen: Evidence) => string);
+}
+
+/** [RS1] The first whose sign is there is the reason. */
+const kinds: readonly Kind[] = [
+  {
+    reason: "locked",
+    sign: ({ lock }) => lock?.holder && `${lock.holder} holds ${lock.path}: continue there, or end that process`,
+    copy: "a copy of it",
+  },
+  {
+    reason: "locked",
+    sign: ({ lock }) => lock && `nobody holds ${lock.path}, and it cannot be opened (${lock.code})`,
+    aside: ({ lock }) => lock && lock.path,
+    copy: "a copy of it",
+  },
+  { reason: "invisible", sign: ({ isArchived, title }) => isArchived && `${title} has archived it`, unarchive: true },
+  {
+    reason: "deleted",
+    sign({ isThere, strayFile, title, session: { transcriptPath: path } }) {
+      if (isThere !== false || strayFile !== null) return null;
+      if (path === null) return `${title} has no conversation of it, or cannot read it`;
+      return `${path} is no longer there, and ${title} has no other file of it`;
+    },
+  },
+  {
+    reason: "invisible",
+    sign: ({ strayFile, title }) =>
+      strayFile && `SHIM has read it from ${strayFile}, where ${title} does not look for it`,
+  },
+  {
+    reason: "unreadable",
+    sign: ({ file, problem }) => problem && `${file} cannot be read (${problem})`,
+  },
+  {
+    reason: "unreadable",
+    sign: ({ facts }) =>
+      facts?.rows === 0 &&
+      facts.fused === null &&
+      `no row of a conversation can be read in its ${pluralize(facts.lines, "line")}`,
+  },
+  {
+    reason: "unreadable",
+    sign: ({ facts, title }) =>
+      facts && facts.refused !== null && `${title} does not load it with its line ${facts.refused}`,
+    copy: "a copy that it loads",
+  },
+  {
+    reason: "too_large",
+    sign: ({ facts }) => facts && refusalText(facts, "size"),
+    copy: ({ facts }) => acceptedText(facts),
+  },
+  {
+    reason: "poisoned",
+    sign: ({ facts }) => facts && refusalText(facts, "content"),
+    copy: ({ facts }) => acceptedText(facts),
+  },
+  {
+    reason: "cut_off",
+    sign: ({ facts, title }) => facts && lostText(facts, title),
+    copy: "a copy in which each row names the one before it",
+  },
+  {
+    reason: "invisible",
+    sign({ moved, file, title }) {
+      if (moved === null) return null;
+      if (!existsSync(moved.from)) return `its folder ${moved.from} is gone`;
+      return `${title} does not look for it in ${dirname(file ?? "")} when it runs in ${moved.to}`;
+    },
+    copy: ({ moved }) => `a copy of it for ${moved?.to}`,
+  },
+  { reason: "version", isAfterFailure: true, sign: versionText },
+  {
+    reason: "too_large",
+    isAfterFailure: true,
+    sign: ({ facts }) =>
+      facts && facts.bytes > largeBytes && `its transcript has ${Math.round(facts.bytes / 1_048_576)} MB`,
+  },
+  {
+    reason: "refused",
+    sign: ({ facts }) => facts && lastRefusalText(facts),
+    copy: "a copy",
+  },
+  {
+    reason: "unknown",
+    isAfterFailure: true,
+    sign: ({ title }) => `${title} ended at once, and what it has stored of the session looks whole`,
+  },
+];
+
+/**
+ * [RS1] Pure but for `versionOf`.
+ *
+ * @param hasFailed the client has just ended within seconds of its start
+ */
+export function judge(deps: RescueDeps, seen: Evidence, hasFailed: boolean): Finding {
+  for (const kind of kinds) {
+    const why = (hasFailed || kind.isAfterFailure !== true) && kind.sign(seen, deps);
+    if (!why) continue;
+    const refused = kind.reason === "refused" || !seen.facts ? null : lastRefusalText(seen.facts);
+    const until = untilOf(seen.facts);
+    const ways = waysOf(kind, seen, until);
+    return { reason: kind.reason, why: refused === null ? why : `${why}; and ${refused}`, ...ways, until };
+  }
+  return { reason: null, why: checkedText(seen), offers: [briefOffer], aside: null, until: null };
+}
+
+const briefOffer: RescueOffer = { kind: "brief", text: "a new chat with its brief" };
+
+function untilOf(facts: TranscriptFacts | null): number | null {
+  return facts && repeated(facts) ? facts.accepted : (facts?.beforeRefused ?? null);
+}
+
+/** Says what was read where no reason was found. */
+function checkedText({ facts, title, file, document }: Evidence): string {
+  if (facts === null) return `SHIM has not read what ${title} keeps of it`;
+  const { lines, rows, prompts, unreadable, sent } = facts;
+  const isWhole = document !== null || (file !== null && isDocument(file));
+  const count = isWhole ? rows : lines - unreadable;
+  const read = `${pluralize(count, isWhole ? "message" : "row")} ${count === 1 ? "was" : "were"} read`;
+  const none = unreadable === 0 ? "" : `, ${pluralize(unreadable, "line")} ${unreadable === 1 ? "holds" : "hold"} none`;
+  const found =
+    sent === null ? `${pluralize(prompts, "prompt")}, and nothing that stops ${title}` : sentText(sent, title);
+  return `its ${read}${none}: ${found}${passingText(facts)}`;
+}
+
+function sentText({ prompts, sent }: Sent, title: string): string {
+  const linked = "each names one that is there";
+  if (sent === prompts)
+    return `${linked}, and ${title} sends ${prompts === 1 ? "its prompt" : `all ${prompts} prompts`}`;
+  const others = "the others stand before a compaction, or were taken back";
+  return `${linked}, and ${title} sends ${sent} of ${pluralize(prompts, "prompt")} (${others})`;
+}
+
+function passingText({ refusals }: TranscriptFacts): string {
+  const last = refusals.at(-1);
+  return last === undefined ? "" : `; its last prompt met an error that may pass (${last.structure || "no code"})`;
+}
+
+function waysOf(kind: Kind, seen: Evidence, until: number | null): Pick<Finding, "offers" | "aside"> {
+  const aside = kind.aside?.(seen) ?? null;
+  const offers: RescueOffer[] = [];
+  if (aside !== null) offers.push({ kind: "aside", text: "rename that file, which takes it out of the way" });
+  if (kind.unarchive)
+    offers.push({ kind: "unarchive", text: `\`codex unarchive ${seen.session.id}\`, then resume it` });
+  const without = withoutText(seen.facts);
+  if (kind.copy !== undefined && until !== 0 && canBeCopied(seen)) {
+    const text = typeof kind.copy === "string" ? kind.copy : kind.copy(seen);
+    offers.push({ kind: "copy", text: `${text}${without}` });
+  }
+  // [RS13] The copy may be refused again, too.
+  return { offers: without === "" ? [...offers, briefOffer] : [briefOffer, ...offers], aside };
+}
+
+function canBeCopied({ facts, moved, file, session }: Evidence): boolean {
+  if (facts === null || (facts.rows === 0 && facts.fused === null) || facts.isPart) return false;
+  if (file !== null && isDocument(file)) return false;
+  return moved === null || file === null || transcriptsOf(session.client)?.folderOf?.(file, moved.to) !== null;
+}
+
+/** [RS2] */
+function refusalText(facts: TranscriptFacts, of: "size" | "content"): string | null {
+  const refusal = repeated(facts);
+  if (refusal?.of !== of) return null;
+  const alike = lasting(facts).filter((one) => one.of === of).length;
+  return `the API has refused ${countText(alike, facts)} in the same way${codesOf([refusal])}`;
+}
+
+/** A prompt that the API refused once may be refused again. */
+function lastRefusalText(facts: TranscriptFacts): string | null {
+  const refused = repeated(facts) ? [] : lasting(facts);
+  return refused.length === 0 ? null : `the API has refused ${countText(refused.length, facts)}${codesOf(refused)}`;
+}
+
+/** The others met errors that may pass. */
+function countText(refused: number, { refusals }: TranscriptFacts): string {
+  const last = refusals.length === 1 ? "its last prompt" : `its last ${refusals.length} prompts`;
+  return refused === refusals.length ? last : `${refused} of ${last}`;
+}
+
+function codesOf(refusals: readonly Refusal[]): string {
+  const codes = [...new Set(refusals.map(({ structure }) => structure))].join(", ");
+  const text = refusals.at(-1)?.text ?? "";
+  return ` (${codes})${text === "" ? "" : `: "${oneLine(redactAndClip(text, 160), 160)}"`}`;
+}
+
+function acceptedText(facts: TranscriptFacts | null): string {
+  const prompts = pluralize(facts?.promptsAfter ?? 0, "prompt");
+  return `a copy that ends at the last request which the API accepted: it lacks the last answer and ${prompts}`;
+}
+
+/** Says what a copy lacks where the API has refused prompts, but no two alike. */
+function withoutText(facts: TranscriptFacts | null): string {
+  if (facts === null || lasting(facts).length === 0 || repeated(facts)) return "";
+  if (facts.promptsAfter === 0) return ", without the last answer and what came since";
+  return facts.refusals.length === 1
+    ? " without the last prompt"
+    : " without the first of these prompts and what came since";
+}
+
+function lasting({ refusals }: TranscriptFacts): readonly Refusal[] {
+  return refusals.filter(({ of }) => of !== "passing");
+}
+
+/** The refusal that two prompts met alike. Errors that may pass take none back. */
+function repeated(facts: TranscriptFacts): Refusal | null {
+  const [before, last] = lasting(facts).slice(-2);
+  return last !== undefined && before?.of === last.of ? last : null;
+}
+
+function lostText({ sent, fused, isCut }: TranscriptFacts, title: string): string | null {
+  const lost = sent?.lost ?? null;
+  if (lost?.where === "before") return `${title} does not find what stands before its line ${lost.line}`;
+  if (lost !== null) return `${title} does not find what stands from its line ${lost.line} on`;
+  if (fused !== null) return `${title} reads none of the rows in its line ${fused}, which holds more than one`;
+  return isCut ? `its last line is cut: ${title} would write behind it, and no longer find what stands before` : null;
+}
+
+function versionText({ session, title }: Evidence, { versionOf }: RescueDeps): string | null {
+  const program = adapterOf(session.client)?.commands.resume(session.id).command;
+  const installed = program === undefined ? null : versionIn(versionOf(program));
+  const written = versionIn(session.clientVersion);
+  const isOlder = installed && written && isBefore(installed, written);
+  return isOlder ? `${title} ${written.join(".")} wrote it, and the one on the PATH is ${installed.join(".")}` : null;
+}
+
+function versionIn(text: string | null): number[] | null {
+  const [, ...parts] = /\b(\d{1,9})\.(\d{1,9})\.(\d{1,9})\b/.exec(text ?? "") ?? [];
+  return parts.length === 3 ? parts.map(Number) : null;
+}
+
+function isBefore(one: readonly number[], other: readonly number[]): boolean {
+  const at = one.findIndex((part, index) => part !== other[index]);
+  return at >= 0 && (one[at] ?? 0) < (other[at] ?? 0);
+}

@@ -1,0 +1,266 @@
+import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import { describingArguments } from "../../contract/hook-tool.ts";
+import type { JournalEntry } from "../../contract/journal.ts";
+import type { EffectNote, FileNote, TodoItem } from "../../contract/work-state.ts";
+import { noteEffects } from "./note-effects.ts";
+import { redactJson } from "../../redaction/redact.ts";
+import { asObject } from "../../shared/json-fields.ts";
+import { withoutBriefs } from "../text/brief-in-prompt.ts";
+import { userWords } from "../../clients/adapter/harness-text.ts";
+import {
+  redactAndKeepEnds,
+  approvedPlan,
+  boundTexts,
+  redactAndClip,
+  digest,
+  failure,
+  idOf,
+  limits,
+  pathOf,
+  type KeyedEntry,
+} from "./entries.ts";
+
+/** Pure. Repeated events count once, by the client's own ids. */
+export function entriesOf(event: HookEvent, input: HookInput, turn: string): KeyedEntry[] {
+  return readers[event](input, turn);
+}
+
+const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[]> = {
+  SessionStart: () => [],
+  SessionEnd: () => [],
+  UserPromptSubmit: prompt,
+  PreToolUse: (input) => toolCall(input, "start", (tool) => ({ kind: "tool_start", ...tool, ...effectsOf(input) })),
+  PostToolUse: (input) => [
+    ...toolCall(input, "end", (tool) => ({ kind: "tool_end", ...tool, ...durationOf(input), ...fileOf(input) })),
+    ...todos(input),
+    ...dialog(input),
+  ],
+  PostToolUseFailure: (input) =>
+    toolCall(input, "end", (tool) => {
+      const text = redactAndClip(input.error ?? "failed", limits.error);
+      return { kind: "tool_error", ...tool, ...durationOf(input), text };
+    }),
+  PreCompact: (input, turn) => {
+    const { trigger = "unknown" } = input;
+    return [keyed(`compacting:${eventStamp(input, turn)}`, { kind: "compacting", trigger })];
+  },
+  PostCompact: (input, turn) => {
+    const summary = redactAndKeepEnds(summaryIn(input.compact_summary ?? ""), limits.summary);
+    const stamp = input.compact_summary ? digest(summary) : eventStamp(input, turn);
+    return [keyed(`compacted:${stamp}`, { kind: "compacted", summary })];
+  },
+  Stop: (input, turn) => [keyed(`turn:${eventStamp(input, turn)}`, { kind: "turn_end" })],
+  StopFailure: (input, turn) => {
+    const text = [input.error ?? "unknown error", input.last_assistant_message].filter(Boolean).join(": ");
+    return [keyed(`failure:${eventStamp(input, turn)}`, failure(text, input.limit ?? null))];
+  },
+  SubagentStop: (input, turn) => {
+    // The summariser of a compaction ends as a subagent without a type.
+    if (!input.agent_type) return [];
+    const text = redactAndClip(input.last_assistant_message ?? "", limits.error);
+    const key = `subagent:${input.agent_id ?? eventStamp(input, turn)}:${digest(text)}`;
+    return [keyed(key, { kind: "subagent_end", text })];
+  },
+  Notification: () => [],
+  PreModelSwitch: () => [],
+};
+
+/** [TR202] Skips prompts of the client itself (a finished background task). */
+function prompt(input: HookInput, turn: string): KeyedEntry[] {
+  const text = withoutBriefs(userWords(input.prompt ?? ""));
+  if (!text) return [];
+  const kept = redactAndKeepEnds(text, limits.prompt);
+  return [keyed(`prompt:${eventStamp(input, turn)}`, { kind: "prompt", text: kept })];
+}
+
+type Tool = Pick<Extract<JournalEntry, { kind: "tool_start" }>, "id" | "name" | "input">;
+
+function toolCall(input: HookInput, moment: "start" | "end", entryOf: (tool: Tool) => JournalEntry): KeyedEntry[] {
+  const tool = toolOf(input);
+  return tool ? [keyed(`${moment}:${tool.id}`, entryOf(tool))] : [];
+}
+
+function effectsOf(input: HookInput): { effects?: readonly EffectNote[] } {
+  const effects = noteEffects(input);
+  return effects.length === 0 ? {} : { effects };
+}
+
+function durationOf({ duration_ms: durationMs }: HookInput): { durationMs?: number } {
+  return durationMs === undefined ? {} : { durationMs };
+}
+
+function toolOf(input: HookInput): Tool | null {
+  if (!input.tool_name || !input.tool_use_id) return null;
+  const name = input.agent_id ? `${input.tool_name} (subagent)` : input.tool_name;
+  return { id: input.tool_use_id, name, input: describeInput(input.tool_input) };
+}
+
+export function describeInput(toolInput: unknown): string {
+  const values = asRecord(toolInput);
+  const described = describingArguments.map((key) => values[key]).find((value) => typeof value === "string");
+  const text =
+    searchIn(values) ?? described ?? JSON.stringify(redactJson(boundTexts(toolInput ?? {}, limits.input * 4)).value);
+  return redactAndClip(text, limits.input).replaceAll(/\s+/g, " ");
+}
+
+/** A search is described by its pattern and its folder. */
+function searchIn({ pattern, path }: Readonly<Record<string, unknown>>): string | null {
+  return typeof pattern === "string" && typeof path === "string" ? `${pattern} in ${path}` : null;
+}
+
+const fileActions: Record<string, FileNote["action"]> = {
+  Read: "read",
+  Edit: "edited",
+  MultiEdit: "edited",
+  NotebookEdit: "edited",
+  Write: "edited",
+};
+
+function fileOf(input: HookInput): { path?: string; action?: FileNote["action"] } {
+  const action = fileActions[input.tool_name ?? ""];
+  const values = asRecord(input.tool_input);
+  const path = values["file_path"] ?? values["notebook_path"];
+  if (!action || typeof path !== "string") return {};
+  const change = action === "edited" ? asRecord(input.tool_response)["type"] : undefined;
+  return { path: pathOf(path), action: change === "create" ? "created" : change === "delete" ? "deleted" : action };
+}
+
+/** [JO13] Records the user's choice in a dialog, and [JO14] an approved plan. */
+function dialog(input: HookInput): KeyedEntry[] {
+  if (input.agent_id || !input.tool_use_id) return [];
+  if (input.tool_name === "AskUserQuestion") return answers(input, input.tool_use_id);
+  if (input.tool_name === "ExitPlanMode") return plan(input, input.tool_use_id);
+  return [];
+}
+
+const maxAnswers = 20;
+
+function answers(input: HookInput, id: string): KeyedEntry[] {
+  const given = {
+    ...asRecord(asRecord(input.tool_input)["answers"]),
+    ...asRecord(asRecord(input.tool_response)["answers"]),
+  };
+  const all = Object.entries(given)
+    .slice(0, maxAnswers)
+    .flatMap(([question, value]) => {
+      const answer = Array.isArray(value) ? value.filter((one) => typeof one === "string").join(", ") : textOf(value);
+      return answer
+        ? [{ question: redactAndClip(question, limits.input), answer: redactAndClip(answer, limits.input) }]
+        : [];
+    });
+  return all.length === 0 ? [] : [keyed(`answers:${id}`, { kind: "answers", answers: all })];
+}
+
+function plan(input: HookInput, id: string): KeyedEntry[] {
+  const [given, answer] = [asRecord(input.tool_input), asRecord(input.tool_response)];
+  const text = textOf(answer["plan"]) ?? textOf(given["plan"]);
+  if (!text?.trim()) return [];
+  const path = textOf(answer["filePath"]) ?? textOf(given["planFilePath"]);
+  const { key, entry } = approvedPlan(text, id);
+  return [keyed(key, { ...entry, ...(path ? { path: pathOf(path) } : {}) })];
+}
+
+function todos(input: HookInput): KeyedEntry[] {
+  const values = asRecord(input.tool_input);
+  const id = input.tool_use_id;
+  if (input.tool_name === "TodoWrite" && Array.isArray(values["todos"])) {
+    return [keyed(`todos:${id}`, { kind: "todos", todos: values["todos"].slice(0, 200).map(todoItem) })];
+  }
+  if (input.tool_name === "TaskCreate") return taskCreated(input, values);
+  if (input.tool_name === "TaskUpdate") return taskUpdated(input, values);
+  return [];
+}
+
+function taskCreated(input: HookInput, values: Record<string, unknown>): KeyedEntry[] {
+  const task = asRecord(asRecord(input.tool_response)["task"]);
+  const id = task["id"];
+  if (typeof id !== "string") return [];
+  const text = redactAndClip(textOf(values["subject"]) ?? textOf(values["description"]) ?? `task ${id}`, limits.input);
+  return [keyed(`todo:${input.tool_use_id}`, { kind: "todo", todo: { id: idOf(id), text, status: "pending" } })];
+}
+
+function taskUpdated(input: HookInput, values: Record<string, unknown>): KeyedEntry[] {
+  const given = values["taskId"];
+  if (typeof given !== "string") return [];
+  const id = idOf(given);
+  const status = values["status"];
+  if (status === "deleted") return [keyed(`todo:${input.tool_use_id}`, { kind: "todo_removed", id })];
+  const text = typeof values["subject"] === "string" ? { text: redactAndClip(values["subject"], limits.input) } : {};
+  const change = { ...text, ...(status === undefined ? {} : { status: statusOf(status) }) };
+  return [keyed(`todo:${input.tool_use_id}`, { kind: "todo", todo: { id, ...change } })];
+}
+
+function todoItem(value: unknown): TodoItem {
+  const values = asRecord(value);
+  return {
+    text: redactAndClip(textOf(values["content"]) ?? textOf(values["subject"]) ?? "", limits.input),
+    status: statusOf(values["status"]),
+  };
+}
+
+function statusOf(status: unknown): TodoItem["status"] {
+  return status === "completed" || status === "in_progress" ? status : "pending";
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
+}
+
+function asRecord(value: unknown): Record<string, unknown> {
+  return { ...asObject(value) };
+}
+
+function keyed(key: string, entry: JournalEntry): KeyedEntry {
+  return { key, entry };
+}
+
+/** Distinguishes events without a client id by turn and content. */
+function eventStamp(input: HookInput, turn: string): string {
+  const content = `${input.prompt ?? ""}${input.last_assistant_message ?? ""}${input.error ?? ""}${input.trigger ?? ""}`;
+  return `${turn}:${digest(content)}`;
+}
+
+/** Pure. The summary of a compaction, and the client's texts around it. */
+
+const introduction = "This session is being continued from a previous conversation";
+const analysisHeading = "Analysis:\n";
+const summaryHeading = "Summary:\n";
+
+/** Lines at the end, to the model. */
+const instructions = [
+  "If you need specific details from before compaction",
+  "Recent messages are preserved",
+  "Please continue the conversation from where we left",
+  "Continue the conversation from where it left off",
+];
+
+/** [TR210] The summary without the reasoning before it and the instructions after it. */
+function summaryIn(text: string): string {
+  const marked = withoutAnalysis(text).replaceAll(/<\/?summary>/g, "");
+  return withoutInstructions(afterHeading(withoutIntroduction(marked.trim())));
+}
+
+/** In tags as the model writes it, which the client turns into headings. */
+function withoutAnalysis(text: string): string {
+  const [from, to] = [text.indexOf("<analysis>"), text.indexOf("</analysis>")];
+  return from < 0 || to < from ? text : text.slice(0, from) + text.slice(to + "</analysis>".length);
+}
+
+function withoutIntroduction(text: string): string {
+  return text.startsWith(introduction) && text.includes("\n") ? text.slice(text.indexOf("\n")).trimStart() : text;
+}
+
+function afterHeading(text: string): string {
+  if (text.startsWith(summaryHeading)) return text.slice(summaryHeading.length);
+  const at = text.startsWith(analysisHeading) ? text.indexOf(`\n\n${summaryHeading}`) : -1;
+  return at < 0 ? text : text.slice(at + 2 + summaryHeading.length);
+}
+
+function withoutInstructions(text: string): string {
+  let rest = text.trim();
+  for (;;) {
+    const line = rest.slice(rest.lastIndexOf("\n") + 1);
+    if (!instructions.some((begin) => line.startsWith(begin))) return rest;
+    rest = rest.slice(0, rest.length - line.length).trimEnd();
+  }
+}

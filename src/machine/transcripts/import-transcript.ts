@@ -1,0 +1,240 @@
+import { createHash } from "node:crypto";
+import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import { callsOfPatch } from "../../clients/adapter/define-client.ts";
+import { withClaudeTool } from "../../clients/adapter/define-client.ts";
+import type { JsonObject } from "../../shared/json-fields.ts";
+import { isKnownTime, maxAheadMs } from "../../shared/known-time.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { isOfThisSystem } from "../../platform/this-system.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { checkpoints, journal as journalRows } from "../../store/session-tables.ts";
+import * as snapshotDrops from "../../store/snapshot-drops.ts";
+import { recordDamages } from "./record-damages.ts";
+import { asShownBy } from "../sessions/note-effects.ts";
+import { approvedPlan, assistant, idOf, pathOf, type KeyedEntry } from "../sessions/entries.ts";
+import { projectRoot } from "../sessions/git-head.ts";
+import { entriesOf } from "../sessions/hook-entries.ts";
+import * as journal from "../sessions/journal.ts";
+import { importOrigin } from "../sessions/sessions.ts";
+import * as sessions from "../sessions/sessions.ts";
+import type {
+  TranscriptCompaction,
+  TranscriptContent,
+  TranscriptText,
+  TranscriptToolCall,
+  TranscriptToolEnd,
+} from "../../clients/transcript/transcript-draft.ts";
+import type { TranscriptHead } from "../../clients/identify-transcript.ts";
+import { readTranscript } from "../../clients/read-transcript.ts";
+
+export interface ImportedTranscript extends TranscriptHead {
+  /** `recorded`: SHIM has the session from its chat itself, and takes nothing from the file. */
+  readonly how: "new" | "again" | "recorded";
+  /** Parts of the file that could not be read, or are missing. */
+  readonly damages: number;
+}
+
+/**
+ * [PO4] [PO5] [TR224] Stores a session as its transcript has it, in the place of an earlier import.
+ * @param folder that of the session, where the transcript names none
+ * @returns why that is impossible
+ */
+export function importTranscript(
+  runtime: Runtime,
+  { path, folder }: { readonly path: string; readonly folder: string },
+): Result<ImportedTranscript, string> {
+  const read = readTranscript(path, runtime.store.context.driver);
+  if (!read.ok) return read;
+  const { content, bytes } = read.value;
+  const { parent } = read.value.head;
+  if (parent !== null)
+    return err(`it is of a subagent, whose prompts the chat wrote: import that chat's, ${idOf(parent)}, instead`);
+  const { session, cwd } = read.value.head;
+  const isNamed = cwd !== null || read.value.head.folderHash === createHash("sha256").update(folder).digest("hex");
+  const head = { ...read.value.head, session: idOf(session), cwd: cwd ?? folder };
+  const isSaid = [content.texts, content.toolCalls, content.apiErrors].some(({ length }) => length > 0);
+  if (!isSaid) return err("nothing was said in it");
+  return ok(runtime.store.write((sql) => store(sql, runtime, { head, path, content, bytes, isNamed })));
+}
+
+interface Reading {
+  readonly head: TranscriptHead & { readonly cwd: string };
+  readonly path: string;
+  readonly content: TranscriptContent;
+  readonly bytes: number;
+  /** Whether the transcript names the folder; else it is the one where it is to go on. */
+  readonly isNamed: boolean;
+}
+
+function store(sql: Sql, runtime: Runtime, reading: Reading): ImportedTranscript {
+  const { head, path, content, bytes, isNamed } = reading;
+  const { client, session: id, cwd } = head;
+  const { toolEnds } = content;
+  const imported = { ...head, damages: content.damages.length };
+  const before = sessions.get(sql, id);
+  if (before && !sessions.isOnlyImported(before)) return { ...imported, how: "recorded" };
+  if (before) clear(sql, id);
+  const now = runtime.now();
+  const events = eventsOf(content, cwd, now);
+  const times = events.map(({ at }) => Math.min(at, now)).filter(isKnownTime);
+  const [first = now, last = first] = [times[0], times.at(-1)];
+  sessions.recordSighting(sql, first, {
+    id,
+    client,
+    clientVersion: content.clientVersion,
+    origin: importOrigin,
+    project: isNamed && isOfThisSystem(cwd) ? projectRoot(cwd) : null,
+    cwd: pathOf(cwd),
+    model: content.usage.at(-1)?.model ?? content.model,
+    transcriptPath: pathOf(path),
+    owner: null,
+    isAlive: false,
+  });
+  const writtenGit = content.git ? { writtenGit: content.git } : {};
+  journal.append(sql, id, first, `start:${importOrigin}`, { kind: "start", source: importOrigin, ...writtenGit });
+  record(sql, head, events, events[0]?.at ?? first);
+  recordDamages(sql, id, last, importOrigin, content);
+  sessions.touch(sql, last, id);
+  sessions.detach(sql, last, id, importOrigin);
+  const toolErrors = toolEnds.filter(({ error }) => error !== null).length;
+  const known = before ?? { toolCalls: 0, toolErrors: 0 };
+  // A session's counts are added to.
+  const counts = { toolCalls: toolEnds.length - known.toolCalls, toolErrors: toolErrors - known.toolErrors };
+  sessions.update(sql, id, { ...counts, transcriptOffset: bytes, workedAt: last, title: titleOf(content) });
+  return { ...imported, how: before ? "again" : "new" };
+}
+
+/** [PO6] Deletes what an earlier import has stored: the file may have grown since. */
+function clear(sql: Sql, session: string): void {
+  const saved = checkpoints.select(sql, "WHERE session = ?", session).map(({ id }) => id);
+  snapshotDrops.enqueue(sql, "checkpointId IN (SELECT value FROM json_each(?))", JSON.stringify(saved));
+  checkpoints.delete(sql, { session });
+  journalRows.delete(sql, { session });
+}
+
+function titleOf({ texts }: TranscriptContent): string | null {
+  const first = texts.find(({ role }) => role === "user");
+  const [entry] = first ? prompt(first.text)("1") : [];
+  return entry?.entry.kind === "prompt" ? (entry.entry.text.split("\n")[0]?.slice(0, 100) ?? null) : null;
+}
+
+/** Entries depend on the number of the turn. */
+type Entries = (turn: string) => readonly KeyedEntry[];
+
+interface Event {
+  readonly at: number;
+  readonly entries: Entries;
+  /** `joins`: a prompt in the middle of a turn, or one that needs none. */
+  readonly turn?: "starts" | "joins" | "ends" | "fails" | "interrupts";
+}
+
+/** Its time is the one of its row. */
+type WrittenEvent = Omit<Event, "at"> & { readonly at: number | null };
+
+/** [TR205] A turn is over when the model, an error or the user ended it, or the next one begins. */
+function record(
+  sql: Sql,
+  { session: id, client }: Pick<TranscriptHead, "session" | "client">,
+  events: readonly Event[],
+  startedAt: number,
+): void {
+  let [turn, at, isOpen] = [0, startedAt, false];
+  const end = (how: Event["turn"]): void => {
+    const kind = how === "interrupts" ? "interrupted" : "turn_end";
+    journal.append(sql, id, at, `turn:${turn}:${importOrigin}`, { kind });
+  };
+  for (const event of events) {
+    // At the time of the turn's last event: the prompt that follows has no answer yet.
+    if (event.turn === "starts" && isOpen) end("ends");
+    at = event.at;
+    if (event.turn === "starts" || event.turn === "joins") turn += 1;
+    for (const { key, entry } of event.entries(String(turn)))
+      journal.append(sql, id, at, key, asShownBy(entry, client));
+    const isEnd = event.turn === "joins" ? !isOpen : isOpen && (event.turn === "ends" || event.turn === "interrupts");
+    if (isEnd) end(event.turn);
+    if (event.turn !== undefined && event.turn !== "joins") isOpen = event.turn === "starts";
+  }
+}
+
+/** In the order of their times; what one line says stays in the order of texts, calls, ends. */
+function eventsOf(content: TranscriptContent, cwd: string, now: number): Event[] {
+  const { texts, toolCalls, toolEnds, plans, apiErrors, compactions, interruptions, turnEnd } = content;
+  const calls = new Map(toolCalls.map((call) => [call.id, call]));
+  const all: WrittenEvent[] = [
+    ...texts.map((text) => said(text)),
+    ...plans.map(({ text, at, uuid }) => ({
+      at,
+      entries: () => (text === null ? [] : [approvedPlan(text, idOf(uuid))]),
+    })),
+    ...toolCalls.map((call) => ({ at: call.at, entries: hooks("PreToolUse", inputsOf(call, cwd)) })),
+    ...toolEnds.flatMap((end) => ended(end, calls.get(end.toolUseId), cwd)),
+    ...compactions.map(compacted),
+    ...apiErrors.map(({ text, at, limit }) => {
+      const entries = hook("StopFailure", { error: text, ...(limit ? { limit } : {}) });
+      return { at, turn: "fails" as const, entries };
+    }),
+    ...interruptions.map(({ at }) => ({ at, turn: "interrupts" as const, entries: none })),
+    ...(turnEnd ? [{ at: turnEnd.at, turn: "ends" as const, entries: none }] : []),
+  ];
+  return timed(all, now);
+}
+
+/**
+ * [TR234] In the order of their times. An event without one, or with one to come beside others that
+ * are over, follows its predecessor; where none has a time each has its ordinal instead.
+ */
+function timed(all: readonly WrittenEvent[], now: number): Event[] {
+  const isOver = (at: number | null): boolean => at !== null && at <= now + maxAheadMs;
+  const isAnyOver = all.some(({ at }) => isOver(at));
+  const known = all.map(({ at }) => (isOver(at) || !isAnyOver ? at : null));
+  const first = known.find((at) => at !== null);
+  if (first === undefined || first === null)
+    return all.map((event, index) => Object.assign({}, event, { at: index + 1 }));
+  let newest = first;
+  const events = all.map((event, index) => Object.assign({}, event, { at: (newest = known[index] ?? newest) }));
+  // Stable: events of one time keep their order.
+  return events.toSorted((a, b) => a.at - b.at);
+}
+
+const none: Entries = () => [];
+
+function said({ role, text, at, startsNoTurn }: TranscriptText): WrittenEvent {
+  if (role === "user") return { at, turn: startsNoTurn ? "joins" : "starts", entries: prompt(text) };
+  const entry = assistant(text);
+  return { at, entries: (turn) => (entry ? [{ ...entry, key: `${entry.key}:${turn}` }] : []) };
+}
+
+function prompt(text: string): Entries {
+  return hook("UserPromptSubmit", { prompt: text });
+}
+
+/** A patch is a call for each of its files. */
+function inputsOf({ id, name, input }: TranscriptToolCall, cwd: string): JsonObject[] {
+  return callsOfPatch(withClaudeTool({ tool_use_id: idOf(id), tool_name: name, tool_input: input, cwd }, new Map()));
+}
+
+function ended(
+  { error, at, response }: TranscriptToolEnd,
+  call: TranscriptToolCall | undefined,
+  cwd: string,
+): WrittenEvent[] {
+  if (!call) return [];
+  const inputs = inputsOf(call, cwd);
+  if (error !== null) return [{ at, entries: hooks("PostToolUseFailure", inputs, { error }) }];
+  return [{ at, entries: hooks("PostToolUse", inputs, response ? { tool_response: response } : {}) }];
+}
+
+function compacted({ summary, trigger, at }: TranscriptCompaction): WrittenEvent {
+  const begun = hook("PreCompact", { trigger });
+  const done = hook("PostCompact", summary === null ? {} : { compact_summary: summary });
+  return { at, entries: (turn) => [...begun(turn), ...done(`${turn}:${at}`)] };
+}
+
+function hook(event: HookEvent, fields: Omit<HookInput, "session_id">): Entries {
+  return (turn) => entriesOf(event, { session_id: importOrigin, ...fields }, turn);
+}
+
+function hooks(event: HookEvent, inputs: readonly JsonObject[], outcome: JsonObject = {}): Entries {
+  return (turn) => inputs.flatMap((fields) => hook(event, { ...fields, ...outcome })(turn));
+}

@@ -1,0 +1,394 @@
+import { readdirSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import type { Sql } from "../../shared/sql.ts";
+import { approvedPlan, assistant, failure, idOf } from "../sessions/entries.ts";
+import { entriesOf } from "../sessions/hook-entries.ts";
+import { asShownBy } from "../sessions/note-effects.ts";
+import { recordDamages } from "./record-damages.ts";
+import * as journal from "../sessions/journal.ts";
+import { isSessionPaused, pauseReadLimits, markTranscript, type PauseReadLimits } from "../sessions/paused-session.ts";
+import * as sessions from "../sessions/sessions.ts";
+import type { Session } from "../sessions/sessions.ts";
+import type {
+  TranscriptText,
+  TranscriptToolCall,
+  TranscriptToolEnd,
+  TranscriptTurnEnd,
+} from "../../clients/transcript/transcript-draft.ts";
+import { transcriptFormat } from "../../clients/transcript-formats.ts";
+import { readAppended, unreadBytes, type ReadLimits, type TranscriptPart } from "../../clients/transcript.ts";
+import { countResponses, type Prices } from "../usage/ledger.ts";
+import { OverBudgetError, budgetMs, withinBudget } from "../../platform/time-budget.ts";
+import type { HookInput } from "../../contract/hook-input.ts";
+import { codeOf } from "../../shared/error.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { readSubagentLine } from "../../clients/claude-code/claude-lines.ts";
+import { usageFiles } from "../../store/usage-tables.ts";
+
+/** [RE13] Stores what a client wrote into its transcript after the last hook; the readings stay. */
+export function catchUp(sql: Sql, now: number, sessionId: string): void {
+  const session = sessions.get(sql, sessionId);
+  if (!session?.transcriptPath || sessions.isOnlyImported(session)) return;
+  const { transcriptPath: path } = session;
+  const limits = { ...pauseReadLimits(sql, path, session), format: transcriptFormat(session.client) };
+  const part = readAppended(path, session.transcriptOffset, limits);
+  // [HO10] Text from a pause is skipped even after the pause has ended.
+  const isPaused = isSessionPaused(sql, now, session);
+  if (part.offset !== session.transcriptOffset) {
+    if (isPaused) markTranscript(sql, path, part.size);
+    else recordWithinBudget(sql, session, part, now, { isOver: true });
+    sessions.update(sql, sessionId, { transcriptOffset: part.offset });
+  }
+  if (isPaused) return;
+  recordSubagents(sql, session, now);
+  if (isTurnOpen(sql, sessionId)) recordTurnEnd(sql, sessionId, now, part.turnEnd ?? readTurnEnd(path, limits));
+}
+
+interface RecordOptions extends MissedToolOptions {
+  readonly prices?: Prices;
+  /** Prompt whose event is being recorded. */
+  readonly prompt?: string | undefined;
+}
+
+/** Records texts, usage and missed tool calls. Returns the number of unreported calls. */
+export function recordTranscript(
+  sql: Sql,
+  session: sessions.Session,
+  part: TranscriptPart,
+  now: number,
+  options: RecordOptions = {},
+): number {
+  if (part.isOverBudget) recordUnreadPart(sql, session, part, now);
+  recordTexts(sql, session.id, now, part, options.prompt?.trim());
+  recordPlans(sql, session.id, part);
+  countResponses(sql, session, part, now, options.prices);
+  const missed = recordMissedTools(sql, session, now, part, options);
+  recordInterruptions(sql, session.id, part);
+  recordDamages(sql, session.id, now, `${part.offset}`, part);
+  return missed;
+}
+
+/** [JO42] Entries that were recorded before the time was over stay. */
+export function recordWithinBudget(...[sql, session, part, now, options]: Parameters<typeof recordTranscript>): void {
+  try {
+    withinBudget(() => recordTranscript(sql, session, part, now, options), recordMs);
+  } catch (error) {
+    if (!(error instanceof OverBudgetError)) throw error;
+    recordUnreadPart(sql, session, part, now);
+  }
+}
+
+/** More than one budget: a busy machine may withhold the processor, and there is no second try. */
+const recordMs = 10 * budgetMs;
+
+/** [JO42] The part's text is not stored: the client's transcript keeps it. */
+export function recordUnreadPart(
+  sql: Sql,
+  { id, transcriptOffset }: Pick<sessions.Session, "id" | "transcriptOffset">,
+  { offset }: Pick<TranscriptPart, "offset">,
+  now: number,
+): void {
+  const text = `bytes ${transcriptOffset} to ${offset}`;
+  journal.append(sql, id, now, `unread:transcript:${offset}`, { kind: "unread", of: "transcript", text });
+}
+
+/** [JO4] Runs before the hook's event is stored: the transcript describes what came before. */
+function recordTexts(sql: Sql, sessionId: string, now: number, part: TranscriptPart, prompt?: string): void {
+  for (const text of part.texts) {
+    if (text.role === "assistant") recordAssistant(sql, sessionId, text.at ?? now, text.text);
+    else if (text.startsNoTurn === "queued" && text.text !== prompt) recordQueued(sql, sessionId, now, text);
+  }
+  for (const { uuid, text, at, limit } of part.apiErrors)
+    journal.append(sql, sessionId, at ?? now, `failure:${idOf(uuid)}`, failure(text, limit));
+}
+
+/** [JO2] Stores a text from hook and transcript once per turn. */
+export function recordAssistant(sql: Sql, sessionId: string, at: number, text: string): void {
+  const keyedEntry = assistant(text);
+  if (!keyedEntry) return;
+  journal.append(sql, sessionId, at, `${keyedEntry.key}:${journal.newestPromptSeq(sql, sessionId)}`, keyedEntry.entry);
+}
+
+/** No client has an event for it. */
+function recordInterruptions(sql: Sql, sessionId: string, { interruptions }: TranscriptPart): void {
+  if (interruptions.length === 0) return;
+  const { at: since = 0 } = journal.newestPrompt(sql, sessionId) ?? {};
+  for (const { at } of interruptions)
+    if (at !== null && at >= since && isTurnOpen(sql, sessionId))
+      journal.append(sql, sessionId, at, `interrupted:${at}`, { kind: "interrupted" });
+}
+
+/** Enough to find the words before a prompt among those after it. */
+const maxWordsSincePlan = 50;
+
+/** [TR211] A plan is mostly read with the end of its turn, and so before it is approved. */
+function recordPlans(sql: Sql, sessionId: string, { plans }: TranscriptPart): void {
+  for (const { text, at, uuid } of plans) {
+    if (at === null) continue;
+    const plan = text ?? headedWordsBefore(sql, sessionId, at);
+    if (plan === null) continue;
+    const { key, entry } = approvedPlan(plan, idOf(uuid));
+    journal.append(sql, sessionId, at, key, entry);
+  }
+}
+
+/** The chat's last words before a time, where they begin with a heading as each plan does. */
+function headedWordsBefore(sql: Sql, sessionId: string, at: number): string | null {
+  const rows = journal.newest(sql, sessionId, ["assistant"], maxWordsSincePlan);
+  const entry = rows.find((row) => row.at < at)?.entry;
+  return entry?.kind === "assistant" && entry.text.startsWith("#") ? entry.text : null;
+}
+
+/** Between the event of a prompt and its row. */
+const reportedMs = 5_000;
+
+/** [TR206] A prompt that the model got in its turn may have no event. */
+function recordQueued(sql: Sql, sessionId: string, now: number, { text, uuid, at: typedAt }: TranscriptText): void {
+  const at = typedAt ?? now;
+  const reported = journal.newest(sql, sessionId, ["prompt"], maxQueued).filter((row) => row.at >= at - reportedMs);
+  const texts = new Set(reported.map(({ entry }) => (entry.kind === "prompt" ? entry.text : "")));
+  const input = { session_id: sessionId, prompt: text };
+  for (const { key, entry } of entriesOf("UserPromptSubmit", input, `queued:${idOf(uuid)}`))
+    if (entry.kind === "prompt" && !texts.has(entry.text)) journal.append(sql, sessionId, at, key, entry);
+}
+
+/** More prompts than anybody types during one turn. */
+const maxQueued = 50;
+
+const turnKinds = ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "interrupted", "failure"] as const;
+
+const ends: ReadonlySet<string> = new Set(["turn_end", "interrupted", "failure"]);
+
+export function isTurnOpen(sql: Sql, sessionId: string): boolean {
+  const [last] = journal.newest(sql, sessionId, turnKinds, 1);
+  return last !== undefined && !ends.has(last.entry.kind);
+}
+
+/** Holds the last line of nearly every turn. */
+const tailBytes = 65_536;
+
+/** A timer may have read the line already, so the end of the file is read again. */
+export function readTurnEnd(path: string, limits: ReadLimits): TranscriptTurnEnd | null {
+  return readAppended(path, Math.max(0, unreadBytes(path, 0) - tailBytes), limits).turnEnd;
+}
+
+/**
+ * [JO23] Stores the end of a turn whose event never came. Only for a moment in which that turn is
+ * surely over: before the event itself, it would take that event's place.
+ */
+export function recordTurnEnd(sql: Sql, sessionId: string, now: number, turnEnd: TranscriptTurnEnd | null): void {
+  const prompt = journal.newestPrompt(sql, sessionId);
+  if (
+    !turnEnd ||
+    turnEnd.at === null ||
+    !prompt ||
+    turnEnd.at < prompt.at ||
+    turnEnd.at > now ||
+    !isTurnOpen(sql, sessionId)
+  )
+    return;
+  // Stop has the text without the blanks around it.
+  const input = { session_id: sessionId, last_assistant_message: turnEnd.text.trim() };
+  for (const { key, entry } of entriesOf("Stop", input, turnOf(prompt)))
+    journal.append(sql, sessionId, turnEnd.at, key, entry);
+}
+
+/** The client's id of the turn stands in the key of its prompt. */
+function turnOf({ seq, key }: { readonly seq: number; readonly key: string }): string {
+  const turn = key.slice("prompt:".length, key.lastIndexOf(":"));
+  return turn.startsWith("after:") ? `after:${seq}` : turn;
+}
+
+interface MissedToolOptions {
+  /** Tool call whose event is being recorded; null for other events. */
+  readonly current?: string | null;
+  /** The client has ended: nothing follows this part. */
+  readonly isOver?: boolean;
+  /** Sub-agent whose transcript this is. */
+  readonly agentId?: string;
+}
+
+/** Stores tool calls whose events never came, since hooks fail open. [JO20] [JO22] */
+function recordMissedTools(
+  sql: Sql,
+  { id: sessionId, startedAt }: sessions.Session,
+  now: number,
+  part: TranscriptPart,
+  { current = null, isOver = false, agentId }: MissedToolOptions,
+): number {
+  const caller = { session_id: sessionId, ...(agentId === undefined ? {} : { agent_id: agentId }) };
+  const hooked = part.toolCalls.filter(({ isUnhooked }) => !isUnhooked);
+  const callsSinceStart = hooked.filter(({ at }) => (at ?? now) >= startedAt);
+  const calls = new Map(callsSinceStart.map((call) => [call.id, call]));
+  const newStarts = callsSinceStart.filter(({ id }) => id !== current && recordStart(sql, caller, now, id, calls));
+  const startedIds = new Set(newStarts.map(({ id }) => id));
+  const hookedEnds = part.toolEnds.filter((end) => !end.isUnhooked);
+  for (const call of unhookedCalls(part))
+    if (call.id !== current && (call.at ?? now) >= startedAt) recordUnhooked(sql, caller, now, call);
+  const ends = isOver ? hookedEnds.filter((end) => !isCutOff(part, end)) : hookedEnds;
+  const newEnds = ends.filter((end) => end.toolUseId !== current && recordEnd(sql, caller, now, end, calls));
+  return newEnds.filter(({ toolUseId, error }) => error === null && startedIds.has(toolUseId)).length;
+}
+
+/** [JO21] A client asked to end kills its tools and writes their failure as its last words. */
+function isCutOff({ texts, toolCalls }: TranscriptPart, { error, at }: TranscriptToolEnd): boolean {
+  return error !== null && at !== null && [...texts, ...toolCalls].every((other) => (other.at ?? 0) <= at);
+}
+
+type Caller = Pick<HookInput, "session_id" | "agent_id">;
+type CallsById = ReadonlyMap<string, TranscriptToolCall>;
+
+function recordStart(sql: Sql, caller: Caller, now: number, toolUseId: string, calls: CallsById): boolean {
+  const { session_id: sessionId } = caller;
+  const call = calls.get(toolUseId);
+  const id = idOf(toolUseId);
+  if (!call || journal.has(sql, sessionId, `start:${id}`) || journal.has(sql, sessionId, `end:${id}`)) return false;
+  return recordAll(sql, sessionId, call.at ?? now, entriesOf("PreToolUse", inputOf(caller, call), ""));
+}
+
+function recordEnd(sql: Sql, caller: Caller, now: number, end: TranscriptToolEnd, calls: CallsById): boolean {
+  const { session_id: sessionId } = caller;
+  const { toolUseId, error, at, response } = end;
+  const id = idOf(toolUseId);
+  if (journal.has(sql, sessionId, `end:${id}`)) return false;
+  const call = calls.get(toolUseId) ?? startedCall(sql, sessionId, id);
+  if (!call) return false;
+  const event = error === null ? "PostToolUse" : "PostToolUseFailure";
+  const outcome = error === null ? { tool_response: response } : { error };
+  const input = { ...inputOf(caller, call), ...outcome };
+  const isRecorded = recordAll(sql, sessionId, at ?? now, entriesOf(event, input, ""));
+  if (isRecorded) sessions.update(sql, sessionId, { toolCalls: 1, toolErrors: error === null ? 0 : 1 });
+  return isRecorded;
+}
+
+/** [TR212] Hooks may say nothing of the call that asked, or that wrote the to-do list. */
+function unhookedCalls({ toolCalls, toolEnds }: TranscriptPart): UnhookedCall[] {
+  const lists = toolCalls.filter(({ name, isUnhooked }) => isUnhooked && name === "TodoWrite");
+  const answered = toolEnds.filter((end) => end.isUnhooked && end.error === null && end.response?.["answers"]);
+  const dialogs = answered.map(({ toolUseId: id, at, response = {} }) => {
+    return { id, name: "AskUserQuestion", input: {}, at, response };
+  });
+  return [...lists, ...dialogs];
+}
+
+type UnhookedCall = Pick<TranscriptToolCall, "id" | "name" | "input" | "at"> & Pick<TranscriptToolEnd, "response">;
+
+function recordUnhooked(sql: Sql, caller: Caller, now: number, call: UnhookedCall): void {
+  const input = { ...inputOf(caller, call), tool_response: call.response };
+  const entries = entriesOf("PostToolUse", input, "").filter(({ entry }) => entry.kind !== "tool_end");
+  recordAll(sql, caller.session_id, call.at ?? now, entries);
+}
+
+function recordAll(sql: Sql, sessionId: string, at: number, entries: ReturnType<typeof entriesOf>): boolean {
+  const client = sessions.get(sql, sessionId)?.client ?? "";
+  return entries
+    .map(({ key, entry }) => journal.append(sql, sessionId, at, key, asShownBy(entry, client)))
+    .includes(true);
+}
+
+function startedCall(
+  sql: Sql,
+  sessionId: string,
+  id: string,
+): Pick<TranscriptToolCall, "id" | "name" | "input"> | null {
+  const entry = journal.find(sql, sessionId, `start:${id}`)?.entry;
+  if (entry?.kind !== "tool_start") return null;
+  return { id, name: entry.name, input: { file_path: entry.input } };
+}
+
+function inputOf(caller: Caller, call: Pick<TranscriptToolCall, "id" | "name" | "input">): HookInput {
+  return { ...caller, tool_name: call.name, tool_use_id: idOf(call.id), tool_input: call.input };
+}
+
+const maxFiles = 500;
+
+/**
+ * [SI42] [JO24] Counts usage and stores missed tool calls. A hook has time for a folder only where
+ * no MCP process does it by its timer. Returns the number of unreported calls.
+ */
+export function readSubagents(runtime: Runtime, session: Session): number {
+  const missed = filesOf(session).map((file) => {
+    const position = runtime.store.read((sql) => positionIn(sql, session, file), { offset: 0, limits: {} });
+    const part = readFile(file, position);
+    const options = { prices: runtime.config.usage.prices, isOver: false };
+    return part ? runtime.store.write((sql) => recordFile(sql, session, file, part, runtime.now(), options)) : 0;
+  });
+  return missed.reduce((total, count) => total + count, 0);
+}
+
+/** The same after the end of the client, in the caller's transaction. */
+function recordSubagents(sql: Sql, session: Session, now: number): void {
+  for (const file of filesOf(session)) {
+    const part = readFile(file, positionIn(sql, session, file));
+    if (part) recordFile(sql, session, file, part, now, { prices: {}, isOver: true });
+  }
+}
+
+/** Whether the session's transcript, or that of a sub-agent, was written to after this time. */
+export function hasWritten(session: Session, since: number): boolean {
+  const paths = [session.transcriptPath ?? [], filesOf(session).map(({ path }) => path)].flat();
+  return paths.some((path) => {
+    try {
+      return statSync(path).mtimeMs > since;
+    } catch (error) {
+      if (codeOf(error) === null) throw error;
+      return false;
+    }
+  });
+}
+
+interface SubagentFile {
+  readonly path: string;
+  /** Its key in the store. */
+  readonly name: string;
+  readonly agentId: string;
+}
+
+function filesOf({ transcriptPath }: Session): SubagentFile[] {
+  if (!transcriptPath) return [];
+  const folder = join(dirname(transcriptPath), basename(transcriptPath, ".jsonl"), "subagents");
+  return transcriptsIn(folder).map((name) => {
+    const agentId = idOf(basename(name, ".jsonl").slice("agent-".length));
+    return { path: join(folder, name), name: idOf(name), agentId };
+  });
+}
+
+function transcriptsIn(folder: string): string[] {
+  try {
+    const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
+    return names.filter((name) => /^agent-.*\.jsonl$/.test(basename(name))).slice(0, maxFiles);
+  } catch (error) {
+    // Most chats have none.
+    if (codeOf(error) === null) throw error;
+    return [];
+  }
+}
+
+interface ReadPosition {
+  readonly offset: number;
+  readonly limits: PauseReadLimits;
+}
+
+function positionIn(sql: Sql, session: Session, { path, name }: SubagentFile): ReadPosition {
+  const offset = usageFiles.find(sql, { session: session.id, name })?.bytes ?? 0;
+  return { offset, limits: pauseReadLimits(sql, path, session) };
+}
+
+/** Returns null if there is nothing new. */
+function readFile({ path }: SubagentFile, { offset, limits }: ReadPosition): TranscriptPart | null {
+  const part = readAppended(path, offset, { ...limits, format: readSubagentLine });
+  return part.offset === offset ? null : part;
+}
+
+function recordFile(
+  sql: Sql,
+  session: Session,
+  { name, agentId }: SubagentFile,
+  part: TranscriptPart,
+  now: number,
+  { prices, isOver }: { readonly prices: Prices; readonly isOver: boolean },
+): number {
+  countResponses(sql, session, { usage: [], subagentUsage: part.usage }, now, prices);
+  usageFiles.put(sql, { session: session.id, name, bytes: part.offset });
+  return recordMissedTools(sql, session, now, part, { agentId, isOver });
+}

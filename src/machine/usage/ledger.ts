@@ -1,0 +1,165 @@
+import type { Config, ModelPrices } from "../../contract/config.ts";
+import { modelFamily } from "../../contract/metrics.ts";
+import { processKey } from "../../coordinator-client/local/process-key.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { RowOf } from "../../shared/table.ts";
+import { usageCosts, usageMessages, usageTotals } from "../../store/usage-tables.ts";
+import * as totals from "../../store/metric-totals.ts";
+import { idOf } from "../sessions/entries.ts";
+import type { Session } from "../sessions/sessions.ts";
+import type { TranscriptContent, Usage } from "../../clients/transcript/transcript-draft.ts";
+import * as spending from "./task-spending.ts";
+import { canonicalModel } from "../../shared/model-name.ts";
+
+/** Each function is part of the caller's transaction. */
+
+export type Prices = Config["usage"]["prices"];
+
+/** [SI46] Adds only the difference of a later line of the same response. */
+export function countResponses(
+  sql: Sql,
+  session: Session,
+  reported: Pick<TranscriptContent, "usage" | "subagentUsage">,
+  now: number,
+  prices: Prices = {},
+): void {
+  for (const usage of reported.usage) countResponse(sql, session, usage, { now, prices, isSubagent: false });
+  for (const usage of reported.subagentUsage) countResponse(sql, session, usage, { now, prices, isSubagent: true });
+}
+
+interface CountContext {
+  readonly now: number;
+  readonly prices: Prices;
+  readonly isSubagent: boolean;
+}
+
+const tokenCounts = usageMessages.pick("input", "output", "cacheRead", "cacheWrite");
+
+export type TokenCounts = RowOf<typeof tokenCounts>;
+
+const zeroCounts: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
+
+function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, isSubagent }: CountContext): void {
+  const key = `${idOf(usage.messageId)}:${usage.requestId === null ? "" : idOf(usage.requestId)}`;
+  const counted = tokenCounts.find(sql, { key });
+  const before = counted ?? zeroCounts;
+  const { inputTokens, outputTokens, cacheReadTokens, cacheCreationTokens } = usage;
+  const reported = {
+    input: inputTokens,
+    output: outputTokens,
+    cacheRead: cacheReadTokens,
+    cacheWrite: cacheCreationTokens,
+  };
+  const after = combine(before, reported, (counted, now) => Math.max(counted, Math.round(now)));
+  const increase = combine(after, before, (one, other) => one - other);
+  if (counted && sum(increase) === 0) return;
+  const at = Math.min(now, usage.at ?? now);
+  // Some clients name the model elsewhere in their transcript.
+  const model = modelOf(usage.model ?? session.model);
+  const task = taskAt(sql, session.id, at);
+  insertResponse(sql, session, { key, at, model, task, isSubagent, counts: after });
+  countTokens(sql, model, increase);
+  if (task) spending.add(sql, session.id, sum(increase), estimateOf(sql, session.id, prices[model], increase));
+}
+
+function countTokens(sql: Sql, model: string, { input, output, cacheRead, cacheWrite }: TokenCounts): void {
+  const kinds = { input, output, cache_read: cacheRead, cache_write: cacheWrite };
+  for (const [kind, value] of Object.entries(kinds))
+    totals.add(sql, "shim_tokens_total", { value, labels: [modelFamily(model), kind] });
+}
+
+function estimateOf(sql: Sql, sessionId: string, price: ModelPrices | undefined, counts: TokenCounts): number {
+  return usageTotals.has(sql, { session: sessionId }) ? 0 : (priceOf(price, counts) ?? 0);
+}
+
+function taskAt(sql: Sql, sessionId: string, at: number): spending.TaskSpending | null {
+  const current = spending.get(sql, sessionId);
+  return current && current.startedAt <= at ? current : null;
+}
+
+interface Response {
+  readonly key: string;
+  readonly at: number;
+  readonly model: string;
+  readonly task: spending.TaskSpending | null;
+  readonly isSubagent: boolean;
+  readonly counts: TokenCounts;
+}
+
+function insertResponse(
+  sql: Sql,
+  { id, project }: Session,
+  { key, at, model, task, isSubagent, counts }: Response,
+): void {
+  const { task: number, claim } = task ?? {};
+  usageMessages.insert(
+    sql,
+    { key, session: id, at, day: dayOf(at), project, model, task: number, claim, isSubagent, ...counts },
+    `ON CONFLICT (key) DO UPDATE SET input = excluded.input, output = excluded.output, cacheRead = excluded.cacheRead,
+       cacheWrite = excluded.cacheWrite`,
+  );
+}
+
+/** Combines each count of two. */
+function combine(a: TokenCounts, b: TokenCounts, how: (one: number, other: number) => number): TokenCounts {
+  return {
+    input: how(a.input, b.input),
+    output: how(a.output, b.output),
+    cacheRead: how(a.cacheRead, b.cacheRead),
+    cacheWrite: how(a.cacheWrite, b.cacheWrite),
+  };
+}
+
+function sum({ input, output, cacheRead, cacheWrite }: TokenCounts): number {
+  return input + output + cacheRead + cacheWrite;
+}
+
+/** Millionths of a dollar: dollars per million tokens equal that per token. Null: no price. */
+export function priceOf(price: ModelPrices | undefined, counts: TokenCounts): number | null {
+  if (!price) return null;
+  const { input, output, cacheRead, cacheWrite } = counts;
+  return input * price.input + output * price.output + cacheRead * price.cacheRead + cacheWrite * price.cacheWrite;
+}
+
+/**
+ * [SI41] The client reports a running total: only what exceeds the last one is new. A smaller total
+ * of another client process starts over; cost from before SHIM knew the session is not counted.
+ */
+export function countCost(sql: Sql, session: Session, costUsd: number, model: string | null, now: number): void {
+  const micros = recordTotal(sql, session, Math.round(costUsd * 1_000_000), now);
+  if (micros > 0) addCost(sql, session, micros, modelOf(model), now);
+}
+
+/** @returns the rise of the total; 0 for a late one, and where the client has started over */
+function recordTotal(sql: Sql, session: Session, total: number, now: number): number {
+  const { owner } = session;
+  const process = owner ? processKey(owner) : "";
+  const last = usageTotals.find(sql, { session: session.id });
+  const isLate = last !== null && last.process === process && total <= last.costMicros;
+  if (isLate) return 0;
+  usageTotals.put(sql, { session: session.id, costMicros: total, process, at: now });
+  const base = last?.costMicros ?? (session.origin === "startup" ? 0 : total);
+  return Math.max(0, total - base);
+}
+
+function addCost(sql: Sql, { id, project }: Session, micros: number, model: string, at: number): void {
+  const task = spending.get(sql, id);
+  const share = { session: id, day: dayOf(at), model, task: task?.task ?? 0, claim: task?.claim ?? 0 };
+  usageCosts.insert(
+    sql,
+    { ...share, project, costMicros: micros, at },
+    `ON CONFLICT (session, day, model, task, claim) DO UPDATE SET costMicros = costMicros + excluded.costMicros,
+       at = excluded.at`,
+  );
+  totals.add(sql, "shim_cost_dollars_total", { value: micros / 1e6, labels: [modelFamily(model)] });
+  if (task) spending.add(sql, id, 0, micros);
+}
+
+/** UTC, as budgets count days. */
+function dayOf(at: number): string {
+  return new Date(at).toISOString().slice(0, 10);
+}
+
+function modelOf(model: string | null): string {
+  return model === null ? "unknown" : canonicalModel(model);
+}

@@ -1,0 +1,121 @@
+import * as z from "zod";
+import { Route } from "../../../contract/model-routes.ts";
+import type { ClaimedTask } from "../../../contract/tasks.ts";
+import { openingLine } from "../../../contract/task-prompt.ts";
+import { bandOf, chooseRoute, escalate, hasHigherTier } from "../../../learning/routing/model-router.ts";
+import { analyzeTask } from "../../../learning/routing/prompt-analyzer.ts";
+import type { Executor, TaskRun } from "../executor.ts";
+import { runProgram, taskVariables } from "../run-program.ts";
+import { type AttemptOptions, type Choice, ClientAttempt, type Limits } from "./client-attempt.ts";
+import type { ClientWork } from "./client-run.ts";
+import { taskArgs } from "./command.ts";
+import { buildPrompt } from "./continuation.ts";
+import type { ClaudeSettings } from "./settings.ts";
+
+export interface ClaudeExecutorOptions extends Omit<AttemptOptions, "run"> {
+  readonly settings: ClaudeSettings;
+}
+
+export function claudeExecutor(options: ClaudeExecutorOptions): Executor {
+  const limits: Limits = { state: undefined, words: "" };
+  const { settings } = options;
+  return {
+    programs: [settings.program],
+    run: (run) => {
+      const attempt = new ClientAttempt({ ...options, run: runProgram }, workOf(options, run), limits);
+      return attempt.run(() => {
+        if (settings.allowAll) run.onOutput("allowAll: no permission is asked for, every tool may be used\n");
+        return new RoutedTask(options, run).choose();
+      });
+    },
+  };
+}
+
+function workOf({ settings, runtime }: ClaudeExecutorOptions, run: TaskRun): ClientWork {
+  const { task, budgetLeft } = run;
+  return {
+    ...run,
+    checkpoint: task.checkpoint,
+    opening: openingLine(task),
+    program: settings.program,
+    env: settings.env,
+    variables: taskVariables(task),
+    argsOf: (model) => taskArgs(settings, model?.model ?? settings.model, model?.effort ?? null, budgetLeft),
+    promptOf: (continuation) => buildPrompt(runtime, run, continuation, settings.instruction),
+  };
+}
+
+/** In the checkpoint, for the next attempt. Untrusted: it only selects a configured tier. */
+const StoredRoute = z.object({ route: z.object({ attempt: z.int(), chosen: Route }) });
+
+/** 48 bits, the most that a number reads at once. */
+const randomBytes = 6;
+
+/** The model that does a task. */
+class RoutedTask {
+  readonly #options: ClaudeExecutorOptions;
+  readonly #run: TaskRun;
+  readonly #previous: z.infer<typeof StoredRoute>["route"] | null;
+
+  constructor(options: ClaudeExecutorOptions, run: TaskRun) {
+    this.#options = options;
+    this.#run = run;
+    this.#previous = StoredRoute.safeParse(run.task.checkpoint).data?.route ?? null;
+  }
+
+  async choose(): Promise<Choice> {
+    const route = await this.#reportRoute();
+    return {
+      route,
+      isSameModel: this.#isSameModel(route),
+      canEscalate: this.#canEscalate(route),
+      onMachineTrouble: () => route && this.#setRoute({ ...route, isCounted: false }),
+    };
+  }
+
+  /** [RT19] Reports it first, so that a worker that dies leaves it with its next heartbeat. */
+  async #reportRoute(): Promise<Route | null> {
+    const route = await this.#findRoute();
+    if (!route) return null;
+    this.#setRoute(route);
+    const effort = route.effort === null ? "" : `, effort ${route.effort}`;
+    this.#run.onOutput(`tier ${route.tier} (${route.model}${effort}): ${route.reason.replace("_", " ")}\n`);
+    return route;
+  }
+
+  #setRoute(chosen: Route): void {
+    this.#run.onRoute(chosen);
+    this.#run.onCheckpoint({ route: { attempt: this.#run.task.attempt, chosen } });
+  }
+
+  /** Returns null for a type without a route. */
+  async #findRoute(): Promise<Route | null> {
+    const { settings, runtime } = this.#options;
+    const { task, findRouteCounts } = this.#run;
+    const { route: table } = settings;
+    if (!table) return null;
+    const random = (): number =>
+      Buffer.from(runtime.random(randomBytes)).readUIntBE(0, randomBytes) / 2 ** (8 * randomBytes);
+    const previous = this.#previous;
+    if (!previous) return chooseRoute(table, bandOf(analyzeTask(task.payload)), await findRouteCounts(), random);
+    // A later attempt follows a failure.
+    const isSame = previous.attempt === task.attempt || !previous.chosen.isCounted;
+    const tier = table.tiers.find(({ name }) => name === previous.chosen.tier);
+    if (!isSame || !tier) return escalate(table, previous.chosen);
+    return { ...previous.chosen, model: tier.model, effort: tier.effort ?? null, isCounted: true };
+  }
+
+  /** [RT16] A session is resumed only by the model that has begun it. */
+  #isSameModel(route: Route | null): boolean {
+    const begun = this.#previous?.chosen ?? null;
+    if (!route) return begun === null || (begun.model === this.#options.settings.model && begun.effort === null);
+    return begun !== null && begun.model === route.model && begun.effort === route.effort;
+  }
+
+  /** [RT15] Whether stopping a stalled run brings a better attempt. */
+  #canEscalate(route: Route | null): boolean {
+    const { route: table } = this.#options.settings;
+    const { attempt, maxAttempts }: ClaimedTask = this.#run.task;
+    return table !== undefined && route !== null && hasHigherTier(table, route) && attempt < maxAttempts;
+  }
+}

@@ -1,0 +1,246 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, readdirSync } from "node:fs";
+import type { Readable } from "node:stream";
+import { setTimeout as pause } from "node:timers/promises";
+import type { ClaimedTask } from "../../contract/tasks.ts";
+import { endAll, endGroup, exitCode, groupOf, hasGroups } from "../../platform/process-group.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
+import { programPath } from "../../platform/program-path.ts";
+import { withoutSecrets } from "../../platform/secret-env.ts";
+import { codeOf } from "../../shared/error.ts";
+import { LineReader } from "../../shared/line-reader.ts";
+
+export interface Program {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly input: string;
+  /** Keeps stdin open for `interruptLine`, which replaces INT, until `isOver` after a line. */
+  readonly dialog?: { readonly interruptLine: string; readonly isOver: () => boolean };
+  /** Aborted: TERM to all processes, then KILL after `graceMs`. */
+  readonly signal: AbortSignal;
+  readonly graceMs: number;
+  /** Time between the interrupt and TERM after an abort. */
+  readonly interruptMs?: number;
+  /** Default: 300,000. */
+  readonly maxLineChars?: number;
+  /** Lines are cut at `maxLineChars`. */
+  readonly onLine: (line: string) => void;
+  /** Output as it comes, before it is split into lines. */
+  readonly onText?: (text: string) => void;
+  readonly onStderr: (text: string) => void;
+  /** Gets the number of its process group. */
+  readonly onStart?: (group: number) => void;
+  /** Called before leftover processes are ended. */
+  readonly onEnd?: () => void;
+}
+
+export type ProgramExit =
+  /** `code` is 128 plus the number of the signal for a program ended by one. */
+  { readonly kind: "exited"; readonly code: number } | { readonly kind: "not_started"; readonly message: string };
+
+/** Whether a signal that users send has ended it: not kill -9, and not that of a fault. */
+export function isUserSignal(exit: ProgramExit): boolean {
+  return exit.kind === "exited" && (exit.code === 130 || exit.code === 143);
+}
+
+/** A process outside the group may still write into the pipes. */
+const outputDrainMs = 1_000;
+const maxLeftoverMs = 6_000;
+const maxReportChars = 10_000;
+
+/**
+ * Runs a program without a shell. [WK60] Ends its process group and, where found, processes that
+ * left it. [WK15] The program never outlives this process.
+ */
+export async function runProgram(program: Program): Promise<ProgramExit> {
+  const { command, env, dialog } = program;
+  if (program.signal.aborted) return { kind: "not_started", message: "stopped before it was started" };
+  const child = spawn(process.execPath, ["-e", watchdogScript, "--", programPath(command, env), ...program.args], {
+    cwd: program.cwd,
+    env: { ...env, [markName]: processMark() },
+    stdio: ["pipe", "pipe", "pipe", "pipe"],
+    detached: hasGroups,
+    windowsHide: true,
+  });
+  if (child.pid === undefined) return whenNotSpawned(child, program.cwd);
+  const group = groupOf(child.pid);
+  program.onStart?.(group.pid);
+  let groupEnd: Promise<void> | null = null;
+  const interrupt = (): boolean => {
+    const isWritten = dialog !== undefined && child.stdin.writable;
+    if (isWritten) child.stdin.write(`${dialog.interruptLine}\n`);
+    return isWritten;
+  };
+  const stop = (): void => {
+    groupEnd = endGroup(group, program.graceMs, program.interruptMs, interrupt);
+  };
+  program.signal.addEventListener("abort", stop, { once: true });
+  const closed = once(child, "close");
+  readOutput(child, program);
+  let report = "";
+  const watchdog = child.stdio[3] as Readable;
+  watchdog.setEncoding("utf8").on("data", (part: string) => (report = (report + part).slice(0, maxReportChars)));
+  watchdog.on("error", () => undefined);
+  const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
+  program.onEnd?.();
+  program.signal.removeEventListener("abort", stop);
+  await (groupEnd ?? endGroup(group, Math.min(program.graceMs, maxLeftoverMs)));
+  await endMarked(`${processMark()}-${group.pid}`);
+  await Promise.race([closed, pause(outputDrainMs)]);
+  for (const stream of [child.stdout, child.stderr]) stream?.destroy();
+  const ended = report.endsWith("\n") ? (JSON.parse(report) as WatchdogReport) : { code, signal };
+  if ("message" in ended) return { kind: "not_started", message: ended.message };
+  return { kind: "exited", code: exitCode(ended.code, ended.signal) };
+}
+
+function processMark(): string {
+  return toMark(groupOf(process.pid));
+}
+
+function whenNotSpawned(child: ChildProcess, cwd: string): Promise<ProgramExit> {
+  return new Promise((resolve) => {
+    child.once("error", (error) => {
+      const message = codeOf(error) === "ENOENT" ? `there is no folder ${cwd}` : error.message;
+      resolve({ kind: "not_started", message });
+    });
+  });
+}
+
+const defaultMaxChars = 300_000;
+
+function readOutput(child: ChildProcess, { input, dialog, onLine, onText, onStderr, maxLineChars }: Program): void {
+  const onDialogLine = (line: string): void => {
+    onLine(line);
+    if (dialog?.isOver()) child.stdin?.end();
+  };
+  const lines = new LineReader(onDialogLine, maxLineChars ?? defaultMaxChars);
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    onText?.(text);
+    lines.push(text);
+  });
+  child.stdout?.once("close", () => lines.end());
+  child.stderr?.setEncoding("utf8").on("data", onStderr);
+  // The program may end before it has read everything.
+  child.stdin?.on("error", () => undefined);
+  child.stdin?.write(input);
+  if (!dialog) child.stdin?.end();
+}
+
+/** Variables that would point git away from the worktree. */
+const gitLocationVariables =
+  /^GIT_(DIR|WORK_TREE|INDEX_FILE|COMMON_DIR|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|PREFIX|NAMESPACE)$/;
+
+/** @param variables values that it gets besides */
+export function programEnv(env: NodeJS.ProcessEnv, variables: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  const passed = Object.entries(withoutSecrets(env)).filter(([name]) => !gitLocationVariables.test(name));
+  return { ...Object.fromEntries(passed), ...variables };
+}
+
+/** [WK17] No text of the task is among them. */
+export function taskVariables({ task, claim }: ClaimedTask): Readonly<Record<string, string>> {
+  return { SHIM_TASK: String(task), SHIM_CLAIM: String(claim) };
+}
+
+/** Inherited by all processes of a task, even outside its group (setsid). */
+export const markName = "SHIM_RUN";
+
+export const hasMarks = process.platform === "linux";
+
+/** SHIM's own server saves files for up to five seconds. */
+const graceMs = 6_000;
+
+/** One program's mark adds `-` and its group number. */
+export function toMark({ pid, start }: ProcessIdentity): string {
+  return `${pid}.${start}`;
+}
+
+/** [WK60] Resolves when none is left. */
+export async function endMarked(mark: string): Promise<void> {
+  await endAll((signal) => signalMarked(mark, signal), graceMs);
+}
+
+function signalMarked(mark: string, signal: NodeJS.Signals | 0): boolean {
+  const start = `${markName}=${mark}`;
+  const isMarked = (entry: string): boolean => entry === start || entry.startsWith(`${start}-`);
+  const names = hasMarks ? readdirSync("/proc") : [];
+  const pids = names.filter((name) => /^\d+$/.test(name) && readEnvironment(name).some(isMarked)).map(Number);
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // The process has ended meanwhile.
+    }
+  }
+  return pids.length > 0;
+}
+
+function readEnvironment(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * [WK15] Leads a program's group and holds one end of a pipe. When the pipe closes the worker is
+ * gone (even by kill -9): TERM to the group, then KILL 2 s later or at the program's end, also to
+ * itself and (Linux) to processes that left the group. Writes a `WatchdogReport` to descriptor 3 as
+ * one line of JSON.
+ */
+const watchdogScript = `"use strict";
+const { spawn } = require("node:child_process");
+const worker = new (require("node:net").Socket)({ fd: 3 });
+const [command, ...args] = process.argv.slice(1);
+const heard = ["SIGTERM", "SIGINT", "SIGHUP"];
+for (const signal of heard) process.on(signal, () => undefined);
+const env = { ...process.env, ${markName}: process.env.${markName} + "-" + process.pid };
+const program = spawn(command, args, { env, stdio: "inherit", windowsHide: true });
+const all = process.platform === "win32" ? program.pid : -process.pid;
+let isAlone = false;
+function send(signal) {
+  try {
+    process.kill(all, signal);
+  } catch {
+    // The program has ended in the same moment.
+  }
+}
+function endMarked() {
+  const { readdirSync, readFileSync } = require("node:fs");
+  const mark = "${markName}=" + env.${markName};
+  for (const pid of readdirSync("/proc").filter((name) => /^\\d+$/.test(name))) {
+    try {
+      if (readFileSync("/proc/" + pid + "/environ", "utf8").split("\\0").includes(mark)) process.kill(pid, "SIGKILL");
+    } catch {
+      // The process has ended in the same moment, or is another user's.
+    }
+  }
+}
+function kill() {
+  if (process.platform === "linux") endMarked();
+  send("SIGKILL");
+  process.exit(1);
+}
+function endAll() {
+  if (isAlone) return;
+  isAlone = true;
+  send("SIGTERM");
+  setTimeout(kill, 2_000);
+}
+function tell(ended) {
+  if (isAlone) kill();
+  isAlone = true;
+  worker.end(JSON.stringify(ended) + "\\n", () => process.exit(0));
+}
+for (const event of ["end", "close", "error"]) worker.once(event, endAll);
+worker.resume();
+program.once("error", ({ message }) => tell({ message }));
+program.once("exit", (code, signal) => tell({ code, signal }));
+`;
+
+type WatchdogReport =
+  | { readonly code: number | null; readonly signal: NodeJS.Signals | null }
+  | { readonly message: string };

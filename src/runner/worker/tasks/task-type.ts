@@ -1,0 +1,231 @@
+import { statSync } from "node:fs";
+import { resolve, join } from "node:path";
+import * as z from "zod";
+import { type Workspace, withWorkspace } from "../../../machine/operations/workspace.ts";
+import { isOnPath } from "../../../platform/program-path.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
+import { fail, type Failure } from "../../../shared/failure.ts";
+import { ok, type Result } from "../../../shared/result.ts";
+import { GitError } from "../../../snapshots/git.ts";
+import type { TaskSetup, EmitWorkerEvent } from "../attempt.ts";
+import { claudeExecutor, type ClaudeExecutorOptions } from "../client/claude-executor.ts";
+import { ClaudeSettings } from "../client/settings.ts";
+import { commandExecutor, testedExecutor } from "../command-executor.ts";
+import { type Executor, fixedFolder, type TaskFolders } from "../executor.ts";
+import { hasRemote, findCommit, gitInFolder, worktreeTop } from "../work-git.ts";
+import { TaskWorktrees, removeOldWorktrees, type WorkDeps, workDeps } from "../worktrees.ts";
+import { newId } from "../../../coordinator-client/edge/platform.ts";
+import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
+import type { HostContext, Host } from "../../../machine/operations/host.ts";
+import { LocalHost } from "../../../local-mcp/host/local-host.ts";
+import { machineHealth, WorkerAutomation, type EndCounts, type WorkerOptions } from "../worker-automation.ts";
+import { keepOutput } from "../output-files.ts";
+
+export const CommandWords = z.tuple([z.string().min(1).max(4_096)], z.string().max(4_096));
+
+/** Work of a worker on the tasks of a type, and its folder. */
+export const TypeSettings = z.strictObject({
+  command: CommandWords.optional(),
+  claude: ClaudeSettings.optional(),
+  /** Shared by all tasks; relative to the settings file. */
+  folder: z.string().min(1).max(4_096).optional(),
+  /** Default: the repository where the worker was started. */
+  repository: z.string().min(1).max(4_096).optional(),
+  base: z
+    .string()
+    .regex(/^[^-\p{Cc}\s][^\p{Cc}\s]{0,199}$/u, "the name of a branch, a tag or a commit")
+    .optional(),
+  /** Remote for finished branches and missing commits. */
+  remote: z
+    .string()
+    .regex(/^[A-Za-z0-9_][\w./-]{0,99}$/, "the name of a remote")
+    .optional(),
+  /** Must succeed before a job is done. */
+  jobTests: CommandWords.optional(),
+});
+export type TypeSettings = z.infer<typeof TypeSettings>;
+
+/** Parts of the machine and its workspace that doing tasks needs. */
+export interface TaskDeps extends WorkDeps, Omit<ClaudeExecutorOptions, "settings"> {
+  readonly workspace: Workspace;
+}
+
+/** Makes what does tasks of a type by other means than a command and Claude Code. */
+export type MakeExecutor<Type extends TypeSettings> = (
+  deps: TaskDeps,
+  type: Type,
+  /** Top of the repository. */
+  root: string,
+) => Promise<Result<Executor, Failure>>;
+
+/** @param from folder of relative paths */
+async function createSetups<Type extends TypeSettings>(
+  deps: TaskDeps,
+  types: Readonly<Record<string, Type>>,
+  from: string,
+  makeOther: MakeExecutor<Type>,
+): Promise<Result<ReadonlyMap<string, TaskSetup>, Failure>> {
+  const setups = new Map<string, TaskSetup>();
+  for (const [name, type] of Object.entries(types)) {
+    const setup = await createSetup(deps, type, from, makeOther);
+    if (!setup.ok) return fail(setup.error.code, `${name}: ${setup.error.message}`);
+    setups.set(name, setup.value);
+  }
+  return ok(setups);
+}
+
+async function createSetup<Type extends TypeSettings>(
+  deps: TaskDeps,
+  type: Type,
+  from: string,
+  makeOther: MakeExecutor<Type>,
+): Promise<Result<TaskSetup, Failure>> {
+  const { env } = deps;
+  const { command, claude, jobTests } = type;
+  const root = await findRoot(env, type, from);
+  if (!root.ok) return root;
+  const own = command ? commandExecutor({ command, env }) : claude && claudeExecutor({ ...deps, settings: claude });
+  const made = own ? ok(own) : await makeOther(deps, type, root.value);
+  if (!made.ok) return made;
+  const executor = jobTests ? testedExecutor(made.value, { command: jobTests, env }) : made.value;
+  // Checked before a task is claimed: each would fail three times.
+  const missing = executor.programs?.find((program) => !isOnPath(program, env));
+  if (missing !== undefined) return fail("bad_input", `there is no program ${missing}.`);
+  return ok({ executor, folders: foldersOf(deps, type, root.value, executor) });
+}
+
+/** The folder itself, or the top of the repository. */
+async function findRoot(
+  env: NodeJS.ProcessEnv,
+  { folder, repository = ".", base = "HEAD", remote }: TypeSettings,
+  from: string,
+): Promise<Result<string, Failure>> {
+  const path = resolve(from, folder ?? repository);
+  if (folder !== undefined) {
+    const isThere = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+    return isThere ? ok(path) : fail("bad_input", `there is no folder ${path}.`);
+  }
+  try {
+    const top = await worktreeTop(env, path);
+    const git = gitInFolder(env, top);
+    if ((await findCommit(git, base)) === null)
+      return fail("bad_input", `${base} is not a commit in ${top}; new worktrees start from one.`);
+    if (remote !== undefined && !(await hasRemote(git, remote)))
+      return fail("bad_input", `${top} has no remote ${remote}; \`git remote\` lists them.`);
+    return ok(top);
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    if (error.fault === "missing") return fail("no_git", `${error.message}; with a folder, git is not needed.`);
+    const advice = "name a repository, or a folder to work in as it is";
+    return fail("bad_input", `${path} is not in a git repository (${error.message}); ${advice}.`);
+  }
+}
+
+function foldersOf(
+  { workspace, self, ...deps }: TaskDeps,
+  { folder, base = "HEAD", remote, claude }: TypeSettings,
+  root: string,
+  { needsWorktree = () => true }: Executor,
+): TaskFolders {
+  const { machine } = workspace;
+  const fixed = fixedFolder(root, machine);
+  if (folder !== undefined) return fixed;
+  const inputs = { isConflictKept: claude !== undefined, remote: remote ?? null };
+  const worktrees = new TaskWorktrees({ ...deps, self, machine, repository: root, base, inputs });
+  return { open: (task, works) => (needsWorktree(task) ? worktrees : fixed).open(task, works) };
+}
+
+export interface Work<Type extends TypeSettings> extends Pick<
+  WorkerOptions,
+  "concurrency" | "drainMs" | "maxTasks" | "isOnce"
+> {
+  readonly types: Readonly<Record<string, Type>>;
+  readonly capabilities: readonly string[];
+  /** Folder of relative paths in the settings. */
+  readonly folder: string;
+  readonly makeExecutor: MakeExecutor<Type>;
+  readonly emit: EmitWorkerEvent;
+  /** Aborted: nothing new is begun; the reason may be a text. */
+  readonly endSignal: AbortSignal;
+  /** Aborted: what still runs is given back at once. */
+  readonly hurrySignal?: AbortSignal;
+  readonly stoppedAt?: ClaudeExecutorOptions["stoppedAt"];
+}
+
+export function runTasks<Type extends TypeSettings>(
+  context: HostContext,
+  work: Work<Type>,
+): Promise<Result<EndCounts, Failure>> {
+  return withWorkspace(context, (workspace) => runTasksIn(context, workspace, work));
+}
+
+/** Does tasks until there is none, or until it is asked to end. */
+export async function runTasksIn<Type extends TypeSettings>(
+  context: HostContext,
+  workspace: Workspace,
+  work: Work<Type>,
+): Promise<Result<EndCounts, Failure>> {
+  const deps = await taskDeps(context, workspace);
+  if (!deps.ok) return deps;
+  const { runtime, home } = deps.value;
+  const { stoppedAt } = work;
+  const setups = await createSetups(
+    { ...deps.value, ...omitUndefined({ stoppedAt }) },
+    work.types,
+    work.folder,
+    work.makeExecutor,
+  );
+  if (!setups.ok) return setups;
+  for (const folder of await removeOldWorktrees(home, deps.value))
+    context.progress?.(`A worktree that was unused for a week was removed: ${folder}`);
+  const { endSignal, hurrySignal } = work;
+  if (endSignal.aborted) return ok({});
+  const { client: link, machine, process } = workspace;
+  const platform = nodePlatform();
+  const name = `worker-${machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80)}-${newId(platform).slice(-12)}`;
+  const chat = { chat: name, session: name, process, machine, client: "shim worker" };
+  const { concurrency, capabilities, drainMs, maxTasks, isOnce, emit } = work;
+  const worker = new WorkerAutomation(
+    {
+      chat: { ...chat, capabilities: [...capabilities] },
+      setups: setups.value,
+      concurrency,
+      drainMs,
+      maxTasks,
+      isOnce,
+    },
+    {
+      link,
+      platform,
+      health: machineHealth(platform.clock),
+      emit,
+      keepOutput: (task, text) => keepOutput(join(home, "output"), task, text),
+    },
+  );
+  const over = new AbortController();
+  const listen = (signal: AbortSignal | undefined, listener: () => void): void =>
+    signal?.addEventListener("abort", listener, { once: true, signal: over.signal });
+  listen(endSignal, () => worker.drain(typeof endSignal.reason === "string" ? endSignal.reason : "asked to end"));
+  listen(hurrySignal, () => worker.stopNow("asked to end at once"));
+  const onProblem = (message: string): void => runtime.log("warn", message);
+  const attending = context.machineHost?.attend({ onProblem, until: over.signal });
+  try {
+    const ended = await worker.run();
+    return ended.ok ? ended : fail(ended.error.code, `${ended.error.message}.`);
+  } finally {
+    over.abort();
+    await attending;
+  }
+}
+
+/** For tasks that are done with the help of this process. */
+export async function taskDeps(context: HostContext, workspace: Workspace): Promise<Result<TaskDeps, Failure>> {
+  const deps = await workDeps(context);
+  if (!deps.ok) return deps;
+  const { launch, versionOf } = context.site;
+  const { clock } = nodePlatform();
+  const runtime = await context.runtime();
+  const host = new LocalHost(context);
+  const call: Host["call"] = (name, input) => host.call(name, input);
+  return ok({ ...deps.value, runtime, call, launch, versionOf, monotonic: () => clock.monotonic(), workspace });
+}

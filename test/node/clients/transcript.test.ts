@@ -1,0 +1,299 @@
+import { execFileSync } from "node:child_process";
+import { appendFileSync, mkdtempSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { rowsIn } from "#src/clients/transcript/transcript-rows.ts";
+import { openTranscript, readAppended, type TranscriptFile, readRows } from "#src/clients/transcript.ts";
+import type { TranscriptContent } from "#src/clients/transcript/transcript-draft.ts";
+import {
+  anAssistantLine,
+  aTranscript,
+  aUserLine,
+  T0,
+  aCompactBoundary,
+  anApiErrorLine,
+  anAttachmentLine,
+  aToolResultLine,
+  aToolUse,
+} from "#harness/machine/transcripts.ts";
+
+function aFile(content: string | Uint8Array = ""): string {
+  const path = join(mkdtempSync(join(tmpdir(), "shim-transcript-")), "session.jsonl");
+  writeFileSync(path, content);
+  return path;
+}
+
+/** The real file, counting what is read of it. */
+function counted(): { open: (path: string) => TranscriptFile; bytes: () => number } {
+  let bytes = 0;
+  const open = (path: string): TranscriptFile => {
+    const file = openTranscript(path);
+    const read = (into: Uint8Array, position: number): number => {
+      const count = file.read(into, position);
+      bytes += count;
+      return count;
+    };
+    return { ...file, read };
+  };
+  return { open, bytes: () => bytes };
+}
+
+const textsOf = (part: { texts: readonly { text: string }[] }): string[] => part.texts.map((one) => one.text);
+
+it("[SI2] reads what was appended since last time, and nothing twice", () => {
+  const path = aFile(aTranscript(aUserLine("first")));
+  const one = readAppended(path, 0);
+  expect(textsOf(one)).toEqual(["first"]);
+  expect(one).toMatchObject({ offset: statSync(path).size, size: statSync(path).size, skippedBytes: 0 });
+  expect(one.texts[0]).toMatchObject({ role: "user", at: T0 });
+  expect(textsOf(readAppended(path, one.offset))).toEqual([]);
+  appendFileSync(path, aTranscript(anAssistantLine({ content: [{ type: "text", text: "second" }] })));
+  const two = readAppended(path, one.offset);
+  expect(two.texts).toMatchObject([{ role: "assistant", text: "second" }]);
+});
+
+it("[SI2] leaves a line that is not complete for the next time", () => {
+  const whole = aUserLine("whole");
+  const path = aFile(`${whole}\n${aUserLine("half").slice(0, 40)}`);
+  const one = readAppended(path, 0);
+  expect(textsOf(one)).toEqual(["whole"]);
+  expect(one.offset).toBe(Buffer.byteLength(whole) + 1);
+  writeFileSync(path, aTranscript(whole, aUserLine("half")));
+  expect(textsOf(readAppended(path, one.offset))).toEqual(["half"]);
+});
+
+it("[SI2] reads every line once at any moments of reading, the cuts in characters included", () => {
+  // A text of blanks is no message.
+  const message = fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }).map((text) => `m${text}m`);
+  const messages = fc.array(message, { minLength: 1, maxLength: 6 });
+  fc.assert(
+    fc.property(messages, fc.array(fc.nat(2_000), { maxLength: 8 }), (texts, cuts) => {
+      const bytes = Buffer.from(aTranscript(...texts.map((text) => aUserLine(text))));
+      const path = aFile();
+      const seen: string[] = [];
+      let offset = 0;
+      for (const end of [...cuts.map((cut) => Math.min(cut, bytes.length)).toSorted((a, b) => a - b), bytes.length]) {
+        writeFileSync(path, bytes.subarray(0, end));
+        const part = readAppended(path, offset);
+        seen.push(...textsOf(part));
+        offset = part.offset;
+      }
+      expect(seen).toEqual(texts);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+it("[SI1] a transcript of 200 MB costs no more than the limit, and says what was passed over", () => {
+  const path = aFile();
+  truncateSync(path, 200_000_000);
+  const tail = `\n${aTranscript(aUserLine("the newest"))}`;
+  appendFileSync(path, tail);
+  const { open, bytes } = counted();
+  const first = readAppended(path, 0, { open });
+  expect(textsOf(first)).toEqual(["the newest"]);
+  expect(bytes()).toBeLessThanOrEqual(1_048_577);
+  expect(first.skippedBytes).toBe(200_000_001);
+  expect(first.offset).toBe(first.size);
+  appendFileSync(path, aTranscript(aUserLine("newer")));
+  const again = counted();
+  expect(textsOf(readAppended(path, first.offset, { open: again.open }))).toEqual(["newer"]);
+  expect(again.bytes()).toBeLessThan(1_000);
+});
+
+it("[SI1] where more was appended than the limit, the last part is read from a line's start", () => {
+  const lines = Array.from({ length: 100 }, (_, number) => aUserLine(`message ${number}`));
+  const path = aFile(aTranscript(...lines));
+  const length = Buffer.byteLength(lines[0] ?? "") + 1;
+  const part = readAppended(path, length, { maxBytes: 1_000 });
+  expect(textsOf(part).at(-1)).toBe("message 99");
+  expect(part.damages).toEqual([]);
+  expect(part.skippedBytes + length).toBe(Buffer.byteLength(aTranscript(...lines.slice(0, -part.texts.length))));
+});
+
+it("[SI1] a limit that ends exactly at a line's start loses no line", () => {
+  const last = aTranscript(aUserLine("last"));
+  const path = aFile(aTranscript(aUserLine("before")) + last);
+  expect(textsOf(readAppended(path, 0, { maxBytes: Buffer.byteLength(last) }))).toEqual(["last"]);
+});
+
+it("[SI1] a line of 10 MB is passed over while it is written and when it is done; what follows is read", () => {
+  const long = aUserLine("x".repeat(10_000_000));
+  const path = aFile(aTranscript(aUserLine("before")) + long.slice(0, 5_000_000));
+  const { open, bytes } = counted();
+  const one = readAppended(path, 0, { open });
+  expect(textsOf(one)).toEqual([]);
+  expect(one).toMatchObject({ offset: one.size, skippedBytes: one.size, damages: [] });
+  appendFileSync(path, `${long.slice(5_000_000)}\n`);
+  const two = readAppended(path, one.offset, { open });
+  expect(two).toMatchObject({ texts: [], offset: two.size, damages: [] });
+  appendFileSync(path, aTranscript(aUserLine("after")));
+  expect(textsOf(readAppended(path, two.offset, { open }))).toEqual(["after"]);
+  expect(bytes()).toBeLessThan(2_200_000);
+});
+
+it("[SI2] the rest of a line whose start was passed over is dropped and counted", () => {
+  const line = aTranscript(aUserLine("cut"));
+  const path = aFile(line + aTranscript(aUserLine("whole")));
+  const part = readAppended(path, 30);
+  expect(textsOf(part)).toEqual(["whole"]);
+  expect(part.skippedBytes).toBe(Buffer.byteLength(line) - 30);
+});
+
+it("[SI3] a file that was cut or replaced by a smaller one is read from its last part again", () => {
+  const path = aFile(aTranscript(aUserLine("one"), aUserLine("two"), aUserLine("three")));
+  const { offset } = readAppended(path, 0);
+  writeFileSync(path, aTranscript(aUserLine("new")));
+  const part = readAppended(path, offset);
+  expect(textsOf(part)).toEqual(["new"]);
+  expect(part).toMatchObject({ isRestarted: true, offset: statSync(path).size, skippedBytes: 0 });
+  expect(readAppended(path, part.offset).isRestarted).toBe(false);
+});
+
+it("[SI3] a file that shrinks while it is read gives what is still there", () => {
+  const content = Buffer.from(aTranscript(aUserLine("kept"), aUserLine("gone")));
+  const kept = content.indexOf(0x0a) + 1;
+  const open = (): TranscriptFile => ({
+    size: () => content.length,
+    read: (into) => content.copy(into, 0, 0, kept),
+    close: () => undefined,
+  });
+  const part = readAppended("any", 0, { open });
+  expect(textsOf(part)).toEqual(["kept"]);
+  expect(part.offset).toBe(kept);
+});
+
+it("[SI4] a missing file, a folder and a pipe are named and keep the offset", () => {
+  const folder = mkdtempSync(join(tmpdir(), "shim-transcript-"));
+  execFileSync("mkfifo", [join(folder, "pipe")]);
+  for (const [path, unreadable] of [
+    [join(folder, "none.jsonl"), "ENOENT"],
+    [folder, "not_a_file"],
+    [join(folder, "pipe"), "not_a_file"],
+    ["bad\0path", "ERR_INVALID_ARG_VALUE"],
+  ] as const)
+    expect(readAppended(path, 7)).toMatchObject({ unreadable, offset: 7, texts: [], size: 0 });
+});
+
+function failing(): never {
+  throw new TypeError("a bug");
+}
+
+it("[SI4] an error that is not the system's is not hidden", () => {
+  expect(() => readAppended("any", 0, { open: failing })).toThrow("a bug");
+});
+
+it("[SI4] lines that are no JSON object are counted; bad UTF-8 spoils only its own character", () => {
+  const [head = "", tail = ""] = aUserLine("a#b").split("#");
+  const broken = Buffer.concat([Buffer.from(head), Buffer.from([0xff, 0xc3]), Buffer.from(`${tail}\n`)]);
+  const odd = ["{not json", "[]", "42", "", '{"type":"user"}', '{"type":"user","message":null}'];
+  const rest = Buffer.from(aTranscript(...odd, aUserLine("ok")));
+  const part = readAppended(aFile(Buffer.concat([broken, rest])), 0);
+  expect(textsOf(part)).toEqual(["a\ufffd\ufffdb", "ok"]);
+  // The words with a wrong character, and three lines.
+  expect(part.damages.map(({ bytes }) => bytes)).toEqual([broken.length - 1, 9, 2, 2]);
+});
+
+it("[SI4] a line without an id is named by its position, the same every time", () => {
+  const path = aFile(aTranscript(aUserLine("a"), aUserLine("b", { uuid: undefined })));
+  const place = readFileSync(path).indexOf(0x0a) + 1;
+  expect(readAppended(path, 0).texts[1]?.uuid).toBe(`@${place}`);
+  expect(readAppended(path, place).texts[0]?.uuid).toBe(`@${place}`);
+});
+
+function read(...lines: readonly string[]): TranscriptContent {
+  return readRows(rowsIn(Buffer.from(lines.join("\n"))));
+}
+
+it("[SI4] generated lines never throw @night", () => {
+  const names = ["type", "message", "content", "usage", "uuid", "isSidechain", "role", "id", "model", "timestamp"];
+  const field = fc.constantFrom(...names, "compactMetadata", "subtype");
+  const word = fc.constantFrom("user", "assistant", "system", "compact_boundary", "text", "tool_use", "tool_result");
+  const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
+    tree: fc.oneof(
+      { maxDepth: 4, withCrossShrink: true },
+      fc.oneof(word, fc.jsonValue({ maxDepth: 1 }), fc.double()),
+      fc.array(tie("tree"), { maxLength: 3 }),
+      fc.dictionary(field, tie("tree"), { maxKeys: 6 }),
+    ),
+  }));
+  fc.assert(
+    fc.property(fc.array(fc.dictionary(field, tree, { minKeys: 1 }), { maxLength: 5 }), (lines) => {
+      expect(read(...lines.map((line) => JSON.stringify(line))).damages).toEqual([]);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+function responseLine(id: string, usage: object, overrides = {}): string {
+  return anAssistantLine({ id, usage: { input_tokens: 3, ...usage } }, overrides);
+}
+
+it("[SI5] usage counts once per message id, the last line wins", () => {
+  const first = responseLine("msg_a", { output_tokens: 1 });
+  const cached = { cache_read_input_tokens: 500, cache_creation_input_tokens: 40 };
+  const last = responseLine("msg_a", { ...cached, output_tokens: 77 });
+  const part = read(first, responseLine("msg_b", { output_tokens: 2 }, { timestamp: "nonsense" }), last);
+  const common = { requestId: "req_1", model: "claude-opus-5-5", inputTokens: 3 };
+  const [none, some] = [
+    { cacheReadTokens: 0, cacheCreationTokens: 0 },
+    { cacheReadTokens: 500, cacheCreationTokens: 40 },
+  ];
+  expect(part.usage).toEqual([
+    { messageId: "msg_b", ...common, ...none, outputTokens: 2, at: null },
+    { messageId: "msg_a", ...common, ...some, outputTokens: 77, at: T0 },
+  ]);
+  expect(part.contextUsage?.messageId).toBe("msg_a");
+});
+
+it("[SI5] sub-agents, made-up answers, the client's notes and unknown types count for nothing", () => {
+  const content = [{ type: "text", text: "copy" }];
+  const part = read(
+    anAssistantLine({ id: "msg_sub" }, { isSidechain: true }),
+    aUserLine("to the sub-agent", { isSidechain: true }),
+    anAssistantLine({ id: "msg_made_up", model: "<synthetic>", content }),
+    aUserLine("Caveat: ...", { isMeta: true }),
+    anAttachmentLine("attached"),
+    JSON.stringify({ type: "queue-operation", operation: "enqueue", content: "queued" }),
+    JSON.stringify({ type: "api-request-blob", message: { role: "user", content } }),
+  );
+  expect(part).toMatchObject({ texts: [], usage: [], toolCalls: [], contextUsage: null, damages: [] });
+});
+
+it("[SI5] tool calls, their errors and the client's own errors are distinguished", () => {
+  const [two, parts] = ["two", "parts"].map((text) => ({ type: "text", text }));
+  const part = read(
+    anAssistantLine({
+      content: [{ type: "text", text: "I run it." }, aToolUse("toolu_1", "Bash", { command: "exit 3" })],
+    }),
+    aToolResultLine("toolu_1", "Exit code 3", true),
+    aToolResultLine("toolu_2", [two, { type: "image" }, parts], true),
+    aToolResultLine("toolu_3", "fine", false),
+    anApiErrorLine("Prompt is too long"),
+  );
+  expect(part).toMatchObject({
+    toolCalls: [{ id: "toolu_1", name: "Bash", input: { command: "exit 3" }, at: T0 }],
+    toolEnds: [
+      { toolUseId: "toolu_1", error: "Exit code 3" },
+      { toolUseId: "toolu_2", error: "two\nparts" },
+      { toolUseId: "toolu_3", error: null },
+    ],
+    apiErrors: [{ text: "Prompt is too long" }],
+    texts: [{ text: "I run it." }],
+  });
+});
+
+it("[SI5] a compaction ends what was known of the context, and its summary is no message of the user", () => {
+  const before = anAssistantLine({ id: "msg_before" });
+  const summary = aUserLine("We were fixing the parser.", { isCompactSummary: true });
+  const compacted = [before, aCompactBoundary(180_000), summary];
+  const part = read(...compacted);
+  expect(part.compactBoundary).toEqual({ at: T0 });
+  expect(part.contextUsage).toBeNull();
+  expect(textsOf(part)).toEqual(["Done."]);
+  const after = read(...compacted, anAssistantLine({ id: "msg_after" }));
+  expect(after.contextUsage?.messageId).toBe("msg_after");
+  expect(read(summary)).toMatchObject({ texts: [], compactBoundary: null });
+});

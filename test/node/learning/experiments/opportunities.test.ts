@@ -1,0 +1,179 @@
+import { afterAll, expect, it } from "vitest";
+import { seededRandom } from "#harness/clock/fake-time.ts";
+import { aHistory, type Plant } from "#harness/experiments/histories.ts";
+import { aSession } from "#harness/experiments/sessions.ts";
+import { defaults } from "#src/contract/config.ts";
+import type { ReplaySession } from "#src/contract/replay.ts";
+import { opportunityPatterns, type OpportunityPattern } from "#src/contract/opportunities.ts";
+import { findOpportunities } from "#src/learning/experiments/opportunities/find-opportunities.ts";
+import type { History, PastSession } from "#src/learning/experiments/opportunities/history.ts";
+import { nextValue, parameters, refusalOfStep } from "#src/learning/experiments/parameters.ts";
+import { settingAt, withSetting } from "#src/shared/setting-keys.ts";
+
+/** 1,000 in `npm run stress -- opportunities`. */
+const runs = Number(process.env["SHIM_OPPORTUNITY_RUNS"] ?? 50);
+const seed = Number(process.env["SHIM_OPPORTUNITY_SEED"] ?? 1);
+const timeout = 240_000 + runs * 1_000;
+
+const rows: string[] = [];
+afterAll(() => {
+  if (process.env["SHIM_OPPORTUNITY_RUNS"] === undefined) return;
+  console.log(["| history | runs | found | bound |", "| --- | --- | --- | --- |", ...rows].join("\n"));
+});
+
+const dayMs = 86_400_000;
+const now = 1_700_000_000_000;
+const models = [
+  { type: "type-0", model: "large", tasks: 800, accepted: 720, costMicros: 50_000 },
+  { type: "type-0", model: "small", tasks: 800, accepted: 728, costMicros: 5_000 },
+];
+
+/** Size and strength that a month of work can have. */
+const planted: Readonly<Record<OpportunityPattern, Plant>> = {
+  old_checkpoint_at_death: { rates: { failedSaves: 0.95 }, sessions: 200, events: 200, hazard: 0.004 },
+  context_full_unseen: { rates: { unseen: 0.8 }, sessions: 120, events: 60, hazard: 0.01, cause: "context_full" },
+  out_of_memory_unseen: { rates: { unseen: 0.8 }, sessions: 120, events: 60, hazard: 0.01, cause: "out_of_memory" },
+  large_store: { storeShare: 0.85, sessions: 40 },
+  offers_dismissed: { rates: { dismissed: 0.8, open: 0.1 }, rows: 40, dismissedAgeMs: 5 * dayMs },
+  task_timeouts: { rates: { timedOut: 0.5 }, rows: 60 },
+  task_stalls: { rates: { stalled: 0.5 }, rows: 60 },
+  uneven_load: { rates: { busiest: 8 }, rows: 300 },
+  cheaper_model: { rows: 10, models },
+  evolve_rejected: { rates: { rejectedChange: 0.8 }, rows: 60 },
+};
+
+it.each(opportunityPatterns)(
+  "[EX61] a history with %s has that finding, run after run @night",
+  { timeout },
+  (pattern) => {
+    const random = seededRandom(seed);
+    const count = Math.max(5, runs / 20);
+    const found = Array.from({ length: count }, () => findOpportunities(aHistory(random, planted[pattern])).findings);
+    const hits = found.filter((findings) => findings.some((one) => one.pattern === pattern)).length;
+    rows.push(`| planted: ${pattern} | ${count} | ${((hits / count) * 100).toFixed(1)} % | 100 % |`);
+    expect(hits).toBe(count);
+  },
+);
+
+it("[EX62] of random histories without a pattern at most one in a hundred has a finding @night", { timeout }, () => {
+  const random = seededRandom(seed);
+  const found = Array.from({ length: runs }, () => findOpportunities(aHistory(random)).findings.map(({ id }) => id));
+  const wrong = found.filter(({ length }) => length > 0);
+  rows.push(`| without a pattern | ${runs} | ${((wrong.length / runs) * 100).toFixed(2)} % | at most 1 % |`);
+  expect(wrong.length, JSON.stringify(wrong)).toBeLessThanOrEqual(runs / 100);
+});
+
+const dismissed = { at: now, ageMs: 5 * dayMs, resolution: "dismissed" } as const;
+
+function quiet(changes: Partial<History>): History {
+  const quiet = {
+    now,
+    windowMs: 30 * dayMs,
+    config: defaults,
+    sessions: [],
+    offers: [],
+    storeBytes: 0,
+    team: null,
+    changes: [],
+  };
+  return { ...quiet, ...changes };
+}
+
+/** Chats that died of a full context, as the last reading has it. */
+function fullContexts(count: number, value: number, changed: ReplaySession["changed"] = {}, at = now): PastSession[] {
+  const samples = [{ at: 1_000, readings: { contextFill: { value, at: 1_000 } } }];
+  const end = { at: 2_000, kind: "died", cause: "context_full" } as const;
+  return Array.from({ length: count }, () => ({ at, session: aSession({ samples, end, changed }) }));
+}
+
+it("[EX60] the same history has the same findings, and one case below the minimum has none", () => {
+  const history = quiet({ sessions: fullContexts(8, 0.7) });
+  const { findings } = findOpportunities(history);
+  expect(findOpportunities(structuredClone(history)).findings).toEqual(findings);
+  expect(findings.map(({ id, to }) => [id, to])).toEqual([["context_full_unseen:risk.thresholds.contextFill", 0.5]]);
+  const fewer = findOpportunities(quiet({ sessions: fullContexts(7, 0.7) }));
+  expect(fewer.findings).toEqual([]);
+  expect(fewer.unjudged).toContainEqual({
+    pattern: "context_full_unseen",
+    subject: "risk.thresholds.contextFill",
+    n: 7,
+    minimum: 8,
+  });
+});
+
+it("[EX63] sessions that ran with another value, or with one that is not known, are no evidence", () => {
+  const other = { "risk.thresholds.contextFill": 0.9 };
+  for (const changed of [other, null])
+    expect(findOpportunities(quiet({ sessions: fullContexts(50, 0.7, changed) })).findings).toEqual([]);
+  const config = withSetting(defaults, "risk.thresholds.contextFill", 0.9);
+  const { findings } = findOpportunities(quiet({ config, sessions: fullContexts(50, 0.7, other) }));
+  expect(findings).toMatchObject([{ from: 0.9, to: 0.6, test: "replay" }]);
+});
+
+it("[EX64] a finding ends when its evidence has left the window", () => {
+  const sessions = fullContexts(50, 0.7);
+  const after = (ms: number) => findOpportunities(quiet({ now: now + ms, sessions })).findings.length;
+  expect([after(0), after(30 * dayMs - 1), after(30 * dayMs), after(-1)]).toEqual([1, 1, 0, 0]);
+});
+
+it("[EX65] a step within the bounds is proposed with its effect; at a bound, or without a parameter, a person decides", () => {
+  const offers = Array.from({ length: 20 }, () => dismissed);
+  const advice = expect.stringContaining("shim config set offerMaxAgeMs 302400000");
+  expect(findOpportunities(quiet({ offers })).findings).toMatchObject([
+    { subject: "offerMaxAgeMs", parameter: null, to: null, test: "person", advice },
+  ]);
+  const effect = { figure: "sharePrevented", value: 1 };
+  const within = findOpportunities(quiet({ sessions: fullContexts(20, 0.7) }));
+  expect(within.findings).toMatchObject([{ to: 0.5, test: "replay", expected: effect }]);
+  const fromBound = withSetting(defaults, "risk.thresholds.contextFill", 0.4);
+  const changed = { "risk.thresholds.contextFill": 0.4 };
+  const atBound = findOpportunities(quiet({ config: fromBound, sessions: fullContexts(20, 0.3, changed) }));
+  expect(atBound.findings).toMatchObject([{ from: 0.4, to: null, test: "person", expected: null }]);
+});
+
+it("[EX65] each parameter has a next value from its default in both directions, unless it is at its bound", () => {
+  for (const parameter of parameters) {
+    const from = settingAt(defaults, parameter.key) as number;
+    for (const direction of ["up", "down"] as const) {
+      const to = nextValue(parameter, from, direction);
+      const bound = direction === "up" ? parameter.max : parameter.min;
+      expect([parameter.key, direction, to === null]).toEqual([parameter.key, direction, from === bound]);
+      expect(refusalOfStep(parameter, from, to ?? from)).toBe(
+        to === null ? `${parameter.key} is ${from} already.` : null,
+      );
+    }
+  }
+});
+
+it("[EX65] checkpoints that did not come when they were due are no reason for a shorter interval @night", () => {
+  const events = Array.from({ length: 300 }, (_, index) => ({
+    at: index * 60_000,
+    kind: "tool_end" as const,
+    tool: "Bash",
+  }));
+  const died = (ageMs: number): PastSession[] => {
+    const end = { at: 7_200_000, kind: "died", cause: "killed" } as const;
+    // Every two minutes, up to the last one.
+    const saves = Array.from({ length: 49 }, (_, index) => ({
+      at: end.at - ageMs - index * 120_000,
+      trigger: "tools",
+    })).toReversed();
+    return Array.from({ length: 40 }, () => ({ at: now, session: aSession({ events, saves, end }) }));
+  };
+  const overdue = findOpportunities(quiet({ sessions: died(1_200_000) })).findings;
+  expect(overdue).toMatchObject([{ pattern: "old_checkpoint_at_death", parameter: null, to: null }]);
+  const late = findOpportunities(quiet({ sessions: died(280_000) })).findings;
+  expect(late).toMatchObject([{ parameter: "checkpoint.everyMs", to: 200_000, expected: { figure: "toolCallsLost" } }]);
+  expect(late[0]?.expected?.value).toBeLessThan(0);
+});
+
+it.each(opportunityPatterns)("[EX66] %s is described in sentences with figures @night", (pattern) => {
+  const { findings } = findOpportunities(aHistory(seededRandom(seed), planted[pattern]));
+  const found = findings.find((one) => one.pattern === pattern);
+  expect(found).toBeDefined();
+  const { title, text, advice } = found ?? { title: "", text: "", advice: "" };
+  expect(title).toMatch(/^[A-Z].+[^.]$/);
+  expect(text).toMatch(/\d.*\.$/);
+  expect(advice).toMatch(/^[A-Z`].*\.$|^[a-z][\w.]+ is .*\.$/);
+  expect(`${title} ${text} ${advice}`).not.toMatch(/NaN|undefined|Infinity/);
+});

@@ -1,0 +1,147 @@
+import { readFileSync } from "node:fs";
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { configSchema, defaults as settings } from "#src/contract/config.ts";
+import type { ReadingName, Readings } from "#src/contract/readings.ts";
+import { assess, unknownInputs } from "#src/learning/policy/risk.ts";
+import { someReadings } from "#harness/machine/readings.ts";
+
+const T0 = 1_700_000_000_000;
+const defaults = settings.risk;
+const names: readonly ReadingName[] = [
+  ...(["contextTokens", "contextWindow", "contextFill", "clientMemoryBytes", "hostMemory", "oomKills"] as const),
+  ...(["rateLimit", "toolCalls", "toolErrors", "latencyTrend", "transcriptBytes"] as const),
+  ...(["sessionAgeMs", "sinceCheckpointMs"] as const),
+];
+
+const riskOf = (values: Partial<Record<ReadingName, number>>, now = T0) =>
+  assess(someReadings(values, T0), defaults, now);
+
+it.each<[ReadingName, number, number, number]>([
+  ["contextFill", 0.75, 0.76, 0.3],
+  ["contextTokens", 150_000, 150_001, 0.3],
+  ["sinceCheckpointMs", 480_000, 480_001, 0.4],
+  ["hostMemory", 0.8, 0.81, 0.3],
+  ["rateLimit", 0.9, 0.91, 0.2],
+  ["toolErrors", 0.3, 0.31, 0.1],
+  ["latencyTrend", 3, 3.1, 0.1],
+  ["transcriptBytes", 50_000_000, 50_000_001, 0.1],
+])("[SI13] %s: %s is still well, %s adds %s... by default", (name, threshold, value, weight) => {
+  expect(riskOf({ [name]: threshold })).toEqual({ score: 0, level: "safe", reasons: [] });
+  const reasons = [{ name, value, threshold, weight, source: "measured" }];
+  expect(riskOf({ [name]: value })).toEqual({ score: weight, level: weight >= 0.3 ? "warning" : "safe", reasons });
+});
+
+it("[SI13] weights add up, the heaviest first, and 1 is the most", () => {
+  const three = riskOf({ contextFill: 0.9, sinceCheckpointMs: 600_000, toolErrors: 0.5 });
+  expect(three).toMatchObject({ score: 0.8, level: "critical" });
+  expect(three.reasons.map((reason) => reason.name)).toEqual(["sinceCheckpointMs", "contextFill", "toolErrors"]);
+  expect(riskOf({ contextFill: 1, hostMemory: 1 })).toMatchObject({ score: 0.6, level: "danger" });
+  const all = riskOf({ contextFill: 1, sinceCheckpointMs: 1e9, hostMemory: 1, rateLimit: 1, toolErrors: 1 });
+  expect(all).toMatchObject({ score: 1, level: "critical" });
+});
+
+it.each<[Partial<Record<ReadingName, number>>, ReadingName[]]>([
+  [{ clientMemoryBytes: 1e12, toolCalls: 1e6, sessionAgeMs: 1e12, contextWindow: 1 }, []],
+  [{ contextTokens: 300_000, contextFill: 0.3 }, []],
+  [{ contextTokens: 900_000, contextFill: 0.9 }, ["contextFill"]],
+  [{ contextTokens: 300_000 }, ["contextTokens"]],
+])("[SI13] tokens count only while the fill is not known, and some readings are no danger: %j", (values, reasons) => {
+  expect(riskOf(values).reasons.map(({ name }) => name)).toEqual(reasons);
+});
+
+it("[SI13] weights, thresholds and levels are the configuration's", () => {
+  const { risk } = configSchema().parse({
+    risk: { weights: { memory: 0.7, contextFill: 0 }, thresholds: { memory: 0.5 }, levels: { critical: 0.7 } },
+  });
+  const found = assess(someReadings({ hostMemory: 0.6, contextFill: 1 }, T0), risk, T0);
+  expect(found).toMatchObject({ score: 0.7, level: "critical", reasons: [{ threshold: 0.5, weight: 0.7 }] });
+});
+
+it("[SI14] stale readings are not used: memory after five minutes, others after an hour", () => {
+  const values = { contextFill: 1, hostMemory: 1, rateLimit: 1 };
+  const at = (age: number) => riskOf(values, T0 + age).reasons.map((reason) => reason.name);
+  expect(at(300_000)).toEqual(["contextFill", "hostMemory", "rateLimit"]);
+  expect(at(300_001)).toEqual(["contextFill", "rateLimit"]);
+  expect(at(3_600_000)).toEqual(["contextFill", "rateLimit"]);
+  expect(at(3_600_001)).toEqual([]);
+});
+
+it("[SI14] a stale fill gives way to fresh tokens", () => {
+  const [stale, fresh] = [
+    someReadings({ contextFill: 0.1 }, T0 - 4_000_000),
+    someReadings({ contextTokens: 160_000 }, T0),
+  ];
+  expect(assess({ ...stale, ...fresh }, defaults, T0).reasons).toMatchObject([{ name: "contextTokens" }]);
+});
+
+it("[SI14] what is not known is named, never taken for safe", () => {
+  const readings = someReadings({ contextFill: 0.1, hostMemory: 0.1, toolErrors: NaN }, T0);
+  const unknown = ["sinceCheckpointMs", "rateLimit", "toolErrors", "latencyTrend", "transcriptBytes"];
+  expect(unknownInputs(readings, T0)).toEqual(unknown);
+  expect(unknownInputs(readings, T0 + 400_000)).toContain("hostMemory");
+  expect(unknownInputs({}, T0)).toHaveLength(7);
+});
+
+it("[SI15] the time since the checkpoint grows after it was read; a clock that jumped back makes nothing younger", () => {
+  const reading = { sinceCheckpointMs: 400_000 };
+  expect(riskOf(reading, T0).score).toBe(0);
+  expect(riskOf(reading, T0 + 100_000).reasons).toMatchObject([{ name: "sinceCheckpointMs", value: 500_000 }]);
+  expect(riskOf(reading, T0 + 86_400_000).score).toBe(0.4);
+  expect(riskOf({ sinceCheckpointMs: 500_000, contextFill: 1 }, T0 - 86_400_000).score).toBe(0.7);
+});
+
+const reading = fc.record({
+  value: fc.oneof(fc.double(), fc.double({ min: 0, max: 2 }), fc.integer({ min: 0, max: 1e9 })),
+  source: fc.constantFrom("measured" as const, "reported" as const, "estimated" as const),
+  at: fc.oneof(fc.integer({ min: T0 - 5_000_000, max: T0 + 5_000_000 }), fc.double()),
+});
+const anyReadings: fc.Arbitrary<Readings> = fc.dictionary(fc.constantFrom(...names), reading);
+
+it("[SI13] for any readings the score is a number from 0 to 1 and the sum of its reasons", () => {
+  fc.assert(
+    fc.property(anyReadings, (readings) => {
+      const { score, reasons } = assess(readings, defaults, T0);
+      expect(score >= 0 && score <= 1).toBe(true);
+      const sum = reasons.reduce((total, reason) => total + reason.weight, 0);
+      expect(score).toBeCloseTo(Math.min(1, sum), 9);
+      for (const { value, threshold } of reasons) expect(value > threshold).toBe(true);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+it("[SI13] a higher reading never lowers the risk", () => {
+  const increase = fc.record({ name: fc.constantFrom(...names), by: fc.double({ min: 0, max: 1e9, noNaN: true }) });
+  fc.assert(
+    fc.property(anyReadings, increase, (readings, { name, by }) => {
+      const before = readings[name];
+      fc.pre(before !== undefined && Number.isFinite(before.value + by));
+      const higher = { ...readings, [name]: { ...before, value: before.value + by } };
+      expect(assess(higher, defaults, T0).score).toBeGreaterThanOrEqual(assess(readings, defaults, T0).score);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+it("[SI13] the documentation for users shows the defaults, and its example is valid", () => {
+  const text = readFileSync(new URL("../../../../docs/reference/signals.md", import.meta.url), "utf8");
+  const rows = text.split("\n").filter((line) => line.startsWith("|"));
+  const cells = rows.map((row) => row.split("|").map((cell) => cell.trim().replaceAll("`", "")));
+  const rules = cells.filter(([, , , adds, weight]) => Number(adds) > 0 && weight);
+  const shown = rules.map(([, , over, adds, weight, threshold]) => ({ over, adds: Number(adds), weight, threshold }));
+  expect(new Set(shown.map((rule) => rule.weight))).toEqual(new Set(Object.keys(defaults.weights)));
+  expect(new Set(shown.map((rule) => rule.threshold))).toEqual(new Set(Object.keys(defaults.thresholds)));
+  const units = new Map(Object.entries({ minutes: 60_000, "%": 0.01, MB: 1_000_000 }));
+  for (const { over = "", adds, weight, threshold } of shown) {
+    const [figure = "", unit = ""] = over.split(" ");
+    expect(Object.entries(defaults.weights)).toContainEqual([weight, adds]);
+    const value = Number(figure.replaceAll(",", "")) * (units.get(unit) ?? 1);
+    expect(Object.entries(defaults.thresholds)).toContainEqual([threshold, value]);
+  }
+  for (const [level, from] of Object.entries(defaults.levels)) {
+    expect(cells).toContainEqual(["", level, String(from), ""]);
+  }
+  const [, example = ""] = /```json\n([^`]*)```/.exec(text) ?? [];
+  expect(configSchema().parse(JSON.parse(example)).risk.weights).toMatchObject({ transcriptSize: 0, memory: 0.5 });
+});

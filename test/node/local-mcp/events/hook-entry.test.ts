@@ -1,0 +1,236 @@
+import { existsSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { build } from "esbuild";
+import { foreignLimits, ownLimits, readHookInput, type StdinSource } from "#src/local-mcp/events/hook-stdin.ts";
+import { JsonObjectReader } from "#src/local-mcp/events/json-object-reader.ts";
+import { isClaudeCode } from "#src/local-mcp/events/foreign-callers.ts";
+import { aCliHome } from "#harness/machine/cli-home.ts";
+
+const src = join(import.meta.dirname, "../../../../src");
+
+it("[HO41] an object that comes in any parts is complete at its end, with all of its fields", () => {
+  const object = fc.dictionary(fc.string(), fc.jsonValue());
+  fc.assert(
+    fc.property(object, fc.integer({ min: 1, max: 9 }), (value, size) => {
+      const bytes = Buffer.from(`\n ${JSON.stringify(value, null, 1)} \n`);
+      const reader = new JsonObjectReader();
+      for (let at = 0; at < bytes.length; at += size) reader.push(bytes.subarray(at, at + size));
+      expect(reader.isWhole).toBe(true);
+      expect(JSON.parse(reader.text())).toEqual(JSON.parse(JSON.stringify(value)));
+    }),
+  );
+});
+
+/** A read of stdin, whose parts, timers and signal the test makes. */
+function reading(limits = ownLimits) {
+  const waiting: ((part: Buffer | null) => void)[] = [];
+  const timers = new Map<() => void, number>();
+  const signals: (() => void)[] = [];
+  const source: StdinSource = {
+    nextPart: (take) => void waiting.push(take),
+    schedule(work, ms) {
+      timers.set(work, ms);
+      return () => void timers.delete(work);
+    },
+    onSignal: (work) => void signals.push(work),
+  };
+  /** The timer that is over first. */
+  const fire = (): void => [...timers].toSorted((a, b) => a[1] - b[1])[0]?.[0]();
+  const send = (part: string | Buffer | null): void =>
+    waiting.shift()?.(typeof part === "string" ? Buffer.from(part) : part);
+  return { read: readHookInput(source, limits), timers, fire, send, end: () => signals[0]?.() };
+}
+
+it("[HO40] input is complete when its object is, also where stdin stays open; other input when it ends", async () => {
+  const rig = reading();
+  rig.send('{"session_id":"a",');
+  rig.send('"prompt":"}"}');
+  rig.send(" behind it");
+  rig.fire();
+  const text = '{"session_id":"a","prompt":"}"} behind it';
+  expect(await rig.read).toEqual({ text, isCutOff: false, isOpen: true });
+  expect(rig.timers.size).toBe(0);
+  const rubbish = reading();
+  rubbish.send("no json");
+  rubbish.send(null);
+  expect(await rubbish.read).toEqual({ text: "no json", isCutOff: false, isOpen: false });
+});
+
+it("[HO41] of input that is too large the fields that are too large are left out", async () => {
+  const rig = reading();
+  rig.send('{"session_id":"a","tool_response":"');
+  for (let n = 0; n < 4; n++) rig.send('{\\"[,'.repeat(1_800_000));
+  rig.send('","tool_name":"Read"}');
+  rig.send(null);
+  expect(await rig.read).toEqual({ text: '{"session_id":"a","tool_name":"Read"}', isCutOff: false, isOpen: false });
+});
+
+it("[HO40] of input that is not whole in time, or whose hook is ended, what has come is read", async () => {
+  const cut = '{"session_id":"a","cwd":"/p","prompt":"half';
+  for (const isEnded of [false, true]) {
+    const rig = reading();
+    rig.send(cut);
+    expect(Math.max(...rig.timers.values())).toBeLessThan(2_000);
+    if (isEnded) rig.end();
+    rig.fire();
+    expect(await rig.read).toEqual({ text: cut, isCutOff: true, isOpen: true });
+    const silent = reading();
+    if (isEnded) silent.end();
+    silent.fire();
+    expect(await silent.read).toEqual({ text: "", isCutOff: true, isOpen: true });
+  }
+});
+
+it("[HO82] in UTF-16 no end of an object is searched, and it is read as text", async () => {
+  const text = '{"session_id":"\u227b","prompt":"\\"}"}';
+  for (const mark of ["", "\ufeff"])
+    for (const isSwapped of [false, true]) {
+      const bytes = Buffer.from(mark + text, "utf16le");
+      if (isSwapped) bytes.swap16();
+      const rig = reading();
+      rig.send(bytes.subarray(0, 20));
+      rig.send(bytes.subarray(20));
+      expect(rig.timers.size).toBe(1);
+      rig.send(null);
+      expect((await rig.read).text).toBe(mark + text);
+    }
+});
+
+it("[HO40] a process ends with 0 although a read of its stdin is under way", async () => {
+  const script = `import { endNow } from ${JSON.stringify(join(src, "local-mcp/hooks/hook-stdin.ts"))};
+    import { read } from "node:fs";
+    read(0, Buffer.alloc(1), 0, 1, null, () => undefined);
+    setImmediate(endNow);`;
+  const child = spawn(process.execPath, ["--input-type=module-typescript", "-e", script], {
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  expect(await once(child, "exit")).toEqual([0, null]);
+});
+
+function run(path: string, ...args: string[]): { code: number; out: string } {
+  try {
+    const options = { input: '{"session_id":"a"}', encoding: "utf8", stdio: "pipe" } as const;
+    const env = { ...process.env, SHIM_HOME: "rel/path", NODE_NO_WARNINGS: "1" };
+    return { code: 0, out: execFileSync(process.execPath, [join(src, path), ...args], { ...options, env }) };
+  } catch (error) {
+    const { status, stdout, stderr } = error as { status: number; stdout: string; stderr: string };
+    return { code: status, out: `${stdout}${stderr}` };
+  }
+}
+
+it("[ST93] a relative SHIM_HOME is refused by every program, and no hook fails @night", () => {
+  const why = 'SHIM_HOME gives "rel/path"';
+  const answer = JSON.stringify({ systemMessage: `SHIM cannot save: ${why}` }).slice(0, -2);
+  const prompt = run("local-mcp/hooks/hook-entry.ts", "UserPromptSubmit");
+  expect([prompt.code, prompt.out.slice(0, answer.length)]).toEqual([0, answer]);
+  expect(run("local-mcp/hooks/hook-entry.ts", "PostToolUse")).toEqual({ code: 0, out: "" });
+  expect(run("cli/statusline-entry.ts")).toMatchObject({ code: 0, out: expect.stringContaining("SHIM_HOME") });
+  for (const path of ["cli/cli-entry.ts", "local-mcp/front/front-entry.ts", "local-mcp/server/host-entry.ts"]) {
+    const { code, out } = run(path, "sessions");
+    expect([path, code > 0, out.includes(why)]).toEqual([path, true, true]);
+  }
+});
+
+const session = "00000000-0000-4000-8000-000000000001";
+const claude = { CLAUDECODE: "1", CLAUDE_CODE_ENTRYPOINT: "cli", CLAUDE_CODE_SESSION_ID: session };
+const event = { session_id: session, transcript_path: "/t.jsonl", cwd: "/p", hook_event_name: "PreToolUse" };
+
+it("[HO36] Claude Code is known, also in a terminal of another client", () => {
+  const surroundings = [{}, { VSCODE_PID: "7" }, { CURSOR_TRACE_ID: "x" }, { GEMINI_API_KEY: "k" }];
+  for (const more of surroundings) expect(isClaudeCode({ ...claude, ...more }, event)).toBe(true);
+  const { CLAUDE_CODE_SESSION_ID: _, ...old } = claude;
+  expect(isClaudeCode({ ...old, VSCODE_PID: "7" }, event)).toBe(true);
+});
+
+it("[HO36] Claude Code is never refused: after /clear, as a subagent, headless, by the SDK, in VS Code, and an older one started from a chat", () => {
+  const next = "00000000-0000-4000-8000-000000000002";
+  const cleared = { ...event, session_id: next, transcript_path: `/home/a/.claude/projects/-p/${next}.jsonl` };
+  const windows = { ...cleared, transcript_path: `C:\\Users\\a\\.claude\\projects\\p\\${next}.jsonl` };
+  const payloads = [event, { ...event, agent_id: "a1", agent_type: "Explore" }, cleared, windows, {}, null, "x"];
+  const entryPoints = ["cli", "sdk-cli", "sdk-ts", "sdk-py", "claude-vscode", "claude-desktop", "mcp"];
+  const surroundings = [{}, { VSCODE_PID: "7", GEMINI_API_KEY: "k" }, { CODEX_HOME: "/c" }, { OPENCODE_CONFIG: "/o" }];
+  for (const payload of payloads)
+    for (const entryPoint of entryPoints)
+      for (const more of surroundings) {
+        const env = { ...claude, ...more, CLAUDE_CODE_ENTRYPOINT: entryPoint };
+        expect(isClaudeCode(env, payload)).toBe(true);
+        const { CLAUDE_CODE_SESSION_ID: _, ...old } = env;
+        expect(isClaudeCode(old, payload)).toBe(true);
+      }
+});
+
+it("[HO36] a client without known variables that was started from a chat is known by its session and transcript", () => {
+  const own = { session_id: "s2", hook_event_name: "PreToolUse", cwd: "/p" };
+  for (const more of [{}, { transcript_path: "/home/a/.devin/s2/log.json" }, { timestamp: "2026-11-21" }])
+    expect(isClaudeCode(claude, { ...own, ...more })).toBe(false);
+});
+
+/** Environment and payload of a hook, as each client gave them when it ran a hook of Claude Code's settings. */
+const foreign: readonly (readonly [name: string, env: NodeJS.ProcessEnv, payload: object])[] = [
+  ["VS Code", { VSCODE_PID: "7" }, { sessionId: "s", hookEventName: "PreToolUse", timestamp: "2026-11-21" }],
+  ["Cursor", { CURSOR_VERSION: "2.1", CLAUDE_PROJECT_DIR: "/p" }, { ...event, conversation_id: "c" }],
+  ["Copilot", { COPILOT_CLI: "1", CLAUDE_PROJECT_DIR: "/p" }, { ...event, timestamp: "2026-11-21" }],
+  ["Gemini CLI", { GEMINI_SESSION_ID: "s", CLAUDE_PROJECT_DIR: "/p" }, { ...event, timestamp: "2026-11-21" }],
+  ["Codex", { CODEX_MANAGED_BY_NPM: "1" }, { ...event, turn_id: "t" }],
+  ["Qwen Code", { QWEN_PROJECT_DIR: "/p", GEMINI_PROJECT_DIR: "/p" }, event],
+  ["OpenCode", { OPENCODE: "1" }, { sessionID: "s" }],
+  ["an unknown client", {}, event],
+];
+
+it("[HO36] other clients are known, also when they were started from a chat of Claude Code", () => {
+  const inherited = { ...claude, CLAUDE_CODE_SESSION_ID: "another" };
+  for (const [n, [name, env, payload]] of foreign.entries()) {
+    expect([name, isClaudeCode(env, payload)]).toEqual([name, false]);
+    if (n < 5) expect([name, isClaudeCode({ ...inherited, ...env }, payload)]).toEqual([name, false]);
+  }
+});
+
+it("[HO65] to a client without Claude Code's variables the answer comes while its stdin is open, and its input is read @night", async () => {
+  const home = aCliHome();
+  const env = { PATH: process.env["PATH"], SHIM_HOME: home.paths.home, NODE_NO_WARNINGS: "1" };
+  const start = (more: NodeJS.ProcessEnv): ReturnType<typeof spawn> =>
+    spawn(process.execPath, [join(src, "local-mcp/hooks/hook-entry.ts"), "PreToolUse"], {
+      env: { ...env, ...more },
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+  const silent = start({ GEMINI_SESSION_ID: "s" });
+  expect(await once(silent, "exit")).toEqual([0, null]);
+  const talking = start({ COPILOT_CLI: "1" });
+  talking.stdin?.write(JSON.stringify({ ...event, conversation_id: "c", tool_input: "x".repeat(200_000) }));
+  expect(await once(talking, "exit")).toEqual([0, null]);
+  expect(existsSync(home.paths.home)).toBe(false);
+});
+
+it("[HO65] of another client that has sent nothing the input is not waited for; what it has begun to send is", async () => {
+  const silent = reading(foreignLimits);
+  expect(Math.min(...silent.timers.values())).toBeLessThanOrEqual(100);
+  silent.fire();
+  expect(await silent.read).toEqual({ text: "", isCutOff: true, isOpen: true });
+  const talking = reading(foreignLimits);
+  talking.send('{"session_id":"a",');
+  expect([...talking.timers.values()]).toEqual([ownLimits.totalMs]);
+  talking.send('"prompt":"b"}');
+  talking.send(null);
+  expect((await talking.read).isCutOff).toBe(false);
+});
+
+it("[HO75] a hook process holds neither the full schema library nor anything that opens a store", async () => {
+  const { metafile } = await build({
+    absWorkingDir: join(src, ".."),
+    entryPoints: ["src/local-mcp/events/hook-entry.ts"],
+    bundle: true,
+    platform: "node",
+    write: false,
+    metafile: true,
+    outfile: "hook.cjs",
+  });
+  const parts = Object.entries(Object.values(metafile.outputs)[0]?.inputs ?? {});
+  const paths = parts.flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : []));
+  expect(paths).toContain("src/local-mcp/events/spool-event.ts");
+  const unwanted = /zod\/v4\/classic|src\/store\/(store|driver-[\w-]+|open-\w+)\.ts|src\/local-mcp\/hooks\/answer-hook/;
+  expect(paths.filter((path) => unwanted.test(path))).toEqual([]);
+});

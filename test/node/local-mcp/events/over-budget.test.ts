@@ -1,0 +1,125 @@
+import { join } from "node:path";
+import { Script } from "node:vm";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { capture, currentState } from "#src/machine/checkpoints/capture.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import { aChat, anotherClaude } from "#harness/machine/claude.ts";
+import { joinTeam, reservationReceived } from "#harness/team/team-rows.ts";
+
+/** A new expression that nobody has checked; it hangs at the word, and counts how often. */
+const bad = vi.hoisted(() => {
+  const expression = new RegExp("^(?:a+)+$");
+  const found = { calls: 0, reads: (_text: string): void => undefined };
+  found.reads = (text) => {
+    if (!text.includes("hang")) return;
+    found.calls += 1;
+    expression.test(`${"a".repeat(60)}!`);
+  };
+  return found;
+});
+
+vi.mock("#src/machine/sessions/slash-command.ts", () => ({
+  isSlashCommand: () => false,
+  goalOfCommand: (prompt: string) => {
+    bad.reads(prompt);
+    return null;
+  },
+}));
+vi.mock("#src/machine/checkpoints/risky-commands.ts", () => ({
+  isRiskyCommand: (_tool: string, input: unknown) => {
+    bad.reads(JSON.stringify(input));
+    return false;
+  },
+}));
+
+type Chat = ReturnType<typeof aChat>;
+
+function rows({ runtime, claude }: Chat): readonly journal.JournalRow[] {
+  return runtime.store.read((sql) => journal.list(sql, claude.session, 0), []);
+}
+
+it(
+  "[JO42] an event that takes too long is stored as it came, redacted and marked, and the session goes on @night",
+  { timeout: 240_000 },
+  () => {
+    const chat = aChat();
+    const { runtime, claude } = chat;
+    claude.start();
+    claude.prompt("Bake the bread");
+    const token = `ghp_${"a1B2".repeat(9)}`;
+    expect(
+      claude.tell("PreToolUse", {
+        tool_name: "Bash",
+        tool_use_id: "t1",
+        tool_input: { command: `hang ${token} ${"x ".repeat(1_000)}` },
+      }),
+    ).toEqual({});
+    claude.stop("The bread is baked.");
+    const unread = rows(chat).flatMap(({ entry }) => (entry.kind === "unread" ? [entry] : []));
+    expect(unread).toMatchObject([{ of: "PreToolUse", text: expect.stringContaining("hang [redacted") as unknown }]);
+    expect(JSON.stringify(rows(chat))).not.toContain(token);
+    expect(runtime.logged.join()).toContain("PreToolUse was stored without being interpreted");
+    expect(runtime.store.read((sql) => currentState(sql, claude.session), null)).toMatchObject({
+      prompts: [{ text: "Bake the bread" }],
+      words: [{ text: "The bread is baked." }],
+    });
+  },
+);
+
+it("[FI31] an edit of a reserved file that takes too long to interpret is refused @night", () => {
+  const { runtime, claude } = aChat();
+  const other = anotherClaude(runtime, claude);
+  for (const chat of [claude, other]) {
+    chat.start();
+    joinTeam(runtime, chat);
+  }
+  reservationReceived(runtime, { resource: "file:parser/one.ts", holder: other.session, machine: "here" });
+  const write = (name: string): string | undefined => {
+    const tool_input = { file_path: join(claude.cwd, name), content: `hang ${"x ".repeat(1_000)}` };
+    const call = { tool_name: "Write", tool_input, tool_use_id: name };
+    return claude.tell("PreToolUse", call).hookSpecificOutput?.permissionDecision;
+  };
+  expect([write("one.ts"), write("two.ts")]).toEqual(["deny", undefined]);
+  expect(runtime.logged.filter((line) => line.includes("was stored without being interpreted"))).toHaveLength(2);
+});
+
+it(
+  "[JO42] an entry that takes too long to fold is skipped, and by every later process @night",
+  { timeout: 240_000 },
+  () => {
+    const chat = aChat();
+    const { runtime, claude } = chat;
+    claude.start();
+    claude.prompt("Bake the bread");
+    claude.fail("Bash", { command: "bake" }, "Exit code 2: the oven is cold");
+    runtime.store.write((sql) => {
+      journal.append(sql, claude.session, runtime.now(), "one", { kind: "prompt", text: "hang" });
+    });
+    claude.prompt("Paint the shelf");
+    claude.stop("The shelf is white.");
+    expect(rows(chat).find((row) => row.entry.kind === "unread")?.entry).toMatchObject({
+      of: "prompt",
+      text: expect.stringContaining('"text":"hang"'),
+    });
+    const { calls } = bad;
+    const saved = capture(runtime, { sessionId: claude.session, trigger: "on_demand" });
+    expect(saved.ok).toBe(true);
+    expect(bad.calls).toBe(calls);
+    expect(runtime.store.read((sql) => currentState(sql, claude.session), null)).toMatchObject({
+      prompts: [{ text: "Bake the bread" }, { text: "Paint the shelf" }],
+      calls: [{ error: expect.stringContaining("the oven is cold") }],
+    });
+  },
+);
+
+it("[JO43] a short tool event is interpreted without a budget, a long one and a prompt with one", () => {
+  const { claude } = aChat();
+  claude.start();
+  const budgets = vi.spyOn(Script.prototype, "runInThisContext");
+  onTestFinished(() => budgets.mockRestore());
+  claude.begin("Grep", { pattern: "bake" });
+  expect(budgets).toHaveBeenCalledTimes(0);
+  claude.begin("Grep", { pattern: "bake ".repeat(1_000) });
+  claude.prompt("Bake the bread");
+  expect(budgets.mock.calls.length).toBeGreaterThanOrEqual(2);
+});

@@ -1,0 +1,174 @@
+import { expect, it } from "vitest";
+import * as servers from "#src/machine/sessions/servers.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { pause } from "#src/store/pause.ts";
+import {
+  aLiveClaude,
+  anotherClaude,
+  journalKinds,
+  rowCount,
+  storedSession,
+  Claude,
+  aChat,
+  aDeadClaude,
+} from "#harness/machine/claude.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+
+it("[JO4] a text that the transcript gives with the next prompt belongs to the turn before it", () => {
+  const { runtime, claude } = aChat();
+  claude.prompt("one");
+  claude.say("interrupted answer");
+  claude.prompt("two");
+  expect(journalKinds(runtime, claude.session)).toEqual(["prompt", "assistant", "prompt"]);
+});
+
+it("[JO2] the last message of a turn, given by the hook and by the transcript, is kept once; said again in the next turn, again", () => {
+  const { runtime, claude } = aChat();
+  for (const prompt of ["one", "two"]) {
+    claude.prompt(prompt);
+    claude.say("Done.");
+    claude.stop("Done.");
+  }
+  expect(journalKinds(runtime, claude.session).filter((kind) => kind === "assistant")).toHaveLength(2);
+});
+
+it("[RE74] a client that is stopped in the middle of a turn ends with the reason other and no Stop", () => {
+  const runtime = tempRuntime();
+  const first = aLiveClaude(runtime, "fix the parser");
+  first.begin("Bash", { command: "sleep 5" });
+  first.end("other");
+  expect(storedSession(runtime, first.session)).toMatchObject({ endedAt: null, detachReason: "interrupted" });
+  expect(anotherClaude(runtime, first).start()).toMatch(/why it died: closed[^]*in mid-turn, running Bash sleep 5/);
+});
+
+it("[ID2] /clear ends the old session and begins a new one in the same process, with no brief of the old one", () => {
+  const { runtime, claude } = aChat();
+  const old = claude.session;
+  claude.turn("fix the parser");
+  expect(claude.clear("5c1e0000-0000-4000-8000-000000000001")).toBe("");
+  expect(storedSession(runtime, old).endReason).toBe("clear");
+  expect(storedSession(runtime, claude.session)).toMatchObject({ origin: "clear", endedAt: null });
+  claude.prompt("next");
+  claude.kill();
+  expect(anotherClaude(runtime, claude).start()).toContain("s ago: next");
+});
+
+it("[ID2] a client that moves on without a word has finished the session it leaves; a late event of that one moves nothing", () => {
+  const { runtime, claude } = aChat();
+  const old = claude.session;
+  claude.turn("one");
+  claude.session = "5c1e0000-0000-4000-8000-000000000001";
+  claude.prompt("two");
+  expect(storedSession(runtime, old).endReason).toBe("moved_on");
+  claude.tell("SubagentStop", { session_id: old, agent_type: "Explore", last_assistant_message: "late" });
+  expect(storedSession(runtime, claude.session).endedAt).toBeNull();
+  expect(storedSession(runtime, old).endReason).toBe("moved_on");
+});
+
+it("[ID4] a second client that opens a session which is alive gets one of its own, a fork; each keeps its own end", () => {
+  const { runtime, claude: first } = aChat();
+  first.turn("one");
+  const second = anotherClaude(runtime, first, { session: first.session });
+  second.start("resume");
+  second.prompt("two");
+  const fork = runtime.store.read((sql) => sessions.list(sql), []).find((one) => one.parentId === first.session);
+  expect(fork).toMatchObject({ origin: "fork", owner: { pid: second.pid } });
+  second.end();
+  expect(storedSession(runtime, first.session).endedAt).toBeNull();
+  expect(storedSession(runtime, fork?.id ?? "").endedAt).not.toBeNull();
+});
+
+it("[ID4] --fork-session has a new id of its own and leaves the old session as it is", () => {
+  const { runtime, claude: first } = aChat();
+  first.turn("one");
+  first.end();
+  const fork = anotherClaude(runtime, first);
+  expect(fork.start("fork")).toBe("");
+  expect(storedSession(runtime, fork.session).origin).toBe("fork");
+  expect(storedSession(runtime, first.session).endReason).toBe("prompt_input_exit");
+});
+
+it("[HO7] a client that could not resume a session ends with its id: that closes nothing", () => {
+  const runtime = tempRuntime();
+  const first = aDeadClaude(runtime);
+  new Claude(runtime, { cwd: first.cwd, session: first.session, pid: 2_000 }).end("other");
+  expect(storedSession(runtime, first.session)).toMatchObject({ endedAt: null, detachedAt: null });
+  expect(anotherClaude(runtime, first).start()).toContain("fix the parser");
+});
+
+it("[HO7] an end without a known process closes no session whose client lives", () => {
+  const { runtime, claude } = aChat();
+  claude.prompt("fix the parser");
+  const stranger = new Claude(runtime, { cwd: claude.cwd, session: claude.session, pid: 2_000 });
+  stranger.kill();
+  stranger.tell("SessionEnd", { reason: "other" });
+  expect(storedSession(runtime, claude.session)).toMatchObject({ endedAt: null, detachedAt: null });
+});
+
+it("[ID1] a reused pid and a reboot are seen: the session is dead", () => {
+  for (const what of ["reuse", "reboot"] as const) {
+    const { runtime, claude: first } = aChat();
+    first.turn("fix the parser");
+    if (what === "reboot") runtime.processes.reboot();
+    runtime.processes.start(first.pid);
+    expect(anotherClaude(runtime, first).start(), what).toContain("fix the parser");
+  }
+});
+
+it("[HO4] the death of the MCP process is reported once, with the next prompt, and only while no other serves the client", () => {
+  const { runtime, claude } = aChat();
+  const client = runtime.processes.start(claude.pid);
+  const serve = (pid: number): void => servers.register(runtime, runtime.processes.start(pid, claude.pid), client);
+  const warning = (text: string): string | undefined => claude.prompt(text).systemMessage;
+  serve(5_000);
+  claude.start();
+  expect(warning("one")).toBeUndefined();
+  runtime.processes.kill(5_000);
+  expect(claude.use("Bash").systemMessage).toBeUndefined();
+  expect(warning("two")).toContain("MCP process has died");
+  expect(warning("three")).toBeUndefined();
+  serve(5_001);
+  serve(5_002);
+  runtime.processes.kill(5_001);
+  expect(warning("four")).toBeUndefined();
+});
+
+it("[HO12] a Stop, a compaction and an end print nothing that could make the client continue or stop", () => {
+  const { claude } = aChat();
+  claude.prompt("one");
+  claude.use("Bash", { command: "ls" });
+  expect(claude.stop()).toEqual({});
+  expect(claude.tell("PreCompact", { trigger: "auto" })).toEqual({});
+  expect(claude.tell("PostCompact", { trigger: "auto", compact_summary: "s" })).toEqual({});
+  expect(claude.end()).toEqual({});
+});
+
+it("[HO10] while SHIM is paused a hook stores nothing and says nothing", () => {
+  const { runtime, claude } = aChat();
+  runtime.store.write((sql) => pause(sql, runtime.now(), null, claude.cwd));
+  claude.start();
+  claude.turn("a secret plan");
+  expect(["sessions", "journal", "checkpoints"].map((table) => rowCount(runtime, table))).toEqual([0, 0, 0]);
+});
+
+it("[ID3] a session that has ended and is seen alive again is open again, and not on offer; what comes late opens nothing", () => {
+  const { runtime, claude } = aChat();
+  claude.turn("one");
+  claude.tell("SessionEnd", { reason: "logout" });
+  claude.tell("PostToolUse", { tool_name: "Bash", tool_use_id: "late", tool_input: {} });
+  expect(storedSession(runtime, claude.session).endedAt).not.toBeNull();
+  runtime.store.write((sql) => sessions.setRecovery(sql, 1, claude.session, "offered", "s2"));
+  claude.prompt("two");
+  const open = { endedAt: null, endReason: null, recovery: null, recoveryBy: null, recoveryAt: null };
+  expect(storedSession(runtime, claude.session)).toMatchObject(open);
+});
+
+it("[JO5] prompts without an id of their own: the same words in a later turn are another prompt", () => {
+  const { runtime, claude } = aChat({ hooks: 2 });
+  for (let turn = 0; turn < 2; turn++) {
+    claude.tell("UserPromptSubmit", { prompt: "continue" });
+    claude.tell("Stop", { last_assistant_message: "Done." });
+  }
+  const turn = ["prompt", "assistant", "turn_end"];
+  expect(journalKinds(runtime, claude.session)).toEqual([...turn, ...turn]);
+});

@@ -1,0 +1,271 @@
+import { mkdirSync, writeFileSync, readdirSync, readFileSync } from "node:fs";
+import { join, dirname } from "node:path";
+import { aDeadClaude, anotherClaude, journalKinds, aChat, stateOf, storedSession } from "#harness/machine/claude.ts";
+import { tempRuntime, storedBytes, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { insert } from "#harness/store/store-rows.ts";
+import { expect, it, vi } from "vitest";
+import { claudeCode } from "#src/clients/claude-code/claude-compatible.ts";
+import { answerHook, drainInto } from "#src/local-mcp/events/answer-hook.ts";
+import { pause } from "#src/store/pause.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import * as spool from "#src/store/spool.ts";
+import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import type { Connection, OpenOptions } from "#src/store/driver.ts";
+
+/** Another process holds the store. @returns it lets go */
+function lock(runtime: TempRuntime): () => void {
+  const writer = tempRuntime({ beside: runtime }).store.connection();
+  writer.run("BEGIN IMMEDIATE");
+  return () => void writer.run("COMMIT");
+}
+
+it("[HO8] a prompt that had to wait in the spool stays before the next one: the newest request is the last", () => {
+  const { runtime, claude } = aChat({ busyMs: 10 });
+  claude.start();
+  const unlock = lock(runtime);
+  expect(claude.prompt("fix the parser")).toEqual({});
+  unlock();
+  claude.prompt("write the changelog");
+  const prompts = { prompts: [{ text: "fix the parser" }, { text: "write the changelog" }] };
+  expect(stateOf(runtime, claude.session)).toMatchObject(prompts);
+});
+
+it("[HO32] [BU11] a budget at its limit denies tool calls while the store is locked, and none in a pause", () => {
+  const { runtime, claude } = aChat({ busyMs: 10 });
+  claude.start();
+  runtime.store.write((sql) => {
+    const row = { session: claude.session, task: 7, claim: 1, startedAt: 0, exceeded: "1,000 tokens" };
+    insert(sql, "task_spending", { ...row, tokens: 0, costMicros: 0 });
+  });
+  const decision = (tool_name: string): string | undefined =>
+    claude.tell("PreToolUse", { tool_name, tool_input: {}, tool_use_id: `toolu_${tool_name}` }).hookSpecificOutput
+      ?.permissionDecision;
+  const unlock = lock(runtime);
+  expect([decision("Bash"), decision("mcp__shim__shim_report")]).toEqual(["deny", undefined]);
+  unlock();
+  runtime.store.write((sql) => pause(sql, runtime.now(), null, claude.cwd));
+  const unlockAgain = lock(runtime);
+  expect(decision("Read")).toBeUndefined();
+  unlockAgain();
+});
+
+const unreadable = (): never => {
+  throw new Error("unreadable");
+};
+
+it.each([true, false])(
+  "[HO76] with team.blockUnchecked %s a call is refused where nothing can be read, or not",
+  (is) => {
+    const { runtime, claude } = aChat({ config: { team: { blockUnchecked: is } } });
+    claude.start();
+    for (const way of ["read", "write"] as const) vi.spyOn(runtime.store, way).mockImplementation(unreadable);
+    const answer = claude.tell("PreToolUse", { tool_name: "Bash", tool_input: {}, tool_use_id: "toolu_1" });
+    vi.restoreAllMocks();
+    expect(answer.hookSpecificOutput?.permissionDecision).toBe(is ? "deny" : undefined);
+  },
+);
+
+it("[HO80] an edit that could not be checked, since nothing can be read, is allowed with a warning", () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  for (const way of ["read", "write"] as const) vi.spyOn(runtime.store, way).mockImplementation(unreadable);
+  const edit = { tool_name: "Edit", tool_input: { file_path: "/p/one.ts" }, tool_use_id: "toolu_1" };
+  const { systemMessage, hookSpecificOutput } = claude.tell("PreToolUse", edit);
+  vi.restoreAllMocks();
+  expect(systemMessage).toContain("SHIM could not check whether another chat has reserved this file");
+  expect(hookSpecificOutput).toEqual({ hookEventName: "PreToolUse", additionalContext: systemMessage });
+});
+
+it("[HO14] a start that found the store locked is answered with the next prompt, once", () => {
+  const runtime = tempRuntime({ busyMs: 10 });
+  const next = anotherClaude(runtime, aDeadClaude(runtime));
+  const unlock = lock(runtime);
+  expect(next.start()).toBe("");
+  unlock();
+  const { hookSpecificOutput: given } = next.prompt("go on");
+  expect(given?.hookEventName).toBe("UserPromptSubmit");
+  expect(given?.additionalContext).toContain("s ago: fix the parser");
+  expect(next.prompt("and now?")).toEqual({});
+});
+
+it("[HO14] what a compaction lacks is given back with the next prompt, where its summary found the store locked", () => {
+  const { runtime, claude } = aChat({ busyMs: 10 });
+  claude.turn("fix the parser of the second comment");
+  const unlock = lock(runtime);
+  expect(claude.compact("Nothing of it.")).toBe("");
+  unlock();
+  const given = claude.prompt("go on").hookSpecificOutput?.additionalContext;
+  expect(given).toContain("this conversation was compacted");
+});
+
+const token = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+
+it("[HO8] no half of a secret that a limit cuts in two is in the spool", () => {
+  const runtime = tempRuntime();
+  for (let before = 31_960; before < 32_000; before += 8) {
+    const prompt = `${"x ".repeat(before / 2)}${token} and more`;
+    spoolEvent(runtime, {
+      clientName: "claude-code",
+      event: "UserPromptSubmit",
+      input: { session_id: "s", prompt },
+      clientPid: 1,
+    });
+  }
+  const folder = runtime.paths.spool;
+  const spooled = readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8"));
+  expect(spooled.join("")).toContain("x x x");
+  expect(spooled.join("")).not.toContain("ghp_");
+});
+
+/** A chat on a machine whose store fails while `error` is set. */
+function aFailingDisk(cwd?: string) {
+  const disk: { error: Error | null } = { error: null };
+  const driver = (options: OpenOptions): Connection => {
+    const connection = openBetterSqlite3(options);
+    const run: Connection["run"] = (query, ...values) => {
+      if (disk.error && query.startsWith("BEGIN IMMEDIATE")) throw disk.error;
+      return connection.run(query, ...values);
+    };
+    return { ...connection, run };
+  };
+  return { disk, ...aChat({ driver, ...(cwd ? { cwd } : {}) }) };
+}
+
+function sqliteError(code: string): Error {
+  return Object.assign(new Error("refused"), { code });
+}
+
+it("[HO8] an event that the store does not take waits in the spool, redacted, and is applied at its time", () => {
+  const { disk, runtime, claude } = aFailingDisk();
+  claude.start();
+  disk.error = sqliteError("SQLITE_BUSY");
+  expect(claude.prompt("use the token ghp_0123456789abcdefghijABCDEFGHIJ012345")).toEqual({});
+  const at = runtime.now();
+  expect(storedBytes(runtime.paths)).not.toContain("ghp_");
+  runtime.wait(60_000);
+  disk.error = null;
+  expect(drainInto(runtime)).toBe(1);
+  const rows = runtime.store.read((sql) => journal.list(sql, claude.session, 0), []);
+  expect(rows.at(-1)).toMatchObject({ at, entry: { kind: "prompt" } });
+  expect(drainInto(runtime)).toBe(0);
+});
+
+it("[HO45] an event from the spool opens no ended session, makes no offer, and starts no tool that has ended", () => {
+  const { disk, runtime, claude: first } = aFailingDisk();
+  first.turn("fix the parser");
+  first.kill();
+  const second = anotherClaude(runtime, first);
+  disk.error = sqliteError("SQLITE_BUSY");
+  second.start();
+  const id = second.begin("Bash", { command: "sleep 1" });
+  disk.error = null;
+  second.done(id, "Bash");
+  second.end();
+  const { endedAt, endReason } = storedSession(runtime, second.session);
+  drainInto(runtime);
+  expect(storedSession(runtime, second.session)).toMatchObject({ endedAt, endReason });
+  expect(storedSession(runtime, first.session).recovery).toBeNull();
+  const kinds = journalKinds(runtime, second.session);
+  expect(kinds.indexOf("tool_start")).toBeLessThan(kinds.indexOf("tool_end"));
+  expect(stateOf(runtime, second.session)?.runningTools).toEqual([]);
+});
+
+it.each([
+  ["a process that got the client's number since", (): void => undefined],
+  ["a process with the client's number and start after a reboot", ({ processes }: TempRuntime) => processes.reboot()],
+])("[HO46] [ID21] %s is not taken for it", (_, before) => {
+  const { disk, runtime, claude } = aFailingDisk();
+  claude.turn("one");
+  const { owner } = storedSession(runtime, claude.session);
+  disk.error = sqliteError("SQLITE_BUSY");
+  claude.prompt("two");
+  disk.error = null;
+  before(runtime);
+  runtime.processes.start(claude.pid);
+  drainInto(runtime);
+  expect(storedSession(runtime, claude.session).owner).toEqual(owner);
+});
+
+it("[HO47] an entry of the spool that is no event, or fails for another reason than the store, stops nothing", () => {
+  const { runtime, claude } = aChat();
+  const input = { session_id: claude.session, prompt: "kept", prompt_id: "p1" };
+  for (const entry of [
+    { event: "Nonsense", input },
+    { event: "Stop", input: { session_id: 7 } },
+    { event: "UserPromptSubmit", input, clientPid: "none" },
+  ])
+    spool.append(runtime.paths.spool, { at: runtime.now(), clientPid: 1, ...entry });
+  expect(drainInto(runtime)).toBe(3);
+  expect(journalKinds(runtime, claude.session)).toEqual(["prompt"]);
+  expect(runtime.logged).toHaveLength(2);
+});
+
+it("[HO47] a bug in one event does not keep the others in the spool", () => {
+  const { disk, runtime, claude } = aFailingDisk();
+  claude.start();
+  const wait = (event: string, fields: object): void => {
+    const input = { session_id: claude.session, ...fields };
+    spool.append(runtime.paths.spool, { at: runtime.now(), clientPid: 1, event, input });
+  };
+  for (const prompt_id of ["p1", "p2"]) wait("UserPromptSubmit", { prompt: "kept", prompt_id });
+  disk.error = new TypeError("a bug");
+  expect(drainInto(runtime)).toBe(2);
+  disk.error = sqliteError("SQLITE_FULL");
+  wait("Stop", {});
+  expect(() => drainInto(runtime)).toThrow(/disk is full/);
+  disk.error = null;
+  expect(drainInto(runtime)).toBe(1);
+});
+
+it("[HO59] the user is notified when nothing can be saved, once a turn; a short lock is not reported", () => {
+  const { disk, claude } = aFailingDisk();
+  claude.start();
+  disk.error = sqliteError("SQLITE_FULL");
+  expect(claude.prompt("one").systemMessage).toMatch(/SHIM cannot save: .*disk is full.*shim doctor/s);
+  expect([claude.use("Bash"), claude.stop()]).toEqual([{}, {}]);
+  disk.error = sqliteError("SQLITE_BUSY");
+  expect(claude.prompt("two")).toEqual({});
+});
+
+it("[HO59] an event that not even the spool takes is lost, and reported as such", () => {
+  const { disk, runtime, claude } = aFailingDisk();
+  claude.start();
+  mkdirSync(dirname(runtime.paths.spool), { recursive: true });
+  writeFileSync(runtime.paths.spool, "a file where the folder should be");
+  disk.error = sqliteError("SQLITE_BUSY");
+  expect(claude.prompt("one").systemMessage).toContain("SHIM cannot save");
+  expect(runtime.logged.join()).toContain("is lost");
+});
+
+it("[HO74] an event that is recorded is not recorded again, sent a second time or read from the spool, in any order", () => {
+  const { runtime, claude } = aChat();
+  const input = { session_id: claude.session, tool_name: "Bash", tool_input: { command: "make" } };
+  const send = (id: string): string =>
+    answerHook(runtime, "PreToolUse", () => JSON.stringify(input), claude.pid, claudeCode, id);
+  const wait = (id: string): void => {
+    const call = { clientName: "claude-code", event: "PreToolUse", input, clientPid: claude.pid } as const;
+    spoolEvent(runtime, { ...call, id: `${id}.0` });
+  };
+  send("first");
+  wait("first");
+  expect(drainInto(runtime)).toBe(1);
+  send("first");
+  expect(journalKinds(runtime, claude.session)).toEqual(["tool_start"]);
+  for (let n = 0; n < 2; n++) wait("second");
+  drainInto(runtime);
+  send("second");
+  expect(journalKinds(runtime, claude.session)).toEqual(["tool_start", "tool_start"]);
+});
+
+it("[HO74] a refusal is repeated for an event that is sent again", () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  runtime.store.write((sql) => {
+    const row = { session: claude.session, task: 7, claim: 1, startedAt: 0, exceeded: "1,000 tokens" };
+    insert(sql, "task_spending", { ...row, tokens: 0, costMicros: 0 });
+  });
+  const input = JSON.stringify({ session_id: claude.session, tool_name: "Bash", tool_input: { command: "make" } });
+  const answers = [1, 2].map(() => answerHook(runtime, "PreToolUse", () => input, claude.pid, claudeCode, "e"));
+  for (const answer of answers) expect(answer).toContain('"permissionDecision":"deny"');
+});

@@ -1,0 +1,109 @@
+import { duplexPair, type Duplex } from "node:stream";
+import { parseJSONRPCMessage, type JSONRPCMessage } from "@modelcontextprotocol/server";
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { maxLineBytes } from "#src/local-mcp/front/lines.ts";
+import { ConnectionTransport } from "#src/local-mcp/host/connection-transport.ts";
+import { settled } from "#harness/machine/front-rig.ts";
+
+type Message = Record<string, unknown>;
+
+/** A host's side of a connection, and what the front on the other side reads. */
+async function aConnection() {
+  const [near, far] = duplexPair();
+  const delivered: JSONRPCMessage[] = [];
+  const onmessage = (message: JSONRPCMessage): void => void delivered.push(message);
+  const transport = Object.assign(new ConnectionTransport(near), { onmessage });
+  await transport.start();
+  const heard = (): Message[] => linesIn(far).map((line) => JSON.parse(line) as Message);
+  const say = async (...lines: readonly (string | object)[]): Promise<void> => {
+    for (const line of lines) far.write(`${typeof line === "string" ? line : JSON.stringify(line)}\n`);
+    await settled();
+  };
+  return { far, transport, delivered, heard, say };
+}
+
+function linesIn(stream: Duplex): string[] {
+  return String(stream.read() ?? "")
+    .split("\n")
+    .filter(Boolean);
+}
+
+const ping = (id: number): object => ({ jsonrpc: "2.0", id, method: "ping" });
+
+it.each([
+  ["another version of JSON-RPC", { jsonrpc: "1.0", id: 5, method: "ping" }, 5],
+  ["a field that MCP does not have", { jsonrpc: "2.0", id: "5", method: "ping", extra: 1 }, "5"],
+  ["a broken number as its id", { jsonrpc: "2.0", id: 1.5, method: "ping" }, 1.5],
+  ["no id", { jsonrpc: "2.0", id: null, method: "ping" }, null],
+  ["a list as parameters", { jsonrpc: "2.0", id: 5, method: "ping", params: [] }, 5],
+  ["a method that is no text", { jsonrpc: "2.0", id: 5, method: 5 }, 5],
+  ["neither method nor result", { jsonrpc: "2.0", id: 5 }, 5],
+  ["a response, whose id is this side's", { id: 5, result: {} }, null],
+])("[PR47] a message with %s is answered with -32600, and the next one is served", async (_, line, id) => {
+  const { delivered, heard, say } = await aConnection();
+  await say(line, ping(7));
+  expect(heard()).toMatchObject([{ jsonrpc: "2.0", id, error: { code: -32_600 } }]);
+  expect(delivered).toEqual([ping(7)]);
+});
+
+it("[PR47] any object is either a message, as the SDK reads it, or answered", async () => {
+  const field = fc.oneof(fc.constant("2.0"), fc.constant("ping"), fc.integer(), fc.jsonValue({ maxDepth: 2 }));
+  const keys = fc.constantFrom("jsonrpc", "id", "method", "params", "result", "error", "other");
+  await fc.assert(
+    fc.asyncProperty(fc.dictionary(keys, field), async (given) => {
+      const { delivered, heard, say } = await aConnection();
+      await say(given);
+      let isMessage = true;
+      try {
+        parseJSONRPCMessage(JSON.parse(JSON.stringify(given)));
+      } catch {
+        isMessage = false;
+      }
+      expect([delivered.length, heard().length]).toEqual(isMessage ? [1, 0] : [0, 1]);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+it("[PR49] a line or an answer over 10 MiB is replaced by an error with its id, and the connection stays", async () => {
+  const { delivered, transport, heard, say } = await aConnection();
+  const text = "x".repeat(maxLineBytes);
+  await say({ jsonrpc: "2.0", method: "m", params: { text }, id: 5 }, ping(7));
+  void transport.send({ jsonrpc: "2.0", id: 7, result: { text } });
+  await settled();
+  const errors = heard().map(({ id, error }) => [id, (error as { code: number }).code]);
+  expect([errors, delivered]).toEqual([
+    [
+      [5, -32_600],
+      [7, -32_603],
+    ],
+    [ping(7)],
+  ]);
+});
+
+it("[PR48] a front is read no further while its messages wait for their turn, or its answers to be read", async () => {
+  const { far, transport, delivered, say } = await aConnection();
+  await say(...Array.from({ length: 5_000 }, (_, id) => ping(id)));
+  expect(delivered.length).toBeLessThan(20);
+  // Each gets a long answer in its turn, which the front does not read.
+  for (let done = 0; done < delivered.length; done++) {
+    void transport.send({ jsonrpc: "2.0", id: done, result: { text: "x".repeat(20_000) } });
+    transport.taken();
+    await settled();
+  }
+  const held = delivered.length;
+  expect(held).toBeGreaterThan(10);
+  expect(held).toBeLessThan(100);
+  // It reads on, and misses nothing.
+  let answered = 0;
+  far.on("data", (data: Buffer) => (answered += data.toString().split("\n").length - 1));
+  for (let done = held; done < 5_000; done++) {
+    await settled();
+    expect(delivered.length).toBeGreaterThan(done);
+    void transport.send({ jsonrpc: "2.0", id: done, result: {} });
+    transport.taken();
+  }
+  await settled();
+  expect([answered, delivered.length]).toEqual([5_000, 5_000]);
+});

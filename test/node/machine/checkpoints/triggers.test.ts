@@ -1,0 +1,217 @@
+import { expect, it } from "vitest";
+import { hookEvents, type HookEvent } from "#src/contract/hook-input.ts";
+import { countedTrigger, eventTrigger } from "#src/machine/checkpoints/triggers.ts";
+import { countTrigger, type SaveFacts } from "#src/learning/policy/risk.ts";
+import { defaults } from "#src/contract/config.ts";
+import * as checkpoints from "#src/machine/checkpoints/checkpoints.ts";
+import { isRiskyCommand } from "#src/machine/checkpoints/risky-commands.ts";
+import { findAwaited } from "#src/snapshots/stored-snapshots.ts";
+import { aChat } from "#harness/machine/claude.ts";
+import { harmlessCommands, riskyCommands } from "#harness/machine/shell-corpus.ts";
+import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
+
+const config = { ...defaults.checkpoint, beforeTools: ["Bash", "mcp__*__delete_*", "a.b"] };
+
+function at(event: HookEvent, facts: Partial<SaveFacts> = {}): string | null {
+  const calm = { toolCalls: 1, sinceSavedMs: 1_000, isRiskPending: false };
+  return eventTrigger(event, { tool_name: "Read" }, config) ?? countedTrigger(event, { ...calm, ...facts }, config);
+}
+
+it("[CP39] every end, compaction and switch of the model is a checkpoint; a start and a prompt are not", () => {
+  const always = hookEvents.map((event) => `${event} ${at(event)}`).filter((line) => !line.endsWith("null"));
+  const turnEnds = ["Stop turn_end", "StopFailure turn_end", "SessionEnd session_end"];
+  const others = ["PreCompact compact", "PostCompact compact", "PreModelSwitch model_switch"];
+  expect(always.toSorted()).toEqual([...turnEnds, ...others].toSorted());
+});
+
+it("[CP9] after a tool: when the risk rose a level, every N calls, every M minutes, and when nothing was saved yet", () => {
+  expect(at("PostToolUse")).toBeNull();
+  expect(at("PostToolUse", { isRiskPending: true })).toBe("risk");
+  expect(at("PostToolUseFailure", { toolCalls: 10 })).toBe("tools");
+  expect(at("PostToolUse", { toolCalls: 9 })).toBeNull();
+  expect(at("PostToolUse", { sinceSavedMs: 300_000 })).toBe("time");
+  expect(at("PostToolUse", { sinceSavedMs: null })).toBe("time");
+  expect(countTrigger({ toolCalls: 0, sinceSavedMs: 299_999 }, config)).toBeNull();
+});
+
+function before(tool: string | undefined): string | null {
+  return eventTrigger("PreToolUse", { tool_name: tool, tool_input: {} }, config);
+}
+
+it("[CP40] before a tool that the user marked as risky; * matches any text, all else only itself", () => {
+  for (const tool of ["Bash", "mcp__files__delete_all", "a.b"]) expect(before(tool)).toBe("before_tool");
+  for (const tool of ["BashOutput", "mcp__files__list", "aXb", undefined]) expect(before(tool)).toBeNull();
+});
+
+function isRisky(command: string): boolean {
+  return isRiskyCommand("Bash", { command }, defaults.checkpoint);
+}
+
+it.each(
+  [
+    ["git push --force", "git push origin main -f", "git push --force-with-lease=main", "git push origin +main"],
+    ["git reset --hard HEAD~3", "git clean -fdx", "git checkout -- .", "git checkout ."],
+    ["git checkout HEAD~1 -- src/a.ts", "git restore src", "git stash drop", "git branch -D topic", "rm -rf src"],
+    ["rm -r --force src", "rm --recursive src", "find . -name '*.ts' -delete", "npx prisma migrate reset"],
+    ["rails db:migrate", "python3 manage.py migrate", "php artisan migrate:fresh", "alembic upgrade head"],
+    ["npm run db:migrate", "psql -c 'DROP  TABLE users'", "psql <<EOF\ndelete from users;\nEOF"],
+    ["terraform destroy -auto-approve", "terraform -chdir=infra apply", "kubectl -n prod delete pod web-1"],
+    ["docker compose down --volumes"],
+  ].flat(),
+)("[CP30] commands that destroy what no later one brings back are risky: %j", (command) => {
+  expect(isRisky(command)).toBe(true);
+});
+
+it.each(
+  [
+    ["git push", "git push origin main", "git reset HEAD a.ts", "git checkout topic", "git checkout -b topic"],
+    ["rm a.txt", "find . -name '*.ts'", "terraform plan", "kubectl get pods"],
+    ["npm test", "docker compose up -d", "ls # rm", ""],
+  ].flat(),
+)("[CP55] what only reads or can be undone is not: %j", (command) => {
+  expect(isRisky(command)).toBe(false);
+});
+
+it("[CP55] a mention counts, and so do trial runs and what a build makes again: each costs one snapshot", () => {
+  const mentions = [
+    "git log --grep 'reset --hard'",
+    "git push --force --dry-run",
+    "rm -rf node_modules",
+    "git commit -m 'git push --force is refused'",
+    "cat > a.sh <<'EOF'\nrm -rf src\nEOF",
+    "rg 'drop table'",
+  ];
+  expect(mentions.filter(isRisky)).toEqual(mentions);
+});
+
+it("[CP55] only commands are risky", () => {
+  expect(isRiskyCommand("Read", { command: "rm -rf src" }, defaults.checkpoint)).toBe(false);
+  const inputs = [null, "x", { command: 7 }, {}];
+  expect(inputs.some((input) => isRiskyCommand("Bash", input, defaults.checkpoint))).toBe(false);
+});
+
+it.each(
+  [
+    ["cd x && rm -fr y", "true; rm -rf y", "FOO=1 BAR='a b' rm -rf y", "sudo rm -rf y"],
+    ["sudo -u root -E /bin/rm -rf y", "env -i PATH=/bin rm -rf y", "\\rm -rf y", "r'm' -\"rf\" y", "(cd x; rm -rf y)"],
+    ["{ rm -rf y; }", "if true; then rm -rf y; fi", "echo $(rm -rf y)", 'echo "$(rm -rf y)"', "echo `rm -rf y`"],
+    ["bash -c 'rm -rf y'", 'sudo sh -c "cd x && rm -rf y"', "ssh host 'rm -rf y'", "find . -name x | xargs rm -rf"],
+    ["nohup rm -rf y &", "git -C sub -c a=b push --force", "rm -rf \\\n  y"],
+    ["docker exec -it db psql -c 'drop table users'", "rm ${dir} -rf", "git push $(git remote) --force 2>&1"],
+  ].flat(),
+)("[CP31] nothing before or around a command hides it: %j", (command) => {
+  expect(isRisky(command)).toBe(true);
+});
+
+it("[CP30] the list is the user's to change, and an empty entry matches nothing", () => {
+  const own = {
+    ...defaults.checkpoint,
+    beforeCommands: ["deploy.sh prod", "make *", "", "launch missiles", "a("],
+  };
+  const ran = (command: string): boolean => isRiskyCommand("Bash", { command }, own);
+  expect(["./deploy.sh prod", "make all", "./run LAUNCH  missiles"].map(ran)).toEqual([true, true, true]);
+  expect(["./deploy.sh test", "rm -rf src", "make"].map(ran)).toEqual([false, false, false]);
+});
+
+it("[CP30] [CP31] of a corpus of commands the risky ones are found, also behind wrappers, and no others", () => {
+  expect([riskyCommands.length, harmlessCommands.length].every((count) => count >= 100)).toBe(true);
+  expect(riskyCommands.filter((command) => !isRisky(command))).toEqual([]);
+  expect(harmlessCommands.filter(isRisky)).toEqual([]);
+});
+
+it("[CP31] in PowerShell a backslash stands in a path and escapes nothing", () => {
+  const risky = ["Remove-Item -Recurse -Force .\\src\\lib", "C:\\Windows\\System32\\cmd.exe /c rd /s /q src"];
+  expect(risky.filter(isRiskyInPowerShell)).toEqual(risky);
+  expect(["Get-ChildItem .\\src", "Remove-Item .\\a.txt"].filter(isRiskyInPowerShell)).toEqual([]);
+});
+
+function isRiskyInPowerShell(command: string): boolean {
+  return isRiskyCommand("PowerShell", { command }, defaults.checkpoint);
+}
+
+function newest(runtime: TempRuntime): string | undefined {
+  return runtime.store.read((sql) => checkpoints.search(sql, { limit: 1 }), [])[0]?.trigger;
+}
+
+it("[CP33] before a risky command and before a compaction there is a checkpoint whose files are awaited", () => {
+  const { runtime, claude } = aChat();
+  claude.turn("tidy up");
+  const awaited = (): boolean => runtime.store.read((sql) => findAwaited(sql, runtime.now()), null) !== null;
+  claude.prompt("and reset");
+  claude.begin("Bash", { command: "ls" });
+  expect([newest(runtime), awaited()]).toEqual(["turn", true]);
+  claude.begin("Bash", { command: "cd sub && git reset --hard" });
+  expect([newest(runtime), awaited()]).toEqual(["before_tool", true]);
+  runtime.wait(60_000);
+  expect(awaited()).toBe(false);
+  claude.prompt("go on");
+  claude.tell("PreCompact", { trigger: "auto", custom_instructions: null });
+  expect([newest(runtime), awaited()]).toEqual(["compact", true]);
+});
+
+it("[SI33] before a switch of the model there is a checkpoint", () => {
+  const { runtime, claude } = aChat();
+  claude.turn("tidy up");
+  claude.prompt("more");
+  const models = { from_model: "claude-opus-5-5", to_model: "claude-sonnet-5-5" };
+  expect(claude.tell("PreModelSwitch", { ...models, context_tokens: 700_000 })).toEqual({});
+  expect(newest(runtime)).toBe("model_switch");
+});
+
+it("[SI34] before a switch to a model whose window is too small the user is asked; a client without a user is warned", () => {
+  const { runtime, claude } = aChat();
+  claude.turn("tidy up");
+  const fields = { from_model: "claude-opus-5-5", to_model: "claude-haiku-4-5", context_tokens: 700_000 };
+  const { hookSpecificOutput: asked } = claude.tell("PreModelSwitch", fields);
+  const text = asked?.permissionDecisionReason;
+  expect(text).toContain("700,000 tokens, and claude-haiku-4-5 takes 200,000");
+  expect(asked).toMatchObject({ hookEventName: "PreModelSwitch", permissionDecision: "ask" });
+  for (const change of [{ to_model: "some-other-model" }, { context_tokens: 100_000 }])
+    expect(claude.tell("PreModelSwitch", { ...fields, ...change })).toEqual({});
+  expect(claude.tell("PreModelSwitch")).toEqual({});
+  runtime.env["CLAUDE_CODE_ENTRYPOINT"] = "sdk-ts";
+  expect(claude.tell("PreModelSwitch", fields)).toEqual({ systemMessage: text });
+});
+
+it("[CP205] before the first tool of a turn that may change files their snapshot is awaited, once a turn", () => {
+  const { runtime, claude } = aChat();
+  const turns = (): number =>
+    runtime.store.read((sql) => sql.all("SELECT 1 FROM checkpoints WHERE trigger = 'turn'").length, 0);
+  const saved = (state: string): void =>
+    runtime.store.write((sql) => void sql.run("UPDATE snapshots SET state = ? WHERE state = 'pending'", state));
+  claude.start();
+  claude.prompt("tidy up");
+  for (const tool of ["Read", "Grep", "TodoWrite", "mcp__shim__shim_chats"]) claude.use(tool, { path: "a" });
+  expect(turns()).toBe(0);
+  claude.begin("Edit", { file_path: "/a" });
+  expect(turns()).toBe(1);
+  expect(runtime.store.read((sql) => findAwaited(sql, runtime.now()), null)).not.toBeNull();
+  saved("done");
+  claude.begin("Bash", { command: "ls" });
+  claude.stop();
+  claude.begin("mcp__files__move", { from: "a" });
+  expect(turns()).toBe(2);
+  saved("failed");
+  claude.begin("Write", { file_path: "/b" });
+  expect(turns()).toBe(2);
+  claude.prompt("and reset");
+  claude.begin("Bash", { command: "git reset --hard" });
+  saved("done");
+  claude.begin("Bash", { command: "ls" });
+  expect([turns(), newest(runtime)]).toEqual([2, "before_tool"]);
+});
+
+it("[CP207] a project whose files came too late for a turn holds up no turn within an hour", () => {
+  const { runtime, claude } = aChat();
+  const turn = (): number => {
+    claude.prompt("tidy up");
+    claude.begin("Edit", { file_path: "/a" });
+    runtime.store.write((sql) => void sql.run("UPDATE snapshots SET state = 'failed' WHERE state = 'pending'"));
+    claude.stop();
+    return runtime.store.read((sql) => sql.all("SELECT 1 FROM checkpoints WHERE trigger = 'turn'").length, 0);
+  };
+  claude.start();
+  expect([turn(), turn()]).toEqual([1, 1]);
+  runtime.wait(3_600_000);
+  expect(turn()).toBe(2);
+});

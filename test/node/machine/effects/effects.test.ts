@@ -1,0 +1,206 @@
+import { chmodSync, readFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { aChat, anotherClaude, stateOf } from "#harness/machine/claude.ts";
+import { GIT_ENV, git, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { desktop } from "#harness/machine/mcp-client.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import { codex } from "#src/clients/codex/codex.ts";
+import { probe } from "#src/machine/effects/probe.ts";
+import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
+import { noteEffects } from "#src/machine/sessions/note-effects.ts";
+import { timeline } from "#src/machine/operations/session-view.ts";
+import { readContent } from "#src/machine/sessions/session-content.ts";
+
+const commit = "a1".repeat(20);
+const push = { command: "git push origin main" };
+
+function outcomes(runtime: TempRuntime, session: string): string[] {
+  return (stateOf(runtime, session)?.effects ?? []).map(({ command, outcome }) => `${command}: ${outcome ?? "open"}`);
+}
+
+it("[EF3] done, failed, or unknown: by the end of the call, and never by a mention", () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  claude.prompt("release it");
+  claude.use("Bash", { command: "echo git push" });
+  claude.use("Bash", push);
+  claude.fail("Bash", { command: "npm publish" }, "Exit code 1\nnpm error code E403");
+  claude.fail("Bash", { command: "git push --tags && vercel deploy" }, "Exit code 1\n! [rejected]");
+  claude.use("Bash", { command: "fly deploy; echo ok" });
+  claude.fail("Bash", { command: "terraform apply" }, "Command timed out after 2m 0s");
+  claude.begin("Bash", { command: "alembic upgrade head" });
+  claude.kill();
+  expect(outcomes(runtime, claude.session)).toEqual([
+    "git push origin main: done",
+    "npm publish: failed",
+    "git push --tags: unknown",
+    "vercel deploy: failed",
+    "fly deploy: unknown",
+    "terraform apply: unknown",
+    "alembic upgrade head: open",
+  ]);
+  const brief = anotherClaude(runtime, claude).start();
+  const lines = brief.split("\n");
+  const at = lines.findIndex((line) => line.startsWith("what cannot be undone, newest first, 5 of 7"));
+  expect(lines.slice(at + 1, at + 6)).toEqual([
+    expect.stringMatching(
+      /^- \d s ago: alembic upgrade head: unknown \(no end of it was seen\); to find out: alembic current$/,
+    ),
+    expect.stringContaining(
+      "terraform apply (commit a1a1a1a1a1a1): unknown (its call did not end well: Command timed out",
+    ),
+    expect.stringContaining(
+      "fly deploy (commit a1a1a1a1a1a1): unknown (its call ended, and what ended it does not show it); to find out: fly releases",
+    ),
+    expect.stringContaining("vercel deploy (commit a1a1a1a1a1a1): FAILED: Exit code 1 ! [rejected]"),
+    expect.stringContaining("git push --tags: unknown (its call did not end well"),
+  ]);
+});
+
+it("[EF4] the view outlives the journal's rows, and the death of the next chat", () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  claude.prompt("push");
+  claude.use("Bash", push);
+  claude.stop();
+  claude.kill();
+  runtime.store.write((sql) => sql.run("DELETE FROM journal WHERE session = ?", claude.session));
+  expect(outcomes(runtime, claude.session)).toEqual(["git push origin main: done"]);
+  const second = anotherClaude(runtime, claude, { session: "second-session" });
+  second.start();
+  second.prompt("continue");
+  second.kill();
+  expect(anotherClaude(runtime, second, { session: "third-session" }).start()).toContain(
+    `git push origin main (commit ${commit.slice(0, 12)}): done`,
+  );
+});
+
+it("[EF4] a timeline has them with the time of their end", () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  claude.prompt("push");
+  claude.use("Bash", push);
+  const lines = runtime.store.read((sql) => timeline(readContent(sql, claude.session)), []);
+  const [line, ...more] = lines.filter(({ source }) => source === "effect");
+  expect(more).toEqual([]);
+  expect(line).toMatchObject({ kind: "done", text: expect.stringContaining("git push origin main (commit a1a1") });
+});
+
+it("[EF5] a client that hides failures shows no success by an end", () => {
+  const { runtime, claude } = aChat();
+  const call = { tool_name: "Bash", tool_input: push, tool_use_id: "c1" };
+  for (const event of ["PreToolUse", "PostToolUse"]) {
+    const input = JSON.stringify({ session_id: "codex-1", cwd: claude.cwd, ...call, tool_response: "ok" });
+    answerHook(runtime, event, () => input, claude.pid, codex);
+  }
+  expect(outcomes(runtime, "codex-1")).toEqual(["git push origin main: unknown"]);
+});
+
+/** A clone with one commit, and its remote. */
+function aClone(): { readonly clone: string; readonly head: string } {
+  const root = temporaryFolder();
+  git(root, "init", "-q", "--bare", "-b", "main", "remote");
+  git(root, "clone", "-q", "remote", "clone");
+  const clone = `${root}/clone`;
+  git(clone, "checkout", "-q", "-b", "main");
+  write(clone, { "a.txt": "a" });
+  git(clone, "add", ".");
+  git(clone, "commit", "-qm", "one");
+  return { clone, head: git(clone, "rev-parse", "HEAD").trim() };
+}
+
+it("[EF6] the probe of a push compares the remote reference with its commit", async () => {
+  const { clone, head } = aClone();
+  const note = { kind: "push", command: "git push -u origin HEAD", subject: head, branch: "main" } as const;
+  const place = { env: GIT_ENV, project: clone };
+  expect(await probe(note, place)).toEqual({ isThere: false, text: "origin has no main" });
+  git(clone, "push", "-q", "origin", "main");
+  const there = {
+    isThere: true,
+    text: `refs/heads/main of origin is at ${head.slice(0, 12)}, the commit of this push`,
+  };
+  expect(await probe(note, place)).toEqual(there);
+  git(clone, "commit", "-qm", "two", "--allow-empty");
+  const local = git(clone, "rev-parse", "HEAD").trim();
+  expect(await probe({ ...note, subject: local }, place)).toMatchObject({ isThere: false });
+  git(clone, "push", "-q", "origin", "main");
+  expect(await probe(note, place)).toMatchObject({ isThere: true, text: expect.stringContaining("which contains") });
+  const deletion = { kind: "push", command: "git push origin --delete main" } as const;
+  expect(await probe(deletion, place)).toMatchObject({ isThere: false });
+  git(clone, "push", "-q", "origin", "main:other");
+  expect(await probe({ kind: "push", command: "git push origin main:other" }, place)).toMatchObject({ isThere: true });
+  const gone = { kind: "push", command: "git push nowhere main" } as const;
+  expect(await probe(gone, place)).toEqual({ isThere: null, text: expect.stringMatching(/^nowhere did not answer: /) });
+  expect(await probe({ kind: "deployment", command: "fly deploy" }, place)).toBeNull();
+});
+
+/** Notes of a command, and what a probe says where this script stands in for its program. */
+async function probed(command: string, program: string, script: string): Promise<unknown> {
+  const folder = temporaryFolder();
+  write(folder, {
+    "package.json": '{"name": "app", "version": "1.2.0"}',
+    [`bin/${program}`]: `#!/bin/sh\necho "$*" >> args\n${script}\n`,
+  });
+  chmodSync(`${folder}/bin/${program}`, 0o755);
+  const [note] = noteEffects({ tool_name: "Bash", tool_input: { command } }, [], { cwd: folder, project: folder });
+  const found = await probe(note!, { env: { PATH: `${folder}/bin:${process.env["PATH"]}` }, project: folder });
+  return { ...found, ran: readFileSync(`${folder}/args`, "utf8").trim() };
+}
+
+it.each([
+  ["npm publish", "npm", "view app@1.2.0 version", "echo 1.2.0", "echo npm error code E404 >&2; exit 1"],
+  ["npm publish --tag next", "npm", "view app@1.2.0 version", "echo 1.2.0", "exit 0"],
+  ["gh release create v1 --generate-notes", "gh", "release view v1", "echo v1", "echo release not found >&2; exit 1"],
+])("[EF6] the probe of `%s` asks %s %s", async (command, program, asked, there, missing) => {
+  expect(await probed(command, program, there)).toMatchObject({ isThere: true, ran: asked });
+  expect(await probed(command, program, missing)).toMatchObject({ isThere: false, ran: asked });
+  const down = await probed(command, program, "echo no route to host >&2; exit 9");
+  expect(down).toMatchObject({ isThere: null, text: `\`${program} ${asked}\` ended with 9: no route to host` });
+});
+
+it.each(["gh release create 'v1; rm -rf x'", "gh release delete v1"])(
+  "[EF6] `%s` has no check: its words would have to be quoted, or it deletes",
+  (command) => {
+    const [note] = noteEffects({ tool_name: "Bash", tool_input: { command } });
+    expect(note).toMatchObject({ command });
+    expect(note?.check).toBeUndefined();
+  },
+);
+
+it("[EF1] a push has the commit at its end, a package its version at its start or its end", () => {
+  const { runtime, claude } = aChat();
+  write(claude.cwd, { "api/package.json": '{"name": "@a/api", "version": "2.0.0"}' });
+  claude.start();
+  claude.prompt("release");
+  const both = { command: "git commit -am x && git push" };
+  const id = claude.begin("Bash", both);
+  write(claude.cwd, { ".git/refs/heads/main": `${"b2".repeat(20)}\n` });
+  claude.done(id, "Bash", both);
+  claude.use("Bash", { command: "cd api && npm publish" });
+  expect(stateOf(runtime, claude.session)?.effects).toMatchObject([
+    { command: "git push", subject: "b2".repeat(20), branch: "main" },
+    { subject: "@a/api@2.0.0", folder: "api", check: "npm view @a/api@2.0.0 version" },
+  ]);
+});
+
+it("[EF11] the status of a chat lists them in detail, each with what a probe compared", async () => {
+  const runtime = tempRuntime();
+  const { call } = await desktop(runtime);
+  const { output } = await call("shim_force_checkpoint", { goal: "release" });
+  const session = String(output["session"]);
+  const effects = [{ kind: "deployment", command: "fly deploy", shows: "all" } as const];
+  runtime.store.write((sql) =>
+    journal.append(sql, session, runtime.now(), "start:1", {
+      kind: "tool_start",
+      id: "1",
+      name: "Bash",
+      input: "x",
+      effects,
+    }),
+  );
+  expect((await call("shim_session_status")).output["effects"]).toBeUndefined();
+  expect((await call("shim_session_status", { detail: "detailed" })).output["effects"]).toEqual([
+    "0 s ago: fly deploy: unknown (no end of it was seen)",
+  ]);
+});

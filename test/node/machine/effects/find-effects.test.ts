@@ -1,0 +1,113 @@
+import { expect, it } from "vitest";
+import { findEffects } from "../../../../src/machine/sessions/find-effects.ts";
+
+const found = (command: string, tool = "Bash"): string[] =>
+  findEffects(tool, { command }).map(({ kind, command: text, shows }) => `${kind} ${text}: ${shows ?? "nothing"}`);
+
+it.each([
+  ["git push", "push git push: all"],
+  ["cd api && git push -u origin main", "push git push -u origin main: all"],
+  ["git add . && git commit -m 'x; y' && git push", "push git push: all"],
+  ["git add .\ngit commit -m x\ngit push", "push git push: all"],
+  ["npm publish --access public && echo published", "publish npm publish --access public: success"],
+  ["set -euo pipefail\nnpm test | tee log\nnpm publish", "publish npm publish: all"],
+  ["set -o pipefail; ls | npm publish", "publish npm publish: nothing"],
+  ["git push; echo ok", "push git push: nothing"],
+  ["git push 2>&1 | tail -3", "push git push 2>&1: nothing"],
+  ["git push || true", "push git push: nothing"],
+  ["git push &", "push git push: nothing"],
+  ["[ -f x ] || exit 0\ngit push", "push git push: nothing"],
+  ["if true; then git push; fi", "push git push: nothing"],
+  ["echo $(git push)", "push git push: nothing"],
+  ["(cd api; git push)", "push git push: all"],
+  ["(git push; ls) && ls", "push git push: nothing"],
+  ["case $1 in a) git push;; esac", "push git push: nothing"],
+  ["ship() { git push; }; ship", "push git push: nothing"],
+  ["body=$'it\\'s; ' && git push", "push git push: all"],
+  ["echo `git push`", "push git push: nothing"],
+  ["echo $(((1 + 2) * 3)) && git push", "push git push: all"],
+  ["for ((i = 0; i < 3; i++)); do git push; done", "push git push: nothing"],
+  ["sudo -u me A=b timeout 60 git -C ../api push", "push sudo -u me A=b timeout 60 git -C ../api push: all"],
+  ["bash -lc 'git push && ls'", "push git push: success"],
+  ["bash -c 'git push' | cat", "push git push: nothing"],
+  ["npx --yes wrangler deploy", "deployment npx --yes wrangler deploy: all"],
+  ["bundle exec rails db:migrate", "migration bundle exec rails db:migrate: all"],
+  ["python3 manage.py migrate", "migration python3 manage.py migrate: all"],
+  ["kubectl -n prod apply -f x.yaml", "deployment kubectl -n prod apply -f x.yaml: all"],
+  ["gh pr edit 7 --title x", "message gh pr edit 7 --title x: all"],
+  [
+    "gh api repos/a/b/pulls/7/comments/9/replies -f body=x",
+    "message gh api repos/a/b/pulls/7/comments/9/replies -f body=x: all",
+  ],
+  ["gh api -H 'a: b' repos/a/b/labels/x -X DELETE", "deletion gh api -H 'a: b' repos/a/b/labels/x -X DELETE: all"],
+  [
+    "gh api graphql -F id=1 -f query='mutation($id: ID!) { x }'",
+    "message gh api graphql -F id=1 -f query='mutation($id: ID!) { x }': all",
+  ],
+  ["pnpm db:migrate", "migration pnpm db:migrate: all"],
+  [
+    "npx wrangler d1 execute db --remote --command 'DELETE FROM x'",
+    "migration npx wrangler d1 execute db --remote --command 'DELETE FROM x': all",
+  ],
+  ["gh release create v1 --notes 'git push'", "release gh release create v1 --notes 'git push': all"],
+])("[EF1] [EF3] finds in %j what cannot be undone, and what the exit status shows of it", (command, expected) => {
+  expect(found(command)).toEqual([expected]);
+});
+
+it.each([
+  "echo git push",
+  "echo 'git push'",
+  "git commit -m 'before git push'",
+  "git commit -m push",
+  'git commit -m "$(cat <<\'EOF\'\nfix: "quoted"; git push && npm publish\n\ngit push\nEOF\n)"',
+  "cat > deploy.sh <<EOF\ngit push\nEOF",
+  "grep -r 'npm publish' docs",
+  "git log --grep push",
+  "git stash push -m x",
+  "git push --dry-run",
+  "git push -n origin main",
+  "npm publish --dry-run",
+  "kubectl apply -f x --dry-run=client",
+  "# git push",
+  "ls # git push",
+  "npm run build",
+  "npm run publish:dry",
+  "man git push".replace("man ", "whatis "),
+  "git push --help",
+  "commands=(git push)",
+  "gh api repos/a/b/pulls/7/comments --paginate",
+  "gh api --method GET search/issues -f q=x",
+  "gh api graphql -f owner=a -f query='query($owner: String!) { x }'",
+  "npx wrangler d1 execute db --local --command 'DELETE FROM x'",
+  "alembic upgrade head --sql",
+])("[EF2] does not find in %j a mention or a trial run", (command) => {
+  expect(found(command)).toEqual([]);
+});
+
+it("[EF2] reads a text of any form in linear time and without an end", () => {
+  for (const part of ["$(", "`", '"', "'", "(", "<<A\n", "if ", "{ ", "\\", "bash -c '", "git push;", "<("])
+    expect(() => found(part.repeat(20_000))).not.toThrow();
+});
+
+it("[EF1] finds calls of MCP tools, of clients that name them in their way, but not SHIM's own", () => {
+  const names = ["mcp__mail__send_email", "github-create_pull_request", "supabase_apply_migration"];
+  expect(findEffects("send_message", { to: "another agent of the client" })).toEqual([]);
+  expect(names.map((name) => findEffects(name, { to: "a" }).map(({ kind }) => kind))).toEqual([
+    ["message"],
+    ["message"],
+    ["migration"],
+  ]);
+  for (const name of ["mcp__shim__shim_send", "Read", "mcp__mail__list_emails"])
+    expect(findEffects(name, {})).toEqual([]);
+});
+
+it("[EF10] finds the commands that the user added", () => {
+  const own = [{ words: "make ship|send", kind: "deployment", unless: "test", check: "curl {1}" }] as const;
+  const script = [{ words: "deploy.sh *", kind: "deployment" }] as const;
+  for (const command of ["./deploy.sh prod", "bash -e ops/deploy.sh prod", "sudo sh deploy.sh prod"])
+    expect(findEffects("Bash", { command }, script)).toMatchObject([{ command, shows: "all" }]);
+  expect(findEffects("Bash", { command: "cat deploy.sh" }, script)).toEqual([]);
+  const [effect] = findEffects("Bash", { command: "make -j2 ship eu" }, own);
+  expect(effect).toMatchObject({ kind: "deployment", command: "make -j2 ship eu", check: "curl eu" });
+  expect(findEffects("Bash", { command: "make ship test" }, own)).toEqual([]);
+});

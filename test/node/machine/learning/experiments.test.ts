@@ -1,0 +1,290 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { defaults } from "#src/contract/config.ts";
+import type { MachineTrial } from "#src/contract/trials.ts";
+import { listNewest } from "#src/machine/sessions/machine-audit.ts";
+import { advanceAll, endTrial, setOff, start, viewTrial } from "#src/machine/learning/machine-trials.ts";
+import { forget } from "#src/machine/keeping/forget.ts";
+import { recordSettings, sessionConfig } from "#src/machine/sessions/session-settings.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { createPrivateFolder } from "#src/platform/private-files.ts";
+import type { Sql } from "#src/shared/sql.ts";
+import { readConfig } from "#src/platform/config-file.ts";
+import * as notices from "#src/store/notices.ts";
+import { enoughChats, pastChats } from "#harness/experiments/past-chats.ts";
+import { endByHand, reload, startTrial, stopAll } from "#harness/experiments/trials.ts";
+import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+
+const key = "checkpoint.everyToolCalls";
+const better = { verdict: "better", note: "better in 100 sessions" } as const;
+
+function started(runtime: TempRuntime, to = 8): MachineTrial {
+  pastChats(runtime);
+  return startTrial(runtime, key, to, better);
+}
+
+let count = 0;
+
+function aChatOf(runtime: TempRuntime): Claude {
+  const session = nextId();
+  const claude = new Claude(runtime, { cwd: aProject(), session, pid: 10_000 + count });
+  claude.start();
+  claude.prompt("Write the parser");
+  return claude;
+}
+
+function nextId(): string {
+  return `${String((count += 1)).padStart(8, "0")}-04b4-4fe0-bbd5-6aa531354563`;
+}
+
+/** A session of thirty calls, as its hooks store it; without their cost. @returns its id */
+function aSession(runtime: TempRuntime, toolErrors: (sql: Sql, id: string) => number): string {
+  const id = nextId();
+  runtime.wait(1_000);
+  runtime.store.write((sql) => {
+    const now = runtime.now();
+    sessions.recordSighting(sql, now, { id, client: "claude-code", origin: "startup", owner: null, isAlive: true });
+    recordSettings(sql, now, id, runtime.config, { model: null });
+    sessions.update(sql, id, { toolCalls: 30, toolErrors: toolErrors(sql, id) });
+    sessions.end(sql, now, id, "other");
+  });
+  return id;
+}
+
+function valueFor(runtime: TempRuntime, session: string): number {
+  return runtime.store.read((sql) => sessionConfig(sql, readBack(runtime), session).checkpoint.everyToolCalls, -1);
+}
+
+function readBack(runtime: TempRuntime): typeof defaults {
+  const config = readConfig(runtime.paths.config);
+  if (!config.ok) throw new Error(config.error);
+  return config.value;
+}
+
+function armsOf(runtime: TempRuntime): Record<string, number> {
+  return runtime.store.read(
+    (sql) =>
+      Object.fromEntries(
+        sql
+          .all<{ arm: string; n: number }>("SELECT arm, count(*) AS n FROM exposures GROUP BY arm")
+          .map(({ arm, n }) => [arm, n]),
+      ),
+    {},
+  );
+}
+
+/** Sessions until the experiment leaves its canary. */
+function runCanary(runtime: TempRuntime, experiment: MachineTrial, errorsIfTreated = 0, errors = 0): MachineTrial {
+  const toolErrors = (sql: Sql, id: string): number =>
+    sessionConfig(sql, defaults, id).checkpoint.everyToolCalls === experiment.to ? errorsIfTreated : errors;
+  for (let session = 1; session < 1_000; session++) {
+    aSession(runtime, toolErrors);
+    if (session % 10 === 0) advanceAll(runtime);
+    const now = reload(runtime, experiment);
+    if (now.state !== "canary") return now;
+  }
+  throw new Error("the canary never ended");
+}
+
+function writeConfig(runtime: TempRuntime, text: string): void {
+  createPrivateFolder(runtime.paths.home);
+  writeFileSync(runtime.paths.config, text);
+}
+
+it("[EX50] a setting that is not a parameter, and a step beyond its bounds, are refused", () => {
+  const runtime = tempRuntime();
+  const refused = (name: string, to: number) => {
+    const result = start(runtime, { key: name, to, reason: "", replay: null }, "kaizen");
+    return result.ok ? "started" : `${result.error.code}: ${result.error.message}`;
+  };
+  expect(refused("snapshots.isEnabled", 0)).toMatch(/^bad_input: .* is never changed by experiments/);
+  expect(refused("team.strictFiles", 1)).toMatch(/^bad_input: .* is never changed by experiments/);
+  expect(refused(key, 1)).toMatch(/^bad_input: .* stays between 2 and 40/);
+  expect(refused(key, 40)).toMatch(/^bad_input: .* by a factor of 1.5 at most/);
+  expect(refused(key, 8.5)).toMatch(/^bad_input: .* is a whole number/);
+  expect(refused(key, defaults.checkpoint.everyToolCalls)).toMatch(/^bad_input: .* already/);
+  expect(rowCount(runtime, "experiments")).toBe(0);
+});
+
+it("[EX53] a forgotten session leaves no id in an experiment, and still counts", () => {
+  const runtime = tempRuntime();
+  const experiment = started(runtime);
+  const chats = Array.from({ length: 20 }, () => aSession(runtime, () => 0));
+  const before = armsOf(runtime);
+  for (const session of chats) runtime.store.write((sql) => forget(sql, { session }));
+  expect(armsOf(runtime)).toEqual(before);
+  const units = runtime.store.read((sql) => sql.all<{ unit: string }>("SELECT unit FROM exposures"), []);
+  expect(units.filter(({ unit }) => chats.includes(unit))).toEqual([]);
+  expect(viewTrial(runtime, reload(runtime, experiment)).sessions).toEqual({
+    without: before["control"],
+    with: before["treatment"],
+  });
+});
+
+it("[EX291] a trial that this machine could not end is refused, with its figures; one that replay has decided is not @night", () => {
+  const runtime = tempRuntime();
+  const begin = (name: string, to: number, replay: Parameters<typeof start>[1]["replay"] = null) =>
+    start(runtime, { key: name, to, reason: "", replay }, "kaizen");
+  pastChats(runtime, enoughChats - 1);
+  const figures = "its trial needs 400 new chats in 28 days, and this machine had 399 in the last 28";
+  expect(begin(key, 8)).toMatchObject({
+    ok: false,
+    error: { code: "cannot_end", message: expect.stringContaining(figures) },
+  });
+  expect(rowCount(runtime, "experiments")).toBe(0);
+  expect(begin(key, 8, { verdict: "worse", note: "" })).toMatchObject({ ok: true, value: { state: "decided" } });
+  runtime.wait(1_000);
+  pastChats(runtime, 1);
+  expect(begin(key, 8)).toMatchObject({ ok: true, value: { state: "canary" } });
+  runtime.wait(29 * 86_400_000);
+  expect(begin("risk.thresholds.memory", 0.7)).toMatchObject({ ok: false, error: { code: "cannot_end" } });
+});
+
+it("[EX51] one experiment of a group at a time", () => {
+  const runtime = tempRuntime();
+  const first = started(runtime);
+  const second = start(runtime, { key: "checkpoint.everyMs", to: 250_000, reason: "", replay: null }, "kaizen");
+  expect(second).toMatchObject({ ok: false, error: { code: "busy", message: expect.stringContaining(first.id) } });
+  const other = start(runtime, { key: "risk.thresholds.memory", to: 0.7, reason: "", replay: null }, "kaizen");
+  expect(other.ok).toBe(true);
+});
+
+it("[EX52] [EX53] only sessions that begin later are assigned; a treated one has the new value, others keep theirs", () => {
+  const runtime = tempRuntime();
+  const before = aChatOf(runtime);
+  const { id } = started(runtime);
+  before.prompt("And the next part");
+  const chats = Array.from({ length: 60 }, () => aChatOf(runtime));
+  const arms = armsOf(runtime);
+  expect(valueFor(runtime, before.session)).toBe(10);
+  const treated = chats.filter(({ session }) => valueFor(runtime, session) === 8);
+  expect(treated).toHaveLength(arms["treatment"] ?? 0);
+  expect(treated.length).toBeGreaterThan(0);
+  expect(chats.length).toBeGreaterThan(treated.length + (arms["control"] ?? 0));
+  endByHand(runtime, id);
+  expect(chats.every(({ session }) => valueFor(runtime, session) === 10)).toBe(true);
+});
+
+it("[EX52] a treated session is saved by its own value", () => {
+  const runtime = tempRuntime();
+  started(runtime, 7);
+  for (;;) {
+    const claude = aChatOf(runtime);
+    const isTreated = valueFor(runtime, claude.session) === 7;
+    for (let call = 0; call < 8; call++) claude.use("Bash", { command: `step ${call}` });
+    const triggers = runtime.store.read(
+      (sql) => sql.all<{ trigger: string }>("SELECT trigger FROM checkpoints WHERE session = ?", claude.session),
+      [],
+    );
+    expect(triggers.some(({ trigger }) => trigger === "tools")).toBe(isTreated && triggers.length > 1);
+    if (isTreated) return;
+  }
+});
+
+it("[EX55] [EX57] a canary without harm is deployed as by shim config, watched, and kept", () => {
+  const runtime = tempRuntime();
+  writeConfig(runtime, '{\n  // mine\n  "offerMaxAgeMs": 86400000\n}\n');
+  const experiment = started(runtime);
+  const deployed = runCanary(runtime, experiment);
+  expect(deployed.state).toBe("deployed");
+  expect(readBack(runtime).checkpoint.everyToolCalls).toBe(8);
+  expect(readFileSync(runtime.paths.config, "utf8")).toContain("// mine");
+  runtime.wait(8 * 86_400_000);
+  advanceAll(runtime);
+  expect(reload(runtime, experiment).state).toBe("kept");
+  expect(endByHand(runtime, experiment.id, true)?.state).toBe("rolled_back");
+  expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
+  expect(JSON.parse(readFileSync(runtime.paths.config, "utf8").replace("// mine", ""))).toEqual({
+    offerMaxAgeMs: 86_400_000,
+  });
+});
+
+it("[EX55] [EX57] [EX58] an arm that does harm is stopped, reported, audited, and no session has its value any more", () => {
+  const runtime = tempRuntime();
+  const experiment = started(runtime);
+  const stopped = runCanary(runtime, experiment, 25);
+  expect(stopped).toMatchObject({ state: "stopped", violated: "toolErrors" });
+  expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
+  const texts = runtime.store.read((sql) => notices.list(sql), []).map(({ text }) => text);
+  expect(texts.some((text) => text.includes(experiment.id) && text.includes("toolErrors"))).toBe(true);
+  expect(listNewest(runtime, 1)).toMatchObject([
+    { kind: "experiment.moved", subject: experiment.id, actor: "kaizen", detail: { result: "stopped" } },
+  ]);
+});
+
+/** State after a week in which each session had so many failed calls, and each before the deployment. */
+function afterWeek(before: number, after: number): string {
+  const runtime = tempRuntime();
+  const experiment = started(runtime);
+  expect(runCanary(runtime, experiment, before, before).state).toBe("deployed");
+  for (let session = 0; session < 100; session++) aSession(runtime, () => after);
+  runtime.wait(8 * 86_400_000);
+  advanceAll(runtime);
+  return reload(runtime, experiment).state;
+}
+
+it("[EX172] a machine where most calls fail, as before the deployment, keeps the value; one where they begin to does not @night", () => {
+  expect(afterWeek(18, 18)).toBe("kept");
+  expect(afterWeek(0, 18)).toBe("rolled_back");
+});
+
+it("[EX57] a step whose file cannot be written is not made; it is made once the file is valid", () => {
+  const runtime = tempRuntime();
+  const experiment = started(runtime);
+  writeConfig(runtime, "{ broken");
+  for (let session = 0; session < 500; session++) aSession(runtime, () => 0);
+  expect(advanceAll(runtime)).toEqual([]);
+  expect(runtime.logged.join()).toContain("an experiment was not moved");
+  writeConfig(runtime, "{}");
+  expect(advanceAll(runtime)).toMatchObject([{ state: "deployed" }]);
+  writeConfig(runtime, "{ broken");
+  const stopping = () => endTrial(runtime, experiment.id, false, "no", "command line");
+  expect(stopping()).toMatchObject({ ok: false, error: { code: "config_invalid", message: /Correct the file/ } });
+  expect(reload(runtime, experiment).state).toBe("deployed");
+  writeConfig(runtime, JSON.stringify({ checkpoint: { everyToolCalls: 8 } }));
+  expect(stopping()).toMatchObject({ ok: true, value: { state: "rolled_back" } });
+  expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
+});
+
+it("[EX57] a step of which a process wrote the file and no row is made again", () => {
+  const runtime = tempRuntime();
+  const experiment = started(runtime);
+  for (let session = 0; session < 500; session++) aSession(runtime, () => 0);
+  writeConfig(runtime, JSON.stringify({ checkpoint: { everyToolCalls: 8 } }));
+  expect(advanceAll(runtime)).toMatchObject([{ state: "deployed" }]);
+  writeConfig(runtime, "{}");
+  expect(endByHand(runtime, experiment.id)?.state).toBe("rolled_back");
+  expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
+});
+
+it("[EX55] sessions beyond the planned ones are not counted, however many end between two reviews", () => {
+  const runtime = tempRuntime();
+  const experiment = started(runtime);
+  for (let session = 0; session < 500; session++) aSession(runtime, () => 0);
+  advanceAll(runtime);
+  expect(reload(runtime, experiment).steps.at(-1)?.note).toMatch(/^200 sessions, /);
+});
+
+it("[EX57] a value that a person has set since the deployment stays", () => {
+  const runtime = tempRuntime();
+  const experiment = started(runtime);
+  runCanary(runtime, experiment);
+  writeConfig(runtime, JSON.stringify({ checkpoint: { everyToolCalls: 5 } }));
+  expect(endByHand(runtime, experiment.id)?.state).toBe("rolled_back");
+  expect(readBack(runtime).checkpoint.everyToolCalls).toBe(5);
+});
+
+it("[EX56] stop all takes every value back at once, and none starts until it is allowed", () => {
+  const runtime = tempRuntime();
+  const trial = started(runtime);
+  const treated = aSession(runtime, () => 0);
+  runtime.store.write((sql) => sql.run("UPDATE exposures SET arm = 'treatment'"));
+  stopAll(runtime);
+  expect(reload(runtime, trial).state).toBe("stopped");
+  expect(valueFor(runtime, treated)).toBe(10);
+  const again = () => start(runtime, { key, to: 8, reason: "", replay: null }, "kaizen");
+  expect(again()).toMatchObject({ ok: false, error: { code: "switched_off" } });
+  setOff(runtime, null, "command line");
+  expect(again().ok).toBe(true);
+});

@@ -1,0 +1,155 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { build } from "esbuild";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { defaults } from "#src/contract/config.ts";
+import { answerRequest } from "#src/machine/learning/statsig.ts";
+import { chooseArm, toUnit } from "#src/machine/sessions/session-settings.ts";
+import type { ServiceAnswer, ServiceWork } from "#src/machine/learning/assignment-service.ts";
+import { statsigRules } from "#harness/experiments/statsig-rules.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
+
+const name = "checkpoint.everyMs";
+const units = Array.from({ length: 60 }, (_, n) => toUnit("salt", `session ${n}`));
+const choose: ServiceWork = { kind: "choose", trials: units.map((unit) => ({ name, unit })) };
+const rules = statsigRules(name, ["control", "treatment"]);
+
+const requests: { url: string; body: string }[] = [];
+let answer: (url: string) => Promise<Response> = async () => Promise.reject(new Error("no network"));
+
+beforeEach(() => {
+  requests.length = 0;
+  answer = async () => Promise.reject(new Error("no network"));
+  vi.stubGlobal("fetch", async (url: string | URL, init?: RequestInit) => {
+    requests.push({ url: String(url), body: typeof init?.body === "string" ? init.body : "" });
+    return answer(String(url));
+  });
+});
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+});
+
+function ask(
+  experiments: Partial<(typeof defaults)["experiments"]>,
+  work: ServiceWork,
+  { home = temporaryFolder(), env = {} }: { home?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<ServiceAnswer> {
+  const settings = { ...defaults.experiments, waitMs: 60_000, ...experiments };
+  return answerRequest({ settings, home, work }, env);
+}
+
+function countArms(arms: readonly (string | null)[]): [control: number, treatment: number, none: number] {
+  const count = (arm: string | null): number => arms.filter((one) => one === arm).length;
+  return [count("control"), count("treatment"), count(null)];
+}
+
+it("[EX70] [EX27] Statsig assigns from a file in SHIM's folder, without network", async () => {
+  const home = temporaryFolder();
+  writeFileSync(join(home, "rules.json"), rules);
+  const { arms, problems } = await ask({ provider: "statsig", statsigRules: "rules.json" }, choose, { home });
+  const [control, treatment, none] = countArms(arms);
+  expect([problems, requests, control + treatment + none]).toEqual([[], [], units.length]);
+  expect(Math.min(control, treatment)).toBeGreaterThan(10);
+  const absolute = await ask({ provider: "statsig", statsigRules: join(home, "rules.json") }, choose);
+  expect(absolute.arms).toEqual(arms);
+});
+
+it("[EX23] [EX70] [EX73] live Statsig has its key from the environment, and is sent hashed units, names and numbers", async () => {
+  answer = async (url) => new Response(url.includes("download_config_specs") ? rules : '{"success":true}');
+  const settings = { provider: "statsig", statsigKeyEnv: "MY_STATSIG" } as const;
+  const env = { MY_STATSIG: "client-of-mine" };
+  expect((await ask(settings, choose, { env })).problems).toEqual([]);
+  expect(requests.filter(({ body }) => body !== "")).toEqual([]);
+  const unit = units[3] ?? "";
+  const sent = [{ unit, measured: { toolErrors: 0.25 } }];
+  expect(await ask(settings, { kind: "send", name, units: sent }, { env })).toEqual({ arms: [], problems: [] });
+  const events = requests
+    .flatMap(({ body }) => (body === "" ? [] : (JSON.parse(body) as { events: Record<string, unknown>[] }).events))
+    .filter(({ user }) => user !== null)
+    .map(({ eventName, user, value }) => [eventName, user, value]);
+  expect(events).toEqual([
+    ["statsig::config_exposure", { userID: unit }, null],
+    ["toolErrors", { userID: unit }, 0.25],
+  ]);
+});
+
+/** A package in the place of Statsig's, which does this. */
+function aPackage(folder: string, text: string): void {
+  const path = join(folder, "node_modules/@statsig/serverless-client");
+  mkdirSync(path, { recursive: true });
+  const packaged = { name: "@statsig/serverless-client", main: "index.mjs" };
+  writeFileSync(join(path, "package.json"), JSON.stringify(packaged));
+  writeFileSync(join(path, "index.mjs"), text);
+}
+
+it("[EX72] the package is resolved from SHIM's folder, and nothing from the folder of a project", async () => {
+  const [home, project] = [temporaryFolder(), temporaryFolder()];
+  aPackage(home, `throw new Error("of SHIM's folder");`);
+  aPackage(project, `throw new Error("of a project");`);
+  const settings = { provider: "statsig", statsigKeyEnv: "KEY" } as const;
+  vi.spyOn(process, "cwd").mockReturnValue(project);
+  const { problems } = await ask(settings, choose, { home, env: { KEY: "client-key" } });
+  expect(problems).toEqual(["of SHIM's folder"]);
+  vi.restoreAllMocks();
+});
+
+it.each<[Partial<(typeof defaults)["experiments"]>, string]>([
+  [{ provider: "statsig" }, "Set experiments.statsigRules or experiments.statsigKeyEnv."],
+  [{ provider: "statsig", statsigKeyEnv: "NO_KEY" }, "The environment has no NO_KEY."],
+  [{ provider: "statsig", statsigRules: "none.json" }, "none.json"],
+])("[EX76] what a service lacks is in the answer: %j", async (settings, problem) => {
+  expect(await ask(settings, choose)).toEqual({ arms: [], problems: [expect.stringContaining(problem)] });
+});
+
+it("[EX27] rules that Statsig cannot read, an experiment that it does not know, and late rules are problems", async () => {
+  const home = temporaryFolder();
+  const settings = { provider: "statsig", statsigRules: "rules.json" } as const;
+  for (const text of ["", "{}", "none", '{"has_updates":false}']) {
+    writeFileSync(join(home, "rules.json"), text);
+    expect(await ask(settings, choose, { home })).toEqual({ arms: [], problems: ["Statsig has no rules."] });
+  }
+  writeFileSync(join(home, "rules.json"), statsigRules(name, ["control", "treatment"], false));
+  const other: ServiceWork = {
+    kind: "choose",
+    trials: ["interval", name].map((one) => ({ name: one, unit: units[0] ?? "" })),
+  };
+  const { arms, problems } = await ask(settings, other, { home });
+  expect(problems).toEqual([expect.stringContaining("does not know the experiment interval")]);
+  expect(arms).toEqual([null, expect.stringMatching(/^(control|treatment)$/)]);
+  answer = () => new Promise(() => {});
+  const live = { provider: "statsig", statsigKeyEnv: "KEY", waitMs: 5 } as const;
+  expect((await ask(live, choose, { env: { KEY: "client-late" } })).problems).toEqual(["Statsig has no rules."]);
+});
+
+it("[EX26] a package that is not installed is named with its command, and none is in a bundle", async () => {
+  const { metafile } = await build({
+    entryPoints: ["src/machine/learning/statsig.ts"],
+    bundle: true,
+    platform: "node",
+    format: "cjs",
+    write: false,
+    metafile: true,
+  });
+  expect(Object.keys(metafile.inputs).filter((path) => path.includes("node_modules"))).toEqual([]);
+  const home = temporaryFolder();
+  aPackage(home, 'import "not-installed-at-all";');
+  writeFileSync(join(home, "rules.json"), rules);
+  const { problems } = await ask({ provider: "statsig", statsigRules: "rules.json" }, choose, { home });
+  expect(problems).toEqual([
+    "Assignment by Statsig needs a package that is not installed: npm install @statsig/serverless-client",
+  ]);
+});
+
+it("[EX20] [EX21] SHIM's own assignment: halves, a larger share moves nobody, another salt splits independently", () => {
+  const ids = Array.from({ length: 4_000 }, (_, n) => `session-${n}`);
+  const armsAt = (share: number, salt = "1") => ids.map((id) => chooseArm({ id: "exp_1", salt, share }, id));
+  const [tenth, half, all, other] = [armsAt(0.1), armsAt(0.5), armsAt(1), armsAt(1, "2")];
+  expect(new Set(armsAt(0))).toEqual(new Set([null]));
+  expect(all.filter((arm) => arm === "control").length / ids.length).toBeCloseTo(0.5, 1);
+  expect(tenth.filter((arm) => arm !== null).length / ids.length).toBeCloseTo(0.1, 1);
+  for (const [n, arm] of tenth.entries()) if (arm !== null) expect([half[n], all[n]]).toEqual([arm, arm]);
+  expect(all.filter((arm, n) => arm === other[n]).length / ids.length).toBeCloseTo(0.5, 1);
+  expect(toUnit("salt", "session-1")).toMatch(/^[0-9a-f]{32}$/);
+  expect(toUnit("salt", "session-1")).not.toBe(toUnit("other", "session-1"));
+});

@@ -1,0 +1,129 @@
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { definitionOf, metrics, type MetricName, type Sample } from "#src/contract/metrics.ts";
+import { forget } from "#src/machine/keeping/forget.ts";
+import { capture } from "#src/machine/checkpoints/capture.ts";
+import { machineMetrics } from "#src/machine/metrics/machine-metrics.ts";
+import { prune } from "#src/machine/keeping/retention.ts";
+import { aProject, Claude } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+
+type Values = (name: MetricName, labels?: Record<string, string>) => number | undefined;
+
+function valuesOf(samples: readonly Sample[]): Values {
+  return (name, labels = {}) => {
+    const own = samples.filter(
+      (one) => one.name === name && Object.entries(labels).every(([label, value]) => one.labels[label] === value),
+    );
+    return own.length === 0 ? undefined : own.reduce((sum, { value }) => sum + value, 0);
+  };
+}
+
+function sampled(runtime: TempRuntime): Values {
+  return valuesOf(machineMetrics(runtime));
+}
+
+/** Two chats of one project: one has died after a tool call, the other has just been offered its work. */
+function aDeath(runtime: TempRuntime): Claude {
+  const dead = new Claude(runtime, { cwd: aProject() });
+  dead.start();
+  dead.prompt("Write the parser");
+  dead.write(join(dead.cwd, "parser.ts"), "export {};");
+  dead.kill();
+  runtime.wait(60_000);
+  const next = new Claude(runtime, { cwd: dead.cwd, pid: 2_000, session: "30487890-04b4-4fe0-bbd5-6aa531354563" });
+  next.start();
+  return next;
+}
+
+it("[OB1] a machine on which nothing has happened has every metric, all 0, and no file", () => {
+  const runtime = tempRuntime();
+  const samples = machineMetrics(runtime);
+  const names = (Object.keys(metrics) as MetricName[]).filter((name) => definitionOf(name).source === "machine");
+  expect([...new Set(samples.map(({ name }) => name))].toSorted()).toEqual(names.toSorted());
+  expect(samples.every(({ value }) => value === 0)).toBe(true);
+  expect(runtime.store.exists()).toBe(false);
+});
+
+it("[OB1] a death and its offer are counted once, with cause, client and score", () => {
+  const runtime = tempRuntime();
+  aDeath(runtime);
+  const value = sampled(runtime);
+  expect(value("shim_deaths_total", { cause: "killed", client: "claude-code" })).toBe(1);
+  expect(value("shim_recoveries_total", { action: "offered" })).toBe(1);
+  expect(value("shim_restore_score_ratio")).toBe(1);
+  expect(value("shim_recovery_duration_seconds")).toBe(0);
+  expect(sampled(runtime)("shim_deaths_total")).toBe(1);
+});
+
+it("[OB1] live chats are counted by what they do, and the dead one waits to be continued", () => {
+  const runtime = tempRuntime({ config: { recovery: "ask" } });
+  const chat = new Claude(runtime, { cwd: aProject() });
+  chat.start();
+  chat.prompt("Count the lines");
+  expect(sampled(runtime)("shim_sessions", { activity: "busy" })).toBe(1);
+  chat.use("Bash", { command: "wc -l parser.ts" });
+  chat.prompt("And the words");
+  runtime.wait(30_000);
+  const working = sampled(runtime);
+  expect(working("shim_unsaved_age_seconds")).toBe(30.02);
+  expect(working("shim_tool_calls_total")).toBe(1);
+  chat.kill();
+  runtime.wait(60_000);
+  const dead = sampled(runtime);
+  expect([dead("shim_sessions"), dead("shim_sessions_recoverable")]).toEqual([0, 1]);
+});
+
+it("[OB3] [OB9] saves and hook events are observed, and stored with an event that follows", () => {
+  const runtime = tempRuntime();
+  const chat = new Claude(runtime, { cwd: aProject() });
+  chat.start();
+  chat.turn("Write the parser");
+  runtime.wait(10_000);
+  chat.turn("Write its tests");
+  const value = sampled(runtime);
+  expect(value("shim_hook_duration_seconds", { event: "UserPromptSubmit" })).toBeGreaterThan(0);
+  expect(value("shim_save_duration_seconds")).toBeGreaterThan(0);
+  for (const name of [
+    "shim_save_duration_seconds",
+    "shim_recovery_duration_seconds",
+    "shim_hook_duration_seconds",
+  ] as const)
+    expect(definitionOf(name).buckets).toEqual(expect.arrayContaining([0.1, 0.5]));
+});
+
+it("[OB3] an unchanged state is no save", () => {
+  const runtime = tempRuntime();
+  const chat = new Claude(runtime, { cwd: aProject() });
+  chat.start();
+  chat.prompt("Write the parser");
+  for (let n = 0; n < 3; n++) capture(runtime, { sessionId: chat.session, trigger: "on_demand" });
+  runtime.store.write((sql) => runtime.durations.store(sql));
+  const value = sampled(runtime);
+  expect(value("shim_checkpoints_total", { trigger: "on_demand" })).toBe(1);
+  expect(value("shim_save_duration_seconds")).toBe(1);
+  const [stored] = runtime.store.read(
+    (sql) => sql.all<{ n: number }>("SELECT sum(rawBytes) AS n FROM checkpoints"),
+    [],
+  );
+  expect(value("shim_checkpoint_bytes_total")).toBe(stored?.n);
+});
+
+it("[OB8] counters do not fall when sessions are forgotten or pruned", () => {
+  const runtime = tempRuntime();
+  const chat = aDeath(runtime);
+  chat.prompt("Continue");
+  chat.use("Bash", { command: "true" });
+  chat.end();
+  const before = sampled(runtime);
+  const day = 86_400_000;
+  runtime.store.write((sql) => forget(sql, { session: chat.session }));
+  runtime.wait(2_000 * day);
+  runtime.store.write((sql) => prune(sql, runtime.now(), runtime.config.retention, 10_000));
+  const after = sampled(runtime);
+  const names = (Object.keys(metrics) as MetricName[]).filter(
+    (name) => definitionOf(name).source === "machine" && definitionOf(name).type === "counter",
+  );
+  expect(names.map((name) => [name, after(name)])).toEqual(names.map((name) => [name, before(name)]));
+  expect(after("shim_tool_calls_total")).toBeGreaterThan(1);
+});

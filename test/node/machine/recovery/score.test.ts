@@ -1,0 +1,79 @@
+import { expect, it } from "vitest";
+import { brief, scoreOf } from "#src/machine/recovery/brief.ts";
+import { score } from "#src/machine/recovery/score.ts";
+import { aRestoration, prompts } from "#harness/machine/restorations.ts";
+import { aState } from "#harness/machine/work-states.ts";
+import { T0 } from "#harness/store/temp-store.ts";
+
+const edited = { path: "/p/a", hash: "h", action: "edited" } as const;
+const words = [{ text: "Painted.", at: T0 + 9_000 }];
+
+it("[RE6] it counts prompts quoted of prompts made, the end of the conversation, and files as left; the total is their mean", () => {
+  const state = aState({ prompts: prompts("one", "two", "three"), droppedPrompts: 1, words, turnEndedAt: T0 + 9_000 });
+  const files = [
+    { now: "same", action: "edited" },
+    { now: "deleted", action: "created" },
+    { now: "changed", action: "edited" },
+    { now: "unknown", action: "noted" },
+  ] as const;
+  expect(score(state, files, new Set([0, 2]))).toEqual({
+    total: 67,
+    parts: [
+      { name: "prompts", share: 0.5, text: "2 of 4 prompts quoted" },
+      { name: "end", share: 1, text: "the end of the conversation is there" },
+      { name: "files", share: 0.5, text: "2 of 4 files as left, 1 not verified" },
+    ],
+  });
+});
+
+it("[RE222] where no file could be verified only their number is given", () => {
+  const texts = [1, 2].map((count) => {
+    const files = Array.from({ length: count }, () => ({ now: "unknown", action: "edited" }) as const);
+    return score(aState(), files, new Set()).parts[0];
+  });
+  expect(texts).toEqual([
+    { name: "files", share: 0, text: "1 file not verified" },
+    { name: "files", share: 0, text: "2 files not verified" },
+  ]);
+});
+
+it("[RE75] without words of the chat the end is missing; a file that is missing or not verified is not as left", () => {
+  const state = aState({ prompts: prompts("one") });
+  const { parts } = score(state, [{ now: "missing", action: "edited" }], new Set([0]));
+  expect(parts.map(({ name, share }) => [name, share])).toEqual([
+    ["prompts", 1],
+    ["end", 0],
+    ["files", 0],
+  ]);
+});
+
+it("[RE76] what does not apply is left out: files that were only read or are committed, and all of an empty session", () => {
+  expect(score(aState(), [], new Set())).toEqual({ total: 0, parts: [] });
+  const files = [
+    { now: "changed", action: "read" },
+    { now: "same", action: "edited", isCommitted: true },
+  ] as const;
+  expect(score(aState(), files, new Set()).parts).toEqual([]);
+});
+
+it("[RE6] the score of a brief is of what that brief quotes, whoever reads it, and stands in it", () => {
+  const many = Array.from({ length: 200 }, (_, n) => `Paint boat ${n}: ${"leave the deck as it is. ".repeat(8)}`);
+  const from = aRestoration(
+    { prompts: prompts(...many), words, turnEndedAt: T0 + 300_000 },
+    { files: [{ ...edited, now: "same" }] },
+  );
+  const text = brief(from, T0 + 360_000, "ask");
+  const quoted = many.filter((one) => text.includes(one.slice(0, one.indexOf(":") + 1))).length;
+  expect(quoted).toBeGreaterThan(20);
+  expect(quoted).toBeLessThan(200);
+  expect(scoreOf(from).parts[0]?.text).toBe(`${quoted} of 200 prompts quoted`);
+  expect(text).toContain(
+    `\nof the session: ${quoted} of 200 prompts quoted; the end of the conversation is there; 1 of 1 files as left. Not verified:`,
+  );
+});
+
+it("[RE6] prompts that the brief quotes of an earlier session are not counted as those of this one", () => {
+  const continues = { session: "before", prompts: prompts("build the pier", "use oak") };
+  const from = aRestoration({ prompts: prompts("go on with the pier"), words, continues });
+  expect(scoreOf(from).parts[0]).toEqual({ name: "prompts", share: 1, text: "1 of 1 prompts quoted" });
+});

@@ -1,0 +1,166 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import type { JournalEntry } from "#src/contract/journal.ts";
+import type { HookEvent } from "#src/contract/hook-input.ts";
+import { capture } from "#src/machine/checkpoints/capture.ts";
+import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import { storedSession, stateOf } from "#harness/machine/claude.ts";
+import { anEntry } from "#harness/machine/journal-entries.ts";
+import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { addSession } from "#harness/store/store-rows.ts";
+
+function begin(runtime: TempRuntime, id = "s1"): void {
+  runtime.store.write((sql) => addSession(sql, { id, project: null, title: null }));
+}
+
+it("[JO1] an entry is kept once per session and key, also when its text differs the second time", () => {
+  const runtime = tempRuntime();
+  const append = ([session, key, text]: readonly [string, string, string]): boolean =>
+    runtime.store.write((sql) => journal.append(sql, session, T0, key, { kind: "prompt", text }));
+  const entries = [["a", "k", "one"] as const, ["a", "k", "two"] as const, ["b", "k", "three"] as const];
+  expect(entries.map(append)).toEqual([true, false, true]);
+  const rows = runtime.store.read((sql) => journal.list(sql, "a", 0), []);
+  expect(rows).toMatchObject([{ at: T0, entry: { kind: "prompt", text: "one" } }]);
+  const has = ["k", "other"].map((key) => runtime.store.read((sql) => journal.has(sql, "a", key), null));
+  expect(has).toEqual([true, false]);
+});
+
+it("[JO1] an entry is read as it was written; the newest of some kinds are listed newest first @night", () => {
+  const runtime = tempRuntime();
+  const entries = fc.sample(anEntry(), { numRuns: 60, seed: 3 });
+  runtime.store.write((sql) =>
+    entries.forEach((entry, index) => journal.append(sql, "s", T0 + index, String(index), entry)),
+  );
+  const rows = runtime.store.read((sql) => journal.list(sql, "s", 0), []);
+  expect(rows.map((row) => row.entry)).toEqual(entries);
+  const wanted = rows.filter(({ entry }) => entry.kind === "prompt" || entry.kind === "tool_end").toReversed();
+  expect(runtime.store.read((sql) => journal.newest(sql, "s", ["prompt", "tool_end"], 5), [])).toEqual(
+    wanted.slice(0, 5),
+  );
+  const after = rows[10]?.seq ?? 0;
+  expect(runtime.store.read((sql) => journal.list(sql, "s", after, 7), [])).toEqual(rows.slice(11, 18));
+});
+
+it("[CP1] a journal that is folded in parts, through checkpoints, gives the same state as folded at once @night", () => {
+  const runtime = tempRuntime();
+  let run = 0;
+  fc.assert(
+    fc.property(fc.array(anEntry(), { maxLength: 60 }), fc.array(fc.nat(60), { maxLength: 6 }), (given, stops) => {
+      run += 1;
+      const [whole, parts] = [`whole${run}`, `parts${run}`];
+      for (const id of [whole, parts]) begin(runtime, id);
+      const cuts = [...new Set(stops.map((stop) => Math.min(stop, given.length))), given.length].sort((a, b) => a - b);
+      let done = 0;
+      for (const cut of cuts) {
+        runtime.store.write((sql) => {
+          for (; done < cut; done++) {
+            const entry = given[done];
+            if (!entry) continue;
+            for (const id of [whole, parts]) journal.append(sql, id, T0 + done, String(done), entry);
+          }
+        });
+        if (cut < given.length) capture(runtime, { sessionId: parts, trigger: "time" });
+      }
+      expect(known(runtime, parts)).toEqual(known(runtime, whole));
+    }),
+    { numRuns: 40 },
+  );
+});
+
+/** The state without what a checkpoint finds out by looking at the disk. */
+function known(runtime: TempRuntime, id: string): unknown {
+  const state = stateOf(runtime, id);
+  return { ...state, files: state?.files.map(({ path, action }) => ({ path, action })) };
+}
+
+it("[CP1] [CP50] more journal than one read takes is folded to its end; a kind that a newer program has written changes nothing", () => {
+  const runtime = tempRuntime();
+  begin(runtime);
+  runtime.store.write((sql) => {
+    for (let index = 0; index < 5_001; index++)
+      journal.append(sql, "s1", T0, String(index), { kind: "prompt", text: `prompt ${index}` });
+    journal.append(sql, "s1", T0, "newer", { kind: "from_the_future" } as unknown as JournalEntry);
+  });
+  expect(stateOf(runtime, "s1")?.prompts.at(-1)?.text).toBe("prompt 5000");
+});
+
+type Event = readonly [event: HookEvent, input: Record<string, unknown>];
+
+function aTool(name: string, id: string): Record<string, unknown> {
+  return { tool_name: name, tool_use_id: id, tool_input: { file_path: `/nonexistent/${id}`, subject: `task ${id}` } };
+}
+
+const steps: Record<string, (id: string) => Event[]> = {
+  ok: (id) => [
+    ["PreToolUse", aTool("Edit", id)],
+    ["PostToolUse", aTool("Edit", id)],
+  ],
+  fail: (id) => [
+    ["PreToolUse", aTool("Edit", id)],
+    ["PostToolUseFailure", { ...aTool("Edit", id), error: "Exit code 1" }],
+  ],
+  open: (id) => [["PreToolUse", aTool("Edit", id)]],
+  todo: (id) => [["PostToolUse", { ...aTool("TaskCreate", id), tool_response: { task: { id } } }]],
+  agent: (id) => [["SubagentStop", { agent_id: id, agent_type: "Explore", last_assistant_message: "found" }]],
+  compact: (id) => [
+    ["PreCompact", { trigger: "auto" }],
+    ["PostCompact", { trigger: "auto", compact_summary: `summary ${id}` }],
+  ],
+  stop: (id) => [["Stop", { last_assistant_message: `done ${id}` }]],
+  failure: () => [["StopFailure", { error: "server_error" }]],
+};
+
+/** A session in an order in which a client can report it. */
+function aStory(): fc.Arbitrary<Event[]> {
+  const middle = fc.array(fc.constantFrom("ok", "fail", "open", "todo", "agent", "compact"), { maxLength: 5 });
+  const end = fc.subarray(["stop", "failure"], { maxLength: 1 });
+  const turns = fc.array(fc.tuple(middle, end), { maxLength: 4 });
+  const begin: Event = ["SessionStart", { source: "startup" }];
+  return turns.map((all) => [begin].concat(all.flatMap(([done, ended], turn) => aTurn([...done, ...ended], turn))));
+}
+
+function aTurn(names: readonly string[], turn: number): Event[] {
+  const events = names.flatMap((name, index) => steps[name]?.(`${turn}-${index}`) ?? []);
+  const all: Event[] = [["UserPromptSubmit", { prompt: `do ${turn}` }], ...events];
+  return all.map(([event, input]) => [event, Object.assign({ prompt_id: `p${turn}` }, input)]);
+}
+
+it("[JO1] a session whose events are each reported once to three times, at once or late, ends up the same @night", () => {
+  const runtime = tempRuntime();
+  runtime.processes.start(1);
+  let run = 0;
+  fc.assert(
+    fc.property(aStory(), fc.array(fc.tuple(fc.nat(), fc.nat(9)), { maxLength: 20 }), (story, again) => {
+      run += 1;
+      const once = play(runtime, `once${run}`, story, story);
+      const more = [...story];
+      const places = story.map((_, index) => index);
+      // A repeat of an event, some places after it.
+      for (const [which, delay] of again) {
+        const first = places.findIndex((place) => place === which % story.length);
+        const repeated = story[which % story.length];
+        if (!repeated) continue;
+        const at = Math.min(more.length, first + 1 + delay);
+        more.splice(at, 0, repeated);
+        places.splice(at, 0, -1);
+      }
+      expect(play(runtime, `more${run}`, more, story)).toEqual(once);
+    }),
+    { numRuns: 15 },
+  );
+});
+
+/** What is known at the end. An event's own time counts when it is told first; its repeats come at the time of the last one. */
+function play(runtime: TempRuntime, id: string, told: readonly Event[], order: readonly Event[]): unknown {
+  const seen = new Set<Event>();
+  for (const each of told) {
+    if (!seen.has(each)) runtime.clock.now = T0 + order.indexOf(each) * 1_000;
+    seen.add(each);
+    const [event, given] = each;
+    const input = { session_id: id, cwd: "/nonexistent", hook_event_name: event, ...given };
+    answerHook(runtime, event, () => JSON.stringify(input), 1);
+  }
+  const { toolCalls, toolErrors, title, endedAt } = storedSession(runtime, id);
+  return { toolCalls, toolErrors, title, endedAt, state: known(runtime, id) };
+}

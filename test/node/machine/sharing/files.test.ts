@@ -1,0 +1,292 @@
+import type { OutputOf } from "#src/contract/operations.ts";
+import { randomBytes } from "node:crypto";
+import { readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { dismiss } from "#src/machine/recovery/local-source.ts";
+import { forget } from "#src/machine/keeping/forget.ts";
+import { prune } from "#src/machine/keeping/retention.ts";
+import { syncStatus, readNotes } from "#src/machine/sharing/sync-status.ts";
+import { encodeContent } from "#src/machine/sharing/record-contents.ts";
+import { seal } from "#src/machine/sharing/envelope.ts";
+import { fetchHeader } from "#src/machine/sharing/fetch-records.ts";
+import { contents, write } from "#harness/machine/git-project.ts";
+import type { SyncMachine, SyncMachineOptions } from "#harness/sync/sync-machine.ts";
+import {
+  deviceOf,
+  heard,
+  notReceived,
+  puts,
+  received,
+  restored,
+  rowIn,
+  save,
+  twoMachines,
+  type Two,
+  aroundOf,
+  stored,
+} from "#harness/sync/file-sync.ts";
+
+/** Two machines, one of which has sent the files of a checkpoint. */
+async function aSentFile(options: SyncMachineOptions = {}): Promise<Two & { readonly first: string }> {
+  const both = twoMachines(options);
+  const first = await save(both, "first");
+  await both.one.sync.syncNow();
+  return { ...both, first };
+}
+
+it("[SY80] [SY84] the newest uncommitted files of a session that continues are restored on another machine @night", async () => {
+  const both = twoMachines();
+  const { one, two, project } = both;
+  await save(both, "first");
+  const newest = await save(both, "second");
+  expect(await one.sync.syncNow()).toMatchObject({ files: 1, left: 0, trouble: null });
+  const files = await received(two);
+  expect(files.header).toMatchObject({ session: "s1", checkpoint: newest, leftOut: [] });
+  expect(rowIn(two).content.files).toMatchObject({ sent: { checkpoint: newest }, notSent: null });
+  expect(await restored(both, files)).toEqual(contents(project));
+  // It reads no text of it.
+  expect(one.world.host.bytes()).not.toContain("new.txt");
+});
+
+it.each<[string, (both: Two) => unknown, SyncMachineOptions?]>([
+  ["without the setting", () => null, { config: {} }],
+  ["of a session that has ended", ({ one }) => one.end("s1")],
+  ["of a session whose last event is long ago", ({ world }) => world.time.pass(8 * 86_400_000)],
+])("[SY80] %s no files are sent @night", async (_, change, options) => {
+  const both = twoMachines(options);
+  await save(both, "first");
+  await change(both);
+  expect(await both.one.sync.syncNow()).toMatchObject({ files: 0, trouble: null });
+  expect(puts(both.world)).toBe(0);
+});
+
+it("[SY82] unchanged files are not sent again; where their checkpoint went they are @night", async () => {
+  const both = await aSentFile();
+  const { world, one, two, first } = both;
+  const sent = puts(world);
+  await world.time.pass(1_000);
+  const second = await save(both, "first");
+  expect(await one.sync.syncNow()).toMatchObject({ files: 0, trouble: null });
+  expect([puts(world), (await received(two)).header.checkpoint]).toEqual([sent, first]);
+  one.runtime.store.write((sql) => forget(sql, { checkpoint: first }));
+  expect(await one.sync.syncNow()).toMatchObject({ files: 1, forgotten: 1, trouble: null });
+  expect((await received(two)).header.checkpoint).toBe(second);
+});
+
+it("[SY83] at any cut between the parts, and any death of a process, the files before are read whole until the new ones are @night", async () => {
+  const both = twoMachines();
+  const { world, one, two, project } = both;
+  // Three parts and a header.
+  for (const name of ["x.bin", "y.bin", "z.bin"]) write(project, { [name]: randomBytes(250_000) });
+  const first = await save(both, "first");
+  await one.sync.syncNow();
+  expect(puts(world)).toBe(4);
+  for (const name of ["x.bin", "y.bin", "z.bin"]) write(project, { [name]: randomBytes(250_000) });
+  await world.time.pass(1_000);
+  const second = await save(both, "second");
+  for (const [good, weather] of [
+    [0, "unreachable"],
+    [1, "lost"],
+    [2, "unreachable"],
+    [3, "lost"],
+  ] as const) {
+    let left = good;
+    world.weather = (name) => (name !== "files" || left-- > 0 ? "good" : weather);
+    expect(await one.sync.syncNow()).toMatchObject({ files: 0, trouble: null });
+    world.weather = () => "good";
+    // After the last part was stored the new ones are read, though the answer was lost.
+    expect((await received(two)).header.checkpoint).toBe(good === 3 ? second : first);
+    one.restart();
+  }
+  expect(await one.sync.syncNow()).toMatchObject({ files: 1, trouble: null });
+  expect(await restored(both, await received(two))).toEqual(contents(project));
+  expect(readdirSync(one.runtime.paths.snapshots).filter((name) => name.startsWith("bundle-"))).toEqual([]);
+});
+
+it("[SY83] one process continues with the part that got no answer @night", async () => {
+  const both = twoMachines();
+  const { world, one, two } = both;
+  await save(both, "first");
+  world.weather = (name) => (name === "files" ? "lost" : "good");
+  await one.sync.syncNow();
+  expect(syncStatusOf(one)).toMatchObject({ files: { sessions: 0, notSent: 0 } });
+  world.weather = () => "good";
+  await world.time.pass(60_000);
+  expect(await one.sync.syncNow()).toMatchObject({ files: 1 });
+  await received(two);
+});
+
+function flipped(envelope: string): string {
+  return `${envelope.slice(0, 60)}${envelope[60] === "A" ? "B" : "A"}${envelope.slice(61)}`;
+}
+
+function syncStatusOf(machine: SyncMachine): ReturnType<typeof syncStatus> {
+  return machine.runtime.store.read(syncStatus, null);
+}
+
+it("[SY83] [SY34] files whose checkpoint is forgotten between two parts do not arrive @night", async () => {
+  const both = twoMachines();
+  const { world, one, two, project } = both;
+  write(project, { "x.bin": randomBytes(500_000) });
+  const checkpoint = await save(both, "first");
+  world.weather = (name) => {
+    if (name === "files" && puts(world) === 2) one.runtime.store.write((sql) => void forget(sql, { checkpoint }));
+    return "good";
+  };
+  expect(await one.sync.syncNow()).toMatchObject({ files: 0, forgotten: 1, trouble: null });
+  expect(puts(world)).toBe(2);
+  expect(await notReceived(two, await heard(two))).toBe("not_found");
+});
+
+it("[SY80] [SY83] a process that ends while git is at work leaves nothing, and another one sends the files @night", async () => {
+  const both = twoMachines();
+  const { world, one, two } = both;
+  await save(both, "first");
+  const scratch = (): string[] => readdirSync(one.runtime.paths.snapshots).filter((name) => name.startsWith("bundle-"));
+  one.sync.start();
+  while (scratch().length === 0) {
+    await world.time.pass(250);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await one.sync.stop();
+  expect([scratch(), puts(world)]).toEqual([[], 0]);
+  one.restart();
+  expect(await one.sync.syncNow()).toMatchObject({ files: 1 });
+  await received(two);
+});
+
+it("[SY81] files are sent by rounds of their own: a checkpoint is not kept waiting for them @night", async () => {
+  const both = twoMachines();
+  const { world, one, two } = both;
+  await save(both, "first");
+  one.sync.start();
+  // Git takes the time that it takes.
+  while (puts(world) < 2) {
+    await world.time.pass(250);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const pushed = world.asked.indexOf("m1 sync.put");
+  expect(pushed).toBeGreaterThanOrEqual(0);
+  expect(pushed).toBeLessThan(world.asked.indexOf("m1 files"));
+  await received(two);
+});
+
+it("[SY86] files that are too large, or that the workspace has no room for, are not sent, and the status says so; older ones stay @night", async () => {
+  const both = await aSentFile({ config: { sync: { files: true, maxFilesBytes: 20_000 } } });
+  const { world, one, two, project, first } = both;
+  await world.time.pass(1_000);
+  write(project, { "large.bin": randomBytes(50_000) });
+  const second = await save(both, "second");
+  const sent = puts(world);
+  expect(await one.sync.syncNow()).toMatchObject({ files: 0, trouble: null });
+  expect(puts(world)).toBe(sent);
+  const reason = expect.stringContaining("20000") as string;
+  expect(syncStatusOf(one)?.files).toMatchObject({ sessions: 1, notSent: 1, reason });
+  const { header } = await received(two);
+  expect(header.checkpoint).toBe(first);
+  expect(rowIn(two).content.files).toMatchObject({ sent: { checkpoint: first }, notSent: { checkpoint: second } });
+  rmSync(join(project, "large.bin"));
+  await world.time.pass(1_000);
+  const third = await save(both, "third");
+  const status = await world.host.call("sync.status", {});
+  const maxSyncChars = status.ok ? 2 * status.value.chars : 0;
+  await world.host.call("settings.set", { settings: { maxSyncChars } });
+  expect(await one.sync.syncNow()).toMatchObject({ files: 0 });
+  expect(syncStatusOf(one)?.files.reason).toContain("maxSyncChars");
+  await world.host.call("settings.set", { settings: { maxSyncChars: 500_000_000 } });
+  await world.time.pass(600_000);
+  expect(await one.sync.syncNow()).toMatchObject({ files: 1, trouble: null });
+  expect(syncStatusOf(one)?.files).toMatchObject({ sessions: 1, notSent: 0, reason: null });
+  expect((await received(two)).header.checkpoint).toBe(third);
+});
+
+it.each([
+  ["its session is forgotten", ({ one }: Two) => one.runtime.store.write((sql) => void forget(sql, { session: "s1" }))],
+  ["its session ends", ({ one }: Two) => one.end("s1")],
+  [
+    "its session is dismissed",
+    ({ one }: Two) => {
+      expect(dismiss(one.runtime, "s1")).toBe(true);
+    },
+  ],
+  [
+    "it is too old",
+    async ({ one, world }: Two) => {
+      one.end("s1");
+      await world.time.pass(40 * 86_400_000);
+      const { retention } = one.runtime.config;
+      one.runtime.store.write((sql) => void prune(sql, one.runtime.now(), retention, 1_000));
+    },
+  ],
+])("[SY34] files go at the coordinator when %s @night", async (_when, end) => {
+  const both = await aSentFile();
+  const { world, one, two } = both;
+  const row = await heard(two);
+  await Promise.resolve(end(both));
+  await world.time.pass(10_000);
+  await one.sync.syncNow();
+  expect(await notReceived(two, row)).toBe("not_found");
+});
+
+it("[SY80] [SY62] under another key, and after the coordinator has lost them, the files are sent again @night", async () => {
+  const { world, one, two, project } = await aSentFile();
+  await world.host.call("sync.purge", { device: deviceOf(one) });
+  await world.time.pass(10_000);
+  one.note("s1", "goes on", project);
+  expect(await one.sync.syncNow()).toMatchObject({ files: 1, trouble: null });
+  await received(two);
+});
+
+it("[SY85] [SY43] older files that are shown again are refused, as are changed, cut and mixed ones, and ones of another session @night", async () => {
+  const both = await aSentFile();
+  const { world, one, two } = both;
+  const of = { session: "s1", device: deviceOf(one) };
+  const header = await stored(world, { ...of, kind: "files" });
+  const piece = await stored(world, { ...of, kind: "part", bundle: header.bundle ?? "", part: 0 });
+  await world.time.pass(1_000);
+  await save(both, "second");
+  await save(both, "elsewhere", "s2");
+  await one.sync.syncNow();
+  const row = await heard(two);
+  expect(row.content.files?.sent).not.toBe(null);
+  const foreign = await stored(world, { ...of, session: "s2", kind: "files" });
+  type Record = OutputOf<"sync.read">;
+  const cases: { [name: string]: (answer: Record, n: number) => Record } = {
+    "all of the older bundle": (_answer, n) => (n === 0 ? header : piece),
+    "the newer header with the older piece": (answer, n) =>
+      n === 0 ? answer : { ...answer, envelope: piece.envelope },
+    "a changed bit of the header": (answer, n) =>
+      n === 0 ? { ...answer, envelope: flipped(answer.envelope) } : answer,
+    "a cut piece": (answer, n) => (n === 1 ? { ...answer, envelope: answer.envelope.slice(0, -8) } : answer),
+    "those of another session": () => foreign,
+  };
+  for (const [name, change] of Object.entries(cases)) {
+    let asked = 0;
+    world.twist = (call, answer) => (call === "sync.read" ? change(answer as Record, asked++) : answer);
+    expect(await notReceived(two, row), name).toBe("refused");
+  }
+  world.twist = (_name, answer) => answer;
+  expect(two.runtime.store.read(readNotes, {}).refused).toBe(5);
+  await received(two);
+});
+
+it("[SY85] a header that names other files than its session does is refused; files that were sealed after the session are taken @night", async () => {
+  const both = await aSentFile();
+  const { world, one, two } = both;
+  const before = await heard(two);
+  await world.time.pass(1_000);
+  const checkpoint = await save(both, "second");
+  await one.sync.syncNow();
+  // The other machine has not heard of the session since.
+  const around = aroundOf(two);
+  const header = await fetchHeader(around, before);
+  expect(header).toMatchObject({ ok: true, value: { checkpoint } });
+  if (!header.ok) return;
+  const about = { workspace: "team", kind: "files", device: before.device, session: "s1", item: "" } as const;
+  const forged = encodeContent({ ...header.value, digest: "0".repeat(64) });
+  const envelope = seal(around.keys.current, about, forged, two.runtime.random);
+  world.twist = (name, answer) =>
+    name === "sync.read" && envelope.ok ? { ...(answer as object), envelope: envelope.value } : answer;
+  expect(await notReceived(two, await heard(two))).toBe("refused");
+});

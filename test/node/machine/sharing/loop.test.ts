@@ -1,0 +1,321 @@
+import { randomBytes } from "node:crypto";
+import { expect, it } from "vitest";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { removeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { decode, encode } from "#src/store/checkpoint-body.ts";
+import * as notices from "#src/store/notices.ts";
+import { forget } from "#src/machine/keeping/forget.ts";
+import { setEpoch } from "#src/store/meta.ts";
+import { readNotes } from "#src/machine/sharing/sync-status.ts";
+import { SyncMachine, SyncWorld, type SyncMachineOptions } from "#harness/sync/sync-machine.ts";
+import { rowCount } from "#harness/machine/claude.ts";
+
+function pushes(world: SyncWorld): number {
+  return world.asked.filter((name) => name.endsWith("sync.put")).length;
+}
+
+/** A machine that has sent what it has, and continues by itself. */
+async function begun() {
+  const rig = aMachine();
+  const { world, machine } = rig;
+  machine.work("s0", "first");
+  machine.sync.start();
+  await world.time.pass(2_000);
+  expect(await machine.mirrored()).toEqual(machine.kept());
+  return rig;
+}
+
+function aMachine(options: SyncMachineOptions = {}) {
+  const world = new SyncWorld();
+  const machine = new SyncMachine(world, options);
+  const notes = () => machine.runtime.store.read(readNotes, {});
+  const forgetSession = (session: string): void => void machine.runtime.store.write((sql) => forget(sql, { session }));
+  /** The texts of the notices of a kind. */
+  const notified = (kind: string): string[] =>
+    machine.runtime.store.read(notices.list, []).flatMap((one) => (one.kind === kind ? [one.text] : []));
+  return { world, machine, notes, forgetSession, notified };
+}
+
+it("[SY64] [SY162] a checkpoint is at the coordinator within two seconds, a session without a checkpoint within five, its death at once", async () => {
+  const { world, machine } = await begun();
+  machine.work("s1", "saved");
+  await world.time.pass(2_000);
+  expect(await machine.mirrored()).toEqual(machine.kept());
+  await world.time.pass(6_000);
+  const before = pushes(world);
+  for (let n = 0; n < 20; n++) {
+    machine.note("s1", `on ${n}`);
+    await world.time.pass(500);
+  }
+  expect(pushes(world) - before).toBeGreaterThanOrEqual(2);
+  expect(pushes(world) - before).toBeLessThanOrEqual(3);
+  machine.runtime.store.write((sql) => sessions.markDead(sql, "s1"));
+  const alive = pushes(world);
+  await world.time.pass(300);
+  expect(pushes(world) - alive).toBe(1);
+  machine.end("s1");
+  await world.time.pass(1_000);
+  const listed = await world.host.call("sync.list", { session: "s1" });
+  expect(listed).toMatchObject({ value: { sessions: [{ isEnded: true }] } });
+});
+
+it("[SY64] rounds end when nothing is left to send, and with the host", async () => {
+  const world = new SyncWorld();
+  const machine = new SyncMachine(world);
+  machine.sync.start();
+  await world.time.pass(10_000);
+  machine.work("s1", "one");
+  await world.time.pass(1);
+  expect(await machine.mirrored()).toEqual(machine.kept());
+  world.asked.length = 0;
+  await world.time.pass(30_000);
+  expect(world.asked).toEqual([]);
+  await machine.sync.stop();
+  machine.work("s1", "two");
+  await world.time.pass(10_000);
+  expect(world.asked).toEqual([]);
+});
+
+it("[SY64] the host wakes its sender with each commit", async () => {
+  const { world, machine } = await begun();
+  for (let n = 0; n < 5; n++) {
+    const checkpoint = machine.work("s0", `text ${n}`);
+    await world.time.pass(1);
+    expect((await machine.mirrored()).checkpoints).toContain(checkpoint);
+    await world.time.pass(n * 7);
+  }
+});
+
+it("[SY100] commits every 20 ms keep no checkpoint waiting for longer than the round before it and a rest", async () => {
+  const { world, machine } = await begun();
+  world.requestMs = 30;
+  const saved: { readonly at: number; readonly checkpoint: string }[] = [];
+  for (let n = 0; n < 90; n++) {
+    if (n % 5 === 0) saved.push({ at: world.time.now, checkpoint: machine.work("s0", `text ${n}`) });
+    else machine.note("s0", `on ${n}`);
+    await world.time.pass(20);
+    const { checkpoints } = await machine.mirrored();
+    const newest = saved.find(({ checkpoint }) => checkpoints.includes(checkpoint))?.at ?? 0;
+    expect(saved.filter(({ at }) => at > newest && world.time.now - at > 130)).toEqual([]);
+  }
+  await world.time.pass(6_000);
+  expect(await machine.mirrored()).toEqual(machine.kept());
+});
+
+it("[SY100] a round's own writes start no further one, and neither does a session that waits for its time", async () => {
+  const { world, machine } = await begun();
+  await world.time.pass(6_000);
+  const quiet = async (ms: number): Promise<void> => {
+    let writes = 0;
+    world.asked.length = 0;
+    const end = machine.runtime.store.onCommit(() => (writes += 1));
+    await world.time.pass(ms);
+    end();
+    expect({ writes, asked: world.asked }).toEqual({ writes: 0, asked: [] });
+  };
+  machine.note("s0", "sent at once");
+  await world.time.pass(10);
+  expect(pushes(world)).toBeGreaterThan(0);
+  await quiet(1_000);
+  machine.note("s0", "waits");
+  await quiet(3_900);
+  await world.time.pass(200);
+  expect(pushes(world)).toBe(1);
+  expect(await machine.mirrored()).toEqual(machine.kept());
+});
+
+it("[SY64] while nothing changes the coordinator is asked for news of others once a minute, and for nothing else", async () => {
+  const { world, machine } = await begun();
+  await world.time.pass(10_000);
+  world.asked.length = 0;
+  await world.time.pass(600_000);
+  expect(new Set(world.asked)).toEqual(new Set([`${machine.name} sync.list`]));
+  expect(world.asked.length).toBeGreaterThanOrEqual(9);
+  expect(world.asked.length).toBeLessThanOrEqual(11);
+});
+
+it("[SY102] at a hint it pulls at once and once more after two seconds, and hints in a row start no more pulls", async () => {
+  const { world, machine } = await begun();
+  await world.time.pass(10_000);
+  world.asked.length = 0;
+  machine.sync.pullSoon(false);
+  await world.time.pass(10);
+  expect(world.asked).toEqual([`${machine.name} sync.list`]);
+  await world.time.pass(1_900);
+  expect(world.asked).toHaveLength(1);
+  await world.time.pass(200);
+  expect(world.asked).toHaveLength(2);
+  await world.time.pass(50_000);
+  expect(world.asked).toHaveLength(2);
+  world.asked.length = 0;
+  for (let n = 0; n < 100; n++) {
+    machine.sync.pullSoon(false);
+    await world.time.pass(100);
+  }
+  await world.time.pass(5_000);
+  expect(world.asked.length).toBeGreaterThanOrEqual(6);
+  expect(world.asked.length).toBeLessThanOrEqual(7);
+
+  // A death waits for nothing, also where a pull is under way.
+  world.asked.length = 0;
+  machine.sync.pullSoon(false);
+  await world.time.pass(100);
+  machine.sync.pullSoon(true);
+  machine.sync.pullSoon(true);
+  await world.time.pass(400);
+  expect(world.asked).toHaveLength(2);
+});
+
+it("[SY67] without a network it tries less and less, says since when, and continues within a minute of its return", async () => {
+  const { world, machine, notes } = await begun();
+  world.weather = () => "unreachable";
+  machine.work("s1", "offline");
+  await world.time.pass(3_600_000);
+  const tries = pushes(world);
+  expect(tries).toBeLessThan(400);
+  expect(notes().trouble).toMatchObject({ code: "unreachable" });
+  for (let n = 0; n < 5; n++) machine.work("s1", `offline ${n}`);
+  world.weather = () => "good";
+  await world.time.pass(62_000);
+  expect(await machine.mirrored()).toEqual(machine.kept());
+  expect(notes().trouble).toBeNull();
+});
+
+it("[SY65] after a long time without a network only the newest checkpoint of each session is sent, and deletions @night", async () => {
+  const { world, machine, forgetSession } = aMachine();
+  machine.work("gone", "forgotten");
+  await machine.sync.syncNow();
+  world.weather = () => "unreachable";
+  forgetSession("gone");
+  for (let n = 0; n < 60; n++) for (const session of ["s0", "s1", "s2"]) machine.work(session, `text ${n}`);
+  world.weather = () => "good";
+  expect(await machine.sync.syncNow()).toMatchObject({ checkpoints: 3, forgotten: 2, left: 0, trouble: null });
+  expect(await machine.mirrored()).toEqual(machine.kept());
+});
+
+it("[SY68] what is forgotten while its last version is under way is deleted at the coordinator", async () => {
+  const { world, machine, forgetSession } = aMachine();
+  for (const session of ["s1", "s2"]) machine.work(session, "sent");
+  await machine.sync.syncNow();
+  for (const session of ["s1", "s2"]) machine.work(session, "under way");
+  world.weather = (name) => {
+    if (name === "sync.put") forgetSession("s1");
+    return "good";
+  };
+  expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await machine.mirrored()).toEqual(machine.kept());
+  expect((await machine.mirrored()).sessions).toEqual(["s2"]);
+});
+
+it("[SY60] a request that fails by a bug leaves its changes to the next round", async () => {
+  const { world, machine } = aMachine();
+  machine.work("s1", "sent");
+  world.weather = () => {
+    throw new Error("a bug of the transport");
+  };
+  expect(await machine.sync.syncNow()).toMatchObject({ left: 1, trouble: { code: "internal" } });
+  world.weather = () => "good";
+  expect(await machine.sync.syncNow()).toMatchObject({ sessions: 1, checkpoints: 1, left: 0, trouble: null });
+  expect(await machine.mirrored()).toEqual(machine.kept());
+});
+
+it("[SY61] after a repair of the store everything is sent again", async () => {
+  const { machine } = aMachine();
+  machine.work("s1", "first");
+  await machine.sync.syncNow();
+  // As the repair leaves it.
+  machine.runtime.store.write((sql) => setEpoch(sql, 2));
+  expect(await machine.sync.syncNow()).toMatchObject({ sessions: 1, checkpoints: 1, trouble: null });
+  expect(await machine.sync.syncNow()).toMatchObject({ sessions: 0, checkpoints: 0, trouble: null });
+});
+
+it("[SY92] a process that has joined nothing, or has no key, writes nothing; one that leaves stops", async () => {
+  const keyless = aMachine({ key: null });
+  keyless.machine.sync.start();
+  await keyless.world.time.pass(30_000);
+  expect(keyless.machine.runtime.store.exists()).toBe(false);
+  expect(keyless.world.asked).toEqual([]);
+  const { world, machine } = await begun();
+  removeEdgeConfig(machine.runtime.paths.home);
+  world.asked.length = 0;
+  machine.work("s0", "on");
+  await world.time.pass(120_000);
+  expect(world.asked).toEqual([]);
+});
+
+it("[SY91] the last changes of a process are sent when it ends, if that is quick", async () => {
+  const { world, machine } = await begun();
+  await world.time.pass(10_000);
+  machine.note("s0", "and on");
+  await world.time.pass(300);
+  machine.note("s0", "the very last");
+  await world.time.until(machine.sync.stop());
+  expect(await machine.mirrored()).toEqual(machine.kept());
+  expect(rowCount(machine.runtime, "sync_changes")).toBe(0);
+});
+
+it("[SY42] what cannot be sent stays here, is counted and said once, and stops nothing else", async () => {
+  const { world, machine, notes, notified } = aMachine();
+  machine.work("no id for a coordinator", "kept");
+  machine.work("s1", "sent");
+  expect(await machine.sync.syncNow()).toMatchObject({ sessions: 1, checkpoints: 1, left: 0, trouble: null });
+  expect((await machine.mirrored()).sessions).toEqual(["s1"]);
+  expect(notes().keptHere).toBe(1);
+  machine.work("no id for a coordinator", "kept again");
+  await world.time.pass(6_000);
+  await machine.sync.syncNow();
+  expect(notified("sync_kept_here")).toEqual([expect.stringContaining("is on this machine only")]);
+});
+
+it("[SY67] what is refused, since the workspace is full say, is not sent again every minute @night", async () => {
+  const { world, machine, notes } = await begun();
+  await world.host.call("settings.set", { settings: { maxSyncChars: 1_000_000 } });
+  const noise = (n: number): string => Buffer.from(machine.runtime.random(100_000)).toString("base64") + String(n);
+  for (let n = 0; n < 7; n++) machine.work("s1", noise(n));
+  const before = pushes(world);
+  await world.time.pass(900_000);
+  expect(notes().trouble).toMatchObject({ code: "quota_exceeded" });
+  expect(pushes(world) - before).toBeLessThan(8);
+  await world.host.call("settings.set", { settings: { maxSyncChars: 500_000_000 } });
+  await world.time.pass(310_000);
+  expect(await machine.mirrored()).toEqual(machine.kept());
+});
+
+it("[SY68] what a forgotten session had handed on is taken out of the checkpoints of others at the coordinator, too", async () => {
+  const { world, machine } = aMachine();
+  machine.work("s1", "of the forgotten");
+  const { runtime } = machine;
+  runtime.store.write((sql) => {
+    const [row] = sql.all<{ body: Uint8Array; hash: string }>("SELECT body, hash FROM checkpoints");
+    if (!row) throw new Error("no checkpoint");
+    const state = decode(row.body, row.hash) as object;
+    const continues = { session: "s0", prompts: [{ text: "the secret goal", at: 1 }] };
+    const { body, hash } = encode({ ...state, continues });
+    sql.run("UPDATE checkpoints SET body = ?, hash = ?", body, hash);
+    sessions.recordSighting(sql, 0, { id: "s0", client: "test", origin: "startup", owner: null, isAlive: true });
+    sql.run("INSERT INTO recoveries (at, session, action, bySession) VALUES (0, 's0', 'recovered', 's1')");
+  });
+  expect(await machine.sync.syncNow()).toMatchObject({ checkpoints: 1, left: 0 });
+  world.weather = () => "unreachable";
+  runtime.store.write((sql) => forget(sql, { session: "s0" }));
+  await machine.sync.syncNow();
+  world.weather = () => "good";
+  expect(await machine.sync.syncNow()).toMatchObject({ checkpoints: 1, left: 0, trouble: null });
+  expect(await machine.mirrored()).toEqual(machine.kept());
+});
+
+it("[SY68] in a full workspace what is forgotten is deleted all the same, and makes room", async () => {
+  const { world, machine, forgetSession } = aMachine();
+  for (let n = 0; n < 8; n++) machine.work("stored", randomBytes(30_000).toString("hex"));
+  await machine.sync.syncNow();
+  const status = await world.host.call("sync.status", {});
+  const maxSyncChars = status.ok ? status.value.chars + 1_000 : 0;
+  await world.host.call("settings.set", { settings: { maxSyncChars } });
+  for (let n = 0; n < 60; n++) machine.note(`more${n}`, `text ${n}`);
+  expect((await machine.sync.syncNow()).trouble).toMatchObject({ code: "quota_exceeded" });
+  forgetSession("stored");
+  expect(await machine.sync.syncNow()).toMatchObject({ forgotten: 9, trouble: null });
+  await world.time.pass(6_000);
+  expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await machine.mirrored()).toEqual(machine.kept());
+});

@@ -1,0 +1,277 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { fetchCheckpoint } from "#src/machine/sharing/fetch-records.ts";
+import * as remote from "#src/machine/sharing/remote-sessions.ts";
+import type { RemoteSession } from "#src/machine/sharing/remote-sessions.ts";
+import * as notices from "#src/store/notices.ts";
+import { backUp } from "#src/store/backup.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { forget } from "#src/machine/keeping/forget.ts";
+import { breakPage } from "#harness/store/damaged-store.ts";
+import { makeProject, git } from "#harness/machine/git-project.ts";
+import { aKey, SyncMachine, SyncWorld, type Weather } from "#harness/sync/sync-machine.ts";
+import { aroundOf } from "#harness/sync/file-sync.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { setEpoch } from "#src/store/meta.ts";
+
+function remotes(machine: SyncMachine): RemoteSession[] {
+  return machine.runtime.store.read((sql) => remote.list(sql, "team"), []);
+}
+
+/** A machine of a workspace, and another one beside it that has the same key unless it is given one. */
+function twoMachines(key = aKey(), other = key) {
+  const world = new SyncWorld();
+  return { world, one: new SyncMachine(world, { key }), two: new SyncMachine(world, { name: "m2", key: other }) };
+}
+
+/** A machine that has sent its first session. */
+async function aMachine() {
+  const world = new SyncWorld();
+  const one = new SyncMachine(world);
+  one.work("s1", "first");
+  await one.sync.syncNow();
+  return { world, one };
+}
+
+it("[SY60] [SY50] [SY54] what one machine stores another one of the workspace reads, with its newest checkpoint @night", async () => {
+  const { world, one, two } = twoMachines();
+  const { project } = makeProject({ "a.txt": "a" });
+  git(project, "remote", "add", "origin", "git@example.com:a/b.git");
+  one.work("s1", "first", project);
+  const newest = one.work("s1", "second lid", project);
+  one.note("s1", "not saved", project);
+  one.work("s2", "other");
+  one.end("s2");
+  expect(await one.sync.syncNow()).toMatchObject({ sessions: 2, checkpoints: 2, left: 0, trouble: null });
+  expect(await one.mirrored()).toEqual(one.kept());
+  await world.time.pass(10_000);
+  expect(await two.sync.syncNow()).toMatchObject({ received: 2, refused: 0, trouble: null });
+  const [first, second] = remotes(two).toSorted((a, b) => a.session.localeCompare(b.session));
+  expect(first).toMatchObject({
+    machine: "m1",
+    isEnded: false,
+    taken: null,
+    content: {
+      newest: { checkpoint: newest },
+      checkpoints: 2,
+      project,
+      title: "first",
+      unsaved: { count: 1 },
+      git: { branch: "main" },
+    },
+  });
+  expect(first?.content.unsaved.entries).toMatchObject([{ entry: { kind: "prompt", text: "not saved" } }]);
+  expect(second).toMatchObject({ isEnded: true, project: null });
+  // Two clones have one name.
+  expect(first?.project).toMatch(/^[0-9a-f]{32}$/);
+  if (!first) throw new Error("not there");
+  const fetched = await fetchCheckpoint(aroundOf(two), first);
+  expect(fetched).toMatchObject({
+    ok: true,
+    value: { isBehind: false, content: { id: newest, project, state: { prompts: [{}, { text: "second lid" }] } } },
+  });
+  // Its own sessions are not stored a second time.
+  await one.sync.syncNow();
+  expect(remotes(one)).toEqual([]);
+});
+
+it("[CL81] other machines learn the name of a session that has one", async () => {
+  const { world, one, two } = twoMachines();
+  one.work("s1", "first");
+  await one.sync.syncNow();
+  one.runtime.store.write((sql) => sessions.rename(sql, "s1", "Plan of March"));
+  // A change of the row alone is sent after a while.
+  await world.time.pass(600_000);
+  await one.sync.syncNow();
+  await two.sync.syncNow();
+  expect(remotes(two)).toMatchObject([{ content: { title: "Plan of March" } }]);
+});
+
+it("[SY87] nothing is lost, nothing comes twice and the order holds, at any cut and kill @night", async () => {
+  const weather = fc.constantFrom<Weather>("good", "good", "unreachable", "lost");
+  const act = fc.oneof(
+    fc.record({ act: fc.constantFrom("work" as const, "end" as const, "forget" as const), session: fc.nat(2) }),
+    fc.record({ act: fc.constant("sync" as const), weather: fc.array(weather, { minLength: 1, maxLength: 4 }) }),
+    fc.record({ act: fc.constant("restart" as const) }),
+    fc.record({ act: fc.constant("wait" as const), ms: fc.nat(9_000) }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(act, { maxLength: 25 }), async (acts) => {
+      const world = new SyncWorld();
+      const machine = new SyncMachine(world);
+      for (const [n, one] of acts.entries()) {
+        await world.time.pass(10);
+        if (one.act === "work") machine.work(`s${one.session}`, `text ${n}`);
+        if (one.act === "end") machine.end(`s${one.session}`);
+        if (one.act === "forget") machine.runtime.store.write((sql) => forget(sql, { session: `s${one.session}` }));
+        if (one.act === "restart") machine.restart();
+        if (one.act === "wait") await world.time.pass(one.ms);
+        if (one.act !== "sync") continue;
+        const coming = [...one.weather];
+        world.weather = () => coming.shift() ?? "good";
+        await machine.sync.syncNow();
+        world.weather = () => "good";
+      }
+      await world.time.pass(6_000);
+      expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+      expect(await machine.mirrored()).toEqual(machine.kept());
+    }),
+    { numRuns: 60 },
+  );
+});
+
+it("[SY89] a copied home stores beside the first one, and with a token of another machine as a device of its own", async () => {
+  for (const [name, isCopyFirst] of ["m1", "m2"].flatMap((name) => [true, false].map((is) => [name, is] as const))) {
+    const { world, one } = await aMachine();
+    const copy = new SyncMachine(world, { name, copyOf: one });
+    const { device } = one;
+    await world.time.pass(40_000);
+    copy.work("of-the-copy", "on");
+    one.work("of-the-first", "on");
+    for (const machine of isCopyFirst ? [copy, one] : [one, copy])
+      expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+    expect([one.device, copy.device === device]).toEqual([device, name === "m1"]);
+    const listed = await world.host.call("sync.list", {});
+    const there = listed.ok ? listed.value.sessions.map(({ session }) => session) : [];
+    expect(new Set(there)).toEqual(new Set(["s1", "of-the-copy", "of-the-first"]));
+  }
+});
+
+it("[SY61] a restored home does not undo what it did after its backup, and continues from there", async () => {
+  const { world, one, two } = twoMachines();
+  const checkpoints = async (): Promise<number | undefined> => {
+    await two.sync.syncNow();
+    return remotes(two)[0]?.content.checkpoints;
+  };
+  one.work("s1", "first");
+  await one.sync.syncNow();
+  const restored = new SyncMachine(world, { copyOf: one });
+  await world.time.pass(60_000);
+  for (const text of ["second", "third"]) one.work("s1", text);
+  await one.sync.syncNow();
+  expect(await checkpoints()).toBe(3);
+  // It sends the session as it was.
+  restored.runtime.store.write((sql) => setEpoch(sql, 2));
+  expect(await restored.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await checkpoints()).toBe(3);
+  await world.time.pass(60_000);
+  restored.work("s1", "another second");
+  expect(await restored.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await checkpoints()).toBe(2);
+});
+
+it("[SY88] what the coordinator has lost is sent again, after a purge and after its own restore", async () => {
+  const { world, one } = await aMachine();
+  await world.host.call("sync.purge", { device: one.device });
+  one.work("s2", "after the coordinator has lost it");
+  expect(await one.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await one.mirrored()).toEqual(one.kept());
+  world.host.run("DELETE FROM sync_contents");
+  world.host.run("DELETE FROM sync_sessions");
+  given(await world.host.call("epoch.raise", { reason: "a restore" }));
+  one.work("s2", "after the coordinator was restored");
+  expect(await one.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await one.mirrored()).toEqual(one.kept());
+  // Restored without that, which its numbers show.
+  world.host.run("DELETE FROM sync_contents");
+  world.host.run("UPDATE sync_totals SET revision = revision - 5");
+  one.work("s2", "and again");
+  expect(await one.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await one.mirrored()).toEqual(one.kept());
+});
+
+it("[SY61] after the store was damaged and repaired from a backup, the coordinator has what is left, and what came since", async () => {
+  const world = new SyncWorld();
+  const machine = new SyncMachine(world);
+  for (let n = 0; n < 60; n++) machine.work(`s${n % 4}`, `text ${n} ${"long ".repeat(200)}`);
+  await machine.sync.syncNow();
+  await backUp(machine.runtime.store, machine.runtime.now(), 5);
+  for (let n = 60; n < 70; n++) machine.work(`s${n % 4}`, `text ${n} ${"long ".repeat(200)}`);
+  await machine.sync.syncNow();
+  const { device } = machine;
+  machine.runtime.store.close();
+  breakPage(openBetterSqlite3, machine.runtime.paths, "checkpoints", 0.5);
+  await world.time.pass(60_000);
+  // Whoever reads the page finds the damage.
+  machine.runtime.store.read((sql) => sql.all("SELECT * FROM checkpoints"), []);
+  machine.work("s0", "after the repair");
+  expect(await machine.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(machine.device).toBe(device);
+  const there = await machine.mirrored();
+  expect(there.sessions).toEqual(machine.kept().sessions);
+  expect(there.checkpoints).toEqual(expect.arrayContaining(machine.kept().checkpoints));
+});
+
+it("[SY90] a coordinator that says again and again that it has lost everything is not followed for ever", async () => {
+  const world = new SyncWorld();
+  const one = new SyncMachine(world);
+  one.work("s1", "first");
+  let since = 0;
+  world.twist = (name, answer) => (name === "sync.put" ? { ...(answer as object), since: (since += 1) } : answer);
+  await one.sync.syncNow();
+  one.work("s1", "second");
+  expect((await one.sync.syncNow()).trouble).toMatchObject({ code: "lost_place" });
+  expect(world.asked.length).toBeLessThan(12);
+  world.twist = (_name, answer) => answer;
+  expect(await one.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await one.mirrored()).toEqual(one.kept());
+});
+
+it("[SY66] another key than the workspace's is not used: changes wait until the right one comes", async () => {
+  const key = aKey();
+  const { one, two } = twoMachines(key, aKey());
+  one.work("s1", "of one");
+  await one.sync.syncNow();
+  two.work("s2", "of two");
+  expect((await two.sync.syncNow()).trouble).toMatchObject({ code: "wrong_key" });
+  expect(await two.mirrored()).toMatchObject({ sessions: [] });
+  const said = (): string[] => two.runtime.store.read(notices.list, []).map(({ text }) => text);
+  await two.sync.syncNow();
+  expect(said()).toEqual([expect.stringContaining("the workspace has a new key")]);
+  two.take(key);
+  expect(await two.sync.syncNow()).toMatchObject({ trouble: null, left: 0, received: 1, refused: 0 });
+  expect(said()).toEqual([]);
+  expect(await two.mirrored()).toEqual(two.kept());
+});
+
+it("[SY62] under a new key everything that is kept is sealed and sent again, and other machines wait for its code", async () => {
+  const [key, next] = [aKey(), aKey()];
+  const { world, one, two } = twoMachines(key);
+  one.work("s1", "of one");
+  two.work("s2", "of two");
+  for (const machine of [one, two, one]) await machine.sync.syncNow();
+  await world.host.call("sync.rekey", { keyId: next.id, from: key.id });
+  one.take(next);
+  expect(await one.sync.syncNow()).toMatchObject({ sessions: 1, checkpoints: 1, trouble: null });
+  expect(await one.mirrored()).toEqual(one.kept());
+  two.work("s2", "and on");
+  await two.sync.syncNow();
+  two.work("s2", "and on and on");
+  const waiting = await two.sync.syncNow();
+  expect(waiting.trouble).toMatchObject({ code: "wrong_key" });
+  expect(waiting.left).toBeGreaterThan(0);
+  two.take(next);
+  expect(await two.sync.syncNow()).toMatchObject({ left: 0, trouble: null, refused: 0 });
+  expect(await two.mirrored()).toEqual(two.kept());
+  expect(await one.sync.syncNow()).toMatchObject({ refused: 0, received: 1 });
+});
+
+it("[SY63] a host that begins needs nothing of the one before it", async () => {
+  const { one } = await aMachine();
+  one.work("s1", "second");
+  one.restart();
+  expect(await one.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
+  expect(await one.mirrored()).toEqual(one.kept());
+});
+
+it("[SY104] hosts of containers that share a home send nothing twice", async () => {
+  const { one } = await aMachine();
+  const inContainer = one.open();
+  expect(await inContainer.syncNow()).toMatchObject({ sessions: 0, left: 0, trouble: null });
+  for (const host of [one.sync, inContainer, one.sync]) {
+    one.work("s1", "and on");
+    expect(await host.syncNow()).toMatchObject({ checkpoints: 1, left: 0, trouble: null });
+  }
+  expect(await one.mirrored()).toEqual(one.kept());
+});

@@ -1,0 +1,150 @@
+import { appendFileSync, mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, it } from "vitest";
+import { statusOf } from "#src/machine/operations/status-line.ts";
+import { defaults } from "#src/contract/config.ts";
+import { refreshIfDue, Upkeep } from "#src/local-mcp/host/upkeep.ts";
+import { catchUp } from "#src/machine/transcripts/record-transcript.ts";
+import type { Grouping, UsageLine } from "#src/contract/machine/usage.ts";
+import { emptyLine, usageBy } from "#src/machine/usage/usage-report.ts";
+import { aLiveClaude, rowCount, storedSession, Claude, aChat } from "#harness/machine/claude.ts";
+import { connect } from "#harness/machine/mcp-client.ts";
+import { tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
+
+/** One response in a line of its own. */
+function said(id: string, output: number, overrides: Record<string, unknown> = {}): string {
+  const cache = { cache_creation_input_tokens: 20, cache_read_input_tokens: 1_000 };
+  const usage = { input_tokens: 100, ...cache, output_tokens: output };
+  return anAssistantLine({ id, usage }, { requestId: `req_${id}`, ...overrides });
+}
+
+function aLiveChat(): { runtime: TempRuntime; claude: Claude } {
+  const runtime = tempRuntime();
+  return { runtime, claude: aLiveClaude(runtime) };
+}
+
+function lines(runtime: TempRuntime, by: Grouping = "session", usage = defaults.usage): UsageLine[] {
+  return runtime.store.read((sql) => usageBy(sql, { by, since: null }, usage), []);
+}
+
+it("[SI40] [SI46] each response counts once into session, day, project and model, with its last line", () => {
+  const { runtime, claude } = aLiveChat();
+  // The client repeats a response over several lines; the last one is complete.
+  claude.transcribe(said("m1", 1), said("m1", 50), said("m2", 7));
+  claude.use("Bash");
+  claude.transcribe(said("m2", 30));
+  claude.stop();
+  const expected = { responses: 2, input: 200, output: 80, cacheRead: 2_000, cacheWrite: 40 };
+  expect(lines(runtime)).toEqual([{ ...emptyLine, ...expected, key: claude.session, unpricedTokens: 2_320 }]);
+  expect(lines(runtime, "project")).toMatchObject([{ key: claude.cwd, ...expected }]);
+  expect(lines(runtime, "model")).toMatchObject([{ key: "claude-opus-5-5", ...expected }]);
+  expect(lines(runtime, "day")).toMatchObject([{ key: new Date(T0).toISOString().slice(0, 10), ...expected }]);
+});
+
+it("[SI45] a replay of the transcript and a resumed session that repeats it count nothing twice", () => {
+  const { runtime, claude } = aLiveChat();
+  claude.transcribe(said("m1", 50));
+  claude.stop();
+  runtime.store.write((sql) => {
+    sql.run("UPDATE sessions SET transcriptOffset = 0");
+    catchUp(sql, runtime.now(), claude.session);
+  });
+  claude.kill();
+  const resumed = new Claude(runtime, { pid: 1_001, session: `c${claude.session.slice(1)}`, cwd: claude.cwd });
+  resumed.transcribe(said("m1", 50), said("m3", 10));
+  resumed.start("resume");
+  resumed.prompt("go on");
+  expect(lines(runtime)).toMatchObject([
+    { key: claude.session, responses: 1, output: 50 },
+    { key: resumed.session, responses: 1, output: 10 },
+  ]);
+});
+
+it("[SI40] the usage of sub-agents counts too, where their lines are in the chat's transcript", () => {
+  const { runtime, claude } = aLiveChat();
+  claude.transcribe(said("m1", 50), said("side", 40, { isSidechain: true }));
+  claude.stop();
+  expect(lines(runtime)).toMatchObject([{ responses: 2, output: 90 }]);
+  expect(storedSession(runtime, claude.session).readings.contextTokens?.value).toBe(1_170);
+});
+
+it("[SI42] the timer reads on in the transcripts that sub-agents have of their own, once", async () => {
+  const { runtime, claude } = aLiveChat();
+  const { chat } = await connect(runtime, { clientPid: claude.pid });
+  const file = join(dirname(claude.transcript), claude.session, "subagents", "agent-a1.jsonl");
+  mkdirSync(dirname(file), { recursive: true });
+  const look = (): void => {
+    runtime.wait(16_000);
+    refreshIfDue(chat, claude.session);
+  };
+  look();
+  appendFileSync(file, aTranscript(said("s1", 40, { isSidechain: true })));
+  look();
+  look();
+  appendFileSync(file, aTranscript(said("s2", 5, { isSidechain: true })));
+  look();
+  expect(lines(runtime)).toMatchObject([{ responses: 2, output: 45 }]);
+});
+
+/** The client redraws its status line. */
+function redraw(runtime: TempRuntime, { session }: Claude, costUsd: number): void {
+  const input = { session_id: session, model: { id: "claude-opus-5-5" }, cost: { total_cost_usd: costUsd } };
+  statusOf(runtime, JSON.stringify(input));
+}
+
+it("[SI41] of the client's running cost only what is new counts; a late and a repeated line change nothing", () => {
+  const { runtime, claude } = aLiveChat();
+  for (const cost of [0, 0.5, 0.5, 1.25, 0.5, 1.25]) redraw(runtime, claude, cost);
+  expect(lines(runtime)).toMatchObject([{ key: claude.session, clientCostUsd: 1.25 }]);
+});
+
+it("[SI41] a total of a later process continues the earlier one, or begins anew below it", () => {
+  const { runtime, claude } = aLiveChat();
+  for (const costs of [[1], [1.5], [0, 0.25]]) {
+    for (const cost of costs) redraw(runtime, claude, cost);
+    claude.resume();
+  }
+  expect(lines(runtime)).toMatchObject([{ clientCostUsd: 1.75 }]);
+});
+
+it("[SI41] what a resumed session had cost before SHIM knew it is not counted", () => {
+  const { runtime, claude } = aChat();
+  claude.start("resume");
+  redraw(runtime, claude, 7);
+  redraw(runtime, claude, 7.5);
+  expect(lines(runtime)).toMatchObject([{ clientCostUsd: 0.5 }]);
+});
+
+it("[SI44] the client's own cost of a session goes before an estimate by the user's prices; a model without a price is named as such", () => {
+  const runtime = tempRuntime();
+  const prices = { "claude-opus-5-5": { input: 10, output: 50, cacheRead: 1, cacheWrite: 12.5 } };
+  const [priced, silent] = [aLiveClaude(runtime), aLiveClaude(runtime, "fix it", { pid: 3_000, session: "e0487890" })];
+  for (const [at, claude] of [priced, silent].entries()) {
+    claude.transcribe(said(`m${at}`, 100));
+    claude.stop();
+  }
+  redraw(runtime, priced, 0.4);
+  const estimate = (100 * 10 + 100 * 50 + 1_000 * 1 + 20 * 12.5) / 1_000_000;
+  expect(lines(runtime, "session", { prices, pricesAsOf: null })).toMatchObject([
+    { key: priced.session, clientCostUsd: 0.4, estimatedCostUsd: 0, unpricedTokens: 0 },
+    { key: silent.session, clientCostUsd: 0, estimatedCostUsd: estimate, unpricedTokens: 0 },
+  ]);
+  expect(lines(runtime)).toMatchObject([{ unpricedTokens: 0 }, { unpricedTokens: 1_220 }]);
+});
+
+it("[SI43] usage outlives its session, and goes after three times the retention", () => {
+  const { runtime, claude } = aLiveChat();
+  claude.transcribe(said("m1", 50, { timestamp: new Date(T0).toISOString() }));
+  redraw(runtime, claude, 1);
+  claude.stop();
+  claude.end();
+  const upkeep = new Upkeep(runtime);
+  const left = (days: number): number[] => {
+    runtime.wait(days * 86_400_000);
+    upkeep.run();
+    return ["sessions", "usage_messages", "usage_costs"].map((table) => rowCount(runtime, table));
+  };
+  expect(left(31)).toEqual([0, 1, 1]);
+  expect(left(60)).toEqual([0, 0, 0]);
+});

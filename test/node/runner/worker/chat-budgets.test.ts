@@ -1,0 +1,181 @@
+import * as spending from "#src/machine/usage/task-spending.ts";
+import { appendFileSync } from "node:fs";
+import { RecordedClient, recording } from "#harness/clients/recorded-client.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { anAssistantLine } from "#harness/machine/transcripts.ts";
+import { type TeamChat, type TeamRig, twoChats } from "#harness/team/team-rig.ts";
+import { aClaim } from "#harness/worker/repository-rig.ts";
+import { type HookClient, hookClients } from "#src/contract/clients.ts";
+import { ownTools } from "#src/contract/own-tools.ts";
+import { teamTools } from "#src/contract/team-tools.ts";
+import { machineTools } from "#src/contract/tools.ts";
+import { expect, it } from "vitest";
+import { statusOf } from "#src/machine/operations/status-line.ts";
+
+let responses = 0;
+
+/** The model has answered with so many tokens; the client writes that down. */
+function answered(chat: TeamChat, tokens: number): void {
+  const usage = { input_tokens: 0, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: tokens };
+  const id = `msg_${(responses += 1)}`;
+  const timestamp = new Date(chat.runtime.now()).toISOString();
+  appendFileSync(chat.claude.transcript, `${anAssistantLine({ id, usage }, { requestId: id, timestamp })}\n`);
+}
+
+async function withTask(budget: Record<string, number>): Promise<{ rig: TeamRig; one: TeamChat; other: TeamChat }> {
+  const mates = await twoChats();
+  mates.rig.call("tasks.submit", { tasks: [{ type: "a", budget }] });
+  await mates.one.ask("shim_next");
+  await mates.rig.time.pass(100);
+  return mates;
+}
+
+function denied({ claude }: TeamChat, tool = "Bash"): string | undefined {
+  const printed = claude.tell("PreToolUse", {
+    tool_name: tool,
+    tool_input: {},
+    tool_use_id: `toolu_x${(responses += 1)}`,
+  });
+  return printed.hookSpecificOutput?.permissionDecision;
+}
+
+it("[BU8] an interactive chat's tokens, cost and time are reported with its task's heartbeats and its report @night", async () => {
+  const { rig, one } = await withTask({});
+  answered(one, 1_000);
+  one.claude.use("Bash");
+  const line = { session_id: one.claude.session, cost: { total_cost_usd: 0.5 }, model: { id: "claude-opus-5-5" } };
+  statusOf(one.runtime, JSON.stringify(line));
+  await rig.time.pass(60_000);
+  expect(rig.call("budgets.get", {})).toMatchObject({
+    today: { tokens: 1_000, costMicros: 500_000 },
+    chats: [{ chat: one.claude.session, used: { tokens: 1_000, costMicros: 500_000 } }],
+  });
+  answered(one, 200);
+  one.claude.use("Bash");
+  await one.ask("shim_report", { outcome: "done" });
+  await rig.time.pass(1_000);
+  expect(rig.call("budgets.get", {}).today.tokens).toBe(1_200);
+  answered(one, 5_000);
+  one.claude.use("Bash");
+  await rig.time.pass(60_000);
+  // What it uses without a task is no task's.
+  expect(rig.call("budgets.get", {}).today.tokens).toBe(1_200);
+});
+
+it("[BU10] at four fifths of a budget the user and the chat are warned once @night", async () => {
+  const { one } = await withTask({ tokens: 1_000 });
+  answered(one, 700);
+  expect(one.claude.use("Bash")).toEqual({});
+  answered(one, 150);
+  const { systemMessage, hookSpecificOutput } = one.claude.use("Bash");
+  expect(systemMessage).toContain("task 1 has used 850 tokens of 1,000 tokens");
+  expect(hookSpecificOutput?.additionalContext).toBe(systemMessage);
+  expect(one.claude.use("Bash")).toEqual({});
+  expect(denied(one)).toBeUndefined();
+});
+
+it("[BU11] [BU12] at the limit the next tool call is denied, but for SHIM's own tools; the task ends, and it stays so until the user says something", async () => {
+  const { rig, one } = await withTask({ tokens: 1_000 });
+  answered(one, 1_000);
+  expect(denied(one)).toBe("deny");
+  expect(denied(one, "mcp__shim__shim_report")).toBeUndefined();
+  expect(denied(one, "mcp__plugin_shim_shim__shim_report")).toBeUndefined();
+  await rig.time.pass(60_000);
+  expect(rig.call("tasks.get", { task: 1 })).toMatchObject({ state: "dead" });
+  expect(denied(one)).toBe("deny");
+  one.claude.prompt("never mind the task, go on");
+  expect(denied(one)).toBeUndefined();
+});
+
+/** As the recorded hooks of each client name SHIM's tools. */
+const toolForms = [
+  ["claude-code", "mcp__shim__TOOL"],
+  ["claude-code", "mcp__plugin_shim_shim__TOOL"],
+  ["codex", "mcp__shim__TOOL"],
+  ["copilot", "shim-TOOL"],
+  ["copilot", "shim/TOOL"],
+  ["opencode", "shim_TOOL"],
+  ["qwen", "mcp__shim__TOOL"],
+  ["gemini", "mcp_shim_TOOL"],
+] as const satisfies readonly (readonly [HookClient, string])[];
+
+it("[BU11] at the limit each tool of SHIM stays open under the name of every client, and so does the search for it", async () => {
+  expect(new Set(toolForms.map(([client]) => client))).toEqual(new Set(hookClients));
+  expect(Object.keys({ ...machineTools, ...teamTools })).toEqual(ownTools);
+  const { one } = await withTask({ tokens: 1_000 });
+  answered(one, 1_000);
+  const given = toolForms.flatMap(([, form]) => ownTools.map((tool) => form.replace("TOOL", tool)));
+  expect([...given, "ToolSearch", "tool_search"].filter((tool) => denied(one, tool) !== undefined)).toEqual([]);
+});
+
+it("[BU11] at the limit a tool is denied that only looks like one of SHIM's", async () => {
+  const { one } = await withTask({ tokens: 1_000 });
+  answered(one, 1_000);
+  const foreign = "evil_shim_report_x mcp__other__shimmer mcp__shim__run xshim_report shim_ shim_hook shim_report()";
+  for (const tool of [...foreign.split(" "), "Bash", "mcp__shim__shim_report\n"])
+    expect(denied(one, tool)).toBe("deny");
+});
+
+it.each([
+  ["codex", "PreToolUse", "mcp__shim__shim_brief"],
+  ["copilot", "PreToolUse", "shim-shim_brief"],
+  ["qwen", "PreToolUse", "mcp__shim__shim_brief"],
+  ["gemini", "BeforeTool", "mcp_shim_shim_brief"],
+] as const)("[BU11] a chat of %s at its limit may report, as its own hooks say", (client, start, recordedName) => {
+  const recordings = { gemini: "AfterTool-mcp" } as Readonly<Record<string, string>>;
+  expect(recording(client, recordings[client] ?? "PreToolUse-mcp").payload["tool_name"]).toBe(recordedName);
+  const runtime = tempRuntime();
+  const chat = new RecordedClient(runtime, client);
+  chat.send("SessionStart");
+  const session = String(recording(client, "SessionStart").payload["session_id"]);
+  const budget = { wallMs: null, tokens: 0, costMicros: null };
+  runtime.store.write((sql) => spending.begin(sql, session, aClaim({ budget }), runtime.now()));
+  const ask = (tool: string): string => JSON.stringify(chat.send(start, { tool_name: tool, tool_input: {} }));
+  expect(ask(recordedName.replace("shim_brief", "shim_report"))).not.toContain("deny");
+  expect(ask(recordedName)).toContain("deny");
+});
+
+it("[BU12] a prompt does not lift the denial of a task that the chat still has", async () => {
+  const { one } = await withTask({ tokens: 1_000 });
+  answered(one, 1_000);
+  expect(denied(one)).toBe("deny");
+  one.claude.prompt("go on");
+  expect(denied(one)).toBe("deny");
+  await one.call("shim_report", { outcome: "failed", note: "too dear" });
+  one.claude.prompt("then do the other thing");
+  expect(denied(one)).toBeUndefined();
+});
+
+it("[BU11] a budget of dollars counts what the client itself says", async () => {
+  const { one } = await withTask({ costMicros: 1_000_000 });
+  const redraw = (cost: number): void => {
+    statusOf(one.runtime, JSON.stringify({ session_id: one.claude.session, cost: { total_cost_usd: cost } }));
+  };
+  redraw(0.9);
+  expect(denied(one)).toBeUndefined();
+  redraw(1.1);
+  expect(denied(one)).toBe("deny");
+});
+
+it("[BU16] without a budget, and without a task, nothing is denied", async () => {
+  const { one, other } = await withTask({});
+  for (const chat of [one, other]) {
+    answered(chat, 10_000_000);
+    expect(denied(chat)).toBeUndefined();
+  }
+});
+
+it("[BU13] a limit that was raised meanwhile is heard of with the next heartbeat", async () => {
+  const { rig, one } = await twoChats();
+  const limit = (tokens: number): unknown => rig.call("settings.set", { settings: { budgets: { task: { tokens } } } });
+  limit(1_000);
+  rig.call("tasks.submit", { tasks: [{ type: "a" }] });
+  await one.ask("shim_next");
+  await rig.time.pass(100);
+  answered(one, 1_000);
+  limit(9_000);
+  expect(denied(one)).toBe("deny");
+  await rig.time.pass(60_000);
+  expect(denied(one)).toBeUndefined();
+  expect(rig.call("tasks.get", { task: 1 })).toMatchObject({ state: "running" });
+});

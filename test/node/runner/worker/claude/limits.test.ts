@@ -1,0 +1,290 @@
+import type { Json } from "#src/contract/json.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { pause } from "#src/store/pause.ts";
+import { expect, it } from "vitest";
+import { T0 } from "#harness/machine/temp-runtime.ts";
+import { died, FakeClaude, init, lines, result, says, type Part } from "#harness/claude/fake-claude.ts";
+
+const hourMs = 3_600_000;
+const other = "01a2045f-b750-74a3-8d32-75b263a4244d";
+const words = "You've hit your session limit";
+const wait = { kind: "waiting", isOfType: true } as const;
+const noRule = `Claude Code has reached its usage limit: ${words}; no rule of this folder (\`atLimit\`) says to go on`;
+
+const reached = { error: "rate_limit", api_error: "usage_limit_reached" };
+
+/** Claude Code ends at its limit. @param resetsAt in seconds */
+function atLimit(resetsAt?: unknown, problem: object = reached, text = words): Part {
+  const rejected = { type: "rate_limit_event", rate_limit_info: { status: "rejected", resetsAt } };
+  const end = [says(problem), result({ is_error: true, terminal_reason: "api_error", result: text })];
+  return { text: lines(init(), ...(resetsAt === undefined ? [] : [rejected]), ...end), code: 1 };
+}
+
+const answer = 'I made it.\n{"shim":"done","result":7}';
+
+/** What Codex prints that does the task. */
+function codexDoes(text = answer): Part {
+  return {
+    text: lines(
+      { type: "thread.started", thread_id: other },
+      { type: "item.started", item: { type: "command_execution", command: "npm test" } },
+      { type: "item.completed", item: { type: "agent_message", text } },
+      { type: "turn.completed", usage: { input_tokens: 2_000, cached_input_tokens: 500, output_tokens: 40 } },
+    ),
+  };
+}
+
+const env = { ANTHROPIC_API_KEY: "a", OPENAI_API_KEY: "o", CODEX_THREAD_ID: "outer", EXTRA: "e" };
+
+function aWorker(...parts: readonly Part[]): FakeClaude {
+  return new FakeClaude(parts, env);
+}
+
+const ceilings = { mostUsd: null, mostHours: 200 };
+const codex = (root: string): object => {
+  return { client: "codex", program: `${root}/claude`, args: ["--sandbox", "workspace-write"] };
+};
+
+/** The other ways are the same stand-in, started after Claude Code. */
+function withRule(
+  order: (root: string) => readonly (object | string)[],
+  parts: readonly Part[],
+  change: object = {},
+): FakeClaude {
+  return new FakeClaude(parts, env, (folder) => ({
+    atLimit: [{ folder, order: order(folder), ...ceilings, ...change }],
+  }));
+}
+
+function withCodex(...parts: readonly Part[]): FakeClaude {
+  return withRule((root) => [codex(root)], parts);
+}
+
+const settings = { env: ["EXTRA"] };
+
+it("[CX25] at a usage limit a task waits for the reset, at most a day at a time, and costs no attempt @night", async () => {
+  for (const [resetsInMs, delayMs] of [
+    [hourMs, hourMs + 2_000],
+    [9 * 24 * hourMs, 24 * hourMs],
+    [-5_000, 300_000],
+  ] as const) {
+    const limited = aWorker(atLimit((T0 + resetsInMs) / 1_000));
+    const { outcome } = await limited.run();
+    expect(outcome).toEqual({ ...wait, reason: noRule, delayMs });
+  }
+  const billing = await aWorker(atLimit(undefined, { error: "billing_error" }, "Credit balance is too low")).run();
+  expect(billing.outcome).toMatchObject({ ...wait, delayMs: 300_000 });
+});
+
+it("[CX25] a wait for a reset that is not known doubles up to five hours, until a task is done @night", async () => {
+  const claude = aWorker(...Array.from({ length: 9 }, () => atLimit()), { text: lines(init(), result()) }, atLimit());
+  const delays: unknown[] = [];
+  for (let at = 0; at < 11; at++) {
+    const { outcome } = await claude.run({ isSameWorker: true });
+    delays.push("delayMs" in outcome ? outcome.delayMs : outcome.kind);
+    claude.runtime.wait(24 * hourMs);
+  }
+  expect(delays).toEqual([
+    ...[5, 10, 20, 40, 80, 160, 300, 300, 300].map((minutes) => minutes * 60_000),
+    "done",
+    300_000,
+  ]);
+});
+
+it("[CX25] a short throttling of the service, and a limit that it got past, are none", async () => {
+  // Claude Code prints the same event for both, without a time for a throttling.
+  for (const given of [atLimit(undefined, { error: "rate_limit" }), atLimit(null, { error: "rate_limit" })])
+    expect((await aWorker(given).run()).outcome).toMatchObject({ kind: "failed" });
+  const past = lines(init(), says({ error: "rate_limit" }), says({ text: "Go on." }), result());
+  expect((await aWorker({ text: past }).run()).outcome).toMatchObject({ kind: "done" });
+});
+
+it("[CX29] until the reset Claude Code is not started again for another task", async () => {
+  const claude = aWorker(atLimit(), { text: lines(init(), result()) });
+  await claude.run();
+  claude.runtime.wait(100_000);
+  const { outcome } = await claude.run({ isSameWorker: true, task: { task: 8 } });
+  expect([outcome, claude.started().length]).toEqual([{ ...wait, reason: noRule, delayMs: 200_000 }, 1]);
+  claude.runtime.wait(200_000);
+  expect((await claude.run({ isSameWorker: true })).outcome).toMatchObject({ kind: "done" });
+});
+
+it("[LI12] a worker that is started again knows from the task's checkpoint which ways have failed, on this machine", async () => {
+  const claude = withCodex(atLimit((T0 + hourMs) / 1_000), { text: "", code: 1 }, atLimit());
+  died(claude);
+  const { checkpoints } = await claude.run({ settings });
+  const checkpoint = Object.assign({}, ...checkpoints) as { limit: Record<string, Json> };
+  expect((await claude.run({ settings, task: { checkpoint } })).outcome).toMatchObject(wait);
+  expect(claude.started()).toHaveLength(2);
+  const elsewhere = { ...checkpoint, limit: { ...checkpoint.limit, boot: "another" } };
+  await claude.run({ settings, task: { checkpoint: elsewhere } });
+  expect(claude.started()).toHaveLength(4);
+});
+
+it("[CX30] [CX31] by the rule another client does it at once in the same folder, with the brief, and each task until the reset @night", async () => {
+  const claude = withCodex(atLimit(), codexDoes(), codexDoes("Again."));
+  died(claude);
+  const run = await claude.run({ settings });
+  const codex = claude.started()[1]!;
+  expect([codex.args, codex.cwd]).toEqual([["exec", "--json", "--sandbox", "workspace-write", "-"], claude.folder]);
+  expect(codex.input).toMatch(/^Do task 7 \(fix\):\n<shim-task-/);
+  for (const text of ["an earlier session ", "The fault is in one.ts.", '{"shim":"done","result":...}'])
+    expect(codex.input).toContain(text);
+  expect(codex.env).toMatchObject({ OPENAI_API_KEY: "o", EXTRA: "e", SHIM_TASK: "7" });
+  expect(Object.keys(codex.env)).not.toEqual(expect.arrayContaining(["ANTHROPIC_API_KEY"]));
+  expect(Object.keys(codex.env)).not.toEqual(expect.arrayContaining(["CODEX_THREAD_ID"]));
+  expect(run.outcome).toEqual({
+    kind: "done",
+    result: {
+      text: answer,
+      value: 7,
+      session: other,
+      turns: 1,
+      refused: 0,
+      client: "Codex",
+      tokens: 120 + 2_040,
+      costMicros: 13_200,
+      cost: "unknown",
+    },
+  });
+  expect(run.checkpoints.at(-1)).toMatchObject({ claude: { session: other, folder: claude.folder } });
+  expect(run.progress).toContainEqual({ note: "Claude Code has reached its usage limit; Codex continues" });
+  expect(run.models.at(-1)).toMatchObject({ model: "Codex" });
+  expect(run.output).toContain("> npm test");
+  const next = await claude.run({ isSameWorker: true, task: { task: 8 } });
+  expect([next.outcome, claude.started().length]).toMatchObject([{ result: { text: "Again." } }, 3]);
+});
+
+it("[CX31] the other client's own statement counts, and a limit on what it does not report keeps the task back @night", async () => {
+  const failure = '{"shim":"failed","reason":"no such module","isRetryable":false}';
+  const failing = withCodex(atLimit(), codexDoes(failure));
+  expect((await failing.run({ settings })).outcome).toEqual({
+    kind: "failed",
+    reason: "no such module",
+    isRetryable: false,
+  });
+  for (const [left, measure] of [
+    [{ tokens: 5_000 }, "tokens"],
+    [{ costMicros: 50_000 }, "cost"],
+  ] as const) {
+    const claude = withCodex(atLimit(), codexDoes());
+    const { outcome } = await claude.run({ settings, left });
+    const reason = `Claude Code has reached its usage limit, and Codex does not report the ${measure} that the task limits`;
+    expect([outcome, claude.started().length]).toMatchObject([{ ...wait, reason }, 1]);
+  }
+});
+
+it("[CX31] a limit on time, and a stop, end the other client too @night", async () => {
+  const endless: Part = { text: lines({ type: "thread.started", thread_id: other }), atInterrupt: null };
+  const stopTimeouts = { interruptMs: 10, graceMs: 10 };
+  const stop = new AbortController();
+  const stopped = withCodex(atLimit(), endless);
+  const onOutput = (text: string): void => void (text.startsWith(`session ${other}`) && stop.abort());
+  expect((await stopped.run({ settings, stopTimeouts, signal: stop.signal, onOutput })).outcome).toEqual({
+    kind: "stopped",
+  });
+  const late = withCodex(atLimit(), endless);
+  const times = { now: 0 };
+  const run = await late.run({
+    settings,
+    stopTimeouts,
+    left: { wallMs: 60_000 },
+    monotonic: () => times.now,
+    onOutput: (text) => void (text.startsWith(`session ${other}`) && (times.now = 60_000)),
+  });
+  expect(run.outcome).toMatchObject({ kind: "over_budget" });
+});
+
+it.for([
+  [
+    "is at its own limit",
+    { text: lines({ type: "turn.failed", error: { message: "usage limit" } }), code: 1 },
+    "usage",
+  ],
+  ["ends without a result", { text: "", complaint: "error: not logged in\n", code: 1 }, "not logged in"],
+  ["ends with a code other than 0", { ...codexDoes(), code: 3 }, "it ended with 3"],
+] as const)("[CX32] a client that %s lets the task wait for the reset @night", async ([, part, reason]) => {
+  const claude = withCodex(atLimit(), part);
+  const { outcome } = await claude.run({ settings });
+  expect(outcome).toMatchObject({ ...wait, delayMs: 300_000, reason: expect.stringContaining(reason) as string });
+});
+
+it("[CX32] Claude Code takes over again with the brief of what the other client did", async () => {
+  const claude = aWorker({ text: lines(init(), result()) });
+  died(claude, { client: "codex", id: other });
+  const checkpoint = { claude: { session: other, folder: claude.folder } };
+  const run = await claude.run({ task: { checkpoint } });
+  const [{ args, input } = { args: [], input: "" }] = claude.started();
+  expect(run.output).toContain(`session ${other} is not resumed: it was Codex's`);
+  expect(args).not.toContain("--resume");
+  expect(input).toContain("The fault is in one.ts.");
+  const taken = claude.runtime.store.read((sql) => sessions.get(sql, other), null);
+  expect(taken).toMatchObject({ recovery: null });
+});
+
+it("[CX30] a client whose result cannot be read is left out", async () => {
+  const claude = withRule((root) => [{ client: "copilot", program: `${root}/claude` }], [atLimit(), codexDoes()]);
+  const { outcome } = await claude.run({ settings });
+  const reason = "Claude Code has reached its usage limit, and what Copilot CLI prints cannot be read";
+  expect([outcome, claude.started().length]).toMatchObject([{ ...wait, reason }, 1]);
+});
+
+it("[LI2] [CX30] another model comes first where the rule names it first, each way once, and then the task waits", async () => {
+  const parts = [atLimit(), atLimit(), { text: "", code: 1 }, codexDoes()];
+  const claude = withRule((root) => [{ model: "haiku" }, codex(root)], parts);
+  const { outcome, output } = await claude.run({ settings });
+  expect(outcome).toMatchObject({ ...wait, delayMs: 300_000 });
+  expect(claude.started().map(({ args }) => args.includes("haiku"))).toEqual([false, true, false]);
+  expect(output).toContain("Claude Code with the model haiku continues");
+  // The next task tries none of them again before the limit ends.
+  expect((await claude.run({ isSameWorker: true, task: { task: 8 } })).outcome).toMatchObject(wait);
+  expect(claude.started()).toHaveLength(3);
+});
+
+it("[LI3] a task is given back while the project is paused, and when the rule's hours are over", async () => {
+  const paused = withCodex(atLimit(), codexDoes());
+  paused.runtime.store.write((sql) => pause(sql, paused.runtime.now(), null, paused.folder));
+  expect((await paused.run({ settings })).outcome).toMatchObject({
+    ...wait,
+    reason: expect.stringContaining("`shim pause` stopped the rule") as string,
+  });
+  const late = withRule((root) => [codex(root)], [atLimit((T0 + 9 * hourMs) / 1_000), codexDoes()], { mostHours: 2 });
+  expect((await late.run({ settings })).outcome).toMatchObject({ kind: "done" });
+  late.runtime.wait(2 * hourMs);
+  const again = await late.run({ settings, isSameWorker: true, task: { task: 8 } });
+  expect(again.outcome).toMatchObject({ ...wait, reason: expect.stringContaining("for at most 2 h") as string });
+});
+
+it("[LI3] a chat whose cost is not known reaches the ceiling of money, so the rule starts no further one", async () => {
+  const claude = withRule((root) => [codex(root)], [atLimit(), codexDoes()], { mostUsd: 5 });
+  expect((await claude.run({ settings })).outcome).toMatchObject({ kind: "done" });
+  const again = await claude.run({ settings, isSameWorker: true, task: { task: 8 } });
+  const reason = expect.stringContaining(
+    "at most 5.00 USD, and 1 chat without SHIM's hooks reported no cost",
+  ) as string;
+  expect([again.outcome, claude.started().length]).toMatchObject([{ ...wait, reason }, 2]);
+});
+
+it("[LI4] Enter and a pause end the other client, and the task is given back", async () => {
+  const endless: Part = { text: lines({ type: "thread.started", thread_id: other }), atInterrupt: null };
+  const stopTimeouts = { interruptMs: 10, graceMs: 10 };
+  const isBegun = (text: string): boolean => text.startsWith(`session ${other}`);
+  const entered = withCodex(atLimit(), endless);
+  let stoppedAt: number | null = null;
+  const byEnter = await entered.run({
+    settings,
+    stopTimeouts,
+    stoppedAt: () => stoppedAt,
+    onOutput: (text) => void (isBegun(text) && (stoppedAt = entered.runtime.now())),
+  });
+  const reason = "Claude Code has reached its usage limit; you stopped the rule for usage limits";
+  expect(byEnter.outcome).toEqual({ ...wait, reason, delayMs: 300_000 });
+  const paused = withCodex(atLimit(), endless);
+  const { store, now } = paused.runtime;
+  const byPause = await paused.run({
+    settings,
+    stopTimeouts,
+    onOutput: (text) => void (isBegun(text) && store.write((sql) => pause(sql, now(), null, paused.folder))),
+  });
+  expect(byPause.outcome).toMatchObject({ ...wait, reason: expect.stringContaining("`shim pause`") as string });
+});

@@ -1,0 +1,226 @@
+import { expect, it } from "vitest";
+import type { Usage } from "#src/contract/budgets.ts";
+import type { RunOutcome } from "#src/runner/worker/executor.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
+import {
+  FakeClaude,
+  init,
+  lines,
+  recordedStream,
+  result,
+  says,
+  session,
+  type TaskRun,
+} from "#harness/claude/fake-claude.ts";
+
+async function ended(...events: object[]): Promise<TaskRun> {
+  return new FakeClaude([{ text: lines(init(), ...events) }]).run();
+}
+
+async function failed(problem: string, change: object): Promise<RunOutcome> {
+  const { outcome } = await ended(
+    says({ error: problem }),
+    result({ is_error: true, terminal_reason: "api_error", ...change }),
+  );
+  return outcome;
+}
+
+const spent = (inputTokens: number, costUSD: number): object => ({ "claude-opus-5-5": { inputTokens, costUSD } });
+
+const turn = (part: object, whole: object): object =>
+  result({ model_usage_since_last_result: part, modelUsage: whole, total_cost_usd: 9 });
+
+const ranWith = (text: string, settings: object): Promise<TaskRun> => new FakeClaude([{ text }]).run({ settings });
+
+const saying = async (text: string): Promise<RunOutcome> => (await ended(result({ result: text }))).outcome;
+
+it("[CX9] [CX24] each response of a recorded run counts once, and the last figures replace the sum", async () => {
+  const { usage, outcome } = await new FakeClaude([{ text: recordedStream() }]).run();
+  const tokens = usage.map((one) => one.tokens);
+  expect(tokens).toEqual(tokens.toSorted((a, b) => a - b));
+  // Four of the chat with 1,887 each, two of the sub-agent as far as they are reported.
+  expect(tokens.findLast((count) => count < 11_322)).toBe(4 * 1_887 + 2 * 1_111);
+  expect(usage.at(-1)).toMatchObject({ tokens: 11_322, costMicros: 97_140 });
+  expect(outcome).toMatchObject({ result: { tokens: 11_322, costMicros: 97_140, cost: "measured" } });
+});
+
+it("[CX23] the turns before a resume are not counted again, and those of one run are added up @night", async () => {
+  const { usage } = await ended(
+    turn(spent(100, 0.5), spent(5_100, 5.5)),
+    init(),
+    turn(spent(30, 0.25), spent(5_130, 5.75)),
+  );
+  expect(usage.at(-1)).toMatchObject({ tokens: 130, costMicros: 750_000 });
+  const older = { model_usage_since_last_result: undefined };
+  const old = await ended(
+    result({ ...older, modelUsage: spent(70, 0.5) }),
+    result({ ...older, modelUsage: spent(90, 0.75) }),
+  );
+  expect(old.usage.at(-1)).toMatchObject({ tokens: 90, costMicros: 750_000 });
+  const oldest = await ended(
+    says({ input: 40, output: 2 }),
+    result({ ...older, modelUsage: undefined, total_cost_usd: 0.5 }),
+  );
+  expect(oldest.usage.at(-1)).toMatchObject({ tokens: 42, costMicros: 500_000 });
+});
+
+it("[CX24] the cost is 0 until Claude Code reports it @night", async () => {
+  const reported = [says({ id: "a", input: 100, output: 10 }), says({ id: "a", input: 100, output: 20 })];
+  const unfinished = await ranWith(lines(init(), ...reported), {});
+  expect(unfinished.usage.at(-1)).toMatchObject({ tokens: 120, costMicros: 0 });
+  const whole = await ranWith(lines(init(), ...reported, result()), {});
+  expect(whole.usage.at(-1)).toMatchObject({ costMicros: 13_200 });
+});
+
+it("[CX10] a good end is a result, with what was used", async () => {
+  expect((await ended(says({}), result({ permission_denials: [{ tool_name: "Bash" }] }))).outcome).toEqual({
+    kind: "done",
+    result: { text: "Done.", session, turns: 1, refused: 1, tokens: 120, costMicros: 13_200, cost: "measured" },
+  });
+});
+
+it("[CX26] trouble of the machine or the service is tried again, what the API will never take is not @night", async () => {
+  const reason = "Prompt refused.";
+  const cases: readonly [string, object][] = [
+    ["server_error", { isRetryable: true }],
+    ["unknown", { isRetryable: true }],
+    ["authentication_failed", { isRetryable: true, delayMs: 60_000 }],
+    ["model_not_found", { isRetryable: true, delayMs: 60_000 }],
+    ["invalid_request", { isRetryable: false }],
+  ];
+  for (const [problem, wanted] of cases) {
+    expect(await failed(problem, { result: reason })).toEqual({ kind: "failed", reason, ...wanted });
+  }
+});
+
+it("[CX33] at the limit of turns that the settings name the attempt is over its budget", async () => {
+  const errors = ["Reached maximum number of turns (2)"];
+  const turns = { subtype: "error_max_turns", is_error: true, result: undefined, errors };
+  expect((await ended(says({}), result(turns))).outcome).toEqual({ kind: "over_budget", reason: errors[0] });
+});
+
+it("[CX27] [CX28] a full session is not resumed, and a run without a result has failed @night", async () => {
+  const full = await ended(
+    says({ error: "invalid_request" }),
+    result({ is_error: true, terminal_reason: "prompt_too_long", result: "Prompt is too long" }),
+  );
+  expect(full.outcome).toMatchObject({ kind: "failed", isRetryable: true });
+  expect(full.checkpoints.at(-1)).toMatchObject({ claude: { session, isFull: true } });
+  expect((await new FakeClaude([{ text: "", complaint: "error: unknown option\n", code: 1 }]).run()).outcome).toEqual({
+    kind: "failed",
+    reason: "Claude Code ended with 1 and no result. error: unknown option",
+    isRetryable: true,
+  });
+  expect((await new FakeClaude([]).run({ settings: { program: "/nonexistent/claude" } })).outcome).toMatchObject({
+    kind: "failed",
+    isRetryable: true,
+    reason: expect.stringContaining("ENOENT"),
+  });
+});
+
+it("[CX11] the model's last line decides where it is one of the two forms, and nothing else does @night", async () => {
+  const failure = '{"shim":"failed","reason":"there is no\\nparser","isRetryable":true}';
+  for (const text of [failure, `I looked.\n\n${failure}\n`, `No.\n\`\`\`json\n${failure}\n\`\`\``]) {
+    expect(await saying(text)).toEqual({ kind: "failed", reason: "there is no parser", isRetryable: true });
+  }
+  expect(await saying('{"shim":"failed","isRetryable":"yes"}')).toMatchObject({ kind: "failed", isRetryable: false });
+  expect(await saying('Counted.\n{"shim":"done","result":{"n":3}}')).toMatchObject({
+    kind: "done",
+    result: { value: { n: 3 } },
+  });
+  for (const text of [`${failure}\nBut then it went well.`, '{"shim":"failed"', "failed", '{"shim":"other"}', ""]) {
+    const outcome = await saying(text);
+    expect([text, outcome.kind]).toEqual([text, "done"]);
+    expect(outcome).not.toHaveProperty("result.value");
+  }
+});
+
+it("[CX12] a limit stops the run in mid-work, and what has nothing left is not started", async () => {
+  const text = lines(init(), says({ input: 600 }), says({ id: "msg_2", input: 600 }));
+  const claude = new FakeClaude([{ text, atInterrupt: lines(result()) }]);
+  const { outcome, usage } = await claude.run({ left: { tokens: 1_000 } });
+  expect(outcome).toEqual({ kind: "over_budget", reason: "1202 of 1000 tokens were used" });
+  // The coordinator ends a task as soon as it knows that a limit is passed: the cost has to come with it.
+  const beyond = usage.filter(({ tokens }) => tokens > 1_000);
+  expect(beyond).toMatchObject([{ tokens: 1_202, costMicros: 13_200 }]);
+  const idle = new FakeClaude([{ text }]);
+  for (const left of [{ tokens: 0 }, { costMicros: 0 }, { wallMs: 0 }]) {
+    expect((await idle.run({ left })).outcome.kind).toBe("over_budget");
+  }
+  expect(idle.started()).toEqual([]);
+});
+
+it("[CX12] time is used while nothing is said, and also between two turns @night", async () => {
+  const over = { kind: "over_budget", reason: "5000 of 5000 ms of time were used" };
+  const silent = new FakeClaude([{ text: lines(init()), atInterrupt: "" }]);
+  const onOutput = (): void => silent.runtime.wait(5_000);
+  expect((await silent.run({ left: { wallMs: 5_000 }, onOutput })).outcome).toEqual(over);
+  const waiting = new FakeClaude([{ text: lines(init(), says({}), result()), atInterrupt: "" }]);
+  let hasWaited = false;
+  const onUsage = ({ costMicros }: Usage): void => {
+    if (costMicros > 0 && !hasWaited) waiting.runtime.wait(5_000);
+    hasWaited = costMicros > 0;
+  };
+  expect((await waiting.run({ left: { wallMs: 5_000, tokens: 110 }, onUsage })).outcome).toEqual(over);
+});
+
+it("[CX12] a clock that jumps, as that of a machine that slept does, uses no time", async () => {
+  const claude = new FakeClaude([{ text: lines(init(), result()) }]);
+  const onOutput = (): void => claude.runtime.wait(3_600_000);
+  const { outcome, usage } = await claude.run({ left: { wallMs: 5_000 }, onOutput, monotonic: () => 0 });
+  expect([outcome.kind, usage.at(-1)?.wallMs]).toEqual(["done", 0]);
+});
+
+it("[CX12] a limit on cost that Claude Code has held itself is the same, and a result that crosses one counts @night", async () => {
+  const over = {
+    subtype: "error_max_budget_usd",
+    is_error: true,
+    result: undefined,
+    errors: ["Reached maximum budget ($0.01)"],
+  };
+  expect((await ended(says({}), result(over))).outcome).toEqual({
+    kind: "over_budget",
+    reason: "Reached maximum budget ($0.01)",
+  });
+  const claude = new FakeClaude([{ text: lines(init(), result()) }]);
+  expect((await claude.run({ left: { tokens: 50, costMicros: 50 } })).outcome.kind).toBe("done");
+});
+
+it("[CX13] a stop interrupts first, is no result, and leaves no process behind", async () => {
+  const claude = new FakeClaude([{ text: lines(init(), says({})), atInterrupt: lines(result()) }]);
+  const stop = new AbortController();
+  const onOutput = (text: string): void => void (text.includes("session") && stop.abort(new Error("cancelled")));
+  const { outcome, usage } = await claude.run({ signal: stop.signal, onOutput });
+  expect(outcome).toEqual({ kind: "stopped" });
+  expect(usage.at(-1)?.costMicros).toBe(13_200);
+  expect((await claude.run({ signal: AbortSignal.abort() })).outcome).toEqual({ kind: "stopped" });
+  expect(claude.started()).toHaveLength(1);
+});
+
+it("[CX13] a program that ignores INT and TERM is killed", async () => {
+  const claude = new FakeClaude([{ text: lines(init({ model: "m" })), atInterrupt: null }]);
+  const stop = new AbortController();
+  const onOutput = (text: string): void => void (text.includes("session") && stop.abort(new Error("cancelled")));
+  const stopTimeouts = { interruptMs: 100, graceMs: 100 };
+  expect((await claude.run({ signal: stop.signal, onOutput, stopTimeouts })).outcome).toEqual({ kind: "stopped" });
+  const pid = claude.started()[0]?.env["FAKE_PID"] ?? "";
+  expect(pid).toMatch(/^\d+$/);
+  // One that has ended, and that process 1 has not taken note of yet, is none.
+  expect(systemProcesses.facts(Number(pid))).toBeNull();
+});
+
+it("[CX14] secrets are taken out of what is reported, and long texts are cut @night", async () => {
+  const secret = `ghp_${"a1B2c3D4e5".repeat(4).slice(0, 36)}`;
+  const text = `The token is ${secret} ${"word ".repeat(2_000)}`;
+  const last = `${text}\n{"shim":"done","result":{"token":"${secret}","password":"hunter2-and-more"}}`;
+  const { output, progress, outcome } = await ended(says({ text }), result({ result: last }));
+  expect(JSON.stringify([output, progress, outcome])).not.toMatch(new RegExp(`${secret}|hunter2`));
+  for (const { note = "" } of progress) expect(note.length).toBeLessThan(500);
+  expect(output.length).toBeLessThan(3_000);
+  const failure = await failed("unknown", { result: text });
+  expect(failure).toMatchObject({ reason: expect.stringMatching(/^The token is \[redacted:[\w-]+\] word/) });
+  for (const part of ["word ", "\u0001", "\ud83d\ude00"]) {
+    const large = await ended(result({ result: part.repeat(200_000) }));
+    expect(JSON.stringify(large.outcome).length).toBeLessThan(262_144);
+  }
+});

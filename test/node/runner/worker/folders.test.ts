@@ -1,0 +1,264 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { dirname, join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { fixedFolder } from "#src/runner/worker/executor.ts";
+import { git, temporaryFolder, withGit, write } from "#harness/machine/git-project.ts";
+import { base62, draw, pem } from "#harness/secrets/secret-draw.ts";
+import { aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
+
+it("[WK11] [WK43] [WK13] each task gets a worktree of its own; its work is one commit by SHIM on its own branch @night", async () => {
+  const rig = new RepositoryRig();
+  const [one, other] = [await rig.open(aTask()), await rig.open(aTask(null, 8))];
+  expect(one.folder).not.toBe(other.folder);
+  expect(readFileSync(join(one.folder, "a.txt"), "utf8")).toBe("one\n");
+  write(one.folder, { "a.txt": "two\n", "new.txt": "new\n" });
+  const { work } = await one.finish(false);
+  expect(work?.branch).toMatch(/^shim\/task-7-[0-9a-f]{8}$/);
+  const log = rig.git("log", "-1", "--format=%an <%ae> %s", work?.commit ?? "");
+  expect(log).toBe("SHIM <shim@localhost> shim: task 7: build, attempt 1");
+  expect(["a.txt", "new.txt"].map((name) => rig.git("show", `${work?.branch}:${name}`))).toEqual(["two", "new"]);
+  expect(await one.release(false)).toBeNull();
+  const left = [one.folder, dirname(one.folder), other.folder].filter((folder) => existsSync(folder));
+  expect(left).toEqual([other.folder]);
+  expect(readFileSync(join(rig.repository, "a.txt"), "utf8")).toBe("one\n");
+  expect(rig.git("status", "--porcelain")).toBe("");
+});
+
+it("[WK13] where nothing was changed no branch is left", async () => {
+  const rig = new RepositoryRig();
+  const place = await rig.open(aTask());
+  expect((await place.finish(false)).work).toMatchObject({ branch: null, commit: rig.git("rev-parse", "HEAD") });
+  expect([await place.release(false), rig.branches()]).toEqual([null, []]);
+});
+
+it("[WK19] worktrees of one repository are made and taken away at the same time, also while git cannot read one that is half made @night", async () => {
+  const rig = new RepositoryRig();
+  const half = join(rig.repository, ".git", "worktrees", "half");
+  write(half, { gitdir: `${join(rig.repository, "half", ".git")}\n`, HEAD: "ref: refs/heads/half\n", commondir: "" });
+  // The other git goes on once this one has failed.
+  const script = `"$GIT" "$@"; code=$?; case "$code $*" in 0*) ;; *"worktree add"*) rm -rf '${half}' ;; esac; exit $code`;
+  const env = withGit(rig, script);
+  const places = await Promise.all(Array.from({ length: 6 }, (_, n) => rig.open(aTask(null, n + 1), { env })));
+  expect(new Set(places.map(({ folder }) => folder)).size).toBe(6);
+  await Promise.all(places.map((place) => place.finish(false)));
+  expect(await Promise.all(places.map((place) => place.release(false)))).toEqual(places.map(() => null));
+  expect(rig.branches()).toEqual([]);
+});
+
+it("[WK11] new work begins from the base that was named", async () => {
+  const rig = new RepositoryRig();
+  git(rig.repository, "branch", "old");
+  write(rig.repository, { "a.txt": "later\n" });
+  git(rig.repository, "commit", "-qam", "later");
+  const place = await rig.open(aTask(), { base: "old" });
+  expect(readFileSync(join(place.folder, "a.txt"), "utf8")).toBe("one\n");
+  await expect(rig.open(aTask(), { base: "nowhere" })).rejects.toThrow();
+});
+
+it("[WK43] no hook of the project runs, and no commit is signed @night", async () => {
+  const rig = new RepositoryRig();
+  const hooks = join(rig.repository, ".git", "hooks");
+  mkdirSync(hooks, { recursive: true });
+  for (const name of ["post-checkout", "pre-commit", "commit-msg", "post-commit"]) {
+    writeFileSync(join(hooks, name), `#!/bin/sh\ntouch ${join(rig.root, "hooked")}\nexit 1\n`, { mode: 0o755 });
+  }
+  git(rig.repository, "config", "commit.gpgSign", "true");
+  const place = await rig.open(aTask());
+  write(place.folder, { "a.txt": "two\n" });
+  await place.save();
+  expect((await place.finish(false)).work?.branch).not.toBeNull();
+  expect(existsSync(join(rig.root, "hooked"))).toBe(false);
+});
+
+it("[WK45] work in progress is kept as a commit, and neither branch nor index of the program is touched", async () => {
+  const rig = new RepositoryRig();
+  const place = await rig.open(aTask());
+  const head = rig.git("rev-parse", "HEAD");
+  expect(whereOf(place)).toMatchObject({ machine: "m1", folder: place.folder, commit: head });
+  write(place.folder, { "a.txt": "half\n", "b.txt": "staged by the program\n", "c.txt": "new\n" });
+  git(place.folder, "add", "b.txt");
+  await place.save();
+  const { commit } = whereOf(place);
+  expect(commit).not.toBe(head);
+  expect([rig.git("show", `${commit}:a.txt`), rig.git("show", `${commit}:c.txt`)]).toEqual(["half", "new"]);
+  expect(git(place.folder, "rev-parse", "HEAD").trim()).toBe(head);
+  expect(git(place.folder, "status", "--porcelain")).toBe(" M a.txt\nA  b.txt\n?? c.txt\n");
+  await place.finish(false);
+  expect(rig.git("for-each-ref", "refs/shim")).toBe("");
+});
+
+it("[WK44] [WK51] new files that hold secrets are not committed; the result names them, and the worktree stays @night", async () => {
+  const rig = new RepositoryRig();
+  const place = await rig.open(aTask());
+  const d = draw(29);
+  const secrets = {
+    ".env.local": "KEY=1\n",
+    "sub/id_rsa": "x\n",
+    "deploy dir/ä": pem(d, "OPENSSH PRIVATE KEY"),
+    "client.ts": `login("ghp_${d.chars(base62, 36)}");\n`,
+    "staged.ts": `login("ghp_${d.chars(base62, 36)}");\n`,
+  };
+  write(place.folder, { ...secrets, "a.txt": "two\n", "new.ts": "export {};\n" });
+  symlinkSync("/nowhere", join(place.folder, "link"));
+  git(place.folder, "add", "staged.ts");
+  git(place.folder, "init", "-q", "inner");
+  write(place.folder, { "inner/b.txt": "b\n" });
+  const kept = [".gitignore", "a.txt", "link", "new.ts"];
+  await place.save();
+  expect(rig.git("ls-tree", "-r", "--name-only", whereOf(place).commit).split("\n")).toEqual(kept);
+  const { work } = await place.finish(false);
+  expect(rig.git("ls-tree", "-r", "--name-only", work?.commit ?? "").split("\n")).toEqual(kept);
+  expect(new Map(work?.leftOut?.map(({ path, reason }) => [path, reason]))).toEqual(
+    new Map([
+      [".env.local", "its name suggests that it holds a secret"],
+      ["sub/id_rsa", "its name suggests that it holds a secret"],
+      ["deploy dir/ä", "it holds a private key"],
+      ["client.ts", "it holds a secret (github-token)"],
+      ["staged.ts", "it holds a secret (github-token)"],
+      ["inner/", "a separate git repository"],
+    ]),
+  );
+  expect(await place.release(false)).toContain(place.folder);
+  for (const [path, text] of Object.entries(secrets)) expect(readFileSync(join(place.folder, path), "utf8")).toBe(text);
+});
+
+it("[WK44] a change that brings a secret into a file is not committed; one of a file that held a secret before is", async () => {
+  const rig = new RepositoryRig();
+  const token = `login("ghp_${draw(31).chars(base62, 36)}");\n`;
+  write(rig.repository, { "fixture.ts": token, "later.ts": "export {};\n" });
+  git(rig.repository, "add", ".");
+  git(rig.repository, "commit", "-qm", "second");
+  const place = await rig.open(aTask());
+  write(place.folder, { "fixture.ts": `${token}// more\n`, "later.ts": token });
+  const { work } = await place.finish(false);
+  expect(work?.leftOut).toEqual([
+    { path: "later.ts", reason: "it holds a secret (github-token); the last commit's version is kept" },
+  ]);
+  expect(rig.git("diff", "--name-only", "HEAD", work?.commit ?? "")).toBe("fixture.ts");
+  expect(await place.release(false)).toContain(place.folder);
+});
+
+it("[WK44] of many files that are left out the result names some and counts the rest", async () => {
+  const rig = new RepositoryRig();
+  const place = await rig.open(aTask());
+  write(place.folder, Object.fromEntries(Array.from({ length: 25 }, (_, n) => [`${n}.pem`, "x\n"])));
+  const { branch, leftOut } = (await place.finish(false)).work ?? {};
+  expect([branch, leftOut?.length, leftOut?.at(-1)]).toEqual([null, 21, { path: "...", reason: "and 5 more" }]);
+});
+
+it("[WK12] [WK49] the next attempt on the machine continues in the same worktree once its worker is gone @night", async () => {
+  const rig = new RepositoryRig();
+  const first = await rig.open(aTask(), { pid: 1 });
+  write(first.folder, { "half.txt": "half\n" });
+  await first.save();
+  const task = aTask({ work: first.location() });
+  const beside = await rig.open(task, { pid: 2 });
+  expect([beside.folder === first.folder, beside.isContinued]).toEqual([false, true]);
+  expect(readFileSync(join(beside.folder, "half.txt"), "utf8")).toBe("half\n");
+  rig.processes.kill(1);
+  write(first.folder, { "later.txt": "after the last checkpoint\n" });
+  const next = await rig.open(task, { pid: 3 });
+  expect([next.folder, next.isContinued, next.notes]).toEqual([first.folder, true, []]);
+  expect((await next.finish(false)).work?.branch).toBe(whereOf(first).branch);
+  expect(rig.git("show", `${whereOf(first).branch}:later.txt`)).toBe("after the last checkpoint");
+});
+
+it("[WK12] a worktree in which a process still works is left to it @night", async () => {
+  const rig = new RepositoryRig();
+  const first = await rig.open(aTask(), { pid: 1 });
+  const sitting = spawn("sleep", ["60"], { cwd: first.folder, stdio: "ignore" });
+  onTestFinished(() => void sitting.kill("SIGKILL"));
+  await once(sitting, "spawn");
+  rig.processes.kill(1);
+  const task = aTask({ work: first.location() });
+  expect((await rig.open(task, { pid: 2 })).folder).not.toBe(first.folder);
+  sitting.kill("SIGKILL");
+  await once(sitting, "exit");
+  expect((await rig.open(task, { pid: 3 })).folder).toBe(first.folder);
+});
+
+it("[WK48] what a dead worker has left running in the worktree, in whatever session, is ended", async () => {
+  const rig = new RepositoryRig();
+  const first = await rig.open(aTask(), { pid: 1 });
+  const { start = "" } = rig.processes.facts(1) ?? {};
+  const env = { ...process.env, SHIM_RUN: `1.${start}-55` };
+  const left = spawn("sleep", ["60"], { cwd: first.folder, env, stdio: "ignore", detached: true });
+  onTestFinished(() => void left.kill("SIGKILL"));
+  await once(left, "spawn");
+  const ended = once(left, "exit");
+  rig.processes.kill(1);
+  expect((await rig.open(aTask({ work: first.location() }), { pid: 2 })).folder).toBe(first.folder);
+  expect(await ended).toEqual([null, "SIGTERM"]);
+});
+
+it("[WK12] [WK49] a released worktree is used again; a missing one is replaced from its last commit @night", async () => {
+  const rig = new RepositoryRig();
+  const first = await rig.open(aTask());
+  write(first.folder, { "half.txt": "half\n" });
+  await first.finish(false);
+  expect(await first.release(true)).toBeNull();
+  const again = await rig.open(aTask({ work: first.location() }));
+  expect([again.folder, again.isContinued]).toEqual([first.folder, true]);
+  git(rig.repository, "worktree", "remove", "--force", first.folder);
+  const anew = await rig.open(aTask({ work: first.location() }));
+  expect([anew.folder === first.folder, anew.isContinued]).toEqual([false, true]);
+  expect(readFileSync(join(anew.folder, "half.txt"), "utf8")).toBe("half\n");
+  const elsewhere = { machine: "m2", folder: "/there/tree", base: "0".repeat(40), commit: "1".repeat(40) };
+  const lost = await rig.open(aTask({ work: elsewhere }));
+  expect([lost.isContinued, existsSync(join(lost.folder, "half.txt"))]).toEqual([false, false]);
+  expect(lost.notes).toEqual([expect.stringMatching(/m2.*starts again/)]);
+});
+
+it("[WK50] no folder that a checkpoint names is entered but a worktree of the same task that SHIM has made @night", async () => {
+  const rig = new RepositoryRig();
+  const own = await rig.open(aTask());
+  await own.release(true);
+  const where = whereOf(own);
+  for (const work of [
+    { ...where, folder: rig.repository },
+    { ...where, folder: join(rig.home, "..", "repository", "tree") },
+    { ...where, commit: "--upload-pack=x" },
+    { ...where, commit: "HEAD" },
+    "no object",
+  ]) {
+    const place = await rig.open(aTask({ work }));
+    expect(dirname(dirname(place.folder))).toBe(rig.home);
+    expect(place.folder).not.toBe(own.folder);
+  }
+  expect((await rig.open(aTask({ work: own.location() }, 8))).folder).not.toBe(own.folder);
+});
+
+it("[WK51] nothing uncommitted is deleted: on another branch, or with a repository in it, the worktree stays @night", async () => {
+  const rig = new RepositoryRig();
+  const moved = await rig.open(aTask());
+  git(moved.folder, "checkout", "-q", "-b", "own-way");
+  write(moved.folder, { "a.txt": "elsewhere\n" });
+  expect((await moved.finish(false)).work).toMatchObject({ branch: "own-way" });
+  expect(await moved.release(false)).toMatch(/another branch/);
+  const nested = await rig.open(aTask(null, 8));
+  git(nested.folder, "init", "-q", "inner");
+  write(nested.folder, { "inner/x.txt": "x\n" });
+  await nested.finish(false);
+  expect(await nested.release(false)).toMatch(/has uncommitted changes/);
+  expect([existsSync(moved.folder), existsSync(join(nested.folder, "inner", "x.txt"))]).toEqual([true, true]);
+});
+
+it("[WK52] a task that continues keeps its worktree, with what git ignores", async () => {
+  const rig = new RepositoryRig();
+  const place = await rig.open(aTask());
+  write(place.folder, { "ignored/built.txt": "warm\n" });
+  await place.finish(false);
+  await place.release(true);
+  expect(existsSync(join(place.folder, "ignored", "built.txt"))).toBe(true);
+  expect(readdirSync(dirname(place.folder)).toSorted()).toEqual(["record.json", "tree"]);
+});
+
+it("[WK11] a given folder is worked in as it is", async () => {
+  const folder = temporaryFolder();
+  const place = await fixedFolder(folder, "m1").open(aTask());
+  expect([(await place.finish(false)).work, await place.release(false)]).toEqual([null, null]);
+  expect([place.folder, place.location()]).toEqual([folder, { machine: "m1", folder }]);
+  await expect(fixedFolder(join(folder, "none"), "m1").open(aTask())).rejects.toThrow("there is no folder");
+});

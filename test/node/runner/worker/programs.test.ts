@@ -1,0 +1,325 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
+import { join } from "node:path";
+import { expect, it, onTestFinished, vi } from "vitest";
+import type { ClaimedTask, Progress } from "#src/contract/tasks.ts";
+import type { Json } from "#src/contract/json.ts";
+import { commandExecutor } from "#src/runner/worker/command-executor.ts";
+import type { RunOutcome } from "#src/runner/worker/executor.ts";
+import { runProgram, type ProgramExit, type Program } from "#src/runner/worker/run-program.ts";
+import { systemProcesses, unknownStart } from "#src/platform/processes.ts";
+import { endGroup, groupOf } from "#src/platform/process-group.ts";
+import { BoundedOutput } from "#src/runner/worker/output-files.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
+
+const node = process.execPath;
+/** A program of a task that has a child which does not heed TERM, and is not waited for. */
+const withDeafChild = `const { spawn } = require("node:child_process");
+  const deaf = spawn(process.execPath, ["-e", 'process.on("SIGTERM", () => 0); console.log("up"); setInterval(() => 0, 1000)'], { stdio: ["ignore", "pipe", "ignore"] });
+  deaf.stdout.once("data", () => { console.log("deaf " + deaf.pid); next(); });`;
+
+function statOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/stat`, "utf8");
+}
+
+function isAlive(pid: number): boolean {
+  return systemProcesses.facts(pid) !== null;
+}
+
+interface Heard {
+  readonly lines: string[];
+  readonly ended: Promise<ProgramExit>;
+  /** The first line that begins so; its rest. */
+  printed(start: string): Promise<string>;
+}
+
+function begin(script: string, overrides: Partial<Program> = {}): Heard {
+  const lines: string[] = [];
+  const waiting = new Set<() => void>();
+  const program: Program = {
+    command: node,
+    args: ["-e", script],
+    cwd: temporaryFolder(),
+    env: process.env,
+    input: "",
+    signal: new AbortController().signal,
+    graceMs: 300,
+    onLine: (line) => {
+      lines.push(line);
+      for (const look of waiting) look();
+    },
+    onStderr: () => undefined,
+    ...overrides,
+  };
+  const printed = (start: string): Promise<string> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        const found = lines.find((line) => line.startsWith(start));
+        if (found !== undefined) resolve(found.slice(start.length));
+      };
+      waiting.add(look);
+      look();
+    });
+  return { lines, ended: runProgram(program), printed };
+}
+
+it("[WK14] a program gets its input on stdin, and its lines and its exit code are reported", async () => {
+  const script = `let all = ""; process.stdin.on("data", (part) => all += part).on("end", () => { console.log("got " + all); process.stdout.write("no end"); process.exitCode = 7; });`;
+  const ran = begin(script, { input: "é\u2028x" });
+  expect(await ran.ended).toEqual({ kind: "exited", code: 7 });
+  expect(ran.lines).toEqual(["got é\u2028x", "no end"]);
+});
+
+it("[WK59] [WK60] when a program has ended nothing that it left behind in its group is alive", async () => {
+  const ran = begin(`${withDeafChild} function next() { process.exit(0); }`);
+  const deaf = Number(await ran.printed("deaf "));
+  expect(await ran.ended).toEqual({ kind: "exited", code: 0 });
+  expect(isAlive(deaf)).toBe(false);
+});
+
+it("[WK60] what has left the group of its program is ended too, where it can be found", async () => {
+  const script = `const away = require("node:child_process").spawn("sleep", ["600"], { detached: true, stdio: "ignore" });
+    console.log("away " + away.pid); away.unref();`;
+  const ran = begin(script);
+  const away = Number(await ran.printed("away "));
+  expect(await ran.ended).toEqual({ kind: "exited", code: 0 });
+  expect(isAlive(away)).toBe(false);
+});
+
+it("[WK59] a stop is TERM to all of them, then KILL to those that are left", async () => {
+  const stop = new AbortController();
+  const script = `${withDeafChild} function next() { process.on("SIGTERM", () => { console.log("heard"); process.exit(5); }); console.log("ready"); setInterval(() => 0, 1000); }`;
+  const ran = begin(script, { signal: stop.signal, graceMs: 5_000 });
+  const deaf = Number(await ran.printed("deaf "));
+  await ran.printed("ready");
+  stop.abort();
+  expect(await ran.ended).toEqual({ kind: "exited", code: 5 });
+  expect([ran.lines.at(-1), isAlive(deaf)]).toEqual(["heard", false]);
+});
+
+it("[WK59] what a program leaves behind may end its work first", async () => {
+  const folder = temporaryFolder();
+  const child = `process.on("SIGTERM", () => setTimeout(() => { require("node:fs").writeFileSync("saved", ""); process.exit(); }, 100)); console.log("ready"); setInterval(() => 0, 1000);`;
+  const script = `const left = require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(child)}], { stdio: ["ignore", "pipe", "ignore"] });
+    left.stdout.once("data", () => process.exit(0));`;
+  expect(await begin(script, { cwd: folder, graceMs: 120_000 }).ended).toEqual({ kind: "exited", code: 0 });
+  expect(existsSync(join(folder, "saved"))).toBe(true);
+});
+
+it.runIf(process.platform === "linux")("[WK59] a group of zombies is not waited for", async () => {
+  // The sleep that the shell becomes takes no note of its child's end.
+  const script = "setsid cat <&3 >/dev/null & echo $!; exec sleep 60 3<&-";
+  const parent = spawn("sh", ["-c", script], { stdio: ["ignore", "pipe", "inherit", "pipe"] });
+  onTestFinished(() => void parent.kill("SIGKILL"));
+  const [line] = (await once(createInterface({ input: parent.stdout as Readable }), "line")) as [string];
+  const pid = Number(line);
+  await vi.waitFor(() => expect(statOf(parent.pid ?? 0)).toContain("(sleep)"), { timeout: 120_000, interval: 10 });
+  (parent.stdio[3] as Writable).end();
+  await vi.waitFor(() => expect(statOf(pid)).toMatch(new RegExp(`\\) Z \\d+ ${pid} `)), {
+    timeout: 120_000,
+    interval: 10,
+  });
+  await endGroup({ boot: "", pid, start: unknownStart }, 60_000);
+  expect(statOf(pid)).toContain(") Z ");
+});
+
+it("[WK61] a pid that was given to another process is not killed", async () => {
+  const child = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  await once(child, "spawn");
+  const group = groupOf(child.pid ?? 0);
+  await endGroup({ ...group, start: `${group.start}0` }, 0);
+  expect(isAlive(group.pid)).toBe(true);
+  const ended = once(child, "exit");
+  await endGroup(group, 120_000);
+  expect(await ended).toEqual([null, "SIGTERM"]);
+});
+
+it("[WK63] a program stopped before it has begun is not started; one that cannot be started is reported", async () => {
+  expect(await begin("", { signal: AbortSignal.abort() }).ended).toMatchObject({ kind: "not_started" });
+  expect(await begin("", { command: "no-such-program" }).ended).toMatchObject({
+    kind: "not_started",
+    message: expect.stringContaining("ENOENT"),
+  });
+  const cwd = join(temporaryFolder(), "gone");
+  const message = `there is no folder ${cwd}`;
+  expect(await begin("", { cwd }).ended).toMatchObject({ kind: "not_started", message });
+  expect(await begin("process.kill(process.pid, 'SIGKILL')").ended).toEqual({ kind: "exited", code: 137 });
+});
+
+it("[WK62] lines and outputs are bounded", async () => {
+  const ran = begin(`process.stdout.write("x".repeat(3_000_000) + "\\nlast\\n")`);
+  await ran.ended;
+  expect(ran.lines.map(({ length }) => length)).toEqual([300_000, 4]);
+  const output = new BoundedOutput(10);
+  for (let n = 0; n < 100; n++) output.push(`line ${n}\n`);
+  expect(output.text).toBe("line 0\nlin\n[... 770 characters ...]\n8\nline 99\n");
+});
+
+it("[WK15] a worker that is killed with -9 leaves nothing of its programs behind", async () => {
+  const folder = temporaryFolder();
+  const child = join(import.meta.dirname, "..", "..", "harness", "machine", "program-child.ts");
+  const script = `${withDeafChild} function next() { console.log("self " + process.pid); setInterval(() => 0, 1000); }`;
+  const worker = spawn(node, [child, folder, node, "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+  onTestFinished(() => void worker.kill("SIGKILL"));
+  const pids: number[] = [];
+  for await (const line of createInterface({ input: worker.stdout })) {
+    pids.push(Number(line.split(" ")[1]));
+    if (pids.length === 2) break;
+  }
+  expect(pids.map(isAlive)).toEqual([true, true]);
+  worker.kill("SIGKILL");
+  await vi.waitFor(() => expect(pids.map(isAlive)).toEqual([false, false]), { timeout: 120_000, interval: 20 });
+});
+
+const task: ClaimedTask = {
+  task: 7,
+  claim: 3,
+  attempt: 2,
+  maxAttempts: 3,
+  type: "build",
+  priority: 5,
+  payload: { file: "$(touch hacked); `touch hacked`" },
+  isStarted: true,
+  progress: { percent: 10 },
+  checkpoint: { step: 1 },
+  inputs: [{ task: 6, ref: null, state: "done", result: "r", isLeftOut: false }],
+  startInMs: null,
+  remainingMs: 60_000,
+  heartbeatMs: 60_000,
+  budget: { wallMs: null, tokens: null, costMicros: null },
+};
+
+interface Done {
+  readonly outcome: RunOutcome;
+  readonly progress: Progress[];
+  readonly checkpoints: Readonly<Record<string, Json>>[];
+  readonly output: string;
+}
+
+function nothing(): void {}
+
+const silent = {
+  onUsage: nothing,
+  onProgress: nothing,
+  onCheckpoint: nothing,
+  onOutput: nothing,
+  onRoute: nothing,
+  onModel: nothing,
+};
+const findRouteCounts = (): Promise<null> => Promise.resolve(null);
+const merged = { tasks: [], conflicts: [] };
+
+interface Execution {
+  readonly signal?: AbortSignal;
+  readonly heed?: (text: string) => void;
+  readonly command?: readonly [program: string, ...args: string[]];
+}
+
+async function execute(script: string, more: Execution = {}): Promise<Done> {
+  const { signal = new AbortController().signal, heed = nothing } = more;
+  const ours = { SHIM_ADMIN_SECRET: "secret", SHIM_LEASE_TOKEN: "9", GIT_DIR: "/other" };
+  const env = { ...process.env, ...ours, OF_THE_USER: "yes" };
+  const executor = commandExecutor({ command: more.command ?? [node, "-e", script], env });
+  const progress: Progress[] = [];
+  const checkpoints: Readonly<Record<string, Json>>[] = [];
+  let output = "";
+  const onOutput = (text: string): void => {
+    output += text;
+    heed(text);
+  };
+  const run = {
+    task,
+    folder: temporaryFolder(),
+    merged,
+    base: null,
+    signal,
+    budgetLeft: task.budget,
+    findRouteCounts,
+    ...silent,
+    onOutput,
+  };
+  const outcome = await executor.run({
+    ...run,
+    onProgress: (one) => progress.push(one),
+    onCheckpoint: (one) => checkpoints.push(one),
+  });
+  return { outcome, progress, checkpoints, output };
+}
+
+const readTask = `const task = JSON.parse(require("node:fs").readFileSync(0, "utf8"));`;
+
+it("[WK16] [WK64] a command gets its task as JSON on stdin, and its last line is the result @night", async () => {
+  const { outcome } = await execute(
+    `${readTask} console.log("working"); console.log(JSON.stringify(task)); console.log("")`,
+  );
+  const { payload, attempt, progress, checkpoint, inputs } = task;
+  expect(outcome).toEqual({
+    kind: "done",
+    result: { task: 7, type: "build", payload, attempt, progress, checkpoint, inputs },
+  });
+  expect((await execute("console.log('plain text')")).outcome).toEqual({ kind: "done", result: "plain text" });
+  expect((await execute("")).outcome).toEqual({ kind: "done", result: null });
+});
+
+/** A program that says this. */
+function say(value: unknown): string {
+  return `console.log(${JSON.stringify(JSON.stringify(value))});`;
+}
+
+it("[WK16] lines for the worker are progress and checkpoints, not results; any other line is output @night", async () => {
+  const lines = [
+    { shim: "progress", percent: 50, note: "half" },
+    { shim: "checkpoint", step: 2, files: ["a"] },
+  ].map(say);
+  const { outcome, progress, checkpoints, output } = await execute(`console.log("the result"); ${lines.join("")}`);
+  expect(outcome).toEqual({ kind: "done", result: "the result" });
+  expect([progress, checkpoints]).toEqual([[{ percent: 50, note: "half" }], [{ step: 2, files: ["a"] }]]);
+  expect(output).toContain('{"shim":"progress"');
+  const strange = [{ shim: "progress", percent: "much" }, { shim: "other" }, { shim: "progress", unknown: 1 }];
+  for (const one of strange) expect((await execute(say(one))).outcome).toEqual({ kind: "done", result: one });
+  const broken = await execute(`console.log('{"shim": broken')`);
+  expect(broken.outcome).toEqual({ kind: "done", result: '{"shim": broken' });
+});
+
+function fail(code: number): string {
+  return `console.error("first"); console.error("it broke"); process.exitCode = ${code};`;
+}
+
+it("[WK65] another exit code is a failure, to be repeated, with the last line @night", async () => {
+  for (const [script, reason] of [
+    [fail(75), "exit code 75: it broke"],
+    ["console.log('only stdout'); process.exitCode = 4", "exit code 4: only stdout"],
+    ["console.error('\\u001b[31mboom\\u001b[0m\\n\\n\\u001b[0m'); process.exitCode = 4", "exit code 4: boom"],
+    ["process.exitCode = 4", "exit code 4"],
+  ] as const)
+    expect((await execute(script)).outcome).toEqual({ kind: "failed", reason, isRetryable: true });
+  const { outcome } = await execute("", { command: ["no-such-program"] });
+  expect(outcome).toMatchObject({ kind: "failed", isRetryable: true });
+});
+
+it("[WK66] a command that is stopped is stopped, whatever its exit code", async () => {
+  const stop = new AbortController();
+  const script = "process.on('SIGTERM', () => process.exit(0)); setInterval(() => 0, 1000); console.log('ready')";
+  const heed = (text: string): void => void (text.includes("ready") && stop.abort());
+  expect((await execute(script, { signal: stop.signal, heed })).outcome).toEqual({ kind: "stopped" });
+});
+
+it("[WK7] a stop that comes when the command has ended, and only what it left behind has not, takes no result back", async () => {
+  const stop = new AbortController();
+  const left = `process.on("SIGTERM", () => { console.error("bye"); setTimeout(() => process.exit(), 100); }); setInterval(() => 0, 1000); process.send("up");`;
+  const script = `const away = require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(left)}], { detached: true, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    away.on("message", () => { console.log("finished"); process.exit(0); });`;
+  const heed = (text: string): void => void (text.includes("bye") && stop.abort());
+  const { outcome } = await execute(script, { signal: stop.signal, heed });
+  expect([stop.signal.aborted, outcome]).toEqual([true, { kind: "done", result: "finished" }]);
+});
+
+it("[WK17] no shell sees anything of a task, and none of SHIM's secrets is passed on", async () => {
+  const script = `${readTask} console.log(JSON.stringify([process.argv.slice(1), require("node:fs").readdirSync("."), process.env.SHIM_ADMIN_SECRET, process.env.SHIM_LEASE_TOKEN, process.env.OF_THE_USER, process.env.GIT_DIR, process.env.SHIM_TASK, process.env.SHIM_CLAIM]))`;
+  const { outcome } = await execute(script);
+  expect(outcome).toEqual({ kind: "done", result: [[], [], null, null, "yes", null, "7", "3"] });
+});

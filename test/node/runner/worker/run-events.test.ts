@@ -1,0 +1,161 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { hookClients, type HookClient } from "#src/contract/clients.ts";
+import type { JsonObject } from "#src/shared/json-fields.ts";
+import { claudeOutput, otherOutput, type RunEvent } from "#src/runner/worker/client/run-events.ts";
+import { FakeClaude, init, lines, recordedStream, result, says, session } from "#harness/claude/fake-claude.ts";
+
+it("[CX8] a recorded run is read: the session, what is said, used and refused, and how it ends", () => {
+  const read = recordedStream()
+    .split("\n")
+    .map((line) => claudeOutput.read(line));
+  expect(read).not.toContain(null);
+  const events = read.flatMap((found) => found ?? []);
+  const kinds = events.map(({ kind }) => kind);
+  expect(kinds.slice(0, 4)).toEqual(["begun", "counted", "response", "text"]);
+  expect(kinds).toEqual(expect.arrayContaining(["tool", "toolResult"]));
+  expect(events).toContainEqual({ kind: "begun", session, model: "claude-opus-5-5", permissions: "dontAsk" });
+  expect(events).toContainEqual({ kind: "note", text: "refused: Bash" });
+  expect(events).toContainEqual(expect.objectContaining({ kind: "response", isOwn: false }));
+  expect(events).not.toContainEqual(expect.objectContaining({ text: "sub text" }));
+  expect(events.at(-1)).toEqual({
+    kind: "ended",
+    subtype: "success",
+    isError: false,
+    terminalReason: "completed",
+    text: "Done: one.ts is fine.",
+    turns: 4,
+    refused: 1,
+    tokens: 11_322,
+    costUsd: 0.09713999999999999,
+    isPart: true,
+  });
+});
+
+it("[CX8] half of a line, no JSON, a kind that is not known and fields of a wrong type break nothing", () => {
+  for (const line of recordedStream().trim().split("\n")) {
+    for (const cut of [1, Math.floor(line.length / 2), line.length - 1]) {
+      expect([null, []]).toContainEqual(claudeOutput.read(line.slice(0, cut)));
+    }
+  }
+  for (const line of ["null", "[]", "7", '"text"', "{", "\u0000", "not json"])
+    expect(claudeOutput.read(line)).toBeNull();
+  for (const line of [
+    "",
+    "  ",
+    "{}",
+    '{"type":"new_kind"}',
+    '{"type":7}',
+    '{"type":"__proto__"}',
+    '{"type":"toString"}',
+  ]) {
+    expect([line, claudeOutput.read(line)]).toEqual([line, []]);
+  }
+  const wrong = { subtype: 5, is_error: "yes", num_turns: "many", result: {}, errors: [1], permission_denials: {} };
+  const line = JSON.stringify({ type: "result", ...wrong, modelUsage: { a: 1, b: { inputTokens: -5 } } });
+  expect(claudeOutput.read(line)).toEqual([
+    {
+      kind: "ended",
+      subtype: "unknown",
+      isError: false,
+      terminalReason: null,
+      text: "",
+      turns: 0,
+      refused: 0,
+      tokens: 0,
+      costUsd: 0,
+      isPart: false,
+    },
+  ]);
+});
+
+it("[CX8] a line of any length costs no more than the line, and what cannot be read is reported in one line", async () => {
+  const long = `{"type":"user","text":"${"x".repeat(5_000_000)}"}\n`;
+  const claude = new FakeClaude([
+    { text: `${lines(init())}no json\n{"type":"assist\n${long}${lines(says({}), result())}` },
+  ]);
+  const { outcome, output } = await claude.run();
+  expect(outcome).toMatchObject({ kind: "done", result: { text: "Done." } });
+  expect(output).toContain("3 lines of Claude Code could not be read\n");
+});
+
+it("[CX8] the last line may have no end, and lines come in pieces", async () => {
+  const text = recordedStream().trimEnd();
+  const claude = new FakeClaude([{ text }]);
+  const { outcome } = await claude.run();
+  expect(outcome).toMatchObject({ kind: "done", result: { text: "Done: one.ts is fine.", refused: 1, turns: 4 } });
+});
+
+function read(client: HookClient, ...lines: readonly JsonObject[]): RunEvent[] {
+  return lines.flatMap((line) => otherOutput(client)?.read(JSON.stringify(line)) ?? []);
+}
+
+/** The end of a run, without what only Claude Code reports. */
+function ended(failure: string | null, tokens: number | null = null): object {
+  return expect.objectContaining({ kind: "ended", isError: failure !== null, text: failure ?? "", tokens });
+}
+
+const id = "f3c5fbe4-7f1c-45e1-922b-b7811bc83bf9";
+
+it("[CX31] what Gemini CLI and Qwen Code print is read as their session, texts, calls, tokens and end", () => {
+  const gemini = read(
+    "gemini",
+    { type: "init", session_id: id, model: "gemini-2.5-pro" },
+    { type: "message", role: "user", content: "Fix it" },
+    { type: "message", role: "assistant", content: "I ", delta: true },
+    { type: "message", role: "assistant", content: "look.", delta: true },
+    { type: "tool_use", tool_name: "run_shell_command", parameters: { command: "npm test" } },
+    { type: "tool_result", status: "success", output: "ok" },
+    { type: "result", status: "success", stats: { total_tokens: 2_040 } },
+  );
+  expect(gemini).toEqual([
+    { kind: "begun", session: id, model: "gemini-2.5-pro", permissions: null },
+    { kind: "text", text: "I ", isPart: true },
+    { kind: "text", text: "look.", isPart: true },
+    { kind: "tool", text: "run_shell_command npm test", call: null },
+    ended(null, 2_040),
+  ]);
+  const use = { type: "tool_use", id: "c1", name: "run_shell_command", input: { command: "npm test" } };
+  const qwen = read(
+    "qwen",
+    { type: "system", subtype: "init", session_id: id, model: "qwen" },
+    { type: "assistant", message: { id: "m1", content: [{ type: "text", text: "I look." }, use] } },
+    {
+      type: "assistant",
+      parent_tool_use_id: "c1",
+      message: { id: "m2", content: [{ type: "text", text: "Within." }] },
+    },
+    { type: "result", is_error: false, result: "Done.", usage: { input_tokens: 2_000, total_tokens: 2_040 } },
+  );
+  expect(qwen).toEqual([
+    { kind: "begun", session: id, model: "qwen", permissions: "unknown" },
+    { kind: "text", text: "I look.", isPart: false },
+    expect.objectContaining({ kind: "tool", text: "run_shell_command npm test" }),
+    ended(null, 2_040),
+  ]);
+});
+
+it("[CX32] a failure that a client prints is read with its words", () => {
+  expect(read("codex", { type: "turn.failed", error: { message: "429" } })).toEqual([ended("429")]);
+  expect(read("gemini", { type: "result", status: "error", error: { message: "quota" } })).toEqual([ended("quota")]);
+  const failed = { type: "result", is_error: true, error: { message: "no key" } };
+  expect(read("qwen", failed)).toEqual([ended("no key")]);
+});
+
+it("[CX8] [CX30] unknown lines, and fields of any kind, are skipped", () => {
+  const types =
+    "system assistant user stream_event rate_limit_event result init message tool_use item.started item.completed turn.completed turn.failed thread.started";
+  const fields =
+    "subtype message event rate_limit_info modelUsage session_id thread_id item usage error stats parameters";
+  const anyFields = Object.fromEntries(fields.split(" ").map((name) => [name, fc.jsonValue()]));
+  const anyEvent = fc.record({ type: fc.constantFrom(...types.split(" ")), ...anyFields }, { requiredKeys: ["type"] });
+  const readable = hookClients.filter((client) => otherOutput(client) !== null);
+  expect(readable).toEqual(["codex", "qwen", "gemini"]);
+  const outputs = [claudeOutput, ...readable.flatMap((client) => otherOutput(client) ?? [])];
+  fc.assert(
+    fc.property(fc.constantFrom(...outputs), fc.oneof(anyEvent, fc.jsonValue(), fc.string()), (output, value) => {
+      const line = typeof value === "string" ? value : JSON.stringify(value);
+      return output.read(line)?.every(({ kind }) => typeof kind === "string") ?? true;
+    }),
+  );
+});
