@@ -41,13 +41,11 @@ const inOneProcess = [
   "contract",
   "coordination",
   "coordinator-client",
-  "experiments",
+  "learning",
   "local-mcp",
-  "policy",
+  "machine",
   "redaction",
-  "routing",
   "shared",
-  "supervisor",
   "web",
 ];
 

@@ -115,14 +115,14 @@ function importsOf(path: string, source: string): string[] {
 /** Folders of surfaces: views of operations, which reach state only through a host. */
 const surface = /^src\/(?:cli|web)\//;
 /** What opens, reads or changes state. */
-const authority = /^src\/(?:store|coordination|runtime|snapshots|redaction|coordinator-client|local-mcp)\//;
+const authority = /^src\/(?:store|coordination|runtime|snapshots|redaction|coordinator-client|machine|local-mcp)\//;
 /** The interface of a host. */
 const open = "src/machine/operations/host.ts";
 /** Files that make the host of a program. */
 const makers: ReadonlySet<string> = new Set(["src/cli/cli.ts", "src/cli/io.ts", "src/cli/system-io.ts"]);
 
 /** Tools of a chat: views of what the chat and the host do. */
-const tool = /^src\/local-mcp\/chat\/tools\//;
+const tool = /^src\/local-mcp\/mcp\/tools\//;
 const state = /^src\/(?:store|coordination|snapshots)\/|^src\/shared\/sql\.ts$/;
 
 /** Use of the store by a tool. @param imports the files that it imports */

@@ -84,7 +84,7 @@ const startParts: readonly (readonly [part: string, modules: readonly string[]])
 /** Alone, since a part asks for all that it needs from outside as soon as it is loaded. */
 const forSqlite = /^src\/store\/driver-better-sqlite3\.ts$/;
 /** What is loaded for single commands, and by no host. */
-const forCommands = /^(src\/(cli|installer|analysis|transform|evolution|tool-runner|worker-runner|supervisor)|demo)\//;
+const forCommands = /^(src\/(cli|installer|code|runner)|demo)\//;
 
 /**
  * Few parts, since each file costs a start and an installation.

@@ -13,5 +13,5 @@ export function shimHookScript(): string {
 }
 
 function source(name: string): string {
-  return readFileSync(join(import.meta.dirname, "..", "src", "local-mcp", "hooks", name), "utf8");
+  return readFileSync(join(import.meta.dirname, "..", "src", "local-mcp", "events", name), "utf8");
 }

@@ -61,7 +61,7 @@ const runs: Readonly<Record<string, TestRun>> = {
   },
   "early-deaths": {
     about: "sessions die before their first checkpoint, one after the other, and the prompts of the first are kept",
-    test: "node/local-mcp/checkpoints/succession.test.ts",
+    test: "node/machine/checkpoints/succession.test.ts",
     options: { deaths: { env: "SHIM_EARLY_DEATHS", value: "200" } },
   },
   "restored-edits": {
@@ -71,7 +71,7 @@ const runs: Readonly<Record<string, TestRun>> = {
   },
   experiments: {
     about: "trials without an effect, with one and with a harm, read as a machine reads them",
-    test: "node/experiments/guardrails.test.ts",
+    test: "node/learning/experiments/guardrails.test.ts",
     options: {
       runs: { env: "SHIM_EXPERIMENT_RUNS", value: "1000" },
       seed: { env: "SHIM_EXPERIMENT_SEED", value: "1" },
@@ -79,7 +79,7 @@ const runs: Readonly<Record<string, TestRun>> = {
   },
   opportunities: {
     about: "histories with each pattern planted are searched for it, and random ones without any; prints a table",
-    test: "node/experiments/opportunities.test.ts",
+    test: "node/learning/experiments/opportunities.test.ts",
     options: {
       runs: { env: "SHIM_OPPORTUNITY_RUNS", value: "1000" },
       seed: { env: "SHIM_OPPORTUNITY_SEED", value: "1" },

@@ -1,7 +1,7 @@
 import { sep } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { MachineInput, MachineOperationName, MachineOutput } from "../contract/machine/operations.ts";
-import type { Host, Workspace, HostContext, LoadedRuntime } from "../machine/operations/host.ts";
+import type { Workspace, HostContext, LoadedRuntime } from "../machine/operations/host.ts";
 import { LocalHost } from "../local-mcp/host/local-host.ts";
 import { type Paths, homeFrom, pathsIn } from "../platform/paths.ts";
 import { shimCommand, typedCommand, withShimCommand } from "../platform/shim-command.ts";
@@ -52,7 +52,7 @@ function refuseSecondValue(command: Command, option: Option): void {
 export class Cli {
   readonly io: Io;
   readonly paths: Paths;
-  readonly host: Host;
+  readonly host: LocalHost;
   readonly #screen: Screen;
   exitCode: number = exitCodes.ok;
   #loaded: Promise<LoadedRuntime> | null = null;

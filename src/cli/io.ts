@@ -1,6 +1,6 @@
 import type { HostSite, LoadedRuntime } from "../machine/operations/host.ts";
 import type { HostHome } from "../local-mcp/host-client/reach-host.ts";
-import type { MachineHost } from "../local-mcp/host-client/machine-host.ts";
+import type { MachineHost } from "../machine/operations/host.ts";
 
 export interface ProcessStart {
   readonly command: string;

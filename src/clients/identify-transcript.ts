@@ -1,17 +1,8 @@
 import { basename, dirname } from "node:path";
 import type { HookClient } from "../contract/clients.ts";
 import { objectAt, textAt, type JsonObject } from "../shared/json-fields.ts";
+import type { TranscriptHead } from "./transcript/transcript-head.ts";
 import type { TranscriptRow } from "./transcript/transcript-rows.ts";
-
-export interface TranscriptHead {
-  readonly client: HookClient;
-  readonly session: string;
-  readonly cwd: string | null;
-  /** Gemini CLI: SHA-256 of its folder, or a name of its own for it. */
-  readonly folderHash?: string | null;
-  /** Session whose subagent it is; null: none. */
-  readonly parent: string | null;
-}
 
 type Head = Omit<TranscriptHead, "client">;
 type Identify = (row: JsonObject) => Head | null;

@@ -4,7 +4,7 @@ import { copilot, copilotTools } from "./copilot/copilot.ts";
 import { geminiTools } from "./gemini/gemini.ts";
 import type { HookClient } from "../contract/clients.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../shared/json-fields.ts";
-import { wordAt } from "../machine/sessions/entries.ts";
+import { wordAt } from "../redaction/bounded-text.ts";
 import { userWords, withAttachments } from "./adapter/harness-text.ts";
 import { readCodexLine } from "./codex/codex-lines.ts";
 import {

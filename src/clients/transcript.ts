@@ -1,4 +1,3 @@
-import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { type LineFormat, type TranscriptContent, emptyDraft, type LineOrigin } from "./transcript/transcript-draft.ts";
 import { budgetMs, interpret, shortText } from "../platform/time-budget.ts";
 import { codeOf } from "../shared/error.ts";
@@ -7,6 +6,7 @@ import { toMilliseconds } from "../shared/known-time.ts";
 import { readClaudeLine } from "./claude-code/claude-lines.ts";
 import { finished } from "./transcript/finish-draft.ts";
 import { Links } from "./transcript/row-links.ts";
+import { openTranscript, type TranscriptFile } from "./transcript/transcript-file.ts";
 import { rowsIn, type TranscriptRow } from "./transcript/transcript-rows.ts";
 
 export interface TranscriptPart extends TranscriptContent {
@@ -21,12 +21,6 @@ export interface TranscriptPart extends TranscriptContent {
   readonly isOverBudget: boolean;
   /** Error code (`ENOENT`, `EACCES`, `not_a_file` ...); null: readable. */
   readonly unreadable: string | null;
-}
-
-export interface TranscriptFile {
-  size(): number;
-  read(into: Uint8Array, position: number): number;
-  close(): void;
 }
 
 export interface ReadLimits {
@@ -67,15 +61,6 @@ export function readAppended(path: string, offset: number, limits: ReadLimits = 
   }
 }
 
-/** Returns 0 where there is no file, which `readAppended` then reports. */
-export function unreadBytes(path: string, offset: number): number {
-  try {
-    return Math.max(0, statSync(path).size - offset);
-  } catch {
-    return 0;
-  }
-}
-
 function readPart(
   file: TranscriptFile,
   offset: number,
@@ -108,31 +93,6 @@ function readPart(
     isRestarted,
     unreadable: null,
   };
-}
-
-/** Codex compresses a session that it has not written for seven days. */
-export const compressedEnd = ".zst";
-
-/** Refuses anything that is no regular file. */
-export function openTranscript(path: string): TranscriptFile {
-  // Without O_NONBLOCK a pipe of that name would block the hook. Windows has no such flag.
-  const fd = openSync(path, constants.O_RDONLY | (process.platform === "win32" ? 0 : constants.O_NONBLOCK));
-  const file: TranscriptFile = {
-    size: () => fstatSync(fd).size,
-    read(into, position) {
-      let bytesRead = 0;
-      while (bytesRead < into.length) {
-        const count = readSync(fd, into, bytesRead, into.length - bytesRead, position + bytesRead);
-        if (count === 0) break;
-        bytesRead += count;
-      }
-      return bytesRead;
-    },
-    close: () => closeSync(fd),
-  };
-  if (fstatSync(fd).isFile()) return file;
-  file.close();
-  throw Object.assign(new Error(`${path} is not a file`), { code: "not_a_file" });
 }
 
 type IsExcluded = (at: number, cwd: string | null) => boolean;

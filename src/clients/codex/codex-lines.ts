@@ -1,6 +1,6 @@
 import { codex } from "./codex.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { wordAt } from "../../machine/sessions/entries.ts";
+import { wordAt } from "../../redaction/bounded-text.ts";
 import { callRows, endItem } from "./codex-calls.ts";
 import { userWords, withAttachments } from "../adapter/harness-text.ts";
 import {

@@ -2,7 +2,7 @@ import { parseObject, type JsonObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { codeOf } from "../../shared/error.ts";
 import { withConnection, type Connection, type Driver } from "../../store/driver.ts";
-import type { TranscriptHead } from "../identify-transcript.ts";
+import type { TranscriptHead } from "../transcript/transcript-head.ts";
 import { readBytes } from "../transcript/transcript-bytes.ts";
 
 interface SessionInDatabase {

@@ -3,7 +3,7 @@ import * as zlib from "node:zlib";
 import { decodeText } from "../../platform/text-encoding.ts";
 import { codeOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { compressedEnd, openTranscript } from "../transcript.ts";
+import { compressedEnd, openTranscript } from "./transcript-file.ts";
 
 interface WholeFile {
   /** Plain UTF-8, unless damaged. */

@@ -16,7 +16,8 @@ import { capture, type RecentStates } from "../../machine/checkpoints/capture.ts
 import { countedTrigger } from "../../machine/checkpoints/triggers.ts";
 import { observe, readInSteps } from "../../machine/signals/observe.ts";
 import { readSubagents } from "../../machine/transcripts/record-transcript.ts";
-import { label, limits, redactAndClip } from "../../machine/sessions/entries.ts";
+import { limits } from "../../machine/sessions/entries.ts";
+import { label, redactAndClip } from "../../redaction/bounded-text.ts";
 import { isSessionPaused } from "../../machine/sessions/paused-session.ts";
 import * as servers from "../../machine/sessions/servers.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";

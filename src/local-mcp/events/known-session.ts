@@ -24,7 +24,8 @@ import {
 import * as sessions from "../../machine/sessions/sessions.ts";
 import type { TranscriptTurnEnd } from "../../clients/transcript/transcript-draft.ts";
 import { transcriptFormat } from "../../clients/transcript-formats.ts";
-import { readAppended, stepBytes, unreadBytes, type TranscriptPart } from "../../clients/transcript.ts";
+import { readAppended, stepBytes, type TranscriptPart } from "../../clients/transcript.ts";
+import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
 import { editedFile, type EditedFile } from "../../machine/team/file-guard.ts";
 import type { IncomingEvent } from "./read-event.ts";
 

@@ -5,7 +5,8 @@ import { HookInput, type HookEvent } from "../../contract/hook-input.ts";
 import { hookToolFields, isHookToolEvent, type HookToolEvent } from "../../contract/hook-tool.ts";
 import { clientPidOf, skipShells, type Processes } from "../../platform/processes.ts";
 import { asObject, jsonOrText, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { digest, idOf, label } from "../../machine/sessions/entries.ts";
+import { digest, idOf } from "../../machine/sessions/entries.ts";
+import { label } from "../../redaction/bounded-text.ts";
 import { readPayload } from "./payload.ts";
 
 /** An event of a client in Claude Code's names, checked and bounded. */

@@ -18,14 +18,20 @@ import { mayBeProject } from "../../snapshots/work-tree.ts";
 import * as checkpoints from "../../machine/checkpoints/checkpoints.ts";
 import { eventTrigger, mayChangeFiles } from "../../machine/checkpoints/triggers.ts";
 import { clearContextReadings, takeReadings } from "../../machine/signals/observe.ts";
-import { recordAssistant, recordTranscript, recordUnreadPart, recordTurnEnd } from "../../machine/transcripts/record-transcript.ts";
+import {
+  recordAssistant,
+  recordTranscript,
+  recordUnreadPart,
+  recordTurnEnd,
+} from "../../machine/transcripts/record-transcript.ts";
 import { recordSettings } from "../../machine/sessions/session-settings.ts";
 import { limitLine } from "../../machine/recovery/at-limit.ts";
 import { acceptOffer, type Acceptance } from "../../machine/recovery/accept-offer.ts";
 import { isOwnerGone, recordDeath } from "../../machine/recovery/deaths.ts";
 import { giveBack, noteCompaction } from "../../machine/recovery/give-back.ts";
 import { adoptBriefed, adoptSuccession } from "../../machine/recovery/successor.ts";
-import { digest, label, pathOf } from "../../machine/sessions/entries.ts";
+import { digest, pathOf } from "../../machine/sessions/entries.ts";
+import { label } from "../../redaction/bounded-text.ts";
 import { readHead } from "../../machine/sessions/git-head.ts";
 import { entriesOf } from "../../machine/sessions/hook-entries.ts";
 import * as journal from "../../machine/sessions/journal.ts";

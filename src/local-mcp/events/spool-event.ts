@@ -9,7 +9,8 @@ import { stackOf } from "../../shared/error.ts";
 import { asObject, pick } from "../../shared/json-fields.ts";
 import { append } from "../../store/spool.ts";
 import type { HostHome } from "../host-client/reach-host.ts";
-import { boundTexts, pathOf, redactAndKeepEnds } from "../../machine/sessions/entries.ts";
+import { pathOf } from "../../machine/sessions/entries.ts";
+import { boundTexts, redactAndKeepEnds } from "../../redaction/bounded-text.ts";
 import { problemEvents, problemText } from "./hook-problem.ts";
 import type { SentEvent } from "./post-event.ts";
 import {

@@ -9,13 +9,18 @@ import { ownProgram } from "../../platform/version.ts";
 import { parseJson, parseObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { reachHost, type HostHome, NoHostError } from "./reach-host.ts";
-import type { HostResult, HostContext } from "../../machine/operations/host.ts";
+import type { Attendance, Hearing, HostResult, MachineHost, HostContext } from "../../machine/operations/host.ts";
 import { fileLog } from "../../platform/log-file.ts";
 import { pathsIn } from "../../platform/paths.ts";
 import { HostWatch, killHost } from "./host-watch.ts";
 import { messageOf } from "../../shared/error.ts";
 import { RunningHost } from "../../contract/machine/installation.ts";
-import { callPath, type AnswerLine, type AskedOperation, coordinatorPath } from "../../machine/operations/operation-wire.ts";
+import {
+  callPath,
+  type AnswerLine,
+  type AskedOperation,
+  coordinatorPath,
+} from "../../machine/operations/operation-wire.ts";
 import type { CallError } from "../../contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
 import { CallLostError, type LocalCalls } from "../../runtime/local-calls.ts";
@@ -128,9 +133,6 @@ async function whileWatched<T>(home: string, work: () => Promise<T>, onEnded: ()
   }
 }
 
-/** Gets what is reported before the result. */
-type Hearing = Partial<Pick<HostContext, "progress" | "onSecretsRemoved">>;
-
 /**
  * [PR41] Never repeated: the host completes what it has begun, also without its caller. So one that
  * hangs is ended before it is asked.
@@ -195,23 +197,6 @@ const retryEveryMs = 5_000;
 
 /** Letters that the host writes to a program that attends, for commits. */
 export const attention = { stored: "s", coordinated: "c" } as const;
-
-export interface Attendance {
-  /** Called after commits of the store, and when some may have been missed; absent: for none. */
-  readonly onStored?: () => void;
-  /** The same for commits of the coordinator that `caller` has not asked for. */
-  readonly onCoordinated?: { readonly caller: string; readonly listener: () => void };
-  readonly onProblem: (message: string) => void;
-  readonly until: AbortSignal;
-}
-
-/** The host of a machine, as its other programs see it; it is started where none runs. */
-export interface MachineHost {
-  /** Does an operation there; bugs throw. */
-  call(asked: AskedOperation, hearing: Hearing): Promise<HostResult<unknown>>;
-  /** Keeps a host running while this program does; never rejects. */
-  attend(attendance: Attendance): Promise<void>;
-}
 
 export function machineHostOf(home: HostHome): MachineHost {
   return {

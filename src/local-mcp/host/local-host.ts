@@ -1,8 +1,10 @@
 import type {
+  CallOperation,
   HostResult,
   HandlerContext,
   Handlers,
   HostContext,
+  MachineHost,
   MetricsServing,
   PageServing,
   ServedMetrics,
@@ -21,7 +23,8 @@ import { NeedsHostError, StoreError } from "../../store/store-error.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
 import { formatIssues } from "../../shared/problems.ts";
-import type { MachineHost } from "../host-client/machine-host.ts";
+import { drainInto as readSpool } from "../events/answer-hook.ts";
+import { KeptWorkspace } from "../../machine/operations/kept-workspace.ts";
 import { OtherMachines } from "../../machine/operations/other-machines.ts";
 import { TeamReader, teamHandlers } from "../../machine/operations/team-handlers.ts";
 import { checkHandlers } from "../doctor/machine-checks.ts";
@@ -30,7 +33,12 @@ import { undoHandlers } from "../../machine/operations/undo-handlers.ts";
 import { usageHandlers } from "../../machine/operations/usage-handlers.ts";
 import { fileHandlers } from "../../machine/operations/files-handlers.ts";
 import { forkHandlers } from "../../machine/operations/fork-handlers.ts";
-import { noticeHandlers, overviewHandlers, pageHandlers, pauseHandlers } from "../../machine/operations/overview-handlers.ts";
+import {
+  noticeHandlers,
+  overviewHandlers,
+  pageHandlers,
+  pauseHandlers,
+} from "../../machine/operations/overview-handlers.ts";
 import { recoveryHandlers } from "../../machine/operations/recovery-handlers.ts";
 import { importSessionHandlers } from "../../machine/operations/import-session.ts";
 import { rescueHandlers } from "../../machine/operations/rescue-handlers.ts";
@@ -40,40 +48,6 @@ import { effectHandlers } from "../../machine/operations/effects-handlers.ts";
 import { sessionHandlers, storedSessionHandlers } from "../../machine/operations/session-handlers.ts";
 import { statusLineHandlers } from "../../machine/operations/status-line.ts";
 import { workspaceHandlers } from "../../machine/operations/workspace-handlers.ts";
-
-/** A host's own connection: opened at the first use, again after a failure. */
-export class KeptWorkspace {
-  readonly #openNew: () => Promise<HostResult<Workspace>>;
-  #opened: Promise<HostResult<Workspace>> | null = null;
-  #onChange: (() => void) | null = null;
-
-  constructor(openNew: () => Promise<HostResult<Workspace>>) {
-    this.#openNew = openNew;
-  }
-
-  async open(): Promise<HostResult<Workspace>> {
-    if (this.#opened) return this.#opened;
-    this.#opened = this.#openNew();
-    const opened = await this.#opened.catch((error: unknown) => {
-      this.#opened = null;
-      throw error;
-    });
-    if (!opened.ok) this.#opened = null;
-    else if (this.#onChange) opened.value.onChange(this.#onChange);
-    return opened;
-  }
-
-  /** @param onChange for a workspace that is opened from now on */
-  follow(onChange: () => void): void {
-    this.#onChange = onChange;
-  }
-
-  async close(): Promise<void> {
-    const opened = await this.#opened?.catch(() => null);
-    this.#opened = null;
-    if (opened?.ok) opened.value.close();
-  }
-}
 
 const handlers: Handlers = {
   ...checkHandlers,
@@ -105,10 +79,10 @@ export class LocalHost {
 
   constructor(context: HostContext) {
     const workspace = new KeptWorkspace(() => this.workspace());
-    const call: LocalHost["call"] = (name, input) => this.call(name, input);
+    const call: CallOperation = (name, input) => this.call(name, input);
     const others = new OtherMachines(workspace, call);
     const team = new TeamReader(workspace, others);
-    this.#context = { ...context, workspace, others, team, call };
+    this.#context = { ...context, workspace, others, team, call, readSpool };
   }
 
   /** [PR41] The host writes. Refusals and errors of the store are results, bugs throw. */

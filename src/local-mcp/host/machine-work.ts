@@ -161,12 +161,14 @@ export class MachineWork {
 
   #startSync(): Promise<ReturnType<typeof startSync>> {
     const load = (): Promise<ReturnType<typeof startSync>> =>
-      Promise.all([import("../../machine/sharing/start-sync.ts"), import("../../machine/sharing/takeover-notices.ts")]).then(
-        ([sync, { recordTakeovers }]) =>
-          sync.startSync(this.#runtime, (...pulled) => {
-            recordTakeovers(...pulled);
-            for (const { team } of this.#chats) team?.onPulled();
-          }),
+      Promise.all([
+        import("../../machine/sharing/start-sync.ts"),
+        import("../../machine/sharing/takeover-notices.ts"),
+      ]).then(([sync, { recordTakeovers }]) =>
+        sync.startSync(this.#runtime, (...pulled) => {
+          recordTakeovers(...pulled);
+          for (const { team } of this.#chats) team?.onPulled();
+        }),
       );
     return (this.#sync ??= load());
   }

@@ -13,7 +13,7 @@ import { createPrivateFolder, writeAtomically } from "../../platform/private-fil
 import { err, ok, type Result } from "../../shared/result.ts";
 import type {
   HandlerContext,
-  Host,
+  CallOperation,
   HostResult,
   PageServing,
   ServedPage,
@@ -25,14 +25,14 @@ import { readJsonFile } from "../../platform/read-json-file.ts";
 import { isMachineOperation, machineOperations } from "../../contract/machine/operations.ts";
 import type { PageCall, PageOperation } from "../../contract/live-page.ts";
 import { offeredOn, operations } from "../../contract/operations.ts";
-import type { KeptWorkspace } from "../host/local-host.ts";
+import type { KeptWorkspace } from "../../machine/operations/kept-workspace.ts";
 import type { Sample } from "../../contract/metrics.ts";
 import { codeOf } from "../../shared/error.ts";
 import { contentType, toExposition } from "../../shared/exposition.ts";
 
 /** [WP1] Serves the live page until it is closed. */
 export async function servePage(
-  host: Pick<Host, "call">,
+  host: { readonly call: CallOperation },
   { runtime: load, site, workspace, machineHost }: HandlerContext,
   { port, onLinkNeeded, onProblem }: PageServing,
 ): Promise<HostResult<ServedPage>> {
@@ -100,7 +100,10 @@ const maxAnswers = 200;
 type Answer = HostResult<unknown>;
 
 /** [WP7] Answers the page's calls; repeats of a request get the answer of the first. */
-function pageCalls(host: Pick<Host, "call">, workspace: KeptWorkspace): (call: PageCall) => Promise<Answer> {
+function pageCalls(
+  host: { readonly call: CallOperation },
+  workspace: KeptWorkspace,
+): (call: PageCall) => Promise<Answer> {
   const answers = new Map<string, Promise<Answer>>();
   return (call) => {
     const { name, requestId } = call;
@@ -122,7 +125,7 @@ function pageCalls(host: Pick<Host, "call">, workspace: KeptWorkspace): (call: P
 }
 
 async function answerCall(
-  host: Pick<Host, "call">,
+  host: { readonly call: CallOperation },
   workspace: KeptWorkspace,
   { name, input, requestId }: PageCall,
 ): Promise<Answer> {

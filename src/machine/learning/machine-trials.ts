@@ -1,7 +1,14 @@
 import type { ExperimentView, Finding } from "../../contract/machine/learning.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
 import type { MachineTrial, NewTrial, TrialState, Verdict } from "../../contract/trials.ts";
-import { canary, guardrails, judgeCanary, judgeWatch, nextReading, watchDays } from "../../learning/experiments/guardrails.ts";
+import {
+  canary,
+  guardrails,
+  judgeCanary,
+  judgeWatch,
+  nextReading,
+  watchDays,
+} from "../../learning/experiments/guardrails.ts";
 import { findParameter, parameters } from "../../learning/experiments/parameters.ts";
 import { compare } from "../../learning/experiments/replay/loss.ts";
 import {

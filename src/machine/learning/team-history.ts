@@ -1,7 +1,12 @@
 import type { CallInput, CallName, OutputOf } from "../../contract/operations.ts";
 import type { TaskLine } from "../../contract/task-views.ts";
 import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
-import type { ModelOutcomes, PastTask, TaskTypeHistory, TeamHistory } from "../../learning/experiments/opportunities/history.ts";
+import type {
+  ModelOutcomes,
+  PastTask,
+  TaskTypeHistory,
+  TeamHistory,
+} from "../../learning/experiments/opportunities/history.ts";
 import type { HostResult } from "../../shared/host-result.ts";
 import { ok } from "../../shared/result.ts";
 

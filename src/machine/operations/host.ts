@@ -1,5 +1,10 @@
 import type { Sample } from "../../contract/metrics.ts";
-import type { CheckedMachineInput, MachineOperationName, MachineOutput } from "../../contract/machine/operations.ts";
+import type {
+  CheckedMachineInput,
+  MachineInput,
+  MachineOperationName,
+  MachineOutput,
+} from "../../contract/machine/operations.ts";
 import type { HostResult } from "../../shared/host-result.ts";
 import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import type { ServiceSite } from "../../installer/service.ts";
@@ -8,15 +13,20 @@ import type { Paths } from "../../platform/paths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { DriverName } from "../../store/driver.ts";
 import type { SyncReport } from "../sharing/sync-round.ts";
-import type { KeptWorkspace, LocalHost } from "../../local-mcp/host/local-host.ts";
-import type { MachineHost } from "../../local-mcp/host-client/machine-host.ts";
+import type { KeptWorkspace } from "./kept-workspace.ts";
+import type { AskedOperation } from "./operation-wire.ts";
 import type { OtherMachines } from "./other-machines.ts";
 import type { TeamReader } from "./team-handlers.ts";
 
 export type { HostError, HostResult } from "../../shared/host-result.ts";
-export type { LocalHost as Host } from "../../local-mcp/host/local-host.ts";
 export type { Workspace } from "./workspace.ts";
 export { pollEveryMs } from "../../coordinator-client/coordinator-client.ts";
+
+/** Does an operation of the machine; refusals and errors of the store are results, bugs throw. */
+export type CallOperation = <Name extends MachineOperationName>(
+  name: Name,
+  input: MachineInput<Name>,
+) => Promise<HostResult<MachineOutput<Name>>>;
 
 export interface PageServing {
   /** Absent: the one of the last time, else a free one. */
@@ -84,6 +94,26 @@ export interface HostSite extends ServiceSite {
 /** Surface of a caller. */
 export type CallerSurface = "command line" | "live page";
 
+export interface Attendance {
+  /** Called after commits of the store, and when some may have been missed; absent: for none. */
+  readonly onStored?: () => void;
+  /** The same for commits of the coordinator that `caller` has not asked for. */
+  readonly onCoordinated?: { readonly caller: string; readonly listener: () => void };
+  readonly onProblem: (message: string) => void;
+  readonly until: AbortSignal;
+}
+
+/** The host of a machine, as its other programs see it; it is started where none runs. */
+export interface MachineHost {
+  /** Does an operation there; bugs throw. */
+  call(asked: AskedOperation, hearing: Hearing): Promise<HostResult<unknown>>;
+  /** Keeps a host running while this program does; never rejects. */
+  attend(attendance: Attendance): Promise<void>;
+}
+
+/** Gets what is reported before the result. */
+export type Hearing = Partial<Pick<HostContext, "progress" | "onSecretsRemoved">>;
+
 export interface HostContext {
   readonly paths: Paths;
   readonly site: HostSite;
@@ -104,10 +134,12 @@ export interface HostContext {
 /** A host keeps the rest from one call to the next. */
 export interface HandlerContext extends HostContext {
   /** Another operation, such as a write that a read needs. */
-  readonly call: LocalHost["call"];
+  readonly call: CallOperation;
   readonly workspace: KeptWorkspace;
   readonly others: OtherMachines;
   readonly team: TeamReader;
+  /** Records the events that waited in files. */
+  readonly readSpool: (runtime: Runtime) => void;
 }
 
 type Answered<T> = T | Promise<T>;

@@ -38,7 +38,7 @@ import { countsOfLastRun, storeRun } from "../learning/review-schedule.ts";
 import { readTeam } from "../learning/team-history.ts";
 import { weeklyFacts } from "../learning/weekly-facts.ts";
 import { machineMetrics } from "../metrics/machine-metrics.ts";
-import type { HandlerContext, Handlers, Host, HostError, HostResult } from "./host.ts";
+import type { CallOperation, HandlerContext, Handlers, HostError, HostResult } from "./host.ts";
 
 export const learningHandlers = {
   /** Oldest first. */
@@ -167,7 +167,7 @@ async function examine({ runtime: load, workspace }: HandlerContext, given?: num
 }
 
 /** [EX67] The counts of findings become a metric, until their evidence has left the window. */
-async function storeCounts(call: Host["call"], { since, until, findings }: Examination): Promise<void> {
+async function storeCounts(call: CallOperation, { since, until, findings }: Examination): Promise<void> {
   const patterns = findings.map(({ pattern }) => pattern);
   await call("review.store", { found: { until: until + (until - since), patterns } });
 }

@@ -12,8 +12,8 @@ import { remoteContext, type ProjectHere, type RemoteContext } from "../recovery
 import { projectRoot } from "../sessions/git-head.ts";
 import { findProject } from "../sharing/find-project.ts";
 import { pull } from "../sharing/pull.ts";
-import type { HostContext, Host, HostResult } from "./host.ts";
-import type { KeptWorkspace } from "../../local-mcp/host/local-host.ts";
+import type { CallOperation, HostContext, HostResult } from "./host.ts";
+import type { KeptWorkspace } from "./kept-workspace.ts";
 import { toViewElsewhere } from "./session-view.ts";
 
 const callTimeoutMs = 15_000;
@@ -24,10 +24,10 @@ const pullEveryMs = 60_000;
 /** Sessions of the workspace's other machines, for the user, who is no chat. */
 export class OtherMachines {
   readonly #workspace: KeptWorkspace;
-  readonly #call: Host["call"];
+  readonly #call: CallOperation;
   #pulled = { at: 0, revision: 0 };
 
-  constructor(workspace: KeptWorkspace, call: Host["call"]) {
+  constructor(workspace: KeptWorkspace, call: CallOperation) {
     this.#workspace = workspace;
     this.#call = call;
   }

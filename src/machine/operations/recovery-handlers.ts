@@ -11,7 +11,6 @@ import { quotedTitle } from "../../shared/quoted-title.ts";
 import { err, ok } from "../../shared/result.ts";
 import { isEmpty } from "../../store/spool.ts";
 import * as audit from "../sessions/machine-audit.ts";
-import { drainInto } from "../../local-mcp/events/answer-hook.ts";
 import { catchUp } from "../transcripts/record-transcript.ts";
 import { importTranscript } from "../transcripts/import-transcript.ts";
 import { scoredBrief } from "../recovery/brief.ts";
@@ -32,7 +31,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { findTitle } from "../sharing/remote-sessions.ts";
 import * as members from "../team/members.ts";
 import type { HandlerContext, Handlers, HostContext, HostResult } from "./host.ts";
-import type { KeptWorkspace } from "../../local-mcp/host/local-host.ts";
+import type { KeptWorkspace } from "./kept-workspace.ts";
 import { projectOfFolderHere, toViews } from "./other-machines.ts";
 import { toSessionView } from "./session-view.ts";
 import { findSession, shortSession } from "./resolve-id.ts";
@@ -122,16 +121,17 @@ export const recoveryHandlers = {
       const message = `${named.session} was not released: ${released.error.message}. Nothing has changed.`;
       return err({ code: isUnanswered(released.error) ? "edge_unreachable" : "not_released", message });
     }),
-  async "recovery.catch-up"({ runtime: load }, { session }) {
+  async "recovery.catch-up"({ runtime: load, readSpool }, { session }) {
     const runtime = await load();
-    drainInto(runtime);
+    readSpool(runtime);
     const known = session === undefined ? null : runtime.store.read((sql) => sessions.get(sql, session), null);
     if (known && sessions.isOnlyImported(known)) importAgain(runtime, known);
     else if (known) runtime.store.write((sql) => catchUp(sql, runtime.now(), known.id));
     return ok({});
   },
-  async "recovery.record-death"({ runtime: load, workspace }, { session }) {
+  async "recovery.record-death"({ runtime: load, workspace, readSpool }, { session }) {
     const runtime = await load();
+    readSpool(runtime);
     const attesting = attestDeath(runtime, workspace, session);
     try {
       const checkpoint = await saveLastCheckpoint(runtime, session);
@@ -314,13 +314,12 @@ export function isUnanswered({ code }: { readonly code: string }): boolean {
 const filesTimeoutMs = 5_000;
 
 /**
- * [SU6] Reads spool, transcript and journal. Files are taken for a new checkpoint only.
+ * [SU6] Reads transcript and journal. Files are taken for a new checkpoint only.
  *
  * @returns its id; null: nothing to save, a session that ended well, or a pause
  * @throws {StoreError} when the store cannot be written now
  */
 export async function saveLastCheckpoint(runtime: Runtime, sessionId: string): Promise<string | null> {
-  drainInto(runtime);
   const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
   if (!session || session.endedAt !== null) return null;
   runtime.store.write((sql) => {

@@ -1,7 +1,7 @@
 import type { ForeseenConflict, ListedChat, ShownChat } from "../../contract/machine/team.ts";
 import { ok, err } from "../../shared/result.ts";
 import type { HandlerContext, Handlers, HostResult } from "./host.ts";
-import type { KeptWorkspace } from "../../local-mcp/host/local-host.ts";
+import type { KeptWorkspace } from "./kept-workspace.ts";
 import { stateText, workProgress, type ShownState } from "../../contract/chat-state.ts";
 import type { Chat } from "../../contract/chats.ts";
 import { commandLine } from "../../contract/command-line-chat.ts";

@@ -11,7 +11,6 @@ import { snapshots } from "../../store/session-tables.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { capture } from "../checkpoints/capture.ts";
 import { listMoments, type Moment } from "../checkpoints/moments.ts";
-import { drainInto } from "../../local-mcp/events/answer-hook.ts";
 import { isAlive } from "../recovery/session-state.ts";
 import { catchUp, isTurnOpen } from "../transcripts/record-transcript.ts";
 import * as news from "../sessions/news.ts";
@@ -32,7 +31,7 @@ export const undoHandlers: Pick<Handlers, "undo.preview" | "undo.apply"> = {
       return done.ok ? ok({ ...factsOf(runtime, chat, done.value), diff: done.value.diff }) : done;
     }),
   "undo.apply": async (context, input) => {
-    drainInto(await context.runtime());
+    context.readSpool(await context.runtime());
     return onChat(context, input, (runtime, chat) => apply(runtime, chat, context.by), readInterruption);
   },
 };

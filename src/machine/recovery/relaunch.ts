@@ -7,7 +7,7 @@ import { err, ok } from "../../shared/result.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { transcriptsOf } from "../rescue/client-transcripts.ts";
 import { isKept } from "../rescue/find-sessions.ts";
-import { compressedEnd } from "../../clients/transcript.ts";
+import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
 import { importOrigin } from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { codeOf } from "../../shared/error.ts";

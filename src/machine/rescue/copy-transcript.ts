@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import type { ClientTranscripts } from "./client-transcripts.ts";
 import { rowsIn } from "./fused-rows.ts";
-import { compressedEnd } from "../../clients/transcript.ts";
+import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
 import { readRows } from "./read-conversation.ts";
 import { Relinker, type Changed } from "./relink-rows.ts";
 

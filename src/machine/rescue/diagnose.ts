@@ -6,12 +6,12 @@ import type { Processes } from "../../platform/processes.ts";
 import { codeOf } from "../../shared/error.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
-import { redactAndClip } from "../sessions/entries.ts";
+import { redactAndClip } from "../../redaction/bounded-text.ts";
 import { importOrigin, type Session } from "../sessions/sessions.ts";
 import { holderOf, openProblem } from "./client-files.ts";
 import { codexLock, pathsOf, transcriptsOf, type ClientTranscripts, type Refusal } from "./client-transcripts.ts";
 import { exportSession, factsOfDocument } from "./opencode-sessions.ts";
-import { compressedEnd } from "../../clients/transcript.ts";
+import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
 import { isDocument, readTranscript, type TranscriptFacts } from "./read-conversation.ts";
 import type { Sent } from "./row-chain.ts";
 

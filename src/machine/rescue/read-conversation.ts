@@ -3,7 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { pipeline } from "node:stream";
 import { createZstdDecompress } from "node:zlib";
 import { asObject, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { compressedEnd } from "../../clients/transcript.ts";
+import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
 import type { ClientTranscripts, Refusal, Row } from "./client-transcripts.ts";
 import { rowsIn } from "./fused-rows.ts";
 import { RowChain, type Sent } from "./row-chain.ts";

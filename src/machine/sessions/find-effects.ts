@@ -3,7 +3,7 @@ import { isWayToOwnTool } from "../../contract/own-tools.ts";
 import { asObject, textAt } from "../../shared/json-fields.ts";
 import { matchesWord, type WantedWord, wordsOf } from "../../shared/wildcard.ts";
 import { redactJson } from "../../redaction/redact.ts";
-import { boundTexts } from "./entries.ts";
+import { boundTexts } from "../../redaction/bounded-text.ts";
 import { type Shown, shownThrough, simpleCommands } from "./shell-commands.ts";
 
 /** Pure: the commands of a call that cannot be undone. */

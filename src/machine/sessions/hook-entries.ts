@@ -7,18 +7,8 @@ import { redactJson } from "../../redaction/redact.ts";
 import { asObject } from "../../shared/json-fields.ts";
 import { withoutBriefs } from "../text/brief-in-prompt.ts";
 import { userWords } from "../../clients/adapter/harness-text.ts";
-import {
-  redactAndKeepEnds,
-  approvedPlan,
-  boundTexts,
-  redactAndClip,
-  digest,
-  failure,
-  idOf,
-  limits,
-  pathOf,
-  type KeyedEntry,
-} from "./entries.ts";
+import { approvedPlan, digest, failure, idOf, limits, pathOf, type KeyedEntry } from "./entries.ts";
+import { redactAndKeepEnds, boundTexts, redactAndClip } from "../../redaction/bounded-text.ts";
 
 /** Pure. Repeated events count once, by the client's own ids. */
 export function entriesOf(event: HookEvent, input: HookInput, turn: string): KeyedEntry[] {

@@ -8,7 +8,7 @@ import type { EffectNote } from "../../contract/work-state.ts";
 import { codeOf } from "../../shared/error.ts";
 import { asObject, parseObject, textAt } from "../../shared/json-fields.ts";
 import { isCall, readPush } from "./effects.ts";
-import { redactAndClip } from "./entries.ts";
+import { redactAndClip } from "../../redaction/bounded-text.ts";
 import { type GitHead, projectRoot, readHead } from "./git-head.ts";
 import { findEffects, type FoundEffect } from "./find-effects.ts";
 

@@ -18,7 +18,7 @@ import { bothEnds, excerpt, isNod, tail } from "../text/excerpt.ts";
 import { goalOfCommand, isSlashCommand } from "./slash-command.ts";
 import { absentReason } from "../../snapshots/file-state.ts";
 import { interpret } from "../../platform/time-budget.ts";
-import { cutChars } from "./entries.ts";
+import { cutChars } from "../../redaction/bounded-text.ts";
 
 /** Pure: no storage, no clock. Keeps what was said and done; nothing is concluded from words. */
 

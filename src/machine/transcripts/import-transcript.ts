@@ -25,7 +25,7 @@ import type {
   TranscriptToolCall,
   TranscriptToolEnd,
 } from "../../clients/transcript/transcript-draft.ts";
-import type { TranscriptHead } from "../../clients/identify-transcript.ts";
+import type { TranscriptHead } from "../../clients/transcript/transcript-head.ts";
 import { readTranscript } from "../../clients/read-transcript.ts";
 
 export interface ImportedTranscript extends TranscriptHead {

@@ -16,7 +16,8 @@ import type {
   TranscriptTurnEnd,
 } from "../../clients/transcript/transcript-draft.ts";
 import { transcriptFormat } from "../../clients/transcript-formats.ts";
-import { readAppended, unreadBytes, type ReadLimits, type TranscriptPart } from "../../clients/transcript.ts";
+import { readAppended, type ReadLimits, type TranscriptPart } from "../../clients/transcript.ts";
+import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
 import { countResponses, type Prices } from "../usage/ledger.ts";
 import { OverBudgetError, budgetMs, withinBudget } from "../../platform/time-budget.ts";
 import type { HookInput } from "../../contract/hook-input.ts";

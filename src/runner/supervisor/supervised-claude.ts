@@ -4,12 +4,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { RunOutcome } from "../worker/executor.ts";
 import { type AttemptOptions, ClientAttempt } from "../worker/client/client-attempt.ts";
 import type { ClientWork, Model } from "../worker/client/client-run.ts";
-import {
-  type Continuation,
-  interruptedText,
-  renderBrief,
-  sessionToContinue,
-} from "../worker/client/continuation.ts";
+import { type Continuation, interruptedText, renderBrief, sessionToContinue } from "../worker/client/continuation.ts";
 import type { ProgramEnding } from "./auto-restarter.ts";
 import { type Checkpoint, type DeathDeps, type Program, recordDeath, type RunContext } from "./supervised-program.ts";
 import type { WatchedClaude } from "./supervisor-settings.ts";

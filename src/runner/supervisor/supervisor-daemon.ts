@@ -2,12 +2,17 @@ import { spawn } from "node:child_process";
 import { join, resolve } from "node:path";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
 import { untilAborted } from "../../coordinator-client/edge/platform.ts";
-import type { HostContext, Host } from "../../machine/operations/host.ts";
+import type { CallOperation, HostContext } from "../../machine/operations/host.ts";
 import { stoppedText } from "../../machine/recovery/at-limit.ts";
 import { LocalHost } from "../../local-mcp/host/local-host.ts";
 import { identify, type ProcessIdentity } from "../../platform/processes.ts";
 import { programPath } from "../../platform/program-path.ts";
-import { findLastSupervisor, markSupervisor, supervisorFolder, unmarkSupervisor } from "../../platform/supervisor-mark.ts";
+import {
+  findLastSupervisor,
+  markSupervisor,
+  supervisorFolder,
+  unmarkSupervisor,
+} from "../../platform/supervisor-mark.ts";
 import { messageOf } from "../../shared/error.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -49,7 +54,7 @@ export async function supervise(
     if (!state.ok) return state;
     markSupervisor(folder, self);
     const host = new LocalHost(context);
-    const call: Host["call"] = (name, input) => host.call(name, input);
+    const call: CallOperation = (name, input) => host.call(name, input);
     await logFailure(runtime, "what hooks have left was not stored", call("recovery.catch-up", {}));
     const { launch, versionOf } = site;
     const own = { runtime, call, settings, folder, state: state.value, launch, versionOf, self, previous };

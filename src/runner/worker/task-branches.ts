@@ -6,7 +6,16 @@ import { fail, type Failure } from "../../shared/failure.ts";
 import { pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { GitError, run, text, type Git, displayPath, repositoryGit, splitRaw, withAuthor } from "../../snapshots/git.ts";
+import {
+  GitError,
+  run,
+  text,
+  type Git,
+  displayPath,
+  repositoryGit,
+  splitRaw,
+  withAuthor,
+} from "../../snapshots/git.ts";
 import type { WorktreeOptions } from "./worktrees.ts";
 import { TaskFolderError, type MergedInputs } from "./executor.ts";
 import {

@@ -1,7 +1,14 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { adapters } from "#src/code/analysis/adapters/adapters.ts";
-import type { InstalledTool, Parsed, ParseContext, ProjectView, ToolName, ToolOutput } from "#src/code/analysis/adapter.ts";
+import type {
+  InstalledTool,
+  Parsed,
+  ParseContext,
+  ProjectView,
+  ToolName,
+  ToolOutput,
+} from "#src/code/analysis/adapter.ts";
 
 const folder = join(import.meta.dirname, "recorded");
 

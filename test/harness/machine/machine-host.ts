@@ -1,7 +1,6 @@
 import type { MachineInput } from "#src/contract/machine/operations.ts";
-import type { HostContext, Host } from "#src/machine/operations/host.ts";
+import type { CallOperation, HostContext, MachineHost } from "#src/machine/operations/host.ts";
 import { LocalHost } from "#src/local-mcp/host/local-host.ts";
-import type { MachineHost } from "#src/local-mcp/host-client/machine-host.ts";
 import { createSynchronizer } from "#src/machine/sharing/start-sync.ts";
 import type { RoundOptions, SyncReport } from "#src/machine/sharing/sync-round.ts";
 import { recordTakeovers } from "#src/machine/sharing/takeover-notices.ts";
@@ -16,7 +15,7 @@ export async function roundOf(runtime: Runtime, asked?: RoundOptions["asked"]): 
 }
 
 /** Operations as the host of this runtime does them. */
-export function callsOf(runtime: Runtime): Host["call"] {
+export function callsOf(runtime: Runtime): CallOperation {
   const context = { paths: runtime.paths, runtime: () => Promise.resolve(runtime) } as HostContext;
   const host = new LocalHost(context);
   return (name, input) => host.call(name, input);

@@ -5,8 +5,8 @@ import type { Launch } from "#src/platform/launch.ts";
 const source = (path: string): string => join(import.meta.dirname, "..", "..", "..", "src", path);
 
 export const sources = {
-  mcp: source("local-mcp/server/desktop-entry.ts"),
-  hook: source("local-mcp/hooks/hook-entry.ts"),
+  mcp: source("local-mcp/host/desktop-entry.ts"),
+  hook: source("local-mcp/events/hook-entry.ts"),
   cli: source("cli/cli-entry.ts"),
   demo: join(import.meta.dirname, "..", "..", "..", "demo", "chat-entry.ts"),
 };

@@ -3,7 +3,7 @@ import { EventEmitter, once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { Host } from "#src/machine/operations/host.ts";
+import type { CallOperation } from "#src/machine/operations/host.ts";
 import { recordDeaths } from "#src/machine/recovery/deaths.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import type { ProgramExit, Program } from "#src/runner/worker/run-program.ts";
@@ -35,7 +35,7 @@ export class SupervisorRig {
   atStop: (run: Running) => void = (run) => run.end(143);
   /** When the user has pressed Enter. */
   stoppedAt: number | null = null;
-  call: Host["call"];
+  call: CallOperation;
   readonly #settings: SupervisorSettings;
   readonly #asked = new AbortController();
   /** An event was emitted, it waits, or it is over. */

@@ -11,7 +11,7 @@ import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { findSupervisor } from "#src/platform/supervisor-mark.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { lockFile } from "#src/store/file-lock.ts";
-import type { Attendance } from "#src/local-mcp/host-client/machine-host.ts";
+import type { Attendance } from "#src/machine/operations/host.ts";
 import { recordDeaths } from "#src/machine/recovery/deaths.ts";
 import * as members from "#src/machine/team/members.ts";
 import { machineHostWith } from "#harness/machine/machine-host.ts";

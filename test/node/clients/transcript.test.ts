@@ -5,7 +5,8 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { rowsIn } from "#src/clients/transcript/transcript-rows.ts";
-import { openTranscript, readAppended, type TranscriptFile, readRows } from "#src/clients/transcript.ts";
+import { readAppended, readRows } from "#src/clients/transcript.ts";
+import { openTranscript, type TranscriptFile } from "#src/clients/transcript/transcript-file.ts";
 import type { TranscriptContent } from "#src/clients/transcript/transcript-draft.ts";
 import {
   anAssistantLine,

@@ -1,5 +1,13 @@
 import { compare } from "../../../shared/compare.ts";
-import { asObject, isRecord, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../../shared/json-fields.ts";
+import {
+  asObject,
+  isRecord,
+  listAt,
+  numberAt,
+  objectAt,
+  textAt,
+  type JsonObject,
+} from "../../../shared/json-fields.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { detectTool, firstFile, type Adapter, type ParseContext, type Parsed, type ToolOutput } from "../adapter.ts";

@@ -1,5 +1,13 @@
 import { parse } from "jsonc-parser";
-import { asObject, listAt, numberAt, objectAt, parseJson, textAt, type JsonObject } from "../../../shared/json-fields.ts";
+import {
+  asObject,
+  listAt,
+  numberAt,
+  objectAt,
+  parseJson,
+  textAt,
+  type JsonObject,
+} from "../../../shared/json-fields.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import {

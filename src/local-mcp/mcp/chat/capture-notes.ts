@@ -4,7 +4,8 @@ import { redactJson } from "../../../redaction/redact.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { capture, type CaptureError, type CaptureResult } from "../../../machine/checkpoints/capture.ts";
-import { redactAndKeepEnds, digest, limits, redactAndClip } from "../../../machine/sessions/entries.ts";
+import { digest, limits } from "../../../machine/sessions/entries.ts";
+import { maxLabelChars, redactAndKeepEnds, redactAndClip } from "../../../redaction/bounded-text.ts";
 import * as journal from "../../../machine/sessions/journal.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
 import type { Chat, ToolError } from "./chat.ts";
@@ -68,7 +69,7 @@ export function recordUserWords(
       const at = now - (texts.length - 1 - index);
       return journal.append(sql, id, at, `prompt:user:${digest(text)}`, { kind: "prompt", text });
     });
-    const title = redactAndClip(fresh[0]?.split("\n")[0] ?? "", limits.label);
+    const title = redactAndClip(fresh[0]?.split("\n")[0] ?? "", maxLabelChars);
     if (title !== "") sessions.update(sql, id, { title });
     return fresh.length > 0;
   });

@@ -14,7 +14,12 @@ import { quotedTitle } from "../../../shared/quoted-title.ts";
 import { displayTitle, type Session } from "../../../machine/sessions/sessions.ts";
 import { linesOfOtherChats } from "../chat/other-chats.ts";
 import { Id } from "../../../contract/values.ts";
-import { projectHere, remoteContext, type ProjectHere, type RemoteContext } from "../../../machine/recovery/remote-context.ts";
+import {
+  projectHere,
+  remoteContext,
+  type ProjectHere,
+  type RemoteContext,
+} from "../../../machine/recovery/remote-context.ts";
 import { remoteSource } from "../../../machine/recovery/remote-source.ts";
 import { pullSome } from "../../../machine/sharing/pull.ts";
 import type { ToolHandler, ToolInput, ToolOutput, ToolAnswer } from "./tool.ts";

@@ -1,7 +1,7 @@
 import type { Usage, RemainingBudget } from "../../../contract/budgets.ts";
 import type { Route } from "../../../contract/model-routes.ts";
 import { sum } from "../../../contract/usage.ts";
-import { redactAndClip } from "../../../machine/sessions/entries.ts";
+import { redactAndClip } from "../../../redaction/bounded-text.ts";
 import { StallDetector } from "../../../learning/routing/stall-detector.ts";
 import type { TaskRun, RunOutcome } from "../executor.ts";
 import { isUserSignal, programEnv, type runProgram, type Program, type ProgramExit } from "../run-program.ts";

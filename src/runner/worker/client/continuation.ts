@@ -12,7 +12,7 @@ import { restoreById, type Restoration } from "../../../machine/recovery/restora
 import { checkTranscript } from "../../../machine/recovery/relaunch.ts";
 import { adapterOf } from "../../../clients/adapters.ts";
 import { openingLine } from "../../../contract/task-prompt.ts";
-import type { Host, HostResult } from "../../../machine/operations/host.ts";
+import type { CallOperation, HostResult } from "../../../machine/operations/host.ts";
 import type { Launch } from "../../../platform/launch.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import type { LimitHandOver } from "../../../machine/sessions/recoveries.ts";
@@ -26,7 +26,7 @@ import type { ClientWork } from "./client-run.ts";
 export interface ClientDeps {
   readonly runtime: Runtime;
   /** Operations of the machine: the store is only read here. */
-  readonly call: Host["call"];
+  readonly call: CallOperation;
   readonly launch: Launch;
   /** Output of `<program> --version`; null when it cannot be run. */
   readonly versionOf: (program: string) => string | null;

@@ -16,7 +16,7 @@ import { hasRemote, findCommit, gitInFolder, worktreeTop } from "../work-git.ts"
 import { TaskWorktrees, removeOldWorktrees, type WorkDeps, workDeps } from "../worktrees.ts";
 import { newId } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
-import type { HostContext, Host } from "../../../machine/operations/host.ts";
+import type { CallOperation, HostContext } from "../../../machine/operations/host.ts";
 import { LocalHost } from "../../../local-mcp/host/local-host.ts";
 import { machineHealth, WorkerAutomation, type EndCounts, type WorkerOptions } from "../worker-automation.ts";
 import { keepOutput } from "../output-files.ts";
@@ -226,6 +226,6 @@ export async function taskDeps(context: HostContext, workspace: Workspace): Prom
   const { clock } = nodePlatform();
   const runtime = await context.runtime();
   const host = new LocalHost(context);
-  const call: Host["call"] = (name, input) => host.call(name, input);
+  const call: CallOperation = (name, input) => host.call(name, input);
   return ok({ ...deps.value, runtime, call, launch, versionOf, monotonic: () => clock.monotonic(), workspace });
 }

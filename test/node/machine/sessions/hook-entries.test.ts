@@ -3,16 +3,8 @@ import { expect, it } from "vitest";
 import { HookInput, type HookEvent } from "#src/contract/hook-input.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { parseInput } from "#src/local-mcp/events/read-event.ts";
-import {
-  cutChars,
-  redactAndKeepEnds,
-  boundTexts,
-  redactAndClip,
-  idOf,
-  label,
-  limits,
-  pathOf,
-} from "#src/machine/sessions/entries.ts";
+import { idOf, limits, pathOf } from "#src/machine/sessions/entries.ts";
+import { cutChars, redactAndKeepEnds, boundTexts, redactAndClip, label } from "#src/redaction/bounded-text.ts";
 import { describeInput, entriesOf } from "#src/machine/sessions/hook-entries.ts";
 import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 

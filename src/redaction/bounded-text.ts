@@ -1,0 +1,111 @@
+import { textAt, type JsonObject } from "../shared/json-fields.ts";
+import { redact, stripPrivate } from "./redact.ts";
+
+/** Characters read beyond four times the limit; as many are dropped at the window's edge. */
+const windowMarginChars = 4_000;
+
+/** [JO3] Redacts before cutting, so that no secret is cut in two and missed. */
+export function redactAndClip(text: string, max: number): string {
+  const window = text.slice(0, max * 4 + windowMarginChars);
+  const clean = redact(window).text;
+  const isWhole = window.length === text.length;
+  // The edge of the window may hold the first half of a secret.
+  const kept = (isWhole ? clean : clean.slice(0, Math.max(0, clean.length - windowMarginChars))).slice(0, max);
+  const omittedChars = clean.length + text.length - window.length - kept.length;
+  return omittedChars === 0 ? kept : `${kept} [cut, ${omittedChars} more characters]`;
+}
+
+/** No tool writes deeper values. */
+const maxDepth = 64;
+
+/** [HO8] Redacts a text before it is cut, so that no secret is cut in two and missed. */
+export function boundTexts(value: unknown, maxText: number, depth = 0): unknown {
+  if (typeof value === "string") return value.length > maxText ? redactAndClip(value, maxText) : value;
+  if (typeof value !== "object" || value === null) return value;
+  if (depth > maxDepth) return null;
+  if (Array.isArray(value)) return value.slice(0, 1_000).map((item) => boundTexts(item, maxText, depth + 1));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => [name, boundTexts(inner, maxText, depth + 1)]),
+  );
+}
+
+export const maxLabelChars = 100;
+
+export function label(text: string): string {
+  return redactAndClip(text, maxLabelChars).replaceAll(/\s+/g, " ");
+}
+
+/** [HO6] Redacts a client's word for storage. */
+export function wordAt(from: JsonObject | null, key: string, maxLength: number): string | null {
+  const value = textAt(from, key, maxLength);
+  return value === null ? null : label(value);
+}
+
+interface Ends {
+  /** Characters kept of the beginning. */
+  readonly head: number;
+  /** Characters kept of the end. */
+  readonly tail: number;
+}
+
+/** The longest secret that redaction finds, a private key, with its margins. */
+const maxSecretChars = 33_000;
+/** Read beyond the kept characters: what is redacted may shrink a window to a quarter. */
+const windowFactor = 4;
+
+/** [JO25] Keeps both ends of a long text, each redacted as a whole window before it is cut. */
+export function redactAndKeepEnds(text: string, ends: Ends): string {
+  // A private part may begin in one window and end in the other.
+  const open = stripPrivate(text).text;
+  const windowChars = (ends.head + ends.tail) * windowFactor + maxSecretChars;
+  if (open.length <= windowChars) {
+    const clean = redact(open).text;
+    return clean.length <= ends.head + ends.tail ? clean : joinEnds(clean, [clean, clean], ends);
+  }
+  // The edge of a window may hold half a secret.
+  const start = redact(open.slice(0, windowChars)).text.slice(0, -maxSecretChars);
+  const end = redact(open.slice(-windowChars)).text.slice(maxSecretChars);
+  return joinEnds(open, [start, end], ends);
+}
+
+function joinEnds(all: string, [start, end]: readonly [string, string], ends: Ends): string {
+  const head = untilBreak(start.slice(0, ends.head));
+  const tail = sinceBreak(end.slice(-ends.tail));
+  const isTailCode = isFenceOpen(all.slice(0, all.length - tail.length));
+  return [
+    head,
+    ...(isFenceOpen(head) ? ["```"] : []),
+    `[cut, ${all.length - head.length - tail.length} more characters]`,
+    ...(isTailCode ? ["```"] : []),
+    tail,
+  ].join("\n");
+}
+
+const cutMark = /\n?\[cut, (\d+) more characters\]\n?/;
+
+/** Characters that were cut out of the text; null: it is whole. */
+export function cutChars(text: string): number | null {
+  const count = cutMark.exec(text)?.[1];
+  return count === undefined ? null : Number(count);
+}
+
+function isFenceOpen(text: string): boolean {
+  return (text.split("```").length - 1) % 2 === 1;
+}
+
+/** Half a sentence may say the opposite of the whole: "[never] restart the queue". */
+const maxFragmentChars = 400;
+const lineOrSentenceEnd = /\n|[.!?…]["')\]]?\s|[。！？]/g;
+
+function untilBreak(text: string): string {
+  const from = Math.max(0, text.length - maxFragmentChars);
+  const last = [...text.slice(from).matchAll(lineOrSentenceEnd)].at(-1);
+  return last ? text.slice(0, from + last.index + last[0].length).trimEnd() : text;
+}
+
+function sinceBreak(text: string): string {
+  const first = text.slice(0, maxFragmentChars).search(lineOrSentenceEnd);
+  if (first < 0) return text;
+  const rest = text.slice(first);
+  return rest.slice(rest.search(/(?<=[\n\s。！？])/)).trimStart();
+}
