@@ -2,7 +2,7 @@ import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CLAUDE_VERSION, claudeBinary } from "../scripts/install-claude.ts";
 import { programOf } from "../scripts/install-clients.ts";
-import { clientFiles } from "../src/clients/client-files.ts";
+import { clientFiles } from "../src/clients/details.ts";
 import { hookEvents } from "../src/contract/hook-input.ts";
 import { hookToolGroups, isHookToolEvent } from "../src/contract/hook-tool.ts";
 import { objectAt, parseObject } from "../src/shared/json-fields.ts";

@@ -121,6 +121,97 @@ const open = "src/machine/operations/host.ts";
 /** Files that make the host of a program. */
 const makers: ReadonlySet<string> = new Set(["src/cli/cli.ts", "src/cli/io.ts", "src/cli/system-io.ts"]);
 
+/** Rooms of `src` by what they may import, besides themselves. [docs/internals/architecture.md] */
+const below: Readonly<Record<string, readonly string[]>> = rooms();
+
+function rooms(): Record<string, string[]> {
+  const machine = ["contract", "shared", "platform", "redaction", "store", "clients", "runtime", "learning"];
+  const local = [...machine, "coordination", "coordinator-client", "snapshots", "installer"];
+  return {
+    contract: [],
+    shared: ["contract"],
+    coordination: ["contract", "shared"],
+    durable: ["contract", "shared", "coordination"],
+    worker: ["contract", "shared", "redaction", "durable"],
+    web: ["contract"],
+    learning: ["contract", "shared"],
+    platform: ["contract", "shared"],
+    redaction: ["contract", "shared"],
+    store: ["contract", "shared", "platform"],
+    clients: ["contract", "shared", "platform", "redaction", "store"],
+    runtime: ["contract", "shared", "platform", "store"],
+    snapshots: ["contract", "shared", "platform", "redaction", "store", "runtime"],
+    installer: ["contract", "shared", "platform", "clients"],
+    "coordinator-client": ["contract", "shared", "platform", "store", "runtime", "coordination"],
+    machine: local,
+    "local-mcp": [...local, "machine"],
+    runner: [...local, "machine", "local-mcp"],
+    code: [...local, "machine", "local-mcp", "runner"],
+    cli: [...local, "machine", "local-mcp", "runner", "code"],
+  };
+}
+
+/** Imports that point upward. @param imports the files that each file imports, by path */
+export function arrowFaults(imports: ReadonlyMap<string, readonly string[]>): string[] {
+  return [...imports].flatMap(([path, targets]) =>
+    targets.flatMap((target) => {
+      const [from = "", to = ""] = [roomOf(path), roomOf(target)];
+      if (from === to || below[from]?.includes(to)) return [];
+      return [`${path}: imports ${target}; ${from} may import ${below[from]?.join(", ") || "no other room"}`];
+    }),
+  );
+}
+
+function roomOf(path: string): string | undefined {
+  return path.split("/")[1];
+}
+
+/** Modules by which a file starts a process, opens a socket or waits. */
+const running =
+  /["'](?:node:)?(?:child_process|cluster|dgram|http|http2|https|net|timers|tls|worker_threads)(?:\/[a-z]+)?["']/;
+/** Files of `machine` that run something, with what. */
+const runners: Readonly<Record<string, string>> = {
+  "src/machine/effects/probe.ts": "programs that say whether a command has had its effect",
+  "src/machine/keeping/forget.ts": "waits between two tries to empty the log of the store",
+  "src/machine/learning/assignment-service.ts": "the program of an assignment service, with a limit of time",
+  "src/machine/learning/review-schedule.ts": "a process of low priority that examines records",
+  "src/machine/rescue/client-files.ts": "lsof, which names the process that holds a file",
+  "src/machine/signals/observe.ts": "gives other chats a turn between two parts of a transcript",
+};
+
+/** What `machine` would run: it decides, and `local-mcp` runs. */
+export function runningFaults(path: string, source: string): string[] {
+  if (!path.startsWith("src/machine/") || Object.hasOwn(runners, path)) return [];
+  const [found] = running.exec(source.replaceAll(comment, blank)) ?? [];
+  return found === undefined ? [] : [`${path}: imports ${found}; machine decides, local-mcp runs`];
+}
+
+const clientName = /(?<![A-Za-z])(?:codex|copilot|gemini|opencode|qwen)|Codex|Copilot|Gemini|Open[Cc]ode|Qwen/;
+/** Files beside `clients` that may name a client, with the reason. */
+const namers: Readonly<Record<string, string>> = {
+  "src/contract/clients.ts": "the list of them",
+  "src/contract/machine-metrics.ts": "families of models",
+  "src/contract/slash-commands.ts": "texts for a model, which knows clients by name",
+  "src/cli/commands/init.ts": "the option that has Codex trust hooks",
+  "src/installer/client-entries.ts": "Codex alone asks for trust in hooks",
+  "src/installer/hook-trust.ts": "Codex alone asks for trust in hooks",
+  "src/local-mcp/doctor/machine-checks.ts": "Codex alone asks for trust in hooks",
+  "src/learning/routing/tokens.ts": "models of these names",
+  "src/runner/worker/client/command.ts": "variables of each client, until its folder has them",
+  "src/runner/worker/client/run-events.ts": "output of each client, until its folder reads it",
+  "src/machine/text/neutralize.ts": "words that pretend to be a role in a conversation",
+};
+
+/** Names of clients outside their folders; comments are not read. */
+export function clientFaults(path: string, source: string): string[] {
+  if (path.startsWith("src/clients/") || Object.hasOwn(namers, path)) return [];
+  const code = source.replaceAll(comment, blank);
+  const found = clientName.exec(code.replaceAll(/^import [^\n]*$/gm, blank));
+  if (!found) return [];
+  const line = code.slice(0, found.index).split("\n").length;
+  return [`${path}:${line}: names the client ${found[0]}; what is of one client is in src/clients`];
+}
+
 /** Tools of a chat: views of what the chat and the host do. */
 const tool = /^src\/local-mcp\/mcp\/tools\//;
 const state = /^src\/(?:store|coordination|snapshots)\/|^src\/shared\/sql\.ts$/;
@@ -157,6 +248,9 @@ if (import.meta.main) {
   const faults = [
     ...files.flatMap(({ path, source }) => namingFaults(path, source)),
     ...files.flatMap(({ path, source }) => commentFaults(path, source)),
+    ...files.flatMap(({ path, source }) => runningFaults(path, source)),
+    ...files.flatMap(({ path, source }) => clientFaults(path, source)),
+    ...arrowFaults(imports),
     ...boundaryFaults(imports),
     ...files.flatMap(({ path, source }) => toolFaults(path, source, imports.get(path) ?? [])),
     ...cycles.map((folders) => `folders that import each other: ${folders.join(", ")}`),

@@ -3,18 +3,16 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { supportedClients } from "../src/clients/adapters.ts";
 import type { ClientAdapter, CommandLine } from "../src/clients/adapter/client-adapter.ts";
-import { clientFiles, type ClientFiles } from "../src/clients/client-files.ts";
+import { clientFiles } from "../src/clients/details.ts";
 
 const path = join(import.meta.dirname, "..", "docs", "reference", "clients.md");
-
-const files: Partial<Record<string, ClientFiles>> = clientFiles;
 
 function command(line: CommandLine): string {
   return `\`${[line.command, ...line.args].join(" ")}\``;
 }
 
 function row({ name, title, verifiedWith, commands, isTranscriptUnread }: ClientAdapter): string {
-  const hooks = files[name]?.hooks.file;
+  const hooks = clientFiles[name]?.hooks.file;
   const cells = [
     `[${title}](#${title.toLowerCase().replaceAll(" ", "-")})`,
     verifiedWith,

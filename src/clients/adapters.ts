@@ -1,9 +1,11 @@
 import { type HookClient, hookClients } from "../contract/clients.ts";
-import { claudeCode, opencode, qwen } from "./claude-code/claude-compatible.ts";
+import { claudeCode } from "./claude-code/claude-code.ts";
 import type { ClientAdapter } from "./adapter/client-adapter.ts";
 import { codex } from "./codex/codex.ts";
 import { copilot } from "./copilot/copilot.ts";
 import { gemini } from "./gemini/gemini.ts";
+import { opencode } from "./opencode/opencode.ts";
+import { qwen } from "./qwen/qwen.ts";
 
 const adapters: Readonly<Record<HookClient, ClientAdapter>> = {
   "claude-code": claudeCode,

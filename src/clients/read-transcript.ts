@@ -5,14 +5,11 @@ import { asObject, parseObject, type JsonObject } from "../shared/json-fields.ts
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Driver } from "../store/driver.ts";
 import type { Damage, TranscriptContent } from "./transcript/transcript-draft.ts";
-import { transcriptFormat } from "./transcript-formats.ts";
 import { rowsIn, type TranscriptRow } from "./transcript/transcript-rows.ts";
-import { readRows } from "./transcript.ts";
-import { foldGemini } from "./gemini/gemini-file.ts";
+import { clientDetails, details } from "./details.ts";
 import { identifyDocument, identifyRows } from "./identify-transcript.ts";
-import { type TranscriptHead } from "./transcript/transcript-head.ts";
-import { isDatabase, readDatabase } from "./opencode/opencode-database.ts";
-import { toFirstVersion } from "./opencode/opencode-messages.ts";
+import { readRows } from "./transcript.ts";
+import type { TranscriptDocument, TranscriptHead } from "./transcript/transcript-head.ts";
 import { readWholeFile } from "./transcript/transcript-bytes.ts";
 
 interface WholeTranscript {
@@ -24,9 +21,9 @@ interface WholeTranscript {
 
 /** Reads all of a file, also a last line without its end. Returns why that is impossible. */
 export function readTranscript(path: string, driver: Driver): Result<WholeTranscript, string> {
-  if (isDatabase(path)) {
-    const document = readDatabase(path, driver);
-    return document.ok ? ok({ ...readMessages(document.value, []), bytes: 0 }) : document;
+  for (const { readDatabase } of clientDetails) {
+    const document = readDatabase?.(path, driver) ?? null;
+    if (document) return document.ok ? ok({ ...readMessages(document.value, []), bytes: 0 }) : document;
   }
   const file = readWholeFile(path);
   if (!file.ok) return file;
@@ -54,8 +51,8 @@ function readFile(
   { isHeadless, ...head }: TranscriptHead & { readonly isHeadless: boolean },
   bytes: Buffer,
 ): ReadContent {
-  const rows = head.client === "gemini" ? foldGemini(rowsIn(bytes)) : rowsIn(bytes);
-  const content = readRows(rows, undefined, transcriptFormat(head.client), true);
+  const { fold = (rows) => rows, readRow } = details[head.client];
+  const content = readRows(fold(rowsIn(bytes)), undefined, readRow, true);
   const beginning = { at: null, position: 0, bytes: 0 };
   const isCounted = content.damages.some(({ at, position }) => at === null && position === 0);
   const damages = isHeadless && !isCounted ? [beginning, ...content.damages] : content.damages;
@@ -65,7 +62,7 @@ function readFile(
 /** Beyond it V8 has no string for a document. */
 const maxDocumentBytes = 256 * 1_048_576;
 
-/** A transcript that is one JSON document: `opencode export`, and Gemini CLI before its lines. */
+/** A transcript that is one JSON document. */
 function readDocument(bytes: Buffer): ReadContent | null {
   if (bytes.length > maxDocumentBytes) return null;
   const text = bytes.toString("utf8").replace(/\0+$/, "").trim();
@@ -85,18 +82,13 @@ function readMessagesOf(document: JsonObject, damages: readonly Damage[]): ReadC
   return identified && readMessages(identified, damages);
 }
 
-interface Document {
-  readonly head: TranscriptHead;
-  readonly messages: readonly unknown[];
-}
-
-function readMessages({ head, messages }: Document, damages: readonly Damage[]): ReadContent {
+function readMessages({ head, messages }: TranscriptDocument, damages: readonly Damage[]): ReadContent {
   const rows = messages.map((message, position): TranscriptRow => ({
     row: rowOf(message, head.client),
     position,
     bytes: 0,
   }));
-  const content = readRows(rows, undefined, transcriptFormat(head.client));
+  const content = readRows(rows, undefined, details[head.client].readRow);
   const until = content.texts.reduce<number | null>((newest, { at }) => at ?? newest, null);
   const found = damages.map((damage) => ({ ...damage, at: until }));
   const isEndDamaged = content.isEndDamaged || found.length > 0;
@@ -105,5 +97,5 @@ function readMessages({ head, messages }: Document, damages: readonly Damage[]):
 
 function rowOf(message: unknown, client: HookClient): JsonObject | null {
   const row = asObject(message);
-  return row && client === "opencode" ? toFirstVersion(row) : row;
+  return row && (details[client].rowOf?.(row) ?? row);
 }

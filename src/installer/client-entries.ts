@@ -1,4 +1,5 @@
-import { formOf, type ClientForm, type SharedHooks } from "../clients/client-files.ts";
+import type { ClientForm, SharedHooks } from "../clients/adapter/client-form.ts";
+import { formOf } from "../clients/details.ts";
 import { hookEvents } from "../contract/hook-input.ts";
 import { blockingSince, canBlock, hasHookTool } from "../contract/hook-tool.ts";
 import { findRealPath } from "../platform/shim-command.ts";

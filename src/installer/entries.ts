@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { HookHandler, ServerForm } from "../clients/client-files.ts";
+import type { HookHandler, ServerForm } from "../clients/adapter/client-form.ts";
 import { type HookEvent, hookEvents } from "../contract/hook-input.ts";
 import { hookTool, hookToolGroups, isEventKnown, isHookToolEvent } from "../contract/hook-tool.ts";
 import { harmlessTools } from "../contract/own-tools.ts";

@@ -1,4 +1,4 @@
-import { formOf } from "../clients/client-files.ts";
+import { formOf } from "../clients/details.ts";
 import { canBlock, hasHookTool } from "../contract/hook-tool.ts";
 import type { ClientState } from "../contract/machine/overview.ts";
 import { readConfig } from "../platform/config-file.ts";

@@ -1,4 +1,4 @@
-import { formOf } from "../clients/client-files.ts";
+import { formOf } from "../clients/details.ts";
 import { type Result, err, ok } from "../shared/result.ts";
 import { type BackupFile, hashOf, installsOf } from "./apply.ts";
 import { type ClientSettings, entriesOf, shapeProblemOf } from "./client-entries.ts";

@@ -1,9 +1,10 @@
 import { posix, win32 } from "node:path";
 import { adapterOf } from "../clients/adapters.ts";
-import { clientFiles, type ClientFiles } from "../clients/client-files.ts";
+import type { ClientFiles } from "../clients/adapter/client-form.ts";
+import { clientFiles } from "../clients/details.ts";
+import { hookClients, type HookClient } from "../contract/clients.ts";
 
-const fileClients = Object.keys(clientFiles) as readonly (keyof typeof clientFiles)[];
-export const clientNames = ["claude-desktop", "claude-code", ...fileClients] as const;
+export const clientNames = ["claude-desktop", ...hookClients] as const;
 export type ClientName = (typeof clientNames)[number];
 
 /** Installed client and its settings files, which may not exist yet. */
@@ -29,7 +30,7 @@ export interface Machine {
 
 /** [IN1] [IN2] [IN32] A machine can have several Claude Desktops. */
 export function detect(machine: Machine): ClientTarget[] {
-  const ofFiles = fileClients.map((client) => fileTarget(machine, client));
+  const ofFiles = hookClients.map((client) => fileTarget(machine, client, clientFiles[client]));
   const others = [claudeCodeTarget(machine), ...ofFiles];
   return [...desktopTargets(machine), ...others.filter((target) => target !== null)];
 }
@@ -91,8 +92,8 @@ function claudeCodeTarget(machine: Machine): ClientTarget | null {
   };
 }
 
-function fileTarget(machine: Machine, client: (typeof fileClients)[number]): ClientTarget | null {
-  const files: ClientFiles = clientFiles[client];
+function fileTarget(machine: Machine, client: HookClient, files: ClientFiles | undefined): ClientTarget | null {
+  if (files === undefined) return null;
   const settingsFile = fileOf(machine, files, files.hooks.file);
   const serversFile = fileOf(machine, files, files.servers.file);
   const folder = fileOf(machine, files, files.hooks.file.split("/").slice(0, -1).join("/"));

@@ -1,4 +1,4 @@
-import { claudeCode } from "./claude-compatible.ts";
+import { claudeCode } from "./claude-code.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { wordAt } from "../../redaction/bounded-text.ts";

@@ -300,3 +300,11 @@ export function addCompaction(draft: TranscriptDraft, compaction: TranscriptComp
   draft.compactBoundary = { at: compaction.at };
   draft.compactions.push(compaction);
 }
+
+/** Readers of rows by the row's kind; other kinds say nothing of the work. */
+export type LineFormats = Readonly<Record<string, LineFormat>>;
+
+/** [TR205] These clients write no end of a turn: its last answer has words, and calls no tool. */
+export function endWithout(calls: readonly unknown[], text: string, { at }: LineOrigin): TranscriptTurnEnd | null {
+  return calls.length === 0 && text.trim() !== "" ? { text, at } : null;
+}

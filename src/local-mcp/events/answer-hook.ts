@@ -1,5 +1,5 @@
 import { adapterOf } from "../../clients/adapters.ts";
-import { claudeCode } from "../../clients/claude-code/claude-compatible.ts";
+import { claudeCode } from "../../clients/claude-code/claude-code.ts";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookAnswer } from "../../contract/hook-answer.ts";

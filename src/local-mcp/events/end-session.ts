@@ -34,7 +34,7 @@ export function endSession({ sql, runtime, incoming, session }: Recording): void
 }
 
 /**
- * [CA42] Gemini CLI reports the end of a cancelled turn and that of the chat at once, by hooks that
+ * A client may report the end of a cancelled turn and that of the chat at once, by hooks that
  * run side by side: what came first looked like an end in the middle of the turn.
  */
 export function endAfterTurn(recording: Recording): void {
@@ -60,7 +60,7 @@ interface End {
 
 /** The client was asked to end. */
 const askedReason = "other";
-/** Gemini CLI's reason of every end, also where it was asked. */
+/** The one reason that some clients give for every end, also where they were asked. */
 const anyReason = "exit";
 
 /** @returns null for a normal end, also of a chat without a prompt */

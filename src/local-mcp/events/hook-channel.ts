@@ -1,4 +1,4 @@
-import { claudeCode } from "../../clients/claude-code/claude-compatible.ts";
+import { claudeCode } from "../../clients/claude-code/claude-code.ts";
 import { messageOf } from "../../shared/error.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";

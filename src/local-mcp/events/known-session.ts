@@ -23,7 +23,7 @@ import {
 } from "../../machine/sessions/paused-session.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import type { TranscriptTurnEnd } from "../../clients/transcript/transcript-draft.ts";
-import { transcriptFormat } from "../../clients/transcript-formats.ts";
+import { transcriptFormat } from "../../clients/details.ts";
 import { readAppended, stepBytes, type TranscriptPart } from "../../clients/transcript.ts";
 import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
 import { editedFile, type EditedFile } from "../../machine/team/file-guard.ts";

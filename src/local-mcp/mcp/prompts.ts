@@ -1,5 +1,7 @@
 import type { McpServer } from "@modelcontextprotocol/server";
 import * as z from "zod";
+import { details } from "../../clients/details.ts";
+import { hookClients } from "../../contract/clients.ts";
 import { slashCommands, stepsOf, type SlashCommand } from "../../contract/slash-commands.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { commandHeading } from "../../clients/adapter/harness-text.ts";
@@ -22,11 +24,11 @@ export function registerPrompts(server: McpServer, { chat, clientName, isExtensi
     server.registerPrompt(name, { description }, () => fromUser(text));
     return;
   }
-  const client = clientName?.toLowerCase() ?? "";
-  // [CL69] The plugin, and what `shim init` writes for these clients, has them as files.
-  if (chat.runtime.env["CLAUDE_PLUGIN_ROOT"] !== undefined || hasFile.test(client)) return;
-  // Qwen Code puts no name of the server in front, and has a command resume of its own.
-  const prefix = client.startsWith("qwen") ? "shim:" : "";
+  const given = clientName?.toLowerCase() ?? "";
+  const client = hookClients.find((name) => given.startsWith(name));
+  const { form, promptPrefix: prefix = "" } = client ? details[client] : {};
+  // The plugin, and what `shim init` writes for some clients, has them as files.
+  if (chat.runtime.env["CLAUDE_PLUGIN_ROOT"] !== undefined || (form && "commands" in form)) return;
   for (const [name, command] of Object.entries<SlashCommand>(slashCommands)) {
     const answer = (words = "") => {
       const given = words.trim();
@@ -42,8 +44,6 @@ export function registerPrompts(server: McpServer, { chat, clientName, isExtensi
     }
   }
 }
-
-const hasFile = /^(?:codex|copilot|gemini)/;
 
 function fromUser(text: string) {
   return { messages: [{ role: "user" as const, content: { type: "text" as const, text } }] };

@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { adapterOf } from "../../clients/adapters.ts";
+import { clientDetails } from "../../clients/details.ts";
 import { age } from "../../contract/age.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -9,7 +10,6 @@ import type { JsonObject } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
 import { importTranscript } from "../transcripts/import-transcript.ts";
 import { findKept, isSearchable, searchedFolders, type KeptSession } from "../rescue/find-sessions.ts";
-import { exportSession, isOpenCodeId } from "../rescue/opencode-sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Handlers, HostResult } from "./host.ts";
 
@@ -23,8 +23,9 @@ export const importSessionHandlers: Pick<Handlers, "transcripts.import-session">
       return others.length > 0
         ? ambiguousFiles(runtime, id, [kept, ...others])
         : importFrom(runtime, kept.path, folder);
-    const canExport = isOpenCodeId(id) && versionOf("opencode") !== null;
-    const document = canExport ? await exportSession({ env, cwd: folder }, id) : null;
+    const program = clientDetails.find((client) => client.program?.isId(id))?.program;
+    const canExport = program !== undefined && versionOf(program.command) !== null;
+    const document = canExport ? await program.exportSession({ env, cwd: folder }, id) : null;
     if (document) return importDocument(runtime, document, folder);
     return err({ code: "not_found", message: notFoundText(env, id) });
   },

@@ -8,10 +8,9 @@ import { err, ok } from "../../shared/result.ts";
 import { isAlive } from "../recovery/session-state.ts";
 import { successorVariable } from "../recovery/successor.ts";
 import { setAside } from "../rescue/client-files.ts";
-import { transcriptsOf } from "../rescue/client-transcripts.ts";
+import { detailsOf } from "../../clients/details.ts";
 import { copyTranscript } from "../rescue/copy-transcript.ts";
 import { examine, judge, type Evidence, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
-import { importCopy } from "../rescue/opencode-sessions.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { HandlerContext, Handlers } from "./host.ts";
@@ -66,8 +65,7 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
       if (offer === "aside" && finding.aside !== null)
         return ok({ ...done, backup: setAside(finding.aside, runtime.now()) });
       if (offer === "unarchive") {
-        const ran = context.site.runQuietly("codex", ["unarchive", session.id]);
-        if (ran?.code !== 0) throw new Error(`codex unarchive: ${ran?.text.trim() ?? "codex is not on the PATH"}`);
+        unarchive(context, session);
         return ok(done);
       }
       return ok({ ...done, copy: await makeCopy(deps, runtime, { session, evidence, finding, folder }) });
@@ -76,6 +74,15 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
     }
   },
 };
+
+/** @throws {Error} where the client does not do it */
+function unarchive({ site }: HandlerContext, { id, client }: sessions.Session): void {
+  const asked = detailsOf(client)?.sessions?.unarchive?.(id);
+  if (asked === undefined) return;
+  const ran = site.runQuietly(asked.command, asked.args);
+  const what = [asked.command, ...asked.args].join(" ");
+  if (ran?.code !== 0) throw new Error(`${what}: ${ran?.text.trim() ?? `${asked.command} is not on the PATH`}`);
+}
 
 function depsOf({ site, by }: HandlerContext, { processes }: Runtime): RescueDeps {
   return { env: site.env, processes, versionOf: site.versionOf, isShared: by === "live page" };
@@ -122,15 +129,15 @@ async function makeCopy(deps: RescueDeps, { random }: Runtime, { session, eviden
   const { file, document, moved } = evidence;
   const { until } = finding;
   const cwd = moved?.to ?? session.cwd ?? session.project ?? folder;
-  const transcripts = transcriptsOf(client);
-  // Qwen Code knows no UUID of a newer version.
+  const { sessions: files, program } = detailsOf(client) ?? {};
+  // A client may know no UUID of a newer version.
   const fresh = uuidv4(random(16));
   let made: { session: string; file: string | null };
-  if (document) {
+  if (document && program) {
     const letters = fresh.replaceAll("-", "").slice(-8);
-    made = { session: await importCopy({ env: deps.env, cwd }, document, until, letters), file: null };
-  } else if (file !== null && transcripts) {
-    made = { session: fresh, file: await copyTranscript(transcripts, { file, id, newId: fresh, until, moved }) };
+    made = { session: await program.importCopy({ env: deps.env, cwd }, document, until, letters), file: null };
+  } else if (file !== null && files) {
+    made = { session: fresh, file: await copyTranscript(files, { file, id, newId: fresh, until, moved }) };
   } else throw new Error("there is nothing to copy");
   const adapter = adapterOf(client);
   if (!adapter) throw new Error(`${client} cannot be started from a command line`);

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { adapterOf, supportedClients } from "../../clients/adapters.ts";
-import { claudeCode } from "../../clients/claude-code/claude-compatible.ts";
+import { claudeCode } from "../../clients/claude-code/claude-code.ts";
 import type { ActiveLimitRule, LimitRule, LimitStep, UsageLimit } from "../../contract/at-limit.ts";
 import type { Config } from "../../contract/config.ts";
 import { modelFamily } from "../../contract/metrics.ts";

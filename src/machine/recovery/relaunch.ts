@@ -5,7 +5,7 @@ import type { HostResult } from "../../shared/host-result.ts";
 import { uuidv4 } from "../../shared/ids.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { transcriptsOf } from "../rescue/client-transcripts.ts";
+import { sessionFilesOf } from "../../clients/details.ts";
 import { isKept } from "../rescue/find-sessions.ts";
 import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
 import { importOrigin } from "../sessions/sessions.ts";
@@ -156,7 +156,7 @@ function transcriptProblem(tail: string, isOfSession: boolean, client: string): 
   const last = rows.findLastIndex((row) => parseObject(row) !== null);
   if (last < 0) return "no row of its transcript's end can be read";
   const isCut = last < rows.length - 1 && !tail.endsWith("\n");
-  if (isCut && transcriptsOf(client)?.losesAfterCut)
+  if (isCut && sessionFilesOf(client)?.losesAfterCut)
     return "its transcript ends in the middle of a line: `shim rescue` copies the rest";
   return isOfSession ? null : "its transcript is that of another session";
 }

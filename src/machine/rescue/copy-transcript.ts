@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { JsonObject } from "../../shared/json-fields.ts";
-import type { ClientTranscripts } from "./client-transcripts.ts";
+import type { SessionFiles } from "../../clients/adapter/session-files.ts";
 import { rowsIn } from "./fused-rows.ts";
 import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
 import { readRows } from "./read-conversation.ts";
@@ -25,7 +25,7 @@ export interface CopyOf {
  * @returns the path of the copy
  * @throws a system error; then nothing is left of the copy
  */
-export async function copyTranscript(client: ClientTranscripts, copy: CopyOf): Promise<string> {
+export async function copyTranscript(client: SessionFiles, copy: CopyOf): Promise<string> {
   const { file, id, newId, moved } = copy;
   const plain = file.endsWith(compressedEnd) ? file.slice(0, -compressedEnd.length) : file;
   const renamed = plain.replaceAll(id, newId).replaceAll(`-${id.slice(0, 8)}.`, `-${newId.slice(0, 8)}.`);
@@ -61,7 +61,7 @@ interface RowOfCopy {
 }
 
 /** Rows that the client loads, also those of lines in which it finds none. */
-async function* rowsOfCopy(client: ClientTranscripts, { file, until }: CopyOf): AsyncGenerator<RowOfCopy, void> {
+async function* rowsOfCopy(client: SessionFiles, { file, until }: CopyOf): AsyncGenerator<RowOfCopy, void> {
   const isKept = (row: JsonObject): boolean => until === null || client.isThought?.(row) !== true;
   for await (const { index, text, row, isRefused } of readRows(file, client)) {
     if (until !== null && index >= until) return;
@@ -71,7 +71,7 @@ async function* rowsOfCopy(client: ClientTranscripts, { file, until }: CopyOf): 
   }
 }
 
-async function* linesOfCopy(client: ClientTranscripts, copy: CopyOf): AsyncGenerator<string, void> {
+async function* linesOfCopy(client: SessionFiles, copy: CopyOf): AsyncGenerator<string, void> {
   const changes = client.links ? await relinked(client, client.links, copy) : [];
   let at = 0;
   for await (const { text, row, isKept } of rowsOfCopy(client, copy)) {
@@ -81,8 +81,8 @@ async function* linesOfCopy(client: ClientTranscripts, copy: CopyOf): AsyncGener
 }
 
 async function relinked(
-  client: ClientTranscripts,
-  links: NonNullable<ClientTranscripts["links"]>,
+  client: SessionFiles,
+  links: NonNullable<SessionFiles["links"]>,
   copy: CopyOf,
 ): Promise<readonly Changed[]> {
   const relinker = new Relinker(links);

@@ -9,8 +9,10 @@ import type { JsonObject } from "../../shared/json-fields.ts";
 import { redactAndClip } from "../../redaction/bounded-text.ts";
 import { importOrigin, type Session } from "../sessions/sessions.ts";
 import { holderOf, openProblem } from "./client-files.ts";
-import { codexLock, pathsOf, transcriptsOf, type ClientTranscripts, type Refusal } from "./client-transcripts.ts";
-import { exportSession, factsOfDocument } from "./opencode-sessions.ts";
+import { pathsOf, type SessionFiles, type Refusal } from "../../clients/adapter/session-files.ts";
+import type { SessionProgram } from "../../clients/adapter/session-program.ts";
+import { detailsOf, sessionFilesOf } from "../../clients/details.ts";
+import { factsOfDocument } from "./document-facts.ts";
 import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
 import { isDocument, readTranscript, type TranscriptFacts } from "./read-conversation.ts";
 import type { Sent } from "./row-chain.ts";
@@ -37,13 +39,13 @@ export interface Evidence {
   readonly strayFile: string | null;
   readonly isArchived: boolean;
   readonly facts: TranscriptFacts | null;
-  /** OpenCode's export; null for other clients. */
+  /** Export of a client that keeps no files; null for other clients. */
   readonly document: JsonObject | null;
   /** Why the file cannot be read, as the system names it; null: it can. */
   readonly problem: string | null;
   /** Folder where its client does not find it, and one where it finds a copy; null: it does. */
   readonly moved: { readonly from: string; readonly to: string } | null;
-  /** Codex's lock, where it stops the session. */
+  /** Lock of the client, where it stops the session. */
   readonly lock: { readonly path: string; readonly holder: string | null; readonly code: string | null } | null;
 }
 
@@ -64,10 +66,10 @@ export async function examine(deps: RescueDeps, session: Session, folder: string
     moved: home === undefined && folders[0] !== undefined ? { from: folders[0], to: folder } : null,
     lock: null,
   };
-  if (session.client === "opencode") return { ...nothing, ...(await examineOpenCode(deps, session, home ?? folder)) };
-  const client = transcriptsOf(session.client);
+  const { program, sessions: client } = detailsOf(session.client) ?? {};
+  if (program) return { ...nothing, ...(await examineExport(deps, program, session, home ?? folder)) };
   if (!client) return nothing;
-  const [path] = session.client === "codex" ? pathsOf(deps.env, client, codexLock, session.id) : [];
+  const [path] = pathsOf(deps.env, client, client.locks ?? [], session.id);
   const lock = path === undefined ? null : lockOf(deps, path);
   return { ...nothing, lock, ...(await examineFile(deps, session, client, home)) };
 }
@@ -81,17 +83,22 @@ function lockOf({ processes }: RescueDeps, path: string): Evidence["lock"] {
   return code === null ? null : { path, holder: null, code };
 }
 
-async function examineOpenCode(deps: RescueDeps, { id }: Session, cwd: string): Promise<Partial<Evidence>> {
+async function examineExport(
+  deps: RescueDeps,
+  program: SessionProgram,
+  { id }: Session,
+  cwd: string,
+): Promise<Partial<Evidence>> {
   if (deps.isShared) return {};
-  const document = await exportSession({ env: deps.env, cwd }, id);
-  const isThere = document !== null || (deps.versionOf("opencode") === null ? null : false);
-  return { document, isThere, facts: document && factsOfDocument(document) };
+  const document = await program.exportSession({ env: deps.env, cwd }, id);
+  const isThere = document !== null || (deps.versionOf(program.command) === null ? null : false);
+  return { document, isThere, facts: document && factsOfDocument(document, program) };
 }
 
 async function examineFile(
   { env, isShared }: RescueDeps,
   session: Session,
-  client: ClientTranscripts,
+  client: SessionFiles,
   home: string | undefined,
 ): Promise<Partial<Evidence>> {
   const { id, origin, transcriptPath } = session;
@@ -115,7 +122,7 @@ async function examineFile(
 function examineMissing(
   env: NodeJS.ProcessEnv,
   { id, origin, transcriptPath: path }: Session,
-  client: ClientTranscripts,
+  client: SessionFiles,
 ): Partial<Evidence> {
   const archived = pathsOf(env, client, client.archive ?? [], id);
   const strayFile = origin === importOrigin && path !== null && existsSync(path) ? path : null;
@@ -123,7 +130,7 @@ function examineMissing(
 }
 
 /** @returns the folder in which its client runs and does not find the file; null: it does */
-function folderWithout({ isInFolder, folderOf }: ClientTranscripts, file: string, home: string): string | null {
+function folderWithout({ isInFolder, folderOf }: SessionFiles, file: string, home: string): string | null {
   const real = realpathSync(home);
   const folder = folderOf?.(file, real) ?? dirname(file);
   // Names of long paths are cut.
@@ -298,8 +305,9 @@ function waysOf(kind: Kind, seen: Evidence, until: number | null): Pick<Finding,
   const aside = kind.aside?.(seen) ?? null;
   const offers: RescueOffer[] = [];
   if (aside !== null) offers.push({ kind: "aside", text: "rename that file, which takes it out of the way" });
-  if (kind.unarchive)
-    offers.push({ kind: "unarchive", text: `\`codex unarchive ${seen.session.id}\`, then resume it` });
+  const unarchive = kind.unarchive && sessionFilesOf(seen.session.client)?.unarchive?.(seen.session.id);
+  if (unarchive)
+    offers.push({ kind: "unarchive", text: `\`${[unarchive.command, ...unarchive.args].join(" ")}\`, then resume it` });
   const without = withoutText(seen.facts);
   if (kind.copy !== undefined && until !== 0 && canBeCopied(seen)) {
     const text = typeof kind.copy === "string" ? kind.copy : kind.copy(seen);
@@ -312,7 +320,7 @@ function waysOf(kind: Kind, seen: Evidence, until: number | null): Pick<Finding,
 function canBeCopied({ facts, moved, file, session }: Evidence): boolean {
   if (facts === null || (facts.rows === 0 && facts.fused === null) || facts.isPart) return false;
   if (file !== null && isDocument(file)) return false;
-  return moved === null || file === null || transcriptsOf(session.client)?.folderOf?.(file, moved.to) !== null;
+  return moved === null || file === null || sessionFilesOf(session.client)?.folderOf?.(file, moved.to) !== null;
 }
 
 /** [RS2] */

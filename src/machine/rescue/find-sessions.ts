@@ -1,7 +1,8 @@
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { HookClient } from "../../contract/clients.ts";
-import { pathsOf, rootOf, transcripts, transcriptsOf, uuid, type ClientTranscripts } from "./client-transcripts.ts";
+import { pathsOf, rootOf, uuid, type SessionFiles } from "../../clients/adapter/session-files.ts";
+import { allSessionFiles, sessionFilesOf } from "../../clients/details.ts";
 
 /** A file in which a client keeps a session. */
 export interface KeptSession {
@@ -25,16 +26,13 @@ export function isSearchable(prefix: string): boolean {
  */
 export function findKept(env: NodeJS.ProcessEnv, prefix: string): KeptSession[] {
   if (!isSearchable(prefix)) return [];
-  const found = Object.entries(transcripts).flatMap(([name, client]) =>
-    keptBy(env, name as HookClient, client, prefix),
-  );
-  // A compressed file, or one in the archive, is of the same session as the plain one.
+  const found = allSessionFiles.flatMap(([name, client]) => keptBy(env, name, client, prefix));
   const isSame = (one: KeptSession, other: KeptSession): boolean =>
-    one.client === "codex" && other.client === "codex" && one.id === other.id;
+    one.client === other.client && one.id === other.id && sessionFilesOf(one.client)?.isOneById === true;
   return found.filter((one, at) => found.findIndex((other) => isSame(one, other) || one === other) === at);
 }
 
-function keptBy(env: NodeJS.ProcessEnv, name: HookClient, client: ClientTranscripts, prefix: string): KeptSession[] {
+function keptBy(env: NodeJS.ProcessEnv, name: HookClient, client: SessionFiles, prefix: string): KeptSession[] {
   const paths = pathsOf(env, client, [...client.files, ...(client.archive ?? [])], `${prefix}*`);
   return paths.flatMap((path) => {
     const stats = statSync(path, { throwIfNoEntry: false });
@@ -43,7 +41,7 @@ function keptBy(env: NodeJS.ProcessEnv, name: HookClient, client: ClientTranscri
   });
 }
 
-/** Clients name a file, or its folder, by the id; Gemini CLI by the first part of it alone. */
+/** Clients name a file, or its folder, by the id, or by the first part of it alone. */
 function idOf(path: string, prefix: string): string | null {
   const named = [basename(path), basename(dirname(path))].flatMap((name) => uuidAtEnd(name) ?? []);
   const ids = named.length > 0 ? named : [idIn(path) ?? ""];
@@ -70,7 +68,7 @@ function idIn(path: string): string | null {
 
 /** Folders in which they are looked for. */
 export function searchedFolders(env: NodeJS.ProcessEnv): string[] {
-  return Object.values(transcripts).flatMap((client: ClientTranscripts) =>
+  return allSessionFiles.flatMap(([, client]) =>
     [...new Set([...client.files, ...(client.archive ?? [])].map((pattern) => pattern.split("/")[0] ?? ""))].map(
       (folder) => join(rootOf(env, client), folder),
     ),
@@ -79,6 +77,6 @@ export function searchedFolders(env: NodeJS.ProcessEnv): string[] {
 
 /** Whether the session's file is where its client looks for it. */
 export function isKept(env: NodeJS.ProcessEnv, client: string, id: string, path: string): boolean {
-  const known = transcriptsOf(client);
+  const known = sessionFilesOf(client);
   return known !== null && pathsOf(env, known, known.files, id).includes(path);
 }

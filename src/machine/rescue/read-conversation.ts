@@ -4,7 +4,7 @@ import { pipeline } from "node:stream";
 import { createZstdDecompress } from "node:zlib";
 import { asObject, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { compressedEnd } from "../../clients/transcript/transcript-file.ts";
-import type { ClientTranscripts, Refusal, Row } from "./client-transcripts.ts";
+import type { SessionFiles, Refusal, Row } from "../../clients/adapter/session-files.ts";
 import { rowsIn } from "./fused-rows.ts";
 import { RowChain, type Sent } from "./row-chain.ts";
 
@@ -122,7 +122,7 @@ export interface ReadRow {
 const newline = 0x0a;
 
 /** Each line that is not empty, in their order; the event loop has turns in between. */
-export async function* readRows(path: string, client: ClientTranscripts): AsyncGenerator<ReadRow, void> {
+export async function* readRows(path: string, client: SessionFiles): AsyncGenerator<ReadRow, void> {
   let index = 0;
   for await (const { bytes, isEnded } of linesOf(path)) {
     // After a power cut zeros stand where rows were.
@@ -157,7 +157,7 @@ async function* linesOf(path: string): AsyncGenerator<{ bytes: Buffer; isEnded: 
 }
 
 /** @throws a system error for a file that cannot be read */
-export async function readTranscript(path: string, client: ClientTranscripts): Promise<TranscriptFacts> {
+export async function readTranscript(path: string, client: SessionFiles): Promise<TranscriptFacts> {
   const { size } = await stat(path);
   const reading = new Reading(client);
   if (isDocument(path)) await reading.addDocument(path);
@@ -171,7 +171,7 @@ export function isDocument(path: string): boolean {
 }
 
 class Reading {
-  readonly #client: ClientTranscripts;
+  readonly #client: SessionFiles;
   readonly #chain: RowChain | null;
   #reader = new ConversationReader();
   #refused: number | null = null;
@@ -180,7 +180,7 @@ class Reading {
   #isPart = false;
   #last: ReadRow | null = null;
 
-  constructor(client: ClientTranscripts) {
+  constructor(client: SessionFiles) {
     this.#client = client;
     this.#chain = client.links ? new RowChain(client.links) : null;
   }

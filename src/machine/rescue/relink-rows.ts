@@ -1,5 +1,6 @@
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { Parents, type LinkRules } from "./row-chain.ts";
+import type { LinkRules } from "../../clients/adapter/session-files.ts";
+import { Parents } from "./row-chain.ts";
 
 interface Entry {
   readonly index: number;

@@ -1,21 +1,7 @@
+import type { LinkRules } from "../../clients/adapter/session-files.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
 
 /** How a client finds a conversation: from the newest row to the one that each names. */
-export interface LinkRules {
-  /** Others can name the row. */
-  isLink(row: JsonObject): boolean;
-  /** The client drops the row; those that name it get the one that it names. */
-  isPassedOver?(row: JsonObject): boolean;
-  /** Rows before this one are left out on purpose. */
-  isBoundary?(row: JsonObject): boolean;
-  /** Row that the client wrote down as its newest one. */
-  newestIn?(row: JsonObject): string | null;
-  /** Where a row that is named is not there, the client takes the last one of so long before. */
-  readonly bridgeMs: number;
-  /** The client reads nothing of a line that holds two rows. */
-  readonly losesFused?: true;
-}
-
 interface Link {
   readonly id: string;
   readonly parent: string | null;

@@ -12,7 +12,7 @@ import { afterCompaction, derive, merge, type ToolOutcome } from "../../learning
 import { fromTranscript } from "./context-readings.ts";
 import { oomKills, share, systemMemory } from "../../platform/memory.ts";
 import { sessionConfig } from "../sessions/session-settings.ts";
-import { transcriptFormat } from "../../clients/transcript-formats.ts";
+import { transcriptFormat } from "../../clients/details.ts";
 import { readAppended, stepBytes, type TranscriptPart } from "../../clients/transcript.ts";
 import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
 import { isSessionPaused, pauseReadLimits } from "../sessions/paused-session.ts";

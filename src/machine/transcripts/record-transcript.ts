@@ -15,7 +15,7 @@ import type {
   TranscriptToolEnd,
   TranscriptTurnEnd,
 } from "../../clients/transcript/transcript-draft.ts";
-import { transcriptFormat } from "../../clients/transcript-formats.ts";
+import { transcriptFormat } from "../../clients/details.ts";
 import { readAppended, type ReadLimits, type TranscriptPart } from "../../clients/transcript.ts";
 import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
 import { countResponses, type Prices } from "../usage/ledger.ts";

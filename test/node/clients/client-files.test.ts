@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { clientFiles } from "#src/clients/client-files.ts";
+import { clientFiles } from "#src/clients/details.ts";
 
 const launch = {
   node: "/usr/bin/node",

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { TranscriptContent } from "#src/clients/transcript/transcript-draft.ts";
-import { transcriptFormat } from "#src/clients/transcript-formats.ts";
+import { transcriptFormat } from "#src/clients/details.ts";
 import { readRows } from "#src/clients/transcript.ts";
 import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
 

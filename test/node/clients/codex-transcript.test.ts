@@ -2,7 +2,7 @@ import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readAppended, type TranscriptPart } from "#src/clients/transcript.ts";
-import { transcriptFormat } from "#src/clients/transcript-formats.ts";
+import { transcriptFormat } from "#src/clients/details.ts";
 import { codexOfFunctions, codexOfPlans, codexRow } from "#harness/clients/invented-transcripts.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";

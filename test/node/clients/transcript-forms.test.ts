@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { commandIn, userWords } from "#src/clients/adapter/harness-text.ts";
 import type { TranscriptContent } from "#src/clients/transcript/transcript-draft.ts";
-import { transcriptFormat } from "#src/clients/transcript-formats.ts";
+import { transcriptFormat } from "#src/clients/details.ts";
 import { readRows } from "#src/clients/transcript.ts";
 import {
   codexHead,

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { transcriptFormat } from "#src/clients/transcript-formats.ts";
+import { transcriptFormat } from "#src/clients/details.ts";
 import type { TranscriptContent } from "#src/clients/transcript/transcript-draft.ts";
 import { rowsIn } from "#src/clients/transcript/transcript-rows.ts";
 import { readRows } from "#src/clients/transcript.ts";

@@ -1,9 +1,12 @@
 import { expect, it } from "vitest";
 import {
+  arrowFaults,
   boundaryFaults,
+  clientFaults,
   commentFaults,
   folderCycles,
   namingFaults,
+  runningFaults,
   toolFaults,
 } from "../../../scripts/check-source.ts";
 
@@ -69,9 +72,43 @@ it("a surface that imports what holds state is a fault; the interface of a host 
 it("a tool of a chat neither imports the store nor uses it; other code of the chat does", () => {
   const source = "runtime.store.read((sql) => get(sql), null)";
   const imports = ["src/store/notices.ts", "src/local-mcp/host/session-status.ts"];
-  expect(toolFaults("src/local-mcp/chat/tools/status.ts", source, imports)).toEqual([
-    "src/local-mcp/chat/tools/status.ts: imports src/store/notices.ts; a tool calls what the chat or the host does",
-    "src/local-mcp/chat/tools/status.ts: uses the store; a tool calls what the host does",
+  expect(toolFaults("src/local-mcp/mcp/tools/status.ts", source, imports)).toEqual([
+    "src/local-mcp/mcp/tools/status.ts: imports src/store/notices.ts; a tool calls what the chat or the host does",
+    "src/local-mcp/mcp/tools/status.ts: uses the store; a tool calls what the host does",
   ]);
   expect(toolFaults("src/local-mcp/mcp/chat/chat.ts", source, imports)).toEqual([]);
+});
+
+it("an import that points upward is a fault, and one between rooms beside each other too", () => {
+  const imports = new Map([
+    ["src/machine/sessions/news.ts", ["src/store/store.ts", "src/machine/text/excerpt.ts"]],
+    ["src/machine/sessions/sessions.ts", ["src/local-mcp/host/turns.ts"]],
+    ["src/web/page.ts", ["src/shared/text.ts"]],
+  ]);
+  expect(arrowFaults(imports)).toEqual([
+    expect.stringContaining(
+      "src/machine/sessions/sessions.ts: imports src/local-mcp/host/turns.ts; machine may import",
+    ),
+    "src/web/page.ts: imports src/shared/text.ts; web may import contract",
+  ]);
+});
+
+it("machine starts no process, opens no socket and waits for nothing", () => {
+  const source = 'import { spawn } from "node:child_process";\n// "node:net"\n';
+  expect(runningFaults("src/machine/team/news.ts", source)).toEqual([
+    expect.stringContaining('src/machine/team/news.ts: imports "node:child_process"'),
+  ]);
+  expect(runningFaults("src/local-mcp/host/jobs.ts", source)).toEqual([]);
+  expect(runningFaults("src/machine/team/news.ts", '// "node:net"\nimport { join } from "node:path";')).toEqual([]);
+});
+
+it("a client's name outside the folders of clients is a fault; comments and imports are not read", () => {
+  const source =
+    'import { codex } from "../clients/codex/codex.ts";\n/** Gemini CLI has none. */\nconst a = "qwen-code";\n';
+  expect(clientFaults("src/machine/team/news.ts", source)).toEqual([
+    "src/machine/team/news.ts:3: names the client qwen; what is of one client is in src/clients",
+  ]);
+  expect(clientFaults("src/clients/qwen/qwen.ts", source)).toEqual([]);
+  expect(clientFaults("src/a/b.ts", 'const isOpenCodeId = "";')).toHaveLength(1);
+  expect(clientFaults("src/a/b.ts", "const copilots = 1; const decodeX = 2;")).toHaveLength(1);
 });

@@ -1,4 +1,4 @@
-import { claudeCode } from "../../../clients/claude-code/claude-compatible.ts";
+import { claudeCode } from "../../../clients/claude-code/claude-code.ts";
 import type { HookClient } from "../../../contract/clients.ts";
 import { describeInput } from "../../../machine/sessions/hook-entries.ts";
 import type { TokenCounts } from "../../../machine/usage/ledger.ts";

@@ -4,7 +4,7 @@ import { aDeadClaude, anotherClaude, journalKinds, aChat, stateOf, storedSession
 import { tempRuntime, storedBytes, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { insert } from "#harness/store/store-rows.ts";
 import { expect, it, vi } from "vitest";
-import { claudeCode } from "#src/clients/claude-code/claude-compatible.ts";
+import { claudeCode } from "#src/clients/claude-code/claude-code.ts";
 import { answerHook, drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { pause } from "#src/store/pause.ts";
 import * as journal from "#src/machine/sessions/journal.ts";

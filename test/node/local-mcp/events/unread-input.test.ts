@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { claudeCode } from "#src/clients/claude-code/claude-compatible.ts";
+import { claudeCode } from "#src/clients/claude-code/claude-code.ts";
 import { gemini } from "#src/clients/gemini/gemini.ts";
 import { answerHook, drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { spoolGiven } from "#src/local-mcp/events/spool-event.ts";

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { aChat, anotherClaude, type Claude, type Printed, stateOf } from "#harness/machine/claude.ts";
 import { git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { qwen } from "#src/clients/claude-code/claude-compatible.ts";
+import { qwen } from "#src/clients/qwen/qwen.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 
 const push = { command: "git push origin main" };

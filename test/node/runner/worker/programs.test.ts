@@ -161,7 +161,7 @@ it("[WK62] lines and outputs are bounded", async () => {
 
 it("[WK15] a worker that is killed with -9 leaves nothing of its programs behind", async () => {
   const folder = temporaryFolder();
-  const child = join(import.meta.dirname, "..", "..", "harness", "machine", "program-child.ts");
+  const child = join(import.meta.dirname, "..", "..", "..", "harness", "machine", "program-child.ts");
   const script = `${withDeafChild} function next() { console.log("self " + process.pid); setInterval(() => 0, 1000); }`;
   const worker = spawn(node, [child, folder, node, "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
   onTestFinished(() => void worker.kill("SIGKILL"));

@@ -2,30 +2,31 @@ import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { asObject, listAt, objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { openCodeRow } from "./client-transcripts.ts";
-import { ConversationReader, type TranscriptFacts } from "./read-conversation.ts";
-
-/** OpenCode keeps sessions in a database, which only its own program opens. */
-export interface OpenCodeSite {
-  readonly env: NodeJS.ProcessEnv;
-  readonly cwd: string;
-}
+import {
+  asObject,
+  listAt,
+  objectAt,
+  parseObject,
+  numberAt,
+  textAt,
+  type JsonObject,
+} from "../../shared/json-fields.ts";
+import type { ProgramSite, SessionProgram } from "../adapter/session-program.ts";
+import { refusal, type Row } from "../adapter/session-files.ts";
 
 /** @returns what it prints. Rejects when it fails, or runs for two minutes */
-function run({ env, cwd }: OpenCodeSite, args: readonly string[]): Promise<string> {
+function run({ env, cwd }: ProgramSite, args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const options = { env, cwd, timeout: 120_000, maxBuffer: 536_870_912 };
     execFile("opencode", args, options, (error, stdout) => (error ? reject(error) : resolve(stdout)));
   });
 }
 
-export function isOpenCodeId(id: string): boolean {
+function isOpenCodeId(id: string): boolean {
   return /^ses_\w{10,200}$/.test(id);
 }
 
-/** @returns null: OpenCode has no such session, or cannot be started */
-export async function exportSession(site: OpenCodeSite, id: string): Promise<JsonObject | null> {
+async function exportSession(site: ProgramSite, id: string): Promise<JsonObject | null> {
   try {
     return parseObject(await run(site, ["export", id]));
   } catch {
@@ -33,22 +34,8 @@ export async function exportSession(site: OpenCodeSite, id: string): Promise<Jso
   }
 }
 
-export function factsOfDocument(document: JsonObject): TranscriptFacts {
-  const reader = new ConversationReader();
-  const messages = listAt(document, "messages");
-  for (const [index, message] of messages.entries()) reader.add(index, openCodeRow(asObject(message) ?? {}));
-  const whole = { bytes: 0, unreadable: 0, refused: null, sent: null, fused: null, isCut: false, isPart: false };
-  return { ...reader.conversation, ...whole, lines: messages.length };
-}
-
-/**
- * [RS5] Imports the first messages of a session as another session.
- *
- * @param letters that no id of the client has had
- * @returns the new id
- */
-export async function importCopy(
-  site: OpenCodeSite,
+async function importCopy(
+  site: ProgramSite,
   document: JsonObject,
   until: number | null,
   letters: string,
@@ -82,3 +69,23 @@ export async function importCopy(
   }
   return newId;
 }
+
+/** Reads a message of a document of `opencode export`. */
+function openCodeRow(message: JsonObject): Row | null {
+  const info = objectAt(message, "info");
+  if (info?.["role"] === "user") return { kind: "prompt" };
+  const error = objectAt(info, "error");
+  if (error === null) return { kind: "answer", of: textAt(info, "id") };
+  if (error["name"] === "MessageAbortedError") return null;
+  const data = objectAt(error, "data");
+  return refusal(numberAt(data, "statusCode"), [error["name"]], textAt(data, "message"));
+}
+
+/** OpenCode keeps sessions in a database, which only its own program opens. */
+export const openCodeProgram: SessionProgram = {
+  command: "opencode",
+  isId: isOpenCodeId,
+  exportSession,
+  importCopy,
+  rowOf: openCodeRow,
+};

@@ -1,0 +1,124 @@
+import { readdirSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { JsonObject } from "../../shared/json-fields.ts";
+import type { CommandLine } from "./client-adapter.ts";
+
+export interface LinkRules {
+  /** Others can name the row. */
+  isLink(row: JsonObject): boolean;
+  /** The client drops the row; those that name it get the one that it names. */
+  isPassedOver?(row: JsonObject): boolean;
+  /** Rows before this one are left out on purpose. */
+  isBoundary?(row: JsonObject): boolean;
+  /** Row that the client wrote down as its newest one. */
+  newestIn?(row: JsonObject): string | null;
+  /** Where a row that is named is not there, the client takes the last one of so long before. */
+  readonly bridgeMs: number;
+  /** The client reads nothing of a line that holds two rows. */
+  readonly losesFused?: true;
+}
+
+/**
+ * Kind of a row in the conversation with the model. message: words of the user that a prompt's row
+ * repeats.
+ */
+export type Row =
+  | { readonly kind: "prompt" | "message" | "input" }
+  /** `of`: rows of one response have the same; null: the response is known by what is around it. */
+  | { readonly kind: "answer"; readonly of: string | null }
+  | Refusal;
+
+/** The model's API answered a request with an error. */
+export interface Refusal {
+  readonly kind: "refusal";
+  /** Codes of the error, never its words. */
+  readonly structure: string;
+  /** passing: the same request may succeed later, or with other settings. */
+  readonly of: "content" | "size" | "passing";
+  /** The client's words, for a person. */
+  readonly text: string;
+}
+
+/**
+ * How a client keeps a session in lines of JSON. Its behavior with a broken one was seen with the
+ * version that its adapter names. In paths `*` is any text of a name without a slash, `{id}` the
+ * session's id, `{id8}` its first eight characters.
+ */
+export interface SessionFiles {
+  /** Folder below the user's home, and the variable that moves it. */
+  readonly home: readonly [folder: string, variable?: string];
+  /** Where the client finds the session by its id. */
+  readonly files: readonly string[];
+  /** Where it keeps sessions that it does not find by their id. */
+  readonly archive?: readonly string[];
+  rowOf(row: JsonObject): Row | null;
+  /** Messages of a row that holds all of them so far; null: it is one itself. */
+  readonly messagesIn?: (row: JsonObject) => readonly unknown[] | null;
+  /** The row says that what came before is in another file, which it names by positions. */
+  readonly isPart?: (row: JsonObject) => boolean;
+  /** Whether the client accepts the row; one that it does not accept makes the file unreadable. */
+  readonly accepts?: (row: JsonObject) => boolean;
+  /** Rows are found by the `parentUuid` of the one after them. */
+  readonly links?: LinkRules;
+  /** [RS3] Behind a cut last line the client writes its next row, and then finds none before it. */
+  readonly losesAfterCut?: true;
+  /** A thought of the model, which an API may refuse and does not need. */
+  readonly isThought?: (row: JsonObject) => boolean;
+  /** Folder for sessions of a project, beside that of the file; null: the client has none yet. */
+  readonly folderOf?: (file: string, project: string) => string | null;
+  /** Files that hold the session for one process. */
+  readonly locks?: readonly string[];
+  /** Takes the session out of the archive. */
+  readonly unarchive?: (id: string) => CommandLine;
+  /** Files with the same id are of one session: a compressed one, or one in the archive. */
+  readonly isOneById?: true;
+  /** Sessions are found in the folder of that path alone, which has no links in it. */
+  readonly isInFolder?: true;
+}
+
+export function rootOf(env: NodeJS.ProcessEnv, { home: [folder, variable] }: SessionFiles): string {
+  return (variable && env[variable]) || join(env["HOME"] || homedir(), folder);
+}
+
+/** Paths of a client that match; one without `*` is there or not. */
+export function pathsOf(
+  env: NodeJS.ProcessEnv,
+  client: SessionFiles,
+  patterns: readonly string[],
+  id: string,
+): string[] {
+  return patterns.flatMap((pattern) => {
+    const parts = pattern.replace("{id8}", id.slice(0, 8)).replace("{id}", id).split("/");
+    return parts.reduce((found, part) => found.flatMap((path) => namesIn(path, part)), [rootOf(env, client)]);
+  });
+}
+
+function namesIn(folder: string, pattern: string): string[] {
+  if (!pattern.includes("*")) return [join(folder, pattern)];
+  const [start = "", ...others] = pattern.split("*");
+  try {
+    const names = readdirSync(folder).filter((name) => name.startsWith(start) && matches(name, start.length, others));
+    return names.map((name) => join(folder, name));
+  } catch {
+    return [];
+  }
+}
+
+/** The text between two `*` is at its first place, the one behind the last `*` at the end. */
+function matches(name: string, from: number, [next = "", ...others]: readonly string[]): boolean {
+  if (others.length === 0) return name.length >= from + next.length && name.endsWith(next);
+  const at = name.indexOf(next, from);
+  return at >= 0 && matches(name, at + next.length, others);
+}
+
+/** How some clients name the folder of a project. */
+export const dashed = (path: string): string => path.replaceAll(/[^a-zA-Z0-9]/g, "-");
+
+export function refusal(status: number | null, structure: readonly unknown[], text: string | null): Refusal {
+  const of = status === 413 ? "size" : status === 400 || status === 422 ? "content" : "passing";
+  const codes = [status, ...structure].filter((one) => typeof one === "string" || typeof one === "number");
+  return { kind: "refusal", structure: codes.join(" "), of, text: text ?? "" };
+}
+
+export const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;

@@ -1,0 +1,19 @@
+import { objectAt } from "../../shared/json-fields.ts";
+import type { ClientDetails } from "../adapter/client-details.ts";
+import { plainServers } from "../adapter/client-form.ts";
+import { headOf } from "../transcript/transcript-head.ts";
+import { readClaudeLine } from "./claude-lines.ts";
+import { claudeSessions } from "./claude-code-sessions.ts";
+
+export const claudeCodeDetails: ClientDetails = {
+  readRow: readClaudeLine,
+  headOf: (row) => (objectAt(row, "message")?.["content"] === undefined ? null : headOf(row, "sessionId")),
+  namedBy: "each row",
+  sessions: claudeSessions,
+  // Its hooks come with the plugin, or stand in settings of their own form.
+  form: {
+    servers: { ...plainServers, entry: (command, args) => ({ type: "stdio", command, args }) },
+    hooks: null,
+    reads: ["a byte order mark"],
+  },
+};

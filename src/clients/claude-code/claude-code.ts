@@ -1,0 +1,37 @@
+import type { UsageLimit } from "../../contract/at-limit.ts";
+import { hookEvents, isHookEvent } from "../../contract/hook-input.ts";
+import { numberAt, objectAt, type JsonObject } from "../../shared/json-fields.ts";
+import type { ClientAdapter } from "../adapter/client-adapter.ts";
+
+/** The error is a row, a line of a headless run, or an event. `rate_limit` may be a throttling. */
+function claudeLimit(error: JsonObject): UsageLimit | null {
+  const info = objectAt(
+    objectAt(error, "apiErrorParams") ?? objectAt(error, "api_error_params") ?? error,
+    "rate_limit_info",
+  );
+  const seconds = numberAt(info, "resetsAt");
+  const isReached =
+    error["error"] === "billing_error" ||
+    (error["apiError"] ?? error["api_error"]) === "usage_limit_reached" ||
+    (info?.["status"] === "rejected" && seconds !== null);
+  return isReached ? { resetsAtMs: seconds === null ? null : seconds * 1_000 } : null;
+}
+
+export const claudeCode: ClientAdapter = {
+  name: "claude-code",
+  title: "Claude Code",
+  verifiedWith: "2.1.328",
+  asksUser: true,
+  events: hookEvents,
+  lacks: [],
+  // The summary comes after the start that follows a compaction.
+  compaction: { keepsPrompts: false, showsSummary: true },
+  limitIn: claudeLimit,
+  normalise: (event, payload) => (isHookEvent(event) ? [{ event, input: payload }] : []),
+  answer: (_event, answer) => answer,
+  commands: {
+    resume: (session) => ({ command: "claude", args: ["--resume", session] }),
+    run: (prompt, args) => ({ command: "claude", args: ["-p", ...args], input: prompt }),
+    start: (prompt, id) => ({ command: "claude", args: ["--session-id", id, prompt] }),
+  },
+};

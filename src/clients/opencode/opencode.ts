@@ -1,0 +1,57 @@
+import type { UsageLimit } from "../../contract/at-limit.ts";
+import { numberAt, objectAt, type JsonObject } from "../../shared/json-fields.ts";
+import { claudeCompatible } from "../adapter/claude-compatible.ts";
+import type { ToolNames } from "../adapter/define-client.ts";
+
+/** HTTP: payment required. */
+const spentStatus = 402;
+
+export const opencodeTools: ToolNames = new Map([
+  ["bash", "Bash"],
+  ["write", "Write"],
+  ["edit", "Edit"],
+  ["read", "Read"],
+  ["patch", "apply_patch"],
+  ["task", "Agent"],
+  ["todowrite", "TodoWrite"],
+]);
+
+const openCodeReasons: ReadonlySet<unknown> = new Set(["account_rate_limit", "free_tier_limit"]);
+
+/** The error of a message, or the status with which OpenCode waits before it tries again. */
+function openCodeLimit(error: JsonObject): UsageLimit | null {
+  if (openCodeReasons.has(objectAt(error, "action")?.["reason"])) return { resetsAtMs: numberAt(error, "next") };
+  return objectAt(error, "data")?.["statusCode"] === spentStatus ? { resetsAtMs: null } : null;
+}
+
+/** Events come from SHIM's plugin, which names them as Claude Code does. */
+export const opencode = claudeCompatible({
+  name: "opencode",
+  title: "OpenCode",
+  endsSilently: true,
+  isTranscriptUnread: true,
+  commands: {
+    resume: (session) => ({ command: "opencode", args: ["-s", session] }),
+    run: (prompt, args) => ({ command: "opencode", args: ["run", ...args], input: prompt }),
+    start: (prompt) => ({ command: "opencode", args: ["--prompt", prompt] }),
+  },
+  verifiedWith: "1.18.33",
+  limitIn: openCodeLimit,
+  events: [
+    "SessionStart",
+    "UserPromptSubmit",
+    "PreToolUse",
+    "PostToolUse",
+    "PostToolUseFailure",
+    "PreCompact",
+    "PostCompact",
+    "Notification",
+    "Stop",
+    "StopFailure",
+  ],
+  lacks: [
+    "No event says that a chat was closed: it counts as closed when its process is gone after the end of a turn.",
+    "The fill of the context window is not known.",
+  ],
+  tools: opencodeTools,
+});

@@ -1,0 +1,51 @@
+import { claudeCompatible } from "../adapter/claude-compatible.ts";
+import type { ToolNames } from "../adapter/define-client.ts";
+
+export const qwenTools: ToolNames = new Map([
+  ["run_shell_command", "Bash"],
+  ["write_file", "Write"],
+  ["edit", "Edit"],
+  ["read_file", "Read"],
+  ["agent", "Agent"],
+  ["todo_write", "TodoWrite"],
+]);
+
+/** HTTP: payment required. */
+const spentStatus = 402;
+
+export const qwen = claudeCompatible({
+  name: "qwen",
+  title: "Qwen Code",
+  endsSilently: true,
+  commands: {
+    resume: (session) => ({ command: "qwen", args: ["--resume", session] }),
+    run: (prompt, args) => ({ command: "qwen", args, input: prompt }),
+    start: (prompt, id) => ({ command: "qwen", args: ["--session-id", id, "-i", prompt] }),
+  },
+  verifiedWith: "0.24.4",
+  limitIn: (error) => (error["status_code"] === spentStatus ? { resetsAtMs: null } : null),
+  compaction: { keepsPrompts: false, showsSummary: true },
+  events: [
+    "SessionStart",
+    "UserPromptSubmit",
+    "PreToolUse",
+    "PostToolUse",
+    "PostToolUseFailure",
+    "PreCompact",
+    "PostCompact",
+    "Notification",
+    "SubagentStop",
+    "Stop",
+    "SessionEnd",
+  ],
+  lacks: [
+    "A headless run fires no event at its end.",
+    "An API error fires no event.",
+    "Messages of SHIM for the user are not shown with a prompt.",
+    "The calls of its memory agent, which works after a turn, cannot be distinguished from those of the chat.",
+  ],
+  tools: qwenTools,
+  // `tool_use_id` is made up for each event.
+  callId: "tool_call_id",
+  versionVariable: "QWEN_CODE_STARTUP_VERSION",
+});
